@@ -1,0 +1,193 @@
+// Package chat holds what both services mean by a message and a conversation:
+// the types, their identifiers, and the limits that every message must keep.
+// It depends on nothing that stores or moves them.
+package chat
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// Limits of a message. Clients learn them from the welcome frame.
+const (
+	MaxBody      = 8000                // code points in a body
+	MaxFrameSize = 64 << 10            // bytes in a WebSocket frame
+	MaxAhead     = 5 * time.Second     // how far At may lie in the future
+	MaxAge       = 30 * 24 * time.Hour // how far At may lie in the past
+	MaxUID       = 128                 // bytes in a uid; Firebase Auth's own limit
+)
+
+// Micros is a time in microseconds since the Unix epoch. It fits a JavaScript number exactly.
+type Micros int64
+
+// MicrosOf returns t as Micros; what is finer is cut off.
+func MicrosOf(t time.Time) Micros { return Micros(t.UnixMicro()) }
+
+// Time returns m as a time in UTC.
+func (m Micros) Time() time.Time { return time.UnixMicro(int64(m)).UTC() }
+
+// Message is one message between two people. All but AcceptedAt is fixed by
+// the sending device and never changed by anyone.
+type Message struct {
+	ID           string `json:"id"`           // UUIDv7 made by the sending device; the idempotency key everywhere
+	Conversation string `json:"conversation"` // see ConversationID
+	From         string `json:"from"`
+	To           string `json:"to"`
+	Body         string `json:"body"`
+	At           Micros `json:"at"`          // sort key, with ID
+	AcceptedAt   Micros `json:"accepted_at"` // the server's time when it was queued
+	ReplyTo      string `json:"reply_to,omitempty"`
+}
+
+// Digest identifies what the sender fixed (all but AcceptedAt), so that a
+// repeated send can be told from another message under the same id.
+func (m Message) Digest() string {
+	m.AcceptedAt = 0
+	b, err := json.Marshal(m)
+	if err != nil { // strings and integers only: cannot happen
+		panic(err)
+	}
+	sum := sha256.Sum256(b)
+	return base64.RawURLEncoding.EncodeToString(sum[:15])
+}
+
+// Before reports whether m sorts before o in their conversation.
+func (m Message) Before(o Message) bool {
+	if m.At != o.At {
+		return m.At < o.At
+	}
+	return m.ID < o.ID
+}
+
+// Errors of CheckSend. Those without RetryAfter are final: the client shows
+// "Not sent" with the message.
+var (
+	ErrIDInvalid    = problem.New(problem.Invalid, "id_invalid", "The message id is not a UUIDv7.")
+	ErrSelf         = problem.New(problem.Invalid, "recipient_self", "You cannot write to yourself.")
+	ErrRecipient    = problem.New(problem.Invalid, "recipient_invalid", "There is no such person.")
+	ErrBodyEmpty    = problem.New(problem.Invalid, "body_empty", "An empty message cannot be sent.")
+	ErrBodyTooLong  = problem.New(problem.Invalid, "body_too_long", "A message can have at most 8,000 characters.")
+	ErrBodyInvalid  = problem.New(problem.Invalid, "body_invalid", "The message has characters that cannot be sent.")
+	ErrReplyInvalid = problem.New(problem.Invalid, "reply_invalid", "The message that this answers is not named rightly.")
+	ErrAtAhead      = problem.New(problem.Invalid, "at_ahead", "The clock of this device is ahead. The message will be sent when its time has come.")
+	ErrAtTooOld     = problem.New(problem.Invalid, "at_too_old", "This message waited more than 30 days and was not sent.")
+)
+
+// CheckSend holds m to the rules for a message sent now by m.From. The error
+// is one of the problems above; ErrAtAhead carries how long to wait.
+func (m Message) CheckSend(now time.Time) error {
+	if !ValidMessageID(m.ID) {
+		return ErrIDInvalid
+	}
+	if m.To == m.From {
+		return ErrSelf
+	}
+	if !ValidUID(m.To) {
+		return ErrRecipient
+	}
+	if err := CheckBody(m.Body); err != nil {
+		return err
+	}
+	if m.ReplyTo != "" && !ValidMessageID(m.ReplyTo) {
+		return ErrReplyInvalid
+	}
+	at := m.At.Time()
+	if ahead := at.Sub(now); ahead > MaxAhead {
+		return ErrAtAhead.WithRetry(min(ahead-MaxAhead, time.Hour) + time.Millisecond)
+	}
+	if now.Sub(at) > MaxAge {
+		return ErrAtTooOld
+	}
+	return nil
+}
+
+// CheckBody holds a body to its rules: 1 to MaxBody code points of valid
+// UTF-8, not only white space, no control characters but line feed, carriage
+// return and tab. Bidirectional controls are allowed, since people paste them
+// with right-to-left text: whoever shows a body isolates it.
+func CheckBody(body string) error {
+	if strings.TrimSpace(body) == "" {
+		return ErrBodyEmpty
+	}
+	if !utf8.ValidString(body) {
+		return ErrBodyInvalid
+	}
+	if utf8.RuneCountInString(body) > MaxBody {
+		return ErrBodyTooLong
+	}
+	for _, r := range body {
+		if (r < 0x20 && r != '\n' && r != '\r' && r != '\t') || (r >= 0x7f && r <= 0x9f) {
+			return ErrBodyInvalid
+		}
+	}
+	return nil
+}
+
+// ValidMessageID reports whether id is a UUIDv7 in its canonical lower-case form.
+func ValidMessageID(id string) bool {
+	if len(id) != 36 || strings.ToLower(id) != id {
+		return false
+	}
+	u, err := uuid.Parse(id)
+	return err == nil && u.Version() == 7 && u.Variant() == uuid.RFC4122
+}
+
+// ValidUID reports whether uid has the form of a Firebase Auth user id that can be
+// part of a conversation id, a Redis key and a Firestore path: 1 to MaxUID of letters, digits, '_' and '-'.
+func ValidUID(uid string) bool {
+	if uid == "" || len(uid) > MaxUID {
+		return false
+	}
+	for i := range len(uid) {
+		c := uid[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return true
+}
+
+// ConversationID returns the id of the conversation of a and b: the two uids,
+// sorted, joined by "~". The order of the arguments does not matter.
+func ConversationID(a, b string) string {
+	if b < a {
+		a, b = b, a
+	}
+	return a + "~" + b
+}
+
+// Members returns the two members of a conversation, sorted, or an error with
+// code "conversation_invalid" where id is not one that ConversationID makes.
+func Members(id string) (a, b string, err error) {
+	a, b, ok := strings.Cut(id, "~")
+	if !ok || !ValidUID(a) || !ValidUID(b) || a >= b {
+		return "", "", problem.Wrap(fmt.Errorf("conversation id %.80q", id), problem.Invalid,
+			"conversation_invalid", "There is no such conversation.")
+	}
+	return a, b, nil
+}
+
+// Other returns who the member uid talks to in conversation id. The error has
+// code "conversation_invalid" for a bad id, and is problem.ErrForbidden where
+// uid is no member.
+func Other(id, uid string) (string, error) {
+	a, b, err := Members(id)
+	switch {
+	case err != nil:
+		return "", err
+	case uid == a:
+		return b, nil
+	case uid == b:
+		return a, nil
+	}
+	return "", problem.ErrForbidden
+}
