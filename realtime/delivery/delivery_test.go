@@ -1,0 +1,107 @@
+package delivery
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+)
+
+const id = "019a0000-0000-7000-8000-000000000001"
+
+func good() Delivered {
+	return Delivered{
+		Message: chat.Message{ID: id, Conversation: "ann~bob", From: "ann", To: "bob",
+			Body: "hello", At: 1_700_000_000_000_000, AcceptedAt: 1_700_000_000_000_001},
+		DeliveredAt: 1_700_000_000_000_002,
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	b := Batch{Delivered: []Delivered{good()}, Read: []Read{{Conversation: "ann~bob", By: "bob", At: 5}}}
+	data, err := b.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := DecodeDelivered(raw.Delivered[0])
+	if err != nil || d != good() {
+		t.Errorf("DecodeDelivered = %+v, %v", d, err)
+	}
+	r, err := DecodeRead(raw.Read[0])
+	if err != nil || r != b.Read[0] {
+		t.Errorf("DecodeRead = %+v, %v", r, err)
+	}
+}
+
+// The names of the fields are a contract with what is already queued in Pub/Sub.
+func TestFieldNames(t *testing.T) {
+	data, err := Batch{Delivered: []Delivered{good()}}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"v":1,"delivered":[{"id":"` + id + `","conversation":"ann~bob","from":"ann","to":"bob","body":"hello",` +
+		`"at":1700000000000000,"accepted_at":1700000000000001,"delivered_at":1700000000000002}]}`
+	if string(data) != want {
+		t.Errorf("encoded as\n%s\nwant\n%s", data, want)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	for _, data := range []string{"", "null", "[]", `"x"`, `{"v":2}`, `{"delivered":[]}`, `{"v":1,"delivered":7}`} {
+		if _, err := Decode([]byte(data)); err == nil {
+			t.Errorf("Decode(%q) gave no error", data)
+		}
+	}
+}
+
+func TestAMalformedEntryDoesNotSpoilTheOthers(t *testing.T) {
+	ok, err := json.Marshal(good())
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := Decode([]byte(`{"v":1,"delivered":[{"id":7},` + string(ok) + `]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := DecodeDelivered(raw.Delivered[0]); err == nil {
+		t.Error("the malformed entry gave no error")
+	}
+	if _, err := DecodeDelivered(raw.Delivered[1]); err != nil {
+		t.Errorf("the good entry gave %v", err)
+	}
+}
+
+func TestCheckDelivered(t *testing.T) {
+	for name, change := range map[string]func(*Delivered){
+		"no id":                      func(d *Delivered) { d.ID = "" },
+		"path in the id":             func(d *Delivered) { d.ID = "../../users/ann" },
+		"another conversation":       func(d *Delivered) { d.Conversation = "bob~eve" },
+		"sender not a member":        func(d *Delivered) { d.From = "eve" },
+		"recipient not the other":    func(d *Delivered) { d.To = "ann" },
+		"empty body":                 func(d *Delivered) { d.Body = "" },
+		"long body":                  func(d *Delivered) { d.Body = strings.Repeat("x", chat.MaxBody+1) },
+		"no at":                      func(d *Delivered) { d.At = 0 },
+		"no accepted_at":             func(d *Delivered) { d.AcceptedAt = 0 },
+		"delivered before the epoch": func(d *Delivered) { d.DeliveredAt = -1 },
+		"reply to nonsense":          func(d *Delivered) { d.ReplyTo = "x" },
+	} {
+		d := good()
+		change(&d)
+		if err := d.Check(); err == nil {
+			t.Errorf("%s: no error", name)
+		} else if strings.Contains(err.Error(), "hello") {
+			t.Errorf("%s: the error holds the body: %v", name, err)
+		}
+	}
+	for _, raw := range []string{`{"conversation":"ann~bob","by":"eve","at":1}`, `{"conversation":"bob~ann","by":"ann","at":1}`,
+		`{"conversation":"ann~bob","by":"bob"}`, `[]`} {
+		if _, err := DecodeRead(json.RawMessage(raw)); err == nil {
+			t.Errorf("DecodeRead(%s) gave no error", raw)
+		}
+	}
+}
