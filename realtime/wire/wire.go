@@ -6,18 +6,25 @@
 // types and fields are ignored by both sides, so that old clients and new
 // servers meet during a deploy.
 //
-// The files in testdata/frames are the golden frames: one JSON array of
-// {name, frame, valid} per direction. The tests of this package and those of
-// the browser client read the same files.
+// The files in testdata/frames are the golden frames, one JSON array per
+// direction, read by the tests of this package, of the server and of both
+// clients. Each entry is {name, frame, valid, code?, ignored?}:
+//
+//   - frame: the frame as a JSON value; where it is a JSON string, that string
+//     is the text on the wire, which need not be JSON.
+//   - valid: whether the receiver can read it. A frame that is not valid is
+//     answered with the error code, if a client sent it; a client that gets one
+//     from a server drops it, and with it the socket, since what it holds would
+//     be lost otherwise.
+//   - code with valid true: the frame can be read, and its content is refused
+//     with this code when the user aliceUid0001 sends it.
+//   - ignored: a later version's word, read and passed over without an answer.
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
@@ -105,107 +112,6 @@ func (f ClientFrame) Known() bool {
 	return false
 }
 
-// ErrBadFrame answers what cannot be read as a frame.
-var ErrBadFrame = problem.New(problem.Invalid, "bad_frame", "The server could not read what this app sent. Reload the page.")
-
-// ErrTooLarge answers a frame beyond chat.MaxFrameSize.
-var ErrTooLarge = problem.New(problem.TooLarge, "frame_too_large", "This is too large to send.")
-
-// DecodeClient reads one frame of a client. A frame that is no JSON object, no
-// valid UTF-8, has no type or fields of the wrong JSON type gives
-// ErrBadFrame with the cause, and so does one whose fields break the limits of
-// their form (a missing id, a long cursor); the returned frame then carries Type and ID where these could
-// be read, so that the error can name what it answers. A frame of an unknown
-// type is returned without an error: see Known. What a field means (is the
-// recipient known, is the body too long) is not checked here.
-func DecodeClient(data []byte) (ClientFrame, error) {
-	if len(data) > chat.MaxFrameSize {
-		return ClientFrame{}, ErrTooLarge
-	}
-	if !utf8.Valid(data) {
-		return ClientFrame{}, ErrBadFrame.WithCause(errors.New("not valid UTF-8"))
-	}
-	if t := bytes.TrimLeft(data, " \t\r\n"); len(t) == 0 || t[0] != '{' {
-		return ClientFrame{}, ErrBadFrame.WithCause(errors.New("not a JSON object"))
-	}
-	var f ClientFrame
-	if err := json.Unmarshal(data, &f); err != nil {
-		var head struct {
-			Type any `json:"type"`
-			ID   any `json:"id"`
-		}
-		if json.Unmarshal(data, &head) == nil {
-			t, _ := head.Type.(string)
-			id, _ := head.ID.(string)
-			return ClientFrame{Type: t, ID: id}, ErrBadFrame.WithCause(err)
-		}
-		return ClientFrame{}, ErrBadFrame.WithCause(err)
-	}
-	if err := f.checkForm(); err != nil {
-		return ClientFrame{Type: f.Type, ID: f.ID}, ErrBadFrame.WithCause(err)
-	}
-	return f, nil
-}
-
-// checkForm reports a field that is missing or larger than its form allows.
-func (f ClientFrame) checkForm() error {
-	bad := func(field string) error { return fmt.Errorf("%s: field %q is missing or too long", f.Type, field) }
-	within := func(s string, limit int) bool { return s != "" && len(s) <= limit }
-	switch f.Type {
-	case "":
-		return errors.New("no type")
-	case TypeHello:
-		if !within(f.Token, MaxToken) {
-			return bad("token")
-		}
-		if !within(f.Device, MaxDevice) {
-			return bad("device")
-		}
-		if len(f.Cursor) > MaxCursor {
-			return bad("cursor")
-		}
-	case TypeToken:
-		if !within(f.Token, MaxToken) {
-			return bad("token")
-		}
-	case TypeSend:
-		if !within(f.ID, 64) {
-			return bad("id")
-		}
-		if !within(f.To, chat.MaxUID) {
-			return bad("to")
-		}
-		if f.At <= 0 {
-			return bad("at")
-		}
-	case TypeAck:
-		if !within(f.Cursor, MaxCursor) {
-			return bad("cursor")
-		}
-	case TypeRead:
-		if !within(f.Conversation, 2*chat.MaxUID+1) {
-			return bad("conversation")
-		}
-		if f.At <= 0 {
-			return bad("at")
-		}
-	case TypeTyping:
-		if !within(f.To, chat.MaxUID) {
-			return bad("to")
-		}
-	case TypeWatch:
-		if len(f.Users) > MaxWatch {
-			return bad("users")
-		}
-		for _, u := range f.Users {
-			if !chat.ValidUID(u) {
-				return bad("users")
-			}
-		}
-	}
-	return nil
-}
-
 // Limits tells a client what it must keep to.
 type Limits struct {
 	Body    int   `json:"body"`       // code points
@@ -273,7 +179,7 @@ type (
 	Pong struct{}
 )
 
-// ServerFrame is one of the frames above.
+// ServerFrame is one of the frames above, or Unknown, which is only read.
 type ServerFrame interface{ frameType() string }
 
 func (Welcome) frameType() string    { return TypeWelcome }
@@ -295,6 +201,9 @@ func ErrorOf(err error, id string) ErrorFrame {
 
 // Encode writes f with its type as the first field.
 func Encode(f ServerFrame) ([]byte, error) {
+	if e, ok := f.(EventFrame); ok {
+		return encodeEvent(e)
+	}
 	body, err := json.Marshal(f)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s frame: %w", f.frameType(), err)
@@ -307,6 +216,22 @@ func Encode(f ServerFrame) ([]byte, error) {
 		out = append(out, ',')
 	}
 	return append(out, body[1:]...), nil
+}
+
+// encodeEvent is Encode for the frame that is sent most: the event is neither
+// parsed nor copied through encoding/json, so it goes out byte for byte as it
+// stands in the inbox. Whoever reads an inbox has checked that it is JSON.
+func encodeEvent(e EventFrame) ([]byte, error) {
+	cursor, err := json.Marshal(e.Cursor)
+	if err != nil {
+		return nil, fmt.Errorf("encode event frame: %w", err)
+	}
+	out := make([]byte, 0, len(e.Event)+len(cursor)+40)
+	out = append(out, `{"type":"event","cursor":`...)
+	out = append(out, cursor...)
+	out = append(out, `,"event":`...)
+	out = append(out, e.Event...)
+	return append(out, '}'), nil
 }
 
 // Events, as they stand in an inbox and in EventFrame.Event.

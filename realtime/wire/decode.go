@@ -1,0 +1,226 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// ErrBadFrame answers what cannot be read as a frame.
+var ErrBadFrame = problem.New(problem.Invalid, "bad_frame", "The server could not read what this app sent. Reload the page.")
+
+// ErrTooLarge answers a frame beyond chat.MaxFrameSize.
+var ErrTooLarge = problem.New(problem.TooLarge, "frame_too_large", "This is too large to send.")
+
+// maxAt is the largest time that a JavaScript number holds exactly. A larger
+// one would come out of a browser as another time than it went in.
+const maxAt = chat.Micros(1<<53 - 1)
+
+// DecodeClient reads one frame of a client. Field names are case-sensitive.
+// A frame that is no JSON object, no valid UTF-8 (half of a surrogate pair
+// written as \u included), has no type, a field twice or of the wrong JSON type
+// gives ErrBadFrame with the cause, and so does one whose fields break the
+// limits of their form (a missing id, a long cursor). The returned frame then
+// carries Type and ID where these could be read, so that the error can name
+// what it answers. A frame of an unknown type is returned without an error:
+// see Known. What a field means (is the recipient known, is the body too long)
+// is not checked here.
+func DecodeClient(data []byte) (ClientFrame, error) {
+	if len(data) > chat.MaxFrameSize {
+		return ClientFrame{}, ErrTooLarge
+	}
+	if !utf8.Valid(data) {
+		return ClientFrame{}, ErrBadFrame.WithCause(errors.New("not valid UTF-8"))
+	}
+	if err := checkSurrogates(data); err != nil {
+		return ClientFrame{}, ErrBadFrame.WithCause(err)
+	}
+	f, err := decodeFields(data)
+	if err == nil {
+		err = f.checkForm()
+	}
+	if err != nil {
+		return ClientFrame{Type: f.Type, ID: f.ID}, ErrBadFrame.WithCause(err)
+	}
+	return f, nil
+}
+
+// decodeFields reads the object field by field: encoding/json on a struct
+// would take "TYPE" for "type" and the last of two equal fields, and other
+// readers of the same bytes would not. After an error the frame holds what was
+// read, so that a good id before or after a bad field is known.
+func decodeFields(data []byte) (f ClientFrame, err error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	start, err := dec.Token()
+	if err != nil {
+		return f, fmt.Errorf("not JSON: %w", err)
+	}
+	if start != json.Delim('{') {
+		return f, errors.New("not a JSON object")
+	}
+	seen := make(map[string]bool, 8)
+	var firstErr error
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return f, fmt.Errorf("not JSON: %w", err)
+		}
+		name, ok := token.(string)
+		if !ok {
+			return f, errors.New("not a JSON object")
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return f, fmt.Errorf("not JSON: %w", err)
+		}
+		if seen[name] {
+			return f, fmt.Errorf("field %.40q is given twice", name)
+		}
+		seen[name] = true
+		if target := f.field(name); target != nil {
+			if err := json.Unmarshal(value, target); err != nil && firstErr == nil {
+				firstErr = fmt.Errorf("field %q: %w", name, err)
+			}
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return f, fmt.Errorf("not JSON: %w", err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return f, errors.New("something follows the JSON object")
+	}
+	return f, firstErr
+}
+
+// field returns where the named field goes; nil for a later version's.
+func (f *ClientFrame) field(name string) any {
+	switch name {
+	case "type":
+		return &f.Type
+	case "token":
+		return &f.Token
+	case "device":
+		return &f.Device
+	case "cursor":
+		return &f.Cursor
+	case "id":
+		return &f.ID
+	case "to":
+		return &f.To
+	case "body":
+		return &f.Body
+	case "at":
+		return &f.At
+	case "reply_to":
+		return &f.ReplyTo
+	case "conversation":
+		return &f.Conversation
+	case "users":
+		return &f.Users
+	}
+	return nil
+}
+
+// checkSurrogates reports half of a surrogate pair among the \u escapes.
+// encoding/json would turn it into U+FFFD without a word, and the message would
+// no longer be the one that its sender keeps.
+func checkSurrogates(data []byte) error {
+	if !bytes.Contains(data, []byte(`\ud`)) && !bytes.Contains(data, []byte(`\uD`)) {
+		return nil
+	}
+	for i := 0; i < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		first, ok := escapedUnit(data[i:])
+		switch {
+		case !ok:
+			i++ // \n, \\ and the like
+		case first >= 0xd800 && first < 0xdc00:
+			if second, ok := escapedUnit(data[i+6:]); !ok || second < 0xdc00 || second > 0xdfff {
+				return fmt.Errorf("half of a surrogate pair at byte %d", i)
+			}
+			i += 11
+		case first >= 0xdc00 && first <= 0xdfff:
+			return fmt.Errorf("half of a surrogate pair at byte %d", i)
+		default:
+			i += 5
+		}
+	}
+	return nil
+}
+
+// escapedUnit reads \uXXXX at the start of b.
+func escapedUnit(b []byte) (unit uint64, ok bool) {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0, false
+	}
+	unit, err := strconv.ParseUint(string(b[2:6]), 16, 16)
+	return unit, err == nil
+}
+
+// checkForm reports a field that is missing or larger than its form allows.
+func (f ClientFrame) checkForm() error {
+	bad := func(field string) error { return fmt.Errorf("%s: field %q is missing or too long", f.Type, field) }
+	within := func(s string, limit int) bool { return s != "" && len(s) <= limit }
+	switch f.Type {
+	case "":
+		return errors.New("no type")
+	case TypeHello:
+		if !within(f.Token, MaxToken) {
+			return bad("token")
+		}
+		if !within(f.Device, MaxDevice) {
+			return bad("device")
+		}
+		if len(f.Cursor) > MaxCursor {
+			return bad("cursor")
+		}
+	case TypeToken:
+		if !within(f.Token, MaxToken) {
+			return bad("token")
+		}
+	case TypeSend:
+		if !within(f.ID, 64) {
+			return bad("id")
+		}
+		if !within(f.To, chat.MaxUID) {
+			return bad("to")
+		}
+		if f.At <= 0 || f.At > maxAt {
+			return bad("at")
+		}
+	case TypeAck:
+		if !within(f.Cursor, MaxCursor) {
+			return bad("cursor")
+		}
+	case TypeRead:
+		if !within(f.Conversation, 2*chat.MaxUID+1) {
+			return bad("conversation")
+		}
+		if f.At <= 0 || f.At > maxAt {
+			return bad("at")
+		}
+	case TypeTyping:
+		if !within(f.To, chat.MaxUID) {
+			return bad("to")
+		}
+	case TypeWatch:
+		if len(f.Users) > MaxWatch {
+			return bad("users")
+		}
+		for _, u := range f.Users {
+			if !chat.ValidUID(u) {
+				return bad("users")
+			}
+		}
+	}
+	return nil
+}
