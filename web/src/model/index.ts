@@ -1,0 +1,49 @@
+/**
+ * The model: everything the client knows and can do, without a screen.
+ *
+ * Views use this file and nothing below it. State arrives as {@link Readable}
+ * values that follow Svelte's store contract (`$value` works) and need no
+ * framework. Actions return promises that never reject for an expected
+ * failure: they give an {@link Outcome} whose problem holds a sentence that
+ * can be shown as it is.
+ *
+ * Times are milliseconds since the epoch unless a name says otherwise.
+ */
+export type { Readable, Unsubscribe } from "./observable";
+export type {
+  Accounts,
+  App,
+  Attention,
+  Incoming,
+  NewAccount,
+  NotificationPermissionState,
+  Outcome,
+  Problem,
+  Session,
+  SignedOutReason,
+} from "./interface/app";
+export type {
+  Chat,
+  ConnectionStatus,
+  ConversationList,
+  ConversationSummary,
+  DirectorySearch,
+  Me,
+  PeopleList,
+  Person,
+  Presence,
+  ProfileChange,
+  StorageState,
+} from "./interface/chat";
+export type { Conversation, Draft, Message, MessageState, Quote, Refusal, Timeline } from "./interface/conversation";
+export type {
+  Admin,
+  AdminUser,
+  AdminUsers,
+  AuditEntry,
+  DeadLetter,
+  Figure,
+  Figures,
+  Page,
+} from "./interface/admin";
+export { createApp } from "./create";

@@ -1,0 +1,25 @@
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defineConfig } from "vite";
+
+// The realtime service serves what this builds, at the root of its own
+// address, under a content security policy without unsafe-inline: nothing is
+// inlined into the page, and no asset becomes a data: address.
+export default defineConfig({
+  plugins: [svelte()],
+  build: {
+    target: "es2022",
+    outDir: "dist",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    manifest: "manifest.build.json",
+    sourcemap: true,
+  },
+  server: {
+    // `npm run dev` beside a running `go run ./infra/local`.
+    proxy: {
+      "/api": { target: process.env["PHOENIX_URL"] ?? "http://127.0.0.1:8080" },
+      "/config.json": { target: process.env["PHOENIX_URL"] ?? "http://127.0.0.1:8080" },
+      "/ws": { target: process.env["PHOENIX_URL"] ?? "http://127.0.0.1:8080", ws: true },
+    },
+  },
+});
