@@ -50,6 +50,11 @@ export interface Accounts {
   signIn(email: string, password: string): Promise<Outcome>;
   /** Sends a letter with a link. Succeeds for unknown addresses too, so that nobody can probe who is here. */
   resetPassword(email: string): Promise<Outcome>;
+  /**
+   * Sets a new password with the code of that letter (`oobCode` in the address /reset?oobCode=…). The value is the e-mail
+   * address it belongs to. Problems: "code_ended" (used or older than an hour), "password_weak" with `fields`.
+   */
+  confirmReset(code: string, password: string): Promise<Outcome<{ readonly email: string }>>;
 }
 
 export type NotificationPermissionState = "unsupported" | "unasked" | "granted" | "denied";

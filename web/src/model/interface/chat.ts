@@ -127,6 +127,11 @@ export interface Chat {
   conversation(uid: string): Conversation;
 
   updateProfile(change: ProfileChange): Promise<Outcome>;
+  /** Whose messages this person refuses, by name; null while not yet known. Shared by all devices. */
+  readonly blocked: Readable<readonly Person[] | null>;
+  /** Sends from `uid` are refused from now on; what was said stays. They are not told. */
+  block(uid: string): Promise<Outcome>;
+  unblock(uid: string): Promise<Outcome>;
   /** All own data as one JSON file. */
   exportData(): Promise<Outcome<Blob>>;
   /**
