@@ -1,0 +1,116 @@
+package persist
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+)
+
+// maxAhead is how far times in the data may lie in the future. The realtime
+// service refuses more than chat.MaxAhead; the rest is room for clocks that
+// differ. Beyond it an entry would hold its conversation's maxima for ever.
+const maxAhead = 5 * time.Minute
+
+// message is a Pub/Sub message.
+type message struct {
+	ID   string
+	Data []byte
+}
+
+// messageOf reads the Pub/Sub message of an event.
+func messageOf(e event.Event) (message, error) {
+	var d struct {
+		Message *struct {
+			Data      []byte `json:"data"`
+			ID        string `json:"messageId"`
+			SnakeID   string `json:"message_id"` // Pub/Sub sends both spellings
+			Published string `json:"publishTime"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(e.Data(), &d); err != nil {
+		return message{}, fmt.Errorf("the event's data is no Pub/Sub message: %w", err)
+	}
+	if d.Message == nil {
+		return message{}, fmt.Errorf("the event's data has no message")
+	}
+	m := message{ID: d.Message.ID, Data: d.Message.Data}
+	if m.ID == "" {
+		m.ID = d.Message.SnakeID
+	}
+	if m.ID == "" {
+		m.ID = e.ID()
+	}
+	return m, nil
+}
+
+// save saves what can be saved of m and puts the rest to the dead letters.
+func (f *Function) save(ctx context.Context, m message) error {
+	raw, err := delivery.Decode(m.Data)
+	if err != nil {
+		return f.giveUp(ctx, m.ID, err, m.Data)
+	}
+	now := f.deps.Now()
+	latest := chat.MicrosOf(now.Add(maxAhead))
+	var (
+		delivered []delivery.Delivered
+		read      []delivery.Read
+		bad       []store.Letter
+	)
+	refuse := func(list string, i int, reason error, entry json.RawMessage) {
+		data, err := json.Marshal(map[string]any{"v": delivery.Version, list: []json.RawMessage{entry}})
+		if err != nil { // what was decoded as raw JSON can be encoded again
+			data = entry
+		}
+		bad = append(bad, store.Letter{ID: fmt.Sprintf("%s-%s-%d", m.ID, list, i), At: chat.MicrosOf(now), Reason: reason.Error(), Data: data})
+	}
+	for i, entry := range raw.Delivered {
+		d, err := delivery.DecodeDelivered(entry)
+		if err == nil && (d.At > latest || d.AcceptedAt > latest || d.DeliveredAt > latest) {
+			err = fmt.Errorf("message %s: a time lies in the future", d.ID)
+		}
+		if err != nil {
+			refuse("delivered", i, err, entry)
+			continue
+		}
+		delivered = append(delivered, d)
+	}
+	for i, entry := range raw.Read {
+		r, err := delivery.DecodeRead(entry)
+		if err == nil && r.At > latest {
+			err = fmt.Errorf("read mark in %s: at lies in the future", r.Conversation)
+		}
+		if err != nil {
+			refuse("read", i, err, entry)
+			continue
+		}
+		read = append(read, r)
+	}
+	if len(delivered)+len(read) > 0 {
+		if err := f.deps.Store.Save(ctx, delivered, read); err != nil {
+			return fmt.Errorf("message %s: %w", m.ID, err)
+		}
+	}
+	return f.bury(ctx, bad)
+}
+
+// giveUp puts a whole message to the dead letters.
+func (f *Function) giveUp(ctx context.Context, id string, reason error, data []byte) error {
+	return f.bury(ctx, []store.Letter{{ID: id, At: chat.MicrosOf(f.deps.Now()), Reason: reason.Error(), Data: data}})
+}
+
+func (f *Function) bury(ctx context.Context, letters []store.Letter) error {
+	if len(letters) == 0 {
+		return nil
+	}
+	for _, l := range letters {
+		f.deps.Log.ErrorContext(ctx, "malformed delivery data goes to the dead letters", "letter", l.ID, "reason", l.Reason)
+	}
+	return f.deps.Letters.Put(ctx, letters)
+}

@@ -1,0 +1,45 @@
+// Package relay is the functions' port to realtime/: what they tell it when a
+// person's gate changes, and what they ask it for the operator's figures.
+// [Client] speaks to its internal routes over HTTP.
+package relay
+
+import (
+	"context"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+)
+
+// Gate is what decides whether a person may connect and be written to, as
+// the store has it after a change.
+type Gate struct {
+	UID        string      `json:"uid"`
+	Exists     bool        `json:"exists"`
+	Disabled   bool        `json:"disabled"`
+	ValidAfter chat.Micros `json:"valid_after"`
+	Blocked    []string    `json:"blocked"`
+}
+
+// Figures is the load of realtime/ over all instances.
+type Figures struct {
+	Sockets   map[string]int64 `json:"sockets"`       // open sockets by instance
+	Queued    int64            `json:"queued"`        // messages that no device of their recipient has yet
+	OldestAge time.Duration    `json:"oldest_age_ms"` // of the oldest of these; on the wire in milliseconds
+}
+
+// Relay is the port. Methods block for at most their context; all may be
+// repeated and called at once. A realtime/ that does not answer or refuses the
+// caller gives problem.ErrUnavailable with the cause.
+type Relay interface {
+	// GateChanged makes a change hold at once on all instances: sockets that may no
+	// longer be open close within 5 s. When it has failed, the change holds as soon as the
+	// gate that is cached expires (24 h): the caller must say so or call again.
+	GateChanged(ctx context.Context, g Gate) error
+
+	// Gone says that a person was deleted: sockets close, and messages
+	// that wait for them are settled with their senders as not delivered.
+	Gone(ctx context.Context, uid string) error
+
+	// Figures asks for the load.
+	Figures(ctx context.Context) (Figures, error)
+}
