@@ -1,0 +1,278 @@
+package authstub
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// create answers the Admin SDK's CreateUser.
+func (s *Server) create(r *http.Request) (any, error) {
+	var in struct {
+		LocalID string `json:"localId"`
+		fields
+	}
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	if in.LocalID == "" {
+		in.LocalID = newUID()
+	}
+	if len(in.LocalID) > 128 {
+		return nil, bad("INVALID_LOCAL_ID")
+	}
+	if err := s.prepare(&in.fields); err != nil {
+		return nil, err
+	}
+	now := s.now()
+	a := &account{UID: in.LocalID, CreatedAt: now.UnixMilli()}
+	a.ValidSince = now.Unix()
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		if other, err := get(tx, a.UID); err != nil {
+			return err
+		} else if other != nil {
+			return bad("DUPLICATE_LOCAL_ID")
+		}
+		if err := s.apply(tx, a, &in.fields); err != nil {
+			return err
+		}
+		return put(tx, a)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"kind": "identitytoolkit#SignupNewUserResponse", "localId": a.UID, "email": a.Email,
+		"displayName": a.Name}, nil
+}
+
+// lookup answers GetUser, GetUserByEmail and GetUsers.
+func (s *Server) lookup(r *http.Request) (any, error) {
+	var in struct {
+		LocalID []string `json:"localId"`
+		Email   []string `json:"email"`
+	}
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	found := map[string]bool{}
+	users := []any{}
+	err := s.db.View(func(tx *bolt.Tx) error {
+		add := func(by func(*bolt.Tx, string) (*account, error), keys []string) error {
+			for _, key := range keys {
+				a, err := by(tx, key)
+				if err != nil {
+					return err
+				}
+				if a != nil && !found[a.UID] {
+					found[a.UID] = true
+					users = append(users, userInfo(a))
+				}
+			}
+			return nil
+		}
+		if err := add(get, in.LocalID); err != nil {
+			return err
+		}
+		return add(byEmail, in.Email)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]any{"kind": "identitytoolkit#GetAccountInfoResponse"}
+	if len(users) > 0 { // SDKs take a missing list for "nobody", as production sends it
+		out["users"] = users
+	}
+	return out, nil
+}
+
+// update answers UpdateUser, SetCustomUserClaims and RevokeRefreshTokens.
+func (s *Server) update(r *http.Request) (any, error) {
+	var in struct {
+		LocalID string `json:"localId"`
+		fields
+	}
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	if err := s.prepare(&in.fields); err != nil {
+		return nil, err
+	}
+	a, err := s.change(in.LocalID, func(tx *bolt.Tx, a *account) error { return s.apply(tx, a, &in.fields) })
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"kind": "identitytoolkit#SetAccountInfoResponse", "localId": a.UID, "email": a.Email}, nil
+}
+
+// delete answers DeleteUser.
+func (s *Server) delete(r *http.Request) (any, error) {
+	var in struct {
+		LocalID string `json:"localId"`
+	}
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		a, err := get(tx, in.LocalID)
+		if err != nil {
+			return err
+		}
+		if a == nil {
+			return bad("USER_NOT_FOUND")
+		}
+		return remove(tx, a)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"kind": "identitytoolkit#DeleteAccountResponse"}, nil
+}
+
+// batchDelete answers DeleteUsers. The SDK always forces, so accounts need not be disabled before.
+func (s *Server) batchDelete(r *http.Request) (any, error) {
+	var in struct {
+		LocalIDs []string `json:"localIds"`
+	}
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		for _, uid := range in.LocalIDs {
+			a, err := get(tx, uid)
+			if err == nil && a != nil {
+				err = remove(tx, a)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return map[string]any{}, err
+}
+
+// batchGet answers Users: every account by uid, in pages.
+func (s *Server) batchGet(r *http.Request) (any, error) {
+	size, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("maxResults"), "20"))
+	if err != nil || size < 1 || size > 1000 {
+		return nil, bad("INVALID_PAGE_SELECTION : maxResults is a number from 1 to 1000")
+	}
+	after := r.URL.Query().Get("nextPageToken") // the last uid of the page before
+	users := []any{}
+	next := ""
+	err = s.db.View(func(tx *bolt.Tx) error {
+		c := tx.Bucket(bucketAccounts).Cursor()
+		k, _ := c.Seek([]byte(after))
+		if k != nil && string(k) == after {
+			k, _ = c.Next()
+		}
+		last := ""
+		for ; k != nil; k, _ = c.Next() {
+			if len(users) == size {
+				next = last
+				return nil
+			}
+			a, err := get(tx, string(k))
+			if err != nil {
+				return err
+			}
+			users = append(users, userInfo(a))
+			last = a.UID
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]any{"kind": "identitytoolkit#DownloadAccountResponse", "users": users}
+	if next != "" {
+		out["nextPageToken"] = next
+	}
+	return out, nil
+}
+
+// query answers QueryUsers.
+func (s *Server) query(r *http.Request) (any, error) {
+	in := struct {
+		ReturnUserInfo *bool  `json:"returnUserInfo"`
+		Limit          int    `json:"limit,string"`
+		Offset         int    `json:"offset,string"`
+		SortBy         string `json:"sortBy"`
+		Order          string `json:"order"`
+		Expression     []struct {
+			Email  string `json:"email"`
+			UserID string `json:"userId"`
+		} `json:"expression"`
+	}{Limit: 500}
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	if in.Limit < 1 || in.Limit > 500 || in.Offset < 0 {
+		return nil, bad("INVALID_PAGE_SELECTION")
+	}
+	var all []*account
+	err := s.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketAccounts).ForEach(func(k, _ []byte) error {
+			a, err := get(tx, string(k))
+			if err != nil {
+				return err
+			}
+			fits := len(in.Expression) == 0
+			for _, e := range in.Expression {
+				fits = fits || (e.Email != "" && strings.EqualFold(e.Email, a.Email)) || (e.UserID != "" && e.UserID == a.UID)
+			}
+			if fits {
+				all = append(all, a)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	count := strconv.Itoa(len(all))
+	if in.ReturnUserInfo != nil && !*in.ReturnUserInfo {
+		return map[string]any{"recordsCount": count}, nil
+	}
+	less := map[string]func(a, b *account) int{
+		"NAME":          func(a, b *account) int { return cmp.Compare(a.Name, b.Name) },
+		"CREATED_AT":    func(a, b *account) int { return cmp.Compare(a.CreatedAt, b.CreatedAt) },
+		"LAST_LOGIN_AT": func(a, b *account) int { return cmp.Compare(a.LoginAt, b.LoginAt) },
+		"USER_EMAIL":    func(a, b *account) int { return cmp.Compare(a.Email, b.Email) },
+	}[in.SortBy]
+	slices.SortStableFunc(all, func(a, b *account) int { // already by uid
+		if less == nil {
+			return 0
+		}
+		return less(a, b)
+	})
+	if in.Order == "DESC" {
+		slices.Reverse(all)
+	}
+	page := all[min(in.Offset, len(all)):min(in.Offset+in.Limit, len(all))]
+	users := []any{}
+	for _, a := range page {
+		users = append(users, userInfo(a))
+	}
+	return map[string]any{"userInfo": users, "recordsCount": count}, nil
+}
+
+// deleteAll empties the stand-in, as the official emulator does for tests.
+func (s *Server) deleteAll(*http.Request) (any, error) {
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		for _, name := range [][]byte{bucketAccounts, bucketEmails, bucketCodes} {
+			if err := tx.DeleteBucket(name); err != nil {
+				return err
+			}
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return map[string]any{}, err
+}

@@ -1,0 +1,364 @@
+package authstub
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	firebase "firebase.google.com/go/v4"
+	"firebase.google.com/go/v4/auth"
+	bolt "go.etcd.io/bbolt"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start"))
+}
+
+const testProject = "demo-authstub"
+
+// clock is a time that tests move.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// stub is a running stand-in with what tests ask of it.
+type stub struct {
+	*Server
+	url   string // http://host:port
+	mails chan Mail
+}
+
+func start(t *testing.T, path string, now func() time.Time) *stub {
+	t.Helper()
+	mails := make(chan Mail, 100)
+	s, err := Open(Options{Project: testProject, Path: path, Now: now, Origins: []string{"https://chat.example"},
+		Mail: func(m Mail) { mails <- m }, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(s)
+	t.Cleanup(func() {
+		srv.Close()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &stub{s, srv.URL, mails}
+}
+
+func dbPath(t *testing.T) string { return filepath.Join(t.TempDir(), "accounts.db") }
+
+// sdk returns the unmodified Admin SDK pointed at host.
+func sdk(t *testing.T, host string) *auth.Client {
+	t.Helper()
+	t.Setenv("FIREBASE_AUTH_EMULATOR_HOST", strings.TrimPrefix(host, "http://"))
+	app, err := firebase.NewApp(context.Background(), &firebase.Config{ProjectID: testProject})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := app.Auth(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// browser calls as the browser SDK does. The error is the message of the answer.
+type browser struct{ url string }
+
+func (b browser) call(method string, in any) (map[string]any, error) {
+	req, err := jsonRequest(b.url+"/identitytoolkit.googleapis.com/v1/accounts:"+method+"?key=local", in)
+	if err != nil {
+		return nil, err
+	}
+	return answerOf(http.DefaultClient.Do(req))
+}
+
+func jsonRequest(address string, in any) (*http.Request, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequest(http.MethodPost, address, bytes.NewReader(body))
+	if err == nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, err
+}
+
+func (b browser) refresh(token any) (map[string]any, error) {
+	return answerOf(http.PostForm(b.url+"/securetoken.googleapis.com/v1/token?key=local",
+		url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token.(string)}}))
+}
+
+func answerOf(resp *http.Response, err error) (map[string]any, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var out map[string]any
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
+		return nil, err
+	}
+	if e, ok := out["error"].(map[string]any); ok {
+		return nil, errors.New(e["message"].(string))
+	}
+	return out, nil
+}
+
+func (b browser) signIn(email, password string) (map[string]any, error) {
+	return b.call("signInWithPassword", map[string]any{"email": email, "password": password, "returnSecureToken": true})
+}
+
+type m = map[string]any
+
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// wantError checks that err begins with the code that SDKs branch on.
+func wantError(t *testing.T, err error, code string) {
+	t.Helper()
+	if err == nil || !(err.Error() == code || strings.HasPrefix(err.Error(), code+" ")) {
+		t.Errorf("error %v, want %s", err, code)
+	}
+}
+
+func TestAccountsOutliveARestart(t *testing.T) {
+	path := dbPath(t)
+	var refresh any
+	t.Run("before", func(t *testing.T) {
+		s := start(t, path, time.Now)
+		must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).UID("ann").Email("ann@example.com").Password("correct horse")))(t)
+		refresh = must(browser{s.url}.signIn("ann@example.com", "correct horse"))(t)["refreshToken"]
+	})
+	s := start(t, path, time.Now)
+	b := browser{s.url}
+	must(b.signIn("ann@example.com", "correct horse"))(t)
+	if got := must(b.refresh(refresh))(t)["user_id"]; got != "ann" {
+		t.Errorf("refreshed as %v", got)
+	}
+}
+
+func TestASecondProcessIsRefused(t *testing.T) {
+	path := dbPath(t)
+	start(t, path, time.Now)
+	if _, err := Open(Options{Project: testProject, Path: path}); !errors.Is(err, ErrInUse) {
+		t.Errorf("error %v, want ErrInUse", err)
+	}
+}
+
+func TestPublicSignUpAndDeletionAreOff(t *testing.T) {
+	b := browser{start(t, dbPath(t), time.Now).url}
+	for _, method := range []string{"signUp", "delete"} {
+		_, err := b.call(method, m{"email": "ann@example.com", "password": "correct horse"})
+		wantError(t, err, "ADMIN_ONLY_OPERATION")
+	}
+}
+
+func TestAdministratorsNeedTheirToken(t *testing.T) {
+	s := start(t, dbPath(t), time.Now)
+	for _, path := range []string{"accounts", "accounts:lookup", "accounts:update", "accounts:delete", "accounts:query", "accounts:sendOobCode"} {
+		resp, err := http.Post(s.url+"/identitytoolkit.googleapis.com/v1/projects/"+testProject+"/"+path, "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s without a token: %s", path, resp.Status)
+		}
+	}
+}
+
+func TestWrongPasswordsLockAnAddressForAWhile(t *testing.T) {
+	c := &clock{now: time.Now()}
+	s := start(t, dbPath(t), c.Now)
+	admin, b := sdk(t, s.url), browser{s.url}
+	for _, name := range []string{"ann", "bob"} {
+		must(admin.CreateUser(t.Context(), (&auth.UserToCreate{}).UID(name).Email(name+"@example.com").Password("correct horse")))(t)
+	}
+	for range maxFailures {
+		_, err := b.signIn("Ann@example.com", "wrong")
+		wantError(t, err, "INVALID_LOGIN_CREDENTIALS")
+	}
+	_, err := b.signIn("ann@example.com", "correct horse")
+	wantError(t, err, "TOO_MANY_ATTEMPTS_TRY_LATER")
+	must(b.signIn("bob@example.com", "correct horse"))(t)
+	c.advance(failureWindow)
+	must(b.signIn("ann@example.com", "correct horse"))(t)
+}
+
+func TestADisabledAccountIsToldOnlyToItsOwner(t *testing.T) {
+	s := start(t, dbPath(t), time.Now)
+	b := browser{s.url}
+	must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).Email("ann@example.com").Password("correct horse").Disabled(true)))(t)
+	_, err := b.signIn("ann@example.com", "wrong")
+	wantError(t, err, "INVALID_LOGIN_CREDENTIALS")
+	_, err = b.signIn("ann@example.com", "correct horse")
+	wantError(t, err, "USER_DISABLED")
+}
+
+func TestAPasswordIsChangedOnlySoonAfterSigningIn(t *testing.T) {
+	c := &clock{now: time.Now()}
+	s := start(t, dbPath(t), c.Now)
+	b := browser{s.url}
+	must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).Email("ann@example.com").Password("correct horse")))(t)
+	in := must(b.signIn("ann@example.com", "correct horse"))(t)
+	c.advance(recentLogin + time.Second)
+	in = must(b.refresh(in["refreshToken"]))(t) // a fresh token does not make the sign-in fresh
+	_, err := b.call("update", m{"idToken": in["id_token"], "password": "battery staple"})
+	wantError(t, err, "CREDENTIAL_TOO_OLD_LOGIN_AGAIN")
+}
+
+func TestIDTokensEnd(t *testing.T) {
+	c := &clock{now: time.Now()}
+	s := start(t, dbPath(t), c.Now)
+	b := browser{s.url}
+	must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).Email("ann@example.com").Password("correct horse")))(t)
+	in := must(b.signIn("ann@example.com", "correct horse"))(t)
+	c.advance(tokenLife)
+	_, err := b.call("lookup", m{"idToken": in["idToken"]})
+	wantError(t, err, "TOKEN_EXPIRED")
+	fresh := must(b.refresh(in["refreshToken"]))(t)
+	must(b.call("lookup", m{"idToken": fresh["id_token"]}))(t)
+}
+
+func TestRevokingEndsARefreshTokenOfTheSameSecond(t *testing.T) {
+	c := &clock{now: time.Now().Truncate(time.Second).Add(time.Millisecond)}
+	s := start(t, dbPath(t), c.Now)
+	b := browser{s.url}
+	must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).UID("ann").Email("ann@example.com").Password("correct horse")))(t)
+	in := must(b.signIn("ann@example.com", "correct horse"))(t)
+	c.advance(time.Millisecond)
+	must(s.change("ann", func(tx *bolt.Tx, a *account) error {
+		return s.apply(tx, a, &fields{ValidSince: new(strconv.FormatInt(c.Now().Unix(), 10))})
+	}))(t)
+	_, err := b.refresh(in["refreshToken"])
+	wantError(t, err, "TOKEN_EXPIRED")
+	c.advance(time.Millisecond)
+	in = must(b.signIn("ann@example.com", "correct horse"))(t)
+	must(b.refresh(in["refreshToken"]))(t)
+}
+
+func TestForgedRefreshTokensAreRefused(t *testing.T) {
+	s := start(t, dbPath(t), time.Now)
+	b := browser{s.url}
+	must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).UID("ann").Email("ann@example.com").Password("correct horse")))(t)
+	other := start(t, dbPath(t), time.Now)
+	forged := must(other.refreshToken("ann", time.Now().Unix()))(t)
+	for _, token := range []string{forged, "x", "x.y", strings.Split(forged, ".")[0]} {
+		_, err := b.refresh(token)
+		wantError(t, err, "INVALID_REFRESH_TOKEN")
+	}
+}
+
+func TestOriginsAreAnsweredByName(t *testing.T) {
+	s := start(t, dbPath(t), time.Now)
+	for origin, want := range map[string]bool{
+		"http://localhost:5173": true, "http://127.0.0.1:8080": true, "http://[::1]:1": true, "https://chat.example": true,
+		"https://evil.example": false, "http://127.0.0.1.evil.example": false, "null": false,
+	} {
+		req, err := http.NewRequest(http.MethodOptions, s.url+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Origin", origin)
+		req.Header.Set("Access-Control-Request-Headers", "content-type,x-client-version")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := resp.Header.Get("Access-Control-Allow-Origin") == origin; got != want || resp.StatusCode != http.StatusNoContent {
+			t.Errorf("origin %s: allowed %v, want %v (%s)", origin, got, want, resp.Status)
+		}
+		if want && resp.Header.Get("Access-Control-Allow-Headers") != "content-type,x-client-version" {
+			t.Errorf("headers allowed: %q", resp.Header.Get("Access-Control-Allow-Headers"))
+		}
+	}
+}
+
+var hiddenCode = regexp.MustCompile(`name="oobCode" value="([^"]+)"`)
+
+func TestThePageBehindAResetLink(t *testing.T) {
+	c := &clock{now: time.Now()}
+	s := start(t, dbPath(t), c.Now)
+	b := browser{s.url}
+	must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).Email("ann@example.com").Password("correct horse")))(t)
+	must(b.call("sendOobCode", m{"requestType": "PASSWORD_RESET", "email": "ann@example.com", "continueUrl": s.url + "/"}))(t)
+	mail := <-s.mails
+	if mail.To != "ann@example.com" {
+		t.Errorf("mail to %s", mail.To)
+	}
+	form := text(t, must(http.Get(mail.Link))(t))
+	code := hiddenCode.FindStringSubmatch(form)
+	if code == nil || !strings.Contains(form, "ann@example.com") || !strings.Contains(form, `href="`+s.url+`/"`) {
+		t.Fatalf("page: %s", form)
+	}
+	post := func(password string) string {
+		return text(t, must(http.PostForm(s.url+"/emulator/action", url.Values{"oobCode": {code[1]}, "password": {password}}))(t))
+	}
+	if got := post("tiny"); !strings.Contains(got, "Try another one") || !hiddenCode.MatchString(got) {
+		t.Errorf("after a weak password: %s", got)
+	}
+	if got := post("battery staple"); !strings.Contains(got, "The new password is set") {
+		t.Errorf("after the form: %s", got)
+	}
+	if got := post("once more"); !strings.Contains(got, "has been used") {
+		t.Errorf("a second time: %s", got)
+	}
+	must(b.signIn("ann@example.com", "battery staple"))(t)
+
+	_, err := b.call("sendOobCode", m{"requestType": "PASSWORD_RESET", "email": "ann@example.com", "continueUrl": "javascript:alert(1)"})
+	wantError(t, err, "INVALID_CONTINUE_URI")
+	must(b.call("sendOobCode", m{"requestType": "PASSWORD_RESET", "email": "ann@example.com"}))(t)
+	mail = <-s.mails
+	c.advance(codeLife + time.Second)
+	if got := text(t, must(http.Get(mail.Link))(t)); !strings.Contains(got, "older than an hour") {
+		t.Errorf("an old link: %s", got)
+	}
+}
+
+func text(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

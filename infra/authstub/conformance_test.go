@@ -1,0 +1,299 @@
+package authstub
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"firebase.google.com/go/v4/auth"
+	"google.golang.org/api/iterator"
+)
+
+// What the chat asks of Firebase Auth, held against the stand-in always and
+// against the official emulator where PHOENIX_TEST_AUTH_EMULATOR (host:port) names one.
+func TestConformance(t *testing.T) {
+	t.Run("standin", func(t *testing.T) { conformance(t, start(t, dbPath(t), time.Now).url) })
+	t.Run("emulator", func(t *testing.T) {
+		host := os.Getenv("PHOENIX_TEST_AUTH_EMULATOR")
+		if host == "" {
+			t.Skip("PHOENIX_TEST_AUTH_EMULATOR is not set: no official Auth emulator to compare with")
+		}
+		conformance(t, "http://"+host)
+	})
+}
+
+func conformance(t *testing.T, host string) {
+	admin, b, ctx := sdk(t, host), browser{host}, t.Context()
+	n := 0
+	// person makes an account with an address of its own.
+	person := func(t *testing.T) (uid, email string) {
+		t.Helper()
+		n++
+		email = fmt.Sprintf("p%d-%d@example.com", time.Now().UnixNano(), n)
+		u := must(admin.CreateUser(ctx, (&auth.UserToCreate{}).Email(email).Password("correct horse").DisplayName("Pat")))(t)
+		return u.UID, email
+	}
+
+	t.Run("create and get", func(t *testing.T) {
+		uid, email := person(t)
+		for _, u := range []*auth.UserRecord{must(admin.GetUser(ctx, uid))(t), must(admin.GetUserByEmail(ctx, email))(t)} {
+			if u.UID != uid || u.Email != email || u.DisplayName != "Pat" || u.Disabled || u.EmailVerified ||
+				u.UserMetadata.CreationTimestamp == 0 || u.TokensValidAfterMillis == 0 {
+				t.Errorf("record %+v %+v", u.UserInfo, u)
+			}
+		}
+		_, err := admin.CreateUser(ctx, (&auth.UserToCreate{}).Email(email).Password("correct horse"))
+		if !auth.IsEmailAlreadyExists(err) {
+			t.Errorf("the same address again: %v", err)
+		}
+		_, err = admin.CreateUser(ctx, (&auth.UserToCreate{}).UID(uid))
+		if !auth.IsUIDAlreadyExists(err) {
+			t.Errorf("the same uid again: %v", err)
+		}
+		if _, err := admin.GetUser(ctx, "nobody"); !auth.IsUserNotFound(err) {
+			t.Errorf("nobody: %v", err)
+		}
+		if _, err := admin.GetUserByEmail(ctx, "nobody@example.com"); !auth.IsUserNotFound(err) {
+			t.Errorf("nobody's address: %v", err)
+		}
+		got := must(admin.GetUsers(ctx, []auth.UserIdentifier{auth.UIDIdentifier{UID: uid}, auth.UIDIdentifier{UID: "nobody"}}))(t)
+		if len(got.Users) != 1 || len(got.NotFound) != 1 {
+			t.Errorf("several: %d found, %d not", len(got.Users), len(got.NotFound))
+		}
+	})
+
+	t.Run("sign in", func(t *testing.T) {
+		uid, email := person(t)
+		in := must(b.signIn(email, "correct horse"))(t)
+		if in["localId"] != uid || in["expiresIn"] != "3600" {
+			t.Errorf("answer %v", in)
+		}
+		token := must(admin.VerifyIDToken(ctx, in["idToken"].(string)))(t)
+		if token.UID != uid || token.Claims["email"] != email || token.Claims["name"] != "Pat" || token.Firebase.SignInProvider != "password" ||
+			token.AuthTime == 0 || token.Expires-token.IssuedAt != 3600 {
+			t.Errorf("token %+v", token)
+		}
+		users := must(b.call("lookup", m{"idToken": in["idToken"]}))(t)["users"].([]any)
+		own := users[0].(m)
+		if own["localId"] != uid || own["email"] != email || own["providerUserInfo"].([]any)[0].(m)["providerId"] != "password" {
+			t.Errorf("own account %v", own)
+		}
+		_, err := b.signIn(email, "wrong")
+		wantError(t, err, "INVALID_LOGIN_CREDENTIALS")
+		_, err = b.signIn("nobody@example.com", "wrong")
+		wantError(t, err, "INVALID_LOGIN_CREDENTIALS")
+		_, err = b.signIn("no address", "wrong")
+		wantError(t, err, "INVALID_EMAIL")
+		_, err = b.signIn(email, "")
+		wantError(t, err, "MISSING_PASSWORD")
+		_, err = b.call("lookup", m{"idToken": "x.y.z"})
+		wantError(t, err, "INVALID_ID_TOKEN")
+	})
+
+	t.Run("addresses in any case", func(t *testing.T) {
+		n++
+		email := fmt.Sprintf("Mixed.%d.%d@Example.com", time.Now().UnixNano(), n)
+		must(admin.CreateUser(ctx, (&auth.UserToCreate{}).Email(email).Password("correct horse")))(t)
+		must(b.signIn(email, "correct horse"))(t)
+		must(admin.GetUserByEmail(ctx, email))(t)
+	})
+
+	t.Run("refresh", func(t *testing.T) {
+		uid, email := person(t)
+		in := must(b.signIn(email, "correct horse"))(t)
+		if err := admin.SetCustomUserClaims(ctx, uid, m{"admin": true}); err != nil {
+			t.Fatal(err)
+		}
+		out := must(b.refresh(in["refreshToken"]))(t)
+		token := must(admin.VerifyIDToken(ctx, out["id_token"].(string)))(t)
+		if out["access_token"] != out["id_token"] || out["user_id"] != uid || out["refresh_token"] == "" || token.Claims["admin"] != true {
+			t.Errorf("refreshed %v, claims %v", out, token.Claims)
+		}
+		_, err := b.refresh("no token")
+		wantError(t, err, "INVALID_REFRESH_TOKEN")
+	})
+
+	t.Run("disable and enable", func(t *testing.T) {
+		uid, email := person(t)
+		in := must(b.signIn(email, "correct horse"))(t)
+		must(admin.UpdateUser(ctx, uid, (&auth.UserToUpdate{}).Disabled(true)))(t)
+		_, err := b.signIn(email, "correct horse")
+		wantError(t, err, "USER_DISABLED")
+		_, err = b.refresh(in["refreshToken"])
+		wantError(t, err, "USER_DISABLED")
+		_, err = b.call("lookup", m{"idToken": in["idToken"]})
+		wantError(t, err, "USER_DISABLED")
+		if _, err := admin.VerifyIDToken(ctx, in["idToken"].(string)); !auth.IsUserDisabled(err) {
+			t.Errorf("verified: %v", err)
+		}
+		must(admin.UpdateUser(ctx, uid, (&auth.UserToUpdate{}).Disabled(false)))(t)
+		must(b.signIn(email, "correct horse"))(t)
+	})
+
+	t.Run("delete", func(t *testing.T) {
+		uid, email := person(t)
+		in := must(b.signIn(email, "correct horse"))(t)
+		if err := admin.DeleteUser(ctx, uid); err != nil {
+			t.Fatal(err)
+		}
+		_, err := b.signIn(email, "correct horse")
+		wantError(t, err, "INVALID_LOGIN_CREDENTIALS")
+		_, err = b.call("lookup", m{"idToken": in["idToken"]})
+		wantError(t, err, "USER_NOT_FOUND")
+		if err := admin.DeleteUser(ctx, uid); !auth.IsUserNotFound(err) {
+			t.Errorf("again: %v", err)
+		}
+		must(admin.CreateUser(ctx, (&auth.UserToCreate{}).Email(email)))(t) // the address is free again
+		other, _ := person(t)
+		res := must(admin.DeleteUsers(ctx, []string{other, "nobody"}))(t)
+		if res.FailureCount != 0 {
+			t.Errorf("several: %+v", res)
+		}
+		if _, err := admin.GetUser(ctx, other); !auth.IsUserNotFound(err) {
+			t.Errorf("deleted with others: %v", err)
+		}
+	})
+
+	t.Run("change", func(t *testing.T) {
+		uid, email := person(t)
+		_, taken := person(t)
+		u := must(admin.UpdateUser(ctx, uid, (&auth.UserToUpdate{}).DisplayName("").Email("x"+email).EmailVerified(true).Password("battery staple")))(t)
+		if u.DisplayName != "" || u.Email != "x"+email || !u.EmailVerified {
+			t.Errorf("changed: %+v", u.UserInfo)
+		}
+		_, err := b.signIn(email, "battery staple")
+		wantError(t, err, "INVALID_LOGIN_CREDENTIALS")
+		must(b.signIn("x"+email, "battery staple"))(t)
+		if _, err = admin.UpdateUser(ctx, uid, (&auth.UserToUpdate{}).Email(taken)); !auth.IsEmailAlreadyExists(err) {
+			t.Errorf("a taken address: %v", err)
+		}
+		if _, err = admin.UpdateUser(ctx, "nobody", (&auth.UserToUpdate{}).Disabled(true)); !auth.IsUserNotFound(err) {
+			t.Errorf("nobody: %v", err)
+		}
+	})
+
+	t.Run("claims", func(t *testing.T) {
+		uid, email := person(t)
+		if err := admin.SetCustomUserClaims(ctx, uid, m{"admin": true}); err != nil {
+			t.Fatal(err)
+		}
+		if got := must(admin.GetUser(ctx, uid))(t).CustomClaims; !maps.Equal(got, m{"admin": true}) {
+			t.Errorf("claims %v", got)
+		}
+		if err := admin.SetCustomUserClaims(ctx, uid, nil); err != nil {
+			t.Fatal(err)
+		}
+		token := must(admin.VerifyIDToken(ctx, must(b.signIn(email, "correct horse"))(t)["idToken"].(string)))(t)
+		if _, ok := token.Claims["admin"]; ok {
+			t.Error("a claim outlived its removal")
+		}
+	})
+
+	t.Run("revoke", func(t *testing.T) {
+		uid, email := person(t)
+		in := must(b.signIn(email, "correct horse"))(t)
+		// Both compare whole seconds: revoke as of two seconds ahead instead of waiting.
+		future := fmt.Sprint(time.Now().Add(2 * time.Second).Unix())
+		must(owner(host, "accounts:update", m{"localId": uid, "validSince": future}))(t)
+		if _, err := admin.VerifyIDTokenAndCheckRevoked(ctx, in["idToken"].(string)); !auth.IsIDTokenRevoked(err) {
+			t.Errorf("verified: %v", err)
+		}
+		_, err := b.call("lookup", m{"idToken": in["idToken"]})
+		wantError(t, err, "TOKEN_EXPIRED")
+		if err := admin.RevokeRefreshTokens(ctx, uid); err != nil {
+			t.Fatal(err)
+		}
+		if got := must(admin.GetUser(ctx, uid))(t).TokensValidAfterMillis; time.Since(time.UnixMilli(got)).Abs() > 5*time.Second {
+			t.Errorf("valid since %v", time.UnixMilli(got))
+		}
+	})
+
+	t.Run("own password", func(t *testing.T) {
+		uid, email := person(t)
+		in := must(b.signIn(email, "correct horse"))(t)
+		_, err := b.call("update", m{"idToken": in["idToken"], "password": "tiny"})
+		wantError(t, err, "WEAK_PASSWORD")
+		out := must(b.call("update", m{"idToken": in["idToken"], "password": "battery staple", "returnSecureToken": true}))(t)
+		if token := must(admin.VerifyIDToken(ctx, out["idToken"].(string)))(t); token.UID != uid {
+			t.Errorf("token of %s", token.UID)
+		}
+		must(b.refresh(out["refreshToken"]))(t)
+		_, err = b.signIn(email, "correct horse")
+		wantError(t, err, "INVALID_LOGIN_CREDENTIALS")
+		must(b.signIn(email, "battery staple"))(t)
+	})
+
+	t.Run("forgotten password", func(t *testing.T) {
+		_, email := person(t)
+		must(b.call("sendOobCode", m{"requestType": "PASSWORD_RESET", "email": "nobody@example.com"}))(t)
+		must(b.call("sendOobCode", m{"requestType": "PASSWORD_RESET", "email": email}))(t)
+		list := must(answerOf(http.Get(host + "/emulator/v1/projects/" + testProject + "/oobCodes")))(t)["oobCodes"].([]any)
+		i := slices.IndexFunc(list, func(c any) bool { return c.(m)["email"] == email })
+		if i < 0 {
+			t.Fatalf("no code for %s in %v", email, list)
+		}
+		code := list[i].(m)["oobCode"]
+		if got := must(b.call("resetPassword", m{"oobCode": code}))(t)["email"]; got != email {
+			t.Errorf("the code is %v's", got)
+		}
+		_, err := b.call("resetPassword", m{"oobCode": code, "newPassword": "tiny"})
+		wantError(t, err, "WEAK_PASSWORD")
+		must(b.call("resetPassword", m{"oobCode": code, "newPassword": "battery staple"}))(t)
+		_, err = b.call("resetPassword", m{"oobCode": code, "newPassword": "once more"})
+		wantError(t, err, "INVALID_OOB_CODE")
+		must(b.signIn(email, "battery staple"))(t)
+
+		link := must(admin.PasswordResetLink(ctx, email))(t)
+		if link == "" {
+			t.Error("no link")
+		}
+		if _, err := admin.PasswordResetLink(ctx, "nobody@example.com"); !auth.IsEmailNotFound(err) {
+			t.Errorf("nobody: %v", err)
+		}
+	})
+
+	t.Run("list and query", func(t *testing.T) {
+		want := map[string]bool{}
+		for range 6 {
+			uid, _ := person(t)
+			want[uid] = true
+		}
+		it := admin.Users(ctx, "")
+		it.PageInfo().MaxSize = 2
+		seen := map[string]int{}
+		for {
+			u, err := it.Next()
+			if errors.Is(err, iterator.Done) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[u.UID]++
+		}
+		for uid := range want {
+			if seen[uid] != 1 {
+				t.Errorf("%s listed %d times", uid, seen[uid])
+			}
+		}
+		got := must(admin.QueryUsers(ctx, &auth.QueryUsersRequest{}))(t)
+		if len(got.Users) != len(seen) {
+			t.Errorf("query found %d of %d", len(got.Users), len(seen))
+		}
+	})
+}
+
+// owner calls as an administrator, past what the Admin SDK offers.
+func owner(host, path string, in any) (map[string]any, error) {
+	req, err := jsonRequest(host+"/identitytoolkit.googleapis.com/v1/projects/"+testProject+"/"+path, in)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer owner")
+	return answerOf(http.DefaultClient.Do(req))
+}

@@ -1,0 +1,273 @@
+package authstub
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// recentLogin is how long after giving the password it may be changed.
+const recentLogin = 5 * time.Minute
+
+// refused answers what the identity configuration switches off for browsers.
+func (s *Server) refused(*http.Request) (any, error) { return nil, bad("ADMIN_ONLY_OPERATION") }
+
+// signIn answers signInWithEmailAndPassword. An unknown address and a wrong
+// password are answered alike, in about the same time.
+func (s *Server) signIn(r *http.Request) (any, error) {
+	var in struct {
+		Email    string `json:"email"`
+		Password string `json:"password"`
+	}
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	email := strings.ToLower(in.Email)
+	switch {
+	case in.Email == "":
+		return nil, bad("MISSING_EMAIL")
+	case !validEmail(email):
+		return nil, bad("INVALID_EMAIL")
+	case in.Password == "":
+		return nil, bad("MISSING_PASSWORD")
+	case len(in.Password) > 4096:
+		return nil, bad("INVALID_LOGIN_CREDENTIALS")
+	case s.attempts.locked(email):
+		return nil, bad("TOO_MANY_ATTEMPTS_TRY_LATER : Too many wrong passwords for this address. Try again in a few minutes, or reset the password.")
+	}
+	a, err := s.find(byEmail, email)
+	if err != nil {
+		return nil, err
+	}
+	hash := ""
+	if a != nil {
+		hash = a.Password
+	}
+	if !s.passwordFits(hash, in.Password) {
+		s.attempts.fail(email)
+		return nil, bad("INVALID_LOGIN_CREDENTIALS")
+	}
+	s.attempts.succeed(email)
+	if a.Disabled {
+		return nil, bad("USER_DISABLED")
+	}
+	now := s.now()
+	a, err = s.change(a.UID, func(_ *bolt.Tx, a *account) error {
+		a.LoginAt, a.RefreshAt = now.UnixMilli(), now.UnixMilli()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.tokens(a, now.Unix())
+	if err != nil {
+		return nil, err
+	}
+	out["kind"] = "identitytoolkit#VerifyPasswordResponse"
+	out["localId"], out["email"], out["displayName"], out["registered"] = a.UID, a.Email, a.Name, true
+	return out, nil
+}
+
+// tokens returns a fresh pair for an account whose password was given at authTime (seconds).
+func (s *Server) tokens(a *account, authTime int64) (map[string]any, error) {
+	id, err := s.idToken(a, authTime)
+	if err != nil {
+		return nil, err
+	}
+	refresh, err := s.refreshToken(a.UID, authTime)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"idToken": id, "refreshToken": refresh, "expiresIn": strconv.Itoa(int(tokenLife.Seconds()))}, nil
+}
+
+// refresh answers the SDK's wish for a fresh ID token. Its body is a form.
+func (s *Server) refresh(r *http.Request) (any, error) {
+	if err := r.ParseForm(); err != nil {
+		return nil, bad("INVALID_ARGUMENT : the body is no form")
+	}
+	switch {
+	case r.PostForm.Get("grant_type") != "refresh_token":
+		return nil, bad("INVALID_GRANT_TYPE")
+	case r.PostForm.Get("refresh_token") == "":
+		return nil, bad("MISSING_REFRESH_TOKEN")
+	}
+	was, err := s.session(r.PostForm.Get("refresh_token"))
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.change(was.UID, func(_ *bolt.Tx, a *account) error {
+		switch {
+		case a.Disabled:
+			return bad("USER_DISABLED")
+		case was.Issued < a.RevokedAt:
+			return bad("TOKEN_EXPIRED")
+		}
+		a.RefreshAt = s.now().UnixMilli()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	id, err := s.idToken(a, was.AuthTime)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"id_token": id, "access_token": id, "refresh_token": r.PostForm.Get("refresh_token"),
+		"expires_in": strconv.Itoa(int(tokenLife.Seconds())), "token_type": "Bearer", "user_id": a.UID, "project_id": s.project}, nil
+}
+
+// lookupOwn shows the holder of an ID token their own account.
+func (s *Server) lookupOwn(r *http.Request) (any, error) {
+	var in struct {
+		IDToken string `json:"idToken"`
+	}
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	a, _, err := s.verify(in.IDToken)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"kind": "identitytoolkit#GetAccountInfoResponse", "users": []any{userInfo(a)}}, nil
+}
+
+// updateOwn answers updatePassword, updateEmail and updateProfile.
+func (s *Server) updateOwn(r *http.Request) (any, error) {
+	var in struct {
+		IDToken           string   `json:"idToken"`
+		ReturnSecureToken bool     `json:"returnSecureToken"`
+		Email             *string  `json:"email"`
+		Password          *string  `json:"password"`
+		DisplayName       *string  `json:"displayName"`
+		PhotoURL          *string  `json:"photoUrl"`
+		DeleteAttribute   []string `json:"deleteAttribute"`
+	}
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	a, claims, err := s.verify(in.IDToken)
+	if err != nil {
+		return nil, err
+	}
+	if (in.Password != nil || in.Email != nil) && s.now().Unix()-claims.AuthTime > int64(recentLogin.Seconds()) {
+		return nil, bad("CREDENTIAL_TOO_OLD_LOGIN_AGAIN")
+	}
+	f := fields{Email: in.Email, Password: in.Password, DisplayName: in.DisplayName, PhotoURL: in.PhotoURL,
+		DeleteAttribute: in.DeleteAttribute}
+	if err := s.prepare(&f); err != nil {
+		return nil, err
+	}
+	if a, err = s.change(a.UID, func(tx *bolt.Tx, a *account) error { return s.apply(tx, a, &f) }); err != nil {
+		return nil, err
+	}
+	out := userInfo(a)
+	if in.ReturnSecureToken {
+		t, err := s.tokens(a, claims.AuthTime)
+		if err != nil {
+			return nil, err
+		}
+		for k, v := range t {
+			out[k] = v
+		}
+	}
+	out["kind"] = "identitytoolkit#SetAccountInfoResponse"
+	return out, nil
+}
+
+// sendReset answers sendPasswordResetEmail. An unknown address is answered like
+// a known one, so that nobody learns who has an account.
+func (s *Server) sendReset(r *http.Request) (any, error) {
+	in, err := readReset(r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.find(byEmail, in.Email)
+	if err != nil {
+		return nil, err
+	}
+	if a != nil {
+		link, err := s.newCode(a, in.ContinueURL, r)
+		if err != nil {
+			return nil, err
+		}
+		s.mail(Mail{To: a.Email, Link: link})
+	}
+	return map[string]any{"kind": "identitytoolkit#GetOobConfirmationCodeResponse", "email": in.Email}, nil
+}
+
+// resetLink answers the Admin SDK's PasswordResetLink.
+func (s *Server) resetLink(r *http.Request) (any, error) {
+	in, err := readReset(r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.find(byEmail, in.Email)
+	if err != nil {
+		return nil, err
+	}
+	if a == nil {
+		return nil, bad("EMAIL_NOT_FOUND")
+	}
+	link, err := s.newCode(a, in.ContinueURL, r)
+	if err != nil {
+		return nil, err
+	}
+	if !in.ReturnOobLink {
+		s.mail(Mail{To: a.Email, Link: link})
+		link = ""
+	}
+	return map[string]any{"kind": "identitytoolkit#GetOobConfirmationCodeResponse", "email": a.Email, "oobLink": link}, nil
+}
+
+type resetRequest struct {
+	RequestType   string `json:"requestType"`
+	Email         string `json:"email"`
+	ContinueURL   string `json:"continueUrl"`
+	ReturnOobLink bool   `json:"returnOobLink"`
+}
+
+func readReset(r *http.Request) (in resetRequest, err error) {
+	if err := read(r, &in); err != nil {
+		return in, err
+	}
+	if in.RequestType != "PASSWORD_RESET" {
+		return in, bad("OPERATION_NOT_ALLOWED : the stand-in resets passwords only")
+	}
+	if in.Email == "" {
+		return in, bad("MISSING_EMAIL")
+	}
+	if in.Email = strings.ToLower(in.Email); !validEmail(in.Email) {
+		return in, bad("INVALID_EMAIL")
+	}
+	if in.ContinueURL != "" {
+		if u, err := url.Parse(in.ContinueURL); err != nil || (u.Scheme != "http" && u.Scheme != "https") {
+			return in, bad("INVALID_CONTINUE_URI : the address to go on to is no web address")
+		}
+	}
+	return in, nil
+}
+
+// resetPassword answers confirmPasswordReset and, without a new password,
+// verifyPasswordResetCode.
+func (s *Server) resetPassword(r *http.Request) (any, error) {
+	var in struct {
+		OobCode     string `json:"oobCode"`
+		NewPassword string `json:"newPassword"`
+	}
+	if err := read(r, &in); err != nil {
+		return nil, err
+	}
+	if in.OobCode == "" {
+		return nil, bad("MISSING_OOB_CODE")
+	}
+	email, err := s.useCode(in.OobCode, in.NewPassword)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"kind": "identitytoolkit#ResetPasswordResponse", "email": email, "requestType": "PASSWORD_RESET"}, nil
+}

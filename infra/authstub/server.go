@@ -1,0 +1,241 @@
+package authstub
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Options says what a Server is. Project and Path are required.
+type Options struct {
+	Project string           // Google Cloud project id; the audience of its tokens
+	Path    string           // bbolt file of the accounts; created where it is missing
+	Origins []string         // pages that may call besides those on a loopback address
+	Now     func() time.Time // clock; nil means time.Now
+	Mail    func(Mail)       // called with every password reset instead of sending mail; nil means that the link is logged
+	Logger  *slog.Logger     // nil means slog.Default
+}
+
+// Mail is what a person would have received.
+type Mail struct {
+	To   string // e-mail address
+	Link string // address of the page that asks for a new password; works once, for one hour
+}
+
+// Server is the stand-in. Its methods may be called by many goroutines at once.
+type Server struct {
+	project  string
+	origins  []string
+	now      func() time.Time
+	mail     func(Mail)
+	log      *slog.Logger
+	db       *bolt.DB
+	secret   []byte // signs refresh tokens; kept in db
+	attempts *attempts
+	hashing  chan struct{} // bounds the memory that password hashing takes
+	mux      *http.ServeMux
+}
+
+// ErrInUse says that another process has the accounts open.
+var ErrInUse = errors.New("the accounts file is in use by another process")
+
+// Open opens or creates the accounts at o.Path. The error is ErrInUse when
+// another process holds the file for longer than a second, else it says what is
+// wrong with the file or its folder.
+func Open(o Options) (*Server, error) {
+	if o.Project == "" || o.Path == "" {
+		return nil, errors.New("authstub: Project and Path are required")
+	}
+	s := &Server{
+		project: o.Project, origins: o.Origins, now: o.Now, mail: o.Mail, log: o.Logger,
+		hashing: make(chan struct{}, 4), mux: http.NewServeMux(),
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.mail == nil {
+		s.mail = func(m Mail) { s.log.Info("password reset", "to", m.To, "link", m.Link) }
+	}
+	s.attempts = newAttempts(s.now)
+	db, err := bolt.Open(o.Path, 0o600, &bolt.Options{Timeout: time.Second})
+	if errors.Is(err, bolt.ErrTimeout) {
+		return nil, ErrInUse
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open accounts: %w", err)
+	}
+	s.db = db
+	if s.secret, err = prepare(db); err != nil {
+		return nil, errors.Join(fmt.Errorf("open accounts: %w", err), db.Close())
+	}
+	s.routes()
+	return s, nil
+}
+
+// Close closes the accounts file. No request may be under way.
+func (s *Server) Close() error { return s.db.Close() }
+
+// Serves reports whether path is one that the stand-in answers, for a server
+// that answers other paths as well.
+func Serves(path string) bool {
+	return strings.HasPrefix(path, "/identitytoolkit.googleapis.com/") ||
+		strings.HasPrefix(path, "/securetoken.googleapis.com/") ||
+		strings.HasPrefix(path, "/emulator/")
+}
+
+// ServeHTTP answers the SDKs, CORS preflights included.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if origin := r.Header.Get("Origin"); origin != "" && s.allowed(origin) {
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Add("Vary", "Origin")
+		if r.Method == http.MethodOptions {
+			h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
+			h.Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+			h.Set("Access-Control-Max-Age", "7200")
+		}
+	}
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+func (s *Server) allowed(origin string) bool {
+	if slices.Contains(s.origins, origin) {
+		return true
+	}
+	u, err := url.Parse(origin)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+func (s *Server) routes() {
+	const (
+		toolkit = "/identitytoolkit.googleapis.com/v1"
+		project = toolkit + "/projects/{project}"
+	)
+	public := func(path string, h handler) { s.mux.Handle("POST "+toolkit+path, s.answer(h)) }
+	public("/accounts:signUp", s.refused)
+	public("/accounts:delete", s.refused)
+	public("/accounts:signInWithPassword", s.signIn)
+	public("/accounts:lookup", s.lookupOwn)
+	public("/accounts:update", s.updateOwn)
+	public("/accounts:sendOobCode", s.sendReset)
+	public("/accounts:resetPassword", s.resetPassword)
+	s.mux.Handle("POST /securetoken.googleapis.com/v1/token", s.answer(s.refresh))
+
+	admin := func(pattern string, h handler) {
+		method, path, _ := strings.Cut(pattern, " ")
+		s.mux.Handle(method+" "+project+path, s.answer(s.owner(h)))
+	}
+	admin("POST /accounts", s.create)
+	admin("POST /accounts:lookup", s.lookup)
+	admin("POST /accounts:update", s.update)
+	admin("POST /accounts:delete", s.delete)
+	admin("POST /accounts:batchDelete", s.batchDelete)
+	admin("GET /accounts:batchGet", s.batchGet)
+	admin("POST /accounts:query", s.query)
+	admin("POST /accounts:sendOobCode", s.resetLink)
+
+	s.mux.Handle("GET /emulator/v1/projects/{project}/oobCodes", s.answer(s.ours(s.codes)))
+	s.mux.Handle("DELETE /emulator/v1/projects/{project}/accounts", s.answer(s.ours(s.deleteAll)))
+	s.mux.HandleFunc("GET /emulator/action", s.actionPage)
+	s.mux.HandleFunc("POST /emulator/action", s.actionDone)
+	s.mux.Handle("/", s.answer(func(r *http.Request) (any, error) {
+		return nil, &apiError{http.StatusNotFound, "OPERATION_NOT_ALLOWED : the stand-in does not do " + r.Method + " " + r.URL.Path}
+	}))
+}
+
+// handler answers one call with what is written as JSON. Its error is an
+// *apiError where the caller is to blame.
+type handler func(r *http.Request) (any, error)
+
+// apiError is an error as Identity Toolkit tells it. SDKs branch on the first
+// word of message.
+type apiError struct {
+	status  int
+	message string
+}
+
+func (e *apiError) Error() string { return e.message }
+
+func bad(message string) error { return &apiError{http.StatusBadRequest, message} }
+
+func (s *Server) answer(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
+		status := http.StatusOK
+		out, err := h(r)
+		if err != nil {
+			var e *apiError
+			if !errors.As(err, &e) {
+				s.log.Error("authstub", "path", r.URL.Path, "err", err)
+				e = &apiError{http.StatusInternalServerError, "INTERNAL_ERROR"}
+			}
+			status = e.status
+			out = map[string]any{"error": map[string]any{
+				"code": e.status, "message": e.message,
+				"errors": []map[string]string{{"message": e.message, "reason": "invalid", "domain": "global"}},
+			}}
+		}
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(out) // the caller is gone: nothing to do
+	})
+}
+
+// ours lets through calls that name this project.
+func (s *Server) ours(h handler) handler {
+	return func(r *http.Request) (any, error) {
+		if p := r.PathValue("project"); p != s.project {
+			return nil, bad(fmt.Sprintf("PROJECT_NOT_FOUND : this stand-in knows the project %s only", s.project))
+		}
+		return h(r)
+	}
+}
+
+// owner lets through the administrator of this project.
+func (s *Server) owner(h handler) handler {
+	return s.ours(func(r *http.Request) (any, error) {
+		if r.Header.Get("Authorization") != "Bearer owner" {
+			return nil, &apiError{http.StatusUnauthorized, "UNAUTHENTICATED : administrators send the bearer token \"owner\""}
+		}
+		return h(r)
+	})
+}
+
+// read decodes the JSON body of r into v. Fields that the stand-in does not
+// know are ignored, as the SDKs send some of no account.
+func read(r *http.Request, v any) error {
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return bad("INVALID_ARGUMENT : the body cannot be read or is larger than 1 MiB")
+	}
+	if len(bytes.TrimSpace(b)) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return bad("INVALID_ARGUMENT : the body is not the JSON expected: " + err.Error())
+	}
+	return nil
+}
