@@ -1,0 +1,199 @@
+package client
+
+import (
+	"slices"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+)
+
+// Pages of history.
+const (
+	pageSize = 50
+	maxPages = 40 // of one load that is not asked to reach the beginning
+)
+
+// loadJob is a load of history. The loader walks each conversation from its
+// newest page back.
+type loadJob struct {
+	list  bool                   // read the list of conversations, and the newest pages of each
+	since map[string]chat.Micros // walk back to this place, at least one page; by conversation
+	whole bool                   // walk back to the beginning
+}
+
+// loadResult is what a job brought. With err set it is empty.
+type loadResult struct {
+	conversations []Conversation
+	messages      []chat.Message
+	err           error
+}
+
+// open is a conversation that the person has opened.
+type open struct {
+	conversation string
+	whole        bool // and scrolled to its beginning
+	done         func()
+}
+
+// openConversation loads the newest page of a conversation, or all of it, and
+// calls done when it is there.
+func (m *machine) openConversation(now time.Time, conv string, whole bool, done func()) {
+	m.opened = append(m.opened, open{conv, whole, done})
+	m.pay(now)
+}
+
+// pay starts the load that is due, if any. One load runs at a time.
+func (m *machine) pay(now time.Time) {
+	if m.loading || !m.online {
+		return
+	}
+	if job, due := m.dueJob(now); due {
+		m.loading = true
+		m.fx.load(job)
+	}
+}
+
+func (m *machine) dueJob(now time.Time) (loadJob, bool) {
+	m.store.mu.Lock()
+	defer m.store.mu.Unlock()
+	d := &m.store.d
+	switch {
+	case now.Before(m.loadAt): // the last load failed
+		return loadJob{}, false
+	case d.historyDebt:
+		return loadJob{list: true, since: d.historySince}, true
+	case len(m.opened) > 0:
+		o := m.opened[0]
+		return loadJob{since: map[string]chat.Micros{o.conversation: endOfTime}, whole: o.whole}, true
+	case len(d.reloads) > 0 && !now.Before(d.reloads[0]):
+		return loadJob{list: true}, true
+	}
+	job := loadJob{since: map[string]chat.Micros{}}
+	for _, debt := range d.idDebts {
+		if at, ok := job.since[debt.conversation]; !now.Before(debt.due) && (!ok || debt.at < at) {
+			job.since[debt.conversation] = debt.at
+		}
+	}
+	return job, len(job.since) > 0
+}
+
+// endOfTime is later than every place in time.
+const endOfTime = chat.Micros(1<<63 - 1)
+
+// loaded stores what a job brought and clears what it paid.
+func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
+	m.loading = false
+	if r.err != nil {
+		m.loadAt = now.Add(m.backoff(m.loadTries))
+		m.loadTries++
+		return
+	}
+	m.loadTries, m.loadAt = 0, time.Time{}
+	var settled []string
+	m.store.commit(func(d *durable) {
+		for _, msg := range r.messages {
+			if k := d.messages[msg.ID]; k == nil {
+				m.show(d, msg, FromHistory)
+			} else if k.AcceptedAt == 0 {
+				k.AcceptedAt = msg.AcceptedAt
+			}
+			m.raise(d, d.messages[msg.ID], Delivered, "")
+			settled = append(settled, msg.ID)
+		}
+		for _, c := range r.conversations {
+			for uid, at := range c.Read {
+				m.mark(d, time.Time{}, c.ID, uid, at)
+			}
+		}
+		switch {
+		case job.list && d.historyDebt && sameSince(job.since, d.historySince):
+			d.historyDebt, d.historySince, d.reloads = false, nil, nil
+			for _, after := range m.pace.Reload {
+				d.reloads = append(d.reloads, now.Add(after))
+			}
+		case job.list:
+			d.reloads = slices.DeleteFunc(d.reloads, func(t time.Time) bool { return !now.Before(t) })
+		case len(m.opened) > 0 && job.since[m.opened[0].conversation] == endOfTime:
+			if done := m.opened[0].done; done != nil {
+				done()
+			}
+			m.opened = m.opened[1:]
+		}
+		for _, debt := range d.idDebts {
+			if _, asked := job.since[debt.conversation]; asked && !now.Before(debt.due) {
+				debt.due = now.Add(m.backoff(debt.tries))
+				debt.tries++
+			}
+		}
+	})
+	for _, id := range settled {
+		m.answered(id)
+	}
+	m.tick(now)
+}
+
+// sameSince reports whether a is the map that b is: a debt that arose anew
+// while an older one was being paid has another.
+func sameSince(a, b map[string]chat.Micros) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if w, ok := b[k]; !ok || v != w {
+			return false
+		}
+	}
+	return true
+}
+
+// backoff returns the pause after a number of failures, with half of it left to chance.
+func (m *machine) backoff(tries int) time.Duration {
+	d := m.pace.DebtFirst << min(tries, 16)
+	if d > m.pace.DebtMost || d <= 0 {
+		d = m.pace.DebtMost
+	}
+	return d/2 + m.chance(d/2+1)
+}
+
+// seen marks everything that others wrote in a conversation as seen by the person.
+func (m *machine) seen(now time.Time, conv string) {
+	m.store.commit(func(d *durable) {
+		c := d.conversations[conv]
+		if c == nil {
+			return
+		}
+		for _, k := range slices.Backward(c.shown) {
+			if k.From == m.store.uid {
+				continue
+			}
+			if k.At > max(c.read[m.store.uid], c.unsent) {
+				c.unsent = k.At
+				m.note(Note{What: NoteRead, Conversation: conv, At: k.At})
+				m.readAt = now
+			}
+			break
+		}
+	})
+	m.tick(now)
+}
+
+// sendReads sends the read marks that no read event has confirmed.
+func (m *machine) sendReads(now time.Time) {
+	s := m.up()
+	if s == nil || m.readAt.IsZero() || now.Before(m.readAt) {
+		return
+	}
+	m.readAt = time.Time{}
+	var frames [][]byte
+	m.store.commit(func(d *durable) {
+		for id, c := range d.conversations {
+			if c.unsent != 0 {
+				frames = append(frames, encodeRead(id, c.unsent))
+			}
+		}
+	})
+	for _, f := range frames {
+		m.fx.write(s.n, f)
+		m.readAt = now.Add(m.pace.AnswerWithin)
+	}
+}

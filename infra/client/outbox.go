@@ -1,0 +1,216 @@
+package client
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+// maxInflight bounds the own messages on a socket that have no answer yet.
+const maxInflight = 32
+
+// write puts a message that the person has written into the outbox, durably,
+// and returns its id.
+func (m *machine) write(now time.Time, to, body, replyTo string) string {
+	msg := chat.Message{
+		ID: m.newID(now), Conversation: chat.ConversationID(m.store.uid, to),
+		From: m.store.uid, To: to, Body: body, ReplyTo: replyTo,
+	}
+	m.store.commit(func(d *durable) {
+		d.messages[msg.ID] = &stored{Message: msg}
+		d.outbox = append(d.outbox, msg.ID)
+		m.note(Note{What: NoteTyped, Message: msg})
+	})
+	for _, s := range m.sockets {
+		if s.phase == live {
+			s.queue = append(s.queue, msg.ID)
+		}
+	}
+	m.tick(now)
+	return msg.ID
+}
+
+// newID returns a UUIDv7 of now. The random part is the machine's own, so that
+// a seed repeats it.
+func (m *machine) newID(now time.Time) string {
+	var u uuid.UUID
+	ms := uint64(now.UnixMilli())
+	hi, lo := m.rnd.Uint64(), m.rnd.Uint64()
+	for i := range 6 {
+		u[i] = byte(ms >> (40 - 8*i))
+	}
+	u[6], u[7] = 0x70|byte(hi>>8)&0x0f, byte(hi)
+	for i := range 8 {
+		u[8+i] = byte(lo >> (56 - 8*i))
+	}
+	u[8] = 0x80 | u[8]&0x3f
+	return u.String()
+}
+
+// pump sends what may be sent: each conversation's outbox in its order, and
+// never beyond an entry that has not been accepted yet. Entries that were
+// accepted before are repeated without waiting for each answer.
+func (m *machine) pump(now time.Time) {
+	s := m.up()
+	if s == nil || len(s.queue) == 0 {
+		return
+	}
+	m.held = time.Time{}
+	blocked := map[string]bool{}
+	for _, id := range s.queue {
+		if len(s.inflight) >= maxInflight {
+			return
+		}
+		m.store.mu.Lock()
+		k := m.store.d.messages[id]
+		debt := m.store.d.historyDebt
+		m.store.mu.Unlock()
+		conv := k.Conversation
+		if blocked[conv] {
+			continue
+		}
+		if _, open := s.inflight[id]; open {
+			blocked[conv] = k.state == Waiting
+			continue
+		}
+		if h := m.hold[conv]; now.Before(h.until) {
+			if m.held.IsZero() || h.until.Before(m.held) {
+				m.held = h.until
+			}
+			blocked[conv] = true
+			continue
+		}
+		if k.At != 0 && debt { // history may hold it: ask that first
+			blocked[conv] = true
+			continue
+		}
+		if k.At == 0 {
+			m.store.commit(func(d *durable) {
+				c := d.conv(conv)
+				k.At = m.at(now, c)
+				c.insert(k)
+				m.note(Note{What: NoteFrozen, Message: k.Message})
+			})
+		}
+		s.inflight[id] = now
+		m.fx.write(s.n, encodeSend(k.Message))
+		blocked[conv] = k.state == Waiting
+	}
+}
+
+// answered takes an own message off the queues: it was accepted, delivered or
+// finally refused.
+func (m *machine) answered(id string) {
+	for _, s := range m.sockets {
+		delete(s.inflight, id)
+		if i := slices.Index(s.queue, id); i >= 0 {
+			s.queue = slices.Delete(s.queue, i, i+1)
+		}
+	}
+}
+
+func (m *machine) sent(now time.Time, s *socket, f wire.Sent) {
+	m.store.commit(func(d *durable) {
+		if k := d.messages[f.ID]; k != nil {
+			if k.AcceptedAt == 0 {
+				k.AcceptedAt = f.AcceptedAt
+			}
+			m.raise(d, k, Sent, "")
+			delete(m.hold, k.Conversation)
+		}
+	})
+	m.answered(f.ID)
+	m.tick(now)
+}
+
+// refused takes an error: of a message, where it can be tried again or not, or
+// of the socket as a whole.
+func (m *machine) refused(now time.Time, s *socket, f wire.ErrorFrame) {
+	wait := time.Duration(f.RetryAfterMS) * time.Millisecond
+	if f.ID == "" {
+		if wait > 0 { // the close that follows shall not be answered at once
+			m.retry(now, wait)
+		}
+		return
+	}
+	if wait > 0 {
+		m.store.mu.Lock()
+		k := m.store.d.messages[f.ID]
+		m.store.mu.Unlock()
+		if k != nil {
+			h := m.hold[k.Conversation]
+			h.until = now.Add(wait + m.chance(wait<<min(h.tries, 4)))
+			h.tries++
+			m.hold[k.Conversation] = h
+		}
+		delete(s.inflight, f.ID)
+		m.tick(now)
+		return
+	}
+	m.store.commit(func(d *durable) {
+		if k := d.messages[f.ID]; k != nil {
+			m.raise(d, k, Refused, f.Code)
+		}
+	})
+	m.answered(f.ID)
+	m.tick(now)
+}
+
+// Frames of a client, each with the fields of its type only.
+
+func encodeHello(token, device, cursor string) []byte {
+	return encode(struct {
+		Type   string `json:"type"`
+		Token  string `json:"token"`
+		Device string `json:"device"`
+		Cursor string `json:"cursor"`
+	}{wire.TypeHello, token, device, cursor})
+}
+
+func encodeSend(k chat.Message) []byte {
+	return encode(struct {
+		Type    string      `json:"type"`
+		ID      string      `json:"id"`
+		To      string      `json:"to"`
+		Body    string      `json:"body"`
+		At      chat.Micros `json:"at"`
+		ReplyTo string      `json:"reply_to,omitempty"`
+	}{wire.TypeSend, k.ID, k.To, k.Body, k.At, k.ReplyTo})
+}
+
+func encodeAck(cursor string) []byte {
+	return encode(struct {
+		Type   string `json:"type"`
+		Cursor string `json:"cursor"`
+	}{wire.TypeAck, cursor})
+}
+
+func encodeRead(conversation string, at chat.Micros) []byte {
+	return encode(struct {
+		Type         string      `json:"type"`
+		Conversation string      `json:"conversation"`
+		At           chat.Micros `json:"at"`
+	}{wire.TypeRead, conversation, at})
+}
+
+func encodeToken(token string) []byte {
+	return encode(struct {
+		Type  string `json:"type"`
+		Token string `json:"token"`
+	}{wire.TypeToken, token})
+}
+
+func encodePing() []byte { return []byte(`{"type":"ping"}`) }
+
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil { // strings and integers only: cannot happen
+		panic(err)
+	}
+	return b
+}

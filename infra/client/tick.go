@@ -1,0 +1,147 @@
+package client
+
+import (
+	"slices"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+)
+
+// tick does what is due at now.
+func (m *machine) tick(now time.Time) {
+	if !m.retryAt.IsZero() && !now.Before(m.retryAt) {
+		m.connect(now)
+	}
+	if !m.renewAt.IsZero() && !now.Before(m.renewAt) {
+		m.renewAt = time.Time{}
+		m.fx.renew()
+	}
+	for _, s := range slices.Clone(m.sockets) {
+		if !s.ackDue.IsZero() && !now.Before(s.ackDue) {
+			m.ack(now, s)
+		}
+		m.doubt(now, s)
+	}
+	m.pump(now)
+	m.sendReads(now)
+	m.pay(now)
+}
+
+// ack acknowledges on s what s brought and the store holds.
+func (m *machine) ack(now time.Time, s *socket) {
+	if s.ackDue.IsZero() {
+		return
+	}
+	cursor := s.ackCursor
+	if m.odd.AckAhead > 0 {
+		if c, err := inbox.ParseCursor(cursor); err == nil {
+			c.ID.Ms += uint64(m.odd.AckAhead.Milliseconds())
+			cursor = c.String()
+		}
+	}
+	s.ackedAt, s.ackDue = now, time.Time{}
+	m.note(Note{What: NoteAcked, Cursor: cursor})
+	m.fx.write(s.n, encodeAck(cursor))
+}
+
+// doubt gives up a socket that does not get on, and asks one that may be dead.
+func (m *machine) doubt(now time.Time, s *socket) {
+	switch {
+	case s.phase < live:
+		if !now.Before(s.heard.Add(m.pace.Welcome)) {
+			m.drop(now, s, 0)
+		}
+		return
+	case !s.pinged.IsZero():
+		if !now.Before(s.pinged.Add(m.pace.PongWithin)) {
+			m.drop(now, s, 0)
+		}
+		return
+	}
+	if due, waits := s.doubtDue(m.pace); waits && !now.Before(due) {
+		for id, at := range s.inflight { // the link may live and the answer be lost all the same
+			if now.Sub(at) >= 2*m.pace.AnswerWithin {
+				delete(s.inflight, id)
+			}
+		}
+		s.pinged, s.doubts = now, now
+		m.fx.write(s.n, encodePing())
+	}
+}
+
+// doubtDue returns when s is to be doubted next.
+func (s *socket) doubtDue(p Pace) (time.Time, bool) {
+	due := s.heard.Add(p.QuietFor)
+	for _, at := range s.inflight {
+		if d := later(at, s.doubts).Add(p.AnswerWithin); d.Before(due) {
+			due = d
+		}
+	}
+	return due, true
+}
+
+// renewed brings a token for the next hello and for the sockets that are open.
+func (m *machine) renewed(now time.Time, token string, ends time.Time) {
+	m.token = token
+	m.renewAt = time.Time{}
+	if !ends.IsZero() {
+		m.renewAt = later(ends.Add(-time.Minute), now.Add(time.Second))
+	}
+	for _, s := range m.sockets {
+		if s.phase >= greeted {
+			m.fx.write(s.n, encodeToken(token))
+		}
+	}
+}
+
+// next returns when tick has something to do, unless an input comes first; zero for never.
+func (m *machine) next() time.Time {
+	var n time.Time
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (n.IsZero() || t.Before(n)) {
+			n = t
+		}
+	}
+	sooner(m.retryAt)
+	sooner(m.renewAt)
+	for _, s := range m.sockets {
+		sooner(s.ackDue)
+		switch {
+		case s.phase < live:
+			sooner(s.heard.Add(m.pace.Welcome))
+		case !s.pinged.IsZero():
+			sooner(s.pinged.Add(m.pace.PongWithin))
+		default:
+			due, _ := s.doubtDue(m.pace)
+			sooner(due)
+		}
+	}
+	if m.up() != nil {
+		sooner(m.held)
+		sooner(m.readAt)
+	}
+	if m.loading || !m.online {
+		return n
+	}
+	m.store.mu.Lock()
+	defer m.store.mu.Unlock()
+	d := &m.store.d
+	var debt time.Time
+	for _, t := range d.reloads {
+		if debt.IsZero() || t.Before(debt) {
+			debt = t
+		}
+	}
+	for _, x := range d.idDebts {
+		if debt.IsZero() || x.due.Before(debt) {
+			debt = x.due
+		}
+	}
+	switch {
+	case d.historyDebt || len(m.opened) > 0:
+		sooner(m.loadAt) // zero: already under way
+	case !debt.IsZero():
+		sooner(later(debt, m.loadAt))
+	}
+	return n
+}
