@@ -1,0 +1,63 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { checkBody, validMessageId, validUid } from "./chat";
+import { decodeFrame, encodeFrame } from "./codec";
+import { Malformed } from "./fields";
+import type { ClientFrame } from "./frames";
+
+interface Golden {
+  readonly name: string;
+  readonly frame: unknown;
+  readonly valid: boolean;
+  readonly code?: string;
+  readonly ignored?: boolean;
+}
+
+function golden(file: string): Golden[] {
+  const url = new URL(`../../../realtime/wire/testdata/frames/${file}`, import.meta.url);
+  return JSON.parse(readFileSync(url, "utf8")) as Golden[];
+}
+
+const text = (g: Golden): string => (typeof g.frame === "string" ? g.frame : JSON.stringify(g.frame));
+
+describe("frames of the server", () => {
+  for (const g of golden("server.json")) {
+    test(g.name, () => {
+      if (!g.valid) {
+        expect(() => decodeFrame(text(g))).toThrow(Malformed);
+        return;
+      }
+      const frame = decodeFrame(text(g));
+      const unknown = frame.type === "unknown" || (frame.type === "event" && frame.event.type === "unknown");
+      expect(unknown).toBe(g.ignored === true);
+      if (frame.type === "event" && (frame.event.type === "message" || frame.event.type === "sent")) {
+        expect((g.frame as { event: unknown }).event).toMatchObject(frame.event.message);
+      }
+    });
+  }
+});
+
+describe("frames of the client", () => {
+  for (const g of golden("client.json")) {
+    // What this client writes means the same as what the golden files call a valid frame.
+    if (!g.valid || g.ignored === true || typeof g.frame !== "object") continue;
+    test(g.name, () => {
+      expect(JSON.parse(encodeFrame(g.frame as ClientFrame))).toEqual(g.frame);
+    });
+  }
+  const sends = golden("client.json").filter(
+    (g) => typeof g.frame === "object" && (g.frame as { type?: unknown }).type === "send",
+  );
+  test("there are golden sends", () => expect(sends.length).toBeGreaterThan(10));
+  for (const g of sends) {
+    const f = g.frame as { id?: unknown; to?: unknown; body?: unknown };
+    // A valid form with a code is a frame that is read and then refused with that code.
+    if (typeof f.body === "string" && g.valid) {
+      test(`the composer judges alike: ${g.name}`, () => {
+        expect(checkBody(f.body as string)).toBe(g.code?.startsWith("body_") ? g.code : null);
+      });
+    }
+    if (g.code === "id_invalid") test(g.name, () => expect(validMessageId(f.id as string)).toBe(false));
+    if (g.code === "recipient_invalid") test(g.name, () => expect(validUid(f.to as string)).toBe(false));
+  }
+});

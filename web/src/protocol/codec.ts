@@ -1,0 +1,115 @@
+/** Reading and writing frames. */
+import type { ChatMessage, SavedMessage } from "./chat";
+import { Fields, Malformed } from "./fields";
+import type { ChatEvent, ClientFrame, MessageRef, ServerFrame } from "./frames";
+
+/** Writes a frame of this client. */
+export function encodeFrame(frame: ClientFrame): string {
+  return JSON.stringify(frame);
+}
+
+/**
+ * Reads a frame of a server. Throws Malformed for what is no frame or lacks a
+ * field without which it has no meaning; later versions' types and fields are passed over.
+ */
+export function decodeFrame(text: string): ServerFrame {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new Malformed("frame is no JSON");
+  }
+  const f = new Fields("frame", value);
+  const type = f.text("type");
+  switch (type) {
+    case "welcome": {
+      const limits = f.object("limits");
+      return {
+        type,
+        uid: f.text("uid"),
+        now: f.integer("now", 1),
+        resumed: f.bool("resumed"),
+        limits: { body: limits.integer("body", 1), watch: limits.integer("watch", 1) },
+      };
+    }
+    case "event":
+      return { type, cursor: f.text("cursor"), event: decodeEvent(f.object("event")) };
+    case "caught_up":
+      return { type, cursor: f.text("cursor") };
+    case "sent":
+      return { type, id: f.text("id"), accepted_at: f.integer("accepted_at", 1) };
+    case "presence":
+      return { type, user: f.text("user"), online: f.bool("online"), last_seen: f.optionalInteger("last_seen") };
+    case "typing":
+      return { type, from: f.text("from") };
+    case "goaway":
+      return { type, reason: f.text("reason"), within_ms: f.integer("within_ms") };
+    case "error":
+      return {
+        type,
+        code: f.text("code"),
+        message: f.text("message"),
+        id: f.optionalText("id") || null,
+        retry_after_ms: f.optionalInteger("retry_after_ms"),
+      };
+    case "pong":
+      return { type };
+    default:
+      return { type: "unknown" };
+  }
+}
+
+function decodeEvent(f: Fields): ChatEvent {
+  const type = f.text("type");
+  switch (type) {
+    case "message":
+    case "sent":
+      return { type, message: readMessage(f) };
+    case "delivered":
+      return {
+        type,
+        conversation: f.text("conversation"),
+        messages: readRefs(f),
+        delivered_at: f.integer("delivered_at", 1),
+      };
+    case "refused":
+      return {
+        type,
+        conversation: f.text("conversation"),
+        messages: readRefs(f),
+        code: f.text("code"),
+        message: f.text("message"),
+      };
+    case "read":
+      return { type, conversation: f.text("conversation"), by: f.text("by"), at: f.integer("at", 1) };
+    default:
+      return { type: "unknown" };
+  }
+}
+
+function readRefs(f: Fields): MessageRef[] {
+  return f.list("messages").map((entry) => {
+    const ref = new Fields("message", entry);
+    return { id: ref.text("id"), at: ref.integer("at", 1) };
+  });
+}
+
+function readMessage(f: Fields): ChatMessage {
+  const replyTo = f.optionalText("reply_to");
+  return {
+    id: f.text("id"),
+    conversation: f.text("conversation"),
+    from: f.text("from"),
+    to: f.text("to"),
+    body: f.textOrEmpty("body"),
+    at: f.integer("at", 1),
+    accepted_at: f.integer("accepted_at", 1),
+    ...(replyTo === "" ? {} : { reply_to: replyTo }),
+  };
+}
+
+/** Reads a message of history. */
+export function readSavedMessage(value: unknown): SavedMessage {
+  const f = new Fields("message", value);
+  return { ...readMessage(f), delivered_at: f.integer("delivered_at", 1) };
+}
