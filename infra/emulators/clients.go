@@ -1,0 +1,101 @@
+package emulators
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"cloud.google.com/go/firestore"
+	"cloud.google.com/go/pubsub/v2"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+)
+
+// The clients below are given their address instead of reading it from
+// FIRESTORE_EMULATOR_HOST or PUBSUB_EMULATOR_HOST, so that several systems with
+// emulators of their own fit into one process.
+
+// ownerCredentials let a call past Firestore's security rules, as the emulator expects it of servers.
+type ownerCredentials struct{}
+
+func (ownerCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer owner"}, nil
+}
+func (ownerCredentials) RequireTransportSecurity() bool { return false }
+
+func dial(addr string) (option.ClientOption, error) {
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(ownerCredentials{}))
+	if err != nil {
+		return nil, fmt.Errorf("connect to the emulator at %s: %w", addr, err)
+	}
+	return option.WithGRPCConn(conn), nil // closed with the client
+}
+
+// FirestoreClient returns a client of the emulator at addr. The caller closes it.
+func FirestoreClient(ctx context.Context, addr, project string) (*firestore.Client, error) {
+	conn, err := dial(addr)
+	if err != nil {
+		return nil, err
+	}
+	return firestore.NewClient(ctx, project, conn, option.WithTelemetryDisabled())
+}
+
+// PubSubClient returns a client of the emulator at addr. The caller closes it.
+func PubSubClient(ctx context.Context, addr, project string) (*pubsub.Client, error) {
+	conn, err := dial(addr)
+	if err != nil {
+		return nil, err
+	}
+	return pubsub.NewClient(ctx, project, conn, option.WithTelemetryDisabled())
+}
+
+// Names in the Pub/Sub emulator, as infra/terraform gives them in Google Cloud.
+const (
+	Topic            = "delivery-acks"
+	Subscription     = "delivery-acks-persist"
+	DeadTopic        = "delivery-acks-dead"
+	DeadSubscription = "delivery-acks-dead"
+)
+
+// CreateTopics makes the topic, its dead-letter topic with a subscription to
+// read from, and the push subscription that calls endpoint, with the settings
+// that infra/terraform has for Google Cloud. What exists already stays; its
+// endpoint is changed.
+func CreateTopics(ctx context.Context, c *pubsub.Client, endpoint string) error {
+	topic := func(id string) string { return "projects/" + c.Project() + "/topics/" + id }
+	subscription := func(id string) string { return "projects/" + c.Project() + "/subscriptions/" + id }
+	for _, id := range []string{Topic, DeadTopic} {
+		_, err := c.TopicAdminClient.CreateTopic(ctx, &pubsubpb.Topic{Name: topic(id)})
+		if err != nil && status.Code(err) != codes.AlreadyExists {
+			return fmt.Errorf("create topic %s: %w", id, err)
+		}
+	}
+	_, err := c.SubscriptionAdminClient.CreateSubscription(ctx, &pubsubpb.Subscription{
+		Name: subscription(DeadSubscription), Topic: topic(DeadTopic), AckDeadlineSeconds: 60})
+	if err != nil && status.Code(err) != codes.AlreadyExists {
+		return fmt.Errorf("create subscription %s: %w", DeadSubscription, err)
+	}
+	push := &pubsubpb.Subscription{
+		Name: subscription(Subscription), Topic: topic(Topic),
+		PushConfig:         &pubsubpb.PushConfig{PushEndpoint: endpoint},
+		AckDeadlineSeconds: 60,
+		RetryPolicy: &pubsubpb.RetryPolicy{MinimumBackoff: durationpb.New(time.Second),
+			MaximumBackoff: durationpb.New(600 * time.Second)},
+		DeadLetterPolicy: &pubsubpb.DeadLetterPolicy{DeadLetterTopic: topic(DeadTopic), MaxDeliveryAttempts: 100},
+	}
+	_, err = c.SubscriptionAdminClient.CreateSubscription(ctx, push)
+	if status.Code(err) == codes.AlreadyExists {
+		_, err = c.SubscriptionAdminClient.UpdateSubscription(ctx, &pubsubpb.UpdateSubscriptionRequest{
+			Subscription: push, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"push_config"}}})
+	}
+	if err != nil {
+		return fmt.Errorf("create subscription %s: %w", Subscription, err)
+	}
+	return nil
+}

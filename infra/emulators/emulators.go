@@ -1,0 +1,181 @@
+package emulators
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/infra/internal/child"
+)
+
+// Server is a program that runs until it is stopped.
+type Server struct {
+	Addr  string // host:port on the loopback address
+	child *child.Child
+}
+
+// Stop ends the program; it returns when it is gone, after 3 s at most. It may be called again.
+func (s *Server) Stop() { s.child.Stop(2 * time.Second) }
+
+// Done is closed when the program has ended, whoever ended it.
+func (s *Server) Done() <-chan struct{} { return s.child.Done() }
+
+// startTime is how long a program may take until it answers; the JVMs need 2 s
+// on an idle machine.
+const startTime = 60 * time.Second
+
+// Redis starts redis-server without persistence. Like Memorystore in this
+// system it refuses writes when its memory is full, and drops nothing.
+// The error is a *Missing, that of ctx, or says how the program ended.
+func Redis(ctx context.Context) (*Server, error) {
+	path, err := findRedis()
+	if err != nil {
+		return nil, err
+	}
+	return run(ctx, "redis-server", redisReady, func(host, port string) *exec.Cmd {
+		return exec.Command(path, "--bind", host, "--port", port, "--save", "", "--appendonly", "no",
+			"--maxmemory-policy", "noeviction", "--daemonize", "no")
+	})
+}
+
+// Firestore starts the Firestore emulator. Errors are those of Redis.
+func Firestore(ctx context.Context) (*Server, error) {
+	java, err := findJava()
+	if err != nil {
+		return nil, err
+	}
+	jar, err := findJar(ctx, "cloud-firestore-emulator/cloud-firestore-emulator.jar", &Missing{"The Firestore emulator", howFirestore})
+	if err != nil {
+		return nil, err
+	}
+	return run(ctx, "the Firestore emulator", httpReady, func(host, port string) *exec.Cmd {
+		return exec.Command(java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-cp", jar,
+			"com.google.cloud.datastore.emulator.firestore.CloudFirestore", "start", "--host="+host, "--port="+port)
+	})
+}
+
+// PubSub starts the Pub/Sub emulator. Errors are those of Redis.
+func PubSub(ctx context.Context) (*Server, error) {
+	java, err := findJava()
+	if err != nil {
+		return nil, err
+	}
+	jar, err := findJar(ctx, "pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar", &Missing{"The Pub/Sub emulator", howPubSub})
+	if err != nil {
+		return nil, err
+	}
+	return run(ctx, "the Pub/Sub emulator", httpReady, func(host, port string) *exec.Cmd {
+		return exec.Command(java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-jar", jar,
+			"--host="+host, "--port="+port)
+	})
+}
+
+// run starts what command returns and waits until ready. A port that was free
+// a moment ago may be taken when the program wants it: then it is tried with another.
+func run(ctx context.Context, name string, ready func(ctx context.Context, addr string) error, command func(host, port string) *exec.Cmd) (*Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	for attempt := 1; ; attempt++ {
+		addr, err := freeAddr()
+		if err != nil {
+			return nil, err
+		}
+		host, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		c, err := child.Start(name, command(host, port))
+		if err != nil {
+			return nil, err
+		}
+		err = await(ctx, c, addr, ready)
+		if err == nil {
+			return &Server{Addr: addr, child: c}, nil
+		}
+		c.Stop(time.Second)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("%s did not answer within %v: %w", name, startTime, context.Cause(ctx))
+		}
+		if attempt == 3 {
+			return nil, err
+		}
+	}
+}
+
+// await returns when the program answers, has ended or ctx has.
+func await(ctx context.Context, c *child.Child, addr string, ready func(ctx context.Context, addr string) error) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ready(ctx, addr) == nil {
+			return nil
+		}
+		select {
+		case <-c.Done():
+			e := c.Ended()
+			return fmt.Errorf("%w; its last words:\n%s", e, e.Output)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return l.Addr().String(), l.Close()
+}
+
+func redisReady(ctx context.Context, addr string) error {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(line) != "+PONG" {
+		return errors.New("redis: " + strconv.Quote(line))
+	}
+	return nil
+}
+
+// httpReady asks what both Google emulators answer when they are ready.
+func httpReady(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
+	if err != nil {
+		return err
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status)
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+package emulators
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start"))
+}
+
+// start starts one program and stops it with the test; where the program is
+// not installed the test is skipped with the sentence that people see.
+func start(t *testing.T, f func(context.Context) (*Server, error)) *Server {
+	t.Helper()
+	s, err := f(t.Context())
+	var missing *Missing
+	if errors.As(err, &missing) {
+		t.Skip(missing)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+func TestRedisStartsAndStops(t *testing.T) {
+	s := start(t, Redis)
+	if err := redisReady(t.Context(), s.Addr); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	<-s.Done()
+	if err := redisReady(t.Context(), s.Addr); err == nil {
+		t.Error("redis-server answers after Stop")
+	}
+}
+
+func TestFirestoreKeepsDocuments(t *testing.T) {
+	s := start(t, Firestore)
+	c, err := FirestoreClient(t.Context(), s.Addr, "demo-emulators")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	doc := c.Collection("things").Doc("one")
+	if _, err := doc.Set(t.Context(), map[string]any{"n": 1}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := doc.Get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Data()["n"] != int64(1) {
+		t.Errorf("document %v", got.Data())
+	}
+}
+
+func TestPubSubPushesToTheEndpoint(t *testing.T) {
+	s := start(t, PubSub)
+	type push struct {
+		Subscription string
+		Message      struct {
+			Data []byte
+		}
+	}
+	pushed := make(chan push, 10)
+	var calls atomic.Int32
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1) == 1 { // is pushed again
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		var p push
+		if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
+			t.Error(err)
+		}
+		pushed <- p
+	}))
+	defer endpoint.Close()
+	c, err := PubSubClient(t.Context(), s.Addr, "demo-emulators")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, at := range []string{"http://127.0.0.1:1/", endpoint.URL} { // the second call moves the subscription
+		if err := CreateTopics(t.Context(), c, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := c.Publisher(Topic)
+	defer p.Stop()
+	if _, err := p.Publish(t.Context(), &pubsub.Message{Data: []byte("hello")}).Get(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-pushed:
+		if string(got.Message.Data) != "hello" || got.Subscription != "projects/demo-emulators/subscriptions/"+Subscription {
+			t.Errorf("pushed %+v", got)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing was pushed")
+	}
+}
+
+// empty makes the machine look as if nothing were installed but what is in its
+// returned folder.
+func empty(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	t.Setenv("JAVA_HOME", "")
+	t.Setenv("CLOUDSDK_ROOT_DIR", "")
+	return dir
+}
+
+func program(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatIsMissingIsNamed(t *testing.T) {
+	dir := empty(t)
+	check := func(f func(context.Context) (*Server, error), what string) {
+		t.Helper()
+		var missing *Missing
+		if _, err := f(t.Context()); !errors.As(err, &missing) || missing.What != what || missing.How == "" {
+			t.Errorf("error %v, want that %s is missing", err, what)
+		}
+	}
+	check(Redis, "redis-server")
+	check(Firestore, "Java")
+	check(PubSub, "Java")
+	program(t, filepath.Join(dir, "java"), "#!/bin/sh\n")
+	check(Firestore, "The Firestore emulator")
+	check(PubSub, "The Pub/Sub emulator")
+}
+
+func TestAProgramThatFailsIsQuoted(t *testing.T) {
+	dir := empty(t)
+	program(t, filepath.Join(dir, "redis-server"), "#!/bin/sh\necho cannot do this >&2\nexit 1\n")
+	_, err := Redis(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "redis-server ended: exit status 1") || !strings.Contains(err.Error(), "cannot do this") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestTheCLIIsFoundBehindALink(t *testing.T) {
+	dir := empty(t)
+	sdk := t.TempDir()
+	program(t, filepath.Join(sdk, "bin", "gcloud"), "#!/bin/sh\n")
+	program(t, filepath.Join(sdk, "platform", "pubsub-emulator", "lib", "cloud-pubsub-emulator-1-all.jar"), "")
+	if err := os.Symlink(filepath.Join(sdk, "bin", "gcloud"), filepath.Join(dir, "gcloud")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := findJar(t.Context(), "pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar", &Missing{})
+	if err != nil || filepath.Base(got) != "cloud-pubsub-emulator-1-all.jar" {
+		t.Errorf("found %q, %v", got, err)
+	}
+}
+
+func TestTheCLIIsAskedWhereItIs(t *testing.T) {
+	dir := empty(t)
+	sdk := t.TempDir()
+	program(t, filepath.Join(sdk, "platform", "pubsub-emulator", "lib", "cloud-pubsub-emulator-1-all.jar"), "")
+	program(t, filepath.Join(dir, "gcloud"), "#!/bin/sh\necho "+sdk+"\n")
+	if _, err := findJar(t.Context(), "pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar", &Missing{What: "it"}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStartingStopsWithItsContext(t *testing.T) {
+	dir := empty(t)
+	program(t, filepath.Join(dir, "redis-server"), "#!/bin/sh\nexec /bin/sleep 600\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := Redis(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+}

@@ -1,0 +1,141 @@
+//go:build unix
+
+package child
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("CHILD_TEST_ROLE") == "parent" {
+		parent()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// gone waits until no process has the id.
+func gone(t *testing.T, pid int) {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	for syscall.Kill(pid, 0) == nil {
+		// A killed orphan stays a zombie where nobody reaps it; that is as good as gone.
+		stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		if strings.Contains(string(stat), ") Z ") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d still lives", pid)
+		}
+		runtime.Gosched()
+	}
+}
+
+// pids starts a shell with a child of its own; both ignore SIGTERM if stubborn.
+func pids(t *testing.T, stubborn string) (*Child, int) {
+	t.Helper()
+	r, w := io.Pipe()
+	cmd := exec.Command("sh", "-c", stubborn+"sleep 600 & echo $!; wait")
+	cmd.Stdout = w
+	c, err := Start("sh", cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	grandchild, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, grandchild
+}
+
+func TestStopEndsTheWholeGroup(t *testing.T) {
+	c, grandchild := pids(t, "")
+	c.Stop(5 * time.Second)
+	gone(t, c.Pid())
+	gone(t, grandchild)
+	c.Stop(0)
+}
+
+func TestStopKillsWhatDoesNotListen(t *testing.T) {
+	c, grandchild := pids(t, "trap '' TERM; ")
+	c.Stop(time.Millisecond)
+	gone(t, c.Pid())
+	gone(t, grandchild)
+}
+
+func TestWhatAProgramLeavesBehindEndsWithIt(t *testing.T) {
+	c, err := Start("sh", exec.Command("sh", "-c", "sleep 600 & echo $!; echo oops >&2; exit 3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := c.Ended()
+	var exit *exec.ExitError
+	if !errors.As(e, &exit) || exit.ExitCode() != 3 || e.Clean || !strings.Contains(e.Output, "oops") {
+		t.Errorf("ended %v, output %q", e, e.Output)
+	}
+	grandchild, err := strconv.Atoi(strings.Fields(e.Output)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone(t, grandchild)
+}
+
+func TestAMissingProgramIsAnError(t *testing.T) {
+	if _, err := Start("nothing", exec.Command("/nonexistent")); err == nil || !strings.Contains(err.Error(), "start nothing") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// parent starts a child, tells its id, and waits to be killed.
+func parent() {
+	c, err := Start("sleep", exec.Command("sleep", "600"))
+	if err != nil {
+		os.Exit(1)
+	}
+	os.Stdout.WriteString(strconv.Itoa(c.Pid()) + "\n")
+	<-c.Done()
+}
+
+func TestAKilledParentLeavesNothing(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells a child that its parent has died")
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "CHILD_TEST_ROLE=parent")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // says that it was killed
+	gone(t, pid)
+}
