@@ -1,0 +1,195 @@
+/** The {@link Platform} of a real browser. */
+import type { Shape, StorageRoot } from "./database";
+import { StorageLost } from "./database";
+import { openIndexed, removeIndexed } from "./indexed";
+import { MemoryDatabase, MemoryDisk } from "./memory";
+import { browserNotifier } from "./notify";
+import {
+  type Cancel,
+  type Clock,
+  type Http,
+  type HttpAnswer,
+  NetworkError,
+  type Notes,
+  type Page,
+  type Platform,
+  type Random,
+  type Socket,
+  type Sockets,
+} from "./platform";
+import { browserTabs } from "./tabs";
+
+/** How long IndexedDB may take to open before the app goes on without it. */
+const STORAGE_PATIENCE_MS = 5_000;
+
+export function browserPlatform(): Platform {
+  return {
+    clock,
+    random,
+    http,
+    sockets,
+    storage,
+    tabs: browserTabs(),
+    page: browserPage(),
+    notes,
+    notifier: browserNotifier(),
+    report(what, cause) {
+      console.warn(what, cause ?? "");
+    },
+  };
+}
+
+// A delay beyond this would overflow the browser's 32 bits and fire at once.
+const MAX_DELAY_MS = 2 ** 31 - 1;
+
+const clock: Clock = {
+  now: () => Date.now(),
+  after(ms, run) {
+    const timer = setTimeout(run, Math.min(Math.max(0, ms), MAX_DELAY_MS));
+    return () => clearTimeout(timer);
+  },
+};
+
+const random: Random = {
+  unit: () => Math.random(),
+  bytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+};
+
+const http: Http = {
+  async request({ method, url, headers, body, timeoutMs }): Promise<HttpAnswer> {
+    try {
+      const response = await fetch(url, {
+        method,
+        headers,
+        body,
+        credentials: "omit",
+        cache: "no-store",
+        redirect: "error",
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      const text = await response.text();
+      return { status: response.status, header: (name) => response.headers.get(name), body: text };
+    } catch (err) {
+      throw new NetworkError(err instanceof Error ? err.message : String(err), { cause: err });
+    }
+  },
+};
+
+const sockets: Sockets = {
+  open(url, protocol, handlers): Socket {
+    let ended = false;
+    const end = (code: number, reason: string): void => {
+      if (ended) return;
+      ended = true;
+      handlers.onClose(code, reason);
+    };
+    let socket: WebSocket;
+    try {
+      socket = new WebSocket(url, protocol);
+    } catch {
+      // A bad address or a policy. Tell it as a close, but never inside open().
+      queueMicrotask(() => end(1006, "could not be opened"));
+      return { send: () => undefined, close: () => void (ended = true) };
+    }
+    socket.onopen = () => {
+      if (!ended) handlers.onOpen();
+    };
+    socket.onmessage = (event: MessageEvent<unknown>) => {
+      // The protocol has text messages only; a binary one is not for us.
+      if (!ended && typeof event.data === "string") handlers.onText(event.data);
+    };
+    socket.onclose = (event) => end(event.code, event.reason);
+    return {
+      send(text) {
+        if (!ended && socket.readyState === WebSocket.OPEN) socket.send(text);
+      },
+      close(code, reason) {
+        ended = true;
+        socket.close(code, reason);
+      },
+    };
+  },
+};
+
+const storage: StorageRoot = {
+  async open(name, shape: Shape) {
+    // Some browsers throw on the mere mention, where site data is blocked.
+    let factory: IDBFactory | undefined;
+    try {
+      factory = globalThis.indexedDB;
+    } catch (err) {
+      throw new StorageLost("storage is denied", { cause: err });
+    }
+    if (!factory) throw new StorageLost("this browser has no IndexedDB");
+    return await openIndexed(factory, name, shape, STORAGE_PATIENCE_MS);
+  },
+  openMemory: (shape) => new MemoryDatabase(new MemoryDisk(shape)),
+  async remove(name) {
+    try {
+      await removeIndexed(globalThis.indexedDB, name, STORAGE_PATIENCE_MS);
+    } catch {
+      // Denied: then there is nothing to remove.
+    }
+  },
+  async persist() {
+    try {
+      await navigator.storage?.persist?.();
+    } catch {
+      // A wish; the browser may say no.
+    }
+  },
+};
+
+const notes: Notes = {
+  get(key) {
+    try {
+      return localStorage.getItem(key);
+    } catch {
+      return null;
+    }
+  },
+  set(key, value) {
+    try {
+      localStorage.setItem(key, value);
+    } catch {
+      // Full or denied: a note is a convenience.
+    }
+  },
+  remove(key) {
+    try {
+      localStorage.removeItem(key);
+    } catch {
+      // As above.
+    }
+  },
+};
+
+function browserPage(): Page {
+  const listen = (target: EventTarget, events: readonly string[], run: () => void): Cancel => {
+    for (const event of events) target.addEventListener(event, run);
+    return () => {
+      for (const event of events) target.removeEventListener(event, run);
+    };
+  };
+  const visible = (): boolean => document.visibilityState === "visible";
+  const online = (): boolean => navigator.onLine;
+  return {
+    origin: `${location.origin}/`,
+    visible,
+    onVisible: (run) => listen(document, ["visibilitychange"], () => run(visible())),
+    online,
+    onOnline: (run) => listen(window, ["online", "offline"], () => run(online())),
+    onResume(run) {
+      const frozen = listen(document, ["resume"], run);
+      // Back from the back-forward cache.
+      const shown = (event: PageTransitionEvent): void => {
+        if (event.persisted) run();
+      };
+      window.addEventListener("pageshow", shown);
+      return () => {
+        frozen();
+        window.removeEventListener("pageshow", shown);
+      };
+    },
+  };
+}

@@ -1,0 +1,165 @@
+import "fake-indexeddb/auto";
+import { IDBFactory } from "fake-indexeddb";
+import { beforeEach, describe, expect, test } from "vitest";
+import { compareKeys, type Database, type Key, type Shape, StorageLost } from "./database";
+import { openIndexed, removeIndexed } from "./indexed";
+import { MemoryDatabase, MemoryDisk } from "./memory";
+
+interface Note {
+  id: string;
+  list: string;
+  at: number;
+  due?: number;
+}
+
+const shape: Shape = {
+  version: 1,
+  stores: { notes: { key: "id", indexes: { place: ["list", "at", "id"], due: ["due"] } }, other: { key: "id", indexes: {} } },
+};
+
+const note = (id: string, list: string, at: number, due?: number): Note => ({ id, list, at, ...(due === undefined ? {} : { due }) });
+const ids = (rows: object[]): string[] => rows.map((r) => (r as Note).id);
+
+let factory: IDBFactory;
+beforeEach(() => {
+  factory = new IDBFactory();
+});
+
+const kinds: [string, () => Promise<{ db: Database; again: () => Promise<Database> }>][] = [
+  [
+    "IndexedDB",
+    async () => {
+      const open = (): Promise<Database> => openIndexed(factory, "test", shape, 5000);
+      return { db: await open(), again: open };
+    },
+  ],
+  [
+    "memory",
+    async () => {
+      const disk = new MemoryDisk(shape);
+      const open = async (): Promise<Database> => new MemoryDatabase(disk);
+      return { db: await open(), again: open };
+    },
+  ],
+];
+
+describe.each(kinds)("a database in %s", (_kind, make) => {
+  async function filled(): Promise<{ db: Database; again: () => Promise<Database> }> {
+    const made = await make();
+    await made.db.write(["notes"], async (tx) => {
+      await tx.put("notes", note("c", "x", 3, 30));
+      await tx.put("notes", note("a", "x", 1));
+      await tx.put("notes", note("b", "x", 2, 20));
+      await tx.put("notes", note("d", "y", 1));
+    });
+    return made;
+  }
+
+  test("gives back what was put, as a copy", async () => {
+    const { db } = await make();
+    const row = note("a", "x", 1);
+    await db.write(["notes"], (tx) => tx.put("notes", row));
+    row.at = 9;
+    const got = await db.read(["notes"], (tx) => tx.get("notes", "a"));
+    expect(got).toEqual(note("a", "x", 1));
+    expect(await db.read(["notes"], (tx) => tx.get("notes", "zz"))).toBeUndefined();
+  });
+
+  test("ranges by an index, both ways, bounded", async () => {
+    const { db } = await filled();
+    const range = (r: object): Promise<string[]> => db.read(["notes"], async (tx) => ids(await tx.range("notes", r)));
+    expect(await range({})).toEqual(["a", "b", "c", "d"]);
+    expect(await range({ index: "place", lower: ["x"], upper: ["x", []] })).toEqual(["a", "b", "c"]);
+    expect(await range({ index: "place", lower: ["x"], upper: ["x", []], reverse: true, limit: 2 })).toEqual(["c", "b"]);
+    expect(await range({ index: "place", lower: ["x", 1, "a"], lowerOpen: true, upper: ["x", 3, "c"], upperOpen: true })).toEqual(["b"]);
+    expect(await range({ index: "due" })).toEqual(["b", "c"]);
+    expect(await range({ index: "due", upper: [20] })).toEqual(["b"]);
+    expect(await range({ limit: 0, reverse: true })).toEqual([]);
+    expect(await db.read(["notes"], (tx) => tx.count("notes", { index: "place", lower: ["x", 2], upper: ["x", []] }))).toBe(2);
+  });
+
+  test("sees its own writes inside a transaction", async () => {
+    const { db } = await filled();
+    await db.write(["notes"], async (tx) => {
+      await tx.put("notes", note("e", "x", 0, 5));
+      await tx.delete("notes", "b");
+      expect(ids(await tx.range("notes", { index: "place", lower: ["x"], upper: ["x", []] }))).toEqual(["e", "a", "c"]);
+      expect(await tx.get("notes", "b")).toBeUndefined();
+      expect(await tx.count("notes", { index: "due" })).toBe(2);
+    });
+  });
+
+  test("keeps nothing of a transaction whose work fails", async () => {
+    const { db, again } = await filled();
+    const failing = db.write(["notes", "other"], async (tx) => {
+      await tx.put("notes", note("a", "x", 99));
+      await tx.delete("notes", "b");
+      await tx.put("other", { id: "o" });
+      throw new RangeError("no");
+    });
+    await expect(failing).rejects.toThrow(RangeError);
+    const second = await again();
+    expect(await second.read(["notes"], (tx) => tx.get("notes", "a"))).toEqual(note("a", "x", 1));
+    expect(await second.read(["notes"], (tx) => tx.get("notes", "b"))).toEqual(note("b", "x", 2, 20));
+    expect(await second.read(["other"], (tx) => tx.count("other", {}))).toBe(0);
+  });
+
+  test("runs writes one after another, from two connections too", async () => {
+    const { db, again } = await make();
+    const second = await again();
+    const add = (d: Database): Promise<void> =>
+      d.write(["notes"], async (tx) => {
+        const row = (await tx.get("notes", "n")) as Note | undefined;
+        await tx.put("notes", note("n", "x", (row?.at ?? 0) + 1));
+      });
+    await Promise.all(Array.from({ length: 20 }, (_, i) => add(i % 2 ? db : second)));
+    expect(await db.read(["notes"], (tx) => tx.get("notes", "n"))).toMatchObject({ at: 20 });
+  });
+
+  test("says that it is lost after it was closed", async () => {
+    const { db } = await make();
+    db.close();
+    await expect(db.read(["notes"], (tx) => tx.get("notes", "a"))).rejects.toThrow(StorageLost);
+    await expect(db.write(["notes"], (tx) => tx.delete("notes", "a"))).rejects.toThrow(StorageLost);
+  });
+});
+
+test("wiping a database closes the connections of other tabs and leaves nothing", async () => {
+  const db = await openIndexed(factory, "test", shape, 5000);
+  await db.write(["notes"], (tx) => tx.put("notes", note("a", "x", 1)));
+  let lost = 0;
+  db.onLost(() => lost++);
+  await removeIndexed(factory, "test", 5000);
+  expect(lost).toBe(1);
+  await expect(db.read(["notes"], (tx) => tx.get("notes", "a"))).rejects.toThrow(StorageLost);
+  const anew = await openIndexed(factory, "test", shape, 5000);
+  expect(await anew.read(["notes"], (tx) => tx.count("notes", {}))).toBe(0);
+});
+
+test("a later version adds what is missing and keeps what is there", async () => {
+  const db = await openIndexed(factory, "test", shape, 5000);
+  await db.write(["notes"], (tx) => tx.put("notes", note("a", "x", 1)));
+  db.close();
+  const later: Shape = {
+    version: 2,
+    stores: { ...shape.stores, notes: { key: "id", indexes: { place: ["list", "at", "id"], due: ["due"], at: ["at"] } }, more: { key: "id", indexes: {} } },
+  };
+  const anew = await openIndexed(factory, "test", later, 5000);
+  expect(ids(await anew.read(["notes", "more"], (tx) => tx.range("notes", { index: "at", lower: [1] })))).toEqual(["a"]);
+});
+
+test("a factory that denies is StorageLost", async () => {
+  const denying = { open: () => { throw new DOMException("denied", "SecurityError"); } } as unknown as globalThis.IDBFactory;
+  await expect(openIndexed(denying, "test", shape, 5000)).rejects.toThrow(StorageLost);
+});
+
+test("keys order as IndexedDB orders them", () => {
+  const keys: Key[] = [1, 2, "", "a", "b", [], [1], [1, "a"], [1, "b"], [2], ["a"], ["a", []]];
+  for (let i = 0; i < keys.length; i++)
+    for (let j = 0; j < keys.length; j++) {
+      const a = keys[i] as Key;
+      const b = keys[j] as Key;
+      expect(compareKeys(a, b)).toBe(Math.sign(i - j));
+      expect(compareKeys(a, b)).toBe(indexedDB.cmp(a, b));
+    }
+});

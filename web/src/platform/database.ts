@@ -1,0 +1,103 @@
+/**
+ * A small transactional database of objects, as the model sees IndexedDB.
+ * {@link ./indexed} keeps it on the device; {@link ./memory} stands in where
+ * the browser denies storage. Both pass the same tests (database.test.ts).
+ */
+
+/** Keys order as in IndexedDB: numbers before texts before lists; lists entry by entry. */
+export type Key = number | string | readonly Key[];
+
+/** A stored object. */
+export type Row = object;
+
+export interface StoreShape {
+  /** The field that holds the primary key, a number or text. */
+  readonly key: string;
+  /** Index name → fields. A row that lacks one of the fields is not in the index. */
+  readonly indexes: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface Shape {
+  /** Raise it with any change: stores and indexes that are missing are then added. Existing ones never change their form. */
+  readonly version: number;
+  readonly stores: Readonly<Record<string, StoreShape>>;
+}
+
+export interface Range {
+  /** Rows by this index, whose keys are lists of its fields; by primary key where left out. */
+  readonly index?: string;
+  readonly lower?: Key;
+  readonly upper?: Key;
+  /** Leaves out the bound itself. */
+  readonly lowerOpen?: boolean;
+  readonly upperOpen?: boolean;
+  /** From the upper end. */
+  readonly reverse?: boolean;
+  /** At most this many rows. */
+  readonly limit?: number;
+}
+
+/** Reads inside a transaction. Await nothing but these inside one: a transaction that idles ends. */
+export interface Reads {
+  get(store: string, key: number | string): Promise<Row | undefined>;
+  range(store: string, range: Range): Promise<Row[]>;
+  count(store: string, range: Range): Promise<number>;
+}
+
+export interface Writes extends Reads {
+  /** Adds or replaces. */
+  put(store: string, row: Row): Promise<void>;
+  delete(store: string, key: number | string): Promise<void>;
+}
+
+/** The device has no room. */
+export class StorageFull extends Error {
+  override readonly name = "StorageFull";
+}
+
+/** The database cannot be used: closed, wiped by another tab, or broken. */
+export class StorageLost extends Error {
+  override readonly name = "StorageLost";
+}
+
+export interface Database {
+  /** Whether rows outlive the page. */
+  readonly durable: boolean;
+  /** Runs `body` on one consistent state. */
+  read<T>(stores: readonly string[], body: (tx: Reads) => Promise<T>): Promise<T>;
+  /**
+   * Runs `body` and keeps all of its writes, or, where it rejects, none.
+   * Resolves when they are on the device's disk ("strict" durability). Write transactions run one after another, those of other tabs
+   * included. Rejects with what `body` rejects with, StorageFull or StorageLost.
+   */
+  write<T>(stores: readonly string[], body: (tx: Writes) => Promise<T>): Promise<T>;
+  /** Runs `run` once when the database was closed from elsewhere (another tab wipes it, the browser gave it up). */
+  onLost(run: () => void): void;
+  close(): void;
+}
+
+export interface StorageRoot {
+  /** Opens a database, making it where missing. Rejects with StorageLost or StorageFull where the browser denies it. */
+  open(name: string, shape: Shape): Promise<Database>;
+  /** A database that lives as long as the page. */
+  openMemory(shape: Shape): Database;
+  /** Deletes a database; open ones of other tabs are closed first. Never rejects. */
+  remove(name: string): Promise<void>;
+  /** Asks the browser not to evict what is stored. Never rejects. */
+  persist(): Promise<void>;
+}
+
+/** Order of keys; −1, 0 or 1. */
+export function compareKeys(a: Key, b: Key): number {
+  if (typeof a === "number" && typeof b === "number") return a < b ? -1 : a > b ? 1 : 0;
+  if (typeof a === "string" && typeof b === "string") return a < b ? -1 : a > b ? 1 : 0;
+  if (Array.isArray(a) && Array.isArray(b)) {
+    for (let i = 0; i < Math.min(a.length, b.length); i++) {
+      const c = compareKeys(a[i] as Key, b[i] as Key);
+      if (c !== 0) return c;
+    }
+    return a.length < b.length ? -1 : a.length > b.length ? 1 : 0;
+  }
+  const rank = (k: Key): number => (typeof k === "number" ? 0 : typeof k === "string" ? 1 : 2);
+  return rank(a) < rank(b) ? -1 : 1;
+}

@@ -1,0 +1,207 @@
+/** {@link Database} on IndexedDB. */
+import { type Database, type Range, type Reads, type Row, type Shape, StorageFull, StorageLost, type Writes } from "./database";
+
+/** Opens a database. A browser that neither opens nor fails within `patienceMs` (seen with broken profiles) counts as one that denies. */
+export function openIndexed(factory: IDBFactory, name: string, shape: Shape, patienceMs: number): Promise<Database> {
+  return new Promise((resolve, reject) => {
+    let settled = false;
+    const fail = (err: unknown): void => {
+      settled = true;
+      clearTimeout(timer);
+      reject(translate(err));
+    };
+    const timer = setTimeout(() => fail(new StorageLost("the database did not open in time")), patienceMs);
+    let request: IDBOpenDBRequest;
+    try {
+      request = factory.open(name, shape.version);
+    } catch (err) {
+      fail(err);
+      return;
+    }
+    request.onupgradeneeded = () => upgrade(request, shape);
+    request.onerror = () => fail(request.error);
+    request.onsuccess = () => {
+      if (settled) {
+        request.result.close();
+        return;
+      }
+      clearTimeout(timer);
+      resolve(new IndexedDatabase(request.result));
+    };
+  });
+}
+
+/** Deletes a database. Resolves in any case, at the latest after `patienceMs`: another tab may be slow to close its connection, and then the deletion follows. */
+export function removeIndexed(factory: IDBFactory, name: string, patienceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, patienceMs);
+    const done = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    try {
+      const request = factory.deleteDatabase(name);
+      request.onsuccess = done;
+      request.onerror = done;
+    } catch {
+      done();
+    }
+  });
+}
+
+function upgrade(request: IDBOpenDBRequest, shape: Shape): void {
+  const db = request.result;
+  const tx = request.transaction;
+  for (const [name, { key, indexes }] of Object.entries(shape.stores)) {
+    const store = db.objectStoreNames.contains(name) && tx ? tx.objectStore(name) : db.createObjectStore(name, { keyPath: key });
+    for (const [index, fields] of Object.entries(indexes)) {
+      if (!store.indexNames.contains(index)) store.createIndex(index, [...fields]);
+    }
+  }
+}
+
+class IndexedDatabase implements Database {
+  readonly durable = true;
+  private readonly db: IDBDatabase;
+  private lost: (() => void) | null = null;
+
+  constructor(db: IDBDatabase) {
+    this.db = db;
+    const gone = (): void => {
+      db.close();
+      const run = this.lost;
+      this.lost = null;
+      run?.();
+    };
+    db.onversionchange = gone;
+    db.onclose = gone;
+  }
+
+  read<T>(stores: readonly string[], body: (tx: Reads) => Promise<T>): Promise<T> {
+    return this.run(stores, "readonly", body);
+  }
+
+  write<T>(stores: readonly string[], body: (tx: Writes) => Promise<T>): Promise<T> {
+    return this.run(stores, "readwrite", body);
+  }
+
+  onLost(run: () => void): void {
+    this.lost = run;
+  }
+
+  close(): void {
+    this.lost = null;
+    this.db.close();
+  }
+
+  private run<T>(stores: readonly string[], mode: IDBTransactionMode, body: (tx: Writes) => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let tx: IDBTransaction;
+      try {
+        tx = this.db.transaction([...stores], mode, { durability: mode === "readwrite" ? "strict" : "default" });
+      } catch (err) {
+        reject(translate(err));
+        return;
+      }
+      let outcome: { value: T } | { error: unknown } | null = null;
+      tx.oncomplete = () => {
+        if (outcome && "value" in outcome) resolve(outcome.value);
+        else reject(outcome ? outcome.error : new StorageLost("the transaction ended before its work was done"));
+      };
+      tx.onabort = () => reject(outcome && "error" in outcome ? outcome.error : translate(tx.error));
+      body(new Transaction(tx)).then(
+        (value) => {
+          outcome = { value };
+          // Everything was asked for: ends the transaction a turn sooner.
+          try {
+            tx.commit();
+          } catch {
+            // It has ended by itself, or is failing; its own events tell.
+          }
+        },
+        (error: unknown) => {
+          outcome = { error: translate(error) };
+          try {
+            tx.abort();
+          } catch {
+            reject(outcome.error); // it had ended before
+          }
+        },
+      );
+    });
+  }
+}
+
+class Transaction implements Writes {
+  private readonly tx: IDBTransaction;
+
+  constructor(tx: IDBTransaction) {
+    this.tx = tx;
+  }
+
+  get(store: string, key: number | string): Promise<Row | undefined> {
+    return settle(this.tx.objectStore(store).get(key) as IDBRequest<Row | undefined>);
+  }
+
+  range(store: string, range: Range): Promise<Row[]> {
+    const source = this.source(store, range);
+    const query = keyRange(range);
+    if (range.reverse !== true) return settle(source.getAll(query, range.limit) as IDBRequest<Row[]>);
+    return new Promise((resolve, reject) => {
+      const rows: Row[] = [];
+      const limit = range.limit ?? Number.POSITIVE_INFINITY;
+      if (limit <= 0) {
+        resolve(rows);
+        return;
+      }
+      const request = source.openCursor(query, "prev");
+      request.onerror = () => reject(request.error);
+      request.onsuccess = () => {
+        const cursor = request.result;
+        if (cursor) rows.push(cursor.value as Row);
+        if (!cursor || rows.length >= limit) resolve(rows);
+        else cursor.continue();
+      };
+    });
+  }
+
+  count(store: string, range: Range): Promise<number> {
+    return settle(this.source(store, range).count(keyRange(range)));
+  }
+
+  async put(store: string, row: Row): Promise<void> {
+    await settle(this.tx.objectStore(store).put(row));
+  }
+
+  async delete(store: string, key: number | string): Promise<void> {
+    await settle(this.tx.objectStore(store).delete(key));
+  }
+
+  private source(store: string, range: Range): IDBObjectStore | IDBIndex {
+    const s = this.tx.objectStore(store);
+    return range.index === undefined ? s : s.index(range.index);
+  }
+}
+
+function keyRange(r: Range): IDBKeyRange | undefined {
+  if (r.lower !== undefined && r.upper !== undefined) {
+    return IDBKeyRange.bound(r.lower, r.upper, r.lowerOpen ?? false, r.upperOpen ?? false);
+  }
+  if (r.lower !== undefined) return IDBKeyRange.lowerBound(r.lower, r.lowerOpen ?? false);
+  if (r.upper !== undefined) return IDBKeyRange.upperBound(r.upper, r.upperOpen ?? false);
+  return undefined;
+}
+
+function settle<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+/** Turns the browser's words into this port's; what a transaction's body threw stays as it is. */
+function translate(err: unknown): unknown {
+  if (!(err instanceof DOMException)) return err ?? new StorageLost("the transaction was aborted");
+  if (err.name === "QuotaExceededError") return new StorageFull(err.message, { cause: err });
+  return new StorageLost(`${err.name}: ${err.message}`, { cause: err });
+}

@@ -1,0 +1,73 @@
+import type { Cancel, Clock } from "../platform";
+
+interface Timer {
+  readonly at: number;
+  readonly order: number;
+  readonly run: () => void;
+}
+
+/** A clock that stands still until a test moves it. */
+export class FakeClock implements Clock {
+  private time: number;
+  private order = 0;
+  private readonly timers = new Set<Timer>();
+  /** Lets everything finish that does not wait for the clock. */
+  private readonly settle: () => Promise<void>;
+  /** What this device's clock shows beyond the true time, in ms. */
+  skew = 0;
+
+  constructor(start: number, settle: () => Promise<void>) {
+    this.time = start;
+    this.settle = settle;
+  }
+
+  now(): number {
+    return this.time + this.skew;
+  }
+
+  /** The time that a server with a right clock has. */
+  true(): number {
+    return this.time;
+  }
+
+  after(ms: number, run: () => void): Cancel {
+    const timer: Timer = { at: this.time + Math.max(0, ms), order: this.order++, run };
+    this.timers.add(timer);
+    return () => {
+      this.timers.delete(timer);
+    };
+  }
+
+  /** When the next timer fires, in ms from now; null where none is set. */
+  next(): number | null {
+    const timer = this.earliest();
+    return timer ? timer.at - this.time : null;
+  }
+
+  /** Moves by `ms`; timers run in order, and what they start is settled before the next. `until` ends it early. */
+  async advance(ms: number, until?: () => boolean): Promise<void> {
+    const end = this.time + ms;
+    await this.settle();
+    for (;;) {
+      if (until?.()) return;
+      const timer = this.earliest();
+      if (!timer || timer.at > end) break;
+      this.timers.delete(timer);
+      this.time = Math.max(this.time, timer.at);
+      timer.run();
+      await this.settle();
+    }
+    this.time = end;
+  }
+
+  /** Forgets all timers, as the end of a process does. */
+  clear(): void {
+    this.timers.clear();
+  }
+
+  private earliest(): Timer | undefined {
+    let first: Timer | undefined;
+    for (const t of this.timers) if (!first || t.at < first.at || (t.at === first.at && t.order < first.order)) first = t;
+    return first;
+  }
+}
