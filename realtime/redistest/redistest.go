@@ -1,0 +1,388 @@
+// Package redistest gives tests the Redis backends that the code has to work
+// on: miniredis always, and one redis-server and a cluster of three masters
+// where PHOENIX_TEST_REDIS_SERVER names the binary. Servers are processes of the
+// test binary's own, on free ports, started on first use and ended by [Main].
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+// Env names the variable with the path of a redis-server binary.
+const Env = "PHOENIX_TEST_REDIS_SERVER"
+
+// Redis is one backend, empty when a test gets it.
+type Redis struct {
+	Kind  string               // "miniredis", "server" or "cluster"
+	Mini  *miniredis.Miniredis // of "miniredis"
+	Addrs []string
+
+	nodes []*Server
+}
+
+// Server is a redis-server process.
+type Server struct {
+	Addr string
+
+	path string
+	dir  string
+	args []string
+	end  chan struct{} // closed by Stop
+	done chan struct{} // closed when the process has ended
+}
+
+// Main runs the tests and then ends every shared server. For TestMain, inside
+// goleak.VerifyTestMain's cleanup or as os.Exit(redistest.Main(m)).
+func Main(m interface{ Run() int }) int {
+	defer stopShared()
+	return m.Run()
+}
+
+// Each runs fn once per backend as a subtest; backends that are not given are skipped, saying so.
+func Each(t *testing.T, fn func(t *testing.T, r *Redis)) {
+	t.Helper()
+	t.Run("miniredis", func(t *testing.T) { fn(t, Mini(t)) })
+	t.Run("server", func(t *testing.T) { fn(t, Single(t)) })
+	t.Run("cluster", func(t *testing.T) { fn(t, Cluster(t)) })
+}
+
+// Mini returns a miniredis of the test's own.
+func Mini(t testing.TB) *Redis {
+	t.Helper()
+	m := miniredis.NewMiniRedis()
+	if err := m.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return &Redis{Kind: "miniredis", Mini: m, Addrs: []string{m.Addr()}}
+}
+
+// shared servers, started once per test binary
+var (
+	sharedMu sync.Mutex
+	single   *Redis
+	cluster  *Redis
+)
+
+func stopShared() {
+	sharedMu.Lock()
+	defer sharedMu.Unlock()
+	for _, r := range []*Redis{single, cluster} {
+		if r != nil {
+			for _, n := range r.nodes {
+				n.Stop()
+			}
+		}
+	}
+	single, cluster = nil, nil
+}
+
+// Single returns the shared redis-server, emptied.
+func Single(t testing.TB) *Redis {
+	t.Helper()
+	sharedMu.Lock()
+	defer sharedMu.Unlock()
+	if single == nil {
+		s := start(t, "--save", "", "--appendonly", "no")
+		single = &Redis{Kind: "server", Addrs: []string{s.Addr}, nodes: []*Server{s}}
+	}
+	single.flush(t)
+	return single
+}
+
+// Cluster returns the shared cluster of three masters, emptied.
+func Cluster(t testing.TB) *Redis {
+	t.Helper()
+	sharedMu.Lock()
+	defer sharedMu.Unlock()
+	if cluster == nil {
+		cluster = startCluster(t)
+	}
+	cluster.flush(t)
+	return cluster
+}
+
+// Client returns a client of the backend, closed with the test. change may
+// alter its options; nil leaves them.
+func (r *Redis) Client(t testing.TB, change func(*redis.UniversalOptions)) redis.UniversalClient {
+	t.Helper()
+	o := &redis.UniversalOptions{Addrs: r.Addrs, IsClusterMode: r.Kind == "cluster", ContextTimeoutEnabled: true,
+		DialTimeout: 2 * time.Second, ReadTimeout: 3 * time.Second, PoolSize: 16}
+	if change != nil {
+		change(o)
+	}
+	c := redis.NewUniversalClient(o)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// Nodes calls fn with a plain client of every node.
+func (r *Redis) Nodes(t testing.TB, fn func(c *redis.Client)) {
+	t.Helper()
+	for _, addr := range r.Addrs {
+		c := redis.NewClient(&redis.Options{Addr: addr})
+		fn(c)
+		_ = c.Close()
+	}
+}
+
+func (r *Redis) flush(t testing.TB) {
+	t.Helper()
+	r.Nodes(t, func(c *redis.Client) {
+		if err := c.FlushAll(context.Background()).Err(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// KillSubscribers closes every subscription connection, as maintenance does.
+// It is not for miniredis, which cannot.
+func (r *Redis) KillSubscribers(t testing.TB) (killed int) {
+	t.Helper()
+	r.Nodes(t, func(c *redis.Client) {
+		n, err := c.Do(context.Background(), "CLIENT", "KILL", "TYPE", "pubsub").Int()
+		if err != nil {
+			t.Fatal(err)
+		}
+		killed += n
+	})
+	return killed
+}
+
+// Start starts a redis-server of the test's own with the given arguments, in
+// a folder of its own, and stops it with the test. It skips the test where no binary is given.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s := start(t, args...)
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// Redis returns the server as a backend.
+func (s *Server) Redis() *Redis {
+	return &Redis{Kind: "server", Addrs: []string{s.Addr}, nodes: []*Server{s}}
+}
+
+func start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	path := os.Getenv(Env)
+	if path == "" {
+		t.Skipf("%s is not set: it names a redis-server binary", Env)
+	}
+	dir, err := os.MkdirTemp("", "redistest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Addr: fmt.Sprintf("127.0.0.1:%d", freePort(t)), path: path, dir: dir, args: args}
+	if err := s.launch(); err != nil {
+		_ = os.RemoveAll(dir)
+		t.Fatal(err)
+	}
+	return s
+}
+
+// launch starts the process and waits until it answers.
+func (s *Server) launch() error {
+	_, port, _ := net.SplitHostPort(s.Addr)
+	args := append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--logfile", filepath.Join(s.dir, "log")}, s.args...)
+	cmd := exec.Command(s.path, args...)
+	// A test binary that is killed takes its servers along. The signal is tied
+	// to the thread that started the process, so that one is kept.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	s.end, s.done = make(chan struct{}), make(chan struct{})
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer close(s.done)
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		stop := make(chan struct{})
+		go func() {
+			select {
+			case <-s.end:
+				_ = cmd.Process.Kill()
+			case <-stop:
+			}
+		}()
+		_ = cmd.Wait()
+		close(stop)
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	c := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1})
+	defer c.Close()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if c.Ping(context.Background()).Err() == nil {
+			return nil
+		}
+		select {
+		case <-s.done:
+			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+			return fmt.Errorf("redis-server ended: %s", log)
+		default:
+		}
+		if time.Now().After(deadline) {
+			s.Kill()
+			return fmt.Errorf("redis-server at %s does not answer", s.Addr)
+		}
+	}
+}
+
+// Kill ends the process at once, like kill -9.
+func (s *Server) Kill() {
+	select {
+	case <-s.end:
+	default:
+		close(s.end)
+	}
+	<-s.done
+}
+
+// Restart starts the process again on the same port and folder, after Kill.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	if err := s.launch(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Stop ends the process and removes its folder.
+func (s *Server) Stop() {
+	s.Kill()
+	_ = os.RemoveAll(s.dir)
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port
+}
+
+// slots of a cluster
+const slots = 16384
+
+func startCluster(t testing.TB) *Redis {
+	t.Helper()
+	ctx := context.Background()
+	r := &Redis{Kind: "cluster"}
+	var bus []int
+	for range 3 {
+		b := freePort(t)
+		s := start(t, "--save", "", "--appendonly", "no", "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(b),
+			"--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no")
+		r.nodes = append(r.nodes, s)
+		r.Addrs = append(r.Addrs, s.Addr)
+		bus = append(bus, b)
+	}
+	for i, addr := range r.Addrs {
+		c := redis.NewClient(&redis.Options{Addr: addr})
+		must(t, c.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err())
+		must(t, c.ClusterAddSlotsRange(ctx, i*slots/3, (i+1)*slots/3-1).Err())
+		for j, other := range r.Addrs {
+			if j != i {
+				_, port, _ := net.SplitHostPort(other)
+				must(t, c.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", port, bus[j]).Err())
+			}
+		}
+		_ = c.Close()
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		ready := 0
+		r.Nodes(t, func(c *redis.Client) {
+			info, err := c.ClusterInfo(ctx).Result()
+			slotsInfo, err2 := c.ClusterSlots(ctx).Result()
+			if err == nil && err2 == nil && strings.Contains(info, "cluster_state:ok") && len(slotsInfo) == 3 {
+				ready++
+			}
+		})
+		if ready == 3 {
+			return r
+		}
+		if time.Now().After(deadline) {
+			for _, n := range r.nodes {
+				n.Stop()
+			}
+			t.Fatal("the cluster did not come up")
+		}
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// MoveSlot moves the slot of key to the next master while traffic goes on, one key
+// at a time, as resharding does, and returns how many keys it moved.
+func (r *Redis) MoveSlot(t testing.TB, key string) (moved int) {
+	t.Helper()
+	ctx := context.Background()
+	clients := make([]*redis.Client, len(r.Addrs))
+	ids := make([]string, len(r.Addrs))
+	for i, addr := range r.Addrs {
+		clients[i] = redis.NewClient(&redis.Options{Addr: addr})
+		defer clients[i].Close()
+		id, err := clients[i].Do(ctx, "CLUSTER", "MYID").Text()
+		must(t, err)
+		ids[i] = id
+	}
+	slot, err := clients[0].ClusterKeySlot(ctx, key).Result()
+	must(t, err)
+	from := -1
+	nodes, err := clients[0].ClusterSlots(ctx).Result()
+	must(t, err)
+	for _, n := range nodes {
+		if int64(n.Start) <= slot && slot <= int64(n.End) {
+			for i, id := range ids {
+				if n.Nodes[0].ID == id {
+					from = i
+				}
+			}
+		}
+	}
+	if from < 0 {
+		t.Fatalf("nobody serves slot %d", slot)
+	}
+	to := (from + 1) % len(clients)
+	must(t, clients[to].Do(ctx, "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[from]).Err())
+	must(t, clients[from].Do(ctx, "CLUSTER", "SETSLOT", slot, "MIGRATING", ids[to]).Err())
+	host, port, _ := net.SplitHostPort(r.Addrs[to])
+	for {
+		keys, err := clients[from].ClusterGetKeysInSlot(ctx, int(slot), 1).Result()
+		must(t, err)
+		if len(keys) == 0 {
+			break
+		}
+		must(t, clients[from].Migrate(ctx, host, port, keys[0], 0, 5*time.Second).Err())
+		moved++
+	}
+	for _, i := range []int{to, from, (to + 1) % len(clients)} {
+		must(t, clients[i].Do(ctx, "CLUSTER", "SETSLOT", slot, "NODE", ids[to]).Err())
+	}
+	return moved
+}
