@@ -44,7 +44,7 @@ type Signup struct {
 //
 // The order is: Reserve, create the account s.UID elsewhere, Commit. Who gives
 // up calls Release. Who crashed is followed by a retry, which Reserve gives
-// the same UID, or by the sweep through StaleSignups.
+// the same UID, or by a sweep: TakeStale, remove the account, Forget.
 type Signups interface {
 	// Reserve leases an email address and a username until lease after now.
 	// uid is used for a new lease; where an earlier sign-up with this address was not
@@ -63,11 +63,11 @@ type Signups interface {
 	// same address. A lease that is not this attempt's any more is left alone.
 	Release(ctx context.Context, s Signup) error
 
-	// StaleSignups returns leases that ended before a time, oldest first: what is left
-	// of sign-ups that never came back. Whoever removes the account then calls Forget.
-	StaleSignups(ctx context.Context, before chat.Micros, limit int) ([]Signup, error)
+	// TakeStale gives attempt the leases that ended before a time, oldest first, at most limit, each
+	// until lease after now: what is left of sign-ups that never came back.
+	TakeStale(ctx context.Context, before chat.Micros, attempt string, now chat.Micros, lease time.Duration, limit int) ([]Signup, error)
 
-	// Forget drops what is left of s, unless it was reserved anew since.
+	// Forget drops what is left of s. A lease that is not this attempt's any more is left alone.
 	Forget(ctx context.Context, s Signup) error
 }
 
@@ -101,6 +101,9 @@ type People interface {
 
 	// UserByEmail returns the person with this address, in any case.
 	UserByEmail(ctx context.Context, email string) (User, error)
+
+	// UserByUsername returns the person with this username, in any case.
+	UserByUsername(ctx context.Context, username string) (User, error)
 
 	// Search lists people.
 	Search(ctx context.Context, s Search) ([]User, string, error)

@@ -1,0 +1,257 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+)
+
+func testSave(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	m := message("ada", "bob", t0, "first\nline ☂ <b>")
+	answer := message("bob", "ada", t0+second, "second")
+	answer.ReplyTo = m.ID
+	for range 2 {
+		must(t, s.Save(ctx, []delivery.Delivered{m, answer, m}, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0}}))
+	}
+	// the same id with other words changes nothing
+	forged := m
+	forged.Body, forged.At = "other words", t0+5*second
+	must(t, s.Save(ctx, []delivery.Delivered{forged}, nil))
+
+	page, more, err := s.Messages(ctx, "ada~bob", store.Position{}, 10)
+	must(t, err)
+	equal(t, "the history", page, []delivery.Delivered{m, answer})
+	equal(t, "there is more", more, false)
+	for _, uid := range []string{"ada", "bob"} {
+		list, next, err := s.Conversations(ctx, uid, "", 10)
+		must(t, err)
+		equal(t, "the end", next, "")
+		equal(t, "the number of conversations", len(list), 1)
+		c := list[0]
+		equal(t, "the conversation's id", c.ID, "ada~bob")
+		equal(t, "its read marks", c.Read, map[string]chat.Micros{"bob": t0})
+		equal(t, "its preview", c.Preview, store.PreviewOf(answer.Message))
+	}
+	n, err := s.MessagesOn(ctx, "2026-03-01")
+	must(t, err)
+	equal(t, "messages on the day", n, int64(2))
+	n, err = s.MessagesOn(ctx, "2026-03-02")
+	must(t, err)
+	equal(t, "messages on the next", n, int64(0))
+	must(t, s.Save(ctx, nil, nil))
+}
+
+// However messages and read marks are cut, doubled and shuffled, the result is the same.
+func testSaveAnyOrder(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	var all []delivery.Delivered
+	var read []delivery.Read
+	for i := range 12 {
+		from, to := "ada", "bob"
+		if i%3 == 0 {
+			from, to = to, from
+		}
+		all = append(all, message(from, to, t0+chat.Micros(i/2)*second, fmt.Sprint(i))) // pairs have one At: the id decides
+		read = append(read, delivery.Read{Conversation: "ada~bob", By: from, At: t0 + chat.Micros(i)*second/2})
+	}
+	r := rand.New(rand.NewPCG(7, 7))
+	for range 3 {
+		ds, rs := slices.Clone(all), slices.Clone(read)
+		r.Shuffle(len(ds), func(i, j int) { ds[i], ds[j] = ds[j], ds[i] })
+		r.Shuffle(len(rs), func(i, j int) { rs[i], rs[j] = rs[j], rs[i] })
+		for len(ds) > 0 {
+			n := 1 + r.IntN(min(4, len(ds)))
+			must(t, s.Save(ctx, ds[:n], rs[:n]))
+			ds, rs = ds[n:], rs[n:]
+		}
+	}
+	page, _, err := s.Messages(ctx, "ada~bob", store.Position{}, 50)
+	must(t, err)
+	equal(t, "the history", page, all)
+	list, _, err := s.Conversations(ctx, "ada", "", 10)
+	must(t, err)
+	equal(t, "the preview", list[0].Preview, store.PreviewOf(all[11].Message))
+	equal(t, "last_at", list[0].LastAt, all[11].At)
+	equal(t, "the read marks", list[0].Read, map[string]chat.Micros{"ada": t0 + 11*second/2, "bob": t0 + 9*second/2})
+}
+
+func testSaveAtOnce(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	var batch []delivery.Delivered
+	for i := range 20 {
+		batch = append(batch, message("ada", "bob", t0+chat.Micros(i), fmt.Sprint(i)))
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, 4)
+	for i := range errs {
+		wg.Go(func() {
+			mine := slices.Clone(batch)
+			if i%2 == 1 {
+				slices.Reverse(mine)
+			}
+			for part := range slices.Chunk(mine, 7) {
+				if errs[i] = s.Save(ctx, part, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: part[0].At}}); errs[i] != nil {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		must(t, err)
+	}
+	page, _, err := s.Messages(ctx, "ada~bob", store.Position{}, 50)
+	must(t, err)
+	equal(t, "the history", page, batch)
+	list, _, err := s.Conversations(ctx, "bob", "", 10)
+	must(t, err)
+	equal(t, "the preview", list[0].Preview.Text, "19")
+	equal(t, "the read mark", list[0].Read["bob"], batch[19].At)
+	n, err := s.MessagesOn(ctx, "2026-03-01")
+	must(t, err)
+	equal(t, "messages on the day", n, int64(20))
+}
+
+// A whole flush of the largest size, over many conversations, is saved in one call.
+func testSaveMuch(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	var batch []delivery.Delivered
+	var read []delivery.Read
+	for i := range delivery.MaxMessages {
+		to := fmt.Sprintf("p%02d", i%50)
+		batch = append(batch, message("ada", to, t0+chat.Micros(i), strings.Repeat("x", 700)))
+		read = append(read, delivery.Read{Conversation: chat.ConversationID("ada", to), By: to, At: t0 + chat.Micros(i)})
+	}
+	must(t, s.Save(ctx, batch, read))
+	list := everything(t, func(c string) ([]store.Listed, string, error) { return s.Conversations(ctx, "ada", c, 30) })
+	equal(t, "the number of conversations", len(list), 50)
+	for i, c := range list {
+		equal(t, "the order of conversations", c.ID, fmt.Sprintf("ada~p%02d", 49-i))
+		equal(t, "the length of a preview", len(c.Preview.Text), store.MaxPreview)
+	}
+	page, more, err := s.Messages(ctx, "ada~p07", store.Position{}, 50)
+	must(t, err)
+	equal(t, "messages of one", len(page), 10)
+	equal(t, "there is more", more, false)
+}
+
+func testHistory(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	var all []delivery.Delivered
+	for i := range 25 {
+		all = append(all, message("ada", "bob", t0+chat.Micros(i/3), fmt.Sprint(i))) // threes have one At
+	}
+	must(t, s.Save(ctx, all, nil))
+	// neighbours in every order of ids do not show
+	must(t, s.Save(ctx, []delivery.Delivered{message("ada", "bo", t0, "no"), message("ada", "bobb", t0, "no"), message("aa", "bob", t0, "no")}, nil))
+	for _, limit := range []int{1, 2, 7, 25, 26, 1000} {
+		var got []delivery.Delivered
+		pos := store.Position{}
+		for more := true; more; {
+			var page []delivery.Delivered
+			var err error
+			page, more, err = s.Messages(ctx, "ada~bob", pos, limit)
+			must(t, err)
+			if len(page) > limit || len(page) == 0 {
+				t.Fatalf("a page of %d has %d", limit, len(page))
+			}
+			pos = store.Position{At: page[0].At, ID: page[0].ID}
+			got = append(page, got...)
+		}
+		equal(t, fmt.Sprintf("the history in pages of %d", limit), bodies(got), bodies(all))
+	}
+	// without an id: what is before every message of that time
+	page, more, err := s.Messages(ctx, "ada~bob", store.Position{At: t0 + 1}, 10)
+	must(t, err)
+	equal(t, "before a time", bodies(page), []string{"0", "1", "2"})
+	equal(t, "there is more", more, false)
+	for _, pos := range []store.Position{{At: t0}, {At: 1, ID: "x"}, {At: -5}} {
+		page, more, err = s.Messages(ctx, "ada~bob", pos, 10)
+		must(t, err)
+		equal(t, "past the beginning", len(page), 0)
+		equal(t, "there is more", more, false)
+	}
+	page, _, err = s.Messages(ctx, "ada~bob", store.Position{At: t0 + 1000*day}, 2)
+	must(t, err)
+	equal(t, "before a time to come", bodies(page), []string{"23", "24"})
+	page, _, err = s.Messages(ctx, "no~one", store.Position{}, 2)
+	must(t, err)
+	equal(t, "no conversation", len(page), 0)
+}
+
+func testConversations(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	var want []string
+	for i := range 7 {
+		must(t, s.Save(ctx, []delivery.Delivered{message("ada", fmt.Sprintf("p%d", i), t0+chat.Micros(i/2), "x")}, nil)) // pairs have one last_at
+		want = append(want, fmt.Sprintf("ada~p%d", i))
+	}
+	slices.Reverse(want)
+	// read marks without messages make no conversation that is listed
+	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~zed", By: "zed", At: t0}}))
+	for _, limit := range []int{1, 2, 3, 7, 50} {
+		got := everything(t, func(c string) ([]store.Listed, string, error) { return s.Conversations(ctx, "ada", c, limit) })
+		var ids []string
+		for _, c := range got {
+			ids = append(ids, c.ID)
+		}
+		equal(t, fmt.Sprintf("the list in pages of %d", limit), ids, want)
+	}
+	// their messages bring it, with the mark that came first
+	must(t, s.Save(ctx, []delivery.Delivered{message("ada", "zed", t0+second, "x")}, nil))
+	list, _, err := s.Conversations(ctx, "zed", "", 1)
+	must(t, err)
+	equal(t, "the mark that came first", list[0].Read["zed"], t0)
+	// a new message brings an old conversation to the top
+	must(t, s.Save(ctx, []delivery.Delivered{message("p0", "ada", t0+day, "x")}, nil))
+	list, _, err = s.Conversations(ctx, "ada", "", 1)
+	must(t, err)
+	equal(t, "the newest", list[0].ID, "ada~p0")
+	list, _, err = s.Conversations(ctx, "nobody", "", 1)
+	must(t, err)
+	equal(t, "the list of nobody", len(list), 0)
+}
+
+func testUnread(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	unread := func(uid string) int {
+		t.Helper()
+		list, _, err := s.Conversations(ctx, uid, "", 1)
+		must(t, err)
+		return list[0].Unread
+	}
+	var all []delivery.Delivered
+	for i := range 6 {
+		all = append(all, message("ada", "bob", t0+chat.Micros(i)*second, "x"))
+	}
+	all = append(all, message("bob", "ada", t0+10*second, "own words are not unread"))
+	must(t, s.Save(ctx, all, nil))
+	equal(t, "bob's unread", unread("bob"), 6)
+	equal(t, "ada's unread", unread("ada"), 1)
+	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + 3*second}}))
+	equal(t, "bob's unread", unread("bob"), 2)
+	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + second}}))
+	equal(t, "bob's unread after an old mark", unread("bob"), 2)
+	// a message that comes late, from before the mark, is read
+	must(t, s.Save(ctx, []delivery.Delivered{message("ada", "bob", t0+2*second, "late")}, nil))
+	equal(t, "bob's unread", unread("bob"), 2)
+	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + 5*second}}))
+	equal(t, "bob's unread", unread("bob"), 0)
+	var flood []delivery.Delivered
+	for i := range store.MaxUnread + 3 {
+		flood = append(flood, message("ada", "bob", t0+20*second+chat.Micros(i), "x"))
+	}
+	for part := range slices.Chunk(flood, delivery.MaxMessages) {
+		must(t, s.Save(ctx, part, nil))
+	}
+	equal(t, "bob's unread at most", unread("bob"), store.MaxUnread)
+}

@@ -1,0 +1,126 @@
+package storetest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// eraseScene: eve wrote to ada, who answered before eve's last word; to bob,
+// who never answered; and cyd wrote to eve.
+func eraseScene(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	for _, n := range []string{"ada", "bob", "cyd", "eve"} {
+		addUser(t, s, n, n, t0)
+	}
+	must(t, s.Save(ctx, []delivery.Delivered{
+		message("eve", "ada", t0, "e1"), message("ada", "eve", t0+1, "a1"), message("eve", "ada", t0+2, "e2"),
+		message("eve", "bob", t0, "e3"),
+		message("cyd", "eve", t0+9, "c1"),
+		message("ada", "bob", t0, "a2"),
+	}, []delivery.Read{{Conversation: "ada~eve", By: "eve", At: t0 + 1}, {Conversation: "ada~eve", By: "ada", At: t0}}))
+}
+
+func checkErased(t *testing.T, s store.Store) {
+	t.Helper()
+	ctx := context.Background()
+	for id, want := range map[string][]string{"ada~eve": {"a1"}, "bob~eve": nil, "cyd~eve": {"c1"}, "ada~bob": {"a2"}} {
+		page, _, err := s.Messages(ctx, id, store.Position{}, 10)
+		must(t, err)
+		equal(t, id, bodies(page), want)
+	}
+	list, _, err := s.Conversations(ctx, "ada", "", 10)
+	must(t, err)
+	equal(t, "ada's conversations", len(list), 2)
+	equal(t, "the newest of them", list[0].ID, "ada~eve")
+	equal(t, "its preview", list[0].Preview.Text, "a1")
+	equal(t, "its last_at", list[0].LastAt, t0+1)
+	equal(t, "its marks", list[0].Read, map[string]chat.Micros{"ada": t0})
+	list, _, err = s.Conversations(ctx, "bob", "", 10)
+	must(t, err)
+	equal(t, "bob's conversations", len(list), 1)
+	n, err := s.MessagesOn(ctx, "2026-03-01")
+	must(t, err)
+	equal(t, "messages on the day", n, int64(3))
+}
+
+func testErase(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	eraseScene(t, s)
+	mustBe(t, s.FinishErase(ctx, "eve", t0), problem.ErrNotFound) // not begun
+	u, err := s.BeginErase(ctx, "eve", t0+5)
+	must(t, err)
+	equal(t, "may do anything", u.Active(), false)
+	u, err = s.BeginErase(ctx, "eve", t0+8) // again: the first time stands
+	must(t, err)
+	equal(t, "since when", u.ErasingAt, t0+5)
+	page, _, err := s.Search(ctx, store.Search{Prefix: "eve", Limit: 5})
+	must(t, err)
+	equal(t, "found by others", len(page), 0)
+	marks, err := s.ErasedSince(ctx, t0+5)
+	must(t, err)
+	equal(t, "the marks", marks, []store.Erased{{UID: "eve", At: t0 + 5}})
+	marks, err = s.ErasedSince(ctx, t0+6)
+	must(t, err)
+	equal(t, "later marks", len(marks), 0)
+
+	for range 2 {
+		must(t, s.EraseContent(ctx, "eve"))
+		checkErased(t, s)
+	}
+	for range 2 {
+		must(t, s.FinishErase(ctx, "eve", t0+day))
+	}
+	_, err = s.User(ctx, "eve")
+	mustBe(t, err, problem.ErrNotFound)
+	_, err = s.UserByEmail(ctx, "eve@example.org")
+	mustBe(t, err, problem.ErrNotFound)
+	all, _, err := s.Search(ctx, store.Search{All: true, Limit: 10})
+	must(t, err)
+	equal(t, "who is left", uids(all), []string{"ada", "bob", "cyd"})
+
+	name := "Eve"
+	_, err = s.Rename(ctx, "bob", &name, nil, t0+30*day)
+	mustBe(t, err, store.ErrUsernameTaken)
+	_, err = s.Rename(ctx, "bob", &name, nil, t0+31*day)
+	must(t, err)
+}
+
+func testEraseInterrupted(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	eraseScene(t, s)
+	_, err := s.BeginErase(ctx, "eve", t0+5)
+	must(t, err)
+	_, err = s.BeginErase(ctx, "cyd", t0+6)
+	must(t, err)
+	stuck, err := s.Erasing(ctx, t0+6, 10)
+	must(t, err)
+	equal(t, "those begun before", uids(stuck), []string{"eve"})
+	stuck, err = s.Erasing(ctx, t0+7, 1)
+	must(t, err)
+	equal(t, "the oldest", uids(stuck), []string{"eve"})
+
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := s.EraseContent(ended, "eve"); err == nil {
+		t.Error("an erasure whose context has ended says that it is done")
+	}
+	_, err = s.BeginErase(ctx, "eve", t0+7)
+	must(t, err)
+	must(t, s.EraseContent(ctx, "eve"))
+	checkErased(t, s)
+	must(t, s.FinishErase(ctx, "eve", t0+day))
+	must(t, s.EraseContent(ctx, "eve"))
+	stuck, err = s.Erasing(ctx, t0+day, 10)
+	must(t, err)
+	equal(t, "those left", uids(stuck), []string{"cyd"})
+	// when the other is gone, too, nothing is left
+	must(t, s.EraseContent(ctx, "cyd"))
+	page, _, err := s.Messages(ctx, "cyd~eve", store.Position{}, 10)
+	must(t, err)
+	equal(t, "what is left of two who are gone", len(page), 0)
+}

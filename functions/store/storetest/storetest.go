@@ -1,0 +1,182 @@
+// Package storetest is the conformance suite of package store: what its
+// comments promise, as tests that every implementation runs.
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+)
+
+// Run runs the suite. open returns an empty store, which the suite does not
+// close; it is called once per test.
+func Run(t *testing.T, open func(t *testing.T) store.Store) {
+	tests := []struct {
+		name string
+		f    func(*testing.T, store.Store)
+	}{
+		{"signup", testSignup},
+		{"signup broken off", testSignupBrokenOff},
+		{"signup leases exclude", testSignupLeases},
+		{"signup raced", testSignupRace},
+		{"stale signups", testStaleSignups},
+		{"people", testPeople},
+		{"rename", testRename},
+		{"blocked", testBlocked},
+		{"search by name", testSearchName},
+		{"search by word", testSearchWord},
+		{"search orders", testSearchOrders},
+		{"search by email", testSearchEmail},
+		{"last admin", testLastAdmin},
+		{"last admin raced", testLastAdminRace},
+		{"sessions and activity", testSessions},
+		{"save", testSave},
+		{"save in any order", testSaveAnyOrder},
+		{"save at once", testSaveAtOnce},
+		{"save much", testSaveMuch},
+		{"history pages", testHistory},
+		{"conversations", testConversations},
+		{"unread", testUnread},
+		{"erase", testErase},
+		{"erase interrupted", testEraseInterrupted},
+		{"audit", testAudit},
+		{"letters", testLetters},
+		{"limits", testLimits},
+		{"forged cursors", testCursors},
+		{"ended context", testContext},
+	}
+	for _, tt := range tests {
+		t.Run(strings.ReplaceAll(tt.name, " ", "_"), func(t *testing.T) { tt.f(t, open(t)) })
+	}
+}
+
+// t0 is the time at which tests begin.
+var t0 = chat.MicrosOf(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+
+const (
+	second = chat.Micros(1e6)
+	day    = 24 * 3600 * second
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustBe(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("error is %v, want %v", err, want)
+	}
+}
+
+func equal[T any](t *testing.T, what string, got, want T) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("%s is\n%+v, want\n%+v", what, got, want)
+	}
+}
+
+// addUser signs a person up, with the name as uid, too.
+func addUser(t *testing.T, s store.Store, username, display string, at chat.Micros) store.User {
+	t.Helper()
+	u := store.User{UID: username, Username: username, DisplayName: display, Email: username + "@example.org", CreatedAt: at}
+	lease, err := s.Reserve(context.Background(), u.Email, username, u.UID, "attempt", at, time.Minute)
+	must(t, err)
+	must(t, s.Commit(context.Background(), lease, u))
+	return u
+}
+
+// message returns a delivered message with an id that sorts by n.
+func message(from, to string, at chat.Micros, body string) delivery.Delivered {
+	id, err := uuid.NewV7()
+	if err != nil {
+		panic(err)
+	}
+	return delivery.Delivered{Message: chat.Message{ID: id.String(), Conversation: chat.ConversationID(from, to),
+		From: from, To: to, Body: body, At: at, AcceptedAt: at + second}, DeliveredAt: at + 2*second}
+}
+
+func bodies(list []delivery.Delivered) (b []string) {
+	for _, d := range list {
+		b = append(b, d.Body)
+	}
+	return b
+}
+
+func uids(list []store.User) (ids []string) {
+	for _, u := range list {
+		ids = append(ids, u.UID)
+	}
+	return ids
+}
+
+// everything pages through a list to its end and returns all of it. It fails on a list
+// that does not end.
+func everything[T any](t *testing.T, next func(cursor string) ([]T, string, error)) []T {
+	t.Helper()
+	var list []T
+	cursor := ""
+	for range 1000 {
+		page, c, err := next(cursor)
+		must(t, err)
+		list = append(list, page...)
+		if c == "" {
+			return list
+		}
+		cursor = c
+	}
+	t.Fatal("the list does not end")
+	return nil
+}
+
+func testContext(t *testing.T, s store.Store) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := s.User(ctx, "ada"); err == nil {
+		t.Error("a read with an ended context succeeds")
+	}
+	if err := s.Save(ctx, []delivery.Delivered{message("ada", "bob", t0, "hi")}, nil); err == nil {
+		t.Error("a write with an ended context succeeds")
+	}
+	page, _, err := s.Messages(context.Background(), "ada~bob", store.Position{}, 10)
+	must(t, err)
+	equal(t, "history", len(page), 0)
+}
+
+func testCursors(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	for i := range 3 {
+		addUser(t, s, fmt.Sprintf("u%d", i), "Same Name", t0+chat.Micros(i))
+	}
+	_, next, err := s.Search(ctx, store.Search{Order: store.ByNewest, Limit: 1})
+	must(t, err)
+	for _, cursor := range []string{"x", "%%%", "bm90IGpzb24", next, strings.Repeat("A", 5000)} {
+		_, _, err := s.Search(ctx, store.Search{Cursor: cursor, Limit: 1})
+		mustBe(t, err, store.ErrCursor)
+		_, _, err = s.Conversations(ctx, "u1", cursor, 1)
+		mustBe(t, err, store.ErrCursor)
+		_, _, err = s.AuditLog(ctx, cursor, 1)
+		mustBe(t, err, store.ErrCursor)
+		_, _, err = s.Letters(ctx, cursor, 1)
+		mustBe(t, err, store.ErrCursor)
+	}
+	// one person's list of conversations does not go on in another's
+	must(t, s.Save(ctx, []delivery.Delivered{message("u0", "u1", t0, "a"), message("u0", "u2", t0+1, "b")}, nil))
+	_, next, err = s.Conversations(ctx, "u0", "", 1)
+	must(t, err)
+	_, _, err = s.Conversations(ctx, "u1", next, 1)
+	mustBe(t, err, store.ErrCursor)
+}
