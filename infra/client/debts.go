@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -80,6 +81,43 @@ func (m *machine) dueJob(now time.Time) (loadJob, bool) {
 // endOfTime is later than every place in time.
 const endOfTime = chat.Micros(1<<63 - 1)
 
+// fetch carries a job out: the list, then each conversation from its newest page back.
+func fetch(ctx context.Context, h History, job loadJob, note func(Note)) (r loadResult) {
+	since := job.since
+	if job.list {
+		note(Note{What: NoteLoad})
+		list, err := h.Conversations(ctx)
+		if err != nil {
+			return loadResult{err: err}
+		}
+		since = map[string]chat.Micros{}
+		for _, conv := range list {
+			at, known := job.since[conv.ID]
+			if !known {
+				at = endOfTime
+			}
+			since[conv.ID] = at
+		}
+		r.conversations = list
+	}
+	for conv, at := range since {
+		before := ""
+		for pages := 0; job.whole || pages < maxPages; pages++ {
+			note(Note{What: NoteLoad, Conversation: conv})
+			page, err := h.Messages(ctx, conv, before, pageSize)
+			if err != nil {
+				return loadResult{err: err}
+			}
+			r.messages = append(r.messages, page.Messages...)
+			before = page.Before
+			if before == "" || (!job.whole && (len(page.Messages) == 0 || page.Messages[0].At <= at)) {
+				break
+			}
+		}
+	}
+	return r
+}
+
 // loaded stores what a job brought and clears what it paid.
 func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 	m.loading = false
@@ -155,24 +193,16 @@ func (m *machine) backoff(tries int) time.Duration {
 	return d/2 + m.chance(d/2+1)
 }
 
-// seen marks everything that others wrote in a conversation as seen by the person.
-func (m *machine) seen(now time.Time, conv string) {
+// seen marks what others wrote in a conversation up to at as seen by the person.
+func (m *machine) seen(now time.Time, conv string, at chat.Micros) {
 	m.store.commit(func(d *durable) {
 		c := d.conversations[conv]
-		if c == nil {
+		if c == nil || at <= max(c.read[m.store.uid], c.unsent) {
 			return
 		}
-		for _, k := range slices.Backward(c.shown) {
-			if k.From == m.store.uid {
-				continue
-			}
-			if k.At > max(c.read[m.store.uid], c.unsent) {
-				c.unsent = k.At
-				m.note(Note{What: NoteRead, Conversation: conv, At: k.At})
-				m.readAt = now
-			}
-			break
-		}
+		c.unsent = at
+		m.note(Note{What: NoteRead, Conversation: conv, At: at})
+		m.readAt = now
 	})
 	m.tick(now)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -186,8 +187,11 @@ func (m *machine) dialed(now time.Time, n int, ok bool) {
 	}
 }
 
-// closed tells that a socket has ended, by whoever's wish.
-func (m *machine) closed(now time.Time, n int) {
+// closed tells that a socket has ended, by whoever's wish, and with which code.
+func (m *machine) closed(now time.Time, n, code int) {
+	if code == problem.TokenEnded.CloseCode() {
+		m.token = "" // the next dial brings a fresh one
+	}
 	if s := m.socket(n); s != nil {
 		m.drop(now, s, 0)
 	}

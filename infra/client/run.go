@@ -2,9 +2,12 @@ package client
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
@@ -73,7 +76,7 @@ func (c *Client) input(f func(now time.Time)) {
 		failed := c.failed
 		c.failed = nil
 		for _, n := range failed {
-			c.m.closed(now, n)
+			c.m.closed(now, n, websocket.CloseAbnormalClosure)
 		}
 	}
 	if next := c.m.next(); next.IsZero() {
@@ -90,9 +93,9 @@ func (c *Client) Write(to, body, replyTo string) (id string) {
 	return id
 }
 
-// Seen marks everything in a conversation as seen by the person.
-func (c *Client) Seen(conversation string) {
-	c.input(func(now time.Time) { c.m.seen(now, conversation) })
+// Seen marks what others wrote in a conversation up to at as seen by the person.
+func (c *Client) Seen(conversation string, at chat.Micros) {
+	c.input(func(now time.Time) { c.m.seen(now, conversation, at) })
 }
 
 // Offline takes the device's network away: sockets close without a farewell.
@@ -230,6 +233,7 @@ func (c *Client) renew() {
 
 // read hands the machine what a socket brings, until it ends.
 func (c *Client) read(n int, conn Conn) {
+	code := websocket.CloseAbnormalClosure
 	for {
 		c.pause.Lock()
 		paused := c.paused
@@ -242,6 +246,9 @@ func (c *Client) read(n int, conn Conn) {
 		}
 		_, data, err := conn.ReadMessage()
 		if err != nil {
+			if ce, ok := errors.AsType[*websocket.CloseError](err); ok {
+				code = ce.Code
+			}
 			break
 		}
 		c.input(func(now time.Time) { c.m.frame(now, n, data) })
@@ -249,11 +256,9 @@ func (c *Client) read(n int, conn Conn) {
 	conn.Close()
 	c.input(func(now time.Time) {
 		delete(c.conns, n)
-		c.m.closed(now, n)
+		c.m.closed(now, n, code)
 	})
 }
-
-const textMessage = 1 // RFC 6455's opcode
 
 func (c *Client) write(n int, b []byte) {
 	conn := c.conns[n]
@@ -262,7 +267,7 @@ func (c *Client) write(n int, b []byte) {
 	}
 	err := conn.SetWriteDeadline(time.Now().Add(writeWithin))
 	if err == nil {
-		err = conn.WriteMessage(textMessage, b)
+		err = conn.WriteMessage(websocket.TextMessage, b)
 	}
 	if err != nil {
 		conn.Close()
@@ -281,44 +286,7 @@ func (c *Client) load(job loadJob) {
 	c.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(c.ctx, loadWithin)
 		defer cancel()
-		r := c.fetch(ctx, job)
+		r := fetch(ctx, c.opts.History, job, c.opts.Note)
 		c.input(func(now time.Time) { c.m.loaded(now, job, r) })
 	})
-}
-
-// fetch carries a job out.
-func (c *Client) fetch(ctx context.Context, job loadJob) (r loadResult) {
-	since := job.since
-	if job.list {
-		c.opts.Note(Note{What: NoteLoad})
-		list, err := c.opts.History.Conversations(ctx)
-		if err != nil {
-			return loadResult{err: err}
-		}
-		since = map[string]chat.Micros{}
-		for _, conv := range list {
-			at, known := job.since[conv.ID]
-			if !known {
-				at = endOfTime
-			}
-			since[conv.ID] = at
-		}
-		r.conversations = list
-	}
-	for conv, at := range since {
-		before := ""
-		for pages := 0; job.whole || pages < maxPages; pages++ {
-			c.opts.Note(Note{What: NoteLoad, Conversation: conv})
-			page, err := c.opts.History.Messages(ctx, conv, before, pageSize)
-			if err != nil {
-				return loadResult{err: err}
-			}
-			r.messages = append(r.messages, page.Messages...)
-			before = page.Before
-			if before == "" || (!job.whole && (len(page.Messages) == 0 || page.Messages[0].At <= at)) {
-				break
-			}
-		}
-	}
-	return r
 }

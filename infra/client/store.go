@@ -227,3 +227,20 @@ func (s *Store) Snapshot() *Store {
 	}
 	return c
 }
+
+// Unseen returns the place of the newest message of others in a conversation,
+// where it lies beyond what the person was known to have seen.
+func (s *Store) Unseen(conversation string) (at chat.Micros, unseen bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.d.conversations[conversation]
+	if c == nil {
+		return 0, false
+	}
+	for _, m := range slices.Backward(c.shown) {
+		if m.From != s.uid {
+			return m.At, m.At > max(c.read[s.uid], c.unsent)
+		}
+	}
+	return 0, false
+}

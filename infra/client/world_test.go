@@ -1,0 +1,186 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+)
+
+// world is everything around one machine, under a clock that moves only when
+// told: sockets, the archive, the process.
+type world struct {
+	t     *testing.T
+	now   time.Time
+	store *Store
+	m     *machine
+	notes []Note
+
+	dials  []int // asked for, not yet answered
+	frames map[int][]map[string]any
+	open   map[int]bool
+	jobs   []loadJob
+	arch   archive
+}
+
+const me, other = "aliceUid0001", "bobUid000002"
+
+var conv = chat.ConversationID(me, other)
+
+func newWorld(t *testing.T, uid string) *world {
+	w := &world{t: t, now: time.UnixMicro(1795348800000000).UTC(), store: NewStore(uid, "device1"),
+		arch: archive{read: map[string]map[string]chat.Micros{}}}
+	w.start()
+	return w
+}
+
+func (w *world) start() {
+	w.dials, w.jobs = nil, nil
+	w.frames, w.open = map[int][]map[string]any{}, map[int]bool{}
+	w.m = newMachine(w.store, w, rand.New(rand.NewPCG(1, 2)), DefaultPace(), Odd{}, func(n Note) { w.notes = append(w.notes, n) })
+	w.m.lastN = 100 * (1 + w.m.lastN/100)
+	w.m.renewed(w.now, "token", time.Time{})
+	w.m.goOnline(w.now)
+}
+
+// restart ends the process without a warning, and starts another on what was stored.
+func (w *world) restart() { w.start(); w.settle() }
+
+func (w *world) dial(n int)     { w.dials = append(w.dials, n) }
+func (w *world) close(n int)    { delete(w.open, n) }
+func (w *world) load(j loadJob) { w.jobs = append(w.jobs, j) }
+func (w *world) renew()         { w.m.renewed(w.now, "token", time.Time{}) }
+func (w *world) write(n int, b []byte) {
+	if !w.open[n] {
+		return
+	}
+	f := map[string]any{}
+	if err := unmarshal(b, &f); err != nil {
+		w.t.Errorf("client wrote %s: %v", b, err)
+	}
+	w.frames[n] = append(w.frames[n], f)
+}
+
+// settle lets the machine finish what it can without the clock moving.
+func (w *world) settle() {
+	for range 100 {
+		w.m.tick(w.now)
+		if len(w.jobs) == 0 {
+			return
+		}
+		j := w.jobs[0]
+		w.jobs = w.jobs[1:]
+		w.m.loaded(w.now, j, fetch(context.Background(), &w.arch, j, func(Note) {}))
+	}
+	w.t.Fatal("the machine loads history for ever")
+}
+
+// advance moves the clock by d, firing what is due in its order, until stop reports true.
+func (w *world) advance(d time.Duration, stop func() bool) bool {
+	w.settle()
+	for end := w.now.Add(d); ; {
+		if stop != nil && stop() {
+			return true
+		}
+		next := w.m.next()
+		if next.IsZero() || next.After(end) {
+			w.now = end
+			w.settle()
+			return stop != nil && stop()
+		}
+		if next.After(w.now) {
+			w.now = next
+		}
+		w.settle()
+	}
+}
+
+// accept answers the next dial within a second, and returns its number.
+func (w *world) accept(ok bool, within time.Duration) (int, error) {
+	if !w.advance(within, func() bool { return len(w.dials) > 0 }) {
+		return 0, fmt.Errorf("no socket was opened within %v", within)
+	}
+	n := w.dials[0]
+	w.dials = w.dials[1:]
+	w.open[n] = ok
+	w.m.dialed(w.now, n, ok)
+	w.settle()
+	return n, nil
+}
+
+func (w *world) serve(n int, frame any) {
+	b, err := json.Marshal(frame)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.m.frame(w.now, n, b)
+	w.settle()
+}
+
+func (w *world) end(n, code int) {
+	delete(w.open, n)
+	w.m.closed(w.now, n, code)
+	w.settle()
+}
+
+// archive is a History that tests fill.
+type archive struct {
+	down     bool
+	messages []chat.Message
+	read     map[string]map[string]chat.Micros
+}
+
+func (a *archive) Conversations(context.Context) ([]Conversation, error) {
+	if a.down {
+		return nil, errors.New("503")
+	}
+	byID := map[string]*Conversation{}
+	for _, m := range a.messages {
+		c := byID[m.Conversation]
+		if c == nil {
+			c = &Conversation{ID: m.Conversation, Read: a.read[m.Conversation]}
+			byID[m.Conversation] = c
+		}
+		c.LastAt = max(c.LastAt, m.At)
+	}
+	var list []Conversation
+	for _, c := range byID {
+		list = append(list, *c)
+	}
+	return list, nil
+}
+
+func (a *archive) Messages(_ context.Context, conversation, before string, limit int) (Page, error) {
+	if a.down {
+		return Page{}, errors.New("503")
+	}
+	var all []chat.Message
+	for _, m := range a.messages {
+		if m.Conversation == conversation {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(x, y chat.Message) int {
+		if x.Before(y) {
+			return -1
+		}
+		return 1
+	})
+	if before != "" {
+		i := slices.IndexFunc(all, func(m chat.Message) bool { return m.ID == before })
+		all = all[:i]
+	}
+	var p Page
+	if len(all) > limit {
+		all = all[len(all)-limit:]
+		p.Before = all[0].ID
+	}
+	p.Messages = all
+	return p, nil
+}

@@ -1,0 +1,214 @@
+package verdict
+
+import (
+	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+)
+
+// rank orders the states of an own message; see client.State.
+var rank = map[string]int{"waiting": 0, "sent": 1, "refused": 2, "delivered": 3, "read": 4}
+
+// AcksAhead is the Name of a Device entry for a device that acknowledges what
+// it has not stored.
+const AcksAhead = "acks ahead"
+
+// entry takes in one entry, in the order of what happened.
+func (j *judge) entry(i int, e *record.Entry) {
+	var d *device
+	if e.Device != "" {
+		if d = j.devices[e.Device]; d == nil {
+			d = &device{name: e.Device, last: map[string]string{}, acked: -1, readTo: map[string]mark{}}
+			j.devices[e.Device] = d
+		}
+	}
+	switch e.Kind {
+	case record.Device:
+		d.person, d.odd = e.Person, e.Name
+		j.people[d.person] = append(j.people[d.person], d)
+	case record.Typed:
+		j.typed(i, e, d)
+	case record.Frozen:
+		m := j.message(e)
+		if m.frozen >= 0 && (m.at != int64(e.At) || m.sum != e.Sum) {
+			j.find(Altered, m, e.Device, "was given a second place")
+		}
+		m.frozen, m.frozenAt, m.at, m.sum = i, e.T, int64(e.At), e.Sum
+	case record.Shown:
+		j.shown(i, e, d)
+	case record.State:
+		j.state(i, e, d)
+	case record.Acked:
+		d.acked = i
+	case record.ReadTo:
+		if int64(e.At) > d.readTo[e.Conversation].at {
+			d.readTo[e.Conversation] = mark{int64(e.At), i}
+		}
+	case record.Saved:
+		j.saved(i, e)
+	case record.View:
+		j.finals[e.Conversation] = append(j.finals[e.Conversation], newFinal(e, d))
+	case record.History:
+		j.finals[e.Conversation] = append(j.finals[e.Conversation], newFinal(e, nil))
+	case record.Gone:
+		d.gone = true
+	case record.Wiped:
+		j.wiped = append(j.wiped, i)
+	case record.Fault:
+		j.ending = j.ending || e.Name == Opening
+	case record.Load:
+		if !j.ending {
+			j.report.Loads++
+		}
+	case record.Unsure:
+		j.report.Unsure++
+	default:
+		d.line(e, j.report)
+	}
+}
+
+// line follows whether a device has a line to a server.
+func (d *device) line(e *record.Entry, r *Report) {
+	switch e.Kind {
+	case record.Moved:
+		r.Moved++
+	case record.Down:
+		d.up, d.since = false, e.T
+	case record.Offline:
+		d.up, d.away = false, true
+	case record.Online:
+		d.away, d.since = false, e.T
+	case record.Up:
+		if gap := e.T - d.since; d.ever && !d.up && !d.away {
+			r.Resumed++
+			d.longest = max(d.longest, gap)
+			if gap >= 5_000_000 {
+				r.LongGaps++
+			}
+		}
+		d.up, d.ever = true, true
+	}
+}
+
+func (j *judge) typed(i int, e *record.Entry, d *device) {
+	m := j.message(e)
+	if m.typed >= 0 {
+		j.find(Doubled, m, e.Device, "typed under an id that was taken")
+		return
+	}
+	m.typed, m.typedOn, m.typedBy, m.to, m.text = i, d, e.Device, e.Person, e.Text
+	j.texts[e.Text] = e.ID
+	j.order = append(j.order, m)
+	j.report.Typed++
+}
+
+func (j *judge) shown(i int, e *record.Entry, d *device) {
+	m := j.message(e)
+	j.content(m, e.Device, e.Sum, e.Text, int64(e.At))
+	for _, s := range m.shown {
+		if s.device == d {
+			j.find(Doubled, m, e.Device, "shown twice")
+			return
+		}
+	}
+	if e.Name == "history" {
+		j.report.ByHistory++
+		if j.ending {
+			j.report.ByOpening++
+		}
+	}
+	if d.person == m.to && m.frozen >= 0 {
+		first := true
+		for _, s := range m.shown {
+			first = first && s.device.person != m.to
+		}
+		if first {
+			j.transit = append(j.transit, e.T-m.frozenAt)
+		}
+	}
+	m.shown = append(m.shown, sighting{device: d, index: i})
+}
+
+// content holds what somebody shows or saved to what the sender fixed.
+func (j *judge) content(m *message, where string, sum, text record.Hash, at int64) {
+	switch {
+	case m.typed < 0:
+	case m.frozen < 0:
+		j.find(Altered, m, where, "is there before it was sent")
+	case sum != m.sum || text != m.text || at != m.at:
+		j.find(Altered, m, where, "its content or place is not what was sent")
+	}
+}
+
+func (j *judge) state(i int, e *record.Entry, d *device) {
+	m := j.message(e)
+	if rank[e.Name] < rank[d.last[e.ID]] {
+		j.find(Backwards, m, e.Device, "from %s to %s", d.last[e.ID], e.Name)
+	}
+	d.last[e.ID] = e.Name
+	if rank[e.Name] >= 1 && e.Name != "refused" && m.accepted < 0 {
+		m.accepted = i
+	}
+	m.refused = e.Name == "refused" || m.refused && rank[e.Name] <= rank["refused"]
+	if rank[e.Name] < rank["delivered"] || m.typed < 0 {
+		return
+	}
+	if !m.storedBy(m.to, false) && !j.vouched(m) {
+		j.find(EarlyReceipt, m, e.Device, "called %s before a device of its recipient had it", e.Name)
+	}
+	if e.Name == "read" && !j.wasRead(m) {
+		j.find(EarlyReceipt, m, e.Device, "called read before its recipient had seen it")
+	}
+}
+
+// storedBy reports whether a device of a person has stored m by now, and with
+// acked also said so.
+func (m *message) storedBy(person string, acked bool) bool {
+	for _, s := range m.shown {
+		if s.device.person == person && (!acked || s.device.acked > s.index) {
+			return true
+		}
+	}
+	return false
+}
+
+// vouched reports whether a device of the recipient may have acknowledged m
+// without having it.
+func (j *judge) vouched(m *message) bool {
+	for _, d := range j.people[m.to] {
+		if d.odd == AcksAhead {
+			return true
+		}
+	}
+	return false
+}
+
+func (j *judge) wasRead(m *message) bool {
+	for _, d := range j.people[m.to] {
+		if d.readTo[m.conversation].at >= m.at {
+			return true
+		}
+	}
+	return false
+}
+
+func (j *judge) saved(i int, e *record.Entry) {
+	m := j.message(e)
+	j.content(m, "the store", e.Sum, e.Text, int64(e.At))
+	if m.saved >= 0 {
+		j.find(Doubled, m, "the store", "created twice")
+		return
+	}
+	m.saved = i
+	j.report.Saved++
+	if id := j.texts[e.Text]; id != "" && id != e.ID {
+		j.find(Doubled, m, "the store", "saved under another id than %s", id)
+	}
+	switch {
+	case m.typed < 0 || m.storedBy(m.to, true):
+	case j.vouched(m):
+		j.report.Vouched++
+	case m.storedBy(m.to, false):
+		j.find(EarlySaved, m, "the store", "stored by a device of its recipient, and not acknowledged yet")
+	default:
+		j.find(EarlySaved, m, "the store", "no device of its recipient had it")
+	}
+}

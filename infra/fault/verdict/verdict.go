@@ -1,0 +1,237 @@
+// Package verdict judges a run from its record alone, by the promises of
+// DESIGN §2: nothing accepted is lost, nothing is shown twice, everyone shows
+// one order in which a reply follows what its sender had seen, nothing is saved
+// before a device of the recipient stored and acknowledged it, and no state
+// goes backwards or runs ahead of the truth.
+//
+// Two things are counted apart. Excepted messages fall under the one stated
+// exception: Redis lost them, the device that sent them never came back, and
+// no device of the recipient had them yet. Vouched messages were saved on the
+// word of a device that acknowledges what it has not stored; only runs with
+// such devices have them.
+package verdict
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+)
+
+// Rule names what a finding breaks.
+type Rule string
+
+// The rules. Each has its count in Report.
+const (
+	Lost         Rule = "lost"          // accepted, and missing in the end: on a device of its people, in the list of the API, or in the store
+	Unsent       Rule = "unsent"        // never accepted, although its device is there and all faults are over
+	Doubled      Rule = "doubled"       // shown, listed or saved more than once
+	OutOfOrder   Rule = "out_of_order"  // devices differ, a sender's messages are not as typed, or one precedes what its sender had seen
+	EarlySaved   Rule = "early_saved"   // saved before a device of the recipient had stored and acknowledged it
+	Backwards    Rule = "backwards"     // a state went backwards
+	EarlyReceipt Rule = "early_receipt" // called delivered, or read, before it was
+	Altered      Rule = "altered"       // its content or place is not what its sender fixed
+	Refused      Rule = "refused"       // finally refused, though nobody did anything that calls for it
+)
+
+// Rules lists all rules in the order of reports.
+var Rules = []Rule{Lost, Unsent, Doubled, OutOfOrder, EarlySaved, Backwards, EarlyReceipt, Altered, Refused}
+
+// Finding is one break of a rule.
+type Finding struct {
+	Rule    Rule   `json:"rule"`
+	Message string `json:"message,omitempty"`
+	Device  string `json:"device,omitempty"`
+	Detail  string `json:"detail"`
+}
+
+// Spread describes durations by some of their quantiles, in milliseconds.
+type Spread struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+// Report is the verdict on one run.
+type Report struct {
+	Typed    int `json:"typed"`    // messages that people wrote
+	Accepted int `json:"accepted"` // of these, seen as sent by a device of their sender
+	Saved    int `json:"saved"`    // in the store
+
+	Counts   map[Rule]int `json:"counts"`   // messages by the rule that they break; every rule is there
+	Excepted int          `json:"excepted"` // see the package comment
+	Vouched  int          `json:"vouched"`  // see the package comment
+
+	Devices   int       `json:"devices"`
+	Resumed   int       `json:"resumed"`            // times that a device was caught up again after a gap
+	Moved     int       `json:"moved"`              // times that it moved without one
+	Unsure    int       `json:"unsure"`             // times that it was told resumed: false
+	Loads     int       `json:"loads"`              // reads of history before the end
+	ByHistory int       `json:"by_history"`         // messages that a device got from history, not by an event
+	ByOpening int       `json:"by_opening"`         // of these, only when all conversations were opened in the end
+	Gaps      Spread    `json:"gaps_ms"`            // longest gap of each device that had its own network
+	LongGaps  int       `json:"long_gaps"`          // gaps of 5 s and more, which a person sees
+	Transit   Spread    `json:"transit_ms"`         // from the first sending to the first device of the recipient
+	Findings  []Finding `json:"findings,omitempty"` // at most MaxFindings
+}
+
+// MaxFindings bounds Report.Findings; the counts go on.
+const MaxFindings = 100
+
+// Clean reports whether no rule is broken.
+func (r *Report) Clean() bool {
+	for _, n := range r.Counts {
+		if n > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// device is what the record tells of one device.
+type device struct {
+	name    string
+	person  string
+	odd     string // its bad manners
+	gone    bool
+	last    map[string]string // state of own messages
+	acked   int               // index of its last ack
+	readTo  map[string]mark   // by conversation
+	up      bool
+	ever    bool
+	away    bool  // its own network is gone
+	since   int64 // when the present gap began, by its own reckoning
+	longest int64
+}
+
+type mark struct {
+	at    int64
+	index int
+}
+
+// message is what the record tells of one message.
+type message struct {
+	id, conversation string
+	typedOn          *device
+	typedBy          string // the device's name
+	to               string
+	typed, frozen    int   // indexes, -1 where it did not happen
+	frozenAt         int64 // time
+	at               int64 // place
+	sum, text        record.Hash
+	accepted         int // index, -1
+	refused          bool
+	shown            []sighting
+	saved            int // index, -1
+	broke            map[Rule]bool
+}
+
+type sighting struct {
+	device *device
+	name   string
+	index  int
+	t      int64
+	live   bool
+}
+
+// judge is one judgement under way.
+type judge struct {
+	report   *Report
+	entries  []record.Entry
+	devices  map[string]*device
+	people   map[string][]*device
+	messages map[string]*message
+	order    []*message // as typed
+	texts    map[record.Hash]string
+	finals   map[string][]*final // what is shown in the end, by conversation
+	wiped    []int               // indexes
+	ending   bool                // after of the fault "opening", after which people open everything
+	transit  []int64
+}
+
+// Opening is the name of the Fault entry that begins the end of a run: from
+// there on all faults are over and every device opens every conversation.
+const Opening = "opening"
+
+// Judge returns the verdict on a record.
+func Judge(entries []record.Entry) *Report {
+	j := &judge{
+		report:  &Report{Counts: map[Rule]int{}},
+		entries: entries, devices: map[string]*device{}, people: map[string][]*device{}, messages: map[string]*message{},
+		texts: map[record.Hash]string{}, finals: map[string][]*final{},
+	}
+	for _, r := range Rules {
+		j.report.Counts[r] = 0
+	}
+	for i := range entries {
+		j.entry(i, &entries[i])
+	}
+	j.ends()
+	j.presence()
+	j.sequence()
+	j.figures()
+	return j.report
+}
+
+// find counts a finding, once per message and rule.
+func (j *judge) find(r Rule, m *message, device, format string, args ...any) {
+	id := ""
+	if m != nil {
+		if m.broke[r] {
+			return
+		}
+		if m.broke == nil {
+			m.broke = map[Rule]bool{}
+		}
+		m.broke[r], id = true, m.id
+	}
+	j.report.Counts[r]++
+	if len(j.report.Findings) < MaxFindings {
+		j.report.Findings = append(j.report.Findings, Finding{r, id, device, fmt.Sprintf(format, args...)})
+	}
+}
+
+func (j *judge) message(e *record.Entry) *message {
+	m := j.messages[e.ID]
+	if m == nil {
+		m = &message{id: e.ID, conversation: e.Conversation, typed: -1, frozen: -1, accepted: -1, saved: -1}
+		j.messages[e.ID] = m
+	}
+	return m
+}
+
+// excepted reports whether m falls under the one stated exception.
+func (j *judge) excepted(m *message) bool {
+	if !m.typedOn.gone {
+		return false
+	}
+	return slices.ContainsFunc(j.wiped, func(w int) bool {
+		if m.accepted > w {
+			return false
+		}
+		return !slices.ContainsFunc(m.shown, func(s sighting) bool { return s.device.person == m.to && s.index < w })
+	})
+}
+
+// figures fills in what is measured rather than judged.
+func (j *judge) figures() {
+	var gaps []int64
+	for _, d := range j.devices {
+		gaps = append(gaps, d.longest)
+	}
+	j.report.Devices = len(j.devices)
+	j.report.Gaps, j.report.Transit = spread(gaps), spread(j.transit)
+}
+
+func spread(micros []int64) Spread {
+	if len(micros) == 0 {
+		return Spread{}
+	}
+	slices.Sort(micros)
+	ms := func(q float64) float64 {
+		i := min(int(q*float64(len(micros))), len(micros)-1)
+		return float64((time.Duration(micros[i]) * time.Microsecond).Microseconds()) / 1000
+	}
+	return Spread{P50: ms(0.50), P99: ms(0.99), Max: ms(1)}
+}
