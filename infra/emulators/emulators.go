@@ -36,7 +36,7 @@ const startTime = 60 * time.Second
 // system it refuses writes when its memory is full, and drops nothing.
 // The error is a *Missing, that of ctx, or says how the program ended.
 func Redis(ctx context.Context) (*Server, error) {
-	path, err := findRedis()
+	path, err := FindRedis(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -48,11 +48,11 @@ func Redis(ctx context.Context) (*Server, error) {
 
 // Firestore starts the Firestore emulator. Errors are those of Redis.
 func Firestore(ctx context.Context) (*Server, error) {
-	java, err := findJava()
+	java, err := FindJava(ctx)
 	if err != nil {
 		return nil, err
 	}
-	jar, err := findJar(ctx, "cloud-firestore-emulator/cloud-firestore-emulator.jar", &Missing{"The Firestore emulator", howFirestore})
+	jar, err := FindFirestore(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +64,11 @@ func Firestore(ctx context.Context) (*Server, error) {
 
 // PubSub starts the Pub/Sub emulator. Errors are those of Redis.
 func PubSub(ctx context.Context) (*Server, error) {
-	java, err := findJava()
+	java, err := FindJava(ctx)
 	if err != nil {
 		return nil, err
 	}
-	jar, err := findJar(ctx, "pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar", &Missing{"The Pub/Sub emulator", howPubSub})
+	jar, err := FindPubSub(ctx)
 	if err != nil {
 		return nil, err
 	}

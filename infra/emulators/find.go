@@ -29,8 +29,10 @@ const (
 	howPubSub    = "Install it with the Google Cloud CLI: gcloud components install pubsub-emulator (Debian: apt-get install google-cloud-cli-pubsub-emulator), or name one that runs in PUBSUB_EMULATOR_HOST."
 )
 
-// findRedis returns the path of redis-server.
-func findRedis() (string, error) {
+// The finders return the path of the program or the *Missing that says how to get it.
+
+// FindRedis finds redis-server.
+func FindRedis(context.Context) (string, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		return "", &Missing{"redis-server", howRedis}
@@ -38,8 +40,8 @@ func findRedis() (string, error) {
 	return path, nil
 }
 
-// findJava returns the path of java.
-func findJava() (string, error) {
+// FindJava finds java, which runs both of Google's emulators.
+func FindJava(context.Context) (string, error) {
 	if home := os.Getenv("JAVA_HOME"); home != "" {
 		if path, err := exec.LookPath(filepath.Join(home, "bin", "java")); err == nil {
 			return path, nil
@@ -50,6 +52,16 @@ func findJava() (string, error) {
 		return "", &Missing{"Java", howJava}
 	}
 	return path, nil
+}
+
+// FindFirestore finds the Firestore emulator's program, a Java archive.
+func FindFirestore(ctx context.Context) (string, error) {
+	return findJar(ctx, "cloud-firestore-emulator/cloud-firestore-emulator.jar", &Missing{"The Firestore emulator", howFirestore})
+}
+
+// FindPubSub finds the Pub/Sub emulator's program, a Java archive.
+func FindPubSub(ctx context.Context) (string, error) {
+	return findJar(ctx, "pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar", &Missing{"The Pub/Sub emulator", howPubSub})
 }
 
 // findJar returns the one file that matches pattern below the platform folder

@@ -69,7 +69,7 @@ func Ensure(ctx context.Context, dir string, say func(string)) error {
 
 // Install makes dir/node_modules what the lock file says.
 func Install(ctx context.Context, dir string, say func(string)) error {
-	if err := checkNode(ctx); err != nil {
+	if err := CheckNode(ctx); err != nil {
 		return err
 	}
 	same, err := installed(dir)
@@ -182,8 +182,8 @@ func readJSON(path string, v any) error {
 
 var versionForm = regexp.MustCompile(`^v(\d+)\.(\d+)\.`)
 
-// checkNode reports whether node and npm are there and new enough.
-func checkNode(ctx context.Context) error {
+// CheckNode returns nil when node and npm are there and new enough, else what to do, as a sentence for people.
+func CheckNode(ctx context.Context) error {
 	node, err := exec.LookPath("node")
 	if err != nil {
 		return ErrNoNode

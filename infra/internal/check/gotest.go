@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// goEvents sums up what `go test -json` writes: it counts tests without
+// subtests, shows the output of those that failed, and collects why others were skipped.
+type goEvents struct {
+	out      io.Writer
+	tally    tally
+	packages []goPackage // finished, with tests
+	skips    map[string]int
+	open     map[string]*openPackage
+	builds   map[string]*bytes.Buffer // output of builds, by import path
+}
+
+// goPackage is how one package went.
+type goPackage struct {
+	name    string
+	seconds float64
+	tally
+}
+
+type openPackage struct {
+	output map[string]*bytes.Buffer // by test; "" is the package's own
+	result map[string]string        // by test: pass, fail, skip
+	order  []string
+}
+
+// goEvent is a line of `go test -json`; see `go doc test2json` and `go help buildjson`.
+type goEvent struct {
+	Action, Package, Test, Output string
+	ImportPath, FailedBuild       string
+	Elapsed                       float64
+}
+
+func newGoEvents(out io.Writer) *goEvents {
+	return &goEvents{out: out, skips: map[string]int{}, open: map[string]*openPackage{}, builds: map[string]*bytes.Buffer{}}
+}
+
+// read consumes a whole stream. Lines that are no events are shown as they are.
+func (g *goEvents) read(r io.Reader) error {
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 0 {
+			var e goEvent
+			if json.Unmarshal(line, &e) != nil || e.Action == "" {
+				fmt.Fprintf(g.out, "%s", line)
+			} else {
+				g.event(e)
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (g *goEvents) event(e goEvent) {
+	if e.ImportPath != "" {
+		if g.builds[e.ImportPath] == nil {
+			g.builds[e.ImportPath] = &bytes.Buffer{}
+		}
+		g.builds[e.ImportPath].WriteString(e.Output)
+		return
+	}
+	p := g.open[e.Package]
+	if p == nil {
+		p = &openPackage{output: map[string]*bytes.Buffer{}, result: map[string]string{}}
+		g.open[e.Package] = p
+	}
+	switch e.Action {
+	case "output":
+		if p.output[e.Test] == nil {
+			p.output[e.Test] = &bytes.Buffer{}
+		}
+		p.output[e.Test].WriteString(e.Output)
+	case "pass", "fail", "skip":
+		if e.Test == "" {
+			g.finish(e, p)
+			delete(g.open, e.Package)
+			return
+		}
+		p.result[e.Test] = e.Action
+		p.order = append(p.order, e.Test)
+	}
+}
+
+// finish counts a package that has ended.
+func (g *goEvents) finish(e goEvent, p *openPackage) {
+	var t tally
+	parents := map[string]bool{}
+	for name := range p.result {
+		for i := strings.LastIndexByte(name, '/'); i > 0; i = strings.LastIndexByte(name[:i], '/') {
+			parents[name[:i]] = true
+		}
+	}
+	for _, name := range p.order {
+		switch {
+		case p.result[name] == "fail":
+			g.show(e.Package, name, p)
+			// A parent fails with its children: it counts where it failed by itself.
+			if !parents[name] || !slices.ContainsFunc(p.order, func(n string) bool { return strings.HasPrefix(n, name+"/") && p.result[n] == "fail" }) {
+				t.failed++
+			}
+		case parents[name]:
+		case p.result[name] == "skip":
+			t.skipped++
+			g.skips[reason(p.output[name])]++
+		default:
+			t.passed++
+		}
+	}
+	if e.Action == "fail" && t.failed == 0 { // did not build, panicked, leaked, or took too long
+		t.failed = 1
+		if b := g.builds[e.FailedBuild]; b != nil {
+			fmt.Fprintf(g.out, "--- FAIL: %s does not build\n%s\n", e.Package, b)
+		}
+		g.show(e.Package, "", p)
+		// Where the test binary died, the tests under way have an output and no result.
+		for name := range p.output {
+			if p.result[name] == "" && name != "" {
+				g.show(e.Package, name, p)
+			}
+		}
+	}
+	if t != (tally{}) {
+		g.packages = append(g.packages, goPackage{e.Package, e.Elapsed, t})
+		fmt.Fprintf(g.out, "%-60s %6.1f s   %v\n", strings.TrimPrefix(e.Package, "github.com/phoenixchat/phoenixchat/"), e.Elapsed, t)
+	}
+	g.tally.add(t)
+}
+
+func (g *goEvents) show(pkg, test string, p *openPackage) {
+	if b := p.output[test]; b != nil {
+		fmt.Fprintf(g.out, "--- FAIL: %s %s\n%s\n", pkg, test, strings.TrimRight(b.String(), "\n"))
+	}
+}
+
+// reason returns the message that a skipped test gave: its last line but go's own.
+func reason(b *bytes.Buffer) string {
+	if b == nil {
+		return "no reason given"
+	}
+	why := "no reason given"
+	for line := range strings.Lines(b.String()) {
+		if s := strings.TrimSpace(line); s != "" && !strings.HasPrefix(s, "=== ") && !strings.HasPrefix(s, "--- ") {
+			_, text, found := strings.Cut(s, ".go:")
+			if !found {
+				text = s
+			}
+			_, text, _ = strings.Cut(text, ": ")
+			why = text
+		}
+	}
+	return why
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/phoenixchat/phoenixchat/infra/emulators"
+	"github.com/phoenixchat/phoenixchat/infra/internal/webclient"
+)
+
+// format checks what needs no running.
+func (r *run) format(ctx context.Context) (out tally) {
+	var files bytes.Buffer
+	err := r.command(ctx, nil, "", "gofmt", "-l", "functions", "infra", "realtime").run(&files, r.out)
+	if err == nil && files.Len() > 0 {
+		err = fmt.Errorf("gofmt would change:\n%s", files.String())
+	}
+	out.add(r.told(err))
+	out.add(r.told(r.command(ctx, nil, "", "go", "vet", "./...").quiet()))
+	return out
+}
+
+// told shows err and returns its tally.
+func (r *run) told(err error) tally {
+	if err != nil {
+		r.say("--- FAIL: %v", err)
+	}
+	return one(err)
+}
+
+// goTests runs every Go test once, against every backend that is there.
+func (r *run) goTests(ctx context.Context) (out tally) {
+	env, t := r.backends(ctx)
+	out.add(t)
+	args := []string{"test", "-json", "-count=1", "-timeout=8m", "-vet=off"} // vet ran over everything
+	if _, ok := r.parts["race"]; ok {
+		args = append(args, "-race")
+		env = append(env, "CGO_ENABLED=1")
+	}
+	out.add(r.goTest(ctx, env, append(args, "./...")...))
+	return out
+}
+
+// goTest runs `go test -json` and sums it up.
+func (r *run) goTest(ctx context.Context, env []string, args ...string) tally {
+	g := newGoEvents(r.out)
+	stream, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := r.command(ctx, env, "", "go", args...).run(w, r.out)
+		w.Close()
+		done <- err
+	}()
+	readErr := g.read(stream)
+	err := errors.Join(<-done, readErr)
+	if err != nil && g.tally.failed == 0 {
+		r.say("--- FAIL: %v", err)
+		g.tally.failed++
+	}
+	for _, why := range sortedKeys(g.skips) {
+		r.say("%d skipped: %s", g.skips[why], why)
+	}
+	return g.tally
+}
+
+// backends starts what the Go tests are pointed at by their environment.
+func (r *run) backends(ctx context.Context) (env []string, out tally) {
+	if p, ok := r.parts["redis-server"]; ok {
+		env = append(env, "PHOENIX_TEST_REDIS_SERVER="+p.path)
+	}
+	for _, b := range []struct {
+		part, variable string
+		start          func(context.Context) (*emulators.Server, error)
+	}{
+		{"firestore", "PHOENIX_TEST_FIRESTORE", emulators.Firestore},
+		{"pubsub", "PHOENIX_TEST_PUBSUB", emulators.PubSub},
+	} {
+		if len(r.lacking([]string{b.part, "java"})) > 0 {
+			continue
+		}
+		s, err := b.start(ctx)
+		if err != nil {
+			out.add(r.told(err))
+			continue
+		}
+		r.cleanup = append(r.cleanup, s.Stop)
+		env = append(env, b.variable+"="+s.Addr)
+	}
+	return env, out
+}
+
+var fuzzTarget = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(\w+ \*testing\.F\)`)
+
+// fuzzTime is how long each target runs after its seeds.
+const fuzzTime = "4s"
+
+// fuzz runs every fuzz target of the repository for a bounded time.
+func (r *run) fuzz(ctx context.Context) (out tally) {
+	for _, dir := range []string{"functions", "infra", "realtime"} {
+		err := filepath.WalkDir(r.path(dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			pkg, err := filepath.Rel(r.root, filepath.Dir(path))
+			if err != nil {
+				return err
+			}
+			for _, m := range fuzzTarget.FindAllSubmatch(text, -1) {
+				name := string(m[1])
+				err := r.command(ctx, nil, "", "go", "test", "-vet=off", "-run=^$", "-fuzz=^"+name+"$", "-fuzztime="+fuzzTime, "-parallel=2", "./"+filepath.ToSlash(pkg)).quiet()
+				out.add(r.told(err))
+				r.say("%-60s %v", filepath.ToSlash(pkg)+" "+name, one(err))
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			out.add(r.told(err))
+		}
+	}
+	return out
+}
+
+// web checks the client's types and runs its unit tests.
+func (r *run) web(ctx context.Context) (out tally) {
+	out.add(r.told(r.command(ctx, nil, "web", "npm", "run", "--silent", "check").quiet()))
+	report, err := r.reportFile("vitest.json")
+	if err != nil {
+		return r.told(err)
+	}
+	err = r.command(ctx, nil, "web", "npx", "--no-install", "vitest", "run", "--reporter=dot", "--reporter=json", "--outputFile.json="+report).run(r.out, r.out)
+	var got struct {
+		NumPassedTests, NumFailedTests, NumPendingTests, NumTodoTests, NumFailedTestSuites int
+	}
+	t := tally{}
+	if readErr := readJSON(report, &got); readErr != nil {
+		err = errors.Join(err, readErr)
+	} else {
+		t = tally{got.NumPassedTests, got.NumFailedTests, got.NumPendingTests + got.NumTodoTests}
+	}
+	if err != nil && t.failed == 0 { // a file that does not load has no tests to fail
+		t.add(r.told(err))
+	}
+	out.add(t)
+	return out
+}
+
+// build builds the client, which fails beyond its size limit.
+func (r *run) build(ctx context.Context) tally {
+	return r.told(webclient.Ensure(ctx, r.path("web"), func(s string) { r.say("%s", s) }))
+}
+
+func (r *run) browser(ctx context.Context) tally { return r.playwright(ctx, "embedded") }
+
+func (r *run) browserEmulators(ctx context.Context) tally {
+	return r.playwright(ctx, "emulators", "PHOENIX_E2E_FLAGS=-emulators")
+}
+
+// playwright runs the browser tests against a system that they start themselves.
+func (r *run) playwright(ctx context.Context, name string, env ...string) tally {
+	report, err := r.reportFile("playwright-" + name + ".json")
+	if err != nil {
+		return r.told(err)
+	}
+	launcher := r.path(".cache", "local")
+	if err := r.command(ctx, nil, "", "go", "build", "-o", launcher, "./infra/local").quiet(); err != nil {
+		return r.told(err)
+	}
+	env = append(env, "CHROMIUM="+r.parts["chromium"].path, "PHOENIX_LOCAL="+launcher, "PLAYWRIGHT_JSON_OUTPUT_NAME="+report, "FORCE_COLOR=0",
+		"PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1")
+	err = r.command(ctx, env, "web", "npx", "--no-install", "playwright", "test", "--reporter=list,json").run(r.out, r.out)
+	var got struct {
+		Stats  struct{ Expected, Unexpected, Flaky, Skipped int }
+		Errors []struct{ Message string }
+	}
+	var t tally
+	if readErr := readJSON(report, &got); readErr != nil {
+		err = errors.Join(err, readErr)
+	} else {
+		t = tally{got.Stats.Expected, got.Stats.Unexpected + got.Stats.Flaky, got.Stats.Skipped}
+	}
+	if err != nil && t.failed == 0 {
+		t.add(r.told(err))
+	}
+	return t
+}
+
+func (r *run) terraform(ctx context.Context) tally {
+	return r.counted(ctx, []string{"TERRAFORM=" + r.parts["terraform"].path}, r.path("infra", "terraform", "check"))
+}
+
+// fault runs the fault tests for a bounded time with a fixed seed.
+func (r *run) fault(ctx context.Context) tally {
+	return r.counted(ctx, nil, "go", "run", "./infra/fault", "-short")
+}
+
+var summary = regexp.MustCompile(`(?m)^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$`)
+
+// counted runs a program that may end with "N passed, N failed, N skipped"; without that line it counts as one test.
+func (r *run) counted(ctx context.Context, env []string, name string, args ...string) tally {
+	var out bytes.Buffer
+	err := r.command(ctx, env, "", name, args...).run(io.MultiWriter(r.out, &out), r.out)
+	found := summary.FindAllStringSubmatch(out.String(), -1)
+	if len(found) == 0 {
+		return r.told(err)
+	}
+	n := func(s string) int { i, _ := strconv.Atoi(s); return i } // digits or nothing, by the form
+	last := found[len(found)-1]
+	t := tally{n(last[1]), n(last[2]), n(last[3])}
+	if err != nil && t.failed == 0 {
+		t.add(r.told(err))
+	}
+	return t
+}
+
+// reportFile returns the path of a report that a program is about to write, with no older one in its place.
+func (r *run) reportFile(name string) (string, error) {
+	path := r.path(".cache", name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return "", err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	return path, nil
+}
+
+func readJSON(path string, v any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, v)
+}
+
+func sortedKeys(m map[string]int) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
