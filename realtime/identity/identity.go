@@ -10,8 +10,8 @@
 // their time, and its emulator mode asks the emulator about every token; so the
 // SDK stays where accounts are changed, and golang-jwt reads the tokens.
 //
-// Whether a session was revoked is not in a token. It is in the user's gate
-// (package gate): callers hold [Claims.CheckRevoked] against its valid_after.
+// Whether a session was revoked is not in a token. It is in the user's gate:
+// realtime/ asks gate.Gate.Admit, the functions their store, with Claims.AuthTime.
 package identity
 
 import (
@@ -37,17 +37,6 @@ type Claims struct {
 	IssuedAt      time.Time // when this token was made
 	AuthTime      time.Time // when the person last signed in with a password; all tokens refreshed since have the same
 	Expires       time.Time
-}
-
-// CheckRevoked returns problem.ErrTokenEnded if the session behind the token
-// began before validAfter: it was signed out everywhere. The zero time revokes
-// nothing. A session begun in the same second counts as begun before, since
-// letting it live would be the worse mistake.
-func (c Claims) CheckRevoked(validAfter time.Time) error {
-	if c.AuthTime.Before(validAfter) {
-		return problem.ErrTokenEnded.WithCause(fmt.Errorf("signed in at %v, sessions before %v were ended", c.AuthTime.UTC(), validAfter.UTC()))
-	}
-	return nil
 }
 
 // Verifier verifies the ID tokens of people. Implementations are safe for
