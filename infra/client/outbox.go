@@ -23,6 +23,7 @@ func (m *machine) write(now time.Time, to, body, replyTo string) string {
 	}
 	m.store.commit(func(d *durable) {
 		d.messages[msg.ID] = &stored{Message: msg}
+		d.conv(msg.Conversation) // a conversation begins with the first word, sent or not
 		d.outbox = append(d.outbox, msg.ID)
 		m.note(Note{What: NoteTyped, Message: msg})
 	})

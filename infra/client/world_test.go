@@ -103,7 +103,10 @@ func (w *world) advance(d time.Duration, stop func() bool) bool {
 
 // accept answers the next dial within a second, and returns its number.
 func (w *world) accept(ok bool, within time.Duration) (int, error) {
-	if !w.advance(within, func() bool { return len(w.dials) > 0 }) {
+	if !w.advance(within, func() bool {
+		w.dials = slices.DeleteFunc(w.dials, func(n int) bool { return w.m.socket(n) == nil }) // given up meanwhile
+		return len(w.dials) > 0
+	}) {
 		return 0, fmt.Errorf("no socket was opened within %v", within)
 	}
 	n := w.dials[0]

@@ -1,0 +1,225 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// pipe is a Conn whose other end the test holds.
+type pipe struct {
+	toClient   chan []byte
+	fromClient chan []byte
+	once       sync.Once
+	closed     chan struct{}
+}
+
+func newPipe() *pipe {
+	return &pipe{toClient: make(chan []byte, 100), fromClient: make(chan []byte, 100), closed: make(chan struct{})}
+}
+
+func (p *pipe) ReadMessage() (int, []byte, error) {
+	select {
+	case b := <-p.toClient:
+		return 1, b, nil
+	case <-p.closed:
+		return 0, nil, errors.New("closed")
+	}
+}
+
+func (p *pipe) WriteMessage(_ int, b []byte) error {
+	select {
+	case <-p.closed:
+		return errors.New("closed")
+	default:
+		p.fromClient <- b
+		return nil
+	}
+}
+
+func (p *pipe) SetWriteDeadline(time.Time) error { return nil }
+func (p *pipe) Close() error                     { p.once.Do(func() { close(p.closed) }); return nil }
+
+func (p *pipe) say(t *testing.T, f frame) {
+	b, err := json.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.toClient <- b
+	synctest.Wait()
+}
+
+// hears returns the next frame of a type that the client writes.
+func (p *pipe) hears(t *testing.T, kind string) map[string]any {
+	t.Helper()
+	for {
+		select {
+		case b := <-p.fromClient:
+			f := map[string]any{}
+			if err := unmarshal(b, &f); err != nil {
+				t.Fatal(err)
+			}
+			if f["type"] == kind {
+				return f
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("no %s within a minute", kind)
+		}
+	}
+}
+
+func options(dials chan *pipe) Options {
+	return Options{
+		Dial: func(ctx context.Context) (Conn, error) {
+			p := newPipe()
+			select {
+			case dials <- p:
+				return p, nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		},
+		Token:   func(context.Context) (string, time.Time, error) { return "token", time.Now().Add(time.Hour), nil },
+		History: &archive{},
+		Rand:    rand.New(rand.NewPCG(3, 4)),
+	}
+}
+
+func serve(t *testing.T, p *pipe, store *Store) {
+	p.hears(t, wire.TypeHello)
+	p.say(t, welcome(&world{store: store, now: time.Now()}, true))
+	p.say(t, caughtUp("e:1-0"))
+}
+
+// A device that is killed between storing and acknowledging comes back with
+// what it stored, says so in its hello, and brings a fresh token in time.
+func TestClientKilledAndStartedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, dials := NewStore(me, "device1"), make(chan *pipe)
+		c := New(store, options(dials))
+		p := <-dials
+		serve(t, p, store)
+		if !c.Up() {
+			t.Fatal("not up")
+		}
+		c.StopReading(true)
+		p.say(t, frame{"type": "pong"}) // the read under way
+		p.say(t, event("e:2-0", incoming(1, 5)))
+		if len(store.Conversation(conv)) != 0 {
+			t.Error("read although it should not")
+		}
+		c.StopReading(false)
+		synctest.Wait()
+		id := c.Write(other, "hello", "")
+		if f := p.hears(t, wire.TypeSend); f["id"] != id {
+			t.Errorf("sent %v", f)
+		}
+		c.Kill()
+		c.Kill()
+		if c.Write(other, "after the end", "") != "" {
+			t.Error("a dead app took a message")
+		}
+		if l := store.Conversation(conv); len(l) != 2 {
+			t.Fatalf("stored %v", l)
+		}
+
+		c = New(store, options(dials))
+		p = <-dials
+		if f := p.hears(t, wire.TypeHello); f["cursor"] != "e:2-0" {
+			t.Errorf("hello %v", f)
+		}
+		p.say(t, welcome(&world{store: store, now: time.Now()}, true))
+		p.say(t, caughtUp("e:2-0"))
+		if f := p.hears(t, wire.TypeSend); f["id"] != id {
+			t.Errorf("sent %v", f)
+		}
+		p.say(t, frame{"type": "sent", "id": id, "accepted_at": 1})
+		for range 75 { // a quiet hour, but for pongs
+			time.Sleep(49 * time.Second)
+			select {
+			case <-p.closed:
+				t.Fatal("gave up a socket that answers")
+			default:
+			}
+			p.say(t, frame{"type": "pong"})
+		}
+		p.hears(t, wire.TypeToken)
+		c.Close()
+	})
+}
+
+func TestClientOfflineAndOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, dials := NewStore(me, "device1"), make(chan *pipe)
+		opts := options(dials)
+		arch := &archive{}
+		arch.messages = append(arch.messages, incoming(1, 5).Message)
+		opts.History = arch
+		c := New(store, opts)
+		serve(t, <-dials, store)
+		if err := c.Open(t.Context(), conv, true); err != nil {
+			t.Fatal(err)
+		}
+		if len(store.Conversation(conv)) != 1 {
+			t.Error("opened, and nothing is there")
+		}
+		c.Offline()
+		if c.Up() {
+			t.Error("up while offline")
+		}
+		c.Write(other, "later", "")
+		time.Sleep(time.Hour)
+		c.Online()
+		p := <-dials
+		serve(t, p, store)
+		if f := p.hears(t, wire.TypeSend); f["body"] != "later" {
+			t.Errorf("sent %v", f)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		arch.down = true
+		if err := c.Open(ctx, conv, false); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("open without an archive: %v", err)
+		}
+		c.Kill()
+	})
+}
+
+// Everything at once, for the race detector.
+func TestClientUsedByManyGoroutines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, dials := NewStore(me, "device1"), make(chan *pipe)
+		c := New(store, options(dials))
+		p := <-dials
+		serve(t, p, store)
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for range 5 {
+					c.Write(other, "hello", "")
+					c.Seen(conv, 1)
+					c.Up()
+					store.Conversation(conv)
+					store.Unseen(conv)
+					store.Snapshot()
+				}
+			})
+		}
+		wg.Wait()
+		c.Kill()
+		if got := len(store.Conversation(conv)); got != 20 || store.Outbox() != 20 {
+			t.Errorf("%d messages, %d in the outbox, want 20", got, store.Outbox())
+		}
+	})
+}
