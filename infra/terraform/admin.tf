@@ -1,0 +1,40 @@
+# The function admin: everything an operator does in the browser. It checks the claim "admin" itself.
+
+module "admin" {
+  source = "./modules/function"
+
+  name        = "admin"
+  entry_point = "admin"
+  description = "People, figures, dead letters and the audit log, for admins."
+  shared      = local.functions
+  public      = true
+
+  # Deleting a person deletes their conversations.
+  timeout       = 300
+  max_instances = min(5, var.function_max_instances)
+}
+
+resource "google_project_iam_member" "admin_firestore" {
+  project = var.project
+  role    = "roles/datastore.user"
+  member  = module.admin.member
+}
+
+resource "google_project_iam_member" "admin_accounts" {
+  project = var.project
+  role    = google_project_iam_custom_role.accounts.id
+  member  = module.admin.member
+}
+
+# Collects dead letters, and replays them to where they came from.
+resource "google_pubsub_subscription_iam_member" "admin_dead_letters" {
+  subscription = google_pubsub_subscription.dead_letters.name
+  role         = "roles/pubsub.subscriber"
+  member       = module.admin.member
+}
+
+resource "google_pubsub_topic_iam_member" "admin_replay" {
+  topic  = google_pubsub_topic.delivery_acks.name
+  role   = "roles/pubsub.publisher"
+  member = module.admin.member
+}

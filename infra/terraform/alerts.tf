@@ -1,0 +1,216 @@
+# What an operator is told of. Each alert has a window, so that one bad minute
+# wakes nobody, and a section in infra/RUNBOOK.md that says what to do
+# (runbook_test.go holds the two together).
+
+resource "google_monitoring_notification_channel" "email" {
+  for_each = toset(var.alert_emails)
+
+  display_name = "Chat: ${each.key}"
+  type         = "email"
+  labels       = { email_address = each.key }
+
+  depends_on = [time_sleep.apis]
+}
+
+locals {
+  function_names = [module.signup.name, module.users.name, module.conversations.name, module.messages.name,
+  module.me.name, module.admin.name, module.persist.name]
+
+  # Name of an alert → when it fires, for how long it must hold, and what it says.
+  threshold_alerts = {
+    "Queue age" = {
+      severity  = "ERROR"
+      summary   = "Acknowledged messages wait for more than 10 min to be saved: persist or Firestore fails. Nothing is lost; history is late."
+      filter    = "resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = \"${google_pubsub_subscription.persist.name}\" AND metric.type = \"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
+      aligner   = "ALIGN_MAX"
+      reducer   = null
+      threshold = 600
+      duration  = "300s"
+    }
+    "Dead letters" = {
+      severity  = "ERROR"
+      summary   = "Delivered messages could not be saved and wait in the dead letters, for 31 days at most."
+      filter    = "resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = \"${google_pubsub_subscription.dead_letters.name}\" AND metric.type = \"pubsub.googleapis.com/subscription/num_undelivered_messages\""
+      aligner   = "ALIGN_MAX"
+      reducer   = null
+      threshold = 0
+      duration  = "60s"
+    }
+    "Redis memory" = {
+      severity  = "WARNING"
+      summary   = "A Redis node is over 80 % full. When it is full, new messages are refused and stay in the senders' outboxes."
+      filter    = "resource.type = \"redis.googleapis.com/Cluster\" AND resource.labels.cluster_id = \"${google_redis_cluster.this.name}\" AND metric.type = \"redis.googleapis.com/cluster/memory/maximum_utilization\""
+      aligner   = "ALIGN_MAX"
+      reducer   = null
+      threshold = 0.8
+      duration  = "300s"
+    }
+    "Sockets near the limit" = {
+      severity  = "WARNING"
+      summary   = "Realtime runs on more than 80 % of the instances that it may have. At the limit new sockets are refused."
+      filter    = "resource.type = \"cloud_run_revision\" AND resource.labels.service_name = \"${local.realtime_name}\" AND metric.type = \"run.googleapis.com/container/instance_count\" AND metric.labels.state = \"active\""
+      aligner   = "ALIGN_MAX"
+      reducer   = "REDUCE_SUM"
+      threshold = 0.8 * var.realtime_max_instances
+      duration  = "300s"
+    }
+    "Unreachable" = {
+      severity  = "CRITICAL"
+      summary   = "The chat does not answer as ready from outside: the service is down, or cannot reach Redis."
+      filter    = "resource.type = \"uptime_url\" AND metric.type = \"monitoring.googleapis.com/uptime_check/check_passed\" AND metric.labels.check_id = \"${google_monitoring_uptime_check_config.ready.uptime_check_id}\""
+      aligner   = "ALIGN_NEXT_OLDER"
+      reducer   = "REDUCE_COUNT_FALSE"
+      threshold = 1 # of three or more places that ask
+      duration  = "300s"
+    }
+  }
+
+  # Shares of failures, with a floor, so that one failure in a quiet night is not an alert.
+  error_alerts = {
+    "Realtime errors" = {
+      summary  = "More than 5 % of requests to realtime end in a server error."
+      services = local.realtime_name
+    }
+    "Function errors" = {
+      summary  = "More than 5 % of calls of a function end in a server error."
+      services = join("|", local.function_names)
+    }
+  }
+}
+
+resource "google_monitoring_uptime_check_config" "ready" {
+  display_name = "Chat: ready"
+  timeout      = "30s" # a cold start and 10 s of waiting for Redis fit in
+
+  # Every five minutes from three continents: often enough to notice, too seldom to keep
+  # an instance running.
+  period           = "300s"
+  selected_regions = ["EUROPE", "USA_OREGON", "ASIA_PACIFIC"]
+
+  http_check {
+    path         = "/health/ready"
+    port         = 443
+    use_ssl      = true
+    validate_ssl = true
+  }
+
+  monitored_resource {
+    type = "uptime_url"
+    labels = {
+      project_id = var.project
+      host       = local.hosted_host
+    }
+  }
+
+  depends_on = [google_cloud_run_v2_service_iam_member.realtime_public]
+}
+
+resource "google_monitoring_alert_policy" "threshold" {
+  for_each = local.threshold_alerts
+
+  display_name          = "Chat: ${each.key}"
+  combiner              = "OR"
+  severity              = each.value.severity
+  notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
+
+  conditions {
+    display_name = each.key
+    condition_threshold {
+      filter          = each.value.filter
+      comparison      = "COMPARISON_GT"
+      threshold_value = each.value.threshold
+      duration        = each.value.duration
+
+      aggregations {
+        alignment_period     = each.key == "Unreachable" ? "600s" : "60s"
+        per_series_aligner   = each.value.aligner
+        cross_series_reducer = each.value.reducer
+      }
+
+      trigger {
+        count = 1
+      }
+    }
+  }
+
+  alert_strategy {
+    auto_close = "1800s"
+  }
+
+  documentation {
+    mime_type = "text/markdown"
+    subject   = "Chat (${var.project}): ${each.key}"
+    content   = "${each.value.summary}\n\nWhat to do: infra/RUNBOOK.md, section \"Alert: ${each.key}\"."
+  }
+}
+
+resource "google_monitoring_alert_policy" "errors" {
+  for_each = local.error_alerts
+
+  display_name          = "Chat: ${each.key}"
+  combiner              = "OR"
+  severity              = "ERROR"
+  notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
+
+  conditions {
+    display_name = each.key
+    condition_prometheus_query_language {
+      query = trimspace(<<-EOT
+        sum by (service_name) (rate(run_googleapis_com:request_count{monitored_resource="cloud_run_revision",service_name=~"${each.value.services}",response_code_class="5xx"}[10m]))
+        / sum by (service_name) (rate(run_googleapis_com:request_count{monitored_resource="cloud_run_revision",service_name=~"${each.value.services}"}[10m])) > 0.05
+        and sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource="cloud_run_revision",service_name=~"${each.value.services}",response_code_class="5xx"}[10m])) > 5
+      EOT
+      )
+      duration            = "300s"
+      evaluation_interval = "60s"
+
+      # The metric exists only after the first request.
+      disable_metric_validation = true
+    }
+  }
+
+  alert_strategy {
+    auto_close = "1800s"
+  }
+
+  documentation {
+    mime_type = "text/markdown"
+    subject   = "Chat (${var.project}): ${each.key}"
+    content   = "${each.value.summary}\n\nWhat to do: infra/RUNBOOK.md, section \"Alert: ${each.key}\"."
+  }
+
+  depends_on = [time_sleep.apis]
+}
+
+# Money. Mails go to the addresses above and to the billing account's administrators.
+resource "google_billing_budget" "this" {
+  count = var.billing_account == "" ? 0 : 1
+
+  billing_account = var.billing_account
+  display_name    = "Chat: ${var.project}"
+
+  budget_filter {
+    projects = ["projects/${local.number}"]
+  }
+
+  amount {
+    specified_amount {
+      units = tostring(var.monthly_budget)
+    }
+  }
+
+  dynamic "threshold_rules" {
+    for_each = [0.5, 0.9, 1.0]
+    content {
+      threshold_percent = threshold_rules.value
+    }
+  }
+  threshold_rules {
+    threshold_percent = 1.0
+    spend_basis       = "FORECASTED_SPEND"
+  }
+
+  all_updates_rule {
+    monitoring_notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
+  }
+}

@@ -1,0 +1,81 @@
+# What all functions share: the archive that Google builds them from, their
+# settings, and how much of everything each may take. Each has a file of its own beside this one.
+
+locals {
+  # Google's build wants go.mod and one package in the root, which registers the
+  # functions; the repository keeps its root free of Go, so it is made here. The framework's
+  # package is imported for the program that Google generates, which needs it
+  # and takes its version from our go.mod.
+  functions_module = regex("(?m)^module (\\S+)$", file("${local.root}/go.mod"))[0]
+  functions_root   = <<-EOT
+    // Package function is what Google's build of Go functions expects in the root of
+    // its source. Made by Terraform (infra/terraform/functions.tf).
+    package function
+
+    import (
+    	_ "github.com/GoogleCloudPlatform/functions-framework-go/functions"
+
+    	_ "${local.functions_module}/functions"
+    )
+  EOT
+
+  # Functions import packages of realtime/, never the reverse. Both are text.
+  functions_sources = [for f in flatten([for pattern in ["go.{mod,sum}", "functions/**", "realtime/**"] :
+    tolist(fileset(local.root, pattern))]) : f if !can(regex("_test\\.go$|/testdata/|^(functions|realtime)/cmd/", f))
+  ]
+}
+
+data "archive_file" "functions" {
+  type             = "zip"
+  output_path      = "${path.module}/.terraform/functions.zip"
+  output_file_mode = "0644"
+
+  source {
+    filename = "function.go"
+    content  = local.functions_root
+  }
+
+  dynamic "source" {
+    for_each = local.functions_sources
+    content {
+      filename = source.value
+      content  = file("${local.root}/${source.value}")
+    }
+  }
+}
+
+resource "google_storage_bucket_object" "functions" {
+  bucket = google_storage_bucket.source.name
+  name   = "functions/${data.archive_file.functions.output_sha256}.zip"
+  source = data.archive_file.functions.output_path
+
+  # The new one is there before the functions move to it.
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+locals {
+  functions = {
+    region     = var.region
+    runtime    = "go126"
+    bucket     = google_storage_bucket.source.name
+    object     = google_storage_bucket_object.functions.name
+    build      = time_sleep.build_grants.triggers["account"]
+    repository = google_artifact_registry_repository.this.id
+    max        = var.function_max_instances
+    settings   = local.function_settings
+  }
+}
+
+output "http_api_base" {
+  description = "Address below which the HTTP functions hang, as the browser client is told in /config.json."
+  value       = local.http_api_base
+}
+
+locals {
+  # Every setting that the functions read, and no other (settings_test.go).
+  function_settings = {
+    PROJECT_ID = var.project
+  }
+}

@@ -1,0 +1,112 @@
+# Has Cloud Build make the image of realtime, and reads its digest. A module, so that tests
+# can leave it out.
+
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    google = {
+      source  = "hashicorp/google"
+      version = "~> 7.45"
+    }
+  }
+}
+
+variable "project" {
+  description = "Project that builds."
+  type        = string
+  nullable    = false
+}
+
+variable "repository" {
+  description = "Artifact Registry repository that the image goes to."
+  nullable    = false
+  type        = object({ id = string, repository_id = string, location = string })
+}
+
+variable "bucket" {
+  description = "Bucket that the sources go to."
+  type        = string
+  nullable    = false
+}
+
+variable "account" {
+  description = "Id of the service account that builds."
+  type        = string
+  nullable    = false
+}
+
+variable "root" {
+  description = "Folder of the sources."
+  type        = string
+  nullable    = false
+}
+
+variable "sources" {
+  description = "Files in it that the image is made of."
+  type        = list(string)
+  nullable    = false
+}
+
+variable "hash" {
+  description = "Hash of names and contents of the sources; part of the image's tag."
+  type        = string
+  nullable    = false
+}
+
+variable "steps" {
+  description = "Steps of the build, as Cloud Build's API has them."
+  type        = any
+  nullable    = false
+}
+
+variable "token" {
+  description = "Access token of whoever applies. It reaches the calls only, neither state nor log."
+  type        = string
+  nullable    = false
+  sensitive   = true
+}
+
+locals {
+  object = "realtime/${var.hash}.tar.gz"
+  tag    = "src-${var.hash}"
+}
+
+resource "terraform_data" "this" {
+  triggers_replace = [var.repository.id, local.tag]
+
+  provisioner "local-exec" {
+    interpreter = ["bash"]
+    command     = "${path.module}/../../../pipeline/submit"
+    environment = {
+      PROJECT = var.project
+      BUCKET  = var.bucket
+      OBJECT  = local.object
+      ROOT    = var.root
+      SOURCES = join("\n", var.sources)
+      MADE    = "https://artifactregistry.googleapis.com/v1/${var.repository.id}/packages/realtime/tags/${local.tag}"
+      TOKEN   = var.token
+      BUILD = jsonencode({
+        source         = { storageSource = { bucket = var.bucket, object = local.object } }
+        steps          = var.steps
+        timeout        = "1200s"
+        serviceAccount = var.account
+        options        = { logging = "CLOUD_LOGGING_ONLY" }
+      })
+    }
+  }
+}
+
+# What the tag stands for.
+data "google_artifact_registry_docker_image" "this" {
+  location      = var.repository.location
+  repository_id = var.repository.repository_id
+  image_name    = "realtime:${local.tag}"
+
+  depends_on = [terraform_data.this]
+}
+
+output "image" {
+  description = "The image by digest."
+  value       = data.google_artifact_registry_docker_image.this.self_link
+}

@@ -1,0 +1,38 @@
+# The function persist: saves what devices have acknowledged. Only Pub/Sub's push may call it.
+
+module "persist" {
+  source = "./modules/function"
+
+  name        = "persist"
+  entry_point = "persist"
+  description = "Saves delivered messages and read marks."
+  shared      = local.functions
+  public      = false
+
+  # Below the subscription's 60 s, so that no message is pushed again while it is worked on.
+  timeout = 55
+
+  # Each call may hold 400 KB of messages and writes hundreds of documents.
+  concurrency   = 20
+  max_instances = max(20, var.function_max_instances)
+}
+
+resource "google_cloud_run_v2_service_iam_member" "push" {
+  name     = module.persist.name
+  location = var.region
+  role     = "roles/run.invoker"
+  member   = google_service_account.push.member
+}
+
+resource "google_project_iam_member" "persist_firestore" {
+  project = var.project
+  role    = "roles/datastore.user"
+  member  = module.persist.member
+}
+
+# Malformed entries go there at once.
+resource "google_pubsub_topic_iam_member" "persist_dead_letters" {
+  topic  = google_pubsub_topic.dead_letters.name
+  role   = "roles/pubsub.publisher"
+  member = module.persist.member
+}

@@ -1,0 +1,78 @@
+# The project: its APIs, and the addresses that follow from its number.
+
+locals {
+  apis = toset(concat([
+    "apikeys.googleapis.com",
+    "artifactregistry.googleapis.com",
+    "cloudbuild.googleapis.com",
+    "cloudfunctions.googleapis.com",
+    "cloudresourcemanager.googleapis.com",
+    "compute.googleapis.com",
+    "firebaserules.googleapis.com",
+    "firestore.googleapis.com",
+    "iam.googleapis.com",
+    "identitytoolkit.googleapis.com",
+    "logging.googleapis.com",
+    "monitoring.googleapis.com",
+    "networkconnectivity.googleapis.com",
+    "pubsub.googleapis.com",
+    "redis.googleapis.com",
+    "run.googleapis.com",
+    "securetoken.googleapis.com",
+    "serviceconsumermanagement.googleapis.com",
+    "serviceusage.googleapis.com",
+    "storage.googleapis.com",
+    ], var.billing_account == "" ? [] : [
+    "billingbudgets.googleapis.com",
+    "cloudbilling.googleapis.com",
+  ]))
+}
+
+resource "google_project_service" "this" {
+  for_each = local.apis
+
+  project = var.project
+  service = each.key
+
+  # Other parts of the project may have come to need them.
+  disable_on_destroy = false
+}
+
+# An API answers "has not been used in project" for up to a minute after it was enabled.
+resource "time_sleep" "apis" {
+  create_duration = "60s"
+
+  triggers = {
+    apis = join(",", sort(tolist(local.apis)))
+  }
+
+  depends_on = [google_project_service.this]
+}
+
+data "google_project" "this" {
+  project_id = var.project
+
+  # On a new project the API that tells the number is not enabled yet.
+  depends_on = [time_sleep.apis]
+}
+
+locals {
+  number = data.google_project.this.number
+
+  # Realtime and the functions name each other, so neither address may be read
+  # from the other's resource. Cloud Run gives every service this one as well as its
+  # random one; cloudfunctions.net serves a function's name as first path segment,
+  # which is what api_base of DESIGN §8 wants.
+  # https://cloud.google.com/run/docs/triggering/https-request#deterministic
+  realtime_name = "chat"
+  run_host      = "${local.realtime_name}-${local.number}.${var.region}.run.app"
+  run_url       = "https://${local.run_host}"
+  next_url      = "https://next---${local.run_host}"
+  hosted_host   = var.domain == "" ? local.run_host : var.domain
+  hosted_url    = "https://${local.hosted_host}"
+  socket_url    = "wss://${local.hosted_host}/ws"
+  http_api_base = "https://${var.region}-${var.project}.cloudfunctions.net"
+
+  # What every protection argument is set to.
+  deletion_policy = var.protect ? "PREVENT" : "DELETE"
+}

@@ -1,0 +1,160 @@
+# What Google would answer, as far as the configuration looks into it. Each account has an
+# address of its own, so that the tests can tell who was granted what.
+
+mock_data "google_project" {
+  defaults = {
+    number = "123456789012"
+  }
+}
+
+mock_data "google_client_config" {
+  defaults = {
+    access_token = "a-token"
+  }
+}
+
+mock_resource "google_redis_cluster" {
+  defaults = {
+    discovery_endpoints = [{ address = "10.8.1.2", port = 6379, psc_config = [] }]
+    managed_server_ca = [{ ca_certs = [
+      { certificates = ["-----BEGIN CERTIFICATE-----\nb25l\n-----END CERTIFICATE-----"] },
+      { certificates = ["-----BEGIN CERTIFICATE-----\ndHdv\n-----END CERTIFICATE-----"] },
+    ] }]
+  }
+}
+
+mock_resource "google_cloud_run_v2_service" {
+  defaults = {
+    urls                  = ["https://chat-a1b2c3d4e5-ew.a.run.app", "https://chat-123456789012.europe-west1.run.app"]
+    latest_ready_revision = "projects/acme-chat/locations/europe-west1/services/chat/revisions/chat-00002-new"
+    traffic_statuses = [
+      { percent = 100, revision = "", tag = "next", type = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", uri = "" },
+    ]
+  }
+}
+
+mock_resource "google_pubsub_topic" {
+  defaults = {
+    id = "projects/acme-chat/topics/a-topic"
+  }
+}
+
+mock_resource "google_apikeys_key" {
+  defaults = {
+    key_string = "a-public-key"
+  }
+}
+
+override_resource {
+  target = google_service_account.build
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-build@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-build@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-build@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-build@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = google_service_account.push
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-push@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-push@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-push@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-push@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = google_service_account.realtime
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-realtime@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-realtime@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-realtime@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-realtime@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = module.signup.google_service_account.this
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-signup@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-signup@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-signup@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-signup@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = module.users.google_service_account.this
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-users@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-users@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-users@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-users@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = module.conversations.google_service_account.this
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-conversations@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-conversations@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-conversations@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-conversations@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = module.messages.google_service_account.this
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-messages@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-messages@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-messages@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-messages@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = module.me.google_service_account.this
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-me@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-me@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-me@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-me@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = module.admin.google_service_account.this
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-admin@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-admin@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-admin@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-admin@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = module.persist.google_service_account.this
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-persist@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-persist@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-persist@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-persist@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = google_pubsub_topic.delivery_acks
+  values = {
+    id = "projects/acme-chat/topics/delivery-acks"
+  }
+}
+
+override_resource {
+  target = google_pubsub_topic.dead_letters
+  values = {
+    id = "projects/acme-chat/topics/dead-letters"
+  }
+}
