@@ -58,9 +58,9 @@ func PubSubClient(ctx context.Context, addr, project string) (*pubsub.Client, er
 // Names in the Pub/Sub emulator, as infra/terraform gives them in Google Cloud.
 const (
 	Topic            = "delivery-acks"
-	Subscription     = "delivery-acks-persist"
-	DeadTopic        = "delivery-acks-dead"
-	DeadSubscription = "delivery-acks-dead"
+	Subscription     = "persist"
+	DeadTopic        = "dead-letters"
+	DeadSubscription = "dead-letters"
 )
 
 // CreateTopics makes the topic, its dead-letter topic with a subscription to

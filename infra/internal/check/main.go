@@ -14,11 +14,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/phoenixchat/phoenixchat/infra/internal/repo"
 )
 
 // tally counts tests.
@@ -111,7 +112,7 @@ func start(ctx context.Context, args []string, out io.Writer) (bool, error) {
 		}
 	}
 	var err error
-	if r.root, err = root(); err != nil {
+	if r.root, err = repo.Root(); err != nil {
 		return false, err
 	}
 	defer r.end()
@@ -134,22 +135,6 @@ func usage(flags *flag.FlagSet, out io.Writer) {
 func known(name string) bool {
 	return slices.ContainsFunc(stages, func(s stage) bool { return s.name == name }) ||
 		slices.ContainsFunc(tools, func(t tool) bool { return t.name == name })
-}
-
-// root returns the folder of the repository, which the working directory is in.
-func root() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		if b, err := os.ReadFile(filepath.Join(dir, "go.mod")); err == nil && strings.Contains(string(b), "module github.com/phoenixchat/phoenixchat") {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", errors.New("run this inside the repository")
-		}
-	}
 }
 
 // all sets up, runs the stages and tells how they went.
