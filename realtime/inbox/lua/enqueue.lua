@@ -1,0 +1,44 @@
+-- enqueue puts a message into its recipient's inbox, once.
+-- Answers {word, accepted_at}: queued, again (as the first time), id_reused,
+-- no_gate, unknown, blocked, full.
+local gate_key    = KEYS[4]            -- hash: exists ("1" or "0"), blocked (JSON array of uids)
+local from        = ARGV[9]            -- sender
+local message_id  = ARGV[10]
+local digest      = ARGV[11]           -- of what the sender fixed
+local event       = ARGV[12]           -- JSON
+local accepted_at = ARGV[13]           -- as in event
+local ask_gate    = ARGV[14] == '1'
+local max_waiting = tonumber(ARGV[15]) -- in this inbox
+local max_from    = tonumber(ARGV[16]) -- in this inbox from one sender
+
+local field = from .. '/' .. message_id
+local record = redis.call('HGET', pending_key, field)
+if record then
+  local id, known_digest, known_at = string.match(record, '^(%S+) (%S+) (%S+)$')
+  -- A record is good for as long as its message stands and waits; else the
+  -- message would never come, and its sender would be told that it does.
+  if before(acked, id) and redis.call('XRANGE', inbox_key, id, id)[1] then
+    if known_digest ~= digest then return {'id_reused', ''} end
+    return {'again', known_at}
+  end
+  clear(field, id)
+end
+
+if ask_gate then
+  local gate = redis.call('HMGET', gate_key, 'exists', 'blocked')
+  if not gate[1] then return {'no_gate', ''} end
+  if gate[1] ~= '1' then return {'unknown', ''} end
+  if gate[2] and string.find(gate[2], '"' .. from .. '"', 1, true) then return {'blocked', ''} end
+end
+
+if redis.call('HLEN', pending_key) >= max_waiting
+  or tonumber(redis.call('HGET', meta_key, 'from:' .. from) or 0) >= max_from then
+  return {'full', ''}
+end
+
+local id = add('message', event)
+redis.call('HSET', pending_key, field, id .. ' ' .. digest .. ' ' .. accepted_at)
+redis.call('HINCRBY', meta_key, 'from:' .. from, 1)
+trim(16)
+touch()
+return {'queued', accepted_at}

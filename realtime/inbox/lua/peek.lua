@@ -1,0 +1,2 @@
+-- peek answers {epoch, floor, last}.
+return {epoch, floor, last}

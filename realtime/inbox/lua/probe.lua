@@ -1,0 +1,2 @@
+-- probe answers which primary this is. No keys.
+return shard()

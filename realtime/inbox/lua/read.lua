@@ -1,0 +1,19 @@
+-- read answers {epoch, floor, last, acked, more ("1" or "0"), entries} from one moment.
+local at_epoch  = ARGV[9]             -- epoch of the reader's position
+local at_id     = ARGV[10]            -- its stream id; of another epoch it means nothing
+local limit     = tonumber(ARGV[11])  -- entries at most
+local max_bytes = tonumber(ARGV[12])  -- of events at most, but at least one entry
+
+if at_epoch ~= epoch then at_id = '0-0' end
+local entries = redis.call('XRANGE', inbox_key, '(' .. at_id, '+', 'COUNT', limit)
+local more = #entries == limit
+local bytes = 0
+for i, entry in ipairs(entries) do
+  for _, value in ipairs(entry[2]) do bytes = bytes + #value end
+  if bytes > max_bytes and i > 1 then
+    for j = #entries, i, -1 do entries[j] = nil end
+    more = true
+    break
+  end
+end
+return {epoch, floor, last, acked, more and '1' or '0', entries}

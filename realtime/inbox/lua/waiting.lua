@@ -1,0 +1,13 @@
+-- waiting answers {messages that wait, id of the first of them or ''}.
+local count = redis.call('HLEN', pending_key)
+if count == 0 then return {0, ''} end
+local from = acked
+for _ = 1, 20 do
+  local entries = redis.call('XRANGE', inbox_key, '(' .. from, '+', 'COUNT', 100)
+  for _, entry in ipairs(entries) do
+    from = entry[1]
+    if entry[2][2] == 'message' then return {count, from} end
+  end
+  if #entries < 100 then break end
+end
+return {count, from}
