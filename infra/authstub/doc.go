@@ -29,8 +29,9 @@
 //     (CREDENTIAL_TOO_OLD_LOGIN_AGAIN), as in production.
 //   - Revoking and changing a password end every refresh token given out before, to the
 //     nanosecond; the emulator compares seconds, so that one of the same second lives on.
-//   - A reset code works once and for one hour, and the page behind its link asks
-//     for the new password in a form instead of taking it from the address.
+//   - A reset code works once and for one hour. Its link leads to /reset on the same
+//     host, the client's own page, as the action URL of production does; the
+//     emulator has a page of its own that takes the new password from the address.
 //   - It knows one project. Another one's name is answered with PROJECT_NOT_FOUND.
 //   - Other origins' pages are answered (CORS) only when they come from a loopback
 //     address or from [Options.Origins]; the emulator answers all.

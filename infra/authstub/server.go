@@ -158,8 +158,6 @@ func (s *Server) routes() {
 
 	s.mux.Handle("GET /emulator/v1/projects/{project}/oobCodes", s.answer(s.ours(s.codes)))
 	s.mux.Handle("DELETE /emulator/v1/projects/{project}/accounts", s.answer(s.ours(s.deleteAll)))
-	s.mux.HandleFunc("GET /emulator/action", s.actionPage)
-	s.mux.HandleFunc("POST /emulator/action", s.actionDone)
 	s.mux.Handle("/", s.answer(func(r *http.Request) (any, error) {
 		return nil, &apiError{http.StatusNotFound, "OPERATION_NOT_ALLOWED : the stand-in does not do " + r.Method + " " + r.URL.Path}
 	}))
