@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/crypto/x509roots/fallback/bundle"
+)
+
+// source is what an image is made of, beside the Go sources of the module.
+type source struct {
+	client fs.FS  // the built client
+	arch   string // amd64 or arm64
+}
+
+// Places in the image, and who runs it. 65532 is what distroless images call nonroot.
+const (
+	program   = "/realtime"
+	clientDir = "/client"
+	rootsFile = "/etc/ssl/certs/ca-certificates.crt"
+	user      = "65532:65532"
+)
+
+// build compiles realtime and puts it, the client and what both need into an image.
+func build(ctx context.Context, s source) (v1.Image, error) {
+	client, err := clientFiles(s.client)
+	if err != nil {
+		return nil, err
+	}
+	binary, err := compile(ctx, s.arch)
+	if err != nil {
+		return nil, err
+	}
+
+	// What changes seldom comes first, so that registries and machines keep it.
+	var adds []mutate.Addendum
+	for _, part := range []struct {
+		name  string
+		files []file
+	}{
+		{"accounts and CA roots", baseFiles()},
+		{"client", client},
+		{"program", []file{{name: program, mode: 0o755, data: binary}}},
+	} {
+		l, err := layer(part.files)
+		if err != nil {
+			return nil, fmt.Errorf("layer of %s: %w", part.name, err)
+		}
+		adds = append(adds, mutate.Addendum{Layer: l, History: v1.History{CreatedBy: "infra/image: " + part.name}})
+	}
+
+	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	if img, err = mutate.Append(img, adds...); err != nil {
+		return nil, err
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", s.arch
+	config.Created = v1.Time{Time: time.Unix(0, 0).UTC()} // the time of building is nobody's business, and would change the digest
+	config.Config = v1.Config{
+		User:         user,
+		WorkingDir:   "/",
+		Entrypoint:   []string{program},
+		Env:          []string{"SSL_CERT_FILE=" + rootsFile, "CLIENT_DIR=" + clientDir},
+		ExposedPorts: map[string]struct{}{"8080/tcp": {}},
+		StopSignal:   "SIGTERM",
+	}
+	return mutate.ConfigFile(img, config)
+}
+
+// compile builds realtime/cmd/realtime for Linux, the same bytes whoever does it.
+func compile(ctx context.Context, arch string) ([]byte, error) {
+	if arch != "amd64" && arch != "arm64" {
+		return nil, fmt.Errorf("architecture %q: want amd64 or arm64", arch)
+	}
+	dir, err := os.MkdirTemp("", "realtime-image")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	out := filepath.Join(dir, "realtime")
+	cmd := exec.CommandContext(ctx, "go", "build",
+		"-trimpath",       // no paths of this machine
+		"-buildvcs=false", // an archive of the sources has no history, and gives the same program
+		"-ldflags=-s -w",  // no tables for debuggers: a third of the size
+		"-o", out, "github.com/phoenixchat/phoenixchat/realtime/cmd/realtime")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch,
+		"GOFLAGS=", "GOWORK=off", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0")
+	var text bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &text, &text
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("compile realtime: %w\n%s", err, strings.TrimSpace(text.String()))
+	}
+	return os.ReadFile(out)
+}
+
+// clientFiles returns the files of the built client below clientDir.
+func clientFiles(client fs.FS) ([]file, error) {
+	if _, err := fs.Stat(client, "index.html"); err != nil {
+		return nil, errors.New("the client is not built: there is no index.html. Run npm ci and npm run build in web, or name its folder with -client")
+	}
+	var files []file
+	err := fs.WalkDir(client, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name != "." && strings.HasPrefix(path.Base(name), ".") { // stamps and the like are not for serving
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if d.IsDir() {
+			return nil
+		}
+		if !d.Type().IsRegular() {
+			return fmt.Errorf("%s is no regular file", name)
+		}
+		data, err := fs.ReadFile(client, name)
+		files = append(files, file{name: path.Join(clientDir, name), mode: 0o644, data: data})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the client: %w", err)
+	}
+	return files, nil
+}
+
+// baseFiles returns what any static program needs on a machine without a
+// distribution.
+func baseFiles() []file {
+	var roots bytes.Buffer
+	for root := range bundle.Roots() {
+		// A constraint cannot be said in this form, and whoever has one is on the way out.
+		if root.Constraint == nil {
+			_ = pem.Encode(&roots, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate}) // a Buffer does not fail
+		}
+	}
+	return []file{
+		{name: "/etc/passwd", mode: 0o644, data: []byte("root:x:0:0:root:/:/none\nnonroot:x:65532:65532:nonroot:/:/none\n")},
+		{name: "/etc/group", mode: 0o644, data: []byte("root:x:0:\nnonroot:x:65532:\n")},
+		{name: rootsFile, mode: 0o644, data: roots.Bytes()},
+	}
+}
