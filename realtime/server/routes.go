@@ -1,0 +1,248 @@
+package server
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/logging"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/session"
+)
+
+// handler answers a request, or returns why not; fail writes the answer then.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// route fills the mux.
+func (s *Server) route() error {
+	config, err := s.configFile()
+	if err != nil {
+		return err
+	}
+	s.mux.HandleFunc("/ws", s.serveSocket)
+	s.handle("GET /config.json", func(w http.ResponseWriter, r *http.Request) error {
+		config.serve(w, r, http.StatusOK)
+		return nil
+	})
+	s.handle("GET /health/live", s.live)
+	s.handle("GET /health/ready", s.readiness)
+	if s.deps.Services != nil {
+		s.handle("POST /internal/gate", s.forServices(s.gateChanged))
+		s.handle("POST /internal/gone", s.forServices(s.gone))
+		s.handle("GET /internal/figures", s.forServices(s.figures))
+	}
+	s.handle("/internal/", nothing)
+	if s.deps.API != nil {
+		s.mux.Handle("/api/", s.deps.API)
+	} else {
+		s.handle("/api/", nothing)
+	}
+	if s.pages != nil {
+		s.handle("/", s.pages.handle)
+	} else {
+		s.handle("/", nothing)
+	}
+	return nil
+}
+
+func nothing(http.ResponseWriter, *http.Request) error { return problem.ErrNotFound }
+
+func (s *Server) handle(pattern string, h handler) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = r.WithContext(logging.WithTrace(r.Context(), r))
+	begin := time.Now()
+	rec := &recorder{ResponseWriter: w}
+	defer func() {
+		if v := recover(); v != nil {
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			s.log.ErrorContext(r.Context(), "panic in a request", "method", r.Method, "path", r.URL.Path,
+				"panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			if rec.status == 0 {
+				s.fail(rec, r, fmt.Errorf("panic: %v", v))
+			}
+		}
+		if r.URL.Path != "/ws" { // sockets tell of themselves
+			s.log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path,
+				"status", rec.status, "bytes", rec.bytes, "took", time.Since(begin))
+		}
+	}()
+	s.secure(rec.Header())
+	if r.URL.Path == "/ws" {
+		s.mux.ServeHTTP(w, r) // needs the http.Hijacker below
+		return
+	}
+	s.mux.ServeHTTP(rec, r)
+}
+
+// recorder notes what was answered.
+type recorder struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// fail answers with err as problem details (RFC 9457), and logs it: a fault of
+// ours as an error, one of the caller as information.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := problem.Of(err)
+	status := p.Kind.HTTPStatus()
+	attrs := []any{"method", r.Method, "path", r.URL.Path, "status", status, "code", p.Code, "error", err}
+	if status >= 500 && p.Kind != problem.Unavailable && p.Kind != problem.GoingAway {
+		s.log.ErrorContext(r.Context(), "request failed", attrs...)
+	} else {
+		s.log.InfoContext(r.Context(), "request refused", attrs...)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", fmt.Sprint(int64((p.RetryAfter+time.Second-1)/time.Second)))
+	}
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{ // the caller may be gone
+		"type": "about:blank", "title": http.StatusText(status), "status": status, "code": p.Code, "detail": p.Message})
+}
+
+// errOrigin ends a socket that a page of another site has opened.
+var errOrigin = problem.New(problem.Forbidden, "origin_refused", "This page may not use this chat. Open the chat at its own address.")
+
+// errTooMany refuses a socket beyond Deps.MaxSockets.
+var errTooMany = problem.New(problem.Unavailable, "too_many_sockets", "Too many people are here at once. Try again in a moment.").WithRetry(5 * time.Second)
+
+// serveSocket serves /ws. A page of another origin is let in far enough to be
+// told: a refused upgrade looks to a page like a broken network, and it would
+// try again for ever.
+func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
+	if s.draining.Load() {
+		s.fail(w, r, session.ErrGoingAway)
+		return
+	}
+	if s.sockets.Add(1) > int64(s.deps.MaxSockets) {
+		s.sockets.Add(-1)
+		s.fail(w, r, errTooMany)
+		return
+	}
+	defer s.sockets.Add(-1)
+	conn, err := s.upgrader.Upgrade(w, r, nil) // answers by itself after an error
+	if err != nil {
+		s.log.InfoContext(r.Context(), "no websocket", "error", err)
+		return
+	}
+	origin := r.Header["Origin"]
+	switch {
+	case len(origin) != 1 || !slices.Contains(s.deps.Origins, origin[0]):
+		s.sessions.Refuse(r.Context(), conn, errOrigin.WithCause(fmt.Errorf("origin %.200q", origin)))
+	case conn.Subprotocol() == "":
+		s.sessions.Refuse(r.Context(), conn, errSubprotocol)
+	default:
+		s.sessions.Serve(r.Context(), conn)
+	}
+}
+
+// errSubprotocol ends a socket that does not speak chat.v1.
+var errSubprotocol = problem.New(problem.Invalid, "protocol_unknown", "This app is too old or too new for the server. Reload the page.")
+
+// configFile makes /config.json.
+func (s *Server) configFile() (*file, error) {
+	data, err := json.Marshal(s.deps.Config)
+	if err != nil {
+		return nil, err
+	}
+	return newFile("config.json", append(data, '\n')), nil
+}
+
+// secure sets the headers that every answer of this service carries.
+func (s *Server) secure(h http.Header) {
+	h.Set("Content-Security-Policy", s.policy())
+	h.Set("X-Content-Type-Options", "nosniff")
+	// The API key may be bound to the referrer's origin.
+	h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
+	h.Set("Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if strings.HasPrefix(s.deps.HostedURL, "https://") {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// policy is the content security policy: the page runs its own scripts and
+// styles, and talks to those that /config.json names.
+func (s *Server) policy() string {
+	c := s.deps.Config
+	connect := []string{"'self'"}
+	for _, u := range []string{c.APIBase, c.RealtimeURL} {
+		if o := originOf(u); o != "" {
+			connect = append(connect, o)
+		}
+	}
+	if o := originOf(c.AuthEmulatorURL); o != "" {
+		connect = append(connect, o)
+	} else {
+		connect = append(connect, "https://identitytoolkit.googleapis.com", "https://securetoken.googleapis.com")
+	}
+	slices.Sort(connect[1:])
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
+		"manifest-src 'self'; worker-src 'self'; connect-src " + strings.Join(slices.Compact(connect), " ") +
+		"; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+}
+
+func etag(data []byte) string {
+	sum := sha256.Sum256(data)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+}
+
+// squeeze returns data compressed, or nil where that saves little.
+func squeeze(data []byte) []byte {
+	if len(data) < 1400 { // fits a packet
+		return nil
+	}
+	var out bytes.Buffer
+	z, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		return nil
+	}
+	if _, err := z.Write(data); err != nil {
+		return nil
+	}
+	if err := z.Close(); err != nil || out.Len() > len(data)*9/10 {
+		return nil
+	}
+	return out.Bytes()
+}
