@@ -10,6 +10,7 @@ export const en = {
 
   nav: {
     label: "Main",
+    side: "Chats and people",
     chats: "Chats",
     people: "People",
     settings: "Settings",
@@ -115,6 +116,16 @@ export const en = {
     resetDone: "Your password is changed.",
     backToSignIn: "Back to sign in",
     endedTitle: "You were signed out",
+    /** Why nobody is signed in; see SignedOutReason. */
+    reasons: {
+      none: "",
+      ended: "Your sign-in has ended. Sign in again; what this browser kept is still here.",
+      disabled: "This account has been disabled. Ask the operator of this chat.",
+      deleted: "This account no longer exists.",
+      left: "Your account is deleted. You can make a new one at any time.",
+    },
+    starting: "Starting",
+    startFailed: "The chat could not start.",
   },
 
   chats: {
@@ -127,8 +138,8 @@ export const en = {
     typing: "typing",
     unreadSpoken: (n: number) => (n === 1 ? "1 unread message" : `${n} unread messages`),
     online: "online",
-    waiting: "waiting to be sent",
-    notSent: "Not sent",
+    /** The word behind the ticks of a preview. */
+    states: { waiting: "Waiting to be sent", sent: "Sent", delivered: "Delivered", read: "Read", failed: "Not sent" },
     pick: "Choose a chat, or start one.",
     pickDo: "Find someone",
     more: "Loading more",

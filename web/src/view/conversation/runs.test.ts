@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { RUN, place } from "./runs";
 
 const base = new Date(2026, 10, 22, 14, 0).getTime();
-const m = (from: string, minutes: number) => ({ from, at: base + minutes * 60_000 });
+const m = (from: "a" | "b", minutes: number) => ({ mine: from === "a", time: base + minutes * 60_000 });
 
 describe("place", () => {
   test("alone, a message is a day, a beginning and an end", () => {
@@ -13,16 +13,16 @@ describe("place", () => {
   });
   test("a longer pause ends the run, to the millisecond", () => {
     const a = m("a", 0);
-    expect(place(a, { from: "a", at: a.at + RUN }, undefined).first).toBe(false);
-    expect(place(a, { from: "a", at: a.at + RUN + 1 }, undefined).first).toBe(true);
+    expect(place(a, { mine: true, time: a.time + RUN }, undefined).first).toBe(false);
+    expect(place(a, { mine: true, time: a.time + RUN + 1 }, undefined).first).toBe(true);
   });
   test("another person ends the run on both sides", () => {
     expect(place(m("a", 0), m("b", 1), m("a", 2))).toEqual({ day: false, first: true, last: true });
   });
   test("midnight ends the run and begins a day", () => {
     const midnight = new Date(2026, 10, 23).getTime();
-    const before = { from: "a", at: midnight - 60_000 };
-    const after = { from: "a", at: midnight + 60_000 };
+    const before = { mine: true, time: midnight - 60_000 };
+    const after = { mine: true, time: midnight + 60_000 };
     expect(place(undefined, before, after).last).toBe(true);
     expect(place(before, after, undefined)).toEqual({ day: true, first: true, last: true });
   });

@@ -2,9 +2,9 @@ import { daysBetween } from "../format";
 
 /** What grouping needs to know of a message. */
 export interface Placed {
-  readonly from: string;
+  readonly mine: boolean;
   /** Milliseconds since the epoch. */
-  readonly at: number;
+  readonly time: number;
 }
 
 /** How a message stands among its neighbours. */
@@ -21,7 +21,7 @@ export interface Place {
 export const RUN = 5 * 60_000;
 
 function together(a: Placed, b: Placed): boolean {
-  return a.from === b.from && b.at - a.at <= RUN && daysBetween(a.at, b.at) === 0;
+  return a.mine === b.mine && b.time - a.time <= RUN && daysBetween(a.time, b.time) === 0;
 }
 
 /**
@@ -38,7 +38,7 @@ export function place(
   dividedAfter = false,
 ): Place {
   return {
-    day: !previous || daysBetween(previous.at, message.at) !== 0,
+    day: !previous || daysBetween(previous.time, message.time) !== 0,
     first: divided || !previous || !together(previous, message),
     last: dividedAfter || !next || !together(message, next),
   };

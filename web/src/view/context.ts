@@ -1,0 +1,8 @@
+import { createContext } from "svelte";
+import type { App, Chat } from "../model";
+
+/** The model, for every component below App.svelte. */
+export const [getApp, setApp] = createContext<App>();
+
+/** The signed-in person's part of it, for every component below shell/Shell.svelte. */
+export const [getChat, setChat] = createContext<Chat>();

@@ -1,0 +1,38 @@
+import { describe, expect, test } from "vitest";
+import { type Place, chatWith, href, parse } from "./places";
+
+const places: Place[] = [
+  { name: "chats" },
+  { name: "chat", person: "mira.k-1_x" },
+  { name: "chat", person: "~AbC_-9" },
+  { name: "people" },
+  { name: "settings" },
+  { name: "admin", tab: "people" },
+  { name: "admin", tab: "dead-letters" },
+  { name: "signin", next: "/" },
+  { name: "signin", next: "/c/mira" },
+  { name: "signup" },
+  { name: "reset", code: null },
+  { name: "reset", code: "a/b?c&d" },
+];
+
+describe("places", () => {
+  test.each(places)("%o survives its address", (place) => {
+    const url = new URL(href(place), "http://x");
+    expect(parse(url.pathname, url.search)).toEqual(place);
+  });
+
+  test.each(["/nowhere", "/c", "/c/", "/c/a/b", "/c/%", "/admin/else", "/people/x"])("%s is nowhere", (path) => {
+    expect(parse(path).name).toBe("nowhere");
+  });
+
+  test.each(["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:x", "/signin", "people", ""])(
+    "a sign-in never leads to %s",
+    (next) => expect(parse("/signin", `?next=${encodeURIComponent(next)}`)).toEqual({ name: "signin", next: "/" }),
+  );
+
+  test("people without a username are reached by their id", () => {
+    expect(chatWith({ uid: "u1", username: "" })).toBe("/c/~u1");
+    expect(chatWith({ uid: "u1", username: "mira" })).toBe("/c/mira");
+  });
+});

@@ -1,0 +1,90 @@
+/**
+ * One address per place, so that back, reload and bookmarks work. This file
+ * only reads and writes addresses; router.svelte.ts keeps the place that is shown.
+ */
+
+export const adminTabs = ["people", "messages", "figures", "dead-letters", "audit"] as const;
+export type AdminTab = (typeof adminTabs)[number];
+
+export type Place =
+  | { readonly name: "chats" }
+  /** `person` is a username, or "~" and a uid where no username is known. */
+  | { readonly name: "chat"; readonly person: string }
+  | { readonly name: "people" }
+  | { readonly name: "settings" }
+  | { readonly name: "admin"; readonly tab: AdminTab }
+  | { readonly name: "signin"; readonly next: string }
+  | { readonly name: "signup" }
+  /** `code` is that of the letter; null asks for the e-mail address. */
+  | { readonly name: "reset"; readonly code: string | null }
+  | { readonly name: "nowhere" };
+
+export function parse(path: string, search = ""): Place {
+  const parts = path.split("/").filter((part) => part !== "");
+  const [head, second] = parts;
+  const query = new URLSearchParams(search);
+  if (parts.length === 0) return { name: "chats" };
+  if (parts.length === 1) {
+    switch (head) {
+      case "people":
+      case "settings":
+      case "signup":
+        return { name: head };
+      case "admin":
+        return { name: "admin", tab: "people" };
+      case "signin":
+        return { name: "signin", next: within(query.get("next")) };
+      case "reset":
+        return { name: "reset", code: query.get("oobCode") || null };
+    }
+  }
+  if (parts.length === 2 && second !== undefined) {
+    if (head === "c") {
+      const person = decoded(second);
+      if (person !== "") return { name: "chat", person };
+    }
+    const tab = adminTabs.find((t) => t === second);
+    if (head === "admin" && tab) return { name: "admin", tab };
+  }
+  return { name: "nowhere" };
+}
+
+export function href(place: Place): string {
+  switch (place.name) {
+    case "chats":
+    case "nowhere":
+      return "/";
+    case "chat":
+      return `/c/${place.person.startsWith("~") ? "~" + encodeURIComponent(place.person.slice(1)) : encodeURIComponent(place.person)}`;
+    case "admin":
+      return place.tab === "people" ? "/admin" : `/admin/${place.tab}`;
+    case "signin":
+      return place.next === "/" ? "/signin" : `/signin?next=${encodeURIComponent(place.next)}`;
+    case "reset":
+      return place.code === null ? "/reset" : `/reset?oobCode=${encodeURIComponent(place.code)}`;
+    default:
+      return `/${place.name}`;
+  }
+}
+
+/** The address of the conversation with somebody. */
+export function chatWith(person: { readonly uid: string; readonly username: string }): string {
+  return href({ name: "chat", person: person.username === "" ? `~${person.uid}` : person.username });
+}
+
+/** A path of this client that may follow a sign-in; anything that could lead elsewhere is "/". */
+function within(next: string | null): string {
+  if (next === null || !next.startsWith("/")) return "/";
+  const url = URL.canParse(next, "http://here.invalid") ? new URL(next, "http://here.invalid") : null;
+  if (!url || url.origin !== "http://here.invalid") return "/";
+  const name = parse(url.pathname).name;
+  return name === "nowhere" || name === "signin" || name === "signup" || name === "reset" ? "/" : url.pathname;
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return "";
+  }
+}

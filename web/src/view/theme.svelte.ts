@@ -1,0 +1,49 @@
+/** The theme: what was chosen, and the name on <html data-theme>. public/theme.js does the same before the first paint. */
+export type ThemeChoice = "system" | "light" | "dark";
+
+const key = "phoenix.theme";
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+function stored(): ThemeChoice {
+  try {
+    const value = localStorage.getItem(key);
+    return value === "light" || value === "dark" ? value : "system";
+  } catch {
+    return "system"; // storage is denied
+  }
+}
+
+class Theme {
+  choice: ThemeChoice = $state(stored());
+
+  constructor() {
+    dark.addEventListener("change", () => this.apply());
+    // Another tab chose.
+    addEventListener("storage", (event) => {
+      if (event.key !== key && event.key !== null) return;
+      this.choice = stored();
+      this.apply();
+    });
+    this.apply();
+  }
+
+  choose(choice: ThemeChoice): void {
+    this.choice = choice;
+    try {
+      if (choice === "system") localStorage.removeItem(key);
+      else localStorage.setItem(key, choice);
+    } catch {
+      // Storage is denied: the choice lasts as long as the page.
+    }
+    this.apply();
+  }
+
+  private apply(): void {
+    const name = this.choice === "system" ? (dark.matches ? "dark" : "light") : this.choice;
+    document.documentElement.dataset["theme"] = name;
+    const paper = getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();
+    document.querySelector('meta[name="theme-color"]')?.setAttribute("content", paper);
+  }
+}
+
+export const theme = new Theme();
