@@ -1,0 +1,288 @@
+package identity_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/identity"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// keyServer is an http.RoundTripper that publishes keys, or fails.
+type keyServer struct {
+	mu      sync.Mutex
+	body    string
+	header  http.Header
+	err     error
+	takes   time.Duration
+	fetches int
+}
+
+func (s *keyServer) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	s.fetches++
+	body, header, err, takes := s.body, s.header, s.err, s.takes
+	s.mu.Unlock()
+	select {
+	case <-time.After(takes):
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Header: header, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+}
+
+func (s *keyServer) set(change func(*keyServer)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
+}
+
+func (s *keyServer) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fetches
+}
+
+func jwks(keys map[string]*rsa.PrivateKey) string {
+	type jwk map[string]string
+	var list []jwk
+	for kid, k := range keys {
+		list = append(list, jwk{"kid": kid, "kty": "RSA", "alg": "RS256", "use": "sig",
+			"n": base64.RawURLEncoding.EncodeToString(k.N.Bytes()), "e": "AQAB"})
+	}
+	list = append(list, jwk{"kid": "elliptic", "kty": "EC", "crv": "P-256"})
+	b, err := json.Marshal(map[string]any{"keys": list})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func newKeyServer(keys map[string]*rsa.PrivateKey) (*keyServer, *identity.RemoteKeys) {
+	s := &keyServer{body: jwks(keys), header: http.Header{"Cache-Control": {"public, max-age=19000, must-revalidate"}}, takes: 10 * time.Millisecond}
+	return s, identity.NewRemoteKeys("https://keys.example.org/", &http.Client{Transport: s}, nil)
+}
+
+func wantKey(t *testing.T, keys *identity.RemoteKeys, kid string, want *rsa.PrivateKey) {
+	t.Helper()
+	got, err := keys.Key(context.Background(), kid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !got.Equal(&want.PublicKey) {
+		t.Fatal("another key")
+	}
+}
+
+func wantNoKey(t *testing.T, keys *identity.RemoteKeys, kid string, want *problem.Error) {
+	t.Helper()
+	if _, err := keys.Key(context.Background(), kid); !errors.Is(err, want) {
+		t.Fatalf("key %q: %v, want %s", kid, err, want.Code)
+	}
+}
+
+func wantFetches(t *testing.T, s *keyServer, want int) {
+	t.Helper()
+	if got := s.count(); got != want {
+		t.Fatalf("%d fetches, want %d", got, want)
+	}
+}
+
+func TestKeysAreKeptForAsLongAsTheyMay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
+		for range 3 {
+			wantKey(t, keys, "k1", ourKey())
+		}
+		time.Sleep(18999 * time.Second)
+		wantKey(t, keys, "k1", ourKey())
+		wantFetches(t, s, 1)
+		time.Sleep(2 * time.Second)
+		wantKey(t, keys, "k1", ourKey())
+		wantFetches(t, s, 2)
+	})
+}
+
+func TestManyAtOnceFetchOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() { wantKey(t, keys, "k1", ourKey()) })
+		}
+		wg.Wait()
+		wantFetches(t, s, 1)
+	})
+}
+
+// A rotated key is found at once; names that nobody published are asked for
+// once in 30 s, however many tokens carry them.
+func TestUnknownNamesCannotHammer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
+		wantKey(t, keys, "k1", ourKey())
+		time.Sleep(time.Hour)
+		s.set(func(s *keyServer) { s.body = jwks(map[string]*rsa.PrivateKey{"k2": otherKey()}) })
+		wantKey(t, keys, "k2", otherKey())
+		wantFetches(t, s, 2)
+		for i := range 1000 {
+			wantNoKey(t, keys, fmt.Sprintf("forged-%d", i), problem.ErrUnauthenticated)
+		}
+		wantFetches(t, s, 2)
+		time.Sleep(30 * time.Second)
+		for i := range 1000 {
+			wantNoKey(t, keys, fmt.Sprintf("forged-%d", i), problem.ErrUnauthenticated)
+		}
+		wantFetches(t, s, 3)
+	})
+}
+
+func TestKeysOutliveTheirServerForADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
+		wantKey(t, keys, "k1", ourKey())
+		s.set(func(s *keyServer) { s.err = errors.New("no route to host") })
+		time.Sleep(19000*time.Second + 23*time.Hour)
+		for range 100 {
+			wantKey(t, keys, "k1", ourKey())
+		}
+		wantFetches(t, s, 2)
+		wantNoKey(t, keys, "k2", problem.ErrUnavailable)
+		time.Sleep(2 * time.Hour)
+		wantNoKey(t, keys, "k1", problem.ErrUnavailable)
+		s.set(func(s *keyServer) { s.err = nil })
+		time.Sleep(2 * time.Second)
+		wantKey(t, keys, "k1", ourKey())
+	})
+}
+
+func TestKeysBeforeTheServerIsReachable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
+		s.set(func(s *keyServer) { s.takes = time.Hour })
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() { wantNoKey(t, keys, "k1", problem.ErrUnavailable) })
+		}
+		wg.Wait()
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("a slow server held callers up for %v, want 5 s", took)
+		}
+		wantFetches(t, s, 1)
+		s.set(func(s *keyServer) { s.takes = 0 })
+		wantKey(t, keys, "k1", ourKey())
+	})
+}
+
+func TestACallerWhoLeavesDoesNotEndTheFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
+		s.set(func(s *keyServer) { s.takes = time.Second })
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+		defer cancel()
+		if _, err := keys.Key(ctx, "k1"); !errors.Is(err, problem.ErrUnavailable) {
+			t.Fatalf("after its context: %v, want unavailable", err)
+		}
+		wantKey(t, keys, "k1", ourKey())
+		wantFetches(t, s, 1)
+	})
+}
+
+func TestAnswersThatAreNoKeys(t *testing.T) {
+	small, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Skipf("this Go makes no weak keys: %v", err)
+	}
+	for name, body := range map[string]string{
+		"no JSON":       "<html>",
+		"no keys":       `{"keys":[]}`,
+		"an array":      `[]`,
+		"weak":          jwks(map[string]*rsa.PrivateKey{"k1": small}),
+		"no PEM":        `{"k1":"certificate"}`,
+		"bad modulus":   `{"keys":[{"kid":"k1","kty":"RSA","n":"!","e":"AQAB"}]}`,
+		"exponent of 1": `{"keys":[{"kid":"k1","kty":"RSA","n":"` + base64.RawURLEncoding.EncodeToString(ourKey().N.Bytes()) + `","e":"AQ"}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, keys := newKeyServer(nil)
+				s.set(func(s *keyServer) { s.body = body })
+				wantNoKey(t, keys, "k1", problem.ErrUnavailable)
+			})
+		})
+	}
+}
+
+// Google's older form: certificates by name.
+func TestCertificates(t *testing.T) {
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "securetoken"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &ourKey().PublicKey, ourKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(map[string]string{"k1": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s, keys := newKeyServer(nil)
+		s.set(func(s *keyServer) { s.body = string(body) })
+		wantKey(t, keys, "k1", ourKey())
+	})
+}
+
+func TestCacheControl(t *testing.T) {
+	for _, tc := range []struct {
+		cacheControl, age string
+		want              time.Duration
+	}{
+		{"public, max-age=3600", "", time.Hour},
+		{"max-age=3600", "600", 50 * time.Minute},
+		{"Max-Age=\"120\"", "", 2 * time.Minute},
+		{"no-store", "", time.Hour},
+		{"", "", time.Hour},
+		{"max-age=0", "", time.Minute},
+		{"max-age=60", "7200", time.Minute},
+		{"max-age=99999999999", "", 24 * time.Hour},
+		{"max-age=soon", "", time.Hour},
+	} {
+		t.Run(tc.cacheControl+" age "+tc.age, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
+				s.set(func(s *keyServer) {
+					s.takes = 0
+					s.header = http.Header{"Cache-Control": {tc.cacheControl}}
+					if tc.age != "" {
+						s.header.Set("Age", tc.age)
+					}
+				})
+				wantKey(t, keys, "k1", ourKey())
+				time.Sleep(tc.want - time.Second)
+				wantKey(t, keys, "k1", ourKey())
+				wantFetches(t, s, 1)
+				time.Sleep(2 * time.Second)
+				wantKey(t, keys, "k1", ourKey())
+				wantFetches(t, s, 2)
+			})
+		})
+	}
+}
