@@ -1,11 +1,233 @@
 package accounts
 
-import "net/http"
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	firebase "firebase.google.com/go/v4"
+	"firebase.google.com/go/v4/auth"
+	"golang.org/x/oauth2"
+	"google.golang.org/api/option"
+
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
 
 // Options says which Firebase project, and how it is reached.
 type Options struct {
 	Project      string
-	APIKey       string       // the browser API key; password resets are sent with it
+	APIKey       string       // the browser's API key; password resets are sent with it
 	EmulatorHost string       // host:port of the Auth emulator or the stand-in; "" is Google's
-	HTTP         *http.Client // for password resets; nil: a client with a time limit of 10 s
+	HTTP         *http.Client // for password resets and for the emulator; nil: a client with a time limit of 10 s
+}
+
+// Firebase implements Accounts with the Firebase Admin SDK.
+type Firebase struct {
+	client *auth.Client
+	http   *http.Client
+	send   string // address of accounts:sendOobCode with the key
+}
+
+var _ Accounts = (*Firebase)(nil)
+
+// NewFirebase returns the accounts of a project. Google's are reached with the
+// process's default credentials, whose account needs the role Firebase Authentication Admin.
+//
+// The emulator's address is an option and not taken from the environment, so
+// that several systems can live in one process, each with its own.
+func NewFirebase(ctx context.Context, o Options) (*Firebase, error) {
+	if o.Project == "" {
+		return nil, errors.New("accounts: a project must be given")
+	}
+	hc := o.HTTP
+	if hc == nil {
+		hc = &http.Client{Timeout: 10 * time.Second}
+	}
+	base := "https://identitytoolkit.googleapis.com"
+	var opts []option.ClientOption
+	if o.EmulatorHost != "" {
+		base = "http://" + o.EmulatorHost + "/identitytoolkit.googleapis.com"
+		opts = append(opts,
+			option.WithHTTPClient(&http.Client{Transport: emulator{o.EmulatorHost, hc.Transport}, Timeout: hc.Timeout}),
+			option.WithTokenSource(oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "owner"}))) // keeps the SDK from looking for credentials
+	}
+	app, err := firebase.NewApp(ctx, &firebase.Config{ProjectID: o.Project}, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("firebase: %w", err)
+	}
+	client, err := app.Auth(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("firebase auth: %w", err)
+	}
+	return &Firebase{client: client, http: hc, send: base + "/v1/accounts:sendOobCode?key=" + url.QueryEscape(o.APIKey)}, nil
+}
+
+// emulator sends what is meant for Identity Toolkit to an emulator, in its form.
+type emulator struct {
+	host string
+	next http.RoundTripper // nil: http.DefaultTransport
+}
+
+func (e emulator) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	if r.URL.Host != e.host { // the SDK does it itself where the environment names an emulator
+		r.URL.Path = "/" + r.URL.Host + r.URL.Path
+		r.URL.Scheme, r.URL.Host, r.Host = "http", e.host, ""
+	}
+	r.Header.Set("Authorization", "Bearer owner")
+	next := e.next
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	return next.RoundTrip(r)
+}
+
+// translate puts an error of the SDK into the words of the port.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	switch {
+	case auth.IsUserNotFound(err), auth.IsEmailNotFound(err):
+		return problem.ErrNotFound.WithCause(err)
+	case auth.IsEmailAlreadyExists(err):
+		return ErrEmailTaken.WithCause(err)
+	case auth.IsUIDAlreadyExists(err):
+		return ErrUIDTaken.WithCause(err)
+	// The SDK checks some of it itself, with errors that have no kind.
+	case auth.IsInvalidEmail(err), strings.Contains(text, "malformed email"), strings.Contains(text, "INVALID_EMAIL"):
+		return ErrEmailInvalid.WithCause(err)
+	case strings.Contains(text, "WEAK_PASSWORD"), strings.Contains(text, "PASSWORD_DOES_NOT_MEET_REQUIREMENTS"), strings.Contains(text, "password must be"):
+		return ErrPasswordWeak.WithCause(err)
+	}
+	return problem.ErrUnavailable.WithCause(fmt.Errorf("firebase auth: %w", err))
+}
+
+// Create implements Accounts.
+func (f *Firebase) Create(ctx context.Context, n New) error {
+	_, err := f.client.CreateUser(ctx, (&auth.UserToCreate{}).UID(n.UID).Email(n.Email).Password(n.Password).DisplayName(n.DisplayName))
+	return translate(err)
+}
+
+// Get implements Accounts.
+func (f *Firebase) Get(ctx context.Context, uid string) (Account, error) {
+	u, err := f.client.GetUser(ctx, uid)
+	return account(u, err)
+}
+
+// ByEmail implements Accounts.
+func (f *Firebase) ByEmail(ctx context.Context, email string) (Account, error) {
+	u, err := f.client.GetUserByEmail(ctx, strings.ToLower(email))
+	return account(u, err)
+}
+
+func account(u *auth.UserRecord, err error) (Account, error) {
+	if err != nil {
+		return Account{}, translate(err)
+	}
+	admin, _ := u.CustomClaims["admin"].(bool)
+	a := Account{UID: u.UID, Email: u.Email, DisplayName: u.DisplayName, Disabled: u.Disabled, Admin: admin, ValidAfter: time.UnixMilli(u.TokensValidAfterMillis).UTC()}
+	if m := u.UserMetadata; m != nil {
+		a.CreatedAt = time.UnixMilli(m.CreationTimestamp).UTC()
+		if m.LastLogInTimestamp > 0 {
+			a.LastSignIn = time.UnixMilli(m.LastLogInTimestamp).UTC()
+		}
+	}
+	return a, nil
+}
+
+// Update implements Accounts.
+func (f *Firebase) Update(ctx context.Context, uid string, c Change) error {
+	u := &auth.UserToUpdate{}
+	if c.Password != nil {
+		u.Password(*c.Password)
+	}
+	if c.DisplayName != nil {
+		u.DisplayName(*c.DisplayName)
+	}
+	if c.Disabled != nil {
+		u.Disabled(*c.Disabled)
+	}
+	_, err := f.client.UpdateUser(ctx, uid, u)
+	return translate(err)
+}
+
+// SetAdmin implements Accounts. Other claims of the account are kept.
+func (f *Firebase) SetAdmin(ctx context.Context, uid string, admin bool) error {
+	u, err := f.client.GetUser(ctx, uid)
+	if err != nil {
+		return translate(err)
+	}
+	claims := maps.Clone(u.CustomClaims)
+	if claims == nil {
+		claims = map[string]any{}
+	}
+	if admin {
+		claims["admin"] = true
+	} else {
+		delete(claims, "admin")
+	}
+	return translate(f.client.SetCustomUserClaims(ctx, uid, claims))
+}
+
+// Revoke implements Accounts.
+func (f *Firebase) Revoke(ctx context.Context, uid string) error {
+	return translate(f.client.RevokeRefreshTokens(ctx, uid))
+}
+
+// Delete implements Accounts.
+func (f *Firebase) Delete(ctx context.Context, uid string) error {
+	err := translate(f.client.DeleteUser(ctx, uid))
+	if errors.Is(err, problem.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// SendPasswordReset implements Accounts. The SDK only makes links, so it asks
+// as the browser would, and Firebase sends the mail.
+func (f *Firebase) SendPasswordReset(ctx context.Context, email string) error {
+	body, err := json.Marshal(map[string]string{"requestType": "PASSWORD_RESET", "email": email})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.send, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := f.http.Do(req)
+	if err != nil {
+		return problem.ErrUnavailable.WithCause(withoutKey(err))
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil {
+		return problem.ErrUnavailable.WithCause(withoutKey(err))
+	}
+	switch {
+	case resp.StatusCode < 300:
+		return nil
+	case bytes.Contains(answer, []byte("EMAIL_NOT_FOUND")):
+		return problem.ErrNotFound
+	}
+	return problem.ErrUnavailable.WithCause(fmt.Errorf("sending a password reset: status %d: %.300s", resp.StatusCode, answer))
+}
+
+// withoutKey takes the address, which holds the key, out of an error that will be logged.
+func withoutKey(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
 }

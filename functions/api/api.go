@@ -3,10 +3,10 @@
 // Each first path segment (signup, users, conversations, messages, me, admin)
 // is a function of its own on Google Cloud, served at "/", so each handler
 // of [API] takes the path below its segment; [API.Handler] mounts them all below /api/
-// for one machine. A request runs through one place, [API.serve]: CORS, method,
-// content type and body limit, the bearer token and the account's present
-// state, then the endpoint, which returns a response or an error, then the
-// writing and the logging of it. openapi.yaml, beside this package, describes all of it.
+// for one machine. Every request runs through one place, [API.serve]: CORS, method,
+// the bearer token and the account's present state, content type and body limit,
+// then the endpoint, which returns a response or an error, then the
+// writing and the logging of it. openapi.yaml, in the folder above, describes all of it.
 package api
 
 import (
@@ -16,6 +16,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/people"
 	"github.com/phoenixchat/phoenixchat/functions/relay"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
@@ -45,7 +46,9 @@ const DefaultSignupsHourly = 30
 // API serves the functions. It is safe for use by many goroutines and has no
 // state but a short-lived cache of figures.
 type API struct {
-	deps Deps
+	deps    Deps
+	people  *people.People
+	figures figures
 }
 
 // New returns an API.
@@ -59,37 +62,57 @@ func New(deps Deps) *API {
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}
-	return &API{deps: deps}
+	return &API{deps: deps, people: people.New(people.Deps{Store: deps.Store, Accounts: deps.Accounts, Relay: deps.Relay, Now: deps.Now, Log: deps.Log})}
+}
+
+// routes lists every endpoint by first path segment, with the path below it.
+func (a *API) routes() map[string][]route {
+	return map[string][]route{
+		"signup": {{method: "POST", access: anybody, body: required, handle: a.signup}},
+		"users": {
+			{method: "GET", access: person, handle: a.listUsers},
+			{method: "GET", path: "/{uid}", access: person, handle: a.getUser},
+		},
+		"conversations": {{method: "GET", access: person, handle: a.listConversations}},
+		"messages":      {{method: "GET", access: person, handle: a.listMessages}},
+		"me": {
+			{method: "GET", access: person, handle: a.getMe},
+			{method: "PATCH", access: person, body: required, handle: a.patchMe},
+			{method: "DELETE", access: leaving, long: true, handle: a.deleteMe},
+			{method: "GET", path: "/export", access: person, long: true, handle: a.exportMe},
+			{method: "PUT", path: "/blocked/{uid}", access: person, handle: a.block},
+			{method: "DELETE", path: "/blocked/{uid}", access: person, handle: a.unblock},
+		},
+		"admin": a.adminRoutes(),
+	}
 }
 
 // Signup serves POST /signup.
-func (a *API) Signup() http.Handler { return a.serve("signup", nil) }
+func (a *API) Signup() http.Handler { return a.serve("signup") }
 
-// Users serves GET /users and GET /users/{uid}.
-func (a *API) Users() http.Handler { return a.serve("users", nil) }
+// Users serves /users.
+func (a *API) Users() http.Handler { return a.serve("users") }
 
-// Conversations serves GET /conversations.
-func (a *API) Conversations() http.Handler { return a.serve("conversations", nil) }
+// Conversations serves /conversations.
+func (a *API) Conversations() http.Handler { return a.serve("conversations") }
 
-// Messages serves GET /messages.
-func (a *API) Messages() http.Handler { return a.serve("messages", nil) }
+// Messages serves /messages.
+func (a *API) Messages() http.Handler { return a.serve("messages") }
 
-// Me serves GET, PATCH and DELETE /me, GET /me/export, PUT and DELETE /me/blocked/{uid}.
-func (a *API) Me() http.Handler { return a.serve("me", nil) }
+// Me serves /me.
+func (a *API) Me() http.Handler { return a.serve("me") }
 
-// Admin serves /admin/….
-func (a *API) Admin() http.Handler { return a.serve("admin", nil) }
+// Admin serves /admin.
+func (a *API) Admin() http.Handler { return a.serve("admin") }
 
-// Handler serves all of them below /api/.
+// Handler serves all of them below /api/. What is not theirs is answered 404, with problem details.
 func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
-	for segment, h := range map[string]http.Handler{
-		"signup": a.Signup(), "users": a.Users(), "conversations": a.Conversations(),
-		"messages": a.Messages(), "me": a.Me(), "admin": a.Admin(),
-	} {
-		h = http.StripPrefix("/api/"+segment, h)
+	for segment := range a.routes() {
+		h := http.StripPrefix("/api/"+segment, a.serve(segment))
 		mux.Handle("/api/"+segment, h)
 		mux.Handle("/api/"+segment+"/", h)
 	}
+	mux.Handle("/", a.serve(""))
 	return mux
 }

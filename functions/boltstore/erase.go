@@ -22,7 +22,7 @@ func (s *Store) BeginErase(ctx context.Context, uid string, at chat.Micros) (sto
 				return err
 			}
 		}
-		u.ErasingAt = at
+		u.ErasingAt, u.Disabled = at, true // the gate, which realtime/ fills from the record, knows only disabled
 		return tx.Bucket(erased).Put(num(nil, at, uid), nil)
 	})
 }

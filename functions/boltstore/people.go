@@ -172,7 +172,7 @@ func (s *Store) SetDisabled(ctx context.Context, uid string, disabled bool) (sto
 				return err
 			}
 		}
-		u.Disabled = disabled
+		u.Disabled = disabled || u.ErasingAt != 0
 		return nil
 	})
 }

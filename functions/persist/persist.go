@@ -33,7 +33,9 @@ type Deps struct {
 
 // Function saves the data of Pub/Sub messages. It is safe for use by many goroutines.
 type Function struct {
-	deps Deps
+	deps   Deps
+	erased erased
+	active active
 }
 
 // New returns a Function.

@@ -92,10 +92,14 @@ func (f *Function) save(ctx context.Context, m message) error {
 		}
 		read = append(read, r)
 	}
+	if delivered, read, err = f.dropErased(ctx, delivered, read); err != nil {
+		return fmt.Errorf("message %s: %w", m.ID, err)
+	}
 	if len(delivered)+len(read) > 0 {
 		if err := f.deps.Store.Save(ctx, delivered, read); err != nil {
 			return fmt.Errorf("message %s: %w", m.ID, err)
 		}
+		f.noteActive(ctx, delivered, read)
 	}
 	return f.bury(ctx, bad)
 }

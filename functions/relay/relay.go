@@ -5,7 +5,6 @@ package relay
 
 import (
 	"context"
-	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
@@ -24,7 +23,8 @@ type Gate struct {
 type Figures struct {
 	Sockets   map[string]int64 `json:"sockets"`       // open sockets by instance
 	Queued    int64            `json:"queued"`        // messages that no device of their recipient has yet
-	OldestAge time.Duration    `json:"oldest_age_ms"` // of the oldest of these; on the wire in milliseconds
+	OldestAge int64            `json:"oldest_age_ms"` // of the oldest of these, in milliseconds
+	Complete  bool             `json:"complete"`      // false: only a part of the queues was counted
 }
 
 // Relay is the port. Methods block for at most their context; all may be

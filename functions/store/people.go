@@ -122,6 +122,7 @@ type People interface {
 	SetAdmin(ctx context.Context, uid string, admin, keepOne bool) (User, error)
 
 	// SetDisabled disables or enables. Disabling the last active admin is ErrLastAdmin.
+	// Who is being deleted stays disabled.
 	SetDisabled(ctx context.Context, uid string, disabled bool) (User, error)
 
 	// EndSessions raises ValidAfter to at (it never falls).
@@ -153,7 +154,7 @@ type Erased struct {
 // The order is Begin, Content, Finish; each may be repeated, and an erasure that was
 // interrupted anywhere goes on from Begin.
 type Erasure interface {
-	// BeginErase marks the person as being deleted and leaves the Erased mark.
+	// BeginErase marks the person as being deleted, and disabled, and leaves the Erased mark.
 	// The last active admin is ErrLastAdmin.
 	BeginErase(ctx context.Context, uid string, at chat.Micros) (User, error)
 

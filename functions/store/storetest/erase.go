@@ -58,6 +58,9 @@ func testErase(t *testing.T, s store.Store) {
 	u, err = s.BeginErase(ctx, "eve", t0+8) // again: the first time stands
 	must(t, err)
 	equal(t, "since when", u.ErasingAt, t0+5)
+	u, err = s.SetDisabled(ctx, "eve", false)
+	must(t, err)
+	equal(t, "may be enabled", u.Disabled, true)
 	page, _, err := s.Search(ctx, store.Search{Prefix: "eve", Limit: 5})
 	must(t, err)
 	equal(t, "found by others", len(page), 0)

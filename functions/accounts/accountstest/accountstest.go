@@ -1,0 +1,228 @@
+// Package accountstest is the conformance suite of package accounts. It runs
+// over systems that other tests use at the same time, so every account in it is its own.
+package accountstest
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/phoenixchat/phoenixchat/functions/accounts"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+const password = "correct horse battery"
+
+// SignIn returns the ID token that a browser gets for an address and a
+// password from the emulator or stand-in at host, or what it was told instead.
+func SignIn(ctx context.Context, host, email, password string) (token string, err error) {
+	body, err := json.Marshal(map[string]any{"email": email, "password": password, "returnSecureToken": true})
+	if err != nil {
+		return "", err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+host+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=any", bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		IDToken string `json:"idToken"`
+		Error   struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		return "", err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return "", errors.New(answer.Error.Message)
+	}
+	return answer.IDToken, nil
+}
+
+// Claims returns what an unsigned token of an emulator says.
+func Claims(token string) (map[string]any, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("a token of %d parts", len(parts))
+	}
+	b, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil, err
+	}
+	var claims map[string]any
+	return claims, json.Unmarshal(b, &claims)
+}
+
+// Run runs the suite over a, whose browser side is an emulator or stand-in at host.
+func Run(t *testing.T, a accounts.Accounts, host string) {
+	ctx := t.Context()
+	person := func(t *testing.T) accounts.New {
+		t.Helper()
+		n := accounts.New{UID: strings.ReplaceAll(uuid.NewString(), "-", ""), Password: password, DisplayName: "Ada ☂"}
+		n.Email = n.UID + "@example.org"
+		must(t, a.Create(ctx, n))
+		t.Cleanup(func() { must(t, a.Delete(context.Background(), n.UID)) })
+		return n
+	}
+
+	t.Run("create", func(t *testing.T) {
+		n := person(t)
+		token, err := SignIn(ctx, host, n.Email, password)
+		must(t, err)
+		claims, err := Claims(token)
+		must(t, err)
+		if claims["sub"] != n.UID || claims["email"] != n.Email || claims["admin"] != nil {
+			t.Errorf("the token says %v", claims)
+		}
+		got, err := a.Get(ctx, n.UID)
+		must(t, err)
+		byEmail, err := a.ByEmail(ctx, strings.ToUpper(n.Email))
+		must(t, err)
+		if got != byEmail || got.UID != n.UID || got.Email != n.Email || got.DisplayName != n.DisplayName || got.Disabled || got.Admin ||
+			time.Since(got.CreatedAt) > time.Hour || got.LastSignIn.IsZero() {
+			t.Errorf("the account is %+v and %+v", got, byEmail)
+		}
+	})
+
+	t.Run("create refused", func(t *testing.T) {
+		n := person(t)
+		other := accounts.New{UID: n.UID + "x", Email: strings.ToUpper(n.Email), Password: password, DisplayName: "Eve"}
+		mustBe(t, a.Create(ctx, other), accounts.ErrEmailTaken)
+		other.UID, other.Email = n.UID, "x"+n.Email
+		mustBe(t, a.Create(ctx, other), accounts.ErrUIDTaken)
+		other.UID, other.Email = n.UID+"y", "no address"
+		mustBe(t, a.Create(ctx, other), accounts.ErrEmailInvalid)
+		other.Email, other.Password = "y"+n.Email, "short"
+		mustBe(t, a.Create(ctx, other), accounts.ErrPasswordWeak)
+		for _, uid := range []string{n.UID + "x", n.UID + "y"} {
+			_, err := a.Get(ctx, uid)
+			mustBe(t, err, problem.ErrNotFound)
+		}
+		if err := a.Create(ctx, n); !errors.Is(err, accounts.ErrUIDTaken) && !errors.Is(err, accounts.ErrEmailTaken) {
+			t.Errorf("the same account again: %v", err)
+		}
+	})
+
+	t.Run("nobody", func(t *testing.T) {
+		_, err := a.Get(ctx, "nobody")
+		mustBe(t, err, problem.ErrNotFound)
+		_, err = a.ByEmail(ctx, "nobody@example.org")
+		mustBe(t, err, problem.ErrNotFound)
+		name := "x"
+		mustBe(t, a.Update(ctx, "nobody", accounts.Change{DisplayName: &name}), problem.ErrNotFound)
+		mustBe(t, a.SetAdmin(ctx, "nobody", true), problem.ErrNotFound)
+		mustBe(t, a.Revoke(ctx, "nobody"), problem.ErrNotFound)
+		must(t, a.Delete(ctx, "nobody"))
+	})
+
+	t.Run("update", func(t *testing.T) {
+		n := person(t)
+		name, fresh, yes, no := "Ada King", "another password", true, false
+		must(t, a.Update(ctx, n.UID, accounts.Change{DisplayName: &name, Password: &fresh}))
+		if _, err := SignIn(ctx, host, n.Email, password); err == nil {
+			t.Error("the old password still works")
+		}
+		_, err := SignIn(ctx, host, n.Email, fresh)
+		must(t, err)
+		must(t, a.Update(ctx, n.UID, accounts.Change{Disabled: &yes}))
+		if _, err := SignIn(ctx, host, n.Email, fresh); err == nil || !strings.Contains(err.Error(), "USER_DISABLED") {
+			t.Errorf("a disabled person who signs in is told %v", err)
+		}
+		got, err := a.Get(ctx, n.UID)
+		must(t, err)
+		if !got.Disabled || got.DisplayName != name {
+			t.Errorf("the account is %+v", got)
+		}
+		must(t, a.Update(ctx, n.UID, accounts.Change{Disabled: &no}))
+		_, err = SignIn(ctx, host, n.Email, fresh)
+		must(t, err)
+		mustBe(t, a.Update(ctx, n.UID, accounts.Change{Password: new(string)}), accounts.ErrPasswordWeak)
+	})
+
+	t.Run("admin", func(t *testing.T) {
+		n := person(t)
+		for _, admin := range []bool{true, true, false, false} {
+			must(t, a.SetAdmin(ctx, n.UID, admin))
+			got, err := a.Get(ctx, n.UID)
+			must(t, err)
+			token, err := SignIn(ctx, host, n.Email, password)
+			must(t, err)
+			claims, err := Claims(token)
+			must(t, err)
+			if got.Admin != admin || (claims["admin"] == true) != admin {
+				t.Errorf("admin is %v in the account and %v in the token, want %v", got.Admin, claims["admin"], admin)
+			}
+		}
+	})
+
+	t.Run("revoke", func(t *testing.T) {
+		n := person(t)
+		before, err := a.Get(ctx, n.UID)
+		must(t, err)
+		must(t, a.Revoke(ctx, n.UID))
+		after, err := a.Get(ctx, n.UID)
+		must(t, err)
+		if after.ValidAfter.Before(before.ValidAfter) || time.Since(after.ValidAfter) > time.Minute {
+			t.Errorf("valid after %v, then %v", before.ValidAfter, after.ValidAfter)
+		}
+		_, err = SignIn(ctx, host, n.Email, password)
+		must(t, err)
+	})
+
+	t.Run("delete", func(t *testing.T) {
+		n := person(t)
+		must(t, a.Delete(ctx, n.UID))
+		must(t, a.Delete(ctx, n.UID))
+		_, err := a.Get(ctx, n.UID)
+		mustBe(t, err, problem.ErrNotFound)
+		if _, err := SignIn(ctx, host, n.Email, password); err == nil {
+			t.Error("a deleted person signs in")
+		}
+		must(t, a.Create(ctx, n)) // the address and the uid are free again
+	})
+
+	t.Run("password reset", func(t *testing.T) {
+		n := person(t)
+		must(t, a.SendPasswordReset(ctx, n.Email))
+		if err := a.SendPasswordReset(ctx, "nobody@example.org"); err != nil {
+			mustBe(t, err, problem.ErrNotFound)
+		}
+	})
+
+	t.Run("ended context", func(t *testing.T) {
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		for _, err := range []error{a.Create(ended, accounts.New{UID: "ended", Email: "ended@example.org", Password: password, DisplayName: "Eve"}), a.SendPasswordReset(ended, "ended@example.org")} {
+			mustBe(t, err, problem.ErrUnavailable)
+		}
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustBe(t *testing.T, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Fatalf("error is %v, want %v", err, want)
+	}
+}

@@ -1,0 +1,55 @@
+package accounts_test
+
+import (
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/phoenixchat/phoenixchat/functions/accounts"
+	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
+	"github.com/phoenixchat/phoenixchat/infra/authstub"
+)
+
+const project = "demo-accounts"
+
+// The stand-in and the official emulator are the same to the port.
+func TestConformance(t *testing.T) {
+	t.Run("standin", func(t *testing.T) {
+		stub, err := authstub.Open(authstub.Options{Project: project, Path: filepath.Join(t.TempDir(), "accounts.db"),
+			Mail: func(authstub.Mail) {}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := httptest.NewServer(stub)
+		t.Cleanup(func() {
+			srv.Close()
+			stub.Close()
+		})
+		conformance(t, strings.TrimPrefix(srv.URL, "http://"))
+	})
+	t.Run("emulator", func(t *testing.T) {
+		host := os.Getenv("PHOENIX_TEST_AUTH_EMULATOR")
+		if host == "" {
+			t.Skip("PHOENIX_TEST_AUTH_EMULATOR is not set: no official Auth emulator to compare with")
+		}
+		conformance(t, host)
+	})
+}
+
+func conformance(t *testing.T, host string) {
+	a, err := accounts.NewFirebase(t.Context(), accounts.Options{Project: project, APIKey: "any", EmulatorHost: host})
+	if err != nil {
+		t.Fatal(err)
+	}
+	accountstest.Run(t, a, host)
+}
+
+func TestOptions(t *testing.T) {
+	if _, err := accounts.NewFirebase(t.Context(), accounts.Options{}); err == nil {
+		t.Error("no project is fine")
+	}
+}

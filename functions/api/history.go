@@ -1,0 +1,111 @@
+package api
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// listedConversation is a conversation as one of its members sees it.
+type listedConversation struct {
+	ID      string                 `json:"id"`
+	With    profile                `json:"with"`
+	LastAt  chat.Micros            `json:"last_at"`
+	Preview store.Preview          `json:"preview"`
+	Unread  int                    `json:"unread"`
+	Read    map[string]chat.Micros `json:"read"`
+}
+
+// listConversations lists the caller's, newest first.
+func (a *API) listConversations(ctx context.Context, r *request) (*response, error) {
+	limit, err := r.limit()
+	if err != nil {
+		return nil, err
+	}
+	page, next, err := a.conversations(ctx, r.user.UID, r.query("cursor"), limit)
+	if err != nil {
+		return nil, err
+	}
+	return ok(map[string]any{"conversations": page, "next": next}), nil
+}
+
+// conversations lists those of uid, with who the other is.
+func (a *API) conversations(ctx context.Context, uid, cursor string, limit int) ([]listedConversation, string, error) {
+	list, next, err := a.deps.Store.Conversations(ctx, uid, cursor, limit)
+	if err != nil {
+		return nil, "", err
+	}
+	others := make([]string, len(list))
+	for i, c := range list {
+		if others[i], err = chat.Other(c.ID, uid); err != nil {
+			return nil, "", err
+		}
+	}
+	users, err := a.deps.Store.Users(ctx, others)
+	if err != nil {
+		return nil, "", err
+	}
+	page := make([]listedConversation, len(list))
+	for i, c := range list {
+		with := profile{UID: others[i], Deleted: true}
+		if u, here := users[others[i]]; here && u.ErasingAt == 0 {
+			with = profileOf(u)
+		}
+		if c.Read == nil {
+			c.Read = map[string]chat.Micros{}
+		}
+		page[i] = listedConversation{ID: c.ID, With: with, LastAt: c.LastAt, Preview: c.Preview, Unread: c.Unread, Read: c.Read}
+	}
+	return page, next, nil
+}
+
+// listMessages answers with a page of history, newest last.
+func (a *API) listMessages(ctx context.Context, r *request) (*response, error) {
+	limit, err := r.limit()
+	if err != nil {
+		return nil, err
+	}
+	id := r.query("conversation")
+	if _, err := chat.Other(id, r.user.UID); err != nil {
+		return nil, err
+	}
+	return a.history(ctx, id, r.query("before"), limit)
+}
+
+// history is a page of a conversation that the caller may read.
+func (a *API) history(ctx context.Context, conversation, before string, limit int) (*response, error) {
+	pos, err := parsePosition(before)
+	if err != nil {
+		return nil, err
+	}
+	list, more, err := a.deps.Store.Messages(ctx, conversation, pos, limit)
+	if err != nil {
+		return nil, err
+	}
+	if list == nil {
+		list = []delivery.Delivered{}
+	}
+	next := ""
+	if more {
+		next = strconv.FormatInt(int64(list[0].At), 10) + "," + list[0].ID
+	}
+	return ok(map[string]any{"messages": list, "next": next}), nil
+}
+
+// parsePosition reads "at,id" or "at"; "" is the end.
+func parsePosition(s string) (store.Position, error) {
+	if s == "" {
+		return store.Position{}, nil
+	}
+	at, id, _ := strings.Cut(s, ",")
+	n, err := strconv.ParseInt(at, 10, 64)
+	if err != nil || n <= 0 || id != "" && !chat.ValidMessageID(id) {
+		return store.Position{}, problem.Wrap(err, problem.Invalid, "before_invalid", "The history cannot go on from there. Load it again.")
+	}
+	return store.Position{At: chat.Micros(n), ID: id}, nil
+}

@@ -1,0 +1,177 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// own is what a person sees of themselves.
+type own struct {
+	profile
+	Email   string   `json:"email"`
+	Admin   bool     `json:"admin"`
+	Blocked []string `json:"blocked"`
+}
+
+func ownOf(u store.User) own {
+	o := own{profile: profileOf(u), Email: u.Email, Admin: u.Admin, Blocked: u.Blocked}
+	if o.Blocked == nil {
+		o.Blocked = []string{}
+	}
+	return o
+}
+
+func (a *API) getMe(_ context.Context, r *request) (*response, error) { return ok(ownOf(r.user)), nil }
+
+// patchMe changes names.
+func (a *API) patchMe(ctx context.Context, r *request) (*response, error) {
+	var in struct {
+		Username    *string `json:"username"`
+		DisplayName *string `json:"display_name"`
+	}
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	u, err := a.people.Rename(ctx, r.user.UID, in.Username, in.DisplayName, false)
+	if err != nil {
+		return nil, err
+	}
+	return ok(ownOf(u)), nil
+}
+
+// freshSignIn is how recently who leaves must have given their password, so
+// that an open laptop is not enough to delete somebody.
+const freshSignIn = 10 * time.Minute
+
+var errSignInAgain = problem.New(problem.Forbidden, "sign_in_again", "Enter your password again to do this.")
+
+// deleteMe deletes the caller with all that is theirs. It may be repeated until it succeeds.
+func (a *API) deleteMe(ctx context.Context, r *request) (*response, error) {
+	if a.deps.Now().Sub(r.claims.AuthTime) > freshSignIn && r.user.ErasingAt == 0 {
+		return nil, errSignInAgain
+	}
+	// Once begun it goes on, even if the caller closes the page.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longTimeLimit)
+	defer cancel()
+	if err := a.people.Erase(ctx, r.user.UID); err != nil {
+		return nil, err
+	}
+	return &response{}, nil
+}
+
+func (a *API) block(ctx context.Context, r *request) (*response, error) {
+	uid := r.params["uid"]
+	if uid == r.user.UID {
+		return nil, problem.New(problem.Invalid, "blocked_self", "You cannot block yourself.")
+	}
+	if !chat.ValidUID(uid) {
+		return nil, errNobody
+	}
+	if _, err := a.deps.Store.User(ctx, uid); err != nil {
+		return nil, nobody(err)
+	}
+	u, err := a.people.SetBlocked(ctx, r.user.UID, uid, true)
+	if err != nil {
+		return nil, err
+	}
+	return ok(ownOf(u)), nil
+}
+
+// unblock also takes who does not exist any more.
+func (a *API) unblock(ctx context.Context, r *request) (*response, error) {
+	u, err := a.people.SetBlocked(ctx, r.user.UID, r.params["uid"], false)
+	if err != nil {
+		return nil, err
+	}
+	return ok(ownOf(u)), nil
+}
+
+// exportMe writes all data of the caller as one JSON file: the profile, and
+// every conversation with its messages, newest first. It is written page by page,
+// so that its size is not limited by memory.
+func (a *API) exportMe(ctx context.Context, r *request) (*response, error) {
+	return &response{file: "phoenix-chat-export.json", contentType: "application/json", stream: func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		e := exporter{a: a, w: w, enc: enc, uid: r.user.UID}
+		return e.run(ctx, r.user)
+	}}, nil
+}
+
+// exporter writes one export. The first error ends it.
+type exporter struct {
+	a   *API
+	w   io.Writer
+	enc *json.Encoder
+	uid string
+	err error
+}
+
+func (e *exporter) text(s string) {
+	if e.err == nil {
+		_, e.err = io.WriteString(e.w, s)
+	}
+}
+
+func (e *exporter) value(v any) {
+	if e.err == nil {
+		e.err = e.enc.Encode(v)
+	}
+}
+
+func (e *exporter) run(ctx context.Context, u store.User) error {
+	e.text(`{"exported_at":`)
+	e.value(micros(e.a.deps.Now()))
+	e.text(`,"profile":`)
+	e.value(ownOf(u))
+	e.text(`,"conversations":[`)
+	for cursor, first := "", true; e.err == nil; {
+		page, next, err := e.a.conversations(ctx, e.uid, cursor, store.MaxPage)
+		if err != nil {
+			return err
+		}
+		for _, c := range page {
+			if !first {
+				e.text(",")
+			}
+			first = false
+			e.text(`{"conversation":`)
+			e.value(c)
+			e.messages(ctx, c.ID)
+			e.text("}")
+		}
+		if cursor = next; cursor == "" {
+			break
+		}
+	}
+	e.text("]}\n")
+	return e.err
+}
+
+func (e *exporter) messages(ctx context.Context, id string) {
+	e.text(`,"messages":[`)
+	first := true
+	for pos, more := (store.Position{}), true; more && e.err == nil; {
+		page, older, err := e.a.deps.Store.Messages(ctx, id, pos, store.MaxPage)
+		if err != nil {
+			e.err = err
+			return
+		}
+		for i := len(page) - 1; i >= 0; i-- {
+			if !first {
+				e.text(",")
+			}
+			first = false
+			e.value(page[i])
+			pos = store.Position{At: page[i].At, ID: page[i].ID}
+		}
+		more = older
+	}
+	e.text("]")
+}

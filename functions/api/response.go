@@ -1,0 +1,111 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// response is what an endpoint answers: JSON, a file that is written as it is
+// made, or, where both are missing, nothing.
+type response struct {
+	status int // 0: 200, or 204 where there is nothing to say
+	json   any
+
+	file        string // name to save it under
+	contentType string
+	stream      func(io.Writer) error
+}
+
+func ok(v any) *response { return &response{json: v} }
+
+// details is the body of an error: RFC 9457, with a stable code, a message per
+// field for forms, and when to try again.
+type details struct {
+	Type         string            `json:"type"`
+	Title        string            `json:"title"`
+	Status       int               `json:"status"`
+	Detail       string            `json:"detail"`
+	Code         string            `json:"code"`
+	Fields       map[string]string `json:"fields,omitempty"`
+	RetryAfterMS int64             `json:"retry_after_ms,omitempty"`
+}
+
+// write writes a response or an error, and returns the status and what went wrong, for the log.
+func write(w http.ResponseWriter, r *response, err error) (int, error) {
+	if err == nil && r.stream != nil {
+		return writeFile(w, r)
+	}
+	status, contentType := http.StatusNoContent, "application/json"
+	var body []byte
+	if err == nil {
+		if r.json != nil {
+			status = http.StatusOK
+			if body, err = json.Marshal(r.json); err != nil {
+				err = fmt.Errorf("encoding the answer: %w", err)
+			}
+		}
+		if r.status != 0 {
+			status = r.status
+		}
+	}
+	if err != nil {
+		p := problem.Of(err)
+		status, contentType = p.Kind.HTTPStatus(), "application/problem+json"
+		if s, special := httpStatus[p.Code]; special {
+			status = s
+		}
+		d := details{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: p.Message, Code: p.Code, Fields: p.Fields, RetryAfterMS: p.RetryAfter.Milliseconds()}
+		body, _ = json.Marshal(d) // strings and numbers only
+		if p.RetryAfter > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.RetryAfter.Seconds()))))
+		}
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="chat"`)
+		}
+	}
+	if body != nil {
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	w.WriteHeader(status)
+	if _, werr := io.Copy(w, bytes.NewReader(body)); werr != nil {
+		return status, errors.Join(err, werr) // the caller has gone
+	}
+	return status, err
+}
+
+// writeFile writes a response that is made while it is written. When that fails half-way
+// the connection is cut, so that nobody takes half a file for a whole one.
+func writeFile(w http.ResponseWriter, r *response) (int, error) {
+	w.Header().Set("Content-Type", r.contentType)
+	w.Header().Set("Content-Disposition", `attachment; filename="`+r.file+`"`)
+	begun := &begun{Writer: w}
+	err := r.stream(begun)
+	if err == nil {
+		return http.StatusOK, nil
+	}
+	if !begun.yes {
+		w.Header().Del("Content-Disposition")
+		return write(w, nil, err)
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// begun notes whether anything was written.
+type begun struct {
+	io.Writer
+	yes bool
+}
+
+func (b *begun) Write(p []byte) (int, error) {
+	b.yes = true
+	return b.Writer.Write(p)
+}
