@@ -1,0 +1,91 @@
+import { chatWith, en, expectState, find, message, messages, send, state } from "./support/steps";
+import { expect, test } from "./support/test";
+
+const story = ["one", "two", "three", "four", "five"];
+
+test("who was away has everything in order when they come back", async ({ person }) => {
+  const [ann, bob] = [await person("Ann"), await person("Bob")];
+  await find(ann.page, bob);
+  await find(bob.page, ann);
+  await send(ann.page, bob, "before");
+  await expect(message(bob.page, ann, "before")).toBeVisible();
+  await bob.sockets.offline(bob.context);
+  for (const body of story) await send(ann.page, bob, body);
+  await expectState(ann.page, bob, "five", state.sent);
+  await expect(messages(bob.page, ann)).toHaveCount(1);
+  await bob.sockets.online(bob.context);
+  await expect(messages(bob.page, ann)).toContainText(["before", ...story]);
+  await expect(messages(bob.page, ann)).toHaveCount(1 + story.length);
+  await expectState(ann.page, bob, "five", state.arrived);
+});
+
+test("what was written while away leaves in order afterwards", async ({ person }) => {
+  const [ann, bob] = [await person("Ann"), await person("Bob")];
+  await find(ann.page, bob);
+  await find(bob.page, ann);
+  await ann.sockets.offline(ann.context);
+  for (const body of story) await send(ann.page, bob, body);
+  await expectState(ann.page, bob, "five", state.waiting);
+  await ann.sockets.online(ann.context);
+  await expect(messages(bob.page, ann)).toContainText(story);
+  await expect(messages(bob.page, ann)).toHaveCount(story.length);
+  await expectState(ann.page, bob, "five", state.arrived);
+});
+
+test("what was written while away outlives the page", async ({ person }) => {
+  const [ann, bob] = [await person("Ann"), await person("Bob")];
+  await find(ann.page, bob);
+  await ann.sockets.offline(ann.context);
+  await send(ann.page, bob, "kept on this device");
+  await expectState(ann.page, bob, "kept on this device", state.waiting);
+  await ann.page.close();
+  await ann.sockets.online(ann.context);
+  const page = await ann.context.newPage();
+  await page.goto(`/c/${bob.username}`);
+  await expectState(page, bob, "kept on this device", state.sent);
+  await find(bob.page, ann);
+  await expect(message(bob.page, ann, "kept on this device")).toBeVisible();
+  await expectState(page, bob, "kept on this device", state.arrived);
+});
+
+test("who had closed the browser's page finds the messages later", async ({ person }) => {
+  const [ann, bob] = [await person("Ann"), await person("Bob")];
+  await bob.page.close();
+  await find(ann.page, bob);
+  for (const body of story) await send(ann.page, bob, body);
+  await expectState(ann.page, bob, "five", state.sent);
+  const page = await bob.context.newPage();
+  await page.goto("/");
+  await expect(chatWith(page, ann)).toContainText("five");
+  await chatWith(page, ann).click();
+  await expect(messages(page, ann)).toContainText(story);
+  await expect(messages(page, ann)).toHaveCount(story.length);
+});
+
+test("a short gap shows nothing, and nothing comes twice", async ({ person }) => {
+  const [ann, bob] = [await person("Ann"), await person("Bob")];
+  await find(ann.page, bob);
+  await find(bob.page, ann);
+  await send(ann.page, bob, "before");
+  await expectState(ann.page, bob, "before", state.arrived);
+  const before = bob.sockets.opened;
+  await bob.sockets.cut();
+  await send(ann.page, bob, "after");
+  await expect(message(bob.page, ann, "after")).toBeVisible();
+  expect(bob.sockets.opened).toBeGreaterThan(before);
+  await expect(bob.page.getByText(en.connection.offline)).toBeHidden();
+  await expect(messages(bob.page, ann)).toHaveCount(2);
+  const came = bob.sockets.received.filter((frame) => frame.type === "event" && frame.event?.type === "message");
+  expect(new Set(came.map((frame) => frame.event?.id)).size).toBe(came.length);
+});
+
+test("a long gap is told in one line, and ends with it", async ({ person }) => {
+  const [ann, bob] = [await person("Ann"), await person("Bob")];
+  await find(ann.page, bob);
+  await ann.sockets.offline(ann.context);
+  await expect(ann.page.getByText(en.connection.offline)).toBeVisible({ timeout: 15_000 });
+  await ann.sockets.online(ann.context);
+  await expect(ann.page.getByText(en.connection.offline)).toBeHidden();
+  await send(ann.page, bob, "back");
+  await expectState(ann.page, bob, "back", state.sent);
+});

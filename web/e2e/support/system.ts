@@ -1,0 +1,59 @@
+/**
+ * Starts the whole system once for all tests, as `go run ./infra/local` does
+ * for people, and ends it with Ctrl-C's signal, which must take at most 5 s.
+ *
+ * PHOENIX_LOCAL: the built launcher (else it is run with go);
+ * PHOENIX_E2E_FLAGS: further flags for it, such as "-emulators".
+ */
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+/** What the launcher prints with -json. */
+export interface System {
+  readonly url: string;
+  readonly instances: readonly string[];
+  readonly project: string;
+  /** host:port, like those below. */
+  readonly redis: string;
+  readonly auth: string;
+  /** Only with the emulators. */
+  readonly firestore?: string;
+}
+
+/** The running system, as the tests see it. */
+export function system(): System {
+  const line = process.env["PHOENIX_SYSTEM"];
+  if (line === undefined) throw new Error("The system was not started: run the tests with npx playwright test.");
+  return JSON.parse(line) as System;
+}
+
+const endsWithin = 5_000;
+
+export default async function start(): Promise<() => Promise<void>> {
+  const data = await mkdtemp(join(tmpdir(), "phoenix-e2e-"));
+  const extra = (process.env["PHOENIX_E2E_FLAGS"] ?? "").split(" ").filter((flag) => flag !== "");
+  const flags = ["-json", "-port", "0", "-data", data, ...extra];
+  const built = process.env["PHOENIX_LOCAL"];
+  const [program, args] = built === undefined ? ["go", ["run", "./infra/local", ...flags]] : [built, flags];
+  const launcher = spawn(program, args, { cwd: join(import.meta.dirname, "../../.."), stdio: ["ignore", "pipe", "inherit"] });
+  const ended = new Promise<number | null>((resolve, reject) => {
+    launcher.once("error", reject);
+    launcher.once("exit", resolve);
+  });
+  const line = new Promise<string>((resolve) => createInterface(launcher.stdout).once("line", resolve));
+  const first = await Promise.race([line, ended]);
+  if (typeof first !== "string") throw new Error(`The system did not start; the launcher ended with ${String(first)}.`);
+  process.env["PHOENIX_SYSTEM"] = first;
+  return async () => {
+    const asked = Date.now();
+    launcher.kill("SIGINT");
+    const code = await ended;
+    await rm(data, { recursive: true, force: true });
+    const took = Date.now() - asked;
+    if (code !== 0) throw new Error(`The launcher ended with ${String(code)}.`);
+    if (took > endsWithin) throw new Error(`The launcher needed ${took} ms to end; at most ${endsWithin} are allowed.`);
+  };
+}
