@@ -1,0 +1,160 @@
+/**
+ * The part of an account that talks to the server over the socket: it runs in
+ * one tab of a browser (see ../tabs), works on the store, and tells other
+ * parts only what is not stored.
+ *
+ *   links → Inbound → store ─┬→ Sender (outbox)
+ *                            ├→ Marks (read marks)
+ *                            └→ Loader (debts)
+ *
+ * Two engines on one store at once (a frozen tab that thaws) repeat work and lose nothing: every step may be repeated.
+ */
+import { Connection, type ConnectionState } from "../../net/connection";
+import type { Link } from "../../net/link";
+import type { ServerFrame } from "../../protocol/frames";
+import type { Cancel } from "../../platform/platform";
+import type { MessageRow } from "../store/rows";
+import { type HintHandlers, Hints } from "./hints";
+import { Inbound } from "./inbound";
+import { Loader } from "./loader";
+import { Marks } from "./marks";
+import type { EngineParts } from "./ports";
+import { Sender } from "./sender";
+
+export interface EngineHandlers extends HintHandlers {
+  onState(state: ConnectionState): void;
+  /** Messages of others, stored and never seen here before. */
+  onReceived(messages: readonly MessageRow[]): void;
+  /** The account may not connect any more. The engine has stopped. */
+  onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
+}
+
+export class Engine {
+  private readonly parts: EngineParts;
+  private readonly connection: Connection;
+  private readonly inbound: Inbound;
+  private readonly sender: Sender;
+  private readonly marks: Marks;
+  private readonly hints: Hints;
+  private readonly loader: Loader;
+  /** The link to send on, once it has caught up and that is stored. */
+  private live: Link | null = null;
+  private device = "";
+  private stopped = false;
+  private unlisten: Cancel | null = null;
+
+  constructor(parts: EngineParts, handlers: EngineHandlers) {
+    this.parts = parts;
+    this.loader = new Loader(parts, () => this.sender.wake());
+    this.sender = new Sender(parts, { onCheckNeeded: (conversation) => this.loader.check(conversation) });
+    this.marks = new Marks(parts);
+    this.hints = new Hints(parts, handlers);
+    this.inbound = new Inbound(parts, {
+      onCaughtUp: (link) => {
+        if (link === this.live) this.use(link);
+      },
+      onAnswered: (link, id, accepted) => this.sender.settled(link, id, accepted),
+      onReceived: (messages) => handlers.onReceived(messages),
+      onBadLink: (link) => link.fail(),
+    });
+    this.connection = new Connection(
+      parts.platform,
+      {
+        url: () => parts.url(),
+        token: (fresh) => parts.token(fresh),
+        hello: () => ({ device: this.device, cursor: this.inbound.cursor }),
+      },
+      {
+        onState: (state) => {
+          if (state.state === "live") this.loader.reachable(true);
+          handlers.onState(state);
+        },
+        onFrame: (link, frame) => this.receive(link, frame),
+        onUnreadable: (link) => this.inbound.hole(link),
+        onLive: (link) => {
+          this.live = link;
+        },
+        onGone: (link) => this.gone(link),
+        onSignInEnded: (reason) => {
+          this.stop();
+          handlers.onSignInEnded(reason);
+        },
+      },
+    );
+  }
+
+  /** Reads the cursor and connects. Rejects where the store cannot be read. */
+  async start(): Promise<void> {
+    const { cursor, device, offset } = await this.parts.store.read(async (tx) => ({
+      cursor: (await tx.meta("cursor"))?.cursor ?? "",
+      device: (await tx.meta("device"))?.id,
+      offset: (await tx.meta("clock"))?.offset ?? 0,
+    }));
+    if (this.stopped) return;
+    this.inbound.cursor = cursor;
+    this.parts.time.setOffset(offset);
+    if (device === undefined) {
+      this.device = hex(this.parts.platform.random.bytes(12));
+      await this.parts.store.write((tx) => tx.putMeta({ name: "device", id: this.device }));
+      if (this.stopped) return;
+    } else this.device = device;
+    this.unlisten = this.parts.store.onChange((change) => {
+      if (!change.work) return;
+      this.sender.wake();
+      this.marks.wake();
+      this.loader.wake();
+    });
+    this.connection.start();
+  }
+
+  /** Ends everything; what is stored stays. */
+  stop(): void {
+    if (this.stopped) return;
+    this.stopped = true;
+    this.unlisten?.();
+    this.inbound.stop();
+    this.sender.stop();
+    this.marks.stop();
+    this.hints.stop();
+    this.loader.stop();
+    this.connection.stop();
+    this.live = null;
+  }
+
+  tryNow(): void {
+    this.connection.tryNow();
+  }
+
+  watch(uids: readonly string[]): void {
+    this.hints.watch(uids);
+  }
+
+  typing(to: string): void {
+    this.hints.typing(to);
+  }
+
+  private receive(link: Link, frame: ServerFrame): void {
+    if (this.inbound.take(link, frame)) return;
+    if (frame.type === "error") this.sender.refused(link, frame);
+    else this.hints.take(frame);
+  }
+
+  private use(link: Link): void {
+    this.sender.use(link);
+    this.marks.use(link);
+    this.hints.use(link);
+    this.loader.wake();
+  }
+
+  private gone(link: Link): void {
+    if (this.live === link) this.live = null;
+    this.inbound.gone(link);
+    this.sender.gone(link);
+    this.marks.gone(link);
+    this.hints.gone(link);
+  }
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
+}

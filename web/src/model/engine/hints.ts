@@ -1,0 +1,76 @@
+/** Presence and typing: hints, lost without harm. */
+import type { Link } from "../../net/link";
+import { MAX_WATCH, type ServerFrame } from "../../protocol/frames";
+import { validUid } from "../../protocol/chat";
+import type { Cancel } from "../../platform/platform";
+import type { Presence } from "../interface/chat";
+import type { EngineParts } from "./ports";
+
+/** Lists come and go while somebody scrolls; what is left after this long is watched. */
+const SETTLE_MS = 200;
+
+export interface HintHandlers {
+  onPresence(uid: string, presence: Presence): void;
+  onTyping(uid: string): void;
+}
+
+export class Hints {
+  private readonly parts: EngineParts;
+  private readonly handlers: HintHandlers;
+  private link: Link | null = null;
+  private wanted: readonly string[] = [];
+  private watched = "";
+  private timer: Cancel | null = null;
+
+  constructor(parts: EngineParts, handlers: HintHandlers) {
+    this.parts = parts;
+    this.handlers = handlers;
+  }
+
+  use(link: Link): void {
+    this.link = link;
+    this.watched = "";
+    this.tell();
+  }
+
+  gone(link: Link): void {
+    if (this.link === link) this.link = null;
+  }
+
+  stop(): void {
+    this.link = null;
+    this.timer?.();
+  }
+
+  /** Whose presence to report, the most wanted first; beyond 100 they are left out. */
+  watch(uids: readonly string[]): void {
+    this.wanted = uids.filter(validUid).slice(0, MAX_WATCH);
+    this.timer ??= this.parts.platform.clock.after(SETTLE_MS, () => {
+      this.timer = null;
+      this.tell();
+    });
+  }
+
+  typing(to: string): void {
+    this.link?.send({ type: "typing", to });
+  }
+
+  /** Takes a frame that is a hint. */
+  take(frame: ServerFrame): void {
+    if (frame.type === "typing") this.handlers.onTyping(frame.from);
+    else if (frame.type === "presence") {
+      this.handlers.onPresence(frame.user, {
+        online: frame.online,
+        lastSeen: frame.last_seen === null ? null : Math.round(frame.last_seen / 1000),
+      });
+    }
+  }
+
+  private tell(): void {
+    const users = [...new Set(this.wanted)].sort();
+    const list = users.join(" ");
+    if (!this.link || list === this.watched) return;
+    this.watched = list;
+    this.link.send({ type: "watch", users });
+  }
+}

@@ -1,0 +1,97 @@
+/** Sends own read marks until the server shows them. */
+import type { Link } from "../../net/link";
+import type { Cancel } from "../../platform/platform";
+import type { EngineParts } from "./ports";
+
+/** Scrolling moves a mark often; it is sent at most this often per conversation. */
+const EVERY_MS = 300;
+/** A mark that is not shown is sent again after this long, doubling to the maximum. */
+const AGAIN_MS = 5_000;
+const MAX_AGAIN_MS = 5 * 60_000;
+
+interface Mark {
+  readonly at: number;
+  readonly tries: number;
+  /** When it was sent last, in ms. */
+  readonly sentAt: number;
+}
+
+export class Marks {
+  private readonly parts: EngineParts;
+  private link: Link | null = null;
+  /** What was sent on this link. */
+  private readonly sent = new Map<string, Mark>();
+  private timer: Cancel | null = null;
+  private pumping = false;
+  private again = false;
+
+  constructor(parts: EngineParts) {
+    this.parts = parts;
+  }
+
+  use(link: Link): void {
+    this.link = link;
+    this.sent.clear();
+    this.wake();
+  }
+
+  gone(link: Link): void {
+    if (this.link === link) this.link = null;
+  }
+
+  stop(): void {
+    this.link = null;
+    this.timer?.();
+  }
+
+  wake(): void {
+    if (this.pumping) {
+      this.again = true;
+      return;
+    }
+    void this.pump();
+  }
+
+  private async pump(): Promise<void> {
+    this.pumping = true;
+    try {
+      do {
+        this.again = false;
+        await this.round();
+      } while (this.again);
+    } catch (err) {
+      this.parts.platform.report("read marks could not be read", err);
+      this.later(AGAIN_MS);
+    } finally {
+      this.pumping = false;
+    }
+  }
+
+  private async round(): Promise<void> {
+    if (!this.link) return;
+    const rows = await this.parts.store.read((tx) => tx.unsentReads());
+    if (!this.link) return;
+    const now = this.parts.platform.clock.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const row of rows) {
+      const last = this.sent.get(row.id);
+      const repeated = last !== undefined && last.at >= row.myRead;
+      const tries = repeated ? last.tries : 0;
+      const wait = repeated ? Math.min(MAX_AGAIN_MS, AGAIN_MS * 2 ** (tries - 1)) : EVERY_MS;
+      const due = last ? last.sentAt + wait : now;
+      if (due > now) {
+        next = Math.min(next, due);
+        continue;
+      }
+      this.link.send({ type: "read", conversation: row.id, at: row.myRead });
+      this.sent.set(row.id, { at: row.myRead, tries: tries + 1, sentAt: now });
+      next = Math.min(next, now + AGAIN_MS * 2 ** tries);
+    }
+    if (next !== Number.POSITIVE_INFINITY) this.later(next - now);
+  }
+
+  private later(ms: number): void {
+    this.timer?.();
+    this.timer = this.parts.platform.clock.after(ms, () => this.wake());
+  }
+}

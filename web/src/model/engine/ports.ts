@@ -1,0 +1,28 @@
+/** What the engine needs of the parts around it. */
+import type { ArchiveApi } from "../../net/archive";
+import type { Token } from "../../net/connection";
+import type { Platform } from "../../platform/platform";
+import type { AccountStore } from "../store/account";
+import type { Here } from "../store/rules";
+import type { ServerTime } from "../time";
+
+/** Saved conversations and messages, as the HTTP functions give them. Methods reject with ApiProblem. */
+export type Archive = Pick<ArchiveApi, "conversations" | "messages">;
+
+/** What an engine is made of. */
+export interface EngineParts {
+  readonly platform: Platform;
+  readonly uid: string;
+  readonly store: AccountStore;
+  readonly time: ServerTime;
+  readonly archive: Archive;
+  /** The address of the WebSocket. */
+  url(): Promise<string>;
+  /** See ConnectionOptions.token. */
+  token(fresh: boolean): Promise<Token>;
+}
+
+/** Who and when, for the store's rules. */
+export function here(parts: Pick<EngineParts, "uid" | "platform" | "time">): Here {
+  return { uid: parts.uid, now: parts.platform.clock.now(), serverNow: parts.time.now() };
+}

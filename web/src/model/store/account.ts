@@ -1,0 +1,141 @@
+/**
+ * The store of one account on this device: opens the database, falls back to
+ * memory where the browser denies storage, makes room when it is full, and
+ * tells every change.
+ */
+import { type Database, StorageFull, StorageLost } from "../../platform/database";
+import type { Platform } from "../../platform/platform";
+import type { StorageState } from "../interface/chat";
+import { type Readable, type Unsubscribe, Value } from "../observable";
+import { type Change, EVERYTHING } from "./change";
+import { ALL, SHAPE } from "./rows";
+import { prune } from "./prune";
+import { ReadTx, WriteTx } from "./tx";
+
+/** After a database was taken away, it is opened again: a sign-out in another tab, which also takes it away, is known by then. */
+const REOPEN_MS = 1_000;
+
+/** Name of the database of an account. */
+export function databaseName(uid: string): string {
+  return `phoenix:${uid}`;
+}
+
+export class AccountStore {
+  private readonly platform: Platform;
+  private readonly name: string;
+  private readonly listeners = new Set<(change: Change) => void>();
+  private readonly state: Value<StorageState>;
+  private db: Database;
+  private closed = false;
+
+  /** Never rejects: without storage the account lives in memory. */
+  static async open(platform: Platform, uid: string): Promise<AccountStore> {
+    const name = databaseName(uid);
+    try {
+      return new AccountStore(platform, name, await platform.storage.open(name, SHAPE));
+    } catch (err) {
+      platform.report("storage is denied; messages live as long as this tab", err);
+      return new AccountStore(platform, name, platform.storage.openMemory(SHAPE));
+    }
+  }
+
+  private constructor(platform: Platform, name: string, db: Database) {
+    this.platform = platform;
+    this.name = name;
+    this.db = db;
+    this.state = new Value<StorageState>(db.durable ? "durable" : "memory");
+    this.watchLoss();
+  }
+
+  get storage(): Readable<StorageState> {
+    return this.state;
+  }
+
+  /** Whether what is stored outlives this tab and is shared with others. */
+  get shared(): boolean {
+    return this.db.durable;
+  }
+
+  /** Rejects with StorageLost where the database is gone. */
+  read<T>(body: (tx: ReadTx) => Promise<T>): Promise<T> {
+    return this.db.read(ALL, (tx) => body(new ReadTx(tx)));
+  }
+
+  /**
+   * Runs `body` in one transaction and, once it is on disk, tells what changed. Rejects with StorageFull where there is no room even after old
+   * history was dropped from this device, and with StorageLost; nothing is written then.
+   */
+  async write<T>(body: (tx: WriteTx) => Promise<T>): Promise<T> {
+    try {
+      const value = await this.attempt(body);
+      if (this.state.get() === "full") this.state.set("durable");
+      return value;
+    } catch (err) {
+      if (!(err instanceof StorageFull)) throw err;
+    }
+    try {
+      await this.attempt((tx) => prune(tx));
+      const value = await this.attempt(body);
+      this.state.set(this.db.durable ? "durable" : "memory");
+      return value;
+    } catch (err) {
+      if (err instanceof StorageFull) this.state.set("full");
+      throw err;
+    }
+  }
+
+  private async attempt<T>(body: (tx: WriteTx) => Promise<T>): Promise<T> {
+    let change: Change | null = null;
+    const value = await this.db.write(ALL, async (writes) => {
+      const tx = new WriteTx(writes);
+      const result = await body(tx);
+      change = tx.changes.done();
+      return result;
+    });
+    if (change) this.tell(change);
+    return value;
+  }
+
+  /** Calls `run` after each change, of this tab and, through {@link tell}, of others. */
+  onChange(run: (change: Change) => void): Unsubscribe {
+    this.listeners.add(run);
+    return () => this.listeners.delete(run);
+  }
+
+  /** Tells a change that another tab made. */
+  tell(change: Change): void {
+    for (const run of [...this.listeners]) run(change);
+  }
+
+  /** Ends the store; every later call rejects with StorageLost. */
+  close(): void {
+    this.closed = true;
+    this.listeners.clear();
+    this.db.close();
+  }
+
+  private watchLoss(): void {
+    this.db.onLost(() => {
+      this.platform.report("the database was taken away");
+      this.platform.clock.after(REOPEN_MS, () => void this.reopen());
+    });
+  }
+
+  private async reopen(): Promise<void> {
+    if (this.closed) return;
+    try {
+      const db = await this.platform.storage.open(this.name, SHAPE);
+      if (this.closed) {
+        db.close();
+        return;
+      }
+      this.db = db;
+      this.watchLoss();
+      this.tell(EVERYTHING);
+    } catch (err) {
+      if (!(err instanceof StorageLost || err instanceof StorageFull)) throw err;
+      this.state.set("full");
+      this.platform.clock.after(REOPEN_MS * 10, () => void this.reopen());
+    }
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * The outbox: own messages from the moment of typing until they are
+ * delivered, seen in history or refused. Its rows are ordinary messages with
+ * a `queue`, so that whatever shows that a message was delivered takes it out.
+ */
+import { conversationId, type Micros } from "../../protocol/chat";
+import { type Here, touched } from "./rules";
+import { type ConversationRow, type MessageRow, WAITING } from "./rows";
+import { emptyConversation, transmitted, type WriteTx } from "./tx";
+
+export interface NewMessage {
+  readonly id: string;
+  readonly to: string;
+  readonly body: string;
+  readonly replyTo: string | null;
+}
+
+/** Puts a message into the outbox, and takes the draft that it came from. */
+export async function enqueue(tx: WriteTx, here: Here, message: NewMessage): Promise<void> {
+  const conversation = conversationId(here.uid, message.to);
+  const queue = await tx.nextQueue();
+  const row: MessageRow = {
+    id: message.id,
+    conversation,
+    from: here.uid,
+    to: message.to,
+    body: message.body,
+    replyTo: message.replyTo,
+    at: null,
+    place: WAITING + queue,
+    status: "waiting",
+    acceptedAt: null,
+    deliveredAt: null,
+    refusal: null,
+    typedAt: here.now,
+    queue,
+  };
+  await tx.putMessage(row);
+  const known = (await tx.conversation(conversation)) ?? emptyConversation(conversation, message.to);
+  await tx.putConversation(touched(here, known, row));
+  await tx.putDraft({ conversation, text: "", replyTo: null, at: here.now });
+  tx.changes.toDo();
+}
+
+/**
+ * Fixes the `at` of a message that is about to be transmitted for the first
+ * time: after everything that this device has seen in the conversation. A message that has one keeps
+ * it for ever. Null where the message has left the outbox meanwhile.
+ */
+export async function freeze(tx: WriteTx, here: Here, id: string): Promise<MessageRow | null> {
+  const row = await tx.message(id);
+  if (!row || row.queue === undefined) return null;
+  if (transmitted(row)) return row;
+  const conversation = (await tx.conversation(row.conversation)) ?? emptyConversation(row.conversation, row.to);
+  const at = Math.max(here.serverNow, conversation.newest + 1);
+  const frozen: MessageRow = { ...row, at, place: at };
+  await tx.putMessage(frozen);
+  const preview = conversation.preview?.id === id ? { ...conversation.preview, at } : conversation.preview;
+  // Not through `touched`: an own `at` counts as seen however far ahead a wrong clock put it.
+  await tx.putConversation({ ...conversation, newest: at, recent: Math.max(conversation.recent, at), preview });
+  return frozen;
+}
+
+/** Takes a refused message off this device. False: it is not one. */
+export async function remove(tx: WriteTx, id: string): Promise<MessageRow | null> {
+  const row = await tx.message(id);
+  if (row?.status !== "refused") return null;
+  await tx.deleteMessage(row);
+  const conversation = await tx.conversation(row.conversation);
+  if (conversation?.preview?.id === id) await tx.putConversation(await withNewestPreview(tx, conversation));
+  return row;
+}
+
+async function withNewestPreview(tx: WriteTx, conversation: ConversationRow): Promise<ConversationRow> {
+  const [newest] = await tx.messagesBefore(conversation.id, null, 1);
+  if (!newest) return { ...conversation, preview: null };
+  const at: Micros = newest.at ?? conversation.recent;
+  return { ...conversation, preview: { id: newest.id, from: newest.from, body: newest.body.slice(0, 400), at } };
+}

@@ -1,0 +1,119 @@
+/** `GET /conversations`, `/messages` and `/users`, read and checked. */
+import { readSavedMessage } from "../protocol/codec";
+import { Fields, readEach } from "../protocol/fields";
+import type { Micros, SavedMessage } from "../protocol/chat";
+import type { HttpApi } from "./http";
+
+/** What everybody may see of a person. Names are empty for one who is gone. */
+export interface PublicPerson {
+  readonly uid: string;
+  readonly username: string;
+  readonly displayName: string;
+  readonly deleted: boolean;
+}
+
+export interface ListedConversation {
+  readonly id: string;
+  readonly person: PublicPerson | null;
+  readonly lastAt: Micros;
+  readonly preview: { readonly id: string; readonly from: string; readonly text: string; readonly at: Micros } | null;
+  readonly unread: number;
+  /** uid → everything up to this was seen. */
+  readonly read: Readonly<Record<string, Micros>>;
+}
+
+/** A list page; `next` is null on the last one. */
+export interface ListPage<T> {
+  readonly items: readonly T[];
+  readonly next: string | null;
+}
+
+/** Before the message with this `at` and id; without an id, before all messages of that `at`. */
+export interface Before {
+  readonly at: Micros;
+  readonly id: string;
+}
+
+export class ArchiveApi {
+  private readonly http: HttpApi;
+  private readonly dropped: (what: string, why: unknown) => void;
+
+  constructor(http: HttpApi, dropped: (what: string, why: unknown) => void) {
+    this.http = http;
+    this.dropped = dropped;
+  }
+
+  /** Newest first. */
+  conversations(cursor: string | null): Promise<ListPage<ListedConversation>> {
+    return this.http.read({ method: "GET", path: "conversations", query: { cursor } }, (answer) =>
+      this.page(answer, "conversations", readListed),
+    );
+  }
+
+  /** Newest last. */
+  async messages(
+    conversation: string,
+    before: Before | null,
+    limit: number,
+  ): Promise<{ messages: readonly SavedMessage[]; more: boolean }> {
+    const place = before === null ? null : before.id === "" ? String(before.at) : `${before.at},${before.id}`;
+    const page = await this.http.read({ method: "GET", path: "messages", query: { conversation, before: place, limit } }, (answer) =>
+      this.page(answer, "messages", readSavedMessage),
+    );
+    return { messages: page.items, more: page.next !== null };
+  }
+
+  /** Everyone but the caller, by name. */
+  people(query: string, cursor: string | null, limit: number): Promise<ListPage<PublicPerson>> {
+    return this.http.read({ method: "GET", path: "users", query: { q: query, cursor, limit } }, (answer) =>
+      this.page(answer, "users", readPerson),
+    );
+  }
+
+  async personByUsername(username: string): Promise<PublicPerson | null> {
+    const page = await this.http.read({ method: "GET", path: "users", query: { username } }, (answer) =>
+      this.page(answer, "users", readPerson),
+    );
+    return page.items[0] ?? null;
+  }
+
+  person(uid: string): Promise<PublicPerson> {
+    return this.http.read({ method: "GET", path: `users/${encodeURIComponent(uid)}` }, readPerson);
+  }
+
+  private page<T>(answer: unknown, name: string, read: (entry: unknown) => T): ListPage<T> {
+    const f = new Fields(name, answer);
+    const items = readEach(f.optionalList(name), read, (why) => this.dropped(`an entry of ${name} was passed over`, why.message));
+    return { items, next: f.optionalText("next") || null };
+  }
+}
+
+export function readPerson(value: unknown): PublicPerson {
+  const f = new Fields("person", value);
+  return {
+    uid: f.text("uid"),
+    username: f.optionalText("username"),
+    displayName: f.optionalText("display_name"),
+    deleted: f.optionalBool("deleted"),
+  };
+}
+
+function readListed(value: unknown): ListedConversation {
+  const f = new Fields("conversation", value);
+  const read: Record<string, Micros> = {};
+  if (f.has("read")) {
+    for (const [uid, at] of f.object("read").entries()) if (typeof at === "number" && Number.isSafeInteger(at) && at > 0) read[uid] = at;
+  }
+  const preview = f.has("preview") ? f.object("preview") : null;
+  return {
+    id: f.text("id"),
+    person: f.has("with") ? readPerson(Object.fromEntries(f.object("with").entries())) : null,
+    lastAt: f.integer("last_at"),
+    preview:
+      preview && preview.optionalText("id") !== ""
+        ? { id: preview.text("id"), from: preview.text("from"), text: preview.textOrEmpty("text"), at: preview.integer("at", 1) }
+        : null,
+    unread: f.has("unread") ? f.integer("unread") : 0,
+    read,
+  };
+}

@@ -1,0 +1,31 @@
+import type { Random } from "../platform/platform";
+
+/**
+ * Waiting times with full jitter: evenly spread from 0 to a bound that begins
+ * at `firstMs` and doubles up to `maxMs`, so that many clients that failed
+ * together do not come back together.
+ */
+export class Backoff {
+  private readonly random: Random;
+  private readonly firstMs: number;
+  private readonly maxMs: number;
+  private failures = 0;
+
+  constructor(random: Random, firstMs: number, maxMs: number) {
+    this.random = random;
+    this.firstMs = firstMs;
+    this.maxMs = maxMs;
+  }
+
+  /** How long to wait before the next try. */
+  next(): number {
+    const bound = Math.min(this.maxMs, this.firstMs * 2 ** Math.min(this.failures, 30));
+    this.failures++;
+    return this.random.unit() * bound;
+  }
+
+  /** It worked. */
+  reset(): void {
+    this.failures = 0;
+  }
+}

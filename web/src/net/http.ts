@@ -1,0 +1,131 @@
+/** Calls of the HTTP functions: the bearer token, problem details, times, and one retry with a fresh token. */
+import { Fields, Malformed } from "../protocol/fields";
+import { type HttpRequest, NetworkError, type Platform } from "../platform/platform";
+import { SignInEnded, type Token } from "./connection";
+import { ApiProblem } from "./problem";
+
+const TIMEOUT_MS = 20_000;
+
+export interface Call {
+  readonly method: HttpRequest["method"];
+  /** Below the API's base, without a leading slash. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | number | null>>;
+  readonly body?: unknown;
+  /** Without a token. */
+  readonly open?: boolean;
+  /** For answers that take long; 20 s unless told. */
+  readonly timeoutMs?: number;
+}
+
+export interface HttpApiOptions {
+  /** Base of all addresses, e.g. `https://chat.example/api`. Rejects with ApiProblem where it is not known. */
+  base(): Promise<string>;
+  /** See ConnectionOptions.token. */
+  token(fresh: boolean): Promise<Token>;
+}
+
+const OFFLINE = "The chat cannot be reached. Check your connection and try again.";
+const BROKEN = "Something went wrong on our side. Try again.";
+
+export class HttpApi {
+  private readonly platform: Platform;
+  private readonly options: HttpApiOptions;
+
+  constructor(platform: Platform, options: HttpApiOptions) {
+    this.platform = platform;
+    this.options = options;
+  }
+
+  /** The JSON of the answer, undefined for one without a body. Rejects with ApiProblem or SignInEnded. */
+  async json(call: Call): Promise<unknown> {
+    const body = await this.text(call);
+    if (body === "") return undefined;
+    try {
+      return JSON.parse(body) as unknown;
+    } catch (err) {
+      throw malformed(err);
+    }
+  }
+
+  /** Reads an answer; what is not in the promised form is an ApiProblem too. */
+  async read<T>(call: Call, read: (answer: unknown) => T): Promise<T> {
+    const answer = await this.json(call);
+    try {
+      return read(answer);
+    } catch (err) {
+      if (err instanceof Malformed) throw malformed(err);
+      throw err;
+    }
+  }
+
+  /** The body of the answer as it is. */
+  async text(call: Call): Promise<string> {
+    try {
+      return await this.attempt(call, false);
+    } catch (err) {
+      const stale = err instanceof ApiProblem && err.status === 401 && call.open !== true;
+      if (!stale) throw err;
+      return await this.attempt(call, true);
+    }
+  }
+
+  private async attempt(call: Call, fresh: boolean): Promise<string> {
+    const base = await this.options.base();
+    const headers: Record<string, string> = { accept: "application/json" };
+    if (call.open !== true) headers["authorization"] = `Bearer ${(await this.token(fresh)).value}`;
+    if (call.body !== undefined) headers["content-type"] = "application/json";
+    let answer;
+    try {
+      answer = await this.platform.http.request({
+        method: call.method,
+        url: `${base.replace(/\/$/, "")}/${call.path}${queryOf(call.query ?? {})}`,
+        headers,
+        body: call.body === undefined ? null : JSON.stringify(call.body),
+        timeoutMs: call.timeoutMs ?? TIMEOUT_MS,
+      });
+    } catch (err) {
+      if (err instanceof NetworkError) throw new ApiProblem(0, "offline", OFFLINE, { cause: err });
+      throw err;
+    }
+    if (answer.status >= 200 && answer.status < 300) return answer.body;
+    throw problemOf(answer.status, answer.body, answer.header("retry-after"));
+  }
+
+  private async token(fresh: boolean): Promise<Token> {
+    try {
+      return await this.options.token(fresh);
+    } catch (err) {
+      if (err instanceof SignInEnded || err instanceof ApiProblem) throw err;
+      throw new ApiProblem(0, "offline", OFFLINE, { cause: err });
+    }
+  }
+}
+
+function queryOf(query: Readonly<Record<string, string | number | null>>): string {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) if (value !== null && value !== "") params.set(name, String(value));
+  const text = params.toString();
+  return text === "" ? "" : `?${text}`;
+}
+
+function malformed(cause: unknown): ApiProblem {
+  return new ApiProblem(502, "malformed", BROKEN, { cause });
+}
+
+/** Reads problem details (RFC 9457); an answer of something in between (a proxy's page) gets a plain sentence. */
+function problemOf(status: number, body: string, retryAfter: string | null): ApiProblem {
+  const seconds = Number(retryAfter ?? "");
+  const headerMs = retryAfter !== null && Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : null;
+  try {
+    const f = new Fields("problem", JSON.parse(body) as unknown);
+    const fields: Record<string, string> = {};
+    if (f.has("fields")) {
+      for (const [name, value] of f.object("fields").entries()) if (typeof value === "string") fields[name] = value;
+    }
+    const retryAfterMs = f.optionalInteger("retry_after_ms") ?? headerMs;
+    return new ApiProblem(status, f.text("code"), f.optionalText("detail") || BROKEN, { fields, retryAfterMs });
+  } catch {
+    return new ApiProblem(status, status >= 500 ? "unavailable" : "unexpected", BROKEN, { retryAfterMs: headerMs });
+  }
+}
