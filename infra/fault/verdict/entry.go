@@ -22,8 +22,10 @@ func (j *judge) entry(i int, e *record.Entry) {
 	}
 	switch e.Kind {
 	case record.Device:
+		if d.person == "" {
+			j.people[e.Person] = append(j.people[e.Person], d)
+		}
 		d.person, d.odd = e.Person, e.Name
-		j.people[d.person] = append(j.people[d.person], d)
 	case record.Typed:
 		j.typed(i, e, d)
 	case record.Frozen:

@@ -1,0 +1,94 @@
+package inject
+
+import (
+	"context"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/infra/client"
+	"github.com/phoenixchat/phoenixchat/infra/fault/load"
+)
+
+// Ways for a device to be away.
+var (
+	killed   = (*load.Device).Kill
+	vanished = (*load.Device).Vanish
+	offline  = (*load.Device).Offline
+)
+
+// away takes a share of the devices away for a time, each as how says, one a
+// little after the other, and brings them back.
+func away(share float64, how func(*load.Device), from, to time.Duration) func(context.Context, *target) error {
+	return func(ctx context.Context, t *target) error {
+		hit := t.some(share)
+		for _, d := range hit {
+			how(d)
+			t.hold(ctx, 0, 20*time.Millisecond)
+		}
+		t.hold(ctx, from, to)
+		for _, d := range hit {
+			d.Online()
+			d.Start()
+		}
+		return nil
+	}
+}
+
+func flapping(ctx context.Context, t *target) error {
+	hit := t.some(0.3)
+	for range 5 {
+		for _, d := range hit {
+			d.Flap()
+		}
+		t.hold(ctx, 100*time.Millisecond, time.Second)
+	}
+	return nil
+}
+
+func setBack(ctx context.Context, t *target) error {
+	hit := t.some(0.05)
+	var older []*client.Store
+	for _, d := range hit {
+		older = append(older, d.Copy())
+	}
+	t.hold(ctx, 2*time.Second, 6*time.Second)
+	for i, d := range hit {
+		if older[i] != nil {
+			d.SetBack(older[i])
+			d.Start()
+		}
+	}
+	return nil
+}
+
+func stopReading(ctx context.Context, t *target) error {
+	hit := t.some(0.15)
+	for _, d := range hit {
+		d.StopReading(true)
+	}
+	t.hold(ctx, 3*time.Second, 8*time.Second)
+	for _, d := range hit {
+		d.StopReading(false)
+	}
+	return nil
+}
+
+// odd has a share of the devices start again with bad manners, and later without.
+func odd(manners client.Odd) func(context.Context, *target) error {
+	return func(ctx context.Context, t *target) error {
+		hit := t.some(0.2)
+		for _, d := range hit {
+			d.Kill()
+			d.Behave(manners)
+			d.Start()
+		}
+		t.hold(ctx, 4*time.Second, 8*time.Second)
+		for _, d := range hit {
+			d.Kill()
+			if manners.AckAhead == 0 { // what was acknowledged ahead stays so
+				d.Behave(client.Odd{})
+			}
+			d.Start()
+		}
+		return nil
+	}
+}

@@ -1,0 +1,143 @@
+package inject
+
+import (
+	"context"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/infra/client"
+	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
+)
+
+// Faults are all kinds of faults, in the order of reports.
+var Faults = []Fault{
+	{Name: "none", What: "nothing breaks"},
+
+	{Name: "instance-killed", What: "kill -9 of a realtime instance", run: instanceKilled},
+	{Name: "rolling-restart", What: "SIGTERM to one instance after the other, during traffic", run: rollingRestart},
+	{Name: "clocks", What: "the clocks of instances are 2 s apart, while they restart", Clocks: true, run: rollingRestart},
+
+	{Name: "redis-killed", What: "Redis is killed and starts again on its append-only file", run: redisKilled},
+	{Name: "redis-paused", What: "Redis answers nothing for 5 s", run: redisPaused},
+	{Name: "redis-wiped", What: "FLUSHALL", Loses: true, run: redisWiped},
+	{Name: "redis-replaced", What: "Redis is killed and an empty one takes its place", Loses: true, run: redisReplaced},
+	{Name: "redis-failover", What: "the replica takes over without the last writes", Replica: true, Loses: true, run: redisFailover},
+	{Name: "redis-cut", What: "the network to Redis is cut", run: broken(stage.Cut, time.Second, 4*time.Second)},
+	{Name: "redis-slow", What: "the network to Redis is slow", run: broken(stage.Slow, 2*time.Second, 6*time.Second)},
+	{Name: "redis-deaf", What: "connections to Redis are half open", run: broken(stage.Deaf, 2*time.Second, 8*time.Second)},
+
+	{Name: "publish-fails", What: "publishing to Pub/Sub fails, or its answer is lost", run: publishing(stage.PublishFault{Fail: 0.6, LoseReply: 0.3})},
+	{Name: "publish-slow", What: "publishing to Pub/Sub takes 2 s", run: publishing(stage.PublishFault{Slow: 2 * time.Second})},
+	{Name: "persist-fails", What: "persist fails, or its answer is lost", run: pushing(stage.PushFault{Fail: 0.5, LoseReply: 0.3})},
+	{Name: "persist-slow", What: "persist takes 2 s", run: pushing(stage.PushFault{Slow: 2 * time.Second})},
+	{Name: "persist-twice", What: "persist is called twice at once", run: pushing(stage.PushFault{Twice: true})},
+	{Name: "persist-shuffled", What: "persist is called out of order", run: pushing(stage.PushFault{Shuffle: 3 * time.Second})},
+	{Name: "store-down", What: "the store is unavailable, at times after it has saved", run: storeDown},
+
+	{Name: "clients-killed", What: "apps are killed and start again", run: away(0.15, killed, 0, 3*time.Second)},
+	{Name: "clients-vanish", What: "devices vanish without closing their connections", run: away(0.15, vanished, 0, 4*time.Second)},
+	{Name: "clients-flap", What: "devices lose their connection every few moments", run: flapping},
+	{Name: "clients-offline", What: "devices are offline for long", run: away(0.2, offline, 8*time.Second, 15*time.Second)},
+	{Name: "clients-set-back", What: "devices come back with an old cursor, set back to an older state", run: setBack},
+	{Name: "clients-deaf", What: "devices stop reading", run: stopReading},
+	{Name: "clients-ack-late", What: "devices acknowledge seconds late", run: odd(client.Odd{AckDelay: 3 * time.Second})},
+	{Name: "clients-ack-ahead", What: "devices acknowledge what they have not been sent", run: odd(client.Odd{AckAhead: time.Minute})},
+}
+
+func instanceKilled(ctx context.Context, t *target) error {
+	n := t.instance()
+	t.stage.KillInstance(n)
+	t.hold(ctx, 200*time.Millisecond, 2*time.Second)
+	return t.stage.StartInstance(mending(ctx), n)
+}
+
+// mending outlives the schedule, so that what broke is mended.
+func mending(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
+
+func rollingRestart(ctx context.Context, t *target) error {
+	for n := range t.stage.Instances() {
+		if _, err := t.stage.Terminate(n); err != nil {
+			return err
+		}
+		if err := t.stage.StartInstance(mending(ctx), n); err != nil {
+			return err
+		}
+		t.hold(ctx, 100*time.Millisecond, time.Second)
+	}
+	return nil
+}
+
+func redisKilled(ctx context.Context, t *target) error {
+	t.stage.KillRedis()
+	t.hold(ctx, 100*time.Millisecond, 3*time.Second)
+	return t.stage.StartRedis(mending(ctx))
+}
+
+func redisPaused(ctx context.Context, t *target) error {
+	if err := t.stage.PauseRedis(); err != nil {
+		return err
+	}
+	t.hold(ctx, 5*time.Second, 5*time.Second)
+	return t.stage.ResumeRedis()
+}
+
+func redisWiped(ctx context.Context, t *target) error { return t.stage.WipeRedis(mending(ctx)) }
+
+func redisReplaced(ctx context.Context, t *target) error { return t.stage.ReplaceRedis(mending(ctx)) }
+
+func redisFailover(ctx context.Context, t *target) error {
+	if err := t.stage.SeverReplica(); err != nil {
+		return err
+	}
+	t.hold(ctx, 200*time.Millisecond, 2*time.Second) // what is written now is lost
+	return t.stage.FailOver(mending(ctx))
+}
+
+// broken breaks the links of one instance, or of all.
+func broken(how string, from, to time.Duration) func(context.Context, *target) error {
+	return func(ctx context.Context, t *target) error {
+		hit := []int{t.instance()}
+		if t.rnd.IntN(2) == 0 {
+			hit = nil
+			for n := range t.stage.Instances() {
+				hit = append(hit, n)
+			}
+		}
+		for _, n := range hit {
+			if err := t.stage.BreakLink(n, how); err != nil {
+				return err
+			}
+		}
+		t.hold(ctx, from, to)
+		for _, n := range hit {
+			if err := t.stage.MendLink(n); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func publishing(f stage.PublishFault) func(context.Context, *target) error {
+	return func(ctx context.Context, t *target) error {
+		t.stage.Publishing(f)
+		t.hold(ctx, 3*time.Second, 8*time.Second)
+		t.stage.Publishing(stage.PublishFault{})
+		return nil
+	}
+}
+
+func pushing(f stage.PushFault) func(context.Context, *target) error {
+	return func(ctx context.Context, t *target) error {
+		t.stage.Pushing(f)
+		t.hold(ctx, 3*time.Second, 8*time.Second)
+		t.stage.Pushing(stage.PushFault{})
+		return nil
+	}
+}
+
+func storeDown(ctx context.Context, t *target) error {
+	t.stage.StoreDown(true, t.rnd.IntN(3) == 0)
+	t.hold(ctx, 2*time.Second, 6*time.Second)
+	t.stage.StoreDown(false, false)
+	return nil
+}

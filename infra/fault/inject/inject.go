@@ -1,0 +1,114 @@
+// Package inject breaks a stage and its crowd by a schedule that a seed
+// repeats: which fault, when, for how long, and whom it meets.
+package inject
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/infra/fault/load"
+	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
+)
+
+// Fault is one kind of fault.
+type Fault struct {
+	Name    string
+	What    string // one line for people
+	Replica bool   // needs a stage with a replica of Redis
+	Clocks  bool   // needs a stage whose instances' clocks differ
+	Loses   bool   // Redis loses what it had accepted
+
+	// run breaks something, holds it so for a while, and mends it. It mends
+	// also when ctx ends meanwhile. An error is one of the stage, or a promise
+	// of an instance that was broken, such as to end in time.
+	run func(ctx context.Context, t *target) error
+}
+
+// target is what a fault meets.
+type target struct {
+	stage *stage.Stage
+	crowd *load.Crowd
+	rnd   *rand.Rand
+}
+
+// hold waits for a time between the two, or until ctx ends.
+func (t *target) hold(ctx context.Context, from, to time.Duration) {
+	d := from
+	if to > from {
+		d += time.Duration(t.rnd.Int64N(int64(to - from)))
+	}
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// instance picks one.
+func (t *target) instance() int { return t.rnd.IntN(t.stage.Instances()) }
+
+// some picks a share of the devices that are still there, at least one.
+func (t *target) some(share float64) []*load.Device {
+	var all []*load.Device
+	for _, d := range t.crowd.Devices() {
+		if !d.Gone() {
+			all = append(all, d)
+		}
+	}
+	t.rnd.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
+	return all[:max(1, min(len(all), int(share*float64(len(all)))))]
+}
+
+// Run injects the faults until ctx ends, each in its turn, in an order and at
+// times that the seed decides, and enters them into the record. Everything is
+// mended when it returns. Each fault is injected once at least, and pause is
+// the mean time between two.
+func Run(ctx context.Context, s *stage.Stage, c *load.Crowd, log *record.Log, faults []Fault, seed uint64, pause time.Duration) error {
+	t := &target{stage: s, crowd: c, rnd: rand.New(rand.NewPCG(seed, 5))}
+	for round := 0; ; round++ {
+		order := t.rnd.Perm(len(faults))
+		for _, n := range order {
+			f := faults[n]
+			if round > 0 || n != order[0] {
+				t.hold(ctx, pause/2, pause*3/2)
+			} else {
+				t.hold(ctx, pause/4, pause/2)
+			}
+			if ctx.Err() != nil && round > 0 {
+				return nil
+			}
+			if f.run == nil { // what it needs of the stage is all there is to it
+				continue
+			}
+			log.Add(record.Entry{Kind: record.Fault, Name: f.Name})
+			err := f.run(ctx, t)
+			if f.Loses {
+				log.Add(record.Entry{Kind: record.Wiped, Name: f.Name})
+			}
+			log.Add(record.Entry{Kind: record.Healed, Name: f.Name})
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.Name, err)
+			}
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !slices.ContainsFunc(faults, func(f Fault) bool { return f.run != nil }) {
+			<-ctx.Done()
+			return nil
+		}
+	}
+}
+
+// ByName returns the fault with this name.
+func ByName(name string) (Fault, error) {
+	for _, f := range Faults {
+		if f.Name == name {
+			return f, nil
+		}
+	}
+	return Fault{}, fmt.Errorf("there is no fault %q", name)
+}

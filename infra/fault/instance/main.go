@@ -1,0 +1,135 @@
+// Command instance is one realtime instance for fault tests. It is the service
+// of package server as realtime/cmd/realtime runs it, with three differences:
+// its settings come as one stage.Spec, it asks the stage for the gates of
+// people (their documents live in the embedded store of another process), and
+// its clock can be wrong.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/identity"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/publish"
+	"github.com/phoenixchat/phoenixchat/realtime/server"
+)
+
+// drainWithin leaves 2 s of the 10 s that Cloud Run gives after SIGTERM.
+const drainWithin = 8 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "instance:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) (err error) {
+	var spec stage.Spec
+	if err := json.Unmarshal([]byte(os.Getenv(stage.SpecEnv)), &spec); err != nil {
+		return fmt.Errorf("%s: %w", stage.SpecEnv, err)
+	}
+	ahead := time.Duration(spec.ClockMS) * time.Millisecond
+	now := func() time.Time { return time.Now().Add(ahead) }
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
+
+	verifier, err := identity.NewEmulator(spec.Project, os.Getenv, now)
+	if err != nil {
+		return err
+	}
+	opts := &redis.UniversalOptions{Addrs: []string{spec.Redis}}
+	inbox.Tune(opts)
+	rdb := redis.NewUniversalClient(opts)
+	defer rdb.Close()
+	queue, err := pubsub.NewClient(context.Background(), spec.Project)
+	if err != nil {
+		return err
+	}
+	defer queue.Close()
+	publisher := publish.NewPubSub(queue, spec.Topic)
+	defer publisher.Close()
+
+	deps := server.Deps{
+		Redis: rdb, Gates: gates{spec.Gates}, Publisher: publisher, Verifier: verifier, Log: log, Now: now,
+		Instance: spec.Name, Origins: []string{stage.Origin}, MaxSockets: spec.MaxSockets,
+		SocketAgeMin: time.Duration(spec.SocketAgeMS) * time.Millisecond * 3 / 4, SocketAgeMax: time.Duration(spec.SocketAgeMS) * time.Millisecond,
+		GoawayWithin: time.Duration(spec.GoawayWithinMS) * time.Millisecond,
+	}
+	srv, err := server.New(deps)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, srv, spec.Addr)
+}
+
+// serve serves until ctx ends, then moves everybody away.
+func serve(ctx context.Context, srv *server.Server, addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	background, stop := context.WithCancel(context.Background())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Run(background) }()
+	web := &http.Server{Handler: srv, ReadHeaderTimeout: 10 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- web.Serve(l) }()
+	select {
+	case <-ctx.Done():
+	case err := <-failed:
+		return err
+	}
+	deadline, cancel := context.WithTimeout(context.Background(), drainWithin)
+	defer cancel()
+	if err := srv.Drain(deadline); err != nil {
+		slog.Error("drain", "error", err)
+	}
+	_ = web.Close()
+	stop()
+	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// gates asks the stage for the gates of people.
+type gates struct{ url string }
+
+func (g gates) Gate(ctx context.Context, uid string) (gate.Gate, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, g.url+uid, nil)
+	if err != nil {
+		return gate.Gate{}, err
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return gate.Gate{}, problem.ErrUnavailable.WithCause(err)
+	}
+	defer resp.Body.Close()
+	var out gate.Gate
+	if resp.StatusCode != http.StatusOK {
+		return out, problem.ErrUnavailable.WithCause(errors.New(resp.Status))
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
+		return out, problem.ErrUnavailable.WithCause(err)
+	}
+	return out, nil
+}

@@ -1,0 +1,206 @@
+// Command fault puts the delivery core under fire and judges what came of it:
+//
+//	go run ./infra/fault                        every fault by itself, then all mixed
+//	go run ./infra/fault -faults redis-killed,clients-flap -duration 1m -people 300 -seed 7
+//	go run ./infra/fault -short                 what ./infra/test runs: about a minute
+//	go run ./infra/fault -judge record.jsonl    judge a record that was kept
+//
+// A run starts realtime instances as processes, a redis-server, persist, the
+// functions' store and a crowd of simulated people (packages stage and load),
+// breaks them by a seeded schedule (package inject), records what everyone sent
+// and saw (package record), and judges from that alone (package verdict). A run
+// that breaks a promise keeps its record and the instances' logs, and the
+// command ends with status 1. The last line counts the verdicts.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
+	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
+	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := command(ctx, os.Args[1:], os.Stdout)
+	switch {
+	case err == nil:
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "fault:", err)
+		os.Exit(1)
+	}
+}
+
+// errBroken says that a run broke a promise; the table tells which.
+var errBroken = errors.New("a promise was broken")
+
+func command(ctx context.Context, args []string, out io.Writer) error {
+	var (
+		o        = runOptions{Settle: 90 * time.Second}
+		flags    = flag.NewFlagSet("fault", flag.ContinueOnError)
+		faults   = flags.String("faults", "all", "names of faults, with commas; all: each by itself, then mixed; mixed: all in one run")
+		jsonFile = flags.String("json", "", "write the reports to this file as JSON; -: to standard output, after the table")
+		short    = flags.Bool("short", false, "the bounded part that infra/test runs: a few runs of several faults each")
+		judged   = flags.String("judge", "", "judge the record in this file instead of running anything")
+	)
+	flags.Uint64Var(&o.Seed, "seed", 1, "of schedules, people and chance")
+	flags.DurationVar(&o.Duration, "duration", 30*time.Second, "of chatting under faults, in each run")
+	flags.IntVar(&o.Messages, "messages", 0, "end chatting in a run when so many are written")
+	flags.DurationVar(&o.Pause, "pause", 2*time.Second, "mean time between two faults")
+	flags.IntVar(&o.People, "people", 200, "in each run; more than half have two devices")
+	flags.Float64Var(&o.Rate, "rate", 150, "messages per second, all people together")
+	flags.IntVar(&o.Instances, "instances", 3, "of realtime")
+	flags.StringVar(&o.Keep, "keep", "", "keep records and logs below this folder, also of clean runs")
+	flags.Usage = func() { usage(flags) }
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *judged != "" {
+		return judge(*judged, out)
+	}
+	runs, err := plan(o, *faults, *short)
+	if err != nil {
+		return err
+	}
+	dir, remove, err := stage.TempDir()
+	if err != nil {
+		return err
+	}
+	defer remove()
+	program, err := stage.Build(ctx, dir)
+	if err != nil {
+		return err
+	}
+	var reports []*runReport
+	fmt.Fprintln(out, header)
+	for _, o := range runs {
+		o.Program = program
+		r, err := run(ctx, o)
+		if err != nil {
+			return fmt.Errorf("%s, seed %d: %w", o.Name, o.Seed, err)
+		}
+		fmt.Fprintln(out, row(r))
+		explain(out, r)
+		reports = append(reports, r)
+	}
+	if *jsonFile != "" {
+		if err := writeJSON(*jsonFile, out, reports); err != nil {
+			return err
+		}
+	}
+	return conclude(out, reports)
+}
+
+// plan returns the runs that are asked for.
+func plan(o runOptions, names string, short bool) ([]runOptions, error) {
+	if short {
+		return shortPlan(o), nil
+	}
+	var runs []runOptions
+	var all []inject.Fault
+	for _, f := range inject.Faults {
+		if f.Name != "none" {
+			all = append(all, f)
+		}
+	}
+	switch names {
+	case "all":
+		for _, f := range inject.Faults {
+			runs = append(runs, o.with(f.Name, f))
+		}
+		return append(runs, o.with("mixed", all...)), nil
+	case "mixed":
+		return append(runs, o.with("mixed", all...)), nil
+	}
+	for _, name := range strings.Split(names, ",") {
+		f, err := inject.ByName(strings.TrimSpace(name))
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, o.with(f.Name, f))
+	}
+	return runs, nil
+}
+
+func (o runOptions) with(name string, faults ...inject.Fault) runOptions {
+	o.Name, o.Faults = name, faults
+	return o
+}
+
+// shortPlan is a minute of everything, in four runs.
+func shortPlan(o runOptions) []runOptions {
+	o.Duration, o.Pause, o.People, o.Rate, o.Instances, o.Settle = time.Second, 300*time.Millisecond, 60, 60, 2, 60*time.Second
+	group := func(name string, faults ...string) runOptions {
+		var fs []inject.Fault
+		for _, n := range faults {
+			f, err := inject.ByName(n)
+			if err != nil {
+				panic(err) // a slip of this file
+			}
+			fs = append(fs, f)
+		}
+		return o.with(name, fs...)
+	}
+	return []runOptions{
+		group("instances and clients", "instance-killed", "clocks", "clients-vanish", "clients-flap", "clients-killed"),
+		group("redis", "redis-killed", "redis-cut", "redis-deaf"),
+		group("redis loses writes", "redis-failover", "redis-replaced"),
+		group("the way into the archive", "publish-fails", "persist-fails", "persist-twice", "persist-shuffled", "store-down"),
+	}
+}
+
+func usage(flags *flag.FlagSet) {
+	w := flags.Output()
+	fmt.Fprintln(w, "fault puts the delivery core under fire. Flags:")
+	flags.PrintDefaults()
+	fmt.Fprintln(w, "\nFaults:")
+	for _, f := range inject.Faults {
+		fmt.Fprintf(w, "  %-18s %s\n", f.Name, f.What)
+	}
+}
+
+// judge judges a record that a run has kept.
+func judge(file string, out io.Writer) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	entries, err := record.Read(f)
+	if err != nil {
+		return err
+	}
+	r := &runReport{Name: "kept", Report: verdict.Judge(entries)}
+	fmt.Fprintln(out, header)
+	fmt.Fprintln(out, row(r))
+	explain(out, r)
+	return conclude(out, []*runReport{r})
+}
+
+func writeJSON(file string, out io.Writer, reports []*runReport) error {
+	b, err := json.MarshalIndent(reports, "", "  ")
+	if err != nil {
+		return err
+	}
+	b = append(b, '\n')
+	if file == "-" {
+		_, err = out.Write(b)
+		return err
+	}
+	return os.WriteFile(file, b, 0o644)
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
+)
+
+// The table is Markdown, so that the README can show it as it is.
+const header = "| fault | seed | messages | lost | doubled | out of order | early saved | other | excepted | longest gap p50/p99 (ms) | transit p50/p99 (ms) | faults | s |\n" +
+	"|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+
+func row(r *runReport) string {
+	other := 0
+	for rule, n := range r.Counts {
+		switch rule {
+		case verdict.Lost, verdict.Doubled, verdict.OutOfOrder, verdict.EarlySaved:
+		default:
+			other += n
+		}
+	}
+	return fmt.Sprintf("| %s | %d | %d | %d | %d | %d | %d | %d | %d | %.0f / %.0f | %.0f / %.0f | %d | %.0f |",
+		r.Name, r.Seed, r.Typed, r.Counts[verdict.Lost], r.Counts[verdict.Doubled], r.Counts[verdict.OutOfOrder], r.Counts[verdict.EarlySaved],
+		other, r.Excepted, r.Gaps.P50, r.Gaps.P99, r.Transit.P50, r.Transit.P99, r.Injected, r.Seconds)
+}
+
+// explain says what broke, and where to look.
+func explain(out io.Writer, r *runReport) {
+	if r.ok() {
+		return
+	}
+	if r.Failure != "" {
+		fmt.Fprintf(out, "  the run failed: %s\n", r.Failure)
+	}
+	for _, rule := range verdict.Rules {
+		if n := r.Counts[rule]; n > 0 {
+			fmt.Fprintf(out, "  %s: %d\n", rule, n)
+		}
+	}
+	for i, f := range r.Findings {
+		if i == 12 {
+			fmt.Fprintf(out, "  and more\n")
+			break
+		}
+		fmt.Fprintf(out, "  %s: %s on %s: %s\n", f.Rule, f.Message, f.Device, f.Detail)
+	}
+	if r.Kept != "" {
+		fmt.Fprintf(out, "  record and logs: %s\n", r.Kept)
+	}
+}
+
+// conclude counts the verdicts: one per rule and run, and one for the run itself.
+func conclude(out io.Writer, reports []*runReport) error {
+	passed, failed := 0, 0
+	for _, r := range reports {
+		for _, rule := range verdict.Rules {
+			if r.Counts[rule] == 0 {
+				passed++
+			} else {
+				failed++
+			}
+		}
+		if r.Failure == "" {
+			passed++
+		} else {
+			failed++
+		}
+	}
+	if failed > 0 {
+		var broken []string
+		for _, r := range reports {
+			if !r.ok() {
+				broken = append(broken, fmt.Sprintf("%s (seed %d)", r.Name, r.Seed))
+			}
+		}
+		fmt.Fprintf(out, "broken: %s\n", strings.Join(broken, ", "))
+	}
+	fmt.Fprintf(out, "%d passed, %d failed, 0 skipped\n", passed, failed)
+	if failed > 0 {
+		return errBroken
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/infra/client"
+	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
+	"github.com/phoenixchat/phoenixchat/infra/fault/load"
+	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
+	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
+)
+
+// runOptions is what one run is told.
+type runOptions struct {
+	Name      string
+	Faults    []inject.Fault
+	Seed      uint64
+	Duration  time.Duration // of chatting under faults
+	Messages  int           // chatting goes on until so many are written; 0: Duration alone decides
+	Pause     time.Duration // between faults, in the mean
+	Settle    time.Duration // how long everything may take to arrive after the last fault
+	People    int
+	Rate      float64
+	Instances int
+	Leavers   float64 // share of devices that leave for ever at the first loss of Redis
+
+	Program string      // of the instances
+	Store   store.Store // nil: the embedded one
+	Keep    string      // folder that gets the record and the logs of the instances; "": only of a run that is not clean, below the temporary folder
+}
+
+// runReport is what came of one run.
+type runReport struct {
+	Name    string  `json:"name"`
+	Seed    uint64  `json:"seed"`
+	Seconds float64 `json:"seconds"`
+	*verdict.Report
+	Injected int           `json:"injected"`          // faults
+	Figures  stage.Figures `json:"figures"`           // until the end of chatting
+	Failure  string        `json:"failure,omitempty"` // of the run itself: a part that could not be mended, or that broke its word
+	Kept     string        `json:"kept,omitempty"`    // folder with the record and the logs
+}
+
+// ok reports whether the run broke no promise.
+func (r *runReport) ok() bool { return r.Failure == "" && r.Clean() }
+
+// pace is the browser client's, with everything that waits for minutes cut to
+// seconds, so that a run of a minute sees it happen.
+func pace() client.Pace {
+	return client.Pace{
+		AnswerWithin: 4 * time.Second, QuietFor: 10 * time.Second, PongWithin: 4 * time.Second, Welcome: 8 * time.Second,
+		RetryMost: 5 * time.Second, DebtFirst: 500 * time.Millisecond, DebtMost: 5 * time.Second,
+		Reload: []time.Duration{2 * time.Second, 6 * time.Second, 20 * time.Second},
+	}
+}
+
+// run plays one run and judges it. The error is one that kept it from being played.
+func run(ctx context.Context, o runOptions) (*runReport, error) {
+	dir, remove, err := stage.TempDir()
+	if err != nil {
+		return nil, err
+	}
+	defer remove()
+	log := record.New()
+	so := stage.Options{Instances: o.Instances, Store: o.Store, Dir: dir, Program: o.Program, Seed: o.Seed, Log: log}
+	for _, f := range o.Faults {
+		so.Replica = so.Replica || f.Replica
+		if f.Clocks {
+			so.ClockStep = 2 * time.Second
+		}
+	}
+	begin := time.Now()
+	s, err := stage.New(ctx, so)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	people, err := s.Enrol(ctx, o.People)
+	if err != nil {
+		return nil, err
+	}
+	crowd := load.New(s, log, people, load.Options{Rate: o.Rate, TwoDevices: 0.6, Skewed: 0.3, Pace: pace(), Seed: o.Seed})
+	defer crowd.Close()
+	r := &runReport{Name: o.Name, Seed: o.Seed}
+	failure := play(ctx, o, s, crowd, log, r)
+	if failure != nil {
+		r.Failure = failure.Error()
+	}
+	crowd.Close()
+	s.Close()
+	r.Report = verdict.Judge(log.Entries())
+	for _, e := range log.Entries() {
+		if e.Kind == record.Fault && e.Name != verdict.Opening {
+			r.Injected++
+		}
+	}
+	r.Seconds = time.Since(begin).Seconds()
+	if o.Keep != "" || !r.ok() {
+		if r.Kept, err = keep(o, dir, log.Entries()); err != nil {
+			return r, err
+		}
+	}
+	return r, ctx.Err()
+}
+
+// play has the crowd chat under faults, come to rest, and open everything.
+func play(ctx context.Context, o runOptions, s *stage.Stage, crowd *load.Crowd, log *record.Log, r *runReport) error {
+	starting, cancel := context.WithTimeout(ctx, 30*time.Second+time.Duration(o.People)*10*time.Millisecond)
+	defer cancel()
+	if err := crowd.Start(starting, time.Duration(o.People)*2*time.Millisecond); err != nil {
+		return err
+	}
+	chatting, stop := context.WithCancel(ctx)
+	defer stop()
+	chat := make(chan struct{})
+	go func() {
+		defer close(chat)
+		crowd.Chat(chatting)
+	}()
+	breaking, calm := context.WithTimeout(ctx, o.Duration)
+	defer calm()
+	if o.Messages > 0 {
+		go func() {
+			for crowd.Typed() < o.Messages && breaking.Err() == nil {
+				time.Sleep(20 * time.Millisecond)
+			}
+			calm()
+		}()
+	}
+	err := inject.Run(breaking, s, crowd, log, o.Faults, o.Seed, o.Pause)
+	stop()
+	<-chat
+	r.Figures = s.Figures()
+	if err != nil {
+		return err
+	}
+	settling, cancel := context.WithTimeout(ctx, o.Settle)
+	defer cancel()
+	settled := crowd.Settle(settling)
+	opening, cancel := context.WithTimeout(ctx, o.Settle)
+	defer cancel()
+	if err := crowd.Open(opening); err != nil {
+		return err
+	}
+	return settled
+}
+
+// keep copies the record and the logs of the instances to where they survive the run.
+func keep(o runOptions, dir string, entries []record.Entry) (string, error) {
+	to := o.Keep
+	if to == "" {
+		to = filepath.Join(os.TempDir(), "phoenix-fault-kept")
+	}
+	to = filepath.Join(to, fmt.Sprintf("%s-%d", o.Name, o.Seed))
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return "", err
+	}
+	f, err := os.Create(filepath.Join(to, "record.jsonl"))
+	if err != nil {
+		return "", err
+	}
+	if err := record.Write(f, entries); err != nil {
+		f.Close()
+		return "", err
+	}
+	if err := f.Close(); err != nil {
+		return "", err
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil {
+		return "", err
+	}
+	for _, from := range logs {
+		b, err := os.ReadFile(from)
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(to, filepath.Base(from)), b, 0o644); err != nil {
+			return "", err
+		}
+	}
+	return to, nil
+}
