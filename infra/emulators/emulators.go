@@ -40,7 +40,7 @@ func Redis(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return run(ctx, "redis-server", redisReady, func(host, port string) *exec.Cmd {
+	return run(ctx, "redis-server", RedisAnswers, func(host, port string) *exec.Cmd {
 		return exec.Command(path, "--bind", host, "--port", port, "--save", "", "--appendonly", "no",
 			"--maxmemory-policy", "noeviction", "--daemonize", "no")
 	})
@@ -137,7 +137,8 @@ func freeAddr() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-func redisReady(ctx context.Context, addr string) error {
+// RedisAnswers returns nil when a Redis answers at addr (host:port) within a second.
+func RedisAnswers(ctx context.Context, addr string) error {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {

@@ -39,12 +39,12 @@ func start(t *testing.T, f func(context.Context) (*Server, error)) *Server {
 
 func TestRedisStartsAndStops(t *testing.T) {
 	s := start(t, Redis)
-	if err := redisReady(t.Context(), s.Addr); err != nil {
+	if err := RedisAnswers(t.Context(), s.Addr); err != nil {
 		t.Fatal(err)
 	}
 	s.Stop()
 	<-s.Done()
-	if err := redisReady(t.Context(), s.Addr); err == nil {
+	if err := RedisAnswers(t.Context(), s.Addr); err == nil {
 		t.Error("redis-server answers after Stop")
 	}
 }

@@ -1,0 +1,170 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/phoenixchat/phoenixchat/functions/boltstore"
+	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/infra/authstub"
+	"github.com/phoenixchat/phoenixchat/infra/emulators"
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/publish"
+	"github.com/phoenixchat/phoenixchat/realtime/settle"
+)
+
+// Names of the files in Options.Data.
+const (
+	storeFile    = "store.db"
+	accountsFile = "accounts.db"
+)
+
+// Files are the files that a stack keeps in its data folder.
+var Files = []string{storeFile, accountsFile}
+
+// startBackends starts the programs that others are, or finds those that run.
+func (s *Stack) startBackends(ctx context.Context) error {
+	s.RedisAddr, s.FirestoreAddr, s.PubSubAddr = s.options.Redis, s.options.Firestore, s.options.PubSub
+	if s.options.Emulators {
+		for _, p := range []struct {
+			addr  *string
+			start func(context.Context) (*emulators.Server, error)
+		}{{&s.RedisAddr, emulators.Redis}, {&s.FirestoreAddr, emulators.Firestore}, {&s.PubSubAddr, emulators.PubSub}} {
+			if *p.addr != "" {
+				continue
+			}
+			e, err := p.start(ctx)
+			if err != nil {
+				return err
+			}
+			*p.addr = e.Addr
+			s.onClose("emulator", func(context.Context) error { e.Stop(); return nil })
+		}
+	}
+	if s.RedisAddr == "" {
+		return s.startMiniredis()
+	}
+	if err := emulators.RedisAnswers(ctx, s.RedisAddr); err != nil {
+		return fmt.Errorf("no Redis answers at %s: %w", s.RedisAddr, err)
+	}
+	return nil
+}
+
+func (s *Stack) startMiniredis() error {
+	m := miniredis.NewMiniRedis()
+	if err := m.StartAddr("127.0.0.1:0"); err != nil {
+		return fmt.Errorf("start miniredis: %w", err)
+	}
+	s.RedisAddr = m.Addr()
+	stop := make(chan struct{})
+	s.bg.Go(func() { // its keys expire only when it is told that time has passed
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		last := time.Now()
+		for {
+			select {
+			case <-stop:
+				return
+			case now := <-tick.C:
+				m.FastForward(now.Sub(last))
+				last = now
+			}
+		}
+	})
+	s.onClose("miniredis", func(context.Context) error { close(stop); m.Close(); return nil })
+	return nil
+}
+
+// data is where accounts, messages and dead letters go.
+type data struct {
+	store     store.Store
+	gates     gate.Source
+	publisher settle.Publisher
+	letters   deadletter.Putter
+	collector deadletter.Collector
+	auth      http.Handler // nil with an emulator of its own
+}
+
+// startData opens the store and what leads to it: embedded, or in the emulators.
+func (s *Stack) startData(ctx context.Context, f *front) (*data, error) {
+	folder := s.options.Data
+	if folder == "" {
+		var err error
+		if folder, err = os.MkdirTemp("", "phoenix-stack-"); err != nil {
+			return nil, err
+		}
+		s.onClose("temporary data", func(context.Context) error { return os.RemoveAll(folder) })
+	}
+	d := &data{}
+	if s.options.Auth == "" {
+		stub, err := authstub.Open(authstub.Options{Project: s.Project, Path: filepath.Join(folder, accountsFile), Now: s.options.Now,
+			Mail: s.options.Mail, Logger: s.log})
+		if err != nil {
+			return nil, err
+		}
+		s.onClose("accounts", func(context.Context) error { return stub.Close() })
+		d.auth = stub
+		s.AuthAddr = strings.TrimPrefix(s.URL, "http://")
+	} else {
+		s.AuthAddr = s.options.Auth
+	}
+	if err := s.openStore(ctx, d, filepath.Join(folder, storeFile)); err != nil {
+		return nil, err
+	}
+	return d, s.openQueue(ctx, d, s.URL+f.pushPath)
+}
+
+// openStore opens the embedded store, or Firestore's emulator where there is one.
+func (s *Stack) openStore(ctx context.Context, d *data, path string) error {
+	b, err := boltstore.Open(path, boltstore.Options{})
+	if err != nil {
+		return err
+	}
+	s.onClose("store", func(context.Context) error { return b.Close() })
+	d.store, d.gates = b, storeGates{b}
+	return nil
+}
+
+// openQueue makes what carries acknowledged messages to persist: a push
+// straight to it, or the Pub/Sub emulator where there is one.
+func (s *Stack) openQueue(ctx context.Context, d *data, endpoint string) error {
+	// Without a disk in between, an acknowledgement is published only once it is saved: a killed launcher loses nothing.
+	p, err := publish.NewPush(publish.PushOptions{URL: endpoint, Wait: true, Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.onClose("push", p.Close)
+	d.publisher = p
+	shelf := deadletter.Shelf{Store: d.store}
+	d.letters, d.collector = shelf, shelf
+	return nil
+}
+
+// storeGates reads gates from the embedded store.
+type storeGates struct{ people store.People }
+
+// Gate implements gate.Source.
+func (g storeGates) Gate(ctx context.Context, uid string) (gate.Gate, error) {
+	u, err := g.people.User(ctx, uid)
+	if errors.Is(err, problem.ErrNotFound) {
+		return gate.Gate{}, nil
+	}
+	if err != nil {
+		return gate.Gate{}, err
+	}
+	out := gate.Gate{Exists: true, Disabled: !u.Active(), Blocked: u.Blocked}
+	if u.ValidAfter > 0 {
+		out.ValidAfter = u.ValidAfter.Time()
+	}
+	return out, nil
+}

@@ -1,0 +1,147 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/phoenixchat/phoenixchat/infra/authstub"
+	"github.com/phoenixchat/phoenixchat/realtime/identity"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/server"
+)
+
+// Instance is one realtime instance.
+type Instance struct {
+	URL  string // serves the same as Stack.URL, with sockets of this instance only
+	Name string
+
+	server   *server.Server
+	auth     http.Handler
+	draining atomic.Bool
+}
+
+// ServeHTTP implements http.Handler.
+func (in *Instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if in.auth != nil && authstub.Serves(r.URL.Path) {
+		in.auth.ServeHTTP(w, r)
+		return
+	}
+	in.server.ServeHTTP(w, r)
+}
+
+// Drain moves the sockets of this instance to the others, as on a deploy (see
+// server.Server.Drain). Stack.URL leads to it no longer.
+func (in *Instance) Drain(ctx context.Context) error {
+	in.draining.Store(true)
+	return in.server.Drain(ctx)
+}
+
+// instanceDeps is what all instances share.
+type instanceDeps struct {
+	data     *data
+	verifier identity.Verifier
+	services identity.ServiceVerifier
+	api      http.Handler
+	origins  []string
+}
+
+// listen returns a listener for each instance. A single one answers on the address of the system.
+func (s *Stack) listen(front net.Listener) ([]net.Listener, error) {
+	if s.options.Instances == 1 {
+		return []net.Listener{front}, nil
+	}
+	var out []net.Listener
+	for range s.options.Instances {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			for _, l := range out {
+				l.Close()
+			}
+			return nil, err
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// origins returns every origin that pages of this system have.
+func (s *Stack) origins(listeners []net.Listener) []string {
+	out := []string{s.URL}
+	if len(listeners) > 1 {
+		for _, l := range listeners {
+			out = append(out, "http://"+l.Addr().String())
+		}
+	}
+	return out
+}
+
+// clientConfig is what a client opened at url must know.
+func (s *Stack) clientConfig(url string) server.ClientConfig {
+	auth := url // each address leads to the stand-in
+	if s.options.Auth != "" {
+		auth = "http://" + s.options.Auth
+	}
+	return server.ClientConfig{
+		APIBase: "/api", RealtimeURL: "ws" + strings.TrimPrefix(url, "http") + "/ws", AuthEmulatorURL: auth,
+		Firebase: server.FirebaseConfig{APIKey: APIKey, ProjectID: s.Project, AuthDomain: s.Project + ".firebaseapp.com"},
+	}
+}
+
+// startInstance starts the instance number i, which answers on l.
+func (s *Stack) startInstance(i int, l net.Listener, d instanceDeps) (*Instance, error) {
+	rdb := redis.NewUniversalClient(inbox.Tune(&redis.UniversalOptions{Addrs: []string{s.RedisAddr}}))
+	s.onClose("Redis client", func(context.Context) error { return rdb.Close() })
+	in := &Instance{URL: "http://" + l.Addr().String(), Name: fmt.Sprintf("local-%d", i+1), auth: d.data.auth}
+	var err error
+	in.server, err = server.New(server.Deps{
+		Redis: rdb, Gates: d.data.gates, Publisher: d.data.publisher, Verifier: d.verifier, Services: d.services,
+		Client: s.options.Client, API: d.api, Log: s.log.With("instance", in.Name), Now: s.options.Now,
+		Instance: in.Name, Config: s.clientConfig(in.URL), Origins: d.origins,
+		MaxSockets: s.options.MaxSockets, SocketAgeMin: s.options.SocketAgeMin, SocketAgeMax: s.options.SocketAgeMax,
+		GoawayWithin: s.options.GoawayWithin, DrainOver: 300 * time.Millisecond,
+	})
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	s.bg.Go(func() {
+		err := in.server.Run(ctx)
+		if ctx.Err() == nil {
+			s.fail(fmt.Errorf("%s ended by itself: %w", in.Name, err))
+		}
+		done <- err
+	})
+	s.onClose(in.Name, func(closing context.Context) error {
+		defer cancel()
+		// Browsers that are shown "going away" hold on until they have somewhere
+		// to go. There is nowhere: their sockets are closed after a moment.
+		draining, stop := context.WithTimeout(closing, 1500*time.Millisecond)
+		defer stop()
+		if err := in.Drain(draining); err != nil {
+			s.log.Debug("sockets closed", "instance", in.Name, "err", err)
+		}
+		cancel()
+		select {
+		case err := <-done:
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		case <-closing.Done():
+			return fmt.Errorf("did not end in time: %w", closing.Err())
+		}
+	})
+	if s.options.Instances > 1 {
+		s.serve(in.Name, l, in)
+	}
+	return in, nil
+}
