@@ -6,35 +6,38 @@
 // was acknowledged, publishes them, waits for the confirmation, puts one
 // delivered event per sender into the senders' inboxes, and then clears them
 // from the user's inbox, in that order. A crash between any two steps repeats
-// work and loses none. All users of an instance share one Pub/Sub message per flush.
+// work and loses none. All users of an instance share one Pub/Sub message per
+// flush.
 //
-//	socket ─ Sent, Ack ─▶ Account ─▶ Settler ─▶ Pub/Sub ─▶ delivered events ─▶ inbox settled
+//	socket ─ Sent, Ack, Read ─▶ Account ─▶ Settler ─▶ Pub/Sub ─▶ delivered, read events ─▶ inbox settled
 package settle
 
 import (
 	"context"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
-	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
 // Publisher publishes on the topic delivery-acks.
 type Publisher interface {
-	// Publish returns nil when Pub/Sub has confirmed that it keeps data. After an
-	// error it may have it nevertheless; data is then published again. It is called by several goroutines at once and must
-	// end when ctx does.
+	// Publish returns nil when Pub/Sub has confirmed that it keeps data. After
+	// an error it may have it nevertheless; the same entries are then published
+	// again. It is called by several goroutines at once and must end when ctx does.
 	Publish(ctx context.Context, data []byte) error
 }
 
 // Options of a Settler. Zero values take the defaults named.
 type Options struct {
-	Now func() time.Time // time.Now
+	Now func() time.Time // time.Now; for delivered_at
 	Log *slog.Logger     // slog.Default()
 
-	Gather      time.Duration // from the first ack to the flush; 250 ms
+	Gather      time.Duration // from the first ack of a message to the flush; 250 ms
+	GatherRest  time.Duration // from the first ack of nothing but receipts to the flush; 2 s
 	MaxMessages int           // in one Pub/Sub message; delivery.MaxMessages
 	MaxBytes    int           // of its data; delivery.MaxBytes
 	Publish     time.Duration // timeout of one Publish; 10 s
@@ -44,71 +47,97 @@ type Options struct {
 	MaxReads    int           // read marks that wait; 10,000
 }
 
+func (o *Options) setDefaults() {
+	set(&o.Gather, 250*time.Millisecond)
+	set(&o.GatherRest, 2*time.Second)
+	set(&o.MaxMessages, delivery.MaxMessages)
+	set(&o.MaxBytes, delivery.MaxBytes)
+	set(&o.Publish, 10*time.Second)
+	set(&o.Drain, 4*time.Second)
+	set(&o.MaxBackoff, 15*time.Second)
+	set(&o.KeepBytes, 64<<20)
+	set(&o.MaxReads, 10_000)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+}
+
+func set[T int | time.Duration](v *T, standard T) {
+	if *v <= 0 {
+		*v = standard
+	}
+}
+
 // Settler settles for every user of one instance. Safe for many goroutines.
 type Settler struct {
+	// fixed after construction
 	inboxes *inbox.Inboxes
 	pub     Publisher
 	opts    Options
+	poke    chan struct{} // has a value when Run should look again
+
+	n counts
+
+	// guarded by mu, which is never held across I/O
+	mu       sync.Mutex
+	persons  map[place]*person
+	dirty    map[*person]struct{} // have something to settle; those in flight included
+	due      time.Time            // when to flush; zero where nothing waits
+	messages int                  // known to wait for the next flush
+	bytes    int                  // of them
+	kept     int                  // bytes of events in memory, of all persons
+	reads    int                  // read marks that wait, of all persons
+	flushing int                  // flushes under way
+	failures int                  // of Publish in a row
+	retryAt  time.Time            // not to publish before
 }
+
+// place is one life of one inbox.
+type place struct{ uid, epoch string }
 
 // New returns a Settler, which settles while Run runs.
 func New(inboxes *inbox.Inboxes, pub Publisher, opts Options) *Settler {
-	return &Settler{inboxes, pub, opts}
+	opts.setDefaults()
+	return &Settler{inboxes: inboxes, pub: pub, opts: opts, poke: make(chan struct{}, 1),
+		persons: map[place]*person{}, dirty: map[*person]struct{}{}}
 }
-
-// Run flushes until ctx ends, then flushes what is left for at most
-// Options.Drain, and returns the cause of ctx. It must be called exactly once.
-func (s *Settler) Run(ctx context.Context) error { return problem.ErrUnavailable }
-
-// Account is what one socket was sent and has acknowledged. Sent and Ack are
-// for one goroutine at a time each; Close may be called once by any.
-type Account struct{}
-
-// Open begins the account of a socket of uid, attached at a. Where a was
-// resumed, its cursor counts as an ack.
-func (s *Settler) Open(uid string, a inbox.Attachment) *Account { return &Account{} }
-
-// Sent notes that the socket was sent e (or it is in its write queue), an event of the
-// given epoch. Every event that the socket is sent must be noted, of any type,
-// in order. An event of another epoch forgets all acks of the old one.
-func (a *Account) Sent(epoch string, e inbox.Event) {}
-
-// Ack notes that the device has stored everything up to c. An ack of another
-// epoch is dropped; one beyond what the socket was sent is remembered, and
-// applied as it is sent. It does not block.
-func (a *Account) Ack(c inbox.Cursor) {}
-
-// Unacked returns the number of message events that the socket was sent and
-// has not acknowledged, for flow control.
-func (a *Account) Unacked() int { return 0 }
-
-// Read queues a read mark of the user, to be published, and then put as a read
-// event into the inboxes of both people, after the acks that came before it. r must be checked. The
-// error is problem.ErrUnavailable when too many wait.
-func (a *Account) Read(r delivery.Read) error { return problem.ErrUnavailable }
-
-// Close ends the account and returns when what it acknowledged is settled, or
-// with problem.ErrUnavailable when ctx ends before; settling then goes on in the
-// background for as long as Run does. The last account of a user flushes at once.
-func (a *Account) Close(ctx context.Context) error { return problem.ErrUnavailable }
-
-// Gone settles the inbox of a deleted user: the senders of what waits in it
-// are sent refused events, and then it is removed. The gate must say that the user does
-// not exist before it is called, so that nothing is queued meanwhile. May be repeated.
-func (s *Settler) Gone(ctx context.Context, uid string) error { return problem.ErrUnavailable }
 
 // Counters are counts since the start of this instance.
 type Counters struct {
-	Acks, AcksDropped, AcksEarly      int64 // acks applied; of another epoch; beyond what was sent
+	Acks, AcksDropped, AcksEarly      int64 // acks; of them of another epoch; beyond what was sent
 	Flushes, Published, PublishFailed int64 // flushes; Pub/Sub messages confirmed; failed
 	Messages, Receipts, Reads         int64 // messages settled; delivered events appended; read marks settled
 	FromStream                        int64 // lists that memory did not cover
 	Retaken                           int64 // lists taken anew, since another instance had settled meanwhile
-	OtherEpoch                        int64 // settlements dropped by the inbox's script
-	Poison, ReadsRefused, Forgotten   int64 // undecodable messages passed over; read marks refused; times memory was given up
-	Refused                           int64 // messages to deleted users
+	OtherEpoch                        int64 // settlements dropped, since the inbox lives another life
+	Failed                            int64 // settlements that Redis did not do; they are tried again
+	Poison                            int64 // undecodable messages passed over
+	ReadsRefused                      int64 // read marks refused since too many wait
+	Forgotten                         int64 // times that events in memory were given up; they are read from Redis
+	Refused                           int64 // messages to deleted users, told to their senders
 	Waiting                           int64 // users with something to settle, now
 }
 
+type counts struct {
+	acks, acksDropped, acksEarly, flushes, published, publishFailed, messages, receipts, reads, fromStream,
+	retaken, otherEpoch, failed, poison, readsRefused, forgotten, refused atomic.Int64
+}
+
 // Snapshot returns the counters.
-func (s *Settler) Snapshot() Counters { return Counters{} }
+func (s *Settler) Snapshot() Counters {
+	s.mu.Lock()
+	waiting := int64(len(s.dirty))
+	s.mu.Unlock()
+	n := &s.n
+	return Counters{
+		Acks: n.acks.Load(), AcksDropped: n.acksDropped.Load(), AcksEarly: n.acksEarly.Load(),
+		Flushes: n.flushes.Load(), Published: n.published.Load(), PublishFailed: n.publishFailed.Load(),
+		Messages: n.messages.Load(), Receipts: n.receipts.Load(), Reads: n.reads.Load(),
+		FromStream: n.fromStream.Load(), Retaken: n.retaken.Load(), OtherEpoch: n.otherEpoch.Load(),
+		Failed: n.failed.Load(), Poison: n.poison.Load(), ReadsRefused: n.readsRefused.Load(),
+		Forgotten: n.forgotten.Load(), Refused: n.refused.Load(), Waiting: waiting,
+	}
+}

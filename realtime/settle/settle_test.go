@@ -1,0 +1,340 @@
+package settle_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/redistest"
+	"github.com/phoenixchat/phoenixchat/realtime/settle"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+func TestAckIsPublishedThenToldThenCleared(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		pub := newTopic()
+		x := start(t, b, pub, settle.Options{})
+		ben := x.attach(t, "ben", "")
+		one := x.send(t, "ann", "ben", "one")
+		two := x.send(t, "ann", "ben", "two")
+		three := x.send(t, "cat", "ben", "three")
+		same(t, "received", len(ben.receive()), 3)
+		pub.before = func(delivery.Batch) error {
+			// Nothing is told or forgotten before it is published.
+			same(t, "waiting while publishing", x.waiting(t, "ben"), 3)
+			same(t, "ann while publishing", x.types(t, "ann"), "[sent sent]")
+			return nil
+		}
+		same(t, "unacknowledged", ben.acc.Unacked(), 3)
+		ben.ack()
+		same(t, "unacknowledged", ben.acc.Unacked(), 0)
+		ben.close()
+		same(t, "waiting", x.waiting(t, "ben"), 0)
+		same(t, "published", pub.delivered(), "[one two three]")
+		same(t, "pub/sub messages", pub.count(), 1)
+		if d := pub.batches[0].Delivered[0]; d.Message != one || d.DeliveredAt < one.AcceptedAt || d.Check() != nil {
+			t.Errorf("published %+v, want %+v", d, one)
+		}
+		same(t, "ann", x.types(t, "ann"), "[sent sent delivered]")
+		same(t, "cat", x.types(t, "cat"), "[sent delivered]")
+		var e wire.DeliveredEvent
+		if err := json.Unmarshal(x.events(t, "ann")[2].Data, &e); err != nil {
+			t.Fatal(err)
+		}
+		same(t, "delivered event", e.Messages, []wire.MessageRef{{ID: one.ID, At: one.At}, {ID: two.ID, At: two.At}})
+		same(t, "conversation", e.Conversation, chat.ConversationID("ann", "ben"))
+		_ = three
+		if n := x.Settler.Snapshot(); n.Messages != 3 || n.Receipts != 2 || n.FromStream != 0 || n.Waiting != 0 {
+			t.Errorf("counters %+v", n)
+		}
+	})
+}
+
+func TestNothingIsSavedBeforeTheAck(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		pub := newTopic()
+		x := start(t, b, pub, settle.Options{})
+		ben := x.attach(t, "ben", "")
+		x.send(t, "ann", "ben", "one")
+		ben.receive()
+		ben.close() // without an ack
+		same(t, "published", pub.count(), 0)
+		same(t, "waiting", x.waiting(t, "ben"), 1)
+		// The next device has it, and acknowledges it.
+		tablet := x.attach(t, "ben", ben.at.From.Cursor.String())
+		same(t, "received", len(tablet.receive()), 1)
+		tablet.ack()
+		tablet.close()
+		same(t, "published", pub.delivered(), "[one]")
+	})
+}
+
+func TestHelloCursorIsAnAck(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		pub := newTopic()
+		x := start(t, b, pub, settle.Options{})
+		ben := x.attach(t, "ben", "")
+		x.send(t, "ann", "ben", "one")
+		ben.receive()
+		ben.close() // stored, and the ack was lost
+		again := x.attach(t, "ben", ben.pos.Cursor.String())
+		if !again.at.Resumed {
+			t.Fatal("not resumed")
+		}
+		again.close()
+		same(t, "published", pub.delivered(), "[one]")
+		same(t, "from the stream", x.Settler.Snapshot().FromStream, 1)
+		same(t, "waiting", x.waiting(t, "ben"), 0)
+	})
+}
+
+func TestAckBeyondWhatWasSent(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		pub := newTopic()
+		x := start(t, b, pub, settle.Options{Gather: time.Millisecond})
+		phone, laptop := x.attach(t, "ben", ""), x.attach(t, "ben", "")
+		x.send(t, "ann", "ben", "one")
+		x.send(t, "ann", "ben", "two")
+		events := phone.receive()
+		// The laptop acknowledges what only the phone was sent: remembered.
+		laptop.acc.Ack(phone.pos.Cursor)
+		laptop.acc.Ack(inbox.Cursor{Epoch: phone.pos.Epoch, ID: inbox.ID{Ms: 1 << 50}})
+		same(t, "early", x.Settler.Snapshot().AcksEarly, 2)
+		same(t, "waiting for the flush", x.Settler.Snapshot().Waiting, 0)
+		laptop.acc.Sent(phone.pos.Epoch, events[0])
+		eventually(t, "the first is settled", func() bool { return x.waiting(t, "ben") == 1 })
+		laptop.acc.Sent(phone.pos.Epoch, events[1])
+		eventually(t, "the second is settled", func() bool { return x.waiting(t, "ben") == 0 })
+		same(t, "published", pub.delivered(), "[one two]")
+		phone.close()
+		laptop.close()
+	})
+}
+
+func TestAckOfAnotherEpochIsDropped(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		pub := newTopic()
+		x := start(t, b, pub, settle.Options{})
+		ben := x.attach(t, "ben", "")
+		x.send(t, "ann", "ben", "one")
+		ben.receive()
+		ben.acc.Ack(inbox.Cursor{Epoch: "0.other", ID: ben.pos.ID})
+		ben.close()
+		same(t, "dropped", x.Settler.Snapshot().AcksDropped, 1)
+		same(t, "waiting", x.waiting(t, "ben"), 1)
+	})
+}
+
+func TestUsersShareOnePublish(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		pub := newTopic()
+		x := start(t, b, pub, settle.Options{Gather: 300 * time.Millisecond})
+		var devices []*device
+		for i := range 30 {
+			uid := fmt.Sprintf("user%d", i)
+			d := x.attach(t, uid, "")
+			x.send(t, "ann", uid, uid)
+			d.receive()
+			devices = append(devices, d)
+		}
+		for _, d := range devices {
+			d.ack()
+		}
+		eventually(t, "all are settled", func() bool { return x.Settler.Snapshot().Messages == 30 })
+		same(t, "pub/sub messages", pub.count(), 1)
+		for _, d := range devices {
+			d.close()
+		}
+		same(t, "pub/sub messages", pub.count(), 1)
+	})
+}
+
+func TestBatchesKeepTheirLimits(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		pub := newTopic()
+		x := start(t, b, pub, settle.Options{MaxMessages: 7, MaxBytes: 4000})
+		ben := x.attach(t, "ben", "")
+		want := []string{}
+		for i := range 20 {
+			body := fmt.Sprint("message ", i)
+			if i%5 == 0 {
+				body = strings.Repeat("<", 200) + body // grows sixfold as JSON
+			}
+			want = append(want, body)
+			x.send(t, "ann", "ben", body)
+		}
+		ben.receive()
+		ben.ack()
+		ben.close()
+		same(t, "published", pub.delivered(), want)
+		for i, batch := range pub.batches {
+			if len(batch.Delivered) > 7 || pub.sizes[i] > 4000 {
+				t.Errorf("batch %d has %d messages and %d bytes", i, len(batch.Delivered), pub.sizes[i])
+			}
+		}
+		same(t, "waiting", x.waiting(t, "ben"), 0)
+	})
+}
+
+func TestOnlyAConfirmedPrefixIsSettled(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		pub := newTopic()
+		x := start(t, b, pub, settle.Options{MaxMessages: 2})
+		ben := x.attach(t, "ben", "")
+		for _, body := range []string{"1", "2", "3", "4", "5", "6"} {
+			x.send(t, "ann", "ben", body)
+		}
+		ben.receive()
+		pub.before = func(b delivery.Batch) error {
+			for _, d := range b.Delivered {
+				if d.Body == "3" {
+					return errDown
+				}
+			}
+			return nil
+		}
+		ben.ack()
+		eventually(t, "the first two are settled", func() bool { return x.waiting(t, "ben") == 4 })
+		eventually(t, "the third is tried again", func() bool { return x.Settler.Snapshot().PublishFailed > 1 })
+		same(t, "waiting", x.waiting(t, "ben"), 4)
+		pub.mu.Lock()
+		pub.before = nil
+		pub.mu.Unlock()
+		ben.close()
+		same(t, "waiting", x.waiting(t, "ben"), 0)
+		same(t, "ann", len(x.events(t, "ann")), 6+3)
+	})
+}
+
+func TestPubSubDownThenUp(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		pub := newTopic()
+		pub.set(true)
+		x := start(t, b, pub, settle.Options{Gather: time.Millisecond, KeepBytes: 2000, MaxBackoff: 300 * time.Millisecond})
+		ben := x.attach(t, "ben", "")
+		want := []string{}
+		for i := range 40 {
+			want = append(want, fmt.Sprint("m", i))
+			x.send(t, "ann", "ben", want[i])
+			ben.receive()
+			ben.ack()
+		}
+		eventually(t, "several tries", func() bool { return x.Settler.Snapshot().PublishFailed >= 3 })
+		same(t, "waiting", x.waiting(t, "ben"), 40) // nothing is trimmed
+		if n := x.Settler.Snapshot(); n.Forgotten == 0 {
+			t.Errorf("memory was not given up: %+v", n)
+		}
+		pub.set(false)
+		ben.close()
+		same(t, "published", pub.delivered(), want)
+		same(t, "waiting", x.waiting(t, "ben"), 0)
+	})
+}
+
+func TestReadMarks(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		pub := newTopic()
+		x := start(t, b, pub, settle.Options{})
+		ben := x.attach(t, "ben", "")
+		m := x.send(t, "ann", "ben", "one")
+		ben.receive()
+		ben.ack()
+		r := delivery.Read{Conversation: m.Conversation, By: "ben", At: m.At}
+		older := r
+		older.At -= 5
+		for _, r := range []delivery.Read{older, r, older} {
+			if err := ben.acc.Read(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ben.close()
+		same(t, "published", pub.reads(), []delivery.Read{r})
+		same(t, "pub/sub messages", pub.count(), 1)
+		same(t, "ann", x.types(t, "ann"), "[sent delivered read]")
+		same(t, "ben", x.types(t, "ben"), "[message read]")
+		var e wire.ReadEvent
+		if err := json.Unmarshal(x.events(t, "ann")[2].Data, &e); err != nil {
+			t.Fatal(err)
+		}
+		same(t, "read event", e, wire.ReadEvent{Type: "read", Conversation: m.Conversation, By: "ben", At: m.At})
+	})
+}
+
+func TestTwoInstancesAckTheSameUser(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		pub := newTopic()
+		x, y := start(t, b, pub, settle.Options{}), start(t, b, pub, settle.Options{})
+		phone, laptop := x.attach(t, "ben", ""), y.attach(t, "ben", "")
+		x.send(t, "ann", "ben", "one")
+		x.send(t, "ann", "ben", "two")
+		phone.receive()
+		laptop.receive()
+		x.send(t, "ann", "ben", "three")
+		laptop.receive()
+		phone.ack()
+		laptop.ack()
+		phone.close()
+		laptop.close()
+		same(t, "waiting", x.waiting(t, "ben"), 0)
+		seen := map[string]bool{}
+		for _, body := range pub.delivered() {
+			seen[body] = true // twice is allowed, none is not
+		}
+		same(t, "published", len(seen), 3)
+		// The phone, which is behind, goes on where it is.
+		again := x.attach(t, "ben", phone.pos.Cursor.String())
+		if !again.at.Resumed || len(again.receive()) != 1 {
+			t.Errorf("resumed %v with %d events", again.at.Resumed, len(again.got))
+		}
+		again.ack()
+		again.close()
+		same(t, "published again", len(pub.delivered()) <= 5, true)
+	})
+}
+
+func TestGone(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		pub := newTopic()
+		x := start(t, b, pub, settle.Options{})
+		one := x.send(t, "ann", "ben", "one")
+		x.send(t, "cat", "ben", "two")
+		if err := x.Gone(t.Context(), "ben"); err != nil {
+			t.Fatal(err)
+		}
+		same(t, "published", pub.count(), 0)
+		same(t, "ann", x.types(t, "ann"), "[sent refused]")
+		same(t, "cat", x.types(t, "cat"), "[sent refused]")
+		var e wire.RefusedEvent
+		if err := json.Unmarshal(x.events(t, "ann")[1].Data, &e); err != nil {
+			t.Fatal(err)
+		}
+		same(t, "refused", e, wire.RefusedEvent{Type: "refused", Conversation: one.Conversation,
+			Messages: []wire.MessageRef{{ID: one.ID, At: one.At}}, Code: inbox.ErrRecipientUnknown.Code, Message: inbox.ErrRecipientUnknown.Message})
+		for _, key := range []string{"inbox:{ben}", "meta:{ben}", "pending:{ben}"} {
+			if n, err := x.rdb.Exists(t.Context(), key).Result(); n != 0 || err != nil {
+				t.Errorf("%s is left: %v", key, err)
+			}
+		}
+		if err := x.Gone(t.Context(), "ben"); err != nil { // may be repeated
+			t.Error(err)
+		}
+	})
+}
+
+func TestRunSettlesWhatIsLeftWhenItEnds(t *testing.T) {
+	b := redistest.Mini(t)
+	pub := newTopic()
+	x := start(t, b, pub, settle.Options{Gather: time.Hour})
+	ben := x.attach(t, "ben", "")
+	x.send(t, "ann", "ben", "one")
+	ben.receive()
+	ben.ack()
+	x.stop()
+	same(t, "published", pub.delivered(), "[one]")
+	same(t, "waiting", x.waiting(t, "ben"), 0)
+}
