@@ -74,7 +74,7 @@ func fieldProblem(field, message string) *problem.Error {
 
 // limit reads the query's limit: 1 to 200, 50 where it is not given.
 func (r *request) limit() (int, error) {
-	s := r.http.URL.Query().Get("limit")
+	s := r.query.Get("limit")
 	if s == "" {
 		return 50, nil
 	}
@@ -84,5 +84,3 @@ func (r *request) limit() (int, error) {
 	}
 	return n, nil
 }
-
-func (r *request) query(name string) string { return r.http.URL.Query().Get(name) }

@@ -27,7 +27,7 @@ func (a *API) listConversations(ctx context.Context, r *request) (*response, err
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := a.conversations(ctx, r.user.UID, r.query("cursor"), limit)
+	page, next, err := a.conversations(ctx, r.user.UID, r.query.Get("cursor"), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -70,11 +70,11 @@ func (a *API) listMessages(ctx context.Context, r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := r.query("conversation")
+	id := r.query.Get("conversation")
 	if _, err := chat.Other(id, r.user.UID); err != nil {
 		return nil, err
 	}
-	return a.history(ctx, id, r.query("before"), limit)
+	return a.history(ctx, id, r.query.Get("before"), limit)
 }
 
 // history is a page of a conversation that the caller may read.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -81,9 +82,10 @@ func (r route) match(path string) (map[string]string, bool) {
 type request struct {
 	http   *http.Request
 	params map[string]string // values of the path
-	body   []byte            // JSON, unless the route reads none or the optional body is missing
-	claims identity.Claims   // zero for anybody
-	user   store.User        // who calls, as the store has them now; zero for anybody
+	query  url.Values
+	body   []byte          // JSON, unless the route reads none or the optional body is missing
+	claims identity.Claims // zero for anybody
+	user   store.User      // who calls, as the store has them now; zero for anybody
 }
 
 // Problems of HTTP itself, with the statuses that HTTP has for them.
@@ -94,12 +96,14 @@ var (
 	errJSON        = problem.New(problem.Invalid, "bad_json", "The server could not read what this app sent. Reload the page.")
 	errBodyTooBig  = problem.New(problem.TooLarge, "body_too_large", "This is too large to send.")
 	errOrigin      = problem.New(problem.Forbidden, "origin_refused", "This page may not use the chat.")
+	errQuery       = problem.New(problem.Invalid, "bad_query", "The server could not read this address. Reload the page.")
 	errNotAdmin    = problem.New(problem.Forbidden, "forbidden", "Only an admin may do this.")
 
 	httpStatus = map[string]int{
 		"method_not_allowed": http.StatusMethodNotAllowed,
 		"content_type":       http.StatusUnsupportedMediaType,
 		"bad_json":           http.StatusBadRequest,
+		"bad_query":          http.StatusBadRequest,
 	}
 )
 
@@ -199,6 +203,10 @@ func (a *API) answer(ctx context.Context, w http.ResponseWriter, rt route, req *
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
+	// URL.Query leaves out what it cannot read: a list would begin anew instead of going on.
+	if req.query, err = url.ParseQuery(req.http.URL.RawQuery); err != nil {
+		return nil, errQuery.WithCause(err)
+	}
 	if rt.access != anybody {
 		if err := a.authenticate(ctx, rt.access, req); err != nil {
 			return nil, err

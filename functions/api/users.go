@@ -37,14 +37,14 @@ const maxQuery = 200
 
 // listUsers lists everyone but the caller.
 func (a *API) listUsers(ctx context.Context, r *request) (*response, error) {
-	if name := r.query("username"); name != "" {
+	if name := r.query.Get("username"); name != "" {
 		return a.userByName(ctx, name)
 	}
 	limit, err := r.limit()
 	if err != nil {
 		return nil, err
 	}
-	q := r.query("q")
+	q := r.query.Get("q")
 	if len(q) > maxQuery {
 		return nil, fieldProblem("q", "This search is too long.")
 	}
@@ -53,7 +53,7 @@ func (a *API) listUsers(ctx context.Context, r *request) (*response, error) {
 		Next  string    `json:"next"`
 	}{Users: []profile{}}
 	// Addresses are not for others: store.Search takes an "@" for the start of one.
-	found, next, err := a.deps.Store.Search(ctx, store.Search{Prefix: withoutAt(q), Cursor: r.query("cursor"), Limit: limit})
+	found, next, err := a.deps.Store.Search(ctx, store.Search{Prefix: withoutAt(q), Cursor: r.query.Get("cursor"), Limit: limit})
 	if err != nil {
 		return nil, err
 	}

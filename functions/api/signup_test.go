@@ -1,0 +1,200 @@
+package api_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
+	"github.com/phoenixchat/phoenixchat/functions/api"
+)
+
+type form map[string]string
+
+func ada(change ...string) form {
+	f := form{"email": "Ada@Example.org", "password": "correct horse", "username": "Ada", "display_name": "  Ada   Lovelace "}
+	for i := 0; i < len(change); i += 2 {
+		f[change[i]] = change[i+1]
+	}
+	return f
+}
+
+type profile struct {
+	UID         string `json:"uid"`
+	Username    string `json:"username"`
+	DisplayName string `json:"display_name"`
+	CreatedAt   int64  `json:"created_at"`
+	Deleted     bool   `json:"deleted"`
+}
+
+func TestSignup(t *testing.T) {
+	s := newSystem(t)
+	var p profile
+	s.call("POST", "/signup", "", ada()).must(201, &p)
+	if p.Username != "Ada" || p.DisplayName != "Ada Lovelace" || len(p.UID) != 28 || p.CreatedAt == 0 {
+		t.Errorf("the answer is %+v", p)
+	}
+	if _, err := accountstest.SignIn(t.Context(), s.authHost, "ada@example.org", "correct horse"); err != nil {
+		t.Errorf("signing in: %v", err)
+	}
+	var me struct {
+		profile
+		Email   string   `json:"email"`
+		Admin   bool     `json:"admin"`
+		Blocked []string `json:"blocked"`
+	}
+	s.call("GET", "/me", s.token(p.UID), nil).must(200, &me)
+	if me.profile != p || me.Email != "ada@example.org" || me.Admin || me.Blocked == nil {
+		t.Errorf("me is %+v", me)
+	}
+
+	d := s.call("POST", "/signup", "", ada("email", "other@example.org", "username", "aDA")).refused(409, "username_taken")
+	if d.Fields["username"] == "" {
+		t.Error("the message is not on the field")
+	}
+	d = s.call("POST", "/signup", "", ada("email", "ADA@example.ORG", "username", "other")).refused(409, "email_taken")
+	if d.Fields["email"] == "" {
+		t.Error("the message is not on the field")
+	}
+	// neither refusal holds up what was free in it
+	s.call("POST", "/signup", "", ada("email", "other@example.org", "username", "other")).must(201, nil)
+}
+
+func TestSignupFields(t *testing.T) {
+	s := newSystem(t)
+	for _, tt := range []struct{ field, value string }{
+		{"email", ""}, {"email", "ada"}, {"email", "ada@"}, {"email", "@example.org"}, {"email", "ada@localhost"}, {"email", "a b@example.org"},
+		{"email", "Ada <ada@example.org>"}, {"email", "ada@example.org, b@example.org"}, {"email", strings.Repeat("a", 250) + "@example.org"},
+		{"email", "ádá@example.org"}, {"email", "ada@exa\x00mple.org"},
+		{"password", ""}, {"password", "short"}, {"password", "password"}, {"password", "PassWord123"}, {"password", "        "}, {"password", "aaaaaaaaaa"},
+		{"password", "ada@example.org"}, {"password", strings.Repeat("long", 51)},
+		{"username", ""}, {"username", "ab"}, {"username", strings.Repeat("a", 31)}, {"username", "a b c"}, {"username", "adá"}, {"username", "..."},
+		{"username", ".ada"}, {"username", "ada-"}, {"username", "__ada__"}, {"username", "<b>ada</b>"}, {"username", "Admin"}, {"username", "a/b/c"},
+		{"display_name", ""}, {"display_name", "   "}, {"display_name", strings.Repeat("x", 51)}, {"display_name", "a\u202eb"}, {"display_name", "a\x00b"},
+		{"display_name", "\u200d\u200d"}, {"display_name", "\u3164"}, {"display_name", "\u2066x"},
+	} {
+		d := s.call("POST", "/signup", "", ada(tt.field, tt.value)).refused(422, "invalid_fields")
+		if len(d.Fields) != 1 || d.Fields[tt.field] == "" {
+			t.Errorf("%s %q: the messages are %v", tt.field, tt.value, d.Fields)
+		}
+	}
+	d := s.call("POST", "/signup", "", form{}).refused(422, "invalid_fields")
+	if len(d.Fields) != 4 {
+		t.Errorf("an empty form gets %v", d.Fields)
+	}
+	for i, ok := range []form{
+		ada("display_name", "<b>Robert'); DROP TABLE</b>"), ada("display_name", "👩🏽\u200d🔬 Ada"), ada("display_name", "محمد"),
+		ada("password", strings.Repeat("x1", 100)), ada("username", "a.b_c-d"), ada("username", strings.Repeat("z", 30)),
+	} {
+		ok["email"] = fmt.Sprintf("p%d@example.org", i)
+		if ok["username"] == "Ada" {
+			ok["username"] = fmt.Sprintf("ada%d", i)
+		}
+		s.call("POST", "/signup", "", ok).must(201, nil)
+	}
+}
+
+func TestSignupBadRequests(t *testing.T) {
+	s := newSystem(t)
+	for _, body := range []string{"", "no json", "[]", "null", `"x"`, `{"email":`, `{} {}`, "\xff", `{"email":"` + "\xff" + `"}`} {
+		s.call("POST", "/signup", "", body).refused(400, "bad_json")
+	}
+	d := s.call("POST", "/signup", "", `{"email": 7}`).refused(422, "invalid_fields")
+	if d.Fields["email"] == "" {
+		t.Errorf("a number as address: %v", d.Fields)
+	}
+	s.call("POST", "/signup", "", strings.Repeat(" ", 20<<10)).refused(413, "body_too_large")
+	for _, ct := range []string{"text/plain", "application/x-www-form-urlencoded", "", "application/json5"} {
+		s.call("POST", "/signup", "", "{}", "Content-Type", ct).refused(415, "content_type")
+	}
+	s.call("POST", "/signup", "", ada(), "Content-Type", "Application/JSON; charset=utf-8").must(201, nil)
+	a := s.call("GET", "/signup", "", nil)
+	a.refused(405, "method_not_allowed")
+	if a.header.Get("Allow") != "OPTIONS, POST" {
+		t.Errorf("Allow is %q", a.header.Get("Allow"))
+	}
+	s.call("POST", "/signup/more", "", ada()).refused(404, "not_found")
+	s.call("GET", "/nothing", "", nil).refused(404, "not_found")
+}
+
+func TestSignupsFromOneAddress(t *testing.T) {
+	s := newSystem(t, func(d *api.Deps) { d.SignupsHourly, d.Proxies = 2, 1 })
+	n := 0
+	signup := func(forwarded string) *answer {
+		n++
+		return s.call("POST", "/signup", "", ada("username", fmt.Sprintf("ada%d", n), "email", fmt.Sprintf("ada%d@example.org", n)), "X-Forwarded-For", forwarded)
+	}
+	signup("203.0.113.7").must(201, nil)
+	s.call("POST", "/signup", "", ada("email", ""), "X-Forwarded-For", "203.0.113.7").refused(422, "invalid_fields") // not counted
+	signup("1.2.3.4, 203.0.113.7").must(201, nil)                                                                    // what the caller wrote itself does not help
+	a := signup("5.6.7.8,203.0.113.7")
+	d := a.refused(429, "too_many_signups")
+	if d.RetryAfterMS != time.Hour.Milliseconds() || a.header.Get("Retry-After") != "3600" {
+		t.Errorf("to be tried again after %d ms, header %q", d.RetryAfterMS, a.header.Get("Retry-After"))
+	}
+	signup("203.0.113.8").must(201, nil)
+	s.clock.advance(time.Hour)
+	signup("203.0.113.7").must(201, nil)
+	// one household has a /64
+	signup("2001:db8:1:1::1").must(201, nil)
+	signup("2001:db8:1:1:ffff::2").must(201, nil)
+	signup("2001:db8:1:1:ffff::3").refused(429, "too_many_signups")
+	signup("2001:db8:1:2::1").must(201, nil)
+}
+
+func TestCORS(t *testing.T) {
+	s := newSystem(t)
+	p := s.person("ada")
+	pre := func(path, origin string) *answer {
+		return s.call("OPTIONS", path, "", nil, "Origin", origin, "Access-Control-Request-Method", "PATCH", "Access-Control-Request-Headers", "authorization")
+	}
+	for _, path := range []string{"/signup", "/me", "/users/x", "/admin/users", "/conversations?x=1"} {
+		a := pre(path, origin)
+		a.must(http.StatusNoContent, nil)
+		for name, want := range map[string]string{"Access-Control-Allow-Origin": origin, "Access-Control-Max-Age": "7200", "Vary": "Origin",
+			"Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE", "Access-Control-Allow-Headers": "Authorization, Content-Type"} {
+			if got := a.header.Get(name); got != want {
+				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
+			}
+		}
+	}
+	for _, evil := range []string{"https://evil.example", "http://chat.example.org", "https://chat.example.org.evil.example", "https://chat.example.org:444", "null", origin + "/"} {
+		a := pre("/me", evil)
+		a.refused(403, "origin_refused")
+		b := s.call("GET", "/me", s.token(p), nil, "Origin", evil)
+		if a.header.Get("Access-Control-Allow-Origin") != "" || b.header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s may read answers", evil)
+		}
+	}
+	a := s.call("GET", "/me", "", nil, "Origin", origin)
+	a.refused(401, "unauthenticated") // errors can be read, too
+	if a.header.Get("Access-Control-Allow-Origin") != origin || a.header.Get("Access-Control-Expose-Headers") == "" {
+		t.Errorf("the headers are %v", a.header)
+	}
+}
+
+func FuzzSignup(f *testing.F) {
+	s := newSystem(f)
+	for _, seed := range []string{`{}`, `{"email":"a@b.cd","password":"correct horse","username":"ada","display_name":"Ada"}`, `[`, "\xff", `{"email":{}}`, `{"username":"\u0000"}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s.t = t
+		a := s.call("POST", "/signup", "", string(body))
+		switch a.status {
+		case 201:
+			// what is accepted is an account under a name that can be looked up
+			var p profile
+			a.must(201, &p)
+			if _, err := s.store.UserByUsername(context.Background(), p.Username); err != nil {
+				t.Errorf("%q is accepted and not found: %v", body, err)
+			}
+		case 400, 409, 413, 415, 422, 429:
+		default:
+			t.Errorf("%q is answered %d: %s", body, a.status, a.body)
+		}
+	})
+}

@@ -1,0 +1,363 @@
+package persist
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/phoenixchat/phoenixchat/functions/boltstore"
+	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+var t0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// flaky is a store whose Save fails on demand.
+type flaky struct {
+	*boltstore.Store
+	mu    sync.Mutex
+	err   error
+	saves int
+}
+
+func (f *flaky) Save(ctx context.Context, d []delivery.Delivered, r []delivery.Read) error {
+	f.mu.Lock()
+	f.saves++
+	err := f.err
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return f.Store.Save(ctx, d, r)
+}
+
+type fixture struct {
+	*Function
+	store *flaky
+	now   time.Time
+}
+
+func newFixture(t testing.TB) *fixture {
+	t.Helper()
+	db, err := boltstore.Open(filepath.Join(t.TempDir(), "chat.db"), boltstore.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	f := &fixture{store: &flaky{Store: db}, now: t0}
+	f.Function = New(Deps{Store: f.store, Letters: deadletter.Shelf{Store: db}, Now: func() time.Time { return f.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	return f
+}
+
+func message1(from, to, body string, at time.Time) delivery.Delivered {
+	m := chat.MicrosOf(at)
+	return delivery.Delivered{Message: chat.Message{ID: uuid.Must(uuid.NewV7()).String(), Conversation: chat.ConversationID(from, to), From: from, To: to,
+		Body: body, At: m, AcceptedAt: m}, DeliveredAt: m}
+}
+
+func data(t testing.TB, b delivery.Batch) []byte {
+	t.Helper()
+	d, err := b.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// push posts data as Pub/Sub does, and returns the status.
+func (f *fixture) push(id string, data []byte) int {
+	return f.post(fmt.Sprintf(`{"subscription":"projects/p/subscriptions/s","message":{"data":%q,"attributes":{"k":"v"},"messageId":%q,"message_id":%q,"publishTime":"2026-03-01T12:00:00.5Z"}}`,
+		base64.StdEncoding.EncodeToString(data), id, id))
+}
+
+func (f *fixture) post(body string) int {
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)))
+	return w.Code
+}
+
+func (f *fixture) history(t *testing.T, conversation string) (bodies []string) {
+	t.Helper()
+	page, _, err := f.store.Messages(t.Context(), conversation, store.Position{}, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range page {
+		bodies = append(bodies, m.Body)
+	}
+	return bodies
+}
+
+func (f *fixture) letters(t *testing.T) []store.Letter {
+	t.Helper()
+	list, _, err := f.store.Letters(t.Context(), "", 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func TestPush(t *testing.T) {
+	f := newFixture(t)
+	first, second := message1("ada", "bob", "one", t0), message1("bob", "ada", "two", t0.Add(time.Second))
+	read := delivery.Read{Conversation: "ada~bob", By: "bob", At: first.At}
+	batches := [][]byte{data(t, delivery.Batch{Delivered: []delivery.Delivered{second}, Read: []delivery.Read{read}}), data(t, delivery.Batch{Delivered: []delivery.Delivered{first, second}})}
+	for range 2 { // repeated
+		for i, b := range batches { // and out of order
+			if code := f.push(fmt.Sprint(i), b); code != 200 {
+				t.Fatalf("status %d", code)
+			}
+		}
+	}
+	if got := f.history(t, "ada~bob"); len(got) != 2 || got[0] != "one" || got[1] != "two" {
+		t.Errorf("saved are %v", got)
+	}
+	if l := f.letters(t); len(l) != 0 {
+		t.Errorf("dead letters %v", l)
+	}
+	f.now = f.now.Add(time.Minute)
+	if code := f.push("empty", data(t, delivery.Batch{})); code != 200 {
+		t.Errorf("an empty batch is answered %d", code)
+	}
+}
+
+func TestPushAtOnce(t *testing.T) {
+	f := newFixture(t)
+	var batch delivery.Batch
+	for i := range 20 {
+		batch.Delivered = append(batch.Delivered, message1("ada", "bob", fmt.Sprint(i), t0.Add(time.Duration(i))))
+	}
+	body := data(t, batch)
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() {
+			if code := f.push("same", body); code != 200 {
+				t.Errorf("status %d", code)
+			}
+		})
+	}
+	wg.Wait()
+	if got := f.history(t, "ada~bob"); len(got) != 20 {
+		t.Errorf("saved are %d", len(got))
+	}
+}
+
+// What can never be saved becomes a dead letter with its reason; the good
+// entries beside it are saved, and the call is done with.
+func TestMalformed(t *testing.T) {
+	good := message1("ada", "bob", "good", t0)
+	entry := func(change func(*delivery.Delivered)) string {
+		d := message1("ada", "bob", "x", t0)
+		change(&d)
+		b, err := json.Marshal(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	goodJSON := entry(func(d *delivery.Delivered) { *d = good })
+	for name, bad := range map[string]string{
+		"no object":          `7`,
+		"empty":              `{}`,
+		"no uuid":            entry(func(d *delivery.Delivered) { d.ID = "x" }),
+		"other conversation": entry(func(d *delivery.Delivered) { d.Conversation = "ada~cyd" }),
+		"no members":         entry(func(d *delivery.Delivered) { d.Conversation = "../users" }),
+		"to oneself":         entry(func(d *delivery.Delivered) { d.To = "ada" }),
+		"empty body":         entry(func(d *delivery.Delivered) { d.Body = " " }),
+		"body too long":      entry(func(d *delivery.Delivered) { d.Body = strings.Repeat("x", chat.MaxBody+1) }),
+		"no time":            entry(func(d *delivery.Delivered) { d.At = 0 }),
+		"far future":         entry(func(d *delivery.Delivered) { d.At = chat.MicrosOf(t0.Add(time.Hour)) }),
+		"wrong types":        `{"id":7,"at":"x"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			for range 2 { // a repeat leaves no second letter
+				if code := f.push("m1", []byte(`{"v":1,"delivered":[`+bad+`,`+goodJSON+`],"read":[{"conversation":"ada~bob","by":"eve","at":5},{"conversation":"ada~bob","by":"bob","at":5}]}`)); code != 200 {
+					t.Fatalf("status %d", code)
+				}
+			}
+			if got := f.history(t, "ada~bob"); len(got) != 1 || got[0] != "good" {
+				t.Errorf("saved are %v", got)
+			}
+			l := f.letters(t)
+			if len(l) != 2 || l[0].Reason == "" || !strings.Contains(string(l[0].Data), bad) {
+				t.Fatalf("dead letters %+v", l)
+			}
+			// a letter can be replayed as it is, and is one again
+			if err := f.Replay(t.Context(), l[0].Data); err != nil {
+				t.Fatal(err)
+			}
+			if l := f.letters(t); len(l) != 3 {
+				t.Errorf("%d dead letters after a replay", len(l))
+			}
+		})
+	}
+	for name, body := range map[string]string{"no JSON": "hello", "another version": `{"v":2,"delivered":[]}`, "nothing": "", "a list": "[]", "not UTF-8": "\xff\xfe"} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			if code := f.push("m1", []byte(body)); code != 200 {
+				t.Fatalf("status %d", code)
+			}
+			if l := f.letters(t); len(l) != 1 || l[0].ID != "m1" || !bytes.Equal(l[0].Data, []byte(body)) {
+				t.Errorf("dead letters %+v", l)
+			}
+		})
+	}
+}
+
+// A letter whose reason has gone is saved by replaying it.
+func TestReplay(t *testing.T) {
+	f := newFixture(t)
+	m := message1("ada", "bob", "from the future", t0.Add(time.Hour))
+	if code := f.push("m1", data(t, delivery.Batch{Delivered: []delivery.Delivered{m}})); code != 200 {
+		t.Fatalf("status %d", code)
+	}
+	f.now = f.now.Add(time.Hour)
+	if err := f.Replay(t.Context(), f.letters(t)[0].Data); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.history(t, "ada~bob"); len(got) != 1 {
+		t.Errorf("saved are %v", got)
+	}
+}
+
+// A passing fault is an error, so that Pub/Sub tries again; nothing becomes a dead letter.
+func TestPassingFaults(t *testing.T) {
+	f := newFixture(t)
+	body := data(t, delivery.Batch{Delivered: []delivery.Delivered{message1("ada", "bob", "one", t0)}})
+	f.store.err = problem.ErrUnavailable.WithCause(errors.New("connection refused"))
+	if code := f.push("m1", body); code != 500 {
+		t.Errorf("status %d", code)
+	}
+	f.store.err = nil
+	if code := f.push("m1", body); code != 200 {
+		t.Errorf("status %d", code)
+	}
+	if l := f.letters(t); len(l) != 0 {
+		t.Errorf("dead letters %v", l)
+	}
+	// neither is a dead letter that cannot be put down lost
+	broken := New(Deps{Store: f.store, Letters: brokenShelf{}, Now: f.deps.Now, Log: f.deps.Log})
+	if err := broken.Replay(t.Context(), []byte("x")); err == nil {
+		t.Error("a dead letter that was put nowhere is done with")
+	}
+}
+
+type brokenShelf struct{}
+
+func (brokenShelf) Put(context.Context, []store.Letter) error { return problem.ErrUnavailable }
+
+func TestNoPush(t *testing.T) {
+	f := newFixture(t)
+	for _, body := range []string{"", "x", "{}", `{"message":null}`, `{"message":{"data":"%%%","messageId":"1"}}`, `{"message":{"data":"eA=="}}`, `{"message":{"messageId":"1","publishTime":"x"}}`} {
+		if code := f.post(body); code != 400 {
+			t.Errorf("%q is answered %d", body, code)
+		}
+	}
+}
+
+// What a deleted person wrote and was still under way is not saved; what
+// others wrote to them is.
+func TestErasedAuthors(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	lease, err := f.store.Reserve(ctx, "eve@example.org", "eve", "eve", "a", chat.MicrosOf(t0), time.Minute)
+	if err == nil {
+		err = f.store.Commit(ctx, lease, store.User{UID: "eve", Username: "eve"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	both := func() {
+		t.Helper()
+		n++
+		b := delivery.Batch{Delivered: []delivery.Delivered{message1("eve", "ada", fmt.Sprint("from eve ", n), t0), message1("ada", "eve", fmt.Sprint("to eve ", n), t0)},
+			Read: []delivery.Read{{Conversation: "ada~eve", By: "eve", At: chat.MicrosOf(t0)}}}
+		if code := f.push(fmt.Sprint(n), data(t, b)); code != 200 {
+			t.Fatalf("status %d", code)
+		}
+	}
+	both()
+	if _, err := f.store.BeginErase(ctx, "eve", chat.MicrosOf(t0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.store.EraseContent(ctx, "eve"); err != nil {
+		t.Fatal(err)
+	}
+	f.now = f.now.Add(erasedEvery)
+	both()
+	if got := f.history(t, "ada~eve"); fmt.Sprint(got) != "[to eve 1 to eve 2]" {
+		t.Errorf("saved are %v", got)
+	}
+	list, _, err := f.store.Conversations(ctx, "ada", "", 1)
+	if err != nil || len(list[0].Read) != 0 {
+		t.Errorf("the read marks are %v, %v", list[0].Read, err)
+	}
+}
+
+// Activity is noted hourly, however much is saved.
+func TestActivity(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	for _, n := range []string{"ada", "bob"} {
+		lease, err := f.store.Reserve(ctx, n+"@example.org", n, n, "a", chat.MicrosOf(t0), time.Minute)
+		if err == nil {
+			err = f.store.Commit(ctx, lease, store.User{UID: n, Username: n})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 4 {
+		f.now = f.now.Add(25 * time.Minute)
+		if code := f.push("x", data(t, delivery.Batch{Delivered: []delivery.Delivered{message1("ada", "bob", "x", f.now)}})); code != 200 {
+			t.Fatalf("status %d", code)
+		}
+	}
+	u, err := f.store.User(ctx, "bob")
+	if want := chat.MicrosOf(t0.Add(100 * time.Minute)); err != nil || u.LastActiveAt != want {
+		t.Errorf("bob was active at %v, want %v (%v)", u.LastActiveAt.Time(), want.Time(), err)
+	}
+}
+
+func FuzzPush(f *testing.F) {
+	fx := newFixture(f)
+	good := message1("ada", "bob", "hi", t0)
+	d, err := delivery.Batch{Delivered: []delivery.Delivered{good}, Read: []delivery.Read{{Conversation: "ada~bob", By: "ada", At: 5}}}.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range [][]byte{d, []byte(`{"v":1}`), []byte(`{"v":1,"delivered":[{}],"read":[null]}`), []byte("\xff"), {}} {
+		f.Add(seed, true)
+		f.Add(seed, false)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, wrap bool) {
+		if wrap { // as data of a push: whatever it is, it is saved or a dead letter
+			if code := fx.push("fuzz", body); code != 200 {
+				t.Errorf("%q is answered %d", body, code)
+			}
+			return
+		}
+		if code := fx.post(string(body)); code != 200 && code != 400 {
+			t.Errorf("%q is answered %d", body, code)
+		}
+	})
+}
