@@ -152,6 +152,12 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 	program(t, filepath.Join(dir, "java"), "#!/bin/sh\n")
 	check(Firestore, "The Firestore emulator")
 	check(PubSub, "The Pub/Sub emulator")
+	if err := Check(t.Context(), true, true, true); err == nil || strings.Count(err.Error(), " is missing. ") != 3 {
+		t.Errorf("all of them: %v", err)
+	}
+	if err := Check(t.Context(), false, false, false); err != nil {
+		t.Errorf("none of them: %v", err)
+	}
 }
 
 func TestAProgramThatFailsIsQuoted(t *testing.T) {

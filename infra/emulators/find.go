@@ -7,6 +7,7 @@ package emulators
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,6 +63,25 @@ func FindFirestore(ctx context.Context) (string, error) {
 // FindPubSub finds the Pub/Sub emulator's program, a Java archive.
 func FindPubSub(ctx context.Context) (string, error) {
 	return findJar(ctx, "pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar", &Missing{"The Pub/Sub emulator", howPubSub})
+}
+
+// Check returns every *Missing that starting Redis, Firestore and PubSub would
+// meet, joined, or nil.
+func Check(ctx context.Context, redis, firestore, pubsub bool) error {
+	var errs []error
+	look := func(wanted bool, find func(context.Context) (string, error)) {
+		if !wanted {
+			return
+		}
+		if _, err := find(ctx); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	look(redis, FindRedis)
+	look(firestore || pubsub, FindJava)
+	look(firestore, FindFirestore)
+	look(pubsub, FindPubSub)
+	return errors.Join(errs...)
 }
 
 // findJar returns the one file that matches pattern below the platform folder

@@ -1,0 +1,389 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The tests run the launcher as a process of its own, in a repository that has
+// nothing but a web folder whose npm is a script.
+func TestMain(m *testing.M) {
+	if os.Getenv("LOCAL_TEST_LAUNCHER") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// repository is a folder to launch in.
+type repository struct {
+	t   *testing.T
+	dir string
+	bin string // the whole PATH
+}
+
+func newRepository(t *testing.T) *repository {
+	t.Helper()
+	r := &repository{t, t.TempDir(), t.TempDir()}
+	r.write("go.mod", "module github.com/phoenixchat/phoenixchat\n")
+	r.write("web/package-lock.json", `{"packages": {}}`)
+	r.write("web/index.html", "<!doctype html><title>Phoenix Chat</title>")
+	r.program("node", "echo v22.0.0")
+	r.program("npm", `case "$1" in
+ci) mkdir -p node_modules; echo '{"packages": {}}' > node_modules/.package-lock.json;;
+run) mkdir -p dist; cp index.html dist;;
+esac`)
+	return r
+}
+
+func (r *repository) write(name, text string) {
+	r.t.Helper()
+	path := filepath.Join(r.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *repository) program(name, script string) {
+	r.t.Helper()
+	if err := os.WriteFile(filepath.Join(r.bin, name), []byte("#!/bin/sh\nPATH=/usr/bin:/bin\n"+script+"\n"), 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// launch prepares the launcher with the flags.
+func (r *repository) launch(flags ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], flags...)
+	cmd.Dir = r.dir
+	cmd.Env = []string{"LOCAL_TEST_LAUNCHER=1", "PATH=" + r.bin, "HOME=" + r.dir}
+	return cmd
+}
+
+// fails runs the launcher to its end, which must be exit code 1 with one line.
+func (r *repository) fails(flags ...string) string {
+	r.t.Helper()
+	var out bytes.Buffer
+	cmd := r.launch(flags...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		r.t.Errorf("%v: %v, want exit code 1\n%s", flags, err, out.String())
+	}
+	text := strings.TrimSpace(out.String())
+	if strings.Contains(text, "\n") {
+		r.t.Errorf("%v: more than one line:\n%s", flags, text)
+	}
+	return text
+}
+
+// running is a launcher that has told its addresses.
+type running struct {
+	addresses
+	cmd    *exec.Cmd
+	stderr *bytes.Buffer
+}
+
+func (r *repository) start(flags ...string) *running {
+	r.t.Helper()
+	run := &running{cmd: r.launch(append([]string{"-json", "-port", "0"}, flags...)...), stderr: &bytes.Buffer{}}
+	run.cmd.Stderr = run.stderr
+	out, err := run.cmd.StdoutPipe()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := run.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = run.cmd.Process.Kill() }) // an error says that it has ended
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		_ = run.cmd.Wait()
+		r.t.Fatalf("no addresses: %v\n%s", err, run.stderr)
+	}
+	if err := json.Unmarshal([]byte(line), &run.addresses); err != nil {
+		r.t.Fatal(err)
+	}
+	return run
+}
+
+// interrupt sends what Ctrl-C sends and returns how the launcher ended, within 5 s.
+func (r *running) interrupt(t *testing.T) error {
+	t.Helper()
+	began := time.Now()
+	if err := r.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	err := r.cmd.Wait()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("ending took %v", took)
+	}
+	return err
+}
+
+func TestFromStartToCtrlC(t *testing.T) {
+	r := newRepository(t)
+	run := r.start()
+	resp, err := http.Get(run.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(b), "<title>Phoenix Chat") {
+		t.Errorf("page %q, %v", b, err)
+	}
+	if !strings.Contains(run.stderr.String(), "npm ci") || !strings.Contains(run.stderr.String(), "npm run build") {
+		t.Errorf("said %q", run.stderr)
+	}
+	if err := run.interrupt(t); err != nil {
+		t.Errorf("ended with %v\n%s", err, run.stderr)
+	}
+	again := r.start()
+	if got := again.stderr.String(); strings.Contains(got, "npm") {
+		t.Errorf("a second start builds again: %q", got)
+	}
+	if err := again.interrupt(t); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAPortThatIsTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	if got := newRepository(t).fails("-port", port); !strings.HasPrefix(got, "Port "+port+" is taken by another program.") {
+		t.Errorf("said %q", got)
+	}
+}
+
+func TestWhatNodeLacks(t *testing.T) {
+	r := newRepository(t)
+	r.program("node", "echo v18.19.0")
+	if got := r.fails("-port", "0"); !strings.HasPrefix(got, "Node.js v18.19.0 is too old.") {
+		t.Errorf("said %q", got)
+	}
+	os.Remove(filepath.Join(r.bin, "node"))
+	if got := r.fails("-port", "0"); !strings.HasPrefix(got, "Node.js is missing.") {
+		t.Errorf("said %q", got)
+	}
+}
+
+func TestAFolderThatCannotBeWritten(t *testing.T) {
+	r := newRepository(t)
+	r.write("file", "")
+	if got := r.fails("-data", "file/below"); !strings.Contains(got, "cannot be made: not a directory. Choose another with -data.") {
+		t.Errorf("said %q", got)
+	}
+	if os.Geteuid() == 0 {
+		t.Skip("root may write into every folder: the case of a read-only one needs another user")
+	}
+	if err := os.Mkdir(filepath.Join(r.dir, "closed"), 0o500); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.fails("-data", "closed"); !strings.Contains(got, "cannot be written: permission denied") {
+		t.Errorf("said %q", got)
+	}
+}
+
+func TestASecondLauncherOnTheSameFolder(t *testing.T) {
+	r := newRepository(t)
+	run := r.start()
+	if got := r.fails("-port", "0"); !strings.HasPrefix(got, "Another launcher uses the data folder ") {
+		t.Errorf("said %q", got)
+	}
+	other := r.start("-data", "elsewhere")
+	for _, x := range []*running{run, other} {
+		if err := x.interrupt(t); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestMissingProgramsAreNamed(t *testing.T) {
+	r := newRepository(t)
+	out, err := r.launch("-port", "0", "-emulators").CombinedOutput()
+	var exit *exec.ExitError
+	if lines := strings.Split(strings.TrimSpace(string(out)), "\n"); !errors.As(err, &exit) || exit.ExitCode() != 1 || len(lines) != 4 ||
+		!strings.HasPrefix(lines[0], "redis-server is missing.") || !strings.HasPrefix(lines[1], "Java is missing.") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestCtrlCWhileBuildingEndsNPM(t *testing.T) {
+	r := newRepository(t)
+	r.program("npm", `echo $$ > "`+r.dir+`/pid"; sleep 600 & echo $! >> "`+r.dir+`/pid"; touch "`+r.dir+`/ready"; wait`)
+	run := &running{cmd: r.launch("-port", "0"), stderr: &bytes.Buffer{}}
+	run.cmd.Stderr = run.stderr
+	if err := run.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "npm to run", func() bool { _, err := os.Stat(filepath.Join(r.dir, "ready")); return err == nil })
+	var exit *exec.ExitError
+	if err := run.interrupt(t); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("ended with %v\n%s", err, run.stderr)
+	}
+	b, err := os.ReadFile(filepath.Join(r.dir, "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range strings.Fields(string(b)) {
+		pid, err := strconv.Atoi(field)
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, fmt.Sprintf("process %d to end", pid), func() bool { return !alive(pid) })
+	}
+}
+
+// alive reports whether the process runs; a zombie that nobody reaps does not.
+func alive(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return syscall.Kill(pid, 0) == nil && (err != nil || !strings.Contains(string(stat), ") Z "))
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func TestDataIsKeptUnlessFresh(t *testing.T) {
+	r := newRepository(t)
+	signup := func(run *running) int {
+		body := `{"email": "ann@example.org", "password": "warm embers at night", "username": "ann", "display_name": "Ann"}`
+		resp, err := http.Post(run.URL+"/api/signup", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	for _, c := range []struct {
+		flags []string
+		want  int
+	}{{nil, http.StatusCreated}, {nil, http.StatusConflict}, {[]string{"-fresh"}, http.StatusCreated}} {
+		run := r.start(c.flags...)
+		if got := signup(run); got != c.want {
+			t.Errorf("with %v signing up is answered %d, want %d", c.flags, got, c.want)
+		}
+		if err := run.interrupt(t); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestSuperuser(t *testing.T) {
+	r := newRepository(t)
+	if got := r.fails("-superuser", "ann@example.org"); !strings.HasPrefix(got, "No chat runs with the data folder ") {
+		t.Errorf("without a running chat: %q", got)
+	}
+	run := r.start()
+	if got := r.fails("-superuser", "ann@example.org"); !strings.HasPrefix(got, "Nobody has signed up with ann@example.org.") {
+		t.Errorf("without an account: %q", got)
+	}
+	body := `{"email": "ann@example.org", "password": "warm embers at night", "username": "ann", "display_name": "Ann"}`
+	resp, err := http.Post(run.URL+"/api/signup", "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	for _, c := range []struct {
+		flags []string
+		said  string
+		admin bool
+	}{
+		{[]string{"-superuser", "Ann@example.org"}, "Ann is an admin now", true},
+		{[]string{"-superuser", "ann@example.org", "-revoke"}, "Ann is no admin any more.", false},
+	} {
+		out, err := r.launch(c.flags...).CombinedOutput()
+		if err != nil || !strings.HasPrefix(string(out), c.said) {
+			t.Errorf("%v: %q, %v", c.flags, out, err)
+		}
+		if got := admin(t, run); got != c.admin {
+			t.Errorf("after %v the token says admin: %v", c.flags, got)
+		}
+	}
+	if err := run.interrupt(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// admin reports whether Ann may look at the figures.
+func admin(t *testing.T, run *running) bool {
+	t.Helper()
+	resp, err := http.Post("http://"+run.Auth+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local", "application/json",
+		strings.NewReader(`{"email": "ann@example.org", "password": "warm embers at night"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var in struct{ IDToken string }
+	if err := json.NewDecoder(resp.Body).Decode(&in); err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequest(http.MethodGet, run.URL+"/api/admin/users", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+in.IDToken)
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
+}
+
+func TestFlags(t *testing.T) {
+	r := newRepository(t)
+	out, err := r.launch("-help").CombinedOutput()
+	if err != nil {
+		t.Errorf("-help: %v", err)
+	}
+	for _, flag := range []string{"-data", "-emulators", "-fresh", "-instances", "-json", "-port", "-redis", "-superuser"} {
+		if !strings.Contains(string(out), "\n  "+flag) {
+			t.Errorf("-help does not tell %s:\n%s", flag, out)
+		}
+	}
+	for _, flags := range [][]string{{"-nonsense"}, {"extra"}, {"-instances", "0"}, {"-port", "70000"}} {
+		var exit *exec.ExitError
+		if out, err := r.launch(flags...).CombinedOutput(); !errors.As(err, &exit) || exit.ExitCode() != 2 {
+			t.Errorf("%v: %v\n%s", flags, err, out)
+		}
+	}
+	outside := r.launch()
+	outside.Dir = r.bin
+	if out, err := outside.CombinedOutput(); err == nil || !strings.HasPrefix(string(out), "Run this inside the repository") {
+		t.Errorf("outside: %v, %q", err, out)
+	}
+}
