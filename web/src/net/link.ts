@@ -105,8 +105,8 @@ export class Link {
   /** Tests the link: it ends unless the server says something within 5 s. */
   doubt(): void {
     if (this.pong || (this.current !== "live" && this.current !== "catching-up")) return;
-    this.send({ type: "ping" });
     this.pong = this.platform.clock.after(PONG_MS, () => this.end(CloseCode.abnormal));
+    this.send({ type: "ping" });
   }
 
   /** Ends the link, after acknowledging what is stored. No handler is called any more. */

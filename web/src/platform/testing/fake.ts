@@ -21,10 +21,22 @@ import type {
 import { NetworkError } from "../platform";
 import { FakeClock } from "./clock";
 
-/** Lets everything finish that waits for nothing but the event loop. */
+/** Transactions of fake platforms that run now. */
+let busy = 0;
+
+/** Lets everything finish that waits for nothing but the event loop and the database. */
 export async function settle(): Promise<void> {
-  // Each turn drains all microtasks; fake-indexeddb needs several turns per request.
-  for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+  // Each turn drains all microtasks; a transaction of fake-indexeddb takes many turns.
+  for (let idle = 0; idle < 3; idle = busy > 0 ? 0 : idle + 1) await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+async function counted<T>(work: () => Promise<T>): Promise<T> {
+  busy++;
+  try {
+    return await work();
+  } finally {
+    busy--;
+  }
 }
 
 /** One end of a WebSocket: the server's, in a test's hand. */
@@ -153,9 +165,9 @@ export class FakePlatform implements Platform {
       unit: next,
       bytes: (count) => Uint8Array.from({ length: count }, () => Math.floor(next() * 256)),
     };
-    const open = options.open ?? (async (name: string, shape: Shape) => this.openDisk(name, shape));
+    const openAny = options.open ?? (async (name: string, shape: Shape) => this.openDisk(name, shape));
     this.storage = {
-      open: async (name, shape) => this.guard(await open(name, shape)),
+      open: async (name, shape) => this.guard(await counted(() => openAny(name, shape))),
       openMemory: (shape) => new MemoryDatabase(new MemoryDisk(shape)),
       remove: async (name) => void this.browser.disks.delete(name),
       persist: async () => undefined,
@@ -182,18 +194,20 @@ export class FakePlatform implements Platform {
       durable: db.durable,
       read: async (stores, body) => {
         end();
-        const value = await db.read(stores, body);
+        const value = await counted(() => db.read(stores, body));
         end();
         return value;
       },
       write: async (stores, body) => {
         end();
-        const value = await db.write(stores, async (tx) => {
-          const result = await body(tx);
-          end();
-          if (this.full) throw new StorageFull("the disk of this test is full");
-          return result;
-        });
+        const value = await counted(() =>
+          db.write(stores, async (tx) => {
+            const result = await body(tx);
+            end();
+            if (this.full) throw new StorageFull("the disk of this test is full");
+            return result;
+          }),
+        );
         // What ended after the commit does not hear of it.
         if (!this.alive) await new Promise(() => undefined);
         return value;

@@ -1,0 +1,78 @@
+/** The HTTP functions over a list of saved messages, answering as functions/api does. */
+import { otherMember, type SavedMessage } from "../../protocol/chat";
+import type { HttpAnswer, HttpRequest } from "../../platform/platform";
+
+export class FakeArchive {
+  readonly saved = new Map<string, SavedMessage>();
+  readonly marks: Record<string, Record<string, number>> = {};
+  down = false;
+  requests = 0;
+
+  save(messages: readonly SavedMessage[]): void {
+    for (const m of messages) if (!this.saved.has(m.id)) this.saved.set(m.id, m);
+  }
+
+  read(conversation: string, uid: string, at: number): void {
+    const marks = (this.marks[conversation] ??= {});
+    marks[uid] = Math.max(marks[uid] ?? 0, at);
+  }
+
+  /** Answers a request of `uid`. */
+  async answer(uid: string, request: HttpRequest): Promise<HttpAnswer> {
+    this.requests++;
+    if (this.down) return json(503, { code: "unavailable", detail: "Later.", retry_after_ms: 2000 });
+    const url = new URL(request.url);
+    const q = url.searchParams;
+    switch (url.pathname) {
+      case "/api/conversations":
+        return json(200, this.conversations(uid));
+      case "/api/messages":
+        return this.messages(uid, q.get("conversation") ?? "", q.get("before") ?? "", Number(q.get("limit") ?? "50"));
+      case "/api/users":
+        return json(200, { users: [], next: "" });
+      default:
+        return json(404, { code: "not_found", detail: "There is nothing here." });
+    }
+  }
+
+  private of(conversation: string): SavedMessage[] {
+    return [...this.saved.values()]
+      .filter((m) => m.conversation === conversation)
+      .sort((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1));
+  }
+
+  private conversations(uid: string): unknown {
+    const ids = [...new Set([...this.saved.values()].map((m) => m.conversation))].filter((c) => otherMember(c, uid) !== null);
+    const conversations = ids.map((id) => {
+      const all = this.of(id);
+      const last = all[all.length - 1];
+      const other = otherMember(id, uid) ?? "";
+      const mark = this.marks[id]?.[uid] ?? 0;
+      return {
+        id,
+        with: { uid: other, username: other.toLowerCase(), display_name: other },
+        last_at: last?.at ?? 0,
+        preview: last ? { id: last.id, from: last.from, text: last.body.slice(0, 200), at: last.at } : null,
+        unread: all.filter((m) => m.from === other && m.at > mark).length,
+        read: this.marks[id] ?? {},
+      };
+    });
+    conversations.sort((a, b) => b.last_at - a.last_at);
+    return { conversations, next: "" };
+  }
+
+  private messages(uid: string, conversation: string, before: string, limit: number): HttpAnswer {
+    if (otherMember(conversation, uid) === null) return json(403, { code: "forbidden", detail: "You may not do this." });
+    const [at = "", id = ""] = before.split(",");
+    const older = this.of(conversation).filter(
+      (m) => before === "" || m.at < Number(at) || (m.at === Number(at) && id !== "" && m.id < id),
+    );
+    const page = older.slice(Math.max(0, older.length - limit));
+    const first = page[0];
+    return json(200, { messages: page, next: older.length > page.length && first ? `${first.at},${first.id}` : "" });
+  }
+}
+
+export function json(status: number, body: unknown): HttpAnswer {
+  return { status, header: () => null, body: JSON.stringify(body) };
+}

@@ -1,0 +1,142 @@
+/** One device of one person without a screen: what the tests of the client rules drive. */
+import { ArchiveApi } from "../../net/archive";
+import { HttpApi } from "../../net/http";
+import type { ConnectionState } from "../../net/connection";
+import { conversationId } from "../../protocol/chat";
+import { uuidv7 } from "../../protocol/uuid";
+import type { FakePlatform } from "../../platform/testing/fake";
+import { Engine } from "../engine/engine";
+import { type EngineParts, here } from "../engine/ports";
+import { History } from "../history";
+import { AccountStore } from "../store/account";
+import { enqueue } from "../store/outbox";
+import { moveMyRead } from "../store/rules";
+import type { MessageRow } from "../store/rows";
+import { emptyConversation } from "../store/tx";
+import { ServerTime } from "../time";
+
+const HOUR_MS = 3_600_000;
+
+export interface SeenMessage {
+  id: string;
+  status: string;
+  body: string;
+  at: number | null;
+  code?: string;
+}
+
+/** The state of a device in the form of the scenarios (realtime/wire/testdata/scenarios/README.md). */
+export interface SeenState {
+  conversations: Record<string, { messages: SeenMessage[]; unread: number; read: number }>;
+  outbox: string[];
+  unsent_reads: Record<string, number>;
+  cursor: string;
+  debts: { history: boolean; ids: string[] };
+}
+
+export class Device {
+  readonly platform: FakePlatform;
+  readonly uid: string;
+  readonly store: AccountStore;
+  readonly engine: Engine;
+  readonly history: History;
+  readonly parts: EngineParts;
+  readonly states: ConnectionState[] = [];
+  /** Ids told as received, once each if all is well. */
+  readonly received: string[] = [];
+  ended: string | null = null;
+  tokens = 0;
+
+  static async start(platform: FakePlatform, uid: string): Promise<Device> {
+    const device = new Device(platform, uid, await AccountStore.open(platform, uid));
+    await device.engine.start();
+    return device;
+  }
+
+  private constructor(platform: FakePlatform, uid: string, store: AccountStore) {
+    this.platform = platform;
+    this.uid = uid;
+    this.store = store;
+    const token = async (): Promise<{ value: string; endsAt: number }> => {
+      this.tokens++;
+      return { value: `token-${this.tokens}`, endsAt: platform.clock.now() + HOUR_MS };
+    };
+    const http = new HttpApi(platform, { base: async () => "https://chat.test/api", token });
+    const archive = new ArchiveApi(http, (what) => platform.report(what));
+    this.parts = { platform, uid, store, time: new ServerTime(platform.clock), archive, token, url: async () => "wss://chat.test/ws" };
+    this.engine = new Engine(this.parts, {
+      onState: (state) => this.states.push(state),
+      onPresence: () => undefined,
+      onTyping: () => undefined,
+      onReceived: (messages) => this.received.push(...messages.map((m) => m.id)),
+      onSignInEnded: (reason) => {
+        this.ended = reason;
+      },
+    });
+    this.history = new History({ store, archive, here: () => here(this.parts) });
+  }
+
+  /** Ends the process without a warning. What it wrote stays with the platform's browser. */
+  kill(): void {
+    this.platform.kill();
+  }
+
+  /** Types a message; the value is its id. */
+  async send(to: string, body: string, replyTo: string | null = null): Promise<string> {
+    const id = uuidv7(this.platform.clock.now(), this.platform.random.bytes(10));
+    await this.store.write((tx) => enqueue(tx, here(this.parts), { id, to, body, replyTo }));
+    return id;
+  }
+
+  async read(conversation: string, at: number): Promise<void> {
+    await this.store.write(async (tx) => {
+      const [a = "", b = ""] = conversation.split("~");
+      const row = (await tx.conversation(conversation)) ?? emptyConversation(conversation, a === this.uid ? b : a);
+      await moveMyRead(tx, row, at, this.platform.clock.now());
+    });
+  }
+
+  /** Opens a conversation, as its screen does. */
+  async open(conversation: string): Promise<void> {
+    await this.history.refresh(conversation).catch(() => undefined);
+  }
+
+  messages(other: string): Promise<MessageRow[]> {
+    return this.store.read((tx) => tx.messagesFrom(conversationId(this.uid, other), 0));
+  }
+
+  async see(): Promise<SeenState> {
+    return await this.store.read(async (tx) => {
+      const conversations: SeenState["conversations"] = {};
+      for (const c of await tx.conversations()) {
+        const rows = await tx.messagesFrom(c.id, 0);
+        const messages = rows.map((r): SeenMessage => {
+          const read = r.status === "delivered" && (r.at ?? 0) <= c.otherRead;
+          return {
+            id: r.id,
+            status: read ? "read" : r.status,
+            body: r.body,
+            at: r.at,
+            ...(r.refusal ? { code: r.refusal.code } : {}),
+          };
+        });
+        conversations[c.id] = { messages, unread: c.unread, read: c.myRead };
+      }
+      const loss = await tx.loss();
+      const debts = await tx.debts();
+      return {
+        conversations,
+        outbox: (await tx.outbox()).map((r) => r.id),
+        unsent_reads: Object.fromEntries((await tx.unsentReads()).map((c) => [c.id, c.myRead])),
+        cursor: (await tx.meta("cursor"))?.cursor ?? "",
+        debts: {
+          history: loss.due !== null,
+          ids: debts
+            .filter((d) => d.kind === "delivered")
+            .map((d) => d.id)
+            .sort(),
+        },
+      };
+    });
+  }
+}
