@@ -19,13 +19,15 @@ type pages struct {
 	files  map[string]*file // by path without the leading slash
 	index  *file
 	hosted *url.URL // nil: pages are served at every host
+	hosts  []string // where they are served beside the hosted one
 }
 
 // maxFile bounds a file of the client; one that is larger is no part of a page.
 const maxFile = 16 << 20
 
-// readPages reads the client from root.
-func readPages(root fs.FS, hosted string) (*pages, error) {
+// readPages reads the client from root. With a hosted URL, pages are served
+// there and at the origins, and asked for elsewhere lead there.
+func readPages(root fs.FS, hosted string, origins []string) (*pages, error) {
 	p := &pages{files: map[string]*file{}}
 	if hosted != "" {
 		u, err := url.Parse(hosted)
@@ -33,6 +35,12 @@ func readPages(root fs.FS, hosted string) (*pages, error) {
 			return nil, err
 		}
 		p.hosted = u
+		p.hosts = append(p.hosts, strings.ToLower(u.Host))
+		for _, o := range origins {
+			if u, err := url.Parse(o); err == nil {
+				p.hosts = append(p.hosts, strings.ToLower(u.Host))
+			}
+		}
 	}
 	packed := map[string][]byte{}
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
@@ -79,7 +87,7 @@ func (p *pages) handle(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return nothing(w, r)
 	}
-	if p.hosted != nil && !strings.EqualFold(r.Host, p.hosted.Host) {
+	if p.hosted != nil && !slices.Contains(p.hosts, strings.ToLower(r.Host)) {
 		// A bookmark of another name of this service; sockets and storage belong to one origin.
 		to := *p.hosted
 		to.Path, to.RawPath, to.RawQuery = r.URL.Path, r.URL.RawPath, r.URL.RawQuery

@@ -89,8 +89,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.mux.ServeHTTP(w, r) // needs the http.Hijacker below
 		return
 	}
+	// A browser that does not read must not hold a request for ever. Not every
+	// ResponseWriter of a test can do it.
+	_ = http.NewResponseController(w).SetWriteDeadline(begin.Add(writeWithin))
 	s.mux.ServeHTTP(rec, r)
 }
+
+// writeWithin is how long an answer may take, sockets apart.
+const writeWithin = 2 * time.Minute
 
 // recorder notes what was answered.
 type recorder struct {

@@ -77,7 +77,7 @@ type Deps struct {
 	Instance  string       // names this instance in Redis and logs; unique; default: random
 	Config    ClientConfig // /config.json
 	Origins   []string     // exact values of Origin that may open a socket, like "https://chat.example.org"
-	HostedURL string       // pages asked for at another host are redirected here; "": no redirects
+	HostedURL string       // pages asked for at a host that is neither this nor an origin's are redirected here; "": no redirects
 
 	MaxSockets        int            // on this instance; default 950 (Cloud Run allows 1,000 requests at once, pages need some)
 	MaxSocketsPerUser int            // on this instance; default 50
@@ -143,7 +143,7 @@ func New(deps Deps) (*Server, error) {
 	}
 	if deps.Client != nil {
 		var err error
-		if s.pages, err = readPages(deps.Client, deps.HostedURL); err != nil {
+		if s.pages, err = readPages(deps.Client, deps.HostedURL, deps.Origins); err != nil {
 			return nil, err
 		}
 	}

@@ -1,0 +1,297 @@
+package server_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/phoenixchat/phoenixchat/realtime/identity"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/server"
+	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+)
+
+var script = strings.Repeat("console.log('phoenix');\n", 200)
+
+var client = fstest.MapFS{
+	"index.html":              {Data: []byte("<!doctype html><title>Phoenix</title>")},
+	"theme.js":                {Data: []byte("// theme")},
+	"sw.js":                   {Data: []byte("// worker")},
+	"manifest.webmanifest":    {Data: []byte("{}")},
+	"assets/index-3f2a9c.js":  {Data: []byte(script)},
+	"assets/index-77aa.css":   {Data: []byte("body{}")},
+	"assets/packed-1.js":      {Data: []byte("plain")},
+	"assets/packed-1.js.br":   {Data: []byte("brotli")},
+	"assets/packed-1.js.gz":   {Data: []byte("gzip")},
+	"assets/font-1.woff2":     {Data: []byte("wOF2")},
+	"icons/icon-192.png":      {Data: []byte("\x89PNG")},
+	"assets/index-3f2a9c.map": {Data: []byte("{}")},
+}
+
+// pagesServer returns a server that is not run: pages need nothing of it.
+func pagesServer(t *testing.T, change func(*server.Deps)) *server.Server {
+	t.Helper()
+	verifier, err := identity.NewEmulator("p", func(n string) string { return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "x"}[n] }, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := server.Deps{Redis: deadRedis(t), Gates: &servertest.People{}, Publisher: &servertest.Published{}, Verifier: verifier,
+		Client: client, Log: slog.New(slog.DiscardHandler), Origins: []string{"https://chat.example.org"},
+		Config: server.ClientConfig{APIBase: "https://api.example.org", RealtimeURL: "wss://chat.example.org/ws",
+			Firebase: server.FirebaseConfig{APIKey: "k", ProjectID: "p", AuthDomain: "p.firebaseapp.com"}}}
+	if change != nil {
+		change(&deps)
+	}
+	srv, err := server.New(deps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return srv
+}
+
+// deadRedis is a client of a Redis that is not there.
+func deadRedis(t *testing.T) redis.UniversalClient {
+	rdb := redis.NewUniversalClient(inbox.Tune(&redis.UniversalOptions{Addrs: []string{"127.0.0.1:1"}, MaxRetries: -1}))
+	t.Cleanup(func() { rdb.Close() })
+	return rdb
+}
+
+func get(t *testing.T, h http.Handler, url string, headers ...string) *http.Response {
+	t.Helper()
+	r := httptest.NewRequest("GET", url, nil)
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Result()
+}
+
+func body(t *testing.T, r *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestPlacesGetThePage(t *testing.T) {
+	srv := pagesServer(t, nil)
+	for _, path := range []string{"/", "/index.html", "/c/ada", "/c/~uid0001", "/c/%C3%A9lo", "/people", "/settings", "/admin", "/admin/audit",
+		"/signin", "/signin?next=/c/ada", "/signup", "/reset", "/reset?oobCode=x"} {
+		r := get(t, srv, "http://chat.example.org"+path)
+		if b := body(t, r); r.StatusCode != 200 || !strings.Contains(b, "Phoenix") {
+			t.Errorf("%s: %d %q", path, r.StatusCode, b)
+		}
+		if got := r.Header.Get("Cache-Control"); got != "no-cache" {
+			t.Errorf("%s: Cache-Control %q", path, got)
+		}
+	}
+}
+
+func TestWhatIsNotThere(t *testing.T) {
+	srv := pagesServer(t, nil)
+	for _, tc := range []struct {
+		path, accept string
+		page         bool
+	}{
+		{"/nowhere", "text/html,*/*", true},
+		{"/c/a/b", "text/html", true},
+		{"/assets/index-0000.js", "*/*", false},
+		{"/assets/index-0000.js", "text/html", false},
+		{"/assets/", "*/*", false},
+		{"/../etc/passwd", "*/*", false},
+		{"/api/users", "application/json", false},
+		{"/internal/gate", "*/*", false},
+		{"/assets/packed-1.js.br", "*/*", false},
+	} {
+		r := get(t, srv, "http://chat.example.org"+tc.path, "Accept", tc.accept)
+		b := body(t, r)
+		if r.StatusCode == 307 || r.StatusCode == 301 { // the mux cleans the path
+			continue
+		}
+		if r.StatusCode != 404 || strings.Contains(b, "Phoenix") != tc.page {
+			t.Errorf("%s for %s: %d %q", tc.path, tc.accept, r.StatusCode, b)
+		}
+		if !tc.page && r.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %s", tc.path, r.Header.Get("Content-Type"))
+		}
+	}
+	w := httptest.NewRecorder()
+	srv.ServeHTTP(w, httptest.NewRequest("POST", "http://chat.example.org/", strings.NewReader("x")))
+	if w.Code != 404 {
+		t.Errorf("POST /: %d", w.Code)
+	}
+}
+
+func TestCachingAndTypes(t *testing.T) {
+	srv := pagesServer(t, nil)
+	for path, want := range map[string][2]string{
+		"/assets/index-3f2a9c.js": {"text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
+		"/assets/index-77aa.css":  {"text/css; charset=utf-8", "public, max-age=31536000, immutable"},
+		"/assets/font-1.woff2":    {"font/woff2", "public, max-age=31536000, immutable"},
+		"/theme.js":               {"text/javascript; charset=utf-8", "no-cache"},
+		"/sw.js":                  {"text/javascript; charset=utf-8", "no-cache"},
+		"/manifest.webmanifest":   {"application/manifest+json", "no-cache"},
+		"/icons/icon-192.png":     {"image/png", "no-cache"},
+		"/config.json":            {"application/json", "no-cache"},
+	} {
+		r := get(t, srv, "http://chat.example.org"+path)
+		if r.StatusCode != 200 || r.Header.Get("Content-Type") != want[0] || r.Header.Get("Cache-Control") != want[1] {
+			t.Errorf("%s: %d, %q, %q", path, r.StatusCode, r.Header.Get("Content-Type"), r.Header.Get("Cache-Control"))
+		}
+		tag := r.Header.Get("ETag")
+		again := get(t, srv, "http://chat.example.org"+path, "If-None-Match", `"other", W/`+tag)
+		if again.StatusCode != 304 || body(t, again) != "" || again.Header.Get("ETag") != tag {
+			t.Errorf("%s again: %d", path, again.StatusCode)
+		}
+		if changed := get(t, srv, "http://chat.example.org"+path, "If-None-Match", `"other"`); changed.StatusCode != 200 {
+			t.Errorf("%s, changed: %d", path, changed.StatusCode)
+		}
+	}
+}
+
+func TestCompression(t *testing.T) {
+	srv := pagesServer(t, nil)
+	r := get(t, srv, "http://chat.example.org/assets/index-3f2a9c.js", "Accept-Encoding", "gzip, deflate, br")
+	if r.Header.Get("Content-Encoding") != "gzip" || r.Header.Get("Vary") != "Accept-Encoding" {
+		t.Fatalf("headers %v", r.Header)
+	}
+	z, err := gzip.NewReader(bytes.NewReader([]byte(body(t, r))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain, err := io.ReadAll(z); err != nil || string(plain) != script {
+		t.Errorf("unpacked: %v", err)
+	}
+	for accept, want := range map[string]string{"br, gzip": "brotli", "gzip": "gzip", "identity": "plain", "": "plain", "br;q=0, gzip": "gzip"} {
+		r := get(t, srv, "http://chat.example.org/assets/packed-1.js", "Accept-Encoding", accept)
+		if got := body(t, r); got != want {
+			t.Errorf("Accept-Encoding %q: %q, want %q", accept, got, want)
+		}
+	}
+	br := get(t, srv, "http://chat.example.org/assets/packed-1.js", "Accept-Encoding", "br").Header.Get("ETag")
+	gz := get(t, srv, "http://chat.example.org/assets/packed-1.js", "Accept-Encoding", "gzip").Header.Get("ETag")
+	if br == gz {
+		t.Error("two encodings share an ETag")
+	}
+}
+
+func TestOtherHostsLeadToTheHostedOne(t *testing.T) {
+	srv := pagesServer(t, func(d *server.Deps) {
+		d.HostedURL, d.Client = "https://chat.example.org/", client
+		d.Origins = []string{"https://chat.example.org", "https://next.example.org"}
+	})
+	r := get(t, srv, "http://old.example.org/c/ada?x=1")
+	if r.StatusCode != 307 || r.Header.Get("Location") != "https://chat.example.org/c/ada?x=1" {
+		t.Errorf("%d to %q", r.StatusCode, r.Header.Get("Location"))
+	}
+	for _, url := range []string{"http://chat.example.org/", "http://CHAT.example.org/", "http://next.example.org/", "http://old.example.org/config.json", "http://old.example.org/health/live"} {
+		if r := get(t, srv, url); r.StatusCode != 200 {
+			t.Errorf("%s: %d", url, r.StatusCode)
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	srv := pagesServer(t, nil)
+	var got map[string]any
+	if err := json.NewDecoder(get(t, srv, "http://x/config.json").Body).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"api_base":"https://api.example.org","firebase":{"apiKey":"k","authDomain":"p.firebaseapp.com","projectId":"p"},"realtime_url":"wss://chat.example.org/ws"}`
+	b, err := json.Marshal(got)
+	if err != nil || string(b) != want {
+		t.Errorf("got %s", b)
+	}
+}
+
+func TestSecurityHeaders(t *testing.T) {
+	srv := pagesServer(t, func(d *server.Deps) { d.HostedURL = "https://chat.example.org" })
+	for _, path := range []string{"/", "/assets/index-3f2a9c.js", "/config.json", "/nowhere.js", "/health/live"} {
+		h := get(t, srv, "http://chat.example.org"+path).Header
+		csp := h.Get("Content-Security-Policy")
+		for _, want := range []string{"default-src 'none'", "script-src 'self';", "style-src 'self';", "frame-ancestors 'none'", "base-uri 'none'",
+			"connect-src 'self' https://api.example.org https://identitytoolkit.googleapis.com https://securetoken.googleapis.com wss://chat.example.org;"} {
+			if !strings.Contains(csp, want) {
+				t.Errorf("%s: policy lacks %q: %s", path, want, csp)
+			}
+		}
+		if strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") {
+			t.Errorf("%s: policy %s", path, csp)
+		}
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "strict-origin-when-cross-origin",
+			"Cross-Origin-Opener-Policy": "same-origin", "Strict-Transport-Security": "max-age=31536000"} {
+			if h.Get(name) != want {
+				t.Errorf("%s: %s is %q", path, name, h.Get(name))
+			}
+		}
+		if !strings.Contains(h.Get("Permissions-Policy"), "microphone=()") {
+			t.Errorf("%s: Permissions-Policy %q", path, h.Get("Permissions-Policy"))
+		}
+	}
+}
+
+func TestConnectSourcesOnOneMachine(t *testing.T) {
+	srv := pagesServer(t, func(d *server.Deps) {
+		d.Config = server.ClientConfig{APIBase: "/api", RealtimeURL: "ws://127.0.0.1:8080/ws", AuthEmulatorURL: "http://127.0.0.1:9099"}
+	})
+	csp := get(t, srv, "http://127.0.0.1:8080/").Header.Get("Content-Security-Policy")
+	if !strings.Contains(csp, "connect-src 'self' http://127.0.0.1:9099 ws://127.0.0.1:8080;") {
+		t.Errorf("policy %s", csp)
+	}
+}
+
+func TestAPIIsMounted(t *testing.T) {
+	srv := pagesServer(t, func(d *server.Deps) {
+		d.API = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/api/panic" {
+				panic("a bug")
+			}
+			_, _ = io.WriteString(w, r.Method+" "+r.URL.Path)
+		})
+	})
+	if got := body(t, get(t, srv, "http://x/api/users?q=a")); got != "GET /api/users" {
+		t.Errorf("got %q", got)
+	}
+	r := get(t, srv, "http://x/api/panic")
+	if b := body(t, r); r.StatusCode != 500 || !strings.Contains(b, `"code":"internal"`) || strings.Contains(b, "a bug") {
+		t.Errorf("after a panic: %d %s", r.StatusCode, b)
+	}
+}
+
+func TestHealthWithoutRedis(t *testing.T) {
+	srv := pagesServer(t, nil)
+	if r := get(t, srv, "http://x/health/live"); r.StatusCode != 200 {
+		t.Errorf("live: %d", r.StatusCode)
+	}
+	if r := get(t, srv, "http://x/health/ready"); r.StatusCode != 503 {
+		t.Errorf("ready before Redis answered: %d", r.StatusCode)
+	}
+}
+
+func TestNewSaysAllThatIsMissing(t *testing.T) {
+	_, err := server.New(server.Deps{Origins: []string{"chat.example.org", "https://a/b"}})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"Redis", "Gates", "Publisher", "Verifier", `"chat.example.org"`, `"https://a/b"`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+	if _, err := server.New(server.Deps{Redis: deadRedis(t), Gates: &servertest.People{}, Publisher: &servertest.Published{},
+		Verifier: &identity.Firebase{}, Client: fstest.MapFS{}}); err == nil || !strings.Contains(err.Error(), "index.html") {
+		t.Errorf("a client without a page: %v", err)
+	}
+}

@@ -1,0 +1,290 @@
+// Package servertest runs whole realtime instances in memory for tests:
+// miniredis for Redis, pipes for connections, so that everything works inside
+// a testing/synctest bubble, with the real HTTP server and the real WebSocket
+// library at both ends.
+package servertest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/identity"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/server"
+)
+
+// Origin is the origin whose pages may connect.
+const Origin = "https://chat.example.org"
+
+// Project is the Firebase project of the tokens.
+const Project = "demo-chat"
+
+// Rig is one system: a Redis, a place where delivered messages go, people, and
+// instances that share them.
+type Rig struct {
+	Mini      *miniredis.Miniredis
+	People    *People
+	Published *Published
+	Cut       *Cut // the network to Redis
+
+	t testing.TB
+}
+
+// New returns a Rig without instances; people are those who exist.
+func New(t testing.TB, people ...string) *Rig {
+	t.Helper()
+	mini := miniredis.NewMiniRedis()
+	mini.ClockTTL(true)
+	r := &Rig{Mini: mini, People: &People{gates: map[string]gate.Gate{}}, Published: &Published{}, Cut: &Cut{}, t: t}
+	for _, uid := range people {
+		r.People.Set(uid, gate.Gate{Exists: true})
+	}
+	t.Cleanup(mini.Close)
+	return r
+}
+
+// Instance is one running server.
+type Instance struct {
+	*server.Server
+	rig      *Rig
+	listener *pipeListener
+	web      *http.Server
+	stop     context.CancelFunc
+	done     chan error
+	once     sync.Once
+}
+
+// Start starts an instance that ends with the test. change may alter what it
+// is built from; nil leaves it.
+func (r *Rig) Start(change func(*server.Deps)) *Instance {
+	r.t.Helper()
+	verifier, err := identity.NewEmulator(Project, func(name string) string {
+		return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "in memory"}[name]
+	}, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	rdb := redis.NewClient(inbox.Tune(&redis.UniversalOptions{PoolSize: 8, MaxRetries: -1,
+		Dialer: func(context.Context, string, string) (net.Conn, error) { return r.Cut.dial(r.Mini) }}).Simple())
+	deps := server.Deps{Redis: rdb, Gates: r.People, Publisher: r.Published, Verifier: verifier,
+		Origins: []string{Origin}, Log: slog.New(slog.DiscardHandler),
+		Config: server.ClientConfig{APIBase: "/api", RealtimeURL: "wss://chat.example.org/ws"}}
+	if change != nil {
+		change(&deps)
+	}
+	srv, err := server.New(deps)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	in := &Instance{Server: srv, rig: r, listener: newPipeListener(), web: &http.Server{Handler: srv, ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}, stop: cancel, done: make(chan error, 1)}
+	go func() { _ = in.web.Serve(in.listener) }()
+	go func() { in.done <- srv.Run(ctx) }()
+	r.t.Cleanup(func() {
+		in.Stop()
+		_ = rdb.Close()
+	})
+	return in
+}
+
+// Stop ends the instance in order, within some seconds.
+func (in *Instance) Stop() {
+	in.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+		defer cancel()
+		_ = in.Drain(ctx) // what is left is closed next
+		in.end()
+	})
+}
+
+// Kill ends the instance as kill -9 does for those around it: connections
+// break, nothing is settled, nobody is told.
+func (in *Instance) Kill() {
+	in.once.Do(func() {
+		in.rig.Cut.Down(true)
+		in.listener.breakAll()
+		in.end()
+		in.rig.Cut.Down(false)
+	})
+}
+
+func (in *Instance) end() {
+	_ = in.web.Close()
+	in.stop()
+	if err := <-in.done; err != nil {
+		in.rig.t.Errorf("Run: %v", err)
+	}
+	_ = in.listener.Close()
+}
+
+// People is the gate.Source of a Rig.
+type People struct {
+	mu    sync.Mutex
+	gates map[string]gate.Gate
+	down  bool
+	asked int
+}
+
+// Set makes the gate of uid g.
+func (p *People) Set(uid string, g gate.Gate) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gates[uid] = g
+}
+
+// Down makes the source fail, or answer again.
+func (p *People) Down(down bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = down
+}
+
+// Asked returns how often the source was asked.
+func (p *People) Asked() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked
+}
+
+// Gate implements gate.Source.
+func (p *People) Gate(_ context.Context, uid string) (gate.Gate, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked++
+	if p.down {
+		return gate.Gate{}, problem.ErrUnavailable
+	}
+	return p.gates[uid], nil
+}
+
+// Published is the settle.Publisher of a Rig: it keeps what it is given.
+type Published struct {
+	mu      sync.Mutex
+	batches []delivery.Raw
+	fail    error
+	takes   time.Duration
+}
+
+// Publish implements settle.Publisher.
+func (p *Published) Publish(ctx context.Context, data []byte) error {
+	p.mu.Lock()
+	takes := p.takes
+	p.mu.Unlock()
+	select {
+	case <-time.After(takes):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fail != nil {
+		return p.fail
+	}
+	b, err := delivery.Decode(data)
+	if err != nil {
+		return err
+	}
+	p.batches = append(p.batches, b)
+	return nil
+}
+
+// Fail makes publishing fail with err; nil ends that.
+func (p *Published) Fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fail = err
+}
+
+// Slow makes publishing take d.
+func (p *Published) Slow(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.takes = d
+}
+
+// Batches returns how many batches were published.
+func (p *Published) Batches() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.batches)
+}
+
+// Messages returns the ids of the messages published so far, without
+// repetitions, in the order in which they first came.
+func (p *Published) Messages(t testing.TB) []string {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var ids []string
+	for _, b := range p.batches {
+		for _, raw := range b.Delivered {
+			d, err := delivery.DecodeDelivered(raw)
+			if err != nil {
+				t.Fatalf("published: %v", err)
+			}
+			if !slices.Contains(ids, d.ID) {
+				ids = append(ids, d.ID)
+			}
+		}
+	}
+	return ids
+}
+
+// Reads returns the read marks published so far.
+func (p *Published) Reads(t testing.TB) []delivery.Read {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var reads []delivery.Read
+	for _, b := range p.batches {
+		for _, raw := range b.Read {
+			r, err := delivery.DecodeRead(raw)
+			if err != nil {
+				t.Fatalf("published: %v", err)
+			}
+			reads = append(reads, r)
+		}
+	}
+	return reads
+}
+
+// Token returns an ID token of uid that was issued now and lives for an hour,
+// changed by the given claims.
+func Token(uid string, change map[string]any) string {
+	now := time.Now()
+	c := jwt.MapClaims{"iss": "https://securetoken.google.com/" + Project, "aud": Project, "sub": uid,
+		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(), "auth_time": now.Unix()}
+	for k, v := range change {
+		c[k] = v
+	}
+	s, err := jwt.NewWithClaims(jwt.SigningMethodNone, c).SignedString(jwt.UnsafeAllowNoneSignatureType)
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+// describe shortens a frame for a message.
+func describe(data []byte) string {
+	const most = 300
+	if len(data) > most {
+		return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(string(data[:most]), "?"), len(data))
+	}
+	return string(data)
+}

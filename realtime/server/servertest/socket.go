@@ -1,0 +1,351 @@
+package servertest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/gorilla/websocket"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+// Socket is a client's end of a WebSocket: raw, without any of the client's
+// rules. Frames are read in the background as they come, unless it is paused.
+type Socket struct {
+	UID string
+
+	t      testing.TB
+	conn   *websocket.Conn
+	frames chan frame
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	paused chan struct{} // closed: not paused
+}
+
+type frame struct {
+	data []byte
+	err  error
+}
+
+// DialOptions alter a handshake.
+type DialOptions struct {
+	Origin      string // default: Origin; "-": none
+	Subprotocol string // default: chat.v1; "-": none
+}
+
+// Dial opens a socket to the instance and says nothing.
+func (in *Instance) Dial(t testing.TB, o DialOptions) *Socket {
+	t.Helper()
+	s, status := in.TryDial(t, o)
+	if s == nil {
+		t.Fatalf("the upgrade was refused: %d", status)
+	}
+	return s
+}
+
+// TryDial is Dial for what may be refused: the socket is nil then, and the
+// HTTP status (0: no answer) says why.
+func (in *Instance) TryDial(t testing.TB, o DialOptions) (*Socket, int) {
+	t.Helper()
+	h := http.Header{}
+	switch o.Origin {
+	case "":
+		h.Set("Origin", Origin)
+	case "-":
+	default:
+		h.Set("Origin", o.Origin)
+	}
+	d := websocket.Dialer{NetDialContext: func(context.Context, string, string) (net.Conn, error) { return in.listener.dial() }}
+	switch o.Subprotocol {
+	case "":
+		d.Subprotocols = []string{wire.Subprotocol}
+	case "-":
+	default:
+		d.Subprotocols = []string{o.Subprotocol}
+	}
+	conn, resp, err := d.Dial("ws://pipe/ws", h)
+	if err != nil {
+		if resp == nil {
+			return nil, 0
+		}
+		return nil, resp.StatusCode
+	}
+	s := &Socket{t: t, conn: conn, frames: make(chan frame, 100_000), paused: make(chan struct{})}
+	close(s.paused)
+	s.wg.Go(s.read)
+	t.Cleanup(s.Break)
+	return s, resp.StatusCode
+}
+
+func (s *Socket) read() {
+	for {
+		s.mu.Lock()
+		paused := s.paused
+		s.mu.Unlock()
+		<-paused
+		_, data, err := s.conn.ReadMessage()
+		s.frames <- frame{data, err}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// Pause stops reading, as a client does whose tab is frozen; Resume goes on.
+// One frame more may be read.
+func (s *Socket) Pause() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paused = make(chan struct{})
+}
+
+// Resume reads on.
+func (s *Socket) Resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.paused:
+	default:
+		close(s.paused)
+	}
+}
+
+// Text sends a text frame as it is.
+func (s *Socket) Text(text string) { s.write(websocket.TextMessage, []byte(text)) }
+
+// Binary sends a binary frame.
+func (s *Socket) Binary(data []byte) { s.write(websocket.BinaryMessage, data) }
+
+func (s *Socket) write(kind int, data []byte) {
+	s.t.Helper()
+	_ = s.conn.SetWriteDeadline(time.Now().Add(20 * time.Second))
+	if err := s.conn.WriteMessage(kind, data); err != nil && !errors.Is(err, websocket.ErrCloseSent) {
+		s.t.Logf("write: %v", err) // the server may have closed; what it said is read by the test
+	}
+}
+
+// Send sends a frame.
+func (s *Socket) Send(f wire.ClientFrame) {
+	s.t.Helper()
+	data, err := json.Marshal(f)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.Text(string(data))
+}
+
+// Next returns the next frame, within 15 s.
+func (s *Socket) Next() wire.ServerFrame {
+	s.t.Helper()
+	select {
+	case f := <-s.frames:
+		if f.err != nil {
+			s.t.Fatalf("%s: the socket ended: %v", s.UID, f.err)
+		}
+		got, err := wire.DecodeServer(f.data)
+		if err != nil {
+			s.t.Fatalf("%s: %v in %s", s.UID, err, describe(f.data))
+		}
+		return got
+	case <-time.After(15 * time.Second):
+		s.t.Fatalf("%s: no frame came in 15 s", s.UID)
+		return nil
+	}
+}
+
+// Quiet checks that nothing comes for d.
+func (s *Socket) Quiet(d time.Duration) {
+	s.t.Helper()
+	select {
+	case f := <-s.frames:
+		s.t.Fatalf("%s: a frame came, or the end: %s %v", s.UID, describe(f.data), f.err)
+	case <-time.After(d):
+	}
+}
+
+// Closed checks that the socket ends with the close code, and returns the
+// error frame that came right before ("" without one). Other frames are passed over.
+func (s *Socket) Closed(code int) wire.ErrorFrame {
+	s.t.Helper()
+	var last wire.ErrorFrame
+	deadline := time.After(2 * time.Minute)
+	for {
+		select {
+		case f := <-s.frames:
+			var closed *websocket.CloseError
+			switch {
+			case f.err == nil:
+				if e, ok := s.decode(f.data).(wire.ErrorFrame); ok {
+					last = e
+				}
+			case errors.As(f.err, &closed):
+				if closed.Code != code {
+					s.t.Fatalf("%s: closed with %d %q, want %d (last error %+v)", s.UID, closed.Code, closed.Text, code, last)
+				}
+				return last
+			default:
+				s.t.Fatalf("%s: ended without a close frame: %v (last error %+v)", s.UID, f.err, last)
+			}
+		case <-deadline:
+			s.t.Fatalf("%s: still open", s.UID)
+		}
+	}
+}
+
+func (s *Socket) decode(data []byte) wire.ServerFrame {
+	s.t.Helper()
+	got, err := wire.DecodeServer(data)
+	if err != nil {
+		s.t.Fatalf("%s: %v in %s", s.UID, err, describe(data))
+	}
+	return got
+}
+
+// Close closes the socket as a browser does, and waits for the server's answer.
+func (s *Socket) Close() {
+	s.t.Helper()
+	_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(time.Second))
+	s.wg.Wait()
+	_ = s.conn.Close()
+}
+
+// Break breaks the connection.
+func (s *Socket) Break() {
+	s.Resume()
+	_ = s.conn.Close()
+	s.wg.Wait()
+}
+
+// As returns the next frame of type T and passes over presence and typing,
+// unless T is one of them.
+func As[T wire.ServerFrame](s *Socket) T {
+	s.t.Helper()
+	for {
+		f := s.Next()
+		if got, ok := f.(T); ok {
+			return got
+		}
+		switch f.(type) {
+		case wire.Presence, wire.Typing:
+		default:
+			var want T
+			s.t.Fatalf("%s: got %T %+v, want %T", s.UID, f, f, want)
+		}
+	}
+}
+
+// Hello says hello and returns the socket when it is caught up, with the
+// welcome and the events that came before.
+func (in *Instance) Hello(t testing.TB, uid, cursor string) (*Socket, wire.Welcome, []wire.EventFrame) {
+	t.Helper()
+	s := in.Dial(t, DialOptions{})
+	s.UID = uid
+	s.Send(wire.ClientFrame{Type: wire.TypeHello, Token: Token(uid, nil), Device: "d-" + uid, Cursor: cursor})
+	w := As[wire.Welcome](s)
+	events, _ := s.CaughtUp()
+	return s, w, events
+}
+
+// Join is Hello for a first visit to an inbox that is not looked at.
+func (in *Instance) Join(t testing.TB, uid string) *Socket {
+	t.Helper()
+	s, _, _ := in.Hello(t, uid, "")
+	return s
+}
+
+// CaughtUp reads events until caught_up and returns both.
+func (s *Socket) CaughtUp() (events []wire.EventFrame, cursor string) {
+	s.t.Helper()
+	for {
+		switch f := s.Next().(type) {
+		case wire.EventFrame:
+			events = append(events, f)
+		case wire.CaughtUp:
+			return events, f.Cursor
+		case wire.Presence, wire.Typing:
+		default:
+			s.t.Fatalf("%s: got %T %+v before caught_up", s.UID, f, f)
+		}
+	}
+}
+
+// Message returns a new message to a person as a send frame.
+func Message(to, body string) wire.ClientFrame {
+	id, err := uuid.NewV7()
+	if err != nil {
+		panic(err)
+	}
+	return wire.ClientFrame{Type: wire.TypeSend, ID: id.String(), To: to, Body: body, At: chat.MicrosOf(time.Now())}
+}
+
+// Say sends a message and returns its id when it is queued. Events of the sender's own inbox are passed over.
+func (s *Socket) Say(to, body string) string {
+	s.t.Helper()
+	m := Message(to, body)
+	s.Send(m)
+	for {
+		switch f := s.Next().(type) {
+		case wire.Sent:
+			if f.ID != m.ID {
+				s.t.Fatalf("%s: sent for %s, want %s", s.UID, f.ID, m.ID)
+			}
+			return m.ID
+		case wire.ErrorFrame:
+			s.t.Fatalf("%s: the message was refused: %+v", s.UID, f)
+		}
+	}
+}
+
+// Event returns the next event of the given type, as T (wire.MessageEvent, …),
+// with its cursor. Events of other types, answers and hints are passed over.
+func Event[T any](s *Socket, name string) (T, string) {
+	s.t.Helper()
+	for {
+		f, ok := s.Next().(wire.EventFrame)
+		if !ok {
+			continue
+		}
+		var head struct {
+			Type string `json:"type"`
+		}
+		if err := json.Unmarshal(f.Event, &head); err != nil {
+			s.t.Fatal(err)
+		}
+		if head.Type != name {
+			continue
+		}
+		e, err := wire.DecodeEvent(f.Event)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return e.(T), f.Cursor
+	}
+}
+
+// Ack acknowledges everything up to cursor.
+func (s *Socket) Ack(cursor string) {
+	s.t.Helper()
+	s.Send(wire.ClientFrame{Type: wire.TypeAck, Cursor: cursor})
+}
+
+// Refused checks that the next error frame has the code, and returns it.
+// Other frames are passed over.
+func (s *Socket) Refused(code string) wire.ErrorFrame {
+	s.t.Helper()
+	for {
+		if f, ok := s.Next().(wire.ErrorFrame); ok {
+			if f.Code != code {
+				s.t.Fatalf("%s: error %q, want %q", s.UID, f.Code, code)
+			}
+			return f
+		}
+	}
+}
