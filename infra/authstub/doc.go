@@ -18,6 +18,8 @@
 //
 // Differences from the official emulator (firebase emulators:start --only auth):
 //
+//   - It never tells whether an address has an account (e-mail enumeration
+//     protection), which the emulator does until it is configured otherwise.
 //   - It keeps accounts on disk, with real password hashes, which it shows to nobody.
 //   - Public sign-up (accounts:signUp) and deleting one's own account through the
 //     API key are refused with ADMIN_ONLY_OPERATION, since the identity
