@@ -14,7 +14,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 )
 
-const project = "demo-accounts"
+const project = "demo-chat"
 
 // The stand-in and the official emulator are the same to the port.
 func TestConformance(t *testing.T) {

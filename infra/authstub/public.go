@@ -200,7 +200,7 @@ func (s *Server) sendReset(r *http.Request) (any, error) {
 	return map[string]any{"kind": "identitytoolkit#GetOobConfirmationCodeResponse", "email": in.Email}, nil
 }
 
-// resetLink answers the Admin SDK's PasswordResetLink.
+// resetLink answers the Admin SDK's PasswordResetLink. An unknown address has an empty one.
 func (s *Server) resetLink(r *http.Request) (any, error) {
 	in, err := readReset(r)
 	if err != nil {
@@ -211,7 +211,7 @@ func (s *Server) resetLink(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if a == nil {
-		return nil, bad("EMAIL_NOT_FOUND")
+		return map[string]any{"kind": "identitytoolkit#GetOobConfirmationCodeResponse", "email": in.Email}, nil
 	}
 	link, err := s.newCode(a, in.ContinueURL, r)
 	if err != nil {
