@@ -215,7 +215,8 @@ export class Inbound {
     this.lead = lead === null || lead.state === "ended" ? null : lead;
     if (cursor !== null) this.cursor = cursor;
     const acks = new Map<Link, string>();
-    for (const item of batch) if (item.kind === "event") acks.set(item.link, item.cursor);
+    // Only messages wait to be acknowledged; receipts ride along (DESIGN §5), which halves the acks.
+    for (const item of batch) if (item.kind === "event" && needsAck(item.event)) acks.set(item.link, item.cursor);
     for (const [link, cursor] of acks) link.ack(cursor);
     if (received.length > 0) this.handlers.onReceived(received);
     for (const item of batch) {
@@ -224,6 +225,10 @@ export class Inbound {
       else if (item.kind === "refused") this.handlers.onAnswered(item.link, item.id, false);
     }
   }
+}
+
+function needsAck(event: ChatEvent): boolean {
+  return event.type === "message" || event.type === "unknown";
 }
 
 /** Notes that events may have been missed, and with it the debt to load history: now, and after 1, 5 and 15 min. */
