@@ -1,0 +1,66 @@
+// Package gatefirestore reads gates from the users' documents in Firestore:
+// users/{uid} with disabled (bool), valid_after (microseconds or a timestamp) and
+// blocked (array of uids). A user without a document does not exist.
+package gatefirestore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"cloud.google.com/go/firestore"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
+)
+
+// Source is a gate.Source. One read per call.
+type Source struct{ client *firestore.Client }
+
+// New returns a Source on client, which stays the caller's to close.
+func New(client *firestore.Client) *Source { return &Source{client} }
+
+// Gate implements gate.Source.
+func (s *Source) Gate(ctx context.Context, uid string) (gate.Gate, error) {
+	if !chat.ValidUID(uid) {
+		return gate.Gate{}, nil // nobody; and no path of a document
+	}
+	doc, err := s.client.Collection("users").Doc(uid).Get(ctx)
+	if status.Code(err) == codes.NotFound {
+		return gate.Gate{}, nil
+	}
+	if err != nil {
+		return gate.Gate{}, fmt.Errorf("read users/%s: %w", uid, err)
+	}
+	return fromDocument(doc.Data()), nil
+}
+
+// fromDocument takes what it knows; a field of another type counts as unset,
+// but for disabled, which then keeps the user out.
+func fromDocument(data map[string]any) gate.Gate {
+	g := gate.Gate{Exists: true}
+	switch v := data["disabled"].(type) {
+	case nil:
+	case bool:
+		g.Disabled = v
+	default:
+		g.Disabled = true
+	}
+	switch v := data["valid_after"].(type) {
+	case int64:
+		if v > 0 {
+			g.ValidAfter = chat.Micros(v).Time()
+		}
+	case time.Time:
+		g.ValidAfter = v.UTC()
+	}
+	list, _ := data["blocked"].([]any)
+	for _, v := range list {
+		if uid, ok := v.(string); ok {
+			g.Blocked = append(g.Blocked, uid)
+		}
+	}
+	return g
+}

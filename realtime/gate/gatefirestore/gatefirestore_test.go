@@ -1,0 +1,59 @@
+package gatefirestore
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/firestore"
+
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
+)
+
+func TestFromDocument(t *testing.T) {
+	at := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		data map[string]any
+		want gate.Gate
+	}{
+		"empty":             {map[string]any{}, gate.Gate{Exists: true}},
+		"all":               {map[string]any{"disabled": true, "valid_after": at.UnixMicro(), "blocked": []any{"eve", "mal"}}, gate.Gate{Exists: true, Disabled: true, ValidAfter: at, Blocked: []string{"eve", "mal"}}},
+		"timestamp":         {map[string]any{"valid_after": at}, gate.Gate{Exists: true, ValidAfter: at}},
+		"never":             {map[string]any{"valid_after": int64(0)}, gate.Gate{Exists: true}},
+		"odd disabled":      {map[string]any{"disabled": "yes"}, gate.Gate{Exists: true, Disabled: true}},
+		"odd blocked":       {map[string]any{"blocked": []any{"eve", int64(3)}}, gate.Gate{Exists: true, Blocked: []string{"eve"}}},
+		"fields of no gate": {map[string]any{"username": "ann"}, gate.Gate{Exists: true}},
+	} {
+		if got, want := fmt.Sprintf("%+v", fromDocument(c.data)), fmt.Sprintf("%+v", c.want); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestAgainstTheEmulator(t *testing.T) {
+	host := os.Getenv("PHOENIX_TEST_FIRESTORE")
+	if host == "" {
+		t.Skip("PHOENIX_TEST_FIRESTORE is not set: it names a running Firestore emulator (host:port)")
+	}
+	t.Setenv("FIRESTORE_EMULATOR_HOST", host)
+	client, err := firestore.NewClient(t.Context(), fmt.Sprintf("gate-%d", time.Now().UnixNano()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Collection("users").Doc("ann").Set(t.Context(), map[string]any{
+		"username": "ann", "disabled": true, "valid_after": int64(5_000_000), "blocked": []string{"eve"}}); err != nil {
+		t.Fatal(err)
+	}
+	s := New(client)
+	for uid, want := range map[string]gate.Gate{
+		"ann":    {Exists: true, Disabled: true, ValidAfter: time.Unix(5, 0).UTC(), Blocked: []string{"eve"}},
+		"nobody": {}, "no/path": {}, "": {},
+	} {
+		got, err := s.Gate(t.Context(), uid)
+		if err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
+			t.Errorf("%q: %+v, %v; want %+v", uid, got, err, want)
+		}
+	}
+}

@@ -1,0 +1,16 @@
+-- changed stores a gate whatever stands, and tells all instances. It begins with a
+-- deletion, so that a full Redis does not refuse it.
+local gate_key    = KEYS[1]
+local exists      = ARGV[1] -- "1" or "0"
+local disabled    = ARGV[2] -- "1" or "0"
+local valid_after = ARGV[3] -- microseconds
+local blocked     = ARGV[4] -- JSON array of uids
+local expire_ms   = ARGV[5]
+local channel     = ARGV[6]
+local uid         = ARGV[7]
+
+redis.call('DEL', gate_key)
+redis.call('HSET', gate_key, 'exists', exists, 'disabled', disabled, 'valid_after', valid_after, 'blocked', blocked)
+redis.call('PEXPIRE', gate_key, expire_ms)
+redis.call('PUBLISH', channel, uid)
+return 1
