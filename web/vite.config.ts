@@ -1,11 +1,12 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
+import { serviceWorker } from "./build/service-worker.ts";
 
 // The realtime service serves what this builds, at the root of its own
 // address, under a content security policy without unsafe-inline: nothing is
 // inlined into the page, and no asset becomes a data: address.
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), serviceWorker({ without: ["Admin", "Figures"] })],
   build: {
     target: "es2022",
     outDir: "dist",

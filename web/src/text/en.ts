@@ -264,6 +264,7 @@ export const en = {
     blocked: "Blocked people",
     blockedNone: "You have blocked nobody.",
     unblock: "Unblock",
+    unblockName: (name: string) => `Unblock ${name}`,
 
     data: "Your data",
     export: "Download your data",

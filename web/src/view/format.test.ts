@@ -4,7 +4,8 @@ import { daysBetween, formats, localeOf } from "./format";
 const zone = process.env["TZ"];
 process.env["TZ"] = "Europe/Berlin"; // before any format is made
 afterAll(() => {
-  process.env["TZ"] = zone;
+  if (zone === undefined) delete process.env["TZ"];
+  else process.env["TZ"] = zone;
 });
 
 const at = (iso: string) => new Date(iso).getTime();

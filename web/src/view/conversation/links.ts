@@ -30,20 +30,24 @@ export function pieces(body: string): Piece[] {
 
 /** Without the punctuation that belongs to the sentence; a closing bracket stays when its opening one is inside. */
 function trimmed(address: string): string {
+  // How many more of each kind are opened than closed, kept while the end moves: one pass, whatever is written.
+  const open: Record<string, number> = { "(": 0, "[": 0, "{": 0 };
+  for (const c of address) {
+    const opener = closers[c];
+    if (opener !== undefined) open[opener] = (open[opener] ?? 0) - 1;
+    else if (c in open) open[c] = (open[c] ?? 0) + 1;
+  }
   let end = address.length;
   for (; end > 0; end--) {
     const last = address.charAt(end - 1);
-    if (/[.,;:!?'’…*_~`|]/u.test(last)) continue;
     const opener = closers[last];
-    if (opener === undefined) break;
-    const head = address.slice(0, end);
-    if (count(head, opener) >= count(head, last)) break;
+    if (opener !== undefined) {
+      const balance = open[opener] ?? 0;
+      if (balance >= 0) break;
+      open[opener] = balance + 1;
+    } else if (!/[.,;:!?'’…*_~`|]/u.test(last)) break;
   }
   return address.slice(0, end);
-}
-
-function count(s: string, c: string): number {
-  return s.split(c).length - 1;
 }
 
 function parsed(written: string): URL | undefined {

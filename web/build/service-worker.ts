@@ -1,0 +1,49 @@
+import { createHash } from "node:crypto";
+import { readFileSync, readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type Plugin, transformWithOxc } from "vite";
+
+const source = fileURLToPath(new URL("../src/service-worker.ts", import.meta.url));
+const publicDir = fileURLToPath(new URL("../public", import.meta.url));
+
+/**
+ * Emits /service-worker.js for what was built: the list of files that it keeps
+ * and a version that changes exactly when one of them does. Places that few
+ * people see (their chunk's name begins with a name in `without`) are left out.
+ */
+export function serviceWorker(options: { without: readonly string[] }): Plugin {
+  return {
+    name: "phoenix-service-worker",
+    apply: "build",
+    // After index.html is written with the names of the chunks.
+    generateBundle: {
+      order: "post",
+      async handler(_, bundle) {
+        const digest = createHash("sha256");
+        const files: string[] = ["/"];
+        for (const [name, file] of Object.entries(bundle).sort(([a], [b]) => (a < b ? -1 : 1))) {
+          if (name.endsWith(".map") || name === "manifest.build.json") continue;
+          if (options.without.some((prefix) => name.startsWith(`assets/${prefix}-`))) continue;
+          digest.update(name);
+          digest.update(file.type === "chunk" ? file.code : file.source);
+          if (name !== "index.html") files.push(`/${name}`);
+        }
+        for (const name of readdirSync(publicDir).sort()) {
+          digest.update(name);
+          digest.update(readFileSync(`${publicDir}/${name}`));
+          files.push(`/${name}`);
+        }
+        const text = readFileSync(source, "utf8");
+        digest.update(text);
+        const { code } = await transformWithOxc(text, source, { target: "es2022", sourcemap: false });
+        this.emitFile({
+          type: "asset",
+          fileName: "service-worker.js",
+          source: code
+            .replaceAll("__VERSION__", JSON.stringify(digest.digest("hex").slice(0, 16)))
+            .replaceAll("__FILES__", JSON.stringify(files)),
+        });
+      },
+    },
+  };
+}
