@@ -1,8 +1,10 @@
 package servertest
 
 import (
+	"bytes"
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -40,14 +42,16 @@ func (l *pipeListener) Close() error {
 func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
 
 func (l *pipeListener) dial() (net.Conn, error) {
-	client, srv := net.Pipe()
+	client, end := net.Pipe()
+	srv := newBufferedConn(end)
 	select {
 	case l.conns <- srv:
 		l.mu.Lock()
-		l.open = append(l.open, client, srv)
+		l.open = append(l.open, client, end)
 		l.mu.Unlock()
 		return client, nil
 	case <-l.closed:
+		_ = srv.Close()
 		return nil, errors.New("connection refused")
 	}
 }
@@ -141,4 +145,97 @@ func (c *redisConn) Close() error {
 	delete(c.cut.conns, c)
 	c.cut.mu.Unlock()
 	return c.Conn.Close()
+}
+
+// bufferedConn is the server's end of a pipe with something like a socket's
+// send buffer: a pipe alone makes every write wait for its reader.
+type bufferedConn struct {
+	net.Conn
+	queue  chan []byte
+	closed chan struct{}
+	once   sync.Once
+
+	mu       sync.Mutex
+	deadline time.Time
+}
+
+// bufferedWrites is how many writes fit; a frame is one.
+const bufferedWrites = 100
+
+func newBufferedConn(c net.Conn) *bufferedConn {
+	b := &bufferedConn{Conn: c, queue: make(chan []byte, bufferedWrites), closed: make(chan struct{})}
+	go b.pump()
+	return b
+}
+
+// pump writes what is queued, and, after Close, what was queued before it.
+func (b *bufferedConn) pump() {
+	defer b.Conn.Close()
+	for {
+		select {
+		case data := <-b.queue:
+			if _, err := b.Conn.Write(data); err != nil {
+				return
+			}
+			continue
+		default:
+		}
+		select {
+		case data := <-b.queue:
+			if _, err := b.Conn.Write(data); err != nil {
+				return
+			}
+		case <-b.closed:
+			if len(b.queue) == 0 {
+				return
+			}
+		}
+	}
+}
+
+func (b *bufferedConn) Write(data []byte) (int, error) {
+	b.mu.Lock()
+	deadline := b.deadline
+	b.mu.Unlock()
+	var late <-chan time.Time
+	if !deadline.IsZero() {
+		timer := time.NewTimer(time.Until(deadline))
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-b.closed:
+		return 0, net.ErrClosed
+	default:
+	}
+	select {
+	case b.queue <- bytes.Clone(data):
+		return len(data), nil
+	case <-b.closed:
+		return 0, net.ErrClosed
+	case <-late:
+		return 0, os.ErrDeadlineExceeded
+	}
+}
+
+func (b *bufferedConn) SetWriteDeadline(t time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.deadline = t
+	return nil
+}
+
+func (b *bufferedConn) SetDeadline(t time.Time) error {
+	_ = b.SetWriteDeadline(t)
+	return b.Conn.SetReadDeadline(t)
+}
+
+// Close lets what was written arrive, for as long as the other end reads within 5 s.
+func (b *bufferedConn) Close() error {
+	b.once.Do(func() {
+		_ = b.Conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
+		_ = b.Conn.SetReadDeadline(time.Now())
+		close(b.closed)
+	})
+	return nil
 }

@@ -81,7 +81,7 @@ func (r *Rig) Start(change func(*server.Deps)) *Instance {
 	}
 	rdb := redis.NewClient(inbox.Tune(&redis.UniversalOptions{PoolSize: 8, MaxRetries: -1,
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return r.Cut.dial(r.Mini) }}).Simple())
-	deps := server.Deps{Redis: rdb, Gates: r.People, Publisher: r.Published, Verifier: verifier,
+	deps := server.Deps{Redis: rdb, Gates: r.People, Publisher: r.Published, Verifier: verifier, Services: Services{},
 		Origins: []string{Origin}, Log: slog.New(slog.DiscardHandler),
 		Config: server.ClientConfig{APIBase: "/api", RealtimeURL: "wss://chat.example.org/ws"}}
 	if change != nil {

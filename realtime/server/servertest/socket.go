@@ -28,11 +28,13 @@ type Socket struct {
 	wg     sync.WaitGroup
 	mu     sync.Mutex
 	paused chan struct{} // closed: not paused
+	heard  time.Time     // when the frame that was returned last came
 }
 
 type frame struct {
 	data []byte
 	err  error
+	at   time.Time
 }
 
 // DialOptions alter a handshake.
@@ -92,7 +94,7 @@ func (s *Socket) read() {
 		s.mu.Unlock()
 		<-paused
 		_, data, err := s.conn.ReadMessage()
-		s.frames <- frame{data, err}
+		s.frames <- frame{data, err, time.Now()}
 		if err != nil {
 			return
 		}
@@ -145,20 +147,11 @@ func (s *Socket) Send(f wire.ClientFrame) {
 // Next returns the next frame, within 15 s.
 func (s *Socket) Next() wire.ServerFrame {
 	s.t.Helper()
-	select {
-	case f := <-s.frames:
-		if f.err != nil {
-			s.t.Fatalf("%s: the socket ended: %v", s.UID, f.err)
-		}
-		got, err := wire.DecodeServer(f.data)
-		if err != nil {
-			s.t.Fatalf("%s: %v in %s", s.UID, err, describe(f.data))
-		}
-		return got
-	case <-time.After(15 * time.Second):
+	f, ok := s.Wait(15 * time.Second)
+	if !ok {
 		s.t.Fatalf("%s: no frame came in 15 s", s.UID)
-		return nil
 	}
+	return f
 }
 
 // Quiet checks that nothing comes for d.
@@ -349,3 +342,21 @@ func (s *Socket) Refused(code string) wire.ErrorFrame {
 		}
 	}
 }
+
+// Wait returns the next frame within d, and whether one came.
+func (s *Socket) Wait(d time.Duration) (wire.ServerFrame, bool) {
+	s.t.Helper()
+	select {
+	case f := <-s.frames:
+		if f.err != nil {
+			s.t.Fatalf("%s: the socket ended: %v", s.UID, f.err)
+		}
+		s.heard = f.at
+		return s.decode(f.data), true
+	case <-time.After(d):
+		return nil, false
+	}
+}
+
+// Heard returns when the frame that was last returned came.
+func (s *Socket) Heard() time.Time { return s.heard }

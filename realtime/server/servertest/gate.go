@@ -1,0 +1,62 @@
+package servertest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// Services is the identity.ServiceVerifier of a Rig's instances: one token is good.
+type Services struct{}
+
+// ServiceToken is that token.
+const ServiceToken = "service-token"
+
+// VerifyService implements identity.ServiceVerifier.
+func (Services) VerifyService(_ context.Context, token string) (string, error) {
+	switch token {
+	case ServiceToken:
+		return "functions@demo-chat.iam.gserviceaccount.com", nil
+	case "other-account":
+		return "", problem.ErrForbidden
+	}
+	return "", problem.ErrUnauthenticated
+}
+
+// Call makes an internal call with the token and a JSON body (nil: none).
+func (in *Instance) Call(ctx context.Context, method, path, token string, body any) *httptest.ResponseRecorder {
+	var data []byte
+	switch b := body.(type) {
+	case nil:
+	case string:
+		data = []byte(b)
+	default:
+		data, _ = json.Marshal(b)
+	}
+	r := httptest.NewRequestWithContext(ctx, method, "http://chat.example.org"+path, bytes.NewReader(data))
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	w := httptest.NewRecorder()
+	in.ServeHTTP(w, r)
+	return w
+}
+
+// ChangeGate tells the instance of a change, as the functions do.
+func (in *Instance) ChangeGate(ctx context.Context, uid string, g gate.Gate) error {
+	call := map[string]any{"uid": uid, "exists": g.Exists, "disabled": g.Disabled, "blocked": g.Blocked}
+	if !g.ValidAfter.IsZero() {
+		call["valid_after"] = chat.MicrosOf(g.ValidAfter)
+	}
+	if w := in.Call(ctx, http.MethodPost, "/internal/gate", ServiceToken, call); w.Code != http.StatusNoContent {
+		return fmt.Errorf("POST /internal/gate: %d %s", w.Code, w.Body)
+	}
+	return nil
+}

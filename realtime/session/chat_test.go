@@ -1,0 +1,456 @@
+package session_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/server"
+	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+func TestTwoPeopleChat(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a, b, tablet := in.Join(t, alice), in.Join(t, bob), in.Join(t, alice)
+		m := servertest.Message(bob, "Are you there?\n\tשלום \u202bx\u202c <b>")
+		a.Send(m)
+		sent := servertest.As[wire.Sent](a)
+		if sent.ID != m.ID || sent.AcceptedAt == 0 {
+			t.Errorf("sent %+v", sent)
+		}
+		got, cursor := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+		want := chat.Message{ID: m.ID, Conversation: chat.ConversationID(alice, bob), From: alice, To: bob, Body: m.Body, At: m.At, AcceptedAt: sent.AcceptedAt}
+		if got.Message != want {
+			t.Errorf("bob got %+v\nwant %+v", got.Message, want)
+		}
+		if other, _ := servertest.Event[wire.MessageEvent](tablet, wire.EventSent); other.Message != want {
+			t.Errorf("alice's tablet got %+v", other.Message)
+		}
+
+		// Not saved before the ack, however long it takes.
+		time.Sleep(time.Hour / 2)
+		if ids := rig.Published.Messages(t); len(ids) != 0 {
+			t.Fatalf("saved before it was delivered: %v", ids)
+		}
+		b.Ack(cursor)
+		d, _ := servertest.Event[wire.DeliveredEvent](a, wire.EventDelivered)
+		if d.Conversation != want.Conversation || len(d.Messages) != 1 || d.Messages[0] != (wire.MessageRef{ID: m.ID, At: m.At}) {
+			t.Errorf("delivered %+v", d)
+		}
+		if ids := rig.Published.Messages(t); !slices.Equal(ids, []string{m.ID}) {
+			t.Errorf("published %v when the sender was told", ids)
+		}
+		servertest.Event[wire.DeliveredEvent](tablet, wire.EventDelivered)
+	})
+}
+
+func TestOnTwoInstances(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		second := rig.Start(nil)
+		a, b := in.Join(t, alice), second.Join(t, bob)
+		for i := range 20 {
+			id := a.Say(bob, fmt.Sprint(i))
+			got, cursor := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+			if got.ID != id {
+				t.Fatalf("bob got %s, want %s", got.ID, id)
+			}
+			b.Ack(cursor)
+			if d, _ := servertest.Event[wire.DeliveredEvent](a, wire.EventDelivered); d.Messages[0].ID != id {
+				t.Fatalf("delivered %+v, want %s", d, id)
+			}
+		}
+		b.Send(wire.ClientFrame{Type: wire.TypeTyping, To: alice})
+		for {
+			if f, ok := a.Next().(wire.Typing); ok {
+				if f.From != bob {
+					t.Errorf("typing %+v", f)
+				}
+				break
+			}
+		}
+	})
+}
+
+// A message waits in Redis for a recipient who is not there, and a device
+// resumes after what it has stored.
+func TestWaitsAndResumes(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a := in.Join(t, alice)
+		var ids []string
+		for i := range 5 {
+			ids = append(ids, a.Say(bob, fmt.Sprint(i)))
+		}
+		time.Sleep(3 * 24 * time.Hour / 100)
+		b, w, events := in.Hello(t, bob, "")
+		if w.Resumed || len(events) != 5 {
+			t.Fatalf("resumed %v, %d events", w.Resumed, len(events))
+		}
+		stored := events[2].Cursor
+		b.Break() // before any ack
+
+		b, w, events = in.Hello(t, bob, stored)
+		if !w.Resumed || len(events) != 2 {
+			t.Fatalf("resumed %v, %d events, want the two that are not stored", w.Resumed, len(events))
+		}
+		// The hello acknowledged the first three.
+		time.Sleep(5 * time.Second)
+		if got := rig.Published.Messages(t); !slices.Equal(got, ids[:3]) {
+			t.Errorf("published %v, want %v", got, ids[:3])
+		}
+		b.Ack(events[1].Cursor)
+		b.Close()
+		time.Sleep(5 * time.Second)
+		if got := rig.Published.Messages(t); !slices.Equal(got, ids) {
+			t.Errorf("published %v, want %v", got, ids)
+		}
+	})
+}
+
+func TestContentThatIsRefused(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a, b := in.Join(t, alice), in.Join(t, bob)
+		rig.People.Set(carol, gate.Gate{Exists: true, Blocked: []string{alice}})
+		for name, tc := range map[string]struct {
+			change func(*wire.ClientFrame)
+			code   string
+			again  bool // may be tried again
+		}{
+			"to oneself":        {func(f *wire.ClientFrame) { f.To = alice }, "recipient_self", false},
+			"to nobody":         {func(f *wire.ClientFrame) { f.To = "nobodyUid0009" }, "recipient_unknown", false},
+			"to no uid":         {func(f *wire.ClientFrame) { f.To = "a/b" }, "recipient_invalid", false},
+			"to who blocks":     {func(f *wire.ClientFrame) { f.To = carol }, "blocked", false},
+			"empty":             {func(f *wire.ClientFrame) { f.Body = "" }, "body_empty", false},
+			"white space":       {func(f *wire.ClientFrame) { f.Body = " \n\t " }, "body_empty", false},
+			"one past":          {func(f *wire.ClientFrame) { f.Body = strings.Repeat("é", chat.MaxBody+1) }, "body_too_long", false},
+			"control character": {func(f *wire.ClientFrame) { f.Body = "a\u0000b" }, "body_invalid", false},
+			"escape":            {func(f *wire.ClientFrame) { f.Body = "a\u001b[31m" }, "body_invalid", false},
+			"id":                {func(f *wire.ClientFrame) { f.ID = "1" }, "id_invalid", false},
+			"reply":             {func(f *wire.ClientFrame) { f.ReplyTo = "1" }, "reply_invalid", false},
+			"too far ahead":     {func(f *wire.ClientFrame) { f.At += chat.Micros(chat.MaxAhead.Microseconds() + 1e6) }, "at_ahead", true},
+			"too old":           {func(f *wire.ClientFrame) { f.At -= chat.Micros(chat.MaxAge.Microseconds() + 1e6) }, "at_too_old", false},
+		} {
+			m := servertest.Message(bob, "x")
+			tc.change(&m)
+			a.Send(m)
+			e := a.Refused(tc.code)
+			if e.ID != m.ID || (e.RetryAfterMS > 0) != tc.again || e.Message == "" {
+				t.Errorf("%s: %+v", name, e)
+			}
+		}
+		// A send in bad form is told by its id, too, or the client would send it on every socket anew.
+		a.Text(`{"type":"send","id":"m-1","to":7,"at":1}`)
+		if e := a.Refused("bad_frame"); e.ID != "m-1" || e.RetryAfterMS != 0 {
+			t.Errorf("bad form: %+v", e)
+		}
+		b.Quiet(time.Minute / 2)
+		for _, body := range []string{strings.Repeat("é", chat.MaxBody), strings.Repeat("👋", chat.MaxBody), "\u202eabc\u202c", "a\r\n\tb", "\u00a0.\u00a0"} {
+			a.Say(bob, body)
+			if got, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage); got.Body != body {
+				t.Errorf("%d bytes came as %d", len(body), len(got.Body))
+			}
+		}
+	})
+}
+
+func TestSendAgain(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		a, b := in.Join(t, alice), in.Join(t, bob)
+		m := servertest.Message(bob, "once")
+		a.Send(m)
+		first := servertest.As[wire.Sent](a)
+		time.Sleep(time.Second)
+		a.Send(m)
+		second := wire.Sent{}
+		for second.ID == "" {
+			second, _ = a.Next().(wire.Sent)
+		}
+		if second != first {
+			t.Errorf("sent again it is answered %+v, first %+v", second, first)
+		}
+		changed := m
+		changed.Body = "twice"
+		a.Send(changed)
+		if e := a.Refused("id_reused"); e.ID != m.ID || e.RetryAfterMS != 0 {
+			t.Errorf("the id with another body: %+v", e)
+		}
+		if got, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage); got.Body != "once" {
+			t.Errorf("bob got %q", got.Body)
+		}
+		b.Quiet(20 * time.Second)
+	})
+}
+
+func TestSendsOfASocketKeepTheirOrder(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		a, b := in.Join(t, alice), in.Join(t, bob)
+		var want []string
+		for i := range 60 { // without waiting for answers
+			m := servertest.Message(bob, fmt.Sprint(i))
+			want = append(want, m.ID)
+			a.Send(m)
+		}
+		var got []string
+		for range want {
+			e, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+			got = append(got, e.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Error("they came in another order")
+		}
+	})
+}
+
+func TestBadFramesAfterHello(t *testing.T) {
+	for name, tc := range map[string]struct {
+		text  string
+		close int
+		code  string
+	}{
+		"no JSON":       {"x", 1008, "bad_frame"},
+		"invalid UTF-8": {"{\"type\":\"send\",\"id\":\"m\",\"to\":\"bob\",\"at\":1,\"body\":\"\xff\"}", 1008, "bad_frame"},
+		"no type":       {"{}", 1008, "bad_frame"},
+		"ack no cursor": {`{"type":"ack"}`, 1008, "bad_frame"},
+		"oversize":      {strings.Repeat(" ", chat.MaxFrameSize+1), 1009, "frame_too_large"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+				a, b := in.Join(t, alice), in.Join(t, bob)
+				a.Text(tc.text)
+				wantError(t, a.Closed(tc.close), tc.code)
+				b.Send(wire.ClientFrame{Type: wire.TypePing})
+				servertest.As[wire.Pong](b)
+			})
+		})
+	}
+}
+
+func TestUnknownFramesArePassedOver(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		a := in.Join(t, alice)
+		a.Text(`{"type":"react","emoji":"👍"}`)
+		a.Text(`{"type":"ping","later":[1,{"deep":true}]}`)
+		servertest.As[wire.Pong](a)
+	})
+}
+
+func TestSomeoneElsesConversation(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a, b := in.Join(t, alice), in.Join(t, bob)
+		now := chat.MicrosOf(time.Now())
+		for conversation, code := range map[string]string{
+			chat.ConversationID(bob, carol): "forbidden",
+			"everything":                    "conversation_invalid",
+			bob + "~" + alice:               "conversation_invalid",
+		} {
+			a.Send(wire.ClientFrame{Type: wire.TypeRead, Conversation: conversation, At: now})
+			a.Refused(code)
+		}
+		a.Send(wire.ClientFrame{Type: wire.TypeRead, Conversation: chat.ConversationID(alice, bob), At: now + 60e6})
+		a.Refused("at_ahead")
+		a.Send(wire.ClientFrame{Type: wire.TypeRead, Conversation: chat.ConversationID(alice, "nobodyUid0009"), At: now})
+		b.Quiet(20 * time.Second)
+		if reads := rig.Published.Reads(t); len(reads) != 0 {
+			t.Errorf("published %v", reads)
+		}
+	})
+}
+
+func TestReadMarks(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a, b := in.Join(t, alice), in.Join(t, bob)
+		a.Say(bob, "x")
+		m, cursor := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+		b.Ack(cursor)
+		b.Send(wire.ClientFrame{Type: wire.TypeRead, Conversation: m.Conversation, At: m.At})
+		for _, s := range []*servertest.Socket{a, b} {
+			if e, _ := servertest.Event[wire.ReadEvent](s, wire.EventRead); e.By != bob || e.At != m.At || e.Conversation != m.Conversation {
+				t.Errorf("%s got %+v", s.UID, e)
+			}
+		}
+		if reads := rig.Published.Reads(t); len(reads) != 1 || reads[0].By != bob {
+			t.Errorf("published %v", reads)
+		}
+	})
+}
+
+func TestTyping(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a, b, c := in.Join(t, alice), in.Join(t, bob), in.Join(t, carol)
+		a.Send(wire.ClientFrame{Type: wire.TypeTyping, To: bob})
+		if got := servertest.As[wire.Typing](b); got.From != alice {
+			t.Errorf("got %+v", got)
+		}
+		rig.People.Set(carol, gate.Gate{Exists: true, Blocked: []string{alice}})
+		time.Sleep(25 * time.Hour / 100)
+		for range 100 { // beyond the rate they are passed over, without an error
+			a.Send(wire.ClientFrame{Type: wire.TypeTyping, To: bob})
+		}
+		for range 10 {
+			servertest.As[wire.Typing](b)
+		}
+		a.Quiet(10 * time.Second)
+		b.Quiet(time.Second)
+		a.Send(wire.ClientFrame{Type: wire.TypeTyping, To: alice})
+		a.Send(wire.ClientFrame{Type: wire.TypeTyping, To: "nobodyUid0009"})
+		a.Quiet(time.Second)
+		c.Quiet(time.Second)
+	})
+}
+
+func TestPresence(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		a := in.Join(t, alice)
+		a.Send(wire.ClientFrame{Type: wire.TypeWatch, Users: []string{bob}})
+		if got := servertest.As[wire.Presence](a); got.User != bob || got.Online {
+			t.Errorf("before bob comes: %+v", got)
+		}
+		b := in.Join(t, bob)
+		if got := servertest.As[wire.Presence](a); got.User != bob || !got.Online {
+			t.Errorf("when bob comes: %+v", got)
+		}
+		b.Close()
+		left := time.Now()
+		got := servertest.As[wire.Presence](a)
+		if got.Online || got.LastSeen == 0 || time.Since(left) > time.Minute {
+			t.Errorf("when bob has left: %+v after %v", got, time.Since(left))
+		}
+		a.Send(wire.ClientFrame{Type: wire.TypeWatch})
+		time.Sleep(time.Second)
+		in.Join(t, bob)
+		a.Quiet(20 * time.Second)
+	})
+}
+
+func TestForgedAcks(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a, b := in.Join(t, alice), in.Join(t, bob)
+		a.Say(bob, "one")
+		_, cursor := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+		epoch, _, _ := strings.Cut(cursor, ":")
+		b.Ack("newest")
+		b.Refused("cursor_invalid")
+		b.Ack("0123456789abcdef:99999999999999-0") // another life: dropped
+		time.Sleep(5 * time.Second)
+		if got := rig.Published.Messages(t); len(got) != 0 {
+			t.Fatalf("an ack of another life published %v", got)
+		}
+		// Beyond what was sent: remembered, and applied to what is sent later.
+		b.Ack(epoch + ":99999999999999-0")
+		time.Sleep(5 * time.Second)
+		a.Say(bob, "two")
+		servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+		time.Sleep(5 * time.Second)
+		if got := rig.Published.Messages(t); len(got) != 2 {
+			t.Errorf("published %v, want both", got)
+		}
+	})
+}
+
+// A flood is slowed down first, and ended when it goes on.
+func TestFlood(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		a, b := in.Join(t, alice), in.Join(t, bob)
+		limits := 0
+		for i := range 2000 {
+			a.Send(servertest.Message(bob, fmt.Sprint(i)))
+		}
+		for {
+			f := a.Next()
+			if e, ok := f.(wire.ErrorFrame); ok {
+				if e.Code == "unavailable" { // faster than Redis, even
+					continue
+				}
+				if e.Code != "rate_limited" || e.RetryAfterMS <= 0 {
+					t.Fatalf("error %+v", e)
+				}
+				if limits++; e.ID == "" {
+					break
+				}
+			}
+		}
+		if limits < 30 {
+			t.Errorf("ended after %d refusals", limits)
+		}
+		wantClose := a.Closed(websocket.ClosePolicyViolation)
+		_ = wantClose
+		b.Send(wire.ClientFrame{Type: wire.TypePing})
+		for {
+			if _, ok := b.Next().(wire.Pong); ok {
+				break
+			}
+		}
+	})
+}
+
+// A device that was offline for long sends all of its outbox at once.
+func TestAnOutboxIsNoFlood(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		a := in.Join(t, alice)
+		waiting := map[string]wire.ClientFrame{}
+		for i := range 400 {
+			m := servertest.Message(bob, fmt.Sprint(i))
+			waiting[m.ID] = m
+			a.Send(m)
+			if i%20 == 19 {
+				time.Sleep(50 * time.Millisecond)
+			}
+		}
+		deadline := time.Now().Add(2 * time.Minute)
+		for len(waiting) > 0 && time.Now().Before(deadline) {
+			switch f := a.Next().(type) {
+			case wire.Sent:
+				delete(waiting, f.ID)
+			case wire.ErrorFrame:
+				if f.RetryAfterMS <= 0 {
+					t.Fatalf("refused for ever: %+v", f)
+				}
+				time.Sleep(time.Duration(f.RetryAfterMS) * time.Millisecond)
+				a.Send(waiting[f.ID])
+			}
+		}
+		if len(waiting) > 0 {
+			t.Errorf("%d were not taken", len(waiting))
+		}
+	})
+}
+
+func TestRatesOfAUserHoldForAllSockets(t *testing.T) {
+	bubble(t, func(d *server.Deps) {
+		d.Limits.UserSends.Burst, d.Limits.UserSends.PerSecond = 5, 1
+	}, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		first, second := in.Join(t, alice), in.Join(t, alice)
+		for range 5 {
+			first.Say(bob, "x")
+		}
+		m := servertest.Message(bob, "y")
+		second.Send(m)
+		if e := second.Refused("rate_limited"); e.ID != m.ID {
+			t.Errorf("%+v", e)
+		}
+		second.Close() // and reconnecting does not help
+		third := in.Join(t, alice)
+		third.Send(m)
+		third.Refused("rate_limited")
+		time.Sleep(2 * time.Second)
+		third.Send(m)
+		for {
+			if f, ok := third.Next().(wire.Sent); ok && f.ID == m.ID {
+				break
+			}
+		}
+	})
+}
+
+// jsonOf is for messages about events.
+func jsonOf(v any) string {
+	b, _ := json.Marshal(v)
+	return string(b)
+}

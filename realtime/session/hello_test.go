@@ -1,0 +1,276 @@
+package session_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/server"
+	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+// wantError checks the error that ended a socket.
+func wantError(t *testing.T, got wire.ErrorFrame, code string) {
+	t.Helper()
+	if got.Code != code || got.Message == "" {
+		t.Errorf("the last error is %+v, want code %q with a message", got, code)
+	}
+}
+
+func hello(token, cursor string) wire.ClientFrame {
+	return wire.ClientFrame{Type: wire.TypeHello, Token: token, Device: "d1", Cursor: cursor}
+}
+
+func TestHello(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		s, w, events := in.Hello(t, alice, "")
+		if w.UID != alice || w.Resumed || w.Limits != wire.DefaultLimits() || w.Now != chat.MicrosOf(time.Now()) || len(events) != 0 {
+			t.Errorf("welcome %+v, %d events", w, len(events))
+		}
+		s.Send(wire.ClientFrame{Type: wire.TypePing})
+		servertest.As[wire.Pong](s)
+		s.Close()
+	})
+}
+
+func TestNoHello(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		began := time.Now()
+		s := in.Dial(t, servertest.DialOptions{})
+		wantError(t, s.Closed(websocket.ClosePolicyViolation), "hello_timeout")
+		if took := time.Since(began); took != wire.HelloWithin {
+			t.Errorf("closed after %v, want %v", took, wire.HelloWithin)
+		}
+	})
+}
+
+// Signs of life at the WebSocket level do not put the end off.
+func TestNoHelloButUnknownFrames(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		began := time.Now()
+		s := in.Dial(t, servertest.DialOptions{})
+		for range 5 {
+			s.Text(`{"type":"wave"}`)
+			time.Sleep(time.Second)
+		}
+		wantError(t, s.Closed(websocket.ClosePolicyViolation), "hello_timeout")
+		if took := time.Since(began); took != wire.HelloWithin {
+			t.Errorf("closed after %v, want %v", took, wire.HelloWithin)
+		}
+	})
+}
+
+func TestFirstFrames(t *testing.T) {
+	for name, tc := range map[string]struct {
+		text  string
+		close int
+		code  string
+	}{
+		"send before hello":   {`{"type":"send","id":"019abd3e-7c1a-7b52-9d0f-3f2a6b1c4d5e","to":"bobUid0002","body":"x","at":1}`, 1008, "hello_expected"},
+		"ping before hello":   {`{"type":"ping"}`, 1008, "hello_expected"},
+		"ack before hello":    {`{"type":"ack","cursor":"e:1-0"}`, 1008, "hello_expected"},
+		"no JSON":             {`hello`, 1008, "bad_frame"},
+		"an array":            {`[]`, 1008, "bad_frame"},
+		"empty":               {``, 1008, "bad_frame"},
+		"invalid UTF-8":       {"{\"type\":\"hello\",\"token\":\"\xff\"}", 1008, "bad_frame"},
+		"no type":             {`{}`, 1008, "bad_frame"},
+		"hello without token": {`{"type":"hello","device":"d"}`, 1008, "bad_frame"},
+		"send in bad form":    {`{"type":"send","id":"m1"}`, 1008, "bad_frame"},
+		"oversize":            {`{"type":"hello","token":"` + strings.Repeat("x", chat.MaxFrameSize) + `"}`, 1009, "frame_too_large"},
+		"much too large":      {strings.Repeat("x", 1<<20), 1009, "frame_too_large"},
+		"bad token":           {`{"type":"hello","token":"sesame","device":"d"}`, 1008, "unauthenticated"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+				other := in.Join(t, bob)
+				s := in.Dial(t, servertest.DialOptions{})
+				s.Text(tc.text)
+				wantError(t, s.Closed(tc.close), tc.code)
+				other.Send(wire.ClientFrame{Type: wire.TypePing}) // nobody else is touched
+				servertest.As[wire.Pong](other)
+			})
+		})
+	}
+}
+
+func TestBinaryFrame(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		s := in.Dial(t, servertest.DialOptions{})
+		s.Binary([]byte(`{"type":"ping"}`))
+		wantError(t, s.Closed(websocket.ClosePolicyViolation), "bad_frame")
+	})
+}
+
+func TestTokensAtHello(t *testing.T) {
+	now := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
+	for name, tc := range map[string]struct {
+		change func() map[string]any
+		close  int
+		code   string
+	}{
+		"expired": {func() map[string]any { return map[string]any{"exp": now(-time.Second)} }, 4401, "token_ended"},
+		"of another project": {func() map[string]any {
+			return map[string]any{"aud": "other", "iss": "https://securetoken.google.com/other"}
+		}, 1008, "unauthenticated"},
+		"from the future": {func() map[string]any { return map[string]any{"iat": now(time.Minute)} }, 1008, "unauthenticated"},
+		"of nobody":       {func() map[string]any { return map[string]any{"sub": "nobodyUid0009"} }, 1008, "account_deleted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+				s := in.Dial(t, servertest.DialOptions{})
+				s.Send(hello(servertest.Token(alice, tc.change()), ""))
+				wantError(t, s.Closed(tc.close), tc.code)
+			})
+		})
+	}
+}
+
+func TestGateAtHello(t *testing.T) {
+	for name, tc := range map[string]struct {
+		gate  func() gate.Gate
+		close int
+		code  string
+	}{
+		"disabled":             {func() gate.Gate { return gate.Gate{Exists: true, Disabled: true} }, 1008, "account_disabled"},
+		"deleted":              {func() gate.Gate { return gate.Gate{} }, 1008, "account_deleted"},
+		"signed out elsewhere": {func() gate.Gate { return gate.Gate{Exists: true, ValidAfter: time.Now().Add(time.Second)} }, 4401, "token_ended"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+				rig.People.Set(alice, tc.gate())
+				s := in.Dial(t, servertest.DialOptions{})
+				s.Send(hello(servertest.Token(alice, nil), ""))
+				wantError(t, s.Closed(tc.close), tc.code)
+			})
+		})
+	}
+}
+
+func TestOriginsAndProtocols(t *testing.T) {
+	for name, tc := range map[string]struct {
+		o    servertest.DialOptions
+		code string
+	}{
+		"another site":         {servertest.DialOptions{Origin: "https://evil.example.org"}, "origin_refused"},
+		"another scheme":       {servertest.DialOptions{Origin: "http://chat.example.org"}, "origin_refused"},
+		"another port":         {servertest.DialOptions{Origin: "https://chat.example.org:8443"}, "origin_refused"},
+		"one that begins so":   {servertest.DialOptions{Origin: "https://chat.example.org.evil.org"}, "origin_refused"},
+		"a sandboxed page":     {servertest.DialOptions{Origin: "null"}, "origin_refused"},
+		"no origin":            {servertest.DialOptions{Origin: "-"}, "origin_refused"},
+		"no protocol":          {servertest.DialOptions{Subprotocol: "-"}, "protocol_unknown"},
+		"a protocol to come":   {servertest.DialOptions{Subprotocol: "chat.v2"}, "protocol_unknown"},
+		"another capital form": {servertest.DialOptions{Origin: "HTTPS://chat.example.org"}, "origin_refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+				s := in.Dial(t, tc.o)
+				s.Send(hello(servertest.Token(alice, nil), ""))
+				wantError(t, s.Closed(websocket.ClosePolicyViolation), tc.code)
+			})
+		})
+	}
+}
+
+func TestTwoHellos(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		s := in.Join(t, alice)
+		s.Send(hello(servertest.Token(alice, nil), ""))
+		wantError(t, s.Closed(websocket.ClosePolicyViolation), "hello_repeated")
+	})
+}
+
+func TestRedisUnreachableAtHello(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		in.Join(t, bob)
+		rig.Cut.Down(true)
+		s := in.Dial(t, servertest.DialOptions{})
+		s.Send(hello(servertest.Token(alice, nil), ""))
+		e := s.Closed(websocket.CloseTryAgainLater)
+		wantError(t, e, "unavailable")
+		if e.RetryAfterMS <= 0 {
+			t.Error("no retry_after_ms")
+		}
+		rig.Cut.Down(false)
+		time.Sleep(5 * time.Second) // the client waits, too
+		in.Join(t, alice)
+	})
+}
+
+func TestTheStoreIsDownAtHello(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		rig.People.Down(true)
+		s := in.Dial(t, servertest.DialOptions{})
+		s.Send(hello(servertest.Token(alice, nil), ""))
+		wantError(t, s.Closed(websocket.CloseTryAgainLater), "unavailable")
+	})
+}
+
+func TestTooManySocketsOfAUser(t *testing.T) {
+	bubble(t, func(d *server.Deps) { d.MaxSocketsPerUser = 2 }, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		first := in.Join(t, alice)
+		in.Join(t, alice)
+		s := in.Dial(t, servertest.DialOptions{})
+		s.Send(hello(servertest.Token(alice, nil), ""))
+		wantError(t, s.Closed(websocket.ClosePolicyViolation), "too_many_sockets")
+		in.Join(t, bob)
+		first.Close()
+		time.Sleep(time.Second)
+		in.Join(t, alice)
+	})
+}
+
+func TestTooManySocketsOfAnInstance(t *testing.T) {
+	bubble(t, func(d *server.Deps) { d.MaxSockets = 2 }, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		in.Join(t, alice)
+		first := in.Join(t, bob)
+		if s, status := in.TryDial(t, servertest.DialOptions{}); s != nil || status != 503 {
+			t.Errorf("a third of two sockets: %v, %d", s, status)
+		}
+		first.Close()
+		time.Sleep(time.Second)
+		in.Join(t, carol)
+	})
+}
+
+// Cursors that this inbox never gave acknowledge nothing and are no error: the
+// device is told that something may be missing, and gets everything retained.
+func TestForgedCursors(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a := in.Join(t, alice)
+		id := a.Say(bob, "one")
+		b, _, events := in.Hello(t, bob, "")
+		if len(events) != 1 {
+			t.Fatalf("%d events", len(events))
+		}
+		own := events[0].Cursor
+		epoch, _, _ := strings.Cut(own, ":")
+		b.Break()
+		_, _, mine := in.Hello(t, alice, "")
+		for name, cursor := range map[string]string{
+			"from the future":   epoch + ":99999999999999-0",
+			"another user's":    mine[len(mine)-1].Cursor,
+			"of another life":   "0123456789abcdef:1-0",
+			"nonsense":          "newest",
+			"negative":          epoch + ":-5-0",
+			"with a long epoch": strings.Repeat("e", 150) + ":1-0",
+		} {
+			s, w, events := in.Hello(t, bob, cursor)
+			if name == "another user's" && w.Resumed {
+				continue // the two inboxes happen to be on one clock: a place between, which holds nothing back
+			}
+			if w.Resumed || len(events) != 1 {
+				t.Errorf("%s: resumed %v with %d events, want all of them anew", name, w.Resumed, len(events))
+			}
+			s.Break()
+		}
+		time.Sleep(5 * time.Second)
+		if got := rig.Published.Messages(t); len(got) != 0 {
+			t.Errorf("a forged cursor acknowledged %v (%s was sent)", got, id)
+		}
+	})
+}

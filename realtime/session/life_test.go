@@ -1,0 +1,388 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/server"
+	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+// until reads frames until one is a T, passing over all others.
+func until[T wire.ServerFrame](s *servertest.Socket) T {
+	for {
+		if f, ok := s.Next().(T); ok {
+			return f
+		}
+	}
+}
+
+// waitFor waits up to two minutes for a frame of type T and returns how long it took.
+func waitFor[T wire.ServerFrame](t *testing.T, s *servertest.Socket, most time.Duration) (T, time.Duration) {
+	t.Helper()
+	began := time.Now()
+	f, ok := s.Wait(most)
+	if !ok {
+		t.Fatalf("%s: no frame in %v", s.UID, most)
+	}
+	got, ok := f.(T)
+	if !ok {
+		t.Fatalf("%s: got %T %+v", s.UID, f, f)
+	}
+	return got, time.Since(began)
+}
+
+func TestRotation(t *testing.T) {
+	bubble(t, func(d *server.Deps) { d.SocketAgeMin, d.SocketAgeMax = 20*time.Minute, 30*time.Minute }, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		a := in.Join(t, alice)
+		g, took := waitFor[wire.Goaway](t, a, time.Hour)
+		if g.Reason != wire.GoawayRotate || g.WithinMS != 60_000 {
+			t.Errorf("goaway %+v", g)
+		}
+		if took < 20*time.Minute || took > 30*time.Minute {
+			t.Errorf("asked to rotate after %v", took)
+		}
+		// Served until it goes, or is closed.
+		a.Say(bob, "still here")
+		began := time.Now()
+		a.Closed(websocket.CloseGoingAway)
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("closed after %v", took)
+		}
+	})
+}
+
+func TestSocketsRotateAtDifferentAges(t *testing.T) {
+	bubble(t, func(d *server.Deps) { d.SocketAgeMin, d.SocketAgeMax = 20*time.Minute, 30*time.Minute }, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		ages := map[time.Duration]bool{}
+		var sockets []*servertest.Socket
+		for range 5 {
+			sockets = append(sockets, in.Join(t, alice))
+		}
+		began := time.Now()
+		for _, s := range sockets {
+			if _, ok := s.Wait(time.Hour); !ok {
+				t.Fatal("no goaway")
+			}
+			ages[s.Heard().Sub(began).Truncate(time.Second)] = true
+		}
+		if len(ages) < 3 {
+			t.Errorf("five sockets were asked at only %d different times", len(ages))
+		}
+	})
+}
+
+func TestTokenEnds(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		a := in.Join(t, alice)
+		began := time.Now()
+		s := in.Dial(t, servertest.DialOptions{})
+		s.Send(hello(servertest.Token(alice, map[string]any{"exp": began.Add(10 * time.Minute).Unix()}), ""))
+		until[wire.CaughtUp](s)
+		time.Sleep(9 * time.Minute)
+		s.Send(wire.ClientFrame{Type: wire.TypePing})
+		until[wire.Pong](s)
+		wantError(t, s.Closed(4401), "token_ended")
+		if took := time.Since(began); took > 10*time.Minute || took < 9*time.Minute+58*time.Second {
+			t.Errorf("closed after %v", took)
+		}
+		a.Send(wire.ClientFrame{Type: wire.TypePing}) // one with a longer token lives
+		until[wire.Pong](a)
+	})
+}
+
+func TestTokenRenewal(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		s := in.Dial(t, servertest.DialOptions{})
+		began := time.Now()
+		s.Send(hello(servertest.Token(alice, map[string]any{"exp": began.Add(10 * time.Minute).Unix()}), ""))
+		until[wire.CaughtUp](s)
+		time.Sleep(9 * time.Minute)
+		renew := func(token string) { s.Send(wire.ClientFrame{Type: wire.TypeToken, Token: token}) }
+		renew(servertest.Token(alice, map[string]any{"exp": began.Add(20 * time.Minute).Unix(), "auth_time": began.Unix()}))
+		renew(servertest.Token(alice, map[string]any{"exp": time.Now().Add(-time.Minute).Unix()})) // too late by itself: told, no harm
+		if e := s.Refused("token_ended"); e.ID != "" {
+			t.Errorf("%+v", e)
+		}
+		time.Sleep(10 * time.Minute)
+		s.Send(wire.ClientFrame{Type: wire.TypePing})
+		until[wire.Pong](s)
+		wantError(t, s.Closed(4401), "token_ended")
+		if took := time.Since(began); took.Round(time.Second) != 20*time.Minute {
+			t.Errorf("closed after %v", took)
+		}
+	})
+}
+
+func TestTokensThatEndTheSocket(t *testing.T) {
+	for name, tc := range map[string]struct {
+		token func() string
+		close int
+		code  string
+	}{
+		"of someone else":    {func() string { return servertest.Token(bob, nil) }, 1008, "token_other_user"},
+		"forged":             {func() string { return "sesame" }, 1008, "unauthenticated"},
+		"of another project": {func() string { return servertest.Token(alice, map[string]any{"aud": "other"}) }, 1008, "unauthenticated"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+				s := in.Join(t, alice)
+				s.Send(wire.ClientFrame{Type: wire.TypeToken, Token: tc.token()})
+				wantError(t, s.Closed(tc.close), tc.code)
+			})
+		})
+	}
+}
+
+// What an administrator does reaches open sockets on every instance within 5 s.
+func TestGateChangesCloseOpenSockets(t *testing.T) {
+	for name, tc := range map[string]struct {
+		gate  func() gate.Gate
+		close int
+		code  string
+	}{
+		"disabled":   {func() gate.Gate { return gate.Gate{Exists: true, Disabled: true} }, 1008, "account_disabled"},
+		"deleted":    {func() gate.Gate { return gate.Gate{} }, 1008, "account_deleted"},
+		"signed out": {func() gate.Gate { return gate.Gate{Exists: true, ValidAfter: time.Now()} }, 4401, "token_ended"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+				second := rig.Start(nil)
+				sockets := []*servertest.Socket{in.Join(t, alice), second.Join(t, alice)}
+				b := second.Join(t, bob)
+				time.Sleep(time.Minute)
+				rig.People.Set(alice, tc.gate())
+				if err := in.ChangeGate(context.Background(), alice, tc.gate()); err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				for _, s := range sockets {
+					wantError(t, s.Closed(tc.close), tc.code)
+				}
+				if took := time.Since(began); took > 5*time.Second {
+					t.Errorf("closed after %v", took)
+				}
+				b.Send(wire.ClientFrame{Type: wire.TypePing})
+				until[wire.Pong](b)
+			})
+		})
+	}
+}
+
+// A socket that answers pings lives; one of which nothing is heard is dropped.
+func TestSilence(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		a, b := in.Join(t, alice), in.Join(t, bob)
+		b.Pause() // answers nothing, pings included
+		b.Send(wire.ClientFrame{Type: wire.TypePing})
+		began := time.Now()
+		for in.Sockets() == 2 {
+			time.Sleep(time.Second)
+			if time.Since(began) > 10*time.Minute {
+				t.Fatal("a silent socket was not dropped")
+			}
+		}
+		if took := time.Since(began); took < wire.DropAfter-time.Second || took > wire.DropAfter+10*time.Second {
+			t.Errorf("dropped after %v", took)
+		}
+		time.Sleep(10 * time.Minute)
+		a.Send(wire.ClientFrame{Type: wire.TypePing})
+		until[wire.Pong](a)
+	})
+}
+
+// At most 256 messages are in flight; the rest comes from the stream as acks do.
+func TestFlowControl(t *testing.T) {
+	bubble(t, func(d *server.Deps) {
+		d.Limits.Sends.Burst, d.Limits.Sends.PerSecond = 10_000, 10_000
+		d.Limits.UserSends, d.Limits.Frames = d.Limits.Sends, d.Limits.Sends
+	}, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		const n = 700
+		a, b := in.Join(t, alice), in.Join(t, bob)
+		for i := range n {
+			a.Say(bob, fmt.Sprint(i))
+		}
+		got := 0
+		var cursor string
+		receive := func(most int) {
+			for range most {
+				e, c := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+				if e.Body != fmt.Sprint(got) {
+					t.Fatalf("message %d is %q", got, e.Body)
+				}
+				got, cursor = got+1, c
+			}
+		}
+		receive(wire.MaxUnacked)
+		b.Quiet(time.Minute / 2)
+		b.Ack(cursor)
+		receive(wire.MaxUnacked)
+		b.Quiet(time.Minute / 2)
+		b.Ack(cursor)
+		receive(n - 2*wire.MaxUnacked)
+		b.Ack(cursor)
+		a.Say(bob, fmt.Sprint(n)) // live again
+		receive(1)
+		b.Ack(cursor)
+		time.Sleep(5 * time.Second)
+		if ids := rig.Published.Messages(t); len(ids) != n+1 {
+			t.Errorf("published %d of %d", len(ids), n+1)
+		}
+	})
+}
+
+// A client that does not read holds nobody up and loses nothing.
+func TestSlowReader(t *testing.T) {
+	bubble(t, func(d *server.Deps) {
+		d.Limits.Sends.Burst, d.Limits.Sends.PerSecond = 10_000, 10_000
+		d.Limits.UserSends, d.Limits.Frames = d.Limits.Sends, d.Limits.Sends
+	}, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a, b, tablet := in.Join(t, alice), in.Join(t, bob), in.Join(t, bob)
+		b.Pause()
+		b.Send(wire.ClientFrame{Type: wire.TypePing})
+		const n = 150
+		body := strings.Repeat("x", 4000)
+		for range n {
+			a.Say(bob, body)
+			_, c := servertest.Event[wire.MessageEvent](tablet, wire.EventMessage)
+			tablet.Ack(c)
+		}
+		b.Resume()
+		seen := map[string]bool{}
+		for len(seen) < n {
+			e, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+			if seen[e.ID] {
+				t.Fatalf("%s came twice", e.ID)
+			}
+			seen[e.ID] = true
+		}
+	})
+}
+
+func TestDrain(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		second := rig.Start(nil)
+		var sockets []*servertest.Socket
+		for range 20 {
+			sockets = append(sockets, in.Join(t, alice))
+		}
+		b := in.Join(t, bob)
+		id := sockets[0].Say(bob, "just before")
+		_, cursor := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+
+		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+		defer cancel()
+		done := make(chan error, 1)
+		began := time.Now()
+		go func() { done <- in.Drain(ctx) }()
+		times := map[time.Duration]bool{}
+		for _, s := range sockets {
+			g := until[wire.Goaway](s)
+			if g.Reason != wire.GoawayDrain || g.WithinMS <= 0 || g.WithinMS > 8000 {
+				t.Errorf("goaway %+v", g)
+			}
+			times[s.Heard().Sub(began).Truncate(100*time.Millisecond)] = true
+		}
+		if len(times) < 8 {
+			t.Errorf("20 goaways at only %d different times", len(times))
+		}
+		if s, status := in.TryDial(t, servertest.DialOptions{}); s != nil || status != 503 {
+			t.Errorf("a new socket while draining: %d", status)
+		}
+		// Served to the end: the ack of what came before is settled.
+		b.Ack(cursor)
+		until[wire.Goaway](b)
+		nb, w, _ := second.Hello(t, bob, cursor)
+		if !w.Resumed {
+			t.Error("not resumed elsewhere")
+		}
+		b.Close()
+		for _, s := range sockets[:10] {
+			s.Close()
+		}
+		for _, s := range sockets[10:] { // these do not go
+			s.Closed(websocket.CloseGoingAway)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 8*time.Second {
+			t.Errorf("drained after %v", took)
+		}
+		if ids := rig.Published.Messages(t); len(ids) != 1 || ids[0] != id {
+			t.Errorf("published %v, want %s", ids, id)
+		}
+		nb.Quiet(time.Second)
+	})
+}
+
+func TestDrainOfNobodyIsQuick(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		in.Join(t, alice).Close()
+		time.Sleep(time.Second)
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+		defer cancel()
+		if err := in.Drain(ctx); err != nil || time.Since(began) > 100*time.Millisecond {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// Pub/Sub is down: a socket's handler waits 5 s for its acks and no longer, and
+// what was not published is settled when the device comes back.
+func TestEndWithoutPubSub(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		rig.Published.Fail(errors.New("pub/sub is down"))
+		a, b := in.Join(t, alice), in.Join(t, bob)
+		a.Say(bob, "x")
+		_, cursor := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+		b.Ack(cursor)
+		time.Sleep(time.Minute)
+		began := time.Now()
+		b.Break()
+		for in.Sockets() == 2 {
+			time.Sleep(100 * time.Millisecond)
+			if time.Since(began) > time.Minute {
+				t.Fatal("the handler did not return")
+			}
+		}
+		if took := time.Since(began); took > 6*time.Second {
+			t.Errorf("the handler returned after %v", took)
+		}
+		rig.Published.Fail(nil)
+		_, w, _ := in.Hello(t, bob, cursor)
+		if !w.Resumed {
+			t.Error("not resumed")
+		}
+		d, _ := servertest.Event[wire.DeliveredEvent](a, wire.EventDelivered)
+		if len(d.Messages) != 1 {
+			t.Errorf("delivered %+v", d)
+		}
+	})
+}
+
+// Enter and close at once: what was read is sent.
+func TestSendAndClose(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		b := in.Join(t, bob)
+		rig.Cut.Slow(300 * time.Millisecond)
+		a := in.Join(t, alice)
+		for range 3 {
+			a.Send(servertest.Message(bob, "x"))
+		}
+		a.Close()
+		rig.Cut.Slow(0)
+		for range 3 {
+			servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+		}
+	})
+}

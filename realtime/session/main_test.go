@@ -1,0 +1,27 @@
+package session_test
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"go.uber.org/goleak"
+
+	"github.com/phoenixchat/phoenixchat/realtime/server"
+	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	alice, bob, carol = "aliceUid0001", "bobUid0002", "carolUid0003"
+)
+
+// bubble runs fn with one instance and three people, under a clock that moves
+// only while everybody waits.
+func bubble(t *testing.T, change func(*server.Deps), fn func(t *testing.T, rig *servertest.Rig, in *servertest.Instance)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		rig := servertest.New(t, alice, bob, carol)
+		fn(t, rig, rig.Start(change))
+	})
+}
