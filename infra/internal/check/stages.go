@@ -135,14 +135,17 @@ func (r *run) fuzz(ctx context.Context) (out tally) {
 	return out
 }
 
+// plain keeps colours out of what Node's programs write.
+var plain = []string{"NO_COLOR=1", "FORCE_COLOR=0"}
+
 // web checks the client's types and runs its unit tests.
 func (r *run) web(ctx context.Context) (out tally) {
-	out.add(r.told(r.command(ctx, nil, "web", "npm", "run", "--silent", "check").quiet()))
+	out.add(r.told(r.command(ctx, plain, "web", "npm", "run", "--silent", "check").quiet()))
 	report, err := r.reportFile("vitest.json")
 	if err != nil {
 		return r.told(err)
 	}
-	err = r.command(ctx, nil, "web", "npx", "--no-install", "vitest", "run", "--reporter=dot", "--reporter=json", "--outputFile.json="+report).run(r.out, r.out)
+	err = r.command(ctx, plain, "web", "npx", "--no-install", "vitest", "run", "--reporter=dot", "--reporter=json", "--outputFile.json="+report).run(r.out, r.out)
 	var got struct {
 		NumPassedTests, NumFailedTests, NumPendingTests, NumTodoTests, NumFailedTestSuites int
 	}
@@ -180,8 +183,8 @@ func (r *run) playwright(ctx context.Context, name string, env ...string) tally 
 	if err := r.command(ctx, nil, "", "go", "build", "-o", launcher, "./infra/local").quiet(); err != nil {
 		return r.told(err)
 	}
-	env = append(env, "CHROMIUM="+r.parts["chromium"].path, "PHOENIX_LOCAL="+launcher, "PLAYWRIGHT_JSON_OUTPUT_NAME="+report, "FORCE_COLOR=0",
-		"PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1")
+	env = append(env, "CHROMIUM="+r.parts["chromium"].path, "PHOENIX_LOCAL="+launcher, "PLAYWRIGHT_JSON_OUTPUT_NAME="+report)
+	env = append(env, plain...)
 	err = r.command(ctx, env, "web", "npx", "--no-install", "playwright", "test", "--reporter=list,json").run(r.out, r.out)
 	var got struct {
 		Stats  struct{ Expected, Unexpected, Flaky, Skipped int }
