@@ -59,7 +59,7 @@ export class Device {
     this.store = store;
     const token = async (): Promise<{ value: string; endsAt: number }> => {
       this.tokens++;
-      return { value: `token-${this.tokens}`, endsAt: platform.clock.now() + HOUR_MS };
+      return { value: `${uid} ${this.tokens}`, endsAt: platform.clock.now() + HOUR_MS };
     };
     const http = new HttpApi(platform, { base: async () => "https://chat.test/api", token });
     const archive = new ArchiveApi(http, (what) => platform.report(what));

@@ -163,7 +163,6 @@ class Play {
 
   private async restart(): Promise<void> {
     this.device.kill();
-    this.clock.clear();
     this.waiting = [];
     await settle();
     await this.begin();

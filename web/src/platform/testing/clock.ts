@@ -13,8 +13,6 @@ export class FakeClock implements Clock {
   private readonly timers = new Set<Timer>();
   /** Lets everything finish that does not wait for the clock. */
   private readonly settle: () => Promise<void>;
-  /** What this device's clock shows beyond the true time, in ms. */
-  skew = 0;
 
   constructor(start: number, settle: () => Promise<void>) {
     this.time = start;
@@ -22,16 +20,11 @@ export class FakeClock implements Clock {
   }
 
   now(): number {
-    return this.time + this.skew;
-  }
-
-  /** The time that a server with a right clock has. */
-  true(): number {
     return this.time;
   }
 
   after(ms: number, run: () => void): Cancel {
-    const timer: Timer = { at: this.time + Math.max(0, ms), order: this.order++, run };
+    const timer: Timer = { at: this.time + Math.ceil(Math.max(0, ms)), order: this.order++, run };
     this.timers.add(timer);
     return () => {
       this.timers.delete(timer);
@@ -58,11 +51,6 @@ export class FakeClock implements Clock {
       await this.settle();
     }
     this.time = end;
-  }
-
-  /** Forgets all timers, as the end of a process does. */
-  clear(): void {
-    this.timers.clear();
   }
 
   private earliest(): Timer | undefined {

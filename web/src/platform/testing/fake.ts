@@ -5,6 +5,7 @@ import { MemoryDatabase, MemoryDisk } from "../memory";
 import type {
   Cancel,
   Channel,
+  Clock,
   HttpAnswer,
   HttpRequest,
   LockHandlers,
@@ -126,10 +127,12 @@ export interface FakeOptions {
 }
 
 export class FakePlatform implements Platform {
-  readonly clock: FakeClock;
+  /** This tab's view of the test's clock: wrong by `skew` ms, and silent when the tab is frozen or gone. */
+  readonly clock: Clock;
   readonly browser: FakeBrowser;
   readonly storage: StorageRoot;
   readonly random: Random;
+  skew = 0;
   /** Sockets that the client opened, in order. */
   readonly opened: FakeSocket[] = [];
   onSocket: (socket: FakeSocket) => void = () => undefined;
@@ -152,7 +155,8 @@ export class FakePlatform implements Platform {
   badge = 0;
 
   constructor(options: FakeOptions) {
-    this.clock = options.clock;
+    const { clock } = options;
+    this.clock = { now: () => clock.now() + this.skew, after: (ms, run) => clock.after(ms, () => this.run(run)) };
     this.browser = options.browser ?? new FakeBrowser();
     let seed = 1;
     const next =

@@ -1,0 +1,266 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { conversationId } from "../protocol/chat";
+import { FakeClock } from "../platform/testing/clock";
+import { FakeBrowser, FakePlatform, settle } from "../platform/testing/fake";
+import { Device } from "./testing/device";
+import { ModelServer } from "./testing/server";
+
+/**
+ * Two people with two devices each, and anything that may happen to them in
+ * any order; afterwards all is well again and time passes. Then everything
+ * that was typed is on all four devices, once, in one order.
+ */
+const PEOPLE = ["aliceUid0001", "bobUid000002"] as const;
+const CONVERSATION = conversationId(...PEOPLE);
+const START_MS = 1_795_348_800_000;
+
+type Command =
+  | { readonly do: "send"; readonly device: number; readonly reply: boolean }
+  | { readonly do: "read"; readonly device: number }
+  | { readonly do: "open"; readonly device: number }
+  | { readonly do: "pass"; readonly ms: number }
+  | { readonly do: "kill"; readonly device: number; readonly afterTurns: number }
+  | { readonly do: "start"; readonly device: number }
+  | { readonly do: "drop"; readonly person: number }
+  | { readonly do: "goaway" | "wipe" }
+  | { readonly do: "redis" | "archive" | "network" | "answers"; readonly up: boolean }
+  | { readonly do: "saving"; readonly ms: number }
+  | { readonly do: "full"; readonly device: number; readonly full: boolean };
+
+const device = fc.nat({ max: 3 });
+const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ do: fc.constant("send" as const), device, reply: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("read" as const), device }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("open" as const), device }) },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant("pass" as const), ms: fc.constantFrom(0, 1, 2, 5, 40, 60, 400, 5_000, 70_000) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("kill" as const), device, afterTurns: fc.nat({ max: 6 }) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("start" as const), device }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("drop" as const), person: fc.nat({ max: 1 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("goaway" as const, "wipe" as const) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constantFrom("redis" as const, "archive" as const, "network" as const, "answers" as const),
+      up: fc.boolean(),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("saving" as const), ms: fc.constantFrom(0, 500, 20_000, 200_000) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("full" as const), device, full: fc.boolean() }) },
+);
+
+class World {
+  readonly clock = new FakeClock(START_MS, settle);
+  readonly server = new ModelServer(this.clock);
+  readonly devices: { uid: string; browser: FakeBrowser; running: Device | null; told: Set<string>; skew: number }[];
+  /** Everything that was typed and stored, with what its sender had seen. */
+  readonly typed: { id: string; uid: string; device: number; body: string; after: string[] }[] = [];
+  private online = true;
+  private count = 0;
+  private seed = 1;
+
+  constructor(skews: readonly number[]) {
+    this.devices = [0, 1, 2, 3].map((i) => ({
+      uid: PEOPLE[i < 2 ? 0 : 1],
+      browser: new FakeBrowser(),
+      running: null,
+      told: new Set(),
+      skew: skews[i] ?? 0,
+    }));
+  }
+
+  /** The same for every device, so that no two draw the same ids. */
+  private random(): number {
+    this.seed = (this.seed * 48271) % 2147483647;
+    return this.seed / 2147483647;
+  }
+
+  async start(i: number): Promise<void> {
+    const d = this.devices[i];
+    if (!d || d.running) return;
+    const platform = new FakePlatform({ clock: this.clock, browser: d.browser, random: () => this.random() });
+    platform.skew = d.skew;
+    platform.onSocket = (socket) => {
+      if (this.online) this.server.open(socket);
+      else this.clock.after(1, () => socket.drop(1006));
+    };
+    platform.answer = (request) => this.server.archive.answer(d.uid, request);
+    d.running = await Device.start(platform, d.uid);
+  }
+
+  async run(c: Command): Promise<void> {
+    switch (c.do) {
+      case "send":
+        await this.send(c.device, c.reply);
+        return;
+      case "read": {
+        const running = this.devices[c.device]?.running;
+        const rows = running ? await running.store.read((tx) => tx.messagesFrom(CONVERSATION, 0)) : [];
+        const last = rows.filter((r) => r.status === "received").pop();
+        if (running && last?.at) await running.read(CONVERSATION, last.at).catch(() => undefined);
+        return;
+      }
+      case "open":
+        await this.devices[c.device]?.running?.open(CONVERSATION);
+        return;
+      case "pass":
+        await this.clock.advance(c.ms);
+        return;
+      case "kill":
+        await this.kill(c.device, c.afterTurns);
+        return;
+      case "start":
+        await this.start(c.device);
+        return;
+      case "drop":
+        this.server.drop(PEOPLE[c.person]);
+        return;
+      case "goaway":
+        this.server.goaway("rotate");
+        return;
+      case "wipe":
+        this.server.wipe();
+        return;
+      case "redis":
+        this.server.redisDown = !c.up;
+        return;
+      case "archive":
+        this.server.archive.down = !c.up;
+        return;
+      case "network":
+        this.online = c.up;
+        if (!c.up) this.server.drop();
+        return;
+      case "answers":
+        this.server.loseAnswers = !c.up;
+        return;
+      case "saving":
+        this.server.saveDelay = c.ms;
+        return;
+      case "full": {
+        const running = this.devices[c.device]?.running;
+        if (running) running.platform.full = c.full;
+        return;
+      }
+    }
+  }
+
+  private async send(i: number, reply: boolean): Promise<void> {
+    const d = this.devices[i];
+    if (!d?.running) return;
+    const other = d.uid === PEOPLE[0] ? PEOPLE[1] : PEOPLE[0];
+    const seen = await d.running.store.read((tx) => tx.messagesFrom(CONVERSATION, 0));
+    const received = seen.filter((r) => r.status === "received");
+    const body = `message ${++this.count}`;
+    try {
+      const id = await d.running.send(other, body, reply ? (received[received.length - 1]?.id ?? null) : null);
+      // What its sender had on the screen comes before it, own messages of this device included.
+      this.typed.push({ id, uid: d.uid, device: i, body, after: seen.filter((r) => r.at !== null || r.queue !== undefined).map((r) => r.id) });
+    } catch {
+      // Not taken: the storage is full, and the person was told.
+    }
+  }
+
+  private async kill(i: number, afterTurns: number): Promise<void> {
+    const d = this.devices[i];
+    if (!d?.running) return;
+    // In the middle of whatever it does.
+    for (let t = 0; t < afterTurns; t++) await Promise.resolve();
+    this.forget(d);
+    d.running.kill();
+    d.running = null;
+    await settle();
+  }
+
+  private forget(d: { running: Device | null; told: Set<string> }): void {
+    for (const id of d.running?.received ?? []) {
+      if (d.told.has(id)) throw new Error(`${id} was told as new twice`);
+      d.told.add(id);
+    }
+  }
+
+  /** Everything works again, and time passes. */
+  async recover(): Promise<void> {
+    this.online = true;
+    this.server.redisDown = false;
+    this.server.archive.down = false;
+    this.server.loseAnswers = false;
+    this.server.saveDelay = 100;
+    for (let i = 0; i < 4; i++) {
+      await this.start(i);
+      const running = this.devices[i]?.running;
+      if (running) running.platform.full = false;
+    }
+    await this.clock.advance(40 * 60_000);
+    // What is not loaded without being asked comes when it is looked at, all the way up.
+    for (const { running } of this.devices) {
+      if (!running) continue;
+      await running.open(CONVERSATION);
+      let top: { place: number; id: string } | null = null;
+      for (;;) {
+        const page: Awaited<ReturnType<typeof running.history.older>> = await running.history.older(CONVERSATION, top, 7);
+        top = page.rows[0] ?? top;
+        if (page.complete) break;
+      }
+    }
+    await this.clock.advance(60_000);
+  }
+
+  async judge(): Promise<void> {
+    expect(this.server.faults).toEqual([]);
+    const ids = new Set(this.typed.map((t) => t.id));
+    let order: string[] | null = null;
+    for (const [i, d] of this.devices.entries()) {
+      if (!d.running) throw new Error("a device did not start");
+      this.forget(d);
+      expect(d.running.ended).toBeNull();
+      const state = await d.running.see();
+      const messages = state.conversations[CONVERSATION]?.messages ?? [];
+      const here = messages.map((m) => m.id);
+      expect(new Set(here).size, `device ${i} shows a message twice`).toBe(here.length);
+      const missing = this.typed.filter((t) => !here.includes(t.id)).map((t) => t.body);
+      expect(missing, `device ${i} lost messages`).toEqual([]);
+      expect(here.filter((id) => !ids.has(id)), `device ${i} shows what nobody typed`).toEqual([]);
+      order ??= here;
+      expect(here, `device ${i} has another order`).toEqual(order);
+      expect(state.outbox, `outbox of device ${i}`).toEqual([]);
+      expect(state.unsent_reads).toEqual({});
+      expect(state.debts.ids, `debts of device ${i}`).toEqual([]);
+      for (const m of messages) expect(["delivered", "read", "received"]).toContain(m.status);
+    }
+    const place = new Map((order ?? []).map((id, n) => [id, n]));
+    for (const t of this.typed)
+      for (const before of t.after) expect(place.get(before) ?? 0, `${t.body} sorts before what its sender had seen`).toBeLessThan(place.get(t.id) ?? -1);
+    this.judgeMarks(await Promise.all(this.devices.map(async (d) => d.running?.see())));
+  }
+
+  private judgeMarks(states: readonly (Awaited<ReturnType<Device["see"]>> | undefined)[]): void {
+    for (const [a, b] of [
+      [0, 1],
+      [2, 3],
+    ] as const) {
+      const first = states[a]?.conversations[CONVERSATION];
+      const second = states[b]?.conversations[CONVERSATION];
+      expect(first?.read ?? 0).toBe(second?.read ?? 0);
+      expect(first?.unread ?? 0).toBe(second?.unread ?? 0);
+    }
+  }
+}
+
+async function live(commands: readonly Command[], skews: readonly number[]): Promise<void> {
+  const world = new World(skews);
+  for (let i = 0; i < 4; i++) await world.start(i);
+  for (const c of commands) await world.run(c);
+  await world.recover();
+  await world.judge();
+}
+
+describe("two people with two devices each", () => {
+  test("lose, double and reorder nothing, whatever happens", { timeout: 240_000 }, async () => {
+    const skew = fc.constantFrom(0, 0, -1_500, 2_000, 86_400_000);
+    await fc.assert(
+      fc.asyncProperty(fc.array(command, { minLength: 5, maxLength: 60 }), fc.tuple(skew, skew, skew, skew), (commands, skews) => live(commands, skews)),
+      { numRuns: Number(process.env["PHOENIX_RUNS"] ?? "60"), ...(process.env["PHOENIX_SEED"] ? { seed: Number(process.env["PHOENIX_SEED"]) } : {}) },
+    );
+  });
+});
