@@ -128,7 +128,7 @@ func New(deps Deps) (*Server, error) {
 	deps.Settle.Now, deps.Settle.Log = deps.Now, log
 	s.settler = settle.New(s.inboxes, deps.Publisher, deps.Settle)
 	s.presence = presence.New(deps.Redis, deps.Instance, presence.Options{Listener: s.listener,
-		Sockets: func() int { return s.sessions.Open() }, Now: deps.Now, Log: log})
+		Sockets: func() int { return s.sessions.Open() }, Log: log})
 	s.sessions = session.New(session.Deps{
 		Inboxes: s.inboxes, Settler: s.settler, Gates: s.gates, Presence: s.presence, Verifier: deps.Verifier,
 		Log: log, Now: deps.Now, Limits: deps.Limits, PerUser: deps.MaxSocketsPerUser,
