@@ -25,6 +25,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/listen"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/script"
 )
 
 // Gate is what is known of a user. Values are not changed once made.
@@ -99,17 +100,9 @@ func (o *Options) setDefaults() {
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-func script(name string) *redis.Script {
-	b, err := luaFiles.ReadFile("lua/" + name + ".lua")
-	if err != nil { // embedded: cannot happen
-		panic(err)
-	}
-	return redis.NewScript(string(b))
-}
-
 var (
-	fillScript    = script("fill")
-	changedScript = script("changed")
+	fillScript    = script.Load(luaFiles, "fill")
+	changedScript = script.Load(luaFiles, "changed")
 )
 
 // channel carries the uid of every gate that changed. Changes are rare, so

@@ -7,6 +7,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/script"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -44,7 +45,7 @@ func (x *Inboxes) enqueue(ctx context.Context, m chat.Message, event []byte) (ch
 	}
 	c := x.call(enqueueScript, m.To, false,
 		m.From, m.ID, m.Digest(), event, int64(m.AcceptedAt), askGate, x.opts.MaxUnacked, x.opts.MaxUnackedSender)
-	c.keys = append(c.keys, gateKey(m.To))
+	c.Keys = append(c.Keys, gateKey(m.To))
 	for attempt := 0; ; attempt++ {
 		v, err := x.run(ctx, c)
 		if err != nil {
@@ -118,7 +119,7 @@ func (x *Inboxes) Append(ctx context.Context, entries []Entry) []error {
 		of[e.UID] = append(of[e.UID], i)
 		args[e.UID] = append(args[e.UID], e.Type, data)
 	}
-	calls := make([]call, len(uids))
+	calls := make([]script.Call, len(uids))
 	for i, uid := range uids {
 		calls[i] = x.call(appendScript, uid, true, args[uid]...)
 	}

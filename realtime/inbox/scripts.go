@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/script"
 )
 
 //go:embed lua/*.lua
@@ -21,19 +22,7 @@ var luaFiles embed.FS
 
 // A script on an inbox is three files in a row: what shard it runs on, the
 // common part, and its own.
-func inboxScript(name string) *redis.Script { return loadScript("shard", "inbox", name) }
-
-func loadScript(names ...string) *redis.Script {
-	var src strings.Builder
-	for _, name := range names {
-		b, err := luaFiles.ReadFile("lua/" + name + ".lua")
-		if err != nil { // embedded: cannot happen
-			panic(err)
-		}
-		src.Write(b)
-	}
-	return redis.NewScript(src.String())
-}
+func inboxScript(name string) *redis.Script { return script.Load(luaFiles, "shard", "inbox", name) }
 
 var (
 	enqueueScript   = inboxScript("enqueue")
@@ -45,7 +34,7 @@ var (
 	peekScript      = inboxScript("peek")
 	waitingScript   = inboxScript("waiting")
 	removeScript    = inboxScript("remove")
-	probeScript     = loadScript("shard", "probe")
+	probeScript     = script.Load(luaFiles, "shard", "probe")
 )
 
 // Keys of a user; the hash tag keeps them on one node of a cluster.
@@ -55,15 +44,8 @@ func pendingKey(uid string) string  { return "pending:{" + uid + "}" }
 func gateKey(uid string) string     { return "gate:{" + uid + "}" }
 func wakeChannel(uid string) string { return "wake:{" + uid + "}" }
 
-// call is one run of a script on one user's inbox.
-type call struct {
-	script *redis.Script
-	keys   []string
-	args   []any
-}
-
-// call prepares a run: the common arguments, then the script's own.
-func (x *Inboxes) call(script *redis.Script, uid string, mayExceed bool, args ...any) call {
+// call prepares a run on one user's inbox: the common arguments, then the script's own.
+func (x *Inboxes) call(sc *redis.Script, uid string, mayExceed bool, args ...any) script.Call {
 	exceed := "0"
 	if mayExceed {
 		exceed = "1"
@@ -72,7 +54,7 @@ func (x *Inboxes) call(script *redis.Script, uid string, mayExceed bool, args ..
 	all := make([]any, 0, 8+len(args))
 	all = append(all, freshLife(), wakeChannel(uid), o.KeepEvents, o.KeepFor.Milliseconds(), o.KeepAtMost,
 		o.Expire.Milliseconds(), o.MaxEntries, exceed)
-	return call{script, []string{inboxKey(uid), metaKey(uid), pendingKey(uid)}, append(all, args...)}
+	return script.Call{Script: sc, Keys: []string{inboxKey(uid), metaKey(uid), pendingKey(uid)}, Args: append(all, args...)}
 }
 
 func freshLife() string {
@@ -81,53 +63,25 @@ func freshLife() string {
 	return hex.EncodeToString(b[:])
 }
 
-// run runs one script: one round trip, but for the first time on a server.
-func (x *Inboxes) run(ctx context.Context, c call) (any, error) {
+// run runs one script.
+func (x *Inboxes) run(ctx context.Context, c script.Call) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
 	defer cancel()
-	v, err := c.script.Run(ctx, x.rdb, c.keys, c.args...).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
+	v, err := c.Run(ctx, x.rdb)
+	if err != nil {
 		return nil, x.unavailable(err)
 	}
 	return v, nil
 }
 
-// runAll runs scripts in one pipeline: one round trip (one per node of a
-// cluster), but for the first time on a server. Results and errors are in the order of calls.
-func (x *Inboxes) runAll(ctx context.Context, calls []call) ([]any, []error) {
+// runAll runs scripts in one pipeline.
+func (x *Inboxes) runAll(ctx context.Context, calls []script.Call) ([]any, []error) {
 	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
 	defer cancel()
-	values, errs := make([]any, len(calls)), make([]error, len(calls))
-	todo := make([]int, len(calls))
-	for i := range todo {
-		todo[i] = i
-	}
-	for _, sha := range []bool{true, false} {
-		pipe := x.rdb.Pipeline()
-		cmds := make([]*redis.Cmd, len(todo))
-		for i, n := range todo {
-			c := calls[n]
-			if sha {
-				cmds[i] = pipe.EvalSha(ctx, c.script.Hash(), c.keys, c.args...)
-			} else {
-				cmds[i] = c.script.Eval(ctx, pipe, c.keys, c.args...)
-			}
-		}
-		_, _ = pipe.Exec(ctx) // each command has its own error
-		var unknown []int
-		for i, n := range todo {
-			v, err := cmds[i].Result()
-			switch {
-			case err == nil || errors.Is(err, redis.Nil):
-				values[n], errs[n] = v, nil
-			case sha && redis.HasErrorPrefix(err, "NOSCRIPT"):
-				unknown = append(unknown, n)
-			default:
-				errs[n] = x.unavailable(err)
-			}
-		}
-		if todo = unknown; len(todo) == 0 {
-			break
+	values, errs := script.RunAll(ctx, x.rdb, calls)
+	for i, err := range errs {
+		if err != nil {
+			errs[i] = x.unavailable(err)
 		}
 	}
 	return values, errs

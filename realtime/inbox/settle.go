@@ -1,6 +1,10 @@
 package inbox
 
-import "context"
+import (
+	"context"
+
+	"github.com/phoenixchat/phoenixchat/realtime/script"
+)
 
 // Claim asks what an acknowledgement covers.
 type Claim struct {
@@ -21,7 +25,7 @@ type Unsettled struct {
 // Unsettled takes, for each claim, the list of at most limit events between
 // what is settled and what was acknowledged. One round trip.
 func (x *Inboxes) Unsettled(ctx context.Context, claims []Claim, limit int) []Unsettled {
-	calls := make([]call, len(claims))
+	calls := make([]script.Call, len(claims))
 	for i, c := range claims {
 		calls[i] = x.call(unsettledScript, c.UID, true, c.To.String(), limit)
 	}
@@ -84,7 +88,7 @@ type SettleResult struct {
 // what each list began at. Everything on the list must have been published
 // with confirmation, and be told to the senders, before. One round trip.
 func (x *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleResult {
-	calls := make([]call, len(list))
+	calls := make([]script.Call, len(list))
 	for i, s := range list {
 		args := make([]any, 0, 3+2*len(s.Messages))
 		args = append(args, s.Epoch, s.Began.String(), s.To.String())

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/phoenixchat/phoenixchat/realtime/script"
 )
 
 // Resync says why clients should reconnect, so that outboxes send again and
@@ -170,7 +172,7 @@ func (x *Inboxes) subscribed() []string {
 }
 
 func (x *Inboxes) compare(ctx context.Context, uids []string) {
-	calls := make([]call, len(uids))
+	calls := make([]script.Call, len(uids))
 	for i, uid := range uids {
 		calls[i] = x.call(peekScript, uid, true)
 	}
@@ -246,7 +248,7 @@ func (x *Inboxes) Queued(ctx context.Context) (Queue, error) {
 	q := Queue{Complete: len(uids) < maxScanned}
 	for len(uids) > 0 {
 		n := min(compareBatch, len(uids))
-		calls := make([]call, n)
+		calls := make([]script.Call, n)
 		for i, uid := range uids[:n] {
 			calls[i] = x.call(waitingScript, uid, true)
 		}

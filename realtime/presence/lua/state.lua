@@ -1,0 +1,10 @@
+-- state answers {1 or 0: connected to some instance, ms until the last word ends, last seen or ''}.
+local presence_key = KEYS[1] -- sorted set: instance -> when its word ends, ms
+local seen_key     = KEYS[2] -- microseconds
+
+local clock = redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local newest = redis.call('ZREVRANGE', presence_key, 0, 0, 'WITHSCORES')
+local left = newest[2] and tonumber(newest[2]) - now_ms or 0
+local seen = redis.call('GET', seen_key)
+return {left > 0 and 1 or 0, math.max(left, 0), seen or ''}
