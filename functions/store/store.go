@@ -67,7 +67,7 @@ func PageSize(limit int) int { return min(max(limit, 1), MaxPage) }
 type Archive interface {
 	// Save stores messages and read marks. A message whose id its conversation
 	// already holds is left as it is, whatever it says; the conversation's last_at and
-	// read marks only ever rise; its preview is that of the newest message.
+	// read marks only ever rise; its preview is that of the newest message (of several with one At, of any).
 	// Entries must have passed delivery.DecodeDelivered and DecodeRead. Read
 	// marks may come before their conversation. It reads nothing from a paid
 	// backend, and writes each message and each conversation once.

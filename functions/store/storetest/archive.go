@@ -60,7 +60,7 @@ func testSaveAnyOrder(t *testing.T, s store.Store) {
 		if i%3 == 0 {
 			from, to = to, from
 		}
-		all = append(all, message(from, to, t0+chat.Micros(i/2)*second, fmt.Sprint(i))) // pairs have one At: the id decides
+		all = append(all, message(from, to, t0+chat.Micros((i+1)/2)*second, fmt.Sprint(i))) // pairs have one At: the id decides
 		read = append(read, delivery.Read{Conversation: "ada~bob", By: from, At: t0 + chat.Micros(i)*second/2})
 	}
 	r := rand.New(rand.NewPCG(7, 7))
