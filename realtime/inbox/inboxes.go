@@ -147,7 +147,7 @@ func Tune(o *redis.UniversalOptions) *redis.UniversalOptions {
 	set(&o.ReadTimeout, 2*time.Second)
 	set(&o.WriteTimeout, 2*time.Second)
 	set(&o.PoolSize, 32)
-	set(&o.DialerRetries, 2) // by default 5, 100 ms apart: longer than an operation should wait
+	set(&o.DialerRetries, 2)               // by default 5, 100 ms apart: longer than an operation should wait
 	set(&o.ConnMaxIdleTime, 5*time.Minute) // idle connections are cut after 10 min
 	if o.MaintNotificationsConfig == nil {
 		o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}

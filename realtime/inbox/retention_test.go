@@ -1,0 +1,446 @@
+package inbox_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/redistest"
+)
+
+// receipts appends n events that are no messages.
+func (s *setup) receipts(t testing.TB, uid string, n int) {
+	t.Helper()
+	for i := range n {
+		if err := s.Append(t.Context(), []inbox.Entry{{UID: uid, Type: "read", Event: map[string]any{"type": "read", "at": i}}})[0]; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (s *setup) length(t testing.TB, uid string) int {
+	t.Helper()
+	n, err := s.rdb.XLen(t.Context(), "inbox:{"+uid+"}").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(n)
+}
+
+func TestTrimKeepsTheNewest(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{KeepEvents: 10, KeepFor: time.Millisecond})
+		first := s.attach(t, "ben", "")
+		s.receipts(t, "ben", 40)
+		time.Sleep(3 * time.Millisecond)
+		s.receipts(t, "ben", 2)
+		if n := s.length(t, "ben"); n < 10 || n > 13 {
+			t.Errorf("%d events kept", n)
+		}
+		// A device that is behind is told that something is missing.
+		a := s.attach(t, "ben", first.From.Cursor.String())
+		if a.Resumed {
+			t.Error("resumed below the floor")
+		}
+		events, gap, _ := s.all(t, "ben", a.From)
+		same(t, "events", len(events), s.length(t, "ben"))
+		same(t, "told twice", gap, false)
+	})
+}
+
+func TestTrimKeepsTheLastHour(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{KeepEvents: 5, KeepAtMost: 30})
+		s.receipts(t, "ben", 25)
+		same(t, "all are of the last hour", s.length(t, "ben"), 25)
+		s.receipts(t, "ben", 25)
+		same(t, "but at most so many", s.length(t, "ben"), 30)
+	})
+}
+
+func TestTrimStopsAtTheFirstUnacknowledgedMessage(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{KeepEvents: 5, KeepFor: time.Millisecond})
+		s.receipts(t, "ben", 3)
+		m := s.send(t, "ann", "ben", "waits")
+		s.receipts(t, "ben", 30)
+		time.Sleep(3 * time.Millisecond)
+		s.receipts(t, "ben", 2)
+		same(t, "from the message on", s.length(t, "ben"), 1+32)
+		events := s.retained(t, "ben")
+		got, err := events[0].Message()
+		same(t, "first", got, m)
+		if err != nil {
+			t.Error(err)
+		}
+		s.settle(t, "ben", s.end(t, "ben"))
+		same(t, "after the ack", s.length(t, "ben"), 5)
+	})
+}
+
+func (s *setup) ttl(t testing.TB, key string) time.Duration {
+	t.Helper()
+	d, err := s.rdb.PTTL(t.Context(), key).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d // -1: never, -2: no such key
+}
+
+func TestThreeKeysExpireAndPersistTogether(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{})
+		expires := func(what string, want bool) {
+			t.Helper()
+			var ttls []time.Duration
+			for _, key := range []string{"inbox:{ben}", "meta:{ben}", "pending:{ben}"} {
+				d := s.ttl(t, key)
+				if d == -2 {
+					continue // an empty hash is no key
+				}
+				ttls = append(ttls, d)
+				if want && (d < 23*time.Hour || d > 24*time.Hour) || !want && d != -1 {
+					t.Errorf("%s: %s expires in %v", what, key, d)
+				}
+			}
+			if want && len(ttls) == 2 && (ttls[0]-ttls[1]).Abs() > 50*time.Millisecond {
+				t.Errorf("%s: not together: %v", what, ttls)
+			}
+		}
+		s.receipts(t, "ben", 1)
+		expires("receipts only", true)
+		s.send(t, "ann", "ben", "one")
+		expires("a message waits", false)
+		s.receipts(t, "ben", 1)
+		s.attach(t, "ben", "")
+		expires("a message still waits", false)
+		s.settle(t, "ben", s.end(t, "ben"))
+		expires("acknowledged", true)
+		s.rdb.PExpire(t.Context(), "inbox:{ben}", time.Hour)
+		s.rdb.PExpire(t.Context(), "meta:{ben}", time.Hour)
+		s.attach(t, "ben", "")
+		expires("a hello is a use", true)
+	})
+}
+
+func TestExpiredInboxIsAnotherLife(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{})
+		s.receipts(t, "ben", 3)
+		before := s.end(t, "ben")
+		s.rdb.Del(t.Context(), "inbox:{ben}", "meta:{ben}", "pending:{ben}")
+		a := s.attach(t, "ben", before.String())
+		if a.Resumed || a.Epoch == before.Epoch {
+			t.Errorf("resumed %v in epoch %s, was %s", a.Resumed, a.Epoch, before.Epoch)
+		}
+		// A live reader finds out too, whatever script comes first.
+		page, err := s.Read(t.Context(), "ben", inbox.Position{Cursor: before}, 10)
+		if err != nil || !page.Gap || !page.Life || page.Next.Epoch != a.Epoch {
+			t.Errorf("read: %+v, %v", page, err)
+		}
+		again, err := s.Read(t.Context(), "ben", page.Next, 10)
+		if err != nil || again.Gap {
+			t.Errorf("told twice: %+v, %v", again, err)
+		}
+	})
+}
+
+func TestStreamLostAndMetaNot(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{})
+		m := s.send(t, "ann", "ben", "one")
+		start := s.end(t, "ben")
+		early := s.attach(t, "ben", "")
+		s.send(t, "ann", "ben", "two")
+		s.rdb.Del(t.Context(), "inbox:{ben}")
+		if a := s.attach(t, "ben", start.String()); a.Resumed {
+			t.Error("resumed over what is lost")
+		}
+		page, err := s.Read(t.Context(), "ben", early.From, 10)
+		if err != nil || !page.Gap || page.Life {
+			t.Errorf("read: %+v, %v", page, err)
+		}
+		// The sender's repeat must not be answered "waits already".
+		repeat := m
+		if _, err := s.Enqueue(t.Context(), repeat); err != nil {
+			t.Fatal(err)
+		}
+		same(t, "ben", bodies(t, s.retained(t, "ben")), "[message one]")
+		if id := s.retained(t, "ben")[0].ID; !id.After(start.ID) {
+			t.Errorf("id %v after %v", id, start.ID)
+		}
+	})
+}
+
+func TestMetaLostAndStreamNot(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{})
+		s.send(t, "ann", "ben", "one")
+		cursor := s.end(t, "ben")
+		s.rdb.Del(t.Context(), "meta:{ben}")
+		a := s.attach(t, "ben", cursor.String())
+		if a.Resumed {
+			t.Error("resumed in another life")
+		}
+		// What waits is still sent, counts as unacknowledged, and can be acknowledged.
+		events, _, end := s.all(t, "ben", a.From)
+		same(t, "events", bodies(t, events), "[message one]")
+		r := s.settle(t, "ben", end.Cursor)
+		same(t, "outcome", r.Outcome, inbox.SettleDone)
+		same(t, "waiting", s.rdb.HLen(t.Context(), "pending:{ben}").Val(), 0)
+	})
+}
+
+// A record in pending whose message is gone must not swallow the sender's repeat.
+func TestPendingWithoutItsMessage(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{MaxUnackedSender: 2})
+		m := s.send(t, "ann", "ben", "one")
+		s.send(t, "ann", "ben", "two")
+		id := s.retained(t, "ben")[0].ID
+		s.rdb.XDel(t.Context(), "inbox:{ben}", id.String())
+		if _, err := s.Enqueue(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		same(t, "ben", bodies(t, s.retained(t, "ben")), "[message two message one]")
+		same(t, "waiting", s.rdb.HLen(t.Context(), "pending:{ben}").Val(), 2)
+	})
+}
+
+func TestReaderBelowTheFloorIsTold(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{KeepEvents: 5, KeepFor: time.Millisecond})
+		a := s.attach(t, "ben", "")
+		s.receipts(t, "ben", 20)
+		time.Sleep(3 * time.Millisecond)
+		s.receipts(t, "ben", 1)
+		events, gap, end := s.all(t, "ben", a.From) // a socket that was too slow
+		if !gap {
+			t.Error("a gap that nobody was told of")
+		}
+		same(t, "events", len(events), s.length(t, "ben"))
+		_, gap, _ = s.all(t, "ben", end)
+		same(t, "told again", gap, false)
+	})
+}
+
+// Behind a message that waits nothing may be trimmed; receipts are then shed, so that an inbox has an end.
+func TestReceiptsAreShedWhenNothingMayBeTrimmed(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{KeepEvents: 5, KeepFor: time.Millisecond, MaxEntries: 20})
+		f, err := s.Subscribe(t.Context(), "ben")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		s.send(t, "ann", "ben", "one")
+		s.receipts(t, "ben", 30)
+		s.send(t, "ann", "ben", "two")
+		s.receipts(t, "ben", 3)
+		same(t, "entries", s.length(t, "ben"), 21)
+		same(t, "shed", s.Snapshot().Shed, 11+3)
+		// Who listens has all of them.
+		live := 0
+		for deadline := time.After(10 * time.Second); live < 35; {
+			select {
+			case <-f.Ready():
+				wakes, lost := f.Take()
+				if live += len(wakes); lost {
+					t.Fatal("lost")
+				}
+			case <-deadline:
+				t.Fatalf("%d live events", live)
+			}
+		}
+		// Who comes later has all messages, and is told once that something is missing.
+		a := s.attach(t, "ben", "")
+		events, gap, _ := s.all(t, "ben", a.From)
+		same(t, "events", len(events), 21)
+		same(t, "told twice", gap, false)
+		got, _ := events[len(events)-1].Message()
+		same(t, "last", got.Body, "two")
+		s.settle(t, "ben", s.end(t, "ben"))
+		same(t, "after the ack", s.length(t, "ben"), 5)
+	})
+}
+
+func TestIDsGrowWhateverTheClockDoes(t *testing.T) {
+	b := redistest.Mini(t)
+	s := open(t, b, inbox.Options{})
+	var ids []inbox.ID
+	for _, minutes := range []int{0, 0, 10, -60, -60, 5, 11} {
+		b.Mini.SetTime(time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC).Add(time.Duration(minutes) * time.Minute))
+		s.send(t, "ann", "ben", "x")
+		ids = append(ids, s.end(t, "ben").ID)
+	}
+	for i := 1; i < len(ids); i++ {
+		if !ids[i].After(ids[i-1]) {
+			t.Errorf("id %v after %v", ids[i], ids[i-1])
+		}
+	}
+	same(t, "events", len(s.retained(t, "ben")), 7)
+}
+
+func TestPoisonEntriesAreSkippedAndCounted(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{})
+		a := s.attach(t, "ben", "")
+		s.send(t, "ann", "ben", "one")
+		for _, values := range [][]string{
+			{"t", "message", "e", "{not json"}, {"t", "message", "e", `["no object"]`}, {"x", "y"}, {"t", "message"},
+			{"t", "message", "e", `{"big":"` + fmt.Sprint(string(make([]byte, 200_000))) + `"}`},
+		} {
+			if err := s.rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: "inbox:{ben}", Values: values}).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.send(t, "ann", "ben", "two") // also in the millisecond of the last entry
+		events, gap, end := s.all(t, "ben", a.From)
+		same(t, "events", bodies(t, events), "[message one message two]")
+		same(t, "gap", gap, false)
+		same(t, "counted", s.Snapshot().PoisonEntries, 5)
+		if r := s.settle(t, "ben", end.Cursor); r.Outcome != inbox.SettleDone {
+			t.Errorf("settle: %+v", r)
+		}
+		same(t, "waiting", s.rdb.HLen(t.Context(), "pending:{ben}").Val(), 0)
+	})
+}
+
+func TestPoisonWakesLeadToTheStream(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{})
+		f, err := s.Subscribe(t.Context(), "ben")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for _, p := range []string{"", "E", "E 0.x 1-1 0-0 message {", "E 0.x nonsense 0-0 message {}", "X y", "H {"} {
+			s.rdb.Publish(t.Context(), "wake:{ben}", p)
+		}
+		for deadline := time.Now().Add(10 * time.Second); s.Snapshot().PoisonWakes < 6; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%+v", s.Snapshot())
+			}
+		}
+		if wakes, lost := f.Take(); len(wakes) != 0 || !lost {
+			t.Errorf("%d wakes, lost %v", len(wakes), lost)
+		}
+	})
+}
+
+func TestSlowReaderOverflowsToTheStream(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{})
+		f, err := s.Subscribe(t.Context(), "ben")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		a := s.attach(t, "ben", "")
+		for i := range 100 {
+			s.send(t, "ann", "ben", fmt.Sprint(i))
+		}
+		for deadline := time.Now().Add(10 * time.Second); s.l.Snapshot().Received < 100; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("wakes are missing")
+			}
+		}
+		wakes, lost := f.Take()
+		if len(wakes) >= 64 || !lost || s.Snapshot().FeedOverflows != 1 {
+			t.Errorf("%d wakes, lost %v, %+v", len(wakes), lost, s.Snapshot())
+		}
+		events, gap, p := s.all(t, "ben", a.From)
+		same(t, "events", len(events), 100)
+		same(t, "gap", gap, false)
+		for _, w := range wakes {
+			same(t, "relation", p.Follows(w), inbox.Seen)
+		}
+	})
+}
+
+func TestPagesAreBounded(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{})
+		a := s.attach(t, "ben", "")
+		body := string(make([]byte, 0))
+		for range 7000 {
+			body += "x"
+		}
+		for range 100 {
+			s.send(t, "ann", "ben", body)
+		}
+		pages := 0
+		total := 0
+		for p, more := a.From, true; more; pages++ {
+			page, err := s.Read(t.Context(), "ben", p, 500)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bytes := 0
+			for _, e := range page.Events {
+				bytes += len(e.Data)
+			}
+			if bytes > 512<<10 {
+				t.Errorf("a page of %d bytes", bytes)
+			}
+			total += len(page.Events)
+			p, more = page.Next, page.More
+		}
+		same(t, "events", total, 100)
+		same(t, "pages", pages, 2)
+	})
+}
+
+func TestWakesLostWithoutATraceAreFound(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{Compare: 30 * time.Millisecond})
+		f, err := s.Subscribe(t.Context(), "ben")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		s.send(t, "ann", "ben", "one")
+		a := s.attach(t, "ben", "")
+		_, _, end := s.all(t, "ben", a.From)
+		<-f.Ready()
+		f.Take()
+		f.Seen(end.Cursor)
+		for n := s.Snapshot().Compared; s.Snapshot().Compared < n+3; time.Sleep(time.Millisecond) {
+		}
+		if _, lost := f.Take(); lost {
+			t.Error("called lost for nothing")
+		}
+		// An event whose wake nobody got.
+		id := inbox.ID{Ms: end.ID.Ms + 1}
+		s.rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: "inbox:{ben}", ID: id.String(), Values: []string{"t", "read", "e", "{}"}})
+		s.rdb.HSet(t.Context(), "meta:{ben}", "last", id.String())
+		select {
+		case <-f.Ready():
+		case <-time.After(10 * time.Second):
+			t.Fatal("not found")
+		}
+		if _, lost := f.Take(); !lost {
+			t.Error("not lost")
+		}
+		same(t, "counted", s.Snapshot().Diverged, 1)
+	})
+}
+
+func TestQueued(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{})
+		began := time.Now().Add(-time.Second)
+		for i := range 5 {
+			s.send(t, "ann", fmt.Sprint("user", i), "one")
+			s.send(t, "ann", fmt.Sprint("user", i), "two")
+		}
+		s.settle(t, "user0", s.end(t, "user0"))
+		q, err := s.Queued(t.Context())
+		if err != nil || q.Messages != 8 || q.Inboxes != 4 || !q.Complete || q.Oldest.Before(began) || q.Oldest.After(time.Now()) {
+			t.Errorf("%+v, %v", q, err)
+		}
+	})
+}
