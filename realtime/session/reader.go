@@ -116,9 +116,8 @@ func readError(err error) error {
 
 // handle does what f asks. An error ends the socket.
 func (s *session) handle(f wire.ClientFrame) error {
-	now := time.Now()
 	// An ack is never refused, however fast they come: a lost one could be the last.
-	if wait, ok := take(now, s.frames); !ok && f.Type != wire.TypeAck {
+	if wait, ok := take(s.frames); !ok && f.Type != wire.TypeAck {
 		return s.tooFast(wait, f.ID)
 	} else if !ok {
 		if err := s.strike(); err != nil {
@@ -151,12 +150,10 @@ func (s *session) handle(f wire.ClientFrame) error {
 	return nil
 }
 
-// handleSend checks a message and gives it to the worker.
+// handleSend checks a message and gives it to the worker, which keeps to the
+// rates: a long outbox is slowed down, and only who does not wait is refused.
 func (s *session) handleSend(f wire.ClientFrame) error {
 	s.x.counts.sends.Add(1)
-	if wait, ok := take(time.Now(), s.ownSends, s.user.sends); !ok {
-		return s.tooFast(wait, f.ID)
-	}
 	m := chat.Message{ID: f.ID, Conversation: chat.ConversationID(s.uid, f.To),
 		From: s.uid, To: f.To, Body: f.Body, At: f.At, ReplyTo: f.ReplyTo}
 	if err := m.CheckSend(s.x.deps.Now()); err != nil {
@@ -166,9 +163,12 @@ func (s *session) handleSend(f wire.ClientFrame) error {
 	case s.sends <- m:
 		return nil
 	default:
-		s.x.counts.workRefused.Add(1)
-		return s.refuse(problem.ErrUnavailable.WithCause(errors.New("too many sends wait on this socket")), f.ID)
 	}
+	if s.throttled.Load() {
+		return s.tooFast(s.x.deps.Limits.Sends.each(queueSends), f.ID)
+	}
+	s.x.counts.workRefused.Add(1)
+	return s.refuse(problem.ErrUnavailable.WithCause(errors.New("too many sends wait on this socket")), f.ID)
 }
 
 // handleAck notes what the device has stored. A cursor that this server
@@ -218,7 +218,7 @@ func (s *session) handleTyping(f wire.ClientFrame) {
 	if f.To == s.uid || !chat.ValidUID(f.To) {
 		return
 	}
-	if _, ok := take(time.Now(), s.typing); ok {
+	if _, ok := take(s.typing); ok {
 		select {
 		case s.hints <- f.To:
 			return
@@ -275,7 +275,7 @@ func (s *session) tooFast(wait time.Duration, id string) error {
 
 // strike counts a refused frame, and ends the socket of a client that goes on.
 func (s *session) strike() error {
-	if _, ok := take(time.Now(), s.strikes); !ok {
+	if _, ok := take(s.strikes); !ok {
 		return ErrRateLimited.WithRetry(30 * time.Second)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -71,8 +72,12 @@ type session struct {
 	watcher *presence.Watcher
 
 	// Reader only.
-	frames, ownSends, typing, strikes *rate.Limiter
-	buf                               []byte
+	frames, typing, strikes *rate.Limiter
+	buf                     []byte
+
+	// Worker only, but for throttled.
+	ownSends  *rate.Limiter
+	throttled atomic.Bool // the worker waits for the rate of sends
 
 	mu       sync.Mutex
 	claims   identity.Claims
@@ -249,19 +254,19 @@ func (s *session) hello() error {
 			break
 		}
 		s.x.counts.unknownFrames.Add(1)
-		if _, ok := take(time.Now(), s.strikes); !ok {
+		if _, ok := take(s.strikes); !ok {
 			return ErrRateLimited
 		}
 	}
 	if f.Type != wire.TypeHello {
 		return ErrHelloExpected.WithCause(fmt.Errorf("first frame is %q", f.Type))
 	}
-	s.extend()
 	claims, err := s.x.deps.Verifier.Verify(s.ctx, f.Token)
 	if err != nil {
 		return err
 	}
 	s.uid, s.claims = claims.UID, claims
+	s.extend()
 	s.log = s.log.With("uid", s.uid, "device", f.Device)
 	if err := s.admit(f.Cursor); err != nil {
 		return err
@@ -331,11 +336,12 @@ func (s *session) setGate(g gate.Gate) error {
 }
 
 // goaway asks the client to open another socket, serves this one for as long
-// as told, and then closes it. Only the first call counts. It does not block.
+// as told, and then closes it. Only the first call counts. A socket that is not yet attached
+// has nothing to resync. It does not block.
 func (s *session) goaway(reason string, within time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ctx.Err() != nil {
+	if s.ctx.Err() != nil || reason == wire.GoawayResync && s.tokenEnd == nil {
 		return
 	}
 	// A second goaway is a shorter one (drain after rotate): the client goes

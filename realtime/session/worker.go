@@ -18,15 +18,30 @@ import (
 // One at a time is fast enough for what the limits allow (a send is two round
 // trips to Redis), and keeps the order without further rules.
 func (s *session) work() {
-	retry := time.NewTimer(time.Hour)
+	retry, due := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer retry.Stop()
+	defer due.Stop()
+	var held chat.Message // waits for due
+	sends := s.sends      // nil while one is held
 	for {
 		select {
 		case <-s.ctx.Done():
-			s.finish()
+			s.finish(held)
 			return
-		case m := <-s.sends:
+		case m := <-sends:
+			if wait := reserve(s.ownSends, s.user.sends); wait > 0 {
+				held, sends = m, nil
+				s.throttled.Store(true)
+				due.Reset(wait)
+				continue
+			}
 			s.enqueue(s.ctx, m)
+		case <-due.C:
+			if held.ID != "" {
+				s.enqueue(s.ctx, held)
+				held, sends = chat.Message{}, s.sends
+				s.throttled.Store(false)
+			}
 		case to := <-s.hints:
 			s.hintTyping(to)
 		case <-s.poke:
@@ -38,11 +53,12 @@ func (s *session) work() {
 	}
 }
 
-// finish sends what was read before the client closed or was lost: a person
-// who presses Enter and closes the tab has sent. Who was shown the door has not.
-func (s *session) finish() {
+// finish sends what was read before the client closed or was lost, as far as
+// the rates allow: a person who presses Enter and closes the tab has sent. Who
+// was shown the door has not.
+func (s *session) finish(held chat.Message) {
 	var p *problem.Error
-	if errors.As(s.why(), &p) && p.Kind != problem.GoingAway {
+	if errors.As(s.why(), &p) && p.Kind != problem.GoingAway || held.ID != "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), finishWithin)
@@ -50,6 +66,9 @@ func (s *session) finish() {
 	for ctx.Err() == nil {
 		select {
 		case m := <-s.sends:
+			if reserve(s.ownSends, s.user.sends) > 0 {
+				return
+			}
 			s.enqueue(ctx, m)
 		default:
 			s.markRead(nil)

@@ -16,19 +16,21 @@ import (
 func (s *session) write() {
 	ping := time.NewTicker(wire.PingEvery)
 	defer ping.Stop()
+	var goaways chan wire.Goaway // s.goaways once the client has its welcome
 	for {
 		var err error
 		select {
 		case <-s.ctx.Done():
 			s.farewell()
 			return
-		case g := <-s.goaways:
+		case g := <-goaways:
 			var data []byte
 			if data, err = wire.Encode(g); err == nil {
 				err = s.put(data, writeWithin)
 			}
 		case data := <-s.out:
 			err = s.put(data, writeWithin)
+			goaways = s.goaways
 		case <-ping.C:
 			err = s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeWithin))
 		}
