@@ -249,7 +249,7 @@ export const en = {
 
     look: "Look",
     themeLabel: "Theme",
-    themeSystem: "As the system",
+    themeSystem: "System",
     themeLight: "Light",
     themeDark: "Dark",
 
