@@ -109,7 +109,9 @@ func want(t *testing.T) indexes {
 			}
 		}
 	}
-	slices.SortFunc(w.Indexes, func(a, b composite) int { return strings.Compare(a.CollectionGroup+a.Fields[0].FieldPath, b.CollectionGroup+b.Fields[0].FieldPath) })
+	slices.SortFunc(w.Indexes, func(a, b composite) int {
+		return strings.Compare(a.CollectionGroup+a.Fields[0].FieldPath, b.CollectionGroup+b.Fields[0].FieldPath)
+	})
 	// Every field that Firestore would index by itself has the indexes that queries need, and no others.
 	for collection, doc := range documents {
 		d := reflect.TypeOf(doc)
@@ -132,7 +134,9 @@ func want(t *testing.T) indexes {
 			t.Errorf("a query of %s asks for %s, which its documents do not have", collection, name)
 		}
 	}
-	slices.SortFunc(w.FieldOverrides, func(a, b override) int { return strings.Compare(a.CollectionGroup+"/"+a.FieldPath, b.CollectionGroup+"/"+b.FieldPath) })
+	slices.SortFunc(w.FieldOverrides, func(a, b override) int {
+		return strings.Compare(a.CollectionGroup+"/"+a.FieldPath, b.CollectionGroup+"/"+b.FieldPath)
+	})
 	return w
 }
 

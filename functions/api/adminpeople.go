@@ -1,0 +1,181 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/phoenixchat/phoenixchat/functions/people"
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// adminUsers lists people, disabled ones too.
+func (a *API) adminUsers(ctx context.Context, r *request) (*response, error) {
+	limit, err := r.limit()
+	if err != nil {
+		return nil, err
+	}
+	order := r.query.Get("order")
+	switch order {
+	case "", store.ByName, store.ByNewest, store.ByActive:
+	default:
+		return nil, fieldProblem("order", "People are listed by name, newest or active.")
+	}
+	q := r.query.Get("q")
+	if len(q) > maxQuery {
+		return nil, fieldProblem("q", "This search is too long.")
+	}
+	found, next, err := a.deps.Store.Search(ctx, store.Search{Prefix: q, Order: order, All: true, Cursor: r.query.Get("cursor"), Limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	page := make([]adminProfile, len(found))
+	for i, u := range found {
+		page[i] = adminProfileOf(u)
+	}
+	return ok(map[string]any{"users": page, "next": next}), nil
+}
+
+func (a *API) adminUser(ctx context.Context, r *request) (*response, error) {
+	u, err := a.target(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return ok(adminProfileOf(u)), nil
+}
+
+// adminAdd makes an account for somebody.
+func (a *API) adminAdd(ctx context.Context, r *request) (*response, error) {
+	var in struct {
+		reasoned
+		Email       string `json:"email"`
+		Password    string `json:"password"`
+		Username    string `json:"username"`
+		DisplayName string `json:"display_name"`
+	}
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if err := in.check(false); err != nil {
+		return nil, err
+	}
+	n := people.Person{Email: in.Email, Password: in.Password, Username: in.Username, DisplayName: in.DisplayName, Operator: true}
+	if err := n.Check(); err != nil {
+		return nil, err
+	}
+	var u store.User
+	err := a.audited(ctx, r, actAdd, "", in.Username, in.Reason, func() (err error) {
+		u, err = a.people.Enrol(ctx, n)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &response{status: http.StatusCreated, json: adminProfileOf(u)}, nil
+}
+
+var errNoChange = problem.New(problem.Invalid, "nothing_to_change", "There is nothing to change in this.")
+
+// adminChange renames, makes or unmakes an admin, disables or enables. Several
+// in one call are done in this order, each with an entry of its own in the audit log;
+// the first that fails ends it. What is so already is done again, which repairs
+// what an interrupted call has left.
+func (a *API) adminChange(ctx context.Context, r *request) (*response, error) {
+	var in struct {
+		reasoned
+		Username    *string `json:"username"`
+		DisplayName *string `json:"display_name"`
+		Admin       *bool   `json:"admin"`
+		Disabled    *bool   `json:"disabled"`
+	}
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if err := in.check(false); err != nil {
+		return nil, err
+	}
+	u, err := a.target(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	uid := u.UID
+	type step struct {
+		action string
+		do     func() (store.User, error)
+	}
+	var steps []step
+	if in.Username != nil || in.DisplayName != nil {
+		steps = append(steps, step{actRename, func() (store.User, error) { return a.people.Rename(ctx, uid, in.Username, in.DisplayName, true) }})
+	}
+	if in.Admin != nil {
+		action := actUnmakeAdmin
+		if *in.Admin {
+			action = actMakeAdmin
+		}
+		steps = append(steps, step{action, func() (store.User, error) { return a.people.SetAdmin(ctx, uid, *in.Admin, true) }})
+	}
+	if in.Disabled != nil {
+		action := actEnable
+		if *in.Disabled {
+			action = actDisable
+		}
+		steps = append(steps, step{action, func() (store.User, error) { return a.people.SetDisabled(ctx, uid, *in.Disabled) }})
+	}
+	if len(steps) == 0 {
+		return nil, errNoChange
+	}
+	for _, s := range steps {
+		err := a.audited(ctx, r, s.action, uid, u.Username, in.Reason, func() error {
+			changed, err := s.do()
+			if err == nil {
+				u = changed
+			}
+			return nobody(err)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return ok(adminProfileOf(u)), nil
+}
+
+// act does something to a person that needs no more than an optional reason.
+func (a *API) act(ctx context.Context, r *request, action string, do func(ctx context.Context, u store.User) error) (*response, error) {
+	var in reasoned
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if err := in.check(false); err != nil {
+		return nil, err
+	}
+	u, err := a.target(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.audited(ctx, r, action, u.UID, u.Username, in.Reason, func() error { return do(ctx, u) }); err != nil {
+		return nil, err
+	}
+	return &response{}, nil
+}
+
+// adminDelete deletes a person with all that is theirs. Repeating it goes on
+// where an interrupted one stopped.
+func (a *API) adminDelete(ctx context.Context, r *request) (*response, error) {
+	// Once begun it goes on, even if the caller closes the page.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longTimeLimit)
+	defer cancel()
+	return a.act(ctx, r, actDelete, func(ctx context.Context, u store.User) error { return gone(a.people.Erase(ctx, u.UID)) })
+}
+
+func (a *API) adminSignOut(ctx context.Context, r *request) (*response, error) {
+	return a.act(ctx, r, actSignOut, func(ctx context.Context, u store.User) error {
+		_, err := a.people.SignOut(ctx, u.UID)
+		return nobody(err)
+	})
+}
+
+func (a *API) adminPasswordReset(ctx context.Context, r *request) (*response, error) {
+	return a.act(ctx, r, actPasswordReset, func(ctx context.Context, u store.User) error {
+		return nobody(a.deps.Accounts.SendPasswordReset(ctx, u.Email))
+	})
+}
