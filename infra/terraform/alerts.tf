@@ -56,7 +56,7 @@ locals {
     }
     "Unreachable" = {
       severity  = "CRITICAL"
-      summary   = "The chat does not answer as ready from outside: the service is down, or cannot reach Redis."
+      summary   = "The chat does not answer from outside: no instance of realtime starts, or nobody is let through to it."
       filter    = "resource.type = \"uptime_url\" AND metric.type = \"monitoring.googleapis.com/uptime_check/check_passed\" AND metric.labels.check_id = \"${google_monitoring_uptime_check_config.ready.uptime_check_id}\""
       aligner   = "ALIGN_NEXT_OLDER"
       reducer   = "REDUCE_COUNT_FALSE"
@@ -180,6 +180,38 @@ resource "google_monitoring_alert_policy" "errors" {
   }
 
   depends_on = [time_sleep.apis]
+}
+
+# A cluster that reports nothing is down or cut off. Realtime goes on serving: sockets stay open, and
+# messages wait in the senders' outboxes.
+resource "google_monitoring_alert_policy" "redis_silent" {
+  display_name          = "Chat: Redis silent"
+  combiner              = "OR"
+  severity              = "CRITICAL"
+  notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
+
+  conditions {
+    display_name = "Redis silent"
+    condition_absent {
+      filter   = "resource.type = \"redis.googleapis.com/Cluster\" AND resource.labels.cluster_id = \"${google_redis_cluster.this.name}\" AND metric.type = \"redis.googleapis.com/cluster/memory/maximum_utilization\""
+      duration = "600s"
+
+      aggregations {
+        alignment_period   = "60s"
+        per_series_aligner = "ALIGN_MAX"
+      }
+    }
+  }
+
+  alert_strategy {
+    auto_close = "1800s"
+  }
+
+  documentation {
+    mime_type = "text/markdown"
+    subject   = "Chat (${var.project}): Redis silent"
+    content   = "Redis has reported nothing for 10 min: it is down. Messages wait in the senders' outboxes; sockets stay open.\n\nWhat to do: infra/RUNBOOK.md, section \"Alert: Redis silent\"."
+  }
 }
 
 # Money. Mails go to the addresses above and to the billing account's administrators.

@@ -19,35 +19,25 @@ locals {
     )
   EOT
 
-  # Functions import packages of realtime/, never the reverse. Both are text.
+  # Functions import packages of realtime/, never the reverse. All of it is text.
   functions_sources = [for f in flatten([for pattern in ["go.{mod,sum}", "functions/**", "realtime/**"] :
     tolist(fileset(local.root, pattern))]) : f if !can(regex("_test\\.go$|/testdata/|^(functions|realtime)/cmd/", f))
   ]
 }
 
-data "archive_file" "functions" {
-  type             = "zip"
-  output_path      = "${path.module}/.terraform/functions.zip"
-  output_file_mode = "0644"
+module "archive" {
+  source = "./modules/archive"
 
-  source {
-    filename = "function.go"
-    content  = local.functions_root
-  }
-
-  dynamic "source" {
-    for_each = local.functions_sources
-    content {
-      filename = source.value
-      content  = file("${local.root}/${source.value}")
-    }
-  }
+  root    = local.root
+  sources = local.functions_sources
+  made    = { "function.go" = local.functions_root }
+  path    = "${path.module}/.terraform/functions.zip"
 }
 
 resource "google_storage_bucket_object" "functions" {
   bucket = google_storage_bucket.source.name
-  name   = "functions/${data.archive_file.functions.output_sha256}.zip"
-  source = data.archive_file.functions.output_path
+  name   = "functions/${module.archive.sha256}.zip"
+  source = module.archive.path
 
   # The new one is there before the functions move to it.
   lifecycle {

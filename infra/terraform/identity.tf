@@ -32,7 +32,7 @@ resource "google_identity_platform_config" "this" {
   }
 
   # Where links in mails (a new password) may lead back to.
-  authorized_domains = distinct([local.hosted_host, local.run_host, "${var.project}.firebaseapp.com"])
+  authorized_domains = distinct([local.hosted_host, local.run_host, local.auth_domain])
 
   depends_on = [time_sleep.apis]
 }

@@ -71,6 +71,7 @@ locals {
   hosted_host   = var.domain == "" ? local.run_host : var.domain
   hosted_url    = "https://${local.hosted_host}"
   socket_url    = "wss://${local.hosted_host}/ws"
+  auth_domain   = "${var.project}.firebaseapp.com"
   http_api_base = "https://${var.region}-${var.project}.cloudfunctions.net"
 
   # What every protection argument is set to.

@@ -28,6 +28,40 @@ resource "google_pubsub_topic_iam_member" "realtime_acks" {
   member = google_service_account.realtime.member
 }
 
+locals {
+  # Cloud Run's limits for requests of one instance, and for how long one may take. A
+  # socket is a request.
+  requests_per_instance = 1000
+  request_minutes       = 60
+
+  # Every setting that realtime/cmd/realtime reads (settings_test.go), but for those that
+  # the image or Cloud Run sets.
+  realtime_settings = {
+    PROJECT_ID           = var.project
+    HOSTED_URL           = local.hosted_url
+    EXTRA_ORIGINS        = join(",", var.extra_origins)
+    REALTIME_URL         = local.socket_url
+    API_BASE             = local.http_api_base
+    FIREBASE_API_KEY     = google_apikeys_key.web.key_string
+    FIREBASE_AUTH_DOMAIN = local.auth_domain
+    REDIS_ADDR           = local.redis_address
+    REDIS_CA             = local.redis_ca
+    REDIS_CLUSTER        = "true"
+    REDIS_IAM            = "true"
+    TOPIC                = google_pubsub_topic.delivery_acks.name
+    INTERNAL_CALLERS     = join(",", [module.me.account, module.admin.account])
+    INTERNAL_AUDIENCE    = local.run_url
+    LOG_LEVEL            = var.log_level
+
+    # The page and the functions' calls need some of the requests, too.
+    MAX_SOCKETS = tostring(local.requests_per_instance - 50)
+
+    # Clients move before Cloud Run ends their socket, and not all at once.
+    SOCKET_AGE_MIN = "${local.request_minutes - 15}m"
+    SOCKET_AGE_MAX = "${local.request_minutes - 5}m"
+  }
+}
+
 resource "google_cloud_run_v2_service" "realtime" {
   name        = local.realtime_name
   location    = var.region
@@ -40,12 +74,10 @@ resource "google_cloud_run_v2_service" "realtime" {
   template {
     service_account = google_service_account.realtime.email
 
-    # A socket is a request: an hour is the longest there is. Realtime itself
-    # asks clients over after 55 min.
-    timeout = "3600s"
+    timeout = "${local.request_minutes * 60}s"
 
-    # Default 80, at which the same sockets would cost twelve times as much.
-    max_instance_request_concurrency = 1000
+    # The default is 80, at which the same sockets would cost twelve times as much.
+    max_instance_request_concurrency = local.requests_per_instance
 
     scaling {
       min_instance_count = var.realtime_min_instances
@@ -101,7 +133,7 @@ resource "google_cloud_run_v2_service" "realtime" {
       }
 
       dynamic "env" {
-        for_each = local.realtime_settings
+        for_each = { for name, value in local.realtime_settings : name => value if value != "" }
         content {
           name  = env.key
           value = env.value
@@ -163,17 +195,4 @@ output "serving_revision" {
   value = one([for t in google_cloud_run_v2_service.realtime.traffic_statuses :
     t.type == "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION" ? t.revision : basename(google_cloud_run_v2_service.realtime.latest_ready_revision)
   if t.percent == 100])
-}
-
-locals {
-  # Every setting that realtime/cmd/realtime reads, and no other (settings_test.go).
-  realtime_settings = {
-    PROJECT_ID       = var.project
-    HOSTED_URL       = local.hosted_url
-    REALTIME_URL     = local.socket_url
-    API_BASE         = local.http_api_base
-    FIREBASE_API_KEY = google_apikeys_key.web.key_string
-    REDIS_ADDR       = local.redis_address
-    REDIS_CA         = local.redis_ca
-  }
 }

@@ -45,6 +45,18 @@ variable "domain" {
   }
 }
 
+variable "extra_origins" {
+  description = "Further origins whose pages may open sockets and call the functions, such as \"https://old.example.org\" while people move to another domain. The hosted one always may."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for o in var.extra_origins : can(regex("^https://[a-z0-9.-]+(:[0-9]+)?$", o))])
+    error_message = "Each origin is https://host with nothing after it, such as \"https://old.example.org\"."
+  }
+}
+
 variable "image" {
   description = "Image of realtime/ by digest (\"HOST/PROJECT/REPOSITORY/NAME@sha256:…\"), as the pipeline builds it. Empty: this apply has Cloud Build make it from the files here."
   type        = string
@@ -165,6 +177,18 @@ variable "signups_hourly" {
   validation {
     condition     = var.signups_hourly >= 1 && var.signups_hourly <= 10000 && floor(var.signups_hourly) == var.signups_hourly
     error_message = "The number of sign-ups is a whole number from 1 to 10,000."
+  }
+}
+
+variable "log_level" {
+  description = "Least level that realtime and the functions log: debug, info, warn or error."
+  type        = string
+  default     = "info"
+  nullable    = false
+
+  validation {
+    condition     = contains(["debug", "info", "warn", "error"], var.log_level)
+    error_message = "The level is debug, info, warn or error."
   }
 }
 

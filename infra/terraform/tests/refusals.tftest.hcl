@@ -1,0 +1,166 @@
+# What is refused before anything is asked of Google, with a sentence that says how it
+# should be.
+
+mock_provider "google" {
+  source = "./tests/mocks"
+}
+mock_provider "google-beta" {
+  source = "./tests/mocks/beta"
+}
+mock_provider "archive" {}
+mock_provider "random" {}
+mock_provider "time" {}
+
+# These call Google from the machine that applies.
+override_module {
+  target = module.build
+  outputs = {
+    image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:1111111111111111111111111111111111111111111111111111111111111111"
+  }
+}
+
+override_module {
+  target = module.identity_extras
+}
+
+override_module {
+  target = module.archive
+  outputs = {
+    path   = "functions.zip"
+    sha256 = "3333333333333333333333333333333333333333333333333333333333333333"
+  }
+}
+
+variables {
+  project = "acme-chat"
+}
+
+# Each of these alone would be refused; all of them are told at once.
+run "each_of_these" {
+  command = plan
+  variables {
+    region                 = "europe-west1-b"
+    firestore_location     = "europe"
+    domain                 = "https://chat.example.org"
+    image                  = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime:latest"
+    serving_revision       = "projects/p/revisions/chat-1"
+    redis_profile          = "huge"
+    redis_shards           = 0
+    realtime_min_instances = -1
+    function_max_instances = 0
+    signups_hourly         = 0
+    extra_origins          = ["https://old.example.org/"]
+    log_level              = "verbose"
+    alert_emails           = ["ops"]
+    billing_account        = "0123ab-4567cd-89ef01"
+    monthly_budget         = 0
+    project                = "Acme Chat"
+  }
+  expect_failures = [
+    var.region,
+    var.firestore_location,
+    var.domain,
+    var.image,
+    var.serving_revision,
+    var.redis_profile,
+    var.redis_shards,
+    var.realtime_min_instances,
+    var.function_max_instances,
+    var.signups_hourly,
+    var.extra_origins,
+    var.log_level,
+    var.alert_emails,
+    var.billing_account,
+    var.monthly_budget,
+    var.project,
+  ]
+}
+
+run "each_of_these_too" {
+  command = plan
+  variables {
+    project                = "12345"
+    region                 = "eu"
+    domain                 = "Chat.example.org"
+    image                  = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:11"
+    serving_revision       = "Chat-1"
+    redis_shards           = 1.5
+    realtime_min_instances = 0.5
+    function_max_instances = 1001
+    signups_hourly         = 2.5
+    extra_origins          = ["http://old.example.org"]
+    alert_emails           = ["ops@example.org", "a b@example.org"]
+    billing_account        = "012345"
+    monthly_budget         = 1.5
+  }
+  expect_failures = [
+    var.project,
+    var.region,
+    var.domain,
+    var.image,
+    var.serving_revision,
+    var.redis_shards,
+    var.realtime_min_instances,
+    var.function_max_instances,
+    var.signups_hourly,
+    var.extra_origins,
+    var.alert_emails,
+    var.billing_account,
+    var.monthly_budget,
+  ]
+}
+
+run "and_these" {
+  command = plan
+  variables {
+    redis_node_type        = "redis-standard-small"
+    project                = "acme-chat-"
+    domain                 = "localhost"
+    redis_shards           = 126
+    realtime_max_instances = 101
+  }
+  expect_failures = [
+    var.redis_node_type,
+    var.project,
+    var.domain,
+    var.redis_shards,
+    var.realtime_max_instances,
+  ]
+}
+
+run "shared_core_is_not_durable" {
+  command = plan
+  variables {
+    redis_profile   = "durable"
+    redis_node_type = "REDIS_SHARED_CORE_NANO"
+  }
+  expect_failures = [var.redis_node_type]
+}
+
+run "least_above_most_instances" {
+  command = plan
+  variables {
+    realtime_min_instances = 5
+    realtime_max_instances = 4
+  }
+  expect_failures = [var.realtime_max_instances]
+}
+
+run "no_instances" {
+  command = plan
+  variables {
+    realtime_max_instances = 0
+  }
+  expect_failures = [var.realtime_max_instances]
+}
+
+run "address_not_as_computed" {
+  override_resource {
+    target = google_cloud_run_v2_service.realtime
+    values = {
+      urls             = ["https://chat-a1b2c3d4e5-ew.a.run.app"]
+      traffic_statuses = []
+    }
+  }
+  expect_failures = [output.hosted_url]
+}

@@ -1,0 +1,169 @@
+# What the variables change.
+
+mock_provider "google" {
+  source = "./tests/mocks"
+}
+mock_provider "google-beta" {
+  source = "./tests/mocks/beta"
+}
+mock_provider "archive" {}
+mock_provider "random" {}
+mock_provider "time" {}
+
+# These call Google from the machine that applies.
+override_module {
+  target = module.build
+  outputs = {
+    image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:1111111111111111111111111111111111111111111111111111111111111111"
+  }
+}
+
+override_module {
+  target = module.identity_extras
+}
+
+override_module {
+  target = module.archive
+  outputs = {
+    path   = "functions.zip"
+    sha256 = "3333333333333333333333333333333333333333333333333333333333333333"
+  }
+}
+
+variables {
+  project = "acme-chat"
+}
+
+run "durable" {
+  variables {
+    redis_profile = "durable"
+    redis_shards  = 3
+  }
+
+  assert {
+    condition = (google_redis_cluster.this.node_type == "REDIS_STANDARD_SMALL" && google_redis_cluster.this.shard_count == 3 &&
+    google_redis_cluster.this.replica_count == 1 && google_redis_cluster.this.zone_distribution_config[0].mode == "MULTI_ZONE")
+    error_message = "Each shard has a replica in another zone."
+  }
+}
+
+run "bigger_nodes" {
+  variables {
+    redis_node_type = "REDIS_HIGHMEM_MEDIUM"
+  }
+
+  assert {
+    condition     = google_redis_cluster.this.node_type == "REDIS_HIGHMEM_MEDIUM" && google_redis_cluster.this.replica_count == 0
+    error_message = "The node type overrides the profile's, and nothing else."
+  }
+}
+
+run "unprotected" {
+  variables {
+    protect = false
+  }
+
+  # Every protection argument there is, so that terraform destroy works.
+  assert {
+    condition = (google_firestore_database.this.delete_protection_state == "DELETE_PROTECTION_DISABLED" && google_firestore_database.this.deletion_policy == "DELETE" &&
+      !google_redis_cluster.this.deletion_protection_enabled && google_redis_cluster.this.deletion_policy == "DELETE" &&
+      !google_cloud_run_v2_service.realtime.deletion_protection && google_cloud_run_v2_service.realtime.deletion_policy == "DELETE" &&
+      alltrue([for t in [google_pubsub_topic.delivery_acks, google_pubsub_topic.dead_letters, google_pubsub_subscription.persist,
+      google_pubsub_subscription.dead_letters] : t.deletion_policy == "DELETE"]) &&
+    google_artifact_registry_repository.this.deletion_policy == "DELETE" && google_storage_bucket.source.force_destroy)
+    error_message = "With protect = false nothing stands in the way of terraform destroy."
+  }
+}
+
+run "own_domain" {
+  variables {
+    domain        = "chat.example.org"
+    extra_origins = ["https://old.example.org"]
+  }
+
+  assert {
+    condition     = output.hosted_url == "https://chat.example.org"
+    error_message = "hosted_url is ${output.hosted_url}"
+  }
+
+  assert {
+    condition = tomap({ for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.name => e.value
+      if contains(["HOSTED_URL", "REALTIME_URL", "EXTRA_ORIGINS", "INTERNAL_AUDIENCE"], e.name) }) == tomap({
+      HOSTED_URL        = "https://chat.example.org"
+      REALTIME_URL      = "wss://chat.example.org/ws"
+      EXTRA_ORIGINS     = "https://old.example.org"
+      INTERNAL_AUDIENCE = "https://chat-123456789012.europe-west1.run.app"
+    })
+    error_message = "Browsers use the domain; the functions go on using Cloud Run's own address."
+  }
+
+  assert {
+    condition     = google_monitoring_uptime_check_config.ready.monitored_resource[0].labels.host == "chat.example.org"
+    error_message = "The uptime check takes the way that people take."
+  }
+
+  assert {
+    condition     = contains(google_identity_platform_config.this.authorized_domains, "chat.example.org")
+    error_message = "Links in mails may lead back to the domain."
+  }
+}
+
+run "given_image" {
+  variables {
+    image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:2222222222222222222222222222222222222222222222222222222222222222"
+  }
+
+  assert {
+    condition     = output.image == var.image && length(module.build) == 0
+    error_message = "An image that is given is deployed as it is, and none is built."
+  }
+}
+
+run "trying_a_revision" {
+  variables {
+    serving_revision = "chat-00001-old"
+  }
+
+  assert {
+    condition = [for t in google_cloud_run_v2_service.realtime.traffic : [t.type, t.percent, t.revision == "chat-00001-old", t.tag == "next"]] == [
+      ["TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", 100, true, false],
+      ["TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", 0, false, true],
+    ]
+    error_message = "The old revision keeps all traffic; the newest is only reachable under its tag."
+  }
+}
+
+run "serving_revision_after_promotion" {
+  assert {
+    condition     = output.serving_revision == "chat-00002-new"
+    error_message = "serving_revision is ${output.serving_revision}"
+  }
+}
+
+run "told_and_bounded" {
+  variables {
+    alert_emails           = ["ops@example.org", "night@example.org"]
+    billing_account        = "0123AB-4567CD-89EF01"
+    monthly_budget         = 250
+    realtime_max_instances = 40
+  }
+
+  assert {
+    condition = (length(google_monitoring_notification_channel.email) == 2 &&
+      alltrue([for p in google_monitoring_alert_policy.threshold : length(p.notification_channels) == 2]) &&
+      alltrue([for p in google_monitoring_alert_policy.errors : length(p.notification_channels) == 2]) &&
+    length(google_monitoring_alert_policy.redis_silent.notification_channels) == 2)
+    error_message = "Every alert tells everyone."
+  }
+
+  assert {
+    condition = (google_billing_budget.this[0].amount[0].specified_amount[0].units == "250" &&
+    length(google_billing_budget.this[0].all_updates_rule[0].monitoring_notification_channels) == 2)
+    error_message = "The budget is the given one."
+  }
+
+  assert {
+    condition     = google_monitoring_alert_policy.threshold["Sockets near the limit"].conditions[0].condition_threshold[0].threshold_value == 32
+    error_message = "The alert follows the number of instances."
+  }
+}
