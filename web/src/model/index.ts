@@ -38,12 +38,16 @@ export type {
 export type { Conversation, Draft, Message, MessageState, Quote, Refusal, Timeline } from "./interface/conversation";
 export type {
   Admin,
+  AdminCalls,
+  AdminConversation,
+  AdminMessage,
   AdminUser,
-  AdminUsers,
   AuditEntry,
   DeadLetter,
-  Figure,
   Figures,
+  NewUser,
   Page,
+  PeopleOrder,
+  UserChange,
 } from "./interface/admin";
 export { createApp } from "./create";

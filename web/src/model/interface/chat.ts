@@ -1,5 +1,5 @@
 import type { Readable } from "../observable";
-import type { Admin } from "./admin";
+import type { AdminCalls } from "./admin";
 import type { Outcome, Problem } from "./app";
 import type { Conversation } from "./conversation";
 
@@ -112,7 +112,7 @@ export interface Chat {
   /** Own messages that no server has yet; what signing out would lose. */
   readonly waitingTotal: Readable<number>;
   /** Null unless this person administers the chat. */
-  readonly admin: Readable<Admin | null>;
+  readonly admin: Readable<AdminCalls | null>;
 
   /** Connects at once instead of waiting for the next try. */
   tryNow(): void;

@@ -2,7 +2,7 @@ import { text } from "../../text";
 
 /** The rules of the forms, as the server has them: checked while typing, so that the server seldom has to say no. */
 
-export const limits = { password: 8, username: [3, 30], name: 60 } as const;
+export const limits = { password: 8, username: [3, 30], name: 50 } as const;
 
 const words = text.entry.errors;
 
@@ -17,6 +17,7 @@ export function usernameError(username: string): string {
   if (/[^a-z0-9._-]/u.test(username)) return words.usernameForm;
   if (username.length < limits.username[0]) return words.usernameShort;
   if (username.length > limits.username[1]) return words.usernameLong;
+  if (/^[._-]|[._-]$/u.test(username)) return words.usernameEnds;
   return "";
 }
 
