@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -116,39 +117,29 @@ func play(ctx context.Context, o runOptions, s *stage.Stage, crowd *load.Crowd, 
 	if err := crowd.Start(starting, time.Duration(o.People)*2*time.Millisecond); err != nil {
 		return err
 	}
-	chatting, stop := context.WithCancel(ctx)
+	chatting, enough := context.WithTimeout(ctx, o.Duration)
+	defer enough()
+	talking, stop := context.WithCancel(ctx) // goes on until the last fault is mended
 	defer stop()
 	chat := make(chan struct{})
 	go func() {
 		defer close(chat)
-		crowd.Chat(chatting)
-	}()
-	breaking, calm := context.WithTimeout(ctx, o.Duration)
-	defer calm()
-	if o.Messages > 0 {
-		go func() {
-			for crowd.Typed() < o.Messages && breaking.Err() == nil {
-				time.Sleep(20 * time.Millisecond)
+		crowd.Chat(talking, func() {
+			if o.Messages > 0 && crowd.Typed() >= o.Messages {
+				enough()
 			}
-			calm()
-		}()
-	}
-	err := inject.Run(breaking, s, crowd, log, o.Faults, o.Seed, o.Pause)
+		})
+	}()
+	injected := inject.Run(ctx, chatting, s, crowd, log, o.Faults, o.Seed, o.Pause)
 	stop()
 	<-chat
 	r.Figures = s.Figures()
-	if err != nil {
-		return err
-	}
 	settling, cancel := context.WithTimeout(ctx, o.Settle)
 	defer cancel()
 	settled := crowd.Settle(settling)
 	opening, cancel := context.WithTimeout(ctx, o.Settle)
 	defer cancel()
-	if err := crowd.Open(opening); err != nil {
-		return err
-	}
-	return settled
+	return errors.Join(injected, settled, crowd.Open(opening))
 }
 
 // keep copies the record and the logs of the instances to where they survive the run.

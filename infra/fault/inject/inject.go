@@ -62,26 +62,27 @@ func (t *target) some(share float64) []*load.Device {
 	return all[:max(1, min(len(all), int(share*float64(len(all)))))]
 }
 
-// Run injects the faults until ctx ends, each in its turn, in an order and at
-// times that the seed decides, and enters them into the record. Everything is
-// mended when it returns. Each fault is injected once at least, and pause is
-// the mean time between two.
-func Run(ctx context.Context, s *stage.Stage, c *load.Crowd, log *record.Log, faults []Fault, seed uint64, pause time.Duration) error {
+// Run injects the faults, each in its turn, in an order and at times that the
+// seed decides, and enters them into the record, until chatting ends: a fault
+// that is under way then is played to its end, and each is injected once at
+// least. pause is the mean time between two. Everything is mended when Run returns.
+func Run(ctx, chatting context.Context, s *stage.Stage, c *load.Crowd, log *record.Log, faults []Fault, seed uint64, pause time.Duration) error {
 	t := &target{stage: s, crowd: c, rnd: rand.New(rand.NewPCG(seed, 5))}
+	acting := slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return f.run == nil }) // some only ask something of the stage
+	if len(acting) == 0 {
+		<-chatting.Done()
+		return ctx.Err()
+	}
 	for round := 0; ; round++ {
-		order := t.rnd.Perm(len(faults))
-		for _, n := range order {
-			f := faults[n]
-			if round > 0 || n != order[0] {
+		for _, n := range t.rnd.Perm(len(acting)) {
+			f := acting[n]
+			if round == 0 {
 				t.hold(ctx, pause/2, pause*3/2)
 			} else {
-				t.hold(ctx, pause/4, pause/2)
+				t.hold(chatting, pause/2, pause*3/2)
 			}
-			if ctx.Err() != nil && round > 0 {
-				return nil
-			}
-			if f.run == nil { // what it needs of the stage is all there is to it
-				continue
+			if ctx.Err() != nil || round > 0 && chatting.Err() != nil {
+				return ctx.Err()
 			}
 			log.Add(record.Entry{Kind: record.Fault, Name: f.Name})
 			err := f.run(ctx, t)
@@ -92,13 +93,6 @@ func Run(ctx context.Context, s *stage.Stage, c *load.Crowd, log *record.Log, fa
 			if err != nil {
 				return fmt.Errorf("%s: %w", f.Name, err)
 			}
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		if !slices.ContainsFunc(faults, func(f Fault) bool { return f.run != nil }) {
-			<-ctx.Done()
-			return nil
 		}
 	}
 }

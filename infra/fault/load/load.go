@@ -129,11 +129,11 @@ func (c *Crowd) await(ctx context.Context, what string, ok func() bool) error {
 	return nil
 }
 
-// Chat has people write, answer and read at the rate until ctx ends.
-func (c *Crowd) Chat(ctx context.Context) {
+// Chat has people write, answer and read at the rate until ctx ends, and calls
+// step now and then.
+func (c *Crowd) Chat(ctx context.Context, step func()) {
 	rnd := rand.New(rand.NewPCG(c.opts.Seed, 4))
-	const step = 10 * time.Millisecond
-	tick := time.NewTicker(step)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	owed := 0.0
 	for last := time.Now(); ; {
@@ -148,6 +148,7 @@ func (c *Crowd) Chat(ctx context.Context) {
 		for ; owed >= 1; owed-- {
 			c.act(rnd)
 		}
+		step()
 	}
 }
 

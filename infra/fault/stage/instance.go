@@ -60,8 +60,13 @@ func Build(ctx context.Context, dir string) (string, error) {
 	return path, nil
 }
 
+// readyWithin is how long an instance may take until it is ready, also on a busy machine.
+const readyWithin = 30 * time.Second
+
 // start starts the process and waits until it is ready.
 func (i *Instance) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.started++
@@ -75,14 +80,18 @@ func (i *Instance) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() // the process has its own
 	cmd := exec.Command(i.path)
 	cmd.Env = append(os.Environ(), SpecEnv+"="+string(b), "PUBSUB_EMULATOR_HOST="+spec.PubSub, "FIREBASE_AUTH_EMULATOR_HOST=nobody:1", "GOMEMLIMIT=2GiB")
 	cmd.Stderr = log
 	c, err := child.Start("instance "+spec.Name, cmd)
 	if err != nil {
+		log.Close()
 		return err
 	}
+	go func() { // what the process writes comes through this process
+		<-c.Done()
+		log.Close()
+	}()
 	i.child = c
 	for {
 		if ready(ctx, "http://"+spec.Addr+"/health/ready") {
