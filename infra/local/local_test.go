@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -100,12 +101,30 @@ func (r *repository) fails(flags ...string) string {
 type running struct {
 	addresses
 	cmd    *exec.Cmd
-	stderr *bytes.Buffer
+	stderr *said
+}
+
+// said is what a launcher writes while it runs.
+type said struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (s *said) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.Write(p)
+}
+
+func (s *said) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.String()
 }
 
 func (r *repository) start(flags ...string) *running {
 	r.t.Helper()
-	run := &running{cmd: r.launch(append([]string{"-json", "-port", "0"}, flags...)...), stderr: &bytes.Buffer{}}
+	run := &running{cmd: r.launch(append([]string{"-json", "-port", "0"}, flags...)...), stderr: &said{}}
 	run.cmd.Stderr = run.stderr
 	out, err := run.cmd.StdoutPipe()
 	if err != nil {
@@ -234,7 +253,7 @@ func TestMissingProgramsAreNamed(t *testing.T) {
 func TestCtrlCWhileBuildingEndsNPM(t *testing.T) {
 	r := newRepository(t)
 	r.program("npm", `echo $$ > "`+r.dir+`/pid"; sleep 600 & echo $! >> "`+r.dir+`/pid"; touch "`+r.dir+`/ready"; wait`)
-	run := &running{cmd: r.launch("-port", "0"), stderr: &bytes.Buffer{}}
+	run := &running{cmd: r.launch("-port", "0"), stderr: &said{}}
 	run.cmd.Stderr = run.stderr
 	if err := run.cmd.Start(); err != nil {
 		t.Fatal(err)

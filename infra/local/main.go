@@ -71,7 +71,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (setting
 	f.IntVar(&s.port, "port", 8080, "`port` to answer on, on the loopback address only; 0 takes a free one")
 	f.StringVar(&s.data, "data", ".local", "`folder` that keeps accounts and messages, below the repository unless absolute")
 	f.BoolVar(&s.fresh, "fresh", false, "forget the accounts and messages of earlier runs")
-	f.BoolVar(&s.emulators, "emulators", false, "use redis-server and Google's Firestore and Pub/Sub emulators (accounts are kept, messages are not)")
+	f.BoolVar(&s.emulators, "emulators", false, "use redis-server and Google's Firestore and Pub/Sub emulators, which forget everything in the end")
 	f.StringVar(&s.redis, "redis", "", "use the Redis that runs at `host:port`")
 	f.IntVar(&s.instances, "instances", 1, "run this `number` of realtime instances on one Redis")
 	f.StringVar(&s.superuser, "superuser", "", "make the person with this `email` address an admin of the running system, and end")

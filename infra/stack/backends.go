@@ -14,10 +14,12 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/boltstore"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/firestorestore"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/infra/emulators"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/gate/gatefirestore"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/publish"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
@@ -25,12 +27,13 @@ import (
 
 // Names of the files in Options.Data.
 const (
-	storeFile    = "store.db"
-	accountsFile = "accounts.db"
+	storeFile             = "store.db"
+	accountsFile          = "accounts.db"
+	firestoreAccountsFile = "accounts-firestore.db" // of the people in a Firestore emulator that runs on
 )
 
 // Files are the files that a stack keeps in its data folder.
-var Files = []string{storeFile, accountsFile}
+var Files = []string{storeFile, accountsFile, firestoreAccountsFile}
 
 // startBackends starts the programs that others are, or finds those that run.
 func (s *Stack) startBackends(ctx context.Context) error {
@@ -98,25 +101,22 @@ type data struct {
 // startData opens the store and what leads to it: embedded, or in the emulators.
 func (s *Stack) startData(ctx context.Context, f *front) (*data, error) {
 	folder := s.options.Data
-	if folder == "" {
+	// A Firestore that we start forgets everybody in the end, and so must the accounts.
+	ours := s.FirestoreAddr != "" && s.options.Firestore == ""
+	if folder == "" || ours {
 		var err error
 		if folder, err = os.MkdirTemp("", "phoenix-stack-"); err != nil {
 			return nil, err
 		}
 		s.onClose("temporary data", func(context.Context) error { return os.RemoveAll(folder) })
 	}
+	accounts := accountsFile
+	if s.FirestoreAddr != "" {
+		accounts = firestoreAccountsFile
+	}
 	d := &data{}
-	if s.options.Auth == "" {
-		stub, err := authstub.Open(authstub.Options{Project: s.Project, Path: filepath.Join(folder, accountsFile), Now: s.options.Now,
-			Mail: s.options.Mail, Logger: s.log})
-		if err != nil {
-			return nil, err
-		}
-		s.onClose("accounts", func(context.Context) error { return stub.Close() })
-		d.auth = stub
-		s.AuthAddr = strings.TrimPrefix(s.URL, "http://")
-	} else {
-		s.AuthAddr = s.options.Auth
+	if err := s.openAccounts(d, filepath.Join(folder, accounts)); err != nil {
+		return nil, err
 	}
 	if err := s.openStore(ctx, d, filepath.Join(folder, storeFile)); err != nil {
 		return nil, err
@@ -124,29 +124,71 @@ func (s *Stack) startData(ctx context.Context, f *front) (*data, error) {
 	return d, s.openQueue(ctx, d, s.URL+f.pushPath)
 }
 
-// openStore opens the embedded store, or Firestore's emulator where there is one.
-func (s *Stack) openStore(ctx context.Context, d *data, path string) error {
-	b, err := boltstore.Open(path, boltstore.Options{})
+// openAccounts opens the stand-in for Firebase Auth, unless an emulator runs.
+func (s *Stack) openAccounts(d *data, path string) error {
+	if s.AuthAddr = s.options.Auth; s.AuthAddr != "" {
+		return nil
+	}
+	stub, err := authstub.Open(authstub.Options{Project: s.Project, Path: path, Now: s.options.Now, Mail: s.options.Mail, Logger: s.log})
 	if err != nil {
 		return err
 	}
-	s.onClose("store", func(context.Context) error { return b.Close() })
-	d.store, d.gates = b, storeGates{b}
+	s.onClose("accounts", func(context.Context) error { return stub.Close() })
+	d.auth = stub
+	s.AuthAddr = strings.TrimPrefix(s.URL, "http://")
+	return nil
+}
+
+// openStore opens the embedded store, or Firestore's emulator where there is one.
+func (s *Stack) openStore(ctx context.Context, d *data, path string) error {
+	if s.FirestoreAddr == "" {
+		b, err := boltstore.Open(path, boltstore.Options{})
+		if err != nil {
+			return err
+		}
+		s.onClose("store", func(context.Context) error { return b.Close() })
+		d.store, d.gates = b, storeGates{b}
+		return nil
+	}
+	f, err := firestorestore.Open(ctx, firestorestore.Options{Project: s.Project, EmulatorHost: s.FirestoreAddr})
+	if err != nil {
+		return err
+	}
+	s.onClose("store", func(context.Context) error { return f.Close() })
+	c, err := emulators.FirestoreClient(ctx, s.FirestoreAddr, s.Project)
+	if err != nil {
+		return err
+	}
+	s.onClose("Firestore client", func(context.Context) error { return c.Close() })
+	d.store, d.gates = f, gatefirestore.New(c)
 	return nil
 }
 
 // openQueue makes what carries acknowledged messages to persist: a push
 // straight to it, or the Pub/Sub emulator where there is one.
 func (s *Stack) openQueue(ctx context.Context, d *data, endpoint string) error {
-	// Without a disk in between, an acknowledgement is published only once it is saved: a killed launcher loses nothing.
-	p, err := publish.NewPush(publish.PushOptions{URL: endpoint, Wait: true, Log: s.log})
+	shelf := deadletter.Shelf{Store: d.store}
+	if s.PubSubAddr == "" {
+		// Without a disk in between, an acknowledgement is published only once it is saved: a killed launcher loses nothing.
+		p, err := publish.NewPush(publish.PushOptions{URL: endpoint, Wait: true, Log: s.log})
+		if err != nil {
+			return err
+		}
+		s.onClose("push", p.Close)
+		d.publisher, d.letters, d.collector = p, shelf, shelf
+		return nil
+	}
+	c, err := emulators.PubSubClient(ctx, s.PubSubAddr, s.Project)
 	if err != nil {
 		return err
 	}
-	s.onClose("push", p.Close)
-	d.publisher = p
-	shelf := deadletter.Shelf{Store: d.store}
-	d.letters, d.collector = shelf, shelf
+	s.onClose("Pub/Sub client", func(context.Context) error { return c.Close() })
+	if err := emulators.CreateTopics(ctx, c, endpoint); err != nil {
+		return err
+	}
+	p := publish.NewPubSub(c, emulators.Topic)
+	s.onClose("publisher", func(context.Context) error { p.Close(); return nil })
+	d.publisher, d.letters, d.collector = p, shelf, shelf
 	return nil
 }
 

@@ -3,11 +3,13 @@ package stack
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -204,6 +206,17 @@ func (s *Stack) history(t *testing.T, ann, bob *person) (bodies []string) {
 func TestEmbedded(t *testing.T) {
 	s := start(t, Options{})
 	converse(t, s, join(t, s, "ann", s.URL), join(t, s, "bob", s.URL), "hello")
+}
+
+func TestEmulators(t *testing.T) {
+	firestore, pubsub := os.Getenv("PHOENIX_TEST_FIRESTORE"), os.Getenv("PHOENIX_TEST_PUBSUB")
+	if firestore == "" || pubsub == "" || os.Getenv("PHOENIX_TEST_REDIS_SERVER") == "" {
+		t.Skip("PHOENIX_TEST_REDIS_SERVER, PHOENIX_TEST_FIRESTORE and PHOENIX_TEST_PUBSUB are not all set: no emulators to run on")
+	}
+	s := start(t, Options{Emulators: true, Firestore: firestore, PubSub: pubsub, Project: "demo-stack-" + strings.ToLower(rand.Text()[:8])})
+	ann, bob := join(t, s, "ann", s.URL), join(t, s, "bob", s.URL)
+	converse(t, s, ann, bob, "hello")
+	converse(t, s, bob, ann, "hello yourself")
 }
 
 func TestAccountsAndMessagesOutliveARestart(t *testing.T) {
