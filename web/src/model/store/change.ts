@@ -12,6 +12,8 @@ export interface Change {
   readonly work: boolean;
   /** Anything may have changed: read everything again. */
   readonly all: boolean;
+  /** Made by another tab. */
+  readonly remote: boolean;
 }
 
 /** Gathers a {@link Change} while a transaction runs. */
@@ -65,11 +67,12 @@ export class Changes {
       meta: [...this.meta],
       work: this.work,
       all: false,
+      remote: false,
     };
   }
 }
 
-export const EVERYTHING: Change = { messages: {}, conversations: [], people: [], drafts: [], meta: [], work: true, all: true };
+export const EVERYTHING: Change = { messages: {}, conversations: [], people: [], drafts: [], meta: [], work: true, all: true, remote: false };
 
 /** Reads a change that another tab sent; null where it is none (a tab of another version). */
 export function readChange(value: unknown): Change | null {
@@ -77,7 +80,7 @@ export function readChange(value: unknown): Change | null {
   const c = value as Partial<Record<keyof Change, unknown>>;
   const texts = (v: unknown): v is string[] => Array.isArray(v) && v.every((x) => typeof x === "string");
   if (!texts(c.conversations) || !texts(c.people) || !texts(c.drafts) || !texts(c.meta)) return null;
-  if (typeof c.work !== "boolean" || typeof c.all !== "boolean" || typeof c.messages !== "object" || c.messages === null) return null;
+  if (typeof c.work !== "boolean" || typeof c.all !== "boolean" || typeof c.remote !== "boolean" || typeof c.messages !== "object" || c.messages === null) return null;
   if (!Object.values(c.messages).every(texts)) return null;
   return value as Change;
 }

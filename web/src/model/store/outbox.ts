@@ -15,7 +15,7 @@ export interface NewMessage {
   readonly replyTo: string | null;
 }
 
-/** Puts a message into the outbox, and takes the draft that it came from. */
+/** Puts a message into the outbox. */
 export async function enqueue(tx: WriteTx, here: Here, message: NewMessage): Promise<void> {
   const conversation = conversationId(here.uid, message.to);
   const queue = await tx.nextQueue();
@@ -38,7 +38,6 @@ export async function enqueue(tx: WriteTx, here: Here, message: NewMessage): Pro
   await tx.putMessage(row);
   const known = (await tx.conversation(conversation)) ?? emptyConversation(conversation, message.to);
   await tx.putConversation(touched(here, known, row));
-  await tx.putDraft({ conversation, text: "", replyTo: null, at: here.now });
   tx.changes.toDo();
 }
 

@@ -1,4 +1,5 @@
 /** What one account keeps on this device: the rows and the shape of its database. */
+import type { OwnProfile } from "../../net/own";
 import type { Micros } from "../../protocol/chat";
 import type { Shape } from "../../platform/database";
 
@@ -134,16 +135,7 @@ export type MetaRow =
   | { readonly name: "queue"; readonly last: number }
   /** Where the list of conversations goes on, on the server; null when it is all here. */
   | { readonly name: "list"; readonly next: string | null; readonly loaded: boolean }
-  | { readonly name: "profile"; readonly profile: Profile };
-
-export interface Profile {
-  readonly uid: string;
-  readonly username: string;
-  readonly displayName: string;
-  readonly email: string;
-  readonly admin: boolean;
-  readonly createdAt: number | null;
-}
+  | { readonly name: "profile"; readonly profile: OwnProfile };
 
 export const SHAPE: Shape = {
   version: 1,

@@ -1,0 +1,221 @@
+/** The list of conversations, kept up to date with the store. */
+import type { ArchiveApi } from "../../net/archive";
+import type { Platform } from "../../platform/platform";
+import type { ConversationList, ConversationSummary } from "../interface/chat";
+import type { Problem } from "../interface/app";
+import { type Readable, Value } from "../observable";
+import { problemOf } from "../outcome";
+import type { AccountStore } from "../store/account";
+import type { Change } from "../store/change";
+import { applyListed } from "../store/history";
+import type { Here } from "../store/rules";
+import type { ConversationRow, DraftRow, MessageRow, PersonRow } from "../store/rows";
+import type { ReadTx } from "../store/tx";
+import type { ServerTime } from "../time";
+import { type People, personOf } from "./people";
+import type { Signs } from "./signs";
+import { stateOf } from "./state";
+
+export interface ListParts {
+  readonly platform: Platform;
+  readonly uid: string;
+  readonly store: AccountStore;
+  readonly archive: Pick<ArchiveApi, "conversations">;
+  readonly time: ServerTime;
+  readonly people: People;
+  readonly signs: Signs;
+  here(): Here;
+}
+
+interface Line {
+  readonly row: ConversationRow;
+  readonly summary: ConversationSummary;
+}
+
+/** More than this is not held in memory at once; older ones come by search and history. */
+const MAX_LINES = 1_000;
+
+export class Conversations {
+  private readonly parts: ListParts;
+  private readonly value = new Value<ConversationList>({ items: [], loading: true, more: false, problem: null });
+  private readonly unreadValue = new Value(0);
+  private readonly waitingValue = new Value(0);
+  private lines = new Map<string, Line>();
+  private read = false;
+  private readonly dirty = new Set<string>();
+  private dirtyAll = true;
+  private reading = false;
+  /** The server's list was loaded once; where it goes on. */
+  private listed: { loaded: boolean; next: string | null } = { loaded: false, next: null };
+  private loadingMore = false;
+  private problem: Problem | null = null;
+  private readonly ends: (() => void)[];
+
+  constructor(parts: ListParts) {
+    this.parts = parts;
+    this.ends = [
+      parts.store.onChange((change) => this.changed(change)),
+      parts.signs.onTyping((uid) => {
+        for (const line of this.lines.values()) if (line.row.person === uid) this.mark(line.row.id);
+      }),
+    ];
+    this.schedule();
+  }
+
+  get list(): Readable<ConversationList> {
+    return this.value;
+  }
+
+  get unread(): Readable<number> {
+    return this.unreadValue;
+  }
+
+  get waiting(): Readable<number> {
+    return this.waitingValue;
+  }
+
+  stop(): void {
+    for (const end of this.ends) end();
+  }
+
+  /** Loads the next page of the server's list. */
+  async more(): Promise<void> {
+    const { next } = this.listed;
+    if (this.loadingMore || next === null) return;
+    this.loadingMore = true;
+    try {
+      const page = await this.parts.archive.conversations(next);
+      await this.parts.store.write(async (tx) => {
+        for (const item of page.items) await applyListed(tx, this.parts.here(), item);
+        await tx.putMeta({ name: "list", next: page.next, loaded: true });
+      });
+      this.problem = null;
+    } catch (err) {
+      this.problem = problemOf(err);
+    } finally {
+      this.loadingMore = false;
+    }
+    this.publish();
+  }
+
+  /** The first load did not work this time; told while there is nothing else to show. */
+  trouble(problem: Problem | null): void {
+    this.problem = problem;
+    this.publish();
+  }
+
+  private changed(change: Change): void {
+    if (change.all) this.dirtyAll = true;
+    for (const id of change.conversations) this.dirty.add(id);
+    for (const uid of change.people) for (const line of this.lines.values()) if (line.row.person === uid) this.dirty.add(line.row.id);
+    if (change.all || this.dirty.size > 0 || change.meta.includes("list")) this.schedule();
+  }
+
+  private mark(id: string): void {
+    this.dirty.add(id);
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (!this.reading) void this.refresh();
+  }
+
+  private async refresh(): Promise<void> {
+    this.reading = true;
+    try {
+      do {
+        const all = this.dirtyAll;
+        const ids = [...this.dirty];
+        this.dirtyAll = false;
+        this.dirty.clear();
+        await this.parts.store.read((tx) => this.readLines(tx, all ? null : ids));
+        this.read = true;
+        this.publish();
+      } while (this.dirtyAll || this.dirty.size > 0);
+    } catch (err) {
+      this.parts.platform.report("the list could not be read", err);
+    } finally {
+      this.reading = false;
+    }
+  }
+
+  private async readLines(tx: ReadTx, ids: readonly string[] | null): Promise<void> {
+    const list = await tx.meta("list");
+    this.listed = { loaded: list?.loaded ?? false, next: list?.next ?? null };
+    this.waitingValue.set((await tx.outbox()).filter((r) => r.status === "waiting").length);
+    const rows = ids === null ? await tx.conversations(MAX_LINES) : [];
+    if (ids === null) this.lines = new Map();
+    for (const id of ids ?? []) {
+      const row = await tx.conversation(id);
+      if (row) rows.push(row);
+      else this.lines.delete(id);
+    }
+    for (const row of rows) {
+      const message = row.preview ? await tx.message(row.preview.id) : undefined;
+      const person = await tx.person(row.person);
+      this.parts.people.want(row.person, person);
+      const summary = this.summary(row, message, person, await tx.draft(row.id));
+      const old = this.lines.get(row.id);
+      this.lines.set(row.id, { row, summary: old && same(old.summary, summary) ? old.summary : summary });
+    }
+  }
+
+  private summary(
+    row: ConversationRow,
+    message: MessageRow | undefined,
+    person: PersonRow | undefined,
+    draft: DraftRow | undefined,
+  ): ConversationSummary {
+    const { preview } = row;
+    const mine = preview?.from === this.parts.uid;
+    return {
+      id: row.id,
+      person: personOf(row.person, person),
+      preview: preview && {
+        body: preview.body,
+        mine,
+        state: message
+          ? stateOf(message, row)
+          : preview.at <= (mine ? row.otherRead : row.myRead)
+            ? "read"
+            : "delivered",
+        time: message?.at === null ? this.parts.time.ofLocal(message.typedAt ?? 0) : preview.at / 1000,
+      },
+      unread: unreadOf(row),
+      draft: draft?.text.slice(0, 200) ?? "",
+      typing: this.parts.signs.typing(row.person).get(),
+    };
+  }
+
+  private publish(): void {
+    const shown = [...this.lines.values()].filter((l) => l.summary.preview !== null || l.summary.draft !== "");
+    shown.sort((a, b) => b.row.recent - a.row.recent || (a.row.id < b.row.id ? -1 : 1));
+    const items = shown.map((l) => l.summary);
+    this.unreadValue.set(items.reduce((sum, i) => sum + i.unread, 0));
+    const loading = !this.read || (items.length === 0 && !this.listed.loaded && this.problem === null);
+    const more = this.listed.next !== null;
+    const old = this.value.get();
+    const unchanged = items.length === old.items.length && items.every((item, i) => item === old.items[i]);
+    if (unchanged && old.loading === loading && old.more === more && old.problem === this.problem) return;
+    this.value.set({ items: unchanged ? old.items : items, loading, more, problem: this.problem });
+  }
+}
+
+/** Messages of the other above the own mark: what is here, or what the server counted, where more is there. */
+export function unreadOf(row: ConversationRow): number {
+  return Math.max(row.unread, row.unreadMark >= row.myRead ? row.unreadThere : 0);
+}
+
+function same(a: ConversationSummary, b: ConversationSummary): boolean {
+  return (
+    a.unread === b.unread &&
+    a.draft === b.draft &&
+    a.typing === b.typing &&
+    a.person.username === b.person.username &&
+    a.person.displayName === b.person.displayName &&
+    a.preview?.body === b.preview?.body &&
+    a.preview?.state === b.preview?.state &&
+    a.preview?.time === b.preview?.time &&
+    a.preview?.mine === b.preview?.mine
+  );
+}

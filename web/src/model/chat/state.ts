@@ -1,0 +1,16 @@
+import type { MessageState } from "../interface/conversation";
+import type { ConversationRow, MessageRow } from "../store/rows";
+
+/** What to show of where a message is. */
+export function stateOf(row: MessageRow, conversation: Pick<ConversationRow, "myRead" | "otherRead">): MessageState {
+  switch (row.status) {
+    case "waiting":
+    case "sent":
+    case "refused":
+      return row.status;
+    case "delivered":
+      return (row.at ?? 0) <= conversation.otherRead ? "read" : "delivered";
+    case "received":
+      return (row.at ?? 0) <= conversation.myRead ? "read" : "delivered";
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * The messages of one open conversation: rows of the store in their one
+ * order, as items for a view. Plain and synchronous; who loads rows is ./conversation.
+ */
+import type { Message, Quote } from "../interface/conversation";
+import type { ConversationRow, MessageRow } from "../store/rows";
+import { stateOf } from "./state";
+
+/** What items need beside the rows. */
+export interface Surroundings {
+  readonly uid: string;
+  /** A time of this device's clock by the server's, in ms. */
+  ofLocal(ms: number): number;
+  /** A message that is quoted and not in the window; undefined where it is not known. */
+  quoted(id: string): MessageRow | undefined;
+}
+
+/** Times further apart than this are both told, so that nobody can quietly backdate. */
+const BACKDATED_MICROS = 10 * 60_000_000;
+
+export type Marks = Pick<ConversationRow, "myRead" | "otherRead">;
+
+interface Entry {
+  row: MessageRow;
+  item: Message;
+}
+
+/** −1 where `a` sorts before `b`. The order that all devices share: (at, id), and what has no `at` yet at the end. */
+export function compareRows(a: Pick<MessageRow, "place" | "id">, b: Pick<MessageRow, "place" | "id">): number {
+  return a.place - b.place || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+}
+
+export class TimelineRows {
+  private readonly around: Surroundings;
+  private marks: Marks = { myRead: 0, otherRead: 0 };
+  private readonly byId = new Map<string, Entry>();
+  private sorted: Entry[] = [];
+  private list: readonly Message[] = [];
+  private stale = false;
+
+  constructor(around: Surroundings) {
+    this.around = around;
+  }
+
+  get size(): number {
+    return this.sorted.length;
+  }
+
+  has(id: string): boolean {
+    return this.byId.has(id);
+  }
+
+  row(id: string): MessageRow | undefined {
+    return this.byId.get(id)?.row;
+  }
+
+  /** The oldest row; null where there is none. */
+  first(): MessageRow | null {
+    return this.sorted[0]?.row ?? null;
+  }
+
+  /** Rows from the oldest. */
+  *rows(): Iterable<MessageRow> {
+    for (const entry of this.sorted) yield entry.row;
+  }
+
+  /** Items in order. The same array, and the same objects in it, while nothing changed. */
+  items(): readonly Message[] {
+    if (this.stale) {
+      this.list = this.sorted.map((e) => e.item);
+      this.stale = false;
+    }
+    return this.list;
+  }
+
+  /** Adds rows or brings them up to date. */
+  put(rows: readonly MessageRow[]): void {
+    for (const row of rows) {
+      const known = this.byId.get(row.id);
+      if (!known) {
+        this.insert({ row, item: this.itemOf(row) });
+        continue;
+      }
+      if (known.row.place !== row.place) {
+        this.cut(known);
+        known.row = row;
+        this.insert(known);
+      }
+      known.row = row;
+      this.renew(known);
+    }
+  }
+
+  delete(id: string): void {
+    const entry = this.byId.get(id);
+    if (!entry) return;
+    this.cut(entry);
+    this.byId.delete(id);
+  }
+
+  /** Read marks moved. */
+  mark(marks: Marks): void {
+    if (marks.myRead === this.marks.myRead && marks.otherRead === this.marks.otherRead) return;
+    this.marks = { myRead: marks.myRead, otherRead: marks.otherRead };
+    for (const entry of this.sorted) if (entry.item.state !== stateOf(entry.row, this.marks)) this.renew(entry);
+  }
+
+  /** A quoted message became known. */
+  requote(id: string): void {
+    for (const entry of this.sorted) if (entry.row.replyTo === id) this.renew(entry);
+  }
+
+  quote(id: string): Quote {
+    const row = this.byId.get(id)?.row ?? this.around.quoted(id);
+    if (!row) return { id, mine: null, body: null };
+    return { id, mine: row.from === this.around.uid, body: row.body };
+  }
+
+  private insert(entry: Entry): void {
+    this.byId.set(entry.row.id, entry);
+    // Nearly always at the end or at the beginning.
+    let low = 0;
+    let high = this.sorted.length;
+    const last = this.sorted[high - 1];
+    if (last && compareRows(last.row, entry.row) < 0) low = high;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const at = this.sorted[middle];
+      if (at && compareRows(at.row, entry.row) < 0) low = middle + 1;
+      else high = middle;
+    }
+    this.sorted.splice(low, 0, entry);
+    this.stale = true;
+  }
+
+  private cut(entry: Entry): void {
+    const at = this.sorted.indexOf(entry);
+    if (at >= 0) this.sorted.splice(at, 1);
+    this.stale = true;
+  }
+
+  private renew(entry: Entry): void {
+    const item = this.itemOf(entry.row);
+    if (sameItem(item, entry.item)) return;
+    entry.item = item;
+    this.stale = true;
+  }
+
+  private itemOf(row: MessageRow): Message {
+    const { at, acceptedAt } = row;
+    const late = at !== null && acceptedAt !== null && Math.abs(acceptedAt - at) > BACKDATED_MICROS;
+    return {
+      id: row.id,
+      mine: row.from === this.around.uid,
+      body: row.body,
+      time: at === null ? this.around.ofLocal(row.typedAt ?? 0) : at / 1000,
+      acceptedTime: late ? acceptedAt / 1000 : null,
+      state: stateOf(row, this.marks),
+      deliveredTime: row.deliveredAt === null ? null : row.deliveredAt / 1000,
+      refusal: row.refusal,
+      quote: row.replyTo === null ? null : this.quote(row.replyTo),
+    };
+  }
+}
+
+function sameItem(a: Message, b: Message): boolean {
+  return (
+    a.state === b.state &&
+    a.time === b.time &&
+    a.acceptedTime === b.acceptedTime &&
+    a.deliveredTime === b.deliveredTime &&
+    a.refusal?.code === b.refusal?.code &&
+    a.quote?.body === b.quote?.body &&
+    a.body === b.body
+  );
+}

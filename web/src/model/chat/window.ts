@@ -1,0 +1,289 @@
+/** The part of a conversation that is in memory while it is open: loads it, extends it, and follows the store. */
+import type { Platform } from "../../platform/platform";
+import type { History } from "../history";
+import type { Problem } from "../interface/app";
+import type { Quote, Timeline } from "../interface/conversation";
+import { type Readable, Value } from "../observable";
+import { problemOf } from "../outcome";
+import type { AccountStore } from "../store/account";
+import type { Change } from "../store/change";
+import type { ConversationRow, MessageRow } from "../store/rows";
+import type { ServerTime } from "../time";
+import { unreadOf } from "./list";
+import { TimelineRows } from "./timeline";
+
+export interface WindowParts {
+  readonly platform: Platform;
+  readonly uid: string;
+  readonly store: AccountStore;
+  readonly history: History;
+  readonly time: ServerTime;
+}
+
+/** Shown at once when a conversation is opened, beside what is unread. */
+const FIRST = 60;
+/** So many unread messages are loaded at once; with more, the line of new messages stands at the oldest of these. */
+const MAX_UNREAD = 500;
+
+export class TimelineWindow {
+  private readonly parts: WindowParts;
+  private readonly id: string;
+  private readonly rows: TimelineRows;
+  private readonly value: Value<Timeline>;
+  private readonly unreadValue = new Value(0);
+  /** Quoted messages outside the window; null where this device does not have them. */
+  private readonly quotes = new Map<string, MessageRow | null>();
+  private readonly dirty = new Set<string>();
+  private dirtyAll = false;
+  private following = false;
+  private opened = false;
+  private loading = true;
+  private closed = false;
+  private complete = false;
+  private problem: Problem | null = null;
+  /** Own read mark when the conversation was opened. */
+  private readAtOpen = 0;
+  private firstUnread: string | null = null;
+  private older: Promise<void> | null = null;
+  private readonly unlisten: () => void;
+
+  constructor(parts: WindowParts, id: string) {
+    this.parts = parts;
+    this.id = id;
+    this.rows = new TimelineRows({
+      uid: parts.uid,
+      ofLocal: (ms) => parts.time.ofLocal(ms),
+      quoted: (quoted) => this.quoted(quoted),
+    });
+    this.value = new Value<Timeline>({ items: [], loading: true, loadingOlder: false, complete: false, problem: null, firstUnread: null });
+    this.unlisten = parts.store.onChange((change) => this.changed(change));
+    void this.open();
+  }
+
+  get timeline(): Readable<Timeline> {
+    return this.value;
+  }
+
+  get unread(): Readable<number> {
+    return this.unreadValue;
+  }
+
+  row(id: string): MessageRow | undefined {
+    return this.rows.row(id);
+  }
+
+  quote(id: string): Quote {
+    return this.rows.quote(id);
+  }
+
+  close(): void {
+    this.closed = true;
+    this.unlisten();
+  }
+
+  /** Something outside went wrong that belongs on this screen. */
+  trouble(problem: Problem): void {
+    this.problem = problem;
+    this.publish();
+  }
+
+  async loadOlder(): Promise<void> {
+    if (this.complete || this.closed || !this.opened) return;
+    this.older ??= this.loadPage().finally(() => {
+      this.older = null;
+      this.publish();
+    });
+    this.publish();
+    await this.older;
+  }
+
+  async reveal(id: string): Promise<boolean> {
+    const known = await this.parts.store.read((tx) => tx.message(id)).catch(() => undefined);
+    if (known && known.conversation !== this.id) return false;
+    while (!this.rows.has(id) && !this.complete && !this.closed) {
+      const before = this.rows.size;
+      await this.loadOlder();
+      if (this.rows.size === before) break;
+    }
+    return this.rows.has(id);
+  }
+
+  // --- loading ---
+
+  private async open(): Promise<void> {
+    try {
+      await this.fill();
+      // What is here shows at once; an empty place waits for the server.
+      this.loading = this.rows.size === 0;
+      this.opened = true;
+      this.publish();
+      await this.refresh();
+      await this.reachUnread();
+    } catch (err) {
+      this.problem = problemOf(err);
+    }
+    this.opened = true;
+    this.loading = false;
+    this.placeLine();
+    this.publish();
+    // Changes that came meanwhile.
+    this.follow();
+  }
+
+  /** Takes the newest rows of this device, and as many more as are unread. */
+  private async fill(): Promise<void> {
+    const { rows, conversation } = await this.parts.store.read(async (tx) => {
+      const row = await tx.conversation(this.id);
+      const unseen = row ? (await tx.messagesFrom(this.id, row.myRead + 1, MAX_UNREAD)).length : 0;
+      return { rows: await tx.messagesBefore(this.id, null, FIRST + unseen), conversation: row };
+    });
+    this.readAtOpen = conversation?.myRead ?? 0;
+    this.take(conversation);
+    this.rows.put(rows);
+    this.placeLine();
+    await this.seeWhetherComplete();
+  }
+
+  /** Loads the newest page, where this device may be missing something. */
+  private async refresh(): Promise<void> {
+    try {
+      await this.parts.history.refresh(this.id);
+      this.problem = null;
+      const missing = FIRST - this.rows.size;
+      if (missing > 0) this.rows.put((await this.parts.history.local(this.id, this.rows.first(), missing)).rows);
+      await this.seeWhetherComplete();
+    } catch (err) {
+      this.problem = problemOf(err);
+    }
+  }
+
+  /** Loads back to the first unread message, so that the conversation can open there. */
+  private async reachUnread(): Promise<void> {
+    while (!this.complete && this.problem === null && this.unreadValue.get() > 0 && this.rows.size < MAX_UNREAD && !this.closed) {
+      const first = this.rows.first();
+      if (!first || first.place <= this.readAtOpen) return;
+      const before = this.rows.size;
+      await this.loadPage();
+      if (this.rows.size === before) return;
+    }
+  }
+
+  private async loadPage(): Promise<void> {
+    const before = this.rows.first();
+    try {
+      const page = await this.parts.history.older(this.id, before);
+      this.rows.put(page.rows);
+      this.problem = null;
+    } catch (err) {
+      this.problem = problemOf(err);
+      // Without a network, what is here by chance is better than nothing.
+      const page = await this.parts.history.local(this.id, before).catch(() => null);
+      if (page) this.rows.put(page.rows);
+    }
+    await this.seeWhetherComplete().catch(() => undefined);
+  }
+
+  private async seeWhetherComplete(): Promise<void> {
+    const older = await this.parts.history.local(this.id, this.rows.first(), 1);
+    this.complete = older.complete && older.rows.length === 0;
+  }
+
+  /** Where "new messages" begins. */
+  private placeLine(): void {
+    for (const row of this.rows.rows()) {
+      if (row.status !== "received" || row.place <= this.readAtOpen) continue;
+      this.firstUnread = row.id;
+      return;
+    }
+  }
+
+  // --- following the store ---
+
+  private changed(change: Change): void {
+    const ids = change.messages[this.id] ?? [];
+    for (const id of ids) this.dirty.add(id);
+    if (change.all) this.dirtyAll = true;
+    if (change.meta.includes("loss") && this.opened) void this.refresh().then(() => this.publish());
+    if (ids.length > 0 || change.all || change.conversations.includes(this.id)) this.follow();
+  }
+
+  private follow(): void {
+    if (!this.following && this.opened && !this.closed) void this.catchUp();
+  }
+
+  private async catchUp(): Promise<void> {
+    this.following = true;
+    try {
+      do await this.round();
+      while ((this.dirty.size > 0 || this.dirtyAll) && !this.closed);
+    } catch (err) {
+      this.parts.platform.report("a conversation could not be read", err);
+    } finally {
+      this.following = false;
+    }
+  }
+
+  private async round(): Promise<void> {
+    const ids = new Set(this.dirty);
+    if (this.dirtyAll) for (const row of this.rows.rows()) ids.add(row.id);
+    const newest = this.dirtyAll ? FIRST : 0;
+    this.dirty.clear();
+    this.dirtyAll = false;
+    const { found, conversation } = await this.parts.store.read(async (tx) => {
+      const rows: MessageRow[] = newest > 0 ? await tx.messagesBefore(this.id, null, newest) : [];
+      for (const id of ids) {
+        const row = await tx.message(id);
+        if (row) rows.push(row);
+      }
+      return { found: rows, conversation: await tx.conversation(this.id) };
+    });
+    if (this.closed) return;
+    const first = this.rows.first();
+    for (const row of found) {
+      ids.delete(row.id);
+      if (row.conversation === this.id) {
+        // What is older than the window comes when it is scrolled to.
+        if (first === null || this.complete || this.rows.has(row.id) || row.place >= first.place) this.rows.put([row]);
+      }
+      if (this.quotes.has(row.id)) {
+        this.quotes.set(row.id, row.conversation === this.id ? row : null);
+        this.rows.requote(row.id);
+      }
+    }
+    for (const gone of ids) this.rows.delete(gone);
+    this.take(conversation);
+    this.publish();
+  }
+
+  private take(conversation: ConversationRow | undefined): void {
+    if (!conversation) return;
+    this.rows.mark(conversation);
+    this.unreadValue.set(unreadOf(conversation));
+  }
+
+  /** A quoted message that is not in the window: read once, then kept up to date. */
+  private quoted(id: string): MessageRow | undefined {
+    const known = this.quotes.get(id);
+    if (known === undefined) {
+      this.quotes.set(id, null);
+      this.dirty.add(id);
+      this.follow();
+    }
+    return known ?? undefined;
+  }
+
+  private publish(): void {
+    if (this.closed) return;
+    const next: Timeline = {
+      items: this.rows.items(),
+      loading: this.loading,
+      loadingOlder: this.older !== null,
+      complete: this.complete,
+      problem: this.problem,
+      firstUnread: this.firstUnread,
+    };
+    const old = this.value.get();
+    const same = (Object.keys(next) as (keyof Timeline)[]).every((key) => Object.is(next[key], old[key]));
+    if (!same) this.value.set(next);
+  }
+}

@@ -1,0 +1,44 @@
+/** Turning what went wrong below into what can be shown. */
+import { SignInEnded } from "../net/connection";
+import { ApiProblem } from "../net/problem";
+import { StorageFull, StorageLost } from "../platform/database";
+import type { Outcome, Problem } from "./interface/app";
+
+export function done(): Outcome {
+  return { ok: true, value: undefined };
+}
+
+export function value<T>(v: T): Outcome<T> {
+  return { ok: true, value: v };
+}
+
+export function failed(code: string, message: string): { readonly ok: false; readonly problem: Problem } {
+  return { ok: false, problem: { code, message, fields: {}, retryAfterMs: null } };
+}
+
+/** What to tell a person of an error. Errors that nobody foresaw are thrown on. */
+export function problemOf(err: unknown): Problem {
+  if (err instanceof ApiProblem) {
+    return { code: err.code, message: err.message, fields: err.fields, retryAfterMs: err.retryAfterMs };
+  }
+  if (err instanceof SignInEnded) {
+    return { code: "signed_out", message: "Your sign-in has ended. Sign in again.", fields: {}, retryAfterMs: null };
+  }
+  if (err instanceof StorageFull) {
+    const message = "This device has no room left. Free some space, then try again.";
+    return { code: "storage_full", message, fields: {}, retryAfterMs: null };
+  }
+  if (err instanceof StorageLost) {
+    return { code: "storage_lost", message: "This browser cannot store anything right now. Reload the page.", fields: {}, retryAfterMs: null };
+  }
+  throw err;
+}
+
+/** Runs an action; what it rejects with becomes a problem. */
+export async function outcome<T>(action: () => Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { ok: true, value: await action() };
+  } catch (err) {
+    return { ok: false, problem: problemOf(err) };
+  }
+}

@@ -1,0 +1,266 @@
+/**
+ * The root of the model: who uses this browser. It opens an account's store
+ * and chat when somebody is signed in, and takes both away when they are not any more.
+ */
+import { ArchiveApi } from "../../net/archive";
+import { ConfigSource } from "../../net/config";
+import { SignInEnded, type Token } from "../../net/connection";
+import { HttpApi } from "../../net/http";
+import type { Identity, IdentityLoader, SignedIn } from "../../net/identity";
+import { OwnApi } from "../../net/own";
+import { ApiProblem } from "../../net/problem";
+import type { Channel, Platform } from "../../platform/platform";
+import { AccountChat } from "../chat/chat";
+import type { Accounts, App, Attention, NewAccount, Outcome, Session, SignedOutReason } from "../interface/app";
+import { type Readable, Value } from "../observable";
+import { outcome, problemOf } from "../outcome";
+import { AccountStore, databaseName } from "../store/account";
+import { ServerTime } from "../time";
+import { Attract } from "./attention";
+import { Remembered } from "./remembered";
+
+interface Running {
+  readonly person: SignedIn;
+  readonly store: AccountStore;
+  readonly chat: AccountChat;
+}
+
+export class AppModel implements App, Accounts {
+  readonly accounts: Accounts = this;
+  private readonly platform: Platform;
+  private readonly load: IdentityLoader;
+  private readonly config: ConfigSource;
+  private readonly remembered: Remembered;
+  private readonly value = new Value<Session>({ state: "starting" });
+  private readonly attract: Attract;
+  private identityLoading: Promise<Identity> | null = null;
+  private running: Running | null = null;
+  /** Counts changes of who is here, so that what belongs to an earlier one can be told. */
+  private turn = 0;
+  private channel: Channel | null = null;
+
+  constructor(platform: Platform, load: IdentityLoader) {
+    this.platform = platform;
+    this.load = load;
+    this.config = new ConfigSource(platform);
+    this.remembered = new Remembered(platform.notes);
+    this.attract = new Attract(platform);
+  }
+
+  get session(): Readable<Session> {
+    return this.value;
+  }
+
+  get attention(): Attention {
+    return this.attract;
+  }
+
+  async start(): Promise<void> {
+    if (!this.channel) {
+      this.channel = this.platform.tabs.channel("phoenix", (message) => this.hear(message));
+      this.platform.page.onResume(() => this.look());
+    }
+    const person = this.remembered.person();
+    if (person) {
+      // At once, from what this device has; whether the sign-in still stands shows when a token is needed.
+      await this.enter(person);
+      return;
+    }
+    try {
+      await this.config.get();
+    } catch (err) {
+      this.value.set({ state: "failed", problem: problemOf(err) });
+      return;
+    }
+    this.value.set({ state: "signed-out", reason: "none" });
+    // A sign-out that could not reach the library then is done now.
+    if (this.remembered.signOutDue()) void this.forget().catch(() => undefined);
+  }
+
+  // --- accounts ---
+
+  signUp(form: NewAccount): Promise<Outcome> {
+    return outcome(async () => {
+      await new OwnApi(this.http()).signUp(form);
+      await this.signedIn(await (await this.identity()).signIn(form.email, form.password));
+    });
+  }
+
+  signIn(email: string, password: string): Promise<Outcome> {
+    return outcome(async () => {
+      await this.signedIn(await (await this.identity()).signIn(email, password));
+    });
+  }
+
+  resetPassword(email: string): Promise<Outcome> {
+    return outcome(async () => (await this.identity()).sendReset(email));
+  }
+
+  confirmReset(code: string, password: string): Promise<Outcome<{ readonly email: string }>> {
+    return outcome(async () => ({ email: await (await this.identity()).confirmReset(code, password) }));
+  }
+
+  // --- coming and going ---
+
+  private async signedIn(person: SignedIn): Promise<void> {
+    this.remembered.set(person);
+    await this.enter(person);
+    this.channel?.post({ kind: "signed-in" });
+  }
+
+  private async enter(person: SignedIn): Promise<void> {
+    if (this.running?.person.uid === person.uid) return;
+    const turn = ++this.turn;
+    this.halt();
+    const store = await AccountStore.open(this.platform, person.uid);
+    if (turn !== this.turn) {
+      store.close();
+      return;
+    }
+    const time = new ServerTime(this.platform.clock);
+    const http = this.http();
+    const chat: AccountChat = new AccountChat(
+      {
+        platform: this.platform,
+        uid: person.uid,
+        email: person.email,
+        store,
+        time,
+        http,
+        own: new OwnApi(http),
+        archive: new ArchiveApi(http, (what, why) => this.platform.report(what, why)),
+        url: async () => (await this.config.get()).realtimeUrl,
+        token: (fresh) => this.token(person, fresh),
+      },
+      {
+        onReceived: (messages, hidden) =>
+          this.attract.received(
+            messages.map(({ row, name }) => ({ person: row.from, name, body: row.body, hidden })),
+            hidden,
+          ),
+        onSignInEnded: (reason) => void this.end(turn, reason),
+        signOut: () => this.signOut(person),
+        leave: (password) => this.leave(person, password),
+      },
+    );
+    this.running = { person, store, chat };
+    chat.start();
+    this.value.set({ state: "signed-in", chat });
+  }
+
+  /** Stops what runs for an account; its data stays. */
+  private halt(): void {
+    this.running?.chat.stop();
+    this.running?.store.close();
+    this.running = null;
+  }
+
+  private async signOut(person: SignedIn, reason: SignedOutReason = "none"): Promise<void> {
+    this.turn++;
+    this.halt();
+    this.remembered.clear();
+    this.attract.forget();
+    // Other tabs close their connections to the database, or it could not be deleted.
+    this.channel?.post({ kind: "signed-out", uid: person.uid, reason });
+    this.value.set({ state: "signed-out", reason });
+    await Promise.all([this.forget(), this.platform.storage.remove(databaseName(person.uid))]);
+  }
+
+  /** Makes the library forget the sign-in; without it (offline, never loaded) at the next start. */
+  private async forget(): Promise<void> {
+    this.remembered.dueSignOut(true);
+    try {
+      await (await this.identity()).signOut();
+      this.remembered.dueSignOut(false);
+    } catch (err) {
+      if (!(err instanceof ApiProblem)) throw err;
+    }
+  }
+
+  private async leave(person: SignedIn, password: string): Promise<void> {
+    const identity = await this.identity();
+    await identity.reauthenticate(password);
+    // The server wants a token of this very sign-in.
+    await identity.token(true);
+    await new OwnApi(this.http()).leave();
+    await this.signOut(person, "left");
+  }
+
+  /** The server says that the sign-in does not stand any more. What waits on this device stays, unless the account is gone. */
+  private async end(turn: number, reason: "ended" | "disabled" | "deleted"): Promise<void> {
+    const person = this.running?.person;
+    if (turn !== this.turn || !person) return;
+    if (reason === "deleted") {
+      await this.signOut(person, reason);
+      return;
+    }
+    this.turn++;
+    this.halt();
+    this.value.set({ state: "signed-out", reason });
+    // Where another tab has let somebody else in meanwhile, theirs is not ours to end.
+    if (this.remembered.person()?.uid !== person.uid) {
+      this.look();
+      return;
+    }
+    this.remembered.clear();
+    this.channel?.post({ kind: "signed-out", uid: person.uid, reason });
+    await this.forget();
+  }
+
+  /** Compares who is shown with who is signed in: a tab that was frozen has missed what others did. */
+  private look(): void {
+    const person = this.remembered.person();
+    if (person?.uid === this.running?.person.uid) return;
+    if (person) void this.enter(person);
+    else {
+      this.turn++;
+      this.halt();
+      this.attract.forget();
+      this.value.set({ state: "signed-out", reason: "none" });
+    }
+  }
+
+  private hear(message: unknown): void {
+    if (typeof message !== "object" || message === null) return;
+    const { kind, uid, reason } = message as { kind?: unknown; uid?: unknown; reason?: unknown };
+    if (kind === "signed-out" && uid === this.running?.person.uid) {
+      this.turn++;
+      this.halt();
+      this.attract.forget();
+      const known: readonly unknown[] = ["none", "ended", "disabled", "deleted", "left"] satisfies SignedOutReason[];
+      this.value.set({ state: "signed-out", reason: known.includes(reason) ? (reason as SignedOutReason) : "none" });
+    } else if (kind === "signed-in") this.look();
+  }
+
+  // --- who proves it ---
+
+  private identity(): Promise<Identity> {
+    this.identityLoading ??= this.config
+      .get()
+      .then((config) => this.load(config.identity))
+      .catch((err: unknown) => {
+        this.identityLoading = null;
+        throw err;
+      });
+    return this.identityLoading;
+  }
+
+  private async token(person: SignedIn, fresh: boolean): Promise<Token> {
+    const identity = await this.identity();
+    const who = await identity.remembered();
+    // Another tab may have signed in somebody else: their token is not for this account.
+    if (who?.uid !== person.uid) throw new SignInEnded("ended");
+    return await identity.token(fresh);
+  }
+
+  private http(): HttpApi {
+    return new HttpApi(this.platform, {
+      base: async () => (await this.config.get()).apiBase,
+      token: async (fresh) => {
+        const person = this.running?.person;
+        if (!person) throw new SignInEnded("ended");
+        return await this.token(person, fresh);
+      },
+    });
+  }
+}

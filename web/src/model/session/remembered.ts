@@ -1,0 +1,49 @@
+/** Who was signed in here last, in a note that is read at once: the app shows what it has before any library is loaded. */
+import type { SignedIn } from "../../net/identity";
+import { Fields, Malformed } from "../../protocol/fields";
+import { validUid } from "../../protocol/chat";
+import type { Notes } from "../../platform/platform";
+
+const PERSON = "phoenix.person";
+const DUE = "phoenix.sign-out";
+
+export class Remembered {
+  private readonly notes: Notes;
+
+  constructor(notes: Notes) {
+    this.notes = notes;
+  }
+
+  /** Null where nobody is signed in. */
+  person(): SignedIn | null {
+    const text = this.notes.get(PERSON);
+    if (text === null) return null;
+    try {
+      const f = new Fields("person", JSON.parse(text) as unknown);
+      const uid = f.text("uid");
+      return validUid(uid) ? { uid, email: f.optionalText("email") } : null;
+    } catch (err) {
+      if (err instanceof Malformed || err instanceof SyntaxError) return null;
+      throw err;
+    }
+  }
+
+  set(person: SignedIn): void {
+    this.notes.set(PERSON, JSON.stringify(person));
+    this.notes.remove(DUE);
+  }
+
+  clear(): void {
+    this.notes.remove(PERSON);
+  }
+
+  /** Whether the sign-in library still has to be told of a sign-out. */
+  signOutDue(): boolean {
+    return this.notes.get(DUE) !== null;
+  }
+
+  dueSignOut(due: boolean): void {
+    if (due) this.notes.set(DUE, "1");
+    else this.notes.remove(DUE);
+  }
+}

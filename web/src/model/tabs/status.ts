@@ -1,0 +1,58 @@
+/** What a person is told of the connection: nothing of gaps under 5 s. */
+import type { ConnectionState } from "../../net/connection";
+import type { Cancel, Clock } from "../../platform/platform";
+import type { ConnectionStatus } from "../interface/chat";
+import { type Readable, Value } from "../observable";
+
+const QUIET_GAP_MS = 5_000;
+
+export class Status {
+  private readonly clock: Clock;
+  private readonly value = new Value<ConnectionStatus>({ state: "connecting" });
+  private state: ConnectionState = { state: "connecting" };
+  /** Since when there is no live link, in ms; null while there is one. */
+  private since: number | null;
+  private timer: Cancel | null = null;
+  private readonly unsubscribe: Cancel;
+
+  constructor(clock: Clock, connection: Readable<ConnectionState>) {
+    this.clock = clock;
+    this.since = clock.now();
+    this.unsubscribe = connection.subscribe((state) => {
+      this.state = state;
+      this.tell();
+    });
+  }
+
+  get status(): Readable<ConnectionStatus> {
+    return this.value;
+  }
+
+  stop(): void {
+    this.unsubscribe();
+    this.timer?.();
+  }
+
+  private tell(): void {
+    this.timer?.();
+    this.timer = null;
+    if (this.state.state === "live") {
+      this.since = null;
+      if (this.value.get().state !== "online") this.value.set({ state: "online" });
+      return;
+    }
+    const now = this.clock.now();
+    // A clock that was set back must not make the gap endless.
+    this.since = Math.min(this.since ?? now, now);
+    const left = this.since + QUIET_GAP_MS - now;
+    if (left > 0) {
+      if (this.value.get().state !== "connecting") this.value.set({ state: "connecting" });
+      this.timer = this.clock.after(left, () => this.tell());
+      return;
+    }
+    const nextTryAt = this.state.state === "waiting" ? this.state.until : null;
+    const told = this.value.get();
+    if (told.state === "offline" && told.since === this.since && told.nextTryAt === nextTryAt) return;
+    this.value.set({ state: "offline", since: this.since, nextTryAt });
+  }
+}

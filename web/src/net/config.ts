@@ -1,0 +1,92 @@
+/** /config.json: where the parts of this chat are. What was loaded last is kept, so that the app starts without a network. */
+import { Fields, Malformed } from "../protocol/fields";
+import { NetworkError, type Platform } from "../platform/platform";
+import type { IdentityConfig } from "./identity";
+import { ApiProblem } from "./problem";
+
+export interface Config {
+  /** Base of the HTTP functions, absolute. */
+  readonly apiBase: string;
+  readonly realtimeUrl: string;
+  readonly identity: IdentityConfig;
+}
+
+const NOTE = "phoenix.config";
+const TIMEOUT_MS = 10_000;
+
+export class ConfigSource {
+  private readonly platform: Platform;
+  private known: Config | null;
+  private loading: Promise<Config> | null = null;
+  private fresh = false;
+
+  constructor(platform: Platform) {
+    this.platform = platform;
+    this.known = parse(platform.notes.get(NOTE) ?? "", platform.page.origin);
+  }
+
+  /**
+   * What is known, at once; else what the server says. A kept one is brought up to date in the background, for the next
+   * call. Rejects with ApiProblem.
+   */
+  async get(): Promise<Config> {
+    if (this.known) {
+      if (!this.fresh) void this.load().catch(() => undefined);
+      return this.known;
+    }
+    return await this.load();
+  }
+
+  private load(): Promise<Config> {
+    this.loading ??= this.fetch().finally(() => {
+      this.loading = null;
+    });
+    return this.loading;
+  }
+
+  private async fetch(): Promise<Config> {
+    const { http, page, notes } = this.platform;
+    let answer;
+    try {
+      answer = await http.request({
+        method: "GET",
+        url: new URL("/config.json", page.origin).href,
+        headers: {},
+        body: null,
+        timeoutMs: TIMEOUT_MS,
+      });
+    } catch (err) {
+      if (err instanceof NetworkError) {
+        throw new ApiProblem(0, "offline", "The chat cannot be reached. Check your connection and try again.", { cause: err });
+      }
+      throw err;
+    }
+    const config = answer.status === 200 ? parse(answer.body, page.origin) : null;
+    if (!config) throw new ApiProblem(503, "unavailable", "The chat cannot be started right now. Try again in a moment.");
+    this.known = config;
+    this.fresh = true;
+    notes.set(NOTE, answer.body);
+    return config;
+  }
+}
+
+/** Null where the text is no configuration. */
+function parse(text: string, origin: string): Config | null {
+  try {
+    const f = new Fields("config", JSON.parse(text) as unknown);
+    const firebase = f.object("firebase");
+    return {
+      apiBase: new URL(f.text("api_base"), origin).href,
+      realtimeUrl: new URL(f.text("realtime_url"), origin).href.replace(/^http/, "ws"),
+      identity: {
+        apiKey: firebase.text("apiKey"),
+        projectId: firebase.text("projectId"),
+        authDomain: firebase.optionalText("authDomain"),
+        emulatorUrl: f.optionalText("auth_emulator_url") || null,
+      },
+    };
+  } catch (err) {
+    if (err instanceof Malformed || err instanceof SyntaxError || err instanceof TypeError) return null;
+    throw err;
+  }
+}

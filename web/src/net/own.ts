@@ -1,0 +1,71 @@
+/** `/me` and `/signup`: the own account. */
+import { Fields } from "../protocol/fields";
+import type { HttpApi } from "./http";
+
+export interface OwnProfile {
+  readonly uid: string;
+  readonly username: string;
+  readonly displayName: string;
+  readonly email: string;
+  readonly admin: boolean;
+  /** In ms. */
+  readonly createdAt: number | null;
+  /** uids. */
+  readonly blocked: readonly string[];
+}
+
+/** Exports and deletions go through everything that somebody ever wrote. */
+const LONG_MS = 5 * 60_000;
+
+export class OwnApi {
+  private readonly http: HttpApi;
+
+  constructor(http: HttpApi) {
+    this.http = http;
+  }
+
+  async signUp(form: { email: string; password: string; username: string; displayName: string }): Promise<void> {
+    const body = { email: form.email.trim(), password: form.password, username: form.username.trim(), display_name: form.displayName.trim() };
+    await this.http.text({ method: "POST", path: "signup", body, open: true });
+  }
+
+  profile(): Promise<OwnProfile> {
+    return this.http.read({ method: "GET", path: "me" }, readOwn);
+  }
+
+  change(change: { username?: string; displayName?: string }): Promise<OwnProfile> {
+    const body = {
+      ...(change.username === undefined ? {} : { username: change.username.trim() }),
+      ...(change.displayName === undefined ? {} : { display_name: change.displayName.trim() }),
+    };
+    return this.http.read({ method: "PATCH", path: "me", body }, readOwn);
+  }
+
+  block(uid: string, blocked: boolean): Promise<OwnProfile> {
+    return this.http.read({ method: blocked ? "PUT" : "DELETE", path: `me/blocked/${encodeURIComponent(uid)}` }, readOwn);
+  }
+
+  /** All own data, as the text of a JSON file. */
+  export(): Promise<string> {
+    return this.http.text({ method: "GET", path: "me/export", timeoutMs: LONG_MS });
+  }
+
+  /** Needs a sign-in within the last minutes. */
+  async leave(): Promise<void> {
+    await this.http.text({ method: "DELETE", path: "me", timeoutMs: LONG_MS });
+  }
+}
+
+function readOwn(value: unknown): OwnProfile {
+  const f = new Fields("profile", value);
+  const createdAt = f.optionalInteger("created_at");
+  return {
+    uid: f.text("uid"),
+    username: f.optionalText("username"),
+    displayName: f.optionalText("display_name"),
+    email: f.optionalText("email"),
+    admin: f.optionalBool("admin"),
+    createdAt: createdAt === null ? null : Math.round(createdAt / 1000),
+    blocked: f.optionalList("blocked").filter((uid) => typeof uid === "string"),
+  };
+}
