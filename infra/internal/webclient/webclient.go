@@ -212,6 +212,7 @@ func CheckNode(ctx context.Context) error {
 func npm(ctx context.Context, dir string, args ...string) error {
 	cmd := exec.Command("npm", args...)
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "NO_COLOR=1", "FORCE_COLOR=0") // its words are quoted in errors
 	name := "npm " + strings.Join(args, " ")
 	c, err := child.Start(name, cmd)
 	if err != nil {
