@@ -149,8 +149,8 @@ func (p *parts) close() {
 }
 
 // build connects to nothing yet: all clients connect when they are used.
-func build(ctx context.Context, c config, getenv func(string) string) (p *parts, err error) {
-	p = &parts{}
+func build(ctx context.Context, c config, getenv func(string) string) (_ *parts, err error) {
+	p := &parts{} // not the result, which is nil when there is something to close
 	defer func() {
 		if err != nil {
 			p.close()
