@@ -133,9 +133,7 @@ func TestManyAskTheSourceOnce(t *testing.T) {
 	if _, err := x.Get(ctx, "ann"); !errors.Is(err, problem.ErrUnavailable) {
 		t.Errorf("given up: %v", err)
 	}
-	for p.asked.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "asked", func() bool { return p.asked.Load() > 0 })
 	close(p.wait)
 	wg.Wait()
 	same(t, "asked", p.asked.Load(), 1)
@@ -192,14 +190,10 @@ func TestChangeDuringABrokenConnection(t *testing.T) {
 		}
 		heard := make(chan gate.Gate, 8)
 		defer x.Watch("ann", func(g gate.Gate) { heard <- g })()
-		for x.l.Snapshot().Channels == 0 {
-			time.Sleep(time.Millisecond)
-		}
+		eventually(t, "subscribed", func() bool { return x.l.Snapshot().Channels > 0 })
 		// The change is written without a notice, as one that is lost.
 		x.rdb.HSet(t.Context(), "gate:{ann}", "disabled", "1")
-		for b.KillSubscribers(t) == 0 {
-			time.Sleep(time.Millisecond)
-		}
+		eventually(t, "killed", func() bool { return b.KillSubscribers(t) > 0 })
 		for deadline := time.After(5 * time.Second); ; {
 			select {
 			case g := <-heard:
@@ -245,9 +239,7 @@ func TestSlowFillDoesNotUndoAChange(t *testing.T) {
 			g, _ := x.Get(context.Background(), "ann")
 			got <- g
 		}()
-		for p.asked.Load() == 0 {
-			time.Sleep(time.Millisecond)
-		}
+		eventually(t, "asked", func() bool { return p.asked.Load() > 0 })
 		if err := x.Changed(t.Context(), "ann", gate.Gate{Exists: true, Disabled: true}); err != nil {
 			t.Fatal(err)
 		}
@@ -347,4 +339,14 @@ func TestEnqueueAsksTheGate(t *testing.T) {
 			t.Errorf("repeat: %v", err)
 		}
 	})
+}
+
+// eventually waits for what other goroutines do over real connections.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
 }

@@ -320,11 +320,7 @@ func TestPoisonWakesLeadToTheStream(t *testing.T) {
 		for _, p := range []string{"", "E", "E 0.x 1-1 0-0 message {", "E 0.x nonsense 0-0 message {}", "X y", "H {"} {
 			s.rdb.Publish(t.Context(), "wake:{ben}", p)
 		}
-		for deadline := time.Now().Add(10 * time.Second); s.Snapshot().PoisonWakes < 6; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%+v", s.Snapshot())
-			}
-		}
+		eventually(t, "all are counted", func() bool { return s.Snapshot().PoisonWakes == 6 })
 		if wakes, lost := f.Take(); len(wakes) != 0 || !lost {
 			t.Errorf("%d wakes, lost %v", len(wakes), lost)
 		}
@@ -343,11 +339,7 @@ func TestSlowReaderOverflowsToTheStream(t *testing.T) {
 		for i := range 100 {
 			s.send(t, "ann", "ben", fmt.Sprint(i))
 		}
-		for deadline := time.Now().Add(10 * time.Second); s.l.Snapshot().Received < 100; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal("wakes are missing")
-			}
-		}
+		eventually(t, "all wakes", func() bool { return s.l.Snapshot().Received == 100 })
 		wakes, lost := f.Take()
 		if len(wakes) >= 64 || !lost || s.Snapshot().FeedOverflows != 1 {
 			t.Errorf("%d wakes, lost %v, %+v", len(wakes), lost, s.Snapshot())
@@ -408,8 +400,8 @@ func TestWakesLostWithoutATraceAreFound(t *testing.T) {
 		<-f.Ready()
 		f.Take()
 		f.Seen(end.Cursor)
-		for n := s.Snapshot().Compared; s.Snapshot().Compared < n+3; time.Sleep(time.Millisecond) {
-		}
+		n := s.Snapshot().Compared
+		eventually(t, "compared", func() bool { return s.Snapshot().Compared >= n+3 })
 		if _, lost := f.Take(); lost {
 			t.Error("called lost for nothing")
 		}
