@@ -64,8 +64,21 @@ output "http_api_base" {
 }
 
 locals {
-  # Every setting that the functions read, and no other (settings_test.go).
-  function_settings = {
-    PROJECT_ID = var.project
-  }
+  # Every setting that the functions read (settings_test.go). They are one program to Google's
+  # build, and read them all; each uses what it needs, and may do what its own file says.
+  function_settings = { for name, value in {
+    PROJECT_ID               = var.project
+    FIRESTORE_DATABASE       = google_firestore_database.this.name
+    HOSTED_URL               = local.hosted_url
+    EXTRA_ORIGINS            = join(",", var.extra_origins)
+    FIREBASE_API_KEY         = google_apikeys_key.web.key_string
+    INTERNAL_URL             = local.run_url
+    INTERNAL_AUDIENCE        = local.run_url
+    TOPIC                    = google_pubsub_topic.delivery_acks.name
+    DEAD_LETTER_TOPIC        = google_pubsub_topic.dead_letters.name
+    DEAD_LETTER_SUBSCRIPTION = google_pubsub_subscription.dead_letters.name
+    SIGNUPS_HOURLY           = tostring(var.signups_hourly)
+    PROXIES                  = "1" # Cloud Run's own front end
+    LOG_LEVEL                = var.log_level
+  } : name => value if value != "" }
 }

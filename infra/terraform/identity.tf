@@ -100,12 +100,11 @@ resource "google_apikeys_key" "web" {
 resource "google_project_iam_custom_role" "accounts" {
   role_id     = "chatAccounts"
   title       = "Chat: accounts"
-  description = "Create, read, change and delete the accounts of people, and send them a mail for a new password."
+  description = "Create, read, change and delete the accounts of people."
   permissions = [
     "firebaseauth.users.create",
     "firebaseauth.users.delete",
     "firebaseauth.users.get",
-    "firebaseauth.users.sendEmail",
     "firebaseauth.users.update",
   ]
 

@@ -81,7 +81,7 @@ resource "google_service_account" "build" {
 }
 
 resource "google_artifact_registry_repository_iam_member" "build" {
-  repository = google_artifact_registry_repository.this.name
+  repository = google_artifact_registry_repository.this.repository_id
   location   = var.region
   role       = "roles/artifactregistry.writer"
   member     = google_service_account.build.member

@@ -1,0 +1,180 @@
+package terraform
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// grants is everything that anyone is allowed by this configuration, and the whole of it: who →
+// what, on what. A change here is a change of who may do what.
+const grants = `
+allUsers → roles/run.invoker on service admin
+allUsers → roles/run.invoker on service chat
+allUsers → roles/run.invoker on service conversations
+allUsers → roles/run.invoker on service me
+allUsers → roles/run.invoker on service messages
+allUsers → roles/run.invoker on service signup
+allUsers → roles/run.invoker on service users
+chat-admin → chatAccounts on the project
+chat-admin → roles/datastore.user on the project
+chat-admin → roles/pubsub.publisher on topic delivery-acks
+chat-admin → roles/pubsub.subscriber on subscription dead-letters
+chat-build → roles/artifactregistry.writer on repository chat
+chat-build → roles/logging.logWriter on the project
+chat-build → roles/storage.objectViewer on the project, sources only
+chat-conversations → roles/datastore.viewer on the project
+chat-me → chatAccounts on the project
+chat-me → roles/datastore.user on the project
+chat-messages → roles/datastore.viewer on the project
+chat-persist → roles/datastore.user on the project
+chat-persist → roles/pubsub.publisher on topic dead-letters
+chat-push → roles/run.invoker on service persist
+chat-realtime → roles/datastore.viewer on the project
+chat-realtime → roles/pubsub.publisher on topic delivery-acks
+chat-realtime → roles/redis.dbConnectionUser on the project
+chat-signup → chatAccounts on the project
+chat-signup → roles/datastore.user on the project
+chat-users → roles/datastore.viewer on the project
+pubsub's agent → roles/iam.serviceAccountTokenCreator on account chat-push
+pubsub's agent → roles/pubsub.publisher on topic dead-letters
+pubsub's agent → roles/pubsub.subscriber on subscription persist
+`
+
+func TestGrants(t *testing.T) {
+	var got []string
+	for _, r := range applied(t).resources {
+		if strings.HasSuffix(r.Type, "_iam_binding") || strings.HasSuffix(r.Type, "_iam_policy") {
+			t.Errorf("%s would take away grants that it does not know, Google's own among them; use _iam_member", r.Address)
+		}
+		if strings.HasSuffix(r.Type, "_iam_member") {
+			got = append(got, grant(r))
+		}
+	}
+	slices.Sort(got)
+	want := strings.Split(strings.TrimSpace(grants), "\n")
+	for _, g := range got {
+		if !slices.Contains(want, g) {
+			t.Errorf("granted, and not meant to be: %s", g)
+		}
+	}
+	for _, w := range want {
+		if !slices.Contains(got, w) {
+			t.Errorf("not granted: %s", w)
+		}
+	}
+	if compact := slices.Compact(slices.Clone(got)); len(compact) != len(got) {
+		t.Errorf("granted twice:\n%s", strings.Join(got, "\n"))
+	}
+}
+
+// grant tells an _iam_member resource as a line.
+func grant(r resource) string {
+	who := strings.TrimPrefix(text(r, "member"), "serviceAccount:")
+	if strings.HasSuffix(who, "@gcp-sa-pubsub.iam.gserviceaccount.com") {
+		who = "pubsub's agent"
+	}
+	who, _, _ = strings.Cut(who, "@")
+	role := text(r, "role")
+	if strings.HasPrefix(role, "google_project_iam_custom_role") || !strings.HasPrefix(role, "roles/") {
+		role = "chatAccounts"
+	}
+	on := "the project"
+	switch r.Type {
+	case "google_cloud_run_v2_service_iam_member":
+		on = "service " + text(r, "name")
+	case "google_pubsub_topic_iam_member":
+		on = "topic " + text(r, "topic")
+	case "google_pubsub_subscription_iam_member":
+		on = "subscription " + text(r, "subscription")
+	case "google_artifact_registry_repository_iam_member":
+		on = "repository " + text(r, "repository")
+	case "google_service_account_iam_member":
+		account, _, _ := strings.Cut(text(r, "service_account_id"), "@")
+		on = "account " + account[strings.LastIndex(account, "/")+1:]
+	case "google_project_iam_member":
+	default:
+		on = r.Type + " (not known to this test)"
+	}
+	line := who + " → " + role + " on " + on
+	if title := text(r, "condition", 0, "title"); title != "" {
+		line += ", " + title
+	}
+	return line
+}
+
+func TestCustomRoleIsAboutPeopleOnly(t *testing.T) {
+	roles := applied(t).of("google_project_iam_custom_role")
+	if len(roles) != 1 {
+		t.Fatalf("%d custom roles, want one", len(roles))
+	}
+	permissions, _ := at(roles[0].Values, "permissions").([]any)
+	for _, p := range permissions {
+		if s, _ := p.(string); !strings.HasPrefix(s, "firebaseauth.users.") {
+			t.Errorf("the role for accounts has %v", p)
+		}
+	}
+}
+
+// TestNoKeysNoSecrets holds the configuration to having nothing that must be
+// kept or rotated: accounts show tokens, and Redis asks IAM.
+func TestNoKeysNoSecrets(t *testing.T) {
+	for _, r := range applied(t).resources {
+		switch r.Type {
+		case "google_service_account_key", "google_secret_manager_secret_version", "random_password", "tls_private_key":
+			t.Errorf("%s is a secret, which would stand in the state", r.Address)
+		case "google_compute_firewall":
+			t.Errorf("%s opens the network, into which nothing needs to come", r.Address)
+		}
+	}
+}
+
+func TestEveryServiceHasAnAccountOfItsOwn(t *testing.T) {
+	s := applied(t)
+	users := map[string]string{}
+	note := func(r resource, account string) {
+		if account == "" || users[account] != "" {
+			t.Errorf("%s runs as %q, like %q", r.Address, account, users[account])
+		}
+		users[account] = r.Address
+	}
+	for _, r := range s.of("google_cloudfunctions2_function") {
+		note(r, text(r, "service_config", 0, "service_account_email"))
+	}
+	for _, r := range s.of("google_cloud_run_v2_service") {
+		note(r, text(r, "template", 0, "service_account"))
+	}
+	if len(users) != 8 {
+		t.Errorf("%d services, want seven functions and realtime", len(users))
+	}
+}
+
+func TestFunctions(t *testing.T) {
+	for _, r := range applied(t).of("google_cloudfunctions2_function") {
+		name := text(r, "name")
+		number := func(of string) float64 { n, _ := at(r.Values, "service_config", 0, of).(float64); return n }
+		ingress := "ALLOW_ALL"
+		if name == "persist" {
+			ingress = "ALLOW_INTERNAL_ONLY"
+			// The subscription's deadline is 60 s: a call beyond it would be made again while it runs.
+			if number("timeout_seconds") >= 60 {
+				t.Errorf("persist may take %v s", number("timeout_seconds"))
+			}
+		}
+		if got := text(r, "service_config", 0, "ingress_settings"); got != ingress {
+			t.Errorf("%s has ingress %s, want %s", name, got, ingress)
+		}
+		if number("max_instance_request_concurrency") > 1 && text(r, "service_config", 0, "available_cpu") != "1" {
+			t.Errorf("%s takes several calls at a time, for which Google wants a whole CPU", name)
+		}
+		if n := number("max_instance_count"); n < 1 || n > 20 {
+			t.Errorf("%s may have %v instances", name, n)
+		}
+		if n := number("min_instance_count"); n != 0 {
+			t.Errorf("%s keeps %v instances while nobody calls", name, n)
+		}
+		if text(r, "build_config", 0, "runtime") != "go126" || text(r, "build_config", 0, "entry_point") == "" {
+			t.Errorf("%s: runtime %q, entry point %q", name, text(r, "build_config", 0, "runtime"), text(r, "build_config", 0, "entry_point"))
+		}
+	}
+}

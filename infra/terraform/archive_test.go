@@ -1,0 +1,168 @@
+package terraform
+
+import (
+	"archive/zip"
+	"bytes"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"text/template"
+)
+
+// TestFunctionsArchive unpacks the archive that the functions are built from and builds it
+// in the way of Google's buildpack for Go functions (GoogleCloudPlatform/buildpacks,
+// cmd/go/functions_framework): the sources one folder down, a package main generated into a
+// folder of their module, go mod tidy, go build. What cannot be had without a network
+// is taken from the module cache.
+func TestFunctionsArchive(t *testing.T) {
+	s := applied(t)
+	dir := filepath.Join(t.TempDir(), "serverless_function_source_code")
+	unpack(t, pack(t, s), dir)
+
+	packages, err := parser.ParseDir(token.NewFileSet(), dir, nil, parser.ImportsOnly) //nolint:staticcheck // what the buildpack does
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(packages) != 1 || packages["main"] != nil {
+		t.Fatalf("the archive's root has the packages %v; Google's build wants exactly one, not main", packages)
+	}
+	module := strings.TrimSpace(string(goTool(t, dir, "list", "-m")))
+	if first, _, _ := strings.Cut(module, "/"); !strings.Contains(first, ".") {
+		t.Errorf("module %q: Google's build wants a dot in its first element", module)
+	}
+
+	app := filepath.Join(dir, "functions.local", "app")
+	if err := os.MkdirAll(app, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var main bytes.Buffer
+	if err := generatedMain.Execute(&main, module); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(app, "main.go"), main.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	goTool(t, dir, "mod", "tidy")
+	binary := filepath.Join(t.TempDir(), "main")
+	goTool(t, dir, "build", "-o", binary, "./functions.local/app")
+	info, err := os.Stat(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the functions' program has %d MiB", info.Size()>>20)
+	push := text(s.one(t, "google_pubsub_subscription.persist"), "push_config", 0, "push_endpoint")
+	_, push, ok := strings.Cut(push, "/projects/")
+	if !ok {
+		t.Fatalf("the push goes to %q", push)
+	}
+	for _, f := range s.of("google_cloudfunctions2_function") {
+		servesTarget(t, binary, text(f, "build_config", 0, "entry_point"), "/projects/"+push)
+	}
+}
+
+// generatedMain is, in short, what Google's build writes: it registers through the
+// package in the root, and serves what FUNCTION_TARGET names.
+var generatedMain = template.Must(template.New("").Parse(`package main
+
+import (
+	"log"
+	"os"
+
+	"github.com/GoogleCloudPlatform/functions-framework-go/funcframework"
+	_ "{{.}}"
+)
+
+func main() {
+	if err := funcframework.Start(os.Getenv("PORT")); err != nil {
+		log.Fatalf("Function failed to start: %v\n", err)
+	}
+}
+`))
+
+// pack makes the archive that Terraform's archive provider would make of the same sources.
+func pack(t *testing.T, s state) []byte {
+	t.Helper()
+	sources, _ := at(s.one(t, "module.archive.data.archive_file.this").Values, "source").([]any)
+	if len(sources) < 30 {
+		t.Fatalf("the archive has only %d files", len(sources))
+	}
+	var buf bytes.Buffer
+	w := zip.NewWriter(&buf)
+	for _, source := range sources {
+		name, _ := at(source, "filename").(string)
+		content, _ := at(source, "content").(string)
+		if strings.HasSuffix(name, "_test.go") || strings.Contains(name, "testdata") || !strings.Contains(name, "/") && name != "function.go" && name != "go.mod" && name != "go.sum" {
+			t.Errorf("the archive has %s", name)
+		}
+		f, err := w.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(f, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the archive has %d files, %d KiB", len(sources), buf.Len()>>10)
+	return buf.Bytes()
+}
+
+// unpack writes the files of a zip below dir.
+func unpack(t *testing.T, archive []byte, dir string) {
+	t.Helper()
+	r, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(dir, r); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// goTool runs the go command in dir, at first without a network.
+func goTool(t *testing.T, dir string, args ...string) []byte {
+	t.Helper()
+	var out []byte
+	var err error
+	for _, proxy := range []string{"GOPROXY=off", ""} {
+		cmd := exec.Command("go", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "GOTOOLCHAIN=local")
+		if proxy != "" {
+			cmd.Env = append(cmd.Env, proxy)
+		}
+		if out, err = cmd.CombinedOutput(); err == nil {
+			return out
+		}
+	}
+	t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, tail(out))
+	return nil
+}
+
+// servesTarget starts the program as Google would for one function, without settings: it says
+// that it cannot serve, and which settings are missing. A name that is not registered ends the program instead.
+func servesTarget(t *testing.T, binary, target, push string) {
+	t.Helper()
+	port := freePort(t)
+	cmd := exec.Command(binary)
+	cmd.Env = []string{"FUNCTION_TARGET=" + target, "PORT=" + port, "K_SERVICE=" + target}
+	p := start(t, cmd)
+	path, body := "/", ""
+	if target == "persist" {
+		path, body = push, `{"subscription":"projects/acme-chat/subscriptions/persist","message":{"data":"e30=","messageId":"1","publishTime":"2026-01-02T03:04:05Z"}}`
+	}
+	status, answer := p.request(t, "http://127.0.0.1:"+port+path, "", body)
+	if status != 503 && status != 500 {
+		t.Errorf("FUNCTION_TARGET=%s answers %d without settings: %s", target, status, answer)
+	}
+	if out := p.stop(); !strings.Contains(out, "PROJECT_ID is not set") {
+		t.Errorf("FUNCTION_TARGET=%s does not say what is missing:\n%s", target, out)
+	}
+}

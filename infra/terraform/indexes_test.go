@@ -1,0 +1,98 @@
+package terraform
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// declared is the file that the store's queries and Terraform share, in the format of
+// Firebase's tools.
+type declared struct {
+	Indexes []struct {
+		CollectionGroup string
+		QueryScope      string
+		Fields          []struct{ FieldPath, Order, ArrayConfig string }
+	}
+	FieldOverrides []struct {
+		CollectionGroup, FieldPath string
+		TTL                        bool
+		Indexes                    []struct{ Order, ArrayConfig, QueryScope string }
+	}
+}
+
+// TestIndexesAreThoseOfTheStore: Firestore answers a query without its index with an
+// error, which no emulator does.
+func TestIndexesAreThoseOfTheStore(t *testing.T) {
+	s := applied(t)
+	data, err := os.ReadFile("../../functions/firestorestore/firestore.indexes.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d declared
+	if err := json.Unmarshal(data, &d); err != nil {
+		t.Fatal(err)
+	}
+
+	var want, got []string
+	for _, i := range d.Indexes {
+		line := "index " + i.CollectionGroup + " " + i.QueryScope
+		for _, f := range i.Fields {
+			line += " " + f.FieldPath + ":" + f.Order + f.ArrayConfig
+		}
+		want = append(want, line)
+	}
+	for _, f := range d.FieldOverrides {
+		line := "field " + f.CollectionGroup + "." + f.FieldPath
+		var indexes []string
+		for _, i := range f.Indexes {
+			indexes = append(indexes, i.Order+i.ArrayConfig+":"+orDefault(i.QueryScope, "COLLECTION"))
+		}
+		slices.Sort(indexes)
+		if f.TTL {
+			indexes = append(indexes, "ttl")
+		}
+		want = append(want, line+" "+strings.Join(indexes, " "))
+	}
+
+	word := func(v any, name string) string { w, _ := at(v, name).(string); return w }
+	for _, r := range s.of("google_firestore_index") {
+		line := "index " + text(r, "collection") + " " + text(r, "query_scope")
+		fields, _ := at(r.Values, "fields").([]any)
+		for _, f := range fields {
+			line += " " + word(f, "field_path") + ":" + word(f, "order") + word(f, "array_config")
+		}
+		got = append(got, line)
+	}
+	for _, r := range s.of("google_firestore_field") {
+		line := "field " + text(r, "collection") + "." + text(r, "field")
+		var indexes []string
+		list, _ := at(r.Values, "index_config", 0, "indexes").([]any)
+		for _, i := range list {
+			indexes = append(indexes, word(i, "order")+word(i, "array_config")+":"+word(i, "query_scope"))
+		}
+		slices.Sort(indexes)
+		if at(r.Values, "index_config", 0) == nil {
+			t.Errorf("%s would not change what is indexed", r.Address)
+		}
+		if ttl, _ := at(r.Values, "ttl_config").([]any); len(ttl) > 0 {
+			indexes = append(indexes, "ttl")
+		}
+		got = append(got, line+" "+strings.Join(indexes, " "))
+	}
+
+	slices.Sort(want)
+	slices.Sort(got)
+	if len(want) == 0 || !slices.Equal(want, got) {
+		t.Errorf("declared:\n%s\nmade:\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
+	}
+}
+
+func orDefault(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}

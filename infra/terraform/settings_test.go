@@ -1,0 +1,220 @@
+package terraform
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/phoenixchat/phoenixchat/functions/accounts"
+)
+
+// TestRealtimeSettings holds the settings that realtime reads and those that Terraform and
+// the image set to each other: one that is missing is a default nobody chose, one too
+// many is read by nobody.
+func TestRealtimeSettings(t *testing.T) {
+	s := applied(t)
+	set := map[string]bool{}
+	env, _ := at(s.one(t, "google_cloud_run_v2_service.realtime").Values, "template", 0, "containers", 0, "env").([]any)
+	for _, e := range env {
+		name, _ := at(e, "name").(string)
+		set[name] = true
+	}
+	compare(t, settingsIn(t, "../../realtime/cmd/realtime/config.go"), set, map[string]string{
+		"PORT":                        "Cloud Run sets it",
+		"CLIENT_DIR":                  "the image sets it, where the client is",
+		"FIREBASE_AUTH_EMULATOR_HOST": "refused on Cloud Run",
+		"FIRESTORE_EMULATOR_HOST":     "refused on Cloud Run",
+		"PUBSUB_EMULATOR_HOST":        "refused on Cloud Run",
+	})
+}
+
+func TestFunctionSettings(t *testing.T) {
+	s := applied(t)
+	read := settingsIn(t, "../../functions/config.go")
+	for _, f := range s.of("google_cloudfunctions2_function") {
+		set := map[string]bool{}
+		env, _ := at(f.Values, "service_config", 0, "environment_variables").(map[string]any)
+		for name := range env {
+			set[name] = true
+		}
+		compare(t, read, set, map[string]string{
+			"FIREBASE_AUTH_EMULATOR_HOST": "refused on Cloud Run",
+			"FIRESTORE_EMULATOR_HOST":     "refused on Cloud Run",
+			"PUBSUB_EMULATOR_HOST":        "refused on Cloud Run",
+		})
+	}
+}
+
+// compare tells what is read and not set, set and not read, and excused without need.
+func compare(t *testing.T, read, set map[string]bool, excused map[string]string) {
+	t.Helper()
+	if len(read) < 3 {
+		t.Fatalf("only %d settings were found: %v", len(read), read)
+	}
+	for _, name := range slices.Sorted(maps.Keys(read)) {
+		if !set[name] && excused[name] == "" {
+			t.Errorf("%s is read, and Terraform does not set it", name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		if !read[name] {
+			t.Errorf("%s is set by Terraform, and nothing reads it", name)
+		}
+		if excused[name] != "" {
+			t.Errorf("%s is set by Terraform, though %s", name, excused[name])
+		}
+	}
+	for name := range excused {
+		if !read[name] {
+			t.Errorf("%s is excused, and nothing reads it", name)
+		}
+	}
+}
+
+// settingsIn returns the names in the list "settings" of a Go file, which is where a
+// program names what it reads from the environment, and nowhere else.
+func settingsIn(t *testing.T, file string) map[string]bool {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	ast.Inspect(f, func(n ast.Node) bool {
+		v, ok := n.(*ast.ValueSpec)
+		if !ok || len(v.Names) != 1 || v.Names[0].Name != "settings" || len(v.Values) != 1 {
+			return true
+		}
+		list, ok := v.Values[0].(*ast.CompositeLit)
+		if !ok {
+			return true
+		}
+		for _, e := range list.Elts {
+			entry, ok := e.(*ast.CompositeLit)
+			if !ok || len(entry.Elts) == 0 {
+				continue
+			}
+			first := entry.Elts[0]
+			if kv, ok := first.(*ast.KeyValueExpr); ok {
+				first = kv.Value
+			}
+			if lit, ok := first.(*ast.BasicLit); ok {
+				if name, err := strconv.Unquote(lit.Value); err == nil {
+					names[name] = true
+				}
+			}
+		}
+		return false
+	})
+	return names
+}
+
+// TestRealtimeTakesItsSettings starts realtime as on Cloud Run, with what Terraform sets. Only
+// Redis's address is another, at which nobody listens, and the account is made up.
+func TestRealtimeTakesItsSettings(t *testing.T) {
+	s := applied(t)
+	binary := filepath.Join(t.TempDir(), "realtime")
+	if out, err := exec.Command("go", "build", "-o", binary, "../../realtime/cmd/realtime").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, tail(out))
+	}
+	client := t.TempDir()
+	if err := os.WriteFile(filepath.Join(client, "index.html"), []byte("<!doctype html><title>Chat</title>"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	port := freePort(t)
+	cmd := exec.Command(binary)
+	cmd.Env = []string{"PORT=" + port, "CLIENT_DIR=" + client, "K_SERVICE=chat", "K_REVISION=chat-00001-abc",
+		"GOOGLE_APPLICATION_CREDENTIALS=" + madeUpAccount(t)}
+	env, _ := at(s.one(t, "google_cloud_run_v2_service.realtime").Values, "template", 0, "containers", 0, "env").([]any)
+	for _, e := range env {
+		value, _ := at(e, "value").(string)
+		switch at(e, "name") {
+		case "REDIS_CA":
+			value = testAuthority
+		case "REDIS_ADDR":
+			value = "127.0.0.1:1"
+		}
+		cmd.Env = append(cmd.Env, fmt.Sprintf("%v=%s", at(e, "name"), value))
+	}
+	p := start(t, cmd)
+	config := p.fetch(t, "http://127.0.0.1:"+port+"/config.json", "chat-123456789012.europe-west1.run.app")
+	const want = `{"api_base":"https://europe-west1-acme-chat.cloudfunctions.net","realtime_url":"wss://chat-123456789012.europe-west1.run.app/ws",` +
+		`"firebase":{"apiKey":"a-public-key","projectId":"acme-chat","authDomain":"acme-chat.firebaseapp.com"}}`
+	if strings.TrimSpace(config) != want {
+		t.Errorf("/config.json is %s\nwant %s", config, want)
+	}
+	out := p.stop()
+	for _, secret := range []string{"a-public-key", "BEGIN CERTIFICATE", "PRIVATE KEY"} {
+		if strings.Contains(out, secret) {
+			t.Errorf("realtime prints what it should only say is set:\n%s", out)
+		}
+	}
+}
+
+// madeUpAccount writes the credentials of an account that does not exist, whose tokens are
+// asked for where nobody listens.
+func madeUpAccount(t *testing.T) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(map[string]string{
+		"type": "service_account", "project_id": "acme-chat", "private_key_id": "1", "client_id": "1",
+		"client_email": "chat-realtime@acme-chat.iam.gserviceaccount.com",
+		"private_key":  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+		"token_uri":    "http://127.0.0.1:1/token",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "account.json")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestPasswordPolicy: what sign-up allows and what the sign-in system asks for must agree.
+func TestPasswordPolicy(t *testing.T) {
+	text, err := os.ReadFile("identity.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`min_password_length += (\d+)`).FindSubmatch(text)
+	if m == nil || string(m[1]) != strconv.Itoa(accounts.MinPassword) {
+		t.Errorf("identity.tf sets %q, sign-up asks for %d", m, accounts.MinPassword)
+	}
+}
+
+// testAuthority is a certificate like those of Redis's authority; nobody has its key.
+const testAuthority = `-----BEGIN CERTIFICATE-----
+MIIBiTCCAS+gAwIBAgIUHgj5VjDsCY8CtDWCiVhMN21bXU4wCgYIKoZIzj0EAwIw
+GTEXMBUGA1UEAwwOdGVzdCBhdXRob3JpdHkwIBcNMjYxMTIyMTI0NDMwWhgPMjEy
+NjEwMjkxMjQ0MzBaMBkxFzAVBgNVBAMMDnRlc3QgYXV0aG9yaXR5MFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAERFYimtUC+nT2xCaJsw1XLn0VtqAohf0chr212GzC
+1u1/XFiKp8SZHUB9RVkcdbIu8NzUhdM8e3UJdVMZ0DMg26NTMFEwHQYDVR0OBBYE
+FHcEETCbOBs4nKX6CW1clALJBLSdMB8GA1UdIwQYMBaAFHcEETCbOBs4nKX6CW1c
+lALJBLSdMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhAPq2SEvS
+DRYMfKxAtiPhu4yhTa2+uIMoznRhSrJyvYTUAiAjSt9sexFfpTWk/W1fhAoFcLKw
+bR3TEVFHDZMjhtJvrQ==
+-----END CERTIFICATE-----`

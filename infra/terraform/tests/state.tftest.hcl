@@ -1,0 +1,38 @@
+# Everything at once, with the functions' archive: the Go tests beside this folder read from
+# the state of this run what no assertion here can say, such as "nobody else".
+
+mock_provider "google" {
+  source = "./tests/mocks"
+}
+mock_provider "google-beta" {
+  source = "./tests/mocks/beta"
+}
+mock_provider "archive" {}
+mock_provider "random" {}
+mock_provider "time" {}
+
+# These call Google from the machine that applies.
+override_module {
+  target = module.build
+  outputs = {
+    image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:1111111111111111111111111111111111111111111111111111111111111111"
+  }
+}
+
+override_module {
+  target = module.identity_extras
+}
+
+variables {
+  project         = "acme-chat"
+  extra_origins   = ["https://old.example.org"]
+  alert_emails    = ["ops@example.org"]
+  billing_account = "0123AB-4567CD-89EF01"
+}
+
+run "everything" {
+  assert {
+    condition     = output.hosted_url == "https://chat-123456789012.europe-west1.run.app"
+    error_message = "hosted_url is ${output.hosted_url}"
+  }
+}
