@@ -29,6 +29,7 @@ func (a *API) adminUsers(ctx context.Context, r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.sweep(ctx, "deletions", a.people.SweepErasures)
 	page := make([]adminProfile, len(found))
 	for i, u := range found {
 		page[i] = adminProfileOf(u)

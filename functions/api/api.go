@@ -44,11 +44,12 @@ type Deps struct {
 const DefaultSignupsHourly = 30
 
 // API serves the functions. It is safe for use by many goroutines and has no
-// state but a short-lived cache of figures.
+// state but a short-lived cache of figures and when it last tidied up.
 type API struct {
 	deps    Deps
 	people  *people.People
 	figures figures
+	sweeps  sweeps
 }
 
 // New returns an API.

@@ -27,7 +27,10 @@ func ownOf(u store.User) own {
 	return o
 }
 
-func (a *API) getMe(_ context.Context, r *request) (*response, error) { return ok(ownOf(r.user)), nil }
+func (a *API) getMe(ctx context.Context, r *request) (*response, error) {
+	a.sweep(ctx, "deletions", a.people.SweepErasures)
+	return ok(ownOf(r.user)), nil
+}
 
 // patchMe changes names.
 func (a *API) patchMe(ctx context.Context, r *request) (*response, error) {

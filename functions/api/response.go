@@ -109,3 +109,6 @@ func (b *begun) Write(p []byte) (int, error) {
 	b.yes = true
 	return b.Writer.Write(p)
 }
+
+// Refuse answers with an error, for what fails before there is an API.
+func Refuse(w http.ResponseWriter, err error) { _, _ = write(w, nil, err) }

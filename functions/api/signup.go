@@ -38,12 +38,7 @@ func (a *API) signup(ctx context.Context, r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Whoever makes work also does a little of what others left behind.
-	sweep, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	if err := a.people.Sweep(sweep); err != nil {
-		a.deps.Log.WarnContext(ctx, "sweeping broken off sign-ups failed; the next sign-up tries again", "error", err)
-	}
+	a.sweep(ctx, "sign-ups", a.people.SweepSignups)
 	return &response{status: http.StatusCreated, json: profileOf(u)}, nil
 }
 

@@ -36,6 +36,7 @@ type (
 	override struct {
 		CollectionGroup string        `json:"collectionGroup"`
 		FieldPath       string        `json:"fieldPath"`
+		TTL             bool          `json:"ttl,omitempty"` // documents are dropped some time after this field
 		Indexes         []singleIndex `json:"indexes"`
 	}
 	singleIndex struct {
@@ -127,7 +128,7 @@ func want(t *testing.T) indexes {
 			slices.SortFunc(list, func(a, b singleIndex) int {
 				return strings.Compare(a.Order+a.ArrayConfig+a.QueryScope, b.Order+b.ArrayConfig+b.QueryScope)
 			})
-			w.FieldOverrides = append(w.FieldOverrides, override{collection, name, slices.Compact(list)})
+			w.FieldOverrides = append(w.FieldOverrides, override{collection, name, collection == colLimits && name == "expires_at", slices.Compact(list)})
 			delete(single[collection], name)
 		}
 		for name := range single[collection] {

@@ -118,13 +118,13 @@ func newUID() (string, error) {
 	return b.String(), nil
 }
 
-// Sweep removes a few accounts that sign-ups left and nobody came back for,
-// and goes on with a few erasures that were interrupted. It is called beside
-// other work, bounded by ctx; what it does not finish is left for the next call.
-func (p *People) Sweep(ctx context.Context) error {
+// SweepSignups removes a few accounts that sign-ups left and nobody came back
+// for. It is called beside other work, bounded by ctx; what it does not finish
+// is left for the next call.
+func (p *People) SweepSignups(ctx context.Context) error {
 	now := p.now()
-	old := func(d time.Duration) time.Time { return now.Time().Add(-d) }
-	stale, err := p.deps.Store.TakeStale(ctx, chat.MicrosOf(old(staleAfter)), uuid.NewString(), now, lease, 5)
+	before := chat.MicrosOf(now.Time().Add(-staleAfter))
+	stale, err := p.deps.Store.TakeStale(ctx, before, uuid.NewString(), now, lease, 5)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,13 @@ func (p *People) Sweep(ctx context.Context) error {
 			return err
 		}
 	}
-	stuck, err := p.deps.Store.Erasing(ctx, chat.MicrosOf(old(stuckAfter)), 1)
+	return nil
+}
+
+// SweepErasures goes on with an erasure that was interrupted. As SweepSignups,
+// it is called beside other work.
+func (p *People) SweepErasures(ctx context.Context) error {
+	stuck, err := p.deps.Store.Erasing(ctx, chat.MicrosOf(p.deps.Now().Add(-stuckAfter)), 1)
 	if err != nil {
 		return err
 	}

@@ -264,7 +264,7 @@ func TestSignupsThatNeverCameBackAreSwept(t *testing.T) {
 			t.Fatalf("the name is still taken: %v", err)
 		}
 		w.now = w.now.Add(2 * time.Hour)
-		if err := w.steady().Sweep(ctx); err != nil {
+		if err := w.steady().SweepSignups(ctx); err != nil {
 			t.Fatal(err)
 		}
 		if a, err := w.accounts.ByEmail(ctx, ada.Email); !errors.Is(err, problem.ErrNotFound) {
@@ -346,7 +346,7 @@ func TestErasureCrashes(t *testing.T) {
 		}
 		w.now = w.now.Add(10 * time.Minute)
 		if have, err := w.store.User(ctx, u.UID); err == nil && have.ErasingAt != 0 {
-			err = w.steady().Sweep(ctx)
+			err = w.steady().SweepErasures(ctx)
 			if err != nil {
 				t.Fatal(err)
 			}

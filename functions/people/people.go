@@ -135,7 +135,7 @@ func (p *People) SignOut(ctx context.Context, uid string) (store.User, error) {
 }
 
 // Erase deletes a person with all that is theirs; see store.Erasure for what
-// others keep. It may take long; when it is cut off, calling it again, or Sweep, goes on.
+// others keep. It may take long; when it is cut off, calling it again, or SweepErasures, goes on.
 // A person who does not exist is problem.ErrNotFound. store.ErrLastAdmin.
 func (p *People) Erase(ctx context.Context, uid string) error {
 	u, err := p.deps.Store.BeginErase(ctx, uid, p.now())

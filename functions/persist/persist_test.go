@@ -215,7 +215,7 @@ func TestMalformed(t *testing.T) {
 			if code := f.push("m1", []byte(body)); code != 200 {
 				t.Fatalf("status %d", code)
 			}
-			if l := f.letters(t); len(l) != 1 || l[0].ID != "m1" || !bytes.Equal(l[0].Data, []byte(body)) {
+			if l := f.letters(t); len(l) != 1 || l[0].ID != "lm1" || !bytes.Equal(l[0].Data, []byte(body)) {
 				t.Errorf("dead letters %+v", l)
 			}
 		})

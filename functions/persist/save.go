@@ -68,7 +68,7 @@ func (f *Function) save(ctx context.Context, m message) error {
 		if err != nil { // what was decoded as raw JSON can be encoded again
 			data = entry
 		}
-		bad = append(bad, store.Letter{ID: fmt.Sprintf("%s-%s-%d", m.ID, list, i), At: chat.MicrosOf(now), Reason: reason.Error(), Data: data})
+		bad = append(bad, store.NewLetter(fmt.Sprintf("%s-%s-%d", m.ID, list, i), chat.MicrosOf(now), reason.Error(), data))
 	}
 	for i, entry := range raw.Delivered {
 		d, err := delivery.DecodeDelivered(entry)
@@ -106,7 +106,7 @@ func (f *Function) save(ctx context.Context, m message) error {
 
 // giveUp puts a whole message to the dead letters.
 func (f *Function) giveUp(ctx context.Context, id string, reason error, data []byte) error {
-	return f.bury(ctx, []store.Letter{{ID: id, At: chat.MicrosOf(f.deps.Now()), Reason: reason.Error(), Data: data}})
+	return f.bury(ctx, []store.Letter{store.NewLetter(id, chat.MicrosOf(f.deps.Now()), reason.Error(), data)})
 }
 
 func (f *Function) bury(ctx context.Context, letters []store.Letter) error {

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -20,13 +22,34 @@ type Audit struct {
 	Outcome string      `json:"outcome"` // "" (taken up) or "failed: <code>"
 }
 
+// MaxLetter is how many bytes of data a dead letter holds. A flush has at most
+// delivery.MaxBytes; what is longer is nothing that could be saved as it is.
+const MaxLetter = 800 << 10
+
 // Letter is data that persist could not save: a whole Pub/Sub message, or one
-// entry of one, put in the form of a message with this entry alone.
+// entry of one, put in the form of a message with this entry alone. Make it with NewLetter.
 type Letter struct {
 	ID     string      `json:"id"` // repeated puts of one id are one letter
 	At     chat.Micros `json:"at"` // when it was given up
 	Reason string      `json:"reason"`
 	Data   []byte      `json:"data"` // what the topic delivery-acks would carry
+}
+
+// NewLetter returns a letter that every store can keep: its id has only letters, digits,
+// '.', '_' and '-', its reason at most 1,000 bytes, its data at most MaxLetter.
+func NewLetter(id string, at chat.Micros, reason string, data []byte) Letter {
+	id = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r) {
+			return r
+		}
+		return '_'
+	}, id)
+	id = "l" + id[:min(len(id), 200)] // never "", ".", ".." or "__…__"
+	if len(data) > MaxLetter {
+		reason = fmt.Sprintf("(cut from %d bytes) %s", len(data), reason)
+		data = data[:MaxLetter]
+	}
+	return Letter{ID: id, At: at, Reason: strings.ToValidUTF8(reason[:min(len(reason), 1000)], "\uFFFD"), Data: data}
 }
 
 // Records keeps what only operators see.

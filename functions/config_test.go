@@ -1,0 +1,58 @@
+package functions
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+func env(pairs ...string) func(string) string {
+	m := map[string]string{"PROJECT_ID": "p", "HOSTED_URL": "https://chat.example.org", "FIREBASE_API_KEY": "hidden-key", "INTERNAL_URL": "https://rt.run.app"}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = pairs[i+1]
+	}
+	return func(name string) string { return m[name] }
+}
+
+func TestConfig(t *testing.T) {
+	c, err := readConfig(env("EXTRA_ORIGINS", " https://a.example , http://localhost:5173,"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Join(c.origins, " ") != "https://chat.example.org https://a.example http://localhost:5173" || c.internalAudience != "https://rt.run.app" ||
+		c.proxies != 0 || c.signupsHourly != 30 || c.topic != "delivery-acks" || c.deadTopic != "dead-letters" || c.database != "(default)" {
+		t.Errorf("the settings are %+v", c)
+	}
+	if c, err = readConfig(env("K_SERVICE", "signup", "INTERNAL_AUDIENCE", "aud")); err != nil || c.proxies != 1 || c.internalAudience != "aud" {
+		t.Errorf("on Cloud Run the settings are %+v, %v", c, err)
+	}
+	if c, err = readConfig(env("K_SERVICE", "signup", "PROXIES", "0")); err != nil || c.proxies != 0 {
+		t.Errorf("the settings are %+v, %v", c, err)
+	}
+	var log bytes.Buffer
+	c.print(slog.New(slog.NewTextHandler(&log, nil)), env())
+	if strings.Contains(log.String(), "hidden-key") || !strings.Contains(log.String(), "env.FIREBASE_API_KEY=(set)") || !strings.Contains(log.String(), "env.TOPIC=delivery-acks") {
+		t.Errorf("printed is %s", &log)
+	}
+}
+
+func TestConfigRefuses(t *testing.T) {
+	for _, tt := range [][]string{
+		{"PROJECT_ID", ""}, {"HOSTED_URL", ""}, {"HOSTED_URL", "chat.example.org"}, {"HOSTED_URL", "https://chat.example.org/"}, {"HOSTED_URL", "ftp://x"},
+		{"EXTRA_ORIGINS", "https://ok.example,*"}, {"FIREBASE_API_KEY", ""}, {"INTERNAL_URL", ""}, {"INTERNAL_URL", "https://x/y"},
+		{"SIGNUPS_HOURLY", "0"}, {"SIGNUPS_HOURLY", "many"}, {"PROXIES", "-1"}, {"LOG_LEVEL", "loud"},
+		{"FIREBASE_AUTH_EMULATOR_HOST", "x:1", "K_SERVICE", "s"}, {"FIRESTORE_EMULATOR_HOST", "x:1", "K_SERVICE", "s"}, {"PUBSUB_EMULATOR_HOST", "x:1", "K_SERVICE", "s"},
+	} {
+		_, err := readConfig(env(tt...))
+		if err == nil || !strings.Contains(err.Error(), tt[0]) {
+			t.Errorf("%v is answered %v", tt, err)
+		}
+	}
+	_, err := readConfig(func(string) string { return "" })
+	for _, name := range []string{"PROJECT_ID", "HOSTED_URL", "FIREBASE_API_KEY", "INTERNAL_URL"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("with nothing set, %s is not named: %v", name, err)
+		}
+	}
+}

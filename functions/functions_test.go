@@ -1,0 +1,210 @@
+package functions
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/GoogleCloudPlatform/functions-framework-go/funcframework"
+	"github.com/google/uuid"
+
+	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
+	"github.com/phoenixchat/phoenixchat/infra/authstub"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+)
+
+// asFunction makes the test's own program behave as a deployed function.
+const asFunction = "PHOENIX_TEST_AS_FUNCTION"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asFunction) != "" {
+		if err := funcframework.StartHostPort("127.0.0.1", os.Getenv("PORT")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// deploy runs a function as Google does: one process, one target, served at every path. It returns its address.
+func deploy(t *testing.T, target string, settings ...string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	l.Close()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(settings, asFunction+"=1", "PORT="+port, "FUNCTION_TARGET="+target, "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir())
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", target, &out)
+		}
+	})
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		c, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			c.Close()
+			return "http://127.0.0.1:" + port
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not listen: %v\n%s", target, err, &out)
+		}
+		time.Sleep(10 * time.Millisecond) // a process starts; nothing else tells when it listens
+	}
+}
+
+func call(t *testing.T, method, url, token string, in any) (int, map[string]any) {
+	t.Helper()
+	b, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out map[string]any
+	_ = json.Unmarshal(body, &out) // the framework's own answers are no JSON
+	return resp.StatusCode, out
+}
+
+func push(data []byte) map[string]any {
+	return map[string]any{"subscription": "projects/p/subscriptions/s", "message": map[string]any{"data": base64.StdEncoding.EncodeToString(data),
+		"messageId": "1", "publishTime": time.Now().UTC().Format(time.RFC3339Nano)}}
+}
+
+// A function that cannot be built says so, and is built once it can.
+func TestBuildIsTriedAgain(t *testing.T) {
+	ready := false
+	s := newService(func(name string) string {
+		if !ready {
+			return ""
+		}
+		return env("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1", "PUBSUB_EMULATOR_HOST", "127.0.0.1:1", "FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:1")(name)
+	})
+	get := func() *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		s.http("me").ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		return w
+	}
+	for range 2 {
+		if w := get(); w.Code != 503 || !strings.Contains(w.Body.String(), `"code":"unavailable"`) || strings.Contains(w.Body.String(), "PROJECT_ID") || w.Header().Get("Retry-After") == "" {
+			t.Fatalf("a function that cannot be built answers %d %s", w.Code, w.Body)
+		}
+	}
+	ready = true
+	if w := get(); w.Code != 401 {
+		t.Errorf("a function that can be built answers %d %s", w.Code, w.Body)
+	}
+}
+
+// On Cloud Run no emulator is believed, by no function.
+func TestEmulatorsAreRefusedOnCloudRun(t *testing.T) {
+	settings := []string{"PROJECT_ID=p", "HOSTED_URL=https://chat.example.org", "FIREBASE_API_KEY=k", "INTERNAL_URL=https://rt.run.app",
+		"K_SERVICE=x", "FIREBASE_AUTH_EMULATOR_HOST=127.0.0.1:1"}
+	if status, out := call(t, "GET", deploy(t, "me", settings...), "", nil); status != 503 || out["code"] != "unavailable" {
+		t.Errorf("me answers %d %v", status, out)
+	}
+	if status, _ := call(t, "POST", deploy(t, "persist", settings...), "", push([]byte("{}"))); status != 500 {
+		t.Errorf("persist answers %d", status)
+	}
+}
+
+// The functions as they are deployed, each in its own process under the real framework, over
+// Firestore: somebody signs up, a message is pushed, and it is in their history.
+func TestDeployed(t *testing.T) {
+	firestore := os.Getenv("PHOENIX_TEST_FIRESTORE")
+	if firestore == "" {
+		t.Skip("PHOENIX_TEST_FIRESTORE is not set: no Firestore emulator to test with")
+	}
+	project := "f" + uuid.NewString()[:8]
+	stub, err := authstub.Open(authstub.Options{Project: project, Path: filepath.Join(t.TempDir(), "accounts.db"), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth := httptest.NewServer(stub)
+	t.Cleanup(func() {
+		auth.Close()
+		stub.Close()
+	})
+	authHost := strings.TrimPrefix(auth.URL, "http://")
+	settings := []string{"PROJECT_ID=" + project, "HOSTED_URL=https://chat.example.org", "FIREBASE_API_KEY=k", "INTERNAL_URL=http://127.0.0.1:1",
+		"FIREBASE_AUTH_EMULATOR_HOST=" + authHost, "FIRESTORE_EMULATOR_HOST=" + firestore, "PUBSUB_EMULATOR_HOST=127.0.0.1:1"}
+	signup := deploy(t, "signup", settings...)
+	uid := map[string]string{}
+	token := map[string]string{}
+	for _, name := range []string{"ada", "bob"} {
+		status, out := call(t, "POST", signup, "", map[string]string{"email": name + "@example.org", "password": "correct horse", "username": name, "display_name": name})
+		if status != 201 {
+			t.Fatalf("signing up is answered %d %v", status, out)
+		}
+		uid[name], _ = out["uid"].(string)
+		if token[name], err = accountstest.SignIn(t.Context(), authHost, name+"@example.org", "correct horse"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := chat.MicrosOf(time.Now())
+	m := delivery.Delivered{Message: chat.Message{ID: uuid.Must(uuid.NewV7()).String(), Conversation: chat.ConversationID(uid["ada"], uid["bob"]),
+		From: uid["ada"], To: uid["bob"], Body: "hello ☂", At: now, AcceptedAt: now}, DeliveredAt: now}
+	data, err := delivery.Batch{Delivered: []delivery.Delivered{m}}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	persist := deploy(t, "persist", settings...)
+	for range 2 {
+		if status, _ := call(t, "POST", persist+"/projects/p/topics/delivery-acks", "", push(data)); status != 200 {
+			t.Fatalf("the push is answered %d", status)
+		}
+	}
+	// a dead letter that Pub/Sub does not take is not done with
+	if status, _ := call(t, "POST", persist, "", push([]byte("malformed"))); status != 500 {
+		t.Errorf("a malformed push whose letter cannot be put down is answered %d", status)
+	}
+	status, out := call(t, "GET", deploy(t, "messages", settings...)+"?conversation="+m.Conversation, token["bob"], nil)
+	list, _ := out["messages"].([]any)
+	if status != 200 || len(list) != 1 || list[0].(map[string]any)["body"] != "hello ☂" {
+		t.Errorf("the history is %d %v", status, out)
+	}
+	users := deploy(t, "users", settings...)
+	if status, out = call(t, "GET", users+"/"+uid["ada"], token["bob"], nil); status != 200 || out["username"] != "ada" {
+		t.Errorf("below its address users answers %d %v", status, out)
+	}
+	if status, out = call(t, "GET", users+"/?q=ad", token["bob"], nil); status != 200 || len(out["users"].([]any)) != 1 {
+		t.Errorf("at its address users answers %d %v", status, out)
+	}
+}
