@@ -81,11 +81,16 @@ export class Sockets {
     }
   }
 
+  /** Breaks every open socket and lets no new one through. Requests still work. */
+  async close(): Promise<void> {
+    this.#down = true;
+    await this.cut();
+  }
+
   /** Takes the network away from the browser: open sockets break, new ones fail, and so do requests. */
   async offline(context: BrowserContext): Promise<void> {
-    this.#down = true;
     await context.setOffline(true);
-    await this.cut();
+    await this.close();
   }
 
   async online(context: BrowserContext): Promise<void> {
