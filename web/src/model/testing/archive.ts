@@ -5,6 +5,7 @@ import type { HttpAnswer, HttpRequest } from "../../platform/platform";
 export class FakeArchive {
   readonly saved = new Map<string, SavedMessage>();
   readonly marks: Record<string, Record<string, number>> = {};
+  readonly people = new Map<string, { uid: string; username: string; display_name: string }>();
   down = false;
   requests = 0;
 
@@ -29,10 +30,31 @@ export class FakeArchive {
       case "/api/messages":
         return this.messages(uid, q.get("conversation") ?? "", q.get("before") ?? "", Number(q.get("limit") ?? "50"));
       case "/api/users":
-        return json(200, { users: [], next: "" });
-      default:
-        return json(404, { code: "not_found", detail: "There is nothing here." });
+        return this.users(uid, q);
+      case "/api/me":
+        return json(200, { ...this.profile(uid), email: `${uid}@example.org`, admin: false, blocked: [] });
+      case "/config.json":
+        return json(200, { api_base: "/api", realtime_url: "wss://chat.test/ws", firebase: { apiKey: "k", projectId: "p", authDomain: "a" } });
+      default: {
+        const person = this.people.get(url.pathname.slice("/api/users/".length));
+        return person ? json(200, person) : json(404, { code: "not_found", detail: "There is nothing here." });
+      }
     }
+  }
+
+  private profile(uid: string): { uid: string; username: string; display_name: string } {
+    return this.people.get(uid) ?? { uid, username: uid.toLowerCase(), display_name: uid };
+  }
+
+  private users(uid: string, q: URLSearchParams): HttpAnswer {
+    const name = q.get("username");
+    const prefix = (q.get("q") ?? "").toLowerCase();
+    const all = [...this.people.values()]
+      .filter((p) => (name === null ? p.uid !== uid && p.username.startsWith(prefix) : p.username === name))
+      .sort((a, b) => (a.username < b.username ? -1 : 1));
+    const from = Number(q.get("cursor") ?? "0");
+    const limit = Number(q.get("limit") ?? "50");
+    return json(200, { users: all.slice(from, from + limit), next: from + limit < all.length ? String(from + limit) : "" });
   }
 
   private of(conversation: string): SavedMessage[] {
@@ -50,7 +72,7 @@ export class FakeArchive {
       const mark = this.marks[id]?.[uid] ?? 0;
       return {
         id,
-        with: { uid: other, username: other.toLowerCase(), display_name: other },
+        with: this.profile(other),
         last_at: last?.at ?? 0,
         preview: last ? { id: last.id, from: last.from, text: last.body.slice(0, 200), at: last.at } : null,
         unread: all.filter((m) => m.from === other && m.at > mark).length,

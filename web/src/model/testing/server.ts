@@ -31,6 +31,7 @@ interface Connected {
   epoch: number;
   /** The highest ack received; applied as far as it was sent. */
   ack: number;
+  watch: readonly string[];
 }
 
 /** Events that an inbox keeps beyond what must be kept. */
@@ -55,6 +56,8 @@ export class ModelServer {
   saveDelay = 0;
   /** The chance that a frame to a client is lost with its socket is the test's; this loses `sent` answers. */
   loseAnswers = false;
+  /** Code of a final refusal; null: the message is taken. */
+  refuse: (message: ChatMessage) => string | null = () => null;
 
   constructor(clock: FakeClock) {
     this.clock = clock;
@@ -62,9 +65,9 @@ export class ModelServer {
 
   /** A client opens a socket. */
   open(socket: FakeSocket): void {
-    const c: Connected = { socket, uid: "", sentTo: 0, epoch: this.epoch, ack: 0 };
+    const c: Connected = { socket, uid: "", sentTo: 0, epoch: this.epoch, ack: 0, watch: [] };
     socket.onSent = (text) => this.clock.after(1, () => this.receive(c, JSON.parse(text) as Record<string, unknown>));
-    socket.onClosed = () => this.connected.delete(c);
+    socket.onClosed = () => this.left(c);
     this.clock.after(2, () => {
       if (this.refusing) socket.drop(1006);
       else if (socket.state === "opening") {
@@ -78,9 +81,28 @@ export class ModelServer {
   drop(uid?: string): void {
     for (const c of [...this.connected]) {
       if (uid !== undefined && c.uid !== uid) continue;
-      this.connected.delete(c);
+      this.left(c);
       c.socket.drop(1006);
     }
+  }
+
+  /** Sockets that are open now, of one person. */
+  socketsOf(uid: string): number {
+    return [...this.connected].filter((c) => c.uid === uid).length;
+  }
+
+  private left(c: Connected): void {
+    this.connected.delete(c);
+    this.tellPresence(c.uid);
+  }
+
+  private presence(c: Connected, user: string): void {
+    const online = this.socketsOf(user) > 0;
+    c.socket.deliver({ type: "presence", user, online, ...(online ? {} : { last_seen: this.clock.now() * 1000 }) });
+  }
+
+  private tellPresence(user: string): void {
+    for (const c of [...this.connected]) if (c.watch.includes(user)) this.presence(c, user);
   }
 
   goaway(reason: string): void {
@@ -130,6 +152,13 @@ export class ModelServer {
       case "ping":
         c.socket.deliver({ type: "pong" });
         return;
+      case "typing":
+        for (const other of this.connected) if (other.uid === f["to"]) other.socket.deliver({ type: "typing", from: c.uid });
+        return;
+      case "watch":
+        c.watch = (f["users"] as string[]) ?? [];
+        for (const user of c.watch) this.presence(c, user);
+        return;
     }
   }
 
@@ -141,6 +170,7 @@ export class ModelServer {
     }
     c.uid = uid;
     c.epoch = this.epoch;
+    this.tellPresence(uid);
     const inbox = this.inbox(uid);
     const [epoch = "", n = ""] = cursor.split(":");
     const top = inbox.entries[inbox.entries.length - 1]?.n ?? inbox.floor;
@@ -193,6 +223,11 @@ export class ModelServer {
     const first = this.contents.get(id);
     if (first !== undefined && first !== content) this.faults.push(`message ${id} was changed: ${first} → ${content}`);
     this.contents.set(id, content);
+    const refusal = this.refuse(message);
+    if (refusal !== null) {
+      c.socket.deliver({ type: "error", code: refusal, message: "It cannot be sent.", id });
+      return;
+    }
     if (this.redisDown) {
       c.socket.deliver({ type: "error", code: "unavailable", message: "Later.", id, retry_after_ms: 500 });
       return;

@@ -242,7 +242,12 @@ export class FakePlatform implements Platform {
     },
   };
 
-  readonly tabs: Tabs = {
+  /** False: a browser without Web Locks. */
+  set locks(supported: boolean) {
+    this.tabs.supported = supported;
+  }
+
+  readonly tabs: Tabs & { supported: boolean } = {
     supported: true,
     channel: (name, onMessage): Channel => {
       const all = this.browser.channels.get(name) ?? new Set();

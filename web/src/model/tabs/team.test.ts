@@ -1,0 +1,168 @@
+import { describe, expect, test } from "vitest";
+import { FakeBrowser } from "../../platform/testing/fake";
+import { Household, type Tab } from "../testing/household";
+
+const ALICE = "aliceUid0001";
+const BOB = "bobUid000002";
+
+async function twoTabs(): Promise<{ house: Household; first: Tab; second: Tab; bob: Tab; browser: FakeBrowser }> {
+  const house = new Household();
+  const bob = await house.person(BOB);
+  const browser = new FakeBrowser();
+  const first = await house.person(ALICE, browser);
+  const second = await house.tab(browser);
+  await house.pass(1_000);
+  return { house, first, second, bob, browser };
+}
+
+const bodies = (tab: Tab, uid: string): { get(): (readonly [string, string])[] } => {
+  const talk = tab.chat().conversation(uid);
+  return { get: () => talk.timeline.get().items.map((m) => [m.body, m.state] as const) };
+};
+
+describe("tabs of one browser", () => {
+  test("have one socket and show the same, whoever acts", async () => {
+    const { house, first, second, bob } = await twoTabs();
+    expect(house.server.socketsOf(ALICE)).toBe(1);
+    expect(second.chat().connection.get().state).toBe("online");
+    const here = bodies(first, BOB);
+    const there = bodies(second, BOB);
+    await house.pass(100);
+    // The tab without a socket writes.
+    await second.chat().conversation(BOB).send("from the second tab");
+    await house.pass(500);
+    expect(here.get()).toEqual([["from the second tab", "delivered"]]);
+    expect(there.get()).toEqual(here.get());
+    const toAlice = bob.chat().conversation(ALICE);
+    await toAlice.send("an answer");
+    await house.pass(500);
+    expect(there.get()).toEqual([
+      ["from the second tab", "delivered"],
+      ["an answer", "delivered"],
+    ]);
+    expect(second.chat().unreadTotal.get()).toBe(1);
+    const talk = second.chat().conversation(BOB);
+    await house.pass(100);
+    talk.markRead(talk.timeline.get().items[1]?.id ?? "");
+    await house.pass(1_000);
+    expect(first.chat().unreadTotal.get()).toBe(0);
+    expect(house.server.archive.marks[`${ALICE}~${BOB}`]?.[ALICE]).toBeGreaterThan(0);
+    expect(house.server.socketsOf(ALICE)).toBe(1);
+    expect(house.server.faults).toEqual([]);
+  });
+
+  test("share drafts, typing and presence", async () => {
+    const { house, first, second, bob } = await twoTabs();
+    const here = first.chat().conversation(BOB);
+    const there = second.chat().conversation(BOB);
+    there.setDraft("begun here", null);
+    await house.pass(500);
+    expect(here.draft.get().text).toBe("begun here");
+    const presence = second.chat().presence(BOB);
+    presence.subscribe(() => undefined);
+    await house.pass(1_000);
+    expect(presence.get().online).toBe(true);
+    bob.chat().conversation(ALICE).noteTyping();
+    await house.pass(20);
+    expect([here.typing.get(), there.typing.get()]).toEqual([true, true]);
+    const toAlice = bob.chat().conversation(ALICE);
+    there.noteTyping();
+    await house.pass(20);
+    expect(toAlice.typing.get()).toBe(true);
+  });
+
+  test("when the leader's tab is closed another takes over at once", async () => {
+    const { house, first, second, bob } = await twoTabs();
+    first.platform.kill();
+    await house.pass(600);
+    expect(house.server.socketsOf(ALICE)).toBe(1);
+    expect(second.chat().connection.get().state).toBe("online");
+    await second.chat().conversation(BOB).send("still here");
+    await house.pass(500);
+    expect(bob.chat().conversations.get().items[0]?.preview?.body).toBe("still here");
+  });
+
+  test("a frozen leader loses the lock to a visible tab after 1 s, and follows when it thaws", async () => {
+    const { house, first, second, bob } = await twoTabs();
+    const there = bodies(second, BOB);
+    await house.pass(100);
+    first.platform.setVisible(false);
+    first.platform.freeze();
+    // A tab in the background leaves it be.
+    second.platform.setVisible(false);
+    await house.pass(20_000);
+    expect(second.platform.opened.length).toBe(0);
+    second.platform.setVisible(true);
+    await house.pass(990);
+    expect(second.platform.opened.length).toBe(0);
+    await house.pass(100);
+    expect(second.platform.opened.length).toBe(1);
+    await second.chat().conversation(BOB).send("from the new leader");
+    await house.pass(500);
+    expect(there.get()).toEqual([["from the new leader", "delivered"]]);
+    first.platform.thaw();
+    await house.pass(1_000);
+    expect(house.server.socketsOf(ALICE)).toBe(1);
+    await bob.chat().conversation(ALICE).send("to both");
+    await house.pass(500);
+    expect(bodies(first, BOB).get).toBeDefined();
+    const here = first.chat().conversation(BOB);
+    await house.pass(100);
+    expect(here.timeline.get().items.map((m) => m.body)).toEqual(["from the new leader", "to both"]);
+    expect(second.chat().connection.get().state).toBe("online");
+    expect(house.server.faults).toEqual([]);
+  });
+
+  test("what a tab writes while the leader is frozen is not lost, and goes out as soon as somebody leads", async () => {
+    const { house, first, second } = await twoTabs();
+    first.platform.freeze();
+    const talk = second.chat().conversation(BOB);
+    await talk.send("while nobody leads");
+    await house.pass(50);
+    expect(talk.timeline.get().items.map((m) => m.state)).toEqual(["waiting"]);
+    await house.pass(2_000);
+    expect(talk.timeline.get().items.map((m) => m.state)).toEqual(["delivered"]);
+  });
+
+  test("tell of a new message in one tab only, and know whether anybody looks", async () => {
+    const { house, first, second, bob } = await twoTabs();
+    const told: string[] = [];
+    for (const [name, tab] of [
+      ["first", first],
+      ["second", second],
+    ] as const) {
+      tab.app.attention.onIncoming((m) => told.push(`${name} ${m.body} ${m.hidden}`));
+    }
+    first.platform.setVisible(false);
+    await house.pass(10);
+    await bob.chat().conversation(ALICE).send("one");
+    await house.pass(500);
+    second.platform.setVisible(false);
+    await house.pass(10);
+    await bob.chat().conversation(ALICE).send("two");
+    await house.pass(500);
+    expect(told).toEqual(["first one false", "first two true"]);
+  });
+
+  test("without Web Locks each tab stands alone, and nothing breaks", async () => {
+    const house = new Household();
+    const bob = await house.person(BOB);
+    const browser = new FakeBrowser();
+    const first = await house.person(ALICE, browser);
+    const second = await house.tab(browser, { locks: false });
+    await house.pass(1_000);
+    expect(house.server.socketsOf(ALICE)).toBe(2);
+    for (let i = 0; i < 5; i++) {
+      await first.chat().conversation(BOB).send(`first ${i}`);
+      await second.chat().conversation(BOB).send(`second ${i}`);
+    }
+    await house.pass(5_000);
+    const toAlice = bob.chat().conversation(ALICE);
+    await house.pass(100);
+    const got = toAlice.timeline.get().items.map((m) => m.body);
+    expect(got.length).toBe(10);
+    expect(got.filter((b) => b.startsWith("first"))).toEqual([0, 1, 2, 3, 4].map((i) => `first ${i}`));
+    expect(got.filter((b) => b.startsWith("second"))).toEqual([0, 1, 2, 3, 4].map((i) => `second ${i}`));
+    expect(house.server.faults).toEqual([]);
+  });
+});
