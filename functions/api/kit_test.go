@@ -153,9 +153,17 @@ func newSystem(t testing.TB, change ...func(*api.Deps)) *system {
 	for _, c := range change {
 		c(&s.deps)
 	}
-	s.handler = api.New(s.deps).Handler()
+	s.rebuild()
 	return s
 }
+
+// rebuild starts the API anew, with deps as they are now.
+func (s *system) rebuild() { s.handler = api.New(s.deps).Handler() }
+
+// noAudit is a store whose audit log cannot be written.
+type noAudit struct{ store.Store }
+
+func (noAudit) AddAudit(context.Context, store.Audit) error { return problem.ErrUnavailable }
 
 // token returns a token for uid as Firebase would sign it now, after change.
 func (s *system) token(uid string, change ...func(jwt.MapClaims)) string {
@@ -302,4 +310,3 @@ func (a *answer) refused(status int, code string) details {
 }
 
 var _ relay.Relay = (*relayLog)(nil)
-var errDown = problem.ErrUnavailable

@@ -1,0 +1,176 @@
+package api_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/phoenixchat/phoenixchat/functions/accounts"
+	"github.com/phoenixchat/phoenixchat/functions/api"
+	"github.com/phoenixchat/phoenixchat/functions/store"
+)
+
+// cast is a system with everybody whom the table needs.
+type cast struct {
+	*system
+	tokens map[string]string // by caller
+}
+
+// callers are the columns of the table, and what each is told where they may not do it.
+var callers = []struct {
+	name   string
+	status int
+	code   string
+}{
+	{"anonymous", 401, "unauthenticated"},
+	{"user", 403, "forbidden"},       // bob himself, of whom most rows are
+	{"other user", 403, "forbidden"}, // ada
+	{"disabled user", 403, "account_disabled"},
+	{"disabled admin", 403, "account_disabled"},
+	{"deleted user", 403, "account_deleted"},
+	{"admin", 0, ""},
+	{"former admin with an old token", 403, "forbidden"},
+	{"user with a forged claim", 403, "forbidden"}, // a claim that the account does not have
+	{"admin without the claim", 403, "forbidden"},  // made admin after the token was given
+	{"signed out admin", 401, "token_ended"},
+	{"expired token", 401, "token_ended"},
+	{"token of another project", 401, "unauthenticated"},
+}
+
+func newCast(t *testing.T) *cast {
+	t.Helper()
+	s := newSystem(t)
+	ctx := t.Context()
+	c := &cast{s, map[string]string{"anonymous": ""}}
+	must := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.account("bob")
+	c.tokens["user"] = s.token("bob")
+	c.tokens["other user"] = s.token(s.person("ada"))
+	_, c.tokens["admin"] = s.admin("root1")
+	s.person("dis")
+	must(s.store.SetDisabled(ctx, "dis", true))
+	c.tokens["disabled user"] = s.token("dis")
+	for _, n := range []string{"disadm", "former", "late", "out"} {
+		s.person(n)
+		must(s.store.SetAdmin(ctx, n, true, true))
+		c.tokens[n] = s.token(n, asAdmin)
+	}
+	must(s.store.SetDisabled(ctx, "disadm", true))
+	c.tokens["disabled admin"] = c.tokens["disadm"]
+	must(s.store.SetAdmin(ctx, "former", false, true))
+	c.tokens["former admin with an old token"] = c.tokens["former"]
+	c.tokens["user with a forged claim"] = s.token(s.person("forger"), asAdmin)
+	c.tokens["admin without the claim"] = s.token("late")
+	must(s.store.EndSessions(ctx, "out", micros(s.clock.Now())+1e6))
+	c.tokens["signed out admin"] = c.tokens["out"]
+	c.tokens["expired token"] = s.token("root1", asAdmin, func(m jwt.MapClaims) { m["exp"] = s.clock.Now().Unix() })
+	c.tokens["token of another project"] = s.token("root1", asAdmin, func(m jwt.MapClaims) {
+		m["aud"] = "other"
+		m["iss"] = "https://securetoken.google.com/other"
+	})
+	c.tokens["deleted user"] = s.token("gone")
+	s.save("bob", "ada", "hello")
+	must(nil, s.store.PutLetters(ctx, []store.Letter{store.NewLetter("1", 1, "no JSON", []byte("x"))}))
+	return c
+}
+
+// rows are the endpoints, with a call that an admin may make.
+var rows = []struct {
+	endpoint string
+	path     string
+	body     any
+	status   int      // that who may is answered
+	who      []string // who may, beside admins; nil: nobody
+}{
+	{"GET /users", "/users", nil, 200, everyUser},
+	{"GET /users/{uid}", "/users/bob", nil, 200, everyUser},
+	{"GET /conversations", "/conversations", nil, 200, everyUser},
+	{"GET /messages", "/messages?conversation=bob~root1", nil, 200, []string{"user"}}, // one of its members
+	{"GET /me", "/me", nil, 200, everyUser},
+	{"PATCH /me", "/me", form{"display_name": "New"}, 200, everyUser},
+	{"GET /me/export", "/me/export", nil, 200, everyUser},
+	{"PUT /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser},
+	{"DELETE /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser},
+
+	{"GET /admin/users", "/admin/users", nil, 200, nil},
+	{"POST /admin/users", "/admin/users", ada("username", "newcomer"), 201, nil},
+	{"GET /admin/users.csv", "/admin/users.csv", nil, 200, nil},
+	{"GET /admin/users/{uid}", "/admin/users/bob", nil, 200, nil},
+	{"PATCH /admin/users/{uid}", "/admin/users/bob", map[string]any{"disabled": true}, 200, nil},
+	{"DELETE /admin/users/{uid}", "/admin/users/bob", nil, 204, nil},
+	{"POST /admin/users/{uid}/sign-out", "/admin/users/bob/sign-out", nil, 204, nil},
+	{"POST /admin/users/{uid}/password-reset", "/admin/users/bob/password-reset", form{}, 204, nil},
+	{"POST /admin/users/{uid}/conversations", "/admin/users/bob/conversations", form{"reason": "a report"}, 200, nil},
+	{"POST /admin/messages", "/admin/messages", form{"reason": "a report", "conversation": "ada~bob"}, 200, nil},
+	{"GET /admin/figures", "/admin/figures", nil, 200, nil},
+	{"GET /admin/dead-letters", "/admin/dead-letters", nil, 200, nil},
+	{"POST /admin/dead-letters/replay", "/admin/dead-letters/replay", nil, 200, nil},
+	{"GET /admin/dead-letters/{id}", "/admin/dead-letters/l1", nil, 200, nil},
+	{"POST /admin/dead-letters/{id}/replay", "/admin/dead-letters/l1/replay", nil, 204, nil},
+	{"POST /admin/dead-letters/{id}/discard", "/admin/dead-letters/l1/discard", form{"reason": "noise"}, 204, nil},
+	{"GET /admin/audit", "/admin/audit", nil, 200, nil},
+	{"GET /admin/audit.csv", "/admin/audit.csv", nil, 200, nil},
+
+	{"DELETE /me", "/me", nil, 204, everyUser}, // last: they are gone afterwards
+}
+
+// everyUser are those who may do what any person may.
+var everyUser = []string{"user", "other user", "former admin with an old token", "user with a forged claim", "admin without the claim"}
+
+// Who may do what: every endpoint that needs a token, for every kind of caller.
+func TestWhoMayDoWhat(t *testing.T) {
+	have := api.New(api.Deps{}).Endpoints()
+	for _, row := range rows {
+		if !slices.Contains(have, row.endpoint) {
+			t.Errorf("there is no %s", row.endpoint)
+		}
+		have = slices.DeleteFunc(have, func(e string) bool { return e == row.endpoint })
+	}
+	if !slices.Equal(have, []string{"POST /signup"}) {
+		t.Errorf("without a row are %v", have)
+	}
+	refusals := newCast(t) // shared: what is refused changes nothing
+	users := newCast(t)    // shared: what any person may do with what is theirs harms no others
+	for _, name := range []string{"ada", "forger", "former", "late"} {
+		if err := users.accounts.Create(t.Context(), accounts.New{UID: name, Email: name + "@example.org", Password: "correct horse", DisplayName: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, row := range rows {
+		t.Run(strings.ReplaceAll(row.endpoint, " ", ""), func(t *testing.T) {
+			method, _, _ := strings.Cut(row.endpoint, " ")
+			for _, caller := range callers {
+				t.Run(caller.name, func(t *testing.T) {
+					may := caller.name == "admin" || slices.Contains(row.who, caller.name)
+					c := refusals
+					switch {
+					case may && caller.name == "admin" && method != "GET":
+						c = newCast(t)
+					case may:
+						c = users
+					}
+					c.t = t
+					a := c.call(method, row.path, c.tokens[caller.name], row.body)
+					if may {
+						a.must(row.status, nil)
+					} else {
+						a.refused(caller.status, caller.code)
+					}
+				})
+			}
+		})
+	}
+	// nothing of what was refused had an effect
+	u, err := refusals.store.User(t.Context(), "bob")
+	entries, _, aerr := refusals.store.AuditLog(t.Context(), "", 10)
+	if err != nil || aerr != nil || u.Disabled || u.ValidAfter != 0 || len(entries) != 0 || len(refusals.relay.gates) != 0 {
+		t.Errorf("after refusals bob is %+v, the audit log %+v, realtime was told %+v (%v, %v)", u, entries, refusals.relay.gates, err, aerr)
+	}
+}

@@ -1,0 +1,486 @@
+package api_test
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+func micros(t time.Time) chat.Micros { return chat.MicrosOf(t) }
+
+type adminProfile struct {
+	profile
+	Email        string `json:"email"`
+	Admin        bool   `json:"admin"`
+	Disabled     bool   `json:"disabled"`
+	Deleting     bool   `json:"deleting"`
+	LastActiveAt int64  `json:"last_active_at"`
+}
+
+type adminPage struct {
+	Users []adminProfile `json:"users"`
+	Next  string         `json:"next"`
+}
+
+// audits returns the audit log, oldest first, each entry as "by action on reason outcome".
+func (s *system) audits() (lines []string) {
+	s.t.Helper()
+	entries, _, err := s.store.AuditLog(s.t.Context(), "", 100)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, e := range slices.Backward(entries) {
+		lines = append(lines, strings.Join(strings.Fields(strings.Join([]string{e.By, e.Action, e.On, e.Reason, e.Outcome}, " ")), " "))
+	}
+	return lines
+}
+
+func (s *system) audited(want ...string) {
+	s.t.Helper()
+	if got := s.audits(); !slices.Equal(got, want) {
+		s.t.Errorf("the audit log is\n%s, want\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestAdminPeople(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	s.clock.advance(time.Minute)
+	s.person("bob")
+	s.clock.advance(time.Minute)
+	s.person("ada")
+	if err := s.store.Touch(t.Context(), []string{"bob"}, micros(s.clock.Now().Add(24*time.Hour))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.store.SetDisabled(t.Context(), "ada", true); err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]string{"": "ada bob root1", "?order=name": "ada bob root1", "?order=newest": "ada bob root1", "?order=active": "bob root1 ada",
+		"?q=bo": "bob", "?q=BOB@ex": "bob", "?q=zzz": "", "?q=@": "", "?order=newest&limit=1": "ada"} {
+		var page adminPage
+		s.call("GET", "/admin/users"+query, token, nil).must(200, &page)
+		var names []string
+		for _, u := range page.Users {
+			names = append(names, u.Username)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%q lists %q, want %q", query, got, want)
+		}
+	}
+	var page adminPage
+	s.call("GET", "/admin/users?limit=2", token, nil).must(200, &page)
+	s.call("GET", "/admin/users?limit=2&cursor="+page.Next, token, nil).must(200, &page)
+	if len(page.Users) != 1 || page.Next != "" {
+		t.Errorf("the last page is %+v", page)
+	}
+	s.call("GET", "/admin/users?order=oldest", token, nil).refused(422, "invalid_fields")
+	s.call("GET", "/admin/users?order=active&cursor="+page.Next+"x", token, nil).refused(422, "cursor_invalid")
+	var u adminProfile
+	s.call("GET", "/admin/users/ada", token, nil).must(200, &u)
+	if !u.Disabled || u.Email != "ada@example.org" {
+		t.Errorf("ada is %+v", u)
+	}
+	for _, uid := range []string{"nobody", "a~b"} {
+		for _, c := range []struct{ method, path string }{{"GET", ""}, {"PATCH", ""}, {"DELETE", ""}, {"POST", "/sign-out"}, {"POST", "/password-reset"}, {"POST", "/conversations"}} {
+			var body any = map[string]any{"reason": "x", "disabled": true}
+			if c.method == "GET" {
+				body = nil
+			}
+			s.call(c.method, "/admin/users/"+uid+c.path, token, body).refused(404, "user_not_found")
+		}
+	}
+	s.audited() // looking at lists and failing to find is no act
+}
+
+func TestAdminAdds(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	var u adminProfile
+	s.call("POST", "/admin/users", token, ada("username", "support", "reason", "our help desk")).must(201, &u)
+	if u.Username != "support" || u.Email != "ada@example.org" || u.Admin {
+		t.Errorf("added is %+v", u)
+	}
+	if _, err := accountstest.SignIn(t.Context(), s.authHost, "ada@example.org", "correct horse"); err != nil {
+		t.Error(err)
+	}
+	s.call("POST", "/admin/users", token, ada("email", "b@example.org", "username", "SUPPORT")).refused(409, "username_taken")
+	s.call("POST", "/admin/users", token, ada("email", "x")).refused(422, "invalid_fields")
+	s.audited("root1 add our help desk", "root1 add", "root1 add failed: username_taken")
+}
+
+func TestAdminDisables(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	s.account("bob")
+	bob := s.token("bob")
+	s.call("GET", "/me", bob, nil).must(200, nil)
+	var u adminProfile
+	for range 2 { // an action repeated
+		s.call("PATCH", "/admin/users/bob", token, map[string]any{"disabled": true, "reason": "spam"}).must(200, &u)
+		if g := s.relay.last(); !u.Disabled || g.UID != "bob" || !g.Disabled || !g.Exists {
+			t.Errorf("bob is %+v, realtime was told %+v", u, g)
+		}
+	}
+	s.call("GET", "/me", bob, nil).refused(403, "account_disabled")
+	if _, err := accountstest.SignIn(t.Context(), s.authHost, "bob@example.org", "correct horse"); err == nil {
+		t.Error("bob signs in")
+	}
+	s.call("PATCH", "/admin/users/bob", token, map[string]any{"disabled": false}).must(200, &u)
+	if g := s.relay.last(); u.Disabled || g.Disabled {
+		t.Errorf("bob is %+v, realtime was told %+v", u, g)
+	}
+	if _, err := accountstest.SignIn(t.Context(), s.authHost, "bob@example.org", "correct horse"); err != nil {
+		t.Error(err)
+	}
+	// realtime/ down: the admin is told, the store holds already, and again makes it whole
+	s.relay.failWith(problem.ErrUnavailable)
+	s.call("PATCH", "/admin/users/bob", token, map[string]any{"disabled": true}).refused(503, "unavailable")
+	s.call("GET", "/me", bob, nil).refused(403, "account_disabled")
+	if a, err := s.accounts.Get(t.Context(), "bob"); err != nil || !a.Disabled {
+		t.Errorf("the account is %+v, %v", a, err)
+	}
+	s.relay.failWith(nil)
+	s.call("PATCH", "/admin/users/bob", token, map[string]any{"disabled": true}).must(200, nil)
+	s.audited("root1 disable bob spam", "root1 disable bob spam", "root1 enable bob", "root1 disable bob", "root1 disable bob failed: unavailable", "root1 disable bob")
+
+	s.call("PATCH", "/admin/users/bob", token, form{}).refused(422, "nothing_to_change")
+	s.call("PATCH", "/admin/users/bob", token, `{"disabled":"yes"}`).refused(422, "invalid_fields")
+	s.call("PATCH", "/admin/users/bob", token, map[string]any{"disabled": true, "reason": strings.Repeat("x", 501)}).refused(422, "invalid_fields")
+}
+
+func TestAdminSignsOut(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	s.account("bob")
+	bob := s.token("bob")
+	s.call("POST", "/admin/users/bob/sign-out", token, form{"reason": "lost phone"}).must(204, nil)
+	s.call("GET", "/me", bob, nil).refused(401, "token_ended")
+	if g := s.relay.last(); g.UID != "bob" || g.Disabled || g.ValidAfter <= micros(s.clock.Now()) {
+		t.Errorf("realtime was told %+v", g)
+	}
+	s.clock.advance(time.Second)
+	s.call("GET", "/me", s.token("bob"), nil).must(200, nil)
+	s.audited("root1 sign_out bob lost phone")
+}
+
+func TestAdminResetsPassword(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	s.account("bob")
+	s.call("POST", "/admin/users/bob/password-reset", token, nil).must(204, nil)
+	s.audited("root1 password_reset bob")
+}
+
+func TestAdminRenames(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	s.account("bob")
+	s.person("ada")
+	var u adminProfile
+	s.call("PATCH", "/admin/users/bob", token, form{"username": "robert", "display_name": "<b>Bob</b>", "reason": "asked"}).must(200, &u)
+	if u.Username != "robert" || u.DisplayName != "<b>Bob</b>" {
+		t.Errorf("bob is %+v", u)
+	}
+	s.call("PATCH", "/admin/users/bob", token, form{"username": "ada"}).refused(409, "username_taken")
+	s.call("PATCH", "/admin/users/bob", token, form{"display_name": ""}).refused(422, "invalid_fields")
+}
+
+func TestTheLastAdminStays(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	for _, body := range []map[string]any{{"admin": false}, {"disabled": true}} {
+		s.call("PATCH", "/admin/users/root1", token, body).refused(409, "last_admin")
+	}
+	s.call("DELETE", "/admin/users/root1", token, nil).refused(409, "last_admin")
+	s.call("DELETE", "/me", token, nil).refused(409, "last_admin")
+	s.account("bob")
+	var u adminProfile
+	s.call("PATCH", "/admin/users/bob", token, map[string]any{"admin": true}).must(200, &u)
+	if a, err := s.accounts.Get(t.Context(), "bob"); err != nil || !a.Admin || !u.Admin {
+		t.Errorf("bob is %+v, %+v, %v", u, a, err)
+	}
+	s.call("PATCH", "/admin/users/root1", token, map[string]any{"admin": false}).must(200, nil)
+	s.call("GET", "/admin/users", token, nil).refused(403, "forbidden") // the old token still has the claim
+	s.call("PATCH", "/admin/users/bob", s.token("bob", asAdmin), map[string]any{"admin": false}).refused(409, "last_admin")
+}
+
+func TestAdminDeletes(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	s.account("eve")
+	s.person("ada")
+	s.save("eve", "ada", "from eve")
+	eve := s.token("eve")
+	s.relay.failWith(problem.ErrUnavailable) // interrupted
+	s.call("DELETE", "/admin/users/eve", token, form{"reason": "spam"}).refused(503, "unavailable")
+	var u adminProfile
+	s.call("GET", "/admin/users/eve", token, nil).must(200, &u)
+	if !u.Deleting {
+		t.Errorf("eve is %+v", u)
+	}
+	s.relay.failWith(nil)
+	s.call("PATCH", "/admin/users/eve", token, map[string]any{"disabled": false}).must(200, &u)
+	if !u.Disabled {
+		t.Error("who is being deleted was enabled")
+	}
+	s.call("DELETE", "/admin/users/eve", token, nil).must(204, nil)
+	s.call("DELETE", "/admin/users/eve", token, nil).refused(404, "user_not_found")
+	s.call("GET", "/me", eve, nil).refused(403, "account_deleted")
+	if page, _, err := s.store.Messages(t.Context(), "ada~eve", store.Position{}, 10); err != nil || len(page) != 0 {
+		t.Errorf("left are %v, %v", page, err)
+	}
+	if !slices.Contains(s.relay.gone, "eve") {
+		t.Errorf("realtime was told that %v are gone", s.relay.gone)
+	}
+	if got := s.audits(); got[0] != "root1 delete eve spam" || got[1] != "root1 delete eve spam failed: unavailable" || got[len(got)-1] != "root1 delete eve" {
+		t.Errorf("the audit log is %q", got)
+	}
+}
+
+// Two admins who act on one person at once both get a sensible answer, and the person is in one of the states.
+func TestTwoAdminsAtOnce(t *testing.T) {
+	s := newSystem(t)
+	_, one := s.admin("root1")
+	_, two := s.admin("root2")
+	for i := range 5 {
+		name := s.account(fmt.Sprintf("bob%d", i))
+		var wg sync.WaitGroup
+		answers := make([]*answer, 3)
+		wg.Go(func() { answers[0] = s.call("DELETE", "/admin/users/"+name, one, nil) })
+		wg.Go(func() { answers[1] = s.call("DELETE", "/admin/users/"+name, two, nil) })
+		wg.Go(func() {
+			answers[2] = s.call("PATCH", "/admin/users/"+name, two, map[string]any{"disabled": true})
+		})
+		wg.Wait()
+		for n, a := range answers {
+			if a.status != 204 && a.status != 404 && !(n == 2 && a.status == 200) {
+				t.Errorf("call %d is answered %d %s", n, a.status, a.body)
+			}
+		}
+		if _, err := s.store.User(t.Context(), name); !errors.Is(err, problem.ErrNotFound) {
+			t.Errorf("%s is still there: %v", name, err)
+		}
+	}
+	// two who unmake each other
+	var wg sync.WaitGroup
+	var a, b *answer
+	wg.Go(func() { a = s.call("PATCH", "/admin/users/root2", one, map[string]any{"admin": false}) })
+	wg.Go(func() { b = s.call("PATCH", "/admin/users/root1", two, map[string]any{"admin": false}) })
+	wg.Wait()
+	if (a.status == 200) == (b.status == 200) {
+		t.Errorf("two who unmake each other are answered %d %s and %d %s", a.status, a.body, b.status, b.body)
+	}
+}
+
+func TestAdminReads(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	for _, n := range []string{"ada", "bob", "cyd"} {
+		s.person(n)
+	}
+	saved := s.save("ada", "bob", "one", "two")
+	s.save("cyd", "ada", "three")
+	for _, reason := range []any{nil, "", "   ", strings.Repeat("x", 501)} {
+		d := s.call("POST", "/admin/messages", token, map[string]any{"reason": reason, "conversation": "ada~bob"}).refused(422, "invalid_fields")
+		if d.Fields["reason"] == "" {
+			t.Errorf("the messages are %v", d.Fields)
+		}
+		s.call("POST", "/admin/users/ada/conversations", token, map[string]any{"reason": reason}).refused(422, "invalid_fields")
+	}
+	s.audited()
+	var list struct {
+		Conversations []struct {
+			ID   string  `json:"id"`
+			With profile `json:"with"`
+		} `json:"conversations"`
+	}
+	a := s.call("POST", "/admin/users/ada/conversations", token, form{"reason": " report 7 "})
+	a.must(200, &list)
+	if len(list.Conversations) != 2 || strings.Contains(string(a.body), "three") || strings.Contains(string(a.body), `"two"`) {
+		t.Errorf("the conversations are %s", a.body)
+	}
+	var page messagePage
+	s.call("POST", "/admin/messages", token, form{"reason": "report 7", "conversation": "ada~bob"}).must(200, &page)
+	if !slices.Equal(page.Messages, saved) {
+		t.Errorf("the messages are %+v", page)
+	}
+	s.call("POST", "/admin/messages", token, form{"reason": "x", "conversation": "ada"}).refused(422, "conversation_invalid")
+	s.call("POST", "/admin/messages", token, form{"reason": "x", "conversation": "ada~bob", "before": "x"}).refused(422, "before_invalid")
+	s.audited("root1 read_conversations ada report 7", "root1 read_messages ada~bob report 7")
+}
+
+// What cannot be written into the audit log is not done.
+func TestWithoutAuditLogNothingIsDone(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	s.account("bob")
+	s.deps.Store = noAudit{s.store}
+	s.rebuild()
+	s.call("PATCH", "/admin/users/bob", token, map[string]any{"disabled": true}).refused(503, "unavailable")
+	s.call("POST", "/admin/messages", token, form{"reason": "x", "conversation": "ada~bob"}).refused(503, "unavailable")
+	s.call("GET", "/admin/users.csv", token, nil).refused(503, "unavailable")
+	if u, err := s.store.User(t.Context(), "bob"); err != nil || u.Disabled {
+		t.Errorf("bob is %+v, %v", u, err)
+	}
+}
+
+func TestFigures(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	s.person("ada")
+	s.person("bob")
+	s.save("ada", "bob", "one", "two")
+	type figures struct {
+		People      int64 `json:"people"`
+		ActiveToday int64 `json:"active_today"`
+		DeadLetters int64 `json:"dead_letters"`
+		Messages    []struct {
+			Day   string
+			Count int64
+		} `json:"messages_per_day"`
+		Realtime *struct {
+			Sockets map[string]int64
+			Queued  int64
+		}
+	}
+	var f figures
+	s.call("GET", "/admin/figures", token, nil).must(200, &f)
+	days := map[string]int64{}
+	total := int64(0)
+	for _, d := range f.Messages {
+		days[d.Day] = d.Count
+		total += d.Count
+	}
+	if f.People != 3 || f.ActiveToday != 1 || len(f.Messages) != 30 || len(days) != 30 || total != 2 || f.Messages[29].Day != s.clock.Now().UTC().Format(time.DateOnly) ||
+		f.Realtime == nil || f.Realtime.Sockets["one"] != 3 || f.Realtime.Queued != 2 {
+		t.Errorf("the figures are %+v", f)
+	}
+	// counted anew after a while; realtime/ down hides only what is its own
+	s.person("cyd")
+	s.relay.failWith(problem.ErrUnavailable)
+	s.clock.advance(time.Minute)
+	f = figures{}
+	s.call("GET", "/admin/figures", s.token("root1", asAdmin), nil).must(200, &f)
+	if f.People != 4 || f.Realtime != nil {
+		t.Errorf("the figures are %+v", f)
+	}
+}
+
+func TestDeadLetters(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	now := s.clock.Now()
+	good := delivery.Delivered{Message: chat.Message{ID: "01999999-9999-7999-8999-999999999999", Conversation: "ada~bob", From: "ada", To: "bob", Body: "late", At: micros(now), AcceptedAt: micros(now)}, DeliveredAt: micros(now)}
+	data, err := delivery.Batch{Delivered: []delivery.Delivered{good}}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(id string, at chat.Micros, data []byte) {
+		t.Helper()
+		if err := s.store.PutLetters(t.Context(), []store.Letter{store.NewLetter(id, at, "for a test", data)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("1", 1, data)
+	put("2", 2, []byte("\xff\xfe"))
+	put("3", 3, []byte("no JSON"))
+	var list struct {
+		Letters []struct{ ID, Reason, Data, Encoding string } `json:"dead_letters"`
+		Next    string
+	}
+	s.call("GET", "/admin/dead-letters?limit=2", token, nil).must(200, &list)
+	if len(list.Letters) != 2 || list.Letters[0].Data != string(data) || list.Letters[1].Encoding != "base64" || list.Letters[1].Data != "//4=" || list.Next == "" {
+		t.Errorf("the list is %+v", list)
+	}
+	s.call("POST", "/admin/dead-letters/l1/replay", token, form{"reason": "mended"}).must(204, nil)
+	if page, _, err := s.store.Messages(t.Context(), "ada~bob", store.Position{}, 10); err != nil || len(page) != 1 {
+		t.Errorf("saved are %v, %v", page, err)
+	}
+	for _, c := range []string{"GET /l1", "POST /l1/replay", "POST /l1/discard", "GET /x%00y"} {
+		method, path, _ := strings.Cut(c, " ")
+		var body any
+		if method == "POST" {
+			body = form{"reason": "x"}
+		}
+		s.call(method, "/admin/dead-letters"+path, token, body).refused(404, "dead_letter_not_found")
+	}
+	s.call("POST", "/admin/dead-letters/l2/discard", token, form{"reason": ""}).refused(422, "invalid_fields")
+	s.call("POST", "/admin/dead-letters/l2/discard", token, form{"reason": "noise"}).must(204, nil)
+	// all: what is still malformed is a new letter, once
+	put("4", 4, data)
+	var done struct{ Replayed, Left int }
+	s.call("POST", "/admin/dead-letters/replay", token, nil).must(200, &done)
+	if done.Replayed != 2 || done.Left != 1 {
+		t.Errorf("replayed is %+v", done)
+	}
+	s.audited("root1 dead_letter_replay l1 mended", "root1 dead_letter_discard l2 noise", "root1 dead_letters_replay_all")
+}
+
+func TestAuditLogAndExports(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	s.account("bob")
+	s.call("PATCH", "/admin/users/bob", token, form{"display_name": `=HYPERLINK("http://evil.example"), "x"`, "reason": "-2+3"}).must(200, nil)
+	for _, c := range []struct {
+		path, file string
+		lines      int
+	}{{"/admin/users.csv", "people.csv", 3}, {"/admin/audit.csv", "audit.csv", 4}} {
+		a := s.call("GET", c.path, token, nil)
+		a.must(200, nil)
+		rows, err := csv.NewReader(strings.NewReader(string(a.body))).ReadAll()
+		if err != nil || len(rows) != c.lines {
+			t.Fatalf("%s is %s (%v)", c.path, a.body, err)
+		}
+		for _, row := range rows {
+			for _, cell := range row {
+				if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
+					t.Errorf("%s has the cell %q", c.path, cell)
+				}
+			}
+		}
+		if !strings.Contains(a.header.Get("Content-Type"), "text/csv") || a.header.Get("Content-Disposition") != `attachment; filename="`+c.file+`"` {
+			t.Errorf("the headers of %s are %v", c.path, a.header)
+		}
+	}
+	s.audited("root1 rename bob -2+3", "root1 export_people", "root1 export_audit")
+	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
+		s.call(method, "/admin/audit", token, form{}).refused(405, "method_not_allowed")
+		s.call(method, "/admin/audit/x", token, form{}).refused(404, "not_found")
+	}
+	var log struct {
+		Entries []store.Audit `json:"entries"`
+		Next    string        `json:"next"`
+	}
+	s.call("GET", "/admin/audit?limit=2", token, nil).must(200, &log)
+	s.call("GET", "/admin/audit?limit=2&cursor="+log.Next, token, nil).must(200, &log)
+	if len(log.Entries) != 1 || log.Entries[0].OnName != "bob" || log.Entries[0].ByName != "root1" || log.Next != "" {
+		t.Errorf("the last page is %+v", log)
+	}
+	s.call("GET", "/admin/audit?cursor=x", token, nil).refused(422, "cursor_invalid")
+}
+
+// An admin whose claim has gone from the token is none, and the other way round.
+func TestAdminIsCheckedAtEveryCall(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	s.admin("root2")
+	s.call("GET", "/admin/users", token, nil).must(200, nil)
+	s.call("GET", "/admin/users", s.token("root1", func(c jwt.MapClaims) { c["admin"] = "true" }), nil).refused(403, "forbidden")
+	if _, err := s.store.SetAdmin(t.Context(), "root1", false, true); err != nil {
+		t.Fatal(err)
+	}
+	s.call("GET", "/admin/users", token, nil).refused(403, "forbidden")
+}
