@@ -25,8 +25,8 @@ export interface ConversationParts extends WindowParts {
 }
 
 const TYPING_EVERY_MS = 3_000;
-/** Scrolling moves the read mark often; it is stored this much later. */
-const MARK_AFTER_MS = 100;
+/** Scrolling moves the read mark often; it is stored at once, and then at most this often. */
+const MARK_EVERY_MS = 300;
 
 const FAULTS = {
   body_empty: "An empty message cannot be sent.",
@@ -48,8 +48,10 @@ export class OpenConversation implements Conversation {
   private readonly onClose: () => void;
   private lastTyping = Number.NEGATIVE_INFINITY;
   private readTo: Micros = 0;
+  private readStored: Micros = 0;
   private readTimer: Cancel | null = null;
   private closed = false;
+  private readonly unlisten: Cancel;
 
   constructor(parts: ConversationParts, other: string, onClose: () => void) {
     this.parts = parts;
@@ -63,6 +65,9 @@ export class OpenConversation implements Conversation {
     this.unread = this.window.unread;
     this.drafts = new DraftKeeper(parts, this.id, (id) => this.window.quote(id));
     this.draft = this.drafts.draft;
+    this.unlisten = parts.platform.page.onVisible((visible) => {
+      if (!visible) this.hidden();
+    });
   }
 
   loadOlder(): Promise<void> {
@@ -127,13 +132,14 @@ export class OpenConversation implements Conversation {
     const at = this.window.row(id)?.at;
     if (this.closed || at === undefined || at === null || at <= this.readTo) return;
     this.readTo = at;
-    this.readTimer ??= this.parts.platform.clock.after(MARK_AFTER_MS, () => void this.storeMark());
+    if (!this.readTimer) void this.storeMark();
   }
 
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    if (this.readTimer) void this.storeMark();
+    this.hidden();
+    this.unlisten();
     this.window.close();
     this.drafts.close();
     this.onClose();
@@ -144,10 +150,20 @@ export class OpenConversation implements Conversation {
     return uuidv7(clock.now(), random.bytes(10));
   }
 
+  /** Nobody looks any more, and the page may end: what would be stored a moment later is stored now. */
+  private hidden(): void {
+    if (this.readTo > this.readStored) void this.storeMark();
+    this.drafts.flush();
+  }
+
   private async storeMark(): Promise<void> {
-    this.readTimer?.();
-    this.readTimer = null;
     const at = this.readTo;
+    this.readStored = at;
+    this.readTimer?.();
+    this.readTimer = this.parts.platform.clock.after(MARK_EVERY_MS, () => {
+      this.readTimer = null;
+      if (this.readTo > this.readStored) void this.storeMark();
+    });
     try {
       await this.parts.store.write(async (tx) => {
         const row = (await tx.conversation(this.id)) ?? emptyConversation(this.id, this.other);
@@ -156,7 +172,7 @@ export class OpenConversation implements Conversation {
     } catch (err) {
       this.parts.platform.report("a read mark could not be stored", err);
       // Seen again, it is stored again.
-      this.readTo = 0;
+      this.readTo = this.readStored = 0;
     }
   }
 }

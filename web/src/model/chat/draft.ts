@@ -58,8 +58,13 @@ export class DraftKeeper {
     if (this.value.get().text === "") this.set(draft.text, draft.replyTo?.id ?? null);
   }
 
-  close(): void {
+  /** Stores at once what waits to be stored. */
+  flush(): void {
     if (this.timer) void this.store();
+  }
+
+  close(): void {
+    this.flush();
     this.unlisten();
   }
 

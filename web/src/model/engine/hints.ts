@@ -8,6 +8,8 @@ import type { EngineParts } from "./ports";
 
 /** Lists come and go while somebody scrolls; what is left after this long is watched. */
 const SETTLE_MS = 200;
+/** A sign of typing means nothing later than this. */
+const TYPING_LASTS_MS = 3_000;
 
 export interface HintHandlers {
   onPresence(uid: string, presence: Presence): void;
@@ -21,6 +23,8 @@ export class Hints {
   private wanted: readonly string[] = [];
   private watched = "";
   private timer: Cancel | null = null;
+  /** Said while there was no link: told on the next one, if that comes soon. */
+  private typingTo: { readonly to: string; readonly at: number } | null = null;
 
   constructor(parts: EngineParts, handlers: HintHandlers) {
     this.parts = parts;
@@ -31,6 +35,9 @@ export class Hints {
     this.link = link;
     this.watched = "";
     this.tell();
+    const typed = this.typingTo;
+    this.typingTo = null;
+    if (typed && this.parts.platform.clock.now() - typed.at < TYPING_LASTS_MS) this.typing(typed.to);
   }
 
   gone(link: Link): void {
@@ -52,7 +59,8 @@ export class Hints {
   }
 
   typing(to: string): void {
-    this.link?.send({ type: "typing", to });
+    if (this.link) this.link.send({ type: "typing", to });
+    else this.typingTo = { to, at: this.parts.platform.clock.now() };
   }
 
   /** Takes a frame that is a hint. */
