@@ -42,7 +42,8 @@ type History interface {
 	// Conversations lists every conversation of the user.
 	Conversations(ctx context.Context) ([]Conversation, error)
 	// Messages returns the newest limit messages of a conversation before the
-	// place that before names ("" for the end), oldest first, and the place
+	// place that before names ("" for the end, "<at>" for the first message of
+	// that at, else the Before of another page), oldest first, and the place
 	// before them ("" where nothing is older).
 	Messages(ctx context.Context, conversation, before string, limit int) (Page, error)
 }
@@ -86,6 +87,7 @@ type Pace struct {
 	PongWithin   time.Duration   // a doubtful link is given up after this long
 	DebtFirst    time.Duration   // pause after the first failed load; doubles
 	DebtMost     time.Duration   // its greatest value
+	Margin       time.Duration   // a message may carry an at of this long before it was missed; history is loaded so far back
 	Reload       []time.Duration // history is loaded again this long after a load that followed resumed: false
 }
 
@@ -101,6 +103,7 @@ func DefaultPace() Pace {
 		PongWithin:   10 * time.Second,
 		DebtFirst:    time.Second,
 		DebtMost:     time.Minute,
+		Margin:       10 * time.Minute,
 		Reload:       []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute},
 	}
 }
@@ -114,6 +117,7 @@ func (p Pace) withDefaults() Pace {
 		{&p.AckEvery, d.AckEvery}, {&p.RetryFirst, d.RetryFirst}, {&p.RetryMost, d.RetryMost},
 		{&p.Welcome, d.Welcome}, {&p.AnswerWithin, d.AnswerWithin}, {&p.QuietFor, d.QuietFor},
 		{&p.PongWithin, d.PongWithin}, {&p.DebtFirst, d.DebtFirst}, {&p.DebtMost, d.DebtMost},
+		{&p.Margin, d.Margin},
 	} {
 		if *f.value == 0 {
 			*f.value = f.std

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -19,6 +20,7 @@ const (
 type loadJob struct {
 	list  bool                   // read the list of conversations, and the newest pages of each
 	since map[string]chat.Micros // walk back to this place, at least one page; by conversation
+	from  map[string]chat.Micros // begin behind this place instead of at the end; by conversation
 	whole bool                   // walk back to the beginning
 }
 
@@ -69,11 +71,15 @@ func (m *machine) dueJob(now time.Time) (loadJob, bool) {
 	case len(d.reloads) > 0 && !now.Before(d.reloads[0]):
 		return loadJob{list: true}, true
 	}
-	job := loadJob{since: map[string]chat.Micros{}}
+	job := loadJob{since: map[string]chat.Micros{}, from: map[string]chat.Micros{}}
 	for _, debt := range d.idDebts {
-		if at, ok := job.since[debt.conversation]; !now.Before(debt.due) && (!ok || debt.at < at) {
+		if now.Before(debt.due) {
+			continue
+		}
+		if at, ok := job.since[debt.conversation]; !ok || debt.at < at {
 			job.since[debt.conversation] = debt.at
 		}
+		job.from[debt.conversation] = max(job.from[debt.conversation], debt.at)
 	}
 	return job, len(job.since) > 0
 }
@@ -102,6 +108,9 @@ func fetch(ctx context.Context, h History, job loadJob, note func(Note)) (r load
 	}
 	for conv, at := range since {
 		before := ""
+		if from, ok := job.from[conv]; ok {
+			before = strconv.FormatInt(int64(from)+1, 10)
+		}
 		for pages := 0; job.whole || pages < maxPages; pages++ {
 			note(Note{What: NoteLoad, Conversation: conv})
 			page, err := h.Messages(ctx, conv, before, pageSize)

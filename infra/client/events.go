@@ -27,7 +27,9 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 	m.store.commit(func(d *durable) {
 		switch e := e.(type) {
 		case wire.MessageEvent:
-			settled = m.keepEvent(d, e)
+			if m.credible(e) {
+				settled = m.keepEvent(d, e)
+			}
 		case wire.DeliveredEvent:
 			for _, r := range e.Messages {
 				m.receipt(d, now, e.Conversation, r, receipt{state: Delivered})
@@ -39,7 +41,9 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 				settled = append(settled, r.ID)
 			}
 		case wire.ReadEvent:
-			m.mark(d, now, e.Conversation, e.By, e.At)
+			if _, err := chat.Other(e.Conversation, e.By); err == nil && m.mine(e.Conversation) {
+				m.mark(d, now, e.Conversation, e.By, e.At)
+			}
 		}
 		if s == m.newestWelcomed() {
 			d.cursor = f.Cursor
@@ -54,6 +58,24 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 		m.answered(id)
 	}
 	m.tick(now)
+}
+
+// mine reports whether the user is in the conversation.
+func (m *machine) mine(conversation string) bool {
+	_, err := chat.Other(conversation, m.store.uid)
+	return err == nil
+}
+
+// credible reports whether a message or sent event can be this user's. What
+// cannot is passed over: the cursor goes on, and nothing is shown.
+func (m *machine) credible(e wire.MessageEvent) bool {
+	if !chat.ValidMessageID(e.ID) || e.Conversation != chat.ConversationID(e.From, e.To) {
+		return false
+	}
+	if e.Type == wire.EventSent {
+		return e.From == m.store.uid && e.To != m.store.uid
+	}
+	return e.To == m.store.uid && e.From != m.store.uid
 }
 
 func later(a, b time.Time) time.Time {

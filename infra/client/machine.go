@@ -260,7 +260,7 @@ func (m *machine) welcome(now time.Time, s *socket, f wire.Welcome) {
 	}
 	if !f.Resumed {
 		m.store.commit(func(d *durable) {
-			d.oweHistory()
+			d.oweHistory(chat.Micros(m.pace.Margin.Microseconds()))
 			m.note(Note{What: NoteNotResume})
 		})
 		m.loadTries, m.loadAt = 0, now

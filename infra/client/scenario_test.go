@@ -46,6 +46,7 @@ func TestScenarios(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := &play{world: newWorld(t, sc.Me), names: map[string]any{}, socket: map[int]int{}, acked: map[int][]any{}, read: map[int]int{}}
+			p.ponging = true
 			for i, step := range sc.Steps {
 				if err := p.step(step); err != nil {
 					js, _ := json.Marshal(step)
@@ -192,7 +193,7 @@ func (p *play) scan(n int) map[string]any {
 
 func (p *play) silence(d time.Duration) error {
 	p.advance(d, nil)
-	for _, n := range p.socket {
+	for n := range p.frames { // of this life
 		if f := p.scan(n); f != nil {
 			return fmt.Errorf("the client sent %v", f)
 		}

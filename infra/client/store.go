@@ -49,16 +49,23 @@ type durable struct {
 	idDebts       map[string]*idDebt     // by debtKey
 }
 
-// oweHistory notes that events may be missing after what is shown now. An
-// older debt reaches further back and stays as it is.
-func (d *durable) oweHistory() {
+// oweHistory notes that events may be missing after what is shown now, less a
+// margin, or after the oldest own message that is still in the outbox: history
+// is asked for it before it is sent again. An older debt reaches further back
+// and stays as it is.
+func (d *durable) oweHistory(margin chat.Micros) {
 	if d.historyDebt {
 		return
 	}
 	d.historyDebt, d.historySince = true, map[string]chat.Micros{}
 	for id, c := range d.conversations {
 		if c.newest > 0 {
-			d.historySince[id] = c.newest
+			d.historySince[id] = c.newest - margin
+		}
+	}
+	for _, id := range d.outbox {
+		if k := d.messages[id]; k.At > 0 {
+			d.historySince[k.Conversation] = min(d.historySince[k.Conversation], k.At)
 		}
 	}
 }
@@ -186,6 +193,17 @@ func (s *Store) Debts() int {
 		n++
 	}
 	return n
+}
+
+// Owed names the loads of history that are owed, for people who look for why.
+func (s *Store) Owed() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := slices.Sorted(maps.Keys(s.d.idDebts))
+	if s.d.historyDebt {
+		out = append(out, "history")
+	}
+	return out
 }
 
 // Cursor returns the place up to which the device has stored its inbox.

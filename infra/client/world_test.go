@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
 // world is everything around one machine, under a clock that moves only when
@@ -21,12 +24,16 @@ type world struct {
 	store *Store
 	m     *machine
 	notes []Note
+	lives int
 
 	dials  []int // asked for, not yet answered
 	frames map[int][]map[string]any
 	open   map[int]bool
 	jobs   []loadJob
+	pongs  []int // owed
 	arch   archive
+
+	ponging bool // pings are answered at once
 }
 
 const me, other = "aliceUid0001", "bobUid000002"
@@ -44,7 +51,8 @@ func (w *world) start() {
 	w.dials, w.jobs = nil, nil
 	w.frames, w.open = map[int][]map[string]any{}, map[int]bool{}
 	w.m = newMachine(w.store, w, rand.New(rand.NewPCG(1, 2)), DefaultPace(), Odd{}, func(n Note) { w.notes = append(w.notes, n) })
-	w.m.lastN = 100 * (1 + w.m.lastN/100)
+	w.lives++
+	w.m.lastN = 1000 * w.lives
 	w.m.renewed(w.now, "token", time.Time{})
 	w.m.goOnline(w.now)
 }
@@ -65,12 +73,19 @@ func (w *world) write(n int, b []byte) {
 		w.t.Errorf("client wrote %s: %v", b, err)
 	}
 	w.frames[n] = append(w.frames[n], f)
+	if w.ponging && f["type"] == wire.TypePing {
+		w.pongs = append(w.pongs, n)
+	}
 }
 
 // settle lets the machine finish what it can without the clock moving.
 func (w *world) settle() {
 	for range 100 {
 		w.m.tick(w.now)
+		for _, n := range w.pongs {
+			w.m.frame(w.now, n, []byte(`{"type":"pong"}`))
+		}
+		w.pongs = nil
 		if len(w.jobs) == 0 {
 			return
 		}
@@ -175,14 +190,18 @@ func (a *archive) Messages(_ context.Context, conversation, before string, limit
 		}
 		return 1
 	})
-	if before != "" {
-		i := slices.IndexFunc(all, func(m chat.Message) bool { return m.ID == before })
-		all = all[:i]
+	if at, id, _ := strings.Cut(before, ","); before != "" {
+		n, err := strconv.ParseInt(at, 10, 64)
+		if err != nil {
+			return Page{}, err
+		}
+		end := chat.Message{At: chat.Micros(n), ID: id}
+		all = slices.DeleteFunc(all, func(m chat.Message) bool { return !m.Before(end) })
 	}
 	var p Page
 	if len(all) > limit {
 		all = all[len(all)-limit:]
-		p.Before = all[0].ID
+		p.Before = fmt.Sprintf("%d,%s", all[0].At, all[0].ID)
 	}
 	p.Messages = all
 	return p, nil

@@ -114,7 +114,7 @@ func plan(o runOptions, names string, short bool) ([]runOptions, error) {
 	var runs []runOptions
 	var all []inject.Fault
 	for _, f := range inject.Faults {
-		if f.Name != "none" {
+		if f.Name != "none" && !f.Exception {
 			all = append(all, f)
 		}
 	}

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
@@ -30,6 +31,52 @@ func away(share float64, how func(*load.Device), from, to time.Duration) func(co
 			d.Start()
 		}
 		return nil
+	}
+}
+
+// whileAway has a share of the people away with all their devices while f
+// breaks something, so that messages wait for them meanwhile, and some of their
+// own wait on their devices.
+func whileAway(share float64, f func(context.Context, *target) error) func(context.Context, *target) error {
+	return func(ctx context.Context, t *target) error {
+		people := t.crowd.People()
+		var hit []*load.Device
+		for _, n := range t.rnd.Perm(len(people))[:max(1, int(share*float64(len(people))))] {
+			hit = append(hit, t.crowd.Of(people[n])...)
+		}
+		for _, d := range hit {
+			switch t.rnd.IntN(3) {
+			case 0:
+				d.Kill()
+			case 1:
+				d.Vanish()
+			default:
+				d.Offline()
+			}
+		}
+		t.hold(ctx, 500*time.Millisecond, 2*time.Second)
+		err := f(ctx, t)
+		t.hold(ctx, 0, time.Second)
+		for _, d := range hit {
+			d.Online()
+			d.Start()
+		}
+		return err
+	}
+}
+
+// leave has a share of the devices leave for ever, shortly after some people
+// that are away were written to. Everybody keeps a device, for what is
+// written to them.
+func leave(share float64, f func(context.Context, *target) error) func(context.Context, *target) error {
+	return func(ctx context.Context, t *target) error {
+		for _, d := range t.some(share) {
+			left := slices.DeleteFunc(slices.Clone(t.crowd.Of(d.Person())), (*load.Device).Gone)
+			if len(left) > 1 {
+				d.Leave()
+			}
+		}
+		return f(ctx, t)
 	}
 }
 

@@ -12,15 +12,16 @@ import (
 var Faults = []Fault{
 	{Name: "none", What: "nothing breaks"},
 
-	{Name: "instance-killed", What: "kill -9 of a realtime instance", run: instanceKilled},
+	{Name: "instance-killed", What: "kill -9 of a realtime instance", run: whileAway(0.3, instanceKilled)},
 	{Name: "rolling-restart", What: "SIGTERM to one instance after the other, during traffic", run: rollingRestart},
 	{Name: "clocks", What: "the clocks of instances are 2 s apart, while they restart", Clocks: true, run: rollingRestart},
 
-	{Name: "redis-killed", What: "Redis is killed and starts again on its append-only file", run: redisKilled},
+	{Name: "redis-killed", What: "Redis is killed and starts again on its append-only file", run: whileAway(0.3, redisKilled)},
 	{Name: "redis-paused", What: "Redis answers nothing for 5 s", run: redisPaused},
-	{Name: "redis-wiped", What: "FLUSHALL", Loses: true, run: redisWiped},
-	{Name: "redis-replaced", What: "Redis is killed and an empty one takes its place", Loses: true, run: redisReplaced},
-	{Name: "redis-failover", What: "the replica takes over without the last writes", Replica: true, Loses: true, run: redisFailover},
+	{Name: "redis-wiped", What: "FLUSHALL", Loses: true, run: whileAway(0.3, redisWiped)},
+	{Name: "redis-replaced", What: "Redis is killed and an empty one takes its place", Loses: true, run: whileAway(0.3, redisReplaced)},
+	{Name: "redis-failover", What: "the replica takes over without the last writes", Replica: true, Loses: true, run: whileAway(0.3, redisFailover)},
+	{Name: "redis-lost-senders-gone", What: "Redis is replaced by an empty one, and devices that had just sent never come back (the stated exception)", Loses: true, Exception: true, run: whileAway(0.3, leave(0.1, redisReplaced))},
 	{Name: "redis-cut", What: "the network to Redis is cut", run: broken(stage.Cut, time.Second, 4*time.Second)},
 	{Name: "redis-slow", What: "the network to Redis is slow", run: broken(stage.Slow, 2*time.Second, 6*time.Second)},
 	{Name: "redis-deaf", What: "connections to Redis are half open", run: broken(stage.Deaf, 2*time.Second, 8*time.Second)},

@@ -22,6 +22,9 @@ type Fault struct {
 	Clocks  bool   // needs a stage whose instances' clocks differ
 	Loses   bool   // Redis loses what it had accepted
 
+	// Exception: provokes the one stated exception, which other runs must not have.
+	Exception bool
+
 	// run breaks something, holds it so for a while, and mends it. It mends
 	// also when ctx ends meanwhile. An error is one of the stage, or a promise
 	// of an instance that was broken, such as to end in time.

@@ -29,7 +29,6 @@ type Stage interface {
 	Token(uid string) (token string, ends time.Time, err error)
 	History(uid string) client.History
 	Waiting() int // messages on their way into the archive
-	Saved(ctx context.Context, conversation string) ([]chat.Message, error)
 }
 
 // Options of a crowd.
@@ -95,6 +94,12 @@ func (c *Crowd) befriend(a, b string) {
 
 // Devices returns all devices, always in the same order.
 func (c *Crowd) Devices() []*Device { return c.devices }
+
+// People returns the uids of all people, always in the same order.
+func (c *Crowd) People() []string { return c.people }
+
+// Of returns the devices of a person.
+func (c *Crowd) Of(uid string) []*Device { return c.of[uid] }
 
 // Typed returns how many messages were written so far.
 func (c *Crowd) Typed() int { return int(c.typed.Load()) }
@@ -204,24 +209,32 @@ func (c *Crowd) Settle(ctx context.Context) error {
 		d.Start()
 	}
 	quiet := 0
-	return c.await(ctx, "everything to arrive", func() bool {
+	err := c.await(ctx, "everything to arrive", func() bool {
 		quiet++
-		if c.stage.Waiting() > 0 || c.moving() > 0 {
+		if c.stage.Waiting() > 0 || len(c.moving(1)) > 0 {
 			quiet = 0
 		}
 		return quiet > 20 // a second: receipts and the other devices' copies are on their way
 	})
+	if err != nil {
+		err = fmt.Errorf("%w; %d messages wait to be saved; %s", err, c.stage.Waiting(), strings.Join(c.moving(5), "; "))
+	}
+	return err
 }
 
-// moving counts devices that have something to send or to load, or no socket.
-func (c *Crowd) moving() (n int) {
+// moving tells what some devices still have to send or to load, or that they have no socket.
+func (c *Crowd) moving(most int) (out []string) {
 	for _, d := range c.devices {
 		store, app := d.now()
-		if app != nil && (store.Outbox() > 0 || store.Debts() > 0 || !app.Up()) {
-			n++
+		if app == nil || store.Outbox() == 0 && store.Debts() == 0 && app.Up() {
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s has %d to send and owes %v, connected: %v", d.Name(), store.Outbox(), store.Owed(), app.Up()))
+		if len(out) == most {
+			break
 		}
 	}
-	return n
+	return out
 }
 
 // Open has every device open every conversation and scroll to its beginning,
@@ -271,7 +284,7 @@ func (c *Crowd) view(name string, store *client.Store, uid string) {
 	}
 }
 
-// list enters what is saved of each conversation.
+// list enters what the API lists of each conversation, to one of its members.
 func (c *Crowd) list(ctx context.Context) error {
 	for _, uid := range c.people {
 		for _, to := range c.partners[uid] {
@@ -279,14 +292,20 @@ func (c *Crowd) list(ctx context.Context) error {
 				continue
 			}
 			conversation := chat.ConversationID(uid, to)
-			saved, err := c.stage.Saved(ctx, conversation)
-			if err != nil {
-				return err
-			}
 			e := record.Entry{Kind: record.History, Conversation: conversation}
-			for _, m := range saved {
-				e.Lines = append(e.Lines, record.Line{ID: m.ID, At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)})
+			for before := ""; ; {
+				page, err := c.stage.History(uid).Messages(ctx, conversation, before, 200)
+				if err != nil {
+					return err
+				}
+				for _, m := range slices.Backward(page.Messages) {
+					e.Lines = append(e.Lines, record.Line{ID: m.ID, At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)})
+				}
+				if before = page.Before; before == "" {
+					break
+				}
 			}
+			slices.Reverse(e.Lines)
 			c.log.Add(e)
 		}
 	}

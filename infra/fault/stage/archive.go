@@ -8,7 +8,6 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
-	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -75,6 +74,15 @@ func (a *archive) Conversations(ctx context.Context, uid, cursor string, limit i
 	return list, next, err
 }
 
+// User implements store.People; every call of the functions begins with it.
+func (a *archive) User(ctx context.Context, uid string) (store.User, error) {
+	if a.down.Load() {
+		return store.User{}, errDown
+	}
+	a.reads.Add(1)
+	return a.Store.User(ctx, uid)
+}
+
 // Messages implements store.Archive.
 func (a *archive) Messages(ctx context.Context, conversation string, before store.Position, limit int) ([]delivery.Delivered, bool, error) {
 	if a.down.Load() {
@@ -84,34 +92,4 @@ func (a *archive) Messages(ctx context.Context, conversation string, before stor
 	page, more, err := a.Store.Messages(ctx, conversation, before, limit)
 	a.reads.Add(int64(len(page)))
 	return page, more, err
-}
-
-// all returns a whole conversation as the store has it, in its order.
-func (a *archive) all(ctx context.Context, conversation string) ([]chat.Message, error) {
-	var pages [][]delivery.Delivered
-	for before := (store.Position{}); ; {
-		page, more, err := a.Store.Messages(ctx, conversation, before, store.MaxPage)
-		if err != nil {
-			return nil, err
-		}
-		if len(page) > 0 {
-			pages = append(pages, page)
-			before = store.Position{At: page[0].At, ID: page[0].ID}
-		}
-		if !more || len(page) == 0 {
-			break
-		}
-	}
-	var out []chat.Message
-	for i := len(pages) - 1; i >= 0; i-- {
-		for _, d := range pages[i] {
-			out = append(out, d.Message)
-		}
-	}
-	return out, nil
-}
-
-// Saved returns a whole conversation as the store has it, in its order.
-func (s *Stage) Saved(ctx context.Context, conversation string) ([]chat.Message, error) {
-	return s.archive.all(ctx, conversation)
 }

@@ -8,14 +8,17 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -63,11 +66,6 @@ func (s *Stage) serveGates() error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /gates/{uid}", func(w http.ResponseWriter, r *http.Request) {
-		if s.archive.down.Load() {
-			http.Error(w, "the store is down", http.StatusServiceUnavailable)
-			return
-		}
-		s.archive.reads.Add(1)
 		s.archive.gates.Add(1)
 		u, err := s.archive.User(r.Context(), r.PathValue("uid"))
 		if err != nil && !errors.Is(err, problem.ErrNotFound) {
@@ -85,53 +83,40 @@ func (s *Stage) serveGates() error {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// history is what a person can read of what is saved.
-type history struct {
-	s   *Stage
-	uid string
-}
-
-// History returns the saved conversations as uid can read them.
-func (s *Stage) History(uid string) client.History { return history{s, uid} }
-
-func (h history) Conversations(ctx context.Context) ([]client.Conversation, error) {
-	var out []client.Conversation
-	for cursor := ""; ; {
-		list, next, err := h.s.archive.Conversations(ctx, h.uid, cursor, store.MaxPage)
-		if err != nil {
-			return nil, err
+// serveAPI makes the HTTP functions, which this process calls without a network.
+func (s *Stage) serveAPI() error {
+	verifier, err := identity.NewEmulator(project, func(name string) string {
+		if name == "FIREBASE_AUTH_EMULATOR_HOST" {
+			return "in this process"
 		}
-		for _, c := range list {
-			out = append(out, client.Conversation{ID: c.ID, LastAt: c.LastAt, Read: c.Read})
-		}
-		if next == "" {
-			return out, nil
-		}
-		cursor = next
-	}
-}
-
-func (h history) Messages(ctx context.Context, conversation, before string, limit int) (client.Page, error) {
-	var p store.Position
-	if before != "" {
-		if err := json.Unmarshal([]byte(before), &p); err != nil {
-			return client.Page{}, err
-		}
-	}
-	list, more, err := h.s.archive.Messages(ctx, conversation, p, limit)
+		return ""
+	}, nil)
 	if err != nil {
-		return client.Page{}, err
+		return err
 	}
-	var out client.Page
-	for _, d := range list {
-		out.Messages = append(out.Messages, d.Message)
+	s.api = api.New(api.Deps{Store: s.archive, Verifier: verifier, Origins: []string{Origin}, Log: quiet()}).Handler()
+	return nil
+}
+
+// History returns the saved conversations as uid can read them, over the HTTP functions.
+func (s *Stage) History(uid string) client.History {
+	return &client.HTTPHistory{
+		Base: Origin + "/api",
+		Token: func(context.Context) (string, error) {
+			token, _, err := s.Token(uid)
+			return token, err
+		},
+		Client: &http.Client{Transport: inProcess{s.api}},
 	}
-	if more && len(list) > 0 {
-		b, err := json.Marshal(store.Position{At: list[0].At, ID: list[0].ID})
-		if err != nil {
-			return client.Page{}, err
-		}
-		out.Before = string(b)
-	}
-	return out, nil
+}
+
+// inProcess carries requests to a handler without a network.
+type inProcess struct{ handler http.Handler }
+
+func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	t.handler.ServeHTTP(w, r)
+	resp := w.Result()
+	resp.Request = r
+	return resp, nil
 }

@@ -52,6 +52,7 @@ type Stage struct {
 	archive   *archive
 	bolt      *boltstore.Store
 	webAddr   string // where the instances ask for gates
+	api       http.Handler
 
 	mu      sync.Mutex
 	rnd     *rand.Rand // guarded by mu
@@ -87,7 +88,7 @@ func New(ctx context.Context, opts Options) (s *Stage, err error) {
 	if err := s.startRedis(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.serveGates(); err != nil {
+	if err := errors.Join(s.serveGates(), s.serveAPI()); err != nil {
 		return nil, err
 	}
 	return s, s.startInstances(ctx)

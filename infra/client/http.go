@@ -1,0 +1,99 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+)
+
+// HTTPHistory reads history from the HTTP functions, as functions/openapi.yaml has them.
+type HTTPHistory struct {
+	Base   string                                    // without a slash at its end, such as "https://chat.example.org/api"
+	Token  func(ctx context.Context) (string, error) // an ID token
+	Client *http.Client                              // nil: http.DefaultClient
+}
+
+var _ History = (*HTTPHistory)(nil)
+
+// listLimit is how many conversations are asked for at once.
+const listLimit = 200
+
+// Conversations implements History.
+func (h *HTTPHistory) Conversations(ctx context.Context) ([]Conversation, error) {
+	var out []Conversation
+	for cursor := ""; ; {
+		var page struct {
+			Conversations []struct {
+				ID     string                 `json:"id"`
+				LastAt chat.Micros            `json:"last_at"`
+				Read   map[string]chat.Micros `json:"read"`
+			} `json:"conversations"`
+			Next string `json:"next"`
+		}
+		if err := h.get(ctx, "/conversations", url.Values{"cursor": {cursor}, "limit": {fmt.Sprint(listLimit)}}, &page); err != nil {
+			return nil, err
+		}
+		for _, c := range page.Conversations {
+			out = append(out, Conversation(c))
+		}
+		if page.Next == "" {
+			return out, nil
+		}
+		cursor = page.Next
+	}
+}
+
+// Messages implements History.
+func (h *HTTPHistory) Messages(ctx context.Context, conversation, before string, limit int) (Page, error) {
+	var page struct {
+		Messages []chat.Message `json:"messages"`
+		Next     string         `json:"next"`
+	}
+	q := url.Values{"conversation": {conversation}, "limit": {fmt.Sprint(limit)}}
+	if before != "" {
+		q.Set("before", before)
+	}
+	if err := h.get(ctx, "/messages", q, &page); err != nil {
+		return Page{}, err
+	}
+	return Page{Messages: page.Messages, Before: page.Next}, nil
+}
+
+func (h *HTTPHistory) get(ctx context.Context, path string, q url.Values, into any) error {
+	for k, v := range q {
+		if v[0] == "" {
+			q.Del(k)
+		}
+	}
+	token, err := h.Token(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, h.Base+path+"?"+q.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	client := h.Client
+	if client == nil {
+		client = http.DefaultClient
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		b, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
+		return fmt.Errorf("GET %s: %s: %s", path, resp.Status, b)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return fmt.Errorf("GET %s: %w", path, err)
+	}
+	return nil
+}
