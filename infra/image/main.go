@@ -63,7 +63,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		tag, err = name.NewTag(*push, name.StrictValidation)
 	}
 	if err != nil {
-		return err // says what is wrong with the name
+		return fmt.Errorf("-push %s: want HOST/PATH:TAG: %w", *push, err)
 	}
 
 	img, err := build(ctx, source{client: os.DirFS(*client), arch: *arch})

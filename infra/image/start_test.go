@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// mayTake is how long realtime may take from its start to /health/ready. A machine on which much
+// else runs gets more; the time is logged.
+const mayTake = time.Second
+
+// starts runs the unpacked image the way a container runtime would, against a Redis of its
+// own, until it is ready; it returns the page that it serves. As root it runs inside the image's own root and as
+// its user, so that nothing but the image is there; otherwise as whoever tests.
+func starts(t *testing.T, root string, config v1.Config) (page string) {
+	t.Helper()
+	redis := miniredis.RunT(t)
+	port := freePort(t)
+	cmd := exec.Command(config.Entrypoint[0])
+	cmd.Dir = config.WorkingDir
+	cmd.Env = append([]string{
+		"PORT=" + port, "PROJECT_ID=demo-chat", "HOSTED_URL=http://127.0.0.1:" + port, "API_BASE=http://127.0.0.1:1/api",
+		"FIREBASE_API_KEY=a-key", "REDIS_ADDR=" + redis.Addr(), "FIREBASE_AUTH_EMULATOR_HOST=127.0.0.1:1",
+		"FIRESTORE_EMULATOR_HOST=127.0.0.1:1", "PUBSUB_EMULATOR_HOST=127.0.0.1:1",
+	}, config.Env...)
+	if os.Getuid() == 0 {
+		// The temporary folder is only for its owner.
+		for dir := root; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
+	} else {
+		t.Log("not root: the program runs outside of the image's root")
+		cmd.Path = filepath.Join(root, config.Entrypoint[0])
+		cmd.Env = append(cmd.Env, "CLIENT_DIR="+filepath.Join(root, clientDir))
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+
+	url := "http://127.0.0.1:" + port
+	late := time.After(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for body, err := get(url + "/health/ready"); err != nil; body, err = get(url + "/health/ready") {
+		select {
+		case <-tick.C:
+		case err := <-ended:
+			t.Fatalf("the image ends: %v\n%s", err, out.Bytes())
+		case <-late:
+			_ = cmd.Process.Kill()
+			<-ended
+			t.Fatalf("the image does not become ready: %v %s\n%s", err, body, out.Bytes())
+		}
+	}
+	took := time.Since(began)
+	t.Logf("ready %d ms after its start", took.Milliseconds())
+	if took > mayTake && !busy() {
+		t.Errorf("it took %s, want less than %s", took, mayTake)
+	}
+	for _, path := range []string{"/health/live", "/config.json", "/"} {
+		var err error
+		if page, err = get(url + path); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("after SIGTERM: %v\n%s", err, out.Bytes())
+		}
+	case <-time.After(10 * time.Second): // what Cloud Run gives
+		_ = cmd.Process.Kill()
+		<-ended
+		t.Error("it did not end within 10 s of SIGTERM")
+	}
+	return page
+}
+
+// get returns the body of an answer of 200.
+func get(url string) (string, error) {
+	client := http.Client{Timeout: 5 * time.Second}
+	defer client.CloseIdleConnections()
+	res, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = &statusError{res.Status}
+	}
+	return string(body), err
+}
+
+type statusError struct{ status string }
+
+func (e *statusError) Error() string { return "the answer is " + e.status }
+
+// busy reports whether more runs on this machine than it has cores for, by Linux's word.
+func busy() bool {
+	text, err := os.ReadFile("/proc/loadavg")
+	return err == nil && !bytes.HasPrefix(text, []byte("0."))
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
