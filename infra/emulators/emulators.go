@@ -22,8 +22,8 @@ type Server struct {
 	child *child.Child
 }
 
-// Stop ends the program; it returns when it is gone, after 3 s at most. It may be called again.
-func (s *Server) Stop() { s.child.Stop(2 * time.Second) }
+// Stop ends the program at once, as it keeps nothing, and returns when it is gone. It may be called again.
+func (s *Server) Stop() { s.child.Stop(0) }
 
 // Done is closed when the program has ended, whoever ended it.
 func (s *Server) Done() <-chan struct{} { return s.child.Done() }
@@ -100,7 +100,7 @@ func run(ctx context.Context, name string, ready func(ctx context.Context, addr 
 		if err == nil {
 			return &Server{Addr: addr, child: c}, nil
 		}
-		c.Stop(time.Second)
+		c.Stop(0)
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("%s did not answer within %v: %w", name, startTime, context.Cause(ctx))
 		}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +26,12 @@ type Instance struct {
 	Name string
 
 	server   *server.Server
+	redis    redis.UniversalClient
 	auth     http.Handler
 	draining atomic.Bool
+
+	cancel context.CancelFunc // ends Run
+	done   chan error         // the end of Run
 }
 
 // ServeHTTP implements http.Handler.
@@ -62,11 +68,9 @@ func (s *Stack) listen(front net.Listener) ([]net.Listener, error) {
 	for range s.options.Instances {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			for _, l := range out {
-				l.Close()
-			}
 			return nil, err
 		}
+		s.onClose("listener", func(context.Context) error { l.Close(); return nil }) // twice does no harm
 		out = append(out, l)
 	}
 	return out, nil
@@ -97,51 +101,63 @@ func (s *Stack) clientConfig(url string) server.ClientConfig {
 
 // startInstance starts the instance number i, which answers on l.
 func (s *Stack) startInstance(i int, l net.Listener, d instanceDeps) (*Instance, error) {
-	rdb := redis.NewUniversalClient(inbox.Tune(&redis.UniversalOptions{Addrs: []string{s.RedisAddr}}))
-	s.onClose("Redis client", func(context.Context) error { return rdb.Close() })
-	in := &Instance{URL: "http://" + l.Addr().String(), Name: fmt.Sprintf("local-%d", i+1), auth: d.data.auth}
+	in := &Instance{URL: "http://" + l.Addr().String(), Name: fmt.Sprintf("local-%d", i+1), auth: d.data.auth, done: make(chan error, 1),
+		redis: redis.NewUniversalClient(inbox.Tune(&redis.UniversalOptions{Addrs: []string{s.RedisAddr}}))}
 	var err error
 	in.server, err = server.New(server.Deps{
-		Redis: rdb, Gates: d.data.gates, Publisher: d.data.publisher, Verifier: d.verifier, Services: d.services,
-		Client: s.options.Client, API: d.api, Log: s.log.With("instance", in.Name), Now: s.options.Now,
+		Redis: in.redis, Gates: d.data.gates, Publisher: d.data.publisher, Verifier: d.verifier, Services: d.services,
+		Client: s.options.Client, API: d.api, Log: s.log, Now: s.options.Now,
 		Instance: in.Name, Config: s.clientConfig(in.URL), Origins: d.origins,
 		MaxSockets: s.options.MaxSockets, SocketAgeMin: s.options.SocketAgeMin, SocketAgeMax: s.options.SocketAgeMax,
 		GoawayWithin: s.options.GoawayWithin, DrainOver: 300 * time.Millisecond,
 	})
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, errors.Join(err, in.redis.Close())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
+	in.cancel = cancel
 	s.bg.Go(func() {
 		err := in.server.Run(ctx)
 		if ctx.Err() == nil {
 			s.fail(fmt.Errorf("%s ended by itself: %w", in.Name, err))
 		}
-		done <- err
-	})
-	s.onClose(in.Name, func(closing context.Context) error {
-		defer cancel()
-		// Browsers that are shown "going away" hold on until they have somewhere
-		// to go. There is nowhere: their sockets are closed after a moment.
-		draining, stop := context.WithTimeout(closing, 1500*time.Millisecond)
-		defer stop()
-		if err := in.Drain(draining); err != nil {
-			s.log.Debug("sockets closed", "instance", in.Name, "err", err)
-		}
-		cancel()
-		select {
-		case err := <-done:
-			if errors.Is(err, context.Canceled) {
-				return nil
-			}
-			return err
-		case <-closing.Done():
-			return fmt.Errorf("did not end in time: %w", closing.Err())
-		}
+		in.done <- err
 	})
 	if s.options.Instances > 1 {
 		s.serve(in.Name, l, in)
 	}
 	return in, nil
+}
+
+// stopInstances stops all of them at once.
+func (s *Stack) stopInstances(ctx context.Context) error {
+	errs := make([]error, len(s.Instances))
+	var all sync.WaitGroup
+	for i, in := range s.Instances {
+		all.Go(func() { errs[i] = in.stop(ctx, s.log) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// stop ends the instance; ctx bounds it.
+func (in *Instance) stop(ctx context.Context, log *slog.Logger) error {
+	defer in.cancel()
+	// Browsers that are told to go hold on until they have somewhere to go.
+	// There is nowhere: their sockets are closed after a moment.
+	draining, stop := context.WithTimeout(ctx, 1500*time.Millisecond)
+	defer stop()
+	if err := in.Drain(draining); err != nil {
+		log.Debug("sockets closed", "instance", in.Name, "err", err)
+	}
+	in.cancel()
+	select {
+	case err := <-in.done:
+		if errors.Is(err, context.Canceled) {
+			err = nil
+		}
+		return errors.Join(err, in.redis.Close())
+	case <-ctx.Done():
+		return fmt.Errorf("%s did not end in time: %w", in.Name, ctx.Err())
+	}
 }

@@ -172,6 +172,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 		Origins: s.origins(listeners), SignupsHourly: s.options.SignupsHourly, Now: s.options.Now, Log: s.log,
 	})
 	shared := instanceDeps{data: d, verifier: verifier, services: services.verifier, api: functions.Handler(), origins: s.origins(listeners)}
+	s.onClose("instances", s.stopInstances)
 	for i, l := range listeners {
 		in, err := s.startInstance(i, l, shared)
 		if err != nil {

@@ -1,6 +1,6 @@
 import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
-import { chatWith, en, find, message, send } from "./support/steps";
+import { chatWith, en, message, open, send } from "./support/steps";
 import { expect, test } from "./support/test";
 
 const sizes = [
@@ -44,7 +44,7 @@ for (const viewport of sizes) {
       const [ann, bob] = [await person("Ann", { viewport }), await person("Bob", { viewport })];
       const { page } = ann;
       await expectAccessible(page); // an empty list
-      await find(bob.page, ann);
+      await open(bob.page, ann);
       await send(bob.page, ann, "Lorem ipsum dolor sit amet, consectetur adipiscing elit. ".repeat(8));
       await send(bob.page, ann, `averylongwordwithoutanyspace${"e".repeat(200)}`);
       await page.goto("/");
@@ -55,7 +55,7 @@ for (const viewport of sizes) {
       await expect(page.getByRole("link", { name: bob.name })).toBeVisible();
       await expectAccessible(page);
       await expectNoSidewaysScroll(page);
-      await find(page, bob);
+      await open(page, bob);
       await send(page, bob, "an answer");
       await expect(message(bob.page, ann, "an answer")).toBeVisible();
       await expectAccessible(page);
@@ -70,7 +70,7 @@ for (const viewport of sizes) {
 
 test("a conversation by keyboard alone", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(bob.page, ann);
+  await open(bob.page, ann);
   await send(bob.page, ann, "can you hear me?");
   const { page } = ann;
   await page.goto("/");

@@ -1,6 +1,6 @@
 import { chromium, type Page } from "@playwright/test";
 import { launchOptions } from "./support/browser";
-import { chatWith, composer, en, expectIn, expectState, fillSignIn, fillSignUp, find, message, send, signUp, state } from "./support/steps";
+import { chatWith, composer, en, expectIn, expectState, fillSignIn, fillSignUp, message, open, send, signUp, state } from "./support/steps";
 import { system } from "./support/system";
 import { account, expect, test } from "./support/test";
 
@@ -45,15 +45,15 @@ test("a session outlives the browser", async ({ person }, info) => {
   const bob = await person("Bob");
   const ann = account("Ann");
   const profile = info.outputPath("profile");
-  const open = () => chromium.launchPersistentContext(profile, { ...launchOptions, baseURL: system().url });
-  const before = await open();
+  const launch = () => chromium.launchPersistentContext(profile, { ...launchOptions, baseURL: system().url });
+  const before = await launch();
   const first = before.pages()[0] ?? (await before.newPage());
   await signUp(first, ann);
-  await find(first, bob);
+  await open(first, bob);
   await send(first, bob, "remember this");
   await expectState(first, bob, "remember this", state.arrived);
   await before.close();
-  const after = await open();
+  const after = await launch();
   const second = after.pages()[0] ?? (await after.newPage());
   await second.goto("/");
   await expectIn(second);
@@ -63,7 +63,7 @@ test("a session outlives the browser", async ({ person }, info) => {
 
 test("signing out wipes what the browser kept", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
+  await open(ann.page, bob);
   await send(ann.page, bob, "for your eyes only");
   await expectState(ann.page, bob, "for your eyes only", state.arrived);
   await ann.page.goto("/settings");
@@ -76,7 +76,7 @@ test("signing out wipes what the browser kept", async ({ person }) => {
 
 test("signing out warns while something is unsent", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
+  await open(ann.page, bob);
   await ann.sockets.close();
   await send(ann.page, bob, "stuck in the tunnel");
   await expectState(ann.page, bob, "stuck in the tunnel", state.waiting);

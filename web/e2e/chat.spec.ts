@@ -1,4 +1,4 @@
-import { chats, chatWith, en, expectState, find, message, messages, send, state } from "./support/steps";
+import { chats, chatWith, en, expectState, find, message, messages, open, send, state } from "./support/steps";
 import { expect, test } from "./support/test";
 
 test("two people find each other, chat both ways, and see the history after a reload", async ({ person }) => {
@@ -25,7 +25,7 @@ test("a first message from a stranger appears without a reload", async ({ person
   const ann = await person("Ann");
   await expect(ann.page.getByText(en.chats.empty)).toBeVisible();
   const stranger = await person("Stranger");
-  await find(stranger.page, ann);
+  await open(stranger.page, ann);
   await send(stranger.page, ann, "We met at the lake.");
   await expect(chatWith(ann.page, stranger)).toContainText("We met at the lake.");
   await expect(ann.page.getByText(en.chats.empty)).toBeHidden();
@@ -41,8 +41,8 @@ test("a new person is found without a reload", async ({ person }) => {
 
 test("line breaks are kept", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
-  await find(bob.page, ann);
+  await open(ann.page, bob);
+  await open(bob.page, ann);
   await send(ann.page, bob, "one\ntwo\n\nfour");
   for (const [page, other] of [[ann.page, bob], [bob.page, ann]] as const) {
     await expect.poll(async () => message(page, other, "four").innerText()).toMatch(/one\ntwo\n\s*\nfour/);
@@ -51,7 +51,7 @@ test("line breaks are kept", async ({ person }) => {
 
 test("Shift and Enter begin a new line, Enter sends", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
+  await open(ann.page, bob);
   const box = ann.page.getByRole("textbox", { name: en.talk.writeTo(bob.name) });
   await box.pressSequentially("first");
   await box.press("Shift+Enter");
@@ -63,8 +63,8 @@ test("Shift and Enter begin a new line, Enter sends", async ({ person }) => {
 
 test("markup, links and right-to-left text are text", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
-  await find(bob.page, ann);
+  await open(ann.page, bob);
+  await open(bob.page, ann);
   const odd = `<img src=x onerror="document.title='owned'"> & שלום \u202Egnp.exe`;
   await send(ann.page, bob, odd);
   await expect(message(bob.page, ann, "<img src=x onerror=")).toBeVisible();
@@ -77,10 +77,10 @@ test("markup, links and right-to-left text are text", async ({ person }) => {
 
 test("two tabs of one person show the same, once", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
+  await open(ann.page, bob);
   const second = await ann.context.newPage();
   await second.goto(`/c/${bob.username}`);
-  await find(bob.page, ann);
+  await open(bob.page, ann);
   await send(ann.page, bob, "from the first tab");
   await expect(message(second, bob, "from the first tab")).toHaveCount(1);
   await send(second, bob, "from the second tab");
@@ -94,13 +94,13 @@ test("two tabs of one person show the same, once", async ({ person }) => {
 
 test("the newest chat stands first", async ({ person }) => {
   const [ann, bob, cat] = [await person("Ann"), await person("Bob"), await person("Cat")];
-  await find(ann.page, bob);
+  await open(ann.page, bob);
   await send(ann.page, bob, "hello Bob");
-  await find(ann.page, cat);
+  await open(ann.page, cat);
   await send(ann.page, cat, "hello Cat");
   await ann.page.goto("/");
   await expect(chats(ann.page).getByRole("listitem")).toContainText(["hello Cat", "hello Bob"]);
-  await find(bob.page, ann);
+  await open(bob.page, ann);
   await send(bob.page, ann, "hello yourself");
   await expect(chats(ann.page).getByRole("listitem")).toContainText(["hello yourself", "hello Cat"]);
 });

@@ -1,9 +1,9 @@
-import { chatWith, composer, en, expectIn, expectState, fillSignIn, find, message, send, state, talk } from "./support/steps";
+import { chatWith, composer, en, expectIn, expectState, fillSignIn, message, open, send, state, talk } from "./support/steps";
 import { expect, test } from "./support/test";
 
 test("ticks say delivered, then read", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
+  await open(ann.page, bob);
   await bob.page.goto("/");
   await send(ann.page, bob, "have you seen this?");
   await expect(chatWith(bob.page, ann)).toContainText("have you seen this?");
@@ -21,7 +21,7 @@ test("unread messages are counted until they are seen, on every device", async (
   await fillSignIn(phone.page, bob);
   await expectIn(phone.page);
   await bob.page.goto("/");
-  await find(ann.page, bob);
+  await open(ann.page, bob);
   for (const body of ["one", "two", "three"]) await send(ann.page, bob, body);
   for (const page of [bob.page, phone.page]) await expect(chatWith(page, ann)).toContainText(en.chats.unreadSpoken(3));
   await bob.page.reload();
@@ -40,8 +40,8 @@ test("unread messages are counted until they are seen, on every device", async (
 
 test("typing shows, and ends with the message", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
-  await find(bob.page, ann);
+  await open(ann.page, bob);
+  await open(bob.page, ann);
   await composer(ann.page, bob).pressSequentially("I am thin");
   const status = talk(bob.page, ann).getByRole("status").filter({ hasText: en.talk.typing(ann.name) });
   await expect(status).toHaveCount(1);
@@ -52,8 +52,8 @@ test("typing shows, and ends with the message", async ({ person }) => {
 
 test("typing ends by itself", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
-  await find(bob.page, ann);
+  await open(ann.page, bob);
+  await open(bob.page, ann);
   await composer(ann.page, bob).pressSequentially("never mind");
   const status = talk(bob.page, ann).getByRole("status").filter({ hasText: en.talk.typing(ann.name) });
   await expect(status).toHaveCount(1);
@@ -62,7 +62,7 @@ test("typing ends by itself", async ({ person }) => {
 
 test("presence follows the other, with when they were last seen", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
+  await open(ann.page, bob);
   const details = talk(ann.page, bob).getByRole("button", { name: en.talk.details(bob.name) });
   await expect(details).toContainText(en.talk.online);
   await bob.page.close();

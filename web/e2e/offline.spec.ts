@@ -1,12 +1,12 @@
-import { chatWith, en, expectState, find, message, messages, send, state } from "./support/steps";
+import { chatWith, en, expectState, message, messages, open, send, state } from "./support/steps";
 import { expect, test } from "./support/test";
 
 const story = ["one", "two", "three", "four", "five"];
 
 test("who was away has everything in order when they come back", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
-  await find(bob.page, ann);
+  await open(ann.page, bob);
+  await open(bob.page, ann);
   await send(ann.page, bob, "before");
   await expect(message(bob.page, ann, "before")).toBeVisible();
   await bob.sockets.offline(bob.context);
@@ -21,8 +21,8 @@ test("who was away has everything in order when they come back", async ({ person
 
 test("what was written while away leaves in order afterwards", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
-  await find(bob.page, ann);
+  await open(ann.page, bob);
+  await open(bob.page, ann);
   await ann.sockets.offline(ann.context);
   for (const body of story) await send(ann.page, bob, body);
   await expectState(ann.page, bob, "five", state.waiting);
@@ -34,7 +34,7 @@ test("what was written while away leaves in order afterwards", async ({ person }
 
 test("what was written while away outlives the page", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
+  await open(ann.page, bob);
   await ann.sockets.offline(ann.context);
   await send(ann.page, bob, "kept on this device");
   await expectState(ann.page, bob, "kept on this device", state.waiting);
@@ -43,7 +43,7 @@ test("what was written while away outlives the page", async ({ person }) => {
   const page = await ann.context.newPage();
   await page.goto(`/c/${bob.username}`);
   await expectState(page, bob, "kept on this device", state.sent);
-  await find(bob.page, ann);
+  await open(bob.page, ann);
   await expect(message(bob.page, ann, "kept on this device")).toBeVisible();
   await expectState(page, bob, "kept on this device", state.arrived);
 });
@@ -51,7 +51,7 @@ test("what was written while away outlives the page", async ({ person }) => {
 test("who had closed the browser's page finds the messages later", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
   await bob.page.close();
-  await find(ann.page, bob);
+  await open(ann.page, bob);
   for (const body of story) await send(ann.page, bob, body);
   await expectState(ann.page, bob, "five", state.sent);
   const page = await bob.context.newPage();
@@ -64,8 +64,8 @@ test("who had closed the browser's page finds the messages later", async ({ pers
 
 test("a short gap shows nothing, and nothing comes twice", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
-  await find(bob.page, ann);
+  await open(ann.page, bob);
+  await open(bob.page, ann);
   await send(ann.page, bob, "before");
   await expectState(ann.page, bob, "before", state.arrived);
   const before = bob.sockets.opened;
@@ -81,7 +81,7 @@ test("a short gap shows nothing, and nothing comes twice", async ({ person }) =>
 
 test("a long gap is told in one line, and ends with it", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await find(ann.page, bob);
+  await open(ann.page, bob);
   await ann.sockets.offline(ann.context);
   await expect(ann.page.getByText(en.connection.offline)).toBeVisible({ timeout: 15_000 });
   await ann.sockets.online(ann.context);

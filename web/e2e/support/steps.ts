@@ -50,6 +50,12 @@ export async function find(page: Page, who: Account): Promise<void> {
   await expect(talk(page, who)).toBeVisible();
 }
 
+/** Goes straight to the conversation with somebody, by its address. */
+export async function open(page: Page, who: Account): Promise<void> {
+  await page.goto(`/c/${who.username}`);
+  await expect(composer(page, who)).toBeVisible();
+}
+
 /** The open conversation with somebody. */
 export function talk(page: Page, who: Account): Locator {
   return page.getByRole("region", { name: en.talk.label(who.name) });
