@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/phoenixchat/phoenixchat/functions/superuser"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/infra/emulators"
 	"github.com/phoenixchat/phoenixchat/infra/internal/lockfile"
@@ -112,7 +113,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		s.data = filepath.Join(root, s.data)
 	}
 	if s.superuser != "" {
-		return order{Superuser: s.superuser, Revoke: s.revoke}.send(ctx, s.data, stdout)
+		return order(ctx, s.data, superuser.Order{Email: s.superuser, Revoke: s.revoke, By: "local"}, stdout)
 	}
 	if s.emulators {
 		if err := emulators.Check(ctx, s.redis == "", s.firestore == "", s.pubsub == ""); err != nil {
@@ -241,6 +242,6 @@ func (s settings) tell(st *stack.Stack, out io.Writer, took time.Duration) {
 	}
 	fmt.Fprintf(out, "  Redis        %s\n", a.Redis)
 	fmt.Fprintf(out, "  data         %s (-fresh starts clean)\n", s.data)
-	fmt.Fprintf(out, "  an admin     go run ./infra/local -superuser you@example.org   (in another terminal)\n")
+	fmt.Fprintf(out, "  an admin     go run ./functions/cmd/createsuperuser -email you@example.org   (in another terminal)\n")
 	fmt.Fprintf(out, "  end          Ctrl-C\n\n")
 }
