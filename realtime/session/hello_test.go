@@ -187,7 +187,7 @@ func TestTwoHellos(t *testing.T) {
 func TestRedisUnreachableAtHello(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		in.Join(t, bob)
-		rig.Cut.Down(true)
+		in.Redis.Down(true)
 		s := in.Dial(t, servertest.DialOptions{})
 		s.Send(hello(servertest.Token(alice, nil), ""))
 		e := s.Closed(websocket.CloseTryAgainLater)
@@ -195,7 +195,7 @@ func TestRedisUnreachableAtHello(t *testing.T) {
 		if e.RetryAfterMS <= 0 {
 			t.Error("no retry_after_ms")
 		}
-		rig.Cut.Down(false)
+		in.Redis.Down(false)
 		time.Sleep(5 * time.Second) // the client waits, too
 		in.Join(t, alice)
 	})

@@ -374,13 +374,13 @@ func TestEndWithoutPubSub(t *testing.T) {
 func TestSendAndClose(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		b := in.Join(t, bob)
-		rig.Cut.Slow(300 * time.Millisecond)
+		in.Redis.Slow(300 * time.Millisecond)
 		a := in.Join(t, alice)
 		for range 3 {
 			a.Send(servertest.Message(bob, "x"))
 		}
 		a.Close()
-		rig.Cut.Slow(0)
+		in.Redis.Slow(0)
 		for range 3 {
 			servertest.Event[wire.MessageEvent](b, wire.EventMessage)
 		}

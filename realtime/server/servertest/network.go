@@ -70,8 +70,8 @@ type pipeAddr struct{}
 func (pipeAddr) Network() string { return "pipe" }
 func (pipeAddr) String() string  { return "pipe" }
 
-// Cut is the network between instances and Redis, which can break and be slow.
-type Cut struct {
+// Network is between an instance and Redis. It can break and be slow.
+type Network struct {
 	mu    sync.Mutex
 	down  bool
 	slow  time.Duration
@@ -79,7 +79,7 @@ type Cut struct {
 }
 
 // Down breaks all connections and refuses new ones, until it is called with false.
-func (c *Cut) Down(down bool) {
+func (c *Network) Down(down bool) {
 	c.mu.Lock()
 	c.down = down
 	var broken []*redisConn
@@ -95,19 +95,19 @@ func (c *Cut) Down(down bool) {
 }
 
 // Break breaks all connections; new ones work.
-func (c *Cut) Break() {
+func (c *Network) Break() {
 	c.Down(true)
 	c.Down(false)
 }
 
-// Slow makes every write to Redis take d longer.
-func (c *Cut) Slow(d time.Duration) {
+// Slow makes every answer of Redis take d longer.
+func (c *Network) Slow(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.slow = d
 }
 
-func (c *Cut) dial(m *miniredis.Miniredis) (net.Conn, error) {
+func (c *Network) dial(m *miniredis.Miniredis) (net.Conn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.down {
@@ -120,30 +120,56 @@ func (c *Cut) dial(m *miniredis.Miniredis) (net.Conn, error) {
 	if c.conns == nil {
 		c.conns = map[*redisConn]struct{}{}
 	}
-	rc := &redisConn{Conn: conn, cut: c}
+	rc := &redisConn{Conn: conn, net: c}
 	c.conns[rc] = struct{}{}
 	return rc, nil
 }
 
+// redisConn is one connection to Redis. It is slow in reading: writing, as
+// go-redis does it, holds locks, and who waits for a lock holds a bubble's clock.
 type redisConn struct {
 	net.Conn
-	cut *Cut
+	net *Network
+
+	mu       sync.Mutex
+	deadline time.Time // for reading
 }
 
-func (c *redisConn) Write(b []byte) (int, error) {
-	c.cut.mu.Lock()
-	slow := c.cut.slow
-	c.cut.mu.Unlock()
-	if slow > 0 {
-		time.Sleep(slow)
+func (c *redisConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.net.mu.Lock()
+	slow := c.net.slow
+	c.net.mu.Unlock()
+	if slow == 0 || err != nil {
+		return n, err
 	}
-	return c.Conn.Write(b)
+	c.mu.Lock()
+	deadline := c.deadline
+	c.mu.Unlock()
+	if left := time.Until(deadline); !deadline.IsZero() && left < slow {
+		time.Sleep(left)
+		return 0, os.ErrDeadlineExceeded
+	}
+	time.Sleep(slow)
+	return n, nil
+}
+
+func (c *redisConn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	c.deadline = t
+	c.mu.Unlock()
+	return c.Conn.SetReadDeadline(t)
+}
+
+func (c *redisConn) SetDeadline(t time.Time) error {
+	_ = c.SetReadDeadline(t)
+	return c.Conn.SetWriteDeadline(t)
 }
 
 func (c *redisConn) Close() error {
-	c.cut.mu.Lock()
-	delete(c.cut.conns, c)
-	c.cut.mu.Unlock()
+	c.net.mu.Lock()
+	delete(c.net.conns, c)
+	c.net.mu.Unlock()
 	return c.Conn.Close()
 }
 

@@ -6,6 +6,7 @@ package servertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,17 +42,23 @@ type Rig struct {
 	Mini      *miniredis.Miniredis
 	People    *People
 	Published *Published
-	Cut       *Cut // the network to Redis
 
 	t testing.TB
 }
+
+// quiet keeps go-redis from writing to standard error what tests provoke.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
+func init() { redis.SetLogger(quiet{}) }
 
 // New returns a Rig without instances; people are those who exist.
 func New(t testing.TB, people ...string) *Rig {
 	t.Helper()
 	mini := miniredis.NewMiniRedis()
 	mini.ClockTTL(true)
-	r := &Rig{Mini: mini, People: &People{gates: map[string]gate.Gate{}}, Published: &Published{}, Cut: &Cut{}, t: t}
+	r := &Rig{Mini: mini, People: &People{gates: map[string]gate.Gate{}}, Published: &Published{}, t: t}
 	for _, uid := range people {
 		r.People.Set(uid, gate.Gate{Exists: true})
 	}
@@ -61,12 +69,15 @@ func New(t testing.TB, people ...string) *Rig {
 // Instance is one running server.
 type Instance struct {
 	*server.Server
-	rig      *Rig
-	listener *pipeListener
-	web      *http.Server
-	stop     context.CancelFunc
-	done     chan error
-	once     sync.Once
+	Redis     *Network // between this instance and Redis
+	publisher *instancePublisher
+	rig       *Rig
+	listener  *pipeListener
+	web       *http.Server
+	stop      context.CancelFunc
+	done      chan error
+	requests  sync.WaitGroup
+	once      sync.Once
 }
 
 // Start starts an instance that ends with the test. change may alter what it
@@ -79,9 +90,10 @@ func (r *Rig) Start(change func(*server.Deps)) *Instance {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	network, publisher := &Network{}, &instancePublisher{to: r.Published}
 	rdb := redis.NewClient(inbox.Tune(&redis.UniversalOptions{PoolSize: 8, MaxRetries: -1,
-		Dialer: func(context.Context, string, string) (net.Conn, error) { return r.Cut.dial(r.Mini) }}).Simple())
-	deps := server.Deps{Redis: rdb, Gates: r.People, Publisher: r.Published, Verifier: verifier, Services: Services{},
+		Dialer: func(context.Context, string, string) (net.Conn, error) { return network.dial(r.Mini) }}).Simple())
+	deps := server.Deps{Redis: rdb, Gates: r.People, Publisher: publisher, Verifier: verifier, Services: Services{},
 		Origins: []string{Origin}, Log: slog.New(slog.DiscardHandler),
 		Config: server.ClientConfig{APIBase: "/api", RealtimeURL: "wss://chat.example.org/ws"}}
 	if change != nil {
@@ -92,8 +104,13 @@ func (r *Rig) Start(change func(*server.Deps)) *Instance {
 		r.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	in := &Instance{Server: srv, rig: r, listener: newPipeListener(), web: &http.Server{Handler: srv, ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}, stop: cancel, done: make(chan error, 1)}
+	in := &Instance{Server: srv, Redis: network, publisher: publisher, rig: r, listener: newPipeListener(), stop: cancel, done: make(chan error, 1)}
+	in.web = &http.Server{ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			in.requests.Add(1)
+			defer in.requests.Done()
+			srv.ServeHTTP(w, r)
+		})}
 	go func() { _ = in.web.Serve(in.listener) }()
 	go func() { in.done <- srv.Run(ctx) }()
 	r.t.Cleanup(func() {
@@ -117,10 +134,10 @@ func (in *Instance) Stop() {
 // break, nothing is settled, nobody is told.
 func (in *Instance) Kill() {
 	in.once.Do(func() {
-		in.rig.Cut.Down(true)
+		in.Redis.Down(true)
+		in.publisher.dead.Store(true)
 		in.listener.breakAll()
 		in.end()
-		in.rig.Cut.Down(false)
 	})
 }
 
@@ -131,6 +148,7 @@ func (in *Instance) end() {
 		in.rig.t.Errorf("Run: %v", err)
 	}
 	_ = in.listener.Close()
+	in.requests.Wait()
 }
 
 // People is the gate.Source of a Rig.
@@ -202,6 +220,19 @@ func (p *Published) Publish(ctx context.Context, data []byte) error {
 	}
 	p.batches = append(p.batches, b)
 	return nil
+}
+
+// instancePublisher is what one instance publishes with; it ends with it.
+type instancePublisher struct {
+	to   *Published
+	dead atomic.Bool
+}
+
+func (p *instancePublisher) Publish(ctx context.Context, data []byte) error {
+	if p.dead.Load() {
+		return errors.New("killed")
+	}
+	return p.to.Publish(ctx, data)
 }
 
 // Fail makes publishing fail with err; nil ends that.
