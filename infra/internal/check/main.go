@@ -66,6 +66,7 @@ var stages = []stage{
 	{"format", nil, "gofmt and go vet", (*run).format},
 	{"web", []string{"node"}, "the client's types and unit tests", (*run).web},
 	{"build", []string{"node"}, "the client's build and its size limit", (*run).build},
+	{"image", []string{"node"}, "the image of the realtime service, made without a registry", (*run).image},
 	{"go", nil, "Go tests with the race detector: unit, conformance, property", (*run).goTests},
 	{"fuzz", nil, "every fuzz target for a few seconds", (*run).fuzz},
 	{"browser", []string{"node", "chromium"}, "Chromium against the embedded default", (*run).browser},

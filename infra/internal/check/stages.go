@@ -167,6 +167,15 @@ func (r *run) build(ctx context.Context) tally {
 	return r.told(webclient.Ensure(ctx, r.path("web"), func(s string) { r.say("%s", s) }))
 }
 
+// image makes realtime's image, which tells its size. It also compiles what the Go tests of infra/image
+// would otherwise compile within their time limit.
+func (r *run) image(ctx context.Context) tally {
+	if t := r.build(ctx); t.failed > 0 {
+		return t
+	}
+	return r.counted(ctx, nil, "go", "run", "./infra/image", "-layout", filepath.Join(".cache", "image"))
+}
+
 func (r *run) browser(ctx context.Context) tally { return r.playwright(ctx, "embedded") }
 
 func (r *run) browserEmulators(ctx context.Context) tally {

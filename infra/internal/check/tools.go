@@ -29,7 +29,7 @@ type tool struct {
 
 var (
 	goStages      = []string{"go"}
-	webStages     = []string{"web", "build", "browser", "browser-emulators"}
+	webStages     = []string{"web", "build", "image", "browser", "browser-emulators"}
 	browserStages = []string{"browser", "browser-emulators"}
 	emulated      = []string{"go", "browser-emulators"}
 )
