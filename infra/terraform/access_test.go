@@ -23,10 +23,10 @@ chat-admin → roles/pubsub.subscriber on subscription dead-letters
 chat-build → roles/artifactregistry.writer on repository chat
 chat-build → roles/logging.logWriter on the project
 chat-build → roles/storage.objectViewer on the project, sources only
-chat-conversations → roles/datastore.viewer on the project
+chat-conversations → roles/datastore.user on the project
 chat-me → chatAccounts on the project
 chat-me → roles/datastore.user on the project
-chat-messages → roles/datastore.viewer on the project
+chat-messages → roles/datastore.user on the project
 chat-persist → roles/datastore.user on the project
 chat-persist → roles/pubsub.publisher on topic dead-letters
 chat-push → roles/run.invoker on service persist
@@ -35,7 +35,7 @@ chat-realtime → roles/pubsub.publisher on topic delivery-acks
 chat-realtime → roles/redis.dbConnectionUser on the project
 chat-signup → chatAccounts on the project
 chat-signup → roles/datastore.user on the project
-chat-users → roles/datastore.viewer on the project
+chat-users → roles/datastore.user on the project
 pubsub's agent → roles/iam.serviceAccountTokenCreator on account chat-push
 pubsub's agent → roles/pubsub.publisher on topic dead-letters
 pubsub's agent → roles/pubsub.subscriber on subscription persist

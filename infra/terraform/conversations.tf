@@ -1,4 +1,4 @@
-# The function conversations: GET /conversations, the list with unread counts. It only reads.
+# The function conversations: GET /conversations, the list with unread counts.
 
 module "conversations" {
   source = "./modules/function"
@@ -10,8 +10,9 @@ module "conversations" {
   public      = true
 }
 
+# It reads; but once an hour it notes when the caller was active.
 resource "google_project_iam_member" "conversations_firestore" {
   project = var.project
-  role    = "roles/datastore.viewer"
+  role    = "roles/datastore.user"
   member  = module.conversations.member
 }

@@ -1,4 +1,4 @@
-# The function messages: GET /messages, a page of history. It only reads.
+# The function messages: GET /messages, a page of history.
 
 module "messages" {
   source = "./modules/function"
@@ -10,8 +10,9 @@ module "messages" {
   public      = true
 }
 
+# It reads; but once an hour it notes when the caller was active.
 resource "google_project_iam_member" "messages_firestore" {
   project = var.project
-  role    = "roles/datastore.viewer"
+  role    = "roles/datastore.user"
   member  = module.messages.member
 }

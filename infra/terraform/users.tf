@@ -1,4 +1,4 @@
-# The function users: GET /users, the directory. It only reads.
+# The function users: GET /users, the directory.
 
 module "users" {
   source = "./modules/function"
@@ -10,8 +10,9 @@ module "users" {
   public      = true
 }
 
+# It reads; but once an hour it notes when the caller was active.
 resource "google_project_iam_member" "users_firestore" {
   project = var.project
-  role    = "roles/datastore.viewer"
+  role    = "roles/datastore.user"
   member  = module.users.member
 }
