@@ -15,6 +15,8 @@ function stored(): ThemeChoice {
 
 class Theme {
   choice: ThemeChoice = $state(stored());
+  /** The theme that is on. */
+  shown: "light" | "dark" = $state("light");
 
   constructor() {
     dark.addEventListener("change", () => this.apply());
@@ -41,6 +43,7 @@ class Theme {
   private apply(): void {
     const name = this.choice === "system" ? (dark.matches ? "dark" : "light") : this.choice;
     document.documentElement.dataset["theme"] = name;
+    this.shown = name;
     const paper = getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();
     document.querySelector('meta[name="theme-color"]')?.setAttribute("content", paper);
   }
