@@ -95,7 +95,8 @@ type data struct {
 	publisher settle.Publisher
 	letters   deadletter.Putter
 	collector deadletter.Collector
-	auth      http.Handler // nil with an emulator of its own
+	replayer  deadletter.Replayer // nil: persist itself
+	auth      http.Handler        // nil with an emulator of its own
 }
 
 // startData opens the store and what leads to it: embedded, or in the emulators.
@@ -167,8 +168,8 @@ func (s *Stack) openStore(ctx context.Context, d *data, path string) error {
 // openQueue makes what carries acknowledged messages to persist: a push
 // straight to it, or the Pub/Sub emulator where there is one.
 func (s *Stack) openQueue(ctx context.Context, d *data, endpoint string) error {
-	shelf := deadletter.Shelf{Store: d.store}
 	if s.PubSubAddr == "" {
+		shelf := deadletter.Shelf{Store: d.store}
 		// Without a disk in between, an acknowledgement is published only once it is saved: a killed launcher loses nothing.
 		p, err := publish.NewPush(publish.PushOptions{URL: endpoint, Wait: true, Log: s.log})
 		if err != nil {
@@ -188,7 +189,13 @@ func (s *Stack) openQueue(ctx context.Context, d *data, endpoint string) error {
 	}
 	p := publish.NewPubSub(c, emulators.Topic)
 	s.onClose("publisher", func(context.Context) error { p.Close(); return nil })
-	d.publisher, d.letters, d.collector = p, shelf, shelf
+	letters, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: s.Project, DeadTopic: emulators.DeadTopic,
+		Subscription: emulators.DeadSubscription, AcksTopic: emulators.Topic, Shelf: d.store, EmulatorHost: s.PubSubAddr})
+	if err != nil {
+		return err
+	}
+	s.onClose("dead letters", func(context.Context) error { return letters.Close() })
+	d.publisher, d.letters, d.collector, d.replayer = p, letters, letters, letters
 	return nil
 }
 

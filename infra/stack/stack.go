@@ -27,6 +27,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/api"
+	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/people"
 	"github.com/phoenixchat/phoenixchat/functions/persist"
 	"github.com/phoenixchat/phoenixchat/functions/relay"
@@ -81,9 +82,11 @@ type Stack struct {
 	PubSubAddr    string // "" with the direct push
 	AuthAddr      string // host:port
 
-	Store    store.Store
-	Accounts accounts.Accounts
-	People   *people.People
+	Store     store.Store
+	Accounts  accounts.Accounts
+	People    *people.People
+	Collector deadletter.Collector
+	Replayer  deadletter.Replayer
 
 	publisher settle.Publisher
 
@@ -163,12 +166,16 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 		return nil, err
 	}
 	save := persist.New(persist.Deps{Store: s.Store, Letters: d.letters, Now: s.options.Now, Log: s.log})
+	s.Collector, s.Replayer = d.collector, d.replayer
+	if s.Replayer == nil {
+		s.Replayer = save
+	}
 	// Instances settle through the front while they stop, so it stops after them.
 	s.serve("front", l, front)
 	relays := relay.NewClient(relay.ClientOptions{URL: s.URL, Tokens: services})
 	s.People = people.New(people.Deps{Store: s.Store, Accounts: s.Accounts, Relay: relays, Now: s.options.Now, Log: s.log})
 	functions := api.New(api.Deps{
-		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Relay: relays, DeadLetters: d.collector, Replayer: save,
+		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Relay: relays, DeadLetters: s.Collector, Replayer: s.Replayer,
 		Origins: s.origins(listeners), SignupsHourly: s.options.SignupsHourly, Now: s.options.Now, Log: s.log,
 	})
 	shared := instanceDeps{data: d, verifier: verifier, services: services.verifier, api: functions.Handler(), origins: s.origins(listeners)}

@@ -217,6 +217,7 @@ func TestEmulators(t *testing.T) {
 	ann, bob := join(t, s, "ann", s.URL), join(t, s, "bob", s.URL)
 	converse(t, s, ann, bob, "hello")
 	converse(t, s, bob, ann, "hello yourself")
+	keepsDeadLetters(t, s)
 }
 
 func TestAccountsAndMessagesOutliveARestart(t *testing.T) {
@@ -318,18 +319,32 @@ func TestARedisThatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeSavedIsKept(t *testing.T) {
-	s := start(t, Options{})
-	b := delivery.Batch{Delivered: []delivery.Delivered{{}}}
-	data, err := b.Encode()
+func TestWhatCannotBeSavedIsKept(t *testing.T) { keepsDeadLetters(t, start(t, Options{})) }
+
+// keepsDeadLetters publishes what nobody can read and looks for it.
+func keepsDeadLetters(t *testing.T, s *Stack) {
+	t.Helper()
+	data, err := delivery.Batch{Delivered: []delivery.Delivered{{}}}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.publisher.Publish(t.Context(), data); err != nil {
 		t.Fatal(err)
 	}
-	letters, _, err := s.Store.Letters(t.Context(), "", 10)
-	if err != nil || len(letters) != 1 {
-		t.Errorf("letters %v, %v", letters, err)
+	deadline := time.Now().Add(15 * time.Second)
+	for {
+		if _, err := s.Collector.Collect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		letters, _, err := s.Store.Letters(t.Context(), "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(letters) == 1 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("letters %v", letters)
+		}
 	}
 }
