@@ -242,5 +242,5 @@ func (s *Server) Drain(ctx context.Context) error {
 // Sockets returns the number of open sockets.
 func (s *Server) Sockets() int { return s.sessions.Open() }
 
-// Instance returns the name of this instance.
-func (s *Server) Instance() string { return s.deps.Instance }
+// Name returns the name of this instance.
+func (s *Server) Name() string { return s.deps.Instance }

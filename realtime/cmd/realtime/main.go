@@ -105,7 +105,7 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, listeni
 	defer stop()
 	ran := make(chan error, 1)
 	go func() { ran <- srv.Run(background) }()
-	log.Info("serving", "address", listener.Addr().String(), "instance", srv.Instance())
+	log.Info("serving", "address", listener.Addr().String(), "instance", srv.Name())
 
 	var errs []error
 	select {

@@ -1,7 +1,7 @@
 // Package servertest runs whole realtime instances in memory for tests:
 // miniredis for Redis, pipes for connections, so that everything works inside
-// a testing/synctest bubble, with the real HTTP server and the real WebSocket
-// library at both ends.
+// a testing/synctest bubble (and is meant for it: it waits a lot), with the real
+// HTTP server and the real WebSocket library at both ends.
 package servertest
 
 import (
@@ -84,13 +84,26 @@ type Instance struct {
 // is built from; nil leaves it.
 func (r *Rig) Start(change func(*server.Deps)) *Instance {
 	r.t.Helper()
+	return r.start(&Network{}, change)
+}
+
+// StartCut is Start of an instance that cannot reach Redis yet.
+func (r *Rig) StartCut(change func(*server.Deps)) *Instance {
+	r.t.Helper()
+	network := &Network{}
+	network.Down(true)
+	return r.start(network, change)
+}
+
+func (r *Rig) start(network *Network, change func(*server.Deps)) *Instance {
+	r.t.Helper()
 	verifier, err := identity.NewEmulator(Project, func(name string) string {
 		return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "in memory"}[name]
 	}, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	network, publisher := &Network{}, &instancePublisher{to: r.Published}
+	publisher := &instancePublisher{to: r.Published}
 	rdb := redis.NewClient(inbox.Tune(&redis.UniversalOptions{PoolSize: 8, MaxRetries: -1,
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return network.dial(r.Mini) }}).Simple())
 	deps := server.Deps{Redis: rdb, Gates: r.People, Publisher: publisher, Verifier: verifier, Services: Services{},
@@ -116,6 +129,8 @@ func (r *Rig) Start(change func(*server.Deps)) *Instance {
 	r.t.Cleanup(func() {
 		in.Stop()
 		_ = rdb.Close()
+		// A pool that could not dial looks once a second whether it may go.
+		time.Sleep(2 * time.Second)
 	})
 	return in
 }

@@ -1,0 +1,167 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/server"
+	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+const alice, bob = "aliceUid0001", "bobUid0002"
+
+func bubble(t *testing.T, fn func(t *testing.T, rig *servertest.Rig, in *servertest.Instance)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		rig := servertest.New(t, alice, bob)
+		fn(t, rig, rig.Start(nil))
+	})
+}
+
+func TestInternalRoutesAreForOurServicesOnly(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		s := in.Join(t, alice)
+		for _, route := range [][2]string{{"POST", "/internal/gate"}, {"POST", "/internal/gone"}, {"GET", "/internal/figures"}} {
+			for token, want := range map[string]int{"": 401, "sesame": 401, servertest.Token(alice, nil): 401, "other-account": 403} {
+				w := in.Call(t.Context(), route[0], route[1], token, map[string]any{"uid": alice})
+				if w.Code != want {
+					t.Errorf("%s with token %.12q: %d, want %d", route[1], token, w.Code, want)
+				}
+				if strings.Contains(w.Body.String(), "sockets") {
+					t.Errorf("%s told %s", route[1], w.Body)
+				}
+			}
+		}
+		s.Send(wire.ClientFrame{Type: wire.TypePing})
+		servertest.As[wire.Pong](s)
+	})
+}
+
+func TestInternalCallsThatCannotBeRead(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		for name, body := range map[string]any{
+			"no JSON": "{", "empty": "", "no uid": map[string]any{}, "no user id": map[string]any{"uid": "a/b"},
+			"of the wrong type": map[string]any{"uid": 7}, "too large": `{"uid":"` + strings.Repeat("a", 2<<20) + `"}`,
+		} {
+			for _, path := range []string{"/internal/gate", "/internal/gone"} {
+				if w := in.Call(t.Context(), "POST", path, servertest.ServiceToken, body); w.Code != 422 || !strings.Contains(w.Body.String(), "bad_request") {
+					t.Errorf("%s to %s: %d %s", name, path, w.Code, w.Body)
+				}
+			}
+		}
+		for _, route := range [][2]string{{"GET", "/internal/gate"}, {"POST", "/internal/figures"}, {"POST", "/internal/other"}} {
+			if w := in.Call(t.Context(), route[0], route[1], servertest.ServiceToken, nil); w.Code != 404 && w.Code != 405 {
+				t.Errorf("%s %s: %d", route[0], route[1], w.Code)
+			}
+		}
+	})
+}
+
+// A gate that the functions tell of holds for what is sent from then on.
+func TestGateChanged(t *testing.T) {
+	bubble(t, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a := in.Join(t, alice)
+		a.Say(bob, "before")
+		if err := in.ChangeGate(t.Context(), bob, gate.Gate{Exists: true, Blocked: []string{alice}}); err != nil {
+			t.Fatal(err)
+		}
+		a.Send(servertest.Message(bob, "after"))
+		a.Refused("blocked")
+		if err := in.ChangeGate(t.Context(), bob, gate.Gate{Exists: true}); err != nil {
+			t.Fatal(err)
+		}
+		a.Say(bob, "again")
+		if n := rig.People.Asked(); n > 2 {
+			t.Errorf("the store was asked %d times for two people", n)
+		}
+	})
+}
+
+func TestFigures(t *testing.T) {
+	bubble(t, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		second := rig.Start(nil)
+		a := in.Join(t, alice)
+		second.Join(t, alice)
+		second.Join(t, alice)
+		a.Say(bob, "one")
+		time.Sleep(90 * time.Second)
+		a.Say(bob, "two")
+		w := in.Call(t.Context(), "GET", "/internal/figures", servertest.ServiceToken, nil)
+		if w.Code != http.StatusOK {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		var f server.Figures
+		if err := json.Unmarshal(w.Body.Bytes(), &f); err != nil {
+			t.Fatal(err)
+		}
+		if f.Instance != in.Name() || len(f.Sockets) != 2 || f.Sockets[in.Name()] != 1 || f.Sockets[second.Name()] != 2 {
+			t.Errorf("sockets %v", f.Sockets)
+		}
+		if f.Queued != 2 || f.Inboxes != 1 || !f.Complete || f.OldestAge < 89_000 || f.OldestAge > 95_000 {
+			t.Errorf("%+v", f)
+		}
+		if f.Counters.Session.Sends != 2 || f.Counters.Session.Open != 1 || f.Counters.Inbox.Enqueued != 2 {
+			t.Errorf("counters %+v", f.Counters)
+		}
+	})
+}
+
+func TestInternalCallsWithoutRedis(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		in.Redis.Down(true)
+		for _, route := range [][2]string{{"POST", "/internal/gate"}, {"POST", "/internal/gone"}, {"GET", "/internal/figures"}} {
+			w := in.Call(t.Context(), route[0], route[1], servertest.ServiceToken, map[string]any{"uid": alice})
+			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+				t.Errorf("%s: %d %s", route[1], w.Code, w.Body)
+			}
+		}
+		if w := in.Call(t.Context(), "GET", "/health/live", "", nil); w.Code != 200 {
+			t.Errorf("live: %d", w.Code)
+		}
+	})
+}
+
+// Redis that is not there yet keeps an instance back for 10 s, no longer, and
+// one that goes away later does not at all.
+func TestReadiness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rig := servertest.New(t, alice)
+		ready := func(in *servertest.Instance) bool {
+			return in.Call(context.Background(), "GET", "/health/ready", "", nil).Code == http.StatusOK
+		}
+		in := rig.Start(nil)
+		time.Sleep(time.Second)
+		if !ready(in) {
+			t.Error("not ready beside a Redis that answers")
+		}
+		in.Redis.Down(true)
+		time.Sleep(time.Minute)
+		if !ready(in) {
+			t.Error("not ready any more since Redis went away")
+		}
+
+		began := time.Now()
+		alone := rig.StartCut(nil)
+		for !ready(alone) {
+			time.Sleep(100 * time.Millisecond)
+		}
+		if took := time.Since(began).Round(time.Second); took != 10*time.Second {
+			t.Errorf("ready without Redis after %v, want 10 s", took)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := in.Drain(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if ready(in) {
+			t.Error("ready while draining")
+		}
+	})
+}
