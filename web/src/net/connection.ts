@@ -47,6 +47,7 @@ export interface ConnectionOptions {
 }
 
 export interface ConnectionHandlers {
+  /** Called with each change. */
   onState(state: ConnectionState): void;
   /** Every frame of every link, in order per link, goaway and errors about the socket apart. */
   onFrame(link: Link, frame: ServerFrame): void;
@@ -74,6 +75,7 @@ export class Connection {
   private readonly backoff: Backoff;
 
   private running = false;
+  private told: ConnectionState = { state: "stopped" };
   /** The link to send on. */
   private live: Link | null = null;
   /** The link that is being made; beside `live` only after a goaway. */
@@ -128,7 +130,8 @@ export class Connection {
     this.listeners = [];
     for (const link of [this.next, this.live]) link?.close();
     this.next = this.live = null;
-    this.handlers.onState({ state: "stopped" });
+    this.told = { state: "stopped" };
+    this.handlers.onState(this.told);
   }
 
   /** Skips the wait for the next try. */
@@ -249,9 +252,15 @@ export class Connection {
   }
 
   private tell(): void {
-    if (this.live) this.handlers.onState({ state: "live" });
-    else if (this.wait) this.handlers.onState({ state: "waiting", until: this.wait.until });
-    else this.handlers.onState({ state: "connecting" });
+    const state: ConnectionState = this.live
+      ? { state: "live" }
+      : this.wait
+        ? { state: "waiting", until: this.wait.until }
+        : { state: "connecting" };
+    const same = state.state === this.told.state && (state.state !== "waiting" || this.told.state !== "waiting" || state.until === this.told.until);
+    if (same) return;
+    this.told = state;
+    this.handlers.onState(state);
   }
 
   private signInEnded(reason: "ended" | "disabled" | "deleted"): void {

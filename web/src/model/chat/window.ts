@@ -224,13 +224,14 @@ export class TimelineWindow {
   }
 
   private async round(): Promise<void> {
+    const all = this.dirtyAll;
     const ids = new Set(this.dirty);
-    if (this.dirtyAll) for (const row of this.rows.rows()) ids.add(row.id);
-    const newest = this.dirtyAll ? FIRST : 0;
+    const start = this.rows.first()?.place;
     this.dirty.clear();
     this.dirtyAll = false;
     const { found, conversation } = await this.parts.store.read(async (tx) => {
-      const rows: MessageRow[] = newest > 0 ? await tx.messagesBefore(this.id, null, newest) : [];
+      const rows: MessageRow[] = [];
+      if (all) rows.push(...(start === undefined ? await tx.messagesBefore(this.id, null, FIRST) : await tx.messagesFrom(this.id, start)));
       for (const id of ids) {
         const row = await tx.message(id);
         if (row) rows.push(row);
@@ -238,6 +239,7 @@ export class TimelineWindow {
       return { found: rows, conversation: await tx.conversation(this.id) };
     });
     if (this.closed) return;
+    if (all) for (const row of this.rows.rows()) ids.add(row.id);
     const first = this.rows.first();
     for (const row of found) {
       ids.delete(row.id);

@@ -65,14 +65,12 @@ export class Engine {
         hello: () => ({ device: this.device, cursor: this.inbound.cursor }),
       },
       {
-        onState: (state) => {
-          if (state.state === "live") this.loader.reachable(true);
-          handlers.onState(state);
-        },
+        onState: (state) => handlers.onState(state),
         onFrame: (link, frame) => this.receive(link, frame),
         onUnreadable: (link) => this.inbound.hole(link),
         onLive: (link) => {
           this.live = link;
+          this.loader.reachable();
         },
         onGone: (link) => this.gone(link),
         onSignInEnded: (reason) => {

@@ -18,6 +18,8 @@ export const PAGE = 50;
 const NEXT_LOAD_MS: readonly (number | null)[] = [60_000, 240_000, 600_000, null];
 /** A message may carry an `at` of some time before it was missed. */
 const MARGIN: Micros = 600_000_000;
+/** How long before a loss the later loads look. */
+const RECENT: Micros = 3_600_000_000;
 const MAX_LIST_PAGES = 20;
 const MAX_PAGES = 20;
 /** On a first visit only conversations with something unread are loaded at once, and so many; others when they are opened. */
@@ -37,7 +39,8 @@ export class Loader {
   private running = false;
   private again = false;
   private stopped = false;
-  private online = false;
+  /** Before the first link there is nothing to pay that a look at the screen would not load. */
+  private reached = false;
   private pausedUntil = 0;
 
   constructor(parts: EngineParts, onChecked: () => void) {
@@ -52,9 +55,8 @@ export class Loader {
   }
 
   /** The server is reachable again: what failed for lack of a network is tried at once. */
-  reachable(yes: boolean): void {
-    this.online = yes;
-    if (!yes) return;
+  reachable(): void {
+    this.reached = true;
     this.pausedUntil = 0;
     this.backoff.reset();
     this.wake();
@@ -83,7 +85,7 @@ export class Loader {
     try {
       do {
         this.again = false;
-        if (this.stopped || !this.online) return;
+        if (this.stopped || !this.reached) return;
         const wait = this.pausedUntil - this.parts.platform.clock.now();
         if (wait > 0) {
           this.later(wait);
@@ -150,7 +152,7 @@ export class Loader {
     const outbox = await this.parts.store.read((tx) => tx.outbox());
     for (const conversation of new Set(outbox.filter(transmitted).map((r) => r.conversation))) await this.checkOutbox(conversation);
 
-    const since = loss.since === 0 ? 0 : loss.since - MARGIN;
+    const since = this.sinceOf(loss);
     const listed = await this.loadList(since);
     let loads = 0;
     for (const item of listed) {
@@ -169,6 +171,15 @@ export class Loader {
       await tx.putMeta({ name: "loss", loss: { ...latest, loads: loss.loads + 1, tries: 0, due: wait === null ? null : now + wait } });
     });
     this.backoff.reset();
+  }
+
+  /** From when on a load looks; 0 for the first load of a first visit, which looks at what is unread. */
+  private sinceOf(loss: Loss): Micros {
+    const { clock } = this.parts.platform;
+    // What is loaded again is for what was saved late, and that is young: history costs reads.
+    const recent = this.parts.time.now() - (clock.now() - loss.at) * 1000 - RECENT;
+    const since = loss.loads === 0 ? loss.since : Math.max(loss.since, recent);
+    return since === 0 ? 0 : since - MARGIN;
   }
 
   /** Loads the list of conversations, from the newest down to `since`; on a first visit its first page. */

@@ -15,10 +15,10 @@ import { type EngineParts, here } from "./ports";
 const DOUBT_MS = 10_000;
 /** An answer that takes longer is not awaited any more: the message is sent again. */
 const GIVE_UP_MS = 20_000;
-/** Messages in flight per conversation that the server is known to have: sending them again is a formality. */
-const WINDOW = 16;
-/** Conversations with something in flight. */
-const MAX_CONVERSATIONS = 16;
+/** Messages in flight. The server takes 20 a second beyond a burst, so that they are answered well before they are doubted. */
+const MAX_FLIGHTS = 16;
+/** Of these, in one conversation, and only such as the server is known to have: sending them again is a formality. */
+const WINDOW = 8;
 /** Refusals that are about this one conversation; others that may be retried are about the server, and hold everything. */
 const OF_CONVERSATION: ReadonlySet<string> = new Set(["inbox_full", "at_ahead"]);
 
@@ -216,7 +216,7 @@ export class Sender {
       if (this.answered.has(row.id)) continue;
       const flies = this.flights.has(row.id);
       if (!flies) {
-        if (this.crowded(conversation)) break;
+        if (this.flights.size >= (this.probing ? 1 : MAX_FLIGHTS)) break;
         picked.push(row.id);
         this.flights.set(row.id, { conversation, timers: [] });
       }
@@ -225,12 +225,6 @@ export class Sender {
       if (row.status === "waiting" || flying >= WINDOW) break;
     }
     return picked;
-  }
-
-  private crowded(conversation: string): boolean {
-    if (this.probing) return this.flights.size > 0;
-    const busy = new Set([...this.flights.values()].map((f) => f.conversation));
-    return !busy.has(conversation) && busy.size >= MAX_CONVERSATIONS;
   }
 
   private transmit(link: Link, row: MessageRow): void {

@@ -1,0 +1,311 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import type { ServerFrame } from "../protocol/frames";
+import { FakeClock } from "../platform/testing/clock";
+import { FakePlatform, type FakeSocket, settle } from "../platform/testing/fake";
+import { Connection, type ConnectionState, SignInEnded, type Token } from "./connection";
+import type { Link } from "./link";
+
+const LIMITS = { body: 8000, frame: 65536, unacked: 256, ahead_ms: 5000, max_age_ms: 2592000000, watch: 100 };
+const HOUR = 3_600_000;
+
+let clock: FakeClock;
+let platform: FakePlatform;
+let states: ConnectionState[];
+let frames: ServerFrame[];
+let live: Link[];
+let gone: Link[];
+let unreadable: number;
+let ended: string[];
+let asked: boolean[];
+let token: (fresh: boolean) => Promise<Token>;
+let jitter: number;
+let connection: Connection;
+
+beforeEach(() => {
+  clock = new FakeClock(1_795_348_800_000, settle);
+  jitter = 0.5;
+  platform = new FakePlatform({ clock, random: () => jitter });
+  [states, frames, live, gone, ended, asked] = [[], [], [], [], [], []];
+  unreadable = 0;
+  token = async () => ({ value: `t${asked.length}`, endsAt: clock.now() + HOUR });
+  connection = new Connection(
+    platform,
+    {
+      url: async () => "wss://chat.test/ws",
+      token: (fresh) => {
+        asked.push(fresh);
+        return token(fresh);
+      },
+      hello: () => ({ device: "d", cursor: "c" }),
+    },
+    {
+      onState: (s) => states.push(s),
+      onFrame: (_, f) => frames.push(f),
+      onUnreadable: () => unreadable++,
+      onLive: (l) => live.push(l),
+      onGone: (l) => gone.push(l),
+      onSignInEnded: (r) => ended.push(r),
+    },
+  );
+});
+
+const last = (): FakeSocket => {
+  const socket = platform.opened[platform.opened.length - 1];
+  if (!socket) throw new Error("no socket was opened");
+  return socket;
+};
+const sent = (socket: FakeSocket): Record<string, unknown>[] => socket.sent.map((t) => JSON.parse(t) as Record<string, unknown>);
+const welcome = { type: "welcome", uid: "u", now: 1_795_348_800_000_000, resumed: true, limits: LIMITS };
+
+async function connected(): Promise<FakeSocket> {
+  connection.start();
+  await clock.advance(0);
+  return greet(last());
+}
+
+/** The server answers pings. */
+function answering(socket: FakeSocket): FakeSocket {
+  socket.onSent = (text) => {
+    if (text.includes('"ping"')) socket.deliver({ type: "pong" });
+  };
+  return socket;
+}
+
+async function greet(socket: FakeSocket): Promise<FakeSocket> {
+  socket.accept();
+  socket.deliver(welcome);
+  socket.deliver({ type: "caught_up", cursor: "e:1-0" });
+  await clock.advance(0);
+  return socket;
+}
+
+describe("a connection", () => {
+  test("says hello first, with the protocol's name, and is live when it has caught up", async () => {
+    const socket = await connected();
+    expect(socket.protocol).toBe("chat.v1");
+    expect(sent(socket)).toEqual([{ type: "hello", token: "t1", device: "d", cursor: "c" }]);
+    expect(states.map((s) => s.state)).toEqual(["connecting", "live"]);
+    expect(frames.map((f) => f.type)).toEqual(["welcome", "caught_up"]);
+    expect(live.length).toBe(1);
+  });
+
+  test("waits with full jitter: up to 500 ms, doubling up to 30 s, and begins anew after a link that stood", async () => {
+    connection.start();
+    await clock.advance(0);
+    const waits: number[] = [];
+    for (let i = 0; i < 9; i++) {
+      last().drop(1006);
+      await clock.advance(0);
+      const state = states[states.length - 1];
+      if (state?.state !== "waiting") throw new Error(`the state is ${state?.state}`);
+      waits.push(state.until - clock.now());
+      await clock.advance(state.until - clock.now());
+    }
+    expect(waits).toEqual([250, 500, 1000, 2000, 4000, 8000, 15000, 15000, 15000]);
+    await greet(last());
+    // A link that ends at once again was no good one.
+    last().drop(1006);
+    expect(states[states.length - 1]).toEqual({ state: "waiting", until: clock.now() + 15000 });
+    await clock.advance(15000);
+    await greet(last());
+    await clock.advance(10_000);
+    last().drop(1006);
+    expect(states[states.length - 1]).toEqual({ state: "waiting", until: clock.now() + 250 });
+  });
+
+  test("tries at once when the network comes back, when somebody looks, and when asked", async () => {
+    connection.start();
+    await clock.advance(0);
+    for (const nudge of [() => platform.setOnline(true), () => platform.setVisible(true), () => connection.tryNow()]) {
+      const before = platform.opened.length;
+      last().drop(1006);
+      await clock.advance(0);
+      expect(platform.opened.length).toBe(before);
+      nudge();
+      await clock.advance(0);
+      expect(platform.opened.length).toBe(before + 1);
+      // Asked twice, it tries once.
+      nudge();
+      await clock.advance(0);
+      expect(platform.opened.length).toBe(before + 1);
+    }
+  });
+
+  test("gives up a server that does not answer the hello", async () => {
+    connection.start();
+    await clock.advance(0);
+    last().accept();
+    await clock.advance(14_900);
+    expect(platform.opened.length).toBe(1);
+    await clock.advance(400);
+    expect(last()).not.toBe(platform.opened[0]);
+    expect(platform.opened[0]?.closedByClient).toBe(1000);
+  });
+
+  test("replaces a link on goaway before it closes it", async () => {
+    const old = await connected();
+    old.deliver({ type: "goaway", reason: "drain", within_ms: 6000 });
+    await clock.advance(500);
+    expect(platform.opened.length).toBe(2);
+    expect(old.state).toBe("open");
+    old.deliver({ type: "sent", id: "x", accepted_at: 5 });
+    expect(frames.at(-1)?.type).toBe("sent");
+    await greet(last());
+    expect(old.closedByClient).toBe(1000);
+    expect(live.length).toBe(2);
+    expect(gone).toEqual([live[0]]);
+    // The person is told of nothing.
+    expect(states.map((s) => s.state)).toEqual(["connecting", "live"]);
+  });
+
+  test("keeps the old link when the new one cannot be had, and tries again", async () => {
+    const old = await connected();
+    old.deliver({ type: "goaway", reason: "drain", within_ms: 6000 });
+    await clock.advance(500);
+    last().drop(1006);
+    await clock.advance(0);
+    expect(old.state).toBe("open");
+    expect(states.at(-1)?.state).toBe("live");
+    await clock.advance(300);
+    expect(platform.opened.length).toBe(3);
+    // The old one ends before the new one stands.
+    old.drop(1001);
+    expect(states.at(-1)?.state).toBe("connecting");
+    await greet(last());
+    expect(states.at(-1)?.state).toBe("live");
+    expect(platform.opened.length).toBe(3);
+  });
+
+  test("tests a link that it doubts, and drops one that says nothing for 5 s", async () => {
+    const socket = await connected();
+    platform.setOnline(false);
+    expect(sent(socket).at(-1)).toEqual({ type: "ping" });
+    await clock.advance(4_000);
+    socket.deliver({ type: "pong" });
+    await clock.advance(10_000);
+    expect(socket.state).toBe("open");
+    platform.setVisible(true);
+    await clock.advance(5_000);
+    expect(socket.closedByClient).toBe(1000);
+    await clock.advance(300);
+    expect(platform.opened.length).toBe(2);
+  });
+
+  test("tests a link that was quiet for a minute", async () => {
+    const socket = await connected();
+    await clock.advance(59_000);
+    expect(sent(socket).length).toBe(1);
+    await clock.advance(1_000);
+    expect(sent(socket).at(-1)).toEqual({ type: "ping" });
+  });
+
+  test("sends a fresh token before the old one ends, and stays", async () => {
+    const socket = answering(await connected());
+    const renewals = (): Record<string, unknown>[] => sent(socket).filter((f) => f["type"] === "token");
+    await clock.advance(HOUR - 9 * 60_000);
+    expect(renewals()).toEqual([]);
+    await clock.advance(4 * 60_000);
+    expect(asked).toEqual([false, true]);
+    expect(renewals()).toEqual([{ type: "token", token: "t2" }]);
+    expect(platform.opened).toEqual([socket]);
+  });
+
+  test("renews later when a token cannot be had, and ends when the sign-in has ended", async () => {
+    const socket = answering(await connected());
+    token = async () => {
+      throw new Error("no network");
+    };
+    await clock.advance(HOUR - 5 * 60_000);
+    expect(asked.filter(Boolean).length).toBeGreaterThan(0);
+    expect(socket.state).toBe("open");
+    token = async () => {
+      throw new SignInEnded("disabled");
+    };
+    await clock.advance(60_000);
+    expect(ended).toEqual(["disabled"]);
+    expect(socket.state).toBe("closed");
+  });
+
+  test("fetches another token at once when the server says that this one has ended", async () => {
+    const socket = await connected();
+    socket.deliver({ type: "error", code: "token_ended", message: "x" });
+    socket.drop(4401);
+    await clock.advance(250);
+    expect(asked).toEqual([false, true]);
+    await greet(last());
+    expect(states.at(-1)?.state).toBe("live");
+    expect(ended).toEqual([]);
+  });
+
+  test.each([
+    ["account_disabled", "disabled"],
+    ["account_deleted", "deleted"],
+  ])("stops for good on %s", async (code, reason) => {
+    const socket = await connected();
+    socket.deliver({ type: "error", code, message: "x" });
+    socket.drop(1008);
+    await clock.advance(60_000);
+    expect(ended).toEqual([reason]);
+    expect(platform.opened.length).toBe(1);
+    expect(states.at(-1)?.state).toBe("stopped");
+  });
+
+  test.each([
+    [1008, "rate_limited", 2_000, 5_000],
+    [1008, "", null, 5_000],
+    [1009, "frame_too_large", null, 5_000],
+    [1013, "too_many_sockets", 30_000, 30_000],
+  ] as const)("after %i %s it keeps away for a while", async (code, errorCode, retry, atLeast) => {
+    const socket = await connected();
+    if (errorCode !== "") socket.deliver({ type: "error", code: errorCode, message: "x", ...(retry ? { retry_after_ms: retry } : {}) });
+    socket.drop(code);
+    await clock.advance(atLeast);
+    expect(platform.opened.length).toBe(1);
+    await clock.advance(600);
+    expect(platform.opened.length).toBe(2);
+  });
+
+  test("passes over a frame that it cannot read and says that something is missing; a server of only such is left", async () => {
+    const socket = await connected();
+    socket.deliver("{");
+    socket.deliver({ type: "event", cursor: "e:2-0", event: { type: "message" } });
+    socket.deliver({ type: "typing", from: "v" });
+    expect(unreadable).toBe(2);
+    expect(frames.at(-1)?.type).toBe("typing");
+    for (let i = 0; i < 30; i++) socket.deliver("nonsense");
+    expect(socket.closedByClient).toBe(1000);
+  });
+
+  test("acknowledges at most every 50 ms, the newest only, and before it closes", async () => {
+    const socket = await connected();
+    const acks = (): unknown[] => sent(socket).filter((f) => f["type"] === "ack").map((f) => f["cursor"]);
+    const [link] = live;
+    link?.ack("1");
+    link?.ack("2");
+    link?.ack("3");
+    expect(acks()).toEqual(["1"]);
+    await clock.advance(50);
+    expect(acks()).toEqual(["1", "3"]);
+    await clock.advance(500);
+    expect(acks()).toEqual(["1", "3"]);
+    link?.ack("4");
+    link?.ack("5");
+    connection.stop();
+    expect(acks()).toEqual(["1", "3", "4", "5"]);
+    expect(socket.closedByClient).toBe(1000);
+    link?.ack("6");
+    expect(acks().length).toBe(4);
+  });
+
+  test("stops in the middle of everything, and starts again", async () => {
+    connection.start();
+    connection.stop();
+    await clock.advance(1_000);
+    expect(platform.opened.length).toBe(0);
+    await connected();
+    connection.stop();
+    await clock.advance(60_000);
+    expect(platform.opened.length).toBe(1);
+    expect(clock.next()).toBeNull();
+  });
+});

@@ -1,0 +1,139 @@
+import { describe, expect, test } from "vitest";
+import { FakeClock } from "../platform/testing/clock";
+import { FakePlatform, settle } from "../platform/testing/fake";
+import { type HttpAnswer, type HttpRequest, NetworkError } from "../platform/platform";
+import { ConfigSource } from "./config";
+import { SignInEnded } from "./connection";
+import { HttpApi } from "./http";
+import { ApiProblem } from "./problem";
+
+function api(answers: (HttpAnswer | Error)[]): { http: HttpApi; seen: HttpRequest[]; fresh: boolean[]; platform: FakePlatform } {
+  const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
+  const seen: HttpRequest[] = [];
+  const fresh: boolean[] = [];
+  platform.answer = async (request) => {
+    seen.push(request);
+    const answer = answers.shift();
+    if (answer instanceof Error) throw answer;
+    return answer ?? { status: 500, header: () => null, body: "" };
+  };
+  const http = new HttpApi(platform, {
+    base: async () => "https://api.test/",
+    token: async (f) => {
+      fresh.push(f);
+      return { value: f ? "fresh" : "kept", endsAt: 0 };
+    },
+  });
+  return { http, seen, fresh, platform };
+}
+
+const answer = (status: number, body: unknown, headers: Record<string, string> = {}): HttpAnswer => ({
+  status,
+  header: (name) => headers[name] ?? null,
+  body: typeof body === "string" ? body : JSON.stringify(body),
+});
+
+async function problem(work: Promise<unknown>): Promise<ApiProblem> {
+  try {
+    await work;
+  } catch (err) {
+    if (err instanceof ApiProblem) return err;
+    throw err;
+  }
+  throw new Error("it worked");
+}
+
+describe("calls", () => {
+  test("carry the token, the query and the body", async () => {
+    const { http, seen } = api([answer(200, { a: 1 }), answer(204, "")]);
+    expect(await http.json({ method: "GET", path: "users", query: { q: "a b&c", cursor: null, limit: 5 } })).toEqual({ a: 1 });
+    expect(seen[0]).toMatchObject({ url: "https://api.test/users?q=a+b%26c&limit=5", headers: { authorization: "Bearer kept" }, body: null });
+    expect(await http.json({ method: "POST", path: "signup", body: { x: 1 }, open: true })).toBeUndefined();
+    expect(seen[1]?.headers).toEqual({ accept: "application/json", "content-type": "application/json" });
+    expect(seen[1]?.body).toBe('{"x":1}');
+  });
+
+  test("give problem details as they are told", async () => {
+    const { http } = api([answer(409, { code: "username_taken", detail: "Taken.", fields: { username: "Taken.", odd: 7 }, retry_after_ms: 1500 })]);
+    expect(await problem(http.json({ method: "PATCH", path: "me", body: {} }))).toMatchObject({
+      status: 409,
+      code: "username_taken",
+      message: "Taken.",
+      fields: { username: "Taken." },
+      retryAfterMs: 1500,
+      passing: false,
+    });
+  });
+
+  test("make a sentence of what is no problem document", async () => {
+    const { http } = api([answer(503, "<html>", { "retry-after": "7" }), answer(418, ""), answer(200, "{"), answer(200, { users: 1 })]);
+    const call = { method: "GET", path: "x" } as const;
+    expect(await problem(http.json(call))).toMatchObject({ code: "unavailable", retryAfterMs: 7000, passing: true });
+    expect(await problem(http.json(call))).toMatchObject({ code: "unexpected", passing: false });
+    expect(await problem(http.json(call))).toMatchObject({ code: "malformed", passing: true });
+  });
+
+  test("without a network are offline", async () => {
+    const { http } = api([new NetworkError("gone")]);
+    expect(await problem(http.json({ method: "GET", path: "x" }))).toMatchObject({ status: 0, code: "offline", passing: true });
+  });
+
+  test("are repeated once with a fresh token after 401, and never twice", async () => {
+    const { http, fresh } = api([answer(401, { code: "token_ended", detail: "x" }), answer(200, { ok: 1 })]);
+    expect(await http.json({ method: "GET", path: "x" })).toEqual({ ok: 1 });
+    expect(fresh).toEqual([false, true]);
+    const again = api([answer(401, { code: "token_ended", detail: "x" }), answer(401, { code: "token_ended", detail: "x" }), answer(200, {})]);
+    expect(await problem(again.http.json({ method: "GET", path: "x" }))).toMatchObject({ status: 401 });
+    expect(again.seen.length).toBe(2);
+    const open = api([answer(401, { code: "unauthenticated", detail: "x" })]);
+    await problem(open.http.json({ method: "POST", path: "signup", open: true }));
+    expect(open.seen.length).toBe(1);
+  });
+
+  test("tell the end of a sign-in apart from a token that cannot be had now", async () => {
+    const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
+    const failing = (err: Error): HttpApi =>
+      new HttpApi(platform, {
+        base: async () => "https://api.test",
+        token: async () => {
+          throw err;
+        },
+      });
+    await expect(failing(new SignInEnded("ended")).json({ method: "GET", path: "x" })).rejects.toThrow(SignInEnded);
+    expect(await problem(failing(new Error("?")).json({ method: "GET", path: "x" }))).toMatchObject({ code: "offline" });
+  });
+});
+
+describe("the configuration", () => {
+  const good = { api_base: "/api", realtime_url: "https://chat.test/ws", firebase: { apiKey: "k", projectId: "p", authDomain: "d" } };
+
+  test("is read, made absolute and kept for the next start", async () => {
+    const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
+    platform.answer = async () => answer(200, { ...good, auth_emulator_url: "http://127.0.0.1:9" });
+    const source = new ConfigSource(platform);
+    expect(await source.get()).toEqual({
+      apiBase: "https://chat.test/api",
+      realtimeUrl: "wss://chat.test/ws",
+      identity: { apiKey: "k", projectId: "p", authDomain: "d", emulatorUrl: "http://127.0.0.1:9" },
+    });
+    platform.answer = null;
+    expect((await new ConfigSource(platform).get()).apiBase).toBe("https://chat.test/api");
+  });
+
+  test("is brought up to date in the background", async () => {
+    const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
+    platform.notes.set("phoenix.config", JSON.stringify(good));
+    platform.answer = async () => answer(200, { ...good, api_base: "https://api.new" });
+    const source = new ConfigSource(platform);
+    expect((await source.get()).apiBase).toBe("https://chat.test/api");
+    await settle();
+    expect((await source.get()).apiBase).toBe("https://api.new/");
+  });
+
+  test.each([answer(200, "<html>"), answer(200, { api_base: 7 }), answer(503, "")])("that cannot be read is a problem", async (bad) => {
+    const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
+    platform.notes.set("phoenix.config", "{broken");
+    platform.answer = async () => bad;
+    expect(await problem(new ConfigSource(platform).get())).toMatchObject({ code: "unavailable" });
+  });
+});
