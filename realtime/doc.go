@@ -8,12 +8,12 @@
 // asks its user's gate whether it may come in (package gate). From then on the
 // socket is served by package session, in the frames that package wire tells.
 //
-//	            ┌──────────────────────── one instance ───────────────────────┐
-//	 browser ──▶│ server ─▶ session ─┬─ send ─▶ inbox ──▶ Redis ──▶ every     │
-//	            │                    │          (of both people)   instance   │
-//	 browser ◀──│ session ◀─ events ─┼───────── inbox.Feed ◀────── listen     │
-//	            │                    └─ ack ──▶ settle ─▶ publish ─▶ Pub/Sub ─│─▶ persist
-//	            └─────────────────────────────────────────────────────────────┘
+//	           ┌──────────────────────── one instance ───────────────────────┐
+//	browser ──▶│ server ─▶ session ─┬─ send ─▶ inbox ──▶ Redis ──▶ every     │
+//	           │                    │          (of both people)   instance   │
+//	browser ◀──│ session ◀─ events ─┼───────── inbox.Feed ◀────── listen     │
+//	           │                    └─ ack ──▶ settle ─▶ publish ─▶ Pub/Sub ─│─▶ persist
+//	           └─────────────────────────────────────────────────────────────┘
 //
 // A message that is sent goes into its recipient's inbox, a stream in Redis,
 // and a copy into its sender's, for the other devices (package inbox). Then

@@ -210,6 +210,20 @@ func TestTheStoreIsDownAtHello(t *testing.T) {
 	})
 }
 
+// A store that is slow rather than dead is told like a dead one, by its code.
+func TestTheStoreIsSlowAtHello(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		rig.People.Slow(time.Hour)
+		s := in.Dial(t, servertest.DialOptions{})
+		began := time.Now()
+		s.Send(hello(servertest.Token(alice, nil), ""))
+		wantError(t, s.Closed(websocket.CloseTryAgainLater), "unavailable")
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("told after %v", took)
+		}
+	})
+}
+
 func TestTooManySocketsOfAUser(t *testing.T) {
 	bubble(t, func(d *server.Deps) { d.MaxSocketsPerUser = 2 }, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		first := in.Join(t, alice)

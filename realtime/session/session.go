@@ -119,7 +119,7 @@ func (s *session) end(why error) {
 // context that Serve was given is that of the instance.
 func (s *session) why() error {
 	cause := context.Cause(s.ctx)
-	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
+	if cause == context.Canceled || cause == context.DeadlineExceeded { // bare: not the cause of a problem
 		return ErrGoingAway
 	}
 	return cause

@@ -171,6 +171,7 @@ type People struct {
 	mu    sync.Mutex
 	gates map[string]gate.Gate
 	down  bool
+	slow  time.Duration
 	asked int
 }
 
@@ -188,6 +189,13 @@ func (p *People) Down(down bool) {
 	p.down = down
 }
 
+// Slow makes the source take d.
+func (p *People) Slow(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.slow = d
+}
+
 // Asked returns how often the source was asked.
 func (p *People) Asked() int {
 	p.mu.Lock()
@@ -196,7 +204,15 @@ func (p *People) Asked() int {
 }
 
 // Gate implements gate.Source.
-func (p *People) Gate(_ context.Context, uid string) (gate.Gate, error) {
+func (p *People) Gate(ctx context.Context, uid string) (gate.Gate, error) {
+	p.mu.Lock()
+	slow := p.slow
+	p.mu.Unlock()
+	select {
+	case <-time.After(slow):
+	case <-ctx.Done():
+		return gate.Gate{}, ctx.Err()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked++

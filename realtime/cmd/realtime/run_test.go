@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/gorilla/websocket"
+
+	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+// output is what a program writes while it is looked at.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// start runs the program as main does, on emulators that are not there, and
+// returns its URL and a function that ends it as SIGTERM does.
+func start(t *testing.T, redisAddr string) (url string, out *output, end func() error) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte("<title>Phoenix</title>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"PORT": "0", "PROJECT_ID": servertest.Project, "HOSTED_URL": "http://127.0.0.1", "EXTRA_ORIGINS": servertest.Origin,
+		"API_BASE": "http://127.0.0.1/api", "FIREBASE_API_KEY": "key", "REDIS_ADDR": redisAddr, "CLIENT_DIR": dir, "LOG_LEVEL": "debug",
+		"FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:1", "FIRESTORE_EMULATOR_HOST": "127.0.0.1:1", "PUBSUB_EMULATOR_HOST": "127.0.0.1:1"}
+	for _, name := range []string{"FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"} {
+		t.Setenv(name, env[name]) // their libraries read them
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	out = &output{}
+	address, done := make(chan net.Addr, 1), make(chan error, 1)
+	go func() {
+		done <- run(ctx, func(n string) string { return env[n] }, out, func(a net.Addr) { address <- a })
+	}()
+	end = sync.OnceValue(func() error { cancel(); return <-done })
+	t.Cleanup(func() { _ = end() })
+	select {
+	case a := <-address:
+		_, port, err := net.SplitHostPort(a.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "http://127.0.0.1:" + port, out, end
+	case err := <-done:
+		done <- err
+		t.Fatalf("it ended: %v", err)
+		return "", nil, nil
+	}
+}
+
+func status(t *testing.T, url string) int {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+func TestRunServesAndEndsInOrder(t *testing.T) {
+	mini := miniredis.RunT(t)
+	url, out, end := start(t, mini.Addr())
+	for deadline := time.Now().Add(10 * time.Second); status(t, url+"/health/ready") != http.StatusOK; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not ready within 10 s")
+		}
+	}
+	for path, want := range map[string]int{"/health/live": 200, "/config.json": 200, "/internal/figures": 404} {
+		if got := status(t, url+path); got != want {
+			t.Errorf("%s: %d, want %d", path, got, want)
+		}
+	}
+	// A socket gets as far as the store, which is not there.
+	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http")+"/ws",
+		http.Header{"Origin": {servertest.Origin}, "Sec-WebSocket-Protocol": {wire.Subprotocol}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	hello, err := json.Marshal(wire.ClientFrame{Type: wire.TypeHello, Token: servertest.Token("aliceUid0001", nil), Device: "d"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.WriteMessage(websocket.TextMessage, hello); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_, data, err := conn.ReadMessage()
+	if err != nil || !strings.Contains(string(data), `"code":"unavailable"`) {
+		t.Errorf("hello without a store: %s, %v", data, err)
+	}
+	began := time.Now()
+	if err := end(); err != nil {
+		t.Errorf("run: %v", err)
+	}
+	if took := time.Since(began); took > 9*time.Second {
+		t.Errorf("it took %v to end", took)
+	}
+	if _, err := http.Get(url + "/health/live"); err == nil {
+		t.Error("it still serves")
+	}
+	if strings.Contains(out.String(), string(hello)) || strings.Contains(out.String(), "eyJ") {
+		t.Errorf("a token was logged:\n%s", out.String())
+	}
+}
+
+// Pages are served while Redis is not reachable.
+func TestRunWithoutRedis(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	url, _, end := start(t, addr)
+	if got := status(t, url+"/config.json"); got != http.StatusOK {
+		t.Errorf("config.json: %d", got)
+	}
+	if got := status(t, url+"/health/live"); got != http.StatusOK {
+		t.Errorf("live: %d", got)
+	}
+	if got := status(t, url+"/health/ready"); got != http.StatusServiceUnavailable {
+		t.Errorf("ready: %d", got)
+	}
+	if err := end(); err != nil {
+		t.Errorf("run: %v", err)
+	}
+}
+
+func TestRunSaysWhatIsWrong(t *testing.T) {
+	err := run(context.Background(), func(string) string { return "" }, &output{}, nil)
+	if err == nil || !strings.Contains(err.Error(), "PROJECT_ID") {
+		t.Errorf("without settings: %v", err)
+	}
+	// A port that is taken.
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	env := with(map[string]string{"PORT": fmt.Sprint(l.Addr().(*net.TCPAddr).Port), "CLIENT_DIR": t.TempDir(), "REDIS_ADDR": "127.0.0.1:1",
+		"FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:1"})
+	t.Setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
+	t.Setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
+	if err := run(context.Background(), env, &output{}, nil); err == nil || !strings.Contains(err.Error(), "index.html") {
+		t.Errorf("without a client: %v", err)
+	}
+}
