@@ -214,7 +214,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 // start starts an instance.
 func (w *world) start() *node {
 	rdb := redis.NewUniversalClient(inbox.Tune(&redis.UniversalOptions{Addrs: []string{"mini"}, MaxRetries: -1, PoolSize: 4,
-		Dialer: func(context.Context, string, string) (net.Conn, error) { return w.mini.Dial() }}))
+		Dialer: func(context.Context, string, string) (net.Conn, error) { return dial(w.mini) }}))
 	gone := make(chan struct{})
 	rdb.AddHook(&faultHook{w: w, gone: gone})
 	l := listen.New(rdb, listen.Options{Log: quiet})

@@ -9,8 +9,8 @@ local function shard()
   if type(server) == 'string' and type(replication) == 'string' then
     local run_id = string.match(server, 'run_id:(%x+)')
     local replid = string.match(replication, 'master_replid:(%x+)')
-    if run_id and replid then
-      return string.sub(redis.sha1hex(replid .. run_id), 1, 12)
+    if run_id or replid then
+      return string.sub(redis.sha1hex((replid or '') .. (run_id or '')), 1, 12)
     end
   end
   return '0'
