@@ -25,14 +25,11 @@ export const en = {
     cancel: "Cancel",
     close: "Close",
     save: "Save",
-    saved: "Saved",
     undo: "Undo",
     retry: "Try again",
     more: "More",
     loading: "Loading",
     notNow: "Not now",
-    optional: "optional",
-    copy: "Copy",
     copied: "Copied",
     copyFailed: "This browser did not allow copying. Select the text and copy it by hand.",
     missing: "This address leads nowhere.",
@@ -40,7 +37,6 @@ export const en = {
     failed: "This could not be loaded.",
     outdated: "A newer version is ready.",
     outdatedDo: "Reload",
-    noScript: "Phoenix Chat needs JavaScript. Allow it for this page and reload.",
     broken: "Something here broke. Your messages are safe.",
     brokenDo: "Reload the page",
   },
@@ -49,10 +45,8 @@ export const en = {
     offline: "Offline. Your messages wait here.",
     tryNow: "Try now",
     trying: "Trying",
-    updating: "Catching up",
     storageFull: "This browser is out of space. Messages are kept only while this page is open.",
     storageDenied: "This browser keeps nothing for this page. Messages are kept only while it is open.",
-    clock: "The clock of this device is wrong. Times shown here follow the server.",
   },
 
   entry: {
@@ -142,7 +136,6 @@ export const en = {
     /** The word behind the ticks of a preview. */
     states: { waiting: "Waiting to be sent", sent: "Sent", delivered: "Delivered", read: "Read", failed: "Not sent" },
     pick: "Choose a chat, or start one.",
-    pickDo: "Find someone",
     more: "Loading more",
     gone: "Deleted account",
   },
@@ -158,7 +151,6 @@ export const en = {
     alone: "You are the first one here. Send a friend the address of this page.",
     aloneDo: "Copy the address",
     more: "Show more",
-    write: (name: string) => `Write to ${name}`,
   },
 
   talk: {
@@ -207,13 +199,11 @@ export const en = {
     actions: "Actions for this message",
     showAll: "Show all",
     showLess: "Show less",
-    link: "Opens in a new tab",
 
     waiting: "Waiting to be sent",
     sent: (time: string) => `Sent ${time}`,
     delivered: (time: string) => `Delivered ${time}`,
     read: "Read",
-    readAt: (time: string) => `Read ${time}`,
     notSent: "Not sent",
     notSentWhy: (why: string) => `Not sent. ${why}`,
     retry: "Try again",
@@ -225,7 +215,6 @@ export const en = {
     blockHint: "They can no longer write to you. They are not told.",
     blockedDone: (name: string) => `${name} is blocked.`,
     unblockedDone: (name: string) => `${name} can write to you again.`,
-    since: (when: string) => `Here since ${when}`,
     username: "Username",
   },
 
@@ -292,7 +281,6 @@ export const en = {
     leaveMismatch: (username: string) => `Type ${username} exactly as shown.`,
     leaving: "Deleting your account",
     admin: "Admin panel",
-    version: (version: string) => `Version ${version}`,
   },
 
   attention: {
