@@ -1,7 +1,8 @@
-import { chats, chatWith, en, expectState, find, message, messages, open, send, state } from "./support/steps";
-import { expect, test } from "./support/test";
+import type { Page } from "@playwright/test";
+import { chats, chatWith, en, expectIn, expectState, fillSignIn, find, message, messages, open, send, state } from "./support/steps";
+import { type Account, expect, test } from "./support/test";
 
-test("two people find each other, chat both ways, and see the history after a reload", async ({ person }) => {
+test("two people find each other, chat both ways, and see the history after a reload", async ({ person, visitor }) => {
   const [ann, bob] = await Promise.all([person("Ann"), person("Bob")]);
   await find(ann.page, bob);
   await find(bob.page, ann);
@@ -11,15 +12,25 @@ test("two people find each other, chat both ways, and see the history after a re
   await send(bob.page, ann, "In the tunnel.");
   await expect(message(ann.page, bob, "In the tunnel.")).toBeVisible();
   await expectState(bob.page, ann, "In the tunnel.", state.arrived);
+  const when = await timeOf(ann.page, bob, "Are you on the train?");
   for (const [me, other] of [[ann, bob], [bob, ann]] as const) {
     await me.page.reload();
     await expect(messages(me.page, other)).toContainText(["Are you on the train?", "In the tunnel."]);
+    expect(await timeOf(me.page, other, "Are you on the train?")).toBe(when);
   }
   // And on a device that has never seen it.
-  const { page } = { page: await bob.context.newPage() };
-  await page.goto(`/c/${ann.username}`);
-  await expect(messages(page, ann)).toContainText(["Are you on the train?", "In the tunnel."]);
+  const phone = await visitor("Bob's phone");
+  await fillSignIn(phone.page, bob);
+  await expectIn(phone.page);
+  await open(phone.page, ann);
+  await expect(messages(phone.page, ann)).toContainText(["Are you on the train?", "In the tunnel."]);
+  expect(await timeOf(phone.page, ann, "Are you on the train?")).toBe(when);
 });
+
+/** When the message was sent, as its time element says it to programs. */
+async function timeOf(page: Page, who: Account, body: string): Promise<string | null> {
+  return message(page, who, body).locator("time[datetime]").getAttribute("datetime");
+}
 
 test("a first message from a stranger appears without a reload", async ({ person }) => {
   const ann = await person("Ann");
