@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"go.uber.org/goleak"
+
+	"github.com/phoenixchat/phoenixchat/infra/stack"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(int) { http.DefaultClient.CloseIdleConnections() }),
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+}
+
+// chatOf starts the whole chat in this process.
+func chatOf(t *testing.T) *stack.Stack {
+	t.Helper()
+	s, err := stack.Start(t.Context(), stack.Options{
+		Client: fstest.MapFS{"index.html": {Data: []byte("<title>Chat</title>")}}, Instances: 2, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// nobody fails the test where people are left behind.
+func nobody(t *testing.T, s *stack.Stack) {
+	t.Helper()
+	if all, _, err := s.Store.CountPeople(t.Context(), chat.Micros(0)); err != nil || all != 0 {
+		t.Errorf("%d people are left behind (%v)", all, err)
+	}
+}
+
+func TestItWorks(t *testing.T) {
+	s := chatOf(t)
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"-url", s.URL}, &out); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	for _, want := range []string{"two sockets are open", "was delivered", "is saved", "both have left"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, out.String())
+		}
+	}
+	nobody(t, s)
+}
+
+// TestRevision opens the sockets at one instance, as at a revision that has no traffic yet.
+func TestRevision(t *testing.T) {
+	s := chatOf(t)
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"-url", s.URL, "-revision", s.Instances[1].URL}, &out); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	if want := "sockets are open at ws" + strings.TrimPrefix(s.Instances[1].URL, "http") + "/ws"; !strings.Contains(out.String(), want) {
+		t.Errorf("it does not say %q:\n%s", want, out.String())
+	}
+	nobody(t, s)
+}
+
+// TestEachStepCanFail breaks one thing after the other: the error says which, and
+// who had signed up is gone.
+func TestEachStepCanFail(t *testing.T) {
+	for _, c := range []struct{ path, want string }{
+		{"/config.json", "settings: "},
+		{"/api/signup", "sign-up: "},
+		{"/ws", "socket of smoke-a-"},
+		{"/api/messages", "not in the archive"},
+	} {
+		t.Run(strings.Trim(c.path, "/"), func(t *testing.T) {
+			s := chatOf(t)
+			to, err := url.Parse(s.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			proxy := httputil.NewSingleHostReverseProxy(to)
+			proxy.ModifyResponse = func(res *http.Response) error { // the chat is where the proxy is
+				if res.Request.URL.Path != "/config.json" {
+					return nil
+				}
+				text, err := io.ReadAll(res.Body)
+				text = bytes.ReplaceAll(text, []byte(`"ws://`+to.Host), []byte(`"ws://`+res.Request.Header.Get("X-Forwarded-Host")))
+				res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+				res.Header.Del("Content-Length")
+				return err
+			}
+			proxy.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == c.path {
+					http.Error(w, "broken for the test", http.StatusTeapot)
+					return
+				}
+				r.Header.Set("X-Forwarded-Host", r.Host)
+				r.Host = to.Host // not redirected to where it is hosted
+				if o := r.Header.Get("Origin"); o != "" {
+					r.Header.Set("Origin", s.URL)
+				}
+				proxy.ServeHTTP(w, r)
+			}))
+			defer front.Close()
+			defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+			err = run(t.Context(), []string{"-url", front.URL, "-revision", front.URL, "-within", "4s"}, io.Discard)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v; want %q", err, c.want)
+			}
+			nobody(t, s)
+		})
+	}
+}
+
+func TestFlags(t *testing.T) {
+	for _, args := range [][]string{{}, {"-url", "chat.example.org"}, {"-url", "https://chat.example.org/x"}, {"-url", "https://chat.example.org", "more"}} {
+		if err := run(t.Context(), args, io.Discard); err == nil {
+			t.Errorf("%q is taken", args)
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package pipeline
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// machine is a copy of the steps with programs beside them that note how they are called.
+type machine struct {
+	t       *testing.T
+	root    string // of a repository that has nothing but the steps
+	outputs map[string]string
+	fails   string // a program and its first arguments: a call that begins so fails
+}
+
+const image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:1111111111111111111111111111111111111111111111111111111111111111"
+
+func newMachine(t *testing.T) *machine {
+	m := &machine{t: t, root: t.TempDir(), outputs: map[string]string{
+		"image_repository": "europe-west1-docker.pkg.dev/acme-chat/chat/realtime",
+		"serving_revision": "chat-00001-old",
+		"hosted_url":       "https://chat.example.org",
+		"next_url":         "https://next---chat.run.app",
+	}}
+	for _, dir := range []string{"infra/terraform", "web", "bin"} {
+		if err := os.MkdirAll(filepath.Join(m.root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.CopyFS(filepath.Join(m.root, "infra/pipeline/steps"), os.DirFS("steps")); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// step runs one step; it returns what it wrote, its exit code, and the calls that it made.
+func (m *machine) step(name string, env ...string) (out string, code int, calls []string) {
+	m.t.Helper()
+	log := filepath.Join(m.t.TempDir(), "calls")
+	for _, program := range []string{"terraform", "go", "npm", "infra/test"} {
+		text := "#!/bin/bash\necho \"" + filepath.Base(program) + " $*\" >>'" + log + "'\n" +
+			"case \"" + filepath.Base(program) + " $*\" in '" + orNothing(m.fails) + "'*) exit 1;; esac\n"
+		if program == "terraform" {
+			text += "test \"$TF_DATA_DIR\" = /data || exit 9\n"
+			for output, value := range m.outputs {
+				text += "case \"$*\" in *'output -raw " + output + "') echo -n '" + value + "'; exit 0;; esac\n"
+			}
+			text += "case \"$*\" in *'output -raw'*) echo 'no output' >&2; exit 1;; esac\n"
+		}
+		if program == "go" {
+			text += "while [ $# -gt 0 ]; do if [ \"$1\" = -digest-file ]; then echo '" + image + "' >\"$2\"; fi; shift; done\n"
+		}
+		place := filepath.Join(m.root, "bin", program)
+		if strings.Contains(program, "/") {
+			place = filepath.Join(m.root, program)
+		}
+		if err := os.WriteFile(place, []byte(text), 0o755); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(filepath.Join(m.root, "infra/pipeline/steps", name))
+	cmd.Env = append([]string{"PATH=" + filepath.Join(m.root, "bin") + ":/usr/bin:/bin", "PROJECT=acme-chat", "STATE_BUCKET=acme-chat-terraform",
+		"STATE_PREFIX=phoenix-chat", "BUILD=b1", "DEPLOY_DATA=/data", "IMAGE_FILE=" + filepath.Join(m.root, "image.txt")}, env...)
+	text, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		m.t.Fatal(err)
+	}
+	noted, err := os.ReadFile(log)
+	if err == nil {
+		calls = strings.Split(strings.TrimSpace(string(noted)), "\n")
+	}
+	return string(text), cmd.ProcessState.ExitCode(), calls
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "nothing fails"
+	}
+	return s
+}
+
+// passes runs a step that must succeed.
+func (m *machine) passes(name string) (out string, calls []string) {
+	m.t.Helper()
+	out, code, calls := m.step(name)
+	if code != 0 {
+		m.t.Fatalf("%s ended with %d: %s\n%s", name, code, out, strings.Join(calls, "\n"))
+	}
+	return out, calls
+}
+
+func TestCheckStep(t *testing.T) {
+	m := newMachine(t)
+	out, calls := m.passes("check")
+	if !strings.Contains(out, "Deploying to acme-chat") || !slices.Contains(calls, "terraform -chdir=infra/terraform init -input=false -reconfigure") {
+		t.Errorf("%s\n%s", out, strings.Join(calls, "\n"))
+	}
+	backend, err := os.ReadFile(filepath.Join(m.root, "infra/terraform/backend_override.tf"))
+	if err != nil || !strings.Contains(string(backend), `bucket = "acme-chat-terraform"`) || !strings.Contains(string(backend), `prefix = "phoenix-chat"`) {
+		t.Errorf("the backend is %s (%v)", backend, err)
+	}
+
+	for name, c := range map[string]struct {
+		env  []string
+		says []string
+	}{
+		"no state":      {[]string{"STATE_BUCKET="}, []string{"_STATE_BUCKET is not set", "Remote state"}},
+		"everything":    {[]string{"STATE_BUCKET=gs://x", "PROJECT=Acme", "STATE_PREFIX="}, []string{`"gs://x" is no bucket name`, `"Acme" is no project id`, `_STATE_PREFIX ""`}},
+		"no substitute": {[]string{"PROJECT=$PROJECT_ID"}, []string{"is no project id"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t)
+			out, code, calls := m.step("check", c.env...)
+			if code == 0 || len(calls) > 0 {
+				t.Errorf("it went on: %s", strings.Join(calls, "\n"))
+			}
+			for _, says := range c.says {
+				if !strings.Contains(out, says) {
+					t.Errorf("it does not say %q:\n%s", says, out)
+				}
+			}
+		})
+	}
+
+	m.fails = "terraform -chdir=infra/terraform init"
+	if out, code, _ := m.step("check"); code == 0 || !strings.Contains(out, "cannot use the state in gs://acme-chat-terraform") {
+		t.Errorf("an unreachable state: %s", out)
+	}
+	m.fails = ""
+	delete(m.outputs, "image_repository")
+	if out, code, _ := m.step("check"); code == 0 || !strings.Contains(out, "The first deploy is terraform apply by hand") {
+		t.Errorf("an empty state: %s", out)
+	}
+}
+
+func TestTestStep(t *testing.T) {
+	m := newMachine(t)
+	_, calls := m.passes("test")
+	for i, want := range []string{"test ", "go run golang.org/x/vuln/cmd/govulncheck@v", "npm audit --omit=dev --audit-level=high"} {
+		if i >= len(calls) || !strings.HasPrefix(calls[i], want) {
+			t.Errorf("calls:\n%s\nwant %s as number %d", strings.Join(calls, "\n"), want, i)
+		}
+		m.fails = want
+		if _, code, _ := m.step("test"); code == 0 {
+			t.Errorf("it passes though this fails: %s", want)
+		}
+	}
+}
+
+// TestDeploy goes through the steps as the pipeline does.
+func TestDeploy(t *testing.T) {
+	m := newMachine(t)
+	_, calls := m.passes("image")
+	push := "go run ./infra/image -client web/dist -push europe-west1-docker.pkg.dev/acme-chat/chat/realtime:build-b1 -digest-file " + filepath.Join(m.root, "image.txt")
+	if !slices.Contains(calls, "npm ci --no-audit --no-fund") || !slices.Contains(calls, "npm run build") || calls[len(calls)-1] != push {
+		t.Errorf("image:\n%s", strings.Join(calls, "\n"))
+	}
+
+	const apply = "terraform -chdir=infra/terraform apply -input=false -auto-approve -var project=acme-chat -var image=" + image
+	out, calls := m.passes("apply")
+	if calls[len(calls)-1] != apply+" -var serving_revision=chat-00001-old" || !strings.Contains(out, "chat-00001-old keeps the traffic") {
+		t.Errorf("apply: %s\n%s", out, strings.Join(calls, "\n"))
+	}
+	_, calls = m.passes("smoke")
+	if calls[len(calls)-1] != "go run ./infra/pipeline/smoke -url https://chat.example.org -revision https://next---chat.run.app" {
+		t.Errorf("smoke:\n%s", strings.Join(calls, "\n"))
+	}
+	out, calls = m.passes("promote")
+	if calls[0] != apply || !strings.Contains(out, "https://chat.example.org runs "+image) {
+		t.Errorf("promote: %s\n%s", out, strings.Join(calls, "\n"))
+	}
+}
+
+func TestWithoutAServingRevision(t *testing.T) {
+	m := newMachine(t)
+	delete(m.outputs, "serving_revision")
+	m.passes("image")
+	out, calls := m.passes("apply")
+	if !strings.Contains(out, "takes all traffic at once") || !strings.HasSuffix(calls[len(calls)-1], "-var serving_revision=") {
+		t.Errorf("%s\n%s", out, strings.Join(calls, "\n"))
+	}
+}
+
+func TestSmokeFails(t *testing.T) {
+	m := newMachine(t)
+	m.fails = "go run ./infra/pipeline/smoke"
+	out, code, _ := m.step("smoke")
+	if code == 0 || !strings.Contains(out, "gets no traffic; chat-00001-old goes on serving") {
+		t.Errorf("ended with %d: %s", code, out)
+	}
+}
+
+// TestCloudBuild holds cloudbuild.yaml to the steps: each is there, runs after the one before, and gets what it reads.
+func TestCloudBuild(t *testing.T) {
+	text, err := os.ReadFile("../../cloudbuild.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	for _, m := range regexp.MustCompile(`(?m)^    waitFor: \[([^\]]*)\]\n    script: infra/pipeline/steps/(\w+)$`).FindAllStringSubmatch(string(text), -1) {
+		if len(order) > 0 && !slices.Contains(strings.Split(m[1], ", "), order[len(order)-1]) {
+			t.Errorf("%s does not wait for %s", m[2], order[len(order)-1])
+		}
+		info, err := os.Stat(filepath.Join("steps", m[2]))
+		if err != nil || info.Mode()&0o111 == 0 {
+			t.Errorf("steps/%s is not there or cannot be run (%v)", m[2], err)
+		}
+		order = append(order, m[2])
+	}
+	if want := []string{"check", "test", "image", "apply", "smoke", "promote"}; !slices.Equal(order, want) {
+		t.Errorf("the steps are %q, want %q", order, want)
+	}
+	steps, err := filepath.Glob("steps/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(steps) != len(order)+1 { // and env
+		t.Errorf("%q has a step that is not run", steps)
+	}
+	for _, variable := range []string{"PROJECT=$PROJECT_ID", "BUILD=$BUILD_ID", "STATE_BUCKET=$_STATE_BUCKET", "STATE_PREFIX=$_STATE_PREFIX"} {
+		if !strings.Contains(string(text), "\n    - "+variable+"\n") {
+			t.Errorf("the steps do not get %s", variable)
+		}
+	}
+	for _, m := range regexp.MustCompile(`\$(_\w+)`).FindAllStringSubmatch(string(text), -1) {
+		if !strings.Contains(string(text), "\n  "+m[1]+": ") {
+			t.Errorf("%s has no default: Cloud Build would refuse the file", m[1])
+		}
+	}
+}
