@@ -13,20 +13,16 @@ import (
 // goEvents sums up what `go test -json` writes: it counts tests without
 // subtests, shows the output of those that failed, and collects why others were skipped.
 type goEvents struct {
-	out      io.Writer
-	tally    tally
-	packages []goPackage // finished, with tests
-	skips    map[string]int
-	open     map[string]*openPackage
-	builds   map[string]*bytes.Buffer // output of builds, by import path
+	out    io.Writer
+	tally  tally
+	skips  map[string]int // by reason
+	open   map[string]*openPackage
+	builds map[string]*bytes.Buffer // output of builds, by import path
 }
 
-// goPackage is how one package went.
-type goPackage struct {
-	name    string
-	seconds float64
-	tally
-}
+// backends are the subtests in which a suite runs once per backend: those of
+// realtime/redistest, and the stand-in for Firebase Auth and Google's emulators.
+var backends = []string{"miniredis", "server", "cluster", "standin", "emulator"}
 
 type openPackage struct {
 	output map[string]*bytes.Buffer // by test; "" is the package's own
@@ -100,6 +96,7 @@ func (g *goEvents) event(e goEvent) {
 // finish counts a package that has ended.
 func (g *goEvents) finish(e goEvent, p *openPackage) {
 	var t tally
+	on := map[string]int{}
 	parents := map[string]bool{}
 	for name := range p.result {
 		for i := strings.LastIndexByte(name, '/'); i > 0; i = strings.LastIndexByte(name[:i], '/') {
@@ -120,6 +117,9 @@ func (g *goEvents) finish(e goEvent, p *openPackage) {
 			g.skips[reason(p.output[name])]++
 		default:
 			t.passed++
+			if parts := strings.Split(name, "/"); len(parts) > 1 && slices.Contains(backends, parts[1]) {
+				on[parts[1]]++
+			}
 		}
 	}
 	if e.Action == "fail" && t.failed == 0 { // did not build, panicked, leaked, or took too long
@@ -136,8 +136,13 @@ func (g *goEvents) finish(e goEvent, p *openPackage) {
 		}
 	}
 	if t != (tally{}) {
-		g.packages = append(g.packages, goPackage{e.Package, e.Elapsed, t})
-		fmt.Fprintf(g.out, "%-60s %6.1f s   %v\n", strings.TrimPrefix(e.Package, "github.com/phoenixchat/phoenixchat/"), e.Elapsed, t)
+		fmt.Fprintf(g.out, "%-40s %6.1f s   %v", strings.TrimPrefix(e.Package, "github.com/phoenixchat/phoenixchat/"), e.Elapsed, t)
+		for _, backend := range backends {
+			if n := on[backend]; n > 0 {
+				fmt.Fprintf(g.out, ", %d on %s", n, backend)
+			}
+		}
+		fmt.Fprintln(g.out)
 	}
 	g.tally.add(t)
 }

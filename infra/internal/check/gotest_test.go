@@ -18,6 +18,9 @@ const stream = `
 {"Action":"fail","Package":"m/a","Test":"TestParent/bad"}
 {"Action":"fail","Package":"m/a","Test":"TestParent"}
 {"Action":"pass","Package":"m/a","Test":"TestAlone"}
+{"Action":"pass","Package":"m/a","Test":"TestSuite/cluster/case"}
+{"Action":"pass","Package":"m/a","Test":"TestSuite/cluster"}
+{"Action":"pass","Package":"m/a","Test":"TestSuite"}
 {"Action":"output","Package":"m/a","Test":"TestSkipped","Output":"=== RUN   TestSkipped\n"}
 {"Action":"output","Package":"m/a","Test":"TestSkipped","Output":"    a_test.go:9: no such server here\n"}
 {"Action":"output","Package":"m/a","Test":"TestSkipped","Output":"--- SKIP: TestSkipped (0.00s)\n"}
@@ -41,13 +44,13 @@ func TestGoEventsAreSummedUp(t *testing.T) {
 	if err := g.read(strings.NewReader(strings.TrimSpace(stream) + "\n")); err != nil {
 		t.Fatal(err)
 	}
-	if want := (tally{passed: 2, failed: 3, skipped: 1}); g.tally != want {
+	if want := (tally{passed: 3, failed: 3, skipped: 1}); g.tally != want {
 		t.Errorf("tally %v, want %v", g.tally, want)
 	}
 	if g.skips["no such server here"] != 1 || len(g.skips) != 1 {
 		t.Errorf("skips %v", g.skips)
 	}
-	for _, want := range []string{"wrong colour", "syntax error", "out of cheese", "not an event"} {
+	for _, want := range []string{"wrong colour", "syntax error", "out of cheese", "not an event", "3 passed, 1 failed, 1 skipped, 1 on cluster"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("output lacks %q:\n%s", want, out.String())
 		}
