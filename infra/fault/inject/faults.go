@@ -21,6 +21,8 @@ var Faults = []Fault{
 	{Name: "redis-wiped", What: "FLUSHALL", Loses: true, run: whileAway(0.3, redisWiped)},
 	{Name: "redis-replaced", What: "Redis is killed and an empty one takes its place", Loses: true, run: whileAway(0.3, redisReplaced)},
 	{Name: "redis-failover", What: "the replica takes over without the last writes", Replica: true, Loses: true, run: whileAway(0.3, redisFailover)},
+	{Name: "killed-publishing", What: "kill -9 of an instance while publishing takes 2 s", run: while(publishSlow, publishWell, instanceKilled)},
+	{Name: "failover-publishing", What: "a failover while publishing takes 2 s: acknowledgements begin before it and end after it", Replica: true, Loses: true, run: while(publishSlow, publishWell, whileAway(0.2, redisFailover))},
 	{Name: "redis-lost-senders-gone", What: "Redis is replaced by an empty one, and devices that had just sent never come back (the stated exception)", Loses: true, Exception: true, run: whileAway(0.3, leave(0.1, redisReplaced))},
 	{Name: "redis-cut", What: "the network to Redis is cut", run: broken(stage.Cut, time.Second, 4*time.Second)},
 	{Name: "redis-slow", What: "the network to Redis is slow", run: broken(stage.Slow, 2*time.Second, 6*time.Second)},
@@ -34,14 +36,14 @@ var Faults = []Fault{
 	{Name: "persist-shuffled", What: "persist is called out of order", run: pushing(stage.PushFault{Shuffle: 3 * time.Second})},
 	{Name: "store-down", What: "the store is unavailable, at times after it has saved", run: storeDown},
 
-	{Name: "clients-killed", What: "apps are killed and start again", run: away(0.15, killed, 0, 3*time.Second)},
-	{Name: "clients-vanish", What: "devices vanish without closing their connections", run: away(0.15, vanished, 0, 4*time.Second)},
-	{Name: "clients-flap", What: "devices lose their connection every few moments", run: flapping},
-	{Name: "clients-offline", What: "devices are offline for long", run: away(0.2, offline, 8*time.Second, 15*time.Second)},
-	{Name: "clients-set-back", What: "devices come back with an old cursor, set back to an older state", run: setBack},
-	{Name: "clients-deaf", What: "devices stop reading", run: stopReading},
-	{Name: "clients-ack-late", What: "devices acknowledge seconds late", run: odd(client.Odd{AckDelay: 3 * time.Second})},
-	{Name: "clients-ack-ahead", What: "devices acknowledge what they have not been sent", run: odd(client.Odd{AckAhead: time.Minute})},
+	{Name: "clients-killed", Clients: true, What: "apps are killed and start again", run: away(0.15, killed, 0, 3*time.Second)},
+	{Name: "clients-vanish", Clients: true, What: "devices vanish without closing their connections", run: away(0.15, vanished, 0, 4*time.Second)},
+	{Name: "clients-flap", Clients: true, What: "devices lose their connection every few moments", run: flapping},
+	{Name: "clients-offline", Clients: true, What: "devices are offline for long", run: away(0.2, offline, 8*time.Second, 15*time.Second)},
+	{Name: "clients-set-back", Clients: true, What: "devices come back with an old cursor, set back to an older state", run: setBack},
+	{Name: "clients-deaf", Clients: true, What: "devices stop reading", run: stopReading},
+	{Name: "clients-ack-late", Clients: true, What: "devices acknowledge seconds late", run: odd(client.Odd{AckDelay: 3 * time.Second})},
+	{Name: "clients-ack-ahead", Clients: true, What: "devices acknowledge what they have not been sent", run: odd(client.Odd{AckAhead: time.Minute})},
 }
 
 func instanceKilled(ctx context.Context, t *target) error {
@@ -92,6 +94,21 @@ func redisFailover(ctx context.Context, t *target) error {
 	t.hold(ctx, 200*time.Millisecond, 2*time.Second) // what is written now is lost
 	return t.stage.FailOver(mending(ctx))
 }
+
+// while breaks something else, and f while that is so.
+func while(broken, mended func(*target), f func(context.Context, *target) error) func(context.Context, *target) error {
+	return func(ctx context.Context, t *target) error {
+		broken(t)
+		defer mended(t)
+		t.hold(ctx, time.Second, 2*time.Second)
+		err := f(ctx, t)
+		t.hold(ctx, time.Second, 2*time.Second)
+		return err
+	}
+}
+
+func publishSlow(t *target) { t.stage.Publishing(stage.PublishFault{Slow: 2 * time.Second}) }
+func publishWell(t *target) { t.stage.Publishing(stage.PublishFault{}) }
 
 // broken breaks the links of one instance, or of all.
 func broken(how string, from, to time.Duration) func(context.Context, *target) error {

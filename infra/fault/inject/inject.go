@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
@@ -20,6 +22,7 @@ type Fault struct {
 	What    string // one line for people
 	Replica bool   // needs a stage with a replica of Redis
 	Clocks  bool   // needs a stage whose instances' clocks differ
+	Clients bool   // it meets devices, not parts of the system
 	Loses   bool   // Redis loses what it had accepted
 
 	// Exception: provokes the one stated exception, which other runs must not have.
@@ -65,11 +68,28 @@ func (t *target) some(share float64) []*load.Device {
 	return all[:max(1, min(len(all), int(share*float64(len(all)))))]
 }
 
-// Run injects the faults, each in its turn, in an order and at times that the
+// Run injects the faults as Each does. Faults of devices happen at the same
+// time as those of the system's parts, of which one at a time is broken.
+func Run(ctx, chatting context.Context, s *stage.Stage, c *load.Crowd, log *record.Log, faults []Fault, seed uint64, pause time.Duration) error {
+	var clients, parts []Fault
+	for _, f := range faults {
+		if f.Clients {
+			clients = append(clients, f)
+		} else {
+			parts = append(parts, f)
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return Each(ctx, chatting, s, c, log, clients, seed+1, pause) })
+	g.Go(func() error { return Each(ctx, chatting, s, c, log, parts, seed, pause) })
+	return g.Wait()
+}
+
+// Each injects the faults, each in its turn, in an order and at times that the
 // seed decides, and enters them into the record, until chatting ends: a fault
 // that is under way then is played to its end, and each is injected once at
-// least. pause is the mean time between two. Everything is mended when Run returns.
-func Run(ctx, chatting context.Context, s *stage.Stage, c *load.Crowd, log *record.Log, faults []Fault, seed uint64, pause time.Duration) error {
+// least. pause is the mean time between two. Everything is mended when Each returns.
+func Each(ctx, chatting context.Context, s *stage.Stage, c *load.Crowd, log *record.Log, faults []Fault, seed uint64, pause time.Duration) error {
 	t := &target{stage: s, crowd: c, rnd: rand.New(rand.NewPCG(seed, 5))}
 	acting := slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return f.run == nil }) // some only ask something of the stage
 	if len(acting) == 0 {
