@@ -128,6 +128,7 @@ type Gates struct {
 	// guarded by mu
 	mu      sync.Mutex
 	kept    map[string]kept
+	changes int // noticed: what was read before one of them is not kept
 	watched map[string]map[*watch]struct{}
 	due     map[string]struct{} // watched uids to read again
 }
@@ -205,6 +206,9 @@ func (g *Gates) shared(ctx context.Context, uid string) (Gate, error) {
 
 // load reads the gate from Redis, and fills it from the Source where it is missing.
 func (g *Gates) load(ctx context.Context, uid string) (Gate, error) {
+	g.mu.Lock()
+	changes := g.changes
+	g.mu.Unlock()
 	values, err := g.rdb.HMGet(ctx, key(uid), fields...).Result()
 	if err != nil {
 		return Gate{}, fmt.Errorf("read the gate of %s: %w", uid, err)
@@ -224,7 +228,7 @@ func (g *Gates) load(ctx context.Context, uid string) (Gate, error) {
 			return Gate{}, fmt.Errorf("read the gate of %s from its source: %w", uid, err)
 		}
 	}
-	g.keep(uid, gate)
+	g.keep(uid, gate, changes)
 	return gate, nil
 }
 
@@ -246,10 +250,13 @@ func (g *Gates) fill(ctx context.Context, uid string) (Gate, error) {
 	return decode(values) // a change may have come first
 }
 
-// keep keeps gate in this process for a moment.
-func (g *Gates) keep(uid string, gate Gate) {
+// keep keeps gate, read when so many changes were noticed, in this process for a moment.
+func (g *Gates) keep(uid string, gate Gate, changes int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if changes != g.changes {
+		return // it may be the one from before
+	}
 	if len(g.kept) >= maxKept {
 		clear(g.kept) // it is seconds' worth
 	}

@@ -47,6 +47,7 @@ func (n notices) Receive(uid string) {
 func (n notices) Lost() {
 	n.g.n.lost.Add(1)
 	n.g.mu.Lock()
+	n.g.changes++
 	clear(n.g.kept)
 	n.g.mu.Unlock()
 	n.g.recheckAll()
@@ -56,6 +57,8 @@ func (n notices) Lost() {
 func (g *Gates) noticed(uid string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.changes++
+	g.flight.Forget(uid) // whoever asks from now on gets what is true now
 	delete(g.kept, uid)
 	if g.watched[uid] != nil {
 		g.recheck(uid)

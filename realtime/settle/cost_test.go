@@ -48,7 +48,7 @@ func (everybody) Gate(context.Context, string) (gate.Gate, error) {
 // probes), and 0.25 publishes. The promise is for 1,000 pairs on one instance,
 // where more is gathered: these are fewer, which is harder, and quicker to test.
 func TestCostOfAMessage(t *testing.T) {
-	const pairs = 300
+	const pairs = 400
 	synctest.Test(t, func(t *testing.T) {
 		mini := miniredis.NewMiniRedis()
 		mini.ClockTTL(true)
