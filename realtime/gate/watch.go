@@ -46,11 +46,16 @@ func (n notices) Receive(uid string) {
 // Lost implements listen.Receiver.
 func (n notices) Lost() {
 	n.g.n.lost.Add(1)
-	n.g.mu.Lock()
-	n.g.changes++
-	clear(n.g.kept)
-	n.g.mu.Unlock()
-	n.g.recheckAll()
+	n.g.forgetAll()
+}
+
+// forgetAll forgets what is kept, and has everything that is watched read again.
+func (g *Gates) forgetAll() {
+	g.mu.Lock()
+	g.changes++
+	clear(g.kept)
+	g.mu.Unlock()
+	g.recheckAll()
 }
 
 // noticed forgets what is kept of uid, and has it read again where it is watched.
@@ -114,7 +119,7 @@ func (g *Gates) listen(ctx context.Context) {
 	for {
 		stop, err := g.opts.Listener.Subscribe(ctx, channel, notices{g})
 		if err == nil {
-			g.recheckAll() // what changed until now
+			g.forgetAll() // what changed until now was not heard
 			<-ctx.Done()
 			stop()
 			return
