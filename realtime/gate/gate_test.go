@@ -75,6 +75,10 @@ func start(t *testing.T, b *redistest.Redis, p *people, o gate.Options) *instanc
 	go func() { done <- l.Run(ctx) }()
 	go func() { done <- g.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done; <-done })
+	eventually(t, "subscribed", func() bool {
+		rdb.Publish(t.Context(), "gates", "nobody")
+		return g.Snapshot().Changes > 0
+	})
 	return &instance{g, rdb, l, in}
 }
 
@@ -190,7 +194,6 @@ func TestChangeDuringABrokenConnection(t *testing.T) {
 		}
 		heard := make(chan gate.Gate, 8)
 		defer x.Watch("ann", func(g gate.Gate) { heard <- g })()
-		eventually(t, "subscribed", func() bool { return x.l.Snapshot().Channels > 0 })
 		// The change is written without a notice, as one that is lost.
 		x.rdb.HSet(t.Context(), "gate:{ann}", "disabled", "1")
 		eventually(t, "killed", func() bool { return b.KillSubscribers(t) > 0 })
