@@ -134,8 +134,9 @@ func searchEmail(tx *bbolt.Tx, q store.Search) ([]store.User, string, error) {
 	return p.result()
 }
 
-// searchWord lists those who have a word with a prefix, by name. The index is in the order
-// of words, so every match is looked at, in memory; only the first of the page's order are fetched.
+// searchWord lists those who have, for each word of the query, one that begins with it, by name. The
+// index is in the order of words, so every match is looked at, by key; only
+// people who are on the page are fetched.
 func searchWord(tx *bbolt.Tx, q store.Search, query store.Query) ([]store.User, string, error) {
 	list := "word:" + strings.Join(query.Words, " ")
 	mark, err := store.ParseMark(q.Cursor, list)
@@ -146,11 +147,15 @@ func searchWord(tx *bbolt.Tx, q store.Search, query store.Query) ([]store.User, 
 	if mark != nil {
 		last = string(key(mark.Text, mark.ID))
 	}
+	var among map[string]bool // keys of those who have all words but the first; nil: everybody
+	for _, w := range query.Words[1:] {
+		among = withWord(tx, w, last, among)
+	}
 	for {
-		found := firstWith(tx, query.Term, last, q.Limit+1)
+		found := firstWith(tx, query.Words[0], last, q.Limit+1, among)
 		for _, k := range found {
 			name, uid, _ := strings.Cut(k, "\x00")
-			more, err := p.add(uid, store.Mark{List: list, Text: name, ID: uid}, query.Matches)
+			more, err := p.add(uid, store.Mark{List: list, Text: name, ID: uid}, nil)
 			if err != nil {
 				return nil, "", err
 			}
@@ -159,31 +164,50 @@ func searchWord(tx *bbolt.Tx, q store.Search, query store.Query) ([]store.User, 
 			}
 			last = k
 		}
-		if len(found) <= q.Limit {
+		if len(found) <= q.Limit { // some may be disabled: then the page is not full yet
 			return p.result()
 		}
 	}
 }
 
-// firstWith returns the first n keys of byName after last, of those who have
-// a word that begins with term.
-func firstWith(tx *bbolt.Tx, term, last string, n int) []string {
-	var first []string
+// eachWith calls f with the keys of byName, after last, of those who have a
+// word that begins with word; with some more than once.
+func eachWith(tx *bbolt.Tx, word, last string, f func(k []byte)) {
 	c := tx.Bucket(byWord).Cursor()
-	for k, _ := c.Seek([]byte(term)); bytes.HasPrefix(k, []byte(term)); k, _ = c.Next() {
-		rest := k[bytes.IndexByte(k, 0)+1:]
-		if string(rest) <= last || len(first) == n && string(rest) >= first[n-1] {
-			continue
+	for k, _ := c.Seek([]byte(word)); bytes.HasPrefix(k, []byte(word)); k, _ = c.Next() {
+		if rest := k[bytes.IndexByte(k, 0)+1:]; string(rest) > last {
+			f(rest)
 		}
-		i, have := slices.BinarySearch(first, string(rest))
+	}
+}
+
+// withWord returns the keys, out of among, of those who have the word.
+func withWord(tx *bbolt.Tx, word, last string, among map[string]bool) map[string]bool {
+	have := map[string]bool{}
+	eachWith(tx, word, last, func(k []byte) {
+		if among == nil || among[string(k)] {
+			have[string(k)] = true
+		}
+	})
+	return have
+}
+
+// firstWith returns the first n keys, out of among, of those who have the word.
+func firstWith(tx *bbolt.Tx, word, last string, n int, among map[string]bool) []string {
+	var first []string
+	eachWith(tx, word, last, func(k []byte) {
+		if among != nil && !among[string(k)] || len(first) == n && string(k) >= first[n-1] {
+			return
+		}
+		i, have := slices.BinarySearch(first, string(k))
 		if have {
-			continue
+			return
 		}
 		if len(first) == n {
 			first = first[:n-1]
 		}
-		first = slices.Insert(first, i, string(rest))
-	}
+		first = slices.Insert(first, i, string(k))
+	})
 	return first
 }
 

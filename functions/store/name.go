@@ -25,15 +25,15 @@ func Fold(s string) string {
 	return strings.Join(strings.Fields(b.String()), " ")
 }
 
-// Words returns the distinct words, folded, by which a person is found: those of the
-// display name, and the username whole and in its parts.
+// Words returns the distinct words, folded, by which a person is found: those of both
+// names, whole ("hopper-adams", "a.turing") and in their parts.
 func Words(username, displayName string) []string {
-	user := Fold(username)
-	words := append([]string{user}, strings.FieldsFunc(Fold(displayName)+" "+user, func(r rune) bool {
+	both := Fold(username) + " " + Fold(displayName)
+	words := append(strings.Fields(both), strings.FieldsFunc(both, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsNumber(r)
 	})...)
 	slices.Sort(words)
-	return slices.DeleteFunc(slices.Compact(words), func(w string) bool { return w == "" })
+	return slices.Compact(words)
 }
 
 // Terms returns every prefix, of 1 to maxTerm code points, of every word of a person: what an

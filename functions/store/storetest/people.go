@@ -154,7 +154,7 @@ func testSearchWord(t *testing.T, s store.Store) {
 	for query, want := range map[string][]string{
 		"a": {"enchantress", "a.turing", "grace"}, "ADA": {"enchantress", "grace"}, "ádám": {"grace"},
 		"love": {"enchantress"}, "lace": nil, "tur": {"a.turing"}, "a.t": {"a.turing"}, "ada lo": {"enchantress"}, "lo ada": {"enchantress"},
-		"ada x": nil, "ench": {"enchantress"}, "wolfeschlegelsteinhausenb": {"long"}, "wolfeschlegelstein": {"long"}, "hopper": {"grace"},
+		"ada x": nil, "ench": {"enchantress"}, "wolfeschlegelsteinhausenb": {"long"}, "wolfeschlegelstein": {"long"}, "hopper": {"grace"}, "hopper-ad": {"grace"}, "grace  HOPPER": {"grace"},
 		"%": nil, "*": nil, "  ": {"enchantress", "a.turing", "grace", "long"},
 	} {
 		for _, limit := range []int{1, 2, 50} {
