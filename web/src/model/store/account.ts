@@ -4,7 +4,7 @@
  * tells every change.
  */
 import { type Database, StorageFull, StorageLost } from "../../platform/database";
-import type { Platform } from "../../platform/platform";
+import type { Cancel, Platform } from "../../platform/platform";
 import type { StorageState } from "../interface/chat";
 import { type Readable, type Unsubscribe, Value } from "../observable";
 import { type Change, EVERYTHING } from "./change";
@@ -14,6 +14,8 @@ import { ReadTx, WriteTx } from "./tx";
 
 /** After a database was taken away, it is opened again: a sign-out in another tab, which also takes it away, is known by then. */
 const REOPEN_MS = 1_000;
+/** How often a full storage is tried again. */
+const PROBE_MS = 10_000;
 
 /** Name of the database of an account. */
 export function databaseName(uid: string): string {
@@ -27,6 +29,7 @@ export class AccountStore {
   private readonly state: Value<StorageState>;
   private db: Database;
   private closed = false;
+  private probing: Cancel | null = null;
 
   /** Never rejects: without storage the account lives in memory. */
   static async open(platform: Platform, uid: string): Promise<AccountStore> {
@@ -79,9 +82,23 @@ export class AccountStore {
       this.state.set(this.db.durable ? "durable" : "memory");
       return value;
     } catch (err) {
-      if (err instanceof StorageFull) this.state.set("full");
+      if (err instanceof StorageFull) this.filled();
       throw err;
     }
+  }
+
+  /** Says that there is no room, until there is. */
+  private filled(): void {
+    this.state.set("full");
+    this.probing ??= this.platform.clock.after(PROBE_MS, () => {
+      this.probing = null;
+      if (this.closed || this.state.get() !== "full") return;
+      const now = this.platform.clock.now();
+      this.write((tx) => tx.putMeta({ name: "probe", at: now })).catch((err: unknown) => {
+        if (err instanceof StorageFull) this.filled();
+        else this.platform.report("the storage could not be tried", err);
+      });
+    });
   }
 
   private async attempt<T>(body: (tx: WriteTx) => Promise<T>): Promise<T> {
@@ -110,6 +127,7 @@ export class AccountStore {
   /** Ends the store; every later call rejects with StorageLost. */
   close(): void {
     this.closed = true;
+    this.probing?.();
     this.listeners.clear();
     this.db.close();
   }
@@ -130,6 +148,7 @@ export class AccountStore {
         return;
       }
       this.db = db;
+      this.state.set(db.durable ? "durable" : "memory");
       this.watchLoss();
       this.tell(EVERYTHING);
     } catch (err) {

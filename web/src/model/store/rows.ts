@@ -132,6 +132,8 @@ export type MetaRow =
   | { readonly name: "clock"; readonly offset: number }
   | { readonly name: "device"; readonly id: string }
   | { readonly name: "loss"; readonly loss: Loss }
+  /** Written to see whether there is room again. */
+  | { readonly name: "probe"; readonly at: number }
   | { readonly name: "queue"; readonly last: number }
   /** Where the list of conversations goes on, on the server; null when it is all here. */
   | { readonly name: "list"; readonly next: string | null; readonly loaded: boolean }
