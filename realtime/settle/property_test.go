@@ -22,7 +22,7 @@ func (s step) String() string { return fmt.Sprintf("%s %d %d", s.What, s.Device,
 // meets their rare orders more often than one that has all.
 var themes = [][]string{
 	{"write", "write", "connect", "ack", "ack", "snapshot", "failover", "wait"},
-	{"write", "write", "connect", "ack", "snapshot", "failover", "clock back", "tick", "wait"},
+	{"write", "write", "connect", "ack", "snapshot", "failover", "clock behind", "clock right", "tick", "wait"},
 	{"write", "write", "connect", "drop", "ack", "wipe", "wait"},
 	{"write", "connect", "drop", "ack", "close", "kill", "faults", "no faults", "wait"},
 	{"write", "write", "write", "pause", "go on", "ack", "wait", "wait long"},
@@ -70,8 +70,10 @@ func (w *world) do(s step, n int) {
 		w.mu.Unlock()
 	case "tick":
 		time.Sleep(time.Millisecond)
-	case "clock back":
-		w.clockBack()
+	case "clock behind":
+		w.clock(2 * time.Second)
+	case "clock right":
+		w.clock(0)
 	case "wait":
 		time.Sleep(300 * time.Millisecond)
 	case "wait long":

@@ -98,8 +98,10 @@ func TestHistoryAckBegunBeforeAFailoverAndFinishedAfterIt(t *testing.T) {
 			w.dev[2].pause(true)
 			w.dev[0].drop()
 			w.dev[0].connect(w.nodes[1])
-			w.dev[0].write("three") // takes the id that "one" had
-			w.dev[0].write("four")
+			w.clock(time.Minute)
+			w.dev[0].write("three") // under an id below that of "one"
+			w.clock(0)
+			w.dev[0].write("four") // above that of "two"
 		}
 		time.Sleep(time.Second)
 		if w.store.before != nil {
@@ -123,7 +125,7 @@ func TestHistoryNewPrimaryWhoseClockIsBehind(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.dev[0].write("two")
 		synctest.Wait()
-		w.clockBack()
+		w.clock(time.Minute)
 		w.mini.FlushAll()
 		w.mu.Lock()
 		w.runID++

@@ -159,11 +159,11 @@ func (w *world) failover() {
 	w.mu.Unlock()
 }
 
-// clockBack puts the clock of Redis a minute behind, as another primary's may be.
-func (w *world) clockBack() {
+// clock puts the clock of Redis behind, as another primary's may be.
+func (w *world) clock(behind time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.behind += time.Minute
+	w.behind = behind
 }
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
