@@ -301,13 +301,13 @@ func startCluster(t testing.TB) *Redis {
 		c := redis.NewClient(&redis.Options{Addr: addr})
 		must(t, c.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err())
 		must(t, c.ClusterAddSlotsRange(ctx, i*slots/3, (i+1)*slots/3-1).Err())
-		for j, other := range r.Addrs {
-			if j != i {
-				_, port, _ := net.SplitHostPort(other)
-				must(t, c.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", port, bus[j]).Err())
-			}
-		}
 		_ = c.Close()
+	}
+	c := redis.NewClient(&redis.Options{Addr: r.Addrs[0]})
+	defer c.Close()
+	for i, addr := range r.Addrs[1:] { // they introduce each other
+		_, port, _ := net.SplitHostPort(addr)
+		must(t, c.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", port, bus[i+1]).Err())
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		ready := 0
