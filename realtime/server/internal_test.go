@@ -165,3 +165,34 @@ func TestReadiness(t *testing.T) {
 		}
 	})
 }
+
+// Whoever opens sockets and says nothing takes places from those of the same
+// address only, and not for long.
+func TestGreetingsOfOneAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rig := servertest.New(t, alice, bob)
+		in := rig.Start(func(d *server.Deps) { d.MaxGreeting, d.Forwarded = 3, true })
+		var idle []*servertest.Socket
+		for range 3 {
+			idle = append(idle, in.Dial(t, servertest.DialOptions{From: "1.1.1.1, 203.0.113.7"}))
+		}
+		if s, status := in.TryDial(t, servertest.DialOptions{From: "2.2.2.2, 203.0.113.7"}); s != nil || status != http.StatusServiceUnavailable {
+			t.Errorf("a fourth of the address: %d", status)
+		}
+		if s, status := in.TryDial(t, servertest.DialOptions{From: "203.0.113.8"}); s == nil {
+			t.Errorf("another address: %d", status)
+		}
+		idle[0].Send(wire.ClientFrame{Type: wire.TypeHello, Token: servertest.Token(alice, nil), Device: "d"})
+		servertest.As[wire.Welcome](idle[0])
+		time.Sleep(time.Millisecond)
+		if s, status := in.TryDial(t, servertest.DialOptions{From: "203.0.113.7"}); s == nil {
+			t.Errorf("after one has said hello: %d", status)
+		}
+		time.Sleep(wire.HelloWithin + 5*time.Second)
+		for range 3 {
+			if s, status := in.TryDial(t, servertest.DialOptions{From: "203.0.113.7"}); s == nil {
+				t.Errorf("after the silent ones were closed: %d", status)
+			}
+		}
+	})
+}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/logging"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
-	"github.com/phoenixchat/phoenixchat/realtime/session"
 )
 
 // handler answers a request, or returns why not; fail writes the answer then.
@@ -145,45 +144,6 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	_ = json.NewEncoder(w).Encode(map[string]any{ // the caller may be gone
 		"type": "about:blank", "title": http.StatusText(status), "status": status, "code": p.Code, "detail": p.Message})
 }
-
-// errOrigin ends a socket that a page of another site has opened.
-var errOrigin = problem.New(problem.Forbidden, "origin_refused", "This page may not use this chat. Open the chat at its own address.")
-
-// errTooMany refuses a socket beyond Deps.MaxSockets.
-var errTooMany = problem.New(problem.Unavailable, "too_many_sockets", "Too many people are here at once. Try again in a moment.").WithRetry(5 * time.Second)
-
-// serveSocket serves /ws. A page of another origin is let in far enough to be
-// told: a refused upgrade looks to a page like a broken network, and it would
-// try again for ever.
-func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
-	if s.draining.Load() {
-		s.fail(w, r, session.ErrGoingAway)
-		return
-	}
-	if s.sockets.Add(1) > int64(s.deps.MaxSockets) {
-		s.sockets.Add(-1)
-		s.fail(w, r, errTooMany)
-		return
-	}
-	defer s.sockets.Add(-1)
-	conn, err := s.upgrader.Upgrade(w, r, nil) // answers by itself after an error
-	if err != nil {
-		s.log.InfoContext(r.Context(), "no websocket", "error", err)
-		return
-	}
-	origin := r.Header["Origin"]
-	switch {
-	case len(origin) != 1 || !slices.Contains(s.deps.Origins, origin[0]):
-		s.sessions.Refuse(r.Context(), conn, errOrigin.WithCause(fmt.Errorf("origin %.200q", origin)))
-	case conn.Subprotocol() == "":
-		s.sessions.Refuse(r.Context(), conn, errSubprotocol)
-	default:
-		s.sessions.Serve(r.Context(), conn)
-	}
-}
-
-// errSubprotocol ends a socket that does not speak chat.v1.
-var errSubprotocol = problem.New(problem.Invalid, "protocol_unknown", "This app is too old or too new for the server. Reload the page.")
 
 // configFile makes /config.json.
 func (s *Server) configFile() (*file, error) {

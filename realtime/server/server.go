@@ -81,6 +81,8 @@ type Deps struct {
 
 	MaxSockets        int            // on this instance; default 950 (Cloud Run allows 1,000 requests at once, pages need some)
 	MaxSocketsPerUser int            // on this instance; default 50
+	MaxGreeting       int            // sockets from one address that have not said a good hello yet; default: no bound
+	Forwarded         bool           // addresses are the last of X-Forwarded-For, as behind Cloud Run's front end
 	Limits            session.Limits // of frames; defaults there
 	SocketAgeMin      time.Duration  // a socket is asked to move at a random age between these two;
 	SocketAgeMax      time.Duration  // defaults 45 and 55 min. Cloud Run ends it at 60.
@@ -108,6 +110,7 @@ type Server struct {
 	settler  *settle.Settler
 	sessions *session.Sessions
 
+	greeting greetings
 	sockets  atomic.Int64 // being served
 	draining atomic.Bool
 	ready    atomic.Bool // Redis has answered, or 10 s have passed

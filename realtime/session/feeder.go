@@ -104,7 +104,8 @@ func (f *feeder) catchUp() {
 				return
 			}
 			if page.Life {
-				f.goaway(wire.GoawayResync, f.x.deps.GoawayWithin)
+				// Not at once: all sockets find out at the same time.
+				f.after(rand.N(f.x.deps.ResyncOver), func() { f.goaway(wire.GoawayResync, f.x.deps.GoawayWithin) })
 			}
 		}
 		for _, e := range page.Events {

@@ -28,6 +28,7 @@ type Limits struct {
 	UserSends Rate // sends of one user, all sockets of this instance, likewise; default 30/s, 500 at once
 	Frames    Rate // frames of any type of one socket; default 100/s, 500 at once
 	Typing    Rate // typing frames of one socket, beyond which they are passed over; default 2/s, 10 at once
+	Watches   Rate // watch lists of one socket, beyond which the newest waits; default 1/s, 10 at once
 	Strikes   Rate // refused frames of one socket, beyond which it is closed; default 1/s, 60 at once
 }
 
@@ -42,6 +43,7 @@ func (l Limits) WithDefaults() Limits {
 	set(&l.UserSends, 30, 500)
 	set(&l.Frames, 100, 500)
 	set(&l.Typing, 2, 10)
+	set(&l.Watches, 1, 10)
 	set(&l.Strikes, 1, 60)
 	return l
 }

@@ -49,6 +49,8 @@ type session struct {
 	conn *websocket.Conn
 	log  *slog.Logger
 
+	greeted func() // tells that the hello is over, good or not; called by the reader, once or more
+
 	// ctx ends with the socket; its cause says why. See end.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -76,8 +78,8 @@ type session struct {
 	buf                     []byte
 
 	// Worker only, but for throttled.
-	ownSends  *rate.Limiter
-	throttled atomic.Bool // the worker waits for the rate of sends
+	ownSends, watches *rate.Limiter
+	throttled         atomic.Bool // the worker waits for the rate of sends
 
 	mu       sync.Mutex
 	claims   identity.Claims
@@ -93,11 +95,11 @@ type session struct {
 func newSession(ctx context.Context, x *Sessions, conn *websocket.Conn) *session {
 	limits := x.deps.Limits
 	s := &session{
-		x: x, conn: conn, log: x.deps.Log.With("remote", conn.RemoteAddr().String()),
+		x: x, conn: conn, greeted: func() {}, log: x.deps.Log.With("remote", conn.RemoteAddr().String()),
 		out: make(chan []byte, queueFrames), goaways: make(chan wire.Goaway, 1),
 		sends: make(chan chat.Message, queueSends), hints: make(chan string, queueHints),
 		poke: make(chan struct{}, 1), acked: make(chan struct{}, 1),
-		frames: limits.Frames.limiter(), ownSends: limits.Sends.limiter(), typing: limits.Typing.limiter(), strikes: limits.Strikes.limiter(),
+		frames: limits.Frames.limiter(), ownSends: limits.Sends.limiter(), watches: limits.Watches.limiter(), typing: limits.Typing.limiter(), strikes: limits.Strikes.limiter(),
 		marks: map[string]chat.Micros{},
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
@@ -211,10 +213,12 @@ func (s *session) tell(age time.Duration) {
 // read is the reader: hello, then frames until the socket ends.
 func (s *session) read() {
 	defer s.recover("reader")
+	defer s.greeted()
 	s.keepAlive()
 	if err := s.hello(); err != nil {
 		s.end(err)
 	}
+	s.greeted()
 	for {
 		f, err := s.next()
 		if err == nil && s.ctx.Err() == nil {
@@ -351,4 +355,13 @@ func (s *session) goaway(reason string, within time.Duration) {
 		s.goaways <- wire.Goaway{Reason: reason, WithinMS: within.Milliseconds()}
 	}
 	s.timers = append(s.timers, time.AfterFunc(within, func() { s.end(ErrGoingAway) }))
+}
+
+// after calls fn after d, unless the socket has ended by then.
+func (s *session) after(d time.Duration, fn func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx.Err() == nil {
+		s.timers = append(s.timers, time.AfterFunc(d, fn))
+	}
 }

@@ -128,9 +128,13 @@ func (x *Sessions) Run(ctx context.Context) error {
 
 // Serve serves one socket until it ends, and returns then, when its
 // acknowledgements are settled, or 5 s after the end. conn is closed. The
-// end of ctx ends the socket with 1001.
-func (x *Sessions) Serve(ctx context.Context, conn *websocket.Conn) {
+// end of ctx ends the socket with 1001. greeted, if not nil, is called when
+// its user is known or the socket has ended, once or more.
+func (x *Sessions) Serve(ctx context.Context, conn *websocket.Conn, greeted func()) {
 	s := newSession(ctx, x, conn)
+	if greeted != nil {
+		s.greeted = greeted
+	}
 	x.mu.Lock()
 	x.open[s] = struct{}{}
 	refuse := x.draining

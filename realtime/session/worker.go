@@ -45,9 +45,10 @@ func (s *session) work() {
 		case to := <-s.hints:
 			s.hintTyping(to)
 		case <-s.poke:
-			s.setWatch()
+			s.setWatch(retry)
 			s.markRead(retry)
 		case <-retry.C:
+			s.setWatch(retry)
 			s.markRead(retry)
 		}
 	}
@@ -103,12 +104,20 @@ func (s *session) hintTyping(to string) {
 	}
 }
 
-// setWatch replaces the watch list where a new one came. Its states come to
-// the feeder. A failure is repeated by presence itself.
-func (s *session) setWatch() {
+// setWatch replaces the watch list where a new one came, or lets it wait for
+// retry where they come too fast. Its states come to the feeder. A failure is
+// repeated by presence itself.
+func (s *session) setWatch(retry *time.Timer) {
 	s.mu.Lock()
 	users, isNew := s.watch, s.newWatch
-	s.watch, s.newWatch = nil, false
+	if isNew {
+		if wait, ok := take(s.watches); !ok {
+			retry.Reset(wait)
+			isNew = false
+		} else {
+			s.watch, s.newWatch = nil, false
+		}
+	}
 	s.mu.Unlock()
 	if !isNew {
 		return

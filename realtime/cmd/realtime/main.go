@@ -14,6 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -44,6 +45,10 @@ const (
 	settleWithin = 2 * time.Second        // what is left of them
 	pagesWithin  = 500 * time.Millisecond // requests under way, once no socket is open
 )
+
+// maxGreeting is how many sockets of one address may wait for their hello at
+// once. Behind one address can be a whole company that reconnects; each takes a moment.
+const maxGreeting = 200
 
 func main() {
 	flag.Usage = func() { usage(flag.CommandLine.Output()) }
@@ -80,6 +85,7 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, listeni
 	}
 	log := logging.New(out, logging.Options{JSON: c.onCloudRun, Level: c.logLevel, Project: c.project})
 	c.print(log, getenv)
+	redis.SetLogger(redisLog{log})
 
 	parts, err := build(ctx, c, getenv)
 	if err != nil {
@@ -192,7 +198,7 @@ func build(ctx context.Context, c config, getenv func(string) string) (_ *parts,
 	p.deps = server.Deps{
 		Redis: rdb, Gates: gatefirestore.New(store), Publisher: publisher, Verifier: verifier, Services: services,
 		Client: os.DirFS(c.clientDir), Instance: instance(c), Config: c.client(), Origins: c.origins, HostedURL: c.hostedURL,
-		MaxSockets: c.maxSockets, SocketAgeMin: c.ageMin, SocketAgeMax: c.ageMax,
+		MaxSockets: c.maxSockets, MaxGreeting: maxGreeting, Forwarded: c.onCloudRun, SocketAgeMin: c.ageMin, SocketAgeMax: c.ageMax,
 		Settle: settle.Options{Drain: settleWithin},
 	}
 	return p, nil
@@ -233,4 +239,11 @@ func credentials(tokens oauth2.TokenSource) func(context.Context) (string, strin
 		}
 		return "default", t.AccessToken, nil
 	}
+}
+
+// redisLog takes what go-redis has to say, which is about connections.
+type redisLog struct{ log *slog.Logger }
+
+func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
+	l.log.DebugContext(ctx, "redis client", "says", fmt.Sprintf(format, v...))
 }

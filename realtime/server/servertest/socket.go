@@ -41,6 +41,7 @@ type frame struct {
 type DialOptions struct {
 	Origin      string // default: Origin; "-": none
 	Subprotocol string // default: chat.v1; "-": none
+	From        string // X-Forwarded-For; default: none
 }
 
 // Dial opens a socket to the instance and says nothing.
@@ -64,6 +65,9 @@ func (in *Instance) TryDial(t testing.TB, o DialOptions) (*Socket, int) {
 	case "-":
 	default:
 		h.Set("Origin", o.Origin)
+	}
+	if o.From != "" {
+		h.Set("X-Forwarded-For", o.From)
 	}
 	d := websocket.Dialer{NetDialContext: func(context.Context, string, string) (net.Conn, error) { return in.listener.dial() }}
 	switch o.Subprotocol {
