@@ -1,0 +1,76 @@
+package inbox_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/redistest"
+)
+
+// Benchmarks on redis-server; what is measured beside it is one client on the
+// same machine, so they say what Redis must do per message rather than how far apart it is.
+
+func BenchmarkEnqueue(b *testing.B) {
+	s := open(b, redistest.Single(b), inbox.Options{MaxUnackedSender: 1 << 30, MaxUnacked: 1 << 30})
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		n++
+		m := message("ann", fmt.Sprint("user", n%100), "How are you today?")
+		if _, err := s.Enqueue(context.Background(), m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkEnqueueParallel(b *testing.B) {
+	s := open(b, redistest.Single(b), inbox.Options{MaxUnackedSender: 1 << 30, MaxUnacked: 1 << 30})
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for n := 0; pb.Next(); n++ {
+			if _, err := s.Enqueue(context.Background(), message("ann", fmt.Sprint("user", n%100), "How are you today?")); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
+func BenchmarkReadPage(b *testing.B) {
+	s := open(b, redistest.Single(b), inbox.Options{})
+	a := s.attach(b, "ben", "")
+	for i := range 128 {
+		s.send(b, "ann", "ben", fmt.Sprint("message ", i))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		page, err := s.Read(context.Background(), "ben", a.From, 128)
+		if err != nil || len(page.Events) != 128 {
+			b.Fatal(len(page.Events), err)
+		}
+	}
+}
+
+func BenchmarkAttach(b *testing.B) {
+	s := open(b, redistest.Single(b), inbox.Options{})
+	s.send(b, "ann", "ben", "one")
+	cursor := s.end(b, "ben").String()
+	for b.Loop() {
+		if a := s.attach(b, "ben", cursor); !a.Resumed {
+			b.Fatal("not resumed")
+		}
+	}
+}
+
+func BenchmarkPeek(b *testing.B) {
+	s := open(b, redistest.Single(b), inbox.Options{})
+	s.send(b, "ann", "ben", "one")
+	claims := []inbox.Claim{{UID: "ben"}}
+	for b.Loop() {
+		if u := s.Unsettled(context.Background(), claims, 10); u[0].Err != nil {
+			b.Fatal(u[0].Err)
+		}
+	}
+}

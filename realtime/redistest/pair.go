@@ -1,0 +1,78 @@
+package redistest
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Pair is a primary and its replica behind one address, as a managed Redis has them.
+type Pair struct {
+	*Redis
+	t       testing.TB
+	primary *Server
+	replica *Server
+
+	mu   sync.Mutex
+	addr string // of the one that is primary now
+}
+
+// Primary returns a primary with a replica that is in step with it.
+func Primary(t testing.TB) *Pair {
+	t.Helper()
+	p := &Pair{t: t, primary: Start(t, "--save", ""), replica: Start(t, "--save", "")}
+	p.addr = p.primary.Addr
+	p.Redis = &Redis{Kind: "server", Addrs: []string{p.addr}}
+	host, port, _ := net.SplitHostPort(p.addr)
+	must(t, p.do(p.replica, "REPLICAOF", host, port))
+	p.InStep()
+	return p
+}
+
+func (p *Pair) do(s *Server, args ...any) error {
+	c := redis.NewClient(&redis.Options{Addr: s.Addr})
+	defer c.Close()
+	return c.Do(context.Background(), args...).Err()
+}
+
+// InStep waits until the replica has every write.
+func (p *Pair) InStep() {
+	p.t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: p.primary.Addr})
+	defer c.Close()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		must(p.t, c.Set(context.Background(), "instep", "1", 0).Err())
+		if n, err := c.Wait(context.Background(), 1, time.Second).Result(); err == nil && n == 1 {
+			return
+		}
+	}
+	p.t.Fatal("the replica does not get in step")
+}
+
+// Part cuts the replica off: what is written from now on is lost in the failover.
+func (p *Pair) Part() { p.t.Helper(); must(p.t, p.do(p.replica, "REPLICAOF", "NO", "ONE")) }
+
+// Failover kills the primary; the address is the replica's from now on. Part comes before.
+func (p *Pair) Failover() {
+	p.mu.Lock()
+	p.addr = p.replica.Addr
+	p.mu.Unlock()
+	p.primary.Kill()
+}
+
+// Client returns a client that always dials whoever is primary.
+func (p *Pair) Client(t testing.TB) redis.UniversalClient {
+	return p.Redis.Client(t, func(o *redis.UniversalOptions) {
+		o.Dialer = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			p.mu.Lock()
+			addr := p.addr
+			p.mu.Unlock()
+			var d net.Dialer
+			return d.DialContext(ctx, network, addr)
+		}
+	})
+}
