@@ -213,36 +213,3 @@ resource "google_monitoring_alert_policy" "redis_silent" {
     content   = "Redis has reported nothing for 10 min: it is down. Messages wait in the senders' outboxes; sockets stay open.\n\nWhat to do: infra/RUNBOOK.md, section \"Alert: Redis silent\"."
   }
 }
-
-# Money. Mails go to the addresses above and to the billing account's administrators.
-resource "google_billing_budget" "this" {
-  count = var.billing_account == "" ? 0 : 1
-
-  billing_account = var.billing_account
-  display_name    = "Chat: ${var.project}"
-
-  budget_filter {
-    projects = ["projects/${local.number}"]
-  }
-
-  amount {
-    specified_amount {
-      units = tostring(var.monthly_budget)
-    }
-  }
-
-  dynamic "threshold_rules" {
-    for_each = [0.5, 0.9, 1.0]
-    content {
-      threshold_percent = threshold_rules.value
-    }
-  }
-  threshold_rules {
-    threshold_percent = 1.0
-    spend_basis       = "FORECASTED_SPEND"
-  }
-
-  all_updates_rule {
-    monitoring_notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
-  }
-}

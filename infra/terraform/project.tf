@@ -1,7 +1,7 @@
 # The project: its APIs, and the addresses that follow from its number.
 
 locals {
-  apis = toset(concat([
+  apis = toset([
     "apikeys.googleapis.com",
     "artifactregistry.googleapis.com",
     "cloudbuild.googleapis.com",
@@ -22,10 +22,7 @@ locals {
     "serviceconsumermanagement.googleapis.com",
     "serviceusage.googleapis.com",
     "storage.googleapis.com",
-    ], var.billing_account == "" ? [] : [
-    "billingbudgets.googleapis.com",
-    "cloudbilling.googleapis.com",
-  ]))
+  ])
 }
 
 resource "google_project_service" "this" {

@@ -1,0 +1,146 @@
+package terraform
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// runbook returns infra/RUNBOOK.md and its headings.
+func runbook(t *testing.T) (text string, headings []string) {
+	t.Helper()
+	data, err := os.ReadFile("../RUNBOOK.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^#{2,3} (.+)$`).FindAllStringSubmatch(string(data), -1) {
+		headings = append(headings, m[1])
+	}
+	return string(data), headings
+}
+
+// TestEveryAlertHasASection, and a window, and every section an alert.
+func TestEveryAlertHasASection(t *testing.T) {
+	_, headings := runbook(t)
+	var alerts []string
+	for _, r := range applied(t).of("google_monitoring_alert_policy") {
+		name, ok := strings.CutPrefix(text(r, "display_name"), "Chat: ")
+		if !ok {
+			t.Errorf("%s is called %q", r.Address, text(r, "display_name"))
+		}
+		alerts = append(alerts, "Alert: "+name)
+		if !slices.Contains(headings, "Alert: "+name) {
+			t.Errorf("the runbook has no section %q", "Alert: "+name)
+		}
+		if content := text(r, "documentation", 0, "content"); !strings.Contains(content, `section "Alert: `+name+`"`) {
+			t.Errorf("%s does not name its section: %s", r.Address, content)
+		}
+		conditions, _ := at(r.Values, "conditions").([]any)
+		if len(conditions) != 1 {
+			t.Errorf("%s has %d conditions", r.Address, len(conditions))
+		}
+		window := ""
+		for _, kind := range []string{"condition_threshold", "condition_absent", "condition_prometheus_query_language"} {
+			window += text(r, "conditions", 0, kind, 0, "duration")
+		}
+		if !regexp.MustCompile(`^[1-9]\d+s$`).MatchString(window) {
+			t.Errorf("%s fires after %q: one bad moment would wake somebody", r.Address, window)
+		}
+		if n, _ := at(r.Values, "notification_channels").([]any); len(n) != 1 {
+			t.Errorf("%s tells %d addresses", r.Address, len(n))
+		}
+	}
+	for _, h := range headings {
+		if strings.HasPrefix(h, "Alert: ") && !slices.Contains(alerts, h) {
+			t.Errorf("the runbook explains %q, which does not exist", h)
+		}
+	}
+	if len(alerts) < 8 {
+		t.Errorf("only %d alerts", len(alerts))
+	}
+}
+
+// TestRunbookIsTrue: what it names exists.
+func TestRunbookIsTrue(t *testing.T) {
+	text, headings := runbook(t)
+	variables, outputs := map[string]bool{}, map[string]bool{}
+	for _, b := range blocks(t) {
+		switch {
+		case b.file == "variables.tf":
+			variables[b.name] = true
+		case b.kind == "output" && !strings.Contains(b.file, "/"):
+			outputs[b.name] = true
+		}
+	}
+	for _, m := range regexp.MustCompile("-var (\\w+)=|`(\\w+) = ").FindAllStringSubmatch(text, -1) {
+		if name := m[1] + m[2]; !variables[name] {
+			t.Errorf("the runbook sets %q, which is no variable", name)
+		}
+	}
+	for _, m := range regexp.MustCompile(`output -raw (\w+)`).FindAllStringSubmatch(text, -1) {
+		if !outputs[m[1]] {
+			t.Errorf("the runbook reads %q, which is no output", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile(`\]\(#([^)]+)\)`).FindAllStringSubmatch(text, -1) {
+		if !slices.ContainsFunc(headings, func(h string) bool {
+			return strings.ReplaceAll(regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(h), ""), " ", "-") == m[1]
+		}) {
+			t.Errorf("the runbook links to #%s, which it has not", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(text, -1) {
+		if _, err := os.Stat(filepath.Join("..", m[1])); err != nil {
+			t.Errorf("the runbook links to %s: %v", m[1], err)
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?:go run \./|`+"`"+`)((?:functions|infra)/[\w./-]+\w)`).FindAllStringSubmatch(text, -1) {
+		if m[1] == "infra/terraform/production.auto.tfvars" || m[1] == "infra/terraform/backend.tf" { // the operator's own
+			continue
+		}
+		if _, err := os.Stat(filepath.Join("..", "..", m[1])); err != nil {
+			t.Errorf("the runbook names %s: %v", m[1], err)
+		}
+	}
+}
+
+// TestSectionsThatAreReferredTo: a message that sends people to the runbook must not send them astray.
+func TestSectionsThatAreReferredTo(t *testing.T) {
+	_, headings := runbook(t)
+	reference := regexp.MustCompile(`infra/RUNBOOK\.md, (?:section )?\\?"([^"\\$]+)\\?"`)
+	n := 0
+	look := func(path string) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range reference.FindAllStringSubmatch(string(data), -1) {
+			n++
+			if !slices.Contains(headings, m[1]) {
+				t.Errorf("%s refers to the section %q, which the runbook has not", path, m[1])
+			}
+		}
+	}
+	look("../../cloudbuild.yaml")
+	for _, dir := range []string{".", "../pipeline"} {
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() && d.Name() == ".terraform" {
+				return fs.SkipDir
+			}
+			if !d.IsDir() && !strings.HasSuffix(path, "_test.go") {
+				look(path)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n < 6 {
+		t.Errorf("only %d references were found", n)
+	}
+}
