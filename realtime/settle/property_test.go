@@ -55,7 +55,7 @@ func (w *world) do(s step, n int) {
 		w.nodes[s.Node].kill()
 		w.nodes[s.Node] = w.start()
 	case "wipe":
-		w.mini.FlushAll()
+		w.wipe()
 	case "snapshot":
 		w.snapshot()
 	case "failover":

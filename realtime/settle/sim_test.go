@@ -3,7 +3,6 @@ package settle_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -41,6 +40,7 @@ type world struct {
 	faults float64       // probability that a call to Redis fails, before or after it was done
 	rng    *rand.Rand
 	saved  *snapshot // what a failover falls back to
+	lost   bool      // Redis has lost writes
 	losing string    // what calls to Redis are lost: "sent", "delivered", "settle"
 }
 
@@ -156,6 +156,15 @@ func (w *world) failover() {
 	}
 	w.mu.Lock()
 	w.runID++
+	w.lost = true
+	w.mu.Unlock()
+}
+
+// wipe empties Redis, which goes on running.
+func (w *world) wipe() {
+	w.mini.FlushAll()
+	w.mu.Lock()
+	w.lost = true
 	w.mu.Unlock()
 }
 
@@ -264,94 +273,6 @@ func (w *world) stop() {
 	synctest.Wait()
 }
 
-// faultHook loses calls before, or answers after, they were done.
-type faultHook struct {
-	w    *world
-	gone chan struct{} // closed when the instance is killed
-}
-
-var errFault = &net.OpError{Op: "read", Err: errors.New("injected fault")}
-
-// lose has calls that append such events, or settle, lost until it is called again.
-func (w *world) lose(what string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.losing = what
-}
-
-// loses reports whether cmd is one that is lost now.
-func (w *world) loses(cmd redis.Cmder) bool {
-	args := cmd.Args() // evalsha hash 3 keys... 8 common arguments, then the script's own
-	if len(args) < 15 || args[2] != 3 {
-		return false
-	}
-	kind, _ := args[14].(string)
-	if w.losing == "settle" {
-		return len(args) >= 17 && kind != "" && args[15] != nil && isID(args[15]) && isID(args[16])
-	}
-	return w.losing != "" && kind == w.losing
-}
-
-func isID(v any) bool {
-	s, _ := v.(string)
-	_, err := inbox.ParseID(s)
-	return err == nil
-}
-
-func (h *faultHook) fail(cmds ...redis.Cmder) (before, after bool) {
-	select {
-	case <-h.gone:
-		return true, true
-	default:
-	}
-	h.w.mu.Lock()
-	defer h.w.mu.Unlock()
-	for _, c := range cmds {
-		if h.w.loses(c) {
-			return true, false
-		}
-	}
-	if h.w.faults == 0 || h.w.rng.Float64() >= h.w.faults {
-		return false, false
-	}
-	before = h.w.rng.IntN(2) == 0
-	return before, !before
-}
-
-func (h *faultHook) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (h *faultHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		before, after := h.fail(cmd)
-		if before {
-			cmd.SetErr(errFault)
-			return errFault
-		}
-		err := next(ctx, cmd)
-		if after {
-			cmd.SetErr(errFault)
-			return errFault
-		}
-		return err
-	}
-}
-
-func (h *faultHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		before, after := h.fail(cmds...)
-		if !before {
-			err := next(ctx, cmds)
-			if !after {
-				return err
-			}
-		}
-		for _, c := range cmds {
-			c.SetErr(errFault)
-		}
-		return errFault
-	}
-}
-
 // stored reports whether a device of uid has stored the message.
 func (w *world) stored(uid, id string) bool {
 	for _, d := range w.dev {
@@ -363,20 +284,34 @@ func (w *world) stored(uid, id string) bool {
 }
 
 // settleDown mends everything and gives the devices time, as they would have
-// after the last fault, until nothing changes any more.
+// after the last fault, until nothing changes any more. Where Redis kept what
+// it had, what was accepted must arrive without its sender's help: outboxes
+// send again only after that.
 func (w *world) settleDown() error {
 	w.mu.Lock()
 	w.faults = 0
+	lost := w.lost
 	w.mu.Unlock()
 	w.store.mu.Lock()
 	w.store.down = false
 	w.store.mu.Unlock()
-	var err error
+	if !lost {
+		if err := w.rounds(false, w.checkAccepted); err != nil {
+			return fmt.Errorf("without the senders: %w", err)
+		}
+	}
+	return w.rounds(true, w.check)
+}
+
+// rounds gives time until ok, and at most 10 minutes.
+func (w *world) rounds(resend bool, ok func() error) (err error) {
 	for range 60 {
 		for i, d := range w.dev {
 			d.pause(false)
 			d.reconnect(w.nodes[i%2])
-			d.resend()
+			if resend {
+				d.resend()
+			}
 		}
 		time.Sleep(5 * time.Second)
 		for _, d := range w.dev {
@@ -386,11 +321,31 @@ func (w *world) settleDown() error {
 		for _, d := range w.dev {
 			d.payDebts()
 		}
-		if err = w.check(); err == nil {
+		if err = ok(); err == nil {
 			return nil
 		}
 	}
 	return err
+}
+
+// checkAccepted is the first promise: accepted means kept.
+func (w *world) checkAccepted() error {
+	saved := map[string]bool{}
+	for _, m := range w.store.messages() {
+		saved[m.ID] = true
+	}
+	for i, d := range w.dev {
+		d.mu.Lock()
+		accepted := slices.Clone(d.accepted)
+		d.mu.Unlock()
+		for _, id := range accepted {
+			to := w.dev[2-i/2*2 : 4-i/2*2]
+			if !to[0].has(id) || !to[1].has(id) || !saved[id] {
+				return fmt.Errorf("%s accepted of %s: shown %v and %v, saved %v", id, d.name, to[0].has(id), to[1].has(id), saved[id])
+			}
+		}
+	}
+	return nil
 }
 
 // check is the verdict: what the promises say, now that all is quiet.

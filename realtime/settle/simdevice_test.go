@@ -30,6 +30,7 @@ type simDevice struct {
 	cursor    string
 	debt      bool // history to load, or ids to load
 	wrote     []string
+	accepted  []string // of wrote: "sent" was said
 	newest    chat.Micros
 	twice     string // what was shown wrongly
 	// of the socket
@@ -103,8 +104,13 @@ func (d *simDevice) send(m chat.Message) bool {
 	if s == nil {
 		return false
 	}
-	_, err := s.n.in.Enqueue(context.Background(), m)
-	return err == nil
+	if _, err := s.n.in.Enqueue(context.Background(), m); err != nil {
+		return false
+	}
+	d.mu.Lock()
+	d.accepted = append(d.accepted, m.ID)
+	d.mu.Unlock()
+	return true
 }
 
 // resend sends again what is not yet delivered, in order.
