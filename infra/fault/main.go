@@ -3,6 +3,7 @@
 //	go run ./infra/fault                        every fault by itself, then all mixed
 //	go run ./infra/fault -faults redis-killed,clients-flap -duration 1m -people 300 -seed 7
 //	go run ./infra/fault -short                 what ./infra/test runs: about a minute
+//	go run ./infra/fault -measure drain,rotate  how sockets move: off an instance that ends, as they grow old, all at once (storm)
 //	go run ./infra/fault -judge record.jsonl    judge a record that was kept
 //
 // A run starts realtime instances as processes, a redis-server, persist, the
@@ -27,6 +28,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
+	"github.com/phoenixchat/phoenixchat/infra/fault/measure"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
@@ -56,6 +58,8 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		faults   = flags.String("faults", "all", "names of faults, with commas; all: each by itself, then mixed; mixed: all in one run")
 		jsonFile = flags.String("json", "", "write the reports to this file as JSON; -: to standard output, after the table")
 		short    = flags.Bool("short", false, "the bounded part that infra/test runs: a few runs of several faults each")
+		measured = flags.String("measure", "", "measure instead: drain, rotate or storm, with commas")
+		sockets  = flags.Int("sockets", 0, "of a measurement; 0: 1000, 200 and 5000")
 		judged   = flags.String("judge", "", "judge the record in this file instead of running anything")
 	)
 	flags.Uint64Var(&o.Seed, "seed", 1, "of schedules, people and chance")
@@ -85,6 +89,9 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	program, err := stage.Build(ctx, dir)
 	if err != nil {
 		return err
+	}
+	if *measured != "" {
+		return measureAll(ctx, strings.Split(*measured, ","), measure.Options{Program: program, Seed: o.Seed, Sockets: *sockets}, *jsonFile, out)
 	}
 	var reports []*runReport
 	fmt.Fprintln(out, header)
@@ -192,7 +199,7 @@ func judge(file string, out io.Writer) error {
 	return conclude(out, []*runReport{r})
 }
 
-func writeJSON(file string, out io.Writer, reports []*runReport) error {
+func writeJSON(file string, out io.Writer, reports any) error {
 	b, err := json.MarshalIndent(reports, "", "  ")
 	if err != nil {
 		return err

@@ -15,6 +15,9 @@ import (
 // Instances returns how many instances there are.
 func (s *Stage) Instances() int { return len(s.instances) }
 
+// Route lets new sockets in to instance n, or sends them elsewhere.
+func (s *Stage) Route(n int, open bool) { s.instances[n].open.Store(open) }
+
 // KillInstance ends instance n without a warning.
 func (s *Stage) KillInstance(n int) { s.instances[n].kill() }
 
