@@ -109,19 +109,29 @@ func (c *Network) Slow(d time.Duration) {
 
 func (c *Network) dial(m *miniredis.Miniredis) (net.Conn, error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.down {
+	down := c.down
+	c.mu.Unlock()
+	if down {
 		return nil, errors.New("connection refused")
 	}
+	// Without the lock: miniredis holds its own while it writes to a connection that waits for ours.
 	conn, err := m.Dial()
 	if err != nil {
 		return nil, err
 	}
-	if c.conns == nil {
-		c.conns = map[*redisConn]struct{}{}
-	}
 	rc := &redisConn{Conn: conn, net: c}
-	c.conns[rc] = struct{}{}
+	c.mu.Lock()
+	if down = c.down; !down {
+		if c.conns == nil {
+			c.conns = map[*redisConn]struct{}{}
+		}
+		c.conns[rc] = struct{}{}
+	}
+	c.mu.Unlock()
+	if down {
+		_ = conn.Close()
+		return nil, errors.New("connection refused")
+	}
 	return rc, nil
 }
 
