@@ -40,6 +40,9 @@ func TestWipedRedis(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
+		if b.Kind != "cluster" {
+			eventually(t, "the first probe", func() bool { return s.rdb.Exists(t.Context(), "life").Val() == 1 })
+		}
 		m := s.send(t, "ann", "ben", "one")
 		before := s.end(t, "ben")
 		u := s.Unsettled(t.Context(), []inbox.Claim{{UID: "ben", To: before.ID}}, 10)[0]
@@ -74,6 +77,7 @@ func TestRestartedRedisKeepsWhatItHadAndIsAnotherEpoch(t *testing.T) {
 	s := open(t, b, inbox.Options{Probe: 50 * time.Millisecond})
 	s.send(t, "ann", "ben", "one")
 	before := s.end(t, "ben")
+	eventually(t, "the first probe", func() bool { return s.rdb.Exists(t.Context(), "life").Val() == 1 })
 	srv.Kill()
 	if _, err := s.Enqueue(t.Context(), message("ann", "ben", "two")); !errors.Is(err, problem.ErrUnavailable) {
 		t.Errorf("without redis: %v", err)
@@ -110,6 +114,7 @@ func TestBrokenConnectionOfTheSameLife(t *testing.T) {
 func TestFailoverLosesTheLastWrites(t *testing.T) {
 	p := redistest.Primary(t)
 	s := openOn(t, p.Redis, p.Client(t), inbox.Options{Probe: 50 * time.Millisecond})
+	eventually(t, "the first probe", func() bool { return s.rdb.Exists(t.Context(), "life").Val() == 1 })
 	s.send(t, "ann", "ben", "kept")
 	p.InStep()
 	p.Part()
@@ -165,6 +170,22 @@ func TestFullRedisRefusesMessagesAndDrains(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.send(t, "ann", "ben", "two")
+}
+
+// A Redis that takes no writes (its disk failed, its replicas are away) still answers readers.
+func TestReadingNeedsNoWrites(t *testing.T) {
+	srv := redistest.Start(t, "--save", "")
+	s := open(t, srv.Redis(), inbox.Options{})
+	a := s.attach(t, "ben", "")
+	s.send(t, "ann", "ben", "one")
+	if err := s.rdb.ConfigSet(t.Context(), "min-replicas-to-write", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Enqueue(t.Context(), message("ann", "ben", "two")); !errors.Is(err, problem.ErrUnavailable) {
+		t.Errorf("enqueue: %v", err)
+	}
+	events, _, _ := s.all(t, "ben", a.From)
+	same(t, "events", bodies(t, events), "[message one]")
 }
 
 // One slot moves to another master and the subscribers' connections are cut,

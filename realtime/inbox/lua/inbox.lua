@@ -16,9 +16,14 @@ local expire_ms   = tonumber(ARGV[6]) -- life of an inbox in which no message wa
 local max_entries = tonumber(ARGV[7]) -- entries beyond which receipts are not stored
 local may_exceed  = ARGV[8] == '1'    -- go on when Redis is above maxmemory
 
--- Redis refuses to grow above maxmemory only in the first write of a script. What lets a
--- full Redis drain (receipts and settling) and what lets people read begins with a write that adds nothing.
-if may_exceed then redis.call('HDEL', meta_key, '-') end
+-- Redis refuses to grow above maxmemory only in the first write of a script.
+-- What lets a full Redis drain (receipts and settling) and what lets people
+-- read has a first write that adds nothing. Called before anything that may grow.
+local function exceed()
+  if not may_exceed then return end
+  may_exceed = false
+  redis.call('HDEL', meta_key, '-')
+end
 
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -63,12 +68,14 @@ do
       acked = '0-0' -- nobody knows what was acknowledged: nothing was
     end
     floor = last
+    exceed()
     redis.call('HSET', meta_key, 'life', life, 'last', last, 'floor', floor, 'acked', acked)
     if not stands then forget_waiting() end
   elseif not stands and before(floor, last) then
     -- The stream is lost and its meta is not: what it held is missing.
     floor = last
     if before(acked, last) then acked = last end
+    exceed()
     redis.call('HSET', meta_key, 'floor', floor, 'acked', acked)
     forget_waiting()
   end
@@ -81,6 +88,7 @@ local function add(kind, event)
   local previous = last
   local ms, seq = parts(last)
   local id = now_ms > ms and id_of(now_ms, 0) or id_of(ms, seq + 1)
+  exceed()
   if kind ~= 'message' and redis.call('XLEN', inbox_key) >= max_entries then
     -- A receipt behind messages that may not be trimmed. It exists for who listens
     -- now; for all others it is as if trimmed at once, and the floor says so.

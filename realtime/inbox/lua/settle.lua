@@ -11,6 +11,7 @@ if not before(acked, to) then return {'settled', acked} end
 if acked ~= began then return {'moved', acked} end
 for i = 12, #ARGV, 2 do clear(ARGV[i], ARGV[i + 1]) end
 acked = to
+exceed()
 redis.call('HSET', meta_key, 'acked', acked)
 -- Nothing can wait above the last event: a record that is left is of none.
 if not before(acked, last) then forget_waiting() end
