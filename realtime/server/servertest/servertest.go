@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -287,23 +286,35 @@ func (p *Published) Batches() int {
 	return len(p.batches)
 }
 
-// Messages returns the ids of the messages published so far, without
-// repetitions, in the order in which they first came.
-func (p *Published) Messages(t testing.TB) []string {
+// Delivered returns the messages published so far, without repetitions, in
+// the order in which they first came.
+func (p *Published) Delivered(t testing.TB) []delivery.Delivered {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var ids []string
+	var all []delivery.Delivered
+	seen := map[string]bool{}
 	for _, b := range p.batches {
 		for _, raw := range b.Delivered {
 			d, err := delivery.DecodeDelivered(raw)
 			if err != nil {
 				t.Fatalf("published: %v", err)
 			}
-			if !slices.Contains(ids, d.ID) {
-				ids = append(ids, d.ID)
+			if !seen[d.ID] {
+				seen[d.ID] = true
+				all = append(all, d)
 			}
 		}
+	}
+	return all
+}
+
+// Messages returns their ids.
+func (p *Published) Messages(t testing.TB) []string {
+	t.Helper()
+	var ids []string
+	for _, d := range p.Delivered(t) {
+		ids = append(ids, d.ID)
 	}
 	return ids
 }

@@ -44,6 +44,10 @@ type DialOptions struct {
 	From        string // X-Forwarded-For; default: none
 }
 
+// Connect opens a bare connection to the instance, for clients that bring
+// their own WebSocket. It may be called from any goroutine.
+func (in *Instance) Connect() (net.Conn, error) { return in.listener.dial() }
+
 // Dial opens a socket to the instance and says nothing.
 func (in *Instance) Dial(t testing.TB, o DialOptions) *Socket {
 	t.Helper()
@@ -364,3 +368,19 @@ func (s *Socket) Wait(d time.Duration) (wire.ServerFrame, bool) {
 
 // Heard returns when the frame that was last returned came.
 func (s *Socket) Heard() time.Time { return s.heard }
+
+// Take returns what has come, if anything, without waiting. open is false
+// once the socket has ended and everything was taken.
+func (s *Socket) Take() (f wire.ServerFrame, open, ok bool) {
+	s.t.Helper()
+	select {
+	case f := <-s.frames:
+		if f.err != nil {
+			return nil, false, false
+		}
+		s.heard = f.at
+		return s.decode(f.data), true, true
+	default:
+		return nil, true, false
+	}
+}
