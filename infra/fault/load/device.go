@@ -231,14 +231,9 @@ func (d *Device) now() (*client.Store, *client.Client) {
 
 func (d *Device) dial(ctx context.Context) (client.Conn, error) {
 	var l *line
-	conn, err := d.crowd.stage.Dial(ctx, func(ctx context.Context, network, addr string) (net.Conn, error) {
-		var dialer net.Dialer
-		c, err := dialer.DialContext(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
+	conn, err := d.crowd.stage.Dial(ctx, func(c net.Conn) net.Conn {
 		l = &line{Conn: c, crowd: d.crowd}
-		return l, nil
+		return l
 	})
 	if err != nil {
 		return nil, err

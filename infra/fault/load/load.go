@@ -25,7 +25,8 @@ import (
 
 // Stage is what the people talk to.
 type Stage interface {
-	Dial(ctx context.Context, dial func(ctx context.Context, network, addr string) (net.Conn, error)) (*websocket.Conn, error)
+	// Dial opens a WebSocket over the connection that wrap makes of the stage's own.
+	Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error)
 	Token(uid string) (token string, ends time.Time, err error)
 	History(uid string) client.History
 	Waiting() int // messages on their way into the archive

@@ -157,8 +157,8 @@ func (s *Stage) Close() {
 var errNoInstance = errors.New("no instance takes sockets")
 
 // Dial opens a WebSocket to one of the instances that take new ones, as Cloud
-// Run's front end would, over a connection made by dial.
-func (s *Stage) Dial(ctx context.Context, dial func(ctx context.Context, network, addr string) (net.Conn, error)) (*websocket.Conn, error) {
+// Run's front end would, over the connection that wrap makes of a TCP one.
+func (s *Stage) Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
 	var open []*Instance
 	for _, i := range s.instances {
 		if i.open.Load() {
@@ -171,6 +171,14 @@ func (s *Stage) Dial(ctx context.Context, dial func(ctx context.Context, network
 	s.mu.Lock()
 	i := open[s.rnd.IntN(len(open))]
 	s.mu.Unlock()
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return wrap(conn), nil
+	}
 	d := websocket.Dialer{NetDialContext: dial, Subprotocols: []string{wire.Subprotocol}, ReadBufferSize: 1 << 10, WriteBufferSize: 1 << 10, HandshakeTimeout: 10 * time.Second}
 	conn, resp, err := d.DialContext(ctx, "ws://"+i.spec.Addr+"/ws", http.Header{"Origin": {Origin}})
 	if resp != nil && resp.Body != nil {
