@@ -8,6 +8,10 @@ import type {
 } from "../../model";
 import { Value, derived } from "../../model/observable";
 
+declare const __MARK__: string;
+/** Another build has another mark, as another version has other code. */
+console.debug(typeof __MARK__ === "string" ? __MARK__ : "");
+
 const params = new URLSearchParams(sessionStorage.getItem("fake") ?? location.search);
 if (location.search.includes("fake=")) sessionStorage.setItem("fake", location.search);
 const num = (name: string, otherwise: number): number => Number(params.get(name) ?? otherwise);
@@ -251,6 +255,6 @@ export function createApp(): App {
     },
   };
   // For tests of the view: what a server would do.
-  Object.assign(globalThis, { fake: { say(uid: string, body: string) { const o = opened.get(uid); const h = historyOf(uid, people.findIndex((p) => p.uid === uid)); const m = M(false, body, Date.now()); h.push(m); o?.timeline.update((t) => ({ ...t, items: [...t.items, m] })); o?.unread.update((n) => n + 1); }, people, connection, list } });
+  Object.assign(globalThis, { fake: { say(uid: string, body: string) { const o = opened.get(uid); const h = historyOf(uid, people.findIndex((p) => p.uid === uid)); const m = M(false, body, Date.now()); h.push(m); o?.timeline.update((t) => ({ ...t, items: [...t.items, m] })); o?.unread.update((n) => n + 1); }, people, connection, list, answer(uid: string, index: number) { const o = opened.get(uid); const h = historyOf(uid, people.findIndex((p) => p.uid === uid)); const q = h[index]!; const m = M(false, "an answer to something old", Date.now(), { quote: { id: q.id, mine: q.mine, body: q.body } }); h.push(m); o?.timeline.update((t) => ({ ...t, items: [...t.items, m] })); return q.id; } } });
   return app;
 }

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig, mergeConfig } from "vite";
-import base from "../../../vite.config";
+import base from "../../../vite.config.ts";
 
 // The view on the fake model, to look at and to measure without a server:
 //   npx vite build -c src/view/testing/vite.config.ts

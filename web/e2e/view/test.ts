@@ -1,0 +1,95 @@
+/**
+ * The view alone, on a model without a server (src/view/testing): for what
+ * needs thousands of messages, refusals at will, or a new version of the
+ * client. It is served under a policy as strict as the real service's, and
+ * any word of the browser's console about it fails the test.
+ */
+import { test as base, expect, type Page } from "@playwright/test";
+import { createReadStream, existsSync, statSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { type Server, createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "vite";
+
+export { expect };
+export { en } from "../../src/text/en";
+
+const config = fileURLToPath(new URL("../../src/view/testing/vite.config.ts", import.meta.url));
+const policy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; manifest-src 'self'; " +
+  "worker-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const kinds: Readonly<Record<string, string>> = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".png": "image/png",
+  ".webmanifest": "application/manifest+json",
+};
+
+export interface View {
+  readonly url: string;
+  /** The folder that is served. */
+  readonly folder: string;
+  /** Builds anew, as a deploy does; `mark` makes it another version. */
+  rebuild(mark: string): Promise<void>;
+}
+
+function serve(folder: string): Promise<Server> {
+  const server = createServer((request, response) => {
+    const path = new URL(request.url ?? "/", "http://x").pathname;
+    let file = join(folder, path);
+    if (!existsSync(file) || statSync(file).isDirectory()) {
+      if (path.startsWith("/assets/") || path.endsWith(".js")) return void response.writeHead(404).end();
+      file = join(folder, "index.html"); // every place of the client is this page
+    }
+    response.writeHead(200, { "content-type": kinds[extname(file)] ?? "application/octet-stream", "content-security-policy": policy, "cache-control": "no-cache" });
+    createReadStream(file).pipe(response);
+  });
+  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
+}
+
+interface Fixtures {
+  /** Opens a place on the fake model; `how` is what testing/fake.ts understands. */
+  at: (place: string, how?: Readonly<Record<string, string | number>>) => Promise<Page>;
+}
+
+export const test = base.extend<Fixtures, { view: View }>({
+  view: [
+    // eslint-disable-next-line no-empty-pattern
+    async ({}, use) => {
+      const folder = await mkdtemp(join(tmpdir(), "phoenix-view-"));
+      const make = async (mark: string): Promise<void> => {
+        await build({ configFile: config, logLevel: "error", define: { __MARK__: JSON.stringify(mark) }, build: { outDir: folder, emptyOutDir: true } });
+      };
+      await make("");
+      const server = await serve(folder);
+      await use({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, folder, rebuild: make });
+      server.closeAllConnections();
+      server.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+    { scope: "worker", timeout: 120_000 },
+  ],
+  at: async ({ page, view }, use) => {
+    const said: string[] = [];
+    page.on("console", (message) => {
+      if (message.type() === "error" || message.type() === "warning") said.push(message.text());
+    });
+    page.on("pageerror", (error) => said.push(error.message));
+    await use(async (place, how = {}) => {
+      const query = new URLSearchParams({ fake: "1", ...Object.fromEntries(Object.entries(how).map(([k, v]) => [k, String(v)])) });
+      await page.goto(`${view.url}${place}${place.includes("?") ? "&" : "?"}${query.toString()}`);
+      return page;
+    });
+    expect(said, "what the browser's console said").toEqual([]);
+  },
+});
+
+/** The two frames after which what was asked for is on the screen. */
+export function painted(page: Page): Promise<void> {
+  return page.evaluate(() => new Promise<void>((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve()))));
+}
