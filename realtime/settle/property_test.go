@@ -26,6 +26,8 @@ var themes = [][]string{
 	{"write", "write", "connect", "drop", "ack", "wipe", "wait"},
 	{"write", "connect", "drop", "ack", "close", "kill", "faults", "no faults", "wait"},
 	{"write", "write", "write", "pause", "go on", "ack", "wait", "wait long"},
+	{"write", "write", "write", "write", "leave", "come", "ack", "ack", "tick", "wait", "wait long"},
+	{"write", "write", "write", "leave", "come", "ack", "ack", "kill", "wait", "wait long"},
 	{"write", "write", "ack", "ack", "pub/sub down", "pub/sub up", "kill", "connect", "wait", "wait long"},
 	{"write", "write", "write", "connect", "connect", "drop", "ack", "ack", "close", "pause", "go on", "kill", "wipe", "snapshot",
 		"failover", "pub/sub down", "pub/sub up", "faults", "no faults", "tick", "wait", "wait long"},
@@ -42,6 +44,14 @@ func (w *world) do(s step, n int) {
 		d.resend()
 	case "drop":
 		d.drop()
+	case "leave": // both devices
+		for i := range 2 {
+			w.dev[s.Device/2*2+i].drop()
+		}
+	case "come":
+		for i := range 2 {
+			w.dev[s.Device/2*2+i].connect(w.nodes[(s.Node+i)%2])
+		}
 	case "ack":
 		d.ack()
 	case "close":
@@ -89,10 +99,7 @@ func play(t *testing.T, seed uint64, steps []step) (err error) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, seed)
 		defer w.stop()
-		for i, d := range w.dev {
-			d.connect(w.nodes[i%2])
-		}
-		synctest.Wait()
+		w.begin()
 		for i, s := range steps {
 			w.do(s, i)
 		}

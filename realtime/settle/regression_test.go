@@ -24,10 +24,7 @@ func history(t *testing.T, fn func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1)
 		defer w.stop()
-		for i, d := range w.dev {
-			d.connect(w.nodes[i%2])
-		}
-		synctest.Wait()
+		w.begin()
 		fn(t, w)
 		if err := w.settleDown(); err != nil {
 			t.Error(err)

@@ -220,6 +220,19 @@ func newWorld(t *testing.T, seed uint64) *world {
 	return w
 }
 
+// begin connects all devices for the first time, and lets them load the history that there is not.
+func (w *world) begin() {
+	for i, d := range w.dev {
+		d.connect(w.nodes[i%2])
+	}
+	synctest.Wait()
+	for _, d := range w.dev {
+		d.mu.Lock()
+		d.debt = false
+		d.mu.Unlock()
+	}
+}
+
 // start starts an instance.
 func (w *world) start() *node {
 	rdb := redis.NewUniversalClient(inbox.Tune(&redis.UniversalOptions{Addrs: []string{"mini"}, MaxRetries: -1, PoolSize: 4,
@@ -328,7 +341,8 @@ func (w *world) rounds(resend bool, ok func() error) (err error) {
 	return err
 }
 
-// checkAccepted is the first promise: accepted means kept.
+// checkAccepted is the first promise: accepted means kept. And the sender's
+// devices, which did not send again, know of the delivery.
 func (w *world) checkAccepted() error {
 	saved := map[string]bool{}
 	for _, m := range w.store.messages() {
@@ -337,6 +351,12 @@ func (w *world) checkAccepted() error {
 	for i, d := range w.dev {
 		d.mu.Lock()
 		accepted := slices.Clone(d.accepted)
+		for _, m := range d.outbox {
+			if slices.Contains(accepted, m.ID) {
+				d.mu.Unlock()
+				return fmt.Errorf("%s was not told of the delivery of %s", d.name, m.Body)
+			}
+		}
 		d.mu.Unlock()
 		for _, id := range accepted {
 			to := w.dev[2-i/2*2 : 4-i/2*2]
