@@ -45,13 +45,15 @@ locals {
       threshold = 0.8
       duration  = "300s"
     }
+    # Cloud Run starts another instance at about 60 % of what one may take. Half of them over
+    # 80 % of their sockets means that it may not.
     "Sockets near the limit" = {
       severity  = "WARNING"
-      summary   = "Realtime runs on more than 80 % of the instances that it may have. At the limit new sockets are refused."
-      filter    = "resource.type = \"cloud_run_revision\" AND resource.labels.service_name = \"${local.realtime_name}\" AND metric.type = \"run.googleapis.com/container/instance_count\" AND metric.labels.state = \"active\""
-      aligner   = "ALIGN_MAX"
-      reducer   = "REDUCE_SUM"
-      threshold = 0.8 * var.realtime_max_instances
+      summary   = "Instances of realtime hold more than 80 % of the sockets that they take, since no more instances are allowed. At the limit new sockets are refused."
+      filter    = "resource.type = \"cloud_run_revision\" AND resource.labels.service_name = \"${local.realtime_name}\" AND metric.type = \"run.googleapis.com/container/max_request_concurrencies\""
+      aligner   = "ALIGN_PERCENTILE_50"
+      reducer   = "REDUCE_MAX"
+      threshold = 0.8 * local.sockets_per_instance
       duration  = "300s"
     }
     "Unreachable" = {

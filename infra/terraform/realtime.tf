@@ -34,6 +34,9 @@ locals {
   requests_per_instance = 1000
   request_minutes       = 60
 
+  # The page and the functions' calls need some of the requests, too.
+  sockets_per_instance = local.requests_per_instance - 50
+
   # Every setting that realtime/cmd/realtime reads (settings_test.go), but for those that
   # the image or Cloud Run sets.
   realtime_settings = {
@@ -52,9 +55,7 @@ locals {
     INTERNAL_CALLERS     = join(",", [module.me.account, module.admin.account])
     INTERNAL_AUDIENCE    = local.run_url
     LOG_LEVEL            = var.log_level
-
-    # The page and the functions' calls need some of the requests, too.
-    MAX_SOCKETS = tostring(local.requests_per_instance - 50)
+    MAX_SOCKETS          = tostring(local.sockets_per_instance)
 
     # Clients move before Cloud Run ends their socket, and not all at once.
     SOCKET_AGE_MIN = "${local.request_minutes - 15}m"

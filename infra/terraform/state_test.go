@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -86,31 +87,46 @@ func applied(t *testing.T) state {
 }
 
 var apply = sync.OnceValues(func() (state, error) {
-	data, err := os.MkdirTemp("", "terraform-data")
-	if err != nil {
+	if _, err := terraform(nil, "init", "-backend=false", "-input=false", "-no-color"); err != nil {
 		return state{}, err
 	}
-	defer os.RemoveAll(data)
-	run := func(args ...string) ([]byte, error) {
-		cmd := exec.Command(program(), args...)
-		// A program that stands for Terraform may look in TERRAFORM for the real one.
-		cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TERRAFORM=") }),
-			"TF_DATA_DIR="+data, "TF_IN_AUTOMATION=1")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			return nil, fmt.Errorf("terraform %s: %w\n%s", args[0], err, tail(out))
-		}
-		return out, nil
-	}
-	if _, err := run("init", "-backend=false", "-input=false", "-no-color"); err != nil {
-		return state{}, err
-	}
-	out, err := run("test", "-json", "-verbose", "-filter=tests/state.tftest.hcl")
+	out, err := terraform(nil, "test", "-json", "-verbose", "-filter=tests/state.tftest.hcl")
 	if err != nil {
 		return state{}, err
 	}
 	return readState(out)
 })
+
+// terraform runs the program with a data folder of the tests' own, and returns its standard output.
+func terraform(in io.Reader, args ...string) ([]byte, error) {
+	cmd := exec.Command(program(), args...)
+	// A program that stands for Terraform may look in TERRAFORM for the real one.
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TERRAFORM=") }),
+		"TF_DATA_DIR="+dataDir, "TF_IN_AUTOMATION=1")
+	var errs bytes.Buffer
+	cmd.Stdin, cmd.Stderr = in, &errs
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("terraform %s: %w\n%s%s", args[0], err, tail(out), tail(errs.Bytes()))
+	}
+	return out, nil
+}
+
+// dataDir is where Terraform keeps what init brought; TestMain makes and removes it.
+var dataDir string
+
+func TestMain(m *testing.M) { os.Exit(inDataDir(m.Run)) }
+
+func inDataDir(run func() int) int {
+	dir, err := os.MkdirTemp("", "terraform-data")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	dataDir = dir
+	return run()
+}
 
 // program returns the program that TERRAFORM names, from the repository's root where the name
 // is a relative path, as the scripts there have it.

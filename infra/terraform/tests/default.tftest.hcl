@@ -77,6 +77,12 @@ run "what_serves" {
   }
 
   assert {
+    condition = (one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == "MAX_SOCKETS"]) == "950" &&
+    google_monitoring_alert_policy.threshold["Sockets near the limit"].conditions[0].condition_threshold[0].threshold_value == 760)
+    error_message = "Of these, 950 may be sockets, and at 80 % of them somebody is told."
+  }
+
+  assert {
     condition     = google_cloud_run_v2_service.realtime.template[0].scaling[0].min_instance_count == 0
     error_message = "Nothing runs, and nothing is billed, while nobody is connected."
   }
