@@ -66,6 +66,11 @@ export class Sockets {
     for (const send of this.#held.splice(0)) send();
   }
 
+  /** How many sockets are open now. */
+  get open(): number {
+    return this.#open.size;
+  }
+
   /** How many frames are being kept back. */
   get held(): number {
     return this.#held.length;

@@ -34,6 +34,8 @@ interface Line {
 
 /** More than this is not held in memory at once; older ones come by search and history. */
 const MAX_LINES = 1_000;
+/** After the store could not be read. */
+const AGAIN_MS = 1_000;
 
 export class Conversations {
   private readonly parts: ListParts;
@@ -45,6 +47,7 @@ export class Conversations {
   private readonly dirty = new Set<string>();
   private dirtyAll = true;
   private reading = false;
+  private stopped = false;
   /** The server's list was loaded once; where it goes on. */
   private listed: { loaded: boolean; next: string | null } = { loaded: false, next: null };
   private loadingMore = false;
@@ -75,6 +78,7 @@ export class Conversations {
   }
 
   stop(): void {
+    this.stopped = true;
     for (const end of this.ends) end();
   }
 
@@ -117,7 +121,7 @@ export class Conversations {
   }
 
   private schedule(): void {
-    if (!this.reading) void this.refresh();
+    if (!this.reading && !this.stopped) void this.refresh();
   }
 
   private async refresh(): Promise<void> {
@@ -134,6 +138,9 @@ export class Conversations {
       } while (this.dirtyAll || this.dirty.size > 0);
     } catch (err) {
       this.parts.platform.report("the list could not be read", err);
+      // What changed is not known any more: everything is read again.
+      this.dirtyAll = true;
+      this.ends.push(this.parts.platform.clock.after(AGAIN_MS, () => this.schedule()));
     } finally {
       this.reading = false;
     }

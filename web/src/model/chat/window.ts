@@ -24,6 +24,8 @@ export interface WindowParts {
 const FIRST = 60;
 /** So many unread messages are loaded at once; with more, the line of new messages stands at the oldest of these. */
 const MAX_UNREAD = 500;
+/** After the store could not be read. */
+const AGAIN_MS = 1_000;
 
 export class TimelineWindow {
   private readonly parts: WindowParts;
@@ -218,6 +220,9 @@ export class TimelineWindow {
       while ((this.dirty.size > 0 || this.dirtyAll) && !this.closed);
     } catch (err) {
       this.parts.platform.report("a conversation could not be read", err);
+      // What changed is not known any more: everything is read again.
+      this.dirtyAll = true;
+      this.parts.platform.clock.after(AGAIN_MS, () => this.follow());
     } finally {
       this.following = false;
     }

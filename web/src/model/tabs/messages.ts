@@ -14,7 +14,8 @@ export type TabMessage =
   /** A tab that does not lead: whom it watches, and whether it is visible. */
   | { readonly kind: "here"; readonly tab: string; readonly watch: readonly string[]; readonly visible: boolean }
   | { readonly kind: "gone"; readonly tab: string }
-  | { readonly kind: "change"; readonly change: Change }
+  /** `n` counts the changes of a tab: who misses one reads everything again. */
+  | { readonly kind: "change"; readonly tab: string; readonly n: number; readonly change: Change }
   | { readonly kind: "presence"; readonly uid: string; readonly presence: Presence }
   | { readonly kind: "typing"; readonly uid: string }
   /** To the leader: this person types to `to`. */
@@ -39,7 +40,7 @@ export function readTabMessage(value: unknown): TabMessage | null {
         return { kind, tab: f.text("tab") };
       case "change": {
         const change = readChange((value as { change: unknown }).change);
-        return change && { kind, change };
+        return change && { kind, tab: f.text("tab"), n: f.integer("n"), change };
       }
       case "presence": {
         const p = f.object("presence");

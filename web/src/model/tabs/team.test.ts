@@ -144,6 +144,33 @@ describe("tabs of one browser", () => {
     expect(told).toEqual(["first one false", "first two true"]);
   });
 
+  test("notice that they missed something", async () => {
+    const { house, second, bob, browser } = await twoTabs();
+    const toAlice = bob.chat().conversation(ALICE);
+    await toAlice.send("zero");
+    await house.pass(200);
+    const there = bodies(second, BOB);
+    await house.pass(200);
+    browser.losing = true;
+    await toAlice.send("lost between the tabs");
+    await house.pass(200);
+    browser.losing = false;
+    expect(there.get().length).toBe(1);
+    // The next one shows the gap.
+    await toAlice.send("heard");
+    await house.pass(200);
+    expect(there.get().map(([body]) => body)).toEqual(["zero", "lost between the tabs", "heard"]);
+    // With nothing after it, a stopped clock does.
+    browser.losing = true;
+    await toAlice.send("lost at the end");
+    await house.pass(200);
+    browser.losing = false;
+    expect(there.get().length).toBe(3);
+    second.platform.skew += 60_000;
+    await house.pass(5_100);
+    expect(there.get().map(([body]) => body)).toContain("lost at the end");
+  });
+
   test("without Web Locks each tab stands alone, and nothing breaks", async () => {
     const house = new Household();
     const bob = await house.person(BOB);

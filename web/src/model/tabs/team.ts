@@ -23,6 +23,7 @@ import { readTabMessage, type TabMessage } from "./messages";
 const SILENCE_MS = 1_000;
 /** How often a visible tab asks whether there is a leader. */
 const ASK_EVERY_MS = 5_000;
+const LATE_MS = 5_000;
 /** How often a tab repeats whom it watches; what the leader has not heard of for longer is forgotten. */
 const HERE_EVERY_MS = 60_000;
 const FORGET_MS = 3 * HERE_EVERY_MS;
@@ -53,6 +54,9 @@ export class Team {
   private engine: Engine | null = null;
   private members = new Map<string, Member>();
   private watching: readonly string[] = [];
+  /** Changes that this tab told, and the last that each other tab did. */
+  private said = 0;
+  private readonly heard = new Map<string, number>();
   /** Runs out when the leader does not answer. */
   private silence: Cancel | null = null;
   private asking: Cancel | null = null;
@@ -214,7 +218,12 @@ export class Team {
   /** Asks for the leader; without an answer this tab takes over, if somebody looks at it. */
   private ask(): void {
     this.asking?.();
-    this.asking = this.parts.platform.clock.after(ASK_EVERY_MS, () => this.ask());
+    const due = this.parts.platform.clock.now() + ASK_EVERY_MS;
+    this.asking = this.parts.platform.clock.after(ASK_EVERY_MS, () => {
+      // A timer that runs so late was stopped with all else here, and not every browser says so.
+      if (this.parts.platform.page.visible() && this.parts.platform.clock.now() - due > LATE_MS) this.parts.store.tell(EVERYTHING);
+      this.ask();
+    });
     if (this.stopped || this.engine || this.stealing || this.silence || !this.parts.platform.page.visible()) return;
     this.post({ kind: "ask" });
     this.silence = this.parts.platform.clock.after(SILENCE_MS, () => {
@@ -251,7 +260,7 @@ export class Team {
         if (this.members.delete(message.tab)) this.watchAll();
         return;
       case "change":
-        this.parts.store.tell({ ...message.change, work: message.change.work && this.engine !== null, remote: true });
+        this.hearChange(message.tab, message.n, message.change);
         return;
       case "presence":
         this.handlers.onPresence(message.uid, message.presence);
@@ -279,9 +288,17 @@ export class Team {
 
   private changed(change: Change): void {
     if (change.remote) return;
-    if (!change.all) this.post({ kind: "change", change });
+    if (!change.all) this.post({ kind: "change", tab: this.tab, n: ++this.said, change });
     // Something is to be sent: now it matters that there is a leader.
     if (change.work) this.ask();
+  }
+
+  private hearChange(tab: string, n: number, change: Change): void {
+    const last = this.heard.get(tab);
+    this.heard.set(tab, n);
+    const missed = last !== undefined && n !== last + 1;
+    const heard = missed ? EVERYTHING : change;
+    this.parts.store.tell({ ...heard, work: heard.work && this.engine !== null, remote: true });
   }
 
   private current(): Member[] {

@@ -105,6 +105,8 @@ export class FakeBrowser {
   readonly notes = new Map<string, string>();
   readonly channels = new Map<string, Set<{ tab: FakePlatform; run: (message: unknown) => void }>>();
   readonly locks = new Map<string, Waiting[]>();
+  /** Messages between tabs are lost while this holds. */
+  losing = false;
   /** Locks are granted and messages delivered on a later turn, as in a browser. */
   later(run: () => void): void {
     setImmediate(run);
@@ -256,7 +258,7 @@ export class FakePlatform implements Platform {
       all.add(mine);
       return {
         post: (message) => {
-          if (!this.alive) return;
+          if (!this.alive || this.browser.losing) return;
           const copy: unknown = structuredClone(message);
           for (const other of [...all]) if (other !== mine) this.browser.later(() => all.has(other) && other.tab.run(() => other.run(copy)));
         },
