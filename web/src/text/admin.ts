@@ -66,9 +66,9 @@ export const adminText = {
     messages: "Read saved messages",
     messagesWhat: "Only with a reason, which is logged.",
     remove: "Delete",
-    removeWhat: "With all that is theirs. Cannot be undone.",
+    removeWhat: "With everything they wrote. Cannot be undone.",
     removeTitle: (name: string) => `Delete ${name} for good?`,
-    removeLong: "Their account, profile and conversations are deleted, also for those they wrote with. Messages on their way to them are not delivered, and the senders are told. This cannot be undone.",
+    removeLong: "Their account, profile and everything they wrote are deleted, also for those they wrote with. What others wrote to them stays with those others. Messages on their way to them are not delivered, and the senders are told. This cannot be undone.",
     removeConfirm: (username: string) => `Type ${username} to go on`,
     removeMismatch: (username: string) => `Type ${username} exactly as shown.`,
     done: {

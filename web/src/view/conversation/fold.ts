@@ -1,6 +1,6 @@
 /** Bodies longer than this many UTF-16 units or lines are folded: a screen of text, not ten. */
-const LENGTH = 1200;
-const LINES = 16;
+const LENGTH = 900;
+const LINES = 12;
 /** What is hidden must be worth a tap. */
 const SLACK = 1.25;
 
