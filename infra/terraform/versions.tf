@@ -1,9 +1,8 @@
-# State is kept in this folder unless a backend is named. To share it, make a
-# bucket with versioning, then put these three lines into backend.tf and run
-# terraform init -migrate-state (infra/RUNBOOK.md, "Remote state"):
+# State is kept in this folder unless a backend is named. To share it, put these three lines
+# into backend.tf, and name the bucket to init (infra/RUNBOOK.md, "Remote state"):
 #
 #   terraform {
-#     backend "gcs" { bucket = "PROJECT-terraform", prefix = "phoenix-chat" }
+#     backend "gcs" {}
 #   }
 
 terraform {
