@@ -118,9 +118,5 @@ func (s *Stage) Publishing(f PublishFault) { s.queue.publishing.Store(&f) }
 // Pushing sets what is wrong with calls of persist; the zero value is nothing.
 func (s *Stage) Pushing(f PushFault) { s.queue.pushing.Store(&f) }
 
-// StoreDown makes the store fail: for persist, for history, and for gates.
-// With half it does what it is asked to save, and fails nevertheless.
-func (s *Stage) StoreDown(down, half bool) {
-	s.archive.half.Store(down && half)
-	s.archive.down.Store(down)
-}
+// StoreDown makes the store fail; see archive.Archive.Down.
+func (s *Stage) StoreDown(down, half bool) { s.archive.Down(down, half) }

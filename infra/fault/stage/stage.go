@@ -20,9 +20,8 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/phoenixchat/phoenixchat/functions/boltstore"
-	"github.com/phoenixchat/phoenixchat/functions/deadletter"
-	"github.com/phoenixchat/phoenixchat/functions/persist"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/infra/fault/archive"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
@@ -49,10 +48,9 @@ type Stage struct {
 	lifeline  *link        // from the replica to its primary
 	instances []*Instance
 	queue     *queue
-	archive   *archive
+	archive   *archive.Archive
 	bolt      *boltstore.Store
 	webAddr   string // where the instances ask for gates
-	api       http.Handler
 
 	mu      sync.Mutex
 	rnd     *rand.Rand // guarded by mu
@@ -80,15 +78,17 @@ func New(ctx context.Context, opts Options) (s *Stage, err error) {
 		s.closers = append(s.closers, func() { _ = s.bolt.Close() })
 		opts.Store = s.bolt
 	}
-	s.archive = newArchive(opts.Store, opts.Log)
-	if s.queue, err = newQueue(persist.New(persist.Deps{Store: s.archive, Letters: deadletter.Shelf{Store: s.archive}, Log: quiet()}), rand.New(rand.NewPCG(opts.Seed, 2))); err != nil {
+	if s.archive, err = archive.New(opts.Store, opts.Log, project); err != nil {
+		return nil, err
+	}
+	if s.queue, err = newQueue(s.archive.Persist(), rand.New(rand.NewPCG(opts.Seed, 2))); err != nil {
 		return nil, err
 	}
 	s.closers = append(s.closers, s.queue.close)
 	if err := s.startRedis(ctx); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.serveGates(), s.serveAPI()); err != nil {
+	if err := s.serveGates(); err != nil {
 		return nil, err
 	}
 	return s, s.startInstances(ctx)
@@ -195,17 +195,14 @@ func (s *Stage) Waiting() int { return int(s.queue.waiting.Load()) }
 
 // Figures counts what a deployment would pay for.
 type Figures struct {
-	Reads     int64 `json:"reads"`     // documents, gates among them
-	Gates     int64 `json:"gates"`     // gates of people that instances asked for
-	Writes    int64 `json:"writes"`    // documents
-	Lists     int64 `json:"lists"`     // calls of the functions for history
+	archive.Figures
 	Published int64 `json:"published"` // Pub/Sub messages
 	Pushed    int64 `json:"pushed"`    // calls of persist
 }
 
 // Figures returns the counts so far.
 func (s *Stage) Figures() Figures {
-	return Figures{s.archive.reads.Load(), s.archive.gates.Load(), s.archive.writes.Load(), s.archive.lists.Load(), s.queue.published.Load(), s.queue.pushed.Load()}
+	return Figures{s.archive.Figures(), s.queue.published.Load(), s.queue.pushed.Load()}
 }
 
 // TempDir returns a folder for a stage, and what removes it.

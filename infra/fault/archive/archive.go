@@ -1,0 +1,176 @@
+// Package archive is what is behind Pub/Sub in a fault run: the persist
+// function, the HTTP functions, and a store that enters what is saved into the
+// record, counts what a paid backend would bill, and can be down.
+package archive
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+
+	"github.com/phoenixchat/phoenixchat/functions/api"
+	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/persist"
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/infra/client"
+	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/identity"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// Archive is a store.Store with the functions around it.
+type Archive struct {
+	store.Store
+	log     *record.Log
+	project string
+	save    *persist.Function
+	api     http.Handler
+
+	down atomic.Bool
+	half atomic.Bool // down, but what is saved is saved before the error
+
+	reads, writes, gates, lists atomic.Int64
+
+	mu    sync.Mutex
+	saved map[string]bool // message ids; guarded by mu
+}
+
+// Figures counts what a deployment would pay for.
+type Figures struct {
+	Reads  int64 `json:"reads"`  // documents, gates among them
+	Writes int64 `json:"writes"` // documents
+	Gates  int64 `json:"gates"`  // gates of people that instances asked for
+	Lists  int64 `json:"lists"`  // calls of the functions for history
+}
+
+// Figures returns the counts so far.
+func (a *Archive) Figures() Figures {
+	return Figures{a.reads.Load(), a.writes.Load(), a.gates.Load(), a.lists.Load()}
+}
+
+// New returns an archive in s, for people with tokens of a project.
+func New(s store.Store, log *record.Log, project string) (*Archive, error) {
+	a := &Archive{Store: s, log: log, project: project, saved: map[string]bool{}}
+	verifier, err := identity.NewEmulator(project, func(name string) string {
+		return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "in this process"}[name]
+	}, nil)
+	if err != nil {
+		return nil, err
+	}
+	quiet := slog.New(slog.DiscardHandler)
+	a.save = persist.New(persist.Deps{Store: a, Letters: deadletter.Shelf{Store: a}, Log: quiet})
+	a.api = api.New(api.Deps{Store: a, Verifier: verifier, Log: quiet}).Handler()
+	return a, nil
+}
+
+// Persist is the function that takes Pub/Sub's pushes.
+func (a *Archive) Persist() http.Handler { return a.save }
+
+// Down makes the store fail: for persist, for the HTTP functions, and for
+// gates. With half it does what it is asked to save, and fails nevertheless.
+func (a *Archive) Down(down, half bool) {
+	a.half.Store(down && half)
+	a.down.Store(down)
+}
+
+// Gate implements gate.Source.
+func (a *Archive) Gate(ctx context.Context, uid string) (gate.Gate, error) {
+	a.gates.Add(1)
+	u, err := a.User(ctx, uid)
+	if err != nil && !errors.Is(err, problem.ErrNotFound) {
+		return gate.Gate{}, err
+	}
+	return gate.Gate{Exists: err == nil && u.ErasingAt == 0, Disabled: u.Disabled, Blocked: u.Blocked}, nil
+}
+
+// History returns what is saved as uid can read it, over the HTTP functions
+// without a network.
+func (a *Archive) History(uid string) client.History {
+	return &client.HTTPHistory{
+		Base: "http://functions/api",
+		Token: func(context.Context) (string, error) {
+			token, _, err := a.Token(uid)
+			return token, err
+		},
+		Client: &http.Client{Transport: inProcess{a.api}},
+	}
+}
+
+// inProcess carries requests to a handler without a network.
+type inProcess struct{ handler http.Handler }
+
+func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	t.handler.ServeHTTP(w, r)
+	resp := w.Result()
+	resp.Request = r
+	return resp, nil
+}
+
+var errDown = problem.ErrUnavailable.WithCause(errors.New("the store is down"))
+
+// Save implements store.Archive. A message counts as saved when the store is
+// about to begin, so that nothing can be seen in it before its entry.
+func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) error {
+	if a.down.Load() && !a.half.Load() {
+		return errDown
+	}
+	touched := map[string]bool{}
+	for _, d := range delivered {
+		touched[d.Conversation] = true
+		a.mu.Lock()
+		first := !a.saved[d.ID]
+		a.saved[d.ID] = true
+		a.mu.Unlock()
+		if first {
+			a.log.Add(record.Entry{Kind: record.Saved, ID: d.ID, Conversation: d.Conversation, At: d.At,
+				Sum: record.SumOf(d.Message), Text: record.TextOf(d.Message)})
+		}
+	}
+	for _, r := range read {
+		touched[r.Conversation] = true
+	}
+	a.writes.Add(int64(len(delivered) + len(touched)))
+	err := a.Store.Save(ctx, delivered, read)
+	if err == nil && a.half.Load() {
+		return errDown
+	}
+	return err
+}
+
+// Conversations implements store.Archive.
+func (a *Archive) Conversations(ctx context.Context, uid, cursor string, limit int) ([]store.Listed, string, error) {
+	if a.down.Load() {
+		return nil, "", errDown
+	}
+	a.lists.Add(1)
+	list, next, err := a.Store.Conversations(ctx, uid, cursor, limit)
+	a.reads.Add(int64(2 * len(list))) // the document, and its unread count
+	return list, next, err
+}
+
+// User implements store.People; every call of the functions begins with it.
+func (a *Archive) User(ctx context.Context, uid string) (store.User, error) {
+	if a.down.Load() {
+		return store.User{}, errDown
+	}
+	a.reads.Add(1)
+	return a.Store.User(ctx, uid)
+}
+
+// Messages implements store.Archive.
+func (a *Archive) Messages(ctx context.Context, conversation string, before store.Position, limit int) ([]delivery.Delivered, bool, error) {
+	if a.down.Load() {
+		return nil, false, errDown
+	}
+	a.lists.Add(1)
+	page, more, err := a.Store.Messages(ctx, conversation, before, limit)
+	a.reads.Add(int64(len(page)))
+	return page, more, err
+}
