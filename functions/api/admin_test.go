@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,7 +14,6 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
-	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -335,141 +333,6 @@ func TestWithoutAuditLogNothingIsDone(t *testing.T) {
 	if u, err := s.store.User(t.Context(), "bob"); err != nil || u.Disabled {
 		t.Errorf("bob is %+v, %v", u, err)
 	}
-}
-
-func TestFigures(t *testing.T) {
-	s := newSystem(t)
-	_, token := s.admin("root1")
-	s.person("ada")
-	s.person("bob")
-	s.save("ada", "bob", "one", "two")
-	type figures struct {
-		People      int64 `json:"people"`
-		ActiveToday int64 `json:"active_today"`
-		DeadLetters int64 `json:"dead_letters"`
-		Messages    []struct {
-			Day   string
-			Count int64
-		} `json:"messages_per_day"`
-		Realtime *struct {
-			Sockets map[string]int64
-			Queued  int64
-		}
-	}
-	var f figures
-	s.call("GET", "/admin/figures", token, nil).must(200, &f)
-	days := map[string]int64{}
-	total := int64(0)
-	for _, d := range f.Messages {
-		days[d.Day] = d.Count
-		total += d.Count
-	}
-	if f.People != 3 || f.ActiveToday != 1 || len(f.Messages) != 30 || len(days) != 30 || total != 2 || f.Messages[29].Day != s.clock.Now().UTC().Format(time.DateOnly) ||
-		f.Realtime == nil || f.Realtime.Sockets["one"] != 3 || f.Realtime.Queued != 2 {
-		t.Errorf("the figures are %+v", f)
-	}
-	// counted anew after a while; realtime/ down hides only what is its own
-	s.person("cyd")
-	s.relay.failWith(problem.ErrUnavailable)
-	s.clock.advance(time.Minute)
-	f = figures{}
-	s.call("GET", "/admin/figures", s.token("root1", asAdmin), nil).must(200, &f)
-	if f.People != 4 || f.Realtime != nil {
-		t.Errorf("the figures are %+v", f)
-	}
-}
-
-func TestDeadLetters(t *testing.T) {
-	s := newSystem(t)
-	_, token := s.admin("root1")
-	now := s.clock.Now()
-	good := delivery.Delivered{Message: chat.Message{ID: "01999999-9999-7999-8999-999999999999", Conversation: "ada~bob", From: "ada", To: "bob", Body: "late", At: micros(now), AcceptedAt: micros(now)}, DeliveredAt: micros(now)}
-	data, err := delivery.Batch{Delivered: []delivery.Delivered{good}}.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	put := func(id string, at chat.Micros, data []byte) {
-		t.Helper()
-		if err := s.store.PutLetters(t.Context(), []store.Letter{store.NewLetter(id, at, "for a test", data)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	put("1", 1, data)
-	put("2", 2, []byte("\xff\xfe"))
-	put("3", 3, []byte("no JSON"))
-	var list struct {
-		Letters []struct{ ID, Reason, Data, Encoding string } `json:"dead_letters"`
-		Next    string
-	}
-	s.call("GET", "/admin/dead-letters?limit=2", token, nil).must(200, &list)
-	if len(list.Letters) != 2 || list.Letters[0].Data != string(data) || list.Letters[1].Encoding != "base64" || list.Letters[1].Data != "//4=" || list.Next == "" {
-		t.Errorf("the list is %+v", list)
-	}
-	s.call("POST", "/admin/dead-letters/l1/replay", token, form{"reason": "mended"}).must(204, nil)
-	if page, _, err := s.store.Messages(t.Context(), "ada~bob", store.Position{}, 10); err != nil || len(page) != 1 {
-		t.Errorf("saved are %v, %v", page, err)
-	}
-	for _, c := range []string{"GET /l1", "POST /l1/replay", "POST /l1/discard", "GET /x%00y"} {
-		method, path, _ := strings.Cut(c, " ")
-		var body any
-		if method == "POST" {
-			body = form{"reason": "x"}
-		}
-		s.call(method, "/admin/dead-letters"+path, token, body).refused(404, "dead_letter_not_found")
-	}
-	s.call("POST", "/admin/dead-letters/l2/discard", token, form{"reason": ""}).refused(422, "invalid_fields")
-	s.call("POST", "/admin/dead-letters/l2/discard", token, form{"reason": "noise"}).must(204, nil)
-	// all: what is still malformed is a new letter, once
-	put("4", 4, data)
-	var done struct{ Replayed, Left int }
-	s.call("POST", "/admin/dead-letters/replay", token, nil).must(200, &done)
-	if done.Replayed != 2 || done.Left != 1 {
-		t.Errorf("replayed is %+v", done)
-	}
-	s.audited("root1 dead_letter_replay l1 mended", "root1 dead_letter_discard l2 noise", "root1 dead_letters_replay_all")
-}
-
-func TestAuditLogAndExports(t *testing.T) {
-	s := newSystem(t)
-	_, token := s.admin("root1")
-	s.account("bob")
-	s.call("PATCH", "/admin/users/bob", token, form{"display_name": `=HYPERLINK("http://evil.example"), "x"`, "reason": "-2+3"}).must(200, nil)
-	for _, c := range []struct {
-		path, file string
-		lines      int
-	}{{"/admin/users.csv", "people.csv", 3}, {"/admin/audit.csv", "audit.csv", 4}} {
-		a := s.call("GET", c.path, token, nil)
-		a.must(200, nil)
-		rows, err := csv.NewReader(strings.NewReader(string(a.body))).ReadAll()
-		if err != nil || len(rows) != c.lines {
-			t.Fatalf("%s is %s (%v)", c.path, a.body, err)
-		}
-		for _, row := range rows {
-			for _, cell := range row {
-				if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
-					t.Errorf("%s has the cell %q", c.path, cell)
-				}
-			}
-		}
-		if !strings.Contains(a.header.Get("Content-Type"), "text/csv") || a.header.Get("Content-Disposition") != `attachment; filename="`+c.file+`"` {
-			t.Errorf("the headers of %s are %v", c.path, a.header)
-		}
-	}
-	s.audited("root1 rename bob -2+3", "root1 export_people", "root1 export_audit")
-	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
-		s.call(method, "/admin/audit", token, form{}).refused(405, "method_not_allowed")
-		s.call(method, "/admin/audit/x", token, form{}).refused(404, "not_found")
-	}
-	var log struct {
-		Entries []store.Audit `json:"entries"`
-		Next    string        `json:"next"`
-	}
-	s.call("GET", "/admin/audit?limit=2", token, nil).must(200, &log)
-	s.call("GET", "/admin/audit?limit=2&cursor="+log.Next, token, nil).must(200, &log)
-	if len(log.Entries) != 1 || log.Entries[0].OnName != "bob" || log.Entries[0].ByName != "root1" || log.Next != "" {
-		t.Errorf("the last page is %+v", log)
-	}
-	s.call("GET", "/admin/audit?cursor=x", token, nil).refused(422, "cursor_invalid")
 }
 
 // An admin whose claim has gone from the token is none, and the other way round.

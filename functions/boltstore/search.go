@@ -147,12 +147,14 @@ func searchWord(tx *bbolt.Tx, q store.Search, query store.Query) ([]store.User, 
 	if mark != nil {
 		last = string(key(mark.Text, mark.ID))
 	}
-	var among map[string]bool // keys of those who have all words but the first; nil: everybody
-	for _, w := range query.Words[1:] {
+	words := rarestFirst(tx, query.Words, last)
+	common := len(words) - 1
+	var among map[string]bool // keys of those who have all words but the commonest; nil: everybody
+	for _, w := range words[:common] {
 		among = withWord(tx, w, last, among)
 	}
 	for {
-		found := firstWith(tx, query.Words[0], last, q.Limit+1, among)
+		found := firstWith(tx, words[common], last, q.Limit+1, among)
 		for _, k := range found {
 			name, uid, _ := strings.Cut(k, "\x00")
 			more, err := p.add(uid, store.Mark{List: list, Text: name, ID: uid}, nil)
@@ -168,6 +170,20 @@ func searchWord(tx *bbolt.Tx, q store.Search, query store.Query) ([]store.User, 
 			return p.result()
 		}
 	}
+}
+
+// rarestFirst returns words, those that fewest have first, so that what is remembered stays small.
+func rarestFirst(tx *bbolt.Tx, words []string, last string) []string {
+	if len(words) < 2 {
+		return words
+	}
+	matches := map[string]int{}
+	for _, w := range words {
+		eachWith(tx, w, last, func([]byte) { matches[w]++ })
+	}
+	words = slices.Clone(words)
+	slices.SortFunc(words, func(a, b string) int { return matches[a] - matches[b] })
+	return words
 }
 
 // eachWith calls f with the keys of byName, after last, of those who have a

@@ -29,7 +29,7 @@ type write struct {
 // returns the places of those that were refused as they may be (see write.fine).
 // (The client's BulkWriter repeats a write ten times whatever the refusal, and hides its code.)
 func (s *Store) writeAll(ctx context.Context, writes []write) (refused []int, err error) {
-	ctx = metadata.AppendToOutgoingContext(ctx, "google-cloud-resource-prefix", s.root, "x-goog-request-params", "database="+s.root)
+	ctx = metadata.AppendToOutgoingContext(ctx, "google-cloud-resource-prefix", s.root) // as the client's own calls do
 	todo := make([]int, len(writes))
 	for i := range todo {
 		todo[i] = i
