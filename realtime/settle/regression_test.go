@@ -32,6 +32,12 @@ func history(t *testing.T, fn func(t *testing.T, w *world)) {
 	})
 }
 
+// pass lets time pass, and everything that follows from it happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // The instance dies between queueing a message and saying "sent". Ben has the
 // message, and answers it, before ann's device sends it again: it must not get
 // another place, and must not be shown twice.
@@ -49,7 +55,7 @@ func TestHistoryCrashBeforeSentWithTheMessageAlreadyAnswered(t *testing.T) {
 		w.nodes[0] = w.start()
 		w.dev[3].ack()
 		w.dev[3].write("answer")
-		time.Sleep(time.Second) // acknowledged, settled, and no longer in pending
+		pass(time.Second) // acknowledged, settled, and no longer in pending
 		w.dev[0].connect(w.nodes[0])
 		w.dev[0].resend()
 		synctest.Wait()
@@ -71,7 +77,7 @@ func TestHistoryFailoverAfterOneDeviceAcknowledgedWhatAnotherLacks(t *testing.T)
 		w.dev[0].write("one")
 		synctest.Wait()
 		w.dev[2].ack()
-		time.Sleep(time.Second) // saved, told, cleared
+		pass(time.Second) // saved, told, cleared
 		if w.dev[3].has(w.dev[0].wrote[0]) || len(w.store.messages()) != 1 {
 			t.Error("the history did not happen")
 		}
@@ -90,6 +96,7 @@ func TestHistoryAckBegunBeforeAFailoverAndFinishedAfterIt(t *testing.T) {
 		w.dev[0].write("two")
 		synctest.Wait()
 		w.dev[2].ack()
+		w.store.mu.Lock()
 		w.store.before = func() { // while Pub/Sub confirms
 			w.failover()
 			w.dev[2].pause(true)
@@ -100,7 +107,8 @@ func TestHistoryAckBegunBeforeAFailoverAndFinishedAfterIt(t *testing.T) {
 			w.clock(0)
 			w.dev[0].write("four") // above that of "two"
 		}
-		time.Sleep(time.Second)
+		w.store.mu.Unlock()
+		pass(time.Second)
 		if w.store.before != nil {
 			t.Error("the history did not happen")
 		}
@@ -123,7 +131,7 @@ func TestHistoryNewPrimaryWhoseClockIsBehind(t *testing.T) {
 		for _, d := range w.dev {
 			d.ack()
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		w.dev[0].write("two")
 		synctest.Wait()
 		w.clock(time.Minute)
@@ -152,7 +160,7 @@ func TestHistoryDeliveredBeforeSent(t *testing.T) {
 		w.lose("")
 		synctest.Wait()
 		w.dev[2].ack()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if d := w.dev[1]; !d.delivered[w.dev[0].wrote[0]] || d.has(w.dev[0].wrote[0]) {
 			t.Error("the history did not happen")
 		}
@@ -172,7 +180,7 @@ func TestHistoryTrimmingPastASlowLiveSocket(t *testing.T) {
 			w.dev[0].write(fmt.Sprint("message ", i))
 			synctest.Wait()
 			w.dev[2].ack()
-			time.Sleep(2 * time.Second) // older than what retention keeps
+			pass(2 * time.Second) // older than what retention keeps
 		}
 		w.dev[3].pause(false)
 		synctest.Wait()
@@ -205,7 +213,7 @@ func TestHistoryAckOnTheNewSocketForWhatTheOldOneBrought(t *testing.T) {
 			t.Fatal(err)
 		}
 		acc.Ack(c)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		if got := w.waiting("ben"); got != 2 {
 			t.Errorf("%d messages wait: an ack counts only for what its socket was sent", got)
 		}
@@ -217,7 +225,7 @@ func TestHistoryAckOnTheNewSocketForWhatTheOldOneBrought(t *testing.T) {
 		for _, e := range page.Events {
 			acc.Sent(page.Next.Epoch, e)
 		}
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		if got := w.waiting("ben"); got != 0 {
 			t.Errorf("%d messages wait", got)
 		}
@@ -240,12 +248,12 @@ func TestHistoryReadOvertakingTheMessageItReads(t *testing.T) {
 		if err := d.sock.acc.Read(delivery.Read{Conversation: m.Conversation, By: "ben", At: m.At}); err != nil {
 			t.Error(err)
 		}
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		if types := w.types("ann"); fmt.Sprint(types) != "[sent]" {
 			t.Errorf("ann has %v while the message cannot be published", types)
 		}
 		w.store.fail("one", false)
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		if types := w.types("ann"); fmt.Sprint(types) != "[sent delivered read]" {
 			t.Errorf("ann has %v", types)
 		}
@@ -264,7 +272,7 @@ func TestReadMarkOutlivesTheEpoch(t *testing.T) {
 			t.Error(err)
 		}
 		w.wipe()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if types := w.types("ann"); fmt.Sprint(types) != "[delivered read]" {
 			t.Errorf("ann has %v", types)
 		}
@@ -289,7 +297,7 @@ func TestCrashBetweenAnyTwoStepsOfAnAck(t *testing.T) {
 				case 2: // told, and not forgotten
 					w.lose("settle")
 				}
-				time.Sleep(time.Second)
+				pass(time.Second)
 				w.nodes[0].kill()
 				w.nodes[0] = w.start()
 				w.lose("")

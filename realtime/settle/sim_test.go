@@ -68,8 +68,11 @@ func (a *archive) Publish(ctx context.Context, data []byte) error {
 	if err := json.Unmarshal(data, &b); err != nil {
 		return err
 	}
-	if before := a.before; before != nil {
-		a.before = nil
+	a.mu.Lock()
+	before := a.before
+	a.before = nil
+	a.mu.Unlock()
+	if before != nil {
 		before()
 	}
 	a.mu.Lock()
@@ -326,11 +329,11 @@ func (w *world) rounds(resend bool, ok func() error) (err error) {
 				d.resend()
 			}
 		}
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		for _, d := range w.dev {
 			d.ack()
 		}
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		for _, d := range w.dev {
 			d.payDebts()
 		}
