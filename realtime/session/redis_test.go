@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"testing"
@@ -271,6 +272,69 @@ func TestInboxFull(t *testing.T) {
 		a.Send(m)
 		if s := until[wire.Sent](a); s.ID != m.ID {
 			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// A wake is lost without a trace: the next one names the event before it, which
+// this socket has not seen, and the stream is read before anything goes on.
+func TestGapIsFoundByThePredecessor(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a, b := in.Join(t, alice), in.Join(t, bob)
+		first := a.Say(bob, "one")
+		e, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+		if e.ID != first {
+			t.Fatal("another message")
+		}
+		silent := servertest.Message(bob, "nobody was woken")
+		e.ID, e.Body = silent.ID, silent.Body
+		data, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := rig.Mini.XAdd("inbox:{"+bob+"}", "*", []string{"t", wire.EventMessage, "e", string(data)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rig.Mini.HSet("meta:{"+bob+"}", "last", id)
+		b.Quiet(2 * time.Second)
+		second := a.Say(bob, "two")
+		for _, want := range []string{silent.ID, second} {
+			if got, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage); got.ID != want {
+				t.Fatalf("bob got %q, want %s", got.Body, want)
+			}
+		}
+	})
+}
+
+// And if nothing more comes, the comparison every 30 s finds it.
+func TestLostWakeIsFoundByComparison(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a, b := in.Join(t, alice), in.Join(t, bob)
+		a.Say(bob, "one")
+		e, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+		e.ID = servertest.Message(bob, "").ID
+		data, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := rig.Mini.XAdd("inbox:{"+bob+"}", "*", []string{"t", wire.EventMessage, "e", string(data)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rig.Mini.HSet("meta:{"+bob+"}", "last", id)
+		began := time.Now()
+		for {
+			f, ok := b.Wait(time.Minute)
+			if !ok {
+				t.Fatal("not found within a minute")
+			}
+			if _, ok := f.(wire.EventFrame); ok {
+				break
+			}
+		}
+		if took := time.Since(began); took > 45*time.Second {
+			t.Errorf("found after %v", took)
 		}
 	})
 }
