@@ -4,6 +4,13 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/phoenixchat/phoenixchat/realtime/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// testMain ends the servers that redistest started.
+type testMain struct{ m *testing.M }
+
+func (t testMain) Run() int { return redistest.Main(t.m) }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(testMain{m}) }

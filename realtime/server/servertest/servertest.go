@@ -57,7 +57,7 @@ func New(t testing.TB, people ...string) *Rig {
 	t.Helper()
 	mini := miniredis.NewMiniRedis()
 	mini.ClockTTL(true)
-	r := &Rig{Mini: mini, People: &People{gates: map[string]gate.Gate{}}, Published: &Published{}, t: t}
+	r := &Rig{Mini: mini, People: NewPeople(), Published: &Published{}, t: t}
 	for _, uid := range people {
 		r.People.Set(uid, gate.Gate{Exists: true})
 	}
@@ -173,6 +173,9 @@ type People struct {
 	slow  time.Duration
 	asked int
 }
+
+// NewPeople returns nobody.
+func NewPeople() *People { return &People{gates: map[string]gate.Gate{}} }
 
 // Set makes the gate of uid g.
 func (p *People) Set(uid string, g gate.Gate) {
