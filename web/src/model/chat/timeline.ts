@@ -75,13 +75,16 @@ export class TimelineRows {
 
   /** Adds rows or brings them up to date. */
   put(rows: readonly MessageRow[]): void {
+    const fresh: Entry[] = [];
     for (const row of rows) {
       const known = this.byId.get(row.id);
       if (!known) {
-        this.insert({ row, item: this.itemOf(row) });
+        const entry = { row, item: this.itemOf(row) };
+        this.byId.set(row.id, entry);
+        fresh.push(entry);
         continue;
       }
-      if (known.row.place !== row.place) {
+      if (known.row.place !== row.place && !fresh.includes(known)) {
         this.cut(known);
         known.row = row;
         this.insert(known);
@@ -89,6 +92,7 @@ export class TimelineRows {
       known.row = row;
       this.renew(known);
     }
+    this.merge(fresh);
   }
 
   delete(id: string): void {
@@ -116,8 +120,20 @@ export class TimelineRows {
     return { id, mine: row.from === this.around.uid, body: row.body };
   }
 
+  /** Takes in new entries: a whole page before the first moves the others once. */
+  private merge(fresh: Entry[]): void {
+    fresh.sort((a, b) => compareRows(a.row, b.row));
+    const first = this.sorted[0];
+    const last = fresh[fresh.length - 1];
+    if (first && last && fresh.length > 1 && compareRows(last.row, first.row) < 0) {
+      this.sorted = [...fresh, ...this.sorted];
+      this.stale = true;
+      return;
+    }
+    for (const entry of fresh) this.insert(entry);
+  }
+
   private insert(entry: Entry): void {
-    this.byId.set(entry.row.id, entry);
     // Nearly always at the end or at the beginning.
     let low = 0;
     let high = this.sorted.length;

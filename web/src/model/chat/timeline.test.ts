@@ -1,0 +1,104 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { type MessageRow, WAITING } from "../store/rows";
+import { compareRows, TimelineRows } from "./timeline";
+
+const ME = "aliceUid0001";
+const BOB = "bobUid000002";
+const NOW = 1_795_348_800_000_000;
+
+function row(n: number, change: Partial<MessageRow> = {}): MessageRow {
+  const at = change.at === undefined ? NOW + n : change.at;
+  return {
+    id: `id-${String(n).padStart(6, "0")}`,
+    conversation: `${ME}~${BOB}`,
+    from: BOB,
+    to: ME,
+    body: `message ${n}`,
+    replyTo: null,
+    place: at ?? WAITING + n,
+    status: "received",
+    acceptedAt: at,
+    deliveredAt: null,
+    refusal: null,
+    typedAt: null,
+    ...change,
+    at,
+  };
+}
+
+const timeline = (quoted: (id: string) => MessageRow | undefined = () => undefined): TimelineRows =>
+  new TimelineRows({ uid: ME, ofLocal: (ms) => ms, quoted });
+
+describe("the rows of a timeline", () => {
+  test("are in one order, each once, however they come, change and go", () => {
+    const step = fc.record({ n: fc.nat({ max: 30 }), at: fc.nat({ max: 8 }), waiting: fc.boolean(), gone: fc.boolean() });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        const rows = timeline();
+        const truth = new Map<string, MessageRow>();
+        for (const { n, at, waiting, gone } of steps) {
+          const next = row(n, { at: waiting ? null : NOW + at });
+          if (gone) {
+            rows.delete(next.id);
+            truth.delete(next.id);
+          } else {
+            rows.put([next]);
+            truth.set(next.id, next);
+          }
+          const want = [...truth.values()].sort(compareRows).map((r) => r.id);
+          expect(rows.items().map((m) => m.id)).toEqual(want);
+          expect([...rows.rows()].map((r) => r.id)).toEqual(want);
+          expect(rows.size).toBe(want.length);
+        }
+      }),
+    );
+  });
+
+  test("take one message that comes twice in one page once", () => {
+    const rows = timeline();
+    rows.put([row(7)]);
+    rows.put([row(1), row(3), row(1, { at: NOW + 5 })]);
+    expect(rows.items().map((m) => m.body)).toEqual(["message 3", "message 1", "message 7"]);
+  });
+
+  test("keep the objects of what did not change, and the array when nothing did", () => {
+    const rows = timeline();
+    rows.put([row(1), row(2, { from: ME, status: "delivered", deliveredAt: NOW }), row(3)]);
+    const before = rows.items();
+    rows.put([row(1), row(3)]);
+    expect(rows.items()).toBe(before);
+    rows.mark({ myRead: 0, otherRead: NOW + 2 });
+    const after = rows.items();
+    expect(after.map((m) => m.state)).toEqual(["delivered", "read", "delivered"]);
+    expect([after[0] === before[0], after[1] === before[1], after[2] === before[2]]).toEqual([true, false, true]);
+  });
+
+  test("tell the server's time beside the sender's where they differ by more than 10 minutes", () => {
+    const rows = timeline();
+    rows.put([row(1, { acceptedAt: NOW + 601_000_000 }), row(2, { acceptedAt: NOW + 599_000_000 })]);
+    expect(rows.items().map((m) => m.acceptedTime)).toEqual([(NOW + 601_000_000) / 1000, null]);
+  });
+
+  test("fill in a quote when the quoted message becomes known", () => {
+    const known = new Map<string, MessageRow>();
+    const rows = timeline((id) => known.get(id));
+    rows.put([row(5, { replyTo: row(1).id })]);
+    expect(rows.items()[0]?.quote).toEqual({ id: row(1).id, mine: null, body: null });
+    known.set(row(1).id, row(1, { from: ME }));
+    rows.requote(row(1).id);
+    expect(rows.items()[0]?.quote).toEqual({ id: row(1).id, mine: true, body: "message 1" });
+  });
+
+  // Its time limit is the assertion, and a wide one: a machine that runs other tests must not fail it.
+  test("hold 50,000 messages, loaded by the page from the end", () => {
+    const rows = timeline();
+    const total = 50_000;
+    for (let end = total; end > 0; end -= 50) {
+      rows.put(Array.from({ length: 50 }, (_, i) => row(end - 50 + i)));
+      rows.items();
+    }
+    expect(rows.size).toBe(total);
+    expect(rows.items()[0]?.body).toBe("message 0");
+  });
+});
