@@ -15,6 +15,10 @@ export default defineConfig({
   timeout: 120_000,
   expect: { timeout: 15_000 },
   reporter: [["list"]],
+  projects: [
+    { name: "system", testIgnore: "view/**" }, // the client and all that is behind it
+    { name: "view", testMatch: "view/**" }, // the view alone, on a model without a server
+  ],
   use: {
     browserName: "chromium",
     launchOptions,

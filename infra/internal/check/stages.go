@@ -43,6 +43,9 @@ func (r *run) told(err error) tally {
 func (r *run) goTests(ctx context.Context) (out tally) {
 	env, t := r.backends(ctx)
 	out.add(t)
+	if p, ok := r.parts["terraform"]; ok {
+		env = append(env, "TERRAFORM="+p.path)
+	}
 	args := []string{"test", "-json", "-count=1", "-timeout=8m", "-vet=off"} // vet ran over everything
 	if _, ok := r.parts["race"]; ok {
 		args = append(args, "-race")
@@ -176,14 +179,16 @@ func (r *run) image(ctx context.Context) tally {
 	return r.counted(ctx, nil, "go", "run", "./infra/image", "-layout", filepath.Join(".cache", "image"))
 }
 
-func (r *run) browser(ctx context.Context) tally { return r.playwright(ctx, "embedded") }
+func (r *run) browser(ctx context.Context) tally { return r.playwright(ctx, "embedded", "") }
 
+// browserEmulators repeats what has to do with a system; the view alone was tested before.
 func (r *run) browserEmulators(ctx context.Context) tally {
-	return r.playwright(ctx, "emulators", "PHOENIX_E2E_FLAGS=-emulators")
+	return r.playwright(ctx, "emulators", "system", "PHOENIX_E2E_FLAGS=-emulators")
 }
 
-// playwright runs the browser tests against a system that they start themselves.
-func (r *run) playwright(ctx context.Context, name string, env ...string) tally {
+// playwright runs the browser tests, or one project of them, against a system
+// that they start themselves.
+func (r *run) playwright(ctx context.Context, name, project string, env ...string) tally {
 	report, err := r.reportFile("playwright-" + name + ".json")
 	if err != nil {
 		return r.told(err)
@@ -194,7 +199,11 @@ func (r *run) playwright(ctx context.Context, name string, env ...string) tally 
 	}
 	env = append(env, "CHROMIUM="+r.parts["chromium"].path, "PHOENIX_LOCAL="+launcher, "PLAYWRIGHT_JSON_OUTPUT_NAME="+report)
 	env = append(env, plain...)
-	err = r.command(ctx, env, "web", "npx", "--no-install", "playwright", "test", "--reporter=list,json").run(r.out, r.out)
+	args := []string{"--no-install", "playwright", "test", "--reporter=list,json"}
+	if project != "" {
+		args = append(args, "--project="+project)
+	}
+	err = r.command(ctx, env, "web", "npx", args...).run(r.out, r.out)
 	var got struct {
 		Stats  struct{ Expected, Unexpected, Flaky, Skipped int }
 		Errors []struct{ Message string }

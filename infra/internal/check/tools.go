@@ -42,7 +42,7 @@ var tools = []tool{
 	{"java", "a Java runtime, for Google's emulators", emulated, "default-jre-headless", "Install a Java runtime, version 11 or later.", emulators.FindJava},
 	{"firestore", "the Firestore emulator of the Google Cloud CLI", emulated, "google-cloud-cli-firestore-emulator", "Install it: gcloud components install cloud-firestore-emulator.", emulators.FindFirestore},
 	{"pubsub", "the Pub/Sub emulator of the Google Cloud CLI", emulated, "google-cloud-cli-pubsub-emulator", "Install it: gcloud components install pubsub-emulator.", emulators.FindPubSub},
-	{"terraform", "Terraform (or $TERRAFORM)", []string{"terraform"}, "", "Install Terraform (terraform.io), or name the program in TERRAFORM.", findTerraform},
+	{"terraform", "Terraform (or $TERRAFORM)", []string{"go", "terraform"}, "", "Install Terraform (terraform.io), or name the program in TERRAFORM.", findTerraform},
 }
 
 func inPath(names ...string) func(context.Context) (string, error) {
