@@ -17,7 +17,7 @@ export default defineConfig({
   reporter: [["list"]],
   projects: [
     { name: "system", testIgnore: "view/**" }, // the client and all that is behind it
-    { name: "view", testMatch: "view/**" }, // the view alone, on a model without a server
+    { name: "view", testMatch: "view/**/*.spec.ts" }, // the view alone, on a model without a server
   ],
   use: {
     browserName: "chromium",
