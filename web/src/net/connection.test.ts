@@ -178,7 +178,7 @@ describe("a connection", () => {
 
   test("tests a link that it doubts, and drops one that says nothing for 5 s", async () => {
     const socket = await connected();
-    platform.setOnline(false);
+    platform.setVisible(true);
     expect(sent(socket).at(-1)).toEqual({ type: "ping" });
     await clock.advance(4_000);
     socket.deliver({ type: "pong" });
@@ -189,6 +189,18 @@ describe("a connection", () => {
     expect(socket.closedByClient).toBe(1000);
     await clock.advance(300);
     expect(platform.opened.length).toBe(2);
+  });
+
+  test("waits only 1 s for a link that has no network, and keeps it where it answers all the same", async () => {
+    const socket = await connected();
+    platform.setOnline(false);
+    await clock.advance(900);
+    socket.deliver({ type: "pong" });
+    await clock.advance(10_000);
+    expect(socket.state).toBe("open");
+    platform.setOnline(false);
+    await clock.advance(1_000);
+    expect(socket.closedByClient).toBe(1000);
   });
 
   test("tests a link that was quiet for a minute", async () => {

@@ -106,7 +106,7 @@ export class Connection {
     this.listeners = [
       page.onOnline((online) => {
         if (online) this.tryNow();
-        this.doubt();
+        this.doubt(online);
       }),
       page.onVisible((visible) => {
         if (!visible) return;
@@ -142,10 +142,10 @@ export class Connection {
     void this.connect();
   }
 
-  /** Tests the link that stands, if any. */
-  doubt(): void {
-    this.live?.doubt();
-    this.next?.doubt();
+  /** Tests the link that stands, if any; `network` false: the browser says that there is none. */
+  doubt(network = true): void {
+    this.live?.doubt(network);
+    this.next?.doubt(network);
   }
 
   /** Asks for a live link in place of the one that stands, before that is closed. */

@@ -40,6 +40,8 @@ export interface Hello {
 const GREETING_MS = 15_000;
 /** From a ping to anything at all from the server. */
 const PONG_MS = 5_000;
+/** The same where the browser itself says that there is no network: it is mostly right, so what is told of the gap need not wait. */
+const PONG_WITHOUT_NETWORK_MS = 1_000;
 /** Silence after which an open link is tested. Protocol-level pings of the server are not seen here, so a quiet link is a normal one. */
 const QUIET_MS = 60_000;
 /** At most one ack in this time. */
@@ -102,10 +104,10 @@ export class Link {
     });
   }
 
-  /** Tests the link: it ends unless the server says something within 5 s. */
-  doubt(): void {
+  /** Tests the link: it ends unless the server says something within 5 s, or 1 s where there is no `network`. */
+  doubt(network = true): void {
     if (this.pong || (this.current !== "live" && this.current !== "catching-up")) return;
-    this.pong = this.platform.clock.after(PONG_MS, () => this.end(CloseCode.abnormal));
+    this.pong = this.platform.clock.after(network ? PONG_MS : PONG_WITHOUT_NETWORK_MS, () => this.end(CloseCode.abnormal));
     this.send({ type: "ping" });
   }
 
