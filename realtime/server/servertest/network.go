@@ -119,7 +119,9 @@ func (c *Network) dial(m *miniredis.Miniredis) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	rc := &redisConn{Conn: conn, net: c}
+	// Buffered, as sockets are: with a bare pipe both ends can be writing at
+	// once, each waiting for the other to read, while a lock holds the clock.
+	rc := &redisConn{Conn: newBufferedConn(conn), raw: conn, net: c}
 	c.mu.Lock()
 	if down = c.down; !down {
 		if c.conns == nil {
@@ -139,6 +141,7 @@ func (c *Network) dial(m *miniredis.Miniredis) (net.Conn, error) {
 // go-redis does it, holds locks, and who waits for a lock holds a bubble's clock.
 type redisConn struct {
 	net.Conn
+	raw net.Conn // below the buffer
 	net *Network
 
 	mu       sync.Mutex
@@ -180,7 +183,9 @@ func (c *redisConn) Close() error {
 	c.net.mu.Lock()
 	delete(c.net.conns, c)
 	c.net.mu.Unlock()
-	return c.Conn.Close()
+	err := c.raw.Close() // at once: what is in the buffer is lost
+	_ = c.Conn.Close()
+	return err
 }
 
 // bufferedConn is the server's end of a pipe with something like a socket's
