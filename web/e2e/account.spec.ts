@@ -17,7 +17,7 @@ test("a wrong password says so and lets in nobody", async ({ person, visitor }) 
   const ann = await person("Ann");
   const thief = await visitor("Thief");
   await fillSignIn(thief.page, { ...ann, password: "a guess in the dark" });
-  await expect(thief.page.getByRole("alert")).toHaveText(/password is wrong/);
+  await expect(thief.page.getByRole("alert")).toHaveText(en.entry.errors.passwordWrong);
   await expect(thief.page.getByRole("navigation", { name: en.nav.label })).toBeHidden();
   await thief.page.getByLabel(en.entry.password, { exact: true }).fill(ann.password);
   await thief.page.getByRole("button", { name: en.entry.signIn, exact: true }).click();
@@ -107,7 +107,7 @@ test("a forgotten password is replaced through the link", async ({ person, visit
   // The old password is worth nothing any more.
   const thief = await visitor("Thief");
   await fillSignIn(thief.page, ann);
-  await expect(thief.page.getByRole("alert")).toHaveText(/password is wrong/);
+  await expect(thief.page.getByRole("alert")).toHaveText(en.entry.errors.passwordWrong);
 });
 
 test("an address of a conversation leads there after signing in", async ({ person, visitor }) => {
