@@ -450,3 +450,16 @@ func TestDoubtsASilentLink(t *testing.T) {
 	n = w.up("e:1-0", true)
 	equal(t, "sent again elsewhere", w.bodies(n), []string{"anybody there"})
 }
+
+// A hold whose message was delivered meanwhile leaves nothing to wake for.
+// (Its end lay in the past for ever, and the timer ran without a pause.)
+func TestHoldOfWhatWasDeliveredEnds(t *testing.T) {
+	w, n := connected(t)
+	id := w.m.write(w.now, other, "hello", "")
+	w.serve(n, frame{"type": "error", "code": "unavailable", "message": "m", "id": id, "retry_after_ms": 2000})
+	w.serve(n, event("e:2-0", delivered(wire.MessageRef{ID: id, At: w.store.Conversation(conv)[0].At})))
+	w.advance(10*time.Second, nil)
+	if next := w.m.next(); !next.After(w.now) {
+		t.Errorf("due at %v, and it is %v", next, w.now)
+	}
+}

@@ -57,11 +57,11 @@ func (m *machine) newID(now time.Time) string {
 // never beyond an entry that has not been accepted yet. Entries that were
 // accepted before are repeated without waiting for each answer.
 func (m *machine) pump(now time.Time) {
+	m.held = time.Time{} // also where nothing is left to hold: a time that is past would be due for ever
 	s := m.up()
 	if s == nil || len(s.queue) == 0 {
 		return
 	}
-	m.held = time.Time{}
 	blocked := map[string]bool{}
 	for _, id := range s.queue {
 		if len(s.inflight) >= maxInflight {

@@ -99,6 +99,7 @@ func (w *world) settle() {
 // advance moves the clock by d, firing what is due in its order, until stop reports true.
 func (w *world) advance(d time.Duration, stop func() bool) bool {
 	w.settle()
+	stuck := 0
 	for end := w.now.Add(d); ; {
 		if stop != nil && stop() {
 			return true
@@ -110,7 +111,9 @@ func (w *world) advance(d time.Duration, stop func() bool) bool {
 			return stop != nil && stop()
 		}
 		if next.After(w.now) {
-			w.now = next
+			w.now, stuck = next, 0
+		} else if stuck++; stuck > 100 {
+			w.t.Fatalf("the machine is due at %v for ever; it is %v", next, w.now)
 		}
 		w.settle()
 	}
