@@ -329,7 +329,7 @@ func TestEnqueueAsksTheGate(t *testing.T) {
 			want     error
 		}{
 			{"ann", "ben", nil}, {"eve", "ben", inbox.ErrBlocked}, {"ann", "nobody", inbox.ErrRecipientUnknown},
-			{"ann", "off", nil}, // may be enabled again: the message waits
+			{"ann", "off", inbox.ErrRecipientDisabled},
 		} {
 			if err := send(c.from, c.to); !errors.Is(err, c.want) {
 				t.Errorf("%s to %s: %v, want %v", c.from, c.to, err, c.want)

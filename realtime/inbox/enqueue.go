@@ -16,7 +16,7 @@ import (
 // own inbox for the sender's other devices. m must have passed CheckSend;
 // m.AcceptedAt is set here, and returned. A repeated send of the same content
 // is answered like the first for as long as that waits; of other content it is
-// ErrIDReused. Other errors: ErrRecipientUnknown, ErrBlocked (by the
+// ErrIDReused. Other errors: ErrRecipientUnknown, ErrRecipientDisabled, ErrBlocked (by the
 // recipient's gate, read in the same script), ErrInboxFull,
 // problem.ErrUnavailable. After an error the message may nevertheless be
 // queued; sending it again, unchanged, is harmless. Two round trips.
@@ -77,6 +77,8 @@ func (x *Inboxes) enqueue(ctx context.Context, m chat.Message, event []byte) (ch
 			return 0, ErrIDReused
 		case "unknown":
 			return 0, ErrRecipientUnknown
+		case "disabled":
+			return 0, ErrRecipientDisabled
 		case "blocked":
 			return 0, ErrBlocked
 		case "full":

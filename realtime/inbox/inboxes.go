@@ -20,8 +20,9 @@ var (
 	ErrIDReused  = problem.New(problem.Conflict, "id_reused", "This message could not be sent. Write it again.")
 	ErrInboxFull = problem.New(problem.TooMany, "inbox_full",
 		"Too many messages wait for this person. This one will be sent when there is room.").WithRetry(15 * time.Second)
-	ErrRecipientUnknown = problem.New(problem.NotFound, "recipient_unknown", "This person has no account here, or has left.")
-	ErrBlocked          = problem.New(problem.Forbidden, "blocked", "This person does not take messages from you.")
+	ErrRecipientUnknown  = problem.New(problem.NotFound, "recipient_unknown", "This person has no account here, or has left.")
+	ErrRecipientDisabled = problem.New(problem.Forbidden, "recipient_disabled", "This person's account is disabled, so the message was not sent.")
+	ErrBlocked           = problem.New(problem.Forbidden, "blocked", "This person does not take messages from you.")
 )
 
 // Gates fills gate:{uid} in Redis where it is missing; gate.Gates does it.

@@ -118,6 +118,7 @@ func TestContentThatIsRefused(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
 		rig.People.Set(carol, gate.Gate{Exists: true, Blocked: []string{alice}})
+		rig.People.Set("disabledUid01", gate.Gate{Exists: true, Disabled: true})
 		for name, tc := range map[string]struct {
 			change func(*wire.ClientFrame)
 			code   string
@@ -125,6 +126,7 @@ func TestContentThatIsRefused(t *testing.T) {
 		}{
 			"to oneself":        {func(f *wire.ClientFrame) { f.To = alice }, "recipient_self", false},
 			"to nobody":         {func(f *wire.ClientFrame) { f.To = "nobodyUid0009" }, "recipient_unknown", false},
+			"to the disabled":   {func(f *wire.ClientFrame) { f.To = "disabledUid01" }, "recipient_disabled", false},
 			"to no uid":         {func(f *wire.ClientFrame) { f.To = "a/b" }, "recipient_invalid", false},
 			"to who blocks":     {func(f *wire.ClientFrame) { f.To = carol }, "blocked", false},
 			"empty":             {func(f *wire.ClientFrame) { f.Body = "" }, "body_empty", false},

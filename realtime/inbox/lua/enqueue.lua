@@ -1,7 +1,7 @@
 -- enqueue puts a message into its recipient's inbox, once.
 -- Answers {word, accepted_at}: queued, again (as the first time), id_reused,
--- no_gate, unknown, blocked, full.
-local gate_key    = KEYS[4]            -- hash: exists ("1" or "0"), blocked (JSON array of uids)
+-- no_gate, unknown, disabled, blocked, full.
+local gate_key    = KEYS[4]            -- hash: exists, disabled ("1" or "0"), blocked (JSON array of uids)
 local from        = ARGV[9]            -- sender
 local message_id  = ARGV[10]
 local digest      = ARGV[11]           -- of what the sender fixed
@@ -25,9 +25,10 @@ if record then
 end
 
 if ask_gate then
-  local gate = redis.call('HMGET', gate_key, 'exists', 'blocked')
+  local gate = redis.call('HMGET', gate_key, 'exists', 'blocked', 'disabled')
   if not gate[1] then return {'no_gate', ''} end
   if gate[1] ~= '1' then return {'unknown', ''} end
+  if gate[3] == '1' then return {'disabled', ''} end
   if gate[2] and string.find(gate[2], '"' .. from .. '"', 1, true) then return {'blocked', ''} end
 end
 
