@@ -119,9 +119,7 @@ func (c *Network) dial(m *miniredis.Miniredis) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Buffered, as sockets are: with a bare pipe both ends can be writing at
-	// once, each waiting for the other to read, while a lock holds the clock.
-	rc := &redisConn{Conn: newBufferedConn(conn), raw: conn, net: c}
+	rc := newRedisConn(conn, c)
 	c.mu.Lock()
 	if down = c.down; !down {
 		if c.conns == nil {
@@ -139,17 +137,49 @@ func (c *Network) dial(m *miniredis.Miniredis) (net.Conn, error) {
 
 // redisConn is one connection to Redis. It is slow in reading: writing, as
 // go-redis does it, holds locks, and who waits for a lock holds a bubble's clock.
+// For the same reason it takes what Redis says as it comes, as a socket's
+// receive buffer does: miniredis publishes with its own lock held.
 type redisConn struct {
-	net.Conn
-	raw net.Conn // below the buffer
-	net *Network
+	net.Conn          // writes, through a buffer
+	raw      net.Conn // below the buffers
+	net      *Network
+	arrived  chan struct{} // something was added to buf, or err was set
 
 	mu       sync.Mutex
 	deadline time.Time // for reading
+	buf      []byte    // not yet read
+	err      error     // of reading raw; what is in buf comes first
+}
+
+func newRedisConn(raw net.Conn, n *Network) *redisConn {
+	// Buffered in both directions: with a bare pipe both ends can be writing
+	// at once, each waiting for the other to read.
+	c := &redisConn{Conn: newBufferedConn(raw), raw: raw, net: n, arrived: make(chan struct{}, 1)}
+	go c.receive()
+	return c
+}
+
+// receive fills buf until raw is closed.
+func (c *redisConn) receive() {
+	b := make([]byte, 4<<10)
+	for {
+		n, err := c.raw.Read(b)
+		c.mu.Lock()
+		c.buf = append(c.buf, b[:n]...)
+		c.err = err
+		c.mu.Unlock()
+		select {
+		case c.arrived <- struct{}{}:
+		default:
+		}
+		if err != nil {
+			return
+		}
+	}
 }
 
 func (c *redisConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
+	n, err := c.take(b)
 	c.net.mu.Lock()
 	slow := c.net.slow
 	c.net.mu.Unlock()
@@ -167,11 +197,47 @@ func (c *redisConn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// take waits until something is in buf and hands it out.
+func (c *redisConn) take(b []byte) (int, error) {
+	for {
+		c.mu.Lock()
+		n, err, deadline := copy(b, c.buf), c.err, c.deadline
+		c.buf = c.buf[n:]
+		c.mu.Unlock()
+		if n > 0 || err != nil {
+			if n > 0 {
+				err = nil
+			} else {
+				select { // for whoever reads next
+				case c.arrived <- struct{}{}:
+				default:
+				}
+			}
+			return n, err
+		}
+		if deadline.IsZero() {
+			<-c.arrived
+			continue
+		}
+		timer := time.NewTimer(time.Until(deadline))
+		select {
+		case <-c.arrived:
+			timer.Stop()
+		case <-timer.C:
+			return 0, os.ErrDeadlineExceeded
+		}
+	}
+}
+
 func (c *redisConn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	c.deadline = t
 	c.mu.Unlock()
-	return c.Conn.SetReadDeadline(t)
+	select { // who reads looks at it anew
+	case c.arrived <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
 func (c *redisConn) SetDeadline(t time.Time) error {
