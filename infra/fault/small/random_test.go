@@ -20,7 +20,9 @@ var (
 )
 
 // happen are the things that can happen in a random history, one at a time or
-// overlapping. Each may leave something broken; what follows, or the end, mends it.
+// overlapping. Each may leave something broken; what follows, or the end, mends
+// it. A slow Redis is not among them: go-redis connects with a lock held, and
+// who waits for a lock holds a bubble's clock. infra/fault has it with processes.
 var happen = map[string]func(w *world, rnd *rand.Rand){
 	"kill":          func(w *world, rnd *rand.Rand) { w.nodes[rnd.IntN(2)].kill() },
 	"stop":          func(w *world, rnd *rand.Rand) { w.nodes[rnd.IntN(2)].stop() },
@@ -32,8 +34,7 @@ var happen = map[string]func(w *world, rnd *rand.Rand){
 	"clock behind":  func(w *world, _ *rand.Rand) { w.clock(3 * time.Second) },
 	"clock right":   func(w *world, _ *rand.Rand) { w.clock(0) },
 	"cut":           func(w *world, rnd *rand.Rand) { w.redis(rnd, func(n *network) { n.Down(true) }) },
-	"slow":          func(w *world, rnd *rand.Rand) { w.redis(rnd, func(n *network) { n.Slow(700 * time.Millisecond) }) },
-	"well":          func(w *world, rnd *rand.Rand) { w.redis(rnd, func(n *network) { n.Down(false); n.Slow(0) }) },
+	"well":          func(w *world, rnd *rand.Rand) { w.redis(rnd, func(n *network) { n.Down(false) }) },
 	"publish fails": func(w *world, _ *rand.Rand) { w.publishing(0, errors.New("publishing fails")) },
 	"publish slow":  func(w *world, _ *rand.Rand) { w.publishing(2*time.Second, nil) },
 	"publish well":  func(w *world, _ *rand.Rand) { w.publish.Store(nil) },
@@ -70,10 +71,10 @@ var themes = [][]string{
 	{"wipe", "replace", "offline", "vanish", "back", "flap"},
 	{"replicate", "failover", "publish slow", "publish well", "publish fails", "offline", "back"},
 	{"kill", "start", "publish slow", "publish fails", "publish well", "app killed", "back"},
-	{"cut", "slow", "well", "flap", "stop", "start", "app killed", "back"},
+	{"cut", "well", "flap", "stop", "start", "app killed", "back"},
 	{"persist late", "persist well", "store down", "store well", "replace", "offline", "back"},
 	{"deaf", "acks late", "back", "vanish", "kill", "start", "wipe"},
-	{"kill", "stop", "start", "start", "wipe", "replace", "replicate", "failover", "cut", "slow", "well", "well", "publish fails", "publish slow",
+	{"kill", "stop", "start", "start", "wipe", "replace", "replicate", "failover", "cut", "well", "well", "publish fails", "publish slow",
 		"publish well", "persist late", "persist well", "store down", "store well", "store well", "app killed", "vanish", "offline", "flap", "deaf", "back", "back"},
 }
 
