@@ -210,6 +210,32 @@ func (d *Device) Gone() bool {
 	return d.gone
 }
 
+// Write has the person write a message on this device; it returns the
+// message's id, "" while the app does not run.
+func (d *Device) Write(to, body, replyTo string) string {
+	c := d.running()
+	if c == nil {
+		return ""
+	}
+	d.crowd.typed.Add(1)
+	return c.Write(to, body, replyTo)
+}
+
+// Read has the person see what others wrote in a conversation.
+func (d *Device) Read(conversation string) {
+	if store, app := d.now(); app != nil {
+		if at, unseen := store.Unseen(conversation); unseen {
+			app.Seen(conversation, at)
+		}
+	}
+}
+
+// Shows returns what the device shows of a conversation.
+func (d *Device) Shows(conversation string) []client.Line {
+	store, _ := d.now()
+	return store.Conversation(conversation)
+}
+
 // Up reports whether the device has a socket that is caught up.
 func (d *Device) Up() bool {
 	c := d.running()
