@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
+	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
+)
+
+// Every fault is played by itself by default, and all but those that provoke
+// the stated exception are mixed.
+func TestPlan(t *testing.T) {
+	runs, err := plan(runOptions{}, "all", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(runs) != len(inject.Faults)+1 || runs[len(runs)-1].Name != "mixed" {
+		t.Errorf("%d runs for %d faults", len(runs), len(inject.Faults))
+	}
+	for _, f := range runs[len(runs)-1].Faults {
+		if f.Exception {
+			t.Errorf("%s provokes the exception and is mixed in", f.Name)
+		}
+	}
+	if runs, err := plan(runOptions{}, "redis-killed, clients-flap", false); err != nil || len(runs) != 2 || runs[1].Name != "clients-flap" {
+		t.Errorf("%v, %v", runs, err)
+	}
+	if _, err := plan(runOptions{}, "earthquake", false); err == nil {
+		t.Error("a fault that does not exist was planned")
+	}
+	if short, err := plan(runOptions{}, "all", true); err != nil || len(short) == 0 {
+		t.Errorf("the short plan: %d runs, %v", len(short), err)
+	}
+}
+
+// kept writes a record, as a run would, with or without a lost message.
+func kept(t *testing.T, lose bool) string {
+	entries := []record.Entry{
+		{Kind: record.Device, Device: "a1", Person: "a"}, {Kind: record.Device, Device: "b1", Person: "b"},
+		{Kind: record.Typed, Device: "a1", Person: "b", ID: "m", Conversation: "a~b", Text: 1},
+		{Kind: record.Frozen, Device: "a1", ID: "m", Conversation: "a~b", At: 5, Sum: 2},
+		{Kind: record.State, Device: "a1", ID: "m", Conversation: "a~b", Name: "sent"},
+	}
+	line := []record.Line{{ID: "m", At: 5, Sum: 2, Text: 1}}
+	if !lose {
+		entries = append(entries, record.Entry{Kind: record.Shown, Device: "b1", ID: "m", Conversation: "a~b", At: 5, Sum: 2, Text: 1, Name: "event"},
+			record.Entry{Kind: record.Acked, Device: "b1"},
+			record.Entry{Kind: record.Saved, ID: "m", Conversation: "a~b", At: 5, Sum: 2, Text: 1},
+			record.Entry{Kind: record.State, Device: "a1", ID: "m", Conversation: "a~b", Name: "delivered"},
+			record.Entry{Kind: record.View, Device: "b1", Conversation: "a~b", Lines: line},
+			record.Entry{Kind: record.History, Conversation: "a~b", Lines: line})
+	}
+	own := []record.Line{line[0]}
+	own[0].State = map[bool]string{true: "sent", false: "delivered"}[lose]
+	entries = append(entries, record.Entry{Kind: record.View, Device: "a1", Conversation: "a~b", Lines: own})
+	file := filepath.Join(t.TempDir(), "record.jsonl")
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := record.Write(f, entries); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// A record that was kept is judged again, with the same exit status as its run.
+func TestJudgeARecord(t *testing.T) {
+	var out bytes.Buffer
+	if err := command(t.Context(), []string{"-judge", kept(t, false)}, &out); err != nil {
+		t.Errorf("a clean record: %v\n%s", err, out.String())
+	}
+	out.Reset()
+	err := command(t.Context(), []string{"-judge", kept(t, true)}, &out)
+	if !errors.Is(err, errBroken) || !strings.Contains(out.String(), "1 failed") || !strings.Contains(out.String(), string(verdict.Lost)) {
+		t.Errorf("a record with a loss: %v\n%s", err, out.String())
+	}
+	if err := command(t.Context(), []string{"-judge", "nowhere"}, io.Discard); err == nil {
+		t.Error("a record that is not there was judged")
+	}
+}
+
+// One failure more is one more failed, and the last line says so: infra/test reads it.
+func TestConclude(t *testing.T) {
+	good := &runReport{Name: "good", Report: verdict.Judge(nil)}
+	bad := &runReport{Name: "bad", Seed: 7, Report: verdict.Judge(nil), Failure: "an instance did not end in time"}
+	var out bytes.Buffer
+	if err := conclude(&out, []*runReport{good}); err != nil || out.String() != "10 passed, 0 failed, 0 skipped\n" {
+		t.Errorf("%v: %q", err, out.String())
+	}
+	out.Reset()
+	if err := conclude(&out, []*runReport{good, bad}); !errors.Is(err, errBroken) || !strings.HasSuffix(out.String(), "19 passed, 1 failed, 0 skipped\n") ||
+		!strings.Contains(out.String(), "bad (seed 7)") {
+		t.Errorf("%v: %q", err, out.String())
+	}
+}
