@@ -28,10 +28,14 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/publish"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
+	"github.com/phoenixchat/phoenixchat/realtime/settle"
 )
 
-// drainWithin leaves 2 s of the 10 s that Cloud Run gives after SIGTERM.
-const drainWithin = 8 * time.Second
+// Of the 10 s that Cloud Run gives after SIGTERM, as in realtime/cmd/realtime.
+const (
+	drainWithin  = 6 * time.Second // sockets move, their acks are settled
+	settleWithin = 2 * time.Second // what is left of them
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -72,6 +76,7 @@ func run(ctx context.Context) (err error) {
 		Instance: spec.Name, Origins: []string{stage.Origin}, MaxSockets: spec.MaxSockets,
 		SocketAgeMin: time.Duration(spec.SocketAgeMS) * time.Millisecond * 3 / 4, SocketAgeMax: time.Duration(spec.SocketAgeMS) * time.Millisecond,
 		GoawayWithin: time.Duration(spec.GoawayWithinMS) * time.Millisecond,
+		Settle:       settle.Options{Drain: settleWithin},
 	}
 	srv, err := server.New(deps)
 	if err != nil {
