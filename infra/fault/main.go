@@ -57,6 +57,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		flags    = flag.NewFlagSet("fault", flag.ContinueOnError)
 		faults   = flags.String("faults", "all", "names of faults, with commas; all: each by itself, then mixed; mixed: all in one run")
 		jsonFile = flags.String("json", "", "write the reports to this file as JSON; -: to standard output, after the table")
+		backend  = flags.String("store", "embedded", "where messages are kept: embedded, or firestore for Google's emulator")
 		short    = flags.Bool("short", false, "the bounded part that infra/test runs: a few runs of several faults each")
 		measured = flags.String("measure", "", "measure instead: drain, rotate or storm, with commas")
 		sockets  = flags.Int("sockets", 0, "of a measurement; 0: 1000, 200 and 5000")
@@ -95,8 +96,16 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	}
 	var reports []*runReport
 	fmt.Fprintln(out, header)
-	for _, o := range runs {
+	open, closeAll, err := stores(ctx, *backend)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	for n, o := range runs {
 		o.Program = program
+		if o.Store, err = open(n); err != nil {
+			return err
+		}
 		r, err := run(ctx, o)
 		if err != nil {
 			return fmt.Errorf("%s, seed %d: %w", o.Name, o.Seed, err)

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/phoenixchat/phoenixchat/functions/firestorestore"
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/infra/emulators"
+)
+
+// stores returns what opens the store of the nth run, and what closes all of
+// them. A nil store stands for the embedded one, which each stage makes itself.
+func stores(ctx context.Context, backend string) (open func(n int) (store.Store, error), closeAll func(), err error) {
+	switch backend {
+	case "embedded":
+		return func(int) (store.Store, error) { return nil, nil }, func() {}, nil
+	case "firestore":
+	default:
+		return nil, nil, fmt.Errorf("there is no store %q", backend)
+	}
+	emulator, err := emulators.Firestore(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var opened []*firestorestore.Store
+	open = func(n int) (store.Store, error) {
+		// The emulator keeps projects apart, and needs no other reset.
+		s, err := firestorestore.Open(ctx, firestorestore.Options{Project: fmt.Sprintf("fault-%d", n), EmulatorHost: emulator.Addr})
+		if err != nil {
+			return nil, err
+		}
+		opened = append(opened, s)
+		return s, nil
+	}
+	return open, func() {
+		for _, s := range opened {
+			_ = s.Close()
+		}
+		emulator.Stop()
+	}, nil
+}
