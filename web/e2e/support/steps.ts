@@ -71,6 +71,8 @@ export async function send(page: Page, to: Account, body: string): Promise<void>
   await box.fill(body);
   await box.press("Enter");
   await expect(box).toHaveValue("");
+  // It stands in the conversation once this device has stored it.
+  await expect(message(page, to, body).last()).toBeVisible();
 }
 
 /** The messages of the open conversation, oldest first. */
