@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 20, "how many random histories are played")
+	seeds = flag.Int("seeds", 6, "how many random histories are played")
 	first = flag.Uint64("seed", 1, "the first seed")
 )
 
