@@ -259,24 +259,27 @@ func TestSeveralInstancesShareOneRedis(t *testing.T) {
 	converse(t, s, enter(t, s, "ann@example.org", "warm embers at night", s.URL), bob, "after the deploy")
 }
 
-func TestChangesReachOpenSockets(t *testing.T) {
-	s := start(t, Options{})
-	ann := join(t, s, "ann", s.URL)
+func TestChangesReachOpenSocketsOnEveryInstance(t *testing.T) {
+	s := start(t, Options{Instances: 2})
+	ann := join(t, s, "ann", s.Instances[0].URL)
+	sockets := []*websocket.Conn{ann.conn, enter(t, s, "ann@example.org", "warm embers at night", s.Instances[1].URL).conn}
+	began := time.Now()
 	if _, err := s.People.SetDisabled(t.Context(), ann.uid, true); err != nil {
 		t.Fatal(err)
 	}
-	if err := ann.conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	var closed *websocket.CloseError
-	for {
-		_, _, err := ann.conn.ReadMessage()
-		if err != nil {
-			if !errors.As(err, &closed) || closed.Code != websocket.ClosePolicyViolation {
-				t.Errorf("the socket of somebody disabled: %v", err)
-			}
-			return
+	for i, conn := range sockets {
+		if err := conn.SetReadDeadline(began.Add(5 * time.Second)); err != nil {
+			t.Fatal(err)
 		}
+		var err error
+		for err == nil {
+			_, _, err = conn.ReadMessage()
+		}
+		var closed *websocket.CloseError
+		if !errors.As(err, &closed) || closed.Code != websocket.ClosePolicyViolation {
+			t.Errorf("the socket of somebody disabled, on instance %d: %v", i, err)
+		}
+		t.Logf("the socket on instance %d closed %v after the account was disabled", i, time.Since(began).Round(time.Millisecond))
 	}
 }
 
