@@ -5,11 +5,12 @@
  * PHOENIX_LOCAL: the built launcher (else it is run with go);
  * PHOENIX_E2E_FLAGS: further flags for it, such as "-emulators".
  */
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 
 /** What the launcher prints with -json. */
 export interface System {
@@ -21,6 +22,8 @@ export interface System {
   readonly auth: string;
   /** Only with the emulators. */
   readonly firestore?: string;
+  /** The folder in which it keeps what must outlive it. */
+  readonly data: string;
 }
 
 /** The running system, as the tests see it. */
@@ -32,13 +35,24 @@ export function system(): System {
 
 const endsWithin = 5_000;
 
+/** The launcher's program with the words before `flags`. */
+function launcherWith(flags: readonly string[]): [string, string[]] {
+  const built = process.env["PHOENIX_LOCAL"];
+  return built === undefined ? ["go", ["run", "./infra/local", ...flags]] : [built, [...flags]];
+}
+
+const root = join(import.meta.dirname, "../../..");
+
+/** Makes an admin of somebody who has signed up, with the command that an operator uses. */
+export async function makeAdmin(email: string): Promise<void> {
+  await promisify(execFile)(...launcherWith(["-data", system().data, "-superuser", email]), { cwd: root });
+}
+
 export default async function start(): Promise<() => Promise<void>> {
   const data = await mkdtemp(join(tmpdir(), "phoenix-e2e-"));
   const extra = (process.env["PHOENIX_E2E_FLAGS"] ?? "").split(" ").filter((flag) => flag !== "");
   const flags = ["-json", "-port", "0", "-data", data, ...extra];
-  const built = process.env["PHOENIX_LOCAL"];
-  const [program, args] = built === undefined ? ["go", ["run", "./infra/local", ...flags]] : [built, flags];
-  const launcher = spawn(program, args, { cwd: join(import.meta.dirname, "../../.."), stdio: ["ignore", "pipe", "inherit"] });
+  const launcher = spawn(...launcherWith(flags), { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise<number | null>((resolve, reject) => {
     launcher.once("error", reject);
     launcher.once("exit", resolve);
@@ -46,7 +60,7 @@ export default async function start(): Promise<() => Promise<void>> {
   const line = new Promise<string>((resolve) => createInterface(launcher.stdout).once("line", resolve));
   const first = await Promise.race([line, ended]);
   if (typeof first !== "string") throw new Error(`The system did not start; the launcher ended with ${String(first)}.`);
-  process.env["PHOENIX_SYSTEM"] = first;
+  process.env["PHOENIX_SYSTEM"] = JSON.stringify({ ...(JSON.parse(first) as object), data });
   return async () => {
     const asked = Date.now();
     launcher.kill("SIGINT");
