@@ -148,6 +148,42 @@ func (r *Redis) flush(t testing.TB) {
 			t.Fatal(err)
 		}
 	})
+	if r.Kind == "cluster" {
+		r.settleBus(t)
+	}
+}
+
+// settleBus returns when every node has what any node published before: a
+// cluster forwards messages between its nodes in its own time, in order, so a
+// wake of the test before could otherwise arrive in the next one.
+func (r *Redis) settleBus(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	const channel = "redistest:settled"
+	var heard []*redis.PubSub
+	r.Nodes(t, func(c *redis.Client) {
+		sub := redis.NewClient(c.Options())
+		t.Cleanup(func() { _ = sub.Close() })
+		p := sub.Subscribe(ctx, channel)
+		if _, err := p.Receive(ctx); err != nil {
+			t.Fatal(err)
+		}
+		heard = append(heard, p)
+	})
+	r.Nodes(t, func(c *redis.Client) {
+		if err := c.Publish(ctx, channel, "").Err(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, p := range heard {
+		for range heard { // one message of each node
+			if _, err := p.ReceiveMessage(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = p.Close()
+	}
 }
 
 // KillSubscribers closes every subscription connection, as maintenance does.
