@@ -132,9 +132,9 @@ test("bodies are text: markup, overrides, stacked marks and long words harm noth
   });
   expect([bubble, body]).toEqual([true, true]);
   await log(page).evaluate((e) => (e.scrollTop = 0));
-  const link = log(page).getByRole("link").first();
-  await expect(link).toHaveAttribute("rel", /noopener/);
-  await expect(link).toHaveAttribute("target", "_blank");
+  // Asked in one question: rows far from the screen are taken out, and history may still move them.
+  await expect(log(page).locator('a[href^="http"][rel~="noopener"][target="_blank"]').first()).toBeVisible();
+  await expect(log(page).locator('a[href^="http"]:not([rel~="noopener"][target="_blank"])')).toHaveCount(0);
 });
 
 test("a long message is folded, and opens where it is", async ({ at }) => {
