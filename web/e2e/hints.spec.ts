@@ -28,6 +28,7 @@ test("unread messages are counted until they are seen, on every device", async (
   await expect(chatWith(bob.page, ann)).toContainText(en.chats.unreadSpoken(3));
   await chatWith(bob.page, ann).click();
   await expect(message(bob.page, ann, "three")).toBeVisible();
+  await expectState(ann.page, bob, "three", state.read);
   await bob.page.goto("/");
   for (const page of [bob.page, phone.page]) {
     await expect(chatWith(page, ann)).toContainText("three");

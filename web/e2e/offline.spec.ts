@@ -42,7 +42,7 @@ test("what was written while away outlives the page", async ({ person }) => {
   await ann.sockets.online(ann.context);
   const page = await ann.context.newPage();
   await page.goto(`/c/${bob.username}`);
-  await expectState(page, bob, "kept on this device", state.sent);
+  await expectState(page, bob, "kept on this device", state.gone);
   await open(bob.page, ann);
   await expect(message(bob.page, ann, "kept on this device")).toBeVisible();
   await expectState(page, bob, "kept on this device", state.arrived);

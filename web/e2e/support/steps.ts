@@ -93,6 +93,8 @@ export async function expectState(page: Page, who: Account, body: string, state:
 export const state = {
   waiting: new RegExp(`^${en.talk.waiting}`),
   sent: /^Sent\b/,
+  /** At least sent: the other may be there to take it at once. */
+  gone: /^(Sent|Delivered|Read)\b/,
   delivered: /^Delivered\b/,
   read: /^Read\b/,
   /** At least delivered. */
