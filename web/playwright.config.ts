@@ -10,8 +10,7 @@ export default defineConfig({
   fullyParallel: true,
   forbidOnly: true,
   workers: 2,
-  // A test that passes only the second time is listed as flaky, with its error, and is a bug to find.
-  retries: 1,
+  retries: 0,
   // Generous, since a busy machine is no fault of the chat; what must be fast says so itself.
   timeout: 120_000,
   expect: { timeout: 15_000 },

@@ -212,10 +212,7 @@ func (r *run) playwright(ctx context.Context, name, project string, env ...strin
 	if readErr := readJSON(report, &got); readErr != nil {
 		err = errors.Join(err, readErr)
 	} else {
-		t = tally{got.Stats.Expected + got.Stats.Flaky, got.Stats.Unexpected, got.Stats.Skipped}
-		if got.Stats.Flaky > 0 {
-			r.say("%d passed only when tried again: listed above as flaky, with their errors", got.Stats.Flaky)
-		}
+		t = tally{got.Stats.Expected, got.Stats.Unexpected + got.Stats.Flaky, got.Stats.Skipped}
 	}
 	if err != nil && t.failed == 0 {
 		t.add(r.told(err))
