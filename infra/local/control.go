@@ -15,11 +15,18 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/control"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
-	"github.com/phoenixchat/phoenixchat/functions/persist"
 	"github.com/phoenixchat/phoenixchat/functions/superuser"
 	"github.com/phoenixchat/phoenixchat/infra/stack"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
+
+// publishPath takes data and publishes it as a realtime instance does, so that tests can
+// have what no instance of today would write: of another version, or malformed.
+const publishPath = "/publish"
+
+type publishOrder struct {
+	Data []byte `json:"data"` // base64 in JSON
+}
 
 // serveControl takes orders of functions/cmd/createsuperuser and deadletters, and of
 // this command with -superuser, until stop is called: the embedded store can
@@ -38,11 +45,14 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	shelf := deadletter.Shelf{Store: st.Store}
-	letters := deadletter.Deps{Shelf: st.Store, Collector: shelf, Replayer: persist.New(persist.Deps{Store: st.Store, Letters: shelf})}
+	// The same dead letters as the panel's: with the Pub/Sub emulator they wait in a topic.
+	letters := deadletter.Deps{Shelf: st.Store, Collector: st.Collector, Replayer: st.Replayer}
 	mux := http.NewServeMux()
 	mux.Handle(superuser.Path, control.Handle(c.Secret, func(ctx context.Context, o superuser.Order) (string, error) { return setSuperuser(ctx, st, o) }))
 	mux.Handle(deadletter.Path, control.Handle(c.Secret, func(ctx context.Context, o deadletter.Order) (string, error) { return deadletter.Run(ctx, letters, o) }))
+	mux.Handle(publishPath, control.Handle(c.Secret, func(ctx context.Context, o publishOrder) (string, error) {
+		return "Published.", st.Publish(ctx, o.Data)
+	}))
 	srv := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: mux}
 	done := make(chan struct{})
 	go func() {

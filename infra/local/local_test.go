@@ -37,11 +37,12 @@ type repository struct {
 	t   *testing.T
 	dir string
 	bin string // the whole PATH
+	env []string
 }
 
 func newRepository(t *testing.T) *repository {
 	t.Helper()
-	r := &repository{t, t.TempDir(), t.TempDir()}
+	r := &repository{t: t, dir: t.TempDir(), bin: t.TempDir()}
 	r.write("go.mod", "module github.com/phoenixchat/phoenixchat\n")
 	r.write("web/package-lock.json", `{"packages": {}}`)
 	r.write("web/index.html", "<!doctype html><title>Phoenix Chat</title>")
@@ -75,7 +76,7 @@ func (r *repository) program(name, script string) {
 func (r *repository) launch(flags ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], flags...)
 	cmd.Dir = r.dir
-	cmd.Env = []string{"LOCAL_TEST_LAUNCHER=1", "PATH=" + r.bin, "HOME=" + r.dir}
+	cmd.Env = append([]string{"LOCAL_TEST_LAUNCHER=1", "PATH=" + r.bin, "HOME=" + r.dir}, r.env...)
 	return cmd
 }
 

@@ -190,6 +190,12 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	return s, front.open(d.auth, save, s.Instances, s.clientConfig(s.URL))
 }
 
+// Publish hands data to what carries acknowledged messages to persist, as a realtime instance does.
+// nil: with the embedded store it is saved or a dead letter, with Pub/Sub it will be.
+func (s *Stack) Publish(ctx context.Context, data []byte) error {
+	return s.publisher.Publish(ctx, data)
+}
+
 // onClose notes how to undo a step.
 func (s *Stack) onClose(what string, stop func(context.Context) error) {
 	s.closers = append(s.closers, closer{what, stop})

@@ -331,7 +331,7 @@ func keepsDeadLetters(t *testing.T, s *Stack) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.publisher.Publish(t.Context(), data); err != nil {
+	if err := s.Publish(t.Context(), data); err != nil {
 		t.Fatal(err)
 	}
 	deadline := time.Now().Add(15 * time.Second)
