@@ -44,11 +44,18 @@ function launcherWith(flags: readonly string[]): [string, string[]] {
 const root = join(import.meta.dirname, "../../..");
 
 /** Makes an admin of somebody who has signed up, with the command that an operator uses. */
-export async function makeAdmin(email: string): Promise<void> {
-  await promisify(execFile)(...launcherWith(["-data", system().data, "-superuser", email]), { cwd: root });
+export async function makeAdmin(email: string, of: System = system()): Promise<void> {
+  await promisify(execFile)(...launcherWith(["-data", of.data, "-superuser", email]), { cwd: root });
 }
 
 export default async function start(): Promise<() => Promise<void>> {
+  const { system, end } = await launch();
+  process.env["PHOENIX_SYSTEM"] = JSON.stringify(system);
+  return end;
+}
+
+/** Starts a system with nobody in it, for what everybody else would disturb. Its end rejects where the launcher did not end well. */
+export async function launch(): Promise<{ readonly system: System; readonly end: () => Promise<void> }> {
   const data = await mkdtemp(join(tmpdir(), "phoenix-e2e-"));
   const extra = (process.env["PHOENIX_E2E_FLAGS"] ?? "").split(" ").filter((flag) => flag !== "");
   const flags = ["-json", "-port", "0", "-data", data, ...extra];
@@ -60,8 +67,7 @@ export default async function start(): Promise<() => Promise<void>> {
   const line = new Promise<string>((resolve) => createInterface(launcher.stdout).once("line", resolve));
   const first = await Promise.race([line, ended]);
   if (typeof first !== "string") throw new Error(`The system did not start; the launcher ended with ${String(first)}.`);
-  process.env["PHOENIX_SYSTEM"] = JSON.stringify({ ...(JSON.parse(first) as object), data });
-  return async () => {
+  const end = async (): Promise<void> => {
     const asked = Date.now();
     launcher.kill("SIGINT");
     const code = await ended;
@@ -70,4 +76,5 @@ export default async function start(): Promise<() => Promise<void>> {
     if (code !== 0) throw new Error(`The launcher ended with ${String(code)}.`);
     if (took > endsWithin) throw new Error(`The launcher needed ${took} ms to end; at most ${endsWithin} are allowed.`);
   };
+  return { system: { ...(JSON.parse(first) as System), data }, end };
 }

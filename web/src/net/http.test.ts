@@ -90,6 +90,19 @@ describe("calls", () => {
     expect(open.seen.length).toBe(1);
   });
 
+  test("that need a claim are repeated once with a fresh token after 403, others are not", async () => {
+    const refused = answer(403, { code: "forbidden", detail: "x" });
+    const { http, fresh } = api([refused, answer(200, { ok: 1 })]);
+    expect(await http.json({ method: "GET", path: "admin/users", claim: true })).toEqual({ ok: 1 });
+    expect(fresh).toEqual([false, true]);
+    const again = api([refused, refused, answer(200, {})]);
+    expect(await problem(again.http.json({ method: "GET", path: "admin/users", claim: true }))).toMatchObject({ code: "forbidden" });
+    expect(again.seen.length).toBe(2);
+    const usual = api([refused, answer(200, {})]);
+    expect(await problem(usual.http.json({ method: "GET", path: "x" }))).toMatchObject({ status: 403 });
+    expect(usual.seen.length).toBe(1);
+  });
+
   test("tell the end of a sign-in apart from a token that cannot be had now", async () => {
     const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
     const failing = (err: Error): HttpApi =>

@@ -14,6 +14,8 @@ export interface Call {
   readonly body?: unknown;
   /** Without a token. */
   readonly open?: boolean;
+  /** Needs a claim in the token: refused with 403, it is tried once more with a fresh one. */
+  readonly claim?: boolean;
   /** For answers that take long; 20 s unless told. */
   readonly timeoutMs?: number;
 }
@@ -24,9 +26,6 @@ export interface HttpApiOptions {
   /** See ConnectionOptions.token. */
   token(fresh: boolean): Promise<Token>;
 }
-
-const OFFLINE = "The chat cannot be reached. Check your connection and try again.";
-const BROKEN = "Something went wrong on our side. Try again.";
 
 export class HttpApi {
   private readonly platform: Platform;
@@ -64,8 +63,9 @@ export class HttpApi {
     try {
       return await this.attempt(call, false);
     } catch (err) {
-      const stale = err instanceof ApiProblem && err.status === 401 && call.open !== true;
-      if (!stale) throw err;
+      // Who has just been made an admin holds a token that does not say so yet.
+      const stale = err instanceof ApiProblem && (err.status === 401 || (err.status === 403 && call.claim === true));
+      if (!stale || call.open === true) throw err;
       return await this.attempt(call, true);
     }
   }
@@ -85,7 +85,7 @@ export class HttpApi {
         timeoutMs: call.timeoutMs ?? TIMEOUT_MS,
       });
     } catch (err) {
-      if (err instanceof NetworkError) throw new ApiProblem(0, "offline", OFFLINE, { cause: err });
+      if (err instanceof NetworkError) throw new ApiProblem(0, "offline", "", { cause: err });
       throw err;
     }
     if (answer.status >= 200 && answer.status < 300) return answer.body;
@@ -97,7 +97,7 @@ export class HttpApi {
       return await this.options.token(fresh);
     } catch (err) {
       if (err instanceof SignInEnded || err instanceof ApiProblem) throw err;
-      throw new ApiProblem(0, "offline", OFFLINE, { cause: err });
+      throw new ApiProblem(0, "offline", "", { cause: err });
     }
   }
 }
@@ -110,10 +110,10 @@ function queryOf(query: Readonly<Record<string, string | number | null>>): strin
 }
 
 function malformed(cause: unknown): ApiProblem {
-  return new ApiProblem(502, "malformed", BROKEN, { cause });
+  return new ApiProblem(502, "malformed", "", { cause });
 }
 
-/** Reads problem details (RFC 9457); an answer of something in between (a proxy's page) gets a plain sentence. */
+/** Reads problem details (RFC 9457); an answer of something in between (a proxy's page) has only its status. */
 function problemOf(status: number, body: string, retryAfter: string | null): ApiProblem {
   const seconds = Number(retryAfter ?? "");
   const headerMs = retryAfter !== null && Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : null;
@@ -124,8 +124,8 @@ function problemOf(status: number, body: string, retryAfter: string | null): Api
       for (const [name, value] of f.object("fields").entries()) if (typeof value === "string") fields[name] = value;
     }
     const retryAfterMs = f.optionalInteger("retry_after_ms") ?? headerMs;
-    return new ApiProblem(status, f.text("code"), f.optionalText("detail") || BROKEN, { fields, retryAfterMs });
+    return new ApiProblem(status, f.text("code"), f.optionalText("detail"), { fields, retryAfterMs });
   } catch {
-    return new ApiProblem(status, status >= 500 ? "unavailable" : "unexpected", BROKEN, { retryAfterMs: headerMs });
+    return new ApiProblem(status, status >= 500 ? "unavailable" : "unexpected", "", { retryAfterMs: headerMs });
   }
 }

@@ -53,8 +53,6 @@ export interface ChatHandlers {
   leave(password: string): Promise<void>;
 }
 
-const UNSENT = "Messages that were not sent yet would be lost.";
-
 export class AccountChat implements Chat {
   readonly uid: string;
   readonly admin: Readable<AdminCalls | null>;
@@ -89,7 +87,8 @@ export class AccountChat implements Chat {
     this.status = new Status(platform.clock, this.team.connection);
     this.list = new Conversations({ platform, uid: parts.uid, store, archive, time, people: this.people, signs: this.signs, here: now });
     this.account = new OwnAccount({ platform, uid: parts.uid, email: parts.email, store, own: parts.own, people: this.people });
-    this.adminCalls = adminCalls(parts.http);
+    // Refused although the profile said admin: it is asked again, and the panel closes.
+    this.adminCalls = adminCalls(parts.http, () => void this.account.load());
     this.admin = derived(this.account.me, (me) => (me.admin ? this.adminCalls : null));
   }
 
@@ -104,7 +103,7 @@ export class AccountChat implements Chat {
       this.status.status.subscribe((status) => {
         if (status.state === "offline") {
           this.signs.forget();
-          this.list.trouble(failed("offline", "The chat cannot be reached. Check your connection and try again.").problem);
+          this.list.trouble(failed("offline").problem);
         } else if (status.state === "online") this.list.trouble(null);
       }),
     );
@@ -179,7 +178,7 @@ export class AccountChat implements Chat {
     if (known) return { ok: true, value: known };
     return await outcome(async () => {
       const found = await this.parts.archive.personByUsername(username);
-      if (!found) throw new ApiProblem(404, "not_found", "There is nobody of this name.");
+      if (!found) throw new ApiProblem(404, "not_found", "");
       await this.keep([found]);
       return toPerson(found);
     });
@@ -228,7 +227,7 @@ export class AccountChat implements Chat {
   async signOut(options: { evenIfUnsent?: boolean } = {}): Promise<Outcome> {
     if (options.evenIfUnsent !== true) {
       const waiting = await this.parts.store.read((tx) => tx.outbox()).catch((): MessageRow[] => []);
-      if (waiting.some((row) => row.status === "waiting")) return failed("unsent", UNSENT);
+      if (waiting.some((row) => row.status === "waiting")) return failed("unsent");
     }
     return await outcome(() => this.handlers.signOut());
   }
@@ -279,15 +278,19 @@ export class AccountChat implements Chat {
   }
 }
 
-/** Makes {@link AdminCalls}. */
-function adminCalls(http: HttpApi): AdminCalls {
-  const LONG_MS = 5 * 60_000;
+/** Makes {@link AdminCalls}; `onForbidden` hears when the server does not take this person for an admin. */
+function adminCalls(http: HttpApi, onForbidden: () => void): AdminCalls {
+  const usual = { timeoutMs: 5 * 60_000, claim: true };
+  async function heard<T>(work: () => Promise<T>): Promise<Outcome<T>> {
+    const got = await outcome(work);
+    if (!got.ok && got.problem.code === "forbidden") onForbidden();
+    return got;
+  }
   return {
-    call: (method, path, body) =>
-      outcome(() => http.json({ method, path: `admin${path}`, ...(body === undefined ? {} : { body }), timeoutMs: LONG_MS })),
+    call: (method, path, body) => heard(() => http.json({ method, path: `admin${path}`, ...(body === undefined ? {} : { body }), ...usual })),
     download: (path) =>
-      outcome(async () => {
-        const text = await http.text({ method: "GET", path: `admin${path}`, timeoutMs: LONG_MS });
+      heard(async () => {
+        const text = await http.text({ method: "GET", path: `admin${path}`, ...usual });
         // Spreadsheets take a file without this mark for one in an old encoding.
         return new Blob(["\ufeff", text], { type: "text/csv;charset=utf-8" });
       }),
