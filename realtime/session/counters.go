@@ -18,6 +18,7 @@ type Counters struct {
 	WindowFull       int64 // times that a socket's 256 unacknowledged messages were reached
 	ReadFailed       int64 // reads of a stream that failed and were repeated
 	Gaps             int64 // second welcomes
+	Poison           int64 // times that an event which no client can read was passed over
 	Unsettled        int64 // sockets that ended before their acks were settled
 	Panics           int64
 
@@ -33,7 +34,7 @@ type Counters struct {
 // counts is Counters while they count.
 type counts struct {
 	opened, welcomed, open, sends, refused, events, hints, hintsDropped, badFrames, unknownFrames,
-	rateLimited, workRefused, windowFull, readFailed, gaps, unsettled, panics,
+	rateLimited, workRefused, windowFull, readFailed, gaps, poison, unsettled, panics,
 	closedByClient, lost, silent, slow, refusals, moved atomic.Int64
 }
 
@@ -43,7 +44,7 @@ func (c *counts) snapshot() Counters {
 		Events: c.events.Load(), Hints: c.hints.Load(), HintsDropped: c.hintsDropped.Load(),
 		BadFrames: c.badFrames.Load(), UnknownFrames: c.unknownFrames.Load(), RateLimited: c.rateLimited.Load(),
 		WorkRefused: c.workRefused.Load(), WindowFull: c.windowFull.Load(), ReadFailed: c.readFailed.Load(),
-		Gaps: c.gaps.Load(), Unsettled: c.unsettled.Load(), Panics: c.panics.Load(),
+		Gaps: c.gaps.Load(), Poison: c.poison.Load(), Unsettled: c.unsettled.Load(), Panics: c.panics.Load(),
 		ClosedByClient: c.closedByClient.Load(), Lost: c.lost.Load(), Silent: c.silent.Load(), Slow: c.slow.Load(),
 		Refusals: c.refusals.Load(), Moved: c.moved.Load(),
 	}

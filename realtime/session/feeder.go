@@ -109,6 +109,10 @@ func (f *feeder) catchUp() {
 			}
 		}
 		for _, e := range page.Events {
+			if f.poison(e) {
+				f.pos = f.pos.To(e)
+				continue
+			}
 			if !f.send(e) {
 				return
 			}
@@ -123,6 +127,21 @@ func (f *feeder) catchUp() {
 	if !f.caughtUp && f.push(wire.CaughtUp{Cursor: f.pos.Cursor.String()}) {
 		f.caughtUp = true
 	}
+}
+
+// poison reports whether no client could read e, which then is passed over,
+// counted and logged: a client gives up a socket that brings such an event, and
+// with every socket that follows it would come to the same place. What scripts
+// publish is not asked, since nobody else writes events; a foreign entry only
+// stands in the stream.
+func (f *feeder) poison(e inbox.Event) bool {
+	_, err := wire.DecodeEvent(e.Data)
+	if err == nil {
+		return false
+	}
+	f.x.counts.poison.Add(1)
+	f.log.Error("an inbox has an event that no client can read; it is passed over", "entry", e.ID.String(), "error", err)
+	return true
 }
 
 // failed plans the next try.

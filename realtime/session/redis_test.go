@@ -229,6 +229,34 @@ func TestPoisonInTheStream(t *testing.T) {
 	})
 }
 
+// Nor does one that is JSON and that no client can read: a client would give up
+// its socket at it, and each that follows.
+func TestEventThatNoClientCanRead(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a := in.Join(t, alice)
+		first := a.Say(bob, "one")
+		bad := []string{`{}`, `{"type":5}`, `{"type":"message","id":"x"}`, `{"type":"delivered","conversation":"c","messages":[{}],"delivered_at":1}`}
+		for _, e := range bad {
+			if _, err := rig.Mini.XAdd("inbox:{"+bob+"}", "*", []string{"t", wire.EventMessage, "e", e}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		second := a.Say(bob, "two")
+		_, _, events := in.Hello(t, bob, "")
+		if len(events) != 2 {
+			t.Fatalf("%d events, want %s and %s", len(events), first, second)
+		}
+		for _, e := range events {
+			if _, err := wire.DecodeEvent(e.Event); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := in.Counters().Session.Poison; n != int64(len(bad)) {
+			t.Errorf("%d counted, want %d", n, len(bad))
+		}
+	})
+}
+
 // A recipient who is deleted while a message waits: the sender is told.
 func TestRecipientIsDeleted(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
