@@ -4,8 +4,8 @@
  * Views use this file and nothing below it. State arrives as {@link Readable}
  * values that follow Svelte's store contract (`$value` works) and need no
  * framework. Actions return promises that never reject for an expected
- * failure: they give an {@link Outcome} whose problem holds a sentence that
- * can be shown as it is.
+ * failure: they give an {@link Outcome} whose problem has a code, for which
+ * the view has words.
  *
  * Times are milliseconds since the epoch unless a name says otherwise.
  */

@@ -12,8 +12,9 @@ export function value<T>(v: T): Outcome<T> {
   return { ok: true, value: v };
 }
 
-export function failed(code: string, message: string): { readonly ok: false; readonly problem: Problem } {
-  return { ok: false, problem: { code, message, fields: {}, retryAfterMs: null } };
+/** A problem that this client found itself: its words are the view's. */
+export function failed(code: string): { readonly ok: false; readonly problem: Problem } {
+  return { ok: false, problem: { code, message: "", fields: {}, retryAfterMs: null } };
 }
 
 /** What to tell a person of an error. Errors that nobody foresaw are thrown on. */
@@ -22,14 +23,13 @@ export function problemOf(err: unknown): Problem {
     return { code: err.code, message: err.message, fields: err.fields, retryAfterMs: err.retryAfterMs };
   }
   if (err instanceof SignInEnded) {
-    return { code: "signed_out", message: "Your sign-in has ended. Sign in again.", fields: {}, retryAfterMs: null };
+    return { code: "signed_out", message: "", fields: {}, retryAfterMs: null };
   }
   if (err instanceof StorageFull) {
-    const message = "This device has no room left. Free some space, then try again.";
-    return { code: "storage_full", message, fields: {}, retryAfterMs: null };
+    return { code: "storage_full", message: "", fields: {}, retryAfterMs: null };
   }
   if (err instanceof StorageLost) {
-    return { code: "storage_lost", message: "This browser cannot store anything right now. Reload the page.", fields: {}, retryAfterMs: null };
+    return { code: "storage_lost", message: "", fields: {}, retryAfterMs: null };
   }
   throw err;
 }

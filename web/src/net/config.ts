@@ -57,12 +57,12 @@ export class ConfigSource {
       });
     } catch (err) {
       if (err instanceof NetworkError) {
-        throw new ApiProblem(0, "offline", "The chat cannot be reached. Check your connection and try again.", { cause: err });
+        throw new ApiProblem(0, "offline", "", { cause: err });
       }
       throw err;
     }
     const config = answer.status === 200 ? parse(answer.body, page.origin) : null;
-    if (!config) throw new ApiProblem(503, "unavailable", "The chat cannot be started right now. Try again in a moment.");
+    if (!config) throw new ApiProblem(503, "unavailable", "");
     this.known = config;
     this.fresh = true;
     notes.set(NOTE, answer.body);

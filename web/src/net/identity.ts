@@ -1,4 +1,4 @@
-/** Who is signed in, and the tokens that prove it: a port, so that nothing above knows Firebase. */
+/** Who is signed in, and the tokens that prove it: a port, so that nothing above knows Firebase Auth. */
 import type { Token } from "./connection";
 
 export interface SignedIn {
@@ -6,9 +6,9 @@ export interface SignedIn {
   readonly email: string;
 }
 
-/** Methods reject with ApiProblem, whose message can be shown, unless they say otherwise. */
+/** Methods reject with ApiProblem unless they say otherwise. */
 export interface Identity {
-  /** Who this browser remembers, null where nobody. May ask the server whether that still stands; needs no network. */
+  /** Who this browser remembers, null where nobody. Needs no network. */
   remembered(): Promise<SignedIn | null>;
   signIn(email: string, password: string): Promise<SignedIn>;
   /** Forgets the sign-in in this browser. Never rejects, and needs no network. */
@@ -32,5 +32,5 @@ export interface IdentityConfig {
   readonly emulatorUrl: string | null;
 }
 
-/** Loads the provider's library and what this browser remembers. Rejects with ApiProblem where the library cannot be loaded now. */
-export type IdentityLoader = (config: IdentityConfig) => Promise<Identity>;
+/** Makes an {@link Identity} once the configuration is known. */
+export type IdentityMaker = (config: IdentityConfig) => Identity;

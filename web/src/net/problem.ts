@@ -5,13 +5,14 @@ export class ApiProblem extends Error {
   readonly status: number;
   /** Stable code; "offline" where no answer came, "malformed" where it could not be read. */
   readonly code: string;
-  /** Form field → message. */
+  /** Form field → the server's sentence; empty where the code says it all. */
   readonly fields: Readonly<Record<string, string>>;
   readonly retryAfterMs: number | null;
 
   constructor(
     status: number,
     code: string,
+    /** The server's sentence; empty where this client found the problem, which has words for its own codes (text.problems). */
     message: string,
     more: { fields?: Readonly<Record<string, string>>; retryAfterMs?: number | null; cause?: unknown } = {},
   ) {

@@ -41,6 +41,39 @@ export const en = {
     brokenDo: "Reload the page",
   },
 
+  /**
+   * What is told of a problem, by its code; see view/problems.ts. For codes that are not here the server's own sentence is shown. Codes of a
+   * message that was not sent are among them.
+   */
+  problems: {
+    offline: "The chat cannot be reached. Check your connection and try again.",
+    unavailable: "The chat cannot do this right now. Try again in a moment.",
+    unexpected: "Something went wrong on our side. Try again.",
+    internal: "Something went wrong on our side. Try again.",
+    malformed: "The answer of the server could not be read. Reload the page.",
+    signed_out: "Your sign-in has ended. Sign in again.",
+    storage_full: "This device has no room left. Free some space, then try again.",
+    storage_lost: "This browser cannot store anything right now. Reload the page.",
+    unsent: "Messages that were not sent yet would be lost.",
+    message_gone: "This message is not here any more.",
+    body_empty: "An empty message cannot be sent.",
+    body_too_long: "This message is too long. Shorten it, or send it in parts.",
+    body_invalid: "The message has characters that cannot be sent.",
+    recipient_unknown: "This account no longer exists.",
+    recipient_disabled: "This person’s account is disabled.",
+    blocked: "This person does not take messages from you.",
+    at_too_old: "This message waited more than 30 days.",
+    id_reused: "This message could not be sent. Write it again.",
+    wrong_password: "The email address or the password is wrong.",
+    password_missing: "Enter your password.",
+    password_weak: "This password is too easy to guess. Choose a longer one.",
+    email_invalid: "This is not an email address.",
+    account_disabled: "This account has been disabled. Ask the operator of this chat.",
+    too_many: "There were too many tries. Wait a few minutes and try again.",
+    code_ended: "This link was used before or has ended. Ask for a new one.",
+    sign_in_unavailable: "Signing in does not work right now. Try again in a moment.",
+  },
+
   connection: {
     offline: "Offline. Your messages wait here.",
     tryNow: "Try now",
@@ -278,6 +311,7 @@ export const en = {
     leaveTitle: "Delete your account for good?",
     leaveConfirm: (username: string) => `Type ${username} to go on`,
     leaveMismatch: (username: string) => `Type ${username} exactly as shown.`,
+    leaveWrong: "This is not your password. Try again.",
     leaving: "Deleting your account",
     admin: "Admin panel",
   },

@@ -18,7 +18,7 @@ import type { Outcome } from "../interface/app";
 
 const unreadable: Outcome<never> = {
   ok: false,
-  problem: { code: "malformed", message: "The answer of the server could not be read. Reload the page.", fields: {}, retryAfterMs: null },
+  problem: { code: "malformed", message: "", fields: {}, retryAfterMs: null },
 };
 
 export function adminOf(calls: AdminCalls): Admin {

@@ -144,7 +144,7 @@ describe("two people", () => {
     await toBob.remove(two_?.id ?? "");
     await house.pass(500);
     expect(toBob.timeline.get().items.map((m) => [m.id, m.body, m.state])).toEqual([[again.ok && again.value, "one", "delivered"]]);
-    expect(await toBob.retry("nothing")).toMatchObject({ ok: false, problem: { code: "not_found" } });
+    expect(await toBob.retry("nothing")).toMatchObject({ ok: false, problem: { code: "message_gone" } });
   });
 
   test("long histories load by the page, in order, up to the beginning; a quoted message is found", async () => {

@@ -28,12 +28,6 @@ const TYPING_EVERY_MS = 3_000;
 /** Scrolling moves the read mark often; it is stored at once, and then at most this often. */
 const MARK_EVERY_MS = 300;
 
-const FAULTS = {
-  body_empty: "An empty message cannot be sent.",
-  body_too_long: "A message can have at most 8,000 characters.",
-  body_invalid: "The message has characters that cannot be sent.",
-} as const;
-
 export class OpenConversation implements Conversation {
   readonly id: string;
   readonly person: Readable<Person>;
@@ -81,7 +75,7 @@ export class OpenConversation implements Conversation {
   async send(body: string, replyTo?: string): Promise<Outcome<string>> {
     const text = cleanBody(body);
     const fault = checkBody(text);
-    if (fault) return failed(fault, FAULTS[fault]);
+    if (fault) return failed(fault);
     const draft = this.drafts.take();
     const id = this.newId();
     const sent = await outcome(async () => {
@@ -107,7 +101,7 @@ export class OpenConversation implements Conversation {
         if (row) await enqueue(tx, this.parts.here(), { id: next, to: this.other, body: row.body, replyTo: row.replyTo });
         return row !== null;
       });
-      if (!found) throw new ApiProblem(404, "not_found", "This message is not here any more.");
+      if (!found) throw new ApiProblem(404, "message_gone", "");
       return next;
     });
   }

@@ -12,7 +12,7 @@ export type MessageState = "waiting" | "sent" | "delivered" | "read" | "refused"
 
 export interface Refusal {
   readonly code: string;
-  /** A sentence to show under "Not sent". */
+  /** The server's sentence, for codes that the view has no words for. */
   readonly message: string;
 }
 

@@ -6,7 +6,7 @@ import { ArchiveApi } from "../../net/archive";
 import { ConfigSource } from "../../net/config";
 import { SignInEnded, type Token } from "../../net/connection";
 import { HttpApi } from "../../net/http";
-import type { Identity, IdentityLoader, SignedIn } from "../../net/identity";
+import type { Identity, IdentityMaker, SignedIn } from "../../net/identity";
 import { OwnApi } from "../../net/own";
 import { ApiProblem } from "../../net/problem";
 import type { Channel, Platform } from "../../platform/platform";
@@ -28,20 +28,20 @@ interface Running {
 export class AppModel implements App, Accounts {
   readonly accounts: Accounts = this;
   private readonly platform: Platform;
-  private readonly load: IdentityLoader;
+  private readonly makeIdentity: IdentityMaker;
   private readonly config: ConfigSource;
   private readonly remembered: Remembered;
   private readonly value = new Value<Session>({ state: "starting" });
   private readonly attract: Attract;
-  private identityLoading: Promise<Identity> | null = null;
+  private identityMade: Promise<Identity> | null = null;
   private running: Running | null = null;
   /** Counts changes of who is here, so that what belongs to an earlier one can be told. */
   private turn = 0;
   private channel: Channel | null = null;
 
-  constructor(platform: Platform, load: IdentityLoader) {
+  constructor(platform: Platform, makeIdentity: IdentityMaker) {
     this.platform = platform;
-    this.load = load;
+    this.makeIdentity = makeIdentity;
     this.config = new ConfigSource(platform);
     this.remembered = new Remembered(platform.notes);
     this.attract = new Attract(platform);
@@ -73,7 +73,7 @@ export class AppModel implements App, Accounts {
       return;
     }
     this.value.set({ state: "signed-out", reason: "none" });
-    // A sign-out that could not reach the library then is done now.
+    // A sign-out that could not be finished then is done now.
     if (this.remembered.signOutDue()) void this.forget().catch(() => undefined);
   }
 
@@ -166,7 +166,7 @@ export class AppModel implements App, Accounts {
     await Promise.all([this.forget(), this.platform.storage.remove(databaseName(person.uid))]);
   }
 
-  /** Makes the library forget the sign-in; without it (offline, never loaded) at the next start. */
+  /** Forgets the sign-in; where the configuration was never loaded, at the next start. */
   private async forget(): Promise<void> {
     this.remembered.dueSignOut(true);
     try {
@@ -235,14 +235,14 @@ export class AppModel implements App, Accounts {
   // --- who proves it ---
 
   private identity(): Promise<Identity> {
-    this.identityLoading ??= this.config
+    this.identityMade ??= this.config
       .get()
-      .then((config) => this.load(config.identity))
+      .then((config) => this.makeIdentity(config.identity))
       .catch((err: unknown) => {
-        this.identityLoading = null;
+        this.identityMade = null;
         throw err;
       });
-    return this.identityLoading;
+    return this.identityMade;
   }
 
   private async token(person: SignedIn, fresh: boolean): Promise<Token> {

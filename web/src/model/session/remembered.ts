@@ -1,4 +1,4 @@
-/** Who was signed in here last, in a note that is read at once: the app shows what it has before any library is loaded. */
+/** Who was signed in here last, in a note that is read at once: the app shows what it has before anything is asked. */
 import type { SignedIn } from "../../net/identity";
 import { Fields, Malformed } from "../../protocol/fields";
 import { validUid } from "../../protocol/chat";
@@ -37,7 +37,7 @@ export class Remembered {
     this.notes.remove(PERSON);
   }
 
-  /** Whether the sign-in library still has to be told of a sign-out. */
+  /** Whether the sign-in itself is still to be forgotten. */
   signOutDue(): boolean {
     return this.notes.get(DUE) !== null;
   }

@@ -12,7 +12,7 @@ import { ModelServer } from "./server";
 export const START_MS = 1_795_348_800_000;
 const HOUR_MS = 3_600_000;
 
-/** The sign-in library: remembers in the browser's notes, as Firebase does in its storage. */
+/** Remembers in the browser's notes, as the real one does. */
 class FakeIdentity implements Identity {
   private readonly platform: FakePlatform;
   private readonly house: Household;
@@ -29,7 +29,7 @@ class FakeIdentity implements Identity {
   }
 
   async signIn(email: string, password: string): Promise<SignedIn> {
-    if (password !== "correct horse") throw new ApiProblem(400, "wrong_password", "The e-mail address or the password is wrong.");
+    if (password !== "correct horse") throw new ApiProblem(400, "wrong_password", "");
     const uid = email.split("@")[0] ?? "";
     this.platform.notes.set("library.uid", uid);
     return { uid, email };
@@ -40,7 +40,7 @@ class FakeIdentity implements Identity {
   }
 
   async reauthenticate(password: string): Promise<void> {
-    if (password !== "correct horse") throw new ApiProblem(400, "wrong_password", "The e-mail address or the password is wrong.");
+    if (password !== "correct horse") throw new ApiProblem(400, "wrong_password", "");
   }
 
   async token(_fresh: boolean): Promise<{ value: string; endsAt: number }> {
@@ -99,7 +99,7 @@ export class Household {
       const uid = (request.headers["authorization"] ?? "").replace("Bearer ", "").split(" ")[0] ?? "";
       return await this.server.archive.answer(uid, request);
     };
-    const app = new AppModel(platform, async () => new FakeIdentity(platform, this));
+    const app = new AppModel(platform, () => new FakeIdentity(platform, this));
     await app.start();
     await this.clock.advance(0);
     return {
