@@ -1,11 +1,12 @@
 import type { Outcome } from "../../model";
 import { notices } from "../notices.svelte";
+import { problemWords } from "../problems";
 
 /** Saves a file that the server made, or says why not. */
 export async function save(file: Promise<Outcome<Blob>>, name: string): Promise<void> {
   const outcome = await file;
   if (!outcome.ok) {
-    notices.say(outcome.problem.message);
+    notices.say(problemWords(outcome.problem));
     return;
   }
   const url = URL.createObjectURL(outcome.value);
