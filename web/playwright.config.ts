@@ -1,5 +1,5 @@
 import { defineConfig } from "@playwright/test";
-import { launchOptions } from "./e2e/support/browser";
+import { engines, firefoxOptions, launchOptions } from "./e2e/support/browser";
 
 // Drives the built client against the running system, which e2e/support/system.ts
 // starts. Browsers are never downloaded: CHROMIUM names one that is installed.
@@ -18,6 +18,7 @@ export default defineConfig({
   projects: [
     { name: "system", testIgnore: "view/**" }, // the client and all that is behind it
     { name: "view", testMatch: "view/**/*.spec.ts" }, // the view alone, on a model without a server
+    { name: "firefox", testIgnore: "view/**", grep: new RegExp(engines), use: { browserName: "firefox", channel: "moz-firefox", launchOptions: firefoxOptions } },
   ],
   use: {
     browserName: "chromium",

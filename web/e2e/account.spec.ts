@@ -2,7 +2,7 @@ import { chromium, type Page } from "@playwright/test";
 import { launchOptions } from "./support/browser";
 import { chatWith, composer, en, expectIn, expectState, fillSignIn, fillSignUp, message, open, send, signUp, state } from "./support/steps";
 import { system } from "./support/system";
-import { account, expect, test } from "./support/test";
+import { account, engines, expect, test } from "./support/test";
 
 test("somebody signs up, is in at once, and signs in again later", async ({ visitor }) => {
   const ann = await visitor("Ann");
@@ -61,7 +61,7 @@ test("a session outlives the browser", async ({ person }, info) => {
   await after.close();
 });
 
-test("signing out wipes what the browser kept", async ({ person }) => {
+test("signing out wipes what the browser kept", { tag: engines }, async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
   await open(ann.page, bob);
   await send(ann.page, bob, "for your eyes only");

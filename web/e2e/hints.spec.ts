@@ -1,7 +1,7 @@
 import { chatWith, composer, en, expectIn, expectState, fillSignIn, message, open, send, state, talk } from "./support/steps";
-import { expect, test } from "./support/test";
+import { engines, expect, test } from "./support/test";
 
-test("ticks say delivered, then read", async ({ person }) => {
+test("ticks say delivered, then read", { tag: engines }, async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
   await open(ann.page, bob);
   await bob.page.goto("/");

@@ -1,5 +1,5 @@
 import { chatWith, en, expectState, message, messages, open, send, state } from "./support/steps";
-import { expect, test } from "./support/test";
+import { engines, expect, test } from "./support/test";
 
 const story = ["one", "two", "three", "four", "five"];
 
@@ -19,7 +19,7 @@ test("who was away has everything in order when they come back", async ({ person
   await expectState(ann.page, bob, "five", state.arrived);
 });
 
-test("what was written while away leaves in order afterwards", async ({ person }) => {
+test("what was written while away leaves in order afterwards", { tag: engines }, async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
   await open(ann.page, bob);
   await open(bob.page, ann);
@@ -32,7 +32,7 @@ test("what was written while away leaves in order afterwards", async ({ person }
   await expectState(ann.page, bob, "five", state.arrived);
 });
 
-test("what was written while away outlives the page", async ({ person }) => {
+test("what was written while away outlives the page", { tag: engines }, async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
   await open(ann.page, bob);
   await ann.sockets.offline(ann.context);
@@ -62,7 +62,7 @@ test("who had closed the browser's page finds the messages later", async ({ pers
   await expect(messages(page, ann)).toHaveCount(story.length);
 });
 
-test("a short gap shows nothing, and nothing comes twice", async ({ person }) => {
+test("a short gap shows nothing, and nothing comes twice", { tag: engines }, async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
   await open(ann.page, bob);
   await open(bob.page, ann);

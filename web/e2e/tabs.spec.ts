@@ -1,6 +1,6 @@
 import type { Page } from "@playwright/test";
 import { expectState, message, open, send, state, talk } from "./support/steps";
-import { expect, test } from "./support/test";
+import { engines, expect, test } from "./support/test";
 
 /**
  * Stops everything that a tab runs, as browsers do with tabs that nobody looks at; its socket and its locks stay. The
@@ -33,7 +33,7 @@ test("however many tabs are open, the browser has one socket", async ({ person }
   expect(ann.sockets.open).toBe(1);
 });
 
-test("when the tab with the socket is closed, another takes over", async ({ person }) => {
+test("when the tab with the socket is closed, another takes over", { tag: engines }, async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
   await open(bob.page, ann);
   const second = await ann.context.newPage();

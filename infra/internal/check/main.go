@@ -70,6 +70,7 @@ var stages = []stage{
 	{"go", nil, "Go tests with the race detector: unit, conformance, property", (*run).goTests},
 	{"fuzz", nil, "every fuzz target for a few seconds", (*run).fuzz},
 	{"browser", []string{"node", "chromium"}, "Chromium against the embedded default", (*run).browser},
+	{"browser-firefox", []string{"node", "firefox"}, "the main journey in Firefox, against the embedded default", (*run).browserFirefox},
 	{"browser-emulators", []string{"node", "chromium", "redis-server", "java", "firestore", "pubsub"}, "Chromium against redis-server and Google's emulators", (*run).browserEmulators},
 	{"terraform", []string{"terraform"}, "format, validation and tests of the Terraform configuration", (*run).terraform},
 	{"fault", []string{"redis-server"}, "a bounded run of the fault tests", (*run).fault},

@@ -179,16 +179,22 @@ func (r *run) image(ctx context.Context) tally {
 	return r.counted(ctx, nil, "go", "run", "./infra/image", "-layout", filepath.Join(".cache", "image"))
 }
 
-func (r *run) browser(ctx context.Context) tally { return r.playwright(ctx, "embedded", "") }
+func (r *run) browser(ctx context.Context) tally {
+	return r.playwright(ctx, "embedded", []string{"system", "view"})
+}
+
+// browserFirefox plays the tests of the main journey in another engine.
+func (r *run) browserFirefox(ctx context.Context) tally {
+	return r.playwright(ctx, "firefox", []string{"firefox"})
+}
 
 // browserEmulators repeats what has to do with a system; the view alone was tested before.
 func (r *run) browserEmulators(ctx context.Context) tally {
-	return r.playwright(ctx, "emulators", "system", "PHOENIX_E2E_FLAGS=-emulators")
+	return r.playwright(ctx, "emulators", []string{"system"}, "PHOENIX_E2E_FLAGS=-emulators")
 }
 
-// playwright runs the browser tests, or one project of them, against a system
-// that they start themselves.
-func (r *run) playwright(ctx context.Context, name, project string, env ...string) tally {
+// playwright runs projects of the browser tests against a system that they start themselves.
+func (r *run) playwright(ctx context.Context, name string, projects []string, env ...string) tally {
 	report, err := r.reportFile("playwright-" + name + ".json")
 	if err != nil {
 		return r.told(err)
@@ -197,10 +203,15 @@ func (r *run) playwright(ctx context.Context, name, project string, env ...strin
 	if err := r.command(ctx, nil, "", "go", "build", "-o", launcher, "./infra/local").quiet(); err != nil {
 		return r.told(err)
 	}
-	env = append(env, "CHROMIUM="+r.parts["chromium"].path, "PHOENIX_LOCAL="+launcher, "PLAYWRIGHT_JSON_OUTPUT_NAME="+report)
+	for variable, part := range map[string]string{"CHROMIUM": "chromium", "FIREFOX": "firefox"} {
+		if p, ok := r.parts[part]; ok {
+			env = append(env, variable+"="+p.path)
+		}
+	}
+	env = append(env, "PHOENIX_LOCAL="+launcher, "PLAYWRIGHT_JSON_OUTPUT_NAME="+report)
 	env = append(env, plain...)
 	args := []string{"--no-install", "playwright", "test", "--reporter=list,json"}
-	if project != "" {
+	for _, project := range projects {
 		args = append(args, "--project="+project)
 	}
 	err = r.command(ctx, env, "web", "npx", args...).run(r.out, r.out)

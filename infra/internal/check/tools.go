@@ -29,7 +29,7 @@ type tool struct {
 
 var (
 	goStages      = []string{"go"}
-	webStages     = []string{"web", "build", "image", "browser", "browser-emulators"}
+	webStages     = []string{"web", "build", "image", "browser", "browser-firefox", "browser-emulators"}
 	browserStages = []string{"browser", "browser-emulators"}
 	emulated      = []string{"go", "browser-emulators"}
 )
@@ -38,6 +38,7 @@ var tools = []tool{
 	{"race", "a C compiler, for Go's race detector", goStages, "gcc libc6-dev", "Install a C compiler.", inPath("gcc", "cc", "clang")},
 	{"node", "Node.js with npm", webStages, "", "Install version 20.19 or later from nodejs.org.", findNode},
 	{"chromium", "a Chromium or Chrome browser (or $CHROMIUM)", browserStages, "chromium", "Install Chromium, or name the program in CHROMIUM.", findChromium},
+	{"firefox", "Firefox (or $FIREFOX)", []string{"browser-firefox"}, "firefox-esr", "Install Firefox, or name the program in FIREFOX.", findFirefox},
 	{"redis-server", "the real Redis, version 7 or later", []string{"go", "browser-emulators", "fault"}, "redis-server", "Install Redis (redis.io).", inPath("redis-server")},
 	{"java", "a Java runtime, for Google's emulators", emulated, "default-jre-headless", "Install a Java runtime, version 11 or later.", emulators.FindJava},
 	{"firestore", "the Firestore emulator of the Google Cloud CLI", emulated, "google-cloud-cli-firestore-emulator", "Install it: gcloud components install cloud-firestore-emulator.", emulators.FindFirestore},
@@ -61,6 +62,13 @@ func findChromium(ctx context.Context) (string, error) {
 		return exec.LookPath(path)
 	}
 	return inPath("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")(ctx)
+}
+
+func findFirefox(ctx context.Context) (string, error) {
+	if path := os.Getenv("FIREFOX"); path != "" {
+		return exec.LookPath(path)
+	}
+	return inPath("firefox-esr", "firefox")(ctx)
 }
 
 func findTerraform(context.Context) (string, error) {

@@ -1,5 +1,6 @@
-/** The browser that is installed. CHROMIUM names its program; Debian's is taken otherwise, where it is there. */
+/** The browsers that are installed. CHROMIUM and FIREFOX name their programs; Debian's are taken otherwise. */
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 
 const program = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 
@@ -15,3 +16,9 @@ export const launchOptions = {
     "--disable-sync",
   ],
 };
+
+/** Firefox, started by the program that stands between it and Playwright. */
+export const firefoxOptions = { executablePath: join(import.meta.dirname, "firefox.mjs"), args: [] };
+
+/** Marks the tests of the main journey, which Firefox plays as well. */
+export const engines = "@engines";

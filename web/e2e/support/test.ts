@@ -64,3 +64,4 @@ export const test = base.extend<Fixtures>({
 });
 
 export { expect } from "@playwright/test";
+export { engines } from "./browser";
