@@ -133,6 +133,7 @@ func (p Pace) withDefaults() Pace {
 type Odd struct {
 	AckDelay time.Duration // acknowledges this much later than it could
 	AckAhead time.Duration // acknowledges cursors that lie this far ahead of what it stored
+	AckNever bool          // acknowledges nothing but what its hello says
 }
 
 // State says where an own message is, or that a message is another's. It only grows.

@@ -32,6 +32,10 @@ func (m *machine) ack(now time.Time, s *socket) {
 	if s.ackDue.IsZero() {
 		return
 	}
+	if m.odd.AckNever {
+		s.ackDue = time.Time{}
+		return
+	}
 	cursor := s.ackCursor
 	if m.odd.AckAhead > 0 {
 		if c, err := inbox.ParseCursor(cursor); err == nil {

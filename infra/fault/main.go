@@ -2,7 +2,7 @@
 //
 //	go run ./infra/fault                        every fault by itself, then all mixed
 //	go run ./infra/fault -faults redis-killed,clients-flap -duration 1m -people 300 -seed 7
-//	go run ./infra/fault -short                 what ./infra/test runs: about a minute
+//	go run ./infra/fault -short                 what ./infra/test runs: under two minutes
 //	go run ./infra/fault -measure drain,rotate  how sockets move: off an instance that ends, as they grow old, all at once (storm)
 //	go run ./infra/fault -judge record.jsonl    judge a record that was kept
 //
@@ -53,7 +53,7 @@ var errBroken = errors.New("a promise was broken")
 
 func command(ctx context.Context, args []string, out io.Writer) error {
 	var (
-		o        = runOptions{Settle: 90 * time.Second}
+		o        = runOptions{}
 		flags    = flag.NewFlagSet("fault", flag.ContinueOnError)
 		faults   = flags.String("faults", "all", "names of faults, with commas; all: each by itself, then mixed; mixed: all in one run")
 		jsonFile = flags.String("json", "", "write the reports to this file as JSON; -: to standard output, after the table")
@@ -68,7 +68,9 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&o.Messages, "messages", 0, "end chatting in a run when so many are written")
 	flags.DurationVar(&o.Pause, "pause", 2*time.Second, "mean time between two faults")
 	flags.IntVar(&o.People, "people", 200, "in each run; more than half have two devices")
-	flags.Float64Var(&o.Rate, "rate", 150, "messages per second, all people together")
+	flags.Float64Var(&o.Rate, "rate", 150, "messages per second at most, all people together")
+	flags.IntVar(&o.Unsent, "unsent", 10, "a person writes no more while so many messages wait on the device, so that what is offered adapts to what is carried; 0: goes on")
+	flags.DurationVar(&o.Settle, "settle", 10*time.Minute, "how long a backlog may take to drain after the last fault; without any progress a run ends after a minute")
 	flags.IntVar(&o.Instances, "instances", 3, "of realtime")
 	flags.StringVar(&o.Keep, "keep", "", "keep records and logs below this folder, also of clean runs")
 	flags.Usage = func() { usage(flags) }
@@ -158,9 +160,9 @@ func (o runOptions) with(name string, faults ...inject.Fault) runOptions {
 	return o
 }
 
-// shortPlan is a minute of everything, in four runs that play each of their faults once.
+// shortPlan is a little of everything, in five runs that play each of their faults once.
 func shortPlan(o runOptions) []runOptions {
-	o.Duration, o.Pause, o.People, o.Rate, o.Instances, o.Settle = time.Second, 600*time.Millisecond, 60, 60, 2, 60*time.Second
+	o.Duration, o.Pause, o.People, o.Rate, o.Instances = time.Second, 600*time.Millisecond, 60, 60, 2
 	group := func(name string, faults ...string) runOptions {
 		var fs []inject.Fault
 		for _, n := range faults {
@@ -177,6 +179,7 @@ func shortPlan(o runOptions) []runOptions {
 		group("redis, short", "redis-killed", "redis-cut", "redis-deaf", "clients-killed"),
 		group("redis loses, short", "failover-publishing", "redis-replaced", "redis-wiped", "clients-deaf"),
 		group("archive, short", "publish-fails", "persist-fails", "store-down", "clients-ack-late"),
+		group("bad input, short", "clients-flood", "client-never-acks", "inbox-poisoned", "recipient-gone"),
 	}
 }
 

@@ -93,11 +93,11 @@ func TestConclude(t *testing.T) {
 	good := &runReport{Name: "good", Report: verdict.Judge(nil)}
 	bad := &runReport{Name: "bad", Seed: 7, Report: verdict.Judge(nil), Failure: "an instance did not end in time"}
 	var out bytes.Buffer
-	if err := conclude(&out, []*runReport{good}); err != nil || out.String() != "10 passed, 0 failed, 0 skipped\n" {
+	if err := conclude(&out, []*runReport{good}); err != nil || out.String() != "12 passed, 0 failed, 0 skipped\n" {
 		t.Errorf("%v: %q", err, out.String())
 	}
 	out.Reset()
-	if err := conclude(&out, []*runReport{good, bad}); !errors.Is(err, errBroken) || !strings.HasSuffix(out.String(), "19 passed, 1 failed, 0 skipped\n") ||
+	if err := conclude(&out, []*runReport{good, bad}); !errors.Is(err, errBroken) || !strings.HasSuffix(out.String(), "23 passed, 1 failed, 0 skipped\n") ||
 		!strings.Contains(out.String(), "bad (seed 7)") {
 		t.Errorf("%v: %q", err, out.String())
 	}

@@ -28,6 +28,13 @@ func row(r *runReport) string {
 
 // explain says what broke, and where to look.
 func explain(out io.Writer, r *runReport) {
+	for _, c := range r.Checks {
+		word := "held"
+		if c.Broken {
+			word = "BROKEN"
+		}
+		fmt.Fprintf(out, "  %s: %s: %s\n", word, c.What, c.Found)
+	}
 	if r.ok() {
 		return
 	}

@@ -26,7 +26,8 @@ type runOptions struct {
 	Duration  time.Duration // of chatting under faults
 	Messages  int           // chatting goes on until so many are written; 0: Duration alone decides
 	Pause     time.Duration // between faults, in the mean
-	Settle    time.Duration // how long everything may take to arrive after the last fault
+	Settle    time.Duration // how long everything may take to arrive after the last fault, while it does
+	Unsent    int           // messages that wait on a device before its person goes on writing; 0: any number
 	People    int
 	Rate      float64
 	Instances int
@@ -47,6 +48,10 @@ type runReport struct {
 	Failure  string        `json:"failure,omitempty"` // of the run itself: a part that could not be mended, or that broke its word
 	Kept     string        `json:"kept,omitempty"`    // folder with the record and the logs
 }
+
+// stuckAfter is how long nothing may come further before a run counts as stuck:
+// longer than any wait of a client or an instance before it tries again.
+const stuckAfter = time.Minute
 
 // ok reports whether the run broke no promise.
 func (r *runReport) ok() bool { return r.Failure == "" && r.Clean() }
@@ -89,7 +94,7 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	crowd := load.New(s, log, people, load.Options{Rate: o.Rate, TwoDevices: 0.6, Skewed: 0.3, Pace: pace(), Seed: o.Seed})
+	crowd := load.New(s, log, people, load.Options{Rate: o.Rate, Unsent: o.Unsent, TwoDevices: 0.6, Skewed: 0.3, Pace: pace(), Seed: o.Seed})
 	defer crowd.Close()
 	r := &runReport{Name: o.Name, Seed: o.Seed}
 	failure := play(ctx, o, s, crowd, log, r)
@@ -142,7 +147,7 @@ func play(ctx context.Context, o runOptions, s *stage.Stage, crowd *load.Crowd, 
 	r.Figures = s.Figures()
 	settling, cancel := context.WithTimeout(ctx, o.Settle)
 	defer cancel()
-	settled := crowd.Settle(settling)
+	settled := crowd.Settle(settling, stuckAfter)
 	opening, cancel := context.WithTimeout(ctx, o.Settle)
 	defer cancel()
 	return errors.Join(injected, settled, crowd.Open(opening))

@@ -35,7 +35,7 @@ type Archive struct {
 	down atomic.Bool
 	half atomic.Bool // down, but what is saved is saved before the error
 
-	reads, writes, gates, lists atomic.Int64
+	reads, writes, gates, lists, enrolled atomic.Int64
 
 	mu    sync.Mutex
 	saved map[string]bool // message ids; guarded by mu

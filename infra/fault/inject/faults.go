@@ -44,6 +44,12 @@ var Faults = []Fault{
 	{Name: "clients-deaf", Clients: true, What: "devices stop reading", run: stopReading},
 	{Name: "clients-ack-late", Clients: true, What: "devices acknowledge seconds late", run: odd(client.Odd{AckDelay: 3 * time.Second})},
 	{Name: "clients-ack-ahead", Clients: true, What: "devices acknowledge what they have not been sent", run: odd(client.Odd{AckAhead: time.Minute})},
+
+	{Name: "clients-flood", What: "clients send every kind of frame as fast as they can", run: clientsFlood},
+	{Name: "client-never-acks", What: "a device acknowledges nothing, and many write to it", run: neverAcks},
+	{Name: "inbox-poisoned", What: "entries that are no events stand in an inbox", run: inboxPoisoned},
+	{Name: "inbox-full", What: "many write to one who is away, beyond what an inbox holds", run: inboxFull},
+	{Name: "recipient-gone", What: "people write to nobody, and to one who is deleted while it waits", run: recipientGone},
 }
 
 func instanceKilled(ctx context.Context, t *target) error {

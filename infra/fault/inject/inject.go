@@ -38,6 +38,7 @@ type Fault struct {
 type target struct {
 	stage *stage.Stage
 	crowd *load.Crowd
+	log   *record.Log
 	rnd   *rand.Rand
 }
 
@@ -90,7 +91,7 @@ func Run(ctx, chatting context.Context, s *stage.Stage, c *load.Crowd, log *reco
 // that is under way then is played to its end, and each is injected once at
 // least. pause is the mean time between two. Everything is mended when Each returns.
 func Each(ctx, chatting context.Context, s *stage.Stage, c *load.Crowd, log *record.Log, faults []Fault, seed uint64, pause time.Duration) error {
-	t := &target{stage: s, crowd: c, rnd: rand.New(rand.NewPCG(seed, 5))}
+	t := &target{stage: s, crowd: c, log: log, rnd: rand.New(rand.NewPCG(seed, 5))}
 	acting := slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return f.run == nil }) // some only ask something of the stage
 	if len(acting) == 0 {
 		<-chatting.Done()

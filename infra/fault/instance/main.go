@@ -72,7 +72,7 @@ func run(ctx context.Context) (err error) {
 	defer publisher.Close()
 
 	deps := server.Deps{
-		Redis: rdb, Gates: gates{spec.Gates}, Publisher: publisher, Verifier: verifier, Log: log, Now: now,
+		Redis: rdb, Gates: gates{spec.Gates}, Publisher: publisher, Verifier: verifier, Services: services{}, Log: log, Now: now,
 		Instance: spec.Name, Origins: []string{stage.Origin}, MaxSockets: spec.MaxSockets,
 		SocketAgeMin: time.Duration(spec.SocketAgeMS) * time.Millisecond * 3 / 4, SocketAgeMax: time.Duration(spec.SocketAgeMS) * time.Millisecond,
 		GoawayWithin: time.Duration(spec.GoawayWithinMS) * time.Millisecond,
@@ -114,6 +114,16 @@ func serve(ctx context.Context, srv *server.Server, addr string) error {
 		return err
 	}
 	return nil
+}
+
+// services lets the stage call what our own functions may.
+type services struct{}
+
+func (services) VerifyService(_ context.Context, token string) (string, error) {
+	if token != stage.ServiceToken {
+		return "", problem.ErrUnauthenticated
+	}
+	return "stage", nil
 }
 
 // gates asks the stage for the gates of people.

@@ -31,6 +31,8 @@ type Device struct {
 	away   bool // offline or not running, by its own fault
 	gone   bool // for ever
 
+	dials atomic.Int64
+
 	linesMu sync.Mutex // of its own: dials go on while mu is held by who waits for their end
 	lines   []*line    // the newest two connections; guarded by linesMu
 }
@@ -256,6 +258,7 @@ func (d *Device) now() (*client.Store, *client.Client) {
 }
 
 func (d *Device) dial(ctx context.Context) (client.Conn, error) {
+	d.dials.Add(1)
 	var l *line
 	conn, err := d.crowd.stage.Dial(ctx, func(c net.Conn) net.Conn {
 		l = &line{Conn: c, crowd: d.crowd}

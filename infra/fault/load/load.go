@@ -19,7 +19,6 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
-	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
@@ -37,6 +36,7 @@ type Options struct {
 	Rate       float64 // messages per second, all people together
 	TwoDevices float64 // share of people with two devices
 	Skewed     float64 // share of devices whose clock is wrong, by up to ten minutes
+	Unsent     int     // so many messages wait on a device at most before its person goes on writing; 0: any number
 	Partners   int     // with how many others each person writes, about; 4 when 0
 	Pace       client.Pace
 	Seed       uint64
@@ -57,6 +57,7 @@ type Crowd struct {
 
 	mu       sync.Mutex
 	vanished []net.Conn // guarded by mu
+	guests   []*Device  // guarded by mu
 }
 
 // New returns a crowd of the people with these uids. Nobody does anything yet.
@@ -164,7 +165,7 @@ func (c *Crowd) act(rnd *rand.Rand) {
 	partners := c.partners[d.person]
 	to := partners[rnd.IntN(len(partners))]
 	store, app := d.now()
-	if app == nil {
+	if app == nil || c.opts.Unsent > 0 && store.Outbox() >= c.opts.Unsent {
 		return
 	}
 	conversation := chat.ConversationID(d.person, to)
@@ -200,123 +201,10 @@ func (c *Crowd) keep(conn net.Conn) {
 	c.vanished = append(c.vanished, conn)
 }
 
-// Settle brings everybody back and waits until nothing is on its way any more:
-// outboxes and debts are empty, and the archive has everything. When ctx ends
-// before, the error says what still moves; the verdict can be given all the same.
-func (c *Crowd) Settle(ctx context.Context) error {
-	for _, d := range c.devices {
-		d.StopReading(false)
-		d.Online()
-		d.Start()
-	}
-	quiet := 0
-	err := c.await(ctx, "everything to arrive", func() bool {
-		quiet++
-		if c.stage.Waiting() > 0 || len(c.moving(1)) > 0 {
-			quiet = 0
-		}
-		return quiet > 20 // a second: receipts and the other devices' copies are on their way
-	})
-	if err != nil {
-		err = fmt.Errorf("%w; %d messages wait to be saved; %s", err, c.stage.Waiting(), strings.Join(c.moving(5), "; "))
-	}
-	return err
-}
-
-// moving tells what some devices still have to send or to load, or that they have no socket.
-func (c *Crowd) moving(most int) (out []string) {
-	for _, d := range c.devices {
-		store, app := d.now()
-		if app == nil || store.Outbox() == 0 && store.Debts() == 0 && app.Up() {
-			continue
-		}
-		out = append(out, fmt.Sprintf("%s has %d to send and owes %v, connected: %v", d.Name(), store.Outbox(), store.Owed(), app.Up()))
-		if len(out) == most {
-			break
-		}
-	}
-	return out
-}
-
-// Open has every device open every conversation and scroll to its beginning,
-// and enters what everyone shows, and what the API lists, into the record.
-func (c *Crowd) Open(ctx context.Context) error {
-	c.log.Add(record.Entry{Kind: record.Fault, Name: verdict.Opening})
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, 16)
-	errs := make(chan error, len(c.devices))
-	for _, d := range c.devices {
-		store, app := d.now()
-		if app == nil {
-			continue
-		}
-		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			for _, to := range c.partners[d.person] {
-				if err := app.Open(ctx, chat.ConversationID(d.person, to), true); err != nil {
-					errs <- fmt.Errorf("%s opens its conversation with %s: %w", d.Name(), to, err)
-					return
-				}
-			}
-			c.view(d.Name(), store, d.person)
-		})
-	}
-	wg.Wait()
-	close(errs)
-	for err := range errs {
-		return err
-	}
-	return c.list(ctx)
-}
-
-func (c *Crowd) view(name string, store *client.Store, uid string) {
-	for _, to := range c.partners[uid] {
-		conversation := chat.ConversationID(uid, to)
-		e := record.Entry{Kind: record.View, Device: name, Conversation: conversation}
-		for _, l := range store.Conversation(conversation) {
-			line := record.Line{ID: l.ID, At: l.At, Sum: record.SumOf(l.Message), Text: record.TextOf(l.Message)}
-			if l.From == uid {
-				line.State = l.State.String()
-			}
-			e.Lines = append(e.Lines, line)
-		}
-		c.log.Add(e)
-	}
-}
-
-// list enters what the API lists of each conversation, to one of its members.
-func (c *Crowd) list(ctx context.Context) error {
-	for _, uid := range c.people {
-		for _, to := range c.partners[uid] {
-			if to < uid {
-				continue
-			}
-			conversation := chat.ConversationID(uid, to)
-			e := record.Entry{Kind: record.History, Conversation: conversation}
-			for before := ""; ; {
-				page, err := c.stage.History(uid).Messages(ctx, conversation, before, 200)
-				if err != nil {
-					return err
-				}
-				for _, m := range slices.Backward(page.Messages) {
-					e.Lines = append(e.Lines, record.Line{ID: m.ID, At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)})
-				}
-				if before = page.Before; before == "" {
-					break
-				}
-			}
-			slices.Reverse(e.Lines)
-			c.log.Add(e)
-		}
-	}
-	return nil
-}
-
 // Close ends all apps, and the connections that had vanished.
 func (c *Crowd) Close() {
 	var wg sync.WaitGroup
-	for _, d := range c.devices {
+	for _, d := range c.all() {
 		wg.Go(d.Kill)
 	}
 	wg.Wait()

@@ -104,7 +104,7 @@ func (r *rig) play(ctx context.Context, out *Result, f func(context.Context, *ri
 	<-chat
 	settling, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	return errors.Join(failure, r.crowd.Settle(settling), r.crowd.Open(settling))
+	return errors.Join(failure, r.crowd.Settle(settling, time.Minute), r.crowd.Open(settling))
 }
 
 // count sums up what happened to sockets since the entry at begin.

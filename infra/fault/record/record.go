@@ -44,11 +44,15 @@ const (
 	Gone    Kind = "gone"    // the device never comes back
 	View    Kind = "view"    // Conversation, Lines: what it shows in the end
 
-	Saved   Kind = "saved"   // ID, Sum, Text, Conversation: the store has created the document
-	Fault   Kind = "fault"   // Name: begins
-	Healed  Kind = "healed"  // Name: ended
-	Wiped   Kind = "wiped"   // Redis has lost accepted writes, before this entry and since the Fault of the same Name
-	History Kind = "history" // Conversation, Lines: what the API lists in the end
+	Saved  Kind = "saved"  // ID, Sum, Text, Conversation: the store has created the document
+	Fault  Kind = "fault"  // Name: begins
+	Healed Kind = "healed" // Name: ended
+
+	Unfinished Kind = "unfinished" // the run's time is up, and messages still come further
+	Erased     Kind = "erased"     // Person: has no account from here on, or never had one
+	Checked    Kind = "checked"    // Name (what was checked), Detail (what was found), Broken: bad input was met as it should, or not
+	Wiped      Kind = "wiped"      // Redis has lost accepted writes, before this entry and since the Fault of the same Name
+	History    Kind = "history"    // Conversation, Lines: what the API lists in the end
 )
 
 // Entry is one thing that happened.
@@ -64,6 +68,8 @@ type Entry struct {
 	Text         Hash        `json:"text,omitempty"` // of conversation, sender and body: which typed message it is, whatever its id
 	Name         string      `json:"name,omitempty"`
 	Lines        []Line      `json:"lines,omitempty"`
+	Detail       string      `json:"detail,omitempty"`
+	Broken       bool        `json:"broken,omitempty"`
 }
 
 // Line is a message in the end, in its place.
@@ -114,6 +120,7 @@ type Log struct {
 
 	mu      sync.Mutex
 	entries []Entry           // guarded by mu
+	further int               // see Progress; guarded by mu
 	known   map[string]string // one copy of each id; guarded by mu
 }
 
@@ -136,6 +143,19 @@ func (l *Log) Add(e Entry) {
 		}
 	}
 	l.entries = append(l.entries, e)
+	switch e.Kind {
+	case Shown, State, Saved:
+		l.further++
+	}
+}
+
+// Progress grows whenever a message comes further: shown somewhere, in another
+// state, saved. Repeated attempts do not count, so that it stands still when all has arrived,
+// or nothing can.
+func (l *Log) Progress() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.further
 }
 
 // Entries returns what was added so far. The caller must not change it.

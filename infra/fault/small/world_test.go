@@ -101,7 +101,7 @@ func play(t *testing.T, people int, o load.Options, f func(t *testing.T, w *worl
 		w.mend()
 		settling, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
-		if err := errors.Join(w.crowd.Settle(settling), w.crowd.Open(settling)); err != nil {
+		if err := errors.Join(w.crowd.Settle(settling, time.Minute), w.crowd.Open(settling)); err != nil {
 			t.Error(err)
 		}
 		w.crowd.Close()

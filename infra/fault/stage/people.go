@@ -11,7 +11,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/client"
 )
 
-// Enrol makes n people and returns their uids.
+// Enrol makes n people more and returns their uids.
 func (s *Stage) Enrol(ctx context.Context, n int) ([]string, error) { return s.archive.Enrol(ctx, n) }
 
 // Token returns an ID token for uid, and when it ends.

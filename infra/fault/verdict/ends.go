@@ -56,7 +56,7 @@ func (j *judge) ends() {
 					j.find(Backwards, m, f.name, "from %s to %s", was, l.State)
 				}
 				if m.saved >= 0 && rank[l.State] < rank["delivered"] {
-					j.find(Lost, m, f.name, "still shown as %s in the end", l.State)
+					j.find(j.late(Lost), m, f.name, "still shown as %s in the end", l.State)
 				}
 			}
 		}
@@ -71,6 +71,10 @@ func (j *judge) presence() {
 		if m.accepted >= 0 {
 			j.report.Accepted++
 		}
+		if j.erased[m.to] && m.saved < 0 {
+			j.told(m)
+			continue
+		}
 		if m.refused {
 			j.find(Refused, m, m.typedBy, "refused")
 			continue
@@ -80,16 +84,46 @@ func (j *judge) presence() {
 		case missing == "":
 		case m.accepted >= 0 && j.excepted(m):
 			j.report.Excepted++
+		case m.accepted >= 0 && m.confirmed() && !m.storedBy(m.to, false) && !j.vouched(m):
+			j.find(Lost, m, m.typedBy, "called delivered, and missing %s", missing)
 		case m.accepted >= 0:
-			j.find(Lost, m, m.typedBy, "missing %s", missing)
+			j.find(j.late(Lost), m, m.typedBy, "missing %s", missing)
 		case !m.typedOn.gone:
-			j.find(Unsent, m, m.typedBy, "missing %s", missing)
+			j.find(j.late(Unsent), m, m.typedBy, "missing %s", missing)
 		}
 	}
 	for _, m := range j.messages {
 		if m.typed < 0 {
 			j.find(Altered, m, "", "nobody typed it")
 		}
+	}
+}
+
+// late is r, or Backlog where the run's time was up while messages still
+// arrived: what is missing then may be on its way.
+func (j *judge) late(r Rule) Rule {
+	if j.cut {
+		return Backlog
+	}
+	return r
+}
+
+// confirmed reports whether the device that sent m was told that it is delivered:
+// it does not send it again.
+func (m *message) confirmed() bool {
+	return rank[m.typedOn.last[m.id]] >= rank["delivered"]
+}
+
+// told holds a message that nobody can be given to its word: its sender knows.
+func (j *judge) told(m *message) {
+	switch {
+	case m.refused:
+		j.report.Told++
+	case m.typedOn.gone:
+	case m.accepted >= 0:
+		j.find(j.late(Lost), m, m.typedBy, "its recipient has no account, and its sender was not told")
+	default:
+		j.find(j.late(Unsent), m, m.typedBy, "its recipient has no account, and it was not refused")
 	}
 }
 

@@ -54,6 +54,15 @@ func (j *judge) entry(i int, e *record.Entry) {
 		d.gone = true
 	case record.Wiped:
 		j.wiped = append(j.wiped, i)
+	case record.Unfinished:
+		j.cut = true
+	case record.Erased:
+		j.erased[e.Person] = true
+	case record.Checked:
+		j.report.Checks = append(j.report.Checks, Check{e.Name, e.Detail, e.Broken})
+		if e.Broken {
+			j.find(BadInput, nil, "", "%s: %s", e.Name, e.Detail)
+		}
 	case record.Fault:
 		j.ending = j.ending || e.Name == Opening
 	case record.Load:

@@ -4,6 +4,9 @@
 // before a device of the recipient stored and acknowledged it, and no state
 // goes backwards or runs ahead of the truth.
 //
+// Messages to somebody who has no account, or has none any more, must be finally
+// refused; they are Told.
+//
 // Two things are counted apart. Excepted messages fall under the one stated
 // exception: Redis lost them, the device that sent them never came back, and
 // no device of the recipient had them yet. Vouched messages were saved on the
@@ -25,6 +28,7 @@ type Rule string
 // The rules. Each has its count in Report.
 const (
 	Lost         Rule = "lost"          // accepted, and missing in the end: on a device of its people, in the list of the API, or in the store
+	Backlog      Rule = "backlog"       // still on its way when the run's time was up: more was offered than the machine carries
 	Unsent       Rule = "unsent"        // never accepted, although its device is there and all faults are over
 	Doubled      Rule = "doubled"       // shown, listed or saved more than once
 	OutOfOrder   Rule = "out_of_order"  // devices differ, a sender's messages are not as typed, or one precedes what its sender had seen
@@ -33,10 +37,11 @@ const (
 	EarlyReceipt Rule = "early_receipt" // called delivered, or read, before it was
 	Altered      Rule = "altered"       // its content or place is not what its sender fixed
 	Refused      Rule = "refused"       // finally refused, though nobody did anything that calls for it
+	BadInput     Rule = "bad_input"     // bad input was not bounded, named or counted, or had an effect on others
 )
 
 // Rules lists all rules in the order of reports.
-var Rules = []Rule{Lost, Unsent, Doubled, OutOfOrder, EarlySaved, Backwards, EarlyReceipt, Altered, Refused}
+var Rules = []Rule{Lost, Backlog, Unsent, Doubled, OutOfOrder, EarlySaved, Backwards, EarlyReceipt, Altered, Refused, BadInput}
 
 // Finding is one break of a rule.
 type Finding struct {
@@ -44,6 +49,13 @@ type Finding struct {
 	Message string `json:"message,omitempty"`
 	Device  string `json:"device,omitempty"`
 	Detail  string `json:"detail"`
+}
+
+// Check is something that a fault held to its word while it played.
+type Check struct {
+	What   string `json:"what"`
+	Found  string `json:"found"`
+	Broken bool   `json:"broken,omitempty"`
 }
 
 // Spread describes durations by some of their quantiles, in milliseconds.
@@ -62,6 +74,8 @@ type Report struct {
 	Counts   map[Rule]int `json:"counts"`   // messages by the rule that they break; every rule is there
 	Excepted int          `json:"excepted"` // see the package comment
 	Vouched  int          `json:"vouched"`  // see the package comment
+	Told     int          `json:"told"`     // finally refused, since their recipient has no account
+	Checks   []Check      `json:"checks,omitempty"`
 
 	Devices   int       `json:"devices"`
 	Resumed   int       `json:"resumed"`            // times that a device was caught up again after a gap
@@ -146,6 +160,8 @@ type judge struct {
 	texts    map[record.Hash]string
 	finals   map[string][]*final // what is shown in the end, by conversation
 	wiped    []int               // indexes
+	erased   map[string]bool     // people without an account
+	cut      bool                // the run's time was up too early
 	ending   bool                // after of the fault "opening", after which people open everything
 	transit  []int64
 }
@@ -159,7 +175,7 @@ func Judge(entries []record.Entry) *Report {
 	j := &judge{
 		report:  &Report{Counts: map[Rule]int{}},
 		entries: entries, devices: map[string]*device{}, people: map[string][]*device{}, messages: map[string]*message{},
-		texts: map[record.Hash]string{}, finals: map[string][]*final{},
+		texts: map[record.Hash]string{}, finals: map[string][]*final{}, erased: map[string]bool{},
 	}
 	for _, r := range Rules {
 		j.report.Counts[r] = 0

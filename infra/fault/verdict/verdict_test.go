@@ -340,6 +340,75 @@ func TestVouched(t *testing.T) {
 	}
 }
 
+// What is written to somebody without an account must be finally refused, and told.
+func TestRecipientWithoutAccount(t *testing.T) {
+	gone := func(end string) *Report {
+		h := clean()
+		m := msg(4, "ann", "eve")
+		h.add(record.Entry{Kind: record.Typed, Device: "ann1", Person: "eve", ID: m.ID, Conversation: "ann~eve", Text: record.TextOf(m)})
+		h.add(full(record.Frozen, "ann1", m))
+		h.state("ann1", m, "sent")
+		h.add(record.Entry{Kind: record.Erased, Person: "eve"})
+		if end != "" {
+			h.state("ann1", m, end)
+		}
+		return Judge(h)
+	}
+	if r := gone("refused"); !r.Clean() || r.Told != 1 {
+		t.Errorf("told: %+v", r)
+	}
+	if r := gone(""); r.Counts[Lost] != 1 || r.Told != 0 {
+		t.Errorf("not told: %+v", r.Counts)
+	}
+	h := clean()
+	h.state("ann1", msg(3, "ann", "bob"), "refused")
+	if r := Judge(h); r.Counts[Refused]+r.Counts[Backwards] == 0 {
+		t.Error("a refusal of what somebody with an account was sent is not found")
+	}
+}
+
+// A check that a fault made counts, and is in the report, held or not.
+func TestChecks(t *testing.T) {
+	h := clean()
+	h.add(record.Entry{Kind: record.Checked, Name: "flood: named", Detail: "rate_limited"})
+	if r := Judge(h); !r.Clean() || len(r.Checks) != 1 {
+		t.Errorf("%+v", r)
+	}
+	h.add(record.Entry{Kind: record.Checked, Name: "flood: bounded", Detail: "no end", Broken: true})
+	if r := Judge(h); r.Clean() || r.Counts[BadInput] != 1 || len(r.Checks) != 2 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A run that was cut short while messages still arrived has a backlog and no
+// loss, but for what nobody would send again.
+func TestBacklogIsNotLoss(t *testing.T) {
+	cut := func(state string, unfinished bool) *Report {
+		h := clean()
+		m := msg(4, "ann", "bob")
+		h.add(record.Entry{Kind: record.Typed, Device: "ann1", Person: "bob", ID: m.ID, Conversation: conv, Text: record.TextOf(m)})
+		h.add(full(record.Frozen, "ann1", m))
+		if state != "" {
+			h.state("ann1", m, state)
+		}
+		if unfinished {
+			h.add(record.Entry{Kind: record.Unfinished})
+		}
+		return Judge(h)
+	}
+	for _, state := range []string{"", "sent"} {
+		if r := cut(state, true); r.Clean() || r.Counts[Backlog] != 1 || r.Counts[Lost]+r.Counts[Unsent] != 0 {
+			t.Errorf("cut with state %q: %v", state, r.Counts)
+		}
+		if r := cut(state, false); r.Counts[Backlog] != 0 || r.Counts[Lost]+r.Counts[Unsent] != 1 {
+			t.Errorf("stuck with state %q: %v", state, r.Counts)
+		}
+	}
+	if r := cut("delivered", true); r.Counts[Lost] != 1 || r.Counts[Backlog] != 0 {
+		t.Errorf("called delivered and shown to nobody: %v", r.Counts)
+	}
+}
+
 func TestGaps(t *testing.T) {
 	h := history{
 		{Kind: record.Device, Device: "a", Person: "p"},

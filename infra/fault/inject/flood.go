@@ -1,0 +1,219 @@
+package inject
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/gorilla/websocket"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/session"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+// Of a flood:
+const (
+	floodSockets = 3                // of each kind, one after the other
+	floodWithin  = 30 * time.Second // until a socket must be ended
+)
+
+// flooder sends one kind of frame as fast as it can, on one socket after the other.
+type flooder struct {
+	kind    string
+	uid, to string
+
+	sent, accepted int
+	codes          map[string]int // of errors that may be tried again
+	ends           map[int]int    // close codes
+	failure        error
+}
+
+// clientsFlood has people flood their sockets, one for each kind of frame.
+func clientsFlood(ctx context.Context, t *target) error {
+	kinds := []string{wire.TypePing, wire.TypeAck, wire.TypeSend, wire.TypeRead, wire.TypeTyping, wire.TypeWatch, "of a later version"}
+	before, err := t.stage.Counts(mending(ctx))
+	if err != nil {
+		return err
+	}
+	uids, err := t.stage.Enrol(mending(ctx), len(kinds)+1)
+	if err != nil {
+		return err
+	}
+	w, err := t.bystanders(ctx)
+	if err != nil {
+		return err
+	}
+	memory := t.stage.Memory(mending(ctx))
+	floods := make([]*flooder, len(kinds))
+	var wg sync.WaitGroup
+	for i, kind := range kinds {
+		f := &flooder{kind: kind, uid: uids[i], to: uids[len(kinds)], codes: map[string]int{}, ends: map[int]int{}}
+		floods[i] = f
+		wg.Go(func() {
+			for range floodSockets {
+				if err := f.flood(mending(ctx), t); err != nil {
+					f.failure = err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	grown := t.stage.Memory(mending(ctx)).Instances - memory.Instances
+	after, err := t.stage.Counts(mending(ctx))
+	if err != nil {
+		return err
+	}
+	limited, ended, frames := 0, 0, 0
+	limits := session.Limits{}.WithDefaults()
+	for _, f := range floods {
+		named := f.codes[session.ErrRateLimited.Code] > 0
+		shut := f.ends[problem.TooMany.CloseCode()] == floodSockets
+		t.check(f.failure == nil && named && shut, "flood of "+f.kind, "%d frames on %d sockets: told %v, closed with %v%s", f.sent, floodSockets, f.codes, f.ends, failed(f.failure))
+		limited += f.codes[session.ErrRateLimited.Code]
+		ended += f.ends[problem.TooMany.CloseCode()]
+		frames += f.sent
+		if f.kind == wire.TypeSend {
+			box, err := t.stage.Inbox(mending(ctx), f.to)
+			if err != nil {
+				return err
+			}
+			most := min(senderBound, floodSockets*limits.Frames.Burst*2)
+			t.check(box.Waiting <= most && box.Waiting > 0, "flood: bounded", "of %d sends %d were taken, %d at most; the largest instance grew by %d MB", f.sent, box.Waiting, most, grown>>20)
+		}
+	}
+	t.check(grown < instanceGrows, "flood: memory", "the largest instance grew by %d MB under %d frames", grown>>20, frames)
+	t.check(after.RateLimited-before.RateLimited > 0 && after.Refusals-before.Refusals >= int64(ended), "flood: counted",
+		"rate_limited rose by %d, refusals by %d for %d sockets", after.RateLimited-before.RateLimited, after.Refusals-before.Refusals, ended)
+	t.checkOthers("flood", w)
+	return nil
+}
+
+func failed(err error) string {
+	if err == nil {
+		return ""
+	}
+	return "; " + err.Error()
+}
+
+// flood floods one socket until the server ends it.
+func (f *flooder) flood(ctx context.Context, t *target) error {
+	conn, cursor, err := f.greet(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f.listen(conn)
+	}()
+	for end := time.Now().Add(floodWithin); ; f.sent++ {
+		select {
+		case <-ended:
+			return nil
+		default:
+		}
+		if time.Now().After(end) {
+			conn.Close()
+			<-ended
+			return fmt.Errorf("the socket still stands after %v", floodWithin)
+		}
+		_ = conn.SetWriteDeadline(end)
+		if conn.WriteMessage(websocket.TextMessage, f.frame(cursor)) != nil {
+			<-ended // it says why
+			return nil
+		}
+	}
+}
+
+// greet opens a socket, and returns it when it is caught up, with its cursor.
+func (f *flooder) greet(ctx context.Context, t *target) (*websocket.Conn, string, error) {
+	conn, err := t.stage.Dial(ctx, func(c net.Conn) net.Conn { return c })
+	if err != nil {
+		return nil, "", err
+	}
+	token, _, err := t.stage.Token(f.uid)
+	if err != nil {
+		conn.Close()
+		return nil, "", err
+	}
+	hello, err := json.Marshal(wire.ClientFrame{Type: wire.TypeHello, Token: token, Device: "flood"})
+	if err != nil {
+		conn.Close()
+		return nil, "", err
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(floodWithin))
+	if err := conn.WriteMessage(websocket.TextMessage, hello); err != nil {
+		conn.Close()
+		return nil, "", err
+	}
+	for {
+		_, data, err := conn.ReadMessage()
+		if err != nil {
+			conn.Close()
+			return nil, "", err
+		}
+		if frame, err := wire.DecodeServer(data); err == nil {
+			if c, ok := frame.(wire.CaughtUp); ok {
+				return conn, c.Cursor, nil
+			}
+		}
+	}
+}
+
+// listen notes what the server says, until it ends the socket.
+func (f *flooder) listen(conn *websocket.Conn) {
+	_ = conn.SetReadDeadline(time.Now().Add(2 * floodWithin))
+	for {
+		_, data, err := conn.ReadMessage()
+		if err != nil {
+			code := websocket.CloseAbnormalClosure
+			if ce, ok := errors.AsType[*websocket.CloseError](err); ok {
+				code = ce.Code
+			}
+			f.ends[code]++
+			return
+		}
+		switch frame, _ := wire.DecodeServer(data); frame := frame.(type) {
+		case wire.Sent:
+			f.accepted++
+		case wire.ErrorFrame:
+			f.codes[frame.Code]++
+		}
+	}
+}
+
+// frame returns the next frame.
+func (f *flooder) frame(cursor string) []byte {
+	c := wire.ClientFrame{Type: f.kind}
+	now := chat.MicrosOf(time.Now())
+	switch f.kind {
+	case wire.TypeAck:
+		c.Cursor = cursor
+	case wire.TypeSend:
+		id, err := uuid.NewV7()
+		if err != nil { // the system has no randomness: cannot happen
+			panic(err)
+		}
+		c.ID, c.To, c.Body, c.At = id.String(), f.to, "flood", now
+	case wire.TypeRead:
+		c.Conversation, c.At = chat.ConversationID(f.uid, f.to), now
+	case wire.TypeTyping:
+		c.To = f.to
+	case wire.TypeWatch:
+		c.Users = []string{f.to}
+	}
+	b, err := json.Marshal(c)
+	if err != nil { // texts and integers only: cannot happen
+		panic(err)
+	}
+	return b
+}

@@ -1,0 +1,92 @@
+package load
+
+import (
+	"slices"
+
+	"github.com/phoenixchat/phoenixchat/infra/client"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+)
+
+// Join adds a person with one device who does only what a fault has them do:
+// they are none of Devices and People. In the end they settle and are looked
+// at like everybody, if they were ever started.
+func (c *Crowd) Join(uid string) *Device {
+	name := uid + ".a"
+	d := &Device{crowd: c, person: uid, name: name, store: client.NewStore(uid, name)}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.guests = append(c.guests, d)
+	return d
+}
+
+// all returns the devices of the crowd and of the guests that were started.
+func (c *Crowd) all() []*Device {
+	all := slices.Clone(c.devices)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.guests {
+		if d.Dials() > 0 {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// others returns with whom a person writes.
+func (c *Crowd) others(d *Device) []string {
+	if partners := c.partners[d.person]; partners != nil {
+		return partners
+	}
+	store, _ := d.now()
+	var others []string
+	for _, id := range store.Conversations() {
+		if other, err := chat.Other(id, d.person); err == nil {
+			others = append(others, other)
+		}
+	}
+	return others
+}
+
+// Shown counts the messages of others that the device shows.
+func (d *Device) Shown() (n int) {
+	store, _ := d.now()
+	for _, id := range store.Conversations() {
+		for _, l := range store.Conversation(id) {
+			if l.From != d.person {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Own counts the own messages that the device shows, by their state.
+func (d *Device) Own() map[client.State]int {
+	store, _ := d.now()
+	n := map[client.State]int{}
+	for _, id := range store.Conversations() {
+		for _, l := range store.Conversation(id) {
+			if l.From == d.person {
+				n[l.State]++
+			}
+		}
+	}
+	return n
+}
+
+// Refusals counts the own messages that were finally refused, by the code of why.
+func (d *Device) Refusals() map[string]int {
+	store, _ := d.now()
+	n := map[string]int{}
+	for _, id := range store.Conversations() {
+		for _, l := range store.Conversation(id) {
+			if l.State == client.Refused {
+				n[l.Refusal]++
+			}
+		}
+	}
+	return n
+}
+
+// Dials counts how often the device has tried to connect.
+func (d *Device) Dials() int { return int(d.dials.Load()) }
