@@ -32,7 +32,7 @@ export type SignedOutReason = "none" | "ended" | "disabled" | "deleted" | "left"
 export type Session =
   /** The saved sign-in is being read. Lasts well below a second; works offline. */
   | { readonly state: "starting" }
-  /** The app cannot start: its configuration could not be loaded and none was kept. Try {@link App.start} again. */
+  /** The app cannot start: its configuration or its code could not be loaded, and was not kept. Try {@link App.start} again. */
   | { readonly state: "failed"; readonly problem: Problem }
   | { readonly state: "signed-out"; readonly reason: SignedOutReason }
   | { readonly state: "signed-in"; readonly chat: Chat };
@@ -91,6 +91,8 @@ export interface Attention {
 /** The root of the model. One per page. */
 export interface App {
   readonly session: Readable<Session>;
+  /** Whether this browser remembers somebody: what `session` most likely becomes, known before it has begun. */
+  readonly remembers: boolean;
   readonly accounts: Accounts;
   readonly attention: Attention;
   /** Reads the saved sign-in and connects. Call it once at start, and again from a `failed` session. Never rejects. */

@@ -2,7 +2,6 @@
  * The root of the model: who uses this browser. It opens an account's store
  * and chat when somebody is signed in, and takes both away when they are not any more.
  */
-import { ArchiveApi } from "../../net/archive";
 import { ConfigSource } from "../../net/config";
 import { SignInEnded, type Token } from "../../net/connection";
 import { HttpApi } from "../../net/http";
@@ -10,25 +9,27 @@ import type { Identity, IdentityMaker, SignedIn } from "../../net/identity";
 import { OwnApi } from "../../net/own";
 import { ApiProblem } from "../../net/problem";
 import type { Channel, Platform } from "../../platform/platform";
-import { AccountChat } from "../chat/chat";
+import type { Account, openAccount } from "../chat/open";
 import type { Accounts, App, Attention, NewAccount, Outcome, Session, SignedOutReason } from "../interface/app";
 import { type Readable, Value } from "../observable";
 import { outcome, problemOf } from "../outcome";
-import { AccountStore, databaseName } from "../store/account";
-import { ServerTime } from "../time";
+import { databaseName } from "../store/name";
 import { Attract } from "./attention";
 import { Remembered } from "./remembered";
 
+/** Loads what runs for an account. Rejects with ApiProblem where it cannot be loaded now; may be called again. */
+export type ChatLoader = () => Promise<{ readonly openAccount: typeof openAccount }>;
+
 interface Running {
   readonly person: SignedIn;
-  readonly store: AccountStore;
-  readonly chat: AccountChat;
+  readonly account: Account;
 }
 
 export class AppModel implements App, Accounts {
   readonly accounts: Accounts = this;
   private readonly platform: Platform;
   private readonly makeIdentity: IdentityMaker;
+  private readonly loadChat: ChatLoader;
   private readonly config: ConfigSource;
   private readonly remembered: Remembered;
   private readonly value = new Value<Session>({ state: "starting" });
@@ -39,9 +40,10 @@ export class AppModel implements App, Accounts {
   private turn = 0;
   private channel: Channel | null = null;
 
-  constructor(platform: Platform, makeIdentity: IdentityMaker) {
+  constructor(platform: Platform, makeIdentity: IdentityMaker, loadChat: ChatLoader) {
     this.platform = platform;
     this.makeIdentity = makeIdentity;
+    this.loadChat = loadChat;
     this.config = new ConfigSource(platform);
     this.remembered = new Remembered(platform.notes);
     this.attract = new Attract(platform);
@@ -49,6 +51,10 @@ export class AppModel implements App, Accounts {
 
   get session(): Readable<Session> {
     return this.value;
+  }
+
+  get remembers(): boolean {
+    return this.remembered.person() !== null;
   }
 
   get attention(): Attention {
@@ -81,6 +87,7 @@ export class AppModel implements App, Accounts {
 
   signUp(form: NewAccount): Promise<Outcome> {
     return outcome(async () => {
+      this.prepare();
       await new OwnApi(this.http()).signUp(form);
       await this.signedIn(await (await this.identity()).signIn(form.email, form.password));
     });
@@ -88,6 +95,7 @@ export class AppModel implements App, Accounts {
 
   signIn(email: string, password: string): Promise<Outcome> {
     return outcome(async () => {
+      this.prepare();
       await this.signedIn(await (await this.identity()).signIn(email, password));
     });
   }
@@ -98,6 +106,11 @@ export class AppModel implements App, Accounts {
 
   confirmReset(code: string, password: string): Promise<Outcome<{ readonly email: string }>> {
     return outcome(async () => ({ email: await (await this.identity()).confirmReset(code, password) }));
+  }
+
+  /** Loads the chat's code while the server looks at who is coming. */
+  private prepare(): void {
+    void this.loadChat().catch(() => undefined); // told by enter()
   }
 
   // --- coming and going ---
@@ -112,23 +125,29 @@ export class AppModel implements App, Accounts {
     if (this.running?.person.uid === person.uid) return;
     const turn = ++this.turn;
     this.halt();
-    const store = await AccountStore.open(this.platform, person.uid);
-    if (turn !== this.turn) {
-      store.close();
+    let account: Account;
+    try {
+      account = await this.open(person, turn);
+    } catch (err) {
+      if (turn === this.turn) this.value.set({ state: "failed", problem: problemOf(err) });
       return;
     }
-    const time = new ServerTime(this.platform.clock);
-    const http = this.http();
-    const chat: AccountChat = new AccountChat(
+    if (turn !== this.turn) {
+      account.stop();
+      return;
+    }
+    this.running = { person, account };
+    account.start();
+    this.value.set({ state: "signed-in", chat: account.chat });
+  }
+
+  private async open(person: SignedIn, turn: number): Promise<Account> {
+    const { openAccount } = await this.loadChat();
+    return await openAccount(
       {
         platform: this.platform,
-        uid: person.uid,
-        email: person.email,
-        store,
-        time,
-        http,
-        own: new OwnApi(http),
-        archive: new ArchiveApi(http, (what, why) => this.platform.report(what, why)),
+        person,
+        http: this.http(),
         url: async () => (await this.config.get()).realtimeUrl,
         token: (fresh) => this.token(person, fresh),
       },
@@ -143,15 +162,11 @@ export class AppModel implements App, Accounts {
         leave: (password) => this.leave(person, password),
       },
     );
-    this.running = { person, store, chat };
-    chat.start();
-    this.value.set({ state: "signed-in", chat });
   }
 
   /** Stops what runs for an account; its data stays. */
   private halt(): void {
-    this.running?.chat.stop();
-    this.running?.store.close();
+    this.running?.account.stop();
     this.running = null;
   }
 

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { ApiProblem } from "../../net/problem";
+import { openAccount } from "../chat/open";
 import { SHAPE } from "../store/rows";
-import { databaseName } from "../store/account";
+import { databaseName } from "../store/name";
 import { FakeBrowser } from "../../platform/testing/fake";
 import { Household } from "../testing/household";
 
@@ -49,6 +51,22 @@ describe("who uses the browser", () => {
     house.server.archive.down = false;
     await tab.app.start();
     expect(tab.app.session.get()).toEqual({ state: "signed-out", reason: "none" });
+  });
+
+  test("a chat whose code cannot be loaded says so, stays signed in, and starts when it can", async () => {
+    const house = new Household();
+    let reachable = false;
+    const tab = await house.tab(new FakeBrowser(), {
+      loadChat: async () => {
+        if (!reachable) throw new ApiProblem(0, "offline", "");
+        return { openAccount };
+      },
+    });
+    expect(await tab.app.signIn(`${ALICE}@example.org`, "correct horse")).toMatchObject({ ok: true });
+    expect(tab.app.session.get()).toMatchObject({ state: "failed", problem: { code: "offline" } });
+    reachable = true;
+    await tab.app.start();
+    expect(tab.chat().uid).toBe(ALICE);
   });
 
   test("signing out warns of what is unsent, then wipes; a second account sees nothing of the first", async () => {

@@ -9,6 +9,7 @@ import type { StorageState } from "../interface/chat";
 import { type Readable, type Unsubscribe, Value } from "../observable";
 import { type Change, EVERYTHING } from "./change";
 import { ALL, SHAPE } from "./rows";
+import { databaseName } from "./name";
 import { prune } from "./prune";
 import { ReadTx, WriteTx } from "./tx";
 
@@ -16,11 +17,6 @@ import { ReadTx, WriteTx } from "./tx";
 const REOPEN_MS = 1_000;
 /** How often a full storage is tried again. */
 const PROBE_MS = 10_000;
-
-/** Name of the database of an account. */
-export function databaseName(uid: string): string {
-  return `phoenix:${uid}`;
-}
 
 export class AccountStore {
   private readonly platform: Platform;

@@ -6,7 +6,8 @@ import type { Database, Shape } from "../../platform/database";
 import { FakeClock } from "../../platform/testing/clock";
 import { FakeBrowser, FakePlatform, settle } from "../../platform/testing/fake";
 import type { Chat } from "../interface/chat";
-import { AppModel } from "../session/app";
+import { openAccount } from "../chat/open";
+import { AppModel, type ChatLoader } from "../session/app";
 import { ModelServer } from "./server";
 
 export const START_MS = 1_795_348_800_000;
@@ -67,6 +68,8 @@ export interface TabOptions {
   readonly open?: (name: string, shape: Shape) => Promise<Database>;
   /** False: a browser without Web Locks. */
   readonly locks?: boolean;
+  /** Loads the code of the chat; at hand where left out. */
+  readonly loadChat?: ChatLoader;
 }
 
 export class Household {
@@ -99,7 +102,7 @@ export class Household {
       const uid = (request.headers["authorization"] ?? "").replace("Bearer ", "").split(" ")[0] ?? "";
       return await this.server.archive.answer(uid, request);
     };
-    const app = new AppModel(platform, () => new FakeIdentity(platform, this));
+    const app = new AppModel(platform, () => new FakeIdentity(platform, this), options.loadChat ?? (async () => ({ openAccount })));
     await app.start();
     await this.clock.advance(0);
     return {

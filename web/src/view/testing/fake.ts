@@ -237,6 +237,7 @@ const incoming = new Set<(m: Incoming) => void>();
 export function createApp(): App {
   const app: App = {
     session,
+    remembers: params.get("as") !== "signed-out",
     accounts: {
       async signUp(f) { await wait(400); if (f.username === "taken") return no("invalid_fields", "x", { username: "This username is taken." }); session.set({ state: "signed-in", chat }); return ok(undefined); },
       async signIn(_e, p) { await wait(400); if (p === "wrong") return no("wrong_credentials", "Wrong e-mail or password. Check both and try again."); session.set({ state: "signed-in", chat }); return ok(undefined); },
