@@ -30,7 +30,7 @@ test("what the server refuses is said where it was asked", async ({ at }) => {
   await page.getByRole("menuitem", { name: new RegExp(`^${adminText.acts.unmakeAdmin}`) }).click();
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("button", { name: adminText.acts.unmakeAdmin }).click();
-  await expect(dialog.getByRole("alert")).toHaveText("This is the last admin. Make somebody else an admin first.");
+  await expect(dialog.getByRole("alert")).toHaveText("This is the last admin. Make another person admin first.");
   await dialog.getByRole("button", { name: "Cancel" }).click();
   await page.getByRole("button", { name: adminText.people.add }).click();
   await page.getByRole("dialog").getByRole("button", { name: adminText.acts.addDo, exact: true }).click();

@@ -53,6 +53,7 @@ export class OpenConversation implements Conversation {
     this.onClose = onClose;
     this.id = conversationId(parts.uid, other);
     this.person = parts.people.person(other);
+    parts.people.renew(other); // they may have another name since
     this.typing = parts.signs.typing(other);
     this.window = new TimelineWindow(parts, this.id);
     this.timeline = this.window.timeline;

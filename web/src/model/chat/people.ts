@@ -51,6 +51,12 @@ export class People {
     const { platform } = this.parts;
     const now = platform.clock.now();
     if (row && Math.abs(now - row.loadedAt) < FRESH_MS) return;
+    this.renew(uid);
+  }
+
+  /** Loads the names of `uid` anew, in the background: for one place at a time, where an old name would mislead. */
+  renew(uid: string): void {
+    const now = this.parts.platform.clock.now();
     const last = this.asked.get(uid);
     if (!validUid(uid) || (last !== undefined && now - last < RETRY_MS)) return;
     this.asked.set(uid, now);

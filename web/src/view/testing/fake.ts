@@ -27,7 +27,7 @@ const names: readonly [string, string][] = [
 const people: Person[] = Array.from({ length: num("people", 14) }, (_, i) => {
   const base = names[i % names.length] ?? ["x", "X"];
   const n = Math.floor(i / names.length);
-  return { uid: `uid${i}aBcDeF`, username: base[0] + (n ? `${n}` : ""), displayName: base[1] + (n ? ` ${n}` : "") };
+  return { uid: `uid${i}aBcDeF`, username: base[0] + (n ? `${n}` : ""), displayName: base[1] + (n ? ` ${n}` : ""), deleted: i === num("gone", -1) };
 });
 const says = [
   "Are you on the train?", "Yes, somewhere before the tunnel.", "Then I write now and you read later 🙂", "That is how it should be. The tickets are in the blue folder, the one on the shelf beside the window, and the key is under the pot.",
@@ -190,7 +190,7 @@ const adminCalls: import("../../model").AdminCalls = {
       return ok({ users: hits.slice(at, at + 25), next: at + 25 < hits.length ? String(at + 25) : "" });
     }
     if (method === "PATCH" && user) {
-      if (body?.["admin"] === false && user.uid === "uid0aBcDeF") return no("last_admin", "This is the last admin. Make somebody else an admin first.");
+      if (body?.["admin"] === false && user.uid === "uid0aBcDeF") return no("last_admin", "This is the last admin. Make another person admin first.");
       return ok(Object.assign(user, body));
     }
     if (method === "POST" && url.pathname === "/users") return no("invalid_fields", "See the fields.", { username: "This username is taken.", password: "A password has at least 8 characters." });
