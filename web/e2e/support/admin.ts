@@ -93,3 +93,14 @@ export async function publish(data: string, of: System = system()): Promise<void
   });
   if (!answer.ok) throw new Error(`Publishing: ${answer.status} ${await answer.text()}`);
 }
+
+/** The letters on the page that hold this text; the list is asked for again until there are as many as expected. */
+export async function letters(page: Page, text: string, count: number): Promise<Locator> {
+  const found = page.getByRole("listitem").filter({ hasText: text });
+  await expect(async () => {
+    await page.getByRole("button", { name: adminText.refresh }).click();
+    await expect(page.getByRole("status").filter({ hasText: "Loading" })).toBeHidden();
+    await expect(found).toHaveCount(count, { timeout: 1_000 });
+  }).toPass({ timeout: 15_000 });
+  return found;
+}
