@@ -209,6 +209,7 @@ export const en = {
     self: "This is you. You cannot write to yourself.",
     blocked: (name: string) => `You blocked ${name}.`,
     unblock: "Unblock",
+    gone: "This account no longer exists.",
 
     write: "Write a message",
     writeTo: (name: string) => `Write to ${name}`,

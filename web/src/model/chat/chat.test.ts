@@ -147,6 +147,32 @@ describe("two people", () => {
     expect(await toBob.retry("nothing")).toMatchObject({ ok: false, problem: { code: "message_gone" } });
   });
 
+  test("an account that is gone is known by its refusal or by a look at it, and its history stays", async () => {
+    const { house, alice, bob } = await two();
+    await bob.chat().conversation(ALICE).send("before I left");
+    await house.pass(500);
+    const talk = alice.chat().conversation(BOB);
+    await house.pass(500);
+    expect(talk.person.get()).toMatchObject({ displayName: "bob", deleted: false });
+    // Bob leaves; Alice's tab learns of it by what she sends.
+    house.server.archive.people.delete(BOB);
+    house.server.refuse = () => "recipient_unknown";
+    await talk.send("are you there?");
+    await house.pass(1_000);
+    expect(talk.person.get()).toEqual({ uid: BOB, username: BOB.toLowerCase(), displayName: "bob", deleted: true });
+    expect(alice.chat().conversations.get().items[0]?.person.deleted).toBe(true);
+    expect(talk.timeline.get().items.map((m) => [m.body, m.state, m.refusal?.code])).toEqual([
+      ["before I left", "delivered", undefined],
+      ["are you there?", "refused", "recipient_unknown"],
+    ]);
+    // What only looked so is taken back when the server shows them again.
+    house.server.archive.people.set(BOB, { uid: BOB, username: "bob", display_name: "Bob" });
+    await house.pass(60_000);
+    alice.chat().conversation(BOB).close();
+    await house.pass(1_000);
+    expect(talk.person.get()).toEqual({ uid: BOB, username: "bob", displayName: "Bob", deleted: false });
+  });
+
   test("long histories load by the page, in order, up to the beginning; a quoted message is found", async () => {
     const house = new Household();
     const alice = await house.person(ALICE);

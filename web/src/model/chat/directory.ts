@@ -79,5 +79,5 @@ export class Directory implements DirectorySearch {
 }
 
 export function toPerson(person: PublicPerson): Person {
-  return { uid: person.uid, username: person.username, displayName: person.displayName || person.username };
+  return { uid: person.uid, username: person.username, displayName: person.displayName || person.username, deleted: person.deleted };
 }

@@ -12,7 +12,7 @@ import type { Here } from "../store/rules";
 import type { ConversationRow, DraftRow, MessageRow, PersonRow } from "../store/rows";
 import type { ReadTx } from "../store/tx";
 import type { ServerTime } from "../time";
-import { type People, personOf } from "./people";
+import { type People, personOf, samePerson } from "./people";
 import type { Signs } from "./signs";
 import { stateOf } from "./state";
 
@@ -218,8 +218,7 @@ function same(a: ConversationSummary, b: ConversationSummary): boolean {
     a.unread === b.unread &&
     a.draft === b.draft &&
     a.typing === b.typing &&
-    a.person.username === b.person.username &&
-    a.person.displayName === b.person.displayName &&
+    samePerson(a.person, b.person) &&
     a.preview?.body === b.preview?.body &&
     a.preview?.state === b.preview?.state &&
     a.preview?.time === b.preview?.time &&

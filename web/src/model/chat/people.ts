@@ -22,7 +22,11 @@ export interface PeopleParts {
 }
 
 export function personOf(uid: string, row: PersonRow | undefined): Person {
-  return { uid, username: row?.username ?? "", displayName: row?.displayName || row?.username || "" };
+  return { uid, username: row?.username ?? "", displayName: row?.displayName || row?.username || "", deleted: row?.deleted === true };
+}
+
+export function samePerson(a: Person, b: Person): boolean {
+  return a.username === b.username && a.displayName === b.displayName && a.deleted === b.deleted;
 }
 
 export class People {
@@ -77,7 +81,7 @@ export class People {
     try {
       const row = await this.parts.store.read((tx) => tx.person(uid));
       const next = personOf(uid, row);
-      this.values.get(uid)?.update((old) => (old.username === next.username && old.displayName === next.displayName ? old : next));
+      this.values.get(uid)?.update((old) => (samePerson(old, next) ? old : next));
       this.want(uid, row);
     } catch (err) {
       this.parts.platform.report("a person could not be read", err);

@@ -10,6 +10,8 @@ export interface Person {
   readonly username: string;
   /** What to show; falls back to the username, then to a neutral word of the view when both are empty. */
   readonly displayName: string;
+  /** True: the account no longer exists. Names stay where this device knew them; nobody can write to them any more. */
+  readonly deleted?: boolean;
 }
 
 /** The signed-in person. */

@@ -49,9 +49,10 @@ export async function applyPerson(tx: WriteTx, here: Here, person: PublicPerson)
     uid: person.uid,
     username: person.deleted ? (known?.username ?? "") : person.username,
     displayName: person.deleted ? (known?.displayName ?? "") : person.displayName,
+    ...(person.deleted ? { deleted: true as const } : {}),
     loadedAt: here.now,
   };
-  const same = known?.username === row.username && known.displayName === row.displayName;
+  const same = known?.username === row.username && known.displayName === row.displayName && known.deleted === row.deleted;
   if (!same || known.loadedAt < here.now - 60_000) await tx.putPerson(row);
 }
 

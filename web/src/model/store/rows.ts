@@ -73,6 +73,8 @@ export interface PersonRow {
   readonly uid: string;
   readonly username: string;
   readonly displayName: string;
+  /** Only for an account that is gone. */
+  readonly deleted?: true;
   /** When this was loaded, in ms. */
   readonly loadedAt: number;
 }

@@ -21,6 +21,8 @@ export interface Here {
 const DEBT_PATIENCE_MS = 3_000;
 /** Nothing true is further ahead than this (DESIGN §3 allows 5 s); it must not push later messages ahead with it. */
 const MAX_AHEAD: Micros = 60_000_000;
+/** Code of a refusal: the recipient has no account. */
+const GONE = "recipient_unknown";
 /** As the server's previews. */
 const PREVIEW_UNITS = 400;
 
@@ -182,6 +184,8 @@ async function applyRefused(
     if (row.conversation === conversation && row.from === here.uid) await refuse(tx, row, { code, message });
     return;
   }
+  const other = otherMember(conversation, here.uid);
+  if (code === GONE && other !== null) await noteGone(tx, other);
   await note(tx, here, {
     key: `refused:${ref.id}`,
     kind: "refused",
@@ -196,6 +200,14 @@ async function applyRefused(
 /** The message will not be sent: out of the outbox, unless it is known to be delivered. */
 export async function refuse(tx: WriteTx, row: MessageRow, refusal: { code: string; message: string }): Promise<void> {
   await advance(tx, row, { status: "refused", refusal });
+  if (refusal.code === GONE) await noteGone(tx, row.to);
+}
+
+/** The server knows no such account any more. Their names, loaded anew when they are next wanted, confirm it or take it back. */
+async function noteGone(tx: WriteTx, uid: string): Promise<void> {
+  const known = await tx.person(uid);
+  if (known?.deleted) return;
+  await tx.putPerson({ uid, username: known?.username ?? "", displayName: known?.displayName ?? "", deleted: true, loadedAt: 0 });
 }
 
 /** The server has queued the message. */
