@@ -1,6 +1,7 @@
 // Command fault puts the delivery core under fire and judges what came of it:
 //
 //	go run ./infra/fault                        every fault by itself, then all mixed
+//	go run ./infra/fault -messages 30000 -rate 2000 -json all.json   a million messages
 //	go run ./infra/fault -faults redis-killed,clients-flap -duration 1m -people 300 -seed 7
 //	go run ./infra/fault -short                 what ./infra/test runs: under two minutes
 //	go run ./infra/fault -measure drain,rotate  how sockets move: off an instance that ends, as they grow old, all at once (storm)
@@ -60,11 +61,13 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		backend  = flags.String("store", "embedded", "where messages are kept: embedded, or firestore for Google's emulator")
 		short    = flags.Bool("short", false, "the bounded part that infra/test runs: a few runs of several faults each")
 		measured = flags.String("measure", "", "measure instead: drain, rotate or storm, with commas")
-		sockets  = flags.Int("sockets", 0, "of a measurement; 0: 1000, 200 and 5000")
+		age      = flags.Duration("age", time.Minute, "of a measurement by rotate: sockets move at this age at most")
+		moves    = flags.Int("moves", 1000, "of a measurement by rotate: it goes on until so many sockets have moved")
+		sockets  = flags.Int("sockets", 0, "of a measurement; 0: 1000, 400 and 5000")
 		judged   = flags.String("judge", "", "judge the record in this file instead of running anything")
 	)
 	flags.Uint64Var(&o.Seed, "seed", 1, "of schedules, people and chance")
-	flags.DurationVar(&o.Duration, "duration", 30*time.Second, "of chatting under faults, in each run")
+	flags.DurationVar(&o.Duration, "duration", 0, "of chatting under faults, in each run; 0: 30 s, or with -messages as long as these take, up to 10 min")
 	flags.IntVar(&o.Messages, "messages", 0, "end chatting in a run when so many are written")
 	flags.DurationVar(&o.Pause, "pause", 2*time.Second, "mean time between two faults")
 	flags.IntVar(&o.People, "people", 200, "in each run; more than half have two devices")
@@ -80,6 +83,12 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	if *judged != "" {
 		return judge(*judged, out)
 	}
+	if o.Duration == 0 {
+		o.Duration = 30 * time.Second
+		if o.Messages > 0 {
+			o.Duration = 10 * time.Minute
+		}
+	}
 	runs, err := plan(o, *faults, *short)
 	if err != nil {
 		return err
@@ -94,7 +103,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if *measured != "" {
-		return measureAll(ctx, strings.Split(*measured, ","), measure.Options{Program: program, Seed: o.Seed, Sockets: *sockets}, *jsonFile, out)
+		return measureAll(ctx, strings.Split(*measured, ","), measure.Options{Program: program, Seed: o.Seed, Sockets: *sockets, Age: *age, Moves: *moves}, *jsonFile, out)
 	}
 	var reports []*runReport
 	fmt.Fprintln(out, header)
@@ -115,6 +124,10 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		fmt.Fprintln(out, row(r))
 		explain(out, r)
 		reports = append(reports, r)
+	}
+	if len(reports) > 1 {
+		fmt.Fprintln(out)
+		table(out, reports)
 	}
 	if *jsonFile != "" {
 		if err := writeJSON(*jsonFile, out, reports); err != nil {

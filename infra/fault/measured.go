@@ -4,14 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/measure"
-	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 )
 
-const measuredHeader = "| measurement | seed | sockets | all caught up after (s) | moved | with a gap | longest gap p50/p99/max (ms) | gaps of 5 s | store reads | messages | broken promises |\n" +
-	"|---|---|---|---|---|---|---|---|---|---|---|"
+const measuredHeader = "| measurement | seed | sockets | all caught up after (s) | process gone after (s) | moved without a gap | times offline | banners (5 s offline) | " +
+	"longest gap p50/p99/max (ms) | store reads per client | messages | lost | doubled | out of order | early saved | other |\n" +
+	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 
 // measureAll takes the measurements with these names.
 func measureAll(ctx context.Context, names []string, o measure.Options, jsonFile string, out io.Writer) error {
@@ -21,7 +20,7 @@ func measureAll(ctx context.Context, names []string, o measure.Options, jsonFile
 		take    func(context.Context, measure.Options) (*measure.Result, error)
 	}{
 		"drain":  {1000, 20, measure.Drain},
-		"rotate": {200, 20, measure.Rotate},
+		"rotate": {400, 20, measure.Rotate},
 		"storm":  {5000, 5, measure.Storm},
 	}
 	var results []*measure.Result
@@ -36,7 +35,7 @@ func measureAll(ctx context.Context, names []string, o measure.Options, jsonFile
 		if o.Sockets == 0 {
 			o.Sockets = kind.sockets
 		}
-		o.Rate, o.Age, o.Moves = kind.rate, time.Minute, 1000
+		o.Rate = kind.rate
 		r, err := kind.take(ctx, o)
 		if err != nil {
 			return fmt.Errorf("%s, seed %d: %w", name, o.Seed, err)
@@ -63,11 +62,12 @@ func measureAll(ctx context.Context, names []string, o measure.Options, jsonFile
 }
 
 func measuredRow(r *measure.Result) string {
-	broken := 0
-	for _, rule := range verdict.Rules {
-		broken += r.Judged.Counts[rule]
+	g, seconds := r.Judged.Gaps, func(ms float64) string {
+		if ms == 0 {
+			return "–"
+		}
+		return fmt.Sprintf("%.2f", ms/1000)
 	}
-	g := r.Judged.Gaps
-	return fmt.Sprintf("| %s | %d | %d | %.2f | %d | %d | %.0f / %.0f / %.0f | %d | %d | %d | %d |", r.Name, r.Seed, r.Sockets, r.All/1000, r.Moved, r.Gapped,
-		g.P50, g.P99, g.Max, r.Judged.LongGaps, r.Reads, r.Judged.Typed, broken)
+	return fmt.Sprintf("| %s | %d | %d | %s | %s | %d | %d | %d | %.0f / %.0f / %.0f | %.2f | %d | %s |", r.Name, r.Seed, r.Sockets, seconds(r.All), seconds(r.Exit),
+		r.Moved, r.Gapped, r.Judged.LongGaps, g.P50, g.P99, g.Max, float64(r.Reads)/float64(r.Sockets), r.Judged.Typed, broken(r.Judged))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
@@ -13,17 +14,46 @@ const header = "| fault | seed | messages | lost | doubled | out of order | earl
 	"|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 
 func row(r *runReport) string {
+	return fmt.Sprintf("| %s | %d | %d | %s | %d | %.0f / %.0f | %.0f / %.0f | %d | %.0f |",
+		r.Name, r.Seed, r.Typed, broken(r.Report), r.Excepted, r.Gaps.P50, r.Gaps.P99, r.Transit.P50, r.Transit.P99, r.Injected, r.Seconds)
+}
+
+// broken returns the counts of the rules that have columns of their own, and of all others together.
+func broken(r *verdict.Report) string {
+	own := []verdict.Rule{verdict.Lost, verdict.Doubled, verdict.OutOfOrder, verdict.EarlySaved}
+	var b strings.Builder
+	for _, rule := range own {
+		fmt.Fprintf(&b, "%d | ", r.Counts[rule])
+	}
 	other := 0
 	for rule, n := range r.Counts {
-		switch rule {
-		case verdict.Lost, verdict.Doubled, verdict.OutOfOrder, verdict.EarlySaved:
-		default:
+		if !slices.Contains(own, rule) {
 			other += n
 		}
 	}
-	return fmt.Sprintf("| %s | %d | %d | %d | %d | %d | %d | %d | %d | %.0f / %.0f | %.0f / %.0f | %d | %.0f |",
-		r.Name, r.Seed, r.Typed, r.Counts[verdict.Lost], r.Counts[verdict.Doubled], r.Counts[verdict.OutOfOrder], r.Counts[verdict.EarlySaved],
-		other, r.Excepted, r.Gaps.P50, r.Gaps.P99, r.Transit.P50, r.Transit.P99, r.Injected, r.Seconds)
+	fmt.Fprint(&b, other)
+	return b.String()
+}
+
+// table is all rows together with their sum: what a page shows of many runs.
+func table(out io.Writer, reports []*runReport) {
+	sum := &runReport{Name: "**all**", Report: &verdict.Report{Counts: map[verdict.Rule]int{}}}
+	fmt.Fprintln(out, header)
+	for _, r := range reports {
+		fmt.Fprintln(out, row(r))
+		sum.Seed = r.Seed
+		sum.Typed += r.Typed
+		sum.Excepted += r.Excepted
+		sum.Injected += r.Injected
+		sum.Seconds += r.Seconds
+		for rule, n := range r.Counts {
+			sum.Counts[rule] += n
+		}
+		for _, s := range []struct{ sum, one *verdict.Spread }{{&sum.Gaps, &r.Gaps}, {&sum.Transit, &r.Transit}} { // of all runs the worst
+			s.sum.P50, s.sum.P99 = max(s.sum.P50, s.one.P50), max(s.sum.P99, s.one.P99)
+		}
+	}
+	fmt.Fprintln(out, row(sum))
 }
 
 // explain says what broke, and where to look.

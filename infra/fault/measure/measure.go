@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
@@ -60,6 +61,9 @@ func measure(ctx context.Context, name string, opts Options, so stage.Options, b
 		return nil, err
 	}
 	defer remove()
+	if err := enoughFiles(opts.Sockets); err != nil {
+		return nil, err
+	}
 	r := &rig{opts: opts, log: record.New()}
 	so.Dir, so.Program, so.Seed, so.Log = dir, opts.Program, opts.Seed, r.log
 	so.MaxSocket = opts.Sockets + 100
@@ -157,6 +161,20 @@ func (r *rig) lastUp(begin int) int64 {
 		}
 	}
 	return last
+}
+
+// enoughFiles reports whether a process may open so many sockets, some files
+// beside them, and the connections of the stage. The Go runtime has raised the
+// limit of this process, and of the instances, to the hard one already.
+func enoughFiles(sockets int) error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("ask for the limit of open files: %w", err)
+	}
+	if need := uint64(sockets) + 500; limit.Cur < need {
+		return fmt.Errorf("%d sockets need %d open files, and the limit is %d: raise it (ulimit -Hn %d) or take fewer sockets", sockets, need, limit.Cur, need)
+	}
+	return nil
 }
 
 func everywhere(*stage.Stage) {}
