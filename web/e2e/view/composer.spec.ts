@@ -84,3 +84,12 @@ test.describe("with fingers", () => {
     expect(small.map(({ name, width, height }) => `${name}: ${width}×${height}`)).toEqual([]);
   });
 });
+
+test("the counter counts to the server's limit", async ({ at }) => {
+  const page = await at("/c/lena", { quiet: 1, body: 20 });
+  const box = page.getByRole("textbox");
+  await box.fill("x".repeat(15));
+  await expect(page.getByText("5 characters left")).toBeVisible();
+  await box.fill("x".repeat(21));
+  await expect(page.getByText("1 character too many")).toBeVisible();
+});

@@ -6,7 +6,7 @@
 /** Microseconds since the epoch; fits a number exactly until the year 2255. */
 export type Micros = number;
 
-/** Code points in a body. */
+/** Code points in a body, where the server has not said otherwise. */
 export const MAX_BODY = 8000;
 
 /** A message as it travels. Sort key: (at, id). */

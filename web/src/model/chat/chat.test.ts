@@ -245,6 +245,38 @@ describe("two people", () => {
 });
 
 describe("trouble", () => {
+  test("the limits are the server's: in every tab, and after a restart without a network", async () => {
+    const house = new Household();
+    house.server.limits = { ...house.server.limits, body: 5, watch: 1 };
+    const browser = new FakeBrowser();
+    const first = await house.person(ALICE, browser);
+    const second = await house.tab(browser);
+    await house.pass(1_000);
+    const refused = { ok: false, problem: { code: "body_too_long" } };
+    for (const tab of [first, second]) {
+      expect(tab.chat().bodyLimit.get()).toBe(5);
+      expect(await tab.chat().conversation(BOB).send("123456")).toMatchObject(refused);
+      expect(await tab.chat().conversation(BOB).send("12345")).toMatchObject({ ok: true });
+    }
+    const off = [BOB, "carolUid00003"].map((uid) => first.chat().presence(uid).subscribe(() => undefined));
+    await house.pass(1_000);
+    expect(house.server.watchedBy(ALICE)).toEqual(["carolUid00003"]);
+    for (const end of off) end();
+
+    // Raised by a later server: heard at the next welcome.
+    house.server.limits = { ...house.server.limits, body: 6 };
+    house.server.drop(ALICE);
+    await house.pass(2_000);
+    for (const tab of [first, second]) expect(tab.chat().bodyLimit.get()).toBe(6);
+
+    first.platform.kill();
+    second.platform.kill();
+    house.setOnline(false);
+    const again = await house.tab(browser);
+    await house.pass(100);
+    expect(again.chat().bodyLimit.get()).toBe(6);
+  });
+
   test("gaps under 5 s show nothing; longer ones say so, and messages wait", async () => {
     const { house, alice } = await two();
     const states: string[] = [];

@@ -27,7 +27,6 @@ import type { Here } from "../store/rules";
 import type { MessageRow } from "../store/rows";
 import { Status } from "../tabs/status";
 import { Team } from "../tabs/team";
-import type { ServerTime } from "../time";
 import { OpenConversation } from "./conversation";
 import { Directory, toPerson } from "./directory";
 import { Conversations } from "./list";
@@ -77,7 +76,7 @@ export class AccountChat implements Chat {
     const { platform, store, archive, time } = parts;
     this.history = new History({ store, archive, here: now });
     this.people = new People({ platform, store, archive, here: now });
-    this.signs = new Signs(platform.clock, (uids) => this.team.watch(uids));
+    this.signs = new Signs(platform.clock, parts.limits, (uids) => this.team.watch(uids));
     this.team = new Team(parts, {
       onPresence: (uid, presence) => this.signs.seen(uid, presence),
       onTyping: (uid) => this.signs.types(uid),
@@ -98,7 +97,7 @@ export class AccountChat implements Chat {
     this.ends.push(
       store.onChange((change) => {
         for (const id of Object.keys(change.messages)) this.quiet(id, change.messages[id] ?? []);
-        if (change.meta.includes("clock") && change.remote) void this.readClock(this.parts.time);
+        if (change.remote && (change.meta.includes("clock") || change.meta.includes("limits"))) void this.readServer();
       }),
       this.status.status.subscribe((status) => {
         if (status.state === "offline") {
@@ -107,7 +106,7 @@ export class AccountChat implements Chat {
         } else if (status.state === "online") this.list.trouble(null);
       }),
     );
-    void this.readClock(this.parts.time);
+    void this.readServer();
     void platform.storage.persist();
     this.team.start();
     void this.account.load();
@@ -139,6 +138,10 @@ export class AccountChat implements Chat {
 
   get storage(): Readable<StorageState> {
     return this.parts.store.storage;
+  }
+
+  get bodyLimit(): Readable<number> {
+    return this.parts.limits.body;
   }
 
   get conversations(): Readable<ConversationList> {
@@ -196,6 +199,7 @@ export class AccountChat implements Chat {
         store: this.parts.store,
         history: this.history,
         time: this.parts.time,
+        limits: this.parts.limits,
         people: this.people,
         signs: this.signs,
         here: () => here(this.parts),
@@ -268,12 +272,15 @@ export class AccountChat implements Chat {
     this.handlers.onReceived(named, hidden);
   }
 
-  private async readClock(time: ServerTime): Promise<void> {
+  /** Reads what is known of the server's clock and limits, which only the tab with the socket hears. */
+  private async readServer(): Promise<void> {
+    const { store, time, limits } = this.parts;
     try {
-      const row = await this.parts.store.read((tx) => tx.meta("clock"));
-      if (row) time.setOffset(row.offset);
+      const known = await store.read(async (tx) => ({ clock: await tx.meta("clock"), limits: await tx.meta("limits") }));
+      if (known.clock) time.setOffset(known.clock.offset);
+      if (known.limits) limits.learn(known.limits.limits);
     } catch {
-      // This device's own clock will do.
+      // This device's own clock and this version's limits will do.
     }
   }
 }

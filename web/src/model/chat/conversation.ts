@@ -6,6 +6,7 @@ import type { Cancel } from "../../platform/platform";
 import type { Outcome } from "../interface/app";
 import type { Person } from "../interface/chat";
 import type { Conversation, Draft, Timeline } from "../interface/conversation";
+import type { ServerLimits } from "../limits";
 import type { Readable } from "../observable";
 import { failed, outcome } from "../outcome";
 import { enqueue, remove } from "../store/outbox";
@@ -19,6 +20,7 @@ import { TimelineWindow, type WindowParts } from "./window";
 export interface ConversationParts extends WindowParts {
   readonly people: People;
   readonly signs: Signs;
+  readonly limits: ServerLimits;
   here(): Here;
   /** Tells `to` that this person types. */
   typing(to: string): void;
@@ -75,7 +77,7 @@ export class OpenConversation implements Conversation {
 
   async send(body: string, replyTo?: string): Promise<Outcome<string>> {
     const text = cleanBody(body);
-    const fault = checkBody(text);
+    const fault = checkBody(text, this.parts.limits.body.get());
     if (fault) return failed(fault);
     const draft = this.drafts.take();
     const id = this.newId();

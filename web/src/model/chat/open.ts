@@ -6,6 +6,7 @@ import type { SignedIn } from "../../net/identity";
 import { OwnApi } from "../../net/own";
 import type { Platform } from "../../platform/platform";
 import type { Chat } from "../interface/chat";
+import { ServerLimits } from "../limits";
 import { AccountStore } from "../store/account";
 import { ServerTime } from "../time";
 import { AccountChat, type ChatHandlers } from "./chat";
@@ -39,6 +40,7 @@ export async function openAccount(parts: AccountParts, handlers: ChatHandlers): 
       email: person.email,
       store,
       time: new ServerTime(platform.clock),
+      limits: new ServerLimits(),
       http,
       own: new OwnApi(http),
       archive: new ArchiveApi(http, (what, why) => platform.report(what, why)),

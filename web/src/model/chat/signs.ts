@@ -1,7 +1,7 @@
 /** Presence and typing of others, as this tab shows them. */
-import { MAX_WATCH } from "../../protocol/frames";
 import type { Cancel, Clock } from "../../platform/platform";
 import type { Presence } from "../interface/chat";
+import type { ServerLimits } from "../limits";
 import { type Readable, Value } from "../observable";
 
 const UNKNOWN: Presence = { online: null, lastSeen: null };
@@ -10,6 +10,7 @@ const TYPING_MS = 6_000;
 
 export class Signs {
   private readonly clock: Clock;
+  private readonly limits: ServerLimits;
   private readonly watch: (uids: readonly string[]) => void;
   private readonly presences = new Map<string, Value<Presence>>();
   private readonly typings = new Map<string, { value: Value<boolean>; end: Cancel | null }>();
@@ -18,8 +19,9 @@ export class Signs {
   private readonly typingListeners = new Set<(uid: string) => void>();
 
   /** `watch` is told whose presence is wanted, the most wanted first. */
-  constructor(clock: Clock, watch: (uids: readonly string[]) => void) {
+  constructor(clock: Clock, limits: ServerLimits, watch: (uids: readonly string[]) => void) {
     this.clock = clock;
+    this.limits = limits;
     this.watch = watch;
   }
 
@@ -33,7 +35,7 @@ export class Signs {
       value = new Value(UNKNOWN, (watched) => {
         this.watched.delete(uid);
         if (watched) this.watched.add(uid);
-        this.watch([...this.watched].reverse().slice(0, MAX_WATCH));
+        this.watch([...this.watched].reverse().slice(0, this.limits.watch));
       });
       this.presences.set(uid, value);
     }

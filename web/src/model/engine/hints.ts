@@ -1,6 +1,6 @@
 /** Presence and typing: hints, lost without harm. */
 import type { Link } from "../../net/link";
-import { MAX_WATCH, type ServerFrame } from "../../protocol/frames";
+import type { ServerFrame } from "../../protocol/frames";
 import { validUid } from "../../protocol/chat";
 import type { Cancel } from "../../platform/platform";
 import type { Presence } from "../interface/chat";
@@ -8,6 +8,8 @@ import type { EngineParts } from "./ports";
 
 /** Lists come and go while somebody scrolls; what is left after this long is watched. */
 const SETTLE_MS = 200;
+/** Whom all tabs together may want; more would only be sorted away. */
+const MAX_WANTED = 1_000;
 /** A sign of typing means nothing later than this. */
 const TYPING_LASTS_MS = 3_000;
 
@@ -49,9 +51,9 @@ export class Hints {
     this.timer?.();
   }
 
-  /** Whose presence to report, the most wanted first; beyond 100 they are left out. */
+  /** Whose presence to report, the most wanted first; beyond what the server takes they are left out. */
   watch(uids: readonly string[]): void {
-    this.wanted = uids.filter(validUid).slice(0, MAX_WATCH);
+    this.wanted = uids.filter(validUid).slice(0, MAX_WANTED);
     this.timer ??= this.parts.platform.clock.after(SETTLE_MS, () => {
       this.timer = null;
       this.tell();
@@ -75,7 +77,7 @@ export class Hints {
   }
 
   private tell(): void {
-    const users = [...new Set(this.wanted)].sort();
+    const users = [...new Set(this.wanted)].slice(0, this.parts.limits.watch).sort();
     const list = users.join(" ");
     if (!this.link || list === this.watched) return;
     this.watched = list;

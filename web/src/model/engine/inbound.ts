@@ -79,6 +79,7 @@ export class Inbound {
         }
         // At once: what is transmitted from now on needs the server's time.
         this.parts.time.learn(frame.now);
+        this.parts.limits.learn(frame.limits);
         this.push({ kind: "welcome", link, welcome: frame });
         return true;
       case "event":
@@ -172,6 +173,7 @@ export class Inbound {
           case "welcome":
             lead ??= item.link;
             await tx.putMeta({ name: "clock", offset: this.parts.time.offsetMs });
+            await tx.putMeta({ name: "limits", limits: item.welcome.limits });
             if (!item.welcome.resumed) await noteLoss(tx, this.parts);
             break;
           case "hole":

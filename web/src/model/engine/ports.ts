@@ -4,6 +4,7 @@ import type { Token } from "../../net/connection";
 import type { Platform } from "../../platform/platform";
 import type { AccountStore } from "../store/account";
 import type { Here } from "../store/rules";
+import type { ServerLimits } from "../limits";
 import type { ServerTime } from "../time";
 
 /** Saved conversations and messages, as the HTTP functions give them. Methods reject with ApiProblem. */
@@ -15,6 +16,7 @@ export interface EngineParts {
   readonly uid: string;
   readonly store: AccountStore;
   readonly time: ServerTime;
+  readonly limits: ServerLimits;
   readonly archive: Archive;
   /** The address of the WebSocket. */
   url(): Promise<string>;

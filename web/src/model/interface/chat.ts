@@ -109,6 +109,8 @@ export interface Chat {
   readonly me: Readable<Me>;
   readonly connection: Readable<ConnectionStatus>;
   readonly storage: Readable<StorageState>;
+  /** Code points that the server takes in a message. */
+  readonly bodyLimit: Readable<number>;
   readonly conversations: Readable<ConversationList>;
   readonly unreadTotal: Readable<number>;
   /** Own messages that no server has yet; what signing out would lose. */

@@ -1,6 +1,7 @@
 /** What one account keeps on this device: the rows and the shape of its database. */
 import type { OwnProfile } from "../../net/own";
 import type { Micros } from "../../protocol/chat";
+import type { Limits } from "../../protocol/frames";
 import type { Shape } from "../../platform/database";
 
 /** Where a message is. `received`: somebody else's. */
@@ -132,6 +133,8 @@ export type MetaRow =
   | { readonly name: "cursor"; readonly cursor: string; readonly at: Micros }
   /** What to add to this device's clock for the server's, in ms. */
   | { readonly name: "clock"; readonly offset: number }
+  /** What the server takes, as it last said. */
+  | { readonly name: "limits"; readonly limits: Limits }
   | { readonly name: "device"; readonly id: string }
   | { readonly name: "loss"; readonly loss: Loss }
   /** Written to see whether there is room again. */

@@ -8,6 +8,7 @@ import type { FakePlatform } from "../../platform/testing/fake";
 import { Engine } from "../engine/engine";
 import { type EngineParts, here } from "../engine/ports";
 import { History } from "../history";
+import { ServerLimits } from "../limits";
 import { AccountStore } from "../store/account";
 import { enqueue } from "../store/outbox";
 import { moveMyRead } from "../store/rules";
@@ -63,7 +64,7 @@ export class Device {
     };
     const http = new HttpApi(platform, { base: async () => "https://chat.test/api", token });
     const archive = new ArchiveApi(http, (what) => platform.report(what));
-    this.parts = { platform, uid, store, time: new ServerTime(platform.clock), archive, token, url: async () => "wss://chat.test/ws" };
+    this.parts = { platform, uid, store, time: new ServerTime(platform.clock), limits: new ServerLimits(), archive, token, url: async () => "wss://chat.test/ws" };
     this.engine = new Engine(this.parts, {
       onState: (state) => this.states.push(state),
       onPresence: () => undefined,

@@ -58,6 +58,8 @@ export class ModelServer {
   loseAnswers = false;
   /** Code of a final refusal; null: the message is taken. */
   refuse: (message: ChatMessage) => string | null = () => null;
+  /** As `welcome` tells them. */
+  limits = { body: 8000, frame: 65536, unacked: 256, ahead_ms: 5000, max_age_ms: 2592000000, watch: 100 };
 
   constructor(clock: FakeClock) {
     this.clock = clock;
@@ -87,6 +89,11 @@ export class ModelServer {
   }
 
   /** Sockets that are open now, of one person. */
+  /** Whose presence `uid` asked for last. */
+  watchedBy(uid: string): readonly string[] {
+    return [...this.connected].find((c) => c.uid === uid)?.watch ?? [];
+  }
+
   socketsOf(uid: string): number {
     return [...this.connected].filter((c) => c.uid === uid).length;
   }
@@ -181,7 +188,7 @@ export class ModelServer {
       uid,
       now: this.clock.now() * 1000,
       resumed,
-      limits: { body: 8000, frame: 65536, unacked: 256, ahead_ms: 5000, max_age_ms: 2592000000, watch: 100 },
+      limits: this.limits,
     });
     c.sentTo = from;
     for (const entry of inbox.entries) if (entry.n > from) this.relay(c, entry);

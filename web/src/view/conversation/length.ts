@@ -1,7 +1,4 @@
-/** Code points in a body, as the server counts them. */
-export const BODY_LIMIT = 8000;
-
-/** How many code points a text has; a half of a pair that stands alone counts as one. */
+/** How many code points a text has, as the server counts them; a half of a pair that stands alone counts as one. */
 export function lengthOf(words: string): number {
   let n = words.length;
   for (let i = 0; i < words.length - 1; i++) {

@@ -1,0 +1,25 @@
+import { MAX_BODY } from "../protocol/chat";
+import { type Limits, MAX_WATCH } from "../protocol/frames";
+import { type Readable, Value } from "./observable";
+
+/** What the server takes: as it said in its last `welcome`, kept on this device; this version's own until it first did. */
+export class ServerLimits {
+  private readonly bodyValue = new Value(MAX_BODY);
+  private watchValue = MAX_WATCH;
+
+  /** Code points in a message. */
+  get body(): Readable<number> {
+    return this.bodyValue;
+  }
+
+  /** People whose presence is reported at once. */
+  get watch(): number {
+    return this.watchValue;
+  }
+
+  /** The server said so, here or in another tab or on an earlier visit. */
+  learn(limits: Limits): void {
+    this.bodyValue.set(limits.body);
+    this.watchValue = limits.watch;
+  }
+}
