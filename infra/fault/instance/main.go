@@ -35,11 +35,18 @@ import (
 const (
 	drainWithin  = 6 * time.Second // sockets move, their acks are settled
 	settleWithin = 2 * time.Second // what is left of them
+	endWithin    = 9 * time.Second // everything
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	// As in realtime/cmd/realtime nothing that hangs holds up the end.
+	context.AfterFunc(ctx, func() {
+		time.Sleep(endWithin)
+		slog.Warn("not everything stopped in time")
+		os.Exit(0)
+	})
 	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "instance:", err)
 		os.Exit(1)

@@ -44,6 +44,7 @@ const (
 	drainWithin  = 6 * time.Second        // sockets move, their acks are settled
 	settleWithin = 2 * time.Second        // what is left of them
 	pagesWithin  = 500 * time.Millisecond // requests under way, once no socket is open
+	endWithin    = 9 * time.Second        // everything: what is still under way then is left to other instances
 )
 
 // maxGreeting is how many sockets of one address may wait for their hello at
@@ -91,7 +92,12 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, listeni
 	if err != nil {
 		return err
 	}
-	defer parts.close()
+	var deadline time.Time // of the end; set when it begins
+	defer func() {
+		if !by(deadline, parts.close) {
+			log.Warn("clients of other services did not close in time; what they were at is done again elsewhere")
+		}
+	}()
 	parts.deps.Log = log
 	srv, err := server.New(parts.deps)
 	if err != nil {
@@ -123,6 +129,7 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, listeni
 		errs = append(errs, err)
 		ran <- nil
 	}
+	deadline = time.Now().Add(endWithin)
 	drain, cancel := context.WithTimeout(context.Background(), drainWithin)
 	defer cancel()
 	if err := srv.Drain(drain); err != nil {
@@ -137,9 +144,36 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, listeni
 		errs = append(errs, err)
 	}
 	stop()
-	errs = append(errs, <-ran)
+	var stopped error
+	if by(deadline, func() { stopped = <-ran }) {
+		errs = append(errs, stopped)
+	} else {
+		log.Warn("background work did not stop in time; other instances, or the next hello, will do what is left")
+	}
 	log.Info("stopped")
 	return errors.Join(errs...)
+}
+
+// by calls f and waits for it until the deadline, if there is one. It reports
+// whether f came back. One that did not is left to the end of the process: a command
+// to Redis, or a publish that its library tries again, cannot be called off, and
+// waiting for it would have Cloud Run kill the process.
+func by(deadline time.Time, f func()) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	var late <-chan time.Time
+	if !deadline.IsZero() {
+		late = time.After(time.Until(deadline))
+	}
+	select {
+	case <-done:
+		return true
+	case <-late:
+		return false
+	}
 }
 
 // parts is what run builds and must close.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,6 +130,110 @@ func TestRunServesAndEndsInOrder(t *testing.T) {
 	}
 	if strings.Contains(out.String(), string(hello)) || strings.Contains(out.String(), "eyJ") {
 		t.Errorf("a token was logged:\n%s", out.String())
+	}
+}
+
+// greet opens a socket and says hello; its frames follow.
+func greet(t *testing.T, url, uid string) *websocket.Conn {
+	t.Helper()
+	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http")+"/ws",
+		http.Header{"Origin": {servertest.Origin}, "Sec-WebSocket-Protocol": {wire.Subprotocol}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	say(t, conn, wire.ClientFrame{Type: wire.TypeHello, Token: servertest.Token(uid, nil), Device: "d"})
+	return conn
+}
+
+func say(t *testing.T, conn *websocket.Conn, f wire.ClientFrame) {
+	t.Helper()
+	data, err := json.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.WriteMessage(websocket.TextMessage, data); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// hear waits for a frame of type T.
+func hear[T wire.ServerFrame](t *testing.T, conn *websocket.Conn) T {
+	t.Helper()
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	for {
+		_, data, err := conn.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, err := wire.DecodeServer(data); err == nil {
+			if want, ok := f.(T); ok {
+				return want
+			}
+		}
+	}
+}
+
+// Whatever hangs, the process is gone before Cloud Run kills it: here a
+// publish that Pub/Sub does not take, which its client library goes on trying,
+// a device that does not go, and a Redis that stops answering.
+func TestRunEndsInTime(t *testing.T) {
+	mini := miniredis.RunT(t)
+	wall, err := net.Listen("tcp", "127.0.0.1:0") // takes connections for Redis, and stops them at will
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { wall.Close() })
+	var deaf atomic.Bool
+	go func() {
+		for {
+			in, err := wall.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", mini.Addr())
+			if err != nil {
+				in.Close()
+				continue
+			}
+			t.Cleanup(func() { in.Close(); out.Close() })
+			for _, way := range [][2]net.Conn{{in, out}, {out, in}} {
+				go func() {
+					buf := make([]byte, 32<<10)
+					for {
+						n, err := way[0].Read(buf)
+						if err != nil {
+							way[1].Close()
+							return
+						}
+						if !deaf.Load() {
+							_, _ = way[1].Write(buf[:n])
+						}
+					}
+				}()
+			}
+		}
+	}()
+	url, _, end := start(t, wall.Addr().String())
+	alice, bob := "aliceUid0001", "bobbyUid0002"
+	for _, uid := range []string{alice, bob} {
+		mini.HSet("gate:{"+uid+"}", "exists", "1", "disabled", "0", "valid_after", "0", "blocked", "[]")
+	}
+	a, b := greet(t, url, alice), greet(t, url, bob)
+	hear[wire.CaughtUp](t, a)
+	hear[wire.CaughtUp](t, b)
+	say(t, a, servertest.Message(bob, "hello"))
+	hear[wire.Sent](t, a)
+	say(t, b, wire.ClientFrame{Type: wire.TypeAck, Cursor: hear[wire.EventFrame](t, b).Cursor})
+	say(t, b, wire.ClientFrame{Type: wire.TypePing})
+	hear[wire.Pong](t, b) // so it has the ack
+	time.AfterFunc(5*time.Second, func() { deaf.Store(true) })
+	began := time.Now()
+	if err := end(); err != nil {
+		t.Errorf("run: %v", err)
+	}
+	if took := time.Since(began); took > endWithin+500*time.Millisecond {
+		t.Errorf("it took %v to end", took)
 	}
 }
 
