@@ -46,7 +46,7 @@ export class AppModel implements App, Accounts {
     this.loadChat = loadChat;
     this.config = new ConfigSource(platform);
     this.remembered = new Remembered(platform.notes);
-    this.attract = new Attract(platform);
+    this.attract = new Attract(platform, () => this.channel?.post({ kind: "attention" }));
   }
 
   get session(): Readable<Session> {
@@ -245,6 +245,7 @@ export class AppModel implements App, Accounts {
       const known: readonly unknown[] = ["none", "ended", "disabled", "deleted", "left"] satisfies SignedOutReason[];
       this.value.set({ state: "signed-out", reason: known.includes(reason) ? (reason as SignedOutReason) : "none" });
     } else if (kind === "signed-in") this.look();
+    else if (kind === "attention") this.attract.look();
   }
 
   // --- who proves it ---

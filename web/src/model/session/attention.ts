@@ -4,18 +4,25 @@ import type { Attention, Incoming, NotificationPermissionState } from "../interf
 import { type Readable, type Unsubscribe, Value } from "../observable";
 
 const DISMISSED = "phoenix.notifications-dismissed";
+/** A message came while nobody looked, and nobody was asked yet. */
+const DUE = "phoenix.notifications-due";
 
 export class Attract implements Attention {
   private readonly platform: Platform;
   private readonly permissionValue: Value<NotificationPermissionState>;
   private readonly offerValue = new Value(false);
   private readonly listeners = new Set<(message: Incoming) => void>();
+  private readonly tell: () => void;
+  /** As the note of this name, where notes are denied. */
+  private due = false;
 
-  constructor(platform: Platform) {
+  /** `tell` makes the other tabs {@link look}: messages come in one tab, and somebody looks at another. */
+  constructor(platform: Platform, tell: () => void) {
     this.platform = platform;
+    this.tell = tell;
     this.permissionValue = new Value(platform.notifier.permission());
     // It may be changed in the browser's settings while the page is open.
-    platform.page.onVisible(() => this.permissionValue.set(platform.notifier.permission()));
+    platform.page.onVisible(() => this.look());
   }
 
   get permission(): Readable<NotificationPermissionState> {
@@ -28,14 +35,30 @@ export class Attract implements Attention {
 
   async ask(): Promise<NotificationPermissionState> {
     const answer = await this.platform.notifier.ask();
-    this.permissionValue.set(answer);
-    this.offerValue.set(false);
+    this.settled();
     return answer;
   }
 
   dismissOffer(): void {
     this.platform.notes.set(DISMISSED, "1");
-    this.offerValue.set(false);
+    this.settled();
+  }
+
+  /** Sees what was asked and answered in any tab of this browser. */
+  look(): void {
+    const { notifier, notes } = this.platform;
+    const permission = notifier.permission();
+    this.permissionValue.set(permission);
+    const due = this.due || notes.get(DUE) !== null;
+    this.offerValue.set(due && permission === "unasked" && notes.get(DISMISSED) === null);
+  }
+
+  /** The question was answered. */
+  private settled(): void {
+    this.due = false;
+    this.platform.notes.remove(DUE);
+    this.look();
+    this.tell();
   }
 
   onIncoming(run: (message: Incoming) => void): Unsubscribe {
@@ -53,15 +76,20 @@ export class Attract implements Attention {
 
   /** Messages of others came. */
   received(messages: readonly Incoming[], hidden: boolean): void {
-    if (hidden && messages.length > 0 && this.platform.notifier.permission() === "unasked" && this.platform.notes.get(DISMISSED) === null) {
-      this.offerValue.set(true);
+    if (hidden && messages.length > 0 && this.platform.notifier.permission() === "unasked") {
+      this.due = true;
+      this.platform.notes.set(DUE, "1");
+      this.look();
+      this.tell();
     }
     for (const message of messages) for (const run of [...this.listeners]) run(message);
   }
 
   /** Another person sits here now. */
   forget(): void {
-    this.offerValue.set(false);
+    this.due = false;
+    this.platform.notes.remove(DUE);
+    this.look();
     this.platform.notifier.badge(0);
   }
 }

@@ -179,6 +179,55 @@ describe("who uses the browser", () => {
   });
 });
 
+test("notifications are offered in whichever tab is looked at, and answered once for all", async () => {
+  const house = new Household();
+  const browser = new FakeBrowser();
+  const leader = await house.person(ALICE, browser);
+  const other = await house.tab(browser);
+  const bob = await house.person(BOB);
+  await house.pass(1_000);
+  const offers = (): boolean[] => [leader, other].map((t) => t.app.attention.offer.get());
+
+  // Somebody looks at one of the tabs: nothing is missed.
+  leader.platform.setVisible(false);
+  await bob.chat().conversation(ALICE).send("seen in the other tab");
+  await house.pass(1_000);
+  expect(offers()).toEqual([false, false]);
+
+  other.platform.setVisible(false);
+  await house.pass(500);
+  await bob.chat().conversation(ALICE).send("missed");
+  await house.pass(1_000);
+  expect(house.server.socketsOf(ALICE)).toBe(1);
+  expect(offers()).toEqual([true, true]);
+
+  // A tab that was opened meanwhile asks for nothing while it loads.
+  const third = await house.tab(browser);
+  expect(third.app.attention.offer.get()).toBe(false);
+
+  other.platform.setVisible(true);
+  other.app.attention.dismissOffer();
+  await house.pass(100);
+  expect(offers()).toEqual([false, false]);
+  other.platform.setVisible(false);
+  await bob.chat().conversation(ALICE).send("missed again");
+  await house.pass(1_000);
+  expect(offers()).toEqual([false, false]);
+});
+
+test("the offer works where the browser denies notes", async () => {
+  const house = new Household();
+  const alice = await house.person(ALICE);
+  const bob = await house.person(BOB);
+  Object.assign(alice.platform.notes, { get: () => null, set: () => undefined });
+  alice.platform.setVisible(false);
+  await bob.chat().conversation(ALICE).send("missed");
+  await house.pass(1_000);
+  expect(alice.app.attention.offer.get()).toBe(true);
+  await alice.app.attention.ask();
+  expect(alice.app.attention.offer.get()).toBe(false);
+});
+
 test("the shape of the database names every store once", () => {
   expect(Object.keys(SHAPE.stores).sort()).toEqual(["conversations", "debts", "drafts", "messages", "meta", "people"]);
 });

@@ -88,12 +88,12 @@ export class ModelServer {
     }
   }
 
-  /** Sockets that are open now, of one person. */
   /** Whose presence `uid` asked for last. */
   watchedBy(uid: string): readonly string[] {
     return [...this.connected].find((c) => c.uid === uid)?.watch ?? [];
   }
 
+  /** Sockets that are open now, of one person. */
   socketsOf(uid: string): number {
     return [...this.connected].filter((c) => c.uid === uid).length;
   }
