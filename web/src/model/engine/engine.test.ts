@@ -147,6 +147,38 @@ describe("the engine", () => {
     expect(page.rows.at(-1)?.body).toBe("message 51");
   });
 
+  test("remembers refusals of messages that it does not have, not too many and not for ever", async () => {
+    const s = await greeted();
+    const refused = (n: number): object => ({ type: "refused", conversation: CONVERSATION, messages: [{ id: id(n), at: NOW * 1000 + n }], code: "blocked", message: "No." });
+    for (let n = 1; n <= 700; n++) {
+      s.deliver(event(n, refused(n)));
+      if (n % 100 === 0) await clock.advance(1_000);
+    }
+    await settle();
+    const kept = async (): Promise<string[]> => (await device.store.read((tx) => tx.refusals())).map((d) => d.id).sort();
+    const after = await kept();
+    expect(after.length).toBeGreaterThanOrEqual(450);
+    expect(after.length).toBeLessThanOrEqual(500);
+    expect(after).toEqual(Array.from({ length: after.length }, (_, i) => id(701 - after.length + i)));
+
+    // What is remembered still meets its message; what was forgotten shows as the server's `sent` says, and no debt is left.
+    const own = (n: number): object => ({ ...message(n), type: "sent", from: ME, to: BOB });
+    s.deliver(event(701, own(700)));
+    s.deliver(event(702, own(1)));
+    await settle();
+    expect((await device.messages(BOB)).map((m) => [m.id, m.status, m.refusal?.code])).toEqual([
+      [id(1), "sent", undefined],
+      [id(700), "refused", "blocked"],
+    ]);
+    expect(await kept()).not.toContain(id(700));
+
+    s.drop(1006);
+    platform.skew = 32 * 24 * 3_600_000;
+    await clock.advance(600);
+    await greeted();
+    expect(await kept()).toEqual([]);
+  });
+
   test("passes over one poisonous event and stores the others", async () => {
     const s = await greeted();
     s.deliver(event(1, message(1)));

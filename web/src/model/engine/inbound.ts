@@ -7,7 +7,7 @@ import { Backoff } from "../../net/backoff";
 import type { ChatEvent, ServerFrame, Welcome } from "../../protocol/frames";
 import { StorageFull, StorageLost } from "../../platform/database";
 import type { Cancel } from "../../platform/platform";
-import { accepted, applyEvent, refuse } from "../store/rules";
+import { accepted, applyEvent, forgetRefusals, refuse } from "../store/rules";
 import type { Loss, MessageRow } from "../store/rows";
 import type { WriteTx } from "../store/tx";
 import { type EngineParts, here } from "./ports";
@@ -174,6 +174,7 @@ export class Inbound {
             lead ??= item.link;
             await tx.putMeta({ name: "clock", offset: this.parts.time.offsetMs });
             await tx.putMeta({ name: "limits", limits: item.welcome.limits });
+            await forgetRefusals(tx, here(this.parts));
             if (!item.welcome.resumed) await noteLoss(tx, this.parts);
             break;
           case "hole":

@@ -23,6 +23,9 @@ const DEBT_PATIENCE_MS = 3_000;
 const MAX_AHEAD: Micros = 60_000_000;
 /** Code of a refusal: the recipient has no account. */
 const GONE = "recipient_unknown";
+/** Refusals of messages that are not here are remembered so long, and so many of them. */
+const REFUSALS_LAST_MS = 31 * 24 * 3_600_000;
+const MAX_REFUSALS = 500;
 /** As the server's previews. */
 const PREVIEW_UNITS = 400;
 
@@ -241,6 +244,23 @@ export async function moveMyRead(tx: WriteTx, row: ConversationRow, at: Micros, 
   await tx.putConversation({ ...rest, myRead, unread, ...(unsent === undefined ? {} : { readUnsent: unsent }) });
 }
 
+/**
+ * Forgets refusals of messages that never came here: old ones, since no message that old is taken any more (DESIGN §3), and the oldest where there are too many.
+ */
+export async function forgetRefusals(tx: WriteTx, here: Here): Promise<void> {
+  if ((await tx.countRefusals()) === 0) return;
+  const kept = [];
+  for (const debt of await tx.refusals()) {
+    // Also those that a clock far ahead has dated.
+    if (Math.abs(here.now - debt.since) > REFUSALS_LAST_MS) await tx.deleteDebt(debt.key);
+    else kept.push(debt);
+  }
+  if (kept.length <= MAX_REFUSALS) return;
+  kept.sort((a, b) => a.since - b.since || a.at - b.at);
+  // A tenth more than needed, so that this is seldom.
+  for (const debt of kept.slice(0, kept.length - MAX_REFUSALS * 0.9)) await tx.deleteDebt(debt.key);
+}
+
 async function note(tx: WriteTx, here: Here, debt: Omit<DebtRow, "since" | "due" | "tries">): Promise<void> {
   const known = await tx.debt(debt.key);
   if (known && known.at >= debt.at) return;
@@ -250,6 +270,7 @@ async function note(tx: WriteTx, here: Here, debt: Omit<DebtRow, "since" | "due"
     tries: 0,
     ...(debt.kind === "refused" ? {} : { due: here.now + DEBT_PATIENCE_MS }),
   });
+  if (debt.kind === "refused" && (await tx.countRefusals()) > MAX_REFUSALS) await forgetRefusals(tx, here);
 }
 
 async function conversationOf(tx: WriteTx, here: Here, id: string): Promise<ConversationRow> {

@@ -15,6 +15,9 @@ import {
 
 const NO_LOSS: Loss = { n: 0, at: 0, since: 0, loads: 0, tries: 0, due: null };
 
+/** The keys of remembered refusals: "refused:" and an id. */
+const REFUSALS = { lower: "refused:", upper: "refused;", upperOpen: true } as const;
+
 /** Reading. */
 export class ReadTx {
   protected readonly reads: Reads;
@@ -100,6 +103,16 @@ export class ReadTx {
   /** Debts that are to be paid, the next due first. */
   debts(): Promise<DebtRow[]> {
     return this.reads.range("debts", { index: "due" }) as Promise<DebtRow[]>;
+  }
+
+  /** How many refusals of messages that are not here are remembered. */
+  countRefusals(): Promise<number> {
+    return this.reads.count("debts", REFUSALS);
+  }
+
+  /** Refusals of messages that are not here. */
+  refusals(): Promise<DebtRow[]> {
+    return this.reads.range("debts", REFUSALS) as Promise<DebtRow[]>;
   }
 
   async meta<N extends MetaRow["name"]>(name: N): Promise<Extract<MetaRow, { name: N }> | undefined> {
