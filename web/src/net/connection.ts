@@ -12,12 +12,12 @@ import { type Hello, Link, type LinkEnd } from "./link";
 /** Where a connection stands. */
 export type ConnectionState =
   | { readonly state: "stopped" }
-  /** A link is being made. */
-  | { readonly state: "connecting" }
+  /** A link is being made. `since`: the last one fell silent then, in ms since the epoch, which was noticed only later. */
+  | { readonly state: "connecting"; readonly since?: number }
   /** A link is live. */
   | { readonly state: "live" }
   /** The next try starts at `until`, in ms since the epoch. */
-  | { readonly state: "waiting"; readonly until: number };
+  | { readonly state: "waiting"; readonly until: number; readonly since?: number };
 
 /** A token for hello and renewal. */
 export interface Token {
@@ -83,6 +83,8 @@ export class Connection {
   /** Counts tries, so that what a given-up try still brings can be told. */
   private attempt = 0;
   private attempting = false;
+  /** See ConnectionState; null while a link is live, or where the last one ended with a word. */
+  private silentSince: number | null = null;
   private wantsFresh = false;
   private freshFailures = 0;
 
@@ -130,6 +132,7 @@ export class Connection {
     this.listeners = [];
     for (const link of [this.next, this.live]) link?.close();
     this.next = this.live = null;
+    this.silentSince = null;
     this.told = { state: "stopped" };
     this.handlers.onState(this.told);
   }
@@ -210,6 +213,7 @@ export class Connection {
     const old = this.live;
     this.next = null;
     this.live = link;
+    this.silentSince = null;
     this.freshFailures = 0;
     this.steady?.();
     this.steady = this.platform.clock.after(STEADY_MS, () => this.backoff.reset());
@@ -226,6 +230,7 @@ export class Connection {
     if (wasNext) this.next = null;
     if (link === this.live) {
       this.live = null;
+      this.silentSince = end.silentSince;
       this.steady?.();
       this.steady = null;
     }
@@ -252,11 +257,12 @@ export class Connection {
   }
 
   private tell(): void {
+    const gap = this.silentSince === null ? {} : { since: this.silentSince };
     const state: ConnectionState = this.live
       ? { state: "live" }
       : this.wait
-        ? { state: "waiting", until: this.wait.until }
-        : { state: "connecting" };
+        ? { state: "waiting", until: this.wait.until, ...gap }
+        : { state: "connecting", ...gap };
     const same = state.state === this.told.state && (state.state !== "waiting" || this.told.state !== "waiting" || state.until === this.told.until);
     if (same) return;
     this.told = state;

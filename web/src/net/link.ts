@@ -19,6 +19,8 @@ export interface LinkEnd {
   /** Code of the last `error` frame about the socket as a whole; "" for none. */
   readonly errorCode: string;
   readonly retryAfterMs: number | null;
+  /** When the test began that it did not pass, in ms since the epoch: from then on nothing was heard. Null where it ended otherwise. */
+  readonly silentSince: number | null;
 }
 
 export interface LinkHandlers {
@@ -57,6 +59,7 @@ export class Link {
 
   private greeting: Cancel | null = null;
   private pong: Cancel | null = null;
+  private doubtedAt = 0;
   private quiet: Cancel | null = null;
 
   private ackCursor = "";
@@ -107,7 +110,9 @@ export class Link {
   /** Tests the link: it ends unless the server says something within 5 s, or 1 s where there is no `network`. */
   doubt(network = true): void {
     if (this.pong || (this.current !== "live" && this.current !== "catching-up")) return;
-    this.pong = this.platform.clock.after(network ? PONG_MS : PONG_WITHOUT_NETWORK_MS, () => this.end(CloseCode.abnormal));
+    const { clock } = this.platform;
+    this.doubtedAt = clock.now();
+    this.pong = clock.after(network ? PONG_MS : PONG_WITHOUT_NETWORK_MS, () => this.end(CloseCode.abnormal, this.doubtedAt));
     this.send({ type: "ping" });
   }
 
@@ -178,11 +183,11 @@ export class Link {
     this.ackCursor = "";
   }
 
-  private end(code: number): void {
+  private end(code: number, silentSince: number | null = null): void {
     if (this.current === "ended") return;
     this.stop();
     this.socket.close(CloseCode.normal, "");
-    this.handlers.onEnd(this, { code, errorCode: this.lastError.code, retryAfterMs: this.lastError.retryAfterMs });
+    this.handlers.onEnd(this, { code, errorCode: this.lastError.code, retryAfterMs: this.lastError.retryAfterMs, silentSince });
   }
 
   private stop(): void {

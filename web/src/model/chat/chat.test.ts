@@ -303,6 +303,41 @@ describe("trouble", () => {
     expect(talk.timeline.get().items.map((m) => m.state)).toEqual(["delivered"]);
   });
 
+  test("the word of a gap comes 5 s after the last sign of life, however it was noticed", async () => {
+    const { house, alice } = await two();
+    const status = (): string => alice.chat().connection.get().state;
+    // The browser says that the network is gone; the socket says nothing.
+    house.server.mute(ALICE);
+    house.online = false;
+    alice.platform.setOnline(false);
+    await house.pass(4_990);
+    expect(status()).toBe("connecting");
+    await house.pass(20);
+    expect(status()).toBe("offline");
+    house.online = true;
+    alice.platform.setOnline(true);
+    await house.pass(1_000);
+    expect(status()).toBe("online");
+
+    // Nobody says anything: a link that is quiet for a minute is tested, which takes 5 s; a first try at once may still save the word.
+    await house.pass(30_000);
+    house.server.mute(ALICE);
+    alice.platform.setVisible(true); // somebody looks, and the link is tested
+    const states: string[] = [];
+    const end = alice.chat().connection.subscribe((c) => states.push(c.state));
+    await house.pass(5_600);
+    expect(states).toEqual(["online", "connecting", "online"]);
+    end();
+    house.server.mute(ALICE);
+    house.online = false;
+    alice.platform.setVisible(true);
+    await house.pass(5_490);
+    expect(status()).toBe("connecting");
+    await house.pass(20);
+    expect(status()).toBe("offline");
+    expect(house.server.faults).toEqual([]);
+  });
+
   test("without storage the chat works as long as the tab, and says so", async () => {
     const house = new Household();
     const bob = await house.person(BOB);

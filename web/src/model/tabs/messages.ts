@@ -63,15 +63,20 @@ export function readTabMessage(value: unknown): TabMessage | null {
   }
 }
 
+function readSince(f: Fields): { since?: number } {
+  return f.has("since") ? { since: f.number("since") } : {};
+}
+
 function readState(f: Fields): ConnectionState {
   const state = f.text("state");
   switch (state) {
     case "stopped":
-    case "connecting":
     case "live":
       return { state };
+    case "connecting":
+      return { state, ...readSince(f) };
     case "waiting":
-      return { state, until: f.number("until") };
+      return { state, until: f.number("until"), ...readSince(f) };
     default:
       throw new Malformed("unknown connection state");
   }

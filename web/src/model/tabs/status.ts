@@ -4,7 +4,10 @@ import type { Cancel, Clock } from "../../platform/platform";
 import type { ConnectionStatus } from "../interface/chat";
 import { type Readable, Value } from "../observable";
 
+/** From the last sign of life to the word of it. */
 const QUIET_GAP_MS = 5_000;
+/** A link whose silence was noticed late may still be replaced unseen, if that takes no longer than a first try. */
+const FIRST_TRY_MS = 500;
 
 export class Status {
   private readonly clock: Clock;
@@ -12,12 +15,14 @@ export class Status {
   private state: ConnectionState = { state: "connecting" };
   /** Since when there is no live link, in ms; null while there is one. */
   private since: number | null;
+  /** When that was noticed. */
+  private noticed: number;
   private timer: Cancel | null = null;
   private readonly unsubscribe: Cancel;
 
   constructor(clock: Clock, connection: Readable<ConnectionState>) {
     this.clock = clock;
-    this.since = clock.now();
+    this.since = this.noticed = clock.now();
     this.unsubscribe = connection.subscribe((state) => {
       this.state = state;
       this.tell();
@@ -43,8 +48,10 @@ export class Status {
     }
     const now = this.clock.now();
     // A clock that was set back must not make the gap endless.
-    this.since = Math.min(this.since ?? now, now);
-    const left = this.since + QUIET_GAP_MS - now;
+    this.noticed = Math.min(this.since === null ? now : this.noticed, now);
+    const silent = this.state.state === "stopped" ? undefined : this.state.since;
+    this.since = Math.min(this.since ?? silent ?? now, now);
+    const left = Math.max(this.since + QUIET_GAP_MS, this.noticed + FIRST_TRY_MS) - now;
     if (left > 0) {
       if (this.value.get().state !== "connecting") this.value.set({ state: "connecting" });
       this.timer = this.clock.after(left, () => this.tell());

@@ -88,6 +88,15 @@ export class ModelServer {
     }
   }
 
+  /** The network of a person goes without a word: their sockets stay open, and nothing passes any more. */
+  mute(uid: string): void {
+    for (const c of [...this.connected]) {
+      if (c.uid !== uid) continue;
+      c.socket.onSent = () => undefined;
+      this.left(c);
+    }
+  }
+
   /** Whose presence `uid` asked for last. */
   watchedBy(uid: string): readonly string[] {
     return [...this.connected].find((c) => c.uid === uid)?.watch ?? [];
