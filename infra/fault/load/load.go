@@ -152,21 +152,24 @@ func (c *Crowd) Chat(ctx context.Context, step func()) {
 		now := time.Now()
 		owed = min(owed+c.opts.Rate*now.Sub(last).Seconds(), 1000)
 		last = now
-		for ; owed >= 1; owed-- {
-			c.act(rnd)
+		// Who is away, or has enough waiting, leaves it to somebody else; where
+		// all do, what is owed waits for a moment.
+		for tries := int(3 * owed); owed >= 1 && tries > 0; tries-- {
+			owed -= float64(c.act(rnd))
 		}
 		step()
 	}
 }
 
-// act has somebody write, mostly one message, sometimes a burst, and somebody read.
-func (c *Crowd) act(rnd *rand.Rand) {
+// act has somebody write, mostly one message, sometimes a burst, and read. It
+// returns how many messages were written.
+func (c *Crowd) act(rnd *rand.Rand) (written int) {
 	d := c.devices[rnd.IntN(len(c.devices))]
 	partners := c.partners[d.person]
 	to := partners[rnd.IntN(len(partners))]
 	store, app := d.now()
 	if app == nil || c.opts.Unsent > 0 && store.Outbox() >= c.opts.Unsent {
-		return
+		return 0
 	}
 	conversation := chat.ConversationID(d.person, to)
 	replyTo := ""
@@ -181,12 +184,14 @@ func (c *Crowd) act(rnd *rand.Rand) {
 		n := c.typed.Add(1)
 		if app.Write(to, body(n, rnd), replyTo) == "" { // the app ended meanwhile
 			c.typed.Add(-1)
-			return
+			return written
 		}
+		written++
 	}
 	if at, unseen := store.Unseen(conversation); unseen && rnd.IntN(3) > 0 {
 		app.Seen(conversation, at)
 	}
+	return written
 }
 
 // body returns a text that no other message of the run has.
