@@ -27,6 +27,7 @@ const names: readonly [string, string][] = [
 const people: Person[] = Array.from({ length: num("people", 14) }, (_, i) => {
   const base = names[i % names.length] ?? ["x", "X"];
   const n = Math.floor(i / names.length);
+  if (i === num("imitator", -1)) return { uid: `uid${i}aBcDeF`, username: "mallory", displayName: "Мirа\u202e\u200b Kеrn" };
   return { uid: `uid${i}aBcDeF`, username: base[0] + (n ? `${n}` : ""), displayName: base[1] + (n ? ` ${n}` : ""), deleted: i === num("gone", -1) };
 });
 const says = [
