@@ -10,12 +10,12 @@ import (
 )
 
 // The table is Markdown, so that the README can show it as it is.
-const header = "| fault | seed | messages | lost | doubled | out of order | early saved | other | excepted | longest gap p50/p99 (ms) | transit p50/p99 (ms) | faults | s |\n" +
-	"|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+const header = "| fault | seed | messages | lost | doubled | out of order | early saved | other | excepted | stranded | longest gap p50/p99 (ms) | transit p50/p99 (ms) | faults | s |\n" +
+	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 
 func row(r *runReport) string {
-	return fmt.Sprintf("| %s | %d | %d | %s | %d | %.0f / %.0f | %.0f / %.0f | %d | %.0f |",
-		r.Name, r.Seed, r.Typed, broken(r.Report), r.Excepted, r.Gaps.P50, r.Gaps.P99, r.Transit.P50, r.Transit.P99, r.Injected, r.Seconds)
+	return fmt.Sprintf("| %s | %d | %d | %s | %d | %d | %.0f / %.0f | %.0f / %.0f | %d | %.0f |",
+		r.Name, r.Seed, r.Typed, broken(r.Report), r.Excepted, r.Stranded, r.Gaps.P50, r.Gaps.P99, r.Transit.P50, r.Transit.P99, r.Injected, r.Seconds)
 }
 
 // broken returns the counts of the rules that have columns of their own, and of all others together.
@@ -44,6 +44,7 @@ func table(out io.Writer, reports []*runReport) {
 		sum.Seed = r.Seed
 		sum.Typed += r.Typed
 		sum.Excepted += r.Excepted
+		sum.Stranded += r.Stranded
 		sum.Injected += r.Injected
 		sum.Seconds += r.Seconds
 		for rule, n := range r.Counts {

@@ -101,7 +101,7 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 	crowd.Close()
 	s.Close()
 	r.Report = verdict.Judge(log.Entries())
-	if r.Excepted > 0 && !slices.ContainsFunc(o.Faults, func(f inject.Fault) bool { return f.Exception }) {
+	if r.Excepted+r.Stranded > 0 && !slices.ContainsFunc(o.Faults, func(f inject.Fault) bool { return f.Exception }) {
 		failure = errors.Join(failure, errExcepted)
 	}
 	if failure != nil {

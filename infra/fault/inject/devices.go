@@ -99,10 +99,14 @@ func setBack(ctx context.Context, t *target) error {
 	}
 	t.hold(ctx, 2*time.Second, 6*time.Second)
 	for i, d := range hit {
-		if older[i] != nil {
-			d.SetBack(older[i])
-			d.Start()
+		if older[i] == nil {
+			continue
 		}
+		for try := 0; try < 20 && !d.SetBack(older[i]); try++ {
+			d.Start()
+			t.hold(ctx, 100*time.Millisecond, 300*time.Millisecond)
+		}
+		d.Start()
 	}
 	return nil
 }

@@ -177,20 +177,26 @@ func (d *Device) StopReading(stop bool) {
 }
 
 // SetBack ends the app and sets the device back to an older state of its
-// store, under a new name in the record. The caller took the copy with Copy.
-func (d *Device) SetBack(older *client.Store) {
+// store, under a new name in the record, and reports whether it did. The caller
+// took the copy with Copy. While own messages wait on the device it does not:
+// whoever forgets these is a sender who never comes back, which is another fault.
+func (d *Device) SetBack(older *client.Store) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.gone {
-		return
+		return false
 	}
 	if d.client != nil {
 		d.client.Kill()
 		d.client = nil
 	}
+	if d.store.Outbox() > 0 {
+		return false
+	}
 	d.crowd.log.Add(record.Entry{Kind: record.Gone, Device: d.name})
 	d.name += "'"
 	d.store, d.lives, d.away = older, 0, false
+	return true
 }
 
 // Copy returns a copy of the device's store, or nil where own messages wait in

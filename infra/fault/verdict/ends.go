@@ -85,6 +85,8 @@ func (j *judge) presence() {
 		case missing == "":
 		case m.accepted >= 0 && j.excepted(m):
 			j.report.Excepted++
+		case m.accepted >= 0 && j.stranded(m):
+			j.report.Stranded++
 		case m.accepted >= 0 && m.confirmed() && !m.storedBy(m.to, false) && !j.vouched(m):
 			j.find(Lost, m, m.typedBy, "called delivered, and missing %s", missing)
 		case m.accepted >= 0:

@@ -51,7 +51,7 @@ func (j *judge) entry(i int, e *record.Entry) {
 	case record.History:
 		j.finals[e.Conversation] = append(j.finals[e.Conversation], newFinal(e, nil))
 	case record.Gone:
-		d.gone = true
+		d.gone, d.goneAt = true, i
 	case record.Wiped:
 		j.wiped = append(j.wiped, i)
 	case record.Unfinished:

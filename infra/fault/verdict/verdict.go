@@ -7,7 +7,9 @@
 // Messages to somebody who has no account, or has none any more, must be finally
 // refused; they are Told.
 //
-// Two things are counted apart. Excepted messages fall under the one stated
+// Three things are counted apart. Stranded messages were on the screen of a device of
+// their recipient, and stay there, but Redis was lost before they were saved and
+// the device that sent them never came back: nobody else will see them. Excepted messages fall under the one stated
 // exception: Redis lost them, the device that sent them never came back, and
 // no device of the recipient had them yet. Vouched messages were saved on the
 // word of a device that acknowledges what it has not stored; only runs with
@@ -73,6 +75,7 @@ type Report struct {
 
 	Counts   map[Rule]int `json:"counts"`   // messages by the rule that they break; every rule is there
 	Excepted int          `json:"excepted"` // see the package comment
+	Stranded int          `json:"stranded"` // see the package comment
 	Vouched  int          `json:"vouched"`  // see the package comment
 	Told     int          `json:"told"`     // finally refused, since their recipient has no account
 	Checks   []Check      `json:"checks,omitempty"`
@@ -109,6 +112,7 @@ type device struct {
 	person  string
 	odd     string // its bad manners
 	gone    bool
+	goneAt  int               // index, where gone
 	last    map[string]string // state of own messages
 	acked   int               // index of its last ack
 	readTo  map[string]mark   // by conversation
@@ -223,10 +227,52 @@ func (j *judge) excepted(m *message) bool {
 		return false
 	}
 	return slices.ContainsFunc(j.wiped, func(w int) bool {
-		if m.accepted > w {
+		if !m.held(w) {
 			return false
 		}
 		return !slices.ContainsFunc(m.shown, func(s sighting) bool { return s.device.person == m.to && s.index < w })
+	})
+}
+
+// held reports whether Redis may have held m when it was lost at w: m was
+// accepted before, or sent before by a device that was gone by then. Of such a
+// one the word "sent" can come later, to its person's other devices.
+func (m *message) held(w int) bool {
+	return m.accepted < w || m.frozen >= 0 && m.frozen < w && m.typedOn.gone && m.typedOn.goneAt < w
+}
+
+// stranded reports whether m, which is not saved, is where it arrived and
+// could come no further, since Redis and its sender are gone. A device that
+// had it and stayed must still show it.
+func (j *judge) stranded(m *message) bool {
+	if !m.typedOn.gone || m.saved >= 0 {
+		return false
+	}
+	for _, w := range j.wiped {
+		if !m.held(w) {
+			continue
+		}
+		had := false
+		for _, s := range m.shown {
+			if s.device.person != m.to || s.index > w {
+				continue
+			}
+			had = true
+			if !s.device.gone && !j.showsInTheEnd(s.device, m) {
+				return false
+			}
+		}
+		if had {
+			return true
+		}
+	}
+	return false
+}
+
+func (j *judge) showsInTheEnd(d *device, m *message) bool {
+	return slices.ContainsFunc(j.finals[m.conversation], func(f *final) bool {
+		_, has := f.place[m.id]
+		return f.of == d && has
 	})
 }
 
