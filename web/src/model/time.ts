@@ -1,11 +1,12 @@
 import type { Micros } from "../protocol/chat";
 import type { Clock } from "../platform/platform";
+import { type Readable, Value } from "./observable";
 
 /** Time by the server's clock, so far as it is known. */
 export class ServerTime {
   private readonly clock: Clock;
   /** What to add to this device's clock, in ms. */
-  private offset = 0;
+  private readonly offsetValue = new Value(0);
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -30,13 +31,22 @@ export class ServerTime {
     return this.offset;
   }
 
+  /** The same, to follow; 0 while not known. */
+  get offsets(): Readable<number> {
+    return this.offsetValue;
+  }
+
+  private get offset(): number {
+    return this.offsetValue.get();
+  }
+
   /** The server said what time it is. */
   learn(serverNow: Micros): void {
-    this.offset = serverNow / 1000 - this.clock.now();
+    this.offsetValue.set(serverNow / 1000 - this.clock.now());
   }
 
   /** Takes over what another tab or an earlier visit learned. */
   setOffset(ms: number): void {
-    this.offset = ms;
+    this.offsetValue.set(ms);
   }
 }

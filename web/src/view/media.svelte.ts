@@ -31,19 +31,28 @@ function visibility(): { readonly now: boolean } {
 /** The page is on screen. */
 export const visible = visibility();
 
+/** A clock that is wrong by less than this agrees with the one on the screen's edge: people would wonder at any other. */
+const WRONG_MS = 60_000;
+
 /** The time, moved on each minute, so that "Today" becomes "Yesterday" by itself. */
-function minutes(): { readonly now: number } {
-  let now = $state(Date.now());
-  const next = (): void => {
-    now = Date.now();
-    setTimeout(next, 60_000 - (now % 60_000) + 20);
-  };
-  next();
-  return {
-    get now() {
-      return now;
-    },
-  };
+class Minutes {
+  now: number = $state(0);
+  private offset = 0;
+
+  constructor() {
+    this.next();
+  }
+
+  /** What to add to this device's clock for the server's, which all times of messages follow, in ms: a clock that is wrong by a day must not call them yesterday's. */
+  correct(offset: number): void {
+    this.offset = Math.abs(offset) < WRONG_MS ? 0 : offset;
+    this.now = Date.now() + this.offset;
+  }
+
+  private next(): void {
+    this.now = Date.now() + this.offset;
+    setTimeout(() => this.next(), 60_000 - (this.now % 60_000) + 20);
+  }
 }
 
-export const clock = minutes();
+export const clock = new Minutes();

@@ -338,6 +338,54 @@ describe("trouble", () => {
     expect(house.server.faults).toEqual([]);
   });
 
+  test("a clock that is wrong by a day shows and sends right times", async () => {
+    for (const skew of [86_400_000, -86_400_000]) {
+      const house = new Household();
+      const bob = await house.person(BOB);
+      const browser = new FakeBrowser();
+      const alice = await house.tab(browser);
+      alice.platform.skew = skew;
+      house.server.archive.people.set(ALICE, { uid: ALICE, username: "alice", display_name: "Alice" });
+      await alice.app.signIn(`${ALICE}@example.org`, "correct horse");
+      await house.pass(1_000);
+      expect(alice.chat().clockOffset.get()).toBeCloseTo(-skew, -2);
+      await bob.chat().conversation(ALICE).send("one");
+      await house.pass(500);
+      const talk = alice.chat().conversation(BOB);
+      await talk.send("two");
+      await house.pass(500);
+      for (const conversation of [talk, bob.chat().conversation(ALICE)]) {
+        await house.pass(100);
+        const { items } = conversation.timeline.get();
+        expect(items.map((m) => [m.body, m.acceptedTime])).toEqual([["one", null], ["two", null]]);
+        for (const m of items) expect(Math.abs(m.time - house.clock.now())).toBeLessThan(5_000);
+      }
+      const presence = alice.chat().presence(BOB);
+      const end = presence.subscribe(() => undefined);
+      await house.pass(1_000);
+      bob.platform.kill();
+      await house.pass(1_000);
+      expect(presence.get().online).toBe(false);
+      expect(Math.abs((presence.get().lastSeen ?? 0) - house.clock.now())).toBeLessThan(5_000);
+      end();
+
+      // Typed without a network after a restart: what was learned of the clock then still holds, and the token's hour is no day off.
+      const sockets = alice.platform.opened.length;
+      await house.pass(30 * 60_000);
+      expect(alice.platform.opened.length).toBe(sockets);
+      alice.platform.kill();
+      house.setOnline(false);
+      const again = await house.tab(browser);
+      again.platform.skew = skew;
+      await house.pass(1_000);
+      await again.chat().conversation(BOB).send("three");
+      await house.pass(100);
+      const three = again.chat().conversation(BOB);
+      await house.pass(100);
+      expect(Math.abs((three.timeline.get().items.at(-1)?.time ?? 0) - house.clock.now())).toBeLessThan(5_000);
+    }
+  });
+
   test("without storage the chat works as long as the tab, and says so", async () => {
     const house = new Household();
     const bob = await house.person(BOB);

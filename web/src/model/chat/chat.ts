@@ -140,6 +140,10 @@ export class AccountChat implements Chat {
     return this.parts.store.storage;
   }
 
+  get clockOffset(): Readable<number> {
+    return this.parts.time.offsets;
+  }
+
   get bodyLimit(): Readable<number> {
     return this.parts.limits.body;
   }

@@ -109,6 +109,8 @@ export interface Chat {
   readonly me: Readable<Me>;
   readonly connection: Readable<ConnectionStatus>;
   readonly storage: Readable<StorageState>;
+  /** What to add to this device's clock for the server's, in ms; 0 while not known. All times here are by the server's. */
+  readonly clockOffset: Readable<number>;
   /** Code points that the server takes in a message. */
   readonly bodyLimit: Readable<number>;
   readonly conversations: Readable<ConversationList>;

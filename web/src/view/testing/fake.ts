@@ -208,7 +208,7 @@ const adminCalls: import("../../model").AdminCalls = {
 const session = new Value<Session>({ state: "starting" });
 
 const chat: Chat = {
-  uid: "meAbC", me, connection, storage: new Value("durable"), bodyLimit: new Value(num("body", 8000)), conversations: list, unreadTotal: derived(list, (l) => l.items.reduce((n, c) => n + c.unread, 0)),
+  uid: "meAbC", me, connection, storage: new Value("durable"), clockOffset: new Value(num("skew", 0)), bodyLimit: new Value(num("body", 8000)), conversations: list, unreadTotal: derived(list, (l) => l.items.reduce((n, c) => n + c.unread, 0)),
   waitingTotal: new Value(num("unsent", 0)), admin: new Value(params.has("admin") ? adminCalls : null),
   tryNow() { connection.set({ state: "offline", since: Date.now() - 9000, nextTryAt: null }); setTimeout(() => connection.set({ state: "online" }), 900); },
   moreConversations() {},
