@@ -1,6 +1,8 @@
+import { cpuUsage } from "node:process";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { folded, onlyEmoji } from "./fold";
+import { pieces } from "./links";
 
 describe("folded", () => {
   test("what fits a screen stays whole", () => {
@@ -19,6 +21,32 @@ describe("folded", () => {
     expect(head).toBe("😀".repeat(450));
     expect(folded("x" + "😀".repeat(4000))).toBe("x" + "😀".repeat(449));
   });
+  test("families, flags and marked letters stay whole", () => {
+    for (const character of ["👩‍👩‍👧‍👦", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "🇩🇪", "👍🏽", "e\u0301\u0323", "क्षि"]) {
+      for (const lead of ["", "x", "xy", "xyz"]) {
+        const head = folded(lead + character.repeat(1_500)) ?? "";
+        expect(head.length).toBeGreaterThan(850);
+        expect((head.length - lead.length) % character.length).toBe(0);
+      }
+    }
+  });
+
+  // CPU time, since a busy machine stretches any clock.
+  test("what was made to be slow is quick: 8,000 emoji, one of 8,000 joined, zalgo, a word of 4,000 letters", () => {
+    const bodies = ["😀".repeat(8_000), "👩\u200d".repeat(4_000), "Z" + "\u0336\u031b".repeat(3_999), "🇩".repeat(8_000), "a".repeat(4_000), "\u200d".repeat(8_000), "\ud83d".repeat(8_000)];
+    const start = cpuUsage();
+    for (const body of bodies) {
+      for (let i = 0; i < 20; i++) {
+        const head = folded(body);
+        expect(head?.length ?? 0).toBeGreaterThan(700);
+        expect(head?.length ?? 0).toBeLessThanOrEqual(900);
+        expect(onlyEmoji(body)).toBe(false);
+        pieces(body);
+      }
+    }
+    expect(cpuUsage(start).user).toBeLessThan(1_000_000);
+  });
+
   test("the head is always a beginning, and never ends in half a character", () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: "binary", minLength: 40, maxLength: 60 }), { minLength: 20, maxLength: 40 }).map((parts) => parts.join("")), (body) => {

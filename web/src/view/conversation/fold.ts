@@ -1,23 +1,33 @@
 /** Bodies longer than this many UTF-16 units or lines are folded: a screen of text, not ten. */
 const LENGTH = 900;
 const LINES = 12;
+/** Units in a character that is kept whole: the longest emoji has 25. */
+const LONGEST = 64;
 /** What is hidden must be worth a tap. */
 const SLACK = 1.25;
+
+const segmenter = typeof Intl.Segmenter === "function" ? new Intl.Segmenter() : null;
 
 /** The beginning of a long body, or null for one that is shown whole. Never cuts a character in two. */
 export function folded(body: string): string | null {
   const lines = lineEnd(body, LINES);
   if (body.length <= LENGTH * SLACK && lineEnd(body, Math.ceil(LINES * SLACK)) === body.length) return null;
   let end = Math.min(lines, body.length > LENGTH * SLACK ? LENGTH : body.length);
-  const unit = body.charCodeAt(end - 1);
-  if (unit >= 0xd800 && unit <= 0xdbff) end--; // the first half of a pair
-  // Joined emoji and stacked marks stay whole, as far as it is a few units.
-  while (end < body.length && end < LENGTH + 40) {
-    const next = String.fromCodePoint(body.codePointAt(end) ?? 0);
-    if (!/^[\p{M}\u200d]$/u.test(next)) break;
-    end += next.length;
-  }
+  end = characterStart(body, end);
   return body.slice(0, end).trimEnd();
+}
+
+/**
+ * Where the character that `at` stands in begins: joined emoji, flags and marked letters stay whole. A letter with thousands of marks is cut
+ * between two of its code points.
+ */
+function characterStart(body: string, at: number): number {
+  if (at >= body.length) return at;
+  // From the start, which is near: where flags stand in a row, only the first says which two letters are one.
+  const start = segmenter?.segment(body.slice(0, at + LONGEST)).containing(at)?.index ?? at;
+  if (at - start <= LONGEST) return start;
+  const unit = body.charCodeAt(at);
+  return unit >= 0xdc00 && unit <= 0xdfff ? at - 1 : at; // the second half of a pair
 }
 
 /** Where line number `n` ends (before its line feed), or the length of the body. */
@@ -30,7 +40,6 @@ function lineEnd(body: string, n: number): number {
   return at;
 }
 
-const segmenter = typeof Intl.Segmenter === "function" ? new Intl.Segmenter() : null;
 const emoji = /^(?:\p{Extended_Pictographic}|\p{Regional_Indicator}{2})[\p{Emoji_Modifier}\p{Extended_Pictographic}\u200d\ufe0f\u{e0020}-\u{e007f}]*$/u;
 
 /** One to three emoji and nothing else: shown large. */
