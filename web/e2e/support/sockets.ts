@@ -17,6 +17,7 @@ export class Sockets {
   readonly #open = new Set<Pair>();
   readonly #held: (() => void)[] = [];
   #hold: ((frame: Frame) => boolean) | null = null;
+  #mute: ((frame: Frame) => boolean) | null = null;
   #down = false;
 
   /** What the browser has sent and received, oldest first. */
@@ -41,8 +42,9 @@ export class Sockets {
         else pair.server.send(data);
       });
       pair.server.onMessage((data) => {
-        this.received.push(parse(data));
-        page.send(data);
+        const frame = parse(data);
+        this.received.push(frame);
+        if (!this.#mute?.(frame)) page.send(data);
       });
       page.onClose((code, reason) => {
         this.#open.delete(pair);
@@ -64,6 +66,17 @@ export class Sockets {
   release(): void {
     this.#hold = null;
     for (const send of this.#held.splice(0)) send();
+  }
+
+  /** Forgets what was kept back, as a network that fails does, and keeps nothing back any more. */
+  drop(): void {
+    this.#hold = null;
+    this.#held.length = 0;
+  }
+
+  /** Loses the server's frames that `which` picks, until called with null. */
+  mute(which: ((frame: Frame) => boolean) | null): void {
+    this.#mute = which;
   }
 
   /** How many sockets are open now. */

@@ -1,0 +1,118 @@
+import { readFile } from "node:fs/promises";
+import { chats, chatWith, composer, en, expectState, fillSignIn, fillSignUp, message, messages, open, send, signUp, state, talk } from "./support/steps";
+import { account, expect, type Person, test } from "./support/test";
+
+test("who is blocked is told so at the message, and may write again afterwards", async ({ person }) => {
+  const [ann, bob] = [await person("Ann", { viewport: { width: 1000, height: 800 } }), await person("Bob")];
+  await open(bob.page, ann);
+  await send(bob.page, ann, "before");
+  await open(ann.page, bob);
+  await expect(message(ann.page, bob, "before")).toBeVisible();
+  await ann.page.getByRole("button", { name: en.talk.details(bob.name) }).click();
+  const about = ann.page.getByRole("dialog", { name: en.talk.details(bob.name) });
+  await about.getByRole("button", { name: en.talk.block(bob.name) }).click();
+  await expect(about.getByRole("button", { name: en.talk.unblock })).toBeVisible();
+  await about.getByRole("button", { name: en.talk.hideDetails }).click();
+  await expect(talk(ann.page, bob).getByText(en.talk.blocked(bob.name))).toBeVisible();
+  await expect(composer(ann.page, bob)).toBeHidden();
+
+  await send(bob.page, ann, "are you angry?");
+  await expect(message(bob.page, ann, "are you angry?")).toContainText(en.talk.notSentWhy(en.problems.blocked));
+  await expect(messages(ann.page, bob)).toHaveCount(1);
+
+  await ann.page.goto("/settings");
+  await ann.page.getByRole("button", { name: en.settings.unblockName(bob.name) }).click();
+  await expect(ann.page.getByText(en.settings.blockedNone)).toBeVisible();
+  await message(bob.page, ann, "are you angry?").getByRole("button", { name: en.talk.retry }).click();
+  await expectState(bob.page, ann, "are you angry?", state.gone);
+  await open(ann.page, bob);
+  await expect(message(ann.page, bob, "are you angry?")).toHaveCount(1);
+  await expectState(bob.page, ann, "are you angry?", state.arrived);
+});
+
+test("one's own data comes as a file with every message of both sides", async ({ person }) => {
+  const [ann, bob] = [await person("Ann"), await person("Bob")];
+  await open(ann.page, bob);
+  await open(bob.page, ann);
+  await send(ann.page, bob, "what I wrote");
+  await expect(message(bob.page, ann, "what I wrote")).toBeVisible();
+  await send(bob.page, ann, "what was written to me");
+  for (const [page, other, body] of [[ann.page, bob, "what I wrote"], [bob.page, ann, "what was written to me"]] as const) await expectState(page, other, body, state.arrived);
+  await ann.page.goto("/settings");
+  const [download] = await Promise.all([ann.page.waitForEvent("download"), ann.page.getByRole("button", { name: en.settings.export }).click()]);
+  expect(download.suggestedFilename()).toMatch(new RegExp(`^phoenix-chat-${ann.username.replaceAll(".", "\\.")}-\\d{4}-\\d\\d-\\d\\d\\.json$`));
+  const text = await readFile(await download.path(), "utf8");
+  expect(JSON.parse(text)).toBeInstanceOf(Object);
+  for (const word of [ann.name, ann.username, ann.email, "what I wrote", "what was written to me"]) expect(text).toContain(word);
+  expect(text).not.toContain(bob.email);
+});
+
+test("who leaves is gone: for the other, for the people's list, and for signing in", async ({ person, visitor }) => {
+  const [ann, bob] = [await person("Ann"), await person("Bob")];
+  await open(ann.page, bob);
+  await open(bob.page, ann);
+  await send(ann.page, bob, "I am moving away");
+  await expect(message(bob.page, ann, "I am moving away")).toBeVisible();
+  await send(bob.page, ann, "Good luck");
+  await expectState(bob.page, ann, "Good luck", state.arrived);
+
+  await ann.page.goto("/settings");
+  await ann.page.getByRole("button", { name: en.settings.leaveDo }).click();
+  const dialog = ann.page.getByRole("dialog", { name: en.settings.leaveTitle });
+  await dialog.getByLabel(en.settings.leaveConfirm(ann.username)).fill(ann.username);
+  await dialog.getByLabel(en.entry.password, { exact: true }).fill("not the password");
+  await dialog.getByRole("button", { name: en.settings.leaveDo }).click();
+  await expect(dialog.getByText(en.settings.leaveWrong)).toBeVisible();
+  await dialog.getByLabel(en.entry.password, { exact: true }).fill(ann.password);
+  await dialog.getByRole("button", { name: en.settings.leaveDo }).click();
+  await expect(ann.page.getByText(en.entry.reasons.left)).toBeVisible();
+
+  // The other's device keeps the name that it knew; the conversation says what happened, and what Bob wrote stays his.
+  await bob.page.goto("/");
+  await chatWith(bob.page, ann).click();
+  await expect(bob.page.getByText(en.talk.gone)).toBeVisible();
+  await expect(composer(bob.page, ann)).toBeHidden();
+  await expect(message(bob.page, ann, "Good luck")).toBeVisible();
+  // A device that never knew it is not told.
+  const phone = await visitor("Bob's phone");
+  await fillSignIn(phone.page, bob);
+  await expect(chats(phone.page).getByRole("link", { name: en.chats.gone })).toContainText("Good luck");
+  await expect(phone.page.getByText(ann.name)).toBeHidden();
+
+  await bob.page.goto("/people");
+  await bob.page.getByRole("searchbox", { name: en.people.search }).fill(ann.username);
+  await expect(bob.page.getByText(en.people.none(ann.username))).toBeVisible();
+
+  const again = await visitor("Ann");
+  await fillSignIn(again.page, ann);
+  await expect(again.page.getByRole("alert")).toHaveText(en.entry.errors.passwordWrong);
+  // The name stays reserved, so that nobody steps into one that others still trust.
+  await fillSignUp(again.page, { ...again, username: ann.username });
+  await again.page.getByRole("button", { name: en.entry.signUp, exact: true }).click();
+  await expect(again.page.getByLabel(en.entry.username, { exact: true })).toHaveAccessibleDescription(/taken/);
+});
+
+test("a second account in the same browser sees nothing of the first", async ({ person }) => {
+  const [ann, bob] = [await person("Ann"), await person("Bob")];
+  await open(ann.page, bob);
+  await open(bob.page, ann);
+  await send(bob.page, ann, "for Ann alone");
+  await expect(message(ann.page, bob, "for Ann alone")).toBeVisible();
+  await composer(ann.page, bob).fill("a draft of Ann's");
+  await ann.page.goto("/settings");
+  await ann.page.getByRole("button", { name: en.settings.signOut, exact: true }).click();
+  await expect(ann.page.getByRole("button", { name: en.entry.signIn, exact: true })).toBeVisible();
+
+  const eve: Person = { ...ann, ...account("Eve") };
+  await signUp(eve.page, eve);
+  await expect(eve.page.getByText(en.chats.empty)).toBeVisible();
+  await open(eve.page, bob);
+  await expect(messages(eve.page, bob)).toHaveCount(0);
+  await expect(composer(eve.page, bob)).toHaveValue("");
+  await expect(talk(eve.page, bob)).not.toContainText("for Ann alone");
+  await send(eve.page, bob, "hello from Eve");
+  await expect(chatWith(bob.page, eve)).toContainText("hello from Eve");
+  await expect(message(bob.page, ann, "hello from Eve")).toHaveCount(0);
+  await eve.page.goto("/settings");
+  await expect(eve.page.getByText(ann.username)).toBeHidden();
+});
