@@ -1,4 +1,3 @@
-import { IdentityToolkit } from "../net/identitytoolkit";
 import { ApiProblem } from "../net/problem";
 import { browserPlatform } from "../platform/browser";
 import type { App } from "./interface/app";
@@ -6,14 +5,17 @@ import { AppModel } from "./session/app";
 
 /** Builds the model on the browser's own platform. Nothing happens until {@link App.start}. */
 export function createApp(): App {
-  const platform = browserPlatform();
   return new AppModel(
-    platform,
-    (config) => new IdentityToolkit(platform, config),
+    browserPlatform(),
+    async (config) => (await later(import("../net/firebase"))).firebaseIdentity(config),
     // Half of all code, of which the sign-in form needs nothing.
-    () =>
-      import("./chat/open").catch((err: unknown) => {
-        throw new ApiProblem(0, "offline", "", { cause: err });
-      }),
+    () => later(import("./chat/open")),
   );
+}
+
+/** Code that is loaded when it is needed: where it does not come, the network is away. */
+function later<T>(code: Promise<T>): Promise<T> {
+  return code.catch((err: unknown) => {
+    throw new ApiProblem(0, "offline", "", { cause: err });
+  });
 }

@@ -8,7 +8,7 @@ export interface SignedIn {
 
 /** Methods reject with ApiProblem unless they say otherwise. */
 export interface Identity {
-  /** Who this browser remembers, null where nobody. Needs no network. */
+  /** Who this browser remembers, null where nobody. May ask the server whether that still stands; needs no network. */
   remembered(): Promise<SignedIn | null>;
   signIn(email: string, password: string): Promise<SignedIn>;
   /** Forgets the sign-in in this browser. Never rejects, and needs no network. */
@@ -32,5 +32,5 @@ export interface IdentityConfig {
   readonly emulatorUrl: string | null;
 }
 
-/** Makes an {@link Identity} once the configuration is known. */
-export type IdentityMaker = (config: IdentityConfig) => Identity;
+/** Loads the provider's library, once the configuration is known. Rejects with ApiProblem where it cannot be loaded now; may be called again. */
+export type IdentityLoader = (config: IdentityConfig) => Promise<Identity>;

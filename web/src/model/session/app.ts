@@ -5,7 +5,7 @@
 import { ConfigSource } from "../../net/config";
 import { SignInEnded, type Token } from "../../net/connection";
 import { HttpApi } from "../../net/http";
-import type { Identity, IdentityMaker, SignedIn } from "../../net/identity";
+import type { Identity, IdentityLoader, SignedIn } from "../../net/identity";
 import { OwnApi } from "../../net/own";
 import { ApiProblem } from "../../net/problem";
 import type { Channel, Platform } from "../../platform/platform";
@@ -28,21 +28,21 @@ interface Running {
 export class AppModel implements App, Accounts {
   readonly accounts: Accounts = this;
   private readonly platform: Platform;
-  private readonly makeIdentity: IdentityMaker;
+  private readonly loadIdentity: IdentityLoader;
   private readonly loadChat: ChatLoader;
   private readonly config: ConfigSource;
   private readonly remembered: Remembered;
   private readonly value = new Value<Session>({ state: "starting" });
   private readonly attract: Attract;
-  private identityMade: Promise<Identity> | null = null;
+  private identityLoading: Promise<Identity> | null = null;
   private running: Running | null = null;
   /** Counts changes of who is here, so that what belongs to an earlier one can be told. */
   private turn = 0;
   private channel: Channel | null = null;
 
-  constructor(platform: Platform, makeIdentity: IdentityMaker, loadChat: ChatLoader) {
+  constructor(platform: Platform, loadIdentity: IdentityLoader, loadChat: ChatLoader) {
     this.platform = platform;
-    this.makeIdentity = makeIdentity;
+    this.loadIdentity = loadIdentity;
     this.loadChat = loadChat;
     this.config = new ConfigSource(platform);
     this.remembered = new Remembered(platform.notes);
@@ -79,6 +79,8 @@ export class AppModel implements App, Accounts {
       return;
     }
     this.value.set({ state: "signed-out", reason: "none" });
+    // While the form is filled in.
+    void this.identity().catch(() => undefined); // told by who waits for it
     // A sign-out that could not be finished then is done now.
     if (this.remembered.signOutDue()) void this.forget().catch(() => undefined);
   }
@@ -108,9 +110,10 @@ export class AppModel implements App, Accounts {
     return outcome(async () => ({ email: await (await this.identity()).confirmReset(code, password) }));
   }
 
-  /** Loads the chat's code while the server looks at who is coming. */
+  /** Loads the code that comes next while the server looks at who is coming. */
   private prepare(): void {
     void this.loadChat().catch(() => undefined); // told by enter()
+    void this.identity().catch(() => undefined); // told by who waits for it
   }
 
   // --- coming and going ---
@@ -251,14 +254,14 @@ export class AppModel implements App, Accounts {
   // --- who proves it ---
 
   private identity(): Promise<Identity> {
-    this.identityMade ??= this.config
+    this.identityLoading ??= this.config
       .get()
-      .then((config) => this.makeIdentity(config.identity))
+      .then((config) => this.loadIdentity(config.identity))
       .catch((err: unknown) => {
-        this.identityMade = null;
+        this.identityLoading = null;
         throw err;
       });
-    return this.identityMade;
+    return this.identityLoading;
   }
 
   private async token(person: SignedIn, fresh: boolean): Promise<Token> {

@@ -13,7 +13,7 @@ import { ModelServer } from "./server";
 export const START_MS = 1_795_348_800_000;
 const HOUR_MS = 3_600_000;
 
-/** Remembers in the browser's notes, as the real one does. */
+/** The sign-in library: remembers in the browser's notes, as Firebase does in its storage. */
 class FakeIdentity implements Identity {
   private readonly platform: FakePlatform;
   private readonly house: Household;
@@ -102,7 +102,7 @@ export class Household {
       const uid = (request.headers["authorization"] ?? "").replace("Bearer ", "").split(" ")[0] ?? "";
       return await this.server.archive.answer(uid, request);
     };
-    const app = new AppModel(platform, () => new FakeIdentity(platform, this), options.loadChat ?? (async () => ({ openAccount })));
+    const app = new AppModel(platform, async () => new FakeIdentity(platform, this), options.loadChat ?? (async () => ({ openAccount })));
     await app.start();
     await this.clock.advance(0);
     return {
