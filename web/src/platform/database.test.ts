@@ -1,7 +1,7 @@
 import "fake-indexeddb/auto";
 import { IDBFactory } from "fake-indexeddb";
 import { beforeEach, describe, expect, test } from "vitest";
-import { compareKeys, type Database, type Key, type Shape, StorageLost } from "./database";
+import { compareKeys, type Database, type Key, type Shape, StorageFull, StorageLost } from "./database";
 import { openIndexed, removeIndexed } from "./indexed";
 import { MemoryDatabase, MemoryDisk } from "./memory";
 
@@ -151,6 +151,41 @@ test("a later version adds what is missing and keeps what is there", async () =>
 test("a factory that denies is StorageLost", async () => {
   const denying = { open: () => { throw new DOMException("denied", "SecurityError"); } } as unknown as globalThis.IDBFactory;
   await expect(openIndexed(denying, "test", shape, 5000)).rejects.toThrow(StorageLost);
+});
+
+test("a disk that is full is StorageFull, whether the put fails or only the commit, and nothing of it is kept", async () => {
+  const full = (): DOMException => new DOMException("no room", "QuotaExceededError");
+  const db = await openIndexed(factory, "test", shape, 5000);
+  await db.write(["notes"], (tx) => tx.put("notes", note("a", "x", 1)));
+  const { put } = IDBObjectStore.prototype;
+
+  // Thrown at once, as WebKit does.
+  IDBObjectStore.prototype.put = () => {
+    throw full();
+  };
+  try {
+    await expect(db.write(["notes"], (tx) => tx.put("notes", note("b", "x", 2)))).rejects.toThrow(StorageFull);
+  } finally {
+    IDBObjectStore.prototype.put = put;
+  }
+
+  // Told when the transaction ends, as Chromium does: the put itself went well.
+  const { transaction } = IDBDatabase.prototype;
+  IDBDatabase.prototype.transaction = function (this: IDBDatabase, ...args: Parameters<typeof transaction>) {
+    const tx = transaction.apply(this, args);
+    Object.defineProperty(tx, "error", { get: full });
+    tx.commit = () => tx.abort();
+    return tx;
+  };
+  try {
+    await expect(db.write(["notes"], (tx) => tx.put("notes", note("c", "x", 3)))).rejects.toThrow(StorageFull);
+  } finally {
+    IDBDatabase.prototype.transaction = transaction;
+  }
+  expect(ids(await db.read(["notes"], (tx) => tx.range("notes", {})))).toEqual(["a"]);
+  // There is room again.
+  await db.write(["notes"], (tx) => tx.put("notes", note("d", "x", 4)));
+  expect(ids(await db.read(["notes"], (tx) => tx.range("notes", {})))).toEqual(["a", "d"]);
 });
 
 test("keys order as IndexedDB orders them", () => {

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { FakeClock } from "../../platform/testing/clock";
 import { FakeBrowser, FakePlatform, type FakeSocket, settle } from "../../platform/testing/fake";
@@ -191,6 +192,44 @@ describe("the engine", () => {
     await device.send(BOB, "mine");
     await settle();
     expect(sent(s, "send")[0]?.["at"]).toBeLessThan(NOW * 1000 + 1_000_000);
+  });
+
+  test("a server that sends nonsense breaks nothing: what makes sense afterwards is stored and shown", async () => {
+    const word = fc.oneof(fc.constantFrom("message", "sent", "delivered", "refused", "read", "event", "welcome", "sent", "error", "presence", "typing", "goaway", "caught_up", ME, BOB, CONVERSATION, id(1), id(2), "", "e:1-0"), fc.string());
+    const value = fc.oneof(word, fc.integer(), fc.double(), fc.boolean(), fc.constant(null), fc.array(word, { maxLength: 3 }), fc.array(fc.record({ id: word, at: fc.integer() }), { maxLength: 3 }));
+    const names = ["type", "id", "conversation", "from", "to", "body", "at", "accepted_at", "reply_to", "messages", "delivered_at", "code", "message", "by", "uid", "now", "limits", "resumed", "cursor", "user", "online", "within_ms", "retry_after_ms"];
+    const inner = fc.dictionary(fc.constantFrom(...names), value, { maxKeys: 10 });
+    const frame = fc.oneof(
+      fc.string(),
+      fc.json(),
+      inner.map((f) => JSON.stringify(f)),
+      fc.tuple(word, inner).map(([cursor, e]) => JSON.stringify({ type: "event", cursor, event: e })),
+      // Well formed, and not for this person or not possible.
+      fc.tuple(fc.constantFrom("message", "sent"), fc.constantFrom(ME, BOB, "malloryUid01"), fc.constantFrom(ME, BOB), fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })).map(([type, from, to, at]) =>
+        JSON.stringify(event(1, { ...message(1, at), type, from, to })),
+      ),
+    );
+    let n = 10;
+    await fc.assert(
+      fc.asyncProperty(fc.array(frame, { maxLength: 12 }), async (frames) => {
+        // A link that brought nonsense may be given up; the next one is as good as any.
+        for (const s of platform.opened) if (s.state !== "closed") s.drop(1006);
+        while (socket().state !== "opening") await clock.advance(1_000);
+        const s = await greeted();
+        for (const text of frames) s.deliver(text);
+        await settle();
+        for (const old of platform.opened) if (old.state !== "closed") old.drop(1006);
+        while (socket().state !== "opening") await clock.advance(1_000);
+        const next = await greeted();
+        next.deliver(event(++n, message(n)));
+        await clock.advance(100);
+        expect(device.ended).toBeNull();
+        const rows = await device.messages(BOB);
+        expect(rows.map((r) => r.id)).toContain(id(n));
+        for (const row of rows) expect([row.conversation, [row.from, row.to].sort()]).toEqual([CONVERSATION, [ME, BOB]]);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   test("loads again what lies below a hole, though it was here without one before", async () => {
