@@ -1,0 +1,107 @@
+import type { Page } from "@playwright/test";
+import { composer, en, expectState, message, messages, open, send, signUp, state } from "./support/steps";
+import { account, expect, test } from "./support/test";
+
+test("a reload between sending and the server's word sends the message exactly once", async ({ person }) => {
+  const [ann, bob] = [await person("Ann"), await person("Bob")];
+  await open(ann.page, bob);
+  await open(bob.page, ann);
+  // The server has the message, and the page goes away before it learns of that.
+  ann.sockets.mute((frame) => frame.type === "sent" || frame.type === "event");
+  await send(ann.page, bob, "only once");
+  await expect(message(bob.page, ann, "only once")).toBeVisible();
+  await expectState(ann.page, bob, "only once", state.waiting);
+  ann.sockets.mute(null);
+  await ann.page.reload();
+  await expectState(ann.page, bob, "only once", state.arrived);
+  expect(new Set(ann.sockets.sent.filter((frame) => frame.type === "send").map((frame) => frame.id)).size).toBe(1);
+  for (const [page, other] of [[ann.page, bob], [bob.page, ann]] as const) {
+    await page.reload();
+    await expect(message(page, other, "only once")).toHaveCount(1);
+    await expect(messages(page, other)).toHaveCount(1);
+  }
+});
+
+test("a reload before the message has left sends it afterwards, exactly once", async ({ person }) => {
+  const [ann, bob] = [await person("Ann"), await person("Bob")];
+  await open(ann.page, bob);
+  await open(bob.page, ann);
+  ann.sockets.hold((frame) => frame.type === "send");
+  await send(ann.page, bob, "held up");
+  await expect.poll(() => ann.sockets.held).toBe(1);
+  await expectState(ann.page, bob, "held up", state.waiting);
+  ann.sockets.drop();
+  await ann.page.reload();
+  await expectState(ann.page, bob, "held up", state.arrived);
+  await expect(message(bob.page, ann, "held up")).toHaveCount(1);
+  await expect(messages(bob.page, ann)).toHaveCount(1);
+});
+
+test("Enter and a reload in the same breath keep the message or its text", async ({ person }) => {
+  const [ann, bob] = [await person("Ann"), await person("Bob")];
+  await open(ann.page, bob);
+  await open(bob.page, ann);
+  for (const body of ["first breath", "second breath", "third breath"]) {
+    const box = composer(ann.page, bob);
+    await box.fill(body);
+    await expect.poll(() => draft(ann.page)).toBe(body); // kept when the typing pauses
+    await box.press("Enter");
+    await ann.page.reload();
+    await expect(box).toBeVisible();
+    // Stored and sent, or still a draft: never neither, never both.
+    await expect.poll(async () => (await message(ann.page, bob, body).count()) + Number((await box.inputValue()) === body)).toBe(1);
+    if ((await box.inputValue()) === body) await box.press("Enter");
+    await expectState(ann.page, bob, body, state.arrived);
+    await expect(message(bob.page, ann, body)).toHaveCount(1);
+  }
+  await expect(messages(bob.page, ann)).toHaveCount(3);
+});
+
+/** The draft that the device keeps. */
+async function draft(page: Page): Promise<string | null> {
+  return page.evaluate(async () => {
+    const name = (await indexedDB.databases()).map((d) => d.name ?? "").find((n) => n.startsWith("phoenix:"));
+    if (name === undefined) return null;
+    const db = await new Promise<IDBDatabase>((resolve, reject) => {
+      const opening = indexedDB.open(name);
+      opening.onsuccess = () => resolve(opening.result);
+      opening.onerror = () => reject(opening.error);
+    });
+    const rows = await new Promise<{ text: string }[]>((resolve, reject) => {
+      const reading = db.transaction("drafts").objectStore("drafts").getAll();
+      reading.onsuccess = () => resolve(reading.result);
+      reading.onerror = () => reject(reading.error);
+    });
+    db.close();
+    return rows[0]?.text ?? null;
+  });
+}
+
+/** A network as slow as a moving train's: 400 ms there and back, 400 kbit/s. */
+async function slow(page: Page): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Network.enable");
+  await session.send("Network.emulateNetworkConditions", { offline: false, latency: 400, downloadThroughput: 50_000, uploadThroughput: 50_000 });
+}
+
+test("on a slow network somebody signs up, writes and is answered", async ({ browser, baseURL, person }) => {
+  const bob = await person("Bob");
+  // Not through the fixtures, whose sockets end in the test and not in the network.
+  const context = await browser.newContext(baseURL === undefined ? {} : { baseURL });
+  const page = await context.newPage();
+  await slow(page);
+  const ann = account("Ann");
+  await signUp(page, ann);
+  await open(page, bob);
+  await open(bob.page, ann);
+  for (const body of ["one", "two", "three"]) await send(page, bob, body);
+  await expect(messages(bob.page, ann)).toContainText(["one", "two", "three"]);
+  await send(bob.page, ann, "an answer");
+  await expect(message(page, bob, "an answer")).toBeVisible();
+  await expectState(page, bob, "three", state.arrived);
+  // Slow is not gone: nothing says that there is no network.
+  await expect(page.getByText(en.connection.offline)).toBeHidden();
+  await page.reload();
+  await expect(messages(page, bob)).toContainText(["one", "two", "three", "an answer"]);
+  await context.close();
+});
