@@ -17,6 +17,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/relay"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
 // Store is what People needs of the store.
@@ -54,9 +55,36 @@ func New(deps Deps) *People {
 
 func (p *People) now() chat.Micros { return chat.MicrosOf(p.deps.Now()) }
 
-// tell makes u's gate hold on all instances of realtime/.
+// maxTold bounds how often tell says a gate that others go on changing.
+const maxTold = 8
+
+// tell makes u's gate hold on all instances of realtime/. Two changes of a
+// person may be told in the other order than the store took them: what was told is
+// therefore compared with the store afterwards, and told anew where it is not what stands.
+// Whoever tells last has then told what stands.
 func (p *People) tell(ctx context.Context, u store.User) error {
-	return p.deps.Relay.GateChanged(ctx, relay.Gate{UID: u.UID, Exists: true, Disabled: !u.Active(), ValidAfter: u.ValidAfter, Blocked: u.Blocked})
+	for range maxTold {
+		told := gateOf(u)
+		if err := p.deps.Relay.GateChanged(ctx, told); err != nil {
+			return err
+		}
+		now, err := p.deps.Store.User(ctx, u.UID)
+		if errors.Is(err, problem.ErrNotFound) {
+			return p.deps.Relay.Gone(ctx, u.UID)
+		}
+		if err != nil {
+			return err
+		}
+		if gateOf(now).Equal(told) {
+			return nil
+		}
+		u = now
+	}
+	return problem.ErrUnavailable.WithCause(errors.New("the gate of " + u.UID + " does not stand still"))
+}
+
+func gateOf(u store.User) relay.Gate {
+	return relay.Gate{UID: u.UID, Exists: true, Disabled: !u.Active(), ValidAfter: u.ValidAfter, Blocked: u.Blocked}
 }
 
 // Rename changes what is not nil. The errors are those of the fields'

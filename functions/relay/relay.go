@@ -5,6 +5,7 @@ package relay
 
 import (
 	"context"
+	"slices"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
@@ -17,6 +18,11 @@ type Gate struct {
 	Disabled   bool        `json:"disabled"`
 	ValidAfter chat.Micros `json:"valid_after"`
 	Blocked    []string    `json:"blocked"`
+}
+
+// Equal reports whether g and o decide alike.
+func (g Gate) Equal(o Gate) bool {
+	return g.UID == o.UID && g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter == o.ValidAfter && slices.Equal(g.Blocked, o.Blocked)
 }
 
 // Figures is the load of realtime/ over all instances.
