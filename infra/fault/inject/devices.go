@@ -102,7 +102,7 @@ func setBack(ctx context.Context, t *target) error {
 		if older[i] == nil {
 			continue
 		}
-		for try := 0; try < 20 && !d.SetBack(older[i]); try++ {
+		for try := 0; try < 4 && !d.SetBack(older[i]); try++ {
 			d.Start()
 			t.hold(ctx, 100*time.Millisecond, 300*time.Millisecond)
 		}

@@ -19,13 +19,18 @@ import (
 var (
 	ErrBacklog = errors.New("more was offered than the machine carries: messages were still arriving when the time was up")
 	ErrStuck   = errors.New("nothing arrives any more, and not everything has")
+	ErrOwed    = errors.New("all has arrived, and devices look in history for what was never saved")
 )
+
+// owedFor is how long nothing but looking in history must go on to be
+// ErrOwed: longer than devices of a run wait before they look again.
+const owedFor = 25 * time.Second
 
 // Settle brings everybody back and waits until nothing is on its way any more:
 // outboxes and debts are empty, and the archive has everything. As long as
 // messages arrive it goes on, until ctx ends: that is ErrBacklog, and the
 // record says so. Where none has come further for the time stuck, it is
-// ErrStuck. The errors say what still moves; the verdict can be given all the same.
+// ErrStuck; ErrOwed where outboxes are empty by then. The errors say what still moves; the verdict can be given all the same.
 func (c *Crowd) Settle(ctx context.Context, stuck time.Duration) error {
 	for _, d := range c.all() {
 		d.StopReading(false)
@@ -46,6 +51,9 @@ func (c *Crowd) Settle(ctx context.Context, stuck time.Duration) error {
 		if n := c.log.Progress(); n != seen {
 			seen, last = n, time.Now()
 		}
+		if err == nil && time.Since(last) > min(stuck, owedFor) && c.onlyOwes() {
+			err = ErrOwed
+		}
 		if err == nil && time.Since(last) > stuck {
 			err = ErrStuck
 		}
@@ -57,6 +65,14 @@ func (c *Crowd) Settle(ctx context.Context, stuck time.Duration) error {
 		}
 	}
 	return nil
+}
+
+// onlyOwes reports whether nothing is to be sent or saved, and everybody is connected.
+func (c *Crowd) onlyOwes() bool {
+	return c.stage.Waiting() == 0 && !slices.ContainsFunc(c.all(), func(d *Device) bool {
+		store, app := d.now()
+		return app != nil && (store.Outbox() > 0 || !app.Up())
+	}) && len(c.moving(1)) > 0
 }
 
 // moving tells what some devices still have to send or to load, or that they have no socket.
