@@ -121,14 +121,24 @@ func (a *API) writeAudit(ctx context.Context, r *request, action, on, onName, re
 		Action: action, On: on, OnName: onName, Reason: reason, Outcome: outcome})
 }
 
+var errAbsent = problem.New(problem.NotFound, "user_not_found", "This person is not there any more. Another admin may have deleted them.")
+
+// absent is what an admin is told of somebody who is not there.
+func absent(err error) error {
+	if errors.Is(err, problem.ErrNotFound) {
+		return errAbsent.WithCause(err)
+	}
+	return err
+}
+
 // target returns the person whom a path names.
 func (a *API) target(ctx context.Context, r *request) (store.User, error) {
 	uid := r.params["uid"]
 	if !chat.ValidUID(uid) {
-		return store.User{}, errNobody
+		return store.User{}, errAbsent
 	}
 	u, err := a.deps.Store.User(ctx, uid)
-	return u, nobody(err)
+	return u, absent(err)
 }
 
 // adminAudit lists the audit log, newest first.

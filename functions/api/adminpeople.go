@@ -131,7 +131,7 @@ func (a *API) adminChange(ctx context.Context, r *request) (*response, error) {
 			if err == nil {
 				u = changed
 			}
-			return nobody(err)
+			return absent(err)
 		})
 		if err != nil {
 			return nil, err
@@ -171,12 +171,12 @@ func (a *API) adminDelete(ctx context.Context, r *request) (*response, error) {
 func (a *API) adminSignOut(ctx context.Context, r *request) (*response, error) {
 	return a.act(ctx, r, actSignOut, func(ctx context.Context, u store.User) error {
 		_, err := a.people.SignOut(ctx, u.UID)
-		return nobody(err)
+		return absent(err)
 	})
 }
 
 func (a *API) adminPasswordReset(ctx context.Context, r *request) (*response, error) {
 	return a.act(ctx, r, actPasswordReset, func(ctx context.Context, u store.User) error {
-		return nobody(a.deps.Accounts.SendPasswordReset(ctx, u.Email))
+		return absent(a.deps.Accounts.SendPasswordReset(ctx, u.Email))
 	})
 }

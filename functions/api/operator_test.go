@@ -1,7 +1,11 @@
 package api_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/csv"
+	"log/slog"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -145,4 +149,32 @@ func TestAuditLogAndExports(t *testing.T) {
 		t.Errorf("the last page is %+v", log)
 	}
 	s.call("GET", "/admin/audit?cursor=x", token, nil).refused(422, "cursor_invalid")
+}
+
+// A caller who closes the page before the answer is no fault of ours, and must not wake an operator.
+func TestAnswersThatNobodyWaitsFor(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	var said bytes.Buffer
+	s.deps.Log = slog.New(slog.NewTextHandler(&said, nil))
+	ctx, gone := context.WithCancel(t.Context())
+	s.deps.Store = leaving{s.store, gone}
+	s.rebuild()
+	r := httptest.NewRequestWithContext(ctx, "GET", "/api/admin/audit", nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	s.handler.ServeHTTP(httptest.NewRecorder(), r)
+	if log := said.String(); strings.Contains(log, "level=ERROR") || !strings.Contains(log, "given up by the caller") {
+		t.Errorf("the log says %s", log)
+	}
+}
+
+// leaving is a store during whose work the caller leaves.
+type leaving struct {
+	store.Store
+	leave func()
+}
+
+func (l leaving) AuditLog(ctx context.Context, _ string, _ int) ([]store.Audit, string, error) {
+	l.leave()
+	return nil, "", problem.ErrUnavailable.WithCause(ctx.Err())
 }

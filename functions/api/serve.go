@@ -269,6 +269,8 @@ func (a *API) log(r *http.Request, segment string, rt route, req *request, statu
 	switch {
 	case err == nil:
 		a.deps.Log.InfoContext(r.Context(), "answered", attrs...)
+	case r.Context().Err() != nil: // the caller closed the page: nobody failed, and nobody reads the answer
+		a.deps.Log.InfoContext(r.Context(), "given up by the caller", append(attrs, "error", err)...)
 	case status >= 500:
 		a.deps.Log.ErrorContext(r.Context(), "failed", append(attrs, "code", problem.Of(err).Code, "error", err)...)
 	default:
