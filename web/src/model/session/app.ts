@@ -214,6 +214,7 @@ export class AppModel implements App, Accounts {
     }
     this.turn++;
     this.halt();
+    this.attract.forget();
     this.value.set({ state: "signed-out", reason });
     // Where another tab has let somebody else in meanwhile, theirs is not ours to end.
     if (this.remembered.person()?.uid !== person.uid) {

@@ -94,6 +94,54 @@ describe("who uses the browser", () => {
     expect(JSON.stringify([...(browser.disks.get(databaseName(BOB))?.tables.values() ?? [])].map((t) => [...t.values()]))).not.toContain("secret");
   });
 
+  test("a second account sees nothing of one whose sign-in only ended, and the first finds what is its own again", async () => {
+    const house = new Household();
+    const browser = new FakeBrowser();
+    const carol = await house.person("carolUid00003");
+    const alice = await house.person(ALICE, browser);
+    await carol.chat().conversation(ALICE).send("for Alice only");
+    await house.pass(500);
+    alice.app.attention.badge(1);
+    alice.platform.setVisible(false);
+    await carol.chat().conversation(ALICE).send("missed by Alice");
+    await house.pass(500);
+    expect(alice.app.attention.offer.get()).toBe(true);
+    house.setOnline(false);
+    await alice.chat().conversation(BOB).send("a secret that waits");
+    alice.chat().conversation(BOB).setDraft("a secret thought", null);
+    await house.pass(1_000);
+    house.revoked.add(ALICE);
+    house.setOnline(true);
+    await house.pass(40_000);
+    expect(alice.app.session.get()).toEqual({ state: "signed-out", reason: "ended" });
+    // What drew the eye was about Alice.
+    expect(alice.platform.badge).toBe(0);
+    expect(alice.app.attention.offer.get()).toBe(false);
+
+    const bob = await house.person(BOB, browser);
+    const told: string[] = [];
+    bob.app.attention.onIncoming((m) => told.push(m.body));
+    await house.pass(5_000);
+    expect(bob.chat().conversations.get().items).toEqual([]);
+    expect([bob.chat().unreadTotal.get(), bob.chat().waitingTotal.get(), bob.app.attention.offer.get()]).toEqual([0, 0, false]);
+    const talk = bob.chat().conversation(ALICE);
+    await house.pass(500);
+    expect([talk.timeline.get().items, talk.draft.get().text]).toEqual([[], ""]);
+    expect(JSON.stringify([...browser.notes])).not.toContain(ALICE);
+    // Not a word went out for either of them by the other's sign-in.
+    expect(house.server.accepted.size).toBe(2);
+    expect(told).toEqual([]);
+
+    house.revoked.delete(ALICE);
+    expect((await bob.chat().signOut()).ok).toBe(true);
+    const again = await house.person(ALICE, browser);
+    await house.pass(2_000);
+    const mine = again.chat().conversation(BOB);
+    await house.pass(500);
+    expect([mine.draft.get().text, mine.timeline.get().items.map((m) => m.body)]).toEqual(["a secret thought", ["a secret that waits"]]);
+    expect(house.server.accepted.size).toBe(3);
+  });
+
   test("signing out in one tab signs out the others; signing in, too", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
