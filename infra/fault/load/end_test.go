@@ -1,0 +1,91 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/phoenixchat/phoenixchat/infra/client"
+	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+)
+
+// nowhere is a stage that nobody reaches.
+type nowhere struct{}
+
+var errNowhere = errors.New("nobody is there")
+
+func (nowhere) Dial(context.Context, func(net.Conn) net.Conn) (*websocket.Conn, error) {
+	return nil, errNowhere
+}
+func (nowhere) Token(string) (string, time.Time, error) { return "", time.Time{}, errNowhere }
+func (nowhere) History(string) client.History           { return nil }
+func (nowhere) Waiting() int                            { return 0 }
+
+// A run that still comes further when its time is up has a backlog; one that
+// does not for a minute is stuck, and the two are told apart in the record.
+func TestSettleTellsABacklogFromBeingStuck(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		further bool
+		want    error
+		took    time.Duration
+	}{{"stuck", false, ErrStuck, time.Minute}, {"backlog", true, ErrBacklog, 5 * time.Minute}} {
+		synctest.Test(t, func(t *testing.T) {
+			log := record.New()
+			crowd := New(nowhere{}, log, []string{"ann", "bob"}, Options{Seed: 1})
+			defer crowd.Close()
+			d := crowd.Of("ann")[0]
+			d.Start()
+			if d.Write("bob", "hello", "") == "" {
+				t.Fatal("nothing was written")
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			if c.further {
+				go func() {
+					for ctx.Err() == nil {
+						log.Add(record.Entry{Kind: record.State, Device: "x", ID: "m", Name: "sent"})
+						time.Sleep(20 * time.Second)
+					}
+				}()
+			}
+			begin := time.Now()
+			err := crowd.Settle(ctx, time.Minute)
+			if took := time.Since(begin); !errors.Is(err, c.want) || took < c.took || took > c.took+time.Second {
+				t.Errorf("%s: %v after %v, want %v after %v", c.name, err, took, c.want, c.took)
+			}
+			cut := slices.ContainsFunc(log.Entries(), func(e record.Entry) bool { return e.Kind == record.Unfinished })
+			if cut != c.further {
+				t.Errorf("%s: the record says cut short: %v", c.name, cut)
+			}
+			cancel()
+			time.Sleep(20 * time.Second) // of the bubble: the goroutine sees the end
+		})
+	}
+}
+
+// Who has enough waiting writes no more, and others go on.
+func TestLoadAdapts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		crowd := New(nowhere{}, record.New(), []string{"ann", "bob", "eve"}, Options{Seed: 1, Rate: 1000, Unsent: 10})
+		defer crowd.Close()
+		for _, d := range crowd.Devices() {
+			d.Start()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		crowd.Chat(ctx, func() {})
+		for _, d := range crowd.Devices() {
+			// A burst of five can begin with nine waiting.
+			if n := d.Own()[client.Waiting]; n < 10 || n > 14 {
+				t.Errorf("%s has %d messages waiting", d.Name(), n)
+			}
+		}
+	})
+}
