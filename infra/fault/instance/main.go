@@ -33,9 +33,9 @@ import (
 
 // Of the 10 s that Cloud Run gives after SIGTERM, as in realtime/cmd/realtime.
 const (
-	drainWithin  = 6 * time.Second // sockets move, their acks are settled
-	settleWithin = 2 * time.Second // what is left of them
-	endWithin    = 9 * time.Second // everything
+	drainWithin  = 6 * time.Second         // sockets move, their acks are settled
+	settleWithin = 2 * time.Second         // what is left of them
+	endWithin    = 8500 * time.Millisecond // everything
 )
 
 func main() {

@@ -41,10 +41,10 @@ import (
 
 // Of the 10 s that Cloud Run gives after SIGTERM:
 const (
-	drainWithin  = 6 * time.Second        // sockets move, their acks are settled
-	settleWithin = 2 * time.Second        // what is left of them
-	pagesWithin  = 500 * time.Millisecond // requests under way, once no socket is open
-	endWithin    = 9 * time.Second        // everything: what is still under way then is left to other instances
+	drainWithin  = 6 * time.Second         // sockets move, their acks are settled
+	settleWithin = 2 * time.Second         // what is left of them
+	pagesWithin  = 500 * time.Millisecond  // requests under way, once no socket is open
+	endWithin    = 8500 * time.Millisecond // everything: what is still under way then is left to other instances
 )
 
 // maxGreeting is how many sockets of one address may wait for their hello at
