@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,9 +107,9 @@ func TestFailoverAfterOneDeviceAcknowledgedWhatAnotherLacks(t *testing.T) {
 func TestAckBegunBeforeAFailoverAndFinishedAfterIt(t *testing.T) {
 	tell(t, func(t *testing.T, c *cast) {
 		c.replicate()
-		var times int
+		var times atomic.Int64 // of two flushes at once
 		during := func(context.Context) error {
-			if times++; times == 1 {
+			if times.Add(1) == 1 {
 				c.failOver()
 				c.annB.Write(c.ben, "in the new life", "")
 				time.Sleep(time.Second)
@@ -119,7 +120,7 @@ func TestAckBegunBeforeAFailoverAndFinishedAfterIt(t *testing.T) {
 		c.annA.Write(c.ben, "one", "")
 		c.annA.Write(c.ben, "two", "")
 		pause(10 * time.Second)
-		happened(t, times > 0, "something was published")
+		happened(t, times.Load() > 0, "something was published")
 	})
 }
 

@@ -1,5 +1,5 @@
 import type { Page } from "@playwright/test";
-import { en, expect, painted, test } from "./test";
+import { atRest, en, expect, painted, test } from "./test";
 
 const log = (page: Page) => page.getByRole("log");
 const articles = (page: Page) => log(page).getByRole("article");
@@ -11,18 +11,6 @@ async function scrollTo(page: Page, top: number): Promise<void> {
   await log(page).hover();
   await page.mouse.wheel(0, -1);
   await log(page).evaluate((e, to) => (e.scrollTop = to), top);
-}
-
-/** Until nothing moves: rows that come into sight are measured, and what is above them then changes. */
-function atRest(page: Page): Promise<void> {
-  return log(page).evaluate(async (scroller) => {
-    for (let still = 0, before = Number.NaN; still < 12; ) {
-      await new Promise((resolve) => requestAnimationFrame(resolve));
-      const now = [...scroller.querySelectorAll("article")].reduce((sum, a) => sum + a.getBoundingClientRect().top, 0);
-      still = now === before ? still + 1 : 0;
-      before = now;
-    }
-  });
 }
 
 /** The median of the time between frames while `step` runs in each of them. */

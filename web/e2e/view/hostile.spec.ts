@@ -1,4 +1,4 @@
-import { en, expect, painted, test } from "./test";
+import { atRest, en, expect, test } from "./test";
 
 /** Bodies that strangers send to break things; each is within the server's limits. */
 const bodies: Readonly<Record<string, string>> = {
@@ -26,7 +26,7 @@ for (const theme of ["wide", "phone"] as const) {
             const { fake } = globalThis as unknown as { fake: { people: { uid: string; username: string }[]; say(uid: string, body: string): void } };
             fake.say(fake.people.find((p) => p.username === "lena")?.uid ?? "", said);
           }, body);
-          await painted(page);
+          await atRest(page);
           const last = page.getByRole("article").last();
           await expect(last).toBeVisible();
           const inside = () =>
@@ -41,6 +41,7 @@ for (const theme of ["wide", "phone"] as const) {
             await all.click();
             await expect(last.getByRole("button", { name: en.talk.showLess })).toBeVisible();
             await expect.poll(inside).toBe(true);
+            await atRest(page);
             await last.getByRole("button", { name: en.talk.showLess }).click();
             await expect(all).toBeVisible();
           }

@@ -93,3 +93,15 @@ export const test = base.extend<Fixtures, { view: View }>({
 export function painted(page: Page): Promise<void> {
   return page.evaluate(() => new Promise<void>((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve()))));
 }
+
+/** Until nothing moves: rows that come into sight are measured, and what is above them then changes. */
+export function atRest(page: Page): Promise<void> {
+  return page.getByRole("log").evaluate(async (scroller) => {
+    for (let still = 0, before = Number.NaN; still < 12; ) {
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      const now = [...scroller.querySelectorAll("article")].reduce((sum, a) => sum + a.getBoundingClientRect().top, 0);
+      still = now === before ? still + 1 : 0;
+      before = now;
+    }
+  });
+}
