@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -146,7 +147,7 @@ func TestClientKilledAndStartedAgain(t *testing.T) {
 		}
 		p.say(t, frame{"type": "sent", "id": id, "accepted_at": 1})
 		for range 75 { // a quiet hour, but for pongs
-			time.Sleep(49 * time.Second)
+			testwait.Advance(49 * time.Second)
 			select {
 			case <-p.closed:
 				t.Fatal("gave up a socket that answers")
@@ -179,7 +180,7 @@ func TestClientOfflineAndOpen(t *testing.T) {
 			t.Error("up while offline")
 		}
 		c.Write(other, "later", "")
-		time.Sleep(time.Hour)
+		testwait.Advance(time.Hour)
 		c.Online()
 		p := <-dials
 		serve(t, p, store)
