@@ -49,9 +49,15 @@ func TestSettleTellsABacklogFromBeingStuck(t *testing.T) {
 			defer cancel()
 			if c.further {
 				go func() {
-					for ctx.Err() == nil {
+					tick := time.NewTicker(20 * time.Second)
+					defer tick.Stop()
+					for {
 						log.Add(record.Entry{Kind: record.State, Device: "x", ID: "m", Name: "sent"})
-						time.Sleep(20 * time.Second)
+						select {
+						case <-tick.C:
+						case <-ctx.Done():
+							return
+						}
 					}
 				}()
 			}
@@ -64,8 +70,6 @@ func TestSettleTellsABacklogFromBeingStuck(t *testing.T) {
 			if cut != c.further {
 				t.Errorf("%s: the record says cut short: %v", c.name, cut)
 			}
-			cancel()
-			time.Sleep(20 * time.Second) // of the bubble: the goroutine sees the end
 		})
 	}
 }

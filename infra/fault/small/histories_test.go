@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // Histories that broke earlier drafts of the rules, played by whole systems.
@@ -55,8 +55,6 @@ func happened(t *testing.T, ok bool, what string) {
 	}
 }
 
-func pause(d time.Duration) { time.Sleep(d); synctest.Wait() }
-
 // The instance dies before ann's device hears "sent"; ben has the message, and
 // answers. Sent again, it keeps its place before the answer, and is shown once.
 func TestCrashBeforeSentWithTheMessageAlreadyAnswered(t *testing.T) {
@@ -64,19 +62,19 @@ func TestCrashBeforeSentWithTheMessageAlreadyAnswered(t *testing.T) {
 		c.annA.StopReading(true)
 		c.annA.Flap() // the read under way ends, so that the next frame is not read
 		c.annA.StopReading(false)
-		pause(2 * time.Second)
+		testwait.Advance(2 * time.Second)
 		c.annA.StopReading(true)
 		question := c.annA.Write(c.ben, "question", "")
-		pause(time.Second)
+		testwait.Advance(time.Second)
 		happened(t, c.shows(c.benB, question), "ben has the question")
 		answer := c.benB.Write(c.ann, "answer", question)
-		pause(time.Second) // acknowledged, settled, no longer pending
+		testwait.Advance(time.Second) // acknowledged, settled, no longer pending
 		for _, n := range c.nodes {
 			n.kill()
 			n.start()
 		}
 		c.annA.StopReading(false)
-		pause(10 * time.Second)
+		testwait.Advance(10 * time.Second)
 		for _, d := range c.crowd.Devices() {
 			lines := d.Shows(c.conv)
 			if len(lines) != 2 || lines[0].ID != question || lines[1].ID != answer {
@@ -92,11 +90,11 @@ func TestFailoverAfterOneDeviceAcknowledgedWhatAnotherLacks(t *testing.T) {
 		c.benB.Offline()
 		c.replicate()
 		id := c.annA.Write(c.ben, "one", "")
-		pause(2 * time.Second)
+		testwait.Advance(2 * time.Second)
 		happened(t, c.shows(c.benA, id) && !c.shows(c.benB, id) && c.archive.Figures().Writes > 0, "one device has it, and it is saved")
 		c.failOver()
 		c.benB.Online()
-		pause(10 * time.Second)
+		testwait.Advance(10 * time.Second)
 		if !c.shows(c.benB, id) {
 			t.Error("the other device does not know that something is missing")
 		}
@@ -112,14 +110,14 @@ func TestAckBegunBeforeAFailoverAndFinishedAfterIt(t *testing.T) {
 			if times.Add(1) == 1 {
 				c.failOver()
 				c.annB.Write(c.ben, "in the new life", "")
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 			}
 			return nil
 		}
 		c.publish.Store(&during)
 		c.annA.Write(c.ben, "one", "")
 		c.annA.Write(c.ben, "two", "")
-		pause(10 * time.Second)
+		testwait.Advance(10 * time.Second)
 		happened(t, times.Load() > 0, "something was published")
 	})
 }
@@ -129,12 +127,12 @@ func TestNewPrimaryWhoseClockIsBehind(t *testing.T) {
 	tell(t, func(t *testing.T, c *cast) {
 		for i := range 3 {
 			c.annA.Write(c.ben, fmt.Sprint("before ", i), "")
-			pause(time.Second)
+			testwait.Advance(time.Second)
 		}
 		c.clock(time.Minute)
 		c.replace()
 		id := c.annA.Write(c.ben, "after", "")
-		pause(10 * time.Second)
+		testwait.Advance(10 * time.Second)
 		if !c.shows(c.benA, id) || !c.shows(c.benB, id) {
 			t.Error("what lies before an old cursor was jumped over")
 		}
@@ -147,7 +145,7 @@ func TestTrimmingPastASlowLiveSocket(t *testing.T) {
 		c.benB.StopReading(true)
 		for i := range 130 { // more than are kept for resuming, for longer than the hour that they are kept
 			c.annA.Write(c.ben, fmt.Sprint("message ", i), "")
-			pause(time.Minute)
+			testwait.Advance(time.Minute)
 		}
 		happened(t, len(c.benA.Shows(c.conv)) == 130 && len(c.benB.Shows(c.conv)) < 30, "one device has everything, the other next to nothing")
 		c.benB.StopReading(false)
@@ -162,10 +160,10 @@ func TestAckOnTheNewSocketForWhatTheOldOneBrought(t *testing.T) {
 		c.benA.Kill()
 		c.benA.Behave(client.Odd{AckDelay: 3 * time.Second})
 		c.benA.Start()
-		pause(2 * time.Second)
+		testwait.Advance(2 * time.Second)
 		for i := range 10 {
 			c.annA.Write(c.ben, fmt.Sprint("message ", i), "")
-			pause(300 * time.Millisecond)
+			testwait.Advance(300 * time.Millisecond)
 			if i == 4 {
 				c.nodes[0].stop()
 				c.nodes[0].start()
@@ -181,17 +179,17 @@ func TestReloadWithHistoryStillToLoad(t *testing.T) {
 	tell(t, func(t *testing.T, c *cast) {
 		c.benB.Offline()
 		id := c.annA.Write(c.ben, "one", "")
-		pause(2 * time.Second)
+		testwait.Advance(2 * time.Second)
 		c.archive.Down(true, false)
 		c.replace()
 		c.benB.Online()
-		pause(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		happened(t, !c.shows(c.benB, id), "history cannot be read")
 		c.benB.Kill()
 		c.benB.Start()
-		pause(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		c.archive.Down(false, false)
-		pause(2 * time.Minute)
+		testwait.Advance(2 * time.Minute)
 		if !c.shows(c.benB, id) {
 			t.Error("the new life of the app has forgotten that history is owed")
 		}
@@ -204,16 +202,16 @@ func TestReadOvertakingTheMessageItReads(t *testing.T) {
 	tell(t, func(t *testing.T, c *cast) {
 		c.publishing(0, errors.New("publishing fails"))
 		c.annA.Write(c.ben, "one", "")
-		pause(100 * time.Millisecond)
+		testwait.Advance(100 * time.Millisecond)
 		c.benA.Read(c.conv)
-		pause(20 * time.Second)
+		testwait.Advance(20 * time.Second)
 		for _, l := range c.annA.Shows(c.conv) {
 			if l.State != client.Sent {
 				t.Errorf("ann is told %v while it cannot be saved", l.State)
 			}
 		}
 		c.publish.Store(nil)
-		pause(time.Minute)
+		testwait.Advance(time.Minute)
 		for _, l := range c.annA.Shows(c.conv) {
 			if l.State != client.Read {
 				t.Errorf("ann is told %v in the end", l.State)

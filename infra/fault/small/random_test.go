@@ -7,11 +7,11 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 var (
@@ -96,8 +96,7 @@ func TestRandomHistories(t *testing.T) {
 				told = append(told, what)
 				happen[what](w, rnd)
 				wait := []time.Duration{0, time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond, time.Second, 5 * time.Second, 40 * time.Second}
-				time.Sleep(wait[rnd.IntN(len(wait))])
-				synctest.Wait()
+				testwait.Advance(wait[rnd.IntN(len(wait))])
 			}
 			stop()
 			chat.Wait()

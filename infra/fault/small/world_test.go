@@ -222,7 +222,7 @@ func (w *world) push(data []byte) {
 		panic(err)
 	}
 	for {
-		time.Sleep(time.Duration(w.pushLate.Load()))
+		<-time.After(time.Duration(w.pushLate.Load()))
 		r := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, "/", bytes.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
 		rec := httptest.NewRecorder()
@@ -230,7 +230,7 @@ func (w *world) push(data []byte) {
 		if rec.Code/100 == 2 || w.t.Context().Err() != nil {
 			return
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second) // Pub/Sub tries again
 	}
 }
 
