@@ -22,6 +22,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // keyServer is an http.RoundTripper that publishes keys, or fails.
@@ -113,10 +114,10 @@ func TestKeysAreKeptForAsLongAsTheyMay(t *testing.T) {
 		for range 3 {
 			wantKey(t, keys, "k1", ourKey())
 		}
-		time.Sleep(18999 * time.Second)
+		testwait.Advance(18999 * time.Second)
 		wantKey(t, keys, "k1", ourKey())
 		wantFetches(t, s, 1)
-		time.Sleep(2 * time.Second)
+		testwait.Advance(2 * time.Second)
 		wantKey(t, keys, "k1", ourKey())
 		wantFetches(t, s, 2)
 	})
@@ -140,7 +141,7 @@ func TestUnknownNamesCannotHammer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
 		wantKey(t, keys, "k1", ourKey())
-		time.Sleep(time.Hour)
+		testwait.Advance(time.Hour)
 		s.set(func(s *keyServer) { s.body = jwks(map[string]*rsa.PrivateKey{"k2": otherKey()}) })
 		wantKey(t, keys, "k2", otherKey())
 		wantFetches(t, s, 2)
@@ -148,7 +149,7 @@ func TestUnknownNamesCannotHammer(t *testing.T) {
 			wantNoKey(t, keys, fmt.Sprintf("forged-%d", i), problem.ErrUnauthenticated)
 		}
 		wantFetches(t, s, 2)
-		time.Sleep(30 * time.Second)
+		testwait.Advance(30 * time.Second)
 		for i := range 1000 {
 			wantNoKey(t, keys, fmt.Sprintf("forged-%d", i), problem.ErrUnauthenticated)
 		}
@@ -161,16 +162,16 @@ func TestKeysOutliveTheirServerForADay(t *testing.T) {
 		s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
 		wantKey(t, keys, "k1", ourKey())
 		s.set(func(s *keyServer) { s.err = errors.New("no route to host") })
-		time.Sleep(19000*time.Second + 23*time.Hour)
+		testwait.Advance(19000*time.Second + 23*time.Hour)
 		for range 100 {
 			wantKey(t, keys, "k1", ourKey())
 		}
 		wantFetches(t, s, 2)
 		wantNoKey(t, keys, "k2", problem.ErrUnavailable)
-		time.Sleep(2 * time.Hour)
+		testwait.Advance(2 * time.Hour)
 		wantNoKey(t, keys, "k1", problem.ErrUnavailable)
 		s.set(func(s *keyServer) { s.err = nil })
-		time.Sleep(2 * time.Second)
+		testwait.Advance(2 * time.Second)
 		wantKey(t, keys, "k1", ourKey())
 	})
 }
@@ -276,10 +277,10 @@ func TestCacheControl(t *testing.T) {
 					}
 				})
 				wantKey(t, keys, "k1", ourKey())
-				time.Sleep(tc.want - time.Second)
+				testwait.Advance(tc.want - time.Second)
 				wantKey(t, keys, "k1", ourKey())
 				wantFetches(t, s, 1)
-				time.Sleep(2 * time.Second)
+				testwait.Advance(2 * time.Second)
 				wantKey(t, keys, "k1", ourKey())
 				wantFetches(t, s, 2)
 			})
