@@ -12,6 +12,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -91,7 +92,7 @@ func TestFigures(t *testing.T) {
 		second.Join(t, alice)
 		second.Join(t, alice)
 		a.Say(bob, "one")
-		time.Sleep(90 * time.Second)
+		testwait.Advance(90 * time.Second)
 		a.Say(bob, "two")
 		w := in.Call(t.Context(), "GET", "/internal/figures", servertest.ServiceToken, nil)
 		if w.Code != http.StatusOK {
@@ -137,12 +138,12 @@ func TestReadiness(t *testing.T) {
 			return in.Call(context.Background(), "GET", "/health/ready", "", nil).Code == http.StatusOK
 		}
 		in := rig.Start(nil)
-		time.Sleep(time.Second)
+		testwait.Advance(time.Second)
 		if !ready(in) {
 			t.Error("not ready beside a Redis that answers")
 		}
 		in.Redis.Down(true)
-		time.Sleep(time.Minute)
+		testwait.Advance(time.Minute)
 		if !ready(in) {
 			t.Error("not ready any more since Redis went away")
 		}
@@ -150,7 +151,7 @@ func TestReadiness(t *testing.T) {
 		began := time.Now()
 		alone := rig.StartCut(nil)
 		for !ready(alone) {
-			time.Sleep(100 * time.Millisecond)
+			testwait.Advance(100 * time.Millisecond)
 		}
 		if took := time.Since(began).Round(time.Second); took != 10*time.Second {
 			t.Errorf("ready without Redis after %v, want 10 s", took)
@@ -184,11 +185,11 @@ func TestGreetingsOfOneAddress(t *testing.T) {
 		}
 		idle[0].Send(wire.ClientFrame{Type: wire.TypeHello, Token: servertest.Token(alice, nil), Device: "d"})
 		servertest.As[wire.Welcome](idle[0])
-		time.Sleep(time.Millisecond)
+		testwait.Advance(time.Millisecond)
 		if s, status := in.TryDial(t, servertest.DialOptions{From: "203.0.113.7"}); s == nil {
 			t.Errorf("after one has said hello: %d", status)
 		}
-		time.Sleep(wire.HelloWithin + 5*time.Second)
+		testwait.Advance(wire.HelloWithin + 5*time.Second)
 		for range 3 {
 			if s, status := in.TryDial(t, servertest.DialOptions{From: "203.0.113.7"}); s == nil {
 				t.Errorf("after the silent ones were closed: %d", status)
