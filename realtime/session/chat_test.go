@@ -14,6 +14,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
 	"github.com/phoenixchat/phoenixchat/realtime/session"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -36,7 +37,7 @@ func TestTwoPeopleChat(t *testing.T) {
 		}
 
 		// Not saved before the ack, however long it takes.
-		time.Sleep(time.Hour / 2)
+		testwait.Advance(time.Hour / 2)
 		if ids := rig.Published.Messages(t); len(ids) != 0 {
 			t.Fatalf("saved before it was delivered: %v", ids)
 		}
@@ -88,7 +89,7 @@ func TestWaitsAndResumes(t *testing.T) {
 		for i := range 5 {
 			ids = append(ids, a.Say(bob, fmt.Sprint(i)))
 		}
-		time.Sleep(3 * 24 * time.Hour / 100)
+		testwait.Advance(3 * 24 * time.Hour / 100)
 		b, w, events := in.Hello(t, bob, "")
 		if w.Resumed || len(events) != 5 {
 			t.Fatalf("resumed %v, %d events", w.Resumed, len(events))
@@ -101,13 +102,13 @@ func TestWaitsAndResumes(t *testing.T) {
 			t.Fatalf("resumed %v, %d events, want the two that are not stored", w.Resumed, len(events))
 		}
 		// The hello acknowledged the first three.
-		time.Sleep(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		if got := rig.Published.Messages(t); !slices.Equal(got, ids[:3]) {
 			t.Errorf("published %v, want %v", got, ids[:3])
 		}
 		b.Ack(events[1].Cursor)
 		b.Close()
-		time.Sleep(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		if got := rig.Published.Messages(t); !slices.Equal(got, ids) {
 			t.Errorf("published %v, want %v", got, ids)
 		}
@@ -168,7 +169,7 @@ func TestSendAgain(t *testing.T) {
 		m := servertest.Message(bob, "once")
 		a.Send(m)
 		first := until[wire.Sent](a)
-		time.Sleep(time.Second)
+		testwait.Advance(time.Second)
 		a.Send(m)
 		second := until[wire.Sent](a)
 		if second != first {
@@ -288,11 +289,11 @@ func TestTyping(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 		rig.People.Set(carol, gate.Gate{Exists: true, Blocked: []string{alice}})
-		time.Sleep(25 * time.Hour / 100)
+		testwait.Advance(25 * time.Hour / 100)
 		for range 100 { // beyond the rate they are passed over, without an error
 			a.Send(wire.ClientFrame{Type: wire.TypeTyping, To: bob})
 		}
-		time.Sleep(time.Second)
+		testwait.Advance(time.Second)
 		came := 0
 		for ; ; came++ {
 			if _, ok := b.Wait(time.Second); !ok {
@@ -328,7 +329,7 @@ func TestPresence(t *testing.T) {
 			t.Errorf("when bob has left: %+v after %v", got, time.Since(left))
 		}
 		a.Send(wire.ClientFrame{Type: wire.TypeWatch})
-		time.Sleep(time.Second)
+		testwait.Advance(time.Second)
 		in.Join(t, bob)
 		a.Quiet(20 * time.Second)
 	})
@@ -343,16 +344,16 @@ func TestForgedAcks(t *testing.T) {
 		b.Ack("newest")
 		b.Refused("cursor_invalid")
 		b.Ack("0123456789abcdef:99999999999999-0") // another life: dropped
-		time.Sleep(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		if got := rig.Published.Messages(t); len(got) != 0 {
 			t.Fatalf("an ack of another life published %v", got)
 		}
 		// Beyond what was sent: remembered, and applied to what is sent later.
 		b.Ack(epoch + ":99999999999999-0")
-		time.Sleep(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		a.Say(bob, "two")
 		servertest.Event[wire.MessageEvent](b, wire.EventMessage)
-		time.Sleep(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		if got := rig.Published.Messages(t); len(got) != 2 {
 			t.Errorf("published %v, want both", got)
 		}

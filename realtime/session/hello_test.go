@@ -11,6 +11,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -56,7 +57,7 @@ func TestNoHelloButUnknownFrames(t *testing.T) {
 		s := in.Dial(t, servertest.DialOptions{})
 		for range 5 {
 			s.Text(`{"type":"wave"}`)
-			time.Sleep(time.Second)
+			testwait.Advance(time.Second)
 		}
 		wantError(t, s.Closed(websocket.ClosePolicyViolation), "hello_timeout")
 		if took := time.Since(began); took != wire.HelloWithin {
@@ -196,7 +197,7 @@ func TestRedisUnreachableAtHello(t *testing.T) {
 			t.Error("no retry_after_ms")
 		}
 		in.Redis.Down(false)
-		time.Sleep(5 * time.Second) // the client waits, too
+		testwait.Advance(5 * time.Second) // the client waits, too
 		in.Join(t, alice)
 	})
 }
@@ -233,7 +234,7 @@ func TestTooManySocketsOfAUser(t *testing.T) {
 		wantError(t, s.Closed(websocket.ClosePolicyViolation), "too_many_sockets")
 		in.Join(t, bob)
 		first.Close()
-		time.Sleep(time.Second)
+		testwait.Advance(time.Second)
 		in.Join(t, alice)
 	})
 }
@@ -246,7 +247,7 @@ func TestTooManySocketsOfAnInstance(t *testing.T) {
 			t.Errorf("a third of two sockets: %v, %d", s, status)
 		}
 		first.Close()
-		time.Sleep(time.Second)
+		testwait.Advance(time.Second)
 		in.Join(t, carol)
 	})
 }
@@ -282,7 +283,7 @@ func TestForgedCursors(t *testing.T) {
 			}
 			s.Break()
 		}
-		time.Sleep(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		if got := rig.Published.Messages(t); len(got) != 0 {
 			t.Errorf("a forged cursor acknowledged %v (%s was sent)", got, id)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -87,7 +88,7 @@ func TestTokenEnds(t *testing.T) {
 		s := in.Dial(t, servertest.DialOptions{})
 		s.Send(hello(servertest.Token(alice, map[string]any{"exp": began.Add(10 * time.Minute).Unix()}), ""))
 		until[wire.CaughtUp](s)
-		time.Sleep(9 * time.Minute)
+		testwait.Advance(9 * time.Minute)
 		s.Send(wire.ClientFrame{Type: wire.TypePing})
 		until[wire.Pong](s)
 		wantError(t, s.Closed(4401), "token_ended")
@@ -105,14 +106,14 @@ func TestTokenRenewal(t *testing.T) {
 		began := time.Now()
 		s.Send(hello(servertest.Token(alice, map[string]any{"exp": began.Add(10 * time.Minute).Unix()}), ""))
 		until[wire.CaughtUp](s)
-		time.Sleep(9 * time.Minute)
+		testwait.Advance(9 * time.Minute)
 		renew := func(token string) { s.Send(wire.ClientFrame{Type: wire.TypeToken, Token: token}) }
 		renew(servertest.Token(alice, map[string]any{"exp": began.Add(20 * time.Minute).Unix(), "auth_time": began.Unix()}))
 		renew(servertest.Token(alice, map[string]any{"exp": time.Now().Add(-time.Minute).Unix()})) // too late by itself: told, no harm
 		if e := s.Refused("token_ended"); e.ID != "" {
 			t.Errorf("%+v", e)
 		}
-		time.Sleep(10 * time.Minute)
+		testwait.Advance(10 * time.Minute)
 		s.Send(wire.ClientFrame{Type: wire.TypePing})
 		until[wire.Pong](s)
 		wantError(t, s.Closed(4401), "token_ended")
@@ -158,7 +159,7 @@ func TestGateChangesCloseOpenSockets(t *testing.T) {
 				second := rig.Start(nil)
 				sockets := []*servertest.Socket{in.Join(t, alice), second.Join(t, alice)}
 				b := second.Join(t, bob)
-				time.Sleep(time.Minute)
+				testwait.Advance(time.Minute)
 				rig.People.Set(alice, tc.gate())
 				if err := in.ChangeGate(context.Background(), alice, tc.gate()); err != nil {
 					t.Fatal(err)
@@ -185,7 +186,7 @@ func TestSilence(t *testing.T) {
 		b.Send(wire.ClientFrame{Type: wire.TypePing})
 		began := time.Now()
 		for in.Sockets() == 2 {
-			time.Sleep(time.Second)
+			testwait.Advance(time.Second)
 			if time.Since(began) > 10*time.Minute {
 				t.Fatal("a silent socket was not dropped")
 			}
@@ -193,7 +194,7 @@ func TestSilence(t *testing.T) {
 		if took := time.Since(began); took < wire.DropAfter-time.Second || took > wire.DropAfter+10*time.Second {
 			t.Errorf("dropped after %v", took)
 		}
-		time.Sleep(10 * time.Minute)
+		testwait.Advance(10 * time.Minute)
 		a.Send(wire.ClientFrame{Type: wire.TypePing})
 		until[wire.Pong](a)
 	})
@@ -232,7 +233,7 @@ func TestFlowControl(t *testing.T) {
 		a.Say(bob, fmt.Sprint(n)) // live again
 		receive(1)
 		b.Ack(cursor)
-		time.Sleep(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		if ids := rig.Published.Messages(t); len(ids) != n+1 {
 			t.Errorf("published %d of %d", len(ids), n+1)
 		}
@@ -327,7 +328,7 @@ func TestDrain(t *testing.T) {
 func TestDrainOfNobodyIsQuick(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		in.Join(t, alice).Close()
-		time.Sleep(time.Second)
+		testwait.Advance(time.Second)
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 		defer cancel()
@@ -346,11 +347,11 @@ func TestEndWithoutPubSub(t *testing.T) {
 		a.Say(bob, "x")
 		_, cursor := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
 		b.Ack(cursor)
-		time.Sleep(time.Minute)
+		testwait.Advance(time.Minute)
 		began := time.Now()
 		b.Break()
 		for in.Sockets() == 2 {
-			time.Sleep(100 * time.Millisecond)
+			testwait.Advance(100 * time.Millisecond)
 			if time.Since(began) > time.Minute {
 				t.Fatal("the handler did not return")
 			}

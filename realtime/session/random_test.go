@@ -14,6 +14,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -179,7 +180,7 @@ func (h *history) replace(i int, kill bool) {
 
 // wait lets time pass while devices read.
 func (h *history) wait(d time.Duration) {
-	time.Sleep(d)
+	testwait.Advance(d)
 	h.read()
 }
 

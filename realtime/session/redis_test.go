@@ -10,6 +10,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -77,7 +78,7 @@ func TestRedisIsCutOff(t *testing.T) {
 		}
 		b.Send(wire.ClientFrame{Type: wire.TypePing})
 		until[wire.Pong](b)
-		time.Sleep(20 * time.Second)
+		testwait.Advance(20 * time.Second)
 		second.Redis.Down(false)
 		var got []string
 		resync := false
@@ -113,7 +114,7 @@ func TestResyncIsSpread(t *testing.T) {
 			sockets = append(sockets, in.Join(t, alice))
 		}
 		in.Redis.Down(true)
-		time.Sleep(10 * time.Second)
+		testwait.Advance(10 * time.Second)
 		in.Redis.Down(false)
 		var times []time.Time
 		for _, s := range sockets {
@@ -169,7 +170,7 @@ func TestRedisIsTooSlow(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 		in.Redis.Slow(0)
-		time.Sleep(30 * time.Second)
+		testwait.Advance(30 * time.Second)
 		a.Send(m)
 		if s := until[wire.Sent](a); s.ID != m.ID {
 			t.Errorf("%+v", s)
@@ -201,7 +202,7 @@ func TestInstanceIsKilled(t *testing.T) {
 			t.Fatalf("resumed %v with %d events", w.Resumed, len(events))
 		}
 		b.Ack(events[0].Cursor)
-		time.Sleep(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		if ids := rig.Published.Messages(t); !slices.Equal(ids, []string{first, then}) {
 			t.Errorf("published %v, want both", ids)
 		}
@@ -296,7 +297,7 @@ func TestInboxFull(t *testing.T) {
 			t.Errorf("%d events", len(events))
 		}
 		b.Ack(events[20].Cursor)
-		time.Sleep(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		a.Send(m)
 		if s := until[wire.Sent](a); s.ID != m.ID {
 			t.Errorf("%+v", s)
