@@ -18,6 +18,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/listen"
 	"github.com/phoenixchat/phoenixchat/realtime/presence"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // countHook counts round trips: a pipeline is one.
@@ -115,12 +116,16 @@ func TestCostOfAMessage(t *testing.T) {
 							shown.Add(1)
 						}
 					}
-					time.Sleep(50 * time.Millisecond) // how often a device acknowledges
+					select {
+					case <-ctx.Done():
+						return
+					case <-time.After(50 * time.Millisecond): // how often a device acknowledges
+					}
 					acc.Ack(at.Cursor)
 				}
 			})
 		}
-		time.Sleep(time.Minute) // hellos are over
+		testwait.Advance(time.Minute) // hellos are over
 		before, published := hook.trips.Load(), pub.count()
 		messages := 0
 		pause := 20 * time.Second / time.Duration(pairs)
@@ -130,9 +135,9 @@ func TestCostOfAMessage(t *testing.T) {
 				t.Fatal(err)
 			}
 			messages++
-			time.Sleep(pause)
+			testwait.Advance(pause)
 		}
-		time.Sleep(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		trips := float64(hook.trips.Load()-before) / float64(messages)
 		publishes := float64(pub.count()-published) / float64(messages)
 		t.Logf("%d pairs: %.2f round trips and %.3f publishes per message", pairs, trips, publishes)

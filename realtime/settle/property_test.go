@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // step is one thing that happens.
@@ -79,15 +81,15 @@ func (w *world) do(s step, n int) {
 		w.faults = map[string]float64{"faults": 0.2}[s.What]
 		w.mu.Unlock()
 	case "tick":
-		time.Sleep(time.Millisecond)
+		testwait.Advance(time.Millisecond)
 	case "clock behind":
 		w.clock(2 * time.Second)
 	case "clock right":
 		w.clock(0)
 	case "wait":
-		time.Sleep(300 * time.Millisecond)
+		testwait.Advance(300 * time.Millisecond)
 	case "wait long":
-		time.Sleep(40 * time.Second)
+		testwait.Advance(40 * time.Second)
 	default:
 		panic("what is " + s.What)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // Histories that broke earlier drafts of the rules (DESIGN §2), and those that
@@ -32,12 +33,6 @@ func history(t *testing.T, fn func(t *testing.T, w *world)) {
 	})
 }
 
-// pass lets time pass, and everything that follows from it happen.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
 // The instance dies between queueing a message and saying "sent". Ben has the
 // message, and answers it, before ann's device sends it again: it must not get
 // another place, and must not be shown twice.
@@ -55,7 +50,7 @@ func TestHistoryCrashBeforeSentWithTheMessageAlreadyAnswered(t *testing.T) {
 		w.nodes[0] = w.start()
 		w.dev[3].ack()
 		w.dev[3].write("answer")
-		pass(time.Second) // acknowledged, settled, and no longer in pending
+		testwait.Advance(time.Second) // acknowledged, settled, and no longer in pending
 		w.dev[0].connect(w.nodes[0])
 		w.dev[0].resend()
 		synctest.Wait()
@@ -77,7 +72,7 @@ func TestHistoryFailoverAfterOneDeviceAcknowledgedWhatAnotherLacks(t *testing.T)
 		w.dev[0].write("one")
 		synctest.Wait()
 		w.dev[2].ack()
-		pass(time.Second) // saved, told, cleared
+		testwait.Advance(time.Second) // saved, told, cleared
 		if w.dev[3].has(w.dev[0].wrote[0]) || len(w.store.messages()) != 1 {
 			t.Error("the history did not happen")
 		}
@@ -108,7 +103,7 @@ func TestHistoryAckBegunBeforeAFailoverAndFinishedAfterIt(t *testing.T) {
 			w.dev[0].write("four") // above that of "two"
 		}
 		w.store.mu.Unlock()
-		pass(time.Second)
+		testwait.Advance(time.Second)
 		if w.store.before != nil {
 			t.Error("the history did not happen")
 		}
@@ -131,7 +126,7 @@ func TestHistoryNewPrimaryWhoseClockIsBehind(t *testing.T) {
 		for _, d := range w.dev {
 			d.ack()
 		}
-		pass(time.Minute)
+		testwait.Advance(time.Minute)
 		w.dev[0].write("two")
 		synctest.Wait()
 		w.clock(time.Minute)
@@ -160,7 +155,7 @@ func TestHistoryDeliveredBeforeSent(t *testing.T) {
 		w.lose("")
 		synctest.Wait()
 		w.dev[2].ack()
-		pass(time.Second)
+		testwait.Advance(time.Second)
 		if d := w.dev[1]; !d.delivered[w.dev[0].wrote[0]] || d.has(w.dev[0].wrote[0]) {
 			t.Error("the history did not happen")
 		}
@@ -180,7 +175,7 @@ func TestHistoryTrimmingPastASlowLiveSocket(t *testing.T) {
 			w.dev[0].write(fmt.Sprint("message ", i))
 			synctest.Wait()
 			w.dev[2].ack()
-			pass(2 * time.Second) // older than what retention keeps
+			testwait.Advance(2 * time.Second) // older than what retention keeps
 		}
 		w.dev[3].pause(false)
 		synctest.Wait()
@@ -213,7 +208,7 @@ func TestHistoryAckOnTheNewSocketForWhatTheOldOneBrought(t *testing.T) {
 			t.Fatal(err)
 		}
 		acc.Ack(c)
-		pass(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		if got := w.waiting("ben"); got != 2 {
 			t.Errorf("%d messages wait: an ack counts only for what its socket was sent", got)
 		}
@@ -225,7 +220,7 @@ func TestHistoryAckOnTheNewSocketForWhatTheOldOneBrought(t *testing.T) {
 		for _, e := range page.Events {
 			acc.Sent(page.Next.Epoch, e)
 		}
-		pass(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		if got := w.waiting("ben"); got != 0 {
 			t.Errorf("%d messages wait", got)
 		}
@@ -248,12 +243,12 @@ func TestHistoryReadOvertakingTheMessageItReads(t *testing.T) {
 		if err := d.sock.acc.Read(delivery.Read{Conversation: m.Conversation, By: "ben", At: m.At}); err != nil {
 			t.Error(err)
 		}
-		pass(30 * time.Second)
+		testwait.Advance(30 * time.Second)
 		if types := w.types("ann"); fmt.Sprint(types) != "[sent]" {
 			t.Errorf("ann has %v while the message cannot be published", types)
 		}
 		w.store.fail("one", false)
-		pass(30 * time.Second)
+		testwait.Advance(30 * time.Second)
 		if types := w.types("ann"); fmt.Sprint(types) != "[sent delivered read]" {
 			t.Errorf("ann has %v", types)
 		}
@@ -272,7 +267,7 @@ func TestReadMarkOutlivesTheEpoch(t *testing.T) {
 			t.Error(err)
 		}
 		w.wipe()
-		pass(time.Second)
+		testwait.Advance(time.Second)
 		if types := w.types("ann"); fmt.Sprint(types) != "[delivered read]" {
 			t.Errorf("ann has %v", types)
 		}
@@ -297,7 +292,7 @@ func TestCrashBetweenAnyTwoStepsOfAnAck(t *testing.T) {
 				case 2: // told, and not forgotten
 					w.lose("settle")
 				}
-				pass(time.Second)
+				testwait.Advance(time.Second)
 				w.nodes[0].kill()
 				w.nodes[0] = w.start()
 				w.lose("")

@@ -23,6 +23,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/listen"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // world is two people with two devices each on two instances and one Redis,
@@ -329,11 +330,11 @@ func (w *world) rounds(resend bool, ok func() error) (err error) {
 				d.resend()
 			}
 		}
-		pass(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		for _, d := range w.dev {
 			d.ack()
 		}
-		pass(5 * time.Second)
+		testwait.Advance(5 * time.Second)
 		for _, d := range w.dev {
 			d.payDebts()
 		}
