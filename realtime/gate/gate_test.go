@@ -18,6 +18,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/listen"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 type testMain struct{ m *testing.M }
@@ -75,7 +76,7 @@ func start(t *testing.T, b *redistest.Redis, p *people, o gate.Options) *instanc
 	go func() { done <- l.Run(ctx) }()
 	go func() { done <- g.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done; <-done })
-	eventually(t, "subscribed", func() bool {
+	testwait.Until(t, "subscribed", func() bool {
 		rdb.Publish(t.Context(), "gates", "nobody")
 		return g.Snapshot().Changes > 0
 	})
@@ -104,7 +105,7 @@ func TestFilledOnceThenFromRedis(t *testing.T) {
 			same(t, "gate", got, want)
 		}
 		same(t, "asked", p.asked.Load(), 1)
-		eventually(t, "answered from this process", func() bool {
+		testwait.Until(t, "answered from this process", func() bool {
 			_, err := x.Get(t.Context(), "ann")
 			return err == nil && x.Snapshot().Hits > 0
 		})
@@ -141,7 +142,7 @@ func TestManyAskTheSourceOnce(t *testing.T) {
 	if _, err := x.Get(ctx, "ann"); !errors.Is(err, problem.ErrUnavailable) {
 		t.Errorf("given up: %v", err)
 	}
-	eventually(t, "asked", func() bool { return p.asked.Load() > 0 })
+	testwait.Until(t, "asked", func() bool { return p.asked.Load() > 0 })
 	close(p.wait)
 	wg.Wait()
 	same(t, "asked", p.asked.Load(), 1)
@@ -200,7 +201,7 @@ func TestChangeDuringABrokenConnection(t *testing.T) {
 		defer x.Watch("ann", func(g gate.Gate) { heard <- g })()
 		// The change is written without a notice, as one that is lost.
 		x.rdb.HSet(t.Context(), "gate:{ann}", "disabled", "1")
-		eventually(t, "killed", func() bool { return b.KillSubscribers(t) > 0 })
+		testwait.Until(t, "killed", func() bool { return b.KillSubscribers(t) > 0 })
 		for deadline := time.After(5 * time.Second); ; {
 			select {
 			case g := <-heard:
@@ -246,7 +247,7 @@ func TestSlowFillDoesNotUndoAChange(t *testing.T) {
 			g, _ := x.Get(context.Background(), "ann")
 			got <- g
 		}()
-		eventually(t, "asked", func() bool { return p.asked.Load() > 0 })
+		testwait.Until(t, "asked", func() bool { return p.asked.Load() > 0 })
 		if err := x.Changed(t.Context(), "ann", gate.Gate{Exists: true, Disabled: true}); err != nil {
 			t.Fatal(err)
 		}
@@ -346,14 +347,4 @@ func TestEnqueueAsksTheGate(t *testing.T) {
 			t.Errorf("repeat: %v", err)
 		}
 	})
-}
-
-// eventually waits for what other goroutines do over real connections.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
 }
