@@ -12,6 +12,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/listen"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 type testMain struct{ m *testing.M }
@@ -143,11 +144,7 @@ func TestStoppedReceiverHearsNothingAndTheChannelIsLeft(t *testing.T) {
 			again.wait(t, p, has(p))
 			stop()
 		}
-		for deadline := time.Now().Add(10 * time.Second); l.Snapshot().Channels != 0; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("channels still subscribed: %+v", l.Snapshot())
-			}
-		}
+		testwait.Until(t, "no channel is subscribed", func() bool { return l.Snapshot().Channels == 0 })
 	})
 }
 
