@@ -15,6 +15,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/presence"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 type testMain struct{ m *testing.M }
@@ -212,14 +213,7 @@ func TestWipedRedisIsMendedByRenewal(t *testing.T) {
 		x.join(t, "ann")
 		same(t, "joined", next(t, w), "[ann on]")
 		b.Nodes(t, func(c *redis.Client) { c.FlushAll(t.Context()) })
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-			if n, err := x.rdb.Exists(t.Context(), "presence:{ann}").Result(); err == nil && n == 1 {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatal("not renewed")
-			}
-		}
+		testwait.Until(t, "renewed", func() bool { return x.rdb.Exists(t.Context(), "presence:{ann}").Val() == 1 })
 	})
 }
 
