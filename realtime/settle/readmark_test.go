@@ -8,6 +8,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // Of two messages only the first is confirmed: the mark that reads both waits.
@@ -31,7 +32,7 @@ func TestReadMarkWaitsForTheRestOfItsList(t *testing.T) {
 		if err := ben.acc.Read(delivery.Read{Conversation: m.Conversation, By: "ben", At: m.At}); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the second is tried again", func() bool {
+		testwait.Until(t, "the second is tried again", func() bool {
 			return x.waiting(t, "ben") == 1 && x.Settler.Snapshot().PublishFailed > 1
 		})
 		if types := x.types(t, "ann"); strings.Join(types, " ") != "sent sent delivered" {

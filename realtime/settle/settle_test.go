@@ -12,6 +12,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -107,9 +108,9 @@ func TestAckBeyondWhatWasSent(t *testing.T) {
 		same(t, "early", x.Settler.Snapshot().AcksEarly, 2)
 		same(t, "waiting for the flush", x.Settler.Snapshot().Waiting, 0)
 		laptop.acc.Sent(phone.pos.Epoch, events[0])
-		eventually(t, "the first is settled", func() bool { return x.waiting(t, "ben") == 1 })
+		testwait.Until(t, "the first is settled", func() bool { return x.waiting(t, "ben") == 1 })
 		laptop.acc.Sent(phone.pos.Epoch, events[1])
-		eventually(t, "the second is settled", func() bool { return x.waiting(t, "ben") == 0 })
+		testwait.Until(t, "the second is settled", func() bool { return x.waiting(t, "ben") == 0 })
 		same(t, "published", pub.delivered(), "[one two]")
 		phone.close()
 		laptop.close()
@@ -145,7 +146,7 @@ func TestUsersShareOnePublish(t *testing.T) {
 		for _, d := range devices {
 			d.ack()
 		}
-		eventually(t, "all are settled", func() bool { return x.Settler.Snapshot().Messages == 30 })
+		testwait.Until(t, "all are settled", func() bool { return x.Settler.Snapshot().Messages == 30 })
 		same(t, "pub/sub messages", pub.count(), 1)
 		for _, d := range devices {
 			d.close()
@@ -199,8 +200,8 @@ func TestOnlyAConfirmedPrefixIsSettled(t *testing.T) {
 			return nil
 		}
 		ben.ack()
-		eventually(t, "the first two are settled", func() bool { return x.waiting(t, "ben") == 4 })
-		eventually(t, "the third is tried again", func() bool { return x.Settler.Snapshot().PublishFailed > 1 })
+		testwait.Until(t, "the first two are settled", func() bool { return x.waiting(t, "ben") == 4 })
+		testwait.Until(t, "the third is tried again", func() bool { return x.Settler.Snapshot().PublishFailed > 1 })
 		same(t, "waiting", x.waiting(t, "ben"), 4)
 		pub.mu.Lock()
 		pub.before = nil
@@ -224,7 +225,7 @@ func TestPubSubDownThenUp(t *testing.T) {
 			ben.receive()
 			ben.ack()
 		}
-		eventually(t, "several tries", func() bool { return x.Settler.Snapshot().PublishFailed >= 3 })
+		testwait.Until(t, "several tries", func() bool { return x.Settler.Snapshot().PublishFailed >= 3 })
 		same(t, "waiting", x.waiting(t, "ben"), 40) // nothing is trimmed
 		if n := x.Settler.Snapshot(); n.Forgotten == 0 {
 			t.Errorf("memory was not given up: %+v", n)
