@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // resync waits for a Resync.
@@ -41,12 +41,12 @@ func TestWipedRedis(t *testing.T) {
 		}
 		defer f.Close()
 		if b.Kind != "cluster" {
-			eventually(t, "the first probe", func() bool { return s.rdb.Exists(t.Context(), "life").Val() == 1 })
+			s.probes.wait(t)
 		}
 		m := s.send(t, "ann", "ben", "one")
 		before := s.end(t, "ben")
 		u := s.Unsettled(t.Context(), []inbox.Claim{{UID: "ben", To: before.ID}}, 10)[0]
-		eventually(t, "the feed has seen the old life", func() bool { return s.Snapshot().Compared > 0 })
+		testwait.Until(t, "the feed has seen the old life", func() bool { return s.Snapshot().Compared > 0 })
 		f.Take()
 
 		b.Nodes(t, func(c *redis.Client) { c.FlushAll(t.Context()) })
@@ -77,7 +77,7 @@ func TestRestartedRedisKeepsWhatItHadAndIsAnotherEpoch(t *testing.T) {
 	s := open(t, b, inbox.Options{Probe: 50 * time.Millisecond})
 	s.send(t, "ann", "ben", "one")
 	before := s.end(t, "ben")
-	eventually(t, "the first probe", func() bool { return s.rdb.Exists(t.Context(), "life").Val() == 1 })
+	s.probes.wait(t)
 	srv.Kill()
 	if _, err := s.Enqueue(t.Context(), message("ann", "ben", "two")); !errors.Is(err, problem.ErrUnavailable) {
 		t.Errorf("without redis: %v", err)
@@ -101,7 +101,7 @@ func TestBrokenConnectionOfTheSameLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	eventually(t, "the first probe", func() bool { return s.rdb.Exists(t.Context(), "life").Val() == 1 })
+	s.probes.wait(t)
 	same(t, "killed", b.KillSubscribers(t) > 0, true)
 	s.resync(t, false)
 	if a := s.attach(t, "ben", before.String()); !a.Resumed {
@@ -114,7 +114,7 @@ func TestBrokenConnectionOfTheSameLife(t *testing.T) {
 func TestFailoverLosesTheLastWrites(t *testing.T) {
 	p := redistest.Primary(t)
 	s := openOn(t, p.Redis, p.Client(t), inbox.Options{Probe: 50 * time.Millisecond})
-	eventually(t, "the first probe", func() bool { return s.rdb.Exists(t.Context(), "life").Val() == 1 })
+	s.probes.wait(t)
 	s.send(t, "ann", "ben", "kept")
 	p.InStep()
 	p.Part()
@@ -193,10 +193,11 @@ func TestReadingNeedsNoWrites(t *testing.T) {
 func TestSlotMovesDuringTraffic(t *testing.T) {
 	b := redistest.Cluster(t)
 	s, other := open(t, b, inbox.Options{Compare: 200 * time.Millisecond}), open(t, b, inbox.Options{})
-	const messages = 300
-	var sent atomic.Int64
+	const messages, moves, apart = 300, 3, 40 // a move after each 40th message
+	due := make(chan struct{}, moves)
 	var wg sync.WaitGroup
 	wg.Go(func() {
+		defer close(due)
 		for i := range messages {
 			m := message("ann", "ben", fmt.Sprint(i))
 			for { // like an outbox: again until it is accepted, unchanged
@@ -207,14 +208,13 @@ func TestSlotMovesDuringTraffic(t *testing.T) {
 					return
 				}
 			}
-			sent.Add(1)
+			if n := i + 1; n%apart == 0 && n/apart <= moves {
+				due <- struct{}{}
+			}
 		}
 	})
 	wg.Go(func() {
-		for round := range 3 {
-			for sent.Load() < int64(40*(round+1)) {
-				time.Sleep(time.Millisecond)
-			}
+		for range due {
 			if n := b.MoveSlot(t, "inbox:{ben}"); n == 0 {
 				t.Error("no key was moved")
 			}

@@ -3,6 +3,8 @@ package inbox_test
 import (
 	"context"
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,9 +27,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(testMain{m}) }
 // setup is one instance on a backend.
 type setup struct {
 	*inbox.Inboxes
-	rdb redis.UniversalClient
-	b   *redistest.Redis
-	l   *listen.Listener
+	rdb    redis.UniversalClient
+	b      *redistest.Redis
+	l      *listen.Listener
+	probes *probes
 }
 
 // open starts an instance: Inboxes and their Listener.
@@ -39,6 +42,8 @@ func open(t testing.TB, b *redistest.Redis, o inbox.Options) *setup {
 
 func openOn(t testing.TB, b *redistest.Redis, rdb redis.UniversalClient, o inbox.Options) *setup {
 	t.Helper()
+	p := &probes{first: make(chan struct{})}
+	rdb.AddHook(p)
 	l := listen.New(rdb, listen.Options{Retry: 50 * time.Millisecond})
 	o.Listener = l
 	x := inbox.New(rdb, o)
@@ -47,7 +52,41 @@ func openOn(t testing.TB, b *redistest.Redis, rdb redis.UniversalClient, o inbox
 	go func() { done <- l.Run(ctx) }()
 	go func() { done <- x.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done; <-done })
-	return &setup{x, rdb, b, l}
+	return &setup{x, rdb, b, l, p}
+}
+
+// probes sees when an instance has learnt which life Redis lives, where that is
+// one node: its key is in Redis some moments before. It is a redis.Hook.
+type probes struct {
+	once  sync.Once
+	first chan struct{} // closed by the first
+}
+
+// wait returns once there was a probe.
+func (p *probes) wait(t testing.TB) {
+	t.Helper()
+	select {
+	case <-p.first:
+	case <-time.After(15 * time.Second):
+		t.Fatal("redis was not asked who it is")
+	}
+}
+
+func (p *probes) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (p *probes) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (p *probes) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		args := cmd.Args()                                                                     // a script's: its name, its text or digest, the number of its keys
+		if strings.HasPrefix(cmd.Name(), "eval") && fmt.Sprint(args[2]) == "0" && err == nil { // the last step of a probe, which alone has no keys
+			p.once.Do(func() { close(p.first) })
+		}
+		return err
+	}
 }
 
 // message makes a message of the given people.
@@ -148,15 +187,5 @@ func same(t testing.TB, what string, got, want any) {
 	t.Helper()
 	if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {
 		t.Errorf("%s: got %s, want %s", what, g, w)
-	}
-}
-
-// eventually waits for what other goroutines do over real connections.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
 	}
 }

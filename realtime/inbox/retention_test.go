@@ -9,6 +9,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // receipts appends n events that are no messages.
@@ -30,12 +31,26 @@ func (s *setup) length(t testing.TB, uid string) int {
 	return int(n)
 }
 
+// outlive waits until all that was written so far is older than keep, by Redis' own clock.
+func (s *setup) outlive(t testing.TB, keep time.Duration) {
+	t.Helper()
+	clock := func() int64 {
+		now, err := s.rdb.Time(t.Context()).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now.UnixMilli()
+	}
+	written := clock()
+	testwait.Until(t, "everything is old enough to be trimmed", func() bool { return clock()-written > keep.Milliseconds() })
+}
+
 func TestTrimKeepsTheNewest(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		s := open(t, b, inbox.Options{KeepEvents: 10, KeepFor: time.Millisecond})
 		first := s.attach(t, "ben", "")
 		s.receipts(t, "ben", 40)
-		time.Sleep(3 * time.Millisecond)
+		s.outlive(t, time.Millisecond)
 		s.receipts(t, "ben", 2)
 		if n := s.length(t, "ben"); n < 10 || n > 13 {
 			t.Errorf("%d events kept", n)
@@ -67,7 +82,7 @@ func TestTrimStopsAtTheFirstUnacknowledgedMessage(t *testing.T) {
 		s.receipts(t, "ben", 3)
 		m := s.send(t, "ann", "ben", "waits")
 		s.receipts(t, "ben", 30)
-		time.Sleep(3 * time.Millisecond)
+		s.outlive(t, time.Millisecond)
 		s.receipts(t, "ben", 2)
 		same(t, "from the message on", s.length(t, "ben"), 1+32)
 		events := s.retained(t, "ben")
@@ -215,7 +230,7 @@ func TestReaderBelowTheFloorIsTold(t *testing.T) {
 		s := open(t, b, inbox.Options{KeepEvents: 5, KeepFor: time.Millisecond})
 		a := s.attach(t, "ben", "")
 		s.receipts(t, "ben", 20)
-		time.Sleep(3 * time.Millisecond)
+		s.outlive(t, time.Millisecond)
 		s.receipts(t, "ben", 1)
 		events, gap, end := s.all(t, "ben", a.From) // a socket that was too slow
 		if !gap {
@@ -320,7 +335,7 @@ func TestPoisonWakesLeadToTheStream(t *testing.T) {
 		for _, p := range []string{"", "E", "E 0.x 1-1 0-0 message {", "E 0.x nonsense 0-0 message {}", "X y", "H {"} {
 			s.rdb.Publish(t.Context(), "wake:{ben}", p)
 		}
-		eventually(t, "all are counted", func() bool { return s.Snapshot().PoisonWakes == 6 })
+		testwait.Until(t, "all are counted", func() bool { return s.Snapshot().PoisonWakes == 6 })
 		if wakes, lost := f.Take(); len(wakes) != 0 || !lost {
 			t.Errorf("%d wakes, lost %v", len(wakes), lost)
 		}
@@ -339,7 +354,7 @@ func TestSlowReaderOverflowsToTheStream(t *testing.T) {
 		for i := range 100 {
 			s.send(t, "ann", "ben", fmt.Sprint(i))
 		}
-		eventually(t, "all wakes", func() bool { return s.l.Snapshot().Received == 100 })
+		testwait.Until(t, "all wakes", func() bool { return s.l.Snapshot().Received == 100 })
 		wakes, lost := f.Take()
 		if len(wakes) >= 64 || !lost || s.Snapshot().FeedOverflows != 1 {
 			t.Errorf("%d wakes, lost %v, %+v", len(wakes), lost, s.Snapshot())
@@ -401,7 +416,7 @@ func TestWakesLostWithoutATraceAreFound(t *testing.T) {
 		f.Take()
 		f.Seen(end.Cursor)
 		n := s.Snapshot().Compared
-		eventually(t, "compared", func() bool { return s.Snapshot().Compared >= n+3 })
+		testwait.Until(t, "compared", func() bool { return s.Snapshot().Compared >= n+3 })
 		if _, lost := f.Take(); lost {
 			t.Error("called lost for nothing")
 		}
