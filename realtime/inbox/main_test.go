@@ -81,8 +81,9 @@ func (p *probes) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 func (p *probes) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		args := cmd.Args()                                                                     // a script's: its name, its text or digest, the number of its keys
-		if strings.HasPrefix(cmd.Name(), "eval") && fmt.Sprint(args[2]) == "0" && err == nil { // the last step of a probe, which alone has no keys
+		// A script's arguments are its name, its text or digest, and the number of its
+		// keys. That of a probe, its last step, is the only one without keys.
+		if args := cmd.Args(); err == nil && strings.HasPrefix(cmd.Name(), "eval") && fmt.Sprint(args[2]) == "0" {
 			p.once.Do(func() { close(p.first) })
 		}
 		return err
