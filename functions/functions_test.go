@@ -24,6 +24,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // asFunction makes the test's own program behave as a deployed function.
@@ -62,17 +63,8 @@ func deploy(t *testing.T, target string, settings ...string) string {
 			t.Logf("%s said:\n%s", target, &out)
 		}
 	})
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		c, err := net.Dial("tcp", "127.0.0.1:"+port)
-		if err == nil {
-			c.Close()
-			return "http://127.0.0.1:" + port
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s does not listen: %v\n%s", target, err, &out)
-		}
-		time.Sleep(10 * time.Millisecond) // a process starts; nothing else tells when it listens
-	}
+	testwait.Listening(t, "127.0.0.1:"+port)
+	return "http://127.0.0.1:" + port
 }
 
 func call(t *testing.T, method, url, token string, in any) (int, map[string]any) {

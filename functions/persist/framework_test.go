@@ -14,6 +14,8 @@ import (
 
 	"github.com/GoogleCloudPlatform/functions-framework-go/funcframework"
 	"github.com/cloudevents/sdk-go/v2/event"
+
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // What ServeHTTP makes of a push is what functions-framework makes of it, for
@@ -36,17 +38,7 @@ func TestConversionIsTheFrameworks(t *testing.T) {
 	// The framework offers no way to stop it: it ends with the test's process.
 	go funcframework.StartHostPort("127.0.0.1", port)
 	address := "http://127.0.0.1:" + port + "/capture"
-	for i := 0; ; i++ {
-		c, err := net.Dial("tcp", "127.0.0.1:"+port)
-		if err == nil {
-			c.Close()
-			break
-		}
-		if i == 500 {
-			t.Fatal(err)
-		}
-		time.Sleep(10 * time.Millisecond) // nothing tells when it listens
-	}
+	testwait.Listening(t, "127.0.0.1:"+port)
 	for _, body := range []string{
 		`{"subscription":"projects/p/subscriptions/s","message":{"data":"aGVsbG8=","attributes":{"a":"b"},"messageId":"1","message_id":"1","publishTime":"2026-03-01T12:00:00.123456Z","publish_time":"2026-03-01T12:00:00.123456Z"}}`,
 		`{"message":{"data":"aGVsbG8=","messageId":"2","publishTime":"2026-03-01T12:00:00Z"}}`,

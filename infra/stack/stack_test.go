@@ -22,6 +22,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 func TestMain(m *testing.M) {
@@ -183,12 +184,10 @@ func converse(t *testing.T, s *Stack, ann, bob *person, body string) string {
 	got := bob.await("message")
 	bob.send(map[string]any{"type": "ack", "cursor": got["cursor"]})
 	ann.await("delivered")
-	deadline := time.Now().Add(10 * time.Second)
-	for history := s.history(t, ann, bob); len(history) == 0 || history[len(history)-1] != body; history = s.history(t, ann, bob) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not saved: %q in %q", body, history)
-		}
-	}
+	testwait.Until(t, "saved: "+body, func() bool {
+		history := s.history(t, ann, bob)
+		return len(history) > 0 && history[len(history)-1] == body
+	})
 	return id
 }
 
@@ -334,8 +333,7 @@ func keepsDeadLetters(t *testing.T, s *Stack) {
 	if err := s.Publish(t.Context(), data); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(15 * time.Second)
-	for {
+	testwait.Until(t, "one letter", func() bool {
 		if _, err := s.Collector.Collect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -343,11 +341,6 @@ func keepsDeadLetters(t *testing.T, s *Stack) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(letters) == 1 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("letters %v", letters)
-		}
-	}
+		return len(letters) == 1
+	})
 }

@@ -4,6 +4,7 @@
 package testwait
 
 import (
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,4 +42,18 @@ func Until(t testing.TB, what string, ok func() bool) {
 		}
 		<-tick.C
 	}
+}
+
+// Listening returns once something takes connections at address, as host:port:
+// a program that was started often gives no other sign. It waits as [Until] does.
+func Listening(t testing.TB, address string) {
+	t.Helper()
+	Until(t, "somebody listens at "+address, func() bool {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			return false
+		}
+		_ = conn.Close()
+		return true
+	})
 }

@@ -5,6 +5,7 @@ package child
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -16,6 +17,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 func TestMain(m *testing.M) {
@@ -29,18 +32,11 @@ func TestMain(m *testing.M) {
 // gone waits until no process has the id.
 func gone(t *testing.T, pid int) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
-	for syscall.Kill(pid, 0) == nil {
+	testwait.Until(t, fmt.Sprintf("process %d is gone", pid), func() bool {
 		// A killed orphan stays a zombie where nobody reaps it; that is as good as gone.
 		stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-		if strings.Contains(string(stat), ") Z ") {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("process %d still lives", pid)
-		}
-		runtime.Gosched()
-	}
+		return syscall.Kill(pid, 0) != nil || strings.Contains(string(stat), ") Z ")
+	})
 }
 
 // pids starts a shell with a child of its own; both ignore SIGTERM if stubborn.
