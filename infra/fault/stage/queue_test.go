@@ -4,43 +4,49 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
-	"sync"
 	"testing"
 	"time"
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"go.uber.org/goleak"
+
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// taker counts the pushes that it gets at once and in all, and answers with status.
-type taker struct {
-	mu      sync.Mutex
-	status  int
-	now     int
-	most    int
-	total   int
-	arrived chan struct{}
+// taker stands for persist: it hands every push to the test, which answers it
+// with a status when it likes.
+type taker chan chan<- int
+
+func (k taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	status := make(chan int, 1)
+	select {
+	case k <- status:
+	case <-r.Context().Done(): // the queue was closed
+		return
+	}
+	select {
+	case s := <-status:
+		w.WriteHeader(s)
+	case <-r.Context().Done():
+	}
 }
 
-func (k *taker) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	k.mu.Lock()
-	k.now++
-	k.most = max(k.most, k.now)
-	k.total++
-	status := k.status
-	k.mu.Unlock()
-	time.Sleep(20 * time.Millisecond) // long enough for a twin to be there
-	k.mu.Lock()
-	k.now--
-	k.mu.Unlock()
-	w.WriteHeader(status)
-	k.arrived <- struct{}{}
+// next returns how to answer the next push.
+func (k taker) next(t *testing.T) chan<- int {
+	t.Helper()
+	select {
+	case status := <-k:
+		return status
+	case <-time.After(10 * time.Second):
+		t.Fatal("no push came")
+		return nil
+	}
 }
 
-func newTestQueue(t *testing.T, status int) (*queue, *taker) {
-	k := &taker{status: status, arrived: make(chan struct{}, 1000)}
+func newTestQueue(t *testing.T) (*queue, taker) {
+	k := make(taker)
 	q, err := newQueue(k, rand.New(rand.NewPCG(1, 1)))
 	if err != nil {
 		t.Fatal(err)
@@ -55,82 +61,70 @@ func publishOne(t *testing.T, q *queue) error {
 	return err
 }
 
-func (k *taker) wait(t *testing.T, n int) {
-	t.Helper()
-	for range n {
-		select {
-		case <-k.arrived:
-		case <-time.After(10 * time.Second):
-			t.Fatal("no push came")
-		}
-	}
-}
-
 func (q *queue) empty(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); q.waiting.Load() > 0; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the queue does not empty")
-		}
-	}
+	testwait.Until(t, "the queue is empty", func() bool { return q.waiting.Load() == 0 })
 }
 
 func TestQueuePushesUntilItIsTaken(t *testing.T) {
-	q, k := newTestQueue(t, http.StatusInternalServerError)
+	q, k := newTestQueue(t)
 	if err := publishOne(t, q); err != nil {
 		t.Fatal(err)
 	}
-	k.wait(t, 2)
+	for range 2 {
+		k.next(t) <- http.StatusInternalServerError
+	}
+	taken := k.next(t)
 	if q.waiting.Load() != 1 {
 		t.Error("given up although it was not taken")
 	}
-	k.mu.Lock()
-	k.status = http.StatusOK
-	k.mu.Unlock()
+	taken <- http.StatusOK
 	q.empty(t)
 }
 
 func TestQueueFaults(t *testing.T) {
 	t.Run("publishing fails", func(t *testing.T) {
-		q, k := newTestQueue(t, http.StatusOK)
+		q, _ := newTestQueue(t)
 		q.publishing.Store(&PublishFault{Fail: 1})
-		if publishOne(t, q) == nil || q.published.Load() != 0 || k.total != 0 {
+		if publishOne(t, q) == nil || q.published.Load() != 0 || q.waiting.Load() != 0 || q.pushed.Load() != 0 {
 			t.Error("published all the same")
 		}
 	})
 	t.Run("the answer to publishing is lost", func(t *testing.T) {
-		q, k := newTestQueue(t, http.StatusOK)
+		q, k := newTestQueue(t)
 		q.publishing.Store(&PublishFault{LoseReply: 1})
 		if publishOne(t, q) == nil {
 			t.Error("answered")
 		}
-		k.wait(t, 1)
+		k.next(t) <- http.StatusOK
 		q.empty(t)
 	})
 	t.Run("pushed twice at once", func(t *testing.T) {
-		q, k := newTestQueue(t, http.StatusOK)
+		q, k := newTestQueue(t)
 		q.pushing.Store(&PushFault{Twice: true})
 		if err := publishOne(t, q); err != nil {
 			t.Fatal(err)
 		}
-		k.wait(t, 2)
+		one, twin := k.next(t), k.next(t) // the second comes while the first has no answer
+		one <- http.StatusOK
+		twin <- http.StatusOK
 		q.empty(t)
-		if k.most != 2 {
-			t.Errorf("at most %d pushes at once, want 2", k.most)
-		}
 	})
 	t.Run("the answer of persist is lost", func(t *testing.T) {
-		q, k := newTestQueue(t, http.StatusOK)
+		q, k := newTestQueue(t)
 		q.pushing.Store(&PushFault{LoseReply: 1})
 		if err := publishOne(t, q); err != nil {
 			t.Fatal(err)
 		}
-		k.wait(t, 2)
+		k.next(t) <- http.StatusOK
+		again := k.next(t)
 		q.heal()
+		again <- http.StatusOK // begun before, so lost as well
+		k.next(t) <- http.StatusOK
 		q.empty(t)
 	})
 	t.Run("slow publishing ends with its context", func(t *testing.T) {
-		q, _ := newTestQueue(t, http.StatusOK)
+		q, _ := newTestQueue(t)
 		q.publishing.Store(&PublishFault{Slow: time.Hour})
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
