@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -49,31 +51,31 @@ func TestPaidOperationsPerMessage(t *testing.T) {
 		t.Skip("takes half a minute")
 	}
 	meter := NewMeter()
-	url := serve(t, meter)
+	srv, url := serve(t, meter)
 	people := make([]*person, 2*pairs)
-	var connecting sync.WaitGroup
-	slots := make(chan struct{}, 32)
+	var read atomic.Int64 // own messages that their senders see read
 	for i := range people {
-		people[i] = connect(t, url, i)
-		connecting.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			for deadline := time.Now().Add(time.Minute); !people[i].Up(); time.Sleep(20 * time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Errorf("person %d is not connected after a minute", i)
-					return
-				}
-			}
+		people[i] = connect(t, url, i, &read)
+	}
+	for i, p := range people {
+		select {
+		case <-p.up:
+		case <-time.After(time.Minute):
+			t.Fatalf("person %d is not connected after a minute", i)
+		}
+	}
+	// rest waits for all that follows from n messages. Marks are gathered for 2 s.
+	rest := func(n int64) {
+		t.Helper()
+		testwait.Until(t, fmt.Sprintf("%d messages are read, and nothing waits to be settled", n), func() bool {
+			return read.Load() == n && srv.Counters().Settle.Waiting == 0
 		})
 	}
-	connecting.Wait()
-	if t.Failed() {
-		return
-	}
 	chatOnce(people, interval/10) // fills the gates: the first message to a person reads theirs, once a day
-	time.Sleep(2 * time.Second)
+	rest(pairs)
 	before, trips := meter.Counts(), meter.Trips()
 	sent := chatOnce(people, interval)
+	rest(2 * pairs)
 	took := meter.Counts().Sub(before)
 	per := func(n int64) float64 { return float64(n) / float64(sent) }
 	t.Logf("per message, over %d messages: %.2f documents written, %.2f read, %.3f published, %.3f calls of functions, %.2f round trips",
@@ -104,7 +106,7 @@ func TestPaidOperationsPerMessage(t *testing.T) {
 }
 
 // chatOnce has each pair exchange one message at some time within over, and
-// returns when all that follows from it has happened.
+// returns when the recipients have looked at them.
 func chatOnce(people []*person, over time.Duration) (sent int) {
 	rnd := rand.New(rand.NewPCG(7, 7))
 	var all sync.WaitGroup
@@ -119,21 +121,20 @@ func chatOnce(people []*person, over time.Duration) (sent int) {
 			later = time.Second + time.Duration(rnd.Int64N(int64(3*time.Second)))
 		}
 		all.Go(func() {
-			time.Sleep(at)
+			<-time.After(at) // the pace is what is measured
 			conversation := chat.ConversationID(uid(from), uid(to))
 			people[from].Write(uid(to), fmt.Sprintf("hello from %d", from), "")
 			select {
 			case <-people[to].shown:
-			case <-time.After(10 * time.Second): // delivered counts it
+			case <-time.After(10 * time.Second): // it is never read
 			}
-			time.Sleep(later)
+			<-time.After(later)
 			if place, unseen := people[to].Store().Unseen(conversation); unseen {
 				people[to].Seen(conversation, place)
 			}
 		})
 	}
 	all.Wait()
-	time.Sleep(3 * time.Second) // marks are gathered for 2 s
 	return pairs
 }
 
@@ -153,8 +154,8 @@ func uid(i int) string { return fmt.Sprintf("person%05d", i) }
 
 const project = "paid"
 
-// serve starts one instance with counting stand-ins, and returns its WebSocket's URL.
-func serve(t *testing.T, meter *Meter) string {
+// serve starts one instance with counting stand-ins, and returns it and its WebSocket's URL.
+func serve(t *testing.T, meter *Meter) (*server.Server, string) {
 	r := redistest.Single(t)
 	opts := inbox.Tune(&redis.UniversalOptions{Addrs: r.Addrs})
 	rdb := redis.NewUniversalClient(opts)
@@ -191,19 +192,20 @@ func serve(t *testing.T, meter *Meter) string {
 		_ = rdb.Close()
 		_ = db.Close()
 	})
-	return "ws" + strings.TrimPrefix(web.URL, "http") + "/ws"
+	return srv, "ws" + strings.TrimPrefix(web.URL, "http") + "/ws"
 }
 
 // person is a person with one device.
 type person struct {
 	*client.Client
+	up    chan struct{} // connected
 	shown chan struct{} // a message of the other is on the screen
 }
 
-// connect starts a person's device.
-func connect(t *testing.T, url string, i int) *person {
-	shown := make(chan struct{}, 8)
-	p := client.New(client.NewStore(uid(i), "phone"), client.Options{
+// connect starts a person's device; read counts own messages that are read.
+func connect(t *testing.T, url string, i int, read *atomic.Int64) *person {
+	p := &person{up: make(chan struct{}, 1), shown: make(chan struct{}, 8)}
+	p.Client = client.New(client.NewStore(uid(i), "phone"), client.Options{
 		Dial: func(ctx context.Context) (client.Conn, error) {
 			d := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, ReadBufferSize: 1 << 10, WriteBufferSize: 1 << 10}
 			conn, resp, err := d.DialContext(ctx, url, map[string][]string{"Origin": {"https://chat.example.org"}})
@@ -226,13 +228,21 @@ func connect(t *testing.T, url string, i int) *person {
 		History: nothing{},
 		Rand:    rand.New(rand.NewPCG(1, uint64(i))),
 		Note: func(n client.Note) {
-			if n.What == client.NoteShown && n.Message.To == uid(i) {
-				shown <- struct{}{}
+			switch {
+			case n.What == client.NoteUp:
+				select {
+				case p.up <- struct{}{}:
+				default:
+				}
+			case n.What == client.NoteShown && n.Message.To == uid(i):
+				p.shown <- struct{}{}
+			case n.What == client.NoteState && n.State == client.Read:
+				read.Add(1)
 			}
 		},
 	})
 	t.Cleanup(p.Kill)
-	return &person{p, shown}
+	return p
 }
 
 // nothing is a history without an entry: what it would cost to load one is not
