@@ -19,20 +19,12 @@ const (
 // neverAcks has a device that acknowledges nothing, and people who write to it.
 func neverAcks(ctx context.Context, t *target) error {
 	const senders, each = 4, 100
-	before, err := t.stage.Counts(mending(ctx))
-	if err != nil {
-		return err
-	}
-	guests, err := t.guests(ctx, 1+senders)
+	before, guests, w, err := t.begin(ctx, 1+senders)
 	if err != nil {
 		return err
 	}
 	rude, others := guests[0], guests[1:]
 	rude.Behave(client.Odd{AckNever: true})
-	w, err := t.bystanders(ctx)
-	if err != nil {
-		return err
-	}
 	if err := t.connected(guests...); err != nil {
 		return err
 	}
@@ -81,19 +73,11 @@ var poisons = [][]string{
 
 // inboxPoisoned puts entries into an inbox that are no events, while its person is there and while not.
 func inboxPoisoned(ctx context.Context, t *target) error {
-	before, err := t.stage.Counts(mending(ctx))
-	if err != nil {
-		return err
-	}
-	two, err := t.guests(ctx, 2)
+	before, two, w, err := t.begin(ctx, 2)
 	if err != nil {
 		return err
 	}
 	from, to := two[0], two[1]
-	w, err := t.bystanders(ctx)
-	if err != nil {
-		return err
-	}
 	if err := t.connected(two...); err != nil {
 		return err
 	}
@@ -137,20 +121,12 @@ func inboxPoisoned(ctx context.Context, t *target) error {
 // who is deleted while what they wrote waits.
 func recipientGone(ctx context.Context, t *target) error {
 	const queued = 20
-	before, err := t.stage.Counts(mending(ctx))
-	if err != nil {
-		return err
-	}
-	guests, err := t.guests(ctx, 2)
+	before, guests, w, err := t.begin(ctx, 2)
 	if err != nil {
 		return err
 	}
 	from, doomed := guests[0], guests[1].Person()
 	nobody := "nobody" + doomed
-	w, err := t.bystanders(ctx)
-	if err != nil {
-		return err
-	}
 	if err := t.connected(from); err != nil {
 		return err
 	}
@@ -186,19 +162,11 @@ func recipientGone(ctx context.Context, t *target) error {
 // taken, and then that one come back.
 func inboxFull(ctx context.Context, t *target) error {
 	const senders, each = 50, 210
-	before, err := t.stage.Counts(mending(ctx))
-	if err != nil {
-		return err
-	}
-	guests, err := t.guests(ctx, 1+senders)
+	before, guests, w, err := t.begin(ctx, 1+senders)
 	if err != nil {
 		return err
 	}
 	away, others := guests[0], guests[1:]
-	w, err := t.bystanders(ctx)
-	if err != nil {
-		return err
-	}
 	if err := t.connected(others...); err != nil {
 		return err
 	}
