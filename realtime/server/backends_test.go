@@ -2,16 +2,12 @@ package server_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
@@ -23,71 +19,14 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// peer is a raw client over a real network.
-type peer struct {
-	t    *testing.T
-	conn *websocket.Conn
-}
-
-func connect(t *testing.T, url, uid, cursor string) *peer {
+// join opens a socket over a real network and returns it when it is caught up.
+func join(t *testing.T, url, uid, cursor string) *servertest.Socket {
 	t.Helper()
-	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http")+"/ws",
-		http.Header{"Origin": {servertest.Origin}, "Sec-WebSocket-Protocol": {wire.Subprotocol}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	p := &peer{t, conn}
-	p.send(wire.ClientFrame{Type: wire.TypeHello, Token: servertest.Token(uid, nil), Device: "d", Cursor: cursor})
-	if w := next[wire.Welcome](p); w.UID != uid {
+	s := servertest.DialURL(t, url)
+	if w, _ := s.Hello(uid, cursor); w.UID != uid {
 		t.Fatalf("welcome %+v", w)
 	}
-	return p
-}
-
-func (p *peer) send(f wire.ClientFrame) {
-	p.t.Helper()
-	data, err := json.Marshal(f)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if err := p.conn.WriteMessage(websocket.TextMessage, data); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// next returns the next frame of type T, passing over others.
-func next[T wire.ServerFrame](p *peer) T {
-	p.t.Helper()
-	for {
-		_ = p.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
-		_, data, err := p.conn.ReadMessage()
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		f, err := wire.DecodeServer(data)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		if got, ok := f.(T); ok {
-			return got
-		}
-	}
-}
-
-// event returns the next event of type T, with its cursor.
-func event[T any](p *peer) (T, string) {
-	p.t.Helper()
-	for {
-		f := next[wire.EventFrame](p)
-		e, err := wire.DecodeEvent(f.Event)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		if got, ok := e.(T); ok {
-			return got, f.Cursor
-		}
-	}
+	return s
 }
 
 // overNetwork starts an instance on a real port and a real client of Redis.
@@ -133,16 +72,12 @@ func TestChatOverEachRedis(t *testing.T) {
 		tune := func(o *redis.UniversalOptions) { inbox.Tune(o) }
 		_, first := overNetwork(t, r.Client(t, tune), people, published)
 		_, second := overNetwork(t, r.Client(t, tune), people, published)
-		a, b := connect(t, first, alice, ""), connect(t, second, bob, "")
-		next[wire.CaughtUp](a)
-		next[wire.CaughtUp](b)
+		a, b := join(t, first, alice, ""), join(t, second, bob, "")
 		var cursor string
 		for i := range 10 {
-			m := servertest.Message(bob, fmt.Sprint(i))
-			a.send(m)
-			next[wire.Sent](a)
-			got, at := event[wire.MessageEvent](b)
-			if got.ID != m.ID || got.Body != m.Body {
+			id := a.Say(bob, fmt.Sprint(i))
+			got, at := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+			if got.ID != id || got.Body != fmt.Sprint(i) {
 				t.Fatalf("bob got %+v", got)
 			}
 			cursor = at
@@ -150,20 +85,18 @@ func TestChatOverEachRedis(t *testing.T) {
 		if ids := published.Messages(t); len(ids) != 0 {
 			t.Fatalf("saved before an ack: %v", ids)
 		}
-		b.send(wire.ClientFrame{Type: wire.TypeAck, Cursor: cursor})
+		b.Ack(cursor)
 		for told := 0; told < 10; {
-			d, _ := event[wire.DeliveredEvent](a)
+			d, _ := servertest.Event[wire.DeliveredEvent](a, wire.EventDelivered)
 			told += len(d.Messages)
 		}
 		if ids := published.Messages(t); len(ids) != 10 {
 			t.Errorf("%d published when the sender was told of 10", len(ids))
 		}
-		b.conn.Close()
-		again := connect(t, first, bob, cursor) // on the other instance
-		next[wire.CaughtUp](again)
-		m := servertest.Message(bob, "after the move")
-		a.send(m)
-		if got, _ := event[wire.MessageEvent](again); got.ID != m.ID {
+		b.Break()
+		again := join(t, first, bob, cursor) // on the other instance
+		id := a.Say(bob, "after the move")
+		if got, _ := servertest.Event[wire.MessageEvent](again, wire.EventMessage); got.ID != id {
 			t.Errorf("got %+v", got)
 		}
 	})

@@ -23,7 +23,7 @@ func TestTwoPeopleChat(t *testing.T) {
 		a, b, tablet := in.Join(t, alice), in.Join(t, bob), in.Join(t, alice)
 		m := servertest.Message(bob, "Are you there?\n\tשלום \u202bx\u202c <b>")
 		a.Send(m)
-		sent := until[wire.Sent](a)
+		sent := servertest.Until[wire.Sent](a)
 		if sent.ID != m.ID || sent.AcceptedAt == 0 {
 			t.Errorf("sent %+v", sent)
 		}
@@ -168,10 +168,10 @@ func TestSendAgain(t *testing.T) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
 		m := servertest.Message(bob, "once")
 		a.Send(m)
-		first := until[wire.Sent](a)
+		first := servertest.Until[wire.Sent](a)
 		testwait.Advance(time.Second)
 		a.Send(m)
-		second := until[wire.Sent](a)
+		second := servertest.Until[wire.Sent](a)
 		if second != first {
 			t.Errorf("sent again it is answered %+v, first %+v", second, first)
 		}
@@ -391,7 +391,7 @@ func TestFlood(t *testing.T) {
 		}
 		a.Closed(websocket.ClosePolicyViolation)
 		b.Send(wire.ClientFrame{Type: wire.TypePing})
-		until[wire.Pong](b)
+		servertest.Until[wire.Pong](b)
 	})
 }
 

@@ -17,16 +17,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// until reads frames until one is a T, passing over all others.
-func until[T wire.ServerFrame](s *servertest.Socket) T {
-	for {
-		if f, ok := s.Next().(T); ok {
-			return f
-		}
-	}
-}
-
-// waitFor waits up to two minutes for a frame of type T and returns how long it took.
+// waitFor waits for the next frame, for at most so long; it must be a T. It returns how long it took.
 func waitFor[T wire.ServerFrame](t *testing.T, s *servertest.Socket, most time.Duration) (T, time.Duration) {
 	t.Helper()
 	began := time.Now()
@@ -87,16 +78,16 @@ func TestTokenEnds(t *testing.T) {
 		began := time.Now()
 		s := in.Dial(t, servertest.DialOptions{})
 		s.Send(hello(servertest.Token(alice, map[string]any{"exp": began.Add(10 * time.Minute).Unix()}), ""))
-		until[wire.CaughtUp](s)
+		servertest.Until[wire.CaughtUp](s)
 		testwait.Advance(9 * time.Minute)
 		s.Send(wire.ClientFrame{Type: wire.TypePing})
-		until[wire.Pong](s)
+		servertest.Until[wire.Pong](s)
 		wantError(t, s.Closed(4401), "token_ended")
 		if took := time.Since(began); took > 10*time.Minute || took < 9*time.Minute+58*time.Second {
 			t.Errorf("closed after %v", took)
 		}
 		a.Send(wire.ClientFrame{Type: wire.TypePing}) // one with a longer token lives
-		until[wire.Pong](a)
+		servertest.Until[wire.Pong](a)
 	})
 }
 
@@ -105,7 +96,7 @@ func TestTokenRenewal(t *testing.T) {
 		s := in.Dial(t, servertest.DialOptions{})
 		began := time.Now()
 		s.Send(hello(servertest.Token(alice, map[string]any{"exp": began.Add(10 * time.Minute).Unix()}), ""))
-		until[wire.CaughtUp](s)
+		servertest.Until[wire.CaughtUp](s)
 		testwait.Advance(9 * time.Minute)
 		renew := func(token string) { s.Send(wire.ClientFrame{Type: wire.TypeToken, Token: token}) }
 		renew(servertest.Token(alice, map[string]any{"exp": began.Add(20 * time.Minute).Unix(), "auth_time": began.Unix()}))
@@ -115,7 +106,7 @@ func TestTokenRenewal(t *testing.T) {
 		}
 		testwait.Advance(10 * time.Minute)
 		s.Send(wire.ClientFrame{Type: wire.TypePing})
-		until[wire.Pong](s)
+		servertest.Until[wire.Pong](s)
 		wantError(t, s.Closed(4401), "token_ended")
 		if took := time.Since(began); took.Round(time.Second) != 20*time.Minute {
 			t.Errorf("closed after %v", took)
@@ -172,7 +163,7 @@ func TestGateChangesCloseOpenSockets(t *testing.T) {
 					t.Errorf("closed after %v", took)
 				}
 				b.Send(wire.ClientFrame{Type: wire.TypePing})
-				until[wire.Pong](b)
+				servertest.Until[wire.Pong](b)
 			})
 		})
 	}
@@ -196,7 +187,7 @@ func TestSilence(t *testing.T) {
 		}
 		testwait.Advance(10 * time.Minute)
 		a.Send(wire.ClientFrame{Type: wire.TypePing})
-		until[wire.Pong](a)
+		servertest.Until[wire.Pong](a)
 	})
 }
 
@@ -286,7 +277,7 @@ func TestDrain(t *testing.T) {
 		go func() { done <- in.Drain(ctx) }()
 		times := map[time.Duration]bool{}
 		for _, s := range sockets {
-			g := until[wire.Goaway](s)
+			g := servertest.Until[wire.Goaway](s)
 			if g.Reason != wire.GoawayDrain || g.WithinMS <= 0 || g.WithinMS > 8000 {
 				t.Errorf("goaway %+v", g)
 			}
@@ -300,7 +291,7 @@ func TestDrain(t *testing.T) {
 		}
 		// Served to the end: the ack of what came before is settled.
 		b.Ack(cursor)
-		until[wire.Goaway](b)
+		servertest.Until[wire.Goaway](b)
 		nb, w, _ := second.Hello(t, bob, cursor)
 		if !w.Resumed {
 			t.Error("not resumed elsewhere")

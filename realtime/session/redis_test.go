@@ -77,7 +77,7 @@ func TestRedisIsCutOff(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 		b.Send(wire.ClientFrame{Type: wire.TypePing})
-		until[wire.Pong](b)
+		servertest.Until[wire.Pong](b)
 		testwait.Advance(20 * time.Second)
 		second.Redis.Down(false)
 		var got []string
@@ -100,7 +100,7 @@ func TestRedisIsCutOff(t *testing.T) {
 			t.Errorf("got %v, want %v", got, want)
 		}
 		b.Send(m)
-		if s := until[wire.Sent](b); s.ID != m.ID {
+		if s := servertest.Until[wire.Sent](b); s.ID != m.ID {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -118,7 +118,7 @@ func TestResyncIsSpread(t *testing.T) {
 		in.Redis.Down(false)
 		var times []time.Time
 		for _, s := range sockets {
-			if g := until[wire.Goaway](s); g.Reason != wire.GoawayResync {
+			if g := servertest.Until[wire.Goaway](s); g.Reason != wire.GoawayResync {
 				t.Errorf("%+v", g)
 			}
 			times = append(times, s.Heard())
@@ -143,7 +143,7 @@ func TestRedisIsSlow(t *testing.T) {
 		}
 		began := time.Now()
 		a.Send(wire.ClientFrame{Type: wire.TypePing})
-		until[wire.Pong](a)
+		servertest.Until[wire.Pong](a)
 		if took := time.Since(began); took > 100*time.Millisecond {
 			t.Errorf("the pong took %v", took)
 		}
@@ -172,7 +172,7 @@ func TestRedisIsTooSlow(t *testing.T) {
 		in.Redis.Slow(0)
 		testwait.Advance(30 * time.Second)
 		a.Send(m)
-		if s := until[wire.Sent](a); s.ID != m.ID {
+		if s := servertest.Until[wire.Sent](a); s.ID != m.ID {
 			t.Errorf("%+v", s)
 		}
 		b, _, events := in.Hello(t, bob, "")
@@ -299,7 +299,7 @@ func TestInboxFull(t *testing.T) {
 		b.Ack(events[20].Cursor)
 		testwait.Advance(5 * time.Second)
 		a.Send(m)
-		if s := until[wire.Sent](a); s.ID != m.ID {
+		if s := servertest.Until[wire.Sent](a); s.ID != m.ID {
 			t.Errorf("%+v", s)
 		}
 	})

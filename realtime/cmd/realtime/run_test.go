@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/gorilla/websocket"
 
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
@@ -101,23 +99,11 @@ func TestRunServesAndEndsInOrder(t *testing.T) {
 		}
 	}
 	// A socket gets as far as the store, which is not there.
-	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http")+"/ws",
-		http.Header{"Origin": {servertest.Origin}, "Sec-WebSocket-Protocol": {wire.Subprotocol}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	hello, err := json.Marshal(wire.ClientFrame{Type: wire.TypeHello, Token: servertest.Token("aliceUid0001", nil), Device: "d"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.WriteMessage(websocket.TextMessage, hello); err != nil {
-		t.Fatal(err)
-	}
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
-	_, data, err := conn.ReadMessage()
-	if err != nil || !strings.Contains(string(data), `"code":"unavailable"`) {
-		t.Errorf("hello without a store: %s, %v", data, err)
+	token := servertest.Token("aliceUid0001", nil)
+	socket := servertest.DialURL(t, url)
+	socket.Send(wire.ClientFrame{Type: wire.TypeHello, Token: token, Device: "d"})
+	if e := servertest.As[wire.ErrorFrame](socket); e.Code != "unavailable" {
+		t.Errorf("hello without a store: %+v", e)
 	}
 	began = time.Now()
 	if err := end(); err != nil {
@@ -129,49 +115,8 @@ func TestRunServesAndEndsInOrder(t *testing.T) {
 	if _, err := http.Get(url + "/health/live"); err == nil {
 		t.Error("it still serves")
 	}
-	if strings.Contains(out.String(), string(hello)) || strings.Contains(out.String(), "eyJ") {
+	if strings.Contains(out.String(), token) || strings.Contains(out.String(), "eyJ") {
 		t.Errorf("a token was logged:\n%s", out.String())
-	}
-}
-
-// greet opens a socket and says hello; its frames follow.
-func greet(t *testing.T, url, uid string) *websocket.Conn {
-	t.Helper()
-	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http")+"/ws",
-		http.Header{"Origin": {servertest.Origin}, "Sec-WebSocket-Protocol": {wire.Subprotocol}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	say(t, conn, wire.ClientFrame{Type: wire.TypeHello, Token: servertest.Token(uid, nil), Device: "d"})
-	return conn
-}
-
-func say(t *testing.T, conn *websocket.Conn, f wire.ClientFrame) {
-	t.Helper()
-	data, err := json.Marshal(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.WriteMessage(websocket.TextMessage, data); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// hear waits for a frame of type T.
-func hear[T wire.ServerFrame](t *testing.T, conn *websocket.Conn) T {
-	t.Helper()
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
-	for {
-		_, data, err := conn.ReadMessage()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if f, err := wire.DecodeServer(data); err == nil {
-			if want, ok := f.(T); ok {
-				return want
-			}
-		}
 	}
 }
 
@@ -220,14 +165,16 @@ func TestRunEndsInTime(t *testing.T) {
 	for _, uid := range []string{alice, bob} {
 		mini.HSet("gate:{"+uid+"}", "exists", "1", "disabled", "0", "valid_after", "0", "blocked", "[]")
 	}
-	a, b := greet(t, url, alice), greet(t, url, bob)
-	hear[wire.CaughtUp](t, a)
-	hear[wire.CaughtUp](t, b)
-	say(t, a, servertest.Message(bob, "hello"))
-	hear[wire.Sent](t, a)
-	say(t, b, wire.ClientFrame{Type: wire.TypeAck, Cursor: hear[wire.EventFrame](t, b).Cursor})
-	say(t, b, wire.ClientFrame{Type: wire.TypePing})
-	hear[wire.Pong](t, b) // so it has the ack
+	a, b := servertest.DialURL(t, url), servertest.DialURL(t, url)
+	a.Hello(alice, "")
+	b.Hello(bob, "")
+	a.Say(bob, "hello")
+	_, cursor := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+	b.Ack(cursor)
+	b.Send(wire.ClientFrame{Type: wire.TypePing})
+	servertest.Until[wire.Pong](b) // so it has the ack
+	a.Pause()                      // neither answers when it is told to close
+	b.Pause()
 	time.AfterFunc(5*time.Second, func() { deaf.Store(true) })
 	began := time.Now()
 	if err := end(); err != nil {

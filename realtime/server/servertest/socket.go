@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -88,11 +89,26 @@ func (in *Instance) TryDial(t testing.TB, o DialOptions) (*Socket, int) {
 		}
 		return nil, resp.StatusCode
 	}
+	return newSocket(t, conn), resp.StatusCode
+}
+
+// DialURL opens a socket to a server on a real port, at http://host:port, and says nothing.
+func DialURL(t testing.TB, url string) *Socket {
+	t.Helper()
+	d := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}}
+	conn, _, err := d.Dial("ws"+strings.TrimPrefix(url, "http")+"/ws", http.Header{"Origin": {Origin}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newSocket(t, conn)
+}
+
+func newSocket(t testing.TB, conn *websocket.Conn) *Socket {
 	s := &Socket{t: t, conn: conn, frames: make(chan frame, 100_000), paused: make(chan struct{})}
 	close(s.paused)
 	s.wg.Go(s.read)
 	t.Cleanup(s.Break)
-	return s, resp.StatusCode
+	return s
 }
 
 func (s *Socket) read() {
@@ -243,16 +259,34 @@ func As[T wire.ServerFrame](s *Socket) T {
 	}
 }
 
+// Until reads frames until one is a T, passing over all others.
+func Until[T wire.ServerFrame](s *Socket) T {
+	s.t.Helper()
+	for {
+		if f, ok := s.Next().(T); ok {
+			return f
+		}
+	}
+}
+
 // Hello says hello and returns the socket when it is caught up, with the
 // welcome and the events that came before.
 func (in *Instance) Hello(t testing.TB, uid, cursor string) (*Socket, wire.Welcome, []wire.EventFrame) {
 	t.Helper()
 	s := in.Dial(t, DialOptions{})
+	w, events := s.Hello(uid, cursor)
+	return s, w, events
+}
+
+// Hello says hello as uid and returns when the socket is caught up, with the
+// welcome and the events that came before.
+func (s *Socket) Hello(uid, cursor string) (wire.Welcome, []wire.EventFrame) {
+	s.t.Helper()
 	s.UID = uid
 	s.Send(wire.ClientFrame{Type: wire.TypeHello, Token: Token(uid, nil), Device: "d-" + uid, Cursor: cursor})
 	w := As[wire.Welcome](s)
 	events, _ := s.CaughtUp()
-	return s, w, events
+	return w, events
 }
 
 // Join is Hello for a first visit to an inbox that is not looked at.
