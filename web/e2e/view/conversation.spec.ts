@@ -172,6 +172,23 @@ test("a refused message says why, and can be deleted, brought back and sent agai
   await expect(refused.getByRole("img", { name: en.talk.waiting })).toBeVisible();
 });
 
+test("a row takes clicks while the list scrolls", async ({ at }) => {
+  const page = await at("/c/mira.kern", { quiet: 1 });
+  await expect(articles(page).last()).toBeVisible();
+  await atRest(page);
+  const hit = await log(page).evaluate(async (scroller) => {
+    const frame = (): Promise<void> => new Promise((resolve) => requestAnimationFrame(() => resolve()));
+    scroller.scrollTop -= 40;
+    await frame();
+    await frame(); // the list has heard of it
+    const bubble = [...scroller.querySelectorAll("article .bubble")].find((b) => b.getBoundingClientRect().top > scroller.getBoundingClientRect().top);
+    if (!bubble) return "no bubble is in sight";
+    const { left, top, width, height } = bubble.getBoundingClientRect();
+    return document.elementFromPoint(left + width / 2, top + height / 2)?.closest("article") === bubble.closest("article");
+  });
+  expect(hit, "what is under the pointer is the row").toBe(true);
+});
+
 test("messages are walked and answered by keyboard", async ({ at }) => {
   const page = await at("/c/mira.kern", { quiet: 1 });
   await expect(articles(page).last()).toBeVisible();
