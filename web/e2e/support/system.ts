@@ -2,7 +2,7 @@
  * Starts the whole system once for all tests, as `go run ./infra/local` does
  * for people, and ends it with Ctrl-C's signal, which must take at most 5 s.
  *
- * PHOENIX_LOCAL: the built launcher (else it is run with go);
+ * PHOENIX_LOCAL: the built launcher (else it is built first);
  * PHOENIX_E2E_FLAGS: further flags for it, such as "-emulators".
  */
 import { execFile, spawn } from "node:child_process";
@@ -35,20 +35,28 @@ export function system(): System {
 
 const endsWithin = 5_000;
 
-/** The launcher's program with the words before `flags`. */
-function launcherWith(flags: readonly string[]): [string, string[]] {
-  const built = process.env["PHOENIX_LOCAL"];
-  return built === undefined ? ["go", ["run", "./infra/local", ...flags]] : [built, [...flags]];
-}
-
 const root = join(import.meta.dirname, "../../..");
+
+const run = promisify(execFile);
+
+/** The launcher's program, which signals reach themselves: `go run` would keep them from it. */
+function launcher(): string {
+  const built = process.env["PHOENIX_LOCAL"];
+  if (built === undefined) throw new Error("The launcher was not built: run the tests with npx playwright test.");
+  return built;
+}
 
 /** Makes an admin of somebody who has signed up, with the command that an operator uses. */
 export async function makeAdmin(email: string, of: System = system()): Promise<void> {
-  await promisify(execFile)(...launcherWith(["-data", of.data, "-superuser", email]), { cwd: root });
+  await run(launcher(), ["-data", of.data, "-superuser", email], { cwd: root });
 }
 
 export default async function start(): Promise<() => Promise<void>> {
+  if (process.env["PHOENIX_LOCAL"] === undefined) {
+    const built = join(root, ".cache/local");
+    await run("go", ["build", "-o", built, "./infra/local"], { cwd: root });
+    process.env["PHOENIX_LOCAL"] = built;
+  }
   const { system, end } = await launch();
   process.env["PHOENIX_SYSTEM"] = JSON.stringify(system);
   return end;
@@ -59,17 +67,17 @@ export async function launch(): Promise<{ readonly system: System; readonly end:
   const data = await mkdtemp(join(tmpdir(), "phoenix-e2e-"));
   const extra = (process.env["PHOENIX_E2E_FLAGS"] ?? "").split(" ").filter((flag) => flag !== "");
   const flags = ["-json", "-port", "0", "-data", data, ...extra];
-  const launcher = spawn(...launcherWith(flags), { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
+  const running = spawn(launcher(), flags, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise<number | null>((resolve, reject) => {
-    launcher.once("error", reject);
-    launcher.once("exit", resolve);
+    running.once("error", reject);
+    running.once("exit", resolve);
   });
-  const line = new Promise<string>((resolve) => createInterface(launcher.stdout).once("line", resolve));
+  const line = new Promise<string>((resolve) => createInterface(running.stdout).once("line", resolve));
   const first = await Promise.race([line, ended]);
   if (typeof first !== "string") throw new Error(`The system did not start; the launcher ended with ${String(first)}.`);
   const end = async (): Promise<void> => {
     const asked = Date.now();
-    launcher.kill("SIGINT");
+    running.kill("SIGINT");
     const code = await ended;
     await rm(data, { recursive: true, force: true });
     const took = Date.now() - asked;
