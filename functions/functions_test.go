@@ -6,13 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +19,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
-	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
@@ -145,16 +142,7 @@ func TestDeployed(t *testing.T) {
 		t.Skip("PHOENIX_TEST_FIRESTORE is not set: no Firestore emulator to test with")
 	}
 	project := "f" + uuid.NewString()[:8]
-	stub, err := authstub.Open(authstub.Options{Project: project, Path: filepath.Join(t.TempDir(), "accounts.db"), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	auth := httptest.NewServer(stub)
-	t.Cleanup(func() {
-		auth.Close()
-		stub.Close()
-	})
-	authHost := strings.TrimPrefix(auth.URL, "http://")
+	authHost := accountstest.StandIn(t, project)
 	settings := []string{"PROJECT_ID=" + project, "HOSTED_URL=https://chat.example.org", "FIREBASE_API_KEY=k", "INTERNAL_URL=http://127.0.0.1:1",
 		"FIREBASE_AUTH_EMULATOR_HOST=" + authHost, "FIRESTORE_EMULATOR_HOST=" + firestore, "PUBSUB_EMULATOR_HOST=127.0.0.1:1"}
 	signup := deploy(t, "signup", settings...)
@@ -166,6 +154,7 @@ func TestDeployed(t *testing.T) {
 			t.Fatalf("signing up is answered %d %v", status, out)
 		}
 		uid[name], _ = out["uid"].(string)
+		var err error
 		if token[name], err = accountstest.SignIn(t.Context(), authHost, name+"@example.org", "correct horse"); err != nil {
 			t.Fatal(err)
 		}

@@ -1,17 +1,11 @@
 package accounts_test
 
 import (
-	"io"
-	"log/slog"
-	"net/http/httptest"
 	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
-	"github.com/phoenixchat/phoenixchat/infra/authstub"
 )
 
 const project = "demo-chat"
@@ -19,17 +13,7 @@ const project = "demo-chat"
 // The stand-in and the official emulator are the same to the port.
 func TestConformance(t *testing.T) {
 	t.Run("standin", func(t *testing.T) {
-		stub, err := authstub.Open(authstub.Options{Project: project, Path: filepath.Join(t.TempDir(), "accounts.db"),
-			Mail: func(authstub.Mail) {}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		srv := httptest.NewServer(stub)
-		t.Cleanup(func() {
-			srv.Close()
-			stub.Close()
-		})
-		conformance(t, strings.TrimPrefix(srv.URL, "http://"))
+		conformance(t, accountstest.StandIn(t, project))
 	})
 	t.Run("emulator", func(t *testing.T) {
 		host := os.Getenv("PHOENIX_TEST_AUTH_EMULATOR")

@@ -20,13 +20,13 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
+	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/boltstore"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/persist"
 	"github.com/phoenixchat/phoenixchat/functions/relay"
 	"github.com/phoenixchat/phoenixchat/functions/store"
-	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
@@ -128,17 +128,8 @@ func newSystem(t testing.TB, change ...func(*api.Deps)) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stub, err := authstub.Open(authstub.Options{Project: project, Path: filepath.Join(t.TempDir(), "accounts.db"), Mail: func(authstub.Mail) {}, Logger: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(stub)
-	t.Cleanup(func() {
-		srv.Close()
-		stub.Close()
-		db.Close()
-	})
-	s := &system{t: t, store: db, relay: &relayLog{}, clock: &clock{now: time.Now().Truncate(time.Second)}, authHost: strings.TrimPrefix(srv.URL, "http://")}
+	t.Cleanup(func() { db.Close() })
+	s := &system{t: t, store: db, relay: &relayLog{}, clock: &clock{now: time.Now().Truncate(time.Second)}, authHost: accountstest.StandIn(t, project)}
 	if s.accounts, err = accounts.NewFirebase(t.Context(), accounts.Options{Project: project, APIKey: "any", EmulatorHost: s.authHost}); err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http/httptest"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,7 +17,6 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/people"
 	"github.com/phoenixchat/phoenixchat/functions/relay"
 	"github.com/phoenixchat/phoenixchat/functions/store"
-	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -134,17 +131,8 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stub, err := authstub.Open(authstub.Options{Project: "demo-people", Path: filepath.Join(t.TempDir(), "accounts.db"), Mail: func(authstub.Mail) {}, Logger: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(stub)
-	t.Cleanup(func() {
-		srv.Close()
-		stub.Close()
-		db.Close()
-	})
-	w := &world{store: db, authHost: strings.TrimPrefix(srv.URL, "http://"), now: time.Now()}
+	t.Cleanup(func() { db.Close() })
+	w := &world{store: db, authHost: accountstest.StandIn(t, "demo-people"), now: time.Now()}
 	if w.accounts, err = accounts.NewFirebase(t.Context(), accounts.Options{Project: "demo-people", EmulatorHost: w.authHost}); err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,6 @@ package superuser_test
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,7 +15,6 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/relay"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/functions/superuser"
-	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -33,17 +30,8 @@ func newSystem(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stub, err := authstub.Open(authstub.Options{Project: "demo-super", Path: filepath.Join(t.TempDir(), "accounts.db"), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(stub)
-	t.Cleanup(func() {
-		srv.Close()
-		stub.Close()
-		db.Close()
-	})
-	host := strings.TrimPrefix(srv.URL, "http://")
+	t.Cleanup(func() { db.Close() })
+	host := accountstest.StandIn(t, "demo-super")
 	who, err := accounts.NewFirebase(t.Context(), accounts.Options{Project: "demo-super", EmulatorHost: host})
 	if err != nil {
 		t.Fatal(err)

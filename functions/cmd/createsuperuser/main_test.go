@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
-	"log/slog"
-	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,7 +12,6 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
 	"github.com/phoenixchat/phoenixchat/functions/firestorestore"
-	"github.com/phoenixchat/phoenixchat/infra/authstub"
 )
 
 func noEnv(string) string { return "" }
@@ -43,16 +39,7 @@ func TestProject(t *testing.T) {
 		t.Skip("PHOENIX_TEST_FIRESTORE is not set: no Firestore emulator to test with")
 	}
 	project := "s" + uuid.NewString()[:8]
-	stub, err := authstub.Open(authstub.Options{Project: project, Path: filepath.Join(t.TempDir(), "accounts.db"), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(stub)
-	t.Cleanup(func() {
-		srv.Close()
-		stub.Close()
-	})
-	authHost := strings.TrimPrefix(srv.URL, "http://")
+	authHost := accountstest.StandIn(t, project)
 	env := func(name string) string {
 		return map[string]string{"FIRESTORE_EMULATOR_HOST": firestore, "FIREBASE_AUTH_EMULATOR_HOST": authHost}[name]
 	}

@@ -1,0 +1,30 @@
+package accountstest
+
+import (
+	"log/slog"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/phoenixchat/phoenixchat/infra/authstub"
+)
+
+// StandIn starts a stand-in for Firebase Auth that has no accounts and sends
+// no mail, and returns its host:port. It ends with the test.
+func StandIn(t testing.TB, project string) (host string) {
+	t.Helper()
+	stub, err := authstub.Open(authstub.Options{Project: project, Path: filepath.Join(t.TempDir(), "accounts.db"),
+		Mail: func(authstub.Mail) {}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(stub)
+	t.Cleanup(func() {
+		srv.Close()
+		if err := stub.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return strings.TrimPrefix(srv.URL, "http://")
+}
