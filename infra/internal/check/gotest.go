@@ -109,7 +109,7 @@ func (g *goEvents) finish(e goEvent, p *openPackage) {
 			g.show(e.Package, name, p)
 			// A parent fails with its children: it counts where it failed by itself.
 			if !parents[name] || !slices.ContainsFunc(p.order, func(n string) bool { return strings.HasPrefix(n, name+"/") && p.result[n] == "fail" }) {
-				t.failed++
+				t.fail(short(e.Package) + " " + name)
 			}
 		case parents[name]:
 		case p.result[name] == "skip":
@@ -123,7 +123,7 @@ func (g *goEvents) finish(e goEvent, p *openPackage) {
 		}
 	}
 	if e.Action == "fail" && t.failed == 0 { // did not build, panicked, leaked, or took too long
-		t.failed = 1
+		t.fail(short(e.Package), "it did not build, or did not come to its end")
 		if b := g.builds[e.FailedBuild]; b != nil {
 			fmt.Fprintf(g.out, "--- FAIL: %s does not build\n%s\n", e.Package, b)
 		}
@@ -135,8 +135,8 @@ func (g *goEvents) finish(e goEvent, p *openPackage) {
 			}
 		}
 	}
-	if t != (tally{}) {
-		fmt.Fprintf(g.out, "%-40s %6.1f s   %v", strings.TrimPrefix(e.Package, "github.com/phoenixchat/phoenixchat/"), e.Elapsed, t)
+	if !t.none() {
+		fmt.Fprintf(g.out, "%-40s %6.1f s   %v", short(e.Package), e.Elapsed, t)
 		for _, backend := range backends {
 			if n := on[backend]; n > 0 {
 				fmt.Fprintf(g.out, ", %d on %s", n, backend)
@@ -146,6 +146,9 @@ func (g *goEvents) finish(e goEvent, p *openPackage) {
 	}
 	g.tally.add(t)
 }
+
+// short is the path of a package within the repository.
+func short(pkg string) string { return strings.TrimPrefix(pkg, "github.com/phoenixchat/phoenixchat/") }
 
 func (g *goEvents) show(pkg, test string, p *openPackage) {
 	if b := p.output[test]; b != nil {

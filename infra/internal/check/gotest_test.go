@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,8 +46,12 @@ func TestGoEventsAreSummedUp(t *testing.T) {
 	if err := g.read(strings.NewReader(strings.TrimSpace(stream) + "\n")); err != nil {
 		t.Fatal(err)
 	}
-	if want := (tally{passed: 3, failed: 3, skipped: 1}); g.tally != want {
-		t.Errorf("tally %v, want %v", g.tally, want)
+	if got, want := g.tally.String(), "3 passed, 3 failed, 1 skipped"; got != want {
+		t.Errorf("tally %v, want %v", got, want)
+	}
+	wrong := []string{"m/a TestParent/bad", "m/b: it did not build, or did not come to its end", "m/c: it did not build, or did not come to its end"}
+	if !slices.Equal(g.tally.failures, wrong) {
+		t.Errorf("failures %q, want %q", g.tally.failures, wrong)
 	}
 	if g.skips["no such server here"] != 1 || len(g.skips) != 1 {
 		t.Errorf("skips %v", g.skips)
@@ -61,24 +67,92 @@ func TestWhatALastLineSays(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct {
 		script string
-		want   tally
+		want   string
 	}{
-		"counted":              {"echo 1 passed, 0 failed; echo 7 passed, 0 failed, 2 skipped", tally{7, 0, 2}},
-		"counted with failure": {"echo 7 passed, 1 failed, 0 skipped; exit 1", tally{7, 1, 0}},
-		"failed after all":     {"echo 7 passed, 0 failed, 0 skipped; exit 1", tally{7, 1, 0}},
-		"not counted":          {"true", tally{1, 0, 0}},
-		"broken":               {"exit 3", tally{0, 1, 0}},
+		"counted":              {"echo 1 passed, 0 failed; echo 7 passed, 0 failed, 2 skipped", "7 passed, 0 failed, 2 skipped"},
+		"counted with failure": {"echo 7 passed, 1 failed, 0 skipped; exit 1", "7 passed, 1 failed, 0 skipped"},
+		"failed after all":     {"echo 7 passed, 0 failed, 0 skipped; exit 1", "7 passed, 1 failed, 0 skipped"},
+		"not counted":          {"true", "1 passed, 0 failed, 0 skipped"},
+		"broken":               {"exit 3", "0 passed, 1 failed, 0 skipped"},
 	} {
 		path := filepath.Join(dir, strings.ReplaceAll(name, " ", "-"))
 		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+c.script+"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		r := &run{root: dir, out: &bytes.Buffer{}}
-		if got := r.counted(t.Context(), nil, path); got != c.want {
-			t.Errorf("%s: %v, want %v", name, got, c.want)
+		got := r.counted(t.Context(), nil, path)
+		if got.String() != c.want || len(got.failures) != got.failed {
+			t.Errorf("%s: %v with %q, want %v", name, got, got.failures, c.want)
 		}
 	}
 }
+
+func TestReportsAreSummedUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		read   func(string) (tally, error)
+		report string
+		want   string
+		failed []string
+	}{
+		"vitest": {vitestReport, `{"testResults":[
+			{"name":"/x/a.test.ts","assertionResults":[
+				{"fullName":"a works","status":"passed"},
+				{"fullName":"a breaks","status":"failed","failureMessages":["Error: 1 is not 2\n  at x"]},
+				{"fullName":"a later","status":"todo"}]},
+			{"name":"/x/b.test.ts","assertionResults":[],"message":"no such module"}]}`,
+			"1 passed, 2 failed, 1 skipped", []string{"a.test.ts a breaks: Error: 1 is not 2", "b.test.ts: no such module"}},
+		"playwright": {playwrightReport, `{"suites":[{"specs":[
+				{"title":"it shows","file":"a.spec.ts","line":3,"tests":[{"projectName":"system","status":"expected"}]}],
+			"suites":[{"specs":[
+				{"title":"it hides","file":"a.spec.ts","line":9,"tests":[
+					{"projectName":"system","status":"unexpected","results":[{"errors":[{"message":"Error: not hidden\n\nCall log"}]}]},
+					{"projectName":"view","status":"flaky","results":[{"errors":[{"message":"late"}]},{}]},
+					{"projectName":"firefox","status":"skipped"}]}]}]}],
+			"errors":[{"message":"Error: the launcher ended"}]}`,
+			"1 passed, 3 failed, 1 skipped", []string{"[system] a.spec.ts:9 it hides: Error: not hidden", "[view] a.spec.ts:9 it hides: late", "Error: the launcher ended"}},
+	} {
+		path := filepath.Join(t.TempDir(), "report.json")
+		if err := os.WriteFile(path, []byte(c.report), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.read(path)
+		if err != nil || got.String() != c.want || !slices.Equal(got.failures, c.failed) {
+			t.Errorf("%s: %v with %q, %v; want %s with %q", name, got, got.failures, err, c.want, c.failed)
+		}
+	}
+}
+
+// What waits runs beside the others, and each failure is named again at the end.
+func TestStagesBesideOthers(t *testing.T) {
+	t.Chdir(t.TempDir())
+	defer func(all []stage) { stages = all }(stages)
+	met := make(chan struct{})
+	meet := func(*run, context.Context) (t tally) {
+		select {
+		case met <- struct{}{}:
+		case <-met:
+		}
+		t.fail("late", "why\nand how")
+		return t
+	}
+	stages = []stage{{name: "slow", do: meet, waits: true}, {name: "slow too", do: (*run).nothing, waits: true}, {name: "quick", do: meet}}
+	var out bytes.Buffer
+	r := &run{root: t.TempDir(), out: &lines{w: &out}}
+	if r.all(t.Context()) {
+		t.Error("passed")
+	}
+	end := out.String()[strings.Index(out.String(), "\nsetup"):]
+	at := 0
+	for _, want := range []string{"slow ", "slow too ", "quick ", "all ", "--- FAIL: slow: late: why\n", "1 passed, 2 failed, 0 skipped\n"} {
+		i := strings.Index(end[at:], want)
+		if i < 0 {
+			t.Fatalf("%q is missing or not in its place:\n%s", want, end)
+		}
+		at += i
+	}
+}
+
+func (r *run) nothing(context.Context) tally { return tally{passed: 1} }
 
 func TestArguments(t *testing.T) {
 	for _, args := range [][]string{{"-only", "nonsense"}, {"-without", "nonsense"}, {"extra"}, {"-nonsense"}} {
@@ -103,7 +177,7 @@ func TestAMissingPartFailsUnlessLeftOut(t *testing.T) {
 		t.Errorf("%v\n%s", got, out.String())
 	}
 	r = &run{root: t.TempDir(), out: &out, without: []string{"redis-server"}}
-	if got := r.setup(t.Context(), fault); got != (tally{}) || len(r.lacking([]string{"redis-server"})) != 1 {
+	if got := r.setup(t.Context(), fault); !got.none() || len(r.lacking([]string{"redis-server"})) != 1 {
 		t.Errorf("%v", got)
 	}
 }

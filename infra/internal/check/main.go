@@ -7,6 +7,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -16,31 +17,23 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/internal/repo"
 )
 
-// tally counts tests.
-type tally struct{ passed, failed, skipped int }
-
-func (t *tally) add(o tally) {
-	t.passed += o.passed
-	t.failed += o.failed
-	t.skipped += o.skipped
+// lines lets several goroutines write, each of whose writes stays whole.
+type lines struct {
+	mu sync.Mutex
+	w  io.Writer
 }
 
-func (t tally) String() string {
-	return fmt.Sprintf("%d passed, %d failed, %d skipped", t.passed, t.failed, t.skipped)
-}
-
-// one is the tally of a check that passes or fails as a whole.
-func one(err error) tally {
-	if err != nil {
-		return tally{failed: 1}
-	}
-	return tally{passed: 1}
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
 }
 
 // run is one run of the command.
@@ -59,21 +52,22 @@ type stage struct {
 	needs []string // parts without which it cannot run
 	what  string   // for -help
 	do    func(*run, context.Context) tally
+	waits bool // more than it computes: when its turn comes it runs beside those after it, one such stage at a time
 }
 
 // stages in the order in which they run: what is quick and fails often comes first.
 var stages = []stage{
-	{"format", nil, "gofmt and go vet", (*run).format},
-	{"web", []string{"node"}, "the client's types and unit tests", (*run).web},
-	{"build", []string{"node"}, "the client's build and its size limit", (*run).build},
-	{"image", []string{"node"}, "the image of the realtime service, made without a registry", (*run).image},
-	{"go", nil, "Go tests with the race detector: unit, conformance, property", (*run).goTests},
-	{"fuzz", nil, "every fuzz target for a few seconds", (*run).fuzz},
-	{"browser", []string{"node", "chromium"}, "Chromium against the embedded default", (*run).browser},
-	{"browser-firefox", []string{"node", "firefox"}, "the main journey in Firefox, against the embedded default", (*run).browserFirefox},
-	{"browser-emulators", []string{"node", "chromium", "redis-server", "java", "firestore", "pubsub"}, "Chromium against redis-server and Google's emulators", (*run).browserEmulators},
-	{"terraform", []string{"terraform"}, "format, validation and tests of the Terraform configuration", (*run).terraform},
-	{"fault", []string{"redis-server"}, "a bounded run of the fault tests", (*run).fault},
+	{"format", nil, "gofmt and go vet", (*run).format, false},
+	{"web", []string{"node"}, "the client's types and unit tests", (*run).web, false},
+	{"build", []string{"node"}, "the client's build and its size limit", (*run).build, false},
+	{"image", []string{"node"}, "the image of the realtime service, made without a registry", (*run).image, false},
+	{"go", nil, "Go tests with the race detector: unit, conformance, property", (*run).goTests, false},
+	{"fuzz", nil, "every fuzz target for a few seconds", (*run).fuzz, false},
+	{"browser", []string{"node", "chromium"}, "Chromium against the embedded default", (*run).browser, false},
+	{"browser-firefox", []string{"node", "firefox"}, "the main journey in Firefox, against the embedded default", (*run).browserFirefox, false},
+	{"browser-emulators", []string{"node", "chromium", "redis-server", "java", "firestore", "pubsub"}, "Chromium against redis-server and Google's emulators", (*run).browserEmulators, false},
+	{"terraform", []string{"terraform"}, "format, validation and tests of the Terraform configuration", (*run).terraform, false},
+	{"fault", []string{"redis-server"}, "a bounded run of the fault tests", (*run).fault, false},
 }
 
 func main() {
@@ -93,6 +87,7 @@ func main() {
 
 // start parses the arguments and runs the stages; it reports whether nothing failed.
 func start(ctx context.Context, args []string, out io.Writer) (bool, error) {
+	out = &lines{w: out}
 	r := &run{out: out}
 	flags := flag.NewFlagSet("infra/test", flag.ContinueOnError)
 	flags.SetOutput(out)
@@ -117,7 +112,6 @@ func start(ctx context.Context, args []string, out io.Writer) (bool, error) {
 	if r.root, err = repo.Root(); err != nil {
 		return false, err
 	}
-	defer r.end()
 	return r.all(ctx), nil
 }
 
@@ -142,11 +136,18 @@ func known(name string) bool {
 // all sets up, runs the stages and tells how they went.
 func (r *run) all(ctx context.Context) bool {
 	began := time.Now()
+	var mu sync.Mutex // guards the three below
 	var total tally
-	var lines []string
+	var failures []string
+	rows := map[string]string{} // by stage
 	note := func(name string, t tally, began time.Time) {
+		mu.Lock()
+		defer mu.Unlock()
 		total.add(t)
-		lines = append(lines, fmt.Sprintf("%-18s %7.1f s   %v", name, time.Since(began).Seconds(), t))
+		for _, f := range t.failures {
+			failures = append(failures, name+": "+f)
+		}
+		rows[name] = fmt.Sprintf("%-18s %7.1f s   %v", name, time.Since(began).Seconds(), t)
 	}
 	var chosen []stage
 	for _, s := range stages {
@@ -157,32 +158,67 @@ func (r *run) all(ctx context.Context) bool {
 	r.say("== setup")
 	t := r.setup(ctx, chosen)
 	note("setup", t, began)
+	var beside sync.WaitGroup
+	turn := make(chan struct{}, 1) // of the stages beside
 	for _, s := range chosen {
-		began := time.Now()
-		r.say("== %s: %s", s.name, s.what)
-		if lacking := r.lacking(s.needs); len(lacking) > 0 {
-			r.say("skipped: without %s", strings.Join(lacking, ", "))
-			note(s.name, tally{skipped: 1}, began)
-			continue
-		}
-		t := s.do(r, ctx)
-		if err := ctx.Err(); err != nil {
-			r.say("interrupted")
-			t.failed++
-		}
-		note(s.name, t, began)
 		if ctx.Err() != nil {
 			break
 		}
+		if !s.waits {
+			began := time.Now()
+			note(s.name, r.stage(ctx, s, r.out), began)
+			continue
+		}
+		beside.Go(func() {
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			began := time.Now()
+			var out bytes.Buffer
+			note(s.name, r.stage(ctx, s, &out), began)
+			r.out.Write(out.Bytes())
+		})
 	}
-	for _, s := range stages {
-		if slices.Contains(r.without, s.name) {
-			note(s.name, tally{skipped: 1}, time.Now())
+	beside.Wait()
+	r.say("")
+	for _, name := range append([]string{"setup"}, names()...) {
+		if slices.Contains(r.without, name) {
+			note(name, tally{skipped: 1}, time.Now())
+		}
+		if row, ok := rows[name]; ok {
+			r.say("%s", row)
 		}
 	}
-	r.say("\n%s\n%-18s %7.1f s", strings.Join(lines, "\n"), "all", time.Since(began).Seconds())
+	r.say("%-18s %7.1f s", "all", time.Since(began).Seconds())
+	for _, f := range failures {
+		r.say("--- FAIL: %s", f)
+	}
 	r.say("%v", total)
 	return total.failed == 0 && total.passed > 0
+}
+
+// stage runs one stage, whose output goes to out.
+func (r *run) stage(ctx context.Context, s stage, out io.Writer) tally {
+	own := *r
+	own.out, own.cleanup = out, nil
+	defer own.end()
+	own.say("== %s: %s", s.name, s.what)
+	if lacking := own.lacking(s.needs); len(lacking) > 0 {
+		own.say("skipped: without %s", strings.Join(lacking, ", "))
+		return tally{skipped: 1}
+	}
+	t := s.do(&own, ctx)
+	if ctx.Err() != nil {
+		own.say("interrupted")
+		t.fail("interrupted")
+	}
+	return t
+}
+
+func names() (all []string) {
+	for _, s := range stages {
+		all = append(all, s.name)
+	}
+	return all
 }
 
 // lacking returns those of the parts that are not there.
