@@ -18,6 +18,7 @@ export default defineConfig({
   projects: [
     { name: "system", testIgnore: "view/**" }, // the client and all that is behind it
     { name: "view", testMatch: "view/**/*.spec.ts" }, // the view alone, on a model without a server
+    { name: "chromium", testIgnore: "view/**", grep: new RegExp(engines) }, // the tests of the main journey, where another program plays the rest
     { name: "firefox", testIgnore: "view/**", grep: new RegExp(engines), use: { browserName: "firefox", channel: "moz-firefox", launchOptions: firefoxOptions } },
   ],
   use: {

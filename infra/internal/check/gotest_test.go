@@ -166,6 +166,20 @@ func TestArguments(t *testing.T) {
 	}
 }
 
+func TestOneBrowserDoesForTheOther(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	t.Setenv("CHROMIUM", "")
+	whole := filepath.Join(dir, "chromium")
+	if err := os.WriteFile(whole, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := &run{root: t.TempDir(), out: &bytes.Buffer{}, without: []string{"node"}}
+	if got := r.setup(t.Context(), []stage{{name: "browser"}}); !got.none() || r.parts["chromium-shell"].path != whole {
+		t.Errorf("%v, %v", got, r.parts)
+	}
+}
+
 func TestAMissingPartFailsUnlessLeftOut(t *testing.T) {
 	t.Setenv("PATH", t.TempDir()) // nothing is installed, and nothing can be
 	t.Setenv("JAVA_HOME", "")

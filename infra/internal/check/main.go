@@ -63,9 +63,9 @@ var stages = []stage{
 	{"image", []string{"node"}, "the image of the realtime service, made without a registry", (*run).image, false},
 	{"go", nil, "Go tests with the race detector: unit, conformance, property", (*run).goTests, false},
 	{"fuzz", nil, "every fuzz target for a few seconds", (*run).fuzz, false},
-	{"browser", []string{"node", "chromium"}, "Chromium against the embedded default", (*run).browser, false},
-	{"browser-firefox", []string{"node", "firefox"}, "the main journey in Firefox, against the embedded default", (*run).browserFirefox, false},
-	{"browser-emulators", []string{"node", "chromium", "redis-server", "java", "firestore", "pubsub"}, "Chromium against redis-server and Google's emulators", (*run).browserEmulators, false},
+	{"browser", []string{"node", "chromium-shell"}, "Chromium against the embedded default", (*run).browser, false},
+	{"browser-engines", []string{"node", "chromium", "firefox"}, "the main journey in the whole Chromium and in Firefox, against the embedded default", (*run).browserEngines, false},
+	{"browser-emulators", []string{"node", "chromium-shell", "redis-server", "java", "firestore", "pubsub"}, "Chromium against redis-server and Google's emulators", (*run).browserEmulators, false},
 	{"terraform", []string{"terraform"}, "format, validation and tests of the Terraform configuration", (*run).terraform, false},
 	{"fault", []string{"redis-server"}, "a bounded run of the fault tests", (*run).fault, false},
 }

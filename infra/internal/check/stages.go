@@ -171,21 +171,21 @@ func (r *run) image(ctx context.Context) tally {
 }
 
 func (r *run) browser(ctx context.Context) tally {
-	return r.playwright(ctx, "embedded", []string{"system", "view"})
+	return r.playwright(ctx, "chromium-shell", "embedded", []string{"system", "view"})
 }
 
-// browserFirefox plays the tests of the main journey in another engine.
-func (r *run) browserFirefox(ctx context.Context) tally {
-	return r.playwright(ctx, "firefox", []string{"firefox"})
+// browserEngines plays the tests of the main journey in browsers as people have them.
+func (r *run) browserEngines(ctx context.Context) tally {
+	return r.playwright(ctx, "chromium", "engines", []string{"chromium", "firefox"})
 }
 
 // browserEmulators repeats what has to do with a system; the view alone was tested before.
 func (r *run) browserEmulators(ctx context.Context) tally {
-	return r.playwright(ctx, "emulators", []string{"system"}, "PHOENIX_E2E_FLAGS=-emulators")
+	return r.playwright(ctx, "chromium-shell", "emulators", []string{"system"}, "PHOENIX_E2E_FLAGS=-emulators")
 }
 
-// playwright runs projects of the browser tests against a system that they start themselves.
-func (r *run) playwright(ctx context.Context, name string, projects []string, env ...string) tally {
+// playwright runs projects of the browser tests against a system that they start themselves, in the part chromium or in Firefox.
+func (r *run) playwright(ctx context.Context, chromium, name string, projects []string, env ...string) tally {
 	report, err := r.reportFile("playwright-" + name + ".json")
 	if err != nil {
 		return r.told(err)
@@ -194,7 +194,7 @@ func (r *run) playwright(ctx context.Context, name string, projects []string, en
 	if err := r.command(ctx, nil, "", "go", "build", "-o", launcher, "./infra/local").quiet(); err != nil {
 		return r.told(err)
 	}
-	for variable, part := range map[string]string{"CHROMIUM": "chromium", "FIREFOX": "firefox"} {
+	for variable, part := range map[string]string{"CHROMIUM": chromium, "FIREFOX": "firefox"} {
 		if p, ok := r.parts[part]; ok {
 			env = append(env, variable+"="+p.path)
 		}

@@ -19,31 +19,34 @@ type part struct{ path string }
 
 // tool is a program that stages need.
 type tool struct {
-	name   string
-	what   string
-	stages []string // for which it is wanted
-	apt    string   // Debian packages that bring it; "" where Debian has none, or an older one than is needed
-	how    string   // how to get it, where apt cannot
-	find   func(context.Context) (path string, err error)
+	name    string
+	what    string
+	stages  []string // for which it is wanted
+	apt     string   // Debian packages that bring it; "" where Debian has none, or an older one than is needed
+	how     string   // how to get it, where apt cannot
+	instead string   // another tool that does where this one cannot be had
+	find    func(context.Context) (path string, err error)
 }
 
 var (
-	goStages      = []string{"go"}
-	webStages     = []string{"web", "build", "image", "browser", "browser-firefox", "browser-emulators"}
-	browserStages = []string{"browser", "browser-emulators"}
-	emulated      = []string{"go", "browser-emulators"}
+	goStages     = []string{"go"}
+	webStages    = []string{"web", "build", "image", "browser", "browser-engines", "browser-emulators"}
+	engineStages = []string{"browser-engines"}
+	shellStages  = []string{"browser", "browser-emulators"}
+	emulated     = []string{"go", "browser-emulators"}
 )
 
 var tools = []tool{
-	{"race", "a C compiler, for Go's race detector", goStages, "gcc libc6-dev", "Install a C compiler.", inPath("gcc", "cc", "clang")},
-	{"node", "Node.js with npm", webStages, "", "Install version 20.19 or later from nodejs.org.", findNode},
-	{"chromium", "a Chromium or Chrome browser (or $CHROMIUM)", browserStages, "chromium", "Install Chromium, or name the program in CHROMIUM.", findChromium},
-	{"firefox", "Firefox (or $FIREFOX)", []string{"browser-firefox"}, "firefox-esr", "Install Firefox, or name the program in FIREFOX.", findFirefox},
-	{"redis-server", "the real Redis, version 7 or later", []string{"go", "browser-emulators", "fault"}, "redis-server", "Install Redis (redis.io).", inPath("redis-server")},
-	{"java", "a Java runtime, for Google's emulators", emulated, "default-jre-headless", "Install a Java runtime, version 11 or later.", emulators.FindJava},
-	{"firestore", "the Firestore emulator of the Google Cloud CLI", emulated, "google-cloud-cli-firestore-emulator", "Install it: gcloud components install cloud-firestore-emulator.", emulators.FindFirestore},
-	{"pubsub", "the Pub/Sub emulator of the Google Cloud CLI", emulated, "google-cloud-cli-pubsub-emulator", "Install it: gcloud components install pubsub-emulator.", emulators.FindPubSub},
-	{"terraform", "Terraform (or $TERRAFORM)", []string{"go", "terraform"}, "", "Install Terraform (terraform.io), or name the program in TERRAFORM.", findTerraform},
+	{"race", "a C compiler, for Go's race detector", goStages, "gcc libc6-dev", "Install a C compiler.", "", inPath("gcc", "cc", "clang")},
+	{"node", "Node.js with npm", webStages, "", "Install version 20.19 or later from nodejs.org.", "", findNode},
+	{"chromium", "a Chromium or Chrome browser (or $CHROMIUM)", engineStages, "chromium", "Install Chromium, or name the program in CHROMIUM.", "", findChromium},
+	{"chromium-shell", "Chromium's headless shell (or $CHROMIUM)", shellStages, "chromium-headless-shell", "Install Chromium, or name the program in CHROMIUM.", "chromium", findShell},
+	{"firefox", "Firefox (or $FIREFOX)", engineStages, "firefox-esr", "Install Firefox, or name the program in FIREFOX.", "", findFirefox},
+	{"redis-server", "the real Redis, version 7 or later", []string{"go", "browser-emulators", "fault"}, "redis-server", "Install Redis (redis.io).", "", inPath("redis-server")},
+	{"java", "a Java runtime, for Google's emulators", emulated, "default-jre-headless", "Install a Java runtime, version 11 or later.", "", emulators.FindJava},
+	{"firestore", "the Firestore emulator of the Google Cloud CLI", emulated, "google-cloud-cli-firestore-emulator", "Install it: gcloud components install cloud-firestore-emulator.", "", emulators.FindFirestore},
+	{"pubsub", "the Pub/Sub emulator of the Google Cloud CLI", emulated, "google-cloud-cli-pubsub-emulator", "Install it: gcloud components install pubsub-emulator.", "", emulators.FindPubSub},
+	{"terraform", "Terraform (or $TERRAFORM)", []string{"go", "terraform"}, "", "Install Terraform (terraform.io), or name the program in TERRAFORM.", "", findTerraform},
 }
 
 func inPath(names ...string) func(context.Context) (string, error) {
@@ -62,6 +65,14 @@ func findChromium(ctx context.Context) (string, error) {
 		return exec.LookPath(path)
 	}
 	return inPath("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")(ctx)
+}
+
+// findShell finds the same engine without windows, which needs two thirds of the time.
+func findShell(ctx context.Context) (string, error) {
+	if path := os.Getenv("CHROMIUM"); path != "" {
+		return exec.LookPath(path)
+	}
+	return inPath("chromium-headless-shell")(ctx)
 }
 
 func findFirefox(ctx context.Context) (string, error) {
@@ -108,6 +119,16 @@ func (r *run) setup(ctx context.Context, chosen []stage) tally {
 	look()
 	if len(missing) > 0 && r.install(ctx, missing) {
 		look()
+	}
+	for _, t := range tools {
+		i := slices.IndexFunc(tools, func(o tool) bool { return o.name == t.instead })
+		if missing[t.name] == nil || i < 0 {
+			continue
+		}
+		if path, err := tools[i].find(ctx); err == nil {
+			delete(missing, t.name)
+			r.parts[t.name] = part{path}
+		}
 	}
 	var out tally
 	for _, t := range tools {
