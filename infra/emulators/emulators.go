@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/internal/child"
+	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
 )
 
 // Server is a program that runs until it is stopped.
@@ -84,14 +85,12 @@ func run(ctx context.Context, name string, ready func(ctx context.Context, addr 
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
-		addr, err := freeAddr()
+		port, err := freeport.Find()
 		if err != nil {
 			return nil, err
 		}
-		host, port, err := net.SplitHostPort(addr)
-		if err != nil {
-			return nil, err
-		}
+		const host = "127.0.0.1"
+		addr := host + ":" + port
 		c, err := child.Start(name, command(host, port))
 		if err != nil {
 			return nil, err
@@ -127,14 +126,6 @@ func await(ctx context.Context, c *child.Child, addr string, ready func(ctx cont
 		case <-tick.C:
 		}
 	}
-}
-
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // RedisAnswers returns nil when a Redis answers at addr (host:port) within a second.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
 )
 
 // mayTake is how long realtime may take from its start to /health/ready. A machine on which much
@@ -26,7 +27,10 @@ const mayTake = time.Second
 func starts(t *testing.T, root string, config v1.Config) (page string) {
 	t.Helper()
 	redis := miniredis.RunT(t)
-	port := freePort(t)
+	port, err := freeport.Find()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(config.Entrypoint[0])
 	cmd.Dir = config.WorkingDir
 	cmd.Env = append([]string{
@@ -123,18 +127,4 @@ func (e *statusError) Error() string { return "the answer is " + e.status }
 func busy() bool {
 	text, err := os.ReadFile("/proc/loadavg")
 	return err == nil && !bytes.HasPrefix(text, []byte("0."))
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }

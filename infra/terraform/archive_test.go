@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"text/template"
+
+	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
 )
 
 // TestFunctionsArchive unpacks the archive that the functions are built from and builds it
@@ -150,7 +152,10 @@ func goTool(t *testing.T, dir string, args ...string) []byte {
 // that it cannot serve, and which settings are missing. A name that is not registered ends the program instead.
 func servesTarget(t *testing.T, binary, target, push string) {
 	t.Helper()
-	port := freePort(t)
+	port, err := freeport.Find()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(binary)
 	cmd.Env = []string{"FUNCTION_TARGET=" + target, "PORT=" + port, "K_SERVICE=" + target}
 	p := start(t, cmd)

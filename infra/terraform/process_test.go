@@ -3,7 +3,6 @@ package terraform
 import (
 	"bytes"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -109,20 +108,4 @@ func (p *process) fetch(t *testing.T, url, host string) string {
 		t.Fatalf("%s answers %d: %s\n%s", url, status, body, p.output())
 	}
 	return body
-}
-
-// freePort returns a port that was free a moment ago: Cloud Run gives a program its port, and
-// so does a test, so that another may take it in between.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }

@@ -21,6 +21,7 @@ import (
 	"testing"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
+	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
 )
 
 // TestRealtimeSettings holds the settings that realtime reads and those that Terraform and
@@ -136,7 +137,10 @@ func TestRealtimeTakesItsSettings(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(client, "index.html"), []byte("<!doctype html><title>Chat</title>"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	port := freePort(t)
+	port, err := freeport.Find()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(binary)
 	cmd.Env = []string{"PORT=" + port, "CLIENT_DIR=" + client, "K_SERVICE=chat", "K_REVISION=chat-00001-abc",
 		"GOOGLE_APPLICATION_CREDENTIALS=" + madeUpAccount(t)}

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/phoenixchat/phoenixchat/infra/internal/child"
+	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
 )
 
 // redisServer is one redis-server process that can be killed, paused and
@@ -36,9 +37,11 @@ func newRedis(ctx context.Context, dir string, args ...string) (*redisServer, er
 	}
 	r := &redisServer{path: path, dir: dir, args: args}
 	for range 5 { // a port that was free a moment ago may be taken
-		if r.addr, err = freeAddr(); err != nil {
+		var port string
+		if port, err = freeport.Find(); err != nil {
 			return nil, err
 		}
+		r.addr = "127.0.0.1:" + port
 		if err = r.start(ctx); err == nil {
 			return r, nil
 		}
@@ -126,13 +129,5 @@ func (r *redisServer) follow(ctx context.Context, addr string) error {
 
 // lead makes r a primary.
 func (r *redisServer) lead(ctx context.Context) error { return r.do(ctx, "REPLICAOF", "NO", "ONE") }
-
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
-}
 
 func redisDir(base string, n int) string { return filepath.Join(base, "redis"+strconv.Itoa(n)) }

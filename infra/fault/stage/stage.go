@@ -23,6 +23,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/infra/fault/archive"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -122,7 +123,7 @@ func (s *Stage) startInstances(ctx context.Context) error {
 		}
 	}
 	for n := range s.opts.Instances {
-		addr, err := freeAddr()
+		port, err := freeport.Find()
 		if err != nil {
 			return err
 		}
@@ -132,7 +133,7 @@ func (s *Stage) startInstances(ctx context.Context) error {
 		}
 		s.closers = append(s.closers, l.cut)
 		i := &Instance{path: path, link: l, logs: filepath.Join(s.opts.Dir, fmt.Sprintf("instance%d.log", n+1)), spec: Spec{
-			Name: fmt.Sprintf("instance%d", n+1), Addr: addr, Redis: l.addr(), PubSub: s.queue.addr, Gates: "http://" + s.webAddr + "/gates/",
+			Name: fmt.Sprintf("instance%d", n+1), Addr: "127.0.0.1:" + port, Redis: l.addr(), PubSub: s.queue.addr, Gates: "http://" + s.webAddr + "/gates/",
 			Project: project, Topic: "delivery-acks", ClockMS: (time.Duration(n) * s.opts.ClockStep).Milliseconds(),
 			SocketAgeMS: s.opts.SocketAge.Milliseconds(), MaxSockets: s.opts.MaxSocket,
 		}}
