@@ -33,11 +33,12 @@ for (const [colorScheme, width] of [["light", 360], ["dark", 1280]] as const) {
 
     test("axe finds nothing, and nothing sticks out", async ({ page, view }) => {
       test.slow();
+      await page.clock.install();
       for (const [place, how] of screens) {
         const query = new URLSearchParams({ fake: "1", latency: "0", ...Object.fromEntries(Object.entries(how).map(([k, v]) => [k, String(v)])) });
         await page.goto(`${view.url}${place}${place.includes("?") ? "&" : "?"}${query.toString()}`);
         await expect(page.getByRole("heading", { level: 1 })).toHaveCount(1);
-        await page.waitForTimeout(150); // what waits 150 ms before it says that it waits
+        await page.clock.runFor(1_000); // what is late is there, and says so
         const { violations } = await new AxeBuilder({ page }).analyze();
         expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((n) => n.target.join(" ")) })), place).toEqual([]);
         expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), place).toBeLessThanOrEqual(0);
