@@ -21,11 +21,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
-type testMain struct{ m *testing.M }
-
-func (t testMain) Run() int { return redistest.Main(t.m) }
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(testMain{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Main(m)) }
 
 // people is a Source.
 type people struct {

@@ -18,11 +18,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
 )
 
-type testMain struct{ m *testing.M }
-
-func (t testMain) Run() int { return redistest.Main(t.m) }
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(testMain{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Main(m)) }
 
 // setup is one instance on a backend.
 type setup struct {

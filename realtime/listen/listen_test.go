@@ -15,11 +15,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
-type testMain struct{ m *testing.M }
-
-func (t testMain) Run() int { return redistest.Main(t.m) }
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(testMain{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Main(m)) }
 
 // recorder keeps what it was given.
 type recorder struct {

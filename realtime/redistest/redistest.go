@@ -46,11 +46,15 @@ type Server struct {
 	done chan struct{} // closed when the process has ended
 }
 
-// Main runs the tests and then ends every shared server. For TestMain, inside
-// goleak.VerifyTestMain's cleanup or as os.Exit(redistest.Main(m)).
-func Main(m interface{ Run() int }) int {
+// Main returns tests that end every shared server after them. For TestMain, as
+// goleak.VerifyTestMain(redistest.Main(m)) or os.Exit(redistest.Main(m).Run()).
+func Main(m *testing.M) interface{ Run() int } { return tests{m} }
+
+type tests struct{ *testing.M }
+
+func (t tests) Run() int {
 	defer stopShared()
-	return m.Run()
+	return t.M.Run()
 }
 
 // Each runs fn once per backend as a subtest; backends that are not given are skipped, saying so.

@@ -8,9 +8,4 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
 )
 
-// testMain ends the servers that redistest started.
-type testMain struct{ m *testing.M }
-
-func (t testMain) Run() int { return redistest.Main(t.m) }
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(testMain{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Main(m)) }

@@ -21,11 +21,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
 )
 
-type testMain struct{ m *testing.M }
-
-func (t testMain) Run() int { return redistest.Main(t.m) }
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(testMain{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Main(m)) }
 
 // topic is a Publisher that keeps what it confirmed.
 type topic struct {

@@ -254,4 +254,4 @@ func (nothing) Messages(context.Context, string, string, int) (client.Page, erro
 	return client.Page{}, nil
 }
 
-func TestMain(m *testing.M) { os.Exit(redistest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(redistest.Main(m).Run()) }
