@@ -23,7 +23,7 @@ func TestAckIsPublishedThenToldThenCleared(t *testing.T) {
 		ben := x.attach(t, "ben", "")
 		one := x.send(t, "ann", "ben", "one")
 		two := x.send(t, "ann", "ben", "two")
-		three := x.send(t, "cat", "ben", "three")
+		x.send(t, "cat", "ben", "three")
 		same(t, "received", len(ben.receive()), 3)
 		pub.before = func(delivery.Batch) error {
 			// Nothing is told or forgotten before it is published.
@@ -49,7 +49,6 @@ func TestAckIsPublishedThenToldThenCleared(t *testing.T) {
 		}
 		same(t, "delivered event", e.Messages, []wire.MessageRef{{ID: one.ID, At: one.At}, {ID: two.ID, At: two.At}})
 		same(t, "conversation", e.Conversation, chat.ConversationID("ann", "ben"))
-		_ = three
 		if n := x.Settler.Snapshot(); n.Messages != 3 || n.Receipts != 2 || n.FromStream != 0 || n.Waiting != 0 {
 			t.Errorf("counters %+v", n)
 		}
