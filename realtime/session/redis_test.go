@@ -305,6 +305,20 @@ func TestInboxFull(t *testing.T) {
 	})
 }
 
+// queueSilently puts a message into uid's inbox as if its wake had been lost.
+func queueSilently(t *testing.T, rig *servertest.Rig, uid string, e wire.MessageEvent) {
+	t.Helper()
+	data, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := rig.Mini.XAdd("inbox:{"+uid+"}", "*", []string{"t", wire.EventMessage, "e", string(data)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rig.Mini.HSet("meta:{"+uid+"}", "last", id)
+}
+
 // A wake is lost without a trace: the next one names the event before it, which
 // this socket has not seen, and the stream is read before anything goes on.
 func TestGapIsFoundByThePredecessor(t *testing.T) {
@@ -317,15 +331,7 @@ func TestGapIsFoundByThePredecessor(t *testing.T) {
 		}
 		silent := servertest.Message(bob, "nobody was woken")
 		e.ID, e.Body = silent.ID, silent.Body
-		data, err := json.Marshal(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		id, err := rig.Mini.XAdd("inbox:{"+bob+"}", "*", []string{"t", wire.EventMessage, "e", string(data)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		rig.Mini.HSet("meta:{"+bob+"}", "last", id)
+		queueSilently(t, rig, bob, e)
 		b.Quiet(2 * time.Second)
 		second := a.Say(bob, "two")
 		for _, want := range []string{silent.ID, second} {
@@ -343,15 +349,7 @@ func TestLostWakeIsFoundByComparison(t *testing.T) {
 		a.Say(bob, "one")
 		e, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
 		e.ID = servertest.Message(bob, "").ID
-		data, err := json.Marshal(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		id, err := rig.Mini.XAdd("inbox:{"+bob+"}", "*", []string{"t", wire.EventMessage, "e", string(data)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		rig.Mini.HSet("meta:{"+bob+"}", "last", id)
+		queueSilently(t, rig, bob, e)
 		began := time.Now()
 		for {
 			f, ok := b.Wait(time.Minute)
