@@ -2,7 +2,6 @@ package wire
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 )
 
@@ -16,20 +15,29 @@ func (u Unknown) frameType() string { return u.Type }
 // frame's cursor counts; the rest is passed over.
 type UnknownEvent struct{ Type string }
 
-// DecodeServer reads one frame of a server, for clients written in Go: the
-// result is one of the frame types of this package, or Unknown. An error says
-// that data is no frame, or lacks a field without which it has no meaning.
-func DecodeServer(data []byte) (ServerFrame, error) {
+// typeOf returns the type of a server frame or an event, as what says.
+func typeOf(what string, data []byte) (string, error) {
 	var head struct {
 		Type *string `json:"type"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, fmt.Errorf("server frame: %w", err)
+		return "", fmt.Errorf("%s: %w", what, err)
 	}
 	if head.Type == nil || *head.Type == "" {
-		return nil, errors.New("server frame has no type")
+		return "", fmt.Errorf("%s has no type", what)
 	}
-	switch t := *head.Type; t {
+	return *head.Type, nil
+}
+
+// DecodeServer reads one frame of a server, for clients written in Go: the
+// result is one of the frame types of this package, or Unknown. An error says
+// that data is no frame, or lacks a field without which it has no meaning.
+func DecodeServer(data []byte) (ServerFrame, error) {
+	t, err := typeOf("server frame", data)
+	if err != nil {
+		return nil, err
+	}
+	switch t {
 	case TypeWelcome:
 		return decodeAs[Welcome](t, data, "uid", "now", "resumed", "limits")
 	case TypeEvent:
@@ -63,16 +71,11 @@ func DecodeServer(data []byte) (ServerFrame, error) {
 // DecodeEvent reads the event of an EventFrame: a MessageEvent (types message
 // and sent), DeliveredEvent, RefusedEvent, ReadEvent or UnknownEvent.
 func DecodeEvent(data json.RawMessage) (any, error) {
-	var head struct {
-		Type *string `json:"type"`
+	t, err := typeOf("event", data)
+	if err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, fmt.Errorf("event: %w", err)
-	}
-	if head.Type == nil || *head.Type == "" {
-		return nil, errors.New("event has no type")
-	}
-	switch t := *head.Type; t {
+	switch t {
 	case EventMessage, EventSent:
 		return decodeAs[MessageEvent](t, data, "id", "conversation", "from", "to", "body", "at", "accepted_at")
 	case EventDelivered:
