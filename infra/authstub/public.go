@@ -182,11 +182,7 @@ func (s *Server) updateOwn(r *http.Request) (any, error) {
 // sendReset answers sendPasswordResetEmail. An unknown address is answered like
 // a known one, so that nobody learns who has an account.
 func (s *Server) sendReset(r *http.Request) (any, error) {
-	in, err := readReset(r)
-	if err != nil {
-		return nil, err
-	}
-	a, err := s.find(byEmail, in.Email)
+	in, a, err := s.readReset(r)
 	if err != nil {
 		return nil, err
 	}
@@ -202,11 +198,7 @@ func (s *Server) sendReset(r *http.Request) (any, error) {
 
 // resetLink answers the Admin SDK's PasswordResetLink. An unknown address has an empty one.
 func (s *Server) resetLink(r *http.Request) (any, error) {
-	in, err := readReset(r)
-	if err != nil {
-		return nil, err
-	}
-	a, err := s.find(byEmail, in.Email)
+	in, a, err := s.readReset(r)
 	if err != nil {
 		return nil, err
 	}
@@ -231,25 +223,27 @@ type resetRequest struct {
 	ReturnOobLink bool   `json:"returnOobLink"`
 }
 
-func readReset(r *http.Request) (in resetRequest, err error) {
+// readReset reads a request for a reset, and whose it is: nil where no account has the address.
+func (s *Server) readReset(r *http.Request) (in resetRequest, a *account, err error) {
 	if err := read(r, &in); err != nil {
-		return in, err
+		return in, nil, err
 	}
 	if in.RequestType != "PASSWORD_RESET" {
-		return in, bad("OPERATION_NOT_ALLOWED : the stand-in resets passwords only")
+		return in, nil, bad("OPERATION_NOT_ALLOWED : the stand-in resets passwords only")
 	}
 	if in.Email == "" {
-		return in, bad("MISSING_EMAIL")
+		return in, nil, bad("MISSING_EMAIL")
 	}
 	if in.Email = strings.ToLower(in.Email); !validEmail(in.Email) {
-		return in, bad("INVALID_EMAIL")
+		return in, nil, bad("INVALID_EMAIL")
 	}
 	if in.ContinueURL != "" {
 		if u, err := url.Parse(in.ContinueURL); err != nil || (u.Scheme != "http" && u.Scheme != "https") {
-			return in, bad("INVALID_CONTINUE_URI : the address to go on to is no web address")
+			return in, nil, bad("INVALID_CONTINUE_URI : the address to go on to is no web address")
 		}
 	}
-	return in, nil
+	a, err = s.find(byEmail, in.Email)
+	return in, a, err
 }
 
 // resetPassword answers confirmPasswordReset and, without a new password,
