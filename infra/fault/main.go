@@ -54,7 +54,7 @@ var errBroken = errors.New("a promise was broken")
 
 func command(ctx context.Context, args []string, out io.Writer) error {
 	var (
-		o        = runOptions{}
+		o        runOptions
 		flags    = flag.NewFlagSet("fault", flag.ContinueOnError)
 		faults   = flags.String("faults", "all", "names of faults, with commas; all: each by itself, then mixed; mixed: all in one run")
 		jsonFile = flags.String("json", "", "write the reports to this file as JSON; -: to standard output, after the table")

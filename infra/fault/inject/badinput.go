@@ -175,7 +175,7 @@ func inboxFull(ctx context.Context, t *target) error {
 	begin := time.Now()
 	until(2*arriveWithin, func() bool { return own(others)[client.Sent] >= inboxBound })
 	filled := time.Since(begin)
-	var now = before
+	now := before
 	until(arriveWithin, func() bool {
 		now, err = t.stage.Counts(mending(ctx))
 		return err != nil || now.InboxFull > before.InboxFull

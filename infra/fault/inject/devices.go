@@ -102,6 +102,7 @@ func setBack(ctx context.Context, t *target) error {
 		if older[i] == nil {
 			continue
 		}
+		// Own messages that wait on it get some time to be sent first.
 		for try := 0; try < 4 && !d.SetBack(older[i]); try++ {
 			d.Start()
 			t.hold(ctx, 100*time.Millisecond, 300*time.Millisecond)

@@ -30,10 +30,10 @@ type flooder struct {
 	kind    string
 	uid, to string
 
-	sent, accepted int
-	codes          map[string]int // of errors that may be tried again
-	ends           map[int]int    // close codes
-	failure        error
+	sent    int
+	codes   map[string]int // of errors that may be tried again
+	ends    map[int]int    // close codes
+	failure error
 }
 
 // clientsFlood has people flood their sockets, one for each kind of frame.
@@ -142,30 +142,31 @@ func (f *flooder) flood(ctx context.Context, t *target) error {
 }
 
 // greet opens a socket, and returns it when it is caught up, with its cursor.
-func (f *flooder) greet(ctx context.Context, t *target) (*websocket.Conn, string, error) {
-	conn, err := t.stage.Dial(ctx, func(c net.Conn) net.Conn { return c })
-	if err != nil {
-		return nil, "", err
-	}
+func (f *flooder) greet(ctx context.Context, t *target) (_ *websocket.Conn, cursor string, err error) {
 	token, _, err := t.stage.Token(f.uid)
 	if err != nil {
-		conn.Close()
 		return nil, "", err
 	}
 	hello, err := json.Marshal(wire.ClientFrame{Type: wire.TypeHello, Token: token, Device: "flood"})
 	if err != nil {
-		conn.Close()
 		return nil, "", err
 	}
+	conn, err := t.stage.Dial(ctx, func(c net.Conn) net.Conn { return c })
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() {
+		if err != nil {
+			conn.Close()
+		}
+	}()
 	_ = conn.SetReadDeadline(time.Now().Add(floodWithin))
 	if err := conn.WriteMessage(websocket.TextMessage, hello); err != nil {
-		conn.Close()
 		return nil, "", err
 	}
 	for {
 		_, data, err := conn.ReadMessage()
 		if err != nil {
-			conn.Close()
 			return nil, "", err
 		}
 		if frame, err := wire.DecodeServer(data); err == nil {
@@ -189,11 +190,9 @@ func (f *flooder) listen(conn *websocket.Conn) {
 			f.ends[code]++
 			return
 		}
-		switch frame, _ := wire.DecodeServer(data); frame := frame.(type) {
-		case wire.Sent:
-			f.accepted++
-		case wire.ErrorFrame:
-			f.codes[frame.Code]++
+		frame, _ := wire.DecodeServer(data)
+		if e, ok := frame.(wire.ErrorFrame); ok {
+			f.codes[e.Code]++
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
@@ -47,14 +48,25 @@ func (c *Crowd) others(d *Device) []string {
 	return others
 }
 
+// everything yields all messages that the device shows.
+func (d *Device) everything() iter.Seq[client.Line] {
+	return func(yield func(client.Line) bool) {
+		store, _ := d.now()
+		for _, id := range store.Conversations() {
+			for _, l := range store.Conversation(id) {
+				if !yield(l) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // Shown counts the messages of others that the device shows.
 func (d *Device) Shown() (n int) {
-	store, _ := d.now()
-	for _, id := range store.Conversations() {
-		for _, l := range store.Conversation(id) {
-			if l.From != d.person {
-				n++
-			}
+	for l := range d.everything() {
+		if l.From != d.person {
+			n++
 		}
 	}
 	return n
@@ -62,13 +74,10 @@ func (d *Device) Shown() (n int) {
 
 // Own counts the own messages that the device shows, by their state.
 func (d *Device) Own() map[client.State]int {
-	store, _ := d.now()
 	n := map[client.State]int{}
-	for _, id := range store.Conversations() {
-		for _, l := range store.Conversation(id) {
-			if l.From == d.person {
-				n[l.State]++
-			}
+	for l := range d.everything() {
+		if l.From == d.person {
+			n[l.State]++
 		}
 	}
 	return n
@@ -76,13 +85,10 @@ func (d *Device) Own() map[client.State]int {
 
 // Refusals counts the own messages that were finally refused, by the code of why.
 func (d *Device) Refusals() map[string]int {
-	store, _ := d.now()
 	n := map[string]int{}
-	for _, id := range store.Conversations() {
-		for _, l := range store.Conversation(id) {
-			if l.State == client.Refused {
-				n[l.Refusal]++
-			}
+	for l := range d.everything() {
+		if l.State == client.Refused {
+			n[l.Refusal]++
 		}
 	}
 	return n
