@@ -15,7 +15,7 @@ func (u Unknown) frameType() string { return u.Type }
 // frame's cursor counts; the rest is passed over.
 type UnknownEvent struct{ Type string }
 
-// typeOf returns the type of a server frame or an event, as what says.
+// typeOf returns the type of a server frame or an event; errors call it what.
 func typeOf(what string, data []byte) (string, error) {
 	var head struct {
 		Type *string `json:"type"`
