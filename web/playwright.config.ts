@@ -1,5 +1,5 @@
 import { defineConfig } from "@playwright/test";
-import { engines, firefoxOptions, launchOptions } from "./e2e/support/browser";
+import { engines, firefoxOptions, launchOptions, whole } from "./e2e/support/browser";
 
 // Drives the built client against the running system, which e2e/support/system.ts
 // starts. Browsers are never downloaded: CHROMIUM names one that is installed.
@@ -16,9 +16,9 @@ export default defineConfig({
   expect: { timeout: 15_000 },
   reporter: [["list"]],
   projects: [
-    { name: "system", testIgnore: "view/**" }, // the client and all that is behind it
+    { name: "system", testIgnore: "view/**", grepInvert: new RegExp(whole) }, // the client and all that is behind it
     { name: "view", testMatch: "view/**/*.spec.ts" }, // the view alone, on a model without a server
-    { name: "chromium", testIgnore: "view/**", grep: new RegExp(engines) }, // the tests of the main journey, where another program plays the rest
+    { name: "chromium", testIgnore: "view/**", grep: new RegExp(`${engines}|${whole}`) }, // the main journey, and what "system" left out
     { name: "firefox", testIgnore: "view/**", grep: new RegExp(engines), use: { browserName: "firefox", channel: "moz-firefox", launchOptions: firefoxOptions } },
   ],
   use: {

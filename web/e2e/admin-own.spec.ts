@@ -121,7 +121,9 @@ test("the figures are live", async ({ own, visitor }) => {
   await there.context.close();
   await at.context.close();
   await expect(async () => {
-    await page.reload(); // it was live above; there is no need to wait for it once more
+    // They were live above; coming back to them asks anew, too.
+    await tab(page, "audit");
+    await tab(page, "figures");
     await expect(figure(page, figures.sockets)).toHaveText("1", { timeout: 1_000 });
   }).toPass({ timeout: 40_000 });
 });

@@ -1,6 +1,6 @@
 import type { BrowserContext, Page } from "@playwright/test";
 import { chatWith, en, expectState, message, open, send, signUp, state } from "./support/steps";
-import { expect, test } from "./support/test";
+import { expect, test, whole } from "./support/test";
 
 /** What the page asked of its browser, kept beside the page so that a test can read it. */
 interface Asked {
@@ -54,7 +54,7 @@ async function hide(page: Page, hidden: boolean): Promise<void> {
   }, hidden);
 }
 
-test("notifications are offered only after a message came while nobody looked, and then shown", async ({ person, visitor }) => {
+test("notifications are offered only after a message came while nobody looked, and then shown", { tag: whole }, async ({ person, visitor }) => {
   const bob = await person("Bob");
   const ann = await visitor("Ann");
   await watch(ann.context);
@@ -85,7 +85,7 @@ test("notifications are offered only after a message came while nobody looked, a
   await expect.poll(async () => (await asked(ann.page)).shown).toEqual([{ title: bob.name, body: "look here" }]);
 });
 
-test("an offer that was declined does not come back", async ({ person }) => {
+test("an offer that was declined does not come back", { tag: whole }, async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
   const offer = ann.page.getByRole("region", { name: en.settings.notifications });
   await open(bob.page, ann);

@@ -22,3 +22,6 @@ export const firefoxOptions = { executablePath: join(import.meta.dirname, "firef
 
 /** Marks the tests of the main journey, which Firefox plays as well. */
 export const engines = "@engines";
+
+/** Marks what only a whole browser can do: Chromium's headless shell refuses notifications unasked. */
+export const whole = "@whole";

@@ -64,4 +64,4 @@ export const test = base.extend<Fixtures>({
 });
 
 export { expect } from "@playwright/test";
-export { engines } from "./browser";
+export { engines, whole } from "./browser";
