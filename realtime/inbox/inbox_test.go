@@ -145,20 +145,18 @@ func TestAttach(t *testing.T) {
 }
 
 func TestFeed(t *testing.T) {
-	// A cluster may still forward what an earlier test published to ben.
-	const uid = "ben-of-feed"
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		s, other := open(t, b, inbox.Options{}), open(t, b, inbox.Options{})
-		f, err := s.Subscribe(t.Context(), uid)
+		f, err := s.Subscribe(t.Context(), "ben")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		a := s.attach(t, uid, "")
+		a := s.attach(t, "ben", "")
 		p := a.From
-		other.send(t, "ann", uid, "one") // through another instance
-		other.send(t, "ann", uid, "two")
-		if err := other.Hint(t.Context(), uid, []byte(`{"typing":"ann"}`)); err != nil {
+		other.send(t, "ann", "ben", "one") // through another instance
+		other.send(t, "ann", "ben", "two")
+		if err := other.Hint(t.Context(), "ben", []byte(`{"typing":"ann"}`)); err != nil {
 			t.Fatal(err)
 		}
 		var got []inbox.Event
@@ -185,7 +183,7 @@ func TestFeed(t *testing.T) {
 				got = append(got, w.Event)
 			}
 		}
-		same(t, "wakes are the stream", fmt.Sprint(got), fmt.Sprint(s.retained(t, uid)))
+		same(t, "wakes are the stream", fmt.Sprint(got), fmt.Sprint(s.retained(t, "ben")))
 		same(t, "relation of a later one", p.Follows(inbox.Wake{Epoch: p.Epoch, Prev: inbox.ID{Ms: p.ID.Ms + 5}, Event: inbox.Event{ID: inbox.ID{Ms: p.ID.Ms + 6}}}), inbox.Apart)
 		same(t, "relation of another epoch", p.Follows(inbox.Wake{Epoch: "x", Event: inbox.Event{ID: inbox.ID{Ms: p.ID.Ms + 6}}}), inbox.Apart)
 	})
