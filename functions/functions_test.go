@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
+	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
@@ -142,7 +143,7 @@ func TestDeployed(t *testing.T) {
 		t.Skip("PHOENIX_TEST_FIRESTORE is not set: no Firestore emulator to test with")
 	}
 	project := "f" + uuid.NewString()[:8]
-	authHost := accountstest.StandIn(t, project)
+	authHost := authstubtest.Start(t, project)
 	settings := []string{"PROJECT_ID=" + project, "HOSTED_URL=https://chat.example.org", "FIREBASE_API_KEY=k", "INTERNAL_URL=http://127.0.0.1:1",
 		"FIREBASE_AUTH_EMULATOR_HOST=" + authHost, "FIRESTORE_EMULATOR_HOST=" + firestore, "PUBSUB_EMULATOR_HOST=127.0.0.1:1"}
 	signup := deploy(t, "signup", settings...)

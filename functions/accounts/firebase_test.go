@@ -6,6 +6,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
+	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
 )
 
 const project = "demo-chat"
@@ -13,7 +14,7 @@ const project = "demo-chat"
 // The stand-in and the official emulator are the same to the port.
 func TestConformance(t *testing.T) {
 	t.Run("standin", func(t *testing.T) {
-		conformance(t, accountstest.StandIn(t, project))
+		conformance(t, authstubtest.Start(t, project))
 	})
 	t.Run("emulator", func(t *testing.T) {
 		host := os.Getenv("PHOENIX_TEST_AUTH_EMULATOR")

@@ -20,13 +20,13 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
-	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/boltstore"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/persist"
 	"github.com/phoenixchat/phoenixchat/functions/relay"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
@@ -129,7 +129,7 @@ func newSystem(t testing.TB, change ...func(*api.Deps)) *system {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	s := &system{t: t, store: db, relay: &relayLog{}, clock: &clock{now: time.Now().Truncate(time.Second)}, authHost: accountstest.StandIn(t, project)}
+	s := &system{t: t, store: db, relay: &relayLog{}, clock: &clock{now: time.Now().Truncate(time.Second)}, authHost: authstubtest.Start(t, project)}
 	if s.accounts, err = accounts.NewFirebase(t.Context(), accounts.Options{Project: project, APIKey: "any", EmulatorHost: s.authHost}); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/people"
 	"github.com/phoenixchat/phoenixchat/functions/relay"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -132,7 +133,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	w := &world{store: db, authHost: accountstest.StandIn(t, "demo-people"), now: time.Now()}
+	w := &world{store: db, authHost: authstubtest.Start(t, "demo-people"), now: time.Now()}
 	if w.accounts, err = accounts.NewFirebase(t.Context(), accounts.Options{Project: "demo-people", EmulatorHost: w.authHost}); err != nil {
 		t.Fatal(err)
 	}

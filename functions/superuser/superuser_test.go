@@ -15,6 +15,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/relay"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/functions/superuser"
+	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -31,7 +32,7 @@ func newSystem(t *testing.T) *system {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	host := accountstest.StandIn(t, "demo-super")
+	host := authstubtest.Start(t, "demo-super")
 	who, err := accounts.NewFirebase(t.Context(), accounts.Options{Project: "demo-super", EmulatorHost: host})
 	if err != nil {
 		t.Fatal(err)

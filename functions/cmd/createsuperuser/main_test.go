@@ -12,6 +12,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
 	"github.com/phoenixchat/phoenixchat/functions/firestorestore"
+	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
 )
 
 func noEnv(string) string { return "" }
@@ -39,7 +40,7 @@ func TestProject(t *testing.T) {
 		t.Skip("PHOENIX_TEST_FIRESTORE is not set: no Firestore emulator to test with")
 	}
 	project := "s" + uuid.NewString()[:8]
-	authHost := accountstest.StandIn(t, project)
+	authHost := authstubtest.Start(t, project)
 	env := func(name string) string {
 		return map[string]string{"FIRESTORE_EMULATOR_HOST": firestore, "FIREBASE_AUTH_EMULATOR_HOST": authHost}[name]
 	}

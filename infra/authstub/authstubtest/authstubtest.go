@@ -1,4 +1,5 @@
-package accountstest
+// Package authstubtest starts the stand-in for Firebase Auth for tests.
+package authstubtest
 
 import (
 	"log/slog"
@@ -10,9 +11,9 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 )
 
-// StandIn starts a stand-in for Firebase Auth that has no accounts and sends
+// Start starts a stand-in for Firebase Auth that has no accounts and sends
 // no mail, and returns its host:port. It ends with the test.
-func StandIn(t testing.TB, project string) (host string) {
+func Start(t testing.TB, project string) (host string) {
 	t.Helper()
 	stub, err := authstub.Open(authstub.Options{Project: project, Path: filepath.Join(t.TempDir(), "accounts.db"),
 		Mail: func(authstub.Mail) {}, Logger: slog.New(slog.DiscardHandler)})
