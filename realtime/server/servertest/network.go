@@ -129,7 +129,7 @@ func (c *Network) dial(m *miniredis.Miniredis) (net.Conn, error) {
 	}
 	c.mu.Unlock()
 	if down {
-		_ = conn.Close()
+		_ = rc.Close()
 		return nil, errors.New("connection refused")
 	}
 	return rc, nil
