@@ -27,6 +27,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // Origin is the origin whose pages may connect.
@@ -129,7 +130,7 @@ func (r *Rig) start(network *Network, change func(*server.Deps)) *Instance {
 		in.Stop()
 		_ = rdb.Close()
 		// A pool that could not dial looks once a second whether it may go.
-		time.Sleep(2 * time.Second)
+		testwait.Advance(2 * time.Second)
 	})
 	return in
 }
