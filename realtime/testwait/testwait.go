@@ -1,6 +1,6 @@
 // Package testwait is how tests wait: for a time on the fake clock of a
 // testing/synctest bubble ([Advance]), or for something to become true over
-// real connections ([Until]). No test waits for real time to pass.
+// real connections ([Until], [Listening]). None waits for real time to pass.
 package testwait
 
 import (
