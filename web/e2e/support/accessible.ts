@@ -10,16 +10,22 @@ export async function paint(page: Page, colorScheme: "light" | "dark"): Promise<
   });
 }
 
+/** What axe finds on the page as it is. */
+export async function findings(page: Page): Promise<readonly { readonly id: string; readonly where: readonly string[] }[]> {
+  // There are no frames to go into, so axe needs no page of its own to put findings together.
+  const { violations } = await new AxeBuilder({ page }).setLegacyMode(true).options({ resultTypes: ["violations"] }).analyze();
+  return violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => `${node.target.join(" ")}: ${node.failureSummary ?? ""}`) }));
+}
+
 /** No finding of axe whatever, in either theme. */
 export async function expectNoFindings(page: Page): Promise<void> {
   for (const colorScheme of ["light", "dark"] as const) {
     await paint(page, colorScheme);
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    expect(violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => `${node.target.join(" ")}: ${node.failureSummary ?? ""}`) })), colorScheme).toEqual([]);
+    expect(await findings(page), colorScheme).toEqual([]);
   }
 }
 
 /** Nothing sticks out sideways. */
-export async function expectNoSidewaysScroll(page: Page): Promise<void> {
-  expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBeLessThanOrEqual(0);
+export async function expectNoSidewaysScroll(page: Page, what?: string): Promise<void> {
+  expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth), what).toBeLessThanOrEqual(0);
 }

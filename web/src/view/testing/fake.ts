@@ -12,8 +12,8 @@ declare const __MARK__: string;
 /** Another build has another mark, as another version has other code. */
 console.debug(typeof __MARK__ === "string" ? __MARK__ : "");
 
-const params = new URLSearchParams(sessionStorage.getItem("fake") ?? location.search);
-if (location.search.includes("fake=")) sessionStorage.setItem("fake", location.search);
+if (location.search.includes("fake=")) sessionStorage.setItem("fake", location.search); // also for the places that it leads to
+const params = new URLSearchParams(sessionStorage.getItem("fake") ?? "");
 const num = (name: string, otherwise: number): number => Number(params.get(name) ?? otherwise);
 const wait = (ms: number): Promise<void> => new Promise((r) => setTimeout(r, ms));
 const ok = <T>(value: T): Outcome<T> => ({ ok: true, value });
