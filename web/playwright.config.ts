@@ -18,6 +18,8 @@ export default defineConfig({
   projects: [
     { name: "system", testIgnore: "view/**", grepInvert: new RegExp(whole) }, // the client and all that is behind it
     { name: "view", testMatch: "view/**/*.spec.ts" }, // the view alone, on a model without a server
+    // What the backends have a part in: accounts, delivery, what is saved, and what the panel does to them.
+    { name: "backends", testMatch: /(account|admin|admin-letters|admin-people|chat|delivery|hints|offline|people|sending)\.spec\.ts/, testIgnore: "view/**" },
     { name: "chromium", testIgnore: "view/**", grep: new RegExp(`${engines}|${whole}`) }, // the main journey, and what "system" left out
     { name: "firefox", testIgnore: "view/**", grep: new RegExp(engines), use: { browserName: "firefox", channel: "moz-firefox", launchOptions: firefoxOptions } },
   ],

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,14 +46,28 @@ func (r *run) goTests(ctx context.Context) (out tally) {
 	if p, ok := r.parts["terraform"]; ok {
 		env = append(env, "TERRAFORM="+p.path)
 	}
-	args := []string{"test", "-json", "-count=1", "-timeout=8m", "-vet=off"} // vet ran over everything
-	if _, ok := r.parts["race"]; ok {
-		args = append(args, "-race")
-		env = append(env, "CGO_ENABLED=1")
+	// Many packages wait for their servers, so more of them run than there are cores. Vet ran over everything.
+	args := []string{"test", "-json", "-count=1", "-timeout=8m", "-vet=off", "-p=" + strconv.Itoa(runtime.NumCPU()+2)}
+	if _, ok := r.parts["race"]; !ok {
+		out.add(r.goTest(ctx, env, append(args, "./...")...))
+		return out
 	}
-	out.add(r.goTest(ctx, env, append(args, "./...")...))
+	var list bytes.Buffer
+	if err := r.command(ctx, nil, "", "go", "list", "./...").run(&list, r.out); err != nil {
+		out.add(r.told(err))
+		return out
+	}
+	all := strings.Fields(list.String())
+	raced := slices.DeleteFunc(slices.Clone(all), func(pkg string) bool { return short(pkg) == compresses })
+	out.add(r.goTest(ctx, append(env, "CGO_ENABLED=1"), slices.Concat(args, []string{"-race"}, raced)...))
+	if len(raced) < len(all) {
+		out.add(r.goTest(ctx, env, append(args, "./"+compresses)...))
+	}
 	return out
 }
+
+// compresses is the package whose tests compress whole images, in one goroutine: five times slower with the race detector.
+const compresses = "infra/image"
 
 // goTest runs `go test -json` and sums it up.
 func (r *run) goTest(ctx context.Context, env []string, args ...string) tally {
@@ -179,9 +194,9 @@ func (r *run) browserEngines(ctx context.Context) tally {
 	return r.playwright(ctx, "chromium", "engines", []string{"chromium", "firefox"})
 }
 
-// browserEmulators repeats what has to do with a system; the view alone was tested before.
+// browserEmulators repeats what the backends have a part in.
 func (r *run) browserEmulators(ctx context.Context) tally {
-	return r.playwright(ctx, "chromium-shell", "emulators", []string{"system"}, "PHOENIX_E2E_FLAGS=-emulators")
+	return r.playwright(ctx, "chromium-shell", "emulators", []string{"backends"}, "PHOENIX_E2E_FLAGS=-emulators")
 }
 
 // playwright runs projects of the browser tests against a system that they start themselves, in the part chromium or in Firefox.
