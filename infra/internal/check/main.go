@@ -60,6 +60,7 @@ var stages = []stage{
 	{"format", nil, "gofmt and go vet", (*run).format, false},
 	{"web", []string{"node"}, "the client's types and unit tests", (*run).web, false},
 	{"build", []string{"node"}, "the client's build and its size limit", (*run).build, false},
+	{"fault", []string{"redis-server"}, "a bounded run of the fault tests", (*run).fault, true},
 	{"image", []string{"node"}, "the image of the realtime service, made without a registry", (*run).image, false},
 	{"go", nil, "Go tests with the race detector: unit, conformance, property", (*run).goTests, false},
 	{"fuzz", nil, "every fuzz target for a few seconds", (*run).fuzz, false},
@@ -67,7 +68,6 @@ var stages = []stage{
 	{"browser-engines", []string{"node", "chromium", "firefox"}, "the main journey in the whole Chromium and in Firefox, against the embedded default", (*run).browserEngines, false},
 	{"browser-emulators", []string{"node", "chromium-shell", "redis-server", "java", "firestore", "pubsub"}, "Chromium against redis-server and Google's emulators", (*run).browserEmulators, false},
 	{"terraform", []string{"terraform"}, "format, validation and tests of the Terraform configuration", (*run).terraform, false},
-	{"fault", []string{"redis-server"}, "a bounded run of the fault tests", (*run).fault, false},
 }
 
 func main() {
