@@ -6,6 +6,7 @@ package redistest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -175,15 +176,25 @@ func (r *Redis) settleBus(t testing.TB) {
 		}
 		heard = append(heard, p)
 	})
-	r.Nodes(t, func(c *redis.Client) {
-		if err := c.Publish(ctx, channel, "").Err(); err != nil {
-			t.Fatal(err)
-		}
-	})
-	for _, p := range heard {
-		for range heard { // one message of each node
-			if _, err := p.ReceiveMessage(ctx); err != nil {
+	publish := func() {
+		r.Nodes(t, func(c *redis.Client) {
+			if err := c.Publish(ctx, channel, c.Options().Addr).Err(); err != nil {
 				t.Fatal(err)
+			}
+		})
+	}
+	publish()
+	for _, p := range heard {
+		for from := map[string]bool{}; len(from) < len(heard); {
+			switch m, err := p.ReceiveTimeout(ctx, 200*time.Millisecond); m := m.(type) {
+			case *redis.Message:
+				from[m.Payload] = true
+			case nil:
+				var late net.Error
+				if ctx.Err() != nil || !errors.As(err, &late) || !late.Timeout() {
+					t.Fatalf("of %d nodes, %d are heard: %v", len(heard), len(from), err)
+				}
+				publish() // a node that has no connection to another yet drops what it should forward
 			}
 		}
 		_ = p.Close()

@@ -25,6 +25,8 @@ describe("a name as it is shown", () => {
     ["👩‍👩‍👧 family", "👩‍👩‍👧 family"],
     ["❤️‍🔥", "❤️‍🔥"],
     ["🏴󠁧󠁢󠁳󠁣󠁴󠁿", "🏴󠁧󠁢󠁳󠁣󠁴󠁿"],
+    ["\u3164\u200d", ""], // a joiner behind a filler, which is a letter
+    ["\u{1f848}\u200d", ""], // behind a place that is kept for a picture to come
     ["Nguyễn Thị Ánh", "Nguyễn Thị Ánh"],
     ["นำ้ทิ์", "นำ้ทิ์"],
   ])("%j is %j", (name, shown) => expect(shownName(name)).toBe(shown));

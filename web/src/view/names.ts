@@ -12,6 +12,12 @@ const STACKED = /(\p{M}{4})\p{M}+/gu;
 
 /** A name as it is shown: without what cannot be seen, and with no more marks on a letter than a line has room for. Empty where nothing is left. */
 export function shownName(name: string): string {
+  const shown = withoutUnseen(name);
+  // A joiner may have been kept for what is gone now, such as a filler that counts as a letter.
+  return shown === name ? shown : shownName(shown);
+}
+
+function withoutUnseen(name: string): string {
   const kept = new Set<number>();
   for (const what of [JOINS, FLAG]) {
     for (const { index, 0: match } of name.matchAll(what)) for (let i = 0; i < match.length; i++) kept.add(index + i);
