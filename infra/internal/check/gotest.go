@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -18,7 +19,12 @@ type goEvents struct {
 	skips  map[string]int // by reason
 	open   map[string]*openPackage
 	builds map[string]*bytes.Buffer // output of builds, by import path
+	broken []string                 // packages in which the race detector itself gave up; not in the tally
 }
+
+// gaveUp is what the race detector writes when it fails itself, as it does now and then
+// where a synctest bubble has timers (go.dev/issue/78156, Go 1.26). It says nothing about the tests.
+const gaveUp = "ThreadSanitizer: CHECK failed"
 
 // backends are the subtests in which a suite runs once per backend: those of
 // realtime/redistest, and the stand-in for Firebase Auth and Google's emulators.
@@ -95,6 +101,11 @@ func (g *goEvents) event(e goEvent) {
 
 // finish counts a package that has ended.
 func (g *goEvents) finish(e goEvent, p *openPackage) {
+	if e.Action == "fail" && slices.ContainsFunc(slices.Collect(maps.Values(p.output)), func(b *bytes.Buffer) bool { return strings.Contains(b.String(), gaveUp) }) {
+		fmt.Fprintf(g.out, "%s: the race detector itself gave up (go.dev/issue/78156)\n", short(e.Package))
+		g.broken = append(g.broken, e.Package)
+		return
+	}
 	var t tally
 	on := map[string]int{}
 	parents := map[string]bool{}

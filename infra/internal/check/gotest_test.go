@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,6 +38,9 @@ const stream = `
 {"Action":"output","Package":"m/c","Output":"FAIL\tm/c\n"}
 {"Action":"fail","Package":"m/c","Elapsed":0.1}
 {"Action":"pass","Package":"m/d","Elapsed":0.1}
+{"Action":"run","Package":"m/e","Test":"TestInABubble"}
+{"Action":"output","Package":"m/e","Test":"TestInABubble","Output":"ThreadSanitizer: CHECK failed: tsan_rtl.cpp:282\n"}
+{"Action":"fail","Package":"m/e","Elapsed":0.1}
 not an event
 `
 
@@ -52,6 +56,9 @@ func TestGoEventsAreSummedUp(t *testing.T) {
 	wrong := []string{"m/a TestParent/bad", "m/b: it did not build, or did not come to its end", "m/c: it did not build, or did not come to its end"}
 	if !slices.Equal(g.tally.failures, wrong) {
 		t.Errorf("failures %q, want %q", g.tally.failures, wrong)
+	}
+	if !slices.Equal(g.broken, []string{"m/e"}) {
+		t.Errorf("broken %q", g.broken)
 	}
 	if g.skips["no such server here"] != 1 || len(g.skips) != 1 {
 		t.Errorf("skips %v", g.skips)
@@ -163,6 +170,32 @@ func TestArguments(t *testing.T) {
 	var out bytes.Buffer
 	if _, err := start(t.Context(), []string{"-help"}, &out); err == nil || !strings.Contains(out.String(), "browser-emulators") {
 		t.Errorf("-help: %v\n%s", err, out.String())
+	}
+}
+
+// Where the race detector gives up, the package runs again; where it always does, that is a failure.
+func TestRunsAgainWhereTheRaceDetectorGaveUp(t *testing.T) {
+	bin := t.TempDir()
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	for gives, want := range map[int]string{1: "1 passed, 0 failed, 0 skipped", 9: "0 passed, 1 failed, 0 skipped"} {
+		count := filepath.Join(t.TempDir(), "count")
+		script := fmt.Sprintf(`#!/bin/sh
+echo x >>%[1]s
+if [ $(wc -l <%[1]s) -le %[2]d ]; then
+  echo '{"Action":"output","Package":"m/e","Output":"ThreadSanitizer: CHECK failed"}'
+  echo '{"Action":"fail","Package":"m/e"}'
+  exit 1
+fi
+echo '{"Action":"pass","Package":"m/e","Test":"TestX"}'
+echo '{"Action":"pass","Package":"m/e"}'
+`, count, gives)
+		if err := os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		r := &run{root: t.TempDir(), out: &bytes.Buffer{}}
+		if got := r.goTest(t.Context(), nil, []string{"test"}, []string{"./..."}); got.String() != want {
+			t.Errorf("it gives up %d times: %v, want %s\n%s", gives, got, want, r.out)
+		}
 	}
 }
 

@@ -49,7 +49,7 @@ func (r *run) goTests(ctx context.Context) (out tally) {
 	// Many packages wait for their servers, so more of them run than there are cores. Vet ran over everything.
 	args := []string{"test", "-json", "-count=1", "-timeout=8m", "-vet=off", "-p=" + strconv.Itoa(runtime.NumCPU()+2)}
 	if _, ok := r.parts["race"]; !ok {
-		out.add(r.goTest(ctx, env, append(args, "./...")...))
+		out.add(r.goTest(ctx, env, args, []string{"./..."}))
 		return out
 	}
 	var list bytes.Buffer
@@ -59,9 +59,9 @@ func (r *run) goTests(ctx context.Context) (out tally) {
 	}
 	all := strings.Fields(list.String())
 	raced := slices.DeleteFunc(slices.Clone(all), func(pkg string) bool { return short(pkg) == compresses })
-	out.add(r.goTest(ctx, append(env, "CGO_ENABLED=1"), slices.Concat(args, []string{"-race"}, raced)...))
+	out.add(r.goTest(ctx, append(env, "CGO_ENABLED=1"), append(slices.Clip(args), "-race"), raced))
 	if len(raced) < len(all) {
-		out.add(r.goTest(ctx, env, append(args, "./"+compresses)...))
+		out.add(r.goTest(ctx, env, args, []string{"./" + compresses}))
 	}
 	return out
 }
@@ -69,25 +69,34 @@ func (r *run) goTests(ctx context.Context) (out tally) {
 // compresses is the package whose tests compress whole images, in one goroutine: five times slower with the race detector.
 const compresses = "infra/image"
 
-// goTest runs `go test -json` and sums it up.
-func (r *run) goTest(ctx context.Context, env []string, args ...string) tally {
-	g := newGoEvents(r.out)
-	stream, w := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		err := r.command(ctx, env, "", "go", args...).run(w, r.out)
-		w.Close()
-		done <- err
-	}()
-	readErr := g.read(stream)
-	err := errors.Join(<-done, readErr)
-	if err != nil && g.tally.failed == 0 {
-		g.tally.add(r.told(err))
+// goTest runs `go test -json` over packages and sums it up. Where the race detector itself gave up they run again, twice at most.
+func (r *run) goTest(ctx context.Context, env, args, packages []string) (out tally) {
+	for tries := 3; len(packages) > 0; tries-- {
+		g := newGoEvents(r.out)
+		stream, w := io.Pipe()
+		done := make(chan error, 1)
+		go func() {
+			err := r.command(ctx, env, "", "go", slices.Concat(args, packages)...).run(w, r.out)
+			w.Close()
+			done <- err
+		}()
+		readErr := g.read(stream)
+		err := errors.Join(<-done, readErr)
+		if packages = g.broken; tries == 1 || ctx.Err() != nil {
+			for _, pkg := range packages {
+				g.tally.fail(short(pkg), "the race detector itself gave up, each time")
+			}
+			packages = nil
+		}
+		if err != nil && g.tally.failed == 0 && len(g.broken) == 0 {
+			g.tally.add(r.told(err))
+		}
+		for _, why := range sortedKeys(g.skips) {
+			r.say("%d skipped: %s", g.skips[why], why)
+		}
+		out.add(g.tally)
 	}
-	for _, why := range sortedKeys(g.skips) {
-		r.say("%d skipped: %s", g.skips[why], why)
-	}
-	return g.tally
+	return out
 }
 
 // backends starts what the Go tests are pointed at by their environment.
