@@ -1,5 +1,5 @@
 import { defineConfig } from "@playwright/test";
-import { engines, firefoxOptions, launchOptions, whole } from "./e2e/support/browser";
+import { engines, everywhere, firefoxOptions, launchOptions, whole } from "./e2e/support/browser";
 
 // Drives the built client against the running system, which e2e/support/system.ts
 // starts. Browsers are never downloaded: CHROMIUM names one that is installed.
@@ -19,9 +19,9 @@ export default defineConfig({
     { name: "system", testIgnore: "view/**", grepInvert: new RegExp(whole) }, // the client and all that is behind it
     { name: "view", testMatch: "view/**/*.spec.ts" }, // the view alone, on a model without a server
     // What the backends have a part in: accounts, delivery, what is saved, and what the panel does to them.
-    { name: "backends", testMatch: /(account|admin|admin-letters|admin-people|chat|delivery|hints|offline|people|sending)\.spec\.ts/, testIgnore: "view/**" },
-    { name: "chromium", testIgnore: "view/**", grep: new RegExp(`${engines}|${whole}`) }, // the main journey, and what "system" left out
-    { name: "firefox", testIgnore: "view/**", grep: new RegExp(engines), use: { browserName: "firefox", channel: "moz-firefox", launchOptions: firefoxOptions } },
+    { name: "backends", testMatch: /\/(account|admin|admin-letters|chat|delivery|hints|offline|people)\.spec\.ts/, testIgnore: "view/**" },
+    { name: "chromium", testIgnore: "view/**", grep: new RegExp(`${everywhere}|${whole}`) }, // and what "system" left out
+    { name: "firefox", testIgnore: "view/**", grep: new RegExp(`${everywhere}|${engines}`), use: { browserName: "firefox", channel: "moz-firefox", launchOptions: firefoxOptions } },
   ],
   use: {
     browserName: "chromium",

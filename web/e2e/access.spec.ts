@@ -1,6 +1,6 @@
 import { expectNoFindings, expectNoSidewaysScroll } from "./support/accessible";
 import { chatWith, en, message, open, send } from "./support/steps";
-import { engines, expect, test } from "./support/test";
+import { everywhere, expect, test } from "./support/test";
 
 const sizes = [
   { width: 360, height: 740 },
@@ -52,7 +52,7 @@ for (const viewport of sizes) {
   });
 }
 
-test("a conversation by keyboard alone", { tag: engines }, async ({ person }) => {
+test("a conversation by keyboard alone", { tag: everywhere }, async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
   await open(bob.page, ann);
   await send(bob.page, ann, "can you hear me?");

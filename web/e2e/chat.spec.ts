@@ -1,8 +1,8 @@
 import type { Page } from "@playwright/test";
 import { chats, chatWith, en, expectIn, expectState, fillSignIn, find, message, messages, open, send, state } from "./support/steps";
-import { type Account, engines, expect, test } from "./support/test";
+import { type Account, everywhere, expect, test } from "./support/test";
 
-test("two people find each other, chat both ways, and see the history after a reload", { tag: engines }, async ({ person, visitor }) => {
+test("two people find each other, chat both ways, and see the history after a reload", { tag: everywhere }, async ({ person, visitor }) => {
   const [ann, bob] = await Promise.all([person("Ann"), person("Bob")]);
   await find(ann.page, bob);
   await find(bob.page, ann);

@@ -1,5 +1,5 @@
 import { chatWith, composer, en, expectIn, expectState, fillSignIn, message, open, send, state, talk } from "./support/steps";
-import { engines, expect, test } from "./support/test";
+import { engines, expect, type Person, test } from "./support/test";
 
 test("ticks say delivered, then read", { tag: engines }, async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
@@ -39,10 +39,17 @@ test("unread messages are counted until they are seen, on every device", async (
   }
 });
 
-test("typing shows, and ends with the message", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+/** Both are connected, with the conversation before them: who is not misses a sign of typing. */
+async function meet(ann: Person, bob: Person): Promise<void> {
   await open(ann.page, bob);
   await open(bob.page, ann);
+  await send(ann.page, bob, "are you there?");
+  await expect(message(bob.page, ann, "are you there?")).toBeVisible();
+}
+
+test("typing shows, and ends with the message", async ({ person }) => {
+  const [ann, bob] = [await person("Ann"), await person("Bob")];
+  await meet(ann, bob);
   await composer(ann.page, bob).pressSequentially("I am thin");
   const status = talk(bob.page, ann).getByRole("status").filter({ hasText: en.talk.typing(ann.name) });
   await expect(status).toHaveCount(1);
@@ -53,8 +60,7 @@ test("typing shows, and ends with the message", async ({ person }) => {
 
 test("typing ends by itself", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await open(ann.page, bob);
-  await open(bob.page, ann);
+  await meet(ann, bob);
   await composer(ann.page, bob).pressSequentially("never mind");
   const status = talk(bob.page, ann).getByRole("status").filter({ hasText: en.talk.typing(ann.name) });
   await expect(status).toHaveCount(1);

@@ -1,5 +1,5 @@
 import { chatWith, en, expectState, message, messages, open, send, state } from "./support/steps";
-import { engines, expect, test } from "./support/test";
+import { engines, everywhere, expect, test } from "./support/test";
 
 const story = ["one", "two", "three", "four", "five"];
 
@@ -32,7 +32,7 @@ test("what was written while away leaves in order afterwards", { tag: engines },
   await expectState(ann.page, bob, "five", state.arrived);
 });
 
-test("what was written while away outlives the page", { tag: engines }, async ({ person }) => {
+test("what was written while away outlives the page", { tag: everywhere }, async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
   await open(ann.page, bob);
   await ann.sockets.offline(ann.context);

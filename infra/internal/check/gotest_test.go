@@ -112,7 +112,7 @@ func TestReportsAreSummedUp(t *testing.T) {
 				{"title":"it shows","file":"a.spec.ts","line":3,"tests":[{"projectName":"system","status":"expected"}]}],
 			"suites":[{"specs":[
 				{"title":"it hides","file":"a.spec.ts","line":9,"tests":[
-					{"projectName":"system","status":"unexpected","results":[{"errors":[{"message":"Error: not hidden\n\nCall log"}]}]},
+					{"projectName":"system","status":"unexpected","results":[{"errors":[{"message":"Error: \u001b[31mnot hidden\u001b[39m\n\nCall log"}]}]},
 					{"projectName":"view","status":"flaky","results":[{"errors":[{"message":"late"}]},{}]},
 					{"projectName":"firefox","status":"skipped"}]}]}]}],
 			"errors":[{"message":"Error: the launcher ended"}]}`,

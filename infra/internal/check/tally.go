@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -18,12 +19,15 @@ func (t *tally) add(o tally) {
 	t.failures = append(t.failures, o.failures...)
 }
 
+// colours are a terminal's, which Playwright puts into its reports whatever it is told.
+var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
 // fail counts a failed test; what is its name and, where known, the reason. Only the first line of each is kept.
 func (t *tally) fail(what ...string) {
 	t.failed++
 	var line []string
 	for _, s := range what {
-		if s, _, _ = strings.Cut(strings.TrimSpace(s), "\n"); s != "" {
+		if s, _, _ = strings.Cut(strings.TrimSpace(colours.ReplaceAllString(s, "")), "\n"); s != "" {
 			line = append(line, s)
 		}
 	}

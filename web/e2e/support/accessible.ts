@@ -2,7 +2,7 @@ import AxeBuilder from "@axe-core/playwright";
 import { expect, type Page } from "@playwright/test";
 
 /** The theme that the browser asks for, painted, with no transition under way: colours can be read one by one. */
-export async function paint(page: Page, colorScheme: "light" | "dark"): Promise<void> {
+export async function paint(page: Page, colorScheme: Theme): Promise<void> {
   await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
   await page.evaluate(async () => {
     for (let frame = 0; frame < 2; frame++) await new Promise((painted) => requestAnimationFrame(painted));
@@ -17,9 +17,11 @@ export async function findings(page: Page): Promise<readonly { readonly id: stri
   return violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => `${node.target.join(" ")}: ${node.failureSummary ?? ""}`) }));
 }
 
-/** No finding of axe whatever, in either theme. */
-export async function expectNoFindings(page: Page): Promise<void> {
-  for (const colorScheme of ["light", "dark"] as const) {
+export type Theme = "light" | "dark";
+
+/** No finding of axe whatever, in either theme or in the one given. */
+export async function expectNoFindings(page: Page, ...themes: readonly Theme[]): Promise<void> {
+  for (const colorScheme of themes.length > 0 ? themes : (["light", "dark"] as const)) {
     await paint(page, colorScheme);
     expect(await findings(page), colorScheme).toEqual([]);
   }

@@ -23,5 +23,8 @@ export const firefoxOptions = { executablePath: join(import.meta.dirname, "firef
 /** Marks the tests of the main journey, which Firefox plays as well. */
 export const engines = "@engines";
 
+/** Marks those that the whole Chromium plays, too, beside its headless shell. */
+export const everywhere = "@everywhere";
+
 /** Marks what only a whole browser can do: Chromium's headless shell refuses notifications unasked. */
 export const whole = "@whole";

@@ -64,4 +64,4 @@ export const test = base.extend<Fixtures>({
 });
 
 export { expect } from "@playwright/test";
-export { engines, whole } from "./browser";
+export { engines, everywhere, whole } from "./browser";
