@@ -129,7 +129,7 @@ func TestReportsAreSummedUp(t *testing.T) {
 	}
 }
 
-// What waits runs beside the others, and each failure is named again at the end.
+// What stands aside runs beside the others, and each failure is named again at the end.
 func TestStagesBesideOthers(t *testing.T) {
 	t.Chdir(t.TempDir())
 	defer func(all []stage) { stages = all }(stages)
@@ -142,7 +142,7 @@ func TestStagesBesideOthers(t *testing.T) {
 		t.fail("late", "why\nand how")
 		return t
 	}
-	stages = []stage{{name: "slow", do: meet, waits: true}, {name: "slow too", do: (*run).nothing, waits: true}, {name: "quick", do: meet}}
+	stages = []stage{{name: "slow", do: meet, aside: true}, {name: "slow too", do: (*run).nothing, aside: true}, {name: "quick", do: meet}}
 	var out bytes.Buffer
 	r := &run{root: t.TempDir(), out: &lines{w: &out}}
 	if r.all(t.Context()) {

@@ -52,22 +52,22 @@ type stage struct {
 	needs []string // parts without which it cannot run
 	what  string   // for -help
 	do    func(*run, context.Context) tally
-	waits bool // more than it computes: when its turn comes it runs beside those after it, one such stage at a time
+	aside bool // it needs little of the machine, or is in no hurry: when its turn comes it runs beside those after it, one such stage at a time
 }
 
-// stages in the order in which they run: what is quick and fails often comes first.
+// stages in the order in which they begin: what is quick and fails often comes first.
 var stages = []stage{
 	{"format", nil, "gofmt and go vet", (*run).format, false},
 	{"web", []string{"node"}, "the client's types and unit tests", (*run).web, false},
 	{"build", []string{"node"}, "the client's build and its size limit", (*run).build, false},
 	{"fault", []string{"redis-server"}, "a bounded run of the fault tests", (*run).fault, true},
+	{"terraform", []string{"terraform"}, "format, validation and tests of the Terraform configuration", (*run).terraform, true},
+	{"fuzz", nil, "every fuzz target for a few seconds", (*run).fuzz, true},
 	{"image", []string{"node"}, "the image of the realtime service, made without a registry", (*run).image, false},
 	{"go", nil, "Go tests with the race detector: unit, conformance, property", (*run).goTests, false},
-	{"fuzz", nil, "every fuzz target for a few seconds", (*run).fuzz, false},
 	{"browser", []string{"node", "chromium-shell"}, "Chromium against the embedded default", (*run).browser, false},
 	{"browser-engines", []string{"node", "chromium", "firefox"}, "the main journey in the whole Chromium and in Firefox, against the embedded default", (*run).browserEngines, false},
 	{"browser-emulators", []string{"node", "chromium-shell", "redis-server", "java", "firestore", "pubsub"}, "Chromium against redis-server and Google's emulators", (*run).browserEmulators, false},
-	{"terraform", []string{"terraform"}, "format, validation and tests of the Terraform configuration", (*run).terraform, false},
 }
 
 func main() {
@@ -118,7 +118,7 @@ func start(ctx context.Context, args []string, out io.Writer) (bool, error) {
 func usage(flags *flag.FlagSet, out io.Writer) {
 	fmt.Fprintln(out, "usage: ./infra/test [-without NAME]... [-only STAGE]...")
 	flags.PrintDefaults()
-	fmt.Fprintln(out, "\nStages, in this order:")
+	fmt.Fprintln(out, "\nStages, in the order in which they begin:")
 	for _, s := range stages {
 		fmt.Fprintf(out, "  %-18s %s\n", s.name, s.what)
 	}
@@ -164,7 +164,7 @@ func (r *run) all(ctx context.Context) bool {
 		if ctx.Err() != nil {
 			break
 		}
-		if !s.waits {
+		if !s.aside {
 			began := time.Now()
 			note(s.name, r.stage(ctx, s, r.out), began)
 			continue

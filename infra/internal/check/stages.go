@@ -147,7 +147,7 @@ func (r *run) fuzz(ctx context.Context) (out tally) {
 			}
 			for _, m := range fuzzTarget.FindAllSubmatch(text, -1) {
 				name := string(m[1])
-				err := r.command(ctx, nil, "", "go", "test", "-vet=off", "-run=^$", "-fuzz=^"+name+"$", "-fuzztime="+fuzzTime, "-parallel=2", "./"+filepath.ToSlash(pkg)).quiet()
+				err := r.command(ctx, nil, "", "go", "test", "-vet=off", "-run=^$", "-fuzz=^"+name+"$", "-fuzztime="+fuzzTime, "-parallel=1", "./"+filepath.ToSlash(pkg)).quiet()
 				out.add(r.told(err))
 				r.say("%-60s %v", filepath.ToSlash(pkg)+" "+name, one(err))
 			}
