@@ -41,6 +41,9 @@ const stream = `
 {"Action":"run","Package":"m/e","Test":"TestInABubble"}
 {"Action":"output","Package":"m/e","Test":"TestInABubble","Output":"ThreadSanitizer: CHECK failed: tsan_rtl.cpp:282\n"}
 {"Action":"fail","Package":"m/e","Elapsed":0.1}
+{"Action":"output","Package":"m/f","Test":"TestInABubble","Output":"SIGSEGV: segmentation violation\n"}
+{"Action":"output","Package":"m/f","Test":"TestInABubble","Output":"goroutine 0 gp=0x40bf520 m=0 mp=0x40c0ee0 [idle, synctest bubble 12]:\n"}
+{"Action":"fail","Package":"m/f","Elapsed":0.1}
 not an event
 `
 
@@ -57,7 +60,7 @@ func TestGoEventsAreSummedUp(t *testing.T) {
 	if !slices.Equal(g.tally.failures, wrong) {
 		t.Errorf("failures %q, want %q", g.tally.failures, wrong)
 	}
-	if !slices.Equal(g.broken, []string{"m/e"}) {
+	if !slices.Equal(g.broken, []string{"m/e", "m/f"}) {
 		t.Errorf("broken %q", g.broken)
 	}
 	if g.skips["no such server here"] != 1 || len(g.skips) != 1 {
