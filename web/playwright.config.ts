@@ -9,7 +9,7 @@ export default defineConfig({
   globalSetup: "./e2e/support/system.ts",
   fullyParallel: true,
   forbidOnly: true,
-  workers: 3, // on two cores: most tests wait for somebody part of the time
+  workers: 2,
   retries: 0,
   // Generous, since a busy machine is no fault of the chat; what must be fast says so itself.
   timeout: 120_000,

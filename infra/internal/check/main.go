@@ -64,10 +64,10 @@ var stages = []stage{
 	{"fuzz", nil, "every fuzz target for a few seconds", (*run).fuzz, true},
 	{"image", []string{"node"}, "the image of the realtime service, made without a registry", (*run).image, false},
 	{"go", nil, "Go tests with the race detector: unit, conformance, property", (*run).goTests, false},
-	{"terraform", []string{"terraform"}, "format, validation and tests of the Terraform configuration", (*run).terraform, true},
 	{"browser", []string{"node", "chromium-shell"}, "Chromium against the embedded default", (*run).browser, false},
 	{"browser-engines", []string{"node", "chromium", "firefox"}, "the main journey in the whole Chromium and in Firefox, against the embedded default", (*run).browserEngines, false},
 	{"browser-emulators", []string{"node", "chromium-shell", "redis-server", "java", "firestore", "pubsub"}, "Chromium against redis-server and Google's emulators", (*run).browserEmulators, false},
+	{"terraform", []string{"terraform"}, "format, validation and tests of the Terraform configuration", (*run).terraform, false},
 }
 
 func main() {

@@ -54,6 +54,8 @@ export async function tab(page: Page, name: keyof typeof adminText.tabs): Promis
 export async function find(page: Page, who: Account): Promise<Locator> {
   await page.getByRole("searchbox", { name: adminText.people.search }).fill(who.username);
   const row = people(page).getByRole("row", { name: new RegExp(`@${who.username}\\b`) });
+  // What was asked for is there, and nothing else: rows that leave would move it from under the pointer.
+  await expect(people(page).getByRole("rowheader")).toHaveCount(1);
   await expect(row).toBeVisible();
   return row;
 }
