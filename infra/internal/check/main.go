@@ -159,7 +159,7 @@ func (r *run) all(ctx context.Context) bool {
 	t := r.setup(ctx, chosen)
 	note("setup", t, began)
 	var beside sync.WaitGroup
-	turn := make(chan struct{}, 1) // of the stages beside
+	var turn sync.Mutex // of the stages beside
 	for _, s := range chosen {
 		if ctx.Err() != nil {
 			break
@@ -170,8 +170,8 @@ func (r *run) all(ctx context.Context) bool {
 			continue
 		}
 		beside.Go(func() {
-			turn <- struct{}{}
-			defer func() { <-turn }()
+			turn.Lock()
+			defer turn.Unlock()
 			began := time.Now()
 			var out bytes.Buffer
 			note(s.name, r.stage(ctx, s, &out), began)
@@ -180,11 +180,11 @@ func (r *run) all(ctx context.Context) bool {
 	}
 	beside.Wait()
 	r.say("")
-	for _, name := range append([]string{"setup"}, names()...) {
-		if slices.Contains(r.without, name) {
-			note(name, tally{skipped: 1}, time.Now())
+	for _, s := range append([]stage{{name: "setup"}}, stages...) {
+		if slices.Contains(r.without, s.name) {
+			note(s.name, tally{skipped: 1}, time.Now())
 		}
-		if row, ok := rows[name]; ok {
+		if row, ok := rows[s.name]; ok {
 			r.say("%s", row)
 		}
 	}
@@ -212,13 +212,6 @@ func (r *run) stage(ctx context.Context, s stage, out io.Writer) tally {
 		t.fail("interrupted")
 	}
 	return t
-}
-
-func names() (all []string) {
-	for _, s := range stages {
-		all = append(all, s.name)
-	}
-	return all
 }
 
 // lacking returns those of the parts that are not there.
