@@ -18,8 +18,8 @@ export default defineConfig({
   projects: [
     { name: "system", testIgnore: "view/**", grepInvert: new RegExp(whole) }, // the client and all that is behind it
     { name: "view", testMatch: "view/**/*.spec.ts" }, // the view alone, on a model without a server
-    // What the backends have a part in: accounts, delivery, what is saved, and what the panel does to them.
-    { name: "backends", testMatch: /\/(account|admin|admin-letters|chat|delivery|hints|offline|people)\.spec\.ts/, testIgnore: "view/**" },
+    // The journeys of people, and the parts of the panel that the backends have a part in.
+    { name: "backends", testMatch: /\/(access|account|admin|admin-letters|chat|delivery|hints|offline|people|sending)\.spec\.ts/, testIgnore: "view/**" },
     { name: "chromium", testIgnore: "view/**", grep: new RegExp(`${everywhere}|${whole}`) }, // and what "system" left out
     { name: "firefox", testIgnore: "view/**", grep: new RegExp(`${everywhere}|${engines}`), use: { browserName: "firefox", channel: "moz-firefox", launchOptions: firefoxOptions } },
   ],

@@ -203,7 +203,7 @@ func (r *run) browserEngines(ctx context.Context) tally {
 	return r.playwright(ctx, "chromium", "engines", []string{"chromium", "firefox"})
 }
 
-// browserEmulators repeats what the backends have a part in.
+// browserEmulators repeats people's journeys, and what else the backends have a part in.
 func (r *run) browserEmulators(ctx context.Context) tally {
 	return r.playwright(ctx, "chromium-shell", "emulators", []string{"backends"}, "PHOENIX_E2E_FLAGS=-emulators")
 }
