@@ -75,10 +75,10 @@ func TestPaidOperationsPerMessage(t *testing.T) {
 			return read.Load() == n && srv.Counters().Settle.Waiting == 0
 		})
 	}
-	chatOnce(people, interval/10) // fills the gates: the first message to a person reads theirs, once a day
+	chatOnce(t, people, interval/4) // fills the gates: the first message to a person reads theirs, once a day
 	rest(pairs)
 	before, trips := meter.Counts(), meter.Trips()
-	sent := chatOnce(people, interval)
+	sent := chatOnce(t, people, interval)
 	rest(2 * pairs)
 	took := meter.Counts().Sub(before)
 	per := func(n int64) float64 { return float64(n) / float64(sent) }
@@ -111,7 +111,7 @@ func TestPaidOperationsPerMessage(t *testing.T) {
 
 // chatOnce has each pair exchange one message at some time within over, and
 // returns when the recipients have looked at them.
-func chatOnce(people []*person, over time.Duration) (sent int) {
+func chatOnce(t *testing.T, people []*person, over time.Duration) (sent int) {
 	rnd := rand.New(rand.NewPCG(7, 7))
 	var all sync.WaitGroup
 	for i := range pairs {
@@ -130,7 +130,9 @@ func chatOnce(people []*person, over time.Duration) (sent int) {
 			people[from].Write(uid(to), fmt.Sprintf("hello from %d", from), "")
 			select {
 			case <-people[to].shown:
-			case <-time.After(time.Minute): // it is never read
+			case <-time.After(time.Minute):
+				t.Errorf("person %d was not shown a message for a minute", to)
+				return
 			}
 			<-time.After(later)
 			if place, unseen := people[to].Store().Unseen(conversation); unseen {
