@@ -55,19 +55,20 @@ type stage struct {
 	aside bool // it needs little of the machine, or is in no hurry: when its turn comes it runs beside those after it, one such stage at a time
 }
 
-// stages in the order in which they begin: what is quick and fails often comes first.
+// stages in the order in which they begin: what is quick and fails often comes first. The browser tests wait more
+// than the Go tests do, so what runs beside others begins with them; Terraform is the Go tests' before.
 var stages = []stage{
 	{"format", nil, "gofmt and go vet", (*run).format, false},
 	{"web", []string{"node"}, "the client's types and unit tests", (*run).web, false},
 	{"build", []string{"node"}, "the client's build and its size limit", (*run).build, false},
-	{"fault", []string{"redis-server"}, "a bounded run of the fault tests", (*run).fault, true},
-	{"fuzz", nil, "every fuzz target for a few seconds", (*run).fuzz, true},
 	{"image", []string{"node"}, "the image of the realtime service, made without a registry", (*run).image, false},
 	{"go", nil, "Go tests with the race detector: unit, conformance, property", (*run).goTests, false},
+	{"fault", []string{"redis-server"}, "a bounded run of the fault tests", (*run).fault, true},
+	{"terraform", []string{"terraform"}, "format, validation and tests of the Terraform configuration", (*run).terraform, true},
+	{"fuzz", nil, "every fuzz target for a few seconds", (*run).fuzz, true},
 	{"browser", []string{"node", "chromium-shell"}, "Chromium against the embedded default", (*run).browser, false},
 	{"browser-engines", []string{"node", "chromium", "firefox"}, "the main journey in the whole Chromium and in Firefox, against the embedded default", (*run).browserEngines, false},
 	{"browser-emulators", []string{"node", "chromium-shell", "redis-server", "java", "firestore", "pubsub"}, "Chromium against redis-server and Google's emulators", (*run).browserEmulators, false},
-	{"terraform", []string{"terraform"}, "format, validation and tests of the Terraform configuration", (*run).terraform, false},
 }
 
 func main() {
