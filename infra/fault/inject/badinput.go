@@ -23,6 +23,7 @@ func neverAcks(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
+	defer w.halt()
 	rude, others := guests[0], guests[1:]
 	rude.Behave(client.Odd{AckNever: true})
 	if err := t.connected(guests...); err != nil {
@@ -77,6 +78,7 @@ func inboxPoisoned(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
+	defer w.halt()
 	from, to := two[0], two[1]
 	if err := t.connected(two...); err != nil {
 		return err
@@ -125,6 +127,7 @@ func recipientGone(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
+	defer w.halt()
 	from, doomed := guests[0], guests[1].Person()
 	nobody := "nobody" + doomed
 	if err := t.connected(from); err != nil {
@@ -166,6 +169,7 @@ func inboxFull(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
+	defer w.halt()
 	away, others := guests[0], guests[1:]
 	if err := t.connected(others...); err != nil {
 		return err

@@ -51,6 +51,7 @@ func clientsFlood(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
+	defer w.halt()
 	memory := t.stage.Memory(mending(ctx))
 	floods := make([]*flooder, len(kinds))
 	var wg sync.WaitGroup

@@ -85,13 +85,14 @@ const unnoticed = 5 * time.Second
 
 // witness is two people who write to each other while something happens to others.
 type witness struct {
-	end     chan struct{}
+	halt    func() // has them end; may be called again
 	done    chan struct{}
 	n       int
 	slowest time.Duration
 }
 
-// bystanders has two people write, one message after the other, until stop.
+// bystanders has two people write, one message after the other, until stop; a
+// fault that fails before that halts them.
 func (t *target) bystanders(ctx context.Context) (*witness, error) {
 	two, err := t.guests(ctx, 2)
 	if err != nil {
@@ -100,7 +101,8 @@ func (t *target) bystanders(ctx context.Context) (*witness, error) {
 	if err := t.connected(two...); err != nil {
 		return nil, err
 	}
-	w := &witness{end: make(chan struct{}), done: make(chan struct{})}
+	ctx, halt := context.WithCancel(ctx)
+	w := &witness{halt: halt, done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
 		for {
@@ -111,7 +113,7 @@ func (t *target) bystanders(ctx context.Context) (*witness, error) {
 			w.n++
 			w.slowest = max(w.slowest, time.Since(begin))
 			select {
-			case <-w.end:
+			case <-ctx.Done():
 				return
 			case <-time.After(50 * time.Millisecond):
 			}
@@ -120,9 +122,9 @@ func (t *target) bystanders(ctx context.Context) (*witness, error) {
 	return w, nil
 }
 
-// stop returns how many messages there were, and how long the slowest took.
+// stop ends them and returns how many messages there were, and how long the slowest took.
 func (w *witness) stop() (n int, slowest time.Duration) {
-	close(w.end)
+	w.halt()
 	<-w.done
 	return w.n, w.slowest
 }

@@ -47,7 +47,7 @@ func (r *run) goTests(ctx context.Context) (out tally) {
 		env = append(env, "TERRAFORM="+p.path)
 	}
 	// Many packages wait for their servers, so more of them run than there are cores. Vet ran over everything.
-	args := []string{"test", "-json", "-count=1", "-timeout=8m", "-vet=off", "-p=" + strconv.Itoa(runtime.NumCPU()+1)}
+	args := []string{"test", "-json", "-count=1", "-timeout=8m", "-vet=off", "-p=" + strconv.Itoa(runtime.NumCPU()+2)}
 	if _, ok := r.parts["race"]; !ok {
 		out.add(r.goTest(ctx, env, args, []string{"./..."}))
 		return out
