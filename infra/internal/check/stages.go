@@ -58,6 +58,8 @@ func (r *run) goTests(ctx context.Context) (out tally) {
 		return out
 	}
 	raced, others := split(strings.Fields(list.String()), func(pkg string) bool { return !slices.Contains(unraced, short(pkg)) })
+	long, brief := split(raced, func(pkg string) bool { return slices.Contains(early, short(pkg)) })
+	raced = slices.Concat(long, brief)
 	beside := make(chan tally)
 	go func() { beside <- r.goTest(ctx, env, args, others) }()
 	out.add(r.goTest(ctx, append(slices.Clip(env), "CGO_ENABLED=1"), append(slices.Clip(args), "-race"), raced))
@@ -69,6 +71,9 @@ func (r *run) goTests(ctx context.Context) (out tally) {
 // whole images in one goroutine, one counts what a server of 2,000 sockets does, one has a single goroutine at a time
 // (and Go 1.26's detector breaks where two processors run timers of one bubble, go.dev/issue/78156).
 var unraced = []string{"infra/fault/paid", "infra/fault/small", "infra/image"}
+
+// early are the packages that take longest: begun last, they would run alone in the end.
+var early = []string{"functions/api", "functions/firestorestore", "infra/local", "infra/terraform", "realtime/cmd/realtime", "realtime/inbox", "realtime/session", "realtime/settle"}
 
 // split returns those of all that match and those that do not.
 func split(all []string, match func(string) bool) (yes, no []string) {

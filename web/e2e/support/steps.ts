@@ -50,9 +50,15 @@ export async function find(page: Page, who: Account): Promise<void> {
   await expect(talk(page, who)).toBeVisible();
 }
 
-/** Goes straight to the conversation with somebody, by its address. */
+/** Goes straight to the conversation with somebody, by a link on the page that they are at. */
 export async function open(page: Page, who: Account): Promise<void> {
-  await page.goto(`/c/${who.username}`);
+  await page.evaluate((address) => {
+    const link = document.createElement("a");
+    link.href = address;
+    document.body.append(link);
+    link.click();
+    link.remove();
+  }, `/c/${who.username}`);
   await expect(composer(page, who)).toBeVisible();
 }
 
