@@ -87,6 +87,7 @@ type Pace struct {
 	PongWithin   time.Duration   // a doubtful link is given up after this long
 	DebtFirst    time.Duration   // pause after the first failed load; doubles
 	DebtMost     time.Duration   // its greatest value
+	DebtForget   time.Duration   // what is not there after this long does not exist any more
 	Margin       time.Duration   // a message may carry an at of this long before it was missed; history is loaded so far back
 	Reload       []time.Duration // history is loaded again this long after a load that followed resumed: false
 }
@@ -103,6 +104,7 @@ func DefaultPace() Pace {
 		PongWithin:   10 * time.Second,
 		DebtFirst:    time.Second,
 		DebtMost:     time.Minute,
+		DebtForget:   7 * 24 * time.Hour,
 		Margin:       10 * time.Minute,
 		Reload:       []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute},
 	}
@@ -117,7 +119,7 @@ func (p Pace) withDefaults() Pace {
 		{&p.AckEvery, d.AckEvery}, {&p.RetryFirst, d.RetryFirst}, {&p.RetryMost, d.RetryMost},
 		{&p.Welcome, d.Welcome}, {&p.AnswerWithin, d.AnswerWithin}, {&p.QuietFor, d.QuietFor},
 		{&p.PongWithin, d.PongWithin}, {&p.DebtFirst, d.DebtFirst}, {&p.DebtMost, d.DebtMost},
-		{&p.Margin, d.Margin},
+		{&p.DebtForget, d.DebtForget}, {&p.Margin, d.Margin},
 	} {
 		if *f.value == 0 {
 			*f.value = f.std

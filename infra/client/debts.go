@@ -166,11 +166,16 @@ func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 			}
 			m.opened = m.opened[1:]
 		}
-		for _, debt := range d.idDebts {
-			if _, asked := job.since[debt.conversation]; asked && !now.Before(debt.due) {
-				debt.due = now.Add(m.backoff(debt.tries))
-				debt.tries++
+		for key, debt := range d.idDebts {
+			if _, asked := job.since[debt.conversation]; !asked || now.Before(debt.due) {
+				continue
 			}
+			if now.Sub(debt.since) > m.pace.DebtForget {
+				delete(d.idDebts, key)
+				continue
+			}
+			debt.due = now.Add(m.backoff(debt.tries))
+			debt.tries++
 		}
 	})
 	for _, id := range settled {

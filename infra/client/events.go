@@ -194,6 +194,7 @@ func debtKey(conversation, id string, at chat.Micros) string {
 func (m *machine) owe(d *durable, now time.Time, debt idDebt) {
 	key := debtKey(debt.conversation, debt.id, debt.at)
 	if d.idDebts[key] == nil {
+		debt.since = now
 		debt.due = now.Add(m.pace.DebtFirst) // what was delivered just now is still on its way to the archive
 		d.idDebts[key] = &debt
 	}

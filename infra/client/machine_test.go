@@ -318,6 +318,20 @@ func TestReceiptBeforeTheMessage(t *testing.T) {
 	}
 }
 
+// A message that a receipt spoke of and that nobody has any more is not asked for without end.
+func TestDebtThatNobodyCanPay(t *testing.T) {
+	w, n := connected(t)
+	w.serve(n, event("e:2-0", wire.ReadEvent{Type: wire.EventRead, Conversation: conv, By: other, At: at(w)}))
+	w.advance(w.m.pace.DebtForget-time.Hour, nil)
+	if w.store.Debts() != 1 {
+		t.Errorf("%d debts an hour before it is forgotten, want 1", w.store.Debts())
+	}
+	w.advance(2*time.Hour, nil)
+	if w.store.Debts() != 0 {
+		t.Errorf("%d debts afterwards, want 0", w.store.Debts())
+	}
+}
+
 func TestShowsOnceInOneOrder(t *testing.T) {
 	w, n := connected(t)
 	for i, k := range []int{3, 1, 2, 3, 1} {

@@ -87,7 +87,7 @@ type idDebt struct {
 	id           string // "" for a read mark: any message at exactly at
 	at           chat.Micros
 	tries        int
-	due          time.Time
+	since, due   time.Time
 }
 
 type conversation struct {

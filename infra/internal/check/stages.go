@@ -73,7 +73,7 @@ func (r *run) goTests(ctx context.Context) (out tally) {
 var unraced = []string{"infra/fault/paid", "infra/fault/small", "infra/image"}
 
 // early are the packages that take longest: begun last, they would run alone in the end.
-var early = []string{"functions/api", "functions/firestorestore", "infra/local", "infra/terraform", "realtime/cmd/realtime", "realtime/inbox", "realtime/session", "realtime/settle"}
+var early = []string{"functions/api", "functions/firestorestore", "infra/local", "infra/terraform", "realtime/cmd/realtime", "realtime/inbox", "realtime/presence", "realtime/server", "realtime/session", "realtime/settle"}
 
 // split returns those of all that match and those that do not.
 func split(all []string, match func(string) bool) (yes, no []string) {

@@ -50,15 +50,18 @@ export async function find(page: Page, who: Account): Promise<void> {
   await expect(talk(page, who)).toBeVisible();
 }
 
-/** Goes straight to the conversation with somebody, by a link on the page that they are at. */
+/** Goes straight to the conversation with somebody: in a new tab by its address, else by a link on the page that is there. */
 export async function open(page: Page, who: Account): Promise<void> {
-  await page.evaluate((address) => {
-    const link = document.createElement("a");
-    link.href = address;
-    document.body.append(link);
-    link.click();
-    link.remove();
-  }, `/c/${who.username}`);
+  const address = `/c/${who.username}`;
+  if (page.url() === "about:blank") await page.goto(address);
+  else
+    await page.evaluate((to) => {
+      const link = document.createElement("a");
+      link.href = to;
+      document.body.append(link);
+      link.click();
+      link.remove();
+    }, address);
   await expect(composer(page, who)).toBeVisible();
 }
 
