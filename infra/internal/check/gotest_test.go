@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/phoenixchat/phoenixchat/infra/internal/repo"
 )
 
 // stream is what `go test -json` wrote for a package with every way to end, cut to what is read.
@@ -229,5 +231,18 @@ func TestAMissingPartFailsUnlessLeftOut(t *testing.T) {
 	r = &run{root: t.TempDir(), out: &out, without: []string{"redis-server"}}
 	if got := r.setup(t.Context(), fault); !got.none() || len(r.lacking([]string{"redis-server"})) != 1 {
 		t.Errorf("%v", got)
+	}
+}
+
+// A package that was renamed would silently be tested as the others are.
+func TestNamedPackagesExist(t *testing.T) {
+	root, err := repo.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Concat(unraced, early) {
+		if found, err := filepath.Glob(filepath.Join(root, name, "*_test.go")); err != nil || len(found) == 0 {
+			t.Errorf("%s has no tests (%v)", name, err)
+		}
 	}
 }
