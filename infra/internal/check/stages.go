@@ -67,9 +67,9 @@ func (r *run) goTests(ctx context.Context) (out tally) {
 	return out
 }
 
-// unraced are the packages that are tested without the race detector, whose code other packages run under it: one compresses
-// whole images in one goroutine, one counts what a server of 2,000 sockets does, one has a single goroutine at a time
-// (and Go 1.26's detector breaks where two processors run timers of one bubble, go.dev/issue/78156).
+// unraced are the packages that are tested without the race detector; what they call is run under it by others. One compresses
+// whole images in one goroutine; one counts what a server of 2,000 sockets does, at a pace; one plays whole systems on the
+// fake clock of a bubble, where Go 1.26's detector breaks now and then (go.dev/issue/78156).
 var unraced = []string{"infra/fault/paid", "infra/fault/small", "infra/image"}
 
 // early are the packages that take longest: begun last, they would run alone in the end.
