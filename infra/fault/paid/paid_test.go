@@ -40,7 +40,7 @@ const (
 	maxWrites    = 2.5
 	maxPublished = 0.25
 	maxCalls     = 0.25
-	maxTrips     = 6.0
+	maxTrips     = 5.0
 )
 
 // A thousand pairs chat on one instance, each with a message every 20 s, which
