@@ -186,7 +186,7 @@ func (r *Redis) settleBus(t testing.TB) {
 	publish()
 	for _, p := range heard {
 		for from := map[string]bool{}; len(from) < len(heard); {
-			switch m, err := p.ReceiveTimeout(ctx, 200*time.Millisecond); m := m.(type) {
+			switch got, err := p.ReceiveTimeout(ctx, 200*time.Millisecond); m := got.(type) {
 			case *redis.Message:
 				from[m.Payload] = true
 			case nil:

@@ -55,8 +55,8 @@ type stage struct {
 	aside bool // it needs little of the machine, or is in no hurry: when its turn comes it runs beside those after it, one such stage at a time
 }
 
-// stages in the order in which they begin: what is quick and fails often comes first. The browser tests wait more
-// than the Go tests do, so what runs beside others begins with them; Terraform is the Go tests' before.
+// stages in the order in which they begin: what is quick and fails often comes first. The browser tests wait more than
+// the Go tests do, so what runs beside others begins with them; and the Go tests, too, run Terraform in its folder.
 var stages = []stage{
 	{"format", nil, "gofmt and go vet", (*run).format, false},
 	{"web", []string{"node"}, "the client's types and unit tests", (*run).web, false},
