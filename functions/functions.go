@@ -19,7 +19,8 @@
 // deleted or signed out can do nothing from then on; every act of an operator is in the audit log.
 //
 // The functions hold no state. Configuration comes from the environment: see
-// settings in config.go. openapi.yaml describes the HTTP side.
+// settings in config.go. openapi.yaml describes the HTTP side. See realtime/DESIGN.md for how
+// all parts work together.
 package functions
 
 import (
