@@ -335,7 +335,8 @@ func writeAll(t *testing.T, s store.Store) {
 	for _, uid := range []string{"alice", "bob"} {
 		signup, err := s.Reserve(ctx, uid+"@example.org", uid, uid, "attempt", now, time.Minute)
 		must(err)
-		must(s.Commit(ctx, signup, store.User{UID: uid, Username: uid, DisplayName: uid, Email: uid + "@example.org", CreatedAt: now}))
+		user := store.User{UID: uid, Username: uid, DisplayName: uid, Email: uid + "@example.org", CreatedAt: now}
+		must(s.Commit(ctx, signup, user))
 	}
 	_, err := s.Reserve(ctx, "carol@example.org", "carol", "carol", "attempt", now, time.Minute)
 	must(err)

@@ -47,7 +47,8 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("| %d–%d of `A-Z", number(people, "MinUsername"), number(people, "MaxUsername")),
 			fmt.Sprintf("more than %d s ahead", secs(chat.MaxAhead)),
 			fmt.Sprintf("more than %d days old", chat.MaxAge/day),
-			fmt.Sprintf("differ by more than %d min", browser(t, "web/src/model/chat/timeline.ts", "BACKDATED_MICROS")/60_000_000),
+			fmt.Sprintf("differ by more than %d min",
+				browser(t, "web/src/model/chat/timeline.ts", "BACKDATED_MICROS")/60_000_000),
 		},
 		4: {
 			"Sec-WebSocket-Protocol: " + wire.Subprotocol,
@@ -93,7 +94,8 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("offline %d s late", every(time.Second, presences, "Linger")),
 			fmt.Sprintf("string, %d days", every(day, presences, "KeepSeen")),
 			fmt.Sprintf("gives up after %d s", every(time.Second, inboxes, "Timeout")),
-			thousands(number(inboxes, "MaxUnacked")) + " waiting messages, " + thousands(number(inboxes, "MaxUnackedSender")) + " of one sender",
+			thousands(number(inboxes, "MaxUnacked")) + " waiting messages",
+			thousands(number(inboxes, "MaxUnackedSender")) + " of one sender",
 			fmt.Sprintf("Every %d s each subscribed inbox", every(time.Second, inboxes, "Compare")),
 			fmt.Sprintf("the probe every %d s", every(time.Second, inboxes, "Probe")),
 			fmt.Sprintf("newest %d events and all of the last %d min (at most %s)", number(inboxes, "KeepEvents"),
@@ -105,9 +107,11 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("%d ms after the first acknowledged message (%d s after nothing but receipts)",
 				every(time.Millisecond, settling, "Gather"), every(time.Second, settling, "GatherRest")),
 			fmt.Sprintf("at once at %d entries or %d KiB", delivery.MaxMessages, delivery.MaxBytes>>10),
-			fmt.Sprintf("with backoff, %d ms to %d s", every(time.Millisecond, settling, "minBackoff"), every(time.Second, settling, "MaxBackoff")),
+			fmt.Sprintf("with backoff, %d ms to %d s", every(time.Millisecond, settling, "minBackoff"),
+				every(time.Second, settling, "MaxBackoff")),
 			fmt.Sprintf("settled, or after %d s,", every(time.Second, sessions, "settleWithin")),
-			fmt.Sprintf("At most %s wait per instance, %d per socket", thousands(number(settling, "MaxReads")), number(sessions, "maxMarks")),
+			fmt.Sprintf("At most %s wait per instance, %d per socket", thousands(number(settling, "MaxReads")),
+				number(sessions, "maxMarks")),
 			fmt.Sprintf("caches gates for %d s", every(time.Second, gates, "Keep")),
 			fmt.Sprintf("re-read every %d s", every(time.Second, gates, "Recheck")),
 			fmt.Sprintf("(`resync`), spread over %d s", every(time.Second, sessions, "ResyncOver")),
@@ -124,7 +128,8 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("leased for %d s", every(time.Second, people, "lease")),
 			fmt.Sprintf("≤ %d code points", store.MaxPreview),
 			fmt.Sprintf("bytes, ≤ %d KiB", store.MaxLetter>>10),
-			fmt.Sprintf("%d h for past days and %d s for recent", every(time.Hour, "functions/api", "countOld"), every(time.Second, "functions/api", "countFresh")),
+			fmt.Sprintf("%d h for past days and %d s for recent", every(time.Hour, "functions/api", "countOld"),
+				every(time.Second, "functions/api", "countFresh")),
 		},
 		8: {
 			fmt.Sprintf("JSON in (≤ %d KiB)", number("functions/api", "maxBody")>>10),
@@ -137,7 +142,8 @@ func TestLimits(t *testing.T) {
 		},
 		9: {
 			fmt.Sprintf("exit within %.1f s", float64(number(program, "endWithin"))/float64(time.Second)),
-			fmt.Sprintf("left after %.1f s", float64(number(program, "drainWithin"))*3/4/float64(time.Second)), // see Sessions.Drain
+			// Sessions.Drain closes what is left after three quarters of its time.
+			fmt.Sprintf("left after %.1f s", float64(number(program, "drainWithin"))*3/4/float64(time.Second)),
 			fmt.Sprintf("socket is %d–55 min old", every(time.Minute, sessions, "AgeMin")),
 		},
 	} {

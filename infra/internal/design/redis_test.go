@@ -82,8 +82,9 @@ func TestRedisKeys(t *testing.T) {
 }
 
 // goCommands are methods of go-redis that take the name of a key or channel.
-var goCommands = []string{"Get", "Set", "SetNX", "SetEx", "Del", "Exists", "Expire", "Incr", "HGet", "HSet", "HMGet", "HGetAll",
-	"HDel", "XAdd", "XRange", "XLen", "ZAdd", "ZCard", "ZRange", "SAdd", "SMembers", "LPush", "RPush", "Publish", "Subscribe"}
+var goCommands = []string{"Get", "Set", "SetNX", "SetEx", "Del", "Exists", "Expire", "Incr", "HGet", "HSet", "HMGet",
+	"HGetAll", "HDel", "XAdd", "XRange", "XLen", "ZAdd", "ZCard", "ZRange", "SAdd", "SMembers", "LPush", "RPush",
+	"Publish", "Subscribe"}
 
 // luaFile is one script.
 type luaFile struct {
@@ -111,7 +112,8 @@ func luaFiles(t *testing.T) []*luaFile {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &luaFile{dir: filepath.Base(filepath.Dir(filepath.Dir(p))), name: strings.TrimSuffix(filepath.Base(p), ".lua"), locals: map[string]string{}}
+		f := &luaFile{dir: filepath.Base(filepath.Dir(filepath.Dir(p))), locals: map[string]string{},
+			name: strings.TrimSuffix(filepath.Base(p), ".lua")}
 		text := luaCode(string(data))
 		for _, m := range luaLocal.FindAllStringSubmatch(text, -1) {
 			if _, ok := f.locals[m[1]]; !ok {
@@ -216,7 +218,7 @@ func TestRedisScripts(t *testing.T) {
 				if !strings.HasPrefix(local(call[1]), "ARGV[") || call[1] != "channel" {
 					bad(call, "a channel is not the argument named channel")
 				}
-				if m := luaPlain.FindStringSubmatch(call[2]); m != nil && !slices.ContainsFunc(publishes(page), func(w string) bool { return w == m[1] }) {
+				if m := luaPlain.FindStringSubmatch(call[2]); m != nil && !slices.Contains(publishes(page), m[1]) {
 					bad(call, "%s has no channel that carries this", pagePath)
 				}
 				continue

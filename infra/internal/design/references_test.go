@@ -34,7 +34,7 @@ func trackedFiles(t *testing.T) []string {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == "dist" || strings.HasPrefix(d.Name(), ".") && path != dir):
+		case d.IsDir() && path != dir && (d.Name() == "node_modules" || d.Name() == "dist" || d.Name()[0] == '.'):
 			return filepath.SkipDir
 		case d.IsDir():
 			return nil

@@ -10,7 +10,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -184,20 +183,11 @@ func (s *source) text(t testing.TB, e ast.Expr) (string, bool) {
 // number returns the constant, or the default of the option, of a name.
 func (s *source) number(t testing.TB, name string) int64 {
 	t.Helper()
-	e, ok := s.consts[name]
-	for _, have := range slices.Sorted(func(yield func(string) bool) {
-		for n := range s.consts {
-			if !yield(n) {
-				return
-			}
+	e, ok := s.values[strings.ToLower(name)]
+	for have, v := range s.consts {
+		if strings.EqualFold(have, name) { // exported or not
+			e, ok = v, true
 		}
-	}) {
-		if !ok && strings.EqualFold(have, name) { // exported or not
-			e, ok = s.consts[have], true
-		}
-	}
-	if !ok {
-		e, ok = s.values[strings.ToLower(name)]
 	}
 	if !ok {
 		t.Fatalf("%s has no constant and no default %q", s.dir, name)

@@ -180,16 +180,10 @@ func TestGoawayReasons(t *testing.T) {
 	same(t, "reasons of goaway", setOf(within(row[1], "reason")...), parse(t, "realtime/wire").constants(t, "Goaway"))
 }
 
-// problemIn is a problem that a package of realtime/ declares or makes.
-type problemIn struct {
-	kind  string
-	retry bool
-}
-
-// problems returns the problems of realtime/ by code, with all kinds that a code has.
-func problems(t *testing.T) map[string][]problemIn {
+// problems returns the codes of the problems that realtime/ has, with the kinds that each code has.
+func problems(t *testing.T) map[string][]string {
 	t.Helper()
-	found := map[string][]problemIn{}
+	found := map[string][]string{}
 	for _, dir := range packages(t, "realtime") {
 		s := parse(t, dir)
 		for _, f := range s.files {
@@ -221,10 +215,14 @@ func problems(t *testing.T) map[string][]problemIn {
 					return true
 				}
 				c, ok := s.text(t, code)
-				if sel, isSel := kind.(*ast.SelectorExpr); isSel && ok {
-					found[c] = append(found[c], problemIn{kind: sel.Sel.Name})
-				} else if id, isID := kind.(*ast.Ident); isID && ok {
-					found[c] = append(found[c], problemIn{kind: id.Name})
+				if !ok {
+					return true
+				}
+				switch kind := kind.(type) {
+				case *ast.SelectorExpr:
+					found[c] = append(found[c], kind.Sel.Name)
+				case *ast.Ident: // in package problem itself
+					found[c] = append(found[c], kind.Name)
 				}
 				return true
 			})
@@ -253,10 +251,10 @@ func TestErrorCodes(t *testing.T) {
 			}
 			closing[c] = true
 			fits := false
-			for _, p := range have[c] {
-				kind, ok := kinds[strings.ToLower(p.kind)]
+			for _, name := range have[c] {
+				kind, ok := kinds[strings.ToLower(name)]
 				if !ok {
-					t.Fatalf("%s: package problem has no kind %s", c, p.kind)
+					t.Fatalf("%s: package problem has no kind %s", c, name)
 				}
 				fits = fits || strconv.Itoa(kind.CloseCode()) == m[1]
 			}
