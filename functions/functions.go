@@ -7,9 +7,9 @@
 //
 // A request comes to package api, which checks the ID token (realtime/identity)
 // and the account's present state, and reads or changes the store (package
-// store: firestorestore on Google Cloud, boltstore on one machine). What changes people
+// store: storefirestore on Google Cloud, storebolt on one machine). What changes people
 // everywhere, in the store, in Firebase Auth (package accounts) and in
-// realtime/ (package relay), is package people, which the commands below cmd/ use, too.
+// realtime/ (package internalapi), is package users, which the commands below cmd/ use, too.
 //
 // Messages come to package persist as devices acknowledge them. What it can
 // never save goes to package deadletter, and an operator replays or discards it.
@@ -39,10 +39,10 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
-	"github.com/phoenixchat/phoenixchat/functions/firestorestore"
 	"github.com/phoenixchat/phoenixchat/functions/persist"
-	"github.com/phoenixchat/phoenixchat/functions/relay"
+	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/logging"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -136,13 +136,13 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 			}
 		}
 	}()
-	db, err := firestorestore.Open(ctx, firestorestore.Options{Project: c.project, Database: c.database, EmulatorHost: c.storeEmulator})
+	db, err := storefirestore.Open(ctx, storefirestore.Options{Project: c.project, Database: c.database, EmulatorHost: c.storeEmulator})
 	if err != nil {
 		return nil, err
 	}
 	undo = append(undo, db.Close)
 	topic, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: c.project, DeadTopic: c.deadTopic, Subscription: c.deadSubscription,
-		AcksTopic: c.topic, Shelf: db, EmulatorHost: c.pubsubEmulator})
+		AcksTopic: c.topic, Store: db, EmulatorHost: c.pubsubEmulator})
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 	}
 	a := api.New(api.Deps{
 		Store: db, Accounts: who, Verifier: verifier, DeadLetters: topic, Replayer: topic, Origins: c.origins,
-		Relay:   relay.NewClient(relay.ClientOptions{URL: c.internalURL, Audience: c.internalAudience, Tokens: &googleTokens{}}),
+		Relay:   internalapi.NewClient(internalapi.ClientOptions{URL: c.internalURL, Audience: c.internalAudience, Tokens: &googleTokens{}}),
 		Proxies: c.proxies, SignupsHourly: c.signupsHourly, Log: log,
 	})
 	c.print(log, getenv)

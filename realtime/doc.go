@@ -19,7 +19,7 @@
 // A message that is sent goes into its recipient's inbox, a stream in Redis,
 // and a copy into its sender's, for the other devices (package inbox). Then
 // the sender sees "sent". Every instance that serves a device of either person hears of it
-// through Redis (package listen) and relays it; a device that was away reads the stream from
+// through Redis (package redissub) and relays it; a device that was away reads the stream from
 // its cursor. When a device of the recipient has stored the message, it
 // acknowledges its cursor, and package settle does the rest in this order:
 // publish it for saving, wait for the confirmation (package publish), tell the

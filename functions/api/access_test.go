@@ -77,7 +77,7 @@ func newCast(t *testing.T) *cast {
 	})
 	c.tokens["deleted user"] = s.token("gone")
 	s.save("bob", "ada", "hello")
-	must(nil, s.store.PutLetters(ctx, []store.Letter{store.NewLetter("1", 1, "no JSON", []byte("x"))}))
+	must(nil, s.store.PutDeadLetters(ctx, []store.DeadLetter{store.NewDeadLetter("1", 1, "no JSON", []byte("x"))}))
 	return c
 }
 

@@ -21,7 +21,7 @@ type letter struct {
 	Encoding string      `json:"encoding"` // of Data: "text", or "base64" for what is none
 }
 
-func letterOf(l store.Letter) letter {
+func letterOf(l store.DeadLetter) letter {
 	out := letter{ID: l.ID, At: l.At, Reason: l.Reason, Data: string(l.Data), Encoding: "text"}
 	if !utf8.Valid(l.Data) {
 		out.Data, out.Encoding = base64.StdEncoding.EncodeToString(l.Data), "base64"
@@ -63,7 +63,7 @@ func (a *API) adminLetters(ctx context.Context, r *request) (*response, error) {
 	if cursor == "" {
 		complete = a.collect(ctx)
 	}
-	found, next, err := a.deps.Store.Letters(ctx, cursor, limit)
+	found, next, err := a.deps.Store.DeadLetters(ctx, cursor, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (a *API) adminLetters(ctx context.Context, r *request) (*response, error) {
 }
 
 func (a *API) adminLetter(ctx context.Context, r *request) (*response, error) {
-	l, err := a.deps.Store.Letter(ctx, r.params["id"])
+	l, err := a.deps.Store.DeadLetter(ctx, r.params["id"])
 	if err != nil {
 		return nil, noLetter(err)
 	}
@@ -84,11 +84,11 @@ func (a *API) adminLetter(ctx context.Context, r *request) (*response, error) {
 
 // replay hands a letter to persist and takes it from the shelf. A crash
 // between the two leaves it there; replaying it again does no harm.
-func (a *API) replay(ctx context.Context, l store.Letter) error {
+func (a *API) replay(ctx context.Context, l store.DeadLetter) error {
 	if err := a.deps.Replayer.Replay(ctx, l.Data); err != nil {
 		return err
 	}
-	return gone(a.deps.Store.RemoveLetter(ctx, l.ID))
+	return gone(a.deps.Store.RemoveDeadLetter(ctx, l.ID))
 }
 
 func (a *API) adminReplay(ctx context.Context, r *request) (*response, error) {
@@ -99,7 +99,7 @@ func (a *API) adminReplay(ctx context.Context, r *request) (*response, error) {
 	if err := in.check(false); err != nil {
 		return nil, err
 	}
-	l, err := a.deps.Store.Letter(ctx, r.params["id"])
+	l, err := a.deps.Store.DeadLetter(ctx, r.params["id"])
 	if err != nil {
 		return nil, noLetter(err)
 	}
@@ -127,7 +127,7 @@ func (a *API) adminReplayAll(ctx context.Context, r *request) (*response, error)
 	err := a.audited(ctx, r, actReplayAll, "", "", in.Reason, func() error {
 		var ids []string
 		for cursor := ""; len(ids) < replayMost; {
-			page, next, err := a.deps.Store.Letters(ctx, cursor, store.MaxPage)
+			page, next, err := a.deps.Store.DeadLetters(ctx, cursor, store.MaxPage)
 			if err != nil {
 				return err
 			}
@@ -139,7 +139,7 @@ func (a *API) adminReplayAll(ctx context.Context, r *request) (*response, error)
 			}
 		}
 		for _, id := range ids {
-			l, err := a.deps.Store.Letter(ctx, id)
+			l, err := a.deps.Store.DeadLetter(ctx, id)
 			if errors.Is(err, problem.ErrNotFound) {
 				continue // another admin was quicker
 			}
@@ -156,7 +156,7 @@ func (a *API) adminReplayAll(ctx context.Context, r *request) (*response, error)
 	if err != nil {
 		return nil, err
 	}
-	left, err := a.deps.Store.CountLetters(ctx)
+	left, err := a.deps.Store.CountDeadLetters(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -172,10 +172,10 @@ func (a *API) adminDiscard(ctx context.Context, r *request) (*response, error) {
 		return nil, err
 	}
 	id := r.params["id"]
-	if _, err := a.deps.Store.Letter(ctx, id); err != nil {
+	if _, err := a.deps.Store.DeadLetter(ctx, id); err != nil {
 		return nil, noLetter(err)
 	}
-	err := a.audited(ctx, r, actDiscard, id, "", in.Reason, func() error { return noLetter(a.deps.Store.RemoveLetter(ctx, id)) })
+	err := a.audited(ctx, r, actDiscard, id, "", in.Reason, func() error { return noLetter(a.deps.Store.RemoveDeadLetter(ctx, id)) })
 	if err != nil {
 		return nil, err
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/phoenixchat/phoenixchat/functions/people"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -60,7 +60,7 @@ func (a *API) adminAdd(ctx context.Context, r *request) (*response, error) {
 	if err := in.check(false); err != nil {
 		return nil, err
 	}
-	n := people.Person{Email: in.Email, Password: in.Password, Username: in.Username, DisplayName: in.DisplayName, Operator: true}
+	n := users.Signup{Email: in.Email, Password: in.Password, Username: in.Username, DisplayName: in.DisplayName, Operator: true}
 	if err := n.Check(); err != nil {
 		return nil, err
 	}

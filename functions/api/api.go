@@ -16,10 +16,10 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
-	"github.com/phoenixchat/phoenixchat/functions/people"
-	"github.com/phoenixchat/phoenixchat/functions/relay"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 )
 
 // Deps is what an API needs. All but the last group is required.
@@ -27,7 +27,7 @@ type Deps struct {
 	Store    store.Store
 	Accounts accounts.Accounts
 	Verifier identity.Verifier
-	Relay    relay.Relay
+	Relay    internalapi.Relay
 
 	DeadLetters deadletter.Collector // brings dead letters onto the store's shelf
 	Replayer    deadletter.Replayer
@@ -47,7 +47,7 @@ const DefaultSignupsHourly = 30
 // state but a short-lived cache of figures and when it last tidied up.
 type API struct {
 	deps    Deps
-	people  *people.People
+	people  *users.Service
 	figures figures
 	sweeps  sweeps
 }
@@ -63,7 +63,7 @@ func New(deps Deps) *API {
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}
-	return &API{deps: deps, people: people.New(people.Deps{Store: deps.Store, Accounts: deps.Accounts, Relay: deps.Relay, Now: deps.Now, Log: deps.Log})}
+	return &API{deps: deps, people: users.New(users.Deps{Store: deps.Store, Accounts: deps.Accounts, Relay: deps.Relay, Now: deps.Now, Log: deps.Log})}
 }
 
 // routes lists every endpoint by first path segment, with the path below it.

@@ -7,8 +7,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/phoenixchat/phoenixchat/functions/relay"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 )
 
 // Figures are counted when an operator looks, not while people chat. How long a
@@ -60,12 +60,12 @@ type dayCount struct {
 
 // allFigures is what the panel shows.
 type allFigures struct {
-	At          chat.Micros    `json:"at"`
-	People      int64          `json:"people"`
-	ActiveToday int64          `json:"active_today"` // since midnight UTC
-	DeadLetters int64          `json:"dead_letters"`
-	Messages    []dayCount     `json:"messages_per_day"` // saved messages, oldest day first, today last
-	Realtime    *relay.Figures `json:"realtime"`         // null while realtime/ does not answer
+	At          chat.Micros          `json:"at"`
+	People      int64                `json:"people"`
+	ActiveToday int64                `json:"active_today"` // since midnight UTC
+	DeadLetters int64                `json:"dead_letters"`
+	Messages    []dayCount           `json:"messages_per_day"` // saved messages, oldest day first, today last
+	Realtime    *internalapi.Figures `json:"realtime"`         // null while realtime/ does not answer
 }
 
 // adminFigures gathers the figures. Where realtime/ does not answer the rest is shown without it:
@@ -91,20 +91,20 @@ func (a *API) adminFigures(ctx context.Context, _ *request) (*response, error) {
 	}
 	g.Go(func() (err error) {
 		out.People, err = a.figures.get("people", now, countFresh, func() (int64, error) {
-			all, _, err := a.deps.Store.CountPeople(ctx, micros(today))
+			all, _, err := a.deps.Store.CountUsers(ctx, micros(today))
 			return all, err
 		})
 		return err
 	})
 	g.Go(func() (err error) {
 		out.ActiveToday, err = a.figures.get("active "+today.Format(time.DateOnly), now, countFresh, func() (int64, error) {
-			_, active, err := a.deps.Store.CountPeople(ctx, micros(today))
+			_, active, err := a.deps.Store.CountUsers(ctx, micros(today))
 			return active, err
 		})
 		return err
 	})
 	g.Go(func() (err error) {
-		out.DeadLetters, err = a.deps.Store.CountLetters(ctx)
+		out.DeadLetters, err = a.deps.Store.CountDeadLetters(ctx)
 		return err
 	})
 	g.Go(func() error {

@@ -21,15 +21,15 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/api"
-	"github.com/phoenixchat/phoenixchat/functions/boltstore"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/persist"
-	"github.com/phoenixchat/phoenixchat/functions/relay"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
 	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -50,12 +50,12 @@ var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
 // relayLog is a Relay that notes what it is told, and fails on demand.
 type relayLog struct {
 	mu    sync.Mutex
-	gates []relay.Gate
+	gates []internalapi.Gate
 	gone  []string
 	fail  error
 }
 
-func (r *relayLog) GateChanged(_ context.Context, g relay.Gate) error {
+func (r *relayLog) GateChanged(_ context.Context, g internalapi.Gate) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.gates = append(r.gates, g)
@@ -69,17 +69,17 @@ func (r *relayLog) Gone(_ context.Context, uid string) error {
 	return r.fail
 }
 
-func (r *relayLog) Figures(context.Context) (relay.Figures, error) {
+func (r *relayLog) Figures(context.Context) (internalapi.Figures, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return relay.Figures{Sockets: map[string]int64{"one": 3}, Queued: 2, OldestAge: 1500, Complete: true}, r.fail
+	return internalapi.Figures{Sockets: map[string]int64{"one": 3}, Queued: 2, OldestAge: 1500, Complete: true}, r.fail
 }
 
-func (r *relayLog) last() relay.Gate {
+func (r *relayLog) last() internalapi.Gate {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.gates) == 0 {
-		return relay.Gate{}
+		return internalapi.Gate{}
 	}
 	return r.gates[len(r.gates)-1]
 }
@@ -111,7 +111,7 @@ func (c *clock) advance(d time.Duration) {
 // system is the API over the real parts of one machine.
 type system struct {
 	t        testing.TB
-	store    *boltstore.Store
+	store    *storebolt.Store
 	accounts *accounts.Firebase
 	relay    *relayLog
 	persist  *persist.Function
@@ -124,7 +124,7 @@ type system struct {
 func newSystem(t testing.TB, change ...func(*api.Deps)) *system {
 	t.Helper()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	db, err := boltstore.Open(filepath.Join(t.TempDir(), "chat.db"), boltstore.Options{NoSync: true})
+	db, err := storebolt.Open(filepath.Join(t.TempDir(), "chat.db"), storebolt.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func newSystem(t testing.TB, change ...func(*api.Deps)) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shelf := deadletter.Shelf{Store: db}
+	shelf := deadletter.Local{Store: db}
 	s.persist = persist.New(persist.Deps{Store: db, Letters: shelf, Now: s.clock.Now, Log: quiet})
 	s.deps = api.Deps{Store: db, Accounts: s.accounts, Verifier: verifier, Relay: s.relay, DeadLetters: shelf, Replayer: s.persist,
 		Origins: []string{origin}, Now: s.clock.Now, Log: quiet, SignupsHourly: 1000}
@@ -300,4 +300,4 @@ func (a *answer) refused(status int, code string) details {
 	return d
 }
 
-var _ relay.Relay = (*relayLog)(nil)
+var _ internalapi.Relay = (*relayLog)(nil)

@@ -69,7 +69,7 @@ func TestDeadLetters(t *testing.T) {
 	}
 	put := func(id string, at chat.Micros, data []byte) {
 		t.Helper()
-		if err := s.store.PutLetters(t.Context(), []store.Letter{store.NewLetter(id, at, "for a test", data)}); err != nil {
+		if err := s.store.PutDeadLetters(t.Context(), []store.DeadLetter{store.NewDeadLetter(id, at, "for a test", data)}); err != nil {
 			t.Fatal(err)
 		}
 	}

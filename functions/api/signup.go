@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/phoenixchat/phoenixchat/functions/people"
+	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -27,7 +27,7 @@ func (a *API) signup(ctx context.Context, r *request) (*response, error) {
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
-	n := people.Person{Email: in.Email, Password: in.Password, Username: in.Username, DisplayName: in.DisplayName}
+	n := users.Signup{Email: in.Email, Password: in.Password, Username: in.Username, DisplayName: in.DisplayName}
 	if err := n.Check(); err != nil {
 		return nil, err // not counted: somebody is still filling in the form
 	}

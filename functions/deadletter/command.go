@@ -34,7 +34,7 @@ type Order struct {
 
 // Deps is what Run needs.
 type Deps struct {
-	Shelf     store.Records
+	Local     store.Records
 	Collector Collector
 	Replayer  Replayer
 	Now       func() time.Time // nil: time.Now
@@ -74,7 +74,7 @@ func Run(ctx context.Context, d Deps, o Order) (string, error) {
 				return "", fmt.Errorf("after %d were replayed: %w", n, err)
 			}
 			// One that another has just dealt with is no error.
-			if err := d.Shelf.RemoveLetter(ctx, l.ID); err != nil && !errors.Is(err, problem.ErrNotFound) {
+			if err := d.Local.RemoveDeadLetter(ctx, l.ID); err != nil && !errors.Is(err, problem.ErrNotFound) {
 				return "", err
 			}
 		}
@@ -86,23 +86,23 @@ func Run(ctx context.Context, d Deps, o Order) (string, error) {
 		if err := d.audit(ctx, o, "dead_letter_discard"); err != nil {
 			return "", err
 		}
-		return "Discarded.", d.Shelf.RemoveLetter(ctx, o.ID)
+		return "Discarded.", d.Local.RemoveDeadLetter(ctx, o.ID)
 	}
 	return "", problem.New(problem.Invalid, "invalid_fields", "What can be done is list, replay and discard.")
 }
 
 // pick returns one letter, or all.
-func (d Deps) pick(ctx context.Context, id string) ([]store.Letter, error) {
+func (d Deps) pick(ctx context.Context, id string) ([]store.DeadLetter, error) {
 	if id != "" {
-		l, err := d.Shelf.Letter(ctx, id)
+		l, err := d.Local.DeadLetter(ctx, id)
 		if errors.Is(err, problem.ErrNotFound) {
 			err = errNone
 		}
-		return []store.Letter{l}, err
+		return []store.DeadLetter{l}, err
 	}
-	var all []store.Letter
+	var all []store.DeadLetter
 	for cursor := ""; ; {
-		page, next, err := d.Shelf.Letters(ctx, cursor, store.MaxPage)
+		page, next, err := d.Local.DeadLetters(ctx, cursor, store.MaxPage)
 		if err != nil {
 			return nil, err
 		}
@@ -121,5 +121,5 @@ func (d Deps) audit(ctx context.Context, o Order, action string) error {
 	if err != nil {
 		return fmt.Errorf("audit id: %w", err)
 	}
-	return d.Shelf.AddAudit(ctx, store.Audit{ID: id.String(), At: chat.MicrosOf(d.Now()), By: "command:" + o.By, ByName: "deadletters", Action: action, On: o.ID, Reason: o.Reason})
+	return d.Local.AddAudit(ctx, store.Audit{ID: id.String(), At: chat.MicrosOf(d.Now()), By: "command:" + o.By, ByName: "deadletters", Action: action, On: o.ID, Reason: o.Reason})
 }

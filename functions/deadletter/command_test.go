@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/phoenixchat/phoenixchat/functions/boltstore"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -29,14 +29,14 @@ func (r *replays) Replay(_ context.Context, data []byte) error {
 }
 
 func TestRun(t *testing.T) {
-	db, err := boltstore.Open(filepath.Join(t.TempDir(), "chat.db"), boltstore.Options{NoSync: true})
+	db, err := storebolt.Open(filepath.Join(t.TempDir(), "chat.db"), storebolt.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	shelf, again := deadletter.Shelf{Store: db}, &replays{}
-	d := deadletter.Deps{Shelf: db, Collector: shelf, Replayer: again, Now: func() time.Time { return time.Unix(1, 0) }}
-	if err := shelf.Put(t.Context(), []store.Letter{store.NewLetter("1", 1e15, "no JSON", []byte("one")), store.NewLetter("2", 2e15, "too old", []byte("two")), store.NewLetter("3", 3e15, "x", []byte("three"))}); err != nil {
+	shelf, again := deadletter.Local{Store: db}, &replays{}
+	d := deadletter.Deps{Local: db, Collector: shelf, Replayer: again, Now: func() time.Time { return time.Unix(1, 0) }}
+	if err := shelf.Put(t.Context(), []store.DeadLetter{store.NewDeadLetter("1", 1e15, "no JSON", []byte("one")), store.NewDeadLetter("2", 2e15, "too old", []byte("two")), store.NewDeadLetter("3", 3e15, "x", []byte("three"))}); err != nil {
 		t.Fatal(err)
 	}
 	run := func(o deadletter.Order) string {
@@ -75,7 +75,7 @@ func TestRun(t *testing.T) {
 	if strings.Join(again.got, " ") != "three two" {
 		t.Errorf("replayed are %q", again.got)
 	}
-	if n, err := db.CountLetters(t.Context()); n != 0 || err != nil {
+	if n, err := db.CountDeadLetters(t.Context()); n != 0 || err != nil {
 		t.Errorf("left are %d, %v", n, err)
 	}
 	entries, _, err := db.AuditLog(t.Context(), "", 10)

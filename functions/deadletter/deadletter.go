@@ -18,7 +18,7 @@ import (
 // putting one id twice leaves one letter. A failure is
 // problem.ErrUnavailable; then some may have been taken, and the call can be repeated.
 type Putter interface {
-	Put(ctx context.Context, letters []store.Letter) error
+	Put(ctx context.Context, letters []store.DeadLetter) error
 }
 
 // Collector brings letters that wait elsewhere onto the shelf. Collect may be
@@ -35,12 +35,12 @@ type Replayer interface {
 }
 
 // Shelf puts letters into the store.
-type Shelf struct{ Store store.Records }
+type Local struct{ Store store.Records }
 
 // Put implements Putter.
-func (s Shelf) Put(ctx context.Context, letters []store.Letter) error {
-	return s.Store.PutLetters(ctx, letters)
+func (s Local) Put(ctx context.Context, letters []store.DeadLetter) error {
+	return s.Store.PutDeadLetters(ctx, letters)
 }
 
 // Collect implements Collector: on one machine nothing waits elsewhere.
-func (Shelf) Collect(context.Context) (int, error) { return 0, nil }
+func (Local) Collect(context.Context) (int, error) { return 0, nil }

@@ -32,7 +32,7 @@ type TopicOptions struct {
 	DeadTopic    string        // Put publishes to it
 	Subscription string        // of the dead-letter topic: Collect pulls from it
 	AcksTopic    string        // Replay publishes to it
-	Shelf        store.Records // Collect puts there
+	Store        store.Records // Collect puts there
 	EmulatorHost string        // host:port of the emulator; "": Google's
 }
 
@@ -109,7 +109,7 @@ func (t *Topic) publish(ctx context.Context, topic string, messages ...*pubsubpb
 }
 
 // Put implements Putter.
-func (t *Topic) Put(ctx context.Context, letters []store.Letter) error {
+func (t *Topic) Put(ctx context.Context, letters []store.DeadLetter) error {
 	// One at a time: together they could exceed the 10 MB of a request. They are few.
 	for _, l := range letters {
 		m := &pubsubpb.PubsubMessage{Data: l.Data, Attributes: map[string]string{attrID: l.ID, attrReason: l.Reason, attrAt: strconv.FormatInt(int64(l.At), 10)}}
@@ -147,11 +147,11 @@ func (t *Topic) Collect(ctx context.Context) (int, error) {
 		if len(got.GetReceivedMessages()) == 0 {
 			return n, nil
 		}
-		letters, acks := make([]store.Letter, 0, pullMost), make([]string, 0, pullMost)
+		letters, acks := make([]store.DeadLetter, 0, pullMost), make([]string, 0, pullMost)
 		for _, m := range got.GetReceivedMessages() {
 			letters, acks = append(letters, letterOf(m.GetMessage())), append(acks, m.GetAckId())
 		}
-		if err := t.o.Shelf.PutLetters(ctx, letters); err != nil {
+		if err := t.o.Store.PutDeadLetters(ctx, letters); err != nil {
 			return n, err
 		}
 		if err := t.sub.Acknowledge(ctx, &pubsubpb.AcknowledgeRequest{Subscription: name, AckIds: acks}); err != nil {
@@ -164,14 +164,14 @@ func (t *Topic) Collect(ctx context.Context) (int, error) {
 
 // letterOf makes a letter of a message on the dead-letter topic: of persist's own,
 // or of one that Pub/Sub gave up on.
-func letterOf(m *pubsubpb.PubsubMessage) store.Letter {
+func letterOf(m *pubsubpb.PubsubMessage) store.DeadLetter {
 	a := m.GetAttributes()
 	if id := a[attrID]; id != "" {
 		at, err := strconv.ParseInt(a[attrAt], 10, 64)
 		if err != nil {
 			at = m.GetPublishTime().AsTime().UnixMicro()
 		}
-		l := store.NewLetter(id, chat.Micros(at), a[attrReason], m.GetData())
+		l := store.NewDeadLetter(id, chat.Micros(at), a[attrReason], m.GetData())
 		l.ID = l.ID[1:] // NewLetter made it once already
 		return l
 	}
@@ -179,5 +179,5 @@ func letterOf(m *pubsubpb.PubsubMessage) store.Letter {
 	if n := a["CloudPubSubDeadLetterSourceDeliveryCount"]; n != "" {
 		reason = "Pub/Sub gave up after " + n + " attempts: persist could not save it"
 	}
-	return store.NewLetter(m.GetMessageId(), chat.MicrosOf(m.GetPublishTime().AsTime().Truncate(time.Microsecond)), reason, m.GetData())
+	return store.NewDeadLetter(m.GetMessageId(), chat.MicrosOf(m.GetPublishTime().AsTime().Truncate(time.Microsecond)), reason, m.GetData())
 }

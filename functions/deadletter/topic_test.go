@@ -15,9 +15,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/phoenixchat/phoenixchat/functions/boltstore"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
 )
 
 // Over the library's fake always, over the emulator where there is one.
@@ -57,12 +57,12 @@ func testTopic(t *testing.T, host string) {
 			t.Fatal(err)
 		}
 	}
-	db, err := boltstore.Open(filepath.Join(t.TempDir(), "chat.db"), boltstore.Options{NoSync: true})
+	db, err := storebolt.Open(filepath.Join(t.TempDir(), "chat.db"), storebolt.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	topic, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: project, DeadTopic: "dead", Subscription: "dead", AcksTopic: "acks", Shelf: db, EmulatorHost: host})
+	topic, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: project, DeadTopic: "dead", Subscription: "dead", AcksTopic: "acks", Store: db, EmulatorHost: host})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,9 +71,9 @@ func testTopic(t *testing.T, host string) {
 	if n, err := topic.Collect(ctx); n != 0 || err != nil {
 		t.Fatalf("collecting nothing: %d, %v", n, err)
 	}
-	one, two := store.NewLetter("7-delivered-0", 1000, "no uuid ☂", []byte{0, 0xff}), store.NewLetter("8", 2000, "no JSON", []byte("x"))
+	one, two := store.NewDeadLetter("7-delivered-0", 1000, "no uuid ☂", []byte{0, 0xff}), store.NewDeadLetter("8", 2000, "no JSON", []byte("x"))
 	for range 2 { // put twice, it is one letter
-		if err := topic.Put(ctx, []store.Letter{one, two}); err != nil {
+		if err := topic.Put(ctx, []store.DeadLetter{one, two}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -92,11 +92,11 @@ func testTopic(t *testing.T, host string) {
 			break
 		}
 	}
-	list, _, err := db.Letters(ctx, "", 10)
+	list, _, err := db.DeadLetters(ctx, "", 10)
 	if err != nil || len(list) != 3 || collected != 5 {
 		t.Fatalf("collected %d, on the shelf %+v, %v", collected, list, err)
 	}
-	for i, want := range []store.Letter{one, two} {
+	for i, want := range []store.DeadLetter{one, two} {
 		if got := list[i]; got.ID != want.ID || got.At != want.At || got.Reason != want.Reason || string(got.Data) != string(want.Data) {
 			t.Errorf("the letter is %+v, want %+v", got, want)
 		}
@@ -117,19 +117,19 @@ func testTopic(t *testing.T, host string) {
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	if err := topic.Put(ended, []store.Letter{one}); err == nil {
+	if err := topic.Put(ended, []store.DeadLetter{one}); err == nil {
 		t.Error("a letter that was not published is put")
 	}
 }
 
 func TestNewLetter(t *testing.T) {
 	for id, want := range map[string]string{"": "l", "..": "l..", "a/b ☂": "la_b__", strings.Repeat("x", 300): "l" + strings.Repeat("x", 200)} {
-		if got := store.NewLetter(id, 1, "r", nil).ID; got != want {
+		if got := store.NewDeadLetter(id, 1, "r", nil).ID; got != want {
 			t.Errorf("the id %q becomes %q, want %q", id, got, want)
 		}
 	}
-	l := store.NewLetter("x", 1, strings.Repeat("☂", 1000), make([]byte, store.MaxLetter+1))
-	if len(l.Data) != store.MaxLetter || !strings.Contains(l.Reason, "cut from 819201 bytes") || len(l.Reason) > 1010 {
+	l := store.NewDeadLetter("x", 1, strings.Repeat("☂", 1000), make([]byte, store.MaxDeadLetter+1))
+	if len(l.Data) != store.MaxDeadLetter || !strings.Contains(l.Reason, "cut from 819201 bytes") || len(l.Reason) > 1010 {
 		t.Errorf("a large letter has %d bytes, reason %q", len(l.Data), l.Reason)
 	}
 }

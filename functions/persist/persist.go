@@ -24,7 +24,7 @@ type Deps struct {
 	Store interface {
 		store.Archive
 		store.Erasure
-		store.People
+		store.Users
 	}
 	Letters deadletter.Putter
 	Now     func() time.Time // nil: time.Now

@@ -19,9 +19,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/phoenixchat/phoenixchat/functions/boltstore"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
@@ -31,7 +31,7 @@ var t0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // flaky is a store whose Save fails on demand.
 type flaky struct {
-	*boltstore.Store
+	*storebolt.Store
 	mu    sync.Mutex
 	err   error
 	saves int
@@ -56,13 +56,13 @@ type fixture struct {
 
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	db, err := boltstore.Open(filepath.Join(t.TempDir(), "chat.db"), boltstore.Options{NoSync: true})
+	db, err := storebolt.Open(filepath.Join(t.TempDir(), "chat.db"), storebolt.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
 	f := &fixture{store: &flaky{Store: db}, now: t0}
-	f.Function = New(Deps{Store: f.store, Letters: deadletter.Shelf{Store: db}, Now: func() time.Time { return f.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	f.Function = New(Deps{Store: f.store, Letters: deadletter.Local{Store: db}, Now: func() time.Time { return f.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	return f
 }
 
@@ -105,9 +105,9 @@ func (f *fixture) history(t *testing.T, conversation string) (bodies []string) {
 	return bodies
 }
 
-func (f *fixture) letters(t *testing.T) []store.Letter {
+func (f *fixture) letters(t *testing.T) []store.DeadLetter {
 	t.Helper()
-	list, _, err := f.store.Letters(t.Context(), "", 100)
+	list, _, err := f.store.DeadLetters(t.Context(), "", 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestPassingFaults(t *testing.T) {
 
 type brokenShelf struct{}
 
-func (brokenShelf) Put(context.Context, []store.Letter) error { return problem.ErrUnavailable }
+func (brokenShelf) Put(context.Context, []store.DeadLetter) error { return problem.ErrUnavailable }
 
 func TestNoPush(t *testing.T) {
 	f := newFixture(t)

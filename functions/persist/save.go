@@ -61,14 +61,14 @@ func (f *Function) save(ctx context.Context, m message) error {
 	var (
 		delivered []delivery.Delivered
 		read      []delivery.Read
-		bad       []store.Letter
+		bad       []store.DeadLetter
 	)
 	refuse := func(list string, i int, reason error, entry json.RawMessage) {
 		data, err := json.Marshal(map[string]any{"v": delivery.Version, list: []json.RawMessage{entry}})
 		if err != nil { // what was decoded as raw JSON can be encoded again
 			data = entry
 		}
-		bad = append(bad, store.NewLetter(fmt.Sprintf("%s-%s-%d", m.ID, list, i), chat.MicrosOf(now), reason.Error(), data))
+		bad = append(bad, store.NewDeadLetter(fmt.Sprintf("%s-%s-%d", m.ID, list, i), chat.MicrosOf(now), reason.Error(), data))
 	}
 	for i, entry := range raw.Delivered {
 		d, err := delivery.DecodeDelivered(entry)
@@ -106,10 +106,10 @@ func (f *Function) save(ctx context.Context, m message) error {
 
 // giveUp puts a whole message to the dead letters.
 func (f *Function) giveUp(ctx context.Context, id string, reason error, data []byte) error {
-	return f.bury(ctx, []store.Letter{store.NewLetter(id, chat.MicrosOf(f.deps.Now()), reason.Error(), data)})
+	return f.bury(ctx, []store.DeadLetter{store.NewDeadLetter(id, chat.MicrosOf(f.deps.Now()), reason.Error(), data)})
 }
 
-func (f *Function) bury(ctx context.Context, letters []store.Letter) error {
+func (f *Function) bury(ctx context.Context, letters []store.DeadLetter) error {
 	if len(letters) == 0 {
 		return nil
 	}

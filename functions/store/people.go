@@ -92,7 +92,7 @@ type Search struct {
 }
 
 // People keeps the users. Changes take effect on every later read.
-type People interface {
+type Users interface {
 	// User returns one person; those being deleted are still found.
 	User(ctx context.Context, uid string) (User, error)
 
@@ -133,7 +133,7 @@ type People interface {
 	Touch(ctx context.Context, uids []string, at chat.Micros) error
 
 	// CountPeople counts everybody, and those active since a time.
-	CountPeople(ctx context.Context, since chat.Micros) (all, active int64, err error)
+	CountUsers(ctx context.Context, since chat.Micros) (all, active int64, err error)
 }
 
 // NameHold is how long a username that was left or whose person was deleted

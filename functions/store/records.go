@@ -24,11 +24,11 @@ type Audit struct {
 
 // MaxLetter is how many bytes of data a dead letter holds. A flush has at most
 // delivery.MaxBytes; what is longer is nothing that could be saved as it is.
-const MaxLetter = 800 << 10
+const MaxDeadLetter = 800 << 10
 
 // Letter is data that persist could not save: a whole Pub/Sub message, or one
 // entry of one, put in the form of a message with this entry alone. Make it with NewLetter.
-type Letter struct {
+type DeadLetter struct {
 	ID     string      `json:"id"` // repeated puts of one id are one letter
 	At     chat.Micros `json:"at"` // when it was given up
 	Reason string      `json:"reason"`
@@ -37,7 +37,7 @@ type Letter struct {
 
 // NewLetter returns a letter that every store can keep: its id has only letters, digits,
 // '.', '_' and '-', its reason at most 1,000 bytes, its data at most MaxLetter.
-func NewLetter(id string, at chat.Micros, reason string, data []byte) Letter {
+func NewDeadLetter(id string, at chat.Micros, reason string, data []byte) DeadLetter {
 	id = strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r) {
 			return r
@@ -45,11 +45,11 @@ func NewLetter(id string, at chat.Micros, reason string, data []byte) Letter {
 		return '_'
 	}, id)
 	id = "l" + id[:min(len(id), 200)] // never "", ".", ".." or "__…__"
-	if len(data) > MaxLetter {
+	if len(data) > MaxDeadLetter {
 		reason = fmt.Sprintf("(cut from %d bytes) %s", len(data), reason)
-		data = data[:MaxLetter]
+		data = data[:MaxDeadLetter]
 	}
-	return Letter{ID: id, At: at, Reason: strings.ToValidUTF8(reason[:min(len(reason), 1000)], "\uFFFD"), Data: data}
+	return DeadLetter{ID: id, At: at, Reason: strings.ToValidUTF8(reason[:min(len(reason), 1000)], "\uFFFD"), Data: data}
 }
 
 // Records keeps what only operators see.
@@ -61,20 +61,20 @@ type Records interface {
 	AuditLog(ctx context.Context, cursor string, limit int) ([]Audit, string, error)
 
 	// PutLetters keeps dead letters until RemoveLetter.
-	PutLetters(ctx context.Context, letters []Letter) error
+	PutDeadLetters(ctx context.Context, letters []DeadLetter) error
 
 	// Letters lists the dead letters, oldest first.
-	Letters(ctx context.Context, cursor string, limit int) ([]Letter, string, error)
+	DeadLetters(ctx context.Context, cursor string, limit int) ([]DeadLetter, string, error)
 
 	// Letter returns one.
-	Letter(ctx context.Context, id string) (Letter, error)
+	DeadLetter(ctx context.Context, id string) (DeadLetter, error)
 
 	// RemoveLetter drops one; one that does not exist is problem.ErrNotFound,
 	// so that of two who drop it at once only one is told to have done so.
-	RemoveLetter(ctx context.Context, id string) error
+	RemoveDeadLetter(ctx context.Context, id string) error
 
 	// CountLetters counts them.
-	CountLetters(ctx context.Context) (int64, error)
+	CountDeadLetters(ctx context.Context) (int64, error)
 }
 
 // Limits counts events per key in windows of time, for rate limits that hold across

@@ -1,6 +1,6 @@
 // Package store is the port to everything that is kept: people, the archive of
 // delivered messages, and the operator's records. Its implementations are
-// boltstore (one machine, on disk) and firestorestore (Firestore); storetest
+// storebolt (one machine, on disk) and storefirestore (Firestore); storetest
 // is the conformance suite that both pass.
 //
 // What holds for every method, unless its comment says otherwise:
@@ -33,7 +33,7 @@ import (
 // Store is all of the port. Code that needs less should ask for less.
 type Store interface {
 	Signups
-	People
+	Users
 	Erasure
 	Archive
 	Records

@@ -17,8 +17,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/phoenixchat/phoenixchat/functions/people"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -42,10 +42,10 @@ type Order struct {
 // Deps is what Run needs.
 type Deps struct {
 	Store interface {
-		store.People
+		store.Users
 		store.Records
 	}
-	People *people.People
+	People *users.Service
 	Now    func() time.Time // nil: time.Now
 }
 
@@ -104,7 +104,7 @@ func create(ctx context.Context, d Deps, o Order) (store.User, string, error) {
 	}
 	var u store.User
 	err := audited(ctx, d, o, "add", store.User{Username: o.Username}, func() (err error) {
-		u, err = d.People.Enrol(ctx, people.Person{Email: o.Email, Password: o.Password, Username: o.Username, DisplayName: o.DisplayName, Operator: true})
+		u, err = d.People.Enrol(ctx, users.Signup{Email: o.Email, Password: o.Password, Username: o.Username, DisplayName: o.DisplayName, Operator: true})
 		return err
 	})
 	return u, told, err
@@ -141,8 +141,8 @@ func usernameOf(email string) string {
 		}
 		return -1
 	}, local)
-	name = strings.Trim(name[:min(len(name), people.MaxUsername)], "._-")
-	if len(name) < people.MinUsername {
+	name = strings.Trim(name[:min(len(name), users.MaxUsername)], "._-")
+	if len(name) < users.MinUsername {
 		name += "admin"
 	}
 	return name

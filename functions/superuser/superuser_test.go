@@ -9,25 +9,25 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
-	"github.com/phoenixchat/phoenixchat/functions/boltstore"
 	"github.com/phoenixchat/phoenixchat/functions/control"
-	"github.com/phoenixchat/phoenixchat/functions/people"
-	"github.com/phoenixchat/phoenixchat/functions/relay"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
 	"github.com/phoenixchat/phoenixchat/functions/superuser"
+	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
 type system struct {
 	deps     superuser.Deps
-	store    *boltstore.Store
+	store    *storebolt.Store
 	authHost string
 }
 
 func newSystem(t *testing.T) *system {
 	t.Helper()
-	db, err := boltstore.Open(filepath.Join(t.TempDir(), "chat.db"), boltstore.Options{NoSync: true})
+	db, err := storebolt.Open(filepath.Join(t.TempDir(), "chat.db"), storebolt.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func newSystem(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := people.New(people.Deps{Store: db, Accounts: who, Relay: struct{ relay.Relay }{}})
+	p := users.New(users.Deps{Store: db, Accounts: who, Relay: struct{ internalapi.Relay }{}})
 	return &system{superuser.Deps{Store: db, People: p}, db, host}
 }
 
@@ -128,6 +128,6 @@ func TestWithoutAuditLogNothingIsDone(t *testing.T) {
 	}
 }
 
-type noAudit struct{ *boltstore.Store }
+type noAudit struct{ *storebolt.Store }
 
 func (noAudit) AddAudit(context.Context, store.Audit) error { return problem.ErrUnavailable }

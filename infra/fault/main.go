@@ -31,7 +31,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
 	"github.com/phoenixchat/phoenixchat/infra/fault/measure"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
-	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
+	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 )
 
@@ -93,12 +93,12 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	dir, remove, err := stage.TempDir()
+	dir, remove, err := testbed.TempDir()
 	if err != nil {
 		return err
 	}
 	defer remove()
-	program, err := stage.Build(ctx, dir)
+	program, err := testbed.Build(ctx, dir)
 	if err != nil {
 		return err
 	}

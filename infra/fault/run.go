@@ -14,7 +14,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
-	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
+	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 )
 
@@ -48,10 +48,10 @@ type runReport struct {
 	Seed    uint64  `json:"seed"`
 	Seconds float64 `json:"seconds"`
 	*verdict.Report
-	Injected int           `json:"injected"`          // faults
-	Figures  stage.Figures `json:"figures"`           // until the end of chatting
-	Failure  string        `json:"failure,omitempty"` // of the run itself: a part that could not be mended, or that broke its word
-	Kept     string        `json:"kept,omitempty"`    // folder with the record and the logs
+	Injected int             `json:"injected"`          // faults
+	Figures  testbed.Figures `json:"figures"`           // until the end of chatting
+	Failure  string          `json:"failure,omitempty"` // of the run itself: a part that could not be mended, or that broke its word
+	Kept     string          `json:"kept,omitempty"`    // folder with the record and the logs
 }
 
 // stuckAfter is how long nothing may come further before a run counts as stuck:
@@ -76,13 +76,13 @@ func pace() client.Pace {
 
 // run plays one run and judges it. The error is one that kept it from being played.
 func run(ctx context.Context, o runOptions) (*runReport, error) {
-	dir, remove, err := stage.TempDir()
+	dir, remove, err := testbed.TempDir()
 	if err != nil {
 		return nil, err
 	}
 	defer remove()
 	log := record.New()
-	so := stage.Options{Instances: o.Instances, Store: o.Store, Dir: dir, Program: o.Program, Seed: o.Seed, Log: log}
+	so := testbed.Options{Instances: o.Instances, Store: o.Store, Dir: dir, Program: o.Program, Seed: o.Seed, Log: log}
 	for _, f := range o.Faults {
 		so.Replica = so.Replica || f.Replica
 		if f.Clocks {
@@ -90,7 +90,7 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 		}
 	}
 	begin := time.Now()
-	s, err := stage.New(ctx, so)
+	s, err := testbed.New(ctx, so)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 }
 
 // play has the crowd chat under faults, come to rest, and open everything.
-func play(ctx context.Context, o runOptions, s *stage.Stage, crowd *load.Crowd, log *record.Log, r *runReport) error {
+func play(ctx context.Context, o runOptions, s *testbed.Testbed, crowd *load.Crowd, log *record.Log, r *runReport) error {
 	starting, cancel := context.WithTimeout(ctx, 30*time.Second+time.Duration(o.People)*10*time.Millisecond)
 	defer cancel()
 	if err := crowd.Start(starting, time.Duration(o.People)*2*time.Millisecond); err != nil {

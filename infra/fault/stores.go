@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/phoenixchat/phoenixchat/functions/firestorestore"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/infra/emulators"
 )
 
@@ -23,10 +23,10 @@ func stores(ctx context.Context, backend string) (open func(n int) (store.Store,
 	if err != nil {
 		return nil, nil, err
 	}
-	var opened []*firestorestore.Store
+	var opened []*storefirestore.Store
 	open = func(n int) (store.Store, error) {
 		// The emulator keeps projects apart, and needs no other reset.
-		s, err := firestorestore.Open(ctx, firestorestore.Options{Project: fmt.Sprintf("fault-%d", n), EmulatorHost: emulator.Addr})
+		s, err := storefirestore.Open(ctx, storefirestore.Options{Project: fmt.Sprintf("fault-%d", n), EmulatorHost: emulator.Addr})
 		if err != nil {
 			return nil, err
 		}

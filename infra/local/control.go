@@ -46,7 +46,7 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	// The same dead letters as the panel's: with the Pub/Sub emulator they wait in a topic.
-	letters := deadletter.Deps{Shelf: st.Store, Collector: st.Collector, Replayer: st.Replayer}
+	letters := deadletter.Deps{Local: st.Store, Collector: st.Collector, Replayer: st.Replayer}
 	mux := http.NewServeMux()
 	mux.Handle(superuser.Path, control.Handle(c.Secret, func(ctx context.Context, o superuser.Order) (string, error) { return setSuperuser(ctx, st, o) }))
 	mux.Handle(deadletter.Path, control.Handle(c.Secret, func(ctx context.Context, o deadletter.Order) (string, error) { return deadletter.Run(ctx, letters, o) }))

@@ -26,7 +26,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/emulators"
 	"github.com/phoenixchat/phoenixchat/infra/internal/lockfile"
 	"github.com/phoenixchat/phoenixchat/infra/internal/repo"
-	"github.com/phoenixchat/phoenixchat/infra/internal/webclient"
+	"github.com/phoenixchat/phoenixchat/infra/internal/webbuild"
 	"github.com/phoenixchat/phoenixchat/infra/stack"
 	"github.com/phoenixchat/phoenixchat/realtime/logging"
 )
@@ -132,7 +132,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return err
 	}
 	say := func(line string) { fmt.Fprintln(stderr, line) }
-	if err := webclient.Ensure(ctx, filepath.Join(root, "web"), say); err != nil {
+	if err := webbuild.Ensure(ctx, filepath.Join(root, "web"), say); err != nil {
 		listener.Close()
 		return err
 	}

@@ -12,10 +12,10 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
-	"github.com/phoenixchat/phoenixchat/functions/boltstore"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
-	"github.com/phoenixchat/phoenixchat/functions/firestorestore"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
+	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/infra/emulators"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
@@ -143,7 +143,7 @@ func (s *Stack) openAccounts(d *data, path string) error {
 // openStore opens the embedded store, or Firestore's emulator where there is one.
 func (s *Stack) openStore(ctx context.Context, d *data, path string) error {
 	if s.FirestoreAddr == "" {
-		b, err := boltstore.Open(path, boltstore.Options{})
+		b, err := storebolt.Open(path, storebolt.Options{})
 		if err != nil {
 			return err
 		}
@@ -151,7 +151,7 @@ func (s *Stack) openStore(ctx context.Context, d *data, path string) error {
 		d.store, d.gates = b, storeGates{b}
 		return nil
 	}
-	f, err := firestorestore.Open(ctx, firestorestore.Options{Project: s.Project, EmulatorHost: s.FirestoreAddr})
+	f, err := storefirestore.Open(ctx, storefirestore.Options{Project: s.Project, EmulatorHost: s.FirestoreAddr})
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (s *Stack) openStore(ctx context.Context, d *data, path string) error {
 // straight to it, or the Pub/Sub emulator where there is one.
 func (s *Stack) openQueue(ctx context.Context, d *data, endpoint string) error {
 	if s.PubSubAddr == "" {
-		shelf := deadletter.Shelf{Store: d.store}
+		shelf := deadletter.Local{Store: d.store}
 		// Without a disk in between, an acknowledgement is published only once it is saved: a killed launcher loses nothing.
 		p, err := publish.NewPush(publish.PushOptions{URL: endpoint, Wait: true, Log: s.log})
 		if err != nil {
@@ -190,7 +190,7 @@ func (s *Stack) openQueue(ctx context.Context, d *data, endpoint string) error {
 	p := publish.NewPubSub(c, emulators.Topic)
 	s.onClose("publisher", func(context.Context) error { p.Close(); return nil })
 	letters, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: s.Project, DeadTopic: emulators.DeadTopic,
-		Subscription: emulators.DeadSubscription, AcksTopic: emulators.Topic, Shelf: d.store, EmulatorHost: s.PubSubAddr})
+		Subscription: emulators.DeadSubscription, AcksTopic: emulators.Topic, Store: d.store, EmulatorHost: s.PubSubAddr})
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (s *Stack) openQueue(ctx context.Context, d *data, endpoint string) error {
 }
 
 // storeGates reads gates from the embedded store.
-type storeGates struct{ people store.People }
+type storeGates struct{ people store.Users }
 
 // Gate implements gate.Source.
 func (g storeGates) Gate(ctx context.Context, uid string) (gate.Gate, error) {

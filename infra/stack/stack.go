@@ -9,7 +9,7 @@
 //	                      ├─ /local/push/<secret>                functions/persist
 //	                      └─ /ws, /config.json, the client       realtime/server, instance after instance
 //
-// By default everything is embedded: miniredis, infra/authstub, functions/boltstore, and a push
+// By default everything is embedded: miniredis, infra/authstub, functions/store/storebolt, and a push
 // straight to persist in Pub/Sub's format. Options put redis-server and
 // Google's emulators in their place, started here or running already.
 package stack
@@ -28,12 +28,12 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
-	"github.com/phoenixchat/phoenixchat/functions/people"
 	"github.com/phoenixchat/phoenixchat/functions/persist"
-	"github.com/phoenixchat/phoenixchat/functions/relay"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
 )
 
@@ -84,7 +84,7 @@ type Stack struct {
 
 	Store     store.Store
 	Accounts  accounts.Accounts
-	People    *people.People
+	People    *users.Service
 	Collector deadletter.Collector
 	Replayer  deadletter.Replayer
 
@@ -172,8 +172,8 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	}
 	// Instances settle through the front while they stop, so it stops after them.
 	s.serve("front", l, front)
-	relays := relay.NewClient(relay.ClientOptions{URL: s.URL, Tokens: services})
-	s.People = people.New(people.Deps{Store: s.Store, Accounts: s.Accounts, Relay: relays, Now: s.options.Now, Log: s.log})
+	relays := internalapi.NewClient(internalapi.ClientOptions{URL: s.URL, Tokens: services})
+	s.People = users.New(users.Deps{Store: s.Store, Accounts: s.Accounts, Relay: relays, Now: s.options.Now, Log: s.log})
 	functions := api.New(api.Deps{
 		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Relay: relays, DeadLetters: s.Collector, Replayer: s.Replayer,
 		Origins: s.origins(listeners), SignupsHourly: s.options.SignupsHourly, Now: s.options.Now, Log: s.log,

@@ -337,7 +337,7 @@ func keepsDeadLetters(t *testing.T, s *Stack) {
 		if _, err := s.Collector.Collect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		letters, _, err := s.Store.Letters(t.Context(), "", 10)
+		letters, _, err := s.Store.DeadLetters(t.Context(), "", 10)
 		if err != nil {
 			t.Fatal(err)
 		}

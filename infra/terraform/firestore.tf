@@ -55,7 +55,7 @@ resource "google_firebaserules_release" "firestore" {
 # The indexes stand beside the queries that need them, in the format that Firebase's
 # own tools read too.
 locals {
-  firestore_indexes = jsondecode(file("${path.module}/../../functions/firestorestore/firestore.indexes.json"))
+  firestore_indexes = jsondecode(file("${path.module}/../../functions/store/storefirestore/firestore.indexes.json"))
 
   # Named by what they index, so that a change of order in the file changes nothing.
   composite_indexes = { for i in local.firestore_indexes.indexes :

@@ -27,7 +27,7 @@ type declared struct {
 // error, which no emulator does.
 func TestIndexesAreThoseOfTheStore(t *testing.T) {
 	s := applied(t)
-	data, err := os.ReadFile("../../functions/firestorestore/firestore.indexes.json")
+	data, err := os.ReadFile("../../functions/store/storefirestore/firestore.indexes.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
-	"github.com/phoenixchat/phoenixchat/realtime/listen"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
@@ -56,14 +56,14 @@ func (p *people) set(uid string, g gate.Gate) {
 type instance struct {
 	*gate.Gates
 	rdb redis.UniversalClient
-	l   *listen.Listener
+	l   *redissub.Listener
 	in  *inbox.Inboxes
 }
 
 func start(t *testing.T, b *redistest.Redis, p *people, o gate.Options) *instance {
 	t.Helper()
 	rdb := b.Client(t, nil)
-	l := listen.New(rdb, listen.Options{Retry: 50 * time.Millisecond})
+	l := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
 	o.Listener = l
 	g := gate.New(rdb, p, o)
 	in := inbox.New(rdb, inbox.Options{Listener: l, Gates: g})

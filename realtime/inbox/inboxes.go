@@ -10,8 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
-	"github.com/phoenixchat/phoenixchat/realtime/listen"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 )
 
 // Errors of Enqueue beside problem.ErrUnavailable. Those with RetryAfter may
@@ -32,8 +32,8 @@ type Gates interface {
 
 // Options of Inboxes. Zero values take the defaults named.
 type Options struct {
-	Listener *listen.Listener // needed; shared with gate and presence
-	Gates    Gates            // nil: Enqueue asks no gate (tests only)
+	Listener *redissub.Listener // needed; shared with gate and presence
+	Gates    Gates              // nil: Enqueue asks no gate (tests only)
 
 	Now     func() time.Time // time.Now
 	Log     *slog.Logger     // slog.Default()

@@ -65,7 +65,7 @@ func TestWipedRedis(t *testing.T) {
 		if _, err := s.Enqueue(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
-		r := s.Settle(t.Context(), []inbox.Settlement{{UID: "ben", Epoch: before.Epoch, Began: u.Acked, To: u.To, Messages: settled(t, u.Events)}})[0]
+		r := s.Settle(t.Context(), []inbox.Settlement{{UID: "ben", Epoch: before.Epoch, Began: u.Settled, To: u.To, Messages: settled(t, u.Events)}})[0]
 		same(t, "old ack", r.Outcome, inbox.SettleEpoch)
 		same(t, "waiting", s.rdb.HLen(t.Context(), "pending:{ben}").Val(), 1)
 	})
@@ -135,7 +135,7 @@ func TestFailoverLosesTheLastWrites(t *testing.T) {
 	events, _, _ := s.all(t, "ben", a.From)
 	same(t, "events", bodies(t, events), "[message kept message new]")
 	// An acknowledgement begun before the failover and finished after it.
-	r := s.Settle(t.Context(), []inbox.Settlement{{UID: "ben", Epoch: cursor.Epoch, Began: u.Acked, To: u.To, Messages: settled(t, u.Events)}})[0]
+	r := s.Settle(t.Context(), []inbox.Settlement{{UID: "ben", Epoch: cursor.Epoch, Began: u.Settled, To: u.To, Messages: settled(t, u.Events)}})[0]
 	same(t, "old ack", r.Outcome, inbox.SettleEpoch)
 	same(t, "waiting", s.rdb.HLen(t.Context(), "pending:{ben}").Val(), 2)
 	// The outbox of the sender has the lost one still.

@@ -14,7 +14,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
-	"github.com/phoenixchat/phoenixchat/realtime/listen"
+	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
 )
 
@@ -25,7 +25,7 @@ type setup struct {
 	*inbox.Inboxes
 	rdb    redis.UniversalClient
 	b      *redistest.Redis
-	l      *listen.Listener
+	l      *redissub.Listener
 	probes *probes
 }
 
@@ -40,7 +40,7 @@ func openOn(t testing.TB, b *redistest.Redis, rdb redis.UniversalClient, o inbox
 	t.Helper()
 	p := &probes{first: make(chan struct{})}
 	rdb.AddHook(p)
-	l := listen.New(rdb, listen.Options{Retry: 50 * time.Millisecond})
+	l := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
 	o.Listener = l
 	x := inbox.New(rdb, o)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -145,7 +145,7 @@ func (s *setup) settle(t testing.TB, uid string, c inbox.Cursor) inbox.SettleRes
 		if u.Err != nil {
 			t.Fatalf("unsettled: %v", u.Err)
 		}
-		r := s.Settle(t.Context(), []inbox.Settlement{{UID: uid, Epoch: c.Epoch, Began: u.Acked, To: u.To, Messages: settled(t, u.Events)}})[0]
+		r := s.Settle(t.Context(), []inbox.Settlement{{UID: uid, Epoch: c.Epoch, Began: u.Settled, To: u.To, Messages: settled(t, u.Events)}})[0]
 		if r.Err != nil {
 			t.Fatalf("settle: %v", r.Err)
 		}

@@ -55,7 +55,7 @@ type Attachment struct {
 	Epoch   string
 	From    Position // read from here, never elsewhere
 	Last    ID       // newest event when attached
-	Acked   ID       // newest id acknowledged and published for saving
+	Settled ID       // newest id acknowledged and published for saving
 	Resumed bool     // From is the cursor given: nothing is missing, and the cursor counts as an ack
 }
 
@@ -70,11 +70,11 @@ func (x *Inboxes) Attach(ctx context.Context, uid, cursor string) (Attachment, e
 		return Attachment{}, err
 	}
 	r := newReply(v, 5)
-	epoch, floor, last, acked, first := r.str(0), r.id(1), r.id(2), r.id(3), r.id(4)
+	epoch, floor, last, settled, first := r.str(0), r.id(1), r.id(2), r.id(3), r.id(4)
 	if err := r.broken(); err != nil {
 		return Attachment{}, err
 	}
-	a := Attachment{Epoch: epoch, Last: last, Acked: acked}
+	a := Attachment{Epoch: epoch, Last: last, Settled: settled}
 	// A cursor that cannot be read (of an older version, or forged) is like one of another life.
 	c, err := ParseCursor(cursor)
 	if err == nil && c.Epoch == epoch && !floor.After(c.ID) && !c.ID.After(last) {
@@ -91,11 +91,11 @@ func (x *Inboxes) Attach(ctx context.Context, uid, cursor string) (Attachment, e
 
 // Page is what Read found.
 type Page struct {
-	Events []Event  // in order; poison entries are left out, counted and logged
-	Next   Position // read on from here; it may be beyond the last of Events
-	Last   ID       // newest event of the inbox
-	Acked  ID       // newest id acknowledged and published for saving
-	More   bool     // there is more to read now
+	Events  []Event  // in order; poison entries are left out, counted and logged
+	Next    Position // read on from here; it may be beyond the last of Events
+	Last    ID       // newest event of the inbox
+	Settled ID       // newest id acknowledged and published for saving
+	More    bool     // there is more to read now
 	// Gap: events may be missing between the position read from and Events,
 	// which is told to the socket as a Welcome with Resumed false before
 	// Events. It is given once per floor.
@@ -116,12 +116,12 @@ func (x *Inboxes) Read(ctx context.Context, uid string, p Position, limit int) (
 		return Page{}, err
 	}
 	r := newReply(v, 6)
-	epoch, floor, last, acked, more := r.str(0), r.id(1), r.id(2), r.id(3), r.str(4) == "1"
+	epoch, floor, last, settled, more := r.str(0), r.id(1), r.id(2), r.id(3), r.str(4) == "1"
 	events, end := x.entries(uid, r.list[5])
 	if err := r.broken(); err != nil {
 		return Page{}, err
 	}
-	page := Page{Events: events, Last: last, Acked: acked, More: more}
+	page := Page{Events: events, Last: last, Settled: settled, More: more}
 	page.Life = epoch != p.Epoch
 	page.Gap = page.Life || (floor.After(p.ID) && floor.After(p.Told))
 	page.Next = Position{Cursor{epoch, p.ID}, p.Told}

@@ -14,12 +14,12 @@ type Claim struct {
 
 // Unsettled is what an acknowledgement covers.
 type Unsettled struct {
-	Epoch  string
-	Acked  ID      // where the list begins
-	To     ID      // where it ends: before Claim.To where the list was cut
-	Events []Event // those in (Acked, To], of all types; poison entries are left out
-	Last   ID      // newest event of the inbox
-	Err    error
+	Epoch   string
+	Settled ID      // where the list begins
+	To      ID      // where it ends: before Claim.To where the list was cut
+	Events  []Event // those in (Acked, To], of all types; poison entries are left out
+	Last    ID      // newest event of the inbox
+	Err     error
 }
 
 // Unsettled takes, for each claim, the list of at most limit events between
@@ -36,7 +36,7 @@ func (x *Inboxes) Unsettled(ctx context.Context, claims []Claim, limit int) []Un
 			continue
 		}
 		r := newReply(values[i], 5)
-		u := Unsettled{Epoch: r.str(0), Acked: r.id(1), Last: r.id(2), To: c.To}
+		u := Unsettled{Epoch: r.str(0), Settled: r.id(1), Last: r.id(2), To: c.To}
 		cut := r.str(3) == "1"
 		var end ID
 		u.Events, end = x.entries(c.UID, r.list[4])
@@ -80,7 +80,7 @@ const (
 // SettleResult is the answer to a Settlement.
 type SettleResult struct {
 	Outcome Outcome
-	Acked   ID // as it is now
+	Settled ID // as it is now
 	Err     error
 }
 
@@ -112,7 +112,7 @@ func (x *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleResult 
 		case "epoch":
 			out[i].Outcome = SettleEpoch
 		}
-		out[i].Acked = r.id(1)
+		out[i].Settled = r.id(1)
 		out[i].Err = r.broken()
 	}
 	return out

@@ -89,9 +89,9 @@ func (x *Inboxes) watchLife(ctx context.Context) {
 	}
 }
 
-// lifeKey holds a random value where one node is all of Redis, so that a wiped
+// epochKey holds a random value where one node is all of Redis, so that a wiped
 // one is noticed that did not restart (or has no run id). On a cluster each inbox's own life tells.
-const lifeKey = "life"
+const epochKey = "epoch"
 
 // probe returns the lives of all primaries.
 func (x *Inboxes) probe(ctx context.Context) (map[string]bool, error) {
@@ -110,8 +110,8 @@ func (x *Inboxes) probe(ctx context.Context) (map[string]bool, error) {
 		return lives, err
 	}
 	pipe := x.rdb.Pipeline()
-	pipe.SetNX(ctx, lifeKey, freshLife(), 0)
-	stored := pipe.Get(ctx, lifeKey)
+	pipe.SetNX(ctx, epochKey, freshLife(), 0)
+	stored := pipe.Get(ctx, epochKey)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
 	}

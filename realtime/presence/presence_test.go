@@ -11,9 +11,9 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
-	"github.com/phoenixchat/phoenixchat/realtime/listen"
 	"github.com/phoenixchat/phoenixchat/realtime/presence"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
@@ -29,7 +29,7 @@ type instance struct {
 func start(t *testing.T, b *redistest.Redis, id string, o presence.Options) *instance {
 	t.Helper()
 	rdb := b.Client(t, nil)
-	l := listen.New(rdb, listen.Options{Retry: 50 * time.Millisecond})
+	l := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
 	o.Listener = l
 	p := presence.New(rdb, id, o)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -39,8 +39,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
-	"github.com/phoenixchat/phoenixchat/realtime/listen"
 	"github.com/phoenixchat/phoenixchat/realtime/presence"
+	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 	"github.com/phoenixchat/phoenixchat/realtime/session"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
@@ -103,7 +103,7 @@ type Server struct {
 	upgrader websocket.Upgrader
 	started  time.Time
 
-	listener *listen.Listener
+	listener *redissub.Listener
 	inboxes  *inbox.Inboxes
 	gates    *gate.Gates
 	presence *presence.Presence
@@ -124,7 +124,7 @@ func New(deps Deps) (*Server, error) {
 	}
 	log := deps.Log.With("instance", deps.Instance)
 	s := &Server{deps: deps, log: log, mux: http.NewServeMux(), started: time.Now()}
-	s.listener = listen.New(deps.Redis, listen.Options{Log: log})
+	s.listener = redissub.New(deps.Redis, redissub.Options{Log: log})
 	s.gates = gate.New(deps.Redis, deps.Gates, gate.Options{Listener: s.listener, Now: deps.Now, Log: log})
 	deps.Inboxes.Listener, deps.Inboxes.Gates, deps.Inboxes.Now, deps.Inboxes.Log = s.listener, s.gates, deps.Now, log
 	s.inboxes = inbox.New(deps.Redis, deps.Inboxes)

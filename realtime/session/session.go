@@ -70,7 +70,7 @@ type session struct {
 	unwatch func() // stops hearing of the gate
 	feed    *inbox.Feed
 	attach  inbox.Attachment
-	account *settle.Account
+	account *settle.Window
 	watcher *presence.Watcher
 
 	// Reader only.

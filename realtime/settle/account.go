@@ -12,7 +12,7 @@ import (
 
 // Account is what one socket was sent and has acknowledged. It may be used by
 // several goroutines; Sent must be called in the order of the events.
-type Account struct {
+type Window struct {
 	// fixed after construction
 	s *Settler
 
@@ -26,12 +26,12 @@ type Account struct {
 
 // Open begins the account of a socket of uid, attached at a. Where a was
 // resumed, its cursor counts as an ack. Close it.
-func (s *Settler) Open(uid string, a inbox.Attachment) *Account {
+func (s *Settler) Open(uid string, a inbox.Attachment) *Window {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	acc := &Account{s: s, sent: a.From.ID}
+	acc := &Window{s: s, sent: a.From.ID}
 	acc.p = s.enter(place{uid, a.Epoch}, a.From.ID)
-	acc.p.learn(a.Acked)
+	acc.p.learn(a.Settled)
 	if a.Resumed {
 		acc.claim = a.From.ID
 		acc.p.acknowledge(a.From.ID)
@@ -43,7 +43,7 @@ func (s *Settler) Open(uid string, a inbox.Attachment) *Account {
 // event of the given epoch. Every event that the socket is sent must be noted,
 // of any type, in order, before the device can acknowledge it. An event of
 // another epoch forgets the acks of the old one that are not yet applied.
-func (a *Account) Sent(epoch string, e inbox.Event) {
+func (a *Window) Sent(epoch string, e inbox.Event) {
 	s := a.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,7 +75,7 @@ func (a *Account) Sent(epoch string, e inbox.Event) {
 // Ack notes that the device has stored everything up to c. An ack of another
 // epoch is dropped; one beyond what the socket was sent is remembered, and
 // applied as it is sent. It does not block.
-func (a *Account) Ack(c inbox.Cursor) {
+func (a *Window) Ack(c inbox.Cursor) {
 	s := a.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,7 +95,7 @@ func (a *Account) Ack(c inbox.Cursor) {
 }
 
 // apply settles up to id, which the socket was sent. s.mu is held.
-func (a *Account) apply(id inbox.ID) {
+func (a *Window) apply(id inbox.ID) {
 	n := 0
 	for n < len(a.unacked) && !a.unacked[n].After(id) {
 		n++
@@ -106,7 +106,7 @@ func (a *Account) apply(id inbox.ID) {
 
 // Unacked returns the number of message events that the socket was sent and
 // has not acknowledged, for flow control.
-func (a *Account) Unacked() int {
+func (a *Window) Unacked() int {
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
 	return len(a.unacked)
@@ -115,7 +115,7 @@ func (a *Account) Unacked() int {
 // Read queues a read mark of the user, to be published, and then put as a read
 // event into the inboxes of both people, after the acks that came before it.
 // r must be checked, and by the account's user. The error is problem.ErrUnavailable when too many wait.
-func (a *Account) Read(r delivery.Read) error {
+func (a *Window) Read(r delivery.Read) error {
 	s := a.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -132,8 +132,8 @@ func (a *Account) Read(r delivery.Read) error {
 		s.reads++
 	}
 	p.reads[r.Conversation] = max(at, r.At)
-	if p.target.After(p.readsAfter) {
-		p.readsAfter = p.target
+	if p.acked.After(p.readsAfter) {
+		p.readsAfter = p.acked
 	}
 	p.mark(s.opts.Gather)
 	return nil
@@ -143,7 +143,7 @@ func (a *Account) Read(r delivery.Read) error {
 // with problem.ErrUnavailable when ctx ends before; settling then goes on in
 // the background for as long as Run does. The last account of a user flushes
 // at once. Call it once.
-func (a *Account) Close(ctx context.Context) error {
+func (a *Window) Close(ctx context.Context) error {
 	s := a.s
 	s.mu.Lock()
 	a.closed = true
@@ -158,7 +158,7 @@ func (a *Account) Close(ctx context.Context) error {
 		p.mark(within)
 	}
 	for {
-		if p.dead || (!want.After(p.acked) && len(p.reads) == 0 && len(p.readsOut) == 0) {
+		if p.dead || (!want.After(p.settled) && len(p.reads) == 0 && len(p.readsOut) == 0) {
 			s.mu.Unlock()
 			return nil
 		}

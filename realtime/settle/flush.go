@@ -151,13 +151,13 @@ func (s *Settler) snapshot(batch []*person) []*item {
 	defer s.mu.Unlock()
 	items := make([]*item, len(batch))
 	for i, p := range batch {
-		it := &item{p: p, began: p.acked, to: p.target, covered: true, dead: p.dead}
+		it := &item{p: p, began: p.settled, to: p.acked, covered: true, dead: p.dead}
 		items[i] = it
-		if p.dead || !p.target.After(p.acked) {
+		if p.dead || !p.acked.After(p.settled) {
 			it.to = it.began
-		} else if it.covered = p.covers(p.acked, p.target); it.covered {
+		} else if it.covered = p.covers(p.settled, p.acked); it.covered {
 			for _, e := range p.events {
-				if e.id.After(p.target) {
+				if e.id.After(p.acked) {
 					break
 				}
 				if len(it.list) == s.opts.MaxMessages {
@@ -200,7 +200,7 @@ func (s *Settler) readLists(ctx context.Context, items []*item) {
 				it.dead = true
 				continue
 			}
-			it.began, it.to = u.Acked, u.To
+			it.began, it.to = u.Settled, u.To
 			for _, e := range u.Events {
 				if e.Type == wire.EventMessage {
 					it.list = append(it.list, event{e.ID, e.Data})
@@ -341,7 +341,7 @@ func (s *Settler) clearInboxes(ctx context.Context, items []*item) {
 			if r.Err != nil {
 				it.err = r.Err
 			}
-			if r.Outcome == inbox.SettleMoved && it.rest(r.Acked) {
+			if r.Outcome == inbox.SettleMoved && it.rest(r.Settled) {
 				s.n.retaken.Add(1)
 				again = append(again, it)
 			}
@@ -353,13 +353,13 @@ func (s *Settler) clearInboxes(ctx context.Context, items []*item) {
 // rest takes the list anew from acked, to where another instance settled
 // meanwhile. What is left of it is published and told already. It reports
 // whether acked lies within the list.
-func (it *item) rest(acked inbox.ID) bool {
-	if !acked.After(it.began) || !it.to.After(acked) {
+func (it *item) rest(settled inbox.ID) bool {
+	if !settled.After(it.began) || !it.to.After(settled) {
 		return false
 	}
-	it.began = acked
+	it.began = settled
 	n := 0
-	for n < len(it.messages) && !it.messages[n].ID.After(acked) {
+	for n < len(it.messages) && !it.messages[n].ID.After(settled) {
 		n++
 	}
 	it.messages = it.messages[n:]
@@ -378,9 +378,9 @@ func (s *Settler) finish(items []*item) {
 		switch it.done.Outcome {
 		case inbox.SettleDone:
 			s.n.messages.Add(int64(len(it.messages)))
-			p.learn(it.done.Acked)
+			p.learn(it.done.Settled)
 		case inbox.SettleMoved:
-			p.learn(it.done.Acked)
+			p.learn(it.done.Settled)
 		case inbox.SettleEpoch:
 			it.dead = true
 		case inbox.SettleFailed:

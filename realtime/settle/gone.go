@@ -27,7 +27,7 @@ func (s *Settler) Gone(ctx context.Context, uid string) error {
 		if u.To.After(u.Last) {
 			u.To = u.Last // not cut: everything there is
 		}
-		if !u.To.After(u.Acked) {
+		if !u.To.After(u.Settled) {
 			removed, err := s.inboxes.Remove(ctx, uid, u.Epoch, u.Last)
 			if removed || err != nil {
 				return err
@@ -45,7 +45,7 @@ func (s *Settler) Gone(ctx context.Context, uid string) error {
 func (s *Settler) refuse(ctx context.Context, uid string, u inbox.Unsettled) error {
 	var order []string
 	refs := map[string][]wire.MessageRef{}
-	settlement := inbox.Settlement{UID: uid, Epoch: u.Epoch, Began: u.Acked, To: u.To}
+	settlement := inbox.Settlement{UID: uid, Epoch: u.Epoch, Began: u.Settled, To: u.To}
 	for _, e := range u.Events {
 		if e.Type != wire.EventMessage {
 			continue

@@ -16,7 +16,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
-	"github.com/phoenixchat/phoenixchat/realtime/listen"
+	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
 )
@@ -113,7 +113,7 @@ func start(t testing.TB, b *redistest.Redis, pub settle.Publisher, o settle.Opti
 
 func startOn(t testing.TB, rdb redis.UniversalClient, pub settle.Publisher, o settle.Options) *instance {
 	t.Helper()
-	l := listen.New(rdb, listen.Options{Retry: 50 * time.Millisecond})
+	l := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
 	in := inbox.New(rdb, inbox.Options{Listener: l})
 	s := settle.New(in, pub, o)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -156,7 +156,7 @@ type device struct {
 	uid string
 	at  inbox.Attachment
 	pos inbox.Position
-	acc *settle.Account
+	acc *settle.Window
 	got []inbox.Event
 }
 

@@ -16,8 +16,8 @@ type person struct {
 	place
 
 	accounts int
-	acked    inbox.ID // settled, as last heard
-	target   inbox.ID // acknowledged by a device
+	settled  inbox.ID // settled, as last heard
+	acked    inbox.ID // acknowledged by a device
 
 	// What sockets were sent: all message events in (base, top] are in events.
 	// It saves reading them again; lists that it does not cover are read from the stream.
@@ -78,15 +78,15 @@ func (p *person) forgetIfDone() {
 
 // waiting reports whether there is something to settle.
 func (p *person) waiting() bool {
-	return (p.target.After(p.acked) && !p.dead) || len(p.reads) > 0
+	return (p.acked.After(p.settled) && !p.dead) || len(p.reads) > 0
 }
 
 // learn notes that everything up to id is settled.
 func (p *person) learn(id inbox.ID) {
-	if !id.After(p.acked) {
+	if !id.After(p.settled) {
 		return
 	}
-	p.acked = id
+	p.settled = id
 	n := 0
 	for n < len(p.events) && !p.events[n].id.After(id) {
 		p.bytes -= len(p.events[n].data)
@@ -114,7 +114,7 @@ func (p *person) observe(prev inbox.ID, e inbox.Event) {
 		p.base = prev
 	}
 	p.top = e.ID
-	if e.Type != wire.EventMessage || !e.ID.After(p.acked) {
+	if e.Type != wire.EventMessage || !e.ID.After(p.settled) {
 		return
 	}
 	if len(p.events) >= maxEvents || p.s.kept+len(e.Data) > p.s.opts.KeepBytes {
@@ -147,15 +147,15 @@ func (p *person) covers(from, to inbox.ID) bool {
 
 // acknowledge notes that a device has everything up to id, which it was sent.
 func (p *person) acknowledge(id inbox.ID) {
-	if p.dead || !id.After(p.target) {
+	if p.dead || !id.After(p.acked) {
 		return
 	}
-	from := p.target
-	if p.acked.After(from) {
-		from = p.acked
+	from := p.acked
+	if p.settled.After(from) {
+		from = p.settled
 	}
-	p.target = id
-	if !id.After(p.acked) {
+	p.acked = id
+	if !id.After(p.settled) {
 		return
 	}
 	if !p.covers(from, id) {
@@ -198,7 +198,7 @@ func (p *person) mark(within time.Duration) {
 // (a slot of a cluster moved away and back).
 func (p *person) revive(from inbox.ID) {
 	p.dead = false
-	p.target = p.acked
+	p.acked = p.settled
 	p.base, p.top = from, from
 }
 

@@ -21,7 +21,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
-	"github.com/phoenixchat/phoenixchat/realtime/listen"
+	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
@@ -243,7 +243,7 @@ func (w *world) start() *node {
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return dial(w.mini) }}))
 	gone := make(chan struct{})
 	rdb.AddHook(&faultHook{w: w, gone: gone})
-	l := listen.New(rdb, listen.Options{Log: quiet})
+	l := redissub.New(rdb, redissub.Options{Log: quiet})
 	in := inbox.New(rdb, inbox.Options{Listener: l, Log: quiet, KeepEvents: 4, KeepFor: time.Second, Timeout: time.Second})
 	s := settle.New(in, w.store, settle.Options{Log: quiet, Drain: time.Millisecond, MaxMessages: 3, MaxBackoff: 2 * time.Second, KeepBytes: 3000})
 	ctx, cancel := context.WithCancel(context.Background())

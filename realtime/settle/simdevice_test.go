@@ -41,7 +41,7 @@ type simDevice struct {
 type simSocket struct {
 	n      *node
 	feed   *inbox.Feed
-	acc    *settle.Account
+	acc    *settle.Window
 	cancel context.CancelFunc
 	done   chan struct{}
 	resync bool // asked to reconnect

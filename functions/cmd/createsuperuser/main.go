@@ -21,10 +21,10 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/control"
-	"github.com/phoenixchat/phoenixchat/functions/firestorestore"
-	"github.com/phoenixchat/phoenixchat/functions/people"
-	"github.com/phoenixchat/phoenixchat/functions/relay"
+	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/functions/superuser"
+	"github.com/phoenixchat/phoenixchat/functions/users"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 )
 
 func main() {
@@ -91,7 +91,7 @@ func give(ctx context.Context, o superuser.Order, project, database, data string
 		}
 		return told, err
 	}
-	db, err := firestorestore.Open(ctx, firestorestore.Options{Project: project, Database: database, EmulatorHost: getenv("FIRESTORE_EMULATOR_HOST")})
+	db, err := storefirestore.Open(ctx, storefirestore.Options{Project: project, Database: database, EmulatorHost: getenv("FIRESTORE_EMULATOR_HOST")})
 	if err != nil {
 		return "", fmt.Errorf("Firestore cannot be reached: %w", err)
 	}
@@ -100,7 +100,7 @@ func give(ctx context.Context, o superuser.Order, project, database, data string
 	if err != nil {
 		return "", fmt.Errorf("Firebase Auth cannot be reached: %w", err)
 	}
-	told, err := superuser.Run(ctx, superuser.Deps{Store: db, People: people.New(people.Deps{Store: db, Accounts: who, Relay: noRelay{}})}, o)
+	told, err := superuser.Run(ctx, superuser.Deps{Store: db, People: users.New(users.Deps{Store: db, Accounts: who, Relay: noRelay{}})}, o)
 	if err != nil {
 		// The cause, too: who runs this can do something about it.
 		return "", fmt.Errorf("%s\n(%w)", control.Explain(err), err)
@@ -109,4 +109,4 @@ func give(ctx context.Context, o superuser.Order, project, database, data string
 }
 
 // noRelay stands where a relay would: being an admin or not changes no gate.
-type noRelay struct{ relay.Relay }
+type noRelay struct{ internalapi.Relay }

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
-	"github.com/phoenixchat/phoenixchat/functions/firestorestore"
+	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
 )
 
@@ -75,7 +75,7 @@ func TestProject(t *testing.T) {
 		t.Error("the claim is still there")
 	}
 	give()
-	db, err := firestorestore.Open(t.Context(), firestorestore.Options{Project: project, EmulatorHost: firestore})
+	db, err := storefirestore.Open(t.Context(), storefirestore.Options{Project: project, EmulatorHost: firestore})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/control"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
-	"github.com/phoenixchat/phoenixchat/functions/firestorestore"
+	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 )
 
 func main() {
@@ -93,17 +93,17 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 
 // give carries out an order on Google Cloud.
 func (c cloud) give(ctx context.Context, o deadletter.Order, getenv func(string) string) (string, error) {
-	db, err := firestorestore.Open(ctx, firestorestore.Options{Project: c.project, Database: c.database, EmulatorHost: getenv("FIRESTORE_EMULATOR_HOST")})
+	db, err := storefirestore.Open(ctx, storefirestore.Options{Project: c.project, Database: c.database, EmulatorHost: getenv("FIRESTORE_EMULATOR_HOST")})
 	if err != nil {
 		return "", fmt.Errorf("Firestore cannot be reached: %w", err)
 	}
 	defer db.Close()
-	topic, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: c.project, Subscription: c.subscription, AcksTopic: c.topic, Shelf: db, EmulatorHost: getenv("PUBSUB_EMULATOR_HOST")})
+	topic, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: c.project, Subscription: c.subscription, AcksTopic: c.topic, Store: db, EmulatorHost: getenv("PUBSUB_EMULATOR_HOST")})
 	if err != nil {
 		return "", fmt.Errorf("Pub/Sub cannot be reached: %w", err)
 	}
 	defer topic.Close()
-	told, err := deadletter.Run(ctx, deadletter.Deps{Shelf: db, Collector: topic, Replayer: topic}, o)
+	told, err := deadletter.Run(ctx, deadletter.Deps{Local: db, Collector: topic, Replayer: topic}, o)
 	if err != nil {
 		// The cause, too: who runs this can do something about it.
 		return "", fmt.Errorf("%s\n(%w)", control.Explain(err), err)

@@ -68,7 +68,7 @@ func TestProject(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { persist.Close() })
-	if err := persist.Put(ctx, []store.Letter{store.NewLetter("7", 1e15, "no JSON", []byte("the data"))}); err != nil {
+	if err := persist.Put(ctx, []store.DeadLetter{store.NewDeadLetter("7", 1e15, "no JSON", []byte("the data"))}); err != nil {
 		t.Fatal(err)
 	}
 	env := func(name string) string {

@@ -275,11 +275,11 @@ func testSessions(t *testing.T, s store.Store) {
 	must(t, s.Touch(ctx, nil, t0+day))
 	_, err := s.User(ctx, "nobody")
 	mustBe(t, err, problem.ErrNotFound)
-	all, active, err := s.CountPeople(ctx, t0+day)
+	all, active, err := s.CountUsers(ctx, t0+day)
 	must(t, err)
 	equal(t, "all", all, int64(2))
 	equal(t, "active", active, int64(1))
-	_, active, err = s.CountPeople(ctx, t0+day+1)
+	_, active, err = s.CountUsers(ctx, t0+day+1)
 	must(t, err)
 	equal(t, "active later", active, int64(0))
 }

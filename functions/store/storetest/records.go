@@ -32,25 +32,25 @@ func testAudit(t *testing.T, s store.Store) {
 
 func testLetters(t *testing.T, s store.Store) {
 	ctx := context.Background()
-	var want []store.Letter
+	var want []store.DeadLetter
 	for i := range 5 {
-		l := store.Letter{ID: fmt.Sprintf("id-%d", i), At: t0 + chat.Micros(i/2), Reason: "no JSON", Data: []byte{0, 0xff, byte(i)}}
+		l := store.DeadLetter{ID: fmt.Sprintf("id-%d", i), At: t0 + chat.Micros(i/2), Reason: "no JSON", Data: []byte{0, 0xff, byte(i)}}
 		want = append(want, l)
 	}
-	must(t, s.PutLetters(ctx, want[:3]))
-	must(t, s.PutLetters(ctx, want[1:]))
-	must(t, s.PutLetters(ctx, nil))
+	must(t, s.PutDeadLetters(ctx, want[:3]))
+	must(t, s.PutDeadLetters(ctx, want[1:]))
+	must(t, s.PutDeadLetters(ctx, nil))
 	again := want[4]
 	again.At += 99
-	must(t, s.PutLetters(ctx, []store.Letter{again}))
+	must(t, s.PutDeadLetters(ctx, []store.DeadLetter{again}))
 	for _, limit := range []int{1, 2, 5, 9} {
-		got := everything(t, func(c string) ([]store.Letter, string, error) { return s.Letters(ctx, c, limit) })
+		got := everything(t, func(c string) ([]store.DeadLetter, string, error) { return s.DeadLetters(ctx, c, limit) })
 		equal(t, fmt.Sprintf("the letters in pages of %d", limit), got, want)
 	}
-	l, err := s.Letter(ctx, "id-3")
+	l, err := s.DeadLetter(ctx, "id-3")
 	must(t, err)
 	equal(t, "one letter", l, want[3])
-	n, err := s.CountLetters(ctx)
+	n, err := s.CountDeadLetters(ctx)
 	must(t, err)
 	equal(t, "their number", n, int64(5))
 
@@ -58,16 +58,16 @@ func testLetters(t *testing.T, s store.Store) {
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
 	for i := range errs {
-		wg.Go(func() { errs[i] = s.RemoveLetter(ctx, "id-3") })
+		wg.Go(func() { errs[i] = s.RemoveDeadLetter(ctx, "id-3") })
 	}
 	wg.Wait()
 	if (errs[0] == nil) == (errs[1] == nil) {
 		t.Errorf("two who drop one letter are told %v and %v", errs[0], errs[1])
 	}
-	mustBe(t, s.RemoveLetter(ctx, "id-3"), problem.ErrNotFound)
-	_, err = s.Letter(ctx, "id-3")
+	mustBe(t, s.RemoveDeadLetter(ctx, "id-3"), problem.ErrNotFound)
+	_, err = s.DeadLetter(ctx, "id-3")
 	mustBe(t, err, problem.ErrNotFound)
-	n, err = s.CountLetters(ctx)
+	n, err = s.CountDeadLetters(ctx)
 	must(t, err)
 	equal(t, "their number", n, int64(4))
 }

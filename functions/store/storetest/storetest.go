@@ -170,7 +170,7 @@ func testCursors(t *testing.T, s store.Store) {
 		mustBe(t, err, store.ErrCursor)
 		_, _, err = s.AuditLog(ctx, cursor, 1)
 		mustBe(t, err, store.ErrCursor)
-		_, _, err = s.Letters(ctx, cursor, 1)
+		_, _, err = s.DeadLetters(ctx, cursor, 1)
 		mustBe(t, err, store.ErrCursor)
 	}
 	// one person's list of conversations does not go on in another's

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
-	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
+	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
 )
 
 // Faults are all kinds of faults, in the order of reports.
@@ -24,16 +24,16 @@ var Faults = []Fault{
 	{Name: "killed-publishing", What: "kill -9 of an instance while publishing takes 2 s", run: while(publishSlow, publishWell, instanceKilled)},
 	{Name: "failover-publishing", What: "a failover while publishing takes 2 s: acknowledgements begin before it and end after it", Replica: true, Loses: true, run: while(publishSlow, publishWell, whileAway(0.2, redisFailover))},
 	{Name: "redis-lost-senders-gone", What: "Redis is replaced by an empty one, and devices that had just sent never come back (the stated exception)", Loses: true, Exception: true, run: whileAway(0.3, leave(0.1, redisReplaced))},
-	{Name: "redis-cut", What: "the network to Redis is cut", run: broken(stage.Cut, time.Second, 4*time.Second)},
-	{Name: "redis-slow", What: "the network to Redis is slow", run: broken(stage.Slow, 2*time.Second, 6*time.Second)},
-	{Name: "redis-deaf", What: "connections to Redis are half open", run: broken(stage.Deaf, 2*time.Second, 8*time.Second)},
+	{Name: "redis-cut", What: "the network to Redis is cut", run: broken(testbed.Cut, time.Second, 4*time.Second)},
+	{Name: "redis-slow", What: "the network to Redis is slow", run: broken(testbed.Slow, 2*time.Second, 6*time.Second)},
+	{Name: "redis-deaf", What: "connections to Redis are half open", run: broken(testbed.Deaf, 2*time.Second, 8*time.Second)},
 
-	{Name: "publish-fails", What: "publishing to Pub/Sub fails, or its answer is lost", run: publishing(stage.PublishFault{Fail: 0.6, LoseReply: 0.3})},
-	{Name: "publish-slow", What: "publishing to Pub/Sub takes 2 s", run: publishing(stage.PublishFault{Slow: 2 * time.Second})},
-	{Name: "persist-fails", What: "persist fails, or its answer is lost", run: pushing(stage.PushFault{Fail: 0.5, LoseReply: 0.3})},
-	{Name: "persist-slow", What: "persist takes 2 s", run: pushing(stage.PushFault{Slow: 2 * time.Second})},
-	{Name: "persist-twice", What: "persist is called twice at once", run: pushing(stage.PushFault{Twice: true})},
-	{Name: "persist-shuffled", What: "persist is called out of order", run: pushing(stage.PushFault{Shuffle: 3 * time.Second})},
+	{Name: "publish-fails", What: "publishing to Pub/Sub fails, or its answer is lost", run: publishing(testbed.PublishFault{Fail: 0.6, LoseReply: 0.3})},
+	{Name: "publish-slow", What: "publishing to Pub/Sub takes 2 s", run: publishing(testbed.PublishFault{Slow: 2 * time.Second})},
+	{Name: "persist-fails", What: "persist fails, or its answer is lost", run: pushing(testbed.PushFault{Fail: 0.5, LoseReply: 0.3})},
+	{Name: "persist-slow", What: "persist takes 2 s", run: pushing(testbed.PushFault{Slow: 2 * time.Second})},
+	{Name: "persist-twice", What: "persist is called twice at once", run: pushing(testbed.PushFault{Twice: true})},
+	{Name: "persist-shuffled", What: "persist is called out of order", run: pushing(testbed.PushFault{Shuffle: 3 * time.Second})},
 	{Name: "store-down", What: "the store is unavailable, at times after it has saved", run: storeDown},
 
 	{Name: "clients-killed", Clients: true, What: "apps are killed and start again", run: away(0.15, killed, 0, 3*time.Second)},
@@ -113,8 +113,8 @@ func while(broken, mended func(*target), f func(context.Context, *target) error)
 	}
 }
 
-func publishSlow(t *target) { t.stage.Publishing(stage.PublishFault{Slow: 2 * time.Second}) }
-func publishWell(t *target) { t.stage.Publishing(stage.PublishFault{}) }
+func publishSlow(t *target) { t.stage.Publishing(testbed.PublishFault{Slow: 2 * time.Second}) }
+func publishWell(t *target) { t.stage.Publishing(testbed.PublishFault{}) }
 
 // broken breaks the links of one instance, or of all.
 func broken(how string, from, to time.Duration) func(context.Context, *target) error {
@@ -141,20 +141,20 @@ func broken(how string, from, to time.Duration) func(context.Context, *target) e
 	}
 }
 
-func publishing(f stage.PublishFault) func(context.Context, *target) error {
+func publishing(f testbed.PublishFault) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
 		t.stage.Publishing(f)
 		t.hold(ctx, 3*time.Second, 8*time.Second)
-		t.stage.Publishing(stage.PublishFault{})
+		t.stage.Publishing(testbed.PublishFault{})
 		return nil
 	}
 }
 
-func pushing(f stage.PushFault) func(context.Context, *target) error {
+func pushing(f testbed.PushFault) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
 		t.stage.Pushing(f)
 		t.hold(ctx, 3*time.Second, 8*time.Second)
-		t.stage.Pushing(stage.PushFault{})
+		t.stage.Pushing(testbed.PushFault{})
 		return nil
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
 
-	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
+	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/session"
@@ -73,7 +73,7 @@ func clientsFlood(ctx context.Context, t *target) error {
 	for _, f := range floods {
 		shut += f.ends[problem.TooMany.CloseCode()]
 	}
-	var after stage.Counts
+	var after testbed.Counts
 	until(arriveWithin, func() bool { // a socket counts once its handler has returned, after its client heard the close
 		after, err = t.stage.Counts(mending(ctx))
 		return err != nil || after.Refusals-before.Refusals >= int64(shut)

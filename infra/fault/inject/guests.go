@@ -9,7 +9,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
-	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
+	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
 )
 
 // guests enrols n people who do only what a fault has them do, each with a
@@ -28,7 +28,7 @@ func (t *target) guests(ctx context.Context, n int) ([]*load.Device, error) {
 
 // begin is how bad input begins: n guests have come, two bystanders write to
 // each other, and before is what the instances have counted so far.
-func (t *target) begin(ctx context.Context, n int) (before stage.Counts, guests []*load.Device, w *witness, err error) {
+func (t *target) begin(ctx context.Context, n int) (before testbed.Counts, guests []*load.Device, w *witness, err error) {
 	if before, err = t.stage.Counts(mending(ctx)); err != nil {
 		return before, nil, nil, err
 	}

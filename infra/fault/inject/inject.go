@@ -13,7 +13,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
-	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
+	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
 )
 
 // Fault is one kind of fault.
@@ -36,7 +36,7 @@ type Fault struct {
 
 // target is what a fault meets.
 type target struct {
-	stage *stage.Stage
+	stage *testbed.Testbed
 	crowd *load.Crowd
 	log   *record.Log
 	rnd   *rand.Rand
@@ -71,7 +71,7 @@ func (t *target) some(share float64) []*load.Device {
 
 // Run injects the faults as Each does. Faults of devices happen at the same
 // time as those of the system's parts, of which one at a time is broken.
-func Run(ctx, chatting context.Context, s *stage.Stage, c *load.Crowd, log *record.Log, faults []Fault, seed uint64, pause time.Duration) error {
+func Run(ctx, chatting context.Context, s *testbed.Testbed, c *load.Crowd, log *record.Log, faults []Fault, seed uint64, pause time.Duration) error {
 	var clients, parts []Fault
 	for _, f := range faults {
 		if f.Clients {
@@ -90,7 +90,7 @@ func Run(ctx, chatting context.Context, s *stage.Stage, c *load.Crowd, log *reco
 // seed decides, and enters them into the record, until chatting ends: a fault
 // that is under way then is played to its end, and each is injected once at
 // least. pause is the mean time between two. Everything is mended when Each returns.
-func Each(ctx, chatting context.Context, s *stage.Stage, c *load.Crowd, log *record.Log, faults []Fault, seed uint64, pause time.Duration) error {
+func Each(ctx, chatting context.Context, s *testbed.Testbed, c *load.Crowd, log *record.Log, faults []Fault, seed uint64, pause time.Duration) error {
 	t := &target{stage: s, crowd: c, log: log, rnd: rand.New(rand.NewPCG(seed, 5))}
 	acting := slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return f.run == nil }) // some only ask something of the stage
 	if len(acting) == 0 {

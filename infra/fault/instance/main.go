@@ -21,7 +21,7 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
+	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
@@ -54,9 +54,9 @@ func main() {
 }
 
 func run(ctx context.Context) (err error) {
-	var spec stage.Spec
-	if err := json.Unmarshal([]byte(os.Getenv(stage.SpecEnv)), &spec); err != nil {
-		return fmt.Errorf("%s: %w", stage.SpecEnv, err)
+	var spec testbed.Spec
+	if err := json.Unmarshal([]byte(os.Getenv(testbed.SpecEnv)), &spec); err != nil {
+		return fmt.Errorf("%s: %w", testbed.SpecEnv, err)
 	}
 	ahead := time.Duration(spec.ClockMS) * time.Millisecond
 	now := func() time.Time { return time.Now().Add(ahead) }
@@ -80,7 +80,7 @@ func run(ctx context.Context) (err error) {
 
 	deps := server.Deps{
 		Redis: rdb, Gates: gates{spec.Gates}, Publisher: publisher, Verifier: verifier, Services: services{}, Log: log, Now: now,
-		Instance: spec.Name, Origins: []string{stage.Origin}, MaxSockets: spec.MaxSockets,
+		Instance: spec.Name, Origins: []string{testbed.Origin}, MaxSockets: spec.MaxSockets,
 		SocketAgeMin: time.Duration(spec.SocketAgeMS) * time.Millisecond * 3 / 4, SocketAgeMax: time.Duration(spec.SocketAgeMS) * time.Millisecond,
 		GoawayWithin: time.Duration(spec.GoawayWithinMS) * time.Millisecond,
 		Settle:       settle.Options{Drain: settleWithin},
@@ -127,7 +127,7 @@ func serve(ctx context.Context, srv *server.Server, addr string) error {
 type services struct{}
 
 func (services) VerifyService(_ context.Context, token string) (string, error) {
-	if token != stage.ServiceToken {
+	if token != testbed.ServiceToken {
 		return "", problem.ErrUnauthenticated
 	}
 	return "stage", nil

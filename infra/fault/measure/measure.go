@@ -12,7 +12,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
-	"github.com/phoenixchat/phoenixchat/infra/fault/stage"
+	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 )
 
@@ -49,14 +49,14 @@ func (r *Result) OK() bool { return r.Failure == "" && r.Judged != nil && r.Judg
 type rig struct {
 	opts  Options
 	log   *record.Log
-	stage *stage.Stage
+	stage *testbed.Testbed
 	crowd *load.Crowd
 }
 
 // measure plays f on a stage with a connected crowd that chats, and judges.
 // before is called before the crowd connects.
-func measure(ctx context.Context, name string, opts Options, so stage.Options, before func(*stage.Stage), f func(ctx context.Context, r *rig, out *Result) error) (*Result, error) {
-	dir, remove, err := stage.TempDir()
+func measure(ctx context.Context, name string, opts Options, so testbed.Options, before func(*testbed.Testbed), f func(ctx context.Context, r *rig, out *Result) error) (*Result, error) {
+	dir, remove, err := testbed.TempDir()
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func measure(ctx context.Context, name string, opts Options, so stage.Options, b
 	r := &rig{opts: opts, log: record.New()}
 	so.Dir, so.Program, so.Seed, so.Log = dir, opts.Program, opts.Seed, r.log
 	so.MaxSocket = opts.Sockets + 100
-	if r.stage, err = stage.New(ctx, so); err != nil {
+	if r.stage, err = testbed.New(ctx, so); err != nil {
 		return nil, err
 	}
 	defer r.stage.Close()
@@ -112,7 +112,7 @@ func (r *rig) play(ctx context.Context, out *Result, f func(context.Context, *ri
 }
 
 // count sums up what happened to sockets since the entry at begin.
-func (r *rig) count(out *Result, begin int, before stage.Figures) {
+func (r *rig) count(out *Result, begin int, before testbed.Figures) {
 	for _, e := range r.log.Entries()[begin:] {
 		switch e.Kind {
 		case record.Moved:
@@ -177,7 +177,7 @@ func enoughFiles(sockets int) error {
 	return nil
 }
 
-func everywhere(*stage.Stage) {}
+func everywhere(*testbed.Testbed) {}
 
 func ms(micros int64) float64 { return float64(micros) / 1000 }
 
@@ -186,7 +186,7 @@ const drainWithin = 10 * time.Second
 
 // Drain has all sockets on one instance, and sends that SIGTERM.
 func Drain(ctx context.Context, opts Options) (*Result, error) {
-	return measure(ctx, "drain", opts, stage.Options{Instances: 2}, func(s *stage.Stage) { s.Route(1, false) }, func(ctx context.Context, r *rig, out *Result) error {
+	return measure(ctx, "drain", opts, testbed.Options{Instances: 2}, func(s *testbed.Testbed) { s.Route(1, false) }, func(ctx context.Context, r *rig, out *Result) error {
 		r.stage.Route(1, true)
 		begin := len(r.log.Entries())
 		r.log.Add(record.Entry{Kind: record.Fault, Name: "SIGTERM"})
@@ -205,7 +205,7 @@ func Drain(ctx context.Context, opts Options) (*Result, error) {
 
 // Rotate lets sockets grow old until enough of them have moved.
 func Rotate(ctx context.Context, opts Options) (*Result, error) {
-	return measure(ctx, "rotate", opts, stage.Options{Instances: 2, SocketAge: opts.Age}, everywhere, func(ctx context.Context, r *rig, out *Result) error {
+	return measure(ctx, "rotate", opts, testbed.Options{Instances: 2, SocketAge: opts.Age}, everywhere, func(ctx context.Context, r *rig, out *Result) error {
 		begin := len(r.log.Entries())
 		within := 2 * opts.Age * time.Duration(1+opts.Moves/opts.Sockets)
 		return await(ctx, within, fmt.Sprintf("%d moves", opts.Moves), func() bool {
@@ -223,7 +223,7 @@ func Rotate(ctx context.Context, opts Options) (*Result, error) {
 // Storm ends all instances at once and starts them again at once.
 func Storm(ctx context.Context, opts Options) (*Result, error) {
 	const instances = 3
-	return measure(ctx, "storm", opts, stage.Options{Instances: instances}, everywhere, func(ctx context.Context, r *rig, out *Result) error {
+	return measure(ctx, "storm", opts, testbed.Options{Instances: instances}, everywhere, func(ctx context.Context, r *rig, out *Result) error {
 		begin := len(r.log.Entries())
 		r.log.Add(record.Entry{Kind: record.Fault, Name: "all instances lost"})
 		start := r.log.Entries()[begin].T

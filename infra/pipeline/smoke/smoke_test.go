@@ -39,7 +39,7 @@ func chatOf(t *testing.T) *stack.Stack {
 // nobody fails the test where people are left behind.
 func nobody(t *testing.T, s *stack.Stack) {
 	t.Helper()
-	if all, _, err := s.Store.CountPeople(t.Context(), chat.Micros(0)); err != nil || all != 0 {
+	if all, _, err := s.Store.CountUsers(t.Context(), chat.Micros(0)); err != nil || all != 0 {
 		t.Errorf("%d people are left behind (%v)", all, err)
 	}
 }

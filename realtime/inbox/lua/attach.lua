@@ -1,4 +1,4 @@
--- attach is a hello: a use of the inbox. Answers {epoch, floor, last, acked, id of the first entry or ''}.
+-- attach is a hello: a use of the inbox. Answers {epoch, floor, last, settled, id of the first entry or ''}.
 touch()
 local first = redis.call('XRANGE', inbox_key, '-', '+', 'COUNT', 1)[1]
-return {epoch, floor, last, acked, first and first[1] or ''}
+return {epoch, floor, last, settled, first and first[1] or ''}

@@ -17,7 +17,7 @@ if record then
   local id, known_digest, known_at = string.match(record, '^(%S+) (%S+) (%S+)$')
   -- A record is good for as long as its message stands and waits; else the
   -- message would never come, and its sender would be told that it does.
-  if before(acked, id) and redis.call('XRANGE', inbox_key, id, id)[1] then
+  if before(settled, id) and redis.call('XRANGE', inbox_key, id, id)[1] then
     if known_digest ~= digest then return {'id_reused', ''} end
     return {'again', known_at}
   end

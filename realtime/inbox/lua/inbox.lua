@@ -4,15 +4,15 @@
 -- Nothing here relies on a previous call: any script may be the first that
 -- finds an inbox gone, and any may be repeated.
 local inbox_key   = KEYS[1] -- stream of events: t (type), e (JSON)
-local meta_key    = KEYS[2] -- hash: life, last, floor, acked, and from:<uid> = messages waiting from uid
+local meta_key    = KEYS[2] -- hash: nonce, last, floor, settled, and from:<uid> = messages waiting from uid
 local pending_key = KEYS[3] -- hash: <from>/<message id> = "<stream id> <digest> <accepted_at>"
 
-local fresh_life  = ARGV[1]           -- random; becomes the life of an inbox that this script creates
+local fresh_nonce = ARGV[1]           -- random; becomes the nonce of an inbox that this script creates
 local channel     = ARGV[2]           -- where to publish wakes
 local keep_events = tonumber(ARGV[3]) -- newest events that are kept
 local keep_ms     = tonumber(ARGV[4]) -- age up to which events are kept, ...
 local keep_most   = tonumber(ARGV[5]) -- ... but at most this many
-local expire_ms   = tonumber(ARGV[6]) -- life of an inbox in which no message waits
+local expire_ms   = tonumber(ARGV[6]) -- how long an inbox in which no message waits is kept
 local max_entries = tonumber(ARGV[7]) -- entries beyond which receipts are not stored
 local may_exceed  = ARGV[8] == '1'    -- go on when Redis is above maxmemory
 
@@ -43,7 +43,7 @@ local function before(a, b)
 end
 
 -- The inbox as this script found or created it. floor: up to it events may be missing.
-local life, last, floor, acked
+local nonce, last, floor, settled
 local shed = 0 -- receipts not stored
 
 -- forget_waiting drops the record of waiting messages.
@@ -55,33 +55,33 @@ local function forget_waiting()
 end
 
 do
-  local meta = redis.call('HMGET', meta_key, 'life', 'last', 'floor', 'acked')
-  life, last, floor, acked = meta[1], meta[2], meta[3], meta[4]
+  local meta = redis.call('HMGET', meta_key, 'nonce', 'last', 'floor', 'settled')
+  nonce, last, floor, settled = meta[1], meta[2], meta[3], meta[4]
   local stands = redis.call('EXISTS', inbox_key) == 1
-  if not life then
+  if not nonce then
     -- Wiped, expired or new: whatever was before now may be missing.
-    life, last = fresh_life, id_of(now_ms, 0)
-    acked = last
+    nonce, last = fresh_nonce, id_of(now_ms, 0)
+    settled = last
     if stands then
       local newest = redis.call('XREVRANGE', inbox_key, '+', '-', 'COUNT', 1)[1]
       if newest and before(last, newest[1]) then last = newest[1] end
-      acked = '0-0' -- nobody knows what was acknowledged: nothing was
+      settled = '0-0' -- nobody knows what was acknowledged: nothing was
     end
     floor = last
     exceed()
-    redis.call('HSET', meta_key, 'life', life, 'last', last, 'floor', floor, 'acked', acked)
+    redis.call('HSET', meta_key, 'nonce', nonce, 'last', last, 'floor', floor, 'settled', settled)
     if not stands then forget_waiting() end
   elseif not stands and before(floor, last) then
     -- The stream is lost and its meta is not: what it held is missing.
     floor = last
-    if before(acked, last) then acked = last end
+    if before(settled, last) then settled = last end
     exceed()
-    redis.call('HSET', meta_key, 'floor', floor, 'acked', acked)
+    redis.call('HSET', meta_key, 'floor', floor, 'settled', settled)
     forget_waiting()
   end
 end
 
-local epoch = shard() .. '.' .. life
+local epoch = shard() .. '.' .. nonce
 
 -- add appends an event under an id after last, whatever the clock does, and publishes it.
 local function add(kind, event)
@@ -125,7 +125,7 @@ local function trim(batch)
   local function goes(i, entry)
     local left = length - i
     if left < keep_events then return false end
-    if entry[2][2] == 'message' and before(acked, entry[1]) then return false end
+    if entry[2][2] == 'message' and before(settled, entry[1]) then return false end
     local ms = parts(entry[1])
     return ms < now_ms - keep_ms or left >= keep_most
   end

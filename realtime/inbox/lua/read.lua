@@ -1,4 +1,4 @@
--- read answers {epoch, floor, last, acked, more ("1" or "0"), entries} from one moment.
+-- read answers {epoch, floor, last, settled, more ("1" or "0"), entries} from one moment.
 local at_epoch  = ARGV[9]             -- epoch of the reader's position
 local at_id     = ARGV[10]            -- its stream id; of another epoch it means nothing
 local limit     = tonumber(ARGV[11])  -- entries at most
@@ -16,4 +16,4 @@ for i, entry in ipairs(entries) do
     break
   end
 end
-return {epoch, floor, last, acked, more and '1' or '0', entries}
+return {epoch, floor, last, settled, more and '1' or '0', entries}

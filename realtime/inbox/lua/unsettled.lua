@@ -1,6 +1,6 @@
--- unsettled answers {epoch, acked, last, more ("1" or "0"), entries in (acked, to]}.
+-- unsettled answers {epoch, settled, last, more ("1" or "0"), entries in (settled, to]}.
 local to    = ARGV[9]
 local limit = tonumber(ARGV[10])
-if not before(acked, to) then return {epoch, acked, last, '0', {}} end
-local entries = redis.call('XRANGE', inbox_key, '(' .. acked, to, 'COUNT', limit)
-return {epoch, acked, last, #entries == limit and '1' or '0', entries}
+if not before(settled, to) then return {epoch, settled, last, '0', {}} end
+local entries = redis.call('XRANGE', inbox_key, '(' .. settled, to, 'COUNT', limit)
+return {epoch, settled, last, #entries == limit and '1' or '0', entries}

@@ -1,7 +1,7 @@
 -- waiting answers {messages that wait, id of the first of them or ''}.
 local count = redis.call('HLEN', pending_key)
 if count == 0 then return {0, ''} end
-local from = acked
+local from = settled
 for _ = 1, 20 do
   local entries = redis.call('XRANGE', inbox_key, '(' .. from, '+', 'COUNT', 100)
   for _, entry in ipairs(entries) do

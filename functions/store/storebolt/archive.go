@@ -1,0 +1,312 @@
+package storebolt
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+)
+
+// conversationRecord is a store.Conversation on the disk.
+type conversationRecord struct {
+	ID      string                 `json:"id"`
+	LastAt  chat.Micros            `json:"last_at"`
+	Preview store.Preview          `json:"preview"`
+	Read    map[string]chat.Micros `json:"read,omitempty"`
+}
+
+// ledger gathers the conversations that one change touches, and writes them
+// and their places in byMember once.
+type ledger struct {
+	tx   *bbolt.Tx
+	now  map[string]*conversationRecord
+	last map[string]chat.Micros // as on the disk; missing: not on the disk
+}
+
+func (l *ledger) get(id string) (*conversationRecord, error) {
+	if r := l.now[id]; r != nil {
+		return r, nil
+	}
+	r := &conversationRecord{ID: id}
+	ok, err := get(l.tx, conversations, []byte(id), r)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		l.last[id] = r.LastAt
+	}
+	if r.Read == nil {
+		r.Read = map[string]chat.Micros{}
+	}
+	l.now[id] = r
+	return r, nil
+}
+
+func (l *ledger) write() error {
+	for id, r := range l.now {
+		if err := put(l.tx, conversations, []byte(id), r); err != nil {
+			return err
+		}
+		last, had := l.last[id]
+		if had && last == r.LastAt {
+			continue
+		}
+		a, b, err := chat.Members(id)
+		if err != nil {
+			return err
+		}
+		for _, uid := range []string{a, b} {
+			if had {
+				if err := l.tx.Bucket(byMember).Delete(num(prefix(uid), last, id)); err != nil {
+					return err
+				}
+			}
+			if err := l.tx.Bucket(byMember).Put(num(prefix(uid), r.LastAt, id), nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Save implements store.Archive. It is one change: all or nothing.
+func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) error {
+	return s.update(ctx, func(tx *bbolt.Tx) error {
+		l := &ledger{tx, map[string]*conversationRecord{}, map[string]chat.Micros{}}
+		for _, d := range delivered {
+			c, err := l.get(d.Conversation)
+			if err != nil {
+				return err
+			}
+			idKey := key(d.Conversation, d.ID)
+			if tx.Bucket(messageIDs).Get(idKey) != nil {
+				continue
+			}
+			if err := tx.Bucket(messageIDs).Put(idKey, num(nil, d.At, "")); err != nil {
+				return err
+			}
+			if err := put(tx, messages, num(prefix(d.Conversation), d.At, d.ID), d); err != nil {
+				return err
+			}
+			if err := countDay(tx, d.AcceptedAt, 1); err != nil {
+				return err
+			}
+			if (chat.Message{At: c.Preview.At, ID: c.Preview.ID}).Before(d.Message) {
+				c.LastAt, c.Preview = d.At, store.PreviewOf(d.Message)
+			}
+		}
+		for _, r := range read {
+			c, err := l.get(r.Conversation)
+			if err != nil {
+				return err
+			}
+			c.Read[r.By] = max(c.Read[r.By], r.At)
+		}
+		return l.write()
+	})
+}
+
+func countDay(tx *bbolt.Tx, at chat.Micros, by int64) error {
+	day := []byte(at.Time().Format("2006-01-02"))
+	var n int64
+	if v := tx.Bucket(days).Get(day); v != nil {
+		n = int64(binary.BigEndian.Uint64(v))
+	}
+	return tx.Bucket(days).Put(day, binary.BigEndian.AppendUint64(nil, uint64(n+by)))
+}
+
+// MessagesOn implements store.Archive.
+func (s *Store) MessagesOn(ctx context.Context, day string) (n int64, err error) {
+	err = s.view(ctx, func(tx *bbolt.Tx) error {
+		if v := tx.Bucket(days).Get([]byte(day)); v != nil {
+			n = int64(binary.BigEndian.Uint64(v))
+		}
+		return nil
+	})
+	return n, err
+}
+
+// Conversations implements store.Archive.
+func (s *Store) Conversations(ctx context.Context, uid, cursor string, limit int) (page []store.Listed, next string, err error) {
+	list := "conversations:" + uid
+	mark, err := store.ParseMark(cursor, list)
+	if err != nil {
+		return nil, "", err
+	}
+	limit = store.PageSize(limit)
+	p := prefix(uid)
+	err = s.view(ctx, func(tx *bbolt.Tx) error {
+		page, next = nil, ""
+		c := tx.Bucket(byMember).Cursor()
+		from := num(p, int64(-1), "") // above every time
+		if mark != nil {
+			from = num(p, mark.Num, mark.ID)
+		}
+		for k := before(c, from); bytes.HasPrefix(k, p); k, _ = c.Prev() {
+			last, id := denum(k[len(p):])
+			if last == 0 { // read marks only: their messages are still to come
+				break
+			}
+			if len(page) == limit {
+				m := page[limit-1]
+				next = store.Mark{List: list, Num: int64(m.LastAt), ID: m.ID}.Cursor()
+				break
+			}
+			var r conversationRecord
+			if _, err := get(tx, conversations, []byte(id), &r); err != nil {
+				return err
+			}
+			unread, err := unread(tx, uid, r)
+			if err != nil {
+				return err
+			}
+			page = append(page, store.Listed{Conversation: store.Conversation(r), Unread: unread})
+		}
+		return nil
+	})
+	return page, next, err
+}
+
+// unread counts the messages to uid after its read mark.
+func unread(tx *bbolt.Tx, uid string, r conversationRecord) (int, error) {
+	p, n := prefix(r.ID), 0
+	c := tx.Bucket(messages).Cursor()
+	for k, v := before(c, num(p, int64(-1), "")), []byte(nil); bytes.HasPrefix(k, p) && n < store.MaxUnread; k, v = c.Prev() {
+		at, id := denum(k[len(p):])
+		if chat.Micros(at) <= r.Read[uid] {
+			break
+		}
+		if v == nil { // before gives the key alone
+			v = tx.Bucket(messages).Get(num(bytes.Clone(p), at, id))
+		}
+		var d struct{ To string }
+		if err := decode(messages, k, v, &d); err != nil {
+			return 0, err
+		}
+		if d.To == uid {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Messages implements store.Archive.
+func (s *Store) Messages(ctx context.Context, conversation string, pos store.Position, limit int) (page []delivery.Delivered, more bool, err error) {
+	limit = store.PageSize(limit)
+	p := prefix(conversation)
+	from := num(prefix(conversation), int64(-1), "")
+	if pos != (store.Position{}) {
+		from = num(prefix(conversation), max(pos.At, 0), pos.ID)
+	}
+	err = s.view(ctx, func(tx *bbolt.Tx) error {
+		page, more = nil, false
+		b := tx.Bucket(messages)
+		c := b.Cursor()
+		for k := before(c, from); bytes.HasPrefix(k, p); k, _ = c.Prev() {
+			if len(page) == limit {
+				more = true
+				break
+			}
+			var d delivery.Delivered
+			if err := decode(messages, k, b.Get(k), &d); err != nil {
+				return err
+			}
+			page = append(page, d)
+		}
+		return nil
+	})
+	slices.Reverse(page)
+	return page, more, err
+}
+
+// eraseMax is how many messages one change of EraseContent deletes: others
+// wait for the change to end.
+const eraseMax = 2000
+
+// EraseContent implements store.Erasure.
+func (s *Store) EraseContent(ctx context.Context, uid string) error {
+	var ids []string
+	err := s.view(ctx, func(tx *bbolt.Tx) error {
+		p := prefix(uid)
+		c := tx.Bucket(byMember).Cursor()
+		for k, _ := c.Seek(p); bytes.HasPrefix(k, p); k, _ = c.Next() {
+			_, id := denum(k[len(p):])
+			ids = append(ids, id)
+		}
+		return nil
+	})
+	for _, id := range ids {
+		for done := false; !done && err == nil; {
+			err = s.update(ctx, func(tx *bbolt.Tx) error {
+				done, err = eraseFrom(tx, id, uid)
+				return err
+			})
+		}
+	}
+	return err
+}
+
+// eraseFrom deletes messages of uid in a conversation, and reports whether that was all.
+func eraseFrom(tx *bbolt.Tx, id, uid string) (done bool, err error) {
+	p := prefix(id)
+	var mine [][]byte
+	var newest *delivery.Delivered // of the other's
+	c := tx.Bucket(messages).Cursor()
+	for k, v := c.Seek(p); bytes.HasPrefix(k, p); k, v = c.Next() {
+		d := new(delivery.Delivered)
+		if err := decode(messages, k, v, d); err != nil {
+			return false, err
+		}
+		switch {
+		case d.From != uid:
+			newest = d
+		case len(mine) < eraseMax:
+			mine = append(mine, bytes.Clone(k))
+			if err := countDay(tx, d.AcceptedAt, -1); err != nil {
+				return false, err
+			}
+		default:
+			return false, dropMessages(tx, id, mine)
+		}
+	}
+	if err := dropMessages(tx, id, mine); err != nil {
+		return false, err
+	}
+	l := &ledger{tx, map[string]*conversationRecord{}, map[string]chat.Micros{}}
+	r, err := l.get(id)
+	if err != nil {
+		return false, err
+	}
+	if newest != nil {
+		delete(r.Read, uid)
+		r.LastAt, r.Preview = newest.At, store.PreviewOf(newest.Message)
+		return true, l.write()
+	}
+	members := strings.Split(id, "~")
+	for _, m := range members {
+		if err := tx.Bucket(byMember).Delete(num(prefix(m), l.last[id], id)); err != nil {
+			return false, err
+		}
+	}
+	return true, tx.Bucket(conversations).Delete([]byte(id))
+}
+
+func dropMessages(tx *bbolt.Tx, id string, keys [][]byte) error {
+	for _, k := range keys {
+		_, mid := denum(k[len(id)+1:])
+		if err := tx.Bucket(messages).Delete(k); err != nil {
+			return err
+		}
+		if err := tx.Bucket(messageIDs).Delete(key(id, mid)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

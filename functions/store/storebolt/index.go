@@ -1,0 +1,101 @@
+package storebolt
+
+import (
+	"bytes"
+	"slices"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// userRecord is a store.User on the disk. The fields are the same, so that one
+// converts to the other and a forgotten one does not compile.
+type userRecord struct {
+	UID          string      `json:"uid"`
+	Username     string      `json:"username"`
+	DisplayName  string      `json:"display_name"`
+	Email        string      `json:"email"`
+	CreatedAt    chat.Micros `json:"created_at"`
+	LastActiveAt chat.Micros `json:"last_active_at,omitempty"`
+	Admin        bool        `json:"admin,omitempty"`
+	Disabled     bool        `json:"disabled,omitempty"`
+	ValidAfter   chat.Micros `json:"valid_after,omitempty"`
+	Blocked      []string    `json:"blocked,omitempty"`
+	ErasingAt    chat.Micros `json:"erasing_at,omitempty"`
+}
+
+func getUser(tx *bbolt.Tx, uid string) (store.User, error) {
+	var r userRecord
+	ok, err := get(tx, users, []byte(uid), &r)
+	if err == nil && !ok {
+		err = problem.ErrNotFound
+	}
+	return store.User(r), err
+}
+
+// entry is one key of an index.
+type entry struct {
+	bucket []byte
+	key    string
+}
+
+// entries returns the keys that u has in every index.
+func entries(u store.User) []entry {
+	name := store.Fold(u.DisplayName)
+	list := []entry{
+		{byName, string(key(name, u.UID))},
+		{byEmail, string(key(u.Email, u.UID))},
+		{byCreated, string(num(nil, u.CreatedAt, u.UID))},
+		{byActive, string(num(nil, u.LastActiveAt, u.UID))},
+	}
+	for _, w := range store.Words(u.Username, u.DisplayName) {
+		list = append(list, entry{byWord, string(key(w, name, u.UID))})
+	}
+	if u.Admin {
+		list = append(list, entry{admins, u.UID})
+	}
+	if u.ErasingAt != 0 {
+		list = append(list, entry{erasing, string(num(nil, u.ErasingAt, u.UID))})
+	}
+	return list
+}
+
+// reindex replaces the index entries of old by those of now; nil is nobody.
+func reindex(tx *bbolt.Tx, old, now *store.User) error {
+	var before, after []entry
+	if old != nil {
+		before = entries(*old)
+	}
+	if now != nil {
+		after = entries(*now)
+	}
+	same := func(e entry) func(entry) bool {
+		return func(o entry) bool { return o.key == e.key && bytes.Equal(o.bucket, e.bucket) }
+	}
+	for _, e := range before {
+		if !slices.ContainsFunc(after, same(e)) {
+			if err := tx.Bucket(e.bucket).Delete([]byte(e.key)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, e := range after {
+		if !slices.ContainsFunc(before, same(e)) {
+			if err := tx.Bucket(e.bucket).Put([]byte(e.key), nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// putUser writes u in place of old, which is nil for a new person.
+func putUser(tx *bbolt.Tx, old *store.User, u store.User) error {
+	if err := put(tx, users, []byte(u.UID), userRecord(u)); err != nil {
+		return err
+	}
+	return reindex(tx, old, &u)
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package storebolt_test
+
+const raceDetector = false

@@ -1,0 +1,247 @@
+package storebolt
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+)
+
+// Search implements store.People.
+func (s *Store) Search(ctx context.Context, q store.Search) (page []store.User, next string, err error) {
+	q.Limit = store.PageSize(q.Limit)
+	err = s.view(ctx, func(tx *bbolt.Tx) error {
+		query := store.ParseQuery(q.Prefix)
+		switch {
+		case strings.Contains(q.Prefix, "@"):
+			page, next, err = searchEmail(tx, q)
+		case query.Term != "":
+			page, next, err = searchWord(tx, q, query)
+		case q.Order == store.ByNewest:
+			page, next, err = searchNewest(tx, q, byCreated)
+		case q.Order == store.ByActive:
+			page, next, err = searchNewest(tx, q, byActive)
+		default:
+			page, next, err = searchName(tx, q)
+		}
+		return err
+	})
+	return page, next, err
+}
+
+// pager fills a page; full reports that one more was found than fits.
+type pager struct {
+	tx    *bbolt.Tx
+	q     store.Search
+	page  []store.User
+	marks []store.Mark
+}
+
+// add looks up uid and takes it where the search wants it. It returns false when enough were found.
+func (p *pager) add(uid string, m store.Mark, want func(store.User) bool) (bool, error) {
+	u, err := getUser(p.tx, uid)
+	if err != nil {
+		return false, err
+	}
+	if (p.q.All || u.Active()) && (want == nil || want(u)) {
+		p.page, p.marks = append(p.page, u), append(p.marks, m)
+	}
+	return len(p.page) <= p.q.Limit, nil
+}
+
+// result returns the page and its cursor.
+func (p *pager) result() ([]store.User, string, error) {
+	if len(p.page) <= p.q.Limit {
+		return p.page, "", nil
+	}
+	return p.page[:p.q.Limit], p.marks[p.q.Limit-1].Cursor(), nil
+}
+
+// searchName lists everybody by name.
+func searchName(tx *bbolt.Tx, q store.Search) ([]store.User, string, error) {
+	const list = "name"
+	mark, err := store.ParseMark(q.Cursor, list)
+	if err != nil {
+		return nil, "", err
+	}
+	c, p := tx.Bucket(byName).Cursor(), pager{tx: tx, q: q}
+	k, _ := c.First()
+	if mark != nil {
+		k = after(c, key(mark.Text, mark.ID))
+	}
+	for ; k != nil; k, _ = c.Next() {
+		name, uid, _ := strings.Cut(string(k), "\x00")
+		if more, err := p.add(uid, store.Mark{List: list, Text: name, ID: uid}, nil); err != nil || !more {
+			if err != nil {
+				return nil, "", err
+			}
+			break
+		}
+	}
+	return p.result()
+}
+
+// searchNewest lists everybody by a number, greatest first.
+func searchNewest(tx *bbolt.Tx, q store.Search, bucket []byte) ([]store.User, string, error) {
+	list := string(bucket)
+	mark, err := store.ParseMark(q.Cursor, list)
+	if err != nil {
+		return nil, "", err
+	}
+	c, p := tx.Bucket(bucket).Cursor(), pager{tx: tx, q: q}
+	k, _ := c.Last()
+	if mark != nil {
+		k = before(c, num(nil, mark.Num, mark.ID))
+	}
+	for ; k != nil; k, _ = c.Prev() {
+		n, uid := denum(k)
+		if more, err := p.add(uid, store.Mark{List: list, Num: n, ID: uid}, nil); err != nil || !more {
+			if err != nil {
+				return nil, "", err
+			}
+			break
+		}
+	}
+	return p.result()
+}
+
+// searchEmail lists those whose address has a prefix, by address.
+func searchEmail(tx *bbolt.Tx, q store.Search) ([]store.User, string, error) {
+	want := strings.ToLower(strings.TrimSpace(q.Prefix))
+	list := "email:" + want
+	mark, err := store.ParseMark(q.Cursor, list)
+	if err != nil {
+		return nil, "", err
+	}
+	c, p := tx.Bucket(byEmail).Cursor(), pager{tx: tx, q: q}
+	k, _ := c.Seek([]byte(want))
+	if mark != nil {
+		k = after(c, key(mark.Text, mark.ID))
+	}
+	for ; bytes.HasPrefix(k, []byte(want)); k, _ = c.Next() {
+		email, uid, _ := strings.Cut(string(k), "\x00")
+		if more, err := p.add(uid, store.Mark{List: list, Text: email, ID: uid}, nil); err != nil || !more {
+			if err != nil {
+				return nil, "", err
+			}
+			break
+		}
+	}
+	return p.result()
+}
+
+// searchWord lists those who have, for each word of the query, one that begins with it, by name. The
+// index is in the order of words, so every match is looked at, by key; only
+// people who are on the page are fetched.
+func searchWord(tx *bbolt.Tx, q store.Search, query store.Query) ([]store.User, string, error) {
+	list := "word:" + strings.Join(query.Words, " ")
+	mark, err := store.ParseMark(q.Cursor, list)
+	if err != nil {
+		return nil, "", err
+	}
+	p, last := pager{tx: tx, q: q}, ""
+	if mark != nil {
+		last = string(key(mark.Text, mark.ID))
+	}
+	words := rarestFirst(tx, query.Words, last)
+	common := len(words) - 1
+	var among map[string]bool // keys of those who have all words but the commonest; nil: everybody
+	for _, w := range words[:common] {
+		among = withWord(tx, w, last, among)
+	}
+	for {
+		found := firstWith(tx, words[common], last, q.Limit+1, among)
+		for _, k := range found {
+			name, uid, _ := strings.Cut(k, "\x00")
+			more, err := p.add(uid, store.Mark{List: list, Text: name, ID: uid}, nil)
+			if err != nil {
+				return nil, "", err
+			}
+			if !more {
+				return p.result()
+			}
+			last = k
+		}
+		if len(found) <= q.Limit { // some may be disabled: then the page is not full yet
+			return p.result()
+		}
+	}
+}
+
+// rarestFirst returns words, those that fewest have first, so that what is remembered stays small.
+func rarestFirst(tx *bbolt.Tx, words []string, last string) []string {
+	if len(words) < 2 {
+		return words
+	}
+	matches := map[string]int{}
+	for _, w := range words {
+		eachWith(tx, w, last, func([]byte) { matches[w]++ })
+	}
+	words = slices.Clone(words)
+	slices.SortFunc(words, func(a, b string) int { return matches[a] - matches[b] })
+	return words
+}
+
+// eachWith calls f with the keys of byName, after last, of those who have a
+// word that begins with word; with some more than once.
+func eachWith(tx *bbolt.Tx, word, last string, f func(k []byte)) {
+	c := tx.Bucket(byWord).Cursor()
+	for k, _ := c.Seek([]byte(word)); bytes.HasPrefix(k, []byte(word)); k, _ = c.Next() {
+		if rest := k[bytes.IndexByte(k, 0)+1:]; string(rest) > last {
+			f(rest)
+		}
+	}
+}
+
+// withWord returns the keys, out of among, of those who have the word.
+func withWord(tx *bbolt.Tx, word, last string, among map[string]bool) map[string]bool {
+	have := map[string]bool{}
+	eachWith(tx, word, last, func(k []byte) {
+		if among == nil || among[string(k)] {
+			have[string(k)] = true
+		}
+	})
+	return have
+}
+
+// firstWith returns the first n keys, out of among, of those who have the word.
+func firstWith(tx *bbolt.Tx, word, last string, n int, among map[string]bool) []string {
+	var first []string
+	eachWith(tx, word, last, func(k []byte) {
+		if among != nil && !among[string(k)] || len(first) == n && string(k) >= first[n-1] {
+			return
+		}
+		i, have := slices.BinarySearch(first, string(k))
+		if have {
+			return
+		}
+		if len(first) == n {
+			first = first[:n-1]
+		}
+		first = slices.Insert(first, i, string(k))
+	})
+	return first
+}
+
+// after moves c to the first key greater than k.
+func after(c *bbolt.Cursor, k []byte) []byte {
+	found, _ := c.Seek(k)
+	if bytes.Equal(found, k) {
+		found, _ = c.Next()
+	}
+	return found
+}
+
+// before moves c to the last key smaller than k.
+func before(c *bbolt.Cursor, k []byte) []byte {
+	if found, _ := c.Seek(k); found == nil {
+		found, _ = c.Last()
+		return found
+	}
+	found, _ := c.Prev()
+	return found
+}

@@ -1,0 +1,198 @@
+// Package storebolt is the store on the disk of one machine: one bbolt file,
+// which one process at a time may have open. It is what `go run ./infra/local`
+// keeps accounts and messages in, and is held to the same suite as Firestore.
+//
+// A change is on the disk (fsync) when its call returns; a crash or a power cut
+// loses no finished call and leaves no half one. When the disk is full or the
+// file cannot be written, changes give problem.ErrUnavailable, nothing is half
+// written, and reading goes on.
+package storebolt
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// Buckets. Where keys have parts, these are joined by a zero byte, which no
+// part may hold; numbers are 8 bytes, big endian, so that keys sort as they do.
+var (
+	users     = []byte("users")     // uid → userRecord
+	names     = []byte("names")     // username in lower case → store.Name
+	signups   = []byte("signups")   // email key → store.Signup
+	byName    = []byte("by_name")   // folded display name, uid
+	byWord    = []byte("by_word")   // word, folded display name, uid
+	byEmail   = []byte("by_email")  // email, uid
+	byCreated = []byte("by_new")    // created_at uid
+	byActive  = []byte("by_active") // last_active_at uid
+	admins    = []byte("admins")    // uid
+	erasing   = []byte("erasing")   // erasing_at uid
+	erased    = []byte("erased")    // at uid
+
+	conversations = []byte("conversations") // id → conversationRecord
+	byMember      = []byte("by_member")     // uid, last_at id
+	messages      = []byte("messages")      // conversation, at id → delivery.Delivered
+	messageIDs    = []byte("message_ids")   // conversation, id → at
+	days          = []byte("days")          // "2006-01-02" → number of messages
+
+	audit      = []byte("audit")       // at id → store.Audit
+	auditIDs   = []byte("audit_ids")   // id
+	letters    = []byte("letters")     // at id → store.Letter
+	letterIDs  = []byte("letter_ids")  // id → at
+	limitCount = []byte("limit_count") // key → limitRecord
+
+	all = [][]byte{users, names, signups, byName, byWord, byEmail, byCreated, byActive, admins, erasing, erased,
+		conversations, byMember, messages, messageIDs, days, audit, auditIDs, letters, letterIDs, limitCount}
+)
+
+// Store is a store.Store in a bbolt file.
+type Store struct {
+	db *bbolt.DB
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Options are for tests; the zero value is right otherwise.
+type Options struct {
+	MaxSize int  // bytes that the file may grow to; 0: no limit
+	NoSync  bool // do not wait for the disk: a power cut may lose what calls have confirmed
+}
+
+// Errors of Open.
+var (
+	ErrLocked   = errors.New("the data file is in use by another process; stop that one first")
+	ErrReadOnly = errors.New("the data file cannot be written")
+	ErrDamaged  = errors.New("the data file is damaged or no data file of this program; move it away to start afresh")
+)
+
+// Open opens the file at path and makes it, and its folder, where they are
+// missing. It waits a second for another process to let go of the file. The
+// errors are ErrLocked, ErrReadOnly, ErrDamaged or what the system said, with the path.
+func Open(path string, opts Options) (*Store, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("folder for the data file: %w", err)
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType, MaxSize: opts.MaxSize, NoSync: opts.NoSync})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("%s: %w", path, ErrLocked)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%w: %w", ErrReadOnly, err)
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
+		return nil, fmt.Errorf("%s: %w", path, ErrDamaged)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range all {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &Store{db: db}, nil
+}
+
+// Close waits for calls under way and lets go of the file. Later calls give
+// problem.ErrUnavailable.
+func (s *Store) Close() error { return s.db.Close() }
+
+// view runs f over one moment of the store.
+func (s *Store) view(ctx context.Context, f func(*bbolt.Tx) error) error {
+	return s.run(ctx, f, s.db.View)
+}
+
+// update runs f as one change. f must stand being run again.
+func (s *Store) update(ctx context.Context, f func(*bbolt.Tx) error) error {
+	return s.run(ctx, f, s.db.Update)
+}
+
+func (s *Store) run(ctx context.Context, f func(*bbolt.Tx) error, with func(func(*bbolt.Tx) error) error) error {
+	if err := ctx.Err(); err != nil {
+		return problem.ErrUnavailable.WithCause(err)
+	}
+	var own error // f's, as opposed to the file's
+	err := with(func(tx *bbolt.Tx) error {
+		own = f(tx)
+		return own
+	})
+	var known *problem.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return err
+	case own != nil && errors.Is(own, errRecord):
+		return err // a record that cannot be read will not be readable later
+	}
+	return problem.ErrUnavailable.WithCause(fmt.Errorf("data file: %w", err))
+}
+
+// errRecord is the cause where a record on the disk cannot be decoded.
+var errRecord = errors.New("a record of the data file cannot be read")
+
+// get decodes the record under key into v and reports whether there is one.
+func get(tx *bbolt.Tx, bucket, key []byte, v any) (bool, error) {
+	b := tx.Bucket(bucket).Get(key)
+	if b == nil {
+		return false, nil
+	}
+	return true, decode(bucket, key, b, v)
+}
+
+func decode(bucket, key, data []byte, v any) error {
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%w: %s %q: %w", errRecord, bucket, key, err)
+	}
+	return nil
+}
+
+func put(tx *bbolt.Tx, bucket, key []byte, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRecord, err)
+	}
+	return tx.Bucket(bucket).Put(key, b)
+}
+
+// key joins parts with zero bytes.
+func key(parts ...string) []byte {
+	var k []byte
+	for i, p := range parts {
+		if i > 0 {
+			k = append(k, 0)
+		}
+		k = append(k, p...)
+	}
+	return k
+}
+
+// prefix is key with a zero byte behind it: what all longer keys begin with.
+func prefix(parts ...string) []byte { return append(key(parts...), 0) }
+
+// num appends a number that sorts before id to k.
+func num[N ~int64](k []byte, n N, id string) []byte {
+	return append(binary.BigEndian.AppendUint64(k, uint64(n)), id...)
+}
+
+// denum splits what num appended.
+func denum(k []byte) (int64, string) {
+	return int64(binary.BigEndian.Uint64(k)), string(k[8:])
+}

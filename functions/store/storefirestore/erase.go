@@ -1,0 +1,122 @@
+package storefirestore
+
+import (
+	"context"
+
+	"cloud.google.com/go/firestore"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// erasedDoc is erased/{uid}.
+type erasedDoc struct {
+	At chat.Micros `firestore:"at"`
+}
+
+// BeginErase implements store.Erasure.
+func (s *Store) BeginErase(ctx context.Context, uid string, at chat.Micros) (store.User, error) {
+	return s.change(ctx, uid, func(tx *firestore.Transaction, u *store.User) error {
+		if u.ErasingAt != 0 {
+			return nil
+		}
+		if u.Admin && u.Active() {
+			if err := s.keepAdmin(tx, uid); err != nil {
+				return err
+			}
+		}
+		u.ErasingAt, u.Disabled = at, true // the gate, which realtime/ fills from the document, knows only disabled
+		return tx.Set(s.doc(colErased, uid), erasedDoc{At: at})
+	})
+}
+
+// EraseContent implements store.Erasure.
+func (s *Store) EraseContent(ctx context.Context, uid string) error {
+	return each(ctx, s.query(allConversations, nil, uid).Select(), func(snap *firestore.DocumentSnapshot) (bool, error) {
+		return true, s.eraseFrom(ctx, snap.Ref, uid)
+	})
+}
+
+// eraseFrom deletes what uid wrote in one conversation, then mends the conversation.
+func (s *Store) eraseFrom(ctx context.Context, ref *firestore.DocumentRef, uid string) error {
+	for {
+		var writes []write
+		err := each(ctx, s.query(messagesFrom, ref, uid).Select().Limit(maxWrites), func(snap *firestore.DocumentSnapshot) (bool, error) {
+			writes = append(writes, s.remove(colConversations+"/"+ref.ID+"/"+colMessages+"/"+snap.Ref.ID))
+			return true, nil
+		})
+		if err == nil {
+			_, err = s.writeAll(ctx, writes)
+		}
+		if err != nil {
+			return err
+		}
+		if len(writes) < maxWrites {
+			break
+		}
+	}
+	// A message that is saved meanwhile writes the conversation after this
+	// transaction or makes it run again.
+	return s.transact(ctx, func(tx *firestore.Transaction) error {
+		if ok, err := getIn(tx, ref, new(conversationDoc)); err != nil || !ok {
+			return err
+		}
+		snaps, err := tx.Documents(s.query(newestMessages, ref).Limit(1)).GetAll()
+		if err != nil {
+			return err
+		}
+		if len(snaps) == 0 {
+			return tx.Delete(ref)
+		}
+		newest, err := messageOf(ref.ID, snaps[0])
+		if err != nil {
+			return err
+		}
+		return tx.Update(ref, []firestore.Update{
+			{Path: "last_at", Value: newest.At},
+			{Path: "preview", Value: previewDoc(store.PreviewOf(newest.Message))},
+			{FieldPath: firestore.FieldPath{"read", uid}, Value: firestore.Delete},
+		})
+	})
+}
+
+// FinishErase implements store.Erasure.
+func (s *Store) FinishErase(ctx context.Context, uid string, now chat.Micros) error {
+	return s.transact(ctx, func(tx *firestore.Transaction) error {
+		var d userDoc
+		ok, err := getIn(tx, s.doc(colUsers, uid), &d)
+		switch {
+		case err != nil || !ok:
+			return err
+		case d.ErasingAt == 0:
+			return problem.ErrNotFound
+		}
+		hold := store.Name{UID: uid, Expires: now + chat.Micros(store.NameHold.Microseconds())}
+		if err := tx.Set(s.doc(colNames, store.NameKey(d.Username)), hold); err != nil {
+			return err
+		}
+		return tx.Delete(s.doc(colUsers, uid))
+	})
+}
+
+// Erasing implements store.Erasure.
+func (s *Store) Erasing(ctx context.Context, before chat.Micros, limit int) (list []store.User, err error) {
+	err = each(ctx, s.query(erasingSince, nil, int64(0), int64(before)).Limit(limit), func(snap *firestore.DocumentSnapshot) (bool, error) {
+		u, err := userFrom(snap)
+		list = append(list, u)
+		return true, err
+	})
+	return list, err
+}
+
+// ErasedSince implements store.Erasure.
+func (s *Store) ErasedSince(ctx context.Context, since chat.Micros) (list []store.Erased, err error) {
+	err = each(ctx, s.query(erasedSince, nil, int64(since)).Limit(store.MaxPage), func(snap *firestore.DocumentSnapshot) (bool, error) {
+		var d erasedDoc
+		_, err := decoded(snap, nil, &d)
+		list = append(list, store.Erased{UID: snap.Ref.ID, At: d.At})
+		return true, err
+	})
+	return list, err
+}

@@ -1,0 +1,206 @@
+package storefirestore
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+)
+
+var update = flag.Bool("update", false, "write firestore.indexes.json anew from the queries")
+
+const indexFile = "firestore.indexes.json"
+
+// The form of the file is that of Firebase's command line.
+type (
+	indexes struct {
+		Indexes        []composite `json:"indexes"`
+		FieldOverrides []override  `json:"fieldOverrides"`
+	}
+	composite struct {
+		CollectionGroup string       `json:"collectionGroup"`
+		QueryScope      string       `json:"queryScope"`
+		Fields          []indexField `json:"fields"`
+	}
+	indexField struct {
+		FieldPath   string `json:"fieldPath"`
+		Order       string `json:"order,omitempty"`
+		ArrayConfig string `json:"arrayConfig,omitempty"`
+	}
+	override struct {
+		CollectionGroup string        `json:"collectionGroup"`
+		FieldPath       string        `json:"fieldPath"`
+		TTL             bool          `json:"ttl,omitempty"` // documents are dropped some time after this field
+		Indexes         []singleIndex `json:"indexes"`
+	}
+	singleIndex struct {
+		Order       string `json:"order,omitempty"`
+		ArrayConfig string `json:"arrayConfig,omitempty"`
+		QueryScope  string `json:"queryScope"`
+	}
+)
+
+// documents are the types of the documents of each collection.
+var documents = map[string]any{
+	colUsers: userDoc{}, colNames: store.Name{}, colSignups: signupDoc{}, colErased: erasedDoc{}, colConversations: conversationDoc{},
+	colMessages: messageDoc{}, colAudit: auditDoc{}, colLetters: letterDoc{}, colLimits: limitDoc{},
+}
+
+// needs says which index a query needs: a composite one, or the one of a single field.
+// (Firestore's rules: https://firebase.google.com/docs/firestore/query-data/index-overview)
+func (sh shape) needs() (fields []indexField) {
+	var ranged []string
+	for _, c := range sh.where {
+		switch c.op {
+		case "==":
+			fields = append(fields, indexField{FieldPath: c.field, Order: "ASCENDING"})
+		case "array-contains":
+			fields = append(fields, indexField{FieldPath: c.field, ArrayConfig: "CONTAINS"})
+		default:
+			ranged = append(ranged, c.field)
+		}
+	}
+	for _, o := range sh.order {
+		name, desc := strings.CutPrefix(o, "-")
+		order := "ASCENDING"
+		if desc {
+			order = "DESCENDING"
+		}
+		fields = append(fields, indexField{FieldPath: name, Order: order})
+	}
+	if len(sh.order) == 0 && len(ranged) > 0 {
+		fields = append(fields, indexField{FieldPath: ranged[0], Order: "ASCENDING"})
+	}
+	return fields
+}
+
+// want is what the file should say.
+func want(t *testing.T) indexes {
+	var w indexes
+	single := map[string]map[string][]singleIndex{} // of each field, those that a query needs
+	for _, sh := range shapes {
+		fields := sh.needs()
+		switch {
+		case len(fields) == 0:
+		case len(fields) == 1:
+			scope := "COLLECTION"
+			if sh.group {
+				scope = "COLLECTION_GROUP"
+			}
+			m := single[sh.collection]
+			if m == nil {
+				m = map[string][]singleIndex{}
+				single[sh.collection] = m
+			}
+			f := fields[0]
+			m[f.FieldPath] = append(m[f.FieldPath], singleIndex{f.Order, f.ArrayConfig, scope})
+		default:
+			if sh.group {
+				t.Fatalf("a composite index of a collection group: %+v", sh)
+			}
+			c := composite{sh.collection, "COLLECTION", fields}
+			if !slices.ContainsFunc(w.Indexes, func(o composite) bool { return reflect.DeepEqual(o, c) }) {
+				w.Indexes = append(w.Indexes, c)
+			}
+		}
+	}
+	slices.SortFunc(w.Indexes, func(a, b composite) int {
+		return strings.Compare(a.CollectionGroup+a.Fields[0].FieldPath, b.CollectionGroup+b.Fields[0].FieldPath)
+	})
+	// Every field that Firestore would index by itself has the indexes that queries need, and no others.
+	for collection, doc := range documents {
+		d := reflect.TypeOf(doc)
+		for i := range d.NumField() {
+			name, _, _ := strings.Cut(d.Field(i).Tag.Get("firestore"), ",")
+			if name == "" || name == "-" {
+				t.Fatalf("%v.%s has no name", d, d.Field(i).Name)
+			}
+			list := single[collection][name]
+			if list == nil {
+				list = []singleIndex{}
+			}
+			slices.SortFunc(list, func(a, b singleIndex) int {
+				return strings.Compare(a.Order+a.ArrayConfig+a.QueryScope, b.Order+b.ArrayConfig+b.QueryScope)
+			})
+			w.FieldOverrides = append(w.FieldOverrides, override{collection, name, collection == colLimits && name == "expires_at", slices.Compact(list)})
+			delete(single[collection], name)
+		}
+		for name := range single[collection] {
+			t.Errorf("a query of %s asks for %s, which its documents do not have", collection, name)
+		}
+	}
+	slices.SortFunc(w.FieldOverrides, func(a, b override) int {
+		return strings.Compare(a.CollectionGroup+"/"+a.FieldPath, b.CollectionGroup+"/"+b.FieldPath)
+	})
+	return w
+}
+
+// The file, which Terraform makes indexes from, holds exactly those that the
+// queries need. (The emulator never asks for one.)
+func TestIndexFile(t *testing.T) {
+	b, err := json.MarshalIndent(want(t), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = append(b, '\n')
+	if *update {
+		if err := os.WriteFile(indexFile, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(indexFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(have, b) {
+		t.Errorf("%s is not what the queries need; -update writes it anew:\n%s", indexFile, b)
+	}
+}
+
+// The rules above, held against queries whose indexes are known.
+func TestNeeds(t *testing.T) {
+	for _, tt := range []struct {
+		sh   shape
+		want int // fields of the index; 0: none
+	}{
+		{shape{}, 0},
+		{shape{where: []condition{{"a", "=="}}}, 1},
+		{shape{where: []condition{{"a", ">"}, {"a", "<"}}, order: []string{"a"}}, 1},
+		{shape{order: []string{"-a"}}, 1},
+		{shape{where: []condition{{"a", "array-contains"}}, byID: true}, 1},
+		{shape{where: []condition{{"a", "=="}, {"b", ">"}}}, 2},
+		{shape{where: []condition{{"a", "=="}, {"b", "array-contains"}}, order: []string{"c"}}, 3},
+	} {
+		if got := tt.sh.needs(); len(got) != tt.want {
+			t.Errorf("%+v needs %+v", tt.sh, got)
+		}
+	}
+}
+
+// No query goes round the table: the package builds them in one place.
+func TestQueriesAreMadeInOnePlace(t *testing.T) {
+	files, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if !strings.HasSuffix(f.Name(), ".go") || strings.HasSuffix(f.Name(), "_test.go") || f.Name() == "queries.go" {
+			continue
+		}
+		src, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range []string{".Where(", ".OrderBy", ".CollectionGroup(", ".Offset("} {
+			if bytes.Contains(src, []byte(word)) {
+				t.Errorf("%s builds a query of its own: %s", f.Name(), word)
+			}
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package storefirestore
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+)
+
+// A page of people costs the documents that it shows and one more, however many people there are and however
+// far behind the page is; Firestore's time follows the documents read. The emulator's own time, which grows with what it
+// holds, is logged only. PHOENIX_TEST_PEOPLE sets how many there are; 100000 take the emulator minutes.
+func TestWhatAPageOfPeopleCosts(t *testing.T) {
+	n := 3000
+	if v := os.Getenv("PHOENIX_TEST_PEOPLE"); v != "" {
+		var err error
+		if n, err = strconv.Atoi(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, m := metered(t)
+	w := s.client.BulkWriter(t.Context())
+	for i := range n {
+		uid := fmt.Sprintf("uid%06d", i)
+		u := store.User{UID: uid, Username: fmt.Sprintf("user%06d", i), DisplayName: fmt.Sprintf("Person %06d", i), Email: uid + "@example.org",
+			CreatedAt: chat.Micros(i + 1), LastActiveAt: chat.Micros(n - i)}
+		if _, err := w.Create(s.doc(colUsers, uid), docOf(u)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.End()
+	page := func(q store.Search) (found []store.User, next string, reads int, took time.Duration) {
+		t.Helper()
+		m.mu.Lock()
+		m.reads = 0
+		m.mu.Unlock()
+		began := time.Now()
+		found, next, err := s.Search(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found, next, m.reads, time.Since(began)
+	}
+	for _, q := range []store.Search{{}, {All: true}, {Order: store.ByNewest, All: true}, {Order: store.ByActive, All: true},
+		{Prefix: "person", All: true}, {Prefix: "uid0@", All: true}, {Prefix: "uid00", All: true}, {Prefix: "nobody", All: true}} {
+		q.Limit = 50
+		_, _, first, took := page(q)
+		far := q
+		far.Limit = store.MaxPage
+		for range 10 {
+			found, next, _, _ := page(far)
+			if len(found) == 0 || next == "" {
+				break
+			}
+			far.Cursor = next
+		}
+		far.Limit = q.Limit
+		found, _, last, tookFar := page(far)
+		t.Logf("of %d people, %-8q %-6s: first page %d reads, %v; a page far behind %d reads, %v", n, q.Prefix, q.Order, first, took.Round(time.Millisecond), last, tookFar.Round(time.Millisecond))
+		if first > 51 || last > 51 {
+			t.Errorf("a page of %+v costs %d reads, far behind %d (it shows %d people)", q, first, last, len(found))
+		}
+	}
+}

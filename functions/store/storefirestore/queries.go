@@ -1,0 +1,131 @@
+package storefirestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"cloud.google.com/go/firestore"
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/api/iterator"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+)
+
+// shape is a query without its values. Every query of this package is made from one
+// of those below, so that a test can say which indexes they need.
+type shape struct {
+	collection string
+	group      bool // all collections of the name, wherever they are
+	where      []condition
+	order      []string // fields; "-" before one: descending. The document id follows, in the direction of the last
+	byID       bool     // with no order: by document id
+}
+
+type condition struct{ field, op string }
+
+var (
+	usersByName      = shape{collection: colUsers, where: []condition{{"disabled", "=="}}, order: []string{"name_key"}}
+	usersByWord      = shape{collection: colUsers, where: []condition{{"disabled", "=="}, {"terms", "array-contains"}}, order: []string{"name_key"}}
+	allUsersByName   = shape{collection: colUsers, order: []string{"name_key"}}
+	allUsersByWord   = shape{collection: colUsers, where: []condition{{"terms", "array-contains"}}, order: []string{"name_key"}}
+	allUsersByNewest = shape{collection: colUsers, order: []string{"-created_at"}}
+	allUsersByActive = shape{collection: colUsers, order: []string{"-last_active_at"}}
+	allUsersByEmail  = shape{collection: colUsers, where: []condition{{"email", ">="}, {"email", "<"}}, order: []string{"email"}}
+	userWithEmail    = shape{collection: colUsers, where: []condition{{"email", "=="}}}
+	admins           = shape{collection: colUsers, where: []condition{{"admin", "=="}}}
+	everybody        = shape{collection: colUsers}
+	activeSince      = shape{collection: colUsers, where: []condition{{"last_active_at", ">="}}}
+	erasingSince     = shape{collection: colUsers, where: []condition{{"erasing_at", ">"}, {"erasing_at", "<"}}, order: []string{"erasing_at"}}
+	staleSignups     = shape{collection: colSignups, where: []condition{{"expires_us", "<"}}, order: []string{"expires_us"}}
+	erasedSince      = shape{collection: colErased, where: []condition{{"at", ">="}}, order: []string{"at"}}
+	conversationsOf  = shape{collection: colConversations, where: []condition{{"members", "array-contains"}}, order: []string{"-last_at"}}
+	allConversations = shape{collection: colConversations, where: []condition{{"members", "array-contains"}}, byID: true}
+	newestMessages   = shape{collection: colMessages, order: []string{"-at"}}
+	messagesBefore   = shape{collection: colMessages, where: []condition{{"at", "<"}}, order: []string{"-at"}}
+	messagesFrom     = shape{collection: colMessages, where: []condition{{"from", "=="}}}
+	messagesToSince  = shape{collection: colMessages, where: []condition{{"to", "=="}, {"at", ">"}}}
+	messagesOnDay    = shape{collection: colMessages, group: true, where: []condition{{"day", "=="}}}
+	auditByNewest    = shape{collection: colAudit, order: []string{"-at"}}
+	lettersByOldest  = shape{collection: colLetters, order: []string{"at"}}
+	allLetters       = shape{collection: colLetters}
+
+	shapes = []shape{usersByName, usersByWord, allUsersByName, allUsersByWord, allUsersByNewest, allUsersByActive,
+		allUsersByEmail, userWithEmail, admins, everybody, activeSince, erasingSince, staleSignups, erasedSince, conversationsOf, allConversations,
+		newestMessages, messagesBefore, messagesFrom, messagesToSince, messagesOnDay, auditByNewest, lettersByOldest, allLetters}
+)
+
+// query gives a shape its values, in the order of its conditions. below is the document
+// whose collection is meant, nil for one at the top.
+func (s *Store) query(sh shape, below *firestore.DocumentRef, values ...any) firestore.Query {
+	if len(values) != len(sh.where) {
+		panic(fmt.Sprintf("query of %s: %d values for %d conditions", sh.collection, len(values), len(sh.where)))
+	}
+	var q firestore.Query
+	switch {
+	case sh.group:
+		q = s.client.CollectionGroup(sh.collection).Query
+	case below != nil:
+		q = below.Collection(sh.collection).Query
+	default:
+		q = s.client.Collection(sh.collection).Query
+	}
+	for i, c := range sh.where {
+		q = q.Where(c.field, c.op, values[i])
+	}
+	dir := firestore.Asc
+	for _, field := range sh.order {
+		name, desc := strings.CutPrefix(field, "-")
+		if dir = firestore.Asc; desc {
+			dir = firestore.Desc
+		}
+		q = q.OrderBy(name, dir)
+	}
+	if len(sh.order) > 0 || sh.byID {
+		q = q.OrderBy(firestore.DocumentID, dir)
+	}
+	return q
+}
+
+// from lets q go on after a mark: value is its sort value.
+func from(q firestore.Query, m *store.Mark, value any) (firestore.Query, error) {
+	if m == nil {
+		return q, nil
+	}
+	if strings.Contains(m.ID, "/") {
+		return q, store.ErrCursor.WithCause(fmt.Errorf("document id %.60q", m.ID))
+	}
+	return q.StartAfter(value, m.ID), nil
+}
+
+// each runs f over the documents of q until it returns false.
+func each(ctx context.Context, q firestore.Query, f func(*firestore.DocumentSnapshot) (bool, error)) error {
+	it := q.Documents(ctx)
+	defer it.Stop()
+	for {
+		snap, err := it.Next()
+		if errors.Is(err, iterator.Done) {
+			return nil
+		}
+		if err != nil {
+			return translate(err)
+		}
+		if more, err := f(snap); err != nil || !more {
+			return translate(err)
+		}
+	}
+}
+
+// count counts the documents of q: one read is billed per thousand.
+func count(ctx context.Context, q firestore.Query) (int64, error) {
+	r, err := q.NewAggregationQuery().WithCount("n").Get(ctx)
+	if err != nil {
+		return 0, translate(err)
+	}
+	v, ok := r["n"].(*firestorepb.Value)
+	if !ok {
+		return 0, fmt.Errorf("firestore: a count is answered %T", r["n"])
+	}
+	return v.GetIntegerValue(), nil
+}

@@ -1,0 +1,159 @@
+package storefirestore
+
+import (
+	"context"
+	"time"
+
+	"cloud.google.com/go/firestore"
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// auditDoc is audit/{id}.
+type auditDoc struct {
+	At      chat.Micros `firestore:"at"`
+	By      string      `firestore:"by"`
+	ByName  string      `firestore:"by_name"`
+	Action  string      `firestore:"action"`
+	On      string      `firestore:"on"`
+	OnName  string      `firestore:"on_name"`
+	Reason  string      `firestore:"reason"`
+	Outcome string      `firestore:"outcome"`
+}
+
+// AddAudit implements store.Records.
+func (s *Store) AddAudit(ctx context.Context, a store.Audit) error {
+	_, err := s.doc(colAudit, a.ID).Create(ctx, auditDoc{a.At, a.By, a.ByName, a.Action, a.On, a.OnName, a.Reason, a.Outcome})
+	if status.Code(err) == codes.AlreadyExists {
+		return nil
+	}
+	return translate(err)
+}
+
+// AuditLog implements store.Records.
+func (s *Store) AuditLog(ctx context.Context, cursor string, limit int) ([]store.Audit, string, error) {
+	return page(ctx, s.query(auditByNewest, nil), "audit", cursor, limit, func(snap *firestore.DocumentSnapshot) (store.Audit, int64, error) {
+		var d auditDoc
+		_, err := decoded(snap, nil, &d)
+		return store.Audit{ID: snap.Ref.ID, At: d.At, By: d.By, ByName: d.ByName, Action: d.Action, On: d.On, OnName: d.OnName, Reason: d.Reason, Outcome: d.Outcome}, int64(d.At), err
+	})
+}
+
+// page reads one page of a list that is sorted by a number.
+func page[T any](ctx context.Context, q firestore.Query, list, cursor string, limit int, read func(*firestore.DocumentSnapshot) (T, int64, error)) ([]T, string, error) {
+	mark, err := store.ParseMark(cursor, list)
+	if err != nil {
+		return nil, "", err
+	}
+	limit = store.PageSize(limit)
+	if mark != nil {
+		if q, err = from(q, mark, mark.Num); err != nil {
+			return nil, "", err
+		}
+	}
+	var entries []T
+	var last store.Mark
+	next := ""
+	err = each(ctx, q.Limit(limit+1), func(snap *firestore.DocumentSnapshot) (bool, error) {
+		if len(entries) == limit {
+			next = last.Cursor()
+			return false, nil
+		}
+		e, n, err := read(snap)
+		entries, last = append(entries, e), store.Mark{List: list, Num: n, ID: snap.Ref.ID}
+		return true, err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return entries, next, nil
+}
+
+// letterDoc is dead_letters/{id}.
+type letterDoc struct {
+	At     chat.Micros `firestore:"at"`
+	Reason string      `firestore:"reason"`
+	Data   []byte      `firestore:"data"`
+}
+
+// PutLetters implements store.Records.
+func (s *Store) PutDeadLetters(ctx context.Context, letters []store.DeadLetter) error {
+	var writes []write
+	seen := map[string]bool{}
+	for _, l := range letters {
+		if !seen[l.ID] {
+			seen[l.ID] = true
+			writes = append(writes, s.create(colLetters+"/"+l.ID, map[string]*firestorepb.Value{"at": integer(l.At), "reason": text(l.Reason), "data": blob(l.Data)}))
+		}
+	}
+	_, err := s.writeAll(ctx, writes)
+	return err
+}
+
+func letterFrom(snap *firestore.DocumentSnapshot) (store.DeadLetter, int64, error) {
+	var d letterDoc
+	_, err := decoded(snap, nil, &d)
+	return store.DeadLetter{ID: snap.Ref.ID, At: d.At, Reason: d.Reason, Data: d.Data}, int64(d.At), err
+}
+
+// Letters implements store.Records.
+func (s *Store) DeadLetters(ctx context.Context, cursor string, limit int) ([]store.DeadLetter, string, error) {
+	return page(ctx, s.query(lettersByOldest, nil), "letters", cursor, limit, letterFrom)
+}
+
+// Letter implements store.Records.
+func (s *Store) DeadLetter(ctx context.Context, id string) (store.DeadLetter, error) {
+	if !pathSafe(id) {
+		return store.DeadLetter{}, problem.ErrNotFound
+	}
+	snap, err := s.doc(colLetters, id).Get(ctx)
+	if err != nil {
+		return store.DeadLetter{}, translate(err)
+	}
+	l, _, err := letterFrom(snap)
+	return l, err
+}
+
+// RemoveLetter implements store.Records.
+func (s *Store) RemoveDeadLetter(ctx context.Context, id string) error {
+	if !pathSafe(id) {
+		return problem.ErrNotFound
+	}
+	_, err := s.doc(colLetters, id).Delete(ctx, firestore.Exists)
+	return translate(err)
+}
+
+// CountLetters implements store.Records.
+func (s *Store) CountDeadLetters(ctx context.Context) (int64, error) {
+	return count(ctx, s.query(allLetters, nil))
+}
+
+// limitDoc is limits/{key}.
+type limitDoc struct {
+	Count     int64       `firestore:"count"`
+	Ends      chat.Micros `firestore:"ends"`
+	ExpiresAt time.Time   `firestore:"expires_at"` // a TTL policy drops the document some time after this
+}
+
+// Hit implements store.Limits.
+func (s *Store) Hit(ctx context.Context, key string, window time.Duration, now chat.Micros) (n int64, ends chat.Micros, err error) {
+	err = s.transact(ctx, func(tx *firestore.Transaction) error {
+		var d limitDoc
+		if _, err := getIn(tx, s.doc(colLimits, key), &d); err != nil {
+			return err
+		}
+		if d.Ends <= now {
+			d = limitDoc{Ends: now + chat.Micros(window.Microseconds())}
+		}
+		d.Count++
+		d.ExpiresAt = d.Ends.Time().Add(time.Hour)
+		n, ends = d.Count, d.Ends
+		return tx.Set(s.doc(colLimits, key), d)
+	})
+	return n, ends, err
+}

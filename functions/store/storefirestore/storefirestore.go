@@ -1,0 +1,173 @@
+// Package storefirestore is the store in Firestore (DESIGN §7).
+//
+// Firestore bills documents read and written, so the paths that every message
+// takes are made for few of them: Save writes each message and each
+// conversation of a flush once and reads nothing; lists read a page of documents,
+// and one index entry per thousand that is counted. Lists go on from the sort
+// values of their last entry, never from an offset.
+//
+// Which queries there are is said once, in queries.go; a test holds
+// firestore.indexes.json, which Terraform reads, against it.
+package storefirestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"cloud.google.com/go/firestore"
+	vkit "cloud.google.com/go/firestore/apiv1"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// Collections.
+const (
+	colUsers         = "users"     // by uid
+	colNames         = "usernames" // by username in lower case
+	colSignups       = "signups"   // by email key
+	colErased        = "erased"    // by uid
+	colConversations = "conversations"
+	colMessages      = "messages" // below a conversation, by message id
+	colAudit         = "audit"
+	colLetters       = "dead_letters"
+	colLimits        = "limits" // by key; a TTL policy on expires_at drops them
+)
+
+// Options says where the database is.
+type Options struct {
+	Project      string
+	Database     string // "": "(default)"
+	EmulatorHost string // host:port of the emulator; "": Google's
+}
+
+// Store is a store.Store in Firestore.
+type Store struct {
+	client *firestore.Client
+	raw    *vkit.Client // for writes that fail one by one, which the client does not offer
+	root   string       // "projects/…/databases/…"
+	conn   *grpc.ClientConn
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open returns the store of a database. It does not reach for it: a database
+// that is not there is told by the first call.
+//
+// The emulator's address is an option and not taken from the environment, so
+// that several systems can live in one process, each with its own.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Project == "" {
+		return nil, errors.New("firestore: a project must be given")
+	}
+	if o.Database == "" {
+		o.Database = firestore.DefaultDatabaseID
+	}
+	s := &Store{root: "projects/" + o.Project + "/databases/" + o.Database}
+	var opts []option.ClientOption
+	if o.EmulatorHost != "" {
+		conn, err := grpc.NewClient("passthrough:///"+o.EmulatorHost, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(owner{}),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
+		if err != nil {
+			return nil, fmt.Errorf("firestore emulator: %w", err)
+		}
+		s.conn = conn
+		opts = append(opts, option.WithGRPCConn(conn))
+	}
+	var err error
+	if s.client, err = firestore.NewClientWithDatabase(ctx, o.Project, o.Database, opts...); err != nil {
+		return nil, errors.Join(fmt.Errorf("firestore: %w", err), s.Close())
+	}
+	if s.raw, err = vkit.NewClient(ctx, opts...); err != nil {
+		return nil, errors.Join(fmt.Errorf("firestore: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+// owner is what the emulator takes for an administrator.
+type owner struct{}
+
+func (owner) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer owner"}, nil
+}
+
+func (owner) RequireTransportSecurity() bool { return false }
+
+// Close ends the connections. It must not be called while others use the store.
+func (s *Store) Close() error {
+	var errs []error
+	if s.client != nil {
+		errs = append(errs, s.client.Close())
+	}
+	if s.raw != nil && s.conn == nil { // with the emulator, all share one connection
+		errs = append(errs, s.raw.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// translate puts an error of Firestore into the words of the port.
+func translate(err error) error {
+	var known *problem.Error
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	code := status.Code(err)
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		code = codes.DeadlineExceeded
+	case code == codes.Unknown && status.Code(errors.Unwrap(err)) != codes.Unknown && errors.Unwrap(err) != nil:
+		code = status.Code(errors.Unwrap(err))
+	}
+	err = fmt.Errorf("firestore: %w", err)
+	switch code {
+	case codes.NotFound:
+		return problem.ErrNotFound.WithCause(err)
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange, codes.Unimplemented, codes.PermissionDenied, codes.Unauthenticated:
+		return err // a missing index or grant: trying again does not help, an operator does
+	}
+	return problem.ErrUnavailable.WithCause(err)
+}
+
+func (s *Store) doc(collection, id string) *firestore.DocumentRef {
+	return s.client.Collection(collection).Doc(id)
+}
+
+// conversation returns the document of one.
+func (s *Store) conversation(id string) *firestore.DocumentRef { return s.doc(colConversations, id) }
+
+// get reads one document into v and reports whether it exists.
+func get(ctx context.Context, ref *firestore.DocumentRef, v any) (bool, error) {
+	snap, err := ref.Get(ctx)
+	return decoded(snap, err, v)
+}
+
+// getIn is get inside a transaction.
+func getIn(tx *firestore.Transaction, ref *firestore.DocumentRef, v any) (bool, error) {
+	snap, err := tx.Get(ref)
+	return decoded(snap, err, v)
+}
+
+func decoded(snap *firestore.DocumentSnapshot, err error, v any) (bool, error) {
+	if status.Code(err) == codes.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := snap.DataTo(v); err != nil {
+		return false, fmt.Errorf("document %s cannot be read: %w", snap.Ref.Path, err)
+	}
+	return true, nil
+}
+
+// transact runs f as one change. Reads come before writes; f may run several times.
+func (s *Store) transact(ctx context.Context, f func(*firestore.Transaction) error) error {
+	return translate(s.client.RunTransaction(ctx, func(_ context.Context, tx *firestore.Transaction) error { return f(tx) }))
+}

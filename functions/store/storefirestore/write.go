@@ -1,0 +1,139 @@
+package storefirestore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// maxWrites is how many writes go into one call. Firestore takes 500.
+const maxWrites = 400
+
+// write is one write, and which refusal of it is a success.
+type write struct {
+	*firestorepb.Write
+	fine codes.Code // codes.OK: none
+}
+
+// writeAll applies writes that are independent of each other, no two to one
+// document. They are not atomic: on an error any of them may have been applied. It
+// returns the places of those that were refused as they may be (see write.fine).
+// (The client's BulkWriter repeats a write ten times whatever the refusal, and hides its code.)
+func (s *Store) writeAll(ctx context.Context, writes []write) (refused []int, err error) {
+	ctx = metadata.AppendToOutgoingContext(ctx, "google-cloud-resource-prefix", s.root) // as the client's own calls do
+	todo := make([]int, len(writes))
+	for i := range todo {
+		todo[i] = i
+	}
+	for part := range slices.Chunk(todo, maxWrites) {
+		for try := 0; len(part) > 0; try++ {
+			again, fine, err := s.writeSome(ctx, writes, part)
+			if err != nil {
+				return nil, err
+			}
+			refused = append(refused, fine...)
+			if part = again; len(part) == 0 {
+				break
+			}
+			if try == 4 {
+				return nil, problem.ErrUnavailable.WithCause(fmt.Errorf("firestore: %d writes met others on the same documents, five times", len(part)))
+			}
+			select {
+			case <-ctx.Done():
+				return nil, problem.ErrUnavailable.WithCause(ctx.Err())
+			case <-time.After(time.Duration(20<<try) * time.Millisecond):
+			}
+		}
+	}
+	return refused, nil
+}
+
+// writeSome applies the writes at some places, and returns those that met
+// another writer and should be tried again, and those whose refusal is fine.
+func (s *Store) writeSome(ctx context.Context, writes []write, places []int) (again, fine []int, err error) {
+	req := &firestorepb.BatchWriteRequest{Database: s.root}
+	for _, i := range places {
+		req.Writes = append(req.Writes, writes[i].Write)
+	}
+	resp, err := s.raw.BatchWrite(ctx, req)
+	if err != nil {
+		return nil, nil, translate(err)
+	}
+	if len(resp.GetStatus()) != len(places) {
+		return nil, nil, fmt.Errorf("firestore: %d writes are answered by %d statuses", len(places), len(resp.GetStatus()))
+	}
+	for n, st := range resp.GetStatus() {
+		i := places[n]
+		switch code := codes.Code(st.GetCode()); code {
+		case codes.OK:
+		case writes[i].fine:
+			fine = append(fine, i)
+		case codes.Aborted:
+			again = append(again, i)
+		default:
+			return nil, nil, translate(status.Errorf(code, "write: %s", st.GetMessage()))
+		}
+	}
+	return again, fine, nil
+}
+
+// name is the full name of a document.
+func (s *Store) name(path string) string { return s.root + "/documents/" + path }
+
+// create writes a document unless it is there.
+func (s *Store) create(path string, fields map[string]*firestorepb.Value) write {
+	return write{&firestorepb.Write{
+		Operation:       &firestorepb.Write_Update{Update: &firestorepb.Document{Name: s.name(path), Fields: fields}},
+		CurrentDocument: &firestorepb.Precondition{ConditionType: &firestorepb.Precondition_Exists{Exists: false}},
+	}, codes.AlreadyExists}
+}
+
+// merge sets fields of a document, which need not be there, and raises others.
+func (s *Store) merge(path string, set map[string]*firestorepb.Value, raise map[string]chat.Micros) write {
+	w := &firestorepb.Write{
+		Operation:  &firestorepb.Write_Update{Update: &firestorepb.Document{Name: s.name(path), Fields: set}},
+		UpdateMask: &firestorepb.DocumentMask{},
+	}
+	for field := range set {
+		w.UpdateMask.FieldPaths = append(w.UpdateMask.FieldPaths, field)
+	}
+	for field, to := range raise {
+		w.UpdateTransforms = append(w.UpdateTransforms, &firestorepb.DocumentTransform_FieldTransform{FieldPath: field,
+			TransformType: &firestorepb.DocumentTransform_FieldTransform_Maximum{Maximum: integer(to)}})
+	}
+	return write{w, codes.OK}
+}
+
+// remove deletes a document.
+func (s *Store) remove(path string) write {
+	return write{&firestorepb.Write{Operation: &firestorepb.Write_Delete{Delete: s.name(path)}}, codes.NotFound}
+}
+
+func text(v string) *firestorepb.Value {
+	return &firestorepb.Value{ValueType: &firestorepb.Value_StringValue{StringValue: v}}
+}
+
+func integer[N ~int64](v N) *firestorepb.Value {
+	return &firestorepb.Value{ValueType: &firestorepb.Value_IntegerValue{IntegerValue: int64(v)}}
+}
+
+func blob(v []byte) *firestorepb.Value {
+	return &firestorepb.Value{ValueType: &firestorepb.Value_BytesValue{BytesValue: v}}
+}
+
+func object(fields map[string]*firestorepb.Value) *firestorepb.Value {
+	return &firestorepb.Value{ValueType: &firestorepb.Value_MapValue{MapValue: &firestorepb.MapValue{Fields: fields}}}
+}
+
+func list(values ...*firestorepb.Value) *firestorepb.Value {
+	return &firestorepb.Value{ValueType: &firestorepb.Value_ArrayValue{ArrayValue: &firestorepb.ArrayValue{Values: values}}}
+}

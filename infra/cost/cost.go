@@ -1,0 +1,174 @@
+// Package cost counts what a deployment pays for by the piece: documents read
+// and written, publishes, calls of functions, and round trips to Redis (what
+// its node has to be sized for). Its test holds these to the limits that keep
+// the chat cheap, at the pace at which people chat.
+package cost
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
+)
+
+// Counts are operations so far.
+type Counts struct {
+	Reads     int64 // documents read
+	Writes    int64 // documents written
+	Published int64 // Pub/Sub messages
+	Calls     int64 // calls of functions
+	Trips     int64 // round trips to Redis; a pipeline is one
+}
+
+// Sub returns the operations since an earlier count.
+func (c Counts) Sub(o Counts) Counts {
+	return Counts{c.Reads - o.Reads, c.Writes - o.Writes, c.Published - o.Published, c.Calls - o.Calls, c.Trips - o.Trips}
+}
+
+// Meter counts. Its methods may be called by several goroutines at once.
+type Meter struct {
+	reads, writes, published, calls, trips atomic.Int64
+
+	mu    sync.Mutex
+	names map[string]int64 // round trips by command or script; guarded by mu
+}
+
+// NewMeter returns a Meter at zero.
+func NewMeter() *Meter { return &Meter{names: map[string]int64{}} }
+
+// Counts returns the operations so far.
+func (m *Meter) Counts() Counts {
+	return Counts{m.reads.Load(), m.writes.Load(), m.published.Load(), m.calls.Load(), m.trips.Load()}
+}
+
+// Trips returns the round trips so far by command; those of scripts by the
+// first characters of their digest.
+func (m *Meter) Trips() map[string]int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make(map[string]int64, len(m.names))
+	for k, v := range m.names {
+		out[k] = v
+	}
+	return out
+}
+
+func (m *Meter) trip(name string) {
+	m.trips.Add(1)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.names[name]++
+}
+
+// Meter is a redis.Hook.
+var _ redis.Hook = (*Meter)(nil)
+
+// DialHook implements redis.Hook.
+func (m *Meter) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+// ProcessHook implements redis.Hook.
+func (m *Meter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		m.trip(name(cmd))
+		return next(ctx, cmd)
+	}
+}
+
+// ProcessPipelineHook implements redis.Hook.
+func (m *Meter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if len(cmds) > 0 {
+			m.trip("pipeline of " + name(cmds[0]))
+		}
+		return next(ctx, cmds)
+	}
+}
+
+func name(cmd redis.Cmder) string {
+	if args := cmd.Args(); len(args) > 1 && (cmd.Name() == "evalsha" || cmd.Name() == "fcall") {
+		if digest, ok := args[1].(string); ok {
+			return cmd.Name() + " " + digest[:min(8, len(digest))]
+		}
+	}
+	return cmd.Name()
+}
+
+// Gates gives everybody an open gate, and counts one document read for each.
+type Gates struct{ Meter *Meter }
+
+// Gate implements gate.Source.
+func (g Gates) Gate(context.Context, string) (gate.Gate, error) {
+	g.Meter.reads.Add(1)
+	return gate.Gate{Exists: true}, nil
+}
+
+// Archive counts the documents that Save writes: one for each message and each
+// conversation that a call names. Other reads of the store are counted where a
+// test uses them: persist may use none.
+type Archive struct {
+	store.Store
+	Meter *Meter
+}
+
+// Save implements store.Archive.
+func (a Archive) Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) error {
+	conversations := map[string]bool{}
+	for _, d := range delivered {
+		conversations[d.Conversation] = true
+	}
+	for _, r := range read {
+		conversations[r.Conversation] = true
+	}
+	a.Meter.writes.Add(int64(len(delivered) + len(conversations)))
+	return a.Store.Save(ctx, delivered, read)
+}
+
+// Users implements store.People, and counts.
+func (a Archive) Users(ctx context.Context, uids []string) (map[string]store.User, error) {
+	a.Meter.reads.Add(int64(len(uids)))
+	return a.Store.Users(ctx, uids)
+}
+
+// User implements store.People, and counts.
+func (a Archive) User(ctx context.Context, uid string) (store.User, error) {
+	a.Meter.reads.Add(1)
+	return a.Store.User(ctx, uid)
+}
+
+// Publisher publishes by calling persist, and counts both.
+type Publisher struct {
+	Meter   *Meter
+	Persist http.Handler
+}
+
+// Publish implements settle.Publisher.
+func (p Publisher) Publish(ctx context.Context, data []byte) error {
+	p.Meter.published.Add(1)
+	p.Meter.calls.Add(1)
+	body, err := json.Marshal(map[string]any{"message": map[string]any{"data": base64.StdEncoding.EncodeToString(data), "messageId": "1"}})
+	if err != nil {
+		return err
+	}
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", bytes.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	p.Persist.ServeHTTP(w, r)
+	if w.Code/100 != 2 {
+		return errors.New(http.StatusText(w.Code))
+	}
+	return nil
+}

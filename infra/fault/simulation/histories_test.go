@@ -1,0 +1,221 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/infra/client"
+	"github.com/phoenixchat/phoenixchat/infra/fault/load"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
+)
+
+// Histories that broke earlier drafts of the rules, played by whole systems.
+// Package settle has them at the level of its scripts, and realtime/wire's
+// scenarios those that a client alone decides (delivered before sent, a reload
+// with history still to load, read before its message).
+
+// cast is two people with two devices each, connected.
+type cast struct {
+	*world
+	ann, ben   string
+	annA, annB *load.Device
+	benA, benB *load.Device
+	conv       string
+}
+
+func tell(t *testing.T, f func(t *testing.T, c *cast)) {
+	t.Helper()
+	clean(t, play(t, 2, load.Options{TwoDevices: 1, Seed: 1}, func(t *testing.T, w *world) {
+		people := w.crowd.People()
+		a, b := w.crowd.Of(people[0]), w.crowd.Of(people[1])
+		f(t, &cast{w, people[0], people[1], a[0], a[1], b[0], b[1], chat.ConversationID(people[0], people[1])})
+	}))
+}
+
+// shows reports whether a device shows a message.
+func (c *cast) shows(d *load.Device, id string) bool {
+	for _, l := range d.Shows(c.conv) {
+		if l.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// happened fails the test where the history itself did not come about.
+func happened(t *testing.T, ok bool, what string) {
+	t.Helper()
+	if !ok {
+		t.Errorf("the history did not happen: %s", what)
+	}
+}
+
+// The instance dies before ann's device hears "sent"; ben has the message, and
+// answers. Sent again, it keeps its place before the answer, and is shown once.
+func TestCrashBeforeSentWithTheMessageAlreadyAnswered(t *testing.T) {
+	tell(t, func(t *testing.T, c *cast) {
+		c.annA.StopReading(true)
+		c.annA.Flap() // the read under way ends, so that the next frame is not read
+		c.annA.StopReading(false)
+		testwait.Advance(2 * time.Second)
+		c.annA.StopReading(true)
+		question := c.annA.Write(c.ben, "question", "")
+		testwait.Advance(time.Second)
+		happened(t, c.shows(c.benB, question), "ben has the question")
+		answer := c.benB.Write(c.ann, "answer", question)
+		testwait.Advance(time.Second) // acknowledged, settled, no longer pending
+		for _, n := range c.nodes {
+			n.kill()
+			n.start()
+		}
+		c.annA.StopReading(false)
+		testwait.Advance(10 * time.Second)
+		for _, d := range c.crowd.Devices() {
+			lines := d.Shows(c.conv)
+			if len(lines) != 2 || lines[0].ID != question || lines[1].ID != answer {
+				t.Errorf("%s shows %v", d.Name(), lines)
+			}
+		}
+	})
+}
+
+// Ben's phone has stored and acknowledged what his laptop does not have, and the failover loses it.
+func TestFailoverAfterOneDeviceAcknowledgedWhatAnotherLacks(t *testing.T) {
+	tell(t, func(t *testing.T, c *cast) {
+		c.benB.Offline()
+		c.replicate()
+		id := c.annA.Write(c.ben, "one", "")
+		testwait.Advance(2 * time.Second)
+		happened(t, c.shows(c.benA, id) && !c.shows(c.benB, id) && c.archive.Figures().Writes > 0, "one device has it, and it is saved")
+		c.failOver()
+		c.benB.Online()
+		testwait.Advance(10 * time.Second)
+		if !c.shows(c.benB, id) {
+			t.Error("the other device does not know that something is missing")
+		}
+	})
+}
+
+// The list is published, the failover comes, and only then the inbox is asked to forget.
+func TestAckBegunBeforeAFailoverAndFinishedAfterIt(t *testing.T) {
+	tell(t, func(t *testing.T, c *cast) {
+		c.replicate()
+		var times atomic.Int64 // of two flushes at once
+		during := func(context.Context) error {
+			if times.Add(1) == 1 {
+				c.failOver()
+				c.annB.Write(c.ben, "in the new life", "")
+				<-time.After(time.Second)
+			}
+			return nil
+		}
+		c.publish.Store(&during)
+		c.annA.Write(c.ben, "one", "")
+		c.annA.Write(c.ben, "two", "")
+		testwait.Advance(10 * time.Second)
+		happened(t, times.Load() > 0, "something was published")
+	})
+}
+
+// The new primary gives ids that lie before the cursors that devices have stored.
+func TestNewPrimaryWhoseClockIsBehind(t *testing.T) {
+	tell(t, func(t *testing.T, c *cast) {
+		for i := range 3 {
+			c.annA.Write(c.ben, fmt.Sprint("before ", i), "")
+			testwait.Advance(time.Second)
+		}
+		c.clock(time.Minute)
+		c.replace()
+		id := c.annA.Write(c.ben, "after", "")
+		testwait.Advance(10 * time.Second)
+		if !c.shows(c.benA, id) || !c.shows(c.benB, id) {
+			t.Error("what lies before an old cursor was jumped over")
+		}
+	})
+}
+
+// A live socket that does not read is overtaken by trimming.
+func TestTrimmingPastASlowLiveSocket(t *testing.T) {
+	tell(t, func(t *testing.T, c *cast) {
+		c.benB.StopReading(true)
+		for i := range 130 { // more than are kept for resuming, for longer than the hour that they are kept
+			c.annA.Write(c.ben, fmt.Sprint("message ", i), "")
+			testwait.Advance(time.Minute)
+		}
+		happened(t, len(c.benA.Shows(c.conv)) == 130 && len(c.benB.Shows(c.conv)) < 30, "one device has everything, the other next to nothing")
+		c.benB.StopReading(false)
+	})
+}
+
+// Make before break while acknowledgements are late: they go to the socket that
+// brought the events, and the new one's hello counts for the rest.
+func TestAckOnTheNewSocketForWhatTheOldOneBrought(t *testing.T) {
+	tell(t, func(t *testing.T, c *cast) {
+		c.benB.Offline()
+		c.benA.Kill()
+		c.benA.Behave(client.Odd{AckDelay: 3 * time.Second})
+		c.benA.Start()
+		testwait.Advance(2 * time.Second)
+		for i := range 10 {
+			c.annA.Write(c.ben, fmt.Sprint("message ", i), "")
+			testwait.Advance(300 * time.Millisecond)
+			if i == 4 {
+				c.nodes[0].stop()
+				c.nodes[0].start()
+				c.nodes[1].stop()
+				c.nodes[1].start()
+			}
+		}
+	})
+}
+
+// The app starts again while history is owed and cannot be read.
+func TestReloadWithHistoryStillToLoad(t *testing.T) {
+	tell(t, func(t *testing.T, c *cast) {
+		c.benB.Offline()
+		id := c.annA.Write(c.ben, "one", "")
+		testwait.Advance(2 * time.Second)
+		c.archive.Down(true, false)
+		c.replace()
+		c.benB.Online()
+		testwait.Advance(5 * time.Second)
+		happened(t, !c.shows(c.benB, id), "history cannot be read")
+		c.benB.Kill()
+		c.benB.Start()
+		testwait.Advance(5 * time.Second)
+		c.archive.Down(false, false)
+		testwait.Advance(2 * time.Minute)
+		if !c.shows(c.benB, id) {
+			t.Error("the new life of the app has forgotten that history is owed")
+		}
+	})
+}
+
+// Ben reads at once, while what he read cannot be published: nobody may call
+// it read, or delivered, before it is.
+func TestReadOvertakingTheMessageItReads(t *testing.T) {
+	tell(t, func(t *testing.T, c *cast) {
+		c.publishing(0, errors.New("publishing fails"))
+		c.annA.Write(c.ben, "one", "")
+		testwait.Advance(100 * time.Millisecond)
+		c.benA.Read(c.conv)
+		testwait.Advance(20 * time.Second)
+		for _, l := range c.annA.Shows(c.conv) {
+			if l.State != client.Sent {
+				t.Errorf("ann is told %v while it cannot be saved", l.State)
+			}
+		}
+		c.publish.Store(nil)
+		testwait.Advance(time.Minute)
+		for _, l := range c.annA.Shows(c.conv) {
+			if l.State != client.Read {
+				t.Errorf("ann is told %v in the end", l.State)
+			}
+		}
+	})
+}

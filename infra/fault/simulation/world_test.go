@@ -1,0 +1,400 @@
+package simulation
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+	"github.com/gorilla/websocket"
+
+	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
+	"github.com/phoenixchat/phoenixchat/infra/client"
+	"github.com/phoenixchat/phoenixchat/infra/fault/archive"
+	"github.com/phoenixchat/phoenixchat/infra/fault/load"
+	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
+	realtime "github.com/phoenixchat/phoenixchat/realtime/server"
+	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+// world is a small system: two instances, and a crowd on them. It is the
+// stage of the crowd.
+type world struct {
+	t       *testing.T
+	rig     *servertest.Rig
+	log     *record.Log
+	archive *archive.Archive
+	crowd   *load.Crowd
+	nodes   [2]*node
+	rnd     *rand.Rand
+
+	saving   atomic.Int64 // Pub/Sub messages that persist has not taken
+	publish  atomic.Pointer[func(ctx context.Context) error]
+	pushLate atomic.Int64 // persist is called this many nanoseconds late
+	queue    sync.WaitGroup
+
+	mu     sync.Mutex
+	life   int           // of Redis; guarded by mu
+	behind time.Duration // of its clock; guarded by mu
+	kept   *kept         // what a replica has; guarded by mu
+}
+
+// node is a place for an instance.
+type node struct {
+	w    *world
+	mu   sync.Mutex
+	in   *servertest.Instance // nil while it is down; guarded by mu
+	dead *atomic.Bool         // of the present instance
+}
+
+// play plays a history of a crowd in a bubble: everybody connects, f happens,
+// everything is mended and comes to rest, and the record is judged.
+func play(t *testing.T, people int, o load.Options, f func(t *testing.T, w *world)) *verdict.Report {
+	t.Helper()
+	var report *verdict.Report
+	synctest.Test(t, func(t *testing.T) {
+		db, err := storebolt.Open(filepath.Join(t.TempDir(), "store.db"), storebolt.Options{NoSync: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		w := &world{t: t, log: record.New(), rnd: rand.New(rand.NewPCG(o.Seed, 6))}
+		defer w.queue.Wait()
+		if w.archive, err = archive.New(db, w.log, servertest.Project); err != nil {
+			t.Fatal(err)
+		}
+		uids, err := w.archive.Enrol(t.Context(), people)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.rig = servertest.New(t)
+		w.number()
+		for i := range w.nodes {
+			w.nodes[i] = &node{w: w}
+			w.nodes[i].start()
+		}
+		o.Pace = pace()
+		w.crowd = load.New(w, w.log, uids, o)
+		defer w.crowd.Close()
+		starting, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := w.crowd.Start(starting, 0); err != nil {
+			t.Fatal(err)
+		}
+		f(t, w)
+		w.mend()
+		settling, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		if err := errors.Join(w.crowd.Settle(settling, time.Minute), w.crowd.Open(settling)); err != nil {
+			t.Error(err)
+		}
+		w.crowd.Close()
+		report = verdict.Judge(w.log.Entries())
+	})
+	return report
+}
+
+// clean fails the test unless the report is clean.
+func clean(t *testing.T, r *verdict.Report) {
+	t.Helper()
+	if r == nil || r.Clean() && r.Excepted == 0 {
+		return
+	}
+	t.Errorf("%d excepted; counts %v", r.Excepted, r.Counts)
+	for i, f := range r.Findings {
+		if i == 10 {
+			break
+		}
+		t.Errorf("%s: %s on %s: %s", f.Rule, f.Message, f.Device, f.Detail)
+	}
+}
+
+func pace() client.Pace {
+	p := client.DefaultPace()
+	p.Margin = 10 * time.Second
+	return p
+}
+
+// mend undoes what is still broken.
+func (w *world) mend() {
+	w.publish.Store(nil)
+	w.pushLate.Store(0)
+	w.archive.Down(false, false)
+	w.clock(0)
+	for _, n := range w.nodes {
+		n.mu.Lock()
+		in := n.in
+		n.mu.Unlock()
+		if in == nil {
+			n.start()
+			continue
+		}
+		in.Redis.Down(false)
+		in.Redis.Slow(0)
+	}
+}
+
+func (n *node) start() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.in != nil {
+		return
+	}
+	dead := &atomic.Bool{}
+	n.dead = dead
+	n.in = n.w.rig.Start(func(d *realtime.Deps) {
+		d.Gates = n.w.archive
+		d.Publisher = publisher{n.w, dead}
+	})
+}
+
+// kill ends the instance as kill -9 does.
+func (n *node) kill() {
+	n.mu.Lock()
+	in := n.in
+	n.in = nil
+	n.mu.Unlock()
+	if in != nil {
+		n.dead.Store(true)
+		in.Kill()
+	}
+}
+
+// stop ends the instance in order.
+func (n *node) stop() {
+	n.mu.Lock()
+	in := n.in
+	n.in = nil // new sockets go elsewhere
+	n.mu.Unlock()
+	if in != nil {
+		in.Stop()
+	}
+}
+
+func (n *node) running() *servertest.Instance {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.in
+}
+
+// publisher is Pub/Sub as one instance sees it.
+type publisher struct {
+	w    *world
+	dead *atomic.Bool
+}
+
+// Publish implements settle.Publisher: what it confirms is pushed to persist
+// until that has taken it, whatever becomes of the instance.
+func (p publisher) Publish(ctx context.Context, data []byte) error {
+	if f := p.w.publish.Load(); f != nil {
+		if err := (*f)(ctx); err != nil {
+			return err
+		}
+	}
+	if p.dead.Load() {
+		return errors.New("killed")
+	}
+	p.w.saving.Add(1)
+	p.w.queue.Go(func() { p.w.push(data) })
+	return nil
+}
+
+func (w *world) push(data []byte) {
+	defer w.saving.Add(-1)
+	body, err := json.Marshal(map[string]any{"message": map[string]any{"data": base64.StdEncoding.EncodeToString(data), "messageId": "1"}})
+	if err != nil { // texts only: cannot happen
+		panic(err)
+	}
+	for {
+		<-time.After(time.Duration(w.pushLate.Load()))
+		r := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, "/", bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		rec := httptest.NewRecorder()
+		w.archive.Persist().ServeHTTP(rec, r)
+		if rec.Code/100 == 2 || w.t.Context().Err() != nil {
+			return
+		}
+		<-time.After(time.Second) // Pub/Sub tries again
+	}
+}
+
+// The world as a stage.
+
+// Dial implements load.Stage.
+func (w *world) Dial(_ context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
+	var open []*servertest.Instance
+	for _, n := range w.nodes {
+		if in := n.running(); in != nil {
+			open = append(open, in)
+		}
+	}
+	if len(open) == 0 {
+		return nil, errors.New("no instance takes sockets")
+	}
+	w.mu.Lock()
+	in := open[w.rnd.IntN(len(open))]
+	w.mu.Unlock()
+	return dialTo(in, wrap)
+}
+
+func dialTo(in *servertest.Instance, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
+	d := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, NetDialContext: func(context.Context, string, string) (net.Conn, error) {
+		conn, err := in.Connect()
+		if err != nil {
+			return nil, err
+		}
+		return wrap(conn), nil
+	}}
+	conn, _, err := d.Dial("ws://pipe/ws", http.Header{"Origin": {servertest.Origin}})
+	return conn, err
+}
+
+// Token implements load.Stage.
+func (w *world) Token(uid string) (string, time.Time, error) { return w.archive.Token(uid) }
+
+// History implements load.Stage.
+func (w *world) History(uid string) client.History { return w.archive.History(uid) }
+
+// Waiting implements load.Stage.
+func (w *world) Waiting() int { return int(w.saving.Load()) }
+
+// Redis and its lives.
+
+// number gives miniredis a run id and a clock of its own, so that epochs
+// change and clocks are wrong as those of Redis are.
+func (w *world) number() {
+	conn, err := w.rig.Mini.Dial() // starts it inside the bubble
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_ = conn.Close()
+	w.rig.Mini.Server().SetPreHook(func(c *server.Peer, cmd string, args ...string) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		switch {
+		case cmd == "TIME":
+			now := time.Now().Add(-w.behind).UnixMicro()
+			c.WriteLen(2)
+			c.WriteBulk(fmt.Sprint(now / 1_000_000))
+			c.WriteBulk(fmt.Sprint(now % 1_000_000))
+		case cmd == "INFO" && len(args) == 1 && args[0] == "server":
+			c.WriteBulk(fmt.Sprintf("run_id:%040x\r\n", w.life))
+		case cmd == "INFO" && len(args) == 1 && args[0] == "replication":
+			c.WriteBulk(fmt.Sprintf("master_replid:%040x\r\n", w.life))
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+// clock puts the clock of Redis behind.
+func (w *world) clock(behind time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.behind = behind
+}
+
+// kept is what a replica has.
+type kept struct {
+	streams map[string][]miniredis.StreamEntry
+	hashes  map[string][]string
+	strings map[string]string
+	ttls    map[string]time.Duration
+}
+
+// replicate brings the replica into step; what is written later it does not get.
+func (w *world) replicate() {
+	mini := w.rig.Mini
+	k := &kept{map[string][]miniredis.StreamEntry{}, map[string][]string{}, map[string]string{}, map[string]time.Duration{}}
+	for _, key := range mini.Keys() {
+		k.ttls[key] = mini.TTL(key)
+		switch mini.Type(key) {
+		case "stream":
+			k.streams[key], _ = mini.Stream(key)
+		case "hash":
+			fields, _ := mini.HKeys(key)
+			for _, f := range fields {
+				k.hashes[key] = append(k.hashes[key], f, mini.HGet(key, f))
+			}
+		case "string":
+			k.strings[key], _ = mini.Get(key)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kept = k
+}
+
+// failOver makes the replica the primary: what it had not got is lost.
+func (w *world) failOver() {
+	w.log.Add(record.Entry{Kind: record.Fault, Name: "failover"})
+	mini := w.rig.Mini
+	mini.FlushAll()
+	w.mu.Lock()
+	w.life++
+	k := w.kept
+	w.mu.Unlock()
+	if k != nil {
+		for key, entries := range k.streams {
+			for _, e := range entries {
+				if _, err := mini.XAdd(key, e.ID, e.Values); err != nil {
+					w.t.Error(err)
+				}
+			}
+		}
+		for key, fields := range k.hashes {
+			mini.HSet(key, fields...)
+		}
+		for key, v := range k.strings {
+			_ = mini.Set(key, v)
+		}
+		for key, ttl := range k.ttls {
+			if ttl > 0 {
+				mini.SetTTL(key, ttl)
+			}
+		}
+	}
+	w.lost("failover")
+}
+
+// wipe empties Redis while it runs.
+func (w *world) wipe() {
+	w.log.Add(record.Entry{Kind: record.Fault, Name: "wipe"})
+	w.rig.Mini.FlushAll()
+	w.log.Add(record.Entry{Kind: record.Wiped, Name: "wipe"})
+}
+
+// replace puts an empty Redis in the place of the one that was.
+func (w *world) replace() {
+	w.mu.Lock()
+	w.kept = nil
+	w.mu.Unlock()
+	w.failOver()
+}
+
+// lost enters that Redis has lost writes, and ends its connections.
+func (w *world) lost(how string) {
+	w.log.Add(record.Entry{Kind: record.Wiped, Name: how})
+	for _, n := range w.nodes {
+		if in := n.running(); in != nil {
+			in.Redis.Break()
+		}
+	}
+}

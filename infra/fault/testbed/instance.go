@@ -1,0 +1,165 @@
+package testbed
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/infra/internal/child"
+)
+
+// Spec is what an instance process is told, as JSON in the variable SpecEnv.
+type Spec struct {
+	Name    string `json:"name"`
+	Addr    string `json:"addr"`    // where it listens
+	Redis   string `json:"redis"`   // host:port
+	PubSub  string `json:"pubsub"`  // host:port of a Pub/Sub stand-in
+	Gates   string `json:"gates"`   // URL below which the gates of people are found
+	Project string `json:"project"` // of tokens and topics
+	Topic   string `json:"topic"`
+
+	ClockMS        int64 `json:"clock_ms"`         // its clock is this much ahead
+	SocketAgeMS    int64 `json:"socket_age_ms"`    // sockets move at a random age between 3/4 of this and this; 0: as in production
+	MaxSockets     int   `json:"max_sockets"`      // 0: as in production
+	GoawayWithinMS int64 `json:"goaway_within_ms"` // 0: as in production
+}
+
+// SpecEnv names the variable that holds the Spec of an instance.
+const SpecEnv = "PHOENIX_FAULT_INSTANCE"
+
+// Instance is one realtime instance, a process of its own. After it ended it
+// can be started again, as another process at the same place.
+type Instance struct {
+	spec Spec
+	path string // of the program
+	link *link
+	logs string // file
+
+	mu      sync.Mutex
+	child   *child.Child // nil before the first start
+	open    atomic.Bool  // new sockets are sent here
+	started int
+}
+
+// Build builds the program of instances into dir.
+func Build(ctx context.Context, dir string) (string, error) {
+	path := filepath.Join(dir, "instance")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/phoenixchat/phoenixchat/infra/fault/instance")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the instance: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// readyWithin is how long an instance may take until it is ready, also on a busy machine.
+const readyWithin = 30 * time.Second
+
+// start starts the process and waits until it is ready.
+func (i *Instance) start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.started++
+	spec := i.spec
+	spec.Name = fmt.Sprintf("%s-%d", spec.Name, i.started)
+	b, err := json.Marshal(spec)
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(i.logs, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(i.path)
+	cmd.Env = append(os.Environ(), SpecEnv+"="+string(b), "PUBSUB_EMULATOR_HOST="+spec.PubSub, "FIREBASE_AUTH_EMULATOR_HOST=nobody:1", "GOMEMLIMIT=2GiB")
+	cmd.Stderr = log
+	c, err := child.Start("instance "+spec.Name, cmd)
+	if err != nil {
+		log.Close()
+		return err
+	}
+	go func() { // what the process writes comes through this process
+		<-c.Done()
+		log.Close()
+	}()
+	i.child = c
+	for {
+		if ready(ctx, "http://"+spec.Addr+"/health/ready") {
+			i.open.Store(true)
+			return nil
+		}
+		select {
+		case <-c.Done():
+			e := c.Ended()
+			return fmt.Errorf("%w: %s", e, e.Output)
+		case <-ctx.Done():
+			c.Stop(0)
+			return fmt.Errorf("instance %s is not ready: %w", spec.Name, ctx.Err())
+		case <-time.After(30 * time.Millisecond):
+		}
+	}
+}
+
+func ready(ctx context.Context, url string) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	r.Close = true
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// kill ends the process without a warning.
+func (i *Instance) kill() {
+	i.open.Store(false)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.child != nil {
+		i.child.Stop(0)
+	}
+}
+
+// errLate is the error of a process that Cloud Run would have killed.
+var errLate = errors.New("did not end within 10 s of SIGTERM")
+
+// terminate asks the process to end, sends no new socket there, and returns
+// when it has, and how long that took.
+func (i *Instance) terminate() (time.Duration, error) {
+	i.open.Store(false)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.child == nil {
+		return 0, nil
+	}
+	start := time.Now()
+	if err := syscall.Kill(i.child.Pid(), syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return 0, err
+	}
+	select {
+	case <-i.child.Done():
+	case <-time.After(10 * time.Second):
+		i.child.Stop(0)
+		return time.Since(start), fmt.Errorf("%s: %w", i.spec.Name, errLate)
+	}
+	if e := i.child.Ended(); !e.Clean {
+		return time.Since(start), fmt.Errorf("%w: %s", e, e.Output)
+	}
+	return time.Since(start), nil
+}

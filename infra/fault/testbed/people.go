@@ -1,0 +1,44 @@
+package testbed
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/infra/client"
+)
+
+// Enrol makes n people more and returns their uids.
+func (s *Testbed) Enrol(ctx context.Context, n int) ([]string, error) { return s.archive.Enrol(ctx, n) }
+
+// Token returns an ID token for uid, and when it ends.
+func (s *Testbed) Token(uid string) (string, time.Time, error) { return s.archive.Token(uid) }
+
+// History returns the saved conversations as uid can read them.
+func (s *Testbed) History(uid string) client.History { return s.archive.History(uid) }
+
+// serveGates answers the instances' questions about people, in the place of
+// their reads of Firestore.
+func (s *Testbed) serveGates() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen for gates: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /gates/{uid}", func(w http.ResponseWriter, r *http.Request) {
+		g, err := s.archive.Gate(r.Context(), r.PathValue("uid"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(g)
+	})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	s.webAddr = l.Addr().String()
+	go func() { _ = server.Serve(l) }()
+	s.closers = append(s.closers, func() { _ = server.Close() })
+	return nil
+}

@@ -1,0 +1,201 @@
+package testbed
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// queue stands in for Pub/Sub with a push subscription: it takes messages over
+// gRPC from the instances, which use Google's client library, keeps each until
+// persist has answered 2xx, and has the faults of the real one at will.
+type queue struct {
+	pubsubpb.UnimplementedPublisherServer
+	persist http.Handler
+
+	server *grpc.Server
+	addr   string
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	slots  chan struct{} // pushes at once
+
+	publishing atomic.Pointer[PublishFault]
+	pushing    atomic.Pointer[PushFault]
+
+	published, pushed, failed atomic.Int64
+	waiting                   atomic.Int64 // accepted, not yet answered 2xx
+	ids                       atomic.Int64
+
+	mu  sync.Mutex
+	rnd *rand.Rand // guarded by mu
+}
+
+// PublishFault is what is wrong with publishing.
+type PublishFault struct {
+	Fail      float64       // share of calls that are refused
+	LoseReply float64       // share of calls that are taken, and answered with an error
+	Slow      time.Duration // every call takes this much longer
+}
+
+// PushFault is what is wrong with pushing to persist.
+type PushFault struct {
+	Fail      float64       // share of pushes that fail before persist is called
+	LoseReply float64       // share of pushes that persist has done, and whose answer is lost
+	Slow      time.Duration // every push takes this much longer
+	Twice     bool          // every push is made twice at once
+	Shuffle   time.Duration // every push begins up to this much late, each on its own
+}
+
+func newQueue(persist http.Handler, rnd *rand.Rand) (*queue, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for publishers: %w", err)
+	}
+	q := &queue{persist: persist, server: grpc.NewServer(), addr: l.Addr().String(), rnd: rnd, slots: make(chan struct{}, 16)}
+	q.ctx, q.cancel = context.WithCancel(context.Background())
+	q.heal()
+	pubsubpb.RegisterPublisherServer(q.server, q)
+	q.wg.Go(func() { _ = q.server.Serve(l) })
+	return q, nil
+}
+
+func (q *queue) heal() {
+	q.publishing.Store(&PublishFault{})
+	q.pushing.Store(&PushFault{})
+}
+
+func (q *queue) close() {
+	q.cancel()
+	q.server.Stop()
+	q.wg.Wait()
+}
+
+// chance reports true with probability p.
+func (q *queue) chance(p float64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.rnd.Float64() < p
+}
+
+// upTo returns a duration below d.
+func (q *queue) upTo(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return time.Duration(q.rnd.Int64N(int64(d)))
+}
+
+// GetTopic implements pubsubpb.PublisherServer: every topic exists.
+func (q *queue) GetTopic(_ context.Context, r *pubsubpb.GetTopicRequest) (*pubsubpb.Topic, error) {
+	return &pubsubpb.Topic{Name: r.Topic}, nil
+}
+
+// Publish implements pubsubpb.PublisherServer.
+func (q *queue) Publish(ctx context.Context, r *pubsubpb.PublishRequest) (*pubsubpb.PublishResponse, error) {
+	f := q.publishing.Load()
+	if !q.sleep(ctx, f.Slow) {
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
+	if q.chance(f.Fail) {
+		return nil, status.Error(codes.Unavailable, "publishing fails")
+	}
+	var ids []string
+	for _, m := range r.Messages {
+		id := strconv.FormatInt(q.ids.Add(1), 10)
+		ids = append(ids, id)
+		q.published.Add(1)
+		q.waiting.Add(1)
+		q.wg.Go(func() { q.deliver(id, m.Data) })
+	}
+	if q.chance(f.LoseReply) {
+		return nil, status.Error(codes.Unavailable, "the answer to publishing is lost")
+	}
+	return &pubsubpb.PublishResponse{MessageIds: ids}, nil
+}
+
+// deliver pushes one message until persist has answered 2xx.
+func (q *queue) deliver(id string, data []byte) {
+	body, err := json.Marshal(map[string]any{
+		"subscription": "projects/fault/subscriptions/delivery-acks-persist",
+		"message": map[string]any{
+			"data": base64.StdEncoding.EncodeToString(data), "attributes": map[string]string{},
+			"messageId": id, "message_id": id, "publishTime": time.Now().UTC().Format(time.RFC3339Nano),
+		},
+	})
+	if err != nil { // texts only: cannot happen
+		panic(err)
+	}
+	for try := 0; ; try++ {
+		f := q.pushing.Load()
+		if !q.sleep(q.ctx, q.upTo(f.Shuffle)) {
+			return
+		}
+		ok := false
+		var twin sync.WaitGroup
+		if f.Twice {
+			twin.Go(func() { q.push(f, body) })
+		}
+		ok = q.push(f, body)
+		twin.Wait()
+		if ok {
+			q.waiting.Add(-1)
+			return
+		}
+		q.failed.Add(1)
+		wait := min(100*time.Millisecond<<min(try, 6), 2*time.Second)
+		if !q.sleep(q.ctx, wait/2+q.upTo(wait)) {
+			return
+		}
+	}
+}
+
+// push calls persist once.
+func (q *queue) push(f *PushFault, body []byte) (ok bool) {
+	select {
+	case q.slots <- struct{}{}:
+		defer func() { <-q.slots }()
+	case <-q.ctx.Done():
+		return false
+	}
+	if !q.sleep(q.ctx, f.Slow) || q.chance(f.Fail) {
+		return false
+	}
+	q.pushed.Add(1)
+	r := httptest.NewRequestWithContext(q.ctx, http.MethodPost, "/", bytes.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	q.persist.ServeHTTP(w, r)
+	return w.Code/100 == 2 && !q.chance(f.LoseReply)
+}
+
+func (q *queue) sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	case <-q.ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,135 @@
+package testbed
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"go.uber.org/goleak"
+
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// taker stands for persist: it hands every push to the test, which answers it
+// with a status when it likes.
+type taker chan chan<- int
+
+func (k taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	status := make(chan int, 1)
+	select {
+	case k <- status:
+	case <-r.Context().Done(): // the queue was closed
+		return
+	}
+	select {
+	case s := <-status:
+		w.WriteHeader(s)
+	case <-r.Context().Done():
+	}
+}
+
+// next returns how to answer the next push.
+func (k taker) next(t *testing.T) chan<- int {
+	t.Helper()
+	select {
+	case status := <-k:
+		return status
+	case <-time.After(10 * time.Second):
+		t.Fatal("no push came")
+		return nil
+	}
+}
+
+func newTestQueue(t *testing.T) (*queue, taker) {
+	k := make(taker)
+	q, err := newQueue(k, rand.New(rand.NewPCG(1, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(q.close)
+	return q, k
+}
+
+func publishOne(t *testing.T, q *queue) error {
+	t.Helper()
+	_, err := q.Publish(t.Context(), &pubsubpb.PublishRequest{Messages: []*pubsubpb.PubsubMessage{{Data: []byte("x")}}})
+	return err
+}
+
+func (q *queue) empty(t *testing.T) {
+	t.Helper()
+	testwait.Until(t, "the queue is empty", func() bool { return q.waiting.Load() == 0 })
+}
+
+func TestQueuePushesUntilItIsTaken(t *testing.T) {
+	q, k := newTestQueue(t)
+	if err := publishOne(t, q); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		k.next(t) <- http.StatusInternalServerError
+	}
+	taken := k.next(t)
+	if q.waiting.Load() != 1 {
+		t.Error("given up although it was not taken")
+	}
+	taken <- http.StatusOK
+	q.empty(t)
+}
+
+func TestQueueFaults(t *testing.T) {
+	t.Run("publishing fails", func(t *testing.T) {
+		q, _ := newTestQueue(t)
+		q.publishing.Store(&PublishFault{Fail: 1})
+		if publishOne(t, q) == nil || q.published.Load() != 0 || q.waiting.Load() != 0 || q.pushed.Load() != 0 {
+			t.Error("published all the same")
+		}
+	})
+	t.Run("the answer to publishing is lost", func(t *testing.T) {
+		q, k := newTestQueue(t)
+		q.publishing.Store(&PublishFault{LoseReply: 1})
+		if publishOne(t, q) == nil {
+			t.Error("answered")
+		}
+		k.next(t) <- http.StatusOK
+		q.empty(t)
+	})
+	t.Run("pushed twice at once", func(t *testing.T) {
+		q, k := newTestQueue(t)
+		q.pushing.Store(&PushFault{Twice: true})
+		if err := publishOne(t, q); err != nil {
+			t.Fatal(err)
+		}
+		one, twin := k.next(t), k.next(t) // the second comes while the first has no answer
+		one <- http.StatusOK
+		twin <- http.StatusOK
+		q.empty(t)
+	})
+	t.Run("the answer of persist is lost", func(t *testing.T) {
+		q, k := newTestQueue(t)
+		q.pushing.Store(&PushFault{LoseReply: 1})
+		if err := publishOne(t, q); err != nil {
+			t.Fatal(err)
+		}
+		k.next(t) <- http.StatusOK
+		again := k.next(t)
+		q.heal()
+		again <- http.StatusOK // begun before, so lost as well
+		k.next(t) <- http.StatusOK
+		q.empty(t)
+	})
+	t.Run("slow publishing ends with its context", func(t *testing.T) {
+		q, _ := newTestQueue(t)
+		q.publishing.Store(&PublishFault{Slow: time.Hour})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if _, err := q.Publish(ctx, &pubsubpb.PublishRequest{}); err == nil {
+			t.Error("published")
+		}
+	})
+}

@@ -1,0 +1,213 @@
+// Package testbed is the system under fire: realtime instances as processes of
+// their own, a redis-server (and, where asked, its replica) behind connections
+// that can be broken, a stand-in for Pub/Sub with a push subscription, and in
+// this process the persist function, the HTTP functions and the store. Its
+// methods break and mend the parts; package inject decides when.
+package testbed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
+	"github.com/phoenixchat/phoenixchat/infra/fault/archive"
+	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+// Options of a stage.
+type Options struct {
+	Instances int           // realtime processes; 3 when 0
+	Replica   bool          // a second redis-server follows the first
+	ClockStep time.Duration // each instance's clock is this much ahead of the one before
+	SocketAge time.Duration // sockets move at this age at most; 0: as in production
+	MaxSocket int           // per instance; 0: as in production
+	Store     store.Store   // where messages are kept; nil: an embedded one. Not closed by the stage
+	Dir       string        // for files; removed by whoever made it
+	Program   string        // of the instances; "": it is built
+	Seed      uint64
+	Log       *record.Log
+}
+
+// Stage is a running system.
+type Testbed struct {
+	opts      Options
+	redis     *redisServer
+	replica   *redisServer // nil without Options.Replica
+	lifeline  *link        // from the replica to its primary
+	instances []*Instance
+	queue     *queue
+	archive   *archive.Archive
+	bolt      *storebolt.Store
+	webAddr   string // where the instances ask for gates
+
+	mu      sync.Mutex
+	rnd     *rand.Rand // guarded by mu
+	closers []func()
+}
+
+const project = "fault"
+
+// New builds and starts a stage. Close ends it.
+func New(ctx context.Context, opts Options) (s *Testbed, err error) {
+	if opts.Instances == 0 {
+		opts.Instances = 3
+	}
+	s = &Testbed{opts: opts, rnd: rand.New(rand.NewPCG(opts.Seed, 1))}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if opts.Store == nil {
+		s.bolt, err = storebolt.Open(filepath.Join(opts.Dir, "store.db"), storebolt.Options{NoSync: true})
+		if err != nil {
+			return nil, err
+		}
+		s.closers = append(s.closers, func() { _ = s.bolt.Close() })
+		opts.Store = s.bolt
+	}
+	if s.archive, err = archive.New(opts.Store, opts.Log, project); err != nil {
+		return nil, err
+	}
+	if s.queue, err = newQueue(s.archive.Persist(), rand.New(rand.NewPCG(opts.Seed, 2))); err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, s.queue.close)
+	if err := s.startRedis(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.serveGates(); err != nil {
+		return nil, err
+	}
+	return s, s.startInstances(ctx)
+}
+
+func (s *Testbed) startRedis(ctx context.Context) (err error) {
+	if s.redis, err = newRedis(ctx, redisDir(s.opts.Dir, 1)); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, func() { s.redis.kill() })
+	if !s.opts.Replica {
+		return nil
+	}
+	if s.replica, err = newRedis(ctx, redisDir(s.opts.Dir, 2)); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, func() { s.replica.kill() })
+	if s.lifeline, err = newLink("replication", s.redis.addr); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.lifeline.cut)
+	return s.replica.follow(ctx, s.lifeline.addr())
+}
+
+func (s *Testbed) startInstances(ctx context.Context) error {
+	path := s.opts.Program
+	if path == "" {
+		var err error
+		if path, err = Build(ctx, s.opts.Dir); err != nil {
+			return err
+		}
+	}
+	for n := range s.opts.Instances {
+		port, err := freeport.Find()
+		if err != nil {
+			return err
+		}
+		l, err := newLink(fmt.Sprintf("redis of instance %d", n+1), s.redis.addr)
+		if err != nil {
+			return err
+		}
+		s.closers = append(s.closers, l.cut)
+		i := &Instance{path: path, link: l, logs: filepath.Join(s.opts.Dir, fmt.Sprintf("instance%d.log", n+1)), spec: Spec{
+			Name: fmt.Sprintf("instance%d", n+1), Addr: "127.0.0.1:" + port, Redis: l.addr(), PubSub: s.queue.addr, Gates: "http://" + s.webAddr + "/gates/",
+			Project: project, Topic: "delivery-acks", ClockMS: (time.Duration(n) * s.opts.ClockStep).Milliseconds(),
+			SocketAgeMS: s.opts.SocketAge.Milliseconds(), MaxSockets: s.opts.MaxSocket,
+		}}
+		s.instances = append(s.instances, i)
+		s.closers = append(s.closers, i.kill)
+		if err := i.start(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends everything at once.
+func (s *Testbed) Close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		s.closers[i]()
+	}
+	s.closers = nil
+}
+
+// errNoInstance answers a dial while no instance takes sockets.
+var errNoInstance = errors.New("no instance takes sockets")
+
+// Dial opens a WebSocket to one of the instances that take new ones, as Cloud
+// Run's front end would, over the connection that wrap makes of a TCP one.
+func (s *Testbed) Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
+	var open []*Instance
+	for _, i := range s.instances {
+		if i.open.Load() {
+			open = append(open, i)
+		}
+	}
+	if len(open) == 0 {
+		return nil, errNoInstance
+	}
+	s.mu.Lock()
+	i := open[s.rnd.IntN(len(open))]
+	s.mu.Unlock()
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return wrap(conn), nil
+	}
+	d := websocket.Dialer{NetDialContext: dial, Subprotocols: []string{wire.Subprotocol}, ReadBufferSize: 1 << 10, WriteBufferSize: 1 << 10, HandshakeTimeout: 10 * time.Second}
+	conn, resp, err := d.DialContext(ctx, "ws://"+i.spec.Addr+"/ws", http.Header{"Origin": {Origin}})
+	if resp != nil && resp.Body != nil {
+		resp.Body.Close()
+	}
+	return conn, err
+}
+
+// Origin is where the simulated pages come from.
+const Origin = "https://chat.example.org"
+
+// Waiting returns how many Pub/Sub messages persist has not taken yet.
+func (s *Testbed) Waiting() int { return int(s.queue.waiting.Load()) }
+
+// Figures counts what a deployment would pay for.
+type Figures struct {
+	archive.Figures
+	Published int64 `json:"published"` // Pub/Sub messages
+	Pushed    int64 `json:"pushed"`    // calls of persist
+}
+
+// Figures returns the counts so far.
+func (s *Testbed) Figures() Figures {
+	return Figures{s.archive.Figures(), s.queue.published.Load(), s.queue.pushed.Load()}
+}
+
+// TempDir returns a folder for a stage, and what removes it.
+func TempDir() (string, func(), error) {
+	dir, err := os.MkdirTemp("", "phoenix-fault-")
+	return dir, func() { _ = os.RemoveAll(dir) }, err
+}

@@ -1,0 +1,127 @@
+package webbuild
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const lock = `{"packages": {"": {"version": "1.0.0"},
+	"node_modules/a": {"version": "1.0.0", "integrity": "x"},
+	"node_modules/other-system": {"version": "1.0.0", "integrity": "y", "optional": true}}}`
+
+// project makes a folder with sources, and a node and an npm in PATH. The npm
+// notes its calls in the file calls and does what they ask.
+func project(t *testing.T, nodeVersion string) (dir string, calls func() string) {
+	t.Helper()
+	dir, bin := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(dir, "package-lock.json"), lock)
+	write(t, filepath.Join(dir, "src", "main.ts"), "one")
+	write(t, filepath.Join(bin, "node"), "#!/bin/sh\necho "+nodeVersion+"\n")
+	write(t, filepath.Join(bin, "npm"), `#!/bin/sh
+echo "$*" >> "`+bin+`/calls"
+if [ -e fail ]; then echo "it broke"; exit 1; fi
+case "$1" in
+ci) mkdir -p node_modules; echo '{"packages": {"node_modules/a": {"version": "1.0.0", "integrity": "x"}}}' > node_modules/.package-lock.json;;
+run) rm -rf dist; mkdir dist; cp src/main.ts dist/index.html;;
+esac
+`)
+	t.Setenv("PATH", bin+":/usr/bin:/bin")
+	return dir, func() string {
+		b, _ := os.ReadFile(filepath.Join(bin, "calls")) // missing means never called
+		os.Remove(filepath.Join(bin, "calls"))
+		return strings.Join(strings.Fields(strings.ReplaceAll(string(b), "\n", ";")), " ")
+	}
+}
+
+func TestOnlyWhatChangedIsDone(t *testing.T) {
+	dir, calls := project(t, "v22.1.0")
+	ensure := func(want string) {
+		t.Helper()
+		if err := Ensure(t.Context(), dir, func(string) {}); err != nil {
+			t.Fatal(err)
+		}
+		if got := calls(); got != want {
+			t.Errorf("npm was called %q, want %q", got, want)
+		}
+	}
+	ensure("ci --no-audit --no-fund;run build;")
+	ensure("")
+	write(t, filepath.Join(dir, "src", "main.ts"), "two")
+	ensure("run build;")
+	if b, err := os.ReadFile(filepath.Join(dir, "dist", "index.html")); err != nil || string(b) != "two" {
+		t.Errorf("built %q, %v", b, err)
+	}
+	write(t, filepath.Join(dir, "src", "main.test.ts"), "a test")
+	write(t, filepath.Join(dir, "e2e", "chat.spec.ts"), "a test")
+	ensure("")
+	os.RemoveAll(filepath.Join(dir, "dist"))
+	ensure("run build;")
+	write(t, filepath.Join(dir, "package-lock.json"), strings.Replace(lock, `"x"`, `"changed"`, 1))
+	ensure("ci --no-audit --no-fund;run build;")
+}
+
+func TestABuildThatFailsIsQuotedAndTriedAgain(t *testing.T) {
+	dir, calls := project(t, "v20.19.0")
+	write(t, filepath.Join(dir, "fail"), "")
+	err := Ensure(t.Context(), dir, func(string) {})
+	if err == nil || !strings.Contains(err.Error(), "npm ci --no-audit --no-fund ended: exit status 1") || !strings.Contains(err.Error(), "it broke") {
+		t.Errorf("error %v", err)
+	}
+	os.Remove(filepath.Join(dir, "fail"))
+	calls()
+	if err := Ensure(t.Context(), dir, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNodeIsCheckedOnlyWhenItIsNeeded(t *testing.T) {
+	dir, _ := project(t, "v20.18.3")
+	if err := Ensure(t.Context(), dir, func(string) {}); err == nil || !strings.Contains(err.Error(), "Node.js v20.18.3 is too old") {
+		t.Errorf("an old one: %v", err)
+	}
+	path := os.Getenv("PATH")
+	t.Setenv("PATH", t.TempDir())
+	if err := Ensure(t.Context(), dir, func(string) {}); !errors.Is(err, ErrNoNode) {
+		t.Errorf("none: %v", err)
+	}
+	t.Setenv("PATH", path)
+	bin, _, _ := strings.Cut(path, ":")
+	write(t, filepath.Join(bin, "node"), "#!/bin/sh\necho v24.0.0\n")
+	if err := Ensure(t.Context(), dir, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	if err := Ensure(t.Context(), dir, func(string) {}); err != nil {
+		t.Errorf("with the client built: %v", err)
+	}
+}
+
+func TestInterruptingEndsNPM(t *testing.T) {
+	dir, _ := project(t, "v22.0.0")
+	bin, _, _ := strings.Cut(os.Getenv("PATH"), ":")
+	write(t, filepath.Join(bin, "npm"), "#!/bin/sh\nsleep 600\n")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, errors.New("interrupted"))
+	defer cancel()
+	if err := Ensure(ctx, dir, func(string) {}); err == nil || err.Error() != "interrupted" {
+		t.Errorf("error %v", err)
+	}
+}

@@ -1,0 +1,94 @@
+package internalapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+type tokens struct{ err error }
+
+func (t tokens) Token(_ context.Context, audience string) (string, error) {
+	return "token-for-" + audience, t.err
+}
+
+func TestClient(t *testing.T) {
+	type seen struct {
+		method, path, auth string
+		body               map[string]any
+	}
+	var got []seen
+	status, answer := http.StatusNoContent, ""
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		s := seen{r.Method, r.URL.Path, r.Header.Get("Authorization"), nil}
+		if len(b) > 0 {
+			if err := json.Unmarshal(b, &s.body); err != nil {
+				t.Error(err)
+			}
+		}
+		got = append(got, s)
+		w.WriteHeader(status)
+		io.WriteString(w, answer)
+	}))
+	t.Cleanup(srv.Close)
+	c := internalapi.NewClient(internalapi.ClientOptions{URL: srv.URL + "/", Tokens: tokens{}})
+	ctx := t.Context()
+	if err := c.GateChanged(ctx, internalapi.Gate{UID: "ada", Exists: true, Disabled: true, ValidAfter: 5, Blocked: []string{"eve"}}); err != nil {
+		t.Error(err)
+	}
+	if err := c.Gone(ctx, "ada"); err != nil {
+		t.Error(err)
+	}
+	status, answer = http.StatusOK, `{"instance":"x","sockets":{"one":2},"queued":3,"oldest_age_ms":1500,"complete":true,"more":1}`
+	f, err := c.Figures(ctx)
+	if err != nil || !reflect.DeepEqual(f, internalapi.Figures{Sockets: map[string]int64{"one": 2}, Queued: 3, OldestAge: 1500, Complete: true}) {
+		t.Errorf("the figures are %+v, %v", f, err)
+	}
+	auth := "Bearer token-for-" + srv.URL
+	want := []seen{
+		{"POST", "/internal/gate", auth, map[string]any{"uid": "ada", "exists": true, "disabled": true, "valid_after": 5.0, "blocked": []any{"eve"}}},
+		{"POST", "/internal/gone", auth, map[string]any{"uid": "ada"}},
+		{"GET", "/internal/figures", auth, nil},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("realtime was told\n%+v, want\n%+v", got, want)
+	}
+
+	for _, s := range []int{301, 401, 403, 404, 500, 503} {
+		status, answer = s, `{"code":"no"}`
+		if err := c.Gone(ctx, "ada"); !errors.Is(err, problem.ErrUnavailable) || !strings.Contains(err.Error(), "status") {
+			t.Errorf("status %d is %v", s, err)
+		}
+	}
+	status, answer = 200, "no JSON"
+	if _, err := c.Figures(ctx); !errors.Is(err, problem.ErrUnavailable) {
+		t.Errorf("figures that are none: %v", err)
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := c.Gone(ended, "ada"); !errors.Is(err, problem.ErrUnavailable) {
+		t.Errorf("with an ended context: %v", err)
+	}
+	n := len(got)
+	noToken := internalapi.NewClient(internalapi.ClientOptions{URL: srv.URL, Audience: "aud", Tokens: tokens{errors.New("no token")}})
+	if err := noToken.Gone(ctx, "ada"); !errors.Is(err, problem.ErrUnavailable) || len(got) != n {
+		t.Errorf("without a token: %v, and %d calls", err, len(got)-n)
+	}
+	srv.Close()
+	if err := c.Gone(ctx, "ada"); !errors.Is(err, problem.ErrUnavailable) {
+		t.Errorf("with realtime/ down: %v", err)
+	}
+}
