@@ -17,8 +17,8 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/api/iterator"
 
-	"github.com/phoenixchat/phoenixchat/functions/firestorestore"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
@@ -271,7 +271,7 @@ func TestFirestoreDocuments(t *testing.T) {
 		t.Skip("PHOENIX_TEST_FIRESTORE is not set: no Firestore emulator to test with")
 	}
 	project := "t" + strings.ReplaceAll(uuid.NewString(), "-", "")[:20]
-	s, err := firestorestore.Open(t.Context(), firestorestore.Options{Project: project, EmulatorHost: host})
+	s, err := storefirestore.Open(t.Context(), storefirestore.Options{Project: project, EmulatorHost: host})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,7 +353,7 @@ func writeAll(t *testing.T, s store.Store) {
 		[]delivery.Read{{Conversation: conversation, By: "bob", At: now}}))
 
 	must(s.AddAudit(ctx, store.Audit{ID: "audit", At: now, By: "alice"}))
-	must(s.PutLetters(ctx, []store.Letter{store.NewLetter("letter", now, "malformed", []byte("{}"))}))
+	must(s.PutDeadLetters(ctx, []store.DeadLetter{store.NewDeadLetter("letter", now, "malformed", []byte("{}"))}))
 	_, _, err = s.Hit(ctx, "key", time.Hour, now)
 	must(err)
 }

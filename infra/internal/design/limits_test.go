@@ -31,7 +31,7 @@ func TestLimits(t *testing.T) {
 	secs := func(d time.Duration) int64 { return int64(d / time.Second) }
 	const (
 		inboxes, settling, gates, presences = "realtime/inbox", "realtime/settle", "realtime/gate", "realtime/presence"
-		sessions, program, people           = "realtime/session", "realtime/cmd/realtime", "functions/people"
+		sessions, program, people           = "realtime/session", "realtime/cmd/realtime", "functions/users"
 		engine, net, tabs                   = "web/src/model/engine/", "web/src/net/", "web/src/model/tabs/"
 	)
 	rates := session.Limits{}.WithDefaults()
@@ -127,7 +127,7 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("held for %d days", store.NameHold/day),
 			fmt.Sprintf("leased for %d s", every(time.Second, people, "lease")),
 			fmt.Sprintf("≤ %d code points", store.MaxPreview),
-			fmt.Sprintf("bytes, ≤ %d KiB", store.MaxLetter>>10),
+			fmt.Sprintf("bytes, ≤ %d KiB", store.MaxDeadLetter>>10),
 			fmt.Sprintf("%d h for past days and %d s for recent", every(time.Hour, "functions/api", "countOld"),
 				every(time.Second, "functions/api", "countFresh")),
 		},
