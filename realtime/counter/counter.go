@@ -1,0 +1,37 @@
+// Package counter provides the counters of one instance. A package declares each of its counters once, as a field of
+// an exported struct, counts by calling Add on that field, and publishes the struct: encoding/json writes every field
+// as a number.
+package counter
+
+import (
+	"strconv"
+	"sync/atomic"
+)
+
+// Count is a number of things that happened since the instance started. The zero value is ready to use. All methods
+// are safe for concurrent use. It must not be copied.
+type Count struct{ n atomic.Int64 }
+
+// Add counts n more.
+func (c *Count) Add(n int64) { c.n.Add(n) }
+
+// Load returns the count.
+func (c *Count) Load() int64 { return c.n.Load() }
+
+// MarshalJSON writes the count as a number. The struct must be encoded through a pointer.
+func (c *Count) MarshalJSON() ([]byte, error) { return strconv.AppendInt(nil, c.Load(), 10), nil }
+
+// Gauge is a number of things that exist now. Read returns it; it must be safe for concurrent use. A gauge without
+// Read is zero.
+type Gauge struct{ Read func() int64 }
+
+// Load returns the number.
+func (g Gauge) Load() int64 {
+	if g.Read == nil {
+		return 0
+	}
+	return g.Read()
+}
+
+// MarshalJSON writes the gauge as a number.
+func (g Gauge) MarshalJSON() ([]byte, error) { return strconv.AppendInt(nil, g.Load(), 10), nil }
