@@ -31,7 +31,7 @@ func TestLimits(t *testing.T) {
 	secs := func(d time.Duration) int64 { return int64(d / time.Second) }
 	const (
 		inboxes, settling, gates, presences = "realtime/inbox", "realtime/settle", "realtime/gate", "realtime/presence"
-		sessions, program, people           = "realtime/session", "realtime/cmd/realtime", "functions/users"
+		sessions, program, users            = "realtime/session", "realtime/cmd/realtime", "functions/users"
 		engine, net, tabs                   = "web/src/model/engine/", "web/src/net/", "web/src/model/tabs/"
 	)
 	rates := session.Limits{}.WithDefaults()
@@ -44,7 +44,7 @@ func TestLimits(t *testing.T) {
 		},
 		3: {
 			fmt.Sprintf("1–%d of `A-Z", chat.MaxUID),
-			fmt.Sprintf("| %d–%d of `A-Z", number(people, "MinUsername"), number(people, "MaxUsername")),
+			fmt.Sprintf("| %d–%d of `A-Z", number(users, "MinUsername"), number(users, "MaxUsername")),
 			fmt.Sprintf("more than %d s ahead", secs(chat.MaxAhead)),
 			fmt.Sprintf("more than %d days old", chat.MaxAge/day),
 			fmt.Sprintf("differ by more than %d min",
@@ -125,7 +125,7 @@ func TestLimits(t *testing.T) {
 		7: {
 			fmt.Sprintf("≤ %s uids", thousands(store.MaxBlocked)),
 			fmt.Sprintf("held for %d days", store.NameHold/day),
-			fmt.Sprintf("leased for %d s", every(time.Second, people, "lease")),
+			fmt.Sprintf("leased for %d s", every(time.Second, users, "lease")),
 			fmt.Sprintf("≤ %d code points", store.MaxPreview),
 			fmt.Sprintf("bytes, ≤ %d KiB", store.MaxDeadLetter>>10),
 			fmt.Sprintf("%d h for past days and %d s for recent", every(time.Hour, "functions/api", "countOld"),
