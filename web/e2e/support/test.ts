@@ -46,7 +46,11 @@ export const test = base.extend<Fixtures>({
   visitor: async ({ browser, baseURL, contextOptions }, use) => {
     const contexts: BrowserContext[] = [];
     await use(async (name, options) => {
-      const context = await browser.newContext({ ...contextOptions, ...(baseURL === undefined ? {} : { baseURL }), ...options });
+      const context = await browser.newContext({
+        ...contextOptions,
+        ...(baseURL === undefined ? {} : { baseURL }),
+        ...options,
+      });
       contexts.push(context);
       const sockets = new Sockets();
       await sockets.watch(context);

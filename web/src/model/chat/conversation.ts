@@ -101,7 +101,8 @@ export class OpenConversation implements Conversation {
       const next = this.newId();
       const found = await this.parts.store.write(async (tx) => {
         const row = await remove(tx, id);
-        if (row) await enqueue(tx, this.parts.here(), { id: next, to: this.other, body: row.body, replyTo: row.replyTo });
+        if (row)
+          await enqueue(tx, this.parts.here(), { id: next, to: this.other, body: row.body, replyTo: row.replyTo });
         return row !== null;
       });
       if (!found) throw new ApiProblem(404, "message_gone", "");

@@ -109,7 +109,11 @@ export class OwnAccount {
   private show(profile: OwnProfile): void {
     const { blocked, ...shown } = profile;
     const old = this.meValue.get();
-    const me: Me = { ...shown, displayName: shown.displayName || shown.username, email: shown.email || this.parts.email };
+    const me: Me = {
+      ...shown,
+      displayName: shown.displayName || shown.username,
+      email: shown.email || this.parts.email,
+    };
     const same = (Object.keys(me) as (keyof Me)[]).every((key) => me[key] === old[key]);
     if (!same) this.meValue.set(me);
     this.showBlocked(blocked);

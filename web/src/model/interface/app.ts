@@ -18,8 +18,7 @@ export interface Problem {
 
 /** What came of an action. */
 export type Outcome<T = void> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly problem: Problem };
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: Problem };
 
 /**
  * Why nobody is signed in: `none` (never, or by choice), `ended` (the sign-in

@@ -102,7 +102,11 @@ export class Household {
       const uid = (request.headers["authorization"] ?? "").replace("Bearer ", "").split(" ")[0] ?? "";
       return await this.server.archive.answer(uid, request);
     };
-    const app = new AppModel(platform, async () => new FakeIdentity(platform, this), options.loadChat ?? (async () => ({ openAccount })));
+    const app = new AppModel(
+      platform,
+      async () => new FakeIdentity(platform, this),
+      options.loadChat ?? (async () => ({ openAccount })),
+    );
     await app.start();
     await this.clock.advance(0);
     return {
@@ -119,7 +123,11 @@ export class Household {
   /** A tab in a browser of its own, signed in and connected. */
   async person(uid: string, browser = new FakeBrowser(), options: TabOptions = {}): Promise<Tab> {
     if (!this.server.archive.people.has(uid)) {
-      this.server.archive.people.set(uid, { uid, username: uid.toLowerCase(), display_name: uid.replace(/[A-Z0-9].*/, "") });
+      this.server.archive.people.set(uid, {
+        uid,
+        username: uid.toLowerCase(),
+        display_name: uid.replace(/[A-Z0-9].*/, ""),
+      });
     }
     const tab = await this.tab(browser, options);
     const outcome = await tab.app.signIn(`${uid}@example.org`, "correct horse");

@@ -22,7 +22,11 @@ export interface Step {
   closed?: number;
   advance_ms?: number;
   restart?: boolean;
-  user?: { send?: { to: string; body: string; reply_to?: string }; read?: { conversation: string; at: Json }; open?: string };
+  user?: {
+    send?: { to: string; body: string; reply_to?: string };
+    read?: { conversation: string; at: Json };
+    open?: string;
+  };
   as?: string;
   archive?: { save?: Json[]; read?: Record<string, Record<string, Json>>; down?: boolean };
   see?: Json;
@@ -128,7 +132,9 @@ class Play {
         if (!frame) continue;
         const type = String(frame["type"]);
         const wanted = type === want["type"];
-        const passed = PASSED_OVER.has(type) ? !wanted : type === "ack" && !(wanted && this.matches(want, frame, false));
+        const passed = PASSED_OVER.has(type)
+          ? !wanted
+          : type === "ack" && !(wanted && this.matches(want, frame, false));
         this.looked.set(socket, i + 1);
         if (passed) continue;
         got = frame;
@@ -145,14 +151,16 @@ class Play {
     for (const [name, socket] of this.sockets) {
       for (const frame of this.frames(socket).slice(this.looked.get(socket) ?? 0)) {
         const type = String(frame["type"]);
-        if (type !== "ack" && !PASSED_OVER.has(type)) throw new Error(`the client sent ${JSON.stringify(frame)} on socket ${name}`);
+        if (type !== "ack" && !PASSED_OVER.has(type))
+          throw new Error(`the client sent ${JSON.stringify(frame)} on socket ${name}`);
       }
     }
   }
 
   private neverAcked(socket: FakeSocket, cursor: string): void {
     const value = this.fill(cursor);
-    if (this.frames(socket).some((f) => f["type"] === "ack" && f["cursor"] === value)) throw new Error(`${cursor} was acknowledged`);
+    if (this.frames(socket).some((f) => f["type"] === "ack" && f["cursor"] === value))
+      throw new Error(`${cursor} was acknowledged`);
   }
 
   private async closed(name: number, within: number): Promise<void> {
@@ -200,11 +208,13 @@ class Play {
       return;
     }
     if (typeof want === "object" && want !== null && !("above" in want) && !("equal" in want)) {
-      if (typeof got !== "object" || got === null || Array.isArray(got)) throw new Error(`${path} is ${JSON.stringify(got)}`);
+      if (typeof got !== "object" || got === null || Array.isArray(got))
+        throw new Error(`${path} is ${JSON.stringify(got)}`);
       for (const [key, w] of Object.entries(want)) this.compare(`${path}/${key}`, w, got[String(this.fill(key))]);
       return;
     }
-    if (!this.matches(want, got, false)) throw new Error(`${path} is ${JSON.stringify(got)}, not ${JSON.stringify(this.fill(want))}`);
+    if (!this.matches(want, got, false))
+      throw new Error(`${path} is ${JSON.stringify(got)}, not ${JSON.stringify(this.fill(want))}`);
   }
 
   private matches(want: Json, got: Json | undefined, bind: boolean): boolean {
@@ -216,12 +226,15 @@ class Play {
       }
       return value === got;
     }
-    if (Array.isArray(want)) return Array.isArray(got) && got.length === want.length && want.every((w, i) => this.matches(w, got[i], bind));
+    if (Array.isArray(want))
+      return Array.isArray(got) && got.length === want.length && want.every((w, i) => this.matches(w, got[i], bind));
     if (typeof want === "object" && want !== null) {
       if (want["above"] !== undefined) return typeof got === "number" && got > Number(this.fill(want["above"]));
       if (want["equal"] !== undefined) return got === Number(this.fill(want["equal"]));
       if (typeof got !== "object" || got === null || Array.isArray(got)) return false;
-      return Object.entries(want).every(([k, w]) => (w === null ? got[k] === undefined : this.matches(w, got[k], bind)));
+      return Object.entries(want).every(([k, w]) =>
+        w === null ? got[k] === undefined : this.matches(w, got[k], bind),
+      );
     }
     return want === got;
   }
@@ -238,7 +251,10 @@ class Play {
 }
 
 /** Plays a scenario to its end; rejects with the step that failed. */
-export async function play(scenario: Scenario, open?: (name: string, shape: Shape) => Promise<Database>): Promise<void> {
+export async function play(
+  scenario: Scenario,
+  open?: (name: string, shape: Shape) => Promise<Database>,
+): Promise<void> {
   const p = new Play(scenario, open);
   await p.begin();
   for (const [i, step] of scenario.steps.entries()) {
@@ -247,7 +263,9 @@ export async function play(scenario: Scenario, open?: (name: string, shape: Shap
     } catch (err) {
       const what = err instanceof Error ? err.message : String(err);
       const reports = p.device.platform.reports.join("; ");
-      throw new Error(`step ${i + 1} ${JSON.stringify(step)}: ${what}${reports ? ` (reports: ${reports})` : ""}`, { cause: err });
+      throw new Error(`step ${i + 1} ${JSON.stringify(step)}: ${what}${reports ? ` (reports: ${reports})` : ""}`, {
+        cause: err,
+      });
     }
   }
   if (scenario.final !== undefined) await p.see(scenario.final);
