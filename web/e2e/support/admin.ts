@@ -5,7 +5,8 @@ import type { Locator, Page } from "@playwright/test";
 import { adminText } from "../../src/text/admin";
 import { expectIn, fillSignIn } from "./steps";
 import { makeAdmin, type System, system } from "./system";
-import { type Account, account, expect, type Person } from "./test";
+import { type Account, account } from "./account";
+import { expect, type Person } from "./test";
 
 export { adminText };
 

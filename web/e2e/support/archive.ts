@@ -1,5 +1,5 @@
 /** Looks at what is kept, past the client: the store's own door, and Redis. */
-import type { Account } from "./test";
+import type { Account } from "./account";
 import { redis } from "./redis";
 import { system } from "./system";
 

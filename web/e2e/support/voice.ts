@@ -8,7 +8,7 @@ import { uuidv7 } from "../../src/protocol/uuid";
 import { randomBytes } from "node:crypto";
 import { signIn } from "./archive";
 import { system } from "./system";
-import type { Account } from "./test";
+import type { Account } from "./account";
 
 /** Signs up without the form. */
 export async function register({ name, username, email, password }: Account): Promise<void> {

@@ -14,7 +14,7 @@ import type {
   Figures,
   Page,
 } from "../interface/admin";
-import type { Outcome } from "../interface/app";
+import type { Outcome } from "../interface/outcome";
 
 const unreadable: Outcome<never> = {
   ok: false,

@@ -5,18 +5,18 @@ import { ApiProblem } from "../../net/problem";
 import type { OwnApi } from "../../net/own";
 import { type EngineParts, here } from "../engine/ports";
 import { History } from "../history";
-import type { Outcome } from "../interface/app";
+import type { Outcome } from "../interface/outcome";
 import type {
   Chat,
   ConnectionStatus,
   ConversationList,
   DirectorySearch,
   Me,
-  Person,
   Presence,
   ProfileChange,
   StorageState,
 } from "../interface/chat";
+import type { Person } from "../interface/person";
 import type { AdminCalls } from "../interface/admin";
 import type { Conversation } from "../interface/conversation";
 import { derived, type Readable } from "../observable";

@@ -1,7 +1,8 @@
 /** A search in the directory, as somebody types. */
 import type { ArchiveApi, PublicPerson } from "../../net/archive";
 import type { Cancel, Clock } from "../../platform/platform";
-import type { DirectorySearch, PeopleList, Person } from "../interface/chat";
+import type { DirectorySearch, PeopleList } from "../interface/chat";
+import type { Person } from "../interface/person";
 import { type Readable, Value } from "../observable";
 import { problemOf } from "../outcome";
 

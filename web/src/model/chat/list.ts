@@ -2,7 +2,7 @@
 import type { ArchiveApi } from "../../net/archive";
 import type { Platform } from "../../platform/platform";
 import type { ConversationList, ConversationSummary } from "../interface/chat";
-import type { Problem } from "../interface/app";
+import type { Problem } from "../interface/outcome";
 import { type Readable, Value } from "../observable";
 import { problemOf } from "../outcome";
 import type { AccountStore } from "../store/account";

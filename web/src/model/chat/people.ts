@@ -3,7 +3,7 @@ import type { ArchiveApi } from "../../net/archive";
 import { ApiProblem } from "../../net/problem";
 import { validUid } from "../../protocol/chat";
 import type { Platform } from "../../platform/platform";
-import type { Person } from "../interface/chat";
+import type { Person } from "../interface/person";
 import { type Readable, Value } from "../observable";
 import type { AccountStore } from "../store/account";
 import { applyPerson } from "../store/history";

@@ -2,8 +2,9 @@
 import { ApiProblem } from "../../net/problem";
 import type { OwnApi, OwnProfile } from "../../net/own";
 import type { Platform } from "../../platform/platform";
-import type { Outcome } from "../interface/app";
-import type { Me, Person, ProfileChange } from "../interface/chat";
+import type { Outcome } from "../interface/outcome";
+import type { Me, ProfileChange } from "../interface/chat";
+import type { Person } from "../interface/person";
 import { type Readable, Value } from "../observable";
 import { outcome } from "../outcome";
 import type { AccountStore } from "../store/account";

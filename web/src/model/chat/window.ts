@@ -1,7 +1,7 @@
 /** The part of a conversation that is in memory while it is open: loads it, extends it, and follows the store. */
 import type { Platform } from "../../platform/platform";
 import type { History } from "../history";
-import type { Problem } from "../interface/app";
+import type { Problem } from "../interface/outcome";
 import type { Quote, Timeline } from "../interface/conversation";
 import { type Readable, Value } from "../observable";
 import { problemOf } from "../outcome";

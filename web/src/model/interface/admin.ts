@@ -1,4 +1,4 @@
-import type { Outcome } from "./app";
+import type { Outcome } from "./outcome";
 
 /**
  * The raw calls that the admin panel is built on: the panel and what reads its
