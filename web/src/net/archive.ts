@@ -91,7 +91,7 @@ export class ArchiveApi {
   }
 }
 
-export function readPerson(value: unknown): PublicPerson {
+function readPerson(value: unknown): PublicPerson {
   const f = new Fields("person", value);
   return {
     uid: f.text("uid"),

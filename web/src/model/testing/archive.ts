@@ -105,6 +105,6 @@ export class FakeArchive {
   }
 }
 
-export function json(status: number, body: unknown): HttpAnswer {
+function json(status: number, body: unknown): HttpAnswer {
   return { status, header: () => null, body: JSON.stringify(body) };
 }

@@ -10,7 +10,7 @@ import { openAccount } from "../chat/open";
 import { AppModel, type ChatLoader } from "../session/app";
 import { ModelServer } from "./server";
 
-export const START_MS = 1_795_348_800_000;
+const START_MS = 1_795_348_800_000;
 const HOUR_MS = 3_600_000;
 
 /** The sign-in library: remembers in the browser's notes, as Firebase does in its storage. */
