@@ -11,7 +11,6 @@ import { account, expect, test as base } from "./support/test";
 const { acts, figures } = adminText;
 
 const test = base.extend<{ own: System }>({
-  // eslint-disable-next-line no-empty-pattern
   own: async ({}, use) => {
     const { system, end } = await launch();
     await use(system);

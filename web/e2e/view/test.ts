@@ -63,7 +63,6 @@ interface Fixtures {
 
 export const test = base.extend<Fixtures, { view: View }>({
   view: [
-    // eslint-disable-next-line no-empty-pattern
     async ({}, use) => {
       const folder = await mkdtemp(join(tmpdir(), "phoenix-view-"));
       const make = async (mark: string): Promise<void> => {

@@ -182,6 +182,7 @@ test("a disk that is full is StorageFull, whether the put fails or only the comm
   const full = (): DOMException => new DOMException("no room", "QuotaExceededError");
   const db = await openIndexed(factory, "test", shape, 5000);
   await db.write(["notes"], (tx) => tx.put("notes", note("a", "x", 1)));
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- only put back, never called
   const { put } = IDBObjectStore.prototype;
 
   // Thrown at once, as WebKit does.
@@ -195,6 +196,7 @@ test("a disk that is full is StorageFull, whether the put fails or only the comm
   }
 
   // Told when the transaction ends, as Chromium does: the put itself went well.
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this`, and put back
   const { transaction } = IDBDatabase.prototype;
   IDBDatabase.prototype.transaction = function (this: IDBDatabase, ...args: Parameters<typeof transaction>) {
     const tx = transaction.apply(this, args);

@@ -165,7 +165,7 @@ class Transaction implements Writes {
         return;
       }
       const request = source.openCursor(query, "prev");
-      request.onerror = () => reject(request.error);
+      request.onerror = () => reject(translate(request.error));
       request.onsuccess = () => {
         const cursor = request.result;
         if (cursor) rows.push(cursor.value as Row);
@@ -205,7 +205,7 @@ function keyRange(r: Range): IDBKeyRange | undefined {
 function settle<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    request.onerror = () => reject(translate(request.error));
   });
 }
 

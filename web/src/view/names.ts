@@ -3,6 +3,7 @@ import { text } from "../text";
 
 /** What shows nothing, or turns what stands around it: controls, formats (bidi overrides, joiners, tags), fillers, variation selectors but the emoji's. */
 const UNSEEN =
+  // eslint-disable-next-line no-misleading-character-class -- a set of single code points, marks among them
   /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0e\u{e0100}-\u{e01ef}]/gu;
 /** Joiners that mean something: in scripts that join letters, and in emoji. */
 const JOINS =

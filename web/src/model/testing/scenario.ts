@@ -130,7 +130,7 @@ class Play {
       for (let i = this.looked.get(socket) ?? 0; i < frames.length; i++) {
         const frame = frames[i];
         if (!frame) continue;
-        const type = String(frame["type"]);
+        const type = asText(frame["type"]);
         const wanted = type === want["type"];
         const passed = PASSED_OVER.has(type)
           ? !wanted
@@ -150,7 +150,7 @@ class Play {
     await this.clock.advance(ms);
     for (const [name, socket] of this.sockets) {
       for (const frame of this.frames(socket).slice(this.looked.get(socket) ?? 0)) {
-        const type = String(frame["type"]);
+        const type = asText(frame["type"]);
         if (type !== "ack" && !PASSED_OVER.has(type))
           throw new Error(`the client sent ${JSON.stringify(frame)} on socket ${name}`);
       }
@@ -179,7 +179,7 @@ class Play {
   private async user(step: Step): Promise<void> {
     const { send, read, open } = step.user ?? {};
     if (send) {
-      const replyTo = send.reply_to === undefined ? null : String(this.fill(send.reply_to));
+      const replyTo = send.reply_to === undefined ? null : asText(this.fill(send.reply_to));
       const id = await this.device.send(send.to, send.body, replyTo);
       if (step.as) this.names.set(step.as, id);
     } else if (read) await this.device.read(read.conversation, Number(this.fill(read.at)));
@@ -210,7 +210,7 @@ class Play {
     if (typeof want === "object" && want !== null && !("above" in want) && !("equal" in want)) {
       if (typeof got !== "object" || got === null || Array.isArray(got))
         throw new Error(`${path} is ${JSON.stringify(got)}`);
-      for (const [key, w] of Object.entries(want)) this.compare(`${path}/${key}`, w, got[String(this.fill(key))]);
+      for (const [key, w] of Object.entries(want)) this.compare(`${path}/${key}`, w, got[asText(this.fill(key))]);
       return;
     }
     if (!this.matches(want, got, false))
@@ -244,10 +244,15 @@ class Play {
     if (typeof value === "string") return this.names.get(value) ?? value;
     if (Array.isArray(value)) return value.map((v) => this.fill(v));
     if (typeof value === "object" && value !== null) {
-      return Object.fromEntries(Object.entries(value).map(([k, v]) => [String(this.fill(k)), this.fill(v)]));
+      return Object.fromEntries(Object.entries(value).map(([k, v]) => [asText(this.fill(k)), this.fill(v)]));
     }
     return value;
   }
+}
+
+/** Names, types and ids are strings; anything else is shown as JSON. */
+function asText(value: Json | undefined): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 /** Plays a scenario to its end; rejects with the step that failed. */

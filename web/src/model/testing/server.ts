@@ -239,7 +239,7 @@ export class ModelServer {
       body: String(f["body"]),
       at: Number(f["at"]),
       accepted_at: this.clock.now() * 1000,
-      ...(f["reply_to"] === undefined ? {} : { reply_to: String(f["reply_to"]) }),
+      ...(f["reply_to"] === undefined ? {} : { reply_to: f["reply_to"] as string }),
     };
     const content = JSON.stringify({ ...message, accepted_at: 0 });
     const first = this.contents.get(id);

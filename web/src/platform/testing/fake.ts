@@ -20,7 +20,7 @@ import type {
   Tabs,
 } from "../platform";
 import { NetworkError } from "../platform";
-import { FakeClock } from "./clock";
+import type { FakeClock } from "./clock";
 
 /** Transactions of fake platforms that run now. */
 let busy = 0;
