@@ -95,6 +95,9 @@ var withoutRace = map[string]string{
 	"infra/cost":             "counts operations, and needs a pace that the detector does not reach",
 	"infra/fault/simulation": "Go 1.26's detector sometimes crashes in a synctest bubble (go.dev/issue/78156)",
 	"infra/image":            "compresses images in one goroutine",
+
+	"infra/model/internal/delivery": "searches millions of states in one goroutine",
+	"infra/model/internal/search":   "searches millions of states in one goroutine",
 }
 
 // slowFirst lists the slowest packages. They start first, so that none of them runs alone at the end.
