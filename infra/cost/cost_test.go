@@ -72,7 +72,7 @@ func TestPaidOperationsPerMessage(t *testing.T) {
 	rest := func(n int64) {
 		t.Helper()
 		testwait.Until(t, fmt.Sprintf("%d messages are read, and nothing waits to be settled", n), func() bool {
-			return read.Load() == n && srv.Counters().Settle.Waiting == 0
+			return read.Load() == n && srv.Counters().Settle.Waiting.Load() == 0
 		})
 	}
 	chatOnce(t, people, interval/4) // fills the gates: the first message to a person reads theirs, once a day

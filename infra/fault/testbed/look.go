@@ -41,8 +41,8 @@ func (s *Testbed) Counts(ctx context.Context) (sum Counts, err error) {
 		sum.Refusals += c.Session.Refusals
 		sum.WindowFull += c.Session.WindowFull
 		sum.InboxFull += c.Inbox.Full
-		sum.Poison += c.Session.Poison + c.Inbox.PoisonEntries + c.Settle.Poison
-		sum.Undelivered += c.Settle.Refused
+		sum.Poison += c.Session.Poison + c.Inbox.PoisonEntries + c.Settle.Poison.Load()
+		sum.Undelivered += c.Settle.Refused.Load()
 	}
 	return sum, nil
 }
