@@ -47,6 +47,24 @@ func (c *cast) shows(d *load.Device, id string) bool {
 	return false
 }
 
+// state returns the state in which a device shows a message.
+func (c *cast) state(d *load.Device, id string) client.State {
+	for _, l := range d.Shows(c.conv) {
+		if l.ID == id {
+			return l.State
+		}
+	}
+	return client.Waiting
+}
+
+// behave restarts the app of a device with bad manners.
+func (c *cast) behave(d *load.Device, odd client.Odd) {
+	d.Kill()
+	d.Behave(odd)
+	d.Start()
+	testwait.Advance(2 * time.Second)
+}
+
 // happened fails the test where the history itself did not come about.
 func happened(t *testing.T, ok bool, what string) {
 	t.Helper()
@@ -101,24 +119,35 @@ func TestFailoverAfterOneDeviceAcknowledgedWhatAnotherLacks(t *testing.T) {
 	})
 }
 
-// The list is published, the failover comes, and only then the inbox is asked to forget.
+// The list is published, the failover comes, and only then the inbox is asked to drop the list. The new primary's clock
+// is behind, so that a message of the new epoch has an id below the end of that list. The old ack must not settle it:
+// its sender does not come back to send it again.
 func TestAckBegunBeforeAFailoverAndFinishedAfterIt(t *testing.T) {
 	tell(t, func(t *testing.T, c *cast) {
+		c.benB.Offline()
+		c.behave(c.benA, client.Odd{AckDelay: 5 * time.Second})
 		c.replicate()
 		var times atomic.Int64 // of two flushes at once
+		var later string
 		during := func(context.Context) error {
 			if times.Add(1) == 1 {
+				c.clock(time.Minute)
 				c.failOver()
-				c.annB.Write(c.ben, "in the new life", "")
-				<-time.After(time.Second)
+				later = c.annB.Write(c.ben, "in the new epoch", "")
+				<-time.After(3 * time.Second)
+				c.annB.Offline()
 			}
 			return nil
 		}
-		c.publish.Store(&during)
 		c.annA.Write(c.ben, "one", "")
 		c.annA.Write(c.ben, "two", "")
-		testwait.Advance(10 * time.Second)
+		c.publish.Store(&during)
+		testwait.Advance(20 * time.Second)
 		happened(t, times.Load() > 0, "something was published")
+		happened(t, c.shows(c.annA, later), "the message of the new epoch was accepted")
+		if state := c.state(c.annA, later); state != client.Delivered {
+			t.Errorf("the message of the new epoch is %v, want delivered", state)
+		}
 	})
 }
 
@@ -215,6 +244,126 @@ func TestReadOvertakingTheMessageItReads(t *testing.T) {
 		for _, l := range c.annA.Shows(c.conv) {
 			if l.State != client.Read {
 				t.Errorf("ann is told %v in the end", l.State)
+			}
+		}
+	})
+}
+
+// Redis refuses the receipts of a message that Pub/Sub has confirmed. Until they are appended, the message waits in
+// ben's inbox, and his read mark does not reach ann.
+func TestReceiptsAreRefused(t *testing.T) {
+	tell(t, func(t *testing.T, c *cast) {
+		c.refuse("delivered")
+		id := c.annA.Write(c.ben, "one", "")
+		testwait.Advance(100 * time.Millisecond)
+		c.benA.Read(c.conv)
+		testwait.Advance(20 * time.Second)
+		happened(t, c.archive.Figures().Writes > 0, "the message is saved")
+		if state, n := c.state(c.annA, id), c.waiting(c.ben); state != client.Sent || n != 1 {
+			t.Errorf("the message is %v and %d messages wait, want sent and 1", state, n)
+		}
+		c.refuse("")
+		testwait.Advance(time.Minute)
+		if state, n := c.state(c.annA, id), c.waiting(c.ben); state != client.Read || n != 0 {
+			t.Errorf("the message is %v and %d messages wait, want read and 0", state, n)
+		}
+	})
+}
+
+// Ben's device has stored a message, and its ack is lost. The cursor of its next hello counts as the ack.
+func TestHelloCursorIsAnAck(t *testing.T) {
+	tell(t, func(t *testing.T, c *cast) {
+		c.benB.Offline()
+		c.behave(c.benA, client.Odd{AckNever: true})
+		id := c.annA.Write(c.ben, "one", "")
+		testwait.Advance(10 * time.Second)
+		happened(t, c.shows(c.benA, id) && c.waiting(c.ben) == 1, "the message is stored and not acknowledged")
+		c.benA.Flap()
+		testwait.Advance(10 * time.Second)
+		if state, n := c.state(c.annA, id), c.waiting(c.ben); state != client.Delivered || n != 0 {
+			t.Errorf("the message is %v and %d messages wait, want delivered and 0", state, n)
+		}
+	})
+}
+
+// Ben's device acknowledges cursors ahead of what it was sent. Such an ack counts for what the socket was sent, and is
+// applied to later events as they are sent.
+func TestAckAheadOfWhatWasSent(t *testing.T) {
+	tell(t, func(t *testing.T, c *cast) {
+		c.benB.Offline()
+		c.behave(c.benA, client.Odd{AckAhead: time.Hour, AckDelay: 5 * time.Second})
+		c.annA.Write(c.ben, "one", "")
+		testwait.Advance(10 * time.Second)
+		if n := c.waiting(c.ben); n != 0 {
+			t.Errorf("%d messages wait after the ack, want 0", n)
+		}
+		c.annA.Write(c.ben, "two", "")
+		testwait.Advance(2 * time.Second)
+		if n := c.waiting(c.ben); n != 0 {
+			t.Errorf("%d messages wait that an earlier ack covers, want 0", n)
+		}
+	})
+}
+
+// An ack of the old epoch arrives after its socket was sent a message of the new epoch, whose id is below the cursor.
+// It must not count for that message, which the device has not stored.
+func TestLateAckOfTheOldEpoch(t *testing.T) {
+	tell(t, func(t *testing.T, c *cast) {
+		c.benB.Offline()
+		c.behave(c.benA, client.Odd{AckDelay: 8 * time.Second})
+		c.replicate()
+		one := c.annA.Write(c.ben, "one", "")
+		testwait.Advance(time.Second)
+		c.benA.StopReading(true)
+		c.annA.Write(c.ben, "two", "") // ends the read in progress
+		testwait.Advance(time.Second)
+		happened(t, c.shows(c.benA, one), "ben has a message of the old epoch")
+		c.clock(time.Minute)
+		c.failOver()
+		testwait.Advance(time.Second)
+		three := c.annB.Write(c.ben, "three", "")
+		testwait.Advance(15 * time.Second)
+		happened(t, !c.shows(c.benA, three), "ben does not have the message of the new epoch")
+		if state := c.state(c.annB, three); state != client.Sent {
+			t.Errorf("the message of the new epoch is %v, want sent", state)
+		}
+	})
+}
+
+// Ben's device acknowledges on one instance, on another, which is killed before it has saved anything, and on the first
+// again. The first instance was never sent the messages between, and must read them from the stream.
+func TestAckAfterEventsThatTheInstanceWasNotSent(t *testing.T) {
+	tell(t, func(t *testing.T, c *cast) {
+		c.benB.Offline()
+		c.publishing(0, errors.New("publishing fails"))
+		move := func(n *node) {
+			c.serving.Store(n)
+			c.benA.Flap()
+			testwait.Advance(5 * time.Second)
+		}
+		var ids []string
+		write := func(body string) {
+			ids = append(ids, c.annA.Write(c.ben, body, ""))
+			testwait.Advance(2 * time.Second)
+		}
+		move(c.nodes[0])
+		c.annA.Flap()
+		c.annB.Flap()
+		testwait.Advance(5 * time.Second)
+		write("one")
+		move(c.nodes[1])
+		write("two")
+		write("three")
+		c.nodes[1].kill()
+		c.serving.Store(c.nodes[0])
+		testwait.Advance(5 * time.Second)
+		write("four")
+		happened(t, c.shows(c.benA, ids[3]) && c.waiting(c.ben) == 4, "ben has four messages and none is saved")
+		c.publish.Store(nil)
+		testwait.Advance(time.Minute)
+		for i, id := range ids {
+			if state := c.state(c.annA, id); state != client.Delivered {
+				t.Errorf("message %d is %v, want delivered", i+1, state)
 			}
 		}
 	})

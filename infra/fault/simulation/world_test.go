@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -30,6 +31,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 	realtime "github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -48,11 +50,13 @@ type world struct {
 	publish  atomic.Pointer[func(ctx context.Context) error]
 	pushLate atomic.Int64 // persist is called this many nanoseconds late
 	queue    sync.WaitGroup
+	serving  atomic.Pointer[node] // the only node that accepts sockets; nil: all
 
-	mu     sync.Mutex
-	life   int           // of Redis; guarded by mu
-	behind time.Duration // of its clock; guarded by mu
-	kept   *kept         // what a replica has; guarded by mu
+	mu      sync.Mutex
+	life    int           // of Redis; guarded by mu
+	behind  time.Duration // of its clock; guarded by mu
+	kept    *kept         // what a replica has; guarded by mu
+	refused string        // Redis refuses the scripts that append events of this type; guarded by mu
 }
 
 // node is a place for an instance.
@@ -104,6 +108,15 @@ func play(t *testing.T, people int, o load.Options, f func(t *testing.T, w *worl
 		if err := errors.Join(w.crowd.Settle(settling, time.Minute), w.crowd.Open(settling)); err != nil {
 			t.Error(err)
 		}
+		for range 60 {
+			if w.waitingUsers() == nil {
+				break
+			}
+			testwait.Advance(time.Second)
+		}
+		if uids := w.waitingUsers(); uids != nil {
+			t.Errorf("messages wait forever in the inboxes of %v", uids)
+		}
 		w.crowd.Close()
 		report = verdict.Judge(w.log.Entries())
 	})
@@ -135,6 +148,8 @@ func pace() client.Pace {
 func (w *world) mend() {
 	w.publish.Store(nil)
 	w.pushLate.Store(0)
+	w.serving.Store(nil)
+	w.refuse("")
 	w.archive.Down(false, false)
 	w.clock(0)
 	for _, n := range w.nodes {
@@ -240,6 +255,9 @@ func (w *world) push(data []byte) {
 func (w *world) Dial(_ context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
 	var open []*servertest.Instance
 	for _, n := range w.nodes {
+		if only := w.serving.Load(); only != nil && only != n {
+			continue
+		}
 		if in := n.running(); in != nil {
 			open = append(open, in)
 		}
@@ -288,6 +306,8 @@ func (w *world) number() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		switch {
+		case w.refused != "" && slices.Contains(args, w.refused):
+			c.WriteError("LOADING injected fault")
 		case cmd == "TIME":
 			now := time.Now().Add(-w.behind).UnixMicro()
 			c.WriteLen(2)
@@ -309,6 +329,32 @@ func (w *world) clock(behind time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.behind = behind
+}
+
+// refuse has Redis refuse the scripts that append events of that type; "" ends that.
+func (w *world) refuse(kind string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refused = kind
+}
+
+// waiting returns how many messages wait in the inbox of uid.
+func (w *world) waiting(uid string) int {
+	fields, err := w.rig.Mini.HKeys("pending:{" + uid + "}")
+	if err != nil { // the key does not exist
+		return 0
+	}
+	return len(fields)
+}
+
+// waitingUsers returns the users in whose inboxes messages wait.
+func (w *world) waitingUsers() (uids []string) {
+	for _, uid := range w.crowd.People() {
+		if w.waiting(uid) > 0 {
+			uids = append(uids, uid)
+		}
+	}
+	return uids
 }
 
 // kept is what a replica has.
