@@ -31,8 +31,8 @@ type cast struct {
 func tell(t *testing.T, f func(t *testing.T, c *cast)) {
 	t.Helper()
 	clean(t, play(t, 2, load.Options{TwoDevices: 1, Seed: 1}, func(t *testing.T, w *world) {
-		people := w.crowd.People()
-		a, b := w.crowd.Of(people[0]), w.crowd.Of(people[1])
+		people := w.crowd.Users()
+		a, b := w.crowd.DevicesOf(people[0]), w.crowd.DevicesOf(people[1])
 		f(t, &cast{w, people[0], people[1], a[0], a[1], b[0], b[1], chat.ConversationID(people[0], people[1])})
 	}))
 }
@@ -187,7 +187,7 @@ func TestAckOnTheNewSocketForWhatTheOldOneBrought(t *testing.T) {
 	tell(t, func(t *testing.T, c *cast) {
 		c.benB.Offline()
 		c.benA.Kill()
-		c.benA.Behave(client.Odd{AckDelay: 3 * time.Second})
+		c.benA.SetMisbehavior(client.Misbehavior{AckDelay: 3 * time.Second})
 		c.benA.Start()
 		testwait.Advance(2 * time.Second)
 		for i := range 10 {

@@ -50,7 +50,7 @@ var happen = map[string]func(w *world, rnd *rand.Rand){
 	"acks late": func(w *world, rnd *rand.Rand) {
 		d := w.one(rnd)
 		d.Kill()
-		d.Behave(client.Odd{AckDelay: 2 * time.Second})
+		d.SetMisbehavior(client.Misbehavior{AckDelay: 2 * time.Second})
 		d.Start()
 	},
 	"back": func(w *world, _ *rand.Rand) {

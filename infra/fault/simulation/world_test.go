@@ -83,7 +83,7 @@ func play(t *testing.T, people int, o load.Options, f func(t *testing.T, w *worl
 		if w.archive, err = archive.New(db, w.log, servertest.Project); err != nil {
 			t.Fatal(err)
 		}
-		uids, err := w.archive.Enrol(t.Context(), people)
+		uids, err := w.archive.AddUsers(t.Context(), people)
 		if err != nil {
 			t.Fatal(err)
 		}
