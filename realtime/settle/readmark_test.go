@@ -109,6 +109,25 @@ func TestReadMarkIsPublishedAfterAListThatNeedsTwoPubSubMessages(t *testing.T) {
 	same(t, "ann", x.types(t, "ann"), "[sent sent sent sent delivered read]")
 }
 
+// Pub/Sub refuses a mark whose acks are settled. It is not appended before it is published.
+func TestReadMarkThatIsNotPublished(t *testing.T) {
+	pub := newTopic()
+	x := start(t, redistest.Mini(t), pub, Options{maxBackoff: 50 * time.Millisecond})
+	ben := x.attach(t, "ben", "")
+	m := x.send(t, "ann", "ben", "one")
+	ben.receive()
+	ben.ack()
+	testwait.Until(t, "the ack is settled", func() bool { return x.waiting(t, "ben") == 0 })
+	pub.setDown(true)
+	ben.read(m)
+	testwait.Until(t, "publishing is retried", func() bool { return x.Counters().PublishFailed.Load() > 1 })
+	same(t, "ann", x.types(t, "ann"), "[sent delivered]")
+	pub.setDown(false)
+	ben.close()
+	same(t, "read marks published", len(pub.reads()), 1)
+	same(t, "ann", x.types(t, "ann"), "[sent delivered read]")
+}
+
 // A newer mark comes while the older one is published. It is published as well, and only the newer one is appended.
 func TestNewerReadMarkDuringPublish(t *testing.T) {
 	pub := newTopic()

@@ -8,8 +8,8 @@
 // Read marks follow the acks in a pipeline with two steps: publish, then append read events to the inboxes of both
 // users. A mark never overtakes the acks that came before it.
 //
-//	socket ─ Sent, Ack ─▶ Window ─▶ Settler ─▶ Pub/Sub ─▶ delivered events ─▶ inbox settled
-//	       ─ Read ──────▶        ─▶         ─▶ Pub/Sub ─────────────────────────────────────▶ read events
+//	socket ─ Ack ──▶ Window ─▶ Settler ─▶ Pub/Sub ─▶ delivered events ─▶ inbox settled
+//	       ─ Read ─▶        ─▶         ─▶ Pub/Sub ────────────────────────────────────▶ read events
 package settle
 
 import (

@@ -3,6 +3,7 @@ package settle
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +132,23 @@ func TestAckOfAnotherEpochIsDropped(t *testing.T) {
 	})
 }
 
+// The clock of the new primary is behind, so that the events of the new epoch have lower ids.
+func TestNewEpochDiscardsTheAcksOfTheOldOne(t *testing.T) {
+	message := func(ms uint64) inbox.Event { return inbox.Event{ID: inbox.ID{Ms: ms}, Type: wire.EventMessage} }
+	s := New(nil, newTopic(), Options{})
+	w := s.Open("ben", inbox.Attachment{Epoch: "old"})
+	w.Sent("old", message(10))
+	w.Sent("old", message(11))
+	w.Ack(inbox.Cursor{Epoch: "old", ID: inbox.ID{Ms: 20}})
+	same(t, "unacknowledged", w.Unacked(), 0)
+	w.Sent("new", message(5))
+	same(t, "unacknowledged in the new epoch", w.Unacked(), 1)
+	w.Ack(inbox.Cursor{Epoch: "old", ID: inbox.ID{Ms: 20}})
+	same(t, "unacknowledged after an old ack", w.Unacked(), 1)
+	w.Ack(inbox.Cursor{Epoch: "new", ID: inbox.ID{Ms: 5}})
+	same(t, "unacknowledged after a new ack", w.Unacked(), 0)
+}
+
 func TestUsersShareOnePubSubMessage(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
@@ -203,6 +221,34 @@ func TestOnlyAConfirmedPrefixIsSettled(t *testing.T) {
 	})
 }
 
+// A list needs two Pub/Sub messages, and only the first is confirmed. Only the messages in it are settled.
+func TestOnlyTheConfirmedPrefixOfAListIsSettled(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		x := start(t, b, newTopic(), Options{})
+		pub := newTopic()
+		s := New(x.in, pub, Options{maxBytes: 700, maxBackoff: 1, Log: slog.New(slog.DiscardHandler)})
+		ben := x.attach(t, "ben", "")
+		ben.w = s.Open("ben", ben.at)
+		bodies := []string{"1", "2", "3", "4"}
+		for _, body := range bodies {
+			x.send(t, "ann", "ben", body)
+		}
+		ben.receive()
+		pub.refuse("4")
+		ben.ack()
+		s.flushNow(t)
+		confirmed := len(pub.delivered())
+		if confirmed == 0 || confirmed == len(bodies) {
+			t.Fatalf("%d messages are confirmed, want a part of them", confirmed)
+		}
+		same(t, "waiting", x.waiting(t, "ben"), len(bodies)-confirmed)
+		pub.intercept(nil)
+		s.flushNow(t)
+		same(t, "published", pub.delivered(), bodies)
+		same(t, "waiting", x.waiting(t, "ben"), 0)
+	})
+}
+
 func TestPubSubDownThenUp(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
@@ -217,7 +263,9 @@ func TestPubSubDownThenUp(t *testing.T) {
 			ben.receive()
 			ben.ack()
 		}
-		testwait.Until(t, "publishing is attempted several times", func() bool { return x.Counters().PublishFailed.Load() >= 3 })
+		testwait.Until(t, "publishing is attempted several times", func() bool {
+			return x.Counters().PublishFailed.Load() >= 3
+		})
 		same(t, "waiting", x.waiting(t, "ben"), 40) // nothing is trimmed
 		if x.Counters().Forgotten.Load() == 0 {
 			t.Error("no events in memory were discarded, although they exceed keepBytes")
