@@ -69,44 +69,44 @@ type Options struct {
 	Token   func(ctx context.Context) (token string, ends time.Time, err error)
 	History History
 
-	Now  func() time.Time // the device's clock, which may be wrong; time.Now when nil
-	Rand *rand.Rand       // for jitter; a random one when nil. The Client is its only user
-	Note func(Note)       // told of everything that happens; must not call the Client or its Store
-	Pace Pace             // zero fields get those of DefaultPace
-	Odd  Odd              // bad manners, for fault tests
+	Now         func() time.Time // the device's clock, which may be wrong; time.Now when nil
+	Rand        *rand.Rand       // for jitter; a random one when nil. The Client is its only user
+	Note        func(Note)       // told of everything that happens; must not call the Client or its Store
+	Pace        Pace             // zero fields get those of DefaultPace
+	Misbehavior Misbehavior      // bad manners, for fault tests
 }
 
 // Pace holds the durations of the client rules.
 type Pace struct {
-	AckEvery     time.Duration   // least time between acknowledgements on a socket
-	RetryFirst   time.Duration   // bound of the first reconnect's jitter; doubles
-	RetryMost    time.Duration   // its greatest value
-	Welcome      time.Duration   // a dialled socket is given up when not caught up this long after its last sign of life
-	AnswerWithin time.Duration   // a send without an answer for this long makes the link doubtful
-	QuietFor     time.Duration   // and so does silence of this length
-	PongWithin   time.Duration   // a doubtful link is given up after this long
-	DebtFirst    time.Duration   // pause after the first failed load; doubles
-	DebtMost     time.Duration   // its greatest value
-	DebtForget   time.Duration   // what is not there after this long does not exist any more
-	Margin       time.Duration   // a message may carry an at of this long before it was missed; history is loaded so far back
-	Reload       []time.Duration // history is loaded again this long after a load that followed resumed: false
+	AckEvery      time.Duration   // least time between acknowledgements on a socket
+	RetryFirst    time.Duration   // bound of the first reconnect's jitter; doubles
+	RetryMax      time.Duration   // its greatest value
+	Welcome       time.Duration   // a dialled socket is given up when not caught up this long after its last sign of life
+	AnswerWithin  time.Duration   // a send without an answer for this long makes the link doubtful
+	QuietFor      time.Duration   // and so does silence of this length
+	PongWithin    time.Duration   // a doubtful link is given up after this long
+	BackfillFirst time.Duration   // pause after the first failed load; doubles
+	BackfillMax   time.Duration   // its greatest value
+	BackfillFor   time.Duration   // what is not there after this long does not exist any more
+	Margin        time.Duration   // a message may carry an at of this long before it was missed; history is loaded so far back
+	Reload        []time.Duration // history is loaded again this long after a load that followed resumed: false
 }
 
 // DefaultPace returns the durations of the browser client.
 func DefaultPace() Pace {
 	return Pace{
-		AckEvery:     50 * time.Millisecond,
-		RetryFirst:   500 * time.Millisecond,
-		RetryMost:    30 * time.Second,
-		Welcome:      15 * time.Second,
-		AnswerWithin: 10 * time.Second,
-		QuietFor:     50 * time.Second,
-		PongWithin:   10 * time.Second,
-		DebtFirst:    time.Second,
-		DebtMost:     time.Minute,
-		DebtForget:   7 * 24 * time.Hour,
-		Margin:       10 * time.Minute,
-		Reload:       []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute},
+		AckEvery:      50 * time.Millisecond,
+		RetryFirst:    500 * time.Millisecond,
+		RetryMax:      30 * time.Second,
+		Welcome:       15 * time.Second,
+		AnswerWithin:  10 * time.Second,
+		QuietFor:      50 * time.Second,
+		PongWithin:    10 * time.Second,
+		BackfillFirst: time.Second,
+		BackfillMax:   time.Minute,
+		BackfillFor:   7 * 24 * time.Hour,
+		Margin:        10 * time.Minute,
+		Reload:        []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute},
 	}
 }
 
@@ -116,10 +116,10 @@ func (p Pace) withDefaults() Pace {
 		value *time.Duration
 		std   time.Duration
 	}{
-		{&p.AckEvery, d.AckEvery}, {&p.RetryFirst, d.RetryFirst}, {&p.RetryMost, d.RetryMost},
+		{&p.AckEvery, d.AckEvery}, {&p.RetryFirst, d.RetryFirst}, {&p.RetryMax, d.RetryMax},
 		{&p.Welcome, d.Welcome}, {&p.AnswerWithin, d.AnswerWithin}, {&p.QuietFor, d.QuietFor},
-		{&p.PongWithin, d.PongWithin}, {&p.DebtFirst, d.DebtFirst}, {&p.DebtMost, d.DebtMost},
-		{&p.DebtForget, d.DebtForget}, {&p.Margin, d.Margin},
+		{&p.PongWithin, d.PongWithin}, {&p.BackfillFirst, d.BackfillFirst}, {&p.BackfillMax, d.BackfillMax},
+		{&p.BackfillFor, d.BackfillFor}, {&p.Margin, d.Margin},
 	} {
 		if *f.value == 0 {
 			*f.value = f.std
@@ -132,7 +132,7 @@ func (p Pace) withDefaults() Pace {
 }
 
 // Odd are the bad manners of a device. The zero value has none.
-type Odd struct {
+type Misbehavior struct {
 	AckDelay time.Duration // acknowledges this much later than it could
 	AckAhead time.Duration // acknowledges cursors that lie this far ahead of what it stored
 	AckNever bool          // acknowledges nothing but what its hello says
@@ -158,21 +158,21 @@ func (s State) String() string {
 }
 
 // What a Note tells.
-type What uint8
+type NoteKind uint8
 
 // The order of fields that a Note fills is given behind each.
 const (
-	NoteTyped     What = iota // Message without at: written by the person, in the outbox
-	NoteFrozen                // Message: its at is fixed, and it is about to be sent for the first time
-	NoteShown                 // Message, From: stored, and on the screen from now on
-	NoteState                 // Message, State: an own message reached State
-	NoteAcked                 // Cursor: told the server that everything up to here is stored
-	NoteRead                  // Conversation, At: the person has seen everything up to At
-	NoteUp                    // Resumed: a socket is caught up, none was before
-	NoteDown                  // no socket is caught up any more
-	NoteMoved                 // a new socket was caught up before the old one closed
-	NoteNotResume             // the server said resumed: false
-	NoteLoad                  // Conversation ("" for the list): read from the store
+	NoteTyped      NoteKind = iota // Message without at: written by the person, in the outbox
+	NoteFrozen                     // Message: its at is fixed, and it is about to be sent for the first time
+	NoteShown                      // Message, From: stored, and on the screen from now on
+	NoteState                      // Message, State: an own message reached State
+	NoteAcked                      // Cursor: told the server that everything up to here is stored
+	NoteRead                       // Conversation, At: the person has seen everything up to At
+	NoteUp                         // Resumed: a socket is caught up, none was before
+	NoteDown                       // no socket is caught up any more
+	NoteMoved                      // a new socket was caught up before the old one closed
+	NoteNotResumed                 // the server said resumed: false
+	NoteLoad                       // Conversation ("" for the list): read from the store
 )
 
 // Origins of a NoteShown.
@@ -184,7 +184,7 @@ const (
 
 // Note tells one thing that happened on a device.
 type Note struct {
-	What         What
+	NoteKind     NoteKind
 	Message      chat.Message
 	State        State
 	From         string

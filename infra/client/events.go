@@ -32,17 +32,17 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 			}
 		case wire.DeliveredEvent:
 			for _, r := range e.Messages {
-				m.receipt(d, now, e.Conversation, r, receipt{state: Delivered})
+				m.applyReceipt(d, now, e.Conversation, r, receipt{state: Delivered})
 				settled = append(settled, r.ID)
 			}
 		case wire.RefusedEvent:
 			for _, r := range e.Messages {
-				m.receipt(d, now, e.Conversation, r, receipt{Refused, e.Code})
+				m.applyReceipt(d, now, e.Conversation, r, receipt{Refused, e.Code})
 				settled = append(settled, r.ID)
 			}
 		case wire.ReadEvent:
-			if _, err := chat.Other(e.Conversation, e.By); err == nil && m.mine(e.Conversation) {
-				m.mark(d, now, e.Conversation, e.By, e.At)
+			if _, err := chat.Other(e.Conversation, e.By); err == nil && m.isMember(e.Conversation) {
+				m.applyReadMark(d, now, e.Conversation, e.By, e.At)
 			}
 		}
 		if s == m.newestWelcomed() {
@@ -52,16 +52,16 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 	s.ackCursor = f.Cursor
 	// Only message events wait for an acknowledgement; receipts ride along.
 	if me, ok := e.(wire.MessageEvent); ok && me.Type == wire.EventMessage && s.ackDue.IsZero() {
-		s.ackDue = later(now, s.ackedAt.Add(m.pace.AckEvery)).Add(m.odd.AckDelay)
+		s.ackDue = laterOf(now, s.ackedAt.Add(m.pace.AckEvery)).Add(m.misbehavior.AckDelay)
 	}
 	for _, id := range settled {
-		m.answered(id)
+		m.dequeue(id)
 	}
 	m.tick(now)
 }
 
 // mine reports whether the user is in the conversation.
-func (m *machine) mine(conversation string) bool {
+func (m *machine) isMember(conversation string) bool {
 	_, err := chat.Other(conversation, m.store.uid)
 	return err == nil
 }
@@ -78,7 +78,7 @@ func (m *machine) credible(e wire.MessageEvent) bool {
 	return e.To == m.store.uid && e.From != m.store.uid
 }
 
-func later(a, b time.Time) time.Time {
+func laterOf(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return b
 	}
@@ -99,7 +99,7 @@ func (m *machine) keepEvent(d *durable, e wire.MessageEvent) []string {
 	if e.Type != wire.EventSent {
 		return nil
 	}
-	m.raise(d, known, Sent, "")
+	m.raiseState(d, known, Sent, "")
 	return []string{e.ID}
 }
 
@@ -110,18 +110,18 @@ func (m *machine) show(d *durable, msg chat.Message, from string) {
 	d.messages[msg.ID] = k
 	c := d.conv(msg.Conversation)
 	c.insert(k)
-	m.note(Note{What: NoteShown, Message: msg, From: from})
-	delete(d.idDebts, debtKey(msg.Conversation, msg.ID, 0))
-	delete(d.idDebts, debtKey(msg.Conversation, "", msg.At))
+	m.note(Note{NoteKind: NoteShown, Message: msg, From: from})
+	delete(d.backfills, backfillKey(msg.Conversation, msg.ID, 0))
+	delete(d.backfills, backfillKey(msg.Conversation, "", msg.At))
 	if r, early := d.receipts[msg.ID]; early {
 		delete(d.receipts, msg.ID)
-		m.raise(d, k, r.state, r.code)
+		m.raiseState(d, k, r.state, r.code)
 	}
 }
 
 // raise moves an own message to a later state, never back, and takes it out of
 // the outbox where it need not be sent again.
-func (m *machine) raise(d *durable, k *stored, state State, refusal string) {
+func (m *machine) raiseState(d *durable, k *stored, state State, refusal string) {
 	if k.From != m.store.uid {
 		return
 	}
@@ -140,20 +140,20 @@ func (m *machine) raise(d *durable, k *stored, state State, refusal string) {
 			d.outbox = slices.Delete(d.outbox, i, i+1)
 		}
 	}
-	m.note(Note{What: NoteState, Message: k.Message, State: state})
+	m.note(Note{NoteKind: NoteState, Message: k.Message, State: state})
 }
 
 // receipt applies a receipt, or remembers it for a message that is not here yet.
-func (m *machine) receipt(d *durable, now time.Time, conv string, ref wire.MessageRef, r receipt) {
+func (m *machine) applyReceipt(d *durable, now time.Time, conv string, ref wire.MessageRef, r receipt) {
 	if k := d.messages[ref.ID]; k != nil {
-		m.raise(d, k, r.state, r.code)
+		m.raiseState(d, k, r.state, r.code)
 		return
 	}
 	if early, ok := d.receipts[ref.ID]; !ok || r.state > early.state {
 		d.receipts[ref.ID] = r
 	}
 	if r.state == Delivered { // a refused one was never saved: history cannot pay for it
-		m.owe(d, now, idDebt{conversation: conv, id: ref.ID, at: ref.At})
+		m.addBackfill(d, now, backfill{conversation: conv, id: ref.ID, at: ref.At})
 	}
 }
 
@@ -161,7 +161,7 @@ func (m *machine) receipt(d *durable, now time.Time, conv string, ref wire.Messa
 // are read; those that were not may have come to the reader's place in time
 // after it was passed. With a zero now nothing is owed for a mark that names
 // no message known here.
-func (m *machine) mark(d *durable, now time.Time, conv, by string, at chat.Micros) {
+func (m *machine) applyReadMark(d *durable, now time.Time, conv, by string, at chat.Micros) {
 	c := d.conv(conv)
 	if by == m.store.uid && at >= c.unsent {
 		c.unsent = 0
@@ -176,26 +176,26 @@ func (m *machine) mark(d *durable, now time.Time, conv, by string, at chat.Micro
 			break
 		}
 		if by != m.store.uid && k.At <= at && k.state == Delivered {
-			m.raise(d, k, Read, "")
+			m.raiseState(d, k, Read, "")
 		}
 	}
-	if !now.IsZero() && !c.holds(at) {
-		m.owe(d, now, idDebt{conversation: conv, at: at})
+	if !now.IsZero() && !c.hasMessageAt(at) {
+		m.addBackfill(d, now, backfill{conversation: conv, at: at})
 	}
 }
 
-func debtKey(conversation, id string, at chat.Micros) string {
+func backfillKey(conversation, id string, at chat.Micros) string {
 	if id != "" {
 		return conversation + " " + id
 	}
 	return conversation + " @" + at.Time().Format(time.RFC3339Nano)
 }
 
-func (m *machine) owe(d *durable, now time.Time, debt idDebt) {
-	key := debtKey(debt.conversation, debt.id, debt.at)
-	if d.idDebts[key] == nil {
-		debt.since = now
-		debt.due = now.Add(m.pace.DebtFirst) // what was delivered just now is still on its way to the archive
-		d.idDebts[key] = &debt
+func (m *machine) addBackfill(d *durable, now time.Time, backfillAt backfill) {
+	key := backfillKey(backfillAt.conversation, backfillAt.id, backfillAt.at)
+	if d.backfills[key] == nil {
+		backfillAt.since = now
+		backfillAt.due = now.Add(m.pace.BackfillFirst) // what was delivered just now is still on its way to the archive
+		d.backfills[key] = &backfillAt
 	}
 }

@@ -54,8 +54,8 @@ func TestGoldenServerFrames(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.m.frame(w.now, n, g.text())
-			if w.open[n] != g.Valid {
-				t.Errorf("socket open: %v, want %v", w.open[n], g.Valid)
+			if w.openRequest[n] != g.Valid {
+				t.Errorf("socket open: %v, want %v", w.openRequest[n], g.Valid)
 			}
 		})
 	}

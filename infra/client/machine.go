@@ -17,7 +17,7 @@ type effects interface {
 	write(socket int, b []byte) // a failure is answered by closed
 	close(socket int)           // answered by nothing
 	load(job loadJob)           // answered by loaded
-	renew()                     // answered by renewed
+	renewToken()                     // answered by renewed
 }
 
 // phase is how far a socket has come.
@@ -36,10 +36,10 @@ type socket struct {
 	phase   phase
 	leaving bool // told to go away: another one is to be opened
 
-	heard  time.Time // of the last frame, or of the dial
-	pinged time.Time // when a ping asked whether the link lives; zero when none is open
-	doubts time.Time // when it was last doubted
-	liveAt time.Time
+	heardAt  time.Time // of the last frame, or of the dial
+	pingedAt time.Time // when a ping asked whether the link lives; zero when none is open
+	probedAt time.Time // when it was last doubted
+	liveAt   time.Time
 
 	ackCursor string    // newest stored cursor that this socket brought, not yet acknowledged
 	ackDue    time.Time // zero: nothing to acknowledge
@@ -55,29 +55,29 @@ type socket struct {
 // brings the device's time, and tick is to be called when next says.
 // All calls come one at a time.
 type machine struct {
-	store *Store
-	fx    effects
-	rnd   *rand.Rand
-	pace  Pace
-	odd   Odd
-	note  func(Note)
+	store       *Store
+	fx          effects
+	rnd         *rand.Rand
+	pace        Pace
+	misbehavior Misbehavior
+	note        func(Note)
 
-	online  bool
-	sockets []*socket // open or being dialled, oldest first
-	lastN   int
-	tries   int           // failed attempts since the last good socket
-	retryAt time.Time     // when to dial; zero when a dial is not wanted or under way
-	offset  time.Duration // the server's clock minus the device's, from the last welcome
-	token   string        // for hello; set by renewed, before any dialed that reports success
-	renewAt time.Time     // when to ask for a fresh token; zero while one is under way
+	connected bool
+	sockets   []*socket // open or being dialled, oldest first
+	lastN     int
+	tries     int           // failed attempts since the last good socket
+	retryAt   time.Time     // when to dial; zero when a dial is not wanted or under way
+	offset    time.Duration // the server's clock minus the device's, from the last welcome
+	token     string        // for hello; set by renewed, before any dialed that reports success
+	renewAt   time.Time     // when to ask for a fresh token; zero while one is under way
 
-	hold      map[string]hold // conversations whose outbox is held back by a refusal
-	held      time.Time       // earliest end of a hold; zero for none
-	loading   bool            // a load of history is under way
-	loadTries int
-	loadAt    time.Time // when to try to pay the history debt; zero: at once
-	opened    []open    // conversations that the person opened, to be loaded
-	readAt    time.Time // when to send unsent read marks; zero for none
+	holds        map[string]hold // conversations whose outbox is held back by a refusal
+	holdEnds     time.Time       // earliest end of a hold; zero for none
+	loading      bool            // a load of history is under way
+	loadTries    int
+	loadAt       time.Time     // when to try to pay the history debt; zero: at once
+	openRequests []openRequest // conversations that the person opened, to be loaded
+	readAt       time.Time     // when to send unsent read marks; zero for none
 }
 
 type hold struct {
@@ -85,29 +85,29 @@ type hold struct {
 	tries int
 }
 
-func newMachine(store *Store, fx effects, rnd *rand.Rand, pace Pace, odd Odd, note func(Note)) *machine {
-	return &machine{store: store, fx: fx, rnd: rnd, pace: pace, odd: odd, note: note, hold: map[string]hold{}}
+func newMachine(store *Store, fx effects, rnd *rand.Rand, pace Pace, misbehavior Misbehavior, note func(Note)) *machine {
+	return &machine{store: store, fx: fx, rnd: rnd, pace: pace, misbehavior: misbehavior, note: note, holds: map[string]hold{}}
 }
 
 // goOnline lets the machine connect, at once.
 func (m *machine) goOnline(now time.Time) {
-	if m.online {
+	if m.connected {
 		return
 	}
-	m.online, m.tries = true, 0
+	m.connected, m.tries = true, 0
 	m.connect(now)
 }
 
 // goOffline gives up all sockets and dials until goOnline.
 func (m *machine) goOffline() {
 	wasUp := m.up() != nil
-	m.online, m.retryAt = false, time.Time{}
+	m.connected, m.retryAt = false, time.Time{}
 	for _, s := range m.sockets {
 		m.fx.close(s.n)
 	}
 	m.sockets = nil
 	if wasUp {
-		m.note(Note{What: NoteDown})
+		m.note(Note{NoteKind: NoteDown})
 	}
 }
 
@@ -145,7 +145,7 @@ func (m *machine) socket(n int) *socket {
 // connect dials unless a socket is on its way or a good one is there.
 func (m *machine) connect(now time.Time) {
 	m.retryAt = time.Time{}
-	if !m.online {
+	if !m.connected {
 		return
 	}
 	for _, s := range m.sockets {
@@ -154,18 +154,18 @@ func (m *machine) connect(now time.Time) {
 		}
 	}
 	m.lastN++
-	m.sockets = append(m.sockets, &socket{n: m.lastN, heard: now})
+	m.sockets = append(m.sockets, &socket{n: m.lastN, heardAt: now})
 	m.fx.dial(m.lastN)
 }
 
 // retry plans the next dial with full jitter, and not before atLeast from now.
 func (m *machine) retry(now time.Time, atLeast time.Duration) {
 	bound := m.pace.RetryFirst << min(m.tries, 16)
-	if bound > m.pace.RetryMost || bound <= 0 {
-		bound = m.pace.RetryMost
+	if bound > m.pace.RetryMax || bound <= 0 {
+		bound = m.pace.RetryMax
 	}
 	m.tries++
-	m.retryAt = now.Add(atLeast + m.chance(bound))
+	m.retryAt = now.Add(atLeast + m.jitter(bound))
 }
 
 // dialed tells how a dial ended.
@@ -178,11 +178,11 @@ func (m *machine) dialed(now time.Time, n int, ok bool) {
 	case !ok:
 		m.drop(now, s, 0)
 	default:
-		s.phase, s.heard = greeted, now
+		s.phase, s.heardAt = greeted, now
 		cursor := m.store.Cursor()
 		m.fx.write(n, encodeHello(m.token, m.store.device, cursor))
 		if cursor != "" {
-			m.note(Note{What: NoteAcked, Cursor: cursor})
+			m.note(Note{NoteKind: NoteAcked, Cursor: cursor})
 		}
 	}
 }
@@ -204,13 +204,13 @@ func (m *machine) drop(now time.Time, s *socket, atLeast time.Duration) {
 	m.sockets = slices.DeleteFunc(m.sockets, func(o *socket) bool { return o == s })
 	if before == s {
 		if m.up() == nil {
-			m.note(Note{What: NoteDown})
+			m.note(Note{NoteKind: NoteDown})
 		}
 		if now.Sub(s.liveAt) >= 5*time.Second { // a socket that dies young is no reason to begin again at 500 ms
 			m.tries = 0
 		}
 	}
-	if !m.online || !m.retryAt.IsZero() {
+	if !m.connected || !m.retryAt.IsZero() {
 		return
 	}
 	for _, o := range m.sockets {
@@ -233,7 +233,7 @@ func (m *machine) frame(now time.Time, n int, data []byte) {
 		m.drop(now, s, m.pace.RetryFirst)
 		return
 	}
-	s.heard, s.pinged = now, time.Time{}
+	s.heardAt, s.pingedAt = now, time.Time{}
 	switch f := f.(type) {
 	case wire.Welcome:
 		m.welcome(now, s, f)
@@ -244,7 +244,7 @@ func (m *machine) frame(now time.Time, n int, data []byte) {
 	case wire.Sent:
 		m.sent(now, s, f)
 	case wire.ErrorFrame:
-		m.refused(now, s, f)
+		m.errorFrame(now, s, f)
 	case wire.Goaway:
 		if !s.leaving {
 			s.leaving = true
@@ -260,8 +260,8 @@ func (m *machine) welcome(now time.Time, s *socket, f wire.Welcome) {
 	}
 	if !f.Resumed {
 		m.store.commit(func(d *durable) {
-			d.oweHistory(chat.Micros(m.pace.Margin.Microseconds()))
-			m.note(Note{What: NoteNotResume})
+			d.recordGap(chat.Micros(m.pace.Margin.Microseconds()))
+			m.note(Note{NoteKind: NoteNotResumed})
 		})
 		m.loadTries, m.loadAt = 0, now
 		if s.phase == live { // a gap in mid-stream: what was accepted may be lost as well
@@ -281,9 +281,9 @@ func (m *machine) caughtUp(now time.Time, s *socket, f wire.CaughtUp) {
 	}
 	switch {
 	case older == nil:
-		m.note(Note{What: NoteUp})
+		m.note(Note{NoteKind: NoteUp})
 	default:
-		m.note(Note{What: NoteMoved})
+		m.note(Note{NoteKind: NoteMoved})
 	}
 	for _, o := range slices.Clone(m.sockets) { // what the old ones brought is acknowledged on them
 		if o != s && o.n < s.n {
@@ -306,11 +306,11 @@ func (m *machine) requeue(s *socket) {
 }
 
 // chance returns a duration below bound.
-func (m *machine) chance(bound time.Duration) time.Duration {
+func (m *machine) jitter(bound time.Duration) time.Duration {
 	return time.Duration(m.rnd.Int64N(int64(bound)))
 }
 
 // at returns the place in time of a message that is sent for the first time now.
-func (m *machine) at(now time.Time, c *conversation) chat.Micros {
+func (m *machine) placeAt(now time.Time, c *conversation) chat.Micros {
 	return max(chat.MicrosOf(now.Add(m.offset)), c.newest+1)
 }

@@ -58,7 +58,7 @@ func (w *world) up(cursor string, resumed bool) int {
 }
 
 // of returns the frames of a type that the machine wrote on a socket.
-func (w *world) of(n int, kind string) (out []map[string]any) {
+func (w *world) framesOfType(n int, kind string) (out []map[string]any) {
 	for _, f := range w.frames[n] {
 		if f["type"] == kind {
 			out = append(out, f)
@@ -68,7 +68,7 @@ func (w *world) of(n int, kind string) (out []map[string]any) {
 }
 
 func (w *world) bodies(n int) (out []string) {
-	for _, f := range w.of(n, wire.TypeSend) {
+	for _, f := range w.framesOfType(n, wire.TypeSend) {
 		out = append(out, f["body"].(string))
 	}
 	return out
@@ -81,9 +81,9 @@ func (w *world) states() (out []string) {
 	return out
 }
 
-func (w *world) count(what What) (n int) {
+func (w *world) count(what NoteKind) (n int) {
 	for _, note := range w.notes {
-		if note.What == what {
+		if note.NoteKind == what {
 			n++
 		}
 	}
@@ -107,7 +107,7 @@ func TestAcknowledgesWhatIsStored(t *testing.T) {
 	}
 	w.advance(time.Second, nil)
 	var cursors []any
-	for _, f := range w.of(n, wire.TypeAck) {
+	for _, f := range w.framesOfType(n, wire.TypeAck) {
 		cursors = append(cursors, f["cursor"])
 	}
 	equal(t, "acks at most every 50 ms, cumulative", cursors, []any{"e:2-0", "e:2-4"})
@@ -117,7 +117,7 @@ func TestAcknowledgesWhatIsStored(t *testing.T) {
 	// Receipts ride along: they are stored, and nobody waits for their ack.
 	w.serve(n, event("e:3-0", delivered(wire.MessageRef{ID: "unknown", At: at(w)})))
 	w.advance(time.Second, nil)
-	if got := len(w.of(n, wire.TypeAck)); got != 2 {
+	if got := len(w.framesOfType(n, wire.TypeAck)); got != 2 {
 		t.Errorf("%d acks, want 2", got)
 	}
 }
@@ -137,10 +137,10 @@ func TestAcksOnTheSocketThatBroughtIt(t *testing.T) {
 	w.serve(old, event("e:2-2", incoming(3, at(w)+2)))
 	w.serve(n, event("e:2-2", incoming(3, at(w)+2)))
 	w.serve(n, caughtUp("e:2-2"))
-	if w.open[old] {
+	if w.openRequest[old] {
 		t.Error("the old socket is still open")
 	}
-	if a := w.of(old, wire.TypeAck); len(a) == 0 || a[len(a)-1]["cursor"] != "e:2-2" {
+	if a := w.framesOfType(old, wire.TypeAck); len(a) == 0 || a[len(a)-1]["cursor"] != "e:2-2" {
 		t.Errorf("acks on the old socket: %v", a)
 	}
 	if w.count(NoteDown) != 0 || w.count(NoteMoved) != 1 {
@@ -196,12 +196,12 @@ func TestFrozenPlace(t *testing.T) {
 	}
 	w.advance(time.Hour, nil)
 	n := w.up("e:1-0", true)
-	first := w.of(n, wire.TypeSend)[0]
+	first := w.framesOfType(n, wire.TypeSend)[0]
 	w.end(n, 1006)
 	w.advance(time.Hour, nil)
 	w.restart()
 	n = w.up("e:1-0", true)
-	equal(t, "sent again", w.of(n, wire.TypeSend), []map[string]any{first})
+	equal(t, "sent again", w.framesOfType(n, wire.TypeSend), []map[string]any{first})
 	if w.count(NoteFrozen) != 1 {
 		t.Errorf("frozen %d times", w.count(NoteFrozen))
 	}
@@ -214,12 +214,12 @@ func TestPlaceFollowsWhatWasSeen(t *testing.T) {
 	w.serve(n, event("e:2-0", incoming(1, ahead)))
 	w.m.write(w.now, other, "reply", incoming(1, 0).ID)
 	w.m.write(w.now, other, "and more", "")
-	f := w.of(n, wire.TypeSend)[0]
+	f := w.framesOfType(n, wire.TypeSend)[0]
 	if number(f["at"]) != int64(ahead)+1 || f["reply_to"] != incoming(1, 0).ID {
 		t.Errorf("%v, want at %d", f, ahead+1)
 	}
 	w.serve(n, frame{"type": "sent", "id": f["id"], "accepted_at": at(w)})
-	if f := w.of(n, wire.TypeSend)[1]; number(f["at"]) != int64(ahead)+2 {
+	if f := w.framesOfType(n, wire.TypeSend)[1]; number(f["at"]) != int64(ahead)+2 {
 		t.Errorf("%v, want at %d", f, ahead+2)
 	}
 }
@@ -233,7 +233,7 @@ func TestPlaceByTheServersClock(t *testing.T) {
 	w.serve(n, f)
 	w.serve(n, caughtUp("e:1-0"))
 	w.m.write(w.now, other, "hello", "")
-	if got := number(w.of(n, wire.TypeSend)[0]["at"]); got != w.now.Add(-time.Hour).UnixMicro() {
+	if got := number(w.framesOfType(n, wire.TypeSend)[0]["at"]); got != w.now.Add(-time.Hour).UnixMicro() {
 		t.Errorf("at %d", got)
 	}
 }
@@ -246,14 +246,14 @@ func TestOutboxGoesOutInOrder(t *testing.T) {
 	}
 	w.m.write(w.now, third, "elsewhere", "")
 	equal(t, "one at a time, conversations apart", w.bodies(n), []string{"1", "elsewhere"})
-	f := w.of(n, wire.TypeSend)
+	f := w.framesOfType(n, wire.TypeSend)
 	w.serve(n, frame{"type": "error", "code": "unavailable", "message": "m", "id": f[0]["id"], "retry_after_ms": 2000})
 	w.advance(1900*time.Millisecond, nil)
 	equal(t, "a refusal holds back what follows", w.bodies(n), []string{"1", "elsewhere"})
 	w.advance(3*time.Second, nil)
 	equal(t, "then the same again", w.bodies(n), []string{"1", "elsewhere", "1"})
 	w.serve(n, frame{"type": "sent", "id": f[0]["id"], "accepted_at": at(w)})
-	f = w.of(n, wire.TypeSend)
+	f = w.framesOfType(n, wire.TypeSend)
 	w.serve(n, frame{"type": "error", "code": "body_too_long", "message": "m", "id": f[3]["id"]})
 	equal(t, "a final refusal holds nothing back", w.bodies(n)[3:], []string{"2", "3"})
 	equal(t, "states", w.states(), []string{"1 sent", "2 refused", "3 waiting"})
@@ -304,8 +304,8 @@ func TestReceiptBeforeTheMessage(t *testing.T) {
 	m := chat.Message{ID: "0199f3a2-7c1e-7abc-8def-0123456789ab", Conversation: conv, From: me, To: other, Body: "from the phone", At: at(w), AcceptedAt: at(w)}
 	w.serve(n, event("e:2-0", wire.ReadEvent{Type: wire.EventRead, Conversation: conv, By: other, At: m.At}))
 	w.serve(n, event("e:2-1", delivered(wire.MessageRef{ID: m.ID, At: m.At})))
-	if w.store.Debts() != 2 {
-		t.Fatalf("%d debts, want 2", w.store.Debts())
+	if w.store.Backfills() != 2 {
+		t.Fatalf("%d debts, want 2", w.store.Backfills())
 	}
 	w.advance(3*time.Second, nil) // not saved yet: tried in vain
 	w.restart()
@@ -313,8 +313,8 @@ func TestReceiptBeforeTheMessage(t *testing.T) {
 	w.arch.messages = append(w.arch.messages, m)
 	w.advance(2*time.Minute, nil)
 	equal(t, "states", w.states(), []string{"from the phone read"})
-	if w.store.Debts() != 0 {
-		t.Errorf("%d debts, want 0", w.store.Debts())
+	if w.store.Backfills() != 0 {
+		t.Errorf("%d debts, want 0", w.store.Backfills())
 	}
 }
 
@@ -322,13 +322,13 @@ func TestReceiptBeforeTheMessage(t *testing.T) {
 func TestDebtThatNobodyCanPay(t *testing.T) {
 	w, n := connected(t)
 	w.serve(n, event("e:2-0", wire.ReadEvent{Type: wire.EventRead, Conversation: conv, By: other, At: at(w)}))
-	w.advance(w.m.pace.DebtForget-time.Hour, nil)
-	if w.store.Debts() != 1 {
-		t.Errorf("%d debts an hour before it is forgotten, want 1", w.store.Debts())
+	w.advance(w.m.pace.BackfillFor-time.Hour, nil)
+	if w.store.Backfills() != 1 {
+		t.Errorf("%d debts an hour before it is forgotten, want 1", w.store.Backfills())
 	}
 	w.advance(2*time.Hour, nil)
-	if w.store.Debts() != 0 {
-		t.Errorf("%d debts afterwards, want 0", w.store.Debts())
+	if w.store.Backfills() != 0 {
+		t.Errorf("%d debts afterwards, want 0", w.store.Backfills())
 	}
 }
 
@@ -399,20 +399,20 @@ func TestReadMarks(t *testing.T) {
 	if !unseen || place != at(w) {
 		t.Fatalf("unseen up to %d, %v", place, unseen)
 	}
-	w.m.seen(w.now, conv, place)
-	w.m.seen(w.now, conv, place-1) // never back
-	if got := w.of(n, wire.TypeRead); len(got) != 1 || number(got[0]["at"]) != int64(place) {
+	w.m.markSeen(w.now, conv, place)
+	w.m.markSeen(w.now, conv, place-1) // never back
+	if got := w.framesOfType(n, wire.TypeRead); len(got) != 1 || number(got[0]["at"]) != int64(place) {
 		t.Fatalf("sent %v", got)
 	}
 	w.end(n, 1006)
 	w.restart()
 	n = w.up("e:2-0", true)
-	if got := w.of(n, wire.TypeRead); len(got) != 1 {
+	if got := w.framesOfType(n, wire.TypeRead); len(got) != 1 {
 		t.Fatalf("sent %v, want the mark again", got)
 	}
 	w.serve(n, event("e:3-0", wire.ReadEvent{Type: wire.EventRead, Conversation: conv, By: me, At: place}))
 	w.advance(time.Minute, nil)
-	if got := w.of(n, wire.TypeRead); len(got) != 1 {
+	if got := w.framesOfType(n, wire.TypeRead); len(got) != 1 {
 		t.Errorf("sent %v after it was confirmed", got)
 	}
 }
@@ -448,17 +448,17 @@ func TestFullJitter(t *testing.T) {
 func TestDoubtsASilentLink(t *testing.T) {
 	w, n := connected(t)
 	w.advance(51*time.Second, nil)
-	if got := len(w.of(n, wire.TypePing)); got != 1 {
+	if got := len(w.framesOfType(n, wire.TypePing)); got != 1 {
 		t.Fatalf("%d pings, want 1", got)
 	}
 	w.serve(n, frame{"type": "pong"})
 	w.advance(30*time.Second, nil)
-	if !w.open[n] {
+	if !w.openRequest[n] {
 		t.Fatal("given up although it answered")
 	}
 	w.m.write(w.now, other, "anybody there", "")
 	w.advance(21*time.Second, nil)
-	if w.open[n] {
+	if w.openRequest[n] {
 		t.Error("a message without an answer, a ping without a pong: still open")
 	}
 	n = w.up("e:1-0", true)

@@ -25,7 +25,7 @@ func (m *machine) write(now time.Time, to, body, replyTo string) string {
 		d.messages[msg.ID] = &stored{Message: msg}
 		d.conv(msg.Conversation) // a conversation begins with the first word, sent or not
 		d.outbox = append(d.outbox, msg.ID)
-		m.note(Note{What: NoteTyped, Message: msg})
+		m.note(Note{NoteKind: NoteTyped, Message: msg})
 	})
 	for _, s := range m.sockets {
 		if s.phase == live {
@@ -57,7 +57,7 @@ func (m *machine) newID(now time.Time) string {
 // never beyond an entry that has not been accepted yet. Entries that were
 // accepted before are repeated without waiting for each answer.
 func (m *machine) pump(now time.Time) {
-	m.held = time.Time{} // also where nothing is left to hold: a time that is past would be due for ever
+	m.holdEnds = time.Time{} // also where nothing is left to hold: a time that is past would be due for ever
 	s := m.up()
 	if s == nil || len(s.queue) == 0 {
 		return
@@ -69,7 +69,7 @@ func (m *machine) pump(now time.Time) {
 		}
 		m.store.mu.Lock()
 		k := m.store.d.messages[id]
-		debt := m.store.d.historyDebt
+		backfillAt := m.store.d.gap
 		m.store.mu.Unlock()
 		conv := k.Conversation
 		if blocked[conv] {
@@ -79,23 +79,23 @@ func (m *machine) pump(now time.Time) {
 			blocked[conv] = k.state == Waiting
 			continue
 		}
-		if h := m.hold[conv]; now.Before(h.until) {
-			if m.held.IsZero() || h.until.Before(m.held) {
-				m.held = h.until
+		if h := m.holds[conv]; now.Before(h.until) {
+			if m.holdEnds.IsZero() || h.until.Before(m.holdEnds) {
+				m.holdEnds = h.until
 			}
 			blocked[conv] = true
 			continue
 		}
-		if k.At != 0 && debt { // history may hold it: ask that first
+		if k.At != 0 && backfillAt { // history may hold it: ask that first
 			blocked[conv] = true
 			continue
 		}
 		if k.At == 0 {
 			m.store.commit(func(d *durable) {
 				c := d.conv(conv)
-				k.At = m.at(now, c)
+				k.At = m.placeAt(now, c)
 				c.insert(k)
-				m.note(Note{What: NoteFrozen, Message: k.Message})
+				m.note(Note{NoteKind: NoteFrozen, Message: k.Message})
 			})
 		}
 		s.inflight[id] = now
@@ -106,7 +106,7 @@ func (m *machine) pump(now time.Time) {
 
 // answered takes an own message off the queues: it was accepted, delivered or
 // finally refused.
-func (m *machine) answered(id string) {
+func (m *machine) dequeue(id string) {
 	for _, s := range m.sockets {
 		delete(s.inflight, id)
 		if i := slices.Index(s.queue, id); i >= 0 {
@@ -121,17 +121,17 @@ func (m *machine) sent(now time.Time, s *socket, f wire.Sent) {
 			if k.AcceptedAt == 0 {
 				k.AcceptedAt = f.AcceptedAt
 			}
-			m.raise(d, k, Sent, "")
-			delete(m.hold, k.Conversation)
+			m.raiseState(d, k, Sent, "")
+			delete(m.holds, k.Conversation)
 		}
 	})
-	m.answered(f.ID)
+	m.dequeue(f.ID)
 	m.tick(now)
 }
 
 // refused takes an error: of a message, where it can be tried again or not, or
 // of the socket as a whole.
-func (m *machine) refused(now time.Time, s *socket, f wire.ErrorFrame) {
+func (m *machine) errorFrame(now time.Time, s *socket, f wire.ErrorFrame) {
 	wait := time.Duration(f.RetryAfterMS) * time.Millisecond
 	if f.ID == "" {
 		if wait > 0 { // the close that follows shall not be answered at once
@@ -144,10 +144,10 @@ func (m *machine) refused(now time.Time, s *socket, f wire.ErrorFrame) {
 		k := m.store.d.messages[f.ID]
 		m.store.mu.Unlock()
 		if k != nil {
-			h := m.hold[k.Conversation]
-			h.until = now.Add(wait + m.chance(wait<<min(h.tries, 4)))
+			h := m.holds[k.Conversation]
+			h.until = now.Add(wait + m.jitter(wait<<min(h.tries, 4)))
 			h.tries++
-			m.hold[k.Conversation] = h
+			m.holds[k.Conversation] = h
 		}
 		delete(s.inflight, f.ID)
 		m.tick(now)
@@ -155,10 +155,10 @@ func (m *machine) refused(now time.Time, s *socket, f wire.ErrorFrame) {
 	}
 	m.store.commit(func(d *durable) {
 		if k := d.messages[f.ID]; k != nil {
-			m.raise(d, k, Refused, f.Code)
+			m.raiseState(d, k, Refused, f.Code)
 		}
 	})
-	m.answered(f.ID)
+	m.dequeue(f.ID)
 	m.tick(now)
 }
 

@@ -33,7 +33,7 @@ type Client struct {
 	m      *machine     // guarded by mu
 	conns  map[int]Conn // open sockets; guarded by mu
 	failed []int        // sockets whose write failed during an input; guarded by mu
-	dead   bool         // guarded by mu
+	ended  bool         // guarded by mu
 	timer  *time.Timer  // runs tick; guarded by mu
 
 	pause  sync.Mutex // guards paused
@@ -54,7 +54,7 @@ func New(store *Store, opts Options) *Client {
 	}
 	c := &Client{store: store, opts: opts, conns: map[int]Conn{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.m = newMachine(store, c, opts.Rand, opts.Pace.withDefaults(), opts.Odd, opts.Note)
+	c.m = newMachine(store, c, opts.Rand, opts.Pace.withDefaults(), opts.Misbehavior, opts.Note)
 	c.timer = time.AfterFunc(time.Hour, func() { c.input(func(now time.Time) { c.m.tick(now) }) })
 	c.input(func(now time.Time) { c.m.goOnline(now) })
 	return c
@@ -67,7 +67,7 @@ func (c *Client) Store() *Store { return c.store }
 func (c *Client) input(f func(now time.Time)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.dead {
+	if c.ended {
 		return
 	}
 	now := c.opts.Now()
@@ -95,7 +95,7 @@ func (c *Client) Write(to, body, replyTo string) (id string) {
 
 // Seen marks what others wrote in a conversation up to at as seen by the person.
 func (c *Client) Seen(conversation string, at chat.Micros) {
-	c.input(func(now time.Time) { c.m.seen(now, conversation, at) })
+	c.input(func(now time.Time) { c.m.markSeen(now, conversation, at) })
 }
 
 // Offline takes the device's network away: sockets close without a farewell.
@@ -154,8 +154,8 @@ func (c *Client) StopReading(stop bool) {
 // and what is not in the Store is gone. It returns when nothing of it runs.
 func (c *Client) Kill() {
 	c.mu.Lock()
-	if !c.dead {
-		c.dead = true
+	if !c.ended {
+		c.ended = true
 		c.timer.Stop()
 		c.cancel()
 		for _, conn := range c.conns {
@@ -215,16 +215,16 @@ func (c *Client) freshToken(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.input(func(now time.Time) { c.m.renewed(now, token, ends) })
+	c.input(func(now time.Time) { c.m.tokenRenewed(now, token, ends) })
 	return nil
 }
 
-func (c *Client) renew() {
+func (c *Client) renewToken() {
 	c.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(c.ctx, dialWithin)
 		defer cancel()
 		if token, ends, err := c.opts.Token(ctx); err == nil {
-			c.input(func(now time.Time) { c.m.renewed(now, token, ends) })
+			c.input(func(now time.Time) { c.m.tokenRenewed(now, token, ends) })
 		} else {
 			c.input(func(now time.Time) { c.m.renewAt = now.Add(5 * time.Second) })
 		}

@@ -52,7 +52,7 @@ func (p *pipe) WriteMessage(_ int, b []byte) error {
 func (p *pipe) SetWriteDeadline(time.Time) error { return nil }
 func (p *pipe) Close() error                     { p.once.Do(func() { close(p.closed) }); return nil }
 
-func (p *pipe) say(t *testing.T, f frame) {
+func (p *pipe) send(t *testing.T, f frame) {
 	b, err := json.Marshal(f)
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func (p *pipe) say(t *testing.T, f frame) {
 }
 
 // hears returns the next frame of a type that the client writes.
-func (p *pipe) hears(t *testing.T, kind string) map[string]any {
+func (p *pipe) waitFor(t *testing.T, kind string) map[string]any {
 	t.Helper()
 	for {
 		select {
@@ -98,9 +98,9 @@ func options(dials chan *pipe) Options {
 }
 
 func serve(t *testing.T, p *pipe, store *Store) {
-	p.hears(t, wire.TypeHello)
-	p.say(t, welcome(&world{store: store, now: time.Now()}, true))
-	p.say(t, caughtUp("e:1-0"))
+	p.waitFor(t, wire.TypeHello)
+	p.send(t, welcome(&world{store: store, now: time.Now()}, true))
+	p.send(t, caughtUp("e:1-0"))
 }
 
 // A device that is killed between storing and acknowledging comes back with
@@ -115,15 +115,15 @@ func TestClientKilledAndStartedAgain(t *testing.T) {
 			t.Fatal("not up")
 		}
 		c.StopReading(true)
-		p.say(t, frame{"type": "pong"}) // the read under way
-		p.say(t, event("e:2-0", incoming(1, 5)))
+		p.send(t, frame{"type": "pong"}) // the read under way
+		p.send(t, event("e:2-0", incoming(1, 5)))
 		if len(store.Conversation(conv)) != 0 {
 			t.Error("read although it should not")
 		}
 		c.StopReading(false)
 		synctest.Wait()
 		id := c.Write(other, "hello", "")
-		if f := p.hears(t, wire.TypeSend); f["id"] != id {
+		if f := p.waitFor(t, wire.TypeSend); f["id"] != id {
 			t.Errorf("sent %v", f)
 		}
 		c.Kill()
@@ -137,15 +137,15 @@ func TestClientKilledAndStartedAgain(t *testing.T) {
 
 		c = New(store, options(dials))
 		p = <-dials
-		if f := p.hears(t, wire.TypeHello); f["cursor"] != "e:2-0" {
+		if f := p.waitFor(t, wire.TypeHello); f["cursor"] != "e:2-0" {
 			t.Errorf("hello %v", f)
 		}
-		p.say(t, welcome(&world{store: store, now: time.Now()}, true))
-		p.say(t, caughtUp("e:2-0"))
-		if f := p.hears(t, wire.TypeSend); f["id"] != id {
+		p.send(t, welcome(&world{store: store, now: time.Now()}, true))
+		p.send(t, caughtUp("e:2-0"))
+		if f := p.waitFor(t, wire.TypeSend); f["id"] != id {
 			t.Errorf("sent %v", f)
 		}
-		p.say(t, frame{"type": "sent", "id": id, "accepted_at": 1})
+		p.send(t, frame{"type": "sent", "id": id, "accepted_at": 1})
 		for range 75 { // a quiet hour, but for pongs
 			testwait.Advance(49 * time.Second)
 			select {
@@ -153,9 +153,9 @@ func TestClientKilledAndStartedAgain(t *testing.T) {
 				t.Fatal("gave up a socket that answers")
 			default:
 			}
-			p.say(t, frame{"type": "pong"})
+			p.send(t, frame{"type": "pong"})
 		}
-		p.hears(t, wire.TypeToken)
+		p.waitFor(t, wire.TypeToken)
 		c.Close()
 	})
 }
@@ -184,7 +184,7 @@ func TestClientOfflineAndOpen(t *testing.T) {
 		c.Online()
 		p := <-dials
 		serve(t, p, store)
-		if f := p.hears(t, wire.TypeSend); f["body"] != "later" {
+		if f := p.waitFor(t, wire.TypeSend); f["body"] != "later" {
 			t.Errorf("sent %v", f)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)

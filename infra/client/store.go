@@ -26,7 +26,7 @@ func NewStore(uid, device string) *Store {
 		messages:      map[string]*stored{},
 		conversations: map[string]*conversation{},
 		receipts:      map[string]receipt{},
-		idDebts:       map[string]*idDebt{},
+		backfills:     map[string]*backfill{},
 	}}
 }
 
@@ -43,29 +43,29 @@ type durable struct {
 	messages      map[string]*stored
 	conversations map[string]*conversation
 	receipts      map[string]receipt     // receipts for messages not known yet, by id
-	historyDebt   bool                   // events may be missing: load history
-	historySince  map[string]chat.Micros // how far back, by conversation: what was newest when the debt arose
+	gap           bool                   // events may be missing: load history
+	gapSince      map[string]chat.Micros // how far back, by conversation: what was newest when the debt arose
 	reloads       []time.Time            // when to load the newest pages again, sorted
-	idDebts       map[string]*idDebt     // by debtKey
+	backfills     map[string]*backfill   // by debtKey
 }
 
 // oweHistory notes that events may be missing after what is shown now, less a
 // margin, or after the oldest own message that is still in the outbox: history
 // is asked for it before it is sent again. An older debt reaches further back
 // and stays as it is.
-func (d *durable) oweHistory(margin chat.Micros) {
-	if d.historyDebt {
+func (d *durable) recordGap(margin chat.Micros) {
+	if d.gap {
 		return
 	}
-	d.historyDebt, d.historySince = true, map[string]chat.Micros{}
+	d.gap, d.gapSince = true, map[string]chat.Micros{}
 	for id, c := range d.conversations {
 		if c.newest > 0 {
-			d.historySince[id] = c.newest - margin
+			d.gapSince[id] = c.newest - margin
 		}
 	}
 	for _, id := range d.outbox {
 		if k := d.messages[id]; k.At > 0 {
-			d.historySince[k.Conversation] = min(d.historySince[k.Conversation], k.At)
+			d.gapSince[k.Conversation] = min(d.gapSince[k.Conversation], k.At)
 		}
 	}
 }
@@ -82,7 +82,7 @@ type receipt struct {
 }
 
 // idDebt is something that a receipt spoke of and that is not here yet.
-type idDebt struct {
+type backfill struct {
 	conversation string
 	id           string // "" for a read mark: any message at exactly at
 	at           chat.Micros
@@ -120,7 +120,7 @@ func (c *conversation) insert(m *stored) {
 }
 
 // holds reports whether a message with this at is shown.
-func (c *conversation) holds(at chat.Micros) bool {
+func (c *conversation) hasMessageAt(at chat.Micros) bool {
 	i := sort.Search(len(c.shown), func(k int) bool { return c.shown[k].At >= at })
 	return i < len(c.shown) && c.shown[i].At == at
 }
@@ -185,22 +185,22 @@ func (s *Store) Outbox() int {
 }
 
 // Debts returns how many loads of history are owed.
-func (s *Store) Debts() int {
+func (s *Store) Backfills() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := len(s.d.idDebts)
-	if s.d.historyDebt {
+	n := len(s.d.backfills)
+	if s.d.gap {
 		n++
 	}
 	return n
 }
 
 // Owed names the loads of history that are owed, for people who look for why.
-func (s *Store) Owed() []string {
+func (s *Store) PendingBackfills() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := slices.Sorted(maps.Keys(s.d.idDebts))
-	if s.d.historyDebt {
+	out := slices.Sorted(maps.Keys(s.d.backfills))
+	if s.d.gap {
 		out = append(out, "history")
 	}
 	return out
@@ -219,8 +219,8 @@ func (s *Store) Snapshot() *Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := NewStore(s.uid, s.device)
-	c.d.cursor, c.d.historyDebt = s.d.cursor, s.d.historyDebt
-	c.d.historySince = maps.Clone(s.d.historySince)
+	c.d.cursor, c.d.gap = s.d.cursor, s.d.gap
+	c.d.gapSince = maps.Clone(s.d.gapSince)
 	c.d.outbox, c.d.reloads = slices.Clone(s.d.outbox), slices.Clone(s.d.reloads)
 	for id, m := range s.d.messages {
 		k := *m
@@ -239,9 +239,9 @@ func (s *Store) Snapshot() *Store {
 	for id, r := range s.d.receipts {
 		c.d.receipts[id] = r
 	}
-	for key, debt := range s.d.idDebts {
-		k := *debt
-		c.d.idDebts[key] = &k
+	for key, backfillAt := range s.d.backfills {
+		k := *backfillAt
+		c.d.backfills[key] = &k
 	}
 	return c
 }

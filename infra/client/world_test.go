@@ -19,19 +19,19 @@ import (
 // world is everything around one machine, under a clock that moves only when
 // told: sockets, the archive, the process.
 type world struct {
-	t     *testing.T
-	now   time.Time
-	store *Store
-	m     *machine
-	notes []Note
-	lives int
+	t      *testing.T
+	now    time.Time
+	store  *Store
+	m      *machine
+	notes  []Note
+	starts int
 
-	dials  []int // asked for, not yet answered
-	frames map[int][]map[string]any
-	open   map[int]bool
-	jobs   []loadJob
-	pongs  []int // owed
-	arch   archive
+	dials       []int // asked for, not yet answered
+	frames      map[int][]map[string]any
+	openRequest map[int]bool
+	jobs        []loadJob
+	pongs       []int // owed
+	arch        archive
 
 	ponging bool // pings are answered at once
 }
@@ -49,11 +49,11 @@ func newWorld(t *testing.T, uid string) *world {
 
 func (w *world) start() {
 	w.dials, w.jobs = nil, nil
-	w.frames, w.open = map[int][]map[string]any{}, map[int]bool{}
-	w.m = newMachine(w.store, w, rand.New(rand.NewPCG(1, 2)), DefaultPace(), Odd{}, func(n Note) { w.notes = append(w.notes, n) })
-	w.lives++
-	w.m.lastN = 1000 * w.lives
-	w.m.renewed(w.now, "token", time.Time{})
+	w.frames, w.openRequest = map[int][]map[string]any{}, map[int]bool{}
+	w.m = newMachine(w.store, w, rand.New(rand.NewPCG(1, 2)), DefaultPace(), Misbehavior{}, func(n Note) { w.notes = append(w.notes, n) })
+	w.starts++
+	w.m.lastN = 1000 * w.starts
+	w.m.tokenRenewed(w.now, "token", time.Time{})
 	w.m.goOnline(w.now)
 }
 
@@ -61,11 +61,11 @@ func (w *world) start() {
 func (w *world) restart() { w.start(); w.settle() }
 
 func (w *world) dial(n int)     { w.dials = append(w.dials, n) }
-func (w *world) close(n int)    { delete(w.open, n) }
+func (w *world) close(n int)    { delete(w.openRequest, n) }
 func (w *world) load(j loadJob) { w.jobs = append(w.jobs, j) }
-func (w *world) renew()         { w.m.renewed(w.now, "token", time.Time{}) }
+func (w *world) renewToken()         { w.m.tokenRenewed(w.now, "token", time.Time{}) }
 func (w *world) write(n int, b []byte) {
-	if !w.open[n] {
+	if !w.openRequest[n] {
 		return
 	}
 	f := map[string]any{}
@@ -129,7 +129,7 @@ func (w *world) accept(ok bool, within time.Duration) (int, error) {
 	}
 	n := w.dials[0]
 	w.dials = w.dials[1:]
-	w.open[n] = ok
+	w.openRequest[n] = ok
 	w.m.dialed(w.now, n, ok)
 	w.settle()
 	return n, nil
@@ -145,7 +145,7 @@ func (w *world) serve(n int, frame any) {
 }
 
 func (w *world) end(n, code int) {
-	delete(w.open, n)
+	delete(w.openRequest, n)
 	w.m.closed(w.now, n, code)
 	w.settle()
 }

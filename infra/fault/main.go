@@ -70,7 +70,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.DurationVar(&o.Duration, "duration", 0, "of chatting under faults, in each run; 0: 30 s, or with -messages as long as these take, up to 10 min")
 	flags.IntVar(&o.Messages, "messages", 0, "end chatting in a run when so many are written")
 	flags.DurationVar(&o.Pause, "pause", 2*time.Second, "mean time between two faults")
-	flags.IntVar(&o.People, "people", 200, "in each run; more than half have two devices")
+	flags.IntVar(&o.Users, "people", 200, "in each run; more than half have two devices")
 	flags.Float64Var(&o.Rate, "rate", 150, "messages per second at most, all people together")
 	flags.IntVar(&o.Unsent, "unsent", 10, "a person writes no more while so many messages wait on the device, so that what is offered adapts to what is carried; 0: goes on")
 	flags.DurationVar(&o.Settle, "settle", 10*time.Minute, "how long a backlog may take to drain after the last fault; without any progress a run ends after a minute")
@@ -175,7 +175,7 @@ func (o runOptions) with(name string, faults ...inject.Fault) runOptions {
 
 // shortPlan is a little of everything, in five runs that play each of their faults once.
 func shortPlan(o runOptions) []runOptions {
-	o.Duration, o.Pause, o.People, o.Rate, o.Instances = time.Second, 600*time.Millisecond, 60, 60, 2
+	o.Duration, o.Pause, o.Users, o.Rate, o.Instances = time.Second, 600*time.Millisecond, 60, 60, 2
 	group := func(name string, faults ...string) runOptions {
 		var fs []inject.Fault
 		for _, n := range faults {

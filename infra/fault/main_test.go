@@ -41,10 +41,10 @@ func TestPlan(t *testing.T) {
 }
 
 // kept writes a record, as a run would, with or without a lost message.
-func kept(t *testing.T, lose bool) string {
+func writeRecord(t *testing.T, lose bool) string {
 	entries := []record.Entry{
-		{Kind: record.Device, Device: "a1", Person: "a"}, {Kind: record.Device, Device: "b1", Person: "b"},
-		{Kind: record.Typed, Device: "a1", Person: "b", ID: "m", Conversation: "a~b", Text: 1},
+		{Kind: record.Device, Device: "a1", User: "a"}, {Kind: record.Device, Device: "b1", User: "b"},
+		{Kind: record.Typed, Device: "a1", User: "b", ID: "m", Conversation: "a~b", Text: 1},
 		{Kind: record.Frozen, Device: "a1", ID: "m", Conversation: "a~b", At: 5, Sum: 2},
 		{Kind: record.State, Device: "a1", ID: "m", Conversation: "a~b", Name: "sent"},
 	}
@@ -75,11 +75,11 @@ func kept(t *testing.T, lose bool) string {
 // A record that was kept is judged again, with the same exit status as its run.
 func TestJudgeARecord(t *testing.T) {
 	var out bytes.Buffer
-	if err := command(t.Context(), []string{"-judge", kept(t, false)}, &out); err != nil {
+	if err := command(t.Context(), []string{"-judge", writeRecord(t, false)}, &out); err != nil {
 		t.Errorf("a clean record: %v\n%s", err, out.String())
 	}
 	out.Reset()
-	err := command(t.Context(), []string{"-judge", kept(t, true)}, &out)
+	err := command(t.Context(), []string{"-judge", writeRecord(t, true)}, &out)
 	if !errors.Is(err, errBroken) || !strings.Contains(out.String(), "1 failed") || !strings.Contains(out.String(), string(verdict.Lost)) {
 		t.Errorf("a record with a loss: %v\n%s", err, out.String())
 	}

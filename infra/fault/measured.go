@@ -68,6 +68,6 @@ func measuredRow(r *measure.Result) string {
 		}
 		return fmt.Sprintf("%.2f", ms/1000)
 	}
-	return fmt.Sprintf("| %s | %d | %d | %s | %s | %d | %d | %d | %.0f / %.0f / %.0f | %.2f | %d | %s |", r.Name, r.Seed, r.Sockets, seconds(r.All), seconds(r.Exit),
-		r.Moved, r.Gapped, r.Judged.LongGaps, g.P50, g.P99, g.Max, float64(r.Reads)/float64(r.Sockets), r.Judged.Typed, broken(r.Judged))
+	return fmt.Sprintf("| %s | %d | %d | %s | %s | %d | %d | %d | %.0f / %.0f / %.0f | %.2f | %d | %s |", r.Name, r.Seed, r.Sockets, seconds(r.CaughtUp), seconds(r.Exit),
+		r.Moved, r.Gapped, r.Judged.LongGaps, g.P50, g.P99, g.Max, float64(r.Reads)/float64(r.Sockets), r.Judged.Typed, ruleCounts(r.Judged))
 }

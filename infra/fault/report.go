@@ -15,11 +15,11 @@ const header = "| fault | seed | messages | lost | doubled | out of order | earl
 
 func row(r *runReport) string {
 	return fmt.Sprintf("| %s | %d | %d | %s | %d | %d | %.0f / %.0f | %.0f / %.0f | %d | %.0f |",
-		r.Name, r.Seed, r.Typed, broken(r.Report), r.Excepted, r.Stranded, r.Gaps.P50, r.Gaps.P99, r.Transit.P50, r.Transit.P99, r.Injected, r.Seconds)
+		r.Name, r.Seed, r.Typed, ruleCounts(r.Report), r.Excepted, r.Stranded, r.Gaps.P50, r.Gaps.P99, r.Transit.P50, r.Transit.P99, r.Injected, r.Seconds)
 }
 
 // broken returns the counts of the rules that have columns of their own, and of all others together.
-func broken(r *verdict.Report) string {
+func ruleCounts(r *verdict.Report) string {
 	own := []verdict.Rule{verdict.Lost, verdict.Doubled, verdict.OutOfOrder, verdict.EarlySaved}
 	var b strings.Builder
 	for _, rule := range own {
@@ -50,8 +50,8 @@ func table(out io.Writer, reports []*runReport) {
 		for rule, n := range r.Counts {
 			sum.Counts[rule] += n
 		}
-		for _, s := range []struct{ sum, one *verdict.Spread }{{&sum.Gaps, &r.Gaps}, {&sum.Transit, &r.Transit}} { // of all runs the worst
-			s.sum.P50, s.sum.P99 = max(s.sum.P50, s.one.P50), max(s.sum.P99, s.one.P99)
+		for _, tb := range []struct{ sum, one *verdict.Spread }{{&sum.Gaps, &r.Gaps}, {&sum.Transit, &r.Transit}} { // of all runs the worst
+			tb.sum.P50, tb.sum.P99 = max(tb.sum.P50, tb.one.P50), max(tb.sum.P99, tb.one.P99)
 		}
 	}
 	fmt.Fprintln(out, row(sum))
@@ -66,7 +66,7 @@ func explain(out io.Writer, r *runReport) {
 		}
 		fmt.Fprintf(out, "  %s: %s: %s\n", word, c.What, c.Found)
 	}
-	if r.ok() {
+	if r.passed() {
 		return
 	}
 	if r.Failure != "" {
@@ -109,7 +109,7 @@ func conclude(out io.Writer, reports []*runReport) error {
 	if failed > 0 {
 		var broken []string
 		for _, r := range reports {
-			if !r.ok() {
+			if !r.passed() {
 				broken = append(broken, fmt.Sprintf("%s (seed %d)", r.Name, r.Seed))
 			}
 		}

@@ -28,7 +28,7 @@ type runOptions struct {
 	Pause     time.Duration // between faults, in the mean
 	Settle    time.Duration // how long everything may take to arrive after the last fault, while it does
 	Unsent    int           // messages that wait on a device before its person goes on writing; 0: any number
-	People    int
+	Users     int
 	Rate      float64
 	Instances int
 
@@ -38,7 +38,7 @@ type runOptions struct {
 }
 
 // excepts reports whether the run provokes the stated exception.
-func (o runOptions) excepts() bool {
+func (o runOptions) provokesException() bool {
 	return slices.ContainsFunc(o.Faults, func(f inject.Fault) bool { return f.Exception })
 }
 
@@ -56,20 +56,20 @@ type runReport struct {
 
 // stuckAfter is how long nothing may come further before a run counts as stuck:
 // longer than any wait of a client or an instance before it tries again.
-const stuckAfter = time.Minute
+const stuckTimeout = time.Minute
 
 // ok reports whether the run broke no promise.
-func (r *runReport) ok() bool { return r.Failure == "" && r.Clean() }
+func (r *runReport) passed() bool { return r.Failure == "" && r.Clean() }
 
 // errExcepted says that messages fell under the stated exception in a run that does not provoke it.
-var errExcepted = errors.New("messages fell under the exception, which this run does not provoke")
+var errUnexpectedException = errors.New("messages fell under the exception, which this run does not provoke")
 
 // pace is the browser client's, with everything that waits for minutes cut to
 // seconds, so that a run of a minute sees it happen.
 func pace() client.Pace {
 	return client.Pace{
 		AnswerWithin: 4 * time.Second, QuietFor: 10 * time.Second, PongWithin: 4 * time.Second, Welcome: 8 * time.Second,
-		RetryMost: 5 * time.Second, DebtFirst: 500 * time.Millisecond, DebtMost: 5 * time.Second, Margin: 5 * time.Second,
+		RetryMax: 5 * time.Second, BackfillFirst: 500 * time.Millisecond, BackfillMax: 5 * time.Second, Margin: 5 * time.Second,
 		Reload: []time.Duration{2 * time.Second, 6 * time.Second, 20 * time.Second},
 	}
 }
@@ -82,32 +82,32 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 	}
 	defer remove()
 	log := record.New()
-	so := testbed.Options{Instances: o.Instances, Store: o.Store, Dir: dir, Program: o.Program, Seed: o.Seed, Log: log}
+	testbedOpts := testbed.Options{Instances: o.Instances, Store: o.Store, Dir: dir, Program: o.Program, Seed: o.Seed, Log: log}
 	for _, f := range o.Faults {
-		so.Replica = so.Replica || f.Replica
+		testbedOpts.Replica = testbedOpts.Replica || f.Replica
 		if f.Clocks {
-			so.ClockStep = 2 * time.Second
+			testbedOpts.ClockStep = 2 * time.Second
 		}
 	}
-	begin := time.Now()
-	s, err := testbed.New(ctx, so)
+	started := time.Now()
+	tb, err := testbed.New(ctx, testbedOpts)
 	if err != nil {
 		return nil, err
 	}
-	defer s.Close()
-	people, err := s.Enrol(ctx, o.People)
+	defer tb.Close()
+	users, err := tb.AddUsers(ctx, o.Users)
 	if err != nil {
 		return nil, err
 	}
-	crowd := load.New(s, log, people, load.Options{Rate: o.Rate, Unsent: o.Unsent, TwoDevices: 0.6, Skewed: 0.3, Pace: pace(), Seed: o.Seed})
+	crowd := load.New(tb, log, users, load.Options{Rate: o.Rate, Unsent: o.Unsent, TwoDevices: 0.6, Skewed: 0.3, Pace: pace(), Seed: o.Seed})
 	defer crowd.Close()
 	r := &runReport{Name: o.Name, Seed: o.Seed}
-	failure := play(ctx, o, s, crowd, log, r)
+	failure := play(ctx, o, tb, crowd, log, r)
 	crowd.Close()
-	s.Close()
+	tb.Close()
 	r.Report = verdict.Judge(log.Entries())
-	if r.Excepted+r.Stranded > 0 && !o.excepts() {
-		failure = errors.Join(failure, errExcepted)
+	if r.Excepted+r.Stranded > 0 && !o.provokesException() {
+		failure = errors.Join(failure, errUnexpectedException)
 	}
 	if failure != nil {
 		r.Failure = failure.Error()
@@ -117,9 +117,9 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 			r.Injected++
 		}
 	}
-	r.Seconds = time.Since(begin).Seconds()
-	if o.Keep != "" || !r.ok() {
-		if r.Kept, err = keep(o, dir, log.Entries()); err != nil {
+	r.Seconds = time.Since(started).Seconds()
+	if o.Keep != "" || !r.passed() {
+		if r.Kept, err = keepFiles(o, dir, log.Entries()); err != nil {
 			return r, err
 		}
 	}
@@ -127,10 +127,10 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 }
 
 // play has the crowd chat under faults, come to rest, and open everything.
-func play(ctx context.Context, o runOptions, s *testbed.Testbed, crowd *load.Crowd, log *record.Log, r *runReport) error {
-	starting, cancel := context.WithTimeout(ctx, 30*time.Second+time.Duration(o.People)*10*time.Millisecond)
+func play(ctx context.Context, o runOptions, tb *testbed.Testbed, crowd *load.Crowd, log *record.Log, r *runReport) error {
+	starting, cancel := context.WithTimeout(ctx, 30*time.Second+time.Duration(o.Users)*10*time.Millisecond)
 	defer cancel()
-	if err := crowd.Start(starting, time.Duration(o.People)*2*time.Millisecond); err != nil {
+	if err := crowd.Start(starting, time.Duration(o.Users)*2*time.Millisecond); err != nil {
 		return err
 	}
 	chatting, enough := context.WithTimeout(ctx, o.Duration)
@@ -146,14 +146,14 @@ func play(ctx context.Context, o runOptions, s *testbed.Testbed, crowd *load.Cro
 			}
 		})
 	}()
-	injected := inject.Run(ctx, chatting, s, crowd, log, o.Faults, o.Seed, o.Pause)
+	injected := inject.Run(ctx, chatting, tb, crowd, log, o.Faults, o.Seed, o.Pause)
 	stop()
 	<-chat
-	r.Figures = s.Figures()
+	r.Figures = tb.Figures()
 	settling, cancel := context.WithTimeout(ctx, o.Settle)
 	defer cancel()
-	settled := crowd.Settle(settling, stuckAfter)
-	if errors.Is(settled, load.ErrOwed) && o.excepts() {
+	settled := crowd.Settle(settling, stuckTimeout)
+	if errors.Is(settled, load.ErrBackfillPending) && o.provokesException() {
 		settled = nil // read marks of what only the recipient has; see verdict.Report.Stranded
 	}
 	opening, cancel := context.WithTimeout(ctx, o.Settle)
@@ -162,7 +162,7 @@ func play(ctx context.Context, o runOptions, s *testbed.Testbed, crowd *load.Cro
 }
 
 // keep copies the record and the logs of the instances to where they survive the run.
-func keep(o runOptions, dir string, entries []record.Entry) (string, error) {
+func keepFiles(o runOptions, dir string, entries []record.Entry) (string, error) {
 	to := o.Keep
 	if to == "" {
 		to = filepath.Join(os.TempDir(), "phoenix-fault-kept")

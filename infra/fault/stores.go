@@ -26,16 +26,16 @@ func stores(ctx context.Context, backend string) (open func(n int) (store.Store,
 	var opened []*storefirestore.Store
 	open = func(n int) (store.Store, error) {
 		// The emulator keeps projects apart, and needs no other reset.
-		s, err := storefirestore.Open(ctx, storefirestore.Options{Project: fmt.Sprintf("fault-%d", n), EmulatorHost: emulator.Addr})
+		tb, err := storefirestore.Open(ctx, storefirestore.Options{Project: fmt.Sprintf("fault-%d", n), EmulatorHost: emulator.Addr})
 		if err != nil {
 			return nil, err
 		}
-		opened = append(opened, s)
-		return s, nil
+		opened = append(opened, tb)
+		return tb, nil
 	}
 	return open, func() {
-		for _, s := range opened {
-			_ = s.Close()
+		for _, tb := range opened {
+			_ = tb.Close()
 		}
 		emulator.Stop()
 	}, nil

@@ -29,13 +29,13 @@ type Archive struct {
 	store.Store
 	log     *record.Log
 	project string
-	save    *persist.Function
+	persist *persist.Function
 	api     http.Handler
 
-	down atomic.Bool
-	half atomic.Bool // down, but what is saved is saved before the error
+	down          atomic.Bool
+	failAfterSave atomic.Bool // down, but what is saved is saved before the error
 
-	reads, writes, gates, lists, enrolled atomic.Int64
+	reads, writes, gates, lists, added atomic.Int64
 
 	mu    sync.Mutex
 	saved map[string]bool // message ids; guarded by mu
@@ -63,19 +63,19 @@ func New(s store.Store, log *record.Log, project string) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	quiet := slog.New(slog.DiscardHandler)
-	a.save = persist.New(persist.Deps{Store: a, Letters: deadletter.Local{Store: a}, Log: quiet})
-	a.api = api.New(api.Deps{Store: a, Verifier: verifier, Log: quiet}).Handler()
+	discard := slog.New(slog.DiscardHandler)
+	a.persist = persist.New(persist.Deps{Store: a, Letters: deadletter.Local{Store: a}, Log: discard})
+	a.api = api.New(api.Deps{Store: a, Verifier: verifier, Log: discard}).Handler()
 	return a, nil
 }
 
 // Persist is the function that takes Pub/Sub's pushes.
-func (a *Archive) Persist() http.Handler { return a.save }
+func (a *Archive) Persist() http.Handler { return a.persist }
 
 // Down makes the store fail: for persist, for the HTTP functions, and for
 // gates. With half it does what it is asked to save, and fails nevertheless.
-func (a *Archive) Down(down, half bool) {
-	a.half.Store(down && half)
+func (a *Archive) Down(down, failAfterSave bool) {
+	a.failAfterSave.Store(down && failAfterSave)
 	a.down.Store(down)
 }
 
@@ -118,12 +118,12 @@ var errDown = problem.ErrUnavailable.WithCause(errors.New("the store is down"))
 // Save implements store.Archive. A message counts as saved when the store is
 // about to begin, so that nothing can be seen in it before its entry.
 func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) error {
-	if a.down.Load() && !a.half.Load() {
+	if a.down.Load() && !a.failAfterSave.Load() {
 		return errDown
 	}
-	touched := map[string]bool{}
+	conversations := map[string]bool{}
 	for _, d := range delivered {
-		touched[d.Conversation] = true
+		conversations[d.Conversation] = true
 		a.mu.Lock()
 		first := !a.saved[d.ID]
 		a.saved[d.ID] = true
@@ -134,11 +134,11 @@ func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered, read
 		}
 	}
 	for _, r := range read {
-		touched[r.Conversation] = true
+		conversations[r.Conversation] = true
 	}
-	a.writes.Add(int64(len(delivered) + len(touched)))
+	a.writes.Add(int64(len(delivered) + len(conversations)))
 	err := a.Store.Save(ctx, delivered, read)
-	if err == nil && a.half.Load() {
+	if err == nil && a.failAfterSave.Load() {
 		return errDown
 	}
 	return err

@@ -36,14 +36,14 @@ type Fault struct {
 
 // target is what a fault meets.
 type target struct {
-	stage *testbed.Testbed
-	crowd *load.Crowd
-	log   *record.Log
-	rnd   *rand.Rand
+	testbed *testbed.Testbed
+	crowd   *load.Crowd
+	log     *record.Log
+	rnd     *rand.Rand
 }
 
 // hold waits for a time between the two, or until ctx ends.
-func (t *target) hold(ctx context.Context, from, to time.Duration) {
+func (t *target) wait(ctx context.Context, from, to time.Duration) {
 	d := from
 	if to > from {
 		d += time.Duration(t.rnd.Int64N(int64(to - from)))
@@ -55,13 +55,13 @@ func (t *target) hold(ctx context.Context, from, to time.Duration) {
 }
 
 // instance picks one.
-func (t *target) instance() int { return t.rnd.IntN(t.stage.Instances()) }
+func (t *target) pickInstance() int { return t.rnd.IntN(t.testbed.Instances()) }
 
 // some picks a share of the devices that are still there, at least one.
-func (t *target) some(share float64) []*load.Device {
+func (t *target) pickDevices(share float64) []*load.Device {
 	var all []*load.Device
 	for _, d := range t.crowd.Devices() {
-		if !d.Gone() {
+		if !d.HasLeft() {
 			all = append(all, d)
 		}
 	}
@@ -91,7 +91,7 @@ func Run(ctx, chatting context.Context, s *testbed.Testbed, c *load.Crowd, log *
 // that is under way then is played to its end, and each is injected once at
 // least. pause is the mean time between two. Everything is mended when Each returns.
 func Each(ctx, chatting context.Context, s *testbed.Testbed, c *load.Crowd, log *record.Log, faults []Fault, seed uint64, pause time.Duration) error {
-	t := &target{stage: s, crowd: c, log: log, rnd: rand.New(rand.NewPCG(seed, 5))}
+	t := &target{testbed: s, crowd: c, log: log, rnd: rand.New(rand.NewPCG(seed, 5))}
 	acting := slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return f.run == nil }) // some only ask something of the stage
 	if len(acting) == 0 {
 		<-chatting.Done()
@@ -101,9 +101,9 @@ func Each(ctx, chatting context.Context, s *testbed.Testbed, c *load.Crowd, log 
 		for _, n := range t.rnd.Perm(len(acting)) {
 			f := acting[n]
 			if round == 0 {
-				t.hold(ctx, pause/2, pause*3/2)
+				t.wait(ctx, pause/2, pause*3/2)
 			} else {
-				t.hold(chatting, pause/2, pause*3/2)
+				t.wait(chatting, pause/2, pause*3/2)
 			}
 			if ctx.Err() != nil || round > 0 && chatting.Err() != nil {
 				return ctx.Err()

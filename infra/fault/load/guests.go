@@ -11,9 +11,9 @@ import (
 // Join adds a person with one device who does only what a fault has them do:
 // they are none of Devices and People. In the end they settle and are looked
 // at like everybody, if they were ever started.
-func (c *Crowd) Join(uid string) *Device {
+func (c *Crowd) AddGuest(uid string) *Device {
 	name := uid + ".a"
-	d := &Device{crowd: c, person: uid, name: name, store: client.NewStore(uid, name)}
+	d := &Device{crowd: c, user: uid, name: name, store: client.NewStore(uid, name)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.guests = append(c.guests, d)
@@ -21,7 +21,7 @@ func (c *Crowd) Join(uid string) *Device {
 }
 
 // all returns the devices of the crowd and of the guests that were started.
-func (c *Crowd) all() []*Device {
+func (c *Crowd) allDevices() []*Device {
 	all := slices.Clone(c.devices)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -34,14 +34,14 @@ func (c *Crowd) all() []*Device {
 }
 
 // others returns with whom a person writes.
-func (c *Crowd) others(d *Device) []string {
-	if partners := c.partners[d.person]; partners != nil {
+func (c *Crowd) partnersOf(d *Device) []string {
+	if partners := c.partners[d.user]; partners != nil {
 		return partners
 	}
-	store, _ := d.now()
+	store, _ := d.storeAndApp()
 	var others []string
 	for _, id := range store.Conversations() {
-		if other, err := chat.Other(id, d.person); err == nil {
+		if other, err := chat.Other(id, d.user); err == nil {
 			others = append(others, other)
 		}
 	}
@@ -49,9 +49,9 @@ func (c *Crowd) others(d *Device) []string {
 }
 
 // everything yields all messages that the device shows.
-func (d *Device) everything() iter.Seq[client.Line] {
+func (d *Device) lines() iter.Seq[client.Line] {
 	return func(yield func(client.Line) bool) {
-		store, _ := d.now()
+		store, _ := d.storeAndApp()
 		for _, id := range store.Conversations() {
 			for _, l := range store.Conversation(id) {
 				if !yield(l) {
@@ -64,8 +64,8 @@ func (d *Device) everything() iter.Seq[client.Line] {
 
 // Shown counts the messages of others that the device shows.
 func (d *Device) Shown() (n int) {
-	for l := range d.everything() {
-		if l.From != d.person {
+	for l := range d.lines() {
+		if l.From != d.user {
 			n++
 		}
 	}
@@ -75,8 +75,8 @@ func (d *Device) Shown() (n int) {
 // Own counts the own messages that the device shows, by their state.
 func (d *Device) Own() map[client.State]int {
 	n := map[client.State]int{}
-	for l := range d.everything() {
-		if l.From == d.person {
+	for l := range d.lines() {
+		if l.From == d.user {
 			n[l.State]++
 		}
 	}
@@ -86,7 +86,7 @@ func (d *Device) Own() map[client.State]int {
 // Refusals counts the own messages that were finally refused, by the code of why.
 func (d *Device) Refusals() map[string]int {
 	n := map[string]int{}
-	for l := range d.everything() {
+	for l := range d.lines() {
 		if l.State == client.Refused {
 			n[l.Refusal]++
 		}

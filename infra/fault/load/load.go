@@ -23,7 +23,7 @@ import (
 )
 
 // Stage is what the people talk to.
-type Stage interface {
+type Testbed interface {
 	// Dial opens a WebSocket over the connection that wrap makes of the stage's own.
 	Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error)
 	Token(uid string) (token string, ends time.Time, err error)
@@ -44,14 +44,14 @@ type Options struct {
 
 // Crowd is the people of a run.
 type Crowd struct {
-	stage Stage
-	log   *record.Log
-	opts  Options
+	testbed Testbed
+	log     *record.Log
+	opts    Options
 
-	people   []string
-	devices  []*Device
-	of       map[string][]*Device
-	partners map[string][]string
+	users     []string
+	devices   []*Device
+	devicesOf map[string][]*Device
+	partners  map[string][]string
 
 	typed atomic.Int64
 
@@ -61,33 +61,33 @@ type Crowd struct {
 }
 
 // New returns a crowd of the people with these uids. Nobody does anything yet.
-func New(stage Stage, log *record.Log, people []string, opts Options) *Crowd {
+func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd {
 	if opts.Partners == 0 {
 		opts.Partners = 4
 	}
-	c := &Crowd{stage: stage, log: log, opts: opts, people: people, of: map[string][]*Device{}, partners: map[string][]string{}}
+	c := &Crowd{testbed: testbed, log: log, opts: opts, users: users, devicesOf: map[string][]*Device{}, partners: map[string][]string{}}
 	rnd := rand.New(rand.NewPCG(opts.Seed, 3))
-	for i, uid := range people {
+	for i, uid := range users {
 		names := []string{uid + ".a"}
 		if rnd.Float64() < opts.TwoDevices {
 			names = append(names, uid+".b")
 		}
 		for _, name := range names {
-			d := &Device{crowd: c, person: uid, name: name, store: client.NewStore(uid, name)}
+			d := &Device{crowd: c, user: uid, name: name, store: client.NewStore(uid, name)}
 			if rnd.Float64() < opts.Skewed {
 				d.skew = time.Duration(rnd.Int64N(int64(20*time.Minute))) - 10*time.Minute
 			}
 			c.devices = append(c.devices, d)
-			c.of[uid] = append(c.of[uid], d)
+			c.devicesOf[uid] = append(c.devicesOf[uid], d)
 		}
 		for k := range max(1, opts.Partners/2) { // a ring with chords: everybody has about as many
-			c.befriend(uid, people[(i+1+k*k)%len(people)])
+			c.pair(uid, users[(i+1+k*k)%len(users)])
 		}
 	}
 	return c
 }
 
-func (c *Crowd) befriend(a, b string) {
+func (c *Crowd) pair(a, b string) {
 	if a != b && !slices.Contains(c.partners[a], b) {
 		c.partners[a] = append(c.partners[a], b)
 		c.partners[b] = append(c.partners[b], a)
@@ -98,10 +98,10 @@ func (c *Crowd) befriend(a, b string) {
 func (c *Crowd) Devices() []*Device { return c.devices }
 
 // People returns the uids of all people, always in the same order.
-func (c *Crowd) People() []string { return c.people }
+func (c *Crowd) Users() []string { return c.users }
 
 // Of returns the devices of a person.
-func (c *Crowd) Of(uid string) []*Device { return c.of[uid] }
+func (c *Crowd) DevicesOf(uid string) []*Device { return c.devicesOf[uid] }
 
 // Typed returns how many messages were written so far.
 func (c *Crowd) Typed() int { return int(c.typed.Load()) }
@@ -120,7 +120,7 @@ func (c *Crowd) Start(ctx context.Context, over time.Duration) error {
 		}
 	}
 	return c.await(ctx, "all devices to be connected", func() bool {
-		return !slices.ContainsFunc(c.devices, func(d *Device) bool { return !d.Gone() && !d.Up() })
+		return !slices.ContainsFunc(c.devices, func(d *Device) bool { return !d.HasLeft() && !d.Up() })
 	})
 }
 
@@ -142,7 +142,7 @@ func (c *Crowd) Chat(ctx context.Context, step func()) {
 	rnd := rand.New(rand.NewPCG(c.opts.Seed, 4))
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	owed := 0.0
+	due := 0.0
 	for last := time.Now(); ; {
 		select {
 		case <-ctx.Done():
@@ -150,12 +150,12 @@ func (c *Crowd) Chat(ctx context.Context, step func()) {
 		case <-tick.C:
 		}
 		now := time.Now()
-		owed = min(owed+c.opts.Rate*now.Sub(last).Seconds(), 1000)
+		due = min(due+c.opts.Rate*now.Sub(last).Seconds(), 1000)
 		last = now
 		// Who is away, or has enough waiting, leaves it to somebody else; where
 		// all do, what is owed waits for a moment.
-		for tries := int(3 * owed); owed >= 1 && tries > 0; tries-- {
-			owed -= float64(c.act(rnd))
+		for tries := int(3 * due); due >= 1 && tries > 0; tries-- {
+			due -= float64(c.writeAndRead(rnd))
 		}
 		step()
 	}
@@ -163,15 +163,15 @@ func (c *Crowd) Chat(ctx context.Context, step func()) {
 
 // act has somebody write, mostly one message, sometimes a burst, and read. It
 // returns how many messages were written.
-func (c *Crowd) act(rnd *rand.Rand) (written int) {
+func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
 	d := c.devices[rnd.IntN(len(c.devices))]
-	partners := c.partners[d.person]
+	partners := c.partners[d.user]
 	to := partners[rnd.IntN(len(partners))]
-	store, app := d.now()
+	store, app := d.storeAndApp()
 	if app == nil || c.opts.Unsent > 0 && store.Outbox() >= c.opts.Unsent {
 		return 0
 	}
-	conversation := chat.ConversationID(d.person, to)
+	conversation := chat.ConversationID(d.user, to)
 	replyTo := ""
 	if m, ok := store.Newest(conversation); ok && m.From == to && rnd.IntN(2) == 0 {
 		replyTo = m.ID
@@ -200,7 +200,7 @@ func body(n int64, rnd *rand.Rand) string {
 	return fmt.Sprintf("%d %s%s", n, words[rnd.IntN(len(words))], strings.Repeat(" and so on", rnd.IntN(6)))
 }
 
-func (c *Crowd) keep(conn net.Conn) {
+func (c *Crowd) keepOpen(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.vanished = append(c.vanished, conn)
@@ -209,7 +209,7 @@ func (c *Crowd) keep(conn net.Conn) {
 // Close ends all apps, and the connections that had vanished.
 func (c *Crowd) Close() {
 	var wg sync.WaitGroup
-	for _, d := range c.all() {
+	for _, d := range c.allDevices() {
 		wg.Go(d.Kill)
 	}
 	wg.Wait()
@@ -222,12 +222,12 @@ func (c *Crowd) Close() {
 }
 
 // enter translates what a device tells into the record.
-func (c *Crowd) enter(device string, n client.Note) {
+func (c *Crowd) recordNote(device string, n client.Note) {
 	m := n.Message
 	e := record.Entry{Device: device, ID: m.ID, Conversation: m.Conversation}
-	switch n.What {
+	switch n.NoteKind {
 	case client.NoteTyped:
-		e.Kind, e.Person, e.Text = record.Typed, m.To, record.TextOf(m)
+		e.Kind, e.User, e.Text = record.Typed, m.To, record.TextOf(m)
 	case client.NoteFrozen:
 		e.Kind, e.At, e.Sum = record.Frozen, m.At, record.SumOf(m)
 	case client.NoteShown:
@@ -244,8 +244,8 @@ func (c *Crowd) enter(device string, n client.Note) {
 		e.Kind = record.Down
 	case client.NoteMoved:
 		e.Kind = record.Moved
-	case client.NoteNotResume:
-		e.Kind = record.Unsure
+	case client.NoteNotResumed:
+		e.Kind = record.NotResumed
 	case client.NoteLoad:
 		e.Kind = record.Load
 	}

@@ -27,22 +27,22 @@ type Kind string
 
 // Kinds of entries.
 const (
-	Device  Kind = "device"  // Person, Name ("" or its bad manners): the device takes part from here on
-	Typed   Kind = "typed"   // ID, Conversation, Person (recipient), Text: written by the person
-	Frozen  Kind = "frozen"  // ID, Conversation, At, Sum: fixed, and about to be sent for the first time
-	Shown   Kind = "shown"   // ID, Conversation, At, Sum, Text, Name (outbox, event or history): stored, and shown from now on
-	State   Kind = "state"   // ID, Name: an own message came to this state
-	Acked   Kind = "acked"   // told a server that all that was shown until now is stored
-	ReadTo  Kind = "read"    // Conversation, At: seen by the person
-	Up      Kind = "up"      // a socket is caught up, none was before
-	Down    Kind = "down"    // none is any more
-	Moved   Kind = "moved"   // a new socket was caught up before the old one closed
-	Unsure  Kind = "unsure"  // the server said resumed: false
-	Load    Kind = "load"    // one read of history
-	Offline Kind = "offline" // the device's own network, or the app, is gone
-	Online  Kind = "online"  // and back
-	Gone    Kind = "gone"    // the device never comes back
-	View    Kind = "view"    // Conversation, Lines: what it shows in the end
+	Device     Kind = "device"  // Person, Name ("" or its bad manners): the device takes part from here on
+	Typed      Kind = "typed"   // ID, Conversation, Person (recipient), Text: written by the person
+	Frozen     Kind = "frozen"  // ID, Conversation, At, Sum: fixed, and about to be sent for the first time
+	Shown      Kind = "shown"   // ID, Conversation, At, Sum, Text, Name (outbox, event or history): stored, and shown from now on
+	State      Kind = "state"   // ID, Name: an own message came to this state
+	Acked      Kind = "acked"   // told a server that all that was shown until now is stored
+	ReadTo     Kind = "read"    // Conversation, At: seen by the person
+	Up         Kind = "up"      // a socket is caught up, none was before
+	Down       Kind = "down"    // none is any more
+	Moved      Kind = "moved"   // a new socket was caught up before the old one closed
+	NotResumed Kind = "not_resumed"  // the server said resumed: false
+	Load       Kind = "load"    // one read of history
+	Offline    Kind = "offline" // the device's own network, or the app, is gone
+	Online     Kind = "online"  // and back
+	Left       Kind = "left"    // the device never comes back
+	View       Kind = "view"    // Conversation, Lines: what it shows in the end
 
 	Saved  Kind = "saved"  // ID, Sum, Text, Conversation: the store has created the document
 	Fault  Kind = "fault"  // Name: begins
@@ -60,7 +60,7 @@ type Entry struct {
 	T            int64       `json:"t"` // microseconds since the log began; set by Add
 	Kind         Kind        `json:"kind"`
 	Device       string      `json:"device,omitempty"`
-	Person       string      `json:"person,omitempty"`
+	User         string      `json:"user,omitempty"`
 	ID           string      `json:"id,omitempty"`
 	Conversation string      `json:"conversation,omitempty"`
 	At           chat.Micros `json:"at,omitempty"`
@@ -118,34 +118,34 @@ func hash(parts ...string) Hash {
 type Log struct {
 	start time.Time
 
-	mu      sync.Mutex
-	entries []Entry           // guarded by mu
-	further int               // see Progress; guarded by mu
-	known   map[string]string // one copy of each id; guarded by mu
+	mu       sync.Mutex
+	entries  []Entry           // guarded by mu
+	progress int               // see Progress; guarded by mu
+	interned map[string]string // one copy of each id; guarded by mu
 }
 
 // New returns an empty log that begins now.
-func New() *Log { return &Log{start: time.Now(), known: map[string]string{}} }
+func New() *Log { return &Log{start: time.Now(), interned: map[string]string{}} }
 
 // Add appends e, with the time since the log began.
 func (l *Log) Add(e Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.T = time.Since(l.start).Microseconds()
-	for _, s := range []*string{&e.Device, &e.Person, &e.ID, &e.Conversation, &e.Name} {
+	for _, s := range []*string{&e.Device, &e.User, &e.ID, &e.Conversation, &e.Name} {
 		if *s == "" {
 			continue
 		}
-		if k, ok := l.known[*s]; ok {
+		if k, ok := l.interned[*s]; ok {
 			*s = k
 		} else {
-			l.known[*s] = *s
+			l.interned[*s] = *s
 		}
 	}
 	l.entries = append(l.entries, e)
 	switch e.Kind {
 	case Shown, State, Saved:
-		l.further++
+		l.progress++
 	}
 }
 
@@ -155,7 +155,7 @@ func (l *Log) Add(e Entry) {
 func (l *Log) Progress() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.further
+	return l.progress
 }
 
 // Entries returns what was added so far. The caller must not change it.

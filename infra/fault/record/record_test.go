@@ -11,7 +11,7 @@ import (
 func TestReadWhatWasWritten(t *testing.T) {
 	l := New()
 	m := chat.Message{ID: "i", Conversation: "a~b", From: "a", To: "b", Body: "hello", At: 1795348800000000}
-	l.Add(Entry{Kind: Device, Device: "a1", Person: "a"})
+	l.Add(Entry{Kind: Device, Device: "a1", User: "a"})
 	l.Add(Entry{Kind: Shown, Device: "a1", ID: m.ID, At: m.At, Sum: SumOf(m), Text: TextOf(m)})
 	l.Add(Entry{Kind: View, Device: "a1", Conversation: "a~b", Lines: []Line{{ID: m.ID, At: m.At, Sum: 1<<64 - 1, State: "sent"}}})
 	var b bytes.Buffer

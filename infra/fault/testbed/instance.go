@@ -61,11 +61,11 @@ func Build(ctx context.Context, dir string) (string, error) {
 }
 
 // readyWithin is how long an instance may take until it is ready, also on a busy machine.
-const readyWithin = 30 * time.Second
+const readyTimeout = 30 * time.Second
 
 // start starts the process and waits until it is ready.
 func (i *Instance) start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -137,7 +137,7 @@ func (i *Instance) kill() {
 }
 
 // errLate is the error of a process that Cloud Run would have killed.
-var errLate = errors.New("did not end within 10 s of SIGTERM")
+var errNotEnded = errors.New("did not end within 10 s of SIGTERM")
 
 // terminate asks the process to end, sends no new socket there, and returns
 // when it has, and how long that took.
@@ -156,7 +156,7 @@ func (i *Instance) terminate() (time.Duration, error) {
 	case <-i.child.Done():
 	case <-time.After(10 * time.Second):
 		i.child.Stop(0)
-		return time.Since(start), fmt.Errorf("%s: %w", i.spec.Name, errLate)
+		return time.Since(start), fmt.Errorf("%s: %w", i.spec.Name, errNotEnded)
 	}
 	if e := i.child.Ended(); !e.Clean {
 		return time.Since(start), fmt.Errorf("%w: %s", e, e.Output)

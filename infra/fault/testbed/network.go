@@ -40,12 +40,12 @@ func (l *link) cut() {
 }
 
 // slow delays everything by ms milliseconds, give or take a third, each way.
-func (l *link) slow(ms int) error {
+func (l *link) delay(ms int) error {
 	return l.add("latency", fmt.Sprintf(`{"latency":%d,"jitter":%d}`, ms, ms/3))
 }
 
 // deafen lets connections stand, and nothing through.
-func (l *link) deafen() error { return l.add("timeout", `{"timeout":0}`) }
+func (l *link) dropBytes() error { return l.add("timeout", `{"timeout":0}`) }
 
 func (l *link) add(kind, attributes string) error {
 	l.mu.Lock()
@@ -79,7 +79,7 @@ func (l *link) heal() error {
 }
 
 // point leads the link to another server; its connections end.
-func (l *link) point(upstream string) error {
+func (l *link) redirect(upstream string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.proxy.Update(&toxiproxy.Proxy{Listen: l.proxy.Listen, Upstream: upstream, Enabled: true})

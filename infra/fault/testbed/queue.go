@@ -94,7 +94,7 @@ func (q *queue) chance(p float64) bool {
 }
 
 // upTo returns a duration below d.
-func (q *queue) upTo(d time.Duration) time.Duration {
+func (q *queue) randomBelow(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
 	}
@@ -145,7 +145,7 @@ func (q *queue) deliver(id string, data []byte) {
 	}
 	for try := 0; ; try++ {
 		f := q.pushing.Load()
-		if !q.sleep(q.ctx, q.upTo(f.Shuffle)) {
+		if !q.sleep(q.ctx, q.randomBelow(f.Shuffle)) {
 			return
 		}
 		ok := false
@@ -161,7 +161,7 @@ func (q *queue) deliver(id string, data []byte) {
 		}
 		q.failed.Add(1)
 		wait := min(100*time.Millisecond<<min(try, 6), 2*time.Second)
-		if !q.sleep(q.ctx, wait/2+q.upTo(wait)) {
+		if !q.sleep(q.ctx, wait/2+q.randomBelow(wait)) {
 			return
 		}
 	}

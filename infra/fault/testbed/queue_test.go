@@ -17,27 +17,27 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // taker stands for persist: it hands every push to the test, which answers it
 // with a status when it likes.
-type taker chan chan<- int
+type pushTarget chan chan<- int
 
-func (k taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (target pushTarget) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := make(chan int, 1)
 	select {
-	case k <- status:
+	case target <- status:
 	case <-r.Context().Done(): // the queue was closed
 		return
 	}
 	select {
-	case s := <-status:
-		w.WriteHeader(s)
+	case tb := <-status:
+		w.WriteHeader(tb)
 	case <-r.Context().Done():
 	}
 }
 
 // next returns how to answer the next push.
-func (k taker) next(t *testing.T) chan<- int {
+func (target pushTarget) next(t *testing.T) chan<- int {
 	t.Helper()
 	select {
-	case status := <-k:
+	case status := <-target:
 		return status
 	case <-time.After(10 * time.Second):
 		t.Fatal("no push came")
@@ -45,14 +45,14 @@ func (k taker) next(t *testing.T) chan<- int {
 	}
 }
 
-func newTestQueue(t *testing.T) (*queue, taker) {
-	k := make(taker)
-	q, err := newQueue(k, rand.New(rand.NewPCG(1, 1)))
+func newTestQueue(t *testing.T) (*queue, pushTarget) {
+	target := make(pushTarget)
+	q, err := newQueue(target, rand.New(rand.NewPCG(1, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(q.close)
-	return q, k
+	return q, target
 }
 
 func publishOne(t *testing.T, q *queue) error {
@@ -61,25 +61,25 @@ func publishOne(t *testing.T, q *queue) error {
 	return err
 }
 
-func (q *queue) empty(t *testing.T) {
+func (q *queue) waitEmpty(t *testing.T) {
 	t.Helper()
 	testwait.Until(t, "the queue is empty", func() bool { return q.waiting.Load() == 0 })
 }
 
 func TestQueuePushesUntilItIsTaken(t *testing.T) {
-	q, k := newTestQueue(t)
+	q, target := newTestQueue(t)
 	if err := publishOne(t, q); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		k.next(t) <- http.StatusInternalServerError
+		target.next(t) <- http.StatusInternalServerError
 	}
-	taken := k.next(t)
+	last := target.next(t)
 	if q.waiting.Load() != 1 {
 		t.Error("given up although it was not taken")
 	}
-	taken <- http.StatusOK
-	q.empty(t)
+	last <- http.StatusOK
+	q.waitEmpty(t)
 }
 
 func TestQueueFaults(t *testing.T) {
@@ -91,37 +91,37 @@ func TestQueueFaults(t *testing.T) {
 		}
 	})
 	t.Run("the answer to publishing is lost", func(t *testing.T) {
-		q, k := newTestQueue(t)
+		q, target := newTestQueue(t)
 		q.publishing.Store(&PublishFault{LoseReply: 1})
 		if publishOne(t, q) == nil {
 			t.Error("answered")
 		}
-		k.next(t) <- http.StatusOK
-		q.empty(t)
+		target.next(t) <- http.StatusOK
+		q.waitEmpty(t)
 	})
 	t.Run("pushed twice at once", func(t *testing.T) {
-		q, k := newTestQueue(t)
+		q, target := newTestQueue(t)
 		q.pushing.Store(&PushFault{Twice: true})
 		if err := publishOne(t, q); err != nil {
 			t.Fatal(err)
 		}
-		one, twin := k.next(t), k.next(t) // the second comes while the first has no answer
+		one, twin := target.next(t), target.next(t) // the second comes while the first has no answer
 		one <- http.StatusOK
 		twin <- http.StatusOK
-		q.empty(t)
+		q.waitEmpty(t)
 	})
 	t.Run("the answer of persist is lost", func(t *testing.T) {
-		q, k := newTestQueue(t)
+		q, target := newTestQueue(t)
 		q.pushing.Store(&PushFault{LoseReply: 1})
 		if err := publishOne(t, q); err != nil {
 			t.Fatal(err)
 		}
-		k.next(t) <- http.StatusOK
-		again := k.next(t)
+		target.next(t) <- http.StatusOK
+		again := target.next(t)
 		q.heal()
 		again <- http.StatusOK // begun before, so lost as well
-		k.next(t) <- http.StatusOK
-		q.empty(t)
+		target.next(t) <- http.StatusOK
+		q.waitEmpty(t)
 	})
 	t.Run("slow publishing ends with its context", func(t *testing.T) {
 		q, _ := newTestQueue(t)

@@ -128,6 +128,6 @@ func (r *redisServer) follow(ctx context.Context, addr string) error {
 }
 
 // lead makes r a primary.
-func (r *redisServer) lead(ctx context.Context) error { return r.do(ctx, "REPLICAOF", "NO", "ONE") }
+func (r *redisServer) promote(ctx context.Context) error { return r.do(ctx, "REPLICAOF", "NO", "ONE") }
 
 func redisDir(base string, n int) string { return filepath.Join(base, "redis"+strconv.Itoa(n)) }

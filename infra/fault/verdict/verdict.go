@@ -73,24 +73,24 @@ type Report struct {
 	Accepted int `json:"accepted"` // of these, seen as sent by a device of their sender
 	Saved    int `json:"saved"`    // in the store
 
-	Counts   map[Rule]int `json:"counts"`   // messages by the rule that they break; every rule is there
-	Excepted int          `json:"excepted"` // see the package comment
-	Stranded int          `json:"stranded"` // see the package comment
-	Vouched  int          `json:"vouched"`  // see the package comment
-	Told     int          `json:"told"`     // finally refused, since their recipient has no account
-	Checks   []Check      `json:"checks,omitempty"`
+	Counts        map[Rule]int `json:"counts"`   // messages by the rule that they break; every rule is there
+	Excepted      int          `json:"excepted"` // see the package comment
+	Stranded      int          `json:"stranded"` // see the package comment
+	Vouched       int          `json:"vouched"`  // see the package comment
+	Undeliverable int          `json:"undeliverable"`     // finally refused, since their recipient has no account
+	Checks        []Check      `json:"checks,omitempty"`
 
-	Devices   int       `json:"devices"`
-	Resumed   int       `json:"resumed"`            // times that a device was caught up again after a gap
-	Moved     int       `json:"moved"`              // times that it moved without one
-	Unsure    int       `json:"unsure"`             // times that it was told resumed: false
-	Loads     int       `json:"loads"`              // reads of history before the end
-	ByHistory int       `json:"by_history"`         // messages that a device got from history, not by an event
-	ByOpening int       `json:"by_opening"`         // of these, only when all conversations were opened in the end
-	Gaps      Spread    `json:"gaps_ms"`            // longest gap of each device that had its own network
-	LongGaps  int       `json:"long_gaps"`          // gaps of 5 s and more, which a person sees
-	Transit   Spread    `json:"transit_ms"`         // from the first sending to the first device of the recipient
-	Findings  []Finding `json:"findings,omitempty"` // at most MaxFindings
+	Devices    int       `json:"devices"`
+	Resumed    int       `json:"resumed"`            // times that a device was caught up again after a gap
+	Moved      int       `json:"moved"`              // times that it moved without one
+	NotResumed int       `json:"not_resumed"`             // times that it was told resumed: false
+	Loads      int       `json:"loads"`              // reads of history before the end
+	ByHistory  int       `json:"by_history"`         // messages that a device got from history, not by an event
+	ByOpening  int       `json:"by_opening"`         // of these, only when all conversations were opened in the end
+	Gaps       Spread    `json:"gaps_ms"`            // longest gap of each device that had its own network
+	LongGaps   int       `json:"long_gaps"`          // gaps of 5 s and more, which a person sees
+	Transit    Spread    `json:"transit_ms"`         // from the first sending to the first device of the recipient
+	Findings   []Finding `json:"findings,omitempty"` // at most MaxFindings
 }
 
 // MaxFindings bounds Report.Findings; the counts go on.
@@ -108,19 +108,19 @@ func (r *Report) Clean() bool {
 
 // device is what the record tells of one device.
 type device struct {
-	name    string
-	person  string
-	odd     string // its bad manners
-	gone    bool
-	goneAt  int               // index, where gone
-	last    map[string]string // state of own messages
-	acked   int               // index of its last ack
-	readTo  map[string]mark   // by conversation
-	up      bool
-	ever    bool
-	away    bool  // its own network is gone
-	since   int64 // when the present gap began, by its own reckoning
-	longest int64
+	name        string
+	user        string
+	misbehavior string // its bad manners
+	left        bool
+	leftAt      int               // index, where gone
+	states      map[string]string // state of own messages
+	acked       int               // index of its last ack
+	readTo      map[string]mark   // by conversation
+	up          bool
+	everUp      bool
+	away        bool  // its own network is gone
+	downSince   int64 // when the present gap began, by its own reckoning
+	longest     int64
 }
 
 type mark struct {
@@ -142,32 +142,29 @@ type message struct {
 	refused          bool
 	shown            []sighting
 	saved            int // index, -1
-	broke            map[Rule]bool
+	brokenRules      map[Rule]bool
 }
 
 type sighting struct {
 	device *device
-	name   string
 	index  int
-	t      int64
-	live   bool
 }
 
 // judge is one judgement under way.
 type judge struct {
-	report   *Report
-	entries  []record.Entry
-	devices  map[string]*device
-	people   map[string][]*device
-	messages map[string]*message
-	order    []*message // as typed
-	texts    map[record.Hash]string
-	finals   map[string][]*final // what is shown in the end, by conversation
-	wiped    []int               // indexes
-	erased   map[string]bool     // people without an account
-	cut      bool                // the run's time was up too early
-	ending   bool                // after of the fault "opening", after which people open everything
-	transit  []int64
+	report    *Report
+	entries   []record.Entry
+	devices   map[string]*device
+	devicesOf map[string][]*device
+	messages  map[string]*message
+	order     []*message // as typed
+	texts     map[record.Hash]string
+	views     map[string][]*view // what is shown in the end, by conversation
+	wiped     []int              // indexes
+	erased    map[string]bool    // people without an account
+	cutShort  bool               // the run's time was up too early
+	opening   bool               // after of the fault "opening", after which people open everything
+	transit   []int64
 }
 
 // Opening is the name of the Fault entry that begins the end of a run: from
@@ -178,33 +175,33 @@ const Opening = "opening"
 func Judge(entries []record.Entry) *Report {
 	j := &judge{
 		report:  &Report{Counts: map[Rule]int{}},
-		entries: entries, devices: map[string]*device{}, people: map[string][]*device{}, messages: map[string]*message{},
-		texts: map[record.Hash]string{}, finals: map[string][]*final{}, erased: map[string]bool{},
+		entries: entries, devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[string]*message{},
+		texts: map[record.Hash]string{}, views: map[string][]*view{}, erased: map[string]bool{},
 	}
 	for _, r := range Rules {
 		j.report.Counts[r] = 0
 	}
 	for i := range entries {
-		j.entry(i, &entries[i])
+		j.addEntry(i, &entries[i])
 	}
-	j.ends()
-	j.presence()
-	j.sequence()
+	j.judgeViews()
+	j.judgeMissing()
+	j.judgeOrder()
 	j.figures()
 	return j.report
 }
 
 // find counts a finding, once per message and rule.
-func (j *judge) find(r Rule, m *message, device, format string, args ...any) {
+func (j *judge) addFinding(r Rule, m *message, device, format string, args ...any) {
 	id := ""
 	if m != nil {
-		if m.broke[r] {
+		if m.brokenRules[r] {
 			return
 		}
-		if m.broke == nil {
-			m.broke = map[Rule]bool{}
+		if m.brokenRules == nil {
+			m.brokenRules = map[Rule]bool{}
 		}
-		m.broke[r], id = true, m.id
+		m.brokenRules[r], id = true, m.id
 	}
 	j.report.Counts[r]++
 	if len(j.report.Findings) < MaxFindings {
@@ -223,42 +220,42 @@ func (j *judge) message(e *record.Entry) *message {
 
 // excepted reports whether m falls under the one stated exception.
 func (j *judge) excepted(m *message) bool {
-	if !m.typedOn.gone {
+	if !m.typedOn.left {
 		return false
 	}
 	return slices.ContainsFunc(j.wiped, func(w int) bool {
-		if !m.held(w) {
+		if !m.heldByRedis(w) {
 			return false
 		}
-		return !slices.ContainsFunc(m.shown, func(s sighting) bool { return s.device.person == m.to && s.index < w })
+		return !slices.ContainsFunc(m.shown, func(s sighting) bool { return s.device.user == m.to && s.index < w })
 	})
 }
 
 // held reports whether Redis may have held m when it was lost at w: m was
 // accepted before, or sent before by a device that was gone by then. Of such a
 // one the word "sent" can come later, to its person's other devices.
-func (m *message) held(w int) bool {
-	return m.accepted < w || m.frozen >= 0 && m.frozen < w && m.typedOn.gone && m.typedOn.goneAt < w
+func (m *message) heldByRedis(w int) bool {
+	return m.accepted < w || m.frozen >= 0 && m.frozen < w && m.typedOn.left && m.typedOn.leftAt < w
 }
 
 // stranded reports whether m, which is not saved, is where it arrived and
 // could come no further, since Redis and its sender are gone. A device that
 // had it and stayed must still show it.
 func (j *judge) stranded(m *message) bool {
-	if !m.typedOn.gone || m.saved >= 0 {
+	if !m.typedOn.left || m.saved >= 0 {
 		return false
 	}
 	for _, w := range j.wiped {
-		if !m.held(w) {
+		if !m.heldByRedis(w) {
 			continue
 		}
 		had := false
 		for _, s := range m.shown {
-			if s.device.person != m.to || s.index > w {
+			if s.device.user != m.to || s.index > w {
 				continue
 			}
 			had = true
-			if !s.device.gone && !j.showsInTheEnd(s.device, m) {
+			if !s.device.left && !j.showsInTheEnd(s.device, m) {
 				return false
 			}
 		}
@@ -270,9 +267,9 @@ func (j *judge) stranded(m *message) bool {
 }
 
 func (j *judge) showsInTheEnd(d *device, m *message) bool {
-	return slices.ContainsFunc(j.finals[m.conversation], func(f *final) bool {
+	return slices.ContainsFunc(j.views[m.conversation], func(f *view) bool {
 		_, has := f.place[m.id]
-		return f.of == d && has
+		return f.device == d && has
 	})
 }
 

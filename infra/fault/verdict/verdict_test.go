@@ -16,16 +16,16 @@ type history []record.Entry
 
 func (h *history) add(e record.Entry) { e.T = int64(len(*h)) * 1000; *h = append(*h, e) }
 
-func msg(n int, from, to string) chat.Message {
+func newMessage(n int, from, to string) chat.Message {
 	return chat.Message{ID: fmt.Sprintf("m%d", n), Conversation: conv, From: from, To: to, Body: fmt.Sprintf("text %d", n), At: chat.Micros(1000 * n)}
 }
 
-func full(kind record.Kind, device string, m chat.Message) record.Entry {
+func entryOf(kind record.Kind, device string, m chat.Message) record.Entry {
 	return record.Entry{Kind: kind, Device: device, ID: m.ID, Conversation: conv, At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)}
 }
 
 func (h *history) shown(device, how string, m chat.Message) {
-	e := full(record.Shown, device, m)
+	e := entryOf(record.Shown, device, m)
 	e.Name = how
 	h.add(e)
 }
@@ -39,13 +39,13 @@ var everyone = []string{"ann1", "ann2", "bob1", "bob2"}
 // send plays the whole way of one message: typed on ann1, delivered to both of bob's
 // devices, read, saved.
 func (h *history) send(m chat.Message) {
-	h.add(record.Entry{Kind: record.Typed, Device: m.From + "1", Person: m.To, ID: m.ID, Conversation: conv, Text: record.TextOf(m)})
-	h.add(full(record.Frozen, m.From+"1", m))
+	h.add(record.Entry{Kind: record.Typed, Device: m.From + "1", User: m.To, ID: m.ID, Conversation: conv, Text: record.TextOf(m)})
+	h.add(entryOf(record.Frozen, m.From+"1", m))
 	h.state(m.From+"1", m, "sent")
 	h.shown(m.From+"2", "event", m)
 	h.shown(m.To+"1", "event", m)
 	h.add(record.Entry{Kind: record.Acked, Device: m.To + "1"})
-	h.add(full(record.Saved, "", m))
+	h.add(entryOf(record.Saved, "", m))
 	h.shown(m.To+"2", "event", m)
 	h.state(m.From+"1", m, "delivered")
 	h.state(m.From+"2", m, "delivered")
@@ -72,13 +72,13 @@ func (h *history) views(lines []chat.Message) {
 }
 
 // clean is a history that breaks no rule: three messages, the second an answer.
-func clean() history {
+func cleanHistory() history {
 	var h history
 	for _, d := range everyone {
-		h.add(record.Entry{Kind: record.Device, Device: d, Person: d[:3]})
+		h.add(record.Entry{Kind: record.Device, Device: d, User: d[:3]})
 		h.add(record.Entry{Kind: record.Up, Device: d})
 	}
-	messages := []chat.Message{msg(1, "ann", "bob"), msg(2, "bob", "ann"), msg(3, "ann", "bob")}
+	messages := []chat.Message{newMessage(1, "ann", "bob"), newMessage(2, "bob", "ann"), newMessage(3, "ann", "bob")}
 	for _, m := range messages {
 		h.send(m)
 	}
@@ -98,7 +98,7 @@ func (h history) where(t *testing.T, kind record.Kind, device, id string) int {
 }
 
 func TestCleanHistory(t *testing.T) {
-	r := Judge(clean())
+	r := Judge(cleanHistory())
 	if !r.Clean() || r.Typed != 3 || r.Accepted != 3 || r.Saved != 3 || r.Excepted != 0 || r.Vouched != 0 || r.Devices != 4 {
 		t.Errorf("%+v", r)
 	}
@@ -164,8 +164,8 @@ func TestDoctoredHistories(t *testing.T) {
 			h[i].Lines[0], h[i].Lines[1] = h[i].Lines[1], h[i].Lines[0]
 			return h
 		}},
-		{"a reply before its question, for everyone", OutOfOrder, func(t *testing.T, h history) history { return moved(h, "m2", 500) }},
-		{"not as typed, for everyone", OutOfOrder, func(t *testing.T, h history) history { return moved(h, "m3", 500) }},
+		{"a reply before its question, for everyone", OutOfOrder, func(t *testing.T, h history) history { return moveMessage(h, "m2", 500) }},
+		{"not as typed, for everyone", OutOfOrder, func(t *testing.T, h history) history { return moveMessage(h, "m3", 500) }},
 		{"saved before anybody had it", EarlySaved, func(t *testing.T, h history) history {
 			i, at := h.where(t, record.Saved, "", "m1"), h.where(t, record.Shown, "bob1", "m1")
 			e := h[i]
@@ -223,7 +223,7 @@ func TestDoctoredHistories(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := Judge(c.doctor(t, clean()))
+			r := Judge(c.doctor(t, cleanHistory()))
 			for rule, n := range r.Counts {
 				if rule == c.rule && n != 1 || rule != c.rule && n != 0 {
 					t.Errorf("%s: %d findings: %+v", rule, n, r.Findings)
@@ -234,7 +234,7 @@ func TestDoctoredHistories(t *testing.T) {
 }
 
 // moved gives a message another place, everywhere alike.
-func moved(h history, id string, at chat.Micros) history {
+func moveMessage(h history, id string, at chat.Micros) history {
 	for i := range h {
 		if h[i].ID == id && h[i].At != 0 {
 			h[i].At = at
@@ -260,10 +260,10 @@ func (h history) refuse(device, id string) history {
 
 // A message under another id is the same message to a person.
 func TestTheSameWordsUnderAnotherIDAreDoubled(t *testing.T) {
-	h := clean()
-	m := msg(1, "ann", "bob")
+	h := cleanHistory()
+	m := newMessage(1, "ann", "bob")
 	m.ID, m.At = "m9", 9000
-	e := full(record.Saved, "", m)
+	e := entryOf(record.Saved, "", m)
 	h = slices.Insert(h, len(h)-6, e)
 	if r := Judge(h); r.Counts[Doubled] != 1 {
 		t.Errorf("%+v", r.Findings)
@@ -272,9 +272,9 @@ func TestTheSameWordsUnderAnotherIDAreDoubled(t *testing.T) {
 
 // exceptional is a history in which Redis lost m3 before anybody had it, and
 // the device that sent it never came back.
-func exceptional() history {
+func exceptedHistory() history {
 	var h history
-	for _, e := range clean() {
+	for _, e := range cleanHistory() {
 		if e.ID == "m3" && e.Kind != record.Typed && e.Kind != record.Frozen && !(e.Kind == record.State && e.Name == "sent") {
 			continue
 		}
@@ -285,7 +285,7 @@ func exceptional() history {
 			}
 		case record.Fault:
 			h.add(record.Entry{Kind: record.Wiped, Name: "redis-wiped"})
-			h.add(record.Entry{Kind: record.Gone, Device: "ann1"})
+			h.add(record.Entry{Kind: record.Left, Device: "ann1"})
 		case record.View, record.History:
 			e.Lines = e.Lines[:2]
 			if e.Device == "ann1" {
@@ -298,7 +298,7 @@ func exceptional() history {
 }
 
 func TestTheStatedException(t *testing.T) {
-	if r := Judge(exceptional()); !r.Clean() || r.Excepted != 1 {
+	if r := Judge(exceptedHistory()); !r.Clean() || r.Excepted != 1 {
 		t.Errorf("the exception itself: %d excepted, %+v", r.Excepted, r.Findings)
 	}
 	for name, doctor := range map[string]func(h history) history{
@@ -314,7 +314,7 @@ func TestTheStatedException(t *testing.T) {
 			return strand(h)
 		},
 	} {
-		if r := Judge(doctor(exceptional())); r.Counts[Lost] != 1 || r.Excepted != 0 {
+		if r := Judge(doctor(exceptedHistory())); r.Counts[Lost] != 1 || r.Excepted != 0 {
 			t.Errorf("%s: %d lost, %d excepted", name, r.Counts[Lost], r.Excepted)
 		}
 	}
@@ -323,7 +323,7 @@ func TestTheStatedException(t *testing.T) {
 // A device with bad manners explains what is saved on its word, and no more.
 func TestVouched(t *testing.T) {
 	early := func(odd string) *Report {
-		h := clean()
+		h := cleanHistory()
 		i := h.where(t, record.Saved, "", "m1")
 		e := h[i]
 		h = slices.Insert(slices.Delete(h, i, i+1), h.where(t, record.Shown, "bob1", "m1"), e)
@@ -340,7 +340,7 @@ func TestVouched(t *testing.T) {
 
 func TestGaps(t *testing.T) {
 	h := history{
-		{Kind: record.Device, Device: "a", Person: "p"},
+		{Kind: record.Device, Device: "a", User: "p"},
 		{T: 1_000, Kind: record.Up, Device: "a"},
 		{T: 2_000, Kind: record.Down, Device: "a"},
 		{T: 302_000, Kind: record.Up, Device: "a"},

@@ -12,24 +12,26 @@ import (
 )
 
 // Enrol makes n people more and returns their uids.
-func (s *Testbed) Enrol(ctx context.Context, n int) ([]string, error) { return s.archive.Enrol(ctx, n) }
+func (tb *Testbed) AddUsers(ctx context.Context, n int) ([]string, error) {
+	return tb.archive.AddUsers(ctx, n)
+}
 
 // Token returns an ID token for uid, and when it ends.
-func (s *Testbed) Token(uid string) (string, time.Time, error) { return s.archive.Token(uid) }
+func (tb *Testbed) Token(uid string) (string, time.Time, error) { return tb.archive.Token(uid) }
 
 // History returns the saved conversations as uid can read them.
-func (s *Testbed) History(uid string) client.History { return s.archive.History(uid) }
+func (tb *Testbed) History(uid string) client.History { return tb.archive.History(uid) }
 
 // serveGates answers the instances' questions about people, in the place of
 // their reads of Firestore.
-func (s *Testbed) serveGates() error {
+func (tb *Testbed) serveGates() error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen for gates: %w", err)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /gates/{uid}", func(w http.ResponseWriter, r *http.Request) {
-		g, err := s.archive.Gate(r.Context(), r.PathValue("uid"))
+		g, err := tb.archive.Gate(r.Context(), r.PathValue("uid"))
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
@@ -37,8 +39,8 @@ func (s *Testbed) serveGates() error {
 		_ = json.NewEncoder(w).Encode(g)
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	s.webAddr = l.Addr().String()
+	tb.gatesAddr = l.Addr().String()
 	go func() { _ = server.Serve(l) }()
-	s.closers = append(s.closers, func() { _ = server.Close() })
+	tb.closers = append(tb.closers, func() { _ = server.Close() })
 	return nil
 }

@@ -32,7 +32,7 @@ type loadResult struct {
 }
 
 // open is a conversation that the person has opened.
-type open struct {
+type openRequest struct {
 	conversation string
 	whole        bool // and scrolled to its beginning
 	done         func()
@@ -41,13 +41,13 @@ type open struct {
 // openConversation loads the newest page of a conversation, or all of it, and
 // calls done when it is there.
 func (m *machine) openConversation(now time.Time, conv string, whole bool, done func()) {
-	m.opened = append(m.opened, open{conv, whole, done})
-	m.pay(now)
+	m.openRequests = append(m.openRequests, openRequest{conv, whole, done})
+	m.startLoad(now)
 }
 
 // pay starts the load that is due, if any. One load runs at a time.
-func (m *machine) pay(now time.Time) {
-	if m.loading || !m.online {
+func (m *machine) startLoad(now time.Time) {
+	if m.loading || !m.connected {
 		return
 	}
 	if job, due := m.dueJob(now); due {
@@ -63,35 +63,35 @@ func (m *machine) dueJob(now time.Time) (loadJob, bool) {
 	switch {
 	case now.Before(m.loadAt): // the last load failed
 		return loadJob{}, false
-	case d.historyDebt:
-		return loadJob{list: true, since: d.historySince}, true
-	case len(m.opened) > 0:
-		o := m.opened[0]
-		return loadJob{since: map[string]chat.Micros{o.conversation: endOfTime}, whole: o.whole}, true
+	case d.gap:
+		return loadJob{list: true, since: d.gapSince}, true
+	case len(m.openRequests) > 0:
+		o := m.openRequests[0]
+		return loadJob{since: map[string]chat.Micros{o.conversation: maxMicros}, whole: o.whole}, true
 	case len(d.reloads) > 0 && !now.Before(d.reloads[0]):
 		return loadJob{list: true}, true
 	}
 	job := loadJob{since: map[string]chat.Micros{}, from: map[string]chat.Micros{}}
-	for _, debt := range d.idDebts {
-		if now.Before(debt.due) {
+	for _, backfillAt := range d.backfills {
+		if now.Before(backfillAt.due) {
 			continue
 		}
-		if at, ok := job.since[debt.conversation]; !ok || debt.at < at {
-			job.since[debt.conversation] = debt.at
+		if at, ok := job.since[backfillAt.conversation]; !ok || backfillAt.at < at {
+			job.since[backfillAt.conversation] = backfillAt.at
 		}
-		job.from[debt.conversation] = max(job.from[debt.conversation], debt.at)
+		job.from[backfillAt.conversation] = max(job.from[backfillAt.conversation], backfillAt.at)
 	}
 	return job, len(job.since) > 0
 }
 
 // endOfTime is later than every place in time.
-const endOfTime = chat.Micros(1<<63 - 1)
+const maxMicros = chat.Micros(1<<63 - 1)
 
 // fetch carries a job out: the list, then each conversation from its newest page back.
 func fetch(ctx context.Context, h History, job loadJob, note func(Note)) (r loadResult) {
 	since := job.since
 	if job.list {
-		note(Note{What: NoteLoad})
+		note(Note{NoteKind: NoteLoad})
 		list, err := h.Conversations(ctx)
 		if err != nil {
 			return loadResult{err: err}
@@ -100,7 +100,7 @@ func fetch(ctx context.Context, h History, job loadJob, note func(Note)) (r load
 		for _, conv := range list {
 			at, known := job.since[conv.ID]
 			if !known {
-				at = endOfTime
+				at = maxMicros
 			}
 			since[conv.ID] = at
 		}
@@ -112,7 +112,7 @@ func fetch(ctx context.Context, h History, job loadJob, note func(Note)) (r load
 			before = strconv.FormatInt(int64(from)+1, 10)
 		}
 		for pages := 0; job.whole || pages < maxPages; pages++ {
-			note(Note{What: NoteLoad, Conversation: conv})
+			note(Note{NoteKind: NoteLoad, Conversation: conv})
 			page, err := h.Messages(ctx, conv, before, pageSize)
 			if err != nil {
 				return loadResult{err: err}
@@ -144,42 +144,42 @@ func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 			} else if k.AcceptedAt == 0 {
 				k.AcceptedAt = msg.AcceptedAt
 			}
-			m.raise(d, d.messages[msg.ID], Delivered, "")
+			m.raiseState(d, d.messages[msg.ID], Delivered, "")
 			settled = append(settled, msg.ID)
 		}
 		for _, c := range r.conversations {
 			for uid, at := range c.Read {
-				m.mark(d, time.Time{}, c.ID, uid, at)
+				m.applyReadMark(d, time.Time{}, c.ID, uid, at)
 			}
 		}
 		switch {
-		case job.list && d.historyDebt && sameSince(job.since, d.historySince):
-			d.historyDebt, d.historySince, d.reloads = false, nil, nil
+		case job.list && d.gap && sameSince(job.since, d.gapSince):
+			d.gap, d.gapSince, d.reloads = false, nil, nil
 			for _, after := range m.pace.Reload {
 				d.reloads = append(d.reloads, now.Add(after))
 			}
 		case job.list:
 			d.reloads = slices.DeleteFunc(d.reloads, func(t time.Time) bool { return !now.Before(t) })
-		case len(m.opened) > 0 && job.since[m.opened[0].conversation] == endOfTime:
-			if done := m.opened[0].done; done != nil {
+		case len(m.openRequests) > 0 && job.since[m.openRequests[0].conversation] == maxMicros:
+			if done := m.openRequests[0].done; done != nil {
 				done()
 			}
-			m.opened = m.opened[1:]
+			m.openRequests = m.openRequests[1:]
 		}
-		for key, debt := range d.idDebts {
-			if _, asked := job.since[debt.conversation]; !asked || now.Before(debt.due) {
+		for key, backfillAt := range d.backfills {
+			if _, asked := job.since[backfillAt.conversation]; !asked || now.Before(backfillAt.due) {
 				continue
 			}
-			if now.Sub(debt.since) > m.pace.DebtForget {
-				delete(d.idDebts, key)
+			if now.Sub(backfillAt.since) > m.pace.BackfillFor {
+				delete(d.backfills, key)
 				continue
 			}
-			debt.due = now.Add(m.backoff(debt.tries))
-			debt.tries++
+			backfillAt.due = now.Add(m.backoff(backfillAt.tries))
+			backfillAt.tries++
 		}
 	})
 	for _, id := range settled {
-		m.answered(id)
+		m.dequeue(id)
 	}
 	m.tick(now)
 }
@@ -200,22 +200,22 @@ func sameSince(a, b map[string]chat.Micros) bool {
 
 // backoff returns the pause after a number of failures, with half of it left to chance.
 func (m *machine) backoff(tries int) time.Duration {
-	d := m.pace.DebtFirst << min(tries, 16)
-	if d > m.pace.DebtMost || d <= 0 {
-		d = m.pace.DebtMost
+	d := m.pace.BackfillFirst << min(tries, 16)
+	if d > m.pace.BackfillMax || d <= 0 {
+		d = m.pace.BackfillMax
 	}
-	return d/2 + m.chance(d/2+1)
+	return d/2 + m.jitter(d/2+1)
 }
 
 // seen marks what others wrote in a conversation up to at as seen by the person.
-func (m *machine) seen(now time.Time, conv string, at chat.Micros) {
+func (m *machine) markSeen(now time.Time, conv string, at chat.Micros) {
 	m.store.commit(func(d *durable) {
 		c := d.conversations[conv]
 		if c == nil || at <= max(c.read[m.store.uid], c.unsent) {
 			return
 		}
 		c.unsent = at
-		m.note(Note{What: NoteRead, Conversation: conv, At: at})
+		m.note(Note{NoteKind: NoteRead, Conversation: conv, At: at})
 		m.readAt = now
 	})
 	m.tick(now)

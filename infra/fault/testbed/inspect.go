@@ -30,10 +30,10 @@ type Counts struct {
 }
 
 // Counts asks all instances.
-func (s *Testbed) Counts(ctx context.Context) (sum Counts, err error) {
-	for n := range s.instances {
+func (tb *Testbed) Counts(ctx context.Context) (sum Counts, err error) {
+	for n := range tb.instances {
 		var f server.Figures
-		if err := s.internal(ctx, n, http.MethodGet, "figures", nil, &f); err != nil {
+		if err := tb.callInternal(ctx, n, http.MethodGet, "figures", nil, &f); err != nil {
 			return sum, err
 		}
 		c := f.Counters
@@ -41,21 +41,21 @@ func (s *Testbed) Counts(ctx context.Context) (sum Counts, err error) {
 		sum.Refusals += c.Session.Refusals
 		sum.WindowFull += c.Session.WindowFull
 		sum.InboxFull += c.Inbox.Full
-		sum.Poison += c.Session.Poison + c.Inbox.PoisonEntries + c.Settle.Poison
-		sum.Undelivered += c.Settle.Refused
+		sum.Poison += c.Session.Poison + c.Inbox.PoisonEntries + c.Settle.Poison.Load()
+		sum.Undelivered += c.Settle.Refused.Load()
 	}
 	return sum, nil
 }
 
 // internal makes a call that only our own functions may make.
-func (s *Testbed) internal(ctx context.Context, n int, method, route string, body, into any) error {
+func (tb *Testbed) callInternal(ctx context.Context, n int, method, route string, body, into any) error {
 	b, err := json.Marshal(body)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+s.instances[n].spec.Addr+"/internal/"+route, bytes.NewReader(b))
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+tb.instances[n].spec.Addr+"/internal/"+route, bytes.NewReader(b))
 	if err != nil {
 		return err
 	}
@@ -76,9 +76,9 @@ func (s *Testbed) internal(ctx context.Context, n int, method, route string, bod
 }
 
 // Erase deletes a person and tells an instance.
-func (s *Testbed) Erase(ctx context.Context, uid string) error {
-	return s.archive.Erase(ctx, uid, func() error {
-		return s.internal(ctx, 0, http.MethodPost, "gone", map[string]string{"uid": uid}, nil)
+func (tb *Testbed) Erase(ctx context.Context, uid string) error {
+	return tb.archive.Erase(ctx, uid, func() error {
+		return tb.callInternal(ctx, 0, http.MethodPost, "gone", map[string]string{"uid": uid}, nil)
 	})
 }
 
@@ -89,8 +89,8 @@ type Inbox struct {
 }
 
 // Inbox looks at the inbox of uid.
-func (s *Testbed) Inbox(ctx context.Context, uid string) (Inbox, error) {
-	c := s.redis.client()
+func (tb *Testbed) Inbox(ctx context.Context, uid string) (Inbox, error) {
+	c := tb.redis.client()
 	defer c.Close()
 	entries, err := c.XLen(ctx, "inbox:{"+uid+"}").Result()
 	if err != nil {
@@ -101,12 +101,12 @@ func (s *Testbed) Inbox(ctx context.Context, uid string) (Inbox, error) {
 }
 
 // Poison puts an entry into the inbox of uid that no instance has written.
-func (s *Testbed) Poison(ctx context.Context, uid string, fields ...string) error {
+func (tb *Testbed) Poison(ctx context.Context, uid string, fields ...string) error {
 	args := []any{"XADD", "inbox:{" + uid + "}", "*"}
 	for _, f := range fields {
 		args = append(args, f)
 	}
-	return s.redis.do(ctx, args...)
+	return tb.redis.do(ctx, args...)
 }
 
 // Memory is in bytes; parts that cannot be asked have 0.
@@ -116,17 +116,17 @@ type Memory struct {
 }
 
 // Memory looks at what the parts take.
-func (s *Testbed) Memory(ctx context.Context) (m Memory) {
-	c := s.redis.client()
+func (tb *Testbed) Memory(ctx context.Context) (m Memory) {
+	c := tb.redis.client()
 	defer c.Close()
 	if info, err := c.Info(ctx, "memory").Result(); err == nil {
-		m.Redis = field(info, "used_memory:")
+		m.Redis = numberAfter(info, "used_memory:")
 	}
-	for _, i := range s.instances {
+	for _, i := range tb.instances {
 		i.mu.Lock()
 		if i.child != nil {
 			if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", i.child.Pid())); err == nil { // Linux
-				m.Instances = max(m.Instances, 1024*field(string(b), "VmRSS:"))
+				m.Instances = max(m.Instances, 1024*numberAfter(string(b), "VmRSS:"))
 			}
 		}
 		i.mu.Unlock()
@@ -135,7 +135,7 @@ func (s *Testbed) Memory(ctx context.Context) (m Memory) {
 }
 
 // field returns the number that follows name at the beginning of a line.
-func field(text, name string) int64 {
+func numberAfter(text, name string) int64 {
 	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(line, name); ok {
 			if parts := strings.Fields(rest); len(parts) > 0 {

@@ -17,14 +17,14 @@ import (
 
 // Errors of Settle.
 var (
-	ErrBacklog = errors.New("more was offered than the machine carries: messages were still arriving when the time was up")
-	ErrStuck   = errors.New("nothing arrives any more, and not everything has")
-	ErrOwed    = errors.New("all has arrived, and devices look in history for what was never saved")
+	ErrBacklog         = errors.New("more was offered than the machine carries: messages were still arriving when the time was up")
+	ErrStuck           = errors.New("nothing arrives any more, and not everything has")
+	ErrBackfillPending = errors.New("all has arrived, and devices look in history for what was never saved")
 )
 
 // owedFor is how long nothing but looking in history must go on to be
 // ErrOwed: longer than devices of a run wait before they look again.
-const owedFor = 25 * time.Second
+const backfillWait = 25 * time.Second
 
 // Settle brings everybody back and waits until nothing is on its way any more:
 // outboxes and debts are empty, and the archive has everything. As long as
@@ -32,7 +32,7 @@ const owedFor = 25 * time.Second
 // record says so. Where none has come further for the time stuck, it is
 // ErrStuck; ErrOwed where outboxes are empty by then. The errors say what still moves; the verdict can be given all the same.
 func (c *Crowd) Settle(ctx context.Context, stuck time.Duration) error {
-	for _, d := range c.all() {
+	for _, d := range c.allDevices() {
 		d.StopReading(false)
 		d.Online()
 		d.Start()
@@ -51,16 +51,16 @@ func (c *Crowd) Settle(ctx context.Context, stuck time.Duration) error {
 		if n := c.log.Progress(); n != seen {
 			seen, last = n, time.Now()
 		}
-		if err == nil && time.Since(last) > min(stuck, owedFor) && c.onlyOwes() {
-			err = ErrOwed
+		if err == nil && time.Since(last) > min(stuck, backfillWait) && c.onlyBackfillsLeft() {
+			err = ErrBackfillPending
 		}
 		if err == nil && time.Since(last) > stuck {
 			err = ErrStuck
 		}
 		if err != nil {
-			return fmt.Errorf("%w; %d lists wait to be saved; %s", err, c.stage.Waiting(), strings.Join(c.moving(5), "; "))
+			return fmt.Errorf("%w; %d lists wait to be saved; %s", err, c.testbed.Waiting(), strings.Join(c.unfinished(5), "; "))
 		}
-		if quiet++; c.stage.Waiting() > 0 || len(c.moving(1)) > 0 {
+		if quiet++; c.testbed.Waiting() > 0 || len(c.unfinished(1)) > 0 {
 			quiet = 0
 		}
 	}
@@ -68,21 +68,21 @@ func (c *Crowd) Settle(ctx context.Context, stuck time.Duration) error {
 }
 
 // onlyOwes reports whether nothing is to be sent or saved, and everybody is connected.
-func (c *Crowd) onlyOwes() bool {
-	return c.stage.Waiting() == 0 && !slices.ContainsFunc(c.all(), func(d *Device) bool {
-		store, app := d.now()
+func (c *Crowd) onlyBackfillsLeft() bool {
+	return c.testbed.Waiting() == 0 && !slices.ContainsFunc(c.allDevices(), func(d *Device) bool {
+		store, app := d.storeAndApp()
 		return app != nil && (store.Outbox() > 0 || !app.Up())
-	}) && len(c.moving(1)) > 0
+	}) && len(c.unfinished(1)) > 0
 }
 
 // moving tells what some devices still have to send or to load, or that they have no socket.
-func (c *Crowd) moving(most int) (out []string) {
-	for _, d := range c.all() {
-		store, app := d.now()
-		if app == nil || store.Outbox() == 0 && store.Debts() == 0 && app.Up() {
+func (c *Crowd) unfinished(most int) (out []string) {
+	for _, d := range c.allDevices() {
+		store, app := d.storeAndApp()
+		if app == nil || store.Outbox() == 0 && store.Backfills() == 0 && app.Up() {
 			continue
 		}
-		out = append(out, fmt.Sprintf("%s has %d to send and owes %v, connected: %v", d.Name(), store.Outbox(), store.Owed(), app.Up()))
+		out = append(out, fmt.Sprintf("%s has %d to send and owes %v, connected: %v", d.Name(), store.Outbox(), store.PendingBackfills(), app.Up()))
 		if len(out) == most {
 			break
 		}
@@ -96,23 +96,23 @@ func (c *Crowd) Open(ctx context.Context) error {
 	c.log.Add(record.Entry{Kind: record.Fault, Name: verdict.Opening})
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 16)
-	all := c.all()
+	all := c.allDevices()
 	errs := make(chan error, len(all))
 	for _, d := range all {
-		store, app := d.now()
+		store, app := d.storeAndApp()
 		if app == nil {
 			continue
 		}
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			for _, to := range c.others(d) {
-				if err := app.Open(ctx, chat.ConversationID(d.person, to), true); err != nil {
+			for _, to := range c.partnersOf(d) {
+				if err := app.Open(ctx, chat.ConversationID(d.user, to), true); err != nil {
 					errs <- fmt.Errorf("%s opens its conversation with %s: %w", d.Name(), to, err)
 					return
 				}
 			}
-			c.view(d, store)
+			c.recordView(d, store)
 		})
 	}
 	wg.Wait()
@@ -120,16 +120,16 @@ func (c *Crowd) Open(ctx context.Context) error {
 	for err := range errs {
 		return err
 	}
-	return c.list(ctx)
+	return c.recordHistories(ctx)
 }
 
-func (c *Crowd) view(d *Device, store *client.Store) {
-	for _, to := range c.others(d) {
-		conversation := chat.ConversationID(d.person, to)
+func (c *Crowd) recordView(d *Device, store *client.Store) {
+	for _, to := range c.partnersOf(d) {
+		conversation := chat.ConversationID(d.user, to)
 		e := record.Entry{Kind: record.View, Device: d.Name(), Conversation: conversation}
 		for _, l := range store.Conversation(conversation) {
 			line := record.Line{ID: l.ID, At: l.At, Sum: record.SumOf(l.Message), Text: record.TextOf(l.Message)}
-			if l.From == d.person {
+			if l.From == d.user {
 				line.State = l.State.String()
 			}
 			e.Lines = append(e.Lines, line)
@@ -139,18 +139,18 @@ func (c *Crowd) view(d *Device, store *client.Store) {
 }
 
 // list enters what the API lists of each conversation, to one of its members.
-func (c *Crowd) list(ctx context.Context) error {
+func (c *Crowd) recordHistories(ctx context.Context) error {
 	listed := map[string]bool{}
-	for _, d := range c.all() {
-		for _, to := range c.others(d) {
-			conversation := chat.ConversationID(d.person, to)
+	for _, d := range c.allDevices() {
+		for _, to := range c.partnersOf(d) {
+			conversation := chat.ConversationID(d.user, to)
 			if listed[conversation] {
 				continue
 			}
 			listed[conversation] = true
 			e := record.Entry{Kind: record.History, Conversation: conversation}
 			for before := ""; ; {
-				page, err := c.stage.History(d.person).Messages(ctx, conversation, before, 200)
+				page, err := c.testbed.History(d.user).Messages(ctx, conversation, before, 200)
 				if err != nil {
 					return err
 				}

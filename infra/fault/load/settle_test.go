@@ -16,16 +16,16 @@ import (
 )
 
 // nowhere is a stage that nobody reaches.
-type nowhere struct{}
+type unreachable struct{}
 
-var errNowhere = errors.New("nobody is there")
+var errUnreachable = errors.New("nobody is there")
 
-func (nowhere) Dial(context.Context, func(net.Conn) net.Conn) (*websocket.Conn, error) {
-	return nil, errNowhere
+func (unreachable) Dial(context.Context, func(net.Conn) net.Conn) (*websocket.Conn, error) {
+	return nil, errUnreachable
 }
-func (nowhere) Token(string) (string, time.Time, error) { return "", time.Time{}, errNowhere }
-func (nowhere) History(string) client.History           { return nil }
-func (nowhere) Waiting() int                            { return 0 }
+func (unreachable) Token(string) (string, time.Time, error) { return "", time.Time{}, errUnreachable }
+func (unreachable) History(string) client.History           { return nil }
+func (unreachable) Waiting() int                            { return 0 }
 
 // A run that still comes further when its time is up has a backlog; one that
 // does not for a minute is stuck, and the two are told apart in the record.
@@ -38,9 +38,9 @@ func TestSettleTellsABacklogFromBeingStuck(t *testing.T) {
 	}{{"stuck", false, ErrStuck, time.Minute}, {"backlog", true, ErrBacklog, 5 * time.Minute}} {
 		synctest.Test(t, func(t *testing.T) {
 			log := record.New()
-			crowd := New(nowhere{}, log, []string{"ann", "bob"}, Options{Seed: 1})
+			crowd := New(unreachable{}, log, []string{"ann", "bob"}, Options{Seed: 1})
 			defer crowd.Close()
-			d := crowd.Of("ann")[0]
+			d := crowd.DevicesOf("ann")[0]
 			d.Start()
 			if d.Write("bob", "hello", "") == "" {
 				t.Fatal("nothing was written")
@@ -77,7 +77,7 @@ func TestSettleTellsABacklogFromBeingStuck(t *testing.T) {
 // Who has enough waiting writes no more, and others go on.
 func TestLoadAdapts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		crowd := New(nowhere{}, record.New(), []string{"ann", "bob", "eve"}, Options{Seed: 1, Rate: 1000, Unsent: 10})
+		crowd := New(unreachable{}, record.New(), []string{"ann", "bob", "eve"}, Options{Seed: 1, Rate: 1000, Unsent: 10})
 		defer crowd.Close()
 		for _, d := range crowd.Devices() {
 			d.Start()

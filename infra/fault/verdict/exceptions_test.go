@@ -10,13 +10,13 @@ import (
 // strand has m3 reach a device of its recipient before Redis is lost.
 func strand(h history) history {
 	i := slices.IndexFunc(h, func(e record.Entry) bool { return e.Kind == record.Wiped })
-	return slices.Insert(h, i, full(record.Shown, "bob1", msg(3, "ann", "bob")))
+	return slices.Insert(h, i, entryOf(record.Shown, "bob1", newMessage(3, "ann", "bob")))
 }
 
 // What was on a screen when Redis and its sender were lost stays there, and is counted apart.
 func TestStranded(t *testing.T) {
 	keep := func(h history) history { // on bob1, to the end
-		m := msg(3, "ann", "bob")
+		m := newMessage(3, "ann", "bob")
 		for i := range h {
 			if h[i].Kind == record.View && h[i].Device == "bob1" {
 				h[i].Lines = append(slices.Clone(h[i].Lines), record.Line{ID: m.ID, At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)})
@@ -24,11 +24,11 @@ func TestStranded(t *testing.T) {
 		}
 		return h
 	}
-	if r := Judge(keep(strand(exceptional()))); !r.Clean() || r.Stranded != 1 || r.Excepted != 0 {
+	if r := Judge(keep(strand(exceptedHistory()))); !r.Clean() || r.Stranded != 1 || r.Excepted != 0 {
 		t.Errorf("%d stranded, %d excepted: %+v", r.Stranded, r.Excepted, r.Findings)
 	}
-	for name, kind := range map[string]record.Kind{"Redis lost nothing": record.Wiped, "its sender stayed": record.Gone} {
-		h := slices.DeleteFunc(keep(strand(exceptional())), func(e record.Entry) bool { return e.Kind == kind })
+	for name, kind := range map[string]record.Kind{"Redis lost nothing": record.Wiped, "its sender stayed": record.Left} {
+		h := slices.DeleteFunc(keep(strand(exceptedHistory())), func(e record.Entry) bool { return e.Kind == kind })
 		if r := Judge(h); r.Counts[Lost] == 0 || r.Stranded != 0 {
 			t.Errorf("%s: %d lost, %d stranded", name, r.Counts[Lost], r.Stranded)
 		}
@@ -38,25 +38,25 @@ func TestStranded(t *testing.T) {
 // What is written to somebody without an account must be finally refused, and told.
 func TestRecipientWithoutAccount(t *testing.T) {
 	gone := func(end string) *Report {
-		h := clean()
-		m := msg(4, "ann", "eve")
-		h.add(record.Entry{Kind: record.Typed, Device: "ann1", Person: "eve", ID: m.ID, Conversation: "ann~eve", Text: record.TextOf(m)})
-		h.add(full(record.Frozen, "ann1", m))
+		h := cleanHistory()
+		m := newMessage(4, "ann", "eve")
+		h.add(record.Entry{Kind: record.Typed, Device: "ann1", User: "eve", ID: m.ID, Conversation: "ann~eve", Text: record.TextOf(m)})
+		h.add(entryOf(record.Frozen, "ann1", m))
 		h.state("ann1", m, "sent")
-		h.add(record.Entry{Kind: record.Erased, Person: "eve"})
+		h.add(record.Entry{Kind: record.Erased, User: "eve"})
 		if end != "" {
 			h.state("ann1", m, end)
 		}
 		return Judge(h)
 	}
-	if r := gone("refused"); !r.Clean() || r.Told != 1 {
+	if r := gone("refused"); !r.Clean() || r.Undeliverable != 1 {
 		t.Errorf("told: %+v", r)
 	}
-	if r := gone(""); r.Counts[Lost] != 1 || r.Told != 0 {
+	if r := gone(""); r.Counts[Lost] != 1 || r.Undeliverable != 0 {
 		t.Errorf("not told: %+v", r.Counts)
 	}
-	h := clean()
-	h.state("ann1", msg(3, "ann", "bob"), "refused")
+	h := cleanHistory()
+	h.state("ann1", newMessage(3, "ann", "bob"), "refused")
 	if r := Judge(h); r.Counts[Refused]+r.Counts[Backwards] == 0 {
 		t.Error("a refusal of what somebody with an account was sent is not found")
 	}
@@ -64,7 +64,7 @@ func TestRecipientWithoutAccount(t *testing.T) {
 
 // A check that a fault made counts, and is in the report, held or not.
 func TestChecks(t *testing.T) {
-	h := clean()
+	h := cleanHistory()
 	h.add(record.Entry{Kind: record.Checked, Name: "flood: named", Detail: "rate_limited"})
 	if r := Judge(h); !r.Clean() || len(r.Checks) != 1 {
 		t.Errorf("%+v", r)
@@ -79,10 +79,10 @@ func TestChecks(t *testing.T) {
 // loss, but for what nobody would send again.
 func TestBacklogIsNotLoss(t *testing.T) {
 	cut := func(state string, unfinished bool) *Report {
-		h := clean()
-		m := msg(4, "ann", "bob")
-		h.add(record.Entry{Kind: record.Typed, Device: "ann1", Person: "bob", ID: m.ID, Conversation: conv, Text: record.TextOf(m)})
-		h.add(full(record.Frozen, "ann1", m))
+		h := cleanHistory()
+		m := newMessage(4, "ann", "bob")
+		h.add(record.Entry{Kind: record.Typed, Device: "ann1", User: "bob", ID: m.ID, Conversation: conv, Text: record.TextOf(m)})
+		h.add(entryOf(record.Frozen, "ann1", m))
 		if state != "" {
 			h.state("ann1", m, state)
 		}
