@@ -163,7 +163,7 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 	return &built{
 		handlers: map[string]http.Handler{"signup": a.Signup(), "users": a.Users(), "conversations": a.Conversations(),
 			"messages": a.Messages(), "me": a.Me(), "admin": a.Admin()},
-		persist: persist.New(persist.Deps{Store: db, Letters: topic, Log: log}),
+		persist: persist.New(persist.Deps{Store: db, DeadLetters: topic, Log: log}),
 	}, nil
 }
 

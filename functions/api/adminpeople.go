@@ -29,7 +29,7 @@ func (a *API) adminUsers(ctx context.Context, r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.sweep(ctx, "deletions", a.people.SweepErasures)
+	a.sweep(ctx, "deletions", a.users.SweepErasures)
 	page := make([]adminProfile, len(found))
 	for i, u := range found {
 		page[i] = adminProfileOf(u)
@@ -66,7 +66,7 @@ func (a *API) adminAdd(ctx context.Context, r *request) (*response, error) {
 	}
 	var u store.User
 	err := a.audited(ctx, r, actAdd, "", in.Username, in.Reason, func() (err error) {
-		u, err = a.people.Enrol(ctx, n)
+		u, err = a.users.Create(ctx, n)
 		return err
 	})
 	if err != nil {
@@ -106,21 +106,21 @@ func (a *API) adminChange(ctx context.Context, r *request) (*response, error) {
 	}
 	var steps []step
 	if in.Username != nil || in.DisplayName != nil {
-		steps = append(steps, step{actRename, func() (store.User, error) { return a.people.Rename(ctx, uid, in.Username, in.DisplayName, true) }})
+		steps = append(steps, step{actRename, func() (store.User, error) { return a.users.Rename(ctx, uid, in.Username, in.DisplayName, true) }})
 	}
 	if in.Admin != nil {
 		action := actUnmakeAdmin
 		if *in.Admin {
 			action = actMakeAdmin
 		}
-		steps = append(steps, step{action, func() (store.User, error) { return a.people.SetAdmin(ctx, uid, *in.Admin, true) }})
+		steps = append(steps, step{action, func() (store.User, error) { return a.users.SetAdmin(ctx, uid, *in.Admin, true) }})
 	}
 	if in.Disabled != nil {
 		action := actEnable
 		if *in.Disabled {
 			action = actDisable
 		}
-		steps = append(steps, step{action, func() (store.User, error) { return a.people.SetDisabled(ctx, uid, *in.Disabled) }})
+		steps = append(steps, step{action, func() (store.User, error) { return a.users.SetDisabled(ctx, uid, *in.Disabled) }})
 	}
 	if len(steps) == 0 {
 		return nil, errNoChange
@@ -165,12 +165,12 @@ func (a *API) adminDelete(ctx context.Context, r *request) (*response, error) {
 	// Once begun it goes on, even if the caller closes the page.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longTimeLimit)
 	defer cancel()
-	return a.act(ctx, r, actDelete, func(ctx context.Context, u store.User) error { return gone(a.people.Erase(ctx, u.UID)) })
+	return a.act(ctx, r, actDelete, func(ctx context.Context, u store.User) error { return gone(a.users.Erase(ctx, u.UID)) })
 }
 
 func (a *API) adminSignOut(ctx context.Context, r *request) (*response, error) {
 	return a.act(ctx, r, actSignOut, func(ctx context.Context, u store.User) error {
-		_, err := a.people.SignOut(ctx, u.UID)
+		_, err := a.users.SignOut(ctx, u.UID)
 		return absent(err)
 	})
 }

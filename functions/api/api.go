@@ -47,7 +47,7 @@ const DefaultSignupsHourly = 30
 // state but a short-lived cache of figures and when it last tidied up.
 type API struct {
 	deps    Deps
-	people  *users.Service
+	users  *users.Service
 	figures figures
 	sweeps  sweeps
 }
@@ -63,7 +63,7 @@ func New(deps Deps) *API {
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}
-	return &API{deps: deps, people: users.New(users.Deps{Store: deps.Store, Accounts: deps.Accounts, Relay: deps.Relay, Now: deps.Now, Log: deps.Log})}
+	return &API{deps: deps, users: users.New(users.Deps{Store: deps.Store, Accounts: deps.Accounts, Relay: deps.Relay, Now: deps.Now, Log: deps.Log})}
 }
 
 // routes lists every endpoint by first path segment, with the path below it.

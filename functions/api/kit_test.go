@@ -138,7 +138,7 @@ func newSystem(t testing.TB, change ...func(*api.Deps)) *system {
 		t.Fatal(err)
 	}
 	shelf := deadletter.Local{Store: db}
-	s.persist = persist.New(persist.Deps{Store: db, Letters: shelf, Now: s.clock.Now, Log: quiet})
+	s.persist = persist.New(persist.Deps{Store: db, DeadLetters: shelf, Now: s.clock.Now, Log: quiet})
 	s.deps = api.Deps{Store: db, Accounts: s.accounts, Verifier: verifier, Relay: s.relay, DeadLetters: shelf, Replayer: s.persist,
 		Origins: []string{origin}, Now: s.clock.Now, Log: quiet, SignupsHourly: 1000}
 	for _, c := range change {

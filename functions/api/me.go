@@ -28,7 +28,7 @@ func ownOf(u store.User) own {
 }
 
 func (a *API) getMe(ctx context.Context, r *request) (*response, error) {
-	a.sweep(ctx, "deletions", a.people.SweepErasures)
+	a.sweep(ctx, "deletions", a.users.SweepErasures)
 	return ok(ownOf(r.user)), nil
 }
 
@@ -41,7 +41,7 @@ func (a *API) patchMe(ctx context.Context, r *request) (*response, error) {
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
-	u, err := a.people.Rename(ctx, r.user.UID, in.Username, in.DisplayName, false)
+	u, err := a.users.Rename(ctx, r.user.UID, in.Username, in.DisplayName, false)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (a *API) deleteMe(ctx context.Context, r *request) (*response, error) {
 	// Once begun it goes on, even if the caller closes the page.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longTimeLimit)
 	defer cancel()
-	if err := a.people.Erase(ctx, r.user.UID); err != nil {
+	if err := a.users.Erase(ctx, r.user.UID); err != nil {
 		return nil, err
 	}
 	return &response{}, nil
@@ -79,7 +79,7 @@ func (a *API) block(ctx context.Context, r *request) (*response, error) {
 	if _, err := a.deps.Store.User(ctx, uid); err != nil {
 		return nil, nobody(err)
 	}
-	u, err := a.people.SetBlocked(ctx, r.user.UID, uid, true)
+	u, err := a.users.SetBlocked(ctx, r.user.UID, uid, true)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (a *API) block(ctx context.Context, r *request) (*response, error) {
 
 // unblock also takes who does not exist any more.
 func (a *API) unblock(ctx context.Context, r *request) (*response, error) {
-	u, err := a.people.SetBlocked(ctx, r.user.UID, r.params["uid"], false)
+	u, err := a.users.SetBlocked(ctx, r.user.UID, r.params["uid"], false)
 	if err != nil {
 		return nil, err
 	}

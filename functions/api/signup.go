@@ -34,11 +34,11 @@ func (a *API) signup(ctx context.Context, r *request) (*response, error) {
 	if err := a.countSignup(ctx, r.http); err != nil {
 		return nil, err
 	}
-	u, err := a.people.Enrol(ctx, n)
+	u, err := a.users.Create(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	a.sweep(ctx, "sign-ups", a.people.SweepSignups)
+	a.sweep(ctx, "sign-ups", a.users.SweepSignups)
 	return &response{status: http.StatusCreated, json: profileOf(u)}, nil
 }
 

@@ -26,7 +26,7 @@ type Deps struct {
 		store.Erasure
 		store.Users
 	}
-	Letters deadletter.Putter
+	DeadLetters deadletter.Putter
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger     // nil: slog.Default()
 }

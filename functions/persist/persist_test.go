@@ -62,7 +62,7 @@ func newFixture(t testing.TB) *fixture {
 	}
 	t.Cleanup(func() { db.Close() })
 	f := &fixture{store: &flaky{Store: db}, now: t0}
-	f.Function = New(Deps{Store: f.store, Letters: deadletter.Local{Store: db}, Now: func() time.Time { return f.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	f.Function = New(Deps{Store: f.store, DeadLetters: deadletter.Local{Store: db}, Now: func() time.Time { return f.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	return f
 }
 
@@ -254,7 +254,7 @@ func TestPassingFaults(t *testing.T) {
 		t.Errorf("dead letters %v", l)
 	}
 	// neither is a dead letter that cannot be put down lost
-	broken := New(Deps{Store: f.store, Letters: brokenShelf{}, Now: f.deps.Now, Log: f.deps.Log})
+	broken := New(Deps{Store: f.store, DeadLetters: brokenShelf{}, Now: f.deps.Now, Log: f.deps.Log})
 	if err := broken.Replay(t.Context(), []byte("x")); err == nil {
 		t.Error("a dead letter that was put nowhere is done with")
 	}

@@ -116,5 +116,5 @@ func (f *Function) bury(ctx context.Context, letters []store.DeadLetter) error {
 	for _, l := range letters {
 		f.deps.Log.ErrorContext(ctx, "malformed delivery data goes to the dead letters", "letter", l.ID, "reason", l.Reason)
 	}
-	return f.deps.Letters.Put(ctx, letters)
+	return f.deps.DeadLetters.Put(ctx, letters)
 }

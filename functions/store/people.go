@@ -65,7 +65,7 @@ type Signups interface {
 
 	// TakeStale gives attempt the leases that ended before a time, oldest first, at most limit, each
 	// until lease after now: what is left of sign-ups that never came back.
-	TakeStale(ctx context.Context, before chat.Micros, attempt string, now chat.Micros, lease time.Duration, limit int) ([]Signup, error)
+	LeaseStale(ctx context.Context, before chat.Micros, attempt string, now chat.Micros, lease time.Duration, limit int) ([]Signup, error)
 
 	// Forget drops what is left of s. A lease that is not this attempt's any more is left alone.
 	Forget(ctx context.Context, s Signup) error

@@ -45,7 +45,7 @@ type Deps struct {
 		store.Users
 		store.Records
 	}
-	People *users.Service
+	Users *users.Service
 	Now    func() time.Time // nil: time.Now
 }
 
@@ -77,7 +77,7 @@ func Run(ctx context.Context, d Deps, o Order) (string, error) {
 		action, said = "unmake_admin", u.DisplayName+" is no admin any more."
 	}
 	err = audited(ctx, d, o, action, u, func() error {
-		_, err := d.People.SetAdmin(ctx, u.UID, !o.Revoke, false)
+		_, err := d.Users.SetAdmin(ctx, u.UID, !o.Revoke, false)
 		return err
 	})
 	if err != nil {
@@ -104,7 +104,7 @@ func create(ctx context.Context, d Deps, o Order) (store.User, string, error) {
 	}
 	var u store.User
 	err := audited(ctx, d, o, "add", store.User{Username: o.Username}, func() (err error) {
-		u, err = d.People.Enrol(ctx, users.Signup{Email: o.Email, Password: o.Password, Username: o.Username, DisplayName: o.DisplayName, Operator: true})
+		u, err = d.Users.Create(ctx, users.Signup{Email: o.Email, Password: o.Password, Username: o.Username, DisplayName: o.DisplayName, Operator: true})
 		return err
 	})
 	return u, told, err

@@ -38,7 +38,7 @@ func newSystem(t *testing.T) *system {
 		t.Fatal(err)
 	}
 	p := users.New(users.Deps{Store: db, Accounts: who, Relay: struct{ internalapi.Relay }{}})
-	return &system{superuser.Deps{Store: db, People: p}, db, host}
+	return &system{superuser.Deps{Store: db, Users: p}, db, host}
 }
 
 func (s *system) run(t *testing.T, o superuser.Order) string {

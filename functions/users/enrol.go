@@ -40,7 +40,7 @@ type Signup struct {
 // longer than the lease of 15 s, or others who want the name: the address
 // keeps the account it has begun with, which nobody can use yet, and the
 // retry takes it over.
-func (p *Service) Enrol(ctx context.Context, n Signup) (store.User, error) {
+func (p *Service) Create(ctx context.Context, n Signup) (store.User, error) {
 	n, err := n.check()
 	if err != nil {
 		return store.User{}, err
@@ -124,7 +124,7 @@ func newUID() (string, error) {
 func (p *Service) SweepSignups(ctx context.Context) error {
 	now := p.now()
 	before := chat.MicrosOf(now.Time().Add(-staleAfter))
-	stale, err := p.deps.Store.TakeStale(ctx, before, uuid.NewString(), now, lease, 5)
+	stale, err := p.deps.Store.LeaseStale(ctx, before, uuid.NewString(), now, lease, 5)
 	if err != nil {
 		return err
 	}

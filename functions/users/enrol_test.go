@@ -173,7 +173,7 @@ func crashes(t *testing.T, f func(t *testing.T, w *world, p *users.Service) (don
 func TestSignupCrashes(t *testing.T) {
 	crashes(t, func(t *testing.T, w *world, p *users.Service) bool {
 		ctx := t.Context()
-		_, err := p.Enrol(ctx, ada)
+		_, err := p.Create(ctx, ada)
 		if err == nil {
 			return true
 		}
@@ -186,14 +186,14 @@ func TestSignupCrashes(t *testing.T) {
 		}
 		again := ada
 		again.Password = "battery staple"
-		u, err := w.steady().Enrol(ctx, again)
+		u, err := w.steady().Create(ctx, again)
 		if errors.Is(err, store.ErrSignupBusy) || errors.Is(err, store.ErrUsernameTaken) && !committed {
 			p := problem.Of(err)
 			if p.RetryAfter <= 0 || p.RetryAfter > 15*time.Second {
 				t.Errorf("to be tried again after %v", p.RetryAfter)
 			}
 			w.now = w.now.Add(p.RetryAfter)
-			u, err = w.steady().Enrol(ctx, again)
+			u, err = w.steady().Create(ctx, again)
 		}
 		password := again.Password
 		if committed { // only the answer was lost: the person is told to sign in, and can
@@ -206,7 +206,7 @@ func TestSignupCrashes(t *testing.T) {
 			}
 			other := again
 			other.Username = "other"
-			if _, err := w.steady().Enrol(ctx, other); !errors.Is(err, accounts.ErrEmailTaken) {
+			if _, err := w.steady().Create(ctx, other); !errors.Is(err, accounts.ErrEmailTaken) {
 				t.Fatalf("the address of a sign-up that was done is answered %v", err)
 			}
 		} else if err != nil {
@@ -229,7 +229,7 @@ func TestSignupCrashes(t *testing.T) {
 func nothingLeft(t *testing.T, w *world) {
 	t.Helper()
 	far := chat.MicrosOf(w.now.Add(1000 * time.Hour))
-	left, err := w.store.TakeStale(t.Context(), far, "test", far, time.Second, 10)
+	left, err := w.store.LeaseStale(t.Context(), far, "test", far, time.Second, 10)
 	if err != nil || len(left) != 0 {
 		t.Errorf("leases are left: %v, %v", left, err)
 	}
@@ -240,7 +240,7 @@ func nothingLeft(t *testing.T, w *world) {
 func TestSignupsThatNeverCameBackAreSwept(t *testing.T) {
 	crashes(t, func(t *testing.T, w *world, p *users.Service) bool {
 		ctx := t.Context()
-		_, err := p.Enrol(ctx, ada)
+		_, err := p.Create(ctx, ada)
 		if err == nil {
 			return true
 		}
@@ -249,7 +249,7 @@ func TestSignupsThatNeverCameBackAreSwept(t *testing.T) {
 		}
 		w.now = w.now.Add(16 * time.Second)
 		bob := users.Signup{Email: "bob@example.org", Password: "correct horse", Username: "ada", DisplayName: "Bob"}
-		if _, err := w.steady().Enrol(ctx, bob); err != nil {
+		if _, err := w.steady().Create(ctx, bob); err != nil {
 			t.Fatalf("the name is still taken: %v", err)
 		}
 		w.now = w.now.Add(2 * time.Hour)
@@ -277,7 +277,7 @@ func TestSignupsAtOnce(t *testing.T) {
 		wg.Go(func() {
 			p := ada
 			p.Password, p.Username = fmt.Sprintf("correct horse %d", i), fmt.Sprintf("ada%d", i)
-			_, errs[i] = w.steady().Enrol(t.Context(), p)
+			_, errs[i] = w.steady().Create(t.Context(), p)
 		})
 	}
 	wg.Wait()
@@ -308,7 +308,7 @@ func TestForeignAccountsAreNotTakenOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := w.steady().Enrol(t.Context(), ada); !errors.Is(err, accounts.ErrEmailTaken) {
+		if _, err := w.steady().Create(t.Context(), ada); !errors.Is(err, accounts.ErrEmailTaken) {
 			t.Fatalf("the sign-up is answered %v", err)
 		}
 	}
@@ -322,7 +322,7 @@ func TestForeignAccountsAreNotTakenOver(t *testing.T) {
 func TestErasureCrashes(t *testing.T) {
 	crashes(t, func(t *testing.T, w *world, p *users.Service) bool {
 		ctx := t.Context()
-		u, err := w.steady().Enrol(ctx, ada)
+		u, err := w.steady().Create(ctx, ada)
 		if err != nil {
 			t.Fatal(err)
 		}

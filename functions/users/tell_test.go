@@ -63,7 +63,7 @@ func TestNoticesThatCross(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
 			w := newWorld(t)
-			u, err := w.steady().Enrol(ctx, ada)
+			u, err := w.steady().Create(ctx, ada)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +93,7 @@ func TestNoticesThatCross(t *testing.T) {
 // A gate that stands is told once.
 func TestOneNoticeForOneChange(t *testing.T) {
 	w := newWorld(t)
-	u, err := w.steady().Enrol(t.Context(), ada)
+	u, err := w.steady().Create(t.Context(), ada)
 	if err != nil {
 		t.Fatal(err)
 	}

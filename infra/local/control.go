@@ -68,7 +68,7 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 
 // setSuperuser carries out an order and says where to go from there.
 func setSuperuser(ctx context.Context, st *stack.Stack, o superuser.Order) (string, error) {
-	told, err := superuser.Run(ctx, superuser.Deps{Store: st.Store, People: st.People}, o)
+	told, err := superuser.Run(ctx, superuser.Deps{Store: st.Store, Users: st.Users}, o)
 	switch {
 	case err != nil && !o.Create && problem.Of(err).Code == "user_not_found":
 		return "", problem.New(problem.NotFound, "user_not_found", problem.Of(err).Message+" Sign up at "+st.URL+"/signup first.")

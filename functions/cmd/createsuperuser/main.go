@@ -100,7 +100,7 @@ func give(ctx context.Context, o superuser.Order, project, database, data string
 	if err != nil {
 		return "", fmt.Errorf("Firebase Auth cannot be reached: %w", err)
 	}
-	told, err := superuser.Run(ctx, superuser.Deps{Store: db, People: users.New(users.Deps{Store: db, Accounts: who, Relay: noRelay{}})}, o)
+	told, err := superuser.Run(ctx, superuser.Deps{Store: db, Users: users.New(users.Deps{Store: db, Accounts: who, Relay: noRelay{}})}, o)
 	if err != nil {
 		// The cause, too: who runs this can do something about it.
 		return "", fmt.Errorf("%s\n(%w)", control.Explain(err), err)

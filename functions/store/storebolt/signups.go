@@ -110,7 +110,7 @@ func (s *Store) Release(ctx context.Context, signup store.Signup) error {
 
 // TakeStale implements store.Signups. It reads all leases: there are only
 // those of sign-ups under way or broken off.
-func (s *Store) TakeStale(ctx context.Context, before chat.Micros, attempt string, now chat.Micros, lease time.Duration, limit int) (taken []store.Signup, err error) {
+func (s *Store) LeaseStale(ctx context.Context, before chat.Micros, attempt string, now chat.Micros, lease time.Duration, limit int) (taken []store.Signup, err error) {
 	err = s.update(ctx, func(tx *bbolt.Tx) error {
 		taken = nil
 		err := tx.Bucket(signups).ForEach(func(k, v []byte) error {

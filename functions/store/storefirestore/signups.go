@@ -125,7 +125,7 @@ func (s *Store) Release(ctx context.Context, signup store.Signup) error {
 }
 
 // TakeStale implements store.Signups.
-func (s *Store) TakeStale(ctx context.Context, before chat.Micros, attempt string, now chat.Micros, lease time.Duration, limit int) ([]store.Signup, error) {
+func (s *Store) LeaseStale(ctx context.Context, before chat.Micros, attempt string, now chat.Micros, lease time.Duration, limit int) ([]store.Signup, error) {
 	var stale, taken []store.Signup
 	err := each(ctx, s.query(staleSignups, nil, int64(before)).Limit(limit), func(snap *firestore.DocumentSnapshot) (bool, error) {
 		var d signupDoc

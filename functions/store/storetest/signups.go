@@ -129,10 +129,10 @@ func testStaleSignups(t *testing.T, s store.Store) {
 		_, err := s.Reserve(ctx, fmt.Sprintf("p%d@example.org", i), fmt.Sprintf("name%d", i), fmt.Sprintf("uid-%d", i), "a", t0+second*10*[]chat.Micros{2, 0, 1}[i], time.Second)
 		must(t, err)
 	}
-	none, err := s.TakeStale(ctx, t0, "sweep", t0+60*second, time.Minute, 10)
+	none, err := s.LeaseStale(ctx, t0, "sweep", t0+60*second, time.Minute, 10)
 	must(t, err)
 	equal(t, "leases that ended before the first did", len(none), 0)
-	stale, err := s.TakeStale(ctx, t0+15*second, "sweep", t0+60*second, time.Minute, 1)
+	stale, err := s.LeaseStale(ctx, t0+15*second, "sweep", t0+60*second, time.Minute, 1)
 	must(t, err)
 	equal(t, "the oldest", stale[0].UID, "uid-1")
 
@@ -145,7 +145,7 @@ func testStaleSignups(t *testing.T, s store.Store) {
 	equal(t, "the uid after the sweep", lease.UID, "uid-new")
 
 	// a sweep that lost its lease forgets nothing
-	stale, err = s.TakeStale(ctx, t0+15*second, "sweep", t0+70*second, time.Second, 10)
+	stale, err = s.LeaseStale(ctx, t0+15*second, "sweep", t0+70*second, time.Second, 10)
 	must(t, err)
 	equal(t, "how many more ended by then", len(stale), 1)
 	equal(t, "which", stale[0].UID, "uid-2")

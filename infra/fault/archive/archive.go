@@ -64,7 +64,7 @@ func New(s store.Store, log *record.Log, project string) (*Archive, error) {
 		return nil, err
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	a.save = persist.New(persist.Deps{Store: a, Letters: deadletter.Local{Store: a}, Log: quiet})
+	a.save = persist.New(persist.Deps{Store: a, DeadLetters: deadletter.Local{Store: a}, Log: quiet})
 	a.api = api.New(api.Deps{Store: a, Verifier: verifier, Log: quiet}).Handler()
 	return a, nil
 }
