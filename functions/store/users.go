@@ -8,166 +8,258 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// User is a person as the store keeps them.
+// User is the directory's record of a user. The rules for changing it are its methods, so that they are the same in
+// every implementation.
 type User struct {
 	UID          string
-	Username     string // as the person wrote it; unique without regard to case
+	Username     string // as the user wrote it; unique without regard to case
 	DisplayName  string
 	Email        string // lower case
 	CreatedAt    chat.Micros
 	LastActiveAt chat.Micros // to the hour; 0: never
 	Admin        bool
 	Disabled     bool        // may do nothing until enabled again
-	ValidAfter   chat.Micros // tokens of a sign-in before this are ended; 0: none was
-	Blocked      []string    // uids whose messages this person refuses
-	ErasingAt    chat.Micros // not 0: is being deleted since; may do nothing any more
+	ValidAfter   chat.Micros // tokens of earlier sign-ins are not accepted; 0: all are
+	Blocked      []string    // uids whose messages this user refuses
+	ErasingAt    chat.Micros // when the deletion began, 0: it has not; a user being deleted may do nothing
 }
 
-// Active reports whether the person may do anything.
+// Active reports whether the user may do anything.
 func (u User) Active() bool { return !u.Disabled && u.ErasingAt == 0 }
 
 // HasBlocked reports whether u refuses messages of uid.
 func (u User) HasBlocked(uid string) bool { return slices.Contains(u.Blocked, uid) }
 
-// Signup is a sign-up under way: a lease on an email address and a username.
-// While it lasts nobody else can sign up with either.
+// Rename changes the names that are not nil, at the time now. nameOf returns the entry under the key of a username,
+// or nil; it is called only if the username changes in more than its case. The result holds the entries to write, by
+// key: the new username becomes the user's, and the old one is held for them. The error is ErrUsernameTaken, or that
+// of nameOf; then u must not be written.
+func (u *User) Rename(username, displayName *string, now chat.Micros,
+	nameOf func(key string) (*Name, error)) (map[string]Name, error) {
+	if displayName != nil {
+		u.DisplayName = *displayName
+	}
+	if username == nil {
+		return nil, nil
+	}
+	oldKey, newKey := NameKey(u.Username), NameKey(*username)
+	u.Username = *username
+	if oldKey == newKey {
+		return nil, nil
+	}
+	n, err := nameOf(newKey)
+	if err != nil {
+		return nil, err
+	}
+	if !n.OpenTo("", u.UID, now) {
+		return nil, ErrUsernameTaken
+	}
+	return map[string]Name{oldKey: HeldName(u.UID, now), newKey: {UID: u.UID}}, nil
+}
+
+// SetBlocked makes u refuse messages of uid, or accept them again. The error is ErrBlockedFull.
+func (u *User) SetBlocked(uid string, blocked bool) error {
+	switch {
+	case !blocked:
+		u.Blocked = slices.DeleteFunc(u.Blocked, func(b string) bool { return b == uid })
+	case u.HasBlocked(uid):
+	case len(u.Blocked) >= MaxBlocked:
+		return ErrBlockedFull
+	default:
+		u.Blocked = append(u.Blocked, uid)
+	}
+	return nil
+}
+
+// OtherAdmin reports whether there is an active admin other than uid. Its answer must hold until the change that
+// asked is written.
+type OtherAdmin func(uid string) (bool, error)
+
+// keepOne returns ErrLastAdmin if u is the last active admin.
+func (u *User) keepOne(other OtherAdmin) error {
+	if !u.Admin || !u.Active() {
+		return nil
+	}
+	found, err := other(u.UID)
+	if err == nil && !found {
+		err = ErrLastAdmin
+	}
+	return err
+}
+
+// SetAdmin makes u an admin or an ordinary user. With keepOne, it returns ErrLastAdmin rather than unmake the last
+// active admin; without, other is not called.
+func (u *User) SetAdmin(admin, keepOne bool, other OtherAdmin) error {
+	if !admin && keepOne {
+		if err := u.keepOne(other); err != nil {
+			return err
+		}
+	}
+	u.Admin = admin
+	return nil
+}
+
+// SetDisabled disables or enables u. A user who is being deleted stays disabled. The last active admin cannot be
+// disabled: ErrLastAdmin.
+func (u *User) SetDisabled(disabled bool, other OtherAdmin) error {
+	if disabled {
+		if err := u.keepOne(other); err != nil {
+			return err
+		}
+	}
+	u.Disabled = disabled || u.ErasingAt != 0
+	return nil
+}
+
+// EndSessions makes u's tokens of sign-ins before at invalid. It does not undo an earlier call with a later time.
+func (u *User) EndSessions(at chat.Micros) { u.ValidAfter = max(u.ValidAfter, at) }
+
+// BeginErase marks u as being deleted since at, and reports whether it was not before. It also disables u: the gate,
+// which realtime/ fills from the record, knows only disabled. The last active admin cannot be deleted: ErrLastAdmin.
+func (u *User) BeginErase(at chat.Micros, other OtherAdmin) (begun bool, err error) {
+	if u.ErasingAt != 0 {
+		return false, nil
+	}
+	if err := u.keepOne(other); err != nil {
+		return false, err
+	}
+	u.ErasingAt, u.Disabled = at, true
+	return true, nil
+}
+
+// Signup is a sign-up in progress: a lease on an email address and a username. While it lasts, nobody else can sign
+// up with either of them.
 type Signup struct {
 	EmailKey string // EmailKey of the address
 	Username string
-	UID      string      // the account to create, or, after a sign-up that broke off, to take over
-	Attempt  string      // who holds the lease
-	Expires  chat.Micros // afterwards anybody may take name and address
+	UID      string      // of the account to create, or to take over from an attempt that was interrupted
+	Attempt  string      // identifies the holder of the lease; "": released
+	Expires  chat.Micros // the address and the username are free from then on
 }
 
-// Signups reserves names while an account is made in another system, so
-// that a sign-up which breaks off anywhere blocks nobody for longer than its lease.
+// Signups reserves names while an account is created in another system, so that a sign-up that is interrupted blocks
+// the names no longer than its lease lasts.
 //
-// The order is: Reserve, create the account s.UID elsewhere, Commit. Who gives
-// up calls Release. Who crashed is followed by a retry, which Reserve gives
-// the same UID, or by a sweep: TakeStale, remove the account, Forget.
+// The order is: Reserve, create the account s.UID elsewhere, Commit. A caller that gives up calls Release. A caller
+// that crashed is followed by a retry, which gets the same UID from Reserve, or by a sweep: LeaseStale, delete the
+// account, Forget.
 type Signups interface {
-	// Reserve leases an email address and a username until lease after now.
-	// uid is used for a new lease; where an earlier sign-up with this address was not
-	// committed, its uid is returned instead, and its username let go.
-	// ErrUsernameTaken: the name belongs to somebody or is leased to another address.
-	// ErrSignupBusy, with RetryAfter: another attempt holds the address's lease.
-	// That the address belongs to an account is not known here.
-	Reserve(ctx context.Context, email, username, uid, attempt string, now chat.Micros, lease time.Duration) (Signup, error)
+	// Reserve leases an email address and a username until lease after now. A new lease gets uid. If an earlier sign-up
+	// with this address was not committed, the result has the UID of that one, and the username of that one is released.
+	//
+	// ErrUsernameTaken: the username is a user's, or is leased for another address. ErrSignupBusy, with RetryAfter:
+	// another attempt holds the lease of the address. Reserve does not know whether the address already has an account.
+	Reserve(ctx context.Context, email, username, uid, attempt string, now chat.Micros,
+		lease time.Duration) (Signup, error)
 
-	// Commit creates the user and ends the lease, both or neither. u.UID and
-	// u.Username must be those of s. ErrSignupLost: the lease is no longer
-	// this attempt's, or it was committed before.
+	// Commit creates the user and ends the lease, both or neither. u.UID and u.Username must be those of s.
+	// ErrSignupLost: this attempt does not hold the lease, or it was committed before.
 	Commit(ctx context.Context, s Signup, u User) error
 
-	// Release ends the lease at once, keeping the uid for a retry with the
-	// same address. A lease that is not this attempt's any more is left alone.
+	// Release ends the lease at once, but keeps the uid for a retry with the same address. It has no effect if this
+	// attempt does not hold the lease.
 	Release(ctx context.Context, s Signup) error
 
-	// TakeStale gives attempt the leases that ended before a time, oldest first, at most limit, each
-	// until lease after now: what is left of sign-ups that never came back.
-	LeaseStale(ctx context.Context, before chat.Micros, attempt string, now chat.Micros, lease time.Duration, limit int) ([]Signup, error)
+	// LeaseStale gives attempt at most limit leases that ended before a time, oldest first, each until lease after now.
+	// They are what remains of sign-ups that were interrupted and not retried.
+	LeaseStale(ctx context.Context, before chat.Micros, attempt string, now chat.Micros, lease time.Duration,
+		limit int) ([]Signup, error)
 
-	// Forget drops what is left of s. A lease that is not this attempt's any more is left alone.
+	// Forget deletes s and releases its username. It has no effect if this attempt does not hold the lease.
 	Forget(ctx context.Context, s Signup) error
 }
 
-// Orders of a list of people.
+// Orders of a list of users.
 const (
 	ByName   = "name"   // by Fold of the display name
-	ByNewest = "newest" // newest account first
-	ByActive = "active" // last active first; those never active are last
+	ByNewest = "newest" // newest first
+	ByActive = "active" // last active first; users who were never active are last
 )
 
-// Search says which people a list shows.
+// Search describes a list of users.
 type Search struct {
-	// Prefix: only people with a word in their name, or a username, that begins
-	// with each of its words (see Terms), by name whatever Order says.
-	// With an "@" in it: people whose email address begins with it.
-	// "" is everybody.
+	// Prefix limits the list to users who have, for each of its words, a word in their names that begins with it (see
+	// Terms). Such a list is sorted by name, whatever Order says. A Prefix that contains "@" selects users whose email
+	// address begins with it. "" selects everybody.
 	Prefix string
-	Order  string // "" is ByName
-	All    bool   // disabled people and those being deleted, too
+	Order  string // "": ByName
+	All    bool   // include users who are disabled or being deleted
 	Cursor string
 	Limit  int
 }
 
-// People keeps the users. Changes take effect on every later read.
+// Users is the directory.
 type Users interface {
-	// User returns one person; those being deleted are still found.
+	// User returns one user. It also finds users who are being deleted.
 	User(ctx context.Context, uid string) (User, error)
 
-	// Users returns those of the uids that exist, in no order.
+	// Users returns those of the uids that exist.
 	Users(ctx context.Context, uids []string) (map[string]User, error)
 
-	// UserByEmail returns the person with this address, in any case.
+	// UserByEmail returns the user with this address, in any case.
 	UserByEmail(ctx context.Context, email string) (User, error)
 
-	// UserByUsername returns the person with this username, in any case.
+	// UserByUsername returns the user with this username, in any case.
 	UserByUsername(ctx context.Context, username string) (User, error)
 
-	// Search lists people.
+	// Search lists users.
 	Search(ctx context.Context, s Search) ([]User, string, error)
 
-	// Rename changes what is not nil and returns the result. A username that is left
-	// stays reserved for the same person for NameHold, then anybody may take it.
-	// ErrUsernameTaken.
+	// Rename changes the names that are not nil and returns the result. A username that is given up stays reserved for
+	// the same user for NameHold; then anybody may take it. ErrUsernameTaken.
 	Rename(ctx context.Context, uid string, username, displayName *string, now chat.Micros) (User, error)
 
-	// SetBlocked makes uid refuse messages of other, or no longer.
-	// ErrBlockedFull.
+	// SetBlocked makes uid refuse messages of other, or accept them again. ErrBlockedFull.
 	SetBlocked(ctx context.Context, uid, other string, blocked bool) (User, error)
 
-	// SetAdmin makes or unmakes an admin. With keepOne, unmaking the last active
-	// admin is ErrLastAdmin, also when two calls that would together do it race.
+	// SetAdmin makes a user an admin or an ordinary user. With keepOne, unmaking the last active admin gives
+	// ErrLastAdmin, even if two concurrent calls would do it only together.
 	SetAdmin(ctx context.Context, uid string, admin, keepOne bool) (User, error)
 
-	// SetDisabled disables or enables. Disabling the last active admin is ErrLastAdmin.
-	// Who is being deleted stays disabled.
+	// SetDisabled disables or enables a user. Disabling the last active admin gives ErrLastAdmin. A user who is being
+	// deleted stays disabled.
 	SetDisabled(ctx context.Context, uid string, disabled bool) (User, error)
 
-	// EndSessions raises ValidAfter to at (it never falls).
+	// EndSessions raises ValidAfter to at. It never lowers it.
 	EndSessions(ctx context.Context, uid string, at chat.Micros) (User, error)
 
-	// Touch raises LastActiveAt of those of the uids that exist. Callers
-	// should not do so more than hourly for one person.
+	// Touch raises LastActiveAt of those of the uids that exist. A caller should do so at most hourly for one user.
 	Touch(ctx context.Context, uids []string, at chat.Micros) error
 
-	// CountPeople counts everybody, and those active since a time.
+	// CountUsers counts all users, and those who were active since a time.
 	CountUsers(ctx context.Context, since chat.Micros) (all, active int64, err error)
 }
 
-// NameHold is how long a username that was left or whose person was deleted
-// stays reserved, so that nobody can step into a name that others still trust.
+// NameHold is how long a username stays reserved after its user changed it or was deleted, so that nobody can assume
+// the name of somebody whom others still trust.
 const NameHold = 30 * 24 * time.Hour
 
-// Erased is the mark that a deleted person leaves: that messages of theirs
-// which arrive late are not to be saved.
+// Erased is the mark that a deleted user leaves. It says that their messages must not be saved if they arrive late.
 type Erased struct {
 	UID string
 	At  chat.Micros
 }
 
-// Erasure deletes people with all that is theirs. What they wrote is erased.
-// What others wrote to them stays with those others, under a conversation
-// whose other member is gone; where nothing is left the conversation goes, too.
+// Erasure deletes users with all their data. Messages that they wrote are erased. Messages that others wrote to them
+// stay with those others, in a conversation whose other member is gone. A conversation in which nothing is left is
+// deleted.
 //
-// The order is Begin, Content, Finish; each may be repeated, and an erasure that was
-// interrupted anywhere goes on from Begin.
+// The order is BeginErase, EraseContent, FinishErase. Each of them may be repeated. An erasure that was interrupted
+// starts again with BeginErase.
 type Erasure interface {
-	// BeginErase marks the person as being deleted, and disabled, and leaves the Erased mark.
-	// The last active admin is ErrLastAdmin.
+	// BeginErase marks the user as being deleted, disables them and leaves the Erased mark. The last active admin gives
+	// ErrLastAdmin.
 	BeginErase(ctx context.Context, uid string, at chat.Micros) (User, error)
 
-	// EraseContent deletes every saved message that uid wrote, and mends the
-	// previews that showed one. It may take long and may be cut off by its
-	// context: a repeated call goes on. Nothing to erase is success.
+	// EraseContent deletes every saved message that uid wrote, and replaces the previews that showed one. It may take
+	// long. If its context ends, a repeated call continues. If there is nothing to erase, it succeeds.
 	EraseContent(ctx context.Context, uid string) error
 
-	// FinishErase deletes the user and holds the username for NameHold. A
-	// person who does not exist is success; one who was not begun is problem.ErrNotFound.
+	// FinishErase deletes the user and holds the username for NameHold. A user who does not exist is success. A user
+	// without BeginErase is problem.ErrNotFound.
 	FinishErase(ctx context.Context, uid string, now chat.Micros) error
 
-	// Erasing returns people whose deletion began before a time and is not finished.
+	// Erasing returns users whose deletion began before a time and is not finished.
 	Erasing(ctx context.Context, before chat.Micros, limit int) ([]User, error)
 
 	// ErasedSince returns the marks left at or after a time, oldest first, at most MaxPage.
