@@ -185,7 +185,7 @@ test("two admins at one person at once both get a clear word", async ({ visitor 
   const late = await choose(two.page, await find(two.page, eve), acts.disable);
   await act(one.page, eve, acts.remove, "");
   await late.getByRole("button", { name: acts.disable, exact: true }).click();
-  await expect(late.getByRole("alert")).toHaveText("This person is not there any more. Another admin may have deleted them.");
+  await expect(late.getByRole("alert")).toHaveText("This person no longer exists. Another admin may have deleted them.");
   await late.getByRole("button", { name: "Cancel" }).click();
   await expect(two.page.getByText(adminText.people.empty)).toBeVisible(); // the list is mended
 });
