@@ -14,16 +14,15 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
-// Saving reads nothing per message. What it must know of people it reads at
-// most this often, and what it notes of them it writes at most that often.
+// Saving does not read anything per message. It reads and writes data about users at most this often.
 const (
-	erasedEvery = 10 * time.Second // how late a deletion is heard of here
-	activeEvery = time.Hour
-	maxActive   = 20_000 // people remembered as noted; beyond it they are noted again
+	erasedEvery = 10 * time.Second // how late this instance learns of a deletion
+	activeEvery = time.Hour        // how often the activity of one user is recorded
+	maxActive   = 20_000           // users whose last recording is remembered; beyond it, all are recorded again
 )
 
-// erased knows who was deleted. Messages of theirs that were still on their way are
-// not saved: nobody would delete them a second time.
+// erased caches the set of deleted users. Messages of theirs that arrive late must not be saved, since nobody would
+// delete them a second time.
 type erased struct {
 	flight singleflight.Group
 
@@ -33,16 +32,15 @@ type erased struct {
 	read time.Time   // when the marks were last read
 }
 
-// among returns the set of deleted people, at most erasedEvery old.
-func (e *erased) among(ctx context.Context, s store.Erasure, now time.Time) (map[string]bool, error) {
+// deletedUsers returns the set of deleted users, at most erasedEvery old. The caller must not change it.
+func (e *erased) deletedUsers(ctx context.Context, s store.Erasure, now time.Time) (map[string]bool, error) {
 	e.mu.Lock()
 	uids, fresh := e.uids, !e.read.IsZero() && now.Sub(e.read) < erasedEvery
 	e.mu.Unlock()
 	if fresh {
 		return uids, nil
 	}
-	// One reads for all who wait; the set is replaced, never changed, so that
-	// it can be used without the lock.
+	// One call reads for all that wait. The set is replaced, never changed, so that it can be used without the lock.
 	v, err, _ := e.flight.Do("", func() (any, error) {
 		e.mu.Lock()
 		next, since := maps.Clone(e.uids), e.last
@@ -76,46 +74,47 @@ func (e *erased) among(ctx context.Context, s store.Erasure, now time.Time) (map
 	return v.(map[string]bool), nil
 }
 
-// dropErased takes out what was written by people who were deleted.
-func (f *Function) dropErased(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) ([]delivery.Delivered, []delivery.Read, error) {
-	gone, err := f.erased.among(ctx, f.deps.Store, f.deps.Now())
-	if err != nil || len(gone) == 0 {
+// dropErased removes the messages and read marks of deleted users.
+func (f *Function) dropErased(ctx context.Context, delivered []delivery.Delivered,
+	read []delivery.Read) ([]delivery.Delivered, []delivery.Read, error) {
+	deleted, err := f.erased.deletedUsers(ctx, f.deps.Store, f.deps.Now())
+	if err != nil || len(deleted) == 0 {
 		return delivered, read, err
 	}
 	before := len(delivered) + len(read)
-	delivered = slices.DeleteFunc(delivered, func(d delivery.Delivered) bool { return gone[d.From] })
-	read = slices.DeleteFunc(read, func(r delivery.Read) bool { return gone[r.By] })
+	delivered = slices.DeleteFunc(delivered, func(d delivery.Delivered) bool { return deleted[d.From] })
+	read = slices.DeleteFunc(read, func(r delivery.Read) bool { return deleted[r.By] })
 	if n := before - len(delivered) - len(read); n > 0 {
-		f.deps.Log.InfoContext(ctx, "not saved, since their authors were deleted", "entries", n)
+		f.deps.Log.InfoContext(ctx, "dropped entries of deleted users", "entries", n)
 	}
 	return delivered, read, nil
 }
 
-// active remembers whose activity was noted lately.
+// active remembers when the activity of users was recorded.
 type active struct {
-	mu    sync.Mutex
-	noted map[string]time.Time
+	mu       sync.Mutex
+	recorded map[string]time.Time // by uid
 }
 
-// due returns those of the uids that are to be noted now, and counts them as noted.
+// due returns those of the uids whose activity is due to be recorded, and remembers that it is recorded now.
 func (a *active) due(uids []string, now time.Time) (due []string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.noted == nil || len(a.noted) > maxActive {
-		a.noted = map[string]time.Time{}
+	if a.recorded == nil || len(a.recorded) > maxActive {
+		a.recorded = map[string]time.Time{}
 	}
 	for _, uid := range uids {
-		if now.Sub(a.noted[uid]) >= activeEvery {
-			a.noted[uid] = now
+		if now.Sub(a.recorded[uid]) >= activeEvery {
+			a.recorded[uid] = now
 			due = append(due, uid)
 		}
 	}
 	return due
 }
 
-// noteActive writes down that people were active. It is a figure for
-// operators: when it fails, nothing is tried again.
-func (f *Function) noteActive(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) {
+// recordActivity records the senders and recipients as active. It feeds a figure for admins, so a failure is not
+// retried.
+func (f *Function) recordActivity(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) {
 	var uids []string
 	for _, d := range delivered {
 		uids = append(uids, d.From, d.To)
@@ -129,6 +128,6 @@ func (f *Function) noteActive(ctx context.Context, delivered []delivery.Delivere
 		return
 	}
 	if err := f.deps.Store.Touch(ctx, due, chat.MicrosOf(now)); err != nil {
-		f.deps.Log.WarnContext(ctx, "activity could not be noted", "error", err)
+		f.deps.Log.WarnContext(ctx, "recording activity failed", "error", err)
 	}
 }

@@ -15,33 +15,32 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Times of a sign-up. An attempt ends well before its lease does, so that
-// nobody acts on a lease that another may have taken.
+// Times of a sign-up. An attempt ends well before its lease, so that it does not act on a lease that another attempt
+// may hold by then.
 const (
-	lease      = 15 * time.Second // how long a sign-up that crashed can hold up a retry
+	lease      = 15 * time.Second // how long a sign-up that crashed can delay a retry
 	attempt    = 10 * time.Second
-	staleAfter = time.Hour       // leases left so long ago are swept
-	stuckAfter = 5 * time.Minute // erasures begun so long ago are taken up again
+	staleAfter = time.Hour       // leases that ended so long ago are swept
+	stuckAfter = 5 * time.Minute // erasures that began so long ago are continued by a sweep
 )
 
-// Person is a person to enrol.
+// Signup is the form of a new user.
 type Signup struct {
 	Email       string
 	Password    string
 	Username    string
 	DisplayName string
-	Operator    bool // may take a reserved username
+	Operator    bool // may have a reserved username
 }
 
-// Enrol creates a person. The errors are a problem of kind Invalid with a message per field,
+// Create creates a user and their account. The errors are a problem of kind Invalid with a message per field,
 // store.ErrUsernameTaken, accounts.ErrEmailTaken, store.ErrSignupBusy and problem.ErrUnavailable.
 //
-// Wherever it breaks off, nothing of it holds up a retry with the same address for
-// longer than the lease of 15 s, or others who want the name: the address
-// keeps the account it has begun with, which nobody can use yet, and the
-// retry takes it over.
-func (p *Service) Create(ctx context.Context, n Signup) (store.User, error) {
-	n, err := n.check()
+// If it is interrupted at any point, it does not delay a retry with the same address, or other users who want the
+// username, for longer than the lease of 15 s. The address keeps the account that was created for it, which nobody
+// can use yet, and the retry takes that account over.
+func (s *Service) Create(ctx context.Context, form Signup) (store.User, error) {
+	form, err := form.check()
 	if err != nil {
 		return store.User{}, err
 	}
@@ -51,54 +50,55 @@ func (p *Service) Create(ctx context.Context, n Signup) (store.User, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
-	s, err := p.deps.Store.Reserve(ctx, n.Email, n.Username, uid, uuid.NewString(), p.now(), lease)
+	reserved, err := s.deps.Store.Reserve(ctx, form.Email, form.Username, uid, uuid.NewString(), s.now(), lease)
 	if err != nil {
 		return store.User{}, err
 	}
-	u := store.User{UID: s.UID, Username: n.Username, DisplayName: n.DisplayName, Email: n.Email, CreatedAt: p.now()}
+	u := store.User{UID: reserved.UID, Username: form.Username, DisplayName: form.DisplayName, Email: form.Email,
+		CreatedAt: s.now()}
 	u.LastActiveAt = u.CreatedAt
-	err = p.account(ctx, s, n)
+	err = s.createAccount(ctx, reserved.UID, form)
 	if err == nil {
-		err = p.deps.Store.Commit(ctx, s, u)
+		err = s.deps.Store.Commit(ctx, reserved, u)
 	}
 	if err == nil {
 		return u, nil
 	}
-	// Let go at once, so that the person can try again; when even this fails, the lease ends by itself.
-	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	// Release the lease, so that the user can try again at once. If that fails, too, the lease expires.
+	releaseCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	free := p.deps.Store.Release
+	release := s.deps.Store.Release
 	if errors.Is(err, accounts.ErrEmailTaken) {
-		free = p.deps.Store.Forget // there is no account of ours to take over
+		release = s.deps.Store.Forget // there is no account that a retry could take over
 	}
-	if rerr := free(release, s); rerr != nil {
-		p.deps.Log.WarnContext(ctx, "a sign-up that failed could not be released; its lease will end", "error", rerr)
+	if rerr := release(releaseCtx, reserved); rerr != nil {
+		s.deps.Log.WarnContext(ctx, "releasing a failed sign-up failed; its lease will expire", "error", rerr)
 	}
 	return store.User{}, err
 }
 
-// account creates the account s.UID, or takes over the one that an earlier attempt
-// under the same lease of the address has left. Holding the lease excludes
-// that somebody else commits or takes over meanwhile.
-func (p *Service) account(ctx context.Context, s store.Signup, n Signup) error {
-	err := p.deps.Accounts.Create(ctx, accounts.New{UID: s.UID, Email: n.Email, Password: n.Password, DisplayName: n.DisplayName})
+// createAccount creates the account uid, or takes over the one that an interrupted attempt with the same address has
+// left. Since the caller holds the lease of the address, nobody else commits or takes over meanwhile.
+func (s *Service) createAccount(ctx context.Context, uid string, form Signup) error {
+	err := s.deps.Accounts.Create(ctx, accounts.New{UID: uid, Email: form.Email, Password: form.Password,
+		DisplayName: form.DisplayName})
 	if !errors.Is(err, accounts.ErrUIDTaken) && !errors.Is(err, accounts.ErrEmailTaken) {
 		return err
 	}
-	have, gerr := p.deps.Accounts.Get(ctx, s.UID)
+	have, gerr := s.deps.Accounts.Get(ctx, uid)
 	if errors.Is(gerr, problem.ErrNotFound) {
-		return err // the address is another account's
+		return err // the address belongs to another account
 	}
 	if gerr != nil {
 		return gerr
 	}
-	if !strings.EqualFold(have.Email, n.Email) {
-		return fmt.Errorf("account %s, which a sign-up left, has another address", s.UID)
+	if !strings.EqualFold(have.Email, form.Email) {
+		return fmt.Errorf("take over account %s: it has another address", uid)
 	}
-	return p.deps.Accounts.Update(ctx, s.UID, accounts.Change{Password: &n.Password, DisplayName: &n.DisplayName})
+	return s.deps.Accounts.Update(ctx, uid, accounts.Change{Password: &form.Password, DisplayName: &form.DisplayName})
 }
 
-// newUID returns a uid of 28 letters and digits, as Firebase's own are.
+// newUID returns a random uid of 28 letters and digits, like those that Firebase generates.
 func newUID() (string, error) {
 	const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	var b strings.Builder
@@ -108,8 +108,7 @@ func newUID() (string, error) {
 			return "", fmt.Errorf("random uid: %w", err)
 		}
 		for i, c := range id {
-			// 62·4 = 248: larger bytes would favour some letters, and two bytes of
-			// a UUID are not all random.
+			// 62·4 = 248: larger bytes would make some letters more likely. Two bytes of a UUID are not fully random.
 			if i != 6 && i != 8 && c < 248 && b.Len() < 28 {
 				b.WriteByte(alphabet[c%62])
 			}
@@ -118,36 +117,34 @@ func newUID() (string, error) {
 	return b.String(), nil
 }
 
-// SweepSignups removes a few accounts that sign-ups left and nobody came back
-// for. It is called beside other work, bounded by ctx; what it does not finish
-// is left for the next call.
-func (p *Service) SweepSignups(ctx context.Context) error {
-	now := p.now()
+// SweepSignups deletes a few accounts of sign-ups that were interrupted and not retried. It is called during other
+// requests and bounded by ctx. The next call continues where it stopped.
+func (s *Service) SweepSignups(ctx context.Context) error {
+	now := s.now()
 	before := chat.MicrosOf(now.Time().Add(-staleAfter))
-	stale, err := p.deps.Store.LeaseStale(ctx, before, uuid.NewString(), now, lease, 5)
+	stale, err := s.deps.Store.LeaseStale(ctx, before, uuid.NewString(), now, lease, 5)
 	if err != nil {
 		return err
 	}
-	for _, s := range stale {
-		if err := p.deps.Accounts.Delete(ctx, s.UID); err != nil {
+	for _, left := range stale {
+		if err := s.deps.Accounts.Delete(ctx, left.UID); err != nil {
 			return err
 		}
-		if err := p.deps.Store.Forget(ctx, s); err != nil {
+		if err := s.deps.Store.Forget(ctx, left); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// SweepErasures goes on with an erasure that was interrupted. As SweepSignups,
-// it is called beside other work.
-func (p *Service) SweepErasures(ctx context.Context) error {
-	stuck, err := p.deps.Store.Erasing(ctx, chat.MicrosOf(p.deps.Now().Add(-stuckAfter)), 1)
+// SweepErasures continues one erasure that was interrupted. Like SweepSignups, it is called during other requests.
+func (s *Service) SweepErasures(ctx context.Context) error {
+	stuck, err := s.deps.Store.Erasing(ctx, chat.MicrosOf(s.deps.Now().Add(-stuckAfter)), 1)
 	if err != nil {
 		return err
 	}
 	for _, u := range stuck {
-		if err := p.Erase(ctx, u.UID); err != nil {
+		if err := s.Erase(ctx, u.UID); err != nil {
 			return err
 		}
 	}
