@@ -53,7 +53,7 @@ const (
 	actPasswordReset = "password_reset"
 	actConversations = "read_conversations"
 	actMessages      = "read_messages"
-	actExportPeople  = "export_people"
+	actExportUsers   = "export_people"
 	actExportAudit   = "export_audit"
 	actReplay        = "dead_letter_replay"
 	actReplayAll     = "dead_letters_replay_all"

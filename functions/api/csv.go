@@ -67,7 +67,7 @@ func csvFile[T any](a *API, ctx context.Context, r *request, action, file string
 }
 
 func (a *API) adminUsersCSV(ctx context.Context, r *request) (*response, error) {
-	return csvFile(a, ctx, r, actExportPeople, "people.csv",
+	return csvFile(a, ctx, r, actExportUsers, "people.csv",
 		[]string{"uid", "username", "display_name", "email", "admin", "disabled", "created_at", "last_active_at"},
 		func(cursor string) ([]store.User, string, error) {
 			return a.deps.Store.Search(ctx, store.Search{Order: store.ByNewest, All: true, Cursor: cursor, Limit: store.MaxPage})

@@ -61,7 +61,7 @@ type dayCount struct {
 // allFigures is what the admin panel shows.
 type allFigures struct {
 	At          chat.Micros          `json:"at"`
-	People      int64                `json:"people"`
+	Users       int64                `json:"people"`
 	ActiveToday int64                `json:"active_today"` // since midnight UTC
 	DeadLetters int64                `json:"dead_letters"`
 	Messages    []dayCount           `json:"messages_per_day"` // saved messages, oldest day first, today last
@@ -91,7 +91,7 @@ func (a *API) adminFigures(ctx context.Context, _ *request) (*response, error) {
 		})
 	}
 	g.Go(func() (err error) {
-		out.People, err = a.figures.get("people", now, countFresh, func() (int64, error) {
+		out.Users, err = a.figures.get("users", now, countFresh, func() (int64, error) {
 			all, _, err := a.deps.Store.CountUsers(ctx, micros(today))
 			return all, err
 		})

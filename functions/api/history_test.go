@@ -35,12 +35,12 @@ func TestHistory(t *testing.T) {
 		bodies = append(bodies, fmt.Sprintf("message %d", i))
 	}
 	saved := s.save("ada", "bob", bodies...)
-	for _, who := range []string{"ada", "bob"} {
+	for _, uid := range []string{"ada", "bob"} {
 		var got []string
 		before := ""
 		for range 10 {
 			var page messagePage
-			s.call("GET", "/messages?conversation=ada~bob&limit=3&before="+before, s.token(who), nil).must(200, &page)
+			s.call("GET", "/messages?conversation=ada~bob&limit=3&before="+before, s.token(uid), nil).must(200, &page)
 			var part []string
 			for _, m := range page.Messages {
 				part = append(part, m.Body)
@@ -51,7 +51,7 @@ func TestHistory(t *testing.T) {
 			}
 		}
 		if !slices.Equal(got, bodies) {
-			t.Errorf("history of %s: %v", who, got)
+			t.Errorf("history of %s: %v", uid, got)
 		}
 	}
 	var page messagePage

@@ -33,11 +33,11 @@ func newSystem(t *testing.T) *system {
 	}
 	t.Cleanup(func() { db.Close() })
 	host := authstubtest.Start(t, "demo-super")
-	who, err := accounts.NewFirebase(t.Context(), accounts.Options{Project: "demo-super", EmulatorHost: host})
+	auth, err := accounts.NewFirebase(t.Context(), accounts.Options{Project: "demo-super", EmulatorHost: host})
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := users.New(users.Deps{Store: db, Accounts: who, Relay: struct{ internalapi.Relay }{}})
+	service := users.New(users.Deps{Store: db, Accounts: auth, Relay: struct{ internalapi.Relay }{}})
 	return &system{operator.Deps{Store: db, Users: service}, db, host}
 }
 

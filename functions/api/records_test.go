@@ -23,7 +23,7 @@ func TestFigures(t *testing.T) {
 	s.user("bob")
 	s.save("ada", "bob", "one", "two")
 	type figures struct {
-		People      int64 `json:"people"`
+		Users       int64 `json:"people"`
 		ActiveToday int64 `json:"active_today"`
 		DeadLetters int64 `json:"dead_letters"`
 		Messages    []struct {
@@ -43,7 +43,7 @@ func TestFigures(t *testing.T) {
 		days[d.Day] = d.Count
 		total += d.Count
 	}
-	if f.People != 3 || f.ActiveToday != 1 || len(f.Messages) != 30 || len(days) != 30 || total != 2 ||
+	if f.Users != 3 || f.ActiveToday != 1 || len(f.Messages) != 30 || len(days) != 30 || total != 2 ||
 		f.Messages[29].Day != s.clock.Now().UTC().Format(time.DateOnly) ||
 		f.Realtime == nil || f.Realtime.Sockets["one"] != 3 || f.Realtime.Queued != 2 {
 		t.Errorf("figures %+v", f)
@@ -54,7 +54,7 @@ func TestFigures(t *testing.T) {
 	s.clock.advance(time.Minute)
 	f = figures{}
 	s.call("GET", "/admin/figures", s.token("root1", asAdmin), nil).must(200, &f)
-	if f.People != 4 || f.Realtime != nil {
+	if f.Users != 4 || f.Realtime != nil {
 		t.Errorf("figures %+v", f)
 	}
 }
