@@ -46,12 +46,12 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	// The same dead letters as the panel's: with the Pub/Sub emulator they wait in a topic.
 	deps := operatorDeps(st)
 	mux := http.NewServeMux()
-	mux.Handle(operator.AdminPath, operator.Handle(c.Secret, func(ctx context.Context, o operator.AdminOrder) (string, error) {
-		return setSuperuser(ctx, st, o)
-	}))
-	mux.Handle(operator.DeadLettersPath, operator.Handle(c.Secret, func(ctx context.Context, o operator.DeadLetterOrder) (string, error) {
+	setAdmin := func(ctx context.Context, o operator.AdminOrder) (string, error) { return setSuperuser(ctx, st, o) }
+	handleDeadLetters := func(ctx context.Context, o operator.DeadLetterOrder) (string, error) {
 		return operator.DeadLetters(ctx, deps, o)
-	}))
+	}
+	mux.Handle(operator.AdminPath, operator.Handle(c.Secret, setAdmin))
+	mux.Handle(operator.DeadLettersPath, operator.Handle(c.Secret, handleDeadLetters))
 	mux.Handle(publishPath, operator.Handle(c.Secret, func(ctx context.Context, o publishOrder) (string, error) {
 		return "Published.", st.Publish(ctx, o.Data)
 	}))
