@@ -42,6 +42,8 @@
 // first request. Configuration comes from the environment: see settings in config.go. On one machine, infra/stack
 // puts the same packages together over stand-ins. functions_test.go runs each function as Google does, in a process
 // of its own.
+//
+// realtime/DESIGN.md describes how all parts of the system work together.
 package functions
 
 import (

@@ -1,5 +1,6 @@
 // Package realtime is the root of the service that keeps people connected; it
-// holds no code, only this tour.
+// holds no code, only this tour. See realtime/DESIGN.md for the protocol, the
+// layouts in Redis and what happens when a part fails.
 //
 // # What comes in, and where it goes
 //
