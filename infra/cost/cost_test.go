@@ -172,7 +172,7 @@ func serve(t *testing.T, meter *Meter) (*server.Server, string) {
 	}
 	archive := Archive{db, meter}
 	quiet := slog.New(slog.DiscardHandler)
-	save := persist.New(persist.Deps{Store: archive, Letters: deadletter.Local{Store: archive}, Log: quiet})
+	save := persist.New(persist.Deps{Store: archive, DeadLetters: deadletter.Local{Store: archive}, Log: quiet})
 	verifier, err := identity.NewEmulator(project, func(name string) string {
 		return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "in this process"}[name]
 	}, nil)

@@ -60,12 +60,12 @@ test("createsuperuser makes an admin of a running chat and takes it back, and bo
   const at = await enter(visitor, bob, own);
   await at.page.goto("/admin");
   await expect(await find(at.page, bob)).toContainText(adminText.people.admin);
-  expect(await command("-email", bob.email, "-revoke")).toContain(`${bob.name} is no admin any more.`);
+  expect(await command("-email", bob.email, "-revoke")).toContain(`${bob.name} is no longer an admin.`);
   await at.page.getByRole("link", { name: adminText.tabs.audit }).click();
   await expect(at.page.getByText(adminText.only)).toBeVisible();
   // And an account where there is none; its password is told only there.
   const told = await command("-email", "New.Boss@example.org");
-  const password = /told only here: (\S+)/.exec(told)?.[1] ?? "";
+  const password = /shown only here: (\S+)/.exec(told)?.[1] ?? "";
   const fresh = await enter(visitor, { ...account("New"), email: "new.boss@example.org", password }, own);
   await fresh.page.goto("/admin");
   await expect(people(fresh.page)).toBeVisible();

@@ -208,7 +208,7 @@ test("two admins at one person at once both get a clear word", async ({ visitor 
   await act(one.page, eve, acts.remove, "");
   await late.getByRole("button", { name: acts.disable, exact: true }).click();
   await expect(late.getByRole("alert")).toHaveText(
-    "This person is not there any more. Another admin may have deleted them.",
+    "This person no longer exists. Another admin may have deleted them.",
   );
   await late.getByRole("button", { name: "Cancel" }).click();
   await expect(two.page.getByText(adminText.people.empty)).toBeVisible(); // the list is mended

@@ -64,7 +64,7 @@ func New(s store.Store, log *record.Log, project string) (*Archive, error) {
 		return nil, err
 	}
 	discard := slog.New(slog.DiscardHandler)
-	a.persist = persist.New(persist.Deps{Store: a, Letters: deadletter.Local{Store: a}, Log: discard})
+	a.persist = persist.New(persist.Deps{Store: a, DeadLetters: deadletter.Local{Store: a}, Log: discard})
 	a.api = api.New(api.Deps{Store: a, Verifier: verifier, Log: discard}).Handler()
 	return a, nil
 }

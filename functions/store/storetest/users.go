@@ -14,7 +14,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-func testPeople(t *testing.T, s store.Store) {
+func testUsers(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	ada := addUser(t, s, "Ada", "Ada Lovelace", t0)
 	bob := addUser(t, s, "bob", "Bob", t0+1)
@@ -30,22 +30,22 @@ func testPeople(t *testing.T, s store.Store) {
 		must(t, err)
 		equal(t, "the user by name", u.UID, "Ada")
 	}
-	// addresses are kept in lower case by who signs up; looked up in any
+	// Callers store addresses in lower case. They are found in any case.
 	u, err := s.UserByEmail(ctx, "BOB@example.ORG")
 	must(t, err)
 	equal(t, "the user by address", u.UID, "bob")
 	for _, err := range []error{
-		second2(s.User(ctx, "nobody")), second2(s.UserByUsername(ctx, "nobody")), second2(s.UserByEmail(ctx, "bob@example.or")),
-		second2(s.Rename(ctx, "nobody", nil, nil, t0)), second2(s.SetBlocked(ctx, "nobody", "Ada", true)),
-		second2(s.SetAdmin(ctx, "nobody", true, true)), second2(s.SetDisabled(ctx, "nobody", true)),
-		second2(s.EndSessions(ctx, "nobody", t0)), second2(s.BeginErase(ctx, "nobody", t0)),
+		errOf(s.User(ctx, "nobody")), errOf(s.UserByUsername(ctx, "nobody")), errOf(s.UserByEmail(ctx, "bob@example.or")),
+		errOf(s.Rename(ctx, "nobody", nil, nil, t0)), errOf(s.SetBlocked(ctx, "nobody", "Ada", true)),
+		errOf(s.SetAdmin(ctx, "nobody", true, true)), errOf(s.SetDisabled(ctx, "nobody", true)),
+		errOf(s.EndSessions(ctx, "nobody", t0)), errOf(s.BeginErase(ctx, "nobody", t0)),
 	} {
 		mustBe(t, err, problem.ErrNotFound)
 	}
 }
 
-// second2 returns the second of two results.
-func second2[T any](_ T, err error) error { return err }
+// errOf returns the error of a call with two results.
+func errOf[T any](_ T, err error) error { return err }
 
 func testRename(t *testing.T, s store.Store) {
 	ctx := context.Background()
@@ -65,7 +65,7 @@ func testRename(t *testing.T, s store.Store) {
 	must(t, err)
 	equal(t, "who is found by the new word", uids(page), []string{"ada"})
 
-	// the old name is held, but its owner may come back to it
+	// The old username is held, but the user may take it again.
 	old := "ada"
 	_, err = s.Rename(ctx, "bob", &old, nil, t0+29*day)
 	mustBe(t, err, store.ErrUsernameTaken)
@@ -77,7 +77,7 @@ func testRename(t *testing.T, s store.Store) {
 	must(t, err)
 	_, err = s.Rename(ctx, "bob", &old, nil, t0+34*day)
 	must(t, err)
-	// only the case changes
+	// Only the case changes.
 	upper := "ADA"
 	u, err = s.Rename(ctx, "bob", &upper, nil, t0+35*day)
 	must(t, err)
@@ -106,7 +106,7 @@ func testBlocked(t *testing.T, s store.Store) {
 
 func testSearchName(t *testing.T, s store.Store) {
 	ctx := context.Background()
-	// case and accents do not matter; equal names are told apart by uid
+	// Case and accents do not matter. Equal names are sorted by uid.
 	for i, name := range []string{"bertha", "Élodie", "adam", "Ada", "zoe", "Bertha", "ｆｕｌｌ"} {
 		addUser(t, s, fmt.Sprintf("u%d", i), name, t0)
 	}
@@ -115,13 +115,13 @@ func testSearchName(t *testing.T, s store.Store) {
 		got := everything(t, func(c string) ([]store.User, string, error) {
 			page, next, err := s.Search(ctx, store.Search{Cursor: c, Limit: limit})
 			if len(page) > limit {
-				t.Errorf("a page of %d has %d", limit, len(page))
+				t.Errorf("%d users on a page of at most %d", len(page), limit)
 			}
 			return page, next, err
 		})
 		equal(t, fmt.Sprintf("everybody in pages of %d", limit), uids(got), want)
 	}
-	// who comes and goes while a list is read neither doubles nor hides others
+	// Users who appear or disappear while a list is read do not duplicate or hide others.
 	page, next, err := s.Search(ctx, store.Search{Limit: 3})
 	must(t, err)
 	equal(t, "the first page", uids(page), want[:3])
@@ -153,8 +153,10 @@ func testSearchWord(t *testing.T, s store.Store) {
 	must(t, err)
 	for query, want := range map[string][]string{
 		"a": {"enchantress", "a.turing", "grace"}, "ADA": {"enchantress", "grace"}, "ádám": {"grace"},
-		"love": {"enchantress"}, "lace": nil, "tur": {"a.turing"}, "a.t": {"a.turing"}, "ada lo": {"enchantress"}, "lo ada": {"enchantress"},
-		"ada x": nil, "ench": {"enchantress"}, "wolfeschlegelsteinhausenb": {"long"}, "wolfeschlegelstein": {"long"}, "hopper": {"grace"}, "hopper-ad": {"grace"}, "grace  HOPPER": {"grace"},
+		"love": {"enchantress"}, "lace": nil, "tur": {"a.turing"}, "a.t": {"a.turing"}, "ada lo": {"enchantress"},
+		"lo ada": {"enchantress"},
+		"ada x":  nil, "ench": {"enchantress"}, "wolfeschlegelsteinhausenb": {"long"}, "wolfeschlegelstein": {"long"},
+		"hopper": {"grace"}, "hopper-ad": {"grace"}, "grace  HOPPER": {"grace"},
 		"%": nil, "*": nil, "  ": {"enchantress", "a.turing", "grace", "long"},
 	} {
 		for _, limit := range []int{1, 2, 50} {
@@ -162,7 +164,7 @@ func testSearchWord(t *testing.T, s store.Store) {
 				return s.Search(ctx, store.Search{Prefix: query, Cursor: c, Limit: limit})
 			})
 			if !slices.Equal(uids(got), want) {
-				t.Errorf("%q finds %v in pages of %d, want %v", query, uids(got), limit, want)
+				t.Errorf("%q in pages of %d: %v, want %v", query, limit, uids(got), want)
 			}
 		}
 	}
@@ -178,8 +180,9 @@ func testSearchOrders(t *testing.T, s store.Store) {
 	}
 	must(t, s.Touch(ctx, []string{"u1", "nobody"}, t0+5*day))
 	must(t, s.Touch(ctx, []string{"u3"}, t0+7*day))
-	must(t, s.Touch(ctx, []string{"u3"}, t0+6*day)) // never falls
-	for order, want := range map[string][]string{store.ByNewest: {"u2", "u4", "u1", "u3", "u0"}, store.ByActive: {"u3", "u1", "u4", "u2", "u0"}} {
+	must(t, s.Touch(ctx, []string{"u3"}, t0+6*day)) // does not lower it
+	for order, want := range map[string][]string{store.ByNewest: {"u2", "u4", "u1", "u3", "u0"},
+		store.ByActive: {"u3", "u1", "u4", "u2", "u0"}} {
 		for _, limit := range []int{1, 2, 3, 5} {
 			got := everything(t, func(c string) ([]store.User, string, error) {
 				return s.Search(ctx, store.Search{Order: order, All: true, Cursor: c, Limit: limit})
@@ -194,7 +197,8 @@ func testSearchEmail(t *testing.T, s store.Store) {
 	for _, n := range []string{"ada", "adam", "bob"} {
 		addUser(t, s, n, "x", t0)
 	}
-	for query, want := range map[string][]string{"ada@": {"ada"}, "ADA@Example.org": {"ada"}, "bob@example.com": nil, "@": nil} {
+	for query, want := range map[string][]string{"ada@": {"ada"}, "ADA@Example.org": {"ada"}, "bob@example.com": nil,
+		"@": nil} {
 		got, _, err := s.Search(ctx, store.Search{Prefix: query, All: true, Limit: 10})
 		must(t, err)
 		equal(t, query, uids(got), want)
@@ -205,13 +209,14 @@ func testLastAdmin(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	addUser(t, s, "ada", "Ada", t0)
 	addUser(t, s, "bob", "Bob", t0)
-	_, err := s.SetAdmin(ctx, "bob", false, true) // was none: nothing to keep
+	_, err := s.SetAdmin(ctx, "bob", false, true) // bob was not an admin
 	must(t, err)
 	u, err := s.SetAdmin(ctx, "ada", true, true)
 	must(t, err)
 	equal(t, "ada is admin", u.Admin, true)
 	for _, err := range []error{
-		second2(s.SetAdmin(ctx, "ada", false, true)), second2(s.SetDisabled(ctx, "ada", true)), second2(s.BeginErase(ctx, "ada", t0)),
+		errOf(s.SetAdmin(ctx, "ada", false, true)), errOf(s.SetDisabled(ctx, "ada", true)), errOf(s.BeginErase(ctx, "ada",
+			t0)),
 	} {
 		mustBe(t, err, store.ErrLastAdmin)
 	}
@@ -219,18 +224,18 @@ func testLastAdmin(t *testing.T, s store.Store) {
 	must(t, err)
 	_, err = s.SetDisabled(ctx, "bob", true)
 	must(t, err)
-	_, err = s.SetAdmin(ctx, "ada", false, true) // bob is disabled and does not count
+	_, err = s.SetAdmin(ctx, "ada", false, true) // bob is disabled, so he does not count
 	mustBe(t, err, store.ErrLastAdmin)
 	_, err = s.SetDisabled(ctx, "bob", false)
 	must(t, err)
 	_, err = s.SetAdmin(ctx, "ada", false, true)
 	must(t, err)
-	_, err = s.SetAdmin(ctx, "bob", false, false) // the operator's command may
+	_, err = s.SetAdmin(ctx, "bob", false, false) // as the operator's command does
 	must(t, err)
 }
 
-// Two admins who unmake each other at once do not both succeed.
-func testLastAdminRace(t *testing.T, s store.Store) {
+// Of two admins who unmake each other at once, at most one succeeds.
+func testConcurrentLastAdmins(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	for i := range 2 {
 		addUser(t, s, fmt.Sprintf("a%d", i), "x", t0)
@@ -252,7 +257,7 @@ func testLastAdminRace(t *testing.T, s store.Store) {
 		}
 		for _, err := range errs {
 			if err != nil && !errors.Is(err, store.ErrLastAdmin) && !errors.Is(err, problem.ErrUnavailable) {
-				t.Errorf("the loser is told %v", err)
+				t.Errorf("failed call: error %v", err)
 			}
 		}
 		for _, uid := range []string{a, b} {

@@ -15,9 +15,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// userDoc is users/{uid}. Realtime/ reads disabled, valid_after and blocked of
-// it, to fill a gate. Fields that lists sort by are never left out: a
-// document without them would be in no list.
+// userDoc is users/{uid}. The realtime service reads disabled, valid_after and blocked to fill a gate. A field by
+// which lists are sorted is always written: a document without it would be missing from the list.
 type userDoc struct {
 	Username      string      `firestore:"username"`
 	UsernameLower string      `firestore:"username_lower"`
@@ -35,14 +34,17 @@ type userDoc struct {
 }
 
 func docOf(u store.User) userDoc {
-	return userDoc{Username: u.Username, UsernameLower: store.NameKey(u.Username), DisplayName: u.DisplayName, NameKey: store.Fold(u.DisplayName),
-		Terms: store.Terms(u.Username, u.DisplayName), Email: u.Email, CreatedAt: u.CreatedAt, LastActiveAt: u.LastActiveAt, Admin: u.Admin,
+	return userDoc{Username: u.Username, UsernameLower: store.NameKey(u.Username), DisplayName: u.DisplayName,
+		NameKey: store.Fold(u.DisplayName),
+		Terms: store.Terms(u.Username,
+			u.DisplayName), Email: u.Email, CreatedAt: u.CreatedAt, LastActiveAt: u.LastActiveAt, Admin: u.Admin,
 		Disabled: u.Disabled, ValidAfter: u.ValidAfter, Blocked: u.Blocked, ErasingAt: u.ErasingAt}
 }
 
 func (d userDoc) user(uid string) store.User {
-	return store.User{UID: uid, Username: d.Username, DisplayName: d.DisplayName, Email: d.Email, CreatedAt: d.CreatedAt, LastActiveAt: d.LastActiveAt,
-		Admin: d.Admin, Disabled: d.Disabled, ValidAfter: d.ValidAfter, Blocked: d.Blocked, ErasingAt: d.ErasingAt}
+	return store.User{UID: uid, Username: d.Username, DisplayName: d.DisplayName, Email: d.Email, CreatedAt: d.CreatedAt,
+		LastActiveAt: d.LastActiveAt,
+		Admin:        d.Admin, Disabled: d.Disabled, ValidAfter: d.ValidAfter, Blocked: d.Blocked, ErasingAt: d.ErasingAt}
 }
 
 // userFrom decodes a document of the collection users.
@@ -54,7 +56,7 @@ func userFrom(snap *firestore.DocumentSnapshot) (store.User, error) {
 	return d.user(snap.Ref.ID), nil
 }
 
-// User implements store.People.
+// User implements store.Users.
 func (s *Store) User(ctx context.Context, uid string) (store.User, error) {
 	var d userDoc
 	ok, err := get(ctx, s.doc(colUsers, uid), &d)
@@ -64,7 +66,7 @@ func (s *Store) User(ctx context.Context, uid string) (store.User, error) {
 	return d.user(uid), translate(err)
 }
 
-// Users implements store.People.
+// Users implements store.Users.
 func (s *Store) Users(ctx context.Context, uids []string) (map[string]store.User, error) {
 	found := make(map[string]store.User, len(uids))
 	uids = slices.Clone(uids)
@@ -94,21 +96,22 @@ func (s *Store) Users(ctx context.Context, uids []string) (map[string]store.User
 	return found, nil
 }
 
-// UserByEmail implements store.People.
+// UserByEmail implements store.Users.
 func (s *Store) UserByEmail(ctx context.Context, email string) (u store.User, err error) {
 	found := false
-	err = each(ctx, s.query(userWithEmail, nil, strings.ToLower(email)).Limit(1), func(snap *firestore.DocumentSnapshot) (bool, error) {
-		u, err = userFrom(snap)
-		found = true
-		return false, err
-	})
+	err = each(ctx, s.query(userWithEmail, nil, strings.ToLower(email)).Limit(1),
+		func(snap *firestore.DocumentSnapshot) (bool, error) {
+			u, err = userFrom(snap)
+			found = true
+			return false, err
+		})
 	if err == nil && !found {
 		err = problem.ErrNotFound
 	}
 	return u, err
 }
 
-// UserByUsername implements store.People.
+// UserByUsername implements store.Users.
 func (s *Store) UserByUsername(ctx context.Context, username string) (store.User, error) {
 	if !pathSafe(username) {
 		return store.User{}, problem.ErrNotFound
@@ -124,14 +127,17 @@ func (s *Store) UserByUsername(ctx context.Context, username string) (store.User
 	return s.User(ctx, n.UID)
 }
 
-// pathSafe reports whether id can be the id of a document. What callers have
-// checked (uids, usernames of sign-ups) can; what somebody looks for may not.
+// pathSafe reports whether id can be the id of a document. The uids and usernames that callers have validated can. An
+// id that comes from a request may not.
 func pathSafe(id string) bool {
-	return id != "" && len(id) <= 1500 && id != "." && id != ".." && !strings.ContainsAny(id, "/\x00") && !(strings.HasPrefix(id, "__") && strings.HasSuffix(id, "__"))
+	return id != "" && len(id) <= 1500 && id != "." && id != ".." && !strings.ContainsAny(id, "/\x00") &&
+		!(strings.HasPrefix(id, "__") && strings.HasSuffix(id, "__"))
 }
 
-// change writes what f makes of a person. reads happen before it.
-func (s *Store) change(ctx context.Context, uid string, f func(tx *firestore.Transaction, u *store.User) error) (u store.User, err error) {
+// change applies f to a user and writes the result, in one transaction. f reads before it writes, as Firestore
+// demands.
+func (s *Store) change(ctx context.Context, uid string, f func(tx *firestore.Transaction,
+	u *store.User) error) (u store.User, err error) {
 	err = s.transact(ctx, func(tx *firestore.Transaction) error {
 		var d userDoc
 		ok, err := getIn(tx, s.doc(colUsers, uid), &d)
@@ -150,104 +156,73 @@ func (s *Store) change(ctx context.Context, uid string, f func(tx *firestore.Tra
 	return u, err
 }
 
-// Rename implements store.People.
-func (s *Store) Rename(ctx context.Context, uid string, username, displayName *string, now chat.Micros) (store.User, error) {
+// Rename implements store.Users.
+func (s *Store) Rename(ctx context.Context, uid string, username, displayName *string,
+	now chat.Micros) (store.User, error) {
 	return s.change(ctx, uid, func(tx *firestore.Transaction, u *store.User) error {
-		if displayName != nil {
-			u.DisplayName = *displayName
-		}
-		if username == nil {
-			return nil
-		}
-		oldKey, newKey := store.NameKey(u.Username), store.NameKey(*username)
-		u.Username = *username
-		if oldKey == newKey {
-			return nil
-		}
-		n, err := s.nameIn(tx, newKey)
+		entry := func(key string) (*store.Name, error) { return s.nameIn(tx, key) }
+		entries, err := u.Rename(username, displayName, now, entry)
 		if err != nil {
 			return err
 		}
-		if !n.OpenTo("", uid, now) {
-			return store.ErrUsernameTaken
-		}
-		if err := tx.Set(s.doc(colNames, oldKey), store.Name{UID: uid, Expires: now + chat.Micros(store.NameHold.Microseconds())}); err != nil {
-			return err
-		}
-		return tx.Set(s.doc(colNames, newKey), store.Name{UID: uid})
-	})
-}
-
-// SetBlocked implements store.People.
-func (s *Store) SetBlocked(ctx context.Context, uid, other string, blocked bool) (store.User, error) {
-	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error {
-		switch {
-		case !blocked:
-			u.Blocked = slices.DeleteFunc(u.Blocked, func(b string) bool { return b == other })
-		case u.HasBlocked(other):
-		case len(u.Blocked) >= store.MaxBlocked:
-			return store.ErrBlockedFull
-		default:
-			u.Blocked = append(u.Blocked, other)
+		for key, n := range entries {
+			if err := tx.Set(s.doc(colNames, key), n); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
 }
 
-// keepAdmin is store.ErrLastAdmin where no active admin but uid is left. The
-// transaction locks what it read: two admins cannot unmake each other at once.
-func (s *Store) keepAdmin(tx *firestore.Transaction, uid string) error {
-	snaps, err := tx.Documents(s.query(admins, nil, true)).GetAll()
-	if err != nil {
-		return err
-	}
-	for _, snap := range snaps {
-		u, err := userFrom(snap)
-		if err != nil {
-			return err
-		}
-		if u.UID != uid && u.Active() {
-			return nil
-		}
-	}
-	return store.ErrLastAdmin
+// SetBlocked implements store.Users.
+func (s *Store) SetBlocked(ctx context.Context, uid, other string, blocked bool) (store.User, error) {
+	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error { return u.SetBlocked(other, blocked) })
 }
 
-// SetAdmin implements store.People.
+// otherAdmin returns a store.OtherAdmin that reads in tx. The transaction locks what it reads, so two admins cannot
+// unmake each other at once.
+func (s *Store) otherAdmin(tx *firestore.Transaction) store.OtherAdmin {
+	return func(uid string) (bool, error) {
+		snaps, err := tx.Documents(s.query(admins, nil, true)).GetAll()
+		if err != nil {
+			return false, err
+		}
+		for _, snap := range snaps {
+			u, err := userFrom(snap)
+			if err != nil {
+				return false, err
+			}
+			if u.UID != uid && u.Active() {
+				return true, nil
+			}
+		}
+		return false, nil
+	}
+}
+
+// SetAdmin implements store.Users.
 func (s *Store) SetAdmin(ctx context.Context, uid string, admin, keepOne bool) (store.User, error) {
 	return s.change(ctx, uid, func(tx *firestore.Transaction, u *store.User) error {
-		if u.Admin && !admin && keepOne && u.Active() {
-			if err := s.keepAdmin(tx, uid); err != nil {
-				return err
-			}
-		}
-		u.Admin = admin
-		return nil
+		return u.SetAdmin(admin, keepOne, s.otherAdmin(tx))
 	})
 }
 
-// SetDisabled implements store.People.
+// SetDisabled implements store.Users.
 func (s *Store) SetDisabled(ctx context.Context, uid string, disabled bool) (store.User, error) {
 	return s.change(ctx, uid, func(tx *firestore.Transaction, u *store.User) error {
-		if disabled && u.Admin && u.Active() {
-			if err := s.keepAdmin(tx, uid); err != nil {
-				return err
-			}
-		}
-		u.Disabled = disabled || u.ErasingAt != 0
-		return nil
+		return u.SetDisabled(disabled, s.otherAdmin(tx))
 	})
 }
 
-// EndSessions implements store.People.
+// EndSessions implements store.Users.
 func (s *Store) EndSessions(ctx context.Context, uid string, at chat.Micros) (store.User, error) {
 	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error {
-		u.ValidAfter = max(u.ValidAfter, at)
+		u.EndSessions(at)
 		return nil
 	})
 }
 
-// Touch implements store.People. Who does not exist must not be made by it.
+// Touch implements store.Users. Its writes have a precondition, so that they do not create users.
 func (s *Store) Touch(ctx context.Context, uids []string, at chat.Micros) error {
 	uids = slices.Clone(uids)
 	slices.Sort(uids)
@@ -262,7 +237,7 @@ func (s *Store) Touch(ctx context.Context, uids []string, at chat.Micros) error 
 	return err
 }
 
-// CountPeople implements store.People.
+// CountUsers implements store.Users.
 func (s *Store) CountUsers(ctx context.Context, since chat.Micros) (all, active int64, err error) {
 	if all, err = count(ctx, s.query(everybody, nil)); err != nil {
 		return 0, 0, err
@@ -271,11 +246,11 @@ func (s *Store) CountUsers(ctx context.Context, since chat.Micros) (all, active 
 	return all, active, err
 }
 
-// maxScan is how many people one page of a search looks at; a page that found
-// few among them goes on with its cursor.
+// maxScan limits the documents that are read for one page of a search. If it is reached, the page is short, and its
+// cursor continues the search.
 const maxScan = 1000
 
-// Search implements store.People.
+// Search implements store.Users.
 func (s *Store) Search(ctx context.Context, q store.Search) ([]store.User, string, error) {
 	limit := store.PageSize(q.Limit)
 	query := store.ParseQuery(q.Prefix)
@@ -358,7 +333,8 @@ func (s *Store) Search(ctx context.Context, q store.Search) ([]store.User, strin
 	}
 }
 
-// errName is the cause where a username cannot be the id of a document.
+// errName is the error for a username that cannot be the id of a document.
 func errName(username string) error {
-	return problem.Wrap(fmt.Errorf("username %.60q", username), problem.Invalid, "username_invalid", "This username cannot be used.")
+	return problem.Wrap(fmt.Errorf("username %.60q", username), problem.Invalid, "username_invalid",
+		"This username cannot be used.")
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// adminUsers lists people, disabled ones too.
+// adminUsers lists users, including disabled ones.
 func (a *API) adminUsers(ctx context.Context, r *request) (*response, error) {
 	limit, err := r.limit()
 	if err != nil {
@@ -19,17 +19,18 @@ func (a *API) adminUsers(ctx context.Context, r *request) (*response, error) {
 	switch order {
 	case "", store.ByName, store.ByNewest, store.ByActive:
 	default:
-		return nil, fieldProblem("order", "People are listed by name, newest or active.")
+		return nil, fieldProblem("order", "Sort by name, newest or active.")
 	}
 	q := r.query.Get("q")
 	if len(q) > maxQuery {
 		return nil, fieldProblem("q", "This search is too long.")
 	}
-	found, next, err := a.deps.Store.Search(ctx, store.Search{Prefix: q, Order: order, All: true, Cursor: r.query.Get("cursor"), Limit: limit})
+	found, next, err := a.deps.Store.Search(ctx, store.Search{Prefix: q, Order: order, All: true,
+		Cursor: r.query.Get("cursor"), Limit: limit})
 	if err != nil {
 		return nil, err
 	}
-	a.sweep(ctx, "deletions", a.people.SweepErasures)
+	a.sweep(ctx, "deletions", a.users.SweepErasures)
 	page := make([]adminProfile, len(found))
 	for i, u := range found {
 		page[i] = adminProfileOf(u)
@@ -45,7 +46,7 @@ func (a *API) adminUser(ctx context.Context, r *request) (*response, error) {
 	return ok(adminProfileOf(u)), nil
 }
 
-// adminAdd makes an account for somebody.
+// adminAdd creates a user and their account.
 func (a *API) adminAdd(ctx context.Context, r *request) (*response, error) {
 	var in struct {
 		reasoned
@@ -60,13 +61,14 @@ func (a *API) adminAdd(ctx context.Context, r *request) (*response, error) {
 	if err := in.check(false); err != nil {
 		return nil, err
 	}
-	n := users.Signup{Email: in.Email, Password: in.Password, Username: in.Username, DisplayName: in.DisplayName, Operator: true}
-	if err := n.Check(); err != nil {
+	form := users.Signup{Email: in.Email, Password: in.Password, Username: in.Username, DisplayName: in.DisplayName,
+		Operator: true}
+	if err := form.Check(); err != nil {
 		return nil, err
 	}
 	var u store.User
 	err := a.audited(ctx, r, actAdd, "", in.Username, in.Reason, func() (err error) {
-		u, err = a.people.Enrol(ctx, n)
+		u, err = a.users.Create(ctx, form)
 		return err
 	})
 	if err != nil {
@@ -75,12 +77,11 @@ func (a *API) adminAdd(ctx context.Context, r *request) (*response, error) {
 	return &response{status: http.StatusCreated, json: adminProfileOf(u)}, nil
 }
 
-var errNoChange = problem.New(problem.Invalid, "nothing_to_change", "There is nothing to change in this.")
+var errNoChange = problem.New(problem.Invalid, "nothing_to_change", "This request does not change anything.")
 
-// adminChange renames, makes or unmakes an admin, disables or enables. Several
-// in one call are done in this order, each with an entry of its own in the audit log;
-// the first that fails ends it. What is so already is done again, which repairs
-// what an interrupted call has left.
+// adminChange renames a user, makes or unmakes an admin, and disables or enables the user. Several changes in one
+// call are made in this order, each with its own entry in the audit log. The first that fails ends the call. A change
+// that has already been made is made again, which completes an interrupted call.
 func (a *API) adminChange(ctx context.Context, r *request) (*response, error) {
 	var in struct {
 		reasoned
@@ -102,32 +103,38 @@ func (a *API) adminChange(ctx context.Context, r *request) (*response, error) {
 	uid := u.UID
 	type step struct {
 		action string
-		do     func() (store.User, error)
+		run    func() (store.User, error)
 	}
 	var steps []step
 	if in.Username != nil || in.DisplayName != nil {
-		steps = append(steps, step{actRename, func() (store.User, error) { return a.people.Rename(ctx, uid, in.Username, in.DisplayName, true) }})
+		steps = append(steps, step{actRename, func() (store.User, error) {
+			return a.users.Rename(ctx, uid, in.Username, in.DisplayName, true)
+		}})
 	}
 	if in.Admin != nil {
 		action := actUnmakeAdmin
 		if *in.Admin {
 			action = actMakeAdmin
 		}
-		steps = append(steps, step{action, func() (store.User, error) { return a.people.SetAdmin(ctx, uid, *in.Admin, true) }})
+		steps = append(steps, step{action, func() (store.User, error) {
+			return a.users.SetAdmin(ctx, uid, *in.Admin, true)
+		}})
 	}
 	if in.Disabled != nil {
 		action := actEnable
 		if *in.Disabled {
 			action = actDisable
 		}
-		steps = append(steps, step{action, func() (store.User, error) { return a.people.SetDisabled(ctx, uid, *in.Disabled) }})
+		steps = append(steps, step{action, func() (store.User, error) {
+			return a.users.SetDisabled(ctx, uid, *in.Disabled)
+		}})
 	}
 	if len(steps) == 0 {
 		return nil, errNoChange
 	}
 	for _, s := range steps {
 		err := a.audited(ctx, r, s.action, uid, u.Username, in.Reason, func() error {
-			changed, err := s.do()
+			changed, err := s.run()
 			if err == nil {
 				u = changed
 			}
@@ -140,8 +147,9 @@ func (a *API) adminChange(ctx context.Context, r *request) (*response, error) {
 	return ok(adminProfileOf(u)), nil
 }
 
-// act does something to a person that needs no more than an optional reason.
-func (a *API) act(ctx context.Context, r *request, action string, do func(ctx context.Context, u store.User) error) (*response, error) {
+// act runs an action on a user whose body has only an optional reason.
+func (a *API) act(ctx context.Context, r *request, action string,
+	run func(ctx context.Context, u store.User) error) (*response, error) {
 	var in reasoned
 	if err := r.decode(&in); err != nil {
 		return nil, err
@@ -153,24 +161,26 @@ func (a *API) act(ctx context.Context, r *request, action string, do func(ctx co
 	if err != nil {
 		return nil, err
 	}
-	if err := a.audited(ctx, r, action, u.UID, u.Username, in.Reason, func() error { return do(ctx, u) }); err != nil {
+	if err := a.audited(ctx, r, action, u.UID, u.Username, in.Reason, func() error { return run(ctx, u) }); err != nil {
 		return nil, err
 	}
 	return &response{}, nil
 }
 
-// adminDelete deletes a person with all that is theirs. Repeating it goes on
-// where an interrupted one stopped.
+// adminDelete deletes a user with all their data. Repeating it continues an interrupted deletion.
 func (a *API) adminDelete(ctx context.Context, r *request) (*response, error) {
-	// Once begun it goes on, even if the caller closes the page.
+	// A deletion that has begun continues even if the caller closes the page.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longTimeLimit)
 	defer cancel()
-	return a.act(ctx, r, actDelete, func(ctx context.Context, u store.User) error { return gone(a.people.Erase(ctx, u.UID)) })
+	return a.act(ctx, r, actDelete, func(ctx context.Context,
+		u store.User) error {
+		return ignoreNotFound(a.users.Erase(ctx, u.UID))
+	})
 }
 
 func (a *API) adminSignOut(ctx context.Context, r *request) (*response, error) {
 	return a.act(ctx, r, actSignOut, func(ctx context.Context, u store.User) error {
-		_, err := a.people.SignOut(ctx, u.UID)
+		_, err := a.users.SignOut(ctx, u.UID)
 		return absent(err)
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// User implements store.People.
+// User implements store.Users.
 func (s *Store) User(ctx context.Context, uid string) (u store.User, err error) {
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		u, err = getUser(tx, uid)
@@ -23,7 +23,7 @@ func (s *Store) User(ctx context.Context, uid string) (u store.User, err error) 
 	return u, err
 }
 
-// Users implements store.People.
+// Users implements store.Users.
 func (s *Store) Users(ctx context.Context, uids []string) (map[string]store.User, error) {
 	found := make(map[string]store.User, len(uids))
 	err := s.view(ctx, func(tx *bbolt.Tx) error {
@@ -42,7 +42,7 @@ func (s *Store) Users(ctx context.Context, uids []string) (map[string]store.User
 	return found, err
 }
 
-// UserByEmail implements store.People.
+// UserByEmail implements store.Users.
 func (s *Store) UserByEmail(ctx context.Context, email string) (u store.User, err error) {
 	p := prefix(strings.ToLower(email))
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
@@ -56,7 +56,7 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (u store.User, er
 	return u, err
 }
 
-// UserByUsername implements store.People.
+// UserByUsername implements store.Users.
 func (s *Store) UserByUsername(ctx context.Context, username string) (u store.User, err error) {
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		n, err := getName(tx, username)
@@ -72,8 +72,9 @@ func (s *Store) UserByUsername(ctx context.Context, username string) (u store.Us
 	return u, err
 }
 
-// change writes what f makes of a person.
-func (s *Store) change(ctx context.Context, uid string, f func(tx *bbolt.Tx, u *store.User) error) (u store.User, err error) {
+// change applies f to a user and writes the result, in one transaction.
+func (s *Store) change(ctx context.Context, uid string, f func(tx *bbolt.Tx,
+	u *store.User) error) (u store.User, err error) {
 	err = s.update(ctx, func(tx *bbolt.Tx) error {
 		old, err := getUser(tx, uid)
 		if err != nil {
@@ -89,103 +90,67 @@ func (s *Store) change(ctx context.Context, uid string, f func(tx *bbolt.Tx, u *
 	return u, err
 }
 
-// Rename implements store.People.
-func (s *Store) Rename(ctx context.Context, uid string, username, displayName *string, now chat.Micros) (store.User, error) {
+// Rename implements store.Users.
+func (s *Store) Rename(ctx context.Context, uid string, username, displayName *string,
+	now chat.Micros) (store.User, error) {
 	return s.change(ctx, uid, func(tx *bbolt.Tx, u *store.User) error {
-		if displayName != nil {
-			u.DisplayName = *displayName
-		}
-		if username == nil {
-			return nil
-		}
-		oldKey, newKey := store.NameKey(u.Username), store.NameKey(*username)
-		u.Username = *username
-		if oldKey == newKey {
-			return nil
-		}
-		n, err := getName(tx, *username)
+		entry := func(key string) (*store.Name, error) { return getName(tx, key) }
+		entries, err := u.Rename(username, displayName, now, entry)
 		if err != nil {
 			return err
 		}
-		if !n.OpenTo("", uid, now) {
-			return store.ErrUsernameTaken
-		}
-		if err := put(tx, names, []byte(oldKey), store.Name{UID: uid, Expires: now + chat.Micros(store.NameHold.Microseconds())}); err != nil {
-			return err
-		}
-		return put(tx, names, []byte(newKey), store.Name{UID: uid})
-	})
-}
-
-// SetBlocked implements store.People.
-func (s *Store) SetBlocked(ctx context.Context, uid, other string, blocked bool) (store.User, error) {
-	return s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error {
-		switch {
-		case !blocked:
-			u.Blocked = slices.DeleteFunc(u.Blocked, func(b string) bool { return b == other })
-		case u.HasBlocked(other):
-		case len(u.Blocked) >= store.MaxBlocked:
-			return store.ErrBlockedFull
-		default:
-			u.Blocked = append(u.Blocked, other)
+		for key, n := range entries {
+			if err := put(tx, names, []byte(key), n); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
 }
 
-// keepAdmin is store.ErrLastAdmin where no active admin but uid is left.
-func keepAdmin(tx *bbolt.Tx, uid string) error {
-	c := tx.Bucket(admins).Cursor()
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
-		if string(k) == uid {
-			continue
-		}
-		u, err := getUser(tx, string(k))
-		if err != nil {
-			return err
-		}
-		if u.Active() {
-			return nil
-		}
-	}
-	return store.ErrLastAdmin
+// SetBlocked implements store.Users.
+func (s *Store) SetBlocked(ctx context.Context, uid, other string, blocked bool) (store.User, error) {
+	return s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error { return u.SetBlocked(other, blocked) })
 }
 
-// SetAdmin implements store.People.
+// otherAdmin returns a store.OtherAdmin that reads in tx. Bolt runs one writing transaction at a time, so its answer
+// holds until tx ends.
+func otherAdmin(tx *bbolt.Tx) store.OtherAdmin {
+	return func(uid string) (bool, error) {
+		c := tx.Bucket(admins).Cursor()
+		for k, _ := c.First(); k != nil; k, _ = c.Next() {
+			if string(k) == uid {
+				continue
+			}
+			if u, err := getUser(tx, string(k)); err != nil || u.Active() {
+				return err == nil, err
+			}
+		}
+		return false, nil
+	}
+}
+
+// SetAdmin implements store.Users.
 func (s *Store) SetAdmin(ctx context.Context, uid string, admin, keepOne bool) (store.User, error) {
 	return s.change(ctx, uid, func(tx *bbolt.Tx, u *store.User) error {
-		if u.Admin && !admin && keepOne && u.Active() {
-			if err := keepAdmin(tx, uid); err != nil {
-				return err
-			}
-		}
-		u.Admin = admin
-		return nil
+		return u.SetAdmin(admin, keepOne, otherAdmin(tx))
 	})
 }
 
-// SetDisabled implements store.People.
+// SetDisabled implements store.Users.
 func (s *Store) SetDisabled(ctx context.Context, uid string, disabled bool) (store.User, error) {
-	return s.change(ctx, uid, func(tx *bbolt.Tx, u *store.User) error {
-		if disabled && u.Admin && u.Active() {
-			if err := keepAdmin(tx, uid); err != nil {
-				return err
-			}
-		}
-		u.Disabled = disabled || u.ErasingAt != 0
-		return nil
-	})
+	return s.change(ctx, uid, func(tx *bbolt.Tx, u *store.User) error { return u.SetDisabled(disabled, otherAdmin(tx)) })
 }
 
-// EndSessions implements store.People.
+// EndSessions implements store.Users.
 func (s *Store) EndSessions(ctx context.Context, uid string, at chat.Micros) (store.User, error) {
 	return s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error {
-		u.ValidAfter = max(u.ValidAfter, at)
+		u.EndSessions(at)
 		return nil
 	})
 }
 
-// Touch implements store.People.
+// Touch implements store.Users.
 func (s *Store) Touch(ctx context.Context, uids []string, at chat.Micros) error {
 	return s.update(ctx, func(tx *bbolt.Tx) error {
 		for _, uid := range uids {
@@ -206,7 +171,7 @@ func (s *Store) Touch(ctx context.Context, uids []string, at chat.Micros) error 
 	})
 }
 
-// CountPeople implements store.People. It reads every key of the active ones.
+// CountUsers implements store.Users. It reads the key of every active user.
 func (s *Store) CountUsers(ctx context.Context, since chat.Micros) (total, active int64, err error) {
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		total, active = int64(tx.Bucket(byCreated).Stats().KeyN), 0

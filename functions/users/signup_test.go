@@ -22,16 +22,16 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// errCrash is what calls give once the process is gone.
+// errCrash is the error of calls after the process has crashed.
 var errCrash = errors.New("crashed")
 
-// fuse counts the calls that leave the process, and lets it crash at one of
-// them: before it, or after it took effect. Afterwards nothing leaves any more.
+// fuse counts the calls that leave the process, and makes it crash at one of them: before the call, or after it took
+// effect. All later calls fail.
 type fuse struct {
 	mu    sync.Mutex
-	left  int  // calls until it burns; below 0: never
-	after bool // the call takes effect, and its answer is lost
-	burnt bool
+	left  int  // calls until the crash; negative: no crash
+	after bool // the call takes effect before the crash
+	burnt bool // the process has crashed
 }
 
 func (f *fuse) call(do func() error) error {
@@ -44,19 +44,20 @@ func (f *fuse) call(do func() error) error {
 	case burnt, now && !after:
 		return errCrash
 	case now:
-		_ = do() // its answer is lost
+		_ = do() // the result is lost
 		return errCrash
 	}
 	return do()
 }
 
-// fusedStore and fusedAccounts put a fuse before what Enrol and Erase call.
+// fusedStore is a store whose calls go through a fuse.
 type fusedStore struct {
 	users.Store
 	*fuse
 }
 
-func (s fusedStore) Reserve(ctx context.Context, email, username, uid, attempt string, now chat.Micros, lease time.Duration) (l store.Signup, err error) {
+func (s fusedStore) Reserve(ctx context.Context, email, username, uid, attempt string, now chat.Micros,
+	lease time.Duration) (l store.Signup, err error) {
 	err = s.call(func() error {
 		l, err = s.Store.Reserve(ctx, email, username, uid, attempt, now, lease)
 		return err
@@ -86,6 +87,7 @@ func (s fusedStore) FinishErase(ctx context.Context, uid string, now chat.Micros
 	return s.call(func() error { return s.Store.FinishErase(ctx, uid, now) })
 }
 
+// fusedAccounts is a sign-in system whose calls go through a fuse.
 type fusedAccounts struct {
 	accounts.Accounts
 	*fuse
@@ -108,6 +110,7 @@ func (a fusedAccounts) Delete(ctx context.Context, uid string) error {
 	return a.call(func() error { return a.Accounts.Delete(ctx, uid) })
 }
 
+// fusedRelay is a realtime service whose calls go through a fuse.
 type fusedRelay struct{ *fuse }
 
 func (r fusedRelay) GateChanged(context.Context, internalapi.Gate) error {
@@ -118,7 +121,7 @@ func (r fusedRelay) Figures(context.Context) (internalapi.Figures, error) {
 	return internalapi.Figures{}, nil
 }
 
-// world is everything that outlives a process.
+// world is everything that survives a crash of the process.
 type world struct {
 	store    *storebolt.Store
 	accounts *accounts.Firebase
@@ -133,8 +136,9 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	w := &world{store: db, authHost: authstubtest.Start(t, "demo-people"), now: time.Now()}
-	if w.accounts, err = accounts.NewFirebase(t.Context(), accounts.Options{Project: "demo-people", EmulatorHost: w.authHost}); err != nil {
+	w := &world{store: db, authHost: authstubtest.Start(t, "demo-users"), now: time.Now()}
+	if w.accounts, err = accounts.NewFirebase(t.Context(), accounts.Options{Project: "demo-users",
+		EmulatorHost: w.authHost}); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -142,23 +146,25 @@ func newWorld(t *testing.T) *world {
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-// process is a process over the world, which crashes when f burns.
+// process returns the Service of a process that crashes as f says.
 func (w *world) process(f *fuse) *users.Service {
-	return users.New(users.Deps{Store: fusedStore{w.store, f}, Accounts: fusedAccounts{w.accounts, f}, Relay: fusedRelay{f},
-		Now: func() time.Time { return w.now }, Log: quiet})
+	return users.New(users.Deps{Store: fusedStore{w.store, f}, Accounts: fusedAccounts{w.accounts, f},
+		Relay: fusedRelay{f},
+		Now:   func() time.Time { return w.now }, Log: quiet})
 }
 
+// steady returns the Service of a process that does not crash.
 func (w *world) steady() *users.Service { return w.process(&fuse{left: -1}) }
 
 var ada = users.Signup{Email: "ada@example.org", Password: "correct horse", Username: "ada", DisplayName: "Ada"}
 
-// crashes runs f with a crash at every call that it makes, before and after the
-// call took effect, each time in a new world.
-func crashes(t *testing.T, f func(t *testing.T, w *world, p *users.Service) (done bool)) {
+// crashes runs f once for each call that leaves the process, with a crash before that call, and once with a crash
+// after it, each time in a new world.
+func crashes(t *testing.T, f func(t *testing.T, w *world, s *users.Service) (done bool)) {
 	for _, after := range []bool{false, true} {
 		for n, done := 0, false; !done; n++ {
 			if n > 20 {
-				t.Fatal("there is no end to the calls")
+				t.Fatal("more than 20 calls")
 			}
 			t.Run(fmt.Sprintf("call_%d,after_%v", n, after), func(t *testing.T) {
 				w := newWorld(t)
@@ -168,12 +174,12 @@ func crashes(t *testing.T, f func(t *testing.T, w *world, p *users.Service) (don
 	}
 }
 
-// Wherever a sign-up breaks off, the same person gets in, with the password of their
-// last try, as soon as the lease has ended; and nothing is left over.
-func TestSignupCrashes(t *testing.T) {
-	crashes(t, func(t *testing.T, w *world, p *users.Service) bool {
+// After a crash at any point of a sign-up, the same user can sign up again as soon as the lease has ended, with the
+// password of the last attempt. No lease is left.
+func TestRetryAfterCrash(t *testing.T) {
+	crashes(t, func(t *testing.T, w *world, s *users.Service) bool {
 		ctx := t.Context()
-		_, err := p.Enrol(ctx, ada)
+		_, err := s.Create(ctx, ada)
 		if err == nil {
 			return true
 		}
@@ -186,19 +192,19 @@ func TestSignupCrashes(t *testing.T) {
 		}
 		again := ada
 		again.Password = "battery staple"
-		u, err := w.steady().Enrol(ctx, again)
+		u, err := w.steady().Create(ctx, again)
 		if errors.Is(err, store.ErrSignupBusy) || errors.Is(err, store.ErrUsernameTaken) && !committed {
 			p := problem.Of(err)
 			if p.RetryAfter <= 0 || p.RetryAfter > 15*time.Second {
-				t.Errorf("to be tried again after %v", p.RetryAfter)
+				t.Errorf("retry after %v, want at most 15s", p.RetryAfter)
 			}
 			w.now = w.now.Add(p.RetryAfter)
-			u, err = w.steady().Enrol(ctx, again)
+			u, err = w.steady().Create(ctx, again)
 		}
 		password := again.Password
-		if committed { // only the answer was lost: the person is told to sign in, and can
+		if committed { // only the result was lost, and the user can sign in
 			if !errors.Is(err, store.ErrUsernameTaken) {
-				t.Fatalf("a sign-up that was done is answered %v", err)
+				t.Fatalf("repeating a committed sign-up: error %v, want ErrUsernameTaken", err)
 			}
 			password = ada.Password
 			if u, err = w.store.UserByEmail(ctx, ada.Email); err != nil {
@@ -206,78 +212,77 @@ func TestSignupCrashes(t *testing.T) {
 			}
 			other := again
 			other.Username = "other"
-			if _, err := w.steady().Enrol(ctx, other); !errors.Is(err, accounts.ErrEmailTaken) {
-				t.Fatalf("the address of a sign-up that was done is answered %v", err)
+			if _, err := w.steady().Create(ctx, other); !errors.Is(err, accounts.ErrEmailTaken) {
+				t.Fatalf("signing up again with the address: error %v, want ErrEmailTaken", err)
 			}
 		} else if err != nil {
 			t.Fatal(err)
 		}
 		token, err := accountstest.SignIn(ctx, w.authHost, ada.Email, password)
 		if err != nil {
-			t.Fatalf("signing in: %v", err)
+			t.Fatalf("sign in: %v", err)
 		}
 		claims, err := accountstest.Claims(token)
 		if err != nil || claims["sub"] != u.UID {
-			t.Errorf("the token is for %v, the user %v (%v)", claims["sub"], u.UID, err)
+			t.Errorf("token of %v, want %v (%v)", claims["sub"], u.UID, err)
 		}
-		nothingLeft(t, w)
+		checkNoLeases(t, w)
 		return false
 	})
 }
 
-// nothingLeft fails the test if a lease is left.
-func nothingLeft(t *testing.T, w *world) {
+// checkNoLeases fails the test if a lease is left.
+func checkNoLeases(t *testing.T, w *world) {
 	t.Helper()
 	far := chat.MicrosOf(w.now.Add(1000 * time.Hour))
-	left, err := w.store.TakeStale(t.Context(), far, "test", far, time.Second, 10)
+	left, err := w.store.LeaseStale(t.Context(), far, "test", far, time.Second, 10)
 	if err != nil || len(left) != 0 {
-		t.Errorf("leases are left: %v, %v", left, err)
+		t.Errorf("leases %v, %v, want none", left, err)
 	}
 }
 
-// Whoever does not come back leaves no account behind: others' sign-ups sweep
-// it, the name can be taken by another, and the address by anybody.
-func TestSignupsThatNeverCameBackAreSwept(t *testing.T) {
-	crashes(t, func(t *testing.T, w *world, p *users.Service) bool {
+// A sign-up that crashed and is not retried leaves no account: the sign-ups of others sweep it. Its username and
+// address are free again.
+func TestSweepSignups(t *testing.T) {
+	crashes(t, func(t *testing.T, w *world, s *users.Service) bool {
 		ctx := t.Context()
-		_, err := p.Enrol(ctx, ada)
+		_, err := s.Create(ctx, ada)
 		if err == nil {
 			return true
 		}
 		if _, err := w.store.UserByEmail(ctx, ada.Email); err == nil {
-			return false // only the answer was lost
+			return false // only the result was lost
 		}
 		w.now = w.now.Add(16 * time.Second)
 		bob := users.Signup{Email: "bob@example.org", Password: "correct horse", Username: "ada", DisplayName: "Bob"}
-		if _, err := w.steady().Enrol(ctx, bob); err != nil {
-			t.Fatalf("the name is still taken: %v", err)
+		if _, err := w.steady().Create(ctx, bob); err != nil {
+			t.Fatalf("the username is still taken: %v", err)
 		}
 		w.now = w.now.Add(2 * time.Hour)
 		if err := w.steady().SweepSignups(ctx); err != nil {
 			t.Fatal(err)
 		}
 		if a, err := w.accounts.ByEmail(ctx, ada.Email); !errors.Is(err, problem.ErrNotFound) {
-			t.Errorf("an account is left: %+v, %v", a, err)
+			t.Errorf("account %+v, %v after the sweep, want none", a, err)
 		}
-		nothingLeft(t, w)
+		checkNoLeases(t, w)
 		if _, err := w.store.UserByUsername(ctx, "ada"); err != nil {
-			t.Errorf("the sweep took bob's name: %v", err)
+			t.Errorf("the sweep released the username of bob: %v", err)
 		}
 		return false
 	})
 }
 
-// Of several who sign up with one address at once, exactly one gets in, and
-// the account has the password of that one.
-func TestSignupsAtOnce(t *testing.T) {
+// Of several concurrent sign-ups with one address, exactly one succeeds, and the account has its password.
+func TestConcurrentSignups(t *testing.T) {
 	w := newWorld(t)
 	var wg sync.WaitGroup
 	errs := make([]error, 4)
 	for i := range errs {
 		wg.Go(func() {
-			p := ada
-			p.Password, p.Username = fmt.Sprintf("correct horse %d", i), fmt.Sprintf("ada%d", i)
-			_, errs[i] = w.steady().Enrol(t.Context(), p)
+			form := ada
+			form.Password, form.Username = fmt.Sprintf("correct horse %d", i), fmt.Sprintf("ada%d", i)
+			_, errs[i] = w.steady().Create(t.Context(), form)
 		})
 	}
 	wg.Wait()
@@ -288,45 +293,47 @@ func TestSignupsAtOnce(t *testing.T) {
 		case err == nil:
 			won++
 			if serr != nil {
-				t.Errorf("who was told yes cannot sign in: %v", serr)
+				t.Errorf("sign-up %d succeeded, but signing in fails: %v", i, serr)
 			}
-		case !errors.Is(err, store.ErrSignupBusy) && !errors.Is(err, accounts.ErrEmailTaken) && !errors.Is(err, store.ErrSignupLost):
-			t.Errorf("a loser is told %v", err)
+		case !errors.Is(err, store.ErrSignupBusy) && !errors.Is(err, accounts.ErrEmailTaken) &&
+			!errors.Is(err, store.ErrSignupLost):
+			t.Errorf("sign-up %d: error %v", i, err)
 		case serr == nil:
-			t.Error("who was told no can sign in")
+			t.Errorf("sign-up %d failed, but its password works", i)
 		}
 	}
 	if won != 1 {
-		t.Errorf("%d got in", won)
+		t.Errorf("%d sign-ups succeeded, want 1", won)
 	}
 }
 
-// An account that was made elsewhere is never taken over by a sign-up.
-func TestForeignAccountsAreNotTakenOver(t *testing.T) {
+// A sign-up does not take over an account that it did not create.
+func TestForeignAccountIsKept(t *testing.T) {
 	w := newWorld(t)
-	if err := w.accounts.Create(t.Context(), accounts.New{UID: "foreign", Email: ada.Email, Password: "its own password", DisplayName: "x"}); err != nil {
+	if err := w.accounts.Create(t.Context(), accounts.New{UID: "foreign", Email: ada.Email, Password: "its own password",
+		DisplayName: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := w.steady().Enrol(t.Context(), ada); !errors.Is(err, accounts.ErrEmailTaken) {
-			t.Fatalf("the sign-up is answered %v", err)
+		if _, err := w.steady().Create(t.Context(), ada); !errors.Is(err, accounts.ErrEmailTaken) {
+			t.Fatalf("error %v, want ErrEmailTaken", err)
 		}
 	}
 	if _, err := accountstest.SignIn(t.Context(), w.authHost, ada.Email, "its own password"); err != nil {
 		t.Errorf("the account was changed: %v", err)
 	}
-	nothingLeft(t, w)
+	checkNoLeases(t, w)
 }
 
-// An erasure that crashed anywhere is finished by repeating it.
-func TestErasureCrashes(t *testing.T) {
-	crashes(t, func(t *testing.T, w *world, p *users.Service) bool {
+// After a crash at any point of an erasure, a sweep or a repeated call finishes it.
+func TestEraseAfterCrash(t *testing.T) {
+	crashes(t, func(t *testing.T, w *world, s *users.Service) bool {
 		ctx := t.Context()
-		u, err := w.steady().Enrol(ctx, ada)
+		u, err := w.steady().Create(ctx, ada)
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = p.Erase(ctx, u.UID)
+		err = s.Erase(ctx, u.UID)
 		if err == nil {
 			return true
 		}
@@ -339,16 +346,16 @@ func TestErasureCrashes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-		} else if err == nil { // it had not begun
+		} else if err == nil { // the erasure had not begun
 			if err := w.steady().Erase(ctx, u.UID); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if _, err := w.store.User(ctx, u.UID); !errors.Is(err, problem.ErrNotFound) {
-			t.Errorf("the user is still there: %v", err)
+			t.Errorf("the user still exists: %v", err)
 		}
 		if _, err := w.accounts.Get(ctx, u.UID); !errors.Is(err, problem.ErrNotFound) {
-			t.Errorf("the account is still there: %v", err)
+			t.Errorf("the account still exists: %v", err)
 		}
 		return false
 	})

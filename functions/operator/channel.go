@@ -1,7 +1,4 @@
-// Package control lets commands of this machine's owner give orders to the
-// chat that runs here: it alone has the data file open. The chat writes an
-// address and a secret into its data folder, where only its owner can read them.
-package control
+package operator
 
 import (
 	"bytes"
@@ -12,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,42 +17,42 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Address is the content of the file.
+// Address tells commands how to reach a running chat. It is the content of File.
 type Address struct {
 	URL    string `json:"url"`
 	Secret string `json:"secret"`
 }
 
-// File is its name in the data folder.
+// File is the name of the file in the data folder that holds the Address.
 const File = "control.json"
 
-// Handle carries out orders of one kind that come with the secret: run returns
-// what to tell who gave it.
+// Handle returns a handler that carries out orders of one kind, if they come with the secret. run returns the answer
+// for the person who gave the order.
 func Handle[Order any](secret string, run func(context.Context, Order) (string, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+secret {
-			http.Error(w, "This address is for commands of this machine's owner.", http.StatusForbidden)
+			http.Error(w, "Only the owner of the data folder may give orders here.", http.StatusForbidden)
 			return
 		}
 		var o Order
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(&o); err != nil {
-			http.Error(w, "This is no order.", http.StatusBadRequest)
+			http.Error(w, "The order could not be read.", http.StatusBadRequest)
 			return
 		}
-		told, err := run(r.Context(), o)
+		answer, err := run(r.Context(), o)
 		if err != nil {
 			http.Error(w, Explain(err), problem.Of(err).Kind.HTTPStatus())
 			return
 		}
-		fmt.Fprintln(w, told)
+		fmt.Fprintln(w, answer)
 	})
 }
 
-// ErrNotRunning is the error of Send where no chat runs with the data folder.
-var ErrNotRunning = errors.New("no chat runs there")
+// ErrNotRunning is the error of Send if no chat is running with the data folder.
+var ErrNotRunning = errors.New("no chat is running with this data folder")
 
-// Send gives an order to the chat that runs with a data folder, at a path of its
-// control address, and returns what it tells. The error is ErrNotRunning, or one whose text is for people.
+// Send gives an order to the chat that is running with a data folder, at a path of its control address, and returns
+// the answer. It waits for at most a minute. The error is ErrNotRunning, or has a text for people.
 func Send(ctx context.Context, folder, path string, order any) (string, error) {
 	b, err := os.ReadFile(filepath.Join(folder, File))
 	if err != nil {
@@ -86,14 +82,15 @@ func Send(ctx context.Context, folder, path string, order any) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	told := strings.TrimSpace(string(answer))
+	text := strings.TrimSpace(string(answer))
 	if resp.StatusCode != http.StatusOK {
-		return "", errors.New(told)
+		return "", errors.New(text)
 	}
-	return told, nil
+	return text, nil
 }
 
-// Explain returns what to tell a person at a terminal about an error: its message, or that of each field.
+// Explain returns the text of an error for a person at a terminal: the message of the problem, or those of its
+// fields.
 func Explain(err error) string {
 	p := problem.Of(err)
 	if len(p.Fields) == 0 {
@@ -105,16 +102,4 @@ func Explain(err error) string {
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
-}
-
-// Whoami names who runs the command, for the audit log.
-func Whoami() string {
-	name := "unknown"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	if host, err := os.Hostname(); err == nil {
-		name += "@" + host
-	}
-	return name
 }

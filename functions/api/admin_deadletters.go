@@ -12,48 +12,50 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// letter is a dead letter as an operator sees it.
-type letter struct {
+// deadLetter is a dead letter as an admin sees it.
+type deadLetter struct {
 	ID       string      `json:"id"`
 	At       chat.Micros `json:"at"`
 	Reason   string      `json:"reason"`
 	Data     string      `json:"data"`
-	Encoding string      `json:"encoding"` // of Data: "text", or "base64" for what is none
+	Encoding string      `json:"encoding"` // of Data: "text", or "base64" if it is not valid UTF-8
 }
 
-func letterOf(l store.DeadLetter) letter {
-	out := letter{ID: l.ID, At: l.At, Reason: l.Reason, Data: string(l.Data), Encoding: "text"}
+func deadLetterOf(l store.DeadLetter) deadLetter {
+	out := deadLetter{ID: l.ID, At: l.At, Reason: l.Reason, Data: string(l.Data), Encoding: "text"}
 	if !utf8.Valid(l.Data) {
 		out.Data, out.Encoding = base64.StdEncoding.EncodeToString(l.Data), "base64"
 	}
 	return out
 }
 
-var errNoLetter = problem.New(problem.NotFound, "dead_letter_not_found", "This dead letter is not there any more. Somebody may have dealt with it.")
+var errNoDeadLetter = problem.New(problem.NotFound, "dead_letter_not_found",
+	"This dead letter no longer exists. Another admin may have replayed or discarded it.")
 
-func noLetter(err error) error {
+// noDeadLetter replaces problem.ErrNotFound by errNoDeadLetter.
+func noDeadLetter(err error) error {
 	if errors.Is(err, problem.ErrNotFound) {
-		return errNoLetter.WithCause(err)
+		return errNoDeadLetter.WithCause(err)
 	}
 	return err
 }
 
-// collectWithin is how long a list waits for letters that lie elsewhere.
+// collectWithin is how long a request waits for dead letters that have not been moved into the store.
 const collectWithin = 5 * time.Second
 
-// collect brings dead letters onto the shelf; it reports whether it could.
+// collect moves dead letters into the store. It reports whether all of them are there.
 func (a *API) collect(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, collectWithin)
 	defer cancel()
 	n, err := a.deps.DeadLetters.Collect(ctx)
 	if err != nil {
-		a.deps.Log.WarnContext(ctx, "dead letters could not be collected; the list shows those that were before", "collected", n, "error", err)
+		a.deps.Log.WarnContext(ctx, "collecting dead letters failed", "collected", n, "error", err)
 	}
 	return err == nil
 }
 
-// adminLetters lists dead letters, oldest first.
-func (a *API) adminLetters(ctx context.Context, r *request) (*response, error) {
+// adminDeadLetters lists dead letters, oldest first.
+func (a *API) adminDeadLetters(ctx context.Context, r *request) (*response, error) {
 	limit, err := r.limit()
 	if err != nil {
 		return nil, err
@@ -67,28 +69,28 @@ func (a *API) adminLetters(ctx context.Context, r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	letters := make([]letter, len(found))
+	page := make([]deadLetter, len(found))
 	for i, l := range found {
-		letters[i] = letterOf(l)
+		page[i] = deadLetterOf(l)
 	}
-	return ok(map[string]any{"dead_letters": letters, "next": next, "complete": complete}), nil
+	return ok(map[string]any{"dead_letters": page, "next": next, "complete": complete}), nil
 }
 
-func (a *API) adminLetter(ctx context.Context, r *request) (*response, error) {
-	l, err := a.deps.Store.DeadLetter(ctx, r.params["id"])
+func (a *API) adminDeadLetter(ctx context.Context, r *request) (*response, error) {
+	l, err := a.deps.Store.DeadLetter(ctx, r.http.PathValue("id"))
 	if err != nil {
-		return nil, noLetter(err)
+		return nil, noDeadLetter(err)
 	}
-	return ok(letterOf(l)), nil
+	return ok(deadLetterOf(l)), nil
 }
 
-// replay hands a letter to persist and takes it from the shelf. A crash
-// between the two leaves it there; replaying it again does no harm.
+// replay hands a dead letter to persist and removes it from the store. After a crash between the two it is still
+// there, and replaying it again does no harm.
 func (a *API) replay(ctx context.Context, l store.DeadLetter) error {
 	if err := a.deps.Replayer.Replay(ctx, l.Data); err != nil {
 		return err
 	}
-	return gone(a.deps.Store.RemoveDeadLetter(ctx, l.ID))
+	return ignoreNotFound(a.deps.Store.RemoveDeadLetter(ctx, l.ID))
 }
 
 func (a *API) adminReplay(ctx context.Context, r *request) (*response, error) {
@@ -99,9 +101,9 @@ func (a *API) adminReplay(ctx context.Context, r *request) (*response, error) {
 	if err := in.check(false); err != nil {
 		return nil, err
 	}
-	l, err := a.deps.Store.DeadLetter(ctx, r.params["id"])
+	l, err := a.deps.Store.DeadLetter(ctx, r.http.PathValue("id"))
 	if err != nil {
-		return nil, noLetter(err)
+		return nil, noDeadLetter(err)
 	}
 	if err := a.audited(ctx, r, actReplay, l.ID, "", in.Reason, func() error { return a.replay(ctx, l) }); err != nil {
 		return nil, err
@@ -109,11 +111,11 @@ func (a *API) adminReplay(ctx context.Context, r *request) (*response, error) {
 	return &response{}, nil
 }
 
-// replayMost is how many letters one call replays.
-const replayMost = 2000
+// maxReplay limits the dead letters that one call replays.
+const maxReplay = 2000
 
-// adminReplayAll replays those letters that are there when it begins: what is still
-// malformed becomes a new letter, and must not be taken up again and again.
+// adminReplayAll replays the dead letters that exist when it begins. Data that is still malformed becomes a new dead
+// letter, which must not be replayed in an endless loop.
 func (a *API) adminReplayAll(ctx context.Context, r *request) (*response, error) {
 	var in reasoned
 	if err := r.decode(&in); err != nil {
@@ -126,7 +128,7 @@ func (a *API) adminReplayAll(ctx context.Context, r *request) (*response, error)
 	replayed := 0
 	err := a.audited(ctx, r, actReplayAll, "", "", in.Reason, func() error {
 		var ids []string
-		for cursor := ""; len(ids) < replayMost; {
+		for cursor := ""; len(ids) < maxReplay; {
 			page, next, err := a.deps.Store.DeadLetters(ctx, cursor, store.MaxPage)
 			if err != nil {
 				return err
@@ -141,7 +143,7 @@ func (a *API) adminReplayAll(ctx context.Context, r *request) (*response, error)
 		for _, id := range ids {
 			l, err := a.deps.Store.DeadLetter(ctx, id)
 			if errors.Is(err, problem.ErrNotFound) {
-				continue // another admin was quicker
+				continue // another admin was faster
 			}
 			if err == nil {
 				err = a.replay(ctx, l)
@@ -171,11 +173,12 @@ func (a *API) adminDiscard(ctx context.Context, r *request) (*response, error) {
 	if err := in.check(true); err != nil {
 		return nil, err
 	}
-	id := r.params["id"]
+	id := r.http.PathValue("id")
 	if _, err := a.deps.Store.DeadLetter(ctx, id); err != nil {
-		return nil, noLetter(err)
+		return nil, noDeadLetter(err)
 	}
-	err := a.audited(ctx, r, actDiscard, id, "", in.Reason, func() error { return noLetter(a.deps.Store.RemoveDeadLetter(ctx, id)) })
+	err := a.audited(ctx, r, actDiscard, id, "", in.Reason,
+		func() error { return noDeadLetter(a.deps.Store.RemoveDeadLetter(ctx, id)) })
 	if err != nil {
 		return nil, err
 	}
