@@ -84,7 +84,7 @@ func (tb *Testbed) FailOver(ctx context.Context) error {
 	if err := tb.replication.redirect(tb.redis.addr); err != nil {
 		return err
 	}
-	return tb.replica.follow(ctx, tb.replication.addr())
+	return tb.replica.follow(ctx, tb.replication.addr)
 }
 
 // Ways to break the connection of an instance to Redis.
@@ -102,9 +102,11 @@ func (tb *Testbed) BreakLink(n int, how string) error {
 		l.cut()
 		return nil
 	case Slow:
-		return l.delay(300)
+		l.delay(300 * time.Millisecond)
+		return nil
 	case Deaf:
-		return l.dropBytes()
+		l.silence()
+		return nil
 	}
 	return fmt.Errorf("no way %q to break a link", how)
 }

@@ -107,11 +107,11 @@ func (tb *Testbed) startRedis(ctx context.Context) (err error) {
 		return err
 	}
 	tb.closers = append(tb.closers, func() { tb.replica.kill() })
-	if tb.replication, err = newLink("replication", tb.redis.addr); err != nil {
+	if tb.replication, err = newLink(tb.redis.addr); err != nil {
 		return err
 	}
 	tb.closers = append(tb.closers, tb.replication.cut)
-	return tb.replica.follow(ctx, tb.replication.addr())
+	return tb.replica.follow(ctx, tb.replication.addr)
 }
 
 func (tb *Testbed) startInstances(ctx context.Context) error {
@@ -127,13 +127,13 @@ func (tb *Testbed) startInstances(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l, err := newLink(fmt.Sprintf("redis of instance %d", n+1), tb.redis.addr)
+		l, err := newLink(tb.redis.addr)
 		if err != nil {
 			return err
 		}
 		tb.closers = append(tb.closers, l.cut)
 		i := &Instance{path: path, link: l, logs: filepath.Join(tb.opts.Dir, fmt.Sprintf("instance%d.log", n+1)), spec: Spec{
-			Name: fmt.Sprintf("instance%d", n+1), Addr: "127.0.0.1:" + port, Redis: l.addr(), PubSub: tb.queue.addr, Gates: "http://" + tb.gatesAddr + "/gates/",
+			Name: fmt.Sprintf("instance%d", n+1), Addr: "127.0.0.1:" + port, Redis: l.addr, PubSub: tb.queue.addr, Gates: "http://" + tb.gatesAddr + "/gates/",
 			Project: project, Topic: "delivery-acks", ClockMS: (time.Duration(n) * tb.opts.ClockStep).Milliseconds(),
 			SocketAgeMS: tb.opts.SocketAge.Milliseconds(), MaxSockets: tb.opts.MaxSockets,
 		}}
