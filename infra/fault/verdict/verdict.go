@@ -73,17 +73,17 @@ type Report struct {
 	Accepted int `json:"accepted"` // of these, seen as sent by a device of their sender
 	Saved    int `json:"saved"`    // in the store
 
-	Counts        map[Rule]int `json:"counts"`   // messages by the rule that they break; every rule is there
-	Excepted      int          `json:"excepted"` // see the package comment
-	Stranded      int          `json:"stranded"` // see the package comment
-	Vouched       int          `json:"vouched"`  // see the package comment
-	Undeliverable int          `json:"undeliverable"`     // finally refused, since their recipient has no account
+	Counts        map[Rule]int `json:"counts"`        // messages by the rule that they break; every rule is there
+	Excepted      int          `json:"excepted"`      // see the package comment
+	Stranded      int          `json:"stranded"`      // see the package comment
+	Vouched       int          `json:"vouched"`       // see the package comment
+	Undeliverable int          `json:"undeliverable"` // finally refused, since their recipient has no account
 	Checks        []Check      `json:"checks,omitempty"`
 
 	Devices    int       `json:"devices"`
 	Resumed    int       `json:"resumed"`            // times that a device was caught up again after a gap
 	Moved      int       `json:"moved"`              // times that it moved without one
-	NotResumed int       `json:"not_resumed"`             // times that it was told resumed: false
+	NotResumed int       `json:"not_resumed"`        // times that it was told resumed: false
 	Loads      int       `json:"loads"`              // reads of history before the end
 	ByHistory  int       `json:"by_history"`         // messages that a device got from history, not by an event
 	ByOpening  int       `json:"by_opening"`         // of these, only when all conversations were opened in the end
