@@ -1,11 +1,9 @@
 // Command instance is one realtime instance for fault tests. It runs the service of package server as
 // realtime/cmd/realtime does, with three differences:
 //
-// \- Its settings come as one testbed.Spec.
-//
-// \- It requests the gates of users from the testbed, because the embedded store belongs to that process.
-//
-// \- Its clock can be wrong.
+//   - Its settings come as one testbed.Spec.
+//   - It requests the gates of users from the testbed, because the embedded store belongs to that process.
+//   - Its clock can be wrong.
 package main
 
 import (

@@ -26,8 +26,8 @@ func (target pushTarget) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	select {
-	case tb := <-status:
-		w.WriteHeader(tb)
+	case code := <-status:
+		w.WriteHeader(code)
 	case <-r.Context().Done():
 	}
 }
