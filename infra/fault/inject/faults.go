@@ -66,7 +66,7 @@ var Faults = []Fault{
 	},
 	{
 		Name: "redis-lost-senders-gone", Loses: true, Exception: true,
-		Summary: "Redis is replaced by an empty one, and devices that have just sent messages do not return (the stated exception)",
+		Summary: "Redis is replaced by an empty one, and devices that have just sent never return (the stated exception)",
 		run:     withUsersAway(0.3, withSendersLeaving(0.1, replaceRedis)),
 	},
 	{

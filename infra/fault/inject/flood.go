@@ -39,7 +39,7 @@ type flooder struct {
 // floodSockets lets users flood their sockets, one user for each kind of frame.
 func floodSockets(ctx context.Context, t *target) error {
 	kinds := []string{
-		wire.TypePing, wire.TypeAck, wire.TypeSend, wire.TypeRead, wire.TypeTyping, wire.TypeWatch, "of a later version",
+		wire.TypePing, wire.TypeAck, wire.TypeSend, wire.TypeRead, wire.TypeTyping, wire.TypeWatch, "unknown",
 	}
 	before, err := t.testbed.Counts(context.WithoutCancel(ctx))
 	if err != nil {
@@ -89,7 +89,7 @@ func floodSockets(ctx context.Context, t *target) error {
 	for _, f := range floods {
 		named := f.errorCodes[session.ErrRateLimited.Code] > 0
 		allClosed := f.closeCodes[problem.TooMany.CloseCode()] == socketsPerFlood
-		t.recordCheck(f.failure == nil && named && allClosed, "flood of "+f.kind,
+		t.recordCheck(f.failure == nil && named && allClosed, "flood of "+f.kind+" frames",
 			"%d frames on %d sockets: errors %v, close codes %v%s",
 			f.sent, socketsPerFlood, f.errorCodes, f.closeCodes, errorSuffix(f.failure))
 		frames += f.sent
