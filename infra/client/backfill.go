@@ -9,45 +9,43 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// Pages of history.
+// Paging of history.
 const (
 	pageSize = 50
-	maxPages = 40 // of one load that is not asked to reach the beginning
+	maxPages = 40 // per conversation and load, unless the load is to reach the beginning
 )
 
-// loadJob is a load of history. The loader walks each conversation from its
-// newest page back.
+// loadJob is one load of history. Each conversation is read from its newest page back.
 type loadJob struct {
-	list  bool                   // read the list of conversations, and the newest pages of each
-	since map[string]chat.Micros // walk back to this place, at least one page; by conversation
-	from  map[string]chat.Micros // begin behind this place instead of at the end; by conversation
-	whole bool                   // walk back to the beginning
+	list  bool                   // read the conversation list, and the newest pages of each conversation
+	since map[string]chat.Micros // by conversation: read back to this at, and at least one page
+	from  map[string]chat.Micros // by conversation: begin after this at instead of at the end
+	whole bool                   // read back to the beginning
 }
 
-// loadResult is what a job brought. With err set it is empty.
+// loadResult is the result of a loadJob. It is empty if err is set.
 type loadResult struct {
 	conversations []Conversation
 	messages      []chat.Message
 	err           error
 }
 
-// open is a conversation that the person has opened.
+// openRequest is a conversation that the user has opened.
 type openRequest struct {
 	conversation string
 	whole        bool // and scrolled to its beginning
 	done         func()
 }
 
-// openConversation loads the newest page of a conversation, or all of it, and
-// calls done when it is there.
+// openConversation loads the newest page of a conversation, or all of it, and calls done when it is stored.
 func (m *machine) openConversation(now time.Time, conv string, whole bool, done func()) {
 	m.openRequests = append(m.openRequests, openRequest{conv, whole, done})
 	m.startLoad(now)
 }
 
-// pay starts the load that is due, if any. One load runs at a time.
+// startLoad starts the load that is due, if any. One load runs at a time.
 func (m *machine) startLoad(now time.Time) {
-	if m.loading || !m.connected {
+	if m.loading || !m.online {
 		return
 	}
 	if job, due := m.dueJob(now); due {
@@ -72,22 +70,22 @@ func (m *machine) dueJob(now time.Time) (loadJob, bool) {
 		return loadJob{list: true}, true
 	}
 	job := loadJob{since: map[string]chat.Micros{}, from: map[string]chat.Micros{}}
-	for _, backfillAt := range d.backfills {
-		if now.Before(backfillAt.due) {
+	for _, pending := range d.backfills {
+		if now.Before(pending.due) {
 			continue
 		}
-		if at, ok := job.since[backfillAt.conversation]; !ok || backfillAt.at < at {
-			job.since[backfillAt.conversation] = backfillAt.at
+		if at, ok := job.since[pending.conversation]; !ok || pending.at < at {
+			job.since[pending.conversation] = pending.at
 		}
-		job.from[backfillAt.conversation] = max(job.from[backfillAt.conversation], backfillAt.at)
+		job.from[pending.conversation] = max(job.from[pending.conversation], pending.at)
 	}
 	return job, len(job.since) > 0
 }
 
-// endOfTime is later than every place in time.
+// maxMicros is later than every at.
 const maxMicros = chat.Micros(1<<63 - 1)
 
-// fetch carries a job out: the list, then each conversation from its newest page back.
+// fetch runs a job: first the conversation list, then each conversation from its newest page back.
 func fetch(ctx context.Context, h History, job loadJob, note func(Note)) (r loadResult) {
 	since := job.since
 	if job.list {
@@ -127,7 +125,7 @@ func fetch(ctx context.Context, h History, job loadJob, note func(Note)) (r load
 	return r
 }
 
-// loaded stores what a job brought and clears what it paid.
+// loaded stores the result of a job and removes the backfills that it completed.
 func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 	m.loading = false
 	if r.err != nil {
@@ -136,7 +134,7 @@ func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 		return
 	}
 	m.loadTries, m.loadAt = 0, time.Time{}
-	var settled []string
+	var done []string
 	m.store.commit(func(d *durable) {
 		for _, msg := range r.messages {
 			if k := d.messages[msg.ID]; k == nil {
@@ -145,7 +143,7 @@ func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 				k.AcceptedAt = msg.AcceptedAt
 			}
 			m.raiseState(d, d.messages[msg.ID], Delivered, "")
-			settled = append(settled, msg.ID)
+			done = append(done, msg.ID)
 		}
 		for _, c := range r.conversations {
 			for uid, at := range c.Read {
@@ -166,26 +164,25 @@ func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 			}
 			m.openRequests = m.openRequests[1:]
 		}
-		for key, backfillAt := range d.backfills {
-			if _, asked := job.since[backfillAt.conversation]; !asked || now.Before(backfillAt.due) {
+		for key, pending := range d.backfills {
+			if _, asked := job.since[pending.conversation]; !asked || now.Before(pending.due) {
 				continue
 			}
-			if now.Sub(backfillAt.since) > m.pace.BackfillFor {
+			if now.Sub(pending.since) > m.pace.BackfillFor {
 				delete(d.backfills, key)
 				continue
 			}
-			backfillAt.due = now.Add(m.backoff(backfillAt.tries))
-			backfillAt.tries++
+			pending.due = now.Add(m.backoff(pending.tries))
+			pending.tries++
 		}
 	})
-	for _, id := range settled {
+	for _, id := range done {
 		m.dequeue(id)
 	}
 	m.tick(now)
 }
 
-// sameSince reports whether a is the map that b is: a debt that arose anew
-// while an older one was being paid has another.
+// sameSince reports whether a equals b. A gap that was recorded anew during the load has another map.
 func sameSince(a, b map[string]chat.Micros) bool {
 	if len(a) != len(b) {
 		return false
@@ -198,7 +195,7 @@ func sameSince(a, b map[string]chat.Micros) bool {
 	return true
 }
 
-// backoff returns the pause after a number of failures, with half of it left to chance.
+// backoff returns the delay after a number of failures. Half of it is random.
 func (m *machine) backoff(tries int) time.Duration {
 	d := m.pace.BackfillFirst << min(tries, 16)
 	if d > m.pace.BackfillMax || d <= 0 {
@@ -207,7 +204,7 @@ func (m *machine) backoff(tries int) time.Duration {
 	return d/2 + m.jitter(d/2+1)
 }
 
-// seen marks what others wrote in a conversation up to at as seen by the person.
+// markSeen records that the user has seen what others wrote in a conversation up to at.
 func (m *machine) markSeen(now time.Time, conv string, at chat.Micros) {
 	m.store.commit(func(d *durable) {
 		c := d.conversations[conv]
@@ -221,7 +218,7 @@ func (m *machine) markSeen(now time.Time, conv string, at chat.Micros) {
 	m.tick(now)
 }
 
-// sendReads sends the read marks that no read event has confirmed.
+// sendReads sends the read marks that no read event has confirmed yet.
 func (m *machine) sendReads(now time.Time) {
 	s := m.up()
 	if s == nil || m.readAt.IsZero() || now.Before(m.readAt) {

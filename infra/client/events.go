@@ -15,30 +15,30 @@ func (s *Store) commit(change func(*durable)) {
 	change(&s.d)
 }
 
-// event stores a durable event, what follows from it and the cursor, and plans
-// the acknowledgement on the socket that brought it.
+// event stores a durable event with its effects and the cursor, and schedules the acknowledgment on the socket that
+// delivered it.
 func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 	e, err := wire.DecodeEvent(f.Event)
-	if err != nil { // DecodeServer has read it already: cannot happen
+	if err != nil { // cannot happen: DecodeServer has decoded it
 		m.drop(now, s, m.pace.RetryFirst)
 		return
 	}
-	var settled []string // own messages that need no sending any more
+	var done []string // own messages that need not be sent again
 	m.store.commit(func(d *durable) {
 		switch e := e.(type) {
 		case wire.MessageEvent:
 			if m.credible(e) {
-				settled = m.keepEvent(d, e)
+				done = m.keepEvent(d, e)
 			}
 		case wire.DeliveredEvent:
 			for _, r := range e.Messages {
 				m.applyReceipt(d, now, e.Conversation, r, receipt{state: Delivered})
-				settled = append(settled, r.ID)
+				done = append(done, r.ID)
 			}
 		case wire.RefusedEvent:
 			for _, r := range e.Messages {
 				m.applyReceipt(d, now, e.Conversation, r, receipt{Refused, e.Code})
-				settled = append(settled, r.ID)
+				done = append(done, r.ID)
 			}
 		case wire.ReadEvent:
 			if _, err := chat.Other(e.Conversation, e.By); err == nil && m.isMember(e.Conversation) {
@@ -50,24 +50,24 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 		}
 	})
 	s.ackCursor = f.Cursor
-	// Only message events wait for an acknowledgement; receipts ride along.
+	// Only message events need a timely acknowledgment; the next one covers receipts.
 	if me, ok := e.(wire.MessageEvent); ok && me.Type == wire.EventMessage && s.ackDue.IsZero() {
 		s.ackDue = laterOf(now, s.ackedAt.Add(m.pace.AckEvery)).Add(m.misbehavior.AckDelay)
 	}
-	for _, id := range settled {
+	for _, id := range done {
 		m.dequeue(id)
 	}
 	m.tick(now)
 }
 
-// mine reports whether the user is in the conversation.
+// isMember reports whether the user takes part in the conversation.
 func (m *machine) isMember(conversation string) bool {
 	_, err := chat.Other(conversation, m.store.uid)
 	return err == nil
 }
 
-// credible reports whether a message or sent event can be this user's. What
-// cannot is passed over: the cursor goes on, and nothing is shown.
+// credible reports whether a message or sent event can belong to this user. Other events are skipped: the cursor
+// moves on, and nothing is shown.
 func (m *machine) credible(e wire.MessageEvent) bool {
 	if !chat.ValidMessageID(e.ID) || e.Conversation != chat.ConversationID(e.From, e.To) {
 		return false
@@ -85,8 +85,8 @@ func laterOf(a, b time.Time) time.Time {
 	return a
 }
 
-// keepEvent stores a message or sent event, and returns the id of the own
-// message that it answers.
+// keepEvent stores a message or sent event. For a sent event it returns the id of the own message that need not be
+// sent again.
 func (m *machine) keepEvent(d *durable, e wire.MessageEvent) []string {
 	known := d.messages[e.ID]
 	if known == nil {
@@ -103,8 +103,7 @@ func (m *machine) keepEvent(d *durable, e wire.MessageEvent) []string {
 	return []string{e.ID}
 }
 
-// show stores a message that this device did not know, in its place, with the
-// receipts that came before it.
+// show stores a message that this device did not have, in its order, and applies the receipts that arrived before it.
 func (m *machine) show(d *durable, msg chat.Message, from string) {
 	k := &stored{Message: msg}
 	d.messages[msg.ID] = k
@@ -119,8 +118,8 @@ func (m *machine) show(d *durable, msg chat.Message, from string) {
 	}
 }
 
-// raise moves an own message to a later state, never back, and takes it out of
-// the outbox where it need not be sent again.
+// raiseState moves an own message to a later state, never back. It removes the message from the outbox once it need
+// not be sent again.
 func (m *machine) raiseState(d *durable, k *stored, state State, refusal string) {
 	if k.From != m.store.uid {
 		return
@@ -143,7 +142,7 @@ func (m *machine) raiseState(d *durable, k *stored, state State, refusal string)
 	m.note(Note{NoteKind: NoteState, Message: k.Message, State: state})
 }
 
-// receipt applies a receipt, or remembers it for a message that is not here yet.
+// applyReceipt applies a receipt, or stores it for a message that is not here yet.
 func (m *machine) applyReceipt(d *durable, now time.Time, conv string, ref wire.MessageRef, r receipt) {
 	if k := d.messages[ref.ID]; k != nil {
 		m.raiseState(d, k, r.state, r.code)
@@ -152,15 +151,14 @@ func (m *machine) applyReceipt(d *durable, now time.Time, conv string, ref wire.
 	if early, ok := d.receipts[ref.ID]; !ok || r.state > early.state {
 		d.receipts[ref.ID] = r
 	}
-	if r.state == Delivered { // a refused one was never saved: history cannot pay for it
+	if r.state == Delivered { // a refused message was never saved, so history does not have it
 		m.addBackfill(d, now, backfill{conversation: conv, id: ref.ID, at: ref.At})
 	}
 }
 
-// mark moves a read mark forward. Own messages below it that were delivered
-// are read; those that were not may have come to the reader's place in time
-// after it was passed. With a zero now nothing is owed for a mark that names
-// no message known here.
+// applyReadMark moves a read mark forward, and with it the delivered own messages below it. An own message that is
+// not delivered yet stays, because its at can lie below a mark that was set before the recipient had it. If now is
+// zero, a mark of a message that is not here adds no backfill.
 func (m *machine) applyReadMark(d *durable, now time.Time, conv, by string, at chat.Micros) {
 	c := d.conv(conv)
 	if by == m.store.uid && at >= c.unsent {
@@ -191,11 +189,12 @@ func backfillKey(conversation, id string, at chat.Micros) string {
 	return conversation + " @" + at.Time().Format(time.RFC3339Nano)
 }
 
-func (m *machine) addBackfill(d *durable, now time.Time, backfillAt backfill) {
-	key := backfillKey(backfillAt.conversation, backfillAt.id, backfillAt.at)
+// addBackfill adds a backfill unless the device has the same one already.
+func (m *machine) addBackfill(d *durable, now time.Time, pending backfill) {
+	key := backfillKey(pending.conversation, pending.id, pending.at)
 	if d.backfills[key] == nil {
-		backfillAt.since = now
-		backfillAt.due = now.Add(m.pace.BackfillFirst) // what was delivered just now is still on its way to the archive
-		d.backfills[key] = &backfillAt
+		pending.since = now
+		pending.due = now.Add(m.pace.BackfillFirst) // a message that was just delivered may not be saved yet
+		d.backfills[key] = &pending
 	}
 }

@@ -14,8 +14,7 @@ import (
 // maxInflight bounds the own messages on a socket that have no answer yet.
 const maxInflight = 32
 
-// write puts a message that the person has written into the outbox, durably,
-// and returns its id.
+// write puts a message of the user into the outbox, durably, and returns its id.
 func (m *machine) write(now time.Time, to, body, replyTo string) string {
 	msg := chat.Message{
 		ID: m.newID(now), Conversation: chat.ConversationID(m.store.uid, to),
@@ -23,7 +22,7 @@ func (m *machine) write(now time.Time, to, body, replyTo string) string {
 	}
 	m.store.commit(func(d *durable) {
 		d.messages[msg.ID] = &stored{Message: msg}
-		d.conv(msg.Conversation) // a conversation begins with the first word, sent or not
+		d.conv(msg.Conversation) // a conversation exists from its first message on, sent or not
 		d.outbox = append(d.outbox, msg.ID)
 		m.note(Note{NoteKind: NoteTyped, Message: msg})
 	})
@@ -36,8 +35,7 @@ func (m *machine) write(now time.Time, to, body, replyTo string) string {
 	return msg.ID
 }
 
-// newID returns a UUIDv7 of now. The random part is the machine's own, so that
-// a seed repeats it.
+// newID returns a UUIDv7 for now. Its random part comes from the machine, so that a seed repeats it.
 func (m *machine) newID(now time.Time) string {
 	var u uuid.UUID
 	ms := uint64(now.UnixMilli())
@@ -53,11 +51,10 @@ func (m *machine) newID(now time.Time) string {
 	return u.String()
 }
 
-// pump sends what may be sent: each conversation's outbox in its order, and
-// never beyond an entry that has not been accepted yet. Entries that were
-// accepted before are repeated without waiting for each answer.
+// pump sends the messages that may be sent. In each conversation it keeps the order of the outbox and stops at a
+// message that was never accepted. Messages that were accepted before are repeated without waiting for each answer.
 func (m *machine) pump(now time.Time) {
-	m.holdEnds = time.Time{} // also where nothing is left to hold: a time that is past would be due for ever
+	m.holdEnds = time.Time{} // also if nothing is held: an end in the past would be due forever
 	s := m.up()
 	if s == nil || len(s.queue) == 0 {
 		return
@@ -69,7 +66,7 @@ func (m *machine) pump(now time.Time) {
 		}
 		m.store.mu.Lock()
 		k := m.store.d.messages[id]
-		backfillAt := m.store.d.gap
+		gap := m.store.d.gap
 		m.store.mu.Unlock()
 		conv := k.Conversation
 		if blocked[conv] {
@@ -86,7 +83,7 @@ func (m *machine) pump(now time.Time) {
 			blocked[conv] = true
 			continue
 		}
-		if k.At != 0 && backfillAt { // history may hold it: ask that first
+		if k.At != 0 && gap { // history may have it: load that first
 			blocked[conv] = true
 			continue
 		}
@@ -104,8 +101,7 @@ func (m *machine) pump(now time.Time) {
 	}
 }
 
-// answered takes an own message off the queues: it was accepted, delivered or
-// finally refused.
+// dequeue removes an own message from the queues of all sockets. It was accepted, delivered or refused for good.
 func (m *machine) dequeue(id string) {
 	for _, s := range m.sockets {
 		delete(s.inflight, id)
@@ -129,12 +125,11 @@ func (m *machine) sent(now time.Time, s *socket, f wire.Sent) {
 	m.tick(now)
 }
 
-// refused takes an error: of a message, where it can be tried again or not, or
-// of the socket as a whole.
+// errorFrame handles an error: a retryable one of a message, a final one of a message, or one of the socket.
 func (m *machine) errorFrame(now time.Time, s *socket, f wire.ErrorFrame) {
 	wait := time.Duration(f.RetryAfterMS) * time.Millisecond
 	if f.ID == "" {
-		if wait > 0 { // the close that follows shall not be answered at once
+		if wait > 0 { // do not reconnect immediately after the close that follows
 			m.retry(now, wait)
 		}
 		return
@@ -162,7 +157,7 @@ func (m *machine) errorFrame(now time.Time, s *socket, f wire.ErrorFrame) {
 	m.tick(now)
 }
 
-// Frames of a client, each with the fields of its type only.
+// Frames of a client. Each has only the fields of its type.
 
 func encodeHello(token, device, cursor string) []byte {
 	return encode(struct {
@@ -210,7 +205,7 @@ func encodePing() []byte { return []byte(`{"type":"ping"}`) }
 
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
-	if err != nil { // strings and integers only: cannot happen
+	if err != nil { // cannot happen: strings and integers only
 		panic(err)
 	}
 	return b

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// pipe is a Conn whose other end the test holds.
+// pipe is a Conn whose other end is held by the test.
 type pipe struct {
 	toClient   chan []byte
 	fromClient chan []byte
@@ -61,7 +61,7 @@ func (p *pipe) send(t *testing.T, f frame) {
 	synctest.Wait()
 }
 
-// hears returns the next frame of a type that the client writes.
+// waitFor returns the next frame of a type that the client writes.
 func (p *pipe) waitFor(t *testing.T, kind string) map[string]any {
 	t.Helper()
 	for {
@@ -75,7 +75,7 @@ func (p *pipe) waitFor(t *testing.T, kind string) map[string]any {
 				return f
 			}
 		case <-time.After(time.Minute):
-			t.Fatalf("no %s within a minute", kind)
+			t.Fatalf("no %s frame within a minute", kind)
 		}
 	}
 }
@@ -103,22 +103,22 @@ func serve(t *testing.T, p *pipe, store *Store) {
 	p.send(t, caughtUp("e:1-0"))
 }
 
-// A device that is killed between storing and acknowledging comes back with
-// what it stored, says so in its hello, and brings a fresh token in time.
-func TestClientKilledAndStartedAgain(t *testing.T) {
+// A device that is killed between storing and acknowledging restarts with what it stored, sends that cursor in its
+// hello, and renews its token in time.
+func TestClientRestartsAfterAKill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, dials := NewStore(me, "device1"), make(chan *pipe)
 		c := New(store, options(dials))
 		p := <-dials
 		serve(t, p, store)
 		if !c.Up() {
-			t.Fatal("not up")
+			t.Fatal("not connected")
 		}
 		c.StopReading(true)
-		p.send(t, frame{"type": "pong"}) // the read under way
+		p.send(t, frame{"type": "pong"}) // for the read that has begun
 		p.send(t, event("e:2-0", incoming(1, 5)))
 		if len(store.Conversation(conv)) != 0 {
-			t.Error("read although it should not")
+			t.Error("read a frame although reading is stopped")
 		}
 		c.StopReading(false)
 		synctest.Wait()
@@ -129,7 +129,7 @@ func TestClientKilledAndStartedAgain(t *testing.T) {
 		c.Kill()
 		c.Kill()
 		if c.Write(other, "after the end", "") != "" {
-			t.Error("a dead app took a message")
+			t.Error("a killed app accepted a message")
 		}
 		if l := store.Conversation(conv); len(l) != 2 {
 			t.Fatalf("stored %v", l)
@@ -146,11 +146,11 @@ func TestClientKilledAndStartedAgain(t *testing.T) {
 			t.Errorf("sent %v", f)
 		}
 		p.send(t, frame{"type": "sent", "id": id, "accepted_at": 1})
-		for range 75 { // a quiet hour, but for pongs
+		for range 75 { // an hour with nothing but pongs
 			testwait.Advance(49 * time.Second)
 			select {
 			case <-p.closed:
-				t.Fatal("gave up a socket that answers")
+				t.Fatal("dropped a socket that answers pings")
 			default:
 			}
 			p.send(t, frame{"type": "pong"})
@@ -173,11 +173,11 @@ func TestClientOfflineAndOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(store.Conversation(conv)) != 1 {
-			t.Error("opened, and nothing is there")
+			t.Error("the opened conversation has no messages")
 		}
 		c.Offline()
 		if c.Up() {
-			t.Error("up while offline")
+			t.Error("connected while offline")
 		}
 		c.Write(other, "later", "")
 		testwait.Advance(time.Hour)
@@ -191,13 +191,13 @@ func TestClientOfflineAndOpen(t *testing.T) {
 		defer cancel()
 		arch.down = true
 		if err := c.Open(ctx, conv, false); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("open without an archive: %v", err)
+			t.Errorf("open while the archive is down: %v", err)
 		}
 		c.Kill()
 	})
 }
 
-// Everything at once, for the race detector.
+// Calls every method at once, for the race detector.
 func TestClientUsedByManyGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, dials := NewStore(me, "device1"), make(chan *pipe)

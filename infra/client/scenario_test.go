@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,14 +19,14 @@ import (
 
 const wireData = "../../realtime/wire/testdata"
 
-// unmarshal keeps numbers as they are written.
+// unmarshal decodes numbers as json.Number.
 func unmarshal(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	return d.Decode(v)
 }
 
-// The scripted scenarios that the browser client plays as well: see README.md beside them.
+// The scripted scenarios, which the browser client runs as well. The README.md beside them describes the format.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(wireData, "scenarios", "*.json"))
 	if err != nil || len(files) == 0 {
@@ -45,7 +46,10 @@ func TestScenarios(t *testing.T) {
 			if err := unmarshal(b, &sc); err != nil {
 				t.Fatal(err)
 			}
-			p := &player{world: newWorld(t, sc.Me), names: map[string]any{}, socket: map[int]int{}, acked: map[int][]any{}, read: map[int]int{}}
+			p := &player{
+				world: newWorld(t, sc.Me), names: map[string]any{}, socket: map[int]int{},
+				acked: map[int][]any{}, read: map[int]int{},
+			}
 			p.ponging = true
 			for i, step := range sc.Steps {
 				if err := p.step(step); err != nil {
@@ -62,13 +66,13 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// play runs one scenario.
+// player runs one scenario.
 type player struct {
 	*world
 	names  map[string]any
-	socket map[int]int // the scenario's numbers to the machine's
-	last   int         // the scenario's number of the socket opened last
-	read   map[int]int // frames of a machine's socket that were looked at
+	socket map[int]int // the machine's socket number for each of the scenario's
+	last   int         // the scenario's number of the newest socket
+	read   map[int]int // by socket: how many frames were examined
 	acked  map[int][]any
 }
 
@@ -115,7 +119,7 @@ func (p *player) step(s map[string]any) error {
 		case "closed":
 			n := p.socket[int(number(v))]
 			if !p.advance(within, func() bool { return !p.openRequest[n] }) {
-				return fmt.Errorf("the client keeps socket %v", v)
+				return fmt.Errorf("the client keeps socket %v open", v)
 			}
 			return nil
 		case "advance_ms":
@@ -134,10 +138,10 @@ func (p *player) step(s map[string]any) error {
 			return fmt.Errorf("unknown step %q", key)
 		}
 	}
-	return fmt.Errorf("a step without a word")
+	return errors.New("a step without an action")
 }
 
-// passed reports whether a frame is passed over unless expected.
+// ignoredUnlessExpected reports whether a scenario ignores a frame that it does not expect.
 func ignoredUnlessExpected(f map[string]any) bool {
 	switch f["type"] {
 	case wire.TypePing, wire.TypeTyping, wire.TypeWatch:
@@ -168,7 +172,7 @@ func (p *player) expect(n int, want map[string]any, within time.Duration) error 
 		return false
 	})
 	if !found {
-		return fmt.Errorf("nothing came within %v", within)
+		return fmt.Errorf("the client sent nothing within %v", within)
 	}
 	p.read[n]++
 	if !p.match(want, got, true) {
@@ -177,8 +181,8 @@ func (p *player) expect(n int, want map[string]any, within time.Duration) error 
 	return nil
 }
 
-// scan notes the acks among the frames not looked at, and returns the first
-// frame that is neither an ack nor passed over.
+// firstUnexpected notes the acks among the frames that were not examined yet, and returns the first other frame that
+// a scenario does not ignore.
 func (p *player) firstUnexpected(n int) map[string]any {
 	for _, f := range p.frames[n][p.read[n]:] {
 		switch {
@@ -193,7 +197,7 @@ func (p *player) firstUnexpected(n int) map[string]any {
 
 func (p *player) expectNothing(d time.Duration) error {
 	p.advance(d, nil)
-	for n := range p.frames { // of this life
+	for n := range p.frames { // since the last restart
 		if f := p.firstUnexpected(n); f != nil {
 			return fmt.Errorf("the client sent %v", f)
 		}
@@ -201,7 +205,7 @@ func (p *player) expectNothing(d time.Duration) error {
 	return nil
 }
 
-// match compares a frame's fields; with bind set, names without a value get theirs.
+// match compares the fields of a frame. With bind, names without a value get the frame's.
 func (p *player) match(want, got any, bind bool) bool {
 	switch want := want.(type) {
 	case map[string]any:
@@ -243,7 +247,7 @@ func (p *player) match(want, got any, bind bool) bool {
 	return reflect.DeepEqual(want, got)
 }
 
-// fill replaces names by their values.
+// substitute replaces names by their values.
 func (p *player) substitute(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -286,7 +290,7 @@ func (p *player) userAction(a map[string]any, as any) error {
 	case a["open"] != nil:
 		p.m.openConversation(p.now, a["open"].(string), false, nil)
 	default:
-		return fmt.Errorf("unknown action")
+		return errors.New("unknown action")
 	}
 	p.settle()
 	return nil
@@ -321,7 +325,7 @@ func (p *player) changeArchive(v any) error {
 	return nil
 }
 
-// see compares the client's state with what is named.
+// checkState compares the named parts of the client's state.
 func (p *player) checkState(want map[string]any) error {
 	got := map[string]any{}
 	b, err := json.Marshal(p.state())
@@ -366,7 +370,7 @@ func (p *player) checkPart(path string, want, got any) error {
 	return nil
 }
 
-// state is the client's state in the form of the scenarios.
+// state returns the client's state in the format of the scenarios.
 func (p *player) state() map[string]any {
 	convs, unsent := map[string]any{}, map[string]any{}
 	for _, id := range p.store.Conversations() {
@@ -392,14 +396,15 @@ func (p *player) state() map[string]any {
 		}
 	}
 	ids := []string{}
-	for _, backfillAt := range p.store.d.backfills {
-		if backfillAt.id != "" {
-			ids = append(ids, backfillAt.id)
+	for _, pending := range p.store.d.backfills {
+		if pending.id != "" {
+			ids = append(ids, pending.id)
 		}
 	}
 	slices.Sort(ids)
 	return map[string]any{
-		"conversations": convs, "outbox": append([]string{}, p.store.d.outbox...), "unsent_reads": unsent, "cursor": p.store.d.cursor,
+		"conversations": convs, "outbox": append([]string{}, p.store.d.outbox...),
+		"unsent_reads": unsent, "cursor": p.store.d.cursor,
 		"debts": map[string]any{"history": p.store.d.gap || len(p.store.d.reloads) > 0, "ids": ids},
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 )
 
-// tick does what is due at now.
+// tick does everything that is due at now.
 func (m *machine) tick(now time.Time) {
 	if !m.retryAt.IsZero() && !now.Before(m.retryAt) {
 		m.connect(now)
@@ -27,7 +27,7 @@ func (m *machine) tick(now time.Time) {
 	m.startLoad(now)
 }
 
-// ack acknowledges on s what s brought and the store holds.
+// ack acknowledges the newest stored cursor that s delivered.
 func (m *machine) ack(now time.Time, s *socket) {
 	if s.ackDue.IsZero() {
 		return
@@ -48,7 +48,7 @@ func (m *machine) ack(now time.Time, s *socket) {
 	m.fx.write(s.n, encodeAck(cursor))
 }
 
-// doubt gives up a socket that does not get on, and asks one that may be dead.
+// probe drops a socket that makes no progress, and pings one that may be dead.
 func (m *machine) probe(now time.Time, s *socket) {
 	switch {
 	case s.phase < live:
@@ -63,7 +63,7 @@ func (m *machine) probe(now time.Time, s *socket) {
 		return
 	}
 	if due, waits := s.probeDue(m.pace); waits && !now.Before(due) {
-		for id, at := range s.inflight { // the link may live and the answer be lost all the same
+		for id, at := range s.inflight { // the link may work although the answer was lost
 			if now.Sub(at) >= 2*m.pace.AnswerWithin {
 				delete(s.inflight, id)
 			}
@@ -73,7 +73,7 @@ func (m *machine) probe(now time.Time, s *socket) {
 	}
 }
 
-// doubtDue returns when s is to be doubted next.
+// probeDue returns when s is to be pinged next.
 func (s *socket) probeDue(p Pace) (time.Time, bool) {
 	due := s.heardAt.Add(p.QuietFor)
 	for _, at := range s.inflight {
@@ -84,7 +84,7 @@ func (s *socket) probeDue(p Pace) (time.Time, bool) {
 	return due, true
 }
 
-// renewed brings a token for the next hello and for the sockets that are open.
+// tokenRenewed sets the token for the next hello, and sends it on the open sockets.
 func (m *machine) tokenRenewed(now time.Time, token string, ends time.Time) {
 	m.token = token
 	m.renewAt = time.Time{}
@@ -98,7 +98,7 @@ func (m *machine) tokenRenewed(now time.Time, token string, ends time.Time) {
 	}
 }
 
-// next returns when tick has something to do, unless an input comes first; zero for never.
+// next returns when tick is due, if no other input comes first. It is zero if tick has nothing to do.
 func (m *machine) next() time.Time {
 	var n time.Time
 	sooner := func(t time.Time) {
@@ -124,28 +124,28 @@ func (m *machine) next() time.Time {
 		sooner(m.holdEnds)
 		sooner(m.readAt)
 	}
-	if m.loading || !m.connected {
+	if m.loading || !m.online {
 		return n
 	}
 	m.store.mu.Lock()
 	defer m.store.mu.Unlock()
 	d := &m.store.d
-	var backfillAt time.Time
+	var backfillDue time.Time
 	for _, t := range d.reloads {
-		if backfillAt.IsZero() || t.Before(backfillAt) {
-			backfillAt = t
+		if backfillDue.IsZero() || t.Before(backfillDue) {
+			backfillDue = t
 		}
 	}
-	for _, x := range d.backfills {
-		if backfillAt.IsZero() || x.due.Before(backfillAt) {
-			backfillAt = x.due
+	for _, pending := range d.backfills {
+		if backfillDue.IsZero() || pending.due.Before(backfillDue) {
+			backfillDue = pending.due
 		}
 	}
 	switch {
 	case d.gap || len(m.openRequests) > 0:
-		sooner(m.loadAt) // zero: already under way
-	case !backfillAt.IsZero():
-		sooner(laterOf(backfillAt, m.loadAt))
+		sooner(m.loadAt) // zero: a load is running or starts with the next tick
+	case !backfillDue.IsZero():
+		sooner(laterOf(backfillDue, m.loadAt))
 	}
 	return n
 }

@@ -11,29 +11,31 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// Enrol makes n people more and returns their uids.
+// AddUsers creates n users and returns their uids.
 func (a *Archive) AddUsers(ctx context.Context, n int) ([]string, error) {
 	var uids []string
 	now := chat.MicrosOf(time.Now())
 	for range n {
 		number := a.added.Add(1)
-		uid := fmt.Sprintf("person%05d", number)
+		uid := fmt.Sprintf("user%05d", number)
 		email := uid + "@example.org"
 		reservation, err := a.Reserve(ctx, email, uid, uid, uid, now, time.Minute)
 		if err != nil {
-			return nil, fmt.Errorf("enrol %s: %w", uid, err)
+			return nil, fmt.Errorf("add user %s: %w", uid, err)
 		}
-		u := store.User{UID: reservation.UID, Username: uid, DisplayName: fmt.Sprintf("Person %d", number), Email: email, CreatedAt: now}
+		u := store.User{
+			UID: reservation.UID, Username: uid, DisplayName: fmt.Sprintf("User %d", number), Email: email, CreatedAt: now,
+		}
 		if err := a.Commit(ctx, reservation, u); err != nil {
-			return nil, fmt.Errorf("enrol %s: %w", uid, err)
+			return nil, fmt.Errorf("add user %s: %w", uid, err)
 		}
 		uids = append(uids, reservation.UID)
 	}
 	return uids, nil
 }
 
-// Erase deletes the person with all they wrote, as the functions do. told is
-// called between the mark and the deletion, to tell realtime.
+// Erase deletes the user and all that they wrote, as the functions do. It calls notify, which informs realtime, after
+// it has marked the user and before it deletes anything.
 func (a *Archive) Erase(ctx context.Context, uid string, notify func() error) error {
 	now := chat.MicrosOf(time.Now())
 	if _, err := a.BeginErase(ctx, uid, now); err != nil {
@@ -48,10 +50,10 @@ func (a *Archive) Erase(ctx context.Context, uid string, notify func() error) er
 	return a.FinishErase(ctx, uid, now)
 }
 
-// tokenLife is as long as that of Firebase's ID tokens.
+// tokenLifetime is the lifetime of Firebase's ID tokens.
 const tokenLifetime = time.Hour
 
-// Token returns an ID token for uid, unsigned, as the Auth emulator makes them.
+// Token returns an unsigned ID token for uid, like those of the Auth emulator, and when it expires.
 func (a *Archive) Token(uid string) (string, time.Time, error) {
 	now := time.Now().Add(-5 * time.Second)
 	ends := now.Add(tokenLifetime)

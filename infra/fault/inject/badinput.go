@@ -9,14 +9,14 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// Bounds of inboxes as in production; see inbox.Options.
+// Limits of inboxes, as in production; see inbox.Options.
 const (
-	maxWaiting          = 10_000 // messages that wait for one person
+	maxWaiting          = 10_000 // messages that wait for one user
 	maxEntries          = 20_000 // entries of any kind
-	maxWaitingPerSender = 1_000  // messages of one sender that wait for one person
+	maxWaitingPerSender = 1_000  // messages from one sender that wait for one user
 )
 
-// neverAcks has a device that acknowledges nothing, and people who write to it.
+// neverAck lets users write to a device that acknowledges nothing.
 func neverAck(ctx context.Context, t *target) error {
 	const senders, each = 4, 100
 	before, guests, chat, err := t.prepare(ctx, 1+senders)
@@ -29,50 +29,55 @@ func neverAck(ctx context.Context, t *target) error {
 	if err := t.connect(guests...); err != nil {
 		return err
 	}
-	writeEach(others, silent.User(), each, "to one who never acks")
+	writeEach(others, silent.User(), each, "to a device that never acks")
 	accepted := waitUntil(arrivalTimeout, func() bool { return ownStates(others)[client.Sent] == senders*each })
-	waitUntil(2*time.Second, func() bool { return silent.Shown() > wire.MaxUnacked }) // must not be; some time for it
+	// More than MaxUnacked must not arrive. They get some time to.
+	waitUntil(2*time.Second, func() bool { return silent.Shown() > wire.MaxUnacked })
 	shown, sockets := silent.Shown(), silent.Dials()
-	// A hello is an acknowledgement, and every socket has its own bound.
+	// A hello acknowledges, and every socket has its own limit.
 	t.recordCheck(shown <= wire.MaxUnacked*sockets && (sockets > 1 || shown == wire.MaxUnacked), "never acks: bounded",
 		"%d of %d messages were sent to it, on %d sockets", shown, senders*each, sockets)
-	box, err := t.testbed.Inbox(withoutCancel(ctx), silent.User())
+	box, err := t.testbed.Inbox(context.WithoutCancel(ctx), silent.User())
 	if err != nil {
 		return err
 	}
 	t.recordCheck(accepted && (sockets > 1 || box.Waiting == senders*each), "never acks: its senders",
-		"all of theirs were accepted: %v; %d wait in Redis, none is called delivered", accepted, box.Waiting)
-	after, err := t.testbed.Counts(withoutCancel(ctx))
+		"all of their messages were accepted: %v; %d wait in Redis, none is shown as delivered", accepted, box.Waiting)
+	after, err := t.testbed.Counts(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
-	t.recordCheck(after.WindowFull > before.WindowFull, "never acks: counted", "window_full rose by %d", after.WindowFull-before.WindowFull)
+	t.recordCheck(after.WindowFull > before.WindowFull, "never acks: counted",
+		"window_full rose by %d", after.WindowFull-before.WindowFull)
 	t.checkBystanders("never acks", chat)
 	silent.Kill()
 	silent.SetMisbehavior(client.Misbehavior{})
 	silent.Start()
-	all := waitUntil(arrivalTimeout, func() bool { return silent.Shown() == senders*each && ownStates(others)[client.Sent] == 0 })
-	t.recordCheck(all, "never acks: afterwards", "%d of %d shown once it behaves", silent.Shown(), senders*each)
+	all := waitUntil(arrivalTimeout, func() bool {
+		return silent.Shown() == senders*each && ownStates(others)[client.Sent] == 0
+	})
+	t.recordCheck(all, "never acks: afterwards", "%d of %d messages shown after it behaves", silent.Shown(), senders*each)
 	return nil
 }
 
-// arriveWithin bounds what a fault waits for on a busy machine.
+// arrivalTimeout bounds the waits of a fault, on a busy machine.
 const arrivalTimeout = time.Minute
 
-// poisons are entries that no instance has written.
+// poisonedEntries are entries that no instance would write.
 var poisonedEntries = [][]string{
 	{"x", "y"},
 	{"t", wire.EventMessage},
 	{"t", wire.EventMessage, "e", "{not json"},
-	{"t", wire.EventMessage, "e", `["no object"]`},
+	{"t", wire.EventMessage, "e", `["not an object"]`},
 	{"t", wire.EventMessage, "e", `{}`},
 	{"t", wire.EventMessage, "e", `{"type":"message","id":"x"}`},
 	{"t", wire.EventDelivered, "e", `{"type":"delivered","conversation":"c","messages":[{}],"delivered_at":1}`},
-	{"t", wire.EventMessage, "e", `{"type":"message","id":"x","conversation":"a~b","from":"a/b","to":"c","body":"b","at":1,"accepted_at":1}`},
+	{"t", wire.EventMessage, "e", `{"type":"message","id":"x","conversation":"a~b","from":"a/b",` +
+		`"to":"c","body":"b","at":1,"accepted_at":1}`},
 	{"t", "of a later version", "e", `{"type":"of a later version"}`},
 }
 
-// inboxPoisoned puts entries into an inbox that are no events, while its person is there and while not.
+// poisonInbox adds entries to an inbox that are not events, while its user is connected and while not.
 func poisonInbox(ctx context.Context, t *target) error {
 	before, two, chat, err := t.prepare(ctx, 2)
 	if err != nil {
@@ -85,7 +90,7 @@ func poisonInbox(ctx context.Context, t *target) error {
 	}
 	poison := func() error {
 		for _, fields := range poisonedEntries {
-			if err := t.testbed.Poison(withoutCancel(ctx), to.User(), fields...); err != nil {
+			if err := t.testbed.Poison(context.WithoutCancel(ctx), to.User(), fields...); err != nil {
 				return err
 			}
 		}
@@ -96,31 +101,34 @@ func poisonInbox(ctx context.Context, t *target) error {
 	if err := poison(); err != nil {
 		return err
 	}
-	writeEach(two[:1], to.User(), 5, "behind the poison")
+	writeEach(two[:1], to.User(), 5, "after the poison")
 	live := waitUntil(arrivalTimeout, func() bool { return to.Shown() == 10 })
 	to.Kill()
 	if err := poison(); err != nil {
 		return err
 	}
-	writeEach(two[:1], to.User(), 5, "behind more poison")
+	writeEach(two[:1], to.User(), 5, "after more poison")
 	dials := to.Dials()
 	to.Start()
-	away := waitUntil(arrivalTimeout, func() bool { return to.Shown() == 15 && from.Own()[client.Sent]+from.Own()[client.Waiting] == 0 })
-	t.recordCheck(live && away, "poison: skipped", "%d of 15 messages around it shown, %d delivered; back after %d connections",
+	away := waitUntil(arrivalTimeout, func() bool {
+		return to.Shown() == 15 && from.Own()[client.Sent]+from.Own()[client.Waiting] == 0
+	})
+	t.recordCheck(live && away, "poison: skipped",
+		"%d of 15 messages around it shown, %d delivered; caught up again after %d connections",
 		to.Shown(), from.Own()[client.Delivered]+from.Own()[client.Read], to.Dials()-dials)
-	after, err := t.testbed.Counts(withoutCancel(ctx))
+	after, err := t.testbed.Counts(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
-	// The last two can be read: one is no message of theirs, one is for a later version.
+	// The last two can be decoded: one is not a message of this user, and one is for a later version.
 	want := int64(len(poisonedEntries) - 2)
-	t.recordCheck(after.Poison-before.Poison >= want, "poison: counted", "%d entries named and counted, of %d read at least", after.Poison-before.Poison, want)
+	t.recordCheck(after.Poison-before.Poison >= want, "poison: counted",
+		"%d entries counted, of at least %d", after.Poison-before.Poison, want)
 	t.checkBystanders("poison", chat)
 	return nil
 }
 
-// recipientGone has people write to somebody who never was, and to somebody
-// who is deleted while what they wrote waits.
+// deleteRecipient lets a user write to one who never existed, and to one who is deleted while messages wait for them.
 func deleteRecipient(ctx context.Context, t *target) error {
 	const queued = 20
 	before, guests, chat, err := t.prepare(ctx, 2)
@@ -136,33 +144,35 @@ func deleteRecipient(ctx context.Context, t *target) error {
 	t.log.Add(record.Entry{Kind: record.Erased, User: nobody})
 	writeEach(guests[:1], nobody, 3, "to nobody")
 	refused := waitUntil(arrivalTimeout, func() bool { return from.Own()[client.Refused] == 3 })
-	t.recordCheck(refused && from.Refusals()["recipient_unknown"] == 3, "no recipient: named", "3 messages to nobody: %v", from.Refusals())
-	writeEach(guests[:1], doomed, queued, "to one who leaves")
+	t.recordCheck(refused && from.Refusals()["recipient_unknown"] == 3, "no recipient: named",
+		"3 messages to a user who does not exist: %v", from.Refusals())
+	writeEach(guests[:1], doomed, queued, "to a user who will be deleted")
 	waitUntil(arrivalTimeout, func() bool { return from.Own()[client.Sent] == queued })
 	t.log.Add(record.Entry{Kind: record.Erased, User: doomed})
-	if err := t.testbed.Erase(withoutCancel(ctx), doomed); err != nil {
+	if err := t.testbed.Erase(context.WithoutCancel(ctx), doomed); err != nil {
 		return err
 	}
-	writeEach(guests[:1], doomed, 1, "to one who left")
+	writeEach(guests[:1], doomed, 1, "to a user who was deleted")
 	refused = waitUntil(arrivalTimeout, func() bool { return from.Own()[client.Refused] == 3+queued+1 })
 	t.recordCheck(refused && from.Refusals()["recipient_unknown"] == 3+queued+1, "deleted recipient: named",
-		"%d messages waited and 1 came after: the sender shows %v", queued, from.Refusals())
-	box, err := t.testbed.Inbox(withoutCancel(ctx), doomed)
+		"%d messages waited and 1 was sent afterwards: the sender shows %v", queued, from.Refusals())
+	box, err := t.testbed.Inbox(context.WithoutCancel(ctx), doomed)
 	if err != nil {
 		return err
 	}
-	t.recordCheck(box.Entries == 0 && box.Waiting == 0, "deleted recipient: bounded", "%d entries are left of the inbox, %d wait", box.Entries, box.Waiting)
-	after, err := t.testbed.Counts(withoutCancel(ctx))
+	t.recordCheck(box.Entries == 0 && box.Waiting == 0, "deleted recipient: bounded",
+		"%d entries of the inbox are left, %d messages wait", box.Entries, box.Waiting)
+	after, err := t.testbed.Counts(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
-	t.recordCheck(after.Undelivered-before.Undelivered >= queued, "deleted recipient: counted", "refused rose by %d", after.Undelivered-before.Undelivered)
+	t.recordCheck(after.Undelivered-before.Undelivered >= queued, "deleted recipient: counted",
+		"refused rose by %d", after.Undelivered-before.Undelivered)
 	t.checkBystanders("no recipient", chat)
 	return nil
 }
 
-// inboxFull has many people write to somebody who is away, until no more is
-// taken, and then that one come back.
+// fillInbox lets many users write to one who is away until the inbox accepts no more, and then brings that one back.
 func fillInbox(ctx context.Context, t *target) error {
 	const senders, each = 50, 210
 	before, guests, chat, err := t.prepare(ctx, 1+senders)
@@ -174,42 +184,46 @@ func fillInbox(ctx context.Context, t *target) error {
 	if err := t.connect(others...); err != nil {
 		return err
 	}
-	memory := t.testbed.Memory(withoutCancel(ctx))
-	writeEach(others, away.User(), each, "to one who is away")
+	memory := t.testbed.Memory(context.WithoutCancel(ctx))
+	writeEach(others, away.User(), each, "to a user who is away")
 	begin := time.Now()
 	waitUntil(2*arrivalTimeout, func() bool { return ownStates(others)[client.Sent] >= maxWaiting })
 	filled := time.Since(begin)
 	now := before
 	waitUntil(arrivalTimeout, func() bool {
-		now, err = t.testbed.Counts(withoutCancel(ctx))
+		now, err = t.testbed.Counts(context.WithoutCancel(ctx))
 		return err != nil || now.InboxFull > before.InboxFull
 	})
 	if err != nil {
 		return err
 	}
 	states := ownStates(others)
-	box, err := t.testbed.Inbox(withoutCancel(ctx), away.User())
+	box, err := t.testbed.Inbox(context.WithoutCancel(ctx), away.User())
 	if err != nil {
 		return err
 	}
-	t.recordCheck(box.Waiting == maxWaiting && box.Entries <= maxEntries, "full inbox: bounded", "%d messages wait, %d entries, filled in %v",
-		box.Waiting, box.Entries, filled.Round(time.Millisecond))
-	t.recordCheck(states[client.Sent] == maxWaiting && states[client.Waiting] == senders*each-maxWaiting && states[client.Refused] == 0, "full inbox: its senders",
-		"%d accepted, %d wait on their devices, %d finally refused", states[client.Sent], states[client.Waiting], states[client.Refused])
-	t.recordCheck(now.InboxFull > before.InboxFull, "full inbox: counted", "inbox_full rose by %d", now.InboxFull-before.InboxFull)
-	grown := t.testbed.Memory(withoutCancel(ctx))
+	t.recordCheck(box.Waiting == maxWaiting && box.Entries <= maxEntries, "full inbox: bounded",
+		"%d messages wait, %d entries, filled in %v", box.Waiting, box.Entries, filled.Round(time.Millisecond))
+	exact := states[client.Sent] == maxWaiting && states[client.Refused] == 0 &&
+		states[client.Waiting] == senders*each-maxWaiting
+	t.recordCheck(exact, "full inbox: its senders", "%d accepted, %d wait on their devices, %d refused for good",
+		states[client.Sent], states[client.Waiting], states[client.Refused])
+	t.recordCheck(now.InboxFull > before.InboxFull, "full inbox: counted",
+		"inbox_full rose by %d", now.InboxFull-before.InboxFull)
+	grown := t.testbed.Memory(context.WithoutCancel(ctx))
 	grown.Redis -= memory.Redis
 	grown.Instances -= memory.Instances
-	t.recordCheck(grown.Redis < maxRedisGrowth && grown.Instances < maxInstanceGrowth, "full inbox: memory", "Redis holds %d MB more, the largest instance %d MB",
-		grown.Redis>>20, grown.Instances>>20)
+	t.recordCheck(grown.Redis < maxRedisGrowth && grown.Instances < maxInstanceGrowth, "full inbox: memory",
+		"Redis grew by %d MB, the largest instance by %d MB", grown.Redis>>20, grown.Instances>>20)
 	away.Start()
 	all := waitUntil(4*arrivalTimeout, func() bool { return away.Shown() == senders*each })
-	t.recordCheck(all, "full inbox: afterwards", "%d of %d shown %v after its person came back", away.Shown(), senders*each, time.Since(begin.Add(filled)).Round(time.Second))
+	t.recordCheck(all, "full inbox: afterwards", "%d of %d messages shown %v after its user came back",
+		away.Shown(), senders*each, time.Since(begin.Add(filled)).Round(time.Second))
 	t.checkBystanders("full inbox", chat)
 	return nil
 }
 
-// What parts may grow by under bad input, with what the crowd does meanwhile.
+// Limits of memory growth under bad input, including what the crowd adds meanwhile.
 const (
 	maxRedisGrowth    = 128 << 20
 	maxInstanceGrowth = 256 << 20

@@ -9,20 +9,20 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 )
 
-// Ways for a device to be away.
+// How a device is disconnected.
 var (
 	killed   = (*load.Device).Kill
 	vanished = (*load.Device).Vanish
 	offline  = (*load.Device).Offline
 )
 
-// away takes a share of the devices away for a time, each as how says, one a
-// little after the other, and brings them back.
-func disconnect(share float64, kind func(*load.Device), from, to time.Duration) func(context.Context, *target) error {
+// disconnect disconnects a share of the devices, one shortly after the other, and brings them back after a random
+// time between from and to.
+func disconnect(share float64, how func(*load.Device), from, to time.Duration) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
 		hit := t.pickDevices(share)
 		for _, d := range hit {
-			kind(d)
+			how(d)
 			t.wait(ctx, 0, 20*time.Millisecond)
 		}
 		t.wait(ctx, from, to)
@@ -34,9 +34,8 @@ func disconnect(share float64, kind func(*load.Device), from, to time.Duration) 
 	}
 }
 
-// whileAway has a share of the people away with all their devices while f
-// breaks something, so that messages wait for them meanwhile, and some of their
-// own wait on their devices.
+// withUsersAway runs f while a share of the users are away with all their devices, so that messages wait for them,
+// and some of their own messages wait on their devices.
 func withUsersAway(share float64, f func(context.Context, *target) error) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
 		users := t.crowd.Users()
@@ -65,9 +64,8 @@ func withUsersAway(share float64, f func(context.Context, *target) error) func(c
 	}
 }
 
-// leave has a share of the devices leave for ever, shortly after some people
-// that are away were written to. Everybody keeps a device, for what is
-// written to them.
+// withSendersLeaving makes a share of the devices leave forever, and then runs f. Every user keeps a device that
+// receives messages.
 func withSendersLeaving(share float64, f func(context.Context, *target) error) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
 		for _, d := range t.pickDevices(share) {
@@ -80,6 +78,7 @@ func withSendersLeaving(share float64, f func(context.Context, *target) error) f
 	}
 }
 
+// flapDevices closes the connections of a share of the devices, five times.
 func flapDevices(ctx context.Context, t *target) error {
 	hit := t.pickDevices(0.3)
 	for range 5 {
@@ -91,6 +90,7 @@ func flapDevices(ctx context.Context, t *target) error {
 	return nil
 }
 
+// setBackDevices sets devices back to the state that they had a few seconds before.
 func setBackDevices(ctx context.Context, t *target) error {
 	hit := t.pickDevices(0.05)
 	var older []*client.Store
@@ -102,7 +102,7 @@ func setBackDevices(ctx context.Context, t *target) error {
 		if older[i] == nil {
 			continue
 		}
-		// Own messages that wait on it get some time to be sent first.
+		// Unsent messages of the device get some time to be sent first.
 		for try := 0; try < 4 && !d.SetBack(older[i]); try++ {
 			d.Start()
 			t.wait(ctx, 100*time.Millisecond, 300*time.Millisecond)
@@ -112,6 +112,7 @@ func setBackDevices(ctx context.Context, t *target) error {
 	return nil
 }
 
+// stopReadingDevices makes a share of the devices stop reading for some seconds.
 func stopReadingDevices(ctx context.Context, t *target) error {
 	hit := t.pickDevices(0.15)
 	for _, d := range hit {
@@ -124,8 +125,8 @@ func stopReadingDevices(ctx context.Context, t *target) error {
 	return nil
 }
 
-// odd has a share of the devices start again with bad manners, and later without.
-func misbehavior(misbehavior client.Misbehavior) func(context.Context, *target) error {
+// misbehave restarts a share of the devices with a misbehavior, and later without it.
+func misbehave(misbehavior client.Misbehavior) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
 		hit := t.pickDevices(0.2)
 		for _, d := range hit {
@@ -136,7 +137,7 @@ func misbehavior(misbehavior client.Misbehavior) func(context.Context, *target) 
 		t.wait(ctx, 4*time.Second, 8*time.Second)
 		for _, d := range hit {
 			d.Kill()
-			if misbehavior.AckAhead == 0 { // what was acknowledged ahead stays so
+			if misbehavior.AckAhead == 0 { // an acknowledgment ahead of time cannot be taken back
 				d.SetMisbehavior(client.Misbehavior{})
 			}
 			d.Start()

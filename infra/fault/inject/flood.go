@@ -19,10 +19,10 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// Of a flood:
+// Limits of a flood.
 const (
-	socketsPerFlood = 3                // of each kind, one after the other
-	floodTimeout    = 30 * time.Second // until a socket must be ended
+	socketsPerFlood = 3                // one after the other
+	floodTimeout    = 30 * time.Second // within this time the server must close a socket
 )
 
 // flooder sends one kind of frame as fast as it can, on one socket after the other.
@@ -31,19 +31,21 @@ type flooder struct {
 	uid, to string
 
 	sent       int
-	errorCodes map[string]int // of errors that may be tried again
-	closeCodes map[int]int    // close codes
+	errorCodes map[string]int // of error frames
+	closeCodes map[int]int    // of sockets
 	failure    error
 }
 
-// clientsFlood has people flood their sockets, one for each kind of frame.
+// floodSockets lets users flood their sockets, one user for each kind of frame.
 func floodSockets(ctx context.Context, t *target) error {
-	kinds := []string{wire.TypePing, wire.TypeAck, wire.TypeSend, wire.TypeRead, wire.TypeTyping, wire.TypeWatch, "of a later version"}
-	before, err := t.testbed.Counts(withoutCancel(ctx))
+	kinds := []string{
+		wire.TypePing, wire.TypeAck, wire.TypeSend, wire.TypeRead, wire.TypeTyping, wire.TypeWatch, "unknown",
+	}
+	before, err := t.testbed.Counts(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
-	uids, err := t.testbed.AddUsers(withoutCancel(ctx), len(kinds)+1)
+	uids, err := t.testbed.AddUsers(context.WithoutCancel(ctx), len(kinds)+1)
 	if err != nil {
 		return err
 	}
@@ -52,7 +54,7 @@ func floodSockets(ctx context.Context, t *target) error {
 		return err
 	}
 	defer chat.halt()
-	memory := t.testbed.Memory(withoutCancel(ctx))
+	memory := t.testbed.Memory(context.WithoutCancel(ctx))
 	floods := make([]*flooder, len(kinds))
 	var wg sync.WaitGroup
 	for i, kind := range kinds {
@@ -60,7 +62,7 @@ func floodSockets(ctx context.Context, t *target) error {
 		floods[i] = f
 		wg.Go(func() {
 			for range socketsPerFlood {
-				if err := f.floodOneSocket(withoutCancel(ctx), t); err != nil {
+				if err := f.floodOneSocket(context.WithoutCancel(ctx), t); err != nil {
 					f.failure = err
 					return
 				}
@@ -68,15 +70,16 @@ func floodSockets(ctx context.Context, t *target) error {
 		})
 	}
 	wg.Wait()
-	grown := t.testbed.Memory(withoutCancel(ctx)).Instances - memory.Instances
-	shut := 0
+	grown := t.testbed.Memory(context.WithoutCancel(ctx)).Instances - memory.Instances
+	closed := 0
 	for _, f := range floods {
-		shut += f.closeCodes[problem.TooMany.CloseCode()]
+		closed += f.closeCodes[problem.TooMany.CloseCode()]
 	}
 	var after testbed.Counts
-	waitUntil(arrivalTimeout, func() bool { // a socket counts once its handler has returned, after its client heard the close
-		after, err = t.testbed.Counts(withoutCancel(ctx))
-		return err != nil || after.Refusals-before.Refusals >= int64(shut)
+	// The counter rises when a handler has returned, after its client has seen the close.
+	waitUntil(arrivalTimeout, func() bool {
+		after, err = t.testbed.Counts(context.WithoutCancel(ctx))
+		return err != nil || after.Refusals-before.Refusals >= int64(closed)
 	})
 	if err != nil {
 		return err
@@ -85,21 +88,27 @@ func floodSockets(ctx context.Context, t *target) error {
 	limits := session.Limits{}.WithDefaults()
 	for _, f := range floods {
 		named := f.errorCodes[session.ErrRateLimited.Code] > 0
-		closed := f.closeCodes[problem.TooMany.CloseCode()] == socketsPerFlood
-		t.recordCheck(f.failure == nil && named && closed, "flood of "+f.kind, "%d frames on %d sockets: told %v, closed with %v%s", f.sent, socketsPerFlood, f.errorCodes, f.closeCodes, errorSuffix(f.failure))
+		allClosed := f.closeCodes[problem.TooMany.CloseCode()] == socketsPerFlood
+		t.recordCheck(f.failure == nil && named && allClosed, "flood of "+f.kind+" frames",
+			"%d frames on %d sockets: errors %v, close codes %v%s",
+			f.sent, socketsPerFlood, f.errorCodes, f.closeCodes, errorSuffix(f.failure))
 		frames += f.sent
 		if f.kind == wire.TypeSend {
-			box, err := t.testbed.Inbox(withoutCancel(ctx), f.to)
+			box, err := t.testbed.Inbox(context.WithoutCancel(ctx), f.to)
 			if err != nil {
 				return err
 			}
 			most := min(maxWaitingPerSender, socketsPerFlood*limits.Frames.Burst*2)
-			t.recordCheck(box.Waiting <= most && box.Waiting > 0, "flood: bounded", "of %d sends %d were taken, %d at most; the largest instance grew by %d MB", f.sent, box.Waiting, most, grown>>20)
+			t.recordCheck(box.Waiting <= most && box.Waiting > 0, "flood: bounded",
+				"of %d sends %d were accepted, %d at most; the largest instance grew by %d MB",
+				f.sent, box.Waiting, most, grown>>20)
 		}
 	}
-	t.recordCheck(grown < maxInstanceGrowth, "flood: memory", "the largest instance grew by %d MB under %d frames", grown>>20, frames)
-	t.recordCheck(after.RateLimited-before.RateLimited > 0 && after.Refusals-before.Refusals >= int64(shut), "flood: counted",
-		"rate_limited rose by %d, refusals by %d for %d sockets", after.RateLimited-before.RateLimited, after.Refusals-before.Refusals, shut)
+	t.recordCheck(grown < maxInstanceGrowth, "flood: memory",
+		"the largest instance grew by %d MB under %d frames", grown>>20, frames)
+	limited, refusals := after.RateLimited-before.RateLimited, after.Refusals-before.Refusals
+	t.recordCheck(limited > 0 && refusals >= int64(closed), "flood: counted",
+		"rate_limited rose by %d, refusals by %d for %d sockets", limited, refusals, closed)
 	t.checkBystanders("flood", chat)
 	return nil
 }
@@ -111,7 +120,7 @@ func errorSuffix(err error) string {
 	return "; " + err.Error()
 }
 
-// flood floods one socket until the server ends it.
+// floodOneSocket floods a socket until the server closes it.
 func (f *flooder) floodOneSocket(ctx context.Context, t *target) error {
 	conn, cursor, err := f.connect(ctx, t)
 	if err != nil {
@@ -132,17 +141,17 @@ func (f *flooder) floodOneSocket(ctx context.Context, t *target) error {
 		if time.Now().After(end) {
 			conn.Close()
 			<-ended
-			return fmt.Errorf("the socket still stands after %v", floodTimeout)
+			return fmt.Errorf("the socket is still open after %v", floodTimeout)
 		}
 		_ = conn.SetWriteDeadline(end)
 		if conn.WriteMessage(websocket.TextMessage, f.nextFrame(cursor)) != nil {
-			<-ended // it says why
+			<-ended // readReplies has the close code
 			return nil
 		}
 	}
 }
 
-// greet opens a socket, and returns it when it is caught up, with its cursor.
+// connect opens a socket, and returns it with its cursor when it is caught up.
 func (f *flooder) connect(ctx context.Context, t *target) (_ *websocket.Conn, cursor string, err error) {
 	token, _, err := t.testbed.Token(f.uid)
 	if err != nil {
@@ -178,7 +187,7 @@ func (f *flooder) connect(ctx context.Context, t *target) (_ *websocket.Conn, cu
 	}
 }
 
-// listen notes what the server says, until it ends the socket.
+// readReplies notes error and close codes until the server closes the socket.
 func (f *flooder) readReplies(conn *websocket.Conn) {
 	_ = conn.SetReadDeadline(time.Now().Add(2 * floodTimeout))
 	for {
@@ -198,7 +207,7 @@ func (f *flooder) readReplies(conn *websocket.Conn) {
 	}
 }
 
-// frame returns the next frame.
+// nextFrame returns the next frame to send.
 func (f *flooder) nextFrame(cursor string) []byte {
 	c := wire.ClientFrame{Type: f.kind}
 	now := chat.MicrosOf(time.Now())
@@ -207,7 +216,7 @@ func (f *flooder) nextFrame(cursor string) []byte {
 		c.Cursor = cursor
 	case wire.TypeSend:
 		id, err := uuid.NewV7()
-		if err != nil { // the system has no randomness: cannot happen
+		if err != nil { // cannot happen: the system has randomness
 			panic(err)
 		}
 		c.ID, c.To, c.Body, c.At = id.String(), f.to, "flood", now
@@ -219,7 +228,7 @@ func (f *flooder) nextFrame(cursor string) []byte {
 		c.Users = []string{f.to}
 	}
 	b, err := json.Marshal(c)
-	if err != nil { // texts and integers only: cannot happen
+	if err != nil { // cannot happen: strings and integers only
 		panic(err)
 	}
 	return b

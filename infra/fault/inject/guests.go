@@ -12,10 +12,9 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
 )
 
-// guests enrols n people who do only what a fault has them do, each with a
-// device that is not started yet.
+// addGuests creates n users for the use of a fault, each with a device that is not started yet.
 func (t *target) addGuests(ctx context.Context, n int) ([]*load.Device, error) {
-	uids, err := t.testbed.AddUsers(withoutCancel(ctx), n)
+	uids, err := t.testbed.AddUsers(context.WithoutCancel(ctx), n)
 	if err != nil {
 		return nil, err
 	}
@@ -26,10 +25,11 @@ func (t *target) addGuests(ctx context.Context, n int) ([]*load.Device, error) {
 	return devices, nil
 }
 
-// begin is how bad input begins: n guests have come, two bystanders write to
-// each other, and before is what the instances have counted so far.
-func (t *target) prepare(ctx context.Context, n int) (before testbed.Counts, guests []*load.Device, chat *bystanderChat, err error) {
-	if before, err = t.testbed.Counts(withoutCancel(ctx)); err != nil {
+// prepare adds n guests and starts the bystanders. It returns the counters of the instances before the fault.
+func (t *target) prepare(
+	ctx context.Context, n int,
+) (before testbed.Counts, guests []*load.Device, chat *bystanderChat, err error) {
+	if before, err = t.testbed.Counts(context.WithoutCancel(ctx)); err != nil {
 		return before, nil, nil, err
 	}
 	if guests, err = t.addGuests(ctx, n); err != nil {
@@ -39,7 +39,7 @@ func (t *target) prepare(ctx context.Context, n int) (before testbed.Counts, gue
 	return before, guests, chat, err
 }
 
-// connected starts devices and waits until each is caught up.
+// connect starts devices and waits until each is caught up.
 func (t *target) connect(devices ...*load.Device) error {
 	for _, d := range devices {
 		d.Start()
@@ -52,14 +52,14 @@ func (t *target) connect(devices ...*load.Device) error {
 		}
 		return true
 	}) {
-		return errors.New("the devices of a fault could not connect")
+		return errors.New("the devices of the fault could not connect")
 	}
 	return nil
 }
 
 const connectTimeout = time.Minute
 
-// until polls until ok, for at most within, and reports whether it was.
+// waitUntil polls until ok returns true, for up to within, and returns its last result.
 func waitUntil(within time.Duration, ok func() bool) bool {
 	for end := time.Now().Add(within); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -69,30 +69,31 @@ func waitUntil(within time.Duration, ok func() bool) bool {
 	return true
 }
 
-// check enters whether bad input was met as it should, for the verdict.
+// recordCheck records the result of a check, for the verdict.
 func (t *target) recordCheck(held bool, what, found string, args ...any) {
 	t.log.Add(record.Entry{Kind: record.Checked, Name: what, Detail: fmt.Sprintf(found, args...), Broken: !held})
 }
 
-// checkOthers holds the slowest message between two bystanders to a bound.
+// checkBystanders checks that no message between two bystanders was slow.
 func (t *target) checkBystanders(what string, chat *bystanderChat) {
 	n, slowest := chat.stop()
-	t.recordCheck(n > 0 && slowest < gapNoticed, what+": others", "%d messages between two bystanders, the slowest shown after %v", n, slowest.Round(time.Millisecond))
+	t.recordCheck(n > 0 && slowest < gapNoticed, what+": others",
+		"%d messages between two bystanders, the slowest shown after %v", n, slowest.Round(time.Millisecond))
 }
 
-// unnoticed is up to where nobody is told of a gap.
+// gapNoticed is the length from which on the client shows a gap to the user.
 const gapNoticed = 5 * time.Second
 
-// witness is two people who write to each other while something happens to others.
+// bystanderChat is two users who write to each other while something happens to others.
 type bystanderChat struct {
-	halt    func() // has them end; may be called again
+	halt    func() // ends the chat; may be called again
 	done    chan struct{}
 	n       int
 	slowest time.Duration
 }
 
-// bystanders has two people write, one message after the other, until stop; a
-// fault that fails before that halts them.
+// startBystanders lets two users write, one message after the other, until stop. A fault that fails earlier calls
+// halt.
 func (t *target) startBystanders(ctx context.Context) (*bystanderChat, error) {
 	two, err := t.addGuests(ctx, 2)
 	if err != nil {
@@ -108,7 +109,7 @@ func (t *target) startBystanders(ctx context.Context) (*bystanderChat, error) {
 		for {
 			from, to := two[chat.n%2], two[(chat.n+1)%2]
 			begin, before := time.Now(), to.Shown()
-			from.Write(to.User(), fmt.Sprintf("bystander's %d", chat.n), "")
+			from.Write(to.User(), fmt.Sprintf("bystander %d", chat.n), "")
 			waitUntil(4*gapNoticed, func() bool { return to.Shown() > before })
 			chat.n++
 			chat.slowest = max(chat.slowest, time.Since(begin))
@@ -122,14 +123,14 @@ func (t *target) startBystanders(ctx context.Context) (*bystanderChat, error) {
 	return chat, nil
 }
 
-// stop ends them and returns how many messages there were, and how long the slowest took.
-func (chat *bystanderChat) stop() (n int, slowest time.Duration) {
-	chat.halt()
-	<-chat.done
-	return chat.n, chat.slowest
+// stop ends the chat. It returns how many messages there were, and how long the slowest took.
+func (b *bystanderChat) stop() (n int, slowest time.Duration) {
+	b.halt()
+	<-b.done
+	return b.n, b.slowest
 }
 
-// write has each device write n messages to somebody.
+// writeEach makes each device write n messages to a user.
 func writeEach(from []*load.Device, to string, n int, what string) {
 	for i := range n {
 		for _, d := range from {
@@ -138,7 +139,7 @@ func writeEach(from []*load.Device, to string, n int, what string) {
 	}
 }
 
-// own sums up the states of own messages.
+// ownStates counts the own messages of all devices, by state.
 func ownStates(devices []*load.Device) map[client.State]int {
 	sum := map[client.State]int{}
 	for _, d := range devices {

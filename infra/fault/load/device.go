@@ -15,8 +15,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 )
 
-// Device is one device of a simulated person: its store, and the app on it
-// while that runs. Methods may be called by several goroutines at once.
+// Device is one device of a simulated user: its store, and the app while it runs. Its methods are safe for concurrent
+// use.
 type Device struct {
 	crowd *Crowd
 	user  string
@@ -27,27 +27,27 @@ type Device struct {
 	store       *client.Store
 	app         *client.Client // nil while the app is not running
 	misbehavior client.Misbehavior
-	starts      uint64
-	away        bool // offline or not running, by its own fault
-	left        bool // for ever
+	starts      uint64 // of the app, with the present store
+	away        bool   // offline or not running because of a fault of the device itself
+	left        bool   // never comes back
 
 	dials atomic.Int64
 
-	connsMu sync.Mutex    // of its own: dials go on while mu is held by who waits for their end
-	conns   []*deviceConn // the newest two connections; guarded by linesMu
+	connsMu sync.Mutex    // separate from mu, because dials go on while Kill waits for their end with mu held
+	conns   []*deviceConn // the newest two connections; guarded by connsMu
 }
 
-// Name returns the name under which the record knows the device.
+// Name returns the device's name in the record.
 func (d *Device) Name() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.name
 }
 
-// Person returns whose device it is.
+// User returns the uid of the device's user.
 func (d *Device) User() string { return d.user }
 
-// Behave gives the device bad manners from its next start on.
+// SetMisbehavior makes the device misbehave from the next start on. The zero value makes it behave again.
 func (d *Device) SetMisbehavior(misbehavior client.Misbehavior) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -59,7 +59,7 @@ func (d *Device) SetMisbehavior(misbehavior client.Misbehavior) {
 	d.crowd.log.Add(e)
 }
 
-// Start starts the app, unless it runs or the device is gone for ever.
+// Start starts the app, unless it runs or the device has left.
 func (d *Device) Start() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -84,7 +84,7 @@ func (d *Device) Start() {
 	})
 }
 
-// back enters that the device has its network and its app again.
+// recordOnline records that the device has its network and its app again.
 func (d *Device) recordOnline() {
 	if d.away {
 		d.away = false
@@ -92,6 +92,7 @@ func (d *Device) recordOnline() {
 	}
 }
 
+// recordOffline records that the device has lost its network or its app.
 func (d *Device) recordOffline() {
 	if !d.away {
 		d.away = true
@@ -99,7 +100,7 @@ func (d *Device) recordOffline() {
 	}
 }
 
-// Kill ends the app at once; its connections end with it.
+// Kill ends the app immediately. Its connections close.
 func (d *Device) Kill() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -110,8 +111,7 @@ func (d *Device) Kill() {
 	}
 }
 
-// Vanish ends the app, and nobody tells the server: its connections stand, and
-// nothing comes from them any more.
+// Vanish ends the app without the server noticing: its connections stay open and become silent.
 func (d *Device) Vanish() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -128,7 +128,7 @@ func (d *Device) Vanish() {
 	}
 }
 
-// Leave ends the app for ever.
+// Leave ends the app forever.
 func (d *Device) Leave() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -142,7 +142,7 @@ func (d *Device) Leave() {
 	}
 }
 
-// Offline takes the network away from the app; the person can still write.
+// Offline disconnects the app from its network. The user can still write.
 func (d *Device) Offline() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -152,7 +152,7 @@ func (d *Device) Offline() {
 	}
 }
 
-// Online gives it back.
+// Online connects the app to its network again.
 func (d *Device) Online() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -162,24 +162,23 @@ func (d *Device) Online() {
 	}
 }
 
-// Flap breaks the connections, as a change of networks does.
+// Flap closes the connections, as a change of networks does.
 func (d *Device) Flap() {
 	if c := d.runningApp(); c != nil {
 		c.Drop()
 	}
 }
 
-// StopReading makes the device stop reading what the server sends, or go on.
+// StopReading makes the device stop reading what the server sends, or continue.
 func (d *Device) StopReading(stop bool) {
 	if c := d.runningApp(); c != nil {
 		c.StopReading(stop)
 	}
 }
 
-// SetBack ends the app and sets the device back to an older state of its
-// store, under a new name in the record, and reports whether it did. The caller
-// took the copy with Copy. While own messages wait on the device it does not:
-// whoever forgets these is a sender who never comes back, which is another fault.
+// SetBack ends the app and sets the device back to an older state of its store, which the caller has taken with
+// CopyStore. The device gets a new name in the record. SetBack does nothing and returns false while own messages are
+// unsent: a device that forgets those is a sender who never comes back, which is another fault.
 func (d *Device) SetBack(older *client.Store) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -199,8 +198,8 @@ func (d *Device) SetBack(older *client.Store) bool {
 	return true
 }
 
-// Copy returns a copy of the device's store, or nil where own messages wait in
-// it: nobody sets those back, since their places would be given twice.
+// CopyStore returns a copy of the device's store, or nil if own messages are unsent. Setting those back would freeze
+// a second at for them.
 func (d *Device) CopyStore() *client.Store {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -211,15 +210,14 @@ func (d *Device) CopyStore() *client.Store {
 	return c
 }
 
-// Gone reports whether the device left for ever.
+// HasLeft reports whether the device never comes back.
 func (d *Device) HasLeft() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.left
 }
 
-// Write has the person write a message on this device; it returns the
-// message's id, "" while the app does not run.
+// Write writes a message on this device and returns its id, or "" while the app does not run.
 func (d *Device) Write(to, body, replyTo string) string {
 	c := d.runningApp()
 	if c == nil {
@@ -229,7 +227,7 @@ func (d *Device) Write(to, body, replyTo string) string {
 	return c.Write(to, body, replyTo)
 }
 
-// Read has the person see what others wrote in a conversation.
+// Read makes the user see what others wrote in a conversation.
 func (d *Device) Read(conversation string) {
 	if store, app := d.storeAndApp(); app != nil {
 		if at, unseen := store.Unseen(conversation); unseen {
@@ -250,13 +248,14 @@ func (d *Device) Up() bool {
 	return c != nil && c.Up()
 }
 
+// runningApp returns the app, or nil while it does not run.
 func (d *Device) runningApp() *client.Client {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.app
 }
 
-// now returns the store and the app, which is nil while it does not run.
+// storeAndApp returns the store and the app. The app is nil while it does not run.
 func (d *Device) storeAndApp() (*client.Store, *client.Client) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -279,8 +278,7 @@ func (d *Device) dial(ctx context.Context) (client.Conn, error) {
 	return conn, nil
 }
 
-// line is a TCP connection that can vanish: from then on it says nothing, not
-// even that it has ended.
+// deviceConn is a TCP connection that can vanish. From then on it sends nothing, not even its end.
 type deviceConn struct {
 	net.Conn
 	crowd    *Crowd
@@ -290,7 +288,7 @@ type deviceConn struct {
 func (l *deviceConn) vanish() {
 	if l.vanished.CompareAndSwap(false, true) {
 		l.crowd.keepOpen(l.Conn)
-		_ = l.Conn.SetReadDeadline(time.Now()) // wakes who reads
+		_ = l.Conn.SetReadDeadline(time.Now()) // wakes the reader
 	}
 }
 
@@ -303,7 +301,7 @@ func (l *deviceConn) Write(b []byte) (int, error) {
 
 func (l *deviceConn) Close() error {
 	if l.vanished.Load() {
-		return nil // the crowd closes it in the end
+		return nil // Crowd.Close closes it
 	}
 	return l.Conn.Close()
 }

@@ -8,9 +8,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// Join adds a person with one device who does only what a fault has them do:
-// they are none of Devices and People. In the end they settle and are looked
-// at like everybody, if they were ever started.
+// AddGuest adds a user with one device for the use of a fault. Devices and Users do not include guests. If a guest
+// was ever started, it settles and is judged like all others.
 func (c *Crowd) AddGuest(uid string) *Device {
 	name := uid + ".a"
 	d := &Device{crowd: c, user: uid, name: name, store: client.NewStore(uid, name)}
@@ -20,7 +19,7 @@ func (c *Crowd) AddGuest(uid string) *Device {
 	return d
 }
 
-// all returns the devices of the crowd and of the guests that were started.
+// allDevices returns the devices of the crowd and of the guests that were started.
 func (c *Crowd) allDevices() []*Device {
 	all := slices.Clone(c.devices)
 	c.mu.Lock()
@@ -33,7 +32,7 @@ func (c *Crowd) allDevices() []*Device {
 	return all
 }
 
-// others returns with whom a person writes.
+// partnersOf returns the uids of the users that the device's user writes with.
 func (c *Crowd) partnersOf(d *Device) []string {
 	if partners := c.partners[d.user]; partners != nil {
 		return partners
@@ -48,7 +47,7 @@ func (c *Crowd) partnersOf(d *Device) []string {
 	return others
 }
 
-// everything yields all messages that the device shows.
+// lines yields all messages that the device shows.
 func (d *Device) lines() iter.Seq[client.Line] {
 	return func(yield func(client.Line) bool) {
 		store, _ := d.storeAndApp()
@@ -62,7 +61,7 @@ func (d *Device) lines() iter.Seq[client.Line] {
 	}
 }
 
-// Shown counts the messages of others that the device shows.
+// Shown returns how many messages of others the device shows.
 func (d *Device) Shown() (n int) {
 	for l := range d.lines() {
 		if l.From != d.user {
@@ -72,7 +71,7 @@ func (d *Device) Shown() (n int) {
 	return n
 }
 
-// Own counts the own messages that the device shows, by their state.
+// Own counts the own messages that the device shows, by state.
 func (d *Device) Own() map[client.State]int {
 	n := map[client.State]int{}
 	for l := range d.lines() {
@@ -83,7 +82,7 @@ func (d *Device) Own() map[client.State]int {
 	return n
 }
 
-// Refusals counts the own messages that were finally refused, by the code of why.
+// Refusals counts the own messages that were refused for good, by the code of the refusal.
 func (d *Device) Refusals() map[string]int {
 	n := map[string]int{}
 	for l := range d.lines() {
@@ -94,5 +93,5 @@ func (d *Device) Refusals() map[string]int {
 	return n
 }
 
-// Dials counts how often the device has tried to connect.
+// Dials returns how often the device has tried to connect.
 func (d *Device) Dials() int { return int(d.dials.Load()) }

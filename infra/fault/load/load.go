@@ -1,7 +1,6 @@
-// Package load is the people of a fault run: hundreds or thousands of
-// simulated persons with one or two devices each, who write to each other,
-// answer, read, and in the end open every conversation. All that they do and
-// see goes into the record.
+// Package load is the users of a fault run: hundreds or thousands of simulated users with one or two devices each.
+// They write to each other, reply, read, and open every conversation in the end. The record gets everything that they
+// do and see.
 package load
 
 import (
@@ -22,27 +21,27 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// Stage is what the people talk to.
+// Testbed is the system that the users connect to.
 type Testbed interface {
-	// Dial opens a WebSocket over the connection that wrap makes of the stage's own.
+	// Dial opens a WebSocket. The WebSocket uses the connection that wrap makes from the TCP connection.
 	Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error)
 	Token(uid string) (token string, ends time.Time, err error)
 	History(uid string) client.History
-	Waiting() int // messages on their way into the archive
+	Waiting() int // messages that are published and not saved yet
 }
 
-// Options of a crowd.
+// Options configure a Crowd.
 type Options struct {
-	Rate       float64 // messages per second, all people together
-	TwoDevices float64 // share of people with two devices
+	Rate       float64 // messages per second, of all users together
+	TwoDevices float64 // share of users with two devices
 	Skewed     float64 // share of devices whose clock is wrong, by up to ten minutes
-	Unsent     int     // so many messages wait on a device at most before its person goes on writing; 0: any number
-	Partners   int     // with how many others each person writes, about; 4 when 0
+	Unsent     int     // a user writes no more while a device has this many unsent messages; 0: no limit
+	Partners   int     // about how many other users each user writes with; 4 when 0
 	Pace       client.Pace
 	Seed       uint64
 }
 
-// Crowd is the people of a run.
+// Crowd is the users of a run.
 type Crowd struct {
 	testbed Testbed
 	log     *record.Log
@@ -60,12 +59,15 @@ type Crowd struct {
 	guests   []*Device  // guarded by mu
 }
 
-// New returns a crowd of the people with these uids. Nobody does anything yet.
+// New returns a crowd of the users with these uids. Nothing happens before Start.
 func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd {
 	if opts.Partners == 0 {
 		opts.Partners = 4
 	}
-	c := &Crowd{testbed: testbed, log: log, opts: opts, users: users, devicesOf: map[string][]*Device{}, partners: map[string][]string{}}
+	c := &Crowd{
+		testbed: testbed, log: log, opts: opts, users: users,
+		devicesOf: map[string][]*Device{}, partners: map[string][]string{},
+	}
 	rnd := rand.New(rand.NewPCG(opts.Seed, 3))
 	for i, uid := range users {
 		names := []string{uid + ".a"}
@@ -80,13 +82,14 @@ func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd 
 			c.devices = append(c.devices, d)
 			c.devicesOf[uid] = append(c.devicesOf[uid], d)
 		}
-		for k := range max(1, opts.Partners/2) { // a ring with chords: everybody has about as many
+		for k := range max(1, opts.Partners/2) { // a ring with chords: all users have about the same number
 			c.pair(uid, users[(i+1+k*k)%len(users)])
 		}
 	}
 	return c
 }
 
+// pair makes two users write to each other.
 func (c *Crowd) pair(a, b string) {
 	if a != b && !slices.Contains(c.partners[a], b) {
 		c.partners[a] = append(c.partners[a], b)
@@ -97,16 +100,16 @@ func (c *Crowd) pair(a, b string) {
 // Devices returns all devices, always in the same order.
 func (c *Crowd) Devices() []*Device { return c.devices }
 
-// People returns the uids of all people, always in the same order.
+// Users returns the uids of all users, always in the same order.
 func (c *Crowd) Users() []string { return c.users }
 
-// Of returns the devices of a person.
+// DevicesOf returns the devices of a user.
 func (c *Crowd) DevicesOf(uid string) []*Device { return c.devicesOf[uid] }
 
 // Typed returns how many messages were written so far.
 func (c *Crowd) Typed() int { return int(c.typed.Load()) }
 
-// Start starts all devices, spread over a while.
+// Start starts all devices, spread over a duration, and waits until they are connected.
 func (c *Crowd) Start(ctx context.Context, over time.Duration) error {
 	step := over / time.Duration(len(c.devices))
 	for _, d := range c.devices {
@@ -124,20 +127,19 @@ func (c *Crowd) Start(ctx context.Context, over time.Duration) error {
 	})
 }
 
-// await polls until ok.
+// await polls until ok returns true.
 func (c *Crowd) await(ctx context.Context, what string, ok func() bool) error {
 	for !ok() {
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
+			return fmt.Errorf("wait for %s: %w", what, ctx.Err())
 		}
 	}
 	return nil
 }
 
-// Chat has people write, answer and read at the rate until ctx ends, and calls
-// step now and then.
+// Chat makes users write, reply and read at the rate of the options until ctx ends. It calls step every 10 ms.
 func (c *Crowd) Chat(ctx context.Context, step func()) {
 	rnd := rand.New(rand.NewPCG(c.opts.Seed, 4))
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -152,8 +154,8 @@ func (c *Crowd) Chat(ctx context.Context, step func()) {
 		now := time.Now()
 		due = min(due+c.opts.Rate*now.Sub(last).Seconds(), 1000)
 		last = now
-		// Who is away, or has enough waiting, leaves it to somebody else; where
-		// all do, what is owed waits for a moment.
+		// If a user is away or has enough unsent messages, another one writes. If all are, the messages that are due wait
+		// for the next tick.
 		for tries := int(3 * due); due >= 1 && tries > 0; tries-- {
 			due -= float64(c.writeAndRead(rnd))
 		}
@@ -161,8 +163,8 @@ func (c *Crowd) Chat(ctx context.Context, step func()) {
 	}
 }
 
-// act has somebody write, mostly one message, sometimes a burst, and read. It
-// returns how many messages were written.
+// writeAndRead makes one device write, mostly one message and sometimes a burst, and read. It returns how many
+// messages were written.
 func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
 	d := c.devices[rnd.IntN(len(c.devices))]
 	partners := c.partners[d.user]
@@ -182,7 +184,7 @@ func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
 	}
 	for range burst {
 		n := c.typed.Add(1)
-		if app.Write(to, body(n, rnd), replyTo) == "" { // the app ended meanwhile
+		if app.Write(to, body(n, rnd), replyTo) == "" { // the app has just ended
 			c.typed.Add(-1)
 			return written
 		}
@@ -200,13 +202,14 @@ func body(n int64, rnd *rand.Rand) string {
 	return fmt.Sprintf("%d %s%s", n, words[rnd.IntN(len(words))], strings.Repeat(" and so on", rnd.IntN(6)))
 }
 
+// keepOpen keeps the connection of a vanished device until Close.
 func (c *Crowd) keepOpen(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.vanished = append(c.vanished, conn)
 }
 
-// Close ends all apps, and the connections that had vanished.
+// Close ends all apps, and closes the connections of devices that vanished.
 func (c *Crowd) Close() {
 	var wg sync.WaitGroup
 	for _, d := range c.allDevices() {
@@ -221,7 +224,7 @@ func (c *Crowd) Close() {
 	c.vanished = nil
 }
 
-// enter translates what a device tells into the record.
+// recordNote adds what a device reports to the record.
 func (c *Crowd) recordNote(device string, n client.Note) {
 	m := n.Message
 	e := record.Entry{Device: device, ID: m.ID, Conversation: m.Conversation}
@@ -252,7 +255,7 @@ func (c *Crowd) recordNote(device string, n client.Note) {
 	c.log.Add(e)
 }
 
-// hash spreads names over seeds.
+// hash turns a name into a seed.
 func hash(s string) (h uint64) {
 	h = 14695981039346656037
 	for i := range len(s) {

@@ -17,20 +17,21 @@ import (
 
 // Errors of Settle.
 var (
-	ErrBacklog         = errors.New("more was offered than the machine carries: messages were still arriving when the time was up")
-	ErrStuck           = errors.New("nothing arrives any more, and not everything has")
-	ErrBackfillPending = errors.New("all has arrived, and devices look in history for what was never saved")
+	ErrBacklog         = errors.New("too much load: messages still arrived when the time was up")
+	ErrStuck           = errors.New("messages make no progress, and not all have arrived")
+	ErrBackfillPending = errors.New("devices still look in history for messages that were never saved")
 )
 
-// owedFor is how long nothing but looking in history must go on to be
-// ErrOwed: longer than devices of a run wait before they look again.
+// After backfillWait with only backfills left to do, Settle returns ErrBackfillPending. It is longer than the delay
+// between two attempts of a device.
 const backfillWait = 25 * time.Second
 
-// Settle brings everybody back and waits until nothing is on its way any more:
-// outboxes and debts are empty, and the archive has everything. As long as
-// messages arrive it goes on, until ctx ends: that is ErrBacklog, and the
-// record says so. Where none has come further for the time stuck, it is
-// ErrStuck; ErrOwed where outboxes are empty by then. The errors say what still moves; the verdict can be given all the same.
+// Settle brings all devices back, and returns when every outbox is empty, no backfill is left, and the archive has
+// everything.
+//
+// Otherwise it returns ErrStuck if no message makes progress for the time stuck, ErrBackfillPending if only backfills
+// are left, and ErrBacklog if ctx ends while messages still make progress. The record gets an Unfinished entry for
+// ErrBacklog. The errors name some devices that have not finished. A verdict is possible in all these cases.
 func (c *Crowd) Settle(ctx context.Context, stuck time.Duration) error {
 	for _, d := range c.allDevices() {
 		d.StopReading(false)
@@ -40,7 +41,7 @@ func (c *Crowd) Settle(ctx context.Context, stuck time.Duration) error {
 	quiet, seen, last := 0, c.log.Progress(), time.Now()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for quiet <= 20 { // a second: receipts and the other devices' copies are on their way
+	for quiet <= 20 { // one second more, for receipts and the copies of other devices
 		var err error
 		select {
 		case <-tick.C:
@@ -58,7 +59,8 @@ func (c *Crowd) Settle(ctx context.Context, stuck time.Duration) error {
 			err = ErrStuck
 		}
 		if err != nil {
-			return fmt.Errorf("%w; %d lists wait to be saved; %s", err, c.testbed.Waiting(), strings.Join(c.unfinished(5), "; "))
+			return fmt.Errorf("%w; %d Pub/Sub messages are not saved; %s",
+				err, c.testbed.Waiting(), strings.Join(c.unfinished(5), "; "))
 		}
 		if quiet++; c.testbed.Waiting() > 0 || len(c.unfinished(1)) > 0 {
 			quiet = 0
@@ -67,7 +69,7 @@ func (c *Crowd) Settle(ctx context.Context, stuck time.Duration) error {
 	return nil
 }
 
-// onlyOwes reports whether nothing is to be sent or saved, and everybody is connected.
+// onlyBackfillsLeft reports whether everything is sent and saved, everyone is connected, and backfills are left.
 func (c *Crowd) onlyBackfillsLeft() bool {
 	return c.testbed.Waiting() == 0 && !slices.ContainsFunc(c.allDevices(), func(d *Device) bool {
 		store, app := d.storeAndApp()
@@ -75,14 +77,15 @@ func (c *Crowd) onlyBackfillsLeft() bool {
 	}) && len(c.unfinished(1)) > 0
 }
 
-// moving tells what some devices still have to send or to load, or that they have no socket.
+// unfinished describes up to most devices that have messages to send, backfills to do, or no socket.
 func (c *Crowd) unfinished(most int) (out []string) {
 	for _, d := range c.allDevices() {
 		store, app := d.storeAndApp()
 		if app == nil || store.Outbox() == 0 && store.Backfills() == 0 && app.Up() {
 			continue
 		}
-		out = append(out, fmt.Sprintf("%s has %d to send and owes %v, connected: %v", d.Name(), store.Outbox(), store.PendingBackfills(), app.Up()))
+		out = append(out, fmt.Sprintf("%s has %d messages to send and the backfills %v, connected: %v",
+			d.Name(), store.Outbox(), store.PendingBackfills(), app.Up()))
 		if len(out) == most {
 			break
 		}
@@ -90,8 +93,8 @@ func (c *Crowd) unfinished(most int) (out []string) {
 	return out
 }
 
-// Open has every device open every conversation and scroll to its beginning,
-// and enters what everyone shows, and what the API lists, into the record.
+// Open makes every device open every conversation and scroll to its beginning. It records what everyone shows, and
+// what the API lists.
 func (c *Crowd) Open(ctx context.Context) error {
 	c.log.Add(record.Entry{Kind: record.Fault, Name: verdict.Opening})
 	var wg sync.WaitGroup
@@ -108,7 +111,7 @@ func (c *Crowd) Open(ctx context.Context) error {
 			defer func() { <-slots }()
 			for _, to := range c.partnersOf(d) {
 				if err := app.Open(ctx, chat.ConversationID(d.user, to), true); err != nil {
-					errs <- fmt.Errorf("%s opens its conversation with %s: %w", d.Name(), to, err)
+					errs <- fmt.Errorf("%s: open the conversation with %s: %w", d.Name(), to, err)
 					return
 				}
 			}
@@ -123,6 +126,7 @@ func (c *Crowd) Open(ctx context.Context) error {
 	return c.recordHistories(ctx)
 }
 
+// recordView records what a device shows.
 func (c *Crowd) recordView(d *Device, store *client.Store) {
 	for _, to := range c.partnersOf(d) {
 		conversation := chat.ConversationID(d.user, to)
@@ -138,7 +142,7 @@ func (c *Crowd) recordView(d *Device, store *client.Store) {
 	}
 }
 
-// list enters what the API lists of each conversation, to one of its members.
+// recordHistories records what the API lists of each conversation, for one of its members.
 func (c *Crowd) recordHistories(ctx context.Context) error {
 	listed := map[string]bool{}
 	for _, d := range c.allDevices() {

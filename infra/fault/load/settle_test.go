@@ -15,10 +15,10 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 )
 
-// nowhere is a stage that nobody reaches.
+// unreachable is a Testbed that cannot be reached.
 type unreachable struct{}
 
-var errUnreachable = errors.New("nobody is there")
+var errUnreachable = errors.New("unreachable")
 
 func (unreachable) Dial(context.Context, func(net.Conn) net.Conn) (*websocket.Conn, error) {
 	return nil, errUnreachable
@@ -27,14 +27,14 @@ func (unreachable) Token(string) (string, time.Time, error) { return "", time.Ti
 func (unreachable) History(string) client.History           { return nil }
 func (unreachable) Waiting() int                            { return 0 }
 
-// A run that still comes further when its time is up has a backlog; one that
-// does not for a minute is stuck, and the two are told apart in the record.
-func TestSettleTellsABacklogFromBeingStuck(t *testing.T) {
+// A run whose messages still make progress when its time is over has a backlog. A run without progress for a minute
+// is stuck. The record shows the difference.
+func TestSettleDistinguishesBacklogFromStuck(t *testing.T) {
 	for _, c := range []struct {
-		name    string
-		further bool
-		want    error
-		took    time.Duration
+		name     string
+		progress bool
+		want     error
+		took     time.Duration
 	}{{"stuck", false, ErrStuck, time.Minute}, {"backlog", true, ErrBacklog, 5 * time.Minute}} {
 		synctest.Test(t, func(t *testing.T) {
 			log := record.New()
@@ -43,16 +43,16 @@ func TestSettleTellsABacklogFromBeingStuck(t *testing.T) {
 			d := crowd.DevicesOf("ann")[0]
 			d.Start()
 			if d.Write("bob", "hello", "") == "" {
-				t.Fatal("nothing was written")
+				t.Fatal("the message was not written")
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
-			if c.further {
+			if c.progress {
 				go func() {
 					tick := time.NewTicker(20 * time.Second)
 					defer tick.Stop()
 					for {
-						log.Add(record.Entry{Kind: record.State, Device: "x", ID: "m", Name: "sent"})
+						log.Add(record.Entry{Kind: record.State, Device: "ann.a", ID: "m", Name: "sent"})
 						select {
 						case <-tick.C:
 						case <-ctx.Done():
@@ -67,14 +67,14 @@ func TestSettleTellsABacklogFromBeingStuck(t *testing.T) {
 				t.Errorf("%s: %v after %v, want %v after %v", c.name, err, took, c.want, c.took)
 			}
 			cut := slices.ContainsFunc(log.Entries(), func(e record.Entry) bool { return e.Kind == record.Unfinished })
-			if cut != c.further {
-				t.Errorf("%s: the record says cut short: %v", c.name, cut)
+			if cut != c.progress {
+				t.Errorf("%s: the record has an Unfinished entry: %v", c.name, cut)
 			}
 		})
 	}
 }
 
-// Who has enough waiting writes no more, and others go on.
+// A user with enough unsent messages writes no more, and others go on.
 func TestLoadAdapts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		crowd := New(unreachable{}, record.New(), []string{"ann", "bob", "eve"}, Options{Seed: 1, Rate: 1000, Unsent: 10})
@@ -86,7 +86,7 @@ func TestLoadAdapts(t *testing.T) {
 		defer cancel()
 		crowd.Chat(ctx, func() {})
 		for _, d := range crowd.Devices() {
-			// A burst of five can begin with nine waiting.
+			// A burst of five can begin with nine unsent messages.
 			if n := d.Own()[client.Waiting]; n < 10 || n > 14 {
 				t.Errorf("%s has %d messages waiting", d.Name(), n)
 			}

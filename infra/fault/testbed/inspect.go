@@ -14,22 +14,22 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 )
 
-// What follows looks inside the system, or does to it what its own parts never do.
+// The methods in this file inspect the system, or do to it what its own parts never do.
 
-// ServiceToken is what instances take for the token of our own functions.
-const ServiceToken = "the stage"
+// ServiceToken is the token that instances accept from our own functions.
+const ServiceToken = "the testbed"
 
-// Counts are counters of all instances together, each since its start.
+// Counts are counters of all instances, added up. Each counts from the start of its process.
 type Counts struct {
-	RateLimited int64 // frames refused for their rate
-	Refusals    int64 // sockets ended for an error that their client was told of
-	WindowFull  int64 // times that a socket's unacknowledged messages reached their bound
-	InboxFull   int64 // messages refused since too many wait
-	Poison      int64 // entries of inboxes that are no event, passed over
-	Undelivered int64 // messages of which their senders were told that the recipient is gone
+	RateLimited int64 // frames refused because of their rate
+	Refusals    int64 // sockets closed after an error frame
+	WindowFull  int64 // times that a socket reached its limit of unacknowledged messages
+	InboxFull   int64 // messages refused because too many are waiting
+	Poison      int64 // entries of inboxes that could not be decoded and were skipped
+	Undelivered int64 // messages refused because their recipient was deleted
 }
 
-// Counts asks all instances.
+// Counts requests the counters of all instances.
 func (tb *Testbed) Counts(ctx context.Context) (sum Counts, err error) {
 	for n := range tb.instances {
 		var f server.Figures
@@ -47,7 +47,7 @@ func (tb *Testbed) Counts(ctx context.Context) (sum Counts, err error) {
 	return sum, nil
 }
 
-// internal makes a call that only our own functions may make.
+// callInternal makes a call that only our own functions may make.
 func (tb *Testbed) callInternal(ctx context.Context, n int, method, route string, body, into any) error {
 	b, err := json.Marshal(body)
 	if err != nil {
@@ -55,7 +55,8 @@ func (tb *Testbed) callInternal(ctx context.Context, n int, method, route string
 	}
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+tb.instances[n].spec.Addr+"/internal/"+route, bytes.NewReader(b))
+	url := "http://" + tb.instances[n].spec.Addr + "/internal/" + route
+	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(b))
 	if err != nil {
 		return err
 	}
@@ -75,20 +76,20 @@ func (tb *Testbed) callInternal(ctx context.Context, n int, method, route string
 	return json.NewDecoder(resp.Body).Decode(into)
 }
 
-// Erase deletes a person and tells an instance.
+// Erase deletes a user and notifies an instance.
 func (tb *Testbed) Erase(ctx context.Context, uid string) error {
 	return tb.archive.Erase(ctx, uid, func() error {
 		return tb.callInternal(ctx, 0, http.MethodPost, "gone", map[string]string{"uid": uid}, nil)
 	})
 }
 
-// Inbox is what Redis holds of somebody.
+// Inbox is the size of a user's inbox in Redis.
 type Inbox struct {
-	Entries int // in the stream
-	Waiting int // messages that nobody has acknowledged
+	Entries int // of the stream
+	Waiting int // messages that no device has acknowledged
 }
 
-// Inbox looks at the inbox of uid.
+// Inbox returns the size of the inbox of uid.
 func (tb *Testbed) Inbox(ctx context.Context, uid string) (Inbox, error) {
 	c := tb.redis.client()
 	defer c.Close()
@@ -100,7 +101,7 @@ func (tb *Testbed) Inbox(ctx context.Context, uid string) (Inbox, error) {
 	return Inbox{int(entries), int(waiting)}, err
 }
 
-// Poison puts an entry into the inbox of uid that no instance has written.
+// Poison adds an entry to the inbox of uid that no instance would write.
 func (tb *Testbed) Poison(ctx context.Context, uid string, fields ...string) error {
 	args := []any{"XADD", "inbox:{" + uid + "}", "*"}
 	for _, f := range fields {
@@ -109,13 +110,13 @@ func (tb *Testbed) Poison(ctx context.Context, uid string, fields ...string) err
 	return tb.redis.do(ctx, args...)
 }
 
-// Memory is in bytes; parts that cannot be asked have 0.
+// Memory is the memory in use, in bytes. A part that cannot be measured has 0.
 type Memory struct {
-	Redis     int64 // that its data takes
-	Instances int64 // of the largest one, as the system counts it
+	Redis     int64 // of its data
+	Instances int64 // of the largest instance: resident set size
 }
 
-// Memory looks at what the parts take.
+// Memory measures the memory of Redis and of the instances.
 func (tb *Testbed) Memory(ctx context.Context) (m Memory) {
 	c := tb.redis.client()
 	defer c.Close()
@@ -134,7 +135,7 @@ func (tb *Testbed) Memory(ctx context.Context) (m Memory) {
 	return m
 }
 
-// field returns the number that follows name at the beginning of a line.
+// numberAfter returns the number after name at the beginning of a line, or 0.
 func numberAfter(text, name string) int64 {
 	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(line, name); ok {

@@ -15,8 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// taker stands for persist: it hands every push to the test, which answers it
-// with a status when it likes.
+// pushTarget stands for persist. It passes every push to the test, which sends the status of the answer.
 type pushTarget chan chan<- int
 
 func (target pushTarget) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -27,20 +26,20 @@ func (target pushTarget) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	select {
-	case tb := <-status:
-		w.WriteHeader(tb)
+	case code := <-status:
+		w.WriteHeader(code)
 	case <-r.Context().Done():
 	}
 }
 
-// next returns how to answer the next push.
+// next waits for the next push, and returns the channel for its status.
 func (target pushTarget) next(t *testing.T) chan<- int {
 	t.Helper()
 	select {
 	case status := <-target:
 		return status
 	case <-time.After(10 * time.Second):
-		t.Fatal("no push came")
+		t.Fatal("no push within 10 s")
 		return nil
 	}
 }
@@ -66,7 +65,7 @@ func (q *queue) waitEmpty(t *testing.T) {
 	testwait.Until(t, "the queue is empty", func() bool { return q.waiting.Load() == 0 })
 }
 
-func TestQueuePushesUntilItIsTaken(t *testing.T) {
+func TestQueuePushesUntilSuccess(t *testing.T) {
 	q, target := newTestQueue(t)
 	if err := publishOne(t, q); err != nil {
 		t.Fatal(err)
@@ -76,7 +75,7 @@ func TestQueuePushesUntilItIsTaken(t *testing.T) {
 	}
 	last := target.next(t)
 	if q.waiting.Load() != 1 {
-		t.Error("given up although it was not taken")
+		t.Error("the message was dropped without a 2xx answer")
 	}
 	last <- http.StatusOK
 	q.waitEmpty(t)
@@ -87,14 +86,14 @@ func TestQueueFaults(t *testing.T) {
 		q, _ := newTestQueue(t)
 		q.publishing.Store(&PublishFault{Fail: 1})
 		if publishOne(t, q) == nil || q.published.Load() != 0 || q.waiting.Load() != 0 || q.pushed.Load() != 0 {
-			t.Error("published all the same")
+			t.Error("the message was published")
 		}
 	})
 	t.Run("the answer to publishing is lost", func(t *testing.T) {
 		q, target := newTestQueue(t)
 		q.publishing.Store(&PublishFault{LoseReply: 1})
 		if publishOne(t, q) == nil {
-			t.Error("answered")
+			t.Error("publishing succeeded")
 		}
 		target.next(t) <- http.StatusOK
 		q.waitEmpty(t)
@@ -105,7 +104,7 @@ func TestQueueFaults(t *testing.T) {
 		if err := publishOne(t, q); err != nil {
 			t.Fatal(err)
 		}
-		one, twin := target.next(t), target.next(t) // the second comes while the first has no answer
+		one, twin := target.next(t), target.next(t) // the second push begins before the first is answered
 		one <- http.StatusOK
 		twin <- http.StatusOK
 		q.waitEmpty(t)
@@ -119,7 +118,7 @@ func TestQueueFaults(t *testing.T) {
 		target.next(t) <- http.StatusOK
 		again := target.next(t)
 		q.heal()
-		again <- http.StatusOK // begun before, so lost as well
+		again <- http.StatusOK // this push began before heal, so its answer is lost as well
 		target.next(t) <- http.StatusOK
 		q.waitEmpty(t)
 	})
@@ -129,7 +128,7 @@ func TestQueueFaults(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
 		if _, err := q.Publish(ctx, &pubsubpb.PublishRequest{}); err == nil {
-			t.Error("published")
+			t.Error("publishing succeeded")
 		}
 	})
 }

@@ -1,8 +1,8 @@
-// Package testbed is the system under fire: realtime instances as processes of
-// their own, a redis-server (and, where asked, its replica) behind connections
-// that can be broken, a stand-in for Pub/Sub with a push subscription, and in
-// this process the persist function, the HTTP functions and the store. Its
-// methods break and mend the parts; package inject decides when.
+// Package testbed is the system under fault test. Realtime instances run as processes, and so do a redis-server and,
+// on request, its replica. A link that can be broken connects each instance to Redis. A stand-in for Pub/Sub with a
+// push subscription, the persist function, the HTTP functions and the store run in this process.
+//
+// Its methods break and repair the parts. Package inject decides when.
 package testbed
 
 import (
@@ -27,21 +27,21 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// Options of a stage.
+// Options configure a Testbed.
 type Options struct {
 	Instances  int           // realtime processes; 3 when 0
-	Replica    bool          // a second redis-server follows the first
-	ClockStep  time.Duration // each instance's clock is this much ahead of the one before
-	SocketAge  time.Duration // sockets move at this age at most; 0: as in production
+	Replica    bool          // start a second redis-server that follows the first
+	ClockStep  time.Duration // how far each instance's clock is ahead of the previous one's
+	SocketAge  time.Duration // maximum age of a socket; 0: as in production
 	MaxSockets int           // per instance; 0: as in production
-	Store      store.Store   // where messages are kept; nil: an embedded one. Not closed by the stage
-	Dir        string        // for files; removed by whoever made it
-	Program    string        // of the instances; "": it is built
+	Store      store.Store   // where messages are saved; nil: an embedded store. The testbed does not close it
+	Dir        string        // for files; the caller removes it
+	Program    string        // path of the instance program; "": build it
 	Seed       uint64
 	Log        *record.Log
 }
 
-// Stage is a running system.
+// Testbed is a running system. One goroutine at a time calls the methods that break and repair parts.
 type Testbed struct {
 	opts        Options
 	redis       *redisServer
@@ -51,7 +51,7 @@ type Testbed struct {
 	queue       *queue
 	archive     *archive.Archive
 	bolt        *storebolt.Store
-	gatesAddr   string // where the instances ask for gates
+	gatesAddr   string // where the instances request gates
 
 	mu      sync.Mutex
 	rnd     *rand.Rand // guarded by mu
@@ -60,7 +60,7 @@ type Testbed struct {
 
 const project = "fault"
 
-// New builds and starts a stage. Close ends it.
+// New builds and starts a Testbed. Close ends it.
 func New(ctx context.Context, opts Options) (tb *Testbed, err error) {
 	if opts.Instances == 0 {
 		opts.Instances = 3
@@ -107,11 +107,11 @@ func (tb *Testbed) startRedis(ctx context.Context) (err error) {
 		return err
 	}
 	tb.closers = append(tb.closers, func() { tb.replica.kill() })
-	if tb.replication, err = newLink("replication", tb.redis.addr); err != nil {
+	if tb.replication, err = newLink(tb.redis.addr); err != nil {
 		return err
 	}
 	tb.closers = append(tb.closers, tb.replication.cut)
-	return tb.replica.follow(ctx, tb.replication.addr())
+	return tb.replica.follow(ctx, tb.replication.addr)
 }
 
 func (tb *Testbed) startInstances(ctx context.Context) error {
@@ -127,14 +127,17 @@ func (tb *Testbed) startInstances(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		l, err := newLink(fmt.Sprintf("redis of instance %d", n+1), tb.redis.addr)
+		l, err := newLink(tb.redis.addr)
 		if err != nil {
 			return err
 		}
 		tb.closers = append(tb.closers, l.cut)
-		i := &Instance{path: path, link: l, logs: filepath.Join(tb.opts.Dir, fmt.Sprintf("instance%d.log", n+1)), spec: Spec{
-			Name: fmt.Sprintf("instance%d", n+1), Addr: "127.0.0.1:" + port, Redis: l.addr(), PubSub: tb.queue.addr, Gates: "http://" + tb.gatesAddr + "/gates/",
-			Project: project, Topic: "delivery-acks", ClockMS: (time.Duration(n) * tb.opts.ClockStep).Milliseconds(),
+		name := fmt.Sprintf("instance%d", n+1)
+		i := &Instance{path: path, link: l, logs: filepath.Join(tb.opts.Dir, name+".log"), spec: Spec{
+			Name: name, Addr: "127.0.0.1:" + port,
+			Redis: l.addr, PubSub: tb.queue.addr, Gates: "http://" + tb.gatesAddr + "/gates/",
+			Project: project, Topic: "delivery-acks",
+			ClockMS:     (time.Duration(n) * tb.opts.ClockStep).Milliseconds(),
 			SocketAgeMS: tb.opts.SocketAge.Milliseconds(), MaxSockets: tb.opts.MaxSockets,
 		}}
 		tb.instances = append(tb.instances, i)
@@ -146,7 +149,7 @@ func (tb *Testbed) startInstances(ctx context.Context) error {
 	return nil
 }
 
-// Close ends everything at once.
+// Close ends all parts immediately.
 func (tb *Testbed) Close() {
 	for i := len(tb.closers) - 1; i >= 0; i-- {
 		tb.closers[i]()
@@ -154,11 +157,11 @@ func (tb *Testbed) Close() {
 	tb.closers = nil
 }
 
-// errNoInstance answers a dial while no instance takes sockets.
-var errNoInstance = errors.New("no instance takes sockets")
+// errNoInstance is the error of a dial if no instance accepts sockets.
+var errNoInstance = errors.New("no instance accepts sockets")
 
-// Dial opens a WebSocket to one of the instances that take new ones, as Cloud
-// Run's front end would, over the connection that wrap makes of a TCP one.
+// Dial opens a WebSocket to a random instance that accepts new ones, as Cloud Run's front end does. The WebSocket
+// uses the connection that wrap makes from the TCP connection.
 func (tb *Testbed) Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
 	var open []*Instance
 	for _, i := range tb.instances {
@@ -180,7 +183,10 @@ func (tb *Testbed) Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*web
 		}
 		return wrap(conn), nil
 	}
-	d := websocket.Dialer{NetDialContext: dial, Subprotocols: []string{wire.Subprotocol}, ReadBufferSize: 1 << 10, WriteBufferSize: 1 << 10, HandshakeTimeout: 10 * time.Second}
+	d := websocket.Dialer{
+		NetDialContext: dial, Subprotocols: []string{wire.Subprotocol},
+		ReadBufferSize: 1 << 10, WriteBufferSize: 1 << 10, HandshakeTimeout: 10 * time.Second,
+	}
 	conn, resp, err := d.DialContext(ctx, "ws://"+i.spec.Addr+"/ws", http.Header{"Origin": {Origin}})
 	if resp != nil && resp.Body != nil {
 		resp.Body.Close()
@@ -188,13 +194,13 @@ func (tb *Testbed) Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*web
 	return conn, err
 }
 
-// Origin is where the simulated pages come from.
+// Origin is the origin of the simulated pages.
 const Origin = "https://chat.example.org"
 
-// Waiting returns how many Pub/Sub messages persist has not taken yet.
+// Waiting returns how many Pub/Sub messages persist has not acknowledged yet.
 func (tb *Testbed) Waiting() int { return int(tb.queue.waiting.Load()) }
 
-// Figures counts what a deployment would pay for.
+// Figures counts what a deployment is billed for.
 type Figures struct {
 	archive.Figures
 	Published int64 `json:"published"` // Pub/Sub messages
@@ -206,7 +212,7 @@ func (tb *Testbed) Figures() Figures {
 	return Figures{tb.archive.Figures(), tb.queue.published.Load(), tb.queue.pushed.Load()}
 }
 
-// TempDir returns a folder for a stage, and what removes it.
+// TempDir creates a folder for a Testbed, and returns the function that removes it.
 func TempDir() (string, func(), error) {
 	dir, err := os.MkdirTemp("", "phoenix-fault-")
 	return dir, func() { _ = os.RemoveAll(dir) }, err

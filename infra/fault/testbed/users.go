@@ -11,19 +11,18 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/client"
 )
 
-// Enrol makes n people more and returns their uids.
+// AddUsers creates n users and returns their uids.
 func (tb *Testbed) AddUsers(ctx context.Context, n int) ([]string, error) {
 	return tb.archive.AddUsers(ctx, n)
 }
 
-// Token returns an ID token for uid, and when it ends.
+// Token returns an ID token for uid, and when it expires.
 func (tb *Testbed) Token(uid string) (string, time.Time, error) { return tb.archive.Token(uid) }
 
 // History returns the saved conversations as uid can read them.
 func (tb *Testbed) History(uid string) client.History { return tb.archive.History(uid) }
 
-// serveGates answers the instances' questions about people, in the place of
-// their reads of Firestore.
+// serveGates serves the gates of users to the instances. It replaces their reads of Firestore.
 func (tb *Testbed) serveGates() error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,17 +1,18 @@
 package verdict
 
 import (
+	"slices"
+
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 )
 
-// rank orders the states of an own message; see client.State.
+// rank orders the states of an own message. See client.State.
 var rank = map[string]int{"waiting": 0, "sent": 1, "refused": 2, "delivered": 3, "read": 4}
 
-// AcksAhead is the Name of a Device entry for a device that acknowledges what
-// it has not stored.
+// AcksAhead is the Name of a Device entry if the device acknowledges messages that it has not stored.
 const AcksAhead = "acks ahead"
 
-// entry takes in one entry, in the order of what happened.
+// addEntry processes one entry. Entries are processed in their order.
 func (j *judge) addEntry(i int, e *record.Entry) {
 	var d *device
 	if e.Device != "" {
@@ -31,7 +32,7 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 	case record.Frozen:
 		m := j.message(e)
 		if m.frozen >= 0 && (m.at != int64(e.At) || m.sum != e.Sum) {
-			j.addFinding(Altered, m, e.Device, "was given a second place")
+			j.addFinding(Altered, m, e.Device, "was frozen twice")
 		}
 		m.frozen, m.frozenAt, m.at, m.sum = i, e.T, int64(e.At), e.Sum
 	case record.Shown:
@@ -76,7 +77,7 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 	}
 }
 
-// line follows whether a device has a line to a server.
+// connection processes an entry about the connection of a device.
 func (d *device) connection(e *record.Entry, r *Report) {
 	switch e.Kind {
 	case record.Moved:
@@ -102,7 +103,7 @@ func (d *device) connection(e *record.Entry, r *Report) {
 func (j *judge) addTyped(i int, e *record.Entry, d *device) {
 	m := j.message(e)
 	if m.typed >= 0 {
-		j.addFinding(Doubled, m, e.Device, "typed under an id that was taken")
+		j.addFinding(Doubled, m, e.Device, "typed with an id that was in use")
 		return
 	}
 	m.typed, m.typedOn, m.typedBy, m.to, m.text = i, d, e.Device, e.User, e.Text
@@ -138,14 +139,14 @@ func (j *judge) addShown(i int, e *record.Entry, d *device) {
 	m.shown = append(m.shown, sighting{device: d, index: i})
 }
 
-// content holds what somebody shows or saved to what the sender fixed.
+// checkContent compares what was shown or saved with what the sender fixed.
 func (j *judge) checkContent(m *message, where string, sum, text record.Hash, at int64) {
 	switch {
 	case m.typed < 0:
 	case m.frozen < 0:
-		j.addFinding(Altered, m, where, "is there before it was sent")
+		j.addFinding(Altered, m, where, "shown or saved before it was sent")
 	case sum != m.sum || text != m.text || at != m.at:
-		j.addFinding(Altered, m, where, "its content or place is not what was sent")
+		j.addFinding(Altered, m, where, "its content or at is not what was sent")
 	}
 }
 
@@ -162,27 +163,27 @@ func (j *judge) addState(i int, e *record.Entry, d *device) {
 	if rank[e.Name] < rank["delivered"] || m.typed < 0 {
 		return
 	}
-	if !m.storedBy(m.to, false) && !j.mayBeVouched(m) {
-		j.addFinding(EarlyReceipt, m, e.Device, "called %s before a device of its recipient had it", e.Name)
+	if !m.storedBy(m.to) && !j.mayBeVouched(m) {
+		j.addFinding(EarlyReceipt, m, e.Device, "shown as %s before a device of its recipient had it", e.Name)
 	}
 	if e.Name == "read" && !j.wasRead(m) {
-		j.addFinding(EarlyReceipt, m, e.Device, "called read before its recipient had seen it")
+		j.addFinding(EarlyReceipt, m, e.Device, "shown as read before its recipient had seen it")
 	}
 }
 
-// storedBy reports whether a device of a person has stored m by now, and with
-// acked also said so.
-func (m *message) storedBy(user string, acked bool) bool {
-	for _, s := range m.shown {
-		if s.device.user == user && (!acked || s.device.acked > s.index) {
-			return true
-		}
-	}
-	return false
+// storedBy reports whether a device of a user has stored m so far.
+func (m *message) storedBy(user string) bool {
+	return slices.ContainsFunc(m.shown, func(s sighting) bool { return s.device.user == user })
 }
 
-// vouched reports whether a device of the recipient may have acknowledged m
-// without having it.
+// ackedBy reports whether a device of a user has stored m and then acknowledged it.
+func (m *message) ackedBy(user string) bool {
+	return slices.ContainsFunc(m.shown, func(s sighting) bool {
+		return s.device.user == user && s.device.acked > s.index
+	})
+}
+
+// mayBeVouched reports whether a device of the recipient may have acknowledged m without having it.
 func (j *judge) mayBeVouched(m *message) bool {
 	for _, d := range j.devicesOf[m.to] {
 		if d.misbehavior == AcksAhead {
@@ -211,14 +212,14 @@ func (j *judge) addSaved(i int, e *record.Entry) {
 	m.saved = i
 	j.report.Saved++
 	if id := j.texts[e.Text]; id != "" && id != e.ID {
-		j.addFinding(Doubled, m, "the store", "saved under another id than %s", id)
+		j.addFinding(Doubled, m, "the store", "saved with another id than %s", id)
 	}
 	switch {
-	case m.typed < 0 || m.storedBy(m.to, true):
+	case m.typed < 0 || m.ackedBy(m.to):
 	case j.mayBeVouched(m):
 		j.report.Vouched++
-	case m.storedBy(m.to, false):
-		j.addFinding(EarlySaved, m, "the store", "stored by a device of its recipient, and not acknowledged yet")
+	case m.storedBy(m.to):
+		j.addFinding(EarlySaved, m, "the store", "stored by a device of its recipient, but not acknowledged yet")
 	default:
 		j.addFinding(EarlySaved, m, "the store", "no device of its recipient had it")
 	}

@@ -17,11 +17,27 @@ type history []record.Entry
 func (h *history) add(e record.Entry) { e.T = int64(len(*h)) * 1000; *h = append(*h, e) }
 
 func newMessage(n int, from, to string) chat.Message {
-	return chat.Message{ID: fmt.Sprintf("m%d", n), Conversation: conv, From: from, To: to, Body: fmt.Sprintf("text %d", n), At: chat.Micros(1000 * n)}
+	return chat.Message{
+		ID: fmt.Sprintf("m%d", n), Conversation: conv, From: from, To: to,
+		Body: fmt.Sprintf("text %d", n), At: chat.Micros(1000 * n),
+	}
 }
 
 func entryOf(kind record.Kind, device string, m chat.Message) record.Entry {
-	return record.Entry{Kind: kind, Device: device, ID: m.ID, Conversation: conv, At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)}
+	return record.Entry{
+		Kind: kind, Device: device, ID: m.ID, Conversation: conv,
+		At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m),
+	}
+}
+
+func typedEntry(device string, m chat.Message) record.Entry {
+	return record.Entry{
+		Kind: record.Typed, Device: device, User: m.To, ID: m.ID, Conversation: conv, Text: record.TextOf(m),
+	}
+}
+
+func lineOf(m chat.Message) record.Line {
+	return record.Line{ID: m.ID, At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)}
 }
 
 func (h *history) shown(device, how string, m chat.Message) {
@@ -36,10 +52,9 @@ func (h *history) state(device string, m chat.Message, state string) {
 
 var everyone = []string{"ann1", "ann2", "bob1", "bob2"}
 
-// send plays the whole way of one message: typed on ann1, delivered to both of bob's
-// devices, read, saved.
+// send adds the whole path of one message: typed on ann1, delivered to both devices of bob, read, saved.
 func (h *history) send(m chat.Message) {
-	h.add(record.Entry{Kind: record.Typed, Device: m.From + "1", User: m.To, ID: m.ID, Conversation: conv, Text: record.TextOf(m)})
+	h.add(typedEntry(m.From+"1", m))
 	h.add(entryOf(record.Frozen, m.From+"1", m))
 	h.state(m.From+"1", m, "sent")
 	h.shown(m.From+"2", "event", m)
@@ -53,7 +68,7 @@ func (h *history) send(m chat.Message) {
 	h.state(m.From+"1", m, "read")
 }
 
-// views enters what everyone shows in the end.
+// views adds what everyone shows in the end.
 func (h *history) views(lines []chat.Message) {
 	for _, device := range append([]string{""}, everyone...) {
 		e := record.Entry{Kind: record.View, Device: device, Conversation: conv}
@@ -61,7 +76,7 @@ func (h *history) views(lines []chat.Message) {
 			e.Kind = record.History
 		}
 		for _, m := range lines {
-			l := record.Line{ID: m.ID, At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)}
+			l := lineOf(m)
 			if device != "" && m.From == device[:3] {
 				l.State = "read"
 			}
@@ -71,7 +86,7 @@ func (h *history) views(lines []chat.Message) {
 	}
 }
 
-// clean is a history that breaks no rule: three messages, the second an answer.
+// cleanHistory returns a history that breaks no rule. It has three messages, and the second is a reply.
 func cleanHistory() history {
 	var h history
 	for _, d := range everyone {
@@ -87,10 +102,12 @@ func cleanHistory() history {
 	return h
 }
 
-// where returns the index of the nth entry that match accepts.
+// where returns the index of the first entry with this kind, device and id.
 func (h history) where(t *testing.T, kind record.Kind, device, id string) int {
 	t.Helper()
-	i := slices.IndexFunc(h, func(e record.Entry) bool { return e.Kind == kind && e.Device == device && (id == "" || e.ID == id) })
+	i := slices.IndexFunc(h, func(e record.Entry) bool {
+		return e.Kind == kind && e.Device == device && (id == "" || e.ID == id)
+	})
 	if i < 0 {
 		t.Fatalf("no %s entry of %q for %s", kind, device, id)
 	}
@@ -99,17 +116,20 @@ func (h history) where(t *testing.T, kind record.Kind, device, id string) int {
 
 func TestCleanHistory(t *testing.T) {
 	r := Judge(cleanHistory())
-	if !r.Clean() || r.Typed != 3 || r.Accepted != 3 || r.Saved != 3 || r.Excepted != 0 || r.Vouched != 0 || r.Devices != 4 {
+	if !r.Clean() || r.Typed != 3 || r.Accepted != 3 || r.Saved != 3 ||
+		r.Excepted != 0 || r.Vouched != 0 || r.Devices != 4 {
 		t.Errorf("%+v", r)
 	}
 }
 
-// Each doctored history is rejected for the rule that it breaks, and for no other.
+// Each doctored history breaks one rule, and Judge finds that one and no other.
 func TestDoctoredHistories(t *testing.T) {
-	unplace := func(h history, device string, ids ...string) history { // takes lines out of a final view
+	unplace := func(h history, device string, ids ...string) history { // removes lines from a final view
 		for i := range h {
 			if (h[i].Kind == record.View || h[i].Kind == record.History) && (device == "*" || h[i].Device == device) {
-				h[i].Lines = slices.DeleteFunc(slices.Clone(h[i].Lines), func(l record.Line) bool { return slices.Contains(ids, l.ID) })
+				h[i].Lines = slices.DeleteFunc(slices.Clone(h[i].Lines), func(l record.Line) bool {
+					return slices.Contains(ids, l.ID)
+				})
 			}
 		}
 		return h
@@ -123,9 +143,10 @@ func TestDoctoredHistories(t *testing.T) {
 		doctor func(t *testing.T, h history) history
 	}{
 		{"lost on one device", Lost, func(t *testing.T, h history) history { return unplace(h, "bob2", "m2") }},
-		{"lost to the recipient", Lost, func(t *testing.T, h history) history {
+		{"lost on the way to the recipient", Lost, func(t *testing.T, h history) history {
 			return without(unplace(unplace(h, "bob1", "m3"), "bob2", "m3"), func(e record.Entry) bool {
-				return e.ID == "m3" && (e.Kind == record.Shown && e.Device[:3] == "bob" || e.Kind == record.Saved || e.Kind == record.State && e.Name != "sent")
+				return e.ID == "m3" && (e.Kind == record.Shown && e.Device[:3] == "bob" || e.Kind == record.Saved ||
+					e.Kind == record.State && e.Name != "sent")
 			})
 		}},
 		{"lost by the store", Lost, func(t *testing.T, h history) history {
@@ -133,14 +154,14 @@ func TestDoctoredHistories(t *testing.T) {
 		}},
 		{"lost by the list", Lost, func(t *testing.T, h history) history { return unplace(h, "", "m1") }},
 		{"lost by the device that typed it", Lost, func(t *testing.T, h history) history { return unplace(h, "ann1", "m1") }},
-		{"still waiting in the end", Unsent, func(t *testing.T, h history) history {
+		{"unsent in the end", Unsent, func(t *testing.T, h history) history {
 			return without(unplace(h, "*", "m3"), func(e record.Entry) bool {
 				return e.ID == "m3" && e.Kind != record.Typed || e.Kind == record.ReadTo && e.At == 3000
 			})
 		}},
 		{"receipt lost", Lost, func(t *testing.T, h history) history {
 			h = without(h, func(e record.Entry) bool {
-				return e.Kind == record.State && e.ID == "m3" && e.Device == "ann2" || e.Kind == record.State && e.ID == "m3" && e.Name == "read"
+				return e.Kind == record.State && e.ID == "m3" && (e.Device == "ann2" || e.Name == "read")
 			})
 			i := h.where(t, record.View, "ann2", "")
 			h[i].Lines = slices.Clone(h[i].Lines)
@@ -164,9 +185,13 @@ func TestDoctoredHistories(t *testing.T) {
 			h[i].Lines[0], h[i].Lines[1] = h[i].Lines[1], h[i].Lines[0]
 			return h
 		}},
-		{"a reply before its question, for everyone", OutOfOrder, func(t *testing.T, h history) history { return moveMessage(h, "m2", 500) }},
-		{"not as typed, for everyone", OutOfOrder, func(t *testing.T, h history) history { return moveMessage(h, "m3", 500) }},
-		{"saved before anybody had it", EarlySaved, func(t *testing.T, h history) history {
+		{"a reply before its question, on all devices", OutOfOrder, func(t *testing.T, h history) history {
+			return moveMessage(h, "m2", 500)
+		}},
+		{"not in the order of typing, on all devices", OutOfOrder, func(t *testing.T, h history) history {
+			return moveMessage(h, "m3", 500)
+		}},
+		{"saved before a device had it", EarlySaved, func(t *testing.T, h history) history {
 			i, at := h.where(t, record.Saved, "", "m1"), h.where(t, record.Shown, "bob1", "m1")
 			e := h[i]
 			return second(slices.Delete(h, i, i+1), at, e)
@@ -176,39 +201,41 @@ func TestDoctoredHistories(t *testing.T) {
 			e := h[i]
 			return second(slices.Delete(h, i, i+1), at, e)
 		}},
-		{"saved on the word of the sender's device", EarlySaved, func(t *testing.T, h history) history {
+		{"saved after an acknowledgment of the sender's device", EarlySaved, func(t *testing.T, h history) history {
 			i := h.where(t, record.Acked, "bob1", "")
 			h[i].Device = "ann2"
 			return h
 		}},
-		{"a state goes back", Backwards, func(t *testing.T, h history) history {
+		{"a state goes backwards", Backwards, func(t *testing.T, h history) history {
 			e := h[h.where(t, record.State, "ann1", "m1")]
 			return second(h, h.where(t, record.View, "ann1", ""), e)
 		}},
-		{"a state goes back at the very end", Backwards, func(t *testing.T, h history) history {
+		{"a state goes backwards in the final view", Backwards, func(t *testing.T, h history) history {
 			i := h.where(t, record.View, "ann1", "")
 			h[i].Lines = slices.Clone(h[i].Lines)
 			h[i].Lines[0].State = "delivered"
 			return h
 		}},
-		{"delivered before it was", EarlyReceipt, func(t *testing.T, h history) history {
+		{"shown as delivered too early", EarlyReceipt, func(t *testing.T, h history) history {
 			e := h[h.where(t, record.State, "ann1", "m1")]
 			e.Name = "delivered"
 			at := h.where(t, record.Shown, "ann2", "m1")
-			return without(second(h, at, e), func(e record.Entry) bool { return e.Kind == record.ReadTo && e.At == 1000 || e.Name == "read" })
+			return without(second(h, at, e), func(e record.Entry) bool {
+				return e.Kind == record.ReadTo && e.At == 1000 || e.Name == "read"
+			})
 		}},
-		{"read before it was", EarlyReceipt, func(t *testing.T, h history) history {
+		{"shown as read too early", EarlyReceipt, func(t *testing.T, h history) history {
 			return without(h, func(e record.Entry) bool { return e.Kind == record.ReadTo && e.At == 1000 })
 		}},
 		{"another body", Altered, func(t *testing.T, h history) history {
 			h[h.where(t, record.Shown, "bob1", "m1")].Sum++
 			return h
 		}},
-		{"another place in the store", Altered, func(t *testing.T, h history) history {
+		{"another at in the store", Altered, func(t *testing.T, h history) history {
 			h[h.where(t, record.Saved, "", "m1")].At++
 			return h
 		}},
-		{"a second place", Altered, func(t *testing.T, h history) history {
+		{"frozen twice", Altered, func(t *testing.T, h history) history {
 			e := h[h.where(t, record.Frozen, "ann1", "m3")]
 			e.At++
 			return second(h, h.where(t, record.Frozen, "ann1", "m3"), e)
@@ -218,7 +245,8 @@ func TestDoctoredHistories(t *testing.T) {
 		}},
 		{"refused", Refused, func(t *testing.T, h history) history {
 			return without(unplace(h, "*", "m3"), func(e record.Entry) bool {
-				return e.ID == "m3" && (e.Kind == record.Shown || e.Kind == record.Saved || e.Kind == record.State && e.Name != "sent")
+				return e.ID == "m3" && (e.Kind == record.Shown || e.Kind == record.Saved ||
+					e.Kind == record.State && e.Name != "sent")
 			}).refuse("ann1", "m3")
 		}},
 	} {
@@ -233,7 +261,7 @@ func TestDoctoredHistories(t *testing.T) {
 	}
 }
 
-// moved gives a message another place, everywhere alike.
+// moveMessage gives a message another at, everywhere alike.
 func moveMessage(h history, id string, at chat.Micros) history {
 	for i := range h {
 		if h[i].ID == id && h[i].At != 0 {
@@ -255,11 +283,13 @@ func moveMessage(h history, id string, at chat.Micros) history {
 
 func (h history) refuse(device, id string) history {
 	i := slices.IndexFunc(h, func(e record.Entry) bool { return e.Kind == record.Fault })
-	return slices.Insert(h, i, record.Entry{Kind: record.State, Device: device, ID: id, Conversation: conv, Name: "refused"})
+	return slices.Insert(h, i, record.Entry{
+		Kind: record.State, Device: device, ID: id, Conversation: conv, Name: "refused",
+	})
 }
 
-// A message under another id is the same message to a person.
-func TestTheSameWordsUnderAnotherIDAreDoubled(t *testing.T) {
+// A typed message with a second id is shown twice to users.
+func TestOneMessageWithTwoIDsIsDoubled(t *testing.T) {
 	h := cleanHistory()
 	m := newMessage(1, "ann", "bob")
 	m.ID, m.At = "m9", 9000
@@ -270,12 +300,13 @@ func TestTheSameWordsUnderAnotherIDAreDoubled(t *testing.T) {
 	}
 }
 
-// exceptional is a history in which Redis lost m3 before anybody had it, and
-// the device that sent it never came back.
+// exceptedHistory is a history in which Redis lost m3 before a device of the recipient had it, and the device that
+// sent it never came back.
 func exceptedHistory() history {
 	var h history
 	for _, e := range cleanHistory() {
-		if e.ID == "m3" && e.Kind != record.Typed && e.Kind != record.Frozen && !(e.Kind == record.State && e.Name == "sent") {
+		sent := e.Kind == record.State && e.Name == "sent"
+		if e.ID == "m3" && e.Kind != record.Typed && e.Kind != record.Frozen && !sent {
 			continue
 		}
 		switch e.Kind {
@@ -310,7 +341,7 @@ func TestTheStatedException(t *testing.T) {
 			e := h[i]
 			return slices.Insert(slices.Delete(h, i, i+1), 0, e)
 		},
-		"a device of the recipient had it, and does not show it any more": func(h history) history {
+		"a device of the recipient had it and no longer shows it": func(h history) history {
 			return strand(h)
 		},
 	} {
@@ -320,7 +351,7 @@ func TestTheStatedException(t *testing.T) {
 	}
 }
 
-// A device with bad manners explains what is saved on its word, and no more.
+// A misbehaving device explains a message that was saved because of its acknowledgment, and nothing more.
 func TestVouched(t *testing.T) {
 	early := func(odd string) *Report {
 		h := cleanHistory()

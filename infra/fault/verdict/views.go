@@ -6,12 +6,12 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 )
 
-// final is what somebody shows of a conversation in the end.
+// view is what a device, or the API, shows of a conversation in the end.
 type view struct {
 	name   string
 	device *device // nil: the list of the API
 	lines  []record.Line
-	place  map[string]int // of each message id
+	place  map[string]int // index of each message id
 }
 
 func newView(e *record.Entry, d *device) *view {
@@ -27,8 +27,8 @@ func newView(e *record.Entry, d *device) *view {
 	return f
 }
 
-// ends holds each final view to itself: nothing twice, everything as sent and
-// in its place, every own message delivered.
+// judgeViews checks each final view alone: no message twice, everything as it was sent and in its order, every own
+// message delivered.
 func (j *judge) judgeViews() {
 	for conversation, views := range j.views {
 		for _, f := range views {
@@ -43,21 +43,21 @@ func (j *judge) judgeViews() {
 					continue
 				}
 				texts[l.Text] = l.ID
-				if l.At != 0 { // an own message that was never sent has no place yet
+				if l.At != 0 { // an own message that was never sent has no at yet
 					j.checkContent(m, f.name, l.Sum, l.Text, int64(l.At))
 				}
 				if i > 0 && l.At != 0 && !inOrder(f.lines[i-1], l) {
-					j.addFinding(OutOfOrder, m, f.name, "stands behind %s, which is later", f.lines[i-1].ID)
+					j.addFinding(OutOfOrder, m, f.name, "is after %s, which is later", f.lines[i-1].ID)
 				}
 				if f.device == nil || m.typedOn == nil || m.typedOn.user != f.device.user {
 					continue
 				}
-				// Where messages still arrive, a state may be newer than the view.
+				// While messages still arrive, a state may be newer than the view.
 				if was := f.device.states[l.ID]; rank[l.State] < rank[was] && !j.cutShort {
 					j.addFinding(Backwards, m, f.name, "from %s to %s", was, l.State)
 				}
 				if m.saved >= 0 && rank[l.State] < rank["delivered"] {
-					j.addFinding(j.lateRule(Lost), m, f.name, "still shown as %s in the end", l.State)
+					j.addFinding(j.lateRule(Lost), m, f.name, "shown as %s in the end", l.State)
 				}
 			}
 		}
@@ -66,7 +66,7 @@ func (j *judge) judgeViews() {
 
 func inOrder(a, b record.Line) bool { return a.At < b.At || a.At == b.At && a.ID < b.ID }
 
-// presence finds what is missing, and what nobody wrote.
+// judgeMissing finds messages that are missing, and messages that nobody wrote.
 func (j *judge) judgeMissing() {
 	for _, m := range j.order {
 		if m.accepted >= 0 {
@@ -87,8 +87,8 @@ func (j *judge) judgeMissing() {
 			j.report.Excepted++
 		case m.accepted >= 0 && j.stranded(m):
 			j.report.Stranded++
-		case m.accepted >= 0 && m.confirmed() && !m.storedBy(m.to, false) && !j.mayBeVouched(m):
-			j.addFinding(Lost, m, m.typedBy, "called delivered, and missing %s", missing)
+		case m.accepted >= 0 && m.confirmed() && !m.storedBy(m.to) && !j.mayBeVouched(m):
+			j.addFinding(Lost, m, m.typedBy, "shown as delivered, and missing %s", missing)
 		case m.accepted >= 0:
 			j.addFinding(j.lateRule(Lost), m, m.typedBy, "missing %s", missing)
 		case !m.typedOn.left:
@@ -102,8 +102,8 @@ func (j *judge) judgeMissing() {
 	}
 }
 
-// late is r, or Backlog where the run's time was up while messages still
-// arrived: what is missing then may be on its way.
+// lateRule returns r, or Backlog if the time of the run was over while messages still arrived: a missing message may
+// then be on its way.
 func (j *judge) lateRule(r Rule) Rule {
 	if j.cutShort {
 		return Backlog
@@ -111,26 +111,25 @@ func (j *judge) lateRule(r Rule) Rule {
 	return r
 }
 
-// confirmed reports whether the device that sent m was told that it is delivered:
-// it does not send it again.
+// confirmed reports whether the device that sent m shows it as delivered. It does not send m again.
 func (m *message) confirmed() bool {
 	return rank[m.typedOn.states[m.id]] >= rank["delivered"]
 }
 
-// told holds a message that nobody can be given to its word: its sender knows.
+// judgeUndeliverable checks that the sender of a message without a recipient knows that it was refused.
 func (j *judge) judgeUndeliverable(m *message) {
 	switch {
 	case m.refused:
 		j.report.Undeliverable++
 	case m.typedOn.left:
 	case m.accepted >= 0:
-		j.addFinding(j.lateRule(Lost), m, m.typedBy, "its recipient has no account, and its sender was not told")
+		j.addFinding(j.lateRule(Lost), m, m.typedBy, "its recipient does not exist, and its sender was not notified")
 	default:
-		j.addFinding(j.lateRule(Unsent), m, m.typedBy, "its recipient has no account, and it was not refused")
+		j.addFinding(j.lateRule(Unsent), m, m.typedBy, "its recipient does not exist, and it was not refused")
 	}
 }
 
-// missing says where m is not in the end; "" where it is everywhere.
+// missing says where m is missing in the end. It is "" if m is everywhere.
 func (j *judge) missing(m *message) string {
 	var where []string
 	if m.saved < 0 {
@@ -159,10 +158,11 @@ func (j *judge) missing(m *message) string {
 	return strings.Join(where, ", ")
 }
 
-// sequence compares the order of all final views, and holds it to what each
-// device had typed and seen.
+// judgeOrder compares the order of all final views, and checks that each message follows what its sender had seen or
+// sent before.
 func (j *judge) judgeOrder() {
-	seen := map[string]map[*device]*record.Line{} // the last line in the reference order that a device has seen, by conversation
+	// By conversation and device: the last line, in the order of the first view, that the device has seen.
+	seen := map[string]map[*device]*record.Line{}
 	for conversation, views := range j.views {
 		seen[conversation] = map[*device]*record.Line{}
 		for _, f := range views[1:] {
@@ -187,7 +187,8 @@ func (j *judge) judgeOrder() {
 		before := seen[e.Conversation][d]
 		later := before == nil || views[0].place[before.ID] < at
 		if e.Kind == record.Frozen && !later && before.ID != e.ID {
-			j.addFinding(OutOfOrder, j.messages[e.ID], e.Device, "precedes %s, which its sender had seen or sent before", before.ID)
+			j.addFinding(OutOfOrder, j.messages[e.ID], e.Device,
+				"is before %s, which its sender had seen or sent earlier", before.ID)
 		}
 		if later {
 			seen[e.Conversation][d] = line
@@ -196,7 +197,7 @@ func (j *judge) judgeOrder() {
 	j.judgeTypingOrder()
 }
 
-// typing holds the order of each device's messages to the order in which they were typed.
+// judgeTypingOrder checks that the messages of each device are in the order of typing.
 func (j *judge) judgeTypingOrder() {
 	type key struct{ device, conversation string }
 	last := map[key]*message{}
@@ -211,14 +212,14 @@ func (j *judge) judgeTypingOrder() {
 		}
 		k := key{m.typedBy, m.conversation}
 		if p := last[k]; p != nil && views[0].place[p.id] > at {
-			j.addFinding(OutOfOrder, m, m.typedBy, "stands before %s, which was typed before it", p.id)
+			j.addFinding(OutOfOrder, m, m.typedBy, "is before %s, which was typed earlier", p.id)
 			continue
 		}
 		last[k] = m
 	}
 }
 
-// compare finds where two views show the same messages in another order.
+// compareViews finds messages that two views show in different orders.
 func (j *judge) compareViews(a, b *view) {
 	last, lastID := -1, ""
 	for _, l := range b.lines {
@@ -227,7 +228,7 @@ func (j *judge) compareViews(a, b *view) {
 			continue
 		}
 		if at < last {
-			j.addFinding(OutOfOrder, j.messages[l.ID], b.name, "stands behind %s, but before it on %s", lastID, a.name)
+			j.addFinding(OutOfOrder, j.messages[l.ID], b.name, "is after %s, but before it on %s", lastID, a.name)
 			continue
 		}
 		last, lastID = at, l.ID
