@@ -69,14 +69,14 @@ type Source interface {
 
 // Options of Gates. Zero values take the defaults named.
 type Options struct {
-	Listener *redissub.Listener // needed
-	Now      func() time.Time   // time.Now
-	Log      *slog.Logger       // slog.Default()
-	Timeout  time.Duration      // of one operation; 3 s
-	Expire   time.Duration      // of a gate in Redis; 24 h
-	Unknown  time.Duration      // of a gate in Redis that the Source did not know: the document may follow; 30 s
-	Keep     time.Duration      // in this process; 3 s
-	Recheck  time.Duration      // how often watched gates are read again, since a notice can be lost without a trace; 30 s
+	Subscriber *redissub.Subscriber // needed
+	Now        func() time.Time     // time.Now
+	Log        *slog.Logger         // slog.Default()
+	Timeout    time.Duration        // of one operation; 3 s
+	Expire     time.Duration        // of a gate in Redis; 24 h
+	Unknown    time.Duration        // of a gate in Redis that the Source did not know: the document may follow; 30 s
+	Keep       time.Duration        // in this process; 3 s
+	Recheck    time.Duration        // how often watched gates are read again, since a notice can be lost without a trace; 30 s
 }
 
 func (o *Options) setDefaults() {

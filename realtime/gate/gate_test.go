@@ -56,7 +56,7 @@ func (p *people) set(uid string, g gate.Gate) {
 type instance struct {
 	*gate.Gates
 	rdb redis.UniversalClient
-	l   *redissub.Listener
+	l   *redissub.Subscriber
 	in  *inbox.Inboxes
 }
 
@@ -64,9 +64,9 @@ func start(t *testing.T, b *redistest.Redis, p *people, o gate.Options) *instanc
 	t.Helper()
 	rdb := b.Client(t, nil)
 	l := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
-	o.Listener = l
+	o.Subscriber = l
 	g := gate.New(rdb, p, o)
-	in := inbox.New(rdb, inbox.Options{Listener: l, Gates: g})
+	in := inbox.New(rdb, inbox.Options{Subscriber: l, Gates: g})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)
 	go func() { done <- l.Run(ctx) }()

@@ -117,7 +117,7 @@ func (g *Gates) Run(ctx context.Context) error {
 // listen subscribes, for as long as it takes.
 func (g *Gates) listen(ctx context.Context) {
 	for {
-		stop, err := g.opts.Listener.Subscribe(ctx, channel, notices{g})
+		stop, err := g.opts.Subscriber.Subscribe(ctx, channel, notices{g})
 		if err == nil {
 			g.forgetAll() // what changed until now was not heard
 			<-ctx.Done()

@@ -13,7 +13,7 @@ import (
 // same machine, so they say what Redis must do per message rather than how far apart it is.
 
 func BenchmarkEnqueue(b *testing.B) {
-	s := open(b, redistest.Single(b), inbox.Options{MaxUnackedSender: 1 << 30, MaxUnacked: 1 << 30})
+	s := open(b, redistest.Single(b), inbox.Options{MaxWaitingPerSender: 1 << 30, MaxWaiting: 1 << 30})
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
@@ -26,7 +26,7 @@ func BenchmarkEnqueue(b *testing.B) {
 }
 
 func BenchmarkEnqueueParallel(b *testing.B) {
-	s := open(b, redistest.Single(b), inbox.Options{MaxUnackedSender: 1 << 30, MaxUnacked: 1 << 30})
+	s := open(b, redistest.Single(b), inbox.Options{MaxWaitingPerSender: 1 << 30, MaxWaiting: 1 << 30})
 	b.SetParallelism(16)
 	b.RunParallel(func(pb *testing.PB) {
 		for n := 0; pb.Next(); n++ {

@@ -44,7 +44,7 @@ func (x *Inboxes) enqueue(ctx context.Context, m chat.Message, event []byte) (ch
 		askGate = "1"
 	}
 	c := x.call(enqueueScript, m.To, false,
-		m.From, m.ID, m.Digest(), event, int64(m.AcceptedAt), askGate, x.opts.MaxUnacked, x.opts.MaxUnackedSender)
+		m.From, m.ID, m.Digest(), event, int64(m.AcceptedAt), askGate, x.opts.MaxWaiting, x.opts.MaxWaitingPerSender)
 	c.Keys = append(c.Keys, gateKey(m.To))
 	for attempt := 0; ; attempt++ {
 		v, err := x.run(ctx, c)
@@ -143,7 +143,7 @@ func (x *Inboxes) Append(ctx context.Context, entries []Entry) []error {
 }
 
 // Hint publishes data (one JSON value) to the feeds of uid, and forgets it.
-func (x *Inboxes) Hint(ctx context.Context, uid string, data []byte) error {
+func (x *Inboxes) PublishHint(ctx context.Context, uid string, data []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
 	defer cancel()
 	if err := x.rdb.Publish(ctx, wakeChannel(uid), append([]byte("H "), data...)).Err(); err != nil {

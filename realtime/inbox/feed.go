@@ -49,7 +49,7 @@ func (x *Inboxes) Subscribe(ctx context.Context, uid string) (*Feed, error) {
 	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
 	defer cancel()
 	f := &Feed{x: x, uid: uid, ready: make(chan struct{}, 1)}
-	stop, err := x.opts.Listener.Subscribe(ctx, wakeChannel(uid), f)
+	stop, err := x.opts.Subscriber.Subscribe(ctx, wakeChannel(uid), f)
 	if err != nil {
 		x.n.unavailable.Add(1)
 		return nil, err
@@ -66,7 +66,7 @@ func (f *Feed) Ready() <-chan struct{} { return f.ready }
 
 // Take returns what came since the last call. lost: wakes may be missing, so
 // Read from the position until there is no more; the wakes returned came after the loss.
-func (f *Feed) Take() (wakes []Wake, lost bool) {
+func (f *Feed) ReadWakes() (wakes []Wake, lost bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	wakes, lost = f.wakes, f.lost
@@ -77,7 +77,7 @@ func (f *Feed) Take() (wakes []Wake, lost bool) {
 // Seen tells the feed up to where its reader has read, so that the comparison
 // with the inbox's last event does not call it lost for nothing. Call it after
 // reading pages; wakes count by themselves.
-func (f *Feed) Seen(c Cursor) {
+func (f *Feed) ReadUpTo(c Cursor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if c.Epoch != f.newest.Epoch || c.ID.After(f.newest.ID) {

@@ -69,7 +69,7 @@ func (s *setup) end(t testing.TB, uid string) inbox.Cursor {
 
 func TestFullInbox(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		s := open(t, b, inbox.Options{MaxUnacked: 5, MaxUnackedSender: 3})
+		s := open(t, b, inbox.Options{MaxWaiting: 5, MaxWaitingPerSender: 3})
 		first := s.send(t, "ann", "ben", "1")
 		s.send(t, "ann", "ben", "2")
 		s.send(t, "ann", "ben", "3")
@@ -156,7 +156,7 @@ func TestFeed(t *testing.T) {
 		p := a.From
 		other.send(t, "ann", "ben", "one") // through another instance
 		other.send(t, "ann", "ben", "two")
-		if err := other.Hint(t.Context(), "ben", []byte(`{"typing":"ann"}`)); err != nil {
+		if err := other.PublishHint(t.Context(), "ben", []byte(`{"typing":"ann"}`)); err != nil {
 			t.Fatal(err)
 		}
 		var got []inbox.Event
@@ -167,7 +167,7 @@ func TestFeed(t *testing.T) {
 			case <-time.After(10 * time.Second):
 				t.Fatalf("the feed is silent after %v", bodies(t, got))
 			}
-			wakes, lost := f.Take()
+			wakes, lost := f.ReadWakes()
 			if lost {
 				t.Error("lost, and nothing was")
 			}
@@ -177,14 +177,14 @@ func TestFeed(t *testing.T) {
 					hints++
 					continue
 				}
-				same(t, "relation", p.Follows(w), inbox.Next)
-				p = p.To(w.Event)
-				same(t, "relation of a repeat", p.Follows(w), inbox.Seen)
+				same(t, "relation", p.RelationTo(w), inbox.Next)
+				p = p.AdvanceTo(w.Event)
+				same(t, "relation of a repeat", p.RelationTo(w), inbox.Seen)
 				got = append(got, w.Event)
 			}
 		}
 		same(t, "wakes are the stream", fmt.Sprint(got), fmt.Sprint(s.retained(t, "ben")))
-		same(t, "relation of a later one", p.Follows(inbox.Wake{Epoch: p.Epoch, Prev: inbox.ID{Ms: p.ID.Ms + 5}, Event: inbox.Event{ID: inbox.ID{Ms: p.ID.Ms + 6}}}), inbox.Apart)
-		same(t, "relation of another epoch", p.Follows(inbox.Wake{Epoch: "x", Event: inbox.Event{ID: inbox.ID{Ms: p.ID.Ms + 6}}}), inbox.Apart)
+		same(t, "relation of a later one", p.RelationTo(inbox.Wake{Epoch: p.Epoch, Prev: inbox.ID{Ms: p.ID.Ms + 5}, Event: inbox.Event{ID: inbox.ID{Ms: p.ID.Ms + 6}}}), inbox.Detached)
+		same(t, "relation of another epoch", p.RelationTo(inbox.Wake{Epoch: "x", Event: inbox.Event{ID: inbox.ID{Ms: p.ID.Ms + 6}}}), inbox.Detached)
 	})
 }

@@ -32,20 +32,20 @@ type Gates interface {
 
 // Options of Inboxes. Zero values take the defaults named.
 type Options struct {
-	Listener *redissub.Listener // needed; shared with gate and presence
-	Gates    Gates              // nil: Enqueue asks no gate (tests only)
+	Subscriber *redissub.Subscriber // needed; shared with gate and presence
+	Gates      Gates                // nil: Enqueue asks no gate (tests only)
 
 	Now     func() time.Time // time.Now
 	Log     *slog.Logger     // slog.Default()
 	Timeout time.Duration    // of one operation; 3 s
 
-	MaxUnacked       int           // messages waiting in one inbox; 10,000
-	MaxUnackedSender int           // of them from one sender; 1,000
-	KeepEvents       int           // newest events kept for resuming; 100
-	KeepFor          time.Duration // every event is kept this long; 1 h
-	KeepAtMost       int           // but at most as many; 2,000
-	MaxEntries       int           // beyond which receipts are shed at once, since nothing may be trimmed; 20,000
-	Expire           time.Duration // of an inbox with nothing unacknowledged, after its last use; 24 h
+	MaxWaiting          int           // messages waiting in one inbox; 10,000
+	MaxWaitingPerSender int           // of them from one sender; 1,000
+	KeepEvents          int           // newest events kept for resuming; 100
+	KeepFor             time.Duration // every event is kept this long; 1 h
+	KeepAtMost          int           // but at most as many; 2,000
+	MaxEntries          int           // beyond which receipts are shed at once, since nothing may be trimmed; 20,000
+	Expire              time.Duration // of an inbox with nothing unacknowledged, after its last use; 24 h
 
 	Compare time.Duration // how often every subscribed inbox is compared with its last event; 30 s
 	Probe   time.Duration // how often the primaries are asked who they are; 5 s
@@ -53,8 +53,8 @@ type Options struct {
 
 func (o *Options) setDefaults() {
 	set(&o.Timeout, 3*time.Second)
-	set(&o.MaxUnacked, 10_000)
-	set(&o.MaxUnackedSender, 1_000)
+	set(&o.MaxWaiting, 10_000)
+	set(&o.MaxWaitingPerSender, 1_000)
 	set(&o.KeepEvents, 100)
 	set(&o.KeepFor, time.Hour)
 	set(&o.KeepAtMost, 2_000)
@@ -98,7 +98,7 @@ func New(rdb redis.UniversalClient, opts Options) *Inboxes {
 	opts.setDefaults()
 	x := &Inboxes{rdb: rdb, opts: opts, resyncs: make(chan Resync, 1), returned: make(chan struct{}, 1),
 		feeds: map[*Feed]struct{}{}}
-	opts.Listener.OnReturn(func(time.Duration) {
+	opts.Subscriber.OnReconnect(func(time.Duration) {
 		select {
 		case x.returned <- struct{}{}:
 		default:

@@ -23,7 +23,7 @@ func (s *setup) resync(t testing.TB, epoch bool) {
 	for deadline := time.After(15 * time.Second); ; {
 		select {
 		case r := <-s.Resyncs():
-			if r.Epoch == epoch {
+			if r.NewEpoch == epoch {
 				return
 			}
 		case <-deadline:
@@ -47,7 +47,7 @@ func TestWipedRedis(t *testing.T) {
 		before := s.end(t, "ben")
 		u := s.Unsettled(t.Context(), []inbox.Claim{{UID: "ben", To: before.ID}}, 10)[0]
 		testwait.Until(t, "the feed has seen the old life", func() bool { return s.Snapshot().Compared > 0 })
-		f.Take()
+		f.ReadWakes()
 
 		b.Nodes(t, func(c *redis.Client) { c.FlushAll(t.Context()) })
 		if b.Kind != "cluster" { // there each inbox tells by itself
@@ -65,7 +65,7 @@ func TestWipedRedis(t *testing.T) {
 		if _, err := s.Enqueue(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
-		r := s.Settle(t.Context(), []inbox.Settlement{{UID: "ben", Epoch: before.Epoch, Began: u.Settled, To: u.To, Messages: settled(t, u.Events)}})[0]
+		r := s.Settle(t.Context(), []inbox.Settlement{{UID: "ben", Epoch: before.Epoch, Expected: u.Settled, To: u.To, Messages: settled(t, u.Events)}})[0]
 		same(t, "old ack", r.Outcome, inbox.SettleEpoch)
 		same(t, "waiting", s.rdb.HLen(t.Context(), "pending:{ben}").Val(), 1)
 	})
@@ -135,7 +135,7 @@ func TestFailoverLosesTheLastWrites(t *testing.T) {
 	events, _, _ := s.all(t, "ben", a.From)
 	same(t, "events", bodies(t, events), "[message kept message new]")
 	// An acknowledgement begun before the failover and finished after it.
-	r := s.Settle(t.Context(), []inbox.Settlement{{UID: "ben", Epoch: cursor.Epoch, Began: u.Settled, To: u.To, Messages: settled(t, u.Events)}})[0]
+	r := s.Settle(t.Context(), []inbox.Settlement{{UID: "ben", Epoch: cursor.Epoch, Expected: u.Settled, To: u.To, Messages: settled(t, u.Events)}})[0]
 	same(t, "old ack", r.Outcome, inbox.SettleEpoch)
 	same(t, "waiting", s.rdb.HLen(t.Context(), "pending:{ben}").Val(), 2)
 	// The outbox of the sender has the lost one still.
@@ -239,7 +239,7 @@ func TestSlotMovesDuringTraffic(t *testing.T) {
 				}
 				t.Fatalf("read: %v", err)
 			}
-			if page.Life {
+			if page.NewEpoch {
 				lives++
 			}
 			for _, e := range page.Events {
@@ -264,10 +264,10 @@ func TestSlotMovesDuringTraffic(t *testing.T) {
 		case <-deadline:
 			t.Fatalf("%d of %d messages; %+v", len(got), messages, s.Snapshot())
 		}
-		wakes, lost := f.Take()
+		wakes, lost := f.ReadWakes()
 		for _, w := range wakes {
-			switch p.Follows(w) {
-			case inbox.Apart:
+			switch p.RelationTo(w) {
+			case inbox.Detached:
 				lost = true
 			case inbox.Next:
 				m, err := w.Event.Message()
@@ -275,7 +275,7 @@ func TestSlotMovesDuringTraffic(t *testing.T) {
 					t.Fatal(err)
 				}
 				if !lost {
-					p = p.To(w.Event)
+					p = p.AdvanceTo(w.Event)
 					if !seen[m.ID] {
 						seen[m.ID] = true
 						got = append(got, m.Body)
@@ -285,7 +285,7 @@ func TestSlotMovesDuringTraffic(t *testing.T) {
 		}
 		if lost {
 			read()
-			f.Seen(p.Cursor)
+			f.ReadUpTo(p.Cursor)
 		}
 	}
 	wg.Wait()

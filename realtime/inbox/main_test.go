@@ -25,7 +25,7 @@ type setup struct {
 	*inbox.Inboxes
 	rdb    redis.UniversalClient
 	b      *redistest.Redis
-	l      *redissub.Listener
+	l      *redissub.Subscriber
 	probes *probes
 }
 
@@ -41,7 +41,7 @@ func openOn(t testing.TB, b *redistest.Redis, rdb redis.UniversalClient, o inbox
 	p := &probes{first: make(chan struct{})}
 	rdb.AddHook(p)
 	l := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
-	o.Listener = l
+	o.Subscriber = l
 	x := inbox.New(rdb, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)
@@ -145,7 +145,7 @@ func (s *setup) settle(t testing.TB, uid string, c inbox.Cursor) inbox.SettleRes
 		if u.Err != nil {
 			t.Fatalf("unsettled: %v", u.Err)
 		}
-		r := s.Settle(t.Context(), []inbox.Settlement{{UID: uid, Epoch: c.Epoch, Began: u.Settled, To: u.To, Messages: settled(t, u.Events)}})[0]
+		r := s.Settle(t.Context(), []inbox.Settlement{{UID: uid, Epoch: c.Epoch, Expected: u.Settled, To: u.To, Messages: settled(t, u.Events)}})[0]
 		if r.Err != nil {
 			t.Fatalf("settle: %v", r.Err)
 		}
@@ -155,15 +155,15 @@ func (s *setup) settle(t testing.TB, uid string, c inbox.Cursor) inbox.SettleRes
 	}
 }
 
-func settled(t testing.TB, events []inbox.Event) []inbox.Settled {
-	var list []inbox.Settled
+func settled(t testing.TB, events []inbox.Event) []inbox.SettledMessage {
+	var list []inbox.SettledMessage
 	for _, e := range events {
 		if e.Type == "message" {
 			m, err := e.Message()
 			if err != nil {
 				t.Fatal(err)
 			}
-			list = append(list, inbox.Settled{ID: e.ID, From: m.From, Message: m.ID})
+			list = append(list, inbox.SettledMessage{ID: e.ID, From: m.From, MessageID: m.ID})
 		}
 	}
 	return list

@@ -18,7 +18,7 @@ const (
 // told that something may be missing.
 type Position struct {
 	Cursor
-	Told ID // the highest floor that the reader was told about (as Resumed or Gap)
+	ReportedFloor ID // the highest floor that the reader was told about (as Resumed or Gap)
 }
 
 // Relation is the answer of Position.Follows.
@@ -26,26 +26,26 @@ type Relation int
 
 // The relations of a wake to a reader's position.
 const (
-	Next  Relation = iota // the event comes right after the position: hand it on
-	Seen                  // the reader has it: skip it
-	Apart                 // something lies between, or it is another life: Read from the position
+	Next     Relation = iota // the event comes right after the position: hand it on
+	Seen                     // the reader has it: skip it
+	Detached                 // something lies between, or it is another life: Read from the position
 )
 
 // Follows says how w, an event, continues what a reader at p has.
-func (p Position) Follows(w Wake) Relation {
+func (p Position) RelationTo(w Wake) Relation {
 	switch {
 	case w.Epoch != p.Epoch:
-		return Apart
+		return Detached
 	case !w.Event.ID.After(p.ID):
 		return Seen
 	case w.Prev.After(p.ID):
-		return Apart
+		return Detached
 	}
 	return Next
 }
 
 // To returns the position after e was handed on.
-func (p Position) To(e Event) Position {
+func (p Position) AdvanceTo(e Event) Position {
 	p.ID = e.ID
 	return p
 }
@@ -102,7 +102,7 @@ type Page struct {
 	Gap bool
 	// Life: the Gap is one of another epoch (Next.Epoch says which): beyond the
 	// Welcome, the socket should be sent a goaway (resync), so that its outbox sends again.
-	Life bool
+	NewEpoch bool
 }
 
 // Read returns up to limit events after p (at most MaxPage, and about 512 KB;
@@ -122,14 +122,14 @@ func (x *Inboxes) Read(ctx context.Context, uid string, p Position, limit int) (
 		return Page{}, err
 	}
 	page := Page{Events: events, Last: last, Settled: settled, More: more}
-	page.Life = epoch != p.Epoch
-	page.Gap = page.Life || (floor.After(p.ID) && floor.After(p.Told))
-	page.Next = Position{Cursor{epoch, p.ID}, p.Told}
-	if page.Life {
+	page.NewEpoch = epoch != p.Epoch
+	page.Gap = page.NewEpoch || (floor.After(p.ID) && floor.After(p.ReportedFloor))
+	page.Next = Position{Cursor{epoch, p.ID}, p.ReportedFloor}
+	if page.NewEpoch {
 		page.Next = Position{Cursor: Cursor{epoch, ID{}}}
 	}
-	if floor.After(page.Next.Told) {
-		page.Next.Told = floor
+	if floor.After(page.Next.ReportedFloor) {
+		page.Next.ReportedFloor = floor
 	}
 	if end.After(page.Next.ID) {
 		page.Next.ID = end

@@ -153,7 +153,7 @@ func TestExpiredInboxIsAnotherLife(t *testing.T) {
 		}
 		// A live reader finds out too, whatever script comes first.
 		page, err := s.Read(t.Context(), "ben", inbox.Position{Cursor: before}, 10)
-		if err != nil || !page.Gap || !page.Life || page.Next.Epoch != a.Epoch {
+		if err != nil || !page.Gap || !page.NewEpoch || page.Next.Epoch != a.Epoch {
 			t.Errorf("read: %+v, %v", page, err)
 		}
 		again, err := s.Read(t.Context(), "ben", page.Next, 10)
@@ -175,7 +175,7 @@ func TestStreamLostAndMetaNot(t *testing.T) {
 			t.Error("resumed over what is lost")
 		}
 		page, err := s.Read(t.Context(), "ben", early.From, 10)
-		if err != nil || !page.Gap || page.Life {
+		if err != nil || !page.Gap || page.NewEpoch {
 			t.Errorf("read: %+v, %v", page, err)
 		}
 		// The sender's repeat must not be answered "waits already".
@@ -212,7 +212,7 @@ func TestMetaLostAndStreamNot(t *testing.T) {
 // A record in pending whose message is gone must not swallow the sender's repeat.
 func TestPendingWithoutItsMessage(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		s := open(t, b, inbox.Options{MaxUnackedSender: 2})
+		s := open(t, b, inbox.Options{MaxWaitingPerSender: 2})
 		m := s.send(t, "ann", "ben", "one")
 		s.send(t, "ann", "ben", "two")
 		id := s.retained(t, "ben")[0].ID
@@ -262,7 +262,7 @@ func TestReceiptsAreShedWhenNothingMayBeTrimmed(t *testing.T) {
 		for deadline := time.After(10 * time.Second); live < 35; {
 			select {
 			case <-f.Ready():
-				wakes, lost := f.Take()
+				wakes, lost := f.ReadWakes()
 				if live += len(wakes); lost {
 					t.Fatal("lost")
 				}
@@ -336,7 +336,7 @@ func TestPoisonWakesLeadToTheStream(t *testing.T) {
 			s.rdb.Publish(t.Context(), "wake:{ben}", p)
 		}
 		testwait.Until(t, "all are counted", func() bool { return s.Snapshot().PoisonWakes == 6 })
-		if wakes, lost := f.Take(); len(wakes) != 0 || !lost {
+		if wakes, lost := f.ReadWakes(); len(wakes) != 0 || !lost {
 			t.Errorf("%d wakes, lost %v", len(wakes), lost)
 		}
 	})
@@ -355,7 +355,7 @@ func TestSlowReaderOverflowsToTheStream(t *testing.T) {
 			s.send(t, "ann", "ben", fmt.Sprint(i))
 		}
 		testwait.Until(t, "all wakes", func() bool { return s.l.Snapshot().Received == 100 })
-		wakes, lost := f.Take()
+		wakes, lost := f.ReadWakes()
 		if len(wakes) >= 64 || !lost || s.Snapshot().FeedOverflows != 1 {
 			t.Errorf("%d wakes, lost %v, %+v", len(wakes), lost, s.Snapshot())
 		}
@@ -363,7 +363,7 @@ func TestSlowReaderOverflowsToTheStream(t *testing.T) {
 		same(t, "events", len(events), 100)
 		same(t, "gap", gap, false)
 		for _, w := range wakes {
-			same(t, "relation", p.Follows(w), inbox.Seen)
+			same(t, "relation", p.RelationTo(w), inbox.Seen)
 		}
 	})
 }
@@ -413,11 +413,11 @@ func TestWakesLostWithoutATraceAreFound(t *testing.T) {
 		a := s.attach(t, "ben", "")
 		_, _, end := s.all(t, "ben", a.From)
 		<-f.Ready()
-		f.Take()
-		f.Seen(end.Cursor)
+		f.ReadWakes()
+		f.ReadUpTo(end.Cursor)
 		n := s.Snapshot().Compared
 		testwait.Until(t, "compared", func() bool { return s.Snapshot().Compared >= n+3 })
-		if _, lost := f.Take(); lost {
+		if _, lost := f.ReadWakes(); lost {
 			t.Error("called lost for nothing")
 		}
 		// An event whose wake nobody got.
@@ -429,7 +429,7 @@ func TestWakesLostWithoutATraceAreFound(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatal("not found")
 		}
-		if _, lost := f.Take(); !lost {
+		if _, lost := f.ReadWakes(); !lost {
 			t.Error("not lost")
 		}
 		same(t, "counted", s.Snapshot().Diverged, 1)

@@ -54,16 +54,16 @@ func (x *Inboxes) Unsettled(ctx context.Context, claims []Claim, limit int) []Un
 type Settlement struct {
 	UID      string
 	Epoch    string
-	Began    ID // Unsettled.Acked, or what an earlier Settle left
+	Expected ID // Unsettled.Acked, or what an earlier Settle left
 	To       ID
-	Messages []Settled
+	Messages []SettledMessage
 }
 
 // Settled is a message of a Settlement.
-type Settled struct {
-	ID      ID
-	From    string
-	Message string // its message id
+type SettledMessage struct {
+	ID        ID
+	From      string
+	MessageID string // its message id
 }
 
 // Outcome is what became of a Settlement.
@@ -91,9 +91,9 @@ func (x *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleResult 
 	calls := make([]script.Call, len(list))
 	for i, s := range list {
 		args := make([]any, 0, 3+2*len(s.Messages))
-		args = append(args, s.Epoch, s.Began.String(), s.To.String())
+		args = append(args, s.Epoch, s.Expected.String(), s.To.String())
 		for _, m := range s.Messages {
-			args = append(args, m.From+"/"+m.Message, m.ID.String())
+			args = append(args, m.From+"/"+m.MessageID, m.ID.String())
 		}
 		calls[i] = x.call(settleScript, s.UID, true, args...)
 	}

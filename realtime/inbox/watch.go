@@ -16,7 +16,7 @@ import (
 // Resync says why clients should reconnect, so that outboxes send again and
 // devices load what may have been lost.
 type Resync struct {
-	Epoch bool // Redis lives another life (else: it was out of reach for a while, and its life is the same)
+	NewEpoch bool // Redis lives another life (else: it was out of reach for a while, and its life is the same)
 }
 
 // Resyncs has a value when Redis came back. One reader per Inboxes; values
@@ -25,13 +25,13 @@ func (x *Inboxes) Resyncs() <-chan Resync { return x.resyncs }
 
 func (x *Inboxes) announce(r Resync) {
 	x.n.resyncs.Add(1)
-	if r.Epoch {
+	if r.NewEpoch {
 		x.n.epochs.Add(1)
 	}
-	x.opts.Log.Warn("redis came back", "another_epoch", r.Epoch)
+	x.opts.Log.Warn("redis came back", "another_epoch", r.NewEpoch)
 	select {
 	case old := <-x.resyncs:
-		r.Epoch = r.Epoch || old.Epoch
+		r.NewEpoch = r.NewEpoch || old.NewEpoch
 	default:
 	}
 	x.resyncs <- r // only Run sends, so there is room
@@ -75,7 +75,7 @@ func (x *Inboxes) watchLife(ctx context.Context) {
 				another = another || !known[life]
 			}
 			if another || down {
-				x.announce(Resync{Epoch: another})
+				x.announce(Resync{NewEpoch: another})
 			}
 			known, down = lives, false
 		}

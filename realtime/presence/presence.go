@@ -30,15 +30,15 @@ import (
 
 // Options of Presence. Zero values take the defaults named.
 type Options struct {
-	Listener *redissub.Listener // needed
-	Sockets  func() int         // sockets of this instance, for Instances; nil: 0
-	Log      *slog.Logger       // slog.Default()
-	Timeout  time.Duration      // of one operation; 3 s
-	Expire   time.Duration      // of an instance's word; 90 s
-	Renew    time.Duration      // 30 s, with jitter
-	Linger   time.Duration      // how long a user who left still counts as online to watchers, so that a reconnect is not seen; 5 s
-	Recheck  time.Duration      // how often users who are offline are looked at, since a notice can be lost without a trace; 5 min
-	KeepSeen time.Duration      // of last seen; 30 days
+	Subscriber *redissub.Subscriber // needed
+	Sockets    func() int           // sockets of this instance, for Instances; nil: 0
+	Log        *slog.Logger         // slog.Default()
+	Timeout    time.Duration        // of one operation; 3 s
+	Expire     time.Duration        // of an instance's word; 90 s
+	Renew      time.Duration        // 30 s, with jitter
+	Linger     time.Duration        // how long a user who left still counts as online to watchers, so that a reconnect is not seen; 5 s
+	Recheck    time.Duration        // how often users who are offline are looked at, since a notice can be lost without a trace; 5 min
+	KeepSeen   time.Duration        // of last seen; 30 days
 }
 
 func (o *Options) setDefaults() {

@@ -30,7 +30,7 @@ func start(t *testing.T, b *redistest.Redis, id string, o presence.Options) *ins
 	t.Helper()
 	rdb := b.Client(t, nil)
 	l := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
-	o.Listener = l
+	o.Subscriber = l
 	p := presence.New(rdb, id, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)
@@ -89,7 +89,7 @@ func next(t *testing.T, w *presence.Watcher) string {
 		t.Fatal("no news")
 	}
 	var out []string
-	for _, s := range w.Take() {
+	for _, s := range w.ReadChanges() {
 		word := "off"
 		if s.Online {
 			word = "on"
@@ -109,7 +109,7 @@ func quiet(t *testing.T, w *presence.Watcher, d time.Duration) {
 	t.Helper()
 	select {
 	case <-w.Ready():
-		t.Errorf("news: %v", w.Take())
+		t.Errorf("news: %v", w.ReadChanges())
 	case <-time.After(d):
 	}
 }

@@ -120,7 +120,7 @@ func (w *Watcher) Ready() <-chan struct{} { return w.ready }
 
 // Take returns the newest state of every watched user whose state changed
 // since the last call: at most one per user, so nothing overflows.
-func (w *Watcher) Take() []State {
+func (w *Watcher) ReadChanges() []State {
 	w.p.mu.Lock()
 	defer w.p.mu.Unlock()
 	states := make([]State, 0, len(w.news))
@@ -264,7 +264,7 @@ func (p *Presence) subscribe(ctx context.Context, topics []*topic) error {
 			continue
 		}
 		wg.Go(func() {
-			stop, err := p.opts.Listener.Subscribe(ctx, seenChannel(t.uid), t)
+			stop, err := p.opts.Subscriber.Subscribe(ctx, seenChannel(t.uid), t)
 			if err != nil {
 				mu.Lock()
 				first = err

@@ -57,7 +57,7 @@ const batch = 256
 
 // Listener is safe for use by many goroutines. One per instance is meant to
 // be shared by inbox, gate and presence.
-type Listener struct {
+type Subscriber struct {
 	// fixed after construction
 	rdb   redis.UniversalClient
 	opts  Options
@@ -96,7 +96,7 @@ func (c *channel) confirmed() bool {
 type entry struct{ Receiver }
 
 // New returns a Listener that does nothing until Run is called.
-func New(rdb redis.UniversalClient, opts Options) *Listener {
+func New(rdb redis.UniversalClient, opts Options) *Subscriber {
 	if opts.Ping <= 0 {
 		opts.Ping = 10 * time.Second
 	}
@@ -106,14 +106,14 @@ func New(rdb redis.UniversalClient, opts Options) *Listener {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	return &Listener{rdb: rdb, opts: opts, dirty: make(chan struct{}, 1),
+	return &Subscriber{rdb: rdb, opts: opts, dirty: make(chan struct{}, 1),
 		channels: map[string]*channel{}, changed: map[string]struct{}{}}
 }
 
 // OnReturn has fn called each time that the connection works again after it
 // was broken, with how long nothing was heard. fn is called from the reading goroutine and must not
 // block. Call it before Run.
-func (l *Listener) OnReturn(fn func(outage time.Duration)) {
+func (l *Subscriber) OnReconnect(fn func(outage time.Duration)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.returns = append(l.returns, fn)
@@ -124,7 +124,7 @@ func (l *Listener) OnReturn(fn func(outage time.Duration)) {
 // Lost is called. Only the first receiver of a channel costs a round trip, shared with others that ask at
 // the same time. The error is problem.ErrUnavailable when no confirmation came before ctx ended. stop
 // removes r; it does not block, and r may be called for a moment longer.
-func (l *Listener) Subscribe(ctx context.Context, name string, r Receiver) (stop func(), err error) {
+func (l *Subscriber) Subscribe(ctx context.Context, name string, r Receiver) (stop func(), err error) {
 	e := &entry{r}
 	l.mu.Lock()
 	c := l.channels[name]
@@ -150,7 +150,7 @@ func (l *Listener) Subscribe(ctx context.Context, name string, r Receiver) (stop
 	}
 }
 
-func (l *Listener) remove(name string, e *entry) {
+func (l *Subscriber) remove(name string, e *entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.channels[name]
@@ -170,7 +170,7 @@ func (l *Listener) remove(name string, e *entry) {
 }
 
 // change has the writer look at a channel. mu is held.
-func (l *Listener) change(name string) {
+func (l *Subscriber) change(name string) {
 	l.changed[name] = struct{}{}
 	select {
 	case l.dirty <- struct{}{}:
@@ -180,7 +180,7 @@ func (l *Listener) change(name string) {
 
 // Run reads the connection until ctx ends, and returns its cause. It must be
 // called exactly once. Subscribe blocks until Run is running.
-func (l *Listener) Run(ctx context.Context) error {
+func (l *Subscriber) Run(ctx context.Context) error {
 	backoff := 20 * time.Millisecond
 	for first := true; ctx.Err() == nil; first = false {
 		began := time.Now()
@@ -206,7 +206,7 @@ var errSilent = errors.New("no answer to a ping")
 
 // connection lives as long as one connection: it subscribes to everything
 // that is wanted, reads until an error, and leaves no goroutine behind.
-func (l *Listener) connection(ctx context.Context, first bool) error {
+func (l *Subscriber) connection(ctx context.Context, first bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ps := l.rdb.Subscribe(ctx)
@@ -252,7 +252,7 @@ func (l *Listener) connection(ctx context.Context, first bool) error {
 }
 
 // reset prepares all channels for a new connection.
-func (l *Listener) reset() {
+func (l *Subscriber) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for name, c := range l.channels {
@@ -269,7 +269,7 @@ func (l *Listener) reset() {
 	}
 }
 
-func (l *Listener) returned(outage time.Duration) {
+func (l *Subscriber) returned(outage time.Duration) {
 	l.mu.Lock()
 	fns := l.returns
 	l.mu.Unlock()
@@ -280,7 +280,7 @@ func (l *Listener) returned(outage time.Duration) {
 
 // write is the one goroutine that subscribes and unsubscribes on a
 // connection, so that commands and their confirmations have one order.
-func (l *Listener) write(ctx context.Context, ps *redis.PubSub, fail context.CancelCauseFunc) {
+func (l *Subscriber) write(ctx context.Context, ps *redis.PubSub, fail context.CancelCauseFunc) {
 	// A first reply to read, however few channels there are.
 	if err := ps.Ping(ctx); err != nil {
 		fail(err)
@@ -312,7 +312,7 @@ func (l *Listener) write(ctx context.Context, ps *redis.PubSub, fail context.Can
 }
 
 // wanted takes up to batch changed channels and says what to do about them.
-func (l *Listener) wanted() (add, drop []string, more bool) {
+func (l *Subscriber) wanted() (add, drop []string, more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for name := range l.changed {
@@ -343,7 +343,7 @@ func (l *Listener) wanted() (add, drop []string, more bool) {
 
 // confirm notes a confirmation. A channel counts as subscribed when its last
 // SUBSCRIBE is confirmed: an earlier one may be followed by an UNSUBSCRIBE on its way.
-func (l *Listener) confirm(s *redis.Subscription) {
+func (l *Subscriber) confirm(s *redis.Subscription) {
 	l.mu.Lock()
 	c := l.channels[s.Channel]
 	var tell []*entry
@@ -373,7 +373,7 @@ func (l *Listener) confirm(s *redis.Subscription) {
 	}
 }
 
-func (l *Listener) receive(m *redis.Message) {
+func (l *Subscriber) receive(m *redis.Message) {
 	l.received.Add(1)
 	l.mu.Lock()
 	var to []*entry
@@ -387,7 +387,7 @@ func (l *Listener) receive(m *redis.Message) {
 }
 
 // ping tests a silent connection, and ends one that stays silent.
-func (l *Listener) ping(ctx context.Context, ps *redis.PubSub, fail context.CancelCauseFunc) {
+func (l *Subscriber) ping(ctx context.Context, ps *redis.PubSub, fail context.CancelCauseFunc) {
 	tick := time.NewTicker(l.opts.Ping / 2)
 	defer tick.Stop()
 	for {
@@ -412,7 +412,7 @@ func (l *Listener) ping(ctx context.Context, ps *redis.PubSub, fail context.Canc
 }
 
 // Snapshot returns the counters.
-func (l *Listener) Snapshot() Counters {
+func (l *Subscriber) Snapshot() Counters {
 	l.mu.Lock()
 	n := len(l.channels)
 	l.mu.Unlock()

@@ -69,7 +69,7 @@ func has(payload string) func([]string, int) bool {
 	}
 }
 
-func run(t *testing.T, rdb redis.UniversalClient, o redissub.Options) *redissub.Listener {
+func run(t *testing.T, rdb redis.UniversalClient, o redissub.Options) *redissub.Subscriber {
 	t.Helper()
 	l := redissub.New(rdb, o)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -79,7 +79,7 @@ func run(t *testing.T, rdb redis.UniversalClient, o redissub.Options) *redissub.
 	return l
 }
 
-func subscribe(t *testing.T, l *redissub.Listener, name string, r redissub.Receiver) func() {
+func subscribe(t *testing.T, l *redissub.Subscriber, name string, r redissub.Receiver) func() {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -152,7 +152,7 @@ func TestBrokenConnectionIsTold(t *testing.T) {
 		rdb := b.Client(t, nil)
 		l := redissub.New(rdb, redissub.Options{})
 		returned := make(chan time.Duration, 8)
-		l.OnReturn(func(d time.Duration) { returned <- d })
+		l.OnReconnect(func(d time.Duration) { returned <- d })
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		go func() { done <- l.Run(ctx) }()

@@ -281,7 +281,7 @@ func TestRecipientIsDeleted(t *testing.T) {
 
 // A client that never acknowledges fills its own inbox and nothing else.
 func TestInboxFull(t *testing.T) {
-	bubble(t, func(d *server.Deps) { d.Inboxes.MaxUnackedSender = 20 }, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+	bubble(t, func(d *server.Deps) { d.Inboxes.MaxWaitingPerSender = 20 }, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a, c := in.Join(t, alice), in.Join(t, carol)
 		for range 20 {
 			a.Say(bob, "x")

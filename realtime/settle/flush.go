@@ -124,7 +124,7 @@ type item struct {
 	began, to  inbox.ID // the list is (began, to]
 	list       []event  // its message events
 	covered    bool     // list is from memory
-	messages   []inbox.Settled
+	messages   []inbox.SettledMessage
 	delivered  []delivery.Delivered // of messages, in the same order
 	reads      map[string]chat.Micros
 	readsAfter inbox.ID
@@ -218,7 +218,7 @@ func (s *Settler) readLists(ctx context.Context, items []*item) {
 				s.opts.Log.Error("an acknowledged event is no message; it is passed over", "uid", it.p.uid, "err", err)
 				continue
 			}
-			it.messages = append(it.messages, inbox.Settled{ID: e.id, From: m.From, Message: m.ID})
+			it.messages = append(it.messages, inbox.SettledMessage{ID: e.id, From: m.From, MessageID: m.ID})
 			it.delivered = append(it.delivered, delivery.Delivered{Message: m, DeliveredAt: at})
 		}
 		if it.err != nil || it.overtakes() {
@@ -332,7 +332,7 @@ func (s *Settler) clearInboxes(ctx context.Context, items []*item) {
 		}
 		list := make([]inbox.Settlement, len(todo))
 		for i, it := range todo {
-			list[i] = inbox.Settlement{UID: it.p.uid, Epoch: it.p.epoch, Began: it.began, To: it.to, Messages: it.messages}
+			list[i] = inbox.Settlement{UID: it.p.uid, Epoch: it.p.epoch, Expected: it.began, To: it.to, Messages: it.messages}
 		}
 		var again []*item
 		for i, r := range s.inboxes.Settle(ctx, list) {

@@ -45,7 +45,7 @@ func (s *Settler) Gone(ctx context.Context, uid string) error {
 func (s *Settler) refuse(ctx context.Context, uid string, u inbox.Unsettled) error {
 	var order []string
 	refs := map[string][]wire.MessageRef{}
-	settlement := inbox.Settlement{UID: uid, Epoch: u.Epoch, Began: u.Settled, To: u.To}
+	settlement := inbox.Settlement{UID: uid, Epoch: u.Epoch, Expected: u.Settled, To: u.To}
 	for _, e := range u.Events {
 		if e.Type != wire.EventMessage {
 			continue
@@ -60,7 +60,7 @@ func (s *Settler) refuse(ctx context.Context, uid string, u inbox.Unsettled) err
 			order = append(order, m.From)
 		}
 		refs[m.From] = append(refs[m.From], wire.MessageRef{ID: m.ID, At: m.At})
-		settlement.Messages = append(settlement.Messages, inbox.Settled{ID: e.ID, From: m.From, Message: m.ID})
+		settlement.Messages = append(settlement.Messages, inbox.SettledMessage{ID: e.ID, From: m.From, MessageID: m.ID})
 	}
 	why := inbox.ErrRecipientUnknown
 	var entries []inbox.Entry

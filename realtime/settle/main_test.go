@@ -114,7 +114,7 @@ func start(t testing.TB, b *redistest.Redis, pub settle.Publisher, o settle.Opti
 func startOn(t testing.TB, rdb redis.UniversalClient, pub settle.Publisher, o settle.Options) *instance {
 	t.Helper()
 	l := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
-	in := inbox.New(rdb, inbox.Options{Listener: l})
+	in := inbox.New(rdb, inbox.Options{Subscriber: l})
 	s := settle.New(in, pub, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	lctx, lcancel := context.WithCancel(context.Background())

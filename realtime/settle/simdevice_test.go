@@ -215,7 +215,7 @@ func (d *simDevice) feedEvents(ctx context.Context, s *simSocket, p inbox.Positi
 			if page.Gap {
 				d.mu.Lock()
 				d.debt = true
-				if page.Life {
+				if page.NewEpoch {
 					s.resync = true
 				}
 				d.mu.Unlock()
@@ -227,7 +227,7 @@ func (d *simDevice) feedEvents(ctx context.Context, s *simSocket, p inbox.Positi
 			if behind = page.More; behind {
 				continue
 			}
-			s.feed.Seen(p.Cursor)
+			s.feed.ReadUpTo(p.Cursor)
 		}
 		select {
 		case <-ctx.Done():
@@ -236,16 +236,16 @@ func (d *simDevice) feedEvents(ctx context.Context, s *simSocket, p inbox.Positi
 			continue
 		case <-s.feed.Ready():
 		}
-		wakes, lost := s.feed.Take()
+		wakes, lost := s.feed.ReadWakes()
 		behind = behind || lost || paused
 		for _, w := range wakes {
 			switch {
 			case behind || w.Hint != nil:
-			case p.Follows(w) == inbox.Apart:
+			case p.RelationTo(w) == inbox.Detached:
 				behind = true
-			case p.Follows(w) == inbox.Next:
+			case p.RelationTo(w) == inbox.Next:
 				d.store(s, w.Epoch, w.Event)
-				p = p.To(w.Event)
+				p = p.AdvanceTo(w.Event)
 			}
 		}
 	}
