@@ -22,14 +22,14 @@ type Pair struct {
 }
 
 // Primary returns a primary with a replica that is in step with it.
-func Primary(t testing.TB) *Pair {
+func StartPair(t testing.TB) *Pair {
 	t.Helper()
 	p := &Pair{t: t, primary: Start(t, "--save", ""), replica: Start(t, "--save", "")}
 	p.addr = p.primary.Addr
 	p.Redis = &Redis{Kind: "server", Addrs: []string{p.addr}}
 	host, port, _ := net.SplitHostPort(p.addr)
 	must(t, p.do(p.replica, "REPLICAOF", host, port))
-	p.InStep()
+	p.WaitForReplica()
 	return p
 }
 
@@ -40,7 +40,7 @@ func (p *Pair) do(s *Server, args ...any) error {
 }
 
 // InStep waits until the replica has every write.
-func (p *Pair) InStep() {
+func (p *Pair) WaitForReplica() {
 	p.t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: p.primary.Addr})
 	defer c.Close()
@@ -54,7 +54,7 @@ func (p *Pair) InStep() {
 }
 
 // Part cuts the replica off: what is written from now on is lost in the failover.
-func (p *Pair) Part() { p.t.Helper(); must(p.t, p.do(p.replica, "REPLICAOF", "NO", "ONE")) }
+func (p *Pair) CutReplica() { p.t.Helper(); must(p.t, p.do(p.replica, "REPLICAOF", "NO", "ONE")) }
 
 // Failover kills the primary; the address is the replica's from now on. Part comes before.
 func (p *Pair) Failover() {

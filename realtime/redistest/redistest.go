@@ -49,11 +49,11 @@ type Server struct {
 
 // Main returns tests that end every shared server after them. For TestMain, as
 // goleak.VerifyTestMain(redistest.Main(m)) or os.Exit(redistest.Main(m).Run()).
-func Main(m *testing.M) interface{ Run() int } { return tests{m} }
+func Main(m *testing.M) interface{ Run() int } { return suite{m} }
 
-type tests struct{ *testing.M }
+type suite struct{ *testing.M }
 
-func (t tests) Run() int {
+func (t suite) Run() int {
 	defer stopShared()
 	return t.M.Run()
 }
@@ -154,19 +154,19 @@ func (r *Redis) flush(t testing.TB) {
 		}
 	})
 	if r.Kind == "cluster" {
-		r.settleBus(t)
+		r.awaitForwarded(t)
 	}
 }
 
 // settleBus returns when every node has what any node published before: a
 // cluster forwards messages between its nodes in its own time, in order, so a
 // wake of the test before could otherwise arrive in the next one.
-func (r *Redis) settleBus(t testing.TB) {
+func (r *Redis) awaitForwarded(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	const channel = "redistest:settled"
-	var heard []*redis.PubSub
+	var subscriptions []*redis.PubSub
 	r.Nodes(t, func(c *redis.Client) {
 		sub := redis.NewClient(c.Options())
 		t.Cleanup(func() { _ = sub.Close() })
@@ -174,7 +174,7 @@ func (r *Redis) settleBus(t testing.TB) {
 		if _, err := p.Receive(ctx); err != nil {
 			t.Fatal(err)
 		}
-		heard = append(heard, p)
+		subscriptions = append(subscriptions, p)
 	})
 	publish := func() {
 		r.Nodes(t, func(c *redis.Client) {
@@ -184,15 +184,15 @@ func (r *Redis) settleBus(t testing.TB) {
 		})
 	}
 	publish()
-	for _, p := range heard {
-		for from := map[string]bool{}; len(from) < len(heard); {
+	for _, p := range subscriptions {
+		for from := map[string]bool{}; len(from) < len(subscriptions); {
 			switch got, err := p.ReceiveTimeout(ctx, 200*time.Millisecond); m := got.(type) {
 			case *redis.Message:
 				from[m.Payload] = true
 			case nil:
 				var late net.Error
 				if ctx.Err() != nil || !errors.As(err, &late) || !late.Timeout() {
-					t.Fatalf("of %d nodes, %d are heard: %v", len(heard), len(from), err)
+					t.Fatalf("of %d nodes, %d are heard: %v", len(subscriptions), len(from), err)
 				}
 				publish() // a node that has no connection to another yet drops what it should forward
 			}

@@ -224,7 +224,7 @@ func TestPoisonInTheStream(t *testing.T) {
 		if len(events) != 2 {
 			t.Fatalf("%d events, want %s and %s", len(events), first, second)
 		}
-		if n := in.Counters().Inbox.PoisonEntries; n != 3 {
+		if n := in.Counters().Inbox.PoisonEntries.Load(); n != 3 {
 			t.Errorf("%d poison entries counted, want 3", n)
 		}
 	})

@@ -244,7 +244,7 @@ func (w *world) start() *node {
 	gone := make(chan struct{})
 	rdb.AddHook(&faultHook{w: w, gone: gone})
 	l := redissub.New(rdb, redissub.Options{Log: quiet})
-	in := inbox.New(rdb, inbox.Options{Subscriber: l, Log: quiet, KeepEvents: 4, KeepFor: time.Second, Timeout: time.Second})
+	in := inbox.New(rdb, inbox.Options{Subscriber: l, Log: quiet})
 	s := settle.New(in, w.store, settle.Options{Log: quiet, Drain: time.Millisecond, MaxMessages: 3, MaxBackoff: 2 * time.Second, KeepBytes: 3000})
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

@@ -1,9 +1,8 @@
--- shard names this life of the primary that runs the script: a restart has
--- another run id, a promoted replica another replication id as well. Asked for
--- here, inside the script, it is exact: no cache can be behind a failover.
--- (7 microseconds on Redis 7.) Where Redis has neither, as miniredis, the life stored in
--- each inbox's meta stands alone.
-local function shard()
+-- primary_epoch returns the epoch of the primary that runs the script, a hash of its replication id and run id. A
+-- restart changes the run id, and the promotion of a replica also changes the replication id. Because each script
+-- computes it, it is exact: a cached value could be out of date after a failover. (It takes 7 microseconds on Redis 7.)
+-- A server that reports neither id, like miniredis, gets '0'; then only the nonce of an inbox tells its epochs apart.
+local function primary_epoch()
   local server = redis.pcall('INFO', 'server')
   local replication = redis.pcall('INFO', 'replication')
   if type(server) == 'string' and type(replication) == 'string' then
