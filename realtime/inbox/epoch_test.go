@@ -162,7 +162,7 @@ func TestFullRedisRefusesMessagesAndDrains(t *testing.T) {
 	// Reading, and whatever lets Redis drain, still works.
 	events := s.retained(t, "ben")
 	same(t, "events", bodies(t, events), "[message one]")
-	s.attach(t, "nobody yet", "")
+	s.attach(t, "eve", "")
 	s.receipts(t, "ann", 1)
 	s.settle(t, "ben", s.end(t, "ben"))
 	same(t, "waiting", s.rdb.HLen(t.Context(), "pending:{ben}").Val(), 0)

@@ -10,7 +10,7 @@ import (
 
 // Limits of one page.
 const (
-	MaxPage      = 500 // events
+	maxPage      = 500 // events
 	maxPageBytes = 512 << 10
 )
 
@@ -102,11 +102,11 @@ type Page struct {
 	NewEpoch bool
 }
 
-// Read returns up to limit events after p, with the floor, from one moment. A page has at most MaxPage events and about
+// Read returns up to limit events after p, with the floor, from one moment. A page has at most 500 events and about
 // 512 KiB; the rest follows, see More. Read takes one round trip.
 func (boxes *Inboxes) Read(ctx context.Context, uid string, p Position, limit int) (Page, error) {
-	if limit <= 0 || limit > MaxPage {
-		limit = MaxPage
+	if limit <= 0 || limit > maxPage {
+		limit = maxPage
 	}
 	v, err := boxes.runScript(ctx, boxes.call(readScript, uid, true, p.Epoch, p.ID.String(), limit, maxPageBytes))
 	if err != nil {

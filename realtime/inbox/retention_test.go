@@ -417,7 +417,9 @@ func TestSilentlyLostWakesAreFound(t *testing.T) {
 		f.ReadWakes()
 		f.ReadUpTo(end.Cursor)
 		n := s.Counters().Compared.Load()
-		testwait.Until(t, "the inbox is compared three more times", func() bool { return s.Counters().Compared.Load() >= n+3 })
+		testwait.Until(t, "the inbox is compared three more times", func() bool {
+			return s.Counters().Compared.Load() >= n+3
+		})
 		if _, lost := f.ReadWakes(); lost {
 			t.Error("the feed is marked lost, but no wake was lost")
 		}

@@ -180,7 +180,7 @@ func (t *topic) setState(s State) {
 	}
 }
 
-// replanChecks makes Run compute anew when the next topic is due.
+// replanChecks makes Run recompute when the next topic is due.
 func (p *Presence) replanChecks() {
 	select {
 	case p.checkEarlier <- struct{}{}:

@@ -2,7 +2,7 @@
 // channel's receivers.
 //
 // Pub/sub has no memory: payloads that are published while a connection is broken are lost. A [Subscriber] therefore
-// pings a silent connection, replaces one that does not answer, and subscribes again to every channel. Then it tells
+// pings a silent connection, replaces one that does not answer, and subscribes again to every channel. Then it notifies
 // the receivers that payloads may be missing.
 //
 // It uses plain channels, which a cluster forwards between its nodes. Sharded channels do not work after a reconnect:

@@ -15,7 +15,7 @@ local record = redis.call('HGET', pending_key, field)
 if record then
   local id, known_digest, known_at = string.match(record, '^(%S+) (%S+) (%S+)$')
   -- A record is valid only while its message is in the stream and not settled. Otherwise the message would never
-  -- arrive, although its sender is told that it is queued.
+  -- arrive, although its sender sees it as sent.
   if before(settled, id) and redis.call('XRANGE', inbox_key, id, id)[1] then
     if known_digest ~= digest then return {'id_reused', ''} end
     return {'again', known_at}
