@@ -84,7 +84,7 @@ type Stack struct {
 
 	Store     store.Store
 	Accounts  accounts.Accounts
-	Users    *users.Service
+	Users     *users.Service
 	Collector deadletter.Collector
 	Replayer  deadletter.Replayer
 

@@ -114,16 +114,17 @@ type Figures struct {
 
 // AllCounters are the counters of the parts of one instance.
 type AllCounters struct {
-	Session  session.Counters  `json:"session"`
-	Inbox    inbox.Counters    `json:"inbox"`
-	Settle   *settle.Counters  `json:"settle"`
-	Gate     gate.Counters     `json:"gate"`
-	Presence presence.Counters `json:"presence"`
+	Session  session.Counters   `json:"session"`
+	Inbox    *inbox.Counters    `json:"inbox"`
+	Settle   *settle.Counters   `json:"settle"`
+	Gate     *gate.Counters     `json:"gate"`
+	Presence *presence.Counters `json:"presence"`
 }
 
 // Counters returns the counters of this instance.
 func (s *Server) Counters() AllCounters {
-	return AllCounters{s.sessions.Snapshot(), s.inboxes.Snapshot(), s.settler.Counters(), s.gates.Snapshot(), s.presence.Snapshot()}
+	return AllCounters{s.sessions.Snapshot(), s.inboxes.Counters(), s.settler.Counters(), s.gates.Counters(),
+		s.presence.Counters()}
 }
 
 // figures serves GET /internal/figures.

@@ -103,7 +103,7 @@ type Server struct {
 	upgrader websocket.Upgrader
 	started  time.Time
 
-	listener *redissub.Listener
+	listener *redissub.Subscriber
 	inboxes  *inbox.Inboxes
 	gates    *gate.Gates
 	presence *presence.Presence
@@ -125,12 +125,12 @@ func New(deps Deps) (*Server, error) {
 	log := deps.Log.With("instance", deps.Instance)
 	s := &Server{deps: deps, log: log, mux: http.NewServeMux(), started: time.Now()}
 	s.listener = redissub.New(deps.Redis, redissub.Options{Log: log})
-	s.gates = gate.New(deps.Redis, deps.Gates, gate.Options{Listener: s.listener, Now: deps.Now, Log: log})
-	deps.Inboxes.Listener, deps.Inboxes.Gates, deps.Inboxes.Now, deps.Inboxes.Log = s.listener, s.gates, deps.Now, log
+	s.gates = gate.New(deps.Redis, deps.Gates, gate.Options{Subscriber: s.listener, Now: deps.Now, Log: log})
+	deps.Inboxes.Subscriber, deps.Inboxes.Gates, deps.Inboxes.Now, deps.Inboxes.Log = s.listener, s.gates, deps.Now, log
 	s.inboxes = inbox.New(deps.Redis, deps.Inboxes)
 	deps.Settle.Now, deps.Settle.Log = deps.Now, log
 	s.settler = settle.New(s.inboxes, deps.Publisher, deps.Settle)
-	s.presence = presence.New(deps.Redis, deps.Instance, presence.Options{Listener: s.listener,
+	s.presence = presence.New(deps.Redis, deps.Instance, presence.Options{Subscriber: s.listener,
 		Sockets: func() int { return s.sessions.Open() }, Log: log})
 	s.sessions = session.New(session.Deps{
 		Inboxes: s.inboxes, Settler: s.settler, Gates: s.gates, Presence: s.presence, Verifier: deps.Verifier,

@@ -40,7 +40,7 @@ func (s *session) feedEvents() {
 		case <-s.feed.Ready():
 			f.live()
 		case <-s.watcher.Ready():
-			for _, st := range s.watcher.Take() {
+			for _, st := range s.watcher.ReadChanges() {
 				s.hint(wire.Presence{User: st.User, Online: st.Online, LastSeen: st.LastSeen})
 			}
 		case <-s.acked:
@@ -62,7 +62,7 @@ func (f *feeder) welcome(resumed bool) bool {
 
 // live hands on what the feed has.
 func (f *feeder) live() {
-	wakes, lost := f.feed.Take()
+	wakes, lost := f.feed.ReadWakes()
 	if lost {
 		f.behind = true
 	}
@@ -72,9 +72,9 @@ func (f *feeder) live() {
 			f.passHint(w.Hint)
 		case f.behind:
 			// The stream has it.
-		case f.pos.Follows(w) == inbox.Apart:
+		case f.pos.RelationTo(w) == inbox.Detached:
 			f.behind = true
-		case f.pos.Follows(w) == inbox.Next:
+		case f.pos.RelationTo(w) == inbox.Next:
 			if !f.send(w.Event) {
 				f.behind = true
 			}
@@ -93,7 +93,7 @@ func (f *feeder) catchUp() {
 		}
 		if page.Gap {
 			f.x.counts.gaps.Add(1)
-			f.log.Info("events may be missing: a new welcome", "other_life", page.Life)
+			f.log.Info("events may be missing: a new welcome", "other_life", page.NewEpoch)
 			start := page.Next
 			start.ID = inbox.ID{} // of another life nothing was sent yet
 			if start.Epoch == f.pos.Epoch {
@@ -103,14 +103,14 @@ func (f *feeder) catchUp() {
 			if !f.welcome(false) {
 				return
 			}
-			if page.Life {
+			if page.NewEpoch {
 				// Not at once: all sockets find out at the same time.
 				f.after(rand.N(f.x.deps.ResyncOver), func() { f.goaway(wire.GoawayResync, f.x.deps.GoawayWithin) })
 			}
 		}
 		for _, e := range page.Events {
 			if f.poison(e) {
-				f.pos = f.pos.To(e)
+				f.pos = f.pos.AdvanceTo(e)
 				continue
 			}
 			if !f.send(e) {
@@ -118,7 +118,7 @@ func (f *feeder) catchUp() {
 			}
 		}
 		f.pos = page.Next
-		f.feed.Seen(f.pos.Cursor)
+		f.feed.ReadUpTo(f.pos.Cursor)
 		if !page.More {
 			break
 		}
@@ -165,7 +165,7 @@ func (f *feeder) send(e inbox.Event) bool {
 		f.full = true
 		return false
 	}
-	pos := f.pos.To(e)
+	pos := f.pos.AdvanceTo(e)
 	// Noted first: the ack can come as soon as the writer has it.
 	f.account.Sent(pos.Epoch, e)
 	if !f.push(wire.EventFrame{Cursor: pos.Cursor.String(), Event: e.Data}) {

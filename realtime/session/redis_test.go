@@ -224,7 +224,7 @@ func TestPoisonInTheStream(t *testing.T) {
 		if len(events) != 2 {
 			t.Fatalf("%d events, want %s and %s", len(events), first, second)
 		}
-		if n := in.Counters().Inbox.PoisonEntries; n != 3 {
+		if n := in.Counters().Inbox.PoisonEntries.Load(); n != 3 {
 			t.Errorf("%d poison entries counted, want 3", n)
 		}
 	})
@@ -281,7 +281,7 @@ func TestRecipientIsDeleted(t *testing.T) {
 
 // A client that never acknowledges fills its own inbox and nothing else.
 func TestInboxFull(t *testing.T) {
-	bubble(t, func(d *server.Deps) { d.Inboxes.MaxUnackedSender = 20 }, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+	bubble(t, func(d *server.Deps) { d.Inboxes.MaxWaitingPerSender = 20 }, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a, c := in.Join(t, alice), in.Join(t, carol)
 		for range 20 {
 			a.Say(bob, "x")

@@ -120,7 +120,7 @@ func (x *Sessions) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case r := <-x.deps.Inboxes.Resyncs():
-			x.deps.Log.Info("redis came back: sockets are asked to resync", "sockets", x.Open(), "other_life", r.Epoch)
+			x.deps.Log.Info("redis came back: sockets are asked to resync", "sockets", x.Open(), "other_life", r.NewEpoch)
 			x.spread(ctx, wire.GoawayResync, x.deps.ResyncOver, func() time.Duration { return x.deps.GoawayWithin })
 		}
 	}

@@ -96,7 +96,7 @@ func (s *session) hintTyping(to string) {
 	if err == nil && g.Exists && !g.Blocks(s.uid) {
 		var data []byte
 		if data, err = wire.Encode(wire.Typing{From: s.uid}); err == nil {
-			err = s.x.deps.Inboxes.Hint(s.ctx, to, data)
+			err = s.x.deps.Inboxes.PublishHint(s.ctx, to, data)
 		}
 	}
 	if err != nil {

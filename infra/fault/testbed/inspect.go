@@ -40,8 +40,8 @@ func (tb *Testbed) Counts(ctx context.Context) (sum Counts, err error) {
 		sum.RateLimited += c.Session.RateLimited
 		sum.Refusals += c.Session.Refusals
 		sum.WindowFull += c.Session.WindowFull
-		sum.InboxFull += c.Inbox.Full
-		sum.Poison += c.Session.Poison + c.Inbox.PoisonEntries + c.Settle.Poison.Load()
+		sum.InboxFull += c.Inbox.Full.Load()
+		sum.Poison += c.Session.Poison + c.Inbox.PoisonEntries.Load() + c.Settle.Poison.Load()
 		sum.Undelivered += c.Settle.Refused.Load()
 	}
 	return sum, nil
