@@ -1,7 +1,7 @@
 /** Loads history when somebody looks at it; any tab may do so. What the engine owes without being asked is in engine/loader. */
 import type { Archive } from "./engine/ports";
 import { PAGE } from "./engine/loader";
-import type { AccountStore } from "./store/account";
+import type { LocalStore } from "./store/store";
 import { applyPage, loadedPart, type Place } from "./store/history";
 import type { Here } from "./store/rules";
 import type { MessageRow } from "./store/rows";
@@ -10,7 +10,7 @@ import type { MessageRow } from "./store/rows";
 const SETTLED_MS = 15 * 60_000;
 
 export interface HistoryParts {
-  readonly store: AccountStore;
+  readonly store: LocalStore;
   readonly archive: Archive;
   here(): Here;
 }

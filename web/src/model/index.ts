@@ -27,13 +27,13 @@ export type {
   ConversationSummary,
   DirectorySearch,
   Me,
-  PeopleList,
+  UserList,
   Presence,
   ProfileChange,
   StorageState,
 } from "./interface/chat";
 export type { Outcome, Problem } from "./interface/outcome";
-export type { Person } from "./interface/person";
+export type { User } from "./interface/user";
 export type { Conversation, Draft, Message, MessageState, Quote, Refusal, Timeline } from "./interface/conversation";
 export type {
   Admin,
@@ -46,7 +46,7 @@ export type {
   Figures,
   NewUser,
   Page,
-  PeopleOrder,
+  UserOrder,
   UserChange,
 } from "./interface/admin";
 export { createApp } from "./create";

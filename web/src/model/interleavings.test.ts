@@ -7,12 +7,12 @@ import { Device } from "./testing/device";
 import { ModelServer } from "./testing/server";
 
 /**
- * Two people with two devices each, and anything that may happen to them in
+ * Two users with two devices each, and anything that may happen to them in
  * any order; afterwards all is well again and time passes. Then everything
  * that was typed is on all four devices, once, in one order.
  */
-const PEOPLE = ["aliceUid0001", "bobUid000002"] as const;
-const CONVERSATION = conversationId(...PEOPLE);
+const USERS = ["aliceUid0001", "bobUid000002"] as const;
+const CONVERSATION = conversationId(...USERS);
 const START_MS = 1_795_348_800_000;
 
 type Command =
@@ -22,7 +22,7 @@ type Command =
   | { readonly do: "pass"; readonly ms: number }
   | { readonly do: "kill"; readonly device: number; readonly afterTurns: number }
   | { readonly do: "start"; readonly device: number }
-  | { readonly do: "drop"; readonly person: number }
+  | { readonly do: "drop"; readonly user: number }
   | { readonly do: "goaway" | "wipe" }
   | { readonly do: "redis" | "archive" | "network" | "answers"; readonly up: boolean }
   | { readonly do: "saving"; readonly ms: number }
@@ -42,7 +42,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("kill" as const), device, afterTurns: fc.nat({ max: 6 }) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("start" as const), device }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("drop" as const), person: fc.nat({ max: 1 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("drop" as const), user: fc.nat({ max: 1 }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("goaway" as const, "wipe" as const) }) },
   {
     weight: 3,
@@ -70,7 +70,7 @@ class World {
 
   constructor(skews: readonly number[]) {
     this.devices = [0, 1, 2, 3].map((i) => ({
-      uid: PEOPLE[i < 2 ? 0 : 1],
+      uid: USERS[i < 2 ? 0 : 1],
       browser: new FakeBrowser(),
       running: null,
       told: new Set(),
@@ -122,7 +122,7 @@ class World {
         await this.start(c.device);
         return;
       case "drop":
-        this.server.drop(PEOPLE[c.person]);
+        this.server.drop(USERS[c.user]);
         return;
       case "goaway":
         this.server.goaway("rotate");
@@ -157,7 +157,7 @@ class World {
   private async send(i: number, reply: boolean): Promise<void> {
     const d = this.devices[i];
     if (!d?.running) return;
-    const other = d.uid === PEOPLE[0] ? PEOPLE[1] : PEOPLE[0];
+    const other = d.uid === USERS[0] ? USERS[1] : USERS[0];
     const seen = await d.running.store.read((tx) => tx.messagesFrom(CONVERSATION, 0));
     const received = seen.filter((r) => r.status === "received");
     const body = `message ${++this.count}`;
@@ -172,7 +172,7 @@ class World {
         after: seen.filter((r) => r.at !== null || r.queue !== undefined).map((r) => r.id),
       });
     } catch {
-      // Not taken: the storage is full, and the person was told.
+      // Not taken: the storage is full, and the user was told.
     }
   }
 
@@ -280,7 +280,7 @@ async function live(commands: readonly Command[], skews: readonly number[]): Pro
   await world.judge();
 }
 
-describe("two people with two devices each", () => {
+describe("two users with two devices each", () => {
   test("lose, double and reorder nothing, whatever happens", { timeout: 240_000 }, async () => {
     const skew = fc.constantFrom(0, 0, -1_500, 2_000, 86_400_000);
     await fc.assert(

@@ -12,7 +12,7 @@ export class ServerLimits {
     return this.bodyValue;
   }
 
-  /** People whose presence is reported at once. */
+  /** Users whose presence is reported at once. */
   get watch(): number {
     return this.watchValue;
   }

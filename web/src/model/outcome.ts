@@ -9,7 +9,7 @@ export function failed(code: string): { readonly ok: false; readonly problem: Pr
   return { ok: false, problem: { code, message: "", fields: {}, retryAfterMs: null } };
 }
 
-/** What to tell a person of an error. Errors that nobody foresaw are thrown on. */
+/** What to tell a user of an error. Errors that nobody foresaw are thrown on. */
 export function problemOf(err: unknown): Problem {
   if (err instanceof ApiProblem) {
     return { code: err.code, message: err.message, fields: err.fields, retryAfterMs: err.retryAfterMs };

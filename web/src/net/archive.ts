@@ -4,8 +4,8 @@ import { Fields, readEach } from "../protocol/fields";
 import type { Micros, SavedMessage } from "../protocol/chat";
 import type { HttpApi } from "./http";
 
-/** What everybody may see of a person. Names are empty for one who is gone. */
-export interface PublicPerson {
+/** What everybody may see of a user. Names are empty for one who is gone. */
+export interface PublicUser {
   readonly uid: string;
   readonly username: string;
   readonly displayName: string;
@@ -14,7 +14,7 @@ export interface PublicPerson {
 
 export interface ListedConversation {
   readonly id: string;
-  readonly person: PublicPerson | null;
+  readonly user: PublicUser | null;
   readonly lastAt: Micros;
   readonly preview: { readonly id: string; readonly from: string; readonly text: string; readonly at: Micros } | null;
   readonly unread: number;
@@ -65,21 +65,21 @@ export class ArchiveApi {
   }
 
   /** Everyone but the caller, by name. */
-  people(query: string, cursor: string | null, limit: number): Promise<ListPage<PublicPerson>> {
+  users(query: string, cursor: string | null, limit: number): Promise<ListPage<PublicUser>> {
     return this.http.read({ method: "GET", path: "users", query: { q: query, cursor, limit } }, (answer) =>
-      this.page(answer, "users", readPerson),
+      this.page(answer, "users", readUser),
     );
   }
 
-  async personByUsername(username: string): Promise<PublicPerson | null> {
+  async userByUsername(username: string): Promise<PublicUser | null> {
     const page = await this.http.read({ method: "GET", path: "users", query: { username } }, (answer) =>
-      this.page(answer, "users", readPerson),
+      this.page(answer, "users", readUser),
     );
     return page.items[0] ?? null;
   }
 
-  person(uid: string): Promise<PublicPerson> {
-    return this.http.read({ method: "GET", path: `users/${encodeURIComponent(uid)}` }, readPerson);
+  user(uid: string): Promise<PublicUser> {
+    return this.http.read({ method: "GET", path: `users/${encodeURIComponent(uid)}` }, readUser);
   }
 
   private page<T>(answer: unknown, name: string, read: (entry: unknown) => T): ListPage<T> {
@@ -91,8 +91,8 @@ export class ArchiveApi {
   }
 }
 
-function readPerson(value: unknown): PublicPerson {
-  const f = new Fields("person", value);
+function readUser(value: unknown): PublicUser {
+  const f = new Fields("user", value);
   return {
     uid: f.text("uid"),
     username: f.optionalText("username"),
@@ -111,7 +111,7 @@ function readListed(value: unknown): ListedConversation {
   const preview = f.has("preview") ? f.object("preview") : null;
   return {
     id: f.text("id"),
-    person: f.has("with") ? readPerson(Object.fromEntries(f.object("with").entries())) : null,
+    user: f.has("with") ? readUser(Object.fromEntries(f.object("with").entries())) : null,
     lastAt: f.integer("last_at"),
     preview:
       preview && preview.optionalText("id") !== ""

@@ -155,7 +155,7 @@ describe("a connection", () => {
     expect(old.closedByClient).toBe(1000);
     expect(live.length).toBe(2);
     expect(gone).toEqual([live[0]]);
-    // The person is told of nothing.
+    // The user is told of nothing.
     expect(states.map((s) => s.state)).toEqual(["connecting", "live"]);
   });
 

@@ -14,7 +14,7 @@ import {
   verifyPasswordResetCode,
 } from "@firebase/auth";
 import { SignInEnded, type Token } from "./connection";
-import type { Identity, IdentityConfig, SignedIn } from "./identity";
+import type { Identity, IdentityConfig, Account } from "./identity";
 import { ApiProblem } from "./problem";
 
 export function firebaseIdentity(config: IdentityConfig): Identity {
@@ -31,13 +31,15 @@ class FirebaseIdentity implements Identity {
     this.auth = auth;
   }
 
-  async remembered(): Promise<SignedIn | null> {
+  async remembered(): Promise<Account | null> {
     await this.auth.authStateReady();
-    return this.auth.currentUser && personOf(this.auth.currentUser);
+    return this.auth.currentUser && accountOf(this.auth.currentUser);
   }
 
-  async signIn(email: string, password: string): Promise<SignedIn> {
-    return await told(async () => personOf((await signInWithEmailAndPassword(this.auth, email.trim(), password)).user));
+  async signIn(email: string, password: string): Promise<Account> {
+    return await told(async () =>
+      accountOf((await signInWithEmailAndPassword(this.auth, email.trim(), password)).user),
+    );
   }
 
   async signOut(): Promise<void> {
@@ -88,7 +90,7 @@ class FirebaseIdentity implements Identity {
   }
 }
 
-function personOf(user: User): SignedIn {
+function accountOf(user: User): Account {
   return { uid: user.uid, email: user.email ?? "" };
 }
 

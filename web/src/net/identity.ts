@@ -1,7 +1,7 @@
 /** Who is signed in, and the tokens that prove it: a port, so that nothing above knows Firebase Auth. */
 import type { Token } from "./connection";
 
-export interface SignedIn {
+export interface Account {
   readonly uid: string;
   readonly email: string;
 }
@@ -9,13 +9,13 @@ export interface SignedIn {
 /** Methods reject with ApiProblem unless they say otherwise. */
 export interface Identity {
   /** Who this browser remembers, null where nobody. May ask the server whether that still stands; needs no network. */
-  remembered(): Promise<SignedIn | null>;
-  signIn(email: string, password: string): Promise<SignedIn>;
+  remembered(): Promise<Account | null>;
+  signIn(email: string, password: string): Promise<Account>;
   /** Forgets the sign-in in this browser. Never rejects, and needs no network. */
   signOut(): Promise<void>;
-  /** Proves anew that it is this person. */
+  /** Proves anew that it is this user. */
   reauthenticate(password: string): Promise<void>;
-  /** An ID token of the signed-in person; a new one with `fresh`. Rejects with SignInEnded where the sign-in does not stand any more. */
+  /** An ID token of the signed-in user; a new one with `fresh`. Rejects with SignInEnded where the sign-in does not stand any more. */
   token(fresh: boolean): Promise<Token>;
   /** Sends a letter with a link. Succeeds for unknown addresses too. */
   sendReset(email: string): Promise<void>;

@@ -132,6 +132,6 @@ export interface Platform {
   readonly page: Page;
   readonly notes: Notes;
   readonly notifier: Notifier;
-  /** Tells a developer what should not have happened; never people's texts. */
+  /** Tells a developer what should not have happened; never users's texts. */
   report(what: string, cause?: unknown): void;
 }

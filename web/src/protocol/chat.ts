@@ -88,7 +88,7 @@ export function checkBody(body: string, limit = MAX_BODY): BodyFault | null {
 /**
  * Makes a typed or pasted text one that {@link checkBody} does not call
  * invalid: control characters are dropped, half of a surrogate pair becomes
- * U+FFFD. Nothing a person can see is changed.
+ * U+FFFD. Nothing a user can see is changed.
  */
 export function cleanBody(body: string): string {
   return body.replace(new RegExp(CONTROL, "g"), "").replace(new RegExp(LONE_SURROGATE, "g"), "\ufffd");

@@ -35,7 +35,7 @@ const ada = {
   last_active_at: 0,
 };
 
-test("people are asked for with what was chosen, and times become milliseconds", async () => {
+test("users are asked for with what was chosen, and times become milliseconds", async () => {
   const { admin, calls } = panel({ users: [ada], next: "c2" });
   expect(await admin.users({ query: "a b&c", order: "newest", cursor: null })).toEqual({
     ok: true,
@@ -78,7 +78,7 @@ test("figures without the realtime service", async () => {
     ok: true,
     value: {
       at: 5,
-      people: 2,
+      users: 2,
       activeToday: 1,
       deadLetters: 0,
       messagesPerDay: [{ day: "2026-11-22", count: 3 }],
@@ -90,7 +90,7 @@ test("figures without the realtime service", async () => {
 test("sockets are listed by instance, the busiest first", async () => {
   const { admin } = panel({
     at: 1,
-    people: 0,
+    users: 0,
     active_today: 0,
     dead_letters: 0,
     messages_per_day: null,

@@ -93,7 +93,7 @@ export function adminOf(calls: AdminCalls): Admin {
     discard: (id, reason) => act(calls.call("POST", `${letter(id)}/discard`, { reason })),
     auditLog: (cursor) =>
       get(calls.call("GET", `/audit${params({ cursor: cursor ?? "" })}`), page("entries", readAudit)),
-    exportPeople: () => calls.download("/users.csv"),
+    exportUsers: () => calls.download("/users.csv"),
     exportAudit: () => calls.download("/audit.csv"),
   };
 }
@@ -160,7 +160,7 @@ function readFigures(f: Fields): Figures {
   const realtime = f.has("realtime") ? f.object("realtime") : null;
   return {
     at: ms(f.integer("at")),
-    people: f.integer("people"),
+    users: f.integer("people"),
     activeToday: f.integer("active_today"),
     deadLetters: f.integer("dead_letters"),
     messagesPerDay: f.optionalList("messages_per_day").map((entry) => {

@@ -8,12 +8,12 @@ const BOB = "bobUid000002";
 
 async function two(): Promise<{ house: Household; alice: Tab; bob: Tab }> {
   const house = new Household();
-  const alice = await house.person(ALICE);
-  const bob = await house.person(BOB);
+  const alice = await house.user(ALICE);
+  const bob = await house.user(BOB);
   return { house, alice, bob };
 }
 
-describe("two people", () => {
+describe("two users", () => {
   test("write, read and see where messages are", async () => {
     const { house, alice, bob } = await two();
     const toBob = alice.chat().conversation(BOB);
@@ -35,7 +35,7 @@ describe("two people", () => {
     expect(line).toMatchObject({
       unread: 1,
       preview: { body: "Are you there?\nIt is late.", mine: false },
-      person: { displayName: "alice" },
+      user: { displayName: "alice" },
     });
     expect(bob.chat().unreadTotal.get()).toBe(1);
 
@@ -99,44 +99,44 @@ describe("two people", () => {
   test("find each other in the directory", async () => {
     const { house, alice } = await two();
     for (let i = 0; i < 120; i++) {
-      house.server.archive.people.set(`p${i}`, {
+      house.server.archive.directory.set(`p${i}`, {
         uid: `p${i}`,
         username: `p${String(i).padStart(3, "0")}`,
-        display_name: `Person ${i}`,
+        display_name: `User ${i}`,
       });
     }
     const before = house.server.archive.requests;
     const search = alice.chat().directory();
-    expect(search.people.get()).toMatchObject({ loading: true, items: [] });
+    expect(search.users.get()).toMatchObject({ loading: true, items: [] });
     for (const q of ["p", "p0", "p00"]) {
       search.search(q);
       await house.pass(50);
     }
     await house.pass(300);
     expect(house.server.archive.requests - before).toBe(1);
-    expect(search.people.get().items.map((p) => p.username)).toEqual(Array.from({ length: 10 }, (_, i) => `p00${i}`));
+    expect(search.users.get().items.map((p) => p.username)).toEqual(Array.from({ length: 10 }, (_, i) => `p00${i}`));
     search.search("");
     await house.pass(300);
-    expect(search.people.get()).toMatchObject({ more: true });
+    expect(search.users.get()).toMatchObject({ more: true });
     search.more();
     search.more();
     await house.pass(0);
     search.more();
     await house.pass(0);
-    const all = search.people.get();
+    const all = search.users.get();
     expect(all.items.length).toBe(121);
     expect(new Set(all.items.map((p) => p.uid)).size).toBe(121);
     expect(all.items.some((p) => p.uid === ALICE)).toBe(false);
     house.server.archive.down = true;
     search.search("x");
     await house.pass(300);
-    expect(search.people.get()).toMatchObject({ loading: false, problem: { code: "unavailable" } });
+    expect(search.users.get()).toMatchObject({ loading: false, problem: { code: "unavailable" } });
     house.server.archive.down = false;
     search.retry();
     await house.pass(0);
-    expect(search.people.get()).toMatchObject({ loading: false, problem: null, items: [] });
-    expect(await alice.chat().personByUsername(BOB.toLowerCase())).toMatchObject({ ok: true, value: { uid: BOB } });
-    expect(await alice.chat().personByUsername("nobody")).toMatchObject({ ok: false, problem: { code: "not_found" } });
+    expect(search.users.get()).toMatchObject({ loading: false, problem: null, items: [] });
+    expect(await alice.chat().userByUsername(BOB.toLowerCase())).toMatchObject({ ok: true, value: { uid: BOB } });
+    expect(await alice.chat().userByUsername("nobody")).toMatchObject({ ok: false, problem: { code: "not_found" } });
   });
 
   test("a refused message is shown with its reason, and can be sent again or removed", async () => {
@@ -169,29 +169,29 @@ describe("two people", () => {
     await house.pass(500);
     const talk = alice.chat().conversation(BOB);
     await house.pass(500);
-    expect(talk.person.get()).toMatchObject({ displayName: "bob", deleted: false });
+    expect(talk.user.get()).toMatchObject({ displayName: "bob", deleted: false });
     // Bob leaves; Alice's tab learns of it by what she sends.
-    house.server.archive.people.delete(BOB);
+    house.server.archive.directory.delete(BOB);
     house.server.refuse = () => "recipient_unknown";
     await talk.send("are you there?");
     await house.pass(1_000);
-    expect(talk.person.get()).toEqual({ uid: BOB, username: BOB.toLowerCase(), displayName: "bob", deleted: true });
-    expect(alice.chat().conversations.get().items[0]?.person.deleted).toBe(true);
+    expect(talk.user.get()).toEqual({ uid: BOB, username: BOB.toLowerCase(), displayName: "bob", deleted: true });
+    expect(alice.chat().conversations.get().items[0]?.user.deleted).toBe(true);
     expect(talk.timeline.get().items.map((m) => [m.body, m.state, m.refusal?.code])).toEqual([
       ["before I left", "delivered", undefined],
       ["are you there?", "refused", "recipient_unknown"],
     ]);
     // What only looked so is taken back when the server shows them again.
-    house.server.archive.people.set(BOB, { uid: BOB, username: "bob", display_name: "Bob" });
+    house.server.archive.directory.set(BOB, { uid: BOB, username: "bob", display_name: "Bob" });
     await house.pass(60_000);
     alice.chat().conversation(BOB).close();
     await house.pass(1_000);
-    expect(talk.person.get()).toEqual({ uid: BOB, username: "bob", displayName: "Bob", deleted: false });
+    expect(talk.user.get()).toEqual({ uid: BOB, username: "bob", displayName: "Bob", deleted: false });
   });
 
   test("long histories load by the page, in order, up to the beginning; a quoted message is found", async () => {
     const house = new Household();
-    const alice = await house.person(ALICE);
+    const alice = await house.user(ALICE);
     const id = (n: number): string =>
       `019abd70-${n.toString(16).padStart(4, "0")}-7000-8000-${n.toString(16).padStart(12, "0")}`;
     const saved = Array.from({ length: 730 }, (_, n) => ({
@@ -208,7 +208,7 @@ describe("two people", () => {
     house.server.archive.save(saved);
     house.server.archive.read(`${ALICE}~${BOB}`, ALICE, 1_795_000_000_000_000 + 720 * 1_000_000);
     await alice.chat().signOut();
-    const again = await house.person(ALICE);
+    const again = await house.user(ALICE);
     expect(again.chat().conversations.get().items[0]).toMatchObject({ unread: 6, preview: { body: "message 729" } });
     const talk = again.chat().conversation(BOB);
     await house.pass(100);
@@ -234,7 +234,7 @@ describe("two people", () => {
   test("drafts are kept per conversation, over a restart, and go with the message", async () => {
     const browser = new FakeBrowser();
     const house = new Household();
-    const alice = await house.person(ALICE, browser);
+    const alice = await house.user(ALICE, browser);
     const talk = alice.chat().conversation(BOB);
     talk.setDraft("Dear Bo", null);
     await house.pass(50);
@@ -269,7 +269,7 @@ describe("trouble", () => {
     const house = new Household();
     house.server.limits = { ...house.server.limits, body: 5, watch: 1 };
     const browser = new FakeBrowser();
-    const first = await house.person(ALICE, browser);
+    const first = await house.user(ALICE, browser);
     const second = await house.tab(browser);
     await house.pass(1_000);
     const refused = { ok: false, problem: { code: "body_too_long" } };
@@ -366,11 +366,11 @@ describe("trouble", () => {
   test("a clock that is wrong by a day shows and sends right times", async () => {
     for (const skew of [86_400_000, -86_400_000]) {
       const house = new Household();
-      const bob = await house.person(BOB);
+      const bob = await house.user(BOB);
       const browser = new FakeBrowser();
       const alice = await house.tab(browser);
       alice.platform.skew = skew;
-      house.server.archive.people.set(ALICE, { uid: ALICE, username: "alice", display_name: "Alice" });
+      house.server.archive.directory.set(ALICE, { uid: ALICE, username: "alice", display_name: "Alice" });
       await alice.app.signIn(`${ALICE}@example.org`, "correct horse");
       await house.pass(1_000);
       expect(alice.chat().clockOffset.get()).toBeCloseTo(-skew, -2);
@@ -416,8 +416,8 @@ describe("trouble", () => {
 
   test("without storage the chat works as long as the tab, and says so", async () => {
     const house = new Household();
-    const bob = await house.person(BOB);
-    const alice = await house.person(ALICE, new FakeBrowser(), {
+    const bob = await house.user(BOB);
+    const alice = await house.user(ALICE, new FakeBrowser(), {
       open: () => Promise.reject(new StorageLost("denied")),
     });
     expect(alice.chat().storage.get()).toBe("memory");

@@ -1,5 +1,5 @@
-/** Everything for one signed-in person in one tab: puts the parts together. */
-import type { ArchiveApi, PublicPerson } from "../../net/archive";
+/** Everything for one signed-in user in one tab: puts the parts together. */
+import type { ArchiveApi, PublicUser } from "../../net/archive";
 import type { HttpApi } from "../../net/http";
 import { ApiProblem } from "../../net/problem";
 import type { OwnApi } from "../../net/own";
@@ -16,27 +16,27 @@ import type {
   ProfileChange,
   StorageState,
 } from "../interface/chat";
-import type { Person } from "../interface/person";
+import type { User } from "../interface/user";
 import type { AdminCalls } from "../interface/admin";
 import type { Conversation } from "../interface/conversation";
 import { derived, type Readable } from "../observable";
 import { failed, outcome } from "../outcome";
-import type { AccountStore } from "../store/account";
-import { applyPerson } from "../store/history";
+import type { LocalStore } from "../store/store";
+import { applyUser } from "../store/history";
 import type { Here } from "../store/rules";
 import type { MessageRow } from "../store/rows";
 import { Status } from "../tabs/status";
 import { Team } from "../tabs/team";
 import { OpenConversation } from "./conversation";
-import { Directory, toPerson } from "./directory";
+import { Directory, toUser } from "./directory";
 import { Conversations } from "./list";
-import { People } from "./people";
-import { OwnAccount } from "./profile";
+import { Users } from "./users";
+import { ProfileKeeper } from "./profile";
 import { Signs } from "./signs";
 
 export interface ChatParts extends EngineParts {
   readonly email: string;
-  readonly store: AccountStore;
+  readonly store: LocalStore;
   readonly http: HttpApi;
   readonly own: OwnApi;
   readonly archive: ArchiveApi;
@@ -47,22 +47,22 @@ export interface ChatHandlers {
   onReceived(messages: readonly { row: MessageRow; name: string }[], hidden: boolean): void;
   /** The account may not connect any more. */
   onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
-  /** This person wants to go; the account and its data are the session's. */
+  /** This user wants to go; the account and its data are the session's. */
   signOut(): Promise<void>;
   leave(password: string): Promise<void>;
 }
 
-export class AccountChat implements Chat {
+export class ChatModel implements Chat {
   readonly uid: string;
   readonly admin: Readable<AdminCalls | null>;
   private readonly parts: ChatParts;
   private readonly handlers: ChatHandlers;
   private readonly team: Team;
   private readonly status: Status;
-  private readonly people: People;
+  private readonly users: Users;
   private readonly signs: Signs;
   private readonly list: Conversations;
-  private readonly account: OwnAccount;
+  private readonly profile: ProfileKeeper;
   private readonly history: History;
   private readonly open = new Set<OpenConversation>();
   private readonly ends: (() => void)[] = [];
@@ -75,7 +75,7 @@ export class AccountChat implements Chat {
     const now = (): Here => here(parts);
     const { platform, store, archive, time } = parts;
     this.history = new History({ store, archive, here: now });
-    this.people = new People({ platform, store, archive, here: now });
+    this.users = new Users({ platform, store, archive, here: now });
     this.signs = new Signs(platform.clock, parts.limits, (uids) => this.team.watch(uids));
     this.team = new Team(parts, {
       onPresence: (uid, presence) => this.signs.seen(uid, presence),
@@ -90,21 +90,21 @@ export class AccountChat implements Chat {
       store,
       archive,
       time,
-      people: this.people,
+      users: this.users,
       signs: this.signs,
       here: now,
     });
-    this.account = new OwnAccount({
+    this.profile = new ProfileKeeper({
       platform,
       uid: parts.uid,
       email: parts.email,
       store,
       own: parts.own,
-      people: this.people,
+      users: this.users,
     });
     // Refused although the profile said admin: it is asked again, and the panel closes.
-    this.adminCalls = adminCalls(parts.http, () => void this.account.load());
-    this.admin = derived(this.account.me, (me) => (me.admin ? this.adminCalls : null));
+    this.adminCalls = adminCalls(parts.http, () => void this.profile.load());
+    this.admin = derived(this.profile.me, (me) => (me.admin ? this.adminCalls : null));
   }
 
   /** Connects, and begins to follow other tabs. */
@@ -125,7 +125,7 @@ export class AccountChat implements Chat {
     void this.readServer();
     void platform.storage.persist();
     this.team.start();
-    void this.account.load();
+    void this.profile.load();
   }
 
   /** Ends all of it; what is stored stays. */
@@ -134,18 +134,18 @@ export class AccountChat implements Chat {
     for (const conversation of [...this.open]) conversation.close();
     this.team.stop();
     this.status.stop();
-    this.people.stop();
+    this.users.stop();
     this.signs.stop();
     this.list.stop();
-    this.account.stop();
+    this.profile.stop();
   }
 
   get me(): Readable<Me> {
-    return this.account.me;
+    return this.profile.me;
   }
 
-  get blocked(): Readable<readonly Person[] | null> {
-    return this.account.blocked;
+  get blocked(): Readable<readonly User[] | null> {
+    return this.profile.blocked;
   }
 
   get connection(): Readable<ConnectionStatus> {
@@ -185,25 +185,25 @@ export class AccountChat implements Chat {
   }
 
   directory(): DirectorySearch {
-    const directory = new Directory(this.parts.platform.clock, this.parts.archive, (people) => void this.keep(people));
+    const directory = new Directory(this.parts.platform.clock, this.parts.archive, (users) => void this.keep(users));
     directory.search("");
     return directory;
   }
 
-  person(uid: string): Readable<Person> {
-    return this.people.person(uid);
+  user(uid: string): Readable<User> {
+    return this.users.user(uid);
   }
 
-  async personByUsername(username: string): Promise<Outcome<Person>> {
+  async userByUsername(username: string): Promise<Outcome<User>> {
     const lower = username.toLowerCase();
     // Whom this device knows needs no network.
-    const known = this.list.list.get().items.find((c) => c.person.username.toLowerCase() === lower)?.person;
+    const known = this.list.list.get().items.find((c) => c.user.username.toLowerCase() === lower)?.user;
     if (known) return { ok: true, value: known };
     return await outcome(async () => {
-      const found = await this.parts.archive.personByUsername(username);
+      const found = await this.parts.archive.userByUsername(username);
       if (!found) throw new ApiProblem(404, "not_found", "");
       await this.keep([found]);
-      return toPerson(found);
+      return toUser(found);
     });
   }
 
@@ -220,7 +220,7 @@ export class AccountChat implements Chat {
         history: this.history,
         time: this.parts.time,
         limits: this.parts.limits,
-        people: this.people,
+        users: this.users,
         signs: this.signs,
         here: () => here(this.parts),
         typing: (to) => this.team.typing(to),
@@ -233,15 +233,15 @@ export class AccountChat implements Chat {
   }
 
   updateProfile(change: ProfileChange): Promise<Outcome> {
-    return this.account.change(change);
+    return this.profile.change(change);
   }
 
   block(uid: string): Promise<Outcome> {
-    return this.account.block(uid, true);
+    return this.profile.block(uid, true);
   }
 
   unblock(uid: string): Promise<Outcome> {
-    return this.account.block(uid, false);
+    return this.profile.block(uid, false);
   }
 
   exportData(): Promise<Outcome<Blob>> {
@@ -260,13 +260,13 @@ export class AccountChat implements Chat {
     return outcome(() => this.handlers.leave(password));
   }
 
-  private async keep(people: readonly PublicPerson[]): Promise<void> {
+  private async keep(users: readonly PublicUser[]): Promise<void> {
     try {
       await this.parts.store.write(async (tx) => {
-        for (const person of people) await applyPerson(tx, here(this.parts), person);
+        for (const user of users) await applyUser(tx, here(this.parts), user);
       });
     } catch (err) {
-      this.parts.platform.report("people could not be stored", err);
+      this.parts.platform.report("users could not be stored", err);
     }
   }
 
@@ -285,8 +285,8 @@ export class AccountChat implements Chat {
   private async received(messages: readonly MessageRow[], hidden: boolean): Promise<void> {
     const named = await Promise.all(
       messages.map(async (row) => {
-        const person = await this.parts.store.read((tx) => tx.person(row.from)).catch(() => undefined);
-        return { row, name: person?.displayName || person?.username || "" };
+        const user = await this.parts.store.read((tx) => tx.user(row.from)).catch(() => undefined);
+        return { row, name: user?.displayName || user?.username || "" };
       }),
     );
     this.handlers.onReceived(named, hidden);
@@ -308,7 +308,7 @@ export class AccountChat implements Chat {
   }
 }
 
-/** Makes {@link AdminCalls}; `onForbidden` hears when the server does not take this person for an admin. */
+/** Makes {@link AdminCalls}; `onForbidden` hears when the server does not take this user for an admin. */
 function adminCalls(http: HttpApi, onForbidden: () => void): AdminCalls {
   const usual = { timeoutMs: 5 * 60_000, claim: true };
   async function heard<T>(work: () => Promise<T>): Promise<Outcome<T>> {

@@ -1,10 +1,10 @@
-/** One open conversation: its window, and what a person does there. */
+/** One open conversation: its window, and what a user does there. */
 import { ApiProblem } from "../../net/problem";
 import { checkBody, cleanBody, conversationId, type Micros } from "../../protocol/chat";
 import { uuidv7 } from "../../protocol/uuid";
 import type { Cancel } from "../../platform/platform";
 import type { Outcome } from "../interface/outcome";
-import type { Person } from "../interface/person";
+import type { User } from "../interface/user";
 import type { Conversation, Draft, Timeline } from "../interface/conversation";
 import type { ServerLimits } from "../limits";
 import type { Readable } from "../observable";
@@ -13,16 +13,16 @@ import { enqueue, remove } from "../store/outbox";
 import { type Here, moveMyRead } from "../store/rules";
 import { emptyConversation } from "../store/tx";
 import { DraftKeeper } from "./draft";
-import type { People } from "./people";
+import type { Users } from "./users";
 import type { Signs } from "./signs";
 import { TimelineWindow, type WindowParts } from "./window";
 
 export interface ConversationParts extends WindowParts {
-  readonly people: People;
+  readonly users: Users;
   readonly signs: Signs;
   readonly limits: ServerLimits;
   here(): Here;
-  /** Tells `to` that this person types. */
+  /** Tells `to` that this user types. */
   typing(to: string): void;
 }
 
@@ -32,7 +32,7 @@ const MARK_EVERY_MS = 300;
 
 export class OpenConversation implements Conversation {
   readonly id: string;
-  readonly person: Readable<Person>;
+  readonly user: Readable<User>;
   readonly typing: Readable<boolean>;
   readonly timeline: Readable<Timeline>;
   readonly unread: Readable<number>;
@@ -54,8 +54,8 @@ export class OpenConversation implements Conversation {
     this.other = other;
     this.onClose = onClose;
     this.id = conversationId(parts.uid, other);
-    this.person = parts.people.person(other);
-    parts.people.renew(other); // they may have another name since
+    this.user = parts.users.user(other);
+    parts.users.renew(other); // they may have another name since
     this.typing = parts.signs.typing(other);
     this.window = new TimelineWindow(parts, this.id);
     this.timeline = this.window.timeline;

@@ -2,11 +2,11 @@
 import type { Cancel, Platform } from "../../platform/platform";
 import type { Draft, Quote } from "../interface/conversation";
 import { type Readable, Value } from "../observable";
-import type { AccountStore } from "../store/account";
+import type { LocalStore } from "../store/store";
 
 export interface DraftParts {
   readonly platform: Platform;
-  readonly store: AccountStore;
+  readonly store: LocalStore;
 }
 
 /** Somebody types: what they wrote is stored when they pause. */

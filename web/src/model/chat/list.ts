@@ -5,24 +5,24 @@ import type { ConversationList, ConversationSummary } from "../interface/chat";
 import type { Problem } from "../interface/outcome";
 import { type Readable, Value } from "../observable";
 import { problemOf } from "../outcome";
-import type { AccountStore } from "../store/account";
+import type { LocalStore } from "../store/store";
 import type { Change } from "../store/change";
 import { applyListed } from "../store/history";
 import type { Here } from "../store/rules";
-import type { ConversationRow, DraftRow, MessageRow, PersonRow } from "../store/rows";
+import type { ConversationRow, DraftRow, MessageRow, UserRow } from "../store/rows";
 import type { ReadTx } from "../store/tx";
 import type { ServerTime } from "../time";
-import { type People, personOf, samePerson } from "./people";
+import { type Users, userOf, sameUser } from "./users";
 import type { Signs } from "./signs";
 import { stateOf } from "./state";
 
 export interface ListParts {
   readonly platform: Platform;
   readonly uid: string;
-  readonly store: AccountStore;
+  readonly store: LocalStore;
   readonly archive: Pick<ArchiveApi, "conversations">;
   readonly time: ServerTime;
-  readonly people: People;
+  readonly users: Users;
   readonly signs: Signs;
   here(): Here;
 }
@@ -59,7 +59,7 @@ export class Conversations {
     this.ends = [
       parts.store.onChange((change) => this.changed(change)),
       parts.signs.onTyping((uid) => {
-        for (const line of this.lines.values()) if (line.row.person === uid) this.mark(line.row.id);
+        for (const line of this.lines.values()) if (line.row.other === uid) this.mark(line.row.id);
       }),
     ];
     this.schedule();
@@ -111,8 +111,8 @@ export class Conversations {
   private changed(change: Change): void {
     if (change.all) this.dirtyAll = true;
     for (const id of change.conversations) this.dirty.add(id);
-    for (const uid of change.people)
-      for (const line of this.lines.values()) if (line.row.person === uid) this.dirty.add(line.row.id);
+    for (const uid of change.users)
+      for (const line of this.lines.values()) if (line.row.other === uid) this.dirty.add(line.row.id);
     if (change.all || this.dirty.size > 0 || change.meta.includes("list")) this.schedule();
   }
 
@@ -160,9 +160,9 @@ export class Conversations {
     }
     for (const row of rows) {
       const message = row.preview ? await tx.message(row.preview.id) : undefined;
-      const person = await tx.person(row.person);
-      this.parts.people.want(row.person, person);
-      const summary = this.summary(row, message, person, await tx.draft(row.id));
+      const user = await tx.user(row.other);
+      this.parts.users.want(row.other, user);
+      const summary = this.summary(row, message, user, await tx.draft(row.id));
       const old = this.lines.get(row.id);
       this.lines.set(row.id, { row, summary: old && same(old.summary, summary) ? old.summary : summary });
     }
@@ -171,14 +171,14 @@ export class Conversations {
   private summary(
     row: ConversationRow,
     message: MessageRow | undefined,
-    person: PersonRow | undefined,
+    user: UserRow | undefined,
     draft: DraftRow | undefined,
   ): ConversationSummary {
     const { preview } = row;
     const mine = preview?.from === this.parts.uid;
     return {
       id: row.id,
-      person: personOf(row.person, person),
+      user: userOf(row.other, user),
       preview: preview && {
         body: preview.body,
         mine,
@@ -191,7 +191,7 @@ export class Conversations {
       },
       unread: unreadOf(row),
       draft: draft?.text.slice(0, 200) ?? "",
-      typing: this.parts.signs.typing(row.person).get(),
+      typing: this.parts.signs.typing(row.other).get(),
     };
   }
 
@@ -219,7 +219,7 @@ function same(a: ConversationSummary, b: ConversationSummary): boolean {
     a.unread === b.unread &&
     a.draft === b.draft &&
     a.typing === b.typing &&
-    samePerson(a.person, b.person) &&
+    sameUser(a.user, b.user) &&
     a.preview?.body === b.preview?.body &&
     a.preview?.state === b.preview?.state &&
     a.preview?.time === b.preview?.time &&

@@ -2,18 +2,18 @@
 import { ArchiveApi } from "../../net/archive";
 import type { Token } from "../../net/connection";
 import type { HttpApi } from "../../net/http";
-import type { SignedIn } from "../../net/identity";
+import type { Account } from "../../net/identity";
 import { OwnApi } from "../../net/own";
 import type { Platform } from "../../platform/platform";
 import type { Chat } from "../interface/chat";
 import { ServerLimits } from "../limits";
-import { AccountStore } from "../store/account";
+import { LocalStore } from "../store/store";
 import { ServerTime } from "../time";
-import { AccountChat, type ChatHandlers } from "./chat";
+import { ChatModel, type ChatHandlers } from "./chat";
 
-export interface AccountParts {
+export interface OpenChatParts {
   readonly platform: Platform;
-  readonly person: SignedIn;
+  readonly account: Account;
   readonly http: HttpApi;
   /** The address of the WebSocket. */
   url(): Promise<string>;
@@ -21,7 +21,7 @@ export interface AccountParts {
   token(fresh: boolean): Promise<Token>;
 }
 
-export interface Account {
+export interface OpenChat {
   readonly chat: Chat;
   /** Connects, and begins to follow other tabs. */
   start(): void;
@@ -30,14 +30,14 @@ export interface Account {
 }
 
 /** Opens an account's store and makes its chat. Never rejects: without storage the account lives in memory. */
-export async function openAccount(parts: AccountParts, handlers: ChatHandlers): Promise<Account> {
-  const { platform, person, http } = parts;
-  const store = await AccountStore.open(platform, person.uid);
-  const chat = new AccountChat(
+export async function openChat(parts: OpenChatParts, handlers: ChatHandlers): Promise<OpenChat> {
+  const { platform, account, http } = parts;
+  const store = await LocalStore.open(platform, account.uid);
+  const chat = new ChatModel(
     {
       platform,
-      uid: person.uid,
-      email: person.email,
+      uid: account.uid,
+      email: account.email,
       store,
       time: new ServerTime(platform.clock),
       limits: new ServerLimits(),

@@ -4,28 +4,28 @@ import type { OwnApi, OwnProfile } from "../../net/own";
 import type { Platform } from "../../platform/platform";
 import type { Outcome } from "../interface/outcome";
 import type { Me, ProfileChange } from "../interface/chat";
-import type { Person } from "../interface/person";
+import type { User } from "../interface/user";
 import { type Readable, Value } from "../observable";
 import { outcome } from "../outcome";
-import type { AccountStore } from "../store/account";
-import type { People } from "./people";
+import type { LocalStore } from "../store/store";
+import type { Users } from "./users";
 
 export interface ProfileParts {
   readonly platform: Platform;
   readonly uid: string;
   /** Known before the profile is. */
   readonly email: string;
-  readonly store: AccountStore;
+  readonly store: LocalStore;
   readonly own: OwnApi;
-  readonly people: People;
+  readonly users: Users;
 }
 
 const RETRY_MS = 30_000;
 
-export class OwnAccount {
+export class ProfileKeeper {
   private readonly parts: ProfileParts;
   private readonly meValue: Value<Me>;
-  private readonly blockedValue = new Value<readonly Person[] | null>(null);
+  private readonly blockedValue = new Value<readonly User[] | null>(null);
   private readonly ends: (() => void)[] = [];
   private blockedEnds: (() => void)[] = [];
   private stopped = false;
@@ -52,7 +52,7 @@ export class OwnAccount {
     return this.meValue;
   }
 
-  get blocked(): Readable<readonly Person[] | null> {
+  get blocked(): Readable<readonly User[] | null> {
     return this.blockedValue;
   }
 
@@ -124,12 +124,12 @@ export class OwnAccount {
     const old = this.blockedValue.get();
     if (old?.length === uids.length && old.every((p, i) => p.uid === uids[i])) return;
     for (const end of this.blockedEnds) end();
-    const people = uids.map((uid) => this.parts.people.person(uid));
-    const publish = (): void => this.blockedValue.set(people.map((p) => p.get()));
+    const users = uids.map((uid) => this.parts.users.user(uid));
+    const publish = (): void => this.blockedValue.set(users.map((p) => p.get()));
     publish();
-    this.blockedEnds = people.map((person) => {
+    this.blockedEnds = users.map((user) => {
       let first = true;
-      return person.subscribe(() => {
+      return user.subscribe(() => {
         if (!first) publish();
         first = false;
       });

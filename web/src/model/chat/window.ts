@@ -5,7 +5,7 @@ import type { Problem } from "../interface/outcome";
 import type { Quote, Timeline } from "../interface/conversation";
 import { type Readable, Value } from "../observable";
 import { problemOf } from "../outcome";
-import type { AccountStore } from "../store/account";
+import type { LocalStore } from "../store/store";
 import type { Change } from "../store/change";
 import type { ConversationRow, MessageRow } from "../store/rows";
 import type { ServerTime } from "../time";
@@ -15,7 +15,7 @@ import { TimelineRows } from "./timeline";
 export interface WindowParts {
   readonly platform: Platform;
   readonly uid: string;
-  readonly store: AccountStore;
+  readonly store: LocalStore;
   readonly history: History;
   readonly time: ServerTime;
 }

@@ -274,7 +274,7 @@ describe("the engine", () => {
       fc.json(),
       inner.map((f) => JSON.stringify(f)),
       fc.tuple(word, inner).map(([cursor, e]) => JSON.stringify({ type: "event", cursor, event: e })),
-      // Well formed, and not for this person or not possible.
+      // Well formed, and not for this user or not possible.
       fc
         .tuple(
           fc.constantFrom("message", "sent"),
@@ -381,7 +381,7 @@ describe("the engine", () => {
         ),
       );
     };
-    for (let n = 0; n < 10; n++) await device.send(`person${n}`, "hello");
+    for (let n = 0; n < 10; n++) await device.send(`user${n}`, "hello");
     await clock.advance(100);
     const first = sent(s, "send").length;
     await clock.advance(60_000);

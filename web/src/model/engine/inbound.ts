@@ -33,7 +33,7 @@ export interface InboundHandlers {
   onAnswered(link: Link, id: string, accepted: boolean): void;
   /** Messages of others that were not here before, and are stored now. */
   onReceived(messages: readonly MessageRow[]): void;
-  /** A link brings what it should not (another person's events), or more than can be stored. */
+  /** A link brings what it should not (another user's events), or more than can be stored. */
   onBadLink(link: Link): void;
 }
 

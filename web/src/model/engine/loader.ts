@@ -224,7 +224,7 @@ export class Loader {
     try {
       page = { ...page, ...(await this.parts.archive.messages(conversation, before, PAGE)) };
     } catch (err) {
-      // What the server will not give later either (a person who left took it along) must not hold up the rest.
+      // What the server will not give later either (a user who left took it along) must not hold up the rest.
       if (!(err instanceof ApiProblem) || err.passing) throw err;
     }
     await this.parts.store.write((tx) => applyPage(tx, here(this.parts), page, loss));

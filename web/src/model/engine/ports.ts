@@ -2,7 +2,7 @@
 import type { ArchiveApi } from "../../net/archive";
 import type { Token } from "../../net/connection";
 import type { Platform } from "../../platform/platform";
-import type { AccountStore } from "../store/account";
+import type { LocalStore } from "../store/store";
 import type { Here } from "../store/rules";
 import type { ServerLimits } from "../limits";
 import type { ServerTime } from "../time";
@@ -14,7 +14,7 @@ export type Archive = Pick<ArchiveApi, "conversations" | "messages">;
 export interface EngineParts {
   readonly platform: Platform;
   readonly uid: string;
-  readonly store: AccountStore;
+  readonly store: LocalStore;
   readonly time: ServerTime;
   readonly limits: ServerLimits;
   readonly archive: Archive;

@@ -145,7 +145,7 @@ export class Sender {
         await this.round();
       } while (this.again);
     } catch (err) {
-      // The store could not be read or written: it tells the person; here it is only tried again.
+      // The store could not be read or written: it tells the user; here it is only tried again.
       this.parts.platform.report("the outbox could not be read", err);
       this.later(5_000);
     } finally {

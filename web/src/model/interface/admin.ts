@@ -21,7 +21,7 @@ export interface Page<T> {
   readonly next: string | null;
 }
 
-export type PeopleOrder = "name" | "newest" | "active";
+export type UserOrder = "name" | "newest" | "active";
 
 /** Somebody, as an operator sees them. Times are milliseconds since the epoch. */
 export interface AdminUser {
@@ -77,7 +77,7 @@ export interface AdminMessage {
 
 export interface Figures {
   readonly at: number;
-  readonly people: number;
+  readonly users: number;
   /** Since midnight UTC. */
   readonly activeToday: number;
   readonly deadLetters: number;
@@ -119,7 +119,7 @@ export interface AuditEntry {
 
 /** What an administrator can do. Every action is written into the audit log by the server before it is done. */
 export interface Admin {
-  users(search: { query: string; order: PeopleOrder; cursor: string | null }): Promise<Outcome<Page<AdminUser>>>;
+  users(search: { query: string; order: UserOrder; cursor: string | null }): Promise<Outcome<Page<AdminUser>>>;
   user(uid: string): Promise<Outcome<AdminUser>>;
   addUser(form: NewUser, reason: string): Promise<Outcome<AdminUser>>;
   changeUser(uid: string, change: UserChange, reason: string): Promise<Outcome<AdminUser>>;
@@ -139,6 +139,6 @@ export interface Admin {
   discard(id: string, reason: string): Promise<Outcome>;
   /** Newest first. */
   auditLog(cursor: string | null): Promise<Outcome<Page<AuditEntry>>>;
-  exportPeople(): Promise<Outcome<Blob>>;
+  exportUsers(): Promise<Outcome<Blob>>;
   exportAudit(): Promise<Outcome<Blob>>;
 }

@@ -5,7 +5,7 @@ import type { Outcome, Problem } from "./outcome";
 /**
  * Why nobody is signed in: `none` (never, or by choice), `ended` (the sign-in
  * ended or was revoked), `disabled` and `deleted` (the account), `left` (the
- * person deleted their account here).
+ * user deleted their account here).
  */
 export type SignedOutReason = "none" | "ended" | "disabled" | "deleted" | "left";
 
@@ -45,7 +45,7 @@ export type NotificationPermissionState = "unsupported" | "unasked" | "granted" 
 
 /** A message that came in while the app runs, for notifications and sounds. */
 export interface Incoming {
-  readonly person: string;
+  readonly from: string;
   readonly name: string;
   readonly body: string;
   /** No tab of this browser was visible when it came. */
@@ -59,7 +59,7 @@ export interface Attention {
   readonly offer: Readable<boolean>;
   /** Asks for permission; call it from a click only. */
   ask(): Promise<NotificationPermissionState>;
-  /** Takes the offer back for this browser, until the person asks in settings. */
+  /** Takes the offer back for this browser, until the user asks in settings. */
   dismissOffer(): void;
   /** Calls `run` in exactly one tab of this browser for each new message of somebody else, once. */
   onIncoming(run: (message: Incoming) => void): Unsubscribe;

@@ -2,10 +2,10 @@ import type { Readable } from "../observable";
 import type { AdminCalls } from "./admin";
 import type { Conversation } from "./conversation";
 import type { Outcome, Problem } from "./outcome";
-import type { Person } from "./person";
+import type { User } from "./user";
 
-/** The signed-in person. */
-export interface Me extends Person {
+/** The signed-in user. */
+export interface Me extends User {
   readonly email: string;
   readonly admin: boolean;
   /** When the account was made; null while not yet loaded. */
@@ -48,7 +48,7 @@ export interface Presence {
 /** A line in the list of chats. */
 export interface ConversationSummary {
   readonly id: string;
-  readonly person: Person;
+  readonly user: User;
   /** The newest message; null for a conversation that has only a draft. */
   readonly preview: {
     readonly body: string;
@@ -74,8 +74,8 @@ export interface ConversationList {
   readonly problem: Problem | null;
 }
 
-export interface PeopleList {
-  readonly items: readonly Person[];
+export interface UserList {
+  readonly items: readonly User[];
   readonly loading: boolean;
   readonly more: boolean;
   readonly problem: Problem | null;
@@ -83,7 +83,7 @@ export interface PeopleList {
 
 /** A search in the directory, as somebody types. */
 export interface DirectorySearch {
-  readonly people: Readable<PeopleList>;
+  readonly users: Readable<UserList>;
   /** Searches for `query` (a prefix of a name; "" is everyone), 150 ms after the last call. Older answers are dropped. */
   search(query: string): void;
   /** Loads the next page, if there is one and none is under way. */
@@ -93,7 +93,7 @@ export interface DirectorySearch {
   close(): void;
 }
 
-/** Everything for one signed-in person. Ends with signing out. */
+/** Everything for one signed-in user. Ends with signing out. */
 export interface Chat {
   readonly uid: string;
   readonly me: Readable<Me>;
@@ -107,24 +107,24 @@ export interface Chat {
   readonly unreadTotal: Readable<number>;
   /** Own messages that no server has yet; what signing out would lose. */
   readonly waitingTotal: Readable<number>;
-  /** Null unless this person administers the chat. */
+  /** Null unless this user administers the chat. */
   readonly admin: Readable<AdminCalls | null>;
 
   /** Connects at once instead of waiting for the next try. */
   tryNow(): void;
   moreConversations(): void;
   directory(): DirectorySearch;
-  person(uid: string): Readable<Person>;
-  /** Resolves a username (as in an address of the client) to a person; a problem with code "not_found" where there is none. */
-  personByUsername(username: string): Promise<Outcome<Person>>;
-  /** Presence is watched while somebody is subscribed; at most 100 people at once, the latest subscribers first. */
+  user(uid: string): Readable<User>;
+  /** Resolves a username (as in an address of the client) to a user; a problem with code "not_found" where there is none. */
+  userByUsername(username: string): Promise<Outcome<User>>;
+  /** Presence is watched while somebody is subscribed; at most 100 users at once, the latest subscribers first. */
   presence(uid: string): Readable<Presence>;
   /** Opens the conversation with `uid`. Close it when its screen goes; opening it several times is fine. */
   conversation(uid: string): Conversation;
 
   updateProfile(change: ProfileChange): Promise<Outcome>;
-  /** Whose messages this person refuses, by name; null while not yet known. Shared by all devices. */
-  readonly blocked: Readable<readonly Person[] | null>;
+  /** Whose messages this user refuses, by name; null while not yet known. Shared by all devices. */
+  readonly blocked: Readable<readonly User[] | null>;
   /** Sends from `uid` are refused from now on; what was said stays. They are not told. */
   block(uid: string): Promise<Outcome>;
   unblock(uid: string): Promise<Outcome>;

@@ -1,6 +1,6 @@
 import type { Readable } from "../observable";
 import type { Outcome, Problem } from "./outcome";
-import type { Person } from "./person";
+import type { User } from "./user";
 
 /**
  * Where a message is; it never goes backwards along this line: `waiting` (in
@@ -67,7 +67,7 @@ export interface Draft {
 /** One open conversation. */
 export interface Conversation {
   readonly id: string;
-  readonly person: Readable<Person>;
+  readonly user: Readable<User>;
   readonly timeline: Readable<Timeline>;
   /** The other is typing; falls back by itself 6 s after the last sign. */
   readonly typing: Readable<boolean>;

@@ -5,25 +5,25 @@
 import { ConfigSource } from "../../net/config";
 import { SignInEnded, type Token } from "../../net/connection";
 import { HttpApi } from "../../net/http";
-import type { Identity, IdentityLoader, SignedIn } from "../../net/identity";
+import type { Identity, IdentityLoader, Account } from "../../net/identity";
 import { OwnApi } from "../../net/own";
 import { ApiProblem } from "../../net/problem";
 import type { Channel, Platform } from "../../platform/platform";
-import type { Account, openAccount } from "../chat/open";
+import type { OpenChat, openChat } from "../chat/open";
 import type { Accounts, App, Attention, NewAccount, Session, SignedOutReason } from "../interface/app";
 import type { Outcome } from "../interface/outcome";
 import { type Readable, Value } from "../observable";
 import { outcome, problemOf } from "../outcome";
-import { databaseName } from "../store/name";
+import { databaseName } from "../store/store";
 import { Attract } from "./attention";
 import { Remembered } from "./remembered";
 
 /** Loads what runs for an account. Rejects with ApiProblem where it cannot be loaded now; may be called again. */
-export type ChatLoader = () => Promise<{ readonly openAccount: typeof openAccount }>;
+export type ChatLoader = () => Promise<{ readonly openChat: typeof openChat }>;
 
 interface Running {
-  readonly person: SignedIn;
   readonly account: Account;
+  readonly chat: OpenChat;
 }
 
 export class AppModel implements App, Accounts {
@@ -55,7 +55,7 @@ export class AppModel implements App, Accounts {
   }
 
   get remembers(): boolean {
-    return this.remembered.person() !== null;
+    return this.remembered.account() !== null;
   }
 
   get attention(): Attention {
@@ -67,10 +67,10 @@ export class AppModel implements App, Accounts {
       this.channel = this.platform.tabs.channel("phoenix", (message) => this.hear(message));
       this.platform.page.onResume(() => this.look());
     }
-    const person = this.remembered.person();
-    if (person) {
+    const account = this.remembered.account();
+    if (account) {
       // At once, from what this device has; whether the sign-in still stands shows when a token is needed.
-      await this.enter(person);
+      await this.enter(account);
       return;
     }
     try {
@@ -119,70 +119,70 @@ export class AppModel implements App, Accounts {
 
   // --- coming and going ---
 
-  private async signedIn(person: SignedIn): Promise<void> {
-    this.remembered.set(person);
-    await this.enter(person);
+  private async signedIn(account: Account): Promise<void> {
+    this.remembered.set(account);
+    await this.enter(account);
     this.channel?.post({ kind: "signed-in" });
   }
 
-  private async enter(person: SignedIn): Promise<void> {
-    if (this.running?.person.uid === person.uid) return;
+  private async enter(account: Account): Promise<void> {
+    if (this.running?.account.uid === account.uid) return;
     const turn = ++this.turn;
     this.halt();
-    let account: Account;
+    let chat: OpenChat;
     try {
-      account = await this.open(person, turn);
+      chat = await this.open(account, turn);
     } catch (err) {
       if (turn === this.turn) this.value.set({ state: "failed", problem: problemOf(err) });
       return;
     }
     if (turn !== this.turn) {
-      account.stop();
+      chat.stop();
       return;
     }
-    this.running = { person, account };
-    account.start();
-    this.value.set({ state: "signed-in", chat: account.chat });
+    this.running = { account, chat };
+    chat.start();
+    this.value.set({ state: "signed-in", chat: chat.chat });
   }
 
-  private async open(person: SignedIn, turn: number): Promise<Account> {
-    const { openAccount } = await this.loadChat();
-    return await openAccount(
+  private async open(account: Account, turn: number): Promise<OpenChat> {
+    const { openChat } = await this.loadChat();
+    return await openChat(
       {
         platform: this.platform,
-        person,
+        account,
         http: this.http(),
         url: async () => (await this.config.get()).realtimeUrl,
-        token: (fresh) => this.token(person, fresh),
+        token: (fresh) => this.token(account, fresh),
       },
       {
         onReceived: (messages, hidden) =>
           this.attract.received(
-            messages.map(({ row, name }) => ({ person: row.from, name, body: row.body, hidden })),
+            messages.map(({ row, name }) => ({ from: row.from, name, body: row.body, hidden })),
             hidden,
           ),
         onSignInEnded: (reason) => void this.end(turn, reason),
-        signOut: () => this.signOut(person),
-        leave: (password) => this.leave(person, password),
+        signOut: () => this.signOut(account),
+        leave: (password) => this.leave(account, password),
       },
     );
   }
 
   /** Stops what runs for an account; its data stays. */
   private halt(): void {
-    this.running?.account.stop();
+    this.running?.chat.stop();
     this.running = null;
   }
 
-  private async signOut(person: SignedIn, reason: SignedOutReason = "none"): Promise<void> {
+  private async signOut(account: Account, reason: SignedOutReason = "none"): Promise<void> {
     this.turn++;
     this.halt();
     this.remembered.clear();
     this.attract.forget();
     // Other tabs close their connections to the database, or it could not be deleted.
-    this.channel?.post({ kind: "signed-out", uid: person.uid, reason });
+    this.channel?.post({ kind: "signed-out", uid: account.uid, reason });
     this.value.set({ state: "signed-out", reason });
-    await Promise.all([this.forget(), this.platform.storage.remove(databaseName(person.uid))]);
+    await Promise.all([this.forget(), this.platform.storage.remove(databaseName(account.uid))]);
   }
 
   /** Forgets the sign-in; where the configuration was never loaded, at the next start. */
@@ -196,21 +196,21 @@ export class AppModel implements App, Accounts {
     }
   }
 
-  private async leave(person: SignedIn, password: string): Promise<void> {
+  private async leave(account: Account, password: string): Promise<void> {
     const identity = await this.identity();
     await identity.reauthenticate(password);
     // The server wants a token of this very sign-in.
     await identity.token(true);
     await new OwnApi(this.http()).leave();
-    await this.signOut(person, "left");
+    await this.signOut(account, "left");
   }
 
   /** The server says that the sign-in does not stand any more. What waits on this device stays, unless the account is gone. */
   private async end(turn: number, reason: "ended" | "disabled" | "deleted"): Promise<void> {
-    const person = this.running?.person;
-    if (turn !== this.turn || !person) return;
+    const account = this.running?.account;
+    if (turn !== this.turn || !account) return;
     if (reason === "deleted") {
-      await this.signOut(person, reason);
+      await this.signOut(account, reason);
       return;
     }
     this.turn++;
@@ -218,20 +218,20 @@ export class AppModel implements App, Accounts {
     this.attract.forget();
     this.value.set({ state: "signed-out", reason });
     // Where another tab has let somebody else in meanwhile, theirs is not ours to end.
-    if (this.remembered.person()?.uid !== person.uid) {
+    if (this.remembered.account()?.uid !== account.uid) {
       this.look();
       return;
     }
     this.remembered.clear();
-    this.channel?.post({ kind: "signed-out", uid: person.uid, reason });
+    this.channel?.post({ kind: "signed-out", uid: account.uid, reason });
     await this.forget();
   }
 
   /** Compares who is shown with who is signed in: a tab that was frozen has missed what others did. */
   private look(): void {
-    const person = this.remembered.person();
-    if (person?.uid === this.running?.person.uid) return;
-    if (person) void this.enter(person);
+    const account = this.remembered.account();
+    if (account?.uid === this.running?.account.uid) return;
+    if (account) void this.enter(account);
     else {
       this.turn++;
       this.halt();
@@ -243,7 +243,7 @@ export class AppModel implements App, Accounts {
   private hear(message: unknown): void {
     if (typeof message !== "object" || message === null) return;
     const { kind, uid, reason } = message as { kind?: unknown; uid?: unknown; reason?: unknown };
-    if (kind === "signed-out" && uid === this.running?.person.uid) {
+    if (kind === "signed-out" && uid === this.running?.account.uid) {
       this.turn++;
       this.halt();
       this.attract.forget();
@@ -266,11 +266,11 @@ export class AppModel implements App, Accounts {
     return this.identityLoading;
   }
 
-  private async token(person: SignedIn, fresh: boolean): Promise<Token> {
+  private async token(account: Account, fresh: boolean): Promise<Token> {
     const identity = await this.identity();
     const who = await identity.remembered();
-    // Another tab may have signed in somebody else: their token is not for this account.
-    if (who?.uid !== person.uid) throw new SignInEnded("ended");
+    // Another tab may have signed in somebody else: their token is not for this chat.
+    if (who?.uid !== account.uid) throw new SignInEnded("ended");
     return await identity.token(fresh);
   }
 
@@ -278,9 +278,9 @@ export class AppModel implements App, Accounts {
     return new HttpApi(this.platform, {
       base: async () => (await this.config.get()).apiBase,
       token: async (fresh) => {
-        const person = this.running?.person;
-        if (!person) throw new SignInEnded("ended");
-        return await this.token(person, fresh);
+        const account = this.running?.account;
+        if (!account) throw new SignInEnded("ended");
+        return await this.token(account, fresh);
       },
     });
   }

@@ -85,7 +85,7 @@ export class Attract implements Attention {
     for (const message of messages) for (const run of [...this.listeners]) run(message);
   }
 
-  /** Another person sits here now. */
+  /** Another user sits here now. */
   forget(): void {
     this.due = false;
     this.platform.notes.remove(DUE);

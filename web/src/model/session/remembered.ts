@@ -1,10 +1,10 @@
 /** Who was signed in here last, in a note that is read at once: the app shows what it has before anything is asked. */
-import type { SignedIn } from "../../net/identity";
+import type { Account } from "../../net/identity";
 import { Fields, Malformed } from "../../protocol/fields";
 import { validUid } from "../../protocol/chat";
 import type { Notes } from "../../platform/platform";
 
-const PERSON = "phoenix.person";
+const ACCOUNT = "phoenix.account";
 const DUE = "phoenix.sign-out";
 
 export class Remembered {
@@ -15,11 +15,11 @@ export class Remembered {
   }
 
   /** Null where nobody is signed in. */
-  person(): SignedIn | null {
-    const text = this.notes.get(PERSON);
+  account(): Account | null {
+    const text = this.notes.get(ACCOUNT);
     if (text === null) return null;
     try {
-      const f = new Fields("person", JSON.parse(text) as unknown);
+      const f = new Fields("account", JSON.parse(text) as unknown);
       const uid = f.text("uid");
       return validUid(uid) ? { uid, email: f.optionalText("email") } : null;
     } catch (err) {
@@ -28,13 +28,13 @@ export class Remembered {
     }
   }
 
-  set(person: SignedIn): void {
-    this.notes.set(PERSON, JSON.stringify(person));
+  set(account: Account): void {
+    this.notes.set(ACCOUNT, JSON.stringify(account));
     this.notes.remove(DUE);
   }
 
   clear(): void {
-    this.notes.remove(PERSON);
+    this.notes.remove(ACCOUNT);
   }
 
   /** Whether the sign-in itself is still to be forgotten. */

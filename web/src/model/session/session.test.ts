@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { ApiProblem } from "../../net/problem";
-import { openAccount } from "../chat/open";
+import { openChat } from "../chat/open";
 import { SHAPE } from "../store/rows";
-import { databaseName } from "../store/name";
+import { databaseName } from "../store/store";
 import { FakeBrowser } from "../../platform/testing/fake";
 import { Household } from "../testing/household";
 
@@ -25,9 +25,9 @@ describe("who uses the browser", () => {
 
   test("the sign-in survives a restart of the browser, without a network too", async () => {
     const house = new Household();
-    const bob = await house.person(BOB);
+    const bob = await house.user(BOB);
     const browser = new FakeBrowser();
-    const alice = await house.person(ALICE, browser);
+    const alice = await house.user(ALICE, browser);
     await bob.chat().conversation(ALICE).send("remember this");
     await house.pass(500);
     alice.platform.kill();
@@ -65,7 +65,7 @@ describe("who uses the browser", () => {
     const tab = await house.tab(new FakeBrowser(), {
       loadChat: async () => {
         if (!reachable) throw new ApiProblem(0, "offline", "");
-        return { openAccount };
+        return { openChat };
       },
     });
     expect(await tab.app.signIn(`${ALICE}@example.org`, "correct horse")).toMatchObject({ ok: true });
@@ -78,7 +78,7 @@ describe("who uses the browser", () => {
   test("signing out warns of what is unsent, then wipes; a second account sees nothing of the first", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
-    const alice = await house.person(ALICE, browser);
+    const alice = await house.user(ALICE, browser);
     house.setOnline(false);
     await alice.chat().conversation(BOB).send("a secret");
     alice.chat().conversation(BOB).setDraft("another", null);
@@ -93,7 +93,7 @@ describe("who uses the browser", () => {
     expect(house.server.socketsOf(ALICE)).toBe(0);
 
     house.setOnline(true);
-    const bob = await house.person(BOB, browser);
+    const bob = await house.user(BOB, browser);
     await house.pass(5_000);
     expect(bob.chat().conversations.get().items).toEqual([]);
     expect([...browser.disks.keys()]).toEqual([databaseName(BOB)]);
@@ -105,8 +105,8 @@ describe("who uses the browser", () => {
   test("a second account sees nothing of one whose sign-in only ended, and the first finds what is its own again", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
-    const carol = await house.person("carolUid00003");
-    const alice = await house.person(ALICE, browser);
+    const carol = await house.user("carolUid00003");
+    const alice = await house.user(ALICE, browser);
     await carol.chat().conversation(ALICE).send("for Alice only");
     await house.pass(500);
     alice.app.attention.badge(1);
@@ -126,7 +126,7 @@ describe("who uses the browser", () => {
     expect(alice.platform.badge).toBe(0);
     expect(alice.app.attention.offer.get()).toBe(false);
 
-    const bob = await house.person(BOB, browser);
+    const bob = await house.user(BOB, browser);
     const told: string[] = [];
     bob.app.attention.onIncoming((m) => told.push(m.body));
     await house.pass(5_000);
@@ -146,7 +146,7 @@ describe("who uses the browser", () => {
 
     house.revoked.delete(ALICE);
     expect((await bob.chat().signOut()).ok).toBe(true);
-    const again = await house.person(ALICE, browser);
+    const again = await house.user(ALICE, browser);
     await house.pass(2_000);
     const mine = again.chat().conversation(BOB);
     await house.pass(500);
@@ -160,7 +160,7 @@ describe("who uses the browser", () => {
   test("signing out in one tab signs out the others; signing in, too", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
-    const first = await house.person(ALICE, browser);
+    const first = await house.user(ALICE, browser);
     const second = await house.tab(browser);
     await house.pass(500);
     expect(second.chat().uid).toBe(ALICE);
@@ -174,10 +174,10 @@ describe("who uses the browser", () => {
     expect(house.server.socketsOf(BOB)).toBe(1);
   });
 
-  test("a sign-in that was taken back ends; what waits stays for when the person comes back", async () => {
+  test("a sign-in that was taken back ends; what waits stays for when the user comes back", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
-    const alice = await house.person(ALICE, browser);
+    const alice = await house.user(ALICE, browser);
     house.setOnline(false);
     await alice.chat().conversation(BOB).send("waiting");
     house.revoked.add(ALICE);
@@ -197,7 +197,7 @@ describe("who uses the browser", () => {
     ] as const) {
       const house = new Household();
       const browser = new FakeBrowser();
-      const alice = await house.person(ALICE, browser);
+      const alice = await house.user(ALICE, browser);
       alice.platform.onSocket = (opened) => {
         house.clock.after(1, () => {
           opened.accept();
@@ -215,7 +215,7 @@ describe("who uses the browser", () => {
   test("leaving needs the password, and takes everything along", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
-    const alice = await house.person(ALICE, browser);
+    const alice = await house.user(ALICE, browser);
     expect(await alice.chat().leave("wrong")).toMatchObject({ ok: false, problem: { code: "wrong_password" } });
     expect((await alice.chat().leave("correct horse")).ok).toBe(true);
     expect(alice.app.session.get()).toEqual({ state: "signed-out", reason: "left" });
@@ -224,8 +224,8 @@ describe("who uses the browser", () => {
 
   test("notifications are offered after a message came while nobody looked, never before", async () => {
     const house = new Household();
-    const alice = await house.person(ALICE);
-    const bob = await house.person(BOB);
+    const alice = await house.user(ALICE);
+    const bob = await house.user(BOB);
     const told: string[] = [];
     alice.app.attention.onIncoming((m) => told.push(`${m.name}: ${m.body}${m.hidden ? " (hidden)" : ""}`));
     await bob.chat().conversation(ALICE).send("one");
@@ -245,9 +245,9 @@ describe("who uses the browser", () => {
 test("notifications are offered in whichever tab is looked at, and answered once for all", async () => {
   const house = new Household();
   const browser = new FakeBrowser();
-  const leader = await house.person(ALICE, browser);
+  const leader = await house.user(ALICE, browser);
   const other = await house.tab(browser);
-  const bob = await house.person(BOB);
+  const bob = await house.user(BOB);
   await house.pass(1_000);
   const offers = (): boolean[] => [leader, other].map((t) => t.app.attention.offer.get());
 
@@ -280,8 +280,8 @@ test("notifications are offered in whichever tab is looked at, and answered once
 
 test("the offer works where the browser denies notes", async () => {
   const house = new Household();
-  const alice = await house.person(ALICE);
-  const bob = await house.person(BOB);
+  const alice = await house.user(ALICE);
+  const bob = await house.user(BOB);
   Object.assign(alice.platform.notes, { get: () => null, set: () => undefined });
   alice.platform.setVisible(false);
   await bob.chat().conversation(ALICE).send("missed");
@@ -292,5 +292,5 @@ test("the offer works where the browser denies notes", async () => {
 });
 
 test("the shape of the database names every store once", () => {
-  expect(Object.keys(SHAPE.stores).sort()).toEqual(["conversations", "debts", "drafts", "messages", "meta", "people"]);
+  expect(Object.keys(SHAPE.stores).sort()).toEqual(["conversations", "debts", "drafts", "messages", "meta", "users"]);
 });

@@ -4,7 +4,7 @@ export interface Change {
   /** Conversation id → ids of messages added, changed or removed. */
   readonly messages: Readonly<Record<string, readonly string[]>>;
   readonly conversations: readonly string[];
-  readonly people: readonly string[];
+  readonly users: readonly string[];
   readonly drafts: readonly string[];
   /** Names of meta rows. */
   readonly meta: readonly string[];
@@ -20,7 +20,7 @@ export interface Change {
 export class Changes {
   private readonly messages = new Map<string, Set<string>>();
   private readonly conversations = new Set<string>();
-  private readonly people = new Set<string>();
+  private readonly users = new Set<string>();
   private readonly drafts = new Set<string>();
   private readonly meta = new Set<string>();
   private work = false;
@@ -39,8 +39,8 @@ export class Changes {
     this.conversations.add(id);
   }
 
-  person(uid: string): void {
-    this.people.add(uid);
+  user(uid: string): void {
+    this.users.add(uid);
   }
 
   draft(conversation: string): void {
@@ -60,13 +60,13 @@ export class Changes {
   done(): Change | null {
     if (
       !this.work &&
-      [this.messages, this.conversations, this.people, this.drafts, this.meta].every((s) => s.size === 0)
+      [this.messages, this.conversations, this.users, this.drafts, this.meta].every((s) => s.size === 0)
     )
       return null;
     return {
       messages: Object.fromEntries([...this.messages].map(([c, ids]) => [c, [...ids]])),
       conversations: [...this.conversations],
-      people: [...this.people],
+      users: [...this.users],
       drafts: [...this.drafts],
       meta: [...this.meta],
       work: this.work,
@@ -79,7 +79,7 @@ export class Changes {
 export const EVERYTHING: Change = {
   messages: {},
   conversations: [],
-  people: [],
+  users: [],
   drafts: [],
   meta: [],
   work: true,
@@ -92,7 +92,7 @@ export function readChange(value: unknown): Change | null {
   if (typeof value !== "object" || value === null) return null;
   const c = value as Partial<Record<keyof Change, unknown>>;
   const texts = (v: unknown): v is string[] => Array.isArray(v) && v.every((x) => typeof x === "string");
-  if (!texts(c.conversations) || !texts(c.people) || !texts(c.drafts) || !texts(c.meta)) return null;
+  if (!texts(c.conversations) || !texts(c.users) || !texts(c.drafts) || !texts(c.meta)) return null;
   if (
     typeof c.work !== "boolean" ||
     typeof c.all !== "boolean" ||

@@ -1,8 +1,8 @@
 /** What the HTTP functions tell, brought into what is stored. */
 import { type Micros, otherMember, type SavedMessage } from "../../protocol/chat";
-import type { Before, ListedConversation, PublicPerson } from "../../net/archive";
+import type { Before, ListedConversation, PublicUser } from "../../net/archive";
 import { applySaved, type Here, moveMyRead } from "./rules";
-import type { ConversationRow, Loss, PersonRow } from "./rows";
+import type { ConversationRow, Loss, UserRow } from "./rows";
 import { emptyConversation, type WriteTx } from "./tx";
 
 /** A page of `GET /messages`, newest last. */
@@ -39,22 +39,22 @@ export async function applyListed(tx: WriteTx, here: Here, listed: ListedConvers
     mine,
     null,
   );
-  if (listed.person && listed.person.uid === other) await applyPerson(tx, here, listed.person);
+  if (listed.user && listed.user.uid === other) await applyUser(tx, here, listed.user);
 }
 
-/** Keeps names of a person. Names that were known stay when the person is gone. */
-export async function applyPerson(tx: WriteTx, here: Here, person: PublicPerson): Promise<void> {
-  const known = await tx.person(person.uid);
-  const row: PersonRow = {
-    uid: person.uid,
-    username: person.deleted ? (known?.username ?? "") : person.username,
-    displayName: person.deleted ? (known?.displayName ?? "") : person.displayName,
-    ...(person.deleted ? { deleted: true as const } : {}),
+/** Keeps names of a user. Names that were known stay when the user is gone. */
+export async function applyUser(tx: WriteTx, here: Here, user: PublicUser): Promise<void> {
+  const known = await tx.user(user.uid);
+  const row: UserRow = {
+    uid: user.uid,
+    username: user.deleted ? (known?.username ?? "") : user.username,
+    displayName: user.deleted ? (known?.displayName ?? "") : user.displayName,
+    ...(user.deleted ? { deleted: true as const } : {}),
     loadedAt: here.now,
   };
   const same =
     known?.username === row.username && known.displayName === row.displayName && known.deleted === row.deleted;
-  if (!same || known.loadedAt < here.now - 60_000) await tx.putPerson(row);
+  if (!same || known.loadedAt < here.now - 60_000) await tx.putUser(row);
 }
 
 /**

@@ -37,7 +37,7 @@ export interface MessageRow {
 export interface ConversationRow {
   readonly id: string;
   /** The other member. */
-  readonly person: string;
+  readonly other: string;
   /** Sort key of the list: when something last happened, in µs. */
   readonly recent: Micros;
   /** The newest `at` that this device knows of: what an own message must come after. */
@@ -48,7 +48,7 @@ export interface ConversationRow {
     readonly body: string;
     readonly at: Micros;
   } | null;
-  /** Everything up to this was seen: by this person, by the other. */
+  /** Everything up to this was seen: by this user, by the other. */
   readonly myRead: Micros;
   readonly otherRead: Micros;
   /** The newest own mark that the server has shown. */
@@ -70,7 +70,7 @@ export interface ConversationRow {
   readonly checkedAt: number;
 }
 
-export interface PersonRow {
+export interface UserRow {
   readonly uid: string;
   readonly username: string;
   readonly displayName: string;
@@ -150,7 +150,7 @@ export const SHAPE: Shape = {
     meta: { key: "name", indexes: {} },
     messages: { key: "id", indexes: { place: ["conversation", "place", "id"], queue: ["queue"] } },
     conversations: { key: "id", indexes: { recent: ["recent", "id"], unsent: ["readUnsent"] } },
-    people: { key: "uid", indexes: {} },
+    users: { key: "uid", indexes: {} },
     drafts: { key: "conversation", indexes: {} },
     debts: { key: "key", indexes: { due: ["due"], conversation: ["conversation"] } },
   },

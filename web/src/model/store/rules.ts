@@ -29,7 +29,7 @@ const MAX_REFUSALS = 500;
 /** As the server's previews. */
 const PREVIEW_UNITS = 400;
 
-/** Applies an event. False: it makes no sense for this person and was passed over. */
+/** Applies an event. False: it makes no sense for this user and was passed over. */
 export async function applyEvent(tx: WriteTx, here: Here, event: ChatEvent): Promise<boolean> {
   switch (event.type) {
     case "message":
@@ -59,7 +59,7 @@ export async function applyEvent(tx: WriteTx, here: Here, event: ChatEvent): Pro
   }
 }
 
-/** Applies a message of history: it was delivered. False: it makes no sense for this person and was passed over. */
+/** Applies a message of history: it was delivered. False: it makes no sense for this user and was passed over. */
 export async function applySaved(tx: WriteTx, here: Here, message: SavedMessage): Promise<boolean> {
   if (!belongs(here, message)) return false;
   const mine = message.from === here.uid;
@@ -215,9 +215,9 @@ export async function refuse(tx: WriteTx, row: MessageRow, refusal: { code: stri
 
 /** The server knows no such account any more. Their names, loaded anew when they are next wanted, confirm it or take it back. */
 async function noteGone(tx: WriteTx, uid: string): Promise<void> {
-  const known = await tx.person(uid);
+  const known = await tx.user(uid);
   if (known?.deleted) return;
-  await tx.putPerson({
+  await tx.putUser({
     uid,
     username: known?.username ?? "",
     displayName: known?.displayName ?? "",

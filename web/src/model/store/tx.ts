@@ -9,7 +9,7 @@ import {
   type Loss,
   type MessageRow,
   type MetaRow,
-  type PersonRow,
+  type UserRow,
   WAITING,
 } from "./rows";
 
@@ -88,8 +88,8 @@ export class ReadTx {
     return this.reads.range("conversations", { index: "unsent" }) as Promise<ConversationRow[]>;
   }
 
-  person(uid: string): Promise<PersonRow | undefined> {
-    return this.reads.get("people", uid) as Promise<PersonRow | undefined>;
+  user(uid: string): Promise<UserRow | undefined> {
+    return this.reads.get("users", uid) as Promise<UserRow | undefined>;
   }
 
   draft(conversation: string): Promise<DraftRow | undefined> {
@@ -153,9 +153,9 @@ export class WriteTx extends ReadTx {
     await this.writes.put("conversations", row);
   }
 
-  async putPerson(row: PersonRow): Promise<void> {
-    this.changes.person(row.uid);
-    await this.writes.put("people", row);
+  async putUser(row: UserRow): Promise<void> {
+    this.changes.user(row.uid);
+    await this.writes.put("users", row);
   }
 
   async putDraft(row: DraftRow): Promise<void> {
@@ -187,10 +187,10 @@ export class WriteTx extends ReadTx {
 }
 
 /** A conversation that nothing is known of yet. */
-export function emptyConversation(id: string, person: string): ConversationRow {
+export function emptyConversation(id: string, other: string): ConversationRow {
   return {
     id,
-    person,
+    other,
     recent: 0,
     newest: 0,
     preview: null,

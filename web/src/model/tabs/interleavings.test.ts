@@ -4,7 +4,7 @@ import { FakeBrowser } from "../../platform/testing/fake";
 import { Household, type Tab } from "../testing/household";
 
 /**
- * One person with a browser of several tabs that come, go, freeze and thaw
+ * One user with a browser of several tabs that come, go, freeze and thaw
  * while they write; afterwards every tab shows the same, nothing is lost, and there is one socket.
  */
 const ALICE = "aliceUid0001";
@@ -57,8 +57,8 @@ class World {
   private readonly bodies: string[] = [];
 
   async begin(): Promise<void> {
-    this.bob = await this.house.person(BOB);
-    this.tabs[0] = await this.house.person(ALICE, this.browser);
+    this.bob = await this.house.user(BOB);
+    this.tabs[0] = await this.house.user(ALICE, this.browser);
   }
 
   private active(n: number): Tab | null {

@@ -18,7 +18,7 @@ export type TabMessage =
   | { readonly kind: "change"; readonly tab: string; readonly n: number; readonly change: Change }
   | { readonly kind: "presence"; readonly uid: string; readonly presence: Presence }
   | { readonly kind: "typing"; readonly uid: string }
-  /** To the leader: this person types to `to`. */
+  /** To the leader: this user types to `to`. */
   | { readonly kind: "type"; readonly to: string }
   | { readonly kind: "try" };
 

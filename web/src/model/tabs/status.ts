@@ -1,4 +1,4 @@
-/** What a person is told of the connection: nothing of gaps under 5 s. */
+/** What a user is told of the connection: nothing of gaps under 5 s. */
 import type { ConnectionState } from "../../net/connection";
 import type { Cancel, Clock } from "../../platform/platform";
 import type { ConnectionStatus } from "../interface/chat";

@@ -7,9 +7,9 @@ const BOB = "bobUid000002";
 
 async function twoTabs(): Promise<{ house: Household; first: Tab; second: Tab; bob: Tab; browser: FakeBrowser }> {
   const house = new Household();
-  const bob = await house.person(BOB);
+  const bob = await house.user(BOB);
   const browser = new FakeBrowser();
-  const first = await house.person(ALICE, browser);
+  const first = await house.user(ALICE, browser);
   const second = await house.tab(browser);
   await house.pass(1_000);
   return { house, first, second, bob, browser };
@@ -172,9 +172,9 @@ describe("tabs of one browser", () => {
 
   test("without Web Locks each tab stands alone, and nothing breaks", async () => {
     const house = new Household();
-    const bob = await house.person(BOB);
+    const bob = await house.user(BOB);
     const browser = new FakeBrowser();
-    const first = await house.person(ALICE, browser);
+    const first = await house.user(ALICE, browser);
     const second = await house.tab(browser, { locks: false });
     await house.pass(1_000);
     expect(house.server.socketsOf(ALICE)).toBe(2);

@@ -1,4 +1,4 @@
-/** One device of one person without a screen: what the tests of the client rules drive. */
+/** One device of one user without a screen: what the tests of the client rules drive. */
 import { ArchiveApi } from "../../net/archive";
 import { HttpApi } from "../../net/http";
 import type { ConnectionState } from "../../net/connection";
@@ -9,7 +9,7 @@ import { Engine } from "../engine/engine";
 import { type EngineParts, here } from "../engine/ports";
 import { History } from "../history";
 import { ServerLimits } from "../limits";
-import { AccountStore } from "../store/account";
+import { LocalStore } from "../store/store";
 import { enqueue } from "../store/outbox";
 import { moveMyRead } from "../store/rules";
 import type { MessageRow } from "../store/rows";
@@ -38,7 +38,7 @@ export interface SeenState {
 export class Device {
   readonly platform: FakePlatform;
   readonly uid: string;
-  readonly store: AccountStore;
+  readonly store: LocalStore;
   readonly engine: Engine;
   readonly history: History;
   readonly parts: EngineParts;
@@ -49,12 +49,12 @@ export class Device {
   tokens = 0;
 
   static async start(platform: FakePlatform, uid: string): Promise<Device> {
-    const device = new Device(platform, uid, await AccountStore.open(platform, uid));
+    const device = new Device(platform, uid, await LocalStore.open(platform, uid));
     await device.engine.start();
     return device;
   }
 
-  private constructor(platform: FakePlatform, uid: string, store: AccountStore) {
+  private constructor(platform: FakePlatform, uid: string, store: LocalStore) {
     this.platform = platform;
     this.uid = uid;
     this.store = store;

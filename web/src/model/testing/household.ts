@@ -1,12 +1,12 @@
 /** Browsers with tabs that run the whole model, on one server and one clock. */
-import type { Identity, SignedIn } from "../../net/identity";
+import type { Identity, Account } from "../../net/identity";
 import { SignInEnded } from "../../net/connection";
 import { ApiProblem } from "../../net/problem";
 import type { Database, Shape } from "../../platform/database";
 import { FakeClock } from "../../platform/testing/clock";
 import { FakeBrowser, FakePlatform, settle } from "../../platform/testing/fake";
 import type { Chat } from "../interface/chat";
-import { openAccount } from "../chat/open";
+import { openChat } from "../chat/open";
 import { AppModel, type ChatLoader } from "../session/app";
 import { ModelServer } from "./server";
 
@@ -24,12 +24,12 @@ class FakeIdentity implements Identity {
     this.house = house;
   }
 
-  async remembered(): Promise<SignedIn | null> {
+  async remembered(): Promise<Account | null> {
     const uid = this.platform.notes.get("library.uid");
     return uid === null ? null : { uid, email: `${uid}@example.org` };
   }
 
-  async signIn(email: string, password: string): Promise<SignedIn> {
+  async signIn(email: string, password: string): Promise<Account> {
     if (password !== "correct horse") throw new ApiProblem(400, "wrong_password", "");
     const uid = email.split("@")[0] ?? "";
     this.platform.notes.set("library.uid", uid);
@@ -105,7 +105,7 @@ export class Household {
     const app = new AppModel(
       platform,
       async () => new FakeIdentity(platform, this),
-      options.loadChat ?? (async () => ({ openAccount })),
+      options.loadChat ?? (async () => ({ openChat })),
     );
     await app.start();
     await this.clock.advance(0);
@@ -121,9 +121,9 @@ export class Household {
   }
 
   /** A tab in a browser of its own, signed in and connected. */
-  async person(uid: string, browser = new FakeBrowser(), options: TabOptions = {}): Promise<Tab> {
-    if (!this.server.archive.people.has(uid)) {
-      this.server.archive.people.set(uid, {
+  async user(uid: string, browser = new FakeBrowser(), options: TabOptions = {}): Promise<Tab> {
+    if (!this.server.archive.directory.has(uid)) {
+      this.server.archive.directory.set(uid, {
         uid,
         username: uid.toLowerCase(),
         display_name: uid.replace(/[A-Z0-9].*/, ""),

@@ -79,7 +79,7 @@ export class ModelServer {
     });
   }
 
-  /** Drops all sockets of a person, or of everybody. */
+  /** Drops all sockets of a user, or of everybody. */
   drop(uid?: string): void {
     for (const c of [...this.connected]) {
       if (uid !== undefined && c.uid !== uid) continue;
@@ -88,7 +88,7 @@ export class ModelServer {
     }
   }
 
-  /** The network of a person goes without a word: their sockets stay open, and nothing passes any more. */
+  /** The network of a user goes without a word: their sockets stay open, and nothing passes any more. */
   mute(uid: string): void {
     for (const c of [...this.connected]) {
       if (c.uid !== uid) continue;
@@ -102,7 +102,7 @@ export class ModelServer {
     return [...this.connected].find((c) => c.uid === uid)?.watch ?? [];
   }
 
-  /** Sockets that are open now, of one person. */
+  /** Sockets that are open now, of one user. */
   socketsOf(uid: string): number {
     return [...this.connected].filter((c) => c.uid === uid).length;
   }
@@ -295,6 +295,6 @@ export class ModelServer {
     }
     if (this.redisDown) return;
     this.clock.after(this.saveDelay, () => this.archive.read(conversation, uid, at));
-    for (const person of [uid, other]) this.append(person, { type: "read", conversation, by: uid, at });
+    for (const user of [uid, other]) this.append(user, { type: "read", conversation, by: uid, at });
   }
 }

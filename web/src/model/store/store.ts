@@ -9,7 +9,6 @@ import type { StorageState } from "../interface/chat";
 import { type Readable, type Unsubscribe, Value } from "../observable";
 import { type Change, EVERYTHING } from "./change";
 import { ALL, SHAPE } from "./rows";
-import { databaseName } from "./name";
 import { prune } from "./prune";
 import { ReadTx, WriteTx } from "./tx";
 
@@ -18,7 +17,12 @@ const REOPEN_MS = 1_000;
 /** How often a full storage is tried again. */
 const PROBE_MS = 10_000;
 
-export class AccountStore {
+/** Name of the database of an account. */
+export function databaseName(uid: string): string {
+  return `phoenix:${uid}`;
+}
+
+export class LocalStore {
   private readonly platform: Platform;
   private readonly name: string;
   private readonly listeners = new Set<(change: Change) => void>();
@@ -28,13 +32,13 @@ export class AccountStore {
   private probing: Cancel | null = null;
 
   /** Never rejects: without storage the account lives in memory. */
-  static async open(platform: Platform, uid: string): Promise<AccountStore> {
+  static async open(platform: Platform, uid: string): Promise<LocalStore> {
     const name = databaseName(uid);
     try {
-      return new AccountStore(platform, name, await platform.storage.open(name, SHAPE));
+      return new LocalStore(platform, name, await platform.storage.open(name, SHAPE));
     } catch (err) {
       platform.report("storage is denied; messages live as long as this tab", err);
-      return new AccountStore(platform, name, platform.storage.openMemory(SHAPE));
+      return new LocalStore(platform, name, platform.storage.openMemory(SHAPE));
     }
   }
 

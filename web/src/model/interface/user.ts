@@ -1,5 +1,5 @@
 /** Somebody in the directory. Names come from strangers: show them as text, isolated. */
-export interface Person {
+export interface User {
   readonly uid: string;
   /** Empty while not yet known (a first message of a stranger) or no longer there. */
   readonly username: string;
