@@ -50,7 +50,7 @@ export async function seed({ me, other, count }: Seed): Promise<void> {
   }
   await store.write(async (tx) => {
     const row = (await tx.conversation(id)) ?? emptyConversation(id, other);
-    const loss = await tx.loss();
+    const gap = await tx.gap();
     const last = at(count - 1);
     await tx.putConversation({
       ...row,
@@ -61,7 +61,7 @@ export async function seed({ me, other, count }: Seed): Promise<void> {
       readShown: last,
       loadedFrom: at(0),
       complete: true,
-      checked: loss.n,
+      checked: gap.n,
       checkedAt: Date.now(),
     });
   });

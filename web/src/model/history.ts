@@ -1,18 +1,18 @@
 /** Loads history when somebody looks at it; any tab may do so. What the engine owes without being asked is in engine/loader. */
 import type { Archive } from "./engine/ports";
-import { PAGE } from "./engine/loader";
+import { PAGE } from "./engine/backfiller";
 import type { LocalStore } from "./store/store";
 import { applyPage, loadedPart, type Place } from "./store/history";
-import type { Here } from "./store/rules";
+import type { RuleContext } from "./store/rules";
 import type { MessageRow } from "./store/rows";
 
-/** History loaded within this time after a loss may predate the saving of what was lost. */
-const SETTLED_MS = 15 * 60_000;
+/** History loaded within this time after a gap may predate the saving of what was lost. */
+const SAVE_LAG_MS = 15 * 60_000;
 
 export interface HistoryParts {
   readonly store: LocalStore;
   readonly archive: Archive;
-  here(): Here;
+  context(): RuleContext;
 }
 
 export class History {
@@ -30,11 +30,11 @@ export class History {
     const { store } = this.parts;
     const needed = await store.read(async (tx) => {
       const row = await tx.conversation(conversation);
-      const loss = await tx.loss();
+      const gap = await tx.gap();
       if (!row) return true;
-      const { from, complete } = loadedPart(row, loss);
+      const { from, complete } = loadedPart(row, gap);
       if (from === null && !complete) return true;
-      return row.checkedAt < loss.at + SETTLED_MS;
+      return row.checkedAt < gap.at + SAVE_LAG_MS;
     });
     if (needed) await this.load(conversation, null);
   }
@@ -67,7 +67,7 @@ export class History {
     return await this.parts.store.read(async (tx) => {
       const rows = (await tx.messagesBefore(conversation, before, limit)).reverse();
       const row = await tx.conversation(conversation);
-      const { from, complete } = row ? loadedPart(row, await tx.loss()) : { from: null, complete: false };
+      const { from, complete } = row ? loadedPart(row, await tx.gap()) : { from: null, complete: false };
       const oldest = rows[0];
       const reaches = from !== null && oldest !== undefined && oldest.place >= from;
       const full = rows.length >= limit;
@@ -77,8 +77,8 @@ export class History {
 
   private async load(conversation: string, before: Place | null): Promise<void> {
     const { store, archive } = this.parts;
-    const loss = await store.read((tx) => tx.loss());
+    const gap = await store.read((tx) => tx.gap());
     const answer = await archive.messages(conversation, before, PAGE);
-    await store.write((tx) => applyPage(tx, this.parts.here(), { conversation, before, ...answer }, loss));
+    await store.write((tx) => applyPage(tx, this.parts.context(), { conversation, before, ...answer }, gap));
   }
 }

@@ -61,7 +61,13 @@ const command: fc.Arbitrary<Command> = fc.oneof(
 class World {
   readonly clock = new FakeClock(START_MS, settle);
   readonly server = new ModelServer(this.clock);
-  readonly devices: { uid: string; browser: FakeBrowser; running: Device | null; told: Set<string>; skew: number }[];
+  readonly devices: {
+    uid: string;
+    browser: FakeBrowser;
+    running: Device | null;
+    reported: Set<string>;
+    skew: number;
+  }[];
   /** Everything that was typed and stored, with what its sender had seen. */
   readonly typed: { id: string; uid: string; device: number; body: string; after: string[] }[] = [];
   private online = true;
@@ -73,7 +79,7 @@ class World {
       uid: USERS[i < 2 ? 0 : 1],
       browser: new FakeBrowser(),
       running: null,
-      told: new Set(),
+      reported: new Set(),
       skew: skews[i] ?? 0,
     }));
   }
@@ -172,7 +178,7 @@ class World {
         after: seen.filter((r) => r.at !== null || r.queue !== undefined).map((r) => r.id),
       });
     } catch {
-      // Not taken: the storage is full, and the user was told.
+      // Not taken: the storage is full, and the user was reported.
     }
   }
 
@@ -181,16 +187,16 @@ class World {
     if (!d?.running) return;
     // In the middle of whatever it does.
     for (let t = 0; t < afterTurns; t++) await Promise.resolve();
-    this.forget(d);
+    this.collectReceived(d);
     d.running.kill();
     d.running = null;
     await settle();
   }
 
-  private forget(d: { running: Device | null; told: Set<string> }): void {
+  private collectReceived(d: { running: Device | null; reported: Set<string> }): void {
     for (const id of d.running?.received ?? []) {
-      if (d.told.has(id)) throw new Error(`${id} was told as new twice`);
-      d.told.add(id);
+      if (d.reported.has(id)) throw new Error(`${id} was reported as new twice`);
+      d.reported.add(id);
     }
   }
 
@@ -225,13 +231,13 @@ class World {
     await this.clock.advance(60_000);
   }
 
-  async judge(): Promise<void> {
+  async verify(): Promise<void> {
     expect(this.server.faults).toEqual([]);
     const ids = new Set(this.typed.map((t) => t.id));
     let order: string[] | null = null;
     for (const [i, d] of this.devices.entries()) {
       if (!d.running) throw new Error("a device did not start");
-      this.forget(d);
+      this.collectReceived(d);
       expect(d.running.ended).toBeNull();
       const state = await d.running.see();
       const messages = state.conversations[CONVERSATION]?.messages ?? [];
@@ -247,7 +253,7 @@ class World {
       expect(here, `device ${i} has another order`).toEqual(order);
       expect(state.outbox, `outbox of device ${i}`).toEqual([]);
       expect(state.unsent_reads).toEqual({});
-      expect(state.debts.ids, `debts of device ${i}`).toEqual([]);
+      expect(state.debts.ids, `backfills of device ${i}`).toEqual([]);
       for (const m of messages) expect(["delivered", "read", "received"]).toContain(m.status);
     }
     const place = new Map((order ?? []).map((id, n) => [id, n]));
@@ -256,10 +262,10 @@ class World {
         expect(place.get(before) ?? 0, `${t.body} sorts before what its sender had seen`).toBeLessThan(
           place.get(t.id) ?? -1,
         );
-    this.judgeMarks(await Promise.all(this.devices.map(async (d) => d.running?.see())));
+    this.verifyMarks(await Promise.all(this.devices.map(async (d) => d.running?.see())));
   }
 
-  private judgeMarks(states: readonly (Awaited<ReturnType<Device["see"]>> | undefined)[]): void {
+  private verifyMarks(states: readonly (Awaited<ReturnType<Device["see"]>> | undefined)[]): void {
     for (const [a, b] of [
       [0, 1],
       [2, 3],
@@ -277,7 +283,7 @@ async function live(commands: readonly Command[], skews: readonly number[]): Pro
   for (let i = 0; i < 4; i++) await world.start(i);
   for (const c of commands) await world.run(c);
   await world.recover();
-  await world.judge();
+  await world.verify();
 }
 
 describe("two users with two devices each", () => {

@@ -13,7 +13,7 @@ let platform: FakePlatform;
 let states: ConnectionState[];
 let frames: ServerFrame[];
 let live: Link[];
-let gone: Link[];
+let endedLinks: Link[];
 let unreadable: number;
 let ended: string[];
 let asked: boolean[];
@@ -25,7 +25,7 @@ beforeEach(() => {
   clock = new FakeClock(1_795_348_800_000, settle);
   jitter = 0.5;
   platform = new FakePlatform({ clock, random: () => jitter });
-  [states, frames, live, gone, ended, asked] = [[], [], [], [], [], []];
+  [states, frames, live, endedLinks, ended, asked] = [[], [], [], [], [], []];
   unreadable = 0;
   token = async () => ({ value: `t${asked.length}`, endsAt: clock.now() + HOUR });
   connection = new Connection(
@@ -43,7 +43,7 @@ beforeEach(() => {
       onFrame: (_, f) => frames.push(f),
       onUnreadable: () => unreadable++,
       onLive: (l) => live.push(l),
-      onGone: (l) => gone.push(l),
+      onEnded: (l) => endedLinks.push(l),
       onSignInEnded: (r) => ended.push(r),
     },
   );
@@ -154,7 +154,7 @@ describe("a connection", () => {
     await greet(last());
     expect(old.closedByClient).toBe(1000);
     expect(live.length).toBe(2);
-    expect(gone).toEqual([live[0]]);
+    expect(endedLinks).toEqual([live[0]]);
     // The user is told of nothing.
     expect(states.map((s) => s.state)).toEqual(["connecting", "live"]);
   });

@@ -55,7 +55,7 @@ export interface ConnectionHandlers {
   /** `link` is the one to send on from now on: it has caught up. */
   onLive(link: Link): void;
   /** `link` is gone; if it was the one to send on, there is none until the next onLive. */
-  onGone(link: Link): void;
+  onEnded(link: Link): void;
   /** The account may not connect any more. The connection has stopped. */
   onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
 }
@@ -75,7 +75,7 @@ export class Connection {
   private readonly backoff: Backoff;
 
   private running = false;
-  private told: ConnectionState = { state: "stopped" };
+  private reported: ConnectionState = { state: "stopped" };
   /** The link to send on. */
   private live: Link | null = null;
   /** The link that is being made; beside `live` only after a goaway. */
@@ -133,8 +133,8 @@ export class Connection {
     for (const link of [this.next, this.live]) link?.close();
     this.next = this.live = null;
     this.silentSince = null;
-    this.told = { state: "stopped" };
-    this.handlers.onState(this.told);
+    this.reported = { state: "stopped" };
+    this.handlers.onState(this.reported);
   }
 
   /** Skips the wait for the next try. */
@@ -165,13 +165,13 @@ export class Connection {
       void this.connect();
     });
     this.wait = { until: this.platform.clock.now() + ms, cancel };
-    this.tell();
+    this.reportState();
   }
 
   private async connect(): Promise<void> {
     const attempt = ++this.attempt;
     this.attempting = true;
-    this.tell();
+    this.reportState();
     try {
       const token = await this.options.token(this.wantsFresh);
       const url = await this.options.url();
@@ -217,11 +217,11 @@ export class Connection {
     this.freshFailures = 0;
     this.steady?.();
     this.steady = this.platform.clock.after(STEADY_MS, () => this.backoff.reset());
-    this.tell();
+    this.reportState();
     this.handlers.onLive(link);
     if (old) {
       old.close();
-      this.handlers.onGone(old);
+      this.handlers.onEnded(old);
     }
   }
 
@@ -234,7 +234,7 @@ export class Connection {
       this.steady?.();
       this.steady = null;
     }
-    this.handlers.onGone(link);
+    this.handlers.onEnded(link);
     const remedy = remedyFor(end.code, end.errorCode, end.retryAfterMs);
     if (remedy.kind === "end") {
       this.signInEnded(remedy.reason);
@@ -247,7 +247,7 @@ export class Connection {
     }
     // Another link stands, is being made, or will be.
     if (this.next || this.attempting || this.wait) {
-      this.tell();
+      this.reportState();
       return;
     }
     // A server that goes away as it said did nothing wrong, nor did the network.
@@ -256,7 +256,7 @@ export class Connection {
     this.waitThenConnect(notBefore + this.backoff.next());
   }
 
-  private tell(): void {
+  private reportState(): void {
     const gap = this.silentSince === null ? {} : { since: this.silentSince };
     const state: ConnectionState = this.live
       ? { state: "live" }
@@ -264,10 +264,10 @@ export class Connection {
         ? { state: "waiting", until: this.wait.until, ...gap }
         : { state: "connecting", ...gap };
     const same =
-      state.state === this.told.state &&
-      (state.state !== "waiting" || this.told.state !== "waiting" || state.until === this.told.until);
+      state.state === this.reported.state &&
+      (state.state !== "waiting" || this.reported.state !== "waiting" || state.until === this.reported.until);
     if (same) return;
-    this.told = state;
+    this.reported = state;
     this.handlers.onState(state);
   }
 

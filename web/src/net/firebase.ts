@@ -37,7 +37,7 @@ class FirebaseIdentity implements Identity {
   }
 
   async signIn(email: string, password: string): Promise<Account> {
-    return await told(async () =>
+    return await withProblems(async () =>
       accountOf((await signInWithEmailAndPassword(this.auth, email.trim(), password)).user),
     );
   }
@@ -51,7 +51,7 @@ class FirebaseIdentity implements Identity {
   }
 
   async reauthenticate(password: string): Promise<void> {
-    await told(async () => {
+    await withProblems(async () => {
       await this.auth.authStateReady();
       const user = this.auth.currentUser;
       if (!user?.email) throw new SignInEnded("ended");
@@ -82,7 +82,7 @@ class FirebaseIdentity implements Identity {
   }
 
   async confirmReset(code: string, password: string): Promise<string> {
-    return await told(async () => {
+    return await withProblems(async () => {
       const email = await verifyPasswordResetCode(this.auth, code);
       await confirmPasswordReset(this.auth, code, password);
       return email;
@@ -101,7 +101,7 @@ function endOf(user: User): number {
   return typeof at === "number" ? at : Date.now() + 55 * 60_000;
 }
 
-async function told<T>(work: () => Promise<T>): Promise<T> {
+async function withProblems<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (err) {

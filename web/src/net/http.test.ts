@@ -79,7 +79,7 @@ describe("calls", () => {
       message: "Taken.",
       fields: { username: "Taken." },
       retryAfterMs: 1500,
-      passing: false,
+      retryable: false,
     });
   });
 
@@ -91,9 +91,9 @@ describe("calls", () => {
       answer(200, { users: 1 }),
     ]);
     const call = { method: "GET", path: "x" } as const;
-    expect(await problem(http.json(call))).toMatchObject({ code: "unavailable", retryAfterMs: 7000, passing: true });
-    expect(await problem(http.json(call))).toMatchObject({ code: "unexpected", passing: false });
-    expect(await problem(http.json(call))).toMatchObject({ code: "malformed", passing: true });
+    expect(await problem(http.json(call))).toMatchObject({ code: "unavailable", retryAfterMs: 7000, retryable: true });
+    expect(await problem(http.json(call))).toMatchObject({ code: "unexpected", retryable: false });
+    expect(await problem(http.json(call))).toMatchObject({ code: "malformed", retryable: true });
   });
 
   test("without a network are offline", async () => {
@@ -101,7 +101,7 @@ describe("calls", () => {
     expect(await problem(http.json({ method: "GET", path: "x" }))).toMatchObject({
       status: 0,
       code: "offline",
-      passing: true,
+      retryable: true,
     });
   });
 

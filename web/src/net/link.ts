@@ -133,7 +133,7 @@ export class Link {
 
   private receive(text: string): void {
     if (this.current === "ended") return;
-    this.heard();
+    this.onHeard();
     let frame: ServerFrame;
     try {
       frame = decodeFrame(text);
@@ -172,7 +172,7 @@ export class Link {
     this.handlers.onFrame(this, frame);
   }
 
-  private heard(): void {
+  private onHeard(): void {
     this.pong?.();
     this.pong = null;
     this.quiet?.();

@@ -24,7 +24,7 @@ export class ApiProblem extends Error {
   }
 
   /** The same request may succeed later without anybody's doing. */
-  get passing(): boolean {
+  get retryable(): boolean {
     return this.status === 0 || this.status === 401 || this.status === 408 || this.status === 429 || this.status >= 500;
   }
 }

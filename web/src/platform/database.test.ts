@@ -169,6 +169,19 @@ test("a later version adds what is missing and keeps what is there", async () =>
   ]);
 });
 
+test("a later version whose rows have another form empties the database", async () => {
+  const db = await openIndexed(factory, "test", shape, 5000);
+  await db.write(["notes"], (tx) => tx.put("notes", note("a", "x", 1)));
+  db.close();
+  const later: Shape = { ...shape, version: 2, emptyBefore: 2 };
+  const emptied = await openIndexed(factory, "test", later, 5000);
+  expect(await emptied.read(["notes"], (tx) => tx.count("notes", {}))).toBe(0);
+  await emptied.write(["notes"], (tx) => tx.put("notes", note("b", "x", 2)));
+  emptied.close();
+  const reopened = await openIndexed(factory, "test", later, 5000);
+  expect(ids(await reopened.read(["notes"], (tx) => tx.range("notes", {})))).toEqual(["b"]);
+});
+
 test("a factory that denies is StorageLost", async () => {
   const denying = {
     open: () => {

@@ -18,8 +18,13 @@ export interface StoreShape {
 }
 
 export interface Shape {
-  /** Raise it with any change: stores and indexes that are missing are then added. Existing ones never change their form. */
+  /** Raise it with any change. Opening a database of an earlier version adds the stores and indexes that are missing. */
   readonly version: number;
+  /**
+   * Databases of a version below this are emptied when they are opened, because the form of their rows has changed.
+   * Everything in them can be loaded from the server again, except messages that were never sent.
+   */
+  readonly emptyBefore?: number;
   readonly stores: Readonly<Record<string, StoreShape>>;
 }
 

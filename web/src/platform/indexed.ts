@@ -27,7 +27,7 @@ export function openIndexed(factory: IDBFactory, name: string, shape: Shape, pat
       fail(err);
       return;
     }
-    request.onupgradeneeded = () => upgrade(request, shape);
+    request.onupgradeneeded = (event) => upgrade(request, shape, event.oldVersion);
     request.onerror = () => fail(request.error);
     request.onsuccess = () => {
       if (settled) {
@@ -58,8 +58,9 @@ export function removeIndexed(factory: IDBFactory, name: string, patienceMs: num
   });
 }
 
-function upgrade(request: IDBOpenDBRequest, shape: Shape): void {
+function upgrade(request: IDBOpenDBRequest, shape: Shape, oldVersion: number): void {
   const db = request.result;
+  if (oldVersion < (shape.emptyBefore ?? 0)) for (const name of [...db.objectStoreNames]) db.deleteObjectStore(name);
   const tx = request.transaction;
   for (const [name, { key, indexes }] of Object.entries(shape.stores)) {
     const store =
@@ -77,14 +78,14 @@ class IndexedDatabase implements Database {
 
   constructor(db: IDBDatabase) {
     this.db = db;
-    const gone = (): void => {
+    const onClosed = (): void => {
       db.close();
       const run = this.lost;
       this.lost = null;
       run?.();
     };
-    db.onversionchange = gone;
-    db.onclose = gone;
+    db.onversionchange = onClosed;
+    db.onclose = onClosed;
   }
 
   read<T>(stores: readonly string[], body: (tx: Reads) => Promise<T>): Promise<T> {

@@ -90,7 +90,7 @@ test("figures without the realtime service", async () => {
 test("sockets are listed by instance, the busiest first", async () => {
   const { admin } = panel({
     at: 1,
-    users: 0,
+    people: 0,
     active_today: 0,
     dead_letters: 0,
     messages_per_day: null,

@@ -167,17 +167,22 @@ describe("two users", () => {
     const { house, alice, bob } = await two();
     await bob.chat().conversation(ALICE).send("before I left");
     await house.pass(500);
-    const talk = alice.chat().conversation(BOB);
+    const conversation = alice.chat().conversation(BOB);
     await house.pass(500);
-    expect(talk.user.get()).toMatchObject({ displayName: "bob", deleted: false });
+    expect(conversation.user.get()).toMatchObject({ displayName: "bob", deleted: false });
     // Bob leaves; Alice's tab learns of it by what she sends.
     house.server.archive.directory.delete(BOB);
     house.server.refuse = () => "recipient_unknown";
-    await talk.send("are you there?");
+    await conversation.send("are you there?");
     await house.pass(1_000);
-    expect(talk.user.get()).toEqual({ uid: BOB, username: BOB.toLowerCase(), displayName: "bob", deleted: true });
+    expect(conversation.user.get()).toEqual({
+      uid: BOB,
+      username: BOB.toLowerCase(),
+      displayName: "bob",
+      deleted: true,
+    });
     expect(alice.chat().conversations.get().items[0]?.user.deleted).toBe(true);
-    expect(talk.timeline.get().items.map((m) => [m.body, m.state, m.refusal?.code])).toEqual([
+    expect(conversation.timeline.get().items.map((m) => [m.body, m.state, m.refusal?.code])).toEqual([
       ["before I left", "delivered", undefined],
       ["are you there?", "refused", "recipient_unknown"],
     ]);
@@ -186,7 +191,7 @@ describe("two users", () => {
     await house.pass(60_000);
     alice.chat().conversation(BOB).close();
     await house.pass(1_000);
-    expect(talk.user.get()).toEqual({ uid: BOB, username: "bob", displayName: "Bob", deleted: false });
+    expect(conversation.user.get()).toEqual({ uid: BOB, username: "bob", displayName: "Bob", deleted: false });
   });
 
   test("long histories load by the page, in order, up to the beginning; a quoted message is found", async () => {
@@ -210,9 +215,9 @@ describe("two users", () => {
     await alice.chat().signOut();
     const again = await house.user(ALICE);
     expect(again.chat().conversations.get().items[0]).toMatchObject({ unread: 6, preview: { body: "message 729" } });
-    const talk = again.chat().conversation(BOB);
+    const conversation = again.chat().conversation(BOB);
     await house.pass(100);
-    const first = talk.timeline.get();
+    const first = conversation.timeline.get();
     expect(first.items[first.items.length - 1]).toMatchObject({
       body: "message 729",
       quote: { id: id(3), body: null },
@@ -220,25 +225,25 @@ describe("two users", () => {
     expect(first.firstUnread).toBe(id(721));
     expect(first.complete).toBe(false);
     const old = first.items[10];
-    await talk.loadOlder();
-    const second = talk.timeline.get();
+    await conversation.loadOlder();
+    const second = conversation.timeline.get();
     expect(second.items.length).toBeGreaterThan(first.items.length);
     expect(second.items).toContain(old);
-    expect(await talk.reveal(id(3))).toBe(true);
-    expect(talk.timeline.get().items.at(-1)?.quote).toEqual({ id: id(3), mine: true, body: "message 3" });
-    while (!talk.timeline.get().complete) await talk.loadOlder();
-    expect(talk.timeline.get().items.map((m) => m.body)).toEqual(saved.map((m) => m.body));
-    expect(await talk.reveal("nowhere")).toBe(false);
+    expect(await conversation.reveal(id(3))).toBe(true);
+    expect(conversation.timeline.get().items.at(-1)?.quote).toEqual({ id: id(3), mine: true, body: "message 3" });
+    while (!conversation.timeline.get().complete) await conversation.loadOlder();
+    expect(conversation.timeline.get().items.map((m) => m.body)).toEqual(saved.map((m) => m.body));
+    expect(await conversation.reveal("nowhere")).toBe(false);
   });
 
   test("drafts are kept per conversation, over a restart, and go with the message", async () => {
     const browser = new FakeBrowser();
     const house = new Household();
     const alice = await house.user(ALICE, browser);
-    const talk = alice.chat().conversation(BOB);
-    talk.setDraft("Dear Bo", null);
+    const conversation = alice.chat().conversation(BOB);
+    conversation.setDraft("Dear Bo", null);
     await house.pass(50);
-    talk.setDraft("Dear Bob", null);
+    conversation.setDraft("Dear Bob", null);
     await house.pass(400);
     expect(alice.chat().conversations.get().items).toMatchObject([{ draft: "Dear Bob", preview: null }]);
     alice.platform.kill();
@@ -255,12 +260,12 @@ describe("two users", () => {
 
   test("what cannot be sent is said before it is taken", async () => {
     const { alice } = await two();
-    const talk = alice.chat().conversation(BOB);
-    expect(await talk.send(" \n\t ")).toMatchObject({ ok: false, problem: { code: "body_empty" } });
-    expect(await talk.send("x".repeat(8_001))).toMatchObject({ ok: false, problem: { code: "body_too_long" } });
-    expect((await talk.send("😀".repeat(8_000))).ok).toBe(true);
+    const conversation = alice.chat().conversation(BOB);
+    expect(await conversation.send(" \n\t ")).toMatchObject({ ok: false, problem: { code: "body_empty" } });
+    expect(await conversation.send("x".repeat(8_001))).toMatchObject({ ok: false, problem: { code: "body_too_long" } });
+    expect((await conversation.send("😀".repeat(8_000))).ok).toBe(true);
     // Control characters of a paste are dropped, not refused.
-    expect((await talk.send("a\u0007b\ud800")).ok).toBe(true);
+    expect((await conversation.send("a\u0007b\ud800")).ok).toBe(true);
   });
 });
 
@@ -314,18 +319,18 @@ describe("trouble", () => {
     expect(alice.chat().connection.get().state).toBe("connecting");
     await house.pass(200);
     expect(alice.chat().connection.get().state).toBe("offline");
-    const talk = alice.chat().conversation(BOB);
-    await talk.send("later");
+    const conversation = alice.chat().conversation(BOB);
+    await conversation.send("later");
     await house.pass(60_000);
     expect(alice.chat().waitingTotal.get()).toBe(1);
-    expect(talk.timeline.get().items.map((m) => m.state)).toEqual(["waiting"]);
+    expect(conversation.timeline.get().items.map((m) => m.state)).toEqual(["waiting"]);
     house.setOnline(true);
     alice.chat().tryNow();
     await house.pass(600);
     expect(alice.chat().connection.get().state).toBe("online");
     expect(alice.chat().waitingTotal.get()).toBe(0);
     await house.pass(40_000);
-    expect(talk.timeline.get().items.map((m) => m.state)).toEqual(["delivered"]);
+    expect(conversation.timeline.get().items.map((m) => m.state)).toEqual(["delivered"]);
   });
 
   test("the word of a gap comes 5 s after the last sign of life, however it was noticed", async () => {
@@ -376,12 +381,12 @@ describe("trouble", () => {
       expect(alice.chat().clockOffset.get()).toBeCloseTo(-skew, -2);
       await bob.chat().conversation(ALICE).send("one");
       await house.pass(500);
-      const talk = alice.chat().conversation(BOB);
-      await talk.send("two");
+      const conversation = alice.chat().conversation(BOB);
+      await conversation.send("two");
       await house.pass(500);
-      for (const conversation of [talk, bob.chat().conversation(ALICE)]) {
+      for (const side of [conversation, bob.chat().conversation(ALICE)]) {
         await house.pass(100);
-        const { items } = conversation.timeline.get();
+        const { items } = side.timeline.get();
         expect(items.map((m) => [m.body, m.acceptedTime])).toEqual([
           ["one", null],
           ["two", null],
@@ -428,12 +433,12 @@ describe("trouble", () => {
 
   test("a full disk takes no message silently, and loses none that came", async () => {
     const { house, alice, bob } = await two();
-    const talk = alice.chat().conversation(BOB);
+    const conversation = alice.chat().conversation(BOB);
     await house.pass(100);
     alice.platform.full = true;
-    talk.setDraft("important", null);
-    expect(await talk.send("important")).toMatchObject({ ok: false, problem: { code: "storage_full" } });
-    expect(talk.draft.get().text).toBe("important");
+    conversation.setDraft("important", null);
+    expect(await conversation.send("important")).toMatchObject({ ok: false, problem: { code: "storage_full" } });
+    expect(conversation.draft.get().text).toBe("important");
     expect(alice.chat().storage.get()).toBe("full");
     await bob.chat().conversation(ALICE).send("while full");
     await house.pass(3_000);
@@ -442,7 +447,7 @@ describe("trouble", () => {
     alice.platform.full = false;
     await house.pass(60_000);
     expect(house.server.archive.saved.size).toBe(1);
-    expect(talk.timeline.get().items.map((m) => m.body)).toEqual(["while full"]);
+    expect(conversation.timeline.get().items.map((m) => m.body)).toEqual(["while full"]);
     expect(alice.chat().storage.get()).toBe("durable");
   });
 
@@ -455,10 +460,10 @@ describe("trouble", () => {
       header: () => null,
       body: '{"conversations":7,"messages":[{"id":1}],"users":"x"}',
     });
-    const talk = alice.chat().conversation(BOB);
+    const conversation = alice.chat().conversation(BOB);
     await house.pass(100);
-    expect(talk.timeline.get().items.map((m) => m.body)).toEqual(["hello"]);
-    await talk.loadOlder();
+    expect(conversation.timeline.get().items.map((m) => m.body)).toEqual(["hello"]);
+    await conversation.loadOlder();
     expect((await alice.chat().exportData()).ok).toBe(true);
     alice.platform.answer = async () => ({ status: 502, header: () => null, body: "<html>" });
     expect(await alice.chat().updateProfile({ displayName: "Al" })).toMatchObject({

@@ -3,7 +3,7 @@ import type { ArchiveApi, PublicUser } from "../../net/archive";
 import type { HttpApi } from "../../net/http";
 import { ApiProblem } from "../../net/problem";
 import type { OwnApi } from "../../net/own";
-import { type EngineParts, here } from "../engine/ports";
+import { type EngineParts, contextOf } from "../engine/ports";
 import { History } from "../history";
 import type { Outcome } from "../interface/outcome";
 import type {
@@ -23,16 +23,16 @@ import { derived, type Readable } from "../observable";
 import { failed, outcome } from "../outcome";
 import type { LocalStore } from "../store/store";
 import { applyUser } from "../store/history";
-import type { Here } from "../store/rules";
+import type { RuleContext } from "../store/rules";
 import type { MessageRow } from "../store/rows";
 import { Status } from "../tabs/status";
-import { Team } from "../tabs/team";
+import { TabLeader } from "../tabs/leader";
 import { OpenConversation } from "./conversation";
 import { Directory, toUser } from "./directory";
-import { Conversations } from "./list";
+import { Conversations } from "./conversationList";
 import { Users } from "./users";
 import { ProfileKeeper } from "./profile";
-import { Signs } from "./signs";
+import { PresenceTracker } from "./presence";
 
 export interface ChatParts extends EngineParts {
   readonly email: string;
@@ -57,10 +57,10 @@ export class ChatModel implements Chat {
   readonly admin: Readable<AdminCalls | null>;
   private readonly parts: ChatParts;
   private readonly handlers: ChatHandlers;
-  private readonly team: Team;
+  private readonly leader: TabLeader;
   private readonly status: Status;
   private readonly users: Users;
-  private readonly signs: Signs;
+  private readonly presences: PresenceTracker;
   private readonly list: Conversations;
   private readonly profile: ProfileKeeper;
   private readonly history: History;
@@ -72,18 +72,18 @@ export class ChatModel implements Chat {
     this.parts = parts;
     this.handlers = handlers;
     this.uid = parts.uid;
-    const now = (): Here => here(parts);
+    const now = (): RuleContext => contextOf(parts);
     const { platform, store, archive, time } = parts;
-    this.history = new History({ store, archive, here: now });
-    this.users = new Users({ platform, store, archive, here: now });
-    this.signs = new Signs(platform.clock, parts.limits, (uids) => this.team.watch(uids));
-    this.team = new Team(parts, {
-      onPresence: (uid, presence) => this.signs.seen(uid, presence),
-      onTyping: (uid) => this.signs.types(uid),
+    this.history = new History({ store, archive, context: now });
+    this.users = new Users({ platform, store, archive, context: now });
+    this.presences = new PresenceTracker(platform.clock, parts.limits, (uids) => this.leader.watch(uids));
+    this.leader = new TabLeader(parts, {
+      onPresence: (uid, presence) => this.presences.setPresence(uid, presence),
+      onTyping: (uid) => this.presences.noteTyping(uid),
       onReceived: (messages, hidden) => void this.received(messages, hidden),
       onSignInEnded: (reason) => handlers.onSignInEnded(reason),
     });
-    this.status = new Status(platform.clock, this.team.connection);
+    this.status = new Status(platform.clock, this.leader.connection);
     this.list = new Conversations({
       platform,
       uid: parts.uid,
@@ -91,8 +91,8 @@ export class ChatModel implements Chat {
       archive,
       time,
       users: this.users,
-      signs: this.signs,
-      here: now,
+      presences: this.presences,
+      context: now,
     });
     this.profile = new ProfileKeeper({
       platform,
@@ -112,19 +112,19 @@ export class ChatModel implements Chat {
     const { store, platform } = this.parts;
     this.ends.push(
       store.onChange((change) => {
-        for (const id of Object.keys(change.messages)) this.quiet(id, change.messages[id] ?? []);
+        for (const id of Object.keys(change.messages)) this.endTypingOf(id, change.messages[id] ?? []);
         if (change.remote && (change.meta.includes("clock") || change.meta.includes("limits"))) void this.readServer();
       }),
       this.status.status.subscribe((status) => {
         if (status.state === "offline") {
-          this.signs.forget();
-          this.list.trouble(failed("offline").problem);
-        } else if (status.state === "online") this.list.trouble(null);
+          this.presences.markUnknown();
+          this.list.setProblem(failed("offline").problem);
+        } else if (status.state === "online") this.list.setProblem(null);
       }),
     );
     void this.readServer();
     void platform.storage.persist();
-    this.team.start();
+    this.leader.start();
     void this.profile.load();
   }
 
@@ -132,10 +132,10 @@ export class ChatModel implements Chat {
   stop(): void {
     for (const end of this.ends) end();
     for (const conversation of [...this.open]) conversation.close();
-    this.team.stop();
+    this.leader.stop();
     this.status.stop();
     this.users.stop();
-    this.signs.stop();
+    this.presences.stop();
     this.list.stop();
     this.profile.stop();
   }
@@ -177,7 +177,7 @@ export class ChatModel implements Chat {
   }
 
   tryNow(): void {
-    this.team.tryNow();
+    this.leader.tryNow();
   }
 
   moreConversations(): void {
@@ -208,7 +208,7 @@ export class ChatModel implements Chat {
   }
 
   presence(uid: string): Readable<Presence> {
-    return this.signs.presence(uid);
+    return this.presences.presence(uid);
   }
 
   conversation(uid: string): Conversation {
@@ -221,9 +221,9 @@ export class ChatModel implements Chat {
         time: this.parts.time,
         limits: this.parts.limits,
         users: this.users,
-        signs: this.signs,
-        here: () => here(this.parts),
-        typing: (to) => this.team.typing(to),
+        presences: this.presences,
+        context: () => contextOf(this.parts),
+        typing: (to) => this.leader.typing(to),
       },
       uid,
       () => this.open.delete(conversation),
@@ -263,7 +263,7 @@ export class ChatModel implements Chat {
   private async keep(users: readonly PublicUser[]): Promise<void> {
     try {
       await this.parts.store.write(async (tx) => {
-        for (const user of users) await applyUser(tx, here(this.parts), user);
+        for (const user of users) await applyUser(tx, contextOf(this.parts), user);
       });
     } catch (err) {
       this.parts.platform.report("users could not be stored", err);
@@ -271,13 +271,13 @@ export class ChatModel implements Chat {
   }
 
   /** A message came from somebody who was typing. */
-  private quiet(conversation: string, ids: readonly string[]): void {
+  private endTypingOf(conversation: string, ids: readonly string[]): void {
     const other = conversation.split("~").find((uid) => uid !== this.uid);
-    if (other === undefined || !this.signs.typing(other).get()) return;
+    if (other === undefined || !this.presences.typing(other).get()) return;
     void this.parts.store
       .read(async (tx) => Promise.all(ids.map((id) => tx.message(id))))
       .then((rows) => {
-        if (rows.some((row) => row?.from === other)) this.signs.stopsTyping(other);
+        if (rows.some((row) => row?.from === other)) this.presences.stopTyping(other);
       })
       .catch(() => undefined);
   }
@@ -310,18 +310,20 @@ export class ChatModel implements Chat {
 
 /** Makes {@link AdminCalls}; `onForbidden` hears when the server does not take this user for an admin. */
 function adminCalls(http: HttpApi, onForbidden: () => void): AdminCalls {
-  const usual = { timeoutMs: 5 * 60_000, claim: true };
-  async function heard<T>(work: () => Promise<T>): Promise<Outcome<T>> {
+  const options = { timeoutMs: 5 * 60_000, claim: true };
+  async function reportForbidden<T>(work: () => Promise<T>): Promise<Outcome<T>> {
     const got = await outcome(work);
     if (!got.ok && got.problem.code === "forbidden") onForbidden();
     return got;
   }
   return {
     call: (method, path, body) =>
-      heard(() => http.json({ method, path: `admin${path}`, ...(body === undefined ? {} : { body }), ...usual })),
+      reportForbidden(() =>
+        http.json({ method, path: `admin${path}`, ...(body === undefined ? {} : { body }), ...options }),
+      ),
     download: (path) =>
-      heard(async () => {
-        const text = await http.text({ method: "GET", path: `admin${path}`, ...usual });
+      reportForbidden(async () => {
+        const text = await http.text({ method: "GET", path: `admin${path}`, ...options });
         // Spreadsheets take a file without this mark for one in an old encoding.
         return new Blob(["\ufeff", text], { type: "text/csv;charset=utf-8" });
       }),

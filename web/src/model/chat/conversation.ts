@@ -10,18 +10,18 @@ import type { ServerLimits } from "../limits";
 import type { Readable } from "../observable";
 import { failed, outcome } from "../outcome";
 import { enqueue, remove } from "../store/outbox";
-import { type Here, moveMyRead } from "../store/rules";
+import { type RuleContext, moveMyRead } from "../store/rules";
 import { emptyConversation } from "../store/tx";
 import { DraftKeeper } from "./draft";
 import type { Users } from "./users";
-import type { Signs } from "./signs";
-import { TimelineWindow, type WindowParts } from "./window";
+import type { PresenceTracker } from "./presence";
+import { TimelineWindow, type WindowParts } from "./timelineWindow";
 
 export interface ConversationParts extends WindowParts {
   readonly users: Users;
-  readonly signs: Signs;
+  readonly presences: PresenceTracker;
   readonly limits: ServerLimits;
-  here(): Here;
+  context(): RuleContext;
   /** Tells `to` that this user types. */
   typing(to: string): void;
 }
@@ -56,14 +56,14 @@ export class OpenConversation implements Conversation {
     this.id = conversationId(parts.uid, other);
     this.user = parts.users.user(other);
     parts.users.renew(other); // they may have another name since
-    this.typing = parts.signs.typing(other);
+    this.typing = parts.presences.typing(other);
     this.window = new TimelineWindow(parts, this.id);
     this.timeline = this.window.timeline;
     this.unread = this.window.unread;
     this.drafts = new DraftKeeper(parts, this.id, (id) => this.window.quote(id));
     this.draft = this.drafts.draft;
     this.unlisten = parts.platform.page.onVisible((visible) => {
-      if (!visible) this.hidden();
+      if (!visible) this.onHidden();
     });
   }
 
@@ -79,14 +79,14 @@ export class OpenConversation implements Conversation {
     const text = cleanBody(body);
     const fault = checkBody(text, this.parts.limits.body.get());
     if (fault) return failed(fault);
-    const draft = this.drafts.take();
+    const draft = this.drafts.clear();
     const id = this.newId();
     const sent = await outcome(async () => {
       await this.parts.store.write(async (tx) => {
-        const here = this.parts.here();
-        await enqueue(tx, here, { id, to: this.other, body: text, replyTo: replyTo ?? null });
+        const context = this.parts.context();
+        await enqueue(tx, context, { id, to: this.other, body: text, replyTo: replyTo ?? null });
         // The draft and the message that it became change places at once.
-        await tx.putDraft({ conversation: this.id, text: "", replyTo: null, at: here.now });
+        await tx.putDraft({ conversation: this.id, text: "", replyTo: null, at: context.now });
       });
       return id;
     });
@@ -102,7 +102,7 @@ export class OpenConversation implements Conversation {
       const found = await this.parts.store.write(async (tx) => {
         const row = await remove(tx, id);
         if (row)
-          await enqueue(tx, this.parts.here(), { id: next, to: this.other, body: row.body, replyTo: row.replyTo });
+          await enqueue(tx, this.parts.context(), { id: next, to: this.other, body: row.body, replyTo: row.replyTo });
         return row !== null;
       });
       if (!found) throw new ApiProblem(404, "message_gone", "");
@@ -112,7 +112,7 @@ export class OpenConversation implements Conversation {
 
   async remove(id: string): Promise<void> {
     const removed = await outcome(() => this.parts.store.write((tx) => remove(tx, id)));
-    if (!removed.ok) this.window.trouble(removed.problem);
+    if (!removed.ok) this.window.showProblem(removed.problem);
   }
 
   setDraft(text: string, replyTo: string | null): void {
@@ -136,7 +136,7 @@ export class OpenConversation implements Conversation {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.hidden();
+    this.onHidden();
     this.unlisten();
     this.window.close();
     this.drafts.close();
@@ -149,7 +149,7 @@ export class OpenConversation implements Conversation {
   }
 
   /** Nobody looks any more, and the page may end: what would be stored a moment later is stored now. */
-  private hidden(): void {
+  private onHidden(): void {
     if (this.readTo > this.readStored) void this.storeMark();
     this.drafts.flush();
   }

@@ -6,7 +6,7 @@ import type { User } from "../interface/user";
 import { type Readable, Value } from "../observable";
 import { problemOf } from "../outcome";
 
-const SETTLE_MS = 150;
+const DEBOUNCE_MS = 150;
 const PAGE = 50;
 
 export class Directory implements DirectorySearch {
@@ -36,7 +36,7 @@ export class Directory implements DirectorySearch {
     this.query = query.trim();
     this.serial++;
     this.timer?.();
-    this.timer = this.clock.after(SETTLE_MS, () => void this.load(null));
+    this.timer = this.clock.after(DEBOUNCE_MS, () => void this.load(null));
     this.value.update((v) => ({ ...v, loading: true, problem: null }));
   }
 

@@ -45,7 +45,7 @@ export class DraftKeeper {
   }
 
   /** Takes the draft away, since it is being sent; whoever stores the message deletes the stored one. */
-  take(): Draft {
+  clear(): Draft {
     const draft = this.value.get();
     this.timer?.();
     this.timer = null;

@@ -67,7 +67,7 @@ export class ProfileKeeper {
     try {
       await this.keep(await this.parts.own.profile());
     } catch (err) {
-      const later = err instanceof ApiProblem && err.passing;
+      const later = err instanceof ApiProblem && err.retryable;
       if (!later) this.parts.platform.report("the profile could not be loaded", err);
       else this.ends.push(this.parts.platform.clock.after(RETRY_MS, () => void this.load()));
     }

@@ -4,10 +4,10 @@
  */
 import type { Message, Quote } from "../interface/conversation";
 import type { ConversationRow, MessageRow } from "../store/rows";
-import { stateOf } from "./state";
+import { stateOf } from "./messageState";
 
 /** What items need beside the rows. */
-export interface Surroundings {
+export interface TimelineContext {
   readonly uid: string;
   /** A time of this device's clock by the server's, in ms. */
   ofLocal(ms: number): number;
@@ -31,15 +31,15 @@ export function compareRows(a: Pick<MessageRow, "place" | "id">, b: Pick<Message
 }
 
 export class TimelineRows {
-  private readonly around: Surroundings;
+  private readonly context: TimelineContext;
   private marks: Marks = { myRead: 0, otherRead: 0 };
   private readonly byId = new Map<string, Entry>();
   private sorted: Entry[] = [];
   private list: readonly Message[] = [];
   private stale = false;
 
-  constructor(around: Surroundings) {
-    this.around = around;
+  constructor(context: TimelineContext) {
+    this.context = context;
   }
 
   get size(): number {
@@ -85,12 +85,12 @@ export class TimelineRows {
         continue;
       }
       if (known.row.place !== row.place && !fresh.includes(known)) {
-        this.cut(known);
+        this.removeEntry(known);
         known.row = row;
         this.insert(known);
       }
       known.row = row;
-      this.renew(known);
+      this.renewItem(known);
     }
     this.merge(fresh);
   }
@@ -98,7 +98,7 @@ export class TimelineRows {
   delete(id: string): void {
     const entry = this.byId.get(id);
     if (!entry) return;
-    this.cut(entry);
+    this.removeEntry(entry);
     this.byId.delete(id);
   }
 
@@ -106,18 +106,18 @@ export class TimelineRows {
   mark(marks: Marks): void {
     if (marks.myRead === this.marks.myRead && marks.otherRead === this.marks.otherRead) return;
     this.marks = { myRead: marks.myRead, otherRead: marks.otherRead };
-    for (const entry of this.sorted) if (entry.item.state !== stateOf(entry.row, this.marks)) this.renew(entry);
+    for (const entry of this.sorted) if (entry.item.state !== stateOf(entry.row, this.marks)) this.renewItem(entry);
   }
 
   /** A quoted message became known. */
   requote(id: string): void {
-    for (const entry of this.sorted) if (entry.row.replyTo === id) this.renew(entry);
+    for (const entry of this.sorted) if (entry.row.replyTo === id) this.renewItem(entry);
   }
 
   quote(id: string): Quote {
-    const row = this.byId.get(id)?.row ?? this.around.quoted(id);
+    const row = this.byId.get(id)?.row ?? this.context.quoted(id);
     if (!row) return { id, mine: null, body: null };
-    return { id, mine: row.from === this.around.uid, body: row.body };
+    return { id, mine: row.from === this.context.uid, body: row.body };
   }
 
   /** Takes in new entries: a whole page before the first moves the others once. */
@@ -149,13 +149,13 @@ export class TimelineRows {
     this.stale = true;
   }
 
-  private cut(entry: Entry): void {
+  private removeEntry(entry: Entry): void {
     const at = this.sorted.indexOf(entry);
     if (at >= 0) this.sorted.splice(at, 1);
     this.stale = true;
   }
 
-  private renew(entry: Entry): void {
+  private renewItem(entry: Entry): void {
     const item = this.itemOf(entry.row);
     if (sameItem(item, entry.item)) return;
     entry.item = item;
@@ -167,9 +167,9 @@ export class TimelineRows {
     const late = at !== null && acceptedAt !== null && Math.abs(acceptedAt - at) > BACKDATED_MICROS;
     return {
       id: row.id,
-      mine: row.from === this.around.uid,
+      mine: row.from === this.context.uid,
       body: row.body,
-      time: at === null ? this.around.ofLocal(row.typedAt ?? 0) : at / 1000,
+      time: at === null ? this.context.ofLocal(row.typedAt ?? 0) : at / 1000,
       acceptedTime: late ? acceptedAt / 1000 : null,
       state: stateOf(row, this.marks),
       deliveredTime: row.deliveredAt === null ? null : row.deliveredAt / 1000,

@@ -7,7 +7,7 @@ import type { User } from "../interface/user";
 import { type Readable, Value } from "../observable";
 import type { LocalStore } from "../store/store";
 import { applyUser } from "../store/history";
-import type { Here } from "../store/rules";
+import type { RuleContext } from "../store/rules";
 import type { UserRow } from "../store/rows";
 
 /** Names older than this are loaded again when they are shown. */
@@ -18,7 +18,7 @@ export interface UsersParts {
   readonly platform: Platform;
   readonly store: LocalStore;
   readonly archive: Pick<ArchiveApi, "user">;
-  here(): Here;
+  context(): RuleContext;
 }
 
 export function userOf(uid: string, row: UserRow | undefined): User {
@@ -101,7 +101,7 @@ export class Users {
           return { uid, username: "", displayName: "", deleted: true };
         throw err;
       });
-      if (user.uid === uid) await store.write((tx) => applyUser(tx, this.parts.here(), user));
+      if (user.uid === uid) await store.write((tx) => applyUser(tx, this.parts.context(), user));
     } catch (err) {
       // Tried again when somebody asks later.
       if (!(err instanceof ApiProblem)) platform.report("a user could not be loaded", err);

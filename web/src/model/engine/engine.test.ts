@@ -176,7 +176,7 @@ describe("the engine", () => {
     expect(after.length).toBeLessThanOrEqual(500);
     expect(after).toEqual(Array.from({ length: after.length }, (_, i) => id(701 - after.length + i)));
 
-    // What is remembered still meets its message; what was forgotten shows as the server's `sent` says, and no debt is left.
+    // What is remembered still meets its message; what was forgotten shows as the server's `sent` says, and no backfill is left.
     const own = (n: number): object => ({ ...message(n), type: "sent", from: ME, to: BOB });
     s.deliver(event(701, own(700)));
     s.deliver(event(702, own(1)));

@@ -7,7 +7,7 @@ import type { Presence } from "../interface/chat";
 import type { EngineParts } from "./ports";
 
 /** Lists come and go while somebody scrolls; what is left after this long is watched. */
-const SETTLE_MS = 200;
+const DEBOUNCE_MS = 200;
 /** Whom all tabs together may want; more would only be sorted away. */
 const MAX_WANTED = 1_000;
 /** A sign of typing means nothing later than this. */
@@ -33,16 +33,16 @@ export class Hints {
     this.handlers = handlers;
   }
 
-  use(link: Link): void {
+  attach(link: Link): void {
     this.link = link;
     this.watched = "";
-    this.tell();
+    this.sendWatch();
     const typed = this.typingTo;
     this.typingTo = null;
     if (typed && this.parts.platform.clock.now() - typed.at < TYPING_LASTS_MS) this.typing(typed.to);
   }
 
-  gone(link: Link): void {
+  detach(link: Link): void {
     if (this.link === link) this.link = null;
   }
 
@@ -54,9 +54,9 @@ export class Hints {
   /** Whose presence to report, the most wanted first; beyond what the server takes they are left out. */
   watch(uids: readonly string[]): void {
     this.wanted = uids.filter(validUid).slice(0, MAX_WANTED);
-    this.timer ??= this.parts.platform.clock.after(SETTLE_MS, () => {
+    this.timer ??= this.parts.platform.clock.after(DEBOUNCE_MS, () => {
       this.timer = null;
-      this.tell();
+      this.sendWatch();
     });
   }
 
@@ -66,7 +66,7 @@ export class Hints {
   }
 
   /** Takes a frame that is a hint. */
-  take(frame: ServerFrame): void {
+  handle(frame: ServerFrame): void {
     if (frame.type === "typing") this.handlers.onTyping(frame.from);
     else if (frame.type === "presence") {
       this.handlers.onPresence(frame.user, {
@@ -76,7 +76,7 @@ export class Hints {
     }
   }
 
-  private tell(): void {
+  private sendWatch(): void {
     const users = [...new Set(this.wanted)].slice(0, this.parts.limits.watch).sort();
     const list = users.join(" ");
     if (!this.link || list === this.watched) return;

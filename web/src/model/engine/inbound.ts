@@ -8,15 +8,15 @@ import type { ChatEvent, ServerFrame, Welcome } from "../../protocol/frames";
 import { StorageFull, StorageLost } from "../../platform/database";
 import type { Cancel } from "../../platform/platform";
 import { accepted, applyEvent, forgetRefusals, refuse } from "../store/rules";
-import type { Loss, MessageRow } from "../store/rows";
+import type { Gap, MessageRow } from "../store/rows";
 import type { WriteTx } from "../store/tx";
-import { type EngineParts, here } from "./ports";
+import { type EngineParts, contextOf } from "./ports";
 
 type Item =
   | { readonly kind: "welcome"; readonly link: Link; readonly welcome: Welcome }
   | { readonly kind: "event"; readonly link: Link; readonly cursor: string; readonly event: ChatEvent }
   | { readonly kind: "caught-up"; readonly link: Link; readonly cursor: string }
-  | { readonly kind: "hole"; readonly link: Link }
+  | { readonly kind: "unreadable"; readonly link: Link }
   | { readonly kind: "sent"; readonly link: Link; readonly id: string; readonly acceptedAt: number }
   | {
       readonly kind: "refused";
@@ -75,7 +75,7 @@ export class Inbound {
   }
 
   /** Takes a frame that changes what is stored. False: it is none of those. */
-  take(link: Link, frame: ServerFrame): boolean {
+  accept(link: Link, frame: ServerFrame): boolean {
     switch (frame.type) {
       case "welcome":
         if (frame.uid !== this.parts.uid) {
@@ -86,20 +86,20 @@ export class Inbound {
         // At once: what is transmitted from now on needs the server's time.
         this.parts.time.learn(frame.now);
         this.parts.limits.learn(frame.limits);
-        this.push({ kind: "welcome", link, welcome: frame });
+        this.enqueue({ kind: "welcome", link, welcome: frame });
         return true;
       case "event":
-        this.push({ kind: "event", link, cursor: frame.cursor, event: frame.event });
+        this.enqueue({ kind: "event", link, cursor: frame.cursor, event: frame.event });
         return true;
       case "caught_up":
-        this.push({ kind: "caught-up", link, cursor: frame.cursor });
+        this.enqueue({ kind: "caught-up", link, cursor: frame.cursor });
         return true;
       case "sent":
-        this.push({ kind: "sent", link, id: frame.id, acceptedAt: frame.accepted_at });
+        this.enqueue({ kind: "sent", link, id: frame.id, acceptedAt: frame.accepted_at });
         return true;
       case "error":
         if (frame.id === null || frame.retry_after_ms !== null) return false;
-        this.push({ kind: "refused", link, id: frame.id, code: frame.code, message: frame.message });
+        this.enqueue({ kind: "refused", link, id: frame.id, code: frame.code, message: frame.message });
         return true;
       default:
         return false;
@@ -107,16 +107,16 @@ export class Inbound {
   }
 
   /** Something that `link` brought could not be read. */
-  hole(link: Link): void {
-    this.push({ kind: "hole", link });
+  noteUnreadable(link: Link): void {
+    this.enqueue({ kind: "unreadable", link });
   }
 
   /** `link` has ended; what it brought is still stored, but no longer leads. */
-  gone(link: Link): void {
+  detach(link: Link): void {
     if (this.lead === link) this.lead = null;
   }
 
-  private push(item: Item): void {
+  private enqueue(item: Item): void {
     if (this.stopped) return;
     if (this.queue.length >= MAX_WAITING) {
       this.queue = this.queue.filter((i) => i.link !== item.link);
@@ -146,7 +146,7 @@ export class Inbound {
   private async store(batch: readonly Item[]): Promise<boolean> {
     try {
       const written = await this.write(batch);
-      if (!this.stopped) this.after(batch, written);
+      if (!this.stopped) this.publish(batch, written);
       return true;
     } catch (err) {
       if (this.stopped) return false;
@@ -165,7 +165,7 @@ export class Inbound {
       }
       this.parts.platform.report("an event was passed over", err);
       const [item] = batch;
-      return item && item.kind !== "hole" ? await this.store([{ kind: "hole", link: item.link }]) : true;
+      return item && item.kind !== "unreadable" ? await this.store([{ kind: "unreadable", link: item.link }]) : true;
     }
   }
 
@@ -180,16 +180,16 @@ export class Inbound {
             lead ??= item.link;
             await tx.putMeta({ name: "clock", offset: this.parts.time.offsetMs });
             await tx.putMeta({ name: "limits", limits: item.welcome.limits });
-            await forgetRefusals(tx, here(this.parts));
-            if (!item.welcome.resumed) await noteLoss(tx, this.parts);
+            await forgetRefusals(tx, contextOf(this.parts));
+            if (!item.welcome.resumed) await noteGap(tx, this.parts);
             break;
-          case "hole":
-            await noteLoss(tx, this.parts);
+          case "unreadable":
+            await noteGap(tx, this.parts);
             break;
           case "event": {
             const message = item.event.type === "message" ? item.event.message : null;
             const known = message ? (await tx.message(message.id)) !== undefined : true;
-            const fits = await applyEvent(tx, here(this.parts), item.event);
+            const fits = await applyEvent(tx, contextOf(this.parts), item.event);
             if (!fits) this.parts.platform.report("an event that is not ours was passed over");
             else if (message && !known) fresh.push(message.id);
             lead ??= item.link;
@@ -220,7 +220,7 @@ export class Inbound {
     });
   }
 
-  private after(batch: readonly Item[], { received, lead, cursor }: Written): void {
+  private publish(batch: readonly Item[], { received, lead, cursor }: Written): void {
     this.lead = lead === null || lead.state === "ended" ? null : lead;
     if (cursor !== null) this.cursor = cursor;
     const acks = new Map<Link, string>();
@@ -240,20 +240,20 @@ function needsAck(event: ChatEvent): boolean {
   return event.type === "message" || event.type === "unknown";
 }
 
-/** Notes that events may have been missed, and with it the debt to load history: now, and after 1, 5 and 15 min. */
-async function noteLoss(tx: WriteTx, parts: EngineParts): Promise<void> {
-  const last = await tx.loss();
+/** Notes that events may have been missed, and with it the backfill to load history: now, and after 1, 5 and 15 min. */
+async function noteGap(tx: WriteTx, parts: EngineParts): Promise<void> {
+  const last = await tx.gap();
   const cursor = await tx.meta("cursor");
   const now = parts.platform.clock.now();
-  const loss: Loss = {
+  const gap: Gap = {
     n: last.n + 1,
     at: now,
-    // What an earlier loss asks for and was not loaded yet is asked for still.
+    // What an earlier gap asks for and was not loaded yet is asked for still.
     since: last.due !== null && last.n > 0 ? Math.min(last.since, cursor?.at ?? 0) : (cursor?.at ?? 0),
     loads: 0,
     tries: 0,
     due: now,
   };
-  await tx.putMeta({ name: "loss", loss });
+  await tx.putMeta({ name: "gap", gap });
   tx.changes.toDo();
 }

@@ -3,7 +3,7 @@ import type { ArchiveApi } from "../../net/archive";
 import type { Token } from "../../net/connection";
 import type { Platform } from "../../platform/platform";
 import type { LocalStore } from "../store/store";
-import type { Here } from "../store/rules";
+import type { RuleContext } from "../store/rules";
 import type { ServerLimits } from "../limits";
 import type { ServerTime } from "../time";
 
@@ -25,6 +25,6 @@ export interface EngineParts {
 }
 
 /** Who and when, for the store's rules. */
-export function here(parts: Pick<EngineParts, "uid" | "platform" | "time">): Here {
+export function contextOf(parts: Pick<EngineParts, "uid" | "platform" | "time">): RuleContext {
   return { uid: parts.uid, now: parts.platform.clock.now(), serverNow: parts.time.now() };
 }

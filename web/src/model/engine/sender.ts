@@ -7,9 +7,9 @@ import type { Link } from "../../net/link";
 import type { ErrorFrame } from "../../protocol/frames";
 import type { Cancel } from "../../platform/platform";
 import { freeze } from "../store/outbox";
-import type { Loss, MessageRow } from "../store/rows";
+import type { Gap, MessageRow } from "../store/rows";
 import { transmitted } from "../store/tx";
-import { type EngineParts, here } from "./ports";
+import { type EngineParts, contextOf } from "./ports";
 
 /** An answer that takes longer makes the link doubtful. */
 const DOUBT_MS = 10_000;
@@ -33,7 +33,7 @@ interface Hold {
 }
 
 export interface SenderHandlers {
-  /** Before `conversation` may go on, history must show which of its messages were delivered (see Loader.check). */
+  /** Before `conversation` may go on, history must show which of its messages were delivered (see Backfiller.check). */
   onCheckNeeded(conversation: string): void;
 }
 
@@ -61,13 +61,13 @@ export class Sender {
   }
 
   /** Everything goes out on `link` from now on, what was sent before and is not delivered included. */
-  use(link: Link): void {
+  attach(link: Link): void {
     this.reset();
     this.link = link;
     this.wake();
   }
 
-  gone(link: Link): void {
+  detach(link: Link): void {
     if (this.link !== link) return;
     this.reset();
     this.link = null;
@@ -90,10 +90,10 @@ export class Sender {
   }
 
   /** The server has the message, or has refused it for good; that is stored. */
-  settled(link: Link, id: string, accepted: boolean): void {
+  onAnswer(link: Link, id: string, accepted: boolean): void {
     if (link !== this.link) return;
     const flight = this.flights.get(id);
-    this.land(id);
+    this.endFlight(id);
     this.answered.add(id);
     if (accepted) {
       if (flight) this.holds.delete(flight.conversation);
@@ -105,11 +105,11 @@ export class Sender {
   }
 
   /** The server refuses a message for now. */
-  refused(link: Link, error: ErrorFrame): void {
+  onRetryableRefusal(link: Link, error: ErrorFrame): void {
     if (link !== this.link || error.id === null) return;
     const flight = this.flights.get(error.id);
     if (!flight) return;
-    this.land(error.id);
+    this.endFlight(error.id);
     const { clock, random } = this.parts.platform;
     const asked = Math.max(error.retry_after_ms ?? 0, 100);
     if (OF_CONVERSATION.has(error.code)) {
@@ -125,14 +125,14 @@ export class Sender {
   }
 
   private reset(): void {
-    for (const id of [...this.flights.keys()]) this.land(id);
+    for (const id of [...this.flights.keys()]) this.endFlight(id);
     this.answered.clear();
     this.holds.clear();
     this.hold = null;
     this.probing = false;
   }
 
-  private land(id: string): void {
+  private endFlight(id: string): void {
     for (const cancel of this.flights.get(id)?.timers ?? []) cancel();
     this.flights.delete(id);
   }
@@ -147,7 +147,7 @@ export class Sender {
     } catch (err) {
       // The store could not be read or written: it tells the user; here it is only tried again.
       this.parts.platform.report("the outbox could not be read", err);
-      this.later(5_000);
+      this.wakeAfter(5_000);
     } finally {
       this.pumping = false;
     }
@@ -158,10 +158,10 @@ export class Sender {
     if (!link) return;
     const { clock } = this.parts.platform;
     if (this.hold && this.hold.until > clock.now()) {
-      this.later(this.hold.until - clock.now());
+      this.wakeAfter(this.hold.until - clock.now());
       return;
     }
-    const { queues, loss, checked } = await this.parts.store.read(async (tx) => {
+    const { queues, gap, checked } = await this.parts.store.read(async (tx) => {
       const byConversation = new Map<string, MessageRow[]>();
       for (const row of await tx.outbox()) {
         const queue = byConversation.get(row.conversation);
@@ -170,18 +170,18 @@ export class Sender {
       }
       const done = new Map<string, number>();
       for (const id of byConversation.keys()) done.set(id, (await tx.conversation(id))?.checked ?? 0);
-      return { queues: byConversation, loss: await tx.loss(), checked: done };
+      return { queues: byConversation, gap: await tx.gap(), checked: done };
     });
     const ids: string[] = [];
     for (const [conversation, queue] of queues)
-      ids.push(...this.pick(conversation, queue, loss, checked.get(conversation) ?? 0));
+      ids.push(...this.pick(conversation, queue, gap, checked.get(conversation) ?? 0));
     if (ids.length === 0) return;
     let rows: readonly MessageRow[] = [];
     try {
       rows = await this.freezeAll(ids);
     } finally {
       // What left the outbox in between is not waited for, nor is what could not be stored.
-      if (this.link === link) for (const id of ids) if (!rows.some((r) => r.id === id)) this.land(id);
+      if (this.link === link) for (const id of ids) if (!rows.some((r) => r.id === id)) this.endFlight(id);
     }
     if (this.link !== link) return;
     for (const row of rows) this.transmit(link, row);
@@ -192,7 +192,7 @@ export class Sender {
     return this.parts.store.write(async (tx) => {
       const frozen: MessageRow[] = [];
       for (const id of ids) {
-        const row = await freeze(tx, here(this.parts), id);
+        const row = await freeze(tx, contextOf(this.parts), id);
         if (row) frozen.push(row);
       }
       return frozen;
@@ -200,14 +200,14 @@ export class Sender {
   }
 
   /** Which messages of a conversation may go now. */
-  private pick(conversation: string, queue: readonly MessageRow[], loss: Loss, checked: number): string[] {
+  private pick(conversation: string, queue: readonly MessageRow[], gap: Gap, checked: number): string[] {
     const hold = this.holds.get(conversation);
     const now = this.parts.platform.clock.now();
     if (hold && hold.until > now) {
-      this.later(hold.until - now);
+      this.wakeAfter(hold.until - now);
       return [];
     }
-    if (checked < loss.n && queue.some(transmitted)) {
+    if (checked < gap.n && queue.some(transmitted)) {
       this.handlers.onCheckNeeded(conversation);
       return [];
     }
@@ -236,7 +236,7 @@ export class Sender {
       timers: [
         clock.after(DOUBT_MS, () => link.doubt()),
         clock.after(GIVE_UP_MS, () => {
-          this.land(row.id);
+          this.endFlight(row.id);
           this.wake();
         }),
       ],
@@ -252,7 +252,7 @@ export class Sender {
   }
 
   /** Looks again after `ms`, or sooner where that was asked for before. */
-  private later(ms: number): void {
+  private wakeAfter(ms: number): void {
     const { clock } = this.parts.platform;
     const at = clock.now() + Math.max(ms, 1);
     if (this.timer && this.timer.at <= at) return;

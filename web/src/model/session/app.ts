@@ -15,7 +15,7 @@ import type { Outcome } from "../interface/outcome";
 import { type Readable, Value } from "../observable";
 import { outcome, problemOf } from "../outcome";
 import { databaseName } from "../store/store";
-import { Attract } from "./attention";
+import { AttentionModel } from "./attention";
 import { Remembered } from "./remembered";
 
 /** Loads what runs for an account. Rejects with ApiProblem where it cannot be loaded now; may be called again. */
@@ -34,11 +34,11 @@ export class AppModel implements App, Accounts {
   private readonly config: ConfigSource;
   private readonly remembered: Remembered;
   private readonly value = new Value<Session>({ state: "starting" });
-  private readonly attract: Attract;
+  private readonly attentionModel: AttentionModel;
   private identityLoading: Promise<Identity> | null = null;
   private running: Running | null = null;
   /** Counts changes of who is here, so that what belongs to an earlier one can be told. */
-  private turn = 0;
+  private generation = 0;
   private channel: Channel | null = null;
 
   constructor(platform: Platform, loadIdentity: IdentityLoader, loadChat: ChatLoader) {
@@ -47,7 +47,7 @@ export class AppModel implements App, Accounts {
     this.loadChat = loadChat;
     this.config = new ConfigSource(platform);
     this.remembered = new Remembered(platform.notes);
-    this.attract = new Attract(platform, () => this.channel?.post({ kind: "attention" }));
+    this.attentionModel = new AttentionModel(platform, () => this.channel?.post({ kind: "attention" }));
   }
 
   get session(): Readable<Session> {
@@ -59,18 +59,18 @@ export class AppModel implements App, Accounts {
   }
 
   get attention(): Attention {
-    return this.attract;
+    return this.attentionModel;
   }
 
   async start(): Promise<void> {
     if (!this.channel) {
-      this.channel = this.platform.tabs.channel("phoenix", (message) => this.hear(message));
-      this.platform.page.onResume(() => this.look());
+      this.channel = this.platform.tabs.channel("phoenix", (message) => this.onTabMessage(message));
+      this.platform.page.onResume(() => this.followRemembered());
     }
     const account = this.remembered.account();
     if (account) {
       // At once, from what this device has; whether the sign-in still stands shows when a token is needed.
-      await this.enter(account);
+      await this.openSession(account);
       return;
     }
     try {
@@ -83,14 +83,14 @@ export class AppModel implements App, Accounts {
     // While the form is filled in.
     void this.identity().catch(() => undefined); // told by who waits for it
     // A sign-out that could not be finished then is done now.
-    if (this.remembered.signOutDue()) void this.forget().catch(() => undefined);
+    if (this.remembered.signOutDue()) void this.forgetSignIn().catch(() => undefined);
   }
 
   // --- accounts ---
 
   signUp(form: NewAccount): Promise<Outcome> {
     return outcome(async () => {
-      this.prepare();
+      this.preload();
       await new OwnApi(this.http()).signUp(form);
       await this.signedIn(await (await this.identity()).signIn(form.email, form.password));
     });
@@ -98,7 +98,7 @@ export class AppModel implements App, Accounts {
 
   signIn(email: string, password: string): Promise<Outcome> {
     return outcome(async () => {
-      this.prepare();
+      this.preload();
       await this.signedIn(await (await this.identity()).signIn(email, password));
     });
   }
@@ -112,8 +112,8 @@ export class AppModel implements App, Accounts {
   }
 
   /** Loads the code that comes next while the server looks at who is coming. */
-  private prepare(): void {
-    void this.loadChat().catch(() => undefined); // told by enter()
+  private preload(): void {
+    void this.loadChat().catch(() => undefined); // told by openSession()
     void this.identity().catch(() => undefined); // told by who waits for it
   }
 
@@ -121,22 +121,22 @@ export class AppModel implements App, Accounts {
 
   private async signedIn(account: Account): Promise<void> {
     this.remembered.set(account);
-    await this.enter(account);
+    await this.openSession(account);
     this.channel?.post({ kind: "signed-in" });
   }
 
-  private async enter(account: Account): Promise<void> {
+  private async openSession(account: Account): Promise<void> {
     if (this.running?.account.uid === account.uid) return;
-    const turn = ++this.turn;
-    this.halt();
+    const generation = ++this.generation;
+    this.stopChat();
     let chat: OpenChat;
     try {
-      chat = await this.open(account, turn);
+      chat = await this.open(account, generation);
     } catch (err) {
-      if (turn === this.turn) this.value.set({ state: "failed", problem: problemOf(err) });
+      if (generation === this.generation) this.value.set({ state: "failed", problem: problemOf(err) });
       return;
     }
-    if (turn !== this.turn) {
+    if (generation !== this.generation) {
       chat.stop();
       return;
     }
@@ -145,7 +145,7 @@ export class AppModel implements App, Accounts {
     this.value.set({ state: "signed-in", chat: chat.chat });
   }
 
-  private async open(account: Account, turn: number): Promise<OpenChat> {
+  private async open(account: Account, generation: number): Promise<OpenChat> {
     const { openChat } = await this.loadChat();
     return await openChat(
       {
@@ -157,11 +157,11 @@ export class AppModel implements App, Accounts {
       },
       {
         onReceived: (messages, hidden) =>
-          this.attract.received(
+          this.attentionModel.received(
             messages.map(({ row, name }) => ({ from: row.from, name, body: row.body, hidden })),
             hidden,
           ),
-        onSignInEnded: (reason) => void this.end(turn, reason),
+        onSignInEnded: (reason) => void this.endSession(generation, reason),
         signOut: () => this.signOut(account),
         leave: (password) => this.leave(account, password),
       },
@@ -169,28 +169,28 @@ export class AppModel implements App, Accounts {
   }
 
   /** Stops what runs for an account; its data stays. */
-  private halt(): void {
+  private stopChat(): void {
     this.running?.chat.stop();
     this.running = null;
   }
 
   private async signOut(account: Account, reason: SignedOutReason = "none"): Promise<void> {
-    this.turn++;
-    this.halt();
+    this.generation++;
+    this.stopChat();
     this.remembered.clear();
-    this.attract.forget();
+    this.attentionModel.reset();
     // Other tabs close their connections to the database, or it could not be deleted.
     this.channel?.post({ kind: "signed-out", uid: account.uid, reason });
     this.value.set({ state: "signed-out", reason });
-    await Promise.all([this.forget(), this.platform.storage.remove(databaseName(account.uid))]);
+    await Promise.all([this.forgetSignIn(), this.platform.storage.remove(databaseName(account.uid))]);
   }
 
   /** Forgets the sign-in; where the configuration was never loaded, at the next start. */
-  private async forget(): Promise<void> {
-    this.remembered.dueSignOut(true);
+  private async forgetSignIn(): Promise<void> {
+    this.remembered.setSignOutDue(true);
     try {
       await (await this.identity()).signOut();
-      this.remembered.dueSignOut(false);
+      this.remembered.setSignOutDue(false);
     } catch (err) {
       if (!(err instanceof ApiProblem)) throw err;
     }
@@ -206,51 +206,51 @@ export class AppModel implements App, Accounts {
   }
 
   /** The server says that the sign-in does not stand any more. What waits on this device stays, unless the account is gone. */
-  private async end(turn: number, reason: "ended" | "disabled" | "deleted"): Promise<void> {
+  private async endSession(generation: number, reason: "ended" | "disabled" | "deleted"): Promise<void> {
     const account = this.running?.account;
-    if (turn !== this.turn || !account) return;
+    if (generation !== this.generation || !account) return;
     if (reason === "deleted") {
       await this.signOut(account, reason);
       return;
     }
-    this.turn++;
-    this.halt();
-    this.attract.forget();
+    this.generation++;
+    this.stopChat();
+    this.attentionModel.reset();
     this.value.set({ state: "signed-out", reason });
     // Where another tab has let somebody else in meanwhile, theirs is not ours to end.
     if (this.remembered.account()?.uid !== account.uid) {
-      this.look();
+      this.followRemembered();
       return;
     }
     this.remembered.clear();
     this.channel?.post({ kind: "signed-out", uid: account.uid, reason });
-    await this.forget();
+    await this.forgetSignIn();
   }
 
   /** Compares who is shown with who is signed in: a tab that was frozen has missed what others did. */
-  private look(): void {
+  private followRemembered(): void {
     const account = this.remembered.account();
     if (account?.uid === this.running?.account.uid) return;
-    if (account) void this.enter(account);
+    if (account) void this.openSession(account);
     else {
-      this.turn++;
-      this.halt();
-      this.attract.forget();
+      this.generation++;
+      this.stopChat();
+      this.attentionModel.reset();
       this.value.set({ state: "signed-out", reason: "none" });
     }
   }
 
-  private hear(message: unknown): void {
+  private onTabMessage(message: unknown): void {
     if (typeof message !== "object" || message === null) return;
     const { kind, uid, reason } = message as { kind?: unknown; uid?: unknown; reason?: unknown };
     if (kind === "signed-out" && uid === this.running?.account.uid) {
-      this.turn++;
-      this.halt();
-      this.attract.forget();
+      this.generation++;
+      this.stopChat();
+      this.attentionModel.reset();
       const known: readonly unknown[] = ["none", "ended", "disabled", "deleted", "left"] satisfies SignedOutReason[];
       this.value.set({ state: "signed-out", reason: known.includes(reason) ? (reason as SignedOutReason) : "none" });
-    } else if (kind === "signed-in") this.look();
-    else if (kind === "attention") this.attract.look();
+    } else if (kind === "signed-in") this.followRemembered();
+    else if (kind === "attention") this.attentionModel.refresh();
   }
 
   // --- who proves it ---
@@ -268,9 +268,9 @@ export class AppModel implements App, Accounts {
 
   private async token(account: Account, fresh: boolean): Promise<Token> {
     const identity = await this.identity();
-    const who = await identity.remembered();
+    const saved = await identity.remembered();
     // Another tab may have signed in somebody else: their token is not for this chat.
-    if (who?.uid !== account.uid) throw new SignInEnded("ended");
+    if (saved?.uid !== account.uid) throw new SignInEnded("ended");
     return await identity.token(fresh);
   }
 

@@ -7,22 +7,22 @@ const DISMISSED = "phoenix.notifications-dismissed";
 /** A message came while nobody looked, and nobody was asked yet. */
 const DUE = "phoenix.notifications-due";
 
-export class Attract implements Attention {
+export class AttentionModel implements Attention {
   private readonly platform: Platform;
   private readonly permissionValue: Value<NotificationPermissionState>;
   private readonly offerValue = new Value(false);
   private readonly listeners = new Set<(message: Incoming) => void>();
-  private readonly tell: () => void;
+  private readonly notifyTabs: () => void;
   /** As the note of this name, where notes are denied. */
   private due = false;
 
-  /** `tell` makes the other tabs {@link look}: messages come in one tab, and somebody looks at another. */
-  constructor(platform: Platform, tell: () => void) {
+  /** `notifyTabs` makes the other tabs {@link refresh}: messages come in one tab, and somebody looks at another. */
+  constructor(platform: Platform, notifyTabs: () => void) {
     this.platform = platform;
-    this.tell = tell;
+    this.notifyTabs = notifyTabs;
     this.permissionValue = new Value(platform.notifier.permission());
     // It may be changed in the browser's settings while the page is open.
-    platform.page.onVisible(() => this.look());
+    platform.page.onVisible(() => this.refresh());
   }
 
   get permission(): Readable<NotificationPermissionState> {
@@ -35,17 +35,17 @@ export class Attract implements Attention {
 
   async ask(): Promise<NotificationPermissionState> {
     const answer = await this.platform.notifier.ask();
-    this.settled();
+    this.onAnswered();
     return answer;
   }
 
   dismissOffer(): void {
     this.platform.notes.set(DISMISSED, "1");
-    this.settled();
+    this.onAnswered();
   }
 
   /** Sees what was asked and answered in any tab of this browser. */
-  look(): void {
+  refresh(): void {
     const { notifier, notes } = this.platform;
     const permission = notifier.permission();
     this.permissionValue.set(permission);
@@ -54,11 +54,11 @@ export class Attract implements Attention {
   }
 
   /** The question was answered. */
-  private settled(): void {
+  private onAnswered(): void {
     this.due = false;
     this.platform.notes.remove(DUE);
-    this.look();
-    this.tell();
+    this.refresh();
+    this.notifyTabs();
   }
 
   onIncoming(run: (message: Incoming) => void): Unsubscribe {
@@ -79,17 +79,17 @@ export class Attract implements Attention {
     if (hidden && messages.length > 0 && this.platform.notifier.permission() === "unasked") {
       this.due = true;
       this.platform.notes.set(DUE, "1");
-      this.look();
-      this.tell();
+      this.refresh();
+      this.notifyTabs();
     }
     for (const message of messages) for (const run of [...this.listeners]) run(message);
   }
 
   /** Another user sits here now. */
-  forget(): void {
+  reset(): void {
     this.due = false;
     this.platform.notes.remove(DUE);
-    this.look();
+    this.refresh();
     this.platform.notifier.badge(0);
   }
 }

@@ -42,7 +42,7 @@ export class Remembered {
     return this.notes.get(DUE) !== null;
   }
 
-  dueSignOut(due: boolean): void {
+  setSignOutDue(due: boolean): void {
     if (due) this.notes.set(DUE, "1");
     else this.notes.remove(DUE);
   }

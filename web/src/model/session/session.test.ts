@@ -40,10 +40,10 @@ describe("who uses the browser", () => {
       loading: false,
       items: [{ preview: { body: "remember this" } }],
     });
-    const talk = again.chat().conversation(BOB);
+    const conversation = again.chat().conversation(BOB);
     await house.pass(100);
-    expect(talk.timeline.get()).toMatchObject({ loading: false, items: [{ body: "remember this" }] });
-    expect((await talk.send("answered offline")).ok).toBe(true);
+    expect(conversation.timeline.get()).toMatchObject({ loading: false, items: [{ body: "remember this" }] });
+    expect((await conversation.send("answered offline")).ok).toBe(true);
     await house.pass(10_000);
     expect(again.chat().connection.get().state).toBe("offline");
     expect(again.chat().waitingTotal.get()).toBe(1);
@@ -127,8 +127,8 @@ describe("who uses the browser", () => {
     expect(alice.app.attention.offer.get()).toBe(false);
 
     const bob = await house.user(BOB, browser);
-    const told: string[] = [];
-    bob.app.attention.onIncoming((m) => told.push(m.body));
+    const notified: string[] = [];
+    bob.app.attention.onIncoming((m) => notified.push(m.body));
     await house.pass(5_000);
     expect(bob.chat().conversations.get().items).toEqual([]);
     expect([bob.chat().unreadTotal.get(), bob.chat().waitingTotal.get(), bob.app.attention.offer.get()]).toEqual([
@@ -136,13 +136,13 @@ describe("who uses the browser", () => {
       0,
       false,
     ]);
-    const talk = bob.chat().conversation(ALICE);
+    const conversation = bob.chat().conversation(ALICE);
     await house.pass(500);
-    expect([talk.timeline.get().items, talk.draft.get().text]).toEqual([[], ""]);
+    expect([conversation.timeline.get().items, conversation.draft.get().text]).toEqual([[], ""]);
     expect(JSON.stringify([...browser.notes])).not.toContain(ALICE);
     // Not a word went out for either of them by the other's sign-in.
     expect(house.server.accepted.size).toBe(2);
-    expect(told).toEqual([]);
+    expect(notified).toEqual([]);
 
     house.revoked.delete(ALICE);
     expect((await bob.chat().signOut()).ok).toBe(true);
@@ -226,8 +226,8 @@ describe("who uses the browser", () => {
     const house = new Household();
     const alice = await house.user(ALICE);
     const bob = await house.user(BOB);
-    const told: string[] = [];
-    alice.app.attention.onIncoming((m) => told.push(`${m.name}: ${m.body}${m.hidden ? " (hidden)" : ""}`));
+    const notified: string[] = [];
+    alice.app.attention.onIncoming((m) => notified.push(`${m.name}: ${m.body}${m.hidden ? " (hidden)" : ""}`));
     await bob.chat().conversation(ALICE).send("one");
     await house.pass(500);
     expect(alice.app.attention.offer.get()).toBe(false);
@@ -235,8 +235,8 @@ describe("who uses the browser", () => {
     await bob.chat().conversation(ALICE).send("two");
     await house.pass(500);
     expect(alice.app.attention.offer.get()).toBe(true);
-    expect(told[1]).toBe("bob: two (hidden)");
-    expect(told.length).toBe(2);
+    expect(notified[1]).toBe("bob: two (hidden)");
+    expect(notified.length).toBe(2);
     expect(await alice.app.attention.ask()).toBe("granted");
     expect(alice.app.attention.offer.get()).toBe(false);
   });
@@ -292,5 +292,12 @@ test("the offer works where the browser denies notes", async () => {
 });
 
 test("the shape of the database names every store once", () => {
-  expect(Object.keys(SHAPE.stores).sort()).toEqual(["conversations", "debts", "drafts", "messages", "meta", "users"]);
+  expect(Object.keys(SHAPE.stores).sort()).toEqual([
+    "backfills",
+    "conversations",
+    "drafts",
+    "messages",
+    "meta",
+    "users",
+  ]);
 });

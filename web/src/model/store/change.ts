@@ -8,7 +8,7 @@ export interface Change {
   readonly drafts: readonly string[];
   /** Names of meta rows. */
   readonly meta: readonly string[];
-  /** The outbox or read marks have something new to send, or debts to pay. */
+  /** The outbox or read marks have something new to send, or backfills to pay. */
   readonly work: boolean;
   /** Anything may have changed: read everything again. */
   readonly all: boolean;

@@ -64,7 +64,7 @@ export interface ConversationRow {
   readonly loadedFrom: Micros | null;
   /** Everything is. */
   readonly complete: boolean;
-  /** The loss (see {@link Loss}) for which the newest pages, down to the oldest message of the outbox, were loaded. */
+  /** The gap (see {@link Gap}) for which the newest pages, down to the oldest message of the outbox, were loaded. */
   readonly checked: number;
   /** When the newest page was last loaded, in ms. */
   readonly checkedAt: number;
@@ -90,9 +90,9 @@ export interface DraftRow {
 
 /**
  * Word about messages that this device does not have. `delivered` and
- * `read` are debts: the message is to be loaded. `refused` is only remembered.
+ * `read` are backfills: the message is to be loaded. `refused` is only remembered.
  */
-export interface DebtRow {
+export interface Backfill {
   /** `delivered:<id>`, `refused:<id>` or `read:<conversation>`. */
   readonly key: string;
   readonly kind: "delivered" | "refused" | "read";
@@ -111,7 +111,7 @@ export interface DebtRow {
 }
 
 /** A time when events may have been missed: `welcome` with `resumed: false`. */
-export interface Loss {
+export interface Gap {
   /** Counts them; 0 is none yet. */
   readonly n: number;
   /** When the last one was, in ms. */
@@ -136,7 +136,7 @@ export type MetaRow =
   /** What the server takes, as it last said. */
   | { readonly name: "limits"; readonly limits: Limits }
   | { readonly name: "device"; readonly id: string }
-  | { readonly name: "loss"; readonly loss: Loss }
+  | { readonly name: "gap"; readonly gap: Gap }
   /** Written to see whether there is room again. */
   | { readonly name: "probe"; readonly at: number }
   | { readonly name: "queue"; readonly last: number }
@@ -145,14 +145,16 @@ export type MetaRow =
   | { readonly name: "profile"; readonly profile: OwnProfile };
 
 export const SHAPE: Shape = {
-  version: 1,
+  version: 2,
+  // Version 2 renamed stores and fields.
+  emptyBefore: 2,
   stores: {
     meta: { key: "name", indexes: {} },
     messages: { key: "id", indexes: { place: ["conversation", "place", "id"], queue: ["queue"] } },
     conversations: { key: "id", indexes: { recent: ["recent", "id"], unsent: ["readUnsent"] } },
     users: { key: "uid", indexes: {} },
     drafts: { key: "conversation", indexes: {} },
-    debts: { key: "key", indexes: { due: ["due"], conversation: ["conversation"] } },
+    backfills: { key: "key", indexes: { due: ["due"], conversation: ["conversation"] } },
   },
 };
 

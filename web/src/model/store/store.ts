@@ -47,7 +47,7 @@ export class LocalStore {
     this.name = name;
     this.db = db;
     this.state = new Value<StorageState>(db.durable ? "durable" : "memory");
-    this.watchLoss();
+    this.watchForLoss();
   }
 
   get storage(): Readable<StorageState> {
@@ -82,20 +82,20 @@ export class LocalStore {
       this.state.set(this.db.durable ? "durable" : "memory");
       return value;
     } catch (err) {
-      if (err instanceof StorageFull) this.filled();
+      if (err instanceof StorageFull) this.onFull();
       throw err;
     }
   }
 
   /** Says that there is no room, until there is. */
-  private filled(): void {
+  private onFull(): void {
     this.state.set("full");
     this.probing ??= this.platform.clock.after(PROBE_MS, () => {
       this.probing = null;
       if (this.closed || this.state.get() !== "full") return;
       const now = this.platform.clock.now();
       this.write((tx) => tx.putMeta({ name: "probe", at: now })).catch((err: unknown) => {
-        if (err instanceof StorageFull) this.filled();
+        if (err instanceof StorageFull) this.onFull();
         else this.platform.report("the storage could not be tried", err);
       });
     });
@@ -109,18 +109,18 @@ export class LocalStore {
       change = tx.changes.done();
       return result;
     });
-    if (change) this.tell(change);
+    if (change) this.notify(change);
     return value;
   }
 
-  /** Calls `run` after each change, of this tab and, through {@link tell}, of others. */
+  /** Calls `run` after each change, of this tab and, through {@link notify}, of others. */
   onChange(run: (change: Change) => void): Unsubscribe {
     this.listeners.add(run);
     return () => this.listeners.delete(run);
   }
 
   /** Tells a change that another tab made. */
-  tell(change: Change): void {
+  notify(change: Change): void {
     for (const run of [...this.listeners]) run(change);
   }
 
@@ -132,7 +132,7 @@ export class LocalStore {
     this.db.close();
   }
 
-  private watchLoss(): void {
+  private watchForLoss(): void {
     this.db.onLost(() => {
       this.platform.report("the database was taken away");
       this.platform.clock.after(REOPEN_MS, () => void this.reopen());
@@ -149,8 +149,8 @@ export class LocalStore {
       }
       this.db = db;
       this.state.set(db.durable ? "durable" : "memory");
-      this.watchLoss();
-      this.tell(EVERYTHING);
+      this.watchForLoss();
+      this.notify(EVERYTHING);
     } catch (err) {
       if (!(err instanceof StorageLost || err instanceof StorageFull)) throw err;
       this.state.set("full");

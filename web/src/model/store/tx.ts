@@ -4,16 +4,16 @@ import type { Reads, Writes } from "../../platform/database";
 import { Changes } from "./change";
 import {
   type ConversationRow,
-  type DebtRow,
+  type Backfill,
   type DraftRow,
-  type Loss,
+  type Gap,
   type MessageRow,
   type MetaRow,
   type UserRow,
   WAITING,
 } from "./rows";
 
-const NO_LOSS: Loss = { n: 0, at: 0, since: 0, loads: 0, tries: 0, due: null };
+const NO_GAP: Gap = { n: 0, at: 0, since: 0, loads: 0, tries: 0, due: null };
 
 /** The keys of remembered refusals: "refused:" and an id. */
 const REFUSALS = { lower: "refused:", upper: "refused;", upperOpen: true } as const;
@@ -100,31 +100,31 @@ export class ReadTx {
     return this.reads.range("drafts", {}) as Promise<DraftRow[]>;
   }
 
-  debt(key: string): Promise<DebtRow | undefined> {
-    return this.reads.get("debts", key) as Promise<DebtRow | undefined>;
+  backfill(key: string): Promise<Backfill | undefined> {
+    return this.reads.get("backfills", key) as Promise<Backfill | undefined>;
   }
 
   /** Debts that are to be paid, the next due first. */
-  debts(): Promise<DebtRow[]> {
-    return this.reads.range("debts", { index: "due" }) as Promise<DebtRow[]>;
+  backfills(): Promise<Backfill[]> {
+    return this.reads.range("backfills", { index: "due" }) as Promise<Backfill[]>;
   }
 
   /** How many refusals of messages that are not here are remembered. */
   countRefusals(): Promise<number> {
-    return this.reads.count("debts", REFUSALS);
+    return this.reads.count("backfills", REFUSALS);
   }
 
   /** Refusals of messages that are not here. */
-  refusals(): Promise<DebtRow[]> {
-    return this.reads.range("debts", REFUSALS) as Promise<DebtRow[]>;
+  refusals(): Promise<Backfill[]> {
+    return this.reads.range("backfills", REFUSALS) as Promise<Backfill[]>;
   }
 
   async meta<N extends MetaRow["name"]>(name: N): Promise<Extract<MetaRow, { name: N }> | undefined> {
     return (await this.reads.get("meta", name)) as Extract<MetaRow, { name: N }> | undefined;
   }
 
-  async loss(): Promise<Loss> {
-    return (await this.meta("loss"))?.loss ?? NO_LOSS;
+  async gap(): Promise<Gap> {
+    return (await this.meta("gap"))?.gap ?? NO_GAP;
   }
 }
 
@@ -164,13 +164,13 @@ export class WriteTx extends ReadTx {
     else await this.writes.put("drafts", row);
   }
 
-  async putDebt(row: DebtRow): Promise<void> {
+  async putBackfill(row: Backfill): Promise<void> {
     if (row.due !== undefined) this.changes.toDo();
-    await this.writes.put("debts", row);
+    await this.writes.put("backfills", row);
   }
 
-  async deleteDebt(key: string): Promise<void> {
-    await this.writes.delete("debts", key);
+  async deleteBackfill(key: string): Promise<void> {
+    await this.writes.delete("backfills", key);
   }
 
   async putMeta(row: MetaRow): Promise<void> {

@@ -1,4 +1,4 @@
-/** What a user is told of the connection: nothing of gaps under 5 s. */
+/** What a user is shown of the connection: nothing of gaps under 5 s. */
 import type { ConnectionState } from "../../net/connection";
 import type { Cancel, Clock } from "../../platform/platform";
 import type { ConnectionStatus } from "../interface/chat";
@@ -25,7 +25,7 @@ export class Status {
     this.since = this.noticed = clock.now();
     this.unsubscribe = connection.subscribe((state) => {
       this.state = state;
-      this.tell();
+      this.update();
     });
   }
 
@@ -38,7 +38,7 @@ export class Status {
     this.timer?.();
   }
 
-  private tell(): void {
+  private update(): void {
     this.timer?.();
     this.timer = null;
     if (this.state.state === "live") {
@@ -54,12 +54,12 @@ export class Status {
     const left = Math.max(this.since + QUIET_GAP_MS, this.noticed + FIRST_TRY_MS) - now;
     if (left > 0) {
       if (this.value.get().state !== "connecting") this.value.set({ state: "connecting" });
-      this.timer = this.clock.after(left, () => this.tell());
+      this.timer = this.clock.after(left, () => this.update());
       return;
     }
     const nextTryAt = this.state.state === "waiting" ? this.state.until : null;
-    const told = this.value.get();
-    if (told.state === "offline" && told.since === this.since && told.nextTryAt === nextTryAt) return;
+    const shown = this.value.get();
+    if (shown.state === "offline" && shown.since === this.since && shown.nextTryAt === nextTryAt) return;
     this.value.set({ state: "offline", since: this.since, nextTryAt });
   }
 }

@@ -6,7 +6,7 @@ import { conversationId } from "../../protocol/chat";
 import { uuidv7 } from "../../protocol/uuid";
 import type { FakePlatform } from "../../platform/testing/fake";
 import { Engine } from "../engine/engine";
-import { type EngineParts, here } from "../engine/ports";
+import { type EngineParts, contextOf } from "../engine/ports";
 import { History } from "../history";
 import { ServerLimits } from "../limits";
 import { LocalStore } from "../store/store";
@@ -83,7 +83,7 @@ export class Device {
         this.ended = reason;
       },
     });
-    this.history = new History({ store, archive, here: () => here(this.parts) });
+    this.history = new History({ store, archive, context: () => contextOf(this.parts) });
   }
 
   /** Ends the process without a warning. What it wrote stays with the platform's browser. */
@@ -94,7 +94,7 @@ export class Device {
   /** Types a message; the value is its id. */
   async send(to: string, body: string, replyTo: string | null = null): Promise<string> {
     const id = uuidv7(this.platform.clock.now(), this.platform.random.bytes(10));
-    await this.store.write((tx) => enqueue(tx, here(this.parts), { id, to, body, replyTo }));
+    await this.store.write((tx) => enqueue(tx, contextOf(this.parts), { id, to, body, replyTo }));
     return id;
   }
 
@@ -132,16 +132,16 @@ export class Device {
         });
         conversations[c.id] = { messages, unread: c.unread, read: c.myRead };
       }
-      const loss = await tx.loss();
-      const debts = await tx.debts();
+      const gap = await tx.gap();
+      const backfills = await tx.backfills();
       return {
         conversations,
         outbox: (await tx.outbox()).map((r) => r.id),
         unsent_reads: Object.fromEntries((await tx.unsentReads()).map((c) => [c.id, c.myRead])),
         cursor: (await tx.meta("cursor"))?.cursor ?? "",
         debts: {
-          history: loss.due !== null,
-          ids: debts
+          history: gap.due !== null,
+          ids: backfills
             .filter((d) => d.kind === "delivered")
             .map((d) => d.id)
             .sort(),

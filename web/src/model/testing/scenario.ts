@@ -41,7 +41,7 @@ export interface Scenario {
 }
 
 const START_MS = 1_795_348_800_000;
-const PASSED_OVER = new Set(["ping", "typing", "watch"]);
+const IGNORED = new Set(["ping", "typing", "watch"]);
 
 class Play {
   readonly clock = new FakeClock(START_MS, settle);
@@ -51,8 +51,8 @@ class Play {
   private readonly openDatabase: ((name: string, shape: Shape) => Promise<Database>) | undefined;
   private readonly names = new Map<string, Json>();
   private readonly sockets = new Map<number, FakeSocket>();
-  /** Frames of each socket that were looked at. */
-  private readonly looked = new Map<FakeSocket, number>();
+  /** Frames of each socket that were checked at. */
+  private readonly checked = new Map<FakeSocket, number>();
   private last = 0;
   private waiting: FakeSocket[] = [];
   device!: Device;
@@ -62,7 +62,7 @@ class Play {
     this.openDatabase = open;
   }
 
-  async begin(): Promise<void> {
+  async start(): Promise<void> {
     const platform = new FakePlatform({
       clock: this.clock,
       browser: this.browser,
@@ -127,15 +127,13 @@ class Play {
     let got: Frame | null = null;
     await this.clock.advance(within, () => {
       const frames = this.frames(socket);
-      for (let i = this.looked.get(socket) ?? 0; i < frames.length; i++) {
+      for (let i = this.checked.get(socket) ?? 0; i < frames.length; i++) {
         const frame = frames[i];
         if (!frame) continue;
         const type = asText(frame["type"]);
         const wanted = type === want["type"];
-        const passed = PASSED_OVER.has(type)
-          ? !wanted
-          : type === "ack" && !(wanted && this.matches(want, frame, false));
-        this.looked.set(socket, i + 1);
+        const passed = IGNORED.has(type) ? !wanted : type === "ack" && !(wanted && this.matches(want, frame, false));
+        this.checked.set(socket, i + 1);
         if (passed) continue;
         got = frame;
         return true;
@@ -149,9 +147,9 @@ class Play {
   private async silence(ms: number): Promise<void> {
     await this.clock.advance(ms);
     for (const [name, socket] of this.sockets) {
-      for (const frame of this.frames(socket).slice(this.looked.get(socket) ?? 0)) {
+      for (const frame of this.frames(socket).slice(this.checked.get(socket) ?? 0)) {
         const type = asText(frame["type"]);
-        if (type !== "ack" && !PASSED_OVER.has(type))
+        if (type !== "ack" && !IGNORED.has(type))
           throw new Error(`the client sent ${JSON.stringify(frame)} on socket ${name}`);
       }
     }
@@ -173,7 +171,7 @@ class Play {
     this.device.kill();
     this.waiting = [];
     await settle();
-    await this.begin();
+    await this.start();
   }
 
   private async user(step: Step): Promise<void> {
@@ -261,7 +259,7 @@ export async function play(
   open?: (name: string, shape: Shape) => Promise<Database>,
 ): Promise<void> {
   const p = new Play(scenario, open);
-  await p.begin();
+  await p.start();
   for (const [i, step] of scenario.steps.entries()) {
     try {
       await p.step(step);

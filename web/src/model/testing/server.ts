@@ -69,7 +69,7 @@ export class ModelServer {
   open(socket: FakeSocket): void {
     const c: Connected = { socket, uid: "", sentTo: 0, epoch: this.epoch, ack: 0, watch: [] };
     socket.onSent = (text) => this.clock.after(1, () => this.receive(c, JSON.parse(text) as Record<string, unknown>));
-    socket.onClosed = () => this.left(c);
+    socket.onClosed = () => this.onDisconnected(c);
     this.clock.after(2, () => {
       if (this.refusing) socket.drop(1006);
       else if (socket.state === "opening") {
@@ -83,7 +83,7 @@ export class ModelServer {
   drop(uid?: string): void {
     for (const c of [...this.connected]) {
       if (uid !== undefined && c.uid !== uid) continue;
-      this.left(c);
+      this.onDisconnected(c);
       c.socket.drop(1006);
     }
   }
@@ -93,7 +93,7 @@ export class ModelServer {
     for (const c of [...this.connected]) {
       if (c.uid !== uid) continue;
       c.socket.onSent = () => undefined;
-      this.left(c);
+      this.onDisconnected(c);
     }
   }
 
@@ -107,18 +107,18 @@ export class ModelServer {
     return [...this.connected].filter((c) => c.uid === uid).length;
   }
 
-  private left(c: Connected): void {
+  private onDisconnected(c: Connected): void {
     this.connected.delete(c);
-    this.tellPresence(c.uid);
+    this.sendPresence(c.uid);
   }
 
-  private presence(c: Connected, user: string): void {
+  private deliverPresence(c: Connected, user: string): void {
     const online = this.socketsOf(user) > 0;
     c.socket.deliver({ type: "presence", user, online, ...(online ? {} : { last_seen: this.clock.now() * 1000 }) });
   }
 
-  private tellPresence(user: string): void {
-    for (const c of [...this.connected]) if (c.watch.includes(user)) this.presence(c, user);
+  private sendPresence(user: string): void {
+    for (const c of [...this.connected]) if (c.watch.includes(user)) this.deliverPresence(c, user);
   }
 
   goaway(reason: string): void {
@@ -174,7 +174,7 @@ export class ModelServer {
         return;
       case "watch":
         c.watch = (f["users"] as string[]) ?? [];
-        for (const user of c.watch) this.presence(c, user);
+        for (const user of c.watch) this.deliverPresence(c, user);
         return;
     }
   }
@@ -187,7 +187,7 @@ export class ModelServer {
     }
     c.uid = uid;
     c.epoch = this.epoch;
-    this.tellPresence(uid);
+    this.sendPresence(uid);
     const inbox = this.inbox(uid);
     const [epoch = "", n = ""] = cursor.split(":");
     const top = inbox.entries[inbox.entries.length - 1]?.n ?? inbox.floor;

@@ -16,8 +16,8 @@ async function twoTabs(): Promise<{ house: Household; first: Tab; second: Tab; b
 }
 
 const bodies = (tab: Tab, uid: string): { get(): (readonly [string, string])[] } => {
-  const talk = tab.chat().conversation(uid);
-  return { get: () => talk.timeline.get().items.map((m) => [m.body, m.state] as const) };
+  const conversation = tab.chat().conversation(uid);
+  return { get: () => conversation.timeline.get().items.map((m) => [m.body, m.state] as const) };
 };
 
 describe("tabs of one browser", () => {
@@ -41,9 +41,9 @@ describe("tabs of one browser", () => {
       ["an answer", "delivered"],
     ]);
     expect(second.chat().unreadTotal.get()).toBe(1);
-    const talk = second.chat().conversation(BOB);
+    const conversation = second.chat().conversation(BOB);
     await house.pass(100);
-    talk.markRead(talk.timeline.get().items[1]?.id ?? "");
+    conversation.markRead(conversation.timeline.get().items[1]?.id ?? "");
     await house.pass(1_000);
     expect(first.chat().unreadTotal.get()).toBe(0);
     expect(house.server.archive.marks[`${ALICE}~${BOB}`]?.[ALICE]).toBeGreaterThan(0);
@@ -115,22 +115,22 @@ describe("tabs of one browser", () => {
   test("what a tab writes while the leader is frozen is not lost, and goes out as soon as somebody leads", async () => {
     const { house, first, second } = await twoTabs();
     first.platform.freeze();
-    const talk = second.chat().conversation(BOB);
-    await talk.send("while nobody leads");
+    const conversation = second.chat().conversation(BOB);
+    await conversation.send("while nobody leads");
     await house.pass(50);
-    expect(talk.timeline.get().items.map((m) => m.state)).toEqual(["waiting"]);
+    expect(conversation.timeline.get().items.map((m) => m.state)).toEqual(["waiting"]);
     await house.pass(2_000);
-    expect(talk.timeline.get().items.map((m) => m.state)).toEqual(["delivered"]);
+    expect(conversation.timeline.get().items.map((m) => m.state)).toEqual(["delivered"]);
   });
 
   test("tell of a new message in one tab only, and know whether anybody looks", async () => {
     const { house, first, second, bob } = await twoTabs();
-    const told: string[] = [];
+    const notified: string[] = [];
     for (const [name, tab] of [
       ["first", first],
       ["second", second],
     ] as const) {
-      tab.app.attention.onIncoming((m) => told.push(`${name} ${m.body} ${m.hidden}`));
+      tab.app.attention.onIncoming((m) => notified.push(`${name} ${m.body} ${m.hidden}`));
     }
     first.platform.setVisible(false);
     await house.pass(10);
@@ -140,7 +140,7 @@ describe("tabs of one browser", () => {
     await house.pass(10);
     await bob.chat().conversation(ALICE).send("two");
     await house.pass(500);
-    expect(told).toEqual(["first one false", "first two true"]);
+    expect(notified).toEqual(["first one false", "first two true"]);
   });
 
   test("notice that they missed something", async () => {

@@ -9,7 +9,7 @@ import type { LocalStore } from "../store/store";
 import type { Change } from "../store/change";
 import type { ConversationRow, MessageRow } from "../store/rows";
 import type { ServerTime } from "../time";
-import { unreadOf } from "./list";
+import { unreadOf } from "./conversationList";
 import { TimelineRows } from "./timeline";
 
 export interface WindowParts {
@@ -25,7 +25,7 @@ const FIRST = 60;
 /** So many unread messages are loaded at once; with more, the line of new messages stands at the oldest of these. */
 const MAX_UNREAD = 500;
 /** After the store could not be read. */
-const AGAIN_MS = 1_000;
+const RETRY_MS = 1_000;
 
 export class TimelineWindow {
   private readonly parts: WindowParts;
@@ -91,7 +91,7 @@ export class TimelineWindow {
   }
 
   /** Something outside went wrong that belongs on this screen. */
-  trouble(problem: Problem): void {
+  showProblem(problem: Problem): void {
     this.problem = problem;
     this.publish();
   }
@@ -133,7 +133,7 @@ export class TimelineWindow {
     }
     this.opened = true;
     this.loading = false;
-    this.placeLine();
+    this.placeUnreadLine();
     this.publish();
     // Changes that came meanwhile.
     this.follow();
@@ -147,10 +147,10 @@ export class TimelineWindow {
       return { rows: await tx.messagesBefore(this.id, null, FIRST + unseen), conversation: row };
     });
     this.readAtOpen = conversation?.myRead ?? 0;
-    this.take(conversation);
+    this.showMarks(conversation);
     this.rows.put(rows);
-    this.placeLine();
-    await this.seeWhetherComplete();
+    this.placeUnreadLine();
+    await this.checkComplete();
   }
 
   /** Loads the newest page, where this device may be missing something. */
@@ -160,7 +160,7 @@ export class TimelineWindow {
       this.problem = null;
       const missing = FIRST - this.rows.size;
       if (missing > 0) this.rows.put((await this.parts.history.local(this.id, this.rows.first(), missing)).rows);
-      await this.seeWhetherComplete();
+      await this.checkComplete();
     } catch (err) {
       this.problem = problemOf(err);
     }
@@ -195,16 +195,16 @@ export class TimelineWindow {
       const page = await this.parts.history.local(this.id, before).catch(() => null);
       if (page) this.rows.put(page.rows);
     }
-    await this.seeWhetherComplete().catch(() => undefined);
+    await this.checkComplete().catch(() => undefined);
   }
 
-  private async seeWhetherComplete(): Promise<void> {
+  private async checkComplete(): Promise<void> {
     const older = await this.parts.history.local(this.id, this.rows.first(), 1);
     this.complete = older.complete && older.rows.length === 0;
   }
 
   /** Where "new messages" begins. */
-  private placeLine(): void {
+  private placeUnreadLine(): void {
     for (const row of this.rows.rows()) {
       if (row.status !== "received" || row.place <= this.readAtOpen) continue;
       this.firstUnread = row.id;
@@ -218,7 +218,7 @@ export class TimelineWindow {
     const ids = change.messages[this.id] ?? [];
     for (const id of ids) this.dirty.add(id);
     if (change.all) this.dirtyAll = true;
-    if (change.meta.includes("loss") && this.opened) void this.refresh().then(() => this.publish());
+    if (change.meta.includes("gap") && this.opened) void this.refresh().then(() => this.publish());
     if (ids.length > 0 || change.all || change.conversations.includes(this.id)) this.follow();
   }
 
@@ -235,7 +235,7 @@ export class TimelineWindow {
       this.parts.platform.report("a conversation could not be read", err);
       // What changed is not known any more: everything is read again.
       this.dirtyAll = true;
-      this.parts.platform.clock.after(AGAIN_MS, () => this.follow());
+      this.parts.platform.clock.after(RETRY_MS, () => this.follow());
     } finally {
       this.following = false;
     }
@@ -275,12 +275,12 @@ export class TimelineWindow {
         this.rows.requote(row.id);
       }
     }
-    for (const gone of ids) this.rows.delete(gone);
-    this.take(conversation);
+    for (const id of ids) this.rows.delete(id);
+    this.showMarks(conversation);
     this.publish();
   }
 
-  private take(conversation: ConversationRow | undefined): void {
+  private showMarks(conversation: ConversationRow | undefined): void {
     if (!conversation) return;
     this.rows.mark(conversation);
     this.unreadValue.set(unreadOf(conversation));

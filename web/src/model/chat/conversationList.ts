@@ -8,13 +8,13 @@ import { problemOf } from "../outcome";
 import type { LocalStore } from "../store/store";
 import type { Change } from "../store/change";
 import { applyListed } from "../store/history";
-import type { Here } from "../store/rules";
+import type { RuleContext } from "../store/rules";
 import type { ConversationRow, DraftRow, MessageRow, UserRow } from "../store/rows";
 import type { ReadTx } from "../store/tx";
 import type { ServerTime } from "../time";
 import { type Users, userOf, sameUser } from "./users";
-import type { Signs } from "./signs";
-import { stateOf } from "./state";
+import type { PresenceTracker } from "./presence";
+import { stateOf } from "./messageState";
 
 export interface ListParts {
   readonly platform: Platform;
@@ -23,8 +23,8 @@ export interface ListParts {
   readonly archive: Pick<ArchiveApi, "conversations">;
   readonly time: ServerTime;
   readonly users: Users;
-  readonly signs: Signs;
-  here(): Here;
+  readonly presences: PresenceTracker;
+  context(): RuleContext;
 }
 
 interface Line {
@@ -35,7 +35,7 @@ interface Line {
 /** More than this is not held in memory at once; older ones come by search and history. */
 const MAX_LINES = 1_000;
 /** After the store could not be read. */
-const AGAIN_MS = 1_000;
+const RETRY_MS = 1_000;
 
 export class Conversations {
   private readonly parts: ListParts;
@@ -58,7 +58,7 @@ export class Conversations {
     this.parts = parts;
     this.ends = [
       parts.store.onChange((change) => this.changed(change)),
-      parts.signs.onTyping((uid) => {
+      parts.presences.onTyping((uid) => {
         for (const line of this.lines.values()) if (line.row.other === uid) this.mark(line.row.id);
       }),
     ];
@@ -90,7 +90,7 @@ export class Conversations {
     try {
       const page = await this.parts.archive.conversations(next);
       await this.parts.store.write(async (tx) => {
-        for (const item of page.items) await applyListed(tx, this.parts.here(), item);
+        for (const item of page.items) await applyListed(tx, this.parts.context(), item);
         await tx.putMeta({ name: "list", next: page.next, loaded: true });
       });
       this.problem = null;
@@ -103,7 +103,7 @@ export class Conversations {
   }
 
   /** The first load did not work this time; told while there is nothing else to show. */
-  trouble(problem: Problem | null): void {
+  setProblem(problem: Problem | null): void {
     this.problem = problem;
     this.publish();
   }
@@ -141,7 +141,7 @@ export class Conversations {
       this.parts.platform.report("the list could not be read", err);
       // What changed is not known any more: everything is read again.
       this.dirtyAll = true;
-      this.ends.push(this.parts.platform.clock.after(AGAIN_MS, () => this.schedule()));
+      this.ends.push(this.parts.platform.clock.after(RETRY_MS, () => this.schedule()));
     } finally {
       this.reading = false;
     }
@@ -191,7 +191,7 @@ export class Conversations {
       },
       unread: unreadOf(row),
       draft: draft?.text.slice(0, 200) ?? "",
-      typing: this.parts.signs.typing(row.other).get(),
+      typing: this.parts.presences.typing(row.other).get(),
     };
   }
 

@@ -8,11 +8,11 @@ const UNKNOWN: Presence = { online: null, lastSeen: null };
 /** Typing ends by itself. */
 const TYPING_MS = 6_000;
 
-export class Signs {
+export class PresenceTracker {
   private readonly clock: Clock;
   private readonly limits: ServerLimits;
   private readonly watch: (uids: readonly string[]) => void;
-  private readonly presences = new Map<string, Value<Presence>>();
+  private readonly values = new Map<string, Value<Presence>>();
   private readonly typings = new Map<string, { value: Value<boolean>; end: Cancel | null }>();
   /** Whom somebody looks at, the latest last. */
   private readonly watched = new Set<string>();
@@ -30,14 +30,14 @@ export class Signs {
   }
 
   presence(uid: string): Readable<Presence> {
-    let value = this.presences.get(uid);
+    let value = this.values.get(uid);
     if (!value) {
       value = new Value(UNKNOWN, (watched) => {
         this.watched.delete(uid);
         if (watched) this.watched.add(uid);
         this.watch([...this.watched].reverse().slice(0, this.limits.watch));
       });
-      this.presences.set(uid, value);
+      this.values.set(uid, value);
     }
     return value;
   }
@@ -52,8 +52,8 @@ export class Signs {
     return () => this.typingListeners.delete(run);
   }
 
-  seen(uid: string, presence: Presence): void {
-    const value = this.presences.get(uid);
+  setPresence(uid: string, presence: Presence): void {
+    const value = this.values.get(uid);
     if (!value) return;
     const old = value.get();
     // A hint without a time does not take back what an earlier one said.
@@ -62,21 +62,21 @@ export class Signs {
   }
 
   /** What was known is old: the link is gone. */
-  forget(): void {
-    for (const value of this.presences.values())
+  markUnknown(): void {
+    for (const value of this.values.values())
       value.update((p) => (p.online === null ? p : { online: null, lastSeen: p.lastSeen }));
   }
 
-  types(uid: string): void {
+  noteTyping(uid: string): void {
     const typing = this.typingOf(uid);
     typing.end?.();
-    typing.end = this.clock.after(TYPING_MS, () => this.stopsTyping(uid));
+    typing.end = this.clock.after(TYPING_MS, () => this.stopTyping(uid));
     typing.value.set(true);
     for (const run of [...this.typingListeners]) run(uid);
   }
 
   /** A message came: that was what was typed. */
-  stopsTyping(uid: string): void {
+  stopTyping(uid: string): void {
     const typing = this.typings.get(uid);
     if (!typing?.value.get()) return;
     typing.end?.();
