@@ -7,7 +7,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 
 type Imports = ReadonlyMap<string, readonly string[]>;
 
-/** Which file imports which, types included. Only files of this folder count, not packages. */
+/** Maps each file to the files that it imports, type imports included. Packages are left out. */
 function importsOf(folders: readonly string[]): Imports {
   const files = new Set(
     folders.flatMap((folder) =>
@@ -29,7 +29,10 @@ function importsOf(folders: readonly string[]): Imports {
   return imports;
 }
 
-/** The first circle that a walk finds, as a list of files that begins and ends with the same one; null if there is none. */
+/**
+ * Returns the first import cycle that a depth-first walk finds, as a list of files that begins and ends with the same
+ * file, or null if there is no cycle.
+ */
 function circleIn(imports: Imports): readonly string[] | null {
   const done = new Set<string>();
   const visit = (file: string, way: readonly string[]): readonly string[] | null => {

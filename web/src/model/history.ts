@@ -1,4 +1,4 @@
-/** Loads history when somebody looks at it; any tab may do so. What the engine owes without being asked is in engine/loader. */
+/** Loads history when somebody looks at it. Any tab may do so. engine/backfiller loads what nobody asked for. */
 import type { Archive } from "./engine/ports";
 import { PAGE } from "./engine/backfiller";
 import type { LocalStore } from "./store/store";
@@ -6,7 +6,7 @@ import { applyPage, loadedPart, type Place } from "./store/history";
 import type { RuleContext } from "./store/rules";
 import type { MessageRow } from "./store/rows";
 
-/** History loaded within this time after a gap may predate the saving of what was lost. */
+/** Saving may lag this far behind. History loaded within this time after a gap may lack missed messages. */
 const SAVE_LAG_MS = 15 * 60_000;
 
 export interface HistoryParts {
@@ -23,8 +23,8 @@ export class History {
   }
 
   /**
-   * Loads the newest page of a conversation that is being opened, unless what is here is known to
-   * be whole. Rejects with ApiProblem, StorageFull, StorageLost or SignInEnded.
+   * Loads the newest page of a conversation that is being opened, unless the stored part is known to be complete.
+   * Rejects with ApiProblem, StorageFull, StorageLost or SignInEnded.
    */
   async refresh(conversation: string): Promise<void> {
     const { store } = this.parts;
@@ -40,8 +40,9 @@ export class History {
   }
 
   /**
-   * Messages before `before` (from the end where it is null), oldest first, from this device so far as it has
-   * them without a hole, else loaded. `complete`: there are none older. Rejects like {@link refresh}, having loaded nothing.
+   * Returns messages before `before` (null: from the end), oldest first. They come from this device as far as it has
+   * them without a gap, and from the server otherwise. `complete`: there are no older ones. If loading fails, it
+   * rejects like {@link refresh} and changes nothing.
    */
   async older(
     conversation: string,
@@ -50,15 +51,15 @@ export class History {
   ): Promise<{ rows: MessageRow[]; complete: boolean }> {
     const local = await this.local(conversation, before, limit);
     if (local.whole) return local;
-    // From the loaded part's last place, included: another message may stand at the same time.
+    // Starts at the last place of the loaded part, inclusive, because another message may have the same time.
     await this.load(conversation, local.from === null ? null : { at: local.from + 1, id: "" });
     const { rows, complete, from } = await this.local(conversation, before, limit);
-    // What lies below the loaded part is here by chance, with holes; it comes with the next page.
+    // Stored rows below the loaded part may have gaps between them. They come with the next page.
     const sound = rows.filter((r) => from === null || complete || r.place >= from);
     return { rows: sound.length > 0 ? sound : rows, complete };
   }
 
-  /** What this device has; `whole` where nothing is missing in it, and it is a full page or the last. */
+  /** Returns what this device has. `whole`: nothing is missing in it, and it is a full page or the last one. */
   async local(
     conversation: string,
     before: Pick<MessageRow, "place" | "id"> | null,

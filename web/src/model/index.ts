@@ -1,11 +1,9 @@
 /**
- * The model: everything the client knows and can do, without a screen.
+ * The model: everything that the client knows and can do, without a screen.
  *
- * Views use this file and nothing below it. State arrives as {@link Readable}
- * values that follow Svelte's store contract (`$value` works) and need no
- * framework. Actions return promises that never reject for an expected
- * failure: they give an {@link Outcome} whose problem has a code, for which
- * the view has words.
+ * Views use this file and nothing below it. State is available as {@link Readable} values that follow Svelte's store
+ * contract (`$value` works) and need no framework. Actions return promises that do not reject for an expected failure.
+ * They resolve to an {@link Outcome} whose problem has a code, and the view has texts for the codes.
  *
  * Times are milliseconds since the epoch unless a name says otherwise.
  */

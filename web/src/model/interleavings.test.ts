@@ -7,9 +7,8 @@ import { Device } from "./testing/device";
 import { ModelServer } from "./testing/server";
 
 /**
- * Two users with two devices each, and anything that may happen to them in
- * any order; afterwards all is well again and time passes. Then everything
- * that was typed is on all four devices, once, in one order.
+ * Two users with two devices each, and anything that may happen to them, in any order. Then everything works again and
+ * time passes. In the end, all four devices have every message that was typed, once and in the same order.
  */
 const USERS = ["aliceUid0001", "bobUid000002"] as const;
 const CONVERSATION = conversationId(...USERS);
@@ -68,7 +67,7 @@ class World {
     reported: Set<string>;
     skew: number;
   }[];
-  /** Everything that was typed and stored, with what its sender had seen. */
+  /** Everything that was typed and stored, with the messages that its sender had seen. */
   readonly typed: { id: string; uid: string; device: number; body: string; after: string[] }[] = [];
   private online = true;
   private count = 0;
@@ -84,7 +83,7 @@ class World {
     }));
   }
 
-  /** The same for every device, so that no two draw the same ids. */
+  /** One sequence for all devices, so that no two create the same id. */
   private random(): number {
     this.seed = (this.seed * 48271) % 2147483647;
     return this.seed / 2147483647;
@@ -169,7 +168,7 @@ class World {
     const body = `message ${++this.count}`;
     try {
       const id = await d.running.send(other, body, reply ? (received[received.length - 1]?.id ?? null) : null);
-      // What its sender had on the screen comes before it, own messages of this device included.
+      // Messages on the sender's screen sort before it, including messages of the same device.
       this.typed.push({
         id,
         uid: d.uid,
@@ -178,14 +177,14 @@ class World {
         after: seen.filter((r) => r.at !== null || r.queue !== undefined).map((r) => r.id),
       });
     } catch {
-      // Not taken: the storage is full, and the user was reported.
+      // The storage is full, and the user saw an error.
     }
   }
 
   private async kill(i: number, afterTurns: number): Promise<void> {
     const d = this.devices[i];
     if (!d?.running) return;
-    // In the middle of whatever it does.
+    // Killed in the middle of any work.
     for (let t = 0; t < afterTurns; t++) await Promise.resolve();
     this.collectReceived(d);
     d.running.kill();
@@ -200,7 +199,7 @@ class World {
     }
   }
 
-  /** Everything works again, and time passes. */
+  /** Makes everything work again and lets time pass. */
   async recover(): Promise<void> {
     this.online = true;
     this.server.redisDown = false;
@@ -213,7 +212,7 @@ class World {
       if (running) running.platform.full = false;
     }
     await this.clock.advance(40 * 60_000);
-    // What is not loaded without being asked comes when it is looked at, all the way up.
+    // Opening the conversation loads what a device does not load unasked. The loop then loads all pages.
     for (const { running } of this.devices) {
       if (!running) continue;
       await running.open(CONVERSATION);

@@ -1,10 +1,10 @@
-/** `GET /conversations`, `/messages` and `/users`, read and checked. */
+/** `GET /conversations`, `/messages` and `/users`, with checked answers. */
 import { readSavedMessage } from "../protocol/codec";
 import { Fields, readEach } from "../protocol/fields";
 import type { Micros, SavedMessage } from "../protocol/chat";
 import type { HttpApi } from "./http";
 
-/** What everybody may see of a user. Names are empty for one who is gone. */
+/** The public record of a user. Names are empty for a deleted user. */
 export interface PublicUser {
   readonly uid: string;
   readonly username: string;
@@ -22,13 +22,13 @@ export interface ListedConversation {
   readonly read: Readonly<Record<string, Micros>>;
 }
 
-/** A list page; `next` is null on the last one. */
+/** A page of a list. `next` is null on the last one. */
 export interface ListPage<T> {
   readonly items: readonly T[];
   readonly next: string | null;
 }
 
-/** Before the message with this `at` and id; without an id, before all messages of that `at`. */
+/** Before the message with this `at` and id. Without an id: before all messages with that `at`. */
 export interface Before {
   readonly at: Micros;
   readonly id: string;
@@ -64,7 +64,7 @@ export class ArchiveApi {
     return { messages: page.items, more: page.next !== null };
   }
 
-  /** Everyone but the caller, by name. */
+  /** All users but the caller, by name. */
   users(query: string, cursor: string | null, limit: number): Promise<ListPage<PublicUser>> {
     return this.http.read({ method: "GET", path: "users", query: { q: query, cursor, limit } }, (answer) =>
       this.page(answer, "users", readUser),

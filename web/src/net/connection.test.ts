@@ -64,7 +64,7 @@ async function connected(): Promise<FakeSocket> {
   return greet(last());
 }
 
-/** The server answers pings. */
+/** Makes the server answer pings. */
 function answering(socket: FakeSocket): FakeSocket {
   socket.onSent = (text) => {
     if (text.includes('"ping"')) socket.deliver({ type: "pong" });
@@ -104,7 +104,7 @@ describe("a connection", () => {
     }
     expect(waits).toEqual([250, 500, 1000, 2000, 4000, 8000, 15000, 15000, 15000]);
     await greet(last());
-    // A link that ends at once again was no good one.
+    // A link that ends at once does not reset the backoff.
     last().drop(1006);
     expect(states[states.length - 1]).toEqual({ state: "waiting", until: clock.now() + 15000 });
     await clock.advance(15000);
@@ -125,7 +125,7 @@ describe("a connection", () => {
       nudge();
       await clock.advance(0);
       expect(platform.opened.length).toBe(before + 1);
-      // Asked twice, it tries once.
+      // A second nudge does not start a second attempt.
       nudge();
       await clock.advance(0);
       expect(platform.opened.length).toBe(before + 1);
@@ -155,7 +155,7 @@ describe("a connection", () => {
     expect(old.closedByClient).toBe(1000);
     expect(live.length).toBe(2);
     expect(endedLinks).toEqual([live[0]]);
-    // The user is told of nothing.
+    // The user does not see the replacement.
     expect(states.map((s) => s.state)).toEqual(["connecting", "live"]);
   });
 
@@ -169,7 +169,7 @@ describe("a connection", () => {
     expect(states.at(-1)?.state).toBe("live");
     await clock.advance(300);
     expect(platform.opened.length).toBe(3);
-    // The old one ends before the new one stands.
+    // The old link ends before the new one is live.
     old.drop(1001);
     expect(states.at(-1)?.state).toBe("connecting");
     await greet(last());

@@ -208,7 +208,7 @@ test("a disk that is full is StorageFull, whether the put fails or only the comm
     IDBObjectStore.prototype.put = put;
   }
 
-  // Told when the transaction ends, as Chromium does: the put itself went well.
+  // Reported when the transaction ends, as Chromium does: the put itself succeeds.
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this`, and put back
   const { transaction } = IDBDatabase.prototype;
   IDBDatabase.prototype.transaction = function (this: IDBDatabase, ...args: Parameters<typeof transaction>) {
@@ -223,7 +223,7 @@ test("a disk that is full is StorageFull, whether the put fails or only the comm
     IDBDatabase.prototype.transaction = transaction;
   }
   expect(ids(await db.read(["notes"], (tx) => tx.range("notes", {})))).toEqual(["a"]);
-  // There is room again.
+  // There is space again.
   await db.write(["notes"], (tx) => tx.put("notes", note("d", "x", 4)));
   expect(ids(await db.read(["notes"], (tx) => tx.range("notes", {})))).toEqual(["a", "d"]);
 });

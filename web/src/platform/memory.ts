@@ -14,7 +14,7 @@ import {
 
 type Table = Map<number | string, Row>;
 
-/** What memory databases of one name share; a test keeps it over a "restart". */
+/** The data that memory databases of one name share. A test keeps it over a "restart". */
 export class MemoryDisk {
   readonly shape: Shape;
   readonly tables = new Map<string, Table>();
@@ -44,7 +44,7 @@ export class MemoryDatabase implements Database {
     return this.turn(async () => {
       const tx = new MemoryTransaction(this.disk);
       const value = await body(tx);
-      // A page that ended in between has not written anything.
+      // If the page ended meanwhile, nothing is written.
       if (this.closed) throw new StorageLost("the database was closed");
       tx.commit();
       return value;
@@ -52,7 +52,7 @@ export class MemoryDatabase implements Database {
   }
 
   onLost(_run: () => void): void {
-    // Nobody else can close it.
+    // Nothing else can close it.
   }
 
   close(): void {
@@ -157,7 +157,9 @@ function field(row: Row, name: string): unknown {
   return (row as Readonly<Record<string, unknown>>)[name];
 }
 
-/** The key of a row in an index; null where a field is missing or no key, which keeps the row out of it. */
+/**
+ * Returns the key of a row in an index, or null if a field is missing or not a valid key. The index then skips the row.
+ */
 function indexKey(row: Row, fields: readonly string[]): Key | null {
   const key: Key[] = [];
   for (const name of fields) {

@@ -1,6 +1,6 @@
 /**
- * The admin panel's side of the API: typed calls over {@link AdminCalls}, with
- * answers that are read, not believed. Loaded with the panel, never before.
+ * The admin panel's side of the API: typed calls over {@link AdminCalls} that check the answers. This module is loaded
+ * together with the panel.
  */
 import { Fields, Malformed } from "../../protocol/fields";
 import type {
@@ -98,7 +98,7 @@ export function adminOf(calls: AdminCalls): Admin {
   };
 }
 
-/** A query string of the values that are not empty. */
+/** Returns a query string of the values that are not empty. */
 function params(values: Readonly<Record<string, string>>): string {
   const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== "")).toString();
   return query === "" ? "" : `?${query}`;
@@ -111,7 +111,7 @@ function page<T>(name: string, read: (fields: Fields) => T): (answer: Fields) =>
   });
 }
 
-/** The API speaks in microseconds, the views in milliseconds. */
+/** The API uses microseconds, the views use milliseconds. */
 const ms = (micros: number): number => Math.floor(micros / 1000);
 const msOrNull = (micros: number | null): number | null => (micros === null ? null : ms(micros));
 

@@ -30,7 +30,7 @@ describe("two users", () => {
     await house.pass(500);
     expect([...states]).toEqual(["waiting", "sent", "delivered"]);
 
-    // A stranger's first message shows without a reload, by name.
+    // A stranger's first message appears without a reload, with the name.
     const [line] = bob.chat().conversations.get().items;
     expect(line).toMatchObject({
       unread: 1,
@@ -50,7 +50,7 @@ describe("two users", () => {
     expect(bob.chat().unreadTotal.get()).toBe(0);
     expect(toAlice.unread.get()).toBe(0);
     expect(toBob.timeline.get().items[0]?.state).toBe("read");
-    // The line of new messages stays while the conversation is open.
+    // The "new messages" line stays while the conversation is open.
     expect(toAlice.timeline.get().firstUnread).toBe(message.id);
 
     const answered = await toAlice.send("Yes", message.id);
@@ -81,7 +81,7 @@ describe("two users", () => {
     expect(toBob.typing.get()).toBe(true);
     await house.pass(2_000);
     expect(toBob.typing.get()).toBe(false);
-    // A message ends the typing at once.
+    // A message ends the typing hint at once.
     const toAlice = bob.chat().conversation(ALICE);
     toAlice.noteTyping();
     await house.pass(10);
@@ -170,7 +170,7 @@ describe("two users", () => {
     const conversation = alice.chat().conversation(BOB);
     await house.pass(500);
     expect(conversation.user.get()).toMatchObject({ displayName: "bob", deleted: false });
-    // Bob leaves; Alice's tab learns of it by what she sends.
+    // Bob deletes his account. Alice's tab learns it from the refusal of her message.
     house.server.archive.directory.delete(BOB);
     house.server.refuse = () => "recipient_unknown";
     await conversation.send("are you there?");
@@ -186,7 +186,7 @@ describe("two users", () => {
       ["before I left", "delivered", undefined],
       ["are you there?", "refused", "recipient_unknown"],
     ]);
-    // What only looked so is taken back when the server shows them again.
+    // The mark is removed when the directory shows the user again.
     house.server.archive.directory.set(BOB, { uid: BOB, username: "bob", display_name: "Bob" });
     await house.pass(60_000);
     alice.chat().conversation(BOB).close();
@@ -264,7 +264,7 @@ describe("two users", () => {
     expect(await conversation.send(" \n\t ")).toMatchObject({ ok: false, problem: { code: "body_empty" } });
     expect(await conversation.send("x".repeat(8_001))).toMatchObject({ ok: false, problem: { code: "body_too_long" } });
     expect((await conversation.send("😀".repeat(8_000))).ok).toBe(true);
-    // Control characters of a paste are dropped, not refused.
+    // Control characters in pasted text are removed. They do not cause a refusal.
     expect((await conversation.send("a\u0007b\ud800")).ok).toBe(true);
   });
 });
@@ -293,7 +293,7 @@ describe("trouble", () => {
     expect(house.server.watchedBy(ALICE)).toEqual(["carolUid00003"]);
     for (const end of off) end();
 
-    // Raised by a later server: heard at the next welcome.
+    // A later server raises the limit. Clients learn it from the next welcome.
     house.server.limits = { ...house.server.limits, body: 6 };
     house.server.drop(ALICE);
     await house.pass(2_000);
@@ -336,7 +336,7 @@ describe("trouble", () => {
   test("the word of a gap comes 5 s after the last sign of life, however it was noticed", async () => {
     const { house, alice } = await two();
     const status = (): string => alice.chat().connection.get().state;
-    // The browser says that the network is gone; the socket says nothing.
+    // The browser reports that the network is gone. The socket reports nothing.
     house.server.mute(ALICE);
     house.online = false;
     alice.platform.setOnline(false);
@@ -349,10 +349,11 @@ describe("trouble", () => {
     await house.pass(1_000);
     expect(status()).toBe("online");
 
-    // Nobody says anything: a link that is quiet for a minute is tested, which takes 5 s; a first try at once may still save the word.
+    // Nothing reports a problem. A link that is quiet for a minute is tested, which takes 5 s. If the first new attempt
+    // succeeds at once, no banner appears.
     await house.pass(30_000);
     house.server.mute(ALICE);
-    alice.platform.setVisible(true); // somebody looks, and the link is tested
+    alice.platform.setVisible(true); // the tab becomes visible, which tests the link
     const states: string[] = [];
     const end = alice.chat().connection.subscribe((c) => states.push(c.state));
     await house.pass(5_600);
@@ -402,7 +403,8 @@ describe("trouble", () => {
       expect(Math.abs((presence.get().lastSeen ?? 0) - house.clock.now())).toBeLessThan(5_000);
       end();
 
-      // Typed without a network after a restart: what was learned of the clock then still holds, and the token's hour is no day off.
+      // Typed offline after a restart. The clock offset learned earlier still applies, and the lifetime of the token is
+      // not a day off.
       const sockets = alice.platform.opened.length;
       await house.pass(30 * 60_000);
       expect(alice.platform.opened.length).toBe(sockets);
@@ -442,7 +444,7 @@ describe("trouble", () => {
     expect(alice.chat().storage.get()).toBe("full");
     await bob.chat().conversation(ALICE).send("while full");
     await house.pass(3_000);
-    // Not stored, so not acknowledged: it waits on the server.
+    // The message is not stored, so it is not acknowledged and stays on the server.
     expect(house.server.archive.saved.size).toBe(0);
     alice.platform.full = false;
     await house.pass(60_000);

@@ -1,4 +1,4 @@
-/** Everything for one signed-in user in one tab: puts the parts together. */
+/** The model of one signed-in user in one tab. It connects the parts with each other. */
 import type { ArchiveApi, PublicUser } from "../../net/archive";
 import type { HttpApi } from "../../net/http";
 import { ApiProblem } from "../../net/problem";
@@ -43,11 +43,11 @@ export interface ChatParts extends EngineParts {
 }
 
 export interface ChatHandlers {
-  /** New messages of others, in one tab only. */
+  /** Reports new messages of others, in one tab only. */
   onReceived(messages: readonly { row: MessageRow; name: string }[], hidden: boolean): void;
   /** The account may not connect any more. */
   onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
-  /** This user wants to go; the account and its data are the session's. */
+  /** The user wants to sign out, or to delete the account. The session owns the account and its data. */
   signOut(): Promise<void>;
   leave(password: string): Promise<void>;
 }
@@ -102,12 +102,12 @@ export class ChatModel implements Chat {
       own: parts.own,
       users: this.users,
     });
-    // Refused although the profile said admin: it is asked again, and the panel closes.
+    // The server refused although the profile said admin. Loading the profile again closes the panel.
     this.adminCalls = adminCalls(parts.http, () => void this.profile.load());
     this.admin = derived(this.profile.me, (me) => (me.admin ? this.adminCalls : null));
   }
 
-  /** Connects, and begins to follow other tabs. */
+  /** Connects, and starts to follow other tabs. */
   start(): void {
     const { store, platform } = this.parts;
     this.ends.push(
@@ -128,7 +128,7 @@ export class ChatModel implements Chat {
     void this.profile.load();
   }
 
-  /** Ends all of it; what is stored stays. */
+  /** Stops everything. Stored data stays. */
   stop(): void {
     for (const end of this.ends) end();
     for (const conversation of [...this.open]) conversation.close();
@@ -196,7 +196,7 @@ export class ChatModel implements Chat {
 
   async userByUsername(username: string): Promise<Outcome<User>> {
     const lower = username.toLowerCase();
-    // Whom this device knows needs no network.
+    // A user that is in the list needs no request.
     const known = this.list.list.get().items.find((c) => c.user.username.toLowerCase() === lower)?.user;
     if (known) return { ok: true, value: known };
     return await outcome(async () => {
@@ -270,7 +270,7 @@ export class ChatModel implements Chat {
     }
   }
 
-  /** A message came from somebody who was typing. */
+  /** A new message from a user ends the typing hint of that user. */
   private endTypingOf(conversation: string, ids: readonly string[]): void {
     const other = conversation.split("~").find((uid) => uid !== this.uid);
     if (other === undefined || !this.presences.typing(other).get()) return;
@@ -292,7 +292,7 @@ export class ChatModel implements Chat {
     this.handlers.onReceived(named, hidden);
   }
 
-  /** Reads what is known of the server's clock and limits, which only the tab with the socket hears. */
+  /** Reads the server's clock offset and limits from the store. Only the tab with the socket receives them. */
   private async readServer(): Promise<void> {
     const { store, time, limits } = this.parts;
     try {
@@ -303,12 +303,12 @@ export class ChatModel implements Chat {
       if (known.clock) time.setOffset(known.clock.offset);
       if (known.limits) limits.learn(known.limits.limits);
     } catch {
-      // This device's own clock and this version's limits will do.
+      // This device's own clock and the built-in limits will do.
     }
   }
 }
 
-/** Makes {@link AdminCalls}; `onForbidden` hears when the server does not take this user for an admin. */
+/** Makes {@link AdminCalls}. `onForbidden` is called when the server refuses because this user is not an admin. */
 function adminCalls(http: HttpApi, onForbidden: () => void): AdminCalls {
   const options = { timeoutMs: 5 * 60_000, claim: true };
   async function reportForbidden<T>(work: () => Promise<T>): Promise<Outcome<T>> {
@@ -324,7 +324,7 @@ function adminCalls(http: HttpApi, onForbidden: () => void): AdminCalls {
     download: (path) =>
       reportForbidden(async () => {
         const text = await http.text({ method: "GET", path: `admin${path}`, ...options });
-        // Spreadsheets take a file without this mark for one in an old encoding.
+        // Without a byte order mark, spreadsheets read the file in a legacy encoding.
         return new Blob(["\ufeff", text], { type: "text/csv;charset=utf-8" });
       }),
   };

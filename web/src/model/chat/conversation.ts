@@ -1,4 +1,4 @@
-/** One open conversation: its window, and what a user does there. */
+/** One open conversation: its window of messages, and the user's actions in it. */
 import { ApiProblem } from "../../net/problem";
 import { checkBody, cleanBody, conversationId, type Micros } from "../../protocol/chat";
 import { uuidv7 } from "../../protocol/uuid";
@@ -22,12 +22,12 @@ export interface ConversationParts extends WindowParts {
   readonly presences: PresenceTracker;
   readonly limits: ServerLimits;
   context(): RuleContext;
-  /** Tells `to` that this user types. */
+  /** Sends `to` a typing hint. */
   typing(to: string): void;
 }
 
 const TYPING_EVERY_MS = 3_000;
-/** Scrolling moves the read mark often; it is stored at once, and then at most this often. */
+/** Scrolling moves the read mark often. It is stored at once, and then at most this often. */
 const MARK_EVERY_MS = 300;
 
 export class OpenConversation implements Conversation {
@@ -55,7 +55,7 @@ export class OpenConversation implements Conversation {
     this.onClose = onClose;
     this.id = conversationId(parts.uid, other);
     this.user = parts.users.user(other);
-    parts.users.renew(other); // they may have another name since
+    parts.users.renew(other); // the name may have changed
     this.typing = parts.presences.typing(other);
     this.window = new TimelineWindow(parts, this.id);
     this.timeline = this.window.timeline;
@@ -85,12 +85,12 @@ export class OpenConversation implements Conversation {
       await this.parts.store.write(async (tx) => {
         const context = this.parts.context();
         await enqueue(tx, context, { id, to: this.other, body: text, replyTo: replyTo ?? null });
-        // The draft and the message that it became change places at once.
+        // The draft is deleted in the transaction that stores the message.
         await tx.putDraft({ conversation: this.id, text: "", replyTo: null, at: context.now });
       });
       return id;
     });
-    // Not taken: nothing that was typed is lost.
+    // The message was not stored, so the typed text goes back into the draft.
     if (!sent.ok) this.drafts.restore(draft);
     this.lastTyping = Number.NEGATIVE_INFINITY;
     return sent;
@@ -148,7 +148,7 @@ export class OpenConversation implements Conversation {
     return uuidv7(clock.now(), random.bytes(10));
   }
 
-  /** Nobody looks any more, and the page may end: what would be stored a moment later is stored now. */
+  /** The page may end once it is hidden, so everything that would be stored a moment later is stored now. */
   private onHidden(): void {
     if (this.readTo > this.readStored) void this.storeMark();
     this.drafts.flush();
@@ -169,7 +169,7 @@ export class OpenConversation implements Conversation {
       });
     } catch (err) {
       this.parts.platform.report("a read mark could not be stored", err);
-      // Seen again, it is stored again.
+      // Reset, so that the mark is stored when the messages are seen again.
       this.readTo = this.readStored = 0;
     }
   }

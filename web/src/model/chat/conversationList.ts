@@ -32,9 +32,9 @@ interface Line {
   readonly summary: ConversationSummary;
 }
 
-/** More than this is not held in memory at once; older ones come by search and history. */
+/** The most conversations that are held in memory. Older ones are reached through search and history. */
 const MAX_LINES = 1_000;
-/** After the store could not be read. */
+/** How long to wait after the store could not be read. */
 const RETRY_MS = 1_000;
 
 export class Conversations {
@@ -48,7 +48,7 @@ export class Conversations {
   private dirtyAll = true;
   private reading = false;
   private stopped = false;
-  /** The server's list was loaded once; where it goes on. */
+  /** Whether the server's list was loaded once, and the cursor of its next page. */
   private listed: { loaded: boolean; next: string | null } = { loaded: false, next: null };
   private loadingMore = false;
   private problem: Problem | null = null;
@@ -102,7 +102,7 @@ export class Conversations {
     this.publish();
   }
 
-  /** The first load did not work this time; told while there is nothing else to show. */
+  /** Sets the problem that the list shows while it is empty because the first load failed. */
   setProblem(problem: Problem | null): void {
     this.problem = problem;
     this.publish();
@@ -139,7 +139,7 @@ export class Conversations {
       } while (this.dirtyAll || this.dirty.size > 0);
     } catch (err) {
       this.parts.platform.report("the list could not be read", err);
-      // What changed is not known any more: everything is read again.
+      // The set of changes is lost, so everything is read again.
       this.dirtyAll = true;
       this.ends.push(this.parts.platform.clock.after(RETRY_MS, () => this.schedule()));
     } finally {
@@ -209,7 +209,7 @@ export class Conversations {
   }
 }
 
-/** Messages of the other above the own mark: what is here, or what the server counted, where more is there. */
+/** Returns the number of unread messages: those on this device or, if it is higher, the server's count. */
 export function unreadOf(row: ConversationRow): number {
   return Math.max(row.unread, row.unreadMark >= row.myRead ? row.unreadThere : 0);
 }

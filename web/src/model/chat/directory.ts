@@ -1,4 +1,4 @@
-/** A search in the directory, as somebody types. */
+/** A search in the directory while somebody types. */
 import type { ArchiveApi, PublicUser } from "../../net/archive";
 import type { Cancel, Clock } from "../../platform/platform";
 import type { DirectorySearch, UserList } from "../interface/chat";
@@ -16,12 +16,12 @@ export class Directory implements DirectorySearch {
   private readonly value = new Value<UserList>({ items: [], loading: true, more: false, problem: null });
   private query = "";
   private next: string | null = null;
-  /** Counts searches: the answer of an older one is dropped. */
+  /** Incremented per search, so that the answer to an older one is dropped. */
   private serial = 0;
   private busy = false;
   private timer: Cancel | null = null;
 
-  /** `found` is told of everyone who was found. */
+  /** `found` is called with all users that a search returns. */
   constructor(clock: Clock, archive: Pick<ArchiveApi, "users">, found: (users: readonly PublicUser[]) => void) {
     this.clock = clock;
     this.archive = archive;
@@ -47,7 +47,7 @@ export class Directory implements DirectorySearch {
 
   retry(): void {
     if (this.busy) return;
-    // Where it broke off: the first page, or the next one.
+    // Continues where the search failed: at the first page or at the next one.
     void this.load(this.value.get().items.length > 0 ? this.next : null);
   }
 

@@ -1,4 +1,4 @@
-/** Everything that runs for an account, in one piece, so that it is loaded only where somebody is signed in. */
+/** Opens everything that runs for a signed-in user. This is one module, so that it is loaded only after a sign-in. */
 import { ArchiveApi } from "../../net/archive";
 import type { Token } from "../../net/connection";
 import type { HttpApi } from "../../net/http";
@@ -15,7 +15,7 @@ export interface OpenChatParts {
   readonly platform: Platform;
   readonly account: Account;
   readonly http: HttpApi;
-  /** The address of the WebSocket. */
+  /** Returns the address of the WebSocket. */
   url(): Promise<string>;
   /** See ConnectionOptions.token. */
   token(fresh: boolean): Promise<Token>;
@@ -23,13 +23,15 @@ export interface OpenChatParts {
 
 export interface OpenChat {
   readonly chat: Chat;
-  /** Connects, and begins to follow other tabs. */
+  /** Connects, and starts to follow other tabs. */
   start(): void;
-  /** Ends all of it; what is stored stays. */
+  /** Stops everything. Stored data stays. */
   stop(): void;
 }
 
-/** Opens an account's store and makes its chat. Never rejects: without storage the account lives in memory. */
+/**
+ * Opens the local store of a user and builds the chat on it. Never rejects: without storage, the data stays in memory.
+ */
 export async function openChat(parts: OpenChatParts, handlers: ChatHandlers): Promise<OpenChat> {
   const { platform, account, http } = parts;
   const store = await LocalStore.open(platform, account.uid);

@@ -1,11 +1,11 @@
-/** Presence and typing of others, as this tab shows them. */
+/** Presence and typing hints of other users, as this tab shows them. */
 import type { Cancel, Clock } from "../../platform/platform";
 import type { Presence } from "../interface/chat";
 import type { ServerLimits } from "../limits";
 import { type Readable, Value } from "../observable";
 
 const UNKNOWN: Presence = { online: null, lastSeen: null };
-/** Typing ends by itself. */
+/** A typing hint ends after this time. */
 const TYPING_MS = 6_000;
 
 export class PresenceTracker {
@@ -14,11 +14,11 @@ export class PresenceTracker {
   private readonly watch: (uids: readonly string[]) => void;
   private readonly values = new Map<string, Value<Presence>>();
   private readonly typings = new Map<string, { value: Value<boolean>; end: Cancel | null }>();
-  /** Whom somebody looks at, the latest last. */
+  /** The users whose presence is shown, the latest last. */
   private readonly watched = new Set<string>();
   private readonly typingListeners = new Set<(uid: string) => void>();
 
-  /** `watch` is told whose presence is wanted, the most wanted first. */
+  /** `watch` is called with the users whose presence is needed, the most wanted first. */
   constructor(clock: Clock, limits: ServerLimits, watch: (uids: readonly string[]) => void) {
     this.clock = clock;
     this.limits = limits;
@@ -46,7 +46,7 @@ export class PresenceTracker {
     return this.typingOf(uid).value;
   }
 
-  /** Calls `run` when somebody begins or ends typing. */
+  /** Calls `run` when a user starts or stops typing. */
   onTyping(run: (uid: string) => void): Cancel {
     this.typingListeners.add(run);
     return () => this.typingListeners.delete(run);
@@ -56,12 +56,12 @@ export class PresenceTracker {
     const value = this.values.get(uid);
     if (!value) return;
     const old = value.get();
-    // A hint without a time does not take back what an earlier one said.
+    // A hint without a time does not overwrite the time of an earlier one.
     const lastSeen = presence.lastSeen ?? (presence.online === false ? old.lastSeen : null);
     if (old.online !== presence.online || old.lastSeen !== lastSeen) value.set({ online: presence.online, lastSeen });
   }
 
-  /** What was known is old: the link is gone. */
+  /** Marks every presence as unknown, because the link is gone. */
   markUnknown(): void {
     for (const value of this.values.values())
       value.update((p) => (p.online === null ? p : { online: null, lastSeen: p.lastSeen }));
@@ -75,7 +75,7 @@ export class PresenceTracker {
     for (const run of [...this.typingListeners]) run(uid);
   }
 
-  /** A message came: that was what was typed. */
+  /** Ends the typing hint of `uid`, because their message has arrived. */
   stopTyping(uid: string): void {
     const typing = this.typings.get(uid);
     if (!typing?.value.get()) return;

@@ -1,4 +1,4 @@
-/** The own profile: kept on the device, loaded when the app starts and after changes. */
+/** The user's own profile: kept on the device, loaded at the start and after changes. */
 import { ApiProblem } from "../../net/problem";
 import type { OwnApi, OwnProfile } from "../../net/own";
 import type { Platform } from "../../platform/platform";
@@ -13,7 +13,7 @@ import type { Users } from "./users";
 export interface ProfileParts {
   readonly platform: Platform;
   readonly uid: string;
-  /** Known before the profile is. */
+  /** Known from the sign-in, before the profile is loaded. */
   readonly email: string;
   readonly store: LocalStore;
   readonly own: OwnApi;
@@ -61,7 +61,7 @@ export class ProfileKeeper {
     for (const end of [...this.ends, ...this.blockedEnds]) end();
   }
 
-  /** Loads the profile; without an answer, again later. */
+  /** Loads the profile. Tries again later if there is no answer. */
   async load(): Promise<void> {
     if (this.stopped) return;
     try {

@@ -95,7 +95,7 @@ describe("the rows of a timeline", () => {
     expect(rows.items()[0]?.quote).toEqual({ id: row(1).id, mine: true, body: "message 1" });
   });
 
-  // Its time limit is the assertion, and a wide one: a machine that runs other tests must not fail it.
+  // The time limit is the assertion. It is wide, so that a busy machine does not fail the test.
   test("hold 50,000 messages, loaded by the page from the end", () => {
     const rows = timeline();
     const total = 50_000;

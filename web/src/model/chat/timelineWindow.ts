@@ -1,4 +1,6 @@
-/** The part of a conversation that is in memory while it is open: loads it, extends it, and follows the store. */
+/**
+ * The part of a conversation that is in memory while it is open. The window loads it, extends it and follows the store.
+ */
 import type { Platform } from "../../platform/platform";
 import type { History } from "../history";
 import type { Problem } from "../interface/outcome";
@@ -20,11 +22,14 @@ export interface WindowParts {
   readonly time: ServerTime;
 }
 
-/** Shown at once when a conversation is opened, beside what is unread. */
+/** Messages shown at once when a conversation is opened, in addition to the unread ones. */
 const FIRST = 60;
-/** So many unread messages are loaded at once; with more, the line of new messages stands at the oldest of these. */
+/**
+ * The most unread messages that are loaded at once. Beyond that, the "new messages" line is above the oldest loaded
+ * one.
+ */
 const MAX_UNREAD = 500;
-/** After the store could not be read. */
+/** How long to wait after the store could not be read. */
 const RETRY_MS = 1_000;
 
 export class TimelineWindow {
@@ -33,7 +38,7 @@ export class TimelineWindow {
   private readonly rows: TimelineRows;
   private readonly value: Value<Timeline>;
   private readonly unreadValue = new Value(0);
-  /** Quoted messages outside the window; null where this device does not have them. */
+  /** Quoted messages outside the window. Null: the message is not on this device. */
   private readonly quotes = new Map<string, MessageRow | null>();
   private readonly dirty = new Set<string>();
   private dirtyAll = false;
@@ -43,7 +48,7 @@ export class TimelineWindow {
   private closed = false;
   private complete = false;
   private problem: Problem | null = null;
-  /** Own read mark when the conversation was opened. */
+  /** The user's own read mark when the conversation was opened. */
   private readAtOpen = 0;
   private firstUnread: string | null = null;
   private older: Promise<void> | null = null;
@@ -90,7 +95,7 @@ export class TimelineWindow {
     this.unlisten();
   }
 
-  /** Something outside went wrong that belongs on this screen. */
+  /** Shows a problem that happened outside the window. */
   showProblem(problem: Problem): void {
     this.problem = problem;
     this.publish();
@@ -122,7 +127,7 @@ export class TimelineWindow {
   private async open(): Promise<void> {
     try {
       await this.fill();
-      // What is here shows at once; an empty place waits for the server.
+      // Stored messages show at once. An empty window waits for the server.
       this.loading = this.rows.size === 0;
       this.opened = true;
       this.publish();
@@ -135,11 +140,11 @@ export class TimelineWindow {
     this.loading = false;
     this.placeUnreadLine();
     this.publish();
-    // Changes that came meanwhile.
+    // Applies changes that arrived meanwhile.
     this.follow();
   }
 
-  /** Takes the newest rows of this device, and as many more as are unread. */
+  /** Reads the newest rows of this device, and as many more as are unread. */
   private async fill(): Promise<void> {
     const { rows, conversation } = await this.parts.store.read(async (tx) => {
       const row = await tx.conversation(this.id);
@@ -153,7 +158,7 @@ export class TimelineWindow {
     await this.checkComplete();
   }
 
-  /** Loads the newest page, where this device may be missing something. */
+  /** Loads the newest page if messages may be missing on this device. */
   private async refresh(): Promise<void> {
     try {
       await this.parts.history.refresh(this.id);
@@ -191,7 +196,7 @@ export class TimelineWindow {
       this.problem = null;
     } catch (err) {
       this.problem = problemOf(err);
-      // Without a network, what is here by chance is better than nothing.
+      // Offline, show the stored rows even though messages between them may be missing.
       const page = await this.parts.history.local(this.id, before).catch(() => null);
       if (page) this.rows.put(page.rows);
     }
@@ -203,7 +208,7 @@ export class TimelineWindow {
     this.complete = older.complete && older.rows.length === 0;
   }
 
-  /** Where "new messages" begins. */
+  /** Finds the message at which the "new messages" line begins. */
   private placeUnreadLine(): void {
     for (const row of this.rows.rows()) {
       if (row.status !== "received" || row.place <= this.readAtOpen) continue;
@@ -233,7 +238,7 @@ export class TimelineWindow {
       while ((this.dirty.size > 0 || this.dirtyAll) && !this.closed);
     } catch (err) {
       this.parts.platform.report("a conversation could not be read", err);
-      // What changed is not known any more: everything is read again.
+      // The set of changes is lost, so everything is read again.
       this.dirtyAll = true;
       this.parts.platform.clock.after(RETRY_MS, () => this.follow());
     } finally {
@@ -267,7 +272,7 @@ export class TimelineWindow {
     for (const row of found) {
       ids.delete(row.id);
       if (row.conversation === this.id) {
-        // What is older than the window comes when it is scrolled to.
+        // Messages older than the window are loaded when it is scrolled to them.
         if (first === null || this.complete || this.rows.has(row.id) || row.place >= first.place) this.rows.put([row]);
       }
       if (this.quotes.has(row.id)) {
@@ -286,7 +291,7 @@ export class TimelineWindow {
     this.unreadValue.set(unreadOf(conversation));
   }
 
-  /** A quoted message that is not in the window: read once, then kept up to date. */
+  /** Returns a quoted message outside the window. It is read once and then kept up to date. */
   private quoted(id: string): MessageRow | undefined {
     const known = this.quotes.get(id);
     if (known === undefined) {

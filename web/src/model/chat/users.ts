@@ -1,4 +1,4 @@
-/** Names of users: kept on the device, loaded where they are missing or old. */
+/** Names of other users: kept on the device, loaded when they are missing or old. */
 import type { ArchiveApi } from "../../net/archive";
 import { ApiProblem } from "../../net/problem";
 import { validUid } from "../../protocol/chat";
@@ -55,7 +55,7 @@ export class Users {
     return this.of(uid);
   }
 
-  /** Makes sure that names of `uid` are loaded, in the background. */
+  /** Loads the names of `uid` in the background, unless `row` is recent enough. */
   want(uid: string, row: UserRow | undefined): void {
     const { platform } = this.parts;
     const now = platform.clock.now();
@@ -63,7 +63,7 @@ export class Users {
     this.renew(uid);
   }
 
-  /** Loads the names of `uid` anew, in the background: for one place at a time, where an old name would mislead. */
+  /** Loads the names of `uid` again in the background. For the few places where an old name would mislead. */
   renew(uid: string): void {
     const now = this.parts.platform.clock.now();
     const last = this.asked.get(uid);
@@ -103,7 +103,7 @@ export class Users {
       });
       if (user.uid === uid) await store.write((tx) => applyUser(tx, this.parts.context(), user));
     } catch (err) {
-      // Tried again when somebody asks later.
+      // Tried again when the name is needed the next time.
       if (!(err instanceof ApiProblem)) platform.report("a user could not be loaded", err);
     }
   }

@@ -1,6 +1,6 @@
 /**
- * Pays the backfills of DESIGN §4: loads history after events may have been
- * missed, and messages that were only heard of.
+ * Loads messages that this device has missed (the backfills of DESIGN §4): history after a gap, and single messages
+ * that an event referred to.
  */
 import type { ListedConversation } from "../../net/archive";
 import { ApiProblem } from "../../net/problem";
@@ -12,26 +12,28 @@ import type { Backfill, Gap } from "../store/rows";
 import { transmitted } from "../store/tx";
 import { type EngineParts, contextOf } from "./ports";
 
-/** Messages of a page. */
+/** Messages per page. */
 export const PAGE = 50;
-/** After each load that a gap asks for, the next one: 1, 5 and 15 min after the first. Null: it was the last. */
+/**
+ * The delay from each load of a gap to the next one, so that loads run 1, 5 and 15 min after the first. Null: no more.
+ */
 const NEXT_LOAD_MS: readonly (number | null)[] = [60_000, 240_000, 600_000, null];
-/** A message may carry an `at` of some time before it was missed. */
+/** The `at` of a missed message may lie this long before the gap. */
 const MARGIN: Micros = 600_000_000;
-/** How long before a gap the later loads look. */
+/** The later loads of a gap go back only this long before it. */
 const RECENT: Micros = 3_600_000_000;
 const MAX_LIST_PAGES = 20;
 const MAX_PAGES = 20;
-/** On a first visit only conversations with something unread are loaded at once, and so many; others when they are opened. */
+/** On a first visit, only this many conversations with unread messages are loaded at once. Others load when opened. */
 const FIRST_CONVERSATIONS = 30;
 const FIRST_PAGES = 2;
-/** A backfill that is not paid after this long is forgotten: its message does not exist any more. */
+/** A backfill that did not succeed for this long is dropped: its message does not exist any more. */
 const FORGET_MS = 7 * 24 * 3_600_000;
 const MAX_RETRY_WAIT_MS = 3_600_000;
 
 export class Backfiller {
   private readonly parts: EngineParts;
-  /** History was shown to hold what it holds of a conversation's outbox. */
+  /** Called when history has shown which messages of an outbox were delivered. */
   private readonly onChecked: () => void;
   private readonly backoff: Backoff;
   private readonly checks = new Set<string>();
@@ -39,7 +41,7 @@ export class Backfiller {
   private running = false;
   private again = false;
   private stopped = false;
-  /** Before the first link there is nothing to pay that a look at the screen would not load. */
+  /** False before the first link. Until then, opening a conversation loads everything that a backfill would. */
   private reached = false;
   private pausedUntil = 0;
 
@@ -54,7 +56,7 @@ export class Backfiller {
     this.timer?.();
   }
 
-  /** The server is reachable again: what failed for lack of a network is tried at once. */
+  /** Retries at once what failed for lack of a network, because the server is reachable again. */
   reachable(): void {
     this.reached = true;
     this.pausedUntil = 0;
@@ -62,14 +64,14 @@ export class Backfiller {
     this.wake();
   }
 
-  /** Loads what history has of the outbox of `conversation`, so that it may be sent on. */
+  /** Loads the part of history that overlaps the outbox of `conversation`, so that the outbox may be sent. */
   check(conversation: string): void {
     if (this.checks.has(conversation)) return;
     this.checks.add(conversation);
     this.wake();
   }
 
-  /** There may be something to pay. */
+  /** Called when there may be something to backfill. */
   wake(): void {
     if (this.running) {
       this.again = true;
@@ -94,7 +96,7 @@ export class Backfiller {
         await this.round();
       } while (this.again);
     } catch (err) {
-      // No answer this time, or no room to store it.
+      // The request failed, or the answer could not be stored.
       if (!(err instanceof ApiProblem && err.status === 0))
         this.parts.platform.report("history could not be loaded", err);
       const asked = err instanceof ApiProblem ? (err.retryAfterMs ?? 0) : 0;
@@ -138,7 +140,7 @@ export class Backfiller {
     if (next !== Number.POSITIVE_INFINITY) this.wakeAfter(next - clock.now());
   }
 
-  /** Loads the newest pages, down to the oldest message of the outbox that was ever transmitted. */
+  /** Loads the newest pages, down to the oldest message in the outbox that was ever transmitted. */
   private async checkOutbox(conversation: string): Promise<void> {
     const { gap, oldest } = await this.parts.store.read(async (tx) => {
       const rows = (await tx.outbox()).filter((r) => r.conversation === conversation && transmitted(r));
@@ -148,7 +150,7 @@ export class Backfiller {
     this.onChecked();
   }
 
-  /** One of the loads that a gap asks for: what happened in the meantime, in all conversations. */
+  /** Runs one of the loads of a gap: everything that happened during the gap, in all conversations. */
   private async backfillGap(gap: Gap): Promise<void> {
     const outbox = await this.parts.store.read((tx) => tx.outbox());
     for (const conversation of new Set(outbox.filter(transmitted).map((r) => r.conversation)))
@@ -167,7 +169,7 @@ export class Backfiller {
     const now = this.parts.platform.clock.now();
     await this.parts.store.write(async (tx) => {
       const latest = await tx.gap();
-      // Another gap meanwhile begins all of it anew.
+      // A newer gap starts over.
       if (latest.n !== gap.n) return;
       const wait = NEXT_LOAD_MS[gap.loads] ?? null;
       await tx.putMeta({
@@ -178,16 +180,16 @@ export class Backfiller {
     this.backoff.reset();
   }
 
-  /** From when on a load looks; 0 for the first load of a first visit, which looks at what is unread. */
+  /** Returns how far back a load goes. 0 for the first load of a first visit, which loads unread messages. */
   private sinceOf(gap: Gap): Micros {
     const { clock } = this.parts.platform;
-    // What is loaded again is for what was saved late, and that is young: history costs reads.
+    // Reloads only look for messages that were saved late, so they go back RECENT. Each page costs Firestore reads.
     const recent = this.parts.time.now() - (clock.now() - gap.at) * 1000 - RECENT;
     const since = gap.loads === 0 ? gap.since : Math.max(gap.since, recent);
     return since === 0 ? 0 : since - MARGIN;
   }
 
-  /** Loads the list of conversations, from the newest down to `since`; on a first visit its first page. */
+  /** Loads the list of conversations, newest first, down to `since`. On a first visit, loads the first page only. */
   private async loadList(since: Micros): Promise<ListedConversation[]> {
     const all: ListedConversation[] = [];
     let cursor: string | null = null;
@@ -197,7 +199,7 @@ export class Backfiller {
       await this.parts.store.write(async (tx) => {
         for (const item of answer.items) await applyListed(tx, contextOf(this.parts), item);
         const list = await tx.meta("list");
-        // How far down the list was loaded before still counts.
+        // Keeps how far down the list was loaded before.
         if (first && !list?.loaded) await tx.putMeta({ name: "list", next: answer.next, loaded: true });
       });
       all.push(...answer.items);
@@ -224,14 +226,14 @@ export class Backfiller {
     try {
       page = { ...page, ...(await this.parts.archive.messages(conversation, before, PAGE)) };
     } catch (err) {
-      // What the server will not give later either (a user who left took it along) must not hold up the rest.
+      // A final refusal (the other user may have deleted the conversation) must not block the other loads.
       if (!(err instanceof ApiProblem) || err.retryable) throw err;
     }
     await this.parts.store.write((tx) => applyPage(tx, contextOf(this.parts), page, gap));
     return page;
   }
 
-  /** Loads the message that a backfill is about. If it is not there yet, it is tried again later. */
+  /** Loads the message of one backfill. If it is not saved yet, schedules another attempt. */
   private async backfillMessage(backfill: Backfill): Promise<void> {
     const gap = await this.parts.store.read((tx) => tx.gap());
     await this.load(backfill.conversation, { at: backfill.at + 1, id: "" }, gap);

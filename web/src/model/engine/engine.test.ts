@@ -149,7 +149,7 @@ describe("the engine", () => {
     expect(left.length).toBe(101);
     expect(left.slice(-2).map((r) => r.body)).toEqual(["waits", "waits, too"]);
     expect(left[0]?.body).toBe("message 52");
-    // What was dropped comes back when it is looked at.
+    // Pruned messages come back when they are looked at.
     archive.save(Array.from({ length: 150 }, (_, i) => saved(i + 1, NOW * 1000 + i + 1)));
     const page = await device.history.older(CONVERSATION, left[0] ?? null);
     expect(page.rows.at(-1)?.body).toBe("message 51");
@@ -176,7 +176,8 @@ describe("the engine", () => {
     expect(after.length).toBeLessThanOrEqual(500);
     expect(after).toEqual(Array.from({ length: after.length }, (_, i) => id(701 - after.length + i)));
 
-    // What is remembered still meets its message; what was forgotten shows as the server's `sent` says, and no backfill is left.
+    // A remembered refusal is applied to its message. A forgotten one leaves the message as `sent`. No backfill is
+    // left.
     const own = (n: number): object => ({ ...message(n), type: "sent", from: ME, to: BOB });
     s.deliver(event(701, own(700)));
     s.deliver(event(702, own(1)));
@@ -197,12 +198,12 @@ describe("the engine", () => {
   test("passes over one poisonous event and stores the others", async () => {
     const s = await greeted();
     s.deliver(event(1, message(1)));
-    // An index of the database takes no such number; the frame is well formed.
+    // An index of the database does not accept this number, although the frame is well formed.
     s.deliver(event(2, { ...message(2), conversation: CONVERSATION, at: Number.MAX_SAFE_INTEGER }));
     s.deliver(event(3, message(3)));
     await settle();
     expect((await device.messages(BOB)).map((r) => r.id)).toEqual(expect.arrayContaining([id(1), id(3)]));
-    // Its time must not push later ones ahead with it.
+    // Its time must not push later messages ahead.
     await device.send(BOB, "mine");
     await settle();
     expect(sent(s, "send")[0]?.["at"]).toBeLessThan(NOW * 1000 + 1_000_000);
@@ -274,7 +275,7 @@ describe("the engine", () => {
       fc.json(),
       inner.map((f) => JSON.stringify(f)),
       fc.tuple(word, inner).map(([cursor, e]) => JSON.stringify({ type: "event", cursor, event: e })),
-      // Well formed, and not for this user or not possible.
+      // Well-formed frames that are for another user or make no sense.
       fc
         .tuple(
           fc.constantFrom("message", "sent"),
@@ -287,7 +288,7 @@ describe("the engine", () => {
     let n = 10;
     await fc.assert(
       fc.asyncProperty(fc.array(frame, { maxLength: 12 }), async (frames) => {
-        // A link that brought nonsense may be given up; the next one is as good as any.
+        // A link that sent nonsense may be dropped. The next one counts as new.
         for (const s of platform.opened) if (s.state !== "closed") s.drop(1006);
         while (socket().state !== "opening") await clock.advance(1_000);
         const s = await greeted();
@@ -315,7 +316,7 @@ describe("the engine", () => {
     let top = null;
     for (let i = 0; i < 4; i++) top = (await device.history.older(CONVERSATION, top)).rows[0] ?? top;
     expect((await device.messages(BOB)).length).toBe(120);
-    // A message of long ago, sent and saved while this device missed events.
+    // An old message that was sent and saved while this device missed events.
     archive.save([saved(999, (NOW - 499_990) * 1000 + 1)]);
     s.drop(1006);
     await clock.advance(3_600_000);

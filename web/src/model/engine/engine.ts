@@ -1,13 +1,13 @@
 /**
- * The part of an account that talks to the server over the socket: it runs in
- * one tab of a browser (see ../tabs), works on the store, and tells other
- * parts only what is not stored.
+ * The part of the model that talks to the server over the socket. It runs in one tab of a browser (see ../tabs), works
+ * on the store, and reports to other parts only what is not stored.
  *
- *   links → Inbound → store ─┬→ Sender (outbox)
- *                            ├→ ReadMarks (read marks)
- *                            └→ Backfiller (backfills)
+ *    links → Inbound → store ─┬→ Sender (outbox)
+ *                             ├→ ReadMarks
+ *                             └→ Backfiller
  *
- * Two engines on one store at once (a frozen tab that thaws) repeat work and lose nothing: every step may be repeated.
+ * Two engines may run on one store (when a frozen tab thaws). They repeat work and lose nothing, because every step may
+ * be repeated.
  */
 import { Connection, type ConnectionState } from "../../net/connection";
 import type { Link } from "../../net/link";
@@ -23,7 +23,7 @@ import { Sender } from "./sender";
 
 export interface EngineHandlers extends HintHandlers {
   onState(state: ConnectionState): void;
-  /** Messages of others, stored and never seen here before. */
+  /** Messages of others that were stored for the first time. */
   onReceived(messages: readonly MessageRow[]): void;
   /** The account may not connect any more. The engine has stopped. */
   onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
@@ -37,7 +37,7 @@ export class Engine {
   private readonly marks: ReadMarks;
   private readonly hints: Hints;
   private readonly backfiller: Backfiller;
-  /** The link to send on, once it has caught up and that is stored. */
+  /** The link to send on. Set once it has caught up and everything up to there is stored. */
   private live: Link | null = null;
   private device = "";
   private stopped = false;
@@ -81,7 +81,7 @@ export class Engine {
     );
   }
 
-  /** Reads the cursor and connects. Rejects where the store cannot be read. */
+  /** Reads the cursor and connects. Rejects if the store cannot be read. */
   async start(): Promise<void> {
     const { cursor, device, offset } = await this.parts.store.read(async (tx) => ({
       cursor: (await tx.meta("cursor"))?.cursor ?? "",
@@ -105,7 +105,7 @@ export class Engine {
     this.connection.start();
   }
 
-  /** Ends everything; what is stored stays. */
+  /** Stops everything. Stored data stays. */
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;

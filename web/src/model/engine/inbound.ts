@@ -1,6 +1,6 @@
 /**
- * What links bring, stored in order: events, what follows from them and the
- * cursor in one transaction, and only then acknowledged on the link that brought them.
+ * Stores what links receive, in order. An event, its consequences and the cursor are stored in one transaction. Only
+ * then is the event acknowledged, on the link that brought it.
  */
 import type { Link } from "../../net/link";
 import { Backoff } from "../../net/backoff";
@@ -27,26 +27,29 @@ type Item =
     };
 
 export interface InboundHandlers {
-  /** Everything that `link` brought up to its caught_up is stored: it may be sent on. */
+  /** Everything that `link` received up to its caught_up is stored, so it may be sent on. */
   onCaughtUp(link: Link): void;
-  /** A send was answered for good, and the answer is stored. */
+  /** A send got a final answer, and the answer is stored. */
   onAnswered(link: Link, id: string, accepted: boolean): void;
-  /** Messages of others that were not here before, and are stored now. */
+  /** Messages of others that were stored for the first time. */
   onReceived(messages: readonly MessageRow[]): void;
-  /** A link brings what it should not (another user's events), or more than can be stored. */
+  /** A link delivers something wrong (another user's events), or more than can be stored. */
   onBadLink(link: Link): void;
 }
 
-/** What a transaction did beside what it stored. */
+/** The effects of a transaction outside the store. */
 interface Written {
   readonly received: readonly MessageRow[];
   readonly lead: Link | null;
   readonly cursor: string | null;
 }
 
-/** Items of one transaction. */
+/** Items per transaction. */
 const BATCH = 200;
-/** Items that wait because the device cannot store them; beyond that the link is given up, and a later one resumes from the cursor. */
+/**
+ * The most items that wait while the device cannot store them. Beyond that, the link is dropped, and a later one
+ * resumes from the cursor.
+ */
 const MAX_WAITING = 2_000;
 
 export class Inbound {
@@ -57,9 +60,9 @@ export class Inbound {
   private running = false;
   private stopped = false;
   private pause: Cancel | null = null;
-  /** The link whose cursor is stored. Another may be catching up beside it, further behind. */
+  /** The link whose cursor is stored. Another link may be catching up beside it, further behind. */
   private lead: Link | null = null;
-  /** The cursor as stored; hello sends it. */
+  /** The stored cursor, for hello. */
   cursor = "";
 
   constructor(parts: EngineParts, handlers: InboundHandlers) {
@@ -74,7 +77,7 @@ export class Inbound {
     this.pause?.();
   }
 
-  /** Takes a frame that changes what is stored. False: it is none of those. */
+  /** Accepts a frame that changes the store. Returns false for any other frame. */
   accept(link: Link, frame: ServerFrame): boolean {
     switch (frame.type) {
       case "welcome":
@@ -83,7 +86,7 @@ export class Inbound {
           this.handlers.onBadLink(link);
           return true;
         }
-        // At once: what is transmitted from now on needs the server's time.
+        // Applied at once, because messages transmitted from now on need the server's time.
         this.parts.time.learn(frame.now);
         this.parts.limits.learn(frame.limits);
         this.enqueue({ kind: "welcome", link, welcome: frame });
@@ -106,12 +109,12 @@ export class Inbound {
     }
   }
 
-  /** Something that `link` brought could not be read. */
+  /** Records that a frame of `link` could not be read. */
   noteUnreadable(link: Link): void {
     this.enqueue({ kind: "unreadable", link });
   }
 
-  /** `link` has ended; what it brought is still stored, but no longer leads. */
+  /** Called when `link` has ended. Its items are still stored, but its cursor is not the leading one any more. */
   detach(link: Link): void {
     if (this.lead === link) this.lead = null;
   }
@@ -142,7 +145,7 @@ export class Inbound {
     }
   }
 
-  /** Stores a batch and acknowledges it. False: it could not be stored now, and will be tried again. */
+  /** Stores a batch and acknowledges it. Returns false if it could not be stored now and will be tried again. */
   private async store(batch: readonly Item[]): Promise<boolean> {
     try {
       const written = await this.write(batch);
@@ -159,7 +162,7 @@ export class Inbound {
         return false;
       }
       if (batch.length > 1) {
-        // One of them is what this program cannot take: it must not hold up the others.
+        // One item cannot be processed by this program. It must not hold up the others.
         for (const item of batch) if (!(await this.store([item]))) return false;
         return true;
       }
@@ -224,7 +227,7 @@ export class Inbound {
     this.lead = lead === null || lead.state === "ended" ? null : lead;
     if (cursor !== null) this.cursor = cursor;
     const acks = new Map<Link, string>();
-    // Only messages wait to be acknowledged; receipts ride along (DESIGN §5), which halves the acks.
+    // Only messages need an ack. Receipts are covered by the next one (DESIGN §5), which halves the number of acks.
     for (const item of batch) if (item.kind === "event" && needsAck(item.event)) acks.set(item.link, item.cursor);
     for (const [link, cursor] of acks) link.ack(cursor);
     if (received.length > 0) this.handlers.onReceived(received);
@@ -240,7 +243,7 @@ function needsAck(event: ChatEvent): boolean {
   return event.type === "message" || event.type === "unknown";
 }
 
-/** Notes that events may have been missed, and with it the backfill to load history: now, and after 1, 5 and 15 min. */
+/** Records that events may be missing, which schedules the loads of history: now, and after 1, 5 and 15 min. */
 async function noteGap(tx: WriteTx, parts: EngineParts): Promise<void> {
   const last = await tx.gap();
   const cursor = await tx.meta("cursor");
@@ -248,7 +251,7 @@ async function noteGap(tx: WriteTx, parts: EngineParts): Promise<void> {
   const gap: Gap = {
     n: last.n + 1,
     at: now,
-    // What an earlier gap asks for and was not loaded yet is asked for still.
+    // Keep the start of an earlier gap that is not backfilled yet.
     since: last.due !== null && last.n > 0 ? Math.min(last.since, cursor?.at ?? 0) : (cursor?.at ?? 0),
     loads: 0,
     tries: 0,

@@ -1,25 +1,25 @@
-/** Sends own read marks until the server shows them. */
+/** Sends the user's own read marks until the server shows them. */
 import type { Link } from "../../net/link";
 import type { Cancel } from "../../platform/platform";
 import type { EngineParts } from "./ports";
 
-/** Scrolling moves a mark often; it is sent at most this often per conversation. */
+/** Scrolling moves a mark often. It is sent at most this often per conversation. */
 const EVERY_MS = 300;
-/** A mark that is not shown is sent again after this long, doubling to the maximum. */
+/** A mark that the server does not show is sent again after this long, doubling to the maximum. */
 const RESEND_MS = 5_000;
 const MAX_RESEND_MS = 5 * 60_000;
 
 interface Mark {
   readonly at: number;
   readonly tries: number;
-  /** When it was sent last, in ms. */
+  /** When the mark was sent last, in ms. */
   readonly sentAt: number;
 }
 
 export class ReadMarks {
   private readonly parts: EngineParts;
   private link: Link | null = null;
-  /** What was sent on this link. */
+  /** The marks sent on this link. */
   private readonly sent = new Map<string, Mark>();
   private timer: Cancel | null = null;
   private pumping = false;

@@ -1,4 +1,4 @@
-/** What the engine needs of the parts around it. */
+/** What the engine needs from the parts around it. */
 import type { ArchiveApi } from "../../net/archive";
 import type { Token } from "../../net/connection";
 import type { Platform } from "../../platform/platform";
@@ -7,10 +7,10 @@ import type { RuleContext } from "../store/rules";
 import type { ServerLimits } from "../limits";
 import type { ServerTime } from "../time";
 
-/** Saved conversations and messages, as the HTTP functions give them. Methods reject with ApiProblem. */
+/** Saved conversations and messages, as the HTTP functions return them. Methods reject with ApiProblem. */
 export type Archive = Pick<ArchiveApi, "conversations" | "messages">;
 
-/** What an engine is made of. */
+/** The parts that an engine is built from. */
 export interface EngineParts {
   readonly platform: Platform;
   readonly uid: string;
@@ -18,13 +18,13 @@ export interface EngineParts {
   readonly time: ServerTime;
   readonly limits: ServerLimits;
   readonly archive: Archive;
-  /** The address of the WebSocket. */
+  /** Returns the address of the WebSocket. */
   url(): Promise<string>;
   /** See ConnectionOptions.token. */
   token(fresh: boolean): Promise<Token>;
 }
 
-/** Who and when, for the store's rules. */
+/** Returns the user and the current times for the store's rules. */
 export function contextOf(parts: Pick<EngineParts, "uid" | "platform" | "time">): RuleContext {
   return { uid: parts.uid, now: parts.platform.clock.now(), serverNow: parts.time.now() };
 }

@@ -1,6 +1,6 @@
 /**
- * Sends the outbox: each conversation's messages in the order of typing, each
- * once per link, and again on the next link until it is known to be delivered.
+ * Sends the outbox. Each conversation's messages go out in the order of typing, each once per link, and again on the
+ * next link until the message is known to be delivered.
  */
 import { Backoff } from "../../net/backoff";
 import type { Link } from "../../net/link";
@@ -11,15 +11,18 @@ import type { Gap, MessageRow } from "../store/rows";
 import { transmitted } from "../store/tx";
 import { type EngineParts, contextOf } from "./ports";
 
-/** An answer that takes longer makes the link doubtful. */
+/** If an answer takes longer than this, the link is tested. */
 const DOUBT_MS = 10_000;
-/** An answer that takes longer is not awaited any more: the message is sent again. */
+/** If an answer takes longer than this, the message is sent again. */
 const GIVE_UP_MS = 20_000;
-/** Messages in flight. The server takes 20 a second beyond a burst, so that they are answered well before they are doubted. */
+/** Messages in flight. The server accepts a burst and then 20 messages a second, so it answers before DOUBT_MS. */
 const MAX_FLIGHTS = 16;
-/** Of these, in one conversation, and only such as the server is known to have: sending them again is a formality. */
+/** In-flight limit per conversation. It applies to re-sending messages that the server already accepted. */
 const WINDOW = 8;
-/** Refusals that are about this one conversation; others that may be retried are about the server, and hold everything. */
+/**
+ * Codes of refusals that concern one conversation. Any other retryable refusal concerns the server and pauses
+ * everything.
+ */
 const OF_CONVERSATION: ReadonlySet<string> = new Set(["inbox_full", "at_ahead"]);
 
 interface Flight {
@@ -33,7 +36,7 @@ interface Hold {
 }
 
 export interface SenderHandlers {
-  /** Before `conversation` may go on, history must show which of its messages were delivered (see Backfiller.check). */
+  /** History must show which messages of `conversation` were delivered before it may go on (see Backfiller.check). */
   onCheckNeeded(conversation: string): void;
 }
 
@@ -41,14 +44,14 @@ export class Sender {
   private readonly parts: EngineParts;
   private readonly handlers: SenderHandlers;
   private link: Link | null = null;
-  /** Answered on this link. */
+  /** Messages that were answered on this link. */
   private readonly answered = new Set<string>();
   private readonly flights = new Map<string, Flight>();
   private readonly holds = new Map<string, Hold>();
   private readonly backoff: Backoff;
-  /** The server refuses everything for now. */
+  /** Set while the server refuses everything. */
   private hold: { readonly until: number } | null = null;
-  /** After a general refusal one message goes ahead and tries for all. */
+  /** After a general refusal, one message goes first to probe the server. */
   private probing = false;
   private timer: { readonly at: number; readonly cancel: Cancel } | null = null;
   private pumping = false;
@@ -60,7 +63,7 @@ export class Sender {
     this.backoff = new Backoff(parts.platform.random, 1_000, 30_000);
   }
 
-  /** Everything goes out on `link` from now on, what was sent before and is not delivered included. */
+  /** Sends everything on `link` from now on, including messages that were sent before and are not delivered. */
   attach(link: Link): void {
     this.reset();
     this.link = link;
@@ -80,7 +83,7 @@ export class Sender {
     this.timer = null;
   }
 
-  /** There may be something to send. */
+  /** Called when there may be something to send. */
   wake(): void {
     if (this.pumping) {
       this.again = true;
@@ -89,7 +92,7 @@ export class Sender {
     void this.pump();
   }
 
-  /** The server has the message, or has refused it for good; that is stored. */
+  /** The server has accepted a message or refused it for good, and that is stored. */
   onAnswer(link: Link, id: string, accepted: boolean): void {
     if (link !== this.link) return;
     const flight = this.flights.get(id);
@@ -104,7 +107,7 @@ export class Sender {
     this.wake();
   }
 
-  /** The server refuses a message for now. */
+  /** The server has refused a message for now. */
   onRetryableRefusal(link: Link, error: ErrorFrame): void {
     if (link !== this.link || error.id === null) return;
     const flight = this.flights.get(error.id);
@@ -114,7 +117,7 @@ export class Sender {
     const asked = Math.max(error.retry_after_ms ?? 0, 100);
     if (OF_CONVERSATION.has(error.code)) {
       const failures = (this.holds.get(flight.conversation)?.failures ?? 0) + 1;
-      // Spread, so that the many who wait for one full inbox do not come together.
+      // Random delay, so that the many senders that wait for one full inbox do not come back together.
       const until = clock.now() + asked + random.unit() * Math.min(30_000, 500 * 2 ** failures);
       this.holds.set(flight.conversation, { until, failures });
     } else {
@@ -145,7 +148,7 @@ export class Sender {
         await this.round();
       } while (this.again);
     } catch (err) {
-      // The store could not be read or written: it tells the user; here it is only tried again.
+      // The store could not be read or written. The store tells the user; this code tries again.
       this.parts.platform.report("the outbox could not be read", err);
       this.wakeAfter(5_000);
     } finally {
@@ -180,7 +183,7 @@ export class Sender {
     try {
       rows = await this.freezeAll(ids);
     } finally {
-      // What left the outbox in between is not waited for, nor is what could not be stored.
+      // Ends the flights of messages that have left the outbox meanwhile, and of those that could not be stored.
       if (this.link === link) for (const id of ids) if (!rows.some((r) => r.id === id)) this.endFlight(id);
     }
     if (this.link !== link) return;
@@ -199,7 +202,7 @@ export class Sender {
     });
   }
 
-  /** Which messages of a conversation may go now. */
+  /** Returns the messages of a conversation that may be sent now. */
   private pick(conversation: string, queue: readonly MessageRow[], gap: Gap, checked: number): string[] {
     const hold = this.holds.get(conversation);
     const now = this.parts.platform.clock.now();
@@ -222,7 +225,7 @@ export class Sender {
         this.flights.set(row.id, { conversation, timers: [] });
       }
       flying++;
-      // What the server may not have yet holds back what follows.
+      // A message that the server may not have yet holds back the ones behind it.
       if (row.status === "waiting" || flying >= WINDOW) break;
     }
     return picked;
@@ -251,7 +254,7 @@ export class Sender {
     });
   }
 
-  /** Looks again after `ms`, or sooner where that was asked for before. */
+  /** Wakes up after `ms`, or earlier if that was requested before. */
   private wakeAfter(ms: number): void {
     const { clock } = this.parts.platform;
     const at = clock.now() + Math.max(ms, 1);

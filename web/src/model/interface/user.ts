@@ -1,10 +1,10 @@
-/** Somebody in the directory. Names come from strangers: show them as text, isolated. */
+/** A user in the directory. Names come from strangers: show them as text, isolated. */
 export interface User {
   readonly uid: string;
-  /** Empty while not yet known (a first message of a stranger) or no longer there. */
+  /** Empty if not yet known (first message of a stranger) or no longer known. */
   readonly username: string;
-  /** What to show; falls back to the username, then to a neutral word of the view when both are empty. */
+  /** The name to show. It falls back to the username. The view has a neutral word for the case that both are empty. */
   readonly displayName: string;
-  /** True: the account no longer exists. Names stay where this device knew them; nobody can write to them any more. */
+  /** The account does not exist any more. Names that this device knew stay. Nobody can write to this user any more. */
   readonly deleted?: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * The root of the model: who uses this browser. It opens an account's store
- * and chat when somebody is signed in, and takes both away when they are not any more.
+ * The root of the model. It opens the local store and the chat of the user who is signed in, and closes them on
+ * sign-out.
  */
 import { ConfigSource } from "../../net/config";
 import { SignInEnded, type Token } from "../../net/connection";
@@ -18,7 +18,7 @@ import { databaseName } from "../store/store";
 import { AttentionModel } from "./attention";
 import { Remembered } from "./remembered";
 
-/** Loads what runs for an account. Rejects with ApiProblem where it cannot be loaded now; may be called again. */
+/** Loads the code for signed-in users. Rejects with ApiProblem if it cannot be loaded now. May be called again. */
 export type ChatLoader = () => Promise<{ readonly openChat: typeof openChat }>;
 
 interface Running {
@@ -37,7 +37,7 @@ export class AppModel implements App, Accounts {
   private readonly attentionModel: AttentionModel;
   private identityLoading: Promise<Identity> | null = null;
   private running: Running | null = null;
-  /** Counts changes of who is here, so that what belongs to an earlier one can be told. */
+  /** Incremented per change of the signed-in account, so that results for an earlier one are ignored. */
   private generation = 0;
   private channel: Channel | null = null;
 
@@ -69,7 +69,7 @@ export class AppModel implements App, Accounts {
     }
     const account = this.remembered.account();
     if (account) {
-      // At once, from what this device has; whether the sign-in still stands shows when a token is needed.
+      // Opens at once with the stored data. Whether the sign-in is still valid turns out when a token is needed.
       await this.openSession(account);
       return;
     }
@@ -80,9 +80,9 @@ export class AppModel implements App, Accounts {
       return;
     }
     this.value.set({ state: "signed-out", reason: "none" });
-    // While the form is filled in.
-    void this.identity().catch(() => undefined); // told by who waits for it
-    // A sign-out that could not be finished then is done now.
+    // Loads the sign-in library while the user fills in the form.
+    void this.identity().catch(() => undefined); // the action that needs it reports the error
+    // Completes a sign-out that could not be completed earlier.
     if (this.remembered.signOutDue()) void this.forgetSignIn().catch(() => undefined);
   }
 
@@ -111,10 +111,10 @@ export class AppModel implements App, Accounts {
     return outcome(async () => ({ email: await (await this.identity()).confirmReset(code, password) }));
   }
 
-  /** Loads the code that comes next while the server looks at who is coming. */
+  /** Loads the code for signed-in users while the server checks the password. */
   private preload(): void {
-    void this.loadChat().catch(() => undefined); // told by openSession()
-    void this.identity().catch(() => undefined); // told by who waits for it
+    void this.loadChat().catch(() => undefined); // openSession() reports the error
+    void this.identity().catch(() => undefined); // the action that needs it reports the error
   }
 
   // --- coming and going ---
@@ -168,7 +168,7 @@ export class AppModel implements App, Accounts {
     );
   }
 
-  /** Stops what runs for an account; its data stays. */
+  /** Stops the chat. Stored data stays. */
   private stopChat(): void {
     this.running?.chat.stop();
     this.running = null;
@@ -179,13 +179,13 @@ export class AppModel implements App, Accounts {
     this.stopChat();
     this.remembered.clear();
     this.attentionModel.reset();
-    // Other tabs close their connections to the database, or it could not be deleted.
+    // Other tabs must close their connections to the database before it can be deleted.
     this.channel?.post({ kind: "signed-out", uid: account.uid, reason });
     this.value.set({ state: "signed-out", reason });
     await Promise.all([this.forgetSignIn(), this.platform.storage.remove(databaseName(account.uid))]);
   }
 
-  /** Forgets the sign-in; where the configuration was never loaded, at the next start. */
+  /** Ends the sign-in in the library. If the configuration was never loaded, this happens at the next start. */
   private async forgetSignIn(): Promise<void> {
     this.remembered.setSignOutDue(true);
     try {
@@ -199,13 +199,13 @@ export class AppModel implements App, Accounts {
   private async leave(account: Account, password: string): Promise<void> {
     const identity = await this.identity();
     await identity.reauthenticate(password);
-    // The server wants a token of this very sign-in.
+    // The server requires a token of this new sign-in.
     await identity.token(true);
     await new OwnApi(this.http()).leave();
     await this.signOut(account, "left");
   }
 
-  /** The server says that the sign-in does not stand any more. What waits on this device stays, unless the account is gone. */
+  /** Handles a server that rejects the sign-in. Unsent messages stay on this device unless the account was deleted. */
   private async endSession(generation: number, reason: "ended" | "disabled" | "deleted"): Promise<void> {
     const account = this.running?.account;
     if (generation !== this.generation || !account) return;
@@ -217,7 +217,7 @@ export class AppModel implements App, Accounts {
     this.stopChat();
     this.attentionModel.reset();
     this.value.set({ state: "signed-out", reason });
-    // Where another tab has let somebody else in meanwhile, theirs is not ours to end.
+    // Another tab may have signed in another account meanwhile, which must stay signed in.
     if (this.remembered.account()?.uid !== account.uid) {
       this.followRemembered();
       return;
@@ -227,7 +227,9 @@ export class AppModel implements App, Accounts {
     await this.forgetSignIn();
   }
 
-  /** Compares who is shown with who is signed in: a tab that was frozen has missed what others did. */
+  /**
+   * Switches to the remembered account if it is another one: a tab that was frozen has missed sign-ins and sign-outs.
+   */
   private followRemembered(): void {
     const account = this.remembered.account();
     if (account?.uid === this.running?.account.uid) return;
@@ -269,7 +271,7 @@ export class AppModel implements App, Accounts {
   private async token(account: Account, fresh: boolean): Promise<Token> {
     const identity = await this.identity();
     const saved = await identity.remembered();
-    // Another tab may have signed in somebody else: their token is not for this chat.
+    // Another tab may have signed in another account, whose token must not be used here.
     if (saved?.uid !== account.uid) throw new SignInEnded("ended");
     return await identity.token(fresh);
   }

@@ -4,7 +4,7 @@ import type { Attention, Incoming, NotificationPermissionState } from "../interf
 import { type Readable, type Unsubscribe, Value } from "../observable";
 
 const DISMISSED = "phoenix.notifications-dismissed";
-/** A message came while nobody looked, and nobody was asked yet. */
+/** Set when a message arrived while no tab was visible and the user was never asked for permission. */
 const DUE = "phoenix.notifications-due";
 
 export class AttentionModel implements Attention {
@@ -13,15 +13,17 @@ export class AttentionModel implements Attention {
   private readonly offerValue = new Value(false);
   private readonly listeners = new Set<(message: Incoming) => void>();
   private readonly notifyTabs: () => void;
-  /** As the note of this name, where notes are denied. */
+  /** In-memory copy of the note {@link DUE}, for browsers that deny notes. */
   private due = false;
 
-  /** `notifyTabs` makes the other tabs {@link refresh}: messages come in one tab, and somebody looks at another. */
+  /**
+   * `notifyTabs` makes the other tabs {@link refresh}: messages arrive in one tab, and the user may look at another.
+   */
   constructor(platform: Platform, notifyTabs: () => void) {
     this.platform = platform;
     this.notifyTabs = notifyTabs;
     this.permissionValue = new Value(platform.notifier.permission());
-    // It may be changed in the browser's settings while the page is open.
+    // The permission can change in the browser's settings while the page is open.
     platform.page.onVisible(() => this.refresh());
   }
 
@@ -44,7 +46,7 @@ export class AttentionModel implements Attention {
     this.onAnswered();
   }
 
-  /** Sees what was asked and answered in any tab of this browser. */
+  /** Updates the permission and the offer from what happened in any tab of this browser. */
   refresh(): void {
     const { notifier, notes } = this.platform;
     const permission = notifier.permission();
@@ -53,7 +55,7 @@ export class AttentionModel implements Attention {
     this.offerValue.set(due && permission === "unasked" && notes.get(DISMISSED) === null);
   }
 
-  /** The question was answered. */
+  /** Clears the offer in all tabs after the user has answered. */
   private onAnswered(): void {
     this.due = false;
     this.platform.notes.remove(DUE);
@@ -74,7 +76,7 @@ export class AttentionModel implements Attention {
     this.platform.notifier.badge(count);
   }
 
-  /** Messages of others came. */
+  /** Handles new messages of other users. */
   received(messages: readonly Incoming[], hidden: boolean): void {
     if (hidden && messages.length > 0 && this.platform.notifier.permission() === "unasked") {
       this.due = true;
@@ -85,7 +87,7 @@ export class AttentionModel implements Attention {
     for (const message of messages) for (const run of [...this.listeners]) run(message);
   }
 
-  /** Another user sits here now. */
+  /** Forgets everything, because the account has changed. */
   reset(): void {
     this.due = false;
     this.platform.notes.remove(DUE);

@@ -1,4 +1,7 @@
-/** Who was signed in here last, in a note that is read at once: the app shows what it has before anything is asked. */
+/**
+ * The account that was signed in here last. It is stored in a note, which is read synchronously, so that the app can
+ * show stored data at once.
+ */
 import type { Account } from "../../net/identity";
 import { Fields, Malformed } from "../../protocol/fields";
 import { validUid } from "../../protocol/chat";
@@ -14,7 +17,7 @@ export class Remembered {
     this.notes = notes;
   }
 
-  /** Null where nobody is signed in. */
+  /** Returns null if nobody is signed in. */
   account(): Account | null {
     const text = this.notes.get(ACCOUNT);
     if (text === null) return null;
@@ -37,7 +40,7 @@ export class Remembered {
     this.notes.remove(ACCOUNT);
   }
 
-  /** Whether the sign-in itself is still to be forgotten. */
+  /** Whether the sign-in library must still be signed out. */
   signOutDue(): boolean {
     return this.notes.get(DUE) !== null;
   }

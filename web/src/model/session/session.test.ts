@@ -122,7 +122,7 @@ describe("who uses the browser", () => {
     house.setOnline(true);
     await house.pass(40_000);
     expect(alice.app.session.get()).toEqual({ state: "signed-out", reason: "ended" });
-    // What drew the eye was about Alice.
+    // The badge and the offer were for Alice.
     expect(alice.platform.badge).toBe(0);
     expect(alice.app.attention.offer.get()).toBe(false);
 
@@ -140,7 +140,7 @@ describe("who uses the browser", () => {
     await house.pass(500);
     expect([conversation.timeline.get().items, conversation.draft.get().text]).toEqual([[], ""]);
     expect(JSON.stringify([...browser.notes])).not.toContain(ALICE);
-    // Not a word went out for either of them by the other's sign-in.
+    // Neither account sent anything through the sign-in of the other.
     expect(house.server.accepted.size).toBe(2);
     expect(notified).toEqual([]);
 
@@ -251,7 +251,7 @@ test("notifications are offered in whichever tab is looked at, and answered once
   await house.pass(1_000);
   const offers = (): boolean[] => [leader, other].map((t) => t.app.attention.offer.get());
 
-  // Somebody looks at one of the tabs: nothing is missed.
+  // One of the tabs is visible, so nothing was missed.
   leader.platform.setVisible(false);
   await bob.chat().conversation(ALICE).send("seen in the other tab");
   await house.pass(1_000);
@@ -264,7 +264,7 @@ test("notifications are offered in whichever tab is looked at, and answered once
   expect(house.server.socketsOf(ALICE)).toBe(1);
   expect(offers()).toEqual([true, true]);
 
-  // A tab that was opened meanwhile asks for nothing while it loads.
+  // A tab that was opened meanwhile requests nothing while it loads.
   const third = await house.tab(browser);
   expect(third.app.attention.offer.get()).toBe(false);
 

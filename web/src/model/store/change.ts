@@ -1,22 +1,22 @@
-/** What a transaction changed, told to every part and every tab that shows it. */
+/** The changes of a transaction. Every part and every tab that shows the data is notified of them. */
 
 export interface Change {
-  /** Conversation id → ids of messages added, changed or removed. */
+  /** Conversation id → ids of messages that were added, changed or removed. */
   readonly messages: Readonly<Record<string, readonly string[]>>;
   readonly conversations: readonly string[];
   readonly users: readonly string[];
   readonly drafts: readonly string[];
   /** Names of meta rows. */
   readonly meta: readonly string[];
-  /** The outbox or read marks have something new to send, or backfills to pay. */
+  /** There is something new to send (outbox, read marks) or to backfill. */
   readonly work: boolean;
   /** Anything may have changed: read everything again. */
   readonly all: boolean;
-  /** Made by another tab. */
+  /** Another tab made the change. */
   readonly remote: boolean;
 }
 
-/** Gathers a {@link Change} while a transaction runs. */
+/** Collects a {@link Change} while a transaction runs. */
 export class Changes {
   private readonly messages = new Map<string, Set<string>>();
   private readonly conversations = new Set<string>();
@@ -56,7 +56,7 @@ export class Changes {
     this.work = true;
   }
 
-  /** Null where nothing changed. */
+  /** Returns null if nothing changed. */
   done(): Change | null {
     if (
       !this.work &&
@@ -87,7 +87,7 @@ export const EVERYTHING: Change = {
   remote: false,
 };
 
-/** Reads a change that another tab sent; null where it is none (a tab of another version). */
+/** Reads a change that another tab sent. Returns null if it is malformed (a tab of another version). */
 export function readChange(value: unknown): Change | null {
   if (typeof value !== "object" || value === null) return null;
   const c = value as Partial<Record<keyof Change, unknown>>;

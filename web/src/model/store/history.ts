@@ -1,4 +1,4 @@
-/** What the HTTP functions tell, brought into what is stored. */
+/** Applies answers of the HTTP functions to the store. */
 import { type Micros, otherMember, type SavedMessage } from "../../protocol/chat";
 import type { Before, ListedConversation, PublicUser } from "../../net/archive";
 import { applySaved, type RuleContext, moveMyRead } from "./rules";
@@ -8,10 +8,10 @@ import { emptyConversation, type WriteTx } from "./tx";
 /** A page of `GET /messages`, newest last. */
 export interface HistoryPage {
   readonly conversation: string;
-  /** The page ends before this place; null: with the newest message. */
+  /** The page ends before this place. Null: it ends with the newest message. */
   readonly before: Place | null;
   readonly messages: readonly SavedMessage[];
-  /** There are older ones. */
+  /** There are older messages. */
   readonly more: boolean;
 }
 
@@ -42,7 +42,7 @@ export async function applyListed(tx: WriteTx, context: RuleContext, listed: Lis
   if (listed.user && listed.user.uid === other) await applyUser(tx, context, listed.user);
 }
 
-/** Keeps names of a user. Names that were known stay when the user is gone. */
+/** Stores the names of a user. Known names stay when the user has been deleted. */
 export async function applyUser(tx: WriteTx, context: RuleContext, user: PublicUser): Promise<void> {
   const known = await tx.user(user.uid);
   const row: UserRow = {
@@ -58,9 +58,8 @@ export async function applyUser(tx: WriteTx, context: RuleContext, user: PublicU
 }
 
 /**
- * Applies a page of history. Where it joins what is loaded from above (or is
- * the newest page), the loaded part grows down to its oldest message.
- * `gap` is the one that was known when the page was asked for.
+ * Applies a page of history. If the page overlaps the loaded part, or is the newest page, the loaded part grows down to
+ * the page's oldest message. `gap` is the gap that was known when the page was requested.
  */
 export async function applyPage(tx: WriteTx, context: RuleContext, page: HistoryPage, gap: Gap): Promise<void> {
   for (const message of page.messages) {
@@ -71,7 +70,7 @@ export async function applyPage(tx: WriteTx, context: RuleContext, page: History
   const row = (await tx.conversation(page.conversation)) ?? emptyConversation(page.conversation, other);
   const loaded = loadedPart(row, gap);
   const oldest = page.messages[0]?.at ?? page.before?.at ?? null;
-  // Live messages join what is loaded, so the newest page extends it as any other does.
+  // Live messages extend the loaded part, so the newest page is always adjacent to it.
   if (page.before !== null && (loaded.from === null || page.before.at < loaded.from)) return;
   await tx.putConversation({
     ...row,
@@ -81,7 +80,10 @@ export async function applyPage(tx: WriteTx, context: RuleContext, page: History
   });
 }
 
-/** Which part of a conversation is on this device without a hole, down from its end: what was loaded before a gap does not count after it. */
+/**
+ * Returns the part of a conversation, from its end down, that is on this device without a gap. A part that was loaded
+ * before the latest gap does not count.
+ */
 export function loadedPart(row: ConversationRow, gap: Gap): { from: Micros | null; complete: boolean } {
   if (row.checked < gap.n) return { from: null, complete: false };
   return { from: row.loadedFrom, complete: row.complete };

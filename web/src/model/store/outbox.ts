@@ -1,7 +1,6 @@
 /**
- * The outbox: own messages from the moment of typing until they are
- * delivered, seen in history or refused. Its rows are ordinary messages with
- * a `queue`, so that whatever shows that a message was delivered takes it out.
+ * The outbox: the user's own messages from typing until they are delivered, seen in history or refused. Its rows are
+ * ordinary messages with a `queue`, so any evidence of delivery removes them.
  */
 import { conversationId, type Micros } from "../../protocol/chat";
 import { type RuleContext, touched } from "./rules";
@@ -42,9 +41,9 @@ export async function enqueue(tx: WriteTx, context: RuleContext, message: NewMes
 }
 
 /**
- * Fixes the `at` of a message that is about to be transmitted for the first
- * time: after everything that this device has seen in the conversation. A message that has one keeps
- * it for ever. Null where the message has left the outbox meanwhile.
+ * Sets the `at` of a message that is about to be transmitted for the first time. It is later than everything that this
+ * device has seen in the conversation, and never changes again. Returns null if the message has left the outbox
+ * meanwhile.
  */
 export async function freeze(tx: WriteTx, context: RuleContext, id: string): Promise<MessageRow | null> {
   const row = await tx.message(id);
@@ -55,12 +54,12 @@ export async function freeze(tx: WriteTx, context: RuleContext, id: string): Pro
   const frozen: MessageRow = { ...row, at, place: at };
   await tx.putMessage(frozen);
   const preview = conversation.preview?.id === id ? { ...conversation.preview, at } : conversation.preview;
-  // Not through `touched`: an own `at` counts as seen however far ahead a wrong clock put it.
+  // Bypasses `touched`: the `at` of an own message always counts, even if a wrong clock put it far ahead.
   await tx.putConversation({ ...conversation, newest: at, recent: Math.max(conversation.recent, at), preview });
   return frozen;
 }
 
-/** Takes a refused message off this device. False: it is not one. */
+/** Removes a refused message from this device. Returns null if `id` is not a refused message. */
 export async function remove(tx: WriteTx, id: string): Promise<MessageRow | null> {
   const row = await tx.message(id);
   if (row?.status !== "refused") return null;

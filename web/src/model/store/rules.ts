@@ -1,35 +1,40 @@
 /**
- * What events, answers and history do to what is stored: DESIGN §4 "Client
- * rules", one function per cause. Each runs inside a transaction of its
- * caller, may be repeated, and may come in any order. None lets a state go backwards.
+ * The effects of events, answers and history on the store: the client rules of DESIGN §4, one function per cause. Each
+ * function runs inside a transaction of its caller, may be repeated, and may come in any order. None moves a state
+ * backwards.
  */
 import { type ChatMessage, type Micros, otherMember, type SavedMessage, validMessageId } from "../../protocol/chat";
 import type { ChatEvent, MessageRef } from "../../protocol/frames";
 import { type ConversationRow, type Backfill, type MessageRow, type RowStatus, WAITING } from "./rows";
 import { emptyConversation, type WriteTx } from "./tx";
 
-/** Who and when. */
+/** The user and the current times. */
 export interface RuleContext {
   readonly uid: string;
   /** This device's clock, in ms. */
   readonly now: number;
-  /** The server's clock, so far as it is known, in µs. */
+  /** The server's clock as far as it is known, in µs. */
   readonly serverNow: Micros;
 }
 
-/** `delivered` usually comes within moments of `sent`; a backfill is paid only when it does not. */
+/**
+ * `delivered` usually arrives within moments of `sent`. A backfill runs only if the message is still missing after
+ * this.
+ */
 const BACKFILL_AFTER_MS = 3_000;
-/** Nothing true is further ahead than this (DESIGN §3 allows 5 s); it must not push later messages ahead with it. */
+/**
+ * A correct `at` is not further ahead than this (DESIGN §3 allows 5 s). A wrong one must not push later messages ahead.
+ */
 const MAX_AHEAD: Micros = 60_000_000;
-/** Code of a refusal: the recipient has no account. */
+/** The refusal code for a recipient without an account. */
 const GONE = "recipient_unknown";
-/** Refusals of messages that are not here are remembered so long, and so many of them. */
+/** Refusals of messages that are not on this device are kept for this long, and at most this many of them. */
 const REFUSALS_LAST_MS = 31 * 24 * 3_600_000;
 const MAX_REFUSALS = 500;
-/** As the server's previews. */
+/** The length of the server's previews. */
 const PREVIEW_UNITS = 400;
 
-/** Applies an event. False: it makes no sense for this user and was passed over. */
+/** Applies an event. Returns false for one that makes no sense for this user, which is ignored. */
 export async function applyEvent(tx: WriteTx, context: RuleContext, event: ChatEvent): Promise<boolean> {
   switch (event.type) {
     case "message":
@@ -59,7 +64,7 @@ export async function applyEvent(tx: WriteTx, context: RuleContext, event: ChatE
   }
 }
 
-/** Applies a message of history: it was delivered. False: it makes no sense for this user and was passed over. */
+/** Applies a message of history, which was delivered. Returns false for one that makes no sense for this user. */
 export async function applySaved(tx: WriteTx, context: RuleContext, message: SavedMessage): Promise<boolean> {
   if (!belongs(context, message)) return false;
   const mine = message.from === context.uid;
@@ -82,7 +87,7 @@ async function applyMessage(
 ): Promise<void> {
   const known = await tx.message(message.id);
   if (known) {
-    // An id that somebody else has used before is theirs.
+    // The id is taken by a message of another sender.
     if (known.from !== message.from || known.conversation !== message.conversation) return;
     await advance(tx, known, { status, acceptedAt: message.accepted_at, deliveredAt, at: message.at });
     return;
@@ -128,7 +133,7 @@ interface Step {
   readonly refusal?: MessageRow["refusal"];
 }
 
-/** Moves a stored message on to a later state; never back. */
+/** Moves a stored message to a later state, never back. */
 async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> {
   const forward = RANK[step.status] > RANK[row.status];
   const status = forward ? step.status : row.status;
@@ -207,13 +212,13 @@ async function applyRefused(
   });
 }
 
-/** The message will not be sent: out of the outbox, unless it is known to be delivered. */
+/** Marks the message as refused, which removes it from the outbox, unless it is known to be delivered. */
 export async function refuse(tx: WriteTx, row: MessageRow, refusal: { code: string; message: string }): Promise<void> {
   await advance(tx, row, { status: "refused", refusal });
   if (refusal.code === GONE) await noteGone(tx, row.to);
 }
 
-/** The server knows no such account any more. Their names, loaded anew when they are next wanted, confirm it or take it back. */
+/** Marks a user as deleted. Loading their names again (`loadedAt: 0`) confirms or reverts it. */
 async function noteGone(tx: WriteTx, uid: string): Promise<void> {
   const known = await tx.user(uid);
   if (known?.deleted) return;
@@ -226,7 +231,7 @@ async function noteGone(tx: WriteTx, uid: string): Promise<void> {
   });
 }
 
-/** The server has queued the message. */
+/** Records that the server has queued the message. */
 export async function accepted(tx: WriteTx, id: string, acceptedAt: Micros): Promise<void> {
   const row = await tx.message(id);
   if (row) await advance(tx, row, { status: "sent", acceptedAt });
@@ -244,7 +249,7 @@ async function applyRead(
   const row = known ?? emptyConversation(id, other);
   if (by === context.uid) await moveMyRead(tx, { ...row, readShown: Math.max(row.readShown, at) }, at, null);
   else if (at > row.otherRead) await tx.putConversation({ ...row, otherRead: at });
-  // What was read is somewhere: if not here, it is to be loaded.
+  // The message at the read mark exists. If it is not on this device, it is to be loaded.
   if ((await tx.messagesAt(id, at)).length === 0) {
     await noteBackfill(tx, context, {
       key: `read:${id}`,
@@ -258,7 +263,10 @@ async function applyRead(
   }
 }
 
-/** Moves the own read mark up to `at`, counts what is above it, and keeps it as unsent (`since`, in ms) while the server has not shown it. */
+/**
+ * Moves the user's own read mark up to `at` and counts the messages above it. The mark is unsent (`since`, in ms) until
+ * the server has shown it.
+ */
 export async function moveMyRead(tx: WriteTx, row: ConversationRow, at: Micros, since: number | null): Promise<void> {
   const myRead = Math.max(row.myRead, at);
   const { readUnsent, ...rest } = row;
@@ -273,19 +281,20 @@ export async function moveMyRead(tx: WriteTx, row: ConversationRow, at: Micros, 
 }
 
 /**
- * Forgets refusals of messages that never came here: old ones, since no message that old is taken any more (DESIGN §3), and the oldest where there are too many.
+ * Deletes refusals of messages that never arrived here: those too old for the server to accept the message (DESIGN §3),
+ * and the oldest beyond {@link MAX_REFUSALS}.
  */
 export async function forgetRefusals(tx: WriteTx, context: RuleContext): Promise<void> {
   if ((await tx.countRefusals()) === 0) return;
   const kept = [];
   for (const backfill of await tx.refusals()) {
-    // Also those that a clock far ahead has dated.
+    // The absolute value also covers rows that were dated by a clock far ahead.
     if (Math.abs(context.now - backfill.since) > REFUSALS_LAST_MS) await tx.deleteBackfill(backfill.key);
     else kept.push(backfill);
   }
   if (kept.length <= MAX_REFUSALS) return;
   kept.sort((a, b) => a.since - b.since || a.at - b.at);
-  // A tenth more than needed, so that this is seldom.
+  // Deletes a tenth more than needed, so that this seldom runs.
   for (const backfill of kept.slice(0, kept.length - MAX_REFUSALS * 0.9)) await tx.deleteBackfill(backfill.key);
 }
 
@@ -309,7 +318,7 @@ async function conversationOf(tx: WriteTx, context: RuleContext, id: string): Pr
   return (await tx.conversation(id)) ?? emptyConversation(id, otherMember(id, context.uid) ?? "");
 }
 
-/** `row` with what `message` means for its place in the list and its preview. */
+/** Returns `row` with its place in the list and its preview updated for `message`. */
 export function touched(context: RuleContext, row: ConversationRow, message: MessageRow): ConversationRow {
   const at = message.at;
   const believable = at !== null && at <= context.serverNow + MAX_AHEAD;

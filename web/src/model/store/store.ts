@@ -1,7 +1,6 @@
 /**
- * The store of one account on this device: opens the database, falls back to
- * memory where the browser denies storage, makes room when it is full, and
- * tells every change.
+ * The local store of one user on this device. It opens the database, falls back to memory if the browser denies
+ * storage, frees space when the device is full, and reports every change.
  */
 import { type Database, StorageFull, StorageLost } from "../../platform/database";
 import type { Cancel, Platform } from "../../platform/platform";
@@ -12,12 +11,14 @@ import { ALL, SHAPE } from "./rows";
 import { prune } from "./prune";
 import { ReadTx, WriteTx } from "./tx";
 
-/** After a database was taken away, it is opened again: a sign-out in another tab, which also takes it away, is known by then. */
+/**
+ * The delay before a lost database is opened again. A sign-out in another tab, which also closes it, is known by then.
+ */
 const REOPEN_MS = 1_000;
-/** How often a full storage is tried again. */
+/** How often to test whether a full device has space again. */
 const PROBE_MS = 10_000;
 
-/** Name of the database of an account. */
+/** The name of the database of a user. */
 export function databaseName(uid: string): string {
   return `phoenix:${uid}`;
 }
@@ -31,7 +32,7 @@ export class LocalStore {
   private closed = false;
   private probing: Cancel | null = null;
 
-  /** Never rejects: without storage the account lives in memory. */
+  /** Opens the store. Never rejects: without storage, the data stays in memory. */
   static async open(platform: Platform, uid: string): Promise<LocalStore> {
     const name = databaseName(uid);
     try {
@@ -54,19 +55,19 @@ export class LocalStore {
     return this.state;
   }
 
-  /** Whether what is stored outlives this tab and is shared with others. */
+  /** Whether stored data outlives this tab and is shared with other tabs. */
   get shared(): boolean {
     return this.db.durable;
   }
 
-  /** Rejects with StorageLost where the database is gone. */
+  /** Rejects with StorageLost if the database is gone. */
   read<T>(body: (tx: ReadTx) => Promise<T>): Promise<T> {
     return this.db.read(ALL, (tx) => body(new ReadTx(tx)));
   }
 
   /**
-   * Runs `body` in one transaction and, once it is on disk, tells what changed. Rejects with StorageFull where there is no room even after old
-   * history was dropped from this device, and with StorageLost; nothing is written then.
+   * Runs `body` in one transaction and, once it is on disk, reports the changes. Rejects with StorageFull if there is
+   * no space even after old history was pruned, and with StorageLost. Nothing is written in that case.
    */
   async write<T>(body: (tx: WriteTx) => Promise<T>): Promise<T> {
     try {
@@ -87,7 +88,7 @@ export class LocalStore {
     }
   }
 
-  /** Says that there is no room, until there is. */
+  /** Reports that there is no space, and tests periodically whether there is. */
   private onFull(): void {
     this.state.set("full");
     this.probing ??= this.platform.clock.after(PROBE_MS, () => {
@@ -113,18 +114,18 @@ export class LocalStore {
     return value;
   }
 
-  /** Calls `run` after each change, of this tab and, through {@link notify}, of others. */
+  /** Calls `run` after each change of this tab and, through {@link notify}, of other tabs. */
   onChange(run: (change: Change) => void): Unsubscribe {
     this.listeners.add(run);
     return () => this.listeners.delete(run);
   }
 
-  /** Tells a change that another tab made. */
+  /** Calls the listeners with a change, for example one that another tab made. */
   notify(change: Change): void {
     for (const run of [...this.listeners]) run(change);
   }
 
-  /** Ends the store; every later call rejects with StorageLost. */
+  /** Closes the store. Every later call rejects with StorageLost. */
   close(): void {
     this.closed = true;
     this.probing?.();

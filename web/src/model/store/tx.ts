@@ -1,4 +1,4 @@
-/** Transactions on an account's database, with types. */
+/** Typed transactions on a user's database. */
 import type { Micros } from "../../protocol/chat";
 import type { Reads, Writes } from "../../platform/database";
 import { Changes } from "./change";
@@ -18,7 +18,7 @@ const NO_GAP: Gap = { n: 0, at: 0, since: 0, loads: 0, tries: 0, due: null };
 /** The keys of remembered refusals: "refused:" and an id. */
 const REFUSALS = { lower: "refused:", upper: "refused;", upperOpen: true } as const;
 
-/** Reading. */
+/** A read transaction. */
 export class ReadTx {
   protected readonly reads: Reads;
 
@@ -30,7 +30,7 @@ export class ReadTx {
     return this.reads.get("messages", id) as Promise<MessageRow | undefined>;
   }
 
-  /** Messages of a conversation that sort before a place, newest first; from the end where `before` is null. */
+  /** Messages of a conversation that sort before a place, newest first. From the end if `before` is null. */
   messagesBefore(
     conversation: string,
     before: Pick<MessageRow, "place" | "id"> | null,
@@ -56,7 +56,7 @@ export class ReadTx {
     }) as Promise<MessageRow[]>;
   }
 
-  /** Messages that stand at exactly `at`. */
+  /** Messages with exactly this `at`. */
   messagesAt(conversation: string, at: Micros): Promise<MessageRow[]> {
     return this.reads.range("messages", {
       index: "place",
@@ -65,7 +65,7 @@ export class ReadTx {
     }) as Promise<MessageRow[]>;
   }
 
-  /** The outbox, in the order of typing. */
+  /** The outbox, in typing order. */
   outbox(): Promise<MessageRow[]> {
     return this.reads.range("messages", { index: "queue" }) as Promise<MessageRow[]>;
   }
@@ -104,17 +104,17 @@ export class ReadTx {
     return this.reads.get("backfills", key) as Promise<Backfill | undefined>;
   }
 
-  /** Debts that are to be paid, the next due first. */
+  /** Backfills to do, the one that is due first at the front. */
   backfills(): Promise<Backfill[]> {
     return this.reads.range("backfills", { index: "due" }) as Promise<Backfill[]>;
   }
 
-  /** How many refusals of messages that are not here are remembered. */
+  /** The number of remembered refusals of messages that are not on this device. */
   countRefusals(): Promise<number> {
     return this.reads.count("backfills", REFUSALS);
   }
 
-  /** Refusals of messages that are not here. */
+  /** Refusals of messages that are not on this device. */
   refusals(): Promise<Backfill[]> {
     return this.reads.range("backfills", REFUSALS) as Promise<Backfill[]>;
   }
@@ -128,7 +128,7 @@ export class ReadTx {
   }
 }
 
-/** Reading and writing; every write is noted in {@link WriteTx.changes}. */
+/** A write transaction. Every write is recorded in {@link WriteTx.changes}. */
 export class WriteTx extends ReadTx {
   private readonly writes: Writes;
   readonly changes = new Changes();

@@ -4,8 +4,8 @@ import { FakeBrowser } from "../../platform/testing/fake";
 import { Household, type Tab } from "../testing/household";
 
 /**
- * One user with a browser of several tabs that come, go, freeze and thaw
- * while they write; afterwards every tab shows the same, nothing is lost, and there is one socket.
+ * One user with a browser of several tabs that open, close, freeze and thaw while they write. In the end, every tab
+ * shows the same, nothing is lost, and there is one socket.
  */
 const ALICE = "aliceUid0001";
 const BOB = "bobUid000002";

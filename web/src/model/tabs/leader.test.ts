@@ -88,7 +88,7 @@ describe("tabs of one browser", () => {
     await house.pass(100);
     first.platform.setVisible(false);
     first.platform.freeze();
-    // A tab in the background leaves it be.
+    // A hidden tab does not steal the lock.
     second.platform.setVisible(false);
     await house.pass(20_000);
     expect(second.platform.opened.length).toBe(0);
@@ -155,11 +155,11 @@ describe("tabs of one browser", () => {
     await house.pass(200);
     browser.losing = false;
     expect(there.get().length).toBe(1);
-    // The next one shows the gap.
+    // The next change shows that one was missed.
     await toAlice.send("heard");
     await house.pass(200);
     expect(there.get().map(([body]) => body)).toEqual(["zero", "lost between the tabs", "heard"]);
-    // With nothing after it, a stopped clock does.
+    // After the last change, a clock that has jumped shows it.
     browser.losing = true;
     await toAlice.send("lost at the end");
     await house.pass(200);

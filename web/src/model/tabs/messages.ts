@@ -1,4 +1,7 @@
-/** What tabs of one account tell each other over their channel. A tab may run another version of this program: what cannot be read is ignored. */
+/**
+ * Messages between the tabs of one user over their channel. A tab may run another version of this program, so unknown
+ * messages are ignored.
+ */
 import { Fields, Malformed } from "../../protocol/fields";
 import type { ConnectionState } from "../../net/connection";
 import type { Presence } from "../interface/chat";

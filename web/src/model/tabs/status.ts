@@ -1,19 +1,21 @@
-/** What a user is shown of the connection: nothing of gaps under 5 s. */
+/** The connection status that the user sees. Gaps under 5 s are not shown. */
 import type { ConnectionState } from "../../net/connection";
 import type { Cancel, Clock } from "../../platform/platform";
 import type { ConnectionStatus } from "../interface/chat";
 import { type Readable, Value } from "../observable";
 
-/** From the last sign of life to the word of it. */
+/** From the last sign of life until the banner appears. */
 const QUIET_GAP_MS = 5_000;
-/** A link whose silence was noticed late may still be replaced unseen, if that takes no longer than a first try. */
+/**
+ * If silence was noticed late, a first attempt within this time may still replace the link before the banner appears.
+ */
 const FIRST_TRY_MS = 500;
 
 export class Status {
   private readonly clock: Clock;
   private readonly value = new Value<ConnectionStatus>({ state: "connecting" });
   private state: ConnectionState = { state: "connecting" };
-  /** Since when there is no live link, in ms; null while there is one. */
+  /** Since when there is no live link, in ms. Null while there is one. */
   private since: number | null;
   /** When that was noticed. */
   private noticed: number;

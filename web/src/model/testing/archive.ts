@@ -1,4 +1,4 @@
-/** The HTTP functions over a list of saved messages, answering as functions/api does. */
+/** A fake of the HTTP functions over a list of saved messages. It answers as functions/api does. */
 import { otherMember, type SavedMessage } from "../../protocol/chat";
 import type { HttpAnswer, HttpRequest } from "../../platform/platform";
 

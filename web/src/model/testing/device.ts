@@ -1,4 +1,4 @@
-/** One device of one user without a screen: what the tests of the client rules drive. */
+/** One device of one user without a screen, driven by the tests of the client rules. */
 import { ArchiveApi } from "../../net/archive";
 import { HttpApi } from "../../net/http";
 import type { ConnectionState } from "../../net/connection";
@@ -43,7 +43,7 @@ export class Device {
   readonly history: History;
   readonly parts: EngineParts;
   readonly states: ConnectionState[] = [];
-  /** Ids told as received, once each if all is well. */
+  /** Ids that were reported as received. Each must appear once. */
   readonly received: string[] = [];
   ended: string | null = null;
   tokens = 0;
@@ -86,12 +86,12 @@ export class Device {
     this.history = new History({ store, archive, context: () => contextOf(this.parts) });
   }
 
-  /** Ends the process without a warning. What it wrote stays with the platform's browser. */
+  /** Kills the process without a warning. Stored data stays in the platform's browser. */
   kill(): void {
     this.platform.kill();
   }
 
-  /** Types a message; the value is its id. */
+  /** Types a message. The value is its id. */
   async send(to: string, body: string, replyTo: string | null = null): Promise<string> {
     const id = uuidv7(this.platform.clock.now(), this.platform.random.bytes(10));
     await this.store.write((tx) => enqueue(tx, contextOf(this.parts), { id, to, body, replyTo }));

@@ -13,7 +13,7 @@ import { ModelServer } from "./server";
 const START_MS = 1_795_348_800_000;
 const HOUR_MS = 3_600_000;
 
-/** The sign-in library: remembers in the browser's notes, as Firebase does in its storage. */
+/** A fake sign-in library. It stores the sign-in in the browser's notes, as Firebase does in its own storage. */
 class FakeIdentity implements Identity {
   private readonly platform: FakePlatform;
   private readonly house: Household;
@@ -60,7 +60,7 @@ class FakeIdentity implements Identity {
 export interface Tab {
   readonly platform: FakePlatform;
   readonly app: AppModel;
-  /** The chat of whoever is signed in; throws where nobody is. */
+  /** The chat of the signed-in user. Throws if nobody is signed in. */
   chat(): Chat;
 }
 
@@ -68,19 +68,19 @@ export interface TabOptions {
   readonly open?: (name: string, shape: Shape) => Promise<Database>;
   /** False: a browser without Web Locks. */
   readonly locks?: boolean;
-  /** Loads the code of the chat; at hand where left out. */
+  /** Loads the code of the chat. Default: returns it at once. */
   readonly loadChat?: ChatLoader;
 }
 
 export class Household {
   readonly clock = new FakeClock(START_MS, settle);
   readonly server = new ModelServer(this.clock);
-  /** Whose sign-in was taken back. */
+  /** Users whose sign-in was revoked. */
   readonly revoked = new Set<string>();
   online = true;
   private seed = 1;
 
-  /** Draws the next number for all tabs, so that no two make the same ids. */
+  /** One sequence for all tabs, so that no two create the same id. */
   private random(): number {
     this.seed = (this.seed * 48271) % 2147483647;
     return this.seed / 2147483647;
@@ -120,7 +120,7 @@ export class Household {
     };
   }
 
-  /** A tab in a browser of its own, signed in and connected. */
+  /** Opens a tab in a new browser, signed in and connected. */
   async user(uid: string, browser = new FakeBrowser(), options: TabOptions = {}): Promise<Tab> {
     if (!this.server.archive.directory.has(uid)) {
       this.server.archive.directory.set(uid, {
@@ -140,7 +140,7 @@ export class Household {
     await this.clock.advance(ms);
   }
 
-  /** The network goes, or comes back. */
+  /** Takes the network away, or brings it back. */
   setOnline(online: boolean): void {
     this.online = online;
     if (!online) this.server.drop();

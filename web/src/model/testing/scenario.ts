@@ -1,4 +1,4 @@
-/** Plays the scripted scenarios of realtime/wire/testdata/scenarios; their README is the description of all of this. */
+/** Plays the scenarios of realtime/wire/testdata/scenarios. The README there describes them. */
 import type { SavedMessage } from "../../protocol/chat";
 import type { Database, Shape } from "../../platform/database";
 import { FakeClock } from "../../platform/testing/clock";
@@ -51,7 +51,7 @@ class Play {
   private readonly openDatabase: ((name: string, shape: Shape) => Promise<Database>) | undefined;
   private readonly names = new Map<string, Json>();
   private readonly sockets = new Map<number, FakeSocket>();
-  /** Frames of each socket that were checked at. */
+  /** The number of frames of each socket that were checked. */
   private readonly checked = new Map<FakeSocket, number>();
   private last = 0;
   private waiting: FakeSocket[] = [];
@@ -248,12 +248,12 @@ class Play {
   }
 }
 
-/** Names, types and ids are strings; anything else is shown as JSON. */
+/** Names, types and ids are strings. Anything else is shown as JSON. */
 function asText(value: Json | undefined): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** Plays a scenario to its end; rejects with the step that failed. */
+/** Plays a scenario to its end. Rejects with the step that failed. */
 export async function play(
   scenario: Scenario,
   open?: (name: string, shape: Shape) => Promise<Database>,
