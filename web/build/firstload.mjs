@@ -45,7 +45,7 @@ const gzipped = (file) => gzipSync(readFileSync(new URL(file, dist)), { level: 9
 function walk(key, needed) {
   const chunk = manifest[key];
   if (!chunk) {
-    faults.push(`${key} is not in the build: correct the lists in build/firstload.mjs.`);
+    faults.push(`${key} is not in the build: update the lists in build/firstload.mjs.`);
     return;
   }
   if (needed.has(chunk.file)) return;
@@ -71,17 +71,15 @@ for (const [screen, { imports, limit }] of Object.entries(SCREENS)) {
   console.log(`${String(total).padStart(7)}  ${screen} (limit ${limit})\n`);
   if (total > limit)
     faults.push(
-      `First-load JavaScript, ${screen}, is ${total - limit} bytes over the limit of ${limit}. Load something later with import().`,
+      `First-load JavaScript, ${screen}, is ${total - limit} bytes above the limit of ${limit}. Load some of it later with import().`,
     );
 }
 console.log(`${String(gzipped("service-worker.js")).padStart(7)}  service-worker.js, beside the page\n`);
 
-const told = new Set([...Object.values(SCREENS).flatMap(({ imports }) => imports), ...LATER]);
+const listed = new Set([...Object.values(SCREENS).flatMap(({ imports }) => imports), ...LATER]);
 for (const key of Object.keys(manifest)) {
-  if (manifest[key].isDynamicEntry && !told.has(key))
-    faults.push(
-      `${key} is imported while the client runs: say in build/firstload.mjs whether a first screen loads it.`,
-    );
+  if (manifest[key].isDynamicEntry && !listed.has(key))
+    faults.push(`${key} is imported while the client runs: add it to one of the lists in build/firstload.mjs.`);
 }
 for (const fault of faults) console.error(fault);
 if (faults.length > 0) process.exit(1);

@@ -286,7 +286,7 @@ async function live(commands: readonly Command[], skews: readonly number[]): Pro
 }
 
 describe("two users with two devices each", () => {
-  test("lose, double and reorder nothing, whatever happens", { timeout: 240_000 }, async () => {
+  test("lose, duplicate and reorder nothing, whatever happens", { timeout: 240_000 }, async () => {
     const skew = fc.constantFrom(0, 0, -1_500, 2_000, 86_400_000);
     await fc.assert(
       fc.asyncProperty(

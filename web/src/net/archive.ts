@@ -85,7 +85,7 @@ export class ArchiveApi {
   private page<T>(answer: unknown, name: string, read: (entry: unknown) => T): ListPage<T> {
     const f = new Fields(name, answer);
     const items = readEach(f.optionalList(name), read, (why) =>
-      this.dropped(`an entry of ${name} was passed over`, why.message),
+      this.dropped(`a malformed entry of ${name} was skipped`, why.message),
     );
     return { items, next: f.optionalText("next") || null };
   }

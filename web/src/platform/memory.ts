@@ -45,7 +45,7 @@ export class MemoryDatabase implements Database {
       const tx = new MemoryTransaction(this.disk);
       const value = await body(tx);
       // If the page ended meanwhile, nothing is written.
-      if (this.closed) throw new StorageLost("the database was closed");
+      if (this.closed) throw new StorageLost("the database was closed during the transaction");
       tx.commit();
       return value;
     });
@@ -142,13 +142,13 @@ class MemoryTransaction implements Writes {
 
   private table(store: string): Table {
     const table = this.disk.tables.get(store);
-    if (!table) throw new StorageLost(`there is no store ${store}`);
+    if (!table) throw new StorageLost(`unknown store ${store}`);
     return table;
   }
 
   private shapeOf(store: string): StoreShape {
     const shape = this.disk.shape.stores[store];
-    if (!shape) throw new StorageLost(`there is no store ${store}`);
+    if (!shape) throw new StorageLost(`unknown store ${store}`);
     return shape;
   }
 }

@@ -48,12 +48,12 @@ describe("frames of the client", () => {
   const sends = golden("client.json").filter(
     (g) => typeof g.frame === "object" && (g.frame as { type?: unknown }).type === "send",
   );
-  test("there are golden sends", () => expect(sends.length).toBeGreaterThan(10));
+  test("there are golden send frames", () => expect(sends.length).toBeGreaterThan(10));
   for (const g of sends) {
     const f = g.frame as { id?: unknown; to?: unknown; body?: unknown };
     // A valid frame with a code can be read and is then refused with that code.
     if (typeof f.body === "string" && g.valid) {
-      test(`the composer judges alike: ${g.name}`, () => {
+      test(`checkBody agrees: ${g.name}`, () => {
         expect(checkBody(f.body as string)).toBe(g.code?.startsWith("body_") ? g.code : null);
       });
     }

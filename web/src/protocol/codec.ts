@@ -17,7 +17,7 @@ export function decodeFrame(text: string): ServerFrame {
   try {
     value = JSON.parse(text);
   } catch {
-    throw new Malformed("frame is no JSON");
+    throw new Malformed("frame is not valid JSON");
   }
   const f = new Fields("frame", value);
   const type = f.text("type");

@@ -16,7 +16,7 @@ export class Fields {
   /** Throws Malformed if `value` is not a JSON object. */
   constructor(what: string, value: unknown) {
     if (typeof value !== "object" || value === null || Array.isArray(value))
-      throw new Malformed(`${what} is no object`);
+      throw new Malformed(`${what} is not an object`);
     this.what = what;
     this.values = value as Readonly<Record<string, unknown>>;
   }
@@ -26,7 +26,7 @@ export class Fields {
   }
 
   private bad(name: string): Malformed {
-    return new Malformed(`${this.what}: field "${name}" is missing or of the wrong kind`);
+    return new Malformed(`${this.what}: field "${name}" is missing or has the wrong type`);
   }
 
   /** Whether the field is present and not null. */

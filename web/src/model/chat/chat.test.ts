@@ -14,7 +14,7 @@ async function two(): Promise<{ house: Household; alice: Tab; bob: Tab }> {
 }
 
 describe("two users", () => {
-  test("write, read and see where messages are", async () => {
+  test("write and read messages, and see their states", async () => {
     const { house, alice, bob } = await two();
     const toBob = alice.chat().conversation(BOB);
     await house.pass(100);
@@ -66,7 +66,7 @@ describe("two users", () => {
     expect(house.server.faults).toEqual([]);
   });
 
-  test("see who is there and who types", async () => {
+  test("see presence and typing", async () => {
     const { house, alice, bob } = await two();
     const seen: (boolean | null)[] = [];
     const presence = alice.chat().presence(BOB);
@@ -139,7 +139,7 @@ describe("two users", () => {
     expect(await alice.chat().userByUsername("nobody")).toMatchObject({ ok: false, problem: { code: "not_found" } });
   });
 
-  test("a refused message is shown with its reason, and can be sent again or removed", async () => {
+  test("show a refused message with its reason, and can retry or remove it", async () => {
     const { house, alice } = await two();
     house.server.refuse = () => "recipient_unknown";
     const toBob = alice.chat().conversation(BOB);
@@ -163,7 +163,7 @@ describe("two users", () => {
     expect(await toBob.retry("nothing")).toMatchObject({ ok: false, problem: { code: "message_gone" } });
   });
 
-  test("an account that is gone is known by its refusal or by a look at it, and its history stays", async () => {
+  test("recognize a deleted account by a refusal or by loading its names, and keep its history", async () => {
     const { house, alice, bob } = await two();
     await bob.chat().conversation(ALICE).send("before I left");
     await house.pass(500);
@@ -194,7 +194,7 @@ describe("two users", () => {
     expect(conversation.user.get()).toEqual({ uid: BOB, username: "bob", displayName: "Bob", deleted: false });
   });
 
-  test("long histories load by the page, in order, up to the beginning; a quoted message is found", async () => {
+  test("load a long history page by page, in order, to its beginning, and find a quoted message", async () => {
     const house = new Household();
     const alice = await house.user(ALICE);
     const id = (n: number): string =>
@@ -236,7 +236,7 @@ describe("two users", () => {
     expect(await conversation.reveal("nowhere")).toBe(false);
   });
 
-  test("drafts are kept per conversation, over a restart, and go with the message", async () => {
+  test("keep drafts per conversation over a restart, and clear them when the message is sent", async () => {
     const browser = new FakeBrowser();
     const house = new Household();
     const alice = await house.user(ALICE, browser);
@@ -258,7 +258,7 @@ describe("two users", () => {
     expect(again.chat().conversations.get().items).toMatchObject([{ draft: "", preview: { body: "Dear Bob, hello" } }]);
   });
 
-  test("what cannot be sent is said before it is taken", async () => {
+  test("learn that a message cannot be sent before it is stored", async () => {
     const { alice } = await two();
     const conversation = alice.chat().conversation(BOB);
     expect(await conversation.send(" \n\t ")).toMatchObject({ ok: false, problem: { code: "body_empty" } });
@@ -269,8 +269,8 @@ describe("two users", () => {
   });
 });
 
-describe("trouble", () => {
-  test("the limits are the server's: in every tab, and after a restart without a network", async () => {
+describe("failures", () => {
+  test("every tab uses the server's limits, also after a restart without a network", async () => {
     const house = new Household();
     house.server.limits = { ...house.server.limits, body: 5, watch: 1 };
     const browser = new FakeBrowser();
@@ -307,7 +307,7 @@ describe("trouble", () => {
     expect(again.chat().bodyLimit.get()).toBe(6);
   });
 
-  test("gaps under 5 s show nothing; longer ones say so, and messages wait", async () => {
+  test("gaps under 5 s are not shown; during longer ones messages wait", async () => {
     const { house, alice } = await two();
     const states: string[] = [];
     alice.chat().connection.subscribe((c) => states.push(c.state));
@@ -333,7 +333,7 @@ describe("trouble", () => {
     expect(conversation.timeline.get().items.map((m) => m.state)).toEqual(["delivered"]);
   });
 
-  test("the word of a gap comes 5 s after the last sign of life, however it was noticed", async () => {
+  test("the banner appears 5 s after the last sign of life, however the gap was noticed", async () => {
     const { house, alice } = await two();
     const status = (): string => alice.chat().connection.get().state;
     // The browser reports that the network is gone. The socket reports nothing.
@@ -369,7 +369,7 @@ describe("trouble", () => {
     expect(house.server.faults).toEqual([]);
   });
 
-  test("a clock that is wrong by a day shows and sends right times", async () => {
+  test("a device whose clock is a day off shows and sends correct times", async () => {
     for (const skew of [86_400_000, -86_400_000]) {
       const house = new Household();
       const bob = await house.user(BOB);
@@ -421,7 +421,7 @@ describe("trouble", () => {
     }
   });
 
-  test("without storage the chat works as long as the tab, and says so", async () => {
+  test("without storage the chat works until the tab is closed, and reports that", async () => {
     const house = new Household();
     const bob = await house.user(BOB);
     const alice = await house.user(ALICE, new FakeBrowser(), {
@@ -433,7 +433,7 @@ describe("trouble", () => {
     expect(bob.chat().conversations.get().items[0]?.preview?.body).toBe("from memory");
   });
 
-  test("a full disk takes no message silently, and loses none that came", async () => {
+  test("on a full disk no message is dropped silently and no received one is lost", async () => {
     const { house, alice, bob } = await two();
     const conversation = alice.chat().conversation(BOB);
     await house.pass(100);
@@ -453,7 +453,7 @@ describe("trouble", () => {
     expect(alice.chat().storage.get()).toBe("durable");
   });
 
-  test("a server that answers history with nonsense shows what is here", async () => {
+  test("a malformed answer for history leaves the stored messages on screen", async () => {
     const { house, alice, bob } = await two();
     await bob.chat().conversation(ALICE).send("hello");
     await house.pass(500);

@@ -80,7 +80,7 @@ async function reconnected(resumed: boolean): Promise<FakeSocket> {
 }
 
 describe("the engine", () => {
-  test("does not put the cursor back while a new link catches up beside the old one", async () => {
+  test("does not move the cursor back while a new link catches up beside the old one", async () => {
     const old = await greeted();
     for (const n of [1, 2, 3]) old.deliver(event(n, message(n)));
     await settle();
@@ -101,7 +101,7 @@ describe("the engine", () => {
     expect(device.received).toEqual([1, 2, 3, 4, 5].map(id));
   });
 
-  test("leaves a server that takes it for somebody else, and stores nothing of it", async () => {
+  test("leaves a server that welcomes another user, and stores nothing from it", async () => {
     const s = socket();
     s.accept();
     s.deliver(welcome(true, "malloryUid01"));
@@ -111,7 +111,7 @@ describe("the engine", () => {
     expect(await device.messages(BOB)).toEqual([]);
   });
 
-  test("tells a message as new once, however often it comes", async () => {
+  test("reports a message as new once, however often it arrives", async () => {
     const s = await greeted();
     s.deliver(event(1, message(1)));
     s.deliver(event(2, message(1)));
@@ -122,7 +122,7 @@ describe("the engine", () => {
     expect(device.received).toEqual([id(1)]);
   });
 
-  test("acknowledges nothing that is not stored, and gives up a link that brings more than can be kept", async () => {
+  test("acknowledges only what is stored, and drops a link that delivers more than fits", async () => {
     const s = await greeted();
     platform.full = true;
     for (let n = 1; n <= 100; n++) s.deliver(event(n, message(n)));
@@ -136,7 +136,7 @@ describe("the engine", () => {
     expect(device.store.storage.get()).toBe("durable");
   });
 
-  test("makes room by dropping old history, and never what waits", async () => {
+  test("frees space by pruning old history, never waiting messages", async () => {
     const s = await greeted();
     for (let n = 1; n <= 150; n++) s.deliver(event(n, message(n)));
     await device.send(BOB, "waits");
@@ -155,7 +155,7 @@ describe("the engine", () => {
     expect(page.rows.at(-1)?.body).toBe("message 51");
   });
 
-  test("remembers refusals of messages that it does not have, not too many and not for ever", async () => {
+  test("remembers refusals of unknown messages, within limits of number and time", async () => {
     const s = await greeted();
     const refused = (n: number): object => ({
       type: "refused",
@@ -195,7 +195,7 @@ describe("the engine", () => {
     expect(await kept()).toEqual([]);
   });
 
-  test("passes over one poisonous event and stores the others", async () => {
+  test("skips an event that cannot be stored, and stores the others", async () => {
     const s = await greeted();
     s.deliver(event(1, message(1)));
     // An index of the database does not accept this number, although the frame is well formed.
@@ -209,7 +209,7 @@ describe("the engine", () => {
     expect(sent(s, "send")[0]?.["at"]).toBeLessThan(NOW * 1000 + 1_000_000);
   });
 
-  test("a server that sends nonsense breaks nothing: what makes sense afterwards is stored and shown", async () => {
+  test("survives a server that sends nonsense: valid events after it are stored and shown", async () => {
     const word = fc.oneof(
       fc.constantFrom(
         "message",
@@ -309,7 +309,7 @@ describe("the engine", () => {
     );
   });
 
-  test("loads again what lies below a hole, though it was here without one before", async () => {
+  test("loads history below a gap again, although it was complete before", async () => {
     const s = await greeted(false);
     archive.save(Array.from({ length: 120 }, (_, i) => saved(i + 1, (NOW - 500_000 + i) * 1000)));
     await device.open(CONVERSATION);
@@ -327,7 +327,7 @@ describe("the engine", () => {
     expect((await device.messages(BOB)).some((r) => r.id === id(999))).toBe(true);
   });
 
-  test("sends many waiting messages in order, few at a time, and again all that are not delivered", async () => {
+  test("sends many waiting messages in order, a few at a time, and re-sends those that are not delivered", async () => {
     const s = await greeted();
     for (let n = 0; n < 40; n++) await device.send(BOB, `m${n}`);
     s.onSent = (text) => {
@@ -353,7 +353,7 @@ describe("the engine", () => {
     expect(sent(again, "send").map((f) => f["body"])).toEqual(Array.from({ length: 40 }, (_, n) => `m${n}`));
   });
 
-  test("sends again what was not answered, after it has tested the link", async () => {
+  test("tests the link and re-sends messages that were not answered", async () => {
     const s = await greeted();
     await device.send(BOB, "hello?");
     await settle();
@@ -368,7 +368,7 @@ describe("the engine", () => {
     expect(sent(s, "send")[1]).toEqual(sent(s, "send")[0]);
   });
 
-  test("while everything is refused, tries with one message and not with all", async () => {
+  test("probes with one message while the server refuses everything", async () => {
     const s = await greeted();
     let taken = false;
     s.onSent = (text) => {

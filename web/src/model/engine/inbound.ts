@@ -82,7 +82,7 @@ export class Inbound {
     switch (frame.type) {
       case "welcome":
         if (frame.uid !== this.parts.uid) {
-          this.parts.platform.report("the server welcomed somebody else");
+          this.parts.platform.report("the server welcomed another user");
           this.handlers.onBadLink(link);
           return true;
         }
@@ -166,7 +166,7 @@ export class Inbound {
         for (const item of batch) if (!(await this.store([item]))) return false;
         return true;
       }
-      this.parts.platform.report("an event was passed over", err);
+      this.parts.platform.report("an event was skipped", err);
       const [item] = batch;
       return item && item.kind !== "unreadable" ? await this.store([{ kind: "unreadable", link: item.link }]) : true;
     }
@@ -193,7 +193,7 @@ export class Inbound {
             const message = item.event.type === "message" ? item.event.message : null;
             const known = message ? (await tx.message(message.id)) !== undefined : true;
             const fits = await applyEvent(tx, contextOf(this.parts), item.event);
-            if (!fits) this.parts.platform.report("an event that is not ours was passed over");
+            if (!fits) this.parts.platform.report("an event that is not for this user was skipped");
             else if (message && !known) fresh.push(message.id);
             lead ??= item.link;
             if (item.link === lead) cursor = item.cursor;

@@ -9,8 +9,8 @@ import { Household } from "../testing/household";
 const ALICE = "aliceUid0001";
 const BOB = "bobUid000002";
 
-describe("who uses the browser", () => {
-  test("nobody, then somebody; a wrong password says so", async () => {
+describe("the session", () => {
+  test("starts signed out, reports a wrong password, and signs in", async () => {
     const house = new Household();
     const tab = await house.tab();
     expect(tab.app.session.get()).toEqual({ state: "signed-out", reason: "none" });
@@ -23,7 +23,7 @@ describe("who uses the browser", () => {
     expect(tab.chat().uid).toBe(ALICE);
   });
 
-  test("the sign-in survives a restart of the browser, without a network too", async () => {
+  test("survives a restart of the browser, also without a network", async () => {
     const house = new Household();
     const bob = await house.user(BOB);
     const browser = new FakeBrowser();
@@ -49,7 +49,7 @@ describe("who uses the browser", () => {
     expect(again.chat().waitingTotal.get()).toBe(1);
   });
 
-  test("an app that cannot load its configuration says so, and starts when it can", async () => {
+  test("fails if the configuration cannot be loaded, and starts once it can", async () => {
     const house = new Household();
     house.server.archive.down = true;
     const tab = await house.tab();
@@ -59,7 +59,7 @@ describe("who uses the browser", () => {
     expect(tab.app.session.get()).toEqual({ state: "signed-out", reason: "none" });
   });
 
-  test("a chat whose code cannot be loaded says so, stays signed in, and starts when it can", async () => {
+  test("fails if the code of the chat cannot be loaded, stays signed in, and starts once it can", async () => {
     const house = new Household();
     let reachable = false;
     const tab = await house.tab(new FakeBrowser(), {
@@ -75,7 +75,7 @@ describe("who uses the browser", () => {
     expect(tab.chat().uid).toBe(ALICE);
   });
 
-  test("signing out warns of what is unsent, then wipes; a second account sees nothing of the first", async () => {
+  test("warns of unsent messages at sign-out, then deletes all data; a second account sees nothing of the first", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
     const alice = await house.user(ALICE, browser);
@@ -102,7 +102,7 @@ describe("who uses the browser", () => {
     ).not.toContain("secret");
   });
 
-  test("a second account sees nothing of one whose sign-in only ended, and the first finds what is its own again", async () => {
+  test("keeps the data of an ended sign-in for its account, and hides it from another one", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
     const carol = await house.user("carolUid00003");
@@ -157,7 +157,7 @@ describe("who uses the browser", () => {
     expect(house.server.accepted.size).toBe(3);
   });
 
-  test("signing out in one tab signs out the others; signing in, too", async () => {
+  test("signs all tabs in and out together", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
     const first = await house.user(ALICE, browser);
@@ -174,7 +174,7 @@ describe("who uses the browser", () => {
     expect(house.server.socketsOf(BOB)).toBe(1);
   });
 
-  test("a sign-in that was taken back ends; what waits stays for when the user comes back", async () => {
+  test("ends when the sign-in is revoked, and keeps waiting messages for the next sign-in", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
     const alice = await house.user(ALICE, browser);
@@ -190,7 +190,7 @@ describe("who uses the browser", () => {
     expect(house.server.accepted.size).toBe(1);
   });
 
-  test("a disabled account ends the session with its reason; a deleted one wipes", async () => {
+  test("ends with the reason when the account is disabled, and deletes all data when it is deleted", async () => {
     for (const [code, reason] of [
       ["account_disabled", "disabled"],
       ["account_deleted", "deleted"],
@@ -212,7 +212,7 @@ describe("who uses the browser", () => {
     }
   });
 
-  test("leaving needs the password, and takes everything along", async () => {
+  test("deletes the account and all data with the password", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
     const alice = await house.user(ALICE, browser);
@@ -222,7 +222,7 @@ describe("who uses the browser", () => {
     expect(browser.disks.size).toBe(0);
   });
 
-  test("notifications are offered after a message came while nobody looked, never before", async () => {
+  test("offers notifications only after a message arrived while the page was hidden", async () => {
     const house = new Household();
     const alice = await house.user(ALICE);
     const bob = await house.user(BOB);
@@ -242,7 +242,7 @@ describe("who uses the browser", () => {
   });
 });
 
-test("notifications are offered in whichever tab is looked at, and answered once for all", async () => {
+test("notifications are offered in the visible tab, and one answer counts for all tabs", async () => {
   const house = new Household();
   const browser = new FakeBrowser();
   const leader = await house.user(ALICE, browser);
@@ -278,7 +278,7 @@ test("notifications are offered in whichever tab is looked at, and answered once
   expect(offers()).toEqual([false, false]);
 });
 
-test("the offer works where the browser denies notes", async () => {
+test("notifications are offered even if the browser denies notes", async () => {
   const house = new Household();
   const alice = await house.user(ALICE);
   const bob = await house.user(BOB);
@@ -291,7 +291,7 @@ test("the offer works where the browser denies notes", async () => {
   expect(alice.app.attention.offer.get()).toBe(false);
 });
 
-test("the shape of the database names every store once", () => {
+test("the shape of the database contains every store", () => {
   expect(Object.keys(SHAPE.stores).sort()).toEqual([
     "backfills",
     "conversations",

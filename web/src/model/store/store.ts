@@ -38,7 +38,7 @@ export class LocalStore {
     try {
       return new LocalStore(platform, name, await platform.storage.open(name, SHAPE));
     } catch (err) {
-      platform.report("storage is denied; messages live as long as this tab", err);
+      platform.report("storage is denied; messages are lost when this tab is closed", err);
       return new LocalStore(platform, name, platform.storage.openMemory(SHAPE));
     }
   }
@@ -97,7 +97,7 @@ export class LocalStore {
       const now = this.platform.clock.now();
       this.write((tx) => tx.putMeta({ name: "probe", at: now })).catch((err: unknown) => {
         if (err instanceof StorageFull) this.onFull();
-        else this.platform.report("the storage could not be tried", err);
+        else this.platform.report("the free space could not be tested", err);
       });
     });
   }
@@ -135,7 +135,7 @@ export class LocalStore {
 
   private watchForLoss(): void {
     this.db.onLost(() => {
-      this.platform.report("the database was taken away");
+      this.platform.report("the database was closed from outside");
       this.platform.clock.after(REOPEN_MS, () => void this.reopen());
     });
   }

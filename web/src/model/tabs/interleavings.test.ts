@@ -155,7 +155,7 @@ class World {
   }
 }
 
-describe("tabs that come, go, freeze and thaw", () => {
+describe("tabs that open, close, freeze and thaw", () => {
   test("lose nothing, show the same, and end with one socket", { timeout: 240_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(command, { minLength: 5, maxLength: 40 }), async (commands) => {

@@ -21,7 +21,7 @@ const bodies = (tab: Tab, uid: string): { get(): (readonly [string, string])[] }
 };
 
 describe("tabs of one browser", () => {
-  test("have one socket and show the same, whoever acts", async () => {
+  test("have one socket and show the same, whichever tab acts", async () => {
     const { house, first, second, bob } = await twoTabs();
     expect(house.server.socketsOf(ALICE)).toBe(1);
     expect(second.chat().connection.get().state).toBe("online");
@@ -71,7 +71,7 @@ describe("tabs of one browser", () => {
     expect(toAlice.typing.get()).toBe(true);
   });
 
-  test("when the leader's tab is closed another takes over at once", async () => {
+  test("elect a new leader at once when the leader's tab is closed", async () => {
     const { house, first, second, bob } = await twoTabs();
     first.platform.kill();
     await house.pass(600);
@@ -82,7 +82,7 @@ describe("tabs of one browser", () => {
     expect(bob.chat().conversations.get().items[0]?.preview?.body).toBe("still here");
   });
 
-  test("a frozen leader loses the lock to a visible tab after 1 s, and follows when it thaws", async () => {
+  test("replace a frozen leader after 1 s if they are visible, and it follows when it thaws", async () => {
     const { house, first, second, bob } = await twoTabs();
     const there = bodies(second, BOB);
     await house.pass(100);
@@ -112,7 +112,7 @@ describe("tabs of one browser", () => {
     expect(house.server.faults).toEqual([]);
   });
 
-  test("what a tab writes while the leader is frozen is not lost, and goes out as soon as somebody leads", async () => {
+  test("keep a message that is written while the leader is frozen, and send it under the next leader", async () => {
     const { house, first, second } = await twoTabs();
     first.platform.freeze();
     const conversation = second.chat().conversation(BOB);
@@ -123,7 +123,7 @@ describe("tabs of one browser", () => {
     expect(conversation.timeline.get().items.map((m) => m.state)).toEqual(["delivered"]);
   });
 
-  test("tell of a new message in one tab only, and know whether anybody looks", async () => {
+  test("report a new message in one tab only, and whether any tab is visible", async () => {
     const { house, first, second, bob } = await twoTabs();
     const notified: string[] = [];
     for (const [name, tab] of [
@@ -143,7 +143,7 @@ describe("tabs of one browser", () => {
     expect(notified).toEqual(["first one false", "first two true"]);
   });
 
-  test("notice that they missed something", async () => {
+  test("notice a missed change", async () => {
     const { house, second, bob, browser } = await twoTabs();
     const toAlice = bob.chat().conversation(ALICE);
     await toAlice.send("zero");
@@ -170,7 +170,7 @@ describe("tabs of one browser", () => {
     expect(there.get().map(([body]) => body)).toContain("lost at the end");
   });
 
-  test("without Web Locks each tab stands alone, and nothing breaks", async () => {
+  test("work alone without Web Locks, and lose nothing", async () => {
     const house = new Household();
     const bob = await house.user(BOB);
     const browser = new FakeBrowser();

@@ -88,7 +88,7 @@ class Play {
     else if (step.user) await this.user(step);
     else if (step.archive) this.change(step.archive);
     else if (step.see !== undefined) await this.see(step.see);
-    else throw new Error("a step without a word");
+    else throw new Error("a step without an action");
     await this.clock.advance(0);
   }
 
@@ -140,7 +140,7 @@ class Play {
       }
       return false;
     });
-    if (got === null) throw new Error(`nothing came within ${within} ms`);
+    if (got === null) throw new Error(`no frame arrived within ${within} ms`);
     if (!this.matches(want, got, true)) throw new Error(`the client sent ${JSON.stringify(got)}`);
   }
 
@@ -164,7 +164,7 @@ class Play {
   private async closed(name: number, within: number): Promise<void> {
     const socket = this.socket(name);
     await this.clock.advance(within, () => socket.state === "closed");
-    if (socket.state !== "closed") throw new Error(`the client keeps socket ${name}`);
+    if (socket.state !== "closed") throw new Error(`the client did not close socket ${name}`);
   }
 
   private async restart(): Promise<void> {
