@@ -66,8 +66,8 @@ async function answer(path: string, request: Request): Promise<Response> {
   return (await cache.match(path)) ?? fetch(request);
 }
 
-async function showChat(person: string): Promise<void> {
-  const path = person === "" ? "/" : `/c/~${encodeURIComponent(person)}`;
+async function showChat(uid: string): Promise<void> {
+  const path = uid === "" ? "/" : `/c/~${encodeURIComponent(uid)}`;
   const pages = await worker.clients.matchAll({ type: "window" });
   const page = pages.find((client) => client.visibilityState === "visible") ?? pages[0];
   if (!page) {

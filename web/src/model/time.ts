@@ -5,7 +5,7 @@ import { type Readable, Value } from "./observable";
 /** The server's clock as far as it is known. */
 export class ServerTime {
   private readonly clock: Clock;
-  /** What to add to this device's clock, in ms. */
+  /** The server's clock minus this device's clock, in ms. */
   private readonly offsetValue = new Value(0);
 
   constructor(clock: Clock) {

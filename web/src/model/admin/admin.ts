@@ -37,7 +37,7 @@ export function adminOf(calls: AdminCalls): Admin {
     return got.ok ? { ok: true, value: undefined } : got;
   }
   const user = (uid: string): string => `/users/${encodeURIComponent(uid)}`;
-  const letter = (id: string): string => `/dead-letters/${encodeURIComponent(id)}`;
+  const deadLetter = (id: string): string => `/dead-letters/${encodeURIComponent(id)}`;
 
   return {
     users: ({ query, order, cursor }) =>
@@ -81,16 +81,16 @@ export function adminOf(calls: AdminCalls): Admin {
     figures: () => get(calls.call("GET", "/figures"), readFigures),
     deadLetters: (cursor) =>
       get(calls.call("GET", `/dead-letters${params({ cursor: cursor ?? "" })}`), (answer) => ({
-        ...page("dead_letters", readLetter)(answer),
+        ...page("dead_letters", readDeadLetter)(answer),
         complete: answer.bool("complete"),
       })),
-    replay: (id, reason) => act(calls.call("POST", `${letter(id)}/replay`, { reason })),
+    replay: (id, reason) => act(calls.call("POST", `${deadLetter(id)}/replay`, { reason })),
     replayAll: (reason) =>
       get(calls.call("POST", "/dead-letters/replay", { reason }), (answer) => ({
         replayed: answer.integer("replayed"),
         left: answer.integer("left"),
       })),
-    discard: (id, reason) => act(calls.call("POST", `${letter(id)}/discard`, { reason })),
+    discard: (id, reason) => act(calls.call("POST", `${deadLetter(id)}/discard`, { reason })),
     auditLog: (cursor) =>
       get(calls.call("GET", `/audit${params({ cursor: cursor ?? "" })}`), page("entries", readAudit)),
     exportUsers: () => calls.download("/users.csv"),
@@ -180,7 +180,7 @@ function readFigures(f: Fields): Figures {
   };
 }
 
-function readLetter(f: Fields): DeadLetter {
+function readDeadLetter(f: Fields): DeadLetter {
   return {
     id: f.text("id"),
     at: ms(f.integer("at")),

@@ -6,7 +6,7 @@ import type { Message, Quote } from "../interface/conversation";
 import type { ConversationRow, MessageRow } from "../store/rows";
 import { stateOf } from "./messageState";
 
-/** What items need beside the rows. */
+/** The data that items need beside the rows. */
 export interface TimelineContext {
   readonly uid: string;
   /** Converts a time of this device's clock to the server's clock, in ms. */

@@ -1,4 +1,4 @@
-/** What the engine needs from the parts around it. */
+/** The interface between the engine and the parts around it. */
 import type { ArchiveApi } from "../../net/archive";
 import type { Token } from "../../net/connection";
 import type { Platform } from "../../platform/platform";

@@ -148,7 +148,7 @@ export class Sender {
         await this.round();
       } while (this.again);
     } catch (err) {
-      // The store could not be read or written. The store tells the user; this code tries again.
+      // The store could not be read or written. The store informs the user; this code tries again.
       this.parts.platform.report("the outbox could not be read", err);
       this.wakeAfter(5_000);
     } finally {

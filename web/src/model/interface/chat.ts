@@ -104,7 +104,7 @@ export interface Chat {
   readonly connection: Readable<ConnectionStatus>;
   readonly storage: Readable<StorageState>;
   /**
-   * What to add to this device's clock to get the server's, in ms. 0 while not known. All times here use the server's
+   * The server's clock minus this device's clock, in ms. 0 while not known. All times here use the server's
    * clock.
    */
   readonly clockOffset: Readable<number>;

@@ -133,7 +133,7 @@ export interface Gap {
 export type MetaRow =
   /** The cursor of the last stored event, and the time when it was stored, in µs by the server's clock. */
   | { readonly name: "cursor"; readonly cursor: string; readonly at: Micros }
-  /** What to add to this device's clock to get the server's, in ms. */
+  /** The server's clock minus this device's clock, in ms. */
   | { readonly name: "clock"; readonly offset: number }
   /** The server's limits, from its last welcome. */
   | { readonly name: "limits"; readonly limits: Limits }

@@ -39,7 +39,7 @@ export interface TabLeaderHandlers {
   onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
 }
 
-/** What the leader knows of another tab. */
+/** The leader's record of another tab. */
 interface Follower {
   readonly watch: readonly string[];
   readonly visible: boolean;
