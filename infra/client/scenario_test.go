@@ -400,7 +400,7 @@ func (p *play) state() map[string]any {
 	slices.Sort(ids)
 	return map[string]any{
 		"conversations": convs, "outbox": append([]string{}, p.store.d.outbox...), "unsent_reads": unsent, "cursor": p.store.d.cursor,
-		"debts": map[string]any{"history": p.store.d.historyDebt || len(p.store.d.reloads) > 0, "ids": ids},
+		"backfills": map[string]any{"history": p.store.d.historyDebt || len(p.store.d.reloads) > 0, "ids": ids},
 	}
 }
 

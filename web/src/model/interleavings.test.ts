@@ -252,7 +252,7 @@ class World {
       expect(here, `device ${i} has another order`).toEqual(order);
       expect(state.outbox, `outbox of device ${i}`).toEqual([]);
       expect(state.unsent_reads).toEqual({});
-      expect(state.debts.ids, `backfills of device ${i}`).toEqual([]);
+      expect(state.backfills.ids, `backfills of device ${i}`).toEqual([]);
       for (const m of messages) expect(["delivered", "read", "received"]).toContain(m.status);
     }
     const place = new Map((order ?? []).map((id, n) => [id, n]));

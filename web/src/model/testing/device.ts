@@ -32,7 +32,7 @@ export interface SeenState {
   outbox: string[];
   unsent_reads: Record<string, number>;
   cursor: string;
-  debts: { history: boolean; ids: string[] };
+  backfills: { history: boolean; ids: string[] };
 }
 
 export class Device {
@@ -139,7 +139,7 @@ export class Device {
         outbox: (await tx.outbox()).map((r) => r.id),
         unsent_reads: Object.fromEntries((await tx.unsentReads()).map((c) => [c.id, c.myRead])),
         cursor: (await tx.meta("cursor"))?.cursor ?? "",
-        debts: {
+        backfills: {
           history: gap.due !== null,
           ids: backfills
             .filter((d) => d.kind === "delivered")
