@@ -17,7 +17,7 @@ import {
   verifyPasswordResetCode,
 } from "@firebase/auth";
 import { SignInEnded, type Token } from "./connection";
-import type { Identity, IdentityConfig, Account } from "./identity";
+import type { Account, Identity, IdentityConfig } from "./identity";
 import { ApiProblem } from "./problem";
 
 export function firebaseIdentity(config: IdentityConfig): Identity {

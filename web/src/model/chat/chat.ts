@@ -3,7 +3,7 @@ import type { ArchiveApi, PublicUser } from "../../net/archive";
 import type { HttpApi } from "../../net/http";
 import { ApiProblem } from "../../net/problem";
 import type { OwnApi } from "../../net/own";
-import { type EngineParts, contextOf } from "../engine/ports";
+import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
 import type { Outcome } from "../interface/outcome";
 import type {

@@ -10,7 +10,7 @@ import type { Cancel } from "../../platform/platform";
 import { applyListed, applyPage, type HistoryPage, type Place } from "../store/history";
 import type { Backfill, Gap } from "../store/rows";
 import { transmitted } from "../store/tx";
-import { type EngineParts, contextOf } from "./ports";
+import { contextOf, type EngineParts } from "./ports";
 
 /** Messages per page. */
 export const PAGE = 50;

@@ -10,7 +10,7 @@ import type { Cancel } from "../../platform/platform";
 import { accepted, applyEvent, forgetRefusals, refuse } from "../store/rules";
 import type { Gap, MessageRow } from "../store/rows";
 import type { WriteTx } from "../store/tx";
-import { type EngineParts, contextOf } from "./ports";
+import { contextOf, type EngineParts } from "./ports";
 
 type Item =
   | { readonly kind: "welcome"; readonly link: Link; readonly welcome: Welcome }

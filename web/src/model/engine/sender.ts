@@ -9,7 +9,7 @@ import type { Cancel } from "../../platform/platform";
 import { freeze } from "../store/outbox";
 import type { Gap, MessageRow } from "../store/rows";
 import { transmitted } from "../store/tx";
-import { type EngineParts, contextOf } from "./ports";
+import { contextOf, type EngineParts } from "./ports";
 
 /** If an answer takes longer than this, the link is tested. */
 const DOUBT_MS = 10_000;

@@ -5,7 +5,7 @@
 import { ConfigSource } from "../../net/config";
 import { SignInEnded, type Token } from "../../net/connection";
 import { HttpApi } from "../../net/http";
-import type { Identity, IdentityLoader, Account } from "../../net/identity";
+import type { Account, Identity, IdentityLoader } from "../../net/identity";
 import { OwnApi } from "../../net/own";
 import { ApiProblem } from "../../net/problem";
 import type { Channel, Platform } from "../../platform/platform";
@@ -117,7 +117,7 @@ export class AppModel implements App, Accounts {
     void this.identity().catch(() => undefined); // the action that needs it reports the error
   }
 
-  // --- coming and going ---
+  // --- sessions ---
 
   private async signedIn(account: Account): Promise<void> {
     this.remembered.set(account);
@@ -255,7 +255,7 @@ export class AppModel implements App, Accounts {
     else if (kind === "attention") this.attentionModel.refresh();
   }
 
-  // --- who proves it ---
+  // --- tokens ---
 
   private identity(): Promise<Identity> {
     this.identityLoading ??= this.config

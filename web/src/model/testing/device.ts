@@ -6,7 +6,7 @@ import { conversationId } from "../../protocol/chat";
 import { uuidv7 } from "../../protocol/uuid";
 import type { FakePlatform } from "../../platform/testing/fake";
 import { Engine } from "../engine/engine";
-import { type EngineParts, contextOf } from "../engine/ports";
+import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
 import { ServerLimits } from "../limits";
 import { LocalStore } from "../store/store";

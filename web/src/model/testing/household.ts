@@ -1,5 +1,5 @@
 /** Browsers with tabs that run the whole model, on one server and one clock. */
-import type { Identity, Account } from "../../net/identity";
+import type { Account, Identity } from "../../net/identity";
 import { SignInEnded } from "../../net/connection";
 import { ApiProblem } from "../../net/problem";
 import type { Database, Shape } from "../../platform/database";
