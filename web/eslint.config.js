@@ -2,10 +2,10 @@ import js from "@eslint/js";
 import svelte from "eslint-plugin-svelte";
 import ts from "typescript-eslint";
 
-// The cache of `npm run lint` goes by the text of each file. A change of a type elsewhere can therefore go unnoticed
-// until the cache is gone; the compiler, which keeps none, still sees it.
+// The cache of `npm run lint` is keyed by the text of each file. It can therefore miss a change of a type in another
+// file until the cache is deleted. The compiler has no cache and reports such a change.
 
-/** Globals of the browser that only src/platform may use, so that tests can put a fake in their place. */
+/** Globals of the browser that only src/platform may use, so that tests can replace them with a fake. */
 const PLATFORM_GLOBALS = [
   "BroadcastChannel",
   "EventSource",
@@ -17,7 +17,10 @@ const PLATFORM_GLOBALS = [
   "indexedDB",
 ];
 
-/** The view may use these: it runs in a browser only. Everything below it gets them from the platform. */
+/**
+ * Globals that the view may use as well, since it runs only in a browser. Everything below it gets them from the
+ * platform.
+ */
 const VIEW_GLOBALS = [
   "cancelAnimationFrame",
   "clearInterval",
@@ -40,7 +43,7 @@ const noGlobals = (names) => [
   { checkGlobalObject: true, globals: names.map((name) => ({ name, message: "Use the platform (src/platform)." })) },
 ];
 
-/** Each folder of src imports from these only: platform ← protocol ← net ← model ← view. */
+/** The folders that each folder of src may import from: platform ← protocol ← net ← model ← view. */
 const LAYERS = {
   platform: [],
   protocol: ["platform"],
@@ -80,16 +83,16 @@ export default ts.config(
   js.configs.recommended,
   ts.configs.recommendedTypeChecked,
   svelte.configs.recommended,
-  { rules: { "no-undef": "off" } }, // the compiler knows which names exist
+  { rules: { "no-undef": "off" } }, // the compiler checks names
 
-  // Which compiler settings a file belongs to. The last match wins.
+  // The compiler settings that a file belongs to. The last match wins.
   typed(["**/*.ts"], "./tsconfig.node.json"),
   typed(["src/**/*.ts", "src/**/*.svelte"], "./tsconfig.json"),
   typed(["src/**/*.test.ts", "src/**/testing/**/*.ts"], "./tsconfig.node.json"),
   typed(["src/service-worker.ts"], "./tsconfig.worker.json"),
   { files: ["**/*.svelte", "**/*.svelte.ts"], languageOptions: { parserOptions: { parser: ts.parser } } },
   {
-    // To this parser, everything that comes from another component is `any`. svelte-check knows the types.
+    // This parser types everything that comes from another component as `any`. svelte-check knows the real types.
     files: ["**/*.svelte"],
     rules: {
       "@typescript-eslint/no-unsafe-argument": "off",
@@ -106,9 +109,10 @@ export default ts.config(
     rules: {
       "@typescript-eslint/consistent-type-imports": "error",
       "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
-      // Async methods without await keep a contract: they return promises, and what they throw becomes a rejection.
+      // An async method without await can be part of a contract: it returns a promise, and an exception becomes a
+      // rejection.
       "@typescript-eslint/require-await": "off",
-      // Code that passes an unknown error on does not know its type.
+      // Code that passes on an unknown error does not know its type.
       "@typescript-eslint/prefer-promise-reject-errors": [
         "error",
         { allowThrowingAny: false, allowThrowingUnknown: true },
@@ -119,7 +123,7 @@ export default ts.config(
   {
     files: ["e2e/**", "measure/**", "screenshots/**"],
     rules: {
-      // Playwright reads from the pattern which fixtures a function needs; an empty one means none.
+      // Playwright reads from the pattern which fixtures a function needs. An empty pattern means none.
       "no-empty-pattern": ["error", { allowObjectPatternsAsParameters: true }],
       // Functions for page.evaluate cannot import, and `request.error` is typed as nullable.
       "@typescript-eslint/prefer-promise-reject-errors": "off",

@@ -2,9 +2,8 @@ import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 import { serviceWorker } from "./build/service-worker.ts";
 
-// The realtime service serves what this builds, at the root of its own
-// address, under a content security policy without unsafe-inline: nothing is
-// inlined into the page, and no asset becomes a data: address.
+// The realtime service serves the output at the root of its address, under a content security policy without
+// unsafe-inline. Therefore nothing is inlined into the page, and no asset becomes a data: address.
 export default defineConfig({
   plugins: [svelte(), serviceWorker({ without: ["Admin", "Figures"] })],
   build: {
@@ -16,7 +15,7 @@ export default defineConfig({
     sourcemap: true,
   },
   server: {
-    // `npm run dev` beside a running `go run ./infra/local`.
+    // For `npm run dev` beside a running `go run ./infra/local`.
     proxy: {
       "/api": { target: process.env["PHOENIX_URL"] ?? "http://127.0.0.1:8080" },
       "/config.json": { target: process.env["PHOENIX_URL"] ?? "http://127.0.0.1:8080" },

@@ -405,7 +405,7 @@ func (p *player) state() map[string]any {
 	return map[string]any{
 		"conversations": convs, "outbox": append([]string{}, p.store.d.outbox...),
 		"unsent_reads": unsent, "cursor": p.store.d.cursor,
-		"debts": map[string]any{"history": p.store.d.gap || len(p.store.d.reloads) > 0, "ids": ids},
+		"backfills": map[string]any{"history": p.store.d.gap || len(p.store.d.reloads) > 0, "ids": ids},
 	}
 }
 

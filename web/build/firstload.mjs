@@ -1,7 +1,8 @@
-// Fails the build when the JavaScript that a first visit loads exceeds the limit of issue 7: 90 kB gzipped. Counted strictly: everything that the
-// browser fetches as a script until the screen is usable, imports made while it runs included. The service worker's own script, which runs
-// beside the page, is told and not counted; what it then keeps for later is not needed by any screen here. e2e/firstload.spec.ts
-// holds the same limit against what a browser really fetches.
+// Fails the build when the JavaScript of a first visit exceeds the limits below, compressed. The count is strict: it
+// contains everything that the browser fetches as a script until the screen is usable, including imports made at run
+// time. The service worker's own script runs beside the page, so it is printed and not counted. No screen listed here
+// needs what the worker caches for later. e2e/firstload.spec.ts checks the same limit against the requests of a
+// browser.
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
@@ -10,8 +11,9 @@ const LIMIT = 90_000;
 const LIMIT_CONNECTED = 115_000;
 
 /**
- * The first screens, and the imports that each makes by itself beside what the page names. Whoever is signed in has been here before: they see and
- * use what this device has, while the sign-in library comes for the token that connects it.
+ * The first screens and the modules that each of them imports at run time, beside those that the page names. A device
+ * that somebody is signed in on has data: its screens show that data and can be used while the sign-in library loads
+ * and fetches the token for the connection.
  */
 const SCREENS = {
   "signed out, until the form can be used and sent": {
@@ -27,7 +29,10 @@ const SCREENS = {
     limit: LIMIT_CONNECTED,
   },
 };
-/** Imports that wait until somebody goes to a place. One that stands neither here nor above fails the build: somebody must say which it is. */
+/**
+ * Modules that are imported only when somebody opens the screen that needs them. A module that is imported at run time
+ * and is in neither list fails the build, so that every such import is a decision.
+ */
 const LATER = ["src/view/settings/Settings.svelte", "src/view/admin/Admin.svelte", "src/view/admin/Figures.svelte"];
 
 const dist = new URL("../dist/", import.meta.url);
@@ -36,11 +41,11 @@ const faults = [];
 
 const gzipped = (file) => gzipSync(readFileSync(new URL(file, dist)), { level: 9 }).length;
 
-/** Adds a chunk and what it imports statically. */
+/** Adds a chunk and the chunks that it imports statically. */
 function walk(key, needed) {
   const chunk = manifest[key];
   if (!chunk) {
-    faults.push(`${key} is not in the build: correct the lists in build/firstload.mjs.`);
+    faults.push(`${key} is not in the build: update the lists in build/firstload.mjs.`);
     return;
   }
   if (needed.has(chunk.file)) return;
@@ -66,17 +71,15 @@ for (const [screen, { imports, limit }] of Object.entries(SCREENS)) {
   console.log(`${String(total).padStart(7)}  ${screen} (limit ${limit})\n`);
   if (total > limit)
     faults.push(
-      `First-load JavaScript, ${screen}, is ${total - limit} bytes over the limit of ${limit}. Load something later with import().`,
+      `First-load JavaScript, ${screen}, is ${total - limit} bytes above the limit of ${limit}. Load some of it later with import().`,
     );
 }
 console.log(`${String(gzipped("service-worker.js")).padStart(7)}  service-worker.js, beside the page\n`);
 
-const told = new Set([...Object.values(SCREENS).flatMap(({ imports }) => imports), ...LATER]);
+const listed = new Set([...Object.values(SCREENS).flatMap(({ imports }) => imports), ...LATER]);
 for (const key of Object.keys(manifest)) {
-  if (manifest[key].isDynamicEntry && !told.has(key))
-    faults.push(
-      `${key} is imported while the client runs: say in build/firstload.mjs whether a first screen loads it.`,
-    );
+  if (manifest[key].isDynamicEntry && !listed.has(key))
+    faults.push(`${key} is imported while the client runs: add it to one of the lists in build/firstload.mjs.`);
 }
 for (const fault of faults) console.error(fault);
 if (faults.length > 0) process.exit(1);

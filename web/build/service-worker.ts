@@ -7,15 +7,14 @@ const source = fileURLToPath(new URL("../src/service-worker.ts", import.meta.url
 const publicDir = fileURLToPath(new URL("../public", import.meta.url));
 
 /**
- * Emits /service-worker.js for what was built: the list of files that it keeps
- * and a version that changes exactly when one of them does. Places that few
- * people see (their chunk's name begins with a name in `without`) are left out.
+ * Emits /service-worker.js for a build, with the list of the files to cache and a version that changes exactly when one
+ * of them does. Chunks whose name begins with a name in `without` are left out: only few people open those screens.
  */
 export function serviceWorker(options: { without: readonly string[] }): Plugin {
   return {
     name: "phoenix-service-worker",
     apply: "build",
-    // After index.html is written with the names of the chunks.
+    // Runs after index.html is written with the names of the chunks.
     generateBundle: {
       order: "post",
       async handler(_, bundle) {

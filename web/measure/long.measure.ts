@@ -6,7 +6,7 @@ import { build } from "vite";
 import { signIn } from "../e2e/support/archive";
 import { messages, open } from "../e2e/support/steps";
 import { expect, test } from "../e2e/support/test";
-import { databaseName } from "../src/model/store/name";
+import { databaseName } from "../src/model/store/store";
 import { MB, ms, quantile, tell } from "./figures";
 import type { Seed } from "./seed";
 import { slowCpu, throttle } from "./throttle";

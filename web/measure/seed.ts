@@ -2,7 +2,7 @@
  * Puts messages into the client's own store, through the client's own code: bundled by long.measure.ts and run in a page of the system.
  */
 import { browserPlatform } from "../src/platform/browser";
-import { AccountStore } from "../src/model/store/account";
+import { LocalStore } from "../src/model/store/store";
 import { emptyConversation } from "../src/model/store/tx";
 import { conversationId } from "../src/protocol/chat";
 import { uuidv7 } from "../src/protocol/uuid";
@@ -21,7 +21,7 @@ const words =
 /** A conversation of `count` messages, complete, one every three minutes or so, the last one a minute ago. */
 export async function seed({ me, other, count }: Seed): Promise<void> {
   const platform = browserPlatform();
-  const store = await AccountStore.open(platform, me);
+  const store = await LocalStore.open(platform, me);
   const id = conversationId(me, other);
   const end = Date.now() - 60_000;
   const at = (n: number): number => (end - (count - 1 - n) * 187_000) * 1000;
@@ -50,7 +50,7 @@ export async function seed({ me, other, count }: Seed): Promise<void> {
   }
   await store.write(async (tx) => {
     const row = (await tx.conversation(id)) ?? emptyConversation(id, other);
-    const loss = await tx.loss();
+    const gap = await tx.gap();
     const last = at(count - 1);
     await tx.putConversation({
       ...row,
@@ -61,7 +61,7 @@ export async function seed({ me, other, count }: Seed): Promise<void> {
       readShown: last,
       loadedFrom: at(0),
       complete: true,
-      checked: loss.n,
+      checked: gap.n,
       checkedAt: Date.now(),
     });
   });

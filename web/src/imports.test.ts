@@ -7,7 +7,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 
 type Imports = ReadonlyMap<string, readonly string[]>;
 
-/** Which file imports which, types included. Only files of this folder count, not packages. */
+/** Maps each file to the files that it imports, type imports included. Packages are left out. */
 function importsOf(folders: readonly string[]): Imports {
   const files = new Set(
     folders.flatMap((folder) =>
@@ -29,39 +29,42 @@ function importsOf(folders: readonly string[]): Imports {
   return imports;
 }
 
-/** The first circle that a walk finds, as a list of files that begins and ends with the same one; null if there is none. */
-function circleIn(imports: Imports): readonly string[] | null {
+/**
+ * Returns the first import cycle that a depth-first walk finds, as a list of files that begins and ends with the same
+ * file, or null if there is no cycle.
+ */
+function cycleIn(imports: Imports): readonly string[] | null {
   const done = new Set<string>();
   const visit = (file: string, way: readonly string[]): readonly string[] | null => {
     if (way.includes(file)) return [...way.slice(way.indexOf(file)), file];
     if (done.has(file)) return null;
     for (const next of imports.get(file) ?? []) {
-      const circle = visit(next, [...way, file]);
-      if (circle) return circle;
+      const cycle = visit(next, [...way, file]);
+      if (cycle) return cycle;
     }
     done.add(file);
     return null;
   };
   for (const file of imports.keys()) {
-    const circle = visit(file, []);
-    if (circle) return circle;
+    const cycle = visit(file, []);
+    if (cycle) return cycle;
   }
   return null;
 }
 
-test("files do not import each other in a circle", () => {
+test("there is no import cycle", () => {
   const imports = importsOf(["src", "e2e", "measure", "screenshots", "build"]);
   expect(imports.get("src/main.ts")).toContain("src/model/index.ts");
   expect(imports.get("src/main.ts")).toContain("src/view/App.svelte");
-  expect(circleIn(imports)).toBeNull();
+  expect(cycleIn(imports)).toBeNull();
 });
 
-test("a circle is found", () => {
+test("an import cycle is found", () => {
   const imports = new Map([
     ["a", ["b", "c"]],
     ["b", []],
     ["c", ["d"]],
     ["d", ["b", "c"]],
   ]);
-  expect(circleIn(imports)).toEqual(["c", "d", "c"]);
+  expect(cycleIn(imports)).toEqual(["c", "d", "c"]);
 });

@@ -8,8 +8,8 @@ import "./view/style/base.css";
 import "./view/style/controls.css";
 import "./view/theme.svelte";
 
-// The only place that builds anything: the model on the browser's platform,
-// the view on the model. See realtime/DESIGN.md for the protocol and the rules of a client.
+// The entry file, and the only one that constructs objects: the model on the browser's platform, and the view on the
+// model. README.md is a tour of the client. realtime/DESIGN.md describes the protocol and the rules for clients.
 const target = document.getElementById("app");
 if (!target) throw new Error("index.html has no #app");
 

@@ -1,21 +1,19 @@
 /**
- * Keeps the shell of the client (page, scripts, styles, icons) on the device,
- * so that it opens without a network; messages are kept by the model. Each
- * build has a version of its own, installed beside the one in use, and used
- * only after every tab is closed or somebody says "Reload": one version never
- * sees the files of another.
+ * Caches the shell of the client (page, scripts, styles, icons) on the device, so that it opens without a network. The
+ * model stores the messages. Each build has its own version. It is installed beside the current one and becomes active
+ * only after every tab is closed or the user chooses "Reload", so that one version never sees the files of another.
  *
  * Built by build/service-worker.ts, which fills in the two constants.
  */
 declare const __VERSION__: string;
 declare const __FILES__: readonly string[];
 
-// The library of types knows only workers in general.
+// The type library only knows workers in general.
 const worker = self as unknown as ServiceWorkerGlobalScope;
 
 const PREFIX = "shell-";
 const cacheName = PREFIX + __VERSION__;
-/** The page that every address of the client is answered with. */
+/** The page that answers every address of the client. */
 const PAGE = "/";
 
 worker.addEventListener("install", (event) => event.waitUntil(install()));
@@ -30,7 +28,7 @@ worker.addEventListener("fetch", (event) => {
   const url = new URL(request.url);
   if (request.method !== "GET" || url.origin !== worker.location.origin) return;
   if (request.mode === "navigate") {
-    // The server's own pages are none of ours.
+    // Paths that the server answers itself.
     if (!/^\/(?:api|internal|health)\//u.test(url.pathname)) event.respondWith(answer(PAGE, request));
     return;
   }
@@ -38,7 +36,7 @@ worker.addEventListener("fetch", (event) => {
     event.respondWith(answer(url.pathname, request));
 });
 
-// Shown by this worker where a page may not show them (Chrome for Android). The tag is who wrote.
+// For notifications that a page may not show itself (Chrome for Android). The tag is the uid of the sender.
 worker.addEventListener("notificationclick", (event) => {
   event.notification.close();
   event.waitUntil(showChat(event.notification.tag));
@@ -48,7 +46,7 @@ async function install(): Promise<void> {
   const cache = await caches.open(cacheName);
   await Promise.all(
     __FILES__.map(async (path) => {
-      // A name with a hash in it is the same file in every version: no need to load it again.
+      // A file with a hash in its name is the same in every version, so it need not be loaded again.
       const known = path.startsWith("/assets/") ? await caches.match(path) : undefined;
       await (known ? cache.put(path, known) : cache.add(new Request(path, { cache: "no-cache" })));
     }),
@@ -68,8 +66,8 @@ async function answer(path: string, request: Request): Promise<Response> {
   return (await cache.match(path)) ?? fetch(request);
 }
 
-async function showChat(person: string): Promise<void> {
-  const path = person === "" ? "/" : `/c/~${encodeURIComponent(person)}`;
+async function showChat(uid: string): Promise<void> {
+  const path = uid === "" ? "/" : `/c/~${encodeURIComponent(uid)}`;
   const pages = await worker.clients.matchAll({ type: "window" });
   const page = pages.find((client) => client.visibilityState === "visible") ?? pages[0];
   if (!page) {

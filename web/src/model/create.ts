@@ -3,17 +3,17 @@ import { browserPlatform } from "../platform/browser";
 import type { App } from "./interface/app";
 import { AppModel } from "./session/app";
 
-/** Builds the model on the browser's own platform. Nothing happens until {@link App.start}. */
+/** Builds the model on the browser's platform. Nothing runs until {@link App.start}. */
 export function createApp(): App {
   return new AppModel(
     browserPlatform(),
     async (config) => (await later(import("../net/firebase"))).firebaseIdentity(config),
-    // Half of all code, of which the sign-in form needs nothing.
+    // This is half of the code, and the sign-in form does not need it.
     () => later(import("./chat/open")),
   );
 }
 
-/** Code that is loaded when it is needed: where it does not come, the network is away. */
+/** Loads code on demand. A failure means that there is no network. */
 function later<T>(code: Promise<T>): Promise<T> {
   return code.catch((err: unknown) => {
     throw new ApiProblem(0, "offline", "", { cause: err });

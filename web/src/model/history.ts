@@ -1,18 +1,18 @@
-/** Loads history when somebody looks at it; any tab may do so. What the engine owes without being asked is in engine/loader. */
+/** Loads history when somebody looks at it. Any tab may do so. engine/backfiller loads what nobody asked for. */
 import type { Archive } from "./engine/ports";
-import { PAGE } from "./engine/loader";
-import type { AccountStore } from "./store/account";
+import { PAGE } from "./engine/backfiller";
+import type { LocalStore } from "./store/store";
 import { applyPage, loadedPart, type Place } from "./store/history";
-import type { Here } from "./store/rules";
+import type { RuleContext } from "./store/rules";
 import type { MessageRow } from "./store/rows";
 
-/** History loaded within this time after a loss may predate the saving of what was lost. */
-const SETTLED_MS = 15 * 60_000;
+/** Saving may lag this far behind. History loaded within this time after a gap may lack missed messages. */
+const SAVE_LAG_MS = 15 * 60_000;
 
 export interface HistoryParts {
-  readonly store: AccountStore;
+  readonly store: LocalStore;
   readonly archive: Archive;
-  here(): Here;
+  context(): RuleContext;
 }
 
 export class History {
@@ -23,25 +23,26 @@ export class History {
   }
 
   /**
-   * Loads the newest page of a conversation that is being opened, unless what is here is known to
-   * be whole. Rejects with ApiProblem, StorageFull, StorageLost or SignInEnded.
+   * Loads the newest page of a conversation that is being opened, unless the stored part is known to be complete.
+   * Rejects with ApiProblem, StorageFull, StorageLost or SignInEnded.
    */
   async refresh(conversation: string): Promise<void> {
     const { store } = this.parts;
     const needed = await store.read(async (tx) => {
       const row = await tx.conversation(conversation);
-      const loss = await tx.loss();
+      const gap = await tx.gap();
       if (!row) return true;
-      const { from, complete } = loadedPart(row, loss);
+      const { from, complete } = loadedPart(row, gap);
       if (from === null && !complete) return true;
-      return row.checkedAt < loss.at + SETTLED_MS;
+      return row.checkedAt < gap.at + SAVE_LAG_MS;
     });
     if (needed) await this.load(conversation, null);
   }
 
   /**
-   * Messages before `before` (from the end where it is null), oldest first, from this device so far as it has
-   * them without a hole, else loaded. `complete`: there are none older. Rejects like {@link refresh}, having loaded nothing.
+   * Returns messages before `before` (null: from the end), oldest first. They come from this device as far as it has
+   * them without a gap, and from the server otherwise. `complete`: there are no older ones. If loading fails, it
+   * rejects like {@link refresh} and changes nothing.
    */
   async older(
     conversation: string,
@@ -50,15 +51,15 @@ export class History {
   ): Promise<{ rows: MessageRow[]; complete: boolean }> {
     const local = await this.local(conversation, before, limit);
     if (local.whole) return local;
-    // From the loaded part's last place, included: another message may stand at the same time.
+    // Starts at the last place of the loaded part, inclusive, because another message may have the same time.
     await this.load(conversation, local.from === null ? null : { at: local.from + 1, id: "" });
     const { rows, complete, from } = await this.local(conversation, before, limit);
-    // What lies below the loaded part is here by chance, with holes; it comes with the next page.
+    // Stored rows below the loaded part may have gaps between them. They come with the next page.
     const sound = rows.filter((r) => from === null || complete || r.place >= from);
     return { rows: sound.length > 0 ? sound : rows, complete };
   }
 
-  /** What this device has; `whole` where nothing is missing in it, and it is a full page or the last. */
+  /** Returns what this device has. `whole`: nothing is missing in it, and it is a full page or the last one. */
   async local(
     conversation: string,
     before: Pick<MessageRow, "place" | "id"> | null,
@@ -67,7 +68,7 @@ export class History {
     return await this.parts.store.read(async (tx) => {
       const rows = (await tx.messagesBefore(conversation, before, limit)).reverse();
       const row = await tx.conversation(conversation);
-      const { from, complete } = row ? loadedPart(row, await tx.loss()) : { from: null, complete: false };
+      const { from, complete } = row ? loadedPart(row, await tx.gap()) : { from: null, complete: false };
       const oldest = rows[0];
       const reaches = from !== null && oldest !== undefined && oldest.place >= from;
       const full = rows.length >= limit;
@@ -77,8 +78,8 @@ export class History {
 
   private async load(conversation: string, before: Place | null): Promise<void> {
     const { store, archive } = this.parts;
-    const loss = await store.read((tx) => tx.loss());
+    const gap = await store.read((tx) => tx.gap());
     const answer = await archive.messages(conversation, before, PAGE);
-    await store.write((tx) => applyPage(tx, this.parts.here(), { conversation, before, ...answer }, loss));
+    await store.write((tx) => applyPage(tx, this.parts.context(), { conversation, before, ...answer }, gap));
   }
 }

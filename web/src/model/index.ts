@@ -1,11 +1,9 @@
 /**
- * The model: everything the client knows and can do, without a screen.
+ * The model: everything that the client knows and can do, without a screen.
  *
- * Views use this file and nothing below it. State arrives as {@link Readable}
- * values that follow Svelte's store contract (`$value` works) and need no
- * framework. Actions return promises that never reject for an expected
- * failure: they give an {@link Outcome} whose problem has a code, for which
- * the view has words.
+ * Views use this file and nothing below it. State is available as {@link Readable} values that follow Svelte's store
+ * contract (`$value` works) and need no framework. Actions return promises that do not reject for an expected failure.
+ * They resolve to an {@link Outcome} whose problem has a code, and the view has texts for the codes.
  *
  * Times are milliseconds since the epoch unless a name says otherwise.
  */
@@ -27,13 +25,13 @@ export type {
   ConversationSummary,
   DirectorySearch,
   Me,
-  PeopleList,
+  UserList,
   Presence,
   ProfileChange,
   StorageState,
 } from "./interface/chat";
 export type { Outcome, Problem } from "./interface/outcome";
-export type { Person } from "./interface/person";
+export type { User } from "./interface/user";
 export type { Conversation, Draft, Message, MessageState, Quote, Refusal, Timeline } from "./interface/conversation";
 export type {
   Admin,
@@ -46,7 +44,7 @@ export type {
   Figures,
   NewUser,
   Page,
-  PeopleOrder,
+  UserOrder,
   UserChange,
 } from "./interface/admin";
 export { createApp } from "./create";

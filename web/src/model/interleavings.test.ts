@@ -7,12 +7,11 @@ import { Device } from "./testing/device";
 import { ModelServer } from "./testing/server";
 
 /**
- * Two people with two devices each, and anything that may happen to them in
- * any order; afterwards all is well again and time passes. Then everything
- * that was typed is on all four devices, once, in one order.
+ * Two users with two devices each, and anything that may happen to them, in any order. Then everything works again and
+ * time passes. In the end, all four devices have every message that was typed, once and in the same order.
  */
-const PEOPLE = ["aliceUid0001", "bobUid000002"] as const;
-const CONVERSATION = conversationId(...PEOPLE);
+const USERS = ["aliceUid0001", "bobUid000002"] as const;
+const CONVERSATION = conversationId(...USERS);
 const START_MS = 1_795_348_800_000;
 
 type Command =
@@ -22,7 +21,7 @@ type Command =
   | { readonly do: "pass"; readonly ms: number }
   | { readonly do: "kill"; readonly device: number; readonly afterTurns: number }
   | { readonly do: "start"; readonly device: number }
-  | { readonly do: "drop"; readonly person: number }
+  | { readonly do: "drop"; readonly user: number }
   | { readonly do: "goaway" | "wipe" }
   | { readonly do: "redis" | "archive" | "network" | "answers"; readonly up: boolean }
   | { readonly do: "saving"; readonly ms: number }
@@ -42,7 +41,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("kill" as const), device, afterTurns: fc.nat({ max: 6 }) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("start" as const), device }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("drop" as const), person: fc.nat({ max: 1 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("drop" as const), user: fc.nat({ max: 1 }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom("goaway" as const, "wipe" as const) }) },
   {
     weight: 3,
@@ -61,8 +60,14 @@ const command: fc.Arbitrary<Command> = fc.oneof(
 class World {
   readonly clock = new FakeClock(START_MS, settle);
   readonly server = new ModelServer(this.clock);
-  readonly devices: { uid: string; browser: FakeBrowser; running: Device | null; told: Set<string>; skew: number }[];
-  /** Everything that was typed and stored, with what its sender had seen. */
+  readonly devices: {
+    uid: string;
+    browser: FakeBrowser;
+    running: Device | null;
+    reported: Set<string>;
+    skew: number;
+  }[];
+  /** Everything that was typed and stored, with the messages that its sender had seen. */
   readonly typed: { id: string; uid: string; device: number; body: string; after: string[] }[] = [];
   private online = true;
   private count = 0;
@@ -70,15 +75,15 @@ class World {
 
   constructor(skews: readonly number[]) {
     this.devices = [0, 1, 2, 3].map((i) => ({
-      uid: PEOPLE[i < 2 ? 0 : 1],
+      uid: USERS[i < 2 ? 0 : 1],
       browser: new FakeBrowser(),
       running: null,
-      told: new Set(),
+      reported: new Set(),
       skew: skews[i] ?? 0,
     }));
   }
 
-  /** The same for every device, so that no two draw the same ids. */
+  /** One sequence for all devices, so that no two create the same id. */
   private random(): number {
     this.seed = (this.seed * 48271) % 2147483647;
     return this.seed / 2147483647;
@@ -122,7 +127,7 @@ class World {
         await this.start(c.device);
         return;
       case "drop":
-        this.server.drop(PEOPLE[c.person]);
+        this.server.drop(USERS[c.user]);
         return;
       case "goaway":
         this.server.goaway("rotate");
@@ -157,13 +162,13 @@ class World {
   private async send(i: number, reply: boolean): Promise<void> {
     const d = this.devices[i];
     if (!d?.running) return;
-    const other = d.uid === PEOPLE[0] ? PEOPLE[1] : PEOPLE[0];
+    const other = d.uid === USERS[0] ? USERS[1] : USERS[0];
     const seen = await d.running.store.read((tx) => tx.messagesFrom(CONVERSATION, 0));
     const received = seen.filter((r) => r.status === "received");
     const body = `message ${++this.count}`;
     try {
       const id = await d.running.send(other, body, reply ? (received[received.length - 1]?.id ?? null) : null);
-      // What its sender had on the screen comes before it, own messages of this device included.
+      // Messages on the sender's screen sort before it, including messages of the same device.
       this.typed.push({
         id,
         uid: d.uid,
@@ -172,29 +177,29 @@ class World {
         after: seen.filter((r) => r.at !== null || r.queue !== undefined).map((r) => r.id),
       });
     } catch {
-      // Not taken: the storage is full, and the person was told.
+      // The storage is full, and the user saw an error.
     }
   }
 
   private async kill(i: number, afterTurns: number): Promise<void> {
     const d = this.devices[i];
     if (!d?.running) return;
-    // In the middle of whatever it does.
+    // Killed in the middle of any work.
     for (let t = 0; t < afterTurns; t++) await Promise.resolve();
-    this.forget(d);
+    this.collectReceived(d);
     d.running.kill();
     d.running = null;
     await settle();
   }
 
-  private forget(d: { running: Device | null; told: Set<string> }): void {
+  private collectReceived(d: { running: Device | null; reported: Set<string> }): void {
     for (const id of d.running?.received ?? []) {
-      if (d.told.has(id)) throw new Error(`${id} was told as new twice`);
-      d.told.add(id);
+      if (d.reported.has(id)) throw new Error(`${id} was reported as new twice`);
+      d.reported.add(id);
     }
   }
 
-  /** Everything works again, and time passes. */
+  /** Makes everything work again and lets time pass. */
   async recover(): Promise<void> {
     this.online = true;
     this.server.redisDown = false;
@@ -207,7 +212,7 @@ class World {
       if (running) running.platform.full = false;
     }
     await this.clock.advance(40 * 60_000);
-    // What is not loaded without being asked comes when it is looked at, all the way up.
+    // Opening the conversation loads what a device does not load unasked. The loop then loads all pages.
     for (const { running } of this.devices) {
       if (!running) continue;
       await running.open(CONVERSATION);
@@ -225,13 +230,13 @@ class World {
     await this.clock.advance(60_000);
   }
 
-  async judge(): Promise<void> {
+  async verify(): Promise<void> {
     expect(this.server.faults).toEqual([]);
     const ids = new Set(this.typed.map((t) => t.id));
     let order: string[] | null = null;
     for (const [i, d] of this.devices.entries()) {
       if (!d.running) throw new Error("a device did not start");
-      this.forget(d);
+      this.collectReceived(d);
       expect(d.running.ended).toBeNull();
       const state = await d.running.see();
       const messages = state.conversations[CONVERSATION]?.messages ?? [];
@@ -247,7 +252,7 @@ class World {
       expect(here, `device ${i} has another order`).toEqual(order);
       expect(state.outbox, `outbox of device ${i}`).toEqual([]);
       expect(state.unsent_reads).toEqual({});
-      expect(state.debts.ids, `debts of device ${i}`).toEqual([]);
+      expect(state.backfills.ids, `backfills of device ${i}`).toEqual([]);
       for (const m of messages) expect(["delivered", "read", "received"]).toContain(m.status);
     }
     const place = new Map((order ?? []).map((id, n) => [id, n]));
@@ -256,10 +261,10 @@ class World {
         expect(place.get(before) ?? 0, `${t.body} sorts before what its sender had seen`).toBeLessThan(
           place.get(t.id) ?? -1,
         );
-    this.judgeMarks(await Promise.all(this.devices.map(async (d) => d.running?.see())));
+    this.verifyMarks(await Promise.all(this.devices.map(async (d) => d.running?.see())));
   }
 
-  private judgeMarks(states: readonly (Awaited<ReturnType<Device["see"]>> | undefined)[]): void {
+  private verifyMarks(states: readonly (Awaited<ReturnType<Device["see"]>> | undefined)[]): void {
     for (const [a, b] of [
       [0, 1],
       [2, 3],
@@ -277,11 +282,11 @@ async function live(commands: readonly Command[], skews: readonly number[]): Pro
   for (let i = 0; i < 4; i++) await world.start(i);
   for (const c of commands) await world.run(c);
   await world.recover();
-  await world.judge();
+  await world.verify();
 }
 
-describe("two people with two devices each", () => {
-  test("lose, double and reorder nothing, whatever happens", { timeout: 240_000 }, async () => {
+describe("two users with two devices each", () => {
+  test("lose, duplicate and reorder nothing, whatever happens", { timeout: 240_000 }, async () => {
     const skew = fc.constantFrom(0, 0, -1_500, 2_000, 86_400_000);
     await fc.assert(
       fc.asyncProperty(

@@ -2,7 +2,9 @@ import { MAX_BODY } from "../protocol/chat";
 import { type Limits, MAX_WATCH } from "../protocol/frames";
 import { type Readable, Value } from "./observable";
 
-/** What the server takes: as it said in its last `welcome`, kept on this device; this version's own until it first did. */
+/**
+ * The server's limits: from its last `welcome`, kept on this device. Before the first one, the limits of this version.
+ */
 export class ServerLimits {
   private readonly bodyValue = new Value(MAX_BODY);
   private watchValue = MAX_WATCH;
@@ -12,12 +14,12 @@ export class ServerLimits {
     return this.bodyValue;
   }
 
-  /** People whose presence is reported at once. */
+  /** Users whose presence is reported at once. */
   get watch(): number {
     return this.watchValue;
   }
 
-  /** The server said so, here or in another tab or on an earlier visit. */
+  /** Applies limits that the server sent: here, in another tab or on an earlier visit. */
   learn(limits: Limits): void {
     this.bodyValue.set(limits.body);
     this.watchValue = limits.watch;

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { derived, Value } from "./observable";
 
-test("a value is told at once and with each change, not when it stays the same", () => {
+test("a listener is called at once and on each change, but not for the same value", () => {
   const value = new Value(1);
   const seen: number[] = [];
   const end = value.subscribe((v) => seen.push(v));
@@ -15,7 +15,7 @@ test("a value is told at once and with each change, not when it stays the same",
   expect(value.get()).toBe(9);
 });
 
-test("one function may listen twice, and a listener may end another while it runs", () => {
+test("one function may subscribe twice, and a listener may end another while it runs", () => {
   const value = new Value("a");
   const seen: string[] = [];
   const listen = (v: string): void => void seen.push(v);
@@ -34,7 +34,7 @@ test("one function may listen twice, and a listener may end another while it run
   expect(late).toEqual(["b"]);
 });
 
-test("it is known whether anybody listens", () => {
+test("the owner learns whether there is a listener", () => {
   const watched: boolean[] = [];
   const value = new Value(0, (w) => watched.push(w));
   const one = value.subscribe(() => undefined);
@@ -44,7 +44,7 @@ test("it is known whether anybody listens", () => {
   expect(watched).toEqual([true, false]);
 });
 
-test("a derived value is told only when it is another one", () => {
+test("listeners of a derived value are called only when it changes", () => {
   const value = new Value(1);
   const even = derived(value, (v) => v % 2 === 0);
   const seen: boolean[] = [];

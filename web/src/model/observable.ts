@@ -1,18 +1,17 @@
 /**
- * Values that change, told to whoever listens. They follow Svelte's store
- * contract, so that `$value` works in a component, and need no framework.
+ * Observable values. They follow Svelte's store contract, so that `$value` works in a component, and need no framework.
  */
 
 /** Ends a subscription. May be called more than once. */
 export type Unsubscribe = () => void;
 
-/** A value that changes. */
+/** An observable value. */
 export interface Readable<T> {
-  /** The value now. */
+  /** Returns the current value. */
   get(): T;
   /**
-   * Calls `run` at once with the value, and again after each change, until the
-   * returned function is called. `run` must not throw.
+   * Calls `run` at once with the value, and again after each change, until the returned function is called. `run` must
+   * not throw.
    */
   subscribe(run: (value: T) => void): Unsubscribe;
 }
@@ -23,7 +22,7 @@ export class Value<T> implements Readable<T> {
   private readonly listeners = new Set<(value: T) => void>();
   private readonly watched: ((watched: boolean) => void) | undefined;
 
-  /** `watched` is told when the first listener comes and when the last one goes. */
+  /** `watched` is called when the first listener subscribes and when the last one unsubscribes. */
   constructor(initial: T, watched?: (watched: boolean) => void) {
     this.current = initial;
     this.watched = watched;
@@ -33,11 +32,11 @@ export class Value<T> implements Readable<T> {
     return this.current;
   }
 
-  /** Replaces the value. Listeners hear of it unless it is the same (`Object.is`). */
+  /** Replaces the value. Listeners are called unless it is the same value (`Object.is`). */
   set(value: T): void {
     if (Object.is(value, this.current)) return;
     this.current = value;
-    // A listener may end its own or another's subscription while it runs.
+    // A listener may end its own or another subscription while it runs.
     for (const run of [...this.listeners]) if (this.listeners.has(run)) run(value);
   }
 
@@ -46,7 +45,7 @@ export class Value<T> implements Readable<T> {
   }
 
   subscribe(run: (value: T) => void): Unsubscribe {
-    // Two subscriptions of one function are two subscriptions.
+    // Wrapped, so that subscribing one function twice makes two subscriptions.
     const listener = (value: T): void => run(value);
     this.listeners.add(listener);
     if (this.listeners.size === 1) this.watched?.(true);
@@ -57,7 +56,7 @@ export class Value<T> implements Readable<T> {
   }
 }
 
-/** A value computed from another one, computed anew only while somebody listens or asks. */
+/** A value computed from another one. It is computed only while there is a listener, and on each `get`. */
 export function derived<A, T>(source: Readable<A>, compute: (value: A) => T): Readable<T> {
   return {
     get: () => compute(source.get()),

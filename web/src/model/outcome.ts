@@ -1,15 +1,15 @@
-/** Turning what went wrong below into what can be shown. */
+/** Conversion of errors to problems that can be shown. */
 import { SignInEnded } from "../net/connection";
 import { ApiProblem } from "../net/problem";
 import { StorageFull, StorageLost } from "../platform/database";
 import type { Outcome, Problem } from "./interface/outcome";
 
-/** A problem that this client found itself: its words are the view's. */
+/** Returns a problem that this client found itself. The view has the text for it. */
 export function failed(code: string): { readonly ok: false; readonly problem: Problem } {
   return { ok: false, problem: { code, message: "", fields: {}, retryAfterMs: null } };
 }
 
-/** What to tell a person of an error. Errors that nobody foresaw are thrown on. */
+/** Converts an error to a problem. Throws unexpected errors again. */
 export function problemOf(err: unknown): Problem {
   if (err instanceof ApiProblem) {
     return { code: err.code, message: err.message, fields: err.fields, retryAfterMs: err.retryAfterMs };
@@ -26,7 +26,7 @@ export function problemOf(err: unknown): Problem {
   throw err;
 }
 
-/** Runs an action; what it rejects with becomes a problem. */
+/** Runs an action. An expected rejection becomes a problem. */
 export async function outcome<T>(action: () => Promise<T>): Promise<Outcome<T>> {
   try {
     return { ok: true, value: await action() };

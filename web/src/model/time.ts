@@ -2,27 +2,27 @@ import type { Micros } from "../protocol/chat";
 import type { Clock } from "../platform/platform";
 import { type Readable, Value } from "./observable";
 
-/** Time by the server's clock, so far as it is known. */
+/** The server's clock as far as it is known. */
 export class ServerTime {
   private readonly clock: Clock;
-  /** What to add to this device's clock, in ms. */
+  /** The server's clock minus this device's clock, in ms. */
   private readonly offsetValue = new Value(0);
 
   constructor(clock: Clock) {
     this.clock = clock;
   }
 
-  /** In µs. */
+  /** The server's time in µs. */
   now(): Micros {
     return Math.round((this.clock.now() + this.offset) * 1000);
   }
 
-  /** In ms. */
+  /** The server's time in ms. */
   nowMs(): number {
     return this.clock.now() + this.offset;
   }
 
-  /** A time of this device's clock by the server's, in ms. */
+  /** Converts a time of this device's clock to the server's clock, in ms. */
   ofLocal(ms: number): number {
     return ms + this.offset;
   }
@@ -31,7 +31,7 @@ export class ServerTime {
     return this.offset;
   }
 
-  /** The same, to follow; 0 while not known. */
+  /** The offset as an observable value. 0 while not known. */
   get offsets(): Readable<number> {
     return this.offsetValue;
   }
@@ -40,12 +40,12 @@ export class ServerTime {
     return this.offsetValue.get();
   }
 
-  /** The server said what time it is. */
+  /** Learns the offset from a time that the server sent. */
   learn(serverNow: Micros): void {
     this.offsetValue.set(serverNow / 1000 - this.clock.now());
   }
 
-  /** Takes over what another tab or an earlier visit learned. */
+  /** Sets the offset that another tab or an earlier visit learned. */
   setOffset(ms: number): void {
     this.offsetValue.set(ms);
   }

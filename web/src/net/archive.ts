@@ -1,11 +1,11 @@
-/** `GET /conversations`, `/messages` and `/users`, read and checked. */
+/** `GET /conversations`, `/messages` and `/users`, with checked answers. */
 import { readSavedMessage } from "../protocol/codec";
 import { Fields, readEach } from "../protocol/fields";
 import type { Micros, SavedMessage } from "../protocol/chat";
 import type { HttpApi } from "./http";
 
-/** What everybody may see of a person. Names are empty for one who is gone. */
-export interface PublicPerson {
+/** The public record of a user. Names are empty for a deleted user. */
+export interface PublicUser {
   readonly uid: string;
   readonly username: string;
   readonly displayName: string;
@@ -14,7 +14,7 @@ export interface PublicPerson {
 
 export interface ListedConversation {
   readonly id: string;
-  readonly person: PublicPerson | null;
+  readonly user: PublicUser | null;
   readonly lastAt: Micros;
   readonly preview: { readonly id: string; readonly from: string; readonly text: string; readonly at: Micros } | null;
   readonly unread: number;
@@ -22,13 +22,13 @@ export interface ListedConversation {
   readonly read: Readonly<Record<string, Micros>>;
 }
 
-/** A list page; `next` is null on the last one. */
+/** A page of a list. `next` is null on the last one. */
 export interface ListPage<T> {
   readonly items: readonly T[];
   readonly next: string | null;
 }
 
-/** Before the message with this `at` and id; without an id, before all messages of that `at`. */
+/** Before the message with this `at` and id. Without an id: before all messages with that `at`. */
 export interface Before {
   readonly at: Micros;
   readonly id: string;
@@ -64,35 +64,35 @@ export class ArchiveApi {
     return { messages: page.items, more: page.next !== null };
   }
 
-  /** Everyone but the caller, by name. */
-  people(query: string, cursor: string | null, limit: number): Promise<ListPage<PublicPerson>> {
+  /** All users but the caller, by name. */
+  users(query: string, cursor: string | null, limit: number): Promise<ListPage<PublicUser>> {
     return this.http.read({ method: "GET", path: "users", query: { q: query, cursor, limit } }, (answer) =>
-      this.page(answer, "users", readPerson),
+      this.page(answer, "users", readUser),
     );
   }
 
-  async personByUsername(username: string): Promise<PublicPerson | null> {
+  async userByUsername(username: string): Promise<PublicUser | null> {
     const page = await this.http.read({ method: "GET", path: "users", query: { username } }, (answer) =>
-      this.page(answer, "users", readPerson),
+      this.page(answer, "users", readUser),
     );
     return page.items[0] ?? null;
   }
 
-  person(uid: string): Promise<PublicPerson> {
-    return this.http.read({ method: "GET", path: `users/${encodeURIComponent(uid)}` }, readPerson);
+  user(uid: string): Promise<PublicUser> {
+    return this.http.read({ method: "GET", path: `users/${encodeURIComponent(uid)}` }, readUser);
   }
 
   private page<T>(answer: unknown, name: string, read: (entry: unknown) => T): ListPage<T> {
     const f = new Fields(name, answer);
     const items = readEach(f.optionalList(name), read, (why) =>
-      this.dropped(`an entry of ${name} was passed over`, why.message),
+      this.dropped(`a malformed entry of ${name} was skipped`, why.message),
     );
     return { items, next: f.optionalText("next") || null };
   }
 }
 
-function readPerson(value: unknown): PublicPerson {
-  const f = new Fields("person", value);
+function readUser(value: unknown): PublicUser {
+  const f = new Fields("user", value);
   return {
     uid: f.text("uid"),
     username: f.optionalText("username"),
@@ -111,7 +111,7 @@ function readListed(value: unknown): ListedConversation {
   const preview = f.has("preview") ? f.object("preview") : null;
   return {
     id: f.text("id"),
-    person: f.has("with") ? readPerson(Object.fromEntries(f.object("with").entries())) : null,
+    user: f.has("with") ? readUser(Object.fromEntries(f.object("with").entries())) : null,
     lastAt: f.integer("last_at"),
     preview:
       preview && preview.optionalText("id") !== ""

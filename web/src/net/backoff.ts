@@ -1,9 +1,8 @@
 import type { Random } from "../platform/platform";
 
 /**
- * Waiting times with full jitter: evenly spread from 0 to a bound that begins
- * at `firstMs` and doubles up to `maxMs`, so that many clients that failed
- * together do not come back together.
+ * Waiting times with full jitter: evenly distributed from 0 to a bound that starts at `firstMs` and doubles up to
+ * `maxMs`. Clients that failed together therefore do not come back together.
  */
 export class Backoff {
   private readonly random: Random;
@@ -17,14 +16,14 @@ export class Backoff {
     this.maxMs = maxMs;
   }
 
-  /** How long to wait before the next try. */
+  /** Returns how long to wait before the next attempt. */
   next(): number {
     const bound = Math.min(this.maxMs, this.firstMs * 2 ** Math.min(this.failures, 30));
     this.failures++;
     return this.random.unit() * bound;
   }
 
-  /** It worked. */
+  /** Starts over after a success. */
   reset(): void {
     this.failures = 0;
   }

@@ -1,31 +1,31 @@
-/** Why sockets end: the close codes of chat.v1 (the table is in realtime/problem) and what a client does about each. */
+/** The close codes of chat.v1 (the table is in realtime/problem), and what a client does about each. */
 
 export const CloseCode = {
   normal: 1000,
   goingAway: 1001,
-  /** Never opened, or the network went away without a word. */
+  /** The socket never opened, or the network went away silently. */
   abnormal: 1006,
-  /** A token that does not verify, a disabled user, a wrong Origin, a rate. The error frame before it says which. */
+  /** An invalid token, a disabled user, a wrong Origin or a rate limit. The error frame before it says which. */
   policy: 1008,
   tooBig: 1009,
   internal: 1011,
   tryLater: 1013,
-  /** The token has ended. */
+  /** The token has expired. */
   tokenEnded: 4401,
 } as const;
 
-/** What the end of a socket asks for. */
+/** The reaction to the end of a socket. */
 export type Remedy =
   /** Connect again, with the usual backoff. */
   | { readonly kind: "retry"; readonly notBeforeMs: number }
-  /** Connect again with a token fetched anew. */
+  /** Connect again with a newly fetched token. */
   | { readonly kind: "fresh-token" }
   /** The account may not connect any more. */
   | { readonly kind: "end"; readonly reason: "disabled" | "deleted" };
 
 /**
- * What to do after a socket closed with `code`, whose last `error` frame
- * without an id said `errorCode` ("" for none) and how long to wait.
+ * Returns what to do after a socket was closed with `code`. `errorCode` and `retryAfterMs` come from its last `error`
+ * frame without an id ("" and null if there was none).
  */
 export function remedyFor(code: number, errorCode: string, retryAfterMs: number | null): Remedy {
   switch (errorCode) {
@@ -38,7 +38,7 @@ export function remedyFor(code: number, errorCode: string, retryAfterMs: number 
       return { kind: "fresh-token" };
   }
   if (code === CloseCode.tokenEnded) return { kind: "fresh-token" };
-  // A rate, an Origin or a frame that was not understood: the same at once would end the same.
+  // A rate limit, an Origin or a frame that the server rejected: an immediate retry would fail in the same way.
   const notBeforeMs = code === CloseCode.policy || code === CloseCode.tooBig ? 5_000 : 0;
   return { kind: "retry", notBeforeMs: Math.max(notBeforeMs, retryAfterMs ?? 0) };
 }

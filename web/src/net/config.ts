@@ -1,11 +1,14 @@
-/** /config.json: where the parts of this chat are. What was loaded last is kept, so that the app starts without a network. */
+/**
+ * /config.json: the addresses of the parts of this chat. The last loaded configuration is kept, so that the app starts
+ * without a network.
+ */
 import { Fields, Malformed } from "../protocol/fields";
 import { NetworkError, type Platform } from "../platform/platform";
 import type { IdentityConfig } from "./identity";
 import { ApiProblem } from "./problem";
 
 export interface Config {
-  /** Base of the HTTP functions, absolute. */
+  /** Absolute base address of the HTTP functions. */
   readonly apiBase: string;
   readonly realtimeUrl: string;
   readonly identity: IdentityConfig;
@@ -26,8 +29,8 @@ export class ConfigSource {
   }
 
   /**
-   * What is known, at once; else what the server says. A kept one is brought up to date in the background, for the next
-   * call. Rejects with ApiProblem.
+   * Returns the known configuration at once, or loads it. A kept one is updated in the background for the next call.
+   * Rejects with ApiProblem.
    */
   async get(): Promise<Config> {
     if (this.known) {
@@ -70,7 +73,7 @@ export class ConfigSource {
   }
 }
 
-/** Null where the text is no configuration. */
+/** Returns null if the text is not a valid configuration. */
 function parse(text: string, origin: string): Config | null {
   try {
     const f = new Fields("config", JSON.parse(text) as unknown);

@@ -13,7 +13,7 @@ let platform: FakePlatform;
 let states: ConnectionState[];
 let frames: ServerFrame[];
 let live: Link[];
-let gone: Link[];
+let endedLinks: Link[];
 let unreadable: number;
 let ended: string[];
 let asked: boolean[];
@@ -25,7 +25,7 @@ beforeEach(() => {
   clock = new FakeClock(1_795_348_800_000, settle);
   jitter = 0.5;
   platform = new FakePlatform({ clock, random: () => jitter });
-  [states, frames, live, gone, ended, asked] = [[], [], [], [], [], []];
+  [states, frames, live, endedLinks, ended, asked] = [[], [], [], [], [], []];
   unreadable = 0;
   token = async () => ({ value: `t${asked.length}`, endsAt: clock.now() + HOUR });
   connection = new Connection(
@@ -43,7 +43,7 @@ beforeEach(() => {
       onFrame: (_, f) => frames.push(f),
       onUnreadable: () => unreadable++,
       onLive: (l) => live.push(l),
-      onGone: (l) => gone.push(l),
+      onEnded: (l) => endedLinks.push(l),
       onSignInEnded: (r) => ended.push(r),
     },
   );
@@ -64,7 +64,7 @@ async function connected(): Promise<FakeSocket> {
   return greet(last());
 }
 
-/** The server answers pings. */
+/** Makes the server answer pings. */
 function answering(socket: FakeSocket): FakeSocket {
   socket.onSent = (text) => {
     if (text.includes('"ping"')) socket.deliver({ type: "pong" });
@@ -81,7 +81,7 @@ async function greet(socket: FakeSocket): Promise<FakeSocket> {
 }
 
 describe("a connection", () => {
-  test("says hello first, with the protocol's name, and is live when it has caught up", async () => {
+  test("sends hello first, with the protocol's name, and is live when it has caught up", async () => {
     const socket = await connected();
     expect(socket.protocol).toBe("chat.v1");
     expect(sent(socket)).toEqual([{ type: "hello", token: "t1", device: "d", cursor: "c" }]);
@@ -90,7 +90,7 @@ describe("a connection", () => {
     expect(live.length).toBe(1);
   });
 
-  test("waits with full jitter: up to 500 ms, doubling up to 30 s, and begins anew after a link that stood", async () => {
+  test("waits with full jitter: up to 500 ms, doubling up to 30 s, and starts over after a stable link", async () => {
     connection.start();
     await clock.advance(0);
     const waits: number[] = [];
@@ -104,7 +104,7 @@ describe("a connection", () => {
     }
     expect(waits).toEqual([250, 500, 1000, 2000, 4000, 8000, 15000, 15000, 15000]);
     await greet(last());
-    // A link that ends at once again was no good one.
+    // A link that ends at once does not reset the backoff.
     last().drop(1006);
     expect(states[states.length - 1]).toEqual({ state: "waiting", until: clock.now() + 15000 });
     await clock.advance(15000);
@@ -114,7 +114,7 @@ describe("a connection", () => {
     expect(states[states.length - 1]).toEqual({ state: "waiting", until: clock.now() + 250 });
   });
 
-  test("tries at once when the network comes back, when somebody looks, and when asked", async () => {
+  test("retries at once when the network comes back, when the tab becomes visible, and on request", async () => {
     connection.start();
     await clock.advance(0);
     for (const nudge of [() => platform.setOnline(true), () => platform.setVisible(true), () => connection.tryNow()]) {
@@ -125,14 +125,14 @@ describe("a connection", () => {
       nudge();
       await clock.advance(0);
       expect(platform.opened.length).toBe(before + 1);
-      // Asked twice, it tries once.
+      // A second nudge does not start a second attempt.
       nudge();
       await clock.advance(0);
       expect(platform.opened.length).toBe(before + 1);
     }
   });
 
-  test("gives up a server that does not answer the hello", async () => {
+  test("drops a link whose server does not answer the hello", async () => {
     connection.start();
     await clock.advance(0);
     last().accept();
@@ -154,12 +154,12 @@ describe("a connection", () => {
     await greet(last());
     expect(old.closedByClient).toBe(1000);
     expect(live.length).toBe(2);
-    expect(gone).toEqual([live[0]]);
-    // The person is told of nothing.
+    expect(endedLinks).toEqual([live[0]]);
+    // The user does not see the replacement.
     expect(states.map((s) => s.state)).toEqual(["connecting", "live"]);
   });
 
-  test("keeps the old link when the new one cannot be had, and tries again", async () => {
+  test("keeps the old link while the new one fails, and tries again", async () => {
     const old = await connected();
     old.deliver({ type: "goaway", reason: "drain", within_ms: 6000 });
     await clock.advance(500);
@@ -169,7 +169,7 @@ describe("a connection", () => {
     expect(states.at(-1)?.state).toBe("live");
     await clock.advance(300);
     expect(platform.opened.length).toBe(3);
-    // The old one ends before the new one stands.
+    // The old link ends before the new one is live.
     old.drop(1001);
     expect(states.at(-1)?.state).toBe("connecting");
     await greet(last());
@@ -177,7 +177,7 @@ describe("a connection", () => {
     expect(platform.opened.length).toBe(3);
   });
 
-  test("tests a link that it doubts, and drops one that says nothing for 5 s", async () => {
+  test("tests a doubtful link, and drops one that is silent for 5 s", async () => {
     const socket = await connected();
     platform.setVisible(true);
     expect(sent(socket).at(-1)).toEqual({ type: "ping" });
@@ -192,7 +192,7 @@ describe("a connection", () => {
     expect(platform.opened.length).toBe(2);
   });
 
-  test("waits only 1 s for a link that has no network, and keeps it where it answers all the same", async () => {
+  test("waits only 1 s for a link without a network, and keeps it if it answers", async () => {
     const socket = await connected();
     platform.setOnline(false);
     await clock.advance(900);
@@ -204,7 +204,7 @@ describe("a connection", () => {
     expect(socket.closedByClient).toBe(1000);
   });
 
-  test("tests a link that was quiet for a minute", async () => {
+  test("tests a link that was silent for a minute", async () => {
     const socket = await connected();
     await clock.advance(59_000);
     expect(sent(socket).length).toBe(1);
@@ -212,7 +212,7 @@ describe("a connection", () => {
     expect(sent(socket).at(-1)).toEqual({ type: "ping" });
   });
 
-  test("sends a fresh token before the old one ends, and stays", async () => {
+  test("sends a fresh token before the old one expires, and stays connected", async () => {
     const socket = answering(await connected());
     const renewals = (): Record<string, unknown>[] => sent(socket).filter((f) => f["type"] === "token");
     await clock.advance(HOUR - 9 * 60_000);
@@ -223,7 +223,7 @@ describe("a connection", () => {
     expect(platform.opened).toEqual([socket]);
   });
 
-  test("renews later when a token cannot be had, and ends when the sign-in has ended", async () => {
+  test("renews later if there is no token, and ends if the sign-in has ended", async () => {
     const socket = answering(await connected());
     token = async () => {
       throw new Error("no network");
@@ -239,7 +239,7 @@ describe("a connection", () => {
     expect(socket.state).toBe("closed");
   });
 
-  test("fetches another token at once when the server says that this one has ended", async () => {
+  test("fetches another token at once when the server reports that this one has expired", async () => {
     const socket = await connected();
     socket.deliver({ type: "error", code: "token_ended", message: "x" });
     socket.drop(4401);
@@ -268,7 +268,7 @@ describe("a connection", () => {
     [1008, "", null, 5_000],
     [1009, "frame_too_large", null, 5_000],
     [1013, "too_many_sockets", 30_000, 30_000],
-  ] as const)("after %i %s it keeps away for a while", async (code, errorCode, retry, atLeast) => {
+  ] as const)("after %i %s it waits before it reconnects", async (code, errorCode, retry, atLeast) => {
     const socket = await connected();
     if (errorCode !== "")
       socket.deliver({ type: "error", code: errorCode, message: "x", ...(retry ? { retry_after_ms: retry } : {}) });
@@ -279,7 +279,7 @@ describe("a connection", () => {
     expect(platform.opened.length).toBe(2);
   });
 
-  test("passes over a frame that it cannot read and says that something is missing; a server of only such is left", async () => {
+  test("skips and reports an unreadable frame, and drops a link with many of them", async () => {
     const socket = await connected();
     socket.deliver("{");
     socket.deliver({ type: "event", cursor: "e:2-0", event: { type: "message" } });
@@ -290,7 +290,7 @@ describe("a connection", () => {
     expect(socket.closedByClient).toBe(1000);
   });
 
-  test("acknowledges at most every 50 ms, the newest only, and before it closes", async () => {
+  test("acknowledges at most every 50 ms, only the newest cursor, and before it closes", async () => {
     const socket = await connected();
     const acks = (): unknown[] =>
       sent(socket)
@@ -314,7 +314,7 @@ describe("a connection", () => {
     expect(acks().length).toBe(4);
   });
 
-  test("stops in the middle of everything, and starts again", async () => {
+  test("stops during any work, and starts again", async () => {
     connection.start();
     connection.stop();
     await clock.advance(1_000);

@@ -1,7 +1,6 @@
 /**
- * Keeps one live link to the server: connects, waits with jitter, replaces
- * links on goaway before they end, keeps the token fresh, and says how things
- * stand. What frames mean is its owner's business.
+ * Keeps one live link to the server. It connects, waits with jitter, replaces a link on goaway before the link ends,
+ * renews the token, and reports its state. Its owner interprets the frames.
  */
 import type { ServerFrame, Welcome } from "../protocol/frames";
 import type { Cancel, Platform } from "../platform/platform";
@@ -9,24 +8,26 @@ import { Backoff } from "./backoff";
 import { CloseCode, remedyFor } from "./close";
 import { type Hello, Link, type LinkEnd } from "./link";
 
-/** Where a connection stands. */
+/** The state of a connection. */
 export type ConnectionState =
   | { readonly state: "stopped" }
-  /** A link is being made. `since`: the last one fell silent then, in ms since the epoch, which was noticed only later. */
+  /**
+   * A link is being made. `since`: when the last link fell silent, in ms since the epoch, which was noticed only later.
+   */
   | { readonly state: "connecting"; readonly since?: number }
   /** A link is live. */
   | { readonly state: "live" }
-  /** The next try starts at `until`, in ms since the epoch. */
+  /** The next attempt starts at `until`, in ms since the epoch. */
   | { readonly state: "waiting"; readonly until: number; readonly since?: number };
 
-/** A token for hello and renewal. */
+/** A token for hello and for renewal. */
 export interface Token {
   readonly value: string;
-  /** When it ends, in ms since the epoch by this device's clock. */
+  /** When it expires, in ms since the epoch by this device's clock. */
   readonly endsAt: number;
 }
 
-/** The sign-in does not stand any more. */
+/** The sign-in is not valid any more. */
 export class SignInEnded extends Error {
   override readonly name = "SignInEnded";
   readonly reason: "ended" | "disabled" | "deleted";
@@ -38,33 +39,33 @@ export class SignInEnded extends Error {
 }
 
 export interface ConnectionOptions {
-  /** The address of the WebSocket; rejects where it is not known for lack of a network. */
+  /** Returns the address of the WebSocket. Rejects if it is not known and there is no network. */
   url(): Promise<string>;
-  /** A token; a new one with `fresh`. Rejects with SignInEnded, or with anything else where it could not be had this time. */
+  /** Returns a token, a new one if `fresh`. Rejects with SignInEnded, or with another error if it failed this time. */
   token(fresh: boolean): Promise<Token>;
-  /** What hello says beside the token; asked right before it is sent. */
+  /** Returns the other fields of hello. Called right before hello is sent. */
   hello(): Omit<Hello, "token">;
 }
 
 export interface ConnectionHandlers {
-  /** Called with each change. */
+  /** Called on each change. */
   onState(state: ConnectionState): void;
-  /** Every frame of every link, in order per link, goaway and errors about the socket apart. */
+  /** All frames of all links, in order per link, except goaway and errors about the socket as a whole. */
   onFrame(link: Link, frame: ServerFrame): void;
   onUnreadable(link: Link): void;
-  /** `link` is the one to send on from now on: it has caught up. */
+  /** `link` has caught up and is the one to send on from now on. */
   onLive(link: Link): void;
-  /** `link` is gone; if it was the one to send on, there is none until the next onLive. */
-  onGone(link: Link): void;
+  /** `link` has ended. If it was the one to send on, there is none until the next onLive. */
+  onEnded(link: Link): void;
   /** The account may not connect any more. The connection has stopped. */
   onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
 }
 
 const FIRST_WAIT_MS = 500;
 const MAX_WAIT_MS = 30_000;
-/** A link that stood this long was a good one: the next failure begins at the first wait again. */
+/** A link that was live for this long was stable: the next failure starts at the first wait again. */
 const STEADY_MS = 10_000;
-/** A token is renewed this long before it ends, with up to as much again in jitter. */
+/** A token is renewed this long before it expires, plus up to as much again as jitter. */
 const RENEW_BEFORE_MS = 4 * 60_000;
 const RENEW_RETRY_MS = 30_000;
 
@@ -75,15 +76,15 @@ export class Connection {
   private readonly backoff: Backoff;
 
   private running = false;
-  private told: ConnectionState = { state: "stopped" };
+  private reported: ConnectionState = { state: "stopped" };
   /** The link to send on. */
   private live: Link | null = null;
-  /** The link that is being made; beside `live` only after a goaway. */
+  /** The link that is being made. Exists beside `live` only after a goaway. */
   private next: Link | null = null;
-  /** Counts tries, so that what a given-up try still brings can be told. */
+  /** Incremented per attempt, so that results of an abandoned attempt are ignored. */
   private attempt = 0;
   private attempting = false;
-  /** See ConnectionState; null while a link is live, or where the last one ended with a word. */
+  /** See ConnectionState. Null while a link is live, and if the last one was closed properly. */
   private silentSince: number | null = null;
   private wantsFresh = false;
   private freshFailures = 0;
@@ -100,7 +101,7 @@ export class Connection {
     this.backoff = new Backoff(platform.random, FIRST_WAIT_MS, MAX_WAIT_MS);
   }
 
-  /** Begins to connect, at once. */
+  /** Starts to connect, at once. */
   start(): void {
     if (this.running) return;
     this.running = true;
@@ -113,7 +114,7 @@ export class Connection {
       page.onVisible((visible) => {
         if (!visible) return;
         this.doubt();
-        // A hidden tab's timers run late; who looks at it should not wait for them.
+        // A hidden tab's timers run late. A user who looks at the tab should not wait for them.
         if (this.wait) this.tryNow();
       }),
       page.onResume(() => this.doubt()),
@@ -133,11 +134,11 @@ export class Connection {
     for (const link of [this.next, this.live]) link?.close();
     this.next = this.live = null;
     this.silentSince = null;
-    this.told = { state: "stopped" };
-    this.handlers.onState(this.told);
+    this.reported = { state: "stopped" };
+    this.handlers.onState(this.reported);
   }
 
-  /** Skips the wait for the next try. */
+  /** Skips the wait for the next attempt. */
   tryNow(): void {
     if (!this.running || this.live || this.attempting || this.next) return;
     this.wait?.cancel();
@@ -145,16 +146,16 @@ export class Connection {
     void this.connect();
   }
 
-  /** Tests the link that stands, if any; `network` false: the browser says that there is none. */
+  /** Tests the current link, if there is one. `network` false: the browser reports that there is no network. */
   doubt(network = true): void {
     this.live?.doubt(network);
     this.next?.doubt(network);
   }
 
-  /** Asks for a live link in place of the one that stands, before that is closed. */
+  /** Makes a new live link before the current one is closed. */
   private replace(withinMs: number): void {
     if (this.attempting || this.next || this.wait) return;
-    // Servers spread their goaways; this only keeps the clients of one moment apart.
+    // Servers spread their goaways. This only spreads the clients that get one at the same moment.
     this.waitThenConnect(this.platform.random.unit() * Math.min(1_000, withinMs / 2));
   }
 
@@ -165,13 +166,13 @@ export class Connection {
       void this.connect();
     });
     this.wait = { until: this.platform.clock.now() + ms, cancel };
-    this.tell();
+    this.reportState();
   }
 
   private async connect(): Promise<void> {
     const attempt = ++this.attempt;
     this.attempting = true;
-    this.tell();
+    this.reportState();
     try {
       const token = await this.options.token(this.wantsFresh);
       const url = await this.options.url();
@@ -198,7 +199,7 @@ export class Connection {
         if (link === this.live) this.replace(frame.within_ms);
         return;
       case "error":
-        // About the socket as a whole: what it means is decided when it ends.
+        // An error about the socket as a whole. Its effect is decided when the socket ends.
         if (frame.id === null) return;
         break;
       case "welcome":
@@ -217,11 +218,11 @@ export class Connection {
     this.freshFailures = 0;
     this.steady?.();
     this.steady = this.platform.clock.after(STEADY_MS, () => this.backoff.reset());
-    this.tell();
+    this.reportState();
     this.handlers.onLive(link);
     if (old) {
       old.close();
-      this.handlers.onGone(old);
+      this.handlers.onEnded(old);
     }
   }
 
@@ -234,29 +235,30 @@ export class Connection {
       this.steady?.();
       this.steady = null;
     }
-    this.handlers.onGone(link);
+    this.handlers.onEnded(link);
     const remedy = remedyFor(end.code, end.errorCode, end.retryAfterMs);
     if (remedy.kind === "end") {
       this.signInEnded(remedy.reason);
       return;
     }
     if (remedy.kind === "fresh-token") {
-      // Once with another token at once; if that does not help either, the usual waits, and a sign-in that has truly ended shows in token().
+      // The first time, reconnects at once with another token. If that fails too, the usual waits apply. If the sign-in
+      // has ended, token() rejects.
       this.wantsFresh = true;
       if (this.freshFailures++ === 0) this.backoff.reset();
     }
-    // Another link stands, is being made, or will be.
+    // Another link is live, is being made, or is scheduled.
     if (this.next || this.attempting || this.wait) {
-      this.tell();
+      this.reportState();
       return;
     }
-    // A server that goes away as it said did nothing wrong, nor did the network.
+    // A server that goes away as announced is not a failure, nor is the network.
     if (end.code === CloseCode.goingAway && !wasNext) this.backoff.reset();
     const notBefore = remedy.kind === "retry" ? remedy.notBeforeMs : 0;
     this.waitThenConnect(notBefore + this.backoff.next());
   }
 
-  private tell(): void {
+  private reportState(): void {
     const gap = this.silentSince === null ? {} : { since: this.silentSince };
     const state: ConnectionState = this.live
       ? { state: "live" }
@@ -264,10 +266,10 @@ export class Connection {
         ? { state: "waiting", until: this.wait.until, ...gap }
         : { state: "connecting", ...gap };
     const same =
-      state.state === this.told.state &&
-      (state.state !== "waiting" || this.told.state !== "waiting" || state.until === this.told.until);
+      state.state === this.reported.state &&
+      (state.state !== "waiting" || this.reported.state !== "waiting" || state.until === this.reported.until);
     if (same) return;
-    this.told = state;
+    this.reported = state;
     this.handlers.onState(state);
   }
 
@@ -276,7 +278,7 @@ export class Connection {
     this.handlers.onSignInEnded(reason);
   }
 
-  /** Sends a fresh token before the one of the hello ends, so that the socket stays. */
+  /** Sends a new token before the token of the hello expires, so that the socket stays open. */
   private renewBefore(endsAt: number): void {
     this.renewal?.();
     const { clock, random } = this.platform;

@@ -1,4 +1,7 @@
-/** {@link Identity} on Firebase Auth's browser library. Loaded when somebody signs in or a token is needed: no screen waits for it. */
+/**
+ * {@link Identity} on the browser library of Firebase Auth. It is loaded when somebody signs in or when a token is
+ * needed. No screen waits for it.
+ */
 import { initializeApp } from "@firebase/app";
 import {
   type Auth,
@@ -14,7 +17,7 @@ import {
   verifyPasswordResetCode,
 } from "@firebase/auth";
 import { SignInEnded, type Token } from "./connection";
-import type { Identity, IdentityConfig, SignedIn } from "./identity";
+import type { Account, Identity, IdentityConfig } from "./identity";
 import { ApiProblem } from "./problem";
 
 export function firebaseIdentity(config: IdentityConfig): Identity {
@@ -31,25 +34,27 @@ class FirebaseIdentity implements Identity {
     this.auth = auth;
   }
 
-  async remembered(): Promise<SignedIn | null> {
+  async remembered(): Promise<Account | null> {
     await this.auth.authStateReady();
-    return this.auth.currentUser && personOf(this.auth.currentUser);
+    return this.auth.currentUser && accountOf(this.auth.currentUser);
   }
 
-  async signIn(email: string, password: string): Promise<SignedIn> {
-    return await told(async () => personOf((await signInWithEmailAndPassword(this.auth, email.trim(), password)).user));
+  async signIn(email: string, password: string): Promise<Account> {
+    return await withProblems(async () =>
+      accountOf((await signInWithEmailAndPassword(this.auth, email.trim(), password)).user),
+    );
   }
 
   async signOut(): Promise<void> {
     try {
       await this.auth.signOut();
     } catch {
-      // Storage is denied: then nothing was remembered either.
+      // Storage is denied, so nothing was remembered either.
     }
   }
 
   async reauthenticate(password: string): Promise<void> {
-    await told(async () => {
+    await withProblems(async () => {
       await this.auth.authStateReady();
       const user = this.auth.currentUser;
       if (!user?.email) throw new SignInEnded("ended");
@@ -58,7 +63,7 @@ class FirebaseIdentity implements Identity {
   }
 
   async token(fresh: boolean): Promise<Token> {
-    // Reads what is remembered, and asks the server whether it still stands; a failing network leaves it standing.
+    // Reads the stored sign-in and lets the server confirm it. If the network fails, the sign-in stays valid.
     await this.auth.authStateReady();
     const user = this.auth.currentUser;
     if (!user) throw new SignInEnded("ended");
@@ -74,13 +79,13 @@ class FirebaseIdentity implements Identity {
     try {
       await sendPasswordResetEmail(this.auth, email.trim());
     } catch (err) {
-      // Whether there is such an account is nobody's business.
+      // Nobody may learn whether the account exists.
       if (codeOf(err) !== "auth/user-not-found") throw problemOf(err);
     }
   }
 
   async confirmReset(code: string, password: string): Promise<string> {
-    return await told(async () => {
+    return await withProblems(async () => {
       const email = await verifyPasswordResetCode(this.auth, code);
       await confirmPasswordReset(this.auth, code, password);
       return email;
@@ -88,18 +93,18 @@ class FirebaseIdentity implements Identity {
   }
 }
 
-function personOf(user: User): SignedIn {
+function accountOf(user: User): Account {
   return { uid: user.uid, email: user.email ?? "" };
 }
 
-/** When the token that the library holds ends, by this device's clock, right or wrong. */
+/** When the library's token expires, by this device's clock, which may be wrong. */
 function endOf(user: User): number {
   const { stsTokenManager } = user.toJSON() as { stsTokenManager?: { expirationTime?: unknown } };
   const at = stsTokenManager?.expirationTime;
   return typeof at === "number" ? at : Date.now() + 55 * 60_000;
 }
 
-async function told<T>(work: () => Promise<T>): Promise<T> {
+async function withProblems<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (err) {
@@ -113,7 +118,7 @@ function codeOf(err: unknown): string {
   return typeof code === "string" ? code : "";
 }
 
-/** The end of a sign-in, where `err` says so. */
+/** Returns the end of the sign-in if `err` means that. */
 function ended(err: unknown): SignInEnded | null {
   switch (codeOf(err)) {
     case "auth/user-disabled":
@@ -129,7 +134,10 @@ function ended(err: unknown): SignInEnded | null {
   }
 }
 
-/** Library code → our code and the form field that it is about. What is not here means that signing in does not work right now. */
+/**
+ * Code of the library → code of this client, and the form field that it is about. Any other code means that signing in
+ * does not work right now.
+ */
 const PROBLEMS: Readonly<Record<string, readonly [code: string, field?: string]>> = {
   "auth/wrong-password": ["wrong_password"],
   "auth/user-not-found": ["wrong_password"],

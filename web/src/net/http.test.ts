@@ -45,7 +45,7 @@ async function problem(work: Promise<unknown>): Promise<ApiProblem> {
     if (err instanceof ApiProblem) return err;
     throw err;
   }
-  throw new Error("it worked");
+  throw new Error("the call did not fail");
 }
 
 describe("calls", () => {
@@ -64,7 +64,7 @@ describe("calls", () => {
     expect(seen[1]?.body).toBe('{"x":1}');
   });
 
-  test("give problem details as they are told", async () => {
+  test("return the problem details of the server", async () => {
     const { http } = api([
       answer(409, {
         code: "username_taken",
@@ -79,11 +79,11 @@ describe("calls", () => {
       message: "Taken.",
       fields: { username: "Taken." },
       retryAfterMs: 1500,
-      passing: false,
+      retryable: false,
     });
   });
 
-  test("make a sentence of what is no problem document", async () => {
+  test("become a problem for an answer that is not a problem document", async () => {
     const { http } = api([
       answer(503, "<html>", { "retry-after": "7" }),
       answer(418, ""),
@@ -91,21 +91,21 @@ describe("calls", () => {
       answer(200, { users: 1 }),
     ]);
     const call = { method: "GET", path: "x" } as const;
-    expect(await problem(http.json(call))).toMatchObject({ code: "unavailable", retryAfterMs: 7000, passing: true });
-    expect(await problem(http.json(call))).toMatchObject({ code: "unexpected", passing: false });
-    expect(await problem(http.json(call))).toMatchObject({ code: "malformed", passing: true });
+    expect(await problem(http.json(call))).toMatchObject({ code: "unavailable", retryAfterMs: 7000, retryable: true });
+    expect(await problem(http.json(call))).toMatchObject({ code: "unexpected", retryable: false });
+    expect(await problem(http.json(call))).toMatchObject({ code: "malformed", retryable: true });
   });
 
-  test("without a network are offline", async () => {
+  test("fail as offline without a network", async () => {
     const { http } = api([new NetworkError("gone")]);
     expect(await problem(http.json({ method: "GET", path: "x" }))).toMatchObject({
       status: 0,
       code: "offline",
-      passing: true,
+      retryable: true,
     });
   });
 
-  test("are repeated once with a fresh token after 401, and never twice", async () => {
+  test("are repeated once with a fresh token after a 401, never twice", async () => {
     const { http, fresh } = api([answer(401, { code: "token_ended", detail: "x" }), answer(200, { ok: 1 })]);
     expect(await http.json({ method: "GET", path: "x" })).toEqual({ ok: 1 });
     expect(fresh).toEqual([false, true]);
@@ -121,7 +121,7 @@ describe("calls", () => {
     expect(open.seen.length).toBe(1);
   });
 
-  test("that need a claim are repeated once with a fresh token after 403, others are not", async () => {
+  test("are repeated with a fresh token after a 403 only if they need a claim", async () => {
     const refused = answer(403, { code: "forbidden", detail: "x" });
     const { http, fresh } = api([refused, answer(200, { ok: 1 })]);
     expect(await http.json({ method: "GET", path: "admin/users", claim: true })).toEqual({ ok: 1 });
@@ -136,7 +136,7 @@ describe("calls", () => {
     expect(usual.seen.length).toBe(1);
   });
 
-  test("tell the end of a sign-in apart from a token that cannot be had now", async () => {
+  test("distinguish the end of a sign-in from a token that is not available now", async () => {
     const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
     const failing = (err: Error): HttpApi =>
       new HttpApi(platform, {
@@ -159,7 +159,7 @@ describe("the configuration", () => {
     firebase: { apiKey: "k", projectId: "p", authDomain: "d" },
   };
 
-  test("is read, made absolute and kept for the next start", async () => {
+  test("is read, made absolute and stored for the next start", async () => {
     const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
     platform.answer = async () => answer(200, { ...good, auth_emulator_url: "http://127.0.0.1:9" });
     const source = new ConfigSource(platform);
@@ -172,7 +172,7 @@ describe("the configuration", () => {
     expect((await new ConfigSource(platform).get()).apiBase).toBe("https://chat.test/api");
   });
 
-  test("is brought up to date in the background", async () => {
+  test("is updated in the background", async () => {
     const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
     platform.notes.set("phoenix.config", JSON.stringify(good));
     platform.answer = async () => answer(200, { ...good, api_base: "https://api.new" });
@@ -183,7 +183,7 @@ describe("the configuration", () => {
   });
 
   test.each([answer(200, "<html>"), answer(200, { api_base: 7 }), answer(503, "")])(
-    "that cannot be read is a problem",
+    "that is malformed is a problem",
     async (bad) => {
       const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
       platform.notes.set("phoenix.config", "{broken");

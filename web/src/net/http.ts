@@ -1,4 +1,4 @@
-/** Calls of the HTTP functions: the bearer token, problem details, times, and one retry with a fresh token. */
+/** Calls of the HTTP functions, with the bearer token, problem details, timeouts, and one retry with a fresh token. */
 import { Fields, Malformed } from "../protocol/fields";
 import { type HttpRequest, NetworkError, type Platform } from "../platform/platform";
 import { SignInEnded, type Token } from "./connection";
@@ -12,16 +12,16 @@ export interface Call {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | null>>;
   readonly body?: unknown;
-  /** Without a token. */
+  /** Sent without a token. */
   readonly open?: boolean;
-  /** Needs a claim in the token: refused with 403, it is tried once more with a fresh one. */
+  /** Needs a claim in the token. After a 403, it is tried once more with a fresh token. */
   readonly claim?: boolean;
-  /** For answers that take long; 20 s unless told. */
+  /** For calls that take long. Default: 20 s. */
   readonly timeoutMs?: number;
 }
 
 export interface HttpApiOptions {
-  /** Base of all addresses, e.g. `https://chat.example/api`. Rejects with ApiProblem where it is not known. */
+  /** Returns the base of all addresses, e.g. `https://chat.example/api`. Rejects with ApiProblem if it is not known. */
   base(): Promise<string>;
   /** See ConnectionOptions.token. */
   token(fresh: boolean): Promise<Token>;
@@ -36,7 +36,7 @@ export class HttpApi {
     this.options = options;
   }
 
-  /** The JSON of the answer, undefined for one without a body. Rejects with ApiProblem or SignInEnded. */
+  /** Returns the JSON of the answer, or undefined if it has no body. Rejects with ApiProblem or SignInEnded. */
   async json(call: Call): Promise<unknown> {
     const body = await this.text(call);
     if (body === "") return undefined;
@@ -47,7 +47,7 @@ export class HttpApi {
     }
   }
 
-  /** Reads an answer; what is not in the promised form is an ApiProblem too. */
+  /** Reads an answer with `read`. A malformed answer is an ApiProblem too. */
   async read<T>(call: Call, read: (answer: unknown) => T): Promise<T> {
     const answer = await this.json(call);
     try {
@@ -58,12 +58,12 @@ export class HttpApi {
     }
   }
 
-  /** The body of the answer as it is. */
+  /** Returns the body of the answer as text. */
   async text(call: Call): Promise<string> {
     try {
       return await this.attempt(call, false);
     } catch (err) {
-      // Who has just been made an admin holds a token that does not say so yet.
+      // The token of a user who has just become an admin does not contain the claim yet.
       const stale = err instanceof ApiProblem && (err.status === 401 || (err.status === 403 && call.claim === true));
       if (!stale || call.open === true) throw err;
       return await this.attempt(call, true);
@@ -114,7 +114,7 @@ function malformed(cause: unknown): ApiProblem {
   return new ApiProblem(502, "malformed", "", { cause });
 }
 
-/** Reads problem details (RFC 9457); an answer of something in between (a proxy's page) has only its status. */
+/** Reads problem details (RFC 9457). An answer from something in between (a proxy's page) has only its status. */
 function problemOf(status: number, body: string, retryAfter: string | null): ApiProblem {
   const seconds = Number(retryAfter ?? "");
   const headerMs = retryAfter !== null && Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : null;

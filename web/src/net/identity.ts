@@ -1,36 +1,45 @@
-/** Who is signed in, and the tokens that prove it: a port, so that nothing above knows Firebase Auth. */
+/** The signed-in account and its tokens: a port, so that no code above it depends on Firebase Auth. */
 import type { Token } from "./connection";
 
-export interface SignedIn {
+export interface Account {
   readonly uid: string;
   readonly email: string;
 }
 
 /** Methods reject with ApiProblem unless they say otherwise. */
 export interface Identity {
-  /** Who this browser remembers, null where nobody. May ask the server whether that still stands; needs no network. */
-  remembered(): Promise<SignedIn | null>;
-  signIn(email: string, password: string): Promise<SignedIn>;
-  /** Forgets the sign-in in this browser. Never rejects, and needs no network. */
+  /**
+   * Returns the account that this browser remembers, or null. Works offline. May ask the server whether it is still
+   * valid.
+   */
+  remembered(): Promise<Account | null>;
+  signIn(email: string, password: string): Promise<Account>;
+  /** Forgets the sign-in in this browser. Never rejects, and works offline. */
   signOut(): Promise<void>;
-  /** Proves anew that it is this person. */
+  /** Confirms the user's identity with the password. */
   reauthenticate(password: string): Promise<void>;
-  /** An ID token of the signed-in person; a new one with `fresh`. Rejects with SignInEnded where the sign-in does not stand any more. */
+  /**
+   * Returns an ID token of the account, a new one if `fresh`. Rejects with SignInEnded if the sign-in is not valid any
+   * more.
+   */
   token(fresh: boolean): Promise<Token>;
-  /** Sends a letter with a link. Succeeds for unknown addresses too. */
+  /** Sends an email with a link. Succeeds for unknown addresses too. */
   sendReset(email: string): Promise<void>;
-  /** Sets a new password with the code of that letter; the value is the address. */
+  /** Sets a new password with the code from that email. The value is the email address. */
   confirmReset(code: string, password: string): Promise<string>;
 }
 
-/** What an identity provider is configured with, from /config.json. */
+/** The configuration of the identity provider, from /config.json. */
 export interface IdentityConfig {
   readonly apiKey: string;
   readonly projectId: string;
   readonly authDomain: string;
-  /** Set on one machine only. */
+  /** Set only for local development. */
   readonly emulatorUrl: string | null;
 }
 
-/** Loads the provider's library, once the configuration is known. Rejects with ApiProblem where it cannot be loaded now; may be called again. */
+/**
+ * Loads the provider's library once the configuration is known. Rejects with ApiProblem if it cannot be loaded now. May
+ * be called again.
+ */
 export type IdentityLoader = (config: IdentityConfig) => Promise<Identity>;

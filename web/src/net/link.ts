@@ -1,7 +1,6 @@
 /**
- * One WebSocket of chat.v1, from the handshake to its end. It knows the
- * protocol's order (hello, welcome, events, caught_up, live) and its times,
- * and nothing of what frames mean.
+ * One WebSocket of chat.v1, from the handshake to its end. It knows the order of the protocol (hello, welcome, events,
+ * caught_up, live) and its timeouts, but not the meaning of frames.
  */
 import { decodeFrame, encodeFrame } from "../protocol/codec";
 import { Malformed } from "../protocol/fields";
@@ -10,23 +9,25 @@ import { SUBPROTOCOL } from "../protocol/frames";
 import type { Cancel, Platform, Socket } from "../platform/platform";
 import { CloseCode } from "./close";
 
-/** Where a link is: `opening` (handshake) → `greeting` (hello sent) → `catching-up` (welcomed) → `live` → `ended`. */
+/**
+ * The states of a link: `opening` (handshake) → `greeting` (hello sent) → `catching-up` (welcomed) → `live` → `ended`.
+ */
 export type LinkState = "opening" | "greeting" | "catching-up" | "live" | "ended";
 
-/** How a link ended without its owner's doing. */
+/** The end of a link that its owner did not cause. */
 export interface LinkEnd {
   readonly code: number;
-  /** Code of the last `error` frame about the socket as a whole; "" for none. */
+  /** Code of the last `error` frame about the socket as a whole. Empty if there was none. */
   readonly errorCode: string;
   readonly retryAfterMs: number | null;
-  /** When the test began that it did not pass, in ms since the epoch: from then on nothing was heard. Null where it ended otherwise. */
+  /** When the test started that the link failed, in ms since the epoch. Null if it ended for another reason. */
   readonly silentSince: number | null;
 }
 
 export interface LinkHandlers {
-  /** Every frame but pong and those of later versions, in order; welcome first. */
+  /** All frames except pong and those of later versions, in order. Welcome comes first. */
   onFrame(link: Link, frame: ServerFrame): void;
-  /** A frame could not be read and was passed over: something may be missing from here on. */
+  /** A frame could not be read and was skipped. Events may be missing from here on. */
   onUnreadable(link: Link): void;
   /** Called once, unless the owner called {@link Link.close}. */
   onEnd(link: Link, end: LinkEnd): void;
@@ -38,17 +39,20 @@ export interface Hello {
   readonly cursor: string;
 }
 
-/** From the call to a welcome. */
+/** From the construction to the welcome. */
 const GREETING_MS = 15_000;
-/** From a ping to anything at all from the server. */
+/** From a ping to any frame of the server. */
 const PONG_MS = 5_000;
-/** The same where the browser itself says that there is no network: it is mostly right, so what is told of the gap need not wait. */
+/** The same if the browser reports that there is no network. It is usually right, so the user need not wait longer. */
 const PONG_WITHOUT_NETWORK_MS = 1_000;
-/** Silence after which an open link is tested. Protocol-level pings of the server are not seen here, so a quiet link is a normal one. */
+/**
+ * Silence after which an open link is tested. The server's protocol-level pings are not visible here, so silence is
+ * normal.
+ */
 const QUIET_MS = 60_000;
-/** At most one ack in this time. */
+/** The minimum time between acks. */
 const ACK_EVERY_MS = 50;
-/** Malformed frames after which the server is not one that this client can talk to. */
+/** After this many malformed frames the link is closed. */
 const MAX_MALFORMED = 20;
 
 export class Link {
@@ -68,7 +72,7 @@ export class Link {
   private malformed = 0;
   private lastError = { code: "", retryAfterMs: null as number | null };
 
-  /** Opens the socket; `hello` is asked when it stands, so that its cursor is the newest. */
+  /** Opens the socket. `hello` is called once the socket is open, so that its cursor is the newest. */
   constructor(platform: Platform, url: string, hello: () => Hello, handlers: LinkHandlers) {
     this.platform = platform;
     this.handlers = handlers;
@@ -87,14 +91,14 @@ export class Link {
     return this.current;
   }
 
-  /** Sends a frame; lost where the link has ended. */
+  /** Sends a frame. The frame is lost if the link has ended. */
   send(frame: ClientFrame): void {
     if (this.current !== "ended") this.socket.send(encodeFrame(frame));
   }
 
   /**
-   * Acknowledges everything up to `cursor`, which this link must have brought
-   * and which must be stored. At most every 50 ms; later calls replace earlier ones.
+   * Acknowledges everything up to `cursor`, which this link must have brought and which must be stored. Sends at most
+   * every 50 ms. Later calls replace earlier ones.
    */
   ack(cursor: string): void {
     if (this.current === "ended") return;
@@ -107,7 +111,7 @@ export class Link {
     });
   }
 
-  /** Tests the link: it ends unless the server says something within 5 s, or 1 s where there is no `network`. */
+  /** Tests the link. It ends unless the server sends something within 5 s, or 1 s if there is no `network`. */
   doubt(network = true): void {
     if (this.pong || (this.current !== "live" && this.current !== "catching-up")) return;
     const { clock } = this.platform;
@@ -118,7 +122,7 @@ export class Link {
     this.send({ type: "ping" });
   }
 
-  /** Ends the link, after acknowledging what is stored. No handler is called any more. */
+  /** Acknowledges what is stored and ends the link. No handler is called any more. */
   close(): void {
     if (this.current === "ended") return;
     this.flushAck();
@@ -126,14 +130,14 @@ export class Link {
     this.socket.close(CloseCode.normal, "");
   }
 
-  /** Ends the link as one whose server cannot be talked to; the owner hears of it. */
+  /** Ends the link because its server does not follow the protocol. The owner is notified. */
   fail(): void {
     this.end(CloseCode.policy);
   }
 
   private receive(text: string): void {
     if (this.current === "ended") return;
-    this.heard();
+    this.onHeard();
     let frame: ServerFrame;
     try {
       frame = decodeFrame(text);
@@ -158,7 +162,7 @@ export class Link {
         if (this.current === "catching-up") this.current = "live";
         break;
     }
-    // Before the welcome only an error makes sense.
+    // Before the welcome, only an error is valid.
     if (this.current === "greeting" && frame.type !== "error") return;
     this.handlers.onFrame(this, frame);
   }
@@ -172,7 +176,7 @@ export class Link {
     this.handlers.onFrame(this, frame);
   }
 
-  private heard(): void {
+  private onHeard(): void {
     this.pong?.();
     this.pong = null;
     this.quiet?.();

@@ -1,4 +1,4 @@
-/** `/me` and `/signup`: the own account. */
+/** `/me` and `/signup`: the signed-in user's own data. */
 import { Fields } from "../protocol/fields";
 import type { HttpApi } from "./http";
 
@@ -14,7 +14,7 @@ export interface OwnProfile {
   readonly blocked: readonly string[];
 }
 
-/** Exports and deletions go through everything that somebody ever wrote. */
+/** Exports and deletions process everything that the user ever wrote. */
 const LONG_MS = 5 * 60_000;
 
 export class OwnApi {
@@ -53,12 +53,12 @@ export class OwnApi {
     );
   }
 
-  /** All own data, as the text of a JSON file. */
+  /** Returns all of the user's data as the text of a JSON file. */
   export(): Promise<string> {
     return this.http.text({ method: "GET", path: "me/export", timeoutMs: LONG_MS });
   }
 
-  /** Needs a sign-in within the last minutes. */
+  /** Deletes the account. Needs a sign-in within the last minutes. */
   async leave(): Promise<void> {
     await this.http.text({ method: "DELETE", path: "me", timeoutMs: LONG_MS });
   }

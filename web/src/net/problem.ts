@@ -1,18 +1,21 @@
-/** An answer of the HTTP functions that says that something did not work (RFC 9457), or that none came. */
+/** An error answer of the HTTP functions (RFC 9457), or no answer. */
 export class ApiProblem extends Error {
   override readonly name = "ApiProblem";
-  /** HTTP status; 0 where no answer came. */
+  /** HTTP status. 0 if there was no answer. */
   readonly status: number;
-  /** Stable code; "offline" where no answer came, "malformed" where it could not be read. */
+  /** Stable code. "offline" if there was no answer, "malformed" if it could not be read. */
   readonly code: string;
-  /** Form field → the server's sentence; empty where the code says it all. */
+  /** Form field → the server's sentence, which is empty if the code says everything. */
   readonly fields: Readonly<Record<string, string>>;
   readonly retryAfterMs: number | null;
 
   constructor(
     status: number,
     code: string,
-    /** The server's sentence; empty where this client found the problem, which has words for its own codes (text.problems). */
+    /**
+     * The server's sentence. Empty if this client found the problem: the view has texts for those codes
+     * (text.problems).
+     */
     message: string,
     more: { fields?: Readonly<Record<string, string>>; retryAfterMs?: number | null; cause?: unknown } = {},
   ) {
@@ -23,8 +26,8 @@ export class ApiProblem extends Error {
     this.retryAfterMs = more.retryAfterMs ?? null;
   }
 
-  /** The same request may succeed later without anybody's doing. */
-  get passing(): boolean {
+  /** Whether the same request may succeed later without any action. */
+  get retryable(): boolean {
     return this.status === 0 || this.status === 401 || this.status === 408 || this.status === 429 || this.status >= 500;
   }
 }

@@ -39,7 +39,7 @@ export function browserPlatform(): Platform {
   };
 }
 
-// A delay beyond this would overflow the browser's 32 bits and fire at once.
+// A longer delay would overflow the browser's 32 bits and fire at once.
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
 const clock: Clock = {
@@ -87,7 +87,7 @@ const sockets: Sockets = {
     try {
       socket = new WebSocket(url, protocol);
     } catch {
-      // A bad address or a policy. Tell it as a close, but never inside open().
+      // A bad address or a policy. Reported as a close, but never inside open().
       queueMicrotask(() => end(1006, "could not be opened"));
       return { send: () => undefined, close: () => void (ended = true) };
     }
@@ -95,7 +95,7 @@ const sockets: Sockets = {
       if (!ended) handlers.onOpen();
     };
     socket.onmessage = (event: MessageEvent<unknown>) => {
-      // The protocol has text messages only; a binary one is not for us.
+      // The protocol has only text messages.
       if (!ended && typeof event.data === "string") handlers.onText(event.data);
     };
     socket.onclose = (event) => end(event.code, event.reason);
@@ -113,7 +113,7 @@ const sockets: Sockets = {
 
 const storage: StorageRoot = {
   async open(name, shape: Shape) {
-    // Some browsers throw on the mere mention, where site data is blocked.
+    // If site data is blocked, some browsers throw on access.
     let factory: IDBFactory | undefined;
     try {
       factory = globalThis.indexedDB;
@@ -128,14 +128,14 @@ const storage: StorageRoot = {
     try {
       await removeIndexed(globalThis.indexedDB, name, STORAGE_PATIENCE_MS);
     } catch {
-      // Denied: then there is nothing to remove.
+      // Storage is denied, so there is nothing to remove.
     }
   },
   async persist() {
     try {
       await navigator.storage?.persist?.();
     } catch {
-      // A wish; the browser may say no.
+      // This is optional. The browser may refuse.
     }
   },
 };
@@ -152,7 +152,7 @@ const notes: Notes = {
     try {
       localStorage.setItem(key, value);
     } catch {
-      // Full or denied: a note is a convenience.
+      // Full or denied. A note is a convenience.
     }
   },
   remove(key) {
@@ -181,7 +181,7 @@ function browserPage(): Page {
     onOnline: (run) => listen(window, ["online", "offline"], () => run(online())),
     onResume(run) {
       const frozen = listen(document, ["resume"], run);
-      // Back from the back-forward cache.
+      // Restored from the back-forward cache.
       const shown = (event: PageTransitionEvent): void => {
         if (event.persisted) run();
       };

@@ -63,7 +63,7 @@ describe.each(kinds)("a database in %s", (_kind, make) => {
     return made;
   }
 
-  test("gives back what was put, as a copy", async () => {
+  test("returns stored rows as copies", async () => {
     const { db } = await make();
     const row = note("a", "x", 1);
     await db.write(["notes"], (tx) => tx.put("notes", row));
@@ -73,7 +73,7 @@ describe.each(kinds)("a database in %s", (_kind, make) => {
     expect(await db.read(["notes"], (tx) => tx.get("notes", "zz"))).toBeUndefined();
   });
 
-  test("ranges by an index, both ways, bounded", async () => {
+  test("reads ranges of an index in both directions, with bounds", async () => {
     const { db } = await filled();
     const range = (r: object): Promise<string[]> => db.read(["notes"], async (tx) => ids(await tx.range("notes", r)));
     expect(await range({})).toEqual(["a", "b", "c", "d"]);
@@ -104,7 +104,7 @@ describe.each(kinds)("a database in %s", (_kind, make) => {
     });
   });
 
-  test("keeps nothing of a transaction whose work fails", async () => {
+  test("keeps nothing of a transaction whose body fails", async () => {
     const { db, again } = await filled();
     const failing = db.write(["notes", "other"], async (tx) => {
       await tx.put("notes", note("a", "x", 99));
@@ -119,7 +119,7 @@ describe.each(kinds)("a database in %s", (_kind, make) => {
     expect(await second.read(["other"], (tx) => tx.count("other", {}))).toBe(0);
   });
 
-  test("runs writes one after another, from two connections too", async () => {
+  test("runs writes one after another, also from two connections", async () => {
     const { db, again } = await make();
     const second = await again();
     const add = (d: Database): Promise<void> =>
@@ -131,7 +131,7 @@ describe.each(kinds)("a database in %s", (_kind, make) => {
     expect(await db.read(["notes"], (tx) => tx.get("notes", "n"))).toMatchObject({ at: 20 });
   });
 
-  test("says that it is lost after it was closed", async () => {
+  test("rejects with StorageLost after it was closed", async () => {
     const { db } = await make();
     db.close();
     await expect(db.read(["notes"], (tx) => tx.get("notes", "a"))).rejects.toThrow(StorageLost);
@@ -139,7 +139,7 @@ describe.each(kinds)("a database in %s", (_kind, make) => {
   });
 });
 
-test("wiping a database closes the connections of other tabs and leaves nothing", async () => {
+test("removing a database closes the connections of other tabs and deletes all rows", async () => {
   const db = await openIndexed(factory, "test", shape, 5000);
   await db.write(["notes"], (tx) => tx.put("notes", note("a", "x", 1)));
   let lost = 0;
@@ -151,7 +151,7 @@ test("wiping a database closes the connections of other tabs and leaves nothing"
   expect(await anew.read(["notes"], (tx) => tx.count("notes", {}))).toBe(0);
 });
 
-test("a later version adds what is missing and keeps what is there", async () => {
+test("a later version adds missing stores and indexes, and keeps the rows", async () => {
   const db = await openIndexed(factory, "test", shape, 5000);
   await db.write(["notes"], (tx) => tx.put("notes", note("a", "x", 1)));
   db.close();
@@ -169,7 +169,20 @@ test("a later version adds what is missing and keeps what is there", async () =>
   ]);
 });
 
-test("a factory that denies is StorageLost", async () => {
+test("a later version whose rows have another form empties the database", async () => {
+  const db = await openIndexed(factory, "test", shape, 5000);
+  await db.write(["notes"], (tx) => tx.put("notes", note("a", "x", 1)));
+  db.close();
+  const later: Shape = { ...shape, version: 2, emptyBefore: 2 };
+  const emptied = await openIndexed(factory, "test", later, 5000);
+  expect(await emptied.read(["notes"], (tx) => tx.count("notes", {}))).toBe(0);
+  await emptied.write(["notes"], (tx) => tx.put("notes", note("b", "x", 2)));
+  emptied.close();
+  const reopened = await openIndexed(factory, "test", later, 5000);
+  expect(ids(await reopened.read(["notes"], (tx) => tx.range("notes", {})))).toEqual(["b"]);
+});
+
+test("denied storage rejects with StorageLost", async () => {
   const denying = {
     open: () => {
       throw new DOMException("denied", "SecurityError");
@@ -178,7 +191,7 @@ test("a factory that denies is StorageLost", async () => {
   await expect(openIndexed(denying, "test", shape, 5000)).rejects.toThrow(StorageLost);
 });
 
-test("a disk that is full is StorageFull, whether the put fails or only the commit, and nothing of it is kept", async () => {
+test("a full disk rejects with StorageFull and keeps nothing, whether the put or the commit fails", async () => {
   const full = (): DOMException => new DOMException("no room", "QuotaExceededError");
   const db = await openIndexed(factory, "test", shape, 5000);
   await db.write(["notes"], (tx) => tx.put("notes", note("a", "x", 1)));
@@ -195,7 +208,7 @@ test("a disk that is full is StorageFull, whether the put fails or only the comm
     IDBObjectStore.prototype.put = put;
   }
 
-  // Told when the transaction ends, as Chromium does: the put itself went well.
+  // Reported when the transaction ends, as Chromium does: the put itself succeeds.
   // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this`, and put back
   const { transaction } = IDBDatabase.prototype;
   IDBDatabase.prototype.transaction = function (this: IDBDatabase, ...args: Parameters<typeof transaction>) {
@@ -210,12 +223,12 @@ test("a disk that is full is StorageFull, whether the put fails or only the comm
     IDBDatabase.prototype.transaction = transaction;
   }
   expect(ids(await db.read(["notes"], (tx) => tx.range("notes", {})))).toEqual(["a"]);
-  // There is room again.
+  // There is space again.
   await db.write(["notes"], (tx) => tx.put("notes", note("d", "x", 4)));
   expect(ids(await db.read(["notes"], (tx) => tx.range("notes", {})))).toEqual(["a", "d"]);
 });
 
-test("keys order as IndexedDB orders them", () => {
+test("keys are ordered as in IndexedDB", () => {
   const keys: Key[] = [1, 2, "", "a", "b", [], [1], [1, "a"], [1, "b"], [2], ["a"], ["a", []]];
   for (let i = 0; i < keys.length; i++)
     for (let j = 0; j < keys.length; j++) {

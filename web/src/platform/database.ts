@@ -1,34 +1,40 @@
 /**
- * A small transactional database of objects, as the model sees IndexedDB.
- * {@link ./indexed} keeps it on the device; {@link ./memory} stands in where
- * the browser denies storage. Both pass the same tests (database.test.ts).
+ * A small transactional database of objects: IndexedDB as the model sees it. {@link ./indexed} keeps it on the device.
+ * {@link ./memory} replaces it if the browser denies storage. Both pass the same tests (database.test.ts).
  */
 
-/** Keys order as in IndexedDB: numbers before texts before lists; lists entry by entry. */
+/** Keys are ordered as in IndexedDB: numbers before strings before lists. Lists are compared entry by entry. */
 export type Key = number | string | readonly Key[];
 
 /** A stored object. */
 export type Row = object;
 
 export interface StoreShape {
-  /** The field that holds the primary key, a number or text. */
+  /** The field that holds the primary key, a number or a string. */
   readonly key: string;
   /** Index name → fields. A row that lacks one of the fields is not in the index. */
   readonly indexes: Readonly<Record<string, readonly string[]>>;
 }
 
 export interface Shape {
-  /** Raise it with any change: stores and indexes that are missing are then added. Existing ones never change their form. */
+  /**
+   * Raise it with any change. Opening a database of an earlier version adds the stores and indexes that are missing.
+   */
   readonly version: number;
+  /**
+   * Databases of a version below this are emptied when they are opened, because the form of their rows has changed.
+   * Everything in them can be loaded from the server again, except messages that were never sent.
+   */
+  readonly emptyBefore?: number;
   readonly stores: Readonly<Record<string, StoreShape>>;
 }
 
 export interface Range {
-  /** Rows by this index, whose keys are lists of its fields; by primary key where left out. */
+  /** The index to use, whose keys are lists of its fields. Default: the primary key. */
   readonly index?: string;
   readonly lower?: Key;
   readonly upper?: Key;
-  /** Leaves out the bound itself. */
+  /** Excludes the bound itself. */
   readonly lowerOpen?: boolean;
   readonly upperOpen?: boolean;
   /** From the upper end. */
@@ -37,7 +43,7 @@ export interface Range {
   readonly limit?: number;
 }
 
-/** Reads inside a transaction. Await nothing but these inside one: a transaction that idles ends. */
+/** Reads inside a transaction. Do not await anything else inside one: a transaction that idles ends. */
 export interface Reads {
   get(store: string, key: number | string): Promise<Row | undefined>;
   range(store: string, range: Range): Promise<Row[]>;
@@ -45,17 +51,17 @@ export interface Reads {
 }
 
 export interface Writes extends Reads {
-  /** Adds or replaces. */
+  /** Adds or replaces a row. */
   put(store: string, row: Row): Promise<void>;
   delete(store: string, key: number | string): Promise<void>;
 }
 
-/** The device has no room. */
+/** The device has no space left. */
 export class StorageFull extends Error {
   override readonly name = "StorageFull";
 }
 
-/** The database cannot be used: closed, wiped by another tab, or broken. */
+/** The database cannot be used: closed, deleted by another tab, or broken. */
 export class StorageLost extends Error {
   override readonly name = "StorageLost";
 }
@@ -66,28 +72,30 @@ export interface Database {
   /** Runs `body` on one consistent state. */
   read<T>(stores: readonly string[], body: (tx: Reads) => Promise<T>): Promise<T>;
   /**
-   * Runs `body` and keeps all of its writes, or, where it rejects, none.
-   * Resolves when they are on the device's disk ("strict" durability). Write transactions run one after another, those of other tabs
-   * included. Rejects with what `body` rejects with, StorageFull or StorageLost.
+   * Runs `body` and keeps all of its writes, or none if it rejects. Resolves when they are on disk ("strict"
+   * durability). Write transactions run one after another, including those of other tabs. Rejects with the error of
+   * `body`, StorageFull or StorageLost.
    */
   write<T>(stores: readonly string[], body: (tx: Writes) => Promise<T>): Promise<T>;
-  /** Runs `run` once when the database was closed from elsewhere (another tab wipes it, the browser gave it up). */
+  /** Calls `run` once if the database is closed from outside (another tab deletes it, or the browser closes it). */
   onLost(run: () => void): void;
   close(): void;
 }
 
 export interface StorageRoot {
-  /** Opens a database, making it where missing. Rejects with StorageLost or StorageFull where the browser denies it. */
+  /**
+   * Opens a database and creates it if it is missing. Rejects with StorageLost or StorageFull if the browser denies it.
+   */
   open(name: string, shape: Shape): Promise<Database>;
-  /** A database that lives as long as the page. */
+  /** Opens a database that lives as long as the page. */
   openMemory(shape: Shape): Database;
-  /** Deletes a database; open ones of other tabs are closed first. Never rejects. */
+  /** Deletes a database. Connections of other tabs are closed first. Never rejects. */
   remove(name: string): Promise<void>;
-  /** Asks the browser not to evict what is stored. Never rejects. */
+  /** Asks the browser not to evict stored data. Never rejects. */
   persist(): Promise<void>;
 }
 
-/** Order of keys; −1, 0 or 1. */
+/** Compares keys. Returns −1, 0 or 1. */
 export function compareKeys(a: Key, b: Key): number {
   if (typeof a === "number" && typeof b === "number") return a < b ? -1 : a > b ? 1 : 0;
   if (typeof a === "string" && typeof b === "string") return a < b ? -1 : a > b ? 1 : 0;

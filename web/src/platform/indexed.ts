@@ -10,7 +10,9 @@ import {
   type Writes,
 } from "./database";
 
-/** Opens a database. A browser that neither opens nor fails within `patienceMs` (seen with broken profiles) counts as one that denies. */
+/**
+ * Opens a database. Browsers with broken profiles may neither open nor fail: after `patienceMs` that counts as denied.
+ */
 export function openIndexed(factory: IDBFactory, name: string, shape: Shape, patienceMs: number): Promise<Database> {
   return new Promise((resolve, reject) => {
     let settled = false;
@@ -27,7 +29,7 @@ export function openIndexed(factory: IDBFactory, name: string, shape: Shape, pat
       fail(err);
       return;
     }
-    request.onupgradeneeded = () => upgrade(request, shape);
+    request.onupgradeneeded = (event) => upgrade(request, shape, event.oldVersion);
     request.onerror = () => fail(request.error);
     request.onsuccess = () => {
       if (settled) {
@@ -40,7 +42,10 @@ export function openIndexed(factory: IDBFactory, name: string, shape: Shape, pat
   });
 }
 
-/** Deletes a database. Resolves in any case, at the latest after `patienceMs`: another tab may be slow to close its connection, and then the deletion follows. */
+/**
+ * Deletes a database. Resolves in any case, after at most `patienceMs`: if another tab is slow to close its connection,
+ * the deletion happens later.
+ */
 export function removeIndexed(factory: IDBFactory, name: string, patienceMs: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, patienceMs);
@@ -58,8 +63,9 @@ export function removeIndexed(factory: IDBFactory, name: string, patienceMs: num
   });
 }
 
-function upgrade(request: IDBOpenDBRequest, shape: Shape): void {
+function upgrade(request: IDBOpenDBRequest, shape: Shape, oldVersion: number): void {
   const db = request.result;
+  if (oldVersion < (shape.emptyBefore ?? 0)) for (const name of [...db.objectStoreNames]) db.deleteObjectStore(name);
   const tx = request.transaction;
   for (const [name, { key, indexes }] of Object.entries(shape.stores)) {
     const store =
@@ -77,14 +83,14 @@ class IndexedDatabase implements Database {
 
   constructor(db: IDBDatabase) {
     this.db = db;
-    const gone = (): void => {
+    const onClosed = (): void => {
       db.close();
       const run = this.lost;
       this.lost = null;
       run?.();
     };
-    db.onversionchange = gone;
-    db.onclose = gone;
+    db.onversionchange = onClosed;
+    db.onclose = onClosed;
   }
 
   read<T>(stores: readonly string[], body: (tx: Reads) => Promise<T>): Promise<T> {
@@ -122,11 +128,11 @@ class IndexedDatabase implements Database {
       body(new Transaction(tx)).then(
         (value) => {
           outcome = { value };
-          // Everything was asked for: ends the transaction a turn sooner.
+          // All requests were made, so this ends the transaction a turn earlier.
           try {
             tx.commit();
           } catch {
-            // It has ended by itself, or is failing; its own events tell.
+            // The transaction has ended or is failing. Its own events report that.
           }
         },
         (error: unknown) => {
@@ -209,7 +215,7 @@ function settle<T>(request: IDBRequest<T>): Promise<T> {
   });
 }
 
-/** Turns the browser's words into this port's; what a transaction's body threw stays as it is. */
+/** Translates errors of the browser to those of this port. An error that a transaction's body threw is unchanged. */
 function translate(err: unknown): unknown {
   if (!(err instanceof DOMException)) return err ?? new StorageLost("the transaction was aborted");
   if (err.name === "QuotaExceededError") return new StorageFull(err.message, { cause: err });

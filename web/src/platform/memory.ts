@@ -14,7 +14,7 @@ import {
 
 type Table = Map<number | string, Row>;
 
-/** What memory databases of one name share; a test keeps it over a "restart". */
+/** The data that memory databases of one name share. A test keeps it over a "restart". */
 export class MemoryDisk {
   readonly shape: Shape;
   readonly tables = new Map<string, Table>();
@@ -44,15 +44,15 @@ export class MemoryDatabase implements Database {
     return this.turn(async () => {
       const tx = new MemoryTransaction(this.disk);
       const value = await body(tx);
-      // A page that ended in between has not written anything.
-      if (this.closed) throw new StorageLost("the database was closed");
+      // If the page ended meanwhile, nothing is written.
+      if (this.closed) throw new StorageLost("the database was closed during the transaction");
       tx.commit();
       return value;
     });
   }
 
   onLost(_run: () => void): void {
-    // Nobody else can close it.
+    // Nothing else can close it.
   }
 
   close(): void {
@@ -142,13 +142,13 @@ class MemoryTransaction implements Writes {
 
   private table(store: string): Table {
     const table = this.disk.tables.get(store);
-    if (!table) throw new StorageLost(`there is no store ${store}`);
+    if (!table) throw new StorageLost(`unknown store ${store}`);
     return table;
   }
 
   private shapeOf(store: string): StoreShape {
     const shape = this.disk.shape.stores[store];
-    if (!shape) throw new StorageLost(`there is no store ${store}`);
+    if (!shape) throw new StorageLost(`unknown store ${store}`);
     return shape;
   }
 }
@@ -157,7 +157,9 @@ function field(row: Row, name: string): unknown {
   return (row as Readonly<Record<string, unknown>>)[name];
 }
 
-/** The key of a row in an index; null where a field is missing or no key, which keeps the row out of it. */
+/**
+ * Returns the key of a row in an index, or null if a field is missing or not a valid key. The index then skips the row.
+ */
 function indexKey(row: Row, fields: readonly string[]): Key | null {
   const key: Key[] = [];
   for (const name of fields) {

@@ -15,7 +15,7 @@ export function browserNotifier(): Notifier {
       try {
         await Notification.requestPermission();
       } catch {
-        // Not asked from a click: the browser refuses, and nothing has changed.
+        // Not called from a click: the browser refuses, and nothing has changed.
       }
       return now();
     },

@@ -1,25 +1,24 @@
 /**
- * What the client needs from its surroundings, as ports. Only this folder
- * touches timers, fetch, WebSocket, IndexedDB, Web Locks, BroadcastChannel,
- * crypto and Notifications; everything above gets a {@link Platform}, and
- * tests give it one whose clock they move (see testing/).
+ * The client's environment, as ports. Only this folder uses timers, fetch, WebSocket, IndexedDB, Web Locks,
+ * BroadcastChannel, crypto and Notifications. Everything above it gets a {@link Platform}. Tests pass one whose clock
+ * they control (see testing/).
  */
 import type { StorageRoot } from "./database";
 
-/** Ends what it was returned for. May be called more than once, and after the end. */
+/** Cancels the operation that returned it. May be called more than once, and after the operation has ended. */
 export type Cancel = () => void;
 
 export interface Clock {
-  /** Milliseconds since the epoch, by this device's clock: it may be wrong, and may jump. */
+  /** Milliseconds since the epoch by this device's clock, which may be wrong and may jump. */
   now(): number;
-  /** Runs `run` once, no sooner than `ms` from now (much later in a hidden tab). */
+  /** Calls `run` once, no sooner than `ms` from now (much later in a hidden tab). */
   after(ms: number, run: () => void): Cancel;
 }
 
 export interface Random {
-  /** A number in [0, 1), evenly spread. */
+  /** A number in [0, 1), evenly distributed. */
   unit(): number;
-  /** Bytes that nobody can guess. */
+  /** Cryptographically random bytes. */
   bytes(count: number): Uint8Array;
 }
 
@@ -28,40 +27,40 @@ export interface HttpRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | null;
-  /** The answer, body included, must be there within this many milliseconds. */
+  /** The complete answer, including the body, must arrive within this many milliseconds. */
   readonly timeoutMs: number;
 }
 
 export interface HttpAnswer {
   readonly status: number;
-  /** Value of a header, in any case; null where it is missing. */
+  /** The value of a header, whose name is not case-sensitive. Null if it is missing. */
   header(name: string): string | null;
   readonly body: string;
 }
 
-/** Nothing came back: no network, refused, CORS, or too late. */
+/** No answer: no network, connection refused, CORS, or timeout. */
 export class NetworkError extends Error {
   override readonly name = "NetworkError";
 }
 
 export interface Http {
-  /** Rejects with NetworkError only. An answer of any status is an answer. */
+  /** Rejects with NetworkError only. Any status is an answer. */
   request(request: HttpRequest): Promise<HttpAnswer>;
 }
 
 export interface SocketHandlers {
-  /** The handshake is over. */
+  /** The handshake is done. */
   onOpen(): void;
   /** A text message. Not called after `onClose`. */
   onText(text: string): void;
-  /** The socket has ended: called once, also where it never opened (code 1006). Not called for an end by {@link Socket.close}. */
+  /** The socket has ended. Called once, also if it never opened (code 1006). Not called after {@link Socket.close}. */
   onClose(code: number, reason: string): void;
 }
 
 export interface Socket {
   /** Queues a text message. Does nothing unless the socket is open. */
   send(text: string): void;
-  /** Ends the socket; no handler is called afterwards. */
+  /** Ends the socket. No handler is called afterwards. */
   close(code: number, reason: string): void;
 }
 
@@ -79,16 +78,18 @@ export interface Channel {
 export interface LockHandlers {
   /** The lock is held from now on, until released or lost. */
   onHeld(): void;
-  /** Another tab stole it. Not called after a release. */
+  /** Another tab stole the lock. Not called after a release. */
   onLost(): void;
 }
 
-/** What tabs of one browser have in common. */
+/** Communication between the tabs of one browser. */
 export interface Tabs {
-  /** False where the browser has no Web Locks: then each tab stands alone, which is wasteful and not wrong. */
+  /** False if the browser has no Web Locks. Then each tab works alone, which is wasteful but correct. */
   readonly supported: boolean;
   channel(name: string, onMessage: (message: unknown) => void): Channel;
-  /** Waits for the lock; with `steal` takes it from whoever holds it. The result releases it, or stops waiting. */
+  /**
+   * Waits for the lock. With `steal`, takes it from the tab that holds it. The result releases it, or stops waiting.
+   */
   lock(name: string, steal: boolean, handlers: LockHandlers): Cancel;
 }
 
@@ -97,16 +98,19 @@ export interface Page {
   visible(): boolean;
   /** Calls `run` when the page becomes visible or hidden. */
   onVisible(run: (visible: boolean) => void): Cancel;
-  /** False only where the browser knows that there is no network. */
+  /** False only if the browser knows that there is no network. */
   online(): boolean;
   onOnline(run: (online: boolean) => void): Cancel;
-  /** The page is restored after having been frozen: anything may have been missed. */
+  /** Calls `run` when the page was restored after having been frozen. It may have missed anything. */
   onResume(run: () => void): Cancel;
-  /** The address that relative addresses stand on, e.g. `https://chat.example/`. */
+  /** The base of relative addresses, e.g. `https://chat.example/`. */
   readonly origin: string;
 }
 
-/** Small values that survive, shared by tabs, read at once. Every method does nothing, or gives null, where the browser denies it. */
+/**
+ * Small persistent values, shared by tabs and read synchronously. If the browser denies it, methods do nothing or
+ * return null.
+ */
 export interface Notes {
   get(key: string): string | null;
   set(key: string, value: string): void;
@@ -132,6 +136,6 @@ export interface Platform {
   readonly page: Page;
   readonly notes: Notes;
   readonly notifier: Notifier;
-  /** Tells a developer what should not have happened; never people's texts. */
+  /** Reports an unexpected condition to developers. Must never contain the text of messages. */
   report(what: string, cause?: unknown): void;
 }

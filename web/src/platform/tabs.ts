@@ -36,7 +36,7 @@ function lock(name: string, steal: boolean, handlers: LockHandlers): Cancel {
       return held;
     })
     .catch(() => {
-      // Aborted by ourselves (ended), or stolen by another tab.
+      // Aborted by this tab (ended), or stolen by another one.
       if (ended) return;
       ended = true;
       handlers.onLost();

@@ -1,15 +1,15 @@
 /**
- * What a message and a conversation are: the TypeScript twin of Go's package
- * realtime/chat. Limits are those of this version; a server tells its own in `welcome`.
+ * Messages and conversations: the TypeScript twin of Go's package realtime/chat. The limits are those of this version.
+ * A server sends its own in `welcome`.
  */
 
-/** Microseconds since the epoch; fits a number exactly until the year 2255. */
+/** Microseconds since the epoch. A number holds them exactly until the year 2255. */
 export type Micros = number;
 
-/** Code points in a body, where the server has not said otherwise. */
+/** Code points in a body, unless the server sent another limit. */
 export const MAX_BODY = 8000;
 
-/** A message as it travels. Sort key: (at, id). */
+/** A message as it is transmitted. Sort key: (at, id). */
 export interface ChatMessage {
   readonly id: string;
   readonly conversation: string;
@@ -38,13 +38,13 @@ export function validMessageId(id: string): boolean {
   return MESSAGE_ID.test(id);
 }
 
-/** The id of the conversation of `a` and `b`; the order does not matter. */
+/** Returns the id of the conversation of `a` and `b`, in any order. */
 export function conversationId(a: string, b: string): string {
-  // By code units: uids are ASCII, so this is Go's order of bytes.
+  // Compared by code units: uids are ASCII, so this is Go's byte order.
   return a < b ? `${a}~${b}` : `${b}~${a}`;
 }
 
-/** Who the member `uid` talks to in `conversation`; null where it is no conversation of `uid`. */
+/** Returns the other member of `conversation`, or null if it is not a conversation of `uid`. */
 export function otherMember(conversation: string, uid: string): string | null {
   const [a, b, ...rest] = conversation.split("~");
   if (a === undefined || b === undefined || rest.length > 0 || !validUid(a) || !validUid(b) || a >= b) return null;
@@ -53,7 +53,7 @@ export function otherMember(conversation: string, uid: string): string | null {
   return null;
 }
 
-/** Code points in `text`, which is what bodies are measured in. */
+/** Counts the code points of `text`, the unit of the body limit. */
 function codePoints(text: string): number {
   let n = 0;
   for (let i = 0; i < text.length; i++) {
@@ -69,14 +69,14 @@ function codePoints(text: string): number {
 
 export type BodyFault = "body_empty" | "body_too_long" | "body_invalid";
 
-// Control characters but tab, line feed and carriage return, as in chat.CheckBody.
+// Control characters except tab, line feed and carriage return, as in chat.CheckBody.
 // eslint-disable-next-line no-control-regex -- finding them is its purpose
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/;
-// Go's unicode.IsSpace, which strings.TrimSpace uses; JavaScript's trim also takes U+FEFF.
+// Go's unicode.IsSpace, which strings.TrimSpace uses. JavaScript's trim also removes U+FEFF.
 const ONLY_SPACE = /^[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$/;
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
-/** Holds a body to the rules of chat.CheckBody; null where it keeps them. */
+/** Checks a body against the rules of chat.CheckBody. Returns null if it is valid. */
 export function checkBody(body: string, limit = MAX_BODY): BodyFault | null {
   if (ONLY_SPACE.test(body)) return "body_empty";
   if (LONE_SURROGATE.test(body)) return "body_invalid";
@@ -86,9 +86,8 @@ export function checkBody(body: string, limit = MAX_BODY): BodyFault | null {
 }
 
 /**
- * Makes a typed or pasted text one that {@link checkBody} does not call
- * invalid: control characters are dropped, half of a surrogate pair becomes
- * U+FFFD. Nothing a person can see is changed.
+ * Cleans a typed or pasted text so that {@link checkBody} does not call it invalid: removes control characters, and
+ * replaces half of a surrogate pair by U+FFFD. It does not change anything that a reader can see.
  */
 export function cleanBody(body: string): string {
   return body.replace(new RegExp(CONTROL, "g"), "").replace(new RegExp(LONE_SURROGATE, "g"), "\ufffd");

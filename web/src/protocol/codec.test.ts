@@ -39,7 +39,7 @@ describe("frames of the server", () => {
 
 describe("frames of the client", () => {
   for (const g of golden("client.json")) {
-    // What this client writes means the same as what the golden files call a valid frame.
+    // The client's frames mean the same as the golden files that are valid frames.
     if (!g.valid || g.ignored === true || typeof g.frame !== "object") continue;
     test(g.name, () => {
       expect(JSON.parse(encodeFrame(g.frame as ClientFrame))).toEqual(g.frame);
@@ -48,12 +48,12 @@ describe("frames of the client", () => {
   const sends = golden("client.json").filter(
     (g) => typeof g.frame === "object" && (g.frame as { type?: unknown }).type === "send",
   );
-  test("there are golden sends", () => expect(sends.length).toBeGreaterThan(10));
+  test("there are golden send frames", () => expect(sends.length).toBeGreaterThan(10));
   for (const g of sends) {
     const f = g.frame as { id?: unknown; to?: unknown; body?: unknown };
-    // A valid form with a code is a frame that is read and then refused with that code.
+    // A valid frame with a code can be read and is then refused with that code.
     if (typeof f.body === "string" && g.valid) {
-      test(`the composer judges alike: ${g.name}`, () => {
+      test(`checkBody agrees: ${g.name}`, () => {
         expect(checkBody(f.body as string)).toBe(g.code?.startsWith("body_") ? g.code : null);
       });
     }

@@ -1,4 +1,4 @@
-/** Reading and writing frames. */
+/** Reading and writing of frames. */
 import type { ChatMessage, SavedMessage } from "./chat";
 import { Fields, Malformed } from "./fields";
 import type { ChatEvent, ClientFrame, MessageRef, ServerFrame } from "./frames";
@@ -9,15 +9,15 @@ export function encodeFrame(frame: ClientFrame): string {
 }
 
 /**
- * Reads a frame of a server. Throws Malformed for what is no frame or lacks a
- * field without which it has no meaning; later versions' types and fields are passed over.
+ * Reads a frame of a server. Throws Malformed if the text is not a frame, or lacks a required field. Types and fields
+ * of later versions are ignored.
  */
 export function decodeFrame(text: string): ServerFrame {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    throw new Malformed("frame is no JSON");
+    throw new Malformed("frame is not valid JSON");
   }
   const f = new Fields("frame", value);
   const type = f.text("type");

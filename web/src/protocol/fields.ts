@@ -1,10 +1,9 @@
 /**
- * Reading values of unknown form. Whatever a server sends, the result is a
- * value of the promised type or a {@link Malformed}, never an undefined that
- * surfaces elsewhere.
+ * Reading of untyped values. Whatever a server sends, the result is a value of the promised type or a {@link Malformed}
+ * error, and never an undefined that surfaces elsewhere.
  */
 
-/** Something that is not in the promised form. */
+/** A value does not have the promised form. */
 export class Malformed extends Error {
   override readonly name = "Malformed";
 }
@@ -14,10 +13,10 @@ export class Fields {
   private readonly what: string;
   private readonly values: Readonly<Record<string, unknown>>;
 
-  /** Throws Malformed where `value` is no JSON object. */
+  /** Throws Malformed if `value` is not a JSON object. */
   constructor(what: string, value: unknown) {
     if (typeof value !== "object" || value === null || Array.isArray(value))
-      throw new Malformed(`${what} is no object`);
+      throw new Malformed(`${what} is not an object`);
     this.what = what;
     this.values = value as Readonly<Record<string, unknown>>;
   }
@@ -27,30 +26,30 @@ export class Fields {
   }
 
   private bad(name: string): Malformed {
-    return new Malformed(`${this.what}: field "${name}" is missing or of the wrong kind`);
+    return new Malformed(`${this.what}: field "${name}" is missing or has the wrong type`);
   }
 
-  /** Whether the field is there and not null. */
+  /** Whether the field is present and not null. */
   has(name: string): boolean {
     const v = this.raw(name);
     return v !== undefined && v !== null;
   }
 
-  /** A text that is not empty. */
+  /** A string that is not empty. */
   text(name: string): string {
     const v = this.raw(name);
     if (typeof v !== "string" || v === "") throw this.bad(name);
     return v;
   }
 
-  /** A text that may be empty, but not missing. */
+  /** A string that may be empty but not missing. */
   textOrEmpty(name: string): string {
     const v = this.raw(name);
     if (typeof v !== "string") throw this.bad(name);
     return v;
   }
 
-  /** A text; `fallback` where it is missing. */
+  /** A string, or `fallback` if it is missing. */
   optionalText(name: string, fallback = ""): string {
     return this.has(name) ? this.textOrEmpty(name) : fallback;
   }
@@ -72,7 +71,7 @@ export class Fields {
     return v;
   }
 
-  /** An integer; null where it is missing or 0, which is how Go leaves a time out. */
+  /** An integer, or null if it is missing or 0, which is how Go leaves out a time. */
   optionalInteger(name: string): number | null {
     if (!this.has(name)) return null;
     return this.integer(name) || null;
@@ -94,7 +93,7 @@ export class Fields {
     return v;
   }
 
-  /** A list; empty where it is missing or null, which is how Go writes a nil slice. */
+  /** A list, which is empty if it is missing or null, which is how Go writes a nil slice. */
   optionalList(name: string): readonly unknown[] {
     return this.has(name) ? this.list(name) : [];
   }
@@ -105,7 +104,7 @@ export class Fields {
   }
 }
 
-/** Reads each entry of a list; what is malformed is left out and told to `dropped`. */
+/** Reads each entry of a list. Malformed entries are left out and reported to `dropped`. */
 export function readEach<T>(
   list: readonly unknown[],
   read: (entry: unknown) => T,

@@ -1,14 +1,13 @@
 /**
- * The WebSocket protocol chat.v1: the frames, their fields, their limits. The
- * twin of Go's package realtime/wire; both test against the same golden
- * frames (realtime/wire/testdata/frames).
+ * The WebSocket protocol chat.v1: the frames, their fields and their limits. The twin of Go's package realtime/wire.
+ * Both are tested against the same golden frames (realtime/wire/testdata/frames).
  */
 import type { ChatMessage, Micros } from "./chat";
 
 /** The value of Sec-WebSocket-Protocol. */
 export const SUBPROTOCOL = "chat.v1";
 
-/** Users in one watch frame, where the server has not said otherwise. */
+/** Users in one watch frame, unless the server sent another limit. */
 export const MAX_WATCH = 100;
 
 export interface Limits {
@@ -27,7 +26,7 @@ export interface MessageRef {
 export type ChatEvent =
   /** For the recipient's devices. */
   | { readonly type: "message"; readonly message: ChatMessage }
-  /** The same, for the sender's own devices. */
+  /** The same message, for the sender's own devices. */
   | { readonly type: "sent"; readonly message: ChatMessage }
   | {
       readonly type: "delivered";
@@ -45,7 +44,7 @@ export type ChatEvent =
     }
   /** `by` has seen everything up to `at`. */
   | { readonly type: "read"; readonly conversation: string; readonly by: string; readonly at: Micros }
-  /** Of a later version: its cursor counts, the rest is passed over. */
+  /** From a later version: its cursor counts, the rest is ignored. */
   | { readonly type: "unknown" };
 
 export type ClientFrame =
@@ -70,7 +69,7 @@ export interface Welcome {
   readonly uid: string;
   /** The server's clock. */
   readonly now: Micros;
-  /** False: events may be missing between the cursor of the hello and what follows. */
+  /** False: events may be missing between the cursor of the hello and the events that follow. */
   readonly resumed: boolean;
   readonly limits: Limits;
 }
@@ -79,7 +78,7 @@ export interface ErrorFrame {
   readonly type: "error";
   readonly code: string;
   readonly message: string;
-  /** The message that it answers; null where it is about the socket as a whole. */
+  /** The message that the error refers to. Null if it is about the socket as a whole. */
   readonly id: string | null;
   /** Null: final. */
   readonly retry_after_ms: number | null;
@@ -95,5 +94,5 @@ export type ServerFrame =
   | { readonly type: "goaway"; readonly reason: string; readonly within_ms: number }
   | ErrorFrame
   | { readonly type: "pong" }
-  /** Of a later version: passed over. */
+  /** From a later version: ignored. */
   | { readonly type: "unknown" };

@@ -1,7 +1,4 @@
-/**
- * A UUIDv7 (RFC 9562 §5.7): 48 bits of milliseconds, then 74 random bits.
- * `random` needs 10 bytes.
- */
+/** Returns a UUIDv7 (RFC 9562 §5.7): 48 bits of milliseconds, then 74 random bits. `random` needs 10 bytes. */
 export function uuidv7(nowMs: number, random: Uint8Array): string {
   const bytes = new Uint8Array(16);
   let ms = Math.max(0, Math.floor(nowMs));

@@ -1,11 +1,11 @@
 import { cpuUsage } from "node:process";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Person } from "../model";
+import type { User } from "../model";
 import { text } from "../text";
 import { doubtful, lookOf, mistakable, nameOf, shownName } from "./names";
 
-const person = (displayName: string, username = "somebody"): Person => ({
+const person = (displayName: string, username = "somebody"): User => ({
   uid: `uid of ${displayName} ${username}`,
   username,
   displayName,

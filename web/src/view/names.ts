@@ -1,4 +1,4 @@
-import type { Person } from "../model";
+import type { User } from "../model";
 import { text } from "../text";
 
 /** What shows nothing, or turns what stands around it: controls, formats (bidi overrides, joiners, tags), fillers, variation selectors but the emoji's. */
@@ -34,7 +34,7 @@ function withoutUnseen(name: string): string {
 }
 
 /** What to call somebody: their name, else their username, else a neutral word. */
-export function nameOf(person: Person): string {
+export function nameOf(person: User): string {
   return shownName(person.displayName) || person.username || text.chats.gone;
 }
 
@@ -77,9 +77,9 @@ export function doubtful(name: string): boolean {
 }
 
 /** What is known of people that were compared before: lists change often, and names seldom. */
-const compared = new WeakMap<Person, { readonly look: string; readonly doubtful: boolean }>();
+const compared = new WeakMap<User, { readonly look: string; readonly doubtful: boolean }>();
 
-function compare(person: Person): { readonly look: string; readonly doubtful: boolean } {
+function compare(person: User): { readonly look: string; readonly doubtful: boolean } {
   let known = compared.get(person);
   if (!known) {
     known = { look: lookOf(nameOf(person)), doubtful: doubtful(person.displayName) };
@@ -89,9 +89,9 @@ function compare(person: Person): { readonly look: string; readonly doubtful: bo
 }
 
 /** The uids of those in a list whose name could be taken for another's: their username is shown beside it. */
-export function mistakable(people: Iterable<Person>): ReadonlySet<string> {
+export function mistakable(people: Iterable<User>): ReadonlySet<string> {
   const found = new Set<string>();
-  const first = new Map<string, Person>();
+  const first = new Map<string, User>();
   for (const person of people) {
     const { look, doubtful } = compare(person);
     if (doubtful) found.add(person.uid);

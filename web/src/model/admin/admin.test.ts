@@ -35,7 +35,7 @@ const ada = {
   last_active_at: 0,
 };
 
-test("people are asked for with what was chosen, and times become milliseconds", async () => {
+test("the list of users is requested with the chosen options, and times become milliseconds", async () => {
   const { admin, calls } = panel({ users: [ada], next: "c2" });
   expect(await admin.users({ query: "a b&c", order: "newest", cursor: null })).toEqual({
     ok: true,
@@ -59,7 +59,7 @@ test("people are asked for with what was chosen, and times become milliseconds",
   expect(calls[0]?.path).toBe("/users?q=a+b%26c&order=newest");
 });
 
-test("a change carries only what changes, and why", async () => {
+test("a change carries only the changed fields and the reason", async () => {
   const { admin, calls } = panel(ada);
   await admin.changeUser("u/1", { disabled: true }, "spam");
   expect(calls[0]).toEqual({ method: "PATCH", path: "/users/u%2F1", body: { disabled: true, reason: "spam" } });
@@ -78,7 +78,7 @@ test("figures without the realtime service", async () => {
     ok: true,
     value: {
       at: 5,
-      people: 2,
+      users: 2,
       activeToday: 1,
       deadLetters: 0,
       messagesPerDay: [{ day: "2026-11-22", count: 3 }],
@@ -111,7 +111,7 @@ test.each([undefined, null, "x", [], { users: [{ uid: "u1" }] }, { users: "none"
   },
 );
 
-test("a refusal of the server is handed on as it is", async () => {
+test("a refusal of the server is returned unchanged", async () => {
   const problem = { code: "last_admin", message: "This is the last admin.", fields: {}, retryAfterMs: null };
   const admin = adminOf({ call: async () => ({ ok: false, problem }), download: async () => ({ ok: false, problem }) });
   expect(await admin.deleteUser("u1", "")).toEqual({ ok: false, problem });

@@ -1,6 +1,6 @@
 /**
- * The admin panel's side of the API: typed calls over {@link AdminCalls}, with
- * answers that are read, not believed. Loaded with the panel, never before.
+ * The admin panel's side of the API: typed calls over {@link AdminCalls} that check the answers. This module is loaded
+ * together with the panel.
  */
 import { Fields, Malformed } from "../../protocol/fields";
 import type {
@@ -37,7 +37,7 @@ export function adminOf(calls: AdminCalls): Admin {
     return got.ok ? { ok: true, value: undefined } : got;
   }
   const user = (uid: string): string => `/users/${encodeURIComponent(uid)}`;
-  const letter = (id: string): string => `/dead-letters/${encodeURIComponent(id)}`;
+  const deadLetter = (id: string): string => `/dead-letters/${encodeURIComponent(id)}`;
 
   return {
     users: ({ query, order, cursor }) =>
@@ -81,24 +81,24 @@ export function adminOf(calls: AdminCalls): Admin {
     figures: () => get(calls.call("GET", "/figures"), readFigures),
     deadLetters: (cursor) =>
       get(calls.call("GET", `/dead-letters${params({ cursor: cursor ?? "" })}`), (answer) => ({
-        ...page("dead_letters", readLetter)(answer),
+        ...page("dead_letters", readDeadLetter)(answer),
         complete: answer.bool("complete"),
       })),
-    replay: (id, reason) => act(calls.call("POST", `${letter(id)}/replay`, { reason })),
+    replay: (id, reason) => act(calls.call("POST", `${deadLetter(id)}/replay`, { reason })),
     replayAll: (reason) =>
       get(calls.call("POST", "/dead-letters/replay", { reason }), (answer) => ({
         replayed: answer.integer("replayed"),
         left: answer.integer("left"),
       })),
-    discard: (id, reason) => act(calls.call("POST", `${letter(id)}/discard`, { reason })),
+    discard: (id, reason) => act(calls.call("POST", `${deadLetter(id)}/discard`, { reason })),
     auditLog: (cursor) =>
       get(calls.call("GET", `/audit${params({ cursor: cursor ?? "" })}`), page("entries", readAudit)),
-    exportPeople: () => calls.download("/users.csv"),
+    exportUsers: () => calls.download("/users.csv"),
     exportAudit: () => calls.download("/audit.csv"),
   };
 }
 
-/** A query string of the values that are not empty. */
+/** Returns a query string of the values that are not empty. */
 function params(values: Readonly<Record<string, string>>): string {
   const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== "")).toString();
   return query === "" ? "" : `?${query}`;
@@ -111,7 +111,7 @@ function page<T>(name: string, read: (fields: Fields) => T): (answer: Fields) =>
   });
 }
 
-/** The API speaks in microseconds, the views in milliseconds. */
+/** The API uses microseconds, the views use milliseconds. */
 const ms = (micros: number): number => Math.floor(micros / 1000);
 const msOrNull = (micros: number | null): number | null => (micros === null ? null : ms(micros));
 
@@ -160,7 +160,7 @@ function readFigures(f: Fields): Figures {
   const realtime = f.has("realtime") ? f.object("realtime") : null;
   return {
     at: ms(f.integer("at")),
-    people: f.integer("people"),
+    users: f.integer("people"),
     activeToday: f.integer("active_today"),
     deadLetters: f.integer("dead_letters"),
     messagesPerDay: f.optionalList("messages_per_day").map((entry) => {
@@ -180,7 +180,7 @@ function readFigures(f: Fields): Figures {
   };
 }
 
-function readLetter(f: Fields): DeadLetter {
+function readDeadLetter(f: Fields): DeadLetter {
   return {
     id: f.text("id"),
     at: ms(f.integer("at")),

@@ -8,13 +8,13 @@ const BOB = "bobUid000002";
 
 async function two(): Promise<{ house: Household; alice: Tab; bob: Tab }> {
   const house = new Household();
-  const alice = await house.person(ALICE);
-  const bob = await house.person(BOB);
+  const alice = await house.user(ALICE);
+  const bob = await house.user(BOB);
   return { house, alice, bob };
 }
 
-describe("two people", () => {
-  test("write, read and see where messages are", async () => {
+describe("two users", () => {
+  test("write and read messages, and see their states", async () => {
     const { house, alice, bob } = await two();
     const toBob = alice.chat().conversation(BOB);
     await house.pass(100);
@@ -30,12 +30,12 @@ describe("two people", () => {
     await house.pass(500);
     expect([...states]).toEqual(["waiting", "sent", "delivered"]);
 
-    // A stranger's first message shows without a reload, by name.
+    // A stranger's first message appears without a reload, with the name.
     const [line] = bob.chat().conversations.get().items;
     expect(line).toMatchObject({
       unread: 1,
       preview: { body: "Are you there?\nIt is late.", mine: false },
-      person: { displayName: "alice" },
+      user: { displayName: "alice" },
     });
     expect(bob.chat().unreadTotal.get()).toBe(1);
 
@@ -50,7 +50,7 @@ describe("two people", () => {
     expect(bob.chat().unreadTotal.get()).toBe(0);
     expect(toAlice.unread.get()).toBe(0);
     expect(toBob.timeline.get().items[0]?.state).toBe("read");
-    // The line of new messages stays while the conversation is open.
+    // The "new messages" line stays while the conversation is open.
     expect(toAlice.timeline.get().firstUnread).toBe(message.id);
 
     const answered = await toAlice.send("Yes", message.id);
@@ -66,7 +66,7 @@ describe("two people", () => {
     expect(house.server.faults).toEqual([]);
   });
 
-  test("see who is there and who types", async () => {
+  test("see presence and typing", async () => {
     const { house, alice, bob } = await two();
     const seen: (boolean | null)[] = [];
     const presence = alice.chat().presence(BOB);
@@ -81,7 +81,7 @@ describe("two people", () => {
     expect(toBob.typing.get()).toBe(true);
     await house.pass(2_000);
     expect(toBob.typing.get()).toBe(false);
-    // A message ends the typing at once.
+    // A message ends the typing hint at once.
     const toAlice = bob.chat().conversation(ALICE);
     toAlice.noteTyping();
     await house.pass(10);
@@ -99,47 +99,47 @@ describe("two people", () => {
   test("find each other in the directory", async () => {
     const { house, alice } = await two();
     for (let i = 0; i < 120; i++) {
-      house.server.archive.people.set(`p${i}`, {
+      house.server.archive.directory.set(`p${i}`, {
         uid: `p${i}`,
         username: `p${String(i).padStart(3, "0")}`,
-        display_name: `Person ${i}`,
+        display_name: `User ${i}`,
       });
     }
     const before = house.server.archive.requests;
     const search = alice.chat().directory();
-    expect(search.people.get()).toMatchObject({ loading: true, items: [] });
+    expect(search.users.get()).toMatchObject({ loading: true, items: [] });
     for (const q of ["p", "p0", "p00"]) {
       search.search(q);
       await house.pass(50);
     }
     await house.pass(300);
     expect(house.server.archive.requests - before).toBe(1);
-    expect(search.people.get().items.map((p) => p.username)).toEqual(Array.from({ length: 10 }, (_, i) => `p00${i}`));
+    expect(search.users.get().items.map((p) => p.username)).toEqual(Array.from({ length: 10 }, (_, i) => `p00${i}`));
     search.search("");
     await house.pass(300);
-    expect(search.people.get()).toMatchObject({ more: true });
+    expect(search.users.get()).toMatchObject({ more: true });
     search.more();
     search.more();
     await house.pass(0);
     search.more();
     await house.pass(0);
-    const all = search.people.get();
+    const all = search.users.get();
     expect(all.items.length).toBe(121);
     expect(new Set(all.items.map((p) => p.uid)).size).toBe(121);
     expect(all.items.some((p) => p.uid === ALICE)).toBe(false);
     house.server.archive.down = true;
     search.search("x");
     await house.pass(300);
-    expect(search.people.get()).toMatchObject({ loading: false, problem: { code: "unavailable" } });
+    expect(search.users.get()).toMatchObject({ loading: false, problem: { code: "unavailable" } });
     house.server.archive.down = false;
     search.retry();
     await house.pass(0);
-    expect(search.people.get()).toMatchObject({ loading: false, problem: null, items: [] });
-    expect(await alice.chat().personByUsername(BOB.toLowerCase())).toMatchObject({ ok: true, value: { uid: BOB } });
-    expect(await alice.chat().personByUsername("nobody")).toMatchObject({ ok: false, problem: { code: "not_found" } });
+    expect(search.users.get()).toMatchObject({ loading: false, problem: null, items: [] });
+    expect(await alice.chat().userByUsername(BOB.toLowerCase())).toMatchObject({ ok: true, value: { uid: BOB } });
+    expect(await alice.chat().userByUsername("nobody")).toMatchObject({ ok: false, problem: { code: "not_found" } });
   });
 
-  test("a refused message is shown with its reason, and can be sent again or removed", async () => {
+  test("show a refused message with its reason, and can retry or remove it", async () => {
     const { house, alice } = await two();
     house.server.refuse = () => "recipient_unknown";
     const toBob = alice.chat().conversation(BOB);
@@ -163,35 +163,40 @@ describe("two people", () => {
     expect(await toBob.retry("nothing")).toMatchObject({ ok: false, problem: { code: "message_gone" } });
   });
 
-  test("an account that is gone is known by its refusal or by a look at it, and its history stays", async () => {
+  test("recognize a deleted account by a refusal or by loading its names, and keep its history", async () => {
     const { house, alice, bob } = await two();
     await bob.chat().conversation(ALICE).send("before I left");
     await house.pass(500);
-    const talk = alice.chat().conversation(BOB);
+    const conversation = alice.chat().conversation(BOB);
     await house.pass(500);
-    expect(talk.person.get()).toMatchObject({ displayName: "bob", deleted: false });
-    // Bob leaves; Alice's tab learns of it by what she sends.
-    house.server.archive.people.delete(BOB);
+    expect(conversation.user.get()).toMatchObject({ displayName: "bob", deleted: false });
+    // Bob deletes his account. Alice's tab learns it from the refusal of her message.
+    house.server.archive.directory.delete(BOB);
     house.server.refuse = () => "recipient_unknown";
-    await talk.send("are you there?");
+    await conversation.send("are you there?");
     await house.pass(1_000);
-    expect(talk.person.get()).toEqual({ uid: BOB, username: BOB.toLowerCase(), displayName: "bob", deleted: true });
-    expect(alice.chat().conversations.get().items[0]?.person.deleted).toBe(true);
-    expect(talk.timeline.get().items.map((m) => [m.body, m.state, m.refusal?.code])).toEqual([
+    expect(conversation.user.get()).toEqual({
+      uid: BOB,
+      username: BOB.toLowerCase(),
+      displayName: "bob",
+      deleted: true,
+    });
+    expect(alice.chat().conversations.get().items[0]?.user.deleted).toBe(true);
+    expect(conversation.timeline.get().items.map((m) => [m.body, m.state, m.refusal?.code])).toEqual([
       ["before I left", "delivered", undefined],
       ["are you there?", "refused", "recipient_unknown"],
     ]);
-    // What only looked so is taken back when the server shows them again.
-    house.server.archive.people.set(BOB, { uid: BOB, username: "bob", display_name: "Bob" });
+    // The mark is removed when the directory shows the user again.
+    house.server.archive.directory.set(BOB, { uid: BOB, username: "bob", display_name: "Bob" });
     await house.pass(60_000);
     alice.chat().conversation(BOB).close();
     await house.pass(1_000);
-    expect(talk.person.get()).toEqual({ uid: BOB, username: "bob", displayName: "Bob", deleted: false });
+    expect(conversation.user.get()).toEqual({ uid: BOB, username: "bob", displayName: "Bob", deleted: false });
   });
 
-  test("long histories load by the page, in order, up to the beginning; a quoted message is found", async () => {
+  test("load a long history page by page, in order, to its beginning, and find a quoted message", async () => {
     const house = new Household();
-    const alice = await house.person(ALICE);
+    const alice = await house.user(ALICE);
     const id = (n: number): string =>
       `019abd70-${n.toString(16).padStart(4, "0")}-7000-8000-${n.toString(16).padStart(12, "0")}`;
     const saved = Array.from({ length: 730 }, (_, n) => ({
@@ -208,11 +213,11 @@ describe("two people", () => {
     house.server.archive.save(saved);
     house.server.archive.read(`${ALICE}~${BOB}`, ALICE, 1_795_000_000_000_000 + 720 * 1_000_000);
     await alice.chat().signOut();
-    const again = await house.person(ALICE);
+    const again = await house.user(ALICE);
     expect(again.chat().conversations.get().items[0]).toMatchObject({ unread: 6, preview: { body: "message 729" } });
-    const talk = again.chat().conversation(BOB);
+    const conversation = again.chat().conversation(BOB);
     await house.pass(100);
-    const first = talk.timeline.get();
+    const first = conversation.timeline.get();
     expect(first.items[first.items.length - 1]).toMatchObject({
       body: "message 729",
       quote: { id: id(3), body: null },
@@ -220,25 +225,25 @@ describe("two people", () => {
     expect(first.firstUnread).toBe(id(721));
     expect(first.complete).toBe(false);
     const old = first.items[10];
-    await talk.loadOlder();
-    const second = talk.timeline.get();
+    await conversation.loadOlder();
+    const second = conversation.timeline.get();
     expect(second.items.length).toBeGreaterThan(first.items.length);
     expect(second.items).toContain(old);
-    expect(await talk.reveal(id(3))).toBe(true);
-    expect(talk.timeline.get().items.at(-1)?.quote).toEqual({ id: id(3), mine: true, body: "message 3" });
-    while (!talk.timeline.get().complete) await talk.loadOlder();
-    expect(talk.timeline.get().items.map((m) => m.body)).toEqual(saved.map((m) => m.body));
-    expect(await talk.reveal("nowhere")).toBe(false);
+    expect(await conversation.reveal(id(3))).toBe(true);
+    expect(conversation.timeline.get().items.at(-1)?.quote).toEqual({ id: id(3), mine: true, body: "message 3" });
+    while (!conversation.timeline.get().complete) await conversation.loadOlder();
+    expect(conversation.timeline.get().items.map((m) => m.body)).toEqual(saved.map((m) => m.body));
+    expect(await conversation.reveal("nowhere")).toBe(false);
   });
 
-  test("drafts are kept per conversation, over a restart, and go with the message", async () => {
+  test("keep drafts per conversation over a restart, and clear them when the message is sent", async () => {
     const browser = new FakeBrowser();
     const house = new Household();
-    const alice = await house.person(ALICE, browser);
-    const talk = alice.chat().conversation(BOB);
-    talk.setDraft("Dear Bo", null);
+    const alice = await house.user(ALICE, browser);
+    const conversation = alice.chat().conversation(BOB);
+    conversation.setDraft("Dear Bo", null);
     await house.pass(50);
-    talk.setDraft("Dear Bob", null);
+    conversation.setDraft("Dear Bob", null);
     await house.pass(400);
     expect(alice.chat().conversations.get().items).toMatchObject([{ draft: "Dear Bob", preview: null }]);
     alice.platform.kill();
@@ -253,23 +258,23 @@ describe("two people", () => {
     expect(again.chat().conversations.get().items).toMatchObject([{ draft: "", preview: { body: "Dear Bob, hello" } }]);
   });
 
-  test("what cannot be sent is said before it is taken", async () => {
+  test("learn that a message cannot be sent before it is stored", async () => {
     const { alice } = await two();
-    const talk = alice.chat().conversation(BOB);
-    expect(await talk.send(" \n\t ")).toMatchObject({ ok: false, problem: { code: "body_empty" } });
-    expect(await talk.send("x".repeat(8_001))).toMatchObject({ ok: false, problem: { code: "body_too_long" } });
-    expect((await talk.send("😀".repeat(8_000))).ok).toBe(true);
-    // Control characters of a paste are dropped, not refused.
-    expect((await talk.send("a\u0007b\ud800")).ok).toBe(true);
+    const conversation = alice.chat().conversation(BOB);
+    expect(await conversation.send(" \n\t ")).toMatchObject({ ok: false, problem: { code: "body_empty" } });
+    expect(await conversation.send("x".repeat(8_001))).toMatchObject({ ok: false, problem: { code: "body_too_long" } });
+    expect((await conversation.send("😀".repeat(8_000))).ok).toBe(true);
+    // Control characters in pasted text are removed. They do not cause a refusal.
+    expect((await conversation.send("a\u0007b\ud800")).ok).toBe(true);
   });
 });
 
-describe("trouble", () => {
-  test("the limits are the server's: in every tab, and after a restart without a network", async () => {
+describe("failures", () => {
+  test("every tab uses the server's limits, also after a restart without a network", async () => {
     const house = new Household();
     house.server.limits = { ...house.server.limits, body: 5, watch: 1 };
     const browser = new FakeBrowser();
-    const first = await house.person(ALICE, browser);
+    const first = await house.user(ALICE, browser);
     const second = await house.tab(browser);
     await house.pass(1_000);
     const refused = { ok: false, problem: { code: "body_too_long" } };
@@ -288,7 +293,7 @@ describe("trouble", () => {
     expect(house.server.watchedBy(ALICE)).toEqual(["carolUid00003"]);
     for (const end of off) end();
 
-    // Raised by a later server: heard at the next welcome.
+    // A later server raises the limit. Clients learn it from the next welcome.
     house.server.limits = { ...house.server.limits, body: 6 };
     house.server.drop(ALICE);
     await house.pass(2_000);
@@ -302,7 +307,7 @@ describe("trouble", () => {
     expect(again.chat().bodyLimit.get()).toBe(6);
   });
 
-  test("gaps under 5 s show nothing; longer ones say so, and messages wait", async () => {
+  test("gaps under 5 s are not shown; during longer ones messages wait", async () => {
     const { house, alice } = await two();
     const states: string[] = [];
     alice.chat().connection.subscribe((c) => states.push(c.state));
@@ -314,24 +319,24 @@ describe("trouble", () => {
     expect(alice.chat().connection.get().state).toBe("connecting");
     await house.pass(200);
     expect(alice.chat().connection.get().state).toBe("offline");
-    const talk = alice.chat().conversation(BOB);
-    await talk.send("later");
+    const conversation = alice.chat().conversation(BOB);
+    await conversation.send("later");
     await house.pass(60_000);
     expect(alice.chat().waitingTotal.get()).toBe(1);
-    expect(talk.timeline.get().items.map((m) => m.state)).toEqual(["waiting"]);
+    expect(conversation.timeline.get().items.map((m) => m.state)).toEqual(["waiting"]);
     house.setOnline(true);
     alice.chat().tryNow();
     await house.pass(600);
     expect(alice.chat().connection.get().state).toBe("online");
     expect(alice.chat().waitingTotal.get()).toBe(0);
     await house.pass(40_000);
-    expect(talk.timeline.get().items.map((m) => m.state)).toEqual(["delivered"]);
+    expect(conversation.timeline.get().items.map((m) => m.state)).toEqual(["delivered"]);
   });
 
-  test("the word of a gap comes 5 s after the last sign of life, however it was noticed", async () => {
+  test("the banner appears 5 s after the last sign of life, however the gap was noticed", async () => {
     const { house, alice } = await two();
     const status = (): string => alice.chat().connection.get().state;
-    // The browser says that the network is gone; the socket says nothing.
+    // The browser reports that the network is gone. The socket reports nothing.
     house.server.mute(ALICE);
     house.online = false;
     alice.platform.setOnline(false);
@@ -344,10 +349,11 @@ describe("trouble", () => {
     await house.pass(1_000);
     expect(status()).toBe("online");
 
-    // Nobody says anything: a link that is quiet for a minute is tested, which takes 5 s; a first try at once may still save the word.
+    // Nothing reports a problem. A link that is quiet for a minute is tested, which takes 5 s. If the first new attempt
+    // succeeds at once, no banner appears.
     await house.pass(30_000);
     house.server.mute(ALICE);
-    alice.platform.setVisible(true); // somebody looks, and the link is tested
+    alice.platform.setVisible(true); // the tab becomes visible, which tests the link
     const states: string[] = [];
     const end = alice.chat().connection.subscribe((c) => states.push(c.state));
     await house.pass(5_600);
@@ -363,25 +369,25 @@ describe("trouble", () => {
     expect(house.server.faults).toEqual([]);
   });
 
-  test("a clock that is wrong by a day shows and sends right times", async () => {
+  test("a device whose clock is a day off shows and sends correct times", async () => {
     for (const skew of [86_400_000, -86_400_000]) {
       const house = new Household();
-      const bob = await house.person(BOB);
+      const bob = await house.user(BOB);
       const browser = new FakeBrowser();
       const alice = await house.tab(browser);
       alice.platform.skew = skew;
-      house.server.archive.people.set(ALICE, { uid: ALICE, username: "alice", display_name: "Alice" });
+      house.server.archive.directory.set(ALICE, { uid: ALICE, username: "alice", display_name: "Alice" });
       await alice.app.signIn(`${ALICE}@example.org`, "correct horse");
       await house.pass(1_000);
       expect(alice.chat().clockOffset.get()).toBeCloseTo(-skew, -2);
       await bob.chat().conversation(ALICE).send("one");
       await house.pass(500);
-      const talk = alice.chat().conversation(BOB);
-      await talk.send("two");
+      const conversation = alice.chat().conversation(BOB);
+      await conversation.send("two");
       await house.pass(500);
-      for (const conversation of [talk, bob.chat().conversation(ALICE)]) {
+      for (const side of [conversation, bob.chat().conversation(ALICE)]) {
         await house.pass(100);
-        const { items } = conversation.timeline.get();
+        const { items } = side.timeline.get();
         expect(items.map((m) => [m.body, m.acceptedTime])).toEqual([
           ["one", null],
           ["two", null],
@@ -397,7 +403,8 @@ describe("trouble", () => {
       expect(Math.abs((presence.get().lastSeen ?? 0) - house.clock.now())).toBeLessThan(5_000);
       end();
 
-      // Typed without a network after a restart: what was learned of the clock then still holds, and the token's hour is no day off.
+      // Typed offline after a restart. The clock offset learned earlier still applies, and the lifetime of the token is
+      // not a day off.
       const sockets = alice.platform.opened.length;
       await house.pass(30 * 60_000);
       expect(alice.platform.opened.length).toBe(sockets);
@@ -414,10 +421,10 @@ describe("trouble", () => {
     }
   });
 
-  test("without storage the chat works as long as the tab, and says so", async () => {
+  test("without storage the chat works until the tab is closed, and reports that", async () => {
     const house = new Household();
-    const bob = await house.person(BOB);
-    const alice = await house.person(ALICE, new FakeBrowser(), {
+    const bob = await house.user(BOB);
+    const alice = await house.user(ALICE, new FakeBrowser(), {
       open: () => Promise.reject(new StorageLost("denied")),
     });
     expect(alice.chat().storage.get()).toBe("memory");
@@ -426,27 +433,27 @@ describe("trouble", () => {
     expect(bob.chat().conversations.get().items[0]?.preview?.body).toBe("from memory");
   });
 
-  test("a full disk takes no message silently, and loses none that came", async () => {
+  test("on a full disk no message is dropped silently and no received one is lost", async () => {
     const { house, alice, bob } = await two();
-    const talk = alice.chat().conversation(BOB);
+    const conversation = alice.chat().conversation(BOB);
     await house.pass(100);
     alice.platform.full = true;
-    talk.setDraft("important", null);
-    expect(await talk.send("important")).toMatchObject({ ok: false, problem: { code: "storage_full" } });
-    expect(talk.draft.get().text).toBe("important");
+    conversation.setDraft("important", null);
+    expect(await conversation.send("important")).toMatchObject({ ok: false, problem: { code: "storage_full" } });
+    expect(conversation.draft.get().text).toBe("important");
     expect(alice.chat().storage.get()).toBe("full");
     await bob.chat().conversation(ALICE).send("while full");
     await house.pass(3_000);
-    // Not stored, so not acknowledged: it waits on the server.
+    // The message is not stored, so it is not acknowledged and stays on the server.
     expect(house.server.archive.saved.size).toBe(0);
     alice.platform.full = false;
     await house.pass(60_000);
     expect(house.server.archive.saved.size).toBe(1);
-    expect(talk.timeline.get().items.map((m) => m.body)).toEqual(["while full"]);
+    expect(conversation.timeline.get().items.map((m) => m.body)).toEqual(["while full"]);
     expect(alice.chat().storage.get()).toBe("durable");
   });
 
-  test("a server that answers history with nonsense shows what is here", async () => {
+  test("a malformed answer for history leaves the stored messages on screen", async () => {
     const { house, alice, bob } = await two();
     await bob.chat().conversation(ALICE).send("hello");
     await house.pass(500);
@@ -455,10 +462,10 @@ describe("trouble", () => {
       header: () => null,
       body: '{"conversations":7,"messages":[{"id":1}],"users":"x"}',
     });
-    const talk = alice.chat().conversation(BOB);
+    const conversation = alice.chat().conversation(BOB);
     await house.pass(100);
-    expect(talk.timeline.get().items.map((m) => m.body)).toEqual(["hello"]);
-    await talk.loadOlder();
+    expect(conversation.timeline.get().items.map((m) => m.body)).toEqual(["hello"]);
+    await conversation.loadOlder();
     expect((await alice.chat().exportData()).ok).toBe(true);
     alice.platform.answer = async () => ({ status: 502, header: () => null, body: "<html>" });
     expect(await alice.chat().updateProfile({ displayName: "Al" })).toMatchObject({

@@ -1,9 +1,9 @@
-/** Everything for one signed-in person in one tab: puts the parts together. */
-import type { ArchiveApi, PublicPerson } from "../../net/archive";
+/** The model of one signed-in user in one tab. It connects the parts with each other. */
+import type { ArchiveApi, PublicUser } from "../../net/archive";
 import type { HttpApi } from "../../net/http";
 import { ApiProblem } from "../../net/problem";
 import type { OwnApi } from "../../net/own";
-import { type EngineParts, here } from "../engine/ports";
+import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
 import type { Outcome } from "../interface/outcome";
 import type {
@@ -16,53 +16,53 @@ import type {
   ProfileChange,
   StorageState,
 } from "../interface/chat";
-import type { Person } from "../interface/person";
+import type { User } from "../interface/user";
 import type { AdminCalls } from "../interface/admin";
 import type { Conversation } from "../interface/conversation";
 import { derived, type Readable } from "../observable";
 import { failed, outcome } from "../outcome";
-import type { AccountStore } from "../store/account";
-import { applyPerson } from "../store/history";
-import type { Here } from "../store/rules";
+import type { LocalStore } from "../store/store";
+import { applyUser } from "../store/history";
+import type { RuleContext } from "../store/rules";
 import type { MessageRow } from "../store/rows";
 import { Status } from "../tabs/status";
-import { Team } from "../tabs/team";
+import { TabLeader } from "../tabs/leader";
 import { OpenConversation } from "./conversation";
-import { Directory, toPerson } from "./directory";
-import { Conversations } from "./list";
-import { People } from "./people";
-import { OwnAccount } from "./profile";
-import { Signs } from "./signs";
+import { Directory, toUser } from "./directory";
+import { Conversations } from "./conversationList";
+import { Users } from "./users";
+import { ProfileKeeper } from "./profile";
+import { PresenceTracker } from "./presence";
 
 export interface ChatParts extends EngineParts {
   readonly email: string;
-  readonly store: AccountStore;
+  readonly store: LocalStore;
   readonly http: HttpApi;
   readonly own: OwnApi;
   readonly archive: ArchiveApi;
 }
 
 export interface ChatHandlers {
-  /** New messages of others, in one tab only. */
+  /** Reports new messages of others, in one tab only. */
   onReceived(messages: readonly { row: MessageRow; name: string }[], hidden: boolean): void;
   /** The account may not connect any more. */
   onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
-  /** This person wants to go; the account and its data are the session's. */
+  /** The user wants to sign out, or to delete the account. The session owns the account and its data. */
   signOut(): Promise<void>;
   leave(password: string): Promise<void>;
 }
 
-export class AccountChat implements Chat {
+export class ChatModel implements Chat {
   readonly uid: string;
   readonly admin: Readable<AdminCalls | null>;
   private readonly parts: ChatParts;
   private readonly handlers: ChatHandlers;
-  private readonly team: Team;
+  private readonly leader: TabLeader;
   private readonly status: Status;
-  private readonly people: People;
-  private readonly signs: Signs;
+  private readonly users: Users;
+  private readonly presences: PresenceTracker;
   private readonly list: Conversations;
-  private readonly account: OwnAccount;
+  private readonly profile: ProfileKeeper;
   private readonly history: History;
   private readonly open = new Set<OpenConversation>();
   private readonly ends: (() => void)[] = [];
@@ -72,80 +72,80 @@ export class AccountChat implements Chat {
     this.parts = parts;
     this.handlers = handlers;
     this.uid = parts.uid;
-    const now = (): Here => here(parts);
+    const now = (): RuleContext => contextOf(parts);
     const { platform, store, archive, time } = parts;
-    this.history = new History({ store, archive, here: now });
-    this.people = new People({ platform, store, archive, here: now });
-    this.signs = new Signs(platform.clock, parts.limits, (uids) => this.team.watch(uids));
-    this.team = new Team(parts, {
-      onPresence: (uid, presence) => this.signs.seen(uid, presence),
-      onTyping: (uid) => this.signs.types(uid),
+    this.history = new History({ store, archive, context: now });
+    this.users = new Users({ platform, store, archive, context: now });
+    this.presences = new PresenceTracker(platform.clock, parts.limits, (uids) => this.leader.watch(uids));
+    this.leader = new TabLeader(parts, {
+      onPresence: (uid, presence) => this.presences.setPresence(uid, presence),
+      onTyping: (uid) => this.presences.noteTyping(uid),
       onReceived: (messages, hidden) => void this.received(messages, hidden),
       onSignInEnded: (reason) => handlers.onSignInEnded(reason),
     });
-    this.status = new Status(platform.clock, this.team.connection);
+    this.status = new Status(platform.clock, this.leader.connection);
     this.list = new Conversations({
       platform,
       uid: parts.uid,
       store,
       archive,
       time,
-      people: this.people,
-      signs: this.signs,
-      here: now,
+      users: this.users,
+      presences: this.presences,
+      context: now,
     });
-    this.account = new OwnAccount({
+    this.profile = new ProfileKeeper({
       platform,
       uid: parts.uid,
       email: parts.email,
       store,
       own: parts.own,
-      people: this.people,
+      users: this.users,
     });
-    // Refused although the profile said admin: it is asked again, and the panel closes.
-    this.adminCalls = adminCalls(parts.http, () => void this.account.load());
-    this.admin = derived(this.account.me, (me) => (me.admin ? this.adminCalls : null));
+    // The server refused although the profile said admin. Loading the profile again closes the panel.
+    this.adminCalls = adminCalls(parts.http, () => void this.profile.load());
+    this.admin = derived(this.profile.me, (me) => (me.admin ? this.adminCalls : null));
   }
 
-  /** Connects, and begins to follow other tabs. */
+  /** Connects, and starts to follow other tabs. */
   start(): void {
     const { store, platform } = this.parts;
     this.ends.push(
       store.onChange((change) => {
-        for (const id of Object.keys(change.messages)) this.quiet(id, change.messages[id] ?? []);
+        for (const id of Object.keys(change.messages)) this.endTypingOf(id, change.messages[id] ?? []);
         if (change.remote && (change.meta.includes("clock") || change.meta.includes("limits"))) void this.readServer();
       }),
       this.status.status.subscribe((status) => {
         if (status.state === "offline") {
-          this.signs.forget();
-          this.list.trouble(failed("offline").problem);
-        } else if (status.state === "online") this.list.trouble(null);
+          this.presences.markUnknown();
+          this.list.setProblem(failed("offline").problem);
+        } else if (status.state === "online") this.list.setProblem(null);
       }),
     );
     void this.readServer();
     void platform.storage.persist();
-    this.team.start();
-    void this.account.load();
+    this.leader.start();
+    void this.profile.load();
   }
 
-  /** Ends all of it; what is stored stays. */
+  /** Stops everything. Stored data stays. */
   stop(): void {
     for (const end of this.ends) end();
     for (const conversation of [...this.open]) conversation.close();
-    this.team.stop();
+    this.leader.stop();
     this.status.stop();
-    this.people.stop();
-    this.signs.stop();
+    this.users.stop();
+    this.presences.stop();
     this.list.stop();
-    this.account.stop();
+    this.profile.stop();
   }
 
   get me(): Readable<Me> {
-    return this.account.me;
+    return this.profile.me;
   }
 
-  get blocked(): Readable<readonly Person[] | null> {
-    return this.account.blocked;
+  get blocked(): Readable<readonly User[] | null> {
+    return this.profile.blocked;
   }
 
   get connection(): Readable<ConnectionStatus> {
@@ -177,7 +177,7 @@ export class AccountChat implements Chat {
   }
 
   tryNow(): void {
-    this.team.tryNow();
+    this.leader.tryNow();
   }
 
   moreConversations(): void {
@@ -185,30 +185,30 @@ export class AccountChat implements Chat {
   }
 
   directory(): DirectorySearch {
-    const directory = new Directory(this.parts.platform.clock, this.parts.archive, (people) => void this.keep(people));
+    const directory = new Directory(this.parts.platform.clock, this.parts.archive, (users) => void this.keep(users));
     directory.search("");
     return directory;
   }
 
-  person(uid: string): Readable<Person> {
-    return this.people.person(uid);
+  user(uid: string): Readable<User> {
+    return this.users.user(uid);
   }
 
-  async personByUsername(username: string): Promise<Outcome<Person>> {
+  async userByUsername(username: string): Promise<Outcome<User>> {
     const lower = username.toLowerCase();
-    // Whom this device knows needs no network.
-    const known = this.list.list.get().items.find((c) => c.person.username.toLowerCase() === lower)?.person;
+    // A user that is in the list needs no request.
+    const known = this.list.list.get().items.find((c) => c.user.username.toLowerCase() === lower)?.user;
     if (known) return { ok: true, value: known };
     return await outcome(async () => {
-      const found = await this.parts.archive.personByUsername(username);
+      const found = await this.parts.archive.userByUsername(username);
       if (!found) throw new ApiProblem(404, "not_found", "");
       await this.keep([found]);
-      return toPerson(found);
+      return toUser(found);
     });
   }
 
   presence(uid: string): Readable<Presence> {
-    return this.signs.presence(uid);
+    return this.presences.presence(uid);
   }
 
   conversation(uid: string): Conversation {
@@ -220,10 +220,10 @@ export class AccountChat implements Chat {
         history: this.history,
         time: this.parts.time,
         limits: this.parts.limits,
-        people: this.people,
-        signs: this.signs,
-        here: () => here(this.parts),
-        typing: (to) => this.team.typing(to),
+        users: this.users,
+        presences: this.presences,
+        context: () => contextOf(this.parts),
+        typing: (to) => this.leader.typing(to),
       },
       uid,
       () => this.open.delete(conversation),
@@ -233,15 +233,15 @@ export class AccountChat implements Chat {
   }
 
   updateProfile(change: ProfileChange): Promise<Outcome> {
-    return this.account.change(change);
+    return this.profile.change(change);
   }
 
   block(uid: string): Promise<Outcome> {
-    return this.account.block(uid, true);
+    return this.profile.block(uid, true);
   }
 
   unblock(uid: string): Promise<Outcome> {
-    return this.account.block(uid, false);
+    return this.profile.block(uid, false);
   }
 
   exportData(): Promise<Outcome<Blob>> {
@@ -260,24 +260,24 @@ export class AccountChat implements Chat {
     return outcome(() => this.handlers.leave(password));
   }
 
-  private async keep(people: readonly PublicPerson[]): Promise<void> {
+  private async keep(users: readonly PublicUser[]): Promise<void> {
     try {
       await this.parts.store.write(async (tx) => {
-        for (const person of people) await applyPerson(tx, here(this.parts), person);
+        for (const user of users) await applyUser(tx, contextOf(this.parts), user);
       });
     } catch (err) {
-      this.parts.platform.report("people could not be stored", err);
+      this.parts.platform.report("users could not be stored", err);
     }
   }
 
-  /** A message came from somebody who was typing. */
-  private quiet(conversation: string, ids: readonly string[]): void {
+  /** A new message from a user ends the typing hint of that user. */
+  private endTypingOf(conversation: string, ids: readonly string[]): void {
     const other = conversation.split("~").find((uid) => uid !== this.uid);
-    if (other === undefined || !this.signs.typing(other).get()) return;
+    if (other === undefined || !this.presences.typing(other).get()) return;
     void this.parts.store
       .read(async (tx) => Promise.all(ids.map((id) => tx.message(id))))
       .then((rows) => {
-        if (rows.some((row) => row?.from === other)) this.signs.stopsTyping(other);
+        if (rows.some((row) => row?.from === other)) this.presences.stopTyping(other);
       })
       .catch(() => undefined);
   }
@@ -285,14 +285,14 @@ export class AccountChat implements Chat {
   private async received(messages: readonly MessageRow[], hidden: boolean): Promise<void> {
     const named = await Promise.all(
       messages.map(async (row) => {
-        const person = await this.parts.store.read((tx) => tx.person(row.from)).catch(() => undefined);
-        return { row, name: person?.displayName || person?.username || "" };
+        const user = await this.parts.store.read((tx) => tx.user(row.from)).catch(() => undefined);
+        return { row, name: user?.displayName || user?.username || "" };
       }),
     );
     this.handlers.onReceived(named, hidden);
   }
 
-  /** Reads what is known of the server's clock and limits, which only the tab with the socket hears. */
+  /** Reads the server's clock offset and limits from the store. Only the tab with the socket receives them. */
   private async readServer(): Promise<void> {
     const { store, time, limits } = this.parts;
     try {
@@ -303,26 +303,28 @@ export class AccountChat implements Chat {
       if (known.clock) time.setOffset(known.clock.offset);
       if (known.limits) limits.learn(known.limits.limits);
     } catch {
-      // This device's own clock and this version's limits will do.
+      // This device's own clock and the built-in limits will do.
     }
   }
 }
 
-/** Makes {@link AdminCalls}; `onForbidden` hears when the server does not take this person for an admin. */
+/** Makes {@link AdminCalls}. `onForbidden` is called when the server refuses because this user is not an admin. */
 function adminCalls(http: HttpApi, onForbidden: () => void): AdminCalls {
-  const usual = { timeoutMs: 5 * 60_000, claim: true };
-  async function heard<T>(work: () => Promise<T>): Promise<Outcome<T>> {
+  const options = { timeoutMs: 5 * 60_000, claim: true };
+  async function reportForbidden<T>(work: () => Promise<T>): Promise<Outcome<T>> {
     const got = await outcome(work);
     if (!got.ok && got.problem.code === "forbidden") onForbidden();
     return got;
   }
   return {
     call: (method, path, body) =>
-      heard(() => http.json({ method, path: `admin${path}`, ...(body === undefined ? {} : { body }), ...usual })),
+      reportForbidden(() =>
+        http.json({ method, path: `admin${path}`, ...(body === undefined ? {} : { body }), ...options }),
+      ),
     download: (path) =>
-      heard(async () => {
-        const text = await http.text({ method: "GET", path: `admin${path}`, ...usual });
-        // Spreadsheets take a file without this mark for one in an old encoding.
+      reportForbidden(async () => {
+        const text = await http.text({ method: "GET", path: `admin${path}`, ...options });
+        // Without a byte order mark, spreadsheets read the file in a legacy encoding.
         return new Blob(["\ufeff", text], { type: "text/csv;charset=utf-8" });
       }),
   };

@@ -1,38 +1,38 @@
-/** One open conversation: its window, and what a person does there. */
+/** One open conversation: its window of messages, and the user's actions in it. */
 import { ApiProblem } from "../../net/problem";
 import { checkBody, cleanBody, conversationId, type Micros } from "../../protocol/chat";
 import { uuidv7 } from "../../protocol/uuid";
 import type { Cancel } from "../../platform/platform";
 import type { Outcome } from "../interface/outcome";
-import type { Person } from "../interface/person";
+import type { User } from "../interface/user";
 import type { Conversation, Draft, Timeline } from "../interface/conversation";
 import type { ServerLimits } from "../limits";
 import type { Readable } from "../observable";
 import { failed, outcome } from "../outcome";
 import { enqueue, remove } from "../store/outbox";
-import { type Here, moveMyRead } from "../store/rules";
+import { type RuleContext, moveMyRead } from "../store/rules";
 import { emptyConversation } from "../store/tx";
 import { DraftKeeper } from "./draft";
-import type { People } from "./people";
-import type { Signs } from "./signs";
-import { TimelineWindow, type WindowParts } from "./window";
+import type { Users } from "./users";
+import type { PresenceTracker } from "./presence";
+import { TimelineWindow, type WindowParts } from "./timelineWindow";
 
 export interface ConversationParts extends WindowParts {
-  readonly people: People;
-  readonly signs: Signs;
+  readonly users: Users;
+  readonly presences: PresenceTracker;
   readonly limits: ServerLimits;
-  here(): Here;
-  /** Tells `to` that this person types. */
+  context(): RuleContext;
+  /** Sends `to` a typing hint. */
   typing(to: string): void;
 }
 
 const TYPING_EVERY_MS = 3_000;
-/** Scrolling moves the read mark often; it is stored at once, and then at most this often. */
+/** Scrolling moves the read mark often. It is stored at once, and then at most this often. */
 const MARK_EVERY_MS = 300;
 
 export class OpenConversation implements Conversation {
   readonly id: string;
-  readonly person: Readable<Person>;
+  readonly user: Readable<User>;
   readonly typing: Readable<boolean>;
   readonly timeline: Readable<Timeline>;
   readonly unread: Readable<number>;
@@ -54,16 +54,16 @@ export class OpenConversation implements Conversation {
     this.other = other;
     this.onClose = onClose;
     this.id = conversationId(parts.uid, other);
-    this.person = parts.people.person(other);
-    parts.people.renew(other); // they may have another name since
-    this.typing = parts.signs.typing(other);
+    this.user = parts.users.user(other);
+    parts.users.renew(other); // the name may have changed
+    this.typing = parts.presences.typing(other);
     this.window = new TimelineWindow(parts, this.id);
     this.timeline = this.window.timeline;
     this.unread = this.window.unread;
     this.drafts = new DraftKeeper(parts, this.id, (id) => this.window.quote(id));
     this.draft = this.drafts.draft;
     this.unlisten = parts.platform.page.onVisible((visible) => {
-      if (!visible) this.hidden();
+      if (!visible) this.onHidden();
     });
   }
 
@@ -79,18 +79,18 @@ export class OpenConversation implements Conversation {
     const text = cleanBody(body);
     const fault = checkBody(text, this.parts.limits.body.get());
     if (fault) return failed(fault);
-    const draft = this.drafts.take();
+    const draft = this.drafts.clear();
     const id = this.newId();
     const sent = await outcome(async () => {
       await this.parts.store.write(async (tx) => {
-        const here = this.parts.here();
-        await enqueue(tx, here, { id, to: this.other, body: text, replyTo: replyTo ?? null });
-        // The draft and the message that it became change places at once.
-        await tx.putDraft({ conversation: this.id, text: "", replyTo: null, at: here.now });
+        const context = this.parts.context();
+        await enqueue(tx, context, { id, to: this.other, body: text, replyTo: replyTo ?? null });
+        // The draft is deleted in the transaction that stores the message.
+        await tx.putDraft({ conversation: this.id, text: "", replyTo: null, at: context.now });
       });
       return id;
     });
-    // Not taken: nothing that was typed is lost.
+    // The message was not stored, so the typed text goes back into the draft.
     if (!sent.ok) this.drafts.restore(draft);
     this.lastTyping = Number.NEGATIVE_INFINITY;
     return sent;
@@ -102,7 +102,7 @@ export class OpenConversation implements Conversation {
       const found = await this.parts.store.write(async (tx) => {
         const row = await remove(tx, id);
         if (row)
-          await enqueue(tx, this.parts.here(), { id: next, to: this.other, body: row.body, replyTo: row.replyTo });
+          await enqueue(tx, this.parts.context(), { id: next, to: this.other, body: row.body, replyTo: row.replyTo });
         return row !== null;
       });
       if (!found) throw new ApiProblem(404, "message_gone", "");
@@ -112,7 +112,7 @@ export class OpenConversation implements Conversation {
 
   async remove(id: string): Promise<void> {
     const removed = await outcome(() => this.parts.store.write((tx) => remove(tx, id)));
-    if (!removed.ok) this.window.trouble(removed.problem);
+    if (!removed.ok) this.window.showProblem(removed.problem);
   }
 
   setDraft(text: string, replyTo: string | null): void {
@@ -136,7 +136,7 @@ export class OpenConversation implements Conversation {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.hidden();
+    this.onHidden();
     this.unlisten();
     this.window.close();
     this.drafts.close();
@@ -148,8 +148,8 @@ export class OpenConversation implements Conversation {
     return uuidv7(clock.now(), random.bytes(10));
   }
 
-  /** Nobody looks any more, and the page may end: what would be stored a moment later is stored now. */
-  private hidden(): void {
+  /** The page may end once it is hidden, so everything that would be stored a moment later is stored now. */
+  private onHidden(): void {
     if (this.readTo > this.readStored) void this.storeMark();
     this.drafts.flush();
   }
@@ -169,7 +169,7 @@ export class OpenConversation implements Conversation {
       });
     } catch (err) {
       this.parts.platform.report("a read mark could not be stored", err);
-      // Seen again, it is stored again.
+      // Reset, so that the mark is stored when the messages are seen again.
       this.readTo = this.readStored = 0;
     }
   }

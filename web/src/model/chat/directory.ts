@@ -1,34 +1,34 @@
-/** A search in the directory, as somebody types. */
-import type { ArchiveApi, PublicPerson } from "../../net/archive";
+/** A search in the directory while somebody types. */
+import type { ArchiveApi, PublicUser } from "../../net/archive";
 import type { Cancel, Clock } from "../../platform/platform";
-import type { DirectorySearch, PeopleList } from "../interface/chat";
-import type { Person } from "../interface/person";
+import type { DirectorySearch, UserList } from "../interface/chat";
+import type { User } from "../interface/user";
 import { type Readable, Value } from "../observable";
 import { problemOf } from "../outcome";
 
-const SETTLE_MS = 150;
+const DEBOUNCE_MS = 150;
 const PAGE = 50;
 
 export class Directory implements DirectorySearch {
   private readonly clock: Clock;
-  private readonly archive: Pick<ArchiveApi, "people">;
-  private readonly found: (people: readonly PublicPerson[]) => void;
-  private readonly value = new Value<PeopleList>({ items: [], loading: true, more: false, problem: null });
+  private readonly archive: Pick<ArchiveApi, "users">;
+  private readonly found: (users: readonly PublicUser[]) => void;
+  private readonly value = new Value<UserList>({ items: [], loading: true, more: false, problem: null });
   private query = "";
   private next: string | null = null;
-  /** Counts searches: the answer of an older one is dropped. */
+  /** Incremented per search, so that the answer to an older one is dropped. */
   private serial = 0;
   private busy = false;
   private timer: Cancel | null = null;
 
-  /** `found` is told of everyone who was found. */
-  constructor(clock: Clock, archive: Pick<ArchiveApi, "people">, found: (people: readonly PublicPerson[]) => void) {
+  /** `found` is called with all users that a search returns. */
+  constructor(clock: Clock, archive: Pick<ArchiveApi, "users">, found: (users: readonly PublicUser[]) => void) {
     this.clock = clock;
     this.archive = archive;
     this.found = found;
   }
 
-  get people(): Readable<PeopleList> {
+  get users(): Readable<UserList> {
     return this.value;
   }
 
@@ -36,7 +36,7 @@ export class Directory implements DirectorySearch {
     this.query = query.trim();
     this.serial++;
     this.timer?.();
-    this.timer = this.clock.after(SETTLE_MS, () => void this.load(null));
+    this.timer = this.clock.after(DEBOUNCE_MS, () => void this.load(null));
     this.value.update((v) => ({ ...v, loading: true, problem: null }));
   }
 
@@ -47,7 +47,7 @@ export class Directory implements DirectorySearch {
 
   retry(): void {
     if (this.busy) return;
-    // Where it broke off: the first page, or the next one.
+    // Continues where the search failed: at the first page or at the next one.
     void this.load(this.value.get().items.length > 0 ? this.next : null);
   }
 
@@ -61,11 +61,11 @@ export class Directory implements DirectorySearch {
     this.busy = true;
     this.value.update((v) => ({ ...v, loading: true, problem: null }));
     try {
-      const page = await this.archive.people(this.query, cursor, PAGE);
+      const page = await this.archive.users(this.query, cursor, PAGE);
       if (serial !== this.serial) return;
       this.found(page.items);
       this.next = page.next;
-      const items = page.items.map(toPerson);
+      const items = page.items.map(toUser);
       const before = cursor === null ? [] : this.value.get().items;
       const known = new Set(before.map((p) => p.uid));
       this.value.set({
@@ -84,11 +84,11 @@ export class Directory implements DirectorySearch {
   }
 }
 
-export function toPerson(person: PublicPerson): Person {
+export function toUser(user: PublicUser): User {
   return {
-    uid: person.uid,
-    username: person.username,
-    displayName: person.displayName || person.username,
-    deleted: person.deleted,
+    uid: user.uid,
+    username: user.username,
+    displayName: user.displayName || user.username,
+    deleted: user.deleted,
   };
 }

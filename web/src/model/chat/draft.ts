@@ -1,15 +1,15 @@
-/** The draft of one conversation: kept on this device, shared by its tabs. */
+/** The draft of one conversation, kept on this device and shared by its tabs. */
 import type { Cancel, Platform } from "../../platform/platform";
 import type { Draft, Quote } from "../interface/conversation";
 import { type Readable, Value } from "../observable";
-import type { AccountStore } from "../store/account";
+import type { LocalStore } from "../store/store";
 
 export interface DraftParts {
   readonly platform: Platform;
-  readonly store: AccountStore;
+  readonly store: LocalStore;
 }
 
-/** Somebody types: what they wrote is stored when they pause. */
+/** A draft is stored when the user pauses for this long. */
 const STORE_AFTER_MS = 300;
 const NONE: Draft = { text: "", replyTo: null };
 
@@ -18,7 +18,7 @@ export class DraftKeeper {
   private readonly conversation: string;
   private readonly quote: (id: string) => Quote;
   private readonly value = new Value<Draft>(NONE);
-  /** Set while what is shown is newer than what is stored. */
+  /** Set while the shown draft is newer than the stored one. */
   private timer: Cancel | null = null;
   private readonly unlisten: Cancel;
 
@@ -44,8 +44,11 @@ export class DraftKeeper {
     this.timer = this.parts.platform.clock.after(STORE_AFTER_MS, () => void this.store());
   }
 
-  /** Takes the draft away, since it is being sent; whoever stores the message deletes the stored one. */
-  take(): Draft {
+  /**
+   * Clears the draft because it is being sent, and returns it. The caller deletes the stored draft together with
+   * storing the message.
+   */
+  clear(): Draft {
     const draft = this.value.get();
     this.timer?.();
     this.timer = null;
@@ -53,12 +56,12 @@ export class DraftKeeper {
     return draft;
   }
 
-  /** Puts a taken draft back, unless something else was typed since. */
+  /** Puts a cleared draft back, unless something else was typed since. */
   restore(draft: Draft): void {
     if (this.value.get().text === "") this.set(draft.text, draft.replyTo?.id ?? null);
   }
 
-  /** Stores at once what waits to be stored. */
+  /** Stores a pending draft at once. */
   flush(): void {
     if (this.timer) void this.store();
   }
@@ -85,7 +88,7 @@ export class DraftKeeper {
   private async read(): Promise<void> {
     try {
       const row = await this.parts.store.read((tx) => tx.draft(this.conversation));
-      // What is being typed here wins.
+      // Text that is being typed here takes precedence.
       if (this.timer) return;
       const old = this.value.get();
       const text = row?.text ?? "";

@@ -1,43 +1,45 @@
-/** Everything that runs for an account, in one piece, so that it is loaded only where somebody is signed in. */
+/** Opens everything that runs for a signed-in user. This is one module, so that it is loaded only after a sign-in. */
 import { ArchiveApi } from "../../net/archive";
 import type { Token } from "../../net/connection";
 import type { HttpApi } from "../../net/http";
-import type { SignedIn } from "../../net/identity";
+import type { Account } from "../../net/identity";
 import { OwnApi } from "../../net/own";
 import type { Platform } from "../../platform/platform";
 import type { Chat } from "../interface/chat";
 import { ServerLimits } from "../limits";
-import { AccountStore } from "../store/account";
+import { LocalStore } from "../store/store";
 import { ServerTime } from "../time";
-import { AccountChat, type ChatHandlers } from "./chat";
+import { ChatModel, type ChatHandlers } from "./chat";
 
-export interface AccountParts {
+export interface OpenChatParts {
   readonly platform: Platform;
-  readonly person: SignedIn;
+  readonly account: Account;
   readonly http: HttpApi;
-  /** The address of the WebSocket. */
+  /** Returns the address of the WebSocket. */
   url(): Promise<string>;
   /** See ConnectionOptions.token. */
   token(fresh: boolean): Promise<Token>;
 }
 
-export interface Account {
+export interface OpenChat {
   readonly chat: Chat;
-  /** Connects, and begins to follow other tabs. */
+  /** Connects, and starts to follow other tabs. */
   start(): void;
-  /** Ends all of it; what is stored stays. */
+  /** Stops everything. Stored data stays. */
   stop(): void;
 }
 
-/** Opens an account's store and makes its chat. Never rejects: without storage the account lives in memory. */
-export async function openAccount(parts: AccountParts, handlers: ChatHandlers): Promise<Account> {
-  const { platform, person, http } = parts;
-  const store = await AccountStore.open(platform, person.uid);
-  const chat = new AccountChat(
+/**
+ * Opens the local store of a user and builds the chat on it. Never rejects: without storage, the data stays in memory.
+ */
+export async function openChat(parts: OpenChatParts, handlers: ChatHandlers): Promise<OpenChat> {
+  const { platform, account, http } = parts;
+  const store = await LocalStore.open(platform, account.uid);
+  const chat = new ChatModel(
     {
       platform,
-      uid: person.uid,
-      email: person.email,
+      uid: account.uid,
+      email: account.email,
       store,
       time: new ServerTime(platform.clock),
       limits: new ServerLimits(),

@@ -1,31 +1,31 @@
-/** The own profile: kept on the device, loaded when the app starts and after changes. */
+/** The user's own profile: kept on the device, loaded at the start and after changes. */
 import { ApiProblem } from "../../net/problem";
 import type { OwnApi, OwnProfile } from "../../net/own";
 import type { Platform } from "../../platform/platform";
 import type { Outcome } from "../interface/outcome";
 import type { Me, ProfileChange } from "../interface/chat";
-import type { Person } from "../interface/person";
+import type { User } from "../interface/user";
 import { type Readable, Value } from "../observable";
 import { outcome } from "../outcome";
-import type { AccountStore } from "../store/account";
-import type { People } from "./people";
+import type { LocalStore } from "../store/store";
+import type { Users } from "./users";
 
 export interface ProfileParts {
   readonly platform: Platform;
   readonly uid: string;
-  /** Known before the profile is. */
+  /** Known from the sign-in, before the profile is loaded. */
   readonly email: string;
-  readonly store: AccountStore;
+  readonly store: LocalStore;
   readonly own: OwnApi;
-  readonly people: People;
+  readonly users: Users;
 }
 
 const RETRY_MS = 30_000;
 
-export class OwnAccount {
+export class ProfileKeeper {
   private readonly parts: ProfileParts;
   private readonly meValue: Value<Me>;
-  private readonly blockedValue = new Value<readonly Person[] | null>(null);
+  private readonly blockedValue = new Value<readonly User[] | null>(null);
   private readonly ends: (() => void)[] = [];
   private blockedEnds: (() => void)[] = [];
   private stopped = false;
@@ -52,7 +52,7 @@ export class OwnAccount {
     return this.meValue;
   }
 
-  get blocked(): Readable<readonly Person[] | null> {
+  get blocked(): Readable<readonly User[] | null> {
     return this.blockedValue;
   }
 
@@ -61,13 +61,13 @@ export class OwnAccount {
     for (const end of [...this.ends, ...this.blockedEnds]) end();
   }
 
-  /** Loads the profile; without an answer, again later. */
+  /** Loads the profile. Tries again later if there is no answer. */
   async load(): Promise<void> {
     if (this.stopped) return;
     try {
       await this.keep(await this.parts.own.profile());
     } catch (err) {
-      const later = err instanceof ApiProblem && err.passing;
+      const later = err instanceof ApiProblem && err.retryable;
       if (!later) this.parts.platform.report("the profile could not be loaded", err);
       else this.ends.push(this.parts.platform.clock.after(RETRY_MS, () => void this.load()));
     }
@@ -124,12 +124,12 @@ export class OwnAccount {
     const old = this.blockedValue.get();
     if (old?.length === uids.length && old.every((p, i) => p.uid === uids[i])) return;
     for (const end of this.blockedEnds) end();
-    const people = uids.map((uid) => this.parts.people.person(uid));
-    const publish = (): void => this.blockedValue.set(people.map((p) => p.get()));
+    const users = uids.map((uid) => this.parts.users.user(uid));
+    const publish = (): void => this.blockedValue.set(users.map((p) => p.get()));
     publish();
-    this.blockedEnds = people.map((person) => {
+    this.blockedEnds = users.map((user) => {
       let first = true;
-      return person.subscribe(() => {
+      return user.subscribe(() => {
         if (!first) publish();
         first = false;
       });

@@ -31,7 +31,7 @@ const timeline = (quoted: (id: string) => MessageRow | undefined = () => undefin
   new TimelineRows({ uid: ME, ofLocal: (ms) => ms, quoted });
 
 describe("the rows of a timeline", () => {
-  test("are in one order, each once, however they come, change and go", () => {
+  test("are in one order, each once, however they are added, changed and deleted", () => {
     const step = fc.record({
       n: fc.nat({ max: 30 }),
       at: fc.nat({ max: 8 }),
@@ -60,14 +60,14 @@ describe("the rows of a timeline", () => {
     );
   });
 
-  test("take one message that comes twice in one page once", () => {
+  test("contain a message once that is twice in a page", () => {
     const rows = timeline();
     rows.put([row(7)]);
     rows.put([row(1), row(3), row(1, { at: NOW + 5 })]);
     expect(rows.items().map((m) => m.body)).toEqual(["message 3", "message 1", "message 7"]);
   });
 
-  test("keep the objects of what did not change, and the array when nothing did", () => {
+  test("keep unchanged items as the same objects, and the array if nothing changed", () => {
     const rows = timeline();
     rows.put([row(1), row(2, { from: ME, status: "delivered", deliveredAt: NOW }), row(3)]);
     const before = rows.items();
@@ -79,7 +79,7 @@ describe("the rows of a timeline", () => {
     expect([after[0] === before[0], after[1] === before[1], after[2] === before[2]]).toEqual([true, false, true]);
   });
 
-  test("tell the server's time beside the sender's where they differ by more than 10 minutes", () => {
+  test("give the server's time if it differs from the sender's by more than 10 minutes", () => {
     const rows = timeline();
     rows.put([row(1, { acceptedAt: NOW + 601_000_000 }), row(2, { acceptedAt: NOW + 599_000_000 })]);
     expect(rows.items().map((m) => m.acceptedTime)).toEqual([(NOW + 601_000_000) / 1000, null]);
@@ -95,8 +95,8 @@ describe("the rows of a timeline", () => {
     expect(rows.items()[0]?.quote).toEqual({ id: row(1).id, mine: true, body: "message 1" });
   });
 
-  // Its time limit is the assertion, and a wide one: a machine that runs other tests must not fail it.
-  test("hold 50,000 messages, loaded by the page from the end", () => {
+  // The time limit is the assertion. It is wide, so that a busy machine does not fail the test.
+  test("hold 50,000 messages that are loaded page by page from the end", () => {
     const rows = timeline();
     const total = 50_000;
     for (let end = total; end > 0; end -= 50) {

@@ -1,21 +1,21 @@
 /**
- * The messages of one open conversation: rows of the store in their one
- * order, as items for a view. Plain and synchronous; who loads rows is ./conversation.
+ * The messages of one open conversation: rows of the store, sorted, as items for a view. Plain and synchronous code;
+ * ./timelineWindow loads the rows.
  */
 import type { Message, Quote } from "../interface/conversation";
 import type { ConversationRow, MessageRow } from "../store/rows";
-import { stateOf } from "./state";
+import { stateOf } from "./messageState";
 
-/** What items need beside the rows. */
-export interface Surroundings {
+/** The data that items need beside the rows. */
+export interface TimelineContext {
   readonly uid: string;
-  /** A time of this device's clock by the server's, in ms. */
+  /** Converts a time of this device's clock to the server's clock, in ms. */
   ofLocal(ms: number): number;
-  /** A message that is quoted and not in the window; undefined where it is not known. */
+  /** Returns a quoted message that is not in the window, or undefined if it is not known. */
   quoted(id: string): MessageRow | undefined;
 }
 
-/** Times further apart than this are both told, so that nobody can quietly backdate. */
+/** Beyond this difference the view shows both times, so that nobody can backdate a message unnoticed. */
 const BACKDATED_MICROS = 10 * 60_000_000;
 
 export type Marks = Pick<ConversationRow, "myRead" | "otherRead">;
@@ -25,21 +25,21 @@ interface Entry {
   item: Message;
 }
 
-/** −1 where `a` sorts before `b`. The order that all devices share: (at, id), and what has no `at` yet at the end. */
+/** Compares rows by the order that all devices share: (at, id). Messages without an `at` come last. */
 export function compareRows(a: Pick<MessageRow, "place" | "id">, b: Pick<MessageRow, "place" | "id">): number {
   return a.place - b.place || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 }
 
 export class TimelineRows {
-  private readonly around: Surroundings;
+  private readonly context: TimelineContext;
   private marks: Marks = { myRead: 0, otherRead: 0 };
   private readonly byId = new Map<string, Entry>();
   private sorted: Entry[] = [];
   private list: readonly Message[] = [];
   private stale = false;
 
-  constructor(around: Surroundings) {
-    this.around = around;
+  constructor(context: TimelineContext) {
+    this.context = context;
   }
 
   get size(): number {
@@ -54,17 +54,17 @@ export class TimelineRows {
     return this.byId.get(id)?.row;
   }
 
-  /** The oldest row; null where there is none. */
+  /** The oldest row, or null if there is none. */
   first(): MessageRow | null {
     return this.sorted[0]?.row ?? null;
   }
 
-  /** Rows from the oldest. */
+  /** All rows, oldest first. */
   *rows(): Iterable<MessageRow> {
     for (const entry of this.sorted) yield entry.row;
   }
 
-  /** Items in order. The same array, and the same objects in it, while nothing changed. */
+  /** Returns the items in order. Returns the same array with the same objects as long as nothing changed. */
   items(): readonly Message[] {
     if (this.stale) {
       this.list = this.sorted.map((e) => e.item);
@@ -73,7 +73,7 @@ export class TimelineRows {
     return this.list;
   }
 
-  /** Adds rows or brings them up to date. */
+  /** Adds rows, or updates those that are known. */
   put(rows: readonly MessageRow[]): void {
     const fresh: Entry[] = [];
     for (const row of rows) {
@@ -85,12 +85,12 @@ export class TimelineRows {
         continue;
       }
       if (known.row.place !== row.place && !fresh.includes(known)) {
-        this.cut(known);
+        this.removeEntry(known);
         known.row = row;
         this.insert(known);
       }
       known.row = row;
-      this.renew(known);
+      this.renewItem(known);
     }
     this.merge(fresh);
   }
@@ -98,29 +98,29 @@ export class TimelineRows {
   delete(id: string): void {
     const entry = this.byId.get(id);
     if (!entry) return;
-    this.cut(entry);
+    this.removeEntry(entry);
     this.byId.delete(id);
   }
 
-  /** Read marks moved. */
+  /** Applies moved read marks. */
   mark(marks: Marks): void {
     if (marks.myRead === this.marks.myRead && marks.otherRead === this.marks.otherRead) return;
     this.marks = { myRead: marks.myRead, otherRead: marks.otherRead };
-    for (const entry of this.sorted) if (entry.item.state !== stateOf(entry.row, this.marks)) this.renew(entry);
+    for (const entry of this.sorted) if (entry.item.state !== stateOf(entry.row, this.marks)) this.renewItem(entry);
   }
 
-  /** A quoted message became known. */
+  /** Updates the items that quote `id`, which has become known. */
   requote(id: string): void {
-    for (const entry of this.sorted) if (entry.row.replyTo === id) this.renew(entry);
+    for (const entry of this.sorted) if (entry.row.replyTo === id) this.renewItem(entry);
   }
 
   quote(id: string): Quote {
-    const row = this.byId.get(id)?.row ?? this.around.quoted(id);
+    const row = this.byId.get(id)?.row ?? this.context.quoted(id);
     if (!row) return { id, mine: null, body: null };
-    return { id, mine: row.from === this.around.uid, body: row.body };
+    return { id, mine: row.from === this.context.uid, body: row.body };
   }
 
-  /** Takes in new entries: a whole page before the first moves the others once. */
+  /** Merges new entries. A page that is older than all entries is prepended in one step. */
   private merge(fresh: Entry[]): void {
     fresh.sort((a, b) => compareRows(a.row, b.row));
     const first = this.sorted[0];
@@ -134,7 +134,7 @@ export class TimelineRows {
   }
 
   private insert(entry: Entry): void {
-    // Nearly always at the end or at the beginning.
+    // Most entries belong at the end or at the beginning.
     let low = 0;
     let high = this.sorted.length;
     const last = this.sorted[high - 1];
@@ -149,13 +149,13 @@ export class TimelineRows {
     this.stale = true;
   }
 
-  private cut(entry: Entry): void {
+  private removeEntry(entry: Entry): void {
     const at = this.sorted.indexOf(entry);
     if (at >= 0) this.sorted.splice(at, 1);
     this.stale = true;
   }
 
-  private renew(entry: Entry): void {
+  private renewItem(entry: Entry): void {
     const item = this.itemOf(entry.row);
     if (sameItem(item, entry.item)) return;
     entry.item = item;
@@ -167,9 +167,9 @@ export class TimelineRows {
     const late = at !== null && acceptedAt !== null && Math.abs(acceptedAt - at) > BACKDATED_MICROS;
     return {
       id: row.id,
-      mine: row.from === this.around.uid,
+      mine: row.from === this.context.uid,
       body: row.body,
-      time: at === null ? this.around.ofLocal(row.typedAt ?? 0) : at / 1000,
+      time: at === null ? this.context.ofLocal(row.typedAt ?? 0) : at / 1000,
       acceptedTime: late ? acceptedAt / 1000 : null,
       state: stateOf(row, this.marks),
       deliveredTime: row.deliveredAt === null ? null : row.deliveredAt / 1000,

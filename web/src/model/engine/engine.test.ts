@@ -80,7 +80,7 @@ async function reconnected(resumed: boolean): Promise<FakeSocket> {
 }
 
 describe("the engine", () => {
-  test("does not put the cursor back while a new link catches up beside the old one", async () => {
+  test("does not move the cursor back while a new link catches up beside the old one", async () => {
     const old = await greeted();
     for (const n of [1, 2, 3]) old.deliver(event(n, message(n)));
     await settle();
@@ -101,7 +101,7 @@ describe("the engine", () => {
     expect(device.received).toEqual([1, 2, 3, 4, 5].map(id));
   });
 
-  test("leaves a server that takes it for somebody else, and stores nothing of it", async () => {
+  test("leaves a server that welcomes another user, and stores nothing from it", async () => {
     const s = socket();
     s.accept();
     s.deliver(welcome(true, "malloryUid01"));
@@ -111,7 +111,7 @@ describe("the engine", () => {
     expect(await device.messages(BOB)).toEqual([]);
   });
 
-  test("tells a message as new once, however often it comes", async () => {
+  test("reports a message as new once, however often it arrives", async () => {
     const s = await greeted();
     s.deliver(event(1, message(1)));
     s.deliver(event(2, message(1)));
@@ -122,7 +122,7 @@ describe("the engine", () => {
     expect(device.received).toEqual([id(1)]);
   });
 
-  test("acknowledges nothing that is not stored, and gives up a link that brings more than can be kept", async () => {
+  test("acknowledges only what is stored, and drops a link that delivers more than fits", async () => {
     const s = await greeted();
     platform.full = true;
     for (let n = 1; n <= 100; n++) s.deliver(event(n, message(n)));
@@ -136,7 +136,7 @@ describe("the engine", () => {
     expect(device.store.storage.get()).toBe("durable");
   });
 
-  test("makes room by dropping old history, and never what waits", async () => {
+  test("frees space by pruning old history, never waiting messages", async () => {
     const s = await greeted();
     for (let n = 1; n <= 150; n++) s.deliver(event(n, message(n)));
     await device.send(BOB, "waits");
@@ -149,13 +149,13 @@ describe("the engine", () => {
     expect(left.length).toBe(101);
     expect(left.slice(-2).map((r) => r.body)).toEqual(["waits", "waits, too"]);
     expect(left[0]?.body).toBe("message 52");
-    // What was dropped comes back when it is looked at.
+    // Pruned messages come back when they are looked at.
     archive.save(Array.from({ length: 150 }, (_, i) => saved(i + 1, NOW * 1000 + i + 1)));
     const page = await device.history.older(CONVERSATION, left[0] ?? null);
     expect(page.rows.at(-1)?.body).toBe("message 51");
   });
 
-  test("remembers refusals of messages that it does not have, not too many and not for ever", async () => {
+  test("remembers refusals of unknown messages, within limits of number and time", async () => {
     const s = await greeted();
     const refused = (n: number): object => ({
       type: "refused",
@@ -176,7 +176,8 @@ describe("the engine", () => {
     expect(after.length).toBeLessThanOrEqual(500);
     expect(after).toEqual(Array.from({ length: after.length }, (_, i) => id(701 - after.length + i)));
 
-    // What is remembered still meets its message; what was forgotten shows as the server's `sent` says, and no debt is left.
+    // A remembered refusal is applied to its message. A forgotten one leaves the message as `sent`. No backfill is
+    // left.
     const own = (n: number): object => ({ ...message(n), type: "sent", from: ME, to: BOB });
     s.deliver(event(701, own(700)));
     s.deliver(event(702, own(1)));
@@ -194,21 +195,21 @@ describe("the engine", () => {
     expect(await kept()).toEqual([]);
   });
 
-  test("passes over one poisonous event and stores the others", async () => {
+  test("skips an event that cannot be stored, and stores the others", async () => {
     const s = await greeted();
     s.deliver(event(1, message(1)));
-    // An index of the database takes no such number; the frame is well formed.
+    // An index of the database does not accept this number, although the frame is well formed.
     s.deliver(event(2, { ...message(2), conversation: CONVERSATION, at: Number.MAX_SAFE_INTEGER }));
     s.deliver(event(3, message(3)));
     await settle();
     expect((await device.messages(BOB)).map((r) => r.id)).toEqual(expect.arrayContaining([id(1), id(3)]));
-    // Its time must not push later ones ahead with it.
+    // Its time must not push later messages ahead.
     await device.send(BOB, "mine");
     await settle();
     expect(sent(s, "send")[0]?.["at"]).toBeLessThan(NOW * 1000 + 1_000_000);
   });
 
-  test("a server that sends nonsense breaks nothing: what makes sense afterwards is stored and shown", async () => {
+  test("survives a server that sends nonsense: valid events after it are stored and shown", async () => {
     const word = fc.oneof(
       fc.constantFrom(
         "message",
@@ -274,7 +275,7 @@ describe("the engine", () => {
       fc.json(),
       inner.map((f) => JSON.stringify(f)),
       fc.tuple(word, inner).map(([cursor, e]) => JSON.stringify({ type: "event", cursor, event: e })),
-      // Well formed, and not for this person or not possible.
+      // Well-formed frames that are for another user or make no sense.
       fc
         .tuple(
           fc.constantFrom("message", "sent"),
@@ -287,7 +288,7 @@ describe("the engine", () => {
     let n = 10;
     await fc.assert(
       fc.asyncProperty(fc.array(frame, { maxLength: 12 }), async (frames) => {
-        // A link that brought nonsense may be given up; the next one is as good as any.
+        // A link that sent nonsense may be dropped. The next one counts as new.
         for (const s of platform.opened) if (s.state !== "closed") s.drop(1006);
         while (socket().state !== "opening") await clock.advance(1_000);
         const s = await greeted();
@@ -308,14 +309,14 @@ describe("the engine", () => {
     );
   });
 
-  test("loads again what lies below a hole, though it was here without one before", async () => {
+  test("loads history below a gap again, although it was complete before", async () => {
     const s = await greeted(false);
     archive.save(Array.from({ length: 120 }, (_, i) => saved(i + 1, (NOW - 500_000 + i) * 1000)));
     await device.open(CONVERSATION);
     let top = null;
     for (let i = 0; i < 4; i++) top = (await device.history.older(CONVERSATION, top)).rows[0] ?? top;
     expect((await device.messages(BOB)).length).toBe(120);
-    // A message of long ago, sent and saved while this device missed events.
+    // An old message that was sent and saved while this device missed events.
     archive.save([saved(999, (NOW - 499_990) * 1000 + 1)]);
     s.drop(1006);
     await clock.advance(3_600_000);
@@ -326,7 +327,7 @@ describe("the engine", () => {
     expect((await device.messages(BOB)).some((r) => r.id === id(999))).toBe(true);
   });
 
-  test("sends many waiting messages in order, few at a time, and again all that are not delivered", async () => {
+  test("sends many waiting messages in order, a few at a time, and re-sends those that are not delivered", async () => {
     const s = await greeted();
     for (let n = 0; n < 40; n++) await device.send(BOB, `m${n}`);
     s.onSent = (text) => {
@@ -352,7 +353,7 @@ describe("the engine", () => {
     expect(sent(again, "send").map((f) => f["body"])).toEqual(Array.from({ length: 40 }, (_, n) => `m${n}`));
   });
 
-  test("sends again what was not answered, after it has tested the link", async () => {
+  test("tests the link and re-sends messages that were not answered", async () => {
     const s = await greeted();
     await device.send(BOB, "hello?");
     await settle();
@@ -367,7 +368,7 @@ describe("the engine", () => {
     expect(sent(s, "send")[1]).toEqual(sent(s, "send")[0]);
   });
 
-  test("while everything is refused, tries with one message and not with all", async () => {
+  test("probes with one message while the server refuses everything", async () => {
     const s = await greeted();
     let taken = false;
     s.onSent = (text) => {
@@ -381,7 +382,7 @@ describe("the engine", () => {
         ),
       );
     };
-    for (let n = 0; n < 10; n++) await device.send(`person${n}`, "hello");
+    for (let n = 0; n < 10; n++) await device.send(`user${n}`, "hello");
     await clock.advance(100);
     const first = sent(s, "send").length;
     await clock.advance(60_000);

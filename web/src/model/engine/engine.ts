@@ -1,13 +1,13 @@
 /**
- * The part of an account that talks to the server over the socket: it runs in
- * one tab of a browser (see ../tabs), works on the store, and tells other
- * parts only what is not stored.
+ * The part of the model that talks to the server over the socket. It runs in one tab of a browser (see ../tabs), works
+ * on the store, and reports to other parts only what is not stored.
  *
- *   links → Inbound → store ─┬→ Sender (outbox)
- *                            ├→ Marks (read marks)
- *                            └→ Loader (debts)
+ *    links → Inbound → store ─┬→ Sender (outbox)
+ *                             ├→ ReadMarks
+ *                             └→ Backfiller
  *
- * Two engines on one store at once (a frozen tab that thaws) repeat work and lose nothing: every step may be repeated.
+ * Two engines may run on one store (when a frozen tab thaws). They repeat work and lose nothing, because every step may
+ * be repeated.
  */
 import { Connection, type ConnectionState } from "../../net/connection";
 import type { Link } from "../../net/link";
@@ -16,14 +16,14 @@ import type { Cancel } from "../../platform/platform";
 import type { MessageRow } from "../store/rows";
 import { type HintHandlers, Hints } from "./hints";
 import { Inbound } from "./inbound";
-import { Loader } from "./loader";
-import { Marks } from "./marks";
+import { Backfiller } from "./backfiller";
+import { ReadMarks } from "./marks";
 import type { EngineParts } from "./ports";
 import { Sender } from "./sender";
 
 export interface EngineHandlers extends HintHandlers {
   onState(state: ConnectionState): void;
-  /** Messages of others, stored and never seen here before. */
+  /** Messages of others that were stored for the first time. */
   onReceived(messages: readonly MessageRow[]): void;
   /** The account may not connect any more. The engine has stopped. */
   onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
@@ -34,10 +34,10 @@ export class Engine {
   private readonly connection: Connection;
   private readonly inbound: Inbound;
   private readonly sender: Sender;
-  private readonly marks: Marks;
+  private readonly marks: ReadMarks;
   private readonly hints: Hints;
-  private readonly loader: Loader;
-  /** The link to send on, once it has caught up and that is stored. */
+  private readonly backfiller: Backfiller;
+  /** The link to send on. Set once it has caught up and everything up to there is stored. */
   private live: Link | null = null;
   private device = "";
   private stopped = false;
@@ -45,15 +45,15 @@ export class Engine {
 
   constructor(parts: EngineParts, handlers: EngineHandlers) {
     this.parts = parts;
-    this.loader = new Loader(parts, () => this.sender.wake());
-    this.sender = new Sender(parts, { onCheckNeeded: (conversation) => this.loader.check(conversation) });
-    this.marks = new Marks(parts);
+    this.backfiller = new Backfiller(parts, () => this.sender.wake());
+    this.sender = new Sender(parts, { onCheckNeeded: (conversation) => this.backfiller.check(conversation) });
+    this.marks = new ReadMarks(parts);
     this.hints = new Hints(parts, handlers);
     this.inbound = new Inbound(parts, {
       onCaughtUp: (link) => {
-        if (link === this.live) this.use(link);
+        if (link === this.live) this.attach(link);
       },
-      onAnswered: (link, id, accepted) => this.sender.settled(link, id, accepted),
+      onAnswered: (link, id, accepted) => this.sender.onAnswer(link, id, accepted),
       onReceived: (messages) => handlers.onReceived(messages),
       onBadLink: (link) => link.fail(),
     });
@@ -67,12 +67,12 @@ export class Engine {
       {
         onState: (state) => handlers.onState(state),
         onFrame: (link, frame) => this.receive(link, frame),
-        onUnreadable: (link) => this.inbound.hole(link),
+        onUnreadable: (link) => this.inbound.noteUnreadable(link),
         onLive: (link) => {
           this.live = link;
-          this.loader.reachable();
+          this.backfiller.reachable();
         },
-        onGone: (link) => this.gone(link),
+        onEnded: (link) => this.detach(link),
         onSignInEnded: (reason) => {
           this.stop();
           handlers.onSignInEnded(reason);
@@ -81,7 +81,7 @@ export class Engine {
     );
   }
 
-  /** Reads the cursor and connects. Rejects where the store cannot be read. */
+  /** Reads the cursor and connects. Rejects if the store cannot be read. */
   async start(): Promise<void> {
     const { cursor, device, offset } = await this.parts.store.read(async (tx) => ({
       cursor: (await tx.meta("cursor"))?.cursor ?? "",
@@ -100,12 +100,12 @@ export class Engine {
       if (!change.work) return;
       this.sender.wake();
       this.marks.wake();
-      this.loader.wake();
+      this.backfiller.wake();
     });
     this.connection.start();
   }
 
-  /** Ends everything; what is stored stays. */
+  /** Stops everything. Stored data stays. */
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
@@ -114,7 +114,7 @@ export class Engine {
     this.sender.stop();
     this.marks.stop();
     this.hints.stop();
-    this.loader.stop();
+    this.backfiller.stop();
     this.connection.stop();
     this.live = null;
   }
@@ -132,24 +132,24 @@ export class Engine {
   }
 
   private receive(link: Link, frame: ServerFrame): void {
-    if (this.inbound.take(link, frame)) return;
-    if (frame.type === "error") this.sender.refused(link, frame);
-    else this.hints.take(frame);
+    if (this.inbound.accept(link, frame)) return;
+    if (frame.type === "error") this.sender.onRetryableRefusal(link, frame);
+    else this.hints.handle(frame);
   }
 
-  private use(link: Link): void {
-    this.sender.use(link);
-    this.marks.use(link);
-    this.hints.use(link);
-    this.loader.wake();
+  private attach(link: Link): void {
+    this.sender.attach(link);
+    this.marks.attach(link);
+    this.hints.attach(link);
+    this.backfiller.wake();
   }
 
-  private gone(link: Link): void {
+  private detach(link: Link): void {
     if (this.live === link) this.live = null;
-    this.inbound.gone(link);
-    this.sender.gone(link);
-    this.marks.gone(link);
-    this.hints.gone(link);
+    this.inbound.detach(link);
+    this.sender.detach(link);
+    this.marks.detach(link);
+    this.hints.detach(link);
   }
 }
 

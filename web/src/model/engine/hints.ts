@@ -1,4 +1,4 @@
-/** Presence and typing: hints, lost without harm. */
+/** Presence and typing hints. Losing one does no harm. */
 import type { Link } from "../../net/link";
 import type { ServerFrame } from "../../protocol/frames";
 import { validUid } from "../../protocol/chat";
@@ -6,11 +6,11 @@ import type { Cancel } from "../../platform/platform";
 import type { Presence } from "../interface/chat";
 import type { EngineParts } from "./ports";
 
-/** Lists come and go while somebody scrolls; what is left after this long is watched. */
-const SETTLE_MS = 200;
-/** Whom all tabs together may want; more would only be sorted away. */
+/** Scrolling changes the wanted users often. The list is sent after it has been stable for this long. */
+const DEBOUNCE_MS = 200;
+/** The most users that all tabs together may want. Anything beyond that would be cut off later. */
 const MAX_WANTED = 1_000;
-/** A sign of typing means nothing later than this. */
+/** A typing hint is not sent later than this. */
 const TYPING_LASTS_MS = 3_000;
 
 export interface HintHandlers {
@@ -25,7 +25,7 @@ export class Hints {
   private wanted: readonly string[] = [];
   private watched = "";
   private timer: Cancel | null = null;
-  /** Said while there was no link: told on the next one, if that comes soon. */
+  /** A hint made while there was no link. It is sent on the next one if that comes soon. */
   private typingTo: { readonly to: string; readonly at: number } | null = null;
 
   constructor(parts: EngineParts, handlers: HintHandlers) {
@@ -33,16 +33,16 @@ export class Hints {
     this.handlers = handlers;
   }
 
-  use(link: Link): void {
+  attach(link: Link): void {
     this.link = link;
     this.watched = "";
-    this.tell();
+    this.sendWatch();
     const typed = this.typingTo;
     this.typingTo = null;
     if (typed && this.parts.platform.clock.now() - typed.at < TYPING_LASTS_MS) this.typing(typed.to);
   }
 
-  gone(link: Link): void {
+  detach(link: Link): void {
     if (this.link === link) this.link = null;
   }
 
@@ -51,12 +51,12 @@ export class Hints {
     this.timer?.();
   }
 
-  /** Whose presence to report, the most wanted first; beyond what the server takes they are left out. */
+  /** Sets the users whose presence to report, the most wanted first. Users beyond the server's limit are left out. */
   watch(uids: readonly string[]): void {
     this.wanted = uids.filter(validUid).slice(0, MAX_WANTED);
-    this.timer ??= this.parts.platform.clock.after(SETTLE_MS, () => {
+    this.timer ??= this.parts.platform.clock.after(DEBOUNCE_MS, () => {
       this.timer = null;
-      this.tell();
+      this.sendWatch();
     });
   }
 
@@ -65,8 +65,8 @@ export class Hints {
     else this.typingTo = { to, at: this.parts.platform.clock.now() };
   }
 
-  /** Takes a frame that is a hint. */
-  take(frame: ServerFrame): void {
+  /** Handles a frame if it is a hint. */
+  handle(frame: ServerFrame): void {
     if (frame.type === "typing") this.handlers.onTyping(frame.from);
     else if (frame.type === "presence") {
       this.handlers.onPresence(frame.user, {
@@ -76,7 +76,7 @@ export class Hints {
     }
   }
 
-  private tell(): void {
+  private sendWatch(): void {
     const users = [...new Set(this.wanted)].slice(0, this.parts.limits.watch).sort();
     const list = users.join(" ");
     if (!this.link || list === this.watched) return;

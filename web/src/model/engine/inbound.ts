@@ -1,6 +1,6 @@
 /**
- * What links bring, stored in order: events, what follows from them and the
- * cursor in one transaction, and only then acknowledged on the link that brought them.
+ * Stores what links receive, in order. An event, its consequences and the cursor are stored in one transaction. Only
+ * then is the event acknowledged, on the link that brought it.
  */
 import type { Link } from "../../net/link";
 import { Backoff } from "../../net/backoff";
@@ -8,15 +8,15 @@ import type { ChatEvent, ServerFrame, Welcome } from "../../protocol/frames";
 import { StorageFull, StorageLost } from "../../platform/database";
 import type { Cancel } from "../../platform/platform";
 import { accepted, applyEvent, forgetRefusals, refuse } from "../store/rules";
-import type { Loss, MessageRow } from "../store/rows";
+import type { Gap, MessageRow } from "../store/rows";
 import type { WriteTx } from "../store/tx";
-import { type EngineParts, here } from "./ports";
+import { contextOf, type EngineParts } from "./ports";
 
 type Item =
   | { readonly kind: "welcome"; readonly link: Link; readonly welcome: Welcome }
   | { readonly kind: "event"; readonly link: Link; readonly cursor: string; readonly event: ChatEvent }
   | { readonly kind: "caught-up"; readonly link: Link; readonly cursor: string }
-  | { readonly kind: "hole"; readonly link: Link }
+  | { readonly kind: "unreadable"; readonly link: Link }
   | { readonly kind: "sent"; readonly link: Link; readonly id: string; readonly acceptedAt: number }
   | {
       readonly kind: "refused";
@@ -27,26 +27,29 @@ type Item =
     };
 
 export interface InboundHandlers {
-  /** Everything that `link` brought up to its caught_up is stored: it may be sent on. */
+  /** Everything that `link` received up to its caught_up is stored, so it may be sent on. */
   onCaughtUp(link: Link): void;
-  /** A send was answered for good, and the answer is stored. */
+  /** A send got a final answer, and the answer is stored. */
   onAnswered(link: Link, id: string, accepted: boolean): void;
-  /** Messages of others that were not here before, and are stored now. */
+  /** Messages of others that were stored for the first time. */
   onReceived(messages: readonly MessageRow[]): void;
-  /** A link brings what it should not (another person's events), or more than can be stored. */
+  /** A link delivers something wrong (another user's events), or more than can be stored. */
   onBadLink(link: Link): void;
 }
 
-/** What a transaction did beside what it stored. */
+/** The effects of a transaction outside the store. */
 interface Written {
   readonly received: readonly MessageRow[];
   readonly lead: Link | null;
   readonly cursor: string | null;
 }
 
-/** Items of one transaction. */
+/** Items per transaction. */
 const BATCH = 200;
-/** Items that wait because the device cannot store them; beyond that the link is given up, and a later one resumes from the cursor. */
+/**
+ * The most items that wait while the device cannot store them. Beyond that, the link is dropped, and a later one
+ * resumes from the cursor.
+ */
 const MAX_WAITING = 2_000;
 
 export class Inbound {
@@ -57,9 +60,9 @@ export class Inbound {
   private running = false;
   private stopped = false;
   private pause: Cancel | null = null;
-  /** The link whose cursor is stored. Another may be catching up beside it, further behind. */
+  /** The link whose cursor is stored. Another link may be catching up beside it, further behind. */
   private lead: Link | null = null;
-  /** The cursor as stored; hello sends it. */
+  /** The stored cursor, for hello. */
   cursor = "";
 
   constructor(parts: EngineParts, handlers: InboundHandlers) {
@@ -74,49 +77,49 @@ export class Inbound {
     this.pause?.();
   }
 
-  /** Takes a frame that changes what is stored. False: it is none of those. */
-  take(link: Link, frame: ServerFrame): boolean {
+  /** Accepts a frame that changes the store. Returns false for any other frame. */
+  accept(link: Link, frame: ServerFrame): boolean {
     switch (frame.type) {
       case "welcome":
         if (frame.uid !== this.parts.uid) {
-          this.parts.platform.report("the server welcomed somebody else");
+          this.parts.platform.report("the server welcomed another user");
           this.handlers.onBadLink(link);
           return true;
         }
-        // At once: what is transmitted from now on needs the server's time.
+        // Applied at once, because messages transmitted from now on need the server's time.
         this.parts.time.learn(frame.now);
         this.parts.limits.learn(frame.limits);
-        this.push({ kind: "welcome", link, welcome: frame });
+        this.enqueue({ kind: "welcome", link, welcome: frame });
         return true;
       case "event":
-        this.push({ kind: "event", link, cursor: frame.cursor, event: frame.event });
+        this.enqueue({ kind: "event", link, cursor: frame.cursor, event: frame.event });
         return true;
       case "caught_up":
-        this.push({ kind: "caught-up", link, cursor: frame.cursor });
+        this.enqueue({ kind: "caught-up", link, cursor: frame.cursor });
         return true;
       case "sent":
-        this.push({ kind: "sent", link, id: frame.id, acceptedAt: frame.accepted_at });
+        this.enqueue({ kind: "sent", link, id: frame.id, acceptedAt: frame.accepted_at });
         return true;
       case "error":
         if (frame.id === null || frame.retry_after_ms !== null) return false;
-        this.push({ kind: "refused", link, id: frame.id, code: frame.code, message: frame.message });
+        this.enqueue({ kind: "refused", link, id: frame.id, code: frame.code, message: frame.message });
         return true;
       default:
         return false;
     }
   }
 
-  /** Something that `link` brought could not be read. */
-  hole(link: Link): void {
-    this.push({ kind: "hole", link });
+  /** Records that a frame of `link` could not be read. */
+  noteUnreadable(link: Link): void {
+    this.enqueue({ kind: "unreadable", link });
   }
 
-  /** `link` has ended; what it brought is still stored, but no longer leads. */
-  gone(link: Link): void {
+  /** Called when `link` has ended. Its items are still stored, but its cursor is not the leading one any more. */
+  detach(link: Link): void {
     if (this.lead === link) this.lead = null;
   }
 
-  private push(item: Item): void {
+  private enqueue(item: Item): void {
     if (this.stopped) return;
     if (this.queue.length >= MAX_WAITING) {
       this.queue = this.queue.filter((i) => i.link !== item.link);
@@ -142,11 +145,11 @@ export class Inbound {
     }
   }
 
-  /** Stores a batch and acknowledges it. False: it could not be stored now, and will be tried again. */
+  /** Stores a batch and acknowledges it. Returns false if it could not be stored now and will be tried again. */
   private async store(batch: readonly Item[]): Promise<boolean> {
     try {
       const written = await this.write(batch);
-      if (!this.stopped) this.after(batch, written);
+      if (!this.stopped) this.publish(batch, written);
       return true;
     } catch (err) {
       if (this.stopped) return false;
@@ -159,13 +162,13 @@ export class Inbound {
         return false;
       }
       if (batch.length > 1) {
-        // One of them is what this program cannot take: it must not hold up the others.
+        // One item cannot be processed by this program. It must not hold up the others.
         for (const item of batch) if (!(await this.store([item]))) return false;
         return true;
       }
-      this.parts.platform.report("an event was passed over", err);
+      this.parts.platform.report("an event was skipped", err);
       const [item] = batch;
-      return item && item.kind !== "hole" ? await this.store([{ kind: "hole", link: item.link }]) : true;
+      return item && item.kind !== "unreadable" ? await this.store([{ kind: "unreadable", link: item.link }]) : true;
     }
   }
 
@@ -180,17 +183,17 @@ export class Inbound {
             lead ??= item.link;
             await tx.putMeta({ name: "clock", offset: this.parts.time.offsetMs });
             await tx.putMeta({ name: "limits", limits: item.welcome.limits });
-            await forgetRefusals(tx, here(this.parts));
-            if (!item.welcome.resumed) await noteLoss(tx, this.parts);
+            await forgetRefusals(tx, contextOf(this.parts));
+            if (!item.welcome.resumed) await noteGap(tx, this.parts);
             break;
-          case "hole":
-            await noteLoss(tx, this.parts);
+          case "unreadable":
+            await noteGap(tx, this.parts);
             break;
           case "event": {
             const message = item.event.type === "message" ? item.event.message : null;
             const known = message ? (await tx.message(message.id)) !== undefined : true;
-            const fits = await applyEvent(tx, here(this.parts), item.event);
-            if (!fits) this.parts.platform.report("an event that is not ours was passed over");
+            const fits = await applyEvent(tx, contextOf(this.parts), item.event);
+            if (!fits) this.parts.platform.report("an event that is not for this user was skipped");
             else if (message && !known) fresh.push(message.id);
             lead ??= item.link;
             if (item.link === lead) cursor = item.cursor;
@@ -220,11 +223,11 @@ export class Inbound {
     });
   }
 
-  private after(batch: readonly Item[], { received, lead, cursor }: Written): void {
+  private publish(batch: readonly Item[], { received, lead, cursor }: Written): void {
     this.lead = lead === null || lead.state === "ended" ? null : lead;
     if (cursor !== null) this.cursor = cursor;
     const acks = new Map<Link, string>();
-    // Only messages wait to be acknowledged; receipts ride along (DESIGN §5), which halves the acks.
+    // Only messages need an ack. Receipts are covered by the next one (DESIGN §5), which halves the number of acks.
     for (const item of batch) if (item.kind === "event" && needsAck(item.event)) acks.set(item.link, item.cursor);
     for (const [link, cursor] of acks) link.ack(cursor);
     if (received.length > 0) this.handlers.onReceived(received);
@@ -240,20 +243,20 @@ function needsAck(event: ChatEvent): boolean {
   return event.type === "message" || event.type === "unknown";
 }
 
-/** Notes that events may have been missed, and with it the debt to load history: now, and after 1, 5 and 15 min. */
-async function noteLoss(tx: WriteTx, parts: EngineParts): Promise<void> {
-  const last = await tx.loss();
+/** Records that events may be missing, which schedules the loads of history: now, and after 1, 5 and 15 min. */
+async function noteGap(tx: WriteTx, parts: EngineParts): Promise<void> {
+  const last = await tx.gap();
   const cursor = await tx.meta("cursor");
   const now = parts.platform.clock.now();
-  const loss: Loss = {
+  const gap: Gap = {
     n: last.n + 1,
     at: now,
-    // What an earlier loss asks for and was not loaded yet is asked for still.
+    // Keep the start of an earlier gap that is not backfilled yet.
     since: last.due !== null && last.n > 0 ? Math.min(last.since, cursor?.at ?? 0) : (cursor?.at ?? 0),
     loads: 0,
     tries: 0,
     due: now,
   };
-  await tx.putMeta({ name: "loss", loss });
+  await tx.putMeta({ name: "gap", gap });
   tx.changes.toDo();
 }

@@ -1,25 +1,25 @@
-/** Sends own read marks until the server shows them. */
+/** Sends the user's own read marks until the server shows them. */
 import type { Link } from "../../net/link";
 import type { Cancel } from "../../platform/platform";
 import type { EngineParts } from "./ports";
 
-/** Scrolling moves a mark often; it is sent at most this often per conversation. */
+/** Scrolling moves a mark often. It is sent at most this often per conversation. */
 const EVERY_MS = 300;
-/** A mark that is not shown is sent again after this long, doubling to the maximum. */
-const AGAIN_MS = 5_000;
-const MAX_AGAIN_MS = 5 * 60_000;
+/** A mark that the server does not show is sent again after this long, doubling to the maximum. */
+const RESEND_MS = 5_000;
+const MAX_RESEND_MS = 5 * 60_000;
 
 interface Mark {
   readonly at: number;
   readonly tries: number;
-  /** When it was sent last, in ms. */
+  /** When the mark was sent last, in ms. */
   readonly sentAt: number;
 }
 
-export class Marks {
+export class ReadMarks {
   private readonly parts: EngineParts;
   private link: Link | null = null;
-  /** What was sent on this link. */
+  /** The marks sent on this link. */
   private readonly sent = new Map<string, Mark>();
   private timer: Cancel | null = null;
   private pumping = false;
@@ -29,13 +29,13 @@ export class Marks {
     this.parts = parts;
   }
 
-  use(link: Link): void {
+  attach(link: Link): void {
     this.link = link;
     this.sent.clear();
     this.wake();
   }
 
-  gone(link: Link): void {
+  detach(link: Link): void {
     if (this.link === link) this.link = null;
   }
 
@@ -61,7 +61,7 @@ export class Marks {
       } while (this.again);
     } catch (err) {
       this.parts.platform.report("read marks could not be read", err);
-      this.later(AGAIN_MS);
+      this.wakeAfter(RESEND_MS);
     } finally {
       this.pumping = false;
     }
@@ -77,7 +77,7 @@ export class Marks {
       const last = this.sent.get(row.id);
       const repeated = last !== undefined && last.at >= row.myRead;
       const tries = repeated ? last.tries : 0;
-      const wait = repeated ? Math.min(MAX_AGAIN_MS, AGAIN_MS * 2 ** (tries - 1)) : EVERY_MS;
+      const wait = repeated ? Math.min(MAX_RESEND_MS, RESEND_MS * 2 ** (tries - 1)) : EVERY_MS;
       const due = last ? last.sentAt + wait : now;
       if (due > now) {
         next = Math.min(next, due);
@@ -85,12 +85,12 @@ export class Marks {
       }
       this.link.send({ type: "read", conversation: row.id, at: row.myRead });
       this.sent.set(row.id, { at: row.myRead, tries: tries + 1, sentAt: now });
-      next = Math.min(next, now + AGAIN_MS * 2 ** tries);
+      next = Math.min(next, now + RESEND_MS * 2 ** tries);
     }
-    if (next !== Number.POSITIVE_INFINITY) this.later(next - now);
+    if (next !== Number.POSITIVE_INFINITY) this.wakeAfter(next - now);
   }
 
-  private later(ms: number): void {
+  private wakeAfter(ms: number): void {
     this.timer?.();
     this.timer = this.parts.platform.clock.after(ms, () => this.wake());
   }

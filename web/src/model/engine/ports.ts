@@ -1,30 +1,30 @@
-/** What the engine needs of the parts around it. */
+/** The interface between the engine and the parts around it. */
 import type { ArchiveApi } from "../../net/archive";
 import type { Token } from "../../net/connection";
 import type { Platform } from "../../platform/platform";
-import type { AccountStore } from "../store/account";
-import type { Here } from "../store/rules";
+import type { LocalStore } from "../store/store";
+import type { RuleContext } from "../store/rules";
 import type { ServerLimits } from "../limits";
 import type { ServerTime } from "../time";
 
-/** Saved conversations and messages, as the HTTP functions give them. Methods reject with ApiProblem. */
+/** Saved conversations and messages, as the HTTP functions return them. Methods reject with ApiProblem. */
 export type Archive = Pick<ArchiveApi, "conversations" | "messages">;
 
-/** What an engine is made of. */
+/** The parts that an engine is built from. */
 export interface EngineParts {
   readonly platform: Platform;
   readonly uid: string;
-  readonly store: AccountStore;
+  readonly store: LocalStore;
   readonly time: ServerTime;
   readonly limits: ServerLimits;
   readonly archive: Archive;
-  /** The address of the WebSocket. */
+  /** Returns the address of the WebSocket. */
   url(): Promise<string>;
   /** See ConnectionOptions.token. */
   token(fresh: boolean): Promise<Token>;
 }
 
-/** Who and when, for the store's rules. */
-export function here(parts: Pick<EngineParts, "uid" | "platform" | "time">): Here {
+/** Returns the user and the current times for the store's rules. */
+export function contextOf(parts: Pick<EngineParts, "uid" | "platform" | "time">): RuleContext {
   return { uid: parts.uid, now: parts.platform.clock.now(), serverNow: parts.time.now() };
 }

@@ -1,25 +1,28 @@
 /**
- * Sends the outbox: each conversation's messages in the order of typing, each
- * once per link, and again on the next link until it is known to be delivered.
+ * Sends the outbox. Each conversation's messages go out in the order of typing, each once per link, and again on the
+ * next link until the message is known to be delivered.
  */
 import { Backoff } from "../../net/backoff";
 import type { Link } from "../../net/link";
 import type { ErrorFrame } from "../../protocol/frames";
 import type { Cancel } from "../../platform/platform";
 import { freeze } from "../store/outbox";
-import type { Loss, MessageRow } from "../store/rows";
+import type { Gap, MessageRow } from "../store/rows";
 import { transmitted } from "../store/tx";
-import { type EngineParts, here } from "./ports";
+import { contextOf, type EngineParts } from "./ports";
 
-/** An answer that takes longer makes the link doubtful. */
+/** If an answer takes longer than this, the link is tested. */
 const DOUBT_MS = 10_000;
-/** An answer that takes longer is not awaited any more: the message is sent again. */
+/** If an answer takes longer than this, the message is sent again. */
 const GIVE_UP_MS = 20_000;
-/** Messages in flight. The server takes 20 a second beyond a burst, so that they are answered well before they are doubted. */
+/** Messages in flight. The server accepts a burst and then 20 messages a second, so it answers before DOUBT_MS. */
 const MAX_FLIGHTS = 16;
-/** Of these, in one conversation, and only such as the server is known to have: sending them again is a formality. */
+/** In-flight limit per conversation. It applies to re-sending messages that the server already accepted. */
 const WINDOW = 8;
-/** Refusals that are about this one conversation; others that may be retried are about the server, and hold everything. */
+/**
+ * Codes of refusals that concern one conversation. Any other retryable refusal concerns the server and pauses
+ * everything.
+ */
 const OF_CONVERSATION: ReadonlySet<string> = new Set(["inbox_full", "at_ahead"]);
 
 interface Flight {
@@ -33,7 +36,7 @@ interface Hold {
 }
 
 export interface SenderHandlers {
-  /** Before `conversation` may go on, history must show which of its messages were delivered (see Loader.check). */
+  /** History must show which messages of `conversation` were delivered before it may go on (see Backfiller.check). */
   onCheckNeeded(conversation: string): void;
 }
 
@@ -41,14 +44,14 @@ export class Sender {
   private readonly parts: EngineParts;
   private readonly handlers: SenderHandlers;
   private link: Link | null = null;
-  /** Answered on this link. */
+  /** Messages that were answered on this link. */
   private readonly answered = new Set<string>();
   private readonly flights = new Map<string, Flight>();
   private readonly holds = new Map<string, Hold>();
   private readonly backoff: Backoff;
-  /** The server refuses everything for now. */
+  /** Set while the server refuses everything. */
   private hold: { readonly until: number } | null = null;
-  /** After a general refusal one message goes ahead and tries for all. */
+  /** After a general refusal, one message goes first to probe the server. */
   private probing = false;
   private timer: { readonly at: number; readonly cancel: Cancel } | null = null;
   private pumping = false;
@@ -60,14 +63,14 @@ export class Sender {
     this.backoff = new Backoff(parts.platform.random, 1_000, 30_000);
   }
 
-  /** Everything goes out on `link` from now on, what was sent before and is not delivered included. */
-  use(link: Link): void {
+  /** Sends everything on `link` from now on, including messages that were sent before and are not delivered. */
+  attach(link: Link): void {
     this.reset();
     this.link = link;
     this.wake();
   }
 
-  gone(link: Link): void {
+  detach(link: Link): void {
     if (this.link !== link) return;
     this.reset();
     this.link = null;
@@ -80,7 +83,7 @@ export class Sender {
     this.timer = null;
   }
 
-  /** There may be something to send. */
+  /** Called when there may be something to send. */
   wake(): void {
     if (this.pumping) {
       this.again = true;
@@ -89,11 +92,11 @@ export class Sender {
     void this.pump();
   }
 
-  /** The server has the message, or has refused it for good; that is stored. */
-  settled(link: Link, id: string, accepted: boolean): void {
+  /** The server has accepted a message or refused it for good, and that is stored. */
+  onAnswer(link: Link, id: string, accepted: boolean): void {
     if (link !== this.link) return;
     const flight = this.flights.get(id);
-    this.land(id);
+    this.endFlight(id);
     this.answered.add(id);
     if (accepted) {
       if (flight) this.holds.delete(flight.conversation);
@@ -104,17 +107,17 @@ export class Sender {
     this.wake();
   }
 
-  /** The server refuses a message for now. */
-  refused(link: Link, error: ErrorFrame): void {
+  /** The server has refused a message for now. */
+  onRetryableRefusal(link: Link, error: ErrorFrame): void {
     if (link !== this.link || error.id === null) return;
     const flight = this.flights.get(error.id);
     if (!flight) return;
-    this.land(error.id);
+    this.endFlight(error.id);
     const { clock, random } = this.parts.platform;
     const asked = Math.max(error.retry_after_ms ?? 0, 100);
     if (OF_CONVERSATION.has(error.code)) {
       const failures = (this.holds.get(flight.conversation)?.failures ?? 0) + 1;
-      // Spread, so that the many who wait for one full inbox do not come together.
+      // Random delay, so that the many senders that wait for one full inbox do not come back together.
       const until = clock.now() + asked + random.unit() * Math.min(30_000, 500 * 2 ** failures);
       this.holds.set(flight.conversation, { until, failures });
     } else {
@@ -125,14 +128,14 @@ export class Sender {
   }
 
   private reset(): void {
-    for (const id of [...this.flights.keys()]) this.land(id);
+    for (const id of [...this.flights.keys()]) this.endFlight(id);
     this.answered.clear();
     this.holds.clear();
     this.hold = null;
     this.probing = false;
   }
 
-  private land(id: string): void {
+  private endFlight(id: string): void {
     for (const cancel of this.flights.get(id)?.timers ?? []) cancel();
     this.flights.delete(id);
   }
@@ -145,9 +148,9 @@ export class Sender {
         await this.round();
       } while (this.again);
     } catch (err) {
-      // The store could not be read or written: it tells the person; here it is only tried again.
+      // The store could not be read or written. The store informs the user; this code tries again.
       this.parts.platform.report("the outbox could not be read", err);
-      this.later(5_000);
+      this.wakeAfter(5_000);
     } finally {
       this.pumping = false;
     }
@@ -158,10 +161,10 @@ export class Sender {
     if (!link) return;
     const { clock } = this.parts.platform;
     if (this.hold && this.hold.until > clock.now()) {
-      this.later(this.hold.until - clock.now());
+      this.wakeAfter(this.hold.until - clock.now());
       return;
     }
-    const { queues, loss, checked } = await this.parts.store.read(async (tx) => {
+    const { queues, gap, checked } = await this.parts.store.read(async (tx) => {
       const byConversation = new Map<string, MessageRow[]>();
       for (const row of await tx.outbox()) {
         const queue = byConversation.get(row.conversation);
@@ -170,18 +173,18 @@ export class Sender {
       }
       const done = new Map<string, number>();
       for (const id of byConversation.keys()) done.set(id, (await tx.conversation(id))?.checked ?? 0);
-      return { queues: byConversation, loss: await tx.loss(), checked: done };
+      return { queues: byConversation, gap: await tx.gap(), checked: done };
     });
     const ids: string[] = [];
     for (const [conversation, queue] of queues)
-      ids.push(...this.pick(conversation, queue, loss, checked.get(conversation) ?? 0));
+      ids.push(...this.pick(conversation, queue, gap, checked.get(conversation) ?? 0));
     if (ids.length === 0) return;
     let rows: readonly MessageRow[] = [];
     try {
       rows = await this.freezeAll(ids);
     } finally {
-      // What left the outbox in between is not waited for, nor is what could not be stored.
-      if (this.link === link) for (const id of ids) if (!rows.some((r) => r.id === id)) this.land(id);
+      // Ends the flights of messages that have left the outbox meanwhile, and of those that could not be stored.
+      if (this.link === link) for (const id of ids) if (!rows.some((r) => r.id === id)) this.endFlight(id);
     }
     if (this.link !== link) return;
     for (const row of rows) this.transmit(link, row);
@@ -192,22 +195,22 @@ export class Sender {
     return this.parts.store.write(async (tx) => {
       const frozen: MessageRow[] = [];
       for (const id of ids) {
-        const row = await freeze(tx, here(this.parts), id);
+        const row = await freeze(tx, contextOf(this.parts), id);
         if (row) frozen.push(row);
       }
       return frozen;
     });
   }
 
-  /** Which messages of a conversation may go now. */
-  private pick(conversation: string, queue: readonly MessageRow[], loss: Loss, checked: number): string[] {
+  /** Returns the messages of a conversation that may be sent now. */
+  private pick(conversation: string, queue: readonly MessageRow[], gap: Gap, checked: number): string[] {
     const hold = this.holds.get(conversation);
     const now = this.parts.platform.clock.now();
     if (hold && hold.until > now) {
-      this.later(hold.until - now);
+      this.wakeAfter(hold.until - now);
       return [];
     }
-    if (checked < loss.n && queue.some(transmitted)) {
+    if (checked < gap.n && queue.some(transmitted)) {
       this.handlers.onCheckNeeded(conversation);
       return [];
     }
@@ -222,7 +225,7 @@ export class Sender {
         this.flights.set(row.id, { conversation, timers: [] });
       }
       flying++;
-      // What the server may not have yet holds back what follows.
+      // A message that the server may not have yet holds back the ones behind it.
       if (row.status === "waiting" || flying >= WINDOW) break;
     }
     return picked;
@@ -236,7 +239,7 @@ export class Sender {
       timers: [
         clock.after(DOUBT_MS, () => link.doubt()),
         clock.after(GIVE_UP_MS, () => {
-          this.land(row.id);
+          this.endFlight(row.id);
           this.wake();
         }),
       ],
@@ -251,8 +254,8 @@ export class Sender {
     });
   }
 
-  /** Looks again after `ms`, or sooner where that was asked for before. */
-  private later(ms: number): void {
+  /** Wakes up after `ms`, or earlier if that was requested before. */
+  private wakeAfter(ms: number): void {
     const { clock } = this.parts.platform;
     const at = clock.now() + Math.max(ms, 1);
     if (this.timer && this.timer.at <= at) return;

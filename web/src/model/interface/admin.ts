@@ -1,11 +1,14 @@
 import type { Outcome } from "./outcome";
 
 /**
- * The raw calls that the admin panel is built on: the panel and what reads its
- * answers (model/admin) are loaded only by those who open it. Null for everybody else.
+ * The raw calls that the admin panel is built on. The panel and the code that reads the answers (model/admin) are
+ * loaded only for users who open it. Null for everybody else.
  */
 export interface AdminCalls {
-  /** Calls `/admin` + `path` of the API and gives the JSON answer as it came (undefined where there is none). Never rejects. */
+  /**
+   * Calls `/admin` + `path` of the API and returns the JSON answer unchecked (undefined if there is none). Never
+   * rejects.
+   */
   call(
     method: "GET" | "POST" | "PATCH" | "DELETE",
     path: string,
@@ -15,15 +18,15 @@ export interface AdminCalls {
   download(path: string): Promise<Outcome<Blob>>;
 }
 
-/** A page of a list; `next` is null on the last one. */
+/** A page of a list. `next` is null on the last one. */
 export interface Page<T> {
   readonly items: readonly T[];
   readonly next: string | null;
 }
 
-export type PeopleOrder = "name" | "newest" | "active";
+export type UserOrder = "name" | "newest" | "active";
 
-/** Somebody, as an operator sees them. Times are milliseconds since the epoch. */
+/** A user as an operator sees them. Times are milliseconds since the epoch. */
 export interface AdminUser {
   readonly uid: string;
   readonly username: string;
@@ -31,10 +34,10 @@ export interface AdminUser {
   readonly email: string;
   readonly admin: boolean;
   readonly disabled: boolean;
-  /** Is being deleted; an interrupted deletion can be repeated. */
+  /** The user is being deleted. An interrupted deletion can be repeated. */
   readonly deleting: boolean;
   readonly createdAt: number | null;
-  /** To the hour; null: never. */
+  /** Rounded to the hour. Null: never. */
   readonly lastActiveAt: number | null;
 }
 
@@ -77,11 +80,11 @@ export interface AdminMessage {
 
 export interface Figures {
   readonly at: number;
-  readonly people: number;
+  readonly users: number;
   /** Since midnight UTC. */
   readonly activeToday: number;
   readonly deadLetters: number;
-  /** Oldest day first, today last; days are UTC, "2026-11-22". */
+  /** Oldest day first, today last. Days are UTC: "2026-11-22". */
   readonly messagesPerDay: readonly { readonly day: string; readonly count: number }[];
   /** Null while the realtime service does not answer. */
   readonly realtime: {
@@ -93,12 +96,12 @@ export interface Figures {
   } | null;
 }
 
-/** Something that could not be saved and waits for an operator. */
+/** A message that could not be saved and waits for an operator. */
 export interface DeadLetter {
   readonly id: string;
   readonly at: number;
   readonly reason: string;
-  /** What it holds: text, or base64 where it is none. */
+  /** The content as text, or as base64 if it is not text. */
   readonly data: string;
   readonly encoding: "text" | "base64";
 }
@@ -108,37 +111,37 @@ export interface AuditEntry {
   readonly at: number;
   readonly by: string;
   readonly byName: string;
-  /** "disable", "read_messages", …; unknown ones are shown as they are. */
+  /** "disable", "read_messages", … The view shows unknown actions unchanged. */
   readonly action: string;
   readonly on: string;
   readonly onName: string;
   readonly reason: string;
-  /** "" where it was done, else "failed: " and a code. */
+  /** Empty on success, else "failed: " and a code. */
   readonly outcome: string;
 }
 
-/** What an administrator can do. Every action is written into the audit log by the server before it is done. */
+/** The actions of an administrator. The server writes each one to the audit log before it runs. */
 export interface Admin {
-  users(search: { query: string; order: PeopleOrder; cursor: string | null }): Promise<Outcome<Page<AdminUser>>>;
+  users(search: { query: string; order: UserOrder; cursor: string | null }): Promise<Outcome<Page<AdminUser>>>;
   user(uid: string): Promise<Outcome<AdminUser>>;
   addUser(form: NewUser, reason: string): Promise<Outcome<AdminUser>>;
   changeUser(uid: string, change: UserChange, reason: string): Promise<Outcome<AdminUser>>;
   deleteUser(uid: string, reason: string): Promise<Outcome>;
   signOutEverywhere(uid: string, reason: string): Promise<Outcome>;
   sendPasswordReset(uid: string, reason: string): Promise<Outcome>;
-  /** With whom somebody talks. `reason` must be given. */
+  /** The conversations of a user. `reason` is required. */
   conversations(uid: string, reason: string, cursor: string | null): Promise<Outcome<Page<AdminConversation>>>;
-  /** Saved messages, the newest page first, each page oldest first. `reason` must be given. */
+  /** Saved messages, the newest page first, each page oldest first. `reason` is required. */
   messages(conversation: string, reason: string, before: string | null): Promise<Outcome<Page<AdminMessage>>>;
   figures(): Promise<Outcome<Figures>>;
-  /** Oldest first. `complete` false: some lie elsewhere and could not be collected just now. */
+  /** Oldest first. `complete` false: other dead letters exist that could not be collected just now. */
   deadLetters(cursor: string | null): Promise<Outcome<Page<DeadLetter> & { readonly complete: boolean }>>;
   replay(id: string, reason: string): Promise<Outcome>;
   replayAll(reason: string): Promise<Outcome<{ readonly replayed: number; readonly left: number }>>;
-  /** `reason` must be given. */
+  /** `reason` is required. */
   discard(id: string, reason: string): Promise<Outcome>;
   /** Newest first. */
   auditLog(cursor: string | null): Promise<Outcome<Page<AuditEntry>>>;
-  exportPeople(): Promise<Outcome<Blob>>;
+  exportUsers(): Promise<Outcome<Blob>>;
   exportAudit(): Promise<Outcome<Blob>>;
 }

@@ -3,22 +3,24 @@ import type { Chat } from "./chat";
 import type { Outcome, Problem } from "./outcome";
 
 /**
- * Why nobody is signed in: `none` (never, or by choice), `ended` (the sign-in
- * ended or was revoked), `disabled` and `deleted` (the account), `left` (the
- * person deleted their account here).
+ * Why nobody is signed in: `none` (never signed in, or signed out by choice), `ended` (the sign-in ended or was
+ * revoked), `disabled` and `deleted` (the account), `left` (the user deleted the account here).
  */
 export type SignedOutReason = "none" | "ended" | "disabled" | "deleted" | "left";
 
-/** Who is using this browser. */
+/** The sign-in of this browser. */
 export type Session =
-  /** The saved sign-in is being read. Lasts well below a second; works offline. */
+  /** The saved sign-in is being read. This takes well below a second and works offline. */
   | { readonly state: "starting" }
-  /** The app cannot start: its configuration or its code could not be loaded, and was not kept. Try {@link App.start} again. */
+  /**
+   * The app cannot start: its configuration or its code could not be loaded and is not stored. Call {@link App.start}
+   * again.
+   */
   | { readonly state: "failed"; readonly problem: Problem }
   | { readonly state: "signed-out"; readonly reason: SignedOutReason }
   | { readonly state: "signed-in"; readonly chat: Chat };
 
-/** A form for a new account. */
+/** The form for a new account. */
 export interface NewAccount {
   readonly email: string;
   readonly password: string;
@@ -26,56 +28,61 @@ export interface NewAccount {
   readonly displayName: string;
 }
 
-/** Getting in. */
+/** Signing up and signing in. */
 export interface Accounts {
-  /** Creates the account and signs in: on success `session` is `signed-in`. Problems carry `fields`. */
+  /** Creates the account and signs in. On success, `session` is `signed-in`. Problems carry `fields`. */
   signUp(form: NewAccount): Promise<Outcome>;
-  /** On success `session` is `signed-in`. */
+  /** On success, `session` is `signed-in`. */
   signIn(email: string, password: string): Promise<Outcome>;
-  /** Sends a letter with a link. Succeeds for unknown addresses too, so that nobody can probe who is here. */
+  /** Sends an email with a link. Succeeds for unknown addresses too, so that nobody can probe who has an account. */
   resetPassword(email: string): Promise<Outcome>;
   /**
-   * Sets a new password with the code of that letter (`oobCode` in the address /reset?oobCode=…). The value is the e-mail
-   * address it belongs to. Problems: "code_ended" (used or older than an hour), "password_weak" with `fields`.
+   * Sets a new password with the code from that email (`oobCode` in the address /reset?oobCode=…). The value is the
+   * email address of the account. Problems: "code_ended" (used, or older than an hour), "password_weak" with `fields`.
    */
   confirmReset(code: string, password: string): Promise<Outcome<{ readonly email: string }>>;
 }
 
 export type NotificationPermissionState = "unsupported" | "unasked" | "granted" | "denied";
 
-/** A message that came in while the app runs, for notifications and sounds. */
+/** A message that arrived while the app runs, for notifications and sounds. */
 export interface Incoming {
-  readonly person: string;
+  readonly from: string;
   readonly name: string;
   readonly body: string;
-  /** No tab of this browser was visible when it came. */
+  /** No tab of this browser was visible when it arrived. */
   readonly hidden: boolean;
 }
 
-/** Drawing attention outside the page. Texts are the view's. */
+/** Notifications and the badge. The view provides the texts. */
 export interface Attention {
   readonly permission: Readable<NotificationPermissionState>;
-  /** True once a message was received while hidden and nobody was asked yet: now is the time to offer notifications. */
+  /**
+   * True once a message arrived while the page was hidden and the user was never asked. The view then offers
+   * notifications.
+   */
   readonly offer: Readable<boolean>;
-  /** Asks for permission; call it from a click only. */
+  /** Asks for permission. Call it only from a click. */
   ask(): Promise<NotificationPermissionState>;
-  /** Takes the offer back for this browser, until the person asks in settings. */
+  /** Withdraws the offer in this browser until the user asks in settings. */
   dismissOffer(): void;
-  /** Calls `run` in exactly one tab of this browser for each new message of somebody else, once. */
+  /** Calls `run` once for each new message of another user, in exactly one tab of this browser. */
   onIncoming(run: (message: Incoming) => void): Unsubscribe;
-  /** Shows a notification if permitted; a later one with the same `tag` replaces it. `onOpen` runs when it is clicked. */
+  /**
+   * Shows a notification if permitted. A later one with the same `tag` replaces it. `onOpen` runs when it is clicked.
+   */
   notify(options: { title: string; body: string; tag: string; onOpen: () => void }): void;
-  /** Sets the app badge where the platform has one; 0 clears it. */
+  /** Sets the app badge if the platform has one. 0 clears it. */
   badge(count: number): void;
 }
 
 /** The root of the model. One per page. */
 export interface App {
   readonly session: Readable<Session>;
-  /** Whether this browser remembers somebody: what `session` most likely becomes, known before it has begun. */
+  /** Whether this browser remembers an account. Predicts `session` before {@link start} has read the saved sign-in. */
   readonly remembers: boolean;
   readonly accounts: Accounts;
   readonly attention: Attention;
-  /** Reads the saved sign-in and connects. Call it once at start, and again from a `failed` session. Never rejects. */
+  /** Reads the saved sign-in and connects. Call it once at start, and again in a `failed` session. Never rejects. */
   start(): Promise<void>;
 }

@@ -2,13 +2,13 @@ import type { Readable } from "../observable";
 import type { AdminCalls } from "./admin";
 import type { Conversation } from "./conversation";
 import type { Outcome, Problem } from "./outcome";
-import type { Person } from "./person";
+import type { User } from "./user";
 
-/** The signed-in person. */
-export interface Me extends Person {
+/** The signed-in user. */
+export interface Me extends User {
   readonly email: string;
   readonly admin: boolean;
-  /** When the account was made; null while not yet loaded. */
+  /** When the account was created. Null until the profile is loaded. */
   readonly createdAt: number | null;
 }
 
@@ -18,9 +18,8 @@ export interface ProfileChange {
 }
 
 /**
- * What to tell about the link to the server: `online`; `connecting` (a gap of
- * less than 5 s, or the first connection: show nothing); `offline` (longer:
- * one calm line with "Try now").
+ * The connection as the user sees it: `online`; `connecting` (a gap of less than 5 s, or the first connection: show
+ * nothing); `offline` (a longer gap: one calm line with "Try now").
  */
 export type ConnectionStatus =
   | { readonly state: "online" }
@@ -28,14 +27,16 @@ export type ConnectionStatus =
   | {
       readonly state: "offline";
       readonly since: number;
-      /** When the next try starts; null while one is under way or while the browser says that there is no network. */
+      /**
+       * When the next attempt starts. Null while one is running, and while the browser reports that there is no
+       * network.
+       */
       readonly nextTryAt: number | null;
     };
 
 /**
- * Where this device keeps messages: `durable`; `memory` (the browser denies
- * storage: what waits is lost when the tab is closed); `full` (nothing more
- * can be stored: new messages are not taken until there is room).
+ * Where this device keeps messages: `durable`; `memory` (the browser denies storage, so unsent messages are lost when
+ * the tab is closed); `full` (nothing more can be stored, so new messages are not accepted until there is room).
  */
 export type StorageState = "durable" | "memory" | "full";
 
@@ -45,20 +46,20 @@ export interface Presence {
   readonly lastSeen: number | null;
 }
 
-/** A line in the list of chats. */
+/** A row in the list of conversations. */
 export interface ConversationSummary {
   readonly id: string;
-  readonly person: Person;
-  /** The newest message; null for a conversation that has only a draft. */
+  readonly user: User;
+  /** The newest message. Null for a conversation that has only a draft. */
   readonly preview: {
     readonly body: string;
     readonly mine: boolean;
     readonly state: "waiting" | "sent" | "delivered" | "read" | "refused";
     readonly time: number;
   } | null;
-  /** Messages of the other that nobody has seen here; show "99+" above 99. */
+  /** Messages of the other user that were not seen on this device. Show "99+" above 99. */
   readonly unread: number;
-  /** The start of an unsent draft; empty where there is none. */
+  /** The start of an unsent draft. Empty if there is none. */
   readonly draft: string;
   readonly typing: boolean;
 }
@@ -66,75 +67,85 @@ export interface ConversationSummary {
 export interface ConversationList {
   /** Newest first. */
   readonly items: readonly ConversationSummary[];
-  /** True until what is kept on this device was read and, on a first visit, the first page was loaded. */
+  /** True until the stored list was read and, on a first visit, the first page was loaded. */
   readonly loading: boolean;
   /** There may be older ones on the server: see {@link Chat.moreConversations}. */
   readonly more: boolean;
-  /** Why the list could not be loaded from the server; null when it could. */
+  /** Why the list could not be loaded from the server. Null if it could. */
   readonly problem: Problem | null;
 }
 
-export interface PeopleList {
-  readonly items: readonly Person[];
+export interface UserList {
+  readonly items: readonly User[];
   readonly loading: boolean;
   readonly more: boolean;
   readonly problem: Problem | null;
 }
 
-/** A search in the directory, as somebody types. */
+/** A search in the directory while somebody types. */
 export interface DirectorySearch {
-  readonly people: Readable<PeopleList>;
-  /** Searches for `query` (a prefix of a name; "" is everyone), 150 ms after the last call. Older answers are dropped. */
+  readonly users: Readable<UserList>;
+  /**
+   * Searches for `query` (a prefix of a name; "" finds everyone), 150 ms after the last call. Older answers are
+   * dropped.
+   */
   search(query: string): void;
-  /** Loads the next page, if there is one and none is under way. */
+  /** Loads the next page if there is one and none is being loaded. */
   more(): void;
   /** Tries again after a problem. */
   retry(): void;
   close(): void;
 }
 
-/** Everything for one signed-in person. Ends with signing out. */
+/** Everything for one signed-in user. Ends with signing out. */
 export interface Chat {
   readonly uid: string;
   readonly me: Readable<Me>;
   readonly connection: Readable<ConnectionStatus>;
   readonly storage: Readable<StorageState>;
-  /** What to add to this device's clock for the server's, in ms; 0 while not known. All times here are by the server's. */
+  /**
+   * The server's clock minus this device's clock, in ms. 0 while not known. All times here use the server's
+   * clock.
+   */
   readonly clockOffset: Readable<number>;
-  /** Code points that the server takes in a message. */
+  /** The most code points that the server accepts in a message. */
   readonly bodyLimit: Readable<number>;
   readonly conversations: Readable<ConversationList>;
   readonly unreadTotal: Readable<number>;
-  /** Own messages that no server has yet; what signing out would lose. */
+  /** The user's messages that no server has yet. Signing out would lose them. */
   readonly waitingTotal: Readable<number>;
-  /** Null unless this person administers the chat. */
+  /** Null unless this user is an admin. */
   readonly admin: Readable<AdminCalls | null>;
 
-  /** Connects at once instead of waiting for the next try. */
+  /** Connects at once instead of waiting for the next attempt. */
   tryNow(): void;
   moreConversations(): void;
   directory(): DirectorySearch;
-  person(uid: string): Readable<Person>;
-  /** Resolves a username (as in an address of the client) to a person; a problem with code "not_found" where there is none. */
-  personByUsername(username: string): Promise<Outcome<Person>>;
-  /** Presence is watched while somebody is subscribed; at most 100 people at once, the latest subscribers first. */
+  user(uid: string): Readable<User>;
+  /**
+   * Finds a user by username (as in an address of the client). The problem has the code "not_found" if there is none.
+   */
+  userByUsername(username: string): Promise<Outcome<User>>;
+  /**
+   * Presence is watched while there is a subscriber, for at most 100 users at once. The latest subscribers come first.
+   */
   presence(uid: string): Readable<Presence>;
-  /** Opens the conversation with `uid`. Close it when its screen goes; opening it several times is fine. */
+  /** Opens the conversation with `uid`. Close it with its screen. It may be opened several times at once. */
   conversation(uid: string): Conversation;
 
   updateProfile(change: ProfileChange): Promise<Outcome>;
-  /** Whose messages this person refuses, by name; null while not yet known. Shared by all devices. */
-  readonly blocked: Readable<readonly Person[] | null>;
-  /** Sends from `uid` are refused from now on; what was said stays. They are not told. */
+  /** The users whose messages this user refuses, by name. Null until loaded. Shared by all devices. */
+  readonly blocked: Readable<readonly User[] | null>;
+  /** Refuses messages from `uid` from now on. Older messages stay. The blocked user is not notified. */
   block(uid: string): Promise<Outcome>;
   unblock(uid: string): Promise<Outcome>;
-  /** All own data as one JSON file. */
+  /** All of the user's data as one JSON file. */
   exportData(): Promise<Outcome<Blob>>;
   /**
-   * Closes the socket, wipes this account's data from this browser in all tabs and signs out. Refuses with code "unsent" while
-   * messages wait, unless `evenIfUnsent`.
+   * Closes the socket, deletes this user's data from this browser in all tabs and signs out. Fails with the code
+   * "unsent" while messages wait, unless `evenIfUnsent` is set.
    */
   signOut(options?: { evenIfUnsent?: boolean }): Promise<Outcome>;
-  /** Deletes the account and what is its own, then signs out here. `password` proves that it is you. */
+  /** Deletes the account and its data, then signs out here. `password` confirms the user's identity. */
   leave(password: string): Promise<Outcome>;
 }

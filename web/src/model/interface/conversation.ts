@@ -1,41 +1,42 @@
 import type { Readable } from "../observable";
 import type { Outcome, Problem } from "./outcome";
-import type { Person } from "./person";
+import type { User } from "./user";
 
 /**
- * Where a message is; it never goes backwards along this line: `waiting` (in
- * the outbox of this device), `sent` (queued), `delivered` (a device of the
- * recipient has it), `read`. `refused`: it will not be sent; see refusal.
- * Messages of the other are always `delivered` or `read`.
+ * The progress of a message. It only moves forward: `waiting` (in the outbox of this device), `sent` (queued),
+ * `delivered` (stored by a device of the recipient), `read`. `refused`: the message will not be sent; see {@link
+ * Refusal}. Messages of the other user are always `delivered` or `read`.
  */
 export type MessageState = "waiting" | "sent" | "delivered" | "read" | "refused";
 
 export interface Refusal {
   readonly code: string;
-  /** The server's sentence, for codes that the view has no words for. */
+  /** The server's sentence, for codes that the view has no text for. */
   readonly message: string;
 }
 
-/** What a message answers. */
+/** The message that a reply refers to. */
 export interface Quote {
   readonly id: string;
-  /** Null where the original is not on this device (yet). */
+  /** Null if the original is not on this device (yet). */
   readonly mine: boolean | null;
   readonly body: string | null;
 }
 
 export interface Message {
-  /** Stable from the moment of typing to the end; use it as the key. */
+  /** Stays the same from the moment of typing. Use it as the key. */
   readonly id: string;
   readonly mine: boolean;
-  /** Up to 8,000 code points from a stranger: show it as text, isolated (`dir=auto`), wrapped anywhere. */
+  /**
+   * Up to 8,000 code points from a stranger. Show it as text, isolated (`dir=auto`), and allow line breaks anywhere.
+   */
   readonly body: string;
-  /** When it was sent, by the sender's word; when it was typed while still waiting. */
+  /** When it was sent, according to the sender's device. While it is waiting: when it was typed. */
   readonly time: number;
-  /** When the server took it, where that differs from `time` by more than 10 minutes; else null. */
+  /** When the server accepted it, if that differs from `time` by more than 10 minutes. Otherwise null. */
   readonly acceptedTime: number | null;
   readonly state: MessageState;
-  /** When it was delivered, for the word behind the ticks; null where not known. */
+  /** When it was delivered, for the description of the ticks. Null if not known. */
   readonly deliveredTime: number | null;
   readonly refusal: Refusal | null;
   readonly quote: Quote | null;
@@ -43,19 +44,22 @@ export interface Message {
 
 export interface Timeline {
   /**
-   * Oldest first, in the order that all devices share. A message that did not change is the same object as before. What is loaded stays until the
-   * conversation is closed.
+   * Oldest first, in the order that all devices share. An unchanged message is the same object as before. Loaded
+   * messages stay until the conversation is closed.
    */
   readonly items: readonly Message[];
-  /** True until what is kept on this device was read and, where that is nothing, the first page was loaded. */
+  /** True until the stored messages were read and, if there were none, the first page was loaded. */
   readonly loading: boolean;
   /** An older page is being loaded. */
   readonly loadingOlder: boolean;
-  /** There is nothing older. */
+  /** There are no older messages. */
   readonly complete: boolean;
-  /** Why the last attempt to load from the server failed; null after one that did not. */
+  /** Why the last attempt to load from the server failed. Null after a successful one. */
   readonly problem: Problem | null;
-  /** Where the "new messages" line stands: the first message unread when the conversation was opened; null where none. Stays until closed. */
+  /**
+   * The first message that was unread when the conversation was opened. The "new messages" line is above it. Null if
+   * there is none. Stays until the conversation is closed.
+   */
   readonly firstUnread: string | null;
 }
 
@@ -67,34 +71,39 @@ export interface Draft {
 /** One open conversation. */
 export interface Conversation {
   readonly id: string;
-  readonly person: Readable<Person>;
+  readonly user: Readable<User>;
   readonly timeline: Readable<Timeline>;
-  /** The other is typing; falls back by itself 6 s after the last sign. */
+  /** The other user is typing. Becomes false 6 s after the last hint. */
   readonly typing: Readable<boolean>;
-  /** Messages of the other above the read mark. */
+  /** Messages of the other user above the read mark. */
   readonly unread: Readable<number>;
   /** Kept on this device and shared by its tabs. */
   readonly draft: Readable<Draft>;
 
-  /** Loads the page before the oldest item. Does nothing while one is under way or when complete. */
+  /**
+   * Loads the page before the oldest item. Does nothing while one is being loaded, or when there are no older messages.
+   */
   loadOlder(): Promise<void>;
-  /** Loads back until message `id` is among the items. False: it is not in this conversation, or could not be loaded. */
+  /**
+   * Loads older pages until message `id` is among the items. False: it is not in this conversation, or loading failed.
+   */
   reveal(id: string): Promise<boolean>;
   /**
-   * Puts a message into the outbox; the value is its id. It shows at once and leaves when possible. Clears the draft. Problems (nothing was taken):
-   * "body_empty", "body_too_long", "body_invalid", "storage_full".
+   * Puts a message into the outbox and clears the draft. The value is the message's id. The message shows at once and
+   * is sent when possible. Problems (nothing was stored): "body_empty", "body_too_long", "body_invalid",
+   * "storage_full".
    */
   send(body: string, replyTo?: string): Promise<Outcome<string>>;
   /** Sends a refused message again, as a new one. The value is the new id. */
   retry(id: string): Promise<Outcome<string>>;
   /** Removes a refused message from this device. */
   remove(id: string): Promise<void>;
-  /** Changes the draft; stored a moment later. `replyTo` is a message id of this conversation, null for none. */
+  /** Changes the draft, which is stored a moment later. `replyTo` is a message id of this conversation, or null. */
   setDraft(text: string, replyTo: string | null): void;
-  /** Call on each key; says "typing" to the other at most every 3 s. */
+  /** Call it on each key. Sends the other user a typing hint at most every 3 s. */
   noteTyping(): void;
-  /** Everything up to and including message `id` was on screen. Never moves back. */
+  /** Records that everything up to and including message `id` was on screen. The mark never moves back. */
   markRead(id: string): void;
-  /** Ends this handle. Its values no longer change. */
+  /** Closes this handle. Its values do not change any more. */
   close(): void;
 }

@@ -1,18 +1,20 @@
-/** Why something did not work. The view turns it into words (view/problems.ts). */
+/** Why an action failed. The view turns it into words (view/problems.ts). */
 export interface Problem {
-  /** Stable, `lower_snake_case`; for code that must branch. "offline" where the network failed. */
+  /** Stable, `lower_snake_case`, for code that must branch. "offline" if the network failed. */
   readonly code: string;
   /**
-   * The server's own sentence, for codes that the view has no words for; empty
-   * where the model found the problem itself.
+   * The server's own sentence, for codes that the view has no text for. Empty if the model found the problem itself.
    */
   readonly message: string;
-  /** For forms: field name (`email`, `password`, `username`, `display_name`) → the server's sentence, empty where `code` says it all. */
+  /**
+   * For forms: field name (`email`, `password`, `username`, `display_name`) → the server's sentence, which is empty if
+   * `code` says everything.
+   */
   readonly fields: Readonly<Record<string, string>>;
-  /** After this many milliseconds the same may work; null where trying again does not help by itself. */
+  /** The same action may succeed after this many milliseconds. Null if repeating it does not help. */
   readonly retryAfterMs: number | null;
 }
 
-/** What came of an action. */
+/** The result of an action. */
 export type Outcome<T = void> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: Problem };

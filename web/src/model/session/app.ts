@@ -1,29 +1,29 @@
 /**
- * The root of the model: who uses this browser. It opens an account's store
- * and chat when somebody is signed in, and takes both away when they are not any more.
+ * The root of the model. It opens the local store and the chat of the user who is signed in, and closes them on
+ * sign-out.
  */
 import { ConfigSource } from "../../net/config";
 import { SignInEnded, type Token } from "../../net/connection";
 import { HttpApi } from "../../net/http";
-import type { Identity, IdentityLoader, SignedIn } from "../../net/identity";
+import type { Account, Identity, IdentityLoader } from "../../net/identity";
 import { OwnApi } from "../../net/own";
 import { ApiProblem } from "../../net/problem";
 import type { Channel, Platform } from "../../platform/platform";
-import type { Account, openAccount } from "../chat/open";
+import type { OpenChat, openChat } from "../chat/open";
 import type { Accounts, App, Attention, NewAccount, Session, SignedOutReason } from "../interface/app";
 import type { Outcome } from "../interface/outcome";
 import { type Readable, Value } from "../observable";
 import { outcome, problemOf } from "../outcome";
-import { databaseName } from "../store/name";
-import { Attract } from "./attention";
+import { databaseName } from "../store/store";
+import { AttentionModel } from "./attention";
 import { Remembered } from "./remembered";
 
-/** Loads what runs for an account. Rejects with ApiProblem where it cannot be loaded now; may be called again. */
-export type ChatLoader = () => Promise<{ readonly openAccount: typeof openAccount }>;
+/** Loads the code for signed-in users. Rejects with ApiProblem if it cannot be loaded now. May be called again. */
+export type ChatLoader = () => Promise<{ readonly openChat: typeof openChat }>;
 
 interface Running {
-  readonly person: SignedIn;
   readonly account: Account;
+  readonly chat: OpenChat;
 }
 
 export class AppModel implements App, Accounts {
@@ -34,11 +34,11 @@ export class AppModel implements App, Accounts {
   private readonly config: ConfigSource;
   private readonly remembered: Remembered;
   private readonly value = new Value<Session>({ state: "starting" });
-  private readonly attract: Attract;
+  private readonly attentionModel: AttentionModel;
   private identityLoading: Promise<Identity> | null = null;
   private running: Running | null = null;
-  /** Counts changes of who is here, so that what belongs to an earlier one can be told. */
-  private turn = 0;
+  /** Incremented per change of the signed-in account, so that results for an earlier one are ignored. */
+  private generation = 0;
   private channel: Channel | null = null;
 
   constructor(platform: Platform, loadIdentity: IdentityLoader, loadChat: ChatLoader) {
@@ -47,7 +47,7 @@ export class AppModel implements App, Accounts {
     this.loadChat = loadChat;
     this.config = new ConfigSource(platform);
     this.remembered = new Remembered(platform.notes);
-    this.attract = new Attract(platform, () => this.channel?.post({ kind: "attention" }));
+    this.attentionModel = new AttentionModel(platform, () => this.channel?.post({ kind: "attention" }));
   }
 
   get session(): Readable<Session> {
@@ -55,22 +55,22 @@ export class AppModel implements App, Accounts {
   }
 
   get remembers(): boolean {
-    return this.remembered.person() !== null;
+    return this.remembered.account() !== null;
   }
 
   get attention(): Attention {
-    return this.attract;
+    return this.attentionModel;
   }
 
   async start(): Promise<void> {
     if (!this.channel) {
-      this.channel = this.platform.tabs.channel("phoenix", (message) => this.hear(message));
-      this.platform.page.onResume(() => this.look());
+      this.channel = this.platform.tabs.channel("phoenix", (message) => this.onTabMessage(message));
+      this.platform.page.onResume(() => this.followRemembered());
     }
-    const person = this.remembered.person();
-    if (person) {
-      // At once, from what this device has; whether the sign-in still stands shows when a token is needed.
-      await this.enter(person);
+    const account = this.remembered.account();
+    if (account) {
+      // Opens at once with the stored data. Whether the sign-in is still valid turns out when a token is needed.
+      await this.openSession(account);
       return;
     }
     try {
@@ -80,17 +80,17 @@ export class AppModel implements App, Accounts {
       return;
     }
     this.value.set({ state: "signed-out", reason: "none" });
-    // While the form is filled in.
-    void this.identity().catch(() => undefined); // told by who waits for it
-    // A sign-out that could not be finished then is done now.
-    if (this.remembered.signOutDue()) void this.forget().catch(() => undefined);
+    // Loads the sign-in library while the user fills in the form.
+    void this.identity().catch(() => undefined); // the action that needs it reports the error
+    // Completes a sign-out that could not be completed earlier.
+    if (this.remembered.signOutDue()) void this.forgetSignIn().catch(() => undefined);
   }
 
   // --- accounts ---
 
   signUp(form: NewAccount): Promise<Outcome> {
     return outcome(async () => {
-      this.prepare();
+      this.preload();
       await new OwnApi(this.http()).signUp(form);
       await this.signedIn(await (await this.identity()).signIn(form.email, form.password));
     });
@@ -98,7 +98,7 @@ export class AppModel implements App, Accounts {
 
   signIn(email: string, password: string): Promise<Outcome> {
     return outcome(async () => {
-      this.prepare();
+      this.preload();
       await this.signedIn(await (await this.identity()).signIn(email, password));
     });
   }
@@ -111,149 +111,151 @@ export class AppModel implements App, Accounts {
     return outcome(async () => ({ email: await (await this.identity()).confirmReset(code, password) }));
   }
 
-  /** Loads the code that comes next while the server looks at who is coming. */
-  private prepare(): void {
-    void this.loadChat().catch(() => undefined); // told by enter()
-    void this.identity().catch(() => undefined); // told by who waits for it
+  /** Loads the code for signed-in users while the server checks the password. */
+  private preload(): void {
+    void this.loadChat().catch(() => undefined); // openSession() reports the error
+    void this.identity().catch(() => undefined); // the action that needs it reports the error
   }
 
-  // --- coming and going ---
+  // --- sessions ---
 
-  private async signedIn(person: SignedIn): Promise<void> {
-    this.remembered.set(person);
-    await this.enter(person);
+  private async signedIn(account: Account): Promise<void> {
+    this.remembered.set(account);
+    await this.openSession(account);
     this.channel?.post({ kind: "signed-in" });
   }
 
-  private async enter(person: SignedIn): Promise<void> {
-    if (this.running?.person.uid === person.uid) return;
-    const turn = ++this.turn;
-    this.halt();
-    let account: Account;
+  private async openSession(account: Account): Promise<void> {
+    if (this.running?.account.uid === account.uid) return;
+    const generation = ++this.generation;
+    this.stopChat();
+    let chat: OpenChat;
     try {
-      account = await this.open(person, turn);
+      chat = await this.open(account, generation);
     } catch (err) {
-      if (turn === this.turn) this.value.set({ state: "failed", problem: problemOf(err) });
+      if (generation === this.generation) this.value.set({ state: "failed", problem: problemOf(err) });
       return;
     }
-    if (turn !== this.turn) {
-      account.stop();
+    if (generation !== this.generation) {
+      chat.stop();
       return;
     }
-    this.running = { person, account };
-    account.start();
-    this.value.set({ state: "signed-in", chat: account.chat });
+    this.running = { account, chat };
+    chat.start();
+    this.value.set({ state: "signed-in", chat: chat.chat });
   }
 
-  private async open(person: SignedIn, turn: number): Promise<Account> {
-    const { openAccount } = await this.loadChat();
-    return await openAccount(
+  private async open(account: Account, generation: number): Promise<OpenChat> {
+    const { openChat } = await this.loadChat();
+    return await openChat(
       {
         platform: this.platform,
-        person,
+        account,
         http: this.http(),
         url: async () => (await this.config.get()).realtimeUrl,
-        token: (fresh) => this.token(person, fresh),
+        token: (fresh) => this.token(account, fresh),
       },
       {
         onReceived: (messages, hidden) =>
-          this.attract.received(
-            messages.map(({ row, name }) => ({ person: row.from, name, body: row.body, hidden })),
+          this.attentionModel.received(
+            messages.map(({ row, name }) => ({ from: row.from, name, body: row.body, hidden })),
             hidden,
           ),
-        onSignInEnded: (reason) => void this.end(turn, reason),
-        signOut: () => this.signOut(person),
-        leave: (password) => this.leave(person, password),
+        onSignInEnded: (reason) => void this.endSession(generation, reason),
+        signOut: () => this.signOut(account),
+        leave: (password) => this.leave(account, password),
       },
     );
   }
 
-  /** Stops what runs for an account; its data stays. */
-  private halt(): void {
-    this.running?.account.stop();
+  /** Stops the chat. Stored data stays. */
+  private stopChat(): void {
+    this.running?.chat.stop();
     this.running = null;
   }
 
-  private async signOut(person: SignedIn, reason: SignedOutReason = "none"): Promise<void> {
-    this.turn++;
-    this.halt();
+  private async signOut(account: Account, reason: SignedOutReason = "none"): Promise<void> {
+    this.generation++;
+    this.stopChat();
     this.remembered.clear();
-    this.attract.forget();
-    // Other tabs close their connections to the database, or it could not be deleted.
-    this.channel?.post({ kind: "signed-out", uid: person.uid, reason });
+    this.attentionModel.reset();
+    // Other tabs must close their connections to the database before it can be deleted.
+    this.channel?.post({ kind: "signed-out", uid: account.uid, reason });
     this.value.set({ state: "signed-out", reason });
-    await Promise.all([this.forget(), this.platform.storage.remove(databaseName(person.uid))]);
+    await Promise.all([this.forgetSignIn(), this.platform.storage.remove(databaseName(account.uid))]);
   }
 
-  /** Forgets the sign-in; where the configuration was never loaded, at the next start. */
-  private async forget(): Promise<void> {
-    this.remembered.dueSignOut(true);
+  /** Ends the sign-in in the library. If the configuration was never loaded, this happens at the next start. */
+  private async forgetSignIn(): Promise<void> {
+    this.remembered.setSignOutDue(true);
     try {
       await (await this.identity()).signOut();
-      this.remembered.dueSignOut(false);
+      this.remembered.setSignOutDue(false);
     } catch (err) {
       if (!(err instanceof ApiProblem)) throw err;
     }
   }
 
-  private async leave(person: SignedIn, password: string): Promise<void> {
+  private async leave(account: Account, password: string): Promise<void> {
     const identity = await this.identity();
     await identity.reauthenticate(password);
-    // The server wants a token of this very sign-in.
+    // The server requires a token of this new sign-in.
     await identity.token(true);
     await new OwnApi(this.http()).leave();
-    await this.signOut(person, "left");
+    await this.signOut(account, "left");
   }
 
-  /** The server says that the sign-in does not stand any more. What waits on this device stays, unless the account is gone. */
-  private async end(turn: number, reason: "ended" | "disabled" | "deleted"): Promise<void> {
-    const person = this.running?.person;
-    if (turn !== this.turn || !person) return;
+  /** Handles a server that rejects the sign-in. Unsent messages stay on this device unless the account was deleted. */
+  private async endSession(generation: number, reason: "ended" | "disabled" | "deleted"): Promise<void> {
+    const account = this.running?.account;
+    if (generation !== this.generation || !account) return;
     if (reason === "deleted") {
-      await this.signOut(person, reason);
+      await this.signOut(account, reason);
       return;
     }
-    this.turn++;
-    this.halt();
-    this.attract.forget();
+    this.generation++;
+    this.stopChat();
+    this.attentionModel.reset();
     this.value.set({ state: "signed-out", reason });
-    // Where another tab has let somebody else in meanwhile, theirs is not ours to end.
-    if (this.remembered.person()?.uid !== person.uid) {
-      this.look();
+    // Another tab may have signed in another account meanwhile, which must stay signed in.
+    if (this.remembered.account()?.uid !== account.uid) {
+      this.followRemembered();
       return;
     }
     this.remembered.clear();
-    this.channel?.post({ kind: "signed-out", uid: person.uid, reason });
-    await this.forget();
+    this.channel?.post({ kind: "signed-out", uid: account.uid, reason });
+    await this.forgetSignIn();
   }
 
-  /** Compares who is shown with who is signed in: a tab that was frozen has missed what others did. */
-  private look(): void {
-    const person = this.remembered.person();
-    if (person?.uid === this.running?.person.uid) return;
-    if (person) void this.enter(person);
+  /**
+   * Switches to the remembered account if it is another one: a tab that was frozen has missed sign-ins and sign-outs.
+   */
+  private followRemembered(): void {
+    const account = this.remembered.account();
+    if (account?.uid === this.running?.account.uid) return;
+    if (account) void this.openSession(account);
     else {
-      this.turn++;
-      this.halt();
-      this.attract.forget();
+      this.generation++;
+      this.stopChat();
+      this.attentionModel.reset();
       this.value.set({ state: "signed-out", reason: "none" });
     }
   }
 
-  private hear(message: unknown): void {
+  private onTabMessage(message: unknown): void {
     if (typeof message !== "object" || message === null) return;
     const { kind, uid, reason } = message as { kind?: unknown; uid?: unknown; reason?: unknown };
-    if (kind === "signed-out" && uid === this.running?.person.uid) {
-      this.turn++;
-      this.halt();
-      this.attract.forget();
+    if (kind === "signed-out" && uid === this.running?.account.uid) {
+      this.generation++;
+      this.stopChat();
+      this.attentionModel.reset();
       const known: readonly unknown[] = ["none", "ended", "disabled", "deleted", "left"] satisfies SignedOutReason[];
       this.value.set({ state: "signed-out", reason: known.includes(reason) ? (reason as SignedOutReason) : "none" });
-    } else if (kind === "signed-in") this.look();
-    else if (kind === "attention") this.attract.look();
+    } else if (kind === "signed-in") this.followRemembered();
+    else if (kind === "attention") this.attentionModel.refresh();
   }
 
-  // --- who proves it ---
+  // --- tokens ---
 
   private identity(): Promise<Identity> {
     this.identityLoading ??= this.config
@@ -266,11 +268,11 @@ export class AppModel implements App, Accounts {
     return this.identityLoading;
   }
 
-  private async token(person: SignedIn, fresh: boolean): Promise<Token> {
+  private async token(account: Account, fresh: boolean): Promise<Token> {
     const identity = await this.identity();
-    const who = await identity.remembered();
-    // Another tab may have signed in somebody else: their token is not for this account.
-    if (who?.uid !== person.uid) throw new SignInEnded("ended");
+    const saved = await identity.remembered();
+    // Another tab may have signed in another account, whose token must not be used here.
+    if (saved?.uid !== account.uid) throw new SignInEnded("ended");
     return await identity.token(fresh);
   }
 
@@ -278,9 +280,9 @@ export class AppModel implements App, Accounts {
     return new HttpApi(this.platform, {
       base: async () => (await this.config.get()).apiBase,
       token: async (fresh) => {
-        const person = this.running?.person;
-        if (!person) throw new SignInEnded("ended");
-        return await this.token(person, fresh);
+        const account = this.running?.account;
+        if (!account) throw new SignInEnded("ended");
+        return await this.token(account, fresh);
       },
     });
   }

@@ -4,25 +4,27 @@ import type { Attention, Incoming, NotificationPermissionState } from "../interf
 import { type Readable, type Unsubscribe, Value } from "../observable";
 
 const DISMISSED = "phoenix.notifications-dismissed";
-/** A message came while nobody looked, and nobody was asked yet. */
+/** Set when a message arrived while no tab was visible and the user was never asked for permission. */
 const DUE = "phoenix.notifications-due";
 
-export class Attract implements Attention {
+export class AttentionModel implements Attention {
   private readonly platform: Platform;
   private readonly permissionValue: Value<NotificationPermissionState>;
   private readonly offerValue = new Value(false);
   private readonly listeners = new Set<(message: Incoming) => void>();
-  private readonly tell: () => void;
-  /** As the note of this name, where notes are denied. */
+  private readonly notifyTabs: () => void;
+  /** In-memory copy of the note {@link DUE}, for browsers that deny notes. */
   private due = false;
 
-  /** `tell` makes the other tabs {@link look}: messages come in one tab, and somebody looks at another. */
-  constructor(platform: Platform, tell: () => void) {
+  /**
+   * `notifyTabs` makes the other tabs {@link refresh}: messages arrive in one tab, and the user may look at another.
+   */
+  constructor(platform: Platform, notifyTabs: () => void) {
     this.platform = platform;
-    this.tell = tell;
+    this.notifyTabs = notifyTabs;
     this.permissionValue = new Value(platform.notifier.permission());
-    // It may be changed in the browser's settings while the page is open.
-    platform.page.onVisible(() => this.look());
+    // The permission can change in the browser's settings while the page is open.
+    platform.page.onVisible(() => this.refresh());
   }
 
   get permission(): Readable<NotificationPermissionState> {
@@ -35,17 +37,17 @@ export class Attract implements Attention {
 
   async ask(): Promise<NotificationPermissionState> {
     const answer = await this.platform.notifier.ask();
-    this.settled();
+    this.onAnswered();
     return answer;
   }
 
   dismissOffer(): void {
     this.platform.notes.set(DISMISSED, "1");
-    this.settled();
+    this.onAnswered();
   }
 
-  /** Sees what was asked and answered in any tab of this browser. */
-  look(): void {
+  /** Updates the permission and the offer from what happened in any tab of this browser. */
+  refresh(): void {
     const { notifier, notes } = this.platform;
     const permission = notifier.permission();
     this.permissionValue.set(permission);
@@ -53,12 +55,12 @@ export class Attract implements Attention {
     this.offerValue.set(due && permission === "unasked" && notes.get(DISMISSED) === null);
   }
 
-  /** The question was answered. */
-  private settled(): void {
+  /** Clears the offer in all tabs after the user has answered. */
+  private onAnswered(): void {
     this.due = false;
     this.platform.notes.remove(DUE);
-    this.look();
-    this.tell();
+    this.refresh();
+    this.notifyTabs();
   }
 
   onIncoming(run: (message: Incoming) => void): Unsubscribe {
@@ -74,22 +76,22 @@ export class Attract implements Attention {
     this.platform.notifier.badge(count);
   }
 
-  /** Messages of others came. */
+  /** Handles new messages of other users. */
   received(messages: readonly Incoming[], hidden: boolean): void {
     if (hidden && messages.length > 0 && this.platform.notifier.permission() === "unasked") {
       this.due = true;
       this.platform.notes.set(DUE, "1");
-      this.look();
-      this.tell();
+      this.refresh();
+      this.notifyTabs();
     }
     for (const message of messages) for (const run of [...this.listeners]) run(message);
   }
 
-  /** Another person sits here now. */
-  forget(): void {
+  /** Forgets everything, because the account has changed. */
+  reset(): void {
     this.due = false;
     this.platform.notes.remove(DUE);
-    this.look();
+    this.refresh();
     this.platform.notifier.badge(0);
   }
 }

@@ -1,10 +1,13 @@
-/** Who was signed in here last, in a note that is read at once: the app shows what it has before anything is asked. */
-import type { SignedIn } from "../../net/identity";
+/**
+ * The account that was signed in here last. It is stored in a note, which is read synchronously, so that the app can
+ * show stored data at once.
+ */
+import type { Account } from "../../net/identity";
 import { Fields, Malformed } from "../../protocol/fields";
 import { validUid } from "../../protocol/chat";
 import type { Notes } from "../../platform/platform";
 
-const PERSON = "phoenix.person";
+const ACCOUNT = "phoenix.account";
 const DUE = "phoenix.sign-out";
 
 export class Remembered {
@@ -14,12 +17,12 @@ export class Remembered {
     this.notes = notes;
   }
 
-  /** Null where nobody is signed in. */
-  person(): SignedIn | null {
-    const text = this.notes.get(PERSON);
+  /** Returns null if nobody is signed in. */
+  account(): Account | null {
+    const text = this.notes.get(ACCOUNT);
     if (text === null) return null;
     try {
-      const f = new Fields("person", JSON.parse(text) as unknown);
+      const f = new Fields("account", JSON.parse(text) as unknown);
       const uid = f.text("uid");
       return validUid(uid) ? { uid, email: f.optionalText("email") } : null;
     } catch (err) {
@@ -28,21 +31,21 @@ export class Remembered {
     }
   }
 
-  set(person: SignedIn): void {
-    this.notes.set(PERSON, JSON.stringify(person));
+  set(account: Account): void {
+    this.notes.set(ACCOUNT, JSON.stringify(account));
     this.notes.remove(DUE);
   }
 
   clear(): void {
-    this.notes.remove(PERSON);
+    this.notes.remove(ACCOUNT);
   }
 
-  /** Whether the sign-in itself is still to be forgotten. */
+  /** Whether the sign-in library must still be signed out. */
   signOutDue(): boolean {
     return this.notes.get(DUE) !== null;
   }
 
-  dueSignOut(due: boolean): void {
+  setSignOutDue(due: boolean): void {
     if (due) this.notes.set(DUE, "1");
     else this.notes.remove(DUE);
   }

@@ -1,16 +1,16 @@
 import { describe, expect, test } from "vitest";
 import { ApiProblem } from "../../net/problem";
-import { openAccount } from "../chat/open";
+import { openChat } from "../chat/open";
 import { SHAPE } from "../store/rows";
-import { databaseName } from "../store/name";
+import { databaseName } from "../store/store";
 import { FakeBrowser } from "../../platform/testing/fake";
 import { Household } from "../testing/household";
 
 const ALICE = "aliceUid0001";
 const BOB = "bobUid000002";
 
-describe("who uses the browser", () => {
-  test("nobody, then somebody; a wrong password says so", async () => {
+describe("the session", () => {
+  test("starts signed out, reports a wrong password, and signs in", async () => {
     const house = new Household();
     const tab = await house.tab();
     expect(tab.app.session.get()).toEqual({ state: "signed-out", reason: "none" });
@@ -23,11 +23,11 @@ describe("who uses the browser", () => {
     expect(tab.chat().uid).toBe(ALICE);
   });
 
-  test("the sign-in survives a restart of the browser, without a network too", async () => {
+  test("survives a restart of the browser, also without a network", async () => {
     const house = new Household();
-    const bob = await house.person(BOB);
+    const bob = await house.user(BOB);
     const browser = new FakeBrowser();
-    const alice = await house.person(ALICE, browser);
+    const alice = await house.user(ALICE, browser);
     await bob.chat().conversation(ALICE).send("remember this");
     await house.pass(500);
     alice.platform.kill();
@@ -40,16 +40,16 @@ describe("who uses the browser", () => {
       loading: false,
       items: [{ preview: { body: "remember this" } }],
     });
-    const talk = again.chat().conversation(BOB);
+    const conversation = again.chat().conversation(BOB);
     await house.pass(100);
-    expect(talk.timeline.get()).toMatchObject({ loading: false, items: [{ body: "remember this" }] });
-    expect((await talk.send("answered offline")).ok).toBe(true);
+    expect(conversation.timeline.get()).toMatchObject({ loading: false, items: [{ body: "remember this" }] });
+    expect((await conversation.send("answered offline")).ok).toBe(true);
     await house.pass(10_000);
     expect(again.chat().connection.get().state).toBe("offline");
     expect(again.chat().waitingTotal.get()).toBe(1);
   });
 
-  test("an app that cannot load its configuration says so, and starts when it can", async () => {
+  test("fails if the configuration cannot be loaded, and starts once it can", async () => {
     const house = new Household();
     house.server.archive.down = true;
     const tab = await house.tab();
@@ -59,13 +59,13 @@ describe("who uses the browser", () => {
     expect(tab.app.session.get()).toEqual({ state: "signed-out", reason: "none" });
   });
 
-  test("a chat whose code cannot be loaded says so, stays signed in, and starts when it can", async () => {
+  test("fails if the code of the chat cannot be loaded, stays signed in, and starts once it can", async () => {
     const house = new Household();
     let reachable = false;
     const tab = await house.tab(new FakeBrowser(), {
       loadChat: async () => {
         if (!reachable) throw new ApiProblem(0, "offline", "");
-        return { openAccount };
+        return { openChat };
       },
     });
     expect(await tab.app.signIn(`${ALICE}@example.org`, "correct horse")).toMatchObject({ ok: true });
@@ -75,10 +75,10 @@ describe("who uses the browser", () => {
     expect(tab.chat().uid).toBe(ALICE);
   });
 
-  test("signing out warns of what is unsent, then wipes; a second account sees nothing of the first", async () => {
+  test("warns of unsent messages at sign-out, then deletes all data; a second account sees nothing of the first", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
-    const alice = await house.person(ALICE, browser);
+    const alice = await house.user(ALICE, browser);
     house.setOnline(false);
     await alice.chat().conversation(BOB).send("a secret");
     alice.chat().conversation(BOB).setDraft("another", null);
@@ -93,7 +93,7 @@ describe("who uses the browser", () => {
     expect(house.server.socketsOf(ALICE)).toBe(0);
 
     house.setOnline(true);
-    const bob = await house.person(BOB, browser);
+    const bob = await house.user(BOB, browser);
     await house.pass(5_000);
     expect(bob.chat().conversations.get().items).toEqual([]);
     expect([...browser.disks.keys()]).toEqual([databaseName(BOB)]);
@@ -102,11 +102,11 @@ describe("who uses the browser", () => {
     ).not.toContain("secret");
   });
 
-  test("a second account sees nothing of one whose sign-in only ended, and the first finds what is its own again", async () => {
+  test("keeps the data of an ended sign-in for its account, and hides it from another one", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
-    const carol = await house.person("carolUid00003");
-    const alice = await house.person(ALICE, browser);
+    const carol = await house.user("carolUid00003");
+    const alice = await house.user(ALICE, browser);
     await carol.chat().conversation(ALICE).send("for Alice only");
     await house.pass(500);
     alice.app.attention.badge(1);
@@ -122,13 +122,13 @@ describe("who uses the browser", () => {
     house.setOnline(true);
     await house.pass(40_000);
     expect(alice.app.session.get()).toEqual({ state: "signed-out", reason: "ended" });
-    // What drew the eye was about Alice.
+    // The badge and the offer were for Alice.
     expect(alice.platform.badge).toBe(0);
     expect(alice.app.attention.offer.get()).toBe(false);
 
-    const bob = await house.person(BOB, browser);
-    const told: string[] = [];
-    bob.app.attention.onIncoming((m) => told.push(m.body));
+    const bob = await house.user(BOB, browser);
+    const notified: string[] = [];
+    bob.app.attention.onIncoming((m) => notified.push(m.body));
     await house.pass(5_000);
     expect(bob.chat().conversations.get().items).toEqual([]);
     expect([bob.chat().unreadTotal.get(), bob.chat().waitingTotal.get(), bob.app.attention.offer.get()]).toEqual([
@@ -136,17 +136,17 @@ describe("who uses the browser", () => {
       0,
       false,
     ]);
-    const talk = bob.chat().conversation(ALICE);
+    const conversation = bob.chat().conversation(ALICE);
     await house.pass(500);
-    expect([talk.timeline.get().items, talk.draft.get().text]).toEqual([[], ""]);
+    expect([conversation.timeline.get().items, conversation.draft.get().text]).toEqual([[], ""]);
     expect(JSON.stringify([...browser.notes])).not.toContain(ALICE);
-    // Not a word went out for either of them by the other's sign-in.
+    // Neither account sent anything through the sign-in of the other.
     expect(house.server.accepted.size).toBe(2);
-    expect(told).toEqual([]);
+    expect(notified).toEqual([]);
 
     house.revoked.delete(ALICE);
     expect((await bob.chat().signOut()).ok).toBe(true);
-    const again = await house.person(ALICE, browser);
+    const again = await house.user(ALICE, browser);
     await house.pass(2_000);
     const mine = again.chat().conversation(BOB);
     await house.pass(500);
@@ -157,10 +157,10 @@ describe("who uses the browser", () => {
     expect(house.server.accepted.size).toBe(3);
   });
 
-  test("signing out in one tab signs out the others; signing in, too", async () => {
+  test("signs all tabs in and out together", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
-    const first = await house.person(ALICE, browser);
+    const first = await house.user(ALICE, browser);
     const second = await house.tab(browser);
     await house.pass(500);
     expect(second.chat().uid).toBe(ALICE);
@@ -174,10 +174,10 @@ describe("who uses the browser", () => {
     expect(house.server.socketsOf(BOB)).toBe(1);
   });
 
-  test("a sign-in that was taken back ends; what waits stays for when the person comes back", async () => {
+  test("ends when the sign-in is revoked, and keeps waiting messages for the next sign-in", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
-    const alice = await house.person(ALICE, browser);
+    const alice = await house.user(ALICE, browser);
     house.setOnline(false);
     await alice.chat().conversation(BOB).send("waiting");
     house.revoked.add(ALICE);
@@ -190,14 +190,14 @@ describe("who uses the browser", () => {
     expect(house.server.accepted.size).toBe(1);
   });
 
-  test("a disabled account ends the session with its reason; a deleted one wipes", async () => {
+  test("ends with the reason when the account is disabled, and deletes all data when it is deleted", async () => {
     for (const [code, reason] of [
       ["account_disabled", "disabled"],
       ["account_deleted", "deleted"],
     ] as const) {
       const house = new Household();
       const browser = new FakeBrowser();
-      const alice = await house.person(ALICE, browser);
+      const alice = await house.user(ALICE, browser);
       alice.platform.onSocket = (opened) => {
         house.clock.after(1, () => {
           opened.accept();
@@ -212,22 +212,22 @@ describe("who uses the browser", () => {
     }
   });
 
-  test("leaving needs the password, and takes everything along", async () => {
+  test("deletes the account and all data with the password", async () => {
     const house = new Household();
     const browser = new FakeBrowser();
-    const alice = await house.person(ALICE, browser);
+    const alice = await house.user(ALICE, browser);
     expect(await alice.chat().leave("wrong")).toMatchObject({ ok: false, problem: { code: "wrong_password" } });
     expect((await alice.chat().leave("correct horse")).ok).toBe(true);
     expect(alice.app.session.get()).toEqual({ state: "signed-out", reason: "left" });
     expect(browser.disks.size).toBe(0);
   });
 
-  test("notifications are offered after a message came while nobody looked, never before", async () => {
+  test("offers notifications only after a message arrived while the page was hidden", async () => {
     const house = new Household();
-    const alice = await house.person(ALICE);
-    const bob = await house.person(BOB);
-    const told: string[] = [];
-    alice.app.attention.onIncoming((m) => told.push(`${m.name}: ${m.body}${m.hidden ? " (hidden)" : ""}`));
+    const alice = await house.user(ALICE);
+    const bob = await house.user(BOB);
+    const notified: string[] = [];
+    alice.app.attention.onIncoming((m) => notified.push(`${m.name}: ${m.body}${m.hidden ? " (hidden)" : ""}`));
     await bob.chat().conversation(ALICE).send("one");
     await house.pass(500);
     expect(alice.app.attention.offer.get()).toBe(false);
@@ -235,23 +235,23 @@ describe("who uses the browser", () => {
     await bob.chat().conversation(ALICE).send("two");
     await house.pass(500);
     expect(alice.app.attention.offer.get()).toBe(true);
-    expect(told[1]).toBe("bob: two (hidden)");
-    expect(told.length).toBe(2);
+    expect(notified[1]).toBe("bob: two (hidden)");
+    expect(notified.length).toBe(2);
     expect(await alice.app.attention.ask()).toBe("granted");
     expect(alice.app.attention.offer.get()).toBe(false);
   });
 });
 
-test("notifications are offered in whichever tab is looked at, and answered once for all", async () => {
+test("notifications are offered in the visible tab, and one answer counts for all tabs", async () => {
   const house = new Household();
   const browser = new FakeBrowser();
-  const leader = await house.person(ALICE, browser);
+  const leader = await house.user(ALICE, browser);
   const other = await house.tab(browser);
-  const bob = await house.person(BOB);
+  const bob = await house.user(BOB);
   await house.pass(1_000);
   const offers = (): boolean[] => [leader, other].map((t) => t.app.attention.offer.get());
 
-  // Somebody looks at one of the tabs: nothing is missed.
+  // One of the tabs is visible, so nothing was missed.
   leader.platform.setVisible(false);
   await bob.chat().conversation(ALICE).send("seen in the other tab");
   await house.pass(1_000);
@@ -264,7 +264,7 @@ test("notifications are offered in whichever tab is looked at, and answered once
   expect(house.server.socketsOf(ALICE)).toBe(1);
   expect(offers()).toEqual([true, true]);
 
-  // A tab that was opened meanwhile asks for nothing while it loads.
+  // A tab that was opened meanwhile requests nothing while it loads.
   const third = await house.tab(browser);
   expect(third.app.attention.offer.get()).toBe(false);
 
@@ -278,10 +278,10 @@ test("notifications are offered in whichever tab is looked at, and answered once
   expect(offers()).toEqual([false, false]);
 });
 
-test("the offer works where the browser denies notes", async () => {
+test("notifications are offered even if the browser denies notes", async () => {
   const house = new Household();
-  const alice = await house.person(ALICE);
-  const bob = await house.person(BOB);
+  const alice = await house.user(ALICE);
+  const bob = await house.user(BOB);
   Object.assign(alice.platform.notes, { get: () => null, set: () => undefined });
   alice.platform.setVisible(false);
   await bob.chat().conversation(ALICE).send("missed");
@@ -291,6 +291,13 @@ test("the offer works where the browser denies notes", async () => {
   expect(alice.app.attention.offer.get()).toBe(false);
 });
 
-test("the shape of the database names every store once", () => {
-  expect(Object.keys(SHAPE.stores).sort()).toEqual(["conversations", "debts", "drafts", "messages", "meta", "people"]);
+test("the shape of the database contains every store", () => {
+  expect(Object.keys(SHAPE.stores).sort()).toEqual([
+    "backfills",
+    "conversations",
+    "drafts",
+    "messages",
+    "meta",
+    "users",
+  ]);
 });

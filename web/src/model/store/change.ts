@@ -1,26 +1,26 @@
-/** What a transaction changed, told to every part and every tab that shows it. */
+/** The changes of a transaction. Every part and every tab that shows the data is notified of them. */
 
 export interface Change {
-  /** Conversation id → ids of messages added, changed or removed. */
+  /** Conversation id → ids of messages that were added, changed or removed. */
   readonly messages: Readonly<Record<string, readonly string[]>>;
   readonly conversations: readonly string[];
-  readonly people: readonly string[];
+  readonly users: readonly string[];
   readonly drafts: readonly string[];
   /** Names of meta rows. */
   readonly meta: readonly string[];
-  /** The outbox or read marks have something new to send, or debts to pay. */
+  /** There is something new to send (outbox, read marks) or to backfill. */
   readonly work: boolean;
   /** Anything may have changed: read everything again. */
   readonly all: boolean;
-  /** Made by another tab. */
+  /** Another tab made the change. */
   readonly remote: boolean;
 }
 
-/** Gathers a {@link Change} while a transaction runs. */
+/** Collects a {@link Change} while a transaction runs. */
 export class Changes {
   private readonly messages = new Map<string, Set<string>>();
   private readonly conversations = new Set<string>();
-  private readonly people = new Set<string>();
+  private readonly users = new Set<string>();
   private readonly drafts = new Set<string>();
   private readonly meta = new Set<string>();
   private work = false;
@@ -39,8 +39,8 @@ export class Changes {
     this.conversations.add(id);
   }
 
-  person(uid: string): void {
-    this.people.add(uid);
+  user(uid: string): void {
+    this.users.add(uid);
   }
 
   draft(conversation: string): void {
@@ -56,17 +56,17 @@ export class Changes {
     this.work = true;
   }
 
-  /** Null where nothing changed. */
+  /** Returns null if nothing changed. */
   done(): Change | null {
     if (
       !this.work &&
-      [this.messages, this.conversations, this.people, this.drafts, this.meta].every((s) => s.size === 0)
+      [this.messages, this.conversations, this.users, this.drafts, this.meta].every((s) => s.size === 0)
     )
       return null;
     return {
       messages: Object.fromEntries([...this.messages].map(([c, ids]) => [c, [...ids]])),
       conversations: [...this.conversations],
-      people: [...this.people],
+      users: [...this.users],
       drafts: [...this.drafts],
       meta: [...this.meta],
       work: this.work,
@@ -79,7 +79,7 @@ export class Changes {
 export const EVERYTHING: Change = {
   messages: {},
   conversations: [],
-  people: [],
+  users: [],
   drafts: [],
   meta: [],
   work: true,
@@ -87,12 +87,12 @@ export const EVERYTHING: Change = {
   remote: false,
 };
 
-/** Reads a change that another tab sent; null where it is none (a tab of another version). */
+/** Reads a change that another tab sent. Returns null if it is malformed (a tab of another version). */
 export function readChange(value: unknown): Change | null {
   if (typeof value !== "object" || value === null) return null;
   const c = value as Partial<Record<keyof Change, unknown>>;
   const texts = (v: unknown): v is string[] => Array.isArray(v) && v.every((x) => typeof x === "string");
-  if (!texts(c.conversations) || !texts(c.people) || !texts(c.drafts) || !texts(c.meta)) return null;
+  if (!texts(c.conversations) || !texts(c.users) || !texts(c.drafts) || !texts(c.meta)) return null;
   if (
     typeof c.work !== "boolean" ||
     typeof c.all !== "boolean" ||

@@ -1,27 +1,27 @@
-/** What the HTTP functions tell, brought into what is stored. */
+/** Applies answers of the HTTP functions to the store. */
 import { type Micros, otherMember, type SavedMessage } from "../../protocol/chat";
-import type { Before, ListedConversation, PublicPerson } from "../../net/archive";
-import { applySaved, type Here, moveMyRead } from "./rules";
-import type { ConversationRow, Loss, PersonRow } from "./rows";
+import type { Before, ListedConversation, PublicUser } from "../../net/archive";
+import { applySaved, type RuleContext, moveMyRead } from "./rules";
+import type { ConversationRow, Gap, UserRow } from "./rows";
 import { emptyConversation, type WriteTx } from "./tx";
 
 /** A page of `GET /messages`, newest last. */
 export interface HistoryPage {
   readonly conversation: string;
-  /** The page ends before this place; null: with the newest message. */
+  /** The page ends before this place. Null: it ends with the newest message. */
   readonly before: Place | null;
   readonly messages: readonly SavedMessage[];
-  /** There are older ones. */
+  /** There are older messages. */
   readonly more: boolean;
 }
 
 export type Place = Before;
 
-export async function applyListed(tx: WriteTx, here: Here, listed: ListedConversation): Promise<void> {
-  const other = otherMember(listed.id, here.uid);
+export async function applyListed(tx: WriteTx, context: RuleContext, listed: ListedConversation): Promise<void> {
+  const other = otherMember(listed.id, context.uid);
   if (other === null) return;
   const row = (await tx.conversation(listed.id)) ?? emptyConversation(listed.id, other);
-  const mine = listed.read[here.uid] ?? 0;
+  const mine = listed.read[context.uid] ?? 0;
   const { preview } = listed;
   const newer = preview !== null && (row.preview === null || preview.at > row.preview.at);
   await moveMyRead(
@@ -39,50 +39,52 @@ export async function applyListed(tx: WriteTx, here: Here, listed: ListedConvers
     mine,
     null,
   );
-  if (listed.person && listed.person.uid === other) await applyPerson(tx, here, listed.person);
+  if (listed.user && listed.user.uid === other) await applyUser(tx, context, listed.user);
 }
 
-/** Keeps names of a person. Names that were known stay when the person is gone. */
-export async function applyPerson(tx: WriteTx, here: Here, person: PublicPerson): Promise<void> {
-  const known = await tx.person(person.uid);
-  const row: PersonRow = {
-    uid: person.uid,
-    username: person.deleted ? (known?.username ?? "") : person.username,
-    displayName: person.deleted ? (known?.displayName ?? "") : person.displayName,
-    ...(person.deleted ? { deleted: true as const } : {}),
-    loadedAt: here.now,
+/** Stores the names of a user. Known names stay when the user has been deleted. */
+export async function applyUser(tx: WriteTx, context: RuleContext, user: PublicUser): Promise<void> {
+  const known = await tx.user(user.uid);
+  const row: UserRow = {
+    uid: user.uid,
+    username: user.deleted ? (known?.username ?? "") : user.username,
+    displayName: user.deleted ? (known?.displayName ?? "") : user.displayName,
+    ...(user.deleted ? { deleted: true as const } : {}),
+    loadedAt: context.now,
   };
   const same =
     known?.username === row.username && known.displayName === row.displayName && known.deleted === row.deleted;
-  if (!same || known.loadedAt < here.now - 60_000) await tx.putPerson(row);
+  if (!same || known.loadedAt < context.now - 60_000) await tx.putUser(row);
 }
 
 /**
- * Applies a page of history. Where it joins what is loaded from above (or is
- * the newest page), the loaded part grows down to its oldest message.
- * `loss` is the one that was known when the page was asked for.
+ * Applies a page of history. If the page overlaps the loaded part, or is the newest page, the loaded part grows down to
+ * the page's oldest message. `gap` is the gap that was known when the page was requested.
  */
-export async function applyPage(tx: WriteTx, here: Here, page: HistoryPage, loss: Loss): Promise<void> {
+export async function applyPage(tx: WriteTx, context: RuleContext, page: HistoryPage, gap: Gap): Promise<void> {
   for (const message of page.messages) {
-    if (message.conversation === page.conversation) await applySaved(tx, here, message);
+    if (message.conversation === page.conversation) await applySaved(tx, context, message);
   }
-  const other = otherMember(page.conversation, here.uid);
+  const other = otherMember(page.conversation, context.uid);
   if (other === null) return;
   const row = (await tx.conversation(page.conversation)) ?? emptyConversation(page.conversation, other);
-  const loaded = loadedPart(row, loss);
+  const loaded = loadedPart(row, gap);
   const oldest = page.messages[0]?.at ?? page.before?.at ?? null;
-  // Live messages join what is loaded, so the newest page extends it as any other does.
+  // Live messages extend the loaded part, so the newest page is always adjacent to it.
   if (page.before !== null && (loaded.from === null || page.before.at < loaded.from)) return;
   await tx.putConversation({
     ...row,
     loadedFrom: oldest === null ? loaded.from : Math.min(loaded.from ?? oldest, oldest),
     complete: loaded.complete || !page.more,
-    ...(page.before === null ? { checked: loss.n, checkedAt: here.now } : {}),
+    ...(page.before === null ? { checked: gap.n, checkedAt: context.now } : {}),
   });
 }
 
-/** Which part of a conversation is on this device without a hole, down from its end: what was loaded before a loss does not count after it. */
-export function loadedPart(row: ConversationRow, loss: Loss): { from: Micros | null; complete: boolean } {
-  if (row.checked < loss.n) return { from: null, complete: false };
+/**
+ * Returns the part of a conversation, from its end down, that is on this device without a gap. A part that was loaded
+ * before the latest gap does not count.
+ */
+export function loadedPart(row: ConversationRow, gap: Gap): { from: Micros | null; complete: boolean } {
+  if (row.checked < gap.n) return { from: null, complete: false };
   return { from: row.loadedFrom, complete: row.complete };
 }

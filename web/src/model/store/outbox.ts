@@ -1,10 +1,9 @@
 /**
- * The outbox: own messages from the moment of typing until they are
- * delivered, seen in history or refused. Its rows are ordinary messages with
- * a `queue`, so that whatever shows that a message was delivered takes it out.
+ * The outbox: the user's own messages from typing until they are delivered, seen in history or refused. Its rows are
+ * ordinary messages with a `queue`, so any evidence of delivery removes them.
  */
 import { conversationId, type Micros } from "../../protocol/chat";
-import { type Here, touched } from "./rules";
+import { type RuleContext, touched } from "./rules";
 import { type ConversationRow, type MessageRow, WAITING } from "./rows";
 import { emptyConversation, transmitted, type WriteTx } from "./tx";
 
@@ -16,13 +15,13 @@ export interface NewMessage {
 }
 
 /** Puts a message into the outbox. */
-export async function enqueue(tx: WriteTx, here: Here, message: NewMessage): Promise<void> {
-  const conversation = conversationId(here.uid, message.to);
+export async function enqueue(tx: WriteTx, context: RuleContext, message: NewMessage): Promise<void> {
+  const conversation = conversationId(context.uid, message.to);
   const queue = await tx.nextQueue();
   const row: MessageRow = {
     id: message.id,
     conversation,
-    from: here.uid,
+    from: context.uid,
     to: message.to,
     body: message.body,
     replyTo: message.replyTo,
@@ -32,35 +31,35 @@ export async function enqueue(tx: WriteTx, here: Here, message: NewMessage): Pro
     acceptedAt: null,
     deliveredAt: null,
     refusal: null,
-    typedAt: here.now,
+    typedAt: context.now,
     queue,
   };
   await tx.putMessage(row);
   const known = (await tx.conversation(conversation)) ?? emptyConversation(conversation, message.to);
-  await tx.putConversation(touched(here, known, row));
+  await tx.putConversation(touched(context, known, row));
   tx.changes.toDo();
 }
 
 /**
- * Fixes the `at` of a message that is about to be transmitted for the first
- * time: after everything that this device has seen in the conversation. A message that has one keeps
- * it for ever. Null where the message has left the outbox meanwhile.
+ * Sets the `at` of a message that is about to be transmitted for the first time. It is later than everything that this
+ * device has seen in the conversation, and never changes again. Returns null if the message has left the outbox
+ * meanwhile.
  */
-export async function freeze(tx: WriteTx, here: Here, id: string): Promise<MessageRow | null> {
+export async function freeze(tx: WriteTx, context: RuleContext, id: string): Promise<MessageRow | null> {
   const row = await tx.message(id);
   if (!row || row.queue === undefined) return null;
   if (transmitted(row)) return row;
   const conversation = (await tx.conversation(row.conversation)) ?? emptyConversation(row.conversation, row.to);
-  const at = Math.max(here.serverNow, conversation.newest + 1);
+  const at = Math.max(context.serverNow, conversation.newest + 1);
   const frozen: MessageRow = { ...row, at, place: at };
   await tx.putMessage(frozen);
   const preview = conversation.preview?.id === id ? { ...conversation.preview, at } : conversation.preview;
-  // Not through `touched`: an own `at` counts as seen however far ahead a wrong clock put it.
+  // Bypasses `touched`: the `at` of an own message always counts, even if a wrong clock put it far ahead.
   await tx.putConversation({ ...conversation, newest: at, recent: Math.max(conversation.recent, at), preview });
   return frozen;
 }
 
-/** Takes a refused message off this device. False: it is not one. */
+/** Removes a refused message from this device. Returns null if `id` is not a refused message. */
 export async function remove(tx: WriteTx, id: string): Promise<MessageRow | null> {
   const row = await tx.message(id);
   if (row?.status !== "refused") return null;

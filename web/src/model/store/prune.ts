@@ -1,11 +1,11 @@
 import type { WriteTx } from "./tx";
 
-/** How many messages of each conversation stay when room is needed. */
+/** The number of messages per conversation that stay when the device runs out of space. */
 const KEEP = 100;
 
 /**
- * Makes room: of each conversation only the newest messages stay on this
- * device. What goes was delivered and is in history, from where it is loaded again when looked at; the outbox stays.
+ * Frees space by keeping only the newest messages of each conversation on this device. The removed messages were
+ * delivered and can be loaded from history again. The outbox stays.
  */
 export async function prune(tx: WriteTx, keep = KEEP): Promise<void> {
   for (const conversation of await tx.conversations()) {

@@ -1,15 +1,15 @@
-/** What one account keeps on this device: the rows and the shape of its database. */
+/** The data of one user on this device: the rows and the shape of the database. */
 import type { OwnProfile } from "../../net/own";
 import type { Micros } from "../../protocol/chat";
 import type { Limits } from "../../protocol/frames";
 import type { Shape } from "../../platform/database";
 
-/** Where a message is. `received`: somebody else's. */
+/** The progress of a message. `received`: a message of another user. */
 export type RowStatus = "waiting" | "sent" | "delivered" | "refused" | "received";
 
 /**
- * A place beyond every `at`, for messages that were not transmitted yet:
- * WAITING + the order in which they were typed. (2^52 µs is the year 2112.)
+ * A place beyond every `at`, for messages that were not transmitted yet: WAITING plus their typing order. (2^52 µs is
+ * the year 2112.)
  */
 export const WAITING = 2 ** 52;
 
@@ -20,27 +20,27 @@ export interface MessageRow {
   readonly to: string;
   readonly body: string;
   readonly replyTo: string | null;
-  /** Fixed at the first transmission; null before. */
+  /** Set by the first transmission. Null before. */
   readonly at: Micros | null;
-  /** Sort key, with id: `at`, or a place after everything while there is none. */
+  /** Sort key, with the id: `at`, or a place after everything else while there is no `at`. */
   readonly place: number;
   readonly status: RowStatus;
   readonly acceptedAt: Micros | null;
   readonly deliveredAt: Micros | null;
   readonly refusal: { readonly code: string; readonly message: string } | null;
-  /** When it was typed here, in ms; null for messages that came from elsewhere. */
+  /** When it was typed on this device, in ms. Null for messages that were received or loaded. */
   readonly typedAt: number | null;
-  /** Place in the outbox. Only while it is in the outbox: not delivered, not in history, not refused. */
+  /** Place in the outbox. Set only while the message is in the outbox: not delivered, not in history, not refused. */
   readonly queue?: number;
 }
 
 export interface ConversationRow {
   readonly id: string;
   /** The other member. */
-  readonly person: string;
-  /** Sort key of the list: when something last happened, in µs. */
+  readonly other: string;
+  /** Sort key of the list: the time of the last activity, in µs. */
   readonly recent: Micros;
-  /** The newest `at` that this device knows of: what an own message must come after. */
+  /** The newest `at` that this device knows of. A message of this device must come after it. */
   readonly newest: Micros;
   readonly preview: {
     readonly id: string;
@@ -48,35 +48,37 @@ export interface ConversationRow {
     readonly body: string;
     readonly at: Micros;
   } | null;
-  /** Everything up to this was seen: by this person, by the other. */
+  /** Everything up to here was seen by this user, or by the other one. */
   readonly myRead: Micros;
   readonly otherRead: Micros;
   /** The newest own mark that the server has shown. */
   readonly readShown: Micros;
-  /** Only while `myRead` is newer than `readShown`: since when, in ms. */
+  /** Since when `myRead` is newer than `readShown`, in ms. Missing otherwise. */
   readonly readUnsent?: number;
-  /** Messages of the other above `myRead` that are on this device. */
+  /** Messages of the other user above `myRead` that are on this device. */
   readonly unread: number;
-  /** The server's count of them when it was last asked, for marks up to `unreadMark`; counts where more of them are not on this device. */
+  /** The server's last count of them, valid for marks up to `unreadMark`. Used when it is higher than `unread`. */
   readonly unreadThere: number;
   readonly unreadMark: Micros;
-  /** Everything from here on is on this device, so far as history can know: pages below are still to load. Null: nothing is. */
+  /** The start of the part that this device has without a gap. Older pages are not loaded. Null: nothing is loaded. */
   readonly loadedFrom: Micros | null;
-  /** Everything is. */
+  /** The whole conversation is on this device. */
   readonly complete: boolean;
-  /** The loss (see {@link Loss}) for which the newest pages, down to the oldest message of the outbox, were loaded. */
+  /**
+   * The number of the {@link Gap} for which the newest pages, down to the oldest message of the outbox, were loaded.
+   */
   readonly checked: number;
   /** When the newest page was last loaded, in ms. */
   readonly checkedAt: number;
 }
 
-export interface PersonRow {
+export interface UserRow {
   readonly uid: string;
   readonly username: string;
   readonly displayName: string;
-  /** Only for an account that is gone. */
+  /** Set only if the account does not exist any more. */
   readonly deleted?: true;
-  /** When this was loaded, in ms. */
+  /** When these names were loaded, in ms. */
   readonly loadedAt: number;
 }
 
@@ -84,77 +86,79 @@ export interface DraftRow {
   readonly conversation: string;
   readonly text: string;
   readonly replyTo: string | null;
-  /** When it was changed, in ms. */
+  /** When the draft was changed, in ms. */
   readonly at: number;
 }
 
 /**
- * Word about messages that this device does not have. `delivered` and
- * `read` are debts: the message is to be loaded. `refused` is only remembered.
+ * Facts about messages that this device does not have. For `delivered` and `read` the message is to be loaded (a
+ * backfill). A `refused` row is only remembered until its message arrives.
  */
-export interface DebtRow {
+export interface Backfill {
   /** `delivered:<id>`, `refused:<id>` or `read:<conversation>`. */
   readonly key: string;
   readonly kind: "delivered" | "refused" | "read";
   readonly conversation: string;
   /** Empty for `read`. */
   readonly id: string;
-  /** Where the message stands (`delivered`), or up to where it was read. */
+  /** The `at` of the message (`delivered`, `refused`), or of the read mark. */
   readonly at: Micros;
   readonly deliveredAt: Micros | null;
   readonly refusal: { readonly code: string; readonly message: string } | null;
-  /** When it was noted, in ms. */
+  /** When the row was written, in ms. */
   readonly since: number;
-  /** When to try next, in ms; missing for what is not to be loaded. */
+  /** When to try next, in ms. Missing if nothing is to be loaded. */
   readonly due?: number;
   readonly tries: number;
 }
 
-/** A time when events may have been missed: `welcome` with `resumed: false`. */
-export interface Loss {
-  /** Counts them; 0 is none yet. */
+/** A time when events may have been missed: `welcome` with `resumed: false`, or an unreadable frame. */
+export interface Gap {
+  /** The number of gaps so far. 0: none yet. */
   readonly n: number;
-  /** When the last one was, in ms. */
+  /** When the last one was found, in ms. */
   readonly at: number;
-  /** Up to when nothing was missed, in µs by the server's clock; 0: nothing was ever here. */
+  /** Nothing is missing up to this time, in µs by the server's clock. 0: this device has never received anything. */
   readonly since: Micros;
   /**
-   * How many of the loads that it asks for are done: the first is due at
-   * once, then 1, 5 and 15 min after it began, since what was missed may have been saved late.
+   * How many loads of this gap are done. The first one runs at once, the others 1, 5 and 15 min after it, because
+   * missed messages may be saved late.
    */
   readonly loads: number;
   readonly tries: number;
-  /** When to try next, in ms; null when all are done. */
+  /** When to try next, in ms. Null when all are done. */
   readonly due: number | null;
 }
 
 export type MetaRow =
-  /** The last event stored here, and when that was, in µs by the server's clock. */
+  /** The cursor of the last stored event, and the time when it was stored, in µs by the server's clock. */
   | { readonly name: "cursor"; readonly cursor: string; readonly at: Micros }
-  /** What to add to this device's clock for the server's, in ms. */
+  /** The server's clock minus this device's clock, in ms. */
   | { readonly name: "clock"; readonly offset: number }
-  /** What the server takes, as it last said. */
+  /** The server's limits, from its last welcome. */
   | { readonly name: "limits"; readonly limits: Limits }
   | { readonly name: "device"; readonly id: string }
-  | { readonly name: "loss"; readonly loss: Loss }
-  /** Written to see whether there is room again. */
+  | { readonly name: "gap"; readonly gap: Gap }
+  /** Written to test whether there is space again. */
   | { readonly name: "probe"; readonly at: number }
   | { readonly name: "queue"; readonly last: number }
-  /** Where the list of conversations goes on, on the server; null when it is all here. */
+  /** The cursor of the next page of the server's list of conversations. Null when the whole list is here. */
   | { readonly name: "list"; readonly next: string | null; readonly loaded: boolean }
   | { readonly name: "profile"; readonly profile: OwnProfile };
 
 export const SHAPE: Shape = {
-  version: 1,
+  version: 2,
+  // Version 2 renamed stores and fields.
+  emptyBefore: 2,
   stores: {
     meta: { key: "name", indexes: {} },
     messages: { key: "id", indexes: { place: ["conversation", "place", "id"], queue: ["queue"] } },
     conversations: { key: "id", indexes: { recent: ["recent", "id"], unsent: ["readUnsent"] } },
-    people: { key: "uid", indexes: {} },
+    users: { key: "uid", indexes: {} },
     drafts: { key: "conversation", indexes: {} },
-    debts: { key: "key", indexes: { due: ["due"], conversation: ["conversation"] } },
+    backfills: { key: "key", indexes: { due: ["due"], conversation: ["conversation"] } },
   },
 };
 
-/** Every store: what a transaction that applies events may touch. */
+/** All stores, for transactions that apply events. */
 export const ALL: readonly string[] = Object.keys(SHAPE.stores);

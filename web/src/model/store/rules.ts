@@ -1,57 +1,62 @@
 /**
- * What events, answers and history do to what is stored: DESIGN §4 "Client
- * rules", one function per cause. Each runs inside a transaction of its
- * caller, may be repeated, and may come in any order. None lets a state go backwards.
+ * The effects of events, answers and history on the store: the client rules of DESIGN §4, one function per cause. Each
+ * function runs inside a transaction of its caller, may be repeated, and may come in any order. None moves a state
+ * backwards.
  */
 import { type ChatMessage, type Micros, otherMember, type SavedMessage, validMessageId } from "../../protocol/chat";
 import type { ChatEvent, MessageRef } from "../../protocol/frames";
-import { type ConversationRow, type DebtRow, type MessageRow, type RowStatus, WAITING } from "./rows";
+import { type ConversationRow, type Backfill, type MessageRow, type RowStatus, WAITING } from "./rows";
 import { emptyConversation, type WriteTx } from "./tx";
 
-/** Who and when. */
-export interface Here {
+/** The user and the current times. */
+export interface RuleContext {
   readonly uid: string;
   /** This device's clock, in ms. */
   readonly now: number;
-  /** The server's clock, so far as it is known, in µs. */
+  /** The server's clock as far as it is known, in µs. */
   readonly serverNow: Micros;
 }
 
-/** `delivered` usually comes within moments of `sent`; a debt is paid only when it does not. */
-const DEBT_PATIENCE_MS = 3_000;
-/** Nothing true is further ahead than this (DESIGN §3 allows 5 s); it must not push later messages ahead with it. */
+/**
+ * `delivered` usually arrives within moments of `sent`. A backfill runs only if the message is still missing after
+ * this.
+ */
+const BACKFILL_AFTER_MS = 3_000;
+/**
+ * A correct `at` is not further ahead than this (DESIGN §3 allows 5 s). A wrong one must not push later messages ahead.
+ */
 const MAX_AHEAD: Micros = 60_000_000;
-/** Code of a refusal: the recipient has no account. */
+/** The refusal code for a recipient without an account. */
 const GONE = "recipient_unknown";
-/** Refusals of messages that are not here are remembered so long, and so many of them. */
+/** Refusals of messages that are not on this device are kept for this long, and at most this many of them. */
 const REFUSALS_LAST_MS = 31 * 24 * 3_600_000;
 const MAX_REFUSALS = 500;
-/** As the server's previews. */
+/** The length of the server's previews. */
 const PREVIEW_UNITS = 400;
 
-/** Applies an event. False: it makes no sense for this person and was passed over. */
-export async function applyEvent(tx: WriteTx, here: Here, event: ChatEvent): Promise<boolean> {
+/** Applies an event. Returns false for one that makes no sense for this user, which is ignored. */
+export async function applyEvent(tx: WriteTx, context: RuleContext, event: ChatEvent): Promise<boolean> {
   switch (event.type) {
     case "message":
     case "sent": {
       const { message } = event;
       const mine = event.type === "sent";
-      if (!belongs(here, message) || (message.from === here.uid) !== mine) return false;
-      await applyMessage(tx, here, message, mine ? "sent" : "received", null);
+      if (!belongs(context, message) || (message.from === context.uid) !== mine) return false;
+      await applyMessage(tx, context, message, mine ? "sent" : "received", null);
       return true;
     }
     case "delivered":
-      if (otherMember(event.conversation, here.uid) === null) return false;
-      for (const ref of event.messages) await applyDelivered(tx, here, event.conversation, ref, event.delivered_at);
+      if (otherMember(event.conversation, context.uid) === null) return false;
+      for (const ref of event.messages) await applyDelivered(tx, context, event.conversation, ref, event.delivered_at);
       return true;
     case "refused":
-      if (otherMember(event.conversation, here.uid) === null) return false;
-      for (const ref of event.messages) await applyRefused(tx, here, event.conversation, ref, event);
+      if (otherMember(event.conversation, context.uid) === null) return false;
+      for (const ref of event.messages) await applyRefused(tx, context, event.conversation, ref, event);
       return true;
     case "read": {
-      const other = otherMember(event.conversation, here.uid);
-      if (other === null || (event.by !== here.uid && event.by !== other)) return false;
-      await applyRead(tx, here, event.conversation, other, event.by, event.at);
+      const other = otherMember(event.conversation, context.uid);
+      if (other === null || (event.by !== context.uid && event.by !== other)) return false;
+      await applyRead(tx, context, event.conversation, other, event.by, event.at);
       return true;
     }
     case "unknown":
@@ -59,30 +64,30 @@ export async function applyEvent(tx: WriteTx, here: Here, event: ChatEvent): Pro
   }
 }
 
-/** Applies a message of history: it was delivered. False: it makes no sense for this person and was passed over. */
-export async function applySaved(tx: WriteTx, here: Here, message: SavedMessage): Promise<boolean> {
-  if (!belongs(here, message)) return false;
-  const mine = message.from === here.uid;
-  await applyMessage(tx, here, message, mine ? "delivered" : "received", mine ? message.delivered_at : null);
+/** Applies a message of history, which was delivered. Returns false for one that makes no sense for this user. */
+export async function applySaved(tx: WriteTx, context: RuleContext, message: SavedMessage): Promise<boolean> {
+  if (!belongs(context, message)) return false;
+  const mine = message.from === context.uid;
+  await applyMessage(tx, context, message, mine ? "delivered" : "received", mine ? message.delivered_at : null);
   return true;
 }
 
-function belongs(here: Here, m: ChatMessage): boolean {
-  const other = otherMember(m.conversation, here.uid);
+function belongs(context: RuleContext, m: ChatMessage): boolean {
+  const other = otherMember(m.conversation, context.uid);
   if (other === null || !validMessageId(m.id)) return false;
-  return (m.from === here.uid && m.to === other) || (m.from === other && m.to === here.uid);
+  return (m.from === context.uid && m.to === other) || (m.from === other && m.to === context.uid);
 }
 
 async function applyMessage(
   tx: WriteTx,
-  here: Here,
+  context: RuleContext,
   message: ChatMessage,
   status: RowStatus,
   deliveredAt: Micros | null,
 ): Promise<void> {
   const known = await tx.message(message.id);
   if (known) {
-    // An id that somebody else has used before is theirs.
+    // The id is taken by a message of another sender.
     if (known.from !== message.from || known.conversation !== message.conversation) return;
     await advance(tx, known, { status, acceptedAt: message.accepted_at, deliveredAt, at: message.at });
     return;
@@ -103,19 +108,19 @@ async function applyMessage(
     typedAt: null,
   };
   for (const kind of ["refused", "delivered"] as const) {
-    const remembered = await tx.debt(`${kind}:${message.id}`);
+    const remembered = await tx.backfill(`${kind}:${message.id}`);
     if (!remembered) continue;
-    await tx.deleteDebt(remembered.key);
+    await tx.deleteBackfill(remembered.key);
     if (status !== "sent") continue;
     if (kind === "delivered") row = { ...row, status: "delivered", deliveredAt: remembered.deliveredAt, refusal: null };
     else row = { ...row, status: "refused", refusal: remembered.refusal };
   }
-  const readDebt = await tx.debt(`read:${message.conversation}`);
-  if (readDebt && readDebt.at === message.at) await tx.deleteDebt(readDebt.key);
+  const readBackfill = await tx.backfill(`read:${message.conversation}`);
+  if (readBackfill && readBackfill.at === message.at) await tx.deleteBackfill(readBackfill.key);
   await tx.putMessage(row);
-  const conversation = await conversationOf(tx, here, message.conversation);
+  const conversation = await conversationOf(tx, context, message.conversation);
   const unseen = status === "received" && message.at > conversation.myRead;
-  await tx.putConversation(touched(here, { ...conversation, unread: conversation.unread + (unseen ? 1 : 0) }, row));
+  await tx.putConversation(touched(context, { ...conversation, unread: conversation.unread + (unseen ? 1 : 0) }, row));
 }
 
 const RANK: Readonly<Record<RowStatus, number>> = { waiting: 0, sent: 1, refused: 2, delivered: 3, received: 3 };
@@ -128,13 +133,13 @@ interface Step {
   readonly refusal?: MessageRow["refusal"];
 }
 
-/** Moves a stored message on to a later state; never back. */
+/** Moves a stored message to a later state, never back. */
 async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> {
   const forward = RANK[step.status] > RANK[row.status];
   const status = forward ? step.status : row.status;
   const at = row.at ?? step.at ?? null;
   const { queue, ...rest } = row;
-  const settled = status === "delivered" || status === "refused";
+  const final = status === "delivered" || status === "refused";
   const next: MessageRow = {
     ...rest,
     status,
@@ -143,7 +148,7 @@ async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> 
     acceptedAt: row.acceptedAt ?? step.acceptedAt ?? null,
     deliveredAt: row.deliveredAt ?? step.deliveredAt ?? null,
     refusal: status === "refused" ? (row.refusal ?? step.refusal ?? null) : null,
-    ...(queue === undefined || settled ? {} : { queue }),
+    ...(queue === undefined || final ? {} : { queue }),
   };
   if (
     next.status === row.status &&
@@ -159,18 +164,18 @@ async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> 
 
 async function applyDelivered(
   tx: WriteTx,
-  here: Here,
+  context: RuleContext,
   conversation: string,
   ref: MessageRef,
   deliveredAt: Micros,
 ): Promise<void> {
   const row = await tx.message(ref.id);
   if (row) {
-    if (row.conversation === conversation && row.from === here.uid)
+    if (row.conversation === conversation && row.from === context.uid)
       await advance(tx, row, { status: "delivered", deliveredAt, at: ref.at });
     return;
   }
-  await note(tx, here, {
+  await noteBackfill(tx, context, {
     key: `delivered:${ref.id}`,
     kind: "delivered",
     conversation,
@@ -183,7 +188,7 @@ async function applyDelivered(
 
 async function applyRefused(
   tx: WriteTx,
-  here: Here,
+  context: RuleContext,
   conversation: string,
   ref: MessageRef,
   refusal: { readonly code: string; readonly message: string },
@@ -191,12 +196,12 @@ async function applyRefused(
   const { code, message } = refusal;
   const row = await tx.message(ref.id);
   if (row) {
-    if (row.conversation === conversation && row.from === here.uid) await refuse(tx, row, { code, message });
+    if (row.conversation === conversation && row.from === context.uid) await refuse(tx, row, { code, message });
     return;
   }
-  const other = otherMember(conversation, here.uid);
+  const other = otherMember(conversation, context.uid);
   if (code === GONE && other !== null) await noteGone(tx, other);
-  await note(tx, here, {
+  await noteBackfill(tx, context, {
     key: `refused:${ref.id}`,
     kind: "refused",
     conversation,
@@ -207,17 +212,17 @@ async function applyRefused(
   });
 }
 
-/** The message will not be sent: out of the outbox, unless it is known to be delivered. */
+/** Marks the message as refused, which removes it from the outbox, unless it is known to be delivered. */
 export async function refuse(tx: WriteTx, row: MessageRow, refusal: { code: string; message: string }): Promise<void> {
   await advance(tx, row, { status: "refused", refusal });
   if (refusal.code === GONE) await noteGone(tx, row.to);
 }
 
-/** The server knows no such account any more. Their names, loaded anew when they are next wanted, confirm it or take it back. */
+/** Marks a user as deleted. Loading their names again (`loadedAt: 0`) confirms or reverts it. */
 async function noteGone(tx: WriteTx, uid: string): Promise<void> {
-  const known = await tx.person(uid);
+  const known = await tx.user(uid);
   if (known?.deleted) return;
-  await tx.putPerson({
+  await tx.putUser({
     uid,
     username: known?.username ?? "",
     displayName: known?.displayName ?? "",
@@ -226,20 +231,27 @@ async function noteGone(tx: WriteTx, uid: string): Promise<void> {
   });
 }
 
-/** The server has queued the message. */
+/** Records that the server has queued the message. */
 export async function accepted(tx: WriteTx, id: string, acceptedAt: Micros): Promise<void> {
   const row = await tx.message(id);
   if (row) await advance(tx, row, { status: "sent", acceptedAt });
 }
 
-async function applyRead(tx: WriteTx, here: Here, id: string, other: string, by: string, at: Micros): Promise<void> {
+async function applyRead(
+  tx: WriteTx,
+  context: RuleContext,
+  id: string,
+  other: string,
+  by: string,
+  at: Micros,
+): Promise<void> {
   const known = await tx.conversation(id);
   const row = known ?? emptyConversation(id, other);
-  if (by === here.uid) await moveMyRead(tx, { ...row, readShown: Math.max(row.readShown, at) }, at, null);
+  if (by === context.uid) await moveMyRead(tx, { ...row, readShown: Math.max(row.readShown, at) }, at, null);
   else if (at > row.otherRead) await tx.putConversation({ ...row, otherRead: at });
-  // What was read is somewhere: if not here, it is to be loaded.
+  // The message at the read mark exists. If it is not on this device, it is to be loaded.
   if ((await tx.messagesAt(id, at)).length === 0) {
-    await note(tx, here, {
+    await noteBackfill(tx, context, {
       key: `read:${id}`,
       kind: "read",
       conversation: id,
@@ -251,7 +263,10 @@ async function applyRead(tx: WriteTx, here: Here, id: string, other: string, by:
   }
 }
 
-/** Moves the own read mark up to `at`, counts what is above it, and keeps it as unsent (`since`, in ms) while the server has not shown it. */
+/**
+ * Moves the user's own read mark up to `at` and counts the messages above it. The mark is unsent (`since`, in ms) until
+ * the server has shown it.
+ */
 export async function moveMyRead(tx: WriteTx, row: ConversationRow, at: Micros, since: number | null): Promise<void> {
   const myRead = Math.max(row.myRead, at);
   const { readUnsent, ...rest } = row;
@@ -266,49 +281,54 @@ export async function moveMyRead(tx: WriteTx, row: ConversationRow, at: Micros, 
 }
 
 /**
- * Forgets refusals of messages that never came here: old ones, since no message that old is taken any more (DESIGN §3), and the oldest where there are too many.
+ * Deletes refusals of messages that never arrived here: those too old for the server to accept the message (DESIGN §3),
+ * and the oldest beyond {@link MAX_REFUSALS}.
  */
-export async function forgetRefusals(tx: WriteTx, here: Here): Promise<void> {
+export async function forgetRefusals(tx: WriteTx, context: RuleContext): Promise<void> {
   if ((await tx.countRefusals()) === 0) return;
   const kept = [];
-  for (const debt of await tx.refusals()) {
-    // Also those that a clock far ahead has dated.
-    if (Math.abs(here.now - debt.since) > REFUSALS_LAST_MS) await tx.deleteDebt(debt.key);
-    else kept.push(debt);
+  for (const backfill of await tx.refusals()) {
+    // The absolute value also covers rows that were dated by a clock far ahead.
+    if (Math.abs(context.now - backfill.since) > REFUSALS_LAST_MS) await tx.deleteBackfill(backfill.key);
+    else kept.push(backfill);
   }
   if (kept.length <= MAX_REFUSALS) return;
   kept.sort((a, b) => a.since - b.since || a.at - b.at);
-  // A tenth more than needed, so that this is seldom.
-  for (const debt of kept.slice(0, kept.length - MAX_REFUSALS * 0.9)) await tx.deleteDebt(debt.key);
+  // Deletes a tenth more than needed, so that this seldom runs.
+  for (const backfill of kept.slice(0, kept.length - MAX_REFUSALS * 0.9)) await tx.deleteBackfill(backfill.key);
 }
 
-async function note(tx: WriteTx, here: Here, debt: Omit<DebtRow, "since" | "due" | "tries">): Promise<void> {
-  const known = await tx.debt(debt.key);
-  if (known && known.at >= debt.at) return;
-  await tx.putDebt({
-    ...debt,
-    since: here.now,
+async function noteBackfill(
+  tx: WriteTx,
+  context: RuleContext,
+  backfill: Omit<Backfill, "since" | "due" | "tries">,
+): Promise<void> {
+  const known = await tx.backfill(backfill.key);
+  if (known && known.at >= backfill.at) return;
+  await tx.putBackfill({
+    ...backfill,
+    since: context.now,
     tries: 0,
-    ...(debt.kind === "refused" ? {} : { due: here.now + DEBT_PATIENCE_MS }),
+    ...(backfill.kind === "refused" ? {} : { due: context.now + BACKFILL_AFTER_MS }),
   });
-  if (debt.kind === "refused" && (await tx.countRefusals()) > MAX_REFUSALS) await forgetRefusals(tx, here);
+  if (backfill.kind === "refused" && (await tx.countRefusals()) > MAX_REFUSALS) await forgetRefusals(tx, context);
 }
 
-async function conversationOf(tx: WriteTx, here: Here, id: string): Promise<ConversationRow> {
-  return (await tx.conversation(id)) ?? emptyConversation(id, otherMember(id, here.uid) ?? "");
+async function conversationOf(tx: WriteTx, context: RuleContext, id: string): Promise<ConversationRow> {
+  return (await tx.conversation(id)) ?? emptyConversation(id, otherMember(id, context.uid) ?? "");
 }
 
-/** `row` with what `message` means for its place in the list and its preview. */
-export function touched(here: Here, row: ConversationRow, message: MessageRow): ConversationRow {
+/** Returns `row` with its place in the list and its preview updated for `message`. */
+export function touched(context: RuleContext, row: ConversationRow, message: MessageRow): ConversationRow {
   const at = message.at;
-  const believable = at !== null && at <= here.serverNow + MAX_AHEAD;
-  const shown = at ?? here.serverNow;
+  const believable = at !== null && at <= context.serverNow + MAX_AHEAD;
+  const shown = at ?? context.serverNow;
   const newer =
     row.preview === null || message.place >= WAITING || (shown >= row.preview.at && message.id !== row.preview.id);
   return {
     ...row,
     newest: believable ? Math.max(row.newest, at) : row.newest,
-    recent: Math.max(row.recent, Math.min(shown, here.serverNow + MAX_AHEAD)),
+    recent: Math.max(row.recent, Math.min(shown, context.serverNow + MAX_AHEAD)),
     preview: newer
       ? { id: message.id, from: message.from, body: message.body.slice(0, PREVIEW_UNITS), at: shown }
       : row.preview,

@@ -1,24 +1,24 @@
-/** Transactions on an account's database, with types. */
+/** Typed transactions on a user's database. */
 import type { Micros } from "../../protocol/chat";
 import type { Reads, Writes } from "../../platform/database";
 import { Changes } from "./change";
 import {
   type ConversationRow,
-  type DebtRow,
+  type Backfill,
   type DraftRow,
-  type Loss,
+  type Gap,
   type MessageRow,
   type MetaRow,
-  type PersonRow,
+  type UserRow,
   WAITING,
 } from "./rows";
 
-const NO_LOSS: Loss = { n: 0, at: 0, since: 0, loads: 0, tries: 0, due: null };
+const NO_GAP: Gap = { n: 0, at: 0, since: 0, loads: 0, tries: 0, due: null };
 
 /** The keys of remembered refusals: "refused:" and an id. */
 const REFUSALS = { lower: "refused:", upper: "refused;", upperOpen: true } as const;
 
-/** Reading. */
+/** A read transaction. */
 export class ReadTx {
   protected readonly reads: Reads;
 
@@ -30,7 +30,7 @@ export class ReadTx {
     return this.reads.get("messages", id) as Promise<MessageRow | undefined>;
   }
 
-  /** Messages of a conversation that sort before a place, newest first; from the end where `before` is null. */
+  /** Messages of a conversation that sort before a place, newest first. From the end if `before` is null. */
   messagesBefore(
     conversation: string,
     before: Pick<MessageRow, "place" | "id"> | null,
@@ -56,7 +56,7 @@ export class ReadTx {
     }) as Promise<MessageRow[]>;
   }
 
-  /** Messages that stand at exactly `at`. */
+  /** Messages with exactly this `at`. */
   messagesAt(conversation: string, at: Micros): Promise<MessageRow[]> {
     return this.reads.range("messages", {
       index: "place",
@@ -65,7 +65,7 @@ export class ReadTx {
     }) as Promise<MessageRow[]>;
   }
 
-  /** The outbox, in the order of typing. */
+  /** The outbox, in typing order. */
   outbox(): Promise<MessageRow[]> {
     return this.reads.range("messages", { index: "queue" }) as Promise<MessageRow[]>;
   }
@@ -88,8 +88,8 @@ export class ReadTx {
     return this.reads.range("conversations", { index: "unsent" }) as Promise<ConversationRow[]>;
   }
 
-  person(uid: string): Promise<PersonRow | undefined> {
-    return this.reads.get("people", uid) as Promise<PersonRow | undefined>;
+  user(uid: string): Promise<UserRow | undefined> {
+    return this.reads.get("users", uid) as Promise<UserRow | undefined>;
   }
 
   draft(conversation: string): Promise<DraftRow | undefined> {
@@ -100,35 +100,35 @@ export class ReadTx {
     return this.reads.range("drafts", {}) as Promise<DraftRow[]>;
   }
 
-  debt(key: string): Promise<DebtRow | undefined> {
-    return this.reads.get("debts", key) as Promise<DebtRow | undefined>;
+  backfill(key: string): Promise<Backfill | undefined> {
+    return this.reads.get("backfills", key) as Promise<Backfill | undefined>;
   }
 
-  /** Debts that are to be paid, the next due first. */
-  debts(): Promise<DebtRow[]> {
-    return this.reads.range("debts", { index: "due" }) as Promise<DebtRow[]>;
+  /** Backfills to do, the one that is due first at the front. */
+  backfills(): Promise<Backfill[]> {
+    return this.reads.range("backfills", { index: "due" }) as Promise<Backfill[]>;
   }
 
-  /** How many refusals of messages that are not here are remembered. */
+  /** The number of remembered refusals of messages that are not on this device. */
   countRefusals(): Promise<number> {
-    return this.reads.count("debts", REFUSALS);
+    return this.reads.count("backfills", REFUSALS);
   }
 
-  /** Refusals of messages that are not here. */
-  refusals(): Promise<DebtRow[]> {
-    return this.reads.range("debts", REFUSALS) as Promise<DebtRow[]>;
+  /** Refusals of messages that are not on this device. */
+  refusals(): Promise<Backfill[]> {
+    return this.reads.range("backfills", REFUSALS) as Promise<Backfill[]>;
   }
 
   async meta<N extends MetaRow["name"]>(name: N): Promise<Extract<MetaRow, { name: N }> | undefined> {
     return (await this.reads.get("meta", name)) as Extract<MetaRow, { name: N }> | undefined;
   }
 
-  async loss(): Promise<Loss> {
-    return (await this.meta("loss"))?.loss ?? NO_LOSS;
+  async gap(): Promise<Gap> {
+    return (await this.meta("gap"))?.gap ?? NO_GAP;
   }
 }
 
-/** Reading and writing; every write is noted in {@link WriteTx.changes}. */
+/** A write transaction. Every write is recorded in {@link WriteTx.changes}. */
 export class WriteTx extends ReadTx {
   private readonly writes: Writes;
   readonly changes = new Changes();
@@ -153,9 +153,9 @@ export class WriteTx extends ReadTx {
     await this.writes.put("conversations", row);
   }
 
-  async putPerson(row: PersonRow): Promise<void> {
-    this.changes.person(row.uid);
-    await this.writes.put("people", row);
+  async putUser(row: UserRow): Promise<void> {
+    this.changes.user(row.uid);
+    await this.writes.put("users", row);
   }
 
   async putDraft(row: DraftRow): Promise<void> {
@@ -164,13 +164,13 @@ export class WriteTx extends ReadTx {
     else await this.writes.put("drafts", row);
   }
 
-  async putDebt(row: DebtRow): Promise<void> {
+  async putBackfill(row: Backfill): Promise<void> {
     if (row.due !== undefined) this.changes.toDo();
-    await this.writes.put("debts", row);
+    await this.writes.put("backfills", row);
   }
 
-  async deleteDebt(key: string): Promise<void> {
-    await this.writes.delete("debts", key);
+  async deleteBackfill(key: string): Promise<void> {
+    await this.writes.delete("backfills", key);
   }
 
   async putMeta(row: MetaRow): Promise<void> {
@@ -187,10 +187,10 @@ export class WriteTx extends ReadTx {
 }
 
 /** A conversation that nothing is known of yet. */
-export function emptyConversation(id: string, person: string): ConversationRow {
+export function emptyConversation(id: string, other: string): ConversationRow {
   return {
     id,
-    person,
+    other,
     recent: 0,
     newest: 0,
     preview: null,

@@ -4,8 +4,8 @@ import { FakeBrowser } from "../../platform/testing/fake";
 import { Household, type Tab } from "../testing/household";
 
 /**
- * One person with a browser of several tabs that come, go, freeze and thaw
- * while they write; afterwards every tab shows the same, nothing is lost, and there is one socket.
+ * One user with a browser of several tabs that open, close, freeze and thaw while they write. In the end, every tab
+ * shows the same, nothing is lost, and there is one socket.
  */
 const ALICE = "aliceUid0001";
 const BOB = "bobUid000002";
@@ -56,9 +56,9 @@ class World {
   private tabs: (Tab | null)[] = [null, null, null];
   private readonly bodies: string[] = [];
 
-  async begin(): Promise<void> {
-    this.bob = await this.house.person(BOB);
-    this.tabs[0] = await this.house.person(ALICE, this.browser);
+  async start(): Promise<void> {
+    this.bob = await this.house.user(BOB);
+    this.tabs[0] = await this.house.user(ALICE, this.browser);
   }
 
   private active(n: number): Tab | null {
@@ -85,14 +85,14 @@ class World {
       case "read": {
         const reader = this.active(c.tab);
         if (!reader) return;
-        const talk = reader.chat().conversation(BOB);
+        const conversation = reader.chat().conversation(BOB);
         await this.house.pass(50);
-        const last = talk.timeline
+        const last = conversation.timeline
           .get()
           .items.filter((m) => !m.mine)
           .pop();
-        if (last) talk.markRead(last.id);
-        talk.close();
+        if (last) conversation.markRead(last.id);
+        conversation.close();
         return;
       }
       case "kill":
@@ -129,7 +129,7 @@ class World {
     }
   }
 
-  async judge(): Promise<void> {
+  async verify(): Promise<void> {
     this.house.setOnline(true);
     for (let n = 0; n < 3; n++) await this.run({ do: "thaw", tab: n });
     for (let n = 0; n < 2; n++) await this.run({ do: "open" });
@@ -140,10 +140,10 @@ class World {
     const shown: unknown[] = [];
     for (const open of [...this.tabs, this.bob]) {
       if (!open) continue;
-      const talk = open.chat().conversation(open === this.bob ? ALICE : BOB);
+      const conversation = open.chat().conversation(open === this.bob ? ALICE : BOB);
       await this.house.pass(200);
-      while (!talk.timeline.get().complete) await talk.loadOlder();
-      const items = talk.timeline.get().items;
+      while (!conversation.timeline.get().complete) await conversation.loadOlder();
+      const items = conversation.timeline.get().items;
       expect(items.map((m) => m.body).sort()).toEqual([...this.bodies].sort());
       for (const item of items) expect(["delivered", "read"]).toContain(item.state);
       shown.push(items.map((m) => m.id));
@@ -155,14 +155,14 @@ class World {
   }
 }
 
-describe("tabs that come, go, freeze and thaw", () => {
+describe("tabs that open, close, freeze and thaw", () => {
   test("lose nothing, show the same, and end with one socket", { timeout: 240_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(command, { minLength: 5, maxLength: 40 }), async (commands) => {
         const world = new World();
-        await world.begin();
+        await world.start();
         for (const c of commands) await world.run(c);
-        await world.judge();
+        await world.verify();
       }),
       {
         numRuns: Number(process.env["PHOENIX_RUNS"] ?? "25"),

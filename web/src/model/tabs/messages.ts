@@ -1,47 +1,51 @@
-/** What tabs of one account tell each other over their channel. A tab may run another version of this program: what cannot be read is ignored. */
+/**
+ * Messages between the tabs of one user over their channel. A tab may run another version of this program, so unknown
+ * messages are ignored.
+ */
 import { Fields, Malformed } from "../../protocol/fields";
 import type { ConnectionState } from "../../net/connection";
 import type { Presence } from "../interface/chat";
 import { type Change, readChange } from "../store/change";
 
 export type TabMessage =
-  /** Who leads? The leader answers with `state`. */
-  | { readonly kind: "ask" }
-  /** The leader: how the connection stands. */
+  /** Asks for the leader, which answers with `state`. */
+  | { readonly kind: "who-leads" }
+  /** From the leader: the state of the connection. */
   | { readonly kind: "state"; readonly state: ConnectionState }
-  /** A new leader: all say `here`. */
-  | { readonly kind: "roll" }
-  /** A tab that does not lead: whom it watches, and whether it is visible. */
-  | { readonly kind: "here"; readonly tab: string; readonly watch: readonly string[]; readonly visible: boolean }
-  | { readonly kind: "gone"; readonly tab: string }
-  /** `n` counts the changes of a tab: who misses one reads everything again. */
+  /** From a new leader: every other tab answers with `follower`. */
+  | { readonly kind: "elected" }
+  /** From a follower: the users that it watches, and whether it is visible. */
+  | { readonly kind: "follower"; readonly tab: string; readonly watch: readonly string[]; readonly visible: boolean }
+  | { readonly kind: "tab-closed"; readonly tab: string }
+  /** `n` counts the changes of a tab, so that a tab that misses one knows it and reads everything again. */
   | { readonly kind: "change"; readonly tab: string; readonly n: number; readonly change: Change }
   | { readonly kind: "presence"; readonly uid: string; readonly presence: Presence }
   | { readonly kind: "typing"; readonly uid: string }
-  /** To the leader: this person types to `to`. */
-  | { readonly kind: "type"; readonly to: string }
-  | { readonly kind: "try" };
+  /** To the leader: send `to` a typing hint. */
+  | { readonly kind: "send-typing"; readonly to: string }
+  /** To the leader: connect at once. */
+  | { readonly kind: "try-now" };
 
-/** Null where it is none. */
+/** Reads a message of another tab. Returns null for anything else. */
 export function readTabMessage(value: unknown): TabMessage | null {
   try {
     const f = new Fields("tab message", value);
     const kind = f.text("kind");
     switch (kind) {
-      case "ask":
-      case "roll":
-      case "try":
+      case "who-leads":
+      case "elected":
+      case "try-now":
         return { kind };
       case "state":
         return { kind, state: readState(f.object("state")) };
-      case "here":
+      case "follower":
         return {
           kind,
           tab: f.text("tab"),
           watch: f.list("watch").filter((u) => typeof u === "string"),
           visible: f.bool("visible"),
         };
-      case "gone":
+      case "tab-closed":
         return { kind, tab: f.text("tab") };
       case "change": {
         const change = readChange((value as { change: unknown }).change);
@@ -60,7 +64,7 @@ export function readTabMessage(value: unknown): TabMessage | null {
       }
       case "typing":
         return { kind, uid: f.text("uid") };
-      case "type":
+      case "send-typing":
         return { kind, to: f.text("to") };
       default:
         return null;

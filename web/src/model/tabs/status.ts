@@ -1,19 +1,21 @@
-/** What a person is told of the connection: nothing of gaps under 5 s. */
+/** The connection status that the user sees. Gaps under 5 s are not shown. */
 import type { ConnectionState } from "../../net/connection";
 import type { Cancel, Clock } from "../../platform/platform";
 import type { ConnectionStatus } from "../interface/chat";
 import { type Readable, Value } from "../observable";
 
-/** From the last sign of life to the word of it. */
+/** From the last sign of life until the banner appears. */
 const QUIET_GAP_MS = 5_000;
-/** A link whose silence was noticed late may still be replaced unseen, if that takes no longer than a first try. */
+/**
+ * If silence was noticed late, a first attempt within this time may still replace the link before the banner appears.
+ */
 const FIRST_TRY_MS = 500;
 
 export class Status {
   private readonly clock: Clock;
   private readonly value = new Value<ConnectionStatus>({ state: "connecting" });
   private state: ConnectionState = { state: "connecting" };
-  /** Since when there is no live link, in ms; null while there is one. */
+  /** Since when there is no live link, in ms. Null while there is one. */
   private since: number | null;
   /** When that was noticed. */
   private noticed: number;
@@ -25,7 +27,7 @@ export class Status {
     this.since = this.noticed = clock.now();
     this.unsubscribe = connection.subscribe((state) => {
       this.state = state;
-      this.tell();
+      this.update();
     });
   }
 
@@ -38,7 +40,7 @@ export class Status {
     this.timer?.();
   }
 
-  private tell(): void {
+  private update(): void {
     this.timer?.();
     this.timer = null;
     if (this.state.state === "live") {
@@ -54,12 +56,12 @@ export class Status {
     const left = Math.max(this.since + QUIET_GAP_MS, this.noticed + FIRST_TRY_MS) - now;
     if (left > 0) {
       if (this.value.get().state !== "connecting") this.value.set({ state: "connecting" });
-      this.timer = this.clock.after(left, () => this.tell());
+      this.timer = this.clock.after(left, () => this.update());
       return;
     }
     const nextTryAt = this.state.state === "waiting" ? this.state.until : null;
-    const told = this.value.get();
-    if (told.state === "offline" && told.since === this.since && told.nextTryAt === nextTryAt) return;
+    const shown = this.value.get();
+    if (shown.state === "offline" && shown.since === this.since && shown.nextTryAt === nextTryAt) return;
     this.value.set({ state: "offline", since: this.since, nextTryAt });
   }
 }

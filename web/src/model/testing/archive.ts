@@ -1,11 +1,11 @@
-/** The HTTP functions over a list of saved messages, answering as functions/api does. */
+/** A fake of the HTTP functions over a list of saved messages. It answers as functions/api does. */
 import { otherMember, type SavedMessage } from "../../protocol/chat";
 import type { HttpAnswer, HttpRequest } from "../../platform/platform";
 
 export class FakeArchive {
   readonly saved = new Map<string, SavedMessage>();
   readonly marks: Record<string, Record<string, number>> = {};
-  readonly people = new Map<string, { uid: string; username: string; display_name: string }>();
+  readonly directory = new Map<string, { uid: string; username: string; display_name: string }>();
   down = false;
   requests = 0;
 
@@ -40,20 +40,20 @@ export class FakeArchive {
           firebase: { apiKey: "k", projectId: "p", authDomain: "a" },
         });
       default: {
-        const person = this.people.get(url.pathname.slice("/api/users/".length));
-        return person ? json(200, person) : json(404, { code: "not_found", detail: "There is nothing here." });
+        const user = this.directory.get(url.pathname.slice("/api/users/".length));
+        return user ? json(200, user) : json(404, { code: "not_found", detail: "There is nothing here." });
       }
     }
   }
 
   private profile(uid: string): { uid: string; username: string; display_name: string } {
-    return this.people.get(uid) ?? { uid, username: uid.toLowerCase(), display_name: uid };
+    return this.directory.get(uid) ?? { uid, username: uid.toLowerCase(), display_name: uid };
   }
 
   private users(uid: string, q: URLSearchParams): HttpAnswer {
     const name = q.get("username");
     const prefix = (q.get("q") ?? "").toLowerCase();
-    const all = [...this.people.values()]
+    const all = [...this.directory.values()]
       .filter((p) => (name === null ? p.uid !== uid && p.username.startsWith(prefix) : p.username === name))
       .sort((a, b) => (a.username < b.username ? -1 : 1));
     const from = Number(q.get("cursor") ?? "0");

@@ -1,4 +1,4 @@
-/** One device of one person without a screen: what the tests of the client rules drive. */
+/** One device of one user without a screen, driven by the tests of the client rules. */
 import { ArchiveApi } from "../../net/archive";
 import { HttpApi } from "../../net/http";
 import type { ConnectionState } from "../../net/connection";
@@ -6,10 +6,10 @@ import { conversationId } from "../../protocol/chat";
 import { uuidv7 } from "../../protocol/uuid";
 import type { FakePlatform } from "../../platform/testing/fake";
 import { Engine } from "../engine/engine";
-import { type EngineParts, here } from "../engine/ports";
+import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
 import { ServerLimits } from "../limits";
-import { AccountStore } from "../store/account";
+import { LocalStore } from "../store/store";
 import { enqueue } from "../store/outbox";
 import { moveMyRead } from "../store/rules";
 import type { MessageRow } from "../store/rows";
@@ -32,29 +32,29 @@ export interface SeenState {
   outbox: string[];
   unsent_reads: Record<string, number>;
   cursor: string;
-  debts: { history: boolean; ids: string[] };
+  backfills: { history: boolean; ids: string[] };
 }
 
 export class Device {
   readonly platform: FakePlatform;
   readonly uid: string;
-  readonly store: AccountStore;
+  readonly store: LocalStore;
   readonly engine: Engine;
   readonly history: History;
   readonly parts: EngineParts;
   readonly states: ConnectionState[] = [];
-  /** Ids told as received, once each if all is well. */
+  /** Ids that were reported as received. Each must appear once. */
   readonly received: string[] = [];
   ended: string | null = null;
   tokens = 0;
 
   static async start(platform: FakePlatform, uid: string): Promise<Device> {
-    const device = new Device(platform, uid, await AccountStore.open(platform, uid));
+    const device = new Device(platform, uid, await LocalStore.open(platform, uid));
     await device.engine.start();
     return device;
   }
 
-  private constructor(platform: FakePlatform, uid: string, store: AccountStore) {
+  private constructor(platform: FakePlatform, uid: string, store: LocalStore) {
     this.platform = platform;
     this.uid = uid;
     this.store = store;
@@ -83,18 +83,18 @@ export class Device {
         this.ended = reason;
       },
     });
-    this.history = new History({ store, archive, here: () => here(this.parts) });
+    this.history = new History({ store, archive, context: () => contextOf(this.parts) });
   }
 
-  /** Ends the process without a warning. What it wrote stays with the platform's browser. */
+  /** Kills the process without a warning. Stored data stays in the platform's browser. */
   kill(): void {
     this.platform.kill();
   }
 
-  /** Types a message; the value is its id. */
+  /** Types a message. The value is its id. */
   async send(to: string, body: string, replyTo: string | null = null): Promise<string> {
     const id = uuidv7(this.platform.clock.now(), this.platform.random.bytes(10));
-    await this.store.write((tx) => enqueue(tx, here(this.parts), { id, to, body, replyTo }));
+    await this.store.write((tx) => enqueue(tx, contextOf(this.parts), { id, to, body, replyTo }));
     return id;
   }
 
@@ -132,16 +132,16 @@ export class Device {
         });
         conversations[c.id] = { messages, unread: c.unread, read: c.myRead };
       }
-      const loss = await tx.loss();
-      const debts = await tx.debts();
+      const gap = await tx.gap();
+      const backfills = await tx.backfills();
       return {
         conversations,
         outbox: (await tx.outbox()).map((r) => r.id),
         unsent_reads: Object.fromEntries((await tx.unsentReads()).map((c) => [c.id, c.myRead])),
         cursor: (await tx.meta("cursor"))?.cursor ?? "",
-        debts: {
-          history: loss.due !== null,
-          ids: debts
+        backfills: {
+          history: gap.due !== null,
+          ids: backfills
             .filter((d) => d.kind === "delivered")
             .map((d) => d.id)
             .sort(),

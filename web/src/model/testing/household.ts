@@ -1,19 +1,19 @@
 /** Browsers with tabs that run the whole model, on one server and one clock. */
-import type { Identity, SignedIn } from "../../net/identity";
+import type { Account, Identity } from "../../net/identity";
 import { SignInEnded } from "../../net/connection";
 import { ApiProblem } from "../../net/problem";
 import type { Database, Shape } from "../../platform/database";
 import { FakeClock } from "../../platform/testing/clock";
 import { FakeBrowser, FakePlatform, settle } from "../../platform/testing/fake";
 import type { Chat } from "../interface/chat";
-import { openAccount } from "../chat/open";
+import { openChat } from "../chat/open";
 import { AppModel, type ChatLoader } from "../session/app";
 import { ModelServer } from "./server";
 
 const START_MS = 1_795_348_800_000;
 const HOUR_MS = 3_600_000;
 
-/** The sign-in library: remembers in the browser's notes, as Firebase does in its storage. */
+/** A fake sign-in library. It stores the sign-in in the browser's notes, as Firebase does in its own storage. */
 class FakeIdentity implements Identity {
   private readonly platform: FakePlatform;
   private readonly house: Household;
@@ -24,12 +24,12 @@ class FakeIdentity implements Identity {
     this.house = house;
   }
 
-  async remembered(): Promise<SignedIn | null> {
+  async remembered(): Promise<Account | null> {
     const uid = this.platform.notes.get("library.uid");
     return uid === null ? null : { uid, email: `${uid}@example.org` };
   }
 
-  async signIn(email: string, password: string): Promise<SignedIn> {
+  async signIn(email: string, password: string): Promise<Account> {
     if (password !== "correct horse") throw new ApiProblem(400, "wrong_password", "");
     const uid = email.split("@")[0] ?? "";
     this.platform.notes.set("library.uid", uid);
@@ -60,7 +60,7 @@ class FakeIdentity implements Identity {
 export interface Tab {
   readonly platform: FakePlatform;
   readonly app: AppModel;
-  /** The chat of whoever is signed in; throws where nobody is. */
+  /** The chat of the signed-in user. Throws if nobody is signed in. */
   chat(): Chat;
 }
 
@@ -68,19 +68,19 @@ export interface TabOptions {
   readonly open?: (name: string, shape: Shape) => Promise<Database>;
   /** False: a browser without Web Locks. */
   readonly locks?: boolean;
-  /** Loads the code of the chat; at hand where left out. */
+  /** Loads the code of the chat. Default: returns it at once. */
   readonly loadChat?: ChatLoader;
 }
 
 export class Household {
   readonly clock = new FakeClock(START_MS, settle);
   readonly server = new ModelServer(this.clock);
-  /** Whose sign-in was taken back. */
+  /** Users whose sign-in was revoked. */
   readonly revoked = new Set<string>();
   online = true;
   private seed = 1;
 
-  /** Draws the next number for all tabs, so that no two make the same ids. */
+  /** One sequence for all tabs, so that no two create the same id. */
   private random(): number {
     this.seed = (this.seed * 48271) % 2147483647;
     return this.seed / 2147483647;
@@ -105,7 +105,7 @@ export class Household {
     const app = new AppModel(
       platform,
       async () => new FakeIdentity(platform, this),
-      options.loadChat ?? (async () => ({ openAccount })),
+      options.loadChat ?? (async () => ({ openChat })),
     );
     await app.start();
     await this.clock.advance(0);
@@ -120,10 +120,10 @@ export class Household {
     };
   }
 
-  /** A tab in a browser of its own, signed in and connected. */
-  async person(uid: string, browser = new FakeBrowser(), options: TabOptions = {}): Promise<Tab> {
-    if (!this.server.archive.people.has(uid)) {
-      this.server.archive.people.set(uid, {
+  /** Opens a tab in a new browser, signed in and connected. */
+  async user(uid: string, browser = new FakeBrowser(), options: TabOptions = {}): Promise<Tab> {
+    if (!this.server.archive.directory.has(uid)) {
+      this.server.archive.directory.set(uid, {
         uid,
         username: uid.toLowerCase(),
         display_name: uid.replace(/[A-Z0-9].*/, ""),
@@ -140,7 +140,7 @@ export class Household {
     await this.clock.advance(ms);
   }
 
-  /** The network goes, or comes back. */
+  /** Takes the network away, or brings it back. */
   setOnline(online: boolean): void {
     this.online = online;
     if (!online) this.server.drop();

@@ -1,4 +1,4 @@
-/** Plays the scripted scenarios of realtime/wire/testdata/scenarios; their README is the description of all of this. */
+/** Plays the scenarios of realtime/wire/testdata/scenarios. The README there describes them. */
 import type { SavedMessage } from "../../protocol/chat";
 import type { Database, Shape } from "../../platform/database";
 import { FakeClock } from "../../platform/testing/clock";
@@ -41,7 +41,7 @@ export interface Scenario {
 }
 
 const START_MS = 1_795_348_800_000;
-const PASSED_OVER = new Set(["ping", "typing", "watch"]);
+const IGNORED = new Set(["ping", "typing", "watch"]);
 
 class Play {
   readonly clock = new FakeClock(START_MS, settle);
@@ -51,8 +51,8 @@ class Play {
   private readonly openDatabase: ((name: string, shape: Shape) => Promise<Database>) | undefined;
   private readonly names = new Map<string, Json>();
   private readonly sockets = new Map<number, FakeSocket>();
-  /** Frames of each socket that were looked at. */
-  private readonly looked = new Map<FakeSocket, number>();
+  /** The number of frames of each socket that were checked. */
+  private readonly checked = new Map<FakeSocket, number>();
   private last = 0;
   private waiting: FakeSocket[] = [];
   device!: Device;
@@ -62,7 +62,7 @@ class Play {
     this.openDatabase = open;
   }
 
-  async begin(): Promise<void> {
+  async start(): Promise<void> {
     const platform = new FakePlatform({
       clock: this.clock,
       browser: this.browser,
@@ -88,7 +88,7 @@ class Play {
     else if (step.user) await this.user(step);
     else if (step.archive) this.change(step.archive);
     else if (step.see !== undefined) await this.see(step.see);
-    else throw new Error("a step without a word");
+    else throw new Error("a step without an action");
     await this.clock.advance(0);
   }
 
@@ -127,31 +127,29 @@ class Play {
     let got: Frame | null = null;
     await this.clock.advance(within, () => {
       const frames = this.frames(socket);
-      for (let i = this.looked.get(socket) ?? 0; i < frames.length; i++) {
+      for (let i = this.checked.get(socket) ?? 0; i < frames.length; i++) {
         const frame = frames[i];
         if (!frame) continue;
         const type = asText(frame["type"]);
         const wanted = type === want["type"];
-        const passed = PASSED_OVER.has(type)
-          ? !wanted
-          : type === "ack" && !(wanted && this.matches(want, frame, false));
-        this.looked.set(socket, i + 1);
+        const passed = IGNORED.has(type) ? !wanted : type === "ack" && !(wanted && this.matches(want, frame, false));
+        this.checked.set(socket, i + 1);
         if (passed) continue;
         got = frame;
         return true;
       }
       return false;
     });
-    if (got === null) throw new Error(`nothing came within ${within} ms`);
+    if (got === null) throw new Error(`no frame arrived within ${within} ms`);
     if (!this.matches(want, got, true)) throw new Error(`the client sent ${JSON.stringify(got)}`);
   }
 
   private async silence(ms: number): Promise<void> {
     await this.clock.advance(ms);
     for (const [name, socket] of this.sockets) {
-      for (const frame of this.frames(socket).slice(this.looked.get(socket) ?? 0)) {
+      for (const frame of this.frames(socket).slice(this.checked.get(socket) ?? 0)) {
         const type = asText(frame["type"]);
-        if (type !== "ack" && !PASSED_OVER.has(type))
+        if (type !== "ack" && !IGNORED.has(type))
           throw new Error(`the client sent ${JSON.stringify(frame)} on socket ${name}`);
       }
     }
@@ -166,14 +164,14 @@ class Play {
   private async closed(name: number, within: number): Promise<void> {
     const socket = this.socket(name);
     await this.clock.advance(within, () => socket.state === "closed");
-    if (socket.state !== "closed") throw new Error(`the client keeps socket ${name}`);
+    if (socket.state !== "closed") throw new Error(`the client did not close socket ${name}`);
   }
 
   private async restart(): Promise<void> {
     this.device.kill();
     this.waiting = [];
     await settle();
-    await this.begin();
+    await this.start();
   }
 
   private async user(step: Step): Promise<void> {
@@ -250,18 +248,18 @@ class Play {
   }
 }
 
-/** Names, types and ids are strings; anything else is shown as JSON. */
+/** Names, types and ids are strings. Anything else is shown as JSON. */
 function asText(value: Json | undefined): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** Plays a scenario to its end; rejects with the step that failed. */
+/** Plays a scenario to its end. Rejects with the step that failed. */
 export async function play(
   scenario: Scenario,
   open?: (name: string, shape: Shape) => Promise<Database>,
 ): Promise<void> {
   const p = new Play(scenario, open);
-  await p.begin();
+  await p.start();
   for (const [i, step] of scenario.steps.entries()) {
     try {
       await p.step(step);

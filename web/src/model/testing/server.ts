@@ -1,7 +1,6 @@
 /**
- * A small model of realtime/ and persist: DESIGN §5 and §6 without their
- * machinery, and with the freedom to lose what those may lose. It checks what
- * clients do to it; see {@link ModelServer.faults}.
+ * A small model of realtime/ and persist: DESIGN §5 and §6 without their machinery. It may lose everything that those
+ * may lose. It also checks the clients' behavior; see {@link ModelServer.faults}.
  */
 import { type ChatMessage, conversationId, otherMember } from "../../protocol/chat";
 import type { FakeClock } from "../../platform/testing/clock";
@@ -19,7 +18,7 @@ interface Inbox {
   floor: number;
   /** Messages up to this are acknowledged and on their way to the archive. */
   acked: number;
-  /** Message ids not yet acknowledged. */
+  /** Message ids that are not acknowledged yet. */
   pending: Map<string, number>;
 }
 
@@ -29,36 +28,36 @@ interface Connected {
   /** The newest entry that was sent on it. */
   sentTo: number;
   epoch: number;
-  /** The highest ack received; applied as far as it was sent. */
+  /** The highest ack received. It is applied as far as entries were sent. */
   ack: number;
   watch: readonly string[];
 }
 
-/** Events that an inbox keeps beyond what must be kept. */
+/** Events that an inbox keeps beyond those that it must keep. */
 const RETAINED = 5;
 
 export class ModelServer {
   readonly archive = new FakeArchive();
-  /** What clients did wrong. */
+  /** Protocol violations of clients. */
   readonly faults: string[] = [];
-  /** Ids of messages of which the sender was told "sent". */
+  /** Ids of messages that the server accepted. */
   readonly accepted = new Set<string>();
   private readonly clock: FakeClock;
   private epoch = 1;
   private last = 0;
   private inboxes = new Map<string, Inbox>();
   private readonly connected = new Set<Connected>();
-  /** First content of each id: repeats must be the same. */
+  /** The first content of each id. Repeats must have the same. */
   private readonly contents = new Map<string, string>();
   redisDown = false;
   refusing = false;
   /** How long saving takes, in ms. */
   saveDelay = 0;
-  /** The chance that a frame to a client is lost with its socket is the test's; this loses `sent` answers. */
+  /** Drops `sent` answers. Tests drop whole sockets themselves. */
   loseAnswers = false;
-  /** Code of a final refusal; null: the message is taken. */
+  /** Returns the code of a final refusal, or null to accept the message. */
   refuse: (message: ChatMessage) => string | null = () => null;
-  /** As `welcome` tells them. */
+  /** The limits in `welcome`. */
   limits = { body: 8000, frame: 65536, unacked: 256, ahead_ms: 5000, max_age_ms: 2592000000, watch: 100 };
 
   constructor(clock: FakeClock) {
@@ -69,7 +68,7 @@ export class ModelServer {
   open(socket: FakeSocket): void {
     const c: Connected = { socket, uid: "", sentTo: 0, epoch: this.epoch, ack: 0, watch: [] };
     socket.onSent = (text) => this.clock.after(1, () => this.receive(c, JSON.parse(text) as Record<string, unknown>));
-    socket.onClosed = () => this.left(c);
+    socket.onClosed = () => this.onDisconnected(c);
     this.clock.after(2, () => {
       if (this.refusing) socket.drop(1006);
       else if (socket.state === "opening") {
@@ -79,53 +78,53 @@ export class ModelServer {
     });
   }
 
-  /** Drops all sockets of a person, or of everybody. */
+  /** Drops all sockets of a user, or of everybody. */
   drop(uid?: string): void {
     for (const c of [...this.connected]) {
       if (uid !== undefined && c.uid !== uid) continue;
-      this.left(c);
+      this.onDisconnected(c);
       c.socket.drop(1006);
     }
   }
 
-  /** The network of a person goes without a word: their sockets stay open, and nothing passes any more. */
+  /** Cuts a user's network silently: their sockets stay open, and nothing gets through. */
   mute(uid: string): void {
     for (const c of [...this.connected]) {
       if (c.uid !== uid) continue;
       c.socket.onSent = () => undefined;
-      this.left(c);
+      this.onDisconnected(c);
     }
   }
 
-  /** Whose presence `uid` asked for last. */
+  /** The users whose presence `uid` watches. */
   watchedBy(uid: string): readonly string[] {
     return [...this.connected].find((c) => c.uid === uid)?.watch ?? [];
   }
 
-  /** Sockets that are open now, of one person. */
+  /** The number of open sockets of one user. */
   socketsOf(uid: string): number {
     return [...this.connected].filter((c) => c.uid === uid).length;
   }
 
-  private left(c: Connected): void {
+  private onDisconnected(c: Connected): void {
     this.connected.delete(c);
-    this.tellPresence(c.uid);
+    this.sendPresence(c.uid);
   }
 
-  private presence(c: Connected, user: string): void {
+  private deliverPresence(c: Connected, user: string): void {
     const online = this.socketsOf(user) > 0;
     c.socket.deliver({ type: "presence", user, online, ...(online ? {} : { last_seen: this.clock.now() * 1000 }) });
   }
 
-  private tellPresence(user: string): void {
-    for (const c of [...this.connected]) if (c.watch.includes(user)) this.presence(c, user);
+  private sendPresence(user: string): void {
+    for (const c of [...this.connected]) if (c.watch.includes(user)) this.deliverPresence(c, user);
   }
 
   goaway(reason: string): void {
     for (const c of this.connected) c.socket.deliver({ type: "goaway", reason, within_ms: 3000 });
   }
 
-  /** Redis comes back empty: another epoch. */
+  /** Redis comes back empty, with another epoch. */
   wipe(): void {
     this.epoch++;
     this.inboxes = new Map();
@@ -174,7 +173,7 @@ export class ModelServer {
         return;
       case "watch":
         c.watch = (f["users"] as string[]) ?? [];
-        for (const user of c.watch) this.presence(c, user);
+        for (const user of c.watch) this.deliverPresence(c, user);
         return;
     }
   }
@@ -187,7 +186,7 @@ export class ModelServer {
     }
     c.uid = uid;
     c.epoch = this.epoch;
-    this.tellPresence(uid);
+    this.sendPresence(uid);
     const inbox = this.inbox(uid);
     const [epoch = "", n = ""] = cursor.split(":");
     const top = inbox.entries[inbox.entries.length - 1]?.n ?? inbox.floor;
@@ -279,7 +278,7 @@ export class ModelServer {
         delivered_at: now,
       });
     }
-    // Trimming takes only what lies below the first unacknowledged message.
+    // Trimming removes only entries below the first unacknowledged message.
     const keepFrom = Math.min(inbox.acked, inbox.entries[inbox.entries.length - RETAINED]?.n ?? 0);
     const dropped = inbox.entries.filter((e) => e.n < keepFrom);
     inbox.entries = inbox.entries.filter((e) => e.n >= keepFrom);
@@ -295,6 +294,6 @@ export class ModelServer {
     }
     if (this.redisDown) return;
     this.clock.after(this.saveDelay, () => this.archive.read(conversation, uid, at));
-    for (const person of [uid, other]) this.append(person, { type: "read", conversation, by: uid, at });
+    for (const user of [uid, other]) this.append(user, { type: "read", conversation, by: uid, at });
   }
 }

@@ -6,12 +6,12 @@ interface Timer {
   readonly run: () => void;
 }
 
-/** A clock that stands still until a test moves it. */
+/** A clock that moves only when a test moves it. */
 export class FakeClock implements Clock {
   private time: number;
   private order = 0;
   private readonly timers = new Set<Timer>();
-  /** Lets everything finish that does not wait for the clock. */
+  /** Waits for everything that does not wait for the clock. */
   private readonly settle: () => Promise<void>;
 
   constructor(start: number, settle: () => Promise<void>) {
@@ -31,13 +31,16 @@ export class FakeClock implements Clock {
     };
   }
 
-  /** When the next timer fires, in ms from now; null where none is set. */
+  /** When the next timer fires, in ms from now. Null if there is none. */
   next(): number | null {
     const timer = this.earliest();
     return timer ? timer.at - this.time : null;
   }
 
-  /** Moves by `ms`; timers run in order, and what they start is settled before the next. `until` ends it early. */
+  /**
+   * Moves by `ms`. Timers run in order, and the work that each starts is done before the next runs. `until` stops it
+   * early.
+   */
   async advance(ms: number, until?: () => boolean): Promise<void> {
     const end = this.time + ms;
     await this.settle();

@@ -1,4 +1,4 @@
-/** A {@link Platform} whose clock, network and neighbours a test moves. */
+/** A {@link Platform} whose clock, network and other tabs are controlled by a test. */
 import type { Database, Shape, StorageRoot } from "../database";
 import { StorageFull, StorageLost } from "../database";
 import { MemoryDatabase, MemoryDisk } from "../memory";
@@ -22,12 +22,12 @@ import type {
 import { NetworkError } from "../platform";
 import type { FakeClock } from "./clock";
 
-/** Transactions of fake platforms that run now. */
+/** The number of running transactions of fake platforms. */
 let busy = 0;
 
-/** Lets everything finish that waits for nothing but the event loop and the database. */
+/** Waits for everything that waits only for the event loop and the database. */
 export async function settle(): Promise<void> {
-  // Each turn drains all microtasks; a transaction of fake-indexeddb takes many turns.
+  // Each turn runs all microtasks. A transaction of fake-indexeddb takes many turns.
   for (let idle = 0; idle < 3; idle = busy > 0 ? 0 : idle + 1)
     await new Promise<void>((resolve) => setImmediate(resolve));
 }
@@ -41,17 +41,17 @@ async function counted<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** One end of a WebSocket: the server's, in a test's hand. */
+/** The server's end of a WebSocket, controlled by a test. */
 export class FakeSocket {
   readonly url: string;
   readonly protocol: string;
   /** Texts that the client sent, in order. */
   readonly sent: string[] = [];
   state: "opening" | "open" | "closed" = "opening";
-  /** Code with which the client closed; null while it did not. */
+  /** The code with which the client closed the socket. Null if it did not. */
   closedByClient: number | null = null;
   private readonly handlers: SocketHandlers;
-  /** Called with each text that the client sends, and at its close. */
+  /** Called with each text that the client sends, and when it closes the socket. */
   onSent: (text: string) => void = () => undefined;
   onClosed: () => void = () => undefined;
 
@@ -72,14 +72,14 @@ export class FakeSocket {
     if (this.state === "open") this.handlers.onText(typeof frame === "string" ? frame : JSON.stringify(frame));
   }
 
-  /** The server, or the network, ends the socket. */
+  /** The server or the network ends the socket. */
   drop(code: number): void {
     if (this.state === "closed") return;
     this.state = "closed";
     this.handlers.onClose(code, "");
   }
 
-  /** The process at the client's end is gone: nobody hears anything any more. */
+  /** The client's process is gone: nobody receives anything any more. */
   vanish(): void {
     this.state = "closed";
     this.onClosed();
@@ -100,15 +100,15 @@ export class FakeSocket {
   };
 }
 
-/** What survives the end of a process: the disks and notes of one browser, and its other tabs. */
+/** Everything that survives the end of a process: the disks and notes of one browser, and its other tabs. */
 export class FakeBrowser {
   readonly disks = new Map<string, MemoryDisk>();
   readonly notes = new Map<string, string>();
   readonly channels = new Map<string, Set<{ tab: FakePlatform; run: (message: unknown) => void }>>();
   readonly locks = new Map<string, Waiting[]>();
-  /** Messages between tabs are lost while this holds. */
+  /** While true, messages between tabs are lost. */
   losing = false;
-  /** Locks are granted and messages delivered on a later turn, as in a browser. */
+  /** Locks are granted and messages are delivered on a later turn, as in a browser. */
   later(run: () => void): void {
     setImmediate(run);
   }
@@ -123,14 +123,14 @@ interface Waiting {
 export interface FakeOptions {
   readonly clock: FakeClock;
   readonly browser?: FakeBrowser;
-  /** Opens databases; the browser's memory disks where left out. */
+  /** Opens databases. Default: the browser's memory disks. */
   readonly open?: (name: string, shape: Shape) => Promise<Database>;
-  /** A number in [0, 1) per call; a fixed sequence where left out. */
+  /** A number in [0, 1) per call. Default: a fixed sequence. */
   readonly random?: () => number;
 }
 
 export class FakePlatform implements Platform {
-  /** This tab's view of the test's clock: wrong by `skew` ms, and silent when the tab is frozen or gone. */
+  /** This tab's view of the test's clock: off by `skew` ms, and silent when the tab is frozen or gone. */
   readonly clock: Clock;
   readonly browser: FakeBrowser;
   readonly storage: StorageRoot;
@@ -139,9 +139,9 @@ export class FakePlatform implements Platform {
   /** Sockets that the client opened, in order. */
   readonly opened: FakeSocket[] = [];
   onSocket: (socket: FakeSocket) => void = () => undefined;
-  /** Answers HTTP requests; null: no network. */
+  /** Answers HTTP requests. Null: no network. */
   answer: ((request: HttpRequest) => Promise<HttpAnswer>) | null = null;
-  /** A frozen tab runs nothing: its messages wait. */
+  /** A frozen tab runs nothing. Its messages wait. */
   frozen = false;
   private readonly frozenWork: (() => void)[] = [];
   private alive = true;
@@ -151,7 +151,7 @@ export class FakePlatform implements Platform {
   private readonly onlineListeners = new Set<(online: boolean) => void>();
   private readonly resumeListeners = new Set<() => void>();
   readonly reports: string[] = [];
-  /** The next write transactions fail like those of a full disk. */
+  /** While true, write transactions fail as on a full disk. */
   full = false;
   readonly shown: { title: string; body: string; tag: string }[] = [];
   permission: NotifyPermission = "unasked";
@@ -215,7 +215,7 @@ export class FakePlatform implements Platform {
             return result;
           }),
         );
-        // What ended after the commit does not hear of it.
+        // A process that ended after the commit does not get the result.
         if (!this.alive) await new Promise(() => undefined);
         return value;
       },
@@ -336,7 +336,7 @@ export class FakePlatform implements Platform {
     for (const run of [...this.onlineListeners]) this.run(() => run(online));
   }
 
-  /** Stops the tab as a browser does with hidden ones; what comes meanwhile waits. */
+  /** Freezes the tab as browsers do with hidden ones. Events that arrive meanwhile wait. */
   freeze(): void {
     this.frozen = true;
   }
@@ -347,7 +347,7 @@ export class FakePlatform implements Platform {
     for (const run of [...this.resumeListeners]) run();
   }
 
-  /** The process ends without a warning: nothing of it runs any more, and its sockets are gone. */
+  /** Ends the process without a warning: none of its code runs any more, and its sockets are gone. */
   kill(): void {
     this.alive = false;
     for (const socket of this.opened) if (socket.state !== "closed") socket.vanish();

@@ -14,8 +14,8 @@ import type {
   Incoming,
   Me,
   Message,
-  PeopleList,
-  Person,
+  UserList,
+  User,
   Presence,
   Session,
   Timeline,
@@ -37,7 +37,7 @@ const me = new Value<Me>({
   admin: params.has("admin"),
   createdAt: Date.now() - 4e9,
 });
-const blocked = new Value<readonly Person[] | null>([]);
+const blocked = new Value<readonly User[] | null>([]);
 const connection = new Value<ConnectionStatus>(
   params.has("offline")
     ? { state: "offline", since: Date.now() - 6000, nextTryAt: Date.now() + 9000 }
@@ -68,7 +68,7 @@ function summaries(): ConversationSummary[] {
     const last = historyOf(person.uid, i).at(-1);
     return {
       id: `me~${person.uid}`,
-      person,
+      user: person,
       unread: i === 1 ? 12 : i % 4 === 2 ? i : 0,
       typing: i === 3,
       draft: i === 4 ? "I wanted to ask whether" : "",
@@ -91,7 +91,7 @@ const PAGE = 50;
 function conversation(uid: string): Conversation {
   const index = indexOf(uid);
   const all = historyOf(uid, index);
-  const unreadAtOpen = list.get().items.find((c) => c.person.uid === uid)?.unread ?? 0;
+  const unreadAtOpen = list.get().items.find((c) => c.user.uid === uid)?.unread ?? 0;
   const preload = params.has("all") ? all.length : PAGE;
   const timeline = new Value<Timeline>({
     items: all.slice(-preload),
@@ -135,7 +135,7 @@ function conversation(uid: string): Conversation {
   };
   return {
     id: `me~${uid}`,
-    person: new Value(people[index] ?? { uid, username: "", displayName: "" }),
+    user: new Value(people[index] ?? { uid, username: "", displayName: "" }),
     timeline,
     typing,
     unread,
@@ -185,7 +185,7 @@ function conversation(uid: string): Conversation {
       unread.set(Math.min(unread.get(), all.slice(i + 1).filter((m) => !m.mine).length));
       list.update((l) => ({
         ...l,
-        items: l.items.map((c) => (c.person.uid === uid ? { ...c, unread: unread.get() } : c)),
+        items: l.items.map((c) => (c.user.uid === uid ? { ...c, unread: unread.get() } : c)),
       }));
     },
     close() {
@@ -223,13 +223,13 @@ const chat: Chat = {
   },
   moreConversations() {},
   directory() {
-    const found = new Value<PeopleList>({ items: [], loading: true, more: false, problem: null });
+    const found = new Value<UserList>({ items: [], loading: true, more: false, problem: null });
     let shown = 0;
-    let hits: Person[] = [];
+    let hits: User[] = [];
     const show = (): void =>
       found.set({ items: hits.slice(0, shown), loading: false, more: shown < hits.length, problem: null });
     return {
-      people: found,
+      users: found,
       search(q) {
         setTimeout(
           () => {
@@ -250,8 +250,8 @@ const chat: Chat = {
       close() {},
     };
   },
-  person: (uid) => new Value(people.find((p) => p.uid === uid) ?? { uid, username: "", displayName: "" }),
-  async personByUsername(u) {
+  user: (uid) => new Value(people.find((p) => p.uid === uid) ?? { uid, username: "", displayName: "" }),
+  async userByUsername(u) {
     await wait(200);
     const p = people.find((person) => person.username === u);
     return p ? ok(p) : refused("not_found", "There is nobody of this name.");

@@ -1,5 +1,5 @@
 /** The people of the fake model and what they have written. */
-import type { Message, Person } from "../../model";
+import type { Message, User } from "../../model";
 import { number } from "./options";
 
 export const names: readonly [string, string][] = [
@@ -18,7 +18,7 @@ export const names: readonly [string, string][] = [
   ["elio", "Elio Marchetti"],
   ["hana", "Hana Novotná"],
 ];
-export const people: Person[] = Array.from({ length: number("people", 14) }, (_, i) => {
+export const people: User[] = Array.from({ length: number("people", 14) }, (_, i) => {
   const base = names[i % names.length] ?? ["x", "X"];
   const n = Math.floor(i / names.length);
   if (i === number("imitator", -1))

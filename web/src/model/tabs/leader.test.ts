@@ -7,21 +7,21 @@ const BOB = "bobUid000002";
 
 async function twoTabs(): Promise<{ house: Household; first: Tab; second: Tab; bob: Tab; browser: FakeBrowser }> {
   const house = new Household();
-  const bob = await house.person(BOB);
+  const bob = await house.user(BOB);
   const browser = new FakeBrowser();
-  const first = await house.person(ALICE, browser);
+  const first = await house.user(ALICE, browser);
   const second = await house.tab(browser);
   await house.pass(1_000);
   return { house, first, second, bob, browser };
 }
 
 const bodies = (tab: Tab, uid: string): { get(): (readonly [string, string])[] } => {
-  const talk = tab.chat().conversation(uid);
-  return { get: () => talk.timeline.get().items.map((m) => [m.body, m.state] as const) };
+  const conversation = tab.chat().conversation(uid);
+  return { get: () => conversation.timeline.get().items.map((m) => [m.body, m.state] as const) };
 };
 
 describe("tabs of one browser", () => {
-  test("have one socket and show the same, whoever acts", async () => {
+  test("have one socket and show the same, whichever tab acts", async () => {
     const { house, first, second, bob } = await twoTabs();
     expect(house.server.socketsOf(ALICE)).toBe(1);
     expect(second.chat().connection.get().state).toBe("online");
@@ -41,9 +41,9 @@ describe("tabs of one browser", () => {
       ["an answer", "delivered"],
     ]);
     expect(second.chat().unreadTotal.get()).toBe(1);
-    const talk = second.chat().conversation(BOB);
+    const conversation = second.chat().conversation(BOB);
     await house.pass(100);
-    talk.markRead(talk.timeline.get().items[1]?.id ?? "");
+    conversation.markRead(conversation.timeline.get().items[1]?.id ?? "");
     await house.pass(1_000);
     expect(first.chat().unreadTotal.get()).toBe(0);
     expect(house.server.archive.marks[`${ALICE}~${BOB}`]?.[ALICE]).toBeGreaterThan(0);
@@ -71,7 +71,7 @@ describe("tabs of one browser", () => {
     expect(toAlice.typing.get()).toBe(true);
   });
 
-  test("when the leader's tab is closed another takes over at once", async () => {
+  test("elect a new leader at once when the leader's tab is closed", async () => {
     const { house, first, second, bob } = await twoTabs();
     first.platform.kill();
     await house.pass(600);
@@ -82,13 +82,13 @@ describe("tabs of one browser", () => {
     expect(bob.chat().conversations.get().items[0]?.preview?.body).toBe("still here");
   });
 
-  test("a frozen leader loses the lock to a visible tab after 1 s, and follows when it thaws", async () => {
+  test("replace a frozen leader after 1 s if they are visible, and it follows when it thaws", async () => {
     const { house, first, second, bob } = await twoTabs();
     const there = bodies(second, BOB);
     await house.pass(100);
     first.platform.setVisible(false);
     first.platform.freeze();
-    // A tab in the background leaves it be.
+    // A hidden tab does not steal the lock.
     second.platform.setVisible(false);
     await house.pass(20_000);
     expect(second.platform.opened.length).toBe(0);
@@ -112,25 +112,25 @@ describe("tabs of one browser", () => {
     expect(house.server.faults).toEqual([]);
   });
 
-  test("what a tab writes while the leader is frozen is not lost, and goes out as soon as somebody leads", async () => {
+  test("keep a message that is written while the leader is frozen, and send it under the next leader", async () => {
     const { house, first, second } = await twoTabs();
     first.platform.freeze();
-    const talk = second.chat().conversation(BOB);
-    await talk.send("while nobody leads");
+    const conversation = second.chat().conversation(BOB);
+    await conversation.send("while nobody leads");
     await house.pass(50);
-    expect(talk.timeline.get().items.map((m) => m.state)).toEqual(["waiting"]);
+    expect(conversation.timeline.get().items.map((m) => m.state)).toEqual(["waiting"]);
     await house.pass(2_000);
-    expect(talk.timeline.get().items.map((m) => m.state)).toEqual(["delivered"]);
+    expect(conversation.timeline.get().items.map((m) => m.state)).toEqual(["delivered"]);
   });
 
-  test("tell of a new message in one tab only, and know whether anybody looks", async () => {
+  test("report a new message in one tab only, and whether any tab is visible", async () => {
     const { house, first, second, bob } = await twoTabs();
-    const told: string[] = [];
+    const notified: string[] = [];
     for (const [name, tab] of [
       ["first", first],
       ["second", second],
     ] as const) {
-      tab.app.attention.onIncoming((m) => told.push(`${name} ${m.body} ${m.hidden}`));
+      tab.app.attention.onIncoming((m) => notified.push(`${name} ${m.body} ${m.hidden}`));
     }
     first.platform.setVisible(false);
     await house.pass(10);
@@ -140,10 +140,10 @@ describe("tabs of one browser", () => {
     await house.pass(10);
     await bob.chat().conversation(ALICE).send("two");
     await house.pass(500);
-    expect(told).toEqual(["first one false", "first two true"]);
+    expect(notified).toEqual(["first one false", "first two true"]);
   });
 
-  test("notice that they missed something", async () => {
+  test("notice a missed change", async () => {
     const { house, second, bob, browser } = await twoTabs();
     const toAlice = bob.chat().conversation(ALICE);
     await toAlice.send("zero");
@@ -155,11 +155,11 @@ describe("tabs of one browser", () => {
     await house.pass(200);
     browser.losing = false;
     expect(there.get().length).toBe(1);
-    // The next one shows the gap.
+    // The next change shows that one was missed.
     await toAlice.send("heard");
     await house.pass(200);
     expect(there.get().map(([body]) => body)).toEqual(["zero", "lost between the tabs", "heard"]);
-    // With nothing after it, a stopped clock does.
+    // After the last change, a clock that has jumped shows it.
     browser.losing = true;
     await toAlice.send("lost at the end");
     await house.pass(200);
@@ -170,11 +170,11 @@ describe("tabs of one browser", () => {
     expect(there.get().map(([body]) => body)).toContain("lost at the end");
   });
 
-  test("without Web Locks each tab stands alone, and nothing breaks", async () => {
+  test("work alone without Web Locks, and lose nothing", async () => {
     const house = new Household();
-    const bob = await house.person(BOB);
+    const bob = await house.user(BOB);
     const browser = new FakeBrowser();
-    const first = await house.person(ALICE, browser);
+    const first = await house.user(ALICE, browser);
     const second = await house.tab(browser, { locks: false });
     await house.pass(1_000);
     expect(house.server.socketsOf(ALICE)).toBe(2);

@@ -1,31 +1,36 @@
-/** The part of a conversation that is in memory while it is open: loads it, extends it, and follows the store. */
+/**
+ * The part of a conversation that is in memory while it is open. The window loads it, extends it and follows the store.
+ */
 import type { Platform } from "../../platform/platform";
 import type { History } from "../history";
 import type { Problem } from "../interface/outcome";
 import type { Quote, Timeline } from "../interface/conversation";
 import { type Readable, Value } from "../observable";
 import { problemOf } from "../outcome";
-import type { AccountStore } from "../store/account";
+import type { LocalStore } from "../store/store";
 import type { Change } from "../store/change";
 import type { ConversationRow, MessageRow } from "../store/rows";
 import type { ServerTime } from "../time";
-import { unreadOf } from "./list";
+import { unreadOf } from "./conversationList";
 import { TimelineRows } from "./timeline";
 
 export interface WindowParts {
   readonly platform: Platform;
   readonly uid: string;
-  readonly store: AccountStore;
+  readonly store: LocalStore;
   readonly history: History;
   readonly time: ServerTime;
 }
 
-/** Shown at once when a conversation is opened, beside what is unread. */
+/** Messages shown at once when a conversation is opened, in addition to the unread ones. */
 const FIRST = 60;
-/** So many unread messages are loaded at once; with more, the line of new messages stands at the oldest of these. */
+/**
+ * The most unread messages that are loaded at once. Beyond that, the "new messages" line is above the oldest loaded
+ * one.
+ */
 const MAX_UNREAD = 500;
-/** After the store could not be read. */
-const AGAIN_MS = 1_000;
+/** How long to wait after the store could not be read. */
+const RETRY_MS = 1_000;
 
 export class TimelineWindow {
   private readonly parts: WindowParts;
@@ -33,7 +38,7 @@ export class TimelineWindow {
   private readonly rows: TimelineRows;
   private readonly value: Value<Timeline>;
   private readonly unreadValue = new Value(0);
-  /** Quoted messages outside the window; null where this device does not have them. */
+  /** Quoted messages outside the window. Null: the message is not on this device. */
   private readonly quotes = new Map<string, MessageRow | null>();
   private readonly dirty = new Set<string>();
   private dirtyAll = false;
@@ -43,7 +48,7 @@ export class TimelineWindow {
   private closed = false;
   private complete = false;
   private problem: Problem | null = null;
-  /** Own read mark when the conversation was opened. */
+  /** The user's own read mark when the conversation was opened. */
   private readAtOpen = 0;
   private firstUnread: string | null = null;
   private older: Promise<void> | null = null;
@@ -90,8 +95,8 @@ export class TimelineWindow {
     this.unlisten();
   }
 
-  /** Something outside went wrong that belongs on this screen. */
-  trouble(problem: Problem): void {
+  /** Shows a problem that happened outside the window. */
+  showProblem(problem: Problem): void {
     this.problem = problem;
     this.publish();
   }
@@ -122,7 +127,7 @@ export class TimelineWindow {
   private async open(): Promise<void> {
     try {
       await this.fill();
-      // What is here shows at once; an empty place waits for the server.
+      // Stored messages show at once. An empty window waits for the server.
       this.loading = this.rows.size === 0;
       this.opened = true;
       this.publish();
@@ -133,13 +138,13 @@ export class TimelineWindow {
     }
     this.opened = true;
     this.loading = false;
-    this.placeLine();
+    this.placeUnreadLine();
     this.publish();
-    // Changes that came meanwhile.
+    // Applies changes that arrived meanwhile.
     this.follow();
   }
 
-  /** Takes the newest rows of this device, and as many more as are unread. */
+  /** Reads the newest rows of this device, and as many more as are unread. */
   private async fill(): Promise<void> {
     const { rows, conversation } = await this.parts.store.read(async (tx) => {
       const row = await tx.conversation(this.id);
@@ -147,20 +152,20 @@ export class TimelineWindow {
       return { rows: await tx.messagesBefore(this.id, null, FIRST + unseen), conversation: row };
     });
     this.readAtOpen = conversation?.myRead ?? 0;
-    this.take(conversation);
+    this.showMarks(conversation);
     this.rows.put(rows);
-    this.placeLine();
-    await this.seeWhetherComplete();
+    this.placeUnreadLine();
+    await this.checkComplete();
   }
 
-  /** Loads the newest page, where this device may be missing something. */
+  /** Loads the newest page if messages may be missing on this device. */
   private async refresh(): Promise<void> {
     try {
       await this.parts.history.refresh(this.id);
       this.problem = null;
       const missing = FIRST - this.rows.size;
       if (missing > 0) this.rows.put((await this.parts.history.local(this.id, this.rows.first(), missing)).rows);
-      await this.seeWhetherComplete();
+      await this.checkComplete();
     } catch (err) {
       this.problem = problemOf(err);
     }
@@ -191,20 +196,20 @@ export class TimelineWindow {
       this.problem = null;
     } catch (err) {
       this.problem = problemOf(err);
-      // Without a network, what is here by chance is better than nothing.
+      // Offline, show the stored rows even though messages between them may be missing.
       const page = await this.parts.history.local(this.id, before).catch(() => null);
       if (page) this.rows.put(page.rows);
     }
-    await this.seeWhetherComplete().catch(() => undefined);
+    await this.checkComplete().catch(() => undefined);
   }
 
-  private async seeWhetherComplete(): Promise<void> {
+  private async checkComplete(): Promise<void> {
     const older = await this.parts.history.local(this.id, this.rows.first(), 1);
     this.complete = older.complete && older.rows.length === 0;
   }
 
-  /** Where "new messages" begins. */
-  private placeLine(): void {
+  /** Finds the message at which the "new messages" line begins. */
+  private placeUnreadLine(): void {
     for (const row of this.rows.rows()) {
       if (row.status !== "received" || row.place <= this.readAtOpen) continue;
       this.firstUnread = row.id;
@@ -218,7 +223,7 @@ export class TimelineWindow {
     const ids = change.messages[this.id] ?? [];
     for (const id of ids) this.dirty.add(id);
     if (change.all) this.dirtyAll = true;
-    if (change.meta.includes("loss") && this.opened) void this.refresh().then(() => this.publish());
+    if (change.meta.includes("gap") && this.opened) void this.refresh().then(() => this.publish());
     if (ids.length > 0 || change.all || change.conversations.includes(this.id)) this.follow();
   }
 
@@ -233,9 +238,9 @@ export class TimelineWindow {
       while ((this.dirty.size > 0 || this.dirtyAll) && !this.closed);
     } catch (err) {
       this.parts.platform.report("a conversation could not be read", err);
-      // What changed is not known any more: everything is read again.
+      // The set of changes is lost, so everything is read again.
       this.dirtyAll = true;
-      this.parts.platform.clock.after(AGAIN_MS, () => this.follow());
+      this.parts.platform.clock.after(RETRY_MS, () => this.follow());
     } finally {
       this.following = false;
     }
@@ -267,7 +272,7 @@ export class TimelineWindow {
     for (const row of found) {
       ids.delete(row.id);
       if (row.conversation === this.id) {
-        // What is older than the window comes when it is scrolled to.
+        // Messages older than the window are loaded when it is scrolled to them.
         if (first === null || this.complete || this.rows.has(row.id) || row.place >= first.place) this.rows.put([row]);
       }
       if (this.quotes.has(row.id)) {
@@ -275,18 +280,18 @@ export class TimelineWindow {
         this.rows.requote(row.id);
       }
     }
-    for (const gone of ids) this.rows.delete(gone);
-    this.take(conversation);
+    for (const id of ids) this.rows.delete(id);
+    this.showMarks(conversation);
     this.publish();
   }
 
-  private take(conversation: ConversationRow | undefined): void {
+  private showMarks(conversation: ConversationRow | undefined): void {
     if (!conversation) return;
     this.rows.mark(conversation);
     this.unreadValue.set(unreadOf(conversation));
   }
 
-  /** A quoted message that is not in the window: read once, then kept up to date. */
+  /** Returns a quoted message outside the window. It is read once and then kept up to date. */
   private quoted(id: string): MessageRow | undefined {
     const known = this.quotes.get(id);
     if (known === undefined) {

@@ -1,27 +1,27 @@
-/** Names of people: kept on the device, loaded where they are missing or old. */
+/** Names of other users: kept on the device, loaded when they are missing or old. */
 import type { ArchiveApi } from "../../net/archive";
 import { ApiProblem } from "../../net/problem";
 import { validUid } from "../../protocol/chat";
 import type { Platform } from "../../platform/platform";
-import type { Person } from "../interface/person";
+import type { User } from "../interface/user";
 import { type Readable, Value } from "../observable";
-import type { AccountStore } from "../store/account";
-import { applyPerson } from "../store/history";
-import type { Here } from "../store/rules";
-import type { PersonRow } from "../store/rows";
+import type { LocalStore } from "../store/store";
+import { applyUser } from "../store/history";
+import type { RuleContext } from "../store/rules";
+import type { UserRow } from "../store/rows";
 
 /** Names older than this are loaded again when they are shown. */
 const FRESH_MS = 24 * 3_600_000;
 const RETRY_MS = 30_000;
 
-export interface PeopleParts {
+export interface UsersParts {
   readonly platform: Platform;
-  readonly store: AccountStore;
-  readonly archive: Pick<ArchiveApi, "person">;
-  here(): Here;
+  readonly store: LocalStore;
+  readonly archive: Pick<ArchiveApi, "user">;
+  context(): RuleContext;
 }
 
-export function personOf(uid: string, row: PersonRow | undefined): Person {
+export function userOf(uid: string, row: UserRow | undefined): User {
   return {
     uid,
     username: row?.username ?? "",
@@ -30,20 +30,20 @@ export function personOf(uid: string, row: PersonRow | undefined): Person {
   };
 }
 
-export function samePerson(a: Person, b: Person): boolean {
+export function sameUser(a: User, b: User): boolean {
   return a.username === b.username && a.displayName === b.displayName && a.deleted === b.deleted;
 }
 
-export class People {
-  private readonly parts: PeopleParts;
-  private readonly values = new Map<string, Value<Person>>();
+export class Users {
+  private readonly parts: UsersParts;
+  private readonly values = new Map<string, Value<User>>();
   private readonly asked = new Map<string, number>();
   private readonly unlisten: () => void;
 
-  constructor(parts: PeopleParts) {
+  constructor(parts: UsersParts) {
     this.parts = parts;
     this.unlisten = parts.store.onChange((change) => {
-      for (const uid of change.all ? this.values.keys() : change.people) if (this.values.has(uid)) void this.read(uid);
+      for (const uid of change.all ? this.values.keys() : change.users) if (this.values.has(uid)) void this.read(uid);
     });
   }
 
@@ -51,19 +51,19 @@ export class People {
     this.unlisten();
   }
 
-  person(uid: string): Readable<Person> {
+  user(uid: string): Readable<User> {
     return this.of(uid);
   }
 
-  /** Makes sure that names of `uid` are loaded, in the background. */
-  want(uid: string, row: PersonRow | undefined): void {
+  /** Loads the names of `uid` in the background, unless `row` is recent enough. */
+  want(uid: string, row: UserRow | undefined): void {
     const { platform } = this.parts;
     const now = platform.clock.now();
     if (row && Math.abs(now - row.loadedAt) < FRESH_MS) return;
     this.renew(uid);
   }
 
-  /** Loads the names of `uid` anew, in the background: for one place at a time, where an old name would mislead. */
+  /** Loads the names of `uid` again in the background. For the few places where an old name would mislead. */
   renew(uid: string): void {
     const now = this.parts.platform.clock.now();
     const last = this.asked.get(uid);
@@ -72,10 +72,10 @@ export class People {
     void this.load(uid);
   }
 
-  private of(uid: string): Value<Person> {
+  private of(uid: string): Value<User> {
     let value = this.values.get(uid);
     if (!value) {
-      value = new Value(personOf(uid, undefined));
+      value = new Value(userOf(uid, undefined));
       this.values.set(uid, value);
       void this.read(uid);
     }
@@ -84,27 +84,27 @@ export class People {
 
   private async read(uid: string): Promise<void> {
     try {
-      const row = await this.parts.store.read((tx) => tx.person(uid));
-      const next = personOf(uid, row);
-      this.values.get(uid)?.update((old) => (samePerson(old, next) ? old : next));
+      const row = await this.parts.store.read((tx) => tx.user(uid));
+      const next = userOf(uid, row);
+      this.values.get(uid)?.update((old) => (sameUser(old, next) ? old : next));
       this.want(uid, row);
     } catch (err) {
-      this.parts.platform.report("a person could not be read", err);
+      this.parts.platform.report("a user could not be read", err);
     }
   }
 
   private async load(uid: string): Promise<void> {
     const { store, archive, platform } = this.parts;
     try {
-      const person = await archive.person(uid).catch((err: unknown) => {
+      const user = await archive.user(uid).catch((err: unknown) => {
         if (err instanceof ApiProblem && err.status === 404)
           return { uid, username: "", displayName: "", deleted: true };
         throw err;
       });
-      if (person.uid === uid) await store.write((tx) => applyPerson(tx, this.parts.here(), person));
+      if (user.uid === uid) await store.write((tx) => applyUser(tx, this.parts.context(), user));
     } catch (err) {
-      // Tried again when somebody asks later.
-      if (!(err instanceof ApiProblem)) platform.report("a person could not be loaded", err);
+      // Tried again when the name is needed the next time.
+      if (!(err instanceof ApiProblem)) platform.report("a user could not be loaded", err);
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { MessageState } from "../interface/conversation";
 import type { ConversationRow, MessageRow } from "../store/rows";
 
-/** What to show of where a message is. */
+/** Returns the state of a message to show, from its row and the read marks. */
 export function stateOf(row: MessageRow, conversation: Pick<ConversationRow, "myRead" | "otherRead">): MessageState {
   switch (row.status) {
     case "waiting":

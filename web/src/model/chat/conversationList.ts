@@ -5,26 +5,26 @@ import type { ConversationList, ConversationSummary } from "../interface/chat";
 import type { Problem } from "../interface/outcome";
 import { type Readable, Value } from "../observable";
 import { problemOf } from "../outcome";
-import type { AccountStore } from "../store/account";
+import type { LocalStore } from "../store/store";
 import type { Change } from "../store/change";
 import { applyListed } from "../store/history";
-import type { Here } from "../store/rules";
-import type { ConversationRow, DraftRow, MessageRow, PersonRow } from "../store/rows";
+import type { RuleContext } from "../store/rules";
+import type { ConversationRow, DraftRow, MessageRow, UserRow } from "../store/rows";
 import type { ReadTx } from "../store/tx";
 import type { ServerTime } from "../time";
-import { type People, personOf, samePerson } from "./people";
-import type { Signs } from "./signs";
-import { stateOf } from "./state";
+import { type Users, userOf, sameUser } from "./users";
+import type { PresenceTracker } from "./presence";
+import { stateOf } from "./messageState";
 
 export interface ListParts {
   readonly platform: Platform;
   readonly uid: string;
-  readonly store: AccountStore;
+  readonly store: LocalStore;
   readonly archive: Pick<ArchiveApi, "conversations">;
   readonly time: ServerTime;
-  readonly people: People;
-  readonly signs: Signs;
-  here(): Here;
+  readonly users: Users;
+  readonly presences: PresenceTracker;
+  context(): RuleContext;
 }
 
 interface Line {
@@ -32,10 +32,10 @@ interface Line {
   readonly summary: ConversationSummary;
 }
 
-/** More than this is not held in memory at once; older ones come by search and history. */
+/** The most conversations that are held in memory. Older ones are reached through search and history. */
 const MAX_LINES = 1_000;
-/** After the store could not be read. */
-const AGAIN_MS = 1_000;
+/** How long to wait after the store could not be read. */
+const RETRY_MS = 1_000;
 
 export class Conversations {
   private readonly parts: ListParts;
@@ -48,7 +48,7 @@ export class Conversations {
   private dirtyAll = true;
   private reading = false;
   private stopped = false;
-  /** The server's list was loaded once; where it goes on. */
+  /** Whether the server's list was loaded once, and the cursor of its next page. */
   private listed: { loaded: boolean; next: string | null } = { loaded: false, next: null };
   private loadingMore = false;
   private problem: Problem | null = null;
@@ -58,8 +58,8 @@ export class Conversations {
     this.parts = parts;
     this.ends = [
       parts.store.onChange((change) => this.changed(change)),
-      parts.signs.onTyping((uid) => {
-        for (const line of this.lines.values()) if (line.row.person === uid) this.mark(line.row.id);
+      parts.presences.onTyping((uid) => {
+        for (const line of this.lines.values()) if (line.row.other === uid) this.mark(line.row.id);
       }),
     ];
     this.schedule();
@@ -90,7 +90,7 @@ export class Conversations {
     try {
       const page = await this.parts.archive.conversations(next);
       await this.parts.store.write(async (tx) => {
-        for (const item of page.items) await applyListed(tx, this.parts.here(), item);
+        for (const item of page.items) await applyListed(tx, this.parts.context(), item);
         await tx.putMeta({ name: "list", next: page.next, loaded: true });
       });
       this.problem = null;
@@ -102,8 +102,8 @@ export class Conversations {
     this.publish();
   }
 
-  /** The first load did not work this time; told while there is nothing else to show. */
-  trouble(problem: Problem | null): void {
+  /** Sets the problem that the list shows while it is empty because the first load failed. */
+  setProblem(problem: Problem | null): void {
     this.problem = problem;
     this.publish();
   }
@@ -111,8 +111,8 @@ export class Conversations {
   private changed(change: Change): void {
     if (change.all) this.dirtyAll = true;
     for (const id of change.conversations) this.dirty.add(id);
-    for (const uid of change.people)
-      for (const line of this.lines.values()) if (line.row.person === uid) this.dirty.add(line.row.id);
+    for (const uid of change.users)
+      for (const line of this.lines.values()) if (line.row.other === uid) this.dirty.add(line.row.id);
     if (change.all || this.dirty.size > 0 || change.meta.includes("list")) this.schedule();
   }
 
@@ -139,9 +139,9 @@ export class Conversations {
       } while (this.dirtyAll || this.dirty.size > 0);
     } catch (err) {
       this.parts.platform.report("the list could not be read", err);
-      // What changed is not known any more: everything is read again.
+      // The set of changes is lost, so everything is read again.
       this.dirtyAll = true;
-      this.ends.push(this.parts.platform.clock.after(AGAIN_MS, () => this.schedule()));
+      this.ends.push(this.parts.platform.clock.after(RETRY_MS, () => this.schedule()));
     } finally {
       this.reading = false;
     }
@@ -160,9 +160,9 @@ export class Conversations {
     }
     for (const row of rows) {
       const message = row.preview ? await tx.message(row.preview.id) : undefined;
-      const person = await tx.person(row.person);
-      this.parts.people.want(row.person, person);
-      const summary = this.summary(row, message, person, await tx.draft(row.id));
+      const user = await tx.user(row.other);
+      this.parts.users.want(row.other, user);
+      const summary = this.summary(row, message, user, await tx.draft(row.id));
       const old = this.lines.get(row.id);
       this.lines.set(row.id, { row, summary: old && same(old.summary, summary) ? old.summary : summary });
     }
@@ -171,14 +171,14 @@ export class Conversations {
   private summary(
     row: ConversationRow,
     message: MessageRow | undefined,
-    person: PersonRow | undefined,
+    user: UserRow | undefined,
     draft: DraftRow | undefined,
   ): ConversationSummary {
     const { preview } = row;
     const mine = preview?.from === this.parts.uid;
     return {
       id: row.id,
-      person: personOf(row.person, person),
+      user: userOf(row.other, user),
       preview: preview && {
         body: preview.body,
         mine,
@@ -191,7 +191,7 @@ export class Conversations {
       },
       unread: unreadOf(row),
       draft: draft?.text.slice(0, 200) ?? "",
-      typing: this.parts.signs.typing(row.person).get(),
+      typing: this.parts.presences.typing(row.other).get(),
     };
   }
 
@@ -209,7 +209,7 @@ export class Conversations {
   }
 }
 
-/** Messages of the other above the own mark: what is here, or what the server counted, where more is there. */
+/** Returns the number of unread messages: those on this device or, if it is higher, the server's count. */
 export function unreadOf(row: ConversationRow): number {
   return Math.max(row.unread, row.unreadMark >= row.myRead ? row.unreadThere : 0);
 }
@@ -219,7 +219,7 @@ function same(a: ConversationSummary, b: ConversationSummary): boolean {
     a.unread === b.unread &&
     a.draft === b.draft &&
     a.typing === b.typing &&
-    samePerson(a.person, b.person) &&
+    sameUser(a.user, b.user) &&
     a.preview?.body === b.preview?.body &&
     a.preview?.state === b.preview?.state &&
     a.preview?.time === b.preview?.time &&

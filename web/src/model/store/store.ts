@@ -1,7 +1,6 @@
 /**
- * The store of one account on this device: opens the database, falls back to
- * memory where the browser denies storage, makes room when it is full, and
- * tells every change.
+ * The local store of one user on this device. It opens the database, falls back to memory if the browser denies
+ * storage, frees space when the device is full, and reports every change.
  */
 import { type Database, StorageFull, StorageLost } from "../../platform/database";
 import type { Cancel, Platform } from "../../platform/platform";
@@ -9,16 +8,22 @@ import type { StorageState } from "../interface/chat";
 import { type Readable, type Unsubscribe, Value } from "../observable";
 import { type Change, EVERYTHING } from "./change";
 import { ALL, SHAPE } from "./rows";
-import { databaseName } from "./name";
 import { prune } from "./prune";
 import { ReadTx, WriteTx } from "./tx";
 
-/** After a database was taken away, it is opened again: a sign-out in another tab, which also takes it away, is known by then. */
+/**
+ * The delay before a lost database is opened again. A sign-out in another tab, which also closes it, is known by then.
+ */
 const REOPEN_MS = 1_000;
-/** How often a full storage is tried again. */
+/** How often to test whether a full device has space again. */
 const PROBE_MS = 10_000;
 
-export class AccountStore {
+/** The name of the database of a user. */
+export function databaseName(uid: string): string {
+  return `phoenix:${uid}`;
+}
+
+export class LocalStore {
   private readonly platform: Platform;
   private readonly name: string;
   private readonly listeners = new Set<(change: Change) => void>();
@@ -27,14 +32,14 @@ export class AccountStore {
   private closed = false;
   private probing: Cancel | null = null;
 
-  /** Never rejects: without storage the account lives in memory. */
-  static async open(platform: Platform, uid: string): Promise<AccountStore> {
+  /** Opens the store. Never rejects: without storage, the data stays in memory. */
+  static async open(platform: Platform, uid: string): Promise<LocalStore> {
     const name = databaseName(uid);
     try {
-      return new AccountStore(platform, name, await platform.storage.open(name, SHAPE));
+      return new LocalStore(platform, name, await platform.storage.open(name, SHAPE));
     } catch (err) {
-      platform.report("storage is denied; messages live as long as this tab", err);
-      return new AccountStore(platform, name, platform.storage.openMemory(SHAPE));
+      platform.report("storage is denied; messages are lost when this tab is closed", err);
+      return new LocalStore(platform, name, platform.storage.openMemory(SHAPE));
     }
   }
 
@@ -43,26 +48,26 @@ export class AccountStore {
     this.name = name;
     this.db = db;
     this.state = new Value<StorageState>(db.durable ? "durable" : "memory");
-    this.watchLoss();
+    this.watchForLoss();
   }
 
   get storage(): Readable<StorageState> {
     return this.state;
   }
 
-  /** Whether what is stored outlives this tab and is shared with others. */
+  /** Whether stored data outlives this tab and is shared with other tabs. */
   get shared(): boolean {
     return this.db.durable;
   }
 
-  /** Rejects with StorageLost where the database is gone. */
+  /** Rejects with StorageLost if the database is gone. */
   read<T>(body: (tx: ReadTx) => Promise<T>): Promise<T> {
     return this.db.read(ALL, (tx) => body(new ReadTx(tx)));
   }
 
   /**
-   * Runs `body` in one transaction and, once it is on disk, tells what changed. Rejects with StorageFull where there is no room even after old
-   * history was dropped from this device, and with StorageLost; nothing is written then.
+   * Runs `body` in one transaction and, once it is on disk, reports the changes. Rejects with StorageFull if there is
+   * no space even after old history was pruned, and with StorageLost. Nothing is written in that case.
    */
   async write<T>(body: (tx: WriteTx) => Promise<T>): Promise<T> {
     try {
@@ -78,21 +83,21 @@ export class AccountStore {
       this.state.set(this.db.durable ? "durable" : "memory");
       return value;
     } catch (err) {
-      if (err instanceof StorageFull) this.filled();
+      if (err instanceof StorageFull) this.onFull();
       throw err;
     }
   }
 
-  /** Says that there is no room, until there is. */
-  private filled(): void {
+  /** Reports that there is no space, and tests periodically whether there is. */
+  private onFull(): void {
     this.state.set("full");
     this.probing ??= this.platform.clock.after(PROBE_MS, () => {
       this.probing = null;
       if (this.closed || this.state.get() !== "full") return;
       const now = this.platform.clock.now();
       this.write((tx) => tx.putMeta({ name: "probe", at: now })).catch((err: unknown) => {
-        if (err instanceof StorageFull) this.filled();
-        else this.platform.report("the storage could not be tried", err);
+        if (err instanceof StorageFull) this.onFull();
+        else this.platform.report("the free space could not be tested", err);
       });
     });
   }
@@ -105,22 +110,22 @@ export class AccountStore {
       change = tx.changes.done();
       return result;
     });
-    if (change) this.tell(change);
+    if (change) this.notify(change);
     return value;
   }
 
-  /** Calls `run` after each change, of this tab and, through {@link tell}, of others. */
+  /** Calls `run` after each change of this tab and, through {@link notify}, of other tabs. */
   onChange(run: (change: Change) => void): Unsubscribe {
     this.listeners.add(run);
     return () => this.listeners.delete(run);
   }
 
-  /** Tells a change that another tab made. */
-  tell(change: Change): void {
+  /** Calls the listeners with a change, for example one that another tab made. */
+  notify(change: Change): void {
     for (const run of [...this.listeners]) run(change);
   }
 
-  /** Ends the store; every later call rejects with StorageLost. */
+  /** Closes the store. Every later call rejects with StorageLost. */
   close(): void {
     this.closed = true;
     this.probing?.();
@@ -128,9 +133,9 @@ export class AccountStore {
     this.db.close();
   }
 
-  private watchLoss(): void {
+  private watchForLoss(): void {
     this.db.onLost(() => {
-      this.platform.report("the database was taken away");
+      this.platform.report("the database was closed from outside");
       this.platform.clock.after(REOPEN_MS, () => void this.reopen());
     });
   }
@@ -145,8 +150,8 @@ export class AccountStore {
       }
       this.db = db;
       this.state.set(db.durable ? "durable" : "memory");
-      this.watchLoss();
-      this.tell(EVERYTHING);
+      this.watchForLoss();
+      this.notify(EVERYTHING);
     } catch (err) {
       if (!(err instanceof StorageLost || err instanceof StorageFull)) throw err;
       this.state.set("full");

@@ -1,4 +1,0 @@
-/** Name of the database of an account. */
-export function databaseName(uid: string): string {
-  return `phoenix:${uid}`;
-}

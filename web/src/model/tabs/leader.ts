@@ -1,0 +1,334 @@
+/**
+ * Leader election among the tabs of one user in one browser. All tabs work on one store and notify each other of
+ * changes. One tab, the leader, runs the engine and so owns the only socket; the others follow.
+ *
+ * The tab that holds the Web Lock is the leader. A browser may freeze the leader's tab without releasing the lock, so a
+ * visible tab that gets no answer within 1 s steals it. Two engines may then run for a moment, which repeats work and
+ * loses nothing (see ../engine/engine). In a browser without locks, or without storage that tabs share, each tab is its
+ * own leader.
+ */
+import type { ConnectionState } from "../../net/connection";
+import type { Cancel, Channel } from "../../platform/platform";
+import { Engine } from "../engine/engine";
+import type { EngineParts } from "../engine/ports";
+import type { Presence } from "../interface/chat";
+import { type Readable, Value } from "../observable";
+import type { Change } from "../store/change";
+import { EVERYTHING } from "../store/change";
+import { type MessageRow, SHAPE } from "../store/rows";
+import { databaseName } from "../store/store";
+import { readTabMessage, type TabMessage } from "./messages";
+
+/** A leader that does not answer for this long counts as frozen. */
+const SILENCE_MS = 1_000;
+/** How often a visible tab checks that there is a leader. */
+const CHECK_EVERY_MS = 5_000;
+/** A timer that fires later than this shows that the tab was frozen. */
+const LATE_MS = 5_000;
+/** How often a follower repeats its report. The leader drops a follower that it has not heard from for FORGET_MS. */
+const REPORT_EVERY_MS = 60_000;
+const FORGET_MS = 3 * REPORT_EVERY_MS;
+/** How long to wait before starting the engine again when the store could not be read. */
+const RESTART_MS = 2_000;
+
+export interface TabLeaderHandlers {
+  onPresence(uid: string, presence: Presence): void;
+  onTyping(uid: string): void;
+  /** Called in the leader's tab only. `hidden`: no tab of this user is visible. */
+  onReceived(messages: readonly MessageRow[], hidden: boolean): void;
+  onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
+}
+
+/** The leader's record of another tab. */
+interface Follower {
+  readonly watch: readonly string[];
+  readonly visible: boolean;
+  readonly heardAt: number;
+}
+
+/**
+ * Name of the lock and of the channel. It contains the version of the database: tabs of another version of this program
+ * work on another database, so they need a leader of their own.
+ */
+function tabsName(uid: string): string {
+  return `${databaseName(uid)}:${SHAPE.version}`;
+}
+
+/** This tab's access to the leader, which is this tab itself or another one. */
+export class TabLeader {
+  private readonly parts: EngineParts;
+  private readonly handlers: TabLeaderHandlers;
+  private readonly tab: string;
+  private readonly state = new Value<ConnectionState>({ state: "connecting" });
+  private readonly leadingValue = new Value(false);
+
+  private channel: Channel | null = null;
+  private lock: Cancel | null = null;
+  /** Set while this tab is the leader. */
+  private engine: Engine | null = null;
+  private followers = new Map<string, Follower>();
+  private watching: readonly string[] = [];
+  /** The number of changes that this tab has broadcast, and the number of the last one heard from each other tab. */
+  private changesSent = 0;
+  private readonly changesHeard = new Map<string, number>();
+  /** Fires when the leader has not answered. */
+  private silenceTimer: Cancel | null = null;
+  private checkTimer: Cancel | null = null;
+  private reportTimer: Cancel | null = null;
+  private stealing = false;
+  private stopped = false;
+  private cancels: Cancel[] = [];
+
+  constructor(parts: EngineParts, handlers: TabLeaderHandlers) {
+    this.parts = parts;
+    this.handlers = handlers;
+    this.tab = Array.from(parts.platform.random.bytes(8), (b) => b.toString(16).padStart(2, "0")).join("");
+  }
+
+  /** The state of the leader's connection. */
+  get connection(): Readable<ConnectionState> {
+    return this.state;
+  }
+
+  /** Whether this tab is the leader. */
+  get leading(): Readable<boolean> {
+    return this.leadingValue;
+  }
+
+  start(): void {
+    const { platform, store, uid } = this.parts;
+    if (!platform.tabs.supported || !store.shared) {
+      this.becomeLeader();
+      return;
+    }
+    this.channel = platform.tabs.channel(tabsName(uid), (message) => this.receive(message));
+    this.cancels = [
+      store.onChange((change) => this.broadcastChange(change)),
+      platform.page.onVisible((visible) => {
+        this.reportToLeader();
+        if (visible) this.checkLeader();
+      }),
+      // A frozen tab misses messages, so it reads everything again.
+      platform.page.onResume(() => {
+        store.notify(EVERYTHING);
+        this.checkLeader();
+      }),
+    ];
+    this.requestLock(false);
+    this.reportToLeader();
+    this.checkLeader();
+  }
+
+  /** Ends this tab's part in the election. Another open tab becomes the leader. */
+  stop(): void {
+    if (this.stopped) return;
+    this.stopped = true;
+    for (const cancel of [this.silenceTimer, this.checkTimer, this.reportTimer, ...this.cancels]) cancel?.();
+    this.engine?.stop();
+    this.engine = null;
+    this.lock?.();
+    this.post({ kind: "tab-closed", tab: this.tab });
+    this.channel?.close();
+    this.channel = null;
+  }
+
+  /** Makes the leader connect at once instead of waiting for its next attempt. */
+  tryNow(): void {
+    if (this.engine) this.engine.tryNow();
+    else this.post({ kind: "try-now" });
+  }
+
+  /** Sets the users whose presence this tab shows, the most wanted first. */
+  watch(uids: readonly string[]): void {
+    this.watching = uids;
+    if (this.engine) this.updateWatch();
+    else this.reportToLeader();
+  }
+
+  /** Makes the leader send `to` a typing hint. */
+  typing(to: string): void {
+    if (this.engine) this.engine.typing(to);
+    else this.post({ kind: "send-typing", to });
+  }
+
+  private post(message: TabMessage): void {
+    this.channel?.post(message);
+  }
+
+  // --- election ---
+
+  private requestLock(steal: boolean): void {
+    this.lock?.();
+    this.lock = this.parts.platform.tabs.lock(tabsName(this.parts.uid), steal, {
+      onHeld: () => {
+        this.stealing = false;
+        this.becomeLeader();
+      },
+      onLost: () => {
+        this.stealing = false;
+        this.lock = null;
+        if (this.stopped) return;
+        this.becomeFollower();
+        this.requestLock(false);
+        this.checkLeader();
+      },
+    });
+  }
+
+  private becomeLeader(): void {
+    if (this.stopped || this.engine) return;
+    this.silenceTimer?.();
+    this.silenceTimer = null;
+    this.followers = new Map();
+    const engine = new Engine(this.parts, {
+      onState: (state) => {
+        if (this.engine !== engine) return;
+        this.state.set(state);
+        this.post({ kind: "state", state });
+      },
+      onPresence: (uid, presence) => {
+        this.handlers.onPresence(uid, presence);
+        this.post({ kind: "presence", uid, presence });
+      },
+      onTyping: (uid) => {
+        this.handlers.onTyping(uid);
+        this.post({ kind: "typing", uid });
+      },
+      onReceived: (messages) => this.handlers.onReceived(messages, !this.anyVisible()),
+      onSignInEnded: (reason) => this.handlers.onSignInEnded(reason),
+    });
+    this.engine = engine;
+    this.leadingValue.set(true);
+    this.post({ kind: "elected" });
+    this.post({ kind: "state", state: this.state.get() });
+    this.updateWatch();
+    void this.startEngine(engine);
+  }
+
+  /** Starts the engine. Tries again later when the store cannot be read. */
+  private async startEngine(engine: Engine): Promise<void> {
+    try {
+      await engine.start();
+    } catch (err) {
+      this.parts.platform.report("the store could not be read", err);
+      this.cancels.push(
+        this.parts.platform.clock.after(RESTART_MS, () => {
+          if (this.engine === engine) void this.startEngine(engine);
+        }),
+      );
+    }
+  }
+
+  private becomeFollower(): void {
+    this.engine?.stop();
+    this.engine = null;
+    this.leadingValue.set(false);
+    this.reportToLeader();
+  }
+
+  /** Asks for the leader. When nobody answers, this tab steals the lock, provided that it is visible. */
+  private checkLeader(): void {
+    this.checkTimer?.();
+    const due = this.parts.platform.clock.now() + CHECK_EVERY_MS;
+    this.checkTimer = this.parts.platform.clock.after(CHECK_EVERY_MS, () => {
+      // A timer that fires this late shows that the tab was frozen. Not every browser sends an event for that.
+      if (this.parts.platform.page.visible() && this.parts.platform.clock.now() - due > LATE_MS)
+        this.parts.store.notify(EVERYTHING);
+      this.checkLeader();
+    });
+    if (this.stopped || this.engine || this.stealing || this.silenceTimer || !this.parts.platform.page.visible())
+      return;
+    this.post({ kind: "who-leads" });
+    this.silenceTimer = this.parts.platform.clock.after(SILENCE_MS, () => {
+      this.silenceTimer = null;
+      if (this.stopped || this.engine || !this.parts.platform.page.visible()) return;
+      this.stealing = true;
+      this.requestLock(true);
+    });
+  }
+
+  // --- messages between tabs ---
+
+  private receive(value: unknown): void {
+    const message = readTabMessage(value);
+    if (!message || this.stopped) return;
+    switch (message.kind) {
+      case "who-leads":
+        if (this.engine) this.post({ kind: "state", state: this.state.get() });
+        return;
+      case "state":
+        this.silenceTimer?.();
+        this.silenceTimer = null;
+        if (!this.engine) this.state.set(message.state);
+        return;
+      case "elected":
+        if (!this.engine) this.reportToLeader();
+        return;
+      case "follower":
+        if (!this.engine) return;
+        this.followers.set(message.tab, {
+          watch: message.watch,
+          visible: message.visible,
+          heardAt: this.parts.platform.clock.now(),
+        });
+        this.updateWatch();
+        return;
+      case "tab-closed":
+        if (this.followers.delete(message.tab)) this.updateWatch();
+        return;
+      case "change":
+        this.applyRemoteChange(message.tab, message.n, message.change);
+        return;
+      case "presence":
+        this.handlers.onPresence(message.uid, message.presence);
+        return;
+      case "typing":
+        this.handlers.onTyping(message.uid);
+        return;
+      case "send-typing":
+        this.engine?.typing(message.to);
+        return;
+      case "try-now":
+        this.engine?.tryNow();
+        return;
+    }
+  }
+
+  /** Sends the leader what it needs to know of this follower, and repeats it. */
+  private reportToLeader(): void {
+    this.reportTimer?.();
+    this.reportTimer = null;
+    if (this.stopped || this.engine || !this.channel) return;
+    const visible = this.parts.platform.page.visible();
+    this.post({ kind: "follower", tab: this.tab, watch: [...this.watching], visible });
+    this.reportTimer = this.parts.platform.clock.after(REPORT_EVERY_MS, () => this.reportToLeader());
+  }
+
+  private broadcastChange(change: Change): void {
+    if (change.remote) return;
+    if (!change.all) this.post({ kind: "change", tab: this.tab, n: ++this.changesSent, change });
+    // There is something to send, so there must be a leader now.
+    if (change.work) this.checkLeader();
+  }
+
+  private applyRemoteChange(tab: string, n: number, change: Change): void {
+    const last = this.changesHeard.get(tab);
+    this.changesHeard.set(tab, n);
+    const missed = last !== undefined && n !== last + 1;
+    const heard = missed ? EVERYTHING : change;
+    this.parts.store.notify({ ...heard, work: heard.work && this.engine !== null, remote: true });
+  }
+
+  private activeFollowers(): Follower[] {
+    const now = this.parts.platform.clock.now();
+    return [...this.followers.values()].filter((f) => now - f.heardAt < FORGET_MS);
+  }
+
+  private updateWatch(): void {
+    this.engine?.watch([...this.watching, ...this.activeFollowers().flatMap((f) => f.watch)]);
+  }
+
+  private anyVisible(): boolean {
+    return this.parts.platform.page.visible() || this.activeFollowers().some((f) => f.visible);
+  }
+}
