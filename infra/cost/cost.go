@@ -7,8 +7,6 @@ package cost
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -19,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/infra/pubsubstub"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 )
@@ -159,7 +158,7 @@ type Publisher struct {
 func (p Publisher) Publish(ctx context.Context, data []byte) error {
 	p.Meter.published.Add(1)
 	p.Meter.calls.Add(1)
-	body, err := json.Marshal(map[string]any{"message": map[string]any{"data": base64.StdEncoding.EncodeToString(data), "messageId": "1"}})
+	body, err := pubsubstub.Body("projects/cost/subscriptions/persist", "1", data)
 	if err != nil {
 		return err
 	}

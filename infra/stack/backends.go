@@ -18,6 +18,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/infra/emulators"
+	"github.com/phoenixchat/phoenixchat/infra/pubsubstub"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/gate/gatefirestore"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
@@ -171,11 +172,8 @@ func (s *Stack) openQueue(ctx context.Context, d *data, endpoint string) error {
 	if s.PubSubAddr == "" {
 		shelf := deadletter.Local{Store: d.store}
 		// Without a disk in between, an acknowledgement is published only once it is saved: a killed launcher loses nothing.
-		p, err := publish.NewPush(publish.PushOptions{URL: endpoint, Wait: true, Log: s.log})
-		if err != nil {
-			return err
-		}
-		s.onClose("push", p.Close)
+		p := pubsubstub.New(endpoint, s.log)
+		s.onClose("push", func(context.Context) error { p.Close(); return nil })
 		d.publisher, d.letters, d.collector = p, shelf, shelf
 		return nil
 	}
