@@ -21,10 +21,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"github.com/phoenixchat/phoenixchat/functions/superuser"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/infra/emulators"
-	"github.com/phoenixchat/phoenixchat/infra/internal/lockfile"
 	"github.com/phoenixchat/phoenixchat/infra/internal/repo"
 	"github.com/phoenixchat/phoenixchat/infra/internal/webbuild"
 	"github.com/phoenixchat/phoenixchat/infra/stack"
@@ -125,7 +126,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err != nil {
 		return err
 	}
-	defer lock.Release()
+	defer lock.Unlock()
 	// Before the build, so that a taken port is told at once.
 	listener, err := listen(s.port)
 	if err != nil {
@@ -163,21 +164,21 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 }
 
 // folder makes the data folder, keeps other launchers out of it and empties it where that was asked for.
-func (s settings) folder() (*lockfile.Lock, error) {
+func (s settings) folder() (*flock.Flock, error) {
 	if err := os.MkdirAll(s.data, 0o700); err != nil {
 		return nil, fmt.Errorf("The data folder %s cannot be made: %w. Choose another with -data.", s.data, cause(err))
 	}
-	lock, err := lockfile.Take(filepath.Join(s.data, "lock"))
-	if errors.Is(err, lockfile.ErrHeld) {
-		return nil, fmt.Errorf("Another launcher uses the data folder %s. End that one first, or choose another folder with -data.", s.data)
-	}
-	if err != nil {
+	lock := flock.New(filepath.Join(s.data, "lock"), flock.SetFlag(os.O_RDWR|os.O_CREATE))
+	switch locked, err := lock.TryLock(); {
+	case err != nil:
 		return nil, fmt.Errorf("The data folder %s cannot be written: %w. Choose another with -data.", s.data, cause(err))
+	case !locked:
+		return nil, fmt.Errorf("Another launcher uses the data folder %s. End that one first, or choose another folder with -data.", s.data)
 	}
 	if s.fresh {
 		for _, name := range stack.Files {
 			if err := os.Remove(filepath.Join(s.data, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return nil, errors.Join(fmt.Errorf("The data folder %s cannot be emptied: %w.", s.data, cause(err)), lock.Release())
+				return nil, errors.Join(fmt.Errorf("The data folder %s cannot be emptied: %w.", s.data, cause(err)), lock.Unlock())
 			}
 		}
 	}

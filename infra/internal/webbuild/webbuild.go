@@ -21,8 +21,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"github.com/phoenixchat/phoenixchat/infra/internal/child"
-	"github.com/phoenixchat/phoenixchat/infra/internal/lockfile"
 )
 
 // Least version of Node.js, which Vite sets.
@@ -49,12 +50,15 @@ func Ensure(ctx context.Context, dir string, say func(string)) error {
 	if built(dir, sum) {
 		return nil
 	}
-	lock, err := take(ctx, filepath.Join(dir, "node_modules.lock"))
-	if err != nil {
-		return err
+	lock := flock.New(filepath.Join(dir, "node_modules.lock"), flock.SetFlag(os.O_RDWR|os.O_CREATE))
+	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("lock the client's folder: %w", err)
 	}
-	defer lock.Release()
-	if built(dir, sum) { // by the process that was waited for
+	defer lock.Unlock()
+	if built(dir, sum) { // by the process that held the lock
 		return nil
 	}
 	if err := Install(ctx, dir, say); err != nil {
@@ -81,23 +85,6 @@ func Install(ctx context.Context, dir string, say func(string)) error {
 	}
 	say("Installing the client's packages (npm ci)")
 	return npm(ctx, dir, "ci", "--no-audit", "--no-fund")
-}
-
-// take waits for the lock at path until ctx ends.
-func take(ctx context.Context, path string) (*lockfile.Lock, error) {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		lock, err := lockfile.Take(path)
-		if !errors.Is(err, lockfile.ErrHeld) {
-			return lock, err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
 }
 
 func built(dir, sum string) bool {

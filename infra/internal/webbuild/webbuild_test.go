@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"go.uber.org/goleak"
 )
 
@@ -122,6 +123,37 @@ func TestInterruptingEndsNPM(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, errors.New("interrupted"))
 	defer cancel()
 	if err := Ensure(ctx, dir, func(string) {}); err == nil || err.Error() != "interrupted" {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestBuildsTakeTurns(t *testing.T) {
+	dir, calls := project(t, "v22.0.0")
+	other := flock.New(filepath.Join(dir, "node_modules.lock"))
+	if locked, err := other.TryLock(); !locked {
+		t.Fatalf("lock: %v", err)
+	}
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, errors.New("interrupted"))
+	defer cancel()
+	if err := Ensure(ctx, dir, func(string) {}); err == nil || err.Error() != "interrupted" || calls() != "" {
+		t.Errorf("while another process builds: error %v, want interrupted and no call of npm", err)
+	}
+	built := make(chan error, 1)
+	go func() { built <- Ensure(t.Context(), dir, func(string) {}) }()
+	if err := other.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-built; err != nil {
+		t.Errorf("after the other process: %v", err)
+	}
+}
+
+func TestAFolderThatCannotBeLocked(t *testing.T) {
+	dir, _ := project(t, "v22.0.0")
+	if err := os.Mkdir(filepath.Join(dir, "node_modules.lock"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := Ensure(t.Context(), dir, func(string) {}); err == nil || !strings.Contains(err.Error(), "lock the client's folder") {
 		t.Errorf("error %v", err)
 	}
 }
