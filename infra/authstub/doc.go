@@ -36,5 +36,5 @@
 //     emulator has a page of its own that takes the new password from the address.
 //   - It knows one project. Another one's name is answered with PROJECT_NOT_FOUND.
 //   - Other origins' pages are answered (CORS) only when they come from a loopback
-//     address or from [Options.Origins]; the emulator answers all.
+//     address; the emulator answers all.
 package authstub

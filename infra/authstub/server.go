@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +20,6 @@ import (
 type Options struct {
 	Project string           // Google Cloud project id; the audience of its tokens
 	Path    string           // bbolt file of the accounts; created where it is missing
-	Origins []string         // pages that may call besides those on a loopback address
 	Now     func() time.Time // clock; nil means time.Now
 	Mail    func(Mail)       // called with every password reset instead of sending mail; nil means that the link is logged
 	Logger  *slog.Logger     // nil means slog.Default
@@ -36,7 +34,6 @@ type Mail struct {
 // Server is the stand-in. Its methods may be called by many goroutines at once.
 type Server struct {
 	project  string
-	origins  []string
 	now      func() time.Time
 	mail     func(Mail)
 	log      *slog.Logger
@@ -58,7 +55,7 @@ func Open(o Options) (*Server, error) {
 		return nil, errors.New("authstub: Project and Path are required")
 	}
 	s := &Server{
-		project: o.Project, origins: o.Origins, now: o.Now, mail: o.Mail, log: o.Logger,
+		project: o.Project, now: o.Now, mail: o.Mail, log: o.Logger,
 		hashing: make(chan struct{}, 4), mux: http.NewServeMux(),
 	}
 	if s.now == nil {
@@ -99,7 +96,7 @@ func Serves(path string) bool {
 
 // ServeHTTP answers the SDKs, CORS preflights included.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if origin := r.Header.Get("Origin"); origin != "" && s.allowed(origin) {
+	if origin := r.Header.Get("Origin"); origin != "" && isLoopback(origin) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Add("Vary", "Origin")
@@ -116,10 +113,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-func (s *Server) allowed(origin string) bool {
-	if slices.Contains(s.origins, origin) {
-		return true
-	}
+// isLoopback reports whether the pages of origin are served from a loopback address.
+func isLoopback(origin string) bool {
 	u, err := url.Parse(origin)
 	if err != nil {
 		return false

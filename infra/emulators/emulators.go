@@ -26,9 +26,6 @@ type Server struct {
 // Stop ends the program at once, as it keeps nothing, and returns when it is gone. It may be called again.
 func (s *Server) Stop() { s.child.Stop(0) }
 
-// Done is closed when the program has ended, whoever ended it.
-func (s *Server) Done() <-chan struct{} { return s.child.Done() }
-
 // startTime is how long a program may take until it answers; the JVMs need 2 s
 // on an idle machine.
 const startTime = 60 * time.Second
@@ -37,7 +34,7 @@ const startTime = 60 * time.Second
 // system it refuses writes when its memory is full, and drops nothing.
 // The error is a *Missing, that of ctx, or says how the program ended.
 func Redis(ctx context.Context) (*Server, error) {
-	path, err := FindRedis(ctx)
+	path, err := findRedis(ctx)
 	if err != nil {
 		return nil, err
 	}

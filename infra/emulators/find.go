@@ -32,8 +32,8 @@ const (
 
 // The finders return the path of the program or the *Missing that says how to get it.
 
-// FindRedis finds redis-server.
-func FindRedis(context.Context) (string, error) {
+// findRedis finds redis-server.
+func findRedis(context.Context) (string, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		return "", &Missing{"redis-server", howRedis}
@@ -77,7 +77,7 @@ func Check(ctx context.Context, redis, firestore, pubsub bool) error {
 			errs = append(errs, err)
 		}
 	}
-	look(redis, FindRedis)
+	look(redis, findRedis)
 	look(firestore || pubsub, FindJava)
 	look(firestore, FindFirestore)
 	look(pubsub, FindPubSub)

@@ -131,7 +131,7 @@ func (s *Stack) openAccounts(d *data, path string) error {
 	if s.AuthAddr = s.options.Auth; s.AuthAddr != "" {
 		return nil
 	}
-	stub, err := authstub.Open(authstub.Options{Project: s.Project, Path: path, Now: s.options.Now, Mail: s.options.Mail, Logger: s.log})
+	stub, err := authstub.Open(authstub.Options{Project: s.Project, Path: path, Mail: s.options.Mail, Logger: s.log})
 	if err != nil {
 		return err
 	}

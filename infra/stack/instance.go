@@ -106,10 +106,9 @@ func (s *Stack) startInstance(i int, l net.Listener, d instanceDeps) (*Instance,
 	var err error
 	in.server, err = server.New(server.Deps{
 		Redis: in.redis, Gates: d.data.gates, Publisher: d.data.publisher, Verifier: d.verifier, Services: d.services,
-		Client: s.options.Client, API: d.api, Log: s.log, Now: s.options.Now,
+		Client: s.options.Client, API: d.api, Log: s.log,
 		Instance: in.Name, Config: s.clientConfig(in.URL), Origins: d.origins,
-		MaxSockets: s.options.MaxSockets, SocketAgeMin: s.options.SocketAgeMin, SocketAgeMax: s.options.SocketAgeMax,
-		GoawayWithin: s.options.GoawayWithin, DrainOver: 300 * time.Millisecond,
+		DrainOver: 300 * time.Millisecond,
 	})
 	if err != nil {
 		return nil, errors.Join(err, in.redis.Close())

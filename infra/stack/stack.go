@@ -37,9 +37,13 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
 )
 
-// DefaultProject is the Google Cloud project that the system believes to be in.
-// The Firebase SDKs take the prefix "demo-" for one that exists nowhere.
-const DefaultProject = "demo-phoenix-chat"
+// Project is the Google Cloud project id that every part is given. The Firebase SDKs treat the prefix "demo-" as a
+// project that does not exist.
+const Project = "demo-phoenix-chat"
+
+// signupsHourly is the number of sign-ups allowed from one address. It is far above production's, because all users
+// of a local system share one address.
+const signupsHourly = 10_000
 
 // APIKey is what browsers name as their key; nothing on one machine checks it.
 const APIKey = "local"
@@ -50,7 +54,6 @@ type Options struct {
 	Listener  net.Listener // where the system answers, on the loopback address; nil takes a free port. Closed by Close
 	Client    fs.FS        // the built web client; nil serves no pages
 	Data      string       // folder that keeps accounts and messages; "" is a temporary one
-	Project   string       // "" is DefaultProject
 	Instances int          // of the realtime service; 0 is 1
 
 	Emulators bool   // start redis-server, the Firestore and the Pub/Sub emulator where no address is given
@@ -59,16 +62,10 @@ type Options struct {
 	PubSub    string // host:port of a Pub/Sub emulator that runs
 	Auth      string // host:port of a Firebase Auth emulator that runs
 
-	Log           *slog.Logger // nil is slog.Default
-	Mail          func(authstub.Mail)
-	SignupsHourly int // from one address; 0 is 10,000, since one machine is one address
+	Log  *slog.Logger        // nil is slog.Default
+	Mail func(authstub.Mail) // called with each password reset; nil logs its link
 
-	// For tests.
-	Now          func() time.Time // wall clock of all parts; nil is time.Now
-	MaxSockets   int              // see server.Deps
-	SocketAgeMin time.Duration
-	SocketAgeMax time.Duration
-	GoawayWithin time.Duration
+	project string // for tests that share an emulator; "" is Project
 }
 
 // Stack is a running system. Its fields do not change; its methods may be called by many goroutines at once.
@@ -111,21 +108,15 @@ const closeTime = 5 * time.Second
 // Start starts the system and returns when it answers. ctx bounds the starting
 // only. What was started before an error is stopped again. A program that cannot be found is an *emulators.Missing.
 func Start(ctx context.Context, o Options) (_ *Stack, err error) {
-	s := &Stack{options: o, Project: o.Project, log: o.Log, failed: make(chan error, 1)}
+	s := &Stack{options: o, Project: o.project, log: o.Log, failed: make(chan error, 1)}
 	if s.Project == "" {
-		s.Project = DefaultProject
+		s.Project = Project
 	}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
 	if s.options.Instances == 0 {
 		s.options.Instances = 1
-	}
-	if s.options.SignupsHourly == 0 {
-		s.options.SignupsHourly = 10_000
-	}
-	if s.options.Now == nil {
-		s.options.Now = time.Now
 	}
 	defer func() {
 		if err != nil {
@@ -157,7 +148,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	services, err := newSigner(s.URL, s.options.Now)
+	services, err := newSigner(s.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +156,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	save := persist.New(persist.Deps{Store: s.Store, Letters: d.letters, Now: s.options.Now, Log: s.log})
+	save := persist.New(persist.Deps{Store: s.Store, Letters: d.letters, Log: s.log})
 	s.Collector, s.Replayer = d.collector, d.replayer
 	if s.Replayer == nil {
 		s.Replayer = save
@@ -173,10 +164,10 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	// Instances settle through the front while they stop, so it stops after them.
 	s.serve("front", l, front)
 	relays := internalapi.NewClient(internalapi.ClientOptions{URL: s.URL, Tokens: services})
-	s.People = users.New(users.Deps{Store: s.Store, Accounts: s.Accounts, Relay: relays, Now: s.options.Now, Log: s.log})
+	s.People = users.New(users.Deps{Store: s.Store, Accounts: s.Accounts, Relay: relays, Log: s.log})
 	functions := api.New(api.Deps{
 		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Relay: relays, DeadLetters: s.Collector, Replayer: s.Replayer,
-		Origins: s.origins(listeners), SignupsHourly: s.options.SignupsHourly, Now: s.options.Now, Log: s.log,
+		Origins: s.origins(listeners), SignupsHourly: signupsHourly, Log: s.log,
 	})
 	shared := instanceDeps{data: d, verifier: verifier, services: services.verifier, api: functions.Handler(), origins: s.origins(listeners)}
 	s.onClose("instances", s.stopInstances)
@@ -256,5 +247,5 @@ func (s *Stack) verifier() (identity.Verifier, error) {
 			return s.AuthAddr
 		}
 		return ""
-	}, s.options.Now)
+	}, nil)
 }

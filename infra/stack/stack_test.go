@@ -212,7 +212,7 @@ func TestEmulators(t *testing.T) {
 	if firestore == "" || pubsub == "" || os.Getenv("PHOENIX_TEST_REDIS_SERVER") == "" {
 		t.Skip("PHOENIX_TEST_REDIS_SERVER, PHOENIX_TEST_FIRESTORE and PHOENIX_TEST_PUBSUB are not all set: no emulators to run on")
 	}
-	s := start(t, Options{Emulators: true, Firestore: firestore, PubSub: pubsub, Project: "demo-stack-" + strings.ToLower(rand.Text()[:8])})
+	s := start(t, Options{Emulators: true, Firestore: firestore, PubSub: pubsub, project: "demo-stack-" + strings.ToLower(rand.Text()[:8])})
 	ann, bob := join(t, s, "ann", s.URL), join(t, s, "bob", s.URL)
 	converse(t, s, ann, bob, "hello")
 	converse(t, s, bob, ann, "hello yourself")

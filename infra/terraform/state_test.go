@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,14 +20,12 @@ import (
 type resource struct {
 	Address string         `json:"address"`
 	Type    string         `json:"type"`
-	Name    string         `json:"name"`
 	Values  map[string]any `json:"values"`
 }
 
 // state is what Terraform made of tests/state.tftest.hcl.
 type state struct {
 	resources []resource
-	outputs   map[string]any
 }
 
 // of returns the resources of a type.
@@ -162,18 +159,13 @@ func readState(out []byte) (state, error) {
 		var line struct {
 			Type  string `json:"type"`
 			State struct {
-				Root    module                         `json:"root_module"`
-				Outputs map[string]struct{ Value any } `json:"outputs"`
+				Root module `json:"root_module"`
 			} `json:"test_state"`
 		}
 		if json.Unmarshal(lines.Bytes(), &line) != nil || line.Type != "test_state" {
 			continue
 		}
-		s := state{resources: line.State.Root.all(), outputs: map[string]any{}}
-		for name, o := range maps.All(line.State.Outputs) {
-			s.outputs[name] = o.Value
-		}
-		return s, nil
+		return state{line.State.Root.all()}, nil
 	}
 	return state{}, errors.New("terraform test told no state")
 }
