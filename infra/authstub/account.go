@@ -46,7 +46,7 @@ var (
 )
 
 // prepare makes the buckets and returns the secret that signs refresh tokens.
-func prepare(db *bolt.DB) (secret []byte, err error) {
+func openBuckets(db *bolt.DB) (secret []byte, err error) {
 	err = db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{bucketAccounts, bucketEmails, bucketCodes, bucketKeys} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -65,7 +65,7 @@ func prepare(db *bolt.DB) (secret []byte, err error) {
 }
 
 // get returns the account of uid, or nil.
-func get(tx *bolt.Tx, uid string) (*account, error) {
+func accountByUID(tx *bolt.Tx, uid string) (*account, error) {
 	b := tx.Bucket(bucketAccounts).Get([]byte(uid))
 	if b == nil {
 		return nil, nil
@@ -78,15 +78,15 @@ func get(tx *bolt.Tx, uid string) (*account, error) {
 }
 
 // byEmail returns the account with the address, or nil.
-func byEmail(tx *bolt.Tx, email string) (*account, error) {
+func accountByEmail(tx *bolt.Tx, email string) (*account, error) {
 	uid := tx.Bucket(bucketEmails).Get([]byte(strings.ToLower(email)))
 	if uid == nil {
 		return nil, nil
 	}
-	return get(tx, string(uid))
+	return accountByUID(tx, string(uid))
 }
 
-func put(tx *bolt.Tx, a *account) error {
+func putAccount(tx *bolt.Tx, a *account) error {
 	b, err := json.Marshal(a)
 	if err != nil {
 		return err
@@ -94,14 +94,14 @@ func put(tx *bolt.Tx, a *account) error {
 	return tx.Bucket(bucketAccounts).Put([]byte(a.UID), b)
 }
 
-func remove(tx *bolt.Tx, a *account) error {
+func deleteAccount(tx *bolt.Tx, a *account) error {
 	return errors.Join(
 		tx.Bucket(bucketAccounts).Delete([]byte(a.UID)),
 		tx.Bucket(bucketEmails).Delete([]byte(a.Email)))
 }
 
 // find reads one account; nil where there is none.
-func (s *Server) find(by func(*bolt.Tx, string) (*account, error), key string) (a *account, err error) {
+func (s *Server) findAccount(by func(*bolt.Tx, string) (*account, error), key string) (a *account, err error) {
 	err = s.db.View(func(tx *bolt.Tx) error {
 		a, err = by(tx, key)
 		return err
@@ -111,18 +111,18 @@ func (s *Server) find(by func(*bolt.Tx, string) (*account, error), key string) (
 
 // change lets f alter the stored account of uid in one transaction. A missing
 // account is the error USER_NOT_FOUND.
-func (s *Server) change(uid string, f func(*bolt.Tx, *account) error) (a *account, err error) {
+func (s *Server) updateAccount(uid string, f func(*bolt.Tx, *account) error) (a *account, err error) {
 	err = s.db.Update(func(tx *bolt.Tx) error {
-		if a, err = get(tx, uid); err != nil {
+		if a, err = accountByUID(tx, uid); err != nil {
 			return err
 		}
 		if a == nil {
-			return bad("USER_NOT_FOUND")
+			return badRequest("USER_NOT_FOUND")
 		}
 		if err := f(tx, a); err != nil {
 			return err
 		}
-		return put(tx, a)
+		return putAccount(tx, a)
 	})
 	return a, err
 }
@@ -150,14 +150,14 @@ type fields struct {
 }
 
 // prepare checks f and hashes its password, so that nothing slow is left for the transaction.
-func (s *Server) prepare(f *fields) error {
+func (s *Server) prepareFields(f *fields) error {
 	if f.PhoneNumber != nil || f.MFA != nil || f.MFAInfo != nil || f.LinkProviderUserInfo != nil {
-		return bad("OPERATION_NOT_ALLOWED : the stand-in knows e-mail addresses and passwords only")
+		return badRequest("OPERATION_NOT_ALLOWED : the stand-in knows e-mail addresses and passwords only")
 	}
 	if f.Email != nil {
 		e := strings.ToLower(*f.Email)
 		if !validEmail(e) {
-			return bad("INVALID_EMAIL")
+			return badRequest("INVALID_EMAIL")
 		}
 		f.Email = &e
 	}
@@ -179,12 +179,12 @@ func (s *Server) prepare(f *fields) error {
 }
 
 // apply sets what f names on a, within tx.
-func (s *Server) apply(tx *bolt.Tx, a *account, f *fields) error {
+func (s *Server) applyFields(tx *bolt.Tx, a *account, f *fields) error {
 	if f.Email != nil && *f.Email != a.Email {
-		if other, err := byEmail(tx, *f.Email); err != nil {
+		if other, err := accountByEmail(tx, *f.Email); err != nil {
 			return err
 		} else if other != nil {
-			return bad("EMAIL_EXISTS")
+			return badRequest("EMAIL_EXISTS")
 		}
 		emails := tx.Bucket(bucketEmails)
 		if err := errors.Join(emails.Delete([]byte(a.Email)), emails.Put([]byte(*f.Email), []byte(a.UID))); err != nil {
@@ -192,12 +192,12 @@ func (s *Server) apply(tx *bolt.Tx, a *account, f *fields) error {
 		}
 		a.Email, a.EmailVerified = *f.Email, false
 	}
-	set(&a.EmailVerified, f.EmailVerified)
-	set(&a.Name, f.DisplayName)
-	set(&a.Photo, f.PhotoURL)
-	set(&a.Disabled, f.Disabled)
-	set(&a.Disabled, f.DisableUser)
-	set(&a.Claims, f.CustomAttributes)
+	setIfGiven(&a.EmailVerified, f.EmailVerified)
+	setIfGiven(&a.Name, f.DisplayName)
+	setIfGiven(&a.Photo, f.PhotoURL)
+	setIfGiven(&a.Disabled, f.Disabled)
+	setIfGiven(&a.Disabled, f.DisableUser)
+	setIfGiven(&a.Claims, f.CustomAttributes)
 	if slices.Contains(f.DeleteAttribute, "DISPLAY_NAME") {
 		a.Name = ""
 	}
@@ -212,7 +212,7 @@ func (s *Server) apply(tx *bolt.Tx, a *account, f *fields) error {
 	if f.ValidSince != nil {
 		sec, err := strconv.ParseInt(*f.ValidSince, 10, 64)
 		if err != nil {
-			return bad("INVALID_ARGUMENT : validSince is a number of seconds")
+			return badRequest("INVALID_ARGUMENT : validSince is a number of seconds")
 		}
 		// The Admin SDK sends whole seconds: what was issued within the same one ends too.
 		a.ValidSince = sec
@@ -221,7 +221,7 @@ func (s *Server) apply(tx *bolt.Tx, a *account, f *fields) error {
 	return nil
 }
 
-func set[T any](dst *T, v *T) {
+func setIfGiven[T any](dst *T, v *T) {
 	if v != nil {
 		*dst = *v
 	}
@@ -234,10 +234,10 @@ func validEmail(e string) bool {
 
 func checkPassword(p string) error {
 	if utf8.RuneCountInString(p) < 6 {
-		return bad("WEAK_PASSWORD : Password should be at least 6 characters")
+		return badRequest("WEAK_PASSWORD : Password should be at least 6 characters")
 	}
 	if len(p) > 4096 {
-		return bad("PASSWORD_DOES_NOT_MEET_REQUIREMENTS : Password may have at most 4096 characters")
+		return badRequest("PASSWORD_DOES_NOT_MEET_REQUIREMENTS : Password may have at most 4096 characters")
 	}
 	return nil
 }
@@ -248,15 +248,15 @@ var reserved = []string{"acr", "amr", "at_hash", "aud", "auth_time", "azp", "c_h
 
 func checkClaims(s string) error {
 	if len(s) > 1000 {
-		return bad("CLAIMS_TOO_LARGE")
+		return badRequest("CLAIMS_TOO_LARGE")
 	}
 	var claims map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(s), &claims); err != nil || claims == nil {
-		return bad("INVALID_CLAIMS")
+		return badRequest("INVALID_CLAIMS")
 	}
 	for _, name := range reserved {
 		if _, ok := claims[name]; ok {
-			return bad("FORBIDDEN_CLAIM : " + name)
+			return badRequest("FORBIDDEN_CLAIM : " + name)
 		}
 	}
 	return nil

@@ -11,36 +11,36 @@ import (
 )
 
 // create answers the Admin SDK's CreateUser.
-func (s *Server) create(r *http.Request) (any, error) {
+func (s *Server) createAccount(r *http.Request) (any, error) {
 	var in struct {
 		LocalID string `json:"localId"`
 		fields
 	}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
 	if in.LocalID == "" {
 		in.LocalID = newUID()
 	}
 	if len(in.LocalID) > 128 {
-		return nil, bad("INVALID_LOCAL_ID")
+		return nil, badRequest("INVALID_LOCAL_ID")
 	}
-	if err := s.prepare(&in.fields); err != nil {
+	if err := s.prepareFields(&in.fields); err != nil {
 		return nil, err
 	}
 	now := s.now()
 	a := &account{UID: in.LocalID, CreatedAt: now.UnixMilli()}
 	a.ValidSince = now.Unix()
 	err := s.db.Update(func(tx *bolt.Tx) error {
-		if other, err := get(tx, a.UID); err != nil {
+		if other, err := accountByUID(tx, a.UID); err != nil {
 			return err
 		} else if other != nil {
-			return bad("DUPLICATE_LOCAL_ID")
+			return badRequest("DUPLICATE_LOCAL_ID")
 		}
-		if err := s.apply(tx, a, &in.fields); err != nil {
+		if err := s.applyFields(tx, a, &in.fields); err != nil {
 			return err
 		}
-		return put(tx, a)
+		return putAccount(tx, a)
 	})
 	if err != nil {
 		return nil, err
@@ -50,12 +50,12 @@ func (s *Server) create(r *http.Request) (any, error) {
 }
 
 // lookup answers GetUser, GetUserByEmail and GetUsers.
-func (s *Server) lookup(r *http.Request) (any, error) {
+func (s *Server) lookUpAccounts(r *http.Request) (any, error) {
 	var in struct {
 		LocalID []string `json:"localId"`
 		Email   []string `json:"email"`
 	}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
 	found := map[string]bool{}
@@ -74,10 +74,10 @@ func (s *Server) lookup(r *http.Request) (any, error) {
 			}
 			return nil
 		}
-		if err := add(get, in.LocalID); err != nil {
+		if err := add(accountByUID, in.LocalID); err != nil {
 			return err
 		}
-		return add(byEmail, in.Email)
+		return add(accountByEmail, in.Email)
 	})
 	if err != nil {
 		return nil, err
@@ -90,18 +90,18 @@ func (s *Server) lookup(r *http.Request) (any, error) {
 }
 
 // update answers UpdateUser, SetCustomUserClaims and RevokeRefreshTokens.
-func (s *Server) update(r *http.Request) (any, error) {
+func (s *Server) updateByAdmin(r *http.Request) (any, error) {
 	var in struct {
 		LocalID string `json:"localId"`
 		fields
 	}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
-	if err := s.prepare(&in.fields); err != nil {
+	if err := s.prepareFields(&in.fields); err != nil {
 		return nil, err
 	}
-	a, err := s.change(in.LocalID, func(tx *bolt.Tx, a *account) error { return s.apply(tx, a, &in.fields) })
+	a, err := s.updateAccount(in.LocalID, func(tx *bolt.Tx, a *account) error { return s.applyFields(tx, a, &in.fields) })
 	if err != nil {
 		return nil, err
 	}
@@ -109,22 +109,22 @@ func (s *Server) update(r *http.Request) (any, error) {
 }
 
 // delete answers DeleteUser.
-func (s *Server) delete(r *http.Request) (any, error) {
+func (s *Server) deleteByAdmin(r *http.Request) (any, error) {
 	var in struct {
 		LocalID string `json:"localId"`
 	}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
 	err := s.db.Update(func(tx *bolt.Tx) error {
-		a, err := get(tx, in.LocalID)
+		a, err := accountByUID(tx, in.LocalID)
 		if err != nil {
 			return err
 		}
 		if a == nil {
-			return bad("USER_NOT_FOUND")
+			return badRequest("USER_NOT_FOUND")
 		}
-		return remove(tx, a)
+		return deleteAccount(tx, a)
 	})
 	if err != nil {
 		return nil, err
@@ -133,18 +133,18 @@ func (s *Server) delete(r *http.Request) (any, error) {
 }
 
 // batchDelete answers DeleteUsers. The SDK always forces, so accounts need not be disabled before.
-func (s *Server) batchDelete(r *http.Request) (any, error) {
+func (s *Server) deleteAccounts(r *http.Request) (any, error) {
 	var in struct {
 		LocalIDs []string `json:"localIds"`
 	}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
 	err := s.db.Update(func(tx *bolt.Tx) error {
 		for _, uid := range in.LocalIDs {
-			a, err := get(tx, uid)
+			a, err := accountByUID(tx, uid)
 			if err == nil && a != nil {
-				err = remove(tx, a)
+				err = deleteAccount(tx, a)
 			}
 			if err != nil {
 				return err
@@ -156,10 +156,10 @@ func (s *Server) batchDelete(r *http.Request) (any, error) {
 }
 
 // batchGet answers Users: every account by uid, in pages.
-func (s *Server) batchGet(r *http.Request) (any, error) {
+func (s *Server) listAccounts(r *http.Request) (any, error) {
 	size, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("maxResults"), "20"))
 	if err != nil || size < 1 || size > 1000 {
-		return nil, bad("INVALID_PAGE_SELECTION : maxResults is a number from 1 to 1000")
+		return nil, badRequest("INVALID_PAGE_SELECTION : maxResults is a number from 1 to 1000")
 	}
 	after := r.URL.Query().Get("nextPageToken") // the last uid of the page before
 	users := []any{}
@@ -176,7 +176,7 @@ func (s *Server) batchGet(r *http.Request) (any, error) {
 				next = last
 				return nil
 			}
-			a, err := get(tx, string(k))
+			a, err := accountByUID(tx, string(k))
 			if err != nil {
 				return err
 			}
@@ -196,7 +196,7 @@ func (s *Server) batchGet(r *http.Request) (any, error) {
 }
 
 // query answers QueryUsers.
-func (s *Server) query(r *http.Request) (any, error) {
+func (s *Server) queryAccounts(r *http.Request) (any, error) {
 	in := struct {
 		ReturnUserInfo *bool  `json:"returnUserInfo"`
 		Limit          int    `json:"limit,string"`
@@ -208,16 +208,16 @@ func (s *Server) query(r *http.Request) (any, error) {
 			UserID string `json:"userId"`
 		} `json:"expression"`
 	}{Limit: 500}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
 	if in.Limit < 1 || in.Limit > 500 || in.Offset < 0 {
-		return nil, bad("INVALID_PAGE_SELECTION")
+		return nil, badRequest("INVALID_PAGE_SELECTION")
 	}
 	var all []*account
 	err := s.db.View(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucketAccounts).ForEach(func(k, _ []byte) error {
-			a, err := get(tx, string(k))
+			a, err := accountByUID(tx, string(k))
 			if err != nil {
 				return err
 			}

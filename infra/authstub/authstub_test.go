@@ -255,7 +255,7 @@ func TestIDTokensEnd(t *testing.T) {
 	b := browser{s.url}
 	must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).Email("ann@example.com").Password("correct horse")))(t)
 	in := must(b.signIn("ann@example.com", "correct horse"))(t)
-	c.advance(tokenLife)
+	c.advance(tokenLifetime)
 	_, err := b.call("lookup", m{"idToken": in["idToken"]})
 	wantError(t, err, "TOKEN_EXPIRED")
 	fresh := must(b.refresh(in["refreshToken"]))(t)
@@ -269,8 +269,8 @@ func TestRevokingEndsARefreshTokenOfTheSameSecond(t *testing.T) {
 	must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).UID("ann").Email("ann@example.com").Password("correct horse")))(t)
 	in := must(b.signIn("ann@example.com", "correct horse"))(t)
 	c.advance(time.Millisecond)
-	must(s.change("ann", func(tx *bolt.Tx, a *account) error {
-		return s.apply(tx, a, &fields{ValidSince: new(strconv.FormatInt(c.Now().Unix(), 10))})
+	must(s.updateAccount("ann", func(tx *bolt.Tx, a *account) error {
+		return s.applyFields(tx, a, &fields{ValidSince: new(strconv.FormatInt(c.Now().Unix(), 10))})
 	}))(t)
 	_, err := b.refresh(in["refreshToken"])
 	wantError(t, err, "TOKEN_EXPIRED")
@@ -336,7 +336,7 @@ func TestAResetLinkLeadsToTheClient(t *testing.T) {
 	if mail.To != "ann@example.com" || "http://"+link.Host != s.url || link.Path != "/reset" || q.Get("mode") != "resetPassword" || q.Get("continueUrl") != s.url+"/" {
 		t.Errorf("mail %+v", mail)
 	}
-	c.advance(codeLife + time.Second)
+	c.advance(codeLifetime + time.Second)
 	_, err := b.call("resetPassword", m{"oobCode": q.Get("oobCode"), "newPassword": "battery staple"})
 	wantError(t, err, "EXPIRED_OOB_CODE")
 }

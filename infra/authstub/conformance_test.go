@@ -215,7 +215,7 @@ func conformance(t *testing.T, host string) {
 		in := must(b.signIn(email, "correct horse"))(t)
 		// Both compare whole seconds: revoke as of two seconds ahead instead of waiting.
 		future := fmt.Sprint(time.Now().Add(2 * time.Second).Unix())
-		must(owner(host, "accounts:update", m{"localId": uid, "validSince": future}))(t)
+		must(callAsOwner(host, "accounts:update", m{"localId": uid, "validSince": future}))(t)
 		if _, err := admin.VerifyIDTokenAndCheckRevoked(ctx, in["idToken"].(string)); !auth.IsIDTokenRevoked(err) {
 			t.Errorf("verified: %v", err)
 		}
@@ -305,7 +305,7 @@ func conformance(t *testing.T, host string) {
 }
 
 // owner calls as an administrator, past what the Admin SDK offers.
-func owner(host, path string, in any) (map[string]any, error) {
+func callAsOwner(host, path string, in any) (map[string]any, error) {
 	req, err := jsonRequest(host+"/identitytoolkit.googleapis.com/v1/projects/"+testProject+"/"+path, in)
 	if err != nil {
 		return nil, err

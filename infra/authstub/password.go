@@ -33,7 +33,7 @@ func (s *Server) hashPassword(password string) (string, error) {
 
 // passwordFits reports whether password made hash. It takes as long when hash is
 // "", so that the time of an answer does not tell whether an account exists.
-func (s *Server) passwordFits(hash, password string) bool {
+func (s *Server) passwordMatches(hash, password string) bool {
 	parts := strings.Split(hash, "$") // "", argon2id, v, parameters, salt, sum
 	if len(parts) != 6 {
 		s.derive(password, make([]byte, 16))

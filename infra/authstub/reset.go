@@ -12,7 +12,7 @@ import (
 )
 
 // codeLife is how long a reset code works, as in production.
-const codeLife = time.Hour
+const codeLifetime = time.Hour
 
 // code is a password reset that was asked for and not yet used.
 type code struct {
@@ -23,8 +23,8 @@ type code struct {
 }
 
 var (
-	errCodeExpired = bad("EXPIRED_OOB_CODE")
-	errCodeInvalid = bad("INVALID_OOB_CODE")
+	errCodeExpired = badRequest("EXPIRED_OOB_CODE")
+	errCodeInvalid = badRequest("INVALID_OOB_CODE")
 )
 
 // newCode stores a code for a and returns the link that a mail would carry: to
@@ -36,7 +36,7 @@ func (s *Server) newCode(a *account, continueURL string, r *http.Request) (strin
 		q.Set("continueUrl", continueURL)
 	}
 	link := "http://" + r.Host + "/reset?" + q.Encode()
-	b, err := json.Marshal(code{UID: a.UID, Email: a.Email, Link: link, Expires: s.now().Add(codeLife)})
+	b, err := json.Marshal(code{UID: a.UID, Email: a.Email, Link: link, Expires: s.now().Add(codeLifetime)})
 	if err != nil {
 		return "", err
 	}
@@ -74,7 +74,7 @@ func (s *Server) useCode(id, password string) (email string, err error) {
 	f := fields{}
 	if password != "" {
 		f.Password = &password
-		if err := s.prepare(&f); err != nil {
+		if err := s.prepareFields(&f); err != nil {
 			return "", err
 		}
 	}
@@ -91,7 +91,7 @@ func (s *Server) useCode(id, password string) (email string, err error) {
 		if s.now().After(c.Expires) {
 			return errCodeExpired
 		}
-		a, err := get(tx, c.UID)
+		a, err := accountByUID(tx, c.UID)
 		if err != nil {
 			return err
 		}
@@ -99,16 +99,16 @@ func (s *Server) useCode(id, password string) (email string, err error) {
 			return errCodeInvalid
 		}
 		if a.Disabled {
-			return bad("USER_DISABLED")
+			return badRequest("USER_DISABLED")
 		}
 		if email = c.Email; password == "" {
 			return nil
 		}
-		if err := s.apply(tx, a, &f); err != nil {
+		if err := s.applyFields(tx, a, &f); err != nil {
 			return err
 		}
 		a.EmailVerified = true // who has the code has read the mail
-		return errors.Join(put(tx, a), codes.Delete([]byte(id)))
+		return errors.Join(putAccount(tx, a), codes.Delete([]byte(id)))
 	})
 	if err == nil && password != "" {
 		s.attempts.succeed(email)
@@ -117,7 +117,7 @@ func (s *Server) useCode(id, password string) (email string, err error) {
 }
 
 // codes lists what mails would have carried, in the official emulator's format.
-func (s *Server) codes(*http.Request) (any, error) {
+func (s *Server) listCodes(*http.Request) (any, error) {
 	list := []any{}
 	err := s.db.View(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucketCodes).ForEach(func(k, v []byte) error {

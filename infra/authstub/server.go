@@ -76,7 +76,7 @@ func Open(o Options) (*Server, error) {
 		return nil, fmt.Errorf("open accounts: %w", err)
 	}
 	s.db = db
-	if s.secret, err = prepare(db); err != nil {
+	if s.secret, err = openBuckets(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open accounts: %w", err), db.Close())
 	}
 	s.routes()
@@ -128,32 +128,32 @@ func (s *Server) routes() {
 		toolkit = "/identitytoolkit.googleapis.com/v1"
 		project = toolkit + "/projects/{project}"
 	)
-	public := func(path string, h handler) { s.mux.Handle("POST "+toolkit+path, s.answer(h)) }
-	public("/accounts:signUp", s.refused)
-	public("/accounts:delete", s.refused)
+	public := func(path string, h handler) { s.mux.Handle("POST "+toolkit+path, s.respond(h)) }
+	public("/accounts:signUp", s.refuse)
+	public("/accounts:delete", s.refuse)
 	public("/accounts:signInWithPassword", s.signIn)
 	public("/accounts:lookup", s.lookupOwn)
 	public("/accounts:update", s.updateOwn)
 	public("/accounts:sendOobCode", s.sendReset)
 	public("/accounts:resetPassword", s.resetPassword)
-	s.mux.Handle("POST /securetoken.googleapis.com/v1/token", s.answer(s.refresh))
+	s.mux.Handle("POST /securetoken.googleapis.com/v1/token", s.respond(s.refresh))
 
 	admin := func(pattern string, h handler) {
 		method, path, _ := strings.Cut(pattern, " ")
-		s.mux.Handle(method+" "+project+path, s.answer(s.owner(h)))
+		s.mux.Handle(method+" "+project+path, s.respond(s.callAsOwner(h)))
 	}
-	admin("POST /accounts", s.create)
-	admin("POST /accounts:lookup", s.lookup)
-	admin("POST /accounts:update", s.update)
-	admin("POST /accounts:delete", s.delete)
-	admin("POST /accounts:batchDelete", s.batchDelete)
-	admin("GET /accounts:batchGet", s.batchGet)
-	admin("POST /accounts:query", s.query)
+	admin("POST /accounts", s.createAccount)
+	admin("POST /accounts:lookup", s.lookUpAccounts)
+	admin("POST /accounts:update", s.updateByAdmin)
+	admin("POST /accounts:delete", s.deleteByAdmin)
+	admin("POST /accounts:batchDelete", s.deleteAccounts)
+	admin("GET /accounts:batchGet", s.listAccounts)
+	admin("POST /accounts:query", s.queryAccounts)
 	admin("POST /accounts:sendOobCode", s.resetLink)
 
-	s.mux.Handle("GET /emulator/v1/projects/{project}/oobCodes", s.answer(s.ours(s.codes)))
-	s.mux.Handle("DELETE /emulator/v1/projects/{project}/accounts", s.answer(s.ours(s.deleteAll)))
-	s.mux.Handle("/", s.answer(func(r *http.Request) (any, error) {
+	s.mux.Handle("GET /emulator/v1/projects/{project}/oobCodes", s.respond(s.requireProject(s.listCodes)))
+	s.mux.Handle("DELETE /emulator/v1/projects/{project}/accounts", s.respond(s.requireProject(s.deleteAll)))
+	s.mux.Handle("/", s.respond(func(r *http.Request) (any, error) {
 		return nil, &apiError{http.StatusNotFound, "OPERATION_NOT_ALLOWED : the stand-in does not do " + r.Method + " " + r.URL.Path}
 	}))
 }
@@ -171,9 +171,9 @@ type apiError struct {
 
 func (e *apiError) Error() string { return e.message }
 
-func bad(message string) error { return &apiError{http.StatusBadRequest, message} }
+func badRequest(message string) error { return &apiError{http.StatusBadRequest, message} }
 
-func (s *Server) answer(h handler) http.Handler {
+func (s *Server) respond(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
 		status := http.StatusOK
@@ -198,18 +198,18 @@ func (s *Server) answer(h handler) http.Handler {
 }
 
 // ours lets through calls that name this project.
-func (s *Server) ours(h handler) handler {
+func (s *Server) requireProject(h handler) handler {
 	return func(r *http.Request) (any, error) {
 		if p := r.PathValue("project"); p != s.project {
-			return nil, bad(fmt.Sprintf("PROJECT_NOT_FOUND : this stand-in knows the project %s only", s.project))
+			return nil, badRequest(fmt.Sprintf("PROJECT_NOT_FOUND : this stand-in knows the project %s only", s.project))
 		}
 		return h(r)
 	}
 }
 
 // owner lets through the administrator of this project.
-func (s *Server) owner(h handler) handler {
-	return s.ours(func(r *http.Request) (any, error) {
+func (s *Server) callAsOwner(h handler) handler {
+	return s.requireProject(func(r *http.Request) (any, error) {
 		if r.Header.Get("Authorization") != "Bearer owner" {
 			return nil, &apiError{http.StatusUnauthorized, "UNAUTHENTICATED : administrators send the bearer token \"owner\""}
 		}
@@ -219,16 +219,16 @@ func (s *Server) owner(h handler) handler {
 
 // read decodes the JSON body of r into v. Fields that the stand-in does not
 // know are ignored, as the SDKs send some of no account.
-func read(r *http.Request, v any) error {
+func decode(r *http.Request, v any) error {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
-		return bad("INVALID_ARGUMENT : the body cannot be read or is larger than 1 MiB")
+		return badRequest("INVALID_ARGUMENT : the body cannot be read or is larger than 1 MiB")
 	}
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil
 	}
 	if err := json.Unmarshal(b, v); err != nil {
-		return bad("INVALID_ARGUMENT : the body is not the JSON expected: " + err.Error())
+		return badRequest("INVALID_ARGUMENT : the body is not the JSON expected: " + err.Error())
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Lifetime of an ID token, as in production.
-const tokenLife = time.Hour
+const tokenLifetime = time.Hour
 
 var b64url = base64.RawURLEncoding
 
@@ -44,7 +44,7 @@ func (s *Server) idToken(a *account, authTime int64) (string, error) {
 	claims["email_verified"] = a.EmailVerified
 	claims["auth_time"] = authTime
 	claims["user_id"], claims["sub"] = a.UID, a.UID
-	claims["iat"], claims["exp"] = now.Unix(), now.Add(tokenLife).Unix()
+	claims["iat"], claims["exp"] = now.Unix(), now.Add(tokenLifetime).Unix()
 	claims["iss"], claims["aud"] = "https://securetoken.google.com/"+s.project, s.project
 	claims["firebase"] = map[string]any{"identities": identities, "sign_in_provider": "password"}
 	body, err := json.Marshal(claims)
@@ -65,29 +65,29 @@ type ownClaims struct {
 
 // verify reads an ID token that a browser presents and returns its account as
 // it is now. Nothing proves who made the token, as with the official emulator.
-func (s *Server) verify(token string) (*account, ownClaims, error) {
+func (s *Server) verifyIDToken(token string) (*account, ownClaims, error) {
 	var c ownClaims
 	if token == "" {
-		return nil, c, bad("MISSING_ID_TOKEN")
+		return nil, c, badRequest("MISSING_ID_TOKEN")
 	}
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return nil, c, bad("INVALID_ID_TOKEN")
+		return nil, c, badRequest("INVALID_ID_TOKEN")
 	}
 	body, err := b64url.DecodeString(parts[1])
 	if err != nil || json.Unmarshal(body, &c) != nil || c.Aud != s.project {
-		return nil, c, bad("INVALID_ID_TOKEN")
+		return nil, c, badRequest("INVALID_ID_TOKEN")
 	}
-	a, err := s.find(get, c.Sub)
+	a, err := s.findAccount(accountByUID, c.Sub)
 	switch {
 	case err != nil:
 		return nil, c, err
 	case a == nil:
-		return nil, c, bad("USER_NOT_FOUND")
+		return nil, c, badRequest("USER_NOT_FOUND")
 	case a.Disabled:
-		return nil, c, bad("USER_DISABLED")
+		return nil, c, badRequest("USER_DISABLED")
 	case s.now().Unix() >= c.Exp, c.Iat < a.ValidSince:
-		return nil, c, bad("TOKEN_EXPIRED")
+		return nil, c, badRequest("TOKEN_EXPIRED")
 	}
 	return a, c, nil
 }
@@ -102,13 +102,13 @@ func (s *Server) refreshToken(uid string, authTime int64) (string, error) {
 }
 
 // session reads what refreshToken wrote.
-func (s *Server) session(token string) (session, error) {
+func (s *Server) parseRefreshToken(token string) (session, error) {
 	var out session
 	body64, sum64, _ := strings.Cut(token, ".")
 	body, err1 := b64url.DecodeString(body64)
 	sum, err2 := b64url.DecodeString(sum64)
 	if err1 != nil || err2 != nil || !hmac.Equal(sum, s.sign(body)) || json.Unmarshal(body, &out) != nil {
-		return out, bad("INVALID_REFRESH_TOKEN")
+		return out, badRequest("INVALID_REFRESH_TOKEN")
 	}
 	return out, nil
 }

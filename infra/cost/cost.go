@@ -40,12 +40,12 @@ func (c Counts) Sub(o Counts) Counts {
 type Meter struct {
 	reads, writes, published, calls, trips atomic.Int64
 
-	mu    sync.Mutex
-	names map[string]int64 // round trips by command or script; guarded by mu
+	mu        sync.Mutex
+	byCommand map[string]int64 // round trips by command or script; guarded by mu
 }
 
 // NewMeter returns a Meter at zero.
-func NewMeter() *Meter { return &Meter{names: map[string]int64{}} }
+func NewMeter() *Meter { return &Meter{byCommand: map[string]int64{}} }
 
 // Counts returns the operations so far.
 func (m *Meter) Counts() Counts {
@@ -57,18 +57,18 @@ func (m *Meter) Counts() Counts {
 func (m *Meter) Trips() map[string]int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	out := make(map[string]int64, len(m.names))
-	for k, v := range m.names {
+	out := make(map[string]int64, len(m.byCommand))
+	for k, v := range m.byCommand {
 		out[k] = v
 	}
 	return out
 }
 
-func (m *Meter) trip(name string) {
+func (m *Meter) countTrip(name string) {
 	m.trips.Add(1)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.names[name]++
+	m.byCommand[name]++
 }
 
 // Meter is a redis.Hook.
@@ -82,7 +82,7 @@ func (m *Meter) DialHook(next redis.DialHook) redis.DialHook {
 // ProcessHook implements redis.Hook.
 func (m *Meter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		m.trip(name(cmd))
+		m.countTrip(commandName(cmd))
 		return next(ctx, cmd)
 	}
 }
@@ -91,13 +91,13 @@ func (m *Meter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (m *Meter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		if len(cmds) > 0 {
-			m.trip("pipeline of " + name(cmds[0]))
+			m.countTrip("pipeline of " + commandName(cmds[0]))
 		}
 		return next(ctx, cmds)
 	}
 }
 
-func name(cmd redis.Cmder) string {
+func commandName(cmd redis.Cmder) string {
 	if args := cmd.Args(); len(args) > 1 && (cmd.Name() == "evalsha" || cmd.Name() == "fcall") {
 		if digest, ok := args[1].(string); ok {
 			return cmd.Name() + " " + digest[:min(8, len(digest))]

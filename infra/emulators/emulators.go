@@ -38,7 +38,7 @@ func Redis(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return run(ctx, "redis-server", RedisAnswers, func(host, port string) *exec.Cmd {
+	return startServer(ctx, "redis-server", RedisAnswers, func(host, port string) *exec.Cmd {
 		return exec.Command(path, "--bind", host, "--port", port, "--save", "", "--appendonly", "no",
 			"--maxmemory-policy", "noeviction", "--daemonize", "no")
 	})
@@ -54,7 +54,7 @@ func Firestore(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return run(ctx, "the Firestore emulator", httpReady, func(host, port string) *exec.Cmd {
+	return startServer(ctx, "the Firestore emulator", httpReady, func(host, port string) *exec.Cmd {
 		return exec.Command(java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-cp", jar,
 			"com.google.cloud.datastore.emulator.firestore.CloudFirestore", "start", "--host="+host, "--port="+port)
 	})
@@ -70,7 +70,7 @@ func PubSub(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return run(ctx, "the Pub/Sub emulator", httpReady, func(host, port string) *exec.Cmd {
+	return startServer(ctx, "the Pub/Sub emulator", httpReady, func(host, port string) *exec.Cmd {
 		return exec.Command(java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-jar", jar,
 			"--host="+host, "--port="+port)
 	})
@@ -78,7 +78,7 @@ func PubSub(ctx context.Context) (*Server, error) {
 
 // run starts what command returns and waits until ready. A port that was free
 // a moment ago may be taken when the program wants it: then it is tried with another.
-func run(ctx context.Context, name string, ready func(ctx context.Context, addr string) error, command func(host, port string) *exec.Cmd) (*Server, error) {
+func startServer(ctx context.Context, name string, ready func(ctx context.Context, addr string) error, command func(host, port string) *exec.Cmd) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
@@ -92,7 +92,7 @@ func run(ctx context.Context, name string, ready func(ctx context.Context, addr 
 		if err != nil {
 			return nil, err
 		}
-		err = await(ctx, c, addr, ready)
+		err = waitUntilReady(ctx, c, addr, ready)
 		if err == nil {
 			return &Server{Addr: addr, child: c}, nil
 		}
@@ -107,7 +107,7 @@ func run(ctx context.Context, name string, ready func(ctx context.Context, addr 
 }
 
 // await returns when the program answers, has ended or ctx has.
-func await(ctx context.Context, c *child.Child, addr string, ready func(ctx context.Context, addr string) error) error {
+func waitUntilReady(ctx context.Context, c *child.Child, addr string, ready func(ctx context.Context, addr string) error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -117,7 +117,7 @@ func TestPubSubPushesToTheEndpoint(t *testing.T) {
 
 // empty makes the machine look as if nothing were installed but what is in its
 // returned folder.
-func empty(t *testing.T) string {
+func emptyMachine(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	t.Setenv("PATH", dir)
@@ -126,7 +126,7 @@ func empty(t *testing.T) string {
 	return dir
 }
 
-func program(t *testing.T, path, text string) {
+func writeProgram(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func program(t *testing.T, path, text string) {
 }
 
 func TestWhatIsMissingIsNamed(t *testing.T) {
-	dir := empty(t)
+	dir := emptyMachine(t)
 	check := func(f func(context.Context) (*Server, error), what string) {
 		t.Helper()
 		var missing *Missing
@@ -148,7 +148,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 	check(Redis, "redis-server")
 	check(Firestore, "Java")
 	check(PubSub, "Java")
-	program(t, filepath.Join(dir, "java"), "#!/bin/sh\n")
+	writeProgram(t, filepath.Join(dir, "java"), "#!/bin/sh\n")
 	check(Firestore, "The Firestore emulator")
 	check(PubSub, "The Pub/Sub emulator")
 	if err := Check(t.Context(), true, true, true); err == nil || strings.Count(err.Error(), " is missing. ") != 3 {
@@ -160,8 +160,8 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 }
 
 func TestAProgramThatFailsIsQuoted(t *testing.T) {
-	dir := empty(t)
-	program(t, filepath.Join(dir, "redis-server"), "#!/bin/sh\necho cannot do this >&2\nexit 1\n")
+	dir := emptyMachine(t)
+	writeProgram(t, filepath.Join(dir, "redis-server"), "#!/bin/sh\necho cannot do this >&2\nexit 1\n")
 	_, err := Redis(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "redis-server ended: exit status 1") || !strings.Contains(err.Error(), "cannot do this") {
 		t.Errorf("error %v", err)
@@ -169,10 +169,10 @@ func TestAProgramThatFailsIsQuoted(t *testing.T) {
 }
 
 func TestTheCLIIsFoundBehindALink(t *testing.T) {
-	dir := empty(t)
+	dir := emptyMachine(t)
 	sdk := t.TempDir()
-	program(t, filepath.Join(sdk, "bin", "gcloud"), "#!/bin/sh\n")
-	program(t, filepath.Join(sdk, "platform", "pubsub-emulator", "lib", "cloud-pubsub-emulator-1-all.jar"), "")
+	writeProgram(t, filepath.Join(sdk, "bin", "gcloud"), "#!/bin/sh\n")
+	writeProgram(t, filepath.Join(sdk, "platform", "pubsub-emulator", "lib", "cloud-pubsub-emulator-1-all.jar"), "")
 	if err := os.Symlink(filepath.Join(sdk, "bin", "gcloud"), filepath.Join(dir, "gcloud")); err != nil {
 		t.Fatal(err)
 	}
@@ -183,18 +183,18 @@ func TestTheCLIIsFoundBehindALink(t *testing.T) {
 }
 
 func TestTheCLIIsAskedWhereItIs(t *testing.T) {
-	dir := empty(t)
+	dir := emptyMachine(t)
 	sdk := t.TempDir()
-	program(t, filepath.Join(sdk, "platform", "pubsub-emulator", "lib", "cloud-pubsub-emulator-1-all.jar"), "")
-	program(t, filepath.Join(dir, "gcloud"), "#!/bin/sh\necho "+sdk+"\n")
+	writeProgram(t, filepath.Join(sdk, "platform", "pubsub-emulator", "lib", "cloud-pubsub-emulator-1-all.jar"), "")
+	writeProgram(t, filepath.Join(dir, "gcloud"), "#!/bin/sh\necho "+sdk+"\n")
 	if _, err := findJar(t.Context(), "pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar", &Missing{What: "it"}); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestStartingStopsWithItsContext(t *testing.T) {
-	dir := empty(t)
-	program(t, filepath.Join(dir, "redis-server"), "#!/bin/sh\nexec /bin/sleep 600\n")
+	dir := emptyMachine(t)
+	writeProgram(t, filepath.Join(dir, "redis-server"), "#!/bin/sh\nexec /bin/sleep 600\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if _, err := Redis(ctx); !errors.Is(err, context.DeadlineExceeded) {

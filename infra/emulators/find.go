@@ -69,7 +69,7 @@ func FindPubSub(ctx context.Context) (string, error) {
 // meet, joined, or nil.
 func Check(ctx context.Context, redis, firestore, pubsub bool) error {
 	var errs []error
-	look := func(wanted bool, find func(context.Context) (string, error)) {
+	check := func(wanted bool, find func(context.Context) (string, error)) {
 		if !wanted {
 			return
 		}
@@ -77,10 +77,10 @@ func Check(ctx context.Context, redis, firestore, pubsub bool) error {
 			errs = append(errs, err)
 		}
 	}
-	look(redis, findRedis)
-	look(firestore || pubsub, FindJava)
-	look(firestore, FindFirestore)
-	look(pubsub, FindPubSub)
+	check(redis, findRedis)
+	check(firestore || pubsub, FindJava)
+	check(firestore, FindFirestore)
+	check(pubsub, FindPubSub)
 	return errors.Join(errs...)
 }
 

@@ -52,7 +52,7 @@ func clientFolder(t *testing.T) (string, bool) {
 }
 
 // made runs the command and returns its last line, and what is in the layout that it wrote.
-func made(t *testing.T, client string, args ...string) (string, v1.Image) {
+func buildImage(t *testing.T, client string, args ...string) (string, v1.Image) {
 	t.Helper()
 	dir := t.TempDir()
 	var out bytes.Buffer
@@ -80,7 +80,7 @@ func made(t *testing.T, client string, args ...string) (string, v1.Image) {
 // starts it from there as Cloud Run would.
 func TestImage(t *testing.T) {
 	client, real := clientFolder(t)
-	digest, img := made(t, client)
+	digest, img := buildImage(t, client)
 	if got, err := img.Digest(); err != nil || got.String() != digest {
 		t.Errorf("the command says %s, the layout holds %s (%v)", digest, got, err)
 	}
@@ -108,9 +108,9 @@ func TestImage(t *testing.T) {
 			t.Errorf("the image has no %s", want)
 		}
 	}
-	trusts(t, filepath.Join(root, rootsFile))
+	checkRoots(t, filepath.Join(root, rootsFile))
 
-	page := starts(t, root, config.Config)
+	page := startImage(t, root, config.Config)
 	index, err := os.ReadFile(filepath.Join(client, "index.html"))
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +126,7 @@ func TestImage(t *testing.T) {
 // TestTwoBuildsOneDigest builds from another folder, at another time, for the same sources.
 func TestTwoBuildsOneDigest(t *testing.T) {
 	client, _ := clientFolder(t)
-	first, _ := made(t, client)
+	first, _ := buildImage(t, client)
 
 	// The same client with other times, owners' rights and a stamp of another build.
 	again := t.TempDir()
@@ -146,7 +146,7 @@ func TestTwoBuildsOneDigest(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("GOFLAGS", "-v")
 	file := filepath.Join(t.TempDir(), "image.tar")
-	second, _ := made(t, again, "-tarball", file)
+	second, _ := buildImage(t, again, "-tarball", file)
 	if first != second {
 		t.Errorf("two builds gave %s and %s", first, second)
 	}
@@ -261,7 +261,7 @@ func write(path string, from io.Reader, mode fs.FileMode) error {
 }
 
 // trusts checks that the file holds the authorities of those whom realtime calls: Google's.
-func trusts(t *testing.T, file string) {
+func checkRoots(t *testing.T, file string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {

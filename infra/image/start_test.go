@@ -19,12 +19,12 @@ import (
 
 // mayTake is how long realtime may take from its start to /health/ready. A machine on which much
 // else runs gets more; the time is logged.
-const mayTake = time.Second
+const maxStart = time.Second
 
 // starts runs the unpacked image the way a container runtime would, against a Redis of its
 // own, until it is ready; it returns the page that it serves. As root it runs inside the image's own root and as
 // its user, so that nothing but the image is there; otherwise as whoever tests.
-func starts(t *testing.T, root string, config v1.Config) (page string) {
+func startImage(t *testing.T, root string, config v1.Config) (page string) {
 	t.Helper()
 	redis := miniredis.RunT(t)
 	port, err := freeport.Find()
@@ -77,8 +77,8 @@ func starts(t *testing.T, root string, config v1.Config) (page string) {
 	}
 	took := time.Since(began)
 	t.Logf("ready %d ms after its start", took.Milliseconds())
-	if took > mayTake && !busy() {
-		t.Errorf("it took %s, want less than %s", took, mayTake)
+	if took > maxStart && !busy() {
+		t.Errorf("it took %s, want less than %s", took, maxStart)
 	}
 	for _, path := range []string{"/health/live", "/config.json", "/"} {
 		var err error

@@ -46,10 +46,12 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	// The same dead letters as the panel's: with the Pub/Sub emulator they wait in a topic.
-	letters := deadletter.Deps{Local: st.Store, Collector: st.Collector, Replayer: st.Replayer}
+	deadLetters := deadletter.Deps{Local: st.Store, Collector: st.Collector, Replayer: st.Replayer}
 	mux := http.NewServeMux()
 	mux.Handle(superuser.Path, control.Handle(c.Secret, func(ctx context.Context, o superuser.Order) (string, error) { return setSuperuser(ctx, st, o) }))
-	mux.Handle(deadletter.Path, control.Handle(c.Secret, func(ctx context.Context, o deadletter.Order) (string, error) { return deadletter.Run(ctx, letters, o) }))
+	mux.Handle(deadletter.Path, control.Handle(c.Secret, func(ctx context.Context, o deadletter.Order) (string, error) {
+		return deadletter.Run(ctx, deadLetters, o)
+	}))
 	mux.Handle(publishPath, control.Handle(c.Secret, func(ctx context.Context, o publishOrder) (string, error) {
 		return "Published.", st.Publish(ctx, o.Data)
 	}))
@@ -68,25 +70,25 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 
 // setSuperuser carries out an order and says where to go from there.
 func setSuperuser(ctx context.Context, st *stack.Stack, o superuser.Order) (string, error) {
-	told, err := superuser.Run(ctx, superuser.Deps{Store: st.Store, People: st.People}, o)
+	answer, err := superuser.Run(ctx, superuser.Deps{Store: st.Store, People: st.Users}, o)
 	switch {
 	case err != nil && !o.Create && problem.Of(err).Code == "user_not_found":
 		return "", problem.New(problem.NotFound, "user_not_found", problem.Of(err).Message+" Sign up at "+st.URL+"/signup first.")
 	case err != nil || o.Revoke:
-		return told, err
+		return answer, err
 	}
-	return told + "\nThe panel is at " + st.URL + "/admin", nil
+	return answer + "\nThe panel is at " + st.URL + "/admin", nil
 }
 
 // order gives an order to the launcher that runs with the data folder and prints its answer.
-func order(ctx context.Context, data string, o superuser.Order, out io.Writer) error {
-	told, err := control.Send(ctx, data, superuser.Path, o)
+func sendSuperuserOrder(ctx context.Context, data string, o superuser.Order, out io.Writer) error {
+	answer, err := control.Send(ctx, data, superuser.Path, o)
 	if errors.Is(err, control.ErrNotRunning) {
 		return fmt.Errorf("No chat runs with the data folder %s. Start it in another terminal: go run ./infra/local", data)
 	}
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(out, told)
+	_, err = fmt.Fprintln(out, answer)
 	return err
 }

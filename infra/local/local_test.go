@@ -81,7 +81,7 @@ func (r *repository) launch(flags ...string) *exec.Cmd {
 }
 
 // fails runs the launcher to its end, which must be exit code 1 with one line.
-func (r *repository) fails(flags ...string) string {
+func (r *repository) runFailing(flags ...string) string {
 	r.t.Helper()
 	var out bytes.Buffer
 	cmd := r.launch(flags...)
@@ -102,22 +102,22 @@ func (r *repository) fails(flags ...string) string {
 type running struct {
 	addresses
 	cmd    *exec.Cmd
-	stderr *said
+	stderr *output
 }
 
 // said is what a launcher writes while it runs.
-type said struct {
+type output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (s *said) Write(p []byte) (int, error) {
+func (s *output) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.buf.Write(p)
 }
 
-func (s *said) String() string {
+func (s *output) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.buf.String()
@@ -125,7 +125,7 @@ func (s *said) String() string {
 
 func (r *repository) start(flags ...string) *running {
 	r.t.Helper()
-	run := &running{cmd: r.launch(append([]string{"-json", "-port", "0"}, flags...)...), stderr: &said{}}
+	run := &running{cmd: r.launch(append([]string{"-json", "-port", "0"}, flags...)...), stderr: &output{}}
 	run.cmd.Stderr = run.stderr
 	out, err := run.cmd.StdoutPipe()
 	if err != nil {
@@ -193,7 +193,7 @@ func TestAPortThatIsTaken(t *testing.T) {
 	}
 	defer l.Close()
 	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	if got := newRepository(t).fails("-port", port); !strings.HasPrefix(got, "Port "+port+" is taken by another program.") {
+	if got := newRepository(t).runFailing("-port", port); !strings.HasPrefix(got, "Port "+port+" is taken by another program.") {
 		t.Errorf("said %q", got)
 	}
 }
@@ -201,11 +201,11 @@ func TestAPortThatIsTaken(t *testing.T) {
 func TestWhatNodeLacks(t *testing.T) {
 	r := newRepository(t)
 	r.program("node", "echo v18.19.0")
-	if got := r.fails("-port", "0"); !strings.HasPrefix(got, "Node.js v18.19.0 is too old.") {
+	if got := r.runFailing("-port", "0"); !strings.HasPrefix(got, "Node.js v18.19.0 is too old.") {
 		t.Errorf("said %q", got)
 	}
 	os.Remove(filepath.Join(r.bin, "node"))
-	if got := r.fails("-port", "0"); !strings.HasPrefix(got, "Node.js is missing.") {
+	if got := r.runFailing("-port", "0"); !strings.HasPrefix(got, "Node.js is missing.") {
 		t.Errorf("said %q", got)
 	}
 }
@@ -213,7 +213,7 @@ func TestWhatNodeLacks(t *testing.T) {
 func TestAFolderThatCannotBeWritten(t *testing.T) {
 	r := newRepository(t)
 	r.write("file", "")
-	if got := r.fails("-data", "file/below"); !strings.Contains(got, "cannot be made: not a directory. Choose another with -data.") {
+	if got := r.runFailing("-data", "file/below"); !strings.Contains(got, "cannot be made: not a directory. Choose another with -data.") {
 		t.Errorf("said %q", got)
 	}
 	if os.Geteuid() == 0 {
@@ -222,7 +222,7 @@ func TestAFolderThatCannotBeWritten(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(r.dir, "closed"), 0o500); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.fails("-data", "closed"); !strings.Contains(got, "cannot be written: permission denied") {
+	if got := r.runFailing("-data", "closed"); !strings.Contains(got, "cannot be written: permission denied") {
 		t.Errorf("said %q", got)
 	}
 }
@@ -230,7 +230,7 @@ func TestAFolderThatCannotBeWritten(t *testing.T) {
 func TestASecondLauncherOnTheSameFolder(t *testing.T) {
 	r := newRepository(t)
 	run := r.start()
-	if got := r.fails("-port", "0"); !strings.HasPrefix(got, "Another launcher uses the data folder ") {
+	if got := r.runFailing("-port", "0"); !strings.HasPrefix(got, "Another launcher uses the data folder ") {
 		t.Errorf("said %q", got)
 	}
 	other := r.start("-data", "elsewhere")
@@ -254,7 +254,7 @@ func TestMissingProgramsAreNamed(t *testing.T) {
 func TestCtrlCWhileBuildingEndsNPM(t *testing.T) {
 	r := newRepository(t)
 	r.program("npm", `echo $$ > "`+r.dir+`/pid"; sleep 600 & echo $! >> "`+r.dir+`/pid"; touch "`+r.dir+`/ready"; wait`)
-	run := &running{cmd: r.launch("-port", "0"), stderr: &said{}}
+	run := &running{cmd: r.launch("-port", "0"), stderr: &output{}}
 	run.cmd.Stderr = run.stderr
 	if err := run.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -324,11 +324,11 @@ func TestDataIsKeptUnlessFresh(t *testing.T) {
 
 func TestSuperuser(t *testing.T) {
 	r := newRepository(t)
-	if got := r.fails("-superuser", "ann@example.org"); !strings.HasPrefix(got, "No chat runs with the data folder ") {
+	if got := r.runFailing("-superuser", "ann@example.org"); !strings.HasPrefix(got, "No chat runs with the data folder ") {
 		t.Errorf("without a running chat: %q", got)
 	}
 	run := r.start()
-	if got := r.fails("-superuser", "ann@example.org"); !strings.HasPrefix(got, "Nobody has signed up with ann@example.org.") {
+	if got := r.runFailing("-superuser", "ann@example.org"); !strings.HasPrefix(got, "Nobody has signed up with ann@example.org.") {
 		t.Errorf("without an account: %q", got)
 	}
 	body := `{"email": "ann@example.org", "password": "warm embers at night", "username": "ann", "display_name": "Ann"}`
@@ -338,18 +338,18 @@ func TestSuperuser(t *testing.T) {
 	}
 	resp.Body.Close()
 	for _, c := range []struct {
-		flags []string
-		said  string
-		admin bool
+		flags   []string
+		output  string
+		isAdmin bool
 	}{
 		{[]string{"-superuser", "Ann@example.org"}, "Ann is an admin now", true},
 		{[]string{"-superuser", "ann@example.org", "-revoke"}, "Ann is no admin any more.", false},
 	} {
 		out, err := r.launch(c.flags...).CombinedOutput()
-		if err != nil || !strings.HasPrefix(string(out), c.said) {
+		if err != nil || !strings.HasPrefix(string(out), c.output) {
 			t.Errorf("%v: %q, %v", c.flags, out, err)
 		}
-		if got := admin(t, run); got != c.admin {
+		if got := isAdmin(t, run); got != c.isAdmin {
 			t.Errorf("after %v the token says admin: %v", c.flags, got)
 		}
 	}
@@ -359,7 +359,7 @@ func TestSuperuser(t *testing.T) {
 }
 
 // admin reports whether Ann may look at the figures.
-func admin(t *testing.T, run *running) bool {
+func isAdmin(t *testing.T, run *running) bool {
 	t.Helper()
 	resp, err := http.Post("http://"+run.Auth+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local", "application/json",
 		strings.NewReader(`{"email": "ann@example.org", "password": "warm embers at night"}`))

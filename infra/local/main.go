@@ -114,7 +114,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		s.data = filepath.Join(root, s.data)
 	}
 	if s.superuser != "" {
-		return order(ctx, s.data, superuser.Order{Email: s.superuser, Revoke: s.revoke, By: "local"}, stdout)
+		return sendSuperuserOrder(ctx, s.data, superuser.Order{Email: s.superuser, Revoke: s.revoke, By: "local"}, stdout)
 	}
 	if s.emulators {
 		if err := emulators.Check(ctx, s.redis == "", s.firestore == "", s.pubsub == ""); err != nil {
@@ -122,7 +122,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		}
 	}
 	began := time.Now()
-	lock, err := s.folder()
+	lock, err := s.openDataFolder()
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err != nil {
 		return errors.Join(err, st.Close())
 	}
-	s.tell(st, stdout, time.Since(began))
+	s.printAddresses(st, stdout, time.Since(began))
 	select {
 	case <-ctx.Done():
 	case err = <-st.Failed():
@@ -164,7 +164,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 }
 
 // folder makes the data folder, keeps other launchers out of it and empties it where that was asked for.
-func (s settings) folder() (*flock.Flock, error) {
+func (s settings) openDataFolder() (*flock.Flock, error) {
 	if err := os.MkdirAll(s.data, 0o700); err != nil {
 		return nil, fmt.Errorf("The data folder %s cannot be made: %w. Choose another with -data.", s.data, cause(err))
 	}
@@ -219,7 +219,7 @@ type addresses struct {
 }
 
 // tell prints where the system is.
-func (s settings) tell(st *stack.Stack, out io.Writer, took time.Duration) {
+func (s settings) printAddresses(st *stack.Stack, out io.Writer, took time.Duration) {
 	a := addresses{URL: st.URL, Project: st.Project, Redis: st.RedisAddr, Auth: st.AuthAddr, Firestore: st.FirestoreAddr,
 		PubSub: st.PubSubAddr, Data: s.data, PID: os.Getpid()}
 	for _, in := range st.Instances {

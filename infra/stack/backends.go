@@ -91,13 +91,13 @@ func (s *Stack) startMiniredis() error {
 
 // data is where accounts, messages and dead letters go.
 type data struct {
-	store     store.Store
-	gates     gate.Source
-	publisher settle.Publisher
-	letters   deadletter.Putter
-	collector deadletter.Collector
-	replayer  deadletter.Replayer // nil: persist itself
-	auth      http.Handler        // nil with an emulator of its own
+	store       store.Store
+	gates       gate.Source
+	publisher   settle.Publisher
+	deadLetters deadletter.Putter
+	collector   deadletter.Collector
+	replayer    deadletter.Replayer // nil: persist itself
+	auth        http.Handler        // nil with an emulator of its own
 }
 
 // startData opens the store and what leads to it: embedded, or in the emulators.
@@ -170,11 +170,11 @@ func (s *Stack) openStore(ctx context.Context, d *data, path string) error {
 // straight to it, or the Pub/Sub emulator where there is one.
 func (s *Stack) openQueue(ctx context.Context, d *data, endpoint string) error {
 	if s.PubSubAddr == "" {
-		shelf := deadletter.Local{Store: d.store}
+		local := deadletter.Local{Store: d.store}
 		// Without a disk in between, an acknowledgement is published only once it is saved: a killed launcher loses nothing.
 		p := pubsubstub.New(endpoint, s.log)
 		s.onClose("push", func(context.Context) error { p.Close(); return nil })
-		d.publisher, d.letters, d.collector = p, shelf, shelf
+		d.publisher, d.deadLetters, d.collector = p, local, local
 		return nil
 	}
 	c, err := emulators.PubSubClient(ctx, s.PubSubAddr, s.Project)
@@ -187,22 +187,22 @@ func (s *Stack) openQueue(ctx context.Context, d *data, endpoint string) error {
 	}
 	p := publish.NewPubSub(c, emulators.Topic)
 	s.onClose("publisher", func(context.Context) error { p.Close(); return nil })
-	letters, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: s.Project, DeadTopic: emulators.DeadTopic,
+	deadLetters, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: s.Project, DeadTopic: emulators.DeadTopic,
 		Subscription: emulators.DeadSubscription, AcksTopic: emulators.Topic, Store: d.store, EmulatorHost: s.PubSubAddr})
 	if err != nil {
 		return err
 	}
-	s.onClose("dead letters", func(context.Context) error { return letters.Close() })
-	d.publisher, d.letters, d.collector, d.replayer = p, letters, letters, letters
+	s.onClose("dead letters", func(context.Context) error { return deadLetters.Close() })
+	d.publisher, d.deadLetters, d.collector, d.replayer = p, deadLetters, deadLetters, deadLetters
 	return nil
 }
 
 // storeGates reads gates from the embedded store.
-type storeGates struct{ people store.Users }
+type storeGates struct{ users store.Users }
 
 // Gate implements gate.Source.
 func (g storeGates) Gate(ctx context.Context, uid string) (gate.Gate, error) {
-	u, err := g.people.User(ctx, uid)
+	u, err := g.users.User(ctx, uid)
 	if errors.Is(err, problem.ErrNotFound) {
 		return gate.Gate{}, nil
 	}

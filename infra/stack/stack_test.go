@@ -63,7 +63,7 @@ func (w testWriter) Write(p []byte) (int, error) {
 }
 
 // person is somebody with an account and one device.
-type person struct {
+type user struct {
 	t     *testing.T
 	uid   string
 	token string
@@ -71,20 +71,20 @@ type person struct {
 }
 
 // join signs somebody up at the stack and opens their socket at url.
-func join(t *testing.T, s *Stack, name, url string) *person {
+func signUp(t *testing.T, s *Stack, name, url string) *user {
 	t.Helper()
 	email := name + "@example.org"
 	const password = "warm embers at night"
 	call(t, http.MethodPost, s.URL+"/api/signup", "", map[string]any{"email": email, "password": password, "username": name, "display_name": name}, http.StatusCreated)
-	return enter(t, s, email, password, url)
+	return signIn(t, s, email, password, url)
 }
 
 // enter signs somebody in and opens their socket at url.
-func enter(t *testing.T, s *Stack, email, password, url string) *person {
+func signIn(t *testing.T, s *Stack, email, password, url string) *user {
 	t.Helper()
 	in := call(t, http.MethodPost, "http://"+s.AuthAddr+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local", "",
 		map[string]any{"email": email, "password": password, "returnSecureToken": true}, http.StatusOK)
-	p := &person{t: t, uid: in["localId"].(string), token: in["idToken"].(string)}
+	p := &user{t: t, uid: in["localId"].(string), token: in["idToken"].(string)}
 	d := websocket.Dialer{Subprotocols: []string{"chat.v1"}}
 	conn, resp, err := d.DialContext(t.Context(), "ws"+strings.TrimPrefix(url, "http")+"/ws", http.Header{"Origin": {url}})
 	if err != nil {
@@ -92,12 +92,12 @@ func enter(t *testing.T, s *Stack, email, password, url string) *person {
 	}
 	t.Cleanup(func() { conn.Close() })
 	p.conn = conn
-	p.send(map[string]any{"type": "hello", "token": p.token, "device": "device-" + p.uid, "cursor": ""})
-	p.await("caught_up")
+	p.sendFrame(map[string]any{"type": "hello", "token": p.token, "device": "device-" + p.uid, "cursor": ""})
+	p.awaitFrame("caught_up")
 	return p
 }
 
-func (p *person) send(frame map[string]any) {
+func (p *user) sendFrame(frame map[string]any) {
 	p.t.Helper()
 	if err := p.conn.WriteJSON(frame); err != nil {
 		p.t.Fatal(err)
@@ -105,7 +105,7 @@ func (p *person) send(frame map[string]any) {
 }
 
 // await reads until a frame of the type, or an event of it, comes.
-func (p *person) await(what string) map[string]any {
+func (p *user) awaitFrame(what string) map[string]any {
 	p.t.Helper()
 	if err := p.conn.SetReadDeadline(time.Now().Add(15 * time.Second)); err != nil {
 		p.t.Fatal(err)
@@ -126,11 +126,11 @@ func (p *person) await(what string) map[string]any {
 }
 
 // write sends a message and returns its id.
-func (p *person) write(to *person, body string) string {
+func (p *user) sendMessage(to *user, body string) string {
 	p.t.Helper()
 	id := uuid.Must(uuid.NewV7()).String()
-	p.send(map[string]any{"type": "send", "id": id, "to": to.uid, "body": body, "at": chat.MicrosOf(time.Now())})
-	p.await("sent")
+	p.sendFrame(map[string]any{"type": "send", "id": id, "to": to.uid, "body": body, "at": chat.MicrosOf(time.Now())})
+	p.awaitFrame("sent")
 	return id
 }
 
@@ -175,15 +175,15 @@ func call(t *testing.T, method, url, token string, body any, status int) map[str
 }
 
 // converse sends a message through the stack, acknowledges it and waits until it is saved.
-func converse(t *testing.T, s *Stack, ann, bob *person, body string) string {
+func exchange(t *testing.T, s *Stack, ann, bob *user, body string) string {
 	t.Helper()
-	id := ann.write(bob, body)
+	id := ann.sendMessage(bob, body)
 	if history := s.history(t, ann, bob); len(history) > 0 && history[len(history)-1] == body {
 		t.Error("saved before the acknowledgement")
 	}
-	got := bob.await("message")
-	bob.send(map[string]any{"type": "ack", "cursor": got["cursor"]})
-	ann.await("delivered")
+	got := bob.awaitFrame("message")
+	bob.sendFrame(map[string]any{"type": "ack", "cursor": got["cursor"]})
+	ann.awaitFrame("delivered")
 	testwait.Until(t, "saved: "+body, func() bool {
 		history := s.history(t, ann, bob)
 		return len(history) > 0 && history[len(history)-1] == body
@@ -192,7 +192,7 @@ func converse(t *testing.T, s *Stack, ann, bob *person, body string) string {
 }
 
 // history returns the saved bodies of the conversation as its members see it.
-func (s *Stack) history(t *testing.T, ann, bob *person) (bodies []string) {
+func (s *Stack) history(t *testing.T, ann, bob *user) (bodies []string) {
 	t.Helper()
 	id := chat.ConversationID(ann.uid, bob.uid)
 	out := call(t, http.MethodGet, s.URL+"/api/messages?conversation="+id, ann.token, nil, http.StatusOK)
@@ -204,7 +204,7 @@ func (s *Stack) history(t *testing.T, ann, bob *person) (bodies []string) {
 
 func TestEmbedded(t *testing.T) {
 	s := start(t, Options{})
-	converse(t, s, join(t, s, "ann", s.URL), join(t, s, "bob", s.URL), "hello")
+	exchange(t, s, signUp(t, s, "ann", s.URL), signUp(t, s, "bob", s.URL), "hello")
 }
 
 func TestEmulators(t *testing.T) {
@@ -213,22 +213,22 @@ func TestEmulators(t *testing.T) {
 		t.Skip("PHOENIX_TEST_REDIS_SERVER, PHOENIX_TEST_FIRESTORE and PHOENIX_TEST_PUBSUB are not all set: no emulators to run on")
 	}
 	s := start(t, Options{Emulators: true, Firestore: firestore, PubSub: pubsub, project: "demo-stack-" + strings.ToLower(rand.Text()[:8])})
-	ann, bob := join(t, s, "ann", s.URL), join(t, s, "bob", s.URL)
-	converse(t, s, ann, bob, "hello")
-	converse(t, s, bob, ann, "hello yourself")
-	keepsDeadLetters(t, s)
+	ann, bob := signUp(t, s, "ann", s.URL), signUp(t, s, "bob", s.URL)
+	exchange(t, s, ann, bob, "hello")
+	exchange(t, s, bob, ann, "hello yourself")
+	checkDeadLetters(t, s)
 }
 
 func TestAccountsAndMessagesOutliveARestart(t *testing.T) {
 	dir := t.TempDir()
 	first := start(t, Options{Data: dir})
-	converse(t, first, join(t, first, "ann", first.URL), join(t, first, "bob", first.URL), "hello")
+	exchange(t, first, signUp(t, first, "ann", first.URL), signUp(t, first, "bob", first.URL), "hello")
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
 	second := start(t, Options{Data: dir})
-	ann := enter(t, second, "ann@example.org", "warm embers at night", second.URL)
-	bob := enter(t, second, "bob@example.org", "warm embers at night", second.URL)
+	ann := signIn(t, second, "ann@example.org", "warm embers at night", second.URL)
+	bob := signIn(t, second, "bob@example.org", "warm embers at night", second.URL)
 	if got := second.history(t, ann, bob); len(got) != 1 || got[0] != "hello" {
 		t.Errorf("history %q", got)
 	}
@@ -236,9 +236,9 @@ func TestAccountsAndMessagesOutliveARestart(t *testing.T) {
 
 func TestSeveralInstancesShareOneRedis(t *testing.T) {
 	s := start(t, Options{Instances: 2})
-	ann := join(t, s, "ann", s.Instances[0].URL)
-	bob := join(t, s, "bob", s.Instances[1].URL)
-	converse(t, s, ann, bob, "across")
+	ann := signUp(t, s, "ann", s.Instances[0].URL)
+	bob := signUp(t, s, "bob", s.Instances[1].URL)
+	exchange(t, s, ann, bob, "across")
 	for url, want := range map[string]string{s.URL: s.URL, s.Instances[1].URL: s.Instances[1].URL} {
 		c := call(t, http.MethodGet, url+"/config.json", "", nil, http.StatusOK)
 		if got := c["realtime_url"]; got != "ws"+strings.TrimPrefix(want, "http")+"/ws" {
@@ -250,20 +250,20 @@ func TestSeveralInstancesShareOneRedis(t *testing.T) {
 	defer cancel()
 	drained := make(chan error, 1)
 	go func() { drained <- s.Instances[0].Drain(ctx) }()
-	ann.await("goaway")
+	ann.awaitFrame("goaway")
 	ann.conn.Close()
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
-	converse(t, s, enter(t, s, "ann@example.org", "warm embers at night", s.URL), bob, "after the deploy")
+	exchange(t, s, signIn(t, s, "ann@example.org", "warm embers at night", s.URL), bob, "after the deploy")
 }
 
 func TestChangesReachOpenSocketsOnEveryInstance(t *testing.T) {
 	s := start(t, Options{Instances: 2})
-	ann := join(t, s, "ann", s.Instances[0].URL)
-	sockets := []*websocket.Conn{ann.conn, enter(t, s, "ann@example.org", "warm embers at night", s.Instances[1].URL).conn}
+	ann := signUp(t, s, "ann", s.Instances[0].URL)
+	sockets := []*websocket.Conn{ann.conn, signIn(t, s, "ann@example.org", "warm embers at night", s.Instances[1].URL).conn}
 	began := time.Now()
-	if _, err := s.People.SetDisabled(t.Context(), ann.uid, true); err != nil {
+	if _, err := s.Users.SetDisabled(t.Context(), ann.uid, true); err != nil {
 		t.Fatal(err)
 	}
 	for i, conn := range sockets {
@@ -285,7 +285,7 @@ func TestChangesReachOpenSocketsOnEveryInstance(t *testing.T) {
 func TestResetLinksAreMailed(t *testing.T) {
 	mails := make(chan authstub.Mail, 1)
 	s := start(t, Options{Mail: func(m authstub.Mail) { mails <- m }})
-	join(t, s, "ann", s.URL)
+	signUp(t, s, "ann", s.URL)
 	if err := s.Accounts.SendPasswordReset(t.Context(), "ann@example.org"); err != nil {
 		t.Fatal(err)
 	}
@@ -321,10 +321,10 @@ func TestARedisThatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeSavedIsKept(t *testing.T) { keepsDeadLetters(t, start(t, Options{})) }
+func TestWhatCannotBeSavedIsKept(t *testing.T) { checkDeadLetters(t, start(t, Options{})) }
 
 // keepsDeadLetters publishes what nobody can read and looks for it.
-func keepsDeadLetters(t *testing.T, s *Stack) {
+func checkDeadLetters(t *testing.T, s *Stack) {
 	t.Helper()
 	data, err := delivery.Batch{Delivered: []delivery.Delivered{{}}}.Encode()
 	if err != nil {
@@ -337,10 +337,10 @@ func keepsDeadLetters(t *testing.T, s *Stack) {
 		if _, err := s.Collector.Collect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		letters, _, err := s.Store.DeadLetters(t.Context(), "", 10)
+		deadLetters, _, err := s.Store.DeadLetters(t.Context(), "", 10)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(letters) == 1
+		return len(deadLetters) == 1
 	})
 }

@@ -57,12 +57,12 @@ func TestIndexesAreThoseOfTheStore(t *testing.T) {
 		want = append(want, line+" "+strings.Join(indexes, " "))
 	}
 
-	word := func(v any, name string) string { w, _ := at(v, name).(string); return w }
+	member := func(v any, name string) string { w, _ := at(v, name).(string); return w }
 	for _, r := range s.of("google_firestore_index") {
 		line := "index " + text(r, "collection") + " " + text(r, "query_scope")
 		fields, _ := at(r.Values, "fields").([]any)
 		for _, f := range fields {
-			line += " " + word(f, "field_path") + ":" + word(f, "order") + word(f, "array_config")
+			line += " " + member(f, "field_path") + ":" + member(f, "order") + member(f, "array_config")
 		}
 		got = append(got, line)
 	}
@@ -71,7 +71,7 @@ func TestIndexesAreThoseOfTheStore(t *testing.T) {
 		var indexes []string
 		list, _ := at(r.Values, "index_config", 0, "indexes").([]any)
 		for _, i := range list {
-			indexes = append(indexes, word(i, "order")+word(i, "array_config")+":"+word(i, "query_scope"))
+			indexes = append(indexes, member(i, "order")+member(i, "array_config")+":"+member(i, "query_scope"))
 		}
 		slices.Sort(indexes)
 		if at(r.Values, "index_config", 0) == nil {

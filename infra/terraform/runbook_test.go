@@ -113,7 +113,7 @@ func TestSectionsThatAreReferredTo(t *testing.T) {
 	_, headings := runbook(t)
 	reference := regexp.MustCompile(`infra/RUNBOOK\.md, (?:section )?\\?"([^"\\$]+)\\?"`)
 	n := 0
-	look := func(path string) {
+	checkFile := func(path string) {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -125,14 +125,14 @@ func TestSectionsThatAreReferredTo(t *testing.T) {
 			}
 		}
 	}
-	look("../../cloudbuild.yaml")
+	checkFile("../../cloudbuild.yaml")
 	for _, dir := range []string{".", "../pipeline"} {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() && d.Name() == ".terraform" {
 				return fs.SkipDir
 			}
 			if !d.IsDir() && !strings.HasSuffix(path, "_test.go") {
-				look(path)
+				checkFile(path)
 			}
 			return nil
 		})

@@ -35,7 +35,7 @@ func TestRealtimeSettings(t *testing.T) {
 		name, _ := at(e, "name").(string)
 		set[name] = true
 	}
-	compare(t, settingsIn(t, "../../realtime/cmd/realtime/config.go"), set, map[string]string{
+	compareSettings(t, settingsIn(t, "../../realtime/cmd/realtime/config.go"), set, map[string]string{
 		"PORT":                        "Cloud Run sets it",
 		"CLIENT_DIR":                  "the image sets it, where the client is",
 		"FIREBASE_AUTH_EMULATOR_HOST": "refused on Cloud Run",
@@ -53,7 +53,7 @@ func TestFunctionSettings(t *testing.T) {
 		for name := range env {
 			set[name] = true
 		}
-		compare(t, read, set, map[string]string{
+		compareSettings(t, read, set, map[string]string{
 			"FIREBASE_AUTH_EMULATOR_HOST": "refused on Cloud Run",
 			"FIRESTORE_EMULATOR_HOST":     "refused on Cloud Run",
 			"PUBSUB_EMULATOR_HOST":        "refused on Cloud Run",
@@ -62,7 +62,7 @@ func TestFunctionSettings(t *testing.T) {
 }
 
 // compare tells what is read and not set, set and not read, and excused without need.
-func compare(t *testing.T, read, set map[string]bool, excused map[string]string) {
+func compareSettings(t *testing.T, read, set map[string]bool, excused map[string]string) {
 	t.Helper()
 	if len(read) < 3 {
 		t.Fatalf("only %d settings were found: %v", len(read), read)

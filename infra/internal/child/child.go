@@ -108,14 +108,14 @@ type tail struct {
 	buf []byte
 }
 
-const keep = 8 << 10
+const tailSize = 8 << 10
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.buf = append(t.buf, p...)
-	if len(t.buf) > 2*keep {
-		t.buf = append(t.buf[:0], t.buf[len(t.buf)-keep:]...)
+	if len(t.buf) > 2*tailSize {
+		t.buf = append(t.buf[:0], t.buf[len(t.buf)-tailSize:]...)
 	}
 	return len(p), nil
 }
@@ -123,5 +123,5 @@ func (t *tail) Write(p []byte) (int, error) {
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return string(bytes.TrimSpace(t.buf[max(0, len(t.buf)-keep):]))
+	return string(bytes.TrimSpace(t.buf[max(0, len(t.buf)-tailSize):]))
 }

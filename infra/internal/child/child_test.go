@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 // gone waits until no process has the id.
-func gone(t *testing.T, pid int) {
+func waitGone(t *testing.T, pid int) {
 	t.Helper()
 	testwait.Until(t, fmt.Sprintf("process %d is gone", pid), func() bool {
 		// A killed orphan stays a zombie where nobody reaps it; that is as good as gone.
@@ -40,7 +40,7 @@ func gone(t *testing.T, pid int) {
 }
 
 // pids starts a shell with a child of its own; both ignore SIGTERM if stubborn.
-func pids(t *testing.T, stubborn string) (*Child, int) {
+func startShell(t *testing.T, stubborn string) (*Child, int) {
 	t.Helper()
 	r, w := io.Pipe()
 	cmd := exec.Command("sh", "-c", stubborn+"sleep 600 & echo $!; wait")
@@ -61,18 +61,18 @@ func pids(t *testing.T, stubborn string) (*Child, int) {
 }
 
 func TestStopEndsTheWholeGroup(t *testing.T) {
-	c, grandchild := pids(t, "")
+	c, grandchild := startShell(t, "")
 	c.Stop(5 * time.Second)
-	gone(t, c.Pid())
-	gone(t, grandchild)
+	waitGone(t, c.Pid())
+	waitGone(t, grandchild)
 	c.Stop(0)
 }
 
 func TestStopKillsWhatDoesNotListen(t *testing.T) {
-	c, grandchild := pids(t, "trap '' TERM; ")
+	c, grandchild := startShell(t, "trap '' TERM; ")
 	c.Stop(time.Millisecond)
-	gone(t, c.Pid())
-	gone(t, grandchild)
+	waitGone(t, c.Pid())
+	waitGone(t, grandchild)
 }
 
 func TestWhatAProgramLeavesBehindEndsWithIt(t *testing.T) {
@@ -89,7 +89,7 @@ func TestWhatAProgramLeavesBehindEndsWithIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone(t, grandchild)
+	waitGone(t, grandchild)
 }
 
 func TestAMissingProgramIsAnError(t *testing.T) {
@@ -133,5 +133,5 @@ func TestAKilledParentLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // says that it was killed
-	gone(t, pid)
+	waitGone(t, pid)
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // settings asks for what every browser is told, and makes its addresses absolute.
-func (t *trial) settings(ctx context.Context) error {
+func (t *trial) readSettings(ctx context.Context) error {
 	if err := t.call(ctx, http.MethodGet, t.revision.String()+"/config.json", "", nil, &t.config); err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (t *trial) call(ctx context.Context, method, url, token string, in, out any
 		}
 	}
 	for pause := 500 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
-		again, err := t.try(ctx, method, url, token, body, out)
+		again, err := t.callOnce(ctx, method, url, token, body, out)
 		if !again || err == nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func (t *trial) call(ctx context.Context, method, url, token string, in, out any
 }
 
 // try makes a call once, and says whether it is worth another try.
-func (t *trial) try(ctx context.Context, method, url, token string, body []byte, out any) (again bool, err error) {
+func (t *trial) callOnce(ctx context.Context, method, url, token string, body []byte, out any) (again bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 // chatOf starts the whole chat in this process.
-func chatOf(t *testing.T) *stack.Stack {
+func startChat(t *testing.T) *stack.Stack {
 	t.Helper()
 	s, err := stack.Start(t.Context(), stack.Options{
 		Client: fstest.MapFS{"index.html": {Data: []byte("<title>Chat</title>")}}, Instances: 2, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
@@ -37,7 +37,7 @@ func chatOf(t *testing.T) *stack.Stack {
 }
 
 // nobody fails the test where people are left behind.
-func nobody(t *testing.T, s *stack.Stack) {
+func wantNoUsers(t *testing.T, s *stack.Stack) {
 	t.Helper()
 	if all, _, err := s.Store.CountUsers(t.Context(), chat.Micros(0)); err != nil || all != 0 {
 		t.Errorf("%d people are left behind (%v)", all, err)
@@ -45,7 +45,7 @@ func nobody(t *testing.T, s *stack.Stack) {
 }
 
 func TestItWorks(t *testing.T) {
-	s := chatOf(t)
+	s := startChat(t)
 	var out bytes.Buffer
 	if err := run(t.Context(), []string{"-url", s.URL}, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
@@ -55,12 +55,12 @@ func TestItWorks(t *testing.T) {
 			t.Errorf("it does not say %q:\n%s", want, out.String())
 		}
 	}
-	nobody(t, s)
+	wantNoUsers(t, s)
 }
 
 // TestRevision opens the sockets at one instance, as at a revision that has no traffic yet.
 func TestRevision(t *testing.T) {
-	s := chatOf(t)
+	s := startChat(t)
 	var out bytes.Buffer
 	if err := run(t.Context(), []string{"-url", s.URL, "-revision", s.Instances[1].URL}, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
@@ -68,7 +68,7 @@ func TestRevision(t *testing.T) {
 	if want := "sockets are open at ws" + strings.TrimPrefix(s.Instances[1].URL, "http") + "/ws"; !strings.Contains(out.String(), want) {
 		t.Errorf("it does not say %q:\n%s", want, out.String())
 	}
-	nobody(t, s)
+	wantNoUsers(t, s)
 }
 
 // TestEachStepCanFail breaks one thing after the other: the error says which, and
@@ -81,7 +81,7 @@ func TestEachStepCanFail(t *testing.T) {
 		{"/api/messages", "not in the archive"},
 	} {
 		t.Run(strings.Trim(c.path, "/"), func(t *testing.T) {
-			s := chatOf(t)
+			s := startChat(t)
 			to, err := url.Parse(s.URL)
 			if err != nil {
 				t.Fatal(err)
@@ -116,7 +116,7 @@ func TestEachStepCanFail(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v; want %q", err, c.want)
 			}
-			nobody(t, s)
+			wantNoUsers(t, s)
 		})
 	}
 }

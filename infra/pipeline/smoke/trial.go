@@ -27,11 +27,11 @@ type trial struct {
 	began            time.Time
 
 	config server.ClientConfig
-	people []*person // who has signed up, or may have, and must leave again
+	users  []*user // who has signed up, or may have, and must leave again
 }
 
 // person is somebody who exists for this trial only.
-type person struct {
+type user struct {
 	email, password, username string
 	signedUp                  bool // and the answer said so
 
@@ -43,38 +43,38 @@ type person struct {
 }
 
 // leaveWithin is how long cleaning up may take, also after everything else ran out of time.
-const leaveWithin = time.Minute
+const cleanUpTimeout = time.Minute
 
 // run does it all; the error names the first step that failed, and what could not be cleaned up.
 func (t *trial) run(ctx context.Context) (err error) {
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 		defer cancel()
-		err = errors.Join(err, t.leave(ctx))
+		err = errors.Join(err, t.deleteUsers(ctx))
 		if err == nil {
 			t.say("both have left; all of it works")
 		}
 	}()
 
-	if err := t.settings(ctx); err != nil {
+	if err := t.readSettings(ctx); err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
 	t.say("settings read from %s", t.revision)
 
 	run := strings.ToLower(rand.Text()[:10])
-	a, err := t.join(ctx, "smoke-a-"+run)
+	a, err := t.signUp(ctx, "smoke-a-"+run)
 	if err != nil {
 		return err
 	}
-	b, err := t.join(ctx, "smoke-b-"+run)
+	b, err := t.signUp(ctx, "smoke-b-"+run)
 	if err != nil {
 		return err
 	}
 	t.say("%s and %s have signed up and in", a.username, b.username)
 
-	for _, p := range []*person{a, b} {
+	for _, p := range []*user{a, b} {
 		t.connect(p)
-		if _, err := p.await(ctx, func(n client.Note) bool { return n.What == client.NoteUp }); err != nil {
+		if _, err := p.awaitNote(ctx, func(n client.Note) bool { return n.What == client.NoteUp }); err != nil {
 			return fmt.Errorf("socket of %s at %s: %w", p.username, t.socketURL(), err)
 		}
 	}
@@ -82,21 +82,21 @@ func (t *trial) run(ctx context.Context) (err error) {
 
 	body := "Is this on? " + run
 	id := a.device.Write(b.uid, body, "")
-	got, err := b.await(ctx, func(n client.Note) bool { return n.What == client.NoteShown && n.Message.ID == id })
+	got, err := b.awaitNote(ctx, func(n client.Note) bool { return n.What == client.NoteShown && n.Message.ID == id })
 	if err != nil {
 		return fmt.Errorf("the message did not come to %s: %w", b.username, err)
 	}
 	if got.Message.Body != body || got.Message.From != a.uid {
 		return fmt.Errorf("the message came as %q from %s", got.Message.Body, got.Message.From)
 	}
-	if _, err := a.await(ctx, func(n client.Note) bool {
+	if _, err := a.awaitNote(ctx, func(n client.Note) bool {
 		return n.What == client.NoteState && n.Message.ID == id && n.State >= client.Delivered
 	}); err != nil {
 		return fmt.Errorf("the sender did not see it delivered: %w", err)
 	}
 	t.say("the message was delivered, and its sender knows")
 
-	if err := t.saved(ctx, b, chat.ConversationID(a.uid, b.uid), id); err != nil {
+	if err := t.waitSaved(ctx, b, chat.ConversationID(a.uid, b.uid), id); err != nil {
 		return fmt.Errorf("the message was delivered and is not in the archive: %w", err)
 	}
 	t.say("the message is saved")
@@ -104,9 +104,9 @@ func (t *trial) run(ctx context.Context) (err error) {
 }
 
 // join signs somebody up and in.
-func (t *trial) join(ctx context.Context, username string) (*person, error) {
-	p := &person{username: username, email: username + "@example.com", password: rand.Text() + "-aZ9", notes: make(chan client.Note, 256)}
-	t.people = append(t.people, p)
+func (t *trial) signUp(ctx context.Context, username string) (*user, error) {
+	p := &user{username: username, email: username + "@example.com", password: rand.Text() + "-aZ9", notes: make(chan client.Note, 256)}
+	t.users = append(t.users, p)
 	err := t.call(ctx, http.MethodPost, t.config.APIBase+"/signup", "", map[string]any{
 		"email": p.email, "password": p.password, "username": p.username, "display_name": "Smoke test",
 	}, nil)
@@ -131,7 +131,7 @@ func (t *trial) socketURL() string {
 }
 
 // connect starts a device of p, which keeps the client's rules like any other.
-func (t *trial) connect(p *person) {
+func (t *trial) connect(p *user) {
 	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: 30 * time.Second, Proxy: http.ProxyFromEnvironment}
 	p.device = client.New(client.NewStore(p.uid, "smoke"), client.Options{
 		Dial: func(ctx context.Context) (client.Conn, error) {
@@ -152,16 +152,16 @@ func (t *trial) connect(p *person) {
 	})
 }
 
-func (t *trial) history(p *person) *client.HTTPHistory {
+func (t *trial) history(p *user) *client.HTTPHistory {
 	return &client.HTTPHistory{Base: t.config.APIBase, Token: func(context.Context) (string, error) { return p.token, nil }}
 }
 
 // await reads what happens on p's device until it is what is waited for.
-func (p *person) await(ctx context.Context, is func(client.Note) bool) (client.Note, error) {
+func (p *user) awaitNote(ctx context.Context, match func(client.Note) bool) (client.Note, error) {
 	for {
 		select {
 		case n := <-p.notes:
-			if is(n) {
+			if match(n) {
 				return n, nil
 			}
 			if n.What == client.NoteState && n.State == client.Refused {
@@ -174,7 +174,7 @@ func (p *person) await(ctx context.Context, is func(client.Note) bool) (client.N
 }
 
 // saved waits until the archive holds the message.
-func (t *trial) saved(ctx context.Context, p *person, conversation, id string) error {
+func (t *trial) waitSaved(ctx context.Context, p *user, conversation, id string) error {
 	for {
 		page, err := t.history(p).Messages(ctx, conversation, "", 10)
 		if err == nil && slices.ContainsFunc(page.Messages, func(m chat.Message) bool { return m.ID == id }) {
@@ -189,9 +189,9 @@ func (t *trial) saved(ctx context.Context, p *person, conversation, id string) e
 }
 
 // leave closes the devices and deletes the accounts with all that is theirs.
-func (t *trial) leave(ctx context.Context) error {
+func (t *trial) deleteUsers(ctx context.Context) error {
 	var errs []error
-	for _, p := range t.people {
+	for _, p := range t.users {
 		if p.device != nil {
 			p.device.Close()
 		}

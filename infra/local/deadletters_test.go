@@ -31,11 +31,11 @@ func testDeadLetters(t *testing.T, env ...string) {
 	run := r.start()
 	ask := func(o deadletter.Order) string {
 		t.Helper()
-		told, err := control.Send(t.Context(), run.Data, deadletter.Path, o)
+		answer, err := control.Send(t.Context(), run.Data, deadletter.Path, o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return told
+		return answer
 	}
 	// An emulator that runs for several tests may hold letters of theirs.
 	mark := rand.Text()
@@ -61,18 +61,18 @@ func testDeadLetters(t *testing.T, env ...string) {
 	}
 	publish()
 	first := found()
-	if told := ask(deadletter.Order{Do: deadletter.Replay, ID: first}); !strings.HasPrefix(told, "Replayed: 1.") {
-		t.Errorf("replaying: %q", told)
+	if answer := ask(deadletter.Order{Do: deadletter.Replay, ID: first}); !strings.HasPrefix(answer, "Replayed: 1.") {
+		t.Errorf("replaying: %q", answer)
 	}
 	again := found() // still malformed, it comes back as a new one: replaying did reach persist
 	if again == first {
 		t.Errorf("replayed, %s is where it was", first)
 	}
-	if told := ask(deadletter.Order{Do: deadletter.Discard, ID: again, Reason: "a test"}); told != "Discarded." {
-		t.Errorf("discarding: %q", told)
+	if answer := ask(deadletter.Order{Do: deadletter.Discard, ID: again, Reason: "a test"}); answer != "Discarded." {
+		t.Errorf("discarding: %q", answer)
 	}
-	if told := ask(deadletter.Order{Do: deadletter.List}); strings.Contains(told, again) {
-		t.Errorf("after discarding: %q", told)
+	if answer := ask(deadletter.Order{Do: deadletter.List}); strings.Contains(answer, again) {
+		t.Errorf("after discarding: %q", answer)
 	}
 	if err := run.interrupt(t); err != nil {
 		t.Error(err)
