@@ -17,22 +17,22 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// account is one person as stored. Times are milliseconds since the epoch unless said otherwise.
+// account is a stored account. Times are Unix milliseconds unless stated otherwise.
 type account struct {
 	UID           string `json:"uid"`
 	Email         string `json:"email,omitempty"` // lower case
 	EmailVerified bool   `json:"email_verified,omitempty"`
 	Name          string `json:"name,omitempty"`
 	Photo         string `json:"photo,omitempty"`
-	Password      string `json:"password,omitempty"` // see hashPassword; "" means that no password lets in
+	Password      string `json:"password,omitempty"` // see hashPassword; "" means that no password is accepted
 	PasswordAt    int64  `json:"password_at,omitempty"`
 	Disabled      bool   `json:"disabled,omitempty"`
-	Claims        string `json:"claims,omitempty"` // JSON object, as the administrator gave it
+	Claims        string `json:"claims,omitempty"` // JSON object as set by the administrator
 	CreatedAt     int64  `json:"created_at"`
 	LoginAt       int64  `json:"login_at,omitempty"`
 	RefreshAt     int64  `json:"refresh_at,omitempty"`
 	ValidSince    int64  `json:"valid_since"`          // seconds; ID tokens issued before it are revoked
-	RevokedAt     int64  `json:"revoked_at,omitempty"` // nanoseconds; refresh tokens issued before it are ended
+	RevokedAt     int64  `json:"revoked_at,omitempty"` // nanoseconds; refresh tokens issued before it are revoked
 }
 
 // revoke ends every session of a that began before t.
@@ -45,7 +45,7 @@ var (
 	bucketKeys     = []byte("keys")     // "refresh" → secret
 )
 
-// prepare makes the buckets and returns the secret that signs refresh tokens.
+// openBuckets creates the buckets if necessary and returns the secret that signs refresh tokens.
 func openBuckets(db *bolt.DB) (secret []byte, err error) {
 	err = db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{bucketAccounts, bucketEmails, bucketCodes, bucketKeys} {
@@ -64,7 +64,7 @@ func openBuckets(db *bolt.DB) (secret []byte, err error) {
 	return secret, err
 }
 
-// get returns the account of uid, or nil.
+// accountByUID returns the account of uid, or nil.
 func accountByUID(tx *bolt.Tx, uid string) (*account, error) {
 	b := tx.Bucket(bucketAccounts).Get([]byte(uid))
 	if b == nil {
@@ -77,7 +77,7 @@ func accountByUID(tx *bolt.Tx, uid string) (*account, error) {
 	return &a, nil
 }
 
-// byEmail returns the account with the address, or nil.
+// accountByEmail returns the account with this address, or nil.
 func accountByEmail(tx *bolt.Tx, email string) (*account, error) {
 	uid := tx.Bucket(bucketEmails).Get([]byte(strings.ToLower(email)))
 	if uid == nil {
@@ -100,7 +100,7 @@ func deleteAccount(tx *bolt.Tx, a *account) error {
 		tx.Bucket(bucketEmails).Delete([]byte(a.Email)))
 }
 
-// find reads one account; nil where there is none.
+// findAccount reads one account and returns nil if it does not exist.
 func (s *Server) findAccount(by func(*bolt.Tx, string) (*account, error), key string) (a *account, err error) {
 	err = s.db.View(func(tx *bolt.Tx) error {
 		a, err = by(tx, key)
@@ -109,8 +109,8 @@ func (s *Server) findAccount(by func(*bolt.Tx, string) (*account, error), key st
 	return a, err
 }
 
-// change lets f alter the stored account of uid in one transaction. A missing
-// account is the error USER_NOT_FOUND.
+// updateAccount applies f to the stored account of uid in one transaction. If the account does not exist, the error
+// is USER_NOT_FOUND.
 func (s *Server) updateAccount(uid string, f func(*bolt.Tx, *account) error) (a *account, err error) {
 	err = s.db.Update(func(tx *bolt.Tx) error {
 		if a, err = accountByUID(tx, uid); err != nil {
@@ -127,7 +127,7 @@ func (s *Server) updateAccount(uid string, f func(*bolt.Tx, *account) error) (a 
 	return a, err
 }
 
-// fields are what a call may set; nil leaves alone.
+// fields are the fields that a request may set. A nil field keeps its value.
 type fields struct {
 	Email            *string  `json:"email"`
 	EmailVerified    *bool    `json:"emailVerified"`
@@ -140,19 +140,19 @@ type fields struct {
 	CustomAttributes *string  `json:"customAttributes"`
 	ValidSince       *string  `json:"validSince"` // seconds
 
-	// Asked for by SDKs and not done here.
+	// Sent by SDKs for features that the stand-in refuses.
 	PhoneNumber          *string         `json:"phoneNumber"`
 	MFA                  json.RawMessage `json:"mfa"`
 	MFAInfo              json.RawMessage `json:"mfaInfo"`
 	LinkProviderUserInfo json.RawMessage `json:"linkProviderUserInfo"`
 
-	hashed string // of Password, made outside the transaction
+	hashed string // hash of Password, computed outside the transaction
 }
 
-// prepare checks f and hashes its password, so that nothing slow is left for the transaction.
+// prepareFields checks f and hashes its password, so that the transaction does nothing slow.
 func (s *Server) prepareFields(f *fields) error {
 	if f.PhoneNumber != nil || f.MFA != nil || f.MFAInfo != nil || f.LinkProviderUserInfo != nil {
-		return badRequest("OPERATION_NOT_ALLOWED : the stand-in knows e-mail addresses and passwords only")
+		return badRequest("OPERATION_NOT_ALLOWED : the stand-in supports only e-mail addresses and passwords")
 	}
 	if f.Email != nil {
 		e := strings.ToLower(*f.Email)
@@ -178,7 +178,7 @@ func (s *Server) prepareFields(f *fields) error {
 	return nil
 }
 
-// apply sets what f names on a, within tx.
+// applyFields sets the given fields of f on a, within tx.
 func (s *Server) applyFields(tx *bolt.Tx, a *account, f *fields) error {
 	if f.Email != nil && *f.Email != a.Email {
 		if other, err := accountByEmail(tx, *f.Email); err != nil {
@@ -212,9 +212,9 @@ func (s *Server) applyFields(tx *bolt.Tx, a *account, f *fields) error {
 	if f.ValidSince != nil {
 		sec, err := strconv.ParseInt(*f.ValidSince, 10, 64)
 		if err != nil {
-			return badRequest("INVALID_ARGUMENT : validSince is a number of seconds")
+			return badRequest("INVALID_ARGUMENT : validSince must be a number of seconds")
 		}
-		// The Admin SDK sends whole seconds: what was issued within the same one ends too.
+		// The Admin SDK sends whole seconds, so tokens issued within the same second are revoked too.
 		a.ValidSince = sec
 		a.RevokedAt = min(time.Unix(sec+1, 0).UnixNano(), now.UnixNano())
 	}
@@ -242,7 +242,7 @@ func checkPassword(p string) error {
 	return nil
 }
 
-// reserved are the claims that Firebase keeps for itself.
+// reserved lists the claims that Firebase reserves.
 var reserved = []string{"acr", "amr", "at_hash", "aud", "auth_time", "azp", "c_hash", "cnf", "exp", "firebase",
 	"iat", "iss", "jti", "nbf", "nonce", "sub", "user_id"}
 
@@ -262,7 +262,7 @@ func checkClaims(s string) error {
 	return nil
 }
 
-// newUID returns an id of the form that Firebase gives: 28 letters and digits.
+// newUID returns an id in the format of Firebase: 28 letters and digits.
 func newUID() string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	out := make([]byte, 28)
@@ -274,13 +274,15 @@ func newUID() string {
 	return string(out)
 }
 
-// userInfo is an account as Identity Toolkit shows it, without its password's hash.
+// userInfo returns an account in the format of Identity Toolkit, without the password hash.
 func userInfo(a *account) map[string]any {
 	out := map[string]any{
 		"localId": a.UID, "disabled": a.Disabled, "emailVerified": a.EmailVerified,
 		"createdAt": strconv.FormatInt(a.CreatedAt, 10), "validSince": strconv.FormatInt(a.ValidSince, 10),
 	}
-	optional := map[string]string{"email": a.Email, "displayName": a.Name, "photoUrl": a.Photo, "customAttributes": a.Claims}
+	optional := map[string]string{
+		"email": a.Email, "displayName": a.Name, "photoUrl": a.Photo, "customAttributes": a.Claims,
+	}
 	for k, v := range optional {
 		if v != "" {
 			out[k] = v
@@ -294,10 +296,12 @@ func userInfo(a *account) map[string]any {
 	}
 	if a.Password != "" {
 		out["passwordUpdatedAt"] = a.PasswordAt
-		out["passwordHash"] = "UkVEQUNURUQ=" // "REDACTED", as production writes to callers without the right to see hashes
+		out["passwordHash"] = "UkVEQUNURUQ=" // "REDACTED", as production answers callers that may not see hashes
 	}
 	if a.Email != "" {
-		provider := map[string]string{"providerId": "password", "federatedId": a.Email, "email": a.Email, "rawId": a.Email}
+		provider := map[string]string{
+			"providerId": "password", "federatedId": a.Email, "email": a.Email, "rawId": a.Email,
+		}
 		if a.Name != "" {
 			provider["displayName"] = a.Name
 		}

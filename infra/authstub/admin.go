@@ -10,7 +10,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// create answers the Admin SDK's CreateUser.
+// createAccount handles the Admin SDK's CreateUser.
 func (s *Server) createAccount(r *http.Request) (any, error) {
 	var in struct {
 		LocalID string `json:"localId"`
@@ -49,7 +49,7 @@ func (s *Server) createAccount(r *http.Request) (any, error) {
 		"displayName": a.Name}, nil
 }
 
-// lookup answers GetUser, GetUserByEmail and GetUsers.
+// lookUpAccounts handles GetUser, GetUserByEmail and GetUsers.
 func (s *Server) lookUpAccounts(r *http.Request) (any, error) {
 	var in struct {
 		LocalID []string `json:"localId"`
@@ -83,13 +83,13 @@ func (s *Server) lookUpAccounts(r *http.Request) (any, error) {
 		return nil, err
 	}
 	out := map[string]any{"kind": "identitytoolkit#GetAccountInfoResponse"}
-	if len(users) > 0 { // SDKs take a missing list for "nobody", as production sends it
+	if len(users) > 0 { // like production, omit an empty list, which the SDKs read as "not found"
 		out["users"] = users
 	}
 	return out, nil
 }
 
-// update answers UpdateUser, SetCustomUserClaims and RevokeRefreshTokens.
+// updateByAdmin handles UpdateUser, SetCustomUserClaims and RevokeRefreshTokens.
 func (s *Server) updateByAdmin(r *http.Request) (any, error) {
 	var in struct {
 		LocalID string `json:"localId"`
@@ -108,7 +108,7 @@ func (s *Server) updateByAdmin(r *http.Request) (any, error) {
 	return map[string]any{"kind": "identitytoolkit#SetAccountInfoResponse", "localId": a.UID, "email": a.Email}, nil
 }
 
-// delete answers DeleteUser.
+// deleteByAdmin handles DeleteUser.
 func (s *Server) deleteByAdmin(r *http.Request) (any, error) {
 	var in struct {
 		LocalID string `json:"localId"`
@@ -132,7 +132,7 @@ func (s *Server) deleteByAdmin(r *http.Request) (any, error) {
 	return map[string]any{"kind": "identitytoolkit#DeleteAccountResponse"}, nil
 }
 
-// batchDelete answers DeleteUsers. The SDK always forces, so accounts need not be disabled before.
+// deleteAccounts handles DeleteUsers. The SDK always sets force, so the accounts need not be disabled first.
 func (s *Server) deleteAccounts(r *http.Request) (any, error) {
 	var in struct {
 		LocalIDs []string `json:"localIds"`
@@ -155,13 +155,13 @@ func (s *Server) deleteAccounts(r *http.Request) (any, error) {
 	return map[string]any{}, err
 }
 
-// batchGet answers Users: every account by uid, in pages.
+// listAccounts handles Users: it returns all accounts in the order of their uids, in pages.
 func (s *Server) listAccounts(r *http.Request) (any, error) {
 	size, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("maxResults"), "20"))
 	if err != nil || size < 1 || size > 1000 {
-		return nil, badRequest("INVALID_PAGE_SELECTION : maxResults is a number from 1 to 1000")
+		return nil, badRequest("INVALID_PAGE_SELECTION : maxResults must be a number from 1 to 1000")
 	}
-	after := r.URL.Query().Get("nextPageToken") // the last uid of the page before
+	after := r.URL.Query().Get("nextPageToken") // the last uid of the previous page
 	users := []any{}
 	next := ""
 	err = s.db.View(func(tx *bolt.Tx) error {
@@ -195,7 +195,7 @@ func (s *Server) listAccounts(r *http.Request) (any, error) {
 	return out, nil
 }
 
-// query answers QueryUsers.
+// queryAccounts handles QueryUsers.
 func (s *Server) queryAccounts(r *http.Request) (any, error) {
 	in := struct {
 		ReturnUserInfo *bool  `json:"returnUserInfo"`
@@ -221,11 +221,12 @@ func (s *Server) queryAccounts(r *http.Request) (any, error) {
 			if err != nil {
 				return err
 			}
-			fits := len(in.Expression) == 0
+			matches := len(in.Expression) == 0
 			for _, e := range in.Expression {
-				fits = fits || (e.Email != "" && strings.EqualFold(e.Email, a.Email)) || (e.UserID != "" && e.UserID == a.UID)
+				matches = matches || (e.Email != "" && strings.EqualFold(e.Email, a.Email)) ||
+					(e.UserID != "" && e.UserID == a.UID)
 			}
-			if fits {
+			if matches {
 				all = append(all, a)
 			}
 			return nil
@@ -244,7 +245,7 @@ func (s *Server) queryAccounts(r *http.Request) (any, error) {
 		"LAST_LOGIN_AT": func(a, b *account) int { return cmp.Compare(a.LoginAt, b.LoginAt) },
 		"USER_EMAIL":    func(a, b *account) int { return cmp.Compare(a.Email, b.Email) },
 	}[in.SortBy]
-	slices.SortStableFunc(all, func(a, b *account) int { // already by uid
+	slices.SortStableFunc(all, func(a, b *account) int { // accounts are in the order of their uids
 		if less == nil {
 			return 0
 		}
@@ -261,7 +262,7 @@ func (s *Server) queryAccounts(r *http.Request) (any, error) {
 	return map[string]any{"userInfo": users, "recordsCount": count}, nil
 }
 
-// deleteAll empties the stand-in, as the official emulator does for tests.
+// deleteAll deletes all accounts and reset codes. The official emulator offers the same call for tests.
 func (s *Server) deleteAll(*http.Request) (any, error) {
 	err := s.db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{bucketAccounts, bucketEmails, bucketCodes} {

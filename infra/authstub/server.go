@@ -16,22 +16,22 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Options says what a Server is. Project and Path are required.
+// Options configures a Server. Project and Path are required.
 type Options struct {
-	Project string           // Google Cloud project id; the audience of its tokens
-	Path    string           // bbolt file of the accounts; created where it is missing
+	Project string           // Google Cloud project id, which is the audience of the tokens
+	Path    string           // bbolt file of the accounts; created if it is missing
 	Now     func() time.Time // clock; nil means time.Now
-	Mail    func(Mail)       // called with every password reset instead of sending mail; nil means that the link is logged
+	Mail    func(Mail)       // called for each password reset instead of sending mail; nil logs the link
 	Logger  *slog.Logger     // nil means slog.Default
 }
 
-// Mail is what a person would have received.
+// Mail is an e-mail that the owner of an account would have received.
 type Mail struct {
 	To   string // e-mail address
-	Link string // address of the page that asks for a new password; works once, for one hour
+	Link string // address of the page that asks for a new password; it works once and for one hour
 }
 
-// Server is the stand-in. Its methods may be called by many goroutines at once.
+// Server is the stand-in. Its methods are safe for concurrent use.
 type Server struct {
 	project  string
 	now      func() time.Time
@@ -40,16 +40,15 @@ type Server struct {
 	db       *bolt.DB
 	secret   []byte // signs refresh tokens; kept in db
 	attempts *attempts
-	hashing  chan struct{} // bounds the memory that password hashing takes
+	hashing  chan struct{} // limits the memory used by password hashing
 	mux      *http.ServeMux
 }
 
-// ErrInUse says that another process has the accounts open.
+// ErrInUse is returned when another process has the accounts file open.
 var ErrInUse = errors.New("the accounts file is in use by another process")
 
-// Open opens or creates the accounts at o.Path. The error is ErrInUse when
-// another process holds the file for longer than a second, else it says what is
-// wrong with the file or its folder.
+// Open opens or creates the accounts file at o.Path. It returns ErrInUse if another process keeps the file open for
+// more than a second.
 func Open(o Options) (*Server, error) {
 	if o.Project == "" || o.Path == "" {
 		return nil, errors.New("authstub: Project and Path are required")
@@ -83,18 +82,17 @@ func Open(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Close closes the accounts file. No request may be under way.
+// Close closes the accounts file. No request may be in progress.
 func (s *Server) Close() error { return s.db.Close() }
 
-// Serves reports whether path is one that the stand-in answers, for a server
-// that answers other paths as well.
+// Serves reports whether the stand-in handles path. A server that handles other paths too uses it for routing.
 func Serves(path string) bool {
 	return strings.HasPrefix(path, "/identitytoolkit.googleapis.com/") ||
 		strings.HasPrefix(path, "/securetoken.googleapis.com/") ||
 		strings.HasPrefix(path, "/emulator/")
 }
 
-// ServeHTTP answers the SDKs, CORS preflights included.
+// ServeHTTP handles requests of the SDKs, including CORS preflights.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if origin := r.Header.Get("Origin"); origin != "" && isLoopback(origin) {
 		h := w.Header()
@@ -154,16 +152,16 @@ func (s *Server) routes() {
 	s.mux.Handle("GET /emulator/v1/projects/{project}/oobCodes", s.respond(s.requireProject(s.listCodes)))
 	s.mux.Handle("DELETE /emulator/v1/projects/{project}/accounts", s.respond(s.requireProject(s.deleteAll)))
 	s.mux.Handle("/", s.respond(func(r *http.Request) (any, error) {
-		return nil, &apiError{http.StatusNotFound, "OPERATION_NOT_ALLOWED : the stand-in does not do " + r.Method + " " + r.URL.Path}
+		return nil, &apiError{http.StatusNotFound,
+			"OPERATION_NOT_ALLOWED : the stand-in does not support " + r.Method + " " + r.URL.Path}
 	}))
 }
 
-// handler answers one call with what is written as JSON. Its error is an
-// *apiError where the caller is to blame.
+// handler handles a request and returns the JSON value of the answer. An error that the caller caused is an
+// *apiError.
 type handler func(r *http.Request) (any, error)
 
-// apiError is an error as Identity Toolkit tells it. SDKs branch on the first
-// word of message.
+// apiError is an error in the format of Identity Toolkit. The SDKs branch on the first word of its message.
 type apiError struct {
 	status  int
 	message string
@@ -181,7 +179,7 @@ func (s *Server) respond(h handler) http.Handler {
 		if err != nil {
 			var e *apiError
 			if !errors.As(err, &e) {
-				s.log.Error("authstub", "path", r.URL.Path, "err", err)
+				s.log.Error("authstub request failed", "path", r.URL.Path, "error", err)
 				e = &apiError{http.StatusInternalServerError, "INTERNAL_ERROR"}
 			}
 			status = e.status
@@ -193,32 +191,33 @@ func (s *Server) respond(h handler) http.Handler {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(out) // the caller is gone: nothing to do
+		_ = json.NewEncoder(w).Encode(out) // an error means that the caller has disconnected
 	})
 }
 
-// ours lets through calls that name this project.
+// requireProject passes on requests that name this project.
 func (s *Server) requireProject(h handler) handler {
 	return func(r *http.Request) (any, error) {
 		if p := r.PathValue("project"); p != s.project {
-			return nil, badRequest(fmt.Sprintf("PROJECT_NOT_FOUND : this stand-in knows the project %s only", s.project))
+			return nil, badRequest(fmt.Sprintf("PROJECT_NOT_FOUND : this stand-in knows only the project %s", s.project))
 		}
 		return h(r)
 	}
 }
 
-// owner lets through the administrator of this project.
+// requireOwner passes on requests of this project's administrator.
 func (s *Server) callAsOwner(h handler) handler {
 	return s.requireProject(func(r *http.Request) (any, error) {
 		if r.Header.Get("Authorization") != "Bearer owner" {
-			return nil, &apiError{http.StatusUnauthorized, "UNAUTHENTICATED : administrators send the bearer token \"owner\""}
+			return nil, &apiError{http.StatusUnauthorized,
+				"UNAUTHENTICATED : administrators send the bearer token \"owner\""}
 		}
 		return h(r)
 	})
 }
 
-// read decodes the JSON body of r into v. Fields that the stand-in does not
-// know are ignored, as the SDKs send some of no account.
+// decode decodes the JSON body of r into v. It ignores unknown fields, because the SDKs send several that do not
+// matter here.
 func decode(r *http.Request, v any) error {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -228,7 +227,7 @@ func decode(r *http.Request, v any) error {
 		return nil
 	}
 	if err := json.Unmarshal(b, v); err != nil {
-		return badRequest("INVALID_ARGUMENT : the body is not the JSON expected: " + err.Error())
+		return badRequest("INVALID_ARGUMENT : the body is not the expected JSON: " + err.Error())
 	}
 	return nil
 }

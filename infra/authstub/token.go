@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// Lifetime of an ID token, as in production.
+// tokenLifetime is how long an ID token is valid. It is the same in production.
 const tokenLifetime = time.Hour
 
 var b64url = base64.RawURLEncoding
 
-// session is what a refresh token says: who signed in when.
+// session is the content of a refresh token.
 type session struct {
 	UID      string `json:"uid"`
-	AuthTime int64  `json:"auth_time"` // seconds; when the password was given
+	AuthTime int64  `json:"auth_time"` // seconds; time of the sign-in
 	Issued   int64  `json:"issued"`    // nanoseconds
 }
 
-// idToken returns an unsigned ID token for a, with the claims that Firebase puts into it.
+// idToken returns an unsigned ID token for a, with the same claims as those of Firebase.
 func (s *Server) idToken(a *account, authTime int64) (string, error) {
 	claims := map[string]any{}
 	if a.Claims != "" {
@@ -54,7 +54,7 @@ func (s *Server) idToken(a *account, authTime int64) (string, error) {
 	return b64url.EncodeToString([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + b64url.EncodeToString(body) + ".", nil
 }
 
-// ownClaims are the claims of an ID token that the stand-in itself reads.
+// ownClaims are the claims of an ID token that the stand-in reads.
 type ownClaims struct {
 	Sub      string `json:"sub"`
 	Aud      string `json:"aud"`
@@ -63,8 +63,8 @@ type ownClaims struct {
 	AuthTime int64  `json:"auth_time"`
 }
 
-// verify reads an ID token that a browser presents and returns its account as
-// it is now. Nothing proves who made the token, as with the official emulator.
+// verifyIDToken checks an ID token and returns the current state of its account. As with the official emulator, the
+// token has no signature, so its origin is not verified.
 func (s *Server) verifyIDToken(token string) (*account, ownClaims, error) {
 	var c ownClaims
 	if token == "" {
@@ -92,7 +92,7 @@ func (s *Server) verifyIDToken(token string) (*account, ownClaims, error) {
 	return a, c, nil
 }
 
-// refreshToken returns a token that stands for the session until it is revoked.
+// refreshToken returns a token for a new session. It is valid until it is revoked.
 func (s *Server) refreshToken(uid string, authTime int64) (string, error) {
 	body, err := json.Marshal(session{UID: uid, AuthTime: authTime, Issued: s.now().UnixNano()})
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *Server) refreshToken(uid string, authTime int64) (string, error) {
 	return b64url.EncodeToString(body) + "." + b64url.EncodeToString(s.sign(body)), nil
 }
 
-// session reads what refreshToken wrote.
+// parseRefreshToken returns the session of a token that refreshToken made.
 func (s *Server) parseRefreshToken(token string) (session, error) {
 	var out session
 	body64, sum64, _ := strings.Cut(token, ".")

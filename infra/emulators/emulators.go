@@ -17,22 +17,21 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
 )
 
-// Server is a program that runs until it is stopped.
+// Server is a running program.
 type Server struct {
 	Addr  string // host:port on the loopback address
 	child *child.Child
 }
 
-// Stop ends the program at once, as it keeps nothing, and returns when it is gone. It may be called again.
+// Stop kills the program, which has nothing to save, and returns when it has ended. It may be called more than once.
 func (s *Server) Stop() { s.child.Stop(0) }
 
-// startTime is how long a program may take until it answers; the JVMs need 2 s
-// on an idle machine.
+// startTime is how long a program may take to start. On an idle machine the JVMs take 2 s.
 const startTime = 60 * time.Second
 
-// Redis starts redis-server without persistence. Like Memorystore in this
-// system it refuses writes when its memory is full, and drops nothing.
-// The error is a *Missing, that of ctx, or says how the program ended.
+// Redis starts redis-server without persistence. Like the Memorystore cluster in production, it refuses writes when
+// its memory is full and evicts nothing. The error is a *Missing if the program was not found, wraps the cause of ctx
+// if ctx ended, and otherwise quotes what the program wrote before it ended.
 func Redis(ctx context.Context) (*Server, error) {
 	path, err := findRedis(ctx)
 	if err != nil {
@@ -44,7 +43,7 @@ func Redis(ctx context.Context) (*Server, error) {
 	})
 }
 
-// Firestore starts the Firestore emulator. Errors are those of Redis.
+// Firestore starts the Firestore emulator. Its errors are like those of Redis.
 func Firestore(ctx context.Context) (*Server, error) {
 	java, err := FindJava(ctx)
 	if err != nil {
@@ -60,7 +59,7 @@ func Firestore(ctx context.Context) (*Server, error) {
 	})
 }
 
-// PubSub starts the Pub/Sub emulator. Errors are those of Redis.
+// PubSub starts the Pub/Sub emulator. Its errors are like those of Redis.
 func PubSub(ctx context.Context) (*Server, error) {
 	java, err := FindJava(ctx)
 	if err != nil {
@@ -76,9 +75,10 @@ func PubSub(ctx context.Context) (*Server, error) {
 	})
 }
 
-// run starts what command returns and waits until ready. A port that was free
-// a moment ago may be taken when the program wants it: then it is tried with another.
-func startServer(ctx context.Context, name string, ready func(ctx context.Context, addr string) error, command func(host, port string) *exec.Cmd) (*Server, error) {
+// startServer starts the program that command returns and waits until ready returns nil. Another program may take the
+// free port that was found, so startServer tries up to three ports.
+func startServer(ctx context.Context, name string, ready func(ctx context.Context, addr string) error,
+	command func(host, port string) *exec.Cmd) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
@@ -106,8 +106,9 @@ func startServer(ctx context.Context, name string, ready func(ctx context.Contex
 	}
 }
 
-// await returns when the program answers, has ended or ctx has.
-func waitUntilReady(ctx context.Context, c *child.Child, addr string, ready func(ctx context.Context, addr string) error) error {
+// waitUntilReady returns when ready returns nil. It returns an error if the program or ctx ends first.
+func waitUntilReady(ctx context.Context, c *child.Child, addr string,
+	ready func(ctx context.Context, addr string) error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -117,7 +118,7 @@ func waitUntilReady(ctx context.Context, c *child.Child, addr string, ready func
 		select {
 		case <-c.Done():
 			e := c.Ended()
-			return fmt.Errorf("%w; its last words:\n%s", e, e.Output)
+			return fmt.Errorf("%w; the end of its output:\n%s", e, e.Output)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
@@ -125,7 +126,7 @@ func waitUntilReady(ctx context.Context, c *child.Child, addr string, ready func
 	}
 }
 
-// RedisAnswers returns nil when a Redis answers at addr (host:port) within a second.
+// RedisAnswers returns nil if a Redis at addr (host:port) answers within a second.
 func RedisAnswers(ctx context.Context, addr string) error {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr)
@@ -149,7 +150,7 @@ func RedisAnswers(ctx context.Context, addr string) error {
 	return nil
 }
 
-// httpReady asks what both Google emulators answer when they are ready.
+// httpReady returns nil if GET / is answered with 200, which both Google emulators do when they are ready.
 func httpReady(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

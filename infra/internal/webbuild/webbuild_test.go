@@ -29,8 +29,8 @@ const lock = `{"packages": {"": {"version": "1.0.0"},
 	"node_modules/a": {"version": "1.0.0", "integrity": "x"},
 	"node_modules/other-system": {"version": "1.0.0", "integrity": "y", "optional": true}}}`
 
-// project makes a folder with sources, and a node and an npm in PATH. The npm
-// notes its calls in the file calls and does what they ask.
+// project creates a folder with sources, and sets PATH to a folder with scripts named node and npm. The npm script
+// records its calls, which the function calls returns and clears, and simulates them.
 func project(t *testing.T, nodeVersion string) (dir string, calls func() string) {
 	t.Helper()
 	dir, bin := t.TempDir(), t.TempDir()
@@ -41,19 +41,21 @@ func project(t *testing.T, nodeVersion string) (dir string, calls func() string)
 echo "$*" >> "`+bin+`/calls"
 if [ -e fail ]; then echo "it broke"; exit 1; fi
 case "$1" in
-ci) mkdir -p node_modules; echo '{"packages": {"node_modules/a": {"version": "1.0.0", "integrity": "x"}}}' > node_modules/.package-lock.json;;
+ci)
+	mkdir -p node_modules
+	echo '{"packages": {"node_modules/a": {"version": "1.0.0", "integrity": "x"}}}' > node_modules/.package-lock.json;;
 run) rm -rf dist; mkdir dist; cp src/main.ts dist/index.html;;
 esac
 `)
 	t.Setenv("PATH", bin+":/usr/bin:/bin")
 	return dir, func() string {
-		b, _ := os.ReadFile(filepath.Join(bin, "calls")) // missing means never called
+		b, _ := os.ReadFile(filepath.Join(bin, "calls")) // the file is missing if npm was not called
 		os.Remove(filepath.Join(bin, "calls"))
 		return strings.Join(strings.Fields(strings.ReplaceAll(string(b), "\n", ";")), " ")
 	}
 }
 
-func TestOnlyWhatChangedIsDone(t *testing.T) {
+func TestOnlyNecessaryStepsRun(t *testing.T) {
 	dir, calls := project(t, "v22.1.0")
 	ensure := func(want string) {
 		t.Helper()
@@ -80,11 +82,12 @@ func TestOnlyWhatChangedIsDone(t *testing.T) {
 	ensure("ci --no-audit --no-fund;run build;")
 }
 
-func TestABuildThatFailsIsQuotedAndTriedAgain(t *testing.T) {
+func TestAFailedBuildIsQuotedAndRunsAgain(t *testing.T) {
 	dir, calls := project(t, "v20.19.0")
 	write(t, filepath.Join(dir, "fail"), "")
 	err := Ensure(t.Context(), dir, func(string) {})
-	if err == nil || !strings.Contains(err.Error(), "npm ci --no-audit --no-fund ended: exit status 1") || !strings.Contains(err.Error(), "it broke") {
+	if err == nil || !strings.Contains(err.Error(), "npm ci --no-audit --no-fund ended: exit status 1") ||
+		!strings.Contains(err.Error(), "it broke") {
 		t.Errorf("error %v", err)
 	}
 	os.Remove(filepath.Join(dir, "fail"))
@@ -94,15 +97,16 @@ func TestABuildThatFailsIsQuotedAndTriedAgain(t *testing.T) {
 	}
 }
 
-func TestNodeIsCheckedOnlyWhenItIsNeeded(t *testing.T) {
+func TestNodeIsCheckedOnlyForABuild(t *testing.T) {
 	dir, _ := project(t, "v20.18.3")
-	if err := Ensure(t.Context(), dir, func(string) {}); err == nil || !strings.Contains(err.Error(), "Node.js v20.18.3 is too old") {
-		t.Errorf("an old one: %v", err)
+	err := Ensure(t.Context(), dir, func(string) {})
+	if err == nil || !strings.Contains(err.Error(), "Node.js v20.18.3 is too old") {
+		t.Errorf("with an old Node.js: %v", err)
 	}
 	path := os.Getenv("PATH")
 	t.Setenv("PATH", t.TempDir())
 	if err := Ensure(t.Context(), dir, func(string) {}); !errors.Is(err, ErrNoNode) {
-		t.Errorf("none: %v", err)
+		t.Errorf("without Node.js: %v", err)
 	}
 	t.Setenv("PATH", path)
 	bin, _, _ := strings.Cut(path, ":")
@@ -112,7 +116,7 @@ func TestNodeIsCheckedOnlyWhenItIsNeeded(t *testing.T) {
 	}
 	t.Setenv("PATH", t.TempDir())
 	if err := Ensure(t.Context(), dir, func(string) {}); err != nil {
-		t.Errorf("with the client built: %v", err)
+		t.Errorf("without Node.js, but with a built client: %v", err)
 	}
 }
 
@@ -153,7 +157,8 @@ func TestAFolderThatCannotBeLocked(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "node_modules.lock"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := Ensure(t.Context(), dir, func(string) {}); err == nil || !strings.Contains(err.Error(), "lock the client's folder") {
+	err := Ensure(t.Context(), dir, func(string) {})
+	if err == nil || !strings.Contains(err.Error(), "lock the client's folder") {
 		t.Errorf("error %v", err)
 	}
 }
