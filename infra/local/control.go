@@ -20,17 +20,16 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// publishPath takes data and publishes it as a realtime instance does, so that tests can
-// have what no instance of today would write: of another version, or malformed.
+// publishPath is the path of an order that publishes data as a realtime instance does. With it, tests publish data
+// that no current instance writes, such as malformed data.
 const publishPath = "/publish"
 
 type publishOrder struct {
 	Data []byte `json:"data"` // base64 in JSON
 }
 
-// serveControl takes orders of functions/cmd/createsuperuser and deadletters, and of
-// this command with -superuser, until stop is called: the embedded store can
-// be open in one process only, so they reach it through the one that runs.
+// serveControl accepts orders from functions/cmd/createsuperuser, functions/cmd/deadletters and this command with
+// -superuser until stop is called. The commands need it because only one process can open the embedded store.
 func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -45,10 +44,12 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	// The same dead letters as the panel's: with the Pub/Sub emulator they wait in a topic.
+	// The same dead letters as in the admin panel. With the Pub/Sub emulator they wait in a topic.
 	deadLetters := deadletter.Deps{Local: st.Store, Collector: st.Collector, Replayer: st.Replayer}
 	mux := http.NewServeMux()
-	mux.Handle(superuser.Path, control.Handle(c.Secret, func(ctx context.Context, o superuser.Order) (string, error) { return setSuperuser(ctx, st, o) }))
+	mux.Handle(superuser.Path, control.Handle(c.Secret, func(ctx context.Context, o superuser.Order) (string, error) {
+		return setSuperuser(ctx, st, o)
+	}))
 	mux.Handle(deadletter.Path, control.Handle(c.Secret, func(ctx context.Context, o deadletter.Order) (string, error) {
 		return deadletter.Run(ctx, deadLetters, o)
 	}))
@@ -59,7 +60,7 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = srv.Serve(l) // ends with Close
+		_ = srv.Serve(l) // returns after Close
 	}()
 	return func() {
 		os.Remove(path)
@@ -68,19 +69,20 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	}, nil
 }
 
-// setSuperuser carries out an order and says where to go from there.
+// setSuperuser carries out an order. The answer says what to do next.
 func setSuperuser(ctx context.Context, st *stack.Stack, o superuser.Order) (string, error) {
 	answer, err := superuser.Run(ctx, superuser.Deps{Store: st.Store, People: st.Users}, o)
 	switch {
 	case err != nil && !o.Create && problem.Of(err).Code == "user_not_found":
-		return "", problem.New(problem.NotFound, "user_not_found", problem.Of(err).Message+" Sign up at "+st.URL+"/signup first.")
+		return "", problem.New(problem.NotFound, "user_not_found",
+			problem.Of(err).Message+" Sign up at "+st.URL+"/signup first.")
 	case err != nil || o.Revoke:
 		return answer, err
 	}
 	return answer + "\nThe panel is at " + st.URL + "/admin", nil
 }
 
-// order gives an order to the launcher that runs with the data folder and prints its answer.
+// sendSuperuserOrder sends an order to the launcher that uses the data folder and prints its answer.
 func sendSuperuserOrder(ctx context.Context, data string, o superuser.Order, out io.Writer) error {
 	answer, err := control.Send(ctx, data, superuser.Path, o)
 	if errors.Is(err, control.ErrNotRunning) {

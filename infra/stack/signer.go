@@ -12,9 +12,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 )
 
-// signer makes the ID tokens with which the functions call the internal routes,
-// in Google's place: of the same form, signed with a key that is made anew at
-// every start and never leaves the process.
+// signer issues the ID tokens with which the functions call the internal routes, as Google does in production. The
+// tokens have the same format. The key is generated at each start and never leaves the process.
 type signer struct {
 	key      *rsa.PrivateKey
 	verifier *identity.Service
@@ -28,7 +27,7 @@ const (
 func newSigner(audience string) (*signer, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
-		return nil, fmt.Errorf("make the service key: %w", err)
+		return nil, fmt.Errorf("generate the service key: %w", err)
 	}
 	v, err := identity.NewService(audience, []string{signerAccount}, identity.StaticKeys{signerKey: &key.PublicKey}, nil)
 	if err != nil {
@@ -37,7 +36,7 @@ func newSigner(audience string) (*signer, error) {
 	return &signer{key: key, verifier: v}, nil
 }
 
-// Token implements relay.TokenSource.
+// Token implements internalapi.TokenSource.
 func (s *signer) Token(_ context.Context, audience string) (string, error) {
 	now := time.Now()
 	t := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
