@@ -20,46 +20,46 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// trial is one run.
+// trial is one run of the test.
 type trial struct {
 	hosted, revision *url.URL
 	out              io.Writer
 	began            time.Time
 
 	config server.ClientConfig
-	users  []*user // who has signed up, or may have, and must leave again
+	users  []*user // the users that signed up, or may have, and must be deleted
 }
 
-// person is somebody who exists for this trial only.
+// user is a user that exists only for this trial.
 type user struct {
 	email, password, username string
-	signedUp                  bool // and the answer said so
+	signedUp                  bool // whether the sign-up was confirmed
 
 	uid, token string
 	ends       time.Time
 
 	device *client.Client
-	notes  chan client.Note // what happens on the device
+	notes  chan client.Note // events on the device
 }
 
-// leaveWithin is how long cleaning up may take, also after everything else ran out of time.
+// cleanUpTimeout is how long the cleanup may take, even if the time limit has passed.
 const cleanUpTimeout = time.Minute
 
-// run does it all; the error names the first step that failed, and what could not be cleaned up.
+// run runs the trial. Its error names the first step that failed and the users that could not be deleted.
 func (t *trial) run(ctx context.Context) (err error) {
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 		defer cancel()
 		err = errors.Join(err, t.deleteUsers(ctx))
 		if err == nil {
-			t.say("both have left; all of it works")
+			t.say("both users are deleted; everything works")
 		}
 	}()
 
 	if err := t.readSettings(ctx); err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
-	t.say("settings read from %s", t.revision)
+	t.say("read the settings from %s", t.revision)
 
 	run := strings.ToLower(rand.Text()[:10])
 	a, err := t.signUp(ctx, "smoke-a-"+run)
@@ -70,7 +70,7 @@ func (t *trial) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	t.say("%s and %s have signed up and in", a.username, b.username)
+	t.say("%s and %s have signed up and signed in", a.username, b.username)
 
 	for _, p := range []*user{a, b} {
 		t.connect(p)
@@ -84,28 +84,29 @@ func (t *trial) run(ctx context.Context) (err error) {
 	id := a.device.Write(b.uid, body, "")
 	got, err := b.awaitNote(ctx, func(n client.Note) bool { return n.What == client.NoteShown && n.Message.ID == id })
 	if err != nil {
-		return fmt.Errorf("the message did not come to %s: %w", b.username, err)
+		return fmt.Errorf("the message did not reach %s: %w", b.username, err)
 	}
 	if got.Message.Body != body || got.Message.From != a.uid {
-		return fmt.Errorf("the message came as %q from %s", got.Message.Body, got.Message.From)
+		return fmt.Errorf("the message arrived as %q from %s", got.Message.Body, got.Message.From)
 	}
 	if _, err := a.awaitNote(ctx, func(n client.Note) bool {
 		return n.What == client.NoteState && n.Message.ID == id && n.State >= client.Delivered
 	}); err != nil {
-		return fmt.Errorf("the sender did not see it delivered: %w", err)
+		return fmt.Errorf("the sender did not see that the message was delivered: %w", err)
 	}
-	t.say("the message was delivered, and its sender knows")
+	t.say("the message was delivered, and its sender saw it")
 
 	if err := t.waitSaved(ctx, b, chat.ConversationID(a.uid, b.uid), id); err != nil {
-		return fmt.Errorf("the message was delivered and is not in the archive: %w", err)
+		return fmt.Errorf("the message was delivered, but is not in the archive: %w", err)
 	}
 	t.say("the message is saved")
 	return nil
 }
 
-// join signs somebody up and in.
+// signUp signs up a user and signs them in.
 func (t *trial) signUp(ctx context.Context, username string) (*user, error) {
-	p := &user{username: username, email: username + "@example.com", password: rand.Text() + "-aZ9", notes: make(chan client.Note, 256)}
+	p := &user{username: username, email: username + "@example.com", password: rand.Text() + "-aZ9",
+		notes: make(chan client.Note, 256)}
 	t.users = append(t.users, p)
 	err := t.call(ctx, http.MethodPost, t.config.APIBase+"/signup", "", map[string]any{
 		"email": p.email, "password": p.password, "username": p.username, "display_name": "Smoke test",
@@ -120,7 +121,7 @@ func (t *trial) signUp(ctx context.Context, username string) (*user, error) {
 	return p, nil
 }
 
-// socketURL is where sockets are opened: at the revision that is tried.
+// socketURL returns the address of the sockets, which is that of the tested revision.
 func (t *trial) socketURL() string {
 	if t.revision.Host == t.hosted.Host {
 		return t.config.RealtimeURL
@@ -130,14 +131,15 @@ func (t *trial) socketURL() string {
 	return u.String()
 }
 
-// connect starts a device of p, which keeps the client's rules like any other.
+// connect starts a device of p, which follows the rules of every client.
 func (t *trial) connect(p *user) {
-	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: 30 * time.Second, Proxy: http.ProxyFromEnvironment}
+	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: 30 * time.Second,
+		Proxy: http.ProxyFromEnvironment}
 	p.device = client.New(client.NewStore(p.uid, "smoke"), client.Options{
 		Dial: func(ctx context.Context) (client.Conn, error) {
 			conn, _, err := dialer.DialContext(ctx, t.socketURL(), http.Header{"Origin": {t.hosted.String()}})
 			if err != nil {
-				return nil, err // not the nil *websocket.Conn
+				return nil, err // without a nil *websocket.Conn in the interface
 			}
 			return conn, nil
 		},
@@ -146,17 +148,18 @@ func (t *trial) connect(p *user) {
 		Note: func(n client.Note) {
 			select {
 			case p.notes <- n:
-			default: // nobody waits any more
+			default: // the test reads no more notes
 			}
 		},
 	})
 }
 
 func (t *trial) history(p *user) *client.HTTPHistory {
-	return &client.HTTPHistory{Base: t.config.APIBase, Token: func(context.Context) (string, error) { return p.token, nil }}
+	return &client.HTTPHistory{Base: t.config.APIBase,
+		Token: func(context.Context) (string, error) { return p.token, nil }}
 }
 
-// await reads what happens on p's device until it is what is waited for.
+// awaitNote reads the events on p's device until one matches. A refused message is an error.
 func (p *user) awaitNote(ctx context.Context, match func(client.Note) bool) (client.Note, error) {
 	for {
 		select {
@@ -173,7 +176,7 @@ func (p *user) awaitNote(ctx context.Context, match func(client.Note) bool) (cli
 	}
 }
 
-// saved waits until the archive holds the message.
+// waitSaved waits until the archive has the message.
 func (t *trial) waitSaved(ctx context.Context, p *user, conversation, id string) error {
 	for {
 		page, err := t.history(p).Messages(ctx, conversation, "", 10)
@@ -188,7 +191,7 @@ func (t *trial) waitSaved(ctx context.Context, p *user, conversation, id string)
 	}
 }
 
-// leave closes the devices and deletes the accounts with all that is theirs.
+// deleteUsers closes the devices and deletes the users with all their data.
 func (t *trial) deleteUsers(ctx context.Context) error {
 	var errs []error
 	for _, p := range t.users {
@@ -196,16 +199,16 @@ func (t *trial) deleteUsers(ctx context.Context) error {
 			p.device.Close()
 		}
 		var err error
-		if p.token == "" { // it broke in between
+		if p.token == "" { // the trial failed before the sign-in
 			if p.token, _, _, err = signIn(ctx, t, t.config, p.email, p.password); err != nil && !p.signedUp {
-				continue // nobody
+				continue // the sign-up failed too
 			}
 		}
 		if err == nil {
 			err = t.call(ctx, http.MethodDelete, t.config.APIBase+"/me", p.token, nil, nil)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s could not leave, delete them in the admin panel: %w", p.username, err))
+			errs = append(errs, fmt.Errorf("%s could not be deleted; delete the user in the admin panel: %w", p.username, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -215,7 +218,7 @@ func (t *trial) say(format string, args ...any) {
 	fmt.Fprintf(t.out, "%6.1f s  %s\n", time.Since(t.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// unwrapURL takes the address, which may hold the key, out of an error of the HTTP client.
+// unwrapURL removes the address, which may contain the API key, from an error of the HTTP client.
 func unwrapURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
