@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// declared is the file that the store's queries and Terraform share, in the format of
-// Firebase's tools.
+// declared is the format of the index file, which is that of the Firebase tools.
 type declared struct {
 	Indexes []struct {
 		CollectionGroup string
@@ -23,8 +22,8 @@ type declared struct {
 	}
 }
 
-// TestIndexesAreThoseOfTheStore: Firestore answers a query without its index with an
-// error, which no emulator does.
+// TestIndexesAreThoseOfTheStore checks that Terraform creates the indexes that the store declares. In production, a
+// query without its index fails. In the emulator it does not.
 func TestIndexesAreThoseOfTheStore(t *testing.T) {
 	s := applied(t)
 	data, err := os.ReadFile("../../functions/store/storefirestore/firestore.indexes.json")
@@ -75,7 +74,7 @@ func TestIndexesAreThoseOfTheStore(t *testing.T) {
 		}
 		slices.Sort(indexes)
 		if at(r.Values, "index_config", 0) == nil {
-			t.Errorf("%s would not change what is indexed", r.Address)
+			t.Errorf("%s has no index_config, so it changes no index", r.Address)
 		}
 		if ttl, _ := at(r.Values, "ttl_config").([]any); len(ttl) > 0 {
 			indexes = append(indexes, "ttl")
@@ -86,7 +85,7 @@ func TestIndexesAreThoseOfTheStore(t *testing.T) {
 	slices.Sort(want)
 	slices.Sort(got)
 	if len(want) == 0 || !slices.Equal(want, got) {
-		t.Errorf("declared:\n%s\nmade:\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
+		t.Errorf("declared:\n%s\ncreated:\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
 	}
 }
 
