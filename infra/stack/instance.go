@@ -96,7 +96,7 @@ func (s *Stack) clientConfig(url string) server.ClientConfig {
 	return server.ClientConfig{
 		APIBase: "/api", RealtimeURL: "ws" + strings.TrimPrefix(url, "http") + "/ws", AuthEmulatorURL: auth,
 		Firebase: server.FirebaseConfig{
-			APIKey: APIKey, ProjectID: s.Project, AuthDomain: s.Project + ".firebaseapp.com",
+			APIKey: apiKey, ProjectID: s.Project, AuthDomain: s.Project + ".firebaseapp.com",
 		},
 	}
 }

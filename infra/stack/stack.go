@@ -35,16 +35,16 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
 )
 
-// Project is the Google Cloud project id that every part is given. The Firebase SDKs treat the prefix "demo-" as a
+// defaultProject is the Google Cloud project id that every part is given. The Firebase SDKs treat the prefix "demo-" as a
 // project that does not exist.
-const Project = "demo-phoenix-chat"
+const defaultProject = "demo-phoenix-chat"
 
 // signupsHourly is the number of sign-ups allowed from one address. It is far above production's, because all users
 // of a local system share one address.
 const signupsHourly = 10_000
 
-// APIKey is the API key that browsers send. No part of a stack checks it.
-const APIKey = "local"
+// apiKey is the API key that browsers send. No part of a stack checks it.
+const apiKey = "local"
 
 // Options configures a stack. The zero value has the embedded backends, listens on a free port of the loopback
 // address, serves no client, and keeps its data only until it is closed.
@@ -63,7 +63,7 @@ type Options struct {
 	Log  *slog.Logger        // nil is slog.Default
 	Mail func(authstub.Mail) // called with each password reset; nil logs its link
 
-	project string // for tests that share an emulator; "" is Project
+	project string // for tests that share an emulator; "" is defaultProject
 }
 
 // Stack is a running system. Its fields do not change. Its methods are safe for concurrent use.
@@ -108,7 +108,7 @@ const closeTime = 5 * time.Second
 func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	s := &Stack{options: o, Project: o.project, log: o.Log, failed: make(chan error, 1)}
 	if s.Project == "" {
-		s.Project = Project
+		s.Project = defaultProject
 	}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -139,7 +139,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	}
 	s.Store, s.publisher = d.store, d.publisher
 	s.Accounts, err = accounts.NewFirebase(ctx,
-		accounts.Options{Project: s.Project, APIKey: APIKey, EmulatorHost: s.AuthAddr})
+		accounts.Options{Project: s.Project, APIKey: apiKey, EmulatorHost: s.AuthAddr})
 	if err != nil {
 		return nil, err
 	}
