@@ -8,8 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/phoenixchat/phoenixchat/functions/control"
-	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/operator"
 )
 
 // TestDeadLetters tests that the command reads the same dead letters as the admin panel: those in the embedded store,
@@ -29,9 +28,9 @@ func testDeadLetters(t *testing.T, env ...string) {
 	r := newRepository(t)
 	r.env = env
 	run := r.start()
-	ask := func(o deadletter.Order) string {
+	ask := func(o operator.DeadLetterOrder) string {
 		t.Helper()
-		answer, err := control.Send(t.Context(), run.Data, deadletter.Path, o)
+		answer, err := operator.Send(t.Context(), run.Data, operator.DeadLettersPath, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +40,7 @@ func testDeadLetters(t *testing.T, env ...string) {
 	mark := rand.Text()
 	publish := func() {
 		t.Helper()
-		if _, err := control.Send(t.Context(), run.Data, publishPath, publishOrder{Data: []byte(mark)}); err != nil {
+		if _, err := operator.Send(t.Context(), run.Data, publishPath, publishOrder{Data: []byte(mark)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -49,12 +48,12 @@ func testDeadLetters(t *testing.T, env ...string) {
 		t.Helper()
 		var id string
 		eventually(t, "the dead letter", func() bool {
-			for line := range strings.Lines(ask(deadletter.Order{Do: deadletter.List})) {
+			for line := range strings.Lines(ask(operator.DeadLetterOrder{Do: operator.List})) {
 				id, _, _ = strings.Cut(line, "  ")
 				if id == "" || strings.HasPrefix(line, "Dead letters") {
 					continue
 				}
-				if strings.Contains(ask(deadletter.Order{Do: deadletter.List, ID: id}), mark) {
+				if strings.Contains(ask(operator.DeadLetterOrder{Do: operator.List, ID: id}), mark) {
 					return true
 				}
 			}
@@ -64,17 +63,17 @@ func testDeadLetters(t *testing.T, env ...string) {
 	}
 	publish()
 	first := found()
-	if answer := ask(deadletter.Order{Do: deadletter.Replay, ID: first}); !strings.HasPrefix(answer, "Replayed: 1.") {
+	if answer := ask(operator.DeadLetterOrder{Do: operator.Replay, ID: first}); !strings.HasPrefix(answer, "Replayed: 1.") {
 		t.Errorf("replaying: %q", answer)
 	}
 	again := found() // still malformed, so replaying it through persist made a new dead letter
 	if again == first {
 		t.Errorf("after replaying, %s is still there", first)
 	}
-	if answer := ask(deadletter.Order{Do: deadletter.Discard, ID: again, Reason: "a test"}); answer != "Discarded." {
+	if answer := ask(operator.DeadLetterOrder{Do: operator.Discard, ID: again, Reason: "a test"}); answer != "Discarded." {
 		t.Errorf("discarding: %q", answer)
 	}
-	if answer := ask(deadletter.Order{Do: deadletter.List}); strings.Contains(answer, again) {
+	if answer := ask(operator.DeadLetterOrder{Do: operator.List}); strings.Contains(answer, again) {
 		t.Errorf("after discarding: %q", answer)
 	}
 	if err := run.interrupt(t); err != nil {

@@ -22,7 +22,7 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"github.com/phoenixchat/phoenixchat/functions/superuser"
+	"github.com/phoenixchat/phoenixchat/functions/operator"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/infra/emulators"
 	"github.com/phoenixchat/phoenixchat/infra/internal/repo"
@@ -118,7 +118,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		s.data = filepath.Join(root, s.data)
 	}
 	if s.superuser != "" {
-		return sendSuperuserOrder(ctx, s.data, superuser.Order{Email: s.superuser, Revoke: s.revoke, By: "local"}, stdout)
+		return sendSuperuserOrder(ctx, s.data, operator.AdminOrder{Email: s.superuser, Revoke: s.revoke, By: "local"}, stdout)
 	}
 	if s.emulators {
 		if err := emulators.Check(ctx, s.redis == "", s.firestore == "", s.pubsub == ""); err != nil {

@@ -155,7 +155,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	save := persist.New(persist.Deps{Store: s.Store, Letters: d.deadLetters, Log: s.log})
+	save := persist.New(persist.Deps{Store: s.Store, DeadLetters: d.deadLetters, Log: s.log})
 	s.Collector, s.Replayer = d.collector, d.replayer
 	if s.Replayer == nil {
 		s.Replayer = save

@@ -116,14 +116,14 @@ type Figures struct {
 type AllCounters struct {
 	Session  session.Counters  `json:"session"`
 	Inbox    inbox.Counters    `json:"inbox"`
-	Settle   settle.Counters   `json:"settle"`
+	Settle   *settle.Counters  `json:"settle"`
 	Gate     gate.Counters     `json:"gate"`
 	Presence presence.Counters `json:"presence"`
 }
 
 // Counters returns the counters of this instance.
 func (s *Server) Counters() AllCounters {
-	return AllCounters{s.sessions.Snapshot(), s.inboxes.Snapshot(), s.settler.Snapshot(), s.gates.Snapshot(), s.presence.Snapshot()}
+	return AllCounters{s.sessions.Snapshot(), s.inboxes.Snapshot(), s.settler.Counters(), s.gates.Snapshot(), s.presence.Snapshot()}
 }
 
 // figures serves GET /internal/figures.

@@ -8,7 +8,7 @@
 // does what waits for Redis on the client's behalf, in order. None of them
 // holds a lock across I/O, and none waits for another socket.
 //
-//	client ─▶ reader ─┬─ acks ──────────────▶ settle.Account
+//	client ─▶ reader ─┬─ acks ──────────────▶ settle.Window
 //	                  ├─ sends, marks, … ───▶ worker ─▶ inbox, presence
 //	                  └─ answers ─┐
 //	client ◀─ writer ◀─ queue ◀───┴── feeder ◀─ inbox.Feed, the stream, presence

@@ -137,7 +137,7 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("have %d min.", every(time.Minute, "functions/api", "longTimeLimit")),
 			fmt.Sprintf("beyond %d an hour per address", api.DefaultSignupsHourly),
 			fmt.Sprintf("a sign-in of the last %d min", every(time.Minute, "functions/api", "freshSignIn")),
-			"(at most " + thousands(number("functions/api", "replayMost")) + ")",
+			"(at most " + thousands(number("functions/api", "maxReplay")) + ")",
 			fmt.Sprintf("or %d s have passed", every(time.Second, "realtime/server", "readyAfter")),
 		},
 		9: {

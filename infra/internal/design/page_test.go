@@ -213,34 +213,54 @@ func TestPageForm(t *testing.T) {
 }
 
 var (
-	link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	link   = regexp.MustCompile(`\]\(([^)\s]+)\)|<img [^>]*src="([^"]+)"`)
 	anchor = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
+// TestLinks checks the links of every Markdown page to files, and to the sections of the design page.
 func TestLinks(t *testing.T) {
-	text := readFile(t, pagePath)
 	anchors := map[string]bool{}
-	for n, s := range sections(text) {
+	for n, s := range sections(readFile(t, pagePath)) {
 		title := strings.ToLower(fmt.Sprintf("%d. %s", n, s.title))
-		anchors["#"+strings.ReplaceAll(anchor.ReplaceAllString(title, ""), " ", "-")] = true
+		anchors[strings.ReplaceAll(anchor.ReplaceAllString(title, ""), " ", "-")] = true
 	}
-	links := link.FindAllStringSubmatch(text, -1)
-	if len(links) < len(anchors) {
-		t.Errorf("%s has %d links, want at least one to each section", pagePath, len(links))
-	}
-	for _, m := range links {
-		target := m[1]
-		switch {
-		case strings.HasPrefix(target, "https://"):
-		case strings.HasPrefix(target, "#"):
-			if !anchors[target] {
-				t.Errorf("%s links to %s, which is not the anchor of a section", pagePath, target)
+	toSections := map[string]bool{} // that the design page links to
+	for _, page := range trackedFiles(t) {
+		if filepath.Ext(page) != ".md" {
+			continue
+		}
+		for _, m := range link.FindAllStringSubmatch(readFile(t, page), -1) {
+			target := m[1] + m[2]
+			if strings.HasPrefix(target, "https://") {
+				continue
 			}
-		default:
-			path := filepath.Join(filepath.Dir(inRepo(t, pagePath)), filepath.FromSlash(target))
+			file, section, _ := strings.Cut(target, "#")
+			path := filepath.Join(filepath.Dir(inRepo(t, page)), filepath.FromSlash(file))
+			if file == "" {
+				path = inRepo(t, page)
+			}
 			if _, err := os.Stat(path); err != nil {
-				t.Errorf("%s links to %s: %v", pagePath, target, err)
+				t.Errorf("%s links to %s: %v", page, target, err)
+			}
+			if section != "" && path == inRepo(t, pagePath) {
+				if !anchors[section] {
+					t.Errorf("%s links to %s, which is not the anchor of a section", page, target)
+				}
+				toSections[section] = toSections[section] || path == inRepo(t, page)
 			}
 		}
+	}
+	for section := range anchors {
+		if !toSections[section] {
+			t.Errorf("%s has no link to its section %s", pagePath, section)
+		}
+	}
+}
+
+// TestReadme holds the README to the size that a newcomer reads.
+func TestReadme(t *testing.T) {
+	text := readFile(t, "README.md")
+	if lines, words := strings.Count(text, "\n"), len(strings.Fields(text)); lines > 120 || words > 1300 {
+		t.Errorf("README.md has %d lines and %d words, want at most 120 and 1,300", lines, words)
 	}
 }

@@ -74,7 +74,7 @@ func (t *trial) run(ctx context.Context) (err error) {
 
 	for _, p := range []*user{a, b} {
 		t.connect(p)
-		if _, err := p.awaitNote(ctx, func(n client.Note) bool { return n.What == client.NoteUp }); err != nil {
+		if _, err := p.awaitNote(ctx, func(n client.Note) bool { return n.NoteKind == client.NoteUp }); err != nil {
 			return fmt.Errorf("socket of %s at %s: %w", p.username, t.socketURL(), err)
 		}
 	}
@@ -82,7 +82,7 @@ func (t *trial) run(ctx context.Context) (err error) {
 
 	body := "Is this on? " + run
 	id := a.device.Write(b.uid, body, "")
-	got, err := b.awaitNote(ctx, func(n client.Note) bool { return n.What == client.NoteShown && n.Message.ID == id })
+	got, err := b.awaitNote(ctx, func(n client.Note) bool { return n.NoteKind == client.NoteShown && n.Message.ID == id })
 	if err != nil {
 		return fmt.Errorf("the message did not reach %s: %w", b.username, err)
 	}
@@ -90,7 +90,7 @@ func (t *trial) run(ctx context.Context) (err error) {
 		return fmt.Errorf("the message arrived as %q from %s", got.Message.Body, got.Message.From)
 	}
 	if _, err := a.awaitNote(ctx, func(n client.Note) bool {
-		return n.What == client.NoteState && n.Message.ID == id && n.State >= client.Delivered
+		return n.NoteKind == client.NoteState && n.Message.ID == id && n.State >= client.Delivered
 	}); err != nil {
 		return fmt.Errorf("the sender did not see that the message was delivered: %w", err)
 	}
@@ -167,7 +167,7 @@ func (p *user) awaitNote(ctx context.Context, match func(client.Note) bool) (cli
 			if match(n) {
 				return n, nil
 			}
-			if n.What == client.NoteState && n.State == client.Refused {
+			if n.NoteKind == client.NoteState && n.State == client.Refused {
 				return n, errors.New("the message was refused")
 			}
 		case <-ctx.Done():
