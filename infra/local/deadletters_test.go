@@ -63,14 +63,16 @@ func testDeadLetters(t *testing.T, env ...string) {
 	}
 	publish()
 	first := found()
-	if answer := ask(operator.DeadLetterOrder{Do: operator.Replay, ID: first}); !strings.HasPrefix(answer, "Replayed: 1.") {
+	replay := operator.DeadLetterOrder{Do: operator.Replay, ID: first}
+	if answer := ask(replay); !strings.HasPrefix(answer, "Replayed: 1.") {
 		t.Errorf("replaying: %q", answer)
 	}
 	again := found() // still malformed, so replaying it through persist made a new dead letter
 	if again == first {
 		t.Errorf("after replaying, %s is still there", first)
 	}
-	if answer := ask(operator.DeadLetterOrder{Do: operator.Discard, ID: again, Reason: "a test"}); answer != "Discarded." {
+	discard := operator.DeadLetterOrder{Do: operator.Discard, ID: again, Reason: "a test"}
+	if answer := ask(discard); answer != "Discarded." {
 		t.Errorf("discarding: %q", answer)
 	}
 	if answer := ask(operator.DeadLetterOrder{Do: operator.List}); strings.Contains(answer, again) {

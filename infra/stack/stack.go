@@ -35,8 +35,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
 )
 
-// defaultProject is the Google Cloud project id that every part is given. The Firebase SDKs treat the prefix "demo-" as a
-// project that does not exist.
+// defaultProject is the Google Cloud project id that every part is given. The Firebase SDKs treat the prefix "demo-"
+// as a project that does not exist.
 const defaultProject = "demo-phoenix-chat"
 
 // signupsHourly is the number of sign-ups allowed from one address. It is far above production's, because all users
