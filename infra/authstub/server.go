@@ -14,6 +14,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Options configures a Server. Project and Path are required.
@@ -68,7 +69,7 @@ func Open(o Options) (*Server, error) {
 	}
 	s.attempts = newAttempts(s.now)
 	db, err := bolt.Open(o.Path, 0o600, &bolt.Options{Timeout: time.Second})
-	if errors.Is(err, bolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, ErrInUse
 	}
 	if err != nil {

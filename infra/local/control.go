@@ -1,5 +1,7 @@
 package main
 
+//lint:file-ignore ST1005 These errors are sentences for the person at the terminal.
+
 import (
 	"context"
 	"crypto/rand"

@@ -5,6 +5,8 @@
 // that it started, within 5 s.
 package main
 
+//lint:file-ignore ST1005 These errors are sentences for the person at the terminal.
+
 import (
 	"context"
 	"encoding/json"

@@ -1,6 +1,8 @@
 // Package repo finds the repository's root folder.
 package repo
 
+//lint:file-ignore ST1005 These errors are sentences for the person at the terminal.
+
 import (
 	"errors"
 	"os"

@@ -3,6 +3,8 @@
 // not need Node.js.
 package webbuild
 
+//lint:file-ignore ST1005 These errors are sentences for the person at the terminal.
+
 import (
 	"context"
 	"crypto/sha256"
