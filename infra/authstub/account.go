@@ -17,22 +17,22 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// account is one person as stored. Times are milliseconds since the epoch unless said otherwise.
+// account is a stored account. Times are Unix milliseconds unless stated otherwise.
 type account struct {
 	UID           string `json:"uid"`
 	Email         string `json:"email,omitempty"` // lower case
 	EmailVerified bool   `json:"email_verified,omitempty"`
 	Name          string `json:"name,omitempty"`
 	Photo         string `json:"photo,omitempty"`
-	Password      string `json:"password,omitempty"` // see hashPassword; "" means that no password lets in
+	Password      string `json:"password,omitempty"` // see hashPassword; "" means that no password is accepted
 	PasswordAt    int64  `json:"password_at,omitempty"`
 	Disabled      bool   `json:"disabled,omitempty"`
-	Claims        string `json:"claims,omitempty"` // JSON object, as the administrator gave it
+	Claims        string `json:"claims,omitempty"` // JSON object as set by the administrator
 	CreatedAt     int64  `json:"created_at"`
 	LoginAt       int64  `json:"login_at,omitempty"`
 	RefreshAt     int64  `json:"refresh_at,omitempty"`
 	ValidSince    int64  `json:"valid_since"`          // seconds; ID tokens issued before it are revoked
-	RevokedAt     int64  `json:"revoked_at,omitempty"` // nanoseconds; refresh tokens issued before it are ended
+	RevokedAt     int64  `json:"revoked_at,omitempty"` // nanoseconds; refresh tokens issued before it are revoked
 }
 
 // revoke ends every session of a that began before t.
@@ -45,8 +45,8 @@ var (
 	bucketKeys     = []byte("keys")     // "refresh" → secret
 )
 
-// prepare makes the buckets and returns the secret that signs refresh tokens.
-func prepare(db *bolt.DB) (secret []byte, err error) {
+// openBuckets creates the buckets if necessary and returns the secret that signs refresh tokens.
+func openBuckets(db *bolt.DB) (secret []byte, err error) {
 	err = db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{bucketAccounts, bucketEmails, bucketCodes, bucketKeys} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -64,8 +64,8 @@ func prepare(db *bolt.DB) (secret []byte, err error) {
 	return secret, err
 }
 
-// get returns the account of uid, or nil.
-func get(tx *bolt.Tx, uid string) (*account, error) {
+// accountByUID returns the account of uid, or nil.
+func accountByUID(tx *bolt.Tx, uid string) (*account, error) {
 	b := tx.Bucket(bucketAccounts).Get([]byte(uid))
 	if b == nil {
 		return nil, nil
@@ -77,16 +77,16 @@ func get(tx *bolt.Tx, uid string) (*account, error) {
 	return &a, nil
 }
 
-// byEmail returns the account with the address, or nil.
-func byEmail(tx *bolt.Tx, email string) (*account, error) {
+// accountByEmail returns the account with this address, or nil.
+func accountByEmail(tx *bolt.Tx, email string) (*account, error) {
 	uid := tx.Bucket(bucketEmails).Get([]byte(strings.ToLower(email)))
 	if uid == nil {
 		return nil, nil
 	}
-	return get(tx, string(uid))
+	return accountByUID(tx, string(uid))
 }
 
-func put(tx *bolt.Tx, a *account) error {
+func putAccount(tx *bolt.Tx, a *account) error {
 	b, err := json.Marshal(a)
 	if err != nil {
 		return err
@@ -94,14 +94,14 @@ func put(tx *bolt.Tx, a *account) error {
 	return tx.Bucket(bucketAccounts).Put([]byte(a.UID), b)
 }
 
-func remove(tx *bolt.Tx, a *account) error {
+func deleteAccount(tx *bolt.Tx, a *account) error {
 	return errors.Join(
 		tx.Bucket(bucketAccounts).Delete([]byte(a.UID)),
 		tx.Bucket(bucketEmails).Delete([]byte(a.Email)))
 }
 
-// find reads one account; nil where there is none.
-func (s *Server) find(by func(*bolt.Tx, string) (*account, error), key string) (a *account, err error) {
+// findAccount reads one account and returns nil if it does not exist.
+func (s *Server) findAccount(by func(*bolt.Tx, string) (*account, error), key string) (a *account, err error) {
 	err = s.db.View(func(tx *bolt.Tx) error {
 		a, err = by(tx, key)
 		return err
@@ -109,25 +109,25 @@ func (s *Server) find(by func(*bolt.Tx, string) (*account, error), key string) (
 	return a, err
 }
 
-// change lets f alter the stored account of uid in one transaction. A missing
-// account is the error USER_NOT_FOUND.
-func (s *Server) change(uid string, f func(*bolt.Tx, *account) error) (a *account, err error) {
+// updateAccount applies f to the stored account of uid in one transaction. If the account does not exist, the error
+// is USER_NOT_FOUND.
+func (s *Server) updateAccount(uid string, f func(*bolt.Tx, *account) error) (a *account, err error) {
 	err = s.db.Update(func(tx *bolt.Tx) error {
-		if a, err = get(tx, uid); err != nil {
+		if a, err = accountByUID(tx, uid); err != nil {
 			return err
 		}
 		if a == nil {
-			return bad("USER_NOT_FOUND")
+			return badRequest("USER_NOT_FOUND")
 		}
 		if err := f(tx, a); err != nil {
 			return err
 		}
-		return put(tx, a)
+		return putAccount(tx, a)
 	})
 	return a, err
 }
 
-// fields are what a call may set; nil leaves alone.
+// fields are the fields that a request may set. A nil field keeps its value.
 type fields struct {
 	Email            *string  `json:"email"`
 	EmailVerified    *bool    `json:"emailVerified"`
@@ -140,24 +140,24 @@ type fields struct {
 	CustomAttributes *string  `json:"customAttributes"`
 	ValidSince       *string  `json:"validSince"` // seconds
 
-	// Asked for by SDKs and not done here.
+	// Sent by SDKs for features that the stand-in refuses.
 	PhoneNumber          *string         `json:"phoneNumber"`
 	MFA                  json.RawMessage `json:"mfa"`
 	MFAInfo              json.RawMessage `json:"mfaInfo"`
 	LinkProviderUserInfo json.RawMessage `json:"linkProviderUserInfo"`
 
-	hashed string // of Password, made outside the transaction
+	hashed string // hash of Password, computed outside the transaction
 }
 
-// prepare checks f and hashes its password, so that nothing slow is left for the transaction.
-func (s *Server) prepare(f *fields) error {
+// prepareFields checks f and hashes its password, so that the transaction does nothing slow.
+func (s *Server) prepareFields(f *fields) error {
 	if f.PhoneNumber != nil || f.MFA != nil || f.MFAInfo != nil || f.LinkProviderUserInfo != nil {
-		return bad("OPERATION_NOT_ALLOWED : the stand-in knows e-mail addresses and passwords only")
+		return badRequest("OPERATION_NOT_ALLOWED : the stand-in supports only e-mail addresses and passwords")
 	}
 	if f.Email != nil {
 		e := strings.ToLower(*f.Email)
 		if !validEmail(e) {
-			return bad("INVALID_EMAIL")
+			return badRequest("INVALID_EMAIL")
 		}
 		f.Email = &e
 	}
@@ -178,13 +178,13 @@ func (s *Server) prepare(f *fields) error {
 	return nil
 }
 
-// apply sets what f names on a, within tx.
-func (s *Server) apply(tx *bolt.Tx, a *account, f *fields) error {
+// applyFields sets the given fields of f on a, within tx.
+func (s *Server) applyFields(tx *bolt.Tx, a *account, f *fields) error {
 	if f.Email != nil && *f.Email != a.Email {
-		if other, err := byEmail(tx, *f.Email); err != nil {
+		if other, err := accountByEmail(tx, *f.Email); err != nil {
 			return err
 		} else if other != nil {
-			return bad("EMAIL_EXISTS")
+			return badRequest("EMAIL_EXISTS")
 		}
 		emails := tx.Bucket(bucketEmails)
 		if err := errors.Join(emails.Delete([]byte(a.Email)), emails.Put([]byte(*f.Email), []byte(a.UID))); err != nil {
@@ -192,12 +192,12 @@ func (s *Server) apply(tx *bolt.Tx, a *account, f *fields) error {
 		}
 		a.Email, a.EmailVerified = *f.Email, false
 	}
-	set(&a.EmailVerified, f.EmailVerified)
-	set(&a.Name, f.DisplayName)
-	set(&a.Photo, f.PhotoURL)
-	set(&a.Disabled, f.Disabled)
-	set(&a.Disabled, f.DisableUser)
-	set(&a.Claims, f.CustomAttributes)
+	setIfGiven(&a.EmailVerified, f.EmailVerified)
+	setIfGiven(&a.Name, f.DisplayName)
+	setIfGiven(&a.Photo, f.PhotoURL)
+	setIfGiven(&a.Disabled, f.Disabled)
+	setIfGiven(&a.Disabled, f.DisableUser)
+	setIfGiven(&a.Claims, f.CustomAttributes)
 	if slices.Contains(f.DeleteAttribute, "DISPLAY_NAME") {
 		a.Name = ""
 	}
@@ -212,16 +212,16 @@ func (s *Server) apply(tx *bolt.Tx, a *account, f *fields) error {
 	if f.ValidSince != nil {
 		sec, err := strconv.ParseInt(*f.ValidSince, 10, 64)
 		if err != nil {
-			return bad("INVALID_ARGUMENT : validSince is a number of seconds")
+			return badRequest("INVALID_ARGUMENT : validSince must be a number of seconds")
 		}
-		// The Admin SDK sends whole seconds: what was issued within the same one ends too.
+		// The Admin SDK sends whole seconds, so tokens issued within the same second are revoked too.
 		a.ValidSince = sec
 		a.RevokedAt = min(time.Unix(sec+1, 0).UnixNano(), now.UnixNano())
 	}
 	return nil
 }
 
-func set[T any](dst *T, v *T) {
+func setIfGiven[T any](dst *T, v *T) {
 	if v != nil {
 		*dst = *v
 	}
@@ -234,35 +234,35 @@ func validEmail(e string) bool {
 
 func checkPassword(p string) error {
 	if utf8.RuneCountInString(p) < 6 {
-		return bad("WEAK_PASSWORD : Password should be at least 6 characters")
+		return badRequest("WEAK_PASSWORD : Password should be at least 6 characters")
 	}
 	if len(p) > 4096 {
-		return bad("PASSWORD_DOES_NOT_MEET_REQUIREMENTS : Password may have at most 4096 characters")
+		return badRequest("PASSWORD_DOES_NOT_MEET_REQUIREMENTS : Password may have at most 4096 characters")
 	}
 	return nil
 }
 
-// reserved are the claims that Firebase keeps for itself.
+// reserved lists the claims that Firebase reserves.
 var reserved = []string{"acr", "amr", "at_hash", "aud", "auth_time", "azp", "c_hash", "cnf", "exp", "firebase",
 	"iat", "iss", "jti", "nbf", "nonce", "sub", "user_id"}
 
 func checkClaims(s string) error {
 	if len(s) > 1000 {
-		return bad("CLAIMS_TOO_LARGE")
+		return badRequest("CLAIMS_TOO_LARGE")
 	}
 	var claims map[string]json.RawMessage
 	if err := json.Unmarshal([]byte(s), &claims); err != nil || claims == nil {
-		return bad("INVALID_CLAIMS")
+		return badRequest("INVALID_CLAIMS")
 	}
 	for _, name := range reserved {
 		if _, ok := claims[name]; ok {
-			return bad("FORBIDDEN_CLAIM : " + name)
+			return badRequest("FORBIDDEN_CLAIM : " + name)
 		}
 	}
 	return nil
 }
 
-// newUID returns an id of the form that Firebase gives: 28 letters and digits.
+// newUID returns an id in the format of Firebase: 28 letters and digits.
 func newUID() string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 	out := make([]byte, 28)
@@ -274,13 +274,15 @@ func newUID() string {
 	return string(out)
 }
 
-// userInfo is an account as Identity Toolkit shows it, without its password's hash.
+// userInfo returns an account in the format of Identity Toolkit, without the password hash.
 func userInfo(a *account) map[string]any {
 	out := map[string]any{
 		"localId": a.UID, "disabled": a.Disabled, "emailVerified": a.EmailVerified,
 		"createdAt": strconv.FormatInt(a.CreatedAt, 10), "validSince": strconv.FormatInt(a.ValidSince, 10),
 	}
-	optional := map[string]string{"email": a.Email, "displayName": a.Name, "photoUrl": a.Photo, "customAttributes": a.Claims}
+	optional := map[string]string{
+		"email": a.Email, "displayName": a.Name, "photoUrl": a.Photo, "customAttributes": a.Claims,
+	}
 	for k, v := range optional {
 		if v != "" {
 			out[k] = v
@@ -294,10 +296,12 @@ func userInfo(a *account) map[string]any {
 	}
 	if a.Password != "" {
 		out["passwordUpdatedAt"] = a.PasswordAt
-		out["passwordHash"] = "UkVEQUNURUQ=" // "REDACTED", as production writes to callers without the right to see hashes
+		out["passwordHash"] = "UkVEQUNURUQ=" // "REDACTED", as production answers callers that may not see hashes
 	}
 	if a.Email != "" {
-		provider := map[string]string{"providerId": "password", "federatedId": a.Email, "email": a.Email, "rawId": a.Email}
+		provider := map[string]string{
+			"providerId": "password", "federatedId": a.Email, "email": a.Email, "rawId": a.Email,
+		}
 		if a.Name != "" {
 			provider["displayName"] = a.Name
 		}

@@ -10,37 +10,37 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// create answers the Admin SDK's CreateUser.
-func (s *Server) create(r *http.Request) (any, error) {
+// createAccount handles the Admin SDK's CreateUser.
+func (s *Server) createAccount(r *http.Request) (any, error) {
 	var in struct {
 		LocalID string `json:"localId"`
 		fields
 	}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
 	if in.LocalID == "" {
 		in.LocalID = newUID()
 	}
 	if len(in.LocalID) > 128 {
-		return nil, bad("INVALID_LOCAL_ID")
+		return nil, badRequest("INVALID_LOCAL_ID")
 	}
-	if err := s.prepare(&in.fields); err != nil {
+	if err := s.prepareFields(&in.fields); err != nil {
 		return nil, err
 	}
 	now := s.now()
 	a := &account{UID: in.LocalID, CreatedAt: now.UnixMilli()}
 	a.ValidSince = now.Unix()
 	err := s.db.Update(func(tx *bolt.Tx) error {
-		if other, err := get(tx, a.UID); err != nil {
+		if other, err := accountByUID(tx, a.UID); err != nil {
 			return err
 		} else if other != nil {
-			return bad("DUPLICATE_LOCAL_ID")
+			return badRequest("DUPLICATE_LOCAL_ID")
 		}
-		if err := s.apply(tx, a, &in.fields); err != nil {
+		if err := s.applyFields(tx, a, &in.fields); err != nil {
 			return err
 		}
-		return put(tx, a)
+		return putAccount(tx, a)
 	})
 	if err != nil {
 		return nil, err
@@ -49,13 +49,13 @@ func (s *Server) create(r *http.Request) (any, error) {
 		"displayName": a.Name}, nil
 }
 
-// lookup answers GetUser, GetUserByEmail and GetUsers.
-func (s *Server) lookup(r *http.Request) (any, error) {
+// lookUpAccounts handles GetUser, GetUserByEmail and GetUsers.
+func (s *Server) lookUpAccounts(r *http.Request) (any, error) {
 	var in struct {
 		LocalID []string `json:"localId"`
 		Email   []string `json:"email"`
 	}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
 	found := map[string]bool{}
@@ -74,57 +74,57 @@ func (s *Server) lookup(r *http.Request) (any, error) {
 			}
 			return nil
 		}
-		if err := add(get, in.LocalID); err != nil {
+		if err := add(accountByUID, in.LocalID); err != nil {
 			return err
 		}
-		return add(byEmail, in.Email)
+		return add(accountByEmail, in.Email)
 	})
 	if err != nil {
 		return nil, err
 	}
 	out := map[string]any{"kind": "identitytoolkit#GetAccountInfoResponse"}
-	if len(users) > 0 { // SDKs take a missing list for "nobody", as production sends it
+	if len(users) > 0 { // like production, omit an empty list, which the SDKs read as "not found"
 		out["users"] = users
 	}
 	return out, nil
 }
 
-// update answers UpdateUser, SetCustomUserClaims and RevokeRefreshTokens.
-func (s *Server) update(r *http.Request) (any, error) {
+// updateByAdmin handles UpdateUser, SetCustomUserClaims and RevokeRefreshTokens.
+func (s *Server) updateByAdmin(r *http.Request) (any, error) {
 	var in struct {
 		LocalID string `json:"localId"`
 		fields
 	}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
-	if err := s.prepare(&in.fields); err != nil {
+	if err := s.prepareFields(&in.fields); err != nil {
 		return nil, err
 	}
-	a, err := s.change(in.LocalID, func(tx *bolt.Tx, a *account) error { return s.apply(tx, a, &in.fields) })
+	a, err := s.updateAccount(in.LocalID, func(tx *bolt.Tx, a *account) error { return s.applyFields(tx, a, &in.fields) })
 	if err != nil {
 		return nil, err
 	}
 	return map[string]any{"kind": "identitytoolkit#SetAccountInfoResponse", "localId": a.UID, "email": a.Email}, nil
 }
 
-// delete answers DeleteUser.
-func (s *Server) delete(r *http.Request) (any, error) {
+// deleteByAdmin handles DeleteUser.
+func (s *Server) deleteByAdmin(r *http.Request) (any, error) {
 	var in struct {
 		LocalID string `json:"localId"`
 	}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
 	err := s.db.Update(func(tx *bolt.Tx) error {
-		a, err := get(tx, in.LocalID)
+		a, err := accountByUID(tx, in.LocalID)
 		if err != nil {
 			return err
 		}
 		if a == nil {
-			return bad("USER_NOT_FOUND")
+			return badRequest("USER_NOT_FOUND")
 		}
-		return remove(tx, a)
+		return deleteAccount(tx, a)
 	})
 	if err != nil {
 		return nil, err
@@ -132,19 +132,19 @@ func (s *Server) delete(r *http.Request) (any, error) {
 	return map[string]any{"kind": "identitytoolkit#DeleteAccountResponse"}, nil
 }
 
-// batchDelete answers DeleteUsers. The SDK always forces, so accounts need not be disabled before.
-func (s *Server) batchDelete(r *http.Request) (any, error) {
+// deleteAccounts handles DeleteUsers. The SDK always sets force, so the accounts need not be disabled first.
+func (s *Server) deleteAccounts(r *http.Request) (any, error) {
 	var in struct {
 		LocalIDs []string `json:"localIds"`
 	}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
 	err := s.db.Update(func(tx *bolt.Tx) error {
 		for _, uid := range in.LocalIDs {
-			a, err := get(tx, uid)
+			a, err := accountByUID(tx, uid)
 			if err == nil && a != nil {
-				err = remove(tx, a)
+				err = deleteAccount(tx, a)
 			}
 			if err != nil {
 				return err
@@ -155,13 +155,13 @@ func (s *Server) batchDelete(r *http.Request) (any, error) {
 	return map[string]any{}, err
 }
 
-// batchGet answers Users: every account by uid, in pages.
-func (s *Server) batchGet(r *http.Request) (any, error) {
+// listAccounts handles Users: it returns all accounts in the order of their uids, in pages.
+func (s *Server) listAccounts(r *http.Request) (any, error) {
 	size, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("maxResults"), "20"))
 	if err != nil || size < 1 || size > 1000 {
-		return nil, bad("INVALID_PAGE_SELECTION : maxResults is a number from 1 to 1000")
+		return nil, badRequest("INVALID_PAGE_SELECTION : maxResults must be a number from 1 to 1000")
 	}
-	after := r.URL.Query().Get("nextPageToken") // the last uid of the page before
+	after := r.URL.Query().Get("nextPageToken") // the last uid of the previous page
 	users := []any{}
 	next := ""
 	err = s.db.View(func(tx *bolt.Tx) error {
@@ -176,7 +176,7 @@ func (s *Server) batchGet(r *http.Request) (any, error) {
 				next = last
 				return nil
 			}
-			a, err := get(tx, string(k))
+			a, err := accountByUID(tx, string(k))
 			if err != nil {
 				return err
 			}
@@ -195,8 +195,8 @@ func (s *Server) batchGet(r *http.Request) (any, error) {
 	return out, nil
 }
 
-// query answers QueryUsers.
-func (s *Server) query(r *http.Request) (any, error) {
+// queryAccounts handles QueryUsers.
+func (s *Server) queryAccounts(r *http.Request) (any, error) {
 	in := struct {
 		ReturnUserInfo *bool  `json:"returnUserInfo"`
 		Limit          int    `json:"limit,string"`
@@ -208,24 +208,25 @@ func (s *Server) query(r *http.Request) (any, error) {
 			UserID string `json:"userId"`
 		} `json:"expression"`
 	}{Limit: 500}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
 	if in.Limit < 1 || in.Limit > 500 || in.Offset < 0 {
-		return nil, bad("INVALID_PAGE_SELECTION")
+		return nil, badRequest("INVALID_PAGE_SELECTION")
 	}
 	var all []*account
 	err := s.db.View(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucketAccounts).ForEach(func(k, _ []byte) error {
-			a, err := get(tx, string(k))
+			a, err := accountByUID(tx, string(k))
 			if err != nil {
 				return err
 			}
-			fits := len(in.Expression) == 0
+			matches := len(in.Expression) == 0
 			for _, e := range in.Expression {
-				fits = fits || (e.Email != "" && strings.EqualFold(e.Email, a.Email)) || (e.UserID != "" && e.UserID == a.UID)
+				matches = matches || (e.Email != "" && strings.EqualFold(e.Email, a.Email)) ||
+					(e.UserID != "" && e.UserID == a.UID)
 			}
-			if fits {
+			if matches {
 				all = append(all, a)
 			}
 			return nil
@@ -244,7 +245,7 @@ func (s *Server) query(r *http.Request) (any, error) {
 		"LAST_LOGIN_AT": func(a, b *account) int { return cmp.Compare(a.LoginAt, b.LoginAt) },
 		"USER_EMAIL":    func(a, b *account) int { return cmp.Compare(a.Email, b.Email) },
 	}[in.SortBy]
-	slices.SortStableFunc(all, func(a, b *account) int { // already by uid
+	slices.SortStableFunc(all, func(a, b *account) int { // accounts are in the order of their uids
 		if less == nil {
 			return 0
 		}
@@ -261,7 +262,7 @@ func (s *Server) query(r *http.Request) (any, error) {
 	return map[string]any{"userInfo": users, "recordsCount": count}, nil
 }
 
-// deleteAll empties the stand-in, as the official emulator does for tests.
+// deleteAll deletes all accounts and reset codes. The official emulator offers the same call for tests.
 func (s *Server) deleteAll(*http.Request) (any, error) {
 	err := s.db.Update(func(tx *bolt.Tx) error {
 		for _, name := range [][]byte{bucketAccounts, bucketEmails, bucketCodes} {

@@ -27,16 +27,17 @@ import (
 func TestMain(m *testing.M) {
 	options := []goleak.Option{goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start")}
 	if os.Getenv("PHOENIX_TEST_AUTH_EMULATOR") != "" {
-		// The Admin SDK keeps connections to a server that outlives the tests, and does not give them up.
-		options = append(options, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+		// The Admin SDK keeps its connections open, and this server outlives the tests.
+		options = append(options, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
+			goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
 	}
 	goleak.VerifyTestMain(m, options...)
 }
 
-// testProject is that of the official emulator, which knows one for calls with an API key.
+// testProject is the project of the official emulator, which supports only one for requests with an API key.
 const testProject = "demo-chat"
 
-// clock is a time that tests move.
+// clock is a clock that a test sets.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -54,7 +55,7 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// stub is a running stand-in with what tests ask of it.
+// stub is a running stand-in.
 type stub struct {
 	*Server
 	url   string // http://host:port
@@ -64,7 +65,7 @@ type stub struct {
 func start(t *testing.T, path string, now func() time.Time) *stub {
 	t.Helper()
 	mails := make(chan Mail, 100)
-	s, err := Open(Options{Project: testProject, Path: path, Now: now, Origins: []string{"https://chat.example"},
+	s, err := Open(Options{Project: testProject, Path: path, Now: now,
 		Mail: func(m Mail) { mails <- m }, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +82,7 @@ func start(t *testing.T, path string, now func() time.Time) *stub {
 
 func dbPath(t *testing.T) string { return filepath.Join(t.TempDir(), "accounts.db") }
 
-// sdk returns the unmodified Admin SDK pointed at host.
+// sdk returns an unmodified Admin SDK that is connected to host.
 func sdk(t *testing.T, host string) *auth.Client {
 	t.Helper()
 	t.Setenv("FIREBASE_AUTH_EMULATOR_HOST", strings.TrimPrefix(host, "http://"))
@@ -96,7 +97,7 @@ func sdk(t *testing.T, host string) *auth.Client {
 	return c
 }
 
-// browser calls as the browser SDK does. The error is the message of the answer.
+// browser makes the same requests as the browser SDK. Its errors are the messages of the answers.
 type browser struct{ url string }
 
 func (b browser) call(method string, in any) (map[string]any, error) {
@@ -155,7 +156,14 @@ func must[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
-// wantError checks that err begins with the code that SDKs branch on.
+// createAnn creates an account with the uid ann.
+func createAnn(t *testing.T, admin *auth.Client) {
+	t.Helper()
+	u := (&auth.UserToCreate{}).UID("ann").Email("ann@example.com").Password("correct horse")
+	must(admin.CreateUser(t.Context(), u))(t)
+}
+
+// wantError checks that err begins with code, on which the SDKs branch.
 func wantError(t *testing.T, err error, code string) {
 	t.Helper()
 	if err == nil || !(err.Error() == code || strings.HasPrefix(err.Error(), code+" ")) {
@@ -163,12 +171,12 @@ func wantError(t *testing.T, err error, code string) {
 	}
 }
 
-func TestAccountsOutliveARestart(t *testing.T) {
+func TestAccountsSurviveARestart(t *testing.T) {
 	path := dbPath(t)
 	var refresh any
 	t.Run("before", func(t *testing.T) {
 		s := start(t, path, time.Now)
-		must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).UID("ann").Email("ann@example.com").Password("correct horse")))(t)
+		createAnn(t, sdk(t, s.url))
 		refresh = must(browser{s.url}.signIn("ann@example.com", "correct horse"))(t)["refreshToken"]
 	})
 	s := start(t, path, time.Now)
@@ -187,7 +195,7 @@ func TestASecondProcessIsRefused(t *testing.T) {
 	}
 }
 
-func TestPublicSignUpAndDeletionAreOff(t *testing.T) {
+func TestPublicSignUpAndDeletionAreRefused(t *testing.T) {
 	b := browser{start(t, dbPath(t), time.Now).url}
 	for _, method := range []string{"signUp", "delete"} {
 		_, err := b.call(method, m{"email": "ann@example.com", "password": "correct horse"})
@@ -195,10 +203,12 @@ func TestPublicSignUpAndDeletionAreOff(t *testing.T) {
 	}
 }
 
-func TestAdministratorsNeedTheirToken(t *testing.T) {
+func TestAdministratorsNeedTheBearerToken(t *testing.T) {
 	s := start(t, dbPath(t), time.Now)
-	for _, path := range []string{"accounts", "accounts:lookup", "accounts:update", "accounts:delete", "accounts:query", "accounts:sendOobCode"} {
-		resp, err := http.Post(s.url+"/identitytoolkit.googleapis.com/v1/projects/"+testProject+"/"+path, "application/json", strings.NewReader("{}"))
+	for _, path := range []string{"accounts", "accounts:lookup", "accounts:update", "accounts:delete", "accounts:query",
+		"accounts:sendOobCode"} {
+		resp, err := http.Post(s.url+"/identitytoolkit.googleapis.com/v1/projects/"+testProject+"/"+path,
+			"application/json", strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,12 +219,13 @@ func TestAdministratorsNeedTheirToken(t *testing.T) {
 	}
 }
 
-func TestWrongPasswordsLockAnAddressForAWhile(t *testing.T) {
+func TestWrongPasswordsLockAnAddress(t *testing.T) {
 	c := &clock{now: time.Now()}
 	s := start(t, dbPath(t), c.Now)
 	admin, b := sdk(t, s.url), browser{s.url}
 	for _, name := range []string{"ann", "bob"} {
-		must(admin.CreateUser(t.Context(), (&auth.UserToCreate{}).UID(name).Email(name+"@example.com").Password("correct horse")))(t)
+		u := (&auth.UserToCreate{}).UID(name).Email(name + "@example.com").Password("correct horse")
+		must(admin.CreateUser(t.Context(), u))(t)
 	}
 	for range maxFailures {
 		_, err := b.signIn("Ann@example.com", "wrong")
@@ -227,50 +238,51 @@ func TestWrongPasswordsLockAnAddressForAWhile(t *testing.T) {
 	must(b.signIn("ann@example.com", "correct horse"))(t)
 }
 
-func TestADisabledAccountIsToldOnlyToItsOwner(t *testing.T) {
+func TestUserDisabledRequiresThePassword(t *testing.T) {
 	s := start(t, dbPath(t), time.Now)
 	b := browser{s.url}
-	must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).Email("ann@example.com").Password("correct horse").Disabled(true)))(t)
+	u := (&auth.UserToCreate{}).Email("ann@example.com").Password("correct horse").Disabled(true)
+	must(sdk(t, s.url).CreateUser(t.Context(), u))(t)
 	_, err := b.signIn("ann@example.com", "wrong")
 	wantError(t, err, "INVALID_LOGIN_CREDENTIALS")
 	_, err = b.signIn("ann@example.com", "correct horse")
 	wantError(t, err, "USER_DISABLED")
 }
 
-func TestAPasswordIsChangedOnlySoonAfterSigningIn(t *testing.T) {
+func TestChangingThePasswordRequiresARecentSignIn(t *testing.T) {
 	c := &clock{now: time.Now()}
 	s := start(t, dbPath(t), c.Now)
 	b := browser{s.url}
-	must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).Email("ann@example.com").Password("correct horse")))(t)
+	createAnn(t, sdk(t, s.url))
 	in := must(b.signIn("ann@example.com", "correct horse"))(t)
 	c.advance(recentLogin + time.Second)
-	in = must(b.refresh(in["refreshToken"]))(t) // a fresh token does not make the sign-in fresh
+	in = must(b.refresh(in["refreshToken"]))(t) // a new token does not make the sign-in recent
 	_, err := b.call("update", m{"idToken": in["id_token"], "password": "battery staple"})
 	wantError(t, err, "CREDENTIAL_TOO_OLD_LOGIN_AGAIN")
 }
 
-func TestIDTokensEnd(t *testing.T) {
+func TestIDTokensExpire(t *testing.T) {
 	c := &clock{now: time.Now()}
 	s := start(t, dbPath(t), c.Now)
 	b := browser{s.url}
-	must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).Email("ann@example.com").Password("correct horse")))(t)
+	createAnn(t, sdk(t, s.url))
 	in := must(b.signIn("ann@example.com", "correct horse"))(t)
-	c.advance(tokenLife)
+	c.advance(tokenLifetime)
 	_, err := b.call("lookup", m{"idToken": in["idToken"]})
 	wantError(t, err, "TOKEN_EXPIRED")
 	fresh := must(b.refresh(in["refreshToken"]))(t)
 	must(b.call("lookup", m{"idToken": fresh["id_token"]}))(t)
 }
 
-func TestRevokingEndsARefreshTokenOfTheSameSecond(t *testing.T) {
+func TestRevokingCoversRefreshTokensOfTheSameSecond(t *testing.T) {
 	c := &clock{now: time.Now().Truncate(time.Second).Add(time.Millisecond)}
 	s := start(t, dbPath(t), c.Now)
 	b := browser{s.url}
-	must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).UID("ann").Email("ann@example.com").Password("correct horse")))(t)
+	createAnn(t, sdk(t, s.url))
 	in := must(b.signIn("ann@example.com", "correct horse"))(t)
 	c.advance(time.Millisecond)
-	must(s.change("ann", func(tx *bolt.Tx, a *account) error {
-		return s.apply(tx, a, &fields{ValidSince: new(strconv.FormatInt(c.Now().Unix(), 10))})
+	must(s.updateAccount("ann", func(tx *bolt.Tx, a *account) error {
+		return s.applyFields(tx, a, &fields{ValidSince: new(strconv.FormatInt(c.Now().Unix(), 10))})
 	}))(t)
 	_, err := b.refresh(in["refreshToken"])
 	wantError(t, err, "TOKEN_EXPIRED")
@@ -282,7 +294,7 @@ func TestRevokingEndsARefreshTokenOfTheSameSecond(t *testing.T) {
 func TestForgedRefreshTokensAreRefused(t *testing.T) {
 	s := start(t, dbPath(t), time.Now)
 	b := browser{s.url}
-	must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).UID("ann").Email("ann@example.com").Password("correct horse")))(t)
+	createAnn(t, sdk(t, s.url))
 	other := start(t, dbPath(t), time.Now)
 	forged := must(other.refreshToken("ann", time.Now().Unix()))(t)
 	for _, token := range []string{forged, "x", "x.y", strings.Split(forged, ".")[0]} {
@@ -291,13 +303,14 @@ func TestForgedRefreshTokensAreRefused(t *testing.T) {
 	}
 }
 
-func TestOriginsAreAnsweredByName(t *testing.T) {
+func TestOnlyLoopbackOriginsAreAllowed(t *testing.T) {
 	s := start(t, dbPath(t), time.Now)
 	for origin, want := range map[string]bool{
-		"http://localhost:5173": true, "http://127.0.0.1:8080": true, "http://[::1]:1": true, "https://chat.example": true,
+		"http://localhost:5173": true, "http://127.0.0.1:8080": true, "http://[::1]:1": true,
 		"https://evil.example": false, "http://127.0.0.1.evil.example": false, "null": false,
 	} {
-		req, err := http.NewRequest(http.MethodOptions, s.url+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local", nil)
+		req, err := http.NewRequest(http.MethodOptions,
+			s.url+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -308,7 +321,8 @@ func TestOriginsAreAnsweredByName(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if got := resp.Header.Get("Access-Control-Allow-Origin") == origin; got != want || resp.StatusCode != http.StatusNoContent {
+		got := resp.Header.Get("Access-Control-Allow-Origin") == origin
+		if got != want || resp.StatusCode != http.StatusNoContent {
 			t.Errorf("origin %s: allowed %v, want %v (%s)", origin, got, want, resp.Status)
 		}
 		if want && resp.Header.Get("Access-Control-Allow-Headers") != "content-type,x-client-version" {
@@ -321,22 +335,24 @@ func TestAResetLinkLeadsToTheClient(t *testing.T) {
 	c := &clock{now: time.Now()}
 	s := start(t, dbPath(t), c.Now)
 	b := browser{s.url}
-	must(sdk(t, s.url).CreateUser(t.Context(), (&auth.UserToCreate{}).Email("ann@example.com").Password("correct horse")))(t)
-	ask := func(continueURL string) error {
-		_, err := b.call("sendOobCode", m{"requestType": "PASSWORD_RESET", "email": "ann@example.com", "continueUrl": continueURL})
+	createAnn(t, sdk(t, s.url))
+	requestReset := func(continueURL string) error {
+		_, err := b.call("sendOobCode",
+			m{"requestType": "PASSWORD_RESET", "email": "ann@example.com", "continueUrl": continueURL})
 		return err
 	}
-	wantError(t, ask("javascript:alert(1)"), "INVALID_CONTINUE_URI")
-	if err := ask(s.url + "/"); err != nil {
+	wantError(t, requestReset("javascript:alert(1)"), "INVALID_CONTINUE_URI")
+	if err := requestReset(s.url + "/"); err != nil {
 		t.Fatal(err)
 	}
 	mail := <-s.mails
 	link := must(url.Parse(mail.Link))(t)
 	q := link.Query()
-	if mail.To != "ann@example.com" || "http://"+link.Host != s.url || link.Path != "/reset" || q.Get("mode") != "resetPassword" || q.Get("continueUrl") != s.url+"/" {
+	if mail.To != "ann@example.com" || "http://"+link.Host != s.url || link.Path != "/reset" ||
+		q.Get("mode") != "resetPassword" || q.Get("continueUrl") != s.url+"/" {
 		t.Errorf("mail %+v", mail)
 	}
-	c.advance(codeLife + time.Second)
+	c.advance(codeLifetime + time.Second)
 	_, err := b.call("resetPassword", m{"oobCode": q.Get("oobCode"), "newPassword": "battery staple"})
 	wantError(t, err, "EXPIRED_OOB_CODE")
 }

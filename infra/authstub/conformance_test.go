@@ -14,9 +14,9 @@ import (
 	"google.golang.org/api/iterator"
 )
 
-// What the chat asks of Firebase Auth, held against the stand-in always and
-// against the official emulator where PHOENIX_TEST_AUTH_EMULATOR (host:port) names
-// one, started with --project demo-chat.
+// TestConformance tests the parts of Firebase Auth that the chat uses. It always runs against the stand-in, and also
+// against the official emulator if PHOENIX_TEST_AUTH_EMULATOR has its host:port. The emulator must have been started
+// with --project demo-chat.
 func TestConformance(t *testing.T) {
 	t.Run("standin", func(t *testing.T) { conformance(t, start(t, dbPath(t), time.Now).url) })
 	t.Run("emulator", func(t *testing.T) {
@@ -29,11 +29,12 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// hideAccounts switches on in the emulator what production has and the
-// stand-in always does: answers do not tell whether an address has an account.
+// hideAccounts turns on the emulator's e-mail enumeration protection, which production and the stand-in always have:
+// answers do not reveal whether an address has an account.
 func hideAccounts(t *testing.T, host string) {
 	t.Helper()
-	req, err := jsonRequest(host+"/identitytoolkit.googleapis.com/v2/projects/"+testProject+"/config?updateMask=emailPrivacyConfig",
+	path := "/identitytoolkit.googleapis.com/v2/projects/" + testProject + "/config?updateMask=emailPrivacyConfig"
+	req, err := jsonRequest(host+path,
 		m{"emailPrivacyConfig": m{"enableImprovedEmailPrivacy": true}})
 	if err != nil {
 		t.Fatal(err)
@@ -46,17 +47,18 @@ func hideAccounts(t *testing.T, host string) {
 func conformance(t *testing.T, host string) {
 	admin, b, ctx := sdk(t, host), browser{host}, t.Context()
 	n := 0
-	// person makes an account with an address of its own.
-	person := func(t *testing.T) (uid, email string) {
+	// newAccount creates an account with a unique address.
+	newAccount := func(t *testing.T) (uid, email string) {
 		t.Helper()
 		n++
 		email = fmt.Sprintf("p%d-%d@example.com", time.Now().UnixNano(), n)
-		u := must(admin.CreateUser(ctx, (&auth.UserToCreate{}).Email(email).Password("correct horse").DisplayName("Pat")))(t)
+		u := must(admin.CreateUser(ctx,
+			(&auth.UserToCreate{}).Email(email).Password("correct horse").DisplayName("Pat")))(t)
 		return u.UID, email
 	}
 
 	t.Run("create and get", func(t *testing.T) {
-		uid, email := person(t)
+		uid, email := newAccount(t)
 		for _, u := range []*auth.UserRecord{must(admin.GetUser(ctx, uid))(t), must(admin.GetUserByEmail(ctx, email))(t)} {
 			if u.UID != uid || u.Email != email || u.DisplayName != "Pat" || u.Disabled || u.EmailVerified ||
 				u.UserMetadata.CreationTimestamp == 0 || u.TokensValidAfterMillis == 0 {
@@ -72,31 +74,33 @@ func conformance(t *testing.T, host string) {
 			t.Errorf("the same uid again: %v", err)
 		}
 		if _, err := admin.GetUser(ctx, "nobody"); !auth.IsUserNotFound(err) {
-			t.Errorf("nobody: %v", err)
+			t.Errorf("an unknown uid: %v", err)
 		}
 		if _, err := admin.GetUserByEmail(ctx, "nobody@example.com"); !auth.IsUserNotFound(err) {
-			t.Errorf("nobody's address: %v", err)
+			t.Errorf("an unknown address: %v", err)
 		}
-		got := must(admin.GetUsers(ctx, []auth.UserIdentifier{auth.UIDIdentifier{UID: uid}, auth.UIDIdentifier{UID: "nobody"}}))(t)
+		got := must(admin.GetUsers(ctx,
+			[]auth.UserIdentifier{auth.UIDIdentifier{UID: uid}, auth.UIDIdentifier{UID: "nobody"}}))(t)
 		if len(got.Users) != 1 || len(got.NotFound) != 1 {
-			t.Errorf("several: %d found, %d not", len(got.Users), len(got.NotFound))
+			t.Errorf("several uids: %d found, %d not found, want one each", len(got.Users), len(got.NotFound))
 		}
 	})
 
 	t.Run("sign in", func(t *testing.T) {
-		uid, email := person(t)
+		uid, email := newAccount(t)
 		in := must(b.signIn(email, "correct horse"))(t)
 		if in["localId"] != uid || in["expiresIn"] != "3600" {
 			t.Errorf("answer %v", in)
 		}
 		token := must(admin.VerifyIDToken(ctx, in["idToken"].(string)))(t)
-		if token.UID != uid || token.Claims["email"] != email || token.Claims["name"] != "Pat" || token.Firebase.SignInProvider != "password" ||
-			token.AuthTime == 0 || token.Expires-token.IssuedAt != 3600 {
+		if token.UID != uid || token.Claims["email"] != email || token.Claims["name"] != "Pat" ||
+			token.Firebase.SignInProvider != "password" || token.AuthTime == 0 || token.Expires-token.IssuedAt != 3600 {
 			t.Errorf("token %+v", token)
 		}
 		users := must(b.call("lookup", m{"idToken": in["idToken"]}))(t)["users"].([]any)
 		own := users[0].(m)
-		if own["localId"] != uid || own["email"] != email || own["providerUserInfo"].([]any)[0].(m)["providerId"] != "password" {
+		if own["localId"] != uid || own["email"] != email ||
+			own["providerUserInfo"].([]any)[0].(m)["providerId"] != "password" {
 			t.Errorf("own account %v", own)
 		}
 		_, err := b.signIn(email, "wrong")
@@ -120,14 +124,15 @@ func conformance(t *testing.T, host string) {
 	})
 
 	t.Run("refresh", func(t *testing.T) {
-		uid, email := person(t)
+		uid, email := newAccount(t)
 		in := must(b.signIn(email, "correct horse"))(t)
 		if err := admin.SetCustomUserClaims(ctx, uid, m{"admin": true}); err != nil {
 			t.Fatal(err)
 		}
 		out := must(b.refresh(in["refreshToken"]))(t)
 		token := must(admin.VerifyIDToken(ctx, out["id_token"].(string)))(t)
-		if out["access_token"] != out["id_token"] || out["user_id"] != uid || out["refresh_token"] == "" || token.Claims["admin"] != true {
+		if out["access_token"] != out["id_token"] || out["user_id"] != uid || out["refresh_token"] == "" ||
+			token.Claims["admin"] != true {
 			t.Errorf("refreshed %v, claims %v", out, token.Claims)
 		}
 		_, err := b.refresh("no token")
@@ -135,7 +140,7 @@ func conformance(t *testing.T, host string) {
 	})
 
 	t.Run("disable and enable", func(t *testing.T) {
-		uid, email := person(t)
+		uid, email := newAccount(t)
 		in := must(b.signIn(email, "correct horse"))(t)
 		must(admin.UpdateUser(ctx, uid, (&auth.UserToUpdate{}).Disabled(true)))(t)
 		_, err := b.signIn(email, "correct horse")
@@ -152,7 +157,7 @@ func conformance(t *testing.T, host string) {
 	})
 
 	t.Run("delete", func(t *testing.T) {
-		uid, email := person(t)
+		uid, email := newAccount(t)
 		in := must(b.signIn(email, "correct horse"))(t)
 		if err := admin.DeleteUser(ctx, uid); err != nil {
 			t.Fatal(err)
@@ -165,20 +170,21 @@ func conformance(t *testing.T, host string) {
 			t.Errorf("again: %v", err)
 		}
 		must(admin.CreateUser(ctx, (&auth.UserToCreate{}).Email(email)))(t) // the address is free again
-		other, _ := person(t)
+		other, _ := newAccount(t)
 		res := must(admin.DeleteUsers(ctx, []string{other, "nobody"}))(t)
 		if res.FailureCount != 0 {
-			t.Errorf("several: %+v", res)
+			t.Errorf("several uids: %+v", res)
 		}
 		if _, err := admin.GetUser(ctx, other); !auth.IsUserNotFound(err) {
-			t.Errorf("deleted with others: %v", err)
+			t.Errorf("after deleting several: %v", err)
 		}
 	})
 
 	t.Run("change", func(t *testing.T) {
-		uid, email := person(t)
-		_, taken := person(t)
-		u := must(admin.UpdateUser(ctx, uid, (&auth.UserToUpdate{}).DisplayName("").Email("x"+email).EmailVerified(true).Password("battery staple")))(t)
+		uid, email := newAccount(t)
+		_, taken := newAccount(t)
+		changes := (&auth.UserToUpdate{}).DisplayName("").Email("x" + email).EmailVerified(true).Password("battery staple")
+		u := must(admin.UpdateUser(ctx, uid, changes))(t)
 		if u.DisplayName != "" || u.Email != "x"+email || !u.EmailVerified {
 			t.Errorf("changed: %+v", u.UserInfo)
 		}
@@ -189,12 +195,12 @@ func conformance(t *testing.T, host string) {
 			t.Errorf("a taken address: %v", err)
 		}
 		if _, err = admin.UpdateUser(ctx, "nobody", (&auth.UserToUpdate{}).Disabled(true)); !auth.IsUserNotFound(err) {
-			t.Errorf("nobody: %v", err)
+			t.Errorf("an unknown uid: %v", err)
 		}
 	})
 
 	t.Run("claims", func(t *testing.T) {
-		uid, email := person(t)
+		uid, email := newAccount(t)
 		if err := admin.SetCustomUserClaims(ctx, uid, m{"admin": true}); err != nil {
 			t.Fatal(err)
 		}
@@ -204,18 +210,19 @@ func conformance(t *testing.T, host string) {
 		if err := admin.SetCustomUserClaims(ctx, uid, nil); err != nil {
 			t.Fatal(err)
 		}
-		token := must(admin.VerifyIDToken(ctx, must(b.signIn(email, "correct horse"))(t)["idToken"].(string)))(t)
+		in := must(b.signIn(email, "correct horse"))(t)
+		token := must(admin.VerifyIDToken(ctx, in["idToken"].(string)))(t)
 		if _, ok := token.Claims["admin"]; ok {
-			t.Error("a claim outlived its removal")
+			t.Error("the token has a claim that was removed")
 		}
 	})
 
 	t.Run("revoke", func(t *testing.T) {
-		uid, email := person(t)
+		uid, email := newAccount(t)
 		in := must(b.signIn(email, "correct horse"))(t)
-		// Both compare whole seconds: revoke as of two seconds ahead instead of waiting.
+		// Both compare whole seconds. Revoking as of two seconds in the future saves waiting for the next second.
 		future := fmt.Sprint(time.Now().Add(2 * time.Second).Unix())
-		must(owner(host, "accounts:update", m{"localId": uid, "validSince": future}))(t)
+		must(callAsOwner(host, "accounts:update", m{"localId": uid, "validSince": future}))(t)
 		if _, err := admin.VerifyIDTokenAndCheckRevoked(ctx, in["idToken"].(string)); !auth.IsIDTokenRevoked(err) {
 			t.Errorf("verified: %v", err)
 		}
@@ -224,17 +231,19 @@ func conformance(t *testing.T, host string) {
 		if err := admin.RevokeRefreshTokens(ctx, uid); err != nil {
 			t.Fatal(err)
 		}
-		if got := must(admin.GetUser(ctx, uid))(t).TokensValidAfterMillis; time.Since(time.UnixMilli(got)).Abs() > 5*time.Second {
-			t.Errorf("valid since %v", time.UnixMilli(got))
+		after := time.UnixMilli(must(admin.GetUser(ctx, uid))(t).TokensValidAfterMillis)
+		if time.Since(after).Abs() > 5*time.Second {
+			t.Errorf("valid since %v", after)
 		}
 	})
 
 	t.Run("own password", func(t *testing.T) {
-		uid, email := person(t)
+		uid, email := newAccount(t)
 		in := must(b.signIn(email, "correct horse"))(t)
 		_, err := b.call("update", m{"idToken": in["idToken"], "password": "tiny"})
 		wantError(t, err, "WEAK_PASSWORD")
-		out := must(b.call("update", m{"idToken": in["idToken"], "password": "battery staple", "returnSecureToken": true}))(t)
+		out := must(b.call("update",
+			m{"idToken": in["idToken"], "password": "battery staple", "returnSecureToken": true}))(t)
 		if token := must(admin.VerifyIDToken(ctx, out["idToken"].(string)))(t); token.UID != uid {
 			t.Errorf("token of %s", token.UID)
 		}
@@ -245,7 +254,7 @@ func conformance(t *testing.T, host string) {
 	})
 
 	t.Run("forgotten password", func(t *testing.T) {
-		_, email := person(t)
+		_, email := newAccount(t)
 		must(b.call("sendOobCode", m{"requestType": "PASSWORD_RESET", "email": "nobody@example.com"}))(t)
 		must(b.call("sendOobCode", m{"requestType": "PASSWORD_RESET", "email": email}))(t)
 		list := must(answerOf(http.Get(host + "/emulator/v1/projects/" + testProject + "/oobCodes")))(t)["oobCodes"].([]any)
@@ -255,7 +264,7 @@ func conformance(t *testing.T, host string) {
 		}
 		code := list[i].(m)["oobCode"]
 		if got := must(b.call("resetPassword", m{"oobCode": code}))(t)["email"]; got != email {
-			t.Errorf("the code is %v's", got)
+			t.Errorf("the code belongs to %v, want %s", got, email)
 		}
 		_, err := b.call("resetPassword", m{"oobCode": code, "newPassword": "tiny"})
 		wantError(t, err, "WEAK_PASSWORD")
@@ -269,14 +278,14 @@ func conformance(t *testing.T, host string) {
 			t.Error("no link")
 		}
 		if link := must(admin.PasswordResetLink(ctx, "nobody@example.com"))(t); link != "" {
-			t.Errorf("nobody's link: %s", link)
+			t.Errorf("link for an unknown address: %s", link)
 		}
 	})
 
 	t.Run("list and query", func(t *testing.T) {
 		want := map[string]bool{}
 		for range 6 {
-			uid, _ := person(t)
+			uid, _ := newAccount(t)
 			want[uid] = true
 		}
 		it := admin.Users(ctx, "")
@@ -304,8 +313,8 @@ func conformance(t *testing.T, host string) {
 	})
 }
 
-// owner calls as an administrator, past what the Admin SDK offers.
-func owner(host, path string, in any) (map[string]any, error) {
+// callAsOwner makes an administrator's request that the Admin SDK does not offer.
+func callAsOwner(host, path string, in any) (map[string]any, error) {
 	req, err := jsonRequest(host+"/identitytoolkit.googleapis.com/v1/projects/"+testProject+"/"+path, in)
 	if err != nil {
 		return nil, err

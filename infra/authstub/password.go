@@ -12,7 +12,7 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// argon2id with the first choice of OWASP's password storage cheat sheet: 19 MiB, two passes, one lane.
+// Parameters of argon2id: the first recommendation of OWASP's Password Storage Cheat Sheet.
 const (
 	hashMemory = 19 << 10 // KiB
 	hashPasses = 2
@@ -31,9 +31,9 @@ func (s *Server) hashPassword(password string) (string, error) {
 		b64.EncodeToString(salt), b64.EncodeToString(sum)), nil
 }
 
-// passwordFits reports whether password made hash. It takes as long when hash is
-// "", so that the time of an answer does not tell whether an account exists.
-func (s *Server) passwordFits(hash, password string) bool {
+// passwordMatches reports whether hash is the hash of password. It takes the same time if hash is "", so that the
+// response time does not reveal whether an account exists.
+func (s *Server) passwordMatches(hash, password string) bool {
 	parts := strings.Split(hash, "$") // "", argon2id, v, parameters, salt, sum
 	if len(parts) != 6 {
 		s.derive(password, make([]byte, 16))
@@ -51,14 +51,15 @@ func (s *Server) derive(password string, salt []byte) []byte {
 	return argon2.IDKey([]byte(password), salt, hashPasses, hashMemory, hashLanes, hashLength)
 }
 
-// A lock begins after maxFailures wrong passwords within failureWindow of the first and ends with that window.
+// An address is locked after maxFailures wrong passwords within failureWindow of the first one, until that window
+// ends.
 const (
 	maxFailures   = 10
 	failureWindow = 5 * time.Minute
-	maxTracked    = 10_000 // addresses; beyond it the oldest is forgotten
+	maxTracked    = 10_000 // addresses; beyond that, the oldest is forgotten
 )
 
-// attempts counts wrong passwords for each address, in memory.
+// attempts counts the wrong passwords for each address, in memory.
 type attempts struct {
 	now func() time.Time
 
@@ -75,7 +76,7 @@ func newAttempts(now func() time.Time) *attempts {
 	return &attempts{now: now, failed: map[string]*failures{}}
 }
 
-// locked reports whether a sign-in with the address is to be refused unseen.
+// locked reports whether sign-ins with this address are refused without checking the password.
 func (a *attempts) locked(email string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -102,7 +103,7 @@ func (a *attempts) succeed(email string) {
 	delete(a.failed, email)
 }
 
-// forgetOldest makes room for one more address; a.mu is held.
+// forgetOldest makes room for one more address. The caller holds a.mu.
 func (a *attempts) forgetOldest(now time.Time) {
 	if len(a.failed) < maxTracked {
 		return

@@ -10,36 +10,37 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// recentLogin is how long after giving the password it may be changed.
+// recentLogin is the maximum age of a sign-in with which the password or the address may be changed.
 const recentLogin = 5 * time.Minute
 
-// refused answers what the identity configuration switches off for browsers.
-func (s *Server) refused(*http.Request) (any, error) { return nil, bad("ADMIN_ONLY_OPERATION") }
+// refuse handles the calls that production's identity configuration does not allow for browsers.
+func (s *Server) refuse(*http.Request) (any, error) { return nil, badRequest("ADMIN_ONLY_OPERATION") }
 
-// signIn answers signInWithEmailAndPassword. An unknown address and a wrong
-// password are answered alike, in about the same time.
+// signIn handles signInWithEmailAndPassword. An unknown address and a wrong password get the same answer after about
+// the same time.
 func (s *Server) signIn(r *http.Request) (any, error) {
 	var in struct {
 		Email    string `json:"email"`
 		Password string `json:"password"`
 	}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
 	email := strings.ToLower(in.Email)
 	switch {
 	case in.Email == "":
-		return nil, bad("MISSING_EMAIL")
+		return nil, badRequest("MISSING_EMAIL")
 	case !validEmail(email):
-		return nil, bad("INVALID_EMAIL")
+		return nil, badRequest("INVALID_EMAIL")
 	case in.Password == "":
-		return nil, bad("MISSING_PASSWORD")
+		return nil, badRequest("MISSING_PASSWORD")
 	case len(in.Password) > 4096:
-		return nil, bad("INVALID_LOGIN_CREDENTIALS")
+		return nil, badRequest("INVALID_LOGIN_CREDENTIALS")
 	case s.attempts.locked(email):
-		return nil, bad("TOO_MANY_ATTEMPTS_TRY_LATER : Too many wrong passwords for this address. Try again in a few minutes, or reset the password.")
+		return nil, badRequest("TOO_MANY_ATTEMPTS_TRY_LATER : Too many wrong passwords for this address. " +
+			"Try again in a few minutes, or reset the password.")
 	}
-	a, err := s.find(byEmail, email)
+	a, err := s.findAccount(accountByEmail, email)
 	if err != nil {
 		return nil, err
 	}
@@ -47,16 +48,16 @@ func (s *Server) signIn(r *http.Request) (any, error) {
 	if a != nil {
 		hash = a.Password
 	}
-	if !s.passwordFits(hash, in.Password) {
+	if !s.passwordMatches(hash, in.Password) {
 		s.attempts.fail(email)
-		return nil, bad("INVALID_LOGIN_CREDENTIALS")
+		return nil, badRequest("INVALID_LOGIN_CREDENTIALS")
 	}
 	s.attempts.succeed(email)
 	if a.Disabled {
-		return nil, bad("USER_DISABLED")
+		return nil, badRequest("USER_DISABLED")
 	}
 	now := s.now()
-	a, err = s.change(a.UID, func(_ *bolt.Tx, a *account) error {
+	a, err = s.updateAccount(a.UID, func(_ *bolt.Tx, a *account) error {
 		a.LoginAt, a.RefreshAt = now.UnixMilli(), now.UnixMilli()
 		return nil
 	})
@@ -72,7 +73,7 @@ func (s *Server) signIn(r *http.Request) (any, error) {
 	return out, nil
 }
 
-// tokens returns a fresh pair for an account whose password was given at authTime (seconds).
+// tokens returns a new pair of tokens for an account that signed in at authTime (Unix seconds).
 func (s *Server) tokens(a *account, authTime int64) (map[string]any, error) {
 	id, err := s.idToken(a, authTime)
 	if err != nil {
@@ -82,30 +83,31 @@ func (s *Server) tokens(a *account, authTime int64) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"idToken": id, "refreshToken": refresh, "expiresIn": strconv.Itoa(int(tokenLife.Seconds()))}, nil
+	return map[string]any{"idToken": id, "refreshToken": refresh,
+		"expiresIn": strconv.Itoa(int(tokenLifetime.Seconds()))}, nil
 }
 
-// refresh answers the SDK's wish for a fresh ID token. Its body is a form.
+// refresh exchanges a refresh token for a new ID token. The body of the request is a form.
 func (s *Server) refresh(r *http.Request) (any, error) {
 	if err := r.ParseForm(); err != nil {
-		return nil, bad("INVALID_ARGUMENT : the body is no form")
+		return nil, badRequest("INVALID_ARGUMENT : the body is not a form")
 	}
 	switch {
 	case r.PostForm.Get("grant_type") != "refresh_token":
-		return nil, bad("INVALID_GRANT_TYPE")
+		return nil, badRequest("INVALID_GRANT_TYPE")
 	case r.PostForm.Get("refresh_token") == "":
-		return nil, bad("MISSING_REFRESH_TOKEN")
+		return nil, badRequest("MISSING_REFRESH_TOKEN")
 	}
-	was, err := s.session(r.PostForm.Get("refresh_token"))
+	was, err := s.parseRefreshToken(r.PostForm.Get("refresh_token"))
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.change(was.UID, func(_ *bolt.Tx, a *account) error {
+	a, err := s.updateAccount(was.UID, func(_ *bolt.Tx, a *account) error {
 		switch {
 		case a.Disabled:
-			return bad("USER_DISABLED")
+			return badRequest("USER_DISABLED")
 		case was.Issued < a.RevokedAt:
-			return bad("TOKEN_EXPIRED")
+			return badRequest("TOKEN_EXPIRED")
 		}
 		a.RefreshAt = s.now().UnixMilli()
 		return nil
@@ -118,25 +120,26 @@ func (s *Server) refresh(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return map[string]any{"id_token": id, "access_token": id, "refresh_token": r.PostForm.Get("refresh_token"),
-		"expires_in": strconv.Itoa(int(tokenLife.Seconds())), "token_type": "Bearer", "user_id": a.UID, "project_id": s.project}, nil
+		"expires_in": strconv.Itoa(int(tokenLifetime.Seconds())), "token_type": "Bearer",
+		"user_id": a.UID, "project_id": s.project}, nil
 }
 
-// lookupOwn shows the holder of an ID token their own account.
+// lookupOwn returns the account of the holder of an ID token.
 func (s *Server) lookupOwn(r *http.Request) (any, error) {
 	var in struct {
 		IDToken string `json:"idToken"`
 	}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
-	a, _, err := s.verify(in.IDToken)
+	a, _, err := s.verifyIDToken(in.IDToken)
 	if err != nil {
 		return nil, err
 	}
 	return map[string]any{"kind": "identitytoolkit#GetAccountInfoResponse", "users": []any{userInfo(a)}}, nil
 }
 
-// updateOwn answers updatePassword, updateEmail and updateProfile.
+// updateOwn handles updatePassword, updateEmail and updateProfile.
 func (s *Server) updateOwn(r *http.Request) (any, error) {
 	var in struct {
 		IDToken           string   `json:"idToken"`
@@ -147,22 +150,23 @@ func (s *Server) updateOwn(r *http.Request) (any, error) {
 		PhotoURL          *string  `json:"photoUrl"`
 		DeleteAttribute   []string `json:"deleteAttribute"`
 	}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
-	a, claims, err := s.verify(in.IDToken)
+	a, claims, err := s.verifyIDToken(in.IDToken)
 	if err != nil {
 		return nil, err
 	}
 	if (in.Password != nil || in.Email != nil) && s.now().Unix()-claims.AuthTime > int64(recentLogin.Seconds()) {
-		return nil, bad("CREDENTIAL_TOO_OLD_LOGIN_AGAIN")
+		return nil, badRequest("CREDENTIAL_TOO_OLD_LOGIN_AGAIN")
 	}
 	f := fields{Email: in.Email, Password: in.Password, DisplayName: in.DisplayName, PhotoURL: in.PhotoURL,
 		DeleteAttribute: in.DeleteAttribute}
-	if err := s.prepare(&f); err != nil {
+	if err := s.prepareFields(&f); err != nil {
 		return nil, err
 	}
-	if a, err = s.change(a.UID, func(tx *bolt.Tx, a *account) error { return s.apply(tx, a, &f) }); err != nil {
+	a, err = s.updateAccount(a.UID, func(tx *bolt.Tx, a *account) error { return s.applyFields(tx, a, &f) })
+	if err != nil {
 		return nil, err
 	}
 	out := userInfo(a)
@@ -179,8 +183,8 @@ func (s *Server) updateOwn(r *http.Request) (any, error) {
 	return out, nil
 }
 
-// sendReset answers sendPasswordResetEmail. An unknown address is answered like
-// a known one, so that nobody learns who has an account.
+// sendReset handles sendPasswordResetEmail. An unknown address gets the same answer as a known one, so that the
+// answer does not reveal who has an account.
 func (s *Server) sendReset(r *http.Request) (any, error) {
 	in, a, err := s.readReset(r)
 	if err != nil {
@@ -196,7 +200,7 @@ func (s *Server) sendReset(r *http.Request) (any, error) {
 	return map[string]any{"kind": "identitytoolkit#GetOobConfirmationCodeResponse", "email": in.Email}, nil
 }
 
-// resetLink answers the Admin SDK's PasswordResetLink. An unknown address has an empty one.
+// resetLink handles the Admin SDK's PasswordResetLink. The link is empty for an unknown address.
 func (s *Server) resetLink(r *http.Request) (any, error) {
 	in, a, err := s.readReset(r)
 	if err != nil {
@@ -213,7 +217,8 @@ func (s *Server) resetLink(r *http.Request) (any, error) {
 		s.mail(Mail{To: a.Email, Link: link})
 		link = ""
 	}
-	return map[string]any{"kind": "identitytoolkit#GetOobConfirmationCodeResponse", "email": a.Email, "oobLink": link}, nil
+	return map[string]any{"kind": "identitytoolkit#GetOobConfirmationCodeResponse",
+		"email": a.Email, "oobLink": link}, nil
 }
 
 type resetRequest struct {
@@ -223,45 +228,45 @@ type resetRequest struct {
 	ReturnOobLink bool   `json:"returnOobLink"`
 }
 
-// readReset reads a request for a reset, and whose it is: nil where no account has the address.
+// readReset reads a request for a password reset and its account. The account is nil if the address has none.
 func (s *Server) readReset(r *http.Request) (in resetRequest, a *account, err error) {
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return in, nil, err
 	}
 	if in.RequestType != "PASSWORD_RESET" {
-		return in, nil, bad("OPERATION_NOT_ALLOWED : the stand-in resets passwords only")
+		return in, nil, badRequest("OPERATION_NOT_ALLOWED : the stand-in supports only password resets")
 	}
 	if in.Email == "" {
-		return in, nil, bad("MISSING_EMAIL")
+		return in, nil, badRequest("MISSING_EMAIL")
 	}
 	if in.Email = strings.ToLower(in.Email); !validEmail(in.Email) {
-		return in, nil, bad("INVALID_EMAIL")
+		return in, nil, badRequest("INVALID_EMAIL")
 	}
 	if in.ContinueURL != "" {
 		if u, err := url.Parse(in.ContinueURL); err != nil || (u.Scheme != "http" && u.Scheme != "https") {
-			return in, nil, bad("INVALID_CONTINUE_URI : the address to go on to is no web address")
+			return in, nil, badRequest("INVALID_CONTINUE_URI : the continue URL is not a web address")
 		}
 	}
-	a, err = s.find(byEmail, in.Email)
+	a, err = s.findAccount(accountByEmail, in.Email)
 	return in, a, err
 }
 
-// resetPassword answers confirmPasswordReset and, without a new password,
-// verifyPasswordResetCode.
+// resetPassword handles confirmPasswordReset and, without a new password, verifyPasswordResetCode.
 func (s *Server) resetPassword(r *http.Request) (any, error) {
 	var in struct {
 		OobCode     string `json:"oobCode"`
 		NewPassword string `json:"newPassword"`
 	}
-	if err := read(r, &in); err != nil {
+	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
 	if in.OobCode == "" {
-		return nil, bad("MISSING_OOB_CODE")
+		return nil, badRequest("MISSING_OOB_CODE")
 	}
 	email, err := s.useCode(in.OobCode, in.NewPassword)
 	if err != nil {
 		return nil, err
 	}
-	return map[string]any{"kind": "identitytoolkit#ResetPasswordResponse", "email": email, "requestType": "PASSWORD_RESET"}, nil
+	return map[string]any{"kind": "identitytoolkit#ResetPasswordResponse",
+		"email": email, "requestType": "PASSWORD_RESET"}, nil
 }

@@ -11,10 +11,10 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// codeLife is how long a reset code works, as in production.
-const codeLife = time.Hour
+// codeLifetime is how long a reset code works. It is the same in production.
+const codeLifetime = time.Hour
 
-// code is a password reset that was asked for and not yet used.
+// code is a password reset that was requested and not yet used.
 type code struct {
 	UID     string    `json:"uid"`
 	Email   string    `json:"email"`
@@ -23,12 +23,12 @@ type code struct {
 }
 
 var (
-	errCodeExpired = bad("EXPIRED_OOB_CODE")
-	errCodeInvalid = bad("INVALID_OOB_CODE")
+	errCodeExpired = badRequest("EXPIRED_OOB_CODE")
+	errCodeInvalid = badRequest("INVALID_OOB_CODE")
 )
 
-// newCode stores a code for a and returns the link that a mail would carry: to
-// the client's page for it, on the host that r came to.
+// newCode stores a code for a and returns the link that a mail would contain. It leads to the client's page on the
+// host that received r.
 func (s *Server) newCode(a *account, continueURL string, r *http.Request) (string, error) {
 	id := rand.Text() + rand.Text()
 	q := url.Values{"mode": {"resetPassword"}, "lang": {"en"}, "oobCode": {id}, "apiKey": {"local"}}
@@ -36,7 +36,7 @@ func (s *Server) newCode(a *account, continueURL string, r *http.Request) (strin
 		q.Set("continueUrl", continueURL)
 	}
 	link := "http://" + r.Host + "/reset?" + q.Encode()
-	b, err := json.Marshal(code{UID: a.UID, Email: a.Email, Link: link, Expires: s.now().Add(codeLife)})
+	b, err := json.Marshal(code{UID: a.UID, Email: a.Email, Link: link, Expires: s.now().Add(codeLifetime)})
 	if err != nil {
 		return "", err
 	}
@@ -48,8 +48,8 @@ func (s *Server) newCode(a *account, continueURL string, r *http.Request) (strin
 	})
 }
 
-// dropExpired keeps the stored codes few. An expired code is kept for a day, so
-// that its holder is told what is wrong with it.
+// dropExpired deletes codes that expired more than a day ago. Until then, using the code still reports that it
+// expired instead of that it is invalid.
 func (s *Server) dropExpired(tx *bolt.Tx) error {
 	var old [][]byte
 	err := tx.Bucket(bucketCodes).ForEach(func(k, v []byte) error {
@@ -68,13 +68,13 @@ func (s *Server) dropExpired(tx *bolt.Tx) error {
 	return err
 }
 
-// useCode sets the new password and spends the code; with password "" it only
-// checks the code. It returns the address of the account.
+// useCode sets the new password and deletes the code. If password is "", it only checks the code. It returns the
+// e-mail address of the account.
 func (s *Server) useCode(id, password string) (email string, err error) {
 	f := fields{}
 	if password != "" {
 		f.Password = &password
-		if err := s.prepare(&f); err != nil {
+		if err := s.prepareFields(&f); err != nil {
 			return "", err
 		}
 	}
@@ -91,7 +91,7 @@ func (s *Server) useCode(id, password string) (email string, err error) {
 		if s.now().After(c.Expires) {
 			return errCodeExpired
 		}
-		a, err := get(tx, c.UID)
+		a, err := accountByUID(tx, c.UID)
 		if err != nil {
 			return err
 		}
@@ -99,16 +99,16 @@ func (s *Server) useCode(id, password string) (email string, err error) {
 			return errCodeInvalid
 		}
 		if a.Disabled {
-			return bad("USER_DISABLED")
+			return badRequest("USER_DISABLED")
 		}
 		if email = c.Email; password == "" {
 			return nil
 		}
-		if err := s.apply(tx, a, &f); err != nil {
+		if err := s.applyFields(tx, a, &f); err != nil {
 			return err
 		}
-		a.EmailVerified = true // who has the code has read the mail
-		return errors.Join(put(tx, a), codes.Delete([]byte(id)))
+		a.EmailVerified = true // the code was in a mail to this address
+		return errors.Join(putAccount(tx, a), codes.Delete([]byte(id)))
 	})
 	if err == nil && password != "" {
 		s.attempts.succeed(email)
@@ -116,8 +116,8 @@ func (s *Server) useCode(id, password string) (email string, err error) {
 	return email, err
 }
 
-// codes lists what mails would have carried, in the official emulator's format.
-func (s *Server) codes(*http.Request) (any, error) {
+// listCodes returns the codes and links that mails would have contained, in the official emulator's format.
+func (s *Server) listCodes(*http.Request) (any, error) {
 	list := []any{}
 	err := s.db.View(func(tx *bolt.Tx) error {
 		return tx.Bucket(bucketCodes).ForEach(func(k, v []byte) error {
@@ -126,7 +126,8 @@ func (s *Server) codes(*http.Request) (any, error) {
 				return err
 			}
 			if s.now().Before(c.Expires) {
-				list = append(list, map[string]string{"email": c.Email, "requestType": "PASSWORD_RESET", "oobCode": string(k), "oobLink": c.Link})
+				list = append(list, map[string]string{"email": c.Email, "requestType": "PASSWORD_RESET",
+					"oobCode": string(k), "oobLink": c.Link})
 			}
 			return nil
 		})

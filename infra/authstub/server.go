@@ -10,55 +10,52 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// Options says what a Server is. Project and Path are required.
+// Options configures a Server. Project and Path are required.
 type Options struct {
-	Project string           // Google Cloud project id; the audience of its tokens
-	Path    string           // bbolt file of the accounts; created where it is missing
-	Origins []string         // pages that may call besides those on a loopback address
+	Project string           // Google Cloud project id, which is the audience of the tokens
+	Path    string           // bbolt file of the accounts; created if it is missing
 	Now     func() time.Time // clock; nil means time.Now
-	Mail    func(Mail)       // called with every password reset instead of sending mail; nil means that the link is logged
+	Mail    func(Mail)       // called for each password reset instead of sending mail; nil logs the link
 	Logger  *slog.Logger     // nil means slog.Default
 }
 
-// Mail is what a person would have received.
+// Mail is an e-mail that the owner of an account would have received.
 type Mail struct {
 	To   string // e-mail address
-	Link string // address of the page that asks for a new password; works once, for one hour
+	Link string // address of the page that asks for a new password; it works once and for one hour
 }
 
-// Server is the stand-in. Its methods may be called by many goroutines at once.
+// Server is the stand-in. Its methods are safe for concurrent use.
 type Server struct {
 	project  string
-	origins  []string
 	now      func() time.Time
 	mail     func(Mail)
 	log      *slog.Logger
 	db       *bolt.DB
 	secret   []byte // signs refresh tokens; kept in db
 	attempts *attempts
-	hashing  chan struct{} // bounds the memory that password hashing takes
+	hashing  chan struct{} // limits the memory used by password hashing
 	mux      *http.ServeMux
 }
 
-// ErrInUse says that another process has the accounts open.
+// ErrInUse is returned when another process has the accounts file open.
 var ErrInUse = errors.New("the accounts file is in use by another process")
 
-// Open opens or creates the accounts at o.Path. The error is ErrInUse when
-// another process holds the file for longer than a second, else it says what is
-// wrong with the file or its folder.
+// Open opens or creates the accounts file at o.Path. It returns ErrInUse if another process keeps the file open for
+// more than a second.
 func Open(o Options) (*Server, error) {
 	if o.Project == "" || o.Path == "" {
 		return nil, errors.New("authstub: Project and Path are required")
 	}
 	s := &Server{
-		project: o.Project, origins: o.Origins, now: o.Now, mail: o.Mail, log: o.Logger,
+		project: o.Project, now: o.Now, mail: o.Mail, log: o.Logger,
 		hashing: make(chan struct{}, 4), mux: http.NewServeMux(),
 	}
 	if s.now == nil {
@@ -72,34 +69,33 @@ func Open(o Options) (*Server, error) {
 	}
 	s.attempts = newAttempts(s.now)
 	db, err := bolt.Open(o.Path, 0o600, &bolt.Options{Timeout: time.Second})
-	if errors.Is(err, bolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, ErrInUse
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open accounts: %w", err)
 	}
 	s.db = db
-	if s.secret, err = prepare(db); err != nil {
+	if s.secret, err = openBuckets(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("open accounts: %w", err), db.Close())
 	}
 	s.routes()
 	return s, nil
 }
 
-// Close closes the accounts file. No request may be under way.
+// Close closes the accounts file. No request may be in progress.
 func (s *Server) Close() error { return s.db.Close() }
 
-// Serves reports whether path is one that the stand-in answers, for a server
-// that answers other paths as well.
+// Serves reports whether the stand-in handles path. A server that handles other paths too uses it for routing.
 func Serves(path string) bool {
 	return strings.HasPrefix(path, "/identitytoolkit.googleapis.com/") ||
 		strings.HasPrefix(path, "/securetoken.googleapis.com/") ||
 		strings.HasPrefix(path, "/emulator/")
 }
 
-// ServeHTTP answers the SDKs, CORS preflights included.
+// ServeHTTP handles requests of the SDKs, including CORS preflights.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if origin := r.Header.Get("Origin"); origin != "" && s.allowed(origin) {
+	if origin := r.Header.Get("Origin"); origin != "" && isLoopback(origin) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Add("Vary", "Origin")
@@ -116,10 +112,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-func (s *Server) allowed(origin string) bool {
-	if slices.Contains(s.origins, origin) {
-		return true
-	}
+// isLoopback reports whether the pages of origin are served from a loopback address.
+func isLoopback(origin string) bool {
 	u, err := url.Parse(origin)
 	if err != nil {
 		return false
@@ -133,42 +127,42 @@ func (s *Server) routes() {
 		toolkit = "/identitytoolkit.googleapis.com/v1"
 		project = toolkit + "/projects/{project}"
 	)
-	public := func(path string, h handler) { s.mux.Handle("POST "+toolkit+path, s.answer(h)) }
-	public("/accounts:signUp", s.refused)
-	public("/accounts:delete", s.refused)
+	public := func(path string, h handler) { s.mux.Handle("POST "+toolkit+path, s.respond(h)) }
+	public("/accounts:signUp", s.refuse)
+	public("/accounts:delete", s.refuse)
 	public("/accounts:signInWithPassword", s.signIn)
 	public("/accounts:lookup", s.lookupOwn)
 	public("/accounts:update", s.updateOwn)
 	public("/accounts:sendOobCode", s.sendReset)
 	public("/accounts:resetPassword", s.resetPassword)
-	s.mux.Handle("POST /securetoken.googleapis.com/v1/token", s.answer(s.refresh))
+	s.mux.Handle("POST /securetoken.googleapis.com/v1/token", s.respond(s.refresh))
 
 	admin := func(pattern string, h handler) {
 		method, path, _ := strings.Cut(pattern, " ")
-		s.mux.Handle(method+" "+project+path, s.answer(s.owner(h)))
+		s.mux.Handle(method+" "+project+path, s.respond(s.callAsOwner(h)))
 	}
-	admin("POST /accounts", s.create)
-	admin("POST /accounts:lookup", s.lookup)
-	admin("POST /accounts:update", s.update)
-	admin("POST /accounts:delete", s.delete)
-	admin("POST /accounts:batchDelete", s.batchDelete)
-	admin("GET /accounts:batchGet", s.batchGet)
-	admin("POST /accounts:query", s.query)
+	admin("POST /accounts", s.createAccount)
+	admin("POST /accounts:lookup", s.lookUpAccounts)
+	admin("POST /accounts:update", s.updateByAdmin)
+	admin("POST /accounts:delete", s.deleteByAdmin)
+	admin("POST /accounts:batchDelete", s.deleteAccounts)
+	admin("GET /accounts:batchGet", s.listAccounts)
+	admin("POST /accounts:query", s.queryAccounts)
 	admin("POST /accounts:sendOobCode", s.resetLink)
 
-	s.mux.Handle("GET /emulator/v1/projects/{project}/oobCodes", s.answer(s.ours(s.codes)))
-	s.mux.Handle("DELETE /emulator/v1/projects/{project}/accounts", s.answer(s.ours(s.deleteAll)))
-	s.mux.Handle("/", s.answer(func(r *http.Request) (any, error) {
-		return nil, &apiError{http.StatusNotFound, "OPERATION_NOT_ALLOWED : the stand-in does not do " + r.Method + " " + r.URL.Path}
+	s.mux.Handle("GET /emulator/v1/projects/{project}/oobCodes", s.respond(s.requireProject(s.listCodes)))
+	s.mux.Handle("DELETE /emulator/v1/projects/{project}/accounts", s.respond(s.requireProject(s.deleteAll)))
+	s.mux.Handle("/", s.respond(func(r *http.Request) (any, error) {
+		return nil, &apiError{http.StatusNotFound,
+			"OPERATION_NOT_ALLOWED : the stand-in does not support " + r.Method + " " + r.URL.Path}
 	}))
 }
 
-// handler answers one call with what is written as JSON. Its error is an
-// *apiError where the caller is to blame.
+// handler handles a request and returns the JSON value of the answer. An error that the caller caused is an
+// *apiError.
 type handler func(r *http.Request) (any, error)
 
-// apiError is an error as Identity Toolkit tells it. SDKs branch on the first
-// word of message.
+// apiError is an error in the format of Identity Toolkit. The SDKs branch on the first word of its message.
 type apiError struct {
 	status  int
 	message string
@@ -176,9 +170,9 @@ type apiError struct {
 
 func (e *apiError) Error() string { return e.message }
 
-func bad(message string) error { return &apiError{http.StatusBadRequest, message} }
+func badRequest(message string) error { return &apiError{http.StatusBadRequest, message} }
 
-func (s *Server) answer(h handler) http.Handler {
+func (s *Server) respond(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
 		status := http.StatusOK
@@ -186,7 +180,7 @@ func (s *Server) answer(h handler) http.Handler {
 		if err != nil {
 			var e *apiError
 			if !errors.As(err, &e) {
-				s.log.Error("authstub", "path", r.URL.Path, "err", err)
+				s.log.Error("authstub request failed", "path", r.URL.Path, "error", err)
 				e = &apiError{http.StatusInternalServerError, "INTERNAL_ERROR"}
 			}
 			status = e.status
@@ -198,42 +192,43 @@ func (s *Server) answer(h handler) http.Handler {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(out) // the caller is gone: nothing to do
+		_ = json.NewEncoder(w).Encode(out) // an error means that the caller has disconnected
 	})
 }
 
-// ours lets through calls that name this project.
-func (s *Server) ours(h handler) handler {
+// requireProject passes on requests that name this project.
+func (s *Server) requireProject(h handler) handler {
 	return func(r *http.Request) (any, error) {
 		if p := r.PathValue("project"); p != s.project {
-			return nil, bad(fmt.Sprintf("PROJECT_NOT_FOUND : this stand-in knows the project %s only", s.project))
+			return nil, badRequest(fmt.Sprintf("PROJECT_NOT_FOUND : this stand-in knows only the project %s", s.project))
 		}
 		return h(r)
 	}
 }
 
-// owner lets through the administrator of this project.
-func (s *Server) owner(h handler) handler {
-	return s.ours(func(r *http.Request) (any, error) {
+// requireOwner passes on requests of this project's administrator.
+func (s *Server) callAsOwner(h handler) handler {
+	return s.requireProject(func(r *http.Request) (any, error) {
 		if r.Header.Get("Authorization") != "Bearer owner" {
-			return nil, &apiError{http.StatusUnauthorized, "UNAUTHENTICATED : administrators send the bearer token \"owner\""}
+			return nil, &apiError{http.StatusUnauthorized,
+				"UNAUTHENTICATED : administrators send the bearer token \"owner\""}
 		}
 		return h(r)
 	})
 }
 
-// read decodes the JSON body of r into v. Fields that the stand-in does not
-// know are ignored, as the SDKs send some of no account.
-func read(r *http.Request, v any) error {
+// decode decodes the JSON body of r into v. It ignores unknown fields, because the SDKs send several that do not
+// matter here.
+func decode(r *http.Request, v any) error {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
-		return bad("INVALID_ARGUMENT : the body cannot be read or is larger than 1 MiB")
+		return badRequest("INVALID_ARGUMENT : the body cannot be read or is larger than 1 MiB")
 	}
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil
 	}
 	if err := json.Unmarshal(b, v); err != nil {
-		return bad("INVALID_ARGUMENT : the body is not the JSON expected: " + err.Error())
+		return badRequest("INVALID_ARGUMENT : the body is not the expected JSON: " + err.Error())
 	}
 	return nil
 }

@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// Lifetime of an ID token, as in production.
-const tokenLife = time.Hour
+// tokenLifetime is how long an ID token is valid. It is the same in production.
+const tokenLifetime = time.Hour
 
 var b64url = base64.RawURLEncoding
 
-// session is what a refresh token says: who signed in when.
+// session is the content of a refresh token.
 type session struct {
 	UID      string `json:"uid"`
-	AuthTime int64  `json:"auth_time"` // seconds; when the password was given
+	AuthTime int64  `json:"auth_time"` // seconds; time of the sign-in
 	Issued   int64  `json:"issued"`    // nanoseconds
 }
 
-// idToken returns an unsigned ID token for a, with the claims that Firebase puts into it.
+// idToken returns an unsigned ID token for a, with the same claims as those of Firebase.
 func (s *Server) idToken(a *account, authTime int64) (string, error) {
 	claims := map[string]any{}
 	if a.Claims != "" {
@@ -44,7 +44,7 @@ func (s *Server) idToken(a *account, authTime int64) (string, error) {
 	claims["email_verified"] = a.EmailVerified
 	claims["auth_time"] = authTime
 	claims["user_id"], claims["sub"] = a.UID, a.UID
-	claims["iat"], claims["exp"] = now.Unix(), now.Add(tokenLife).Unix()
+	claims["iat"], claims["exp"] = now.Unix(), now.Add(tokenLifetime).Unix()
 	claims["iss"], claims["aud"] = "https://securetoken.google.com/"+s.project, s.project
 	claims["firebase"] = map[string]any{"identities": identities, "sign_in_provider": "password"}
 	body, err := json.Marshal(claims)
@@ -54,7 +54,7 @@ func (s *Server) idToken(a *account, authTime int64) (string, error) {
 	return b64url.EncodeToString([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + b64url.EncodeToString(body) + ".", nil
 }
 
-// ownClaims are the claims of an ID token that the stand-in itself reads.
+// ownClaims are the claims of an ID token that the stand-in reads.
 type ownClaims struct {
 	Sub      string `json:"sub"`
 	Aud      string `json:"aud"`
@@ -63,36 +63,36 @@ type ownClaims struct {
 	AuthTime int64  `json:"auth_time"`
 }
 
-// verify reads an ID token that a browser presents and returns its account as
-// it is now. Nothing proves who made the token, as with the official emulator.
-func (s *Server) verify(token string) (*account, ownClaims, error) {
+// verifyIDToken checks an ID token and returns the current state of its account. As with the official emulator, the
+// token has no signature, so its origin is not verified.
+func (s *Server) verifyIDToken(token string) (*account, ownClaims, error) {
 	var c ownClaims
 	if token == "" {
-		return nil, c, bad("MISSING_ID_TOKEN")
+		return nil, c, badRequest("MISSING_ID_TOKEN")
 	}
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return nil, c, bad("INVALID_ID_TOKEN")
+		return nil, c, badRequest("INVALID_ID_TOKEN")
 	}
 	body, err := b64url.DecodeString(parts[1])
 	if err != nil || json.Unmarshal(body, &c) != nil || c.Aud != s.project {
-		return nil, c, bad("INVALID_ID_TOKEN")
+		return nil, c, badRequest("INVALID_ID_TOKEN")
 	}
-	a, err := s.find(get, c.Sub)
+	a, err := s.findAccount(accountByUID, c.Sub)
 	switch {
 	case err != nil:
 		return nil, c, err
 	case a == nil:
-		return nil, c, bad("USER_NOT_FOUND")
+		return nil, c, badRequest("USER_NOT_FOUND")
 	case a.Disabled:
-		return nil, c, bad("USER_DISABLED")
+		return nil, c, badRequest("USER_DISABLED")
 	case s.now().Unix() >= c.Exp, c.Iat < a.ValidSince:
-		return nil, c, bad("TOKEN_EXPIRED")
+		return nil, c, badRequest("TOKEN_EXPIRED")
 	}
 	return a, c, nil
 }
 
-// refreshToken returns a token that stands for the session until it is revoked.
+// refreshToken returns a token for a new session. It is valid until it is revoked.
 func (s *Server) refreshToken(uid string, authTime int64) (string, error) {
 	body, err := json.Marshal(session{UID: uid, AuthTime: authTime, Issued: s.now().UnixNano()})
 	if err != nil {
@@ -101,14 +101,14 @@ func (s *Server) refreshToken(uid string, authTime int64) (string, error) {
 	return b64url.EncodeToString(body) + "." + b64url.EncodeToString(s.sign(body)), nil
 }
 
-// session reads what refreshToken wrote.
-func (s *Server) session(token string) (session, error) {
+// parseRefreshToken returns the session of a token that refreshToken made.
+func (s *Server) parseRefreshToken(token string) (session, error) {
 	var out session
 	body64, sum64, _ := strings.Cut(token, ".")
 	body, err1 := b64url.DecodeString(body64)
 	sum, err2 := b64url.DecodeString(sum64)
 	if err1 != nil || err2 != nil || !hmac.Equal(sum, s.sign(body)) || json.Unmarshal(body, &out) != nil {
-		return out, bad("INVALID_REFRESH_TOKEN")
+		return out, badRequest("INVALID_REFRESH_TOKEN")
 	}
 	return out, nil
 }

@@ -1,14 +1,11 @@
-// Package cost counts what a deployment pays for by the piece: documents read
-// and written, publishes, calls of functions, and round trips to Redis (what
-// its node has to be sized for). Its test holds these to the limits that keep
-// the chat cheap, at the pace at which people chat.
+// Package cost counts the billed operations of a deployment: documents read and written, messages published and calls
+// of functions. It also counts round trips to Redis, which determine the size of its nodes. The test checks that a
+// message stays within the limits that keep the chat cheap, at a realistic pace.
 package cost
 
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -19,60 +16,62 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/infra/pubsubstub"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 )
 
-// Counts are operations so far.
+// Counts has the number of operations so far.
 type Counts struct {
 	Reads     int64 // documents read
 	Writes    int64 // documents written
 	Published int64 // Pub/Sub messages
 	Calls     int64 // calls of functions
-	Trips     int64 // round trips to Redis; a pipeline is one
+	Trips     int64 // round trips to Redis; a pipeline is one round trip
 }
 
-// Sub returns the operations since an earlier count.
+// Sub returns the operations since the earlier counts o.
 func (c Counts) Sub(o Counts) Counts {
-	return Counts{c.Reads - o.Reads, c.Writes - o.Writes, c.Published - o.Published, c.Calls - o.Calls, c.Trips - o.Trips}
+	return Counts{
+		Reads: c.Reads - o.Reads, Writes: c.Writes - o.Writes, Published: c.Published - o.Published,
+		Calls: c.Calls - o.Calls, Trips: c.Trips - o.Trips,
+	}
 }
 
-// Meter counts. Its methods may be called by several goroutines at once.
+// Meter counts operations. It is a redis.Hook. Its methods are safe for concurrent use.
 type Meter struct {
 	reads, writes, published, calls, trips atomic.Int64
 
-	mu    sync.Mutex
-	names map[string]int64 // round trips by command or script; guarded by mu
+	mu        sync.Mutex
+	byCommand map[string]int64 // round trips by command or script; guarded by mu
 }
 
 // NewMeter returns a Meter at zero.
-func NewMeter() *Meter { return &Meter{names: map[string]int64{}} }
+func NewMeter() *Meter { return &Meter{byCommand: map[string]int64{}} }
 
 // Counts returns the operations so far.
 func (m *Meter) Counts() Counts {
 	return Counts{m.reads.Load(), m.writes.Load(), m.published.Load(), m.calls.Load(), m.trips.Load()}
 }
 
-// Trips returns the round trips so far by command; those of scripts by the
-// first characters of their digest.
+// Trips returns the round trips so far by command. Scripts are named by the first characters of their digests.
 func (m *Meter) Trips() map[string]int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	out := make(map[string]int64, len(m.names))
-	for k, v := range m.names {
+	out := make(map[string]int64, len(m.byCommand))
+	for k, v := range m.byCommand {
 		out[k] = v
 	}
 	return out
 }
 
-func (m *Meter) trip(name string) {
+func (m *Meter) countTrip(name string) {
 	m.trips.Add(1)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.names[name]++
+	m.byCommand[name]++
 }
 
-// Meter is a redis.Hook.
 var _ redis.Hook = (*Meter)(nil)
 
 // DialHook implements redis.Hook.
@@ -83,7 +82,7 @@ func (m *Meter) DialHook(next redis.DialHook) redis.DialHook {
 // ProcessHook implements redis.Hook.
 func (m *Meter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		m.trip(name(cmd))
+		m.countTrip(commandName(cmd))
 		return next(ctx, cmd)
 	}
 }
@@ -92,13 +91,13 @@ func (m *Meter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (m *Meter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		if len(cmds) > 0 {
-			m.trip("pipeline of " + name(cmds[0]))
+			m.countTrip("pipeline of " + commandName(cmds[0]))
 		}
 		return next(ctx, cmds)
 	}
 }
 
-func name(cmd redis.Cmder) string {
+func commandName(cmd redis.Cmder) string {
 	if args := cmd.Args(); len(args) > 1 && (cmd.Name() == "evalsha" || cmd.Name() == "fcall") {
 		if digest, ok := args[1].(string); ok {
 			return cmd.Name() + " " + digest[:min(8, len(digest))]
@@ -107,7 +106,7 @@ func name(cmd redis.Cmder) string {
 	return cmd.Name()
 }
 
-// Gates gives everybody an open gate, and counts one document read for each.
+// Gates returns an open gate for every user and counts one document read for each call.
 type Gates struct{ Meter *Meter }
 
 // Gate implements gate.Source.
@@ -116,9 +115,8 @@ func (g Gates) Gate(context.Context, string) (gate.Gate, error) {
 	return gate.Gate{Exists: true}, nil
 }
 
-// Archive counts the documents that Save writes: one for each message and each
-// conversation that a call names. Other reads of the store are counted where a
-// test uses them: persist may use none.
+// Archive counts the documents that Save writes: one for each message and one for each conversation. It also counts
+// the documents that User and Users read, of which persist must not read any.
 type Archive struct {
 	store.Store
 	Meter *Meter
@@ -137,19 +135,19 @@ func (a Archive) Save(ctx context.Context, delivered []delivery.Delivered, read 
 	return a.Store.Save(ctx, delivered, read)
 }
 
-// Users implements store.People, and counts.
+// Users implements store.Users and counts the reads.
 func (a Archive) Users(ctx context.Context, uids []string) (map[string]store.User, error) {
 	a.Meter.reads.Add(int64(len(uids)))
 	return a.Store.Users(ctx, uids)
 }
 
-// User implements store.People, and counts.
+// User implements store.Users and counts the read.
 func (a Archive) User(ctx context.Context, uid string) (store.User, error) {
 	a.Meter.reads.Add(1)
 	return a.Store.User(ctx, uid)
 }
 
-// Publisher publishes by calling persist, and counts both.
+// Publisher publishes by calling persist. It counts a published message and a call.
 type Publisher struct {
 	Meter   *Meter
 	Persist http.Handler
@@ -159,7 +157,7 @@ type Publisher struct {
 func (p Publisher) Publish(ctx context.Context, data []byte) error {
 	p.Meter.published.Add(1)
 	p.Meter.calls.Add(1)
-	body, err := json.Marshal(map[string]any{"message": map[string]any{"data": base64.StdEncoding.EncodeToString(data), "messageId": "1"}})
+	body, err := pubsubstub.Body("projects/cost/subscriptions/persist", "1", data)
 	if err != nil {
 		return err
 	}

@@ -31,11 +31,11 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// The pace of a chat, and what a message may cost at it.
+// The pace of the chat, and the limits for each message at that pace.
 const (
-	pairs    = 1000
-	arriving = 32               // at once: a herd of them is another test
-	interval = 20 * time.Second // between two messages of a pair
+	pairs         = 1000
+	maxConnecting = 32               // users that connect at the same time; this test is not about many at once
+	interval      = 20 * time.Second // between two messages of a pair
 
 	maxWrites    = 2.5
 	maxPublished = 0.25
@@ -43,53 +43,53 @@ const (
 	maxTrips     = 5.0
 )
 
-// A thousand pairs chat on one instance, each with a message every 20 s, which
-// the other reads: two of three at once, since the conversation is open, the third
-// some seconds later. What that takes is what a deployment pays for. A mark that
-// comes with the message costs no document of its own, a later one costs one.
+// TestPaidOperationsPerMessage lets a thousand pairs of users chat on one instance. Each pair exchanges a message
+// every 20 s. Two of three messages are read immediately, because the conversation is open, and the third some
+// seconds later. A read mark that is settled with the message costs no extra document. A later one costs one.
 func TestPaidOperationsPerMessage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
 	meter := NewMeter()
 	srv, url := serve(t, meter)
-	people := make([]*person, 2*pairs)
-	var read atomic.Int64 // own messages that their senders see read
-	for i := range len(people) + arriving {
-		if i < len(people) {
-			people[i] = connect(t, url, i, &read)
+	users := make([]*user, 2*pairs)
+	var read atomic.Int64 // messages that their senders see as read
+	for i := range len(users) + maxConnecting {
+		if i < len(users) {
+			users[i] = connect(t, url, i, &read)
 		}
-		if i < arriving {
+		if i < maxConnecting {
 			continue
 		}
 		select {
-		case <-people[i-arriving].up:
+		case <-users[i-maxConnecting].up:
 		case <-time.After(time.Minute):
-			t.Fatalf("person %d is not connected after a minute", i-arriving)
+			t.Fatalf("user %d is not connected after a minute", i-maxConnecting)
 		}
 	}
-	// rest waits for all that follows from n messages. Marks are gathered for 2 s.
-	rest := func(n int64) {
+	// waitSettled waits until n messages are read and all their effects are settled. Read marks are batched for 2 s.
+	waitSettled := func(n int64) {
 		t.Helper()
-		testwait.Until(t, fmt.Sprintf("%d messages are read, and nothing waits to be settled", n), func() bool {
+		testwait.Until(t, fmt.Sprintf("%d messages to be read and settled", n), func() bool {
 			return read.Load() == n && srv.Counters().Settle.Waiting.Load() == 0
 		})
 	}
-	chatOnce(t, people, interval/4) // fills the gates: the first message to a person reads theirs, once a day
-	rest(pairs)
+	chatOnce(t, users, interval/4) // the first message to a user reads their gate, once a day
+	waitSettled(pairs)
 	before, trips := meter.Counts(), meter.Trips()
-	sent := chatOnce(t, people, interval)
-	rest(2 * pairs)
-	took := meter.Counts().Sub(before)
+	sent := chatOnce(t, users, interval)
+	waitSettled(2 * pairs)
+	used := meter.Counts().Sub(before)
 	per := func(n int64) float64 { return float64(n) / float64(sent) }
-	t.Logf("per message, over %d messages: %.2f documents written, %.2f read, %.3f published, %.3f calls of functions, %.2f round trips",
-		sent, per(took.Writes), per(took.Reads), per(took.Published), per(took.Calls), per(took.Trips))
+	t.Logf("per message, over %d messages: %.2f documents written, %.2f read, %.3f published, "+
+		"%.3f calls of functions, %.2f round trips",
+		sent, per(used.Writes), per(used.Reads), per(used.Published), per(used.Calls), per(used.Trips))
 	for name, n := range meter.Trips() {
 		if n -= trips[name]; n > 0 {
 			t.Logf("  %-28s %.2f", name, per(n))
 		}
 	}
-	if got := delivered(people); got < 2*pairs { // both rounds
+	if got := delivered(users); got < 2*pairs { // both rounds
 		t.Errorf("%d messages were delivered, want %d", got, 2*pairs)
 	}
 	for _, c := range []struct {
@@ -97,21 +97,20 @@ func TestPaidOperationsPerMessage(t *testing.T) {
 		got  float64
 		most float64
 	}{
-		{"documents written", per(took.Writes), maxWrites},
-		{"documents read", per(took.Reads), 0},
-		{"messages published", per(took.Published), maxPublished},
-		{"calls of functions", per(took.Calls), maxCalls},
-		{"round trips to Redis", per(took.Trips), maxTrips},
+		{"documents written", per(used.Writes), maxWrites},
+		{"documents read", per(used.Reads), 0},
+		{"messages published", per(used.Published), maxPublished},
+		{"calls of functions", per(used.Calls), maxCalls},
+		{"round trips to Redis", per(used.Trips), maxTrips},
 	} {
 		if c.got > c.most {
-			t.Errorf("%s per message: %.3f, at most %.3f wanted", c.what, c.got, c.most)
+			t.Errorf("%s per message: %.3f, want at most %.3f", c.what, c.got, c.most)
 		}
 	}
 }
 
-// chatOnce has each pair exchange one message at some time within over, and
-// returns when the recipients have looked at them.
-func chatOnce(t *testing.T, people []*person, over time.Duration) (sent int) {
+// chatOnce lets each pair exchange one message at a random time within over. It returns when all messages are read.
+func chatOnce(t *testing.T, users []*user, over time.Duration) (sent int) {
 	rnd := rand.New(rand.NewPCG(7, 7))
 	var all sync.WaitGroup
 	for i := range pairs {
@@ -125,18 +124,18 @@ func chatOnce(t *testing.T, people []*person, over time.Duration) (sent int) {
 			later = time.Second + time.Duration(rnd.Int64N(int64(3*time.Second)))
 		}
 		all.Go(func() {
-			<-time.After(at) // the pace is what is measured
+			<-time.After(at) // the test is about the pace
 			conversation := chat.ConversationID(uid(from), uid(to))
-			people[from].Write(uid(to), fmt.Sprintf("hello from %d", from), "")
+			users[from].Write(uid(to), fmt.Sprintf("hello from %d", from), "")
 			select {
-			case <-people[to].shown:
+			case <-users[to].shown:
 			case <-time.After(time.Minute):
-				t.Errorf("person %d was not shown a message for a minute", to)
+				t.Errorf("user %d saw no message within a minute", to)
 				return
 			}
 			<-time.After(later)
-			if place, unseen := people[to].Store().Unseen(conversation); unseen {
-				people[to].Seen(conversation, place)
+			if place, unseen := users[to].Store().Unseen(conversation); unseen {
+				users[to].Seen(conversation, place)
 			}
 		})
 	}
@@ -144,9 +143,9 @@ func chatOnce(t *testing.T, people []*person, over time.Duration) (sent int) {
 	return pairs
 }
 
-// delivered counts own messages that were delivered or read.
-func delivered(people []*person) (n int) {
-	for i, p := range people {
+// delivered counts the messages that their senders see as delivered or read.
+func delivered(users []*user) (n int) {
+	for i, p := range users {
 		for _, l := range p.Store().Conversation(chat.ConversationID(uid(i), uid(i^1))) {
 			if l.From == uid(i) && l.State >= client.Delivered {
 				n++
@@ -156,11 +155,11 @@ func delivered(people []*person) (n int) {
 	return n
 }
 
-func uid(i int) string { return fmt.Sprintf("person%05d", i) }
+func uid(i int) string { return fmt.Sprintf("user%05d", i) }
 
-const project = "paid"
+const project = "cost"
 
-// serve starts one instance with counting stand-ins, and returns it and its WebSocket's URL.
+// serve starts one instance with stand-ins that count. It returns the instance and the URL of its WebSocket.
 func serve(t *testing.T, meter *Meter) (*server.Server, string) {
 	r := redistest.Single(t)
 	opts := inbox.Tune(&redis.UniversalOptions{Addrs: r.Addrs})
@@ -201,19 +200,20 @@ func serve(t *testing.T, meter *Meter) (*server.Server, string) {
 	return srv, "ws" + strings.TrimPrefix(web.URL, "http") + "/ws"
 }
 
-// person is a person with one device.
-type person struct {
+// user is a user with one device.
+type user struct {
 	*client.Client
 	up    chan struct{} // connected
-	shown chan struct{} // a message of the other is on the screen
+	shown chan struct{} // a message from the other user is on the screen
 }
 
-// connect starts a person's device; read counts own messages that are read.
-func connect(t *testing.T, url string, i int, read *atomic.Int64) *person {
-	p := &person{up: make(chan struct{}, 1), shown: make(chan struct{}, 8)}
+// connect starts a user's device. It increments read for each own message that was read.
+func connect(t *testing.T, url string, i int, read *atomic.Int64) *user {
+	p := &user{up: make(chan struct{}, 1), shown: make(chan struct{}, 8)}
 	p.Client = client.New(client.NewStore(uid(i), "phone"), client.Options{
 		Dial: func(ctx context.Context) (client.Conn, error) {
-			d := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, ReadBufferSize: 1 << 10, WriteBufferSize: 1 << 10}
+			d := websocket.Dialer{Subprotocols: []string{wire.Subprotocol},
+				ReadBufferSize: 1 << 10, WriteBufferSize: 1 << 10}
 			conn, resp, err := d.DialContext(ctx, url, map[string][]string{"Origin": {"https://chat.example.org"}})
 			if resp != nil && resp.Body != nil {
 				resp.Body.Close()
@@ -231,7 +231,7 @@ func connect(t *testing.T, url string, i int, read *atomic.Int64) *person {
 			}).SignedString(jwt.UnsafeAllowNoneSignatureType)
 			return token, now.Add(time.Hour), err
 		},
-		History: nothing{},
+		History: emptyHistory{},
 		Rand:    rand.New(rand.NewPCG(1, uint64(i))),
 		Note: func(n client.Note) {
 			switch {
@@ -251,12 +251,11 @@ func connect(t *testing.T, url string, i int, read *atomic.Int64) *person {
 	return p
 }
 
-// nothing is a history without an entry: what it would cost to load one is not
-// part of a message's way.
-type nothing struct{}
+// emptyHistory is an empty history, because this test does not count the cost of loading the history.
+type emptyHistory struct{}
 
-func (nothing) Conversations(context.Context) ([]client.Conversation, error) { return nil, nil }
-func (nothing) Messages(context.Context, string, string, int) (client.Page, error) {
+func (emptyHistory) Conversations(context.Context) ([]client.Conversation, error) { return nil, nil }
+func (emptyHistory) Messages(context.Context, string, string, int) (client.Page, error) {
 	return client.Page{}, nil
 }
 

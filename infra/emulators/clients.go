@@ -17,11 +17,10 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 )
 
-// The clients below are given their address instead of reading it from
-// FIRESTORE_EMULATOR_HOST or PUBSUB_EMULATOR_HOST, so that several systems with
-// emulators of their own fit into one process.
+// The functions below receive the emulator's address as a parameter and do not read FIRESTORE_EMULATOR_HOST or
+// PUBSUB_EMULATOR_HOST, so that one process can use several emulators.
 
-// ownerCredentials let a call past Firestore's security rules, as the emulator expects it of servers.
+// ownerCredentials is the token with which a server bypasses the security rules in the Firestore emulator.
 type ownerCredentials struct{}
 
 func (ownerCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
@@ -30,11 +29,12 @@ func (ownerCredentials) GetRequestMetadata(context.Context, ...string) (map[stri
 func (ownerCredentials) RequireTransportSecurity() bool { return false }
 
 func dial(addr string) (option.ClientOption, error) {
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(ownerCredentials{}))
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithPerRPCCredentials(ownerCredentials{}))
 	if err != nil {
 		return nil, fmt.Errorf("connect to the emulator at %s: %w", addr, err)
 	}
-	return option.WithGRPCConn(conn), nil // closed with the client
+	return option.WithGRPCConn(conn), nil // closing the client closes it
 }
 
 // FirestoreClient returns a client of the emulator at addr. The caller closes it.
@@ -55,7 +55,7 @@ func PubSubClient(ctx context.Context, addr, project string) (*pubsub.Client, er
 	return pubsub.NewClient(ctx, project, conn, option.WithTelemetryDisabled())
 }
 
-// Names in the Pub/Sub emulator, as infra/terraform gives them in Google Cloud.
+// Names of the topics and subscriptions. They are the same as in Google Cloud (infra/terraform).
 const (
 	Topic            = "delivery-acks"
 	Subscription     = "persist"
@@ -63,10 +63,9 @@ const (
 	DeadSubscription = "dead-letters"
 )
 
-// CreateTopics makes the topic, its dead-letter topic with a subscription to
-// read from, and the push subscription that calls endpoint, with the settings
-// that infra/terraform has for Google Cloud. What exists already stays; its
-// endpoint is changed.
+// CreateTopics creates the topic with its push subscription, which posts to endpoint, and the dead-letter topic with
+// a subscription to pull from. The settings are those of infra/terraform. If the push subscription exists,
+// CreateTopics changes only its endpoint.
 func CreateTopics(ctx context.Context, c *pubsub.Client, endpoint string) error {
 	topic := func(id string) string { return "projects/" + c.Project() + "/topics/" + id }
 	subscription := func(id string) string { return "projects/" + c.Project() + "/subscriptions/" + id }

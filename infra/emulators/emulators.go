@@ -17,37 +17,33 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
 )
 
-// Server is a program that runs until it is stopped.
+// Server is a running program.
 type Server struct {
 	Addr  string // host:port on the loopback address
 	child *child.Child
 }
 
-// Stop ends the program at once, as it keeps nothing, and returns when it is gone. It may be called again.
+// Stop kills the program, which has nothing to save, and returns when it has ended. It may be called more than once.
 func (s *Server) Stop() { s.child.Stop(0) }
 
-// Done is closed when the program has ended, whoever ended it.
-func (s *Server) Done() <-chan struct{} { return s.child.Done() }
-
-// startTime is how long a program may take until it answers; the JVMs need 2 s
-// on an idle machine.
+// startTime is how long a program may take to start. On an idle machine the JVMs take 2 s.
 const startTime = 60 * time.Second
 
-// Redis starts redis-server without persistence. Like Memorystore in this
-// system it refuses writes when its memory is full, and drops nothing.
-// The error is a *Missing, that of ctx, or says how the program ended.
+// Redis starts redis-server without persistence. Like the Memorystore cluster in production, it refuses writes when
+// its memory is full and evicts nothing. The error is a *Missing if the program was not found, wraps the cause of ctx
+// if ctx ended, and otherwise quotes what the program wrote before it ended.
 func Redis(ctx context.Context) (*Server, error) {
-	path, err := FindRedis(ctx)
+	path, err := findRedis(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return run(ctx, "redis-server", RedisAnswers, func(host, port string) *exec.Cmd {
+	return startServer(ctx, "redis-server", RedisAnswers, func(host, port string) *exec.Cmd {
 		return exec.Command(path, "--bind", host, "--port", port, "--save", "", "--appendonly", "no",
 			"--maxmemory-policy", "noeviction", "--daemonize", "no")
 	})
 }
 
-// Firestore starts the Firestore emulator. Errors are those of Redis.
+// Firestore starts the Firestore emulator. Its errors are like those of Redis.
 func Firestore(ctx context.Context) (*Server, error) {
 	java, err := FindJava(ctx)
 	if err != nil {
@@ -57,13 +53,13 @@ func Firestore(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return run(ctx, "the Firestore emulator", httpReady, func(host, port string) *exec.Cmd {
+	return startServer(ctx, "the Firestore emulator", httpReady, func(host, port string) *exec.Cmd {
 		return exec.Command(java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-cp", jar,
 			"com.google.cloud.datastore.emulator.firestore.CloudFirestore", "start", "--host="+host, "--port="+port)
 	})
 }
 
-// PubSub starts the Pub/Sub emulator. Errors are those of Redis.
+// PubSub starts the Pub/Sub emulator. Its errors are like those of Redis.
 func PubSub(ctx context.Context) (*Server, error) {
 	java, err := FindJava(ctx)
 	if err != nil {
@@ -73,15 +69,16 @@ func PubSub(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return run(ctx, "the Pub/Sub emulator", httpReady, func(host, port string) *exec.Cmd {
+	return startServer(ctx, "the Pub/Sub emulator", httpReady, func(host, port string) *exec.Cmd {
 		return exec.Command(java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-jar", jar,
 			"--host="+host, "--port="+port)
 	})
 }
 
-// run starts what command returns and waits until ready. A port that was free
-// a moment ago may be taken when the program wants it: then it is tried with another.
-func run(ctx context.Context, name string, ready func(ctx context.Context, addr string) error, command func(host, port string) *exec.Cmd) (*Server, error) {
+// startServer starts the program that command returns and waits until ready returns nil. Another program may take the
+// free port that was found, so startServer tries up to three ports.
+func startServer(ctx context.Context, name string, ready func(ctx context.Context, addr string) error,
+	command func(host, port string) *exec.Cmd) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
@@ -95,7 +92,7 @@ func run(ctx context.Context, name string, ready func(ctx context.Context, addr 
 		if err != nil {
 			return nil, err
 		}
-		err = await(ctx, c, addr, ready)
+		err = waitUntilReady(ctx, c, addr, ready)
 		if err == nil {
 			return &Server{Addr: addr, child: c}, nil
 		}
@@ -109,8 +106,9 @@ func run(ctx context.Context, name string, ready func(ctx context.Context, addr 
 	}
 }
 
-// await returns when the program answers, has ended or ctx has.
-func await(ctx context.Context, c *child.Child, addr string, ready func(ctx context.Context, addr string) error) error {
+// waitUntilReady returns when ready returns nil. It returns an error if the program or ctx ends first.
+func waitUntilReady(ctx context.Context, c *child.Child, addr string,
+	ready func(ctx context.Context, addr string) error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -120,7 +118,7 @@ func await(ctx context.Context, c *child.Child, addr string, ready func(ctx cont
 		select {
 		case <-c.Done():
 			e := c.Ended()
-			return fmt.Errorf("%w; its last words:\n%s", e, e.Output)
+			return fmt.Errorf("%w; the end of its output:\n%s", e, e.Output)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
@@ -128,7 +126,7 @@ func await(ctx context.Context, c *child.Child, addr string, ready func(ctx cont
 	}
 }
 
-// RedisAnswers returns nil when a Redis answers at addr (host:port) within a second.
+// RedisAnswers returns nil if a Redis at addr (host:port) answers within a second.
 func RedisAnswers(ctx context.Context, addr string) error {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", addr)
@@ -152,7 +150,7 @@ func RedisAnswers(ctx context.Context, addr string) error {
 	return nil
 }
 
-// httpReady asks what both Google emulators answer when they are ready.
+// httpReady returns nil if GET / is answered with 200, which both Google emulators do when they are ready.
 func httpReady(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

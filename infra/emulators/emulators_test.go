@@ -21,8 +21,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start"))
 }
 
-// start starts one program and stops it with the test; where the program is
-// not installed the test is skipped with the sentence that people see.
+// start starts one program and stops it at the end of the test. If the program is not installed, the test is skipped.
 func start(t *testing.T, f func(context.Context) (*Server, error)) *Server {
 	t.Helper()
 	s, err := f(t.Context())
@@ -43,7 +42,6 @@ func TestRedisStartsAndStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Stop()
-	<-s.Done()
 	if err := RedisAnswers(t.Context(), s.Addr); err == nil {
 		t.Error("redis-server answers after Stop")
 	}
@@ -80,7 +78,7 @@ func TestPubSubPushesToTheEndpoint(t *testing.T) {
 	pushed := make(chan push, 10)
 	var calls atomic.Int32
 	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if calls.Add(1) == 1 { // is pushed again
+		if calls.Add(1) == 1 { // Pub/Sub pushes it again
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
@@ -96,7 +94,7 @@ func TestPubSubPushesToTheEndpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for _, at := range []string{"http://127.0.0.1:1/", endpoint.URL} { // the second call moves the subscription
+	for _, at := range []string{"http://127.0.0.1:1/", endpoint.URL} { // the second call changes the endpoint
 		if err := CreateTopics(t.Context(), c, at); err != nil {
 			t.Fatal(err)
 		}
@@ -112,13 +110,12 @@ func TestPubSubPushesToTheEndpoint(t *testing.T) {
 			t.Errorf("pushed %+v", got)
 		}
 	case <-time.After(30 * time.Second):
-		t.Fatal("nothing was pushed")
+		t.Fatal("no push within 30 s")
 	}
 }
 
-// empty makes the machine look as if nothing were installed but what is in its
-// returned folder.
-func empty(t *testing.T) string {
+// emptyMachine sets PATH and the other variables so that only the programs in the returned folder are found.
+func emptyMachine(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	t.Setenv("PATH", dir)
@@ -127,7 +124,7 @@ func empty(t *testing.T) string {
 	return dir
 }
 
-func program(t *testing.T, path, text string) {
+func writeProgram(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -137,21 +134,21 @@ func program(t *testing.T, path, text string) {
 	}
 }
 
-func TestWhatIsMissingIsNamed(t *testing.T) {
-	dir := empty(t)
-	check := func(f func(context.Context) (*Server, error), what string) {
+func TestMissingProgramsAreNamed(t *testing.T) {
+	dir := emptyMachine(t)
+	wantMissing := func(f func(context.Context) (*Server, error), what string) {
 		t.Helper()
 		var missing *Missing
 		if _, err := f(t.Context()); !errors.As(err, &missing) || missing.What != what || missing.How == "" {
 			t.Errorf("error %v, want that %s is missing", err, what)
 		}
 	}
-	check(Redis, "redis-server")
-	check(Firestore, "Java")
-	check(PubSub, "Java")
-	program(t, filepath.Join(dir, "java"), "#!/bin/sh\n")
-	check(Firestore, "The Firestore emulator")
-	check(PubSub, "The Pub/Sub emulator")
+	wantMissing(Redis, "redis-server")
+	wantMissing(Firestore, "Java")
+	wantMissing(PubSub, "Java")
+	writeProgram(t, filepath.Join(dir, "java"), "#!/bin/sh\n")
+	wantMissing(Firestore, "The Firestore emulator")
+	wantMissing(PubSub, "The Pub/Sub emulator")
 	if err := Check(t.Context(), true, true, true); err == nil || strings.Count(err.Error(), " is missing. ") != 3 {
 		t.Errorf("all of them: %v", err)
 	}
@@ -160,20 +157,21 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 	}
 }
 
-func TestAProgramThatFailsIsQuoted(t *testing.T) {
-	dir := empty(t)
-	program(t, filepath.Join(dir, "redis-server"), "#!/bin/sh\necho cannot do this >&2\nexit 1\n")
+func TestTheOutputOfAFailedProgramIsQuoted(t *testing.T) {
+	dir := emptyMachine(t)
+	writeProgram(t, filepath.Join(dir, "redis-server"), "#!/bin/sh\necho cannot do this >&2\nexit 1\n")
 	_, err := Redis(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "redis-server ended: exit status 1") || !strings.Contains(err.Error(), "cannot do this") {
+	if err == nil || !strings.Contains(err.Error(), "redis-server ended: exit status 1") ||
+		!strings.Contains(err.Error(), "cannot do this") {
 		t.Errorf("error %v", err)
 	}
 }
 
-func TestTheCLIIsFoundBehindALink(t *testing.T) {
-	dir := empty(t)
+func TestTheCLIIsFoundThroughASymlink(t *testing.T) {
+	dir := emptyMachine(t)
 	sdk := t.TempDir()
-	program(t, filepath.Join(sdk, "bin", "gcloud"), "#!/bin/sh\n")
-	program(t, filepath.Join(sdk, "platform", "pubsub-emulator", "lib", "cloud-pubsub-emulator-1-all.jar"), "")
+	writeProgram(t, filepath.Join(sdk, "bin", "gcloud"), "#!/bin/sh\n")
+	writeProgram(t, filepath.Join(sdk, "platform", "pubsub-emulator", "lib", "cloud-pubsub-emulator-1-all.jar"), "")
 	if err := os.Symlink(filepath.Join(sdk, "bin", "gcloud"), filepath.Join(dir, "gcloud")); err != nil {
 		t.Fatal(err)
 	}
@@ -183,19 +181,20 @@ func TestTheCLIIsFoundBehindALink(t *testing.T) {
 	}
 }
 
-func TestTheCLIIsAskedWhereItIs(t *testing.T) {
-	dir := empty(t)
+func TestTheCLIPrintsItsFolder(t *testing.T) {
+	dir := emptyMachine(t)
 	sdk := t.TempDir()
-	program(t, filepath.Join(sdk, "platform", "pubsub-emulator", "lib", "cloud-pubsub-emulator-1-all.jar"), "")
-	program(t, filepath.Join(dir, "gcloud"), "#!/bin/sh\necho "+sdk+"\n")
-	if _, err := findJar(t.Context(), "pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar", &Missing{What: "it"}); err != nil {
+	writeProgram(t, filepath.Join(sdk, "platform", "pubsub-emulator", "lib", "cloud-pubsub-emulator-1-all.jar"), "")
+	writeProgram(t, filepath.Join(dir, "gcloud"), "#!/bin/sh\necho "+sdk+"\n")
+	_, err := findJar(t.Context(), "pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar", &Missing{What: "it"})
+	if err != nil {
 		t.Error(err)
 	}
 }
 
-func TestStartingStopsWithItsContext(t *testing.T) {
-	dir := empty(t)
-	program(t, filepath.Join(dir, "redis-server"), "#!/bin/sh\nexec /bin/sleep 600\n")
+func TestStartingEndsWithItsContext(t *testing.T) {
+	dir := emptyMachine(t)
+	writeProgram(t, filepath.Join(dir, "redis-server"), "#!/bin/sh\nexec /bin/sleep 600\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if _, err := Redis(ctx); !errors.Is(err, context.DeadlineExceeded) {

@@ -1,8 +1,7 @@
-// Package emulators finds and runs the official stand-ins for what the chat
-// uses on Google Cloud: redis-server, the Firestore emulator and the Pub/Sub
-// emulator. Each is one process of its own (the emulators are started as Java
-// programs, since ending the Google Cloud CLI's wrappers leaves theirs behind),
-// listens on a free port of the loopback address, keeps nothing on disk, and ends with this process.
+// Package emulators finds and runs redis-server and Google's emulators of Firestore and Pub/Sub, which take the place
+// of the Google Cloud services. Each runs as a separate process on a free port of the loopback address, keeps nothing
+// on disk, and ends with this process. The emulators are started as Java programs, because ending the wrapper scripts
+// of the Google Cloud CLI leaves the JVM running.
 package emulators
 
 import (
@@ -15,25 +14,30 @@ import (
 	"time"
 )
 
-// Missing is the error for a program that cannot be found.
+// Missing is the error for a program that was not found.
 type Missing struct {
 	What string // such as "redis-server"
-	How  string // how to get it, as one sentence
+	How  string // one sentence that says how to install it
 }
 
 func (m *Missing) Error() string { return m.What + " is missing. " + m.How }
 
 const (
-	howRedis     = "Install it (Debian: apt-get install redis-server; macOS: brew install redis), or name one that runs with -redis."
+	howRedis = "Install it (Debian: apt-get install redis-server; macOS: brew install redis), " +
+		"or give the address of a running one with -redis."
 	howJava      = "Install a Java runtime, version 11 or later (Debian: apt-get install default-jre-headless)."
-	howFirestore = "Install it with the Google Cloud CLI: gcloud components install cloud-firestore-emulator (Debian: apt-get install google-cloud-cli-firestore-emulator), or name one that runs in FIRESTORE_EMULATOR_HOST."
-	howPubSub    = "Install it with the Google Cloud CLI: gcloud components install pubsub-emulator (Debian: apt-get install google-cloud-cli-pubsub-emulator), or name one that runs in PUBSUB_EMULATOR_HOST."
+	howFirestore = "Install it with the Google Cloud CLI: gcloud components install cloud-firestore-emulator " +
+		"(Debian: apt-get install google-cloud-cli-firestore-emulator), " +
+		"or set FIRESTORE_EMULATOR_HOST to the address of a running one."
+	howPubSub = "Install it with the Google Cloud CLI: gcloud components install pubsub-emulator " +
+		"(Debian: apt-get install google-cloud-cli-pubsub-emulator), " +
+		"or set PUBSUB_EMULATOR_HOST to the address of a running one."
 )
 
-// The finders return the path of the program or the *Missing that says how to get it.
+// The functions below return the path of a program, or a *Missing that says how to install it.
 
-// FindRedis finds redis-server.
-func FindRedis(context.Context) (string, error) {
+// findRedis finds redis-server.
+func findRedis(context.Context) (string, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		return "", &Missing{"redis-server", howRedis}
@@ -57,19 +61,20 @@ func FindJava(context.Context) (string, error) {
 
 // FindFirestore finds the Firestore emulator's program, a Java archive.
 func FindFirestore(ctx context.Context) (string, error) {
-	return findJar(ctx, "cloud-firestore-emulator/cloud-firestore-emulator.jar", &Missing{"The Firestore emulator", howFirestore})
+	return findJar(ctx, "cloud-firestore-emulator/cloud-firestore-emulator.jar",
+		&Missing{"The Firestore emulator", howFirestore})
 }
 
 // FindPubSub finds the Pub/Sub emulator's program, a Java archive.
 func FindPubSub(ctx context.Context) (string, error) {
-	return findJar(ctx, "pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar", &Missing{"The Pub/Sub emulator", howPubSub})
+	return findJar(ctx, "pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar",
+		&Missing{"The Pub/Sub emulator", howPubSub})
 }
 
-// Check returns every *Missing that starting Redis, Firestore and PubSub would
-// meet, joined, or nil.
+// Check returns the *Missing errors that starting the given programs would return, joined, or nil.
 func Check(ctx context.Context, redis, firestore, pubsub bool) error {
 	var errs []error
-	look := func(wanted bool, find func(context.Context) (string, error)) {
+	check := func(wanted bool, find func(context.Context) (string, error)) {
 		if !wanted {
 			return
 		}
@@ -77,15 +82,14 @@ func Check(ctx context.Context, redis, firestore, pubsub bool) error {
 			errs = append(errs, err)
 		}
 	}
-	look(redis, FindRedis)
-	look(firestore || pubsub, FindJava)
-	look(firestore, FindFirestore)
-	look(pubsub, FindPubSub)
+	check(redis, findRedis)
+	check(firestore || pubsub, FindJava)
+	check(firestore, FindFirestore)
+	check(pubsub, FindPubSub)
 	return errors.Join(errs...)
 }
 
-// findJar returns the one file that matches pattern below the platform folder
-// of the Google Cloud CLI.
+// findJar returns the last file that matches pattern below the platform folder of the Google Cloud CLI.
 func findJar(ctx context.Context, pattern string, missing *Missing) (string, error) {
 	for _, root := range sdkRoots(ctx) {
 		found, err := filepath.Glob(filepath.Join(root, "platform", pattern))
@@ -96,7 +100,7 @@ func findJar(ctx context.Context, pattern string, missing *Missing) (string, err
 	return "", missing
 }
 
-// sdkRoots returns the folders that the Google Cloud CLI may be installed in, likeliest first.
+// sdkRoots returns the folders in which the Google Cloud CLI may be installed, the most likely first.
 func sdkRoots(ctx context.Context) []string {
 	var roots []string
 	if root := os.Getenv("CLOUDSDK_ROOT_DIR"); root != "" {
@@ -109,11 +113,12 @@ func sdkRoots(ctx context.Context) []string {
 	if real, err := filepath.EvalSymlinks(gcloud); err == nil {
 		roots = append(roots, filepath.Dir(filepath.Dir(real)))
 	}
-	// Where gcloud is a script of a package manager it knows better itself.
+	// If gcloud is a package manager's script, it lies elsewhere, but it can print the folder.
 	if len(roots) == 0 || !isDir(filepath.Join(roots[len(roots)-1], "platform")) {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
-		if out, err := exec.CommandContext(ctx, gcloud, "info", "--format=value(installation.sdk_root)").Output(); err == nil {
+		out, err := exec.CommandContext(ctx, gcloud, "info", "--format=value(installation.sdk_root)").Output()
+		if err == nil {
 			roots = append(roots, strings.TrimSpace(string(out)))
 		}
 	}

@@ -21,13 +21,13 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// source is what an image is made of, beside the Go sources of the module.
+// source describes the contents of an image, besides the Go sources of the module.
 type source struct {
 	client fs.FS  // the built client
 	arch   string // amd64 or arm64
 }
 
-// Places in the image, and who runs it. 65532 is what distroless images call nonroot.
+// Paths in the image, and the user that runs the program. 65532 is the user nonroot of distroless images.
 const (
 	program   = "/realtime"
 	clientDir = "/client"
@@ -35,7 +35,7 @@ const (
 	user      = "65532:65532"
 )
 
-// build compiles realtime and puts it, the client and what both need into an image.
+// build compiles realtime and returns an image with the program, the client and the files that both need.
 func build(ctx context.Context, s source) (v1.Image, error) {
 	client, err := clientFiles(s.client)
 	if err != nil {
@@ -46,13 +46,13 @@ func build(ctx context.Context, s source) (v1.Image, error) {
 		return nil, err
 	}
 
-	// What changes seldom comes first, so that registries and machines keep it.
+	// Layers that rarely change come first, so that registries and machines can reuse them.
 	var adds []mutate.Addendum
 	for _, part := range []struct {
 		name  string
 		files []file
 	}{
-		{"accounts and CA roots", baseFiles()},
+		{"users and CA roots", baseFiles()},
 		{"client", client},
 		{"program", []file{{name: program, mode: 0o755, data: binary}}},
 	} {
@@ -73,7 +73,7 @@ func build(ctx context.Context, s source) (v1.Image, error) {
 	}
 	config = config.DeepCopy()
 	config.OS, config.Architecture = "linux", s.arch
-	config.Created = v1.Time{Time: time.Unix(0, 0).UTC()} // the time of building is nobody's business, and would change the digest
+	config.Created = v1.Time{Time: time.Unix(0, 0).UTC()} // the time of the build would change the digest
 	config.Config = v1.Config{
 		User:         user,
 		WorkingDir:   "/",
@@ -85,7 +85,7 @@ func build(ctx context.Context, s source) (v1.Image, error) {
 	return mutate.ConfigFile(img, config)
 }
 
-// compile builds realtime/cmd/realtime for Linux, the same bytes whoever does it.
+// compile builds realtime/cmd/realtime for Linux. The result is the same on every machine.
 func compile(ctx context.Context, arch string) ([]byte, error) {
 	if arch != "amd64" && arch != "arm64" {
 		return nil, fmt.Errorf("architecture %q: want amd64 or arm64", arch)
@@ -98,8 +98,8 @@ func compile(ctx context.Context, arch string) ([]byte, error) {
 	out := filepath.Join(dir, "realtime")
 	cmd := exec.CommandContext(ctx, "go", "build",
 		"-trimpath",       // no paths of this machine
-		"-buildvcs=false", // an archive of the sources has no history, and gives the same program
-		"-ldflags=-s -w",  // no tables for debuggers: a third of the size
+		"-buildvcs=false", // the result is the same without a Git history
+		"-ldflags=-s -w",  // without debug information, which is a third of the size
 		"-o", out, "github.com/phoenixchat/phoenixchat/realtime/cmd/realtime")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch,
 		"GOFLAGS=", "GOWORK=off", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0")
@@ -114,14 +114,15 @@ func compile(ctx context.Context, arch string) ([]byte, error) {
 // clientFiles returns the files of the built client below clientDir.
 func clientFiles(client fs.FS) ([]file, error) {
 	if _, err := fs.Stat(client, "index.html"); err != nil {
-		return nil, errors.New("the client is not built: there is no index.html. Run npm ci and npm run build in web, or name its folder with -client")
+		return nil, errors.New("the client is not built: there is no index.html. " +
+			"Run npm ci and npm run build in web, or name its folder with -client")
 	}
 	var files []file
 	err := fs.WalkDir(client, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if name != "." && strings.HasPrefix(path.Base(name), ".") { // stamps and the like are not for serving
+		if name != "." && strings.HasPrefix(path.Base(name), ".") { // such as webbuild's stamp
 			if d.IsDir() {
 				return fs.SkipDir
 			}
@@ -131,7 +132,7 @@ func clientFiles(client fs.FS) ([]file, error) {
 			return nil
 		}
 		if !d.Type().IsRegular() {
-			return fmt.Errorf("%s is no regular file", name)
+			return fmt.Errorf("%s is not a regular file", name)
 		}
 		data, err := fs.ReadFile(client, name)
 		files = append(files, file{name: path.Join(clientDir, name), mode: 0o644, data: data})
@@ -143,18 +144,18 @@ func clientFiles(client fs.FS) ([]file, error) {
 	return files, nil
 }
 
-// baseFiles returns what any static program needs on a machine without a
-// distribution.
+// baseFiles returns the files that a static program needs in an image without a Linux distribution.
 func baseFiles() []file {
 	var roots bytes.Buffer
 	for root := range bundle.Roots() {
-		// A constraint cannot be said in this form, and whoever has one is on the way out.
+		// A PEM file cannot express constraints. Only authorities that are being removed have one.
 		if root.Constraint == nil {
-			_ = pem.Encode(&roots, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate}) // a Buffer does not fail
+			_ = pem.Encode(&roots, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate}) // cannot fail for a bytes.Buffer
 		}
 	}
 	return []file{
-		{name: "/etc/passwd", mode: 0o644, data: []byte("root:x:0:0:root:/:/none\nnonroot:x:65532:65532:nonroot:/:/none\n")},
+		{name: "/etc/passwd", mode: 0o644,
+			data: []byte("root:x:0:0:root:/:/none\nnonroot:x:65532:65532:nonroot:/:/none\n")},
 		{name: "/etc/group", mode: 0o644, data: []byte("root:x:0:\nnonroot:x:65532:\n")},
 		{name: rootsFile, mode: 0o644, data: roots.Bytes()},
 	}

@@ -27,8 +27,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// clientFolder returns the built client, or where it is not built a page that stands for it, and
-// whether it is the real one.
+// clientFolder returns the folder of the built client, or of a placeholder page if the client is not built. It
+// reports which of the two it is.
 func clientFolder(t *testing.T) (string, bool) {
 	t.Helper()
 	real := filepath.Join("..", "..", "web", "dist")
@@ -37,7 +37,8 @@ func clientFolder(t *testing.T) (string, bool) {
 	}
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"index.html":        `<!doctype html><title>Chat</title><script type="module" src="/assets/index-1a2b3c.js"></script>`,
+		"index.html": `<!doctype html><title>Chat</title>` +
+			`<script type="module" src="/assets/index-1a2b3c.js"></script>`,
 		"assets/index-1.js": "export {}\n",
 		".sources":          "a stamp\n",
 	} {
@@ -51,8 +52,8 @@ func clientFolder(t *testing.T) (string, bool) {
 	return dir, false
 }
 
-// made runs the command and returns its last line, and what is in the layout that it wrote.
-func made(t *testing.T, client string, args ...string) (string, v1.Image) {
+// buildImage runs the command and returns its last line and the image in the layout that it wrote.
+func buildImage(t *testing.T, client string, args ...string) (string, v1.Image) {
 	t.Helper()
 	dir := t.TempDir()
 	var out bytes.Buffer
@@ -76,13 +77,13 @@ func made(t *testing.T, client string, args ...string) (string, v1.Image) {
 	return lines[len(lines)-1], img
 }
 
-// TestImage makes the image without a registry, looks at what is in it, unpacks it, and
-// starts it from there as Cloud Run would.
+// TestImage builds the image without a registry, checks and unpacks its contents, and starts the program from there
+// as Cloud Run would.
 func TestImage(t *testing.T) {
 	client, real := clientFolder(t)
-	digest, img := made(t, client)
+	digest, img := buildImage(t, client)
 	if got, err := img.Digest(); err != nil || got.String() != digest {
-		t.Errorf("the command says %s, the layout holds %s (%v)", digest, got, err)
+		t.Errorf("the command printed %s, but the layout has %s (%v)", digest, got, err)
 	}
 	config, err := img.ConfigFile()
 	if err != nil {
@@ -93,7 +94,7 @@ func TestImage(t *testing.T) {
 		t.Errorf("config: %+v", config)
 	}
 	if !config.Created.Equal(time.Unix(0, 0)) {
-		t.Errorf("created %s: the time of building would change the digest", config.Created)
+		t.Errorf("created %s, want the Unix epoch, so that the digest does not change", config.Created)
 	}
 
 	root := t.TempDir()
@@ -108,27 +109,27 @@ func TestImage(t *testing.T) {
 			t.Errorf("the image has no %s", want)
 		}
 	}
-	trusts(t, filepath.Join(root, rootsFile))
+	checkRoots(t, filepath.Join(root, rootsFile))
 
-	page := starts(t, root, config.Config)
+	page := startImage(t, root, config.Config)
 	index, err := os.ReadFile(filepath.Join(client, "index.html"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !real {
-		t.Log("the client is not built: a page stands for it")
+		t.Log("the client is not built; the test uses a placeholder page")
 	}
 	if !strings.Contains(string(index), "<title>") || !strings.Contains(page, "<title>") {
 		t.Errorf("the image serves %.200q", page)
 	}
 }
 
-// TestTwoBuildsOneDigest builds from another folder, at another time, for the same sources.
+// TestTwoBuildsOneDigest builds the same sources from another folder and at another time.
 func TestTwoBuildsOneDigest(t *testing.T) {
 	client, _ := clientFolder(t)
-	first, _ := made(t, client)
+	first, _ := buildImage(t, client)
 
-	// The same client with other times, owners' rights and a stamp of another build.
+	// The same client with other modification times and the stamp of another build.
 	again := t.TempDir()
 	if err := os.CopyFS(again, os.DirFS(client)); err != nil {
 		t.Fatal(err)
@@ -146,7 +147,7 @@ func TestTwoBuildsOneDigest(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("GOFLAGS", "-v")
 	file := filepath.Join(t.TempDir(), "image.tar")
-	second, _ := made(t, again, "-tarball", file)
+	second, _ := buildImage(t, again, "-tarball", file)
 	if first != second {
 		t.Errorf("two builds gave %s and %s", first, second)
 	}
@@ -159,7 +160,7 @@ func TestTwoBuildsOneDigest(t *testing.T) {
 	}
 }
 
-// TestPush pushes to a registry in this process and pulls by the name that is told.
+// TestPush pushes to a registry in this process and pulls the image by the name that the command printed.
 func TestPush(t *testing.T) {
 	client, _ := clientFolder(t)
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
@@ -167,7 +168,8 @@ func TestPush(t *testing.T) {
 	host := strings.TrimPrefix(server.URL, "http://")
 	file := filepath.Join(t.TempDir(), "image.txt")
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-client", client, "-push", host + "/acme-chat/chat/realtime:src-1", "-digest-file", file}, &out); err != nil {
+	args := []string{"-client", client, "-push", host + "/acme-chat/chat/realtime:src-1", "-digest-file", file}
+	if err := run(t.Context(), args, &out); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(file)
@@ -176,25 +178,25 @@ func TestPush(t *testing.T) {
 	}
 	full := strings.TrimSpace(string(text))
 	if !strings.HasSuffix(out.String(), full+"\n") || !strings.HasPrefix(full, host+"/acme-chat/chat/realtime@sha256:") {
-		t.Errorf("the command says %q, its file %q", out.String(), full)
+		t.Errorf("the command printed %q, and its file has %q", out.String(), full)
 	}
 	ref, err := name.NewDigest(full)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := remote.Image(ref); err != nil {
-		t.Errorf("what was pushed cannot be pulled: %v", err)
+		t.Errorf("the pushed image cannot be pulled: %v", err)
 	}
 }
 
-func TestWhatIsRefused(t *testing.T) {
+func TestInvalidArguments(t *testing.T) {
 	empty := t.TempDir()
 	for _, c := range []struct {
 		args []string
 		want string
 	}{
-		{nil, "say where the image goes"},
-		{[]string{"-tarball", "x.tar", "y"}, "say where the image goes"},
+		{nil, "no destination"},
+		{[]string{"-tarball", "x.tar", "y"}, "no destination"},
 		{[]string{"-client", empty, "-layout", empty}, "the client is not built"},
 		{[]string{"-push", "no tag"}, "want HOST/PATH:TAG"},
 		{[]string{"-push", "example.org/realtime"}, "want HOST/PATH:TAG"},
@@ -204,8 +206,9 @@ func TestWhatIsRefused(t *testing.T) {
 			t.Errorf("%q: %v; want %q", c.args, err, c.want)
 		}
 	}
-	if _, err := build(context.Background(), source{client: fstest.MapFS{"index.html": {}}, arch: "riscv64"}); err == nil || !strings.Contains(err.Error(), "amd64 or arm64") {
-		t.Errorf("an architecture that Cloud Run does not run: %v", err)
+	_, err := build(context.Background(), source{client: fstest.MapFS{"index.html": {}}, arch: "riscv64"})
+	if err == nil || !strings.Contains(err.Error(), "amd64 or arm64") {
+		t.Errorf("an unknown architecture: %v", err)
 	}
 }
 
@@ -231,7 +234,7 @@ func unpack(t *testing.T, img v1.Image, root string) (names []string) {
 				t.Fatal(err)
 			}
 			if h.Uid != 0 || h.Gid != 0 || h.Mode&0o022 != 0 {
-				t.Errorf("%s belongs to %d:%d with mode %o: the program could change it", h.Name, h.Uid, h.Gid, h.Mode)
+				t.Errorf("%s belongs to %d:%d with mode %o, so the program could change it", h.Name, h.Uid, h.Gid, h.Mode)
 			}
 			path := filepath.Join(root, h.Name)
 			if h.Typeflag == tar.TypeDir {
@@ -260,8 +263,8 @@ func write(path string, from io.Reader, mode fs.FileMode) error {
 	return errors.Join(err, f.Close())
 }
 
-// trusts checks that the file holds the authorities of those whom realtime calls: Google's.
-func trusts(t *testing.T, file string) {
+// checkRoots checks that the file has the CA roots of Google's services, which realtime calls.
+func checkRoots(t *testing.T, file string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -276,6 +279,6 @@ func trusts(t *testing.T, file string) {
 		names = append(names, c.Subject.CommonName)
 	}
 	if len(names) < 50 || !slices.Contains(names, "GTS Root R1") || !slices.Contains(names, "GlobalSign") {
-		t.Errorf("%d CA roots, without those of Google's services: %q", len(names), names)
+		t.Errorf("the image has %d CA roots and lacks those of Google's services: %q", len(names), names)
 	}
 }

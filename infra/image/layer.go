@@ -14,21 +14,22 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// file is a file of the image. All belong to root, so that the program, which is not
-// root, changes nothing of what it is.
+// file is a file of the image. All files belong to root, so that the program, which does not run as root, cannot
+// change them.
 type file struct {
 	name string // absolute, with slashes
 	mode int64
 	data []byte
 }
 
-// layer packs files, and the folders that they are in, into a layer that depends on nothing
-// else: sorted, and of the same age.
+// layer returns a layer with the files and their folders. They are sorted and have the same modification time, so
+// that the layer depends only on the files.
 func layer(files []file) (v1.Layer, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	seen := map[string]bool{"/": true}
-	for _, f := range slices.SortedFunc(slices.Values(files), func(a, b file) int { return strings.Compare(a.name, b.name) }) {
+	byName := func(a, b file) int { return strings.Compare(a.name, b.name) }
+	for _, f := range slices.SortedFunc(slices.Values(files), byName) {
 		if err := folders(w, seen, path.Dir(f.name)); err != nil {
 			return nil, err
 		}
@@ -47,7 +48,7 @@ func layer(files []file) (v1.Layer, error) {
 	}, tarball.WithMediaType(types.OCILayer))
 }
 
-// folders writes dir and those above it, once each.
+// folders writes dir and its parent folders, each of them once.
 func folders(w *tar.Writer, seen map[string]bool, dir string) error {
 	if seen[dir] {
 		return nil

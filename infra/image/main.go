@@ -1,18 +1,17 @@
-// Command image makes the container image of realtime/, here and in Cloud Build alike:
+// Command image builds the container image of realtime. Developers and Cloud Build use it:
 //
 //	go run ./infra/image -tarball realtime.tar               # for docker load, podman load
 //	go run ./infra/image -layout realtime                    # a folder in OCI layout
 //	go run ./infra/image -push HOST/PROJECT/REPO/realtime:TAG
 //
-// It needs the Go toolchain and the built client (-client, by default web/dist), and no
-// Docker. There is no base image: the program is static, and all that it
-// needs beside itself (CA roots, an account that is not root, the client) is made of the repository
-// and its Go modules. So nobody else's image can change under it, and nothing in it can be
-// run but the program.
+// It needs the Go toolchain and the built client (-client, by default web/dist), but not Docker. There is no base
+// image: the program is static, and its other files (CA roots, a user that is not root, the client) come from the
+// repository and its Go modules. The image therefore does not depend on an image that others maintain, and contains
+// no other program.
 //
-// The same sources and toolchain give the same digest, wherever and whenever they are built.
+// The same sources and toolchain always give the same digest, on every machine.
 //
-// The last line on standard output is the digest, or with -push the whole name by digest.
+// The last line on standard output is the digest, or with -push the full name with the digest.
 package main
 
 import (
@@ -43,11 +42,11 @@ func main() {
 	}
 }
 
-// run makes the image that the arguments ask for, and writes it where they say.
+// run builds the image and writes it to the destinations that the arguments name.
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("infra/image", flag.ContinueOnError)
 	client := flags.String("client", filepath.Join("web", "dist"), "`folder` of the built client")
-	arch := flags.String("arch", "amd64", "`architecture`: amd64, which Cloud Run runs, or arm64")
+	arch := flags.String("arch", "amd64", "`architecture`: amd64 (Cloud Run) or arm64")
 	tarFile := flags.String("tarball", "", "write the image to this `file`, for docker load")
 	layoutDir := flags.String("layout", "", "write the image to this `folder` in OCI layout")
 	push := flags.String("push", "", "push the image under this `name`, with a tag")
@@ -56,7 +55,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if flags.NArg() > 0 || *tarFile == "" && *layoutDir == "" && *push == "" {
-		return errors.New("say where the image goes: -tarball, -layout or -push (see -help)")
+		return errors.New("no destination: use -tarball, -layout or -push (see -help)")
 	}
 	tag, err := name.NewTag("realtime:latest")
 	if *push != "" {
@@ -89,8 +88,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	last := digest.String()
 	if *push != "" {
-		// Artifact Registry takes the token of the build's own account; other registries are pushed to without one.
-		if err := remote.Write(tag, img, remote.WithContext(ctx), remote.WithAuthFromKeychain(google.Keychain)); err != nil {
+		// The keychain has credentials of the build's service account for Artifact Registry and none for others.
+		err := remote.Write(tag, img, remote.WithContext(ctx), remote.WithAuthFromKeychain(google.Keychain))
+		if err != nil {
 			return fmt.Errorf("push %s: %w", tag, err)
 		}
 		last = tag.Context().Digest(last).String()
@@ -102,7 +102,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-// writeLayout makes dir an OCI layout that holds img and nothing else.
+// writeLayout writes an OCI layout with only img to dir.
 func writeLayout(dir string, img v1.Image) error {
 	if err := os.RemoveAll(filepath.Join(dir, "blobs")); err != nil {
 		return err
@@ -114,7 +114,7 @@ func writeLayout(dir string, img v1.Image) error {
 	return path.AppendImage(img)
 }
 
-// describe writes the image's layers and size.
+// describe prints the number of layers and the size of the image.
 func describe(out io.Writer, img v1.Image) error {
 	layers, err := img.Layers()
 	if err != nil {

@@ -17,14 +17,13 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
 )
 
-// mayTake is how long realtime may take from its start to /health/ready. A machine on which much
-// else runs gets more; the time is logged.
-const mayTake = time.Second
+// maxStart is how long realtime may take from its start until /health/ready answers. A busy machine may take longer.
+const maxStart = time.Second
 
-// starts runs the unpacked image the way a container runtime would, against a Redis of its
-// own, until it is ready; it returns the page that it serves. As root it runs inside the image's own root and as
-// its user, so that nothing but the image is there; otherwise as whoever tests.
-func starts(t *testing.T, root string, config v1.Config) (page string) {
+// startImage runs the unpacked image as a container runtime would, with a Redis for this test, until it is ready. It
+// returns the page that the program serves. If the test runs as root, the program runs in the image's root folder and
+// as the image's user, so that it sees only files of the image. Otherwise it runs as the user of the test.
+func startImage(t *testing.T, root string, config v1.Config) (page string) {
 	t.Helper()
 	redis := miniredis.RunT(t)
 	port, err := freeport.Find()
@@ -34,12 +33,13 @@ func starts(t *testing.T, root string, config v1.Config) (page string) {
 	cmd := exec.Command(config.Entrypoint[0])
 	cmd.Dir = config.WorkingDir
 	cmd.Env = append([]string{
-		"PORT=" + port, "PROJECT_ID=demo-chat", "HOSTED_URL=http://127.0.0.1:" + port, "API_BASE=http://127.0.0.1:1/api",
+		"PORT=" + port, "PROJECT_ID=demo-chat", "HOSTED_URL=http://127.0.0.1:" + port,
+		"API_BASE=http://127.0.0.1:1/api",
 		"FIREBASE_API_KEY=a-key", "REDIS_ADDR=" + redis.Addr(), "FIREBASE_AUTH_EMULATOR_HOST=127.0.0.1:1",
 		"FIRESTORE_EMULATOR_HOST=127.0.0.1:1", "PUBSUB_EMULATOR_HOST=127.0.0.1:1",
 	}, config.Env...)
 	if os.Getuid() == 0 {
-		// The temporary folder is only for its owner.
+		// Only the owner may read the temporary folder by default.
 		for dir := root; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
@@ -47,7 +47,7 @@ func starts(t *testing.T, root string, config v1.Config) (page string) {
 		}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
 	} else {
-		t.Log("not root: the program runs outside of the image's root")
+		t.Log("the test does not run as root, so the program runs outside the image's root folder")
 		cmd.Path = filepath.Join(root, config.Entrypoint[0])
 		cmd.Env = append(cmd.Env, "CLIENT_DIR="+filepath.Join(root, clientDir))
 	}
@@ -68,17 +68,17 @@ func starts(t *testing.T, root string, config v1.Config) (page string) {
 		select {
 		case <-tick.C:
 		case err := <-ended:
-			t.Fatalf("the image ends: %v\n%s", err, out.Bytes())
+			t.Fatalf("the program ended: %v\n%s", err, out.Bytes())
 		case <-late:
 			_ = cmd.Process.Kill()
 			<-ended
-			t.Fatalf("the image does not become ready: %v %s\n%s", err, body, out.Bytes())
+			t.Fatalf("the program is not ready after 20 s: %v %s\n%s", err, body, out.Bytes())
 		}
 	}
 	took := time.Since(began)
-	t.Logf("ready %d ms after its start", took.Milliseconds())
-	if took > mayTake && !busy() {
-		t.Errorf("it took %s, want less than %s", took, mayTake)
+	t.Logf("ready after %d ms", took.Milliseconds())
+	if took > maxStart && !busy() {
+		t.Errorf("ready after %s, want at most %s", took, maxStart)
 	}
 	for _, path := range []string{"/health/live", "/config.json", "/"} {
 		var err error
@@ -95,15 +95,15 @@ func starts(t *testing.T, root string, config v1.Config) (page string) {
 		if err != nil {
 			t.Errorf("after SIGTERM: %v\n%s", err, out.Bytes())
 		}
-	case <-time.After(10 * time.Second): // what Cloud Run gives
+	case <-time.After(10 * time.Second): // the limit of Cloud Run
 		_ = cmd.Process.Kill()
 		<-ended
-		t.Error("it did not end within 10 s of SIGTERM")
+		t.Error("the program did not end within 10 s of SIGTERM")
 	}
 	return page
 }
 
-// get returns the body of an answer of 200.
+// get returns the body of the answer. A status other than 200 is an error.
 func get(url string) (string, error) {
 	client := http.Client{Timeout: 5 * time.Second}
 	defer client.CloseIdleConnections()
@@ -123,7 +123,7 @@ type statusError struct{ status string }
 
 func (e *statusError) Error() string { return "the answer is " + e.status }
 
-// busy reports whether more runs on this machine than it has cores for, by Linux's word.
+// busy reports whether Linux's load average of the last minute is 1 or more.
 func busy() bool {
 	text, err := os.ReadFile("/proc/loadavg")
 	return err == nil && !bytes.HasPrefix(text, []byte("0."))

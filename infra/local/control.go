@@ -1,5 +1,7 @@
 package main
 
+//lint:file-ignore ST1005 These errors are sentences for the person at the terminal.
+
 import (
 	"context"
 	"crypto/rand"
@@ -18,17 +20,16 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// publishPath takes data and publishes it as a realtime instance does, so that tests can
-// have what no instance of today would write: of another version, or malformed.
+// publishPath is the path of an order that publishes data as a realtime instance does. With it, tests publish data
+// that no current instance writes, such as malformed data.
 const publishPath = "/publish"
 
 type publishOrder struct {
 	Data []byte `json:"data"` // base64 in JSON
 }
 
-// serveControl takes orders of functions/cmd/createsuperuser and deadletters, and of
-// this command with -superuser, until stop is called: the embedded store can
-// be open in one process only, so they reach it through the one that runs.
+// serveControl accepts orders from functions/cmd/createsuperuser, functions/cmd/deadletters and this command with
+// -superuser until stop is called. The commands need it because only one process can open the embedded store.
 func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -43,7 +44,7 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	// The same dead letters as the panel's: with the Pub/Sub emulator they wait in a topic.
+	// The same dead letters as in the admin panel. With the Pub/Sub emulator they wait in a topic.
 	deps := operatorDeps(st)
 	mux := http.NewServeMux()
 	setAdmin := func(ctx context.Context, o operator.AdminOrder) (string, error) { return setSuperuser(ctx, st, o) }
@@ -59,7 +60,7 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = srv.Serve(l) // ends with Close
+		_ = srv.Serve(l) // returns after Close
 	}()
 	return func() {
 		os.Remove(path)
@@ -68,32 +69,33 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	}, nil
 }
 
-// operatorDeps is what the orders of functions/operator need of a running system.
+// operatorDeps returns the parts of a running system that functions/operator needs.
 func operatorDeps(st *stack.Stack) operator.Deps {
 	return operator.Deps{Store: st.Store, Users: st.Users, Collector: st.Collector, Replayer: st.Replayer}
 }
 
-// setSuperuser carries out an order and says where to go from there.
+// setSuperuser carries out an order. The answer says what to do next.
 func setSuperuser(ctx context.Context, st *stack.Stack, o operator.AdminOrder) (string, error) {
-	told, err := operator.SetAdmin(ctx, operatorDeps(st), o)
+	answer, err := operator.SetAdmin(ctx, operatorDeps(st), o)
 	switch {
 	case err != nil && !o.Create && problem.Of(err).Code == "user_not_found":
-		return "", problem.New(problem.NotFound, "user_not_found", problem.Of(err).Message+" Sign up at "+st.URL+"/signup first.")
+		return "", problem.New(problem.NotFound, "user_not_found",
+			problem.Of(err).Message+" Sign up at "+st.URL+"/signup first.")
 	case err != nil || o.Revoke:
-		return told, err
+		return answer, err
 	}
-	return told + "\nThe panel is at " + st.URL + "/admin", nil
+	return answer + "\nThe panel is at " + st.URL + "/admin", nil
 }
 
-// order gives an order to the launcher that runs with the data folder and prints its answer.
-func order(ctx context.Context, data string, o operator.AdminOrder, out io.Writer) error {
-	told, err := operator.Send(ctx, data, operator.AdminPath, o)
+// sendSuperuserOrder sends an order to the launcher that uses the data folder and prints its answer.
+func sendSuperuserOrder(ctx context.Context, data string, o operator.AdminOrder, out io.Writer) error {
+	answer, err := operator.Send(ctx, data, operator.AdminPath, o)
 	if errors.Is(err, operator.ErrNotRunning) {
 		return fmt.Errorf("No chat runs with the data folder %s. Start it in another terminal: go run ./infra/local", data)
 	}
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(out, told)
+	_, err = fmt.Fprintln(out, answer)
 	return err
 }

@@ -22,8 +22,8 @@ import (
 	"time"
 )
 
-// The tests run the launcher as a process of its own, in a repository that has
-// nothing but a web folder whose npm is a script.
+// TestMain runs the launcher if a test started this process as one. The tests run it in a repository that contains
+// only a web folder, with a script in place of npm.
 func TestMain(m *testing.M) {
 	if os.Getenv("LOCAL_TEST_LAUNCHER") != "" {
 		main()
@@ -32,11 +32,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// repository is a folder to launch in.
+// repository is a repository to run the launcher in.
 type repository struct {
 	t   *testing.T
 	dir string
-	bin string // the whole PATH
+	bin string // the only folder in PATH
 	env []string
 }
 
@@ -67,12 +67,13 @@ func (r *repository) write(name, text string) {
 
 func (r *repository) program(name, script string) {
 	r.t.Helper()
-	if err := os.WriteFile(filepath.Join(r.bin, name), []byte("#!/bin/sh\nPATH=/usr/bin:/bin\n"+script+"\n"), 0o755); err != nil {
+	text := "#!/bin/sh\nPATH=/usr/bin:/bin\n" + script + "\n"
+	if err := os.WriteFile(filepath.Join(r.bin, name), []byte(text), 0o755); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-// launch prepares the launcher with the flags.
+// launch returns a command that runs the launcher with the flags.
 func (r *repository) launch(flags ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], flags...)
 	cmd.Dir = r.dir
@@ -80,8 +81,8 @@ func (r *repository) launch(flags ...string) *exec.Cmd {
 	return cmd
 }
 
-// fails runs the launcher to its end, which must be exit code 1 with one line.
-func (r *repository) fails(flags ...string) string {
+// runFailing runs a launcher that must print one line and end with exit code 1. It returns the line.
+func (r *repository) runFailing(flags ...string) string {
 	r.t.Helper()
 	var out bytes.Buffer
 	cmd := r.launch(flags...)
@@ -98,26 +99,26 @@ func (r *repository) fails(flags ...string) string {
 	return text
 }
 
-// running is a launcher that has told its addresses.
+// running is a launcher that has printed its addresses.
 type running struct {
 	addresses
 	cmd    *exec.Cmd
-	stderr *said
+	stderr *output
 }
 
-// said is what a launcher writes while it runs.
-type said struct {
+// output collects the output of a running launcher.
+type output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (s *said) Write(p []byte) (int, error) {
+func (s *output) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.buf.Write(p)
 }
 
-func (s *said) String() string {
+func (s *output) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.buf.String()
@@ -125,7 +126,7 @@ func (s *said) String() string {
 
 func (r *repository) start(flags ...string) *running {
 	r.t.Helper()
-	run := &running{cmd: r.launch(append([]string{"-json", "-port", "0"}, flags...)...), stderr: &said{}}
+	run := &running{cmd: r.launch(append([]string{"-json", "-port", "0"}, flags...)...), stderr: &output{}}
 	run.cmd.Stderr = run.stderr
 	out, err := run.cmd.StdoutPipe()
 	if err != nil {
@@ -134,7 +135,7 @@ func (r *repository) start(flags ...string) *running {
 	if err := run.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(func() { _ = run.cmd.Process.Kill() }) // an error says that it has ended
+	r.t.Cleanup(func() { _ = run.cmd.Process.Kill() }) // an error means that it has ended
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		_ = run.cmd.Wait()
@@ -146,7 +147,7 @@ func (r *repository) start(flags ...string) *running {
 	return run
 }
 
-// interrupt sends what Ctrl-C sends and returns how the launcher ended, within 5 s.
+// interrupt sends the signal of Ctrl-C, checks that the launcher ends within 5 s, and returns how it ended.
 func (r *running) interrupt(t *testing.T) error {
 	t.Helper()
 	began := time.Now()
@@ -155,7 +156,7 @@ func (r *running) interrupt(t *testing.T) error {
 	}
 	err := r.cmd.Wait()
 	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("ending took %v", took)
+		t.Errorf("ending took %v, want at most 5 s", took)
 	}
 	return err
 }
@@ -172,70 +173,72 @@ func TestFromStartToCtrlC(t *testing.T) {
 		t.Errorf("page %q, %v", b, err)
 	}
 	if !strings.Contains(run.stderr.String(), "npm ci") || !strings.Contains(run.stderr.String(), "npm run build") {
-		t.Errorf("said %q", run.stderr)
+		t.Errorf("printed %q", run.stderr)
 	}
 	if err := run.interrupt(t); err != nil {
 		t.Errorf("ended with %v\n%s", err, run.stderr)
 	}
 	again := r.start()
 	if got := again.stderr.String(); strings.Contains(got, "npm") {
-		t.Errorf("a second start builds again: %q", got)
+		t.Errorf("the second start builds again: %q", got)
 	}
 	if err := again.interrupt(t); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestAPortThatIsTaken(t *testing.T) {
+func TestAPortThatIsInUse(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	if got := newRepository(t).fails("-port", port); !strings.HasPrefix(got, "Port "+port+" is taken by another program.") {
-		t.Errorf("said %q", got)
+	got := newRepository(t).runFailing("-port", port)
+	if !strings.HasPrefix(got, "Port "+port+" is used by another program.") {
+		t.Errorf("printed %q", got)
 	}
 }
 
-func TestWhatNodeLacks(t *testing.T) {
+func TestNodeIsMissingOrTooOld(t *testing.T) {
 	r := newRepository(t)
 	r.program("node", "echo v18.19.0")
-	if got := r.fails("-port", "0"); !strings.HasPrefix(got, "Node.js v18.19.0 is too old.") {
-		t.Errorf("said %q", got)
+	if got := r.runFailing("-port", "0"); !strings.HasPrefix(got, "Node.js v18.19.0 is too old.") {
+		t.Errorf("printed %q", got)
 	}
 	os.Remove(filepath.Join(r.bin, "node"))
-	if got := r.fails("-port", "0"); !strings.HasPrefix(got, "Node.js is missing.") {
-		t.Errorf("said %q", got)
+	if got := r.runFailing("-port", "0"); !strings.HasPrefix(got, "Node.js is missing.") {
+		t.Errorf("printed %q", got)
 	}
 }
 
 func TestAFolderThatCannotBeWritten(t *testing.T) {
 	r := newRepository(t)
 	r.write("file", "")
-	if got := r.fails("-data", "file/below"); !strings.Contains(got, "cannot be made: not a directory. Choose another with -data.") {
-		t.Errorf("said %q", got)
+	got := r.runFailing("-data", "file/below")
+	if !strings.Contains(got, "cannot be created: not a directory. Choose another one with -data.") {
+		t.Errorf("printed %q", got)
 	}
 	if os.Geteuid() == 0 {
-		t.Skip("root may write into every folder: the case of a read-only one needs another user")
+		t.Skip("root can write to every folder, so a read-only folder cannot be tested")
 	}
 	if err := os.Mkdir(filepath.Join(r.dir, "closed"), 0o500); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.fails("-data", "closed"); !strings.Contains(got, "cannot be written: permission denied") {
-		t.Errorf("said %q", got)
+	if got := r.runFailing("-data", "closed"); !strings.Contains(got, "cannot be written: permission denied") {
+		t.Errorf("printed %q", got)
 	}
 }
 
 func TestASecondLauncherOnTheSameFolder(t *testing.T) {
 	r := newRepository(t)
 	run := r.start()
-	if got := r.fails("-port", "0"); !strings.HasPrefix(got, "Another launcher uses the data folder ") {
-		t.Errorf("said %q", got)
+	if got := r.runFailing("-port", "0"); !strings.HasPrefix(got, "Another launcher uses the data folder ") {
+		t.Errorf("printed %q", got)
 	}
 	other := r.start("-data", "elsewhere")
-	for _, x := range []*running{run, other} {
-		if err := x.interrupt(t); err != nil {
+	for _, launcher := range []*running{run, other} {
+		if err := launcher.interrupt(t); err != nil {
 			t.Error(err)
 		}
 	}
@@ -245,7 +248,8 @@ func TestMissingProgramsAreNamed(t *testing.T) {
 	r := newRepository(t)
 	out, err := r.launch("-port", "0", "-emulators").CombinedOutput()
 	var exit *exec.ExitError
-	if lines := strings.Split(strings.TrimSpace(string(out)), "\n"); !errors.As(err, &exit) || exit.ExitCode() != 1 || len(lines) != 4 ||
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || len(lines) != 4 ||
 		!strings.HasPrefix(lines[0], "redis-server is missing.") || !strings.HasPrefix(lines[1], "Java is missing.") {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -253,18 +257,19 @@ func TestMissingProgramsAreNamed(t *testing.T) {
 
 func TestCtrlCWhileBuildingEndsNPM(t *testing.T) {
 	r := newRepository(t)
-	r.program("npm", `echo $$ > "`+r.dir+`/pid"; sleep 600 & echo $! >> "`+r.dir+`/pid"; touch "`+r.dir+`/ready"; wait`)
-	run := &running{cmd: r.launch("-port", "0"), stderr: &said{}}
+	pid, ready := filepath.Join(r.dir, "pid"), filepath.Join(r.dir, "ready")
+	r.program("npm", `echo $$ > "`+pid+`"; sleep 600 & echo $! >> "`+pid+`"; touch "`+ready+`"; wait`)
+	run := &running{cmd: r.launch("-port", "0"), stderr: &output{}}
 	run.cmd.Stderr = run.stderr
 	if err := run.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "npm to run", func() bool { _, err := os.Stat(filepath.Join(r.dir, "ready")); return err == nil })
+	eventually(t, "npm to run", func() bool { _, err := os.Stat(ready); return err == nil })
 	var exit *exec.ExitError
 	if err := run.interrupt(t); !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("ended with %v\n%s", err, run.stderr)
 	}
-	b, err := os.ReadFile(filepath.Join(r.dir, "pid"))
+	b, err := os.ReadFile(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +282,7 @@ func TestCtrlCWhileBuildingEndsNPM(t *testing.T) {
 	}
 }
 
-// alive reports whether the process runs; a zombie that nobody reaps does not.
+// alive reports whether the process runs. A zombie does not count.
 func alive(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	return syscall.Kill(pid, 0) == nil && (err != nil || !strings.Contains(string(stat), ") Z "))
@@ -292,7 +297,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("waited 20 s for %s", what)
 		}
 	}
 }
@@ -314,7 +319,7 @@ func TestDataIsKeptUnlessFresh(t *testing.T) {
 	}{{nil, http.StatusCreated}, {nil, http.StatusConflict}, {[]string{"-fresh"}, http.StatusCreated}} {
 		run := r.start(c.flags...)
 		if got := signup(run); got != c.want {
-			t.Errorf("with %v signing up is answered %d, want %d", c.flags, got, c.want)
+			t.Errorf("with flags %v, signing up is answered %d, want %d", c.flags, got, c.want)
 		}
 		if err := run.interrupt(t); err != nil {
 			t.Error(err)
@@ -324,12 +329,14 @@ func TestDataIsKeptUnlessFresh(t *testing.T) {
 
 func TestSuperuser(t *testing.T) {
 	r := newRepository(t)
-	if got := r.fails("-superuser", "ann@example.org"); !strings.HasPrefix(got, "No chat runs with the data folder ") {
-		t.Errorf("without a running chat: %q", got)
+	got := r.runFailing("-superuser", "ann@example.org")
+	if !strings.HasPrefix(got, "No chat runs with the data folder ") {
+		t.Errorf("without a running chat, printed %q", got)
 	}
 	run := r.start()
-	if got := r.fails("-superuser", "ann@example.org"); !strings.HasPrefix(got, "Nobody has signed up with ann@example.org.") {
-		t.Errorf("without an account: %q", got)
+	got = r.runFailing("-superuser", "ann@example.org")
+	if !strings.HasPrefix(got, "Nobody has signed up with ann@example.org.") {
+		t.Errorf("without an account, printed %q", got)
 	}
 	body := `{"email": "ann@example.org", "password": "warm embers at night", "username": "ann", "display_name": "Ann"}`
 	resp, err := http.Post(run.URL+"/api/signup", "application/json", strings.NewReader(body))
@@ -339,18 +346,18 @@ func TestSuperuser(t *testing.T) {
 	resp.Body.Close()
 	for _, c := range []struct {
 		flags []string
-		said  string
+		want  string
 		admin bool
 	}{
 		{[]string{"-superuser", "Ann@example.org"}, "Ann is an admin now", true},
 		{[]string{"-superuser", "ann@example.org", "-revoke"}, "Ann is no longer an admin.", false},
 	} {
 		out, err := r.launch(c.flags...).CombinedOutput()
-		if err != nil || !strings.HasPrefix(string(out), c.said) {
+		if err != nil || !strings.HasPrefix(string(out), c.want) {
 			t.Errorf("%v: %q, %v", c.flags, out, err)
 		}
-		if got := admin(t, run); got != c.admin {
-			t.Errorf("after %v the token says admin: %v", c.flags, got)
+		if got := isAdmin(t, run); got != c.admin {
+			t.Errorf("after %v, Ann is an admin: %v, want %v", c.flags, got, c.admin)
 		}
 	}
 	if err := run.interrupt(t); err != nil {
@@ -358,10 +365,11 @@ func TestSuperuser(t *testing.T) {
 	}
 }
 
-// admin reports whether Ann may look at the figures.
-func admin(t *testing.T, run *running) bool {
+// isAdmin reports whether Ann can list the users.
+func isAdmin(t *testing.T, run *running) bool {
 	t.Helper()
-	resp, err := http.Post("http://"+run.Auth+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local", "application/json",
+	resp, err := http.Post("http://"+run.Auth+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local",
+		"application/json",
 		strings.NewReader(`{"email": "ann@example.org", "password": "warm embers at night"}`))
 	if err != nil {
 		t.Fatal(err)
@@ -390,9 +398,10 @@ func TestFlags(t *testing.T) {
 	if err != nil {
 		t.Errorf("-help: %v", err)
 	}
-	for _, flag := range []string{"-data", "-emulators", "-fresh", "-instances", "-json", "-port", "-redis", "-superuser"} {
+	for _, flag := range []string{"-data", "-emulators", "-fresh", "-instances", "-json", "-port", "-redis",
+		"-superuser"} {
 		if !strings.Contains(string(out), "\n  "+flag) {
-			t.Errorf("-help does not tell %s:\n%s", flag, out)
+			t.Errorf("-help does not mention %s:\n%s", flag, out)
 		}
 	}
 	for _, flags := range [][]string{{"-nonsense"}, {"extra"}, {"-instances", "0"}, {"-port", "70000"}} {
@@ -403,7 +412,8 @@ func TestFlags(t *testing.T) {
 	}
 	outside := r.launch()
 	outside.Dir = r.bin
-	if out, err := outside.CombinedOutput(); err == nil || !strings.HasPrefix(string(out), "Run this inside the repository") {
-		t.Errorf("outside: %v, %q", err, out)
+	out, err = outside.CombinedOutput()
+	if err == nil || !strings.HasPrefix(string(out), "Run this inside the Phoenix Chat repository.") {
+		t.Errorf("outside the repository: %v, %q", err, out)
 	}
 }

@@ -1,10 +1,11 @@
 // Command local runs the whole chat on this machine: go run ./infra/local.
 //
-// It needs Go and, when the client has to be built, Node.js; nothing else. It builds the
-// client where that is out of date, starts everything in this one process, prints
-// one address, and keeps accounts and messages in .local. Ctrl-C ends it
-// and all that it started within 5 s.
+// It needs Go, and Node.js if the client has to be built. It builds the client if it is out of date, starts all parts
+// in this process, prints the address, and keeps accounts and messages in .local. Ctrl-C ends it, and all processes
+// that it started, within 5 s.
 package main
+
+//lint:file-ignore ST1005 These errors are sentences for the person at the terminal.
 
 import (
 	"context"
@@ -21,10 +22,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"github.com/phoenixchat/phoenixchat/functions/operator"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/infra/emulators"
-	"github.com/phoenixchat/phoenixchat/infra/internal/lockfile"
 	"github.com/phoenixchat/phoenixchat/infra/internal/repo"
 	"github.com/phoenixchat/phoenixchat/infra/internal/webbuild"
 	"github.com/phoenixchat/phoenixchat/infra/stack"
@@ -39,7 +41,7 @@ func main() {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, errUsage):
 		os.Exit(2)
-	case ctx.Err() != nil && errors.Is(err, context.Canceled): // Ctrl-C while it was starting
+	case ctx.Err() != nil && errors.Is(err, context.Canceled): // Ctrl-C during the start
 		os.Exit(1)
 	default:
 		fmt.Fprintln(os.Stderr, err)
@@ -47,7 +49,7 @@ func main() {
 	}
 }
 
-// settings are the flags and the environment.
+// settings holds the values of the flags and of the environment variables.
 type settings struct {
 	port      int
 	data      string
@@ -69,37 +71,42 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (setting
 	var s settings
 	f := flag.NewFlagSet("local", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.IntVar(&s.port, "port", 8080, "`port` to answer on, on the loopback address only; 0 takes a free one")
-	f.StringVar(&s.data, "data", ".local", "`folder` that keeps accounts and messages, below the repository unless absolute")
-	f.BoolVar(&s.fresh, "fresh", false, "forget the accounts and messages of earlier runs")
-	f.BoolVar(&s.emulators, "emulators", false, "use redis-server and Google's Firestore and Pub/Sub emulators, which forget everything in the end")
-	f.StringVar(&s.redis, "redis", "", "use the Redis that runs at `host:port`")
-	f.IntVar(&s.instances, "instances", 1, "run this `number` of realtime instances on one Redis")
-	f.StringVar(&s.superuser, "superuser", "", "make the person with this `email` address an admin of the running system, and end")
-	f.BoolVar(&s.revoke, "revoke", false, "with -superuser: make them an ordinary person again")
-	f.BoolVar(&s.json, "json", false, "print the addresses as one line of JSON, for programs")
-	f.BoolVar(&s.verbose, "v", false, "log what the system does")
+	f.IntVar(&s.port, "port", 8080, "listen on this `port` of the loopback address; 0 uses a free one")
+	f.StringVar(&s.data, "data", ".local",
+		"keep accounts and messages in this `folder`; a relative path is below the repository")
+	f.BoolVar(&s.fresh, "fresh", false, "delete the accounts and messages of earlier runs")
+	f.BoolVar(&s.emulators, "emulators", false,
+		"use redis-server and Google's emulators of Firestore and Pub/Sub, which lose their data when they end")
+	f.StringVar(&s.redis, "redis", "", "use the Redis at `host:port`")
+	f.IntVar(&s.instances, "instances", 1, "run this `number` of realtime instances")
+	f.StringVar(&s.superuser, "superuser", "",
+		"make the user with this `email` address an admin of the running chat, and exit")
+	f.BoolVar(&s.revoke, "revoke", false, "with -superuser: remove the user's admin rights instead")
+	f.BoolVar(&s.json, "json", false, "print the addresses as one line of JSON")
+	f.BoolVar(&s.verbose, "v", false, "log at debug level")
 	f.Usage = func() {
 		fmt.Fprintln(stderr, "usage: go run ./infra/local [flags]")
 		f.PrintDefaults()
-		fmt.Fprintln(stderr, "FIRESTORE_EMULATOR_HOST, PUBSUB_EMULATOR_HOST and FIREBASE_AUTH_EMULATOR_HOST (host:port) name emulators that run already.")
+		fmt.Fprintln(stderr, "To use running emulators, set FIRESTORE_EMULATOR_HOST, PUBSUB_EMULATOR_HOST "+
+			"or FIREBASE_AUTH_EMULATOR_HOST to host:port.")
 	}
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return s, err
 		}
-		return s, errUsage // told by the flag package
+		return s, errUsage // the flag package has printed the error
 	}
 	if f.NArg() > 0 || s.instances < 1 || s.instances > 20 || s.port < 0 || s.port > 65535 {
-		fmt.Fprintln(stderr, "Flags only; -instances is 1 to 20, -port 0 to 65535.")
+		fmt.Fprintln(stderr, "There are no arguments besides flags. -instances must be 1 to 20, and -port 0 to 65535.")
 		f.Usage()
 		return s, errUsage
 	}
-	s.firestore, s.pubsub, s.auth = getenv("FIRESTORE_EMULATOR_HOST"), getenv("PUBSUB_EMULATOR_HOST"), getenv("FIREBASE_AUTH_EMULATOR_HOST")
+	s.firestore, s.pubsub = getenv("FIRESTORE_EMULATOR_HOST"), getenv("PUBSUB_EMULATOR_HOST")
+	s.auth = getenv("FIREBASE_AUTH_EMULATOR_HOST")
 	return s, nil
 }
 
-// run is the whole program. Its error is one line for people.
+// run is the whole program. Its error is a sentence for the person at the terminal.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	s, err := parse(args, getenv, stderr)
 	if err != nil {
@@ -113,7 +120,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		s.data = filepath.Join(root, s.data)
 	}
 	if s.superuser != "" {
-		return order(ctx, s.data, operator.AdminOrder{Email: s.superuser, Revoke: s.revoke, By: "local"}, stdout)
+		return sendSuperuserOrder(ctx, s.data, operator.AdminOrder{Email: s.superuser, Revoke: s.revoke, By: "local"}, stdout)
 	}
 	if s.emulators {
 		if err := emulators.Check(ctx, s.redis == "", s.firestore == "", s.pubsub == ""); err != nil {
@@ -121,12 +128,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		}
 	}
 	began := time.Now()
-	lock, err := s.folder()
+	lock, err := s.openDataFolder()
 	if err != nil {
 		return err
 	}
-	defer lock.Release()
-	// Before the build, so that a taken port is told at once.
+	defer lock.Unlock()
+	// Listen before the build, so that a port in use is reported immediately.
 	listener, err := listen(s.port)
 	if err != nil {
 		return err
@@ -144,47 +151,52 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		Listener: listener, Client: os.DirFS(filepath.Join(root, "web", "dist")), Data: s.data, Instances: s.instances,
 		Emulators: s.emulators, Redis: s.redis, Firestore: s.firestore, PubSub: s.pubsub, Auth: s.auth,
 		Log:  logging.New(stderr, logging.Options{Level: level}),
-		Mail: func(m authstub.Mail) { fmt.Fprintf(stderr, "A new password for %s can be set at %s\n", m.To, m.Link) },
+		Mail: func(m authstub.Mail) { fmt.Fprintf(stderr, "Set a new password for %s at %s\n", m.To, m.Link) },
 	})
 	if err != nil {
 		return fmt.Errorf("The chat could not start: %w", err)
 	}
-	control, err := serveControl(st, s.data)
+	stopControl, err := serveControl(st, s.data)
 	if err != nil {
 		return errors.Join(err, st.Close())
 	}
-	s.tell(st, stdout, time.Since(began))
+	s.printAddresses(st, stdout, time.Since(began))
 	select {
 	case <-ctx.Done():
 	case err = <-st.Failed():
 	}
-	control()
+	stopControl()
 	return errors.Join(err, st.Close())
 }
 
-// folder makes the data folder, keeps other launchers out of it and empties it where that was asked for.
-func (s settings) folder() (*lockfile.Lock, error) {
+// openDataFolder creates and locks the data folder, and empties it if -fresh is set. It fails if another launcher has
+// locked the folder.
+func (s settings) openDataFolder() (*flock.Flock, error) {
 	if err := os.MkdirAll(s.data, 0o700); err != nil {
-		return nil, fmt.Errorf("The data folder %s cannot be made: %w. Choose another with -data.", s.data, cause(err))
+		return nil, fmt.Errorf("The data folder %s cannot be created: %w. Choose another one with -data.",
+			s.data, cause(err))
 	}
-	lock, err := lockfile.Take(filepath.Join(s.data, "lock"))
-	if errors.Is(err, lockfile.ErrHeld) {
-		return nil, fmt.Errorf("Another launcher uses the data folder %s. End that one first, or choose another folder with -data.", s.data)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("The data folder %s cannot be written: %w. Choose another with -data.", s.data, cause(err))
+	lock := flock.New(filepath.Join(s.data, "lock"), flock.SetFlag(os.O_RDWR|os.O_CREATE))
+	switch locked, err := lock.TryLock(); {
+	case err != nil:
+		return nil, fmt.Errorf("The data folder %s cannot be written: %w. Choose another one with -data.",
+			s.data, cause(err))
+	case !locked:
+		return nil, fmt.Errorf("Another launcher uses the data folder %s. "+
+			"Stop it first, or choose another folder with -data.", s.data)
 	}
 	if s.fresh {
 		for _, name := range stack.Files {
 			if err := os.Remove(filepath.Join(s.data, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return nil, errors.Join(fmt.Errorf("The data folder %s cannot be emptied: %w.", s.data, cause(err)), lock.Release())
+				return nil, errors.Join(fmt.Errorf("The data folder %s cannot be emptied: %w.", s.data, cause(err)),
+					lock.Unlock())
 			}
 		}
 	}
 	return lock, nil
 }
 
-// cause returns what the system said, without the path that the message has already.
+// cause returns the error of the operating system without the path, which the message already has.
 func cause(err error) error {
 	var e *os.PathError
 	if errors.As(err, &e) {
@@ -196,15 +208,16 @@ func cause(err error) error {
 func listen(port int) (net.Listener, error) {
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("Port %d is taken by another program. Choose another with -port, or any free one with -port 0.", port)
+		return nil, fmt.Errorf("Port %d is used by another program. "+
+			"Choose another one with -port, or a free one with -port 0.", port)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Port %d cannot be used: %w. Choose another with -port.", port, err)
+		return nil, fmt.Errorf("Port %d cannot be used: %w. Choose another one with -port.", port, err)
 	}
 	return l, nil
 }
 
-// addresses is the line for programs.
+// addresses is the output with -json.
 type addresses struct {
 	URL       string   `json:"url"`
 	Instances []string `json:"instances"`
@@ -217,15 +230,15 @@ type addresses struct {
 	PID       int      `json:"pid"`
 }
 
-// tell prints where the system is.
-func (s settings) tell(st *stack.Stack, out io.Writer, took time.Duration) {
-	a := addresses{URL: st.URL, Project: st.Project, Redis: st.RedisAddr, Auth: st.AuthAddr, Firestore: st.FirestoreAddr,
-		PubSub: st.PubSubAddr, Data: s.data, PID: os.Getpid()}
+// printAddresses prints the addresses of the running system.
+func (s settings) printAddresses(st *stack.Stack, out io.Writer, took time.Duration) {
+	a := addresses{URL: st.URL, Project: st.Project, Redis: st.RedisAddr, Auth: st.AuthAddr,
+		Firestore: st.FirestoreAddr, PubSub: st.PubSubAddr, Data: s.data, PID: os.Getpid()}
 	for _, in := range st.Instances {
 		a.Instances = append(a.Instances, in.URL)
 	}
 	if s.json {
-		_ = json.NewEncoder(out).Encode(a) // nobody reads it: nothing to do
+		_ = json.NewEncoder(out).Encode(a) // an error means that the reader is gone
 		return
 	}
 	fmt.Fprintf(out, "\nPhoenix Chat runs at %s (started in %.1f s)\n\n", a.URL, took.Seconds())
@@ -241,7 +254,8 @@ func (s settings) tell(st *stack.Stack, out io.Writer, took time.Duration) {
 		fmt.Fprintf(out, "  Pub/Sub      %s\n", a.PubSub)
 	}
 	fmt.Fprintf(out, "  Redis        %s\n", a.Redis)
-	fmt.Fprintf(out, "  data         %s (-fresh starts clean)\n", s.data)
-	fmt.Fprintf(out, "  an admin     go run ./functions/cmd/createsuperuser -email you@example.org   (in another terminal)\n")
-	fmt.Fprintf(out, "  end          Ctrl-C\n\n")
+	fmt.Fprintf(out, "  data         %s (-fresh deletes it)\n", s.data)
+	fmt.Fprintf(out, "  new admin    go run ./functions/cmd/createsuperuser -email you@example.org"+
+		"   (in another terminal)\n")
+	fmt.Fprintf(out, "  stop         Ctrl-C\n\n")
 }

@@ -1,5 +1,4 @@
-// Package pipeline holds the tests of the scripts beside it: rest and submit, which Terraform
-// calls on the machine that applies, and steps, which cloudbuild.yaml runs in order. They
-// run here against a server of the test in the place of Google's APIs, and against programs that
-// note how they were called in the place of terraform, go and npm.
+// Package pipeline tests the scripts in this folder: rest and submit, which Terraform runs on the machine that
+// applies, and steps, which cloudbuild.yaml runs in order. In the tests, an HTTP server takes the place of Google's
+// APIs, and scripts that record their arguments take the place of terraform, go and npm.
 package pipeline

@@ -18,10 +18,10 @@ import (
 	"testing"
 )
 
-// call is a request that the server of a test got.
+// call is a request that the server of a test received.
 type call struct{ method, url, token, project, contentType, body string }
 
-// google stands for Google's APIs: it notes the calls and gives the answers in their order.
+// google takes the place of Google's APIs. It records the calls and returns the answers in order.
 type google struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -43,7 +43,8 @@ func newGoogle(t *testing.T, answers ...answer) *google {
 		}
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.calls = append(g.calls, call{r.Method, r.URL.String(), r.Header.Get("Authorization"), r.Header.Get("X-Goog-User-Project"), r.Header.Get("Content-Type"), string(body)})
+		g.calls = append(g.calls, call{r.Method, r.URL.String(), r.Header.Get("Authorization"),
+			r.Header.Get("X-Goog-User-Project"), r.Header.Get("Content-Type"), string(body)})
 		if len(g.answers) == 0 {
 			t.Errorf("an unexpected call: %s %s", r.Method, r.URL)
 			w.WriteHeader(http.StatusTeapot)
@@ -58,14 +59,15 @@ func newGoogle(t *testing.T, answers ...answer) *google {
 	return g
 }
 
-// script runs a script with bash and returns what it wrote and how it ended.
+// script runs a script with bash and returns its output and its exit code.
 func script(t *testing.T, name string, env ...string) (out string, code int) {
 	t.Helper()
 	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("curl is not installed; the scripts call Google with it")
+		t.Skip("curl is not installed; the scripts need it")
 	}
 	cmd := exec.Command("bash", name)
-	cmd.Env = append(os.Environ(), append([]string{"TOKEN=a-token", "PROJECT=acme-chat", "FIRST_PAUSE=0", "POLL_SECONDS=1"}, env...)...)
+	cmd.Env = append(os.Environ(), "TOKEN=a-token", "PROJECT=acme-chat", "FIRST_PAUSE=0", "POLL_SECONDS=1")
+	cmd.Env = append(cmd.Env, env...)
 	text, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -77,30 +79,34 @@ func TestRest(t *testing.T) {
 	for name, c := range map[string]struct {
 		answers []answer
 		code    int
-		says    string
+		want    string
 	}{
-		"ok":               {[]answer{{200, `{"name":"config"}`}}, 0, `{"name":"config"}`},
-		"not there":        {[]answer{{404, "{}"}}, 3, ""},
-		"passing":          {[]answer{{503, "{}"}, {429, "{}"}, {200, "done"}}, 0, "done"},
-		"down":             {slices.Repeat([]answer{{500, "internal words"}}, 5), 1, "was answered with 500:\ninternal words"},
-		"refused":          {[]answer{{403, `{"error":{"message":"Permission denied on identitytoolkit"}}`}}, 1, "Permission denied on identitytoolkit"},
-		"token has ended":  {[]answer{{401, "{}"}}, 1, "Run the same terraform apply again"},
-		"wrong by our own": {[]answer{{400, "Invalid value at passwordPolicyConfig"}}, 1, "Invalid value"},
+		"ok":        {[]answer{{200, `{"name":"config"}`}}, 0, `{"name":"config"}`},
+		"not found": {[]answer{{404, "{}"}}, 3, ""},
+		"transient": {[]answer{{503, "{}"}, {429, "{}"}, {200, "done"}}, 0, "done"},
+		"down": {slices.Repeat([]answer{{500, "internal words"}}, 5), 1,
+			"was answered with 500:\ninternal words"},
+		"refused": {[]answer{{403, `{"error":{"message":"Permission denied on identitytoolkit"}}`}}, 1,
+			"Permission denied on identitytoolkit"},
+		"token expired": {[]answer{{401, "{}"}}, 1, "Run the same terraform apply again"},
+		"bad request":   {[]answer{{400, "Invalid value at passwordPolicyConfig"}}, 1, "Invalid value"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGoogle(t, c.answers...)
-			out, code := script(t, "rest", "METHOD=PATCH", "URL="+g.URL+"/admin/v2/projects/acme-chat/config?updateMask=a,b", `BODY={"a":1}`)
-			if code != c.code || !strings.Contains(out, c.says) {
-				t.Errorf("ended with %d, want %d: %s; want %q", code, c.code, out, c.says)
+			const path = "/admin/v2/projects/acme-chat/config?updateMask=a,b"
+			out, code := script(t, "rest", "METHOD=PATCH", "URL="+g.URL+path, `BODY={"a":1}`)
+			if code != c.code || !strings.Contains(out, c.want) {
+				t.Errorf("ended with %d, want %d: %s; want %q", code, c.code, out, c.want)
 			}
 			if strings.Contains(out, "a-token") {
-				t.Errorf("the token is told: %s", out)
+				t.Errorf("the output contains the token: %s", out)
 			}
 			if len(g.answers) > 0 {
-				t.Errorf("%d answers were not asked for", len(g.answers))
+				t.Errorf("%d answers were not used", len(g.answers))
 			}
 			for _, got := range g.calls {
-				if want := (call{"PATCH", "/admin/v2/projects/acme-chat/config?updateMask=a,b", "Bearer a-token", "acme-chat", "application/json", `{"a":1}`}); got != want {
+				want := call{"PATCH", path, "Bearer a-token", "acme-chat", "application/json", `{"a":1}`}
+				if got != want {
 					t.Errorf("called %+v\nwant %+v", got, want)
 				}
 			}
@@ -117,7 +123,7 @@ func TestRestWithoutAConnection(t *testing.T) {
 
 const buildID = "0b8c5a52-1d2e-4f3a-9b4c-5d6e7f809102"
 
-// started is Cloud Build's answer to a new build, in which the steps have ids, too.
+// started is Cloud Build's answer to a new build. Its steps have ids too.
 const started = `{
   "name": "operations/build/acme-chat/MGI4YzVhNTI=",
   "metadata": {
@@ -130,11 +136,13 @@ const started = `{
   }
 }`
 
-// submit runs the script over two files.
+// submit runs the script submit with two source files.
 func submit(t *testing.T, g *google) (string, int) {
 	t.Helper()
 	root := t.TempDir()
-	for name, text := range map[string]string{"go.mod": "module x\n", "web/a file.ts": "export {}\n", "other": "stays here\n"} {
+	for name, text := range map[string]string{
+		"go.mod": "module x\n", "web/a file.ts": "export {}\n", "other": "not sent\n",
+	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -142,15 +150,17 @@ func submit(t *testing.T, g *google) (string, int) {
 			t.Fatal(err)
 		}
 	}
-	return script(t, "submit", "STORAGE_API="+g.URL, "CLOUDBUILD_API="+g.URL, "MADE="+g.URL+"/v1/tags/src-1", "BUCKET=acme-chat-source", "OBJECT=realtime/1.tar.gz",
-		"ROOT="+root, "SOURCES=go.mod\nweb/a file.ts", `BUILD={"steps":[{"id":"client"}]}`)
+	return script(t, "submit", "STORAGE_API="+g.URL, "CLOUDBUILD_API="+g.URL, "MADE="+g.URL+"/v1/tags/src-1",
+		"BUCKET=acme-chat-source", "OBJECT=realtime/1.tar.gz", "ROOT="+root, "SOURCES=go.mod\nweb/a file.ts",
+		`BUILD={"steps":[{"id":"client"}]}`)
 }
 
 func TestSubmit(t *testing.T) {
 	g := newGoogle(t, answer{404, "{}"}, answer{200, `{"name":"realtime/1.tar.gz"}`}, answer{200, started},
 		answer{200, `{ "status": "WORKING" }`}, answer{200, `{ "status": "SUCCESS" }`})
 	out, code := submit(t, g)
-	if code != 0 || !strings.Contains(out, "The image is made") || !strings.Contains(out, "/cloud-build/builds/"+buildID+"?project=acme-chat") {
+	if code != 0 || !strings.Contains(out, "The image is built") ||
+		!strings.Contains(out, "/cloud-build/builds/"+buildID+"?project=acme-chat") {
 		t.Fatalf("ended with %d: %s", code, out)
 	}
 	var urls []string
@@ -197,34 +207,41 @@ func filesIn(t *testing.T, archive string) (names []string) {
 	}
 }
 
-func TestSubmitFindsTheImageMade(t *testing.T) {
+func TestSubmitFindsTheImage(t *testing.T) {
 	g := newGoogle(t, answer{200, "{}"})
-	if out, code := submit(t, g); code != 0 || !strings.Contains(out, "already made") {
+	if out, code := submit(t, g); code != 0 || !strings.Contains(out, "already exists") {
 		t.Errorf("ended with %d: %s", code, out)
 	}
 }
 
-func TestSubmitTellsWhatWentWrong(t *testing.T) {
+func TestSubmitReportsErrors(t *testing.T) {
 	for name, c := range map[string]struct {
 		answers []answer
-		says    string
+		want    string
 	}{
-		"registry":     {[]answer{{403, "Permission artifactregistry.tags.get denied"}}, "artifactregistry.tags.get denied"},
-		"bucket":       {[]answer{{404, ""}, {403, "storage.objects.create denied"}}, "storage.objects.create denied"},
-		"billing":      {[]answer{{404, ""}, {200, "{}"}, {403, "billing is not enabled"}}, "billing is not enabled"},
-		"build fails":  {[]answer{{404, ""}, {200, "{}"}, {200, started}, {200, `{"status":"FAILURE","statusDetail":"step 0 exited with 1"}`}}, "ended with FAILURE. step 0 exited with 1\nIts log: gcloud builds log " + buildID},
-		"build is cut": {[]answer{{404, ""}, {200, "{}"}, {200, started}, {200, `{"status": "TIMEOUT"}`}}, "ended with TIMEOUT"},
+		"registry": {[]answer{{403, "Permission artifactregistry.tags.get denied"}}, "artifactregistry.tags.get denied"},
+		"bucket":   {[]answer{{404, ""}, {403, "storage.objects.create denied"}}, "storage.objects.create denied"},
+		"billing":  {[]answer{{404, ""}, {200, "{}"}, {403, "billing is not enabled"}}, "billing is not enabled"},
+		"failure": {
+			[]answer{{404, ""}, {200, "{}"}, {200, started},
+				{200, `{"status":"FAILURE","statusDetail":"step 0 exited with 1"}`}},
+			"ended with FAILURE. step 0 exited with 1\nIts log: gcloud builds log " + buildID,
+		},
+		"timeout": {
+			[]answer{{404, ""}, {200, "{}"}, {200, started}, {200, `{"status": "TIMEOUT"}`}},
+			"ended with TIMEOUT",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, code := submit(t, newGoogle(t, c.answers...))
-			if code != 1 || !strings.Contains(out, c.says) {
-				t.Errorf("ended with %d: %s; want %q", code, out, c.says)
+			if code != 1 || !strings.Contains(out, c.want) {
+				t.Errorf("ended with %d: %s; want %q", code, out, c.want)
 			}
 		})
 	}
 }
 
-// TestScripts has bash read every script, and holds them to ending at the first failure.
+// TestScripts checks the syntax of every script, and that each ends at the first failure.
 func TestScripts(t *testing.T) {
 	names := []string{"rest", "submit", "../terraform/check"}
 	steps, err := filepath.Glob("steps/*")
@@ -240,7 +257,7 @@ func TestScripts(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Contains(text, []byte("\nset -euo pipefail\n")) && !bytes.Contains(text, []byte(`/env"`)) {
-			t.Errorf("%s goes on after a failure", name)
+			t.Errorf("%s does not end at the first failure", name)
 		}
 	}
 }

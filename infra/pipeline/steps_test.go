@@ -10,15 +10,16 @@ import (
 	"testing"
 )
 
-// machine is a copy of the steps with programs beside them that note how they are called.
+// machine is a copy of the steps with scripts in place of the programs, which record how they are called.
 type machine struct {
 	t       *testing.T
-	root    string // of a repository that has nothing but the steps
+	root    string // root of a repository that contains only the steps
 	outputs map[string]string
-	fails   string // a program and its first arguments: a call that begins so fails
+	fails   string // a program and its first arguments; calls with this prefix fail
 }
 
-const image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:1111111111111111111111111111111111111111111111111111111111111111"
+const image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:" +
+	"1111111111111111111111111111111111111111111111111111111111111111"
 
 func newMachine(t *testing.T) *machine {
 	m := &machine{t: t, root: t.TempDir(), outputs: map[string]string{
@@ -38,7 +39,7 @@ func newMachine(t *testing.T) *machine {
 	return m
 }
 
-// step runs one step; it returns what it wrote, its exit code, and the calls that it made.
+// step runs one step. It returns its output, its exit code, and the calls that it made.
 func (m *machine) step(name string, env ...string) (out string, code int, calls []string) {
 	m.t.Helper()
 	log := filepath.Join(m.t.TempDir(), "calls")
@@ -53,7 +54,8 @@ func (m *machine) step(name string, env ...string) (out string, code int, calls 
 			text += "case \"$*\" in *'output -raw'*) echo 'no output' >&2; exit 1;; esac\n"
 		}
 		if program == "go" {
-			text += "while [ $# -gt 0 ]; do if [ \"$1\" = -digest-file ]; then echo '" + image + "' >\"$2\"; fi; shift; done\n"
+			text += "while [ $# -gt 0 ]; do\n" +
+				"if [ \"$1\" = -digest-file ]; then echo '" + image + "' >\"$2\"; fi; shift\ndone\n"
 		}
 		place := filepath.Join(m.root, "bin", program)
 		if strings.Contains(program, "/") {
@@ -64,22 +66,25 @@ func (m *machine) step(name string, env ...string) (out string, code int, calls 
 		}
 	}
 	cmd := exec.Command(filepath.Join(m.root, "infra/pipeline/steps", name))
-	cmd.Env = append([]string{"PATH=" + filepath.Join(m.root, "bin") + ":/usr/bin:/bin", "PROJECT=acme-chat", "STATE_BUCKET=acme-chat-terraform",
-		"STATE_PREFIX=phoenix-chat", "BUILD=b1", "DEPLOY_DATA=/data", "IMAGE_FILE=" + filepath.Join(m.root, "image.txt")}, env...)
+	cmd.Env = append([]string{
+		"PATH=" + filepath.Join(m.root, "bin") + ":/usr/bin:/bin", "PROJECT=acme-chat",
+		"STATE_BUCKET=acme-chat-terraform", "STATE_PREFIX=phoenix-chat", "BUILD=b1",
+		"DEPLOY_DATA=/data", "IMAGE_FILE=" + filepath.Join(m.root, "image.txt"),
+	}, env...)
 	text, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
 		m.t.Fatal(err)
 	}
-	noted, err := os.ReadFile(log)
+	recorded, err := os.ReadFile(log)
 	if err == nil {
-		calls = strings.Split(strings.TrimSpace(string(noted)), "\n")
+		calls = strings.Split(strings.TrimSpace(string(recorded)), "\n")
 	}
 	return string(text), cmd.ProcessState.ExitCode(), calls
 }
 
 func orNothing(s string) string {
 	if s == "" {
-		return "nothing fails"
+		return "no call fails"
 	}
 	return s
 }
@@ -97,43 +102,50 @@ func (m *machine) passes(name string) (out string, calls []string) {
 func TestCheckStep(t *testing.T) {
 	m := newMachine(t)
 	out, calls := m.passes("check")
-	if !strings.Contains(out, "Deploying to acme-chat") || !slices.Contains(calls, "terraform -chdir=infra/terraform init -input=false -reconfigure") {
+	if !strings.Contains(out, "Deploying to acme-chat") ||
+		!slices.Contains(calls, "terraform -chdir=infra/terraform init -input=false -reconfigure") {
 		t.Errorf("%s\n%s", out, strings.Join(calls, "\n"))
 	}
 	backend, err := os.ReadFile(filepath.Join(m.root, "infra/terraform/backend_override.tf"))
-	if err != nil || !strings.Contains(string(backend), `bucket = "acme-chat-terraform"`) || !strings.Contains(string(backend), `prefix = "phoenix-chat"`) {
+	if err != nil || !strings.Contains(string(backend), `bucket = "acme-chat-terraform"`) ||
+		!strings.Contains(string(backend), `prefix = "phoenix-chat"`) {
 		t.Errorf("the backend is %s (%v)", backend, err)
 	}
 
 	for name, c := range map[string]struct {
 		env  []string
-		says []string
+		want []string
 	}{
-		"no state":      {[]string{"STATE_BUCKET="}, []string{"_STATE_BUCKET is not set", "Remote state"}},
-		"everything":    {[]string{"STATE_BUCKET=gs://x", "PROJECT=Acme", "STATE_PREFIX="}, []string{`"gs://x" is no bucket name`, `"Acme" is no project id`, `_STATE_PREFIX ""`}},
-		"no substitute": {[]string{"PROJECT=$PROJECT_ID"}, []string{"is no project id"}},
+		"no state": {[]string{"STATE_BUCKET="}, []string{"_STATE_BUCKET is not set", "Remote state"}},
+		"everything": {
+			[]string{"STATE_BUCKET=gs://x", "PROJECT=Acme", "STATE_PREFIX="},
+			[]string{`"gs://x" is not a bucket name`, `"Acme" is not a project id`, `_STATE_PREFIX ""`},
+		},
+		"no substitution": {[]string{"PROJECT=$PROJECT_ID"}, []string{"is not a project id"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t)
 			out, code, calls := m.step("check", c.env...)
 			if code == 0 || len(calls) > 0 {
-				t.Errorf("it went on: %s", strings.Join(calls, "\n"))
+				t.Errorf("the step continued: %s", strings.Join(calls, "\n"))
 			}
-			for _, says := range c.says {
-				if !strings.Contains(out, says) {
-					t.Errorf("it does not say %q:\n%s", says, out)
+			for _, want := range c.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("the output lacks %q:\n%s", want, out)
 				}
 			}
 		})
 	}
 
 	m.fails = "terraform -chdir=infra/terraform init"
-	if out, code, _ := m.step("check"); code == 0 || !strings.Contains(out, "cannot use the state in gs://acme-chat-terraform") {
+	out, code, _ := m.step("check")
+	if code == 0 || !strings.Contains(out, "cannot use the state in gs://acme-chat-terraform") {
 		t.Errorf("an unreachable state: %s", out)
 	}
 	m.fails = ""
 	delete(m.outputs, "image_repository")
-	if out, code, _ := m.step("check"); code == 0 || !strings.Contains(out, "The first deploy is terraform apply by hand") {
+	out, code, _ = m.step("check")
+	if code == 0 || !strings.Contains(out, "Run terraform apply by hand for the first deploy") {
 		t.Errorf("an empty state: %s", out)
 	}
 }
@@ -141,33 +153,39 @@ func TestCheckStep(t *testing.T) {
 func TestTestStep(t *testing.T) {
 	m := newMachine(t)
 	_, calls := m.passes("test")
-	for i, want := range []string{"test ", "go run golang.org/x/vuln/cmd/govulncheck@v", "npm audit --omit=dev --audit-level=high"} {
+	for i, want := range []string{"test ", "go run golang.org/x/vuln/cmd/govulncheck@v",
+		"npm audit --omit=dev --audit-level=high"} {
 		if i >= len(calls) || !strings.HasPrefix(calls[i], want) {
 			t.Errorf("calls:\n%s\nwant %s as number %d", strings.Join(calls, "\n"), want, i)
 		}
 		m.fails = want
 		if _, code, _ := m.step("test"); code == 0 {
-			t.Errorf("it passes though this fails: %s", want)
+			t.Errorf("the step passes although this fails: %s", want)
 		}
 	}
 }
 
-// TestDeploy goes through the steps as the pipeline does.
+// TestDeploy runs the steps of a deploy in order.
 func TestDeploy(t *testing.T) {
 	m := newMachine(t)
 	_, calls := m.passes("image")
-	push := "go run ./infra/image -client web/dist -push europe-west1-docker.pkg.dev/acme-chat/chat/realtime:build-b1 -digest-file " + filepath.Join(m.root, "image.txt")
-	if !slices.Contains(calls, "npm ci --no-audit --no-fund") || !slices.Contains(calls, "npm run build") || calls[len(calls)-1] != push {
+	push := "go run ./infra/image -client web/dist -push europe-west1-docker.pkg.dev/acme-chat/chat/realtime:build-b1" +
+		" -digest-file " + filepath.Join(m.root, "image.txt")
+	if !slices.Contains(calls, "npm ci --no-audit --no-fund") || !slices.Contains(calls, "npm run build") ||
+		calls[len(calls)-1] != push {
 		t.Errorf("image:\n%s", strings.Join(calls, "\n"))
 	}
 
-	const apply = "terraform -chdir=infra/terraform apply -input=false -auto-approve -var project=acme-chat -var image=" + image
+	const apply = "terraform -chdir=infra/terraform apply -input=false -auto-approve -var project=acme-chat" +
+		" -var image=" + image
 	out, calls := m.passes("apply")
-	if calls[len(calls)-1] != apply+" -var serving_revision=chat-00001-old" || !strings.Contains(out, "chat-00001-old keeps the traffic") {
+	if calls[len(calls)-1] != apply+" -var serving_revision=chat-00001-old" ||
+		!strings.Contains(out, "chat-00001-old keeps the traffic") {
 		t.Errorf("apply: %s\n%s", out, strings.Join(calls, "\n"))
 	}
 	_, calls = m.passes("smoke")
-	if calls[len(calls)-1] != "go run ./infra/pipeline/smoke -url https://chat.example.org -revision https://next---chat.run.app" {
+	const smoke = "go run ./infra/pipeline/smoke -url https://chat.example.org -revision https://next---chat.run.app"
+	if calls[len(calls)-1] != smoke {
 		t.Errorf("smoke:\n%s", strings.Join(calls, "\n"))
 	}
 	out, calls = m.passes("promote")
@@ -181,7 +199,8 @@ func TestWithoutAServingRevision(t *testing.T) {
 	delete(m.outputs, "serving_revision")
 	m.passes("image")
 	out, calls := m.passes("apply")
-	if !strings.Contains(out, "takes all traffic at once") || !strings.HasSuffix(calls[len(calls)-1], "-var serving_revision=") {
+	if !strings.Contains(out, "gets all traffic immediately") ||
+		!strings.HasSuffix(calls[len(calls)-1], "-var serving_revision=") {
 		t.Errorf("%s\n%s", out, strings.Join(calls, "\n"))
 	}
 }
@@ -190,25 +209,27 @@ func TestSmokeFails(t *testing.T) {
 	m := newMachine(t)
 	m.fails = "go run ./infra/pipeline/smoke"
 	out, code, _ := m.step("smoke")
-	if code == 0 || !strings.Contains(out, "gets no traffic; chat-00001-old goes on serving") {
+	if code == 0 || !strings.Contains(out, "gets no traffic; chat-00001-old keeps it") {
 		t.Errorf("ended with %d: %s", code, out)
 	}
 }
 
-// TestCloudBuild holds cloudbuild.yaml to the steps: each is there, runs after the one before, and gets what it reads.
+// TestCloudBuild checks that cloudbuild.yaml runs every step, each after the one before, with the variables that it
+// needs.
 func TestCloudBuild(t *testing.T) {
 	text, err := os.ReadFile("../../cloudbuild.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var order []string
-	for _, m := range regexp.MustCompile(`(?m)^    waitFor: \[([^\]]*)\]\n    script: infra/pipeline/steps/(\w+)$`).FindAllStringSubmatch(string(text), -1) {
+	step := regexp.MustCompile(`(?m)^    waitFor: \[([^\]]*)\]\n    script: infra/pipeline/steps/(\w+)$`)
+	for _, m := range step.FindAllStringSubmatch(string(text), -1) {
 		if len(order) > 0 && !slices.Contains(strings.Split(m[1], ", "), order[len(order)-1]) {
 			t.Errorf("%s does not wait for %s", m[2], order[len(order)-1])
 		}
 		info, err := os.Stat(filepath.Join("steps", m[2]))
 		if err != nil || info.Mode()&0o111 == 0 {
-			t.Errorf("steps/%s is not there or cannot be run (%v)", m[2], err)
+			t.Errorf("steps/%s is missing or not executable (%v)", m[2], err)
 		}
 		order = append(order, m[2])
 	}
@@ -220,16 +241,17 @@ func TestCloudBuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(steps) != len(order)+1 { // and env
-		t.Errorf("%q has a step that is not run", steps)
+		t.Errorf("a step is not used: %q", steps)
 	}
-	for _, variable := range []string{"PROJECT=$PROJECT_ID", "BUILD=$BUILD_ID", "STATE_BUCKET=$_STATE_BUCKET", "STATE_PREFIX=$_STATE_PREFIX"} {
+	for _, variable := range []string{"PROJECT=$PROJECT_ID", "BUILD=$BUILD_ID", "STATE_BUCKET=$_STATE_BUCKET",
+		"STATE_PREFIX=$_STATE_PREFIX"} {
 		if !strings.Contains(string(text), "\n    - "+variable+"\n") {
-			t.Errorf("the steps do not get %s", variable)
+			t.Errorf("the steps lack the variable %s", variable)
 		}
 	}
 	for _, m := range regexp.MustCompile(`\$(_\w+)`).FindAllStringSubmatch(string(text), -1) {
 		if !strings.Contains(string(text), "\n  "+m[1]+": ") {
-			t.Errorf("%s has no default: Cloud Build would refuse the file", m[1])
+			t.Errorf("%s has no default, so Cloud Build would reject the file", m[1])
 		}
 	}
 }

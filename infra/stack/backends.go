@@ -18,6 +18,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/infra/emulators"
+	"github.com/phoenixchat/phoenixchat/infra/pubsubstub"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/gate/gatefirestore"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
@@ -29,20 +30,24 @@ import (
 const (
 	storeFile             = "store.db"
 	accountsFile          = "accounts.db"
-	firestoreAccountsFile = "accounts-firestore.db" // of the people in a Firestore emulator that runs on
+	firestoreAccountsFile = "accounts-firestore.db" // accounts of the users in a running Firestore emulator
 )
 
-// Files are the files that a stack keeps in its data folder.
+// Files lists the files that a stack keeps in its data folder.
 var Files = []string{storeFile, accountsFile, firestoreAccountsFile}
 
-// startBackends starts the programs that others are, or finds those that run.
+// startBackends starts Redis and the emulators, or uses the running ones that the options name.
 func (s *Stack) startBackends(ctx context.Context) error {
 	s.RedisAddr, s.FirestoreAddr, s.PubSubAddr = s.options.Redis, s.options.Firestore, s.options.PubSub
 	if s.options.Emulators {
 		for _, p := range []struct {
 			addr  *string
 			start func(context.Context) (*emulators.Server, error)
-		}{{&s.RedisAddr, emulators.Redis}, {&s.FirestoreAddr, emulators.Firestore}, {&s.PubSubAddr, emulators.PubSub}} {
+		}{
+			{&s.RedisAddr, emulators.Redis},
+			{&s.FirestoreAddr, emulators.Firestore},
+			{&s.PubSubAddr, emulators.PubSub},
+		} {
 			if *p.addr != "" {
 				continue
 			}
@@ -70,7 +75,7 @@ func (s *Stack) startMiniredis() error {
 	}
 	s.RedisAddr = m.Addr()
 	stop := make(chan struct{})
-	s.bg.Go(func() { // its keys expire only when it is told that time has passed
+	s.background.Go(func() { // miniredis expires keys only in FastForward
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		last := time.Now()
@@ -88,23 +93,23 @@ func (s *Stack) startMiniredis() error {
 	return nil
 }
 
-// data is where accounts, messages and dead letters go.
+// data has the parts that store accounts, messages and dead letters.
 type data struct {
-	store     store.Store
-	gates     gate.Source
-	publisher settle.Publisher
-	letters   deadletter.Putter
-	collector deadletter.Collector
-	replayer  deadletter.Replayer // nil: persist itself
-	auth      http.Handler        // nil with an emulator of its own
+	store       store.Store
+	gates       gate.Source
+	publisher   settle.Publisher
+	deadLetters deadletter.Putter
+	collector   deadletter.Collector
+	replayer    deadletter.Replayer // nil if persist replays them itself
+	auth        http.Handler        // nil if a Firebase Auth emulator is used
 }
 
-// startData opens the store and what leads to it: embedded, or in the emulators.
+// startData opens the accounts, the store, and the queue from the realtime instances to the store.
 func (s *Stack) startData(ctx context.Context, f *front) (*data, error) {
 	folder := s.options.Data
-	// A Firestore that we start forgets everybody in the end, and so must the accounts.
-	ours := s.FirestoreAddr != "" && s.options.Firestore == ""
-	if folder == "" || ours {
+	// A Firestore emulator that this stack starts loses its users when it ends, so their accounts must be temporary too.
+	ownFirestore := s.FirestoreAddr != "" && s.options.Firestore == ""
+	if folder == "" || ownFirestore {
 		var err error
 		if folder, err = os.MkdirTemp("", "phoenix-stack-"); err != nil {
 			return nil, err
@@ -125,12 +130,12 @@ func (s *Stack) startData(ctx context.Context, f *front) (*data, error) {
 	return d, s.openQueue(ctx, d, s.URL+f.pushPath)
 }
 
-// openAccounts opens the stand-in for Firebase Auth, unless an emulator runs.
+// openAccounts opens the stand-in for Firebase Auth, unless the options name a running emulator.
 func (s *Stack) openAccounts(d *data, path string) error {
 	if s.AuthAddr = s.options.Auth; s.AuthAddr != "" {
 		return nil
 	}
-	stub, err := authstub.Open(authstub.Options{Project: s.Project, Path: path, Now: s.options.Now, Mail: s.options.Mail, Logger: s.log})
+	stub, err := authstub.Open(authstub.Options{Project: s.Project, Path: path, Mail: s.options.Mail, Logger: s.log})
 	if err != nil {
 		return err
 	}
@@ -140,7 +145,7 @@ func (s *Stack) openAccounts(d *data, path string) error {
 	return nil
 }
 
-// openStore opens the embedded store, or Firestore's emulator where there is one.
+// openStore connects to the Firestore emulator if there is one, and opens the embedded store otherwise.
 func (s *Stack) openStore(ctx context.Context, d *data, path string) error {
 	if s.FirestoreAddr == "" {
 		b, err := storebolt.Open(path, storebolt.Options{})
@@ -165,18 +170,14 @@ func (s *Stack) openStore(ctx context.Context, d *data, path string) error {
 	return nil
 }
 
-// openQueue makes what carries acknowledged messages to persist: a push
-// straight to it, or the Pub/Sub emulator where there is one.
+// openQueue creates the queue that carries acknowledged messages to persist: the Pub/Sub emulator if there is one,
+// otherwise a direct push.
 func (s *Stack) openQueue(ctx context.Context, d *data, endpoint string) error {
 	if s.PubSubAddr == "" {
-		shelf := deadletter.Local{Store: d.store}
-		// Without a disk in between, an acknowledgement is published only once it is saved: a killed launcher loses nothing.
-		p, err := publish.NewPush(publish.PushOptions{URL: endpoint, Wait: true, Log: s.log})
-		if err != nil {
-			return err
-		}
-		s.onClose("push", p.Close)
-		d.publisher, d.letters, d.collector = p, shelf, shelf
+		local := deadletter.Local{Store: d.store}
+		p := pubsubstub.New(endpoint, s.log)
+		s.onClose("push", func(context.Context) error { p.Close(); return nil })
+		d.publisher, d.deadLetters, d.collector = p, local, local
 		return nil
 	}
 	c, err := emulators.PubSubClient(ctx, s.PubSubAddr, s.Project)
@@ -189,22 +190,24 @@ func (s *Stack) openQueue(ctx context.Context, d *data, endpoint string) error {
 	}
 	p := publish.NewPubSub(c, emulators.Topic)
 	s.onClose("publisher", func(context.Context) error { p.Close(); return nil })
-	letters, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: s.Project, DeadTopic: emulators.DeadTopic,
-		Subscription: emulators.DeadSubscription, AcksTopic: emulators.Topic, Store: d.store, EmulatorHost: s.PubSubAddr})
+	deadLetters, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{
+		Project: s.Project, DeadTopic: emulators.DeadTopic, Subscription: emulators.DeadSubscription,
+		AcksTopic: emulators.Topic, Store: d.store, EmulatorHost: s.PubSubAddr,
+	})
 	if err != nil {
 		return err
 	}
-	s.onClose("dead letters", func(context.Context) error { return letters.Close() })
-	d.publisher, d.letters, d.collector, d.replayer = p, letters, letters, letters
+	s.onClose("dead letters", func(context.Context) error { return deadLetters.Close() })
+	d.publisher, d.deadLetters, d.collector, d.replayer = p, deadLetters, deadLetters, deadLetters
 	return nil
 }
 
 // storeGates reads gates from the embedded store.
-type storeGates struct{ people store.Users }
+type storeGates struct{ users store.Users }
 
 // Gate implements gate.Source.
 func (g storeGates) Gate(ctx context.Context, uid string) (gate.Gate, error) {
-	u, err := g.people.User(ctx, uid)
+	u, err := g.users.User(ctx, uid)
 	if errors.Is(err, problem.ErrNotFound) {
 		return gate.Gate{}, nil
 	}

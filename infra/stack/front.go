@@ -11,26 +11,26 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 )
 
-// front answers on the address of the whole system. While Start still builds
-// what it leads to, it asks callers to come again.
+// front serves the address of the whole system and passes each request to the part that handles it. While Start is
+// still building the parts, it asks callers to try again.
 type front struct {
-	pushPath string // begins the path of pushes; secret, since nothing else keeps others from pushing
+	pushPath string // prefix of the path for pushes; it is secret, because pushes are not authenticated otherwise
 
 	routes atomic.Pointer[routes]
 	next   atomic.Uint64
 }
 
-// routes is where front leads to.
+// routes has the handlers that front passes requests to.
 type routes struct {
-	auth      http.Handler // nil with an emulator of its own
+	auth      http.Handler // nil if a Firebase Auth emulator is used
 	push      http.Handler
 	instances []*Instance
-	config    []byte // of the client, where sockets spread over several instances
+	config    []byte // the client configuration with which sockets are spread over all instances
 }
 
 func newFront() *front { return &front{pushPath: "/local/push/" + rand.Text() + "/"} }
 
-// open lets callers in.
+// open starts passing on requests.
 func (f *front) open(auth, push http.Handler, instances []*Instance, c server.ClientConfig) error {
 	config, err := json.Marshal(c)
 	if err != nil {
@@ -51,16 +51,16 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(path, f.pushPath):
 		to.push.ServeHTTP(w, r)
 	case path == "/config.json" && len(to.instances) > 1:
-		// Each instance tells its own address; here sockets spread over all.
+		// An instance would answer with its own address. With the front's, sockets are spread over all instances.
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		_, _ = w.Write(to.config) // the caller is gone: nothing to do
+		_, _ = w.Write(to.config) // an error means that the caller has disconnected
 	default:
 		f.pick(to.instances).ServeHTTP(w, r)
 	}
 }
 
-// pick returns the next instance in turn that is not draining.
+// pick returns the next instance that is not draining, in round-robin order.
 func (f *front) pick(instances []*Instance) *Instance {
 	n := uint64(len(instances))
 	first := f.next.Add(1)
@@ -69,5 +69,5 @@ func (f *front) pick(instances []*Instance) *Instance {
 			return in
 		}
 	}
-	return instances[0] // it says itself that it goes away
+	return instances[0] // it answers that it is draining
 }

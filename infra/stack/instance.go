@@ -22,7 +22,7 @@ import (
 
 // Instance is one realtime instance.
 type Instance struct {
-	URL  string // serves the same as Stack.URL, with sockets of this instance only
+	URL  string // serves the same paths as Stack.URL, but opens sockets only on this instance
 	Name string
 
 	server   *server.Server
@@ -30,8 +30,8 @@ type Instance struct {
 	auth     http.Handler
 	draining atomic.Bool
 
-	cancel context.CancelFunc // ends Run
-	done   chan error         // the end of Run
+	cancel context.CancelFunc // ends server.Run
+	done   chan error         // receives the result of server.Run
 }
 
 // ServeHTTP implements http.Handler.
@@ -43,14 +43,14 @@ func (in *Instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	in.server.ServeHTTP(w, r)
 }
 
-// Drain moves the sockets of this instance to the others, as on a deploy (see
-// server.Server.Drain). Stack.URL leads to it no longer.
+// Drain moves the sockets of this instance to the other instances, as on a deploy (see server.Server.Drain).
+// Stack.URL no longer uses the instance.
 func (in *Instance) Drain(ctx context.Context) error {
 	in.draining.Store(true)
 	return in.server.Drain(ctx)
 }
 
-// instanceDeps is what all instances share.
+// instanceDeps has the dependencies that all instances share.
 type instanceDeps struct {
 	data     *data
 	verifier identity.Verifier
@@ -59,7 +59,7 @@ type instanceDeps struct {
 	origins  []string
 }
 
-// listen returns a listener for each instance. A single one answers on the address of the system.
+// listen returns a listener for each instance. A single instance uses the listener of the front.
 func (s *Stack) listen(front net.Listener) ([]net.Listener, error) {
 	if s.options.Instances == 1 {
 		return []net.Listener{front}, nil
@@ -70,13 +70,13 @@ func (s *Stack) listen(front net.Listener) ([]net.Listener, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.onClose("listener", func(context.Context) error { l.Close(); return nil }) // twice does no harm
+		s.onClose("listener", func(context.Context) error { l.Close(); return nil }) // may be closed already
 		out = append(out, l)
 	}
 	return out, nil
 }
 
-// origins returns every origin that pages of this system have.
+// origins returns all origins from which this system serves pages.
 func (s *Stack) origins(listeners []net.Listener) []string {
 	out := []string{s.URL}
 	if len(listeners) > 1 {
@@ -87,39 +87,42 @@ func (s *Stack) origins(listeners []net.Listener) []string {
 	return out
 }
 
-// clientConfig is what a client opened at url must know.
+// clientConfig returns the configuration of a client that is opened at url.
 func (s *Stack) clientConfig(url string) server.ClientConfig {
-	auth := url // each address leads to the stand-in
+	auth := url // every address serves the stand-in
 	if s.options.Auth != "" {
 		auth = "http://" + s.options.Auth
 	}
 	return server.ClientConfig{
 		APIBase: "/api", RealtimeURL: "ws" + strings.TrimPrefix(url, "http") + "/ws", AuthEmulatorURL: auth,
-		Firebase: server.FirebaseConfig{APIKey: APIKey, ProjectID: s.Project, AuthDomain: s.Project + ".firebaseapp.com"},
+		Firebase: server.FirebaseConfig{
+			APIKey: apiKey, ProjectID: s.Project, AuthDomain: s.Project + ".firebaseapp.com",
+		},
 	}
 }
 
-// startInstance starts the instance number i, which answers on l.
+// startInstance starts instance number i (from 0), which serves l.
 func (s *Stack) startInstance(i int, l net.Listener, d instanceDeps) (*Instance, error) {
-	in := &Instance{URL: "http://" + l.Addr().String(), Name: fmt.Sprintf("local-%d", i+1), auth: d.data.auth, done: make(chan error, 1),
-		redis: redis.NewUniversalClient(inbox.Tune(&redis.UniversalOptions{Addrs: []string{s.RedisAddr}}))}
+	in := &Instance{
+		URL: "http://" + l.Addr().String(), Name: fmt.Sprintf("local-%d", i+1), auth: d.data.auth, done: make(chan error, 1),
+		redis: redis.NewUniversalClient(inbox.Tune(&redis.UniversalOptions{Addrs: []string{s.RedisAddr}})),
+	}
 	var err error
 	in.server, err = server.New(server.Deps{
 		Redis: in.redis, Gates: d.data.gates, Publisher: d.data.publisher, Verifier: d.verifier, Services: d.services,
-		Client: s.options.Client, API: d.api, Log: s.log, Now: s.options.Now,
+		Client: s.options.Client, API: d.api, Log: s.log,
 		Instance: in.Name, Config: s.clientConfig(in.URL), Origins: d.origins,
-		MaxSockets: s.options.MaxSockets, SocketAgeMin: s.options.SocketAgeMin, SocketAgeMax: s.options.SocketAgeMax,
-		GoawayWithin: s.options.GoawayWithin, DrainOver: 300 * time.Millisecond,
+		DrainOver: 300 * time.Millisecond,
 	})
 	if err != nil {
 		return nil, errors.Join(err, in.redis.Close())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	in.cancel = cancel
-	s.bg.Go(func() {
+	s.background.Go(func() {
 		err := in.server.Run(ctx)
 		if ctx.Err() == nil {
-			s.fail(fmt.Errorf("%s ended by itself: %w", in.Name, err))
+			s.fail(fmt.Errorf("%s ended unexpectedly: %w", in.Name, err))
 		}
 		in.done <- err
 	})
@@ -129,7 +132,7 @@ func (s *Stack) startInstance(i int, l net.Listener, d instanceDeps) (*Instance,
 	return in, nil
 }
 
-// stopInstances stops all of them at once.
+// stopInstances stops all instances at the same time.
 func (s *Stack) stopInstances(ctx context.Context) error {
 	errs := make([]error, len(s.Instances))
 	var all sync.WaitGroup
@@ -140,15 +143,15 @@ func (s *Stack) stopInstances(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// stop ends the instance; ctx bounds it.
+// stop ends the instance. It returns an error if that takes longer than ctx allows.
 func (in *Instance) stop(ctx context.Context, log *slog.Logger) error {
 	defer in.cancel()
-	// Browsers that are told to go hold on until they have somewhere to go.
-	// There is nowhere: their sockets are closed after a moment.
+	// Browsers keep a draining socket until they have opened another one. That fails here, so the sockets are closed
+	// after a moment.
 	draining, stop := context.WithTimeout(ctx, 1500*time.Millisecond)
 	defer stop()
 	if err := in.Drain(draining); err != nil {
-		log.Debug("sockets closed", "instance", in.Name, "err", err)
+		log.Debug("sockets closed", "instance", in.Name, "error", err)
 	}
 	in.cancel()
 	select {

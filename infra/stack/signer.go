@@ -12,12 +12,10 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 )
 
-// signer makes the ID tokens with which the functions call the internal routes,
-// in Google's place: of the same form, signed with a key that is made anew at
-// every start and never leaves the process.
+// signer issues the ID tokens with which the functions call the internal routes, as Google does in production. The
+// tokens have the same format. The key is generated at each start and never leaves the process.
 type signer struct {
 	key      *rsa.PrivateKey
-	now      func() time.Time
 	verifier *identity.Service
 }
 
@@ -26,21 +24,21 @@ const (
 	signerAccount = "functions@local.iam.gserviceaccount.com"
 )
 
-func newSigner(audience string, now func() time.Time) (*signer, error) {
+func newSigner(audience string) (*signer, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
-		return nil, fmt.Errorf("make the service key: %w", err)
+		return nil, fmt.Errorf("generate the service key: %w", err)
 	}
-	v, err := identity.NewService(audience, []string{signerAccount}, identity.StaticKeys{signerKey: &key.PublicKey}, now)
+	v, err := identity.NewService(audience, []string{signerAccount}, identity.StaticKeys{signerKey: &key.PublicKey}, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &signer{key: key, now: now, verifier: v}, nil
+	return &signer{key: key, verifier: v}, nil
 }
 
-// Token implements relay.TokenSource.
+// Token implements internalapi.TokenSource.
 func (s *signer) Token(_ context.Context, audience string) (string, error) {
-	now := s.now()
+	now := time.Now()
 	t := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
 		"iss": "https://accounts.google.com", "aud": audience, "sub": signerAccount, "azp": signerAccount,
 		"email": signerAccount, "email_verified": true, "iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),

@@ -1,17 +1,15 @@
-// Package stack is the whole chat in one process: realtime instances, the
-// functions and persist, put together from the same packages that run on Google
-// Cloud, over stand-ins that speak the real protocols (DESIGN §1). The local
-// launcher, the browser tests and fault tests start it; nothing below it knows
-// that it is not in the cloud.
+// Package stack runs the whole chat in one process: the realtime instances, the functions and persist. They are the
+// packages that run on Google Cloud, on top of stand-ins that speak the protocols of the cloud services (DESIGN §1).
+// The local launcher and the browser tests start a stack. The parts do not know that they are not in the cloud.
 //
 //	browser ─▶ Stack.URL ─┬─ /api/…                              functions/api
 //	                      ├─ /identitytoolkit… /securetoken…     infra/authstub
 //	                      ├─ /local/push/<secret>                functions/persist
-//	                      └─ /ws, /config.json, the client       realtime/server, instance after instance
+//	                      └─ /ws, /config.json, the client       realtime/server, one instance after the other
 //
-// By default everything is embedded: miniredis, infra/authstub, functions/store/storebolt, and a push
-// straight to persist in Pub/Sub's format. Options put redis-server and
-// Google's emulators in their place, started here or running already.
+// By default all backends are embedded: miniredis, infra/authstub, functions/store/storebolt, and infra/pubsubstub,
+// which pushes directly to persist. Options replace them by redis-server and Google's emulators, which are started by
+// the stack or already running.
 package stack
 
 import (
@@ -37,49 +35,46 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
 )
 
-// DefaultProject is the Google Cloud project that the system believes to be in.
-// The Firebase SDKs take the prefix "demo-" for one that exists nowhere.
-const DefaultProject = "demo-phoenix-chat"
+// defaultProject is the Google Cloud project id that every part is given. The Firebase SDKs treat the prefix "demo-"
+// as a project that does not exist.
+const defaultProject = "demo-phoenix-chat"
 
-// APIKey is what browsers name as their key; nothing on one machine checks it.
-const APIKey = "local"
+// signupsHourly is the number of sign-ups allowed from one address. It is far above production's, because all users
+// of a local system share one address.
+const signupsHourly = 10_000
 
-// Options say what to start. The zero value is the embedded default on a free
-// port of the loopback address, without a client, with data that ends with the stack.
+// apiKey is the API key that browsers send. No part of a stack checks it.
+const apiKey = "local"
+
+// Options configures a stack. The zero value has the embedded backends, listens on a free port of the loopback
+// address, serves no client, and keeps its data only until it is closed.
 type Options struct {
-	Listener  net.Listener // where the system answers, on the loopback address; nil takes a free port. Closed by Close
+	Listener  net.Listener // on the loopback address, closed by Close; nil listens on a free port
 	Client    fs.FS        // the built web client; nil serves no pages
-	Data      string       // folder that keeps accounts and messages; "" is a temporary one
-	Project   string       // "" is DefaultProject
-	Instances int          // of the realtime service; 0 is 1
+	Data      string       // folder for accounts and messages; "" is a temporary folder
+	Instances int          // number of realtime instances; 0 is 1
 
-	Emulators bool   // start redis-server, the Firestore and the Pub/Sub emulator where no address is given
-	Redis     string // host:port of a Redis that runs
-	Firestore string // host:port of a Firestore emulator that runs
-	PubSub    string // host:port of a Pub/Sub emulator that runs
-	Auth      string // host:port of a Firebase Auth emulator that runs
+	Emulators bool   // start redis-server and the Firestore and Pub/Sub emulators for which no address is given
+	Redis     string // host:port of a running Redis
+	Firestore string // host:port of a running Firestore emulator
+	PubSub    string // host:port of a running Pub/Sub emulator
+	Auth      string // host:port of a running Firebase Auth emulator
 
-	Log           *slog.Logger // nil is slog.Default
-	Mail          func(authstub.Mail)
-	SignupsHourly int // from one address; 0 is 10,000, since one machine is one address
+	Log  *slog.Logger        // nil is slog.Default
+	Mail func(authstub.Mail) // called with each password reset; nil logs its link
 
-	// For tests.
-	Now          func() time.Time // wall clock of all parts; nil is time.Now
-	MaxSockets   int              // see server.Deps
-	SocketAgeMin time.Duration
-	SocketAgeMax time.Duration
-	GoawayWithin time.Duration
+	project string // for tests that share an emulator; "" is defaultProject
 }
 
-// Stack is a running system. Its fields do not change; its methods may be called by many goroutines at once.
+// Stack is a running system. Its fields do not change. Its methods are safe for concurrent use.
 type Stack struct {
-	URL       string      // of the whole system, without a slash at its end
-	Instances []*Instance // the realtime instances, each with an address of its own
+	URL       string      // of the whole system, without a trailing slash
+	Instances []*Instance // the realtime instances, each with its own address
 	Project   string
 
 	RedisAddr     string // host:port
 	FirestoreAddr string // "" with the embedded store
-	PubSubAddr    string // "" with the direct push
+	PubSubAddr    string // "" with infra/pubsubstub
 	AuthAddr      string // host:port
 
 	Store     store.Store
@@ -90,42 +85,36 @@ type Stack struct {
 
 	publisher settle.Publisher
 
-	log      *slog.Logger
-	options  Options
-	failed   chan error // see Failed
-	bg       sync.WaitGroup
-	closers  []closer // run by Close, last first
-	closed   sync.Once
-	closeErr error
+	log        *slog.Logger
+	options    Options
+	failed     chan error // see Failed
+	background sync.WaitGroup
+	closers    []closer // called by Close in reverse order
+	closed     sync.Once
+	closeErr   error
 }
 
-// closer undoes one step of Start.
+// closer reverses one step of Start.
 type closer struct {
 	what string
 	stop func(ctx context.Context) error
 }
 
-// closeTime is how long Close may take in all.
+// closeTime is the maximum duration of Close.
 const closeTime = 5 * time.Second
 
-// Start starts the system and returns when it answers. ctx bounds the starting
-// only. What was started before an error is stopped again. A program that cannot be found is an *emulators.Missing.
+// Start starts the system and returns when it accepts requests. ctx applies only to the start. After an error, Start
+// stops the parts that it has started. If a program was not found, the error is an *emulators.Missing.
 func Start(ctx context.Context, o Options) (_ *Stack, err error) {
-	s := &Stack{options: o, Project: o.Project, log: o.Log, failed: make(chan error, 1)}
+	s := &Stack{options: o, Project: o.project, log: o.Log, failed: make(chan error, 1)}
 	if s.Project == "" {
-		s.Project = DefaultProject
+		s.Project = defaultProject
 	}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
 	if s.options.Instances == 0 {
 		s.options.Instances = 1
-	}
-	if s.options.SignupsHourly == 0 {
-		s.options.SignupsHourly = 10_000
-	}
-	if s.options.Now == nil {
-		s.options.Now = time.Now
 	}
 	defer func() {
 		if err != nil {
@@ -138,7 +127,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 			return nil, err
 		}
 	}
-	s.onClose("listener", func(context.Context) error { l.Close(); return nil }) // twice does no harm
+	s.onClose("listener", func(context.Context) error { l.Close(); return nil }) // may be closed already
 	s.URL = "http://" + l.Addr().String()
 	front := newFront()
 	if err := s.startBackends(ctx); err != nil {
@@ -149,7 +138,8 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 		return nil, err
 	}
 	s.Store, s.publisher = d.store, d.publisher
-	s.Accounts, err = accounts.NewFirebase(ctx, accounts.Options{Project: s.Project, APIKey: APIKey, EmulatorHost: s.AuthAddr})
+	s.Accounts, err = accounts.NewFirebase(ctx,
+		accounts.Options{Project: s.Project, APIKey: apiKey, EmulatorHost: s.AuthAddr})
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +147,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	services, err := newSigner(s.URL, s.options.Now)
+	services, err := newSigner(s.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -165,20 +155,22 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	save := persist.New(persist.Deps{Store: s.Store, DeadLetters: d.letters, Now: s.options.Now, Log: s.log})
+	save := persist.New(persist.Deps{Store: s.Store, DeadLetters: d.deadLetters, Log: s.log})
 	s.Collector, s.Replayer = d.collector, d.replayer
 	if s.Replayer == nil {
 		s.Replayer = save
 	}
-	// Instances settle through the front while they stop, so it stops after them.
+	// While they stop, instances publish acknowledgements to persist through the front, so the front must stop later.
 	s.serve("front", l, front)
 	relays := internalapi.NewClient(internalapi.ClientOptions{URL: s.URL, Tokens: services})
-	s.Users = users.New(users.Deps{Store: s.Store, Accounts: s.Accounts, Relay: relays, Now: s.options.Now, Log: s.log})
+	s.Users = users.New(users.Deps{Store: s.Store, Accounts: s.Accounts, Relay: relays, Log: s.log})
 	functions := api.New(api.Deps{
-		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Relay: relays, DeadLetters: s.Collector, Replayer: s.Replayer,
-		Origins: s.origins(listeners), SignupsHourly: s.options.SignupsHourly, Now: s.options.Now, Log: s.log,
+		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Relay: relays,
+		DeadLetters: s.Collector, Replayer: s.Replayer,
+		Origins: s.origins(listeners), SignupsHourly: signupsHourly, Log: s.log,
 	})
-	shared := instanceDeps{data: d, verifier: verifier, services: services.verifier, api: functions.Handler(), origins: s.origins(listeners)}
+	shared := instanceDeps{data: d, verifier: verifier, services: services.verifier, api: functions.Handler(),
+		origins: s.origins(listeners)}
 	s.onClose("instances", s.stopInstances)
 	for i, l := range listeners {
 		in, err := s.startInstance(i, l, shared)
@@ -190,20 +182,20 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	return s, front.open(d.auth, save, s.Instances, s.clientConfig(s.URL))
 }
 
-// Publish hands data to what carries acknowledged messages to persist, as a realtime instance does.
-// nil: with the embedded store it is saved or a dead letter, with Pub/Sub it will be.
+// Publish publishes data for persist, as a realtime instance does. If it returns nil with the embedded store, the
+// data is saved or has become a dead letter. With Pub/Sub, that happens later.
 func (s *Stack) Publish(ctx context.Context, data []byte) error {
 	return s.publisher.Publish(ctx, data)
 }
 
-// onClose notes how to undo a step.
+// onClose registers a function that Close calls.
 func (s *Stack) onClose(what string, stop func(context.Context) error) {
 	s.closers = append(s.closers, closer{what, stop})
 }
 
-// Close stops everything that Start started, in the opposite order, within 5 s:
-// sockets are asked to go, acknowledgements settled, data closed, programs
-// ended. It may be called again; the error says what did not stop in order.
+// Close stops all parts in reverse order within 5 s: it asks clients to leave, settles acknowledgements, closes the
+// data and ends the programs. The error names the parts that did not stop properly. Close may be called more than
+// once.
 func (s *Stack) Close() error {
 	s.closed.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTime-time.Second)
@@ -214,47 +206,47 @@ func (s *Stack) Close() error {
 				errs = append(errs, fmt.Errorf("stop %s: %w", s.closers[i].what, err))
 			}
 		}
-		s.bg.Wait()
+		s.background.Wait()
 		s.closeErr = errors.Join(errs...)
 	})
 	return s.closeErr
 }
 
-// Failed gives the reason when a part ends that should run until Close; the
-// system is of no more use then.
+// Failed returns a channel that receives an error when a part ends before Close. The system is unusable then.
 func (s *Stack) Failed() <-chan error { return s.failed }
 
 func (s *Stack) fail(err error) {
 	select {
 	case s.failed <- err:
-	default: // the first reason says enough
+	default: // the first error is enough
 	}
 }
 
-// serve answers on l until Close.
+// serve serves l until Close.
 func (s *Stack) serve(what string, l net.Listener, h http.Handler) {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
-	s.bg.Go(func() {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	s.background.Go(func() {
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.fail(fmt.Errorf("the server %s ended by itself: %w", what, err))
+			s.fail(fmt.Errorf("the server %s ended unexpectedly: %w", what, err))
 		}
 	})
 	s.onClose(what, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 		defer cancel()
-		if srv.Shutdown(ctx) != nil { // someone still waits for an answer
+		if srv.Shutdown(ctx) != nil { // requests are still in progress
 			return srv.Close()
 		}
 		return nil
 	})
 }
 
-// verifier believes the unsigned tokens of the stand-in and of the emulator.
+// verifier returns a verifier that accepts the unsigned tokens of the stand-in and of the emulator.
 func (s *Stack) verifier() (identity.Verifier, error) {
 	return identity.NewEmulator(s.Project, func(name string) string {
 		if name == "FIREBASE_AUTH_EMULATOR_HOST" {
 			return s.AuthAddr
 		}
 		return ""
-	}, s.options.Now)
+	}, nil)
 }

@@ -47,14 +47,14 @@ func start(t *testing.T, o Options) *Stack {
 			t.Error(err)
 		}
 		if took := time.Since(began); took > closeTime {
-			t.Errorf("Close took %v", took)
+			t.Errorf("Close took %v, want at most %v", took, closeTime)
 		}
 		http.DefaultClient.CloseIdleConnections()
 	})
 	return s
 }
 
-// testWriter shows what a stack logs in the test's own output.
+// testWriter writes the log of a stack to the output of the test.
 type testWriter struct{ t *testing.T }
 
 func (w testWriter) Write(p []byte) (int, error) {
@@ -62,29 +62,31 @@ func (w testWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// person is somebody with an account and one device.
-type person struct {
+// user is a user with an account and one device.
+type user struct {
 	t     *testing.T
 	uid   string
 	token string
 	conn  *websocket.Conn
 }
 
-// join signs somebody up at the stack and opens their socket at url.
-func join(t *testing.T, s *Stack, name, url string) *person {
+// signUp signs up a user and opens a socket at url.
+func signUp(t *testing.T, s *Stack, name, url string) *user {
 	t.Helper()
 	email := name + "@example.org"
 	const password = "warm embers at night"
-	call(t, http.MethodPost, s.URL+"/api/signup", "", map[string]any{"email": email, "password": password, "username": name, "display_name": name}, http.StatusCreated)
-	return enter(t, s, email, password, url)
+	form := map[string]any{"email": email, "password": password, "username": name, "display_name": name}
+	call(t, http.MethodPost, s.URL+"/api/signup", "", form, http.StatusCreated)
+	return signIn(t, s, email, password, url)
 }
 
-// enter signs somebody in and opens their socket at url.
-func enter(t *testing.T, s *Stack, email, password, url string) *person {
+// signIn signs in a user and opens a socket at url.
+func signIn(t *testing.T, s *Stack, email, password, url string) *user {
 	t.Helper()
-	in := call(t, http.MethodPost, "http://"+s.AuthAddr+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local", "",
+	in := call(t, http.MethodPost,
+		"http://"+s.AuthAddr+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local", "",
 		map[string]any{"email": email, "password": password, "returnSecureToken": true}, http.StatusOK)
-	p := &person{t: t, uid: in["localId"].(string), token: in["idToken"].(string)}
+	p := &user{t: t, uid: in["localId"].(string), token: in["idToken"].(string)}
 	d := websocket.Dialer{Subprotocols: []string{"chat.v1"}}
 	conn, resp, err := d.DialContext(t.Context(), "ws"+strings.TrimPrefix(url, "http")+"/ws", http.Header{"Origin": {url}})
 	if err != nil {
@@ -92,20 +94,20 @@ func enter(t *testing.T, s *Stack, email, password, url string) *person {
 	}
 	t.Cleanup(func() { conn.Close() })
 	p.conn = conn
-	p.send(map[string]any{"type": "hello", "token": p.token, "device": "device-" + p.uid, "cursor": ""})
-	p.await("caught_up")
+	p.sendFrame(map[string]any{"type": "hello", "token": p.token, "device": "device-" + p.uid, "cursor": ""})
+	p.awaitFrame("caught_up")
 	return p
 }
 
-func (p *person) send(frame map[string]any) {
+func (p *user) sendFrame(frame map[string]any) {
 	p.t.Helper()
 	if err := p.conn.WriteJSON(frame); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-// await reads until a frame of the type, or an event of it, comes.
-func (p *person) await(what string) map[string]any {
+// awaitFrame reads frames until one has the type what or an event of that type.
+func (p *user) awaitFrame(what string) map[string]any {
 	p.t.Helper()
 	if err := p.conn.SetReadDeadline(time.Now().Add(15 * time.Second)); err != nil {
 		p.t.Fatal(err)
@@ -125,16 +127,18 @@ func (p *person) await(what string) map[string]any {
 	}
 }
 
-// write sends a message and returns its id.
-func (p *person) write(to *person, body string) string {
+// sendMessage sends a message and returns its id.
+func (p *user) sendMessage(to *user, body string) string {
 	p.t.Helper()
 	id := uuid.Must(uuid.NewV7()).String()
-	p.send(map[string]any{"type": "send", "id": id, "to": to.uid, "body": body, "at": chat.MicrosOf(time.Now())})
-	p.await("sent")
+	p.sendFrame(map[string]any{
+		"type": "send", "id": id, "to": to.uid, "body": body, "at": chat.MicrosOf(time.Now()),
+	})
+	p.awaitFrame("sent")
 	return id
 }
 
-// call makes a request and returns its JSON answer.
+// call makes a request, checks its status and returns the JSON answer.
 func call(t *testing.T, method, url, token string, body any, status int) map[string]any {
 	t.Helper()
 	var r io.Reader
@@ -174,25 +178,25 @@ func call(t *testing.T, method, url, token string, body any, status int) map[str
 	return out
 }
 
-// converse sends a message through the stack, acknowledges it and waits until it is saved.
-func converse(t *testing.T, s *Stack, ann, bob *person, body string) string {
+// exchange sends a message from ann to bob, acknowledges it, waits until it is saved, and returns its id.
+func exchange(t *testing.T, s *Stack, ann, bob *user, body string) string {
 	t.Helper()
-	id := ann.write(bob, body)
+	id := ann.sendMessage(bob, body)
 	if history := s.history(t, ann, bob); len(history) > 0 && history[len(history)-1] == body {
-		t.Error("saved before the acknowledgement")
+		t.Error("the message is saved before it is acknowledged")
 	}
-	got := bob.await("message")
-	bob.send(map[string]any{"type": "ack", "cursor": got["cursor"]})
-	ann.await("delivered")
-	testwait.Until(t, "saved: "+body, func() bool {
+	got := bob.awaitFrame("message")
+	bob.sendFrame(map[string]any{"type": "ack", "cursor": got["cursor"]})
+	ann.awaitFrame("delivered")
+	testwait.Until(t, "the message to be saved: "+body, func() bool {
 		history := s.history(t, ann, bob)
 		return len(history) > 0 && history[len(history)-1] == body
 	})
 	return id
 }
 
-// history returns the saved bodies of the conversation as its members see it.
-func (s *Stack) history(t *testing.T, ann, bob *person) (bodies []string) {
+// history returns the bodies of the saved messages of the conversation.
+func (s *Stack) history(t *testing.T, ann, bob *user) (bodies []string) {
 	t.Helper()
 	id := chat.ConversationID(ann.uid, bob.uid)
 	out := call(t, http.MethodGet, s.URL+"/api/messages?conversation="+id, ann.token, nil, http.StatusOK)
@@ -204,31 +208,32 @@ func (s *Stack) history(t *testing.T, ann, bob *person) (bodies []string) {
 
 func TestEmbedded(t *testing.T) {
 	s := start(t, Options{})
-	converse(t, s, join(t, s, "ann", s.URL), join(t, s, "bob", s.URL), "hello")
+	exchange(t, s, signUp(t, s, "ann", s.URL), signUp(t, s, "bob", s.URL), "hello")
 }
 
 func TestEmulators(t *testing.T) {
 	firestore, pubsub := os.Getenv("PHOENIX_TEST_FIRESTORE"), os.Getenv("PHOENIX_TEST_PUBSUB")
 	if firestore == "" || pubsub == "" || os.Getenv("PHOENIX_TEST_REDIS_SERVER") == "" {
-		t.Skip("PHOENIX_TEST_REDIS_SERVER, PHOENIX_TEST_FIRESTORE and PHOENIX_TEST_PUBSUB are not all set: no emulators to run on")
+		t.Skip("PHOENIX_TEST_REDIS_SERVER, PHOENIX_TEST_FIRESTORE and PHOENIX_TEST_PUBSUB are not all set")
 	}
-	s := start(t, Options{Emulators: true, Firestore: firestore, PubSub: pubsub, Project: "demo-stack-" + strings.ToLower(rand.Text()[:8])})
-	ann, bob := join(t, s, "ann", s.URL), join(t, s, "bob", s.URL)
-	converse(t, s, ann, bob, "hello")
-	converse(t, s, bob, ann, "hello yourself")
-	keepsDeadLetters(t, s)
+	s := start(t, Options{Emulators: true, Firestore: firestore, PubSub: pubsub,
+		project: "demo-stack-" + strings.ToLower(rand.Text()[:8])})
+	ann, bob := signUp(t, s, "ann", s.URL), signUp(t, s, "bob", s.URL)
+	exchange(t, s, ann, bob, "hello")
+	exchange(t, s, bob, ann, "hello yourself")
+	checkDeadLetters(t, s)
 }
 
-func TestAccountsAndMessagesOutliveARestart(t *testing.T) {
+func TestAccountsAndMessagesSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	first := start(t, Options{Data: dir})
-	converse(t, first, join(t, first, "ann", first.URL), join(t, first, "bob", first.URL), "hello")
+	exchange(t, first, signUp(t, first, "ann", first.URL), signUp(t, first, "bob", first.URL), "hello")
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
 	second := start(t, Options{Data: dir})
-	ann := enter(t, second, "ann@example.org", "warm embers at night", second.URL)
-	bob := enter(t, second, "bob@example.org", "warm embers at night", second.URL)
+	ann := signIn(t, second, "ann@example.org", "warm embers at night", second.URL)
+	bob := signIn(t, second, "bob@example.org", "warm embers at night", second.URL)
 	if got := second.history(t, ann, bob); len(got) != 1 || got[0] != "hello" {
 		t.Errorf("history %q", got)
 	}
@@ -236,32 +241,33 @@ func TestAccountsAndMessagesOutliveARestart(t *testing.T) {
 
 func TestSeveralInstancesShareOneRedis(t *testing.T) {
 	s := start(t, Options{Instances: 2})
-	ann := join(t, s, "ann", s.Instances[0].URL)
-	bob := join(t, s, "bob", s.Instances[1].URL)
-	converse(t, s, ann, bob, "across")
+	ann := signUp(t, s, "ann", s.Instances[0].URL)
+	bob := signUp(t, s, "bob", s.Instances[1].URL)
+	exchange(t, s, ann, bob, "across")
 	for url, want := range map[string]string{s.URL: s.URL, s.Instances[1].URL: s.Instances[1].URL} {
 		c := call(t, http.MethodGet, url+"/config.json", "", nil, http.StatusOK)
 		if got := c["realtime_url"]; got != "ws"+strings.TrimPrefix(want, "http")+"/ws" {
-			t.Errorf("at %s sockets open at %v", url, got)
+			t.Errorf("at %s the configured socket address is %v", url, got)
 		}
 	}
-	// On a deploy sockets are moved, and the address of the system leads elsewhere.
+	// As on a deploy, sockets move and the address of the system uses the other instance.
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	drained := make(chan error, 1)
 	go func() { drained <- s.Instances[0].Drain(ctx) }()
-	ann.await("goaway")
+	ann.awaitFrame("goaway")
 	ann.conn.Close()
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
-	converse(t, s, enter(t, s, "ann@example.org", "warm embers at night", s.URL), bob, "after the deploy")
+	exchange(t, s, signIn(t, s, "ann@example.org", "warm embers at night", s.URL), bob, "after the deploy")
 }
 
 func TestChangesReachOpenSocketsOnEveryInstance(t *testing.T) {
 	s := start(t, Options{Instances: 2})
-	ann := join(t, s, "ann", s.Instances[0].URL)
-	sockets := []*websocket.Conn{ann.conn, enter(t, s, "ann@example.org", "warm embers at night", s.Instances[1].URL).conn}
+	ann := signUp(t, s, "ann", s.Instances[0].URL)
+	again := signIn(t, s, "ann@example.org", "warm embers at night", s.Instances[1].URL)
+	sockets := []*websocket.Conn{ann.conn, again.conn}
 	began := time.Now()
 	if _, err := s.Users.SetDisabled(t.Context(), ann.uid, true); err != nil {
 		t.Fatal(err)
@@ -276,16 +282,17 @@ func TestChangesReachOpenSocketsOnEveryInstance(t *testing.T) {
 		}
 		var closed *websocket.CloseError
 		if !errors.As(err, &closed) || closed.Code != websocket.ClosePolicyViolation {
-			t.Errorf("the socket of somebody disabled, on instance %d: %v", i, err)
+			t.Errorf("the socket of a disabled user on instance %d: %v", i, err)
 		}
-		t.Logf("the socket on instance %d closed %v after the account was disabled", i, time.Since(began).Round(time.Millisecond))
+		took := time.Since(began).Round(time.Millisecond)
+		t.Logf("the socket on instance %d closed %v after the user was disabled", i, took)
 	}
 }
 
 func TestResetLinksAreMailed(t *testing.T) {
 	mails := make(chan authstub.Mail, 1)
 	s := start(t, Options{Mail: func(m authstub.Mail) { mails <- m }})
-	join(t, s, "ann", s.URL)
+	signUp(t, s, "ann", s.URL)
 	if err := s.Accounts.SendPasswordReset(t.Context(), "ann@example.org"); err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +301,7 @@ func TestResetLinksAreMailed(t *testing.T) {
 	}
 }
 
-func TestOnlyTheSecretPathPushes(t *testing.T) {
+func TestPushesRequireTheSecretPath(t *testing.T) {
 	s := start(t, Options{})
 	resp, err := http.Post(s.URL+"/local/push/", "application/json", strings.NewReader("{}"))
 	if err != nil {
@@ -314,17 +321,17 @@ func TestASecondStackOnTheSameData(t *testing.T) {
 	}
 }
 
-func TestARedisThatIsNotThere(t *testing.T) {
+func TestAMissingRedis(t *testing.T) {
 	_, err := Start(t.Context(), Options{Redis: "127.0.0.1:1"})
 	if err == nil || !strings.Contains(err.Error(), "no Redis answers at 127.0.0.1:1") {
 		t.Errorf("error %v", err)
 	}
 }
 
-func TestWhatCannotBeSavedIsKept(t *testing.T) { keepsDeadLetters(t, start(t, Options{})) }
+func TestDeadLettersAreKept(t *testing.T) { checkDeadLetters(t, start(t, Options{})) }
 
-// keepsDeadLetters publishes what nobody can read and looks for it.
-func keepsDeadLetters(t *testing.T, s *Stack) {
+// checkDeadLetters publishes a malformed message and waits until it is a dead letter.
+func checkDeadLetters(t *testing.T, s *Stack) {
 	t.Helper()
 	data, err := delivery.Batch{Delivered: []delivery.Delivered{{}}}.Encode()
 	if err != nil {
@@ -333,14 +340,14 @@ func keepsDeadLetters(t *testing.T, s *Stack) {
 	if err := s.Publish(t.Context(), data); err != nil {
 		t.Fatal(err)
 	}
-	testwait.Until(t, "one letter", func() bool {
+	testwait.Until(t, "one dead letter", func() bool {
 		if _, err := s.Collector.Collect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		letters, _, err := s.Store.DeadLetters(t.Context(), "", 10)
+		deadLetters, _, err := s.Store.DeadLetters(t.Context(), "", 10)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(letters) == 1
+		return len(deadLetters) == 1
 	})
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// grants is everything that anyone is allowed by this configuration, and the whole of it: who →
-// what, on what. A change here is a change of who may do what.
+// grants is the complete list of the grants in this configuration: member → role on resource. Review every change of
+// it, because it changes permissions.
 const grants = `
 allUsers → roles/run.invoker on service admin
 allUsers → roles/run.invoker on service chat
@@ -45,7 +45,8 @@ func TestGrants(t *testing.T) {
 	var got []string
 	for _, r := range applied(t).resources {
 		if strings.HasSuffix(r.Type, "_iam_binding") || strings.HasSuffix(r.Type, "_iam_policy") {
-			t.Errorf("%s would take away grants that it does not know, Google's own among them; use _iam_member", r.Address)
+			t.Errorf("%s would remove grants that are not in this configuration, such as those of Google's agents; "+
+				"use _iam_member", r.Address)
 		}
 		if strings.HasSuffix(r.Type, "_iam_member") {
 			got = append(got, grant(r))
@@ -55,12 +56,12 @@ func TestGrants(t *testing.T) {
 	want := strings.Split(strings.TrimSpace(grants), "\n")
 	for _, g := range got {
 		if !slices.Contains(want, g) {
-			t.Errorf("granted, and not meant to be: %s", g)
+			t.Errorf("unexpected grant: %s", g)
 		}
 	}
 	for _, w := range want {
 		if !slices.Contains(got, w) {
-			t.Errorf("not granted: %s", w)
+			t.Errorf("missing grant: %s", w)
 		}
 	}
 	if compact := slices.Compact(slices.Clone(got)); len(compact) != len(got) {
@@ -68,7 +69,7 @@ func TestGrants(t *testing.T) {
 	}
 }
 
-// grant tells an _iam_member resource as a line.
+// grant formats an _iam_member resource as a line of grants.
 func grant(r resource) string {
 	who := strings.TrimPrefix(text(r, "member"), "serviceAccount:")
 	if strings.HasSuffix(who, "@gcp-sa-pubsub.iam.gserviceaccount.com") {
@@ -94,7 +95,7 @@ func grant(r resource) string {
 		on = "account " + account[strings.LastIndex(account, "/")+1:]
 	case "google_project_iam_member":
 	default:
-		on = r.Type + " (not known to this test)"
+		on = r.Type + " (unknown to this test)"
 	}
 	line := who + " → " + role + " on " + on
 	if title := text(r, "condition", 0, "title"); title != "" {
@@ -103,7 +104,7 @@ func grant(r resource) string {
 	return line
 }
 
-func TestCustomRoleIsAboutPeopleOnly(t *testing.T) {
+func TestCustomRoleIsLimitedToAccounts(t *testing.T) {
 	roles := applied(t).of("google_project_iam_custom_role")
 	if len(roles) != 1 {
 		t.Fatalf("%d custom roles, want one", len(roles))
@@ -116,33 +117,33 @@ func TestCustomRoleIsAboutPeopleOnly(t *testing.T) {
 	}
 }
 
-// TestNoKeysNoSecrets holds the configuration to having nothing that must be
-// kept or rotated: accounts show tokens, and Redis asks IAM.
+// TestNoKeysNoSecrets checks that the configuration has no secrets to keep or rotate. Service accounts use tokens,
+// and Redis uses IAM.
 func TestNoKeysNoSecrets(t *testing.T) {
 	for _, r := range applied(t).resources {
 		switch r.Type {
 		case "google_service_account_key", "google_secret_manager_secret_version", "random_password", "tls_private_key":
-			t.Errorf("%s is a secret, which would stand in the state", r.Address)
+			t.Errorf("%s is a secret, which the state would contain", r.Address)
 		case "google_compute_firewall":
-			t.Errorf("%s opens the network, into which nothing needs to come", r.Address)
+			t.Errorf("%s allows traffic into the network, which needs none", r.Address)
 		}
 	}
 }
 
-func TestEveryServiceHasAnAccountOfItsOwn(t *testing.T) {
+func TestEveryServiceHasItsOwnAccount(t *testing.T) {
 	s := applied(t)
 	users := map[string]string{}
-	note := func(r resource, account string) {
+	record := func(r resource, account string) {
 		if account == "" || users[account] != "" {
 			t.Errorf("%s runs as %q, like %q", r.Address, account, users[account])
 		}
 		users[account] = r.Address
 	}
 	for _, r := range s.of("google_cloudfunctions2_function") {
-		note(r, text(r, "service_config", 0, "service_account_email"))
+		record(r, text(r, "service_config", 0, "service_account_email"))
 	}
 	for _, r := range s.of("google_cloud_run_v2_service") {
-		note(r, text(r, "template", 0, "service_account"))
+		record(r, text(r, "template", 0, "service_account"))
 	}
 	if len(users) != 8 {
 		t.Errorf("%d services, want seven functions and realtime", len(users))
@@ -156,25 +157,26 @@ func TestFunctions(t *testing.T) {
 		ingress := "ALLOW_ALL"
 		if name == "persist" {
 			ingress = "ALLOW_INTERNAL_ONLY"
-			// The subscription's deadline is 60 s: a call beyond it would be made again while it runs.
+			// The deadline of the subscription is 60 s. Pub/Sub would repeat a longer call while it runs.
 			if number("timeout_seconds") >= 60 {
-				t.Errorf("persist may take %v s", number("timeout_seconds"))
+				t.Errorf("persist has a timeout of %v s, want less than 60 s", number("timeout_seconds"))
 			}
 		}
 		if got := text(r, "service_config", 0, "ingress_settings"); got != ingress {
 			t.Errorf("%s has ingress %s, want %s", name, got, ingress)
 		}
 		if number("max_instance_request_concurrency") > 1 && text(r, "service_config", 0, "available_cpu") != "1" {
-			t.Errorf("%s takes several calls at a time, for which Google wants a whole CPU", name)
+			t.Errorf("%s handles concurrent calls, which requires a whole CPU", name)
 		}
 		if n := number("max_instance_count"); n < 1 || n > 20 {
 			t.Errorf("%s may have %v instances", name, n)
 		}
 		if n := number("min_instance_count"); n != 0 {
-			t.Errorf("%s keeps %v instances while nobody calls", name, n)
+			t.Errorf("%s keeps %v instances without calls, want 0", name, n)
 		}
 		if text(r, "build_config", 0, "runtime") != "go126" || text(r, "build_config", 0, "entry_point") == "" {
-			t.Errorf("%s: runtime %q, entry point %q", name, text(r, "build_config", 0, "runtime"), text(r, "build_config", 0, "entry_point"))
+			t.Errorf("%s: runtime %q, entry point %q", name,
+				text(r, "build_config", 0, "runtime"), text(r, "build_config", 0, "entry_point"))
 		}
 	}
 }

@@ -1,15 +1,15 @@
-# The function admin: everything an operator does in the browser. It checks the claim "admin" itself.
+# The function admin: the API of the admin panel. It checks the claim "admin" itself.
 
 module "admin" {
   source = "./modules/function"
 
   name        = "admin"
   entry_point = "admin"
-  description = "People, figures, dead letters and the audit log, for admins."
+  description = "Users, figures, dead letters and the audit log, for admins."
   shared      = local.functions
   public      = true
 
-  # Deleting a person deletes their conversations.
+  # Deleting a user deletes their conversations, which takes time.
   timeout       = 300
   max_instances = min(5, var.function_max_instances)
 }
@@ -26,7 +26,7 @@ resource "google_project_iam_member" "admin_accounts" {
   member  = module.admin.member
 }
 
-# Collects dead letters, and replays them to where they came from.
+# It collects dead letters, and replays them to the topic that they came from.
 resource "google_pubsub_subscription_iam_member" "admin_dead_letters" {
   subscription = google_pubsub_subscription.dead_letters.name
   role         = "roles/pubsub.subscriber"

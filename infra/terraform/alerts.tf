@@ -1,6 +1,5 @@
-# What an operator is told of. Each alert has a window, so that one bad minute
-# wakes nobody, and a section in infra/RUNBOOK.md that says what to do
-# (runbook_test.go holds the two together).
+# Alerts for the operator. A condition must hold for some time before an alert fires, so that one bad minute wakes
+# nobody. Each alert has a section in infra/RUNBOOK.md that says what to do (runbook_test.go compares the two).
 
 resource "google_monitoring_notification_channel" "email" {
   for_each = toset(var.alert_emails)
@@ -16,11 +15,11 @@ locals {
   function_names = [module.signup.name, module.users.name, module.conversations.name, module.messages.name,
   module.me.name, module.admin.name, module.persist.name]
 
-  # Name of an alert → when it fires, for how long it must hold, and what it says.
+  # For each alert, by name: the condition, how long it must hold, and the text.
   threshold_alerts = {
     "Queue age" = {
       severity  = "ERROR"
-      summary   = "Acknowledged messages wait for more than 10 min to be saved: persist or Firestore fails. Nothing is lost; history is late."
+      summary   = "Acknowledged messages have waited for more than 10 min to be saved, because persist or Firestore fails. No message is lost, but the history is late."
       filter    = "resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = \"${google_pubsub_subscription.persist.name}\" AND metric.type = \"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
       aligner   = "ALIGN_MAX"
       reducer   = null
@@ -29,7 +28,7 @@ locals {
     }
     "Dead letters" = {
       severity  = "ERROR"
-      summary   = "Delivered messages could not be saved and wait in the dead letters, for 31 days at most."
+      summary   = "Delivered messages could not be saved and are dead letters now. Pub/Sub keeps them for 31 days."
       filter    = "resource.type = \"pubsub_subscription\" AND resource.labels.subscription_id = \"${google_pubsub_subscription.dead_letters.name}\" AND metric.type = \"pubsub.googleapis.com/subscription/num_undelivered_messages\""
       aligner   = "ALIGN_MAX"
       reducer   = null
@@ -38,18 +37,18 @@ locals {
     }
     "Redis memory" = {
       severity  = "WARNING"
-      summary   = "A Redis node is over 80 % full. When it is full, new messages are refused and stay in the senders' outboxes."
+      summary   = "A Redis node is more than 80 % full. When it is full, new messages are refused and stay in the senders' outboxes."
       filter    = "resource.type = \"redis.googleapis.com/Cluster\" AND resource.labels.cluster_id = \"${google_redis_cluster.this.name}\" AND metric.type = \"redis.googleapis.com/cluster/memory/maximum_utilization\""
       aligner   = "ALIGN_MAX"
       reducer   = null
       threshold = 0.8
       duration  = "300s"
     }
-    # Cloud Run starts another instance at about 60 % of what one may take. Half of them over
-    # 80 % of their sockets means that it may not.
+    # Cloud Run starts another instance when one handles about 60 % of its maximum. If half of the instances exceed 80
+    # % of their sockets, it cannot start more.
     "Sockets near the limit" = {
       severity  = "WARNING"
-      summary   = "Instances of realtime hold more than 80 % of the sockets that they take, since no more instances are allowed. At the limit new sockets are refused."
+      summary   = "Instances of realtime hold more than 80 % of their maximum number of sockets, because no more instances are allowed. At the maximum, new sockets are refused."
       filter    = "resource.type = \"cloud_run_revision\" AND resource.labels.service_name = \"${local.realtime_name}\" AND metric.type = \"run.googleapis.com/container/max_request_concurrencies\""
       aligner   = "ALIGN_PERCENTILE_50"
       reducer   = "REDUCE_MAX"
@@ -58,23 +57,24 @@ locals {
     }
     "Unreachable" = {
       severity  = "CRITICAL"
-      summary   = "The chat does not answer from outside: no instance of realtime starts, or nobody is let through to it."
+      summary   = "The chat cannot be reached from outside: no instance of realtime starts, or requests do not get through to it."
       filter    = "resource.type = \"uptime_url\" AND metric.type = \"monitoring.googleapis.com/uptime_check/check_passed\" AND metric.labels.check_id = \"${google_monitoring_uptime_check_config.ready.uptime_check_id}\""
       aligner   = "ALIGN_NEXT_OLDER"
       reducer   = "REDUCE_COUNT_FALSE"
-      threshold = 1 # of three or more places that ask
+      threshold = 1 # more than one of at least three probing locations
       duration  = "300s"
     }
   }
 
-  # Shares of failures, with a floor, so that one failure in a quiet night is not an alert.
+  # These alerts fire on a share of failures, but only above a minimum number, so that one failure in a quiet night is
+  # not an alert.
   error_alerts = {
     "Realtime errors" = {
-      summary  = "More than 5 % of requests to realtime end in a server error."
+      summary  = "More than 5 % of the requests to realtime fail with a server error."
       services = local.realtime_name
     }
     "Function errors" = {
-      summary  = "More than 5 % of calls of a function end in a server error."
+      summary  = "More than 5 % of the calls of a function fail with a server error."
       services = join("|", local.function_names)
     }
   }
@@ -82,10 +82,10 @@ locals {
 
 resource "google_monitoring_uptime_check_config" "ready" {
   display_name = "Chat: ready"
-  timeout      = "30s" # a cold start and 10 s of waiting for Redis fit in
+  timeout      = "30s" # enough for a cold start and 10 s of waiting for Redis
 
-  # Every five minutes from three continents: often enough to notice, too seldom to keep
-  # an instance running.
+  # Every five minutes from three continents is often enough to notice an outage, and too rare to keep an instance
+  # running.
   period           = "300s"
   selected_regions = ["EUROPE", "USA_OREGON", "ASIA_PACIFIC"]
 
@@ -184,8 +184,8 @@ resource "google_monitoring_alert_policy" "errors" {
   depends_on = [time_sleep.apis]
 }
 
-# A cluster that reports nothing is down or cut off. Realtime goes on serving: sockets stay open, and
-# messages wait in the senders' outboxes.
+# A cluster that reports no metrics is down or unreachable. Realtime keeps running: sockets stay open, and messages
+# wait in the senders' outboxes.
 resource "google_monitoring_alert_policy" "redis_silent" {
   display_name          = "Chat: Redis silent"
   combiner              = "OR"
@@ -212,6 +212,6 @@ resource "google_monitoring_alert_policy" "redis_silent" {
   documentation {
     mime_type = "text/markdown"
     subject   = "Chat (${var.project}): Redis silent"
-    content   = "Redis has reported nothing for 10 min: it is down. Messages wait in the senders' outboxes; sockets stay open.\n\nWhat to do: infra/RUNBOOK.md, section \"Alert: Redis silent\"."
+    content   = "Redis has reported no metrics for 10 min, so it is probably down. Sockets stay open, and messages wait in the senders' outboxes.\n\nWhat to do: infra/RUNBOOK.md, section \"Alert: Redis silent\"."
   }
 }

@@ -1,5 +1,5 @@
-# Money: a budget where a billing account is given. Mails go to the addresses of the alerts and to the
-# billing account's administrators; nothing is switched off.
+# A budget, if a billing account is given. Mails are sent to the addresses of the alerts and to the administrators of
+# the billing account. No service is switched off.
 
 resource "google_project_service" "budgets" {
   for_each = var.billing_account == "" ? toset([]) : toset(["billingbudgets.googleapis.com", "cloudbilling.googleapis.com"])
@@ -9,7 +9,7 @@ resource "google_project_service" "budgets" {
   disable_on_destroy = false
 }
 
-# As in project.tf.
+# The same delay as in project.tf.
 resource "time_sleep" "budgets" {
   count = var.billing_account == "" ? 0 : 1
 

@@ -1,16 +1,16 @@
-# The function conversations: GET /conversations, the list with unread counts.
+# The function conversations: GET /conversations lists conversations with their unread counts.
 
 module "conversations" {
   source = "./modules/function"
 
   name        = "conversations"
   entry_point = "conversations"
-  description = "Lists a person's conversations."
+  description = "Lists a user's conversations."
   shared      = local.functions
   public      = true
 }
 
-# It reads; but once an hour it notes when the caller was active.
+# It reads, but once an hour it also writes when the caller was last active.
 resource "google_project_iam_member" "conversations_firestore" {
   project = var.project
   role    = "roles/datastore.user"

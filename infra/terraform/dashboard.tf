@@ -1,9 +1,9 @@
-# What an operator looks at first. One tile per question, in the order in which a message travels.
+# The dashboard for the operator. The charts are in the order of a message's path.
 
 locals {
-  # One chart of one or more metrics: title, [label, filter, aligner, reducer, group by].
+  # Each chart shows one or more metrics. Each line is [label, filter, aligner, reducer, group by].
   charts = [
-    { title = "Open sockets per instance (highest)", unit = "1", lines = [
+    { title = "Open sockets per instance (maximum)", unit = "1", lines = [
       ["p99", "resource.type=\"cloud_run_revision\" resource.labels.service_name=\"${local.realtime_name}\" metric.type=\"run.googleapis.com/container/max_request_concurrencies\"", "ALIGN_PERCENTILE_99", "REDUCE_MAX", []],
     ] },
     { title = "Instances of realtime", unit = "1", lines = [
@@ -15,29 +15,29 @@ locals {
     { title = "Redis: CPU of the busiest node", unit = "1", lines = [
       ["busiest node", "resource.type=\"redis.googleapis.com/Cluster\" metric.type=\"redis.googleapis.com/cluster/cpu/maximum_utilization\"", "ALIGN_MAX", "REDUCE_MAX", []],
     ] },
-    { title = "Acknowledgements published a second", unit = "1", lines = [
+    { title = "Messages published to Pub/Sub per second", unit = "1", lines = [
       ["published", "resource.type=\"pubsub_topic\" resource.labels.topic_id=\"${google_pubsub_topic.delivery_acks.name}\" metric.type=\"pubsub.googleapis.com/topic/send_request_count\"", "ALIGN_RATE", "REDUCE_SUM", []],
     ] },
-    { title = "Oldest that is not saved (s)", unit = "s", lines = [
+    { title = "Age of the oldest unsaved acknowledgement (s)", unit = "s", lines = [
       ["oldest", "resource.type=\"pubsub_subscription\" resource.labels.subscription_id=\"${google_pubsub_subscription.persist.name}\" metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\"", "ALIGN_MAX", "REDUCE_MAX", []],
     ] },
     { title = "Dead letters", unit = "1", lines = [
       ["waiting", "resource.type=\"pubsub_subscription\" resource.labels.subscription_id=\"${google_pubsub_subscription.dead_letters.name}\" metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\"", "ALIGN_MAX", "REDUCE_MAX", []],
     ] },
-    { title = "Calls of functions a second", unit = "1", lines = [
+    { title = "Function calls per second", unit = "1", lines = [
       ["calls", "resource.type=\"cloud_run_revision\" resource.labels.service_name!=\"${local.realtime_name}\" metric.type=\"run.googleapis.com/request_count\"", "ALIGN_RATE", "REDUCE_SUM", ["resource.labels.service_name"]],
     ] },
-    { title = "Server errors a second", unit = "1", lines = [
+    { title = "Server errors per second", unit = "1", lines = [
       ["errors", "resource.type=\"cloud_run_revision\" metric.type=\"run.googleapis.com/request_count\" metric.labels.response_code_class=\"5xx\"", "ALIGN_RATE", "REDUCE_SUM", ["resource.labels.service_name"]],
     ] },
-    { title = "Slowest calls of functions (p95, ms)", unit = "ms", lines = [
+    { title = "Duration of function calls (p95, ms)", unit = "ms", lines = [
       ["p95", "resource.type=\"cloud_run_revision\" resource.labels.service_name!=\"${local.realtime_name}\" metric.type=\"run.googleapis.com/request_latencies\"", "ALIGN_PERCENTILE_95", "REDUCE_MAX", ["resource.labels.service_name"]],
     ] },
-    { title = "Firestore: writes and reads a second", unit = "1", lines = [
+    { title = "Firestore: writes and reads per second", unit = "1", lines = [
       ["writes", "resource.type=\"firestore.googleapis.com/Database\" metric.type=\"firestore.googleapis.com/document/write_ops_count\"", "ALIGN_RATE", "REDUCE_SUM", []],
       ["reads", "resource.type=\"firestore.googleapis.com/Database\" metric.type=\"firestore.googleapis.com/document/read_ops_count\"", "ALIGN_RATE", "REDUCE_SUM", []],
     ] },
-    { title = "Warnings and errors logged a second", unit = "1", lines = [
+    { title = "Warnings and errors logged per second", unit = "1", lines = [
       ["log lines", "resource.type=\"cloud_run_revision\" metric.type=\"logging.googleapis.com/log_entry_count\" metric.labels.severity=monitoring.regex.full_match(\"WARNING|ERROR|CRITICAL\")", "ALIGN_RATE", "REDUCE_SUM", ["resource.labels.service_name"]],
     ] },
   ]
@@ -81,6 +81,6 @@ resource "google_monitoring_dashboard" "this" {
 }
 
 output "operations_dashboard" {
-  description = "Dashboard of the chat in the console."
+  description = "Address of the chat's dashboard in the console."
   value       = "https://console.cloud.google.com/monitoring/dashboards?project=${var.project}"
 }

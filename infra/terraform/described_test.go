@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// block is a block of a configuration file that begins at the start of a line.
+// block is a variable or output block of a configuration file.
 type block struct{ file, kind, name, body string }
 
 var blockStart = regexp.MustCompile(`(?m)^(variable|output) "([^"]+)" \{\n`)
 
-// blocks returns the variables and outputs of all modules.
+// blocks returns the variable and output blocks of all modules.
 func blocks(t *testing.T) []block {
 	t.Helper()
 	var all []block
@@ -29,7 +29,7 @@ func blocks(t *testing.T) []block {
 		for _, m := range blockStart.FindAllSubmatchIndex(text, -1) {
 			body, _, ok := strings.Cut(string(text[m[1]:]), "\n}\n")
 			if !ok {
-				t.Errorf("%s: no end of %s", path, text[m[4]:m[5]])
+				t.Errorf("%s: the block %s has no end", path, text[m[4]:m[5]])
 			}
 			all = append(all, block{path, string(text[m[2]:m[3]]), string(text[m[4]:m[5]]), body})
 		}
@@ -52,18 +52,19 @@ func TestEverythingIsDescribed(t *testing.T) {
 		if b.kind == "variable" && !regexp.MustCompile(`(?m)^  type +=`).MatchString(b.body) {
 			t.Errorf("%s: variable %q has no type", b.file, b.name)
 		}
-		// What an operator gives can be wrong, unless it is yes or no.
-		if b.kind == "variable" && b.file == "variables.tf" && !strings.Contains(b.body, "= bool") && !strings.Contains(b.body, "validation {") {
+		// Every variable that an operator sets can be wrong, except a boolean.
+		if b.kind == "variable" && b.file == "variables.tf" && !strings.Contains(b.body, "= bool") &&
+			!strings.Contains(b.body, "validation {") {
 			t.Errorf("variable %q is not validated", b.name)
 		}
 	}
 	if n < 30 {
-		t.Errorf("only %d variables and outputs were found", n)
+		t.Errorf("found only %d variables and outputs", n)
 	}
 }
 
-// TestHostedURLComesFirst: Terraform prints outputs in the order of their names, and what
-// an operator looks for is where the chat is.
+// TestHostedURLComesFirst checks that hosted_url is the first output, because operators need it most. Terraform
+// prints outputs in the order of their names.
 func TestHostedURLComesFirst(t *testing.T) {
 	var names []string
 	for _, b := range blocks(t) {
@@ -76,7 +77,7 @@ func TestHostedURLComesFirst(t *testing.T) {
 	}
 }
 
-// TestEveryRefusalIsTried: a validation without a test of its own may refuse nothing.
+// TestEveryRefusalIsTried checks that every validation has a test, because without one it may never fail.
 func TestEveryRefusalIsTried(t *testing.T) {
 	tests, err := os.ReadFile("tests/refusals.tftest.hcl")
 	if err != nil {

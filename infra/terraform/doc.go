@@ -1,7 +1,6 @@
-// Package terraform holds the Go tests of the Terraform configuration beside
-// it: those that compare it with the rest of the repository (settings, indexes, the
-// runbook, the functions' archive), and those that list who may do what.
+// Package terraform contains the Go tests of the Terraform configuration in this folder. They compare it with the
+// rest of the repository (settings, indexes, the runbook, the functions' archive) and check the list of all grants.
 //
-// They read the state of tests/state.tftest.hcl, which the program named by
-// TERRAFORM applies against mocks, without a cloud or an account.
+// The tests read the state of tests/state.tftest.hcl, which the program named by TERRAFORM applies to mocks, without
+// access to Google Cloud.
 package terraform

@@ -1,15 +1,15 @@
-# Firestore: people, conversations and the messages that were delivered.
+# Firestore: users, conversations and delivered messages.
 
 resource "google_firestore_database" "this" {
   name        = "(default)"
   location_id = var.firestore_location == "" ? var.region : var.firestore_location
   type        = "FIRESTORE_NATIVE"
 
-  # Persist and the functions write by optimistic transactions: a browser never locks anything.
+  # Persist and the functions write in short transactions. Browsers have no access, so they never hold a lock.
   concurrency_mode            = "OPTIMISTIC"
   app_engine_integration_mode = "DISABLED"
 
-  # Any minute of the last 7 days can be restored.
+  # The database can be restored to any minute of the last 7 days.
   point_in_time_recovery_enablement = "POINT_IN_TIME_RECOVERY_ENABLED"
 
   delete_protection_state = var.protect ? "DELETE_PROTECTION_ENABLED" : "DELETE_PROTECTION_DISABLED"
@@ -18,7 +18,7 @@ resource "google_firestore_database" "this" {
   depends_on = [time_sleep.apis]
 }
 
-# For what is noticed after more than 7 days.
+# For problems that are noticed after more than 7 days.
 resource "google_firestore_backup_schedule" "weekly" {
   database  = google_firestore_database.this.name
   retention = "4838400s" # 8 weeks
@@ -28,7 +28,7 @@ resource "google_firestore_backup_schedule" "weekly" {
   }
 }
 
-# Browsers never speak to Firestore; these rules say so to whoever tries.
+# Browsers do not access Firestore. These rules refuse any attempt.
 resource "google_firebaserules_ruleset" "firestore" {
   source {
     files {
@@ -37,7 +37,7 @@ resource "google_firebaserules_ruleset" "firestore" {
     }
   }
 
-  # A release names its ruleset, so the new one comes before the old one goes.
+  # A release refers to its ruleset, so the new ruleset must exist before the old one is deleted.
   lifecycle {
     create_before_destroy = true
   }
@@ -45,19 +45,17 @@ resource "google_firebaserules_ruleset" "firestore" {
   depends_on = [google_firestore_database.this]
 }
 
-# A release cannot be changed, so new rules mean a moment without any: every client is
-# refused then, too.
+# A release cannot be changed, so new rules mean a moment without rules. Every client is refused during that time too.
 resource "google_firebaserules_release" "firestore" {
   name         = "cloud.firestore"
   ruleset_name = "projects/${var.project}/rulesets/${google_firebaserules_ruleset.firestore.name}"
 }
 
-# The indexes stand beside the queries that need them, in the format that Firebase's
-# own tools read too.
+# The indexes are declared next to the queries that need them, in the format of the Firebase tools.
 locals {
   firestore_indexes = jsondecode(file("${path.module}/../../functions/store/storefirestore/firestore.indexes.json"))
 
-  # Named by what they index, so that a change of order in the file changes nothing.
+  # The keys are made from the indexed fields, so that the order in the file does not matter.
   composite_indexes = { for i in local.firestore_indexes.indexes :
     join(" ", concat([i.collectionGroup, lower(i.queryScope)],
     [for f in i.fields : "${f.fieldPath}-${lower(try(f.order, f.arrayConfig))}"])) => i
@@ -85,9 +83,9 @@ resource "google_firestore_index" "this" {
   }
 }
 
-# What Firestore indexes of single fields: by default all, ascending and descending. Fields that
-# nothing queries are exempted; one that only ever grows would cap its
-# collection at 500 writes a second (DESIGN §7).
+# Indexes of single fields. By default, Firestore indexes every field in ascending and descending order. Fields
+# without a query are exempted. An indexed field that only grows would limit its collection to 500 writes per second
+# (DESIGN §7).
 resource "google_firestore_field" "this" {
   for_each = local.field_overrides
 

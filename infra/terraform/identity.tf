@@ -1,7 +1,6 @@
-# Identity Platform (Firebase Auth): who may sign in, and the key that the
-# browser calls it with.
+# Identity Platform (Firebase Auth): the sign-in methods, and the browser's API key.
 
-# It cannot be deleted, so a second apply without the first one's state must take it over.
+# It cannot be deleted, so an apply without the state of the first one must import it.
 import {
   for_each = var.adopt_identity_platform ? toset(["config"]) : toset([])
   to       = google_identity_platform_config.this
@@ -24,22 +23,22 @@ resource "google_identity_platform_config" "this" {
 
   client {
     permissions {
-      # The key is public. With it alone nobody makes or deletes an account:
-      # POST /signup and DELETE /me are the only ways in and out.
+      # The API key is public, so it must not be enough to create or delete an account. POST /signup and DELETE /me
+      # are the only ways to do that.
       disabled_user_signup   = true
       disabled_user_deletion = true
     }
   }
 
-  # Where links in mails (a new password) may lead back to.
+  # Hosts that links in password reset mails may return to.
   authorized_domains = distinct([local.hosted_host, local.run_host, local.auth_domain])
 
   depends_on = [time_sleep.apis]
 }
 
 locals {
-  # What the provider has no argument for (as of 7.45). min_password_length is
-  # accounts.MinPassword; settings_test.go holds the two together.
+  # Settings for which the provider has no argument (as of 7.45). min_password_length equals accounts.MinPassword
+  # (settings_test.go compares the two).
   min_password_length = 8
   identity_extras = {
     passwordPolicyConfig = {
@@ -64,16 +63,16 @@ module "identity_extras" {
   after   = google_identity_platform_config.this.id
 }
 
-# Whose name everything is done in, for the two calls that no resource makes.
+# The token of the person who applies, for the two calls that no resource makes.
 data "google_client_config" "this" {}
 
-# A deleted key keeps its name for 30 days.
+# The name of a deleted key stays reserved for 30 days.
 resource "random_id" "web_key" {
   byte_length = 4
 }
 
-# Public by nature: it says which project is meant, not who is asking. It opens the two
-# APIs of signing in, and no other.
+# The key is public by nature: it identifies the project, not the caller. It gives access only to the two APIs for
+# signing in.
 resource "google_apikeys_key" "web" {
   name         = "chat-web-${random_id.web_key.hex}"
   display_name = "Browser client of the chat"
@@ -87,7 +86,7 @@ resource "google_apikeys_key" "web" {
     }
   }
 
-  # Rotating: make the new one, serve it, then delete the old one.
+  # To rotate the key, create the new one, serve it, then delete the old one.
   lifecycle {
     create_before_destroy = true
   }
@@ -95,12 +94,11 @@ resource "google_apikeys_key" "web" {
   depends_on = [time_sleep.apis]
 }
 
-# What the functions may do to accounts: everything about people, nothing about how
-# sign-in itself is set up.
+# The functions may create, read, change and delete accounts, but not change how sign-in is configured.
 resource "google_project_iam_custom_role" "accounts" {
   role_id     = "chatAccounts"
   title       = "Chat: accounts"
-  description = "Create, read, change and delete the accounts of people."
+  description = "Create, read, change and delete the accounts of users."
   permissions = [
     "firebaseauth.users.create",
     "firebaseauth.users.delete",

@@ -1,15 +1,14 @@
-# The image of realtime/: where it is kept, and how one apply gets it made.
+# The image of realtime: its repository, and its build during an apply.
 #
-# Cloud Build runs the same Go program as everybody else (infra/image) over the files
-# that are hashed here. Its tag is that hash, so that an apply repeated over the same
-# files finds the image made, and what runs is taken by digest. The pipeline
-# (cloudbuild.yaml) makes the image itself and gives its digest as var.image.
+# Cloud Build runs infra/image, the same Go program as on a developer's machine, with the files that are hashed here.
+# The tag is that hash, so another apply with the same files finds the image. The service uses the image by digest.
+# The pipeline (cloudbuild.yaml) builds the image itself and passes its digest as var.image.
 
 locals {
   root = "${path.module}/../.."
 
-  # Everything that the image is made of, and nothing else: changing a test or this file does
-  # not make another (sources_test.go builds from exactly these).
+  # Only the files that the image is built from, so that changing a test or this file does not cause another build
+  # (sources_test.go builds from exactly these files).
   image_sources = sort([for f in flatten([for pattern in [
     "go.{mod,sum}", "realtime/**", "infra/image/**",
     "web/{index.html,package.json,package-lock.json,.npmrc,vite.config.ts}", "web/tsconfig*.json",
@@ -20,7 +19,7 @@ locals {
   image_name = "${var.region}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.this.repository_id}/realtime"
   image      = var.image == "" ? module.build[0].image : var.image
 
-  # Both are images of the tools' own makers.
+  # Official images of Node.js and Go.
   node_builder = "node:22-bookworm-slim"
   go_builder   = "golang:1.26-bookworm"
 }
@@ -31,7 +30,7 @@ resource "google_artifact_registry_repository" "this" {
   format        = "DOCKER"
   description   = "Images of realtime and of the functions."
 
-  # The last ten of each can be rolled back to.
+  # The last ten of each are kept for rolling back.
   cleanup_policies {
     id     = "keep-newest"
     action = "KEEP"
@@ -59,7 +58,7 @@ resource "google_storage_bucket" "source" {
   public_access_prevention    = "enforced"
   force_destroy               = !var.protect
 
-  # Sources of realtime's image are read once.
+  # The sources of realtime's image are read only once.
   lifecycle_rule {
     condition {
       age            = 7
@@ -73,8 +72,8 @@ resource "google_storage_bucket" "source" {
   depends_on = [time_sleep.apis]
 }
 
-# Who builds: reads sources, writes images and logs. Functions' builds use it too, instead of the
-# default account, which in older projects may edit everything.
+# The service account of all builds, which reads sources and writes images and logs. The functions' builds use it too.
+# The default service account would have the role Editor in older projects.
 resource "google_service_account" "build" {
   account_id   = "chat-build"
   display_name = "Chat: builds of realtime and of the functions"
@@ -95,7 +94,7 @@ resource "google_project_iam_member" "build_logs" {
   member  = google_service_account.build.member
 }
 
-# Cloud Functions copies each archive into a bucket of its own before it builds.
+# Cloud Functions copies each archive into its own bucket before it builds.
 resource "google_project_iam_member" "build_sources" {
   project = var.project
   role    = "roles/storage.objectViewer"
@@ -103,7 +102,7 @@ resource "google_project_iam_member" "build_sources" {
 
   condition {
     title       = "sources only"
-    description = "Our bucket of sources, and that of Cloud Functions."
+    description = "Our bucket of sources and that of Cloud Functions."
     expression  = <<-EOT
       resource.name.startsWith("projects/_/buckets/${google_storage_bucket.source.name}") ||
       resource.name.startsWith("projects/_/buckets/gcf-v2-sources-${local.number}-${var.region}")
@@ -111,8 +110,8 @@ resource "google_project_iam_member" "build_sources" {
   }
 }
 
-# Grants take up to two minutes to be known everywhere; a build that starts before fails.
-# Whoever builds takes the account's name from here, and so waits.
+# Grants take up to two minutes to take effect, and a build that starts earlier fails. Builds read the account's name
+# from this resource, so they wait for it.
 resource "time_sleep" "build_grants" {
   create_duration = "90s"
 
@@ -147,7 +146,7 @@ module "build" {
       dir        = "web"
       entrypoint = "sh"
       args       = ["-c", "npm ci --no-audit --no-fund && npm run build"]
-      env        = ["PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1"] # a tests' browser is of no use here
+      env        = ["PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1"] # only tests need a browser
     },
     {
       id   = "image"
@@ -158,11 +157,11 @@ module "build" {
 }
 
 output "image" {
-  description = "Image of realtime that is deployed, by digest. Give it as -var image=… to deploy exactly this one again."
+  description = "Digest of the deployed image of realtime. To deploy the same image again, pass it as -var image=…."
   value       = local.image
 }
 
 output "image_repository" {
-  description = "Where images of realtime are pushed to."
+  description = "Name under which images of realtime are pushed."
   value       = local.image_name
 }

@@ -8,8 +8,7 @@ import (
 	"testing"
 )
 
-// declared is the file that the store's queries and Terraform share, in the format of
-// Firebase's tools.
+// declared is the format of the index file, which is that of the Firebase tools.
 type declared struct {
 	Indexes []struct {
 		CollectionGroup string
@@ -23,8 +22,8 @@ type declared struct {
 	}
 }
 
-// TestIndexesAreThoseOfTheStore: Firestore answers a query without its index with an
-// error, which no emulator does.
+// TestIndexesAreThoseOfTheStore checks that Terraform creates the indexes that the store declares. In production, a
+// query without its index fails. In the emulator it does not.
 func TestIndexesAreThoseOfTheStore(t *testing.T) {
 	s := applied(t)
 	data, err := os.ReadFile("../../functions/store/storefirestore/firestore.indexes.json")
@@ -57,12 +56,12 @@ func TestIndexesAreThoseOfTheStore(t *testing.T) {
 		want = append(want, line+" "+strings.Join(indexes, " "))
 	}
 
-	word := func(v any, name string) string { w, _ := at(v, name).(string); return w }
+	member := func(v any, name string) string { w, _ := at(v, name).(string); return w }
 	for _, r := range s.of("google_firestore_index") {
 		line := "index " + text(r, "collection") + " " + text(r, "query_scope")
 		fields, _ := at(r.Values, "fields").([]any)
 		for _, f := range fields {
-			line += " " + word(f, "field_path") + ":" + word(f, "order") + word(f, "array_config")
+			line += " " + member(f, "field_path") + ":" + member(f, "order") + member(f, "array_config")
 		}
 		got = append(got, line)
 	}
@@ -71,11 +70,11 @@ func TestIndexesAreThoseOfTheStore(t *testing.T) {
 		var indexes []string
 		list, _ := at(r.Values, "index_config", 0, "indexes").([]any)
 		for _, i := range list {
-			indexes = append(indexes, word(i, "order")+word(i, "array_config")+":"+word(i, "query_scope"))
+			indexes = append(indexes, member(i, "order")+member(i, "array_config")+":"+member(i, "query_scope"))
 		}
 		slices.Sort(indexes)
 		if at(r.Values, "index_config", 0) == nil {
-			t.Errorf("%s would not change what is indexed", r.Address)
+			t.Errorf("%s has no index_config, so it changes no index", r.Address)
 		}
 		if ttl, _ := at(r.Values, "ttl_config").([]any); len(ttl) > 0 {
 			indexes = append(indexes, "ttl")
@@ -86,7 +85,7 @@ func TestIndexesAreThoseOfTheStore(t *testing.T) {
 	slices.Sort(want)
 	slices.Sort(got)
 	if len(want) == 0 || !slices.Equal(want, got) {
-		t.Errorf("declared:\n%s\nmade:\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
+		t.Errorf("declared:\n%s\ncreated:\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
 	}
 }
 

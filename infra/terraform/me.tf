@@ -1,15 +1,15 @@
-# The function me: the own profile, export, leaving.
+# The function me: the profile of the caller, its export and its deletion.
 
 module "me" {
   source = "./modules/function"
 
   name        = "me"
   entry_point = "me"
-  description = "Shows, changes, exports and deletes the own account."
+  description = "Shows, changes, exports and deletes the caller's own user."
   shared      = local.functions
   public      = true
 
-  # Leaving deletes every conversation, and an export reads them.
+  # A deletion deletes every conversation of the user, and an export reads them.
   timeout = 300
 }
 

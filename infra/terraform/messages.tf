@@ -1,4 +1,4 @@
-# The function messages: GET /messages, a page of history.
+# The function messages: GET /messages returns a page of a conversation's history.
 
 module "messages" {
   source = "./modules/function"
@@ -10,7 +10,7 @@ module "messages" {
   public      = true
 }
 
-# It reads; but once an hour it notes when the caller was active.
+# It reads, but once an hour it also writes when the caller was last active.
 resource "google_project_iam_member" "messages_firestore" {
   project = var.project
   role    = "roles/datastore.user"

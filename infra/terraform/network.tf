@@ -1,16 +1,16 @@
-# The network that only realtime and Redis are in. Functions need none.
+# The network of realtime and Redis. The functions do not use it.
 
 resource "google_compute_network" "this" {
   name                    = "chat"
-  description             = "Realtime and its Redis. No rule lets anything in from outside."
+  description             = "Realtime and its Redis. No rule allows traffic from outside."
   auto_create_subnetworks = false
 
   depends_on = [time_sleep.apis]
 }
 
-# Direct VPC egress gives each instance addresses of its own, and keeps those of ended
-# instances for a while: 252 usable addresses carry 100 instances through a deploy.
-# After the service is gone Cloud Run holds on to the subnet for 1–2 h.
+# Direct VPC egress gives each instance its own addresses and reserves them for some time after the instance has
+# ended. The 252 usable addresses are enough for a deploy with 100 instances. Cloud Run keeps using the subnet for 1–2
+# h after the service was deleted.
 # https://cloud.google.com/run/docs/configuring/vpc-direct-vpc
 resource "google_compute_subnetwork" "realtime" {
   name          = "chat-realtime"
@@ -20,7 +20,7 @@ resource "google_compute_subnetwork" "realtime" {
   ip_cidr_range = "10.8.0.0/24"
 }
 
-# Apart from the one above so that Redis can be deleted while Cloud Run still holds that.
+# A separate subnet, so that Redis can be deleted while Cloud Run still uses the one above.
 resource "google_compute_subnetwork" "redis" {
   name          = "chat-redis"
   description   = "Endpoints of the Redis cluster."
@@ -29,10 +29,10 @@ resource "google_compute_subnetwork" "redis" {
   ip_cidr_range = "10.8.1.0/28"
 }
 
-# Lets Memorystore make its endpoints in our network.
+# Allows Memorystore to create its endpoints in the network.
 resource "google_network_connectivity_service_connection_policy" "redis" {
   name          = "chat-redis"
-  description   = "Endpoints of the Redis cluster, and of nothing else."
+  description   = "Allows only the endpoints of the Redis cluster."
   location      = var.region
   network       = google_compute_network.this.id
   service_class = "gcp-memorystore-redis"

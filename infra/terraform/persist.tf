@@ -1,4 +1,4 @@
-# The function persist: saves what devices have acknowledged. Only Pub/Sub's push may call it.
+# The function persist saves acknowledged messages. Only Pub/Sub's push may call it.
 
 module "persist" {
   source = "./modules/function"
@@ -9,10 +9,10 @@ module "persist" {
   shared      = local.functions
   public      = false
 
-  # Below the subscription's 60 s, so that no message is pushed again while it is worked on.
+  # Below the subscription's 60 s, so that Pub/Sub does not push a message again while a call is handling it.
   timeout = 55
 
-  # Each call may hold 400 KB of messages and writes hundreds of documents.
+  # A call can contain 400 KB of messages and write hundreds of documents.
   concurrency   = 20
   max_instances = max(20, var.function_max_instances)
 }
@@ -30,7 +30,7 @@ resource "google_project_iam_member" "persist_firestore" {
   member  = module.persist.member
 }
 
-# Malformed entries go there at once.
+# It publishes malformed entries to the dead letters.
 resource "google_pubsub_topic_iam_member" "persist_dead_letters" {
   topic  = google_pubsub_topic.dead_letters.name
   role   = "roles/pubsub.publisher"

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// process is a started program and what it has written.
+// process is a started program and its output.
 type process struct {
 	cmd   *exec.Cmd
 	ended chan struct{} // closed when the program has ended
-	err   error         // how; set before ended is closed
+	err   error         // result of Wait; set before ended is closed
 
 	mu  sync.Mutex
 	out bytes.Buffer
@@ -34,7 +34,7 @@ func (p *process) output() string {
 	return string(tail(p.out.Bytes()))
 }
 
-// start starts cmd, which is ended with the test at the latest.
+// start starts cmd and ends it at the end of the test.
 func start(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{cmd: cmd, ended: make(chan struct{})}
@@ -50,7 +50,7 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 	return p
 }
 
-// stop asks the program to end, insists after a while, and returns what it wrote.
+// stop asks the program to end, kills it after 10 s, and returns its output.
 func (p *process) stop() string {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
 	select {
@@ -62,11 +62,12 @@ func (p *process) stop() string {
 	return p.output()
 }
 
-// request asks (posts, where there is a body) until the program answers; it fails the test
-// when the program ends instead, or does not listen within 20 s.
+// request repeats a GET request, or with a body a POST request, until the program answers. The test fails if the
+// program ends, or if it does not listen within 20 s.
 func (p *process) request(t *testing.T, url, host, body string) (int, string) {
 	t.Helper()
-	client := http.Client{Timeout: 5 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := http.Client{Timeout: 5 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer client.CloseIdleConnections()
 	late := time.After(20 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -100,7 +101,7 @@ func (p *process) request(t *testing.T, url, host, body string) (int, string) {
 	}
 }
 
-// fetch returns the body of an answer that must be 200.
+// fetch returns the body of an answer, which must have the status 200.
 func (p *process) fetch(t *testing.T, url, host string) string {
 	t.Helper()
 	status, body := p.request(t, url, host, "")

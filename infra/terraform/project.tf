@@ -1,4 +1,4 @@
-# The project: its APIs, and the addresses that follow from its number.
+# The APIs of the project, and the addresses that are computed from its number.
 
 locals {
   apis = toset([
@@ -31,11 +31,11 @@ resource "google_project_service" "this" {
   project = var.project
   service = each.key
 
-  # Other parts of the project may have come to need them.
+  # Other parts of the project may need them.
   disable_on_destroy = false
 }
 
-# An API answers "has not been used in project" for up to a minute after it was enabled.
+# For up to a minute after it was enabled, an API answers "has not been used in project".
 resource "time_sleep" "apis" {
   create_duration = "60s"
 
@@ -49,17 +49,16 @@ resource "time_sleep" "apis" {
 data "google_project" "this" {
   project_id = var.project
 
-  # On a new project the API that tells the number is not enabled yet.
+  # In a new project the API that returns the number is not enabled yet.
   depends_on = [time_sleep.apis]
 }
 
 locals {
   number = data.google_project.this.number
 
-  # Realtime and the functions name each other, so neither address may be read
-  # from the other's resource. Cloud Run gives every service this one as well as its
-  # random one; cloudfunctions.net serves a function's name as first path segment,
-  # which is what api_base of DESIGN §8 wants.
+  # Realtime and the functions refer to each other, so neither address can be read from the other's resource. Cloud
+  # Run gives every service this address besides a random one. On cloudfunctions.net the first path segment is the
+  # name of the function, as api_base requires (DESIGN §8).
   # https://cloud.google.com/run/docs/triggering/https-request#deterministic
   realtime_name = "chat"
   run_host      = "${local.realtime_name}-${local.number}.${var.region}.run.app"
@@ -71,6 +70,6 @@ locals {
   auth_domain   = "${var.project}.firebaseapp.com"
   http_api_base = "https://${var.region}-${var.project}.cloudfunctions.net"
 
-  # What every protection argument is set to.
+  # Value of all deletion_policy arguments.
   deletion_policy = var.protect ? "PREVENT" : "DELETE"
 }

@@ -1,6 +1,6 @@
-# Pub/Sub: from a device's acknowledgement to the archive.
+# Pub/Sub carries acknowledged messages from realtime to persist.
 
-# Pub/Sub's own account in this project, which forwards dead letters.
+# Pub/Sub's service agent in this project, which forwards dead letters.
 resource "google_project_service_identity" "pubsub" {
   provider = google-beta
 
@@ -12,8 +12,8 @@ resource "google_project_service_identity" "pubsub" {
 resource "google_pubsub_topic" "delivery_acks" {
   name = "delivery-acks"
 
-  # As long as Firestore's point-in-time recovery: after restoring the database to a
-  # moment, the subscription is set back to it and fills the gap (infra/RUNBOOK.md, "Restore Firestore").
+  # As long as Firestore's point-in-time recovery. After the database was restored to a point in time, the
+  # subscription is set back to it and delivers the later messages again (infra/RUNBOOK.md, "Restore Firestore").
   message_retention_duration = "604800s"
 
   message_storage_policy {
@@ -29,14 +29,13 @@ resource "google_pubsub_subscription" "persist" {
   name  = "persist"
   topic = google_pubsub_topic.delivery_acks.id
 
-  # The longest that persist may take. Its own limit is below, so that no call
-  # is made again while it runs (persist.tf).
+  # The time limit for persist. The function's own timeout is shorter, so that Pub/Sub does not repeat a call while it
+  # runs (persist.tf).
   ack_deadline_seconds       = 60
   message_retention_duration = "604800s"
 
   push_config {
-    # functions-framework makes a CloudEvent of the push body, and takes the topic's
-    # name from the path.
+    # functions-framework converts the push body to a CloudEvent and reads the topic's name from the path.
     push_endpoint = "${module.persist.uri}/${google_pubsub_topic.delivery_acks.id}"
 
     oidc_token {
@@ -50,20 +49,20 @@ resource "google_pubsub_subscription" "persist" {
     maximum_backoff = "600s"
   }
 
-  # About 15 h of trying: longer than most outages.
+  # 100 attempts take about 15 h, which is longer than most outages.
   dead_letter_policy {
     dead_letter_topic     = google_pubsub_topic.dead_letters.id
     max_delivery_attempts = 100
   }
 
-  # Never, however quiet the chat is. The default is 31 days.
+  # The subscription never expires. By default it would after 31 days without use.
   expiration_policy {
     ttl = ""
   }
 
   deletion_policy = local.deletion_policy
 
-  # The first push must not be refused, nor a dead letter lost.
+  # Otherwise the first push could be refused, or a dead letter lost.
   depends_on = [
     google_cloud_run_v2_service_iam_member.push,
     google_pubsub_topic_iam_member.dead_lettering,
@@ -71,10 +70,10 @@ resource "google_pubsub_subscription" "persist" {
   ]
 }
 
-# What persist could not save: after 100 attempts, or malformed.
+# Messages that persist could not save in 100 attempts, and malformed ones.
 resource "google_pubsub_topic" "dead_letters" {
   name                       = "dead-letters"
-  message_retention_duration = "2678400s" # 31 days, the most there is
+  message_retention_duration = "2678400s" # 31 days, the maximum
 
   message_storage_policy {
     allowed_persistence_regions = [var.region]
@@ -85,7 +84,7 @@ resource "google_pubsub_topic" "dead_letters" {
   depends_on = [time_sleep.apis]
 }
 
-# A topic without a subscription loses everything. The admin function collects from this one.
+# A topic without a subscription loses its messages. The function admin collects from this subscription.
 resource "google_pubsub_subscription" "dead_letters" {
   name                       = "dead-letters"
   topic                      = google_pubsub_topic.dead_letters.id
@@ -99,8 +98,8 @@ resource "google_pubsub_subscription" "dead_letters" {
   deletion_policy = local.deletion_policy
 }
 
-# Dead-lettering is done by Pub/Sub's own account: it publishes there and
-# acknowledges here. Without these, messages are tried for ever and nobody is told.
+# Pub/Sub's service agent publishes dead letters and acknowledges them on the original subscription. Without these
+# grants, messages are retried forever, without a notification.
 resource "google_pubsub_topic_iam_member" "dead_lettering" {
   topic  = google_pubsub_topic.dead_letters.name
   role   = "roles/pubsub.publisher"
@@ -113,7 +112,7 @@ resource "google_pubsub_subscription_iam_member" "dead_lettering" {
   member       = google_project_service_identity.pubsub.member
 }
 
-# The one who calls persist, and may do nothing else.
+# The service account that calls persist. It has no other permission.
 resource "google_service_account" "push" {
   account_id   = "chat-push"
   display_name = "Chat: Pub/Sub's push to persist"
@@ -121,7 +120,7 @@ resource "google_service_account" "push" {
   depends_on = [time_sleep.apis]
 }
 
-# In projects from before April 2021 Pub/Sub may not sign tokens on its own.
+# In projects created before April 2021, Pub/Sub needs this grant to create tokens.
 resource "google_service_account_iam_member" "push_token" {
   service_account_id = google_service_account.push.name
   role               = "roles/iam.serviceAccountTokenCreator"
@@ -129,11 +128,11 @@ resource "google_service_account_iam_member" "push_token" {
 }
 
 output "persist_subscription" {
-  description = "Subscription that pushes what devices acknowledged to persist."
+  description = "Subscription that pushes acknowledged messages to persist."
   value       = google_pubsub_subscription.persist.id
 }
 
 output "persist_dead_letters" {
-  description = "Subscription that holds what could not be saved, for 31 days."
+  description = "Subscription that keeps dead letters for 31 days."
   value       = google_pubsub_subscription.dead_letters.id
 }

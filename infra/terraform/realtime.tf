@@ -1,4 +1,4 @@
-# Realtime: the service that keeps the WebSockets and serves the page.
+# Realtime: the service that holds the WebSockets and serves the web client.
 
 resource "google_service_account" "realtime" {
   account_id   = "chat-realtime"
@@ -7,21 +7,21 @@ resource "google_service_account" "realtime" {
   depends_on = [time_sleep.apis]
 }
 
-# Connects to Redis with a token of its account instead of a password.
+# It connects to Redis with a token of its service account instead of a password.
 resource "google_project_iam_member" "realtime_redis" {
   project = var.project
   role    = "roles/redis.dbConnectionUser"
   member  = google_service_account.realtime.member
 }
 
-# Reads a person's gate where Redis has none.
+# It reads a user's gate if Redis does not have it.
 resource "google_project_iam_member" "realtime_firestore" {
   project = var.project
   role    = "roles/datastore.viewer"
   member  = google_service_account.realtime.member
 }
 
-# Publishes what was delivered, for persist.
+# It publishes acknowledged messages for persist.
 resource "google_pubsub_topic_iam_member" "realtime_acks" {
   topic  = google_pubsub_topic.delivery_acks.name
   role   = "roles/pubsub.publisher"
@@ -29,16 +29,14 @@ resource "google_pubsub_topic_iam_member" "realtime_acks" {
 }
 
 locals {
-  # Cloud Run's limits for requests of one instance, and for how long one may take. A
-  # socket is a request.
+  # Cloud Run's limits for the requests of an instance and for the duration of a request. A socket is a request.
   requests_per_instance = 1000
   request_minutes       = 60
 
-  # The page and the functions' calls need some of the requests, too.
+  # The web client and the calls from the functions need some of the requests.
   sockets_per_instance = local.requests_per_instance - 50
 
-  # Every setting that realtime/cmd/realtime reads (settings_test.go), but for those that
-  # the image or Cloud Run sets.
+  # All settings that realtime/cmd/realtime reads (settings_test.go), except those that the image or Cloud Run sets.
   realtime_settings = {
     PROJECT_ID           = var.project
     HOSTED_URL           = local.hosted_url
@@ -57,7 +55,7 @@ locals {
     LOG_LEVEL            = var.log_level
     MAX_SOCKETS          = tostring(local.sockets_per_instance)
 
-    # Clients move before Cloud Run ends their socket, and not all at once.
+    # Clients move before Cloud Run ends their sockets, and not all at the same time.
     SOCKET_AGE_MIN = "${local.request_minutes - 15}m"
     SOCKET_AGE_MAX = "${local.request_minutes - 5}m"
   }
@@ -66,7 +64,7 @@ locals {
 resource "google_cloud_run_v2_service" "realtime" {
   name        = local.realtime_name
   location    = var.region
-  description = "WebSockets of the chat, and its page."
+  description = "WebSockets and web client of the chat."
   ingress     = "INGRESS_TRAFFIC_ALL"
 
   deletion_protection = var.protect
@@ -77,7 +75,7 @@ resource "google_cloud_run_v2_service" "realtime" {
 
     timeout = "${local.request_minutes * 60}s"
 
-    # The default is 80, at which the same sockets would cost twelve times as much.
+    # With the default of 80, the same number of sockets would cost twelve times as much.
     max_instance_request_concurrency = local.requests_per_instance
 
     scaling {
@@ -86,7 +84,7 @@ resource "google_cloud_run_v2_service" "realtime" {
     }
 
     vpc_access {
-      # Only Redis is in the network; Google's APIs are reached past it.
+      # Only Redis is in the network. Requests to Google's APIs do not use it.
       egress = "PRIVATE_RANGES_ONLY"
       network_interfaces {
         network    = google_compute_network.this.name
@@ -102,7 +100,7 @@ resource "google_cloud_run_v2_service" "realtime" {
           cpu    = "1"
           memory = "1Gi"
         }
-        # CPU only while a socket is open, which is what is paid for.
+        # Request-based billing: CPU is allocated and billed only while a request, such as a socket, is open.
         cpu_idle          = true
         startup_cpu_boost = true
       }
@@ -111,8 +109,8 @@ resource "google_cloud_run_v2_service" "realtime" {
         container_port = 8080
       }
 
-      # Realtime listens at once and is ready when Redis answers, or 10 s after its
-      # start: then it serves the page, and tells hello that Redis is unavailable.
+      # Realtime listens immediately. It is ready when Redis answers, or 10 s after its start. In the second case it
+      # serves the web client and answers hello with an error until Redis is available.
       startup_probe {
         period_seconds    = 1
         timeout_seconds   = 1
@@ -122,8 +120,7 @@ resource "google_cloud_run_v2_service" "realtime" {
         }
       }
 
-      # Never asks Redis: an instance is not restarted, and its sockets not cut,
-      # for what a restart does not mend.
+      # It does not depend on Redis, because a restart would cut the sockets without helping.
       liveness_probe {
         period_seconds    = 15
         timeout_seconds   = 5
@@ -143,8 +140,8 @@ resource "google_cloud_run_v2_service" "realtime" {
     }
   }
 
-  # All to the newest; or, while the pipeline tries it, all to the one before, and the
-  # newest only under a name of its own.
+  # The newest revision gets all traffic. While the pipeline tests it, the previous revision keeps all traffic, and
+  # the newest one is reachable only under its tag.
   dynamic "traffic" {
     for_each = var.serving_revision == "" ? [] : [var.serving_revision]
     content {
@@ -166,8 +163,8 @@ resource "google_cloud_run_v2_service" "realtime" {
   ]
 }
 
-# People's browsers have no Google identity: realtime checks their ID tokens itself, and those
-# of the functions on its internal routes.
+# Browsers have no Google identity, so everyone may call the service. Realtime checks the ID tokens of users itself,
+# and those of the functions on its internal routes.
 resource "google_cloud_run_v2_service_iam_member" "realtime_public" {
   name     = google_cloud_run_v2_service.realtime.name
   location = var.region
@@ -176,23 +173,23 @@ resource "google_cloud_run_v2_service_iam_member" "realtime_public" {
 }
 
 output "hosted_url" {
-  description = "Where the chat is: open this in a browser."
+  description = "Address of the chat. Open it in a browser."
   value       = local.hosted_url
 
-  # The address was computed (project.tf): say so if Cloud Run gave another.
+  # The address was computed (project.tf), so check that it is the one that Cloud Run assigned.
   precondition {
     condition     = contains(google_cloud_run_v2_service.realtime.urls, local.run_url)
-    error_message = "Cloud Run serves realtime at ${join(", ", google_cloud_run_v2_service.realtime.urls)}, and not at ${local.run_url} as was computed. Everything is set up, but the parts will not find each other: please report this."
+    error_message = "Cloud Run serves realtime at ${join(", ", google_cloud_run_v2_service.realtime.urls)}, and not at ${local.run_url} as was computed. All resources exist, but they cannot reach each other. Please report this."
   }
 }
 
 output "next_url" {
-  description = "The newest revision of realtime under its own name, also while it takes no traffic."
+  description = "Address of the newest revision of realtime, even while it gets no traffic."
   value       = local.next_url
 }
 
 output "serving_revision" {
-  description = "Revision of realtime that takes the traffic, by its short name."
+  description = "Short name of the revision of realtime that gets the traffic."
   value = one([for t in google_cloud_run_v2_service.realtime.traffic_statuses :
     t.type == "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION" ? t.revision : basename(google_cloud_run_v2_service.realtime.latest_ready_revision)
   if t.percent == 100])

@@ -1,4 +1,4 @@
-# Memorystore for Redis Cluster: where messages wait until they are delivered.
+# Memorystore for Redis Cluster, in which messages wait until they are delivered.
 
 locals {
   redis_profiles = {
@@ -16,26 +16,25 @@ resource "google_redis_cluster" "this" {
   replica_count = local.redis_profile.replicas
   node_type     = local.redis_node_type
 
-  # Who may connect is a matter of IAM (realtime.tf), so there is no password to
-  # keep or to rotate; and nothing crosses the network in the clear.
+  # IAM decides who may connect (realtime.tf), so there is no password to keep or rotate. All traffic is encrypted.
   authorization_mode      = "AUTH_MODE_IAM_AUTH"
   transit_encryption_mode = "TRANSIT_ENCRYPTION_MODE_SERVER_AUTHENTICATION"
 
   redis_configs = {
-    # A full Redis refuses new messages instead of dropping old ones (DESIGN §5).
+    # A full Redis refuses new messages instead of evicting old ones (DESIGN §5).
     maxmemory-policy = "noeviction"
   }
 
   persistence_config {
     mode = "AOF"
     aof_config {
-      # The last second may be lost with a node. The senders' outboxes hold what was in it.
+      # A node that fails may lose the last second. The senders' outboxes still have its messages.
       append_fsync = "EVERYSEC"
     }
   }
 
-  # Cannot be changed later, so that both profiles have it: a single node stands in one
-  # zone anyway, and replicas that are added then go to other zones.
+  # Both profiles have it, because it cannot be changed later. A single node is in one zone anyway. Replicas that are
+  # added later are in other zones.
   zone_distribution_config {
     mode = "MULTI_ZONE"
   }
@@ -56,7 +55,7 @@ resource "google_redis_cluster" "this" {
   deletion_protection_enabled = var.protect
   deletion_policy             = local.deletion_policy
 
-  # Without the policy the cluster is made and has no endpoint.
+  # Without the policy, the cluster would be created without an endpoint.
   depends_on = [google_network_connectivity_service_connection_policy.redis]
 }
 
@@ -64,13 +63,13 @@ locals {
   redis_endpoint = google_redis_cluster.this.discovery_endpoints[0]
   redis_address  = "${local.redis_endpoint.address}:${local.redis_endpoint.port}"
 
-  # The cluster's own authorities, in PEM. Several while one is being rotated.
+  # The certificates of the cluster's authorities in PEM format. There are several during a rotation.
   redis_ca = join("\n", flatten([for m in google_redis_cluster.this.managed_server_ca : [
     for c in m.ca_certs : c.certificates
   ]]))
 }
 
 output "redis_endpoint" {
-  description = "Address and port of the Redis cluster, reachable only from the network \"chat\"."
+  description = "Address and port of the Redis cluster, which is reachable only from the network \"chat\"."
   value       = local.redis_address
 }

@@ -23,7 +23,8 @@ func runbook(t *testing.T) (text string, headings []string) {
 	return string(data), headings
 }
 
-// TestEveryAlertHasASection, and a window, and every section an alert.
+// TestEveryAlertHasASection checks that every alert has a section in the runbook and a minimum duration, and that
+// every section about an alert has an alert.
 func TestEveryAlertHasASection(t *testing.T) {
 	_, headings := runbook(t)
 	var alerts []string
@@ -48,10 +49,10 @@ func TestEveryAlertHasASection(t *testing.T) {
 			window += text(r, "conditions", 0, kind, 0, "duration")
 		}
 		if !regexp.MustCompile(`^[1-9]\d+s$`).MatchString(window) {
-			t.Errorf("%s fires after %q: one bad moment would wake somebody", r.Address, window)
+			t.Errorf("%s fires after %q, so one bad moment would wake the operator", r.Address, window)
 		}
 		if n, _ := at(r.Values, "notification_channels").([]any); len(n) != 1 {
-			t.Errorf("%s tells %d addresses", r.Address, len(n))
+			t.Errorf("%s notifies %d addresses, want 1", r.Address, len(n))
 		}
 	}
 	for _, h := range headings {
@@ -64,7 +65,7 @@ func TestEveryAlertHasASection(t *testing.T) {
 	}
 }
 
-// TestRunbookIsTrue: what it names exists.
+// TestRunbookIsTrue checks that the variables, outputs, links and files in the runbook exist.
 func TestRunbookIsTrue(t *testing.T) {
 	text, headings := runbook(t)
 	variables, outputs := map[string]bool{}, map[string]bool{}
@@ -78,19 +79,20 @@ func TestRunbookIsTrue(t *testing.T) {
 	}
 	for _, m := range regexp.MustCompile("-var (\\w+)=|`(\\w+) = ").FindAllStringSubmatch(text, -1) {
 		if name := m[1] + m[2]; !variables[name] {
-			t.Errorf("the runbook sets %q, which is no variable", name)
+			t.Errorf("the runbook sets %q, which is not a variable", name)
 		}
 	}
 	for _, m := range regexp.MustCompile(`output -raw (\w+)`).FindAllStringSubmatch(text, -1) {
 		if !outputs[m[1]] {
-			t.Errorf("the runbook reads %q, which is no output", m[1])
+			t.Errorf("the runbook reads %q, which is not an output", m[1])
 		}
 	}
 	for _, m := range regexp.MustCompile(`\]\(#([^)]+)\)`).FindAllStringSubmatch(text, -1) {
 		if !slices.ContainsFunc(headings, func(h string) bool {
-			return strings.ReplaceAll(regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(h), ""), " ", "-") == m[1]
+			words := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(h), "")
+			return strings.ReplaceAll(words, " ", "-") == m[1]
 		}) {
-			t.Errorf("the runbook links to #%s, which it has not", m[1])
+			t.Errorf("the runbook links to #%s, which does not exist", m[1])
 		}
 	}
 	for _, m := range regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(text, -1) {
@@ -98,8 +100,9 @@ func TestRunbookIsTrue(t *testing.T) {
 			t.Errorf("the runbook links to %s: %v", m[1], err)
 		}
 	}
-	for _, m := range regexp.MustCompile(`(?:go run \./|`+"`"+`)((?:functions|infra)/[\w./-]+\w)`).FindAllStringSubmatch(text, -1) {
-		if m[1] == "infra/terraform/production.auto.tfvars" || m[1] == "infra/terraform/backend.tf" { // the operator's own
+	path := regexp.MustCompile("(?:go run \\./|`)((?:functions|infra)/[\\w./-]+\\w)")
+	for _, m := range path.FindAllStringSubmatch(text, -1) {
+		if m[1] == "infra/terraform/production.auto.tfvars" || m[1] == "infra/terraform/backend.tf" { // made by the operator
 			continue
 		}
 		if _, err := os.Stat(filepath.Join("..", "..", m[1])); err != nil {
@@ -108,12 +111,12 @@ func TestRunbookIsTrue(t *testing.T) {
 	}
 }
 
-// TestSectionsThatAreReferredTo: a message that sends people to the runbook must not send them astray.
+// TestSectionsThatAreReferredTo checks that the sections to which scripts and configuration files refer exist.
 func TestSectionsThatAreReferredTo(t *testing.T) {
 	_, headings := runbook(t)
 	reference := regexp.MustCompile(`infra/RUNBOOK\.md, (?:section )?\\?"([^"\\$]+)\\?"`)
 	n := 0
-	look := func(path string) {
+	checkFile := func(path string) {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -121,18 +124,18 @@ func TestSectionsThatAreReferredTo(t *testing.T) {
 		for _, m := range reference.FindAllStringSubmatch(string(data), -1) {
 			n++
 			if !slices.Contains(headings, m[1]) {
-				t.Errorf("%s refers to the section %q, which the runbook has not", path, m[1])
+				t.Errorf("%s refers to the section %q, which the runbook does not have", path, m[1])
 			}
 		}
 	}
-	look("../../cloudbuild.yaml")
+	checkFile("../../cloudbuild.yaml")
 	for _, dir := range []string{".", "../pipeline"} {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() && d.Name() == ".terraform" {
 				return fs.SkipDir
 			}
 			if !d.IsDir() && !strings.HasSuffix(path, "_test.go") {
-				look(path)
+				checkFile(path)
 			}
 			return nil
 		})
@@ -141,6 +144,6 @@ func TestSectionsThatAreReferredTo(t *testing.T) {
 		}
 	}
 	if n < 6 {
-		t.Errorf("only %d references were found", n)
+		t.Errorf("found only %d references", n)
 	}
 }

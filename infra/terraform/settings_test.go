@@ -24,9 +24,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
 )
 
-// TestRealtimeSettings holds the settings that realtime reads and those that Terraform and
-// the image set to each other: one that is missing is a default nobody chose, one too
-// many is read by nobody.
+// TestRealtimeSettings compares the settings that realtime reads with those that Terraform and the image set. A
+// setting that is not set has an accidental default, and one that is not read has no effect.
 func TestRealtimeSettings(t *testing.T) {
 	s := applied(t)
 	set := map[string]bool{}
@@ -35,9 +34,9 @@ func TestRealtimeSettings(t *testing.T) {
 		name, _ := at(e, "name").(string)
 		set[name] = true
 	}
-	compare(t, settingsIn(t, "../../realtime/cmd/realtime/config.go"), set, map[string]string{
+	compareSettings(t, settingsIn(t, "../../realtime/cmd/realtime/config.go"), set, map[string]string{
 		"PORT":                        "Cloud Run sets it",
-		"CLIENT_DIR":                  "the image sets it, where the client is",
+		"CLIENT_DIR":                  "the image sets it",
 		"FIREBASE_AUTH_EMULATOR_HOST": "refused on Cloud Run",
 		"FIRESTORE_EMULATOR_HOST":     "refused on Cloud Run",
 		"PUBSUB_EMULATOR_HOST":        "refused on Cloud Run",
@@ -53,7 +52,7 @@ func TestFunctionSettings(t *testing.T) {
 		for name := range env {
 			set[name] = true
 		}
-		compare(t, read, set, map[string]string{
+		compareSettings(t, read, set, map[string]string{
 			"FIREBASE_AUTH_EMULATOR_HOST": "refused on Cloud Run",
 			"FIRESTORE_EMULATOR_HOST":     "refused on Cloud Run",
 			"PUBSUB_EMULATOR_HOST":        "refused on Cloud Run",
@@ -61,34 +60,33 @@ func TestFunctionSettings(t *testing.T) {
 	}
 }
 
-// compare tells what is read and not set, set and not read, and excused without need.
-func compare(t *testing.T, read, set map[string]bool, excused map[string]string) {
+// compareSettings reports settings that are read but not set, set but not read, or excused unnecessarily.
+func compareSettings(t *testing.T, read, set map[string]bool, excused map[string]string) {
 	t.Helper()
 	if len(read) < 3 {
-		t.Fatalf("only %d settings were found: %v", len(read), read)
+		t.Fatalf("found only %d settings: %v", len(read), read)
 	}
 	for _, name := range slices.Sorted(maps.Keys(read)) {
 		if !set[name] && excused[name] == "" {
-			t.Errorf("%s is read, and Terraform does not set it", name)
+			t.Errorf("%s is read, but Terraform does not set it", name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		if !read[name] {
-			t.Errorf("%s is set by Terraform, and nothing reads it", name)
+			t.Errorf("%s is set by Terraform, but never read", name)
 		}
 		if excused[name] != "" {
-			t.Errorf("%s is set by Terraform, though %s", name, excused[name])
+			t.Errorf("%s is set by Terraform, although %s", name, excused[name])
 		}
 	}
 	for name := range excused {
 		if !read[name] {
-			t.Errorf("%s is excused, and nothing reads it", name)
+			t.Errorf("%s is excused, but never read", name)
 		}
 	}
 }
 
-// settingsIn returns the names in the list "settings" of a Go file, which is where a
-// program names what it reads from the environment, and nowhere else.
+// settingsIn returns the names in the variable "settings" of a Go file, which lists all settings of a program.
 func settingsIn(t *testing.T, file string) map[string]bool {
 	t.Helper()
 	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
@@ -125,16 +123,17 @@ func settingsIn(t *testing.T, file string) map[string]bool {
 	return names
 }
 
-// TestRealtimeTakesItsSettings starts realtime as on Cloud Run, with what Terraform sets. Only
-// Redis's address is another, at which nobody listens, and the account is made up.
-func TestRealtimeTakesItsSettings(t *testing.T) {
+// TestRealtimeAcceptsItsSettings starts realtime with the settings that Terraform sets, as on Cloud Run. Only the
+// address and the certificate of Redis differ (no Redis runs at that address), and the service account is invented.
+func TestRealtimeAcceptsItsSettings(t *testing.T) {
 	s := applied(t)
 	binary := filepath.Join(t.TempDir(), "realtime")
 	if out, err := exec.Command("go", "build", "-o", binary, "../../realtime/cmd/realtime").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, tail(out))
 	}
 	client := t.TempDir()
-	if err := os.WriteFile(filepath.Join(client, "index.html"), []byte("<!doctype html><title>Chat</title>"), 0o644); err != nil {
+	page := []byte("<!doctype html><title>Chat</title>")
+	if err := os.WriteFile(filepath.Join(client, "index.html"), page, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	port, err := freeport.Find()
@@ -157,7 +156,8 @@ func TestRealtimeTakesItsSettings(t *testing.T) {
 	}
 	p := start(t, cmd)
 	config := p.fetch(t, "http://127.0.0.1:"+port+"/config.json", "chat-123456789012.europe-west1.run.app")
-	const want = `{"api_base":"https://europe-west1-acme-chat.cloudfunctions.net","realtime_url":"wss://chat-123456789012.europe-west1.run.app/ws",` +
+	const want = `{"api_base":"https://europe-west1-acme-chat.cloudfunctions.net",` +
+		`"realtime_url":"wss://chat-123456789012.europe-west1.run.app/ws",` +
 		`"firebase":{"apiKey":"a-public-key","projectId":"acme-chat","authDomain":"acme-chat.firebaseapp.com"}}`
 	if strings.TrimSpace(config) != want {
 		t.Errorf("/config.json is %s\nwant %s", config, want)
@@ -165,13 +165,12 @@ func TestRealtimeTakesItsSettings(t *testing.T) {
 	out := p.stop()
 	for _, secret := range []string{"a-public-key", "BEGIN CERTIFICATE", "PRIVATE KEY"} {
 		if strings.Contains(out, secret) {
-			t.Errorf("realtime prints what it should only say is set:\n%s", out)
+			t.Errorf("realtime printed a value that must not be printed:\n%s", out)
 		}
 	}
 }
 
-// madeUpAccount writes the credentials of an account that does not exist, whose tokens are
-// asked for where nobody listens.
+// madeUpAccount writes a credentials file of an account that does not exist. No server listens at its token address.
 func madeUpAccount(t *testing.T) string {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -198,7 +197,7 @@ func madeUpAccount(t *testing.T) string {
 	return file
 }
 
-// TestPasswordPolicy: what sign-up allows and what the sign-in system asks for must agree.
+// TestPasswordPolicy checks that sign-up and Identity Platform require the same minimum length.
 func TestPasswordPolicy(t *testing.T) {
 	text, err := os.ReadFile("identity.tf")
 	if err != nil {
@@ -206,11 +205,11 @@ func TestPasswordPolicy(t *testing.T) {
 	}
 	m := regexp.MustCompile(`min_password_length += (\d+)`).FindSubmatch(text)
 	if m == nil || string(m[1]) != strconv.Itoa(accounts.MinPassword) {
-		t.Errorf("identity.tf sets %q, sign-up asks for %d", m, accounts.MinPassword)
+		t.Errorf("identity.tf sets %q, but sign-up requires %d", m, accounts.MinPassword)
 	}
 }
 
-// testAuthority is a certificate like those of Redis's authority; nobody has its key.
+// testAuthority is a certificate like that of Redis's authority. Its key was not kept.
 const testAuthority = `-----BEGIN CERTIFICATE-----
 MIIBiTCCAS+gAwIBAgIUHgj5VjDsCY8CtDWCiVhMN21bXU4wCgYIKoZIzj0EAwIw
 GTEXMBUGA1UEAwwOdGVzdCBhdXRob3JpdHkwIBcNMjYxMTIyMTI0NDMwWhgPMjEy

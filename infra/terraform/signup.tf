@@ -1,26 +1,26 @@
-# The function signup: POST /signup, the only way in.
+# The function signup: POST /signup is the only way to sign up.
 
 module "signup" {
   source = "./modules/function"
 
   name        = "signup"
   entry_point = "signup"
-  description = "Creates accounts."
+  description = "Signs up users."
   shared      = local.functions
   public      = true
 
-  # A flood of sign-ups should wait, not multiply.
+  # A flood of sign-ups must not start many instances.
   max_instances = min(10, var.function_max_instances)
 }
 
-# Reserves the username, counts sign-ups from an address.
+# It reserves the username and counts the sign-ups from an IP address.
 resource "google_project_iam_member" "signup_firestore" {
   project = var.project
   role    = "roles/datastore.user"
   member  = module.signup.member
 }
 
-# Creates the account, and takes it back where the rest fails.
+# It creates the account, and deletes it if a later step fails.
 resource "google_project_iam_member" "signup_accounts" {
   project = var.project
   role    = google_project_iam_custom_role.accounts.id

@@ -11,19 +11,20 @@ import (
 	"testing"
 )
 
-// TestImageSources builds from the files that Terraform sends to Cloud Build, and from no
-// others: the client as the first step there does, and all packages of the second must be found.
+// TestImageSources builds the client from only the files that Terraform sends to Cloud Build, and checks that they
+// contain all Go packages of the image.
 func TestImageSources(t *testing.T) {
 	if os.Getenv("TERRAFORM") == "" {
-		t.Skip("TERRAFORM names no Terraform program that has the providers or their schemas")
+		t.Skip("TERRAFORM is not set; it names a Terraform program with the providers or their schemas")
 	}
 	var sources []string
 	if err := json.Unmarshal([]byte(console(t, "jsonencode(local.image_sources)")), &sources); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range sources {
-		if strings.Contains(f, "node_modules") || strings.Contains(f, "_test.go") || strings.Contains(f, ".test.") || strings.HasPrefix(f, "web/dist") {
-			t.Errorf("%s is sent", f)
+		if strings.Contains(f, "node_modules") || strings.Contains(f, "_test.go") || strings.Contains(f, ".test.") ||
+			strings.HasPrefix(f, "web/dist") {
+			t.Errorf("%s is sent, but not needed", f)
 		}
 	}
 	root := t.TempDir()
@@ -65,10 +66,10 @@ func TestImageSources(t *testing.T) {
 	}
 }
 
-// console returns the value of an expression, which must be a string.
+// console returns the value of a Terraform expression, which must be a string.
 func console(t *testing.T, expression string) string {
 	t.Helper()
-	if _, err := apply(); err != nil { // which has also run init
+	if _, err := apply(); err != nil { // runs init too
 		t.Fatal(err)
 	}
 	out, err := terraform(strings.NewReader(expression+"\n"), "console", "-var", "project=acme-chat")

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,18 +16,16 @@ import (
 	"testing"
 )
 
-// resource is one resource or data source of the state.
+// resource is a resource or data source in the state.
 type resource struct {
 	Address string         `json:"address"`
 	Type    string         `json:"type"`
-	Name    string         `json:"name"`
 	Values  map[string]any `json:"values"`
 }
 
-// state is what Terraform made of tests/state.tftest.hcl.
+// state is the state after Terraform has applied tests/state.tftest.hcl.
 type state struct {
 	resources []resource
-	outputs   map[string]any
 }
 
 // of returns the resources of a type.
@@ -36,7 +33,7 @@ func (s state) of(kind string) []resource {
 	return slices.DeleteFunc(slices.Clone(s.resources), func(r resource) bool { return r.Type != kind })
 }
 
-// one returns the resource with an address.
+// one returns the resource with this address.
 func (s state) one(t *testing.T, address string) resource {
 	t.Helper()
 	for _, r := range s.resources {
@@ -48,8 +45,7 @@ func (s state) one(t *testing.T, address string) resource {
 	return resource{}
 }
 
-// at returns the value below v that the path leads to, through maps by name and through
-// lists by index; nil where there is none.
+// at returns the value at a path below v, or nil. The path has names for maps and indexes for lists.
 func at(v any, path ...any) any {
 	for _, p := range path {
 		switch p := p.(type) {
@@ -67,17 +63,17 @@ func at(v any, path ...any) any {
 	return v
 }
 
-// text is at for a string.
+// text returns the string at a path, or "".
 func text(r resource, path ...any) string {
 	s, _ := at(r.Values, path...).(string)
 	return s
 }
 
-// applied returns the state; the test is skipped where no Terraform program is named.
+// applied returns the state. It skips the test if TERRAFORM is not set.
 func applied(t *testing.T) state {
 	t.Helper()
 	if os.Getenv("TERRAFORM") == "" {
-		t.Skip("TERRAFORM names no Terraform program that has the providers or their schemas")
+		t.Skip("TERRAFORM is not set; it names a Terraform program with the providers or their schemas")
 	}
 	s, err := apply()
 	if err != nil {
@@ -97,10 +93,10 @@ var apply = sync.OnceValues(func() (state, error) {
 	return readState(out)
 })
 
-// terraform runs the program with a data folder of the tests' own, and returns its standard output.
+// terraform runs Terraform with the tests' data folder and returns its standard output.
 func terraform(in io.Reader, args ...string) ([]byte, error) {
 	cmd := exec.Command(program(), args...)
-	// A program that stands for Terraform may look in TERRAFORM for the real one.
+	// A program in place of Terraform may read the path of the real one from TERRAFORM.
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TERRAFORM=") }),
 		"TF_DATA_DIR="+dataDir, "TF_IN_AUTOMATION=1")
 	var errs bytes.Buffer
@@ -112,7 +108,7 @@ func terraform(in io.Reader, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// dataDir is where Terraform keeps what init brought; TestMain makes and removes it.
+// dataDir is Terraform's data folder. TestMain creates and removes it.
 var dataDir string
 
 func TestMain(m *testing.M) { os.Exit(inDataDir(m.Run)) }
@@ -128,8 +124,8 @@ func inDataDir(run func() int) int {
 	return run()
 }
 
-// program returns the program that TERRAFORM names, from the repository's root where the name
-// is a relative path, as the scripts there have it.
+// program returns the program that TERRAFORM names. As in the scripts, a relative path is relative to the
+// repository's root.
 func program() string {
 	p := os.Getenv("TERRAFORM")
 	if strings.Contains(p, "/") && !filepath.IsAbs(p) {
@@ -138,7 +134,7 @@ func program() string {
 	return p
 }
 
-// tail returns the end of what a program wrote.
+// tail returns the last 4,000 bytes of the output of a program.
 func tail(out []byte) []byte { return out[max(0, len(out)-4000):] }
 
 type module struct {
@@ -154,7 +150,7 @@ func (m module) all() []resource {
 	return all
 }
 
-// readState finds the state in what `terraform test -json -verbose` writes.
+// readState finds the state in the output of `terraform test -json -verbose`.
 func readState(out []byte) (state, error) {
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	lines.Buffer(nil, 64<<20)
@@ -162,18 +158,13 @@ func readState(out []byte) (state, error) {
 		var line struct {
 			Type  string `json:"type"`
 			State struct {
-				Root    module                         `json:"root_module"`
-				Outputs map[string]struct{ Value any } `json:"outputs"`
+				Root module `json:"root_module"`
 			} `json:"test_state"`
 		}
 		if json.Unmarshal(lines.Bytes(), &line) != nil || line.Type != "test_state" {
 			continue
 		}
-		s := state{resources: line.State.Root.all(), outputs: map[string]any{}}
-		for name, o := range maps.All(line.State.Outputs) {
-			s.outputs[name] = o.Value
-		}
-		return s, nil
+		return state{line.State.Root.all()}, nil
 	}
-	return state{}, errors.New("terraform test told no state")
+	return state{}, errors.New("the output of terraform test has no state")
 }

@@ -1,16 +1,16 @@
-# The function users: GET /users, the directory.
+# The function users: GET /users lists and finds users.
 
 module "users" {
   source = "./modules/function"
 
   name        = "users"
   entry_point = "users"
-  description = "Lists and finds people."
+  description = "Lists and finds users."
   shared      = local.functions
   public      = true
 }
 
-# It reads; but once an hour it notes when the caller was active.
+# It reads, but once an hour it also writes when the caller was last active.
 resource "google_project_iam_member" "users_firestore" {
   project = var.project
   role    = "roles/datastore.user"

@@ -1,13 +1,12 @@
-# State is kept in this folder unless a backend is named. To share it, put these three lines
-# into backend.tf, and name the bucket to init (infra/RUNBOOK.md, "Remote state"):
+# The state is kept in this folder unless a backend is configured. To share it, put these three lines into backend.tf,
+# and pass the bucket to terraform init (infra/RUNBOOK.md, "Remote state"):
 #
 #   terraform {
 #     backend "gcs" {}
 #   }
 
 terraform {
-  # 1.11: cross-variable validation, import blocks with for_each, mocks that
-  # take part in a plan.
+  # 1.11 has validation across variables, import blocks with for_each, and mocks that apply during a plan.
   required_version = ">= 1.11"
 
   required_providers {
@@ -15,8 +14,8 @@ terraform {
       source  = "hashicorp/google"
       version = "~> 7.45"
     }
-    # Only for google_project_service_identity, which google does not have: on a new
-    # project Pub/Sub's own account must exist before it can be granted anything.
+    # Only for google_project_service_identity, which the provider google does not have. In a new project, Pub/Sub's
+    # service agent must exist before it can be granted a role.
     google-beta = {
       source  = "hashicorp/google-beta"
       version = "~> 7.45"
@@ -36,8 +35,8 @@ terraform {
   }
 }
 
-# API keys, Identity Platform and budgets are refused unless the calls are
-# counted on a project that has their API enabled: this one.
+# The APIs for API keys, Identity Platform and budgets refuse calls that are not attributed to a project in which the
+# API is enabled. This attributes them to var.project.
 provider "google" {
   project               = var.project
   region                = var.region

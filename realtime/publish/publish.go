@@ -1,16 +1,12 @@
-// Package publish hands delivery data (package delivery) to whoever saves it:
-// [PubSub] through Google's Pub/Sub or its emulator, [Push] on one machine by
-// posting Pub/Sub's own push format straight to the persist function.
+// Package publish publishes delivery data (package delivery) to Pub/Sub or its emulator, from where it reaches persist.
 //
-// Both implement settle.Publisher and keep its contract: Publish returns nil
-// only when the data is in the queue that follows, may be repeated after an
-// error, and gives problem.ErrUnavailable with the cause while that queue
-// cannot be reached. Both are safe for use by many goroutines.
+// [PubSub] implements settle.Publisher. Publish returns nil only after Pub/Sub has stored the data. It may be called
+// again after an error. While Pub/Sub cannot be reached, it returns problem.ErrUnavailable with the cause. It is safe
+// for concurrent use. On one machine, infra/pubsubstub takes the place of this package.
 package publish
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,8 +15,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// pubsubTimeout is how long one publish may be tried by the client library,
-// which repeats failed calls itself. The caller repeats what took longer.
+// pubsubTimeout limits one Publish, including the client library's own retries. The caller retries after that.
 const pubsubTimeout = 10 * time.Second
 
 // PubSub publishes to one topic.
@@ -28,19 +23,18 @@ type PubSub struct {
 	topic *pubsub.Publisher
 }
 
-// NewPubSub returns a publisher for topic (its short name) of client, whose
-// owner closes it after Close.
+// NewPubSub returns a publisher for the topic with this short name. The caller closes client after PubSub.Close.
 func NewPubSub(client *pubsub.Client, topic string) *PubSub {
 	p := client.Publisher(topic)
 	p.PublishSettings.Timeout = pubsubTimeout
-	// The settler has gathered already: every Publish is one message, sent at once.
+	// The settler has already batched the data, so every Publish is one message and is sent immediately.
 	p.PublishSettings.CountThreshold = 1
 	p.PublishSettings.DelayThreshold = time.Millisecond
 	return &PubSub{p}
 }
 
-// Publish returns when Pub/Sub has confirmed the data, 10 s at most. When ctx
-// ends first, the data may or may not be published.
+// Publish returns when Pub/Sub has confirmed that it stored the data, or with an error after at most 10 s. If ctx ends
+// first, the data may or may not be published.
 func (p *PubSub) Publish(ctx context.Context, data []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, pubsubTimeout)
 	defer cancel()
@@ -50,8 +44,5 @@ func (p *PubSub) Publish(ctx context.Context, data []byte) error {
 	return nil
 }
 
-// Close sends what is under way and stops. Publish must not be called after it.
+// Close finishes the publishes in progress. Do not call Publish after it.
 func (p *PubSub) Close() { p.topic.Stop() }
-
-// errClosed is the cause of an error after Close.
-var errClosed = errors.New("the publisher is closed")

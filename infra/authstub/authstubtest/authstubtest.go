@@ -11,8 +11,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 )
 
-// Start starts a stand-in for Firebase Auth that has no accounts and sends
-// no mail, and returns its host:port. It ends with the test.
+// Start starts a stand-in for Firebase Auth without accounts and returns its host:port. It sends no mail and is
+// stopped at the end of the test.
 func Start(t testing.TB, project string) (host string) {
 	t.Helper()
 	stub, err := authstub.Open(authstub.Options{Project: project, Path: filepath.Join(t.TempDir(), "accounts.db"),

@@ -1,6 +1,5 @@
-// Package child runs other programs so that none of them outlives this one:
-// each leads a process group, which is ended as a whole, and on Linux the
-// kernel kills it when this process dies without having done so.
+// Package child runs programs that must not outlive this process. Each program leads its own process group, which is
+// ended as a whole. On Linux the kernel also kills the program if this process dies first.
 package child
 
 import (
@@ -14,7 +13,7 @@ import (
 	"time"
 )
 
-// Child is a running program. Its methods may be called by many goroutines at once.
+// Child is a running program. Its methods are safe for concurrent use.
 type Child struct {
 	cmd   *exec.Cmd
 	out   *tail
@@ -22,8 +21,8 @@ type Child struct {
 	ended *Ended
 }
 
-// Start starts cmd, called name in errors. What it writes goes to cmd.Stdout and
-// cmd.Stderr where they are set, and its end is kept for errors. Whoever starts a child calls Stop, or waits for Done.
+// Start starts cmd; errors call it name. The program's output goes to cmd.Stdout and cmd.Stderr if they are set, and
+// the end of it is kept for Ended. The caller must call Stop or wait for Done.
 func Start(name string, cmd *exec.Cmd) (*Child, error) {
 	c := &Child{cmd: cmd, out: &tail{}, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = c.tee(cmd.Stdout), c.tee(cmd.Stderr)
@@ -31,8 +30,7 @@ func Start(name string, cmd *exec.Cmd) (*Child, error) {
 	group(cmd)
 	started := make(chan error)
 	go func() {
-		// The kernel's promise to kill the child holds for the life of the
-		// thread that started it (go.dev/issue/27505), so that thread waits here.
+		// The kernel kills the child when the thread that started it ends (go.dev/issue/27505), so keep this thread.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -41,7 +39,7 @@ func Start(name string, cmd *exec.Cmd) (*Child, error) {
 			return
 		}
 		err = cmd.Wait()
-		endGroup(cmd, true) // what the program itself left behind
+		endGroup(cmd, true) // processes that the program left running
 		c.ended = &Ended{Err: fmt.Errorf("%s ended", name), Clean: true, Output: c.out.String()}
 		if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 			c.ended.Err, c.ended.Clean = fmt.Errorf("%s ended: %w", name, err), false
@@ -54,11 +52,11 @@ func Start(name string, cmd *exec.Cmd) (*Child, error) {
 	return c, nil
 }
 
-// Ended says how a program ended.
+// Ended describes how a program ended.
 type Ended struct {
 	Err    error
-	Clean  bool   // it ended by itself with exit code 0
-	Output string // the end of what it wrote, at most 8 KiB
+	Clean  bool   // whether it ended by itself with exit code 0
+	Output string // the last 8 KiB of its output
 }
 
 func (e *Ended) Error() string { return e.Err.Error() }
@@ -67,14 +65,14 @@ func (e *Ended) Unwrap() error { return e.Err }
 // Done is closed when the program has ended.
 func (c *Child) Done() <-chan struct{} { return c.done }
 
-// Ended returns how the program ended; it waits for that.
+// Ended waits until the program has ended and returns how.
 func (c *Child) Ended() *Ended {
 	<-c.done
 	return c.ended
 }
 
-// Stop asks the program and all that it started to end, kills them after the
-// grace time, and returns when they are gone. It may be called again.
+// Stop asks the process group to end, kills it after the grace time, and returns when the program has ended. It may
+// be called more than once.
 func (c *Child) Stop(grace time.Duration) {
 	select {
 	case <-c.done:
@@ -102,20 +100,20 @@ func (c *Child) tee(w io.Writer) io.Writer {
 	return io.MultiWriter(w, c.out)
 }
 
-// tail keeps the end of what is written to it.
+// tail is an io.Writer that keeps the last bytes written to it.
 type tail struct {
 	mu  sync.Mutex
 	buf []byte
 }
 
-const keep = 8 << 10
+const tailSize = 8 << 10 // bytes
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.buf = append(t.buf, p...)
-	if len(t.buf) > 2*keep {
-		t.buf = append(t.buf[:0], t.buf[len(t.buf)-keep:]...)
+	if len(t.buf) > 2*tailSize {
+		t.buf = append(t.buf[:0], t.buf[len(t.buf)-tailSize:]...)
 	}
 	return len(p), nil
 }
@@ -123,5 +121,5 @@ func (t *tail) Write(p []byte) (int, error) {
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return string(bytes.TrimSpace(t.buf[max(0, len(t.buf)-keep):]))
+	return string(bytes.TrimSpace(t.buf[max(0, len(t.buf)-tailSize):]))
 }

@@ -29,21 +29,22 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// gone waits until no process has the id.
-func gone(t *testing.T, pid int) {
+// waitGone waits until no process has this id.
+func waitGone(t *testing.T, pid int) {
 	t.Helper()
-	testwait.Until(t, fmt.Sprintf("process %d is gone", pid), func() bool {
-		// A killed orphan stays a zombie where nobody reaps it; that is as good as gone.
+	testwait.Until(t, fmt.Sprintf("the end of process %d", pid), func() bool {
+		// A killed orphan that no process reaps remains a zombie. It counts as ended.
 		stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 		return syscall.Kill(pid, 0) != nil || strings.Contains(string(stat), ") Z ")
 	})
 }
 
-// pids starts a shell with a child of its own; both ignore SIGTERM if stubborn.
-func pids(t *testing.T, stubborn string) (*Child, int) {
+// startShell starts a shell that runs the script and then starts a child. It returns the shell and the id of its
+// child.
+func startShell(t *testing.T, script string) (*Child, int) {
 	t.Helper()
 	r, w := io.Pipe()
-	cmd := exec.Command("sh", "-c", stubborn+"sleep 600 & echo $!; wait")
+	cmd := exec.Command("sh", "-c", script+"sleep 600 & echo $!; wait")
 	cmd.Stdout = w
 	c, err := Start("sh", cmd)
 	if err != nil {
@@ -61,21 +62,21 @@ func pids(t *testing.T, stubborn string) (*Child, int) {
 }
 
 func TestStopEndsTheWholeGroup(t *testing.T) {
-	c, grandchild := pids(t, "")
+	c, grandchild := startShell(t, "")
 	c.Stop(5 * time.Second)
-	gone(t, c.Pid())
-	gone(t, grandchild)
+	waitGone(t, c.Pid())
+	waitGone(t, grandchild)
 	c.Stop(0)
 }
 
-func TestStopKillsWhatDoesNotListen(t *testing.T) {
-	c, grandchild := pids(t, "trap '' TERM; ")
+func TestStopKillsAProgramThatIgnoresSIGTERM(t *testing.T) {
+	c, grandchild := startShell(t, "trap '' TERM; ")
 	c.Stop(time.Millisecond)
-	gone(t, c.Pid())
-	gone(t, grandchild)
+	waitGone(t, c.Pid())
+	waitGone(t, grandchild)
 }
 
-func TestWhatAProgramLeavesBehindEndsWithIt(t *testing.T) {
+func TestProcessesThatAProgramLeavesAreKilled(t *testing.T) {
 	c, err := Start("sh", exec.Command("sh", "-c", "sleep 600 & echo $!; echo oops >&2; exit 3"))
 	if err != nil {
 		t.Fatal(err)
@@ -89,16 +90,17 @@ func TestWhatAProgramLeavesBehindEndsWithIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone(t, grandchild)
+	waitGone(t, grandchild)
 }
 
 func TestAMissingProgramIsAnError(t *testing.T) {
-	if _, err := Start("nothing", exec.Command("/nonexistent")); err == nil || !strings.Contains(err.Error(), "start nothing") {
+	_, err := Start("nothing", exec.Command("/nonexistent"))
+	if err == nil || !strings.Contains(err.Error(), "start nothing") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// parent starts a child, tells its id, and waits to be killed.
+// parent starts a child, prints its process id, and waits to be killed.
 func parent() {
 	c, err := Start("sleep", exec.Command("sleep", "600"))
 	if err != nil {
@@ -108,9 +110,9 @@ func parent() {
 	<-c.Done()
 }
 
-func TestAKilledParentLeavesNothing(t *testing.T) {
+func TestTheChildOfAKilledParentIsKilled(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux tells a child that its parent has died")
+		t.Skip("only Linux kills a child when its parent dies")
 	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "CHILD_TEST_ROLE=parent")
@@ -132,6 +134,6 @@ func TestAKilledParentLeavesNothing(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // says that it was killed
-	gone(t, pid)
+	_ = cmd.Wait() // the error says that it was killed
+	waitGone(t, pid)
 }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// endGroup sends the end to every process of the group that cmd leads. That none is left is no error.
+// endGroup sends SIGTERM or SIGKILL to all processes of the group that cmd leads. There may be none left.
 func endGroup(cmd *exec.Cmd, kill bool) {
 	sig := syscall.SIGTERM
 	if kill {

@@ -1,4 +1,4 @@
-// Package freeport finds ports for programs that want to be told theirs.
+// Package freeport finds free ports for programs that must be given one.
 package freeport
 
 import (
@@ -6,13 +6,13 @@ import (
 	"net"
 )
 
-// Find returns a TCP port of 127.0.0.1 that was free a moment ago. Another
-// program may take it before the one that it is for: who can, tries again.
+// Find returns a free TCP port of 127.0.0.1. Another program may take it before the caller's program does, so callers
+// should be prepared to try again.
 func Find() (port string, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
 	}
-	_, port, _ = net.SplitHostPort(l.Addr().String()) // an address that it made
+	_, port, _ = net.SplitHostPort(l.Addr().String()) // cannot fail for the address of a listener
 	return port, l.Close()
 }

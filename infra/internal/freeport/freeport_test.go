@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestFindGivesAPortThatCanBeTaken(t *testing.T) {
+func TestFindReturnsAFreePort(t *testing.T) {
 	port, err := Find()
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,7 @@
-// Package repo finds the repository that a program of it was started in.
+// Package repo finds the repository's root folder.
 package repo
+
+//lint:file-ignore ST1005 These errors are sentences for the person at the terminal.
 
 import (
 	"errors"
@@ -8,10 +10,10 @@ import (
 	"strings"
 )
 
-// ErrOutside says that the working directory is not in the repository.
-var ErrOutside = errors.New("Run this inside the repository of Phoenix Chat.")
+// ErrOutside is returned when the working directory is not in the repository. Programs print it as it is.
+var ErrOutside = errors.New("Run this inside the Phoenix Chat repository.")
 
-// Root returns the folder with go.mod that the working directory is in, or ErrOutside.
+// Root returns the repository's root folder, which contains the working directory, or ErrOutside.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {

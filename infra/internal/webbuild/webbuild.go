@@ -1,7 +1,9 @@
-// Package webbuild brings the built web client up to date: it installs the
-// npm packages when they are not those of the lock file, and builds when the
-// sources are not those that the last build saw. When both are, it does nothing, and Node.js is not needed.
+// Package webbuild keeps the built web client up to date. It installs the npm packages if they differ from the lock
+// file, and builds the client if the sources have changed since the last build. Otherwise it does nothing and does
+// not need Node.js.
 package webbuild
+
+//lint:file-ignore ST1005 These errors are sentences for the person at the terminal.
 
 import (
 	"context"
@@ -21,26 +23,28 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"github.com/phoenixchat/phoenixchat/infra/internal/child"
-	"github.com/phoenixchat/phoenixchat/infra/internal/lockfile"
 )
 
-// Least version of Node.js, which Vite sets.
+// Vite's minimum version of Node.js.
 const minMajor, minMinor = 20, 19
 
-// Reasons for which the client cannot be built, each a sentence for people.
+// Errors for missing programs. Their texts are sentences for the person at the terminal.
 var (
-	ErrNoNode = fmt.Errorf("Node.js is missing. Install version %d.%d or later (nodejs.org); the client is built with it", minMajor, minMinor)
-	ErrNoNPM  = errors.New("npm is missing beside Node.js. Install it (Debian: apt-get install npm); the client is built with it")
+	ErrNoNode = fmt.Errorf("Node.js is missing. Install version %d.%d or later (nodejs.org) to build the client",
+		minMajor, minMinor)
+	ErrNoNPM = errors.New("npm is missing. Install it (Debian: apt-get install npm) to build the client")
 )
 
-// stamp, in the folder of the built client, holds the hash of the sources that it was built from. Vite empties the folder
-// before it builds, so that the stamp is there only after a build of ours.
+// stamp is a file in the folder of the built client with the hash of the sources that it was built from. Vite empties
+// the folder before it builds, so the file exists only after Ensure has finished a build.
 const stamp = ".sources"
 
-// Ensure makes dir/dist the client built from the sources in dir (the folder
-// web of the repository). It tells say what takes time before it begins. When
-// ctx ends, npm and all that it started are ended too. Two processes take turns.
+// Ensure brings dir/dist up to date with the sources in dir, the folder web of the repository. It calls say before
+// each step that takes time. When ctx ends, npm and all processes that it started are ended too. Only one process
+// builds at a time; others wait.
 func Ensure(ctx context.Context, dir string, say func(string)) error {
 	sum, err := sources(dir)
 	if err != nil {
@@ -49,12 +53,15 @@ func Ensure(ctx context.Context, dir string, say func(string)) error {
 	if built(dir, sum) {
 		return nil
 	}
-	lock, err := take(ctx, filepath.Join(dir, "node_modules.lock"))
-	if err != nil {
-		return err
+	lock := flock.New(filepath.Join(dir, "node_modules.lock"), flock.SetFlag(os.O_RDWR|os.O_CREATE))
+	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("lock the client's folder: %w", err)
 	}
-	defer lock.Release()
-	if built(dir, sum) { // by the process that was waited for
+	defer lock.Unlock()
+	if built(dir, sum) { // by the process that held the lock
 		return nil
 	}
 	if err := Install(ctx, dir, say); err != nil {
@@ -67,7 +74,7 @@ func Ensure(ctx context.Context, dir string, say func(string)) error {
 	return os.WriteFile(filepath.Join(dir, "dist", stamp), []byte(sum), 0o644)
 }
 
-// Install makes dir/node_modules what the lock file says.
+// Install brings dir/node_modules up to date with the lock file.
 func Install(ctx context.Context, dir string, say func(string)) error {
 	if err := CheckNode(ctx); err != nil {
 		return err
@@ -83,33 +90,16 @@ func Install(ctx context.Context, dir string, say func(string)) error {
 	return npm(ctx, dir, "ci", "--no-audit", "--no-fund")
 }
 
-// take waits for the lock at path until ctx ends.
-func take(ctx context.Context, path string) (*lockfile.Lock, error) {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		lock, err := lockfile.Take(path)
-		if !errors.Is(err, lockfile.ErrHeld) {
-			return lock, err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-}
-
 func built(dir, sum string) bool {
 	b, err := os.ReadFile(filepath.Join(dir, "dist", stamp))
 	return err == nil && string(b) == sum
 }
 
-// outside are the entries of the folder that no build reads.
-var outside = []string{"node_modules", "node_modules.lock", "dist", "e2e", "test-results", "playwright-report", "coverage",
-	"playwright.config.ts", "vitest.config.ts", ".gitignore"}
+// outside lists the entries of the folder that a build does not read.
+var outside = []string{"node_modules", "node_modules.lock", "dist", "e2e", "test-results", "playwright-report",
+	"coverage", "playwright.config.ts", "vitest.config.ts", ".gitignore"}
 
-// sources returns a hash over names and contents of what a build reads.
+// sources returns a hash of the names and contents of the files that a build reads.
 func sources(dir string) (string, error) {
 	h := sha256.New()
 	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
@@ -139,24 +129,24 @@ func sources(dir string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// lockFile is what package-lock.json and npm's own note of what it installed say.
+// lockFile is the format of package-lock.json, and of the list that npm writes of the packages it installed.
 type lockFile struct {
 	Packages map[string]struct {
 		Version   string `json:"version"`
 		Integrity string `json:"integrity"`
-		Optional  bool   `json:"optional"` // may be left out, as those for other systems are
+		Optional  bool   `json:"optional"` // may be missing, like packages for other systems
 	} `json:"packages"`
 }
 
-// installed reports whether node_modules holds what the lock file names. npm
-// writes node_modules/.package-lock.json last, so an installation that broke off has none.
+// installed reports whether node_modules contains the packages of the lock file. npm writes
+// node_modules/.package-lock.json last, so it is missing after an interrupted installation.
 func installed(dir string) (bool, error) {
 	var want, got lockFile
 	if err := readJSON(filepath.Join(dir, "package-lock.json"), &want); err != nil {
 		return false, fmt.Errorf("the client's lock file: %w", err)
 	}
 	if err := readJSON(filepath.Join(dir, "node_modules", ".package-lock.json"), &got); err != nil {
-		return false, nil // whatever is wrong with it, installing mends it
+		return false, nil // installing repairs it
 	}
 	for path, w := range want.Packages {
 		g, ok := got.Packages[path]
@@ -182,7 +172,8 @@ func readJSON(path string, v any) error {
 
 var versionForm = regexp.MustCompile(`^v(\d+)\.(\d+)\.`)
 
-// CheckNode returns nil when node and npm are there and new enough, else what to do, as a sentence for people.
+// CheckNode returns nil if node and npm are installed and new enough. Otherwise the text of its error is a sentence
+// that says what to do.
 func CheckNode(ctx context.Context) error {
 	node, err := exec.LookPath("node")
 	if err != nil {
@@ -194,12 +185,12 @@ func CheckNode(ctx context.Context) error {
 	}
 	v := versionForm.FindStringSubmatch(string(out))
 	if v == nil {
-		return fmt.Errorf("node --version says %.40q, which is no version", out)
+		return fmt.Errorf("node --version printed %.40q, which is not a version", out)
 	}
-	major, _ := strconv.Atoi(v[1]) // digits, by the form
+	major, _ := strconv.Atoi(v[1]) // matched digits only
 	minor, _ := strconv.Atoi(v[2])
 	if major < minMajor || (major == minMajor && minor < minMinor) {
-		return fmt.Errorf("Node.js %s is too old. Install version %d.%d or later (nodejs.org); the client is built with it",
+		return fmt.Errorf("Node.js %s is too old. Install version %d.%d or later (nodejs.org) to build the client",
 			strings.TrimSpace(string(out)), minMajor, minMinor)
 	}
 	if _, err := exec.LookPath("npm"); err != nil {
@@ -208,11 +199,11 @@ func CheckNode(ctx context.Context) error {
 	return nil
 }
 
-// npm runs npm in dir. The error quotes the end of what it wrote.
+// npm runs npm in dir. The error quotes the end of its output.
 func npm(ctx context.Context, dir string, args ...string) error {
 	cmd := exec.Command("npm", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "NO_COLOR=1", "FORCE_COLOR=0") // its words are quoted in errors
+	cmd.Env = append(os.Environ(), "NO_COLOR=1", "FORCE_COLOR=0") // errors quote its output
 	name := "npm " + strings.Join(args, " ")
 	c, err := child.Start(name, cmd)
 	if err != nil {
@@ -225,7 +216,7 @@ func npm(ctx context.Context, dir string, args ...string) error {
 		return context.Cause(ctx)
 	}
 	if e := c.Ended(); !e.Clean {
-		return fmt.Errorf("%w in %s; its last words:\n%s", e, dir, e.Output)
+		return fmt.Errorf("%w in %s; the end of its output:\n%s", e, dir, e.Output)
 	}
 	return nil
 }

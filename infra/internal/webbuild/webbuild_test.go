@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"go.uber.org/goleak"
 )
 
@@ -28,8 +29,8 @@ const lock = `{"packages": {"": {"version": "1.0.0"},
 	"node_modules/a": {"version": "1.0.0", "integrity": "x"},
 	"node_modules/other-system": {"version": "1.0.0", "integrity": "y", "optional": true}}}`
 
-// project makes a folder with sources, and a node and an npm in PATH. The npm
-// notes its calls in the file calls and does what they ask.
+// project creates a folder with sources, and sets PATH to a folder with scripts named node and npm. The npm script
+// records its calls, which the function calls returns and clears, and simulates them.
 func project(t *testing.T, nodeVersion string) (dir string, calls func() string) {
 	t.Helper()
 	dir, bin := t.TempDir(), t.TempDir()
@@ -40,19 +41,21 @@ func project(t *testing.T, nodeVersion string) (dir string, calls func() string)
 echo "$*" >> "`+bin+`/calls"
 if [ -e fail ]; then echo "it broke"; exit 1; fi
 case "$1" in
-ci) mkdir -p node_modules; echo '{"packages": {"node_modules/a": {"version": "1.0.0", "integrity": "x"}}}' > node_modules/.package-lock.json;;
+ci)
+	mkdir -p node_modules
+	echo '{"packages": {"node_modules/a": {"version": "1.0.0", "integrity": "x"}}}' > node_modules/.package-lock.json;;
 run) rm -rf dist; mkdir dist; cp src/main.ts dist/index.html;;
 esac
 `)
 	t.Setenv("PATH", bin+":/usr/bin:/bin")
 	return dir, func() string {
-		b, _ := os.ReadFile(filepath.Join(bin, "calls")) // missing means never called
+		b, _ := os.ReadFile(filepath.Join(bin, "calls")) // the file is missing if npm was not called
 		os.Remove(filepath.Join(bin, "calls"))
 		return strings.Join(strings.Fields(strings.ReplaceAll(string(b), "\n", ";")), " ")
 	}
 }
 
-func TestOnlyWhatChangedIsDone(t *testing.T) {
+func TestOnlyNecessaryStepsRun(t *testing.T) {
 	dir, calls := project(t, "v22.1.0")
 	ensure := func(want string) {
 		t.Helper()
@@ -79,11 +82,12 @@ func TestOnlyWhatChangedIsDone(t *testing.T) {
 	ensure("ci --no-audit --no-fund;run build;")
 }
 
-func TestABuildThatFailsIsQuotedAndTriedAgain(t *testing.T) {
+func TestAFailedBuildIsQuotedAndRunsAgain(t *testing.T) {
 	dir, calls := project(t, "v20.19.0")
 	write(t, filepath.Join(dir, "fail"), "")
 	err := Ensure(t.Context(), dir, func(string) {})
-	if err == nil || !strings.Contains(err.Error(), "npm ci --no-audit --no-fund ended: exit status 1") || !strings.Contains(err.Error(), "it broke") {
+	if err == nil || !strings.Contains(err.Error(), "npm ci --no-audit --no-fund ended: exit status 1") ||
+		!strings.Contains(err.Error(), "it broke") {
 		t.Errorf("error %v", err)
 	}
 	os.Remove(filepath.Join(dir, "fail"))
@@ -93,15 +97,16 @@ func TestABuildThatFailsIsQuotedAndTriedAgain(t *testing.T) {
 	}
 }
 
-func TestNodeIsCheckedOnlyWhenItIsNeeded(t *testing.T) {
+func TestNodeIsCheckedOnlyForABuild(t *testing.T) {
 	dir, _ := project(t, "v20.18.3")
-	if err := Ensure(t.Context(), dir, func(string) {}); err == nil || !strings.Contains(err.Error(), "Node.js v20.18.3 is too old") {
-		t.Errorf("an old one: %v", err)
+	err := Ensure(t.Context(), dir, func(string) {})
+	if err == nil || !strings.Contains(err.Error(), "Node.js v20.18.3 is too old") {
+		t.Errorf("with an old Node.js: %v", err)
 	}
 	path := os.Getenv("PATH")
 	t.Setenv("PATH", t.TempDir())
 	if err := Ensure(t.Context(), dir, func(string) {}); !errors.Is(err, ErrNoNode) {
-		t.Errorf("none: %v", err)
+		t.Errorf("without Node.js: %v", err)
 	}
 	t.Setenv("PATH", path)
 	bin, _, _ := strings.Cut(path, ":")
@@ -111,7 +116,7 @@ func TestNodeIsCheckedOnlyWhenItIsNeeded(t *testing.T) {
 	}
 	t.Setenv("PATH", t.TempDir())
 	if err := Ensure(t.Context(), dir, func(string) {}); err != nil {
-		t.Errorf("with the client built: %v", err)
+		t.Errorf("without Node.js, but with a built client: %v", err)
 	}
 }
 
@@ -122,6 +127,38 @@ func TestInterruptingEndsNPM(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, errors.New("interrupted"))
 	defer cancel()
 	if err := Ensure(ctx, dir, func(string) {}); err == nil || err.Error() != "interrupted" {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestBuildsTakeTurns(t *testing.T) {
+	dir, calls := project(t, "v22.0.0")
+	other := flock.New(filepath.Join(dir, "node_modules.lock"))
+	if locked, err := other.TryLock(); !locked {
+		t.Fatalf("lock: %v", err)
+	}
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, errors.New("interrupted"))
+	defer cancel()
+	if err := Ensure(ctx, dir, func(string) {}); err == nil || err.Error() != "interrupted" || calls() != "" {
+		t.Errorf("while another process builds: error %v, want interrupted and no call of npm", err)
+	}
+	built := make(chan error, 1)
+	go func() { built <- Ensure(t.Context(), dir, func(string) {}) }()
+	if err := other.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-built; err != nil {
+		t.Errorf("after the other process: %v", err)
+	}
+}
+
+func TestAFolderThatCannotBeLocked(t *testing.T) {
+	dir, _ := project(t, "v22.0.0")
+	if err := os.Mkdir(filepath.Join(dir, "node_modules.lock"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	err := Ensure(t.Context(), dir, func(string) {})
+	if err == nil || !strings.Contains(err.Error(), "lock the client's folder") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -13,13 +13,13 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 )
 
-// settings asks for what every browser is told, and makes its addresses absolute.
-func (t *trial) settings(ctx context.Context) error {
+// readSettings reads the configuration that every browser reads, and makes its addresses absolute.
+func (t *trial) readSettings(ctx context.Context) error {
 	if err := t.call(ctx, http.MethodGet, t.revision.String()+"/config.json", "", nil, &t.config); err != nil {
 		return err
 	}
 	if c := &t.config; c.APIBase == "" || c.RealtimeURL == "" || c.Firebase.APIKey == "" {
-		return fmt.Errorf("/config.json lacks something: %+v", *c)
+		return fmt.Errorf("/config.json is incomplete: %+v", *c)
 	}
 	if strings.HasPrefix(t.config.APIBase, "/") {
 		t.config.APIBase = t.hosted.String() + t.config.APIBase
@@ -27,8 +27,9 @@ func (t *trial) settings(ctx context.Context) error {
 	return nil
 }
 
-// signIn returns an ID token for an address and its password, from Firebase Auth or what stands for it.
-func signIn(ctx context.Context, t *trial, config server.ClientConfig, email, password string) (token, uid string, ends time.Time, err error) {
+// signIn signs in with Firebase Auth or its stand-in, and returns an ID token.
+func signIn(ctx context.Context, t *trial, config server.ClientConfig, email, password string) (
+	token, uid string, expires time.Time, err error) {
 	base := "https://identitytoolkit.googleapis.com"
 	if config.AuthEmulatorURL != "" {
 		base = config.AuthEmulatorURL + "/identitytoolkit.googleapis.com"
@@ -43,8 +44,8 @@ func signIn(ctx context.Context, t *trial, config server.ClientConfig, email, pa
 	return in.IDToken, in.LocalID, began.Add(time.Hour), err
 }
 
-// call makes one HTTP call with JSON in and out. No connection, 429 and 5xx are tried again for as long
-// as ctx allows: a function's first instance may still be starting.
+// call makes an HTTP request with JSON in and out. Until ctx ends, it retries connection errors, 429 and 5xx, because
+// the first instance of a function may still be starting.
 func (t *trial) call(ctx context.Context, method, url, token string, in, out any) error {
 	var body []byte
 	if in != nil {
@@ -54,8 +55,8 @@ func (t *trial) call(ctx context.Context, method, url, token string, in, out any
 		}
 	}
 	for pause := 500 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
-		again, err := t.try(ctx, method, url, token, body, out)
-		if !again || err == nil {
+		retryable, err := t.callOnce(ctx, method, url, token, body, out)
+		if !retryable || err == nil {
 			return err
 		}
 		select {
@@ -66,22 +67,23 @@ func (t *trial) call(ctx context.Context, method, url, token string, in, out any
 	}
 }
 
-// try makes a call once, and says whether it is worth another try.
-func (t *trial) try(ctx context.Context, method, url, token string, body []byte, out any) (again bool, err error) {
+// callOnce makes a request once and reports whether its error is retryable.
+func (t *trial) callOnce(ctx context.Context, method, url, token string, body []byte, out any) (
+	retryable bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return false, err
 	}
-	req.Header.Set("Origin", t.hosted.String()) // as the page would: CORS is part of what must work
+	req.Header.Set("Origin", t.hosted.String()) // like a page, so that CORS is tested too
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	path, _, _ := strings.Cut(url, "?") // the key is not for logs
+	path, _, _ := strings.Cut(url, "?") // errors must not contain the API key
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return true, fmt.Errorf("%s %s: no answer: %w", method, path, unwrapURL(err))
@@ -95,8 +97,10 @@ func (t *trial) try(ctx context.Context, method, url, token string, body []byte,
 		return res.StatusCode == http.StatusTooManyRequests || res.StatusCode >= 500,
 			fmt.Errorf("%s %s: %s: %.500s", method, path, res.Status, text)
 	}
-	if strings.HasPrefix(url, t.config.APIBase) && t.crossOrigin() && res.Header.Get("Access-Control-Allow-Origin") != t.hosted.String() {
-		return false, fmt.Errorf("%s %s: the functions do not let pages of %s call: Access-Control-Allow-Origin is %q", method, path, t.hosted, res.Header.Get("Access-Control-Allow-Origin"))
+	allowed := res.Header.Get("Access-Control-Allow-Origin")
+	if strings.HasPrefix(url, t.config.APIBase) && t.crossOrigin() && allowed != t.hosted.String() {
+		return false, fmt.Errorf("%s %s: pages of %s may not call the functions: Access-Control-Allow-Origin is %q",
+			method, path, t.hosted, allowed)
 	}
 	if out == nil {
 		return false, nil
@@ -107,7 +111,7 @@ func (t *trial) try(ctx context.Context, method, url, token string, body []byte,
 	return false, nil
 }
 
-// crossOrigin reports whether the functions have another origin than the page.
+// crossOrigin reports whether the functions and the page have different origins.
 func (t *trial) crossOrigin() bool {
 	return t.config.APIBase != "" && !strings.HasPrefix(t.config.APIBase, t.hosted.String()+"/")
 }

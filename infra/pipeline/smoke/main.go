@@ -1,14 +1,13 @@
-// Command smoke asks a running chat whether it works, the way two people would: both
-// sign up and sign in, each opens a socket, one writes, the other's device gets it, the
-// sender sees "delivered", and the message is in the archive. Then both leave, and nothing
-// of them stays.
+// Command smoke tests a running chat with two users. They sign up, sign in and open sockets. One sends a message, and
+// the command checks that the other user's device receives it, that the sender sees "delivered", and that the message
+// is in the archive. Then it deletes both users with all their data.
 //
 //	go run ./infra/pipeline/smoke -url https://chat.example.org
 //	go run ./infra/pipeline/smoke -url https://chat.example.org -revision https://next---chat-….run.app
 //	go run ./infra/pipeline/smoke -url http://localhost:8080            # infra/local
 //
-// With -revision the sockets and the settings are asked of that revision, which takes no
-// traffic yet. It ends with 0 when everything went well, clean-up included.
+// With -revision it reads the settings from that revision, which gets no traffic yet, and opens the sockets there.
+// The exit code is 0 if everything worked, including the cleanup.
 package main
 
 import (
@@ -35,14 +34,15 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("smoke", flag.ContinueOnError)
-	hosted := flags.String("url", "", "where people open the chat, as https://host")
-	revision := flags.String("revision", "", "address of the revision to try, as https://host; default: that of -url")
-	within := flags.Duration("within", 5*time.Minute, "time for all of it; cold starts and Pub/Sub's first push take some")
+	hosted := flags.String("url", "", "address of the chat, as https://host")
+	revision := flags.String("revision", "",
+		"address of the revision to test, as https://host; the default is that of -url")
+	within := flags.Duration("within", 5*time.Minute, "time limit; cold starts and Pub/Sub's first push take time")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("%q is no flag; -help shows them", flags.Arg(0))
+		return fmt.Errorf("%q is not a flag; -help shows the flags", flags.Arg(0))
 	}
 	if *revision == "" {
 		*revision = *hosted

@@ -20,14 +20,16 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(int) { http.DefaultClient.CloseIdleConnections() }),
-		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
+		goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
 }
 
-// chatOf starts the whole chat in this process.
-func chatOf(t *testing.T) *stack.Stack {
+// startChat starts the whole chat in this process.
+func startChat(t *testing.T) *stack.Stack {
 	t.Helper()
 	s, err := stack.Start(t.Context(), stack.Options{
-		Client: fstest.MapFS{"index.html": {Data: []byte("<title>Chat</title>")}}, Instances: 2, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Client: fstest.MapFS{"index.html": {Data: []byte("<title>Chat</title>")}}, Instances: 2,
+		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -36,43 +38,43 @@ func chatOf(t *testing.T) *stack.Stack {
 	return s
 }
 
-// nobody fails the test where people are left behind.
-func nobody(t *testing.T, s *stack.Stack) {
+// wantNoUsers fails the test if there are users left.
+func wantNoUsers(t *testing.T, s *stack.Stack) {
 	t.Helper()
 	if all, _, err := s.Store.CountUsers(t.Context(), chat.Micros(0)); err != nil || all != 0 {
-		t.Errorf("%d people are left behind (%v)", all, err)
+		t.Errorf("%d users are left (%v)", all, err)
 	}
 }
 
 func TestItWorks(t *testing.T) {
-	s := chatOf(t)
+	s := startChat(t)
 	var out bytes.Buffer
 	if err := run(t.Context(), []string{"-url", s.URL}, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	for _, want := range []string{"two sockets are open", "was delivered", "is saved", "both have left"} {
+	for _, want := range []string{"two sockets are open", "was delivered", "is saved", "both users are deleted"} {
 		if !strings.Contains(out.String(), want) {
-			t.Errorf("it does not say %q:\n%s", want, out.String())
+			t.Errorf("the output lacks %q:\n%s", want, out.String())
 		}
 	}
-	nobody(t, s)
+	wantNoUsers(t, s)
 }
 
-// TestRevision opens the sockets at one instance, as at a revision that has no traffic yet.
+// TestRevision opens the sockets on one instance, as on a revision that gets no traffic yet.
 func TestRevision(t *testing.T) {
-	s := chatOf(t)
+	s := startChat(t)
 	var out bytes.Buffer
 	if err := run(t.Context(), []string{"-url", s.URL, "-revision", s.Instances[1].URL}, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	if want := "sockets are open at ws" + strings.TrimPrefix(s.Instances[1].URL, "http") + "/ws"; !strings.Contains(out.String(), want) {
-		t.Errorf("it does not say %q:\n%s", want, out.String())
+	want := "sockets are open at ws" + strings.TrimPrefix(s.Instances[1].URL, "http") + "/ws"
+	if !strings.Contains(out.String(), want) {
+		t.Errorf("the output lacks %q:\n%s", want, out.String())
 	}
-	nobody(t, s)
+	wantNoUsers(t, s)
 }
 
-// TestEachStepCanFail breaks one thing after the other: the error says which, and
-// who had signed up is gone.
+// TestEachStepCanFail breaks one path at a time. The error must name the step, and no user may be left.
 func TestEachStepCanFail(t *testing.T) {
 	for _, c := range []struct{ path, want string }{
 		{"/config.json", "settings: "},
@@ -81,18 +83,19 @@ func TestEachStepCanFail(t *testing.T) {
 		{"/api/messages", "not in the archive"},
 	} {
 		t.Run(strings.Trim(c.path, "/"), func(t *testing.T) {
-			s := chatOf(t)
+			s := startChat(t)
 			to, err := url.Parse(s.URL)
 			if err != nil {
 				t.Fatal(err)
 			}
 			proxy := httputil.NewSingleHostReverseProxy(to)
-			proxy.ModifyResponse = func(res *http.Response) error { // the chat is where the proxy is
+			proxy.ModifyResponse = func(res *http.Response) error { // the configured addresses must be those of the proxy
 				if res.Request.URL.Path != "/config.json" {
 					return nil
 				}
 				text, err := io.ReadAll(res.Body)
-				text = bytes.ReplaceAll(text, []byte(`"ws://`+to.Host), []byte(`"ws://`+res.Request.Header.Get("X-Forwarded-Host")))
+				host := res.Request.Header.Get("X-Forwarded-Host")
+				text = bytes.ReplaceAll(text, []byte(`"ws://`+to.Host), []byte(`"ws://`+host))
 				res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
 				res.Header.Del("Content-Length")
 				return err
@@ -104,7 +107,7 @@ func TestEachStepCanFail(t *testing.T) {
 					return
 				}
 				r.Header.Set("X-Forwarded-Host", r.Host)
-				r.Host = to.Host // not redirected to where it is hosted
+				r.Host = to.Host // so that it is not redirected
 				if o := r.Header.Get("Origin"); o != "" {
 					r.Header.Set("Origin", s.URL)
 				}
@@ -116,15 +119,18 @@ func TestEachStepCanFail(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v; want %q", err, c.want)
 			}
-			nobody(t, s)
+			wantNoUsers(t, s)
 		})
 	}
 }
 
 func TestFlags(t *testing.T) {
-	for _, args := range [][]string{{}, {"-url", "chat.example.org"}, {"-url", "https://chat.example.org/x"}, {"-url", "https://chat.example.org", "more"}} {
+	for _, args := range [][]string{
+		{}, {"-url", "chat.example.org"}, {"-url", "https://chat.example.org/x"},
+		{"-url", "https://chat.example.org", "more"},
+	} {
 		if err := run(t.Context(), args, io.Discard); err == nil {
-			t.Errorf("%q is taken", args)
+			t.Errorf("%q is accepted", args)
 		}
 	}
 }

@@ -20,61 +20,61 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// trial is one run.
+// trial is one run of the test.
 type trial struct {
 	hosted, revision *url.URL
 	out              io.Writer
 	began            time.Time
 
 	config server.ClientConfig
-	people []*person // who has signed up, or may have, and must leave again
+	users  []*user // the users that signed up, or may have, and must be deleted
 }
 
-// person is somebody who exists for this trial only.
-type person struct {
+// user is a user that exists only for this trial.
+type user struct {
 	email, password, username string
-	signedUp                  bool // and the answer said so
+	signedUp                  bool // whether the sign-up was confirmed
 
 	uid, token string
 	ends       time.Time
 
 	device *client.Client
-	notes  chan client.Note // what happens on the device
+	notes  chan client.Note // events on the device
 }
 
-// leaveWithin is how long cleaning up may take, also after everything else ran out of time.
-const leaveWithin = time.Minute
+// cleanUpTimeout is how long the cleanup may take, even if the time limit has passed.
+const cleanUpTimeout = time.Minute
 
-// run does it all; the error names the first step that failed, and what could not be cleaned up.
+// run runs the trial. Its error names the first step that failed and the users that could not be deleted.
 func (t *trial) run(ctx context.Context) (err error) {
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 		defer cancel()
-		err = errors.Join(err, t.leave(ctx))
+		err = errors.Join(err, t.deleteUsers(ctx))
 		if err == nil {
-			t.say("both have left; all of it works")
+			t.say("both users are deleted; everything works")
 		}
 	}()
 
-	if err := t.settings(ctx); err != nil {
+	if err := t.readSettings(ctx); err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
-	t.say("settings read from %s", t.revision)
+	t.say("read the settings from %s", t.revision)
 
 	run := strings.ToLower(rand.Text()[:10])
-	a, err := t.join(ctx, "smoke-a-"+run)
+	a, err := t.signUp(ctx, "smoke-a-"+run)
 	if err != nil {
 		return err
 	}
-	b, err := t.join(ctx, "smoke-b-"+run)
+	b, err := t.signUp(ctx, "smoke-b-"+run)
 	if err != nil {
 		return err
 	}
-	t.say("%s and %s have signed up and in", a.username, b.username)
+	t.say("%s and %s have signed up and signed in", a.username, b.username)
 
-	for _, p := range []*person{a, b} {
+	for _, p := range []*user{a, b} {
 		t.connect(p)
-		if _, err := p.await(ctx, func(n client.Note) bool { return n.NoteKind == client.NoteUp }); err != nil {
+		if _, err := p.awaitNote(ctx, func(n client.Note) bool { return n.NoteKind == client.NoteUp }); err != nil {
 			return fmt.Errorf("socket of %s at %s: %w", p.username, t.socketURL(), err)
 		}
 	}
@@ -82,31 +82,32 @@ func (t *trial) run(ctx context.Context) (err error) {
 
 	body := "Is this on? " + run
 	id := a.device.Write(b.uid, body, "")
-	got, err := b.await(ctx, func(n client.Note) bool { return n.NoteKind == client.NoteShown && n.Message.ID == id })
+	got, err := b.awaitNote(ctx, func(n client.Note) bool { return n.NoteKind == client.NoteShown && n.Message.ID == id })
 	if err != nil {
-		return fmt.Errorf("the message did not come to %s: %w", b.username, err)
+		return fmt.Errorf("the message did not reach %s: %w", b.username, err)
 	}
 	if got.Message.Body != body || got.Message.From != a.uid {
-		return fmt.Errorf("the message came as %q from %s", got.Message.Body, got.Message.From)
+		return fmt.Errorf("the message arrived as %q from %s", got.Message.Body, got.Message.From)
 	}
-	if _, err := a.await(ctx, func(n client.Note) bool {
+	if _, err := a.awaitNote(ctx, func(n client.Note) bool {
 		return n.NoteKind == client.NoteState && n.Message.ID == id && n.State >= client.Delivered
 	}); err != nil {
-		return fmt.Errorf("the sender did not see it delivered: %w", err)
+		return fmt.Errorf("the sender did not see that the message was delivered: %w", err)
 	}
-	t.say("the message was delivered, and its sender knows")
+	t.say("the message was delivered, and its sender saw it")
 
-	if err := t.saved(ctx, b, chat.ConversationID(a.uid, b.uid), id); err != nil {
-		return fmt.Errorf("the message was delivered and is not in the archive: %w", err)
+	if err := t.waitSaved(ctx, b, chat.ConversationID(a.uid, b.uid), id); err != nil {
+		return fmt.Errorf("the message was delivered, but is not in the archive: %w", err)
 	}
 	t.say("the message is saved")
 	return nil
 }
 
-// join signs somebody up and in.
-func (t *trial) join(ctx context.Context, username string) (*person, error) {
-	p := &person{username: username, email: username + "@example.com", password: rand.Text() + "-aZ9", notes: make(chan client.Note, 256)}
-	t.people = append(t.people, p)
+// signUp signs up a user and signs them in.
+func (t *trial) signUp(ctx context.Context, username string) (*user, error) {
+	p := &user{username: username, email: username + "@example.com", password: rand.Text() + "-aZ9",
+		notes: make(chan client.Note, 256)}
+	t.users = append(t.users, p)
 	err := t.call(ctx, http.MethodPost, t.config.APIBase+"/signup", "", map[string]any{
 		"email": p.email, "password": p.password, "username": p.username, "display_name": "Smoke test",
 	}, nil)
@@ -120,7 +121,7 @@ func (t *trial) join(ctx context.Context, username string) (*person, error) {
 	return p, nil
 }
 
-// socketURL is where sockets are opened: at the revision that is tried.
+// socketURL returns the address of the sockets, which is that of the tested revision.
 func (t *trial) socketURL() string {
 	if t.revision.Host == t.hosted.Host {
 		return t.config.RealtimeURL
@@ -130,14 +131,15 @@ func (t *trial) socketURL() string {
 	return u.String()
 }
 
-// connect starts a device of p, which keeps the client's rules like any other.
-func (t *trial) connect(p *person) {
-	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: 30 * time.Second, Proxy: http.ProxyFromEnvironment}
+// connect starts a device of p, which follows the rules of every client.
+func (t *trial) connect(p *user) {
+	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: 30 * time.Second,
+		Proxy: http.ProxyFromEnvironment}
 	p.device = client.New(client.NewStore(p.uid, "smoke"), client.Options{
 		Dial: func(ctx context.Context) (client.Conn, error) {
 			conn, _, err := dialer.DialContext(ctx, t.socketURL(), http.Header{"Origin": {t.hosted.String()}})
 			if err != nil {
-				return nil, err // not the nil *websocket.Conn
+				return nil, err // without a nil *websocket.Conn in the interface
 			}
 			return conn, nil
 		},
@@ -146,22 +148,23 @@ func (t *trial) connect(p *person) {
 		Note: func(n client.Note) {
 			select {
 			case p.notes <- n:
-			default: // nobody waits any more
+			default: // the test reads no more notes
 			}
 		},
 	})
 }
 
-func (t *trial) history(p *person) *client.HTTPHistory {
-	return &client.HTTPHistory{Base: t.config.APIBase, Token: func(context.Context) (string, error) { return p.token, nil }}
+func (t *trial) history(p *user) *client.HTTPHistory {
+	return &client.HTTPHistory{Base: t.config.APIBase,
+		Token: func(context.Context) (string, error) { return p.token, nil }}
 }
 
-// await reads what happens on p's device until it is what is waited for.
-func (p *person) await(ctx context.Context, is func(client.Note) bool) (client.Note, error) {
+// awaitNote reads the events on p's device until one matches. A refused message is an error.
+func (p *user) awaitNote(ctx context.Context, match func(client.Note) bool) (client.Note, error) {
 	for {
 		select {
 		case n := <-p.notes:
-			if is(n) {
+			if match(n) {
 				return n, nil
 			}
 			if n.NoteKind == client.NoteState && n.State == client.Refused {
@@ -173,8 +176,8 @@ func (p *person) await(ctx context.Context, is func(client.Note) bool) (client.N
 	}
 }
 
-// saved waits until the archive holds the message.
-func (t *trial) saved(ctx context.Context, p *person, conversation, id string) error {
+// waitSaved waits until the archive has the message.
+func (t *trial) waitSaved(ctx context.Context, p *user, conversation, id string) error {
 	for {
 		page, err := t.history(p).Messages(ctx, conversation, "", 10)
 		if err == nil && slices.ContainsFunc(page.Messages, func(m chat.Message) bool { return m.ID == id }) {
@@ -188,24 +191,24 @@ func (t *trial) saved(ctx context.Context, p *person, conversation, id string) e
 	}
 }
 
-// leave closes the devices and deletes the accounts with all that is theirs.
-func (t *trial) leave(ctx context.Context) error {
+// deleteUsers closes the devices and deletes the users with all their data.
+func (t *trial) deleteUsers(ctx context.Context) error {
 	var errs []error
-	for _, p := range t.people {
+	for _, p := range t.users {
 		if p.device != nil {
 			p.device.Close()
 		}
 		var err error
-		if p.token == "" { // it broke in between
+		if p.token == "" { // the trial failed before the sign-in
 			if p.token, _, _, err = signIn(ctx, t, t.config, p.email, p.password); err != nil && !p.signedUp {
-				continue // nobody
+				continue // the sign-up failed too
 			}
 		}
 		if err == nil {
 			err = t.call(ctx, http.MethodDelete, t.config.APIBase+"/me", p.token, nil, nil)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s could not leave, delete them in the admin panel: %w", p.username, err))
+			errs = append(errs, fmt.Errorf("%s could not be deleted; delete the user in the admin panel: %w", p.username, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -215,7 +218,7 @@ func (t *trial) say(format string, args ...any) {
 	fmt.Fprintf(t.out, "%6.1f s  %s\n", time.Since(t.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// unwrapURL takes the address, which may hold the key, out of an error of the HTTP client.
+// unwrapURL removes the address, which may contain the API key, from an error of the HTTP client.
 func unwrapURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {

@@ -1,4 +1,4 @@
-# What an operator gets who gives nothing but a project.
+# The configuration with default settings, given only a project.
 
 mock_provider "google" {
   source = "./tests/mocks"
@@ -10,7 +10,7 @@ mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
 
-# These call Google from the machine that applies.
+# These modules call Google from the machine that applies.
 override_module {
   target = module.build
   outputs = {
@@ -53,76 +53,76 @@ run "what_serves" {
       API_BASE          = "https://europe-west1-acme-chat.cloudfunctions.net"
       INTERNAL_AUDIENCE = "https://chat-123456789012.europe-west1.run.app"
     })
-    error_message = "Realtime is told where it is, where the functions are, and what their tokens are made for."
+    error_message = "Realtime must know its own address, that of the functions, and the audience of their tokens."
   }
 
   assert {
     condition     = one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == "INTERNAL_CALLERS"]) == "chat-me@acme-chat.iam.gserviceaccount.com,chat-admin@acme-chat.iam.gserviceaccount.com"
-    error_message = "Only me and admin call realtime's internal routes."
+    error_message = "Only the functions me and admin may call realtime's internal routes."
   }
 
   assert {
     condition     = length(regexall("BEGIN CERTIFICATE", one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == "REDIS_CA"]))) == 2
-    error_message = "While Redis's authority is rotated there are two, and realtime must trust both."
+    error_message = "During the rotation of Redis's authority there are two, and realtime must trust both."
   }
 
   assert {
     condition     = google_cloud_run_v2_service.realtime.template[0].timeout == "3600s"
-    error_message = "A socket may last an hour."
+    error_message = "A socket must be able to last an hour."
   }
 
   assert {
     condition     = google_cloud_run_v2_service.realtime.template[0].max_instance_request_concurrency == 1000
-    error_message = "An instance takes 1,000 requests at once, sockets included."
+    error_message = "An instance must accept 1,000 concurrent requests, including sockets."
   }
 
   assert {
     condition = (one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == "MAX_SOCKETS"]) == "950" &&
     google_monitoring_alert_policy.threshold["Sockets near the limit"].conditions[0].condition_threshold[0].threshold_value == 760)
-    error_message = "Of these, 950 may be sockets, and at 80 % of them somebody is told."
+    error_message = "950 of these may be sockets, and the alert must fire at 80 % of them."
   }
 
   assert {
     condition     = google_cloud_run_v2_service.realtime.template[0].scaling[0].min_instance_count == 0
-    error_message = "Nothing runs, and nothing is billed, while nobody is connected."
+    error_message = "No instance may run while nobody is connected."
   }
 
   assert {
     condition     = google_cloud_run_v2_service.realtime.template[0].containers[0].resources[0].cpu_idle && google_cloud_run_v2_service.realtime.template[0].containers[0].resources[0].startup_cpu_boost
-    error_message = "CPU is paid for while a request is open, and boosted at the start."
+    error_message = "CPU must be billed only while a request is open, and boosted at the start."
   }
 
   assert {
     condition     = can(regex("@sha256:[0-9a-f]{64}$", google_cloud_run_v2_service.realtime.template[0].containers[0].image))
-    error_message = "The image is named by digest."
+    error_message = "The image must be named by digest."
   }
 
   assert {
     condition = (google_cloud_run_v2_service.realtime.template[0].containers[0].startup_probe[0].http_get[0].path == "/health/ready" &&
       google_cloud_run_v2_service.realtime.template[0].containers[0].startup_probe[0].failure_threshold *
     google_cloud_run_v2_service.realtime.template[0].containers[0].startup_probe[0].period_seconds > 15)
-    error_message = "The startup probe leaves room for the 10 s that realtime waits for Redis."
+    error_message = "The startup probe must allow for the 10 s that realtime waits for Redis."
   }
 
   assert {
     condition     = google_cloud_run_v2_service.realtime.template[0].containers[0].liveness_probe[0].http_get[0].path == "/health/live"
-    error_message = "The liveness probe asks the process only, never Redis."
+    error_message = "The liveness probe must not depend on Redis."
   }
 
   assert {
     condition = (google_cloud_run_v2_service.realtime.template[0].vpc_access[0].egress == "PRIVATE_RANGES_ONLY" &&
     google_cloud_run_v2_service.realtime.template[0].vpc_access[0].network_interfaces[0].subnetwork == google_compute_subnetwork.realtime.name)
-    error_message = "Realtime reaches Redis through the network, and Google's APIs past it."
+    error_message = "Realtime must reach Redis through the network, and Google's APIs without it."
   }
 
   assert {
     condition     = google_cloud_run_v2_service.realtime.template[0].service_account == google_service_account.realtime.email
-    error_message = "Realtime runs as its own account."
+    error_message = "Realtime must run as its own service account."
   }
 
   assert {
     condition     = [for t in google_cloud_run_v2_service.realtime.traffic : [t.type, t.percent]] == [["TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", 100]]
-    error_message = "All traffic goes to the newest revision."
+    error_message = "All traffic must go to the newest revision."
   }
 }
 
@@ -130,28 +130,28 @@ run "what_keeps" {
   assert {
     condition = (google_redis_cluster.this.authorization_mode == "AUTH_MODE_IAM_AUTH" &&
     google_redis_cluster.this.transit_encryption_mode == "TRANSIT_ENCRYPTION_MODE_SERVER_AUTHENTICATION")
-    error_message = "Redis asks who connects, and encrypts."
+    error_message = "Redis must require IAM authentication and encryption."
   }
 
   assert {
     condition     = google_redis_cluster.this.persistence_config[0].mode == "AOF"
-    error_message = "Redis keeps an append-only file."
+    error_message = "Redis must keep an append-only file."
   }
 
   assert {
     condition     = google_redis_cluster.this.redis_configs["maxmemory-policy"] == "noeviction"
-    error_message = "A full Redis must not drop messages that wait."
+    error_message = "A full Redis must not evict waiting messages."
   }
 
   assert {
     condition = (google_redis_cluster.this.node_type == "REDIS_SHARED_CORE_NANO" && google_redis_cluster.this.shard_count == 1 &&
     google_redis_cluster.this.replica_count == 0)
-    error_message = "By default Redis is the smallest there is."
+    error_message = "By default, Redis must have the smallest size."
   }
 
   assert {
     condition     = google_network_connectivity_service_connection_policy.redis.service_class == "gcp-memorystore-redis"
-    error_message = "The policy lets Memorystore into the network."
+    error_message = "The policy must allow Memorystore in the network."
   }
 
   assert {
@@ -162,24 +162,24 @@ run "what_keeps" {
   assert {
     condition = (google_pubsub_subscription.persist.push_config[0].oidc_token[0].service_account_email == "chat-push@acme-chat.iam.gserviceaccount.com" &&
     google_pubsub_subscription.persist.push_config[0].oidc_token[0].audience == module.persist.uri)
-    error_message = "The push shows a token of its own account, made for persist."
+    error_message = "The push must send a token of its own service account, with persist as its audience."
   }
 
   assert {
     condition     = google_pubsub_subscription.persist.ack_deadline_seconds == 60
-    error_message = "Persist has 60 s."
+    error_message = "The ack deadline must be 60 s."
   }
 
   assert {
     condition = (google_pubsub_subscription.persist.retry_policy[0].minimum_backoff == "1s" &&
     google_pubsub_subscription.persist.retry_policy[0].maximum_backoff == "600s")
-    error_message = "Tries come after 1 s at first and 10 min at last."
+    error_message = "The backoff must grow from 1 s to 10 min."
   }
 
   assert {
     condition = (google_pubsub_subscription.persist.dead_letter_policy[0].max_delivery_attempts == 100 &&
     google_pubsub_subscription.persist.dead_letter_policy[0].dead_letter_topic == google_pubsub_topic.dead_letters.id)
-    error_message = "After 100 attempts a message goes to the dead letters."
+    error_message = "After 100 attempts a message must become a dead letter."
   }
 
   assert {
@@ -189,7 +189,7 @@ run "what_keeps" {
 
   assert {
     condition     = google_pubsub_subscription.dead_letters.topic == google_pubsub_topic.dead_letters.id && google_pubsub_subscription.dead_letters.message_retention_duration == "2678400s"
-    error_message = "Dead letters are kept for 31 days."
+    error_message = "Dead letters must be kept for 31 days."
   }
 
   assert {
@@ -197,45 +197,45 @@ run "what_keeps" {
       google_pubsub_subscription_iam_member.dead_lettering.subscription == "persist" && google_pubsub_subscription_iam_member.dead_lettering.role == "roles/pubsub.subscriber" &&
       google_pubsub_topic_iam_member.dead_lettering.member == "serviceAccount:service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com" &&
     google_pubsub_subscription_iam_member.dead_lettering.member == google_pubsub_topic_iam_member.dead_lettering.member)
-    error_message = "Pubsub's own account may publish dead letters and acknowledge what it forwarded."
+    error_message = "Pub/Sub's service agent must be allowed to publish dead letters and to acknowledge them."
   }
 
   assert {
     condition     = google_cloud_run_v2_service_iam_member.push.name == "persist" && google_cloud_run_v2_service_iam_member.push.member == "serviceAccount:chat-push@acme-chat.iam.gserviceaccount.com"
-    error_message = "Only the push account calls persist."
+    error_message = "Only the push account may call persist."
   }
 
   assert {
     condition = (google_identity_platform_config.this.client[0].permissions[0].disabled_user_signup &&
     google_identity_platform_config.this.client[0].permissions[0].disabled_user_deletion)
-    error_message = "With the key alone nobody makes or deletes an account."
+    error_message = "The API key must not be enough to create or delete an account."
   }
 
   assert {
     condition     = google_identity_platform_config.this.sign_in[0].email[0].enabled && google_identity_platform_config.this.sign_in[0].email[0].password_required
-    error_message = "People sign in with address and password."
+    error_message = "Users must sign in with an e-mail address and a password."
   }
 
   assert {
     condition     = toset(flatten([for r in google_apikeys_key.web.restrictions : [for t in r.api_targets : t.service]])) == toset(["identitytoolkit.googleapis.com", "securetoken.googleapis.com"])
-    error_message = "The key opens the two APIs of signing in, and no other."
+    error_message = "The key must give access only to the two APIs for signing in."
   }
 
   assert {
     condition     = google_firestore_database.this.type == "FIRESTORE_NATIVE" && google_firestore_database.this.location_id == "europe-west1"
-    error_message = "Firestore in native mode, in the region of everything else."
+    error_message = "Firestore must be in native mode and in the region of the other resources."
   }
 
   assert {
     condition     = google_firestore_database.this.point_in_time_recovery_enablement == "POINT_IN_TIME_RECOVERY_ENABLED"
-    error_message = "Any minute of the last week can be restored."
+    error_message = "It must be possible to restore any minute of the last week."
   }
 
   assert {
     condition = (google_firebaserules_release.firestore.name == "cloud.firestore" &&
       strcontains(google_firebaserules_ruleset.firestore.source[0].files[0].content, "allow read, write: if false;") &&
     !can(regex("if (true|request)", google_firebaserules_ruleset.firestore.source[0].files[0].content)))
-    error_message = "Browsers read and write nothing."
+    error_message = "Browsers must not be able to read or write."
   }
 
   assert {
@@ -245,6 +245,6 @@ run "what_keeps" {
       alltrue([for t in [google_pubsub_topic.delivery_acks, google_pubsub_topic.dead_letters, google_pubsub_subscription.persist,
       google_pubsub_subscription.dead_letters] : t.deletion_policy == "PREVENT"]) &&
     google_artifact_registry_repository.this.deletion_policy == "PREVENT" && !google_storage_bucket.source.force_destroy)
-    error_message = "By default what holds data refuses to be deleted."
+    error_message = "By default, resources that hold data must be protected against deletion."
   }
 }

@@ -1,5 +1,4 @@
-# What is refused before anything is asked of Google, with a sentence that says how it
-# should be.
+# Invalid settings are refused before any call to Google, with a message that says what is valid.
 
 mock_provider "google" {
   source = "./tests/mocks"
@@ -11,7 +10,7 @@ mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
 
-# These call Google from the machine that applies.
+# These modules call Google from the machine that applies.
 override_module {
   target = module.build
   outputs = {
@@ -35,7 +34,7 @@ variables {
   project = "acme-chat"
 }
 
-# Each of these alone would be refused; all of them are told at once.
+# Each of these values is refused, and all errors are reported together.
 run "each_of_these" {
   command = plan
   variables {

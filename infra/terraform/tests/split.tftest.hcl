@@ -1,4 +1,4 @@
-# While the pipeline tries a new revision.
+# The state while the pipeline tests a new revision.
 
 mock_provider "google" {
   source = "./tests/mocks"
@@ -10,7 +10,7 @@ mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
 
-# These call Google from the machine that applies.
+# These modules call Google from the machine that applies.
 override_module {
   target = module.build
   outputs = {
@@ -34,8 +34,7 @@ variables {
   project = "acme-chat"
 }
 
-
-# The pipeline reads the serving revision from the state, also where a new one was left untried.
+# The pipeline reads the serving revision from the state, even if an earlier run left a new revision untested.
 run "serving_revision_of_a_split" {
   variables {
     serving_revision = "chat-00001-old"

@@ -1,5 +1,5 @@
-# Everything at once, with the functions' archive: the Go tests beside this folder read from
-# the state of this run what no assertion here can say, such as "nobody else".
+# All resources, including the functions' archive. The Go tests read the state of this run and check what an assertion
+# cannot express, such as that there are no other grants.
 
 mock_provider "google" {
   source = "./tests/mocks"
@@ -11,7 +11,7 @@ mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
 
-# These call Google from the machine that applies.
+# These modules call Google from the machine that applies.
 override_module {
   target = module.build
   outputs = {

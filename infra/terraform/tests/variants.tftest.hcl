@@ -1,4 +1,4 @@
-# What the variables change.
+# The effects of the variables.
 
 mock_provider "google" {
   source = "./tests/mocks"
@@ -10,7 +10,7 @@ mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
 
-# These call Google from the machine that applies.
+# These modules call Google from the machine that applies.
 override_module {
   target = module.build
   outputs = {
@@ -43,7 +43,7 @@ run "durable" {
   assert {
     condition = (google_redis_cluster.this.node_type == "REDIS_STANDARD_SMALL" && google_redis_cluster.this.shard_count == 3 &&
     google_redis_cluster.this.replica_count == 1 && google_redis_cluster.this.zone_distribution_config[0].mode == "MULTI_ZONE")
-    error_message = "Each shard has a replica in another zone."
+    error_message = "Each shard must have a replica in another zone."
   }
 }
 
@@ -54,7 +54,7 @@ run "bigger_nodes" {
 
   assert {
     condition     = google_redis_cluster.this.node_type == "REDIS_HIGHMEM_MEDIUM" && google_redis_cluster.this.replica_count == 0
-    error_message = "The node type overrides the profile's, and nothing else."
+    error_message = "The node type must override only that of the profile."
   }
 }
 
@@ -63,7 +63,7 @@ run "unprotected" {
     protect = false
   }
 
-  # Every protection argument there is, so that terraform destroy works.
+  # All protection arguments, so that terraform destroy works.
   assert {
     condition = (google_firestore_database.this.delete_protection_state == "DELETE_PROTECTION_DISABLED" && google_firestore_database.this.deletion_policy == "DELETE" &&
       !google_redis_cluster.this.deletion_protection_enabled && google_redis_cluster.this.deletion_policy == "DELETE" &&
@@ -71,7 +71,7 @@ run "unprotected" {
       alltrue([for t in [google_pubsub_topic.delivery_acks, google_pubsub_topic.dead_letters, google_pubsub_subscription.persist,
       google_pubsub_subscription.dead_letters] : t.deletion_policy == "DELETE"]) &&
     google_artifact_registry_repository.this.deletion_policy == "DELETE" && google_storage_bucket.source.force_destroy)
-    error_message = "With protect = false nothing stands in the way of terraform destroy."
+    error_message = "With protect = false, no argument may prevent terraform destroy."
   }
 }
 
@@ -94,17 +94,17 @@ run "own_domain" {
       EXTRA_ORIGINS     = "https://old.example.org"
       INTERNAL_AUDIENCE = "https://chat-123456789012.europe-west1.run.app"
     })
-    error_message = "Browsers use the domain; the functions go on using Cloud Run's own address."
+    error_message = "Browsers must use the domain, and the functions Cloud Run's own address."
   }
 
   assert {
     condition     = google_monitoring_uptime_check_config.ready.monitored_resource[0].labels.host == "chat.example.org"
-    error_message = "The uptime check takes the way that people take."
+    error_message = "The uptime check must use the public host name."
   }
 
   assert {
     condition     = contains(google_identity_platform_config.this.authorized_domains, "chat.example.org")
-    error_message = "Links in mails may lead back to the domain."
+    error_message = "Links in mails must be allowed to return to the domain."
   }
 }
 
@@ -115,7 +115,7 @@ run "given_image" {
 
   assert {
     condition     = output.image == var.image && length(module.build) == 0
-    error_message = "An image that is given is deployed as it is, and none is built."
+    error_message = "A given image must be deployed, and no image may be built."
   }
 }
 
@@ -129,7 +129,7 @@ run "trying_a_revision" {
       ["TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", 100, true, false],
       ["TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", 0, false, true],
     ]
-    error_message = "The old revision keeps all traffic; the newest is only reachable under its tag."
+    error_message = "The old revision must keep all traffic, and the newest must be reachable only under its tag."
   }
 }
 
@@ -140,7 +140,7 @@ run "serving_revision_after_promotion" {
   }
 }
 
-run "told_and_bounded" {
+run "alerts_and_budget" {
   variables {
     alert_emails    = ["ops@example.org", "night@example.org"]
     billing_account = "0123AB-4567CD-89EF01"
@@ -152,12 +152,12 @@ run "told_and_bounded" {
       alltrue([for p in google_monitoring_alert_policy.threshold : length(p.notification_channels) == 2]) &&
       alltrue([for p in google_monitoring_alert_policy.errors : length(p.notification_channels) == 2]) &&
     length(google_monitoring_alert_policy.redis_silent.notification_channels) == 2)
-    error_message = "Every alert tells everyone."
+    error_message = "Every alert must notify all addresses."
   }
 
   assert {
     condition = (google_billing_budget.this[0].amount[0].specified_amount[0].units == "250" &&
     length(google_billing_budget.this[0].all_updates_rule[0].monitoring_notification_channels) == 2)
-    error_message = "The budget is the given one."
+    error_message = "The budget must be the given one."
   }
 }

@@ -1,5 +1,5 @@
-# A zip of files of the repository and of files made here. A module, so that tests can leave
-# out what takes long: Terraform compares all contents with each other.
+# A zip of files of the repository and of generated files. It is a module, so that tests can leave it out: it is slow,
+# because Terraform compares all contents with each other.
 
 terraform {
   required_version = ">= 1.11"
@@ -19,19 +19,19 @@ variable "root" {
 }
 
 variable "sources" {
-  description = "Files in it, all of them text."
+  description = "Text files in the folder root."
   type        = list(string)
   nullable    = false
 }
 
 variable "made" {
-  description = "Further files: name → content."
+  description = "Content of the generated files, by name."
   type        = map(string)
   nullable    = false
 }
 
 variable "path" {
-  description = "Where the zip is written."
+  description = "Path of the zip to write."
   type        = string
   nullable    = false
 }
@@ -51,11 +51,11 @@ data "archive_file" "this" {
 }
 
 output "path" {
-  description = "Where the zip is."
+  description = "Path of the zip."
   value       = data.archive_file.this.output_path
 }
 
 output "sha256" {
-  description = "Hash of the zip."
+  description = "SHA-256 hash of the zip."
   value       = data.archive_file.this.output_sha256
 }

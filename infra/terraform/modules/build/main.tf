@@ -1,5 +1,4 @@
-# Has Cloud Build make the image of realtime, and reads its digest. A module, so that tests
-# can leave it out.
+# Builds the image of realtime with Cloud Build and reads its digest. It is a module, so that tests can leave it out.
 
 terraform {
   required_version = ">= 1.11"
@@ -13,25 +12,25 @@ terraform {
 }
 
 variable "project" {
-  description = "Project that builds."
+  description = "Project of the build."
   type        = string
   nullable    = false
 }
 
 variable "repository" {
-  description = "Artifact Registry repository that the image goes to."
+  description = "Artifact Registry repository of the image."
   nullable    = false
   type        = object({ id = string, repository_id = string, location = string })
 }
 
 variable "bucket" {
-  description = "Bucket that the sources go to."
+  description = "Bucket to which the sources are uploaded."
   type        = string
   nullable    = false
 }
 
 variable "account" {
-  description = "Id of the service account that builds."
+  description = "Id of the service account of the build."
   type        = string
   nullable    = false
 }
@@ -43,25 +42,25 @@ variable "root" {
 }
 
 variable "sources" {
-  description = "Files in it that the image is made of."
+  description = "Files in the folder root that the image is built from."
   type        = list(string)
   nullable    = false
 }
 
 variable "hash" {
-  description = "Hash of names and contents of the sources; part of the image's tag."
+  description = "Hash of the names and contents of the sources; part of the image's tag."
   type        = string
   nullable    = false
 }
 
 variable "steps" {
-  description = "Steps of the build, as Cloud Build's API has them."
+  description = "Steps of the build in the format of the Cloud Build API."
   type        = any
   nullable    = false
 }
 
 variable "token" {
-  description = "Access token of whoever applies. It reaches the calls only, neither state nor log."
+  description = "Access token of the person who applies. It is used only for the calls and reaches neither the state nor a log."
   type        = string
   nullable    = false
   sensitive   = true
@@ -97,7 +96,7 @@ resource "terraform_data" "this" {
   }
 }
 
-# What the tag stands for.
+# The image to which the tag refers.
 data "google_artifact_registry_docker_image" "this" {
   location      = var.repository.location
   repository_id = var.repository.repository_id
@@ -107,6 +106,6 @@ data "google_artifact_registry_docker_image" "this" {
 }
 
 output "image" {
-  description = "The image by digest."
+  description = "Name of the image with its digest."
   value       = data.google_artifact_registry_docker_image.this.self_link
 }

@@ -1,5 +1,5 @@
-# One call of a Google API for which the provider has no resource, made again whenever
-# what it says changes. A module, so that tests can leave it out.
+# A call of a Google API for which the provider has no resource. It is repeated when its arguments change. It is a
+# module, so that tests can leave it out.
 
 terraform {
   required_version = ">= 1.11"
@@ -12,32 +12,32 @@ variable "method" {
 }
 
 variable "url" {
-  description = "What is called."
+  description = "URL of the call."
   type        = string
   nullable    = false
 }
 
 variable "body" {
-  description = "What is sent, as JSON."
+  description = "JSON body of the call."
   type        = string
   nullable    = false
 }
 
 variable "project" {
-  description = "Project that the call is counted on."
+  description = "Project to which the call is attributed."
   type        = string
   nullable    = false
 }
 
 variable "token" {
-  description = "Access token of whoever applies. It reaches the call only, neither state nor log."
+  description = "Access token of the person who applies. It is used only for the call and reaches neither the state nor a log."
   type        = string
   nullable    = false
   sensitive   = true
 }
 
 variable "after" {
-  description = "Id of what must exist before, and with which the call is repeated when it is made anew."
+  description = "Id of a resource that must exist before the call. The call is repeated when the id changes."
   type        = string
   nullable    = false
 }

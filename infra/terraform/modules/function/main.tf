@@ -1,5 +1,4 @@
-# One Cloud Run function with the account that it runs as. What the account may do
-# stands where the module is used.
+# A Cloud Run function and its service account. The grants of the account are where the module is used.
 
 terraform {
   required_version = ">= 1.11"
@@ -25,13 +24,13 @@ variable "entry_point" {
 }
 
 variable "description" {
-  description = "What the function is for, in a few words."
+  description = "Purpose of the function, in a few words."
   type        = string
   nullable    = false
 }
 
 variable "shared" {
-  description = "What all functions have in common (functions.tf of the root module)."
+  description = "Settings that all functions share (functions.tf of the root module)."
   nullable    = false
   type = object({
     region     = string
@@ -46,20 +45,20 @@ variable "shared" {
 }
 
 variable "public" {
-  description = "Whether anyone on the internet may call it. Then it checks ID tokens itself."
+  description = "Whether everyone on the internet may call it. If so, the function checks ID tokens itself."
   type        = bool
   nullable    = false
 }
 
 variable "timeout" {
-  description = "Seconds that a call may take."
+  description = "Timeout of a call in seconds."
   type        = number
   default     = 30
   nullable    = false
 }
 
 variable "concurrency" {
-  description = "Calls that one instance works on at a time."
+  description = "Maximum number of concurrent calls of an instance."
   type        = number
   default     = 80
   nullable    = false
@@ -73,7 +72,7 @@ variable "memory" {
 }
 
 variable "max_instances" {
-  description = "Most instances at a time. Null: as many as the other functions."
+  description = "Maximum number of instances. If null, it is that of the other functions."
   type        = number
   default     = null
 }
@@ -101,7 +100,7 @@ resource "google_cloudfunctions2_function" "this" {
       }
     }
 
-    # Google puts security patches of the runtime in without a deploy.
+    # Google applies security patches of the runtime without a deploy.
     automatic_update_policy {}
   }
 
@@ -114,16 +113,16 @@ resource "google_cloudfunctions2_function" "this" {
     min_instance_count               = 0
     all_traffic_on_latest_revision   = true
 
-    # Below one CPU an instance takes one call at a time.
+    # An instance with less than one CPU handles only one call at a time.
     available_cpu    = "1"
     available_memory = var.memory
 
-    # What is not public is called by Pub/Sub only, which counts as internal.
+    # A function that is not public is called only by Pub/Sub, whose requests count as internal.
     ingress_settings = var.public ? "ALLOW_ALL" : "ALLOW_INTERNAL_ONLY"
   }
 }
 
-# A function is a Cloud Run service, and it is there that calling is granted.
+# A function is a Cloud Run service, so the right to call it is granted on that service.
 resource "google_cloud_run_v2_service_iam_member" "public" {
   count = var.public ? 1 : 0
 
@@ -134,17 +133,17 @@ resource "google_cloud_run_v2_service_iam_member" "public" {
 }
 
 output "uri" {
-  description = "Address of the function's own service."
+  description = "Address of the function's Cloud Run service."
   value       = google_cloudfunctions2_function.this.service_config[0].uri
 }
 
 output "account" {
-  description = "E-mail address of the account that the function runs as."
+  description = "E-mail address of the function's service account."
   value       = google_service_account.this.email
 }
 
 output "member" {
-  description = "The same as a member of an IAM binding."
+  description = "The service account as a member of an IAM binding."
   value       = google_service_account.this.member
 }
 

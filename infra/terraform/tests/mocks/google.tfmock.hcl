@@ -1,5 +1,5 @@
-# What Google would answer, as far as the configuration looks into it. Each account has an
-# address of its own, so that the tests can tell who was granted what.
+# The parts of Google's answers that the configuration reads. Each service account has its own address, so that the
+# tests can distinguish their grants.
 
 mock_data "google_project" {
   defaults = {

@@ -11,14 +11,14 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/operator"
 )
 
-// The command for dead letters sees those of the panel: on the shelf of the embedded
-// store, and with Pub/Sub in the topic where persist has put them.
+// TestDeadLetters tests that the command reads the same dead letters as the admin panel: those in the embedded store,
+// or with Pub/Sub, those that persist published to the topic.
 func TestDeadLetters(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) { testDeadLetters(t) })
 	t.Run("emulators", func(t *testing.T) {
 		firestore, pubsub := os.Getenv("PHOENIX_TEST_FIRESTORE"), os.Getenv("PHOENIX_TEST_PUBSUB")
 		if firestore == "" || pubsub == "" {
-			t.Skip("PHOENIX_TEST_FIRESTORE and PHOENIX_TEST_PUBSUB are not both set: no emulators to test with")
+			t.Skip("PHOENIX_TEST_FIRESTORE and PHOENIX_TEST_PUBSUB are not both set")
 		}
 		testDeadLetters(t, "FIRESTORE_EMULATOR_HOST="+firestore, "PUBSUB_EMULATOR_HOST="+pubsub)
 	})
@@ -30,13 +30,13 @@ func testDeadLetters(t *testing.T, env ...string) {
 	run := r.start()
 	ask := func(o operator.DeadLetterOrder) string {
 		t.Helper()
-		told, err := operator.Send(t.Context(), run.Data, operator.DeadLettersPath, o)
+		answer, err := operator.Send(t.Context(), run.Data, operator.DeadLettersPath, o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return told
+		return answer
 	}
-	// An emulator that runs for several tests may hold letters of theirs.
+	// The mark tells this test's dead letters from those of other tests on the same emulator.
 	mark := rand.Text()
 	publish := func() {
 		t.Helper()
@@ -50,7 +50,10 @@ func testDeadLetters(t *testing.T, env ...string) {
 		eventually(t, "the dead letter", func() bool {
 			for line := range strings.Lines(ask(operator.DeadLetterOrder{Do: operator.List})) {
 				id, _, _ = strings.Cut(line, "  ")
-				if id != "" && !strings.HasPrefix(line, "Dead letters") && strings.Contains(ask(operator.DeadLetterOrder{Do: operator.List, ID: id}), mark) {
+				if id == "" || strings.HasPrefix(line, "Dead letters") {
+					continue
+				}
+				if strings.Contains(ask(operator.DeadLetterOrder{Do: operator.List, ID: id}), mark) {
 					return true
 				}
 			}
@@ -60,18 +63,20 @@ func testDeadLetters(t *testing.T, env ...string) {
 	}
 	publish()
 	first := found()
-	if told := ask(operator.DeadLetterOrder{Do: operator.Replay, ID: first}); !strings.HasPrefix(told, "Replayed: 1.") {
-		t.Errorf("replaying: %q", told)
+	replay := operator.DeadLetterOrder{Do: operator.Replay, ID: first}
+	if answer := ask(replay); !strings.HasPrefix(answer, "Replayed: 1.") {
+		t.Errorf("replaying: %q", answer)
 	}
-	again := found() // still malformed, it comes back as a new one: replaying did reach persist
+	again := found() // still malformed, so replaying it through persist made a new dead letter
 	if again == first {
-		t.Errorf("replayed, %s is where it was", first)
+		t.Errorf("after replaying, %s is still there", first)
 	}
-	if told := ask(operator.DeadLetterOrder{Do: operator.Discard, ID: again, Reason: "a test"}); told != "Discarded." {
-		t.Errorf("discarding: %q", told)
+	discard := operator.DeadLetterOrder{Do: operator.Discard, ID: again, Reason: "a test"}
+	if answer := ask(discard); answer != "Discarded." {
+		t.Errorf("discarding: %q", answer)
 	}
-	if told := ask(operator.DeadLetterOrder{Do: operator.List}); strings.Contains(told, again) {
-		t.Errorf("after discarding: %q", told)
+	if answer := ask(operator.DeadLetterOrder{Do: operator.List}); strings.Contains(answer, again) {
+		t.Errorf("after discarding: %q", answer)
 	}
 	if err := run.interrupt(t); err != nil {
 		t.Error(err)
