@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
 // These histories broke earlier drafts of the rules, or break if one rule of realtime/settle or realtime/inbox is left
@@ -179,6 +181,27 @@ func TestTrimmingPastASlowLiveSocket(t *testing.T) {
 		happened(t, len(c.benA.Shows(c.conv)) == 130 && len(c.benB.Shows(c.conv)) < 30,
 			"one device has all messages, the other few")
 		c.benB.StopReading(false)
+		testwait.Advance(2 * time.Minute)
+		if n := len(c.benB.Shows(c.conv)); n != 130 {
+			t.Errorf("the other device shows %d messages, want 130", n)
+		}
+	})
+}
+
+// More messages wait for ben, over a longer time, than the inbox retains. Trimming must not remove them.
+func TestWaitingMessagesOutliveRetention(t *testing.T) {
+	playCast(t, func(t *testing.T, c *cast) {
+		c.benA.Offline()
+		c.benB.Offline()
+		for i := range 130 {
+			c.annA.Write(c.ben, fmt.Sprint("message ", i), "")
+			testwait.Advance(time.Minute)
+		}
+		c.benA.Online()
+		testwait.Advance(10 * time.Second)
+		if n := len(c.benA.Shows(c.conv)); n != 130 {
+			t.Errorf("the device shows %d messages, want 130", n)
+		}
 	})
 }
 
@@ -263,6 +286,9 @@ func TestReceiptsAreRefused(t *testing.T) {
 		if state, n := c.state(c.annA, id), c.waiting(c.ben); state != client.Sent || n != 1 {
 			t.Errorf("the message is %v and %d messages wait, want sent and 1", state, n)
 		}
+		if types := c.eventTypes(c.ann); slices.Contains(types, wire.EventRead) {
+			t.Errorf("the inbox of ann has the events %v, want no read event", types)
+		}
 		c.refuse(nil)
 		testwait.Advance(time.Minute)
 		if state, n := c.state(c.annA, id), c.waiting(c.ben); state != client.Read || n != 0 {
@@ -346,29 +372,29 @@ func TestAckAheadOfWhatWasSent(t *testing.T) {
 	})
 }
 
-// An ack of the old epoch arrives after its socket was sent a message of the new epoch, whose id is below the cursor.
-// It must not count for that message, which the device has not stored.
-func TestLateAckOfTheOldEpoch(t *testing.T) {
+// A socket is sent a message of the new epoch, whose id is below what its device has acknowledged in the old epoch. An
+// ack of the old epoch follows. Neither ack counts for the message, which the device has not stored.
+func TestAcksOfTheOldEpoch(t *testing.T) {
 	playCast(t, func(t *testing.T, c *cast) {
 		c.benB.Offline()
 		c.behave(c.benA, client.Misbehavior{AckDelay: 8 * time.Second})
-		c.annA.Write(c.ben, "zero", "")
+		c.replicate()
+		c.annA.Write(c.ben, "one", "")
 		testwait.Advance(10 * time.Second)
 		happened(t, c.waiting(c.ben) == 0, "ben has acknowledged a message of the old epoch")
-		c.replicate()
-		one := c.annA.Write(c.ben, "one", "")
+		two := c.annA.Write(c.ben, "two", "")
 		testwait.Advance(time.Second)
 		c.benA.StopReading(true)
-		c.annA.Write(c.ben, "two", "") // ends the read in progress
+		c.annA.Write(c.ben, "three", "") // ends the read in progress
 		testwait.Advance(time.Second)
-		happened(t, c.shows(c.benA, one), "ben has a message of the old epoch")
+		happened(t, c.shows(c.benA, two) && c.waiting(c.ben) == 2, "ben has a message that he has not acknowledged")
 		c.setClockBehind(time.Minute)
 		c.failOver()
 		testwait.Advance(time.Second)
-		three := c.annB.Write(c.ben, "three", "")
+		four := c.annB.Write(c.ben, "four", "")
 		testwait.Advance(15 * time.Second)
-		happened(t, !c.shows(c.benA, three), "ben does not have the message of the new epoch")
-		if state := c.state(c.annB, three); state != client.Sent {
+		happened(t, !c.shows(c.benA, four), "ben does not have the message of the new epoch")
+		if state := c.state(c.annB, four); state != client.Sent {
 			t.Errorf("the message of the new epoch is %v, want sent", state)
 		}
 	})

@@ -357,6 +357,18 @@ func (w *world) waiting(uid string) int {
 	return len(fields)
 }
 
+// eventTypes returns the types of the events in the inbox of uid.
+func (w *world) eventTypes(uid string) (types []string) {
+	entries, err := w.rig.Mini.Stream("inbox:{" + uid + "}")
+	if err != nil { // the key does not exist
+		return nil
+	}
+	for _, e := range entries {
+		types = append(types, e.Values[1])
+	}
+	return types
+}
+
 // waitingUsers returns the users in whose inboxes messages wait.
 func (w *world) waitingUsers() (uids []string) {
 	for _, uid := range w.crowd.Users() {
