@@ -37,7 +37,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// world is a small system: two instances, and a crowd of users connected to them. It implements load.Stage.
+// world is a small system: two instances, and a crowd of users connected to them. It implements load.Testbed.
 type world struct {
 	t       *testing.T
 	rig     *servertest.Rig
@@ -251,7 +251,7 @@ func (w *world) push(data []byte) {
 	}
 }
 
-// Dial implements load.Stage.
+// Dial implements load.Testbed.
 func (w *world) Dial(_ context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
 	var running []*servertest.Instance
 	for _, n := range w.nodes {
@@ -284,13 +284,13 @@ func dialTo(in *servertest.Instance, wrap func(net.Conn) net.Conn) (*websocket.C
 	return conn, err
 }
 
-// Token implements load.Stage.
+// Token implements load.Testbed.
 func (w *world) Token(uid string) (string, time.Time, error) { return w.archive.Token(uid) }
 
-// History implements load.Stage.
+// History implements load.Testbed.
 func (w *world) History(uid string) client.History { return w.archive.History(uid) }
 
-// Waiting implements load.Stage.
+// Waiting implements load.Testbed.
 func (w *world) Waiting() int { return int(w.saving.Load()) }
 
 // hookRedis gives miniredis a run id, which becomes part of the epochs, and a clock that the test can set. Redis also
