@@ -105,7 +105,7 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("%d wakes or %d KiB per socket", number(inboxes, "maxWakes"), number(inboxes, "maxWakeBytes")>>10),
 			fmt.Sprintf("window of %d unacknowledged", wire.MaxUnacked),
 			fmt.Sprintf("%d ms after the first acknowledged message (%d s after nothing but receipts)",
-				every(time.Millisecond, settling, "Gather"), every(time.Second, settling, "GatherRest")),
+				every(time.Millisecond, settling, "Gather"), every(time.Second, settling, "gatherReceipts")),
 			fmt.Sprintf("at once at %d entries or %d KiB", delivery.MaxMessages, delivery.MaxBytes>>10),
 			fmt.Sprintf("with backoff, %d ms to %d s", every(time.Millisecond, settling, "minBackoff"),
 				every(time.Second, settling, "MaxBackoff")),

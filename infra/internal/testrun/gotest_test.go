@@ -47,7 +47,7 @@ const stream = `
 {"Action":"output","Package":"m/e","Test":"TestInABubble","Output":"ThreadSanitizer: CHECK failed: tsan_rtl.cpp:282\n"}
 {"Action":"fail","Package":"m/e","Elapsed":0.1}
 {"Action":"output","Package":"m/f","Test":"TestInABubble","Output":"SIGSEGV: segmentation violation\n"}
-{"Action":"output","Package":"m/f","Test":"TestInABubble","Output":"goroutine 0 gp=0x40bf520 m=0 mp=0x40c0ee0 [idle, synctest bubble 12]:\n"}
+{"Action":"output","Package":"m/f","Test":"TestInABubble","Output":"goroutine 0 gp=0x40bf520 m=0 [idle, synctest bubble 12]:\n"}
 {"Action":"fail","Package":"m/f","Elapsed":0.1}
 not an event
 `
@@ -86,7 +86,8 @@ func TestCountedPrograms(t *testing.T) {
 		script string
 		want   string
 	}{
-		"counted":              {"echo 1 passed, 0 failed; echo 7 passed, 0 failed, 2 skipped", "7 passed, 0 failed, 2 skipped"},
+		"counted": {"echo 1 passed, 0 failed; echo 7 passed, 0 failed, 2 skipped",
+			"7 passed, 0 failed, 2 skipped"},
 		"counted with failure": {"echo 7 passed, 1 failed, 0 skipped; exit 1", "7 passed, 1 failed, 0 skipped"},
 		"failed after all":     {"echo 7 passed, 0 failed, 0 skipped; exit 1", "7 passed, 1 failed, 0 skipped"},
 		"not counted":          {"true", "1 passed, 0 failed, 0 skipped"},
@@ -122,7 +123,8 @@ func TestReports(t *testing.T) {
 				{"title":"it shows","file":"a.spec.ts","line":3,"tests":[{"projectName":"system","status":"expected"}]}],
 			"suites":[{"specs":[
 				{"title":"it hides","file":"a.spec.ts","line":9,"tests":[
-					{"projectName":"system","status":"unexpected","results":[{"errors":[{"message":"Error: \u001b[31mnot hidden\u001b[39m\n\nCall log"}]}]},
+					{"projectName":"system","status":"unexpected","results":[
+						{"errors":[{"message":"Error: \u001b[31mnot hidden\u001b[39m\n\nCall log"}]}]},
 					{"projectName":"view","status":"flaky","results":[{"errors":[{"message":"late"}]},{}]},
 					{"projectName":"firefox","status":"skipped"}]}]}]}],
 			"errors":[{"message":"Error: the launcher ended"}]}`,
@@ -187,7 +189,8 @@ func TestArguments(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if _, err := start(t.Context(), []string{"-help"}, &out); err == nil || !strings.Contains(out.String(), "browser-emulators") {
+	_, err := start(t.Context(), []string{"-help"}, &out)
+	if err == nil || !strings.Contains(out.String(), "browser-emulators") {
 		t.Errorf("-help: %v\n%s", err, out.String())
 	}
 }
@@ -281,7 +284,8 @@ func TestLineLength(t *testing.T) {
 		t.Errorf("lines that fit: %v", err)
 	}
 	write("realtime/long.go", "package x\n//"+strings.Repeat("x", maxColumns-1)+"\n")
-	if err := r.lineLength(); err == nil || !strings.Contains(err.Error(), "realtime/long.go:2: the line has 121 columns") {
+	err := r.lineLength()
+	if err == nil || !strings.Contains(err.Error(), "realtime/long.go:2: the line has 121 columns") {
 		t.Errorf("a line of 121 columns: %v", err)
 	}
 }
