@@ -6,8 +6,8 @@ import { promisify } from "node:util";
 import { launchOptions } from "../e2e/support/browser";
 import { composer, message, open, send, signUp } from "../e2e/support/steps";
 import { system } from "../e2e/support/system";
-import { account, expect, test } from "../e2e/support/test";
-import { register } from "../e2e/support/voice";
+import { newUser, expect, test } from "../e2e/support/test";
+import { createAccount } from "../e2e/support/accounts";
 import { tell } from "./figures";
 
 // 185 MB with what it needs: npx brings it when it is first run, and it is none of the client's packages.
@@ -84,8 +84,8 @@ test("what Lighthouse says", async () => {
   });
   const page = context.pages()[0] ?? (await context.newPage());
   told("sign-in page", await look(`${system().url}/signin`, port));
-  const [ann, bob] = [account("Ann"), account("Bob")];
-  await register(bob);
+  const [ann, bob] = [newUser("Ann"), newUser("Bob")];
+  await createAccount(bob);
   await signUp(page, ann);
   await open(page, bob);
   for (const body of ["Are you on the train?", "I am at the station, platform 4.", "See https://example.org/map"])

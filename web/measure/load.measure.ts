@@ -1,7 +1,8 @@
 import type { Page } from "@playwright/test";
 import { chats, en } from "../e2e/support/steps";
-import { account, expect, test } from "../e2e/support/test";
-import { register, Voice } from "../e2e/support/voice";
+import { newUser, expect, test } from "../e2e/support/test";
+import { createAccount } from "../e2e/support/accounts";
+import { Voice } from "../e2e/support/voice";
 import { ms, quantile, tell } from "./figures";
 import { profile, throttle } from "./throttle";
 
@@ -62,18 +63,18 @@ test("the sign-in page, never seen before", async ({ visitor }) => {
     await watchFor(page, 'input[type="email"]:enabled');
     await throttle(page, { network: true });
     all.push(await load(page, "/signin"));
-    await page.getByLabel(en.entry.email, { exact: true }).fill("ann@example.org");
+    await page.getByLabel(en.auth.email, { exact: true }).fill("ann@example.org");
     await context.close();
   }
   report("sign-in page, first visit", "form takes input", all);
 });
 
-test("the chats of somebody who is signed in", async ({ person, browser }) => {
-  const ann = await person("Ann");
+test("the chats of somebody who is signed in", async ({ user, browser }) => {
+  const ann = await user("Ann");
   const speakers = await browser.newContext();
   for (let n = 0; n < 20; n++) {
-    const other = account(`Friend${n}`);
-    await register(other);
+    const other = newUser(`Friend${n}`);
+    await createAccount(other);
     const voice = await Voice.open(speakers, other);
     await voice.say({ to: await uidOf(ann.page), body: `Hello from ${other.name}` });
     await voice.close();

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { build } from "vite";
-import { signIn } from "../e2e/support/archive";
+import { signIn } from "../e2e/support/accounts";
 import { messages, open } from "../e2e/support/steps";
 import { expect, test } from "../e2e/support/test";
 import { databaseName } from "../src/model/store/name";
@@ -13,8 +13,8 @@ import { slowCpu, throttle } from "./throttle";
 
 const count = 50_000;
 
-test("a conversation of 50,000 messages", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a conversation of 50,000 messages", async ({ user }) => {
+  const [ann, bob] = [await user("Ann"), await user("Bob")];
   const [me, other] = [await signIn(ann), await signIn(bob)];
   const { page } = ann;
   await open(page, bob);

@@ -1,5 +1,5 @@
 import { type CDPSession, chromium, type Page } from "@playwright/test";
-import { signIn } from "../e2e/support/archive";
+import { signIn } from "../e2e/support/accounts";
 import { launchOptions } from "../e2e/support/browser";
 import { composer, expectState, messages, open, send, state } from "../e2e/support/steps";
 import { expect, test } from "../e2e/support/test";
@@ -11,8 +11,8 @@ const seconds = 10;
 const perSecond = 50; // messages
 const keysPerSecond = 8; // a quick typist
 
-test("typing while fifty messages a second arrive", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("typing while fifty messages a second arrive", async ({ user }) => {
+  const [ann, bob] = [await user("Ann"), await user("Bob")];
   await open(ann.page, bob);
   await send(ann.page, bob, "Tell me everything.");
   const { uid } = await signIn(ann);

@@ -1,7 +1,7 @@
 /** Who is in the pictures, and what they wrote to each other. */
-import type { Account } from "../e2e/support/test";
+import type { User } from "../e2e/support/test";
 
-function someone(name: string, username: string): Account {
+function someone(name: string, username: string): User {
   return { name, username, email: `${username}@example.org`, password: "warm embers at night" };
 }
 
@@ -32,7 +32,7 @@ export const others = [
 /** A line of a conversation: minutes before now (the day before yesterday and so on by larger numbers), who says it, and what. */
 export interface Line {
   readonly ago: number;
-  readonly from: Account;
+  readonly from: User;
   readonly body: string;
   /** Answers the line with this number. */
   readonly answers?: number;
@@ -69,7 +69,7 @@ export const long: readonly Line[] = [
 
 /** What was said last with the others. `unread` lines wait to be seen; the other has `read` the own ones, has them (`delivered`), or was not here since (`sent`). */
 export interface Talk {
-  readonly with: Account;
+  readonly with: User;
   readonly lines: readonly Line[];
   readonly unread: number;
   readonly theirs: "read" | "delivered" | "sent";

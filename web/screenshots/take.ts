@@ -1,9 +1,10 @@
 import type { BrowserContext, Page } from "@playwright/test";
 import { join } from "node:path";
-import { conversation, signIn } from "../e2e/support/archive";
-import { chats, chatWith, en, expectIn, fillSignIn, message, open, talk } from "../e2e/support/steps";
-import { type Account, expect, test } from "../e2e/support/test";
-import { register, Voice } from "../e2e/support/voice";
+import { createAccount, signIn } from "../e2e/support/accounts";
+import { conversationId } from "../e2e/support/archive";
+import { chats, chatWith, en, expectSignedIn, fillSignIn, message, open, conversation } from "../e2e/support/steps";
+import { type User, expect, test } from "../e2e/support/test";
+import { Voice } from "../e2e/support/voice";
 import { jonas, long, me, others, short, type Talk } from "./people";
 
 const sizes = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 800 } } as const;
@@ -11,11 +12,11 @@ const minute = 60_000;
 
 test("pictures", async ({ browser, baseURL }) => {
   const base = baseURL === undefined ? {} : { baseURL };
-  await Promise.all([me, ...others].map(register));
+  await Promise.all([me, ...others].map((who) => createAccount(who)));
   // What was said on the days before is sent by devices that speak for everybody, Mara's phone among them.
   const elsewhere = await browser.newContext(base);
-  const voices = new Map<Account, Voice>();
-  const voice = async (who: Account): Promise<Voice> => {
+  const voices = new Map<User, Voice>();
+  const voice = async (who: User): Promise<Voice> => {
     const known = voices.get(who) ?? (await Voice.open(elsewhere, who));
     voices.set(who, known);
     return known;
@@ -29,7 +30,7 @@ test("pictures", async ({ browser, baseURL }) => {
       const said = { to: from === me ? other : mine.uid, body, at: now - ago * minute };
       ids.push(await (await voice(from)).say(answers === undefined ? said : { ...said, replyTo: ids[answers] ?? "" }));
     }
-    const both = conversation(mine.uid, other);
+    const both = conversationId(mine.uid, other);
     if (theirs === "read") await (await voice(between)).read(both, now);
     const seen = lines[lines.length - 1 - unread];
     if (seen !== undefined) await mine.read(both, now - seen.ago * minute);
@@ -56,12 +57,12 @@ test("pictures", async ({ browser, baseURL }) => {
       const take = (name: string): Promise<void> => picture(page, `${name}-${colorScheme}-${size}`);
 
       await page.goto("/signup");
-      await page.getByLabel(en.entry.name, { exact: true }).fill("Jonas Okafor");
-      await page.getByLabel(en.entry.username, { exact: true }).fill("jonas.o");
+      await page.getByLabel(en.auth.name, { exact: true }).fill("Jonas Okafor");
+      await page.getByLabel(en.auth.username, { exact: true }).fill("jonas.o");
       await take("signup");
 
       await fillSignIn(page, me);
-      await expectIn(page);
+      await expectSignedIn(page);
       await expect(chats(page).getByRole("listitem")).toHaveCount(short.length + 1);
       await expect(chatWith(page, jonas)).toContainText("See you at eight");
       for (const { with: who } of short.filter(({ unread }) => unread > 0))
@@ -71,10 +72,10 @@ test("pictures", async ({ browser, baseURL }) => {
       await open(page, jonas);
       await expect(message(page, jonas, "Two. See you at eight.")).toBeVisible();
       await expect(message(page, jonas, "140 wide").getByText("This is the shelf I meant")).toBeVisible();
-      await expect(page.getByText(en.talk.earlier)).toBeHidden();
-      await expect(talk(page, jonas).getByRole("button", { name: en.talk.details(jonas.name) })).toContainText(
-        en.talk.online,
-      );
+      await expect(page.getByText(en.conversation.earlier)).toBeHidden();
+      await expect(
+        conversation(page, jonas).getByRole("button", { name: en.conversation.details(jonas.name) }),
+      ).toContainText(en.conversation.online);
       await take("conversation");
 
       await page.goto("/people");

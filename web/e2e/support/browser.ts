@@ -20,6 +20,9 @@ export const launchOptions = {
 /** Firefox, started by the program that stands between it and Playwright. */
 export const firefoxOptions = { executablePath: join(import.meta.dirname, "firefox.mjs"), args: [] };
 
+/** Marks the tests whose outcome depends on a backend: redis-server, Firestore or Pub/Sub. They run on the emulators, too. */
+export const backend = "@backend";
+
 /** Marks the tests of the main journey, which Firefox plays as well. */
 export const engines = "@engines";
 

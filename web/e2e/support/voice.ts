@@ -6,19 +6,9 @@ import type { BrowserContext, Page } from "@playwright/test";
 import { SUBPROTOCOL } from "../../src/protocol/frames";
 import { uuidv7 } from "../../src/protocol/uuid";
 import { randomBytes } from "node:crypto";
-import { signIn } from "./archive";
+import { signIn } from "./accounts";
 import { system } from "./system";
-import type { Account } from "./account";
-
-/** Signs up without the form. */
-export async function register({ name, username, email, password }: Account): Promise<void> {
-  const answer = await fetch(`${system().url}/api/signup`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ display_name: name, username, email, password }),
-  });
-  if (!answer.ok) throw new Error(`Signing up ${username}: ${answer.status} ${await answer.text()}`);
-}
+import type { User } from "./user";
 
 /** A message as it is sent; see realtime/wire. */
 export interface Said {
@@ -39,7 +29,7 @@ export class Voice {
   }
 
   /** Connects as `who`; from now on it acknowledges whatever comes for them. */
-  static async open(context: BrowserContext, who: Account): Promise<Voice> {
+  static async open(context: BrowserContext, who: User): Promise<Voice> {
     const { uid, token } = await signIn(who);
     const page = await context.newPage();
     await page.goto(`${system().url}/config.json`);

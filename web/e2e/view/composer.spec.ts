@@ -2,17 +2,19 @@ import { en, expect, test } from "./test";
 
 test("Enter sends, Shift and Enter does not, and the field grows and shrinks", async ({ at }) => {
   const page = await at("/c/lena", { quiet: 1 });
-  const box = page.getByRole("textbox", { name: en.talk.writeTo("Lena") });
+  const box = page.getByRole("textbox", { name: en.conversation.writeTo("Lena") });
   await expect(box).toBeFocused();
   const height = () => box.evaluate((e) => e.getBoundingClientRect().height);
   const low = await height();
   await page.keyboard.type("one");
   for (let i = 0; i < 3; i++) await page.keyboard.press("Shift+Enter");
   await page.keyboard.type("two");
+  await expect(box).toHaveValue("one\n\n\ntwo");
   expect(await height()).toBeGreaterThan(low + 40);
   await page.keyboard.press("Enter");
   await expect(box).toHaveValue("");
   expect(await height()).toBe(low);
+  await expect(page.getByRole("article")).toHaveCount(1);
   await expect(page.getByRole("article").last()).toContainText("one\n\n\ntwo");
 });
 
@@ -50,7 +52,7 @@ test("nothing but white space is not sent", async ({ at }) => {
   await page.getByRole("textbox").fill("  \n ");
   await page.keyboard.press("Enter");
   await expect(page.getByRole("article")).toHaveCount(0);
-  await expect(page.getByRole("button", { name: en.talk.send })).toHaveAttribute("aria-disabled", "true");
+  await expect(page.getByRole("button", { name: en.conversation.send })).toHaveAttribute("aria-disabled", "true");
 });
 
 test("each conversation keeps its draft", async ({ at }) => {
@@ -74,7 +76,7 @@ test.describe("with fingers", () => {
     await page.keyboard.type("one");
     await page.keyboard.press("Enter");
     await page.keyboard.type("two");
-    await page.getByRole("button", { name: en.talk.send }).tap();
+    await page.getByRole("button", { name: en.conversation.send }).tap();
     await expect(page.getByRole("article").last()).toContainText("one\ntwo");
     await page.getByRole("article").last().tap();
     const small = await page.evaluate(() =>

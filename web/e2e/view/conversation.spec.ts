@@ -96,7 +96,7 @@ test("what is read stays where it is while history loads", async ({ at }) => {
 
 test("it opens at the first unread message, and leads to the latest with their number", async ({ at }) => {
   const page = await at("/c/jonas");
-  const line = page.getByText(en.talk.newMessages);
+  const line = page.getByText(en.conversation.newMessages);
   await expect(line).toBeInViewport();
   const top = await line.evaluate(
     (e) => e.getBoundingClientRect().top - (e.closest("[role=log]")?.getBoundingClientRect().top ?? 0),
@@ -113,7 +113,7 @@ test("who reads above stays there when a message comes, and learns of it", async
   const page = await at("/c/amina.diallo");
   // At once, as somebody does who only came to look something up: nothing may throw them back.
   await scrollTo(page, 100);
-  await expect(page.getByRole("button", { name: en.talk.jump, exact: true })).toBeVisible();
+  await expect(page.getByRole("button", { name: en.conversation.jump, exact: true })).toBeVisible();
   await painted(page);
   const read = articles(page).filter({ hasText: "Do not forget the lamps" }).first();
   const before = await read.evaluate((e) => e.getBoundingClientRect().top);
@@ -138,7 +138,7 @@ test("a quote leads to what it answers, also far back", async ({ at }) => {
   });
   await page.getByRole("button", { name: /^Jump to/ }).click();
   await page
-    .getByRole("button", { name: new RegExp(`^${en.talk.quoted("")}`) })
+    .getByRole("button", { name: new RegExp(`^${en.conversation.quoted("")}`) })
     .last()
     .click();
   await expect(page.locator(`#m-${first}`)).toBeInViewport();
@@ -172,11 +172,11 @@ test("a long message is folded, and opens where it is", async ({ at }) => {
   const long = articles(page).filter({ hasText: "Line 1:" });
   await atRest(page);
   await expect(long).not.toContainText("Line 40:");
-  await long.getByRole("button", { name: en.talk.showAll }).click();
+  await long.getByRole("button", { name: en.conversation.showAll }).click();
   await expect(long).toContainText("Line 40:");
-  await long.getByRole("button", { name: en.talk.showLess }).scrollIntoViewIfNeeded();
+  await long.getByRole("button", { name: en.conversation.showLess }).scrollIntoViewIfNeeded();
   await atRest(page);
-  await long.getByRole("button", { name: en.talk.showLess }).click();
+  await long.getByRole("button", { name: en.conversation.showLess }).click();
   await expect(long).not.toContainText("Line 40:");
 });
 
@@ -184,12 +184,12 @@ test("a refused message says why, and can be deleted, brought back and sent agai
   const page = await at("/c/mira.kern");
   const refused = articles(page).filter({ hasText: "This one was refused." });
   await expect(refused).toContainText("Not sent. This person does not take messages from you.");
-  await refused.getByRole("button", { name: en.talk.remove }).click();
+  await refused.getByRole("button", { name: en.conversation.remove }).click();
   await expect(refused).toBeHidden();
   await page.getByRole("button", { name: en.common.undo }).click();
   await expect(refused).toBeVisible();
-  await refused.getByRole("button", { name: en.talk.retry }).click();
-  await expect(refused.getByRole("img", { name: en.talk.waiting })).toBeVisible();
+  await refused.getByRole("button", { name: en.conversation.retry }).click();
+  await expect(refused.getByRole("img", { name: en.conversation.waiting })).toBeVisible();
 });
 
 test("a row takes clicks while the list scrolls", async ({ at }) => {
@@ -225,7 +225,7 @@ test("messages are walked and answered by keyboard", async ({ at }) => {
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("r");
   await expect(page.getByRole("textbox")).toBeFocused();
-  await expect(page.getByText(en.talk.replyYourself)).toBeVisible();
+  await expect(page.getByText(en.conversation.replyYourself)).toBeVisible();
   await page.keyboard.type("about that");
   await page.keyboard.press("Enter");
   await expect(articles(page).last()).toContainText("about that");
@@ -240,7 +240,7 @@ test("copying says that it was done", async ({ at, context, view }) => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: view.url });
   const page = await at("/c/mira.kern");
   await articles(page).filter({ hasText: "Shall I bring the bread?" }).hover();
-  await page.getByRole("button", { name: en.talk.copy }).click();
+  await page.getByRole("button", { name: en.conversation.copy }).click();
   await expect(page.getByText(en.common.copied)).toBeVisible();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe("Shall I bring the bread?");
 });

@@ -19,7 +19,7 @@ for (const theme of ["wide", "phone"] as const) {
 
     test("hostile bodies stay within their bubbles, folded and opened, and hold nothing up", async ({ at }) => {
       const page = await at("/c/lena", { quiet: 1 });
-      await expect(page.getByRole("textbox", { name: en.talk.writeTo("Lena") })).toBeVisible();
+      await expect(page.getByRole("textbox", { name: en.conversation.writeTo("Lena") })).toBeVisible();
       for (const [name, body] of Object.entries(bodies)) {
         await test.step(name, async () => {
           await page.evaluate((said) => {
@@ -44,13 +44,13 @@ for (const theme of ["wide", "phone"] as const) {
               );
             });
           await expect.poll(inside).toBe(true); // the pane beside it may still be arriving
-          const all = last.getByRole("button", { name: en.talk.showAll });
+          const all = last.getByRole("button", { name: en.conversation.showAll });
           if ((await all.count()) > 0) {
             await all.click();
-            await expect(last.getByRole("button", { name: en.talk.showLess })).toBeVisible();
+            await expect(last.getByRole("button", { name: en.conversation.showLess })).toBeVisible();
             await expect.poll(inside).toBe(true);
             await atRest(page);
-            await last.getByRole("button", { name: en.talk.showLess }).click();
+            await last.getByRole("button", { name: en.conversation.showLess }).click();
             await expect(all).toBeVisible();
           }
           expect(await last.locator("img, script, b").count()).toBe(0);

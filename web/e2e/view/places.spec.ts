@@ -9,25 +9,25 @@ test("every place has an address; back, forward and reload work", async ({ at })
   await expect(page).toHaveURL(/\/c\/amina\.diallo$/);
   await expect(page).toHaveTitle(/Amina Diallo/);
   await page.reload();
-  await expect(page.getByRole("region", { name: en.talk.label("Amina Diallo") })).toBeVisible();
+  await expect(page.getByRole("region", { name: en.conversation.label("Amina Diallo") })).toBeVisible();
   await page.goBack();
   await expect(page).toHaveURL(/\/people$/);
   await page.goForward();
-  await expect(page.getByRole("region", { name: en.talk.label("Amina Diallo") })).toBeVisible();
+  await expect(page.getByRole("region", { name: en.conversation.label("Amina Diallo") })).toBeVisible();
 });
 
 test("an address that leads nowhere, and a person who is not here, say so", async ({ at }) => {
   const page = await at("/some/where");
   await expect(page.getByText(en.common.missing)).toBeVisible();
   await at("/c/nobody.here");
-  await expect(page.getByText(en.talk.unknownPerson("nobody.here"))).toBeVisible();
+  await expect(page.getByText(en.conversation.unknownPerson("nobody.here"))).toBeVisible();
 });
 
 test("who is signed out is led to the form, and then where they wanted to go", async ({ at }) => {
   const page = await at("/c/lena", { as: "signed-out" });
   await expect(page).toHaveURL(/\/signin\?next=%2Fc%2Flena$/);
-  await page.getByLabel(en.entry.email, { exact: true }).fill("ada@example.org");
-  await page.getByLabel(en.entry.password, { exact: true }).fill("right");
+  await page.getByLabel(en.auth.email, { exact: true }).fill("ada@example.org");
+  await page.getByLabel(en.auth.password, { exact: true }).fill("right");
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(/\/c\/lena$/);
 });
@@ -47,10 +47,10 @@ test("beside an open conversation the list changes, and the conversation stays",
   const page = await at("/c/lena");
   await page.getByRole("link", { name: en.nav.people, exact: true }).click();
   await expect(page.getByRole("searchbox")).toBeVisible();
-  await expect(page.getByRole("region", { name: en.talk.label("Lena") })).toBeVisible();
+  await expect(page.getByRole("region", { name: en.conversation.label("Lena") })).toBeVisible();
   await page.getByRole("link", { name: en.nav.chats }).click();
   await expect(page.getByRole("list", { name: en.chats.label })).toBeVisible();
-  await expect(page.getByRole("region", { name: en.talk.label("Lena") })).toBeVisible();
+  await expect(page.getByRole("region", { name: en.conversation.label("Lena") })).toBeVisible();
 });
 
 test("a theme is chosen, kept, and there before the first paint", async ({ at, page }) => {
@@ -100,7 +100,7 @@ test("the shell opens without a network, and a new version waits to be asked", a
     .toBeGreaterThan(8);
   await context.setOffline(true);
   await page.goto(`${view.url}/c/lena`);
-  await expect(page.getByRole("region", { name: en.talk.label("Lena") })).toBeVisible();
+  await expect(page.getByRole("region", { name: en.conversation.label("Lena") })).toBeVisible();
   await page.goto(`${view.url}/settings`);
   await expect(page.getByRole("heading", { name: en.settings.title })).toBeVisible();
   await context.setOffline(false);

@@ -22,7 +22,7 @@ export const adminText = {
   never: "Never",
   none: "–",
   refresh: "Refresh",
-  actions: (name: string) => `Actions for ${name}`,
+  actionsFor: (name: string) => `Actions for ${name}`,
 
   people: {
     search: "Search by name, username or email",
@@ -48,7 +48,7 @@ export const adminText = {
     shown: (n: string) => `${n} shown`,
   },
 
-  acts: {
+  actions: {
     rename: "Rename",
     renameWhat: "Change the name or the username.",
     renameTitle: (name: string) => `Rename ${name}`,
@@ -149,7 +149,7 @@ export const adminText = {
     nothing: "None",
   },
 
-  letters: {
+  deadLetters: {
     intro: "What could not be saved waits here. Replaying is safe: what is saved already stays as it is.",
     empty: "No dead letters. Everything that was delivered is saved.",
     incomplete: "Some dead letters could not be collected just now. Refresh in a minute.",

@@ -82,7 +82,7 @@ export const en = {
     storageDenied: "This browser keeps nothing for this page. Messages are kept only while it is open.",
   },
 
-  entry: {
+  auth: {
     promise: "What you send arrives.",
     promiseMore: "Even through a tunnel, a flat battery or a bad day of the network.",
     exampleOne: "Are you on the train?",
@@ -188,7 +188,7 @@ export const en = {
     more: "Show more",
   },
 
-  talk: {
+  conversation: {
     label: (name: string) => `Conversation with ${name}`,
     messages: (name: string) => `Messages with ${name}`,
     details: (name: string) => `About ${name}`,
@@ -320,7 +320,7 @@ export const en = {
     admin: "Admin panel",
   },
 
-  attention: {
+  notifications: {
     title: (n: number, app: string) => `(${n > 99 ? "99+" : n}) ${app}`,
     place: (place: string, app: string) => `${place} · ${app}`,
     ask: "Shall this browser tell you when a message arrives?",

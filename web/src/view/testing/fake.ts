@@ -357,7 +357,7 @@ export function createApp(): App {
       }
     },
   };
-  Object.assign(globalThis, { fake: { say, answer, people, connection, list } });
+  Object.assign(globalThis, { fake: { say, answer, people, connection, list, params } });
   return app;
 }
 

@@ -1,15 +1,15 @@
 import { randomUUID } from "node:crypto";
 
-/** Somebody with an account. */
-export interface Account {
+/** A user of the chat, with the credentials of their account. */
+export interface User {
   readonly name: string;
   readonly username: string;
   readonly email: string;
   readonly password: string;
 }
 
-/** Details that nobody else in this run has. */
-export function account(name: string): Account {
+/** Returns the details of a user who does not exist yet. They differ from those of every other user in this run. */
+export function newUser(name: string): User {
   const id = randomUUID().slice(0, 8);
   return {
     name: `${name} ${id}`,

@@ -26,7 +26,7 @@ const GLANCE = 64;
  * when nothing was measured for HOLD_MS, and at once when the reader scrolls:
  * the list is theirs.
  */
-export class Aim {
+export class ScrollAnchor {
   #place: (() => number) | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #scroller: () => Scroller | undefined;

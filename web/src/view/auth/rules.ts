@@ -4,7 +4,7 @@ import { text } from "../../text";
 
 export const limits = { password: 8, username: [3, 30], name: 50 } as const;
 
-const words = text.entry.errors;
+const words = text.auth.errors;
 
 export function nameError(name: string): string {
   if (name.trim() === "") return words.nameMissing;
@@ -40,8 +40,8 @@ export function passwordRules(password: string, username: string, email: string)
     .map((s) => s.trim().toLowerCase())
     .filter((s) => s.length >= 3);
   return [
-    { words: text.entry.rules.length(limits.password), met: Array.from(password).length >= limits.password },
-    { words: text.entry.rules.notName, met: password !== "" && !names.includes(lower) },
+    { words: text.auth.rules.length(limits.password), met: Array.from(password).length >= limits.password },
+    { words: text.auth.rules.notName, met: password !== "" && !names.includes(lower) },
   ];
 }
 

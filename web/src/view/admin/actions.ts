@@ -2,7 +2,7 @@ import type { Admin, AdminUser, Outcome } from "../../model";
 import { adminText } from "../../text/admin";
 
 /** Something that is done to a person after a question. */
-export interface Act {
+export interface Action {
   readonly title: string;
   /** What will happen, spelled out. */
   readonly long: string;
@@ -15,25 +15,25 @@ export interface Act {
   run(admin: Admin, reason: string): Promise<Outcome<AdminUser | null>>;
 }
 
-const words = adminText.acts;
+const words = adminText.actions;
 
-export type ActName = "makeAdmin" | "unmakeAdmin" | "disable" | "enable" | "signOut" | "reset" | "remove";
+export type ActionName = "makeAdmin" | "unmakeAdmin" | "disable" | "enable" | "signOut" | "reset" | "remove";
 
-/** What an act asks, says and does for this person. */
-export function actOn(name: ActName, user: AdminUser): Act {
+/** What an action asks, says and does for this person. */
+export function actionOn(name: ActionName, user: AdminUser): Action {
   const who = user.displayName || user.username;
   const same = async (outcome: Promise<Outcome>): Promise<Outcome<AdminUser | null>> => {
     const got = await outcome;
     return got.ok ? { ok: true, value: user } : got;
   };
-  const act = (
+  const action = (
     title: string,
     long: string,
     button: string,
     done: string,
-    run: Act["run"],
-    more: Partial<Act> = {},
-  ): Act => ({
+    run: Action["run"],
+    more: Partial<Action> = {},
+  ): Action => ({
     title,
     long,
     button,
@@ -45,7 +45,7 @@ export function actOn(name: ActName, user: AdminUser): Act {
   });
   switch (name) {
     case "makeAdmin":
-      return act(
+      return action(
         words.makeAdminTitle(who),
         words.makeAdminLong,
         words.makeAdmin,
@@ -53,7 +53,7 @@ export function actOn(name: ActName, user: AdminUser): Act {
         (admin, reason) => admin.changeUser(user.uid, { admin: true }, reason),
       );
     case "unmakeAdmin":
-      return act(
+      return action(
         words.unmakeAdminTitle(who),
         words.unmakeAdminLong,
         words.unmakeAdmin,
@@ -62,7 +62,7 @@ export function actOn(name: ActName, user: AdminUser): Act {
         { danger: true },
       );
     case "disable":
-      return act(
+      return action(
         words.disableTitle(who),
         words.disableLong,
         words.disable,
@@ -71,15 +71,15 @@ export function actOn(name: ActName, user: AdminUser): Act {
         { danger: true },
       );
     case "enable":
-      return act(words.enableTitle(who), words.enableLong, words.enable, words.done.enable(who), (admin, reason) =>
+      return action(words.enableTitle(who), words.enableLong, words.enable, words.done.enable(who), (admin, reason) =>
         admin.changeUser(user.uid, { disabled: false }, reason),
       );
     case "signOut":
-      return act(words.signOutTitle(who), words.signOutLong, words.signOut, words.done.signOut(who), (admin, reason) =>
+      return action(words.signOutTitle(who), words.signOutLong, words.signOut, words.done.signOut(who), (admin, reason) =>
         same(admin.signOutEverywhere(user.uid, reason)),
       );
     case "reset":
-      return act(
+      return action(
         words.resetTitle(who),
         words.resetLong(user.email),
         words.reset,
@@ -87,7 +87,7 @@ export function actOn(name: ActName, user: AdminUser): Act {
         (admin, reason) => same(admin.sendPasswordReset(user.uid, reason)),
       );
     case "remove":
-      return act(
+      return action(
         words.removeTitle(who),
         words.removeLong,
         words.remove,

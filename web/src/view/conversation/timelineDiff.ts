@@ -13,7 +13,7 @@ interface Known {
 }
 
 /** Compares two lists of items with stable ids. Costs little where nothing or only an end changed. */
-export function changeOf(old: readonly Known[], now: readonly Known[]): Change {
+export function timelineDiff(old: readonly Known[], now: readonly Known[]): Change {
   const first = old[0];
   const last = old[old.length - 1];
   if (!first || !last) return { before: 0, after: now.length, same: now.length === 0 };

@@ -2,51 +2,51 @@ import type { BrowserContext, Page } from "@playwright/test";
 import { chatWith, en, expectState, message, open, send, signUp, state } from "./support/steps";
 import { expect, test, whole } from "./support/test";
 
-/** What the page asked of its browser, kept beside the page so that a test can read it. */
-interface Asked {
+/** The calls of the page to the browser, stored in the page so that a test can read them. */
+interface Calls {
   readonly shown: readonly { readonly title: string; readonly body: string }[];
-  /** The count of the app's badge, in the order of setting; 0 where it was cleared. */
+  /** The counts of the badge of the app, oldest first; 0 if it was cleared. */
   readonly badges: readonly number[];
-  /** How often the page asked for permission. */
-  readonly questions: number;
+  /** How often the page requested the permission. */
+  readonly requests: number;
 }
 
 /**
- * Counts what the page asks for. A headless browser has no desktop on which a notification or a badge could be seen, so the doors to them
- * are watched; permission itself is the browser's own.
+ * Records the calls of the page. A headless browser has no desktop that shows notifications or badges, so the tests
+ * record the calls instead. The permission itself is the browser's.
  */
-async function watch(context: BrowserContext): Promise<void> {
+async function recordCalls(context: BrowserContext): Promise<void> {
   await context.addInitScript(() => {
-    const asked = { shown: [] as { title: string; body: string }[], badges: [] as number[], questions: 0 };
-    Object.assign(window, { asked });
+    const calls = { shown: [] as { title: string; body: string }[], badges: [] as number[], requests: 0 };
+    Object.assign(window, { calls });
     const Real = Notification;
     window.Notification = class extends Real {
       constructor(title: string, options?: NotificationOptions) {
         super(title, options);
-        asked.shown.push({ title, body: options?.body ?? "" });
+        calls.shown.push({ title, body: options?.body ?? "" });
       }
       static override requestPermission(): Promise<NotificationPermission> {
-        asked.questions++;
+        calls.requests++;
         return Real.requestPermission();
       }
     };
     navigator.setAppBadge = (count) => {
-      asked.badges.push(count ?? -1);
+      calls.badges.push(count ?? -1);
       return Promise.resolve();
     };
     navigator.clearAppBadge = () => {
-      asked.badges.push(0);
+      calls.badges.push(0);
       return Promise.resolve();
     };
   });
 }
 
-async function asked(page: Page): Promise<Asked> {
-  return page.evaluate(() => (window as unknown as { asked: Asked }).asked);
+async function calls(page: Page): Promise<Calls> {
+  return page.evaluate(() => (window as unknown as { calls: Calls }).calls);
 }
 
-/** Hides a page as another tab in front of it does, or shows it again: pages of a test always count as visible. */
-async function hide(page: Page, hidden: boolean): Promise<void> {
+/** Makes the page believe that it is hidden, or visible again. The browser counts every page of a test as visible. */
+async function setHidden(page: Page, hidden: boolean): Promise<void> {
   await page.evaluate((value) => {
     Object.defineProperty(document, "visibilityState", {
       configurable: true,
@@ -58,12 +58,12 @@ async function hide(page: Page, hidden: boolean): Promise<void> {
 }
 
 test(
-  "notifications are offered only after a message came while nobody looked, and then shown",
+  "notifications are offered only after a message arrived on a hidden page, and are then shown",
   { tag: whole },
-  async ({ person, visitor }) => {
-    const bob = await person("Bob");
+  async ({ user, visitor }) => {
+    const bob = await user("Bob");
     const ann = await visitor("Ann");
-    await watch(ann.context);
+    await recordCalls(ann.context);
     await signUp(ann.page, ann);
     const offer = ann.page.getByRole("region", { name: en.settings.notifications });
     await expect(ann.page.getByText(en.chats.empty)).toBeVisible();
@@ -72,58 +72,58 @@ test(
     await expect(chatWith(ann.page, bob)).toContainText("while you look");
     await expect(offer).toBeHidden();
 
-    await hide(ann.page, true);
+    await setHidden(ann.page, true);
     await send(bob.page, ann, "while you are away");
     await expectState(bob.page, ann, "while you are away", state.arrived);
-    await hide(ann.page, false);
+    await setHidden(ann.page, false);
     await expect(offer).toBeVisible();
-    expect(await asked(ann.page)).toMatchObject({ questions: 0, shown: [] });
+    expect(await calls(ann.page)).toMatchObject({ requests: 0, shown: [] });
 
     await ann.context.grantPermissions(["notifications"]);
-    await offer.getByRole("button", { name: en.attention.askYes }).click();
+    await offer.getByRole("button", { name: en.notifications.askYes }).click();
     await expect(offer).toBeHidden();
-    expect((await asked(ann.page)).questions).toBe(1);
+    expect((await calls(ann.page)).requests).toBe(1);
 
     await send(bob.page, ann, "you see this one yourself");
     await expect(chatWith(ann.page, bob)).toContainText("you see this one yourself");
-    await hide(ann.page, true);
+    await setHidden(ann.page, true);
     await send(bob.page, ann, "look here");
-    await expect.poll(async () => (await asked(ann.page)).shown).toEqual([{ title: bob.name, body: "look here" }]);
+    await expect.poll(async () => (await calls(ann.page)).shown).toEqual([{ title: bob.name, body: "look here" }]);
   },
 );
 
-test("an offer that was declined does not come back", { tag: whole }, async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a declined offer does not come back", { tag: whole }, async ({ user }) => {
+  const [ann, bob] = [await user("Ann"), await user("Bob")];
   const offer = ann.page.getByRole("region", { name: en.settings.notifications });
   await open(bob.page, ann);
-  await hide(ann.page, true);
+  await setHidden(ann.page, true);
   await send(bob.page, ann, "first");
   await expectState(bob.page, ann, "first", state.arrived);
-  await hide(ann.page, false);
+  await setHidden(ann.page, false);
   await offer.getByRole("button", { name: en.common.notNow }).click();
   await expect(offer).toBeHidden();
   await ann.page.reload();
   await expect(chatWith(ann.page, bob)).toContainText("first");
-  await hide(ann.page, true);
+  await setHidden(ann.page, true);
   await send(bob.page, ann, "second");
   await expectState(bob.page, ann, "second", state.arrived);
-  await hide(ann.page, false);
+  await setHidden(ann.page, false);
   await expect(chatWith(ann.page, bob)).toContainText("second");
   await expect(offer).toBeHidden();
 });
 
-test("the title and the app's badge count what is unread", async ({ person, visitor }) => {
-  const bob = await person("Bob");
+test("the title and the badge of the app count unread messages", async ({ user, visitor }) => {
+  const bob = await user("Bob");
   const ann = await visitor("Ann");
-  await watch(ann.context);
+  await recordCalls(ann.context);
   await signUp(ann.page, ann);
   await expect(ann.page).toHaveTitle(en.app);
   await open(bob.page, ann);
   for (const body of ["one", "two", "three"]) await send(bob.page, ann, body);
-  await expect(ann.page).toHaveTitle(en.attention.title(3, en.app));
-  await expect.poll(async () => (await asked(ann.page)).badges.at(-1)).toBe(3);
+  await expect(ann.page).toHaveTitle(en.notifications.title(3, en.app));
+  await expect.poll(async () => (await calls(ann.page)).badges.at(-1)).toBe(3);
   await chatWith(ann.page, bob).click();
   await expect(message(ann.page, bob, "three")).toBeVisible();
-  await expect(ann.page).toHaveTitle(en.attention.place(bob.name, en.app));
-  await expect.poll(async () => (await asked(ann.page)).badges.at(-1)).toBe(0);
+  await expect(ann.page).toHaveTitle(en.notifications.place(bob.name, en.app));
+  await expect.poll(async () => (await calls(ann.page)).badges.at(-1)).toBe(0);
 });
