@@ -3,7 +3,7 @@ import { chats, en } from "../e2e/support/steps";
 import { newUser, expect, test } from "../e2e/support/test";
 import { createAccount } from "../e2e/support/accounts";
 import { Voice } from "../e2e/support/voice";
-import { ms, quantile, tell } from "./figures";
+import { ms, quantile, record } from "./figures";
 import { profile, throttle } from "./throttle";
 
 const runs = 5;
@@ -14,15 +14,15 @@ interface Paints {
   readonly usable: number;
 }
 
-/** Notes, in every document from now on, when `selector` first matches something that is laid out; in ms since the navigation began. */
+/** Records, in every document from now on, when `selector` first matches a visible element, in ms since the navigation. */
 async function watchFor(page: Page, selector: string): Promise<void> {
   await page.addInitScript((wanted) => {
-    const look = (): void => {
+    const check = (): void => {
       const found = document.querySelector<HTMLElement>(wanted);
       if (found !== null && found.offsetHeight > 0) Object.assign(window, { usableAt: performance.now() });
-      else requestAnimationFrame(look);
+      else requestAnimationFrame(check);
     };
-    requestAnimationFrame(look);
+    requestAnimationFrame(check);
   }, selector);
 }
 
@@ -41,22 +41,22 @@ async function load(page: Page, path: string): Promise<Paints> {
 
 function report(what: string, usable: string, all: readonly Paints[]): void {
   const middle = (pick: (p: Paints) => number): string => ms(quantile(all.map(pick), 0.5));
-  tell(
+  record(
     `${what}: first paint`,
     middle((p) => p.first),
   );
-  tell(
+  record(
     `${what}: first contentful paint`,
     middle((p) => p.content),
   );
-  tell(
+  record(
     `${what}: ${usable}`,
     middle((p) => p.usable),
   );
 }
 
-test("the sign-in page, never seen before", async ({ visitor }) => {
-  tell("profile of loading", `${profile}; the middle of ${runs} loads`);
+test("the sign-in page on a first visit", async ({ visitor }) => {
+  record("profile of loading", `${profile}; the middle of ${runs} loads`);
   const all: Paints[] = [];
   for (let run = 0; run < runs; run++) {
     const { page, context } = await visitor("Somebody");
@@ -69,7 +69,7 @@ test("the sign-in page, never seen before", async ({ visitor }) => {
   report("sign-in page, first visit", "form takes input", all);
 });
 
-test("the chats of somebody who is signed in", async ({ user, browser }) => {
+test("the chats of a user who is signed in", async ({ user, browser }) => {
   const ann = await user("Ann");
   const speakers = await browser.newContext();
   for (let n = 0; n < 20; n++) {
@@ -88,7 +88,7 @@ test("the chats of somebody who is signed in", async ({ user, browser }) => {
   const cold: Paints[] = [];
   const warm: Paints[] = [];
   for (let run = 0; run < runs; run++) {
-    // Signed in, with the messages of this device, and without a byte of the client itself.
+    // Signed in, with the messages on this device, but without the cached files of the client.
     await ann.page.goto("about:blank");
     await session.send("Network.clearBrowserCache");
     await session.send("Storage.clearDataForOrigin", { origin, storageTypes: "service_workers,cache_storage" });
@@ -101,7 +101,7 @@ test("the chats of somebody who is signed in", async ({ user, browser }) => {
   report("signed in, cached", "chats shown", warm);
 });
 
-/** The uid of whoever is signed in: the name of the database that the client keeps. */
+/** Returns the uid of the signed-in user, from the name of the database of the client. */
 async function uidOf(page: Page): Promise<string> {
   return page.evaluate(async () => {
     const kept = (await indexedDB.databases())

@@ -110,7 +110,7 @@ const screens: readonly Screen[] = [
   { place: "/people", shows: (page) => page.getByRole("link", { name: /Amina/ }), bothThemes: true },
   { place: "/c/mira.kern", shows: newest, bothThemes: true },
   { place: "/c/jonas", shows: newest },
-  { place: "/c/lena", shows: sentence(en.conversation.beginMore) },
+  { place: "/c/lena", shows: sentence(en.conversation.startMore) },
   { place: "/c/nobody", shows: sentence(en.conversation.unknownPerson("nobody")) },
   { place: "/settings", shows: button(en.settings.signOut), bothThemes: true },
   { place: "/no/where", shows: sentence(en.common.missing) },
@@ -194,13 +194,13 @@ for (const [colorScheme, width] of [
     });
 
     // Several tests, so that both workers have some.
-    for (const [group, among] of [
+    for (const [group, groupScreens] of [
       ["the screens of users", screens.filter(({ place }) => !place.startsWith("/admin"))],
       ["the screens of admins", screens.filter(({ place }) => place.startsWith("/admin"))],
     ] as const) {
       test(`axe has no findings on ${group}, and nothing is wider than the page`, async ({ page, view }) => {
         test.slow();
-        for (const { place, options = {}, shows, prepare, bothThemes } of among) {
+        for (const { place, options = {}, shows, prepare, bothThemes } of groupScreens) {
           const query = new URLSearchParams({
             fake: "1",
             latency: "0",

@@ -1,17 +1,17 @@
 import type { Admin, AdminUser, Outcome } from "../../model";
 import { adminText } from "../../text/admin";
 
-/** Something that is done to a person after a question. */
+/** An action on a user that asks for confirmation first. */
 export interface Action {
   readonly title: string;
-  /** What will happen, spelled out. */
+  /** The consequences, in full. */
   readonly long: string;
   readonly button: string;
   readonly danger: boolean;
-  /** Typed to go on, for what cannot be undone; "" needs nothing. */
+  /** The text to type before an action that cannot be undone; "" if none is needed. */
   readonly confirm: string;
   readonly done: string;
-  /** Does it; the value is the person as they are now, null where they are gone. */
+  /** Runs the action. Returns the user as they are now, or null if they no longer exist. */
   run(admin: Admin, reason: string): Promise<Outcome<AdminUser | null>>;
 }
 
@@ -19,7 +19,7 @@ const words = adminText.actions;
 
 export type ActionName = "makeAdmin" | "unmakeAdmin" | "disable" | "enable" | "signOut" | "reset" | "remove";
 
-/** What an action asks, says and does for this person. */
+/** Returns the action named `name` on `user`. */
 export function actionOn(name: ActionName, user: AdminUser): Action {
   const who = user.displayName || user.username;
   const same = async (outcome: Promise<Outcome>): Promise<Outcome<AdminUser | null>> => {
@@ -75,8 +75,12 @@ export function actionOn(name: ActionName, user: AdminUser): Action {
         admin.changeUser(user.uid, { disabled: false }, reason),
       );
     case "signOut":
-      return action(words.signOutTitle(who), words.signOutLong, words.signOut, words.done.signOut(who), (admin, reason) =>
-        same(admin.signOutEverywhere(user.uid, reason)),
+      return action(
+        words.signOutTitle(who),
+        words.signOutLong,
+        words.signOut,
+        words.done.signOut(who),
+        (admin, reason) => same(admin.signOutEverywhere(user.uid, reason)),
       );
     case "reset":
       return action(

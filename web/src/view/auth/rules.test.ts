@@ -21,13 +21,13 @@ test.each([
   ["a@b.", false],
 ])("e-mail %s", (email, good) => expect(emailError(email) === "").toBe(good));
 
-test("a name has 1 to 50 characters as people count them", () => {
+test("a name has 1 to 50 characters", () => {
   expect(nameError("  ")).not.toBe("");
   expect(nameError("😀".repeat(50))).toBe("");
   expect(nameError("a".repeat(51))).not.toBe("");
 });
 
-test("password rules are met one by one", () => {
+test("each password rule is checked separately", () => {
   const met = (password: string) => passwordRules(password, "mira.kern", "kern@example.org").map((r) => r.met);
   expect(met("")).toEqual([false, false]);
   expect(met("short")).toEqual([false, true]);

@@ -1,6 +1,6 @@
 import { text } from "../../text";
 
-/** The rules of the forms, as the server has them: checked while typing, so that the server seldom has to say no. */
+/** The rules of the forms. They match those of the server, and are checked while the user types. */
 
 export const limits = { password: 8, username: [3, 30], name: 50 } as const;
 
@@ -23,7 +23,7 @@ export function usernameError(username: string): string {
 
 export function emailError(email: string): string {
   if (email.trim() === "") return words.emailMissing;
-  // Only what is surely wrong: the letter decides the rest.
+  // Rejects only what is surely wrong. The email that is sent decides the rest.
   if (!/^[^\s@]+@[^\s@]+\.[^\s@.]+$/u.test(email.trim())) return words.emailForm;
   return "";
 }
@@ -33,7 +33,7 @@ export interface Rule {
   readonly met: boolean;
 }
 
-/** What a new password must keep, for a list that fills while somebody types. */
+/** Returns the rules for a new password and whether each is met, for a list that is updated while the user types. */
 export function passwordRules(password: string, username: string, email: string): Rule[] {
   const lower = password.toLowerCase();
   const names = [username, email, email.split("@")[0] ?? ""]
@@ -45,7 +45,7 @@ export function passwordRules(password: string, username: string, email: string)
   ];
 }
 
-/** A username made of a name, for people who have not typed one: "Élodie Ä." is "elodie.a". */
+/** Returns a username made from a name, as a proposal: "elodie.a" for "Élodie Ä.". */
 export function usernameFrom(name: string): string {
   return name
     .normalize("NFKD")

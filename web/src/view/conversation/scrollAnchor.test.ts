@@ -4,7 +4,7 @@ import { ScrollAnchor, HOLD_MS } from "./scrollAnchor";
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** Ten rows in a window of 100 px; what a row measures can change. */
+/** Ten rows in a window of 100 px. The sizes of rows can change. */
 function list(): { sizes: number[]; scroller: { scrollTop: number }; anchor: ScrollAnchor } {
   const sizes = Array.from({ length: 10 }, () => 40);
   const sum = (to: number): number => sizes.slice(0, to).reduce((a, b) => a + b, 0);
@@ -28,7 +28,7 @@ function list(): { sizes: number[]; scroller: { scrollTop: number }; anchor: Scr
   };
 }
 
-test("a place is held while rows are measured, and no longer", () => {
+test("the anchor keeps its place only while rows are measured", () => {
   const { sizes, scroller, anchor } = list();
   anchor.end();
   expect([scroller.scrollTop, anchor.atEnd]).toEqual([300, true]);
@@ -46,7 +46,7 @@ test("a place is held while rows are measured, and no longer", () => {
   expect(scroller.scrollTop).toBe(480);
 });
 
-test("the reader's hand ends it at once", () => {
+test("scrolling releases the anchor at once", () => {
   const { sizes, scroller, anchor } = list();
   anchor.end();
   anchor.release();
@@ -56,10 +56,10 @@ test("the reader's hand ends it at once", () => {
   expect(scroller.scrollTop).toBe(10);
 });
 
-test("a newer anchor replaces an older one", () => {
+test("a newer place replaces an older one", () => {
   const { sizes, scroller, anchor } = list();
   anchor.end();
-  anchor.centre(4);
+  anchor.center(4);
   expect(scroller.scrollTop).toBe(130);
   sizes[0] = 60;
   anchor.measured();
@@ -68,7 +68,7 @@ test("a newer anchor replaces an older one", () => {
   expect(scroller.scrollTop).toBe(60 + 3 * 40 - 64);
 });
 
-test("what is shown whole does not move; else it comes in by the shortest way", () => {
+test("a visible row does not move, and another one scrolls into view by the shortest way", () => {
   const { scroller, anchor } = list();
   anchor.intoView(1);
   expect(scroller.scrollTop).toBe(0);

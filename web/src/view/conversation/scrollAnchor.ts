@@ -1,10 +1,10 @@
-/** What is asked of the virtual list: offsets in CSS pixels from the start of what scrolls. */
+/** The part of the virtual list that an anchor needs. Offsets are in CSS pixels from the start of the content. */
 export interface Rows {
   getItemOffset(index: number): number;
   getItemSize(index: number): number;
 }
 
-/** What is asked of the element that scrolls. */
+/** The part of the scrolling element that an anchor needs. */
 export interface Scroller {
   readonly scrollTop: number;
   readonly scrollHeight: number;
@@ -12,19 +12,17 @@ export interface Scroller {
   scrollTo(to: { top: number; behavior: "instant" }): void;
 }
 
-/** How long rows may take to be measured after a jump, in ms. */
+/** After this time without a measurement, in ms, the anchor releases the list. */
 export const HOLD_MS = 150;
 
-/** How near the end counts as being there, in CSS pixels. */
+/** The largest distance from the end that counts as being at the end, in CSS pixels. */
 const NEAR_END = 48;
-/** How much of what came before shows above a message that is put at the start. */
+/** How much of the previous messages stays visible above a message at the start, in CSS pixels. */
 const GLANCE = 64;
 
 /**
- * Brings a list to a place and holds it there while rows that were never
- * shown are measured, since each measurement moves what was aimed at. It ends
- * when nothing was measured for HOLD_MS, and at once when the reader scrolls:
- * the list is theirs.
+ * Scrolls a list to a place and keeps it there while new rows are measured, because each measurement moves the place. It
+ * releases the list when no row was measured for HOLD_MS, and at once when the user scrolls.
  */
 export class ScrollAnchor {
   #place: (() => number) | null = null;
@@ -37,48 +35,48 @@ export class ScrollAnchor {
     this.#rows = rows;
   }
 
-  /** Whether the end is in sight. */
+  /** Whether the list is scrolled to its end. */
   get atEnd(): boolean {
     const s = this.#scroller();
     return s !== undefined && s.scrollTop + s.clientHeight >= s.scrollHeight - NEAR_END;
   }
 
   end(): void {
-    this.#at(() => this.#scroller()?.scrollHeight ?? 0);
+    this.#scrollTo(() => this.#scroller()?.scrollHeight ?? 0);
   }
 
-  /** Puts a row near the upper edge. */
+  /** Scrolls a row to the upper edge. */
   start(index: number): void {
-    this.#at(() => (this.#rows()?.getItemOffset(index) ?? 0) - GLANCE);
+    this.#scrollTo(() => (this.#rows()?.getItemOffset(index) ?? 0) - GLANCE);
   }
 
-  centre(index: number): void {
-    this.#at(() => {
+  center(index: number): void {
+    this.#scrollTo(() => {
       const [top, bottom] = this.#row(index);
       return (top + bottom - this.#height) / 2;
     });
   }
 
-  /** Scrolls no further than needed to show a row whole. */
+  /** Scrolls just as far as needed to show a whole row. */
   intoView(index: number): void {
     const seen = this.#scroller()?.scrollTop ?? 0;
     const [top, bottom] = this.#row(index);
-    if (top < seen) this.#at(() => this.#row(index)[0]);
-    else if (bottom > seen + this.#height) this.#at(() => this.#row(index)[1] - this.#height);
+    if (top < seen) this.#scrollTo(() => this.#row(index)[0]);
+    else if (bottom > seen + this.#height) this.#scrollTo(() => this.#row(index)[1] - this.#height);
   }
 
-  /** Rows have been measured and drawn. */
+  /** Must be called after rows were measured and drawn. */
   measured(): void {
     if (this.#place) this.#hold();
   }
 
-  /** The reader scrolls, or the list is gone. */
+  /** Must be called when the user scrolls, or the list is removed. */
   release(): void {
     clearTimeout(this.#timer);
     this.#place = null;
   }
 
-  #at(place: () => number): void {
+  #scrollTo(place: () => number): void {
     this.#place = place;
     this.#hold();
   }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { timelineDiff } from "./timelineDiff";
+import { diffTimelines } from "./timelineDiff";
 
 const ids = (s: string) => Array.from(s, (id) => ({ id }));
 
@@ -14,4 +14,4 @@ test.each([
   ["abc", "bc", { before: 0, after: 0, same: false }],
   ["abc", "ab", { before: 0, after: 0, same: false }],
   ["abc", "xyz", { before: 0, after: 0, same: false }],
-])("from %s to %s", (old, now, change) => expect(timelineDiff(ids(old), ids(now))).toEqual(change));
+])("from %s to %s", (old, now, change) => expect(diffTimelines(ids(old), ids(now))).toEqual(change));

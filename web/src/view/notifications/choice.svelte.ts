@@ -1,7 +1,7 @@
 const key = "phoenix.notify";
 
-/** Whether this person wants notifications where the browser permits them: taken back in settings without the browser's own. */
-class Choice {
+/** Whether the user wants notifications, apart from the permission of the browser. The settings can turn them off. */
+class NotificationChoice {
   wanted: boolean = $state(read());
 
   choose(wanted: boolean): void {
@@ -10,7 +10,7 @@ class Choice {
       if (wanted) localStorage.removeItem(key);
       else localStorage.setItem(key, "off");
     } catch {
-      // Storage is denied: the choice lasts as long as the page.
+      // The browser denies storage, so the choice lasts as long as the page.
     }
   }
 }
@@ -23,4 +23,4 @@ function read(): boolean {
   }
 }
 
-export const notify = new Choice();
+export const notify = new NotificationChoice();

@@ -1,4 +1,4 @@
-/** The part of the fake model that answers the admin panel. */
+/** The part of the fake model that serves the admin panel. */
 import type { AdminCalls } from "../../model";
 import { history, names, people } from "./people";
 import { number, ok, params, refused, wait } from "./options";
