@@ -78,7 +78,7 @@ test("a session survives a restart of the browser", async ({}, info) => {
 });
 
 test("signing out deletes everything that the browser stored", { tag: engines }, async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await send(ann.page, bob, "for your eyes only");
   await expectState(ann.page, bob, "for your eyes only", state.arrived);

@@ -66,7 +66,7 @@ test(
 
 test("replaying saves messages once their problem is solved", { tag: backend }, async ({ signedIn }) => {
   const [ann, bob] = [newUser("Ann"), newUser("Bob")];
-  const [a, b] = [await createAccount(ann), await createAccount(bob)];
+  const [a, b] = await Promise.all([createAccount(ann), createAccount(bob)]);
   const { token } = await signIn(ann);
   const { page } = await operator(signedIn);
   await openTab(page, "dead-letters");
@@ -106,7 +106,7 @@ test(
   "a dead letter that another admin discarded cannot be replayed, and leaves the list",
   { tag: backend },
   async ({ signedIn }) => {
-    const [one, two] = [await operator(signedIn), await operator(signedIn)];
+    const [one, two] = await Promise.all([operator(signedIn), operator(signedIn)]);
     const mark = crypto.randomUUID();
     await publish(`no JSON at all: ${mark} <img src=x onerror=alert(1)>`);
     await openTab(one.page, "dead-letters");

@@ -77,7 +77,7 @@ test("a user whom an admin adds can sign in", { tag: backend }, async ({ signedI
 });
 
 test("everybody sees the new name of a user whom an admin renames", { tag: backend }, async ({ user, signedIn }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await send(ann.page, bob, "hello there");
   const { page } = await operator(signedIn);
@@ -129,13 +129,13 @@ test(
   "deleting a user deletes their messages, and queued messages to them are not delivered",
   { tag: backend },
   async ({ user, signedIn, visitor }) => {
-    const [ann, eve] = [await user("Ann"), await user("Eve")];
+    const [ann, eve] = await Promise.all([user("Ann"), user("Eve")]);
     await open(eve.page, ann);
     await send(eve.page, ann, "read me and regret it");
     await open(ann.page, eve);
     await send(ann.page, eve, "I would rather not");
     await expectState(ann.page, eve, "I would rather not", state.arrived);
-    const [a, e] = [await signIn(ann), await signIn(eve)];
+    const [a, e] = await Promise.all([signIn(ann), signIn(eve)]);
     const id = conversationId(a.uid, e.uid);
     const received = ann.sockets.received.find((f) => f.event?.type === "message")?.event?.id ?? "";
     await expect.poll(() => saved(a.token, id, received)).toBe(true);
@@ -173,7 +173,7 @@ test(
 );
 
 test(
-  "a user whom an admin signs out everywhere is told why, and can sign in again",
+  "a user whom an admin signs out everywhere sees why, and can sign in again",
   { tag: backend },
   async ({ user, signedIn }) => {
     const bob = await user("Bob");
@@ -210,7 +210,7 @@ test("an admin sends a password reset, and its link sets a new password", async 
 });
 
 test("two admins who change one user at once both see the result", { tag: backend }, async ({ signedIn }) => {
-  const [one, two] = [await operator(signedIn), await operator(signedIn)];
+  const [one, two] = await Promise.all([operator(signedIn), operator(signedIn)]);
   const [bob, eve] = [newUser("Bob"), newUser("Eve")];
   await createAccount(bob);
   await createAccount(eve);
@@ -239,7 +239,7 @@ test(
   "reading saved messages requires a reason, which the audit log keeps",
   { tag: backend },
   async ({ user, signedIn }) => {
-    const [ann, bob] = [await user("Ann"), await user("Bob")];
+    const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
     await open(ann.page, bob);
     await send(ann.page, bob, "meet me at the old mill");
     await expectState(ann.page, bob, "meet me at the old mill", state.arrived);

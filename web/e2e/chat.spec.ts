@@ -71,7 +71,7 @@ test("the search finds a new user without a reload", { tag: backend }, async ({ 
 });
 
 test("line breaks, markup, links and right-to-left text arrive as they were written", async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   await send(ann.page, bob, "one\ntwo\n\nfour");
@@ -92,7 +92,8 @@ test("line breaks, markup, links and right-to-left text arrive as they were writ
 });
 
 test("the chat with the newest message comes first", async ({ user }) => {
-  const [ann, bob, cat] = [await user("Ann"), await user("Bob"), newUser("Cat")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
+  const cat = newUser("Cat");
   await createAccount(cat);
   await open(ann.page, bob);
   await send(ann.page, bob, "hello Bob");

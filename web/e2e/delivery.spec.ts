@@ -5,7 +5,7 @@ import { backend, expect, test } from "./support/test";
 
 // The rule that this chat was asked to keep, seen from outside (DESIGN §2, promise 2).
 test("a message is saved only after its recipient has acknowledged it", { tag: backend }, async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   const [{ uid: annId, token }, { uid: bobId }] = await Promise.all([signIn(ann), signIn(bob)]);
   await open(ann.page, bob);
   await open(bob.page, ann);
@@ -34,7 +34,7 @@ test("a message is saved only after its recipient has acknowledged it", { tag: b
 });
 
 test("a message to a user who is offline is queued, and is not saved", { tag: backend }, async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   const [{ uid: annId, token }, { uid: bobId }] = await Promise.all([signIn(ann), signIn(bob)]);
   await bob.page.close();
   await open(ann.page, bob);

@@ -1,6 +1,6 @@
-// Limits the JavaScript of a first visit: the bytes on the wire of every script that the browser fetches until the screen
-// can be used. build/firstload.mjs checks the build against the same limit; this test shows that it counts the files that
-// a browser loads.
+// Limits the JavaScript of a first visit: the bytes on the wire of every script that the browser fetches until the
+// screen can be used. build/firstload.mjs checks the build against the same limit; this test shows that it counts the
+// files that a browser loads.
 import type { BrowserContext, Page } from "@playwright/test";
 import { chatWith, composer, en, expectSignedIn, message, open, send } from "./support/steps";
 import { expect, test } from "./support/test";
@@ -60,7 +60,7 @@ test("the first load stays within 90 kB of JavaScript, signed out and signed in"
   await password.fill("typed"); // the rest may load from now on
   await expect.poll(async () => (await before()).files.join()).toContain("/Shell-");
 
-  const [ada, ben] = [await user("Ada"), await user("Ben")];
+  const [ada, ben] = await Promise.all([user("Ada"), user("Ben")]);
   await open(ada.page, ben);
   await send(ada.page, ben, "Counted");
 

@@ -2,7 +2,7 @@ import { chatWith, composer, en, expectState, message, open, send, state, conver
 import { backend, engines, expect, test, type Visitor } from "./support/test";
 
 test("the ticks show delivered, then read", { tag: [engines, backend] }, async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await bob.page.goto("/");
   await send(ann.page, bob, "have you seen this?");
@@ -16,7 +16,7 @@ test("the ticks show delivered, then read", { tag: [engines, backend] }, async (
 });
 
 test("every device counts unread messages until one has shown them", { tag: backend }, async ({ user, signedIn }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   const phone = await signedIn(bob);
   await bob.page.goto("/");
   await open(ann.page, bob);
@@ -46,7 +46,7 @@ async function meet(ann: Visitor, bob: Visitor): Promise<void> {
 }
 
 test("the typing hint ends with the message, or after a while without one", async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await meet(ann, bob);
   await composer(ann.page, bob).pressSequentially("I am thin");
   const status = conversation(bob.page, ann)
@@ -62,7 +62,7 @@ test("the typing hint ends with the message, or after a while without one", asyn
 });
 
 test("presence follows the other user, and shows when they were last seen", { tag: backend }, async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   const details = conversation(ann.page, bob).getByRole("button", { name: en.conversation.details(bob.name) });
   await expect(details).toContainText(en.conversation.online);

@@ -93,7 +93,7 @@ test(
 );
 
 test("a declined offer does not come back", { tag: whole }, async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   const offer = ann.page.getByRole("region", { name: en.settings.notifications });
   await open(bob.page, ann);
   await setHidden(ann.page, true);

@@ -5,7 +5,7 @@ import { backend, engines, everywhere, expect, newUser, test } from "./support/t
 const story = ["one", "two", "three", "four", "five"];
 
 test("a user who was offline receives every message in order", { tag: backend }, async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   await send(ann.page, bob, "before");
@@ -21,7 +21,7 @@ test("a user who was offline receives every message in order", { tag: backend },
 });
 
 test("messages that were written offline are sent in order afterwards", { tag: engines }, async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   await ann.sockets.offline(ann.context);
@@ -34,7 +34,7 @@ test("messages that were written offline are sent in order afterwards", { tag: e
 });
 
 test("a message that was written offline survives closing the page", { tag: everywhere }, async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await ann.sockets.offline(ann.context);
   await send(ann.page, bob, "kept on this device");
@@ -50,7 +50,7 @@ test("a message that was written offline survives closing the page", { tag: ever
 });
 
 test("a user who had closed the page finds the messages later", { tag: backend }, async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await bob.page.close();
   await open(ann.page, bob);
   for (const body of story) await send(ann.page, bob, body);
@@ -64,7 +64,7 @@ test("a user who had closed the page finds the messages later", { tag: backend }
 });
 
 test("a short interruption shows nothing, and duplicates nothing", { tag: engines }, async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   await send(ann.page, bob, "before");

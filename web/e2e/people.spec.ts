@@ -21,7 +21,7 @@ test(
   "a message of a blocked user says that it was not sent, and can be sent once they are unblocked",
   { tag: backend },
   async ({ user }) => {
-    const [ann, bob] = [await user("Ann", { viewport: { width: 1000, height: 800 } }), await user("Bob")];
+    const [ann, bob] = await Promise.all([user("Ann", { viewport: { width: 1000, height: 800 } }), user("Bob")]);
     await open(bob.page, ann);
     await send(bob.page, ann, "before");
     await open(ann.page, bob);
@@ -52,7 +52,7 @@ test(
 );
 
 test("users can download their data, with the messages of both sides", { tag: backend }, async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   await send(ann.page, bob, "what I wrote");
@@ -82,7 +82,7 @@ test(
   "a user who deletes their account is gone from chats, the directory and sign-in",
   { tag: backend },
   async ({ user, signedIn, visitor }) => {
-    const [ann, bob] = [await user("Ann"), await user("Bob")];
+    const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
     await open(ann.page, bob);
     await open(bob.page, ann);
     await send(ann.page, bob, "I am moving away");
@@ -127,7 +127,7 @@ test(
 );
 
 test("a second account in the same browser sees nothing of the first", async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   await send(bob.page, ann, "for Ann alone");

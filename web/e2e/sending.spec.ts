@@ -3,7 +3,7 @@ import { composer, en, expectState, message, messages, open, send, signUp, state
 import { backend, expect, newUser, test } from "./support/test";
 
 test("a reload before the confirmation arrives sends the message exactly once", { tag: backend }, async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   // The server has the message, and the page is reloaded before it learns of that.
@@ -26,7 +26,7 @@ test("a reload before the confirmation arrives sends the message exactly once", 
 });
 
 test("a reload before the message is sent sends it afterwards, exactly once", async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   ann.sockets.hold((frame) => frame.type === "send");
@@ -41,7 +41,7 @@ test("a reload before the message is sent sends it afterwards, exactly once", as
 });
 
 test("a reload right after Enter keeps the message or its draft", async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   for (const body of ["first breath", "second breath", "third breath"]) {

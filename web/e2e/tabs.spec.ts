@@ -3,8 +3,9 @@ import { expectState, message, messages, open, send, state, conversation } from 
 import { engines, expect, test } from "./support/test";
 
 /**
- * Stops everything that a tab runs, as browsers do with hidden tabs. The tab keeps its socket and its locks. The returned
- * function resumes it. (Chromium's lifecycle command has no effect on a tab of a test, which always counts as visible.)
+ * Stops everything that a tab runs, as browsers do with hidden tabs. The tab keeps its socket and its locks. The
+ * returned function resumes it. (Chromium's lifecycle command has no effect on a tab of a test, which always counts
+ * as visible.)
  */
 async function freeze(page: Page): Promise<() => Promise<void>> {
   const session = await page.context().newCDPSession(page);
@@ -19,7 +20,7 @@ async function freeze(page: Page): Promise<() => Promise<void>> {
 }
 
 test("the tabs of a browser share one socket, and each shows every message once", async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(bob.page, ann);
   await open(ann.page, bob);
   const tabs = [ann.page, await ann.context.newPage(), await ann.context.newPage()];
@@ -36,7 +37,7 @@ test("the tabs of a browser share one socket, and each shows every message once"
 });
 
 test("when the leader is closed, another tab takes over", { tag: engines }, async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(bob.page, ann);
   const second = await ann.context.newPage();
   await open(second, bob);
@@ -49,7 +50,7 @@ test("when the leader is closed, another tab takes over", { tag: engines }, asyn
 });
 
 test("a frozen leader loses the socket to a visible tab", async ({ user }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(bob.page, ann);
   await open(ann.page, bob);
   const second = await ann.context.newPage();

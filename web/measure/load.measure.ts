@@ -14,7 +14,10 @@ interface Paints {
   readonly usable: number;
 }
 
-/** Records, in every document from now on, when `selector` first matches a visible element, in ms since the navigation. */
+/**
+ * Records, in every document from now on, when `selector` first matches a visible element, in ms since the
+ * navigation.
+ */
 async function watchFor(page: Page, selector: string): Promise<void> {
   await page.addInitScript((wanted) => {
     const check = (): void => {

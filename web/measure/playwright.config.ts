@@ -1,8 +1,9 @@
 import { defineConfig } from "@playwright/test";
 import { launchOptions } from "../e2e/support/browser";
 
-// npm run measure: measures the built client on the running system, and prints one table. Tests run in sequence, on an
-// otherwise idle machine. throttle.ts simulates a mid-range phone on a slow network. No test fails because of its figures.
+// npm run measure: measures the built client on the running system, and prints one table. Tests run in sequence, on
+// an otherwise idle machine. throttle.ts simulates a mid-range phone on a slow network. No test fails because of its
+// figures.
 export default defineConfig({
   testDir: ".",
   testMatch: "*.measure.ts",

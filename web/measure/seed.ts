@@ -1,6 +1,6 @@
 /**
- * Fills the store of the client with messages, through the code of the client. long.measure.ts bundles it and runs it in a
- * page of the system.
+ * Fills the store of the client with messages, through the code of the client. long.measure.ts bundles it and runs it
+ * in a page of the system.
  */
 import { browserPlatform } from "../src/platform/browser";
 import { AccountStore } from "../src/model/store/account";

@@ -67,7 +67,9 @@ export const long: readonly Line[] = [
   { ago: 3, from: jonas, body: "Two. See you at eight." },
 ];
 
-/** The last messages with another user. The last `unread` lines are unread. `theirs` is the state of the own messages. */
+/**
+ * The last messages with another user. The last `unread` lines are unread. `theirs` is the state of the own messages.
+ */
 export interface Exchange {
   readonly with: User;
   readonly lines: readonly Line[];

@@ -96,8 +96,8 @@ test("screenshots", async ({ browser, baseURL }) => {
 });
 
 /**
- * Makes every message look as if the server had accepted it when it was written. The server really accepted them all just
- * now, which the client would show at each message. Nothing else in the screenshots is changed.
+ * Makes every message look as if the server had accepted it when it was written. The server really accepted them all
+ * just now, which the client would show at each message. Nothing else in the screenshots is changed.
  */
 async function acceptWhenWritten(context: BrowserContext): Promise<void> {
   const setAcceptedAt = (text: string): string =>

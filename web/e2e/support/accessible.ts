@@ -15,14 +15,18 @@ export async function paint(page: Page, colorScheme: Theme): Promise<void> {
   });
 }
 
-/** Returns the findings of axe on the current page. */
+/** The rules of axe that depend on colors. A second theme of the same screen needs only these. */
+export const colorRules = ["color-contrast", "link-in-text-block"] as const;
+
+/** Returns the findings of axe on the current page, by all of its default rules or by `rules`. */
 export async function findings(
   page: Page,
+  rules: readonly string[] = [],
 ): Promise<readonly { readonly id: string; readonly where: readonly string[] }[]> {
   // The page has no frames, so axe does not need another page to merge findings.
   const { violations } = await new AxeBuilder({ page })
     .setLegacyMode(true)
-    .options({ resultTypes: ["violations"] })
+    .options({ resultTypes: ["violations"], ...(rules.length > 0 ? { runOnly: [...rules] } : {}) })
     .analyze();
   return violations.map(({ id, nodes }) => ({
     id,

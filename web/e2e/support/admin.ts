@@ -93,8 +93,8 @@ export async function deadLetters(page: Page, text: string, count: number): Prom
 }
 
 /**
- * Runs `step`, expects that the panel's next change is rejected with the problem `code`, and returns the sentence of the
- * server.
+ * Runs `step`, expects that the panel's next change is rejected with the problem `code`, and returns the sentence of
+ * the server.
  */
 export async function rejected(page: Page, code: string, step: () => Promise<void>): Promise<string> {
   const [answer] = await Promise.all([

@@ -3,10 +3,11 @@
  * Runs the installed Firefox for Playwright. Playwright starts this program as the browser. It starts the Firefox that
  * FIREFOX names, or that of Debian, and relays between the two.
  *
- * Playwright speaks WebDriver BiDi to an unpatched Firefox, and starts each context with a command that Firefox ESR 153
- * does not have (emulation.setMediaFeaturesOverride, the color scheme). Firefox answers "unknown command", and no context
- * opens. The relay replaces that command by session.status, which every Firefox answers and whose result Playwright
- * ignores. The color scheme is then not set; everything else works. Remove this file once Firefox knows the command.
+ * Playwright speaks WebDriver BiDi to an unpatched Firefox, and starts each context with a command that Firefox ESR
+ * 153 does not have (emulation.setMediaFeaturesOverride, the color scheme). Firefox answers "unknown command", and no
+ * context opens. The relay replaces that command by session.status, which every Firefox answers and whose result
+ * Playwright ignores. The color scheme is then not set; everything else works. Remove this file once Firefox knows
+ * the command.
  */
 import { spawn } from "node:child_process";
 import { connect, createServer } from "node:net";
@@ -81,7 +82,10 @@ function rewriting(/** @type {number} */ port) {
   };
 }
 
-/** Returns the start of the payload, after the mask, and the length of the frame; undefined until the head is complete. */
+/**
+ * Returns the start of the payload, after the mask, and the length of the frame; undefined until the head is
+ * complete.
+ */
 function head(/** @type {Buffer} */ bytes) {
   if (bytes.length < 2) return undefined;
   const short = bytes[1] & 0x7f;

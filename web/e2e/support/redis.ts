@@ -2,7 +2,10 @@ import { connect } from "node:net";
 
 type Reply = string | number | null | readonly Reply[];
 
-/** Sends one command to Redis on a new connection. It implements the protocol, so that tests do not depend on a client. */
+/**
+ * Sends one command to Redis on a new connection. It implements the protocol, so that tests do not depend on a
+ * client.
+ */
 export async function redis(address: string, ...command: string[]): Promise<Reply> {
   const colon = address.lastIndexOf(":");
   const socket = connect(Number(address.slice(colon + 1)), address.slice(0, colon));

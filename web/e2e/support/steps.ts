@@ -1,4 +1,7 @@
-/** Steps of users, and what they see. Elements are found by their text and by the roles that assistive technology reads. */
+/**
+ * Steps of users, and what they see. Elements are found by their text and by the roles that assistive technology
+ * reads.
+ */
 import { expect, type Locator, type Page } from "@playwright/test";
 import { en } from "../../src/text/en";
 import type { User } from "./user";

@@ -86,7 +86,7 @@ export const adminText = {
     removeWhat: "Also deletes everything they wrote. Cannot be undone.",
     removeTitle: (name: string) => `Delete ${name} for good?`,
     removeLong:
-      "Their account, profile and everything they wrote are deleted, also for the people they wrote to. What others wrote to them stays with those others. Messages on their way to them are not delivered, and the senders are notified. This cannot be undone.",
+      "Their account, profile and everything they wrote are deleted, also for the people they wrote to. What others wrote to them is kept. Messages on their way to them are not delivered, and the senders are notified. This cannot be undone.",
     removeConfirm: (username: string) => `Type ${username} to continue`,
     removeMismatch: (username: string) => `Type ${username} exactly as shown.`,
     done: {

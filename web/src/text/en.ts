@@ -1,7 +1,7 @@
 /**
- * Every text of the client, in one place. A second language is a second file of this shape. Sentence case, plain, second
- * person, no exclamation marks. Messages say what happened and what to do. Dates and numbers come from Intl (see
- * view/format.ts), never from here.
+ * Every text of the client, in one place. A second language is a second file of this shape. Sentence case, plain,
+ * second person, no exclamation marks. Messages say what happened and what to do. Dates and numbers come from Intl
+ * (see view/format.ts), never from here.
  */
 export const en = {
   app: "Phoenix Chat",

@@ -15,8 +15,8 @@ export const wide = follows("(min-width: 720px)");
 /** Whether a third pane fits, for details. */
 export const roomy = follows("(min-width: 1280px)");
 /**
- * Whether the main pointer is a finger. Enter then starts a new line, and no field is focused automatically, because that
- * would open the keyboard.
+ * Whether the main pointer is a finger. Enter then starts a new line, and no field is focused automatically, because
+ * that would open the keyboard.
  */
 export const touch = follows("(pointer: coarse)");
 export const calm = follows("(prefers-reduced-motion: reduce)");

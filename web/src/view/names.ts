@@ -2,8 +2,8 @@ import type { Person } from "../model";
 import { text } from "../text";
 
 /**
- * Characters that are invisible or that change the direction of the text around them: controls, formats (bidi overrides,
- * joiners, tags), fillers, and variation selectors except those of emoji.
+ * Characters that are invisible or that change the direction of the text around them: controls, formats (bidi
+ * overrides, joiners, tags), fillers, and variation selectors except those of emoji.
  */
 const UNSEEN =
   // eslint-disable-next-line no-misleading-character-class -- a set of single code points, marks among them
@@ -97,7 +97,10 @@ function compare(person: Person): { readonly skeleton: string; readonly doubtful
   return known;
 }
 
-/** Returns the uids of the users in a list whose names could be mistaken for another's. Their usernames are shown, too. */
+/**
+ * Returns the uids of the users in a list whose names could be mistaken for another's. Their usernames are shown,
+ * too.
+ */
 export function mistakable(people: Iterable<Person>): ReadonlySet<string> {
   const found = new Set<string>();
   const first = new Map<string, Person>();

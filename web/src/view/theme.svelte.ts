@@ -1,4 +1,7 @@
-/** The theme: the choice of the user, and the name in <html data-theme>. public/theme.js sets it before the first paint. */
+/**
+ * The theme: the choice of the user, and the name in <html data-theme>. public/theme.js sets it before the first
+ * paint.
+ */
 export type ThemeChoice = "system" | "light" | "dark";
 
 const key = "phoenix.theme";

@@ -18,8 +18,8 @@ export function folded(body: string): string | null {
 }
 
 /**
- * Returns the start of the character at `at`, so that joined emoji, flags and letters with marks stay whole. A letter with
- * thousands of marks is split between two code points.
+ * Returns the start of the character at `at`, so that joined emoji, flags and letters with marks stay whole. A letter
+ * with thousands of marks is split between two code points.
  */
 function characterStart(body: string, at: number): number {
   if (at >= body.length) return at;

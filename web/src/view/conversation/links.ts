@@ -1,6 +1,6 @@
 /**
- * Finds addresses in a message body. Only http and https become links, and only with the scheme or "www.", so that words
- * never turn into links by a guess.
+ * Finds addresses in a message body. Only http and https become links, and only with the scheme or "www.", so that
+ * words never turn into links by a guess.
  */
 
 export type Piece = { readonly text: string; readonly href?: string; readonly host?: string };

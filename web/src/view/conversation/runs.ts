@@ -26,8 +26,8 @@ function together(a: Placed, b: Placed): boolean {
 
 /**
  * Returns the position of one message. It needs only the neighbors, so that a list of 50,000 messages is grouped only
- * where it is visible. `divided` and `dividedAfter` say whether the line "New messages" is before or after the message. A
- * run ends at that line.
+ * where it is visible. `divided` and `dividedAfter` say whether the line "New messages" is before or after the
+ * message. A run ends at that line.
  */
 export function place(
   previous: Placed | undefined,

@@ -21,8 +21,8 @@ const NEAR_END = 48;
 const GLANCE = 64;
 
 /**
- * Scrolls a list to a place and keeps it there while new rows are measured, because each measurement moves the place. It
- * releases the list when no row was measured for HOLD_MS, and at once when the user scrolls.
+ * Scrolls a list to a place and keeps it there while new rows are measured, because each measurement moves the place.
+ * It releases the list when no row was measured for HOLD_MS, and at once when the user scrolls.
  */
 export class ScrollAnchor {
   #place: (() => number) | null = null;

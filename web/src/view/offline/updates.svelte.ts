@@ -1,8 +1,8 @@
 import { router } from "../router.svelte";
 
 /**
- * The service worker, which keeps the shell available offline. A new version waits until every tab is closed or the user
- * chooses "Reload", so that nothing changes while somebody works.
+ * The service worker, which keeps the shell available offline. A new version waits until every tab is closed or the
+ * user chooses "Reload", so that nothing changes while somebody works.
  */
 class Updates {
   /** Whether a newer version is waiting. */

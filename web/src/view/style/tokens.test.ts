@@ -45,25 +45,25 @@ function contrast(a: Linear, b: Linear): number {
 
 describe.each(["light", "dark"])("the %s theme", (name) => {
   const tokens = theme(name);
-  const colour = (key: string): Linear => fromHex(tokens.get(key) ?? "");
+  const color = (key: string): Linear => fromHex(tokens.get(key) ?? "");
   const surfaces = ["paper", "pane", "raised", "hover", "theirs", "own"];
 
   test.each(["ink", "ink-2", "ember-text", "red", "green", "amber"])(
     "text in %s has enough contrast on every surface",
     (ink) => {
       for (const surface of surfaces)
-        expect(contrast(colour(ink), colour(surface)), surface).toBeGreaterThanOrEqual(4.5);
+        expect(contrast(color(ink), color(surface)), surface).toBeGreaterThanOrEqual(4.5);
     },
   );
 
   test("text on the primary button has enough contrast, pressed or not", () => {
-    expect(contrast(colour("on-ember"), colour("ember"))).toBeGreaterThanOrEqual(4.5);
-    expect(contrast(colour("on-ember"), colour("ember-press"))).toBeGreaterThanOrEqual(4.5);
+    expect(contrast(color("on-ember"), color("ember"))).toBeGreaterThanOrEqual(4.5);
+    expect(contrast(color("on-ember"), color("ember-press"))).toBeGreaterThanOrEqual(4.5);
   });
 
   test.each(["edge", "ember"])("controls in %s have enough contrast", (line) => {
     for (const surface of ["paper", "pane", "raised", "hover", "theirs"])
-      expect(contrast(colour(line), colour(surface)), surface).toBeGreaterThanOrEqual(3);
+      expect(contrast(color(line), color(surface)), surface).toBeGreaterThanOrEqual(3);
   });
 
   test("initials have enough contrast on every avatar", () => {
