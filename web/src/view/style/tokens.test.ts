@@ -51,8 +51,7 @@ describe.each(["light", "dark"])("the %s theme", (name) => {
   test.each(["ink", "ink-2", "ember-text", "red", "green", "amber"])(
     "text in %s has enough contrast on every surface",
     (ink) => {
-      for (const surface of surfaces)
-        expect(contrast(color(ink), color(surface)), surface).toBeGreaterThanOrEqual(4.5);
+      for (const surface of surfaces) expect(contrast(color(ink), color(surface)), surface).toBeGreaterThanOrEqual(4.5);
     },
   );
 
