@@ -51,7 +51,7 @@ test("people can be found by name, username and email, page by page", { tag: bac
   await expect(rows.first()).toBeVisible();
 });
 
-test("a user whom an admin adds can sign in", { tag: backend }, async ({ signedIn }) => {
+test("a user whom an admin adds can sign in", async ({ signedIn }) => {
   const { page } = await operator(signedIn);
   const help = newUser("Help");
   await page.getByRole("button", { name: adminText.people.add }).click();
@@ -76,7 +76,7 @@ test("a user whom an admin adds can sign in", { tag: backend }, async ({ signedI
   );
 });
 
-test("everybody sees the new name of a user whom an admin renames", { tag: backend }, async ({ user, signedIn }) => {
+test("everybody sees the new name of a user whom an admin renames", async ({ user, signedIn }) => {
   const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await send(ann.page, bob, "hello there");
@@ -172,21 +172,17 @@ test(
   },
 );
 
-test(
-  "a user whom an admin signs out everywhere sees why, and can sign in again",
-  { tag: backend },
-  async ({ user, signedIn }) => {
-    const bob = await user("Bob");
-    const phone = await signedIn(bob);
-    const { page } = await operator(signedIn);
-    await perform(page, bob, actions.signOut, "Lost phone");
-    for (const device of [bob.page, phone.page])
-      await expect(device.getByText(en.auth.reasons.ended)).toBeVisible({ timeout: 5_000 });
-    await fillSignIn(phone.page, bob);
-    await expectSignedIn(phone.page);
-    await auditEntry(page, bob.username, "Lost phone");
-  },
-);
+test("a user whom an admin signs out everywhere sees why, and can sign in again", async ({ user, signedIn }) => {
+  const bob = await user("Bob");
+  const phone = await signedIn(bob);
+  const { page } = await operator(signedIn);
+  await perform(page, bob, actions.signOut, "Lost phone");
+  for (const device of [bob.page, phone.page])
+    await expect(device.getByText(en.auth.reasons.ended)).toBeVisible({ timeout: 5_000 });
+  await fillSignIn(phone.page, bob);
+  await expectSignedIn(phone.page);
+  await auditEntry(page, bob.username, "Lost phone");
+});
 
 test("an admin sends a password reset, and its link sets a new password", async ({ signedIn, visitor }) => {
   const bob = newUser("Bob");
@@ -209,7 +205,7 @@ test("an admin sends a password reset, and its link sets a new password", async 
   await auditEntry(page, bob.username, adminText.audit.actions["password_reset"] ?? "");
 });
 
-test("two admins who change one user at once both see the result", { tag: backend }, async ({ signedIn }) => {
+test("two admins who change one user at once both see the result", async ({ signedIn }) => {
   const [one, two] = await Promise.all([operator(signedIn), operator(signedIn)]);
   const [bob, eve] = [newUser("Bob"), newUser("Eve")];
   await createAccount(bob);
