@@ -1,8 +1,8 @@
 import { defineConfig } from "@playwright/test";
-import { engines, everywhere, firefoxOptions, launchOptions, whole } from "./e2e/support/browser";
+import { backend, engines, everywhere, firefoxOptions, launchOptions, whole } from "./e2e/support/browser";
 
-// Drives the built client against the running system, which e2e/support/system.ts
-// starts. Browsers are never downloaded: CHROMIUM names one that is installed.
+// The tests drive the built client against the running system, which e2e/support/system.ts starts. Browsers are never
+// downloaded: CHROMIUM names an installed one.
 export default defineConfig({
   testDir: "e2e",
   outputDir: "test-results",
@@ -11,20 +11,16 @@ export default defineConfig({
   forbidOnly: true,
   workers: 2,
   retries: 0,
-  // Generous, since a busy machine is no fault of the chat; what must be fast says so itself.
+  // Generous, because the machine may be busy. Tests of speed have limits of their own.
   timeout: 120_000,
   expect: { timeout: 15_000 },
   reporter: [["list"]],
   projects: [
-    { name: "system", testIgnore: "view/**", grepInvert: new RegExp(whole) }, // the client and all that is behind it
+    { name: "system", testIgnore: "view/**", grepInvert: new RegExp(whole) }, // the client and the services
     { name: "view", testMatch: "view/**/*.spec.ts" }, // the view alone, on a model without a server
-    // The journeys of people, and the parts of the panel that the backends have a part in.
-    {
-      name: "backends",
-      testMatch: /\/(access|account|admin|admin-letters|chat|delivery|hints|offline|people|sending)\.spec\.ts/,
-      testIgnore: "view/**",
-    },
-    { name: "chromium", testIgnore: "view/**", grep: new RegExp(`${everywhere}|${whole}`) }, // and what "system" left out
+    // The journeys whose outcome depends on a backend.
+    { name: "backends", testIgnore: "view/**", grep: new RegExp(backend) },
+    { name: "chromium", testIgnore: "view/**", grep: new RegExp(`${everywhere}|${whole}`) }, // and the tests that "system" leaves out
     {
       name: "firefox",
       testIgnore: "view/**",

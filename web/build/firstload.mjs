@@ -17,7 +17,7 @@ const LIMIT_CONNECTED = 115_000;
  */
 const SCREENS = {
   "signed out, until the form can be used and sent": {
-    imports: ["src/view/entry/Entry.svelte", "src/net/firebase.ts"],
+    imports: ["src/view/auth/Auth.svelte", "src/net/firebase.ts"],
     limit: LIMIT,
   },
   "signed in, until the list and a conversation can be used": {

@@ -1,10 +1,11 @@
 import { chromium, type Page } from "@playwright/test";
+import { createAccount } from "./support/accounts";
 import { launchOptions } from "./support/browser";
 import {
   chatWith,
   composer,
   en,
-  expectIn,
+  expectSignedIn,
   expectState,
   fillSignIn,
   fillSignUp,
@@ -15,48 +16,50 @@ import {
   state,
 } from "./support/steps";
 import { system } from "./support/system";
-import { account, engines, expect, test } from "./support/test";
+import { backend, engines, expect, newUser, test } from "./support/test";
 
-test("somebody signs up, is in at once, and signs in again later", async ({ visitor }) => {
+test("a new user is signed in at once, and can sign in again later", { tag: backend }, async ({ visitor }) => {
   const ann = await visitor("Ann");
   await signUp(ann.page, ann);
   await expect(ann.page.getByText(en.chats.empty)).toBeVisible();
   const again = await visitor("Ann again");
   await fillSignIn(again.page, ann);
-  await expectIn(again.page);
+  await expectSignedIn(again.page);
 });
 
-test("a wrong password says so and lets in nobody", async ({ person, visitor }) => {
-  const ann = await person("Ann");
+test("a wrong password is rejected with a message, and the right one then works", async ({ visitor }) => {
+  const ann = newUser("Ann");
+  await createAccount(ann);
   const thief = await visitor("Thief");
   await fillSignIn(thief.page, { ...ann, password: "a guess in the dark" });
-  await expect(thief.page.getByRole("alert")).toHaveText(en.entry.errors.passwordWrong);
+  await expect(thief.page.getByRole("alert")).toHaveText(en.auth.errors.passwordWrong);
   await expect(thief.page.getByRole("navigation", { name: en.nav.label })).toBeHidden();
-  await thief.page.getByLabel(en.entry.password, { exact: true }).fill(ann.password);
-  await thief.page.getByRole("button", { name: en.entry.signIn, exact: true }).click();
-  await expectIn(thief.page);
+  await thief.page.getByLabel(en.auth.password, { exact: true }).fill(ann.password);
+  await thief.page.getByRole("button", { name: en.auth.signIn, exact: true }).click();
+  await expectSignedIn(thief.page);
 });
 
-test("a taken username and a weak password are told at their fields", async ({ person, visitor }) => {
-  const ann = await person("Ann");
+test("the form shows a taken username and a short password at their fields", { tag: backend }, async ({ visitor }) => {
+  const ann = newUser("Ann");
+  await createAccount(ann);
   const bob = await visitor("Bob");
   await fillSignUp(bob.page, { ...bob, username: ann.username, password: "short" });
-  await bob.page.getByRole("button", { name: en.entry.signUp, exact: true }).click();
-  await expect(bob.page.getByLabel(en.entry.password, { exact: true })).toBeFocused();
-  await bob.page.getByLabel(en.entry.password, { exact: true }).fill(bob.password);
-  await bob.page.getByRole("button", { name: en.entry.signUp, exact: true }).click();
-  const username = bob.page.getByLabel(en.entry.username, { exact: true });
+  await bob.page.getByRole("button", { name: en.auth.signUp, exact: true }).click();
+  await expect(bob.page.getByLabel(en.auth.password, { exact: true })).toBeFocused();
+  await bob.page.getByLabel(en.auth.password, { exact: true }).fill(bob.password);
+  await bob.page.getByRole("button", { name: en.auth.signUp, exact: true }).click();
+  const username = bob.page.getByLabel(en.auth.username, { exact: true });
   await expect(username).toBeFocused();
   await expect(username).toHaveAttribute("aria-invalid", "true");
   await expect(username).toHaveAccessibleDescription(/taken/);
   await username.fill(bob.username);
-  await bob.page.getByRole("button", { name: en.entry.signUp, exact: true }).click();
-  await expectIn(bob.page);
+  await bob.page.getByRole("button", { name: en.auth.signUp, exact: true }).click();
+  await expectSignedIn(bob.page);
 });
 
-test("a session outlives the browser", async ({ person }, info) => {
-  const bob = await person("Bob");
-  const ann = account("Ann");
+test("a session survives a restart of the browser", async ({}, info) => {
+  const [ann, bob] = [newUser("Ann"), newUser("Bob")];
+  await createAccount(bob);
   const profile = info.outputPath("profile");
   const launch = () => chromium.launchPersistentContext(profile, { ...launchOptions, baseURL: system().url });
   const before = await launch();
@@ -64,31 +67,32 @@ test("a session outlives the browser", async ({ person }, info) => {
   await signUp(first, ann);
   await open(first, bob);
   await send(first, bob, "remember this");
-  await expectState(first, bob, "remember this", state.arrived);
+  await expectState(first, bob, "remember this", state.sent);
   await before.close();
   const after = await launch();
   const second = after.pages()[0] ?? (await after.newPage());
   await second.goto("/");
-  await expectIn(second);
+  await expectSignedIn(second);
   await expect(chatWith(second, bob)).toContainText("remember this");
   await after.close();
 });
 
-test("signing out wipes what the browser kept", { tag: engines }, async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("signing out deletes everything that the browser stored", { tag: engines }, async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await send(ann.page, bob, "for your eyes only");
   await expectState(ann.page, bob, "for your eyes only", state.arrived);
   await ann.page.goto("/settings");
   await ann.page.getByRole("button", { name: en.settings.signOut, exact: true }).click();
-  await expect(ann.page.getByRole("button", { name: en.entry.signIn, exact: true })).toBeVisible();
-  expect(await keptText(ann.page)).not.toContain("for your eyes only");
+  await expect(ann.page.getByRole("button", { name: en.auth.signIn, exact: true })).toBeVisible();
+  expect(await storedText(ann.page)).not.toContain("for your eyes only");
   await ann.page.goto("/");
   await expect(ann.page.getByRole("navigation", { name: en.nav.label })).toBeHidden();
 });
 
-test("signing out warns while something is unsent", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("signing out warns about messages that have not been sent", async ({ user }) => {
+  const [ann, bob] = [await user("Ann"), newUser("Bob")];
+  await createAccount(bob);
   await open(ann.page, bob);
   await ann.sockets.close();
   await send(ann.page, bob, "stuck in the tunnel");
@@ -102,39 +106,41 @@ test("signing out warns while something is unsent", async ({ person }) => {
   await ann.page.goForward();
   await ann.page.getByRole("button", { name: en.settings.signOut, exact: true }).click();
   await ann.page.getByRole("button", { name: en.settings.signOutAnyway }).click();
-  await expect(ann.page.getByRole("button", { name: en.entry.signIn, exact: true })).toBeVisible();
-  expect(await keptText(ann.page)).not.toContain("stuck in the tunnel");
+  await expect(ann.page.getByRole("button", { name: en.auth.signIn, exact: true })).toBeVisible();
+  expect(await storedText(ann.page)).not.toContain("stuck in the tunnel");
 });
 
-test("a forgotten password is replaced through the link", async ({ person, visitor }) => {
-  const ann = await person("Ann");
+test("the link in the email replaces a forgotten password", async ({ visitor }) => {
+  const ann = newUser("Ann");
+  await createAccount(ann);
   const away = await visitor("Away");
   await away.page.goto("/reset");
-  await away.page.getByLabel(en.entry.email, { exact: true }).fill(ann.email);
-  await away.page.getByRole("button", { name: en.entry.resetSend }).click();
-  await expect(away.page.getByText(en.entry.resetSent)).toBeVisible();
+  await away.page.getByLabel(en.auth.email, { exact: true }).fill(ann.email);
+  await away.page.getByRole("button", { name: en.auth.resetSend }).click();
+  await expect(away.page.getByText(en.auth.resetSent)).toBeVisible();
   await away.page.goto(await resetLink(ann.email));
-  await away.page.getByLabel(en.entry.newPassword, { exact: true }).fill("colder ashes by day");
-  await away.page.getByRole("button", { name: en.entry.resetSave }).click();
-  await expectIn(away.page);
-  // The old password is worth nothing any more.
+  await away.page.getByLabel(en.auth.newPassword, { exact: true }).fill("colder ashes by day");
+  await away.page.getByRole("button", { name: en.auth.resetSave }).click();
+  await expectSignedIn(away.page);
+  // The old password no longer works.
   const thief = await visitor("Thief");
   await fillSignIn(thief.page, ann);
-  await expect(thief.page.getByRole("alert")).toHaveText(en.entry.errors.passwordWrong);
+  await expect(thief.page.getByRole("alert")).toHaveText(en.auth.errors.passwordWrong);
 });
 
-test("an address of a conversation leads there after signing in", async ({ person, visitor }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("the address of a conversation opens it after signing in", async ({ visitor }) => {
+  const [ann, bob] = [newUser("Ann"), newUser("Bob")];
+  await Promise.all([createAccount(ann), createAccount(bob)]);
   const fresh = await visitor("Ann");
   await fresh.page.goto(`/c/${bob.username}`);
-  await fresh.page.getByLabel(en.entry.email, { exact: true }).fill(ann.email);
-  await fresh.page.getByLabel(en.entry.password, { exact: true }).fill(ann.password);
-  await fresh.page.getByRole("button", { name: en.entry.signIn, exact: true }).click();
+  await fresh.page.getByLabel(en.auth.email, { exact: true }).fill(ann.email);
+  await fresh.page.getByLabel(en.auth.password, { exact: true }).fill(ann.password);
+  await fresh.page.getByRole("button", { name: en.auth.signIn, exact: true }).click();
   await expect(composer(fresh.page, bob)).toBeVisible();
 });
 
-/** Everything that any database, storage or cache of the page holds, as one text. */
-async function keptText(page: Page): Promise<string> {
+/** Returns the content of every database and storage of the page, as one text. */
+async function storedText(page: Page): Promise<string> {
   return page.evaluate(async () => {
     const rows: unknown[] = [Object.entries(localStorage), Object.entries(sessionStorage)];
     for (const { name } of await indexedDB.databases()) {
@@ -159,13 +165,13 @@ async function keptText(page: Page): Promise<string> {
   });
 }
 
-/** The link that the letter would have carried. */
+/** Returns the link that the email to this address would contain. */
 async function resetLink(email: string): Promise<string> {
   const answer = await fetch(`http://${system().auth}/emulator/v1/projects/${system().project}/oobCodes`);
   const { oobCodes } = (await answer.json()) as {
     oobCodes: readonly { readonly email: string; readonly oobLink: string }[];
   };
   const link = oobCodes.filter((code) => code.email === email).at(-1)?.oobLink;
-  if (link === undefined) throw new Error(`No letter was sent to ${email}.`);
+  if (link === undefined) throw new Error(`No email was sent to ${email}.`);
   return link;
 }

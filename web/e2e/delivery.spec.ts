@@ -1,10 +1,11 @@
-import { conversation, pending, queued, saved, signIn } from "./support/archive";
+import { signIn } from "./support/accounts";
+import { conversationId, pending, queued, saved } from "./support/archive";
 import { expectState, message, open, send, state } from "./support/steps";
-import { expect, test } from "./support/test";
+import { backend, expect, test } from "./support/test";
 
 // The rule that this chat was asked to keep, seen from outside (DESIGN §2, promise 2).
-test("a message is saved only after its recipient has acknowledged it", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a message is saved only after its recipient has acknowledged it", { tag: backend }, async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   const [{ uid: annId, token }, { uid: bobId }] = await Promise.all([signIn(ann), signIn(bob)]);
   await open(ann.page, bob);
   await open(bob.page, ann);
@@ -15,25 +16,25 @@ test("a message is saved only after its recipient has acknowledged it", async ({
   const id = ann.sockets.sent.find((frame) => frame.type === "send")?.id ?? "";
   expect(id).toMatch(/^[0-9a-f-]{36}$/);
 
-  // Looked at again and again while the acknowledgement is held back for two seconds.
+  // Checked repeatedly while the acknowledgement is held back for two seconds.
   const until = Date.now() + 2_000;
-  let looks = 0;
+  let checks = 0;
   do {
-    expect(await saved(token, conversation(annId, bobId), id)).toBe(false);
+    expect(await saved(token, conversationId(annId, bobId), id)).toBe(false);
     expect(await queued(bobId, id)).toBe(true);
-    looks++;
-  } while (Date.now() < until || looks < 5);
+    checks++;
+  } while (Date.now() < until || checks < 5);
   expect(await pending(bobId)).toBe(1);
   await expectState(ann.page, bob, "not yet for the archive", state.sent);
 
   bob.sockets.release();
-  await expect.poll(() => saved(token, conversation(annId, bobId), id), { timeout: 5_000 }).toBe(true);
+  await expect.poll(() => saved(token, conversationId(annId, bobId), id), { timeout: 5_000 }).toBe(true);
   await expect.poll(() => pending(bobId), { timeout: 5_000 }).toBe(0);
   await expectState(ann.page, bob, "not yet for the archive", state.arrived);
 });
 
-test("a message to somebody who is away waits in the queue and nowhere else", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a message to a user who is offline is queued, and is not saved", { tag: backend }, async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   const [{ uid: annId, token }, { uid: bobId }] = await Promise.all([signIn(ann), signIn(bob)]);
   await bob.page.close();
   await open(ann.page, bob);
@@ -41,9 +42,9 @@ test("a message to somebody who is away waits in the queue and nowhere else", as
   await expectState(ann.page, bob, "when you are back", state.sent);
   const id = ann.sockets.sent.find((frame) => frame.type === "send")?.id ?? "";
   expect(await queued(bobId, id)).toBe(true);
-  expect(await saved(token, conversation(annId, bobId), id)).toBe(false);
+  expect(await saved(token, conversationId(annId, bobId), id)).toBe(false);
   const page = await bob.context.newPage();
   await page.goto(`/c/${ann.username}`);
   await expect(message(page, ann, "when you are back")).toBeVisible();
-  await expect.poll(() => saved(token, conversation(annId, bobId), id), { timeout: 5_000 }).toBe(true);
+  await expect.poll(() => saved(token, conversationId(annId, bobId), id), { timeout: 5_000 }).toBe(true);
 });

@@ -1,7 +1,8 @@
-// What a first visit costs in JavaScript: every script that the browser fetches until the screen can be used, as many bytes as went over the
-// wire. build/firstload.mjs holds the build to the same limit; this shows that it counts what is really loaded.
+// Limits the JavaScript of a first visit: the bytes on the wire of every script that the browser fetches until the
+// screen can be used. build/firstload.mjs checks the build against the same limit; this test shows that it counts the
+// files that a browser loads.
 import type { BrowserContext, Page } from "@playwright/test";
-import { chatWith, composer, en, expectIn, message, open, send } from "./support/steps";
+import { chatWith, composer, en, expectSignedIn, message, open, send } from "./support/steps";
 import { expect, test } from "./support/test";
 
 // Bytes, gzipped.
@@ -10,13 +11,13 @@ const LIMIT_CONNECTED = 115_000;
 
 interface Loaded {
   readonly total: number;
-  /** Without the sign-in library, for which nothing on the screen waits. */
+  /** Without the sign-in library, which the screen does not wait for. */
   readonly shown: number;
   readonly files: readonly string[];
 }
 
-/** Counts the scripts that a page loads from now on; one that a service worker fetches for later is not the page's. */
-function scripts(page: Page): () => Promise<Loaded> {
+/** Records the scripts that the page loads from now on, without those that a service worker fetches for later. */
+function recordScripts(page: Page): () => Promise<Loaded> {
   const sizes: Promise<[string, number]>[] = [];
   page.on("requestfinished", (request) => {
     if (request.resourceType() !== "script") return;
@@ -33,51 +34,51 @@ function scripts(page: Page): () => Promise<Loaded> {
   };
 }
 
-async function told(name: string, loaded: Loaded): Promise<void> {
+async function report(name: string, loaded: Loaded): Promise<void> {
   test.info().annotations.push({ type: name, description: `${loaded.total} bytes: ${loaded.files.join(", ")}` });
   console.log(`${name}: ${loaded.total} bytes of JavaScript (${loaded.files.join(", ")})`);
   expect(loaded.files.length).toBeGreaterThan(1);
 }
 
 test("the first load stays within 90 kB of JavaScript, signed out and signed in", async ({
-  person,
+  user,
   visitor,
   browser,
   baseURL,
 }) => {
   const nobody = await visitor("Nobody", { serviceWorkers: "block" });
-  const before = scripts(nobody.page);
+  const before = recordScripts(nobody.page);
   await nobody.page.goto("/");
-  const password = nobody.page.getByLabel(en.entry.password, { exact: true });
+  const password = nobody.page.getByLabel(en.auth.password, { exact: true });
   await password.focus();
   await expect(password).toBeEditable();
-  await expect(nobody.page.getByRole("button", { name: en.entry.signIn, exact: true })).toBeEnabled();
-  await expect.poll(async () => (await before()).files.join()).toContain("/firebase-"); // it comes while the form is filled in
+  await expect(nobody.page.getByRole("button", { name: en.auth.signIn, exact: true })).toBeEnabled();
+  await expect.poll(async () => (await before()).files.join()).toContain("/firebase-"); // it is loaded while the user fills in the form
   const first = await before();
-  await told("signed out", first);
+  await report("signed out", first);
   expect(first.total).toBeLessThanOrEqual(LIMIT);
-  await password.fill("typed"); // now the rest may come
+  await password.fill("typed"); // the rest may load from now on
   await expect.poll(async () => (await before()).files.join()).toContain("/Shell-");
 
-  const [ada, ben] = [await person("Ada"), await person("Ben")];
+  const [ada, ben] = await Promise.all([user("Ada"), user("Ben")]);
   await open(ada.page, ben);
   await send(ada.page, ben, "Counted");
 
-  // The same sign-in in a browser that has nothing else of this page yet.
+  // The same sign-in in a browser with an empty cache.
   const fresh: BrowserContext = await browser.newContext({
     ...(baseURL === undefined ? {} : { baseURL }),
     storageState: await ada.context.storageState(),
     serviceWorkers: "block",
   });
   const page = await fresh.newPage();
-  const loaded = scripts(page);
+  const loaded = recordScripts(page);
   await page.goto(`/c/${ben.username}`);
-  await expectIn(page);
+  await expectSignedIn(page);
   await expect(composer(page, ben)).toBeVisible();
   await expect(chatWith(page, ben)).toBeVisible();
   await expect(message(page, ben, "Counted")).toBeVisible();
   const second = await loaded();
-  await told("signed in", second);
+  await report("signed in", second);
   expect(second.shown).toBeLessThanOrEqual(LIMIT);
   expect(second.total).toBeLessThanOrEqual(LIMIT_CONNECTED);
   await fresh.close();

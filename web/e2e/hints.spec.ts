@@ -1,20 +1,8 @@
-import {
-  chatWith,
-  composer,
-  en,
-  expectIn,
-  expectState,
-  fillSignIn,
-  message,
-  open,
-  send,
-  state,
-  talk,
-} from "./support/steps";
-import { engines, expect, type Person, test } from "./support/test";
+import { chatWith, composer, en, expectState, message, open, send, state, conversation } from "./support/steps";
+import { backend, engines, expect, test, type Visitor } from "./support/test";
 
-test("ticks say delivered, then read", { tag: engines }, async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("the ticks show delivered, then read", { tag: [engines, backend] }, async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await bob.page.goto("/");
   await send(ann.page, bob, "have you seen this?");
@@ -27,11 +15,9 @@ test("ticks say delivered, then read", { tag: engines }, async ({ person }) => {
   await expectState(ann.page, bob, "have you seen this?", state.read);
 });
 
-test("unread messages are counted until they are seen, on every device", async ({ person, visitor }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
-  const phone = await visitor("Bob's phone");
-  await fillSignIn(phone.page, bob);
-  await expectIn(phone.page);
+test("every device counts unread messages until one has shown them", { tag: backend }, async ({ user, signedIn }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
+  const phone = await signedIn(bob);
   await bob.page.goto("/");
   await open(ann.page, bob);
   for (const body of ["one", "two", "three"]) await send(ann.page, bob, body);
@@ -51,46 +37,38 @@ test("unread messages are counted until they are seen, on every device", async (
   }
 });
 
-/** Both are connected, with the conversation before them: who is not misses a sign of typing. */
-async function meet(ann: Person, bob: Person): Promise<void> {
+/** Waits until both are connected and have the conversation open. Typing hints to others are lost. */
+async function meet(ann: Visitor, bob: Visitor): Promise<void> {
   await open(ann.page, bob);
   await open(bob.page, ann);
   await send(ann.page, bob, "are you there?");
   await expect(message(bob.page, ann, "are you there?")).toBeVisible();
 }
 
-test("typing shows, and ends with the message", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("the typing hint ends with the message, or after a while without one", async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await meet(ann, bob);
   await composer(ann.page, bob).pressSequentially("I am thin");
-  const status = talk(bob.page, ann)
+  const status = conversation(bob.page, ann)
     .getByRole("status")
-    .filter({ hasText: en.talk.typing(ann.name) });
+    .filter({ hasText: en.conversation.typing(ann.name) });
   await expect(status).toHaveCount(1);
   await composer(ann.page, bob).press("Enter");
   await expect(message(bob.page, ann, "I am thin")).toBeVisible();
   await expect(status).toHaveCount(0);
-});
-
-test("typing ends by itself", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await meet(ann, bob);
   await composer(ann.page, bob).pressSequentially("never mind");
-  const status = talk(bob.page, ann)
-    .getByRole("status")
-    .filter({ hasText: en.talk.typing(ann.name) });
   await expect(status).toHaveCount(1);
   await expect(status).toHaveCount(0, { timeout: 12_000 });
 });
 
-test("presence follows the other, with when they were last seen", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("presence follows the other user, and shows when they were last seen", { tag: backend }, async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
-  const details = talk(ann.page, bob).getByRole("button", { name: en.talk.details(bob.name) });
-  await expect(details).toContainText(en.talk.online);
+  const details = conversation(ann.page, bob).getByRole("button", { name: en.conversation.details(bob.name) });
+  await expect(details).toContainText(en.conversation.online);
   await bob.page.close();
   await expect(details).toContainText(/last seen/i, { timeout: 15_000 });
   const page = await bob.context.newPage();
   await page.goto("/");
-  await expect(details).toContainText(en.talk.online);
+  await expect(details).toContainText(en.conversation.online);
 });

@@ -1,10 +1,11 @@
+import { createAccount } from "./support/accounts";
 import { chatWith, en, expectState, message, messages, open, send, state } from "./support/steps";
-import { engines, everywhere, expect, test } from "./support/test";
+import { backend, engines, everywhere, expect, newUser, test } from "./support/test";
 
 const story = ["one", "two", "three", "four", "five"];
 
-test("who was away has everything in order when they come back", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a user who was offline receives every message in order", { tag: backend }, async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   await send(ann.page, bob, "before");
@@ -19,8 +20,8 @@ test("who was away has everything in order when they come back", async ({ person
   await expectState(ann.page, bob, "five", state.arrived);
 });
 
-test("what was written while away leaves in order afterwards", { tag: engines }, async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("messages that were written offline are sent in order afterwards", { tag: engines }, async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   await ann.sockets.offline(ann.context);
@@ -32,8 +33,8 @@ test("what was written while away leaves in order afterwards", { tag: engines },
   await expectState(ann.page, bob, "five", state.arrived);
 });
 
-test("what was written while away outlives the page", { tag: everywhere }, async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a message that was written offline survives closing the page", { tag: everywhere }, async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await ann.sockets.offline(ann.context);
   await send(ann.page, bob, "kept on this device");
@@ -42,14 +43,14 @@ test("what was written while away outlives the page", { tag: everywhere }, async
   await ann.sockets.online(ann.context);
   const page = await ann.context.newPage();
   await page.goto(`/c/${bob.username}`);
-  await expectState(page, bob, "kept on this device", state.gone);
+  await expectState(page, bob, "kept on this device", state.accepted);
   await open(bob.page, ann);
   await expect(message(bob.page, ann, "kept on this device")).toBeVisible();
   await expectState(page, bob, "kept on this device", state.arrived);
 });
 
-test("who had closed the browser's page finds the messages later", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a user who had closed the page finds the messages later", { tag: backend }, async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await bob.page.close();
   await open(ann.page, bob);
   for (const body of story) await send(ann.page, bob, body);
@@ -62,8 +63,8 @@ test("who had closed the browser's page finds the messages later", async ({ pers
   await expect(messages(page, ann)).toHaveCount(story.length);
 });
 
-test("a short gap shows nothing, and nothing comes twice", { tag: engines }, async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a short interruption shows nothing, and duplicates nothing", { tag: engines }, async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   await send(ann.page, bob, "before");
@@ -75,12 +76,13 @@ test("a short gap shows nothing, and nothing comes twice", { tag: engines }, asy
   expect(bob.sockets.opened).toBeGreaterThan(before);
   await expect(bob.page.getByText(en.connection.offline)).toBeHidden();
   await expect(messages(bob.page, ann)).toHaveCount(2);
-  const came = bob.sockets.received.filter((frame) => frame.type === "event" && frame.event?.type === "message");
-  expect(new Set(came.map((frame) => frame.event?.id)).size).toBe(came.length);
+  const received = bob.sockets.received.filter((frame) => frame.type === "event" && frame.event?.type === "message");
+  expect(new Set(received.map((frame) => frame.event?.id)).size).toBe(received.length);
 });
 
-test("a long gap is told in one line, and ends with it", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a long interruption shows one line until it ends", async ({ user }) => {
+  const [ann, bob] = [await user("Ann"), newUser("Bob")];
+  await createAccount(bob);
   await open(ann.page, bob);
   await ann.sockets.offline(ann.context);
   await expect(ann.page.getByText(en.connection.offline)).toBeVisible({ timeout: 15_000 });

@@ -13,40 +13,46 @@ import {
   send,
   signUp,
   state,
-  talk,
+  conversation,
 } from "./support/steps";
-import { account, expect, type Person, test } from "./support/test";
+import { backend, expect, newUser, test, type Visitor } from "./support/test";
 
-test("who is blocked is told so at the message, and may write again afterwards", async ({ person }) => {
-  const [ann, bob] = [await person("Ann", { viewport: { width: 1000, height: 800 } }), await person("Bob")];
-  await open(bob.page, ann);
-  await send(bob.page, ann, "before");
-  await open(ann.page, bob);
-  await expect(message(ann.page, bob, "before")).toBeVisible();
-  await ann.page.getByRole("button", { name: en.talk.details(bob.name) }).click();
-  const about = ann.page.getByRole("dialog", { name: en.talk.details(bob.name) });
-  await about.getByRole("button", { name: en.talk.block(bob.name) }).click();
-  await expect(about.getByRole("button", { name: en.talk.unblock })).toBeVisible();
-  await about.getByRole("button", { name: en.talk.hideDetails }).click();
-  await expect(talk(ann.page, bob).getByText(en.talk.blocked(bob.name))).toBeVisible();
-  await expect(composer(ann.page, bob)).toBeHidden();
+test(
+  "a message of a blocked user says that it was not sent, and can be sent once they are unblocked",
+  { tag: backend },
+  async ({ user }) => {
+    const [ann, bob] = await Promise.all([user("Ann", { viewport: { width: 1000, height: 800 } }), user("Bob")]);
+    await open(bob.page, ann);
+    await send(bob.page, ann, "before");
+    await open(ann.page, bob);
+    await expect(message(ann.page, bob, "before")).toBeVisible();
+    await ann.page.getByRole("button", { name: en.conversation.details(bob.name) }).click();
+    const about = ann.page.getByRole("dialog", { name: en.conversation.details(bob.name) });
+    await about.getByRole("button", { name: en.conversation.block(bob.name) }).click();
+    await expect(about.getByRole("button", { name: en.conversation.unblock })).toBeVisible();
+    await about.getByRole("button", { name: en.conversation.hideDetails }).click();
+    await expect(conversation(ann.page, bob).getByText(en.conversation.blocked(bob.name))).toBeVisible();
+    await expect(composer(ann.page, bob)).toBeHidden();
 
-  await send(bob.page, ann, "are you angry?");
-  await expect(message(bob.page, ann, "are you angry?")).toContainText(en.talk.notSentWhy(en.problems.blocked));
-  await expect(messages(ann.page, bob)).toHaveCount(1);
+    await send(bob.page, ann, "are you angry?");
+    await expect(message(bob.page, ann, "are you angry?")).toContainText(
+      en.conversation.notSentWhy(en.problems.blocked),
+    );
+    await expect(messages(ann.page, bob)).toHaveCount(1);
 
-  await ann.page.goto("/settings");
-  await ann.page.getByRole("button", { name: en.settings.unblockName(bob.name) }).click();
-  await expect(ann.page.getByText(en.settings.blockedNone)).toBeVisible();
-  await message(bob.page, ann, "are you angry?").getByRole("button", { name: en.talk.retry }).click();
-  await expectState(bob.page, ann, "are you angry?", state.gone);
-  await open(ann.page, bob);
-  await expect(message(ann.page, bob, "are you angry?")).toHaveCount(1);
-  await expectState(bob.page, ann, "are you angry?", state.arrived);
-});
+    await ann.page.goto("/settings");
+    await ann.page.getByRole("button", { name: en.settings.unblockName(bob.name) }).click();
+    await expect(ann.page.getByText(en.settings.blockedNone)).toBeVisible();
+    await message(bob.page, ann, "are you angry?").getByRole("button", { name: en.conversation.retry }).click();
+    await expectState(bob.page, ann, "are you angry?", state.accepted);
+    await open(ann.page, bob);
+    await expect(message(ann.page, bob, "are you angry?")).toHaveCount(1);
+    await expectState(bob.page, ann, "are you angry?", state.arrived);
+  },
+);
 
-test("one's own data comes as a file with every message of both sides", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("users can download their data, with the messages of both sides", { tag: backend }, async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   await send(ann.page, bob, "what I wrote");
@@ -72,53 +78,56 @@ test("one's own data comes as a file with every message of both sides", async ({
   expect(text).not.toContain(bob.email);
 });
 
-test("who leaves is gone: for the other, for the people's list, and for signing in", async ({ person, visitor }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
-  await open(ann.page, bob);
-  await open(bob.page, ann);
-  await send(ann.page, bob, "I am moving away");
-  await expect(message(bob.page, ann, "I am moving away")).toBeVisible();
-  await send(bob.page, ann, "Good luck");
-  await expectState(bob.page, ann, "Good luck", state.arrived);
+test(
+  "a user who deletes their account is gone from chats, the directory and sign-in",
+  { tag: backend },
+  async ({ user, signedIn, visitor }) => {
+    const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
+    await open(ann.page, bob);
+    await open(bob.page, ann);
+    await send(ann.page, bob, "I am moving away");
+    await expect(message(bob.page, ann, "I am moving away")).toBeVisible();
+    await send(bob.page, ann, "Good luck");
+    await expectState(bob.page, ann, "Good luck", state.arrived);
 
-  await ann.page.goto("/settings");
-  await ann.page.getByRole("button", { name: en.settings.leaveDo }).click();
-  const dialog = ann.page.getByRole("dialog", { name: en.settings.leaveTitle });
-  await dialog.getByLabel(en.settings.leaveConfirm(ann.username)).fill(ann.username);
-  await dialog.getByLabel(en.entry.password, { exact: true }).fill("not the password");
-  await dialog.getByRole("button", { name: en.settings.leaveDo }).click();
-  await expect(dialog.getByText(en.settings.leaveWrong)).toBeVisible();
-  await dialog.getByLabel(en.entry.password, { exact: true }).fill(ann.password);
-  await dialog.getByRole("button", { name: en.settings.leaveDo }).click();
-  await expect(ann.page.getByText(en.entry.reasons.left)).toBeVisible();
+    await ann.page.goto("/settings");
+    await ann.page.getByRole("button", { name: en.settings.leaveDo }).click();
+    const dialog = ann.page.getByRole("dialog", { name: en.settings.leaveTitle });
+    await dialog.getByLabel(en.settings.leaveConfirm(ann.username)).fill(ann.username);
+    await dialog.getByLabel(en.auth.password, { exact: true }).fill("not the password");
+    await dialog.getByRole("button", { name: en.settings.leaveDo }).click();
+    await expect(dialog.getByText(en.settings.leaveWrong)).toBeVisible();
+    await dialog.getByLabel(en.auth.password, { exact: true }).fill(ann.password);
+    await dialog.getByRole("button", { name: en.settings.leaveDo }).click();
+    await expect(ann.page.getByText(en.auth.reasons.left)).toBeVisible();
 
-  // The other's device keeps the name that it knew; the conversation says what happened, and what Bob wrote stays his.
-  await bob.page.goto("/");
-  await chatWith(bob.page, ann).click();
-  await expect(bob.page.getByText(en.talk.gone)).toBeVisible();
-  await expect(composer(bob.page, ann)).toBeHidden();
-  await expect(message(bob.page, ann, "Good luck")).toBeVisible();
-  // A device that never knew it is not told.
-  const phone = await visitor("Bob's phone");
-  await fillSignIn(phone.page, bob);
-  await expect(chats(phone.page).getByRole("link", { name: en.chats.gone })).toContainText("Good luck");
-  await expect(phone.page.getByText(ann.name)).toBeHidden();
+    // Bob's device keeps the name that it knows. The conversation says what happened, and keeps the messages of Bob.
+    await bob.page.goto("/");
+    await chatWith(bob.page, ann).click();
+    await expect(bob.page.getByText(en.conversation.gone)).toBeVisible();
+    await expect(composer(bob.page, ann)).toBeHidden();
+    await expect(message(bob.page, ann, "Good luck")).toBeVisible();
+    // A new device does not learn the name.
+    const phone = await signedIn(bob);
+    await expect(chats(phone.page).getByRole("link", { name: en.chats.gone })).toContainText("Good luck");
+    await expect(phone.page.getByText(ann.name)).toBeHidden();
 
-  await bob.page.goto("/people");
-  await bob.page.getByRole("searchbox", { name: en.people.search }).fill(ann.username);
-  await expect(bob.page.getByText(en.people.none(ann.username))).toBeVisible();
+    await bob.page.goto("/people");
+    await bob.page.getByRole("searchbox", { name: en.people.search }).fill(ann.username);
+    await expect(bob.page.getByText(en.people.none(ann.username))).toBeVisible();
 
-  const again = await visitor("Ann");
-  await fillSignIn(again.page, ann);
-  await expect(again.page.getByRole("alert")).toHaveText(en.entry.errors.passwordWrong);
-  // The name stays reserved, so that nobody steps into one that others still trust.
-  await fillSignUp(again.page, { ...again, username: ann.username });
-  await again.page.getByRole("button", { name: en.entry.signUp, exact: true }).click();
-  await expect(again.page.getByLabel(en.entry.username, { exact: true })).toHaveAccessibleDescription(/taken/);
-});
+    const again = await visitor("Ann");
+    await fillSignIn(again.page, ann);
+    await expect(again.page.getByRole("alert")).toHaveText(en.auth.errors.passwordWrong);
+    // The username stays reserved, so that nobody can take one that others still trust.
+    await fillSignUp(again.page, { ...again, username: ann.username });
+    await again.page.getByRole("button", { name: en.auth.signUp, exact: true }).click();
+    await expect(again.page.getByLabel(en.auth.username, { exact: true })).toHaveAccessibleDescription(/taken/);
+  },
+);
 
-test("a second account in the same browser sees nothing of the first", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a second account in the same browser sees nothing of the first", async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   await send(bob.page, ann, "for Ann alone");
@@ -126,15 +135,15 @@ test("a second account in the same browser sees nothing of the first", async ({ 
   await composer(ann.page, bob).fill("a draft of Ann's");
   await ann.page.goto("/settings");
   await ann.page.getByRole("button", { name: en.settings.signOut, exact: true }).click();
-  await expect(ann.page.getByRole("button", { name: en.entry.signIn, exact: true })).toBeVisible();
+  await expect(ann.page.getByRole("button", { name: en.auth.signIn, exact: true })).toBeVisible();
 
-  const eve: Person = { ...ann, ...account("Eve") };
+  const eve: Visitor = { ...ann, ...newUser("Eve") };
   await signUp(eve.page, eve);
   await expect(eve.page.getByText(en.chats.empty)).toBeVisible();
   await open(eve.page, bob);
   await expect(messages(eve.page, bob)).toHaveCount(0);
   await expect(composer(eve.page, bob)).toHaveValue("");
-  await expect(talk(eve.page, bob)).not.toContainText("for Ann alone");
+  await expect(conversation(eve.page, bob)).not.toContainText("for Ann alone");
   await send(eve.page, bob, "hello from Eve");
   await expect(chatWith(bob.page, eve)).toContainText("hello from Eve");
   await expect(message(bob.page, ann, "hello from Eve")).toHaveCount(0);

@@ -1,12 +1,12 @@
 import type { Page } from "@playwright/test";
 import { composer, en, expectState, message, messages, open, send, signUp, state } from "./support/steps";
-import { account, expect, test } from "./support/test";
+import { backend, expect, newUser, test } from "./support/test";
 
-test("a reload between sending and the server's word sends the message exactly once", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a reload before the confirmation arrives sends the message exactly once", { tag: backend }, async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
-  // The server has the message, and the page goes away before it learns of that.
+  // The server has the message, and the page is reloaded before it learns of that.
   ann.sockets.mute((frame) => frame.type === "sent" || frame.type === "event");
   await send(ann.page, bob, "only once");
   await expect(message(bob.page, ann, "only once")).toBeVisible();
@@ -25,8 +25,8 @@ test("a reload between sending and the server's word sends the message exactly o
   }
 });
 
-test("a reload before the message has left sends it afterwards, exactly once", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a reload before the message is sent sends it afterwards, exactly once", async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   ann.sockets.hold((frame) => frame.type === "send");
@@ -40,18 +40,18 @@ test("a reload before the message has left sends it afterwards, exactly once", a
   await expect(messages(bob.page, ann)).toHaveCount(1);
 });
 
-test("Enter and a reload in the same breath keep the message or its text", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a reload right after Enter keeps the message or its draft", async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
   for (const body of ["first breath", "second breath", "third breath"]) {
     const box = composer(ann.page, bob);
     await box.fill(body);
-    await expect.poll(() => draft(ann.page)).toBe(body); // kept when the typing pauses
+    await expect.poll(() => storedDraft(ann.page)).toBe(body); // stored when the typing pauses
     await box.press("Enter");
     await ann.page.reload();
     await expect(box).toBeVisible();
-    // Stored and sent, or still a draft: never neither, never both.
+    // Either the message is stored and sent, or the draft is still there; never both.
     await expect
       .poll(async () => (await message(ann.page, bob, body).count()) + Number((await box.inputValue()) === body))
       .toBe(1);
@@ -62,8 +62,8 @@ test("Enter and a reload in the same breath keep the message or its text", async
   await expect(messages(bob.page, ann)).toHaveCount(3);
 });
 
-/** The draft that the device keeps. */
-async function draft(page: Page): Promise<string | null> {
+/** Returns the draft that the device has stored. */
+async function storedDraft(page: Page): Promise<string | null> {
   return page.evaluate(async () => {
     const name = (await indexedDB.databases()).map((d) => d.name ?? "").find((n) => n.startsWith("phoenix:"));
     if (name === undefined) return null;
@@ -82,8 +82,8 @@ async function draft(page: Page): Promise<string | null> {
   });
 }
 
-/** A network as slow as a moving train's: 400 ms there and back, 400 kbit/s. */
-async function slow(page: Page): Promise<void> {
+/** Slows the network of the page down to that of a moving train: a round trip of 400 ms, 400 kbit/s. */
+async function slowNetwork(page: Page): Promise<void> {
   const session = await page.context().newCDPSession(page);
   await session.send("Network.enable");
   await session.send("Network.emulateNetworkConditions", {
@@ -94,13 +94,13 @@ async function slow(page: Page): Promise<void> {
   });
 }
 
-test("on a slow network somebody signs up, writes and is answered", async ({ browser, baseURL, person }) => {
-  const bob = await person("Bob");
-  // Not through the fixtures, whose sockets end in the test and not in the network.
+test("on a slow network a user can sign up, write and receive an answer", async ({ browser, baseURL, user }) => {
+  const bob = await user("Bob");
+  // A context of the fixtures would not do: its sockets pass through the test, so the network does not slow them down.
   const context = await browser.newContext(baseURL === undefined ? {} : { baseURL });
   const page = await context.newPage();
-  await slow(page);
-  const ann = account("Ann");
+  await slowNetwork(page);
+  const ann = newUser("Ann");
   await signUp(page, ann);
   await open(page, bob);
   await open(bob.page, ann);
@@ -109,7 +109,7 @@ test("on a slow network somebody signs up, writes and is answered", async ({ bro
   await send(bob.page, ann, "an answer");
   await expect(message(page, bob, "an answer")).toBeVisible();
   await expectState(page, bob, "three", state.arrived);
-  // Slow is not gone: nothing says that there is no network.
+  // A slow network is not reported as offline.
   await expect(page.getByText(en.connection.offline)).toBeHidden();
   await page.reload();
   await expect(messages(page, bob)).toContainText(["one", "two", "three", "an answer"]);

@@ -1,10 +1,11 @@
 import type { Page } from "@playwright/test";
-import { expectState, message, open, send, state, talk } from "./support/steps";
+import { expectState, message, messages, open, send, state, conversation } from "./support/steps";
 import { engines, expect, test } from "./support/test";
 
 /**
- * Stops everything that a tab runs, as browsers do with tabs that nobody looks at; its socket and its locks stay. The
- * value lets it go on. (Chromium's own lifecycle command does nothing to a tab of a test, which always counts as visible.)
+ * Stops everything that a tab runs, as browsers do with hidden tabs. The tab keeps its socket and its locks. The
+ * returned function resumes it. (Chromium's lifecycle command has no effect on a tab of a test, which always counts
+ * as visible.)
  */
 async function freeze(page: Page): Promise<() => Promise<void>> {
   const session = await page.context().newCDPSession(page);
@@ -18,8 +19,8 @@ async function freeze(page: Page): Promise<() => Promise<void>> {
   };
 }
 
-test("however many tabs are open, the browser has one socket", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("the tabs of a browser share one socket, and each shows every message once", async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(bob.page, ann);
   await open(ann.page, bob);
   const tabs = [ann.page, await ann.context.newPage(), await ann.context.newPage()];
@@ -29,13 +30,14 @@ test("however many tabs are open, the browser has one socket", async ({ person }
   for (const page of tabs) {
     for (const body of ["from tab 0", "from tab 1", "from tab 2", "to all of them"])
       await expect(message(page, bob, body)).toHaveCount(1);
+    await expect(messages(page, bob)).toHaveCount(4);
     await expectState(page, bob, "from tab 2", state.arrived);
   }
   expect(ann.sockets.open).toBe(1);
 });
 
-test("when the tab with the socket is closed, another takes over", { tag: engines }, async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("when the leader is closed, another tab takes over", { tag: engines }, async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(bob.page, ann);
   const second = await ann.context.newPage();
   await open(second, bob);
@@ -47,8 +49,8 @@ test("when the tab with the socket is closed, another takes over", { tag: engine
   expect(ann.sockets.open).toBe(1);
 });
 
-test("a frozen tab does not keep the socket from a tab that somebody looks at", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a frozen leader loses the socket to a visible tab", async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(bob.page, ann);
   await open(ann.page, bob);
   const second = await ann.context.newPage();
@@ -69,6 +71,6 @@ test("a frozen tab does not keep the socket from a tab that somebody looks at", 
   await expect(message(ann.page, bob, "while the first is frozen")).toHaveCount(1);
   await expect.poll(() => ann.sockets.open).toBe(1);
   await send(ann.page, bob, "thawed");
-  await expect(talk(second, bob).getByText("thawed")).toBeVisible();
+  await expect(conversation(second, bob).getByText("thawed")).toBeVisible();
   await expectState(ann.page, bob, "thawed", state.arrived);
 });

@@ -1,14 +1,14 @@
 /** Figures for the table, and the arithmetic behind them. */
 import { test } from "@playwright/test";
 
-/** The kind of annotation that {@link tell} leaves for the table. */
+/** The type of the annotations that {@link record} adds for the table. */
 export const FIGURE = "figure";
 
-export function tell(name: string, value: string): void {
+export function record(name: string, value: string): void {
   test.info().annotations.push({ type: FIGURE, description: `${name}\t${value}` });
 }
 
-/** The value that `share` (0 to 1) of the values are at or below, by the nearest rank. */
+/** Returns the quantile `share` (0 to 1) of the values, by the nearest rank. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? NaN;

@@ -6,11 +6,11 @@ import { promisify } from "node:util";
 import { launchOptions } from "../e2e/support/browser";
 import { composer, message, open, send, signUp } from "../e2e/support/steps";
 import { system } from "../e2e/support/system";
-import { account, expect, test } from "../e2e/support/test";
-import { register } from "../e2e/support/voice";
-import { tell } from "./figures";
+import { newUser, expect, test } from "../e2e/support/test";
+import { createAccount } from "../e2e/support/accounts";
+import { record } from "./figures";
 
-// 185 MB with what it needs: npx brings it when it is first run, and it is none of the client's packages.
+// 185 MB with its dependencies. npx installs it on the first run; it is not a dependency of the client.
 const tool = "lighthouse@12.8.2";
 const categories = ["performance", "accessibility", "best-practices"] as const;
 
@@ -34,8 +34,8 @@ interface Report {
   >;
 }
 
-/** Lets Lighthouse look at a page of a browser that runs, as it is: signed in or not. */
-async function look(url: string, port: number): Promise<Report> {
+/** Runs Lighthouse on a page of a running browser, with its sign-in. */
+async function runLighthouse(url: string, port: number): Promise<Report> {
   const args = [
     "--yes",
     tool,
@@ -54,13 +54,13 @@ async function look(url: string, port: number): Promise<Report> {
   return JSON.parse(stdout) as Report;
 }
 
-function told(what: string, { categories: found, audits }: Report): void {
-  tell(
+function recordReport(what: string, { categories: found, audits }: Report): void {
+  record(
     `Lighthouse, ${what}: ${categories.join(" / ")}`,
     categories.map((name) => ((found[name]?.score ?? NaN) * 100).toFixed(0)).join(" / "),
   );
   const show = (id: string): string => audits[id]?.displayValue ?? "?";
-  tell(
+  record(
     `the same: first contentful paint, largest contentful paint, blocked, shifted`,
     ["first-contentful-paint", "largest-contentful-paint", "total-blocking-time", "cumulative-layout-shift"]
       .map(show)
@@ -70,11 +70,11 @@ function told(what: string, { categories: found, audits }: Report): void {
     const missed = (found[name]?.auditRefs ?? [])
       .filter(({ id, weight }) => weight > 0 && (audits[id]?.score ?? 1) < 1)
       .map(({ id }) => audits[id]?.title ?? id);
-    if (missed.length > 0) tell(`the same, ${name}: findings`, missed.join("; "));
+    if (missed.length > 0) record(`the same, ${name}: findings`, missed.join("; "));
   }
 }
 
-test("what Lighthouse says", async () => {
+test("Lighthouse", async () => {
   const port = await freePort();
   const context = await chromium.launchPersistentContext(test.info().outputPath("profile"), {
     ...launchOptions,
@@ -83,9 +83,9 @@ test("what Lighthouse says", async () => {
     locale: "en-GB",
   });
   const page = context.pages()[0] ?? (await context.newPage());
-  told("sign-in page", await look(`${system().url}/signin`, port));
-  const [ann, bob] = [account("Ann"), account("Bob")];
-  await register(bob);
+  recordReport("sign-in page", await runLighthouse(`${system().url}/signin`, port));
+  const [ann, bob] = [newUser("Ann"), newUser("Bob")];
+  await createAccount(bob);
   await signUp(page, ann);
   await open(page, bob);
   for (const body of ["Are you on the train?", "I am at the station, platform 4.", "See https://example.org/map"])
@@ -93,7 +93,7 @@ test("what Lighthouse says", async () => {
   await expect(message(page, bob, "platform 4")).toBeVisible();
   await expect(composer(page, bob)).toBeVisible();
   await page.goto("about:blank");
-  told("a conversation, signed in", await look(`${system().url}/c/${bob.username}`, port));
+  recordReport("a conversation, signed in", await runLighthouse(`${system().url}/c/${bob.username}`, port));
   await context.close();
 });
 

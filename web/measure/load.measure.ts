@@ -1,8 +1,9 @@
 import type { Page } from "@playwright/test";
 import { chats, en } from "../e2e/support/steps";
-import { account, expect, test } from "../e2e/support/test";
-import { register, Voice } from "../e2e/support/voice";
-import { ms, quantile, tell } from "./figures";
+import { newUser, expect, test } from "../e2e/support/test";
+import { createAccount } from "../e2e/support/accounts";
+import { Voice } from "../e2e/support/voice";
+import { ms, quantile, record } from "./figures";
 import { profile, throttle } from "./throttle";
 
 const runs = 5;
@@ -13,15 +14,18 @@ interface Paints {
   readonly usable: number;
 }
 
-/** Notes, in every document from now on, when `selector` first matches something that is laid out; in ms since the navigation began. */
+/**
+ * Records, in every document from now on, when `selector` first matches a visible element, in ms since the
+ * navigation.
+ */
 async function watchFor(page: Page, selector: string): Promise<void> {
   await page.addInitScript((wanted) => {
-    const look = (): void => {
+    const check = (): void => {
       const found = document.querySelector<HTMLElement>(wanted);
       if (found !== null && found.offsetHeight > 0) Object.assign(window, { usableAt: performance.now() });
-      else requestAnimationFrame(look);
+      else requestAnimationFrame(check);
     };
-    requestAnimationFrame(look);
+    requestAnimationFrame(check);
   }, selector);
 }
 
@@ -40,40 +44,40 @@ async function load(page: Page, path: string): Promise<Paints> {
 
 function report(what: string, usable: string, all: readonly Paints[]): void {
   const middle = (pick: (p: Paints) => number): string => ms(quantile(all.map(pick), 0.5));
-  tell(
+  record(
     `${what}: first paint`,
     middle((p) => p.first),
   );
-  tell(
+  record(
     `${what}: first contentful paint`,
     middle((p) => p.content),
   );
-  tell(
+  record(
     `${what}: ${usable}`,
     middle((p) => p.usable),
   );
 }
 
-test("the sign-in page, never seen before", async ({ visitor }) => {
-  tell("profile of loading", `${profile}; the middle of ${runs} loads`);
+test("the sign-in page on a first visit", async ({ visitor }) => {
+  record("profile of loading", `${profile}; the middle of ${runs} loads`);
   const all: Paints[] = [];
   for (let run = 0; run < runs; run++) {
     const { page, context } = await visitor("Somebody");
     await watchFor(page, 'input[type="email"]:enabled');
     await throttle(page, { network: true });
     all.push(await load(page, "/signin"));
-    await page.getByLabel(en.entry.email, { exact: true }).fill("ann@example.org");
+    await page.getByLabel(en.auth.email, { exact: true }).fill("ann@example.org");
     await context.close();
   }
   report("sign-in page, first visit", "form takes input", all);
 });
 
-test("the chats of somebody who is signed in", async ({ person, browser }) => {
-  const ann = await person("Ann");
+test("the chats of a user who is signed in", async ({ user, browser }) => {
+  const ann = await user("Ann");
   const speakers = await browser.newContext();
   for (let n = 0; n < 20; n++) {
-    const other = account(`Friend${n}`);
-    await register(other);
+    const other = newUser(`Friend${n}`);
+    await createAccount(other);
     const voice = await Voice.open(speakers, other);
     await voice.say({ to: await uidOf(ann.page), body: `Hello from ${other.name}` });
     await voice.close();
@@ -87,7 +91,7 @@ test("the chats of somebody who is signed in", async ({ person, browser }) => {
   const cold: Paints[] = [];
   const warm: Paints[] = [];
   for (let run = 0; run < runs; run++) {
-    // Signed in, with the messages of this device, and without a byte of the client itself.
+    // Signed in, with the messages on this device, but without the cached files of the client.
     await ann.page.goto("about:blank");
     await session.send("Network.clearBrowserCache");
     await session.send("Storage.clearDataForOrigin", { origin, storageTypes: "service_workers,cache_storage" });
@@ -100,7 +104,7 @@ test("the chats of somebody who is signed in", async ({ person, browser }) => {
   report("signed in, cached", "chats shown", warm);
 });
 
-/** The uid of whoever is signed in: the name of the database that the client keeps. */
+/** Returns the uid of the signed-in user, from the name of the database of the client. */
 async function uidOf(page: Page): Promise<string> {
   return page.evaluate(async () => {
     const kept = (await indexedDB.databases())

@@ -3,18 +3,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { build } from "vite";
-import { signIn } from "../e2e/support/archive";
+import { signIn } from "../e2e/support/accounts";
 import { messages, open } from "../e2e/support/steps";
 import { expect, test } from "../e2e/support/test";
 import { databaseName } from "../src/model/store/store";
-import { MB, ms, quantile, tell } from "./figures";
+import { MB, ms, quantile, record } from "./figures";
 import type { Seed } from "./seed";
 import { slowCpu, throttle } from "./throttle";
 
 const count = 50_000;
 
-test("a conversation of 50,000 messages", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("a conversation of 50,000 messages", async ({ user }) => {
+  const [ann, bob] = [await user("Ann"), await user("Bob")];
   const [me, other] = [await signIn(ann), await signIn(bob)];
   const { page } = ann;
   await open(page, bob);
@@ -22,7 +22,7 @@ test("a conversation of 50,000 messages", async ({ person }) => {
   await session.send("Emulation.setCPUThrottlingRate", { rate: 1 });
   const empty = await heap(session);
 
-  // The store is the app's alone while it runs: it is filled from a page of the same origin that runs no app.
+  // Only the app may use the store while it runs, so a page of the same origin without the app fills it.
   await page.goto("/config.json");
   await page.evaluate(await bundled());
   await page.evaluate(
@@ -37,9 +37,9 @@ test("a conversation of 50,000 messages", async ({ person }) => {
   const opened = Date.now() - began;
   await session.send("Emulation.setCPUThrottlingRate", { rate: 1 });
   expect(await stored(page, me.uid)).toBe(count);
-  tell(`JavaScript heap with an empty conversation`, MB(empty));
-  tell(`JavaScript heap with ${count} messages in the store, conversation open at its end`, MB(await heap(session)));
-  tell(
+  record(`JavaScript heap with an empty conversation`, MB(empty));
+  record(`JavaScript heap with ${count} messages in the store, conversation open at its end`, MB(await heap(session)));
+  record(
     "opening that conversation by its address, until its last message is shown",
     `${ms(opened)} (${slowCpu}, cached)`,
   );
@@ -47,17 +47,17 @@ test("a conversation of 50,000 messages", async ({ person }) => {
   for (const rate of [1, 4]) {
     await session.send("Emulation.setCPUThrottlingRate", { rate });
     const { gaps, scrolled } = await scroll(page);
-    tell(
+    record(
       `frames while scrolling up through them for 8 s, p50 / p95 / p99 / worst${rate === 1 ? "" : ` (${slowCpu})`}`,
       `${[0.5, 0.95, 0.99, 1].map((share) => ms(quantile(gaps, share))).join(" / ")}; ${(scrolled / 1000).toFixed(0)},000 px, ${((gaps.filter((g) => g > 50).length / gaps.length) * 100).toFixed(1)} % above 50 ms`,
     );
   }
   await session.send("Emulation.setCPUThrottlingRate", { rate: 1 });
-  tell("JavaScript heap after that", MB(await heap(session)));
-  tell("elements in the page", String(await page.evaluate(() => document.querySelectorAll("*").length)));
+  record("JavaScript heap after that", MB(await heap(session)));
+  record("elements in the page", String(await page.evaluate(() => document.querySelectorAll("*").length)));
 });
 
-/** How many messages the store of an account holds. */
+/** Returns the number of messages in the store of a user. */
 async function stored(page: Page, uid: string): Promise<number> {
   return page.evaluate(
     (name) =>
@@ -77,14 +77,14 @@ async function stored(page: Page, uid: string): Promise<number> {
   );
 }
 
-/** What is in use after everything that can be collected was. */
+/** Returns the size of the heap after garbage collection. */
 async function heap(session: CDPSession): Promise<number> {
   await session.send("HeapProfiler.enable");
   for (let n = 0; n < 3; n++) await session.send("HeapProfiler.collectGarbage");
   return (await session.send("Runtime.getHeapUsage")).usedSize;
 }
 
-/** Scrolls up for 8 s as fast as a hand with a wheel does, and gives the time between frames and the way that was made. */
+/** Scrolls up for 8 s as fast as a user with a wheel does. Returns the times between frames, and the distance in px. */
 async function scroll(page: Page): Promise<{ gaps: number[]; scrolled: number }> {
   await page.mouse.move(195, 400);
   await page.evaluate(() => {
@@ -103,13 +103,13 @@ async function scroll(page: Page): Promise<{ gaps: number[]; scrolled: number }>
     scrolled += 400;
     await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 25)));
   }
-  return page.evaluate((way) => {
+  return page.evaluate((distance) => {
     const { frames } = Object.assign(window, { measuring: false }) as unknown as { frames: number[] };
-    return { gaps: frames.slice(1).map((at, i) => at - (frames[i] ?? at)), scrolled: way };
+    return { gaps: frames.slice(1).map((at, i) => at - (frames[i] ?? at)), scrolled: distance };
   }, scrolled);
 }
 
-/** seed.ts as one script, which leaves `seeding` in the window. */
+/** Returns seed.ts as one script, which sets the global `seeding`. */
 async function bundled(): Promise<string> {
   const outDir = await mkdtemp(join(tmpdir(), "phoenix-seed-"));
   try {

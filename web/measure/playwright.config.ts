@@ -1,8 +1,9 @@
 import { defineConfig } from "@playwright/test";
 import { launchOptions } from "../e2e/support/browser";
 
-// npm run measure: figures of the built client on the running system, told in one table. One thing at a time, on a machine that
-// does nothing else; the throttling (throttle.ts) makes of it a mid-range phone on a slow network. Nothing here passes or fails by its figures.
+// npm run measure: measures the built client on the running system, and prints one table. Tests run in sequence, on
+// an otherwise idle machine. throttle.ts simulates a mid-range phone on a slow network. No test fails because of its
+// figures.
 export default defineConfig({
   testDir: ".",
   testMatch: "*.measure.ts",

@@ -1,5 +1,6 @@
 /**
- * Puts messages into the client's own store, through the client's own code: bundled by long.measure.ts and run in a page of the system.
+ * Fills the store of the client with messages, through the code of the client. long.measure.ts bundles it and runs it
+ * in a page of the system.
  */
 import { browserPlatform } from "../src/platform/browser";
 import { LocalStore } from "../src/model/store/store";
@@ -18,7 +19,7 @@ const words =
     " ",
   );
 
-/** A conversation of `count` messages, complete, one every three minutes or so, the last one a minute ago. */
+/** Stores a complete conversation of `count` messages, about three minutes apart, the last one a minute ago. */
 export async function seed({ me, other, count }: Seed): Promise<void> {
   const platform = browserPlatform();
   const store = await LocalStore.open(platform, me);

@@ -1,4 +1,4 @@
-/** Prints what was measured as one table, in the order of measuring. */
+/** A reporter that prints the recorded figures as one table, in order. */
 import type { FullResult, Reporter, TestCase, TestResult } from "@playwright/test/reporter";
 import { FIGURE } from "./figures";
 

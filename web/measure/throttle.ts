@@ -1,21 +1,21 @@
-/** The device and the network that are measured: those of Lighthouse's mobile profile. */
+/** The simulated device and network: those of the mobile profile of Lighthouse. */
 import type { CDPSession, Page } from "@playwright/test";
 
-/** "Slow 4G", as Lighthouse has it. */
+/** "Slow 4G", as Lighthouse defines it. */
 const network = {
   offline: false,
   latency: 150,
   downloadThroughput: (1_638.4 * 1024) / 8,
   uploadThroughput: (750 * 1024) / 8,
 };
-/** How many times slower the processor is made. */
+/** The factor by which the processor is slowed down. */
 const cpu = 4;
 
-/** As the table says it. */
+/** The texts for the table. */
 export const profile = `processor ${cpu} times slower, slow 4G (150 ms, 1.6 Mbit/s)`;
 export const slowCpu = `processor ${cpu} times slower`;
 
-/** Slows a page down. Requests of its service worker are another target's, and are not slowed. */
+/** Slows a page down, but not its service worker, which is another target. */
 export async function throttle(page: Page, what: { readonly network: boolean }): Promise<CDPSession> {
   const session = await page.context().newCDPSession(page);
   await session.send("Emulation.setCPUThrottlingRate", { rate: cpu });

@@ -1,22 +1,22 @@
 import { type CDPSession, chromium, type Page } from "@playwright/test";
-import { signIn } from "../e2e/support/archive";
+import { signIn } from "../e2e/support/accounts";
 import { launchOptions } from "../e2e/support/browser";
 import { composer, expectState, messages, open, send, state } from "../e2e/support/steps";
 import { expect, test } from "../e2e/support/test";
 import { Voice } from "../e2e/support/voice";
-import { ms, quantile, tell } from "./figures";
+import { ms, quantile, record } from "./figures";
 import { slowCpu, throttle } from "./throttle";
 
 const seconds = 10;
 const perSecond = 50; // messages
 const keysPerSecond = 8; // a quick typist
 
-test("typing while fifty messages a second arrive", async ({ person }) => {
-  const [ann, bob] = [await person("Ann"), await person("Bob")];
+test("typing while fifty messages a second arrive", async ({ user }) => {
+  const [ann, bob] = [await user("Ann"), await user("Bob")];
   await open(ann.page, bob);
   await send(ann.page, bob, "Tell me everything.");
   const { uid } = await signIn(ann);
-  // In a browser of its own, which is not slowed down. Two devices, since one may send 20 messages a second for long.
+  // In another browser, which is not slowed down. Two devices, because one may send at most 20 messages a second.
   const elsewhere = await chromium.launch(launchOptions);
   const context = await elsewhere.newContext();
   const voices = [await Voice.open(context, bob), await Voice.open(context, bob)];
@@ -24,8 +24,8 @@ test("typing while fifty messages a second arrive", async ({ person }) => {
   await bob.context.close();
   const session = await throttle(ann.page, { network: false });
   await composer(ann.page, bob).focus();
-  await watch(ann.page);
-  // Without a screen, and with nobody looking, Chromium puts off showing frames for seconds, and says so of every key. A screencast looks.
+  await recordKeys(ann.page);
+  // Headless Chromium delays frames for seconds, which every key would show. A screencast makes it draw them.
   session.on(
     "Page.screencastFrame",
     ({ sessionId }) => void session.send("Page.screencastFrameAck", { sessionId }).catch(() => undefined),
@@ -33,7 +33,7 @@ test("typing while fifty messages a second arrive", async ({ person }) => {
   await session.send("Page.startScreencast", { format: "jpeg", quality: 1, maxWidth: 64, maxHeight: 64 });
 
   await type(session, seconds * keysPerSecond);
-  report("nothing arrives", await keys(ann.page));
+  report("nothing arrives", await recordedKeys(ann.page));
 
   const each = (seconds * perSecond) / voices.length;
   const began = Date.now();
@@ -43,19 +43,19 @@ test("typing while fifty messages a second arrive", async ({ person }) => {
     ),
   ).then(() => Date.now() - began);
   await type(session, seconds * keysPerSecond);
-  report(`${perSecond} messages/s arrive`, await keys(ann.page));
+  report(`${perSecond} messages/s arrive`, await recordedKeys(ann.page));
   const accepted = await poured;
   await expect(
     messages(ann.page, bob)
       .filter({ hasText: `Word ${each - 1} of voice` })
       .last(),
   ).toBeVisible();
-  tell("the last message was accepted / is shown after", `${ms(accepted)} / ${ms(Date.now() - began)}`);
+  record("the last message was accepted / is shown after", `${ms(accepted)} / ${ms(Date.now() - began)}`);
   await expect(composer(ann.page, bob)).toHaveValue(new RegExp(`^.{${2 * seconds * keysPerSecond}}$`));
   await elsewhere.close();
 });
 
-/** Types, whether or not the page keeps up: nobody's fingers wait for the screen. Resolves once the page has taken every key. */
+/** Types at a constant pace, even if the page falls behind. Resolves once the page has handled every key. */
 async function type(session: CDPSession, count: number): Promise<void> {
   const taken: Promise<unknown>[] = [];
   await new Promise<void>((resolve) => {
@@ -73,7 +73,7 @@ async function type(session: CDPSession, count: number): Promise<void> {
   await Promise.all(taken);
 }
 
-/** A key, in ms since it was pressed: the page has handled it, and the next frame is on the screen (in steps of 8). */
+/** The times from pressing a key until it is handled, and until the next frame is shown (in steps of 8), in ms. */
 interface Key {
   readonly handled: number;
   readonly painted: number;
@@ -84,8 +84,8 @@ interface Watched {
   frames: number[];
 }
 
-/** Notes every key and every frame from now on. Keys that were painted within 16 ms are not reported by browsers. */
-async function watch(page: Page): Promise<void> {
+/** Records every key and every frame from now on. Browsers do not report keys that were painted within 16 ms. */
+async function recordKeys(page: Page): Promise<void> {
   await page.evaluate(() => {
     const watched: Watched = { pressed: new Map(), frames: [] };
     Object.assign(window, { watched });
@@ -107,8 +107,8 @@ async function watch(page: Page): Promise<void> {
   });
 }
 
-/** What was noted since the last call. */
-async function keys(page: Page): Promise<{ pressed: Key[]; frames: number[] }> {
+/** Returns the keys and frames since the last call. */
+async function recordedKeys(page: Page): Promise<{ pressed: Key[]; frames: number[] }> {
   return page.evaluate(() => {
     const { watched } = window as unknown as { watched: Watched };
     const noted = { pressed: [...watched.pressed.values()], frames: watched.frames };
@@ -123,7 +123,7 @@ function report(arriving: string, { pressed, frames }: { pressed: Key[]; frames:
   const all = [...pressed, ...quick];
   const three = (values: number[]): string => [0.5, 0.98, 1].map((share) => ms(quantile(values, share))).join(" / ");
   const when = `while ${arriving} for ${seconds} s (${slowCpu}), p50 / p98 / worst`;
-  tell(`key pressed until handled ${when}`, three(all.map((k) => k.handled)));
-  tell(`key pressed until painted ${when}`, three(all.map((k) => k.painted)));
-  tell(`between frames ${when}`, three(frames.slice(1).map((at, i) => at - (frames[i] ?? at))));
+  record(`key pressed until handled ${when}`, three(all.map((k) => k.handled)));
+  record(`key pressed until painted ${when}`, three(all.map((k) => k.painted)));
+  record(`between frames ${when}`, three(frames.slice(1).map((at, i) => at - (frames[i] ?? at))));
 }

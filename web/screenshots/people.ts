@@ -1,7 +1,7 @@
-/** Who is in the pictures, and what they wrote to each other. */
-import type { Account } from "../e2e/support/test";
+/** The users in the screenshots, and their messages. */
+import type { User } from "../e2e/support/test";
 
-function someone(name: string, username: string): Account {
+function someone(name: string, username: string): User {
   return { name, username, email: `${username}@example.org`, password: "warm embers at night" };
 }
 
@@ -15,7 +15,7 @@ export const eli = someone("Eli Stern", "eli.stern");
 export const priya = someone("Priya Raman", "priya");
 
 export const dmitri = someone("Dmitri Sokolov", "dmitri");
-/** They have an account, and appear among the people. */
+/** The users whom the directory shows. */
 export const others = [
   jonas,
   lea,
@@ -29,18 +29,18 @@ export const others = [
   someone("Chiara Russo", "chiara"),
 ];
 
-/** A line of a conversation: minutes before now (the day before yesterday and so on by larger numbers), who says it, and what. */
+/** A message of a conversation. `ago` is in minutes before now. */
 export interface Line {
   readonly ago: number;
-  readonly from: Account;
+  readonly from: User;
   readonly body: string;
-  /** Answers the line with this number. */
+  /** The index of the line that it answers. */
   readonly answers?: number;
 }
 
 const day = 24 * 60;
 
-/** With Jonas, who is there and reads along. */
+/** The conversation with Jonas, who is online and reads it. */
 export const long: readonly Line[] = [
   { ago: 2 * day + 31, from: jonas, body: "Did the kiln survive the move?" },
   { ago: 2 * day + 26, from: me, body: "It did. The shelf did not." },
@@ -67,15 +67,17 @@ export const long: readonly Line[] = [
   { ago: 3, from: jonas, body: "Two. See you at eight." },
 ];
 
-/** What was said last with the others. `unread` lines wait to be seen; the other has `read` the own ones, has them (`delivered`), or was not here since (`sent`). */
-export interface Talk {
-  readonly with: Account;
+/**
+ * The last messages with another user. The last `unread` lines are unread. `theirs` is the state of the own messages.
+ */
+export interface Exchange {
+  readonly with: User;
   readonly lines: readonly Line[];
   readonly unread: number;
   readonly theirs: "read" | "delivered" | "sent";
 }
 
-export const short: readonly Talk[] = [
+export const short: readonly Exchange[] = [
   {
     with: priya,
     unread: 0,

@@ -1,7 +1,7 @@
 import { defineConfig } from "@playwright/test";
 import { launchOptions } from "../e2e/support/browser";
 
-// npm run screenshots: pictures of the built client on the running system, into this folder.
+// npm run screenshots: takes screenshots of the built client on the running system, into this folder.
 export default defineConfig({
   testDir: ".",
   testMatch: "take.ts",

@@ -1,7 +1,7 @@
 import AxeBuilder from "@axe-core/playwright";
 import { expect, type Page } from "@playwright/test";
 
-/** The theme that the browser asks for, painted, with no transition under way: colours can be read one by one. */
+/** Sets the color scheme, and waits until it is painted and no transition is running, so that axe can read colors. */
 export async function paint(page: Page, colorScheme: Theme): Promise<void> {
   await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
   await page.evaluate(async () => {
@@ -15,14 +15,18 @@ export async function paint(page: Page, colorScheme: Theme): Promise<void> {
   });
 }
 
-/** What axe finds on the page as it is. */
+/** The rules of axe that depend on colors. A second theme of the same screen needs only these. */
+export const colorRules = ["color-contrast", "link-in-text-block"] as const;
+
+/** Returns the findings of axe on the current page, by all of its default rules or by `rules`. */
 export async function findings(
   page: Page,
+  rules: readonly string[] = [],
 ): Promise<readonly { readonly id: string; readonly where: readonly string[] }[]> {
-  // There are no frames to go into, so axe needs no page of its own to put findings together.
+  // The page has no frames, so axe does not need another page to merge findings.
   const { violations } = await new AxeBuilder({ page })
     .setLegacyMode(true)
-    .options({ resultTypes: ["violations"] })
+    .options({ resultTypes: ["violations"], ...(rules.length > 0 ? { runOnly: [...rules] } : {}) })
     .analyze();
   return violations.map(({ id, nodes }) => ({
     id,
@@ -32,15 +36,7 @@ export async function findings(
 
 export type Theme = "light" | "dark";
 
-/** No finding of axe whatever, in either theme or in the one given. */
-export async function expectNoFindings(page: Page, ...themes: readonly Theme[]): Promise<void> {
-  for (const colorScheme of themes.length > 0 ? themes : (["light", "dark"] as const)) {
-    await paint(page, colorScheme);
-    expect(await findings(page), colorScheme).toEqual([]);
-  }
-}
-
-/** Nothing sticks out sideways. */
+/** Expects that nothing is wider than the page. */
 export async function expectNoSidewaysScroll(page: Page, what?: string): Promise<void> {
   expect(
     await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth),

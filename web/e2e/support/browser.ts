@@ -1,10 +1,10 @@
-/** The browsers that are installed. CHROMIUM and FIREFOX name their programs; Debian's are taken otherwise. */
+/** The installed browsers. CHROMIUM and FIREFOX name their programs; the default is those of Debian. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 const program = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 
-/** Root may not use Chromium's sandbox; and no browser calls home during tests. */
+/** Chromium has no sandbox for root. Background requests of the browser are off during tests. */
 export const launchOptions = {
   ...(existsSync(program) ? { executablePath: program } : {}),
   args: [
@@ -17,14 +17,17 @@ export const launchOptions = {
   ],
 };
 
-/** Firefox, started by the program that stands between it and Playwright. */
+/** Firefox, started by a program that relays between it and Playwright. */
 export const firefoxOptions = { executablePath: join(import.meta.dirname, "firefox.mjs"), args: [] };
 
-/** Marks the tests of the main journey, which Firefox plays as well. */
+/** Marks the tests whose outcome depends on redis-server, Firestore or Pub/Sub. They run on the emulators, too. */
+export const backend = "@backend";
+
+/** Marks the tests that run in Firefox, too. */
 export const engines = "@engines";
 
-/** Marks those that the whole Chromium plays, too, beside its headless shell. */
+/** Marks the tests that run in Firefox and in the full Chromium, too. */
 export const everywhere = "@everywhere";
 
-/** Marks what only a whole browser can do: Chromium's headless shell refuses notifications unasked. */
+/** Marks the tests that need a full browser. The headless shell of Chromium denies notifications without asking. */
 export const whole = "@whole";

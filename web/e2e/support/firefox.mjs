@@ -1,19 +1,20 @@
 #!/usr/bin/env node
 /**
- * Runs the installed Firefox for Playwright. It stands where Playwright expects the browser's program,
- * starts the one that FIREFOX names (Debian's otherwise), and stands between the two on the wire.
+ * Runs the installed Firefox for Playwright. Playwright starts this program as the browser. It starts the Firefox that
+ * FIREFOX names, or that of Debian, and relays between the two.
  *
- * The reason: Playwright speaks WebDriver BiDi to an unpatched Firefox, and begins each context with a command
- * that Firefox ESR 153 has not got (emulation.setMediaFeaturesOverride, the colour scheme). It answers "unknown command", and
- * no context opens. Here that one command becomes session.status, which every Firefox answers and Playwright does not
- * look at: a colour scheme asked for is not set, and all else works. When Firefox knows the command, this file can go.
+ * Playwright speaks WebDriver BiDi to an unpatched Firefox, and starts each context with a command that Firefox ESR
+ * 153 does not have (emulation.setMediaFeaturesOverride, the color scheme). Firefox answers "unknown command", and no
+ * context opens. The relay replaces that command by session.status, which every Firefox answers and whose result
+ * Playwright ignores. The color scheme is then not set; everything else works. Remove this file once Firefox knows
+ * the command.
  */
 import { spawn } from "node:child_process";
 import { connect, createServer } from "node:net";
 import { createInterface } from "node:readline";
 
 const unknown = Buffer.from('"method":"emulation.setMediaFeaturesOverride"');
-const known = Buffer.from('"method":"session.status"'.padEnd(unknown.length)); // as long, so that frames keep their length
+const known = Buffer.from('"method":"session.status"'.padEnd(unknown.length)); // of the same length, so that frames keep theirs
 
 const firefox = spawn(process.env["FIREFOX"] ?? "/usr/bin/firefox-esr", process.argv.slice(2), {
   stdio: ["ignore", "inherit", "pipe"],
@@ -36,7 +37,7 @@ createInterface(firefox.stderr).on("line", (line) => {
 });
 
 /**
- * Connects a client to Firefox; commands go through {@link rewriting}, and what Firefox says as it is.
+ * Connects a client to Firefox. Commands pass through {@link rewriting}; replies of Firefox are not changed.
  * @param {import("node:net").Socket} client
  * @param {number} port
  */
@@ -58,7 +59,7 @@ function pass(client, port) {
   }
 }
 
-/** Takes the bytes of a client as they come, and gives those that may go on: the request, then whole frames (RFC 6455, 5.2). */
+/** Splits the bytes of a client into what can be sent on: the request, then whole frames (RFC 6455, 5.2). */
 function rewriting(/** @type {number} */ port) {
   let greeted = false;
   let held = Buffer.alloc(0);
@@ -81,7 +82,10 @@ function rewriting(/** @type {number} */ port) {
   };
 }
 
-/** Where the payload begins, behind the mask, and the frame's length; undefined while its head has not come. */
+/**
+ * Returns the start of the payload, after the mask, and the length of the frame; undefined until the head is
+ * complete.
+ */
 function head(/** @type {Buffer} */ bytes) {
   if (bytes.length < 2) return undefined;
   const short = bytes[1] & 0x7f;
@@ -92,13 +96,13 @@ function head(/** @type {Buffer} */ bytes) {
   return { start, length: start + payload };
 }
 
-/** The length of the whole frame that the bytes begin with, or 0. */
+/** Returns the length of the frame at the start of the bytes, or 0 until it is complete. */
 function frame(/** @type {Buffer} */ bytes) {
   const found = head(bytes);
   return found === undefined || bytes.length < found.length ? 0 : found.length;
 }
 
-/** The frame with the unknown command replaced. */
+/** Returns the frame with the unknown command replaced. */
 function replaced(/** @type {Buffer} */ whole) {
   const { start } = head(whole) ?? { start: whole.length };
   const mask = whole.subarray(start - 4, start);

@@ -2,7 +2,10 @@ import { connect } from "node:net";
 
 type Reply = string | number | null | readonly Reply[];
 
-/** One command to Redis over a connection of its own, in its own protocol, so that tests depend on no client of ours. */
+/**
+ * Sends one command to Redis on a new connection. It implements the protocol, so that tests do not depend on a
+ * client.
+ */
 export async function redis(address: string, ...command: string[]): Promise<Reply> {
   const colon = address.lastIndexOf(":");
   const socket = connect(Number(address.slice(colon + 1)), address.slice(0, colon));
@@ -29,7 +32,7 @@ interface Read<T> {
   readonly end: number;
 }
 
-/** Reads one reply of the protocol that begins at `start`; undefined while its end has not come. */
+/** Reads the reply of the protocol that begins at `start`. Returns undefined until it is complete. */
 function read(bytes: Buffer, start: number): Read<Reply | Error> | undefined {
   const line = bytes.indexOf("\r\n", start);
   if (line < 0) return undefined;
@@ -61,6 +64,6 @@ function read(bytes: Buffer, start: number): Read<Reply | Error> | undefined {
       return { value: list, end: at };
     }
     default:
-      throw new Error(`Redis sent what is no reply: ${bytes.toString("utf8", start, start + 40)}`);
+      throw new Error(`Redis sent an invalid reply: ${bytes.toString("utf8", start, start + 40)}`);
   }
 }

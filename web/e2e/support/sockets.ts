@@ -12,7 +12,7 @@ interface Pair {
   readonly server: WebSocketRoute;
 }
 
-/** The WebSockets between one browser and the system: seen, held up and cut. */
+/** The WebSockets between one browser and the system. They can be watched, delayed and cut. */
 export class Sockets {
   readonly #open = new Set<Pair>();
   readonly #held: (() => void)[] = [];
@@ -20,10 +20,10 @@ export class Sockets {
   #mute: ((frame: Frame) => boolean) | null = null;
   #down = false;
 
-  /** What the browser has sent and received, oldest first. */
+  /** The frames that the browser has sent and received, oldest first. */
   readonly sent: Frame[] = [];
   readonly received: Frame[] = [];
-  /** How many sockets were opened. */
+  /** How many sockets the browser has opened. */
   opened = 0;
 
   async watch(context: BrowserContext): Promise<void> {
@@ -57,24 +57,24 @@ export class Sockets {
     });
   }
 
-  /** Keeps back the browser's frames that `which` picks, until {@link release}. */
+  /** Holds back the frames of the browser that `which` selects, until {@link release}. */
   hold(which: (frame: Frame) => boolean): void {
     this.#hold = which;
   }
 
-  /** Sends on what was kept back, in order, and keeps nothing back any more. */
+  /** Sends the held frames in order, and stops holding frames back. */
   release(): void {
     this.#hold = null;
     for (const send of this.#held.splice(0)) send();
   }
 
-  /** Forgets what was kept back, as a network that fails does, and keeps nothing back any more. */
+  /** Drops the held frames, as a failing network does, and stops holding frames back. */
   drop(): void {
     this.#hold = null;
     this.#held.length = 0;
   }
 
-  /** Loses the server's frames that `which` picks, until called with null. */
+  /** Drops the frames of the server that `which` selects, until called with null. */
   mute(which: ((frame: Frame) => boolean) | null): void {
     this.#mute = which;
   }
@@ -84,12 +84,12 @@ export class Sockets {
     return this.#open.size;
   }
 
-  /** How many frames are being kept back. */
+  /** How many frames are held back. */
   get held(): number {
     return this.#held.length;
   }
 
-  /** Breaks every open socket, as a lost network does; the next one may come at once. */
+  /** Cuts every open socket, as a lost network does. The browser may open a new one at once. */
   async cut(): Promise<void> {
     const pairs = [...this.#open];
     this.#open.clear();
@@ -99,15 +99,15 @@ export class Sockets {
     }
   }
 
-  /** Breaks every open socket and lets no new one through. Requests still work. */
+  /** Cuts every open socket and rejects new ones. Requests still work. */
   async close(): Promise<void> {
     this.#down = true;
     await this.cut();
   }
 
   /**
-   * Takes the network away from the browser: open sockets break, new ones fail, and so do requests.
-   * The sockets go first: Chromium's network process keeps a core busy for as long as one is open while it plays "offline".
+   * Takes the browser offline: open sockets are cut, and new ones and requests fail. The sockets are cut first, because
+   * the network process of Chromium keeps a core busy while one is open in its "offline" mode.
    */
   async offline(context: BrowserContext): Promise<void> {
     await this.close();
@@ -124,7 +124,7 @@ function parse(data: string | Buffer): Frame {
   return JSON.parse(data.toString()) as Frame;
 }
 
-/** Codes that only the browser itself may give (1005, 1006) cannot be passed on. */
+/** Omits the codes 1005 and 1006, which only a browser may report, and which cannot be sent. */
 function closing(code: number | undefined, reason: string | undefined): { code?: number; reason?: string } {
   if (code === undefined || code === 1005 || code === 1006) return {};
   return { code, ...(reason === undefined ? {} : { reason }) };

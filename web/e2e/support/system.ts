@@ -1,9 +1,9 @@
 /**
- * Starts the whole system once for all tests, as `go run ./infra/local` does
- * for people, and ends it with Ctrl-C's signal, which must take at most 5 s.
+ * Starts the whole system once for all tests, as `go run ./infra/local` does. Ends it with the signal of Ctrl-C, which
+ * must take at most 5 s.
  *
- * PHOENIX_LOCAL: the built launcher (else it is built first);
- * PHOENIX_E2E_FLAGS: further flags for it, such as "-emulators".
+ * PHOENIX_LOCAL names the built launcher; without it, the launcher is built first. PHOENIX_E2E_FLAGS has more flags for
+ * it, such as "-emulators".
  */
 import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -12,21 +12,21 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 
-/** What the launcher prints with -json. */
+/** The addresses that the launcher prints with -json. */
 export interface System {
   readonly url: string;
   readonly instances: readonly string[];
   readonly project: string;
-  /** host:port, like those below. */
+  /** host:port, as are those below. */
   readonly redis: string;
   readonly auth: string;
   /** Only with the emulators. */
   readonly firestore?: string;
-  /** The folder in which it keeps what must outlive it. */
+  /** The folder of its persistent data. */
   readonly data: string;
 }
 
-/** The running system, as the tests see it. */
+/** Returns the running system. */
 export function system(): System {
   const line = process.env["PHOENIX_SYSTEM"];
   if (line === undefined) throw new Error("The system was not started: run the tests with npx playwright test.");
@@ -39,14 +39,14 @@ const root = join(import.meta.dirname, "../../..");
 
 const run = promisify(execFile);
 
-/** The launcher's program, which signals reach themselves: `go run` would keep them from it. */
+/** Returns the launcher. It is a built program, because `go run` does not pass on signals. */
 function launcher(): string {
   const built = process.env["PHOENIX_LOCAL"];
   if (built === undefined) throw new Error("The launcher was not built: run the tests with npx playwright test.");
   return built;
 }
 
-/** Makes an admin of somebody who has signed up, with the command that an operator uses. */
+/** Makes a user an admin, with the command that operators use. */
 export async function makeAdmin(email: string, of: System = system()): Promise<void> {
   await run(launcher(), ["-data", of.data, "-superuser", email], { cwd: root });
 }
@@ -62,7 +62,7 @@ export default async function start(): Promise<() => Promise<void>> {
   return end;
 }
 
-/** Starts a system with nobody in it, for what everybody else would disturb. Its end rejects where the launcher did not end well. */
+/** Starts a system without users, for tests that others would disturb. `end` rejects if the launcher failed. */
 export async function launch(): Promise<{ readonly system: System; readonly end: () => Promise<void> }> {
   const data = await mkdtemp(join(tmpdir(), "phoenix-e2e-"));
   const extra = (process.env["PHOENIX_E2E_FLAGS"] ?? "").split(" ").filter((flag) => flag !== "");
@@ -76,11 +76,11 @@ export async function launch(): Promise<{ readonly system: System; readonly end:
   const first = await Promise.race([line, ended]);
   if (typeof first !== "string") throw new Error(`The system did not start; the launcher ended with ${String(first)}.`);
   const end = async (): Promise<void> => {
-    const asked = Date.now();
+    const began = Date.now();
     running.kill("SIGINT");
     const code = await ended;
     await rm(data, { recursive: true, force: true });
-    const took = Date.now() - asked;
+    const took = Date.now() - began;
     if (code !== 0) throw new Error(`The launcher ended with ${String(code)}.`);
     if (took > endsWithin) throw new Error(`The launcher needed ${took} ms to end; at most ${endsWithin} are allowed.`);
   };

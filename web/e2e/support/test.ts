@@ -1,27 +1,37 @@
-/** The test function of these tests, with people as fixtures. */
+/** The test function of the tests of the whole system. Its fixtures open browsers for users. */
 import { test as base, type BrowserContext, type BrowserContextOptions, type Page } from "@playwright/test";
-import { type Account, account } from "./account";
+import { createAccount, storedSignIn } from "./accounts";
 import { Sockets } from "./sockets";
-import { signUp } from "./steps";
-import { system } from "./system";
+import { expectSignedIn } from "./steps";
+import { type System, system } from "./system";
+import { newUser, type User } from "./user";
 
-/** Somebody at a browser. */
-export interface Person extends Account {
+/** A user at a browser of their own. */
+export interface Visitor extends User {
   readonly context: BrowserContext;
   readonly page: Page;
-  /** Every socket that this browser opens goes through here. */
+  /** Every socket of this browser goes through here. */
   readonly sockets: Sockets;
 }
 
+export interface Where {
+  readonly of?: System;
+  /** The address to open; the list of chats by default. */
+  readonly place?: string;
+  readonly options?: BrowserContextOptions;
+}
+
 interface Fixtures {
-  /** Opens a browser of their own for somebody without an account; closed with the test. */
-  visitor: (name: string, options?: BrowserContextOptions) => Promise<Person>;
-  /** The same for somebody who has signed up through the form and is in. */
-  person: (name: string, options?: BrowserContextOptions) => Promise<Person>;
+  /** Opens a browser for somebody who has no account yet. It is closed with the test. */
+  visitor: (name: string, options?: BrowserContextOptions) => Promise<Visitor>;
+  /** Opens a browser in which `user`, who has an account, is signed in. */
+  signedIn: (user: User, where?: Where) => Promise<Visitor>;
+  /** Creates an account and opens a browser in which its user is signed in. */
+  user: (name: string, options?: BrowserContextOptions) => Promise<Visitor>;
 }
 
 export const test = base.extend<Fixtures>({
-  // Known only once the system runs, so not in the configuration.
+  // Known only while the system runs, so it is not in the configuration.
   baseURL: async ({}, use) => use(system().url),
   visitor: async ({ browser, baseURL, contextOptions }, use) => {
     const contexts: BrowserContext[] = [];
@@ -34,19 +44,28 @@ export const test = base.extend<Fixtures>({
       contexts.push(context);
       const sockets = new Sockets();
       await sockets.watch(context);
-      return { ...account(name), context, page: await context.newPage(), sockets };
+      return { ...newUser(name), context, page: await context.newPage(), sockets };
     });
     for (const context of contexts) await context.close();
   },
-  person: async ({ visitor }, use) => {
+  signedIn: async ({ visitor }, use) => {
+    await use(async ({ name, username, email, password }, { of = system(), place = "/", options = {} } = {}) => {
+      const storageState = await storedSignIn({ name, username, email, password }, of);
+      const at = await visitor(name, { baseURL: of.url, ...options, storageState });
+      await at.page.goto(place);
+      if (place === "/") await expectSignedIn(at.page);
+      return { ...at, name, username, email, password };
+    });
+  },
+  user: async ({ signedIn }, use) => {
     await use(async (name, options) => {
-      const someone = await visitor(name, options);
-      await signUp(someone.page, someone);
-      return someone;
+      const user = newUser(name);
+      await createAccount(user);
+      return signedIn(user, options === undefined ? {} : { options });
     });
   },
 });
 
 export { expect } from "@playwright/test";
-export { type Account, account } from "./account";
-export { engines, everywhere, whole } from "./browser";
+export { newUser, type User } from "./user";
+export { backend, engines, everywhere, whole } from "./browser";

@@ -1,30 +1,21 @@
 /**
- * A device that speaks the protocol itself, without our client: for what a form cannot do, such as fifty messages a second, or
- * messages that were written days ago. It lives in an empty page of the system, so that its socket is an ordinary browser's.
+ * A device that speaks the protocol without the client, for what the client cannot do, such as sending fifty messages a
+ * second, or messages that were written days ago. It runs in an empty page of the system, so that its socket is an
+ * ordinary one of a browser.
  */
 import type { BrowserContext, Page } from "@playwright/test";
 import { SUBPROTOCOL } from "../../src/protocol/frames";
 import { uuidv7 } from "../../src/protocol/uuid";
 import { randomBytes } from "node:crypto";
-import { signIn } from "./archive";
+import { signIn } from "./accounts";
 import { system } from "./system";
-import type { Account } from "./account";
+import type { User } from "./user";
 
-/** Signs up without the form. */
-export async function register({ name, username, email, password }: Account): Promise<void> {
-  const answer = await fetch(`${system().url}/api/signup`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ display_name: name, username, email, password }),
-  });
-  if (!answer.ok) throw new Error(`Signing up ${username}: ${answer.status} ${await answer.text()}`);
-}
-
-/** A message as it is sent; see realtime/wire. */
+/** A message to send; see realtime/wire. */
 export interface Said {
   readonly to: string;
   readonly body: string;
-  /** When it was written, in ms since the epoch: at most 30 days ago. Now, where it is missing. */
+  /** When it was written, in ms since the epoch, at most 30 days ago. The default is now. */
   readonly at?: number;
   readonly replyTo?: string;
 }
@@ -38,29 +29,29 @@ export class Voice {
     this.uid = uid;
   }
 
-  /** Connects as `who`; from now on it acknowledges whatever comes for them. */
-  static async open(context: BrowserContext, who: Account): Promise<Voice> {
+  /** Connects as `who`. From then on it acknowledges every event. */
+  static async open(context: BrowserContext, who: User): Promise<Voice> {
     const { uid, token } = await signIn(who);
     const page = await context.newPage();
     await page.goto(`${system().url}/config.json`);
-    await page.evaluate(begin, { token, protocol: SUBPROTOCOL, device: `voice-${randomBytes(6).toString("hex")}` });
+    await page.evaluate(connect, { token, protocol: SUBPROTOCOL, device: `voice-${randomBytes(6).toString("hex")}` });
     return new Voice(page, uid);
   }
 
-  /** Sends, and resolves with the message's id once the server has it. */
+  /** Sends a message, and resolves with its id once the server has accepted it. */
   async say({ to, body, at, replyTo }: Said): Promise<string> {
     const id = newId(at ?? Date.now());
     await this.#page.evaluate(sendAll, { frames: [frame(id, to, body, at, replyTo)], perSecond: Infinity });
     return id;
   }
 
-  /** Sends `count` messages at an even pace, and resolves once the server has them all. */
+  /** Sends `count` messages at an even pace, and resolves once the server has accepted them all. */
   async pour(to: string, count: number, perSecond: number, body: (n: number) => string): Promise<void> {
     const frames = Array.from({ length: count }, (_, n) => frame(newId(Date.now()), to, body(n)));
     await this.#page.evaluate(sendAll, { frames, perSecond });
   }
 
-  /** Says that everything up to a moment (ms since the epoch) was read. */
+  /** Marks everything up to a time (in ms since the epoch) as read. */
   async read(conversation: string, at: number): Promise<void> {
     await this.#page.evaluate((f) => (window as unknown as VoiceWindow).voice.send(JSON.stringify(f)), {
       type: "read",
@@ -79,7 +70,7 @@ function newId(ms: number): string {
 }
 
 function frame(id: string, to: string, body: string, at?: number, replyTo?: string): object {
-  // Where there is no time, the page adds that of sending.
+  // Without a time, the page adds the time of sending.
   return {
     type: "send",
     id,
@@ -90,14 +81,22 @@ function frame(id: string, to: string, body: string, at?: number, replyTo?: stri
   };
 }
 
-/** What {@link begin} leaves in the page. */
+/** The globals that {@link connect} sets in the page. */
 interface VoiceWindow {
   voice: WebSocket;
   settled: Map<string, (problem: string | null) => void>;
 }
 
-/** Runs in the page: opens the socket and greets. */
-async function begin({ token, protocol, device }: { token: string; protocol: string; device: string }): Promise<void> {
+/** Runs in the page: opens the socket and says hello. */
+async function connect({
+  token,
+  protocol,
+  device,
+}: {
+  token: string;
+  protocol: string;
+  device: string;
+}): Promise<void> {
   const socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/ws", protocol);
   const settled = new Map<string, (problem: string | null) => void>();
   Object.assign(window, { voice: socket, settled });
@@ -105,7 +104,7 @@ async function begin({ token, protocol, device }: { token: string; protocol: str
     socket.onopen = () => socket.send(JSON.stringify({ type: "hello", token, device, cursor: "" }));
     socket.onclose = ({ code, reason }) => {
       reject(new Error(`The socket was closed: ${code} ${reason}`));
-      for (const tell of settled.values()) tell("The socket was closed.");
+      for (const settle of settled.values()) settle("The socket was closed.");
     };
     socket.onmessage = ({ data }) => {
       const f = JSON.parse(data as string) as { type: string; id?: string; cursor?: string; message?: string };
@@ -117,11 +116,11 @@ async function begin({ token, protocol, device }: { token: string; protocol: str
   });
 }
 
-/** Runs in the page: sends the frames at an even pace, and waits for the server's word on each. */
+/** Runs in the page: sends the frames at an even pace, and waits for the reply to each. */
 async function sendAll({ frames, perSecond }: { frames: readonly object[]; perSecond: number }): Promise<void> {
   const { voice, settled } = window as unknown as VoiceWindow;
   const began = performance.now();
-  const words: Promise<void>[] = [];
+  const confirmations: Promise<void>[] = [];
   for (let n = 0; n < frames.length;) {
     const due =
       perSecond === Infinity
@@ -129,7 +128,7 @@ async function sendAll({ frames, perSecond }: { frames: readonly object[]; perSe
         : Math.min(frames.length, Math.floor(((performance.now() - began) / 1000) * perSecond) + 1);
     for (; n < due; n++) {
       const f = { at: Date.now() * 1000, id: "", ...frames[n] };
-      words.push(
+      confirmations.push(
         new Promise((resolve, reject) => {
           settled.set(f.id, (problem) => {
             settled.delete(f.id);
@@ -142,5 +141,5 @@ async function sendAll({ frames, perSecond }: { frames: readonly object[]; perSe
     }
     if (n < frames.length) await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  await Promise.all(words);
+  await Promise.all(confirmations);
 }

@@ -1,41 +1,183 @@
 import type { Locator, Page } from "@playwright/test";
 import { adminText } from "../../src/text/admin";
-import { expectNoSidewaysScroll, findings } from "../support/accessible";
+import { colorRules, expectNoSidewaysScroll, findings, paint } from "../support/accessible";
 import { en, expect, test } from "./test";
 
-type Screen = readonly [place: string, how: Readonly<Record<string, string | number>>, there: (page: Page) => Locator];
+interface Screen {
+  readonly place: string;
+  /** Options of the fake model; see src/view/testing/fake.ts. */
+  readonly options?: Readonly<Record<string, string | number>>;
+  /** An element that is visible once the whole screen is. */
+  readonly shows: (page: Page) => Locator;
+  /** Opens what is to be checked, such as a menu or a dialog. */
+  readonly prepare?: (page: Page) => Promise<void>;
+  /** Whether to check both themes at both widths, because the screen differs with the width. */
+  readonly bothThemes?: true;
+}
+
+const { actions, deadLetters, figures, messages, people } = adminText;
 
 const button = (name: string) => (page: Page) => page.getByRole("button", { name, exact: true });
-const words = (said: string) => (page: Page) => page.getByText(said);
+const sentence = (text: string) => (page: Page) => page.getByText(text);
 const firstRow = (page: Page) => page.getByRole("row").nth(1);
 const newest = (page: Page) => page.getByRole("article").last();
+const searchbox = (page: Page) => page.getByRole("searchbox");
+const dialog = (page: Page) => page.getByRole("dialog");
 
-/** Every screen, as it is with something in it, and what is seen once all of it is there. */
+const longWord = `averylongwordwithoutanyspace${"e".repeat(200)}`;
+
+/** Gives the first chat of the list a preview that cannot wrap. */
+async function showLongPreview(page: Page): Promise<void> {
+  await page.evaluate((body) => {
+    interface Item {
+      readonly preview: { readonly body: string } | null;
+    }
+    interface List {
+      readonly items: readonly Item[];
+    }
+    const { fake } = globalThis as unknown as { fake: { list: { update(change: (list: List) => List): void } } };
+    fake.list.update((list) => ({
+      ...list,
+      items: list.items.map((item, i) =>
+        i === 0 && item.preview ? { ...item, preview: { ...item.preview, body } } : item,
+      ),
+    }));
+  }, longWord);
+  await expect(page.getByText(/averylongword/).first()).toBeVisible();
+}
+
+/** Opens the menu of an admin's row. */
+async function openMenu(page: Page): Promise<void> {
+  await page
+    .getByRole("button", { name: adminText.actionsFor("Jonas Ahlgren") })
+    .first()
+    .click();
+  await expect(page.getByRole("menu").getByRole("menuitem").first()).toBeFocused();
+}
+
+async function chooseAction(page: Page, action: string): Promise<void> {
+  await openMenu(page);
+  await page.getByRole("menuitem", { name: new RegExp(`^${action}`) }).click();
+  await expect(dialog(page)).toBeVisible();
+}
+
+async function pickUser(page: Page): Promise<void> {
+  await searchbox(page).fill("mira");
+  await page.getByRole("list", { name: messages.pick }).getByRole("button").first().click();
+  await page.getByRole("button", { name: messages.open }).click();
+  await expect(page.getByText(adminText.reasonMissing)).toBeVisible();
+}
+
+async function openConversations(page: Page): Promise<void> {
+  await pickUser(page);
+  await page.getByLabel(adminText.reason, { exact: true }).fill("Complaint");
+  await page.getByRole("button", { name: messages.open }).click();
+  await expect(page.getByRole("listitem").getByRole("button").first()).toBeVisible();
+}
+
+const admin = { admin: 1 };
+
+/** Every screen, with something in it. */
 const screens: readonly Screen[] = [
-  ["/signin", { as: "signed-out" }, button(en.entry.signIn)],
-  ["/signin", { as: "signed-out", reason: "disabled" }, button(en.entry.signIn)],
-  ["/signup", { as: "signed-out" }, button(en.entry.signUp)],
-  ["/reset", { as: "signed-out" }, button(en.entry.resetSend)],
-  ["/reset?oobCode=x", { as: "signed-out" }, button(en.entry.resetSave)],
-  ["/", { as: "failed" }, button(en.common.retry)],
-  ["/", { offline: 1, offer: 1 }, (page) => page.getByRole("list", { name: en.chats.label }).getByRole("link").first()],
-  ["/", { empty: 1 }, words(en.chats.empty)],
-  ["/people", {}, (page) => page.getByRole("link", { name: /Amina/ })],
-  ["/c/mira.kern", {}, newest],
-  ["/c/jonas", {}, newest],
-  ["/c/lena", {}, words(en.talk.beginMore)],
-  ["/c/nobody", {}, words(en.talk.unknownPerson("nobody"))],
-  ["/settings", {}, button(en.settings.signOut)],
-  ["/no/where", {}, words(en.common.missing)],
-  ["/admin", {}, words(adminText.only)],
-  ["/admin", { admin: 1 }, firstRow],
-  ["/admin/messages", { admin: 1 }, (page) => page.getByRole("searchbox")],
-  ["/admin/figures", { admin: 1 }, (page) => page.getByRole("definition").first()],
-  ["/admin/dead-letters", { admin: 1 }, button(adminText.letters.replayAll)],
-  ["/admin/audit", { admin: 1 }, firstRow],
+  { place: "/signin", options: { as: "signed-out" }, shows: button(en.auth.signIn), bothThemes: true },
+  { place: "/signin", options: { as: "signed-out", reason: "disabled" }, shows: button(en.auth.signIn) },
+  { place: "/signup", options: { as: "signed-out" }, shows: button(en.auth.signUp), bothThemes: true },
+  {
+    place: "/signup",
+    options: { as: "signed-out" },
+    shows: button(en.auth.signUp),
+    prepare: async (page) => {
+      await button(en.auth.signUp)(page).click();
+      await expect(page.getByText(en.auth.errors.nameMissing)).toBeVisible();
+    },
+    bothThemes: true,
+  },
+  { place: "/reset", options: { as: "signed-out" }, shows: button(en.auth.resetSend) },
+  { place: "/reset?oobCode=x", options: { as: "signed-out" }, shows: button(en.auth.resetSave) },
+  { place: "/", options: { as: "failed" }, shows: button(en.common.retry) },
+  {
+    place: "/",
+    options: { offline: 1, offer: 1 },
+    shows: (page) => page.getByRole("list", { name: en.chats.label }).getByRole("link").first(),
+  },
+  {
+    place: "/",
+    shows: (page) => page.getByRole("list", { name: en.chats.label }).getByRole("link").first(),
+    prepare: showLongPreview,
+    bothThemes: true,
+  },
+  { place: "/", options: { empty: 1 }, shows: sentence(en.chats.empty), bothThemes: true },
+  { place: "/people", shows: (page) => page.getByRole("link", { name: /Amina/ }), bothThemes: true },
+  { place: "/c/mira.kern", shows: newest, bothThemes: true },
+  { place: "/c/jonas", shows: newest },
+  { place: "/c/lena", shows: sentence(en.conversation.startMore) },
+  { place: "/c/nobody", shows: sentence(en.conversation.unknownPerson("nobody")) },
+  { place: "/settings", shows: button(en.settings.signOut), bothThemes: true },
+  { place: "/no/where", shows: sentence(en.common.missing) },
+
+  { place: "/admin", shows: sentence(adminText.only) },
+  { place: "/admin", options: admin, shows: firstRow },
+  { place: "/admin", options: admin, shows: firstRow, prepare: openMenu },
+  { place: "/admin", options: admin, shows: firstRow, prepare: (page) => chooseAction(page, actions.rename) },
+  { place: "/admin", options: admin, shows: firstRow, prepare: (page) => chooseAction(page, actions.remove) },
+  {
+    place: "/admin",
+    options: admin,
+    shows: firstRow,
+    prepare: async (page) => {
+      await page.getByRole("button", { name: people.add }).click();
+      await dialog(page).getByRole("button", { name: actions.addDo, exact: true }).click();
+      await expect(dialog(page).getByRole("textbox", { name: en.auth.email })).toHaveAttribute("aria-invalid", "true");
+    },
+  },
+  {
+    place: "/admin",
+    options: admin,
+    shows: firstRow,
+    prepare: async (page) => {
+      await searchbox(page).fill("nobody.at.all");
+      await expect(page.getByText(people.empty)).toBeVisible();
+    },
+  },
+  { place: "/admin", options: { ...admin, fails: "/users" }, shows: button(en.common.retry) },
+  { place: "/admin/messages", options: admin, shows: searchbox },
+  { place: "/admin/messages", options: admin, shows: searchbox, prepare: pickUser },
+  { place: "/admin/messages", options: admin, shows: searchbox, prepare: openConversations },
+  {
+    place: "/admin/messages",
+    options: admin,
+    shows: searchbox,
+    prepare: async (page) => {
+      await openConversations(page);
+      await page.getByRole("listitem").getByRole("button").first().click();
+      await expect(page.getByRole("table")).toContainText("averylongword");
+    },
+  },
+  {
+    place: "/admin/figures",
+    options: admin,
+    shows: (page) => page.getByRole("img", { name: figures.perDay }),
+    prepare: (page) => page.getByText(figures.perDayTable).click(),
+  },
+  {
+    place: "/admin/dead-letters",
+    options: admin,
+    shows: button(deadLetters.replayAll),
+    prepare: (page) => page.getByText(deadLetters.content).first().click(),
+  },
+  {
+    place: "/admin/dead-letters",
+    options: admin,
+    shows: button(deadLetters.replayAll),
+    prepare: async (page) => {
+      await button(deadLetters.discard)(page).first().click();
+      await expect(dialog(page)).toBeVisible();
+    },
+  },
+  { place: "/admin/audit", options: admin, shows: firstRow },
 ];
 
-// Both themes and both ends of the layout; colours do not depend on the width.
+// One theme at each end of the layout, since most colors do not depend on the width.
 for (const [colorScheme, width] of [
   ["light", 360],
   ["dark", 1280],
@@ -49,20 +191,32 @@ for (const [colorScheme, width] of [
       contextOptions: { reducedMotion: "reduce" },
     });
 
-    test("axe finds nothing, and nothing sticks out", async ({ page, view }) => {
-      test.slow();
-      for (const [place, how, there] of screens) {
-        const query = new URLSearchParams({
-          fake: "1",
-          latency: "0",
-          ...Object.fromEntries(Object.entries(how).map(([k, v]) => [k, String(v)])),
-        });
-        await page.goto(`${view.url}${place}${place.includes("?") ? "&" : "?"}${query.toString()}`);
-        await expect(page.getByRole("heading", { level: 1 })).toHaveCount(1);
-        await expect(there(page)).toBeVisible();
-        expect(await findings(page), place).toEqual([]);
-        await expectNoSidewaysScroll(page, place);
-      }
-    });
+    // Several tests, so that both workers have some.
+    for (const [group, groupScreens] of [
+      ["the screens of users", screens.filter(({ place }) => !place.startsWith("/admin"))],
+      ["the screens of admins", screens.filter(({ place }) => place.startsWith("/admin"))],
+    ] as const) {
+      test(`axe has no findings on ${group}, and nothing is wider than the page`, async ({ page, view }) => {
+        test.slow();
+        for (const { place, options = {}, shows, prepare, bothThemes } of groupScreens) {
+          const query = new URLSearchParams({
+            fake: "1",
+            latency: "0",
+            ...Object.fromEntries(Object.entries(options).map(([k, v]) => [k, String(v)])),
+          });
+          await page.goto(`${view.url}${place}${place.includes("?") ? "&" : "?"}${query.toString()}`);
+          await expect(page.getByRole("heading", { level: 1 })).toHaveCount(1);
+          await expect(shows(page)).toBeVisible();
+          await prepare?.(page);
+          expect(await findings(page), place).toEqual([]);
+          await expectNoSidewaysScroll(page, place);
+          if (!bothThemes) continue;
+          const other = colorScheme === "light" ? "dark" : "light";
+          await paint(page, other);
+          expect(await findings(page, colorRules), `${place}, ${other}`).toEqual([]);
+          await paint(page, colorScheme);
+        }
+      });
+    }
   });
 }

@@ -2,21 +2,23 @@ import { en, expect, test } from "./test";
 
 test("Enter sends, Shift and Enter does not, and the field grows and shrinks", async ({ at }) => {
   const page = await at("/c/lena", { quiet: 1 });
-  const box = page.getByRole("textbox", { name: en.talk.writeTo("Lena") });
+  const box = page.getByRole("textbox", { name: en.conversation.writeTo("Lena") });
   await expect(box).toBeFocused();
   const height = () => box.evaluate((e) => e.getBoundingClientRect().height);
   const low = await height();
   await page.keyboard.type("one");
   for (let i = 0; i < 3; i++) await page.keyboard.press("Shift+Enter");
   await page.keyboard.type("two");
+  await expect(box).toHaveValue("one\n\n\ntwo");
   expect(await height()).toBeGreaterThan(low + 40);
   await page.keyboard.press("Enter");
   await expect(box).toHaveValue("");
   expect(await height()).toBe(low);
+  await expect(page.getByRole("article")).toHaveCount(1);
   await expect(page.getByRole("article").last()).toContainText("one\n\n\ntwo");
 });
 
-test("Enter within an input method sends nothing", async ({ at }) => {
+test("Enter within an input method does not send", async ({ at }) => {
   const page = await at("/c/lena", { quiet: 1 });
   const box = page.getByRole("textbox");
   await box.fill("にほん");
@@ -31,7 +33,7 @@ test("Enter within an input method sends nothing", async ({ at }) => {
   await expect(box).toHaveValue("");
 });
 
-test("a counter appears near the limit, and what is too long is not sent", async ({ at }) => {
+test("a counter appears near the limit, and a longer message is not sent", async ({ at }) => {
   const page = await at("/c/lena", { quiet: 1 });
   const box = page.getByRole("textbox");
   await box.fill("😀".repeat(7_400));
@@ -45,12 +47,12 @@ test("a counter appears near the limit, and what is too long is not sent", async
   await expect(page.getByRole("article")).toHaveCount(0);
 });
 
-test("nothing but white space is not sent", async ({ at }) => {
+test("a message of white space is not sent", async ({ at }) => {
   const page = await at("/c/lena", { quiet: 1 });
   await page.getByRole("textbox").fill("  \n ");
   await page.keyboard.press("Enter");
   await expect(page.getByRole("article")).toHaveCount(0);
-  await expect(page.getByRole("button", { name: en.talk.send })).toHaveAttribute("aria-disabled", "true");
+  await expect(page.getByRole("button", { name: en.conversation.send })).toHaveAttribute("aria-disabled", "true");
 });
 
 test("each conversation keeps its draft", async ({ at }) => {
@@ -62,19 +64,19 @@ test("each conversation keeps its draft", async ({ at }) => {
   await expect(page.getByRole("textbox")).toHaveValue("for Lena alone");
 });
 
-test.describe("with fingers", () => {
+test.describe("on a touch screen", () => {
   test.use({ hasTouch: true, isMobile: true, viewport: { width: 360, height: 740 } });
 
-  test("Enter writes a line and the button sends, and targets are large enough", async ({ at }) => {
+  test("Enter starts a line, the button sends, and touch targets are large enough", async ({ at }) => {
     const page = await at("/c/amina.diallo", { quiet: 1 });
     const box = page.getByRole("textbox");
     await expect(page.getByRole("article").last()).toBeVisible();
-    await expect(box).not.toBeFocused(); // it would open the keyboard unasked
+    await expect(box).not.toBeFocused(); // that would open the keyboard
     await box.tap();
     await page.keyboard.type("one");
     await page.keyboard.press("Enter");
     await page.keyboard.type("two");
-    await page.getByRole("button", { name: en.talk.send }).tap();
+    await page.getByRole("button", { name: en.conversation.send }).tap();
     await expect(page.getByRole("article").last()).toContainText("one\ntwo");
     await page.getByRole("article").last().tap();
     const small = await page.evaluate(() =>
@@ -88,7 +90,7 @@ test.describe("with fingers", () => {
               height: number;
             },
         )
-        // A step aside from the rule for what stands in a line of text (WCAG 2.5.8) is not taken here: links reach out by ::after.
+        // The exception for targets within a line of text (WCAG 2.5.8) is not needed: ::after enlarges links.
         .filter((r) => r.width > 1 && (r.height < 44 || r.width < 44)),
     );
     expect(small.map(({ name, width, height }) => `${name}: ${width}×${height}`)).toEqual([]);

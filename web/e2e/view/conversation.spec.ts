@@ -5,7 +5,7 @@ const log = (page: Page) => page.getByRole("log");
 const articles = (page: Page) => log(page).getByRole("article");
 const fromEnd = (page: Page) => log(page).evaluate((e) => e.scrollHeight - e.clientHeight - e.scrollTop);
 
-/** Scrolls as a reader does: once the conversation is open, and by hand, which nothing may undo. */
+/** Scrolls as a user does: once the conversation is open, and with the wheel, so that the list does not scroll back. */
 async function scrollTo(page: Page, top: number): Promise<void> {
   await expect(articles(page).last()).toBeVisible();
   await log(page).hover();
@@ -13,7 +13,7 @@ async function scrollTo(page: Page, top: number): Promise<void> {
   await log(page).evaluate((e, to) => (e.scrollTop = to), top);
 }
 
-/** The median of the time between frames while `step` runs in each of them. */
+/** Returns the median time between frames, in ms, while `step` runs in each of them. */
 function frameTime(page: Page, step: "idle" | "scroll"): Promise<number> {
   return log(page).evaluate(async (scroller, kind) => {
     const times: number[] = [];
@@ -28,17 +28,17 @@ function frameTime(page: Page, step: "idle" | "scroll"): Promise<number> {
   }, step);
 }
 
-test("50,000 messages stay smooth", async ({ at }) => {
+test("a conversation of 50,000 messages scrolls smoothly", async ({ at }) => {
   const page = await at("/c/jonas", { messages: 50_000, all: 1 });
   await expect(articles(page).last()).toBeVisible();
   await scrollTo(page, 500_000);
-  // Beside other tests even an idle page misses frames: what counts is what scrolling adds.
+  // Other tests run at the same time, so even an idle page misses frames. The limit is on what scrolling adds.
   const idle = await frameTime(page, "idle");
   expect(await frameTime(page, "scroll")).toBeLessThan(2 * idle + 34);
   expect(await articles(page).count()).toBeLessThan(80);
 });
 
-test("50 messages a second arrive without holding up the page", async ({ at }) => {
+test("50 messages a second arrive without slowing down the page", async ({ at }) => {
   const page = await at("/c/jonas", { messages: 5_000, all: 1 });
   await page.getByRole("button", { name: /^Jump to/ }).click();
   await expect.poll(() => fromEnd(page)).toBeLessThan(2);
@@ -58,14 +58,14 @@ test("50 messages a second arrive without holding up the page", async ({ at }) =
   await expect.poll(() => fromEnd(page)).toBeLessThan(2);
 });
 
-test("what is read stays where it is while history loads", async ({ at }) => {
+test("visible messages do not move while history is loaded", async ({ at }) => {
   const page = await at("/c/jonas", { latency: 1_000 });
   await scrollTo(page, 1_000);
   const moved = await log(page).evaluate(async (scroller) => {
     const worst: number[] = [];
     for (let i = 0; i < 4; i++) {
-      scroller.scrollTop = 200; // asks for the page before
-      // The jump brings rows that were never measured; what is tested begins when they are, and the page is still on its way.
+      scroller.scrollTop = 200; // loads the page before
+      // The jump shows rows that were never measured. The check starts once they are, while the page is still loading.
       for (let still = 0, before = Number.NaN; still < 6;) {
         await new Promise((resolve) => requestAnimationFrame(resolve));
         const now = [...scroller.querySelectorAll("article")].reduce(
@@ -86,7 +86,7 @@ test("what is read stays where it is while history loads", async ({ at }) => {
         const now = document.getElementById(seen.id);
         if (now) most = Math.max(most, Math.abs(now.getBoundingClientRect().top - top));
       }
-      worst.push(scroller.scrollHeight > height ? most : Number.NaN); // a page must have come
+      worst.push(scroller.scrollHeight > height ? most : Number.NaN); // a page must have been loaded
     }
     return worst;
   });
@@ -94,9 +94,9 @@ test("what is read stays where it is while history loads", async ({ at }) => {
   for (const px of moved) expect(px).toBeLessThanOrEqual(1);
 });
 
-test("it opens at the first unread message, and leads to the latest with their number", async ({ at }) => {
+test("a conversation opens at its first unread message, and a button jumps to the latest", async ({ at }) => {
   const page = await at("/c/jonas");
-  const line = page.getByText(en.talk.newMessages);
+  const line = page.getByText(en.conversation.newMessages);
   await expect(line).toBeInViewport();
   const top = await line.evaluate(
     (e) => e.getBoundingClientRect().top - (e.closest("[role=log]")?.getBoundingClientRect().top ?? 0),
@@ -109,11 +109,11 @@ test("it opens at the first unread message, and leads to the latest with their n
   await expect(page.getByRole("button", { name: /^Jump to/ })).toBeHidden();
 });
 
-test("who reads above stays there when a message comes, and learns of it", async ({ at }) => {
+test("a new message does not move earlier ones that are being read, and is announced", async ({ at }) => {
   const page = await at("/c/amina.diallo");
-  // At once, as somebody does who only came to look something up: nothing may throw them back.
+  // Scrolls at once, as a user does who looks something up. The list must not scroll back.
   await scrollTo(page, 100);
-  await expect(page.getByRole("button", { name: en.talk.jump, exact: true })).toBeVisible();
+  await expect(page.getByRole("button", { name: en.conversation.jump, exact: true })).toBeVisible();
   await painted(page);
   const read = articles(page).filter({ hasText: "Do not forget the lamps" }).first();
   const before = await read.evaluate((e) => e.getBoundingClientRect().top);
@@ -128,7 +128,7 @@ test("who reads above stays there when a message comes, and learns of it", async
   await expect(page.locator("[aria-live=polite]").filter({ hasText: "something new" })).toHaveCount(1);
 });
 
-test("a quote leads to what it answers, also far back", async ({ at }) => {
+test("a quote jumps to the original message, however old", async ({ at }) => {
   const page = await at("/c/jonas");
   const first = await page.evaluate(() => {
     const { fake } = globalThis as unknown as {
@@ -138,19 +138,19 @@ test("a quote leads to what it answers, also far back", async ({ at }) => {
   });
   await page.getByRole("button", { name: /^Jump to/ }).click();
   await page
-    .getByRole("button", { name: new RegExp(`^${en.talk.quoted("")}`) })
+    .getByRole("button", { name: new RegExp(`^${en.conversation.quoted("")}`) })
     .last()
     .click();
   await expect(page.locator(`#m-${first}`)).toBeInViewport();
   await expect(page.locator(`#m-${first}`)).toBeFocused();
 });
 
-test("bodies are text: markup, overrides, stacked marks and long words harm nothing", async ({ at }) => {
+test("markup, overrides, stacked marks and long words in bodies are shown as text", async ({ at }) => {
   const page = await at("/c/mira.kern");
   const hostile = articles(page).filter({ hasText: "<b>not bold</b>" });
   await expect(hostile).toBeVisible();
   expect(await log(page).locator("b, script, img, iframe").count()).toBe(0);
-  // The override turns its own line at most: the time below reads as ever.
+  // The override affects only its own line, not the time below it.
   const [bubble, body] = await hostile.evaluate((e) => {
     const b = e.querySelector(".bubble")?.getBoundingClientRect();
     const t = e.querySelector(".body");
@@ -161,38 +161,38 @@ test("bodies are text: markup, overrides, stacked marks and long words harm noth
   });
   expect([bubble, body]).toEqual([true, true]);
   await scrollTo(page, 0);
-  // Asked in one question: rows far from the screen are taken out, and history may still move them.
+  // One query, because rows far from the screen are removed, and history may still move them.
   await expect(log(page).locator('a[href^="http"][rel~="noopener"][target="_blank"]').first()).toBeVisible();
   await expect(log(page).locator('a[href^="http"]:not([rel~="noopener"][target="_blank"])')).toHaveCount(0);
 });
 
-test("a long message is folded, and opens where it is", async ({ at }) => {
+test("a long message is folded, and unfolds in place", async ({ at }) => {
   const page = await at("/c/mira.kern");
   await scrollTo(page, 400);
   const long = articles(page).filter({ hasText: "Line 1:" });
   await atRest(page);
   await expect(long).not.toContainText("Line 40:");
-  await long.getByRole("button", { name: en.talk.showAll }).click();
+  await long.getByRole("button", { name: en.conversation.showAll }).click();
   await expect(long).toContainText("Line 40:");
-  await long.getByRole("button", { name: en.talk.showLess }).scrollIntoViewIfNeeded();
+  await long.getByRole("button", { name: en.conversation.showLess }).scrollIntoViewIfNeeded();
   await atRest(page);
-  await long.getByRole("button", { name: en.talk.showLess }).click();
+  await long.getByRole("button", { name: en.conversation.showLess }).click();
   await expect(long).not.toContainText("Line 40:");
 });
 
-test("a refused message says why, and can be deleted, brought back and sent again", async ({ at }) => {
+test("a rejected message says why, and can be deleted, restored and sent again", async ({ at }) => {
   const page = await at("/c/mira.kern");
   const refused = articles(page).filter({ hasText: "This one was refused." });
-  await expect(refused).toContainText("Not sent. This person does not take messages from you.");
-  await refused.getByRole("button", { name: en.talk.remove }).click();
+  await expect(refused).toContainText(en.conversation.notSentWhy(en.problems.blocked));
+  await refused.getByRole("button", { name: en.conversation.remove }).click();
   await expect(refused).toBeHidden();
   await page.getByRole("button", { name: en.common.undo }).click();
   await expect(refused).toBeVisible();
-  await refused.getByRole("button", { name: en.talk.retry }).click();
-  await expect(refused.getByRole("img", { name: en.talk.waiting })).toBeVisible();
+  await refused.getByRole("button", { name: en.conversation.retry }).click();
+  await expect(refused.getByRole("img", { name: en.conversation.waiting })).toBeVisible();
 });
 
-test("a row takes clicks while the list scrolls", async ({ at }) => {
+test("rows can be clicked while the list scrolls", async ({ at }) => {
   const page = await at("/c/mira.kern", { quiet: 1 });
   await expect(articles(page).last()).toBeVisible();
   await atRest(page);
@@ -200,20 +200,20 @@ test("a row takes clicks while the list scrolls", async ({ at }) => {
     const frame = (): Promise<void> => new Promise((resolve) => requestAnimationFrame(() => resolve()));
     scroller.scrollTop -= 40;
     await frame();
-    await frame(); // the list has heard of it
+    await frame(); // the list has handled the event
     const bubble = [...scroller.querySelectorAll("article .bubble")].find(
       (b) => b.getBoundingClientRect().top > scroller.getBoundingClientRect().top,
     );
-    if (!bubble) return "no bubble is in sight";
+    if (!bubble) return "no bubble is visible";
     const { left, top, width, height } = bubble.getBoundingClientRect();
     return (
       document.elementFromPoint(left + width / 2, top + height / 2)?.closest("article") === bubble.closest("article")
     );
   });
-  expect(hit, "what is under the pointer is the row").toBe(true);
+  expect(hit, "the row is under the pointer").toBe(true);
 });
 
-test("messages are walked and answered by keyboard", async ({ at }) => {
+test("the keyboard moves through messages and answers them", async ({ at }) => {
   const page = await at("/c/mira.kern", { quiet: 1 });
   await expect(articles(page).last()).toBeVisible();
   await expect(page.getByRole("textbox")).toBeFocused();
@@ -225,7 +225,7 @@ test("messages are walked and answered by keyboard", async ({ at }) => {
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("r");
   await expect(page.getByRole("textbox")).toBeFocused();
-  await expect(page.getByText(en.talk.replyYourself)).toBeVisible();
+  await expect(page.getByText(en.conversation.replyYourself)).toBeVisible();
   await page.keyboard.type("about that");
   await page.keyboard.press("Enter");
   await expect(articles(page).last()).toContainText("about that");
@@ -236,11 +236,11 @@ test("messages are walked and answered by keyboard", async ({ at }) => {
   ).toBeVisible();
 });
 
-test("copying says that it was done", async ({ at, context, view }) => {
+test("copying a message shows that it was copied", async ({ at, context, view }) => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: view.url });
   const page = await at("/c/mira.kern");
   await articles(page).filter({ hasText: "Shall I bring the bread?" }).hover();
-  await page.getByRole("button", { name: en.talk.copy }).click();
+  await page.getByRole("button", { name: en.conversation.copy }).click();
   await expect(page.getByText(en.common.copied)).toBeVisible();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe("Shall I bring the bread?");
 });

@@ -1,6 +1,6 @@
 import { atRest, en, expect, test } from "./test";
 
-/** Bodies that strangers send to break things; each is within the server's limits. */
+/** Bodies that are made to break the page. Each is within the limits of the server. */
 const bodies: Readonly<Record<string, string>> = {
   "a word of 4,000 letters": "a".repeat(4_000),
   "8,000 emoji": "😀".repeat(8_000),
@@ -17,16 +17,16 @@ for (const theme of ["wide", "phone"] as const) {
   test.describe(theme, () => {
     test.use({ viewport: theme === "wide" ? { width: 1280, height: 800 } : { width: 320, height: 640 } });
 
-    test("hostile bodies stay within their bubbles, folded and opened, and hold nothing up", async ({ at }) => {
+    test("hostile bodies stay within their bubbles, folded and unfolded, and do not block the page", async ({ at }) => {
       const page = await at("/c/lena", { quiet: 1 });
-      await expect(page.getByRole("textbox", { name: en.talk.writeTo("Lena") })).toBeVisible();
+      await expect(page.getByRole("textbox", { name: en.conversation.writeTo("Lena") })).toBeVisible();
       for (const [name, body] of Object.entries(bodies)) {
         await test.step(name, async () => {
-          await page.evaluate((said) => {
+          await page.evaluate((text) => {
             const { fake } = globalThis as unknown as {
               fake: { people: { uid: string; username: string }[]; say(uid: string, body: string): void };
             };
-            fake.say(fake.people.find((p) => p.username === "lena")?.uid ?? "", said);
+            fake.say(fake.people.find((p) => p.username === "lena")?.uid ?? "", text);
           }, body);
           await atRest(page);
           const last = page.getByRole("article").last();
@@ -43,14 +43,14 @@ for (const theme of ["wide", "phone"] as const) {
                 document.documentElement.scrollWidth <= innerWidth
               );
             });
-          await expect.poll(inside).toBe(true); // the pane beside it may still be arriving
-          const all = last.getByRole("button", { name: en.talk.showAll });
+          await expect.poll(inside).toBe(true); // the pane beside it may still be loading
+          const all = last.getByRole("button", { name: en.conversation.showAll });
           if ((await all.count()) > 0) {
             await all.click();
-            await expect(last.getByRole("button", { name: en.talk.showLess })).toBeVisible();
+            await expect(last.getByRole("button", { name: en.conversation.showLess })).toBeVisible();
             await expect.poll(inside).toBe(true);
             await atRest(page);
-            await last.getByRole("button", { name: en.talk.showLess }).click();
+            await last.getByRole("button", { name: en.conversation.showLess }).click();
             await expect(all).toBeVisible();
           }
           expect(await last.locator("img, script, b").count()).toBe(0);

@@ -9,30 +9,30 @@ test("every place has an address; back, forward and reload work", async ({ at })
   await expect(page).toHaveURL(/\/c\/amina\.diallo$/);
   await expect(page).toHaveTitle(/Amina Diallo/);
   await page.reload();
-  await expect(page.getByRole("region", { name: en.talk.label("Amina Diallo") })).toBeVisible();
+  await expect(page.getByRole("region", { name: en.conversation.label("Amina Diallo") })).toBeVisible();
   await page.goBack();
   await expect(page).toHaveURL(/\/people$/);
   await page.goForward();
-  await expect(page.getByRole("region", { name: en.talk.label("Amina Diallo") })).toBeVisible();
+  await expect(page.getByRole("region", { name: en.conversation.label("Amina Diallo") })).toBeVisible();
 });
 
-test("an address that leads nowhere, and a person who is not here, say so", async ({ at }) => {
+test("an unknown address and an unknown user show a message", async ({ at }) => {
   const page = await at("/some/where");
   await expect(page.getByText(en.common.missing)).toBeVisible();
   await at("/c/nobody.here");
-  await expect(page.getByText(en.talk.unknownPerson("nobody.here"))).toBeVisible();
+  await expect(page.getByText(en.conversation.unknownPerson("nobody.here"))).toBeVisible();
 });
 
-test("who is signed out is led to the form, and then where they wanted to go", async ({ at }) => {
+test("a user who is signed out sees the form first, and then the place they asked for", async ({ at }) => {
   const page = await at("/c/lena", { as: "signed-out" });
   await expect(page).toHaveURL(/\/signin\?next=%2Fc%2Flena$/);
-  await page.getByLabel(en.entry.email, { exact: true }).fill("ada@example.org");
-  await page.getByLabel(en.entry.password, { exact: true }).fill("right");
+  await page.getByLabel(en.auth.email, { exact: true }).fill("ada@example.org");
+  await page.getByLabel(en.auth.password, { exact: true }).fill("right");
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(/\/c\/lena$/);
 });
 
-test("on a phone there is one pane, and back leads out of it", async ({ at, page }) => {
+test("a phone shows one pane, and back leaves the conversation", async ({ at, page }) => {
   await page.setViewportSize({ width: 320, height: 640 });
   await at("/");
   await expect(page.getByRole("complementary")).toHaveCount(0);
@@ -43,23 +43,23 @@ test("on a phone there is one pane, and back leads out of it", async ({ at, page
   await expect(page.getByRole("list", { name: en.chats.label })).toBeVisible();
 });
 
-test("beside an open conversation the list changes, and the conversation stays", async ({ at }) => {
+test("changing the list keeps the open conversation beside it", async ({ at }) => {
   const page = await at("/c/lena");
   await page.getByRole("link", { name: en.nav.people, exact: true }).click();
   await expect(page.getByRole("searchbox")).toBeVisible();
-  await expect(page.getByRole("region", { name: en.talk.label("Lena") })).toBeVisible();
+  await expect(page.getByRole("region", { name: en.conversation.label("Lena") })).toBeVisible();
   await page.getByRole("link", { name: en.nav.chats }).click();
   await expect(page.getByRole("list", { name: en.chats.label })).toBeVisible();
-  await expect(page.getByRole("region", { name: en.talk.label("Lena") })).toBeVisible();
+  await expect(page.getByRole("region", { name: en.conversation.label("Lena") })).toBeVisible();
 });
 
-test("a theme is chosen, kept, and there before the first paint", async ({ at, page }) => {
+test("a chosen theme is stored, and applied before the first paint", async ({ at, page }) => {
   await page.emulateMedia({ colorScheme: "light" });
   await at("/settings");
   await expect(page.locator("html")).toHaveAttribute("data-theme", "light");
   await page.getByRole("radio", { name: en.settings.themeDark }).check({ force: true });
   await expect(page.locator("html")).toHaveAttribute("data-theme", "dark");
-  // The script in the head has run when the body begins.
+  // The script in the head has run when the body is created.
   await page.addInitScript(() => {
     new MutationObserver((_, observer) => {
       if (!document.body) return;
@@ -71,7 +71,7 @@ test("a theme is chosen, kept, and there before the first paint", async ({ at, p
   await expect(page.locator("html")).toHaveAttribute("data-early", "dark");
 });
 
-test("nothing moves for those who ask for calm", async ({ at, page }) => {
+test("nothing is animated with reduced motion", async ({ at, page }) => {
   await page.emulateMedia({ reducedMotion: "reduce" });
   await at("/c/lena", { quiet: 1 });
   await page.getByRole("textbox").fill("still");
@@ -83,7 +83,7 @@ test("nothing moves for those who ask for calm", async ({ at, page }) => {
   expect(long).toBe(0);
 });
 
-test("the shell opens without a network, and a new version waits to be asked", async ({ at, context, view }) => {
+test("the shell opens offline, and a new version waits for the user", async ({ at, context, view }) => {
   const page = await at("/");
   await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
   await expect
@@ -100,7 +100,7 @@ test("the shell opens without a network, and a new version waits to be asked", a
     .toBeGreaterThan(8);
   await context.setOffline(true);
   await page.goto(`${view.url}/c/lena`);
-  await expect(page.getByRole("region", { name: en.talk.label("Lena") })).toBeVisible();
+  await expect(page.getByRole("region", { name: en.conversation.label("Lena") })).toBeVisible();
   await page.goto(`${view.url}/settings`);
   await expect(page.getByRole("heading", { name: en.settings.title })).toBeVisible();
   await context.setOffline(false);
@@ -110,7 +110,7 @@ test("the shell opens without a network, and a new version waits to be asked", a
   await view.rebuild("another");
   await page.reload();
   await expect(page.getByText(en.common.outdated)).toBeVisible();
-  await expect(script).toHaveAttribute("src", before); // nothing changed under the hands
+  await expect(script).toHaveAttribute("src", before); // the running version did not change
   await page.getByRole("button", { name: en.common.outdatedDo }).click();
   await expect(script).not.toHaveAttribute("src", before);
   await expect(page.getByText(en.common.outdated)).toBeHidden();

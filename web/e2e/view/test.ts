@@ -1,8 +1,8 @@
 /**
- * The view alone, on a model without a server (src/view/testing): for what
- * needs thousands of messages, refusals at will, or a new version of the
- * client. It is served under a policy as strict as the real service's, and
- * any word of the browser's console about it fails the test.
+ * Tests of the view alone, on a model without a server (src/view/testing): for everything that does not need the whole
+ * system, such as layout, accessibility, thousands of messages, rejections, or a new version of the client. The view is
+ * served with a content security policy as strict as that of the service. Any warning or error in the console of the
+ * browser fails the test.
  */
 import { test as base, expect, type Page } from "@playwright/test";
 import { createReadStream, existsSync, statSync } from "node:fs";
@@ -34,7 +34,7 @@ export interface View {
   readonly url: string;
   /** The folder that is served. */
   readonly folder: string;
-  /** Builds anew, as a deploy does; `mark` makes it another version. */
+  /** Builds again, as a deployment does. `mark` makes it another version. */
   rebuild(mark: string): Promise<void>;
 }
 
@@ -44,7 +44,7 @@ function serve(folder: string): Promise<Server> {
     let file = join(folder, path);
     if (!existsSync(file) || statSync(file).isDirectory()) {
       if (path.startsWith("/assets/") || path.endsWith(".js")) return void response.writeHead(404).end();
-      file = join(folder, "index.html"); // every place of the client is this page
+      file = join(folder, "index.html"); // every other path is a place of the client
     }
     response.writeHead(200, {
       "content-type": kinds[extname(file)] ?? "application/octet-stream",
@@ -57,7 +57,7 @@ function serve(folder: string): Promise<Server> {
 }
 
 interface Fixtures {
-  /** Opens a place on the fake model; `how` is what testing/fake.ts understands. */
+  /** Opens a place on the fake model. `how` has its options; see testing/fake.ts. */
   at: (place: string, how?: Readonly<Record<string, string | number>>) => Promise<Page>;
 }
 
@@ -83,11 +83,11 @@ export const test = base.extend<Fixtures, { view: View }>({
     { scope: "worker", timeout: 120_000 },
   ],
   at: async ({ page, view }, use) => {
-    const said: string[] = [];
+    const messages: string[] = [];
     page.on("console", (message) => {
-      if (message.type() === "error" || message.type() === "warning") said.push(message.text());
+      if (message.type() === "error" || message.type() === "warning") messages.push(message.text());
     });
-    page.on("pageerror", (error) => said.push(error.message));
+    page.on("pageerror", (error) => messages.push(error.message));
     await use(async (place, how = {}) => {
       const query = new URLSearchParams({
         fake: "1",
@@ -96,18 +96,18 @@ export const test = base.extend<Fixtures, { view: View }>({
       await page.goto(`${view.url}${place}${place.includes("?") ? "&" : "?"}${query.toString()}`);
       return page;
     });
-    expect(said, "what the browser's console said").toEqual([]);
+    expect(messages, "warnings and errors in the console").toEqual([]);
   },
 });
 
-/** The two frames after which what was asked for is on the screen. */
+/** Waits for two frames, after which the last change is on the screen. */
 export function painted(page: Page): Promise<void> {
   return page.evaluate(
     () => new Promise<void>((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve()))),
   );
 }
 
-/** Until nothing moves: rows that come into sight are measured, and what is above them then changes. */
+/** Waits until the rows no longer move. Newly visible rows are measured, which moves the others. */
 export function atRest(page: Page): Promise<void> {
   return page.getByRole("log").evaluate(async (scroller) => {
     for (let still = 0, before = Number.NaN; still < 12;) {

@@ -1,8 +1,7 @@
 /**
- * Every word of the client, in one place. A second language is a second file
- * of this shape. Sentence case, plain, second person, no exclamation marks;
- * what happened and what to do. Dates and numbers come from Intl (see
- * view/format.ts), never from here.
+ * Every text of the client, in one place. A second language is a second file of this shape. Sentence case, plain,
+ * second person, no exclamation marks. Messages say what happened and what to do. Dates and numbers come from Intl
+ * (see view/format.ts), never from here.
  */
 export const en = {
   app: "Phoenix Chat",
@@ -32,46 +31,46 @@ export const en = {
     notNow: "Not now",
     copied: "Copied",
     copyFailed: "This browser did not allow copying. Select the text and copy it by hand.",
-    missing: "This address leads nowhere.",
+    missing: "There is no page at this address.",
     missingDo: "Go to your chats",
     failed: "This could not be loaded.",
     outdated: "A newer version is ready.",
     outdatedDo: "Reload",
-    broken: "Something here broke. Your messages are safe.",
+    broken: "Something went wrong here. Your messages are safe.",
     brokenDo: "Reload the page",
   },
 
   /**
-   * What is told of a problem, by its code; see view/problems.ts. For codes that are not here the server's own sentence is shown. Codes of a
-   * message that was not sent are among them.
+   * The sentence for each problem code; see view/problems.ts. It also has the codes of messages that were not sent. For
+   * other codes, the sentence of the server is shown.
    */
   problems: {
     offline: "The chat cannot be reached. Check your connection and try again.",
     unavailable: "The chat cannot do this right now. Try again in a moment.",
     unexpected: "Something went wrong on our side. Try again.",
     internal: "Something went wrong on our side. Try again.",
-    malformed: "The answer of the server could not be read. Reload the page.",
-    signed_out: "Your sign-in has ended. Sign in again.",
-    storage_full: "This device has no room left. Free some space, then try again.",
+    malformed: "The answer of the chat could not be read. Reload the page.",
+    signed_out: "You have been signed out. Sign in again.",
+    storage_full: "This device has no space left. Free some space, then try again.",
     storage_lost: "This browser cannot store anything right now. Reload the page.",
-    unsent: "Messages that were not sent yet would be lost.",
-    message_gone: "This message is not here any more.",
+    unsent: "Messages that have not been sent yet would be lost.",
+    message_gone: "This message is no longer here.",
     body_empty: "An empty message cannot be sent.",
     body_too_long: "This message is too long. Shorten it, or send it in parts.",
-    body_invalid: "The message has characters that cannot be sent.",
+    body_invalid: "This message contains characters that cannot be sent.",
     recipient_unknown: "This account no longer exists.",
     recipient_disabled: "This person’s account is disabled.",
-    blocked: "This person does not take messages from you.",
-    at_too_old: "This message waited more than 30 days.",
+    blocked: "This person does not accept messages from you.",
+    at_too_old: "This message waited for more than 30 days.",
     id_reused: "This message could not be sent. Write it again.",
     wrong_password: "The email address or the password is wrong.",
     password_missing: "Enter your password.",
     password_weak: "This password is too easy to guess. Choose a longer one.",
-    email_invalid: "This is not an email address.",
+    email_invalid: "This is not a valid email address.",
     account_disabled: "This account has been disabled. Ask the operator of this chat.",
-    too_many: "There were too many tries. Wait a few minutes and try again.",
-    code_ended: "This link was used before or has ended. Ask for a new one.",
-    sign_in_unavailable: "Signing in does not work right now. Try again in a moment.",
+    too_many: "There were too many attempts. Wait a few minutes and try again.",
+    code_ended: "This link has been used or has expired. Request a new one.",
+    sign_in_unavailable: "Signing in is not available right now. Try again in a moment.",
   },
 
   connection: {
@@ -79,35 +78,35 @@ export const en = {
     tryNow: "Try now",
     trying: "Trying",
     storageFull: "This browser is out of space. Messages are kept only while this page is open.",
-    storageDenied: "This browser keeps nothing for this page. Messages are kept only while it is open.",
+    storageDenied: "This browser does not let this page store anything. Messages are kept only while it is open.",
   },
 
-  entry: {
+  auth: {
     promise: "What you send arrives.",
     promiseMore: "Even through a tunnel, a flat battery or a bad day of the network.",
     exampleOne: "Are you on the train?",
     exampleTwo: "In the tunnel. No signal, but I can write anyway.",
     exampleThree: "It just came through. See you at eight.",
-    exampleLabel: "Example of a conversation",
+    exampleLabel: "Example of a chat",
 
     signIn: "Sign in",
     signInTitle: "Welcome back",
     signUp: "Sign up",
-    signUpTitle: "Make an account",
+    signUpTitle: "Create an account",
     newHere: "New here?",
-    haveAccount: "Have an account?",
+    haveAccount: "Already have an account?",
     name: "Name",
     nameHint: "Shown to others. You can change it later.",
     username: "Username",
-    usernameHint: "How people find you. Small letters, digits, dots, dashes.",
+    usernameHint: "How people find you. Lowercase letters, digits, dots, dashes.",
     email: "Email",
-    emailHint: "Only to sign in. Not shown to others.",
+    emailHint: "Only for signing in. Not shown to others.",
     password: "Password",
     newPassword: "New password",
     showPassword: "Show password",
     hidePassword: "Hide password",
     forgot: "Forgot your password?",
-    signingUp: "Making your account",
+    signingUp: "Creating your account",
     signingIn: "Signing in",
 
     rules: {
@@ -123,36 +122,35 @@ export const en = {
       usernameMissing: "Choose a username.",
       usernameShort: "At least 3 characters.",
       usernameLong: "At most 30 characters.",
-      usernameEnds: "Begin and end with a letter or a digit.",
-      usernameForm: "Only small letters, digits, dots, dashes and underscores.",
+      usernameEnds: "Start and end with a letter or a digit.",
+      usernameForm: "Only lowercase letters, digits, dots, dashes and underscores.",
       emailMissing: "Enter your email address.",
       emailForm: "This does not look like an email address.",
       passwordMissing: "Enter your password.",
       passwordShort: (min: number) => `At least ${min} characters.`,
       passwordWrong: "Wrong email or password. Check both and try again.",
-      fix: (n: number) => (n === 1 ? "One field needs another look." : `${n} fields need another look.`),
+      fix: (n: number) => (n === 1 ? "Please check the highlighted field." : "Please check the highlighted fields."),
     },
 
     resetTitle: "Forgot your password?",
-    resetHint:
-      "Enter your email address. If it has an account here, a link to choose a new password is on its way to you.",
+    resetHint: "Enter your email address. If it has an account here, you will receive a link to choose a new password.",
     resetSend: "Send the link",
-    resetSent: "Look into your inbox",
+    resetSent: "Check your inbox",
     resetSentMore: (email: string) =>
       `If ${email} has an account here, a message with a link is on its way. It may take a minute.`,
     resetAgain: "Use another address",
     resetChoose: "Choose a new password",
     resetSave: "Save and sign in",
-    resetDone: "Your password is changed.",
+    resetDone: "Your password has been changed.",
     backToSignIn: "Back to sign in",
     endedTitle: "You were signed out",
-    /** Why nobody is signed in; see SignedOutReason. */
+    /** Why the user is signed out; see SignedOutReason. */
     reasons: {
       none: "",
-      ended: "Your sign-in has ended. Sign in again; what this browser kept is still here.",
+      ended: "You have been signed out. Sign in again; the data in this browser is still here.",
       disabled: "This account has been disabled. Ask the operator of this chat.",
       deleted: "This account no longer exists.",
-      left: "Your account is deleted. You can make a new one at any time.",
+      left: "Your account has been deleted. You can create a new one at any time.",
     },
     starting: "Starting",
     startFailed: "The chat could not start.",
@@ -168,7 +166,7 @@ export const en = {
     typing: "typing",
     unreadSpoken: (n: number) => (n === 1 ? "1 unread message" : `${n} unread messages`),
     online: "online",
-    /** The word behind the ticks of a preview. */
+    /** The text of the ticks of a preview. */
     states: { waiting: "Waiting to be sent", sent: "Sent", delivered: "Delivered", read: "Read", failed: "Not sent" },
     pick: "Choose a chat, or start one.",
     more: "Loading more",
@@ -188,8 +186,8 @@ export const en = {
     more: "Show more",
   },
 
-  talk: {
-    label: (name: string) => `Conversation with ${name}`,
+  conversation: {
+    label: (name: string) => `Chat with ${name}`,
     messages: (name: string) => `Messages with ${name}`,
     details: (name: string) => `About ${name}`,
     showDetails: "Details",
@@ -199,8 +197,8 @@ export const en = {
     offline: "Offline",
     typing: (name: string) => `${name} is typing`,
     typingShort: "typing",
-    begin: (name: string) => `This is the beginning with ${name}.`,
-    beginMore: "Write the first message.",
+    start: (name: string) => `This is the start of your chat with ${name}.`,
+    startMore: "Write the first message.",
     earlier: "Loading earlier messages",
     earlierFailed: "Earlier messages could not be loaded.",
     newMessages: "New messages",
@@ -222,14 +220,14 @@ export const en = {
 
     you: "You",
     said: (who: string, time: string) => `${who}, ${time}`,
-    acceptedAt: (when: string) => `Arrived at the server ${when}`,
+    acceptedAt: (when: string) => `Sent ${when}`,
     reply: "Reply",
     replyingTo: (name: string) => `Reply to ${name}`,
     replyYourself: "Reply to yourself",
     replyCancel: "Cancel the reply",
     quoted: (name: string) => `In reply to ${name}`,
-    quotedGone: "A message that is not here",
-    quoteJump: "Show the message that this answers",
+    quotedGone: "This message is not available",
+    quoteJump: "Show the original message",
     copy: "Copy text",
     actions: "Actions for this message",
     showAll: "Show all",
@@ -247,8 +245,8 @@ export const en = {
     spokenNew: (who: string, text: string) => `${who}: ${text}`,
 
     block: (name: string) => `Block ${name}`,
-    blockHint: "They can no longer write to you. They are not told.",
-    blockedDone: (name: string) => `${name} is blocked.`,
+    blockHint: "They can no longer write to you. They are not notified.",
+    blockedDone: (name: string) => `You blocked ${name}.`,
     unblockedDone: (name: string) => `${name} can write to you again.`,
     username: "Username",
   },
@@ -266,41 +264,41 @@ export const en = {
     title: "Settings",
     profile: "Profile",
     name: "Name",
-    nameHint: "Shown to others in lists and conversations.",
+    nameHint: "Shown to others in lists and chats.",
     username: "Username",
     usernameHint: "How people find you.",
-    usernameChange: "Others find you by the new one; addresses with the old one lead nowhere then.",
+    usernameChange: "Others will find you by the new username. Addresses with the old one will stop working.",
     email: "Email",
-    profileSaved: "Your profile is changed.",
+    profileSaved: "Your profile has been changed.",
 
-    look: "Look",
+    appearance: "Appearance",
     themeLabel: "Theme",
     themeSystem: "System",
     themeLight: "Light",
     themeDark: "Dark",
 
     notifications: "Notifications",
-    notifyOn: "This browser tells you about new messages while the page is hidden.",
-    notifyOff: "This browser does not tell you about new messages.",
+    notifyOn: "This browser notifies you about new messages while the page is hidden.",
+    notifyOff: "This browser does not notify you about new messages.",
     notifyDenied: "Notifications are blocked for this page. Allow them in the browser’s settings for this address.",
     notifyUnsupported: "This browser cannot show notifications.",
     notifyTurnOn: "Turn on",
     notifyTurnOff: "Turn off",
 
     blocked: "Blocked people",
-    blockedNone: "You have blocked nobody.",
+    blockedNone: "You have not blocked anybody.",
     unblock: "Unblock",
     unblockName: (name: string) => `Unblock ${name}`,
 
     data: "Your data",
     export: "Download your data",
-    exportHint: "Your profile, conversations and messages as one JSON file.",
+    exportHint: "Your profile, chats and messages as one JSON file.",
     exporting: "Collecting your data",
     exportFailed: "Your data could not be collected. Try again in a minute.",
 
     session: "This browser",
     signOut: "Sign out",
-    signOutHint: "Removes everything that this browser keeps of your account.",
+    signOutHint: "Removes everything that this browser stores about your account.",
     signOutUnsent: (n: number) =>
       n === 1
         ? "One message has not been sent yet. Signing out now deletes it."
@@ -310,20 +308,20 @@ export const en = {
 
     leave: "Delete your account",
     leaveHint:
-      "Your profile and everything you wrote are deleted, also for those you wrote with. What they wrote to you stays with them. This cannot be undone.",
+      "Your profile and everything you wrote are deleted, also for the people you wrote to. What they wrote to you stays with them. This cannot be undone.",
     leaveDo: "Delete my account",
     leaveTitle: "Delete your account for good?",
-    leaveConfirm: (username: string) => `Type ${username} to go on`,
+    leaveConfirm: (username: string) => `Type ${username} to continue`,
     leaveMismatch: (username: string) => `Type ${username} exactly as shown.`,
     leaveWrong: "This is not your password. Try again.",
     leaving: "Deleting your account",
     admin: "Admin panel",
   },
 
-  attention: {
+  notifications: {
     title: (n: number, app: string) => `(${n > 99 ? "99+" : n}) ${app}`,
     place: (place: string, app: string) => `${place} · ${app}`,
-    ask: "Shall this browser tell you when a message arrives?",
+    ask: "Should this browser notify you when a message arrives?",
     askYes: "Turn on notifications",
     hidden: "New message",
   },

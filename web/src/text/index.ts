@@ -1,6 +1,6 @@
 import { en, type Text } from "./en";
 
-/** The words of the language in use. */
+/** The texts in the language of the client. */
 export const text: Text = en;
 
 export type { Text };

@@ -1,11 +1,10 @@
 import { text } from "../text";
 
 /**
- * Times and numbers as people say them, by Intl. Times are milliseconds
- * since the epoch, as in the model.
+ * Times and numbers as people say them, formatted by Intl. Times are milliseconds since the epoch, as in the model.
  */
 
-/** The language of the words, with the region the reader prefers for it: "en-US" says 2:02 PM, "en-GB" 14:02. */
+/** The language of the texts, with the region that the user prefers for it: "en-US" gives 2:02 PM, "en-GB" 14:02. */
 export function localeOf(preferred: readonly string[], language: string): string {
   const own = preferred.find((tag) => tag === language || tag.startsWith(`${language}-`));
   return own !== undefined && own !== language ? own : language === "en" ? "en-GB" : language;
@@ -14,11 +13,11 @@ export function localeOf(preferred: readonly string[], language: string): string
 export interface Format {
   /** "14:02" */
   clock(at: number): string;
-  /** "Today", "Yesterday", "Thursday" within the last six days, "12 November", with the year when it is another. */
+  /** "Today", "Yesterday", "Thursday" within the last six days, "12 November", with the year if it is another year. */
   day(at: number, now: number): string;
   /** For lists: "14:02" today, "Yesterday", "Thu" within the last six days, "12 Nov", "12 Nov 2024". */
   brief(at: number, now: number): string;
-  /** In a sentence: "at 14:02", "yesterday at 14:02", "on 12 November". Nearer than a minute: "just now"; than an hour: "5 minutes ago". */
+  /** Within a sentence: "just now", "5 minutes ago" within the last hour, "today at 14:02", "on 12 November". */
   ago(at: number, now: number): string;
   /** Day and time in full, for titles and tables. */
   full(at: number): string;
@@ -28,11 +27,11 @@ export interface Format {
   duration(seconds: number): string;
 }
 
-/** Calendar days between two times in the local zone: 0 is the same day, 1 the day before. */
+/** Returns the calendar days between two times in the local zone: 0 for the same day, 1 for the day before. */
 export function daysBetween(at: number, now: number): number {
   const a = new Date(at);
   const b = new Date(now);
-  // Noon keeps days apart where clocks change.
+  // Noon, so that a change of the clocks does not shift the day.
   const noon = (d: Date) => new Date(d.getFullYear(), d.getMonth(), d.getDate(), 12).getTime();
   return Math.round((noon(b) - noon(a)) / 86_400_000);
 }

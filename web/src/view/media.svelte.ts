@@ -1,4 +1,4 @@
-/** Facts about the screen and the page that components follow. */
+/** Properties of the screen and of the page, as reactive values. */
 function follows(query: string): { readonly now: boolean } {
   const list = matchMedia(query);
   let now = $state(list.matches);
@@ -10,11 +10,14 @@ function follows(query: string): { readonly now: boolean } {
   };
 }
 
-/** Two panes fit: the list and a conversation. */
+/** Whether two panes fit: the list and a conversation. */
 export const wide = follows("(min-width: 720px)");
-/** A third pane fits, for details. */
+/** Whether a third pane fits, for details. */
 export const roomy = follows("(min-width: 1280px)");
-/** A finger, not a mouse: Enter writes a new line, and no field is focused unasked (it would open the keyboard). */
+/**
+ * Whether the main pointer is a finger. Enter then starts a new line, and no field is focused automatically, because
+ * that would open the keyboard.
+ */
 export const touch = follows("(pointer: coarse)");
 export const calm = follows("(prefers-reduced-motion: reduce)");
 
@@ -28,13 +31,15 @@ function visibility(): { readonly now: boolean } {
   };
 }
 
-/** The page is on screen. */
+/** Whether the page is visible. */
 export const visible = visibility();
 
-/** A clock that is wrong by less than this agrees with the one on the screen's edge: people would wonder at any other. */
+/**
+ * Smaller errors of this device's clock are ignored, in ms, so that times agree with the clock that the device shows.
+ */
 const WRONG_MS = 60_000;
 
-/** The time, moved on each minute, so that "Today" becomes "Yesterday" by itself. */
+/** The time, updated every minute, so that "Today" becomes "Yesterday". */
 class Minutes {
   now: number = $state(0);
   private offset = 0;
@@ -43,7 +48,10 @@ class Minutes {
     this.next();
   }
 
-  /** What to add to this device's clock for the server's, which all times of messages follow, in ms: a clock that is wrong by a day must not call them yesterday's. */
+  /**
+   * The difference between the clock of the server, which message times follow, and that of this device, in ms. A clock
+   * that is wrong by a day must not date messages to another day.
+   */
   correct(offset: number): void {
     this.offset = Math.abs(offset) < WRONG_MS ? 0 : offset;
     this.now = Date.now() + this.offset;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { User } from "../model";
 import { text } from "../text";
-import { doubtful, lookOf, mistakable, nameOf, shownName } from "./names";
+import { doubtful, skeletonOf, mistakable, nameOf, shownName } from "./names";
 
 const person = (displayName: string, username = "somebody"): User => ({
   uid: `uid of ${displayName} ${username}`,
@@ -18,36 +18,36 @@ describe("a name as it is shown", () => {
     ["Mira\u202e nreK", "Mira nreK"],
     ["\u2066Mira\u2069\u200f", "Mira"],
     ["Mi\u200bra\u00ad\u2060\ufeff", "Mira"],
-    ["Mi\u200dra", "Mira"], // a joiner that joins nothing
+    ["Mi\u200dra", "Mira"], // a joiner without an effect
     ["\u3164\u2800", ""],
     ["\u200b\u200d", ""],
     ["\u{e0041}Mira\u{e007f}", "Mira"],
     ["M\ufe00ira\u{e0100}", "Mira"],
-    // What belongs to scripts and emoji stays.
+    // Characters that scripts and emoji need stay.
     ["می‌خواهم", "می‌خواهم"],
     ["क्‍ष", "क्‍ष"],
     ["👩‍👩‍👧 family", "👩‍👩‍👧 family"],
     ["❤️‍🔥", "❤️‍🔥"],
     ["🏴󠁧󠁢󠁳󠁣󠁴󠁿", "🏴󠁧󠁢󠁳󠁣󠁴󠁿"],
-    ["\u3164\u200d", ""], // a joiner behind a filler, which is a letter
-    ["\u{1f848}\u200d", ""], // behind a place that is kept for a picture to come
+    ["\u3164\u200d", ""], // a joiner after a filler, which is a letter
+    ["\u{1f848}\u200d", ""], // after a code point that is reserved for a future pictograph
     ["Nguyễn Thị Ánh", "Nguyễn Thị Ánh"],
     ["นำ้ทิ์", "นำ้ทิ์"],
   ])("%j is %j", (name, shown) => expect(shownName(name)).toBe(shown));
 
-  test("stacked marks are cut to what a line has room for", () => {
+  test("stacked marks are cut to as many as fit into a line", () => {
     const zalgo = "Z" + "\u0336\u031b".repeat(20) + "a" + "\u0300".repeat(30);
     const shown = shownName(zalgo);
     expect(shown.length).toBeLessThanOrEqual(10);
     expect(shown.normalize("NFD").replace(/\p{M}/gu, "")).toBe("Za");
   });
 
-  test("where nothing can be seen the username is shown, and where there is none a word", () => {
+  test("an invisible name is replaced by the username, or else by a neutral word", () => {
     expect(nameOf(person("\u200b\u2063", "mira.kern"))).toBe("mira.kern");
     expect(nameOf(person("", ""))).toBe(text.chats.gone);
   });
 
-  test("whatever the name, it stays as it is the second time, and nothing unseen is in it", () => {
+  test("cleaning any name twice changes nothing, and leaves nothing invisible", () => {
     fc.assert(
       fc.property(
         fc
@@ -103,9 +103,9 @@ describe("names made to imitate", () => {
     ["Ada Lovelace", "𝐀𝐝𝐚 𝐋𝐨𝐯𝐞𝐥𝐚𝐜𝐞"],
     ["Bob", "B0b"],
     ["Ben", "Bén\u200b"],
-  ])("%j looks like %j", (a, b) => expect(lookOf(a)).toBe(lookOf(b)));
+  ])("%j looks like %j", (a, b) => expect(skeletonOf(a)).toBe(skeletonOf(b)));
 
-  test("in a list, whoever could be taken for another is marked, and nobody else", () => {
+  test("a list marks exactly the users who could be mistaken for another", () => {
     const [mira, other, lena, odd] = [
       person("Mira Kern", "mira.kern"),
       person("Мirа Кern", "mallory"),
@@ -114,11 +114,11 @@ describe("names made to imitate", () => {
     ];
     expect([...mistakable([mira, other, lena, odd])].sort()).toEqual([mira.uid, other.uid, odd.uid].sort());
     expect(mistakable([mira, lena]).size).toBe(0);
-    // The same person twice is no other.
+    // The same user twice is not two users.
     expect(mistakable([mira, mira]).size).toBe(0);
   });
 
-  test("a thousand names take no time", () => {
+  test("a thousand names are compared quickly", () => {
     const many = Array.from({ length: 1_000 }, (_, i) => person(`Somebody ${i} ${"e\u0301".repeat(20)}`));
     const start = cpuUsage();
     mistakable(many);

@@ -1,22 +1,28 @@
 import type { User } from "../model";
 import { text } from "../text";
 
-/** What shows nothing, or turns what stands around it: controls, formats (bidi overrides, joiners, tags), fillers, variation selectors but the emoji's. */
+/**
+ * Characters that are invisible or that change the direction of the text around them: controls, formats (bidi
+ * overrides, joiners, tags), fillers, and variation selectors except those of emoji.
+ */
 const UNSEEN =
   // eslint-disable-next-line no-misleading-character-class -- a set of single code points, marks among them
   /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0e\u{e0100}-\u{e01ef}]/gu;
-/** Joiners that mean something: in scripts that join letters, and in emoji. */
+/** Joiners with a meaning: in scripts that join letters, and in emoji. */
 const JOINS =
   /(?<=[\p{M}\p{L}\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f])(?<![\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}])[\u200c\u200d]/gu;
 /** The flags of England, Scotland and Wales are written in tags. */
 const FLAG = /\u{1f3f4}[\u{e0020}-\u{e007e}]{2,6}\u{e007f}/gu;
-/** More marks on one letter than any script needs. */
+/** More combining marks on one letter than any script needs. */
 const STACKED = /(\p{M}{4})\p{M}+/gu;
 
-/** A name as it is shown: without what cannot be seen, and with no more marks on a letter than a line has room for. Empty where nothing is left. */
+/**
+ * Returns a name as it is shown: without invisible characters, and with at most as many marks on a letter as fit into a
+ * line. Empty if nothing is left.
+ */
 export function shownName(name: string): string {
   const shown = withoutUnseen(name);
-  // A joiner may have been kept for what is gone now, such as a filler that counts as a letter.
+  // A joiner may have been kept for a character that was then removed, such as a filler that counts as a letter.
   return shown === name ? shown : shownName(shown);
 }
 
@@ -33,12 +39,12 @@ function withoutUnseen(name: string): string {
     .trim();
 }
 
-/** What to call somebody: their name, else their username, else a neutral word. */
+/** Returns the name of a user, or else their username, or else a neutral word. */
 export function nameOf(person: User): string {
   return shownName(person.displayName) || person.username || text.chats.gone;
 }
 
-/** Letters of other scripts that look like Latin ones, each before the one that it looks like. */
+/** Letters of other scripts that look like Latin letters, each followed by the Latin letter. */
 const ALIKE = new Map(
   Array.from("аaеeоoрpсcуyхxіiјjѕsԁdһhԛqԝwкkмmтtвbнhгrпnиuαaοoρpνvτtυuιiκkεeηnχxγyωwօoսuհhոnցgϲcʏyɡgıiɑa").reduce<
     [string, string][]
@@ -48,8 +54,8 @@ const ALIKE = new Map(
   }, []),
 );
 
-/** The same for names that look alike: for comparing, never for showing. */
-export function lookOf(name: string): string {
+/** Returns the same text for names that look alike. For comparing only; it is never shown. */
+export function skeletonOf(name: string): string {
   const plain = shownName(name)
     .normalize("NFKD")
     .replace(/[\p{M}\s.\-_'’]/gu, "")
@@ -69,34 +75,40 @@ const SCRIPTS = [
   /\p{Script=Cherokee}/u,
 ] as const;
 
-/** Whether a name is made as one is that wants to pass for another: scripts mixed within a word, letters in disguise, or something unseen. */
+/**
+ * Reports whether a name looks made to imitate another: it mixes scripts within a word, uses look-alike letters, or
+ * contains invisible characters.
+ */
 export function doubtful(name: string): boolean {
   if (shownName(name) !== name.trim().replace(/\s+/gu, " ")) return true;
   if (/\p{L}/u.test(name) && name.normalize("NFC") !== name.normalize("NFKC")) return true; // 𝐌𝐢𝐫𝐚, Ｍｉｒａ
   return name.split(/[^\p{L}\p{M}]+/u).some((word) => SCRIPTS.filter((script) => script.test(word)).length > 1);
 }
 
-/** What is known of people that were compared before: lists change often, and names seldom. */
-const compared = new WeakMap<User, { readonly look: string; readonly doubtful: boolean }>();
+/** Results of earlier comparisons, because lists change often and names seldom. */
+const compared = new WeakMap<User, { readonly skeleton: string; readonly doubtful: boolean }>();
 
-function compare(person: User): { readonly look: string; readonly doubtful: boolean } {
+function compare(person: User): { readonly skeleton: string; readonly doubtful: boolean } {
   let known = compared.get(person);
   if (!known) {
-    known = { look: lookOf(nameOf(person)), doubtful: doubtful(person.displayName) };
+    known = { skeleton: skeletonOf(nameOf(person)), doubtful: doubtful(person.displayName) };
     compared.set(person, known);
   }
   return known;
 }
 
-/** The uids of those in a list whose name could be taken for another's: their username is shown beside it. */
+/**
+ * Returns the uids of the users in a list whose names could be mistaken for another's. Their usernames are shown,
+ * too.
+ */
 export function mistakable(people: Iterable<User>): ReadonlySet<string> {
   const found = new Set<string>();
   const first = new Map<string, User>();
   for (const person of people) {
-    const { look, doubtful } = compare(person);
+    const { skeleton, doubtful } = compare(person);
     if (doubtful) found.add(person.uid);
-    const other = first.get(look);
-    if (!other) first.set(look, person);
+    const other = first.get(skeleton);
+    if (!other) first.set(skeleton, person);
     else if (other.uid !== person.uid) found.add(other.uid).add(person.uid);
   }
   return found;

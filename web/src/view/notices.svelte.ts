@@ -1,4 +1,4 @@
-/** Short words at the foot of the screen: what was done, and how to undo it. One at a time; a new one replaces the last. */
+/** Short notices at the bottom of the screen: what was done, and how to undo it. A new one replaces the last. */
 export interface Notice {
   readonly words: string;
   readonly action?: { readonly label: string; run(): void };
@@ -11,7 +11,7 @@ class Notices {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private ended: (() => void) | undefined;
 
-  /** Shows words for 6 s. `ended` runs when they go without the action being taken. */
+  /** Shows a notice for 6 s. `ended` runs if it disappears before the user chooses its action. */
   say(words: string, action?: Notice["action"], ended?: () => void): void {
     this.end();
     this.ended = ended;
@@ -19,7 +19,7 @@ class Notices {
     this.timer = setTimeout(() => this.end(), LASTS);
   }
 
-  /** Takes the action of what is shown. */
+  /** Runs the action of the notice. */
   act(): void {
     const action = this.shown?.action;
     this.ended = undefined;
@@ -27,7 +27,7 @@ class Notices {
     action?.run();
   }
 
-  /** Takes the words away. */
+  /** Hides the notice. */
   end(): void {
     clearTimeout(this.timer);
     this.shown = null;

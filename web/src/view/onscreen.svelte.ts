@@ -1,20 +1,20 @@
 import type { Presence, Readable } from "../model";
 
 /**
- * Which rows of a long list are near the screen, told by one observer for all
- * of them: only these ask who is online, since at most 100 people are watched at once.
+ * Finds the rows of a long list that are near the screen, with one observer for all of them. Only these rows watch
+ * presence, because a client may watch at most 100 users.
  */
 const seen = new WeakMap<Element, (near: boolean) => void>();
 let observer: IntersectionObserver | undefined;
 
-function watch(element: Element, tell: (near: boolean) => void): () => void {
+function watch(element: Element, notify: (near: boolean) => void): () => void {
   observer ??= new IntersectionObserver(
     (entries) => {
       for (const entry of entries) seen.get(entry.target)?.(entry.isIntersecting);
     },
     { rootMargin: "300px 0px" },
   );
-  seen.set(element, tell);
+  seen.set(element, notify);
   observer.observe(element);
   return () => {
     seen.delete(element);
@@ -22,7 +22,7 @@ function watch(element: Element, tell: (near: boolean) => void): () => void {
   };
 }
 
-/** Whether the element that `attach` is put on is near the screen. */
+/** Tells whether the element with the attachment `attach` is near the screen. */
 export class OnScreen {
   near: boolean = $state(false);
   readonly attach = (element: Element): (() => void) => watch(element, (near) => (this.near = near));
@@ -30,7 +30,7 @@ export class OnScreen {
 
 const nothing: Presence = { online: null, lastSeen: null };
 
-/** The presence of somebody whom nobody looks at. */
+/** The presence of a user who is not near the screen. */
 export const unknown: Readable<Presence> = {
   get: () => nothing,
   subscribe(run) {

@@ -17,12 +17,12 @@ const places: Place[] = [
 ];
 
 describe("places", () => {
-  test.each(places)("%o survives its address", (place) => {
+  test.each(places)("the address of %o leads back to it", (place) => {
     const url = new URL(href(place), "http://x");
     expect(parse(url.pathname, url.search)).toEqual(place);
   });
 
-  test.each(["/nowhere", "/c", "/c/", "/c/a/b", "/c/%", "/admin/else", "/people/x"])("%s is nowhere", (path) => {
+  test.each(["/nowhere", "/c", "/c/", "/c/a/b", "/c/%", "/admin/else", "/people/x"])("%s is not a place", (path) => {
     expect(parse(path).name).toBe("nowhere");
   });
 
@@ -31,7 +31,7 @@ describe("places", () => {
     (next) => expect(parse("/signin", `?next=${encodeURIComponent(next)}`)).toEqual({ name: "signin", next: "/" }),
   );
 
-  test("people without a username are reached by their id", () => {
+  test("users without a known username are reached by their id", () => {
     expect(chatWith({ uid: "u1", username: "" })).toBe("/c/~u1");
     expect(chatWith({ uid: "u1", username: "mira" })).toBe("/c/mira");
   });

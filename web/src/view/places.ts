@@ -1,6 +1,6 @@
 /**
- * One address per place, so that back, reload and bookmarks work. This file
- * only reads and writes addresses; router.svelte.ts keeps the place that is shown.
+ * Every place has one address, so that back, reload and bookmarks work. This file only reads and writes addresses.
+ * router.svelte.ts keeps the place that is shown.
  */
 
 export const adminTabs = ["people", "messages", "figures", "dead-letters", "audit"] as const;
@@ -8,14 +8,14 @@ export type AdminTab = (typeof adminTabs)[number];
 
 export type Place =
   | { readonly name: "chats" }
-  /** `person` is a username, or "~" and a uid where no username is known. */
+  /** `person` is a username, or "~" and a uid if the username is not known. */
   | { readonly name: "chat"; readonly person: string }
   | { readonly name: "people" }
   | { readonly name: "settings" }
   | { readonly name: "admin"; readonly tab: AdminTab }
   | { readonly name: "signin"; readonly next: string }
   | { readonly name: "signup" }
-  /** `code` is that of the letter; null asks for the e-mail address. */
+  /** `code` is the code from the email; null asks for the email address. */
   | { readonly name: "reset"; readonly code: string | null }
   | { readonly name: "nowhere" };
 
@@ -67,12 +67,12 @@ export function href(place: Place): string {
   }
 }
 
-/** The address of the conversation with somebody. */
+/** Returns the place of the conversation with a user. */
 export function chatWith(person: { readonly uid: string; readonly username: string }): string {
   return href({ name: "chat", person: person.username === "" ? `~${person.uid}` : person.username });
 }
 
-/** A path of this client that may follow a sign-in; anything that could lead elsewhere is "/". */
+/** Returns the path to open after a sign-in: `next` if it is a path of this client, else "/". */
 function within(next: string | null): string {
   if (next === null || !next.startsWith("/")) return "/";
   const url = URL.canParse(next, "http://here.invalid") ? new URL(next, "http://here.invalid") : null;

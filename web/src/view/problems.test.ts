@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { text } from "../text";
-import { fieldWords, problemWords } from "./problems";
+import { fieldText, problemText } from "./problems";
 
 const problem = (code: string, message = "", fields: Record<string, string> = {}) => ({
   code,
@@ -12,20 +12,20 @@ const problem = (code: string, message = "", fields: Record<string, string> = {}
   retryAfterMs: null,
 });
 
-test("a code has our words; an unknown one the server's; without either something went wrong", () => {
-  expect(problemWords(problem("offline", "ECONNREFUSED"))).toBe(text.problems.offline);
-  expect(problemWords(problem("new_code", "The server says this."))).toBe("The server says this.");
+test("a known code has the client's sentence, an unknown one the server's, or else a general one", () => {
+  expect(problemText(problem("offline", "ECONNREFUSED"))).toBe(text.problems.offline);
+  expect(problemText(problem("new_code", "The server says this."))).toBe("The server says this.");
   for (const code of ["new_code", "", "constructor", "__proto__", "toString"])
-    expect(problemWords(problem(code))).toBe(text.problems.unexpected);
+    expect(problemText(problem(code))).toBe(text.problems.unexpected);
 });
 
-test("a field has the server's words, or those of the code; other fields have none", () => {
-  expect(fieldWords(problem("invalid_fields", "See the fields.", { username: "It is taken." }), "username")).toBe(
+test("a field shows the server's sentence, or that of the code; other fields show none", () => {
+  expect(fieldText(problem("invalid_fields", "See the fields.", { username: "It is taken." }), "username")).toBe(
     "It is taken.",
   );
-  expect(fieldWords(problem("password_weak", "", { password: "" }), "password")).toBe(text.problems.password_weak);
-  expect(fieldWords(problem("invalid_fields", "", { username: "x" }), "email")).toBe("");
-  expect(fieldWords(problem("invalid_fields"), "toString")).toBe("");
+  expect(fieldText(problem("password_weak", "", { password: "" }), "password")).toBe(text.problems.password_weak);
+  expect(fieldText(problem("invalid_fields", "", { username: "x" }), "email")).toBe("");
+  expect(fieldText(problem("invalid_fields"), "toString")).toBe("");
 });
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -36,24 +36,24 @@ function sources(...folders: string[]): { file: string; code: string }[] {
       .map((file) => ({ file: join(folder, file), code: readFileSync(join(root, folder, file), "utf8") })),
   );
 }
-/** Without comments, in which sentences belong. */
+/** Removes comments, because these may contain sentences. */
 const bare = (code: string): string => code.replace(/\/\*[\s\S]*?\*\/|<!--[\s\S]*?-->|(?<![:"'`])\/\/.*$/gmu, "");
 
 describe("the message catalogue", () => {
-  test("every problem that the client finds itself has words", () => {
+  test("every problem that the client reports itself has a sentence", () => {
     const made = sources("model", "net").flatMap(({ code }) => [
       ...[...bare(code).matchAll(/(?:failed|problem)\("([a-z_]+)"/gu)].map((m) => m[1]),
       ...[...bare(code).matchAll(/new ApiProblem\([^"]*?"([a-z_]+)", ""/gu)].map((m) => m[1]),
       ...[...bare(code).matchAll(/code: "([a-z_]+)", message: ""/gu)].map((m) => m[1]),
     ]);
     expect(made.length).toBeGreaterThan(8);
-    // Whoever asks for a person says who was not found.
+    // The callers that look for a user show who was not found.
     expect(
       [...new Set(made)].filter((code) => code !== "not_found" && !Object.hasOwn(text.problems, code ?? "")),
     ).toEqual([]);
   });
 
-  test("sentences for people stand nowhere else", () => {
+  test("sentences for people are defined only there", () => {
     const found = sources("model", "net", "platform", "protocol", "view").flatMap(({ file, code }) =>
       [...bare(code).matchAll(/(["'`])([A-Z][a-z’']+(?: [\w’',–-]+){2,}[.?…]?)\1/gu)].map(
         (m) => `${file}: ${m[2] ?? ""}`,
@@ -62,7 +62,7 @@ describe("the message catalogue", () => {
     expect(found).toEqual([]);
   });
 
-  test("nothing shows a problem's own message past the catalogue", () => {
+  test("no component shows the message of a problem directly", () => {
     expect(
       sources("view")
         .filter(({ file, code }) => file !== join("view", "problems.ts") && /problem\.message/u.test(bare(code)))

@@ -1,10 +1,13 @@
 import { type Place, href, parse } from "./places";
 
 /**
- * The place that is shown, kept in step with the address. Links are plain
- * anchors: one listener turns clicks on those of this client into steps.
+ * The place that is shown, kept in step with the address. Links are plain anchors. One listener handles clicks on those
+ * that stay within this client.
  */
-/** How many steps of this client lie behind the place: whether "back" stays within it. Kept in the history, so that it survives a reload. */
+/**
+ * The number of steps within this client that precede the place. It tells whether "back" stays within the client. The
+ * history stores it, so that it survives a reload.
+ */
 function depth(): number {
   const state: unknown = history.state;
   return typeof state === "object" && state !== null && "depth" in state && typeof state.depth === "number"
@@ -46,7 +49,7 @@ class Router {
     this.read();
   }
 
-  /** One step back; where the client was opened at this very place, to `otherwise`. */
+  /** Goes one step back, or to `otherwise` if the client was opened at this place. */
   back(otherwise: Place): void {
     if (depth() > 0) history.back();
     else this.go(otherwise, { replace: true });

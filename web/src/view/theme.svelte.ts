@@ -1,4 +1,7 @@
-/** The theme: what was chosen, and the name on <html data-theme>. public/theme.js does the same before the first paint. */
+/**
+ * The theme: the choice of the user, and the name in <html data-theme>. public/theme.js sets it before the first
+ * paint.
+ */
 export type ThemeChoice = "system" | "light" | "dark";
 
 const key = "phoenix.theme";
@@ -9,18 +12,18 @@ function stored(): ThemeChoice {
     const value = localStorage.getItem(key);
     return value === "light" || value === "dark" ? value : "system";
   } catch {
-    return "system"; // storage is denied
+    return "system"; // the browser denies storage
   }
 }
 
 class Theme {
   choice: ThemeChoice = $state(stored());
-  /** The theme that is on. */
+  /** The current theme. */
   shown: "light" | "dark" = $state("light");
 
   constructor() {
     dark.addEventListener("change", () => this.apply());
-    // Another tab chose.
+    // Another tab changed the choice.
     addEventListener("storage", (event) => {
       if (event.key !== key && event.key !== null) return;
       this.choice = stored();
@@ -35,7 +38,7 @@ class Theme {
       if (choice === "system") localStorage.removeItem(key);
       else localStorage.setItem(key, choice);
     } catch {
-      // Storage is denied: the choice lasts as long as the page.
+      // The browser denies storage, so the choice lasts as long as the page.
     }
     this.apply();
   }

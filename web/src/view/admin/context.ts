@@ -1,5 +1,5 @@
 import { createContext } from "svelte";
 import type { Admin } from "../../model";
 
-/** The typed calls of the panel, for every component below Admin.svelte. */
+/** Returns the typed calls of the panel. For every component below Admin.svelte. */
 export const [getAdmin, setAdmin] = createContext<Admin>();

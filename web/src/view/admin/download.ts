@@ -1,12 +1,12 @@
 import type { Outcome } from "../../model";
 import { notices } from "../notices.svelte";
-import { problemWords } from "../problems";
+import { problemText } from "../problems";
 
-/** Saves a file that the server made, or says why not. */
+/** Saves a file that the server created, or shows why it could not. */
 export async function save(file: Promise<Outcome<Blob>>, name: string): Promise<void> {
   const outcome = await file;
   if (!outcome.ok) {
-    notices.say(problemWords(outcome.problem));
+    notices.say(problemText(outcome.problem));
     return;
   }
   const url = URL.createObjectURL(outcome.value);
@@ -14,5 +14,5 @@ export async function save(file: Promise<Outcome<Blob>>, name: string): Promise<
   anchor.href = url;
   anchor.download = `${name}-${new Date().toISOString().slice(0, 10)}.csv`;
   anchor.click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the download may begin later
+  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the download may start later
 }

@@ -1,6 +1,6 @@
 import type { Outcome, Page, Problem } from "../../model";
 
-/** A list that is loaded page by page. A newer question drops the answers to older ones. */
+/** A list that is loaded page by page. A newer request drops the answers to older ones. */
 export class Listing<T> {
   items: readonly T[] = $state.raw([]);
   next: string | null = $state(null);
@@ -13,15 +13,15 @@ export class Listing<T> {
     this.load = load;
   }
 
-  /** Loads the list from its beginning; what is shown stays until the answer comes. */
+  /** Loads the list from its beginning. The old items stay until the answer arrives. */
   restart(): Promise<void> {
-    return this.take(null);
+    return this.loadPage(null);
   }
 
-  /** Loads the next page, if there is one and none is under way. */
+  /** Loads the next page, if there is one and none is being loaded. */
   async more(): Promise<void> {
     if (this.loading) return;
-    if (this.next !== null || this.problem) await this.take(this.items.length > 0 ? this.next : null);
+    if (this.next !== null || this.problem) await this.loadPage(this.items.length > 0 ? this.next : null);
   }
 
   /** Replaces an item in place. */
@@ -30,7 +30,7 @@ export class Listing<T> {
       now === null ? this.items.filter((item) => !old(item)) : this.items.map((item) => (old(item) ? now : item));
   }
 
-  private async take(cursor: string | null): Promise<void> {
+  private async loadPage(cursor: string | null): Promise<void> {
     const mine = ++this.turn;
     this.loading = true;
     this.problem = null;

@@ -1,6 +1,6 @@
 import type { AdminUser } from "../../model";
 
-/** Whose messages are to be read, carried from the list of people to the place where that is done. */
+/** The user whose messages an admin chose to read. The list of people sets it; the page of messages reads it. */
 class Picked {
   user: AdminUser | null = $state.raw(null);
 }

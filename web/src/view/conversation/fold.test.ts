@@ -5,7 +5,7 @@ import { folded, onlyEmoji } from "./fold";
 import { pieces } from "./links";
 
 describe("folded", () => {
-  test("what fits a screen stays whole", () => {
+  test("a body that fits on a screen stays whole", () => {
     expect(folded("hello")).toBeNull();
     expect(folded("a".repeat(1100))).toBeNull();
     expect(folded("a\n".repeat(14))).toBeNull();
@@ -31,8 +31,8 @@ describe("folded", () => {
     }
   });
 
-  // CPU time, since a busy machine stretches any clock.
-  test("what was made to be slow is quick: 8,000 emoji, one of 8,000 joined, zalgo, a word of 4,000 letters", () => {
+  // CPU time, because a busy machine stretches wall time.
+  test("hostile bodies are folded quickly: 8,000 emoji, 8,000 joined ones, zalgo, a word of 4,000 letters", () => {
     const bodies = [
       "😀".repeat(8_000),
       "👩\u200d".repeat(4_000),
@@ -55,7 +55,7 @@ describe("folded", () => {
     expect(cpuUsage(start).user).toBeLessThan(1_000_000);
   });
 
-  test("the head is always a beginning, and never ends in half a character", () => {
+  test("the folded text is a prefix, and never ends within a character", () => {
     fc.assert(
       fc.property(
         fc

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { lengthOf } from "./length";
 
-test("code points are counted, not units", () => {
+test("it counts code points, not UTF-16 units", () => {
   expect(["", "a", "😀", "😀a😀", "\ud83d", "\ude00\ud83d"].map(lengthOf)).toEqual([0, 1, 1, 3, 1, 2]);
 });
 

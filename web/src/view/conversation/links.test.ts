@@ -37,7 +37,7 @@ describe("links", () => {
     ]);
   });
 
-  test("whatever is written, nothing is lost and only http leads anywhere", () => {
+  test("no text is lost, and only http and https become links", () => {
     const part = fc.oneof(
       fc.string({ unit: "binary", maxLength: 12 }),
       fc.constantFrom("https://", "www.", "a.b", "(", ")", " ", "@", "http://x.y/"),
@@ -52,8 +52,8 @@ describe("links", () => {
     );
   });
 
-  // CPU time, since a busy machine stretches any clock: some milliseconds; a quadratic search needs seconds.
-  test("a body of 8,000 characters made to be slow is quick", () => {
+  // CPU time, because a busy machine stretches wall time. It takes milliseconds; a quadratic search takes seconds.
+  test("hostile bodies of 8,000 characters are searched quickly", () => {
     const start = cpuUsage();
     pieces("https://" + "(".repeat(7900) + ")".repeat(92));
     pieces("www.".repeat(2000));

@@ -1,17 +1,17 @@
 /**
- * Finds addresses in a body. Only http and https become links, and only where
- * the scheme or "www." is written: no guess turns a word into an address.
+ * Finds addresses in a message body. Only http and https become links, and only with the scheme or "www.", so that
+ * words never turn into links by a guess.
  */
 
 export type Piece = { readonly text: string; readonly href?: string; readonly host?: string };
 
-// What can follow the scheme. Bidirectional controls and invisible characters
-// end an address: they would make it read otherwise than it leads.
+// The scheme and the characters that can follow it. Bidirectional controls and invisible characters end an address,
+// because they could make it look different from its target.
 const candidate =
   /(?:https?:\/\/|www\.)[^\s<>"“”«»\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+/giu;
 const closers: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
 
-/** Splits a body into plain text and links, in order; joined, the texts are the body. */
+/** Splits a body into plain text and links, in order. The texts of the pieces, joined, are the body. */
 export function pieces(body: string): Piece[] {
   const out: Piece[] = [];
   let end = 0;
@@ -29,9 +29,9 @@ export function pieces(body: string): Piece[] {
   return out;
 }
 
-/** Without the punctuation that belongs to the sentence; a closing bracket stays when its opening one is inside. */
+/** Removes punctuation at the end, except closing brackets whose opening brackets are part of the address. */
 function trimmed(address: string): string {
-  // How many more of each kind are opened than closed, kept while the end moves: one pass, whatever is written.
+  // Counts unclosed brackets of each kind, and updates the counts as the end moves, so that one pass is enough.
   const open: Record<string, number> = { "(": 0, "[": 0, "{": 0 };
   for (const c of address) {
     const opener = closers[c];
@@ -56,7 +56,7 @@ function parsed(written: string): URL | undefined {
   try {
     const url = new URL(scheme ? written : `https://${written}`);
     if (url.protocol !== "http:" && url.protocol !== "https:") return undefined;
-    // "https://bank.example@evil.example" reads as the first and leads to the second.
+    // "https://bank.example@evil.example" looks like the first host but leads to the second.
     if (url.username !== "" || url.password !== "") return undefined;
     if (!url.hostname.includes(".") && url.hostname !== "localhost") return undefined;
     return url;

@@ -5,10 +5,10 @@ const base = new Date(2026, 10, 22, 14, 0).getTime();
 const m = (from: "a" | "b", minutes: number) => ({ mine: from === "a", time: base + minutes * 60_000 });
 
 describe("place", () => {
-  test("alone, a message is a day, a beginning and an end", () => {
+  test("a single message begins a day, and begins and ends a run", () => {
     expect(place(undefined, m("a", 0), undefined)).toEqual({ day: true, first: true, last: true });
   });
-  test("within five minutes of the one before it stays in the run, whatever the whole run takes", () => {
+  test("a message within five minutes of the previous one continues the run, however long the run is", () => {
     expect(place(m("a", 0), m("a", 5), m("a", 10))).toEqual({ day: false, first: false, last: false });
   });
   test("a longer pause ends the run, to the millisecond", () => {
@@ -16,7 +16,7 @@ describe("place", () => {
     expect(place(a, { mine: true, time: a.time + RUN }, undefined).first).toBe(false);
     expect(place(a, { mine: true, time: a.time + RUN + 1 }, undefined).first).toBe(true);
   });
-  test("another person ends the run on both sides", () => {
+  test("a message of another user ends the run on both sides", () => {
     expect(place(m("a", 0), m("b", 1), m("a", 2))).toEqual({ day: false, first: true, last: true });
   });
   test("midnight ends the run and begins a day", () => {

@@ -1,23 +1,23 @@
 import { daysBetween } from "../format";
 
-/** What grouping needs to know of a message. */
+/** The properties of a message that grouping needs. */
 export interface Placed {
   readonly mine: boolean;
   /** Milliseconds since the epoch. */
   readonly time: number;
 }
 
-/** How a message stands among its neighbours. */
+/** The position of a message among its neighbors. */
 export interface Place {
   /** The first message of its calendar day. */
   readonly day: boolean;
-  /** Begins a run: bubbles of one person, each within five minutes of the one before. */
+  /** Begins a run: messages of one user, each within five minutes of the previous one. */
   readonly first: boolean;
-  /** Ends a run: here stands the time. */
+  /** Ends a run. The last message of a run shows the time. */
   readonly last: boolean;
 }
 
-/** Messages of one person within this many milliseconds of each other stay together. */
+/** Consecutive messages of one user within this time belong to one run, in ms. */
 export const RUN = 5 * 60_000;
 
 function together(a: Placed, b: Placed): boolean {
@@ -25,10 +25,9 @@ function together(a: Placed, b: Placed): boolean {
 }
 
 /**
- * Places one message. It needs only the neighbours, so a list of 50,000 is
- * grouped for as many as are on screen. `divided` says whether a line ("New
- * messages") stands before the message, `dividedAfter` whether one stands after
- * it: a run ends there.
+ * Returns the position of one message. It needs only the neighbors, so that a list of 50,000 messages is grouped only
+ * where it is visible. `divided` and `dividedAfter` say whether the line "New messages" is before or after the
+ * message. A run ends at that line.
  */
 export function place(
   previous: Placed | undefined,

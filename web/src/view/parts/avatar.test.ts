@@ -17,12 +17,12 @@ test.each([
   ["   ", "?"],
 ])("%s is shown as %s", (name, initials) => expect(initialsOf(name)).toBe(initials));
 
-test("initials are short whatever the name", () => {
+test("initials are short for every name", () => {
   expect(initialsOf("Z" + "\u0335".repeat(500)).length).toBeLessThanOrEqual(2);
   expect(initialsOf("\u{1F469}" + "\u200d\u{1F469}".repeat(200)).length).toBeLessThanOrEqual(8);
 });
 
-test("a colour depends on the id alone, and all colours are used", () => {
+test("a color depends only on the id, and all colors are used", () => {
   expect(hueOf("abc")).toBe(hueOf("abc"));
   const used = new Set(Array.from({ length: 500 }, (_, i) => hueOf(`uid${i}`)));
   expect([...used].sort()).toEqual([...hues].sort());

@@ -1,13 +1,13 @@
 /**
- * A face for everyone without a picture: initials, on a colour that follows
- * from the id alone, so that it is the same on every device and survives a new
- * name. Lightness and chroma come from the theme (tokens.css), so any hue keeps AA.
+ * Avatars of users without a picture: initials on a color that depends only on the user's id, so that it is the same on
+ * every device and survives a new name. Lightness and chroma come from the theme (tokens.css), so that the contrast of
+ * every hue meets AA.
  */
 
-/** Hues in degrees, spread so that neighbours are told apart; pure red is left to errors. */
+/** Hues in degrees, spread so that neighbors differ. Pure red is reserved for errors. */
 export const hues = [42, 68, 96, 128, 156, 186, 216, 246, 276, 306, 332, 18] as const;
 
-/** The hue of a person, from their id. */
+/** Returns the hue of a user from their id. */
 export function hueOf(id: string): number {
   let hash = 2166136261; // FNV-1a
   for (let i = 0; i < id.length; i++) {
@@ -20,8 +20,8 @@ export function hueOf(id: string): number {
 const letter = /[\p{L}\p{N}]/u;
 
 /**
- * One or two letters that stand for a name: of the first and the last word.
- * A name without letters (emoji, punctuation) gives its first character, an empty one "?".
+ * Returns the initials of the first and the last word of a name. A name without letters (emoji, punctuation) gives its
+ * first character, an empty one "?".
  */
 export function initialsOf(name: string): string {
   const words = name
@@ -37,7 +37,7 @@ export function initialsOf(name: string): string {
 
 const segmenter = typeof Intl.Segmenter === "function" ? new Intl.Segmenter() : undefined;
 
-/** At most 8 code units of it, so that a name of a hundred marks stays a dot of text. */
+/** Cuts a character to 8 code units, so that one with a hundred marks stays small. */
 function firstGrapheme(name: string): string {
   if (!segmenter) return Array.from(name)[0] ?? "";
   for (const { segment } of segmenter.segment(name))

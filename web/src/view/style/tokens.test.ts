@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { hues } from "../parts/avatar";
 
-// Each theme is one block of tokens.css; here it is held to WCAG 2.2 AA.
+// Checks each theme, which is one block of tokens.css, against WCAG 2.2 AA.
 
 const css = readFileSync(new URL("./tokens.css", import.meta.url), "utf8");
 
@@ -22,7 +22,7 @@ function fromHex(hex: string): Linear {
   return [channel(1), channel(3), channel(5)];
 }
 
-/** oklch to linear sRGB, cut off at the gamut as browsers nearly do (CSS Color 4 §9.3). */
+/** Converts oklch to linear sRGB, clipped to the gamut, which is close to what browsers do (CSS Color 4 §9.3). */
 function fromOklch(l: number, c: number, hue: number): Linear {
   const a = c * Math.cos((hue * Math.PI) / 180);
   const b = c * Math.sin((hue * Math.PI) / 180);
@@ -45,24 +45,27 @@ function contrast(a: Linear, b: Linear): number {
 
 describe.each(["light", "dark"])("the %s theme", (name) => {
   const tokens = theme(name);
-  const colour = (key: string): Linear => fromHex(tokens.get(key) ?? "");
+  const color = (key: string): Linear => fromHex(tokens.get(key) ?? "");
   const surfaces = ["paper", "pane", "raised", "hover", "theirs", "own"];
 
-  test.each(["ink", "ink-2", "ember-text", "red", "green", "amber"])("text in %s is read on every surface", (ink) => {
-    for (const surface of surfaces) expect(contrast(colour(ink), colour(surface)), surface).toBeGreaterThanOrEqual(4.5);
+  test.each(["ink", "ink-2", "ember-text", "red", "green", "amber"])(
+    "text in %s has enough contrast on every surface",
+    (ink) => {
+      for (const surface of surfaces) expect(contrast(color(ink), color(surface)), surface).toBeGreaterThanOrEqual(4.5);
+    },
+  );
+
+  test("text on the primary button has enough contrast, pressed or not", () => {
+    expect(contrast(color("on-ember"), color("ember"))).toBeGreaterThanOrEqual(4.5);
+    expect(contrast(color("on-ember"), color("ember-press"))).toBeGreaterThanOrEqual(4.5);
   });
 
-  test("words on the primary button are read, pressed or not", () => {
-    expect(contrast(colour("on-ember"), colour("ember"))).toBeGreaterThanOrEqual(4.5);
-    expect(contrast(colour("on-ember"), colour("ember-press"))).toBeGreaterThanOrEqual(4.5);
-  });
-
-  test.each(["edge", "ember"])("%s shows where a control is", (line) => {
+  test.each(["edge", "ember"])("controls in %s have enough contrast", (line) => {
     for (const surface of ["paper", "pane", "raised", "hover", "theirs"])
-      expect(contrast(colour(line), colour(surface)), surface).toBeGreaterThanOrEqual(3);
+      expect(contrast(color(line), color(surface)), surface).toBeGreaterThanOrEqual(3);
   });
 
-  test("initials are read on every avatar", () => {
+  test("initials have enough contrast on every avatar", () => {
     const n = (key: string): number => Number(tokens.get(key));
     for (const hue of hues) {
       const face = fromOklch(n("avatar-lightness"), n("avatar-chroma"), hue);

@@ -1,4 +1,4 @@
-/** The part of the fake model that answers the admin panel. */
+/** The part of the fake model that serves the admin panel. */
 import type { AdminCalls } from "../../model";
 import { history, names, people } from "./people";
 import { number, ok, params, refused, wait } from "./options";
@@ -9,26 +9,28 @@ const adminUsers = Array.from({ length: number("admins", 60) }, (_, i) => {
   return {
     uid: `uid${i}aBcDeF`,
     username: base[0] + (i >= names.length ? i : ""),
-    display_name: i === 5 ? "<b>bold</b> & co" : base[1],
+    display_name: i === 5 ? "<b>bold</b> & co" : i === 6 ? "Lena of the very long name of the very long name" : base[1],
     email: `${base[0]}${i}@example.org`,
     admin: i === 0 || i === 7,
-    disabled: i === 3,
+    disabled: i === 3 || i === 7,
     deleting: i === 9,
     created_at: (Date.now() - i * DAY) * 1000,
     last_active_at: i % 5 === 4 ? 0 : (Date.now() - i * 7_000_000) * 1000,
   };
 });
-const letters = Array.from({ length: number("letters", 3) }, (_, i) => ({
-  id: `letter-${i}`,
+const deadLetters = Array.from({ length: number("dead-letters", 3) }, (_, i) => ({
+  id: `dead-letter-${i}`,
   at: (Date.now() - i * 5_000_000) * 1000,
   reason: ['entry 2: field "at" is missing', "not JSON", "message id is not a UUIDv7"][i % 3],
-  data: i === 1 ? "garbage" : JSON.stringify({ v: 1, delivered: [{ id: "x", body: "hello" }] }),
+  data: i === 1 ? "garbage" : JSON.stringify({ v: 1, delivered: [{ id: "x", body: "e".repeat(300) }] }),
   encoding: "text",
 }));
 export const adminCalls: AdminCalls = {
   async call(method, path, body) {
     await wait(number("latency", 200));
     const url = new URL(path, "http://x");
+    if (params.get("fails") === url.pathname)
+      return refused("unavailable", "The chat is not available right now. Try again in a moment.");
     const uid = url.pathname.split("/")[2];
     const user = adminUsers.find((u) => u.uid === uid);
     if (method === "GET" && url.pathname === "/users") {
@@ -45,11 +47,12 @@ export const adminCalls: AdminCalls = {
     if (method === "POST" && url.pathname === "/users")
       return refused("invalid_fields", "See the fields.", {
         username: "This username is taken.",
+        email: "This is not an email address.",
         password: "A password has at least 8 characters.",
       });
     if (url.pathname.endsWith("/conversations"))
       return ok({
-        conversations: people.slice(0, 6).map((p, i) => ({
+        conversations: people.slice(0, number("conversations", 6)).map((p, i) => ({
           id: `c${i}`,
           with: { uid: p.uid, username: p.username, display_name: p.displayName, created_at: 0 },
           last_at: (Date.now() - i * DAY) * 1000,
@@ -58,11 +61,11 @@ export const adminCalls: AdminCalls = {
       });
     if (url.pathname === "/messages")
       return ok({
-        messages: history(40, 0).map((m) => ({
+        messages: history(40, 0).map((m, i) => ({
           id: m.id,
           from: m.mine ? "uid0aBcDeF" : "uid1aBcDeF",
           to: "x",
-          body: m.body,
+          body: i === 39 ? `averylongwordwithoutanyspace${"e".repeat(200)}` : m.body,
           at: m.time * 1000,
           accepted_at: m.time * 1000,
           delivered_at: m.time * 1000,
@@ -74,7 +77,7 @@ export const adminCalls: AdminCalls = {
         at: Date.now() * 1000,
         people: 1234,
         active_today: 87,
-        dead_letters: letters.length,
+        dead_letters: deadLetters.length,
         messages_per_day: Array.from({ length: 30 }, (_, i) => ({
           day: new Date(Date.now() - (29 - i) * DAY).toISOString().slice(0, 10),
           count: Math.round(400 + 300 * Math.sin(i / 3) + i * 9),
@@ -89,7 +92,7 @@ export const adminCalls: AdminCalls = {
             },
       });
     if (url.pathname === "/dead-letters" && method === "GET")
-      return ok({ dead_letters: letters, next: "", complete: !params.has("incomplete") });
+      return ok({ dead_letters: deadLetters, next: "", complete: !params.has("incomplete") });
     if (url.pathname === "/dead-letters/replay") return ok({ replayed: 3, left: 0 });
     if (url.pathname === "/audit")
       return ok({
@@ -101,9 +104,13 @@ export const adminCalls: AdminCalls = {
           action: ["disable", "read_messages", "rename", "export_people", "odd_new_action"][i % 5],
           on: "uid3",
           on_name: ["tomasz", "mira.kern, jonas", "ben", "", "x"][i % 5],
-          reason: ["Sends advertising to strangers, told twice", "Complaint of 12 Nov about threats", "", "", ""][
-            i % 5
-          ],
+          reason: [
+            "Sends advertising to strangers, after two warnings",
+            `A reason that goes on and on, ${"word after word, ".repeat(6)}and ends`,
+            "<i>why</i>",
+            "",
+            "",
+          ][i % 5],
           outcome: i === 2 ? "failed: username_taken" : "",
         })),
         next: "",

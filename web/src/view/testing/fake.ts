@@ -1,7 +1,6 @@
 /**
- * A model without a server, for looking at the view and for tests of it. Built
- * only by testing/vite.config.ts in place of the real one; what it holds is
- * chosen by the address: ?as=signed-out&people=40&messages=5000&offline=1 …
+ * A model without a server, to look at the view and to test it. Only testing/vite.config.ts builds it, in place of the
+ * real model. The address chooses its content: ?as=signed-out&people=40&messages=5000&offline=1 …
  */
 import type {
   App,
@@ -26,7 +25,7 @@ import { number, ok, params, refused, wait } from "./options";
 import { history, message, people, says, showcase } from "./people";
 
 declare const __MARK__: string;
-/** Another build has another mark, as another version has other code. */
+/** Each build has its own mark, so that its code differs as that of another version does. */
 console.debug(typeof __MARK__ === "string" ? __MARK__ : "");
 
 const me = new Value<Me>({
@@ -119,7 +118,7 @@ function conversation(uid: string): Conversation {
     patch({ items: [...timeline.get().items, m] });
     refresh();
   };
-  /** The other reads what was sent, and answers. */
+  /** Lets the other user read a message, and answer it. */
   const deliver = async (mid: string): Promise<void> => {
     await wait(250);
     set(mid, { state: "sent" });
@@ -357,19 +356,19 @@ export function createApp(): App {
       }
     },
   };
-  Object.assign(globalThis, { fake: { say, answer, people, connection, list } });
+  Object.assign(globalThis, { fake: { say, answer, people, connection, list, params } });
   return app;
 }
 
-// For tests of the view: what a server would do.
+// For tests of the view: actions of other users.
 
-/** Somebody writes. */
+/** Lets a user send a message. */
 function say(uid: string, body: string): void {
   receive(uid, message(false, body, Date.now()));
   opened.get(uid)?.unread.update((n) => n + 1);
 }
 
-/** Somebody answers the message at `index` of the history. Returns the id of that message. */
+/** Lets a user answer the message at `index` of the history. Returns the id of that message. */
 function answer(uid: string, index: number): string {
   const original = historyOf(uid, indexOf(uid))[index];
   if (!original) throw new Error(`there is no message ${index}`);

@@ -1,7 +1,7 @@
-/** What the address asks of the fake model, and the answers that it gives. */
+/** The options of the fake model from the address, and helpers for its answers. */
 import type { Outcome } from "../../model";
 
-// Kept for the pages that this one links to.
+// Stored for the pages that this one links to.
 if (location.search.includes("fake=")) sessionStorage.setItem("fake", location.search);
 export const params = new URLSearchParams(sessionStorage.getItem("fake") ?? "");
 export const number = (name: string, otherwise: number): number => Number(params.get(name) ?? otherwise);

@@ -1,4 +1,4 @@
-/** The people of the fake model and what they have written. */
+/** The users of the fake model and their messages. */
 import type { Message, User } from "../../model";
 import { number } from "./options";
 
@@ -109,7 +109,7 @@ export function showcase(): Message[] {
     message(true, "Shall I bring the bread?", at(0, 0, 9), { state: "sent" }),
     message(true, "This one was refused.", at(0, 0, 10), {
       state: "refused",
-      refusal: { code: "blocked", message: "This person does not take messages from you." },
+      refusal: { code: "blocked", message: "This person does not accept messages from you." },
     }),
     message(true, "And the lamps", at(0, 0, 10), { state: "waiting", deliveredTime: null }),
   ];

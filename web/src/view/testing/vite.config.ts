@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { defineConfig, mergeConfig } from "vite";
 import base from "../../../vite.config.ts";
 
-// The view on the fake model, to look at and to measure without a server:
+// Builds the view on the fake model, to look at it and to measure it without a server:
 //   npx vite build -c src/view/testing/vite.config.ts
 export default mergeConfig(
   base,

@@ -1,0 +1,88 @@
+/**
+ * Accounts and sign-ins without the forms. Tests in which signing up or in is only the set-up use these, because the
+ * forms take most of the time of such a test.
+ */
+import type { BrowserContextOptions } from "@playwright/test";
+import { type System, system } from "./system";
+import type { User } from "./user";
+
+/** Creates the account, as the sign-up form does. Returns the user's id. */
+export async function createAccount(user: User, of: System = system()): Promise<string> {
+  const answer = await fetch(`${of.url}/api/signup`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      email: user.email,
+      password: user.password,
+      username: user.username,
+      display_name: user.name,
+    }),
+  });
+  if (!answer.ok) throw new Error(`Signing up ${user.username}: ${answer.status} ${await answer.text()}`);
+  return ((await answer.json()) as { uid: string }).uid;
+}
+
+/** Credentials of a signed-in user; the token authorizes requests. */
+export interface SignIn {
+  readonly uid: string;
+  readonly token: string;
+  readonly refreshToken: string;
+  /** In seconds. */
+  readonly expiresIn: number;
+}
+
+/** Signs in, as a browser does. */
+export async function signIn(user: User, of: System = system()): Promise<SignIn> {
+  const answer = await fetch(
+    `http://${of.auth}/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local`,
+    {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ email: user.email, password: user.password, returnSecureToken: true }),
+    },
+  );
+  if (!answer.ok) throw new Error(`Signing in as ${user.email}: ${await answer.text()}`);
+  const { localId, idToken, refreshToken, expiresIn } = (await answer.json()) as {
+    localId: string;
+    idToken: string;
+    refreshToken: string;
+    expiresIn: string;
+  };
+  return { uid: localId, token: idToken, refreshToken, expiresIn: Number(expiresIn) };
+}
+
+/**
+ * Signs in and returns what a browser stores of a sign-in: the record of Firebase Auth (its browserLocalPersistence)
+ * and the note of the client (model/session/remembered.ts).
+ */
+export async function storedSignIn(
+  user: User,
+  of: System = system(),
+): Promise<NonNullable<BrowserContextOptions["storageState"]>> {
+  const [{ uid, token, refreshToken, expiresIn }, apiKey] = await Promise.all([signIn(user, of), apiKeyOf(of)]);
+  const { email } = user;
+  const now = Date.now();
+  const record = {
+    uid,
+    email,
+    emailVerified: false,
+    isAnonymous: false,
+    providerData: [{ providerId: "password", uid: email, displayName: null, email, phoneNumber: null, photoURL: null }],
+    stsTokenManager: { refreshToken, accessToken: token, expirationTime: now + expiresIn * 1000 },
+    createdAt: String(now),
+    lastLoginAt: String(now),
+    apiKey,
+    appName: "[DEFAULT]",
+  };
+  const localStorage = [
+    { name: `firebase:authUser:${apiKey}:[DEFAULT]`, value: JSON.stringify(record) },
+    { name: "phoenix.person", value: JSON.stringify({ uid, email }) },
+  ];
+  return { cookies: [], origins: [{ origin: of.url, localStorage }] };
+}
+
+async function apiKeyOf(of: System): Promise<string> {
+  const answer = await fetch(`${of.url}/config.json`);
+  if (!answer.ok) throw new Error(`The configuration of the client: ${answer.status} ${await answer.text()}`);
+  return ((await answer.json()) as { firebase: { apiKey: string } }).firebase.apiKey;
+}

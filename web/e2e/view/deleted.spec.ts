@@ -1,0 +1,15 @@
+import { en, expect, test } from "./test";
+
+test("a deleted account has no composer and cannot be answered; its history stays", async ({ at }) => {
+  const page = await at("/c/jonas", { gone: 1 });
+  await expect(page.getByText(en.conversation.gone)).toBeVisible();
+  await expect(page.getByRole("textbox", { name: /^Write/ })).toHaveCount(0);
+  const last = page.getByRole("article").last();
+  await expect(last).toBeVisible();
+  await last.hover();
+  await expect(last.getByRole("button", { name: en.conversation.copy })).toBeVisible();
+  await expect(last.getByRole("button", { name: en.conversation.reply })).toHaveCount(0);
+  const about = page.getByRole("complementary", { name: en.conversation.details("Jonas Ahlgren") });
+  await expect(about).toContainText(en.chats.gone);
+  await expect(about.getByRole("button", { name: en.conversation.block("Jonas Ahlgren") })).toHaveCount(0);
+});

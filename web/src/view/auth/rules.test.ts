@@ -1,0 +1,44 @@
+import { expect, test } from "vitest";
+import { emailError, nameError, passwordRules, usernameError, usernameFrom } from "./rules";
+
+test.each([
+  ["mira", true],
+  ["m.k-1_x", true],
+  [".mira", false],
+  ["mira-", false],
+  ["ab", false],
+  ["Mira", false],
+  ["mi ra", false],
+  ["a".repeat(31), false],
+  ["", false],
+])("username %s", (username, good) => expect(usernameError(username) === "").toBe(good));
+
+test.each([
+  ["a@b.cd", true],
+  [" a@b.cd ", true],
+  ["a@b", false],
+  ["a b@c.de", false],
+  ["a@b.", false],
+])("e-mail %s", (email, good) => expect(emailError(email) === "").toBe(good));
+
+test("a name has 1 to 50 characters", () => {
+  expect(nameError("  ")).not.toBe("");
+  expect(nameError("😀".repeat(50))).toBe("");
+  expect(nameError("a".repeat(51))).not.toBe("");
+});
+
+test("each password rule is checked separately", () => {
+  const met = (password: string) => passwordRules(password, "mira.kern", "kern@example.org").map((r) => r.met);
+  expect(met("")).toEqual([false, false]);
+  expect(met("short")).toEqual([false, true]);
+  expect(met("Mira.Kern")).toEqual([true, false]);
+  expect(met("kern@example.org")).toEqual([true, false]);
+  expect(met("correct horse")).toEqual([true, true]);
+});
+
+test.each([
+  ["Élodie Ä.", "elodie.a"],
+  ["Mira", "mira"],
+  ["木村", ""],
+  ["  O’Neil & Sons  ", "o.neil.sons"],
+])("%s becomes %s", (name, username) => expect(usernameFrom(name)).toBe(username));

@@ -1,0 +1,58 @@
+import { text } from "../../text";
+
+/** The rules of the forms. They match those of the server, and are checked while the user types. */
+
+export const limits = { password: 8, username: [3, 30], name: 50 } as const;
+
+const words = text.auth.errors;
+
+export function nameError(name: string): string {
+  if (name.trim() === "") return words.nameMissing;
+  if (Array.from(name.trim()).length > limits.name) return words.nameLong(limits.name);
+  return "";
+}
+
+export function usernameError(username: string): string {
+  if (username === "") return words.usernameMissing;
+  if (/[^a-z0-9._-]/u.test(username)) return words.usernameForm;
+  if (username.length < limits.username[0]) return words.usernameShort;
+  if (username.length > limits.username[1]) return words.usernameLong;
+  if (/^[._-]|[._-]$/u.test(username)) return words.usernameEnds;
+  return "";
+}
+
+export function emailError(email: string): string {
+  if (email.trim() === "") return words.emailMissing;
+  // Rejects only what is surely wrong. The email that is sent decides the rest.
+  if (!/^[^\s@]+@[^\s@]+\.[^\s@.]+$/u.test(email.trim())) return words.emailForm;
+  return "";
+}
+
+export interface Rule {
+  readonly words: string;
+  readonly met: boolean;
+}
+
+/** Returns the rules for a new password and whether each is met, for a list that is updated while the user types. */
+export function passwordRules(password: string, username: string, email: string): Rule[] {
+  const lower = password.toLowerCase();
+  const names = [username, email, email.split("@")[0] ?? ""]
+    .map((s) => s.trim().toLowerCase())
+    .filter((s) => s.length >= 3);
+  return [
+    { words: text.auth.rules.length(limits.password), met: Array.from(password).length >= limits.password },
+    { words: text.auth.rules.notName, met: password !== "" && !names.includes(lower) },
+  ];
+}
+
+/** Returns a username made from a name, as a proposal: "elodie.a" for "Élodie Ä.". */
+export function usernameFrom(name: string): string {
+  return name
+    .normalize("NFKD")
+    .replace(/\p{M}/gu, "")
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/gu, ".")
+    .replace(/^\.+|\.+$/gu, "")
+    .slice(0, limits.username[1])
+    .replace(/\.+$/u, "");
+}
