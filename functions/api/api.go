@@ -27,7 +27,7 @@ type Deps struct {
 	Store    store.Store
 	Accounts accounts.Accounts
 	Verifier identity.Verifier
-	Relay    internalapi.Relay
+	Relay    internalapi.API
 
 	DeadLetters deadletter.Collector // brings dead letters onto the store's shelf
 	Replayer    deadletter.Replayer

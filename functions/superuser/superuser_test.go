@@ -37,7 +37,7 @@ func newSystem(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := users.New(users.Deps{Store: db, Accounts: who, Relay: struct{ internalapi.Relay }{}})
+	p := users.New(users.Deps{Store: db, Accounts: who, Relay: struct{ internalapi.API }{}})
 	return &system{superuser.Deps{Store: db, People: p}, db, host}
 }
 

@@ -32,7 +32,7 @@ type Client struct {
 	o ClientOptions
 }
 
-var _ Relay = (*Client)(nil)
+var _ API = (*Client)(nil)
 
 // NewClient returns a Client.
 func NewClient(o ClientOptions) *Client {

@@ -36,7 +36,7 @@ type Figures struct {
 // Relay is the port. Methods block for at most their context; all may be
 // repeated and called at once. A realtime/ that does not answer or refuses the
 // caller gives problem.ErrUnavailable with the cause.
-type Relay interface {
+type API interface {
 	// GateChanged makes a change hold at once on all instances: sockets that may no
 	// longer be open close within 5 s. When it has failed, the change holds as soon as the
 	// gate that is cached expires (24 h): the caller must say so or call again.

@@ -109,4 +109,4 @@ func give(ctx context.Context, o superuser.Order, project, database, data string
 }
 
 // noRelay stands where a relay would: being an admin or not changes no gate.
-type noRelay struct{ internalapi.Relay }
+type noRelay struct{ internalapi.API }
