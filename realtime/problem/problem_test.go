@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// Every kind stands in the table, once, with a status and a close code that
-// its protocol allows.
+// Every kind stands in the table, once, with a status and a close code that its protocol allows.
 func TestEveryKindIsInBothTables(t *testing.T) {
 	for k := Internal; k <= GoingAway; k++ {
 		n := 0

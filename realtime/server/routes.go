@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/logging"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -34,9 +35,9 @@ func (s *Server) route() error {
 	s.handle("GET /health/live", s.live)
 	s.handle("GET /health/ready", s.readiness)
 	if s.deps.Services != nil {
-		s.handle("POST /internal/gate", s.forServices(s.gateChanged))
-		s.handle("POST /internal/gone", s.forServices(s.gone))
-		s.handle("GET /internal/figures", s.forServices(s.figures))
+		s.handle("POST "+internalapi.GatePath, s.forServices(s.gateChanged))
+		s.handle("POST "+internalapi.GonePath, s.forServices(s.gone))
+		s.handle("GET "+internalapi.FiguresPath, s.forServices(s.figures))
 	}
 	s.handle("/internal/", nothing)
 	if s.deps.API != nil {

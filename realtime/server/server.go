@@ -103,12 +103,12 @@ type Server struct {
 	upgrader websocket.Upgrader
 	started  time.Time
 
-	listener *redissub.Listener
-	inboxes  *inbox.Inboxes
-	gates    *gate.Gates
-	presence *presence.Presence
-	settler  *settle.Settler
-	sessions *session.Sessions
+	subscriber *redissub.Listener
+	inboxes    *inbox.Inboxes
+	gates      *gate.Gates
+	presence   *presence.Presence
+	settler    *settle.Settler
+	sessions   *session.Sessions
 
 	greeting greetings
 	sockets  atomic.Int64 // being served
@@ -124,13 +124,13 @@ func New(deps Deps) (*Server, error) {
 	}
 	log := deps.Log.With("instance", deps.Instance)
 	s := &Server{deps: deps, log: log, mux: http.NewServeMux(), started: time.Now()}
-	s.listener = redissub.New(deps.Redis, redissub.Options{Log: log})
-	s.gates = gate.New(deps.Redis, deps.Gates, gate.Options{Listener: s.listener, Now: deps.Now, Log: log})
-	deps.Inboxes.Listener, deps.Inboxes.Gates, deps.Inboxes.Now, deps.Inboxes.Log = s.listener, s.gates, deps.Now, log
+	s.subscriber = redissub.New(deps.Redis, redissub.Options{Log: log})
+	s.gates = gate.New(deps.Redis, deps.Gates, gate.Options{Listener: s.subscriber, Now: deps.Now, Log: log})
+	deps.Inboxes.Listener, deps.Inboxes.Gates, deps.Inboxes.Now, deps.Inboxes.Log = s.subscriber, s.gates, deps.Now, log
 	s.inboxes = inbox.New(deps.Redis, deps.Inboxes)
 	deps.Settle.Now, deps.Settle.Log = deps.Now, log
 	s.settler = settle.New(s.inboxes, deps.Publisher, deps.Settle)
-	s.presence = presence.New(deps.Redis, deps.Instance, presence.Options{Listener: s.listener,
+	s.presence = presence.New(deps.Redis, deps.Instance, presence.Options{Listener: s.subscriber,
 		Sockets: func() int { return s.sessions.Open() }, Log: log})
 	s.sessions = session.New(session.Deps{
 		Inboxes: s.inboxes, Settler: s.settler, Gates: s.gates, Presence: s.presence, Verifier: deps.Verifier,
@@ -202,7 +202,7 @@ func (s *Server) Run(ctx context.Context) error {
 		name string
 		run  func(context.Context) error
 	}{
-		{"listen", s.listener.Run}, {"inbox", s.inboxes.Run}, {"gate", s.gates.Run},
+		{"listen", s.subscriber.Run}, {"inbox", s.inboxes.Run}, {"gate", s.gates.Run},
 		{"presence", s.presence.Run}, {"settle", s.settler.Run}, {"session", s.sessions.Run}, {"ready", s.becomeReady},
 	}
 	stopped := make(chan error, len(parts))

@@ -80,8 +80,7 @@ func TestOnTwoInstances(t *testing.T) {
 	})
 }
 
-// A message waits in Redis for a recipient who is not there, and a device
-// resumes after what it has stored.
+// A message waits in Redis for a recipient who is not there, and a device resumes after what it has stored.
 func TestWaitsAndResumes(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
@@ -395,8 +394,8 @@ func TestFlood(t *testing.T) {
 	})
 }
 
-// A device that was offline for long sends all of its outbox, 32 at a time as
-// clients do. It is slowed down, and nothing is refused.
+// A device that was offline for long sends all of its outbox, 32 at a time as clients do. It is slowed down, and
+// nothing is refused.
 func TestAnOutboxIsNoFlood(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)

@@ -252,8 +252,8 @@ func TestTooManySocketsOfAnInstance(t *testing.T) {
 	})
 }
 
-// Cursors that this inbox never gave acknowledge nothing and are no error: the
-// device is told that something may be missing, and gets everything retained.
+// Cursors that this inbox never gave acknowledge nothing and are no error: the device is told that something may be
+// missing, and gets everything retained.
 func TestForgedCursors(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)

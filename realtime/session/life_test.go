@@ -329,8 +329,8 @@ func TestDrainOfNobodyIsQuick(t *testing.T) {
 	})
 }
 
-// Pub/Sub is down: a socket's handler waits 5 s for its acks and no longer, and
-// what was not published is settled when the device comes back.
+// Pub/Sub is down: a socket's handler waits 5 s for its acks and no longer, and what was not published is settled when
+// the device comes back.
 func TestEndWithoutPubSub(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		rig.Published.Fail(errors.New("pub/sub is down"))

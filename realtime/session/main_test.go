@@ -16,8 +16,7 @@ const (
 	alice, bob, carol = "aliceUid0001", "bobUid0002", "carolUid0003"
 )
 
-// bubble runs fn with one instance and three people, under a clock that moves
-// only while everybody waits.
+// bubble runs fn with one instance and three people, under a clock that moves only while everybody waits.
 func bubble(t *testing.T, change func(*server.Deps), fn func(t *testing.T, rig *servertest.Rig, in *servertest.Instance)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -23,9 +23,8 @@ var (
 	runsFlag = flag.Int("histories", 15, "random histories to run")
 )
 
-// device is one device of a person with the least of the client's rules: it
-// keeps what it got and its cursor, acknowledges when it is told to, and has
-// an outbox that it repeats, unchanged and in order, until it is delivered.
+// device is one device of a person with the least of the client's rules: it keeps what it got and its cursor,
+// acknowledges when it is told to, and has an outbox that it repeats, unchanged and in order, until it is delivered.
 type device struct {
 	uid    string
 	at     int // the instance of its socket
@@ -53,10 +52,9 @@ type history struct {
 	wiped   bool
 }
 
-// TestRandomHistories drives two people with two devices each through random
-// sends, acks, lost connections, killed and drained instances, a Redis that is cut off, slow
-// and wiped, and a Pub/Sub that fails. Then everything is mended, and all must
-// have everything, in one order, saved after it was delivered.
+// TestRandomHistories drives two people with two devices each through random sends, acks, lost connections, killed and
+// drained instances, a Redis that is cut off, slow and wiped, and a Pub/Sub that fails. Then everything is mended, and
+// all must have everything, in one order, saved after it was delivered.
 func TestRandomHistories(t *testing.T) {
 	first, runs := rand.Uint64(), *runsFlag
 	if *seedFlag != 0 {
@@ -238,8 +236,7 @@ func (h *history) take(d *device, f wire.ServerFrame) {
 	}
 }
 
-// delivered checks the main rule: by then the message is saved, and some
-// device of its recipient has it.
+// delivered checks the main rule: by then the message is saved, and some device of its recipient has it.
 func (h *history) delivered(d *device, id string) {
 	if !slices.Contains(h.rig.Published.Messages(h.t), id) {
 		h.t.Fatalf("%s was told delivered and is not saved", id)
@@ -278,8 +275,8 @@ func (h *history) archived(id string) (chat.Message, bool) {
 	return chat.Message{}, false
 }
 
-// judge looks at the end: everything is saved, and every device has all that
-// its user wrote or got, unless Redis was wiped; then it loads the rest from the archive.
+// judge looks at the end: everything is saved, and every device has all that its user wrote or got, unless Redis was
+// wiped; then it loads the rest from the archive.
 func (h *history) judge() {
 	saved := h.rig.Published.Messages(h.t)
 	for id, body := range h.wrote {
@@ -294,8 +291,8 @@ func (h *history) judge() {
 	}
 	var shown []string
 	for _, d := range h.devices {
-		// What it was told is delivered and never saw is in the archive: the
-		// sent event was not written before its instance died.
+		// What it was told is delivered and never saw is in the archive: the sent event was not written before its instance
+		// died.
 		for _, id := range d.owed {
 			if m, ok := h.archived(id); ok && !slices.ContainsFunc(d.got, func(m chat.Message) bool { return m.ID == id }) {
 				d.got = append(d.got, m)
@@ -318,8 +315,8 @@ func (h *history) judge() {
 		})
 		var order []string
 		for _, m := range d.got {
-			// Not accepted_at: a message that was sent again after it was
-			// settled, and before its sender knew, is accepted twice.
+			// Not accepted_at: a message that was sent again after it was settled, and before its sender knew, is accepted
+			// twice.
 			order = append(order, m.ID+m.Body)
 		}
 		shown = append(shown, strings.Join(order, " "))

@@ -14,8 +14,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// Redis loses everything: open sockets are told that something may be missing,
-// and to reconnect, so that outboxes send again; what comes after is delivered.
+// Redis loses everything: open sockets are told that something may be missing, and to reconnect, so that outboxes send
+// again; what comes after is delivered.
 func TestRedisIsWiped(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
@@ -60,8 +60,8 @@ func TestRedisIsWiped(t *testing.T) {
 	})
 }
 
-// The network between one instance and Redis is cut for a while: its sockets stay open,
-// hear of "unavailable" for what they send, and miss nothing.
+// The network between one instance and Redis is cut for a while: its sockets stay open, hear of "unavailable" for what
+// they send, and miss nothing.
 func TestRedisIsCutOff(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		second := rig.Start(nil)
@@ -158,8 +158,7 @@ func TestRedisIsSlow(t *testing.T) {
 	})
 }
 
-// Slower than its deadline: each send is answered "unavailable", by its id, and
-// sending it again is harmless.
+// Slower than its deadline: each send is answered "unavailable", by its id, and sending it again is harmless.
 func TestRedisIsTooSlow(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
@@ -183,8 +182,7 @@ func TestRedisIsTooSlow(t *testing.T) {
 	})
 }
 
-// An instance dies with acks unsettled and events unsent: another one carries
-// on from the cursors.
+// An instance dies with acks unsettled and events unsent: another one carries on from the cursors.
 func TestInstanceIsKilled(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		second := rig.Start(nil)
@@ -230,8 +228,8 @@ func TestPoisonInTheStream(t *testing.T) {
 	})
 }
 
-// Nor does one that is JSON and that no client can read: a client would give up
-// its socket at it, and each that follows.
+// Nor does one that is JSON and that no client can read: a client would give up its socket at it, and each that
+// follows.
 func TestEventThatNoClientCanRead(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
@@ -252,7 +250,7 @@ func TestEventThatNoClientCanRead(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if n := in.Counters().Session.Poison; n != int64(len(bad)) {
+		if n := in.Counters().Session.Poison.Load(); n != int64(len(bad)) {
 			t.Errorf("%d counted, want %d", n, len(bad))
 		}
 	})
@@ -319,8 +317,8 @@ func queueSilently(t *testing.T, rig *servertest.Rig, uid string, e wire.Message
 	rig.Mini.HSet("meta:{"+uid+"}", "last", id)
 }
 
-// A wake is lost without a trace: the next one names the event before it, which
-// this socket has not seen, and the stream is read before anything goes on.
+// A wake is lost without a trace: the next one names the event before it, which this socket has not seen, and the
+// stream is read before anything goes on.
 func TestGapIsFoundByThePredecessor(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)

@@ -63,8 +63,8 @@ func readGolden(t testing.TB, file string) []golden {
 	return all
 }
 
-// contentCode is what the server answers to the content of a readable frame
-// that aliceUid0001 sends at the time of the golden frames; "" if it takes it.
+// contentCode is what the server answers to the content of a readable frame that aliceUid0001 sends at the time of the
+// golden frames; "" if it takes it.
 func contentCode(f wire.ClientFrame) string {
 	const uid = "aliceUid0001"
 	var err error
@@ -174,8 +174,8 @@ func sameJSON(t *testing.T, a, b []byte) bool {
 	return reflect.DeepEqual(va, vb)
 }
 
-// Both files hold every type of their direction, valid and, unless it has no
-// field that can be wrong, invalid: a type without golden frames is not tested anywhere.
+// Both files hold every type of their direction, valid and, unless it has no field that can be wrong, invalid: a type
+// without golden frames is not tested anywhere.
 func TestGoldenFilesAreComplete(t *testing.T) {
 	valid, invalid := map[string]bool{}, map[string]bool{}
 	for _, file := range []string{"client.json", "server.json"} {
@@ -241,8 +241,8 @@ func TestDecodeClientSizeLimit(t *testing.T) {
 	}
 }
 
-// A body at its limit fits a frame in any encoding that a client may choose but
-// the longest: \u escapes of pairs, 12 bytes for a code point, would not.
+// A body at its limit fits a frame in any encoding that a client may choose but the longest: \u escapes of pairs, 12
+// bytes for a code point, would not.
 func TestLongestBodyFitsAFrame(t *testing.T) {
 	f := wire.ClientFrame{Type: wire.TypeSend, ID: strings.Repeat("0", 36), To: strings.Repeat("u", chat.MaxUID), At: 1<<53 - 1,
 		ReplyTo: strings.Repeat("0", 36), Body: strings.Repeat("👋", chat.MaxBody)}

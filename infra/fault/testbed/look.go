@@ -32,16 +32,16 @@ type Counts struct {
 // Counts asks all instances.
 func (s *Testbed) Counts(ctx context.Context) (sum Counts, err error) {
 	for n := range s.instances {
-		var f server.Figures
+		var f server.FiguresResponse
 		if err := s.internal(ctx, n, http.MethodGet, "figures", nil, &f); err != nil {
 			return sum, err
 		}
 		c := f.Counters
-		sum.RateLimited += c.Session.RateLimited
-		sum.Refusals += c.Session.Refusals
-		sum.WindowFull += c.Session.WindowFull
+		sum.RateLimited += c.Session.RateLimited.Load()
+		sum.Refusals += c.Session.Refusals.Load()
+		sum.WindowFull += c.Session.WindowFull.Load()
 		sum.InboxFull += c.Inbox.Full
-		sum.Poison += c.Session.Poison + c.Inbox.PoisonEntries + c.Settle.Poison
+		sum.Poison += c.Session.Poison.Load() + c.Inbox.PoisonEntries + c.Settle.Poison
 		sum.Undelivered += c.Settle.Refused
 	}
 	return sum, nil
