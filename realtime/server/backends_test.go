@@ -30,7 +30,7 @@ func join(t *testing.T, url, uid, cursor string) *servertest.Socket {
 }
 
 // overNetwork starts an instance on a real port and a real client of Redis.
-func overNetwork(t *testing.T, rdb redis.UniversalClient, people *servertest.People, published *servertest.Published) (*server.Server, string) {
+func overNetwork(t *testing.T, rdb redis.UniversalClient, people *servertest.Gates, published *servertest.Published) (*server.Server, string) {
 	t.Helper()
 	verifier, err := identity.NewEmulator(servertest.Project, func(n string) string {
 		return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "x"}[n]
@@ -66,7 +66,7 @@ func overNetwork(t *testing.T, rdb redis.UniversalClient, people *servertest.Peo
 // has to work on: accepted, delivered, resumed, read.
 func TestChatOverEachRedis(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r *redistest.Redis) {
-		people, published := servertest.NewPeople(), &servertest.Published{}
+		people, published := servertest.NewGates(), &servertest.Published{}
 		people.Set(alice, gate.Gate{Exists: true})
 		people.Set(bob, gate.Gate{Exists: true})
 		tune := func(o *redis.UniversalOptions) { inbox.Tune(o) }

@@ -79,7 +79,7 @@ func TestGateChanged(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.Say(bob, "again")
-		if n := rig.People.Asked(); n > 2 {
+		if n := rig.Gates.Asked(); n > 2 {
 			t.Errorf("the store was asked %d times for two people", n)
 		}
 	})

@@ -48,7 +48,7 @@ func pagesServer(t *testing.T, change func(*server.Deps)) *server.Server {
 		t.Fatal(err)
 	}
 	deps := server.Deps{
-		Redis: deadRedis(t), Gates: &servertest.People{}, Publisher: &servertest.Published{}, Verifier: verifier,
+		Redis: deadRedis(t), Gates: &servertest.Gates{}, Publisher: &servertest.Published{}, Verifier: verifier,
 		Client: client, Log: slog.New(slog.DiscardHandler), Origins: []string{"https://chat.example.org"},
 		Config: server.ClientConfig{APIBase: "https://api.example.org", RealtimeURL: "wss://chat.example.org/ws",
 			Firebase: server.FirebaseConfig{APIKey: "k", ProjectID: "p", AuthDomain: "p.firebaseapp.com"}},
@@ -364,7 +364,7 @@ func TestNewReportsEverythingThatIsMissing(t *testing.T) {
 			t.Errorf("%v does not name %s", err, want)
 		}
 	}
-	_, err = server.New(server.Deps{Redis: deadRedis(t), Gates: &servertest.People{}, Publisher: &servertest.Published{},
+	_, err = server.New(server.Deps{Redis: deadRedis(t), Gates: &servertest.Gates{}, Publisher: &servertest.Published{},
 		Verifier: &identity.Firebase{}, Client: fstest.MapFS{}})
 	if err == nil || !strings.Contains(err.Error(), "index.html") {
 		t.Errorf("New with a client that has no index.html: %v", err)

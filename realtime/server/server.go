@@ -110,7 +110,7 @@ type Server struct {
 	settler    *settle.Settler
 	sessions   *session.Sessions
 
-	greeting greetings
+	greetings unwelcomed
 	sockets  atomic.Int64 // being served
 	draining atomic.Bool
 	ready    atomic.Bool // Redis has answered, or 10 s have passed

@@ -34,7 +34,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.sockets.Add(-1)
-	greeted, ok := s.greeting.enter(s.address(r), s.deps.MaxGreeting)
+	greeted, ok := s.greetings.enter(s.address(r), s.deps.MaxGreeting)
 	if !ok {
 		s.fail(w, r, errTooMany.WithCause(errors.New("too many sockets of one address wait for a hello")))
 		return
@@ -76,14 +76,14 @@ func (s *Server) address(r *http.Request) string {
 
 // greetings counts the sockets of each address that wait for a hello, which
 // cost a place and have shown nothing for it.
-type greetings struct {
+type unwelcomed struct {
 	mu sync.Mutex
 	by map[string]int
 }
 
 // enter counts one more of address, if there are fewer than most (0: no
 // bound). leave may be called more than once.
-func (g *greetings) enter(address string, most int) (leave func(), ok bool) {
+func (g *unwelcomed) enter(address string, most int) (leave func(), ok bool) {
 	if most <= 0 {
 		return func() {}, true
 	}

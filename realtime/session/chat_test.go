@@ -117,8 +117,8 @@ func TestWaitsAndResumes(t *testing.T) {
 func TestContentThatIsRefused(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
-		rig.People.Set(carol, gate.Gate{Exists: true, Blocked: []string{alice}})
-		rig.People.Set("disabledUid01", gate.Gate{Exists: true, Disabled: true})
+		rig.Gates.Set(carol, gate.Gate{Exists: true, Blocked: []string{alice}})
+		rig.Gates.Set("disabledUid01", gate.Gate{Exists: true, Disabled: true})
 		for name, tc := range map[string]struct {
 			change func(*wire.ClientFrame)
 			code   string
@@ -287,7 +287,7 @@ func TestTyping(t *testing.T) {
 		if got := servertest.As[wire.Typing](b); got.From != alice {
 			t.Errorf("got %+v", got)
 		}
-		rig.People.Set(carol, gate.Gate{Exists: true, Blocked: []string{alice}})
+		rig.Gates.Set(carol, gate.Gate{Exists: true, Blocked: []string{alice}})
 		testwait.Advance(25 * time.Hour / 100)
 		for range 100 { // beyond the rate they are passed over, without an error
 			a.Send(wire.ClientFrame{Type: wire.TypeTyping, To: bob})

@@ -143,7 +143,7 @@ func TestGateAtHello(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
-				rig.People.Set(alice, tc.gate())
+				rig.Gates.Set(alice, tc.gate())
 				s := in.Dial(t, servertest.DialOptions{})
 				s.Send(hello(servertest.Token(alice, nil), ""))
 				wantError(t, s.Closed(tc.close), tc.code)
@@ -204,7 +204,7 @@ func TestRedisUnreachableAtHello(t *testing.T) {
 
 func TestTheStoreIsDownAtHello(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
-		rig.People.Down(true)
+		rig.Gates.Down(true)
 		s := in.Dial(t, servertest.DialOptions{})
 		s.Send(hello(servertest.Token(alice, nil), ""))
 		wantError(t, s.Closed(websocket.CloseTryAgainLater), "unavailable")
@@ -214,7 +214,7 @@ func TestTheStoreIsDownAtHello(t *testing.T) {
 // A store that is slow rather than dead is told like a dead one, by its code.
 func TestTheStoreIsSlowAtHello(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
-		rig.People.Slow(time.Hour)
+		rig.Gates.Slow(time.Hour)
 		s := in.Dial(t, servertest.DialOptions{})
 		began := time.Now()
 		s.Send(hello(servertest.Token(alice, nil), ""))

@@ -151,7 +151,7 @@ func TestGateChangesCloseOpenSockets(t *testing.T) {
 				sockets := []*servertest.Socket{in.Join(t, alice), second.Join(t, alice)}
 				b := second.Join(t, bob)
 				testwait.Advance(time.Minute)
-				rig.People.Set(alice, tc.gate())
+				rig.Gates.Set(alice, tc.gate())
 				if err := in.ChangeGate(context.Background(), alice, tc.gate()); err != nil {
 					t.Fatal(err)
 				}

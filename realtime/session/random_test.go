@@ -187,7 +187,7 @@ func (h *history) read() {
 	synctest.Wait()
 	for _, d := range h.devices {
 		for d.socket != nil {
-			f, open, ok := d.socket.Take()
+			f, open, ok := d.socket.TryNext()
 			if !open {
 				d.socket.Break()
 				d.socket, d.live = nil, false

@@ -261,7 +261,7 @@ func TestRecipientIsDeleted(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
 		id := a.Say(bob, "too late")
-		rig.People.Set(bob, gate.Gate{})
+		rig.Gates.Set(bob, gate.Gate{})
 		if w := in.Call(t.Context(), "POST", "/internal/gone", servertest.ServiceToken, map[string]string{"uid": bob}); w.Code != 204 {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}

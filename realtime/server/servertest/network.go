@@ -179,7 +179,7 @@ func (c *redisConn) receive() {
 }
 
 func (c *redisConn) Read(b []byte) (int, error) {
-	n, err := c.take(b)
+	n, err := c.readBuffered(b)
 	c.net.mu.Lock()
 	slow := c.net.slow
 	c.net.mu.Unlock()
@@ -198,7 +198,7 @@ func (c *redisConn) Read(b []byte) (int, error) {
 }
 
 // take waits until something is in buf and hands it out.
-func (c *redisConn) take(b []byte) (int, error) {
+func (c *redisConn) readBuffered(b []byte) (int, error) {
 	for {
 		c.mu.Lock()
 		n, err, deadline := copy(b, c.buf), c.err, c.deadline

@@ -40,7 +40,7 @@ const Project = "demo-chat"
 // instances that share them.
 type Rig struct {
 	Mini      *miniredis.Miniredis
-	People    *People
+	Gates    *Gates
 	Published *Published
 
 	t testing.TB
@@ -58,9 +58,9 @@ func New(t testing.TB, people ...string) *Rig {
 	t.Helper()
 	mini := miniredis.NewMiniRedis()
 	mini.ClockTTL(true)
-	r := &Rig{Mini: mini, People: NewPeople(), Published: &Published{}, t: t}
+	r := &Rig{Mini: mini, Gates: NewGates(), Published: &Published{}, t: t}
 	for _, uid := range people {
-		r.People.Set(uid, gate.Gate{Exists: true})
+		r.Gates.Set(uid, gate.Gate{Exists: true})
 	}
 	t.Cleanup(mini.Close)
 	return r
@@ -106,7 +106,7 @@ func (r *Rig) start(network *Network, change func(*server.Deps)) *Instance {
 	publisher := &instancePublisher{to: r.Published}
 	rdb := redis.NewClient(inbox.Tune(&redis.UniversalOptions{PoolSize: 8, MaxRetries: -1,
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return network.dial(r.Mini) }}).Simple())
-	deps := server.Deps{Redis: rdb, Gates: r.People, Publisher: publisher, Verifier: verifier, Services: Services{},
+	deps := server.Deps{Redis: rdb, Gates: r.Gates, Publisher: publisher, Verifier: verifier, Services: Services{},
 		Origins: []string{Origin}, Log: slog.New(slog.DiscardHandler),
 		Config: server.ClientConfig{APIBase: "/api", RealtimeURL: "wss://chat.example.org/ws"}}
 	if change != nil {
@@ -141,7 +141,7 @@ func (in *Instance) Stop() {
 		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
 		defer cancel()
 		_ = in.Drain(ctx) // what is left is closed next
-		in.end()
+		in.halt()
 	})
 }
 
@@ -152,11 +152,11 @@ func (in *Instance) Kill() {
 		in.Redis.Down(true)
 		in.publisher.dead.Store(true)
 		in.listener.breakAll()
-		in.end()
+		in.halt()
 	})
 }
 
-func (in *Instance) end() {
+func (in *Instance) halt() {
 	_ = in.web.Close()
 	in.stop()
 	if err := <-in.done; err != nil {
@@ -167,49 +167,49 @@ func (in *Instance) end() {
 }
 
 // People is the gate.Source of a Rig.
-type People struct {
+type Gates struct {
 	mu    sync.Mutex
 	gates map[string]gate.Gate
 	down  bool
-	slow  time.Duration
+	delay  time.Duration
 	asked int
 }
 
 // NewPeople returns nobody.
-func NewPeople() *People { return &People{gates: map[string]gate.Gate{}} }
+func NewGates() *Gates { return &Gates{gates: map[string]gate.Gate{}} }
 
 // Set makes the gate of uid g.
-func (p *People) Set(uid string, g gate.Gate) {
+func (p *Gates) Set(uid string, g gate.Gate) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.gates[uid] = g
 }
 
 // Down makes the source fail, or answer again.
-func (p *People) Down(down bool) {
+func (p *Gates) Down(down bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.down = down
 }
 
 // Slow makes the source take d.
-func (p *People) Slow(d time.Duration) {
+func (p *Gates) Slow(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.slow = d
+	p.delay = d
 }
 
 // Asked returns how often the source was asked.
-func (p *People) Asked() int {
+func (p *Gates) Asked() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.asked
 }
 
 // Gate implements gate.Source.
-func (p *People) Gate(ctx context.Context, uid string) (gate.Gate, error) {
+func (p *Gates) Gate(ctx context.Context, uid string) (gate.Gate, error) {
 	p.mu.Lock()
-	slow := p.slow
+	slow := p.delay
 	p.mu.Unlock()
 	select {
 	case <-time.After(slow):
@@ -230,13 +230,13 @@ type Published struct {
 	mu      sync.Mutex
 	batches []delivery.Raw
 	fail    error
-	takes   time.Duration
+	delay   time.Duration
 }
 
 // Publish implements settle.Publisher.
 func (p *Published) Publish(ctx context.Context, data []byte) error {
 	p.mu.Lock()
-	takes := p.takes
+	takes := p.delay
 	p.mu.Unlock()
 	select {
 	case <-time.After(takes):
@@ -280,7 +280,7 @@ func (p *Published) Fail(err error) {
 func (p *Published) Slow(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.takes = d
+	p.delay = d
 }
 
 // Batches returns how many batches were published.

@@ -405,7 +405,7 @@ func (s *Socket) Heard() time.Time { return s.heard }
 
 // Take returns what has come, if anything, without waiting. open is false
 // once the socket has ended and everything was taken.
-func (s *Socket) Take() (f wire.ServerFrame, open, ok bool) {
+func (s *Socket) TryNext() (f wire.ServerFrame, open, ok bool) {
 	s.t.Helper()
 	select {
 	case f := <-s.frames:
