@@ -105,7 +105,7 @@ func TestBuildIsTriedAgain(t *testing.T) {
 		if !ready {
 			return ""
 		}
-		return env("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1", "PUBSUB_EMULATOR_HOST", "127.0.0.1:1", "FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:1")(name)
+		return getenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1", "PUBSUB_EMULATOR_HOST", "127.0.0.1:1", "FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:1")(name)
 	})
 	get := func() *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()

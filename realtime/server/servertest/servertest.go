@@ -40,7 +40,7 @@ const Project = "demo-chat"
 // instances that share them.
 type Rig struct {
 	Mini      *miniredis.Miniredis
-	Gates    *Gates
+	Gates     *Gates
 	Published *Published
 
 	t testing.TB
@@ -171,7 +171,7 @@ type Gates struct {
 	mu    sync.Mutex
 	gates map[string]gate.Gate
 	down  bool
-	delay  time.Duration
+	delay time.Duration
 	asked int
 }
 
