@@ -31,8 +31,8 @@ type Setting[C any] struct {
 	Secret   bool   // Print does not show the value
 	About    string // for -help and error messages
 
-	// Read checks a value, without surrounding white space, and stores it in c. If the variable is not set, the value
-	// is Default.
+	// Read checks a value, without surrounding white space, and stores it in c. If the variable is not set, the value is
+	// Default.
 	Read func(c *C, value string) error
 }
 

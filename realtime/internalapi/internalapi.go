@@ -6,8 +6,8 @@
 //	POST /internal/gone     [Gone] → 204
 //	GET  /internal/figures  200 → [Figures], with more about the instance that answers
 //
-// Every call carries an ID token of a service account that may call (package identity). Errors are problem details
-// (RFC 9457).
+// Every call carries an ID token of a service account that may call (package identity). Errors are problem details (RFC
+// 9457).
 package internalapi
 
 import (
@@ -73,13 +73,13 @@ type Figures struct {
 // methods are idempotent and safe for concurrent use. If the service does not answer, or refuses the caller, the error
 // is problem.ErrUnavailable with the cause.
 type API interface {
-	// GateChanged applies a change on all instances at once: sockets that may no longer be open close within 5 s.
-	// If it fails, the change applies when the cached gate expires (after 24 h at most), so the caller must report
-	// the failure or call again.
+	// GateChanged applies a change on all instances at once: sockets that may no longer be open close within 5 s. If it
+	// fails, the change applies when the cached gate expires (after 24 h at most), so the caller must report the failure
+	// or call again.
 	GateChanged(ctx context.Context, g Gate) error
 
-	// Gone reports that a user was deleted. The user's sockets close, and the senders of messages that wait for the
-	// user learn that these will not be delivered.
+	// Gone reports that a user was deleted. The user's sockets close, and the senders of messages that wait for the user
+	// learn that these will not be delivered.
 	Gone(ctx context.Context, uid string) error
 
 	// Figures returns the load.

@@ -19,8 +19,8 @@ func (s *Server) live(w http.ResponseWriter, _ *http.Request) error {
 	return err
 }
 
-// readyAfter is how long a new instance waits for Redis. After that it reports itself ready without Redis: it can
-// serve pages, and it answers hellos with "unavailable".
+// readyAfter is how long a new instance waits for Redis. After that it reports itself ready without Redis: it can serve
+// pages, and it answers hellos with "unavailable".
 const readyAfter = 10 * time.Second
 
 // becomeReady waits until Redis answers, or until readyAfter has passed, and marks the instance ready.

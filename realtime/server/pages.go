@@ -89,8 +89,7 @@ func (p *pages) handle(w http.ResponseWriter, r *http.Request) error {
 		return notFound(w, r)
 	}
 	if p.hosted != nil && !slices.Contains(p.hosts, strings.ToLower(r.Host)) {
-		// For example a bookmark of another host name of this service. The client's storage and sockets belong to one
-		// origin.
+		// For example a bookmark of another host name of this service. The client's storage and sockets belong to one origin.
 		to := *p.hosted
 		to.Path, to.RawPath, to.RawQuery = r.URL.Path, r.URL.RawPath, r.URL.RawQuery
 		w.Header().Set("Cache-Control", "no-store")
@@ -106,8 +105,7 @@ func (p *pages) handle(w http.ResponseWriter, r *http.Request) error {
 		p.index.serve(w, r)
 		return nil
 	}
-	// The client itself reports an address that does not exist. A missing script or image must not be answered with
-	// HTML.
+	// The client itself reports an address that does not exist. A missing script or image must not be answered with HTML.
 	if strings.Contains(r.Header.Get("Accept"), "text/html") && path.Ext(name) == "" {
 		p.index.serveNotFound(w, r)
 		return nil

@@ -89,8 +89,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.mux.ServeHTTP(w, r) // not rec, because the upgrade needs an http.Hijacker
 		return
 	}
-	// A browser that does not read must not hold a request forever. The error is ignored, because the ResponseWriter
-	// of a test may not support deadlines.
+	// A browser that does not read must not hold a request forever. The error is ignored, because the ResponseWriter of a
+	// test may not support deadlines.
 	_ = http.NewResponseController(w).SetWriteDeadline(start.Add(writeWithin))
 	s.mux.ServeHTTP(rec, r)
 }

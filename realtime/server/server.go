@@ -79,8 +79,8 @@ type Deps struct {
 	// origin is redirected to it. "": no redirects.
 	HostedURL string
 
-	// MaxSockets limits the sockets of this instance; default 950. Cloud Run allows 1,000 concurrent requests, and
-	// pages need some of them.
+	// MaxSockets limits the sockets of this instance; default 950. Cloud Run allows 1,000 concurrent requests, and pages
+	// need some of them.
 	MaxSockets        int
 	MaxSocketsPerUser int            // on this instance; default 50
 	MaxGreeting       int            // sockets of one address whose hello is not accepted yet; default: no limit

@@ -1,8 +1,8 @@
-// Realtime serves the WebSockets and the pages of Phoenix Chat on Cloud Run. The comment of package realtime is a tour of
-// the service. Configuration comes from environment variables; config.go and -help list them.
+// Realtime serves the WebSockets and the pages of Phoenix Chat on Cloud Run. The comment of package realtime is a tour
+// of the service. Configuration comes from environment variables; config.go and -help list them.
 //
-// On SIGTERM or SIGINT it moves its sockets to other instances, which it serves in the meantime, settles the acks that it
-// has, and exits within the 10 s that Cloud Run gives it.
+// On SIGTERM or SIGINT it moves its sockets to other instances, which it serves in the meantime, settles the acks that
+// it has, and exits within the 10 s that Cloud Run gives it.
 package main
 
 import (
@@ -255,8 +255,8 @@ func connectRedis(ctx context.Context, c config) (redis.UniversalClient, error) 
 	return redis.NewUniversalClient(inbox.Tune(o)), nil
 }
 
-// credentials signs in to Memorystore with an access token. go-redis calls the result for each new connection; the token
-// source caches a token while it is valid.
+// credentials signs in to Memorystore with an access token. go-redis calls the result for each new connection; the
+// token source caches a token while it is valid.
 // https://cloud.google.com/memorystore/docs/cluster/manage-iam-auth
 func credentials(tokens oauth2.TokenSource) func(context.Context) (string, string, error) {
 	return func(context.Context) (string, string, error) {
