@@ -95,7 +95,7 @@ func (f *feeder) catchUp() {
 		}
 		if page.Gap {
 			f.counters.Gaps.Add(1)
-			f.log.Info("events may be missing; sending a new welcome", "other_epoch", page.Life)
+			f.log.Info("events may be missing; sending a new welcome", "new_epoch", page.Life)
 			start := page.Next
 			start.ID = inbox.ID{} // nothing of another epoch was sent yet
 			if start.Epoch == f.pos.Epoch {
