@@ -1,25 +1,49 @@
-// Package functions is what answers HTTP and saves messages: the Cloud Run
-// functions of Phoenix Chat. This file registers them with functions-framework and builds what
-// they need on first use; all the rest is in the packages below.
+// Package functions is the part of the backend that runs as Cloud Run functions. It serves the HTTP API and saves
+// delivered messages. (The other part, in realtime/, holds the WebSockets and the messages that wait.) This page is a
+// tour for newcomers.
 //
-//	signup, users, conversations, messages, me, admin    HTTP, package api
-//	persist                                              CloudEvent from Pub/Sub, package persist
+//	browser ─▶ signup · users · conversations · messages · me · admin ─▶ api ─┬─▶ store ─▶ Firestore
+//	                                                                          └─▶ users ─┬─▶ store
+//	                                                                                     ├─▶ accounts ─▶ Firebase Auth
+//	                                                                                     └─▶ internalapi ─▶ realtime/
 //
-// A request comes to package api, which checks the ID token (realtime/identity)
-// and the account's present state, and reads or changes the store (package
-// store: storefirestore on Google Cloud, storebolt on one machine). What changes people
-// everywhere, in the store, in Firebase Auth (package accounts) and in
-// realtime/ (package internalapi), is package users, which the commands below cmd/ use, too.
+//	realtime/ ─▶ Pub/Sub ─▶ persist ─┬─▶ store
+//	                                 └─▶ deadletter ─▶ Pub/Sub ─▶ store
 //
-// Messages come to package persist as devices acknowledge them. What it can
-// never save goes to package deadletter, and an operator replays or discards it.
+// # What comes in
 //
-// Promised is: a message is saved only when it was delivered, and then for good; whatever is
-// repeated, reordered or done twice at once has the effect of once; who was disabled,
-// deleted or signed out can do nothing from then on; every act of an operator is in the audit log.
+// HTTP requests of clients come to package api. It verifies the ID token (realtime/identity), reads the present
+// record of the user, and calls an endpoint, which reads or changes the store. openapi.yaml describes the endpoints.
 //
-// The functions hold no state. Configuration comes from the environment: see
-// settings in config.go. openapi.yaml describes the HTTP side.
+// Acknowledged messages come to package persist, as CloudEvents that functions-framework makes of Pub/Sub pushes. It
+// saves them. Data that can never be saved becomes a dead letter, which an operator replays or discards.
+//
+// # Where it goes
+//
+//   - store is the port to everything that is stored: users, messages, the audit log and dead letters. Its
+//     implementations are store/storefirestore on Google Cloud and store/storebolt on one machine. Both pass
+//     store/storetest.
+//   - accounts is the port to the sign-in system, Firebase Auth.
+//   - users makes the changes of a user that must take effect everywhere: in the store, in the sign-in system and in
+//     realtime/, whose open sockets follow.
+//   - deadletter keeps dead letters, and collects them from Pub/Sub.
+//   - operator carries out the orders of the commands below cmd/: making the first admin, and handling dead letters.
+//
+// # What the functions promise
+//
+//   - A message is saved only after it was delivered, and then it stays.
+//   - A call or event that is repeated, reordered or run twice at once has the same effect as one.
+//   - A user who was disabled, deleted or signed out can do nothing from then on.
+//   - Every action of an admin or operator is in the audit log.
+//
+// # How it runs
+//
+// The functions hold no state. This file registers them with functions-framework and builds what they need on the
+// first request. Configuration comes from the environment: see settings in config.go. On one machine, infra/stack
+// puts the same packages together over stand-ins. functions_test.go runs each function as Google does, in a process
+// of its own.
+//
+// realtime/DESIGN.md describes how all parts of the system work together.
 package functions
 
 import (
@@ -54,18 +78,18 @@ func init() {
 	functions.CloudEvent("persist", s.persist)
 }
 
-// httpFunctions are the names under which the parts of package api are registered.
+// httpFunctions lists the functions that are segments of package api.
 var httpFunctions = []string{"signup", "users", "conversations", "messages", "me", "admin"}
 
-// service builds the functions when the first request comes, since the main
-// that Google generates offers no other moment. A build that fails is tried again with the next request.
+// service builds the functions on the first request, since Google generates the main function. If building fails, the
+// next request tries again.
 type service struct {
 	getenv   func(string) string
-	building chan struct{} // holds one token: who builds has taken it
+	building chan struct{} // a lock that a context can interrupt: holds one token while it is free
 	built    *built        // guarded by building
 }
 
-// built is everything that the functions are.
+// built is the functions with everything that they need.
 type built struct {
 	handlers map[string]http.Handler
 	persist  *persist.Function
@@ -77,8 +101,7 @@ func newService(getenv func(string) string) *service {
 	return s
 }
 
-// get returns the functions, built if need be. It waits for one that builds,
-// as long as ctx lasts.
+// get returns the functions and builds them if necessary. While another request builds them, it waits until ctx ends.
 func (s *service) get(ctx context.Context) (*built, error) {
 	select {
 	case <-s.building:
@@ -89,21 +112,22 @@ func (s *service) get(ctx context.Context) (*built, error) {
 	if s.built != nil {
 		return s.built, nil
 	}
-	// The clients outlive the request that makes them.
+	// The clients outlive the request for which they are created.
 	b, err := build(context.WithoutCancel(ctx), s.getenv)
 	if err != nil {
-		return nil, problem.ErrUnavailable.WithCause(fmt.Errorf("the functions cannot be built: %w", err))
+		return nil, problem.ErrUnavailable.WithCause(fmt.Errorf("build the functions: %w", err))
 	}
 	s.built = b
 	return b, nil
 }
 
-// http returns the function of one name.
+// http returns the function with that name.
 func (s *service) http(name string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		b, err := s.get(r.Context())
 		if err != nil {
-			logging.New(os.Stderr, logging.Options{JSON: s.getenv("K_SERVICE") != ""}).ErrorContext(r.Context(), "not ready", "function", name, "error", err)
+			log := logging.New(os.Stderr, logging.Options{JSON: s.getenv("K_SERVICE") != ""})
+			log.ErrorContext(r.Context(), "function cannot be built", "function", name, "error", err)
 			api.Refuse(w, err)
 			return
 		}
@@ -111,7 +135,7 @@ func (s *service) http(name string) http.HandlerFunc {
 	}
 }
 
-// persist is the CloudEvent function. The framework answers an error with 500: Pub/Sub tries again.
+// persist is the CloudEvent function. The framework answers an error with 500, and Pub/Sub delivers the event again.
 func (s *service) persist(ctx context.Context, e event.Event) error {
 	b, err := s.get(ctx)
 	if err != nil {
@@ -129,24 +153,27 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 	log := logging.New(os.Stdout, logging.Options{JSON: c.onCloudRun, Level: c.logLevel, Project: c.project})
 	var undo []func() error
 	defer func() {
-		if err != nil { // the next request builds anew
+		if err != nil { // the next request builds them again
 			for _, f := range undo {
 				err = errors.Join(err, f())
 			}
 		}
 	}()
-	db, err := storefirestore.Open(ctx, storefirestore.Options{Project: c.project, Database: c.database, EmulatorHost: c.storeEmulator})
+	db, err := storefirestore.Open(ctx, storefirestore.Options{Project: c.project, Database: c.database,
+		EmulatorHost: c.storeEmulator})
 	if err != nil {
 		return nil, err
 	}
 	undo = append(undo, db.Close)
-	topic, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: c.project, DeadTopic: c.deadTopic, Subscription: c.deadSubscription,
-		AcksTopic: c.topic, Store: db, EmulatorHost: c.pubsubEmulator})
+	topic, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: c.project, DeadTopic: c.deadTopic,
+		Subscription: c.deadSubscription,
+		AcksTopic:    c.topic, Store: db, EmulatorHost: c.pubsubEmulator})
 	if err != nil {
 		return nil, err
 	}
 	undo = append(undo, topic.Close)
-	who, err := accounts.NewFirebase(ctx, accounts.Options{Project: c.project, APIKey: c.apiKey, EmulatorHost: c.authEmulator})
+	auth, err := accounts.NewFirebase(ctx, accounts.Options{Project: c.project, APIKey: c.apiKey,
+		EmulatorHost: c.authEmulator})
 	if err != nil {
 		return nil, err
 	}
@@ -155,15 +182,16 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 		return nil, err
 	}
 	a := api.New(api.Deps{
-		Store: db, Accounts: who, Verifier: verifier, DeadLetters: topic, Replayer: topic, Origins: c.origins,
-		Relay:   internalapi.NewClient(internalapi.ClientOptions{URL: c.internalURL, Audience: c.internalAudience, Tokens: &googleTokens{}}),
+		Store: db, Accounts: auth, Verifier: verifier, DeadLetters: topic, Replayer: topic, Origins: c.origins,
+		Relay: internalapi.NewClient(internalapi.ClientOptions{URL: c.internalURL, Audience: c.internalAudience,
+			Tokens: &googleTokens{}}),
 		Proxies: c.proxies, SignupsHourly: c.signupsHourly, Log: log,
 	})
 	settings.Print(log, getenv)
 	return &built{
 		handlers: map[string]http.Handler{"signup": a.Signup(), "users": a.Users(), "conversations": a.Conversations(),
 			"messages": a.Messages(), "me": a.Me(), "admin": a.Admin()},
-		persist: persist.New(persist.Deps{Store: db, Letters: topic, Log: log}),
+		persist: persist.New(persist.Deps{Store: db, DeadLetters: topic, Log: log}),
 	}, nil
 }
 
@@ -174,21 +202,21 @@ func newVerifier(c config, getenv func(string) string) (identity.Verifier, error
 	return identity.NewFirebase(c.project, identity.NewRemoteKeys(identity.FirebaseKeysURL, nil, nil), nil)
 }
 
-// googleTokens gives the ID tokens of this function's service account. It is a
-// relay.TokenSource, safe for use by many goroutines.
+// googleTokens returns ID tokens of this function's service account. It is an internalapi.TokenSource, and safe for
+// concurrent use.
 type googleTokens struct {
 	mu      sync.Mutex
-	sources map[string]oauth2.TokenSource // by audience; they keep their token until shortly before it ends
+	sources map[string]oauth2.TokenSource // by audience; each caches its token until shortly before it expires
 }
 
-// Token implements relay.TokenSource.
+// Token implements internalapi.TokenSource.
 func (g *googleTokens) Token(_ context.Context, audience string) (string, error) {
 	g.mu.Lock()
 	source := g.sources[audience]
 	g.mu.Unlock()
 	if source == nil {
 		var err error
-		// Not the request's context: the source outlives it.
+		// The source outlives the request, so it does not use the request's context.
 		if source, err = idtoken.NewTokenSource(context.Background(), audience); err != nil {
 			return "", fmt.Errorf("id token: %w", err)
 		}

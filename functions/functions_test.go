@@ -25,7 +25,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
-// asFunction makes the test's own program behave as a deployed function.
+// asFunction is an environment variable that makes the test program run as a deployed function.
 const asFunction = "PHOENIX_TEST_AS_FUNCTION"
 
 func TestMain(m *testing.M) {
@@ -48,7 +48,8 @@ func deploy(t *testing.T, target string, settings ...string) string {
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	l.Close()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(settings, asFunction+"=1", "PORT="+port, "FUNCTION_TARGET="+target, "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir())
+	cmd.Env = append(settings, asFunction+"=1", "PORT="+port, "FUNCTION_TARGET="+target, "PATH="+os.Getenv("PATH"),
+		"HOME="+t.TempDir())
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
@@ -58,7 +59,7 @@ func deploy(t *testing.T, target string, settings ...string) string {
 		cmd.Process.Kill()
 		cmd.Wait()
 		if t.Failed() {
-			t.Logf("%s said:\n%s", target, &out)
+			t.Logf("output of %s:\n%s", target, &out)
 		}
 	})
 	testwait.Listening(t, "127.0.0.1:"+port)
@@ -89,23 +90,25 @@ func call(t *testing.T, method, url, token string, in any) (int, map[string]any)
 		t.Fatal(err)
 	}
 	var out map[string]any
-	_ = json.Unmarshal(body, &out) // the framework's own answers are no JSON
+	_ = json.Unmarshal(body, &out) // the framework's own answers are not JSON
 	return resp.StatusCode, out
 }
 
 func push(data []byte) map[string]any {
-	return map[string]any{"subscription": "projects/p/subscriptions/s", "message": map[string]any{"data": base64.StdEncoding.EncodeToString(data),
-		"messageId": "1", "publishTime": time.Now().UTC().Format(time.RFC3339Nano)}}
+	return map[string]any{"subscription": "projects/p/subscriptions/s",
+		"message": map[string]any{"data": base64.StdEncoding.EncodeToString(data),
+			"messageId": "1", "publishTime": time.Now().UTC().Format(time.RFC3339Nano)}}
 }
 
-// A function that cannot be built says so, and is built once it can.
-func TestBuildIsTriedAgain(t *testing.T) {
+// A function that cannot be built answers 503. It is built as soon as that is possible.
+func TestBuildIsRetried(t *testing.T) {
 	ready := false
 	s := newService(func(name string) string {
 		if !ready {
 			return ""
 		}
-		return getenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1", "PUBSUB_EMULATOR_HOST", "127.0.0.1:1", "FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:1")(name)
+		return getenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1", "PUBSUB_EMULATOR_HOST", "127.0.0.1:1",
+			"FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:1")(name)
 	})
 	get := func() *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
@@ -113,30 +116,33 @@ func TestBuildIsTriedAgain(t *testing.T) {
 		return w
 	}
 	for range 2 {
-		if w := get(); w.Code != 503 || !strings.Contains(w.Body.String(), `"code":"unavailable"`) || strings.Contains(w.Body.String(), "PROJECT_ID") || w.Header().Get("Retry-After") == "" {
-			t.Fatalf("a function that cannot be built answers %d %s", w.Code, w.Body)
+		if w := get(); w.Code != 503 || !strings.Contains(w.Body.String(), `"code":"unavailable"`) ||
+			strings.Contains(w.Body.String(), "PROJECT_ID") || w.Header().Get("Retry-After") == "" {
+			t.Fatalf("without settings: %d %s, want 503", w.Code, w.Body)
 		}
 	}
 	ready = true
 	if w := get(); w.Code != 401 {
-		t.Errorf("a function that can be built answers %d %s", w.Code, w.Body)
+		t.Errorf("with settings: %d %s, want 401", w.Code, w.Body)
 	}
 }
 
-// On Cloud Run no emulator is believed, by no function.
+// On Cloud Run, every function refuses to use an emulator.
 func TestEmulatorsAreRefusedOnCloudRun(t *testing.T) {
-	settings := []string{"PROJECT_ID=p", "HOSTED_URL=https://chat.example.org", "FIREBASE_API_KEY=k", "INTERNAL_URL=https://rt.run.app",
+	settings := []string{"PROJECT_ID=p", "HOSTED_URL=https://chat.example.org", "FIREBASE_API_KEY=k",
+		"INTERNAL_URL=https://rt.run.app",
 		"K_SERVICE=x", "FIREBASE_AUTH_EMULATOR_HOST=127.0.0.1:1"}
-	if status, out := call(t, "GET", deploy(t, "me", settings...), "", nil); status != 503 || out["code"] != "unavailable" {
-		t.Errorf("me answers %d %v", status, out)
+	if status, out := call(t, "GET", deploy(t, "me", settings...), "", nil); status != 503 ||
+		out["code"] != "unavailable" {
+		t.Errorf("me: %d %v, want 503", status, out)
 	}
 	if status, _ := call(t, "POST", deploy(t, "persist", settings...), "", push([]byte("{}"))); status != 500 {
-		t.Errorf("persist answers %d", status)
+		t.Errorf("persist: status %d, want 500", status)
 	}
 }
 
-// The functions as they are deployed, each in its own process under the real framework, over
-// Firestore: somebody signs up, a message is pushed, and it is in their history.
+// The functions work as they are deployed, each in its own process under the real framework, over Firestore: users
+// sign up, a message is pushed, and it is in their history.
 func TestDeployed(t *testing.T) {
 	firestore := os.Getenv("PHOENIX_TEST_FIRESTORE")
 	if firestore == "" {
@@ -144,15 +150,17 @@ func TestDeployed(t *testing.T) {
 	}
 	project := "f" + uuid.NewString()[:8]
 	authHost := authstubtest.Start(t, project)
-	settings := []string{"PROJECT_ID=" + project, "HOSTED_URL=https://chat.example.org", "FIREBASE_API_KEY=k", "INTERNAL_URL=http://127.0.0.1:1",
+	settings := []string{"PROJECT_ID=" + project, "HOSTED_URL=https://chat.example.org", "FIREBASE_API_KEY=k",
+		"INTERNAL_URL=http://127.0.0.1:1",
 		"FIREBASE_AUTH_EMULATOR_HOST=" + authHost, "FIRESTORE_EMULATOR_HOST=" + firestore, "PUBSUB_EMULATOR_HOST=127.0.0.1:1"}
 	signup := deploy(t, "signup", settings...)
 	uid := map[string]string{}
 	token := map[string]string{}
 	for _, name := range []string{"ada", "bob"} {
-		status, out := call(t, "POST", signup, "", map[string]string{"email": name + "@example.org", "password": "correct horse", "username": name, "display_name": name})
+		status, out := call(t, "POST", signup, "", map[string]string{"email": name + "@example.org",
+			"password": "correct horse", "username": name, "display_name": name})
 		if status != 201 {
-			t.Fatalf("signing up is answered %d %v", status, out)
+			t.Fatalf("sign-up: %d %v, want 201", status, out)
 		}
 		uid[name], _ = out["uid"].(string)
 		var err error
@@ -161,8 +169,9 @@ func TestDeployed(t *testing.T) {
 		}
 	}
 	now := chat.MicrosOf(time.Now())
-	m := delivery.Delivered{Message: chat.Message{ID: uuid.Must(uuid.NewV7()).String(), Conversation: chat.ConversationID(uid["ada"], uid["bob"]),
-		From: uid["ada"], To: uid["bob"], Body: "hello ☂", At: now, AcceptedAt: now}, DeliveredAt: now}
+	m := delivery.Delivered{Message: chat.Message{ID: uuid.Must(uuid.NewV7()).String(),
+		Conversation: chat.ConversationID(uid["ada"], uid["bob"]),
+		From:         uid["ada"], To: uid["bob"], Body: "hello ☂", At: now, AcceptedAt: now}, DeliveredAt: now}
 	data, err := delivery.Batch{Delivered: []delivery.Delivered{m}}.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -170,23 +179,23 @@ func TestDeployed(t *testing.T) {
 	persist := deploy(t, "persist", settings...)
 	for range 2 {
 		if status, _ := call(t, "POST", persist+"/projects/p/topics/delivery-acks", "", push(data)); status != 200 {
-			t.Fatalf("the push is answered %d", status)
+			t.Fatalf("push: status %d, want 200", status)
 		}
 	}
-	// a dead letter that Pub/Sub does not take is not done with
+	// If a dead letter cannot be published, the push fails.
 	if status, _ := call(t, "POST", persist, "", push([]byte("malformed"))); status != 500 {
-		t.Errorf("a malformed push whose letter cannot be put down is answered %d", status)
+		t.Errorf("malformed push without a dead-letter topic: status %d, want 500", status)
 	}
 	status, out := call(t, "GET", deploy(t, "messages", settings...)+"?conversation="+m.Conversation, token["bob"], nil)
 	list, _ := out["messages"].([]any)
 	if status != 200 || len(list) != 1 || list[0].(map[string]any)["body"] != "hello ☂" {
-		t.Errorf("the history is %d %v", status, out)
+		t.Errorf("history: %d %v", status, out)
 	}
 	users := deploy(t, "users", settings...)
 	if status, out = call(t, "GET", users+"/"+uid["ada"], token["bob"], nil); status != 200 || out["username"] != "ada" {
-		t.Errorf("below its address users answers %d %v", status, out)
+		t.Errorf("one user: %d %v", status, out)
 	}
 	if status, out = call(t, "GET", users+"/?q=ad", token["bob"], nil); status != 200 || len(out["users"].([]any)) != 1 {
-		t.Errorf("at its address users answers %d %v", status, out)
+		t.Errorf("directory: %d %v", status, out)
 	}
 }

@@ -19,9 +19,18 @@ export default defineConfig({
     { name: "system", testIgnore: "view/**", grepInvert: new RegExp(whole) }, // the client and all that is behind it
     { name: "view", testMatch: "view/**/*.spec.ts" }, // the view alone, on a model without a server
     // The journeys of people, and the parts of the panel that the backends have a part in.
-    { name: "backends", testMatch: /\/(access|account|admin|admin-letters|chat|delivery|hints|offline|people|sending)\.spec\.ts/, testIgnore: "view/**" },
+    {
+      name: "backends",
+      testMatch: /\/(access|account|admin|admin-letters|chat|delivery|hints|offline|people|sending)\.spec\.ts/,
+      testIgnore: "view/**",
+    },
     { name: "chromium", testIgnore: "view/**", grep: new RegExp(`${everywhere}|${whole}`) }, // and what "system" left out
-    { name: "firefox", testIgnore: "view/**", grep: new RegExp(`${everywhere}|${engines}`), use: { browserName: "firefox", channel: "moz-firefox", launchOptions: firefoxOptions } },
+    {
+      name: "firefox",
+      testIgnore: "view/**",
+      grep: new RegExp(`${everywhere}|${engines}`),
+      use: { browserName: "firefox", channel: "moz-firefox", launchOptions: firefoxOptions },
+    },
   ],
   use: {
     browserName: "chromium",

@@ -1,10 +1,9 @@
-// Package accounts is the port to the sign-in system, Firebase Auth: who may
-// sign in, with what password, and with which claims. [Firebase] implements it
-// with the Admin SDK; accountstest is the suite that holds it to its contract
-// over Firebase Auth's emulator and over the stand-in of infra/authstub alike.
+// Package accounts is the port to the sign-in system, Firebase Auth. An account says who may sign in, with which
+// password, and with which claims. [Firebase] implements the port with the Admin SDK. Package accountstest checks its
+// contract, over the Firebase Auth emulator and over the stand-in in infra/authstub.
 //
-// What the chat itself knows of a person (names, disabled, admin) is in package
-// store, and decides; here it is repeated so that the sign-in system agrees.
+// The directory in package store decides what a user may do. Accounts repeat some of its data (the display name,
+// disabled, admin), so that the sign-in system agrees with it.
 package accounts
 
 import (
@@ -14,8 +13,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Limits of a password, in code points. The upper one keeps hashing cheap; Firebase
-// Auth itself allows 4,096.
+// Limits of a password, in code points. The upper limit keeps hashing cheap. (Firebase Auth allows 4,096.)
 const (
 	MinPassword = 8
 	MaxPassword = 200
@@ -23,16 +21,19 @@ const (
 
 // Errors beside problem.ErrNotFound and problem.ErrUnavailable.
 var (
-	ErrEmailTaken = &problem.Error{Kind: problem.Conflict, Code: "email_taken", Message: "There is already an account with this email address. Sign in instead.",
-		Fields: map[string]string{"email": "There is already an account with this email address. Sign in instead."}}
-	ErrUIDTaken     = problem.New(problem.Conflict, "uid_taken", "This account exists already.")
-	ErrEmailInvalid = &problem.Error{Kind: problem.Invalid, Code: "invalid_fields", Message: "This is not an email address.",
-		Fields: map[string]string{"email": "Enter an email address like name@example.org."}}
-	ErrPasswordWeak = &problem.Error{Kind: problem.Invalid, Code: "invalid_fields", Message: "This password is too easy to guess.",
-		Fields: map[string]string{"password": "Choose a longer password, with other characters."}}
+	ErrEmailTaken = &problem.Error{Kind: problem.Conflict, Code: "email_taken",
+		Message: "This email address already has an account. Sign in instead.",
+		Fields:  map[string]string{"email": "This email address already has an account. Sign in instead."}}
+	ErrUIDTaken     = problem.New(problem.Conflict, "uid_taken", "This account already exists.")
+	ErrEmailInvalid = &problem.Error{Kind: problem.Invalid, Code: "invalid_fields",
+		Message: "This is not an email address.",
+		Fields:  map[string]string{"email": "Enter an email address like name@example.org."}}
+	ErrPasswordWeak = &problem.Error{Kind: problem.Invalid, Code: "invalid_fields",
+		Message: "This password is too easy to guess.",
+		Fields:  map[string]string{"password": "Choose a longer password."}}
 )
 
-// Account is a person as the sign-in system knows them.
+// Account is a user's credentials.
 type Account struct {
 	UID         string
 	Email       string
@@ -41,7 +42,7 @@ type Account struct {
 	Admin       bool // the claim "admin"
 	CreatedAt   time.Time
 	LastSignIn  time.Time // zero: never
-	ValidAfter  time.Time // tokens of a sign-in before this are ended; to the second
+	ValidAfter  time.Time // tokens of earlier sign-ins are not accepted; to the second
 }
 
 // New is an account to create.
@@ -52,43 +53,41 @@ type New struct {
 	DisplayName string
 }
 
-// Change is what to change of an account; nil is left.
+// Change is a change of an account. Fields that are nil do not change.
 type Change struct {
 	Password    *string
 	DisplayName *string
 	Disabled    *bool
 }
 
-// Accounts is the port. Methods block until the sign-in system has answered or
-// the context ends, and may be called at once by many goroutines. Except where it is
-// said, repeating a call does no harm. A system that is down, slow or over
-// its quota gives problem.ErrUnavailable with the cause; an account that does not
-// exist, problem.ErrNotFound.
+// Accounts is the port. Its methods block until the sign-in system has answered or the context ends, and are safe for
+// concurrent use. Repeating a call does no harm, unless its comment says otherwise. If the system is down, slow or
+// over its quota, the error is problem.ErrUnavailable with the cause. If the account does not exist, it is
+// problem.ErrNotFound.
 type Accounts interface {
-	// Create makes an account. ErrEmailTaken, ErrUIDTaken (which of the two where
-	// both hold is not fixed), ErrEmailInvalid, ErrPasswordWeak. Not repeatable:
-	// the second call finds the uid taken.
+	// Create creates an account. ErrEmailTaken, ErrUIDTaken (if both apply, either of them), ErrEmailInvalid,
+	// ErrPasswordWeak. It is not repeatable: the second call finds the uid taken.
 	Create(ctx context.Context, n New) error
 
-	// Get returns one account; ByEmail finds it by its address in any case.
+	// Get returns one account. ByEmail finds it by its address, in any case.
 	Get(ctx context.Context, uid string) (Account, error)
 	ByEmail(ctx context.Context, email string) (Account, error)
 
-	// Update changes what is not nil. Changing the password ends all sign-ins,
-	// as does disabling for as long as it lasts.
+	// Update changes the fields of c that are not nil. Changing the password ends all sign-ins. Disabling ends them for
+	// as long as it lasts.
 	Update(ctx context.Context, uid string, c Change) error
 
-	// SetAdmin sets or removes the claim. Tokens given before keep what they said
-	// until they end, at most an hour later: whoever checks them looks at the store, too.
+	// SetAdmin sets or removes the claim. A token that was issued before keeps its claims until it expires, at most an
+	// hour later. So whatever checks the claim must also check the store.
 	SetAdmin(ctx context.Context, uid string, admin bool) error
 
-	// Revoke ends all sign-ins: no new ID tokens are given for them.
+	// Revoke ends all sign-ins: no new ID tokens are issued for them.
 	Revoke(ctx context.Context, uid string) error
 
-	// Delete removes the account. One that does not exist is success.
+	// Delete deletes the account. It succeeds if the account does not exist.
 	Delete(ctx context.Context, uid string) error
 
-	// SendPasswordReset has the sign-in system send an email with a link. An address
-	// without an account may be success (enumeration protection).
+	// SendPasswordReset makes the sign-in system send an email with a link. It may succeed for an address without an
+	// account, so that nobody can find out which addresses have one.
 	SendPasswordReset(ctx context.Context, email string) error
 }

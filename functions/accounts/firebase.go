@@ -21,12 +21,12 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Options says which Firebase project, and how it is reached.
+// Options names a Firebase project and how it is reached.
 type Options struct {
 	Project      string
 	APIKey       string       // the browser's API key; password resets are sent with it
-	EmulatorHost string       // host:port of the Auth emulator or the stand-in; "" is Google's
-	HTTP         *http.Client // for password resets and for the emulator; nil: a client with a time limit of 10 s
+	EmulatorHost string       // host:port of the Auth emulator or the stand-in; "": Google
+	HTTP         *http.Client // for password resets and for the emulator; nil: a client with a timeout of 10 s
 }
 
 // Firebase implements Accounts with the Firebase Admin SDK.
@@ -38,14 +38,14 @@ type Firebase struct {
 
 var _ Accounts = (*Firebase)(nil)
 
-// NewFirebase returns the accounts of a project. Google's are reached with the
-// process's default credentials, whose account needs the role Firebase Authentication Admin.
+// NewFirebase returns the accounts of a project. On Google Cloud it uses the process's default credentials, which
+// need the role Firebase Authentication Admin.
 //
-// The emulator's address is an option and not taken from the environment, so
-// that several systems can live in one process, each with its own.
+// The address of the emulator is an option, not an environment variable, so that several systems can run in one
+// process.
 func NewFirebase(ctx context.Context, o Options) (*Firebase, error) {
 	if o.Project == "" {
-		return nil, errors.New("accounts: a project must be given")
+		return nil, errors.New("accounts: no project")
 	}
 	hc := o.HTTP
 	if hc == nil {
@@ -57,7 +57,8 @@ func NewFirebase(ctx context.Context, o Options) (*Firebase, error) {
 		base = "http://" + o.EmulatorHost + "/identitytoolkit.googleapis.com"
 		opts = append(opts,
 			option.WithHTTPClient(&http.Client{Transport: emulator{o.EmulatorHost, hc.Transport}, Timeout: hc.Timeout}),
-			option.WithTokenSource(oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "owner"}))) // keeps the SDK from looking for credentials
+			// keeps the SDK from looking for credentials
+			option.WithTokenSource(oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "owner"})))
 	}
 	app, err := firebase.NewApp(ctx, &firebase.Config{ProjectID: o.Project}, opts...)
 	if err != nil {
@@ -67,10 +68,11 @@ func NewFirebase(ctx context.Context, o Options) (*Firebase, error) {
 	if err != nil {
 		return nil, fmt.Errorf("firebase auth: %w", err)
 	}
-	return &Firebase{client: client, http: hc, send: base + "/v1/accounts:sendOobCode?key=" + url.QueryEscape(o.APIKey)}, nil
+	return &Firebase{client: client, http: hc, send: base + "/v1/accounts:sendOobCode?key=" +
+		url.QueryEscape(o.APIKey)}, nil
 }
 
-// emulator sends what is meant for Identity Toolkit to an emulator, in its form.
+// emulator sends requests to Identity Toolkit to an emulator instead, whose paths begin with the host.
 type emulator struct {
 	host string
 	next http.RoundTripper // nil: http.DefaultTransport
@@ -78,7 +80,7 @@ type emulator struct {
 
 func (e emulator) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	if r.URL.Host != e.host { // the SDK does it itself where the environment names an emulator
+	if r.URL.Host != e.host { // the SDK has done it if the environment names an emulator
 		r.URL.Path = "/" + r.URL.Host + r.URL.Path
 		r.URL.Scheme, r.URL.Host, r.Host = "http", e.host, ""
 	}
@@ -90,7 +92,7 @@ func (e emulator) RoundTrip(r *http.Request) (*http.Response, error) {
 	return next.RoundTrip(r)
 }
 
-// translate puts an error of the SDK into the words of the port.
+// translate converts an error of the SDK to one of the port.
 func translate(err error) error {
 	if err == nil {
 		return nil
@@ -103,10 +105,11 @@ func translate(err error) error {
 		return ErrEmailTaken.WithCause(err)
 	case auth.IsUIDAlreadyExists(err):
 		return ErrUIDTaken.WithCause(err)
-	// The SDK checks some of it itself, with errors that have no kind.
-	case auth.IsInvalidEmail(err), strings.Contains(text, "malformed email"), strings.Contains(text, "INVALID_EMAIL"):
+	// The SDK has no predicate for these. Some come from its own checks, others are the codes of the service.
+	case strings.Contains(text, "malformed email"), strings.Contains(text, "INVALID_EMAIL"):
 		return ErrEmailInvalid.WithCause(err)
-	case strings.Contains(text, "WEAK_PASSWORD"), strings.Contains(text, "PASSWORD_DOES_NOT_MEET_REQUIREMENTS"), strings.Contains(text, "password must be"):
+	case strings.Contains(text, "WEAK_PASSWORD"), strings.Contains(text, "PASSWORD_DOES_NOT_MEET_REQUIREMENTS"),
+		strings.Contains(text, "password must be"):
 		return ErrPasswordWeak.WithCause(err)
 	}
 	return problem.ErrUnavailable.WithCause(fmt.Errorf("firebase auth: %w", err))
@@ -114,7 +117,8 @@ func translate(err error) error {
 
 // Create implements Accounts.
 func (f *Firebase) Create(ctx context.Context, n New) error {
-	_, err := f.client.CreateUser(ctx, (&auth.UserToCreate{}).UID(n.UID).Email(n.Email).Password(n.Password).DisplayName(n.DisplayName))
+	_, err := f.client.CreateUser(ctx,
+		(&auth.UserToCreate{}).UID(n.UID).Email(n.Email).Password(n.Password).DisplayName(n.DisplayName))
 	return translate(err)
 }
 
@@ -135,7 +139,8 @@ func account(u *auth.UserRecord, err error) (Account, error) {
 		return Account{}, translate(err)
 	}
 	admin, _ := u.CustomClaims["admin"].(bool)
-	a := Account{UID: u.UID, Email: u.Email, DisplayName: u.DisplayName, Disabled: u.Disabled, Admin: admin, ValidAfter: time.UnixMilli(u.TokensValidAfterMillis).UTC()}
+	a := Account{UID: u.UID, Email: u.Email, DisplayName: u.DisplayName, Disabled: u.Disabled, Admin: admin,
+		ValidAfter: time.UnixMilli(u.TokensValidAfterMillis).UTC()}
 	if m := u.UserMetadata; m != nil {
 		a.CreatedAt = time.UnixMilli(m.CreationTimestamp).UTC()
 		if m.LastLogInTimestamp > 0 {
@@ -161,7 +166,7 @@ func (f *Firebase) Update(ctx context.Context, uid string, c Change) error {
 	return translate(err)
 }
 
-// SetAdmin implements Accounts. Other claims of the account are kept.
+// SetAdmin implements Accounts. It keeps the other claims of the account.
 func (f *Firebase) SetAdmin(ctx context.Context, uid string, admin bool) error {
 	u, err := f.client.GetUser(ctx, uid)
 	if err != nil {
@@ -193,8 +198,8 @@ func (f *Firebase) Delete(ctx context.Context, uid string) error {
 	return err
 }
 
-// SendPasswordReset implements Accounts. The SDK only makes links, so it asks
-// as the browser would, and Firebase sends the mail.
+// SendPasswordReset implements Accounts. The SDK can only create the link. So this sends the same request as a
+// browser, and Firebase sends the email.
 func (f *Firebase) SendPasswordReset(ctx context.Context, email string) error {
 	body, err := json.Marshal(map[string]string{"requestType": "PASSWORD_RESET", "email": email})
 	if err != nil {
@@ -220,10 +225,10 @@ func (f *Firebase) SendPasswordReset(ctx context.Context, email string) error {
 	case bytes.Contains(answer, []byte("EMAIL_NOT_FOUND")):
 		return problem.ErrNotFound
 	}
-	return problem.ErrUnavailable.WithCause(fmt.Errorf("sending a password reset: status %d: %.300s", resp.StatusCode, answer))
+	return problem.ErrUnavailable.WithCause(fmt.Errorf("send password reset: status %d: %.300s", resp.StatusCode, answer))
 }
 
-// withoutKey takes the address, which holds the key, out of an error that will be logged.
+// withoutKey removes the URL, which contains the key, from an error that will be logged.
 func withoutKey(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {

@@ -11,9 +11,9 @@ import (
 
 const project = "demo-chat"
 
-// The stand-in and the official emulator are the same to the port.
+// The stand-in and the official emulator keep the same contract.
 func TestConformance(t *testing.T) {
-	t.Run("standin", func(t *testing.T) {
+	t.Run("stand-in", func(t *testing.T) {
 		conformance(t, authstubtest.Start(t, project))
 	})
 	t.Run("emulator", func(t *testing.T) {
@@ -35,6 +35,6 @@ func conformance(t *testing.T, host string) {
 
 func TestOptions(t *testing.T) {
 	if _, err := accounts.NewFirebase(t.Context(), accounts.Options{}); err == nil {
-		t.Error("no project is fine")
+		t.Error("a missing project is accepted")
 	}
 }

@@ -12,28 +12,28 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 )
 
-// cast is a system with everybody whom the table needs.
+// cast is a system with all callers of the table.
 type cast struct {
 	*system
 	tokens map[string]string // by caller
 }
 
-// callers are the columns of the table, and what each is told where they may not do it.
+// callers are the columns of the table, with the answer to each caller where they have no access.
 var callers = []struct {
 	name   string
 	status int
 	code   string
 }{
 	{"anonymous", 401, "unauthenticated"},
-	{"user", 403, "forbidden"},       // bob himself, of whom most rows are
+	{"user", 403, "forbidden"},       // bob, whom most rows are about
 	{"other user", 403, "forbidden"}, // ada
 	{"disabled user", 403, "account_disabled"},
 	{"disabled admin", 403, "account_disabled"},
 	{"deleted user", 403, "account_deleted"},
 	{"admin", 0, ""},
 	{"former admin with an old token", 403, "forbidden"},
-	{"user with a forged claim", 403, "forbidden"}, // a claim that the account does not have
-	{"admin without the claim", 403, "forbidden"},  // made admin after the token was given
+	{"user with a forged claim", 403, "forbidden"}, // a claim that the directory does not confirm
+	{"admin without the claim", 403, "forbidden"},  // made an admin after the token was issued
 	{"signed out admin", 401, "token_ended"},
 	{"expired token", 401, "token_ended"},
 	{"token of another project", 401, "unauthenticated"},
@@ -52,13 +52,13 @@ func newCast(t *testing.T) *cast {
 	}
 	s.account("bob")
 	c.tokens["user"] = s.token("bob")
-	c.tokens["other user"] = s.token(s.person("ada"))
+	c.tokens["other user"] = s.token(s.user("ada"))
 	_, c.tokens["admin"] = s.admin("root1")
-	s.person("dis")
+	s.user("dis")
 	must(s.store.SetDisabled(ctx, "dis", true))
 	c.tokens["disabled user"] = s.token("dis")
 	for _, n := range []string{"disadm", "former", "late", "out"} {
-		s.person(n)
+		s.user(n)
 		must(s.store.SetAdmin(ctx, n, true, true))
 		c.tokens[n] = s.token(n, asAdmin)
 	}
@@ -66,7 +66,7 @@ func newCast(t *testing.T) *cast {
 	c.tokens["disabled admin"] = c.tokens["disadm"]
 	must(s.store.SetAdmin(ctx, "former", false, true))
 	c.tokens["former admin with an old token"] = c.tokens["former"]
-	c.tokens["user with a forged claim"] = s.token(s.person("forger"), asAdmin)
+	c.tokens["user with a forged claim"] = s.token(s.user("forger"), asAdmin)
 	c.tokens["admin without the claim"] = s.token("late")
 	must(s.store.EndSessions(ctx, "out", micros(s.clock.Now())+1e6))
 	c.tokens["signed out admin"] = c.tokens["out"]
@@ -81,13 +81,13 @@ func newCast(t *testing.T) *cast {
 	return c
 }
 
-// rows are the endpoints, with a call that an admin may make.
+// rows are the endpoints, each with a call that an admin may make.
 var rows = []struct {
 	endpoint string
 	path     string
 	body     any
-	status   int      // that who may is answered
-	who      []string // who may, beside admins; nil: nobody
+	status   int      // of the answer to callers who have access
+	callers  []string // who have access besides admins; nil: none
 }{
 	{"GET /users", "/users", nil, 200, everyUser},
 	{"GET /users/{uid}", "/users/bob", nil, 200, everyUser},
@@ -118,28 +118,30 @@ var rows = []struct {
 	{"GET /admin/audit", "/admin/audit", nil, 200, nil},
 	{"GET /admin/audit.csv", "/admin/audit.csv", nil, 200, nil},
 
-	{"DELETE /me", "/me", nil, 204, everyUser}, // last: they are gone afterwards
+	{"DELETE /me", "/me", nil, 204, everyUser}, // last: it deletes the callers
 }
 
-// everyUser are those who may do what any person may.
-var everyUser = []string{"user", "other user", "former admin with an old token", "user with a forged claim", "admin without the claim"}
+// everyUser lists the callers who have the access of an ordinary user.
+var everyUser = []string{"user", "other user", "former admin with an old token", "user with a forged claim",
+	"admin without the claim"}
 
-// Who may do what: every endpoint that needs a token, for every kind of caller.
-func TestWhoMayDoWhat(t *testing.T) {
+// Every endpoint that needs a token is called by every kind of caller.
+func TestAccess(t *testing.T) {
 	have := api.New(api.Deps{}).Endpoints()
 	for _, row := range rows {
 		if !slices.Contains(have, row.endpoint) {
-			t.Errorf("there is no %s", row.endpoint)
+			t.Errorf("endpoint %s does not exist", row.endpoint)
 		}
 		have = slices.DeleteFunc(have, func(e string) bool { return e == row.endpoint })
 	}
 	if !slices.Equal(have, []string{"POST /signup"}) {
-		t.Errorf("without a row are %v", have)
+		t.Errorf("endpoints without a row: %v, want only POST /signup", have)
 	}
-	refusals := newCast(t) // shared: what is refused changes nothing
-	users := newCast(t)    // shared: what any person may do with what is theirs harms no others
+	refusals := newCast(t) // shared, since a refused call does not change anything
+	users := newCast(t)    // shared, since ordinary users change only their own data
 	for _, name := range []string{"ada", "forger", "former", "late"} {
-		if err := users.accounts.Create(t.Context(), accounts.New{UID: name, Email: name + "@example.org", Password: "correct horse", DisplayName: name}); err != nil {
+		if err := users.accounts.Create(t.Context(), accounts.New{UID: name, Email: name + "@example.org",
+			Password: "correct horse", DisplayName: name}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -148,7 +150,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			method, _, _ := strings.Cut(row.endpoint, " ")
 			for _, caller := range callers {
 				t.Run(caller.name, func(t *testing.T) {
-					may := caller.name == "admin" || slices.Contains(row.who, caller.name)
+					may := caller.name == "admin" || slices.Contains(row.callers, caller.name)
 					c := refusals
 					switch {
 					case may && caller.name == "admin" && method != "GET":
@@ -167,10 +169,12 @@ func TestWhoMayDoWhat(t *testing.T) {
 			}
 		})
 	}
-	// nothing of what was refused had an effect
+	// None of the refused calls had an effect.
 	u, err := refusals.store.User(t.Context(), "bob")
 	entries, _, aerr := refusals.store.AuditLog(t.Context(), "", 10)
-	if err != nil || aerr != nil || u.Disabled || u.ValidAfter != 0 || len(entries) != 0 || len(refusals.relay.gates) != 0 {
-		t.Errorf("after refusals bob is %+v, the audit log %+v, realtime was told %+v (%v, %v)", u, entries, refusals.relay.gates, err, aerr)
+	if err != nil || aerr != nil || u.Disabled || u.ValidAfter != 0 || len(entries) != 0 ||
+		len(refusals.relay.gates) != 0 {
+		t.Errorf("after refused calls: bob %+v, audit log %+v, gates %+v (%v, %v)", u, entries, refusals.relay.gates, err,
+			aerr)
 	}
 }

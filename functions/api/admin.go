@@ -15,8 +15,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// adminRoutes are the endpoints of the operator. Every one that changes
-// something, or shows what people wrote, is in the audit log before it is done.
+// adminRoutes are the endpoints for admins. A call that changes something, or shows what users wrote, enters the
+// audit log before it takes effect.
 func (a *API) adminRoutes() []route {
 	return []route{
 		{method: "GET", path: "/users", access: admin, handle: a.adminUsers},
@@ -30,9 +30,9 @@ func (a *API) adminRoutes() []route {
 		{method: "POST", path: "/users/{uid}/conversations", access: admin, body: required, handle: a.adminConversations},
 		{method: "POST", path: "/messages", access: admin, body: required, handle: a.adminMessages},
 		{method: "GET", path: "/figures", access: admin, handle: a.adminFigures},
-		{method: "GET", path: "/dead-letters", access: admin, handle: a.adminLetters},
+		{method: "GET", path: "/dead-letters", access: admin, handle: a.adminDeadLetters},
 		{method: "POST", path: "/dead-letters/replay", access: admin, body: optional, long: true, handle: a.adminReplayAll},
-		{method: "GET", path: "/dead-letters/{id}", access: admin, handle: a.adminLetter},
+		{method: "GET", path: "/dead-letters/{id}", access: admin, handle: a.adminDeadLetter},
 		{method: "POST", path: "/dead-letters/{id}/replay", access: admin, body: optional, handle: a.adminReplay},
 		{method: "POST", path: "/dead-letters/{id}/discard", access: admin, body: required, handle: a.adminDiscard},
 		{method: "GET", path: "/audit", access: admin, handle: a.adminAudit},
@@ -40,7 +40,7 @@ func (a *API) adminRoutes() []route {
 	}
 }
 
-// What admins can do, as the audit log names it.
+// Actions of admins, as the audit log names them.
 const (
 	actAdd           = "add"
 	actRename        = "rename"
@@ -53,14 +53,14 @@ const (
 	actPasswordReset = "password_reset"
 	actConversations = "read_conversations"
 	actMessages      = "read_messages"
-	actExportPeople  = "export_people"
+	actExportUsers   = "export_people"
 	actExportAudit   = "export_audit"
 	actReplay        = "dead_letter_replay"
 	actReplayAll     = "dead_letters_replay_all"
 	actDiscard       = "dead_letter_discard"
 )
 
-// adminProfile is what an operator sees of a person.
+// adminProfile is what an admin sees of a user.
 type adminProfile struct {
 	profile
 	Email        string      `json:"email"`
@@ -71,42 +71,43 @@ type adminProfile struct {
 }
 
 func adminProfileOf(u store.User) adminProfile {
-	return adminProfile{profile: profileOf(u), Email: u.Email, Admin: u.Admin, Disabled: u.Disabled, Deleting: u.ErasingAt != 0, LastActiveAt: u.LastActiveAt}
+	return adminProfile{profile: profileOf(u), Email: u.Email, Admin: u.Admin, Disabled: u.Disabled,
+		Deleting: u.ErasingAt != 0, LastActiveAt: u.LastActiveAt}
 }
 
-// maxReason is how many characters a reason may have.
+// maxReason limits the characters of a reason.
 const maxReason = 500
 
-// reasoned is the part of a body that says why.
+// reasoned is the part of a body that has the reason of an action.
 type reasoned struct {
 	Reason string `json:"reason"`
 }
 
-// check tidies the reason and holds it to its rules.
-func (r *reasoned) check(must bool) error {
+// check trims the reason and checks its length.
+func (r *reasoned) check(required bool) error {
 	r.Reason = strings.TrimSpace(r.Reason)
 	switch n := utf8.RuneCountInString(r.Reason); {
-	case must && n == 0:
-		return fieldProblem("reason", "Say why. It is kept in the audit log.")
+	case required && n == 0:
+		return fieldProblem("reason", "Enter a reason. It is kept in the audit log.")
 	case n > maxReason:
-		return fieldProblem("reason", "A reason has at most 500 characters.")
+		return fieldProblem("reason", "Shorten the reason to 500 characters.")
 	}
 	return nil
 }
 
-// audited writes into the audit log that the caller takes up an action, then does it, and
-// writes down when it failed. What cannot be written down is not done.
-func (a *API) audited(ctx context.Context, r *request, action, on, onName, reason string, do func() error) error {
+// audited records in the audit log that the caller begins an action, and runs it. If the action fails, it records
+// that, too. An action that cannot be recorded is not run.
+func (a *API) audited(ctx context.Context, r *request, action, on, onName, reason string, run func() error) error {
 	if err := a.writeAudit(ctx, r, action, on, onName, reason, ""); err != nil {
 		return err
 	}
-	err := do()
+	err := run()
 	if err != nil {
-		// The caller may have gone or run out of time: the note is made all the same.
-		note, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		// The caller may have left or run out of time. The failure is recorded anyway.
+		auditCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if werr := a.writeAudit(note, r, action, on, onName, reason, "failed: "+problem.Of(err).Code); werr != nil {
-			a.deps.Log.ErrorContext(ctx, "a failed action could not be noted in the audit log", "action", action, "error", werr)
+		if werr := a.writeAudit(auditCtx, r, action, on, onName, reason, "failed: "+problem.Of(err).Code); werr != nil {
+			a.deps.Log.ErrorContext(ctx, "recording a failed action in the audit log failed", "action", action, "error", werr)
 		}
 	}
 	return err
@@ -117,13 +118,15 @@ func (a *API) writeAudit(ctx context.Context, r *request, action, on, onName, re
 	if err != nil {
 		return fmt.Errorf("audit id: %w", err)
 	}
-	return a.deps.Store.AddAudit(ctx, store.Audit{ID: id.String(), At: micros(a.deps.Now()), By: r.user.UID, ByName: r.user.Username,
+	return a.deps.Store.AddAudit(ctx, store.Audit{ID: id.String(), At: micros(a.deps.Now()), By: r.user.UID,
+		ByName: r.user.Username,
 		Action: action, On: on, OnName: onName, Reason: reason, Outcome: outcome})
 }
 
-var errAbsent = problem.New(problem.NotFound, "user_not_found", "This person is not there any more. Another admin may have deleted them.")
+var errAbsent = problem.New(problem.NotFound, "user_not_found",
+	"This person no longer exists. Another admin may have deleted them.")
 
-// absent is what an admin is told of somebody who is not there.
+// absent replaces problem.ErrNotFound by errAbsent.
 func absent(err error) error {
 	if errors.Is(err, problem.ErrNotFound) {
 		return errAbsent.WithCause(err)
@@ -131,9 +134,9 @@ func absent(err error) error {
 	return err
 }
 
-// target returns the person whom a path names.
+// target returns the user in the path.
 func (a *API) target(ctx context.Context, r *request) (store.User, error) {
-	uid := r.params["uid"]
+	uid := r.http.PathValue("uid")
 	if !chat.ValidUID(uid) {
 		return store.User{}, errAbsent
 	}
@@ -157,8 +160,8 @@ func (a *API) adminAudit(ctx context.Context, r *request) (*response, error) {
 	return ok(map[string]any{"entries": entries, "next": next}), nil
 }
 
-// adminConversations lists whom a person talks with, and when last: what was said
-// is not in it. A reason is needed all the same.
+// adminConversations lists with whom a user has conversations, and when the last message was sent. It needs a reason,
+// although it does not show messages.
 func (a *API) adminConversations(ctx context.Context, r *request) (*response, error) {
 	var in struct {
 		reasoned
@@ -170,32 +173,32 @@ func (a *API) adminConversations(ctx context.Context, r *request) (*response, er
 	if err := in.check(true); err != nil {
 		return nil, err
 	}
-	uid := r.params["uid"]
+	uid := r.http.PathValue("uid")
 	u, err := a.target(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	type line struct {
+	type listed struct {
 		ID     string      `json:"id"`
 		With   profile     `json:"with"`
 		LastAt chat.Micros `json:"last_at"`
 	}
-	lines, next := []line{}, ""
+	list, next := []listed{}, ""
 	err = a.audited(ctx, r, actConversations, uid, u.Username, in.Reason, func() error {
 		var page []listedConversation
 		page, next, err = a.conversations(ctx, uid, in.Cursor, 50)
 		for _, c := range page {
-			lines = append(lines, line{c.ID, c.With, c.LastAt})
+			list = append(list, listed{c.ID, c.With, c.LastAt})
 		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return ok(map[string]any{"conversations": lines, "next": next}), nil
+	return ok(map[string]any{"conversations": list, "next": next}), nil
 }
 
-// adminMessages shows saved messages of a conversation, for a reason.
+// adminMessages returns saved messages of a conversation. It needs a reason.
 func (a *API) adminMessages(ctx context.Context, r *request) (*response, error) {
 	var in struct {
 		reasoned
@@ -228,8 +231,8 @@ func (a *API) adminMessages(ctx context.Context, r *request) (*response, error) 
 	return page, err
 }
 
-// gone is no error where somebody else has just done it, too.
-func gone(err error) error {
+// ignoreNotFound returns nil for problem.ErrNotFound: another admin has just done the same.
+func ignoreNotFound(err error) error {
 	if errors.Is(err, problem.ErrNotFound) {
 		return nil
 	}

@@ -1,17 +1,18 @@
 // Package api answers the HTTP requests of the chat's clients (DESIGN §8).
 //
-// Each first path segment (signup, users, conversations, messages, me, admin)
-// is a function of its own on Google Cloud, served at "/", so each handler
-// of [API] takes the path below its segment; [API.Handler] mounts them all below /api/
-// for one machine. Every request runs through one place, [API.serve]: CORS, method,
-// the bearer token and the account's present state, content type and body limit,
-// then the endpoint, which returns a response or an error, then the
-// writing and the logging of it. openapi.yaml, in the folder above, describes all of it.
+// On Google Cloud, each first path segment (signup, users, conversations, messages, me, admin) is a function of its
+// own, served at "/". Each handler of [API] therefore takes the path below its segment. On one machine, [API.Handler]
+// serves all of them below /api/.
+//
+// Every request takes the same way, see [API.serve]: CORS, path and method, the bearer token, the present state of
+// the user, the content type and size of the body. Then the endpoint returns a response or an error, which is written
+// and logged in one place. openapi.yaml in the folder above describes the endpoints.
 package api
 
 import (
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
@@ -29,25 +30,25 @@ type Deps struct {
 	Verifier identity.Verifier
 	Relay    internalapi.API
 
-	DeadLetters deadletter.Collector // brings dead letters onto the store's shelf
+	DeadLetters deadletter.Collector // moves dead letters into the store
 	Replayer    deadletter.Replayer
 
 	Origins []string // exact origins that may call from a browser, such as "https://chat.example.org"
 
-	Proxies       int              // how many trusted proxies append to X-Forwarded-For: 0 takes the connection's address, 1 is Cloud Run
+	Proxies       int              // trusted proxies that append to X-Forwarded-For; 0: none, 1: Cloud Run
 	SignupsHourly int              // sign-ups from one address in an hour; 0: DefaultSignupsHourly
 	Now           func() time.Time // nil: time.Now
 	Log           *slog.Logger     // nil: slog.Default()
 }
 
-// DefaultSignupsHourly leaves room for a classroom behind one address.
+// DefaultSignupsHourly is enough for a classroom behind one address.
 const DefaultSignupsHourly = 30
 
-// API serves the functions. It is safe for use by many goroutines and has no
-// state but a short-lived cache of figures and when it last tidied up.
+// API serves the functions. It is safe for concurrent use. Its only state is a short-lived cache of figures, and the
+// times of the last sweeps.
 type API struct {
 	deps    Deps
-	people  *users.Service
+	users   *users.Service
 	figures figures
 	sweeps  sweeps
 }
@@ -63,26 +64,27 @@ func New(deps Deps) *API {
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}
-	return &API{deps: deps, people: users.New(users.Deps{Store: deps.Store, Accounts: deps.Accounts, Relay: deps.Relay, Now: deps.Now, Log: deps.Log})}
+	return &API{deps: deps, users: users.New(users.Deps{Store: deps.Store, Accounts: deps.Accounts, Relay: deps.Relay,
+		Now: deps.Now, Log: deps.Log})}
 }
 
-// routes lists every endpoint by first path segment, with the path below it.
+// routes returns all endpoints by their first path segment.
 func (a *API) routes() map[string][]route {
 	return map[string][]route{
 		"signup": {{method: "POST", access: anybody, body: required, handle: a.signup}},
 		"users": {
-			{method: "GET", access: person, handle: a.listUsers},
-			{method: "GET", path: "/{uid}", access: person, handle: a.getUser},
+			{method: "GET", access: user, handle: a.listUsers},
+			{method: "GET", path: "/{uid}", access: user, handle: a.getUser},
 		},
-		"conversations": {{method: "GET", access: person, handle: a.listConversations}},
-		"messages":      {{method: "GET", access: person, handle: a.listMessages}},
+		"conversations": {{method: "GET", access: user, handle: a.listConversations}},
+		"messages":      {{method: "GET", access: user, handle: a.listMessages}},
 		"me": {
-			{method: "GET", access: person, handle: a.getMe},
-			{method: "PATCH", access: person, body: required, handle: a.patchMe},
+			{method: "GET", access: user, handle: a.getMe},
+			{method: "PATCH", access: user, body: required, handle: a.patchMe},
 			{method: "DELETE", access: leaving, long: true, handle: a.deleteMe},
-			{method: "GET", path: "/export", access: person, long: true, handle: a.exportMe},
-			{method: "PUT", path: "/blocked/{uid}", access: person, handle: a.block},
-			{method: "DELETE", path: "/blocked/{uid}", access: person, handle: a.unblock},
+			{method: "GET", path: "/export", access: user, long: true, handle: a.exportMe},
+			{method: "PUT", path: "/blocked/{uid}", access: user, handle: a.block},
+			{method: "DELETE", path: "/blocked/{uid}", access: user, handle: a.unblock},
 		},
 		"admin": a.adminRoutes(),
 	}
@@ -106,14 +108,26 @@ func (a *API) Me() http.Handler { return a.serve("me") }
 // Admin serves /admin.
 func (a *API) Admin() http.Handler { return a.serve("admin") }
 
-// Handler serves all of them below /api/. What is not theirs is answered 404, with problem details.
+// Handler serves all segments below /api/. Every other path is answered 404, with problem details.
+//
+// It is not a ServeMux, which would redirect a path like /api//me: each segment decides about the path below it.
 func (a *API) Handler() http.Handler {
-	mux := http.NewServeMux()
+	segments := map[string]http.Handler{}
 	for segment := range a.routes() {
-		h := http.StripPrefix("/api/"+segment, a.serve(segment))
-		mux.Handle("/api/"+segment, h)
-		mux.Handle("/api/"+segment+"/", h)
+		segments[segment] = a.serve(segment)
 	}
-	mux.Handle("/", a.serve(""))
-	return mux
+	unknown := a.serve("")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path, below := strings.CutPrefix(r.URL.EscapedPath(), "/api/")
+		segment, _, _ := strings.Cut(path, "/")
+		h := segments[segment]
+		if !below || h == nil {
+			unknown.ServeHTTP(w, r)
+			return
+		}
+		stripped, u := *r, *r.URL
+		u.Path, u.RawPath = strings.TrimPrefix(u.Path, "/api/"+segment), ""
+		stripped.URL = &u
+		h.ServeHTTP(w, &stripped)
+	})
 }

@@ -24,7 +24,7 @@ const (
 
 func micros(t time.Time) chat.Micros { return chat.MicrosOf(t) }
 
-// readBody reads the JSON body.
+// readBody reads the JSON body and checks its size, content type and encoding.
 func (r *request) readBody(w http.ResponseWriter, rule bodyRule) error {
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.http.Body, maxBody))
 	if err != nil {
@@ -40,15 +40,15 @@ func (r *request) readBody(w http.ResponseWriter, rule bodyRule) error {
 	if t, _, err := mime.ParseMediaType(r.http.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		return errContentType.WithCause(fmt.Errorf("content type %.60q", r.http.Header.Get("Content-Type")))
 	}
-	if !utf8.Valid(b) { // encoding/json would put U+FFFD in its place
+	if !utf8.Valid(b) { // encoding/json would replace it by U+FFFD
 		return errJSON.WithCause(errors.New("not valid UTF-8"))
 	}
 	r.body = b
 	return nil
 }
 
-// decode reads the body, one JSON object, into v. Unknown fields are ignored,
-// so that newer clients get along; a field of a wrong type is told by its name.
+// decode reads the body, one JSON object, into v. It ignores unknown fields, so that newer clients are served. A
+// field of the wrong type is an error that names the field.
 func (r *request) decode(v any) error {
 	if r.body == nil {
 		return nil
@@ -59,7 +59,7 @@ func (r *request) decode(v any) error {
 	err := json.Unmarshal(r.body, v)
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" {
-		return fieldProblem(wrong.Field, "This is not of the right kind.").WithCause(err)
+		return fieldProblem(wrong.Field, "This value has the wrong type.").WithCause(err)
 	}
 	if err != nil {
 		return errJSON.WithCause(err)
@@ -67,12 +67,13 @@ func (r *request) decode(v any) error {
 	return nil
 }
 
-// fieldProblem is a problem with one field.
+// fieldProblem returns a problem with one field.
 func fieldProblem(field, message string) *problem.Error {
-	return &problem.Error{Kind: problem.Invalid, Code: "invalid_fields", Message: message, Fields: map[string]string{field: message}}
+	return &problem.Error{Kind: problem.Invalid, Code: "invalid_fields", Message: message,
+		Fields: map[string]string{field: message}}
 }
 
-// limit reads the query's limit: 1 to 200, 50 where it is not given.
+// limit returns the limit of the query, 1 to 200. The default is 50.
 func (r *request) limit() (int, error) {
 	s := r.query.Get("limit")
 	if s == "" {
@@ -80,7 +81,7 @@ func (r *request) limit() (int, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 || n > 200 {
-		return 0, fieldProblem("limit", "The limit is a number from 1 to 200.")
+		return 0, fieldProblem("limit", "Enter a number from 1 to 200.")
 	}
 	return n, nil
 }

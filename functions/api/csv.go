@@ -12,8 +12,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// cell returns v as a cell that no spreadsheet takes for a formula: people
-// choose their names themselves.
+// cell returns v as a cell that a spreadsheet does not interpret as a formula. Users choose their names, so a name
+// could be one.
 func cell(v string) string {
 	if v != "" && strings.ContainsRune("=+-@\t\r", rune(v[0])) {
 		return "'" + v
@@ -21,7 +21,7 @@ func cell(v string) string {
 	return v
 }
 
-// moment is a time as people and spreadsheets read it; "" is never.
+// moment formats a time for people and spreadsheets; 0, which means never, is "".
 func moment(at chat.Micros) string {
 	if at == 0 {
 		return ""
@@ -29,8 +29,7 @@ func moment(at chat.Micros) string {
 	return at.Time().Format(time.RFC3339)
 }
 
-// csvFile writes the pages of a list as CSV. The export is in the audit log
-// before its first line.
+// csvFile returns the pages of a list as a CSV file. It records the export in the audit log first.
 func csvFile[T any](a *API, ctx context.Context, r *request, action, file string, head []string,
 	page func(cursor string) ([]T, string, error), row func(T) []string) (*response, error) {
 	if err := a.writeAudit(ctx, r, action, "", "", "", ""); err != nil {
@@ -68,13 +67,14 @@ func csvFile[T any](a *API, ctx context.Context, r *request, action, file string
 }
 
 func (a *API) adminUsersCSV(ctx context.Context, r *request) (*response, error) {
-	return csvFile(a, ctx, r, actExportPeople, "people.csv",
+	return csvFile(a, ctx, r, actExportUsers, "people.csv",
 		[]string{"uid", "username", "display_name", "email", "admin", "disabled", "created_at", "last_active_at"},
 		func(cursor string) ([]store.User, string, error) {
 			return a.deps.Store.Search(ctx, store.Search{Order: store.ByNewest, All: true, Cursor: cursor, Limit: store.MaxPage})
 		},
 		func(u store.User) []string {
-			return []string{u.UID, u.Username, u.DisplayName, u.Email, strconv.FormatBool(u.Admin), strconv.FormatBool(u.Disabled), moment(u.CreatedAt), moment(u.LastActiveAt)}
+			return []string{u.UID, u.Username, u.DisplayName, u.Email, strconv.FormatBool(u.Admin),
+				strconv.FormatBool(u.Disabled), moment(u.CreatedAt), moment(u.LastActiveAt)}
 		})
 }
 

@@ -4,7 +4,7 @@ package api
 func (a *API) Endpoints() (list []string) {
 	for segment, routes := range a.routes() {
 		for _, rt := range routes {
-			list = append(list, rt.method+" "+rt.pattern(segment))
+			list = append(list, rt.method+" "+rt.name(segment))
 		}
 	}
 	return list

@@ -11,15 +11,15 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 )
 
-// Figures are counted when an operator looks, not while people chat. How long a
-// count is shown again before it is taken anew:
+// Figures are counted when an admin asks for them, not while people chat. These are the times for which a count is
+// reused.
 const (
-	countFresh = 15 * time.Second // of today and of people
-	countOld   = time.Hour        // of days that are over, which change only when late messages are saved
-	plotDays   = 30
+	countFresh = 15 * time.Second // of users and of the last two days
+	countOld   = time.Hour        // of earlier days, which change only when late messages are saved
+	plotDays   = 30               // days in the plot of messages
 )
 
-// figures caches counts on this instance.
+// figures caches the counts of this instance.
 type figures struct {
 	mu     sync.Mutex
 	counts map[string]counted
@@ -30,8 +30,8 @@ type counted struct {
 	at time.Time
 }
 
-// get returns the count of key, at most fresh old. The lock is not held while counting: two
-// who look at once may both count.
+// get returns the count of key, which is at most as old as fresh. The lock is not held while counting, so two
+// concurrent calls may both count.
 func (f *figures) get(key string, now time.Time, fresh time.Duration, count func() (int64, error)) (int64, error) {
 	f.mu.Lock()
 	c, have := f.counts[key]
@@ -58,18 +58,18 @@ type dayCount struct {
 	Count int64  `json:"count"`
 }
 
-// allFigures is what the panel shows.
+// allFigures is what the admin panel shows.
 type allFigures struct {
 	At          chat.Micros          `json:"at"`
-	People      int64                `json:"people"`
+	Users       int64                `json:"people"`
 	ActiveToday int64                `json:"active_today"` // since midnight UTC
 	DeadLetters int64                `json:"dead_letters"`
 	Messages    []dayCount           `json:"messages_per_day"` // saved messages, oldest day first, today last
-	Realtime    *internalapi.Figures `json:"realtime"`         // null while realtime/ does not answer
+	Realtime    *internalapi.Figures `json:"realtime"`         // null: the realtime service does not answer
 }
 
-// adminFigures gathers the figures. Where realtime/ does not answer the rest is shown without it:
-// a bad day is when they are looked at.
+// adminFigures returns the figures. If the realtime service does not answer, it returns the others: admins look at
+// them when something is down.
 func (a *API) adminFigures(ctx context.Context, _ *request) (*response, error) {
 	now := a.deps.Now().UTC()
 	today := now.Truncate(24 * time.Hour)
@@ -85,12 +85,13 @@ func (a *API) adminFigures(ctx context.Context, _ *request) (*response, error) {
 		key := day.Format(time.DateOnly)
 		g.Go(func() (err error) {
 			out.Messages[i].Day = key
-			out.Messages[i].Count, err = a.figures.get("messages "+key, now, fresh, func() (int64, error) { return a.deps.Store.MessagesOn(ctx, key) })
+			out.Messages[i].Count, err = a.figures.get("messages "+key, now, fresh,
+				func() (int64, error) { return a.deps.Store.MessagesOn(ctx, key) })
 			return err
 		})
 	}
 	g.Go(func() (err error) {
-		out.People, err = a.figures.get("people", now, countFresh, func() (int64, error) {
+		out.Users, err = a.figures.get("users", now, countFresh, func() (int64, error) {
 			all, _, err := a.deps.Store.CountUsers(ctx, micros(today))
 			return all, err
 		})
@@ -110,7 +111,7 @@ func (a *API) adminFigures(ctx context.Context, _ *request) (*response, error) {
 	g.Go(func() error {
 		f, err := a.deps.Relay.Figures(ctx)
 		if err != nil {
-			a.deps.Log.WarnContext(ctx, "realtime gives no figures", "error", err)
+			a.deps.Log.WarnContext(ctx, "reading the figures of the realtime service failed", "error", err)
 			return nil
 		}
 		if f.Sockets == nil {

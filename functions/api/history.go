@@ -21,7 +21,7 @@ type listedConversation struct {
 	Read    map[string]chat.Micros `json:"read"`
 }
 
-// listConversations lists the caller's, newest first.
+// listConversations lists the caller's conversations, newest first.
 func (a *API) listConversations(ctx context.Context, r *request) (*response, error) {
 	limit, err := r.limit()
 	if err != nil {
@@ -34,7 +34,7 @@ func (a *API) listConversations(ctx context.Context, r *request) (*response, err
 	return ok(map[string]any{"conversations": page, "next": next}), nil
 }
 
-// conversations lists those of uid, with who the other is.
+// conversations returns a page of the conversations of uid, with the profile of the other member.
 func (a *API) conversations(ctx context.Context, uid, cursor string, limit int) ([]listedConversation, string, error) {
 	list, next, err := a.deps.Store.Conversations(ctx, uid, cursor, limit)
 	if err != nil {
@@ -59,12 +59,13 @@ func (a *API) conversations(ctx context.Context, uid, cursor string, limit int) 
 		if c.Read == nil {
 			c.Read = map[string]chat.Micros{}
 		}
-		page[i] = listedConversation{ID: c.ID, With: with, LastAt: c.LastAt, Preview: c.Preview, Unread: c.Unread, Read: c.Read}
+		page[i] = listedConversation{ID: c.ID, With: with, LastAt: c.LastAt, Preview: c.Preview, Unread: c.Unread,
+			Read: c.Read}
 	}
 	return page, next, nil
 }
 
-// listMessages answers with a page of history, newest last.
+// listMessages returns a page of history, newest last.
 func (a *API) listMessages(ctx context.Context, r *request) (*response, error) {
 	limit, err := r.limit()
 	if err != nil {
@@ -77,7 +78,7 @@ func (a *API) listMessages(ctx context.Context, r *request) (*response, error) {
 	return a.history(ctx, id, r.query.Get("before"), limit)
 }
 
-// history is a page of a conversation that the caller may read.
+// history returns a page of a conversation. The caller has been checked to be allowed to read it.
 func (a *API) history(ctx context.Context, conversation, before string, limit int) (*response, error) {
 	pos, err := parsePosition(before)
 	if err != nil {
@@ -97,7 +98,7 @@ func (a *API) history(ctx context.Context, conversation, before string, limit in
 	return ok(map[string]any{"messages": list, "next": next}), nil
 }
 
-// parsePosition reads "at,id" or "at"; "" is the end.
+// parsePosition parses "at,id" or "at". "" is the end of the conversation.
 func parsePosition(s string) (store.Position, error) {
 	if s == "" {
 		return store.Position{}, nil
@@ -105,7 +106,8 @@ func parsePosition(s string) (store.Position, error) {
 	at, id, _ := strings.Cut(s, ",")
 	n, err := strconv.ParseInt(at, 10, 64)
 	if err != nil || n <= 0 || id != "" && !chat.ValidMessageID(id) {
-		return store.Position{}, problem.Wrap(err, problem.Invalid, "before_invalid", "The history cannot go on from there. Load it again.")
+		return store.Position{}, problem.Wrap(err, problem.Invalid, "before_invalid",
+			"This position in the history is not valid. Reload the conversation.")
 	}
 	return store.Position{At: chat.Micros(n), ID: id}, nil
 }

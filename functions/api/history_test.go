@@ -28,19 +28,19 @@ type messagePage struct {
 func TestHistory(t *testing.T) {
 	s := newSystem(t)
 	for _, n := range []string{"ada", "bob", "eve"} {
-		s.person(n)
+		s.user(n)
 	}
 	var bodies []string
 	for i := range 7 {
 		bodies = append(bodies, fmt.Sprintf("message %d", i))
 	}
 	saved := s.save("ada", "bob", bodies...)
-	for _, who := range []string{"ada", "bob"} {
+	for _, uid := range []string{"ada", "bob"} {
 		var got []string
 		before := ""
 		for range 10 {
 			var page messagePage
-			s.call("GET", "/messages?conversation=ada~bob&limit=3&before="+before, s.token(who), nil).must(200, &page)
+			s.call("GET", "/messages?conversation=ada~bob&limit=3&before="+before, s.token(uid), nil).must(200, &page)
 			var part []string
 			for _, m := range page.Messages {
 				part = append(part, m.Body)
@@ -51,17 +51,18 @@ func TestHistory(t *testing.T) {
 			}
 		}
 		if !slices.Equal(got, bodies) {
-			t.Errorf("%s sees %v", who, got)
+			t.Errorf("history of %s: %v", uid, got)
 		}
 	}
 	var page messagePage
-	s.call("GET", fmt.Sprintf("/messages?conversation=ada~bob&limit=1&before=%d", saved[3].At+1), s.token("ada"), nil).must(200, &page)
+	s.call("GET", fmt.Sprintf("/messages?conversation=ada~bob&limit=1&before=%d", saved[3].At+1), s.token("ada"),
+		nil).must(200, &page)
 	if len(page.Messages) != 1 || page.Messages[0] != saved[3] {
-		t.Errorf("the message at a time is %+v", page.Messages)
+		t.Errorf("messages before a time: %+v", page.Messages)
 	}
 	s.call("GET", "/messages?conversation=ada~eve", s.token("ada"), nil).must(200, &page)
 	if page.Messages == nil || len(page.Messages) != 0 {
-		t.Errorf("an empty conversation is %+v", page)
+		t.Errorf("empty conversation: %+v", page)
 	}
 	for _, id := range []string{"", "ada", "bob~ada", "ada~ada", "ada~bob~eve", "ada~../x", "ada%00~bob"} {
 		s.call("GET", "/messages?conversation="+id, s.token("ada"), nil).refused(422, "conversation_invalid")
@@ -78,11 +79,12 @@ func TestHistory(t *testing.T) {
 func TestConversations(t *testing.T) {
 	s := newSystem(t)
 	for _, n := range []string{"ada", "bob", "cyd"} {
-		s.person(n)
+		s.user(n)
 	}
 	s.save("bob", "ada", "one", "two", strings.Repeat("long ", 100))
 	mark := s.save("cyd", "ada", "x")[0]
-	if err := s.store.Save(t.Context(), nil, []delivery.Read{{Conversation: "ada~cyd", By: "ada", At: mark.At}}); err != nil {
+	if err := s.store.Save(t.Context(), nil, []delivery.Read{{Conversation: "ada~cyd", By: "ada",
+		At: mark.At}}); err != nil {
 		t.Fatal(err)
 	}
 	var list struct {
@@ -91,13 +93,14 @@ func TestConversations(t *testing.T) {
 	}
 	s.call("GET", "/conversations?limit=1", s.token("ada"), nil).must(200, &list)
 	c := list.Conversations[0]
-	if len(list.Conversations) != 1 || list.Next == "" || c.ID != "ada~bob" || c.With.Username != "bob" || c.Unread != 3 || len(c.Preview.Text) != 200 || c.Read == nil {
-		t.Errorf("the first page is %+v", list)
+	if len(list.Conversations) != 1 || list.Next == "" || c.ID != "ada~bob" || c.With.Username != "bob" || c.Unread != 3 ||
+		len(c.Preview.Text) != 200 || c.Read == nil {
+		t.Errorf("first page %+v", list)
 	}
 	s.call("GET", "/conversations?limit=1&cursor="+list.Next, s.token("ada"), nil).must(200, &list)
 	c = list.Conversations[0]
 	if list.Next != "" || c.ID != "ada~cyd" || c.Unread != 0 || c.Read["ada"] != int64(mark.At) {
-		t.Errorf("the second page is %+v", list)
+		t.Errorf("second page %+v", list)
 	}
 	s.call("GET", "/conversations?cursor=x", s.token("ada"), nil).refused(422, "cursor_invalid")
 	other := s.call("GET", "/conversations?limit=1", s.token("ada"), nil)
@@ -108,7 +111,7 @@ func TestConversations(t *testing.T) {
 func TestExport(t *testing.T) {
 	s := newSystem(t)
 	for _, n := range []string{"ada", "bob", "cyd", "eve"} {
-		s.person(n)
+		s.user(n)
 	}
 	var bodies []string
 	for i := range 450 {
@@ -127,11 +130,12 @@ func TestExport(t *testing.T) {
 		} `json:"conversations"`
 	}
 	a.must(200, &out)
-	if out.Profile.UID != "ada" || len(out.Conversations) != 2 || len(out.Conversations[0].Messages) != 450 || out.Conversations[0].Messages[0].Body != bodies[449] ||
+	if out.Profile.UID != "ada" || len(out.Conversations) != 2 || len(out.Conversations[0].Messages) != 450 ||
+		out.Conversations[0].Messages[0].Body != bodies[449] ||
 		out.Conversations[1].Messages[0].Body != "from cyd" || strings.Contains(string(a.body), "not ada's") {
-		t.Errorf("the export is %.500s", a.body)
+		t.Errorf("export %.500s", a.body)
 	}
 	if a.header.Get("Content-Disposition") != `attachment; filename="phoenix-chat-export.json"` {
-		t.Errorf("the headers are %v", a.header)
+		t.Errorf("headers %v", a.header)
 	}
 }

@@ -38,7 +38,7 @@ const (
 	origin  = "https://chat.example.org"
 )
 
-// signingKey signs the tokens of all tests; making one takes long.
+// signingKey signs the tokens of all tests, since generating a key takes long.
 var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
 	k, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -47,7 +47,7 @@ var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return k
 })
 
-// relayLog is a Relay that notes what it is told, and fails on demand.
+// relayLog is a Relay that records its calls, and fails on demand.
 type relayLog struct {
 	mu    sync.Mutex
 	gates []internalapi.Gate
@@ -90,7 +90,7 @@ func (r *relayLog) failWith(err error) {
 	r.fail = err
 }
 
-// clock is a time that tests move.
+// clock is a clock that tests advance.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -108,7 +108,7 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// system is the API over the real parts of one machine.
+// system is the API over the real parts of a chat on one machine.
 type system struct {
 	t        testing.TB
 	store    *storebolt.Store
@@ -129,18 +129,21 @@ func newSystem(t testing.TB, change ...func(*api.Deps)) *system {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	s := &system{t: t, store: db, relay: &relayLog{}, clock: &clock{now: time.Now().Truncate(time.Second)}, authHost: authstubtest.Start(t, project)}
-	if s.accounts, err = accounts.NewFirebase(t.Context(), accounts.Options{Project: project, APIKey: "any", EmulatorHost: s.authHost}); err != nil {
+	s := &system{t: t, store: db, relay: &relayLog{}, clock: &clock{now: time.Now().Truncate(time.Second)},
+		authHost: authstubtest.Start(t, project)}
+	if s.accounts, err = accounts.NewFirebase(t.Context(), accounts.Options{Project: project, APIKey: "any",
+		EmulatorHost: s.authHost}); err != nil {
 		t.Fatal(err)
 	}
 	verifier, err := identity.NewFirebase(project, identity.StaticKeys{"k1": &signingKey().PublicKey}, s.clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shelf := deadletter.Local{Store: db}
-	s.persist = persist.New(persist.Deps{Store: db, Letters: shelf, Now: s.clock.Now, Log: quiet})
-	s.deps = api.Deps{Store: db, Accounts: s.accounts, Verifier: verifier, Relay: s.relay, DeadLetters: shelf, Replayer: s.persist,
-		Origins: []string{origin}, Now: s.clock.Now, Log: quiet, SignupsHourly: 1000}
+	dead := deadletter.Local{Store: db}
+	s.persist = persist.New(persist.Deps{Store: db, DeadLetters: dead, Now: s.clock.Now, Log: quiet})
+	s.deps = api.Deps{Store: db, Accounts: s.accounts, Verifier: verifier, Relay: s.relay, DeadLetters: dead,
+		Replayer: s.persist,
+		Origins:  []string{origin}, Now: s.clock.Now, Log: quiet, SignupsHourly: 1000}
 	for _, c := range change {
 		c(&s.deps)
 	}
@@ -148,7 +151,7 @@ func newSystem(t testing.TB, change ...func(*api.Deps)) *system {
 	return s
 }
 
-// rebuild starts the API anew, with deps as they are now.
+// rebuild creates the API again, with the present deps.
 func (s *system) rebuild() { s.handler = api.New(s.deps).Handler() }
 
 // noAudit is a store whose audit log cannot be written.
@@ -156,11 +159,12 @@ type noAudit struct{ store.Store }
 
 func (noAudit) AddAudit(context.Context, store.Audit) error { return problem.ErrUnavailable }
 
-// token returns a token for uid as Firebase would sign it now, after change.
+// token returns a token for uid as Firebase would issue it now, with changed claims.
 func (s *system) token(uid string, change ...func(jwt.MapClaims)) string {
 	now := s.clock.Now()
-	claims := jwt.MapClaims{"iss": "https://securetoken.google.com/" + project, "aud": project, "sub": uid, "email": uid + "@example.org",
-		"iat": now.Unix(), "auth_time": now.Unix(), "exp": now.Add(time.Hour).Unix()}
+	claims := jwt.MapClaims{"iss": "https://securetoken.google.com/" + project, "aud": project, "sub": uid,
+		"email": uid + "@example.org",
+		"iat":   now.Unix(), "auth_time": now.Unix(), "exp": now.Add(time.Hour).Unix()}
 	for _, c := range change {
 		c(claims)
 	}
@@ -175,14 +179,15 @@ func (s *system) token(uid string, change ...func(jwt.MapClaims)) string {
 
 func asAdmin(c jwt.MapClaims) { c["admin"] = true }
 
-// person makes a person in the store alone; the uid is the username.
-func (s *system) person(name string) string {
+// user creates a user in the store, but no account. The uid is the username.
+func (s *system) user(name string) string {
 	s.t.Helper()
 	ctx := s.t.Context()
 	now := chat.MicrosOf(s.clock.Now())
 	lease, err := s.store.Reserve(ctx, name+"@example.org", name, name, "a", now, time.Minute)
 	if err == nil {
-		err = s.store.Commit(ctx, lease, store.User{UID: name, Username: name, DisplayName: strings.ToUpper(name[:1]) + name[1:], Email: name + "@example.org", CreatedAt: now})
+		err = s.store.Commit(ctx, lease, store.User{UID: name, Username: name,
+			DisplayName: strings.ToUpper(name[:1]) + name[1:], Email: name + "@example.org", CreatedAt: now})
 	}
 	if err != nil {
 		s.t.Fatal(err)
@@ -190,17 +195,18 @@ func (s *system) person(name string) string {
 	return name
 }
 
-// account makes a person in the store and in the sign-in system.
+// account creates a user and their account.
 func (s *system) account(name string) string {
 	s.t.Helper()
-	s.person(name)
-	if err := s.accounts.Create(s.t.Context(), accounts.New{UID: name, Email: name + "@example.org", Password: "correct horse", DisplayName: name}); err != nil {
+	s.user(name)
+	if err := s.accounts.Create(s.t.Context(), accounts.New{UID: name, Email: name + "@example.org",
+		Password: "correct horse", DisplayName: name}); err != nil {
 		s.t.Fatal(err)
 	}
 	return name
 }
 
-// admin makes an admin, and returns their token.
+// admin creates an admin, and returns their token.
 func (s *system) admin(name string) (uid, token string) {
 	s.t.Helper()
 	s.account(name)
@@ -213,13 +219,14 @@ func (s *system) admin(name string) (uid, token string) {
 	return name, s.token(name, asAdmin)
 }
 
-// save saves messages "body" from → to, a second apart, and returns them.
+// save saves messages of one user to another, a second apart, and returns them.
 func (s *system) save(from, to string, bodies ...string) (list []delivery.Delivered) {
 	s.t.Helper()
 	at := chat.MicrosOf(s.clock.Now().Add(-time.Hour))
 	for i, body := range bodies {
 		id := uuid.Must(uuid.NewV7()).String()
-		list = append(list, delivery.Delivered{Message: chat.Message{ID: id, Conversation: chat.ConversationID(from, to), From: from, To: to, Body: body,
+		list = append(list, delivery.Delivered{Message: chat.Message{ID: id, Conversation: chat.ConversationID(from, to),
+			From: from, To: to, Body: body,
 			At: at + chat.Micros(i)*1e6, AcceptedAt: at + chat.Micros(i)*1e6}, DeliveredAt: at + chat.Micros(i)*1e6 + 5})
 	}
 	if err := s.store.Save(s.t.Context(), list, nil); err != nil {
@@ -228,7 +235,7 @@ func (s *system) save(from, to string, bodies ...string) (list []delivery.Delive
 	return list
 }
 
-// answer is what came back.
+// answer is a response.
 type answer struct {
 	t      testing.TB
 	status int
@@ -236,7 +243,7 @@ type answer struct {
 	body   []byte
 }
 
-// call sends a request; in is encoded as JSON unless it is nil or a string.
+// call sends a request. Its body is in, encoded as JSON unless it is nil or a string.
 func (s *system) call(method, path, token string, in any, header ...string) *answer {
 	s.t.Helper()
 	var body io.Reader
@@ -294,8 +301,9 @@ func (a *answer) refused(status int, code string) details {
 	a.t.Helper()
 	var d details
 	a.must(status, &d)
-	if d.Code != code || d.Status != status || d.Detail == "" || a.header.Get("Content-Type") != "application/problem+json" {
-		a.t.Fatalf("the answer is %s (%s), want code %s", a.body, a.header.Get("Content-Type"), code)
+	if d.Code != code || d.Status != status || d.Detail == "" ||
+		a.header.Get("Content-Type") != "application/problem+json" {
+		a.t.Fatalf("answer %s (%s), want the code %s", a.body, a.header.Get("Content-Type"), code)
 	}
 	return d
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// own is what a person sees of themselves.
+// own is a user's view of their own record.
 type own struct {
 	profile
 	Email   string   `json:"email"`
@@ -28,11 +28,11 @@ func ownOf(u store.User) own {
 }
 
 func (a *API) getMe(ctx context.Context, r *request) (*response, error) {
-	a.sweep(ctx, "deletions", a.people.SweepErasures)
+	a.sweep(ctx, "deletions", a.users.SweepErasures)
 	return ok(ownOf(r.user)), nil
 }
 
-// patchMe changes names.
+// patchMe changes the caller's names.
 func (a *API) patchMe(ctx context.Context, r *request) (*response, error) {
 	var in struct {
 		Username    *string `json:"username"`
@@ -41,63 +41,62 @@ func (a *API) patchMe(ctx context.Context, r *request) (*response, error) {
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
-	u, err := a.people.Rename(ctx, r.user.UID, in.Username, in.DisplayName, false)
+	u, err := a.users.Rename(ctx, r.user.UID, in.Username, in.DisplayName, false)
 	if err != nil {
 		return nil, err
 	}
 	return ok(ownOf(u)), nil
 }
 
-// freshSignIn is how recently who leaves must have given their password, so
-// that an open laptop is not enough to delete somebody.
+// freshSignIn is how recently a user must have signed in to delete their account. Somebody who finds an open laptop
+// must not be able to do it.
 const freshSignIn = 10 * time.Minute
 
 var errSignInAgain = problem.New(problem.Forbidden, "sign_in_again", "Enter your password again to do this.")
 
-// deleteMe deletes the caller with all that is theirs. It may be repeated until it succeeds.
+// deleteMe deletes the caller with all their data. It may be repeated until it succeeds.
 func (a *API) deleteMe(ctx context.Context, r *request) (*response, error) {
 	if a.deps.Now().Sub(r.claims.AuthTime) > freshSignIn && r.user.ErasingAt == 0 {
 		return nil, errSignInAgain
 	}
-	// Once begun it goes on, even if the caller closes the page.
+	// A deletion that has begun continues even if the caller closes the page.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longTimeLimit)
 	defer cancel()
-	if err := a.people.Erase(ctx, r.user.UID); err != nil {
+	if err := a.users.Erase(ctx, r.user.UID); err != nil {
 		return nil, err
 	}
 	return &response{}, nil
 }
 
 func (a *API) block(ctx context.Context, r *request) (*response, error) {
-	uid := r.params["uid"]
+	uid := r.http.PathValue("uid")
 	if uid == r.user.UID {
 		return nil, problem.New(problem.Invalid, "blocked_self", "You cannot block yourself.")
 	}
 	if !chat.ValidUID(uid) {
-		return nil, errNobody
+		return nil, errNoUser
 	}
 	if _, err := a.deps.Store.User(ctx, uid); err != nil {
-		return nil, nobody(err)
+		return nil, noUser(err)
 	}
-	u, err := a.people.SetBlocked(ctx, r.user.UID, uid, true)
+	u, err := a.users.SetBlocked(ctx, r.user.UID, uid, true)
 	if err != nil {
 		return nil, err
 	}
 	return ok(ownOf(u)), nil
 }
 
-// unblock also takes who does not exist any more.
+// unblock also accepts a user who has been deleted.
 func (a *API) unblock(ctx context.Context, r *request) (*response, error) {
-	u, err := a.people.SetBlocked(ctx, r.user.UID, r.params["uid"], false)
+	u, err := a.users.SetBlocked(ctx, r.user.UID, r.http.PathValue("uid"), false)
 	if err != nil {
 		return nil, err
 	}
 	return ok(ownOf(u)), nil
 }
 
-// exportMe writes all data of the caller as one JSON file: the profile, and
-// every conversation with its messages, newest first. It is written page by page,
-// so that its size is not limited by memory.
+// exportMe returns all data of the caller as one JSON file: the profile, and every conversation with its messages,
+// newest first. The file is written page by page, so memory does not limit its size.
 func (a *API) exportMe(ctx context.Context, r *request) (*response, error) {
 	return &response{file: "phoenix-chat-export.json", contentType: "application/json", stream: func(w io.Writer) error {
 		enc := json.NewEncoder(w)
@@ -107,7 +106,7 @@ func (a *API) exportMe(ctx context.Context, r *request) (*response, error) {
 	}}, nil
 }
 
-// exporter writes one export. The first error ends it.
+// exporter writes one export. After the first error, err, it writes nothing more.
 type exporter struct {
 	a   *API
 	w   io.Writer

@@ -17,13 +17,13 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/api"
 )
 
-// description is openapi.yaml, checked.
+// description loads and validates openapi.yaml.
 var description = sync.OnceValues(func() (*openapi3.T, error) {
 	doc, err := openapi3.NewLoader().LoadFromFile("../openapi.yaml")
 	if err != nil {
 		return nil, err
 	}
-	doc.Servers = openapi3.Servers{{URL: "/api"}} // the one that tests call
+	doc.Servers = openapi3.Servers{{URL: "/api"}} // as in the tests
 	openapi3filter.RegisterBodyDecoder("text/csv", openapi3filter.FileBodyDecoder)
 	return doc, doc.Validate(openapi3.NewLoader().Context)
 })
@@ -36,7 +36,7 @@ var router = sync.OnceValues(func() (routers.Router, error) {
 	return legacy.NewRouter(doc)
 })
 
-// validate holds what a handler answered, in any test of this package, against the description.
+// validate checks an answer of a handler against the description. All tests of this package use it.
 func validate(t testing.TB, r *http.Request, in any, w *httptest.ResponseRecorder) {
 	t.Helper()
 	find, err := router()
@@ -47,9 +47,9 @@ func validate(t testing.TB, r *http.Request, in any, w *httptest.ResponseRecorde
 		return
 	}
 	route, params, err := find.FindRoute(r)
-	if err != nil { // the description has no such call: then it must not be answered either
+	if err != nil { // a call that is not described must be refused
 		if w.Code != http.StatusNotFound && w.Code != http.StatusMethodNotAllowed {
-			t.Errorf("%s %s is answered %d and not described (%v)", r.Method, r.URL.Path, w.Code, err)
+			t.Errorf("%s %s: status %d, but the call is not described (%v)", r.Method, r.URL.Path, w.Code, err)
 		}
 		return
 	}
@@ -59,7 +59,7 @@ func validate(t testing.TB, r *http.Request, in any, w *httptest.ResponseRecorde
 		Options: &openapi3filter.Options{IncludeResponseStatus: true},
 	})
 	if err != nil {
-		t.Errorf("%s %s: the answer is not as described: %v\n%.500s", r.Method, r.URL.Path, err, w.Body)
+		t.Errorf("%s %s: the answer differs from the description: %v\n%.500s", r.Method, r.URL.Path, err, w.Body)
 	}
 }
 
@@ -67,7 +67,7 @@ type readCloser struct{ *bytes.Reader }
 
 func (readCloser) Close() error { return nil }
 
-// Every endpoint is described, and every described one exists.
+// Every endpoint is described, and every described endpoint exists.
 func TestEveryEndpointIsDescribed(t *testing.T) {
 	doc, err := description()
 	if err != nil {
@@ -78,11 +78,11 @@ func TestEveryEndpointIsDescribed(t *testing.T) {
 		for method, op := range item.Operations() {
 			described = append(described, method+" "+path)
 			if op.Summary == "" || op.Responses.Default() == nil {
-				t.Errorf("%s %s has no summary or no default response", method, path)
+				t.Errorf("%s %s lacks a summary or a default response", method, path)
 			}
 			open := op.Security != nil && len(*op.Security) == 0
 			if open != (path == "/signup") {
-				t.Errorf("%s %s: needs no token", method, path)
+				t.Errorf("%s %s: needs a token: %v", method, path, !open)
 			}
 		}
 	}
@@ -90,6 +90,6 @@ func TestEveryEndpointIsDescribed(t *testing.T) {
 	have := api.New(api.Deps{}).Endpoints()
 	slices.Sort(have)
 	if !slices.Equal(described, have) {
-		t.Errorf("described are\n%s\nthere are\n%s", strings.Join(described, "\n"), strings.Join(have, "\n"))
+		t.Errorf("described:\n%s\nexisting:\n%s", strings.Join(described, "\n"), strings.Join(have, "\n"))
 	}
 }

@@ -13,21 +13,20 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// response is what an endpoint answers: JSON, a file that is written as it is
-// made, or, where both are missing, nothing.
+// response is the answer of an endpoint: JSON, a file that is streamed, or, if it has neither, no content.
 type response struct {
-	status int // 0: 200, or 204 where there is nothing to say
+	status int // 0: 200, or 204 without content
 	json   any
 
-	file        string // name to save it under
+	file        string // suggested name of the file
 	contentType string
 	stream      func(io.Writer) error
 }
 
 func ok(v any) *response { return &response{json: v} }
 
-// details is the body of an error: RFC 9457, with a stable code, a message per
-// field for forms, and when to try again.
+// details is the body of an error, as in RFC 9457. It adds a stable code, a message per field for forms, and when to
+// try again.
 type details struct {
 	Type         string            `json:"type"`
 	Title        string            `json:"title"`
@@ -38,7 +37,7 @@ type details struct {
 	RetryAfterMS int64             `json:"retry_after_ms,omitempty"`
 }
 
-// write writes a response or an error, and returns the status and what went wrong, for the log.
+// write writes a response or an error. It returns the status and the error for the log.
 func write(w http.ResponseWriter, r *response, err error) (int, error) {
 	if err == nil && r.stream != nil {
 		return writeFile(w, r)
@@ -49,7 +48,7 @@ func write(w http.ResponseWriter, r *response, err error) (int, error) {
 		if r.json != nil {
 			status = http.StatusOK
 			if body, err = json.Marshal(r.json); err != nil {
-				err = fmt.Errorf("encoding the answer: %w", err)
+				err = fmt.Errorf("encode the response: %w", err)
 			}
 		}
 		if r.status != 0 {
@@ -62,7 +61,8 @@ func write(w http.ResponseWriter, r *response, err error) (int, error) {
 		if s, special := httpStatus[p.Code]; special {
 			status = s
 		}
-		d := details{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: p.Message, Code: p.Code, Fields: p.Fields, RetryAfterMS: p.RetryAfter.Milliseconds()}
+		d := details{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: p.Message, Code: p.Code,
+			Fields: p.Fields, RetryAfterMS: p.RetryAfter.Milliseconds()}
 		body, _ = json.Marshal(d) // strings and numbers only
 		if p.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.RetryAfter.Seconds()))))
@@ -77,38 +77,38 @@ func write(w http.ResponseWriter, r *response, err error) (int, error) {
 	}
 	w.WriteHeader(status)
 	if _, werr := io.Copy(w, bytes.NewReader(body)); werr != nil {
-		return status, errors.Join(err, werr) // the caller has gone
+		return status, errors.Join(err, werr) // the connection is lost
 	}
 	return status, err
 }
 
-// writeFile writes a response that is made while it is written. When that fails half-way
-// the connection is cut, so that nobody takes half a file for a whole one.
+// writeFile streams a file. If that fails after the first byte, it aborts the connection, so that half a file does
+// not look like a complete one.
 func writeFile(w http.ResponseWriter, r *response) (int, error) {
 	w.Header().Set("Content-Type", r.contentType)
 	w.Header().Set("Content-Disposition", `attachment; filename="`+r.file+`"`)
-	begun := &begun{Writer: w}
-	err := r.stream(begun)
+	out := &startWriter{Writer: w}
+	err := r.stream(out)
 	if err == nil {
 		return http.StatusOK, nil
 	}
-	if !begun.yes {
+	if !out.started {
 		w.Header().Del("Content-Disposition")
 		return write(w, nil, err)
 	}
 	panic(http.ErrAbortHandler)
 }
 
-// begun notes whether anything was written.
-type begun struct {
+// startWriter records whether anything was written.
+type startWriter struct {
 	io.Writer
-	yes bool
+	started bool
 }
 
-func (b *begun) Write(p []byte) (int, error) {
-	b.yes = true
-	return b.Writer.Write(p)
+func (s *startWriter) Write(p []byte) (int, error) {
+	s.started = true
+	return s.Writer.Write(p)
 }
 
-// Refuse answers with an error, for what fails before there is an API.
+// Refuse answers with an error. It is for failures before there is an API.
 func Refuse(w http.ResponseWriter, err error) { _, _ = write(w, nil, err) }

@@ -16,20 +16,20 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Time limits of a request. Functions are deployed with a longer one.
+// Time limits of a request. The functions are deployed with a longer one.
 const (
 	timeLimit     = 20 * time.Second
-	longTimeLimit = 5 * time.Minute // exports and deletions
+	longTimeLimit = 5 * time.Minute // exports, deletions and replaying all dead letters
 )
 
 // access says who may call an endpoint.
 type access int
 
 const (
-	anybody access = iota // no token is looked at
-	person                // whoever is signed in and may do anything
-	leaving               // as person, and who is being deleted
-	admin                 // the claim and the account's present state both say admin
+	anybody access = iota // the token is not read
+	user                  // a signed-in user who is neither disabled nor being deleted
+	leaving               // as user, or a user who is being deleted
+	admin                 // as user, if both the token's claim and the directory say that they are an admin
 )
 
 // bodyRule says whether an endpoint reads a JSON body.
@@ -44,60 +44,44 @@ const (
 // route is one endpoint.
 type route struct {
 	method string
-	path   string // below the segment: "", or "/" and segments, of which {x} matches any
+	path   string // below the segment, as in a pattern of http.ServeMux; "" is the segment itself
 	access access
 	body   bodyRule
 	long   bool // may take longTimeLimit
 	handle func(context.Context, *request) (*response, error)
 }
 
-// pattern is how the route is written in openapi.yaml and in logs.
-func (r route) pattern(segment string) string { return "/" + segment + r.path }
+// name is the path of the route in openapi.yaml and in logs.
+func (rt route) name(segment string) string { return "/" + segment + rt.path }
 
-// match returns the values of the path's {x}, and whether it is this route's.
-func (r route) match(path string) (map[string]string, bool) {
-	want, have := strings.Split(r.path, "/"), strings.Split(path, "/")
-	if len(want) != len(have) {
-		return nil, false
+// pattern is the pattern of the route in the ServeMux of its segment.
+func (rt route) pattern() string {
+	if rt.path == "" {
+		return rt.method + " /{$}"
 	}
-	var params map[string]string
-	for i, w := range want {
-		switch {
-		case strings.HasPrefix(w, "{"):
-			if have[i] == "" {
-				return nil, false
-			}
-			if params == nil {
-				params = map[string]string{}
-			}
-			params[strings.Trim(w, "{}")] = have[i]
-		case w != have[i]:
-			return nil, false
-		}
-	}
-	return params, true
+	return rt.method + " " + rt.path
 }
 
-// request is what an endpoint is given.
+// request is a call of an endpoint.
 type request struct {
-	http   *http.Request
-	params map[string]string // values of the path
+	http   *http.Request // PathValue has the values of the path
 	query  url.Values
-	body   []byte          // JSON, unless the route reads none or the optional body is missing
-	claims identity.Claims // zero for anybody
-	user   store.User      // who calls, as the store has them now; zero for anybody
+	body   []byte          // JSON; nil if the route does not read one, or an optional one is missing
+	claims identity.Claims // of the token; zero for anybody
+	user   store.User      // the caller's present record; zero for anybody
 }
 
-// Problems of HTTP itself, with the statuses that HTTP has for them.
+// Problems of HTTP itself. httpStatus has the statuses that differ from those of their kinds.
 var (
-	errRoute       = problem.New(problem.NotFound, "not_found", "There is nothing here.")
-	errMethod      = problem.New(problem.Invalid, "method_not_allowed", "This cannot be done here.")
+	errRoute       = problem.New(problem.NotFound, "not_found", "There is nothing at this address.")
+	errMethod      = problem.New(problem.Invalid, "method_not_allowed", "This method is not allowed.")
 	errContentType = problem.New(problem.Invalid, "content_type", "The request must be JSON (application/json).")
-	errJSON        = problem.New(problem.Invalid, "bad_json", "The server could not read what this app sent. Reload the page.")
-	errBodyTooBig  = problem.New(problem.TooLarge, "body_too_large", "This is too large to send.")
-	errOrigin      = problem.New(problem.Forbidden, "origin_refused", "This page may not use the chat.")
-	errQuery       = problem.New(problem.Invalid, "bad_query", "The server could not read this address. Reload the page.")
-	errNotAdmin    = problem.New(problem.Forbidden, "forbidden", "Only an admin may do this.")
+	errJSON        = problem.New(problem.Invalid, "bad_json",
+		"The server could not read what this app sent. Reload the page.")
+	errBodyTooBig = problem.New(problem.TooLarge, "body_too_large", "This is too large to send.")
+	errOrigin     = problem.New(problem.Forbidden, "origin_refused", "This page is not allowed to use the chat.")
+	errQuery      = problem.New(problem.Invalid, "bad_query", "The server could not read this address. Reload the page.")
+	errNotAdmin   = problem.New(problem.Forbidden, "forbidden", "Only an admin can do this.")
 
 	httpStatus = map[string]int{
 		"method_not_allowed": http.StatusMethodNotAllowed,
@@ -107,11 +91,15 @@ var (
 	}
 )
 
-// serve returns the handler of one first path segment.
+// serve returns the handler of one first path segment. It takes the path below the segment.
 func (a *API) serve(segment string) http.Handler {
-	routes := a.routes()[segment]
+	mux := http.NewServeMux()
+	for _, rt := range a.routes()[segment] {
+		mux.HandleFunc(rt.pattern(), func(w http.ResponseWriter, r *http.Request) {
+			a.respond(w, r, segment, rt, func(req *request) (*response, error) { return a.answer(w, rt, req) })
+		})
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := a.deps.Now()
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
@@ -119,60 +107,90 @@ func (a *API) serve(segment string) http.Handler {
 		if a.cors(w, r) {
 			return
 		}
-		rt, params, err := find(routes, r)
-		var (
-			req  = &request{http: r, params: params}
-			resp *response
-		)
+		clean, err := cleaned(r)
 		if err == nil {
-			limit := timeLimit
-			if rt.long {
-				limit = longTimeLimit
-			}
-			ctx, cancel := context.WithTimeout(r.Context(), limit)
-			defer cancel()
-			req.http = r.WithContext(ctx)
-			resp, err = a.answer(ctx, w, rt, req)
-		} else if errors.Is(err, errMethod) {
-			h.Set("Allow", allowed(routes, r.URL.Path))
+			err = find(mux, clean, h)
 		}
-		status, err := write(w, resp, err)
-		a.log(r, segment, rt, req, status, a.deps.Now().Sub(start), err)
+		if err != nil {
+			a.respond(w, r, segment, route{}, func(*request) (*response, error) { return nil, err })
+			return
+		}
+		mux.ServeHTTP(w, clean)
 	})
 }
 
-// find returns the route of r.
-func find(routes []route, r *http.Request) (route, map[string]string, error) {
-	known := false
-	path := strings.TrimSuffix(r.URL.Path, "/")
-	for _, rt := range routes {
-		if params, ok := rt.match(path); ok {
-			if rt.method == r.Method || rt.method == "GET" && r.Method == "HEAD" {
-				return rt, params, nil
-			}
-			known = true
+// cleaned returns a copy of r whose path a ServeMux matches without further changes. By itself, a ServeMux redirects a
+// path that has an empty segment, "." or "..", and takes an escaped slash for a part of a segment. Here, an empty
+// segment matches nothing, dots are a value like any other, and an escaped slash separates segments. One slash at the
+// end is ignored.
+func cleaned(r *http.Request) (*http.Request, error) {
+	clean, u := *r, *r.URL
+	clean.URL = &u
+	if u.Path = strings.TrimSuffix(r.URL.Path, "/"); u.Path == "" {
+		u.Path, u.RawPath = "/", "/"
+		return &clean, nil
+	}
+	segments := strings.Split(u.Path, "/")
+	if segments[0] != "" || slices.Contains(segments[1:], "") {
+		return nil, errRoute
+	}
+	for i, s := range segments {
+		if segments[i] = url.PathEscape(s); s == "." || s == ".." {
+			segments[i] = strings.ReplaceAll(s, ".", "%2E")
 		}
 	}
-	if known {
-		return route{}, nil, errMethod
-	}
-	return route{}, nil, errRoute
+	u.RawPath = strings.Join(segments, "/")
+	return &clean, nil
 }
 
-// allowed lists the methods of a path.
-func allowed(routes []route, path string) string {
-	methods := []string{"OPTIONS"}
-	for _, rt := range routes {
-		if _, ok := rt.match(strings.TrimSuffix(path, "/")); ok {
-			methods = append(methods, rt.method)
-		}
+// find returns errRoute or errMethod if mux does not have an endpoint for r. With errMethod, it sets Allow in h to
+// the methods that the path has. (HEAD is not listed: it is answered wherever GET is.)
+func find(mux *http.ServeMux, r *http.Request, h http.Header) error {
+	refuse, pattern := mux.Handler(r)
+	if pattern != "" {
+		return nil
 	}
+	probe := refusal{header: http.Header{}}
+	refuse.ServeHTTP(&probe, r)
+	if probe.status != http.StatusMethodNotAllowed {
+		return errRoute
+	}
+	methods := strings.Split(probe.header.Get("Allow"), ", ")
+	methods = slices.DeleteFunc(methods, func(m string) bool { return m == http.MethodHead })
+	methods = append(methods, http.MethodOptions)
 	slices.Sort(methods)
-	return strings.Join(slices.Compact(methods), ", ")
+	h.Set("Allow", strings.Join(methods, ", "))
+	return errMethod
 }
 
-// cors answers preflights, and says of other requests which origin may read
-// the answer. It reports whether the request is answered.
+// refusal records how a ServeMux refuses a request, and drops the text.
+type refusal struct {
+	header http.Header
+	status int
+}
+
+func (f *refusal) Header() http.Header         { return f.header }
+func (f *refusal) WriteHeader(status int)      { f.status = status }
+func (f *refusal) Write(p []byte) (int, error) { return len(p), nil }
+
+// respond gives the time limit of rt to answer, writes what it returns, and logs the request.
+func (a *API) respond(w http.ResponseWriter, r *http.Request, segment string, rt route,
+	answer func(*request) (*response, error)) {
+	start := a.deps.Now()
+	limit := timeLimit
+	if rt.long {
+		limit = longTimeLimit
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), limit)
+	defer cancel()
+	req := &request{http: r.WithContext(ctx)}
+	resp, err := answer(req)
+	status, err := write(w, resp, err)
+	a.log(r, segment, rt, req, status, a.deps.Now().Sub(start), err)
+}
+
+// cors answers preflights, and says for other requests which origin may read the answer. It reports whether the
+// request is answered.
 func (a *API) cors(w http.ResponseWriter, r *http.Request) bool {
 	h := w.Header()
 	h.Add("Vary", "Origin")
@@ -196,14 +214,15 @@ func (a *API) cors(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// answer lets the endpoint answer, if the caller may and the body can be read.
-func (a *API) answer(ctx context.Context, w http.ResponseWriter, rt route, req *request) (resp *response, err error) {
+// answer calls the endpoint if the caller may use it and the body can be read. A panic becomes an error.
+func (a *API) answer(w http.ResponseWriter, rt route, req *request) (resp *response, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	// URL.Query leaves out what it cannot read: a list would begin anew instead of going on.
+	ctx := req.http.Context()
+	// URL.Query drops what it cannot read. A list would then start again instead of continuing.
 	if req.query, err = url.ParseQuery(req.http.URL.RawQuery); err != nil {
 		return nil, errQuery.WithCause(err)
 	}
@@ -220,12 +239,12 @@ func (a *API) answer(ctx context.Context, w http.ResponseWriter, rt route, req *
 	return rt.handle(ctx, req)
 }
 
-// activeEvery is how often a person's last activity is written down.
+// activeEvery is how often the last activity of a user is recorded.
 const activeEvery = time.Hour
 
-// authenticate fills in who calls, and refuses who may not. The token says who
-// it is; whether they still may is asked of the store, every time.
-func (a *API) authenticate(ctx context.Context, who access, req *request) error {
+// authenticate sets the caller of req, or returns why they may not use the endpoint. The token says who the caller
+// is. Whether they still have access is read from the store on every request.
+func (a *API) authenticate(ctx context.Context, need access, req *request) error {
 	scheme, token, _ := strings.Cut(req.http.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" || len(token) > maxToken {
 		return problem.ErrUnauthenticated
@@ -237,43 +256,45 @@ func (a *API) authenticate(ctx context.Context, who access, req *request) error 
 	u, err := a.deps.Store.User(ctx, claims.UID)
 	switch {
 	case errors.Is(err, problem.ErrNotFound):
-		return problem.ErrDeleted.WithCause(fmt.Errorf("no user %s", claims.UID))
+		return problem.ErrDeleted.WithCause(fmt.Errorf("user %s does not exist", claims.UID))
 	case err != nil:
 		return err
 	}
 	req.claims, req.user = claims, u
 	switch {
-	case u.ErasingAt != 0 && who == leaving:
+	case u.ErasingAt != 0 && need == leaving:
 		return nil
 	case u.ErasingAt != 0:
 		return problem.ErrDeleted
 	case u.Disabled:
 		return problem.ErrDisabled
 	case claims.AuthTime.Unix() < u.ValidAfter.Time().Unix():
-		return problem.ErrTokenEnded.WithCause(fmt.Errorf("signed in at %v, sign-ins before %v were ended", claims.AuthTime.UTC(), u.ValidAfter.Time()))
+		return problem.ErrTokenEnded.WithCause(fmt.Errorf("signed in at %v, and sign-ins before %v were ended",
+			claims.AuthTime.UTC(), u.ValidAfter.Time()))
 	}
-	if who == admin && !(claims.Admin && u.Admin) {
+	if need == admin && !(claims.Admin && u.Admin) {
 		return errNotAdmin
 	}
 	if now := a.deps.Now(); now.Sub(u.LastActiveAt.Time()) > activeEvery {
 		if err := a.deps.Store.Touch(ctx, []string{u.UID}, micros(now)); err != nil {
-			a.deps.Log.WarnContext(ctx, "activity could not be noted", "error", err)
+			a.deps.Log.WarnContext(ctx, "recording activity failed", "uid", u.UID, "error", err)
 		}
 	}
 	return nil
 }
 
-// log says how a request ended: who is at fault decides how loud.
+// log records how a request ended: at error level if the server failed, at info level if the caller did.
 func (a *API) log(r *http.Request, segment string, rt route, req *request, status int, took time.Duration, err error) {
-	attrs := []any{"method", r.Method, "route", rt.pattern(segment), "status", status, "ms", took.Milliseconds(), "uid", req.user.UID}
+	attrs := []any{"method", r.Method, "route", rt.name(segment), "status", status, "ms", took.Milliseconds(), "uid",
+		req.user.UID}
 	switch {
 	case err == nil:
-		a.deps.Log.InfoContext(r.Context(), "answered", attrs...)
-	case r.Context().Err() != nil: // the caller closed the page: nobody failed, and nobody reads the answer
-		a.deps.Log.InfoContext(r.Context(), "given up by the caller", append(attrs, "error", err)...)
+		a.deps.Log.InfoContext(r.Context(), "request answered", attrs...)
+	case r.Context().Err() != nil: // the caller closed the page: nothing failed, and nobody reads the answer
+		a.deps.Log.InfoContext(r.Context(), "request canceled by the caller", append(attrs, "error", err)...)
 	case status >= 500:
-		a.deps.Log.ErrorContext(r.Context(), "failed", append(attrs, "code", problem.Of(err).Code, "error", err)...)
+		a.deps.Log.ErrorContext(r.Context(), "request failed", append(attrs, "code", problem.Of(err).Code, "error", err)...)
 	default:
-		a.deps.Log.InfoContext(r.Context(), "refused", append(attrs, "code", problem.Of(err).Code, "error", err)...)
+		a.deps.Log.InfoContext(r.Context(), "request refused", append(attrs, "code", problem.Of(err).Code, "error", err)...)
 	}
 }

@@ -14,9 +14,10 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-var errSignups = problem.New(problem.TooMany, "too_many_signups", "Too many accounts were made from this network. Try again later.")
+var errSignups = problem.New(problem.TooMany, "too_many_signups",
+	"Too many accounts were created from this network. Try again later.")
 
-// signup creates an account.
+// signup creates a user and their account.
 func (a *API) signup(ctx context.Context, r *request) (*response, error) {
 	var in struct {
 		Email       string `json:"email"`
@@ -27,23 +28,23 @@ func (a *API) signup(ctx context.Context, r *request) (*response, error) {
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
-	n := users.Signup{Email: in.Email, Password: in.Password, Username: in.Username, DisplayName: in.DisplayName}
-	if err := n.Check(); err != nil {
-		return nil, err // not counted: somebody is still filling in the form
+	form := users.Signup{Email: in.Email, Password: in.Password, Username: in.Username, DisplayName: in.DisplayName}
+	if err := form.Check(); err != nil {
+		return nil, err // not counted: the user is still filling in the form
 	}
 	if err := a.countSignup(ctx, r.http); err != nil {
 		return nil, err
 	}
-	u, err := a.people.Enrol(ctx, n)
+	u, err := a.users.Create(ctx, form)
 	if err != nil {
 		return nil, err
 	}
-	a.sweep(ctx, "sign-ups", a.people.SweepSignups)
+	a.sweep(ctx, "sign-ups", a.users.SweepSignups)
 	return &response{status: http.StatusCreated, json: profileOf(u)}, nil
 }
 
-// countSignup refuses when too many sign-ups came from one address within an
-// hour. The address is kept only as a hash, for that hour.
+// countSignup returns errSignups after too many sign-ups from one address within an hour. It stores the address only
+// as a hash, for that hour.
 func (a *API) countSignup(ctx context.Context, r *http.Request) error {
 	now := a.deps.Now()
 	sum := sha256.Sum256([]byte("signup " + a.address(r)))
@@ -57,9 +58,9 @@ func (a *API) countSignup(ctx context.Context, r *http.Request) error {
 	return nil
 }
 
-// address returns the address that a request came from; of IPv6 the /64, which
-// is what one household gets. Only what trusted proxies have appended to
-// X-Forwarded-For is believed: what stands before it anybody can write.
+// address returns the address that a request came from. For IPv6 it returns the /64, which is what one household
+// gets. Of X-Forwarded-For, it believes only the part that trusted proxies appended: the client can write anything
+// before it.
 func (a *API) address(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 type form map[string]string
 
 func ada(change ...string) form {
-	f := form{"email": "Ada@Example.org", "password": "correct horse", "username": "Ada", "display_name": "  Ada   Lovelace "}
+	f := form{"email": "Ada@Example.org", "password": "correct horse", "username": "Ada",
+		"display_name": "  Ada   Lovelace "}
 	for i := 0; i < len(change); i += 2 {
 		f[change[i]] = change[i+1]
 	}
@@ -35,10 +36,10 @@ func TestSignup(t *testing.T) {
 	var p profile
 	s.call("POST", "/signup", "", ada()).must(201, &p)
 	if p.Username != "Ada" || p.DisplayName != "Ada Lovelace" || len(p.UID) != 28 || p.CreatedAt == 0 {
-		t.Errorf("the answer is %+v", p)
+		t.Errorf("answer %+v", p)
 	}
 	if _, err := accountstest.SignIn(t.Context(), s.authHost, "ada@example.org", "correct horse"); err != nil {
-		t.Errorf("signing in: %v", err)
+		t.Errorf("sign in: %v", err)
 	}
 	var me struct {
 		profile
@@ -48,42 +49,48 @@ func TestSignup(t *testing.T) {
 	}
 	s.call("GET", "/me", s.token(p.UID), nil).must(200, &me)
 	if me.profile != p || me.Email != "ada@example.org" || me.Admin || me.Blocked == nil {
-		t.Errorf("me is %+v", me)
+		t.Errorf("own profile %+v", me)
 	}
 
 	d := s.call("POST", "/signup", "", ada("email", "other@example.org", "username", "aDA")).refused(409, "username_taken")
 	if d.Fields["username"] == "" {
-		t.Error("the message is not on the field")
+		t.Error("the field does not have a message")
 	}
 	d = s.call("POST", "/signup", "", ada("email", "ADA@example.ORG", "username", "other")).refused(409, "email_taken")
 	if d.Fields["email"] == "" {
-		t.Error("the message is not on the field")
+		t.Error("the field does not have a message")
 	}
-	// neither refusal holds up what was free in it
+	// A refusal does not reserve the address or the username that was free.
 	s.call("POST", "/signup", "", ada("email", "other@example.org", "username", "other")).must(201, nil)
 }
 
 func TestSignupFields(t *testing.T) {
 	s := newSystem(t)
 	for _, tt := range []struct{ field, value string }{
-		{"email", ""}, {"email", "ada"}, {"email", "ada@"}, {"email", "@example.org"}, {"email", "ada@localhost"}, {"email", "a b@example.org"},
-		{"email", "Ada <ada@example.org>"}, {"email", "ada@example.org, b@example.org"}, {"email", strings.Repeat("a", 250) + "@example.org"},
+		{"email", ""}, {"email", "ada"}, {"email", "ada@"}, {"email", "@example.org"}, {"email", "ada@localhost"},
+		{"email", "a b@example.org"},
+		{"email", "Ada <ada@example.org>"}, {"email", "ada@example.org, b@example.org"},
+		{"email", strings.Repeat("a", 250) + "@example.org"},
 		{"email", "ádá@example.org"}, {"email", "ada@exa\x00mple.org"},
-		{"password", ""}, {"password", "short"}, {"password", "password"}, {"password", "PassWord123"}, {"password", "        "}, {"password", "aaaaaaaaaa"},
+		{"password", ""}, {"password", "short"}, {"password", "password"}, {"password", "PassWord123"},
+		{"password", "        "}, {"password", "aaaaaaaaaa"},
 		{"password", "ada@example.org"}, {"password", strings.Repeat("long", 51)},
-		{"username", ""}, {"username", "ab"}, {"username", strings.Repeat("a", 31)}, {"username", "a b c"}, {"username", "adá"}, {"username", "..."},
-		{"username", ".ada"}, {"username", "ada-"}, {"username", "__ada__"}, {"username", "<b>ada</b>"}, {"username", "Admin"}, {"username", "a/b/c"},
-		{"display_name", ""}, {"display_name", "   "}, {"display_name", strings.Repeat("x", 51)}, {"display_name", "a\u202eb"}, {"display_name", "a\x00b"},
+		{"username", ""}, {"username", "ab"}, {"username", strings.Repeat("a", 31)}, {"username", "a b c"},
+		{"username", "adá"}, {"username", "..."},
+		{"username", ".ada"}, {"username", "ada-"}, {"username", "__ada__"}, {"username", "<b>ada</b>"},
+		{"username", "Admin"}, {"username", "a/b/c"},
+		{"display_name", ""}, {"display_name", "   "}, {"display_name", strings.Repeat("x", 51)},
+		{"display_name", "a\u202eb"}, {"display_name", "a\x00b"},
 		{"display_name", "\u200d\u200d"}, {"display_name", "\u3164"}, {"display_name", "\u2066x"},
 	} {
 		d := s.call("POST", "/signup", "", ada(tt.field, tt.value)).refused(422, "invalid_fields")
 		if len(d.Fields) != 1 || d.Fields[tt.field] == "" {
-			t.Errorf("%s %q: the messages are %v", tt.field, tt.value, d.Fields)
+			t.Errorf("%s %q: messages %v", tt.field, tt.value, d.Fields)
 		}
 	}
 	d := s.call("POST", "/signup", "", form{}).refused(422, "invalid_fields")
 	if len(d.Fields) != 4 {
-		t.Errorf("an empty form gets %v", d.Fields)
+		t.Errorf("empty form: messages %v, want 4", d.Fields)
 	}
 	for i, ok := range []form{
 		ada("display_name", "<b>Robert'); DROP TABLE</b>"), ada("display_name", "👩🏽\u200d🔬 Ada"), ada("display_name", "محمد"),
@@ -99,12 +106,13 @@ func TestSignupFields(t *testing.T) {
 
 func TestSignupBadRequests(t *testing.T) {
 	s := newSystem(t)
-	for _, body := range []string{"", "no json", "[]", "null", `"x"`, `{"email":`, `{} {}`, "\xff", `{"email":"` + "\xff" + `"}`} {
+	for _, body := range []string{"", "no json", "[]", "null", `"x"`, `{"email":`, `{} {}`, "\xff",
+		`{"email":"` + "\xff" + `"}`} {
 		s.call("POST", "/signup", "", body).refused(400, "bad_json")
 	}
 	d := s.call("POST", "/signup", "", `{"email": 7}`).refused(422, "invalid_fields")
 	if d.Fields["email"] == "" {
-		t.Errorf("a number as address: %v", d.Fields)
+		t.Errorf("a number as the address: messages %v", d.Fields)
 	}
 	s.call("POST", "/signup", "", strings.Repeat(" ", 20<<10)).refused(413, "body_too_large")
 	for _, ct := range []string{"text/plain", "application/x-www-form-urlencoded", "", "application/json5"} {
@@ -114,31 +122,34 @@ func TestSignupBadRequests(t *testing.T) {
 	a := s.call("GET", "/signup", "", nil)
 	a.refused(405, "method_not_allowed")
 	if a.header.Get("Allow") != "OPTIONS, POST" {
-		t.Errorf("Allow is %q", a.header.Get("Allow"))
+		t.Errorf("Allow %q", a.header.Get("Allow"))
 	}
 	s.call("POST", "/signup/more", "", ada()).refused(404, "not_found")
 	s.call("GET", "/nothing", "", nil).refused(404, "not_found")
 }
 
-func TestSignupsFromOneAddress(t *testing.T) {
+func TestSignupLimit(t *testing.T) {
 	s := newSystem(t, func(d *api.Deps) { d.SignupsHourly, d.Proxies = 2, 1 })
 	n := 0
 	signup := func(forwarded string) *answer {
 		n++
-		return s.call("POST", "/signup", "", ada("username", fmt.Sprintf("ada%d", n), "email", fmt.Sprintf("ada%d@example.org", n)), "X-Forwarded-For", forwarded)
+		return s.call("POST", "/signup", "", ada("username", fmt.Sprintf("ada%d", n), "email",
+			fmt.Sprintf("ada%d@example.org", n)), "X-Forwarded-For", forwarded)
 	}
 	signup("203.0.113.7").must(201, nil)
-	s.call("POST", "/signup", "", ada("email", ""), "X-Forwarded-For", "203.0.113.7").refused(422, "invalid_fields") // not counted
-	signup("1.2.3.4, 203.0.113.7").must(201, nil)                                                                    // what the caller wrote itself does not help
+	// not counted
+	s.call("POST", "/signup", "", ada("email", ""), "X-Forwarded-For", "203.0.113.7").refused(422, "invalid_fields")
+	// the part that the caller wrote is ignored
+	signup("1.2.3.4, 203.0.113.7").must(201, nil)
 	a := signup("5.6.7.8,203.0.113.7")
 	d := a.refused(429, "too_many_signups")
 	if d.RetryAfterMS != time.Hour.Milliseconds() || a.header.Get("Retry-After") != "3600" {
-		t.Errorf("to be tried again after %d ms, header %q", d.RetryAfterMS, a.header.Get("Retry-After"))
+		t.Errorf("retry after %d ms, header %q", d.RetryAfterMS, a.header.Get("Retry-After"))
 	}
 	signup("203.0.113.8").must(201, nil)
 	s.clock.advance(time.Hour)
 	signup("203.0.113.7").must(201, nil)
-	// one household has a /64
+	// All addresses of a /64 count as one.
 	signup("2001:db8:1:1::1").must(201, nil)
 	signup("2001:db8:1:1:ffff::2").must(201, nil)
 	signup("2001:db8:1:1:ffff::3").refused(429, "too_many_signups")
@@ -147,38 +158,44 @@ func TestSignupsFromOneAddress(t *testing.T) {
 
 func TestCORS(t *testing.T) {
 	s := newSystem(t)
-	p := s.person("ada")
+	p := s.user("ada")
 	pre := func(path, origin string) *answer {
-		return s.call("OPTIONS", path, "", nil, "Origin", origin, "Access-Control-Request-Method", "PATCH", "Access-Control-Request-Headers", "authorization")
+		return s.call("OPTIONS", path, "", nil, "Origin", origin, "Access-Control-Request-Method", "PATCH",
+			"Access-Control-Request-Headers", "authorization")
 	}
 	for _, path := range []string{"/signup", "/me", "/users/x", "/admin/users", "/conversations?x=1"} {
 		a := pre(path, origin)
 		a.must(http.StatusNoContent, nil)
-		for name, want := range map[string]string{"Access-Control-Allow-Origin": origin, "Access-Control-Max-Age": "7200", "Vary": "Origin",
-			"Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE", "Access-Control-Allow-Headers": "Authorization, Content-Type"} {
+		for name, want := range map[string]string{"Access-Control-Allow-Origin": origin, "Access-Control-Max-Age": "7200",
+			"Vary":                         "Origin",
+			"Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
+			"Access-Control-Allow-Headers": "Authorization, Content-Type"} {
 			if got := a.header.Get(name); got != want {
-				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
+				t.Errorf("%s: %s %q, want %q", path, name, got, want)
 			}
 		}
 	}
-	for _, evil := range []string{"https://evil.example", "http://chat.example.org", "https://chat.example.org.evil.example", "https://chat.example.org:444", "null", origin + "/"} {
+	for _, evil := range []string{"https://evil.example", "http://chat.example.org",
+		"https://chat.example.org.evil.example", "https://chat.example.org:444", "null", origin + "/"} {
 		a := pre("/me", evil)
 		a.refused(403, "origin_refused")
 		b := s.call("GET", "/me", s.token(p), nil, "Origin", evil)
 		if a.header.Get("Access-Control-Allow-Origin") != "" || b.header.Get("Access-Control-Allow-Origin") != "" {
-			t.Errorf("%s may read answers", evil)
+			t.Errorf("the origin %s may read answers", evil)
 		}
 	}
 	a := s.call("GET", "/me", "", nil, "Origin", origin)
-	a.refused(401, "unauthenticated") // errors can be read, too
+	a.refused(401, "unauthenticated") // errors can be read as well
 	if a.header.Get("Access-Control-Allow-Origin") != origin || a.header.Get("Access-Control-Expose-Headers") == "" {
-		t.Errorf("the headers are %v", a.header)
+		t.Errorf("headers %v", a.header)
 	}
 }
 
 func FuzzSignup(f *testing.F) {
 	s := newSystem(f)
-	for _, seed := range []string{`{}`, `{"email":"a@b.cd","password":"correct horse","username":"ada","display_name":"Ada"}`, `[`, "\xff", `{"email":{}}`, `{"username":"\u0000"}`} {
+	for _, seed := range []string{`{}`,
+		`{"email":"a@b.cd","password":"correct horse","username":"ada","display_name":"Ada"}`, `[`, "\xff", `{"email":{}}`,
+		`{"username":"\u0000"}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -186,15 +203,15 @@ func FuzzSignup(f *testing.F) {
 		a := s.call("POST", "/signup", "", string(body))
 		switch a.status {
 		case 201:
-			// what is accepted is an account under a name that can be looked up
+			// An accepted sign-up can be found by its username.
 			var p profile
 			a.must(201, &p)
 			if _, err := s.store.UserByUsername(context.Background(), p.Username); err != nil {
-				t.Errorf("%q is accepted and not found: %v", body, err)
+				t.Errorf("%q is accepted, but the user is not found: %v", body, err)
 			}
 		case 400, 409, 413, 415, 422, 429:
 		default:
-			t.Errorf("%q is answered %d: %s", body, a.status, a.body)
+			t.Errorf("%q: status %d, %s", body, a.status, a.body)
 		}
 	})
 }

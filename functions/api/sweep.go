@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// What broke off half-way and nobody came back for is tidied up beside the
-// requests of others: functions have no clock of their own.
+// Sign-ups and deletions that were interrupted are cleaned up during the requests of others, since functions do not
+// run in between.
 const (
-	sweepWithin = 2 * time.Second // how long a request waits for it
-	sweepEvery  = time.Minute     // how often one instance looks
+	sweepWithin = 2 * time.Second // how long a request waits for a sweep
+	sweepEvery  = time.Minute     // between two sweeps of one instance
 )
 
-// sweeps remembers when this instance last looked.
+// sweeps holds the time of this instance's last sweep of each kind.
 type sweeps struct {
 	mu   sync.Mutex
 	last map[string]time.Time
 }
 
-// due reports whether it is time to look, and if so notes that it is done.
+// due reports whether a sweep is due. If so, it records that it is done now.
 func (s *sweeps) due(what string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -33,7 +33,7 @@ func (s *sweeps) due(what string, now time.Time) bool {
 	return true
 }
 
-// sweep tidies up a little. It never fails the request beside which it runs.
+// sweep runs a sweep if one is due. If the sweep fails, the request does not: the next sweep tries again.
 func (a *API) sweep(ctx context.Context, what string, do func(context.Context) error) {
 	if !a.sweeps.due(what, a.deps.Now()) {
 		return
@@ -41,6 +41,6 @@ func (a *API) sweep(ctx context.Context, what string, do func(context.Context) e
 	ctx, cancel := context.WithTimeout(ctx, sweepWithin)
 	defer cancel()
 	if err := do(ctx); err != nil {
-		a.deps.Log.WarnContext(ctx, "tidying up failed and will be tried again", "what", what, "error", err)
+		a.deps.Log.WarnContext(ctx, "sweep failed", "sweep", what, "error", err)
 	}
 }

@@ -9,33 +9,33 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// profile is what everybody may see of a person.
+// profile is the part of a user that everybody may see.
 type profile struct {
 	UID         string      `json:"uid"`
 	Username    string      `json:"username"`
 	DisplayName string      `json:"display_name"`
 	CreatedAt   chat.Micros `json:"created_at"`
-	Deleted     bool        `json:"deleted,omitempty"` // gone; the names are empty then
+	Deleted     bool        `json:"deleted,omitempty"` // the names are empty then
 }
 
 func profileOf(u store.User) profile {
 	return profile{UID: u.UID, Username: u.Username, DisplayName: u.DisplayName, CreatedAt: u.CreatedAt}
 }
 
-var errNobody = problem.New(problem.NotFound, "user_not_found", "There is no such person.")
+var errNoUser = problem.New(problem.NotFound, "user_not_found", "This person does not exist.")
 
-// nobody turns "there is nothing" into "there is no such person".
-func nobody(err error) error {
+// noUser replaces problem.ErrNotFound by errNoUser.
+func noUser(err error) error {
 	if errors.Is(err, problem.ErrNotFound) {
-		return errNobody.WithCause(err)
+		return errNoUser.WithCause(err)
 	}
 	return err
 }
 
-// maxQuery is how many bytes a search may have.
+// maxQuery limits the bytes of a search.
 const maxQuery = 200
 
-// listUsers lists everyone but the caller.
+// listUsers lists all active users but the caller.
 func (a *API) listUsers(ctx context.Context, r *request) (*response, error) {
 	if name := r.query.Get("username"); name != "" {
 		return a.userByName(ctx, name)
@@ -52,8 +52,9 @@ func (a *API) listUsers(ctx context.Context, r *request) (*response, error) {
 		Users []profile `json:"users"`
 		Next  string    `json:"next"`
 	}{Users: []profile{}}
-	// Addresses are not for others: store.Search takes an "@" for the start of one.
-	found, next, err := a.deps.Store.Search(ctx, store.Search{Prefix: withoutAt(q), Cursor: r.query.Get("cursor"), Limit: limit})
+	// Users may not search by address, which is what store.Search does if there is an "@".
+	found, next, err := a.deps.Store.Search(ctx, store.Search{Prefix: withoutAt(q), Cursor: r.query.Get("cursor"),
+		Limit: limit})
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,7 @@ func (a *API) listUsers(ctx context.Context, r *request) (*response, error) {
 	return ok(page), nil
 }
 
-// userByName answers with the one person of that username, or with nobody.
+// userByName returns a list of the one user with that username, or an empty list.
 func (a *API) userByName(ctx context.Context, name string) (*response, error) {
 	users := []profile{}
 	u, err := a.deps.Store.UserByUsername(ctx, name)
@@ -80,7 +81,7 @@ func (a *API) userByName(ctx context.Context, name string) (*response, error) {
 	return ok(map[string]any{"users": users, "next": ""}), nil
 }
 
-// withoutAt puts a blank in place of every "@": "@ada" finds Ada.
+// withoutAt replaces every "@" by a space, so that "@ada" finds Ada.
 func withoutAt(q string) string {
 	b := []byte(q)
 	for i, c := range b {
@@ -91,19 +92,18 @@ func withoutAt(q string) string {
 	return string(b)
 }
 
-// getUser answers with one person, also with one that is disabled or gone,
-// since old conversations show them.
+// getUser returns one user. Disabled users are included, since old conversations show them.
 func (a *API) getUser(ctx context.Context, r *request) (*response, error) {
-	uid := r.params["uid"]
+	uid := r.http.PathValue("uid")
 	if !chat.ValidUID(uid) {
-		return nil, errNobody
+		return nil, errNoUser
 	}
 	u, err := a.deps.Store.User(ctx, uid)
 	if err != nil {
-		return nil, nobody(err)
+		return nil, noUser(err)
 	}
 	if u.ErasingAt != 0 {
-		return nil, errNobody
+		return nil, errNoUser
 	}
 	return ok(profileOf(u)), nil
 }

@@ -1,11 +1,10 @@
-// Package deadletter keeps what persist could not save until an operator has
-// replayed or discarded it.
+// Package deadletter keeps dead letters, the data that persist could not save, until an operator replays or discards
+// them.
 //
-// Letters lie on a shelf, which is the store. On one machine persist puts them there itself
-// ([Shelf]). On Google Cloud, where the store may be what is
-// failing, persist publishes them to the dead-letter topic, to which Pub/Sub
-// itself also sends what it gave up on; [Topic] publishes, and collects
-// from the topic's subscription onto the shelf whenever an operator looks.
+// Operators find them in the store. On one machine, persist puts them there ([Local]). On Google Cloud, the store may
+// be the part that fails. There, persist publishes them to the dead-letter topic, to which Pub/Sub itself sends the
+// messages that it could not deliver. [Topic] publishes to it, and moves dead letters from its subscription into the
+// store whenever an operator lists them.
 package deadletter
 
 import (
@@ -14,33 +13,31 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 )
 
-// Putter takes what could not be saved. Put returns when the letters are safe;
-// putting one id twice leaves one letter. A failure is
-// problem.ErrUnavailable; then some may have been taken, and the call can be repeated.
+// Putter accepts dead letters. Put returns when they are durable. An id that is put twice is one dead letter. The
+// error is problem.ErrUnavailable. Then some of them may be durable, and the call can be repeated.
 type Putter interface {
-	Put(ctx context.Context, letters []store.DeadLetter) error
+	Put(ctx context.Context, dead []store.DeadLetter) error
 }
 
-// Collector brings letters that wait elsewhere onto the shelf. Collect may be
-// called at once by many; it returns how many letters it brought, and stops
-// when there are none left or its context ends, which is no error.
+// Collector moves dead letters that wait elsewhere into the store. Collect returns how many it moved. It stops when
+// none are left, or when its context ends, which is not an error. It may be called concurrently.
 type Collector interface {
 	Collect(ctx context.Context) (int, error)
 }
 
-// Replayer hands data to persist once more. Replay returns when it is taken
-// over safely, which is before it is saved where a topic lies between.
+// Replayer hands data to persist once more. Replay returns when the data is durable. If a topic lies in between, that
+// is before it is saved.
 type Replayer interface {
 	Replay(ctx context.Context, data []byte) error
 }
 
-// Shelf puts letters into the store.
+// Local is the dead letters of a chat on one machine, which are put directly into the store.
 type Local struct{ Store store.Records }
 
 // Put implements Putter.
-func (s Local) Put(ctx context.Context, letters []store.DeadLetter) error {
-	return s.Store.PutDeadLetters(ctx, letters)
+func (l Local) Put(ctx context.Context, dead []store.DeadLetter) error {
+	return l.Store.PutDeadLetters(ctx, dead)
 }
 
-// Collect implements Collector: on one machine nothing waits elsewhere.
+// Collect implements Collector. On one machine, dead letters do not wait elsewhere.
 func (Local) Collect(context.Context) (int, error) { return 0, nil }

@@ -18,26 +18,26 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Attributes of a letter on the dead-letter topic. Messages without them are
-// those that Pub/Sub itself gave up on.
+// Attributes of a dead letter on the dead-letter topic. Messages without them come from Pub/Sub itself, which could
+// not deliver them.
 const (
 	attrID     = "letter_id"
 	attrReason = "letter_reason"
 	attrAt     = "letter_at" // microseconds
 )
 
-// TopicOptions name what a Topic uses; a part that names nothing cannot do what needs it.
+// TopicOptions names the parts that a Topic uses. A name may be empty if the methods that need it are not called.
 type TopicOptions struct {
 	Project      string
-	DeadTopic    string        // Put publishes to it
-	Subscription string        // of the dead-letter topic: Collect pulls from it
-	AcksTopic    string        // Replay publishes to it
-	Store        store.Records // Collect puts there
+	DeadTopic    string        // for Put, which publishes to it
+	Subscription string        // of the dead-letter topic; for Collect, which pulls from it
+	AcksTopic    string        // for Replay, which publishes to it
+	Store        store.Records // for Collect, which puts dead letters into it
 	EmulatorHost string        // host:port of the emulator; "": Google's
 }
 
-// Topic is dead letters on Google Cloud. It is safe for use by many
-// goroutines and processes at once, and starts nothing in the background.
+// Topic is the dead letters of a chat on Google Cloud. It is safe for concurrent use, also by several processes, and
+// does not start goroutines.
 type Topic struct {
 	o    TopicOptions
 	pub  *vkit.TopicAdminClient
@@ -51,15 +51,16 @@ var (
 	_ Replayer  = (*Topic)(nil)
 )
 
-// NewTopic returns a Topic. It does not reach for Pub/Sub yet.
+// NewTopic returns a Topic. It does not connect to Pub/Sub yet.
 func NewTopic(ctx context.Context, o TopicOptions) (*Topic, error) {
 	if o.Project == "" {
-		return nil, errors.New("dead letters: a project must be given")
+		return nil, errors.New("dead letters: no project")
 	}
 	t := &Topic{o: o}
 	var opts []option.ClientOption
 	if o.EmulatorHost != "" {
-		conn, err := grpc.NewClient("passthrough:///"+o.EmulatorHost, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := grpc.NewClient("passthrough:///"+o.EmulatorHost,
+			grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			return nil, fmt.Errorf("pubsub emulator: %w", err)
 		}
@@ -76,9 +77,9 @@ func NewTopic(ctx context.Context, o TopicOptions) (*Topic, error) {
 	return t, nil
 }
 
-// Close ends the connections.
+// Close closes the connections.
 func (t *Topic) Close() error {
-	if t.conn != nil { // with the emulator, both share one
+	if t.conn != nil { // with the emulator, both clients share one
 		return t.conn.Close()
 	}
 	var errs []error
@@ -93,26 +94,27 @@ func (t *Topic) Close() error {
 
 func (t *Topic) topic(id string) string { return "projects/" + t.o.Project + "/topics/" + id }
 
-// publishWithin is how long one message may take. The library itself would
-// try for a minute, longer than the whole of persist has.
+// publishWithin limits the time to publish one message. By default the library retries for a minute, which is longer
+// than a whole call of persist may take.
 const publishWithin = 5 * time.Second
 
-// publish returns when Pub/Sub has the messages.
+// publish publishes messages, and returns when Pub/Sub has stored them.
 func (t *Topic) publish(ctx context.Context, topic string, messages ...*pubsubpb.PubsubMessage) error {
 	ctx, cancel := context.WithTimeout(ctx, publishWithin)
 	defer cancel()
 	_, err := t.pub.Publish(ctx, &pubsubpb.PublishRequest{Topic: t.topic(topic), Messages: messages})
 	if err != nil {
-		return problem.ErrUnavailable.WithCause(fmt.Errorf("publishing to %s: %w", topic, err))
+		return problem.ErrUnavailable.WithCause(fmt.Errorf("publish to %s: %w", topic, err))
 	}
 	return nil
 }
 
 // Put implements Putter.
-func (t *Topic) Put(ctx context.Context, letters []store.DeadLetter) error {
-	// One at a time: together they could exceed the 10 MB of a request. They are few.
-	for _, l := range letters {
-		m := &pubsubpb.PubsubMessage{Data: l.Data, Attributes: map[string]string{attrID: l.ID, attrReason: l.Reason, attrAt: strconv.FormatInt(int64(l.At), 10)}}
+func (t *Topic) Put(ctx context.Context, dead []store.DeadLetter) error {
+	// One at a time, since together they could exceed the 10 MB of a request. They are few.
+	for _, l := range dead {
+		m := &pubsubpb.PubsubMessage{Data: l.Data, Attributes: map[string]string{attrID: l.ID, attrReason: l.Reason,
+			attrAt: strconv.FormatInt(int64(l.At), 10)}}
 		if err := t.publish(ctx, t.o.DeadTopic, m); err != nil {
 			return err
 		}
@@ -125,46 +127,45 @@ func (t *Topic) Replay(ctx context.Context, data []byte) error {
 	return t.publish(ctx, t.o.AcksTopic, &pubsubpb.PubsubMessage{Data: data})
 }
 
-// pullMost is how many letters one pull may bring: with their data they stay
-// below what one answer may hold.
-const pullMost = 50
+// maxPull limits the dead letters of one pull, so that they fit into one response with their data.
+const maxPull = 50
 
-// Collect implements Collector. A letter is acknowledged only when it lies on the shelf; one
-// that comes twice is one there.
+// Collect implements Collector. It acknowledges a dead letter only when it is in the store. One that Pub/Sub delivers
+// twice is in the store once.
 func (t *Topic) Collect(ctx context.Context) (int, error) {
 	name := "projects/" + t.o.Project + "/subscriptions/" + t.o.Subscription
 	n := 0
 	for ctx.Err() == nil {
-		// ReturnImmediately is discouraged for those who wait for messages, since it
-		// may miss some. Here an operator waits: what was missed comes with the next look.
-		got, err := t.sub.Pull(ctx, &pubsubpb.PullRequest{Subscription: name, MaxMessages: pullMost, ReturnImmediately: true}) //nolint:staticcheck // see above
+		// ReturnImmediately is deprecated, since it may miss messages that are there. There is no replacement: without it,
+		// Pull waits for messages, and here an admin waits for the answer. The next call finds what this one missed.
+		//lint:ignore SA1019 see above
+		got, err := t.sub.Pull(ctx, &pubsubpb.PullRequest{Subscription: name, MaxMessages: maxPull, ReturnImmediately: true})
 		if err != nil && ctx.Err() != nil {
 			return n, nil
 		}
 		if err != nil {
-			return n, problem.ErrUnavailable.WithCause(fmt.Errorf("pulling from %s: %w", t.o.Subscription, err))
+			return n, problem.ErrUnavailable.WithCause(fmt.Errorf("pull from %s: %w", t.o.Subscription, err))
 		}
 		if len(got.GetReceivedMessages()) == 0 {
 			return n, nil
 		}
-		letters, acks := make([]store.DeadLetter, 0, pullMost), make([]string, 0, pullMost)
+		dead, acks := make([]store.DeadLetter, 0, maxPull), make([]string, 0, maxPull)
 		for _, m := range got.GetReceivedMessages() {
-			letters, acks = append(letters, letterOf(m.GetMessage())), append(acks, m.GetAckId())
+			dead, acks = append(dead, deadLetterOf(m.GetMessage())), append(acks, m.GetAckId())
 		}
-		if err := t.o.Store.PutDeadLetters(ctx, letters); err != nil {
+		if err := t.o.Store.PutDeadLetters(ctx, dead); err != nil {
 			return n, err
 		}
 		if err := t.sub.Acknowledge(ctx, &pubsubpb.AcknowledgeRequest{Subscription: name, AckIds: acks}); err != nil {
-			return n, problem.ErrUnavailable.WithCause(fmt.Errorf("acknowledging dead letters: %w", err))
+			return n, problem.ErrUnavailable.WithCause(fmt.Errorf("acknowledge dead letters: %w", err))
 		}
-		n += len(letters)
+		n += len(dead)
 	}
 	return n, nil
 }
 
-// letterOf makes a letter of a message on the dead-letter topic: of persist's own,
-// or of one that Pub/Sub gave up on.
-func letterOf(m *pubsubpb.PubsubMessage) store.DeadLetter {
+// deadLetterOf converts a message of the dead-letter topic, which persist published or Pub/Sub could not deliver.
+func deadLetterOf(m *pubsubpb.PubsubMessage) store.DeadLetter {
 	a := m.GetAttributes()
 	if id := a[attrID]; id != "" {
 		at, err := strconv.ParseInt(a[attrAt], 10, 64)
@@ -172,12 +173,13 @@ func letterOf(m *pubsubpb.PubsubMessage) store.DeadLetter {
 			at = m.GetPublishTime().AsTime().UnixMicro()
 		}
 		l := store.NewDeadLetter(id, chat.Micros(at), a[attrReason], m.GetData())
-		l.ID = l.ID[1:] // NewLetter made it once already
+		l.ID = l.ID[1:] // persist has already called NewDeadLetter, which adds a prefix
 		return l
 	}
-	reason := "Pub/Sub gave up: persist could not save it"
+	reason := "not saved: Pub/Sub stopped delivering it"
 	if n := a["CloudPubSubDeadLetterSourceDeliveryCount"]; n != "" {
-		reason = "Pub/Sub gave up after " + n + " attempts: persist could not save it"
+		reason = "not saved: Pub/Sub stopped delivering it after " + n + " attempts"
 	}
-	return store.NewDeadLetter(m.GetMessageId(), chat.MicrosOf(m.GetPublishTime().AsTime().Truncate(time.Microsecond)), reason, m.GetData())
+	return store.NewDeadLetter(m.GetMessageId(), chat.MicrosOf(m.GetPublishTime().AsTime().Truncate(time.Microsecond)),
+		reason, m.GetData())
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
 )
 
-// Over the library's fake always, over the emulator where there is one.
+// The tests run on the library's fake, and on the emulator if there is one.
 func TestTopic(t *testing.T) {
 	t.Run("fake", func(t *testing.T) {
 		srv := pstest.NewServer()
@@ -53,7 +53,8 @@ func testTopic(t *testing.T, host string) {
 		if _, err := admin.TopicAdminClient.CreateTopic(ctx, &pubsubpb.Topic{Name: name("topics", id)}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := admin.SubscriptionAdminClient.CreateSubscription(ctx, &pubsubpb.Subscription{Name: name("subscriptions", id), Topic: name("topics", id)}); err != nil {
+		if _, err := admin.SubscriptionAdminClient.CreateSubscription(ctx,
+			&pubsubpb.Subscription{Name: name("subscriptions", id), Topic: name("topics", id)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -62,24 +63,28 @@ func testTopic(t *testing.T, host string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	topic, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: project, DeadTopic: "dead", Subscription: "dead", AcksTopic: "acks", Store: db, EmulatorHost: host})
+	topic, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: project, DeadTopic: "dead",
+		Subscription: "dead", AcksTopic: "acks", Store: db, EmulatorHost: host})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { topic.Close() })
 
 	if n, err := topic.Collect(ctx); n != 0 || err != nil {
-		t.Fatalf("collecting nothing: %d, %v", n, err)
+		t.Fatalf("collected %d, %v from an empty topic", n, err)
 	}
-	one, two := store.NewDeadLetter("7-delivered-0", 1000, "no uuid ☂", []byte{0, 0xff}), store.NewDeadLetter("8", 2000, "no JSON", []byte("x"))
-	for range 2 { // put twice, it is one letter
+	one, two := store.NewDeadLetter("7-delivered-0", 1000, "no uuid ☂", []byte{0, 0xff}), store.NewDeadLetter("8", 2000,
+		"no JSON", []byte("x"))
+	for range 2 { // a dead letter that is put twice is one
 		if err := topic.Put(ctx, []store.DeadLetter{one, two}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	// what Pub/Sub itself gave up on has other attributes
-	if _, err := admin.TopicAdminClient.Publish(ctx, &pubsubpb.PublishRequest{Topic: name("topics", "dead"), Messages: []*pubsubpb.PubsubMessage{
-		{Data: []byte(`{"v":1}`), Attributes: map[string]string{"CloudPubSubDeadLetterSourceDeliveryCount": "100"}}}}); err != nil {
+	// A message that Pub/Sub could not deliver has other attributes.
+	if _, err := admin.TopicAdminClient.Publish(ctx, &pubsubpb.PublishRequest{Topic: name("topics", "dead"),
+		Messages: []*pubsubpb.PubsubMessage{
+			{Data: []byte(`{"v":1}`),
+				Attributes: map[string]string{"CloudPubSubDeadLetterSourceDeliveryCount": "100"}}}}); err != nil {
 		t.Fatal(err)
 	}
 	collected := 0
@@ -94,42 +99,45 @@ func testTopic(t *testing.T, host string) {
 	}
 	list, _, err := db.DeadLetters(ctx, "", 10)
 	if err != nil || len(list) != 3 || collected != 5 {
-		t.Fatalf("collected %d, on the shelf %+v, %v", collected, list, err)
+		t.Fatalf("collected %d, in the store %+v, %v", collected, list, err)
 	}
 	for i, want := range []store.DeadLetter{one, two} {
-		if got := list[i]; got.ID != want.ID || got.At != want.At || got.Reason != want.Reason || string(got.Data) != string(want.Data) {
-			t.Errorf("the letter is %+v, want %+v", got, want)
+		if got := list[i]; got.ID != want.ID || got.At != want.At || got.Reason != want.Reason ||
+			string(got.Data) != string(want.Data) {
+			t.Errorf("dead letter %+v, want %+v", got, want)
 		}
 	}
 	if !strings.Contains(list[2].Reason, "after 100 attempts") || list[2].At == 0 {
-		t.Errorf("what Pub/Sub gave up on is %+v", list[2])
+		t.Errorf("dead letter of Pub/Sub %+v", list[2])
 	}
 	if n, err := topic.Collect(ctx); n != 0 || err != nil {
-		t.Errorf("collected once more: %d, %v", n, err)
+		t.Errorf("collected %d more, %v", n, err)
 	}
 
 	if err := topic.Replay(ctx, list[2].Data); err != nil {
 		t.Fatal(err)
 	}
-	got, err := admin.SubscriptionAdminClient.Pull(ctx, &pubsubpb.PullRequest{Subscription: name("subscriptions", "acks"), MaxMessages: 1})
+	got, err := admin.SubscriptionAdminClient.Pull(ctx, &pubsubpb.PullRequest{Subscription: name("subscriptions", "acks"),
+		MaxMessages: 1})
 	if err != nil || len(got.ReceivedMessages) != 1 || string(got.ReceivedMessages[0].Message.Data) != `{"v":1}` {
-		t.Errorf("replayed is %v, %v", got, err)
+		t.Errorf("replayed %v, %v", got, err)
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	if err := topic.Put(ended, []store.DeadLetter{one}); err == nil {
-		t.Error("a letter that was not published is put")
+		t.Error("Put succeeds without publishing")
 	}
 }
 
-func TestNewLetter(t *testing.T) {
-	for id, want := range map[string]string{"": "l", "..": "l..", "a/b ☂": "la_b__", strings.Repeat("x", 300): "l" + strings.Repeat("x", 200)} {
+func TestNewDeadLetter(t *testing.T) {
+	for id, want := range map[string]string{"": "l", "..": "l..", "a/b ☂": "la_b__",
+		strings.Repeat("x", 300): "l" + strings.Repeat("x", 200)} {
 		if got := store.NewDeadLetter(id, 1, "r", nil).ID; got != want {
-			t.Errorf("the id %q becomes %q, want %q", id, got, want)
+			t.Errorf("id %q becomes %q, want %q", id, got, want)
 		}
 	}
 	l := store.NewDeadLetter("x", 1, strings.Repeat("☂", 1000), make([]byte, store.MaxDeadLetter+1))
 	if len(l.Data) != store.MaxDeadLetter || !strings.Contains(l.Reason, "cut from 819201 bytes") || len(l.Reason) > 1010 {
-		t.Errorf("a large letter has %d bytes, reason %q", len(l.Data), l.Reason)
+		t.Errorf("large dead letter: %d bytes, reason %q", len(l.Data), l.Reason)
 	}
 }

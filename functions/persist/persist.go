@@ -1,11 +1,10 @@
-// Package persist saves what devices have acknowledged: it handles the
-// messages of the topic delivery-acks (DESIGN §6).
+// Package persist saves the messages and read marks that devices have acknowledged. It handles the Pub/Sub messages
+// of the topic delivery-acks (DESIGN §6).
 //
-// It only writes, and every write may be repeated and reordered, since Pub/Sub
-// delivers at least once, in any order, and twice at once. What cannot ever be saved goes to the
-// dead letters with its reason, and the good entries beside it are saved; only
-// when everything of a message is safe is it done with. A passing fault is an
-// error, and Pub/Sub brings the message again.
+// Pub/Sub delivers at least once, in any order, and may deliver one message twice at the same time. So every write
+// may be repeated and reordered. Entries that can never be saved become dead letters with their reason, and the good
+// entries beside them are saved. A Pub/Sub message is done only when all of it is durable. A transient failure is
+// returned as an error, and Pub/Sub delivers the message again.
 package persist
 
 import (
@@ -19,19 +18,19 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 )
 
-// Deps is what persisting needs. Store and Letters are required.
+// Deps is what a Function needs. Store and DeadLetters are required.
 type Deps struct {
 	Store interface {
 		store.Archive
 		store.Erasure
 		store.Users
 	}
-	Letters deadletter.Putter
-	Now     func() time.Time // nil: time.Now
-	Log     *slog.Logger     // nil: slog.Default()
+	DeadLetters deadletter.Putter
+	Now         func() time.Time // nil: time.Now
+	Log         *slog.Logger     // nil: slog.Default()
 }
 
-// Function saves the data of Pub/Sub messages. It is safe for use by many goroutines.
+// Function saves the data of Pub/Sub messages. It is safe for concurrent use.
 type Function struct {
 	deps   Deps
 	erased erased
@@ -49,13 +48,13 @@ func New(deps Deps) *Function {
 	return &Function{deps: deps}
 }
 
-// Handle saves the data of one google.cloud.pubsub.topic.v1.messagePublished
-// event, as functions-framework makes it from a push. nil: everything in it is
-// saved or is a dead letter. An error is passing: the same event should be given again.
+// Handle saves the data of one google.cloud.pubsub.topic.v1.messagePublished event, which functions-framework makes
+// of a push. When it returns nil, everything in the event is saved or a dead letter. An error is transient: the same
+// event should be delivered again.
 func (f *Function) Handle(ctx context.Context, e event.Event) error {
 	m, err := messageOf(e)
 	if err != nil {
-		return f.giveUp(ctx, e.ID(), err, e.Data())
+		return f.putMessage(ctx, e.ID(), err, e.Data())
 	}
 	return f.save(ctx, m)
 }

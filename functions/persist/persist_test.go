@@ -62,13 +62,15 @@ func newFixture(t testing.TB) *fixture {
 	}
 	t.Cleanup(func() { db.Close() })
 	f := &fixture{store: &flaky{Store: db}, now: t0}
-	f.Function = New(Deps{Store: f.store, Letters: deadletter.Local{Store: db}, Now: func() time.Time { return f.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	f.Function = New(Deps{Store: f.store, DeadLetters: deadletter.Local{Store: db}, Now: func() time.Time { return f.now },
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	return f
 }
 
 func message1(from, to, body string, at time.Time) delivery.Delivered {
 	m := chat.MicrosOf(at)
-	return delivery.Delivered{Message: chat.Message{ID: uuid.Must(uuid.NewV7()).String(), Conversation: chat.ConversationID(from, to), From: from, To: to,
+	return delivery.Delivered{Message: chat.Message{ID: uuid.Must(uuid.NewV7()).String(),
+		Conversation: chat.ConversationID(from, to), From: from, To: to,
 		Body: body, At: m, AcceptedAt: m}, DeliveredAt: m}
 }
 
@@ -81,9 +83,10 @@ func data(t testing.TB, b delivery.Batch) []byte {
 	return d
 }
 
-// push posts data as Pub/Sub does, and returns the status.
+// push posts data like Pub/Sub, and returns the status.
 func (f *fixture) push(id string, data []byte) int {
-	return f.post(fmt.Sprintf(`{"subscription":"projects/p/subscriptions/s","message":{"data":%q,"attributes":{"k":"v"},"messageId":%q,"message_id":%q,"publishTime":"2026-03-01T12:00:00.5Z"}}`,
+	return f.post(fmt.Sprintf(`{"subscription":"projects/p/subscriptions/s","message":{"data":%q,"attributes":{"k":"v"},`+
+		`"messageId":%q,"message_id":%q,"publishTime":"2026-03-01T12:00:00.5Z"}}`,
 		base64.StdEncoding.EncodeToString(data), id, id))
 }
 
@@ -105,7 +108,7 @@ func (f *fixture) history(t *testing.T, conversation string) (bodies []string) {
 	return bodies
 }
 
-func (f *fixture) letters(t *testing.T) []store.DeadLetter {
+func (f *fixture) deadLetters(t *testing.T) []store.DeadLetter {
 	t.Helper()
 	list, _, err := f.store.DeadLetters(t.Context(), "", 100)
 	if err != nil {
@@ -118,27 +121,29 @@ func TestPush(t *testing.T) {
 	f := newFixture(t)
 	first, second := message1("ada", "bob", "one", t0), message1("bob", "ada", "two", t0.Add(time.Second))
 	read := delivery.Read{Conversation: "ada~bob", By: "bob", At: first.At}
-	batches := [][]byte{data(t, delivery.Batch{Delivered: []delivery.Delivered{second}, Read: []delivery.Read{read}}), data(t, delivery.Batch{Delivered: []delivery.Delivered{first, second}})}
+	batches := [][]byte{data(t, delivery.Batch{Delivered: []delivery.Delivered{second}, Read: []delivery.Read{read}}),
+		data(t, delivery.Batch{Delivered: []delivery.Delivered{first, second}})}
 	for range 2 { // repeated
-		for i, b := range batches { // and out of order
+		for i, b := range batches { // out of order
 			if code := f.push(fmt.Sprint(i), b); code != 200 {
 				t.Fatalf("status %d", code)
 			}
 		}
 	}
 	if got := f.history(t, "ada~bob"); len(got) != 2 || got[0] != "one" || got[1] != "two" {
-		t.Errorf("saved are %v", got)
+		t.Errorf("saved %v", got)
 	}
-	if l := f.letters(t); len(l) != 0 {
+	if l := f.deadLetters(t); len(l) != 0 {
 		t.Errorf("dead letters %v", l)
 	}
 	f.now = f.now.Add(time.Minute)
 	if code := f.push("empty", data(t, delivery.Batch{})); code != 200 {
-		t.Errorf("an empty batch is answered %d", code)
+		t.Errorf("empty batch: status %d, want 200", code)
 	}
 }
 
-func TestPushAtOnce(t *testing.T) {
+// Concurrent deliveries of one message save each of its entries once.
+func TestConcurrentPushes(t *testing.T) {
 	f := newFixture(t)
 	var batch delivery.Batch
 	for i := range 20 {
@@ -155,12 +160,12 @@ func TestPushAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	if got := f.history(t, "ada~bob"); len(got) != 20 {
-		t.Errorf("saved are %d", len(got))
+		t.Errorf("%d messages saved, want 20", len(got))
 	}
 }
 
-// What can never be saved becomes a dead letter with its reason; the good
-// entries beside it are saved, and the call is done with.
+// An entry that can never be saved becomes a dead letter with its reason. The good entries beside it are saved, and
+// the call succeeds.
 func TestMalformed(t *testing.T) {
 	good := message1("ada", "bob", "good", t0)
 	entry := func(change func(*delivery.Delivered)) string {
@@ -188,41 +193,44 @@ func TestMalformed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
-			for range 2 { // a repeat leaves no second letter
-				if code := f.push("m1", []byte(`{"v":1,"delivered":[`+bad+`,`+goodJSON+`],"read":[{"conversation":"ada~bob","by":"eve","at":5},{"conversation":"ada~bob","by":"bob","at":5}]}`)); code != 200 {
+			for range 2 { // a repeat does not add a second dead letter
+				read := `{"conversation":"ada~bob","by":"eve","at":5},{"conversation":"ada~bob","by":"bob","at":5}`
+				body := `{"v":1,"delivered":[` + bad + `,` + goodJSON + `],"read":[` + read + `]}`
+				if code := f.push("m1", []byte(body)); code != 200 {
 					t.Fatalf("status %d", code)
 				}
 			}
 			if got := f.history(t, "ada~bob"); len(got) != 1 || got[0] != "good" {
-				t.Errorf("saved are %v", got)
+				t.Errorf("saved %v", got)
 			}
-			l := f.letters(t)
+			l := f.deadLetters(t)
 			if len(l) != 2 || l[0].Reason == "" || !strings.Contains(string(l[0].Data), bad) {
 				t.Fatalf("dead letters %+v", l)
 			}
-			// a letter can be replayed as it is, and is one again
+			// The dead letter can be replayed, and becomes one again.
 			if err := f.Replay(t.Context(), l[0].Data); err != nil {
 				t.Fatal(err)
 			}
-			if l := f.letters(t); len(l) != 3 {
+			if l := f.deadLetters(t); len(l) != 3 {
 				t.Errorf("%d dead letters after a replay", len(l))
 			}
 		})
 	}
-	for name, body := range map[string]string{"no JSON": "hello", "another version": `{"v":2,"delivered":[]}`, "nothing": "", "a list": "[]", "not UTF-8": "\xff\xfe"} {
+	for name, body := range map[string]string{"no JSON": "hello", "another version": `{"v":2,"delivered":[]}`,
+		"nothing": "", "a list": "[]", "not UTF-8": "\xff\xfe"} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			if code := f.push("m1", []byte(body)); code != 200 {
 				t.Fatalf("status %d", code)
 			}
-			if l := f.letters(t); len(l) != 1 || l[0].ID != "lm1" || !bytes.Equal(l[0].Data, []byte(body)) {
+			if l := f.deadLetters(t); len(l) != 1 || l[0].ID != "lm1" || !bytes.Equal(l[0].Data, []byte(body)) {
 				t.Errorf("dead letters %+v", l)
 			}
 		})
 	}
 }
 
-// A letter whose reason has gone is saved by replaying it.
+// A dead letter is saved by replaying it if its reason no longer applies.
 func TestReplay(t *testing.T) {
 	f := newFixture(t)
 	m := message1("ada", "bob", "from the future", t0.Add(time.Hour))
@@ -230,16 +238,16 @@ func TestReplay(t *testing.T) {
 		t.Fatalf("status %d", code)
 	}
 	f.now = f.now.Add(time.Hour)
-	if err := f.Replay(t.Context(), f.letters(t)[0].Data); err != nil {
+	if err := f.Replay(t.Context(), f.deadLetters(t)[0].Data); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.history(t, "ada~bob"); len(got) != 1 {
-		t.Errorf("saved are %v", got)
+		t.Errorf("saved %v", got)
 	}
 }
 
-// A passing fault is an error, so that Pub/Sub tries again; nothing becomes a dead letter.
-func TestPassingFaults(t *testing.T) {
+// A transient failure is an error, so that Pub/Sub delivers the message again. It does not produce dead letters.
+func TestTransientFailures(t *testing.T) {
 	f := newFixture(t)
 	body := data(t, delivery.Batch{Delivered: []delivery.Delivered{message1("ada", "bob", "one", t0)}})
 	f.store.err = problem.ErrUnavailable.WithCause(errors.New("connection refused"))
@@ -250,13 +258,13 @@ func TestPassingFaults(t *testing.T) {
 	if code := f.push("m1", body); code != 200 {
 		t.Errorf("status %d", code)
 	}
-	if l := f.letters(t); len(l) != 0 {
+	if l := f.deadLetters(t); len(l) != 0 {
 		t.Errorf("dead letters %v", l)
 	}
-	// neither is a dead letter that cannot be put down lost
-	broken := New(Deps{Store: f.store, Letters: brokenShelf{}, Now: f.deps.Now, Log: f.deps.Log})
+	// A dead letter that cannot be stored is an error, too.
+	broken := New(Deps{Store: f.store, DeadLetters: brokenShelf{}, Now: f.deps.Now, Log: f.deps.Log})
 	if err := broken.Replay(t.Context(), []byte("x")); err == nil {
-		t.Error("a dead letter that was put nowhere is done with")
+		t.Error("a dead letter that could not be stored is not an error")
 	}
 }
 
@@ -264,18 +272,19 @@ type brokenShelf struct{}
 
 func (brokenShelf) Put(context.Context, []store.DeadLetter) error { return problem.ErrUnavailable }
 
-func TestNoPush(t *testing.T) {
+// A request that is not a push is refused.
+func TestNotAPush(t *testing.T) {
 	f := newFixture(t)
-	for _, body := range []string{"", "x", "{}", `{"message":null}`, `{"message":{"data":"%%%","messageId":"1"}}`, `{"message":{"data":"eA=="}}`, `{"message":{"messageId":"1","publishTime":"x"}}`} {
+	for _, body := range []string{"", "x", "{}", `{"message":null}`, `{"message":{"data":"%%%","messageId":"1"}}`,
+		`{"message":{"data":"eA=="}}`, `{"message":{"messageId":"1","publishTime":"x"}}`} {
 		if code := f.post(body); code != 400 {
-			t.Errorf("%q is answered %d", body, code)
+			t.Errorf("%q: status %d", body, code)
 		}
 	}
 }
 
-// What a deleted person wrote and was still under way is not saved; what
-// others wrote to them is.
-func TestErasedAuthors(t *testing.T) {
+// Late messages of a deleted user are not saved. Messages of others to them are.
+func TestDeletedAuthors(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
 	lease, err := f.store.Reserve(ctx, "eve@example.org", "eve", "eve", "a", chat.MicrosOf(t0), time.Minute)
@@ -289,7 +298,8 @@ func TestErasedAuthors(t *testing.T) {
 	both := func() {
 		t.Helper()
 		n++
-		b := delivery.Batch{Delivered: []delivery.Delivered{message1("eve", "ada", fmt.Sprint("from eve ", n), t0), message1("ada", "eve", fmt.Sprint("to eve ", n), t0)},
+		b := delivery.Batch{Delivered: []delivery.Delivered{message1("eve", "ada", fmt.Sprint("from eve ", n), t0),
+			message1("ada", "eve", fmt.Sprint("to eve ", n), t0)},
 			Read: []delivery.Read{{Conversation: "ada~eve", By: "eve", At: chat.MicrosOf(t0)}}}
 		if code := f.push(fmt.Sprint(n), data(t, b)); code != 200 {
 			t.Fatalf("status %d", code)
@@ -305,15 +315,15 @@ func TestErasedAuthors(t *testing.T) {
 	f.now = f.now.Add(erasedEvery)
 	both()
 	if got := f.history(t, "ada~eve"); fmt.Sprint(got) != "[to eve 1 to eve 2]" {
-		t.Errorf("saved are %v", got)
+		t.Errorf("saved %v", got)
 	}
 	list, _, err := f.store.Conversations(ctx, "ada", "", 1)
 	if err != nil || len(list[0].Read) != 0 {
-		t.Errorf("the read marks are %v, %v", list[0].Read, err)
+		t.Errorf("read marks %v, %v", list[0].Read, err)
 	}
 }
 
-// Activity is noted hourly, however much is saved.
+// Activity is recorded at most hourly, however much is saved.
 func TestActivity(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()
@@ -328,7 +338,8 @@ func TestActivity(t *testing.T) {
 	}
 	for range 4 {
 		f.now = f.now.Add(25 * time.Minute)
-		if code := f.push("x", data(t, delivery.Batch{Delivered: []delivery.Delivered{message1("ada", "bob", "x", f.now)}})); code != 200 {
+		if code := f.push("x", data(t, delivery.Batch{Delivered: []delivery.Delivered{message1("ada", "bob", "x",
+			f.now)}})); code != 200 {
 			t.Fatalf("status %d", code)
 		}
 	}
@@ -341,23 +352,25 @@ func TestActivity(t *testing.T) {
 func FuzzPush(f *testing.F) {
 	fx := newFixture(f)
 	good := message1("ada", "bob", "hi", t0)
-	d, err := delivery.Batch{Delivered: []delivery.Delivered{good}, Read: []delivery.Read{{Conversation: "ada~bob", By: "ada", At: 5}}}.Encode()
+	d, err := delivery.Batch{Delivered: []delivery.Delivered{good},
+		Read: []delivery.Read{{Conversation: "ada~bob", By: "ada", At: 5}}}.Encode()
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, seed := range [][]byte{d, []byte(`{"v":1}`), []byte(`{"v":1,"delivered":[{}],"read":[null]}`), []byte("\xff"), {}} {
+	for _, seed := range [][]byte{d, []byte(`{"v":1}`), []byte(`{"v":1,"delivered":[{}],"read":[null]}`), []byte("\xff"),
+		{}} {
 		f.Add(seed, true)
 		f.Add(seed, false)
 	}
 	f.Fuzz(func(t *testing.T, body []byte, wrap bool) {
-		if wrap { // as data of a push: whatever it is, it is saved or a dead letter
+		if wrap { // as the data of a push, it is saved or becomes a dead letter
 			if code := fx.push("fuzz", body); code != 200 {
-				t.Errorf("%q is answered %d", body, code)
+				t.Errorf("%q: status %d", body, code)
 			}
 			return
 		}
 		if code := fx.post(string(body)); code != 200 && code != 400 {
-			t.Errorf("%q is answered %d", body, code)
+			t.Errorf("%q: status %d", body, code)
 		}
 	})
 }

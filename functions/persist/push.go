@@ -14,35 +14,34 @@ import (
 // Constants of the event that functions-framework makes of a push.
 const (
 	eventType   = "google.cloud.pubsub.topic.v1.messagePublished"
-	messageType = "type.googleapis.com/google.pubusb.v1.PubsubMessage" // the framework's own spelling
+	messageType = "type.googleapis.com/google.pubusb.v1.PubsubMessage" // spelled as in the framework
 )
 
-// maxPush is how large a push can be: Pub/Sub's limit of 10 MB, in base64, and room for the rest.
+// maxPush limits the bytes of a push. It is Pub/Sub's limit of 10 MB, in base64, and room for the rest.
 const maxPush = 14 << 20
 
-// ServeHTTP takes the body of a Pub/Sub push, converts it as
-// functions-framework does (whose handler cannot be mounted elsewhere; a test
-// holds the two against each other), and answers as the framework would: 200
-// when Handle returned nil, 500 when it did not, 400 for what is no push.
+// ServeHTTP handles a Pub/Sub push as functions-framework does, whose handler cannot be mounted elsewhere. (A test
+// compares the two.) It answers 200 if Handle returns nil, 500 if Handle returns an error, and 400 if the body is not
+// a push.
 func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPush))
 	if err != nil {
-		http.Error(w, "The body cannot be read.", http.StatusBadRequest)
+		http.Error(w, "The body could not be read.", http.StatusBadRequest)
 		return
 	}
 	e, err := convert(body, time.Now())
 	if err != nil {
-		f.deps.Log.WarnContext(r.Context(), "a request that is no push", "error", err)
-		http.Error(w, "This is no push of Pub/Sub.", http.StatusBadRequest)
+		f.deps.Log.WarnContext(r.Context(), "request is not a push", "error", err)
+		http.Error(w, "This is not a push of Pub/Sub.", http.StatusBadRequest)
 		return
 	}
 	if err := f.Handle(r.Context(), e); err != nil {
-		f.deps.Log.ErrorContext(r.Context(), "saving failed and will be tried again", "error", err)
+		f.deps.Log.ErrorContext(r.Context(), "saving failed; Pub/Sub will deliver the message again", "error", err)
 		http.Error(w, "Saving failed. Try again.", http.StatusInternalServerError)
 	}
 }
 
-// convert makes the event of a push body.
+// convert makes an event of the body of a push.
 func convert(body []byte, now time.Time) (event.Event, error) {
 	var push struct {
 		Subscription string `json:"subscription"`
@@ -58,7 +57,7 @@ func convert(body []byte, now time.Time) (event.Event, error) {
 	}
 	m := push.Message
 	if m == nil {
-		return event.Event{}, errors.New("push body: no message")
+		return event.Event{}, errors.New("push body: message is missing")
 	}
 	if m.PublishTime.IsZero() {
 		m.PublishTime = now

@@ -7,8 +7,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Replay saves data as if it had been pushed, on a machine without a topic. It makes a
-// Function a deadletter.Replayer: what is still malformed becomes a new dead letter.
+// Replay implements deadletter.Replayer for a chat on one machine, without a topic. It saves data as if it had been
+// pushed. Entries that are still malformed become new dead letters.
 func (f *Function) Replay(ctx context.Context, data []byte) error {
 	id, err := uuid.NewV7()
 	if err != nil {

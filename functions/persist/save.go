@@ -3,6 +3,7 @@ package persist
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,9 +14,9 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
-// maxAhead is how far times in the data may lie in the future. The realtime
-// service refuses more than chat.MaxAhead; the rest is room for clocks that
-// differ. Beyond it an entry would hold its conversation's maxima for ever.
+// maxAhead is how far times in the data may lie in the future. The realtime service refuses more than chat.MaxAhead;
+// the rest allows for clocks that differ. An entry further ahead would determine last_at and the read marks of its
+// conversation for a long time.
 const maxAhead = 5 * time.Minute
 
 // message is a Pub/Sub message.
@@ -35,10 +36,10 @@ func messageOf(e event.Event) (message, error) {
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(e.Data(), &d); err != nil {
-		return message{}, fmt.Errorf("the event's data is no Pub/Sub message: %w", err)
+		return message{}, fmt.Errorf("the event's data is not a Pub/Sub message: %w", err)
 	}
 	if d.Message == nil {
-		return message{}, fmt.Errorf("the event's data has no message")
+		return message{}, errors.New("the event's data does not contain a message")
 	}
 	m := message{ID: d.Message.ID, Data: d.Message.Data}
 	if m.ID == "" {
@@ -50,33 +51,34 @@ func messageOf(e event.Event) (message, error) {
 	return m, nil
 }
 
-// save saves what can be saved of m and puts the rest to the dead letters.
+// save saves the valid entries of m and makes the others dead letters.
 func (f *Function) save(ctx context.Context, m message) error {
 	raw, err := delivery.Decode(m.Data)
 	if err != nil {
-		return f.giveUp(ctx, m.ID, err, m.Data)
+		return f.putMessage(ctx, m.ID, err, m.Data)
 	}
 	now := f.deps.Now()
 	latest := chat.MicrosOf(now.Add(maxAhead))
 	var (
 		delivered []delivery.Delivered
 		read      []delivery.Read
-		bad       []store.DeadLetter
+		dead      []store.DeadLetter
 	)
-	refuse := func(list string, i int, reason error, entry json.RawMessage) {
+	reject := func(list string, i int, reason error, entry json.RawMessage) {
 		data, err := json.Marshal(map[string]any{"v": delivery.Version, list: []json.RawMessage{entry}})
-		if err != nil { // what was decoded as raw JSON can be encoded again
+		if err != nil { // cannot happen: it was decoded as raw JSON
 			data = entry
 		}
-		bad = append(bad, store.NewDeadLetter(fmt.Sprintf("%s-%s-%d", m.ID, list, i), chat.MicrosOf(now), reason.Error(), data))
+		dead = append(dead, store.NewDeadLetter(fmt.Sprintf("%s-%s-%d", m.ID, list, i), chat.MicrosOf(now), reason.Error(),
+			data))
 	}
 	for i, entry := range raw.Delivered {
 		d, err := delivery.DecodeDelivered(entry)
 		if err == nil && (d.At > latest || d.AcceptedAt > latest || d.DeliveredAt > latest) {
-			err = fmt.Errorf("message %s: a time lies in the future", d.ID)
+			err = fmt.Errorf("message %s: a time is in the future", d.ID)
 		}
 		if err != nil {
-			refuse("delivered", i, err, entry)
+			reject("delivered", i, err, entry)
 			continue
 		}
 		delivered = append(delivered, d)
@@ -84,37 +86,38 @@ func (f *Function) save(ctx context.Context, m message) error {
 	for i, entry := range raw.Read {
 		r, err := delivery.DecodeRead(entry)
 		if err == nil && r.At > latest {
-			err = fmt.Errorf("read mark in %s: at lies in the future", r.Conversation)
+			err = fmt.Errorf("read mark in %s: at is in the future", r.Conversation)
 		}
 		if err != nil {
-			refuse("read", i, err, entry)
+			reject("read", i, err, entry)
 			continue
 		}
 		read = append(read, r)
 	}
 	if delivered, read, err = f.dropErased(ctx, delivered, read); err != nil {
-		return fmt.Errorf("message %s: %w", m.ID, err)
+		return fmt.Errorf("save message %s: %w", m.ID, err)
 	}
 	if len(delivered)+len(read) > 0 {
 		if err := f.deps.Store.Save(ctx, delivered, read); err != nil {
-			return fmt.Errorf("message %s: %w", m.ID, err)
+			return fmt.Errorf("save message %s: %w", m.ID, err)
 		}
-		f.noteActive(ctx, delivered, read)
+		f.recordActivity(ctx, delivered, read)
 	}
-	return f.bury(ctx, bad)
+	return f.put(ctx, dead)
 }
 
-// giveUp puts a whole message to the dead letters.
-func (f *Function) giveUp(ctx context.Context, id string, reason error, data []byte) error {
-	return f.bury(ctx, []store.DeadLetter{store.NewDeadLetter(id, chat.MicrosOf(f.deps.Now()), reason.Error(), data)})
+// putMessage makes a whole message a dead letter.
+func (f *Function) putMessage(ctx context.Context, id string, reason error, data []byte) error {
+	return f.put(ctx, []store.DeadLetter{store.NewDeadLetter(id, chat.MicrosOf(f.deps.Now()), reason.Error(), data)})
 }
 
-func (f *Function) bury(ctx context.Context, letters []store.DeadLetter) error {
-	if len(letters) == 0 {
+// put logs dead letters and hands them to Deps.DeadLetters.
+func (f *Function) put(ctx context.Context, dead []store.DeadLetter) error {
+	if len(dead) == 0 {
 		return nil
 	}
-	for _, l := range letters {
-		f.deps.Log.ErrorContext(ctx, "malformed delivery data goes to the dead letters", "letter", l.ID, "reason", l.Reason)
+	for _, l := range dead {
+		f.deps.Log.ErrorContext(ctx, "malformed data became a dead letter", "dead_letter", l.ID, "reason", l.Reason)
 	}
-	return f.deps.Letters.Put(ctx, letters)
+	return f.deps.DeadLetters.Put(ctx, dead)
 }

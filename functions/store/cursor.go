@@ -6,26 +6,25 @@ import (
 	"fmt"
 )
 
-// Mark is a place in a list, as implementations put it into their cursors:
-// the sort values of the last entry that was given.
+// Mark is a position in a list: the sort values of the last entry of a page. Implementations encode it as a cursor.
 type Mark struct {
-	List string `json:"l"`           // which list, with its order and its owner: a cursor of another is refused
-	Text string `json:"t,omitempty"` // sort value, where it is text
-	Num  int64  `json:"n,omitempty"` // sort value, where it is a number
-	ID   string `json:"i"`           // tells equals apart
+	List string `json:"l"`           // identifies the list, its order and its owner; a cursor of another list is refused
+	Text string `json:"t,omitempty"` // sort value, if it is text
+	Num  int64  `json:"n,omitempty"` // sort value, if it is a number
+	ID   string `json:"i"`           // distinguishes entries with the same sort value
 }
 
-// Cursor returns m as an opaque cursor.
+// Cursor encodes m as an opaque cursor.
 func (m Mark) Cursor() string {
 	b, err := json.Marshal(m)
-	if err != nil { // strings and an integer only: cannot happen
+	if err != nil { // cannot happen: m has only strings and an integer
 		panic(err)
 	}
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// ParseMark reads a cursor of the given list. A nil Mark is the beginning.
-// The error is ErrCursor with the cause.
+// ParseMark decodes a cursor of the given list. A nil Mark is the start of the list. The error is ErrCursor with the
+// cause.
 func ParseMark(cursor, list string) (*Mark, error) {
 	if cursor == "" {
 		return nil, nil

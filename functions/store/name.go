@@ -10,11 +10,11 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// maxTerm is how many code points of a word a search can tell apart by index.
+// maxTerm is the number of code points of a word that are indexed.
 const maxTerm = 16
 
-// Fold returns s as lists sort and search it: compatibility forms and accents
-// taken off, lower case, white space collapsed. "Élodie  Ä" is "elodie a".
+// Fold returns s in the form by which lists are sorted and searched: without compatibility forms and accents, in
+// lower case, with white space collapsed. "Élodie  Ä" becomes "elodie a".
 func Fold(s string) string {
 	var b strings.Builder
 	for _, r := range norm.NFKD.String(s) {
@@ -25,8 +25,8 @@ func Fold(s string) string {
 	return strings.Join(strings.Fields(b.String()), " ")
 }
 
-// Words returns the distinct words, folded, by which a person is found: those of both
-// names, whole ("hopper-adams", "a.turing") and in their parts.
+// Words returns the distinct folded words by which a user is found. They are the words of both names, whole
+// ("hopper-adams", "a.turing") and in parts.
 func Words(username, displayName string) []string {
 	both := Fold(username) + " " + Fold(displayName)
 	words := append(strings.Fields(both), strings.FieldsFunc(both, func(r rune) bool {
@@ -36,8 +36,8 @@ func Words(username, displayName string) []string {
 	return slices.Compact(words)
 }
 
-// Terms returns every prefix, of 1 to maxTerm code points, of every word of a person: what an
-// index that finds whole values needs to find prefixes.
+// Terms returns every prefix of 1 to maxTerm code points of every word of a user. With them, an index that finds only
+// whole values can find prefixes.
 func Terms(username, displayName string) []string {
 	var terms []string
 	for _, w := range Words(username, displayName) {
@@ -58,14 +58,14 @@ func Terms(username, displayName string) []string {
 	return slices.Compact(terms)
 }
 
-// Query is the prefix of a Search, split as it is looked up: Term, by an
-// index; Words, all of which must begin a word of the person.
+// Query is the parsed prefix of a Search. Term is looked up in an index. A user matches if each of Words begins one
+// of their words.
 type Query struct {
 	Term  string
 	Words []string
 }
 
-// ParseQuery splits a search prefix. The zero Query matches everybody.
+// ParseQuery parses the prefix of a Search. The zero Query matches everybody.
 func ParseQuery(prefix string) Query {
 	var q Query
 	for _, w := range strings.Fields(Fold(prefix)) {
@@ -85,7 +85,7 @@ func ParseQuery(prefix string) Query {
 	return q
 }
 
-// Matches reports whether the person is one that q looks for.
+// Matches reports whether u matches q.
 func (q Query) Matches(u User) bool {
 	words := Words(u.Username, u.DisplayName)
 	for _, w := range q.Words {
@@ -96,8 +96,8 @@ func (q Query) Matches(u User) bool {
 	return true
 }
 
-// EmailKey identifies an email address, without regard to case, where the
-// address itself need not be kept.
+// EmailKey returns a key for an email address, which does not depend on its case. It is used where the address itself
+// need not be stored.
 func EmailKey(email string) string {
 	sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(email))))
 	return hex.EncodeToString(sum[:16])

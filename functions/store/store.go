@@ -1,25 +1,23 @@
-// Package store is the port to everything that is kept: people, the archive of
-// delivered messages, and the operator's records. Its implementations are
-// storebolt (one machine, on disk) and storefirestore (Firestore); storetest
-// is the conformance suite that both pass.
+// Package store is the port to everything that is stored: the users, the archive of delivered messages, and the
+// records of the admins. Its implementations are storebolt (on the disk of one machine) and storefirestore (in
+// Firestore). Both pass the conformance suite in storetest. Rules that an implementation could get wrong, such as
+// those of [User], [Name] and [Signup], are here.
 //
-// What holds for every method, unless its comment says otherwise:
+// Every method keeps this contract, unless its comment says otherwise:
 //
-//   - Blocking: until the change is durable or the context ends. No method
-//     starts work that goes on after it has returned.
-//   - Failure: a backend that is down, slow, full or locked gives
-//     problem.ErrUnavailable with the cause; then the call may or may not have taken
-//     effect, and repeating it is safe. A thing that does not exist gives
-//     problem.ErrNotFound. Errors that a method gives beside these are named.
-//   - Order: what one call has written, every later call sees.
-//   - Retention: for ever, unless the comment says what ends it.
-//   - Concurrency: all methods may be called by many goroutines and processes at once.
+//   - Blocking: a method blocks until the change is durable or the context ends. It does not start work that
+//     continues after it has returned.
+//   - Errors: if the backend is down, slow, full or locked, the error is problem.ErrUnavailable with the cause. Then
+//     the call may or may not have taken effect, and repeating it is safe. If a thing does not exist, the error is
+//     problem.ErrNotFound. A comment names the other errors of its method.
+//   - Order: every later call sees what a call has written.
+//   - Retention: data is kept until a method deletes it, unless the comment says what ends it.
+//   - Concurrency: all methods are safe for concurrent use, also by several processes.
 //
-// Lists page by an opaque cursor: "" begins, and a returned "" says that the
-// end is reached. A page holds at most the asked number of entries, may hold
-// fewer before the end, and stays correct (nothing skipped or doubled among
-// what did not move) while others write. A cursor that no store gave, or that
-// belongs to another list, gives ErrCursor.
+// Lists are paged by an opaque cursor. "" is the start of the list, and a returned "" means that the end is reached.
+// A page has at most as many entries as asked for, and may have fewer before the end. While others write, no entry
+// that keeps its place is skipped or returned twice. A cursor that no store returned, or that belongs to another
+// list, gives ErrCursor.
 package store
 
 import (
@@ -30,7 +28,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Store is all of the port. Code that needs less should ask for less.
+// Store is the whole port. Code that needs less should ask for less.
 type Store interface {
 	Signups
 	Users
@@ -42,63 +40,68 @@ type Store interface {
 
 // Errors beside those of package problem.
 var (
-	ErrCursor        = problem.New(problem.Invalid, "cursor_invalid", "This list cannot go on from there. Load it again.")
-	ErrUsernameTaken = &problem.Error{Kind: problem.Conflict, Code: "username_taken", Message: "This username is taken. Choose another.",
-		Fields: map[string]string{"username": "This username is taken. Choose another."}}
-	ErrSignupBusy  = problem.New(problem.Conflict, "signup_busy", "A sign-up for this email address is just running. Try again in a moment.")
-	ErrSignupLost  = problem.New(problem.Conflict, "signup_lost", "Another sign-up for this email address came between. Try again.")
-	ErrLastAdmin   = problem.New(problem.Conflict, "last_admin", "This is the last admin. Make another person admin first.")
-	ErrBlockedFull = problem.New(problem.Conflict, "blocked_full", "You have blocked 1,000 people, which is the most there can be. Unblock someone first.")
+	ErrCursor = problem.New(problem.Invalid, "cursor_invalid",
+		"This position in the list is not valid. Reload the list.")
+	ErrUsernameTaken = &problem.Error{Kind: problem.Conflict, Code: "username_taken",
+		Message: "This username is taken. Choose another.",
+		Fields:  map[string]string{"username": "This username is taken. Choose another."}}
+	ErrSignupBusy = problem.New(problem.Conflict, "signup_busy",
+		"Somebody is signing up with this email address right now. Try again in a moment.")
+	ErrSignupLost = problem.New(problem.Conflict, "signup_lost",
+		"Somebody else signed up with this email address or username at the same time. Try again.")
+	ErrLastAdmin = problem.New(problem.Conflict, "last_admin",
+		"This is the last admin. Make somebody else an admin first.")
+	ErrBlockedFull = problem.New(problem.Conflict, "blocked_full",
+		"You can block at most 1,000 people. Unblock somebody first.")
 )
 
 // Limits of lists and values.
 const (
-	MaxPage    = 200  // entries that one page may hold; larger limits are cut to this, smaller than 1 raised to 1
-	MaxUnread  = 1000 // unread messages are counted up to this
-	MaxBlocked = 1000 // people that one person may have blocked
+	MaxPage    = 200  // entries of one page; see PageSize
+	MaxUnread  = 1000 // unread messages that are counted
+	MaxBlocked = 1000 // users that one user may block
 	MaxPreview = 200  // code points of a preview's text
 )
 
-// PageSize returns limit brought into 1…MaxPage.
+// PageSize returns limit, or the nearest number in 1…MaxPage.
 func PageSize(limit int) int { return min(max(limit, 1), MaxPage) }
 
-// Archive keeps the messages that a device of their recipient has acknowledged.
-// Everything in it may be written repeatedly and in any order.
+// Archive keeps the messages that a device of their recipient has acknowledged. Everything may be written repeatedly
+// and in any order.
 type Archive interface {
-	// Save stores messages and read marks. A message whose id its conversation
-	// already holds is left as it is, whatever it says; the conversation's last_at and
-	// read marks only ever rise; its preview is that of the newest message (of several with one At, of any).
-	// Entries must have passed delivery.DecodeDelivered and DecodeRead. Read
-	// marks may come before their conversation. It reads nothing from a paid
-	// backend, and writes each message and each conversation once.
-	// On error some entries may be saved; repeating the call saves the rest.
+	// Save stores messages and read marks. It does not overwrite a message whose id exists in its conversation, whatever
+	// it contains. The conversation's last_at and read marks only rise. Its preview is that of the newest message (of
+	// any, if several have the same At). Read marks may arrive before their conversation. Entries must have passed
+	// delivery.DecodeDelivered and DecodeRead.
+	//
+	// Save does not read a new message or its conversation from a paid backend, and writes each of them once. After an
+	// error some entries may be saved. Repeating the call saves the rest.
 	Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) error
 
-	// Conversations lists those of uid that hold messages, newest first, each with
-	// the number of messages to uid after its read mark.
+	// Conversations lists the conversations of uid that have messages, newest first, each with the number of messages to
+	// uid after its read mark.
 	Conversations(ctx context.Context, uid, cursor string, limit int) ([]Listed, string, error)
 
-	// Messages returns at most limit messages of the conversation that sort
-	// before the position, newest last, and whether there are older ones. A
-	// conversation that does not exist is an empty one.
+	// Messages returns at most limit messages of the conversation that sort before the position, newest last, and
+	// whether there are older ones. A conversation that does not exist is empty.
 	Messages(ctx context.Context, conversation string, before Position, limit int) ([]delivery.Delivered, bool, error)
 
-	// MessagesOn counts the saved messages that were accepted on a UTC day ("2006-01-02").
+	// MessagesOn counts the saved messages that were accepted on a UTC day, such as "2006-01-02".
 	MessagesOn(ctx context.Context, day string) (int64, error)
 }
 
-// Position is a place in a conversation: before the message with this At and
-// ID, or, with an empty ID, before every message of that At. The zero Position is the end.
+// Position is a position in a conversation: before the message with this At and ID or, if ID is "", before every
+// message of that At. The zero Position is the end.
 type Position struct {
 	At chat.Micros
 	ID string
 }
 
-// Preview is what a list shows of a conversation's newest message.
+// Preview is the part of a conversation's newest message that a list shows.
 type Preview struct {
 	ID   string      `json:"id"`
 	From string      `json:"from"`
-	Text string      `json:"text"` // the body, cut to MaxPreview code points
+	Text string      `json:"text"` // the body, truncated to MaxPreview code points
 	At   chat.Micros `json:"at"`
 }
 
@@ -115,16 +118,16 @@ func PreviewOf(m chat.Message) Preview {
 	return Preview{ID: m.ID, From: m.From, Text: text, At: m.At}
 }
 
-// Conversation is one between two people.
+// Conversation is a conversation between two users.
 type Conversation struct {
 	ID      string
 	LastAt  chat.Micros // At of the newest message
 	Preview Preview
-	Read    map[string]chat.Micros // uid → everything up to this was seen by uid
+	Read    map[string]chat.Micros // by uid: messages up to this At were seen
 }
 
-// Listed is a conversation as one of its members sees it in the list.
+// Listed is a conversation in the list of one of its members.
 type Listed struct {
 	Conversation
-	Unread int // messages to that member after their read mark, at most MaxUnread
+	Unread int // messages to the member after their read mark, at most MaxUnread
 }

@@ -1,20 +1,17 @@
-// Package client is a Go twin of the browser client: it keeps the client rules
-// of DESIGN §4 over the protocol of package wire, for load and fault tests and
-// for anyone who wants to talk to a server from Go.
+// Package client is the browser client in Go: it follows the client rules of DESIGN §4 over the protocol of package
+// wire. Load and fault tests use it, and so can any Go program that wants to talk to a server.
 //
-// A [Store] is a device's durable store, a [Client] one life of the app on
-// that device. A Client keeps nothing but its Store across [Client.Kill] and a
-// following [New]: what a crash loses in a browser is lost here as well. The
-// rules themselves are a state machine without goroutines or timers
-// ([machine], in machine.go and the files beside it); Client gives it sockets,
-// time and history.
+// A [Store] is the durable store of a device. A [Client] is one run of the app on that device. The Store is all that
+// a Client leaves behind when [Client.Kill] ends it, so whatever a crash loses in a browser is lost here as well.
 //
-// What follows from one frame, and the cursor, are committed to the Store in
-// one step; only then is it acknowledged. Everything that a person or a judge
-// could see happen is told to [Options.Note] from inside that step.
+// The rules are a state machine without goroutines or timers (type machine, in machine.go and the files beside it).
+// Client gives it sockets, time and history.
 //
-// A Client costs one goroutine for each open socket, and some for the moment
-// of a dial or a load: thousands of them run in one process.
+// A frame's effects and its cursor are committed to the Store in one step, and acknowledged only then. From inside
+// that step, Client reports to [Options.Note] whatever a user or a test could observe.
+//
+// A Client costs one goroutine for each open socket, and a few more during a dial or a load, so thousands of Clients
+// run in one process.
 package client
 
 import (
@@ -25,88 +22,86 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// Conn is an open WebSocket; *websocket.Conn of gorilla is one.
+// Conn is an open WebSocket. Gorilla's *websocket.Conn implements it.
 type Conn interface {
-	// ReadMessage blocks until the next data frame. The error is final.
+	// ReadMessage blocks until the next data frame. An error is final.
 	ReadMessage() (messageType int, data []byte, err error)
-	// WriteMessage writes one data frame; it is called by one goroutine at a time.
+	// WriteMessage writes one data frame. One goroutine at a time calls it.
 	WriteMessage(messageType int, data []byte) error
 	SetWriteDeadline(t time.Time) error
-	// Close ends the connection without a farewell, and unblocks ReadMessage.
+	// Close closes the connection without a close frame, and unblocks ReadMessage.
 	Close() error
 }
 
-// History reads what is saved, as the functions serve it. Methods may be
-// called by several goroutines at once, and block for at most their context.
+// History reads saved messages, as the functions serve them. Its methods are safe for concurrent use, and block until
+// ctx ends at most.
 type History interface {
 	// Conversations lists every conversation of the user.
 	Conversations(ctx context.Context) ([]Conversation, error)
-	// Messages returns the newest limit messages of a conversation before the
-	// place that before names ("" for the end, "<at>" for the first message of
-	// that at, else the Before of another page), oldest first, and the place
-	// before them ("" where nothing is older).
+	// Messages returns the newest limit messages of a conversation that are older than before, oldest first. Before is
+	// "" for the end of the conversation, "<at>" for everything before that at, or the Before of another page.
 	Messages(ctx context.Context, conversation, before string, limit int) (Page, error)
 }
 
-// Conversation is an entry of the list of conversations.
+// Conversation is an entry of the conversation list.
 type Conversation struct {
 	ID     string
-	LastAt chat.Micros            // of the newest saved message
+	LastAt chat.Micros            // at of the newest saved message
 	Read   map[string]chat.Micros // read marks by uid
 }
 
 // Page is a page of history, oldest first.
 type Page struct {
 	Messages []chat.Message
-	Before   string // names the page before; "" where there is none
+	Before   string // names the next older page; "" if there is none
 }
 
-// Options are what a Client is made with. Dial, Token and History are required.
+// Options configure a Client. Dial, Token and History are required.
 type Options struct {
-	// Dial opens a WebSocket to a server; it blocks for at most ctx.
+	// Dial opens a WebSocket to a server. It blocks until ctx ends at most.
 	Dial func(ctx context.Context) (Conn, error)
-	// Token returns an ID token and when it ends.
+	// Token returns an ID token and when it expires.
 	Token   func(ctx context.Context) (token string, ends time.Time, err error)
 	History History
 
-	Now  func() time.Time // the device's clock, which may be wrong; time.Now when nil
-	Rand *rand.Rand       // for jitter; a random one when nil. The Client is its only user
-	Note func(Note)       // told of everything that happens; must not call the Client or its Store
-	Pace Pace             // zero fields get those of DefaultPace
-	Odd  Odd              // bad manners, for fault tests
+	Now         func() time.Time // the device's clock, which may be wrong; time.Now when nil
+	Rand        *rand.Rand       // for jitter; a random one when nil. Only the Client uses it
+	Note        func(Note)       // reports everything that happens; must not call the Client or its Store
+	Pace        Pace             // zero fields get their value from DefaultPace
+	Misbehavior Misbehavior      // for fault tests
 }
 
 // Pace holds the durations of the client rules.
 type Pace struct {
-	AckEvery     time.Duration   // least time between acknowledgements on a socket
-	RetryFirst   time.Duration   // bound of the first reconnect's jitter; doubles
-	RetryMost    time.Duration   // its greatest value
-	Welcome      time.Duration   // a dialled socket is given up when not caught up this long after its last sign of life
-	AnswerWithin time.Duration   // a send without an answer for this long makes the link doubtful
-	QuietFor     time.Duration   // and so does silence of this length
-	PongWithin   time.Duration   // a doubtful link is given up after this long
-	DebtFirst    time.Duration   // pause after the first failed load; doubles
-	DebtMost     time.Duration   // its greatest value
-	DebtForget   time.Duration   // what is not there after this long does not exist any more
-	Margin       time.Duration   // a message may carry an at of this long before it was missed; history is loaded so far back
-	Reload       []time.Duration // history is loaded again this long after a load that followed resumed: false
+	AckEvery      time.Duration   // shortest time between two acknowledgments on a socket
+	RetryFirst    time.Duration   // upper bound of the first reconnect delay; doubles with each failure
+	RetryMax      time.Duration   // greatest value of that bound
+	Welcome       time.Duration   // a socket that is not caught up this long after the last frame is dropped
+	AnswerWithin  time.Duration   // if a send has no answer after this long, the client pings
+	QuietFor      time.Duration   // if the server sends nothing for this long, the client pings
+	PongWithin    time.Duration   // if a ping has no answer after this long, the socket is dropped
+	BackfillFirst time.Duration   // delay after the first failed load; doubles with each failure
+	BackfillMax   time.Duration   // greatest value of that delay
+	BackfillFor   time.Duration   // a backfill that finds nothing for this long is given up
+	Margin        time.Duration   // how much older than the newest shown message a missed one may be
+	Reload        []time.Duration // delays after which history is loaded again, following a gap
 }
 
 // DefaultPace returns the durations of the browser client.
 func DefaultPace() Pace {
 	return Pace{
-		AckEvery:     50 * time.Millisecond,
-		RetryFirst:   500 * time.Millisecond,
-		RetryMost:    30 * time.Second,
-		Welcome:      15 * time.Second,
-		AnswerWithin: 10 * time.Second,
-		QuietFor:     50 * time.Second,
-		PongWithin:   10 * time.Second,
-		DebtFirst:    time.Second,
-		DebtMost:     time.Minute,
-		DebtForget:   7 * 24 * time.Hour,
-		Margin:       10 * time.Minute,
-		Reload:       []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute},
+		AckEvery:      50 * time.Millisecond,
+		RetryFirst:    500 * time.Millisecond,
+		RetryMax:      30 * time.Second,
+		Welcome:       15 * time.Second,
+		AnswerWithin:  10 * time.Second,
+		QuietFor:      50 * time.Second,
+		PongWithin:    10 * time.Second,
+		BackfillFirst: time.Second,
+		BackfillMax:   time.Minute,
+		BackfillFor:   7 * 24 * time.Hour,
+		Margin:        10 * time.Minute,
+		Reload:        []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute},
 	}
 }
 
@@ -116,10 +111,10 @@ func (p Pace) withDefaults() Pace {
 		value *time.Duration
 		std   time.Duration
 	}{
-		{&p.AckEvery, d.AckEvery}, {&p.RetryFirst, d.RetryFirst}, {&p.RetryMost, d.RetryMost},
+		{&p.AckEvery, d.AckEvery}, {&p.RetryFirst, d.RetryFirst}, {&p.RetryMax, d.RetryMax},
 		{&p.Welcome, d.Welcome}, {&p.AnswerWithin, d.AnswerWithin}, {&p.QuietFor, d.QuietFor},
-		{&p.PongWithin, d.PongWithin}, {&p.DebtFirst, d.DebtFirst}, {&p.DebtMost, d.DebtMost},
-		{&p.DebtForget, d.DebtForget}, {&p.Margin, d.Margin},
+		{&p.PongWithin, d.PongWithin}, {&p.BackfillFirst, d.BackfillFirst}, {&p.BackfillMax, d.BackfillMax},
+		{&p.BackfillFor, d.BackfillFor}, {&p.Margin, d.Margin},
 	} {
 		if *f.value == 0 {
 			*f.value = f.std
@@ -131,25 +126,24 @@ func (p Pace) withDefaults() Pace {
 	return p
 }
 
-// Odd are the bad manners of a device. The zero value has none.
-type Odd struct {
-	AckDelay time.Duration // acknowledges this much later than it could
-	AckAhead time.Duration // acknowledges cursors that lie this far ahead of what it stored
-	AckNever bool          // acknowledges nothing but what its hello says
+// Misbehavior makes a device break the rules. The zero value follows them.
+type Misbehavior struct {
+	AckDelay time.Duration // acknowledge this much later than possible
+	AckAhead time.Duration // acknowledge cursors this far ahead of what is stored
+	AckNever bool          // acknowledge nothing, except by the cursor of the next hello
 }
 
-// State says where an own message is, or that a message is another's. It only grows.
+// State is the state of an own message. It only increases. Messages of others stay at zero.
 type State uint8
 
-// States of a message. Refused stands below Delivered, because a refusal of a
-// repeated send can come for a message that was delivered: the receipt is
-// then the truth, and replaces it.
+// States of an own message. Refused is below Delivered, because a repeated send can be refused although the message was
+// delivered. The receipt is then the truth, and replaces the refusal.
 const (
 	Waiting   State = iota // in the outbox
 	Sent                   // queued on the server
 	Refused                // will never be delivered
 	Delivered              // a device of the recipient has it
-	Read                   // and the recipient has seen it
+	Read                   // the recipient has seen it
 )
 
 // String returns the name of s.
@@ -157,34 +151,34 @@ func (s State) String() string {
 	return [...]string{"waiting", "sent", "refused", "delivered", "read"}[s]
 }
 
-// What a Note tells.
-type What uint8
+// NoteKind says what a Note reports.
+type NoteKind uint8
 
-// The order of fields that a Note fills is given behind each.
+// Kinds of notes, with the fields of Note that they fill.
 const (
-	NoteTyped     What = iota // Message without at: written by the person, in the outbox
-	NoteFrozen                // Message: its at is fixed, and it is about to be sent for the first time
-	NoteShown                 // Message, From: stored, and on the screen from now on
-	NoteState                 // Message, State: an own message reached State
-	NoteAcked                 // Cursor: told the server that everything up to here is stored
-	NoteRead                  // Conversation, At: the person has seen everything up to At
-	NoteUp                    // Resumed: a socket is caught up, none was before
-	NoteDown                  // no socket is caught up any more
-	NoteMoved                 // a new socket was caught up before the old one closed
-	NoteNotResume             // the server said resumed: false
-	NoteLoad                  // Conversation ("" for the list): read from the store
+	NoteTyped      NoteKind = iota // Message, without at: written by the user, in the outbox
+	NoteFrozen                     // Message: its at is fixed, and it is about to be sent for the first time
+	NoteShown                      // Message, From: stored, and on the screen from now on
+	NoteState                      // Message, State: an own message reached State
+	NoteAcked                      // Cursor: acknowledged to the server
+	NoteRead                       // Conversation, At: the user has seen everything up to At
+	NoteUp                         // a socket is caught up, and none was before
+	NoteDown                       // no socket is caught up anymore
+	NoteMoved                      // a new socket was caught up before the old one closed
+	NoteNotResumed                 // the server sent resumed: false
+	NoteLoad                       // Conversation ("" for the list): a request for history
 )
 
-// Origins of a NoteShown.
+// Values of From in a NoteShown.
 const (
 	FromOutbox  = "outbox"  // typed on this device
-	FromEvent   = "event"   // brought by the socket
+	FromEvent   = "event"   // received on a socket
 	FromHistory = "history" // loaded
 )
 
-// Note tells one thing that happened on a device.
+// Note reports one thing that happened on a device.
 type Note struct {
-	What         What
+	NoteKind     NoteKind
 	Message      chat.Message
 	State        State
 	From         string

@@ -15,34 +15,34 @@ func (s *Store) commit(change func(*durable)) {
 	change(&s.d)
 }
 
-// event stores a durable event, what follows from it and the cursor, and plans
-// the acknowledgement on the socket that brought it.
+// event stores a durable event with its effects and the cursor, and schedules the acknowledgment on the socket that
+// delivered it.
 func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 	e, err := wire.DecodeEvent(f.Event)
-	if err != nil { // DecodeServer has read it already: cannot happen
+	if err != nil { // cannot happen: DecodeServer has decoded it
 		m.drop(now, s, m.pace.RetryFirst)
 		return
 	}
-	var settled []string // own messages that need no sending any more
+	var done []string // own messages that need not be sent again
 	m.store.commit(func(d *durable) {
 		switch e := e.(type) {
 		case wire.MessageEvent:
 			if m.credible(e) {
-				settled = m.keepEvent(d, e)
+				done = m.keepEvent(d, e)
 			}
 		case wire.DeliveredEvent:
 			for _, r := range e.Messages {
-				m.receipt(d, now, e.Conversation, r, receipt{state: Delivered})
-				settled = append(settled, r.ID)
+				m.applyReceipt(d, now, e.Conversation, r, receipt{state: Delivered})
+				done = append(done, r.ID)
 			}
 		case wire.RefusedEvent:
 			for _, r := range e.Messages {
-				m.receipt(d, now, e.Conversation, r, receipt{Refused, e.Code})
-				settled = append(settled, r.ID)
+				m.applyReceipt(d, now, e.Conversation, r, receipt{Refused, e.Code})
+				done = append(done, r.ID)
 			}
 		case wire.ReadEvent:
-			if _, err := chat.Other(e.Conversation, e.By); err == nil && m.mine(e.Conversation) {
-				m.mark(d, now, e.Conversation, e.By, e.At)
+			if _, err := chat.Other(e.Conversation, e.By); err == nil && m.isMember(e.Conversation) {
+				m.applyReadMark(d, now, e.Conversation, e.By, e.At)
 			}
 		}
 		if s == m.newestWelcomed() {
@@ -50,24 +50,24 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 		}
 	})
 	s.ackCursor = f.Cursor
-	// Only message events wait for an acknowledgement; receipts ride along.
+	// Only message events need a timely acknowledgment; the next one covers receipts.
 	if me, ok := e.(wire.MessageEvent); ok && me.Type == wire.EventMessage && s.ackDue.IsZero() {
-		s.ackDue = later(now, s.ackedAt.Add(m.pace.AckEvery)).Add(m.odd.AckDelay)
+		s.ackDue = laterOf(now, s.ackedAt.Add(m.pace.AckEvery)).Add(m.misbehavior.AckDelay)
 	}
-	for _, id := range settled {
-		m.answered(id)
+	for _, id := range done {
+		m.dequeue(id)
 	}
 	m.tick(now)
 }
 
-// mine reports whether the user is in the conversation.
-func (m *machine) mine(conversation string) bool {
+// isMember reports whether the user takes part in the conversation.
+func (m *machine) isMember(conversation string) bool {
 	_, err := chat.Other(conversation, m.store.uid)
 	return err == nil
 }
 
-// credible reports whether a message or sent event can be this user's. What
-// cannot is passed over: the cursor goes on, and nothing is shown.
+// credible reports whether a message or sent event can belong to this user. Other events are skipped: the cursor
+// moves on, and nothing is shown.
 func (m *machine) credible(e wire.MessageEvent) bool {
 	if !chat.ValidMessageID(e.ID) || e.Conversation != chat.ConversationID(e.From, e.To) {
 		return false
@@ -78,15 +78,15 @@ func (m *machine) credible(e wire.MessageEvent) bool {
 	return e.To == m.store.uid && e.From != m.store.uid
 }
 
-func later(a, b time.Time) time.Time {
+func laterOf(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return b
 	}
 	return a
 }
 
-// keepEvent stores a message or sent event, and returns the id of the own
-// message that it answers.
+// keepEvent stores a message or sent event. For a sent event it returns the id of the own message that need not be
+// sent again.
 func (m *machine) keepEvent(d *durable, e wire.MessageEvent) []string {
 	known := d.messages[e.ID]
 	if known == nil {
@@ -99,29 +99,28 @@ func (m *machine) keepEvent(d *durable, e wire.MessageEvent) []string {
 	if e.Type != wire.EventSent {
 		return nil
 	}
-	m.raise(d, known, Sent, "")
+	m.raiseState(d, known, Sent, "")
 	return []string{e.ID}
 }
 
-// show stores a message that this device did not know, in its place, with the
-// receipts that came before it.
+// show stores a message that this device did not have, in its order, and applies the receipts that arrived before it.
 func (m *machine) show(d *durable, msg chat.Message, from string) {
 	k := &stored{Message: msg}
 	d.messages[msg.ID] = k
 	c := d.conv(msg.Conversation)
 	c.insert(k)
-	m.note(Note{What: NoteShown, Message: msg, From: from})
-	delete(d.idDebts, debtKey(msg.Conversation, msg.ID, 0))
-	delete(d.idDebts, debtKey(msg.Conversation, "", msg.At))
+	m.note(Note{NoteKind: NoteShown, Message: msg, From: from})
+	delete(d.backfills, backfillKey(msg.Conversation, msg.ID, 0))
+	delete(d.backfills, backfillKey(msg.Conversation, "", msg.At))
 	if r, early := d.receipts[msg.ID]; early {
 		delete(d.receipts, msg.ID)
-		m.raise(d, k, r.state, r.code)
+		m.raiseState(d, k, r.state, r.code)
 	}
 }
 
-// raise moves an own message to a later state, never back, and takes it out of
-// the outbox where it need not be sent again.
-func (m *machine) raise(d *durable, k *stored, state State, refusal string) {
+// raiseState moves an own message to a later state, never back. It removes the message from the outbox once it need
+// not be sent again.
+func (m *machine) raiseState(d *durable, k *stored, state State, refusal string) {
 	if k.From != m.store.uid {
 		return
 	}
@@ -140,28 +139,27 @@ func (m *machine) raise(d *durable, k *stored, state State, refusal string) {
 			d.outbox = slices.Delete(d.outbox, i, i+1)
 		}
 	}
-	m.note(Note{What: NoteState, Message: k.Message, State: state})
+	m.note(Note{NoteKind: NoteState, Message: k.Message, State: state})
 }
 
-// receipt applies a receipt, or remembers it for a message that is not here yet.
-func (m *machine) receipt(d *durable, now time.Time, conv string, ref wire.MessageRef, r receipt) {
+// applyReceipt applies a receipt, or stores it for a message that is not here yet.
+func (m *machine) applyReceipt(d *durable, now time.Time, conv string, ref wire.MessageRef, r receipt) {
 	if k := d.messages[ref.ID]; k != nil {
-		m.raise(d, k, r.state, r.code)
+		m.raiseState(d, k, r.state, r.code)
 		return
 	}
 	if early, ok := d.receipts[ref.ID]; !ok || r.state > early.state {
 		d.receipts[ref.ID] = r
 	}
-	if r.state == Delivered { // a refused one was never saved: history cannot pay for it
-		m.owe(d, now, idDebt{conversation: conv, id: ref.ID, at: ref.At})
+	if r.state == Delivered { // a refused message was never saved, so history does not have it
+		m.addBackfill(d, now, backfill{conversation: conv, id: ref.ID, at: ref.At})
 	}
 }
 
-// mark moves a read mark forward. Own messages below it that were delivered
-// are read; those that were not may have come to the reader's place in time
-// after it was passed. With a zero now nothing is owed for a mark that names
-// no message known here.
-func (m *machine) mark(d *durable, now time.Time, conv, by string, at chat.Micros) {
+// applyReadMark moves a read mark forward, and with it the delivered own messages below it. An own message that is
+// not delivered yet stays, because its at can lie below a mark that was set before the recipient had it. If now is
+// zero, a mark of a message that is not here adds no backfill.
+func (m *machine) applyReadMark(d *durable, now time.Time, conv, by string, at chat.Micros) {
 	c := d.conv(conv)
 	if by == m.store.uid && at >= c.unsent {
 		c.unsent = 0
@@ -176,26 +174,27 @@ func (m *machine) mark(d *durable, now time.Time, conv, by string, at chat.Micro
 			break
 		}
 		if by != m.store.uid && k.At <= at && k.state == Delivered {
-			m.raise(d, k, Read, "")
+			m.raiseState(d, k, Read, "")
 		}
 	}
-	if !now.IsZero() && !c.holds(at) {
-		m.owe(d, now, idDebt{conversation: conv, at: at})
+	if !now.IsZero() && !c.hasMessageAt(at) {
+		m.addBackfill(d, now, backfill{conversation: conv, at: at})
 	}
 }
 
-func debtKey(conversation, id string, at chat.Micros) string {
+func backfillKey(conversation, id string, at chat.Micros) string {
 	if id != "" {
 		return conversation + " " + id
 	}
 	return conversation + " @" + at.Time().Format(time.RFC3339Nano)
 }
 
-func (m *machine) owe(d *durable, now time.Time, debt idDebt) {
-	key := debtKey(debt.conversation, debt.id, debt.at)
-	if d.idDebts[key] == nil {
-		debt.since = now
-		debt.due = now.Add(m.pace.DebtFirst) // what was delivered just now is still on its way to the archive
-		d.idDebts[key] = &debt
+// addBackfill adds a backfill unless the device has the same one already.
+func (m *machine) addBackfill(d *durable, now time.Time, pending backfill) {
+	key := backfillKey(pending.conversation, pending.id, pending.at)
+	if d.backfills[key] == nil {
+		pending.since = now
+		pending.due = now.Add(m.pace.BackfillFirst) // a message that was just delivered may not be saved yet
+		d.backfills[key] = &pending
 	}
 }

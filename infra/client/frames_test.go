@@ -34,7 +34,7 @@ func goldens(t *testing.T, file string) []golden {
 	return g
 }
 
-// text returns the frame as it stands on the wire.
+// text returns the frame as sent on the wire.
 func (g golden) text() []byte {
 	var s string
 	if json.Unmarshal(g.Frame, &s) == nil {
@@ -43,8 +43,7 @@ func (g golden) text() []byte {
 	return g.Frame
 }
 
-// A frame that can be read leaves the socket open, one that cannot ends it:
-// passing over it would lose what it holds.
+// A frame that can be decoded leaves the socket open. Another one ends it, since skipping it could lose an event.
 func TestGoldenServerFrames(t *testing.T) {
 	for _, g := range goldens(t, "server.json") {
 		t.Run(g.Name, func(t *testing.T) {
@@ -54,16 +53,15 @@ func TestGoldenServerFrames(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.m.frame(w.now, n, g.text())
-			if w.open[n] != g.Valid {
-				t.Errorf("socket open: %v, want %v", w.open[n], g.Valid)
+			if w.openRequest[n] != g.Valid {
+				t.Errorf("socket open: %v, want %v", w.openRequest[n], g.Valid)
 			}
 		})
 	}
 }
 
-// What this client writes, a server reads; and the golden frames have each of
-// the types that this client writes.
-func TestWrittenFramesAreRead(t *testing.T) {
+// A server can decode what this client writes, and each frame type that it writes is among the golden frames.
+func TestServersDecodeWhatTheClientWrites(t *testing.T) {
 	id := "0199f3a2-7c1e-7abc-8def-0123456789ab"
 	written := map[string][]byte{
 		wire.TypeHello: encodeHello("token", "device1", ""),
@@ -76,7 +74,7 @@ func TestWrittenFramesAreRead(t *testing.T) {
 	for name, b := range written {
 		f, err := wire.DecodeClient(b)
 		if err != nil || f.Type != name {
-			t.Errorf("%s: read as %+v, %v", b, f, err)
+			t.Errorf("%s: decoded as %+v, %v", b, f, err)
 		}
 	}
 	for _, g := range goldens(t, "client.json") {

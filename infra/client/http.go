@@ -11,16 +11,16 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// HTTPHistory reads history from the HTTP functions, as functions/openapi.yaml has them.
+// HTTPHistory reads history from the HTTP functions that functions/openapi.yaml describes.
 type HTTPHistory struct {
-	Base   string                                    // without a slash at its end, such as "https://chat.example.org/api"
-	Token  func(ctx context.Context) (string, error) // an ID token
+	Base   string                                    // without a trailing slash, such as "https://chat.example.org/api"
+	Token  func(ctx context.Context) (string, error) // returns an ID token
 	Client *http.Client                              // nil: http.DefaultClient
 }
 
 var _ History = (*HTTPHistory)(nil)
 
-// listLimit is how many conversations are asked for at once.
+// listLimit is the page size of the conversation list.
 const listLimit = 200
 
 // Conversations implements History.
@@ -35,7 +35,8 @@ func (h *HTTPHistory) Conversations(ctx context.Context) ([]Conversation, error)
 			} `json:"conversations"`
 			Next string `json:"next"`
 		}
-		if err := h.get(ctx, "/conversations", url.Values{"cursor": {cursor}, "limit": {fmt.Sprint(listLimit)}}, &page); err != nil {
+		query := url.Values{"cursor": {cursor}, "limit": {fmt.Sprint(listLimit)}}
+		if err := h.get(ctx, "/conversations", query, &page); err != nil {
 			return nil, err
 		}
 		for _, c := range page.Conversations {

@@ -10,74 +10,72 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// effects are what a machine can do to the world. None blocks for long, none
-// calls the machine.
+// effects are the actions of a machine. They do not block for long and do not call the machine.
 type effects interface {
-	dial(socket int)            // answered by dialed
-	write(socket int, b []byte) // a failure is answered by closed
-	close(socket int)           // answered by nothing
-	load(job loadJob)           // answered by loaded
-	renew()                     // answered by renewed
+	dial(socket int)            // followed by dialed
+	write(socket int, b []byte) // followed by closed if it fails
+	close(socket int)           // followed by nothing
+	load(job loadJob)           // followed by loaded
+	renewToken()                // followed by tokenRenewed
 }
 
-// phase is how far a socket has come.
+// phase is the progress of a socket's handshake.
 type phase uint8
 
 const (
 	dialing  phase = iota // dial was called
 	greeted               // hello was sent
-	catching              // welcome has come
-	live                  // caught_up has come
+	catching              // welcome was received
+	live                  // caught_up was received
 )
 
-// socket is what a machine knows of one connection.
+// socket is the machine's state of one connection.
 type socket struct {
 	n       int
 	phase   phase
-	leaving bool // told to go away: another one is to be opened
+	leaving bool // the server sent goaway: another socket is to be opened
 
-	heard  time.Time // of the last frame, or of the dial
-	pinged time.Time // when a ping asked whether the link lives; zero when none is open
-	doubts time.Time // when it was last doubted
-	liveAt time.Time
+	heardAt  time.Time // time of the last frame, or of the dial
+	pingedAt time.Time // time of a ping without an answer; zero if there is none
+	probedAt time.Time // time of the last ping
+	liveAt   time.Time
 
-	ackCursor string    // newest stored cursor that this socket brought, not yet acknowledged
+	ackCursor string    // newest stored cursor from this socket that is not acknowledged yet
 	ackDue    time.Time // zero: nothing to acknowledge
 	ackedAt   time.Time
 
-	// Of own messages, reset with every socket:
-	queue    []string             // outbox entries that wait for their answer on this socket, as typed
-	inflight map[string]time.Time // sent on this socket at, no answer yet
+	// Own messages, reset with every socket:
+	queue    []string             // outbox entries that need an answer on this socket, in the order of typing
+	inflight map[string]time.Time // when each message was sent that has no answer on this socket yet
 }
 
-// machine is the client rules as a state machine. Inputs are its methods,
-// outputs go to fx. It has no goroutine, timer or clock of its own: every input
-// brings the device's time, and tick is to be called when next says.
-// All calls come one at a time.
+// machine is the client rules as a state machine. Its methods are the inputs, and outputs go to fx. It has no
+// goroutine, timer or clock: every input passes the device's time, and the caller calls tick at the time that next
+// returns. Calls must not overlap.
 type machine struct {
-	store *Store
-	fx    effects
-	rnd   *rand.Rand
-	pace  Pace
-	odd   Odd
-	note  func(Note)
+	store       *Store
+	fx          effects
+	rnd         *rand.Rand
+	pace        Pace
+	misbehavior Misbehavior
+	note        func(Note)
 
 	online  bool
-	sockets []*socket // open or being dialled, oldest first
+	sockets []*socket // open or being dialed, oldest first
 	lastN   int
 	tries   int           // failed attempts since the last good socket
-	retryAt time.Time     // when to dial; zero when a dial is not wanted or under way
+	retryAt time.Time     // when to dial; zero if no dial is planned
 	offset  time.Duration // the server's clock minus the device's, from the last welcome
-	token   string        // for hello; set by renewed, before any dialed that reports success
-	renewAt time.Time     // when to ask for a fresh token; zero while one is under way
+	token   string        // for hello; tokenRenewed sets it before the first successful dial
+	renewAt time.Time     // when to request a new token; zero while a request is running
 
-	hold      map[string]hold // conversations whose outbox is held back by a refusal
-	held      time.Time       // earliest end of a hold; zero for none
-	loading   bool            // a load of history is under way
-	loadTries int
-	loadAt    time.Time // when to try to pay the history debt; zero: at once
-	opened    []open    // conversations that the person opened, to be loaded
-	readAt    time.Time // when to send unsent read marks; zero for none
+	holds        map[string]hold // conversations that wait after a retryable refusal
+	holdEnds     time.Time       // when the first hold ends; zero if there is none
+	loading      bool            // a load of history is running
+	loadTries    int
+	loadAt       time.Time     // earliest time of the next load; zero: now
+	openRequests []openRequest // conversations that the user opened and that are still to be loaded
+	readAt       time.Time     // when to send read marks; zero if there are none
 }
 
 type hold struct {
@@ -85,11 +83,15 @@ type hold struct {
 	tries int
 }
 
-func newMachine(store *Store, fx effects, rnd *rand.Rand, pace Pace, odd Odd, note func(Note)) *machine {
-	return &machine{store: store, fx: fx, rnd: rnd, pace: pace, odd: odd, note: note, hold: map[string]hold{}}
+func newMachine(
+	store *Store, fx effects, rnd *rand.Rand, pace Pace, misbehavior Misbehavior, note func(Note),
+) *machine {
+	return &machine{
+		store: store, fx: fx, rnd: rnd, pace: pace, misbehavior: misbehavior, note: note, holds: map[string]hold{},
+	}
 }
 
-// goOnline lets the machine connect, at once.
+// goOnline lets the machine connect, and connects.
 func (m *machine) goOnline(now time.Time) {
 	if m.online {
 		return
@@ -98,7 +100,7 @@ func (m *machine) goOnline(now time.Time) {
 	m.connect(now)
 }
 
-// goOffline gives up all sockets and dials until goOnline.
+// goOffline closes all sockets and dials no more until goOnline.
 func (m *machine) goOffline() {
 	wasUp := m.up() != nil
 	m.online, m.retryAt = false, time.Time{}
@@ -107,12 +109,11 @@ func (m *machine) goOffline() {
 	}
 	m.sockets = nil
 	if wasUp {
-		m.note(Note{What: NoteDown})
+		m.note(Note{NoteKind: NoteDown})
 	}
 }
 
-// up returns the newest socket that is caught up, or nil. It is the one that
-// own frames go to.
+// up returns the newest socket that is caught up, or nil. Own frames are sent on it.
 func (m *machine) up() *socket {
 	for _, s := range slices.Backward(m.sockets) {
 		if s.phase == live {
@@ -122,8 +123,8 @@ func (m *machine) up() *socket {
 	return nil
 }
 
-// newestWelcomed returns the newest socket that has its welcome: the one whose
-// events move the cursor. An older one may bring events of an epoch that is over.
+// newestWelcomed returns the newest socket that has its welcome. Only its events move the cursor, because an older
+// socket may deliver events of an epoch that has ended.
 func (m *machine) newestWelcomed() *socket {
 	for _, s := range slices.Backward(m.sockets) {
 		if s.phase >= catching {
@@ -142,7 +143,7 @@ func (m *machine) socket(n int) *socket {
 	return nil
 }
 
-// connect dials unless a socket is on its way or a good one is there.
+// connect dials, unless a dial is running or a socket is open that need not leave.
 func (m *machine) connect(now time.Time) {
 	m.retryAt = time.Time{}
 	if !m.online {
@@ -154,21 +155,21 @@ func (m *machine) connect(now time.Time) {
 		}
 	}
 	m.lastN++
-	m.sockets = append(m.sockets, &socket{n: m.lastN, heard: now})
+	m.sockets = append(m.sockets, &socket{n: m.lastN, heardAt: now})
 	m.fx.dial(m.lastN)
 }
 
-// retry plans the next dial with full jitter, and not before atLeast from now.
+// retry plans the next dial with full jitter, at least atLeast from now.
 func (m *machine) retry(now time.Time, atLeast time.Duration) {
 	bound := m.pace.RetryFirst << min(m.tries, 16)
-	if bound > m.pace.RetryMost || bound <= 0 {
-		bound = m.pace.RetryMost
+	if bound > m.pace.RetryMax || bound <= 0 {
+		bound = m.pace.RetryMax
 	}
 	m.tries++
-	m.retryAt = now.Add(atLeast + m.chance(bound))
+	m.retryAt = now.Add(atLeast + m.jitter(bound))
 }
 
-// dialed tells how a dial ended.
+// dialed reports the end of a dial.
 func (m *machine) dialed(now time.Time, n int, ok bool) {
 	s := m.socket(n)
 	switch {
@@ -178,35 +179,35 @@ func (m *machine) dialed(now time.Time, n int, ok bool) {
 	case !ok:
 		m.drop(now, s, 0)
 	default:
-		s.phase, s.heard = greeted, now
+		s.phase, s.heardAt = greeted, now
 		cursor := m.store.Cursor()
 		m.fx.write(n, encodeHello(m.token, m.store.device, cursor))
 		if cursor != "" {
-			m.note(Note{What: NoteAcked, Cursor: cursor})
+			m.note(Note{NoteKind: NoteAcked, Cursor: cursor})
 		}
 	}
 }
 
-// closed tells that a socket has ended, by whoever's wish, and with which code.
+// closed reports that a socket has ended, on either side, and its close code.
 func (m *machine) closed(now time.Time, n, code int) {
 	if code == problem.TokenEnded.CloseCode() {
-		m.token = "" // the next dial brings a fresh one
+		m.token = "" // request a new one before the next dial
 	}
 	if s := m.socket(n); s != nil {
 		m.drop(now, s, 0)
 	}
 }
 
-// drop forgets a socket and, unless another one serves or comes, plans the next.
+// drop removes a socket. Unless another socket is open or being dialed, it plans the next dial.
 func (m *machine) drop(now time.Time, s *socket, atLeast time.Duration) {
 	before := m.up()
 	m.fx.close(s.n)
 	m.sockets = slices.DeleteFunc(m.sockets, func(o *socket) bool { return o == s })
 	if before == s {
 		if m.up() == nil {
-			m.note(Note{What: NoteDown})
+			m.note(Note{NoteKind: NoteDown})
 		}
-		if now.Sub(s.liveAt) >= 5*time.Second { // a socket that dies young is no reason to begin again at 500 ms
+		if now.Sub(s.liveAt) >= 5*time.Second { // a socket that ends early does not reset the backoff
 			m.tries = 0
 		}
 	}
@@ -221,8 +222,8 @@ func (m *machine) drop(now time.Time, s *socket, atLeast time.Duration) {
 	m.retry(now, atLeast)
 }
 
-// frame takes one frame of a server. One that cannot be read ends the socket,
-// since passing over it would lose what it holds.
+// frame handles one frame of a server. A frame that cannot be decoded ends the socket, since skipping it could lose
+// an event.
 func (m *machine) frame(now time.Time, n int, data []byte) {
 	s := m.socket(n)
 	if s == nil {
@@ -233,7 +234,7 @@ func (m *machine) frame(now time.Time, n int, data []byte) {
 		m.drop(now, s, m.pace.RetryFirst)
 		return
 	}
-	s.heard, s.pinged = now, time.Time{}
+	s.heardAt, s.pingedAt = now, time.Time{}
 	switch f := f.(type) {
 	case wire.Welcome:
 		m.welcome(now, s, f)
@@ -244,7 +245,7 @@ func (m *machine) frame(now time.Time, n int, data []byte) {
 	case wire.Sent:
 		m.sent(now, s, f)
 	case wire.ErrorFrame:
-		m.refused(now, s, f)
+		m.errorFrame(now, s, f)
 	case wire.Goaway:
 		if !s.leaving {
 			s.leaving = true
@@ -260,11 +261,11 @@ func (m *machine) welcome(now time.Time, s *socket, f wire.Welcome) {
 	}
 	if !f.Resumed {
 		m.store.commit(func(d *durable) {
-			d.oweHistory(chat.Micros(m.pace.Margin.Microseconds()))
-			m.note(Note{What: NoteNotResume})
+			d.recordGap(chat.Micros(m.pace.Margin.Microseconds()))
+			m.note(Note{NoteKind: NoteNotResumed})
 		})
 		m.loadTries, m.loadAt = 0, now
-		if s.phase == live { // a gap in mid-stream: what was accepted may be lost as well
+		if s.phase == live { // a gap in mid-stream: accepted messages may be lost as well
 			m.requeue(s)
 		}
 	}
@@ -281,15 +282,15 @@ func (m *machine) caughtUp(now time.Time, s *socket, f wire.CaughtUp) {
 	}
 	switch {
 	case older == nil:
-		m.note(Note{What: NoteUp})
+		m.note(Note{NoteKind: NoteUp})
 	default:
-		m.note(Note{What: NoteMoved})
+		m.note(Note{NoteKind: NoteMoved})
 	}
-	for _, o := range slices.Clone(m.sockets) { // what the old ones brought is acknowledged on them
+	for _, o := range slices.Clone(m.sockets) { // events are acknowledged on the socket that delivered them
 		if o != s && o.n < s.n {
 			m.ack(now, o)
 			m.fx.close(o.n)
-			m.sockets = slices.DeleteFunc(m.sockets, func(x *socket) bool { return x == o })
+			m.sockets = slices.DeleteFunc(m.sockets, func(open *socket) bool { return open == o })
 		}
 	}
 	m.requeue(s)
@@ -297,7 +298,7 @@ func (m *machine) caughtUp(now time.Time, s *socket, f wire.CaughtUp) {
 	m.tick(now)
 }
 
-// requeue makes everything that is not yet delivered go out again on s, unchanged.
+// requeue queues every message of the outbox on s, unchanged.
 func (m *machine) requeue(s *socket) {
 	m.store.mu.Lock()
 	s.queue = slices.Clone(m.store.d.outbox)
@@ -305,12 +306,12 @@ func (m *machine) requeue(s *socket) {
 	s.inflight = map[string]time.Time{}
 }
 
-// chance returns a duration below bound.
-func (m *machine) chance(bound time.Duration) time.Duration {
+// jitter returns a random duration below bound.
+func (m *machine) jitter(bound time.Duration) time.Duration {
 	return time.Duration(m.rnd.Int64N(int64(bound)))
 }
 
-// at returns the place in time of a message that is sent for the first time now.
-func (m *machine) at(now time.Time, c *conversation) chat.Micros {
+// placeAt returns the at of a message that is sent for the first time now.
+func (m *machine) placeAt(now time.Time, c *conversation) chat.Micros {
 	return max(chat.MicrosOf(now.Add(m.offset)), c.newest+1)
 }

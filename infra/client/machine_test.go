@@ -11,12 +11,15 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// Frames as a server writes them.
+// Frames of a server.
 
 type frame map[string]any
 
 func welcome(w *world, resumed bool) frame {
-	return frame{"type": "welcome", "uid": w.store.uid, "now": w.now.UnixMicro(), "resumed": resumed, "limits": wire.DefaultLimits()}
+	return frame{
+		"type": "welcome", "uid": w.store.uid, "now": w.now.UnixMicro(), "resumed": resumed,
+		"limits": wire.DefaultLimits(),
+	}
 }
 
 func event(cursor string, e any) frame {
@@ -36,10 +39,12 @@ func incoming(n int, at chat.Micros) wire.MessageEvent {
 }
 
 func delivered(refs ...wire.MessageRef) wire.DeliveredEvent {
-	return wire.DeliveredEvent{Type: wire.EventDelivered, Conversation: conv, Messages: refs, DeliveredAt: 1795348800000000}
+	return wire.DeliveredEvent{
+		Type: wire.EventDelivered, Conversation: conv, Messages: refs, DeliveredAt: 1795348800000000,
+	}
 }
 
-// connected returns a world whose machine has a caught-up socket.
+// connected returns a world whose machine has a socket that is caught up.
 func connected(t *testing.T) (*world, int) {
 	w := newWorld(t, me)
 	return w, w.up("e:1-0", true)
@@ -57,8 +62,8 @@ func (w *world) up(cursor string, resumed bool) int {
 	return n
 }
 
-// of returns the frames of a type that the machine wrote on a socket.
-func (w *world) of(n int, kind string) (out []map[string]any) {
+// framesOfType returns the frames of a type that the machine has written on a socket.
+func (w *world) framesOfType(n int, kind string) (out []map[string]any) {
 	for _, f := range w.frames[n] {
 		if f["type"] == kind {
 			out = append(out, f)
@@ -68,7 +73,7 @@ func (w *world) of(n int, kind string) (out []map[string]any) {
 }
 
 func (w *world) bodies(n int) (out []string) {
-	for _, f := range w.of(n, wire.TypeSend) {
+	for _, f := range w.framesOfType(n, wire.TypeSend) {
 		out = append(out, f["body"].(string))
 	}
 	return out
@@ -81,9 +86,9 @@ func (w *world) states() (out []string) {
 	return out
 }
 
-func (w *world) count(what What) (n int) {
+func (w *world) count(what NoteKind) (n int) {
 	for _, note := range w.notes {
-		if note.What == what {
+		if note.NoteKind == what {
 			n++
 		}
 	}
@@ -99,7 +104,7 @@ func equal[T any](t *testing.T, what string, got, want []T) {
 
 func at(w *world) chat.Micros { return chat.MicrosOf(w.now) }
 
-func TestAcknowledgesWhatIsStored(t *testing.T) {
+func TestAcknowledgesStoredMessages(t *testing.T) {
 	w, n := connected(t)
 	for i := range 5 {
 		w.serve(n, event(fmt.Sprintf("e:2-%d", i), incoming(i, at(w)+chat.Micros(i))))
@@ -107,24 +112,23 @@ func TestAcknowledgesWhatIsStored(t *testing.T) {
 	}
 	w.advance(time.Second, nil)
 	var cursors []any
-	for _, f := range w.of(n, wire.TypeAck) {
+	for _, f := range w.framesOfType(n, wire.TypeAck) {
 		cursors = append(cursors, f["cursor"])
 	}
 	equal(t, "acks at most every 50 ms, cumulative", cursors, []any{"e:2-0", "e:2-4"})
 	if c := w.store.Cursor(); c != "e:2-4" {
 		t.Errorf("cursor %s", c)
 	}
-	// Receipts ride along: they are stored, and nobody waits for their ack.
+	// Receipts are stored, and cause no acknowledgment.
 	w.serve(n, event("e:3-0", delivered(wire.MessageRef{ID: "unknown", At: at(w)})))
 	w.advance(time.Second, nil)
-	if got := len(w.of(n, wire.TypeAck)); got != 2 {
+	if got := len(w.framesOfType(n, wire.TypeAck)); got != 2 {
 		t.Errorf("%d acks, want 2", got)
 	}
 }
 
-// An acknowledgement goes out on the socket that brought the event, or not at
-// all: the next hello says the same.
-func TestAcksOnTheSocketThatBroughtIt(t *testing.T) {
+// An acknowledgment is sent on the socket that delivered the event, or not sent: the next hello has the same effect.
+func TestAcksOnTheSocketThatDelivered(t *testing.T) {
 	w, old := connected(t)
 	w.serve(old, event("e:2-0", incoming(1, at(w))))
 	w.serve(old, event("e:2-1", incoming(2, at(w)+1)))
@@ -137,10 +141,10 @@ func TestAcksOnTheSocketThatBroughtIt(t *testing.T) {
 	w.serve(old, event("e:2-2", incoming(3, at(w)+2)))
 	w.serve(n, event("e:2-2", incoming(3, at(w)+2)))
 	w.serve(n, caughtUp("e:2-2"))
-	if w.open[old] {
+	if w.openRequest[old] {
 		t.Error("the old socket is still open")
 	}
-	if a := w.of(old, wire.TypeAck); len(a) == 0 || a[len(a)-1]["cursor"] != "e:2-2" {
+	if a := w.framesOfType(old, wire.TypeAck); len(a) == 0 || a[len(a)-1]["cursor"] != "e:2-2" {
 		t.Errorf("acks on the old socket: %v", a)
 	}
 	if w.count(NoteDown) != 0 || w.count(NoteMoved) != 1 {
@@ -151,9 +155,9 @@ func TestAcksOnTheSocketThatBroughtIt(t *testing.T) {
 	}
 }
 
-// Between the new socket's welcome and its caught_up the old one, which may
-// speak of an epoch that is over, brings events and moves no cursor.
-func TestOldSocketMovesNoCursor(t *testing.T) {
+// Between the welcome and the caught_up of a new socket, events of the old one are shown but do not move the cursor.
+// They may belong to an epoch that has ended.
+func TestOldSocketDoesNotMoveTheCursor(t *testing.T) {
 	w, old := connected(t)
 	w.serve(old, frame{"type": "goaway", "reason": "resync", "within_ms": 60000})
 	n, _ := w.accept(true, 0)
@@ -168,8 +172,8 @@ func TestOldSocketMovesNoCursor(t *testing.T) {
 	}
 }
 
-// A new socket that cannot be had leaves the old one serving.
-func TestKeepsTheOldSocketUntilThereIsAnother(t *testing.T) {
+// After a goaway, the old socket serves until another one is caught up.
+func TestKeepsTheOldSocketUntilAnotherIsCaughtUp(t *testing.T) {
 	w, old := connected(t)
 	w.serve(old, frame{"type": "goaway", "reason": "drain", "within_ms": 4000})
 	for range 3 {
@@ -186,46 +190,45 @@ func TestKeepsTheOldSocketUntilThereIsAnother(t *testing.T) {
 	}
 }
 
-// The place of a message is fixed when it is first sent, and repeated word for
-// word ever after, also by the next life of the app.
-func TestFrozenPlace(t *testing.T) {
+// A message gets its at when it is first sent. Every repetition is identical, also after a restart of the app.
+func TestFrozenMessageIsRepeatedUnchanged(t *testing.T) {
 	w := newWorld(t, me)
 	w.m.write(w.now, other, "hello", "")
 	if l := w.store.Conversation(conv); l[0].At != 0 {
-		t.Fatalf("placed at %d before it was sent", l[0].At)
+		t.Fatalf("has at %d before it was sent", l[0].At)
 	}
 	w.advance(time.Hour, nil)
 	n := w.up("e:1-0", true)
-	first := w.of(n, wire.TypeSend)[0]
+	first := w.framesOfType(n, wire.TypeSend)[0]
 	w.end(n, 1006)
 	w.advance(time.Hour, nil)
 	w.restart()
 	n = w.up("e:1-0", true)
-	equal(t, "sent again", w.of(n, wire.TypeSend), []map[string]any{first})
+	equal(t, "sent again", w.framesOfType(n, wire.TypeSend), []map[string]any{first})
 	if w.count(NoteFrozen) != 1 {
 		t.Errorf("frozen %d times", w.count(NoteFrozen))
 	}
 }
 
-// A reply stands behind what its sender had seen, however wrong the clocks.
-func TestPlaceFollowsWhatWasSeen(t *testing.T) {
+// A reply sorts after the messages that its sender had seen, even if clocks are wrong.
+func TestReplySortsAfterWhatItAnswers(t *testing.T) {
 	w, n := connected(t)
 	ahead := at(w) + 4_000_000
 	w.serve(n, event("e:2-0", incoming(1, ahead)))
 	w.m.write(w.now, other, "reply", incoming(1, 0).ID)
 	w.m.write(w.now, other, "and more", "")
-	f := w.of(n, wire.TypeSend)[0]
+	f := w.framesOfType(n, wire.TypeSend)[0]
 	if number(f["at"]) != int64(ahead)+1 || f["reply_to"] != incoming(1, 0).ID {
 		t.Errorf("%v, want at %d", f, ahead+1)
 	}
 	w.serve(n, frame{"type": "sent", "id": f["id"], "accepted_at": at(w)})
-	if f := w.of(n, wire.TypeSend)[1]; number(f["at"]) != int64(ahead)+2 {
+	if f := w.framesOfType(n, wire.TypeSend)[1]; number(f["at"]) != int64(ahead)+2 {
 		t.Errorf("%v, want at %d", f, ahead+2)
 	}
 }
 
-// The server's clock counts, not the device's.
-func TestPlaceByTheServersClock(t *testing.T) {
+// A message's at follows the server's clock, not the device's.
+func TestAtFollowsTheServersClock(t *testing.T) {
 	w := newWorld(t, me)
 	n, _ := w.accept(true, 0)
 	f := welcome(w, true)
@@ -233,12 +236,12 @@ func TestPlaceByTheServersClock(t *testing.T) {
 	w.serve(n, f)
 	w.serve(n, caughtUp("e:1-0"))
 	w.m.write(w.now, other, "hello", "")
-	if got := number(w.of(n, wire.TypeSend)[0]["at"]); got != w.now.Add(-time.Hour).UnixMicro() {
+	if got := number(w.framesOfType(n, wire.TypeSend)[0]["at"]); got != w.now.Add(-time.Hour).UnixMicro() {
 		t.Errorf("at %d", got)
 	}
 }
 
-func TestOutboxGoesOutInOrder(t *testing.T) {
+func TestOutboxIsSentInOrder(t *testing.T) {
 	w, n := connected(t)
 	const third = "carlUid00003"
 	for _, body := range []string{"1", "2", "3"} {
@@ -246,14 +249,14 @@ func TestOutboxGoesOutInOrder(t *testing.T) {
 	}
 	w.m.write(w.now, third, "elsewhere", "")
 	equal(t, "one at a time, conversations apart", w.bodies(n), []string{"1", "elsewhere"})
-	f := w.of(n, wire.TypeSend)
+	f := w.framesOfType(n, wire.TypeSend)
 	w.serve(n, frame{"type": "error", "code": "unavailable", "message": "m", "id": f[0]["id"], "retry_after_ms": 2000})
 	w.advance(1900*time.Millisecond, nil)
 	equal(t, "a refusal holds back what follows", w.bodies(n), []string{"1", "elsewhere"})
 	w.advance(3*time.Second, nil)
 	equal(t, "then the same again", w.bodies(n), []string{"1", "elsewhere", "1"})
 	w.serve(n, frame{"type": "sent", "id": f[0]["id"], "accepted_at": at(w)})
-	f = w.of(n, wire.TypeSend)
+	f = w.framesOfType(n, wire.TypeSend)
 	w.serve(n, frame{"type": "error", "code": "body_too_long", "message": "m", "id": f[3]["id"]})
 	equal(t, "a final refusal holds nothing back", w.bodies(n)[3:], []string{"2", "3"})
 	equal(t, "states", w.states(), []string{"1 sent", "2 refused", "3 waiting"})
@@ -262,25 +265,25 @@ func TestOutboxGoesOutInOrder(t *testing.T) {
 	}
 }
 
-// Sent is not delivered: every new socket brings it again, until it is.
+// Every new socket repeats a message until it is delivered. "Sent" is not enough.
 func TestRepeatsUntilDelivered(t *testing.T) {
 	w, n := connected(t)
 	id := w.m.write(w.now, other, "hello", "")
 	w.serve(n, frame{"type": "sent", "id": id, "accepted_at": at(w)})
 	w.advance(time.Minute, nil)
-	equal(t, "not on the same socket", w.bodies(n), []string{"hello"})
+	equal(t, "not repeated on the same socket", w.bodies(n), []string{"hello"})
 	w.end(n, 1006)
 	n = w.up("e:1-0", true)
-	equal(t, "but on the next", w.bodies(n), []string{"hello"})
+	equal(t, "repeated on the next socket", w.bodies(n), []string{"hello"})
 	w.serve(n, event("e:2-0", delivered(wire.MessageRef{ID: id, At: at(w)})))
 	w.end(n, 1006)
 	n = w.up("e:2-0", true)
-	equal(t, "and not after it was delivered", w.bodies(n), nil)
+	equal(t, "not repeated after it was delivered", w.bodies(n), nil)
 	equal(t, "states", w.states(), []string{"hello delivered"})
 }
 
-// A crash before `sent`, with the message already answered: the receipt, and
-// even the read mark, come before the sent frame.
+// An instance crashes before `sent`, and the message is answered meanwhile: the receipt, and even the read mark,
+// arrive before the sent frame.
 func TestDeliveredBeforeSent(t *testing.T) {
 	w, n := connected(t)
 	id := w.m.write(w.now, other, "question", "")
@@ -297,38 +300,41 @@ func TestDeliveredBeforeSent(t *testing.T) {
 	}
 }
 
-// Receipts for a message of another own device that is not here yet are
-// remembered, and the message is loaded.
+// Receipts for a message of another own device that is not here yet are stored, and the message is loaded from
+// history.
 func TestReceiptBeforeTheMessage(t *testing.T) {
 	w, n := connected(t)
-	m := chat.Message{ID: "0199f3a2-7c1e-7abc-8def-0123456789ab", Conversation: conv, From: me, To: other, Body: "from the phone", At: at(w), AcceptedAt: at(w)}
+	m := chat.Message{
+		ID: "0199f3a2-7c1e-7abc-8def-0123456789ab", Conversation: conv, From: me, To: other,
+		Body: "from the phone", At: at(w), AcceptedAt: at(w),
+	}
 	w.serve(n, event("e:2-0", wire.ReadEvent{Type: wire.EventRead, Conversation: conv, By: other, At: m.At}))
 	w.serve(n, event("e:2-1", delivered(wire.MessageRef{ID: m.ID, At: m.At})))
-	if w.store.Debts() != 2 {
-		t.Fatalf("%d debts, want 2", w.store.Debts())
+	if w.store.Backfills() != 2 {
+		t.Fatalf("%d backfills, want 2", w.store.Backfills())
 	}
-	w.advance(3*time.Second, nil) // not saved yet: tried in vain
+	w.advance(3*time.Second, nil) // not saved yet: the first loads do not find it
 	w.restart()
 	w.up("e:2-1", true)
 	w.arch.messages = append(w.arch.messages, m)
 	w.advance(2*time.Minute, nil)
 	equal(t, "states", w.states(), []string{"from the phone read"})
-	if w.store.Debts() != 0 {
-		t.Errorf("%d debts, want 0", w.store.Debts())
+	if w.store.Backfills() != 0 {
+		t.Errorf("%d backfills, want 0", w.store.Backfills())
 	}
 }
 
-// A message that a receipt spoke of and that nobody has any more is not asked for without end.
-func TestDebtThatNobodyCanPay(t *testing.T) {
+// A backfill of a message that no longer exists is given up after Pace.BackfillFor.
+func TestBackfillIsGivenUp(t *testing.T) {
 	w, n := connected(t)
 	w.serve(n, event("e:2-0", wire.ReadEvent{Type: wire.EventRead, Conversation: conv, By: other, At: at(w)}))
-	w.advance(w.m.pace.DebtForget-time.Hour, nil)
-	if w.store.Debts() != 1 {
-		t.Errorf("%d debts an hour before it is forgotten, want 1", w.store.Debts())
+	w.advance(w.m.pace.BackfillFor-time.Hour, nil)
+	if w.store.Backfills() != 1 {
+		t.Errorf("%d backfills an hour before it is given up, want 1", w.store.Backfills())
 	}
 	w.advance(2*time.Hour, nil)
-	if w.store.Debts() != 0 {
-		t.Errorf("%d debts afterwards, want 0", w.store.Debts())
+	if w.store.Backfills() != 0 {
+		t.Errorf("%d backfills afterwards, want 0", w.store.Backfills())
 	}
 }
 
@@ -348,9 +354,9 @@ func TestShowsOnceInOneOrder(t *testing.T) {
 	}
 }
 
-// A reload with history still to load: the debt survives it, and what was sent
-// before waits until it is paid.
-func TestHistoryDebt(t *testing.T) {
+// The app restarts while history is still to be loaded. The gap survives, and messages that were sent before wait
+// until history is loaded.
+func TestGapSurvivesARestart(t *testing.T) {
 	w, n := connected(t)
 	old := w.m.write(w.now, other, "sent before", "")
 	w.serve(n, frame{"type": "sent", "id": old, "accepted_at": at(w)})
@@ -363,19 +369,20 @@ func TestHistoryDebt(t *testing.T) {
 	equal(t, "held back", w.bodies(n), nil)
 	w.restart()
 	n = w.up("f:1-0", true)
-	equal(t, "held back by the next life too", w.bodies(n), nil)
+	equal(t, "held back after a restart too", w.bodies(n), nil)
 	archived.AcceptedAt = at(w)
 	w.arch.messages, w.arch.down = append(w.arch.messages, archived), false
 	w.advance(2*time.Minute, nil)
-	equal(t, "sent again but for what history holds", w.bodies(n), []string{"sent before"})
+	equal(t, "sent again, except for what history has", w.bodies(n), []string{"sent before"})
 	equal(t, "states", w.states(), []string{"sent before sent", "delivered, and the receipt was lost delivered"})
 
-	// What was not saved yet at the first load comes with one of the next three.
+	// A message that was not saved yet at the first load is found by one of the next three.
 	late := incoming(7, at(w)).Message
 	w.arch.messages = append(w.arch.messages, late)
 	w.advance(5*time.Minute, nil)
-	if l := w.store.Conversation(conv); len(l) != 3 || !slices.ContainsFunc(l, func(l Line) bool { return l.ID == late.ID }) {
-		t.Errorf("shown: %v", l)
+	isLate := func(l Line) bool { return l.ID == late.ID }
+	if lines := w.store.Conversation(conv); len(lines) != 3 || !slices.ContainsFunc(lines, isLate) {
+		t.Errorf("shown: %v", lines)
 	}
 	w.advance(20*time.Minute, nil)
 	if len(w.store.d.reloads) != 0 {
@@ -383,7 +390,7 @@ func TestHistoryDebt(t *testing.T) {
 	}
 }
 
-// History that is gone for a while does not hold back what was never sent.
+// Messages that were never sent do not wait while history is unavailable.
 func TestNewMessagesDoNotWaitForHistory(t *testing.T) {
 	w := newWorld(t, me)
 	w.arch.down = true
@@ -399,25 +406,25 @@ func TestReadMarks(t *testing.T) {
 	if !unseen || place != at(w) {
 		t.Fatalf("unseen up to %d, %v", place, unseen)
 	}
-	w.m.seen(w.now, conv, place)
-	w.m.seen(w.now, conv, place-1) // never back
-	if got := w.of(n, wire.TypeRead); len(got) != 1 || number(got[0]["at"]) != int64(place) {
+	w.m.markSeen(w.now, conv, place)
+	w.m.markSeen(w.now, conv, place-1) // never back
+	if got := w.framesOfType(n, wire.TypeRead); len(got) != 1 || number(got[0]["at"]) != int64(place) {
 		t.Fatalf("sent %v", got)
 	}
 	w.end(n, 1006)
 	w.restart()
 	n = w.up("e:2-0", true)
-	if got := w.of(n, wire.TypeRead); len(got) != 1 {
+	if got := w.framesOfType(n, wire.TypeRead); len(got) != 1 {
 		t.Fatalf("sent %v, want the mark again", got)
 	}
 	w.serve(n, event("e:3-0", wire.ReadEvent{Type: wire.EventRead, Conversation: conv, By: me, At: place}))
 	w.advance(time.Minute, nil)
-	if got := w.of(n, wire.TypeRead); len(got) != 1 {
+	if got := w.framesOfType(n, wire.TypeRead); len(got) != 1 {
 		t.Errorf("sent %v after it was confirmed", got)
 	}
 }
 
-// Reconnects are spread over 0–500 ms first, the bound doubling to 30 s.
+// The delay of reconnects is random: below 500 ms first, with a bound that doubles up to 30 s.
 func TestFullJitter(t *testing.T) {
 	w, n := connected(t)
 	w.advance(time.Minute, nil)
@@ -440,34 +447,34 @@ func TestFullJitter(t *testing.T) {
 		distinct[d] = true
 	}
 	if len(distinct) < len(waits)-1 {
-		t.Errorf("no chance in %v", waits)
+		t.Errorf("delays are not random: %v", waits)
 	}
 }
 
-// A link that says nothing is asked, and given up when it does not answer.
-func TestDoubtsASilentLink(t *testing.T) {
+// A silent socket is pinged, and dropped if it does not answer.
+func TestPingsASilentSocket(t *testing.T) {
 	w, n := connected(t)
 	w.advance(51*time.Second, nil)
-	if got := len(w.of(n, wire.TypePing)); got != 1 {
+	if got := len(w.framesOfType(n, wire.TypePing)); got != 1 {
 		t.Fatalf("%d pings, want 1", got)
 	}
 	w.serve(n, frame{"type": "pong"})
 	w.advance(30*time.Second, nil)
-	if !w.open[n] {
-		t.Fatal("given up although it answered")
+	if !w.openRequest[n] {
+		t.Fatal("dropped although it answered")
 	}
-	w.m.write(w.now, other, "anybody there", "")
+	w.m.write(w.now, other, "hello?", "")
 	w.advance(21*time.Second, nil)
-	if w.open[n] {
-		t.Error("a message without an answer, a ping without a pong: still open")
+	if w.openRequest[n] {
+		t.Error("the socket is open after a message without an answer and a ping without a pong")
 	}
 	n = w.up("e:1-0", true)
-	equal(t, "sent again elsewhere", w.bodies(n), []string{"anybody there"})
+	equal(t, "sent again elsewhere", w.bodies(n), []string{"hello?"})
 }
 
-// A hold whose message was delivered meanwhile leaves nothing to wake for.
-// (Its end lay in the past for ever, and the timer ran without a pause.)
-func TestHoldOfWhatWasDeliveredEnds(t *testing.T) {
+// A hold whose message was delivered in the meantime leaves no wakeup. (Once its end stayed in the past, and the
+// timer fired without a pause.)
+func TestHoldEndsWhenItsMessageIsDelivered(t *testing.T) {
 	w, n := connected(t)
 	id := w.m.write(w.now, other, "hello", "")
 	w.serve(n, frame{"type": "error", "code": "unavailable", "message": "m", "id": id, "retry_after_ms": 2000})

@@ -14,8 +14,7 @@ import (
 // maxInflight bounds the own messages on a socket that have no answer yet.
 const maxInflight = 32
 
-// write puts a message that the person has written into the outbox, durably,
-// and returns its id.
+// write puts a message of the user into the outbox, durably, and returns its id.
 func (m *machine) write(now time.Time, to, body, replyTo string) string {
 	msg := chat.Message{
 		ID: m.newID(now), Conversation: chat.ConversationID(m.store.uid, to),
@@ -23,9 +22,9 @@ func (m *machine) write(now time.Time, to, body, replyTo string) string {
 	}
 	m.store.commit(func(d *durable) {
 		d.messages[msg.ID] = &stored{Message: msg}
-		d.conv(msg.Conversation) // a conversation begins with the first word, sent or not
+		d.conv(msg.Conversation) // a conversation exists from its first message on, sent or not
 		d.outbox = append(d.outbox, msg.ID)
-		m.note(Note{What: NoteTyped, Message: msg})
+		m.note(Note{NoteKind: NoteTyped, Message: msg})
 	})
 	for _, s := range m.sockets {
 		if s.phase == live {
@@ -36,8 +35,7 @@ func (m *machine) write(now time.Time, to, body, replyTo string) string {
 	return msg.ID
 }
 
-// newID returns a UUIDv7 of now. The random part is the machine's own, so that
-// a seed repeats it.
+// newID returns a UUIDv7 for now. Its random part comes from the machine, so that a seed repeats it.
 func (m *machine) newID(now time.Time) string {
 	var u uuid.UUID
 	ms := uint64(now.UnixMilli())
@@ -53,11 +51,10 @@ func (m *machine) newID(now time.Time) string {
 	return u.String()
 }
 
-// pump sends what may be sent: each conversation's outbox in its order, and
-// never beyond an entry that has not been accepted yet. Entries that were
-// accepted before are repeated without waiting for each answer.
+// pump sends the messages that may be sent. In each conversation it keeps the order of the outbox and stops at a
+// message that was never accepted. Messages that were accepted before are repeated without waiting for each answer.
 func (m *machine) pump(now time.Time) {
-	m.held = time.Time{} // also where nothing is left to hold: a time that is past would be due for ever
+	m.holdEnds = time.Time{} // also if nothing is held: an end in the past would be due forever
 	s := m.up()
 	if s == nil || len(s.queue) == 0 {
 		return
@@ -69,7 +66,7 @@ func (m *machine) pump(now time.Time) {
 		}
 		m.store.mu.Lock()
 		k := m.store.d.messages[id]
-		debt := m.store.d.historyDebt
+		gap := m.store.d.gap
 		m.store.mu.Unlock()
 		conv := k.Conversation
 		if blocked[conv] {
@@ -79,23 +76,23 @@ func (m *machine) pump(now time.Time) {
 			blocked[conv] = k.state == Waiting
 			continue
 		}
-		if h := m.hold[conv]; now.Before(h.until) {
-			if m.held.IsZero() || h.until.Before(m.held) {
-				m.held = h.until
+		if h := m.holds[conv]; now.Before(h.until) {
+			if m.holdEnds.IsZero() || h.until.Before(m.holdEnds) {
+				m.holdEnds = h.until
 			}
 			blocked[conv] = true
 			continue
 		}
-		if k.At != 0 && debt { // history may hold it: ask that first
+		if k.At != 0 && gap { // history may have it: load that first
 			blocked[conv] = true
 			continue
 		}
 		if k.At == 0 {
 			m.store.commit(func(d *durable) {
 				c := d.conv(conv)
-				k.At = m.at(now, c)
+				k.At = m.placeAt(now, c)
 				c.insert(k)
-				m.note(Note{What: NoteFrozen, Message: k.Message})
+				m.note(Note{NoteKind: NoteFrozen, Message: k.Message})
 			})
 		}
 		s.inflight[id] = now
@@ -104,9 +101,8 @@ func (m *machine) pump(now time.Time) {
 	}
 }
 
-// answered takes an own message off the queues: it was accepted, delivered or
-// finally refused.
-func (m *machine) answered(id string) {
+// dequeue removes an own message from the queues of all sockets. It was accepted, delivered or refused for good.
+func (m *machine) dequeue(id string) {
 	for _, s := range m.sockets {
 		delete(s.inflight, id)
 		if i := slices.Index(s.queue, id); i >= 0 {
@@ -121,20 +117,19 @@ func (m *machine) sent(now time.Time, s *socket, f wire.Sent) {
 			if k.AcceptedAt == 0 {
 				k.AcceptedAt = f.AcceptedAt
 			}
-			m.raise(d, k, Sent, "")
-			delete(m.hold, k.Conversation)
+			m.raiseState(d, k, Sent, "")
+			delete(m.holds, k.Conversation)
 		}
 	})
-	m.answered(f.ID)
+	m.dequeue(f.ID)
 	m.tick(now)
 }
 
-// refused takes an error: of a message, where it can be tried again or not, or
-// of the socket as a whole.
-func (m *machine) refused(now time.Time, s *socket, f wire.ErrorFrame) {
+// errorFrame handles an error: a retryable one of a message, a final one of a message, or one of the socket.
+func (m *machine) errorFrame(now time.Time, s *socket, f wire.ErrorFrame) {
 	wait := time.Duration(f.RetryAfterMS) * time.Millisecond
 	if f.ID == "" {
-		if wait > 0 { // the close that follows shall not be answered at once
+		if wait > 0 { // do not reconnect immediately after the close that follows
 			m.retry(now, wait)
 		}
 		return
@@ -144,10 +139,10 @@ func (m *machine) refused(now time.Time, s *socket, f wire.ErrorFrame) {
 		k := m.store.d.messages[f.ID]
 		m.store.mu.Unlock()
 		if k != nil {
-			h := m.hold[k.Conversation]
-			h.until = now.Add(wait + m.chance(wait<<min(h.tries, 4)))
+			h := m.holds[k.Conversation]
+			h.until = now.Add(wait + m.jitter(wait<<min(h.tries, 4)))
 			h.tries++
-			m.hold[k.Conversation] = h
+			m.holds[k.Conversation] = h
 		}
 		delete(s.inflight, f.ID)
 		m.tick(now)
@@ -155,14 +150,14 @@ func (m *machine) refused(now time.Time, s *socket, f wire.ErrorFrame) {
 	}
 	m.store.commit(func(d *durable) {
 		if k := d.messages[f.ID]; k != nil {
-			m.raise(d, k, Refused, f.Code)
+			m.raiseState(d, k, Refused, f.Code)
 		}
 	})
-	m.answered(f.ID)
+	m.dequeue(f.ID)
 	m.tick(now)
 }
 
-// Frames of a client, each with the fields of its type only.
+// Frames of a client. Each has only the fields of its type.
 
 func encodeHello(token, device, cursor string) []byte {
 	return encode(struct {
@@ -210,7 +205,7 @@ func encodePing() []byte { return []byte(`{"type":"ping"}`) }
 
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
-	if err != nil { // strings and integers only: cannot happen
+	if err != nil { // cannot happen: strings and integers only
 		panic(err)
 	}
 	return b

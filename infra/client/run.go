@@ -12,15 +12,15 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// Bounds of what a Client does by itself.
+// Timeouts of a Client.
 const (
 	dialWithin  = 15 * time.Second
 	loadWithin  = 30 * time.Second
 	writeWithin = 5 * time.Second
 )
 
-// Client is one life of the app on a device. Its methods may be called by
-// several goroutines at once; after Kill or Close they do nothing.
+// Client is one run of the app on a device. Its methods are safe for concurrent use. After Kill or Close they do
+// nothing.
 type Client struct {
 	store *Store
 	opts  Options
@@ -33,15 +33,15 @@ type Client struct {
 	m      *machine     // guarded by mu
 	conns  map[int]Conn // open sockets; guarded by mu
 	failed []int        // sockets whose write failed during an input; guarded by mu
-	dead   bool         // guarded by mu
+	ended  bool         // guarded by mu
 	timer  *time.Timer  // runs tick; guarded by mu
 
 	pause  sync.Mutex // guards paused
 	paused chan struct{}
 }
 
-// New starts the app on a device and connects. It ends with Kill or Close.
-// Two Clients must not share a Store at once.
+// New starts the app on a device and connects. Kill or Close ends it. Two Clients must not use one Store at the same
+// time.
 func New(store *Store, opts Options) *Client {
 	if opts.Now == nil {
 		opts.Now = time.Now
@@ -54,7 +54,7 @@ func New(store *Store, opts Options) *Client {
 	}
 	c := &Client{store: store, opts: opts, conns: map[int]Conn{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.m = newMachine(store, c, opts.Rand, opts.Pace.withDefaults(), opts.Odd, opts.Note)
+	c.m = newMachine(store, c, opts.Rand, opts.Pace.withDefaults(), opts.Misbehavior, opts.Note)
 	c.timer = time.AfterFunc(time.Hour, func() { c.input(func(now time.Time) { c.m.tick(now) }) })
 	c.input(func(now time.Time) { c.m.goOnline(now) })
 	return c
@@ -63,16 +63,16 @@ func New(store *Store, opts Options) *Client {
 // Store returns the device's store.
 func (c *Client) Store() *Store { return c.store }
 
-// input gives the machine one input, and plans its next tick.
+// input passes one input to the machine, and schedules its next tick.
 func (c *Client) input(f func(now time.Time)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.dead {
+	if c.ended {
 		return
 	}
 	now := c.opts.Now()
 	f(now)
-	for len(c.failed) > 0 { // a failed write may make the machine write elsewhere, and that fail as well
+	for len(c.failed) > 0 { // the machine may write elsewhere after a failed write, and that may fail as well
 		failed := c.failed
 		c.failed = nil
 		for _, n := range failed {
@@ -86,25 +86,24 @@ func (c *Client) input(f func(now time.Time)) {
 	}
 }
 
-// Write puts a message into the outbox, durably, and returns its id; "" after
-// the Client has ended.
+// Write puts a message into the outbox, durably, and returns its id, or "" after the Client has ended.
 func (c *Client) Write(to, body, replyTo string) (id string) {
 	c.input(func(now time.Time) { id = c.m.write(now, to, body, replyTo) })
 	return id
 }
 
-// Seen marks what others wrote in a conversation up to at as seen by the person.
+// Seen records that the user has seen what others wrote in a conversation up to at.
 func (c *Client) Seen(conversation string, at chat.Micros) {
-	c.input(func(now time.Time) { c.m.seen(now, conversation, at) })
+	c.input(func(now time.Time) { c.m.markSeen(now, conversation, at) })
 }
 
-// Offline takes the device's network away: sockets close without a farewell.
+// Offline disconnects the device from its network: sockets end without a close frame.
 func (c *Client) Offline() { c.input(func(time.Time) { c.m.goOffline() }) }
 
-// Online gives it back.
+// Online connects the device to its network again.
 func (c *Client) Online() { c.input(func(now time.Time) { c.m.goOnline(now) }) }
 
-// Drop breaks the open sockets, as a change of networks does.
+// Drop closes the open sockets, as a change of networks does.
 func (c *Client) Drop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,9 +118,8 @@ func (c *Client) Up() (up bool) {
 	return up
 }
 
-// Open opens a conversation on the screen, and with whole scrolls to its
-// beginning. It returns when what was asked for is stored, however long the
-// history cannot be read, or with the error of ctx.
+// Open opens a conversation on the screen. With whole it scrolls to the beginning. It returns when the messages are
+// stored, and retries failed loads until ctx ends.
 func (c *Client) Open(ctx context.Context, conversation string, whole bool) error {
 	done := make(chan struct{})
 	c.input(func(now time.Time) {
@@ -137,7 +135,7 @@ func (c *Client) Open(ctx context.Context, conversation string, whole bool) erro
 	}
 }
 
-// StopReading makes the device stop reading its sockets, or go on.
+// StopReading makes the device stop reading its sockets, or continue.
 func (c *Client) StopReading(stop bool) {
 	c.pause.Lock()
 	defer c.pause.Unlock()
@@ -150,12 +148,12 @@ func (c *Client) StopReading(stop bool) {
 	}
 }
 
-// Kill ends the app at once, as a crash does: nothing is said to the server,
-// and what is not in the Store is gone. It returns when nothing of it runs.
+// Kill ends the app immediately, as a crash does: it sends nothing to the server, and only the Store remains. It
+// returns when all goroutines have ended.
 func (c *Client) Kill() {
 	c.mu.Lock()
-	if !c.dead {
-		c.dead = true
+	if !c.ended {
+		c.ended = true
 		c.timer.Stop()
 		c.cancel()
 		for _, conn := range c.conns {
@@ -176,7 +174,7 @@ func (c *Client) Close() {
 	c.Kill()
 }
 
-// The rest is what the machine asks for; mu is held.
+// The methods below implement effects; mu is held.
 
 func (c *Client) dial(n int) {
 	c.wg.Go(func() {
@@ -191,12 +189,12 @@ func (c *Client) dial(n int) {
 			c.m.dialed(now, n, err == nil)
 		})
 		if err == nil && c.ctx.Err() != nil {
-			conn.Close() // the Client ended meanwhile
+			conn.Close() // the Client has ended during the dial
 		}
 	})
 }
 
-// connect opens a connection with a token for it at hand.
+// connect opens a connection, and before that requests a token if needed.
 func (c *Client) connect(ctx context.Context) (Conn, error) {
 	if err := c.freshToken(ctx); err != nil {
 		return nil, err
@@ -204,7 +202,7 @@ func (c *Client) connect(ctx context.Context) (Conn, error) {
 	return c.opts.Dial(ctx)
 }
 
-// freshToken gives the machine a token, unless the one it has will do.
+// freshToken gives the machine a new token, unless the present one is still good.
 func (c *Client) freshToken(ctx context.Context) error {
 	var have bool
 	c.input(func(now time.Time) { have = c.m.token != "" && (c.m.renewAt.IsZero() || now.Before(c.m.renewAt)) })
@@ -215,23 +213,23 @@ func (c *Client) freshToken(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.input(func(now time.Time) { c.m.renewed(now, token, ends) })
+	c.input(func(now time.Time) { c.m.tokenRenewed(now, token, ends) })
 	return nil
 }
 
-func (c *Client) renew() {
+func (c *Client) renewToken() {
 	c.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(c.ctx, dialWithin)
 		defer cancel()
 		if token, ends, err := c.opts.Token(ctx); err == nil {
-			c.input(func(now time.Time) { c.m.renewed(now, token, ends) })
+			c.input(func(now time.Time) { c.m.tokenRenewed(now, token, ends) })
 		} else {
 			c.input(func(now time.Time) { c.m.renewAt = now.Add(5 * time.Second) })
 		}
 	})
 }
 
-// read hands the machine what a socket brings, until it ends.
+// read passes the frames of a socket to the machine until the socket ends.
 func (c *Client) read(n int, conn Conn) {
 	code := websocket.CloseAbnormalClosure
 	for {

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// pipe is a Conn whose other end the test holds.
+// pipe is a Conn whose other end is held by the test.
 type pipe struct {
 	toClient   chan []byte
 	fromClient chan []byte
@@ -52,7 +52,7 @@ func (p *pipe) WriteMessage(_ int, b []byte) error {
 func (p *pipe) SetWriteDeadline(time.Time) error { return nil }
 func (p *pipe) Close() error                     { p.once.Do(func() { close(p.closed) }); return nil }
 
-func (p *pipe) say(t *testing.T, f frame) {
+func (p *pipe) send(t *testing.T, f frame) {
 	b, err := json.Marshal(f)
 	if err != nil {
 		t.Fatal(err)
@@ -61,8 +61,8 @@ func (p *pipe) say(t *testing.T, f frame) {
 	synctest.Wait()
 }
 
-// hears returns the next frame of a type that the client writes.
-func (p *pipe) hears(t *testing.T, kind string) map[string]any {
+// waitFor returns the next frame of a type that the client writes.
+func (p *pipe) waitFor(t *testing.T, kind string) map[string]any {
 	t.Helper()
 	for {
 		select {
@@ -75,7 +75,7 @@ func (p *pipe) hears(t *testing.T, kind string) map[string]any {
 				return f
 			}
 		case <-time.After(time.Minute):
-			t.Fatalf("no %s within a minute", kind)
+			t.Fatalf("no %s frame within a minute", kind)
 		}
 	}
 }
@@ -98,38 +98,38 @@ func options(dials chan *pipe) Options {
 }
 
 func serve(t *testing.T, p *pipe, store *Store) {
-	p.hears(t, wire.TypeHello)
-	p.say(t, welcome(&world{store: store, now: time.Now()}, true))
-	p.say(t, caughtUp("e:1-0"))
+	p.waitFor(t, wire.TypeHello)
+	p.send(t, welcome(&world{store: store, now: time.Now()}, true))
+	p.send(t, caughtUp("e:1-0"))
 }
 
-// A device that is killed between storing and acknowledging comes back with
-// what it stored, says so in its hello, and brings a fresh token in time.
-func TestClientKilledAndStartedAgain(t *testing.T) {
+// A device that is killed between storing and acknowledging restarts with what it stored, sends that cursor in its
+// hello, and renews its token in time.
+func TestClientRestartsAfterAKill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, dials := NewStore(me, "device1"), make(chan *pipe)
 		c := New(store, options(dials))
 		p := <-dials
 		serve(t, p, store)
 		if !c.Up() {
-			t.Fatal("not up")
+			t.Fatal("not connected")
 		}
 		c.StopReading(true)
-		p.say(t, frame{"type": "pong"}) // the read under way
-		p.say(t, event("e:2-0", incoming(1, 5)))
+		p.send(t, frame{"type": "pong"}) // for the read that has begun
+		p.send(t, event("e:2-0", incoming(1, 5)))
 		if len(store.Conversation(conv)) != 0 {
-			t.Error("read although it should not")
+			t.Error("read a frame although reading is stopped")
 		}
 		c.StopReading(false)
 		synctest.Wait()
 		id := c.Write(other, "hello", "")
-		if f := p.hears(t, wire.TypeSend); f["id"] != id {
+		if f := p.waitFor(t, wire.TypeSend); f["id"] != id {
 			t.Errorf("sent %v", f)
 		}
 		c.Kill()
 		c.Kill()
 		if c.Write(other, "after the end", "") != "" {
-			t.Error("a dead app took a message")
+			t.Error("a killed app accepted a message")
 		}
 		if l := store.Conversation(conv); len(l) != 2 {
 			t.Fatalf("stored %v", l)
@@ -137,25 +137,25 @@ func TestClientKilledAndStartedAgain(t *testing.T) {
 
 		c = New(store, options(dials))
 		p = <-dials
-		if f := p.hears(t, wire.TypeHello); f["cursor"] != "e:2-0" {
+		if f := p.waitFor(t, wire.TypeHello); f["cursor"] != "e:2-0" {
 			t.Errorf("hello %v", f)
 		}
-		p.say(t, welcome(&world{store: store, now: time.Now()}, true))
-		p.say(t, caughtUp("e:2-0"))
-		if f := p.hears(t, wire.TypeSend); f["id"] != id {
+		p.send(t, welcome(&world{store: store, now: time.Now()}, true))
+		p.send(t, caughtUp("e:2-0"))
+		if f := p.waitFor(t, wire.TypeSend); f["id"] != id {
 			t.Errorf("sent %v", f)
 		}
-		p.say(t, frame{"type": "sent", "id": id, "accepted_at": 1})
-		for range 75 { // a quiet hour, but for pongs
+		p.send(t, frame{"type": "sent", "id": id, "accepted_at": 1})
+		for range 75 { // an hour with nothing but pongs
 			testwait.Advance(49 * time.Second)
 			select {
 			case <-p.closed:
-				t.Fatal("gave up a socket that answers")
+				t.Fatal("dropped a socket that answers pings")
 			default:
 			}
-			p.say(t, frame{"type": "pong"})
+			p.send(t, frame{"type": "pong"})
 		}
-		p.hears(t, wire.TypeToken)
+		p.waitFor(t, wire.TypeToken)
 		c.Close()
 	})
 }
@@ -173,31 +173,31 @@ func TestClientOfflineAndOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(store.Conversation(conv)) != 1 {
-			t.Error("opened, and nothing is there")
+			t.Error("the opened conversation has no messages")
 		}
 		c.Offline()
 		if c.Up() {
-			t.Error("up while offline")
+			t.Error("connected while offline")
 		}
 		c.Write(other, "later", "")
 		testwait.Advance(time.Hour)
 		c.Online()
 		p := <-dials
 		serve(t, p, store)
-		if f := p.hears(t, wire.TypeSend); f["body"] != "later" {
+		if f := p.waitFor(t, wire.TypeSend); f["body"] != "later" {
 			t.Errorf("sent %v", f)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		arch.down = true
 		if err := c.Open(ctx, conv, false); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("open without an archive: %v", err)
+			t.Errorf("open while the archive is down: %v", err)
 		}
 		c.Kill()
 	})
 }
 
-// Everything at once, for the race detector.
+// Calls every method at once, for the race detector.
 func TestClientUsedByManyGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, dials := NewStore(me, "device1"), make(chan *pipe)

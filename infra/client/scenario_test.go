@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,14 +19,14 @@ import (
 
 const wireData = "../../realtime/wire/testdata"
 
-// unmarshal keeps numbers as they are written.
+// unmarshal decodes numbers as json.Number.
 func unmarshal(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	return d.Decode(v)
 }
 
-// The scripted scenarios that the browser client plays as well: see README.md beside them.
+// The scripted scenarios, which the browser client runs as well. The README.md beside them describes the format.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(wireData, "scenarios", "*.json"))
 	if err != nil || len(files) == 0 {
@@ -45,7 +46,10 @@ func TestScenarios(t *testing.T) {
 			if err := unmarshal(b, &sc); err != nil {
 				t.Fatal(err)
 			}
-			p := &play{world: newWorld(t, sc.Me), names: map[string]any{}, socket: map[int]int{}, acked: map[int][]any{}, read: map[int]int{}}
+			p := &player{
+				world: newWorld(t, sc.Me), names: map[string]any{}, socket: map[int]int{},
+				acked: map[int][]any{}, read: map[int]int{},
+			}
 			p.ponging = true
 			for i, step := range sc.Steps {
 				if err := p.step(step); err != nil {
@@ -54,7 +58,7 @@ func TestScenarios(t *testing.T) {
 				}
 			}
 			if sc.Final != nil {
-				if err := p.see(sc.Final); err != nil {
+				if err := p.checkState(sc.Final); err != nil {
 					t.Fatalf("final: %v", err)
 				}
 			}
@@ -62,17 +66,17 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// play runs one scenario.
-type play struct {
+// player runs one scenario.
+type player struct {
 	*world
 	names  map[string]any
-	socket map[int]int // the scenario's numbers to the machine's
-	last   int         // the scenario's number of the socket opened last
-	read   map[int]int // frames of a machine's socket that were looked at
+	socket map[int]int // the machine's socket number for each of the scenario's
+	last   int         // the scenario's number of the newest socket
+	read   map[int]int // by socket: how many frames were examined
 	acked  map[int][]any
 }
 
-func (p *play) step(s map[string]any) error {
+func (p *player) step(s map[string]any) error {
 	within := time.Second
 	if v, ok := s["within_ms"]; ok {
 		within = time.Duration(number(v)) * time.Millisecond
@@ -94,18 +98,18 @@ func (p *play) step(s map[string]any) error {
 			_, err := p.accept(false, within)
 			return err
 		case "server":
-			if !p.open[n] {
+			if !p.openRequest[n] {
 				return fmt.Errorf("socket %d is closed", on)
 			}
-			p.serve(n, p.fill(v))
+			p.serve(n, p.substitute(v))
 			return nil
 		case "expect":
 			return p.expect(n, v.(map[string]any), within)
 		case "silence_ms":
-			return p.silence(time.Duration(number(v)) * time.Millisecond)
+			return p.expectNothing(time.Duration(number(v)) * time.Millisecond)
 		case "never_acked":
-			p.scan(n)
-			if slices.Contains(p.acked[n], p.fill(v)) {
+			p.firstUnexpected(n)
+			if slices.Contains(p.acked[n], p.substitute(v)) {
 				return fmt.Errorf("%v was acknowledged", v)
 			}
 			return nil
@@ -114,8 +118,8 @@ func (p *play) step(s map[string]any) error {
 			return nil
 		case "closed":
 			n := p.socket[int(number(v))]
-			if !p.advance(within, func() bool { return !p.open[n] }) {
-				return fmt.Errorf("the client keeps socket %v", v)
+			if !p.advance(within, func() bool { return !p.openRequest[n] }) {
+				return fmt.Errorf("the client keeps socket %v open", v)
 			}
 			return nil
 		case "advance_ms":
@@ -125,20 +129,20 @@ func (p *play) step(s map[string]any) error {
 			p.restart()
 			return nil
 		case "user":
-			return p.user(p.fill(v).(map[string]any), s["as"])
+			return p.userAction(p.substitute(v).(map[string]any), s["as"])
 		case "archive":
-			return p.change(p.fill(v))
+			return p.changeArchive(p.substitute(v))
 		case "see":
-			return p.see(v.(map[string]any))
+			return p.checkState(v.(map[string]any))
 		default:
 			return fmt.Errorf("unknown step %q", key)
 		}
 	}
-	return fmt.Errorf("a step without a word")
+	return errors.New("a step without an action")
 }
 
-// passed reports whether a frame is passed over unless expected.
-func passed(f map[string]any) bool {
+// ignoredUnlessExpected reports whether a scenario ignores a frame that it does not expect.
+func ignoredUnlessExpected(f map[string]any) bool {
 	switch f["type"] {
 	case wire.TypePing, wire.TypeTyping, wire.TypeWatch:
 		return true
@@ -146,7 +150,7 @@ func passed(f map[string]any) bool {
 	return false
 }
 
-func (p *play) expect(n int, want map[string]any, within time.Duration) error {
+func (p *player) expect(n int, want map[string]any, within time.Duration) error {
 	var got map[string]any
 	found := p.advance(within, func() bool {
 		for p.read[n] < len(p.frames[n]) {
@@ -158,7 +162,7 @@ func (p *play) expect(n int, want map[string]any, within time.Duration) error {
 					continue
 				}
 			}
-			if passed(f) && f["type"] != want["type"] {
+			if ignoredUnlessExpected(f) && f["type"] != want["type"] {
 				p.read[n]++
 				continue
 			}
@@ -168,7 +172,7 @@ func (p *play) expect(n int, want map[string]any, within time.Duration) error {
 		return false
 	})
 	if !found {
-		return fmt.Errorf("nothing came within %v", within)
+		return fmt.Errorf("the client sent nothing within %v", within)
 	}
 	p.read[n]++
 	if !p.match(want, got, true) {
@@ -177,39 +181,39 @@ func (p *play) expect(n int, want map[string]any, within time.Duration) error {
 	return nil
 }
 
-// scan notes the acks among the frames not looked at, and returns the first
-// frame that is neither an ack nor passed over.
-func (p *play) scan(n int) map[string]any {
+// firstUnexpected notes the acks among the frames that were not examined yet, and returns the first other frame that
+// a scenario does not ignore.
+func (p *player) firstUnexpected(n int) map[string]any {
 	for _, f := range p.frames[n][p.read[n]:] {
 		switch {
 		case f["type"] == wire.TypeAck:
 			p.acked[n] = append(p.acked[n], f["cursor"])
-		case !passed(f):
+		case !ignoredUnlessExpected(f):
 			return f
 		}
 	}
 	return nil
 }
 
-func (p *play) silence(d time.Duration) error {
+func (p *player) expectNothing(d time.Duration) error {
 	p.advance(d, nil)
-	for n := range p.frames { // of this life
-		if f := p.scan(n); f != nil {
+	for n := range p.frames { // since the last restart
+		if f := p.firstUnexpected(n); f != nil {
 			return fmt.Errorf("the client sent %v", f)
 		}
 	}
 	return nil
 }
 
-// match compares a frame's fields; with bind set, names without a value get theirs.
-func (p *play) match(want, got any, bind bool) bool {
+// match compares the fields of a frame. With bind, names without a value get the frame's.
+func (p *player) match(want, got any, bind bool) bool {
 	switch want := want.(type) {
 	case map[string]any:
 		if v, ok := want["above"]; ok {
-			return number(got) > number(p.fill(v))
+			return number(got) > number(p.substitute(v))
 		}
 		if v, ok := want["equal"]; ok {
-			return number(got) == number(p.fill(v))
+			return number(got) == number(p.substitute(v))
 		}
 		g, ok := got.(map[string]any)
 		if !ok {
@@ -243,8 +247,8 @@ func (p *play) match(want, got any, bind bool) bool {
 	return reflect.DeepEqual(want, got)
 }
 
-// fill replaces names by their values.
-func (p *play) fill(v any) any {
+// substitute replaces names by their values.
+func (p *player) substitute(v any) any {
 	switch v := v.(type) {
 	case string:
 		if known, ok := p.names[v]; ok {
@@ -254,24 +258,24 @@ func (p *play) fill(v any) any {
 	case []any:
 		out := make([]any, len(v))
 		for i := range v {
-			out[i] = p.fill(v[i])
+			out[i] = p.substitute(v[i])
 		}
 		return out
 	case map[string]any:
 		out := map[string]any{}
 		for k, w := range v {
-			name, ok := p.fill(k).(string)
+			name, ok := p.substitute(k).(string)
 			if !ok {
 				name = k
 			}
-			out[name] = p.fill(w)
+			out[name] = p.substitute(w)
 		}
 		return out
 	}
 	return v
 }
 
-func (p *play) user(a map[string]any, as any) error {
+func (p *player) userAction(a map[string]any, as any) error {
 	switch {
 	case a["send"] != nil:
 		s := a["send"].(map[string]any)
@@ -282,17 +286,17 @@ func (p *play) user(a map[string]any, as any) error {
 		}
 	case a["read"] != nil:
 		r := a["read"].(map[string]any)
-		p.m.seen(p.now, r["conversation"].(string), chat.Micros(number(r["at"])))
+		p.m.markSeen(p.now, r["conversation"].(string), chat.Micros(number(r["at"])))
 	case a["open"] != nil:
 		p.m.openConversation(p.now, a["open"].(string), false, nil)
 	default:
-		return fmt.Errorf("unknown action")
+		return errors.New("unknown action")
 	}
 	p.settle()
 	return nil
 }
 
-func (p *play) change(v any) error {
+func (p *player) changeArchive(v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -321,8 +325,8 @@ func (p *play) change(v any) error {
 	return nil
 }
 
-// see compares the client's state with what is named.
-func (p *play) see(want map[string]any) error {
+// checkState compares the named parts of the client's state.
+func (p *player) checkState(want map[string]any) error {
 	got := map[string]any{}
 	b, err := json.Marshal(p.state())
 	if err != nil {
@@ -331,10 +335,10 @@ func (p *play) see(want map[string]any) error {
 	if err := unmarshal(b, &got); err != nil {
 		return err
 	}
-	return p.seePart("", want, got)
+	return p.checkPart("", want, got)
 }
 
-func (p *play) seePart(path string, want, got any) error {
+func (p *player) checkPart(path string, want, got any) error {
 	switch want := want.(type) {
 	case map[string]any:
 		g, ok := got.(map[string]any)
@@ -342,8 +346,8 @@ func (p *play) seePart(path string, want, got any) error {
 			return fmt.Errorf("%s is %v, want %v", path, got, want)
 		}
 		for k, w := range want {
-			name := fmt.Sprint(p.fill(k))
-			if err := p.seePart(path+"/"+name, w, g[name]); err != nil {
+			name := fmt.Sprint(p.substitute(k))
+			if err := p.checkPart(path+"/"+name, w, g[name]); err != nil {
 				return err
 			}
 		}
@@ -354,20 +358,20 @@ func (p *play) seePart(path string, want, got any) error {
 			return fmt.Errorf("%s is %v, want %v", path, got, want)
 		}
 		for i := range want {
-			if err := p.seePart(fmt.Sprintf("%s[%d]", path, i), want[i], g[i]); err != nil {
+			if err := p.checkPart(fmt.Sprintf("%s[%d]", path, i), want[i], g[i]); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	if !p.match(p.fill(want), got, false) {
-		return fmt.Errorf("%s is %v, want %v", path, got, p.fill(want))
+	if !p.match(p.substitute(want), got, false) {
+		return fmt.Errorf("%s is %v, want %v", path, got, p.substitute(want))
 	}
 	return nil
 }
 
-// state is the client's state in the form of the scenarios.
-func (p *play) state() map[string]any {
+// state returns the client's state in the format of the scenarios.
+func (p *player) state() map[string]any {
 	convs, unsent := map[string]any{}, map[string]any{}
 	for _, id := range p.store.Conversations() {
 		lines := []any{}
@@ -392,15 +396,16 @@ func (p *play) state() map[string]any {
 		}
 	}
 	ids := []string{}
-	for _, debt := range p.store.d.idDebts {
-		if debt.id != "" {
-			ids = append(ids, debt.id)
+	for _, pending := range p.store.d.backfills {
+		if pending.id != "" {
+			ids = append(ids, pending.id)
 		}
 	}
 	slices.Sort(ids)
 	return map[string]any{
-		"conversations": convs, "outbox": append([]string{}, p.store.d.outbox...), "unsent_reads": unsent, "cursor": p.store.d.cursor,
-		"debts": map[string]any{"history": p.store.d.historyDebt || len(p.store.d.reloads) > 0, "ids": ids},
+		"conversations": convs, "outbox": append([]string{}, p.store.d.outbox...),
+		"unsent_reads": unsent, "cursor": p.store.d.cursor,
+		"debts": map[string]any{"history": p.store.d.gap || len(p.store.d.reloads) > 0, "ids": ids},
 	}
 }
 

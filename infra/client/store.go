@@ -10,9 +10,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// Store is what one device keeps for one account: it survives the app. Its
-// changes are atomic, as IndexedDB's transactions are, and durable at once.
-// The exported methods may be called by several goroutines at once.
+// Store is the durable store of one device for one user. It survives the app. Its changes are atomic, as those of
+// IndexedDB transactions are, and durable at once. The exported methods are safe for concurrent use.
 type Store struct {
 	uid, device string
 
@@ -20,17 +19,17 @@ type Store struct {
 	d  durable // guarded by mu
 }
 
-// NewStore returns the empty store of a device that sees the chat for the first time.
+// NewStore returns the empty store of a device that opens the chat for the first time.
 func NewStore(uid, device string) *Store {
 	return &Store{uid: uid, device: device, d: durable{
 		messages:      map[string]*stored{},
 		conversations: map[string]*conversation{},
 		receipts:      map[string]receipt{},
-		idDebts:       map[string]*idDebt{},
+		backfills:     map[string]*backfill{},
 	}}
 }
 
-// UID and Device say whose store this is.
+// UID returns the uid of the user.
 func (s *Store) UID() string { return s.uid }
 
 // Device returns the device's id.
@@ -39,33 +38,32 @@ func (s *Store) Device() string { return s.device }
 // durable is the content of a Store.
 type durable struct {
 	cursor        string
-	outbox        []string // ids of own messages not yet delivered, seen in history or refused, as typed
+	outbox        []string // ids of own messages that are not known to be delivered or refused, in the order of typing
 	messages      map[string]*stored
 	conversations map[string]*conversation
-	receipts      map[string]receipt     // receipts for messages not known yet, by id
-	historyDebt   bool                   // events may be missing: load history
-	historySince  map[string]chat.Micros // how far back, by conversation: what was newest when the debt arose
+	receipts      map[string]receipt     // receipts of messages that are not here yet, by id
+	gap           bool                   // events may be missing: load history
+	gapSince      map[string]chat.Micros // by conversation: how far back to load, fixed when the gap was recorded
 	reloads       []time.Time            // when to load the newest pages again, sorted
-	idDebts       map[string]*idDebt     // by debtKey
+	backfills     map[string]*backfill   // by backfillKey
 }
 
-// oweHistory notes that events may be missing after what is shown now, less a
-// margin, or after the oldest own message that is still in the outbox: history
-// is asked for it before it is sent again. An older debt reaches further back
-// and stays as it is.
-func (d *durable) oweHistory(margin chat.Micros) {
-	if d.historyDebt {
+// recordGap records that events may be missing. Per conversation, the load reaches back to the newest shown message
+// less margin, and to the oldest own message that is still in the outbox, because history is read before that is sent
+// again. An older gap reaches further back and stays unchanged.
+func (d *durable) recordGap(margin chat.Micros) {
+	if d.gap {
 		return
 	}
-	d.historyDebt, d.historySince = true, map[string]chat.Micros{}
+	d.gap, d.gapSince = true, map[string]chat.Micros{}
 	for id, c := range d.conversations {
 		if c.newest > 0 {
-			d.historySince[id] = c.newest - margin
+			d.gapSince[id] = c.newest - margin
 		}
 	}
 	for _, id := range d.outbox {
 		if k := d.messages[id]; k.At > 0 {
-			d.historySince[k.Conversation] = min(d.historySince[k.Conversation], k.At)
+			d.gapSince[k.Conversation] = min(d.gapSince[k.Conversation], k.At)
 		}
 	}
 }
@@ -81,20 +79,20 @@ type receipt struct {
 	code  string
 }
 
-// idDebt is something that a receipt spoke of and that is not here yet.
-type idDebt struct {
+// backfill is a message that a receipt or a read mark refers to and that is not here yet.
+type backfill struct {
 	conversation string
-	id           string // "" for a read mark: any message at exactly at
+	id           string // "" for a read mark: any message with exactly this at
 	at           chat.Micros
 	tries        int
 	since, due   time.Time
 }
 
 type conversation struct {
-	shown  []*stored              // frozen messages by (at, id), the order on the screen
-	newest chat.Micros            // greatest at among shown
-	read   map[string]chat.Micros // marks by uid
-	unsent chat.Micros            // own mark that no read event has confirmed; 0 for none
+	shown  []*stored              // frozen messages in the order of the screen, by (at, id)
+	newest chat.Micros            // greatest at of shown
+	read   map[string]chat.Micros // read marks by uid
+	unsent chat.Micros            // own read mark that no read event has confirmed; 0 if there is none
 }
 
 func (d *durable) conv(id string) *conversation {
@@ -106,7 +104,7 @@ func (d *durable) conv(id string) *conversation {
 	return c
 }
 
-// insert puts a frozen message in its place.
+// insert inserts a frozen message in its order.
 func (c *conversation) insert(m *stored) {
 	i := len(c.shown)
 	for i > 0 && i > len(c.shown)-8 && m.Before(c.shown[i-1].Message) {
@@ -119,8 +117,8 @@ func (c *conversation) insert(m *stored) {
 	c.newest = max(c.newest, m.At)
 }
 
-// holds reports whether a message with this at is shown.
-func (c *conversation) holds(at chat.Micros) bool {
+// hasMessageAt reports whether a message with this at is shown.
+func (c *conversation) hasMessageAt(at chat.Micros) bool {
 	i := sort.Search(len(c.shown), func(k int) bool { return c.shown[k].At >= at })
 	return i < len(c.shown) && c.shown[i].At == at
 }
@@ -129,11 +127,11 @@ func (c *conversation) holds(at chat.Micros) bool {
 type Line struct {
 	chat.Message
 	State   State  // of an own message
-	Refusal string // code of the refusal, where State is Refused
+	Refusal string // code of the refusal, if State is Refused
 }
 
-// Conversation returns what the device shows of a conversation, in its order;
-// own messages that were not sent yet stand at the end.
+// Conversation returns the messages that the device shows of a conversation, in order. Own messages that were never
+// sent are at the end.
 func (s *Store) Conversation(id string) []Line {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,50 +175,50 @@ func (s *Store) Newest(conversation string) (Line, bool) {
 	return Line{m.Message, m.state, m.refusal}, true
 }
 
-// Outbox returns how many own messages are not yet delivered, seen in history or refused.
+// Outbox returns how many own messages are not known to be delivered or refused.
 func (s *Store) Outbox() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.d.outbox)
 }
 
-// Debts returns how many loads of history are owed.
-func (s *Store) Debts() int {
+// Backfills returns how many backfills are left to do.
+func (s *Store) Backfills() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := len(s.d.idDebts)
-	if s.d.historyDebt {
+	n := len(s.d.backfills)
+	if s.d.gap {
 		n++
 	}
 	return n
 }
 
-// Owed names the loads of history that are owed, for people who look for why.
-func (s *Store) Owed() []string {
+// PendingBackfills names the backfills that are left to do, for failure messages.
+func (s *Store) PendingBackfills() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := slices.Sorted(maps.Keys(s.d.idDebts))
-	if s.d.historyDebt {
+	out := slices.Sorted(maps.Keys(s.d.backfills))
+	if s.d.gap {
 		out = append(out, "history")
 	}
 	return out
 }
 
-// Cursor returns the place up to which the device has stored its inbox.
+// Cursor returns the cursor up to which the device has stored its inbox.
 func (s *Store) Cursor() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.d.cursor
 }
 
-// Snapshot returns a copy of the store as it is now, for a device that will be
-// set back to it (restored from a backup, or a tab that wakes after long).
+// Snapshot returns a copy of the store. A test sets a device back to it, as when a backup is restored or a tab wakes
+// after a long time.
 func (s *Store) Snapshot() *Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := NewStore(s.uid, s.device)
-	c.d.cursor, c.d.historyDebt = s.d.cursor, s.d.historyDebt
-	c.d.historySince = maps.Clone(s.d.historySince)
+	c.d.cursor, c.d.gap = s.d.cursor, s.d.gap
+	c.d.gapSince = maps.Clone(s.d.gapSince)
 	c.d.outbox, c.d.reloads = slices.Clone(s.d.outbox), slices.Clone(s.d.reloads)
 	for id, m := range s.d.messages {
 		k := *m
@@ -239,15 +237,14 @@ func (s *Store) Snapshot() *Store {
 	for id, r := range s.d.receipts {
 		c.d.receipts[id] = r
 	}
-	for key, debt := range s.d.idDebts {
-		k := *debt
-		c.d.idDebts[key] = &k
+	for key, pending := range s.d.backfills {
+		k := *pending
+		c.d.backfills[key] = &k
 	}
 	return c
 }
 
-// Unseen returns the place of the newest message of others in a conversation,
-// where it lies beyond what the person was known to have seen.
+// Unseen returns the at of the newest message of others in a conversation, and whether the user has not seen it yet.
 func (s *Store) Unseen(conversation string) (at chat.Micros, unseen bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

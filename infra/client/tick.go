@@ -7,89 +7,89 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 )
 
-// tick does what is due at now.
+// tick does everything that is due at now.
 func (m *machine) tick(now time.Time) {
 	if !m.retryAt.IsZero() && !now.Before(m.retryAt) {
 		m.connect(now)
 	}
 	if !m.renewAt.IsZero() && !now.Before(m.renewAt) {
 		m.renewAt = time.Time{}
-		m.fx.renew()
+		m.fx.renewToken()
 	}
 	for _, s := range slices.Clone(m.sockets) {
 		if !s.ackDue.IsZero() && !now.Before(s.ackDue) {
 			m.ack(now, s)
 		}
-		m.doubt(now, s)
+		m.probe(now, s)
 	}
 	m.pump(now)
 	m.sendReads(now)
-	m.pay(now)
+	m.startLoad(now)
 }
 
-// ack acknowledges on s what s brought and the store holds.
+// ack acknowledges the newest stored cursor that s delivered.
 func (m *machine) ack(now time.Time, s *socket) {
 	if s.ackDue.IsZero() {
 		return
 	}
-	if m.odd.AckNever {
+	if m.misbehavior.AckNever {
 		s.ackDue = time.Time{}
 		return
 	}
 	cursor := s.ackCursor
-	if m.odd.AckAhead > 0 {
+	if m.misbehavior.AckAhead > 0 {
 		if c, err := inbox.ParseCursor(cursor); err == nil {
-			c.ID.Ms += uint64(m.odd.AckAhead.Milliseconds())
+			c.ID.Ms += uint64(m.misbehavior.AckAhead.Milliseconds())
 			cursor = c.String()
 		}
 	}
 	s.ackedAt, s.ackDue = now, time.Time{}
-	m.note(Note{What: NoteAcked, Cursor: cursor})
+	m.note(Note{NoteKind: NoteAcked, Cursor: cursor})
 	m.fx.write(s.n, encodeAck(cursor))
 }
 
-// doubt gives up a socket that does not get on, and asks one that may be dead.
-func (m *machine) doubt(now time.Time, s *socket) {
+// probe drops a socket that makes no progress, and pings one that may be dead.
+func (m *machine) probe(now time.Time, s *socket) {
 	switch {
 	case s.phase < live:
-		if !now.Before(s.heard.Add(m.pace.Welcome)) {
+		if !now.Before(s.heardAt.Add(m.pace.Welcome)) {
 			m.drop(now, s, 0)
 		}
 		return
-	case !s.pinged.IsZero():
-		if !now.Before(s.pinged.Add(m.pace.PongWithin)) {
+	case !s.pingedAt.IsZero():
+		if !now.Before(s.pingedAt.Add(m.pace.PongWithin)) {
 			m.drop(now, s, 0)
 		}
 		return
 	}
-	if due, waits := s.doubtDue(m.pace); waits && !now.Before(due) {
-		for id, at := range s.inflight { // the link may live and the answer be lost all the same
+	if due, waits := s.probeDue(m.pace); waits && !now.Before(due) {
+		for id, at := range s.inflight { // the link may work although the answer was lost
 			if now.Sub(at) >= 2*m.pace.AnswerWithin {
 				delete(s.inflight, id)
 			}
 		}
-		s.pinged, s.doubts = now, now
+		s.pingedAt, s.probedAt = now, now
 		m.fx.write(s.n, encodePing())
 	}
 }
 
-// doubtDue returns when s is to be doubted next.
-func (s *socket) doubtDue(p Pace) (time.Time, bool) {
-	due := s.heard.Add(p.QuietFor)
+// probeDue returns when s is to be pinged next.
+func (s *socket) probeDue(p Pace) (time.Time, bool) {
+	due := s.heardAt.Add(p.QuietFor)
 	for _, at := range s.inflight {
-		if d := later(at, s.doubts).Add(p.AnswerWithin); d.Before(due) {
+		if d := laterOf(at, s.probedAt).Add(p.AnswerWithin); d.Before(due) {
 			due = d
 		}
 	}
 	return due, true
 }
 
-// renewed brings a token for the next hello and for the sockets that are open.
-func (m *machine) renewed(now time.Time, token string, ends time.Time) {
+// tokenRenewed sets the token for the next hello, and sends it on the open sockets.
+func (m *machine) tokenRenewed(now time.Time, token string, ends time.Time) {
 	m.token = token
 	m.renewAt = time.Time{}
 	if !ends.IsZero() {
-		m.renewAt = later(ends.Add(-time.Minute), now.Add(time.Second))
+		m.renewAt = laterOf(ends.Add(-time.Minute), now.Add(time.Second))
 	}
 	for _, s := range m.sockets {
 		if s.phase >= greeted {
@@ -98,7 +98,7 @@ func (m *machine) renewed(now time.Time, token string, ends time.Time) {
 	}
 }
 
-// next returns when tick has something to do, unless an input comes first; zero for never.
+// next returns when tick is due, if no other input comes first. It is zero if tick has nothing to do.
 func (m *machine) next() time.Time {
 	var n time.Time
 	sooner := func(t time.Time) {
@@ -112,16 +112,16 @@ func (m *machine) next() time.Time {
 		sooner(s.ackDue)
 		switch {
 		case s.phase < live:
-			sooner(s.heard.Add(m.pace.Welcome))
-		case !s.pinged.IsZero():
-			sooner(s.pinged.Add(m.pace.PongWithin))
+			sooner(s.heardAt.Add(m.pace.Welcome))
+		case !s.pingedAt.IsZero():
+			sooner(s.pingedAt.Add(m.pace.PongWithin))
 		default:
-			due, _ := s.doubtDue(m.pace)
+			due, _ := s.probeDue(m.pace)
 			sooner(due)
 		}
 	}
 	if m.up() != nil {
-		sooner(m.held)
+		sooner(m.holdEnds)
 		sooner(m.readAt)
 	}
 	if m.loading || !m.online {
@@ -130,22 +130,22 @@ func (m *machine) next() time.Time {
 	m.store.mu.Lock()
 	defer m.store.mu.Unlock()
 	d := &m.store.d
-	var debt time.Time
+	var backfillDue time.Time
 	for _, t := range d.reloads {
-		if debt.IsZero() || t.Before(debt) {
-			debt = t
+		if backfillDue.IsZero() || t.Before(backfillDue) {
+			backfillDue = t
 		}
 	}
-	for _, x := range d.idDebts {
-		if debt.IsZero() || x.due.Before(debt) {
-			debt = x.due
+	for _, pending := range d.backfills {
+		if backfillDue.IsZero() || pending.due.Before(backfillDue) {
+			backfillDue = pending.due
 		}
 	}
 	switch {
-	case d.historyDebt || len(m.opened) > 0:
-		sooner(m.loadAt) // zero: already under way
-	case !debt.IsZero():
-		sooner(later(debt, m.loadAt))
+	case d.gap || len(m.openRequests) > 0:
+		sooner(m.loadAt) // zero: a load is running or starts with the next tick
+	case !backfillDue.IsZero():
+		sooner(laterOf(backfillDue, m.loadAt))
 	}
 	return n
 }

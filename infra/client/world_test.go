@@ -16,24 +16,23 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// world is everything around one machine, under a clock that moves only when
-// told: sockets, the archive, the process.
+// world is everything around one machine, with a clock that moves only on request: sockets, the archive, the process.
 type world struct {
-	t     *testing.T
-	now   time.Time
-	store *Store
-	m     *machine
-	notes []Note
-	lives int
+	t      *testing.T
+	now    time.Time
+	store  *Store
+	m      *machine
+	notes  []Note
+	starts int
 
-	dials  []int // asked for, not yet answered
-	frames map[int][]map[string]any
-	open   map[int]bool
-	jobs   []loadJob
-	pongs  []int // owed
-	arch   archive
+	dials       []int // requested and not answered yet
+	frames      map[int][]map[string]any
+	openRequest map[int]bool
+	jobs        []loadJob
+	pongs       []int // sockets that need a pong
+	arch        archive
 
-	ponging bool // pings are answered at once
+	ponging bool // answer each ping at once
 }
 
 const me, other = "aliceUid0001", "bobUid000002"
@@ -49,23 +48,24 @@ func newWorld(t *testing.T, uid string) *world {
 
 func (w *world) start() {
 	w.dials, w.jobs = nil, nil
-	w.frames, w.open = map[int][]map[string]any{}, map[int]bool{}
-	w.m = newMachine(w.store, w, rand.New(rand.NewPCG(1, 2)), DefaultPace(), Odd{}, func(n Note) { w.notes = append(w.notes, n) })
-	w.lives++
-	w.m.lastN = 1000 * w.lives
-	w.m.renewed(w.now, "token", time.Time{})
+	w.frames, w.openRequest = map[int][]map[string]any{}, map[int]bool{}
+	note := func(n Note) { w.notes = append(w.notes, n) }
+	w.m = newMachine(w.store, w, rand.New(rand.NewPCG(1, 2)), DefaultPace(), Misbehavior{}, note)
+	w.starts++
+	w.m.lastN = 1000 * w.starts
+	w.m.tokenRenewed(w.now, "token", time.Time{})
 	w.m.goOnline(w.now)
 }
 
-// restart ends the process without a warning, and starts another on what was stored.
+// restart ends the process without warning, and starts another one with the same store.
 func (w *world) restart() { w.start(); w.settle() }
 
 func (w *world) dial(n int)     { w.dials = append(w.dials, n) }
-func (w *world) close(n int)    { delete(w.open, n) }
+func (w *world) close(n int)    { delete(w.openRequest, n) }
 func (w *world) load(j loadJob) { w.jobs = append(w.jobs, j) }
-func (w *world) renew()         { w.m.renewed(w.now, "token", time.Time{}) }
+func (w *world) renewToken()    { w.m.tokenRenewed(w.now, "token", time.Time{}) }
 func (w *world) write(n int, b []byte) {
-	if !w.open[n] {
+	if !w.openRequest[n] {
 		return
 	}
 	f := map[string]any{}
@@ -78,7 +78,7 @@ func (w *world) write(n int, b []byte) {
 	}
 }
 
-// settle lets the machine finish what it can without the clock moving.
+// settle lets the machine finish everything that needs no time to pass.
 func (w *world) settle() {
 	for range 100 {
 		w.m.tick(w.now)
@@ -93,10 +93,10 @@ func (w *world) settle() {
 		w.jobs = w.jobs[1:]
 		w.m.loaded(w.now, j, fetch(context.Background(), &w.arch, j, func(Note) {}))
 	}
-	w.t.Fatal("the machine loads history for ever")
+	w.t.Fatal("the machine never stops loading history")
 }
 
-// advance moves the clock by d, firing what is due in its order, until stop reports true.
+// advance moves the clock by d and runs what is due in order, until stop returns true.
 func (w *world) advance(d time.Duration, stop func() bool) bool {
 	w.settle()
 	stuck := 0
@@ -113,23 +113,23 @@ func (w *world) advance(d time.Duration, stop func() bool) bool {
 		if next.After(w.now) {
 			w.now, stuck = next, 0
 		} else if stuck++; stuck > 100 {
-			w.t.Fatalf("the machine is due at %v for ever; it is %v", next, w.now)
+			w.t.Fatalf("the machine is due at %v forever; it is %v", next, w.now)
 		}
 		w.settle()
 	}
 }
 
-// accept answers the next dial within a second, and returns its number.
+// accept answers the next dial, successfully if ok, and returns the socket's number.
 func (w *world) accept(ok bool, within time.Duration) (int, error) {
 	if !w.advance(within, func() bool {
-		w.dials = slices.DeleteFunc(w.dials, func(n int) bool { return w.m.socket(n) == nil }) // given up meanwhile
+		w.dials = slices.DeleteFunc(w.dials, func(n int) bool { return w.m.socket(n) == nil }) // the machine has dropped it
 		return len(w.dials) > 0
 	}) {
 		return 0, fmt.Errorf("no socket was opened within %v", within)
 	}
 	n := w.dials[0]
 	w.dials = w.dials[1:]
-	w.open[n] = ok
+	w.openRequest[n] = ok
 	w.m.dialed(w.now, n, ok)
 	w.settle()
 	return n, nil
@@ -145,7 +145,7 @@ func (w *world) serve(n int, frame any) {
 }
 
 func (w *world) end(n, code int) {
-	delete(w.open, n)
+	delete(w.openRequest, n)
 	w.m.closed(w.now, n, code)
 	w.settle()
 }
@@ -187,8 +187,8 @@ func (a *archive) Messages(_ context.Context, conversation, before string, limit
 			all = append(all, m)
 		}
 	}
-	slices.SortFunc(all, func(x, y chat.Message) int {
-		if x.Before(y) {
+	slices.SortFunc(all, func(a, b chat.Message) int {
+		if a.Before(b) {
 			return -1
 		}
 		return 1

@@ -72,7 +72,7 @@ func TestPaidOperationsPerMessage(t *testing.T) {
 	rest := func(n int64) {
 		t.Helper()
 		testwait.Until(t, fmt.Sprintf("%d messages are read, and nothing waits to be settled", n), func() bool {
-			return read.Load() == n && srv.Counters().Settle.Waiting == 0
+			return read.Load() == n && srv.Counters().Settle.Waiting.Load() == 0
 		})
 	}
 	chatOnce(t, people, interval/4) // fills the gates: the first message to a person reads theirs, once a day
@@ -172,7 +172,7 @@ func serve(t *testing.T, meter *Meter) (*server.Server, string) {
 	}
 	archive := Archive{db, meter}
 	quiet := slog.New(slog.DiscardHandler)
-	save := persist.New(persist.Deps{Store: archive, Letters: deadletter.Local{Store: archive}, Log: quiet})
+	save := persist.New(persist.Deps{Store: archive, DeadLetters: deadletter.Local{Store: archive}, Log: quiet})
 	verifier, err := identity.NewEmulator(project, func(name string) string {
 		return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "in this process"}[name]
 	}, nil)
@@ -235,14 +235,14 @@ func connect(t *testing.T, url string, i int, read *atomic.Int64) *person {
 		Rand:    rand.New(rand.NewPCG(1, uint64(i))),
 		Note: func(n client.Note) {
 			switch {
-			case n.What == client.NoteUp:
+			case n.NoteKind == client.NoteUp:
 				select {
 				case p.up <- struct{}{}:
 				default:
 				}
-			case n.What == client.NoteShown && n.Message.To == uid(i):
+			case n.NoteKind == client.NoteShown && n.Message.To == uid(i):
 				p.shown <- struct{}{}
-			case n.What == client.NoteState && n.State == client.Read:
+			case n.NoteKind == client.NoteState && n.State == client.Read:
 				read.Add(1)
 			}
 		},

@@ -1,18 +1,18 @@
-// Command fault puts the delivery core under fire and judges what came of it:
+// Command fault runs the delivery core under faults and judges the result:
 //
-//	go run ./infra/fault                        every fault by itself, then all mixed
+//	go run ./infra/fault                      every fault alone, then all of them mixed
 //	go run ./infra/fault -messages 30000 -rate 2000 -json all.json   a million messages
 //	go run ./infra/fault -faults redis-killed,clients-flap -duration 1m -people 300 -seed 7
-//	go run ./infra/fault -short                 what ./infra/test runs: under two minutes
-//	go run ./infra/fault -measure drain,rotate  how sockets move: off an instance that ends, as they grow old, all at once (storm)
-//	go run ./infra/fault -judge record.jsonl    judge a record that was kept
+//	go run ./infra/fault -short               the part that ./infra/test runs: under two minutes
+//	go run ./infra/fault -measure drain,rotate,storm   how sockets move: on SIGTERM, by age, all at once
+//	go run ./infra/fault -judge record.jsonl  judge a record that a run has kept
 //
-// A run starts realtime instances as processes, a redis-server, persist, the
-// functions' store and a crowd of simulated people (packages stage and load),
-// breaks them by a seeded schedule (package inject), records what everyone sent
-// and saw (package record), and judges from that alone (package verdict). A run
-// that breaks a promise keeps its record and the instances' logs, and the
-// command ends with status 1. The last line counts the verdicts.
+// A run starts realtime instances as processes, a redis-server, persist, the functions' store and a crowd of simulated
+// users (packages testbed and load). It breaks them by a seeded schedule (package inject), records what everyone sent
+// and saw (package record), and judges from that record alone (package verdict). A run that breaks a promise keeps its
+// record and the logs of its instances, and the command exits with status 1. The last line counts the verdicts.
+//
+// RESULTS.md has the results of such runs, and the faults that they and other tests have found.
 package main
 
 import (
@@ -49,47 +49,78 @@ func main() {
 	}
 }
 
-// errBroken says that a run broke a promise; the table tells which.
+// errBroken is the error of a run that broke a promise. The table shows which one.
 var errBroken = errors.New("a promise was broken")
 
-func command(ctx context.Context, args []string, out io.Writer) error {
-	var (
-		o        runOptions
-		flags    = flag.NewFlagSet("fault", flag.ContinueOnError)
-		faults   = flags.String("faults", "all", "names of faults, with commas; all: each by itself, then mixed; mixed: all in one run")
-		jsonFile = flags.String("json", "", "write the reports to this file as JSON; -: to standard output, after the table")
-		backend  = flags.String("store", "embedded", "where messages are kept: embedded, or firestore for Google's emulator")
-		short    = flags.Bool("short", false, "the bounded part that infra/test runs: a few runs of several faults each")
-		measured = flags.String("measure", "", "measure instead: drain, rotate or storm, with commas")
-		age      = flags.Duration("age", time.Minute, "of a measurement by rotate: sockets move at this age at most")
-		moves    = flags.Int("moves", 1000, "of a measurement by rotate: it goes on until so many sockets have moved")
-		sockets  = flags.Int("sockets", 0, "of a measurement; 0: 1000, 400 and 5000")
-		judged   = flags.String("judge", "", "judge the record in this file instead of running anything")
-	)
-	flags.Uint64Var(&o.Seed, "seed", 1, "of schedules, people and chance")
-	flags.DurationVar(&o.Duration, "duration", 0, "of chatting under faults, in each run; 0: 30 s, or with -messages as long as these take, up to 10 min")
-	flags.IntVar(&o.Messages, "messages", 0, "end chatting in a run when so many are written")
-	flags.DurationVar(&o.Pause, "pause", 2*time.Second, "mean time between two faults")
-	flags.IntVar(&o.People, "people", 200, "in each run; more than half have two devices")
-	flags.Float64Var(&o.Rate, "rate", 150, "messages per second at most, all people together")
-	flags.IntVar(&o.Unsent, "unsent", 10, "a person writes no more while so many messages wait on the device, so that what is offered adapts to what is carried; 0: goes on")
-	flags.DurationVar(&o.Settle, "settle", 10*time.Minute, "how long a backlog may take to drain after the last fault; without any progress a run ends after a minute")
-	flags.IntVar(&o.Instances, "instances", 3, "of realtime")
-	flags.StringVar(&o.Keep, "keep", "", "keep records and logs below this folder, also of clean runs")
+// settings are the flags of the command.
+type settings struct {
+	run      runOptions // of every run
+	faults   string     // names of faults
+	short    bool
+	backend  string // where messages are saved
+	measured string // names of measurements; "": run faults
+	measure  measure.Options
+	judged   string // file of a record; "": run something
+	jsonFile string // "": none; "-": standard output
+}
+
+// parseFlags returns the settings of a command line.
+func parseFlags(args []string) (s settings, err error) {
+	flags := flag.NewFlagSet("fault", flag.ContinueOnError)
 	flags.Usage = func() { usage(flags) }
+
+	flags.StringVar(&s.faults, "faults", "all",
+		"names of faults, separated by commas; all: each one alone, then mixed; mixed: all in one run")
+	flags.BoolVar(&s.short, "short", false, "the part that infra/test runs: a few runs with several faults each")
+	flags.StringVar(&s.backend, "store", "embedded",
+		"where messages are saved: embedded, or firestore for Google's emulator")
+	flags.StringVar(&s.jsonFile, "json", "",
+		"write the reports to this file as JSON; -: to standard output, after the table")
+	flags.StringVar(&s.judged, "judge", "", "judge the record in this file instead of running anything")
+
+	flags.StringVar(&s.measured, "measure", "", "measure instead: drain, rotate or storm, separated by commas")
+	flags.DurationVar(&s.measure.Age, "age", time.Minute, "rotate: maximum age of a socket")
+	flags.IntVar(&s.measure.Moves, "moves", 1000, "rotate: the measurement ends after this many moves")
+	flags.IntVar(&s.measure.Sockets, "sockets", 0,
+		"sockets of a measurement; 0: 1000 (drain), 400 (rotate) or 5000 (storm)")
+
+	r := &s.run
+	flags.Uint64Var(&r.Seed, "seed", 1, "seed of all random choices")
+	flags.DurationVar(&r.Duration, "duration", 0,
+		"how long users chat under faults in each run; 0: 30 s, or with -messages up to 10 min")
+	flags.IntVar(&r.Messages, "messages", 0, "end the chat of a run after this many messages; 0: after -duration")
+	flags.DurationVar(&r.Pause, "pause", 2*time.Second, "mean time between two faults")
+	flags.IntVar(&r.Users, "people", 200, "users of each run; more than half of them have two devices")
+	flags.Float64Var(&r.Rate, "rate", 150, "upper limit of messages per second, of all users together")
+	flags.IntVar(&r.Unsent, "unsent", 10,
+		"a user writes no more while this many messages wait on the device, so that the load adapts; 0: no limit")
+	flags.DurationVar(&r.Settle, "settle", 10*time.Minute,
+		"how long the backlog may take after the last fault; without progress a run ends after a minute")
+	flags.IntVar(&r.Instances, "instances", 3, "number of realtime instances")
+	flags.StringVar(&r.Keep, "keep", "", "keep the records and logs of all runs in this folder")
+
 	if err := flags.Parse(args); err != nil {
-		return err
+		return s, err
 	}
-	if *judged != "" {
-		return judge(*judged, out)
-	}
-	if o.Duration == 0 {
-		o.Duration = 30 * time.Second
-		if o.Messages > 0 {
-			o.Duration = 10 * time.Minute
+	if r.Duration == 0 {
+		r.Duration = 30 * time.Second
+		if r.Messages > 0 {
+			r.Duration = 10 * time.Minute
 		}
 	}
-	runs, err := plan(o, *faults, *short)
+	s.measure.Seed = r.Seed
+	return s, nil
+}
+
+func command(ctx context.Context, args []string, out io.Writer) error {
+	s, err := parseFlags(args)
+	if err != nil {
+		return err
+	}
+	if s.judged != "" {
+		return judge(s.judged, out)
+	}
+	runs, err := plan(s.run, s.faults, s.short)
 	if err != nil {
 		return err
 	}
@@ -102,24 +133,39 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if *measured != "" {
-		return measureAll(ctx, strings.Split(*measured, ","), measure.Options{Program: program, Seed: o.Seed, Sockets: *sockets, Age: *age, Moves: *moves}, *jsonFile, out)
+	if s.measured != "" {
+		s.measure.Program = program
+		return measureAll(ctx, strings.Split(s.measured, ","), s.measure, s.jsonFile, out)
 	}
-	var reports []*runReport
-	fmt.Fprintln(out, header)
-	open, closeAll, err := stores(ctx, *backend)
+	reports, err := runAll(ctx, runs, program, s.backend, out)
 	if err != nil {
 		return err
 	}
+	if s.jsonFile != "" {
+		if err := writeJSON(s.jsonFile, out, reports); err != nil {
+			return err
+		}
+	}
+	return conclude(out, reports)
+}
+
+// runAll plays the runs one after the other and prints their reports.
+func runAll(ctx context.Context, runs []runOptions, program, backend string, out io.Writer) ([]*runReport, error) {
+	fmt.Fprintln(out, header)
+	open, closeAll, err := stores(ctx, backend)
+	if err != nil {
+		return nil, err
+	}
 	defer closeAll()
+	var reports []*runReport
 	for n, o := range runs {
 		o.Program = program
 		if o.Store, err = open(n); err != nil {
-			return err
+			return nil, err
 		}
 		r, err := run(ctx, o)
 		if err != nil {
-			return fmt.Errorf("%s, seed %d: %w", o.Name, o.Seed, err)
+			return nil, fmt.Errorf("%s, seed %d: %w", o.Name, o.Seed, err)
 		}
 		fmt.Fprintln(out, row(r))
 		explain(out, r)
@@ -129,15 +175,10 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		fmt.Fprintln(out)
 		table(out, reports)
 	}
-	if *jsonFile != "" {
-		if err := writeJSON(*jsonFile, out, reports); err != nil {
-			return err
-		}
-	}
-	return conclude(out, reports)
+	return reports, nil
 }
 
-// plan returns the runs that are asked for.
+// plan returns the runs for the names of faults.
 func plan(o runOptions, names string, short bool) ([]runOptions, error) {
 	if short {
 		return shortPlan(o), nil
@@ -173,15 +214,16 @@ func (o runOptions) with(name string, faults ...inject.Fault) runOptions {
 	return o
 }
 
-// shortPlan is a little of everything, in five runs that play each of their faults once.
+// shortPlan returns five short runs that inject each of their faults once.
 func shortPlan(o runOptions) []runOptions {
-	o.Duration, o.Pause, o.People, o.Rate, o.Instances = time.Second, 600*time.Millisecond, 60, 60, 2
+	o.Duration, o.Pause = time.Second, 600*time.Millisecond
+	o.Users, o.Rate, o.Instances = 60, 60, 2
 	group := func(name string, faults ...string) runOptions {
 		var fs []inject.Fault
 		for _, n := range faults {
 			f, err := inject.ByName(n)
 			if err != nil {
-				panic(err) // a slip of this file
+				panic(err) // a name below is wrong
 			}
 			fs = append(fs, f)
 		}
@@ -198,11 +240,11 @@ func shortPlan(o runOptions) []runOptions {
 
 func usage(flags *flag.FlagSet) {
 	w := flags.Output()
-	fmt.Fprintln(w, "fault puts the delivery core under fire. Flags:")
+	fmt.Fprintln(w, "fault runs the delivery core under faults and judges the result. Flags:")
 	flags.PrintDefaults()
 	fmt.Fprintln(w, "\nFaults:")
 	for _, f := range inject.Faults {
-		fmt.Fprintf(w, "  %-18s %s\n", f.Name, f.What)
+		fmt.Fprintf(w, "  %-18s %s\n", f.Name, f.Summary)
 	}
 }
 

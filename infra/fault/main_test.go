@@ -14,8 +14,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 )
 
-// Every fault is played by itself by default, and all but those that provoke
-// the stated exception are mixed.
+// By default, each fault has a run, and the last run mixes all faults except those that provoke the stated exception.
 func TestPlan(t *testing.T) {
 	runs, err := plan(runOptions{}, "all", false)
 	if err != nil {
@@ -29,28 +28,31 @@ func TestPlan(t *testing.T) {
 			t.Errorf("%s provokes the exception and is mixed in", f.Name)
 		}
 	}
-	if runs, err := plan(runOptions{}, "redis-killed, clients-flap", false); err != nil || len(runs) != 2 || runs[1].Name != "clients-flap" {
+	runs, err = plan(runOptions{}, "redis-killed, clients-flap", false)
+	if err != nil || len(runs) != 2 || runs[1].Name != "clients-flap" {
 		t.Errorf("%v, %v", runs, err)
 	}
 	if _, err := plan(runOptions{}, "earthquake", false); err == nil {
-		t.Error("a fault that does not exist was planned")
+		t.Error("an unknown fault was planned")
 	}
 	if short, err := plan(runOptions{}, "all", true); err != nil || len(short) == 0 {
 		t.Errorf("the short plan: %d runs, %v", len(short), err)
 	}
 }
 
-// kept writes a record, as a run would, with or without a lost message.
-func kept(t *testing.T, lose bool) string {
+// writeRecord writes a record as a run does, with or without a lost message.
+func writeRecord(t *testing.T, lose bool) string {
 	entries := []record.Entry{
-		{Kind: record.Device, Device: "a1", Person: "a"}, {Kind: record.Device, Device: "b1", Person: "b"},
-		{Kind: record.Typed, Device: "a1", Person: "b", ID: "m", Conversation: "a~b", Text: 1},
+		{Kind: record.Device, Device: "a1", User: "a"}, {Kind: record.Device, Device: "b1", User: "b"},
+		{Kind: record.Typed, Device: "a1", User: "b", ID: "m", Conversation: "a~b", Text: 1},
 		{Kind: record.Frozen, Device: "a1", ID: "m", Conversation: "a~b", At: 5, Sum: 2},
 		{Kind: record.State, Device: "a1", ID: "m", Conversation: "a~b", Name: "sent"},
 	}
 	line := []record.Line{{ID: "m", At: 5, Sum: 2, Text: 1}}
 	if !lose {
-		entries = append(entries, record.Entry{Kind: record.Shown, Device: "b1", ID: "m", Conversation: "a~b", At: 5, Sum: 2, Text: 1, Name: "event"},
+		shown := record.Entry{Kind: record.Shown, Device: "b1", ID: "m", Conversation: "a~b", At: 5, Sum: 2, Text: 1}
+		shown.Name = "event"
+		entries = append(entries, shown,
 			record.Entry{Kind: record.Acked, Device: "b1"},
 			record.Entry{Kind: record.Saved, ID: "m", Conversation: "a~b", At: 5, Sum: 2, Text: 1},
 			record.Entry{Kind: record.State, Device: "a1", ID: "m", Conversation: "a~b", Name: "delivered"},
@@ -72,23 +74,24 @@ func kept(t *testing.T, lose bool) string {
 	return file
 }
 
-// A record that was kept is judged again, with the same exit status as its run.
+// A kept record is judged with the same exit status as its run.
 func TestJudgeARecord(t *testing.T) {
 	var out bytes.Buffer
-	if err := command(t.Context(), []string{"-judge", kept(t, false)}, &out); err != nil {
+	if err := command(t.Context(), []string{"-judge", writeRecord(t, false)}, &out); err != nil {
 		t.Errorf("a clean record: %v\n%s", err, out.String())
 	}
 	out.Reset()
-	err := command(t.Context(), []string{"-judge", kept(t, true)}, &out)
-	if !errors.Is(err, errBroken) || !strings.Contains(out.String(), "1 failed") || !strings.Contains(out.String(), string(verdict.Lost)) {
+	err := command(t.Context(), []string{"-judge", writeRecord(t, true)}, &out)
+	if got := out.String(); !errors.Is(err, errBroken) ||
+		!strings.Contains(got, "1 failed") || !strings.Contains(got, string(verdict.Lost)) {
 		t.Errorf("a record with a loss: %v\n%s", err, out.String())
 	}
 	if err := command(t.Context(), []string{"-judge", "nowhere"}, io.Discard); err == nil {
-		t.Error("a record that is not there was judged")
+		t.Error("a missing record was judged")
 	}
 }
 
-// One failure more is one more failed, and the last line says so: infra/test reads it.
+// Each failure adds one to the failed verdicts of the last line, which infra/test reads.
 func TestConclude(t *testing.T) {
 	good := &runReport{Name: "good", Report: verdict.Judge(nil)}
 	bad := &runReport{Name: "bad", Seed: 7, Report: verdict.Judge(nil), Failure: "an instance did not end in time"}
@@ -97,8 +100,9 @@ func TestConclude(t *testing.T) {
 		t.Errorf("%v: %q", err, out.String())
 	}
 	out.Reset()
-	if err := conclude(&out, []*runReport{good, bad}); !errors.Is(err, errBroken) || !strings.HasSuffix(out.String(), "23 passed, 1 failed, 0 skipped\n") ||
-		!strings.Contains(out.String(), "bad (seed 7)") {
-		t.Errorf("%v: %q", err, out.String())
+	err := conclude(&out, []*runReport{good, bad})
+	if got := out.String(); !errors.Is(err, errBroken) || !strings.Contains(got, "bad (seed 7)") ||
+		!strings.HasSuffix(got, "23 passed, 1 failed, 0 skipped\n") {
+		t.Errorf("%v: %q", err, got)
 	}
 }

@@ -8,16 +8,17 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/measure"
 )
 
-const measuredHeader = "| measurement | seed | sockets | all caught up after (s) | process gone after (s) | moved without a gap | times offline | banners (5 s offline) | " +
-	"longest gap p50/p99/max (ms) | store reads per client | messages | lost | doubled | out of order | early saved | other |\n" +
+const measuredHeader = "| measurement | seed | sockets | all caught up after (s) | process ended after (s) | " +
+	"moves without a gap | gaps | gaps of 5 s and more | longest gap p50/p99/max (ms) | store reads per client | " +
+	"messages | lost | doubled | out of order | early saved | other |\n" +
 	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 
-// measureAll takes the measurements with these names.
+// measureAll runs the measurements with these names and prints their results.
 func measureAll(ctx context.Context, names []string, o measure.Options, jsonFile string, out io.Writer) error {
 	kinds := map[string]struct {
 		sockets int
 		rate    float64
-		take    func(context.Context, measure.Options) (*measure.Result, error)
+		measure func(context.Context, measure.Options) (*measure.Result, error)
 	}{
 		"drain":  {1000, 20, measure.Drain},
 		"rotate": {400, 20, measure.Rotate},
@@ -29,14 +30,14 @@ func measureAll(ctx context.Context, names []string, o measure.Options, jsonFile
 	for _, name := range names {
 		kind, ok := kinds[name]
 		if !ok {
-			return fmt.Errorf("there is no measurement %q", name)
+			return fmt.Errorf("unknown measurement %q", name)
 		}
 		o := o
 		if o.Sockets == 0 {
 			o.Sockets = kind.sockets
 		}
 		o.Rate = kind.rate
-		r, err := kind.take(ctx, o)
+		r, err := kind.measure(ctx, o)
 		if err != nil {
 			return fmt.Errorf("%s, seed %d: %w", name, o.Seed, err)
 		}
@@ -68,6 +69,7 @@ func measuredRow(r *measure.Result) string {
 		}
 		return fmt.Sprintf("%.2f", ms/1000)
 	}
-	return fmt.Sprintf("| %s | %d | %d | %s | %s | %d | %d | %d | %.0f / %.0f / %.0f | %.2f | %d | %s |", r.Name, r.Seed, r.Sockets, seconds(r.All), seconds(r.Exit),
-		r.Moved, r.Gapped, r.Judged.LongGaps, g.P50, g.P99, g.Max, float64(r.Reads)/float64(r.Sockets), r.Judged.Typed, broken(r.Judged))
+	return fmt.Sprintf("| %s | %d | %d | %s | %s | %d | %d | %d | %.0f / %.0f / %.0f | %.2f | %d | %s |",
+		r.Name, r.Seed, r.Sockets, seconds(r.CaughtUp), seconds(r.Exit), r.Moved, r.Gapped, r.Judged.LongGaps,
+		g.P50, g.P99, g.Max, float64(r.Reads)/float64(r.Sockets), r.Judged.Typed, ruleCounts(r.Judged))
 }

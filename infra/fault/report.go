@@ -9,17 +9,19 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 )
 
-// The table is Markdown, so that the README can show it as it is.
-const header = "| fault | seed | messages | lost | doubled | out of order | early saved | other | excepted | stranded | longest gap p50/p99 (ms) | transit p50/p99 (ms) | faults | s |\n" +
+// The table is Markdown, so that it can be copied to RESULTS.md.
+const header = "| fault | seed | messages | lost | doubled | out of order | early saved | other | " +
+	"excepted | stranded | longest gap p50/p99 (ms) | transit p50/p99 (ms) | faults | s |\n" +
 	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 
 func row(r *runReport) string {
 	return fmt.Sprintf("| %s | %d | %d | %s | %d | %d | %.0f / %.0f | %.0f / %.0f | %d | %.0f |",
-		r.Name, r.Seed, r.Typed, broken(r.Report), r.Excepted, r.Stranded, r.Gaps.P50, r.Gaps.P99, r.Transit.P50, r.Transit.P99, r.Injected, r.Seconds)
+		r.Name, r.Seed, r.Typed, ruleCounts(r.Report), r.Excepted, r.Stranded,
+		r.Gaps.P50, r.Gaps.P99, r.Transit.P50, r.Transit.P99, r.Injected, r.Seconds)
 }
 
-// broken returns the counts of the rules that have columns of their own, and of all others together.
-func broken(r *verdict.Report) string {
+// ruleCounts returns the counts of the rules that have a column, and the sum of the others.
+func ruleCounts(r *verdict.Report) string {
 	own := []verdict.Rule{verdict.Lost, verdict.Doubled, verdict.OutOfOrder, verdict.EarlySaved}
 	var b strings.Builder
 	for _, rule := range own {
@@ -35,7 +37,7 @@ func broken(r *verdict.Report) string {
 	return b.String()
 }
 
-// table is all rows together with their sum: what a page shows of many runs.
+// table prints all rows and their sum.
 func table(out io.Writer, reports []*runReport) {
 	sum := &runReport{Name: "**all**", Report: &verdict.Report{Counts: map[verdict.Rule]int{}}}
 	fmt.Fprintln(out, header)
@@ -50,23 +52,27 @@ func table(out io.Writer, reports []*runReport) {
 		for rule, n := range r.Counts {
 			sum.Counts[rule] += n
 		}
-		for _, s := range []struct{ sum, one *verdict.Spread }{{&sum.Gaps, &r.Gaps}, {&sum.Transit, &r.Transit}} { // of all runs the worst
-			s.sum.P50, s.sum.P99 = max(s.sum.P50, s.one.P50), max(s.sum.P99, s.one.P99)
-		}
+		worsen(&sum.Gaps, r.Gaps)
+		worsen(&sum.Transit, r.Transit)
 	}
 	fmt.Fprintln(out, row(sum))
 }
 
-// explain says what broke, and where to look.
+// worsen sets worst to the greater value of each quantile.
+func worsen(worst *verdict.Spread, s verdict.Spread) {
+	worst.P50, worst.P99 = max(worst.P50, s.P50), max(worst.P99, s.P99)
+}
+
+// explain prints the checks of a run, and what it broke.
 func explain(out io.Writer, r *runReport) {
 	for _, c := range r.Checks {
-		word := "held"
+		result := "passed"
 		if c.Broken {
-			word = "BROKEN"
+			result = "FAILED"
 		}
-		fmt.Fprintf(out, "  %s: %s: %s\n", word, c.What, c.Found)
+		fmt.Fprintf(out, "  %s: %s: %s\n", result, c.What, c.Found)
 	}
-	if r.ok() {
+	if r.passed() {
 		return
 	}
 	if r.Failure != "" {
@@ -79,7 +85,7 @@ func explain(out io.Writer, r *runReport) {
 	}
 	for i, f := range r.Findings {
 		if i == 12 {
-			fmt.Fprintf(out, "  and more\n")
+			fmt.Fprintf(out, "  and %d more\n", len(r.Findings)-i)
 			break
 		}
 		fmt.Fprintf(out, "  %s: %s on %s: %s\n", f.Rule, f.Message, f.Device, f.Detail)
@@ -89,7 +95,7 @@ func explain(out io.Writer, r *runReport) {
 	}
 }
 
-// conclude counts the verdicts: one per rule and run, and one for the run itself.
+// conclude prints the number of verdicts: one per rule and run, and one for the run itself.
 func conclude(out io.Writer, reports []*runReport) error {
 	passed, failed := 0, 0
 	for _, r := range reports {
@@ -109,7 +115,7 @@ func conclude(out io.Writer, reports []*runReport) error {
 	if failed > 0 {
 		var broken []string
 		for _, r := range reports {
-			if !r.ok() {
+			if !r.passed() {
 				broken = append(broken, fmt.Sprintf("%s (seed %d)", r.Name, r.Seed))
 			}
 		}

@@ -18,63 +18,63 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 )
 
-// runOptions is what one run is told.
+// runOptions configure one run.
 type runOptions struct {
 	Name      string
 	Faults    []inject.Fault
 	Seed      uint64
-	Duration  time.Duration // of chatting under faults
-	Messages  int           // chatting goes on until so many are written; 0: Duration alone decides
-	Pause     time.Duration // between faults, in the mean
-	Settle    time.Duration // how long everything may take to arrive after the last fault, while it does
-	Unsent    int           // messages that wait on a device before its person goes on writing; 0: any number
-	People    int
-	Rate      float64
+	Duration  time.Duration // how long users chat under faults
+	Messages  int           // the chat ends after this many messages; 0: after Duration
+	Pause     time.Duration // mean time between faults
+	Settle    time.Duration // how long the backlog may take to arrive after the last fault
+	Unsent    int           // a user writes no more while a device has this many unsent messages; 0: no limit
+	Users     int
+	Rate      float64 // messages per second, of all users together
 	Instances int
 
-	Program string      // of the instances
-	Store   store.Store // nil: the embedded one
-	Keep    string      // folder that gets the record and the logs of the instances; "": only of a run that is not clean, below the temporary folder
+	Program string      // path of the instance program
+	Store   store.Store // nil: an embedded one
+	Keep    string      // folder for the record and logs; "": keep those of a failed run in the temporary folder
 }
 
-// excepts reports whether the run provokes the stated exception.
-func (o runOptions) excepts() bool {
+// provokesException reports whether the run provokes the stated exception.
+func (o runOptions) provokesException() bool {
 	return slices.ContainsFunc(o.Faults, func(f inject.Fault) bool { return f.Exception })
 }
 
-// runReport is what came of one run.
+// runReport is the result of one run.
 type runReport struct {
 	Name    string  `json:"name"`
 	Seed    uint64  `json:"seed"`
 	Seconds float64 `json:"seconds"`
 	*verdict.Report
 	Injected int             `json:"injected"`          // faults
-	Figures  testbed.Figures `json:"figures"`           // until the end of chatting
-	Failure  string          `json:"failure,omitempty"` // of the run itself: a part that could not be mended, or that broke its word
+	Figures  testbed.Figures `json:"figures"`           // until the end of the chat
+	Failure  string          `json:"failure,omitempty"` // of the run itself, such as a part that did not end in time
 	Kept     string          `json:"kept,omitempty"`    // folder with the record and the logs
 }
 
-// stuckAfter is how long nothing may come further before a run counts as stuck:
-// longer than any wait of a client or an instance before it tries again.
-const stuckAfter = time.Minute
+// After stuckTimeout without progress, a run is stuck. It is longer than every delay of a client or an instance between
+// two attempts.
+const stuckTimeout = time.Minute
 
-// ok reports whether the run broke no promise.
-func (r *runReport) ok() bool { return r.Failure == "" && r.Clean() }
+// passed reports whether the run broke no promise.
+func (r *runReport) passed() bool { return r.Failure == "" && r.Clean() }
 
-// errExcepted says that messages fell under the stated exception in a run that does not provoke it.
-var errExcepted = errors.New("messages fell under the exception, which this run does not provoke")
+// errUnexpectedException is the error if messages fall under the stated exception in a run that does not provoke it.
+var errUnexpectedException = errors.New("messages fell under the stated exception, which this run does not provoke")
 
-// pace is the browser client's, with everything that waits for minutes cut to
-// seconds, so that a run of a minute sees it happen.
+// pace returns the pace of the browser client with delays of minutes cut to seconds, so that they end within a run.
 func pace() client.Pace {
 	return client.Pace{
 		AnswerWithin: 4 * time.Second, QuietFor: 10 * time.Second, PongWithin: 4 * time.Second, Welcome: 8 * time.Second,
-		RetryMost: 5 * time.Second, DebtFirst: 500 * time.Millisecond, DebtMost: 5 * time.Second, Margin: 5 * time.Second,
+		RetryMax: 5 * time.Second, BackfillFirst: 500 * time.Millisecond, BackfillMax: 5 * time.Second,
+		Margin: 5 * time.Second,
 		Reload: []time.Duration{2 * time.Second, 6 * time.Second, 20 * time.Second},
 	}
 }
 
-// run plays one run and judges it. The error is one that kept it from being played.
+// run plays one run and judges it. It returns an error if the run could not be played.
 func run(ctx context.Context, o runOptions) (*runReport, error) {
 	dir, remove, err := testbed.TempDir()
 	if err != nil {
@@ -82,32 +82,36 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 	}
 	defer remove()
 	log := record.New()
-	so := testbed.Options{Instances: o.Instances, Store: o.Store, Dir: dir, Program: o.Program, Seed: o.Seed, Log: log}
+	testbedOpts := testbed.Options{
+		Instances: o.Instances, Store: o.Store, Dir: dir, Program: o.Program, Seed: o.Seed, Log: log,
+	}
 	for _, f := range o.Faults {
-		so.Replica = so.Replica || f.Replica
+		testbedOpts.Replica = testbedOpts.Replica || f.Replica
 		if f.Clocks {
-			so.ClockStep = 2 * time.Second
+			testbedOpts.ClockStep = 2 * time.Second
 		}
 	}
-	begin := time.Now()
-	s, err := testbed.New(ctx, so)
+	started := time.Now()
+	tb, err := testbed.New(ctx, testbedOpts)
 	if err != nil {
 		return nil, err
 	}
-	defer s.Close()
-	people, err := s.Enrol(ctx, o.People)
+	defer tb.Close()
+	users, err := tb.AddUsers(ctx, o.Users)
 	if err != nil {
 		return nil, err
 	}
-	crowd := load.New(s, log, people, load.Options{Rate: o.Rate, Unsent: o.Unsent, TwoDevices: 0.6, Skewed: 0.3, Pace: pace(), Seed: o.Seed})
+	crowd := load.New(tb, log, users, load.Options{
+		Rate: o.Rate, Unsent: o.Unsent, TwoDevices: 0.6, Skewed: 0.3, Pace: pace(), Seed: o.Seed,
+	})
 	defer crowd.Close()
 	r := &runReport{Name: o.Name, Seed: o.Seed}
-	failure := play(ctx, o, s, crowd, log, r)
+	failure := play(ctx, o, tb, crowd, log, r)
 	crowd.Close()
-	s.Close()
+	tb.Close()
 	r.Report = verdict.Judge(log.Entries())
-	if r.Excepted+r.Stranded > 0 && !o.excepts() {
-		failure = errors.Join(failure, errExcepted)
+	if r.Excepted+r.Stranded > 0 && !o.provokesException() {
+		failure = errors.Join(failure, errUnexpectedException)
 	}
 	if failure != nil {
 		r.Failure = failure.Error()
@@ -117,52 +121,55 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 			r.Injected++
 		}
 	}
-	r.Seconds = time.Since(begin).Seconds()
-	if o.Keep != "" || !r.ok() {
-		if r.Kept, err = keep(o, dir, log.Entries()); err != nil {
+	r.Seconds = time.Since(started).Seconds()
+	if o.Keep != "" || !r.passed() {
+		if r.Kept, err = keepFiles(o, dir, log.Entries()); err != nil {
 			return r, err
 		}
 	}
 	return r, ctx.Err()
 }
 
-// play has the crowd chat under faults, come to rest, and open everything.
-func play(ctx context.Context, o runOptions, s *testbed.Testbed, crowd *load.Crowd, log *record.Log, r *runReport) error {
-	starting, cancel := context.WithTimeout(ctx, 30*time.Second+time.Duration(o.People)*10*time.Millisecond)
+// play makes the crowd chat under faults, settle, and open all conversations.
+func play(
+	ctx context.Context, o runOptions, tb *testbed.Testbed, crowd *load.Crowd, log *record.Log, r *runReport,
+) error {
+	starting, cancel := context.WithTimeout(ctx, 30*time.Second+time.Duration(o.Users)*10*time.Millisecond)
 	defer cancel()
-	if err := crowd.Start(starting, time.Duration(o.People)*2*time.Millisecond); err != nil {
+	if err := crowd.Start(starting, time.Duration(o.Users)*2*time.Millisecond); err != nil {
 		return err
 	}
 	chatting, enough := context.WithTimeout(ctx, o.Duration)
 	defer enough()
-	talking, stop := context.WithCancel(ctx) // goes on until the last fault is mended
+	untilRepaired, stop := context.WithCancel(ctx) // users chat until the last fault is repaired
 	defer stop()
 	chat := make(chan struct{})
 	go func() {
 		defer close(chat)
-		crowd.Chat(talking, func() {
+		crowd.Chat(untilRepaired, func() {
 			if o.Messages > 0 && crowd.Typed() >= o.Messages {
 				enough()
 			}
 		})
 	}()
-	injected := inject.Run(ctx, chatting, s, crowd, log, o.Faults, o.Seed, o.Pause)
+	injector := inject.Injector{Testbed: tb, Crowd: crowd, Log: log, Seed: o.Seed, Pause: o.Pause}
+	injected := injector.Run(ctx, o.Faults, chatting.Done())
 	stop()
 	<-chat
-	r.Figures = s.Figures()
+	r.Figures = tb.Figures()
 	settling, cancel := context.WithTimeout(ctx, o.Settle)
 	defer cancel()
-	settled := crowd.Settle(settling, stuckAfter)
-	if errors.Is(settled, load.ErrOwed) && o.excepts() {
-		settled = nil // read marks of what only the recipient has; see verdict.Report.Stranded
+	settled := crowd.Settle(settling, stuckTimeout)
+	if errors.Is(settled, load.ErrBackfillPending) && o.provokesException() {
+		settled = nil // backfills of read marks for messages that only the recipient has; see verdict.Report.Stranded
 	}
 	opening, cancel := context.WithTimeout(ctx, o.Settle)
 	defer cancel()
 	return errors.Join(injected, settled, crowd.Open(opening))
 }
 
-// keep copies the record and the logs of the instances to where they survive the run.
-func keep(o runOptions, dir string, entries []record.Entry) (string, error) {
+// keepFiles copies the record and the logs of the instances to a folder that outlives the run.
+func keepFiles(o runOptions, dir string, entries []record.Entry) (string, error) {
 	to := o.Keep
 	if to == "" {
 		to = filepath.Join(os.TempDir(), "phoenix-fault-kept")

@@ -9,15 +9,15 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/emulators"
 )
 
-// stores returns what opens the store of the nth run, and what closes all of
-// them. A nil store stands for the embedded one, which each stage makes itself.
+// stores returns a function that opens the store of the nth run, and one that closes all stores. A nil store means an
+// embedded one, which each testbed opens itself.
 func stores(ctx context.Context, backend string) (open func(n int) (store.Store, error), closeAll func(), err error) {
 	switch backend {
 	case "embedded":
 		return func(int) (store.Store, error) { return nil, nil }, func() {}, nil
 	case "firestore":
 	default:
-		return nil, nil, fmt.Errorf("there is no store %q", backend)
+		return nil, nil, fmt.Errorf("unknown store %q", backend)
 	}
 	emulator, err := emulators.Firestore(ctx)
 	if err != nil {
@@ -25,8 +25,10 @@ func stores(ctx context.Context, backend string) (open func(n int) (store.Store,
 	}
 	var opened []*storefirestore.Store
 	open = func(n int) (store.Store, error) {
-		// The emulator keeps projects apart, and needs no other reset.
-		s, err := storefirestore.Open(ctx, storefirestore.Options{Project: fmt.Sprintf("fault-%d", n), EmulatorHost: emulator.Addr})
+		// The emulator separates projects, so that runs do not share data.
+		s, err := storefirestore.Open(ctx, storefirestore.Options{
+			Project: fmt.Sprintf("fault-%d", n), EmulatorHost: emulator.Addr,
+		})
 		if err != nil {
 			return nil, err
 		}

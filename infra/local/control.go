@@ -13,9 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/phoenixchat/phoenixchat/functions/control"
-	"github.com/phoenixchat/phoenixchat/functions/deadletter"
-	"github.com/phoenixchat/phoenixchat/functions/superuser"
+	"github.com/phoenixchat/phoenixchat/functions/operator"
 	"github.com/phoenixchat/phoenixchat/infra/stack"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -36,8 +34,8 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	c := control.Address{URL: "http://" + l.Addr().String(), Secret: rand.Text()}
-	path := filepath.Join(data, control.File)
+	c := operator.Address{URL: "http://" + l.Addr().String(), Secret: rand.Text()}
+	path := filepath.Join(data, operator.File)
 	b, err := json.Marshal(c)
 	if err == nil {
 		err = os.WriteFile(path, b, 0o600)
@@ -46,11 +44,15 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	// The same dead letters as the panel's: with the Pub/Sub emulator they wait in a topic.
-	letters := deadletter.Deps{Local: st.Store, Collector: st.Collector, Replayer: st.Replayer}
+	deps := operatorDeps(st)
 	mux := http.NewServeMux()
-	mux.Handle(superuser.Path, control.Handle(c.Secret, func(ctx context.Context, o superuser.Order) (string, error) { return setSuperuser(ctx, st, o) }))
-	mux.Handle(deadletter.Path, control.Handle(c.Secret, func(ctx context.Context, o deadletter.Order) (string, error) { return deadletter.Run(ctx, letters, o) }))
-	mux.Handle(publishPath, control.Handle(c.Secret, func(ctx context.Context, o publishOrder) (string, error) {
+	setAdmin := func(ctx context.Context, o operator.AdminOrder) (string, error) { return setSuperuser(ctx, st, o) }
+	handleDeadLetters := func(ctx context.Context, o operator.DeadLetterOrder) (string, error) {
+		return operator.DeadLetters(ctx, deps, o)
+	}
+	mux.Handle(operator.AdminPath, operator.Handle(c.Secret, setAdmin))
+	mux.Handle(operator.DeadLettersPath, operator.Handle(c.Secret, handleDeadLetters))
+	mux.Handle(publishPath, operator.Handle(c.Secret, func(ctx context.Context, o publishOrder) (string, error) {
 		return "Published.", st.Publish(ctx, o.Data)
 	}))
 	srv := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: mux}
@@ -66,9 +68,14 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	}, nil
 }
 
+// operatorDeps is what the orders of functions/operator need of a running system.
+func operatorDeps(st *stack.Stack) operator.Deps {
+	return operator.Deps{Store: st.Store, Users: st.Users, Collector: st.Collector, Replayer: st.Replayer}
+}
+
 // setSuperuser carries out an order and says where to go from there.
-func setSuperuser(ctx context.Context, st *stack.Stack, o superuser.Order) (string, error) {
-	told, err := superuser.Run(ctx, superuser.Deps{Store: st.Store, People: st.People}, o)
+func setSuperuser(ctx context.Context, st *stack.Stack, o operator.AdminOrder) (string, error) {
+	told, err := operator.SetAdmin(ctx, operatorDeps(st), o)
 	switch {
 	case err != nil && !o.Create && problem.Of(err).Code == "user_not_found":
 		return "", problem.New(problem.NotFound, "user_not_found", problem.Of(err).Message+" Sign up at "+st.URL+"/signup first.")
@@ -79,9 +86,9 @@ func setSuperuser(ctx context.Context, st *stack.Stack, o superuser.Order) (stri
 }
 
 // order gives an order to the launcher that runs with the data folder and prints its answer.
-func order(ctx context.Context, data string, o superuser.Order, out io.Writer) error {
-	told, err := control.Send(ctx, data, superuser.Path, o)
-	if errors.Is(err, control.ErrNotRunning) {
+func order(ctx context.Context, data string, o operator.AdminOrder, out io.Writer) error {
+	told, err := operator.Send(ctx, data, operator.AdminPath, o)
+	if errors.Is(err, operator.ErrNotRunning) {
 		return fmt.Errorf("No chat runs with the data folder %s. Start it in another terminal: go run ./infra/local", data)
 	}
 	if err != nil {

@@ -8,8 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/phoenixchat/phoenixchat/functions/control"
-	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/operator"
 )
 
 // The command for dead letters sees those of the panel: on the shelf of the embedded
@@ -29,9 +28,9 @@ func testDeadLetters(t *testing.T, env ...string) {
 	r := newRepository(t)
 	r.env = env
 	run := r.start()
-	ask := func(o deadletter.Order) string {
+	ask := func(o operator.DeadLetterOrder) string {
 		t.Helper()
-		told, err := control.Send(t.Context(), run.Data, deadletter.Path, o)
+		told, err := operator.Send(t.Context(), run.Data, operator.DeadLettersPath, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +40,7 @@ func testDeadLetters(t *testing.T, env ...string) {
 	mark := rand.Text()
 	publish := func() {
 		t.Helper()
-		if _, err := control.Send(t.Context(), run.Data, publishPath, publishOrder{Data: []byte(mark)}); err != nil {
+		if _, err := operator.Send(t.Context(), run.Data, publishPath, publishOrder{Data: []byte(mark)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -49,9 +48,9 @@ func testDeadLetters(t *testing.T, env ...string) {
 		t.Helper()
 		var id string
 		eventually(t, "the dead letter", func() bool {
-			for line := range strings.Lines(ask(deadletter.Order{Do: deadletter.List})) {
+			for line := range strings.Lines(ask(operator.DeadLetterOrder{Do: operator.List})) {
 				id, _, _ = strings.Cut(line, "  ")
-				if id != "" && !strings.HasPrefix(line, "Dead letters") && strings.Contains(ask(deadletter.Order{Do: deadletter.List, ID: id}), mark) {
+				if id != "" && !strings.HasPrefix(line, "Dead letters") && strings.Contains(ask(operator.DeadLetterOrder{Do: operator.List, ID: id}), mark) {
 					return true
 				}
 			}
@@ -61,17 +60,17 @@ func testDeadLetters(t *testing.T, env ...string) {
 	}
 	publish()
 	first := found()
-	if told := ask(deadletter.Order{Do: deadletter.Replay, ID: first}); !strings.HasPrefix(told, "Replayed: 1.") {
+	if told := ask(operator.DeadLetterOrder{Do: operator.Replay, ID: first}); !strings.HasPrefix(told, "Replayed: 1.") {
 		t.Errorf("replaying: %q", told)
 	}
 	again := found() // still malformed, it comes back as a new one: replaying did reach persist
 	if again == first {
 		t.Errorf("replayed, %s is where it was", first)
 	}
-	if told := ask(deadletter.Order{Do: deadletter.Discard, ID: again, Reason: "a test"}); told != "Discarded." {
+	if told := ask(operator.DeadLetterOrder{Do: operator.Discard, ID: again, Reason: "a test"}); told != "Discarded." {
 		t.Errorf("discarding: %q", told)
 	}
-	if told := ask(deadletter.Order{Do: deadletter.List}); strings.Contains(told, again) {
+	if told := ask(operator.DeadLetterOrder{Do: operator.List}); strings.Contains(told, again) {
 		t.Errorf("after discarding: %q", told)
 	}
 	if err := run.interrupt(t); err != nil {

@@ -343,7 +343,7 @@ func TestSuperuser(t *testing.T) {
 		admin bool
 	}{
 		{[]string{"-superuser", "Ann@example.org"}, "Ann is an admin now", true},
-		{[]string{"-superuser", "ann@example.org", "-revoke"}, "Ann is no admin any more.", false},
+		{[]string{"-superuser", "ann@example.org", "-revoke"}, "Ann is no longer an admin.", false},
 	} {
 		out, err := r.launch(c.flags...).CombinedOutput()
 		if err != nil || !strings.HasPrefix(string(out), c.said) {

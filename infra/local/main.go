@@ -21,7 +21,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/phoenixchat/phoenixchat/functions/superuser"
+	"github.com/phoenixchat/phoenixchat/functions/operator"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/infra/emulators"
 	"github.com/phoenixchat/phoenixchat/infra/internal/lockfile"
@@ -113,7 +113,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		s.data = filepath.Join(root, s.data)
 	}
 	if s.superuser != "" {
-		return order(ctx, s.data, superuser.Order{Email: s.superuser, Revoke: s.revoke, By: "local"}, stdout)
+		return order(ctx, s.data, operator.AdminOrder{Email: s.superuser, Revoke: s.revoke, By: "local"}, stdout)
 	}
 	if s.emulators {
 		if err := emulators.Check(ctx, s.redis == "", s.firestore == "", s.pubsub == ""); err != nil {

@@ -84,7 +84,7 @@ type Stack struct {
 
 	Store     store.Store
 	Accounts  accounts.Accounts
-	People    *users.Service
+	Users    *users.Service
 	Collector deadletter.Collector
 	Replayer  deadletter.Replayer
 
@@ -165,7 +165,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	save := persist.New(persist.Deps{Store: s.Store, Letters: d.letters, Now: s.options.Now, Log: s.log})
+	save := persist.New(persist.Deps{Store: s.Store, DeadLetters: d.letters, Now: s.options.Now, Log: s.log})
 	s.Collector, s.Replayer = d.collector, d.replayer
 	if s.Replayer == nil {
 		s.Replayer = save
@@ -173,7 +173,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	// Instances settle through the front while they stop, so it stops after them.
 	s.serve("front", l, front)
 	relays := internalapi.NewClient(internalapi.ClientOptions{URL: s.URL, Tokens: services})
-	s.People = users.New(users.Deps{Store: s.Store, Accounts: s.Accounts, Relay: relays, Now: s.options.Now, Log: s.log})
+	s.Users = users.New(users.Deps{Store: s.Store, Accounts: s.Accounts, Relay: relays, Now: s.options.Now, Log: s.log})
 	functions := api.New(api.Deps{
 		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Relay: relays, DeadLetters: s.Collector, Replayer: s.Replayer,
 		Origins: s.origins(listeners), SignupsHourly: s.options.SignupsHourly, Now: s.options.Now, Log: s.log,

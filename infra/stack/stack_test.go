@@ -263,7 +263,7 @@ func TestChangesReachOpenSocketsOnEveryInstance(t *testing.T) {
 	ann := join(t, s, "ann", s.Instances[0].URL)
 	sockets := []*websocket.Conn{ann.conn, enter(t, s, "ann@example.org", "warm embers at night", s.Instances[1].URL).conn}
 	began := time.Now()
-	if _, err := s.People.SetDisabled(t.Context(), ann.uid, true); err != nil {
+	if _, err := s.Users.SetDisabled(t.Context(), ann.uid, true); err != nil {
 		t.Fatal(err)
 	}
 	for i, conn := range sockets {

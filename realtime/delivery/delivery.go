@@ -1,9 +1,7 @@
-// Package delivery is the contract between realtime/, which publishes what
-// devices have acknowledged, and functions/persist, which saves it: the data
-// of one Pub/Sub message on the topic delivery-acks (DESIGN §6).
+// Package delivery defines the data of one Pub/Sub message on the topic delivery-acks (DESIGN §6). It is the contract
+// between realtime, which publishes messages that devices have acknowledged, and functions/persist, which saves them.
 //
-// Both lists may repeat what earlier messages held and may arrive in any
-// order; whoever reads them must not mind.
+// Pub/Sub messages may arrive in any order and repeat entries of earlier ones, so saving an entry must be idempotent.
 package delivery
 
 import (
@@ -16,9 +14,9 @@ import (
 // Version is the version of the data that this package writes and reads.
 const Version = 1
 
-// Limits of one flush; a publisher starts another message beyond them.
+// Limits of one Pub/Sub message. Beyond them, the publisher starts another one.
 const (
-	MaxMessages = 500
+	MaxMessages = 500       // entries in both lists together
 	MaxBytes    = 400 << 10 // of encoded JSON; Pub/Sub's own limit is 10 MB
 )
 
@@ -35,36 +33,34 @@ type Delivered struct {
 	DeliveredAt chat.Micros `json:"delivered_at"`
 }
 
-// Read says that By has seen everything in the conversation up to At.
+// Read is a read mark: the user By has seen the conversation up to At.
 type Read struct {
 	Conversation string      `json:"conversation"`
 	By           string      `json:"by"`
 	At           chat.Micros `json:"at"`
 }
 
-// Encode returns b as Pub/Sub data with the current version.
+// Encode returns b as the data of a Pub/Sub message, with the current version.
 func (b Batch) Encode() ([]byte, error) {
 	b.V = Version
 	return json.Marshal(b)
 }
 
-// Raw is a Batch whose entries are not yet decoded, so that a malformed entry
-// does not spoil the good ones beside it.
+// Raw is a Batch whose entries are not decoded yet, so that a malformed entry does not affect the others.
 type Raw struct {
 	V         int               `json:"v"`
 	Delivered []json.RawMessage `json:"delivered"`
 	Read      []json.RawMessage `json:"read"`
 }
 
-// Decode splits data into entries. The error says why the data as a whole is
-// no batch: no JSON, or of another version.
+// Decode splits data into entries. It returns an error if data is not a JSON object or has another version.
 func Decode(data []byte) (Raw, error) {
 	var r Raw
 	if err := json.Unmarshal(data, &r); err != nil {
-		return Raw{}, fmt.Errorf("delivery data is no JSON object: %w", err)
+		return Raw{}, fmt.Errorf("delivery: data is not a JSON object: %w", err)
 	}
 	if r.V != Version {
-		return Raw{}, fmt.Errorf("delivery data has version %d; this program reads %d", r.V, Version)
+		return Raw{}, fmt.Errorf("delivery: data has version %d, this program reads version %d", r.V, Version)
 	}
 	return r, nil
 }
@@ -73,16 +69,16 @@ func Decode(data []byte) (Raw, error) {
 func DecodeDelivered(raw json.RawMessage) (Delivered, error) {
 	var d Delivered
 	if err := json.Unmarshal(raw, &d); err != nil {
-		return Delivered{}, fmt.Errorf("entry is no message: %w", err)
+		return Delivered{}, fmt.Errorf("delivery: entry is not a message: %w", err)
 	}
 	return d, d.Check()
 }
 
-// Check reports what makes d impossible to save: a bad id, members that do
-// not match the conversation, a bad body, a missing time. Age is no reason.
+// Check returns an error if d cannot be saved: its id is invalid, its users are not those of the conversation, its
+// body is invalid, or a time is missing. It accepts messages of any age.
 func (d Delivered) Check() error {
 	if !chat.ValidMessageID(d.ID) {
-		return fmt.Errorf("message id %.60q is no UUIDv7", d.ID)
+		return fmt.Errorf("message id %.60q is not a UUIDv7", d.ID)
 	}
 	if other, err := chat.Other(d.Conversation, d.From); err != nil || other != d.To {
 		return fmt.Errorf("message %s: conversation %.80q is not that of its sender and recipient", d.ID, d.Conversation)
@@ -94,7 +90,7 @@ func (d Delivered) Check() error {
 		return fmt.Errorf("message %s: at, accepted_at and delivered_at must be positive", d.ID)
 	}
 	if d.ReplyTo != "" && !chat.ValidMessageID(d.ReplyTo) {
-		return fmt.Errorf("message %s: reply_to is no UUIDv7", d.ID)
+		return fmt.Errorf("message %s: reply_to is not a UUIDv7", d.ID)
 	}
 	return nil
 }
@@ -103,7 +99,7 @@ func (d Delivered) Check() error {
 func DecodeRead(raw json.RawMessage) (Read, error) {
 	var r Read
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return Read{}, fmt.Errorf("entry is no read mark: %w", err)
+		return Read{}, fmt.Errorf("delivery: entry is not a read mark: %w", err)
 	}
 	if _, err := chat.Other(r.Conversation, r.By); err != nil {
 		return Read{}, fmt.Errorf("read mark: %w", err)

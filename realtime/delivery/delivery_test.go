@@ -38,7 +38,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// The names of the fields are a contract with what is already queued in Pub/Sub.
+// The names of the fields are a contract with the data that is already queued in Pub/Sub.
 func TestFieldNames(t *testing.T) {
 	data, err := Batch{Delivered: []Delivered{good()}}.Encode()
 	if err != nil {
@@ -51,15 +51,15 @@ func TestFieldNames(t *testing.T) {
 	}
 }
 
-func TestDecodeRefuses(t *testing.T) {
+func TestDecodeRejectsInvalidData(t *testing.T) {
 	for _, data := range []string{"", "null", "[]", `"x"`, `{"v":2}`, `{"delivered":[]}`, `{"v":1,"delivered":7}`} {
 		if _, err := Decode([]byte(data)); err == nil {
-			t.Errorf("Decode(%q) gave no error", data)
+			t.Errorf("Decode(%q) returned no error", data)
 		}
 	}
 }
 
-func TestAMalformedEntryDoesNotSpoilTheOthers(t *testing.T) {
+func TestMalformedEntryDoesNotAffectOthers(t *testing.T) {
 	ok, err := json.Marshal(good())
 	if err != nil {
 		t.Fatal(err)
@@ -69,10 +69,10 @@ func TestAMalformedEntryDoesNotSpoilTheOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := DecodeDelivered(raw.Delivered[0]); err == nil {
-		t.Error("the malformed entry gave no error")
+		t.Error("the malformed entry returned no error")
 	}
 	if _, err := DecodeDelivered(raw.Delivered[1]); err != nil {
-		t.Errorf("the good entry gave %v", err)
+		t.Errorf("the valid entry returned %v", err)
 	}
 }
 
@@ -88,20 +88,24 @@ func TestCheckDelivered(t *testing.T) {
 		"no at":                      func(d *Delivered) { d.At = 0 },
 		"no accepted_at":             func(d *Delivered) { d.AcceptedAt = 0 },
 		"delivered before the epoch": func(d *Delivered) { d.DeliveredAt = -1 },
-		"reply to nonsense":          func(d *Delivered) { d.ReplyTo = "x" },
+		"invalid reply_to":           func(d *Delivered) { d.ReplyTo = "x" },
 	} {
 		d := good()
 		change(&d)
 		if err := d.Check(); err == nil {
 			t.Errorf("%s: no error", name)
 		} else if strings.Contains(err.Error(), "hello") {
-			t.Errorf("%s: the error holds the body: %v", name, err)
+			t.Errorf("%s: the error contains the body: %v", name, err)
 		}
 	}
-	for _, raw := range []string{`{"conversation":"ann~bob","by":"eve","at":1}`, `{"conversation":"bob~ann","by":"ann","at":1}`,
-		`{"conversation":"ann~bob","by":"bob"}`, `[]`} {
+	for _, raw := range []string{
+		`{"conversation":"ann~bob","by":"eve","at":1}`,
+		`{"conversation":"bob~ann","by":"ann","at":1}`,
+		`{"conversation":"ann~bob","by":"bob"}`,
+		`[]`,
+	} {
 		if _, err := DecodeRead(json.RawMessage(raw)); err == nil {
-			t.Errorf("DecodeRead(%s) gave no error", raw)
+			t.Errorf("DecodeRead(%s) returned no error", raw)
 		}
 	}
 }

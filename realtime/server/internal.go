@@ -95,7 +95,7 @@ type FiguresResponse struct {
 type AllCounters struct {
 	Session  *session.Counters `json:"session"`
 	Inbox    inbox.Counters    `json:"inbox"`
-	Settle   settle.Counters   `json:"settle"`
+	Settle   *settle.Counters  `json:"settle"`
 	Gate     gate.Counters     `json:"gate"`
 	Presence presence.Counters `json:"presence"`
 	Redissub redissub.Counters `json:"redissub"`
@@ -106,7 +106,7 @@ func (s *Server) Counters() AllCounters {
 	return AllCounters{
 		Session:  s.sessions.Counters(),
 		Inbox:    s.inboxes.Snapshot(),
-		Settle:   s.settler.Snapshot(),
+		Settle:   s.settler.Counters(),
 		Gate:     s.gates.Snapshot(),
 		Presence: s.presence.Snapshot(),
 		Redissub: s.subscriber.Snapshot(),

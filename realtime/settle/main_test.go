@@ -1,10 +1,11 @@
-package settle_test
+package settle
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -18,22 +19,20 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
-	"github.com/phoenixchat/phoenixchat/realtime/settle"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Main(m)) }
 
-// topic is a Publisher that keeps what it confirmed.
+// topic is a Publisher that keeps the Pub/Sub messages it confirmed.
 type topic struct {
 	mu      sync.Mutex
 	batches []delivery.Batch
 	sizes   []int
 	down    bool
-	before  func(delivery.Batch) error // called without mu before a confirmation
-	news    chan struct{}
+	before  func(delivery.Batch) error // called before a confirmation, without mu
 }
 
-func newTopic() *topic { return &topic{news: make(chan struct{}, 1)} }
+func newTopic() *topic { return &topic{} }
 
 var errDown = errors.New("pub/sub is down")
 
@@ -54,20 +53,35 @@ func (p *topic) Publish(ctx context.Context, data []byte) error {
 		}
 	}
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.batches = append(p.batches, b)
 	p.sizes = append(p.sizes, len(data))
-	p.mu.Unlock()
-	select {
-	case p.news <- struct{}{}:
-	default:
-	}
 	return nil
 }
 
-func (p *topic) set(down bool) {
+func (p *topic) setDown(down bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.down = down
+}
+
+// intercept has f called before each confirmation. An error of f refuses the Pub/Sub message.
+func (p *topic) intercept(f func(delivery.Batch) error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.before = f
+}
+
+// refuse refuses the Pub/Sub messages that contain a message with that body.
+func (p *topic) refuse(body string) {
+	p.intercept(func(b delivery.Batch) error {
+		for _, d := range b.Delivered {
+			if d.Body == body {
+				return errDown
+			}
+		}
+		return nil
+	})
 }
 
 // delivered returns the bodies of all published messages, in order, repeats included.
@@ -97,40 +111,41 @@ func (p *topic) count() int {
 	return len(p.batches)
 }
 
-// instance is one realtime instance as far as this package goes.
+// instance is the part of one realtime instance that settles.
 type instance struct {
-	*settle.Settler
+	*Settler
 	in   *inbox.Inboxes
 	rdb  redis.UniversalClient
+	loss *lossHook
 	stop func()
 }
 
-func start(t testing.TB, b *redistest.Redis, pub settle.Publisher, o settle.Options) *instance {
+func start(t testing.TB, b *redistest.Redis, pub Publisher, o Options) *instance {
 	t.Helper()
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	rdb := b.Client(t, nil)
-	return startOn(t, rdb, pub, o)
-}
-
-func startOn(t testing.TB, rdb redis.UniversalClient, pub settle.Publisher, o settle.Options) *instance {
-	t.Helper()
+	loss := &lossHook{}
+	rdb.AddHook(loss)
 	l := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
 	in := inbox.New(rdb, inbox.Options{Listener: l})
-	s := settle.New(in, pub, o)
+	s := New(in, pub, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	lctx, lcancel := context.WithCancel(context.Background())
-	settled, rest := make(chan error, 1), make(chan error, 2)
+	settled, others := make(chan error, 1), make(chan error, 2)
 	go func() { settled <- s.Run(ctx) }()
-	go func() { rest <- l.Run(lctx) }()
-	go func() { rest <- in.Run(lctx) }()
+	go func() { others <- l.Run(lctx) }()
+	go func() { others <- in.Run(lctx) }()
 	stop := sync.OnceFunc(func() {
 		cancel()
 		<-settled
 		lcancel()
-		<-rest
-		<-rest
+		<-others
+		<-others
 	})
 	t.Cleanup(stop)
-	return &instance{s, in, rdb, stop}
+	return &instance{s, in, rdb, loss, stop}
 }
 
 func message(from, to, body string) chat.Message {
@@ -149,14 +164,14 @@ func (x *instance) send(t testing.TB, from, to, body string) chat.Message {
 	return m
 }
 
-// device is a socket of a user that reads its stream by itself.
+// device is a socket of a user that reads the user's stream itself.
 type device struct {
 	t   testing.TB
 	x   *instance
 	uid string
 	at  inbox.Attachment
 	pos inbox.Position
-	acc *settle.Window
+	w   *Window
 	got []inbox.Event
 }
 
@@ -166,10 +181,10 @@ func (x *instance) attach(t testing.TB, uid, cursor string) *device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &device{t: t, x: x, uid: uid, at: a, pos: a.From, acc: x.Open(uid, a)}
+	return &device{t: t, x: x, uid: uid, at: a, pos: a.From, w: x.Open(uid, a)}
 }
 
-// receive reads everything there is, and notes it as sent.
+// receive reads all new events and records them as sent.
 func (d *device) receive() []inbox.Event {
 	d.t.Helper()
 	var fresh []inbox.Event
@@ -179,7 +194,7 @@ func (d *device) receive() []inbox.Event {
 			d.t.Fatal(err)
 		}
 		for _, e := range p.Events {
-			d.acc.Sent(p.Next.Epoch, e)
+			d.w.Sent(p.Next.Epoch, e)
 		}
 		fresh = append(fresh, p.Events...)
 		d.pos = p.Next
@@ -190,14 +205,14 @@ func (d *device) receive() []inbox.Event {
 	}
 }
 
-// ack acknowledges everything received.
-func (d *device) ack() { d.acc.Ack(d.pos.Cursor) }
+// ack acknowledges everything that was received.
+func (d *device) ack() { d.w.Ack(d.pos.Cursor) }
 
 func (d *device) close() {
 	d.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := d.acc.Close(ctx); err != nil {
+	if err := d.w.Close(ctx); err != nil {
 		d.t.Errorf("close: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package settle_test
+package settle
 
 import (
 	"testing"
@@ -6,19 +6,20 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
-	"github.com/phoenixchat/phoenixchat/realtime/settle"
 )
 
-// An entry that is JSON and no message does not stand in the way of those around it.
-func TestPoisonIsPassedOver(t *testing.T) {
+// Entries that are JSON but not messages do not hold up the messages around them.
+func TestUndecodableEventsAreSkipped(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		for _, from := range []string{"memory", "the stream"} {
 			pub := newTopic()
-			x := start(t, b, pub, settle.Options{})
+			x := start(t, b, pub, Options{})
 			ben := x.attach(t, "ben-"+from[:3], "")
 			x.send(t, "ann", ben.uid, "one")
 			for _, e := range []string{`{}`, `{"id":5}`, `{"id":"x","from":"a/b","to":"c"}`} {
-				if err := x.rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: "inbox:{" + ben.uid + "}", Values: []string{"t", "message", "e", e}}).Err(); err != nil {
+				err := x.rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: "inbox:{" + ben.uid + "}",
+					Values: []string{"t", "message", "e", e}}).Err()
+				if err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -33,7 +34,7 @@ func TestPoisonIsPassedOver(t *testing.T) {
 			}
 			same(t, "published", pub.delivered(), "[one two]")
 			same(t, "waiting", x.waiting(t, ben.uid), 0)
-			same(t, "counted", x.Settler.Snapshot().Poison, 3)
+			same(t, "undecodable messages", x.Counters().Poison.Load(), 3)
 		}
 	})
 }

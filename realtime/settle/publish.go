@@ -10,70 +10,76 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
-// pubBatch is one Pub/Sub message in the making.
-type pubBatch struct {
+// publishTimeout limits one call of Publish.
+const publishTimeout = 10 * time.Second
+
+// pubMessage is a Pub/Sub message that a flush fills and publishes.
+type pubMessage struct {
 	delivery.Batch
 	bytes int
-	err   error
+	marks []*readMark // of Batch.Read, in the same order
+	err   error       // not confirmed
 }
 
-// publish puts the messages and read marks of all items into as few Pub/Sub
-// messages as possible, and waits until they are confirmed. What is not
-// confirmed is cut off: each item keeps a contiguous confirmed prefix.
+// pubMessages are the Pub/Sub messages of one flush.
+type pubMessages struct {
+	maxMessages, maxBytes int
+	list                  []*pubMessage
+}
+
+// withRoom returns the last Pub/Sub message if it has room for an entry of that size in bytes, else nil.
+func (p *pubMessages) withRoom(size int) *pubMessage {
+	if len(p.list) == 0 {
+		return nil
+	}
+	last := p.list[len(p.list)-1]
+	if last.bytes+size > p.maxBytes || len(last.Delivered)+len(last.Read) >= p.maxMessages {
+		return nil
+	}
+	return last
+}
+
+// add returns a Pub/Sub message for an entry of that size, and counts the size.
+func (p *pubMessages) add(size int) *pubMessage {
+	m := p.withRoom(size)
+	if m == nil {
+		m = &pubMessage{bytes: 64} // of the JSON around the entries
+		p.list = append(p.list, m)
+	}
+	m.bytes += size + 1
+	return m
+}
+
+// publish puts the messages and read marks of all items into as few Pub/Sub messages as possible, publishes these, and
+// waits for their confirmation. Each item then keeps the contiguous prefix of its list that is confirmed.
 func (s *Settler) publish(ctx context.Context, items []*item) {
-	var batches []*pubBatch
-	room := func(bytes int) int {
-		last := len(batches) - 1
-		if last < 0 || batches[last].bytes+bytes > s.opts.MaxBytes ||
-			len(batches[last].Delivered)+len(batches[last].Read) >= s.opts.MaxMessages {
-			batches = append(batches, &pubBatch{bytes: 64})
-			last++
+	pubs := &pubMessages{maxMessages: s.opts.maxMessages, maxBytes: s.opts.maxBytes}
+	for _, it := range items {
+		if it.err == nil {
+			for _, d := range it.delivered {
+				pub := pubs.add(encodedSize(d))
+				pub.Delivered = append(pub.Delivered, d)
+				it.pubs = append(it.pubs, pub)
+			}
 		}
-		batches[last].bytes += bytes + 1
-		return last
+		s.addReadMarks(pubs, it)
 	}
-	parts := make([][]int, len(items)) // the batch of each delivered message
-	reads := make([][]int, len(items)) // and of each read mark
-	for i, it := range items {
-		if it.err != nil {
-			continue
-		}
-		for _, d := range it.delivered {
-			n := room(encodedSize(d))
-			batches[n].Delivered = append(batches[n].Delivered, d)
-			parts[i] = append(parts[i], n)
-		}
-		for conversation, at := range it.reads {
-			r := delivery.Read{Conversation: conversation, By: it.p.uid, At: at}
-			n := room(encodedSize(r))
-			batches[n].Read = append(batches[n].Read, r)
-			reads[i] = append(reads[i], n)
-		}
-	}
-	if len(batches) == 0 {
+	if len(pubs.list) == 0 {
 		return
 	}
-	s.publishAll(ctx, batches)
-	for i, it := range items {
-		for k, at := range parts[i] {
-			if err := batches[at].err; err != nil {
-				it.cut(k, fmt.Errorf("not published: %w", err))
+	s.publishAll(ctx, pubs.list)
+	for _, it := range items {
+		for k, pub := range it.pubs {
+			if pub.err != nil {
+				it.cut(k, fmt.Errorf("settle: publish acks: %w", pub.err))
 				break
 			}
-		}
-		for _, at := range reads[i] {
-			if batches[at].err != nil {
-				s.holdReads(it)
-				break
-			}
-		}
-		if it.err != nil || it.overtakes() {
-			s.holdReads(it)
 		}
 	}
+	s.confirmReadMarks(pubs)
 }
 
-// cut keeps the first k messages of the list.
+// cut keeps the first k messages of the list. If k is 0, the item fails with err.
 func (it *item) cut(k int, err error) {
 	if k == 0 {
 		it.err = err
@@ -83,26 +89,26 @@ func (it *item) cut(k int, err error) {
 	it.messages, it.delivered = it.messages[:k], it.delivered[:k]
 }
 
-// publishAll publishes batches, a few at once, and stops at the first failure.
-func (s *Settler) publishAll(ctx context.Context, batches []*pubBatch) {
+// publishAll publishes several Pub/Sub messages at once, and starts no other after the first failure.
+func (s *Settler) publishAll(ctx context.Context, list []*pubMessage) {
 	sem := make(chan struct{}, maxFlushes)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var failed error
-	for _, b := range batches {
+	for _, pub := range list {
 		sem <- struct{}{}
 		mu.Lock()
-		b.err = failed
+		pub.err = failed
 		mu.Unlock()
-		if b.err != nil {
+		if pub.err != nil {
 			<-sem
 			continue
 		}
 		wg.Go(func() {
 			defer func() { <-sem }()
-			if b.err = s.publishOne(ctx, b); b.err != nil {
+			if pub.err = s.publishOne(ctx, pub); pub.err != nil {
 				mu.Lock()
-				failed = b.err
+				failed = pub.err
 				mu.Unlock()
 			}
 		})
@@ -112,34 +118,34 @@ func (s *Settler) publishAll(ctx context.Context, batches []*pubBatch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if failed == nil {
-		s.failures, s.retryAt = 0, time.Time{}
+		s.publishFailures, s.publishAfter = 0, time.Time{}
 		return
 	}
-	s.failures++
-	s.retryAt = time.Now().Add(s.backoff(s.failures))
-	s.opts.Log.Warn("publishing acknowledgements failed; it will be tried again", "err", failed,
-		"failures", s.failures, "users", len(s.dirty))
+	s.publishFailures++
+	s.publishAfter = time.Now().Add(s.backoff(s.publishFailures))
+	s.opts.Log.Warn("publishing acks failed and will be retried", "error", failed,
+		"failures", s.publishFailures, "users", len(s.dirty))
 }
 
-func (s *Settler) publishOne(ctx context.Context, b *pubBatch) error {
-	data, err := b.Encode()
+func (s *Settler) publishOne(ctx context.Context, pub *pubMessage) error {
+	data, err := pub.Encode()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Publish)
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	if err := s.pub.Publish(ctx, data); err != nil {
-		s.n.publishFailed.Add(1)
+		s.counters.PublishFailed.Add(1)
 		return err
 	}
-	s.n.published.Add(1)
+	s.counters.Published.Add(1)
 	return nil
 }
 
-// encodedSize returns how many bytes v takes in a batch.
+// encodedSize returns the size of v in a Pub/Sub message, in bytes.
 func encodedSize(v any) int {
 	b, err := json.Marshal(v)
-	if err != nil { // strings and integers only: cannot happen
+	if err != nil { // v holds only strings and integers
 		panic(err)
 	}
 	return len(b)

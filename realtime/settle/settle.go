@@ -1,62 +1,59 @@
-// Package settle turns the acknowledgements of devices into saved messages:
-// it publishes what was delivered, tells the senders, and only then lets the
-// inbox forget (DESIGN §5, "ack").
+// Package settle turns the acknowledgements of devices into saved messages (DESIGN §5, "Ack and settle").
 //
-// For every user it takes the message events between what is settled and what
-// was acknowledged, publishes them, waits for the confirmation, puts one
-// delivered event per sender into the senders' inboxes, and then clears them
-// from the user's inbox, in that order. A crash between any two steps repeats
-// work and loses none. All users of an instance share one Pub/Sub message per
-// flush.
+// For every user, it collects the messages between the newest settled event and the newest acknowledged one. It
+// publishes them, waits for the confirmation, reports them to their senders with delivered events, and only then lets
+// the inbox drop them. A crash between any two of these steps repeats work and loses nothing. All users of an instance
+// share the Pub/Sub messages of a flush.
 //
-//	socket ─ Sent, Ack, Read ─▶ Account ─▶ Settler ─▶ Pub/Sub ─▶ delivered, read events ─▶ inbox settled
+// Read marks follow the acks in a pipeline with two steps: publish, then append read events to the inboxes of both
+// users. A mark never overtakes the acks that came before it.
+//
+//	socket ─ Ack ──▶ Window ─▶ Settler ─▶ Pub/Sub ─▶ delivered events ─▶ inbox settled
+//	       ─ Read ─▶        ─▶         ─▶ Pub/Sub ────────────────────────────────────▶ read events
 package settle
 
 import (
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/phoenixchat/phoenixchat/realtime/counter"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 )
 
-// Publisher publishes on the topic delivery-acks.
+// Publisher publishes to the topic delivery-acks.
 type Publisher interface {
-	// Publish returns nil when Pub/Sub has confirmed that it keeps data. After
-	// an error it may have it nevertheless; the same entries are then published
-	// again. It is called by several goroutines at once and must end when ctx does.
+	// Publish returns nil after Pub/Sub has confirmed that it stores data. After an error, Pub/Sub may have stored it
+	// as well; the settler then publishes the same entries again. Several goroutines call Publish at once. It must
+	// return when ctx ends.
 	Publish(ctx context.Context, data []byte) error
 }
 
-// Options of a Settler. Zero values take the defaults named.
+// Options are the settings of a Settler. A zero value means the default.
 type Options struct {
-	Now func() time.Time // time.Now; for delivered_at
-	Log *slog.Logger     // slog.Default()
+	Now   func() time.Time // sets delivered_at; default time.Now
+	Log   *slog.Logger     // default slog.Default()
+	Drain time.Duration    // how long Run continues to settle after its context has ended; default 4 s
 
-	Gather      time.Duration // from the first ack of a message to the flush; 250 ms
-	GatherRest  time.Duration // from the first ack of nothing but receipts to the flush; 2 s
-	MaxMessages int           // in one Pub/Sub message; delivery.MaxMessages
-	MaxBytes    int           // of its data; delivery.MaxBytes
-	Publish     time.Duration // timeout of one Publish; 10 s
-	Drain       time.Duration // how long Run goes on settling after its context ended; 4 s
-	MaxBackoff  time.Duration // longest wait between attempts, with jitter; 15 s
-	KeepBytes   int           // of events kept in memory for all users; beyond it, lists are read from Redis; 64 MB
-	MaxReads    int           // read marks that wait; 10,000
+	// Limits that only tests change.
+	gather       time.Duration // from the first acknowledged message to the flush
+	maxMessages  int           // messages and read marks in one Pub/Sub message
+	maxBytes     int           // bytes of data in one Pub/Sub message
+	maxBackoff   time.Duration // longest wait between two attempts
+	keepBytes    int           // bytes of events kept in memory for all users; lists beyond it are read from Redis
+	maxReadMarks int           // read marks that wait
 }
 
 func (o *Options) setDefaults() {
-	set(&o.Gather, 250*time.Millisecond)
-	set(&o.GatherRest, 2*time.Second)
-	set(&o.MaxMessages, delivery.MaxMessages)
-	set(&o.MaxBytes, delivery.MaxBytes)
-	set(&o.Publish, 10*time.Second)
-	set(&o.Drain, 4*time.Second)
-	set(&o.MaxBackoff, 15*time.Second)
-	set(&o.KeepBytes, 64<<20)
-	set(&o.MaxReads, 10_000)
+	setDefault(&o.Drain, 4*time.Second)
+	setDefault(&o.gather, 250*time.Millisecond)
+	setDefault(&o.maxMessages, delivery.MaxMessages)
+	setDefault(&o.maxBytes, delivery.MaxBytes)
+	setDefault(&o.maxBackoff, 15*time.Second)
+	setDefault(&o.keepBytes, 64<<20)
+	setDefault(&o.maxReadMarks, 10_000)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -65,79 +62,76 @@ func (o *Options) setDefaults() {
 	}
 }
 
-func set[T int | time.Duration](v *T, standard T) {
+func setDefault[T int | time.Duration](v *T, standard T) {
 	if *v <= 0 {
 		*v = standard
 	}
 }
 
-// Settler settles for every user of one instance. Safe for many goroutines.
+// Settler settles for all users of one instance. It is safe for concurrent use.
 type Settler struct {
-	// fixed after construction
+	// immutable after construction
 	inboxes *inbox.Inboxes
 	pub     Publisher
 	opts    Options
-	poke    chan struct{} // has a value when Run should look again
+	wake    chan struct{} // holds a value when Run must check the schedule again
 
-	n counts
+	counters Counters
 
-	// guarded by mu, which is never held across I/O
-	mu       sync.Mutex
-	persons  map[place]*person
-	dirty    map[*person]struct{} // have something to settle; those in flight included
-	due      time.Time            // when to flush; zero where nothing waits
-	messages int                  // known to wait for the next flush
-	bytes    int                  // of them
-	kept     int                  // bytes of events in memory, of all persons
-	reads    int                  // read marks that wait, of all persons
-	flushing int                  // flushes under way
-	failures int                  // of Publish in a row
-	retryAt  time.Time            // not to publish before
+	// guarded by mu, which is never held during I/O
+	mu              sync.Mutex
+	states          map[inboxKey]*inboxState
+	dirty           map[*inboxState]struct{} // with something to settle, including those in flight
+	flushAt         time.Time                // when to flush; zero if nothing waits
+	queuedMessages  int                      // known to wait for the next flush
+	queuedBytes     int                      // of queuedMessages
+	keptBytes       int                      // of events in memory, for all states
+	readMarks       int                      // that wait, for all states
+	flushes         int                      // in progress
+	publishFailures int                      // in a row
+	publishAfter    time.Time                // earliest time of the next attempt
 }
 
-// place is one life of one inbox.
-type place struct{ uid, epoch string }
+// inboxKey identifies one epoch of one inbox.
+type inboxKey struct{ uid, epoch string }
 
-// New returns a Settler, which settles while Run runs.
+// New returns a Settler. It settles while Run runs.
 func New(inboxes *inbox.Inboxes, pub Publisher, opts Options) *Settler {
 	opts.setDefaults()
-	return &Settler{inboxes: inboxes, pub: pub, opts: opts, poke: make(chan struct{}, 1),
-		persons: map[place]*person{}, dirty: map[*person]struct{}{}}
+	s := &Settler{inboxes: inboxes, pub: pub, opts: opts, wake: make(chan struct{}, 1),
+		states: map[inboxKey]*inboxState{}, dirty: map[*inboxState]struct{}{}}
+	s.counters.Waiting.Read = s.waiting
+	return s
 }
 
-// Counters are counts since the start of this instance.
+// Counters are the counters of one instance.
 type Counters struct {
-	Acks, AcksDropped, AcksEarly      int64 // acks; of them of another epoch; beyond what was sent
-	Flushes, Published, PublishFailed int64 // flushes; Pub/Sub messages confirmed; failed
-	Messages, Receipts, Reads         int64 // messages settled; delivered events appended; read marks settled
-	FromStream                        int64 // lists that memory did not cover
-	Retaken                           int64 // lists taken anew, since another instance had settled meanwhile
-	OtherEpoch                        int64 // settlements dropped, since the inbox lives another life
-	Failed                            int64 // settlements that Redis did not do; they are tried again
-	Poison                            int64 // undecodable messages passed over
-	ReadsRefused                      int64 // read marks refused since too many wait
-	Forgotten                         int64 // times that events in memory were given up; they are read from Redis
-	Refused                           int64 // messages to deleted users, told to their senders
-	Waiting                           int64 // users with something to settle, now
+	Acks          counter.Count // acks received
+	AcksDropped   counter.Count // acks of another epoch
+	AcksEarly     counter.Count // acks beyond what the socket was sent
+	Flushes       counter.Count
+	Published     counter.Count // Pub/Sub messages confirmed
+	PublishFailed counter.Count // Pub/Sub messages not confirmed
+	Messages      counter.Count // messages settled
+	Receipts      counter.Count // delivered events appended
+	Reads         counter.Count // read marks published and appended
+	FromStream    counter.Count // lists read from Redis because memory did not cover them
+	Retaken       counter.Count // lists shortened because another instance had settled a part
+	OtherEpoch    counter.Count // settlements dropped because the inbox has another epoch
+	Failed        counter.Count // flushes of a user that failed and are retried
+	Poison        counter.Count // undecodable messages skipped
+	ReadsRefused  counter.Count // read marks refused because too many wait
+	Forgotten     counter.Count // times that events in memory were discarded; they are read from Redis
+	Refused       counter.Count // messages to deleted users, reported to their senders
+	Waiting       counter.Gauge // users with something to settle
 }
 
-type counts struct {
-	acks, acksDropped, acksEarly, flushes, published, publishFailed, messages, receipts, reads, fromStream,
-	retaken, otherEpoch, failed, poison, readsRefused, forgotten, refused atomic.Int64
-}
+// Counters returns the counters of s.
+func (s *Settler) Counters() *Counters { return &s.counters }
 
-// Snapshot returns the counters.
-func (s *Settler) Snapshot() Counters {
+// waiting returns the number of users with something to settle.
+func (s *Settler) waiting() int64 {
 	s.mu.Lock()
-	waiting := int64(len(s.dirty))
-	s.mu.Unlock()
-	n := &s.n
-	return Counters{
-		Acks: n.acks.Load(), AcksDropped: n.acksDropped.Load(), AcksEarly: n.acksEarly.Load(),
-		Flushes: n.flushes.Load(), Published: n.published.Load(), PublishFailed: n.publishFailed.Load(),
-		Messages: n.messages.Load(), Receipts: n.receipts.Load(), Reads: n.reads.Load(),
-		FromStream: n.fromStream.Load(), Retaken: n.retaken.Load(), OtherEpoch: n.otherEpoch.Load(),
-		Failed: n.failed.Load(), Poison: n.poison.Load(), ReadsRefused: n.readsRefused.Load(),
-		Forgotten: n.forgotten.Load(), Refused: n.refused.Load(), Waiting: waiting,
-	}
+	defer s.mu.Unlock()
+	return int64(len(s.dirty))
 }

@@ -1,8 +1,9 @@
-package settle_test
+package settle
 
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -11,29 +12,28 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
-	"github.com/phoenixchat/phoenixchat/realtime/settle"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-func TestAckIsPublishedThenToldThenCleared(t *testing.T) {
+func TestAckIsPublishedThenReportedThenSettled(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
-		x := start(t, b, pub, settle.Options{})
+		x := start(t, b, pub, Options{})
 		ben := x.attach(t, "ben", "")
 		one := x.send(t, "ann", "ben", "one")
 		two := x.send(t, "ann", "ben", "two")
 		x.send(t, "cat", "ben", "three")
 		same(t, "received", len(ben.receive()), 3)
-		pub.before = func(delivery.Batch) error {
-			// Nothing is told or forgotten before it is published.
+		pub.intercept(func(delivery.Batch) error {
+			// Nothing is reported or dropped before it is published.
 			same(t, "waiting while publishing", x.waiting(t, "ben"), 3)
 			same(t, "ann while publishing", x.types(t, "ann"), "[sent sent]")
 			return nil
-		}
-		same(t, "unacknowledged", ben.acc.Unacked(), 3)
+		})
+		same(t, "unacknowledged", ben.w.Unacked(), 3)
 		ben.ack()
-		same(t, "unacknowledged", ben.acc.Unacked(), 0)
+		same(t, "unacknowledged", ben.w.Unacked(), 0)
 		ben.close()
 		same(t, "waiting", x.waiting(t, "ben"), 0)
 		same(t, "published", pub.delivered(), "[one two three]")
@@ -49,23 +49,25 @@ func TestAckIsPublishedThenToldThenCleared(t *testing.T) {
 		}
 		same(t, "delivered event", e.Messages, []wire.MessageRef{{ID: one.ID, At: one.At}, {ID: two.ID, At: two.At}})
 		same(t, "conversation", e.Conversation, chat.ConversationID("ann", "ben"))
-		if n := x.Settler.Snapshot(); n.Messages != 3 || n.Receipts != 2 || n.FromStream != 0 || n.Waiting != 0 {
-			t.Errorf("counters %+v", n)
-		}
+		n := x.Counters()
+		same(t, "messages", n.Messages.Load(), 3)
+		same(t, "receipts", n.Receipts.Load(), 2)
+		same(t, "lists from the stream", n.FromStream.Load(), 0)
+		same(t, "users with something to settle", n.Waiting.Load(), 0)
 	})
 }
 
 func TestNothingIsSavedBeforeTheAck(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
-		x := start(t, b, pub, settle.Options{})
+		x := start(t, b, pub, Options{})
 		ben := x.attach(t, "ben", "")
 		x.send(t, "ann", "ben", "one")
 		ben.receive()
 		ben.close() // without an ack
 		same(t, "published", pub.count(), 0)
 		same(t, "waiting", x.waiting(t, "ben"), 1)
-		// The next device has it, and acknowledges it.
+		// The next device stores and acknowledges the message.
 		tablet := x.attach(t, "ben", ben.at.From.Cursor.String())
 		same(t, "received", len(tablet.receive()), 1)
 		tablet.ack()
@@ -77,38 +79,38 @@ func TestNothingIsSavedBeforeTheAck(t *testing.T) {
 func TestHelloCursorIsAnAck(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
-		x := start(t, b, pub, settle.Options{})
+		x := start(t, b, pub, Options{})
 		ben := x.attach(t, "ben", "")
 		x.send(t, "ann", "ben", "one")
 		ben.receive()
-		ben.close() // stored, and the ack was lost
+		ben.close() // the message is stored and the ack is lost
 		again := x.attach(t, "ben", ben.pos.Cursor.String())
 		if !again.at.Resumed {
-			t.Fatal("not resumed")
+			t.Fatal("the hello was not resumed")
 		}
 		again.close()
 		same(t, "published", pub.delivered(), "[one]")
-		same(t, "from the stream", x.Settler.Snapshot().FromStream, 1)
+		same(t, "from the stream", x.Counters().FromStream.Load(), 1)
 		same(t, "waiting", x.waiting(t, "ben"), 0)
 	})
 }
 
-func TestAckBeyondWhatWasSent(t *testing.T) {
+func TestAckBeyondSentEventsIsRemembered(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
-		x := start(t, b, pub, settle.Options{Gather: time.Millisecond})
+		x := start(t, b, pub, Options{gather: time.Millisecond})
 		phone, laptop := x.attach(t, "ben", ""), x.attach(t, "ben", "")
 		x.send(t, "ann", "ben", "one")
 		x.send(t, "ann", "ben", "two")
 		events := phone.receive()
-		// The laptop acknowledges what only the phone was sent: remembered.
-		laptop.acc.Ack(phone.pos.Cursor)
-		laptop.acc.Ack(inbox.Cursor{Epoch: phone.pos.Epoch, ID: inbox.ID{Ms: 1 << 50}})
-		same(t, "early", x.Settler.Snapshot().AcksEarly, 2)
-		same(t, "waiting for the flush", x.Settler.Snapshot().Waiting, 0)
-		laptop.acc.Sent(phone.pos.Epoch, events[0])
+		// The laptop acknowledges events that only the phone was sent.
+		laptop.w.Ack(phone.pos.Cursor)
+		laptop.w.Ack(inbox.Cursor{Epoch: phone.pos.Epoch, ID: inbox.ID{Ms: 1 << 50}})
+		same(t, "early", x.Counters().AcksEarly.Load(), 2)
+		same(t, "waiting for the flush", x.Counters().Waiting.Load(), 0)
+		laptop.w.Sent(phone.pos.Epoch, events[0])
 		testwait.Until(t, "the first is settled", func() bool { return x.waiting(t, "ben") == 1 })
-		laptop.acc.Sent(phone.pos.Epoch, events[1])
+		laptop.w.Sent(phone.pos.Epoch, events[1])
 		testwait.Until(t, "the second is settled", func() bool { return x.waiting(t, "ben") == 0 })
 		same(t, "published", pub.delivered(), "[one two]")
 		phone.close()
@@ -119,21 +121,38 @@ func TestAckBeyondWhatWasSent(t *testing.T) {
 func TestAckOfAnotherEpochIsDropped(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
-		x := start(t, b, pub, settle.Options{})
+		x := start(t, b, pub, Options{})
 		ben := x.attach(t, "ben", "")
 		x.send(t, "ann", "ben", "one")
 		ben.receive()
-		ben.acc.Ack(inbox.Cursor{Epoch: "0.other", ID: ben.pos.ID})
+		ben.w.Ack(inbox.Cursor{Epoch: "0.other", ID: ben.pos.ID})
 		ben.close()
-		same(t, "dropped", x.Settler.Snapshot().AcksDropped, 1)
+		same(t, "dropped", x.Counters().AcksDropped.Load(), 1)
 		same(t, "waiting", x.waiting(t, "ben"), 1)
 	})
 }
 
-func TestUsersShareOnePublish(t *testing.T) {
+// The clock of the new primary is behind, so that the events of the new epoch have lower ids.
+func TestNewEpochDiscardsTheAcksOfTheOldOne(t *testing.T) {
+	message := func(ms uint64) inbox.Event { return inbox.Event{ID: inbox.ID{Ms: ms}, Type: wire.EventMessage} }
+	s := New(nil, newTopic(), Options{})
+	w := s.Open("ben", inbox.Attachment{Epoch: "old"})
+	w.Sent("old", message(10))
+	w.Sent("old", message(11))
+	w.Ack(inbox.Cursor{Epoch: "old", ID: inbox.ID{Ms: 20}})
+	same(t, "unacknowledged", w.Unacked(), 0)
+	w.Sent("new", message(5))
+	same(t, "unacknowledged in the new epoch", w.Unacked(), 1)
+	w.Ack(inbox.Cursor{Epoch: "old", ID: inbox.ID{Ms: 20}})
+	same(t, "unacknowledged after an old ack", w.Unacked(), 1)
+	w.Ack(inbox.Cursor{Epoch: "new", ID: inbox.ID{Ms: 5}})
+	same(t, "unacknowledged after a new ack", w.Unacked(), 0)
+}
+
+func TestUsersShareOnePubSubMessage(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
-		x := start(t, b, pub, settle.Options{Gather: 300 * time.Millisecond})
+		x := start(t, b, pub, Options{gather: 300 * time.Millisecond})
 		var devices []*device
 		for i := range 30 {
 			uid := fmt.Sprintf("user%d", i)
@@ -145,7 +164,7 @@ func TestUsersShareOnePublish(t *testing.T) {
 		for _, d := range devices {
 			d.ack()
 		}
-		testwait.Until(t, "all are settled", func() bool { return x.Settler.Snapshot().Messages == 30 })
+		testwait.Until(t, "all are settled", func() bool { return x.Counters().Messages.Load() == 30 })
 		same(t, "pub/sub messages", pub.count(), 1)
 		for _, d := range devices {
 			d.close()
@@ -154,16 +173,16 @@ func TestUsersShareOnePublish(t *testing.T) {
 	})
 }
 
-func TestBatchesKeepTheirLimits(t *testing.T) {
+func TestPubSubMessagesStayWithinTheirLimits(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
-		x := start(t, b, pub, settle.Options{MaxMessages: 7, MaxBytes: 4000})
+		x := start(t, b, pub, Options{maxMessages: 7, maxBytes: 4000})
 		ben := x.attach(t, "ben", "")
 		want := []string{}
 		for i := range 20 {
 			body := fmt.Sprint("message ", i)
 			if i%5 == 0 {
-				body = strings.Repeat("<", 200) + body // grows sixfold as JSON
+				body = strings.Repeat("<", 200) + body // JSON makes it six times longer
 			}
 			want = append(want, body)
 			x.send(t, "ann", "ben", body)
@@ -174,7 +193,7 @@ func TestBatchesKeepTheirLimits(t *testing.T) {
 		same(t, "published", pub.delivered(), want)
 		for i, batch := range pub.batches {
 			if len(batch.Delivered) > 7 || pub.sizes[i] > 4000 {
-				t.Errorf("batch %d has %d messages and %d bytes", i, len(batch.Delivered), pub.sizes[i])
+				t.Errorf("Pub/Sub message %d has %d messages and %d bytes", i, len(batch.Delivered), pub.sizes[i])
 			}
 		}
 		same(t, "waiting", x.waiting(t, "ben"), 0)
@@ -184,38 +203,58 @@ func TestBatchesKeepTheirLimits(t *testing.T) {
 func TestOnlyAConfirmedPrefixIsSettled(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
-		x := start(t, b, pub, settle.Options{MaxMessages: 2})
+		x := start(t, b, pub, Options{maxMessages: 2})
 		ben := x.attach(t, "ben", "")
 		for _, body := range []string{"1", "2", "3", "4", "5", "6"} {
 			x.send(t, "ann", "ben", body)
 		}
 		ben.receive()
-		pub.before = func(b delivery.Batch) error {
-			for _, d := range b.Delivered {
-				if d.Body == "3" {
-					return errDown
-				}
-			}
-			return nil
-		}
+		pub.refuse("3")
 		ben.ack()
 		testwait.Until(t, "the first two are settled", func() bool { return x.waiting(t, "ben") == 4 })
-		testwait.Until(t, "the third is tried again", func() bool { return x.Settler.Snapshot().PublishFailed > 1 })
+		testwait.Until(t, "publishing the third is retried", func() bool { return x.Counters().PublishFailed.Load() > 1 })
 		same(t, "waiting", x.waiting(t, "ben"), 4)
-		pub.mu.Lock()
-		pub.before = nil
-		pub.mu.Unlock()
+		pub.intercept(nil)
 		ben.close()
 		same(t, "waiting", x.waiting(t, "ben"), 0)
 		same(t, "ann", len(x.events(t, "ann")), 6+3)
 	})
 }
 
+// A list needs two Pub/Sub messages, and only the first is confirmed. Only the messages in it are settled.
+func TestOnlyTheConfirmedPrefixOfAListIsSettled(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		x := start(t, b, newTopic(), Options{})
+		pub := newTopic()
+		s := New(x.in, pub, Options{maxBytes: 700, maxBackoff: 1, Log: slog.New(slog.DiscardHandler)})
+		ben := x.attach(t, "ben", "")
+		ben.w = s.Open("ben", ben.at)
+		bodies := []string{"1", "2", "3", "4"}
+		for _, body := range bodies {
+			x.send(t, "ann", "ben", body)
+		}
+		ben.receive()
+		pub.refuse("4")
+		ben.ack()
+		s.flushNow(t)
+		confirmed := len(pub.delivered())
+		if confirmed == 0 || confirmed == len(bodies) {
+			t.Fatalf("%d messages are confirmed, want a part of them", confirmed)
+		}
+		same(t, "waiting", x.waiting(t, "ben"), len(bodies)-confirmed)
+		pub.intercept(nil)
+		s.flushNow(t)
+		same(t, "published", pub.delivered(), bodies)
+		same(t, "waiting", x.waiting(t, "ben"), 0)
+	})
+}
+
 func TestPubSubDownThenUp(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
-		pub.set(true)
-		x := start(t, b, pub, settle.Options{Gather: time.Millisecond, KeepBytes: 2000, MaxBackoff: 300 * time.Millisecond})
+		pub.setDown(true)
+		x := start(t, b, pub,
+			Options{gather: time.Millisecond, keepBytes: 2000, maxBackoff: 300 * time.Millisecond})
 		ben := x.attach(t, "ben", "")
 		want := []string{}
 		for i := range 40 {
@@ -224,51 +263,24 @@ func TestPubSubDownThenUp(t *testing.T) {
 			ben.receive()
 			ben.ack()
 		}
-		testwait.Until(t, "several tries", func() bool { return x.Settler.Snapshot().PublishFailed >= 3 })
+		testwait.Until(t, "publishing is attempted several times", func() bool {
+			return x.Counters().PublishFailed.Load() >= 3
+		})
 		same(t, "waiting", x.waiting(t, "ben"), 40) // nothing is trimmed
-		if n := x.Settler.Snapshot(); n.Forgotten == 0 {
-			t.Errorf("memory was not given up: %+v", n)
+		if x.Counters().Forgotten.Load() == 0 {
+			t.Error("no events in memory were discarded, although they exceed keepBytes")
 		}
-		pub.set(false)
+		pub.setDown(false)
 		ben.close()
 		same(t, "published", pub.delivered(), want)
 		same(t, "waiting", x.waiting(t, "ben"), 0)
 	})
 }
 
-func TestReadMarks(t *testing.T) {
-	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		pub := newTopic()
-		x := start(t, b, pub, settle.Options{})
-		ben := x.attach(t, "ben", "")
-		m := x.send(t, "ann", "ben", "one")
-		ben.receive()
-		ben.ack()
-		r := delivery.Read{Conversation: m.Conversation, By: "ben", At: m.At}
-		older := r
-		older.At -= 5
-		for _, r := range []delivery.Read{older, r, older} {
-			if err := ben.acc.Read(r); err != nil {
-				t.Fatal(err)
-			}
-		}
-		ben.close()
-		same(t, "published", pub.reads(), []delivery.Read{r})
-		same(t, "pub/sub messages", pub.count(), 1)
-		same(t, "ann", x.types(t, "ann"), "[sent delivered read]")
-		same(t, "ben", x.types(t, "ben"), "[message read]")
-		var e wire.ReadEvent
-		if err := json.Unmarshal(x.events(t, "ann")[2].Data, &e); err != nil {
-			t.Fatal(err)
-		}
-		same(t, "read event", e, wire.ReadEvent{Type: "read", Conversation: m.Conversation, By: "ben", At: m.At})
-	})
-}
-
 func TestTwoInstancesAckTheSameUser(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
-		x, y := start(t, b, pub, settle.Options{}), start(t, b, pub, settle.Options{})
+		x, y := start(t, b, pub, Options{}), start(t, b, pub, Options{})
 		phone, laptop := x.attach(t, "ben", ""), y.attach(t, "ben", "")
 		x.send(t, "ann", "ben", "one")
 		x.send(t, "ann", "ben", "two")
@@ -283,10 +295,10 @@ func TestTwoInstancesAckTheSameUser(t *testing.T) {
 		same(t, "waiting", x.waiting(t, "ben"), 0)
 		seen := map[string]bool{}
 		for _, body := range pub.delivered() {
-			seen[body] = true // twice is allowed, none is not
+			seen[body] = true // a message may be published twice
 		}
 		same(t, "published", len(seen), 3)
-		// The phone, which is behind, goes on where it is.
+		// The phone is behind, and resumes from its own cursor.
 		again := x.attach(t, "ben", phone.pos.Cursor.String())
 		if !again.at.Resumed || len(again.receive()) != 1 {
 			t.Errorf("resumed %v with %d events", again.at.Resumed, len(again.got))
@@ -297,10 +309,10 @@ func TestTwoInstancesAckTheSameUser(t *testing.T) {
 	})
 }
 
-func TestGone(t *testing.T) {
+func TestGoneRefusesWaitingMessages(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
-		x := start(t, b, pub, settle.Options{})
+		x := start(t, b, pub, Options{})
 		one := x.send(t, "ann", "ben", "one")
 		x.send(t, "cat", "ben", "two")
 		if err := x.Gone(t.Context(), "ben"); err != nil {
@@ -314,22 +326,23 @@ func TestGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		same(t, "refused", e, wire.RefusedEvent{Type: "refused", Conversation: one.Conversation,
-			Messages: []wire.MessageRef{{ID: one.ID, At: one.At}}, Code: inbox.ErrRecipientUnknown.Code, Message: inbox.ErrRecipientUnknown.Message})
+			Messages: []wire.MessageRef{{ID: one.ID, At: one.At}},
+			Code:     inbox.ErrRecipientUnknown.Code, Message: inbox.ErrRecipientUnknown.Message})
 		for _, key := range []string{"inbox:{ben}", "meta:{ben}", "pending:{ben}"} {
 			if n, err := x.rdb.Exists(t.Context(), key).Result(); n != 0 || err != nil {
-				t.Errorf("%s is left: %v", key, err)
+				t.Errorf("%s still exists, or cannot be read: %v", key, err)
 			}
 		}
-		if err := x.Gone(t.Context(), "ben"); err != nil { // may be repeated
+		if err := x.Gone(t.Context(), "ben"); err != nil { // repeated
 			t.Error(err)
 		}
 	})
 }
 
-func TestRunSettlesWhatIsLeftWhenItEnds(t *testing.T) {
+func TestRunSettlesTheRestAfterItsContextEnds(t *testing.T) {
 	b := redistest.Mini(t)
 	pub := newTopic()
-	x := start(t, b, pub, settle.Options{Gather: time.Hour})
+	x := start(t, b, pub, Options{gather: time.Hour})
 	ben := x.attach(t, "ben", "")
 	x.send(t, "ann", "ben", "one")
 	ben.receive()

@@ -14,9 +14,18 @@ const LIMIT_CONNECTED = 115_000;
  * use what this device has, while the sign-in library comes for the token that connects it.
  */
 const SCREENS = {
-  "signed out, until the form can be used and sent": { imports: ["src/view/entry/Entry.svelte", "src/net/firebase.ts"], limit: LIMIT },
-  "signed in, until the list and a conversation can be used": { imports: ["src/model/chat/open.ts", "src/view/shell/Shell.svelte"], limit: LIMIT },
-  "signed in, until it is connected": { imports: ["src/model/chat/open.ts", "src/view/shell/Shell.svelte", "src/net/firebase.ts"], limit: LIMIT_CONNECTED },
+  "signed out, until the form can be used and sent": {
+    imports: ["src/view/entry/Entry.svelte", "src/net/firebase.ts"],
+    limit: LIMIT,
+  },
+  "signed in, until the list and a conversation can be used": {
+    imports: ["src/model/chat/open.ts", "src/view/shell/Shell.svelte"],
+    limit: LIMIT,
+  },
+  "signed in, until it is connected": {
+    imports: ["src/model/chat/open.ts", "src/view/shell/Shell.svelte", "src/net/firebase.ts"],
+    limit: LIMIT_CONNECTED,
+  },
 };
 /** Imports that wait until somebody goes to a place. One that stands neither here nor above fails the build: somebody must say which it is. */
 const LATER = ["src/view/settings/Settings.svelte", "src/view/admin/Admin.svelte", "src/view/admin/Figures.svelte"];
@@ -41,7 +50,9 @@ function walk(key, needed) {
 
 const entries = Object.keys(manifest).filter((key) => manifest[key].isEntry);
 if (entries.length === 0) faults.push("No entry chunk found in dist/manifest.build.json.");
-const named = [...readFileSync(new URL("index.html", dist), "utf8").matchAll(/(?:src|href)="\/?([^"]+\.js)"/g)].map(([, src]) => src);
+const named = [...readFileSync(new URL("index.html", dist), "utf8").matchAll(/(?:src|href)="\/?([^"]+\.js)"/g)].map(
+  ([, src]) => src,
+);
 
 for (const [screen, { imports, limit }] of Object.entries(SCREENS)) {
   const needed = new Set(named);
@@ -53,13 +64,19 @@ for (const [screen, { imports, limit }] of Object.entries(SCREENS)) {
     console.log(`${String(size).padStart(7)}  ${file}`);
   }
   console.log(`${String(total).padStart(7)}  ${screen} (limit ${limit})\n`);
-  if (total > limit) faults.push(`First-load JavaScript, ${screen}, is ${total - limit} bytes over the limit of ${limit}. Load something later with import().`);
+  if (total > limit)
+    faults.push(
+      `First-load JavaScript, ${screen}, is ${total - limit} bytes over the limit of ${limit}. Load something later with import().`,
+    );
 }
 console.log(`${String(gzipped("service-worker.js")).padStart(7)}  service-worker.js, beside the page\n`);
 
 const told = new Set([...Object.values(SCREENS).flatMap(({ imports }) => imports), ...LATER]);
 for (const key of Object.keys(manifest)) {
-  if (manifest[key].isDynamicEntry && !told.has(key)) faults.push(`${key} is imported while the client runs: say in build/firstload.mjs whether a first screen loads it.`);
+  if (manifest[key].isDynamicEntry && !told.has(key))
+    faults.push(
+      `${key} is imported while the client runs: say in build/firstload.mjs whether a first screen loads it.`,
+    );
 }
 for (const fault of faults) console.error(fault);
 if (faults.length > 0) process.exit(1);

@@ -1,6 +1,19 @@
 import { chromium, type Page } from "@playwright/test";
 import { launchOptions } from "./support/browser";
-import { chatWith, composer, en, expectIn, expectState, fillSignIn, fillSignUp, message, open, send, signUp, state } from "./support/steps";
+import {
+  chatWith,
+  composer,
+  en,
+  expectIn,
+  expectState,
+  fillSignIn,
+  fillSignUp,
+  message,
+  open,
+  send,
+  signUp,
+  state,
+} from "./support/steps";
 import { system } from "./support/system";
 import { account, engines, expect, test } from "./support/test";
 
@@ -149,7 +162,9 @@ async function keptText(page: Page): Promise<string> {
 /** The link that the letter would have carried. */
 async function resetLink(email: string): Promise<string> {
   const answer = await fetch(`http://${system().auth}/emulator/v1/projects/${system().project}/oobCodes`);
-  const { oobCodes } = (await answer.json()) as { oobCodes: readonly { readonly email: string; readonly oobLink: string }[] };
+  const { oobCodes } = (await answer.json()) as {
+    oobCodes: readonly { readonly email: string; readonly oobLink: string }[];
+  };
   const link = oobCodes.filter((code) => code.email === email).at(-1)?.oobLink;
   if (link === undefined) throw new Error(`No letter was sent to ${email}.`);
   return link;

@@ -14,7 +14,10 @@ async function expectFine(page: Page): Promise<void> {
 
 const longName = `Bob ${"of the very long name ".repeat(2)}`;
 
-for (const viewport of [{ width: 360, height: 740 }, { width: 1280, height: 800 }]) {
+for (const viewport of [
+  { width: 360, height: 740 },
+  { width: 1280, height: 800 },
+]) {
   test.describe(`at ${viewport.width} px`, () => {
     test("axe finds nothing on the people's pages of the panel, and nothing sticks out", async ({ visitor }) => {
       const bob = account("Bob");
@@ -34,7 +37,10 @@ for (const viewport of [{ width: 360, height: 740 }, { width: 1280, height: 800 
       }
       await page.getByRole("button", { name: adminText.people.add }).click();
       await page.getByRole("dialog").getByRole("button", { name: acts.addDo, exact: true }).click();
-      await expect(page.getByRole("dialog").getByRole("textbox", { name: en.entry.email })).toHaveAttribute("aria-invalid", "true");
+      await expect(page.getByRole("dialog").getByRole("textbox", { name: en.entry.email })).toHaveAttribute(
+        "aria-invalid",
+        "true",
+      );
       await expectFine(page);
       await page.keyboard.press("Escape");
       await act(page, bob, acts.disable, "Advertising");
@@ -43,7 +49,13 @@ for (const viewport of [{ width: 360, height: 740 }, { width: 1280, height: 800 
       await page.getByRole("searchbox").fill("nobody.at.all");
       await expect(page.getByText(adminText.people.empty)).toBeVisible();
       await expectFine(page);
-      await page.route("**/api/admin/users*", (route) => route.fulfill({ status: 503, contentType: "application/problem+json", body: '{"code":"unavailable","detail":"The chat is not available right now. Try again in a moment."}' }));
+      await page.route("**/api/admin/users*", (route) =>
+        route.fulfill({
+          status: 503,
+          contentType: "application/problem+json",
+          body: '{"code":"unavailable","detail":"The chat is not available right now. Try again in a moment."}',
+        }),
+      );
       await page.getByRole("searchbox").fill(bob.username);
       await expect(page.getByRole("button", { name: en.common.retry })).toBeVisible();
       await expectFine(page);

@@ -7,7 +7,10 @@ const { acts } = adminText;
 
 /** Presses the button and reads the file as a spreadsheet would (RFC 4180). */
 async function download(page: Page, name: RegExp): Promise<readonly Readonly<Record<string, string>>[]> {
-  const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: adminText.export }).click()]);
+  const [file] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: adminText.export }).click(),
+  ]);
   expect(file.suggestedFilename()).toMatch(name);
   const text = await readFile(await file.path(), "utf8");
   expect(text.startsWith("\ufeff")).toBe(true); // else spreadsheets take it for an old encoding
@@ -40,13 +43,17 @@ test("people and the audit log are downloaded, and no cell of theirs is a formul
 
   const all = await download(page, /^people-\d{4}-\d\d-\d\d\.csv$/u);
   const of = (who: string) => all.filter((row) => row["username"] === who);
-  expect(of(bad.username)).toMatchObject([{ display_name: `'${bad.name}`, email: bad.email, disabled: "true", admin: "false" }]);
+  expect(of(bad.username)).toMatchObject([
+    { display_name: `'${bad.name}`, email: bad.email, disabled: "true", admin: "false" },
+  ]);
   expect(of(plain.username)).toMatchObject([{ display_name: plain.name, disabled: "false" }]);
   expect(of(username)).toMatchObject([{ admin: "true" }]);
 
   await tab(page, "audit");
   const log = await download(page, /^audit-\d{4}-\d\d-\d\d\.csv$/u);
-  expect(log.filter((row) => row["on_name"] === bad.username)).toMatchObject([{ action: "disable", by_name: username, reason: "'=cmd|' /C calc'!A0", outcome: "" }]);
+  expect(log.filter((row) => row["on_name"] === bad.username)).toMatchObject([
+    { action: "disable", by_name: username, reason: "'=cmd|' /C calc'!A0", outcome: "" },
+  ]);
   for (const row of [...all, ...log]) for (const cell of Object.values(row)) expect(cell).not.toMatch(/^[=+@\t-]/u);
   // Both downloads are in the log themselves.
   await logged(page, username, adminText.audit.actions["export_people"] ?? "");

@@ -10,11 +10,18 @@ const words = adminText.letters;
 
 /** A message id as a device makes one (UUIDv7). */
 function messageId(): string {
-  const hex = Date.now().toString(16).padStart(12, "0") + "7" + randomBytes(8).toString("hex").slice(1, 4) + "8" + randomBytes(8).toString("hex").slice(1);
+  const hex =
+    Date.now().toString(16).padStart(12, "0") +
+    "7" +
+    randomBytes(8).toString("hex").slice(1, 4) +
+    "8" +
+    randomBytes(8).toString("hex").slice(1);
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join("-");
 }
 
-test("a dead letter is shown with its reason and content, replayed, and discarded for a reason", async ({ visitor }) => {
+test("a dead letter is shown with its reason and content, replayed, and discarded for a reason", async ({
+  visitor,
+}) => {
   const { page } = await operator(visitor);
   await tab(page, "dead-letters");
   const mark = crypto.randomUUID();
@@ -56,7 +63,16 @@ test("what could not be saved is saved once what was wrong is mended", async ({ 
   const ids = [messageId(), messageId()];
   for (const [i, id] of ids.entries()) {
     const at = ahead * 1000 + i;
-    const one = { id, conversation: conversation(a, b), from: a, to: b, body: `from the future ${i}`, at, accepted_at: at, delivered_at: at };
+    const one = {
+      id,
+      conversation: conversation(a, b),
+      from: a,
+      to: b,
+      body: `from the future ${i}`,
+      at,
+      accepted_at: at,
+      delivered_at: at,
+    };
     await publish(JSON.stringify({ v: 1, delivered: [one] }));
   }
   for (const id of ids) await expect(await letters(page, id, 1)).toContainText("future");

@@ -11,7 +11,6 @@ import { account, expect, test as base } from "./support/test";
 const { acts, figures } = adminText;
 
 const test = base.extend<{ own: System }>({
-  // eslint-disable-next-line no-empty-pattern
   own: async ({}, use) => {
     const { system, end } = await launch();
     await use(system);
@@ -44,27 +43,39 @@ test("the last admin is not unmade, disabled or deleted", async ({ own, visitor 
   await expect(page.getByText(adminText.only)).toBeVisible();
 });
 
-test("createsuperuser makes an admin of a running chat and takes it back, and both are logged", async ({ own, visitor }) => {
+test("createsuperuser makes an admin of a running chat and takes it back, and both are logged", async ({
+  own,
+  visitor,
+}) => {
   const boss = await operator(visitor, own);
   const bob = account("Bob");
   await enrol(bob, own);
   const command = async (...flags: string[]): Promise<string> =>
-    (await promisify(execFile)("go", ["run", "./functions/cmd/createsuperuser", "-data", own.data, ...flags], { cwd: join(import.meta.dirname, "../..") })).stdout;
+    (
+      await promisify(execFile)("go", ["run", "./functions/cmd/createsuperuser", "-data", own.data, ...flags], {
+        cwd: join(import.meta.dirname, "../.."),
+      })
+    ).stdout;
   expect(await command("-email", bob.email)).toContain(`${bob.name} is an admin now.`);
   const at = await enter(visitor, bob, own);
   await at.page.goto("/admin");
   await expect(await find(at.page, bob)).toContainText(adminText.people.admin);
-  expect(await command("-email", bob.email, "-revoke")).toContain(`${bob.name} is no admin any more.`);
+  expect(await command("-email", bob.email, "-revoke")).toContain(`${bob.name} is no longer an admin.`);
   await at.page.getByRole("link", { name: adminText.tabs.audit }).click();
   await expect(at.page.getByText(adminText.only)).toBeVisible();
   // And an account where there is none; its password is told only there.
   const told = await command("-email", "New.Boss@example.org");
-  const password = /told only here: (\S+)/.exec(told)?.[1] ?? "";
+  const password = /shown only here: (\S+)/.exec(told)?.[1] ?? "";
   const fresh = await enter(visitor, { ...account("New"), email: "new.boss@example.org", password }, own);
   await fresh.page.goto("/admin");
   await expect(people(fresh.page)).toBeVisible();
-  for (const action of ["make_admin", "unmake_admin"]) await expect(await logged(boss.page, bob.username, adminText.audit.actions[action] ?? "")).toContainText("createsuperuser");
-  await expect(await logged(boss.page, "new.boss", adminText.audit.actions["add"] ?? "")).toContainText("createsuperuser");
+  for (const action of ["make_admin", "unmake_admin"])
+    await expect(await logged(boss.page, bob.username, adminText.audit.actions[action] ?? "")).toContainText(
+      "createsuperuser",
+    );
+  await expect(await logged(boss.page, "new.boss", adminText.audit.actions["add"] ?? "")).toContainText(
+    "createsuperuser",
+  );
 });
 
 test("people are listed newest first, by name, and by who was active last", async ({ own, visitor }) => {
@@ -84,7 +95,9 @@ test("people are listed newest first, by name, and by who was active last", asyn
     order.selectOption({ label: adminText.people.orders.active }),
   ]);
   expect(new URL(asked.url()).searchParams.get("order")).toBe("active");
-  await expect.poll(async () => (await listed()).sort()).toEqual([ann.username, bob.username, carl.username, username].sort());
+  await expect
+    .poll(async () => (await listed()).sort())
+    .toEqual([ann.username, bob.username, carl.username, username].sort());
 });
 
 test("the figures are live", async ({ own, visitor }) => {
@@ -108,7 +121,9 @@ test("the figures are live", async ({ own, visitor }) => {
   await expect(figure(page, figures.queued)).toHaveText("1", refreshed);
   await expect(figure(page, figures.oldest)).not.toHaveText(figures.nothing);
   await expect(figure(page, figures.deadLetters)).toHaveText("1", refreshed);
-  await expect(page.getByRole("table").filter({ hasText: figures.instance }).getByRole("row")).toHaveCount(1 + own.instances.length);
+  await expect(page.getByRole("table").filter({ hasText: figures.instance }).getByRole("row")).toHaveCount(
+    1 + own.instances.length,
+  );
 
   const there = await enter(visitor, bob, own);
   await expectState(at.page, bob, "wait for me", state.arrived);

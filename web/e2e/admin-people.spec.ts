@@ -8,7 +8,10 @@ const { acts } = adminText;
 
 test("people are found by name, username and email, and by page", async ({ visitor }) => {
   const { page } = await operator(visitor);
-  const crowd = Array.from({ length: 53 }, (_, i) => ({ ...account("Crowd"), name: `Crowd ${String(i).padStart(2, "0")}` }));
+  const crowd = Array.from({ length: 53 }, (_, i) => ({
+    ...account("Crowd"),
+    name: `Crowd ${String(i).padStart(2, "0")}`,
+  }));
   const mark = crypto.randomUUID().slice(0, 8);
   // One after the other: sign-ups from one address are counted in one place, and wait for each other there.
   for (const [i, who] of crowd.entries()) await enrol({ ...who, username: `${mark}.${String(i).padStart(2, "0")}` });
@@ -50,7 +53,11 @@ test("somebody who is added signs in", async ({ visitor }) => {
   await dialog.getByLabel(adminText.reasonOptional).fill("Our help desk");
   await dialog.getByRole("button", { name: acts.addDo, exact: true }).click();
   await expect(dialog).toBeHidden();
-  await expect(people(page).getByRole("row").filter({ hasText: `@${help.username}` })).toBeVisible(); // newest first
+  await expect(
+    people(page)
+      .getByRole("row")
+      .filter({ hasText: `@${help.username}` }),
+  ).toBeVisible(); // newest first
   await enter(visitor, help);
   await expect(await logged(page, help.username, "Our help desk")).toContainText(adminText.audit.actions["add"] ?? "");
 });
@@ -69,7 +76,11 @@ test("somebody who is renamed has the new name before everybody's eyes", async (
   await dialog.getByLabel(en.entry.username, { exact: true }).fill(now.username);
   await dialog.getByRole("button", { name: acts.rename, exact: true }).click();
   await expect(dialog).toBeHidden();
-  await expect(people(page).getByRole("row").filter({ hasText: `@${now.username}` })).toContainText(now.name);
+  await expect(
+    people(page)
+      .getByRole("row")
+      .filter({ hasText: `@${now.username}` }),
+  ).toContainText(now.name);
   await ann.page.goto("/");
   await chatWith(ann.page, bob).click(); // as it was known; opening it asks for the name
   await expect(message(ann.page, now, "hello there")).toBeVisible();
@@ -98,7 +109,10 @@ test("the panel opens for a new admin and closes for a former one", async ({ per
   await logged(page, bob.username, "The shift is over");
 });
 
-test("somebody is deleted with all that is theirs, and what waits for them is not delivered", async ({ person, visitor }) => {
+test("somebody is deleted with all that is theirs, and what waits for them is not delivered", async ({
+  person,
+  visitor,
+}) => {
   const [ann, eve] = [await person("Ann"), await person("Eve")];
   await open(eve.page, ann);
   await send(eve.page, ann, "read me and regret it");
@@ -127,7 +141,9 @@ test("somebody is deleted with all that is theirs, and what waits for them is no
   await expect(page.getByText(adminText.people.empty)).toBeVisible();
 
   // Ann is told that it is not delivered.
-  await expect(ann.page.getByRole("article").filter({ hasText: "are you still there?" })).toContainText(en.talk.notSent);
+  await expect(ann.page.getByRole("article").filter({ hasText: "are you still there?" })).toContainText(
+    en.talk.notSent,
+  );
   expect(await saved(a.token, talk, kept)).toBe(false);
   // Eve is out, and does not come in again.
   await eve.sockets.online(eve.context);
@@ -144,7 +160,8 @@ test("who is signed out everywhere is told, and signs in again", async ({ person
   const phone = await enter(visitor, bob);
   const { page } = await operator(visitor);
   await act(page, bob, acts.signOut, "Lost phone");
-  for (const device of [bob.page, phone.page]) await expect(device.getByText(en.entry.reasons.ended)).toBeVisible({ timeout: 5_000 });
+  for (const device of [bob.page, phone.page])
+    await expect(device.getByText(en.entry.reasons.ended)).toBeVisible({ timeout: 5_000 });
   await fillSignIn(phone.page, bob);
   await expectIn(phone.page);
   await logged(page, bob.username, "Lost phone");
@@ -159,7 +176,9 @@ test("a password reset reaches the person, and makes a new password", async ({ v
   await dialog.getByRole("button", { name: acts.reset, exact: true }).click();
   await expect(page.getByText(acts.done.reset(bob.name))).toBeVisible();
   const answer = await fetch(`http://${system().auth}/emulator/v1/projects/${system().project}/oobCodes`);
-  const { oobCodes } = (await answer.json()) as { oobCodes: readonly { readonly email: string; readonly oobLink: string }[] };
+  const { oobCodes } = (await answer.json()) as {
+    oobCodes: readonly { readonly email: string; readonly oobLink: string }[];
+  };
   const link = oobCodes.filter((code) => code.email === bob.email).at(-1)?.oobLink;
   const at = await visitor("Bob");
   await at.page.goto(link ?? "/nothing-was-sent");
@@ -175,7 +194,10 @@ test("two admins at one person at once both get a clear word", async ({ visitor 
   await enrol(bob);
   await enrol(eve);
   // Both disable: it is done, and both are told so.
-  const both = [await choose(one.page, await find(one.page, bob), acts.disable), await choose(two.page, await find(two.page, bob), acts.disable)];
+  const both = [
+    await choose(one.page, await find(one.page, bob), acts.disable),
+    await choose(two.page, await find(two.page, bob), acts.disable),
+  ];
   await Promise.all(both.map((dialog) => dialog.getByRole("button", { name: acts.disable, exact: true }).click()));
   for (const { page } of [one, two]) {
     await expect(page.getByText(acts.done.disable(bob.name))).toBeVisible();
@@ -185,7 +207,9 @@ test("two admins at one person at once both get a clear word", async ({ visitor 
   const late = await choose(two.page, await find(two.page, eve), acts.disable);
   await act(one.page, eve, acts.remove, "");
   await late.getByRole("button", { name: acts.disable, exact: true }).click();
-  await expect(late.getByRole("alert")).toHaveText("This person is not there any more. Another admin may have deleted them.");
+  await expect(late.getByRole("alert")).toHaveText(
+    "This person no longer exists. Another admin may have deleted them.",
+  );
   await late.getByRole("button", { name: "Cancel" }).click();
   await expect(two.page.getByText(adminText.people.empty)).toBeVisible(); // the list is mended
 });
@@ -220,11 +244,15 @@ test("saved messages are read only for a reason, which the audit log keeps", asy
   await expect(table.getByRole("row").filter({ hasText: "meet me at the old mill" })).toContainText(ann.name);
   await expect(table.getByRole("row").filter({ hasText: "<b>never</b> there" })).toContainText(bob.name);
   await expect(table.locator("b")).toHaveCount(0);
-  await expect(await logged(page, why, adminText.audit.actions["read_conversations"] ?? "")).toContainText(ann.username);
+  await expect(await logged(page, why, adminText.audit.actions["read_conversations"] ?? "")).toContainText(
+    ann.username,
+  );
   await expect(await logged(page, why, adminText.audit.actions["read_messages"] ?? "")).toContainText(bob.username);
 });
 
 test("the audit log names who was made an admin by command", async ({ visitor }) => {
   const { page, username } = await operator(visitor);
-  await expect(await logged(page, username, adminText.audit.actions["make_admin"] ?? "")).toContainText("createsuperuser");
+  await expect(await logged(page, username, adminText.audit.actions["make_admin"] ?? "")).toContainText(
+    "createsuperuser",
+  );
 });

@@ -48,42 +48,49 @@ async function asked(page: Page): Promise<Asked> {
 /** Hides a page as another tab in front of it does, or shows it again: pages of a test always count as visible. */
 async function hide(page: Page, hidden: boolean): Promise<void> {
   await page.evaluate((value) => {
-    Object.defineProperty(document, "visibilityState", { configurable: true, get: () => (value ? "hidden" : "visible") });
+    Object.defineProperty(document, "visibilityState", {
+      configurable: true,
+      get: () => (value ? "hidden" : "visible"),
+    });
     Object.defineProperty(document, "hidden", { configurable: true, get: () => value });
     document.dispatchEvent(new Event("visibilitychange"));
   }, hidden);
 }
 
-test("notifications are offered only after a message came while nobody looked, and then shown", { tag: whole }, async ({ person, visitor }) => {
-  const bob = await person("Bob");
-  const ann = await visitor("Ann");
-  await watch(ann.context);
-  await signUp(ann.page, ann);
-  const offer = ann.page.getByRole("region", { name: en.settings.notifications });
-  await expect(ann.page.getByText(en.chats.empty)).toBeVisible();
-  await open(bob.page, ann);
-  await send(bob.page, ann, "while you look");
-  await expect(chatWith(ann.page, bob)).toContainText("while you look");
-  await expect(offer).toBeHidden();
+test(
+  "notifications are offered only after a message came while nobody looked, and then shown",
+  { tag: whole },
+  async ({ person, visitor }) => {
+    const bob = await person("Bob");
+    const ann = await visitor("Ann");
+    await watch(ann.context);
+    await signUp(ann.page, ann);
+    const offer = ann.page.getByRole("region", { name: en.settings.notifications });
+    await expect(ann.page.getByText(en.chats.empty)).toBeVisible();
+    await open(bob.page, ann);
+    await send(bob.page, ann, "while you look");
+    await expect(chatWith(ann.page, bob)).toContainText("while you look");
+    await expect(offer).toBeHidden();
 
-  await hide(ann.page, true);
-  await send(bob.page, ann, "while you are away");
-  await expectState(bob.page, ann, "while you are away", state.arrived);
-  await hide(ann.page, false);
-  await expect(offer).toBeVisible();
-  expect(await asked(ann.page)).toMatchObject({ questions: 0, shown: [] });
+    await hide(ann.page, true);
+    await send(bob.page, ann, "while you are away");
+    await expectState(bob.page, ann, "while you are away", state.arrived);
+    await hide(ann.page, false);
+    await expect(offer).toBeVisible();
+    expect(await asked(ann.page)).toMatchObject({ questions: 0, shown: [] });
 
-  await ann.context.grantPermissions(["notifications"]);
-  await offer.getByRole("button", { name: en.attention.askYes }).click();
-  await expect(offer).toBeHidden();
-  expect((await asked(ann.page)).questions).toBe(1);
+    await ann.context.grantPermissions(["notifications"]);
+    await offer.getByRole("button", { name: en.attention.askYes }).click();
+    await expect(offer).toBeHidden();
+    expect((await asked(ann.page)).questions).toBe(1);
 
-  await send(bob.page, ann, "you see this one yourself");
-  await expect(chatWith(ann.page, bob)).toContainText("you see this one yourself");
-  await hide(ann.page, true);
-  await send(bob.page, ann, "look here");
-  await expect.poll(async () => (await asked(ann.page)).shown).toEqual([{ title: bob.name, body: "look here" }]);
-});
+    await send(bob.page, ann, "you see this one yourself");
+    await expect(chatWith(ann.page, bob)).toContainText("you see this one yourself");
+    await hide(ann.page, true);
+    await send(bob.page, ann, "look here");
+    await expect.poll(async () => (await asked(ann.page)).shown).toEqual([{ title: bob.name, body: "look here" }]);
+  },
+);
 
 test("an offer that was declined does not come back", { tag: whole }, async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
@@ -120,4 +127,3 @@ test("the title and the app's badge count what is unread", async ({ person, visi
   await expect(ann.page).toHaveTitle(en.attention.place(bob.name, en.app));
   await expect.poll(async () => (await asked(ann.page)).badges.at(-1)).toBe(0);
 });
-

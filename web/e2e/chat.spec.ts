@@ -1,31 +1,51 @@
 import type { Page } from "@playwright/test";
-import { chats, chatWith, en, expectIn, expectState, fillSignIn, find, message, messages, open, send, state } from "./support/steps";
+import {
+  chats,
+  chatWith,
+  en,
+  expectIn,
+  expectState,
+  fillSignIn,
+  find,
+  message,
+  messages,
+  open,
+  send,
+  state,
+} from "./support/steps";
 import { type Account, everywhere, expect, test } from "./support/test";
 
-test("two people find each other, chat both ways, and see the history after a reload", { tag: everywhere }, async ({ person, visitor }) => {
-  const [ann, bob] = await Promise.all([person("Ann"), person("Bob")]);
-  await find(ann.page, bob);
-  await find(bob.page, ann);
-  await send(ann.page, bob, "Are you on the train?");
-  await expect(message(bob.page, ann, "Are you on the train?")).toBeVisible();
-  await expectState(ann.page, bob, "Are you on the train?", state.arrived);
-  await send(bob.page, ann, "In the tunnel.");
-  await expect(message(ann.page, bob, "In the tunnel.")).toBeVisible();
-  await expectState(bob.page, ann, "In the tunnel.", state.arrived);
-  const when = await timeOf(ann.page, bob, "Are you on the train?");
-  for (const [me, other] of [[ann, bob], [bob, ann]] as const) {
-    await me.page.reload();
-    await expect(messages(me.page, other)).toContainText(["Are you on the train?", "In the tunnel."]);
-    expect(await timeOf(me.page, other, "Are you on the train?")).toBe(when);
-  }
-  // And on a device that has never seen it.
-  const phone = await visitor("Bob's phone");
-  await fillSignIn(phone.page, bob);
-  await expectIn(phone.page);
-  await open(phone.page, ann);
-  await expect(messages(phone.page, ann)).toContainText(["Are you on the train?", "In the tunnel."]);
-  expect(await timeOf(phone.page, ann, "Are you on the train?")).toBe(when);
-});
+test(
+  "two people find each other, chat both ways, and see the history after a reload",
+  { tag: everywhere },
+  async ({ person, visitor }) => {
+    const [ann, bob] = await Promise.all([person("Ann"), person("Bob")]);
+    await find(ann.page, bob);
+    await find(bob.page, ann);
+    await send(ann.page, bob, "Are you on the train?");
+    await expect(message(bob.page, ann, "Are you on the train?")).toBeVisible();
+    await expectState(ann.page, bob, "Are you on the train?", state.arrived);
+    await send(bob.page, ann, "In the tunnel.");
+    await expect(message(ann.page, bob, "In the tunnel.")).toBeVisible();
+    await expectState(bob.page, ann, "In the tunnel.", state.arrived);
+    const when = await timeOf(ann.page, bob, "Are you on the train?");
+    for (const [me, other] of [
+      [ann, bob],
+      [bob, ann],
+    ] as const) {
+      await me.page.reload();
+      await expect(messages(me.page, other)).toContainText(["Are you on the train?", "In the tunnel."]);
+      expect(await timeOf(me.page, other, "Are you on the train?")).toBe(when);
+    }
+    // And on a device that has never seen it.
+    const phone = await visitor("Bob's phone");
+    await fillSignIn(phone.page, bob);
+    await expectIn(phone.page);
+    await open(phone.page, ann);
+    await expect(messages(phone.page, ann)).toContainText(["Are you on the train?", "In the tunnel."]);
+    expect(await timeOf(phone.page, ann, "Are you on the train?")).toBe(when);
+  },
+);
 
 /** When the message was sent, as its time element says it to programs. */
 async function timeOf(page: Page, who: Account, body: string): Promise<string | null> {
@@ -55,7 +75,10 @@ test("line breaks are kept", async ({ person }) => {
   await open(ann.page, bob);
   await open(bob.page, ann);
   await send(ann.page, bob, "one\ntwo\n\nfour");
-  for (const [page, other] of [[ann.page, bob], [bob.page, ann]] as const) {
+  for (const [page, other] of [
+    [ann.page, bob],
+    [bob.page, ann],
+  ] as const) {
     await expect.poll(async () => message(page, other, "four").innerText()).toMatch(/one\ntwo\n\s*\nfour/);
   }
 });

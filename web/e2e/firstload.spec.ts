@@ -25,7 +25,11 @@ function scripts(page: Page): () => Promise<Loaded> {
   return async () => {
     const all = await Promise.all(sizes);
     const sum = (files: typeof all): number => files.reduce((n, [, size]) => n + size, 0);
-    return { total: sum(all), shown: sum(all.filter(([file]) => !file.includes("/firebase-"))), files: all.map(([file, size]) => `${size} ${file}`) };
+    return {
+      total: sum(all),
+      shown: sum(all.filter(([file]) => !file.includes("/firebase-"))),
+      files: all.map(([file, size]) => `${size} ${file}`),
+    };
   };
 }
 
@@ -35,7 +39,12 @@ async function told(name: string, loaded: Loaded): Promise<void> {
   expect(loaded.files.length).toBeGreaterThan(1);
 }
 
-test("the first load stays within 90 kB of JavaScript, signed out and signed in", async ({ person, visitor, browser, baseURL }) => {
+test("the first load stays within 90 kB of JavaScript, signed out and signed in", async ({
+  person,
+  visitor,
+  browser,
+  baseURL,
+}) => {
   const nobody = await visitor("Nobody", { serviceWorkers: "block" });
   const before = scripts(nobody.page);
   await nobody.page.goto("/");

@@ -1,4 +1,16 @@
-import { chatWith, composer, en, expectIn, expectState, fillSignIn, message, open, send, state, talk } from "./support/steps";
+import {
+  chatWith,
+  composer,
+  en,
+  expectIn,
+  expectState,
+  fillSignIn,
+  message,
+  open,
+  send,
+  state,
+  talk,
+} from "./support/steps";
 import { engines, expect, type Person, test } from "./support/test";
 
 test("ticks say delivered, then read", { tag: engines }, async ({ person }) => {
@@ -51,7 +63,9 @@ test("typing shows, and ends with the message", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
   await meet(ann, bob);
   await composer(ann.page, bob).pressSequentially("I am thin");
-  const status = talk(bob.page, ann).getByRole("status").filter({ hasText: en.talk.typing(ann.name) });
+  const status = talk(bob.page, ann)
+    .getByRole("status")
+    .filter({ hasText: en.talk.typing(ann.name) });
   await expect(status).toHaveCount(1);
   await composer(ann.page, bob).press("Enter");
   await expect(message(bob.page, ann, "I am thin")).toBeVisible();
@@ -62,7 +76,9 @@ test("typing ends by itself", async ({ person }) => {
   const [ann, bob] = [await person("Ann"), await person("Bob")];
   await meet(ann, bob);
   await composer(ann.page, bob).pressSequentially("never mind");
-  const status = talk(bob.page, ann).getByRole("status").filter({ hasText: en.talk.typing(ann.name) });
+  const status = talk(bob.page, ann)
+    .getByRole("status")
+    .filter({ hasText: en.talk.typing(ann.name) });
   await expect(status).toHaveCount(1);
   await expect(status).toHaveCount(0, { timeout: 12_000 });
 });

@@ -1,5 +1,20 @@
 import { readFile } from "node:fs/promises";
-import { chats, chatWith, composer, en, expectState, fillSignIn, fillSignUp, message, messages, open, send, signUp, state, talk } from "./support/steps";
+import {
+  chats,
+  chatWith,
+  composer,
+  en,
+  expectState,
+  fillSignIn,
+  fillSignUp,
+  message,
+  messages,
+  open,
+  send,
+  signUp,
+  state,
+  talk,
+} from "./support/steps";
 import { account, expect, type Person, test } from "./support/test";
 
 test("who is blocked is told so at the message, and may write again afterwards", async ({ person }) => {
@@ -37,13 +52,23 @@ test("one's own data comes as a file with every message of both sides", async ({
   await send(ann.page, bob, "what I wrote");
   await expect(message(bob.page, ann, "what I wrote")).toBeVisible();
   await send(bob.page, ann, "what was written to me");
-  for (const [page, other, body] of [[ann.page, bob, "what I wrote"], [bob.page, ann, "what was written to me"]] as const) await expectState(page, other, body, state.arrived);
+  for (const [page, other, body] of [
+    [ann.page, bob, "what I wrote"],
+    [bob.page, ann, "what was written to me"],
+  ] as const)
+    await expectState(page, other, body, state.arrived);
   await ann.page.goto("/settings");
-  const [download] = await Promise.all([ann.page.waitForEvent("download"), ann.page.getByRole("button", { name: en.settings.export }).click()]);
-  expect(download.suggestedFilename()).toMatch(new RegExp(`^phoenix-chat-${ann.username.replaceAll(".", "\\.")}-\\d{4}-\\d\\d-\\d\\d\\.json$`));
+  const [download] = await Promise.all([
+    ann.page.waitForEvent("download"),
+    ann.page.getByRole("button", { name: en.settings.export }).click(),
+  ]);
+  expect(download.suggestedFilename()).toMatch(
+    new RegExp(`^phoenix-chat-${ann.username.replaceAll(".", "\\.")}-\\d{4}-\\d\\d-\\d\\d\\.json$`),
+  );
   const text = await readFile(await download.path(), "utf8");
   expect(JSON.parse(text)).toBeInstanceOf(Object);
-  for (const word of [ann.name, ann.username, ann.email, "what I wrote", "what was written to me"]) expect(text).toContain(word);
+  for (const word of [ann.name, ann.username, ann.email, "what I wrote", "what was written to me"])
+    expect(text).toContain(word);
   expect(text).not.toContain(bob.email);
 });
 

@@ -15,7 +15,10 @@ test("a reload between sending and the server's word sends the message exactly o
   await ann.page.reload();
   await expectState(ann.page, bob, "only once", state.arrived);
   expect(new Set(ann.sockets.sent.filter((frame) => frame.type === "send").map((frame) => frame.id)).size).toBe(1);
-  for (const [page, other] of [[ann.page, bob], [bob.page, ann]] as const) {
+  for (const [page, other] of [
+    [ann.page, bob],
+    [bob.page, ann],
+  ] as const) {
     await page.reload();
     await expect(message(page, other, "only once")).toHaveCount(1);
     await expect(messages(page, other)).toHaveCount(1);
@@ -49,7 +52,9 @@ test("Enter and a reload in the same breath keep the message or its text", async
     await ann.page.reload();
     await expect(box).toBeVisible();
     // Stored and sent, or still a draft: never neither, never both.
-    await expect.poll(async () => (await message(ann.page, bob, body).count()) + Number((await box.inputValue()) === body)).toBe(1);
+    await expect
+      .poll(async () => (await message(ann.page, bob, body).count()) + Number((await box.inputValue()) === body))
+      .toBe(1);
     if ((await box.inputValue()) === body) await box.press("Enter");
     await expectState(ann.page, bob, body, state.arrived);
     await expect(message(bob.page, ann, body)).toHaveCount(1);
@@ -81,7 +86,12 @@ async function draft(page: Page): Promise<string | null> {
 async function slow(page: Page): Promise<void> {
   const session = await page.context().newCDPSession(page);
   await session.send("Network.enable");
-  await session.send("Network.emulateNetworkConditions", { offline: false, latency: 400, downloadThroughput: 50_000, uploadThroughput: 50_000 });
+  await session.send("Network.emulateNetworkConditions", {
+    offline: false,
+    latency: 400,
+    downloadThroughput: 50_000,
+    uploadThroughput: 50_000,
+  });
 }
 
 test("on a slow network somebody signs up, writes and is answered", async ({ browser, baseURL, person }) => {

@@ -27,7 +27,8 @@ test("however many tabs are open, the browser has one socket", async ({ person }
   for (const [n, page] of tabs.entries()) await send(page, bob, `from tab ${n}`);
   await send(bob.page, ann, "to all of them");
   for (const page of tabs) {
-    for (const body of ["from tab 0", "from tab 1", "from tab 2", "to all of them"]) await expect(message(page, bob, body)).toHaveCount(1);
+    for (const body of ["from tab 0", "from tab 1", "from tab 2", "to all of them"])
+      await expect(message(page, bob, body)).toHaveCount(1);
     await expectState(page, bob, "from tab 2", state.arrived);
   }
   expect(ann.sockets.open).toBe(1);

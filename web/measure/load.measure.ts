@@ -30,15 +30,28 @@ async function load(page: Page, path: string): Promise<Paints> {
   await page.waitForFunction(() => "usableAt" in window && performance.getEntriesByType("paint").length === 2);
   return page.evaluate(() => {
     const paint = (name: string): number => performance.getEntriesByName(name)[0]?.startTime ?? NaN;
-    return { first: paint("first-paint"), content: paint("first-contentful-paint"), usable: (window as unknown as { usableAt: number }).usableAt };
+    return {
+      first: paint("first-paint"),
+      content: paint("first-contentful-paint"),
+      usable: (window as unknown as { usableAt: number }).usableAt,
+    };
   });
 }
 
 function report(what: string, usable: string, all: readonly Paints[]): void {
   const middle = (pick: (p: Paints) => number): string => ms(quantile(all.map(pick), 0.5));
-  tell(`${what}: first paint`, middle((p) => p.first));
-  tell(`${what}: first contentful paint`, middle((p) => p.content));
-  tell(`${what}: ${usable}`, middle((p) => p.usable));
+  tell(
+    `${what}: first paint`,
+    middle((p) => p.first),
+  );
+  tell(
+    `${what}: first contentful paint`,
+    middle((p) => p.content),
+  );
+  tell(
+    `${what}: ${usable}`,
+    middle((p) => p.usable),
+  );
 }
 
 test("the sign-in page, never seen before", async ({ visitor }) => {
@@ -90,7 +103,9 @@ test("the chats of somebody who is signed in", async ({ person, browser }) => {
 /** The uid of whoever is signed in: the name of the database that the client keeps. */
 async function uidOf(page: Page): Promise<string> {
   return page.evaluate(async () => {
-    const kept = (await indexedDB.databases()).map(({ name }) => name ?? "").find((name) => name.startsWith("phoenix:"));
+    const kept = (await indexedDB.databases())
+      .map(({ name }) => name ?? "")
+      .find((name) => name.startsWith("phoenix:"));
     if (kept === undefined) throw new Error("Nobody is signed in.");
     return kept.slice("phoenix:".length);
   });

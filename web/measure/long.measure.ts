@@ -25,7 +25,10 @@ test("a conversation of 50,000 messages", async ({ person }) => {
   // The store is the app's alone while it runs: it is filled from a page of the same origin that runs no app.
   await page.goto("/config.json");
   await page.evaluate(await bundled());
-  await page.evaluate((seed) => (window as unknown as { seeding: { seed: (s: Seed) => Promise<void> } }).seeding.seed(seed), { me: me.uid, other: other.uid, count });
+  await page.evaluate(
+    (seed) => (window as unknown as { seeding: { seed: (s: Seed) => Promise<void> } }).seeding.seed(seed),
+    { me: me.uid, other: other.uid, count },
+  );
 
   await session.send("Emulation.setCPUThrottlingRate", { rate: 4 });
   const began = Date.now();
@@ -36,7 +39,10 @@ test("a conversation of 50,000 messages", async ({ person }) => {
   expect(await stored(page, me.uid)).toBe(count);
   tell(`JavaScript heap with an empty conversation`, MB(empty));
   tell(`JavaScript heap with ${count} messages in the store, conversation open at its end`, MB(await heap(session)));
-  tell("opening that conversation by its address, until its last message is shown", `${ms(opened)} (${slowCpu}, cached)`);
+  tell(
+    "opening that conversation by its address, until its last message is shown",
+    `${ms(opened)} (${slowCpu}, cached)`,
+  );
 
   for (const rate of [1, 4]) {
     await session.send("Emulation.setCPUThrottlingRate", { rate });
@@ -111,7 +117,17 @@ async function bundled(): Promise<string> {
       configFile: false,
       logLevel: "warn",
       publicDir: false,
-      build: { outDir, emptyOutDir: true, minify: false, lib: { entry: join(import.meta.dirname, "seed.ts"), formats: ["iife"], name: "seeding", fileName: () => "seed.js" } },
+      build: {
+        outDir,
+        emptyOutDir: true,
+        minify: false,
+        lib: {
+          entry: join(import.meta.dirname, "seed.ts"),
+          formats: ["iife"],
+          name: "seeding",
+          fileName: () => "seed.js",
+        },
+      },
     });
     const script = await readFile(join(outDir, "seed.js"), "utf8");
     return `${script}\nwindow.seeding = seeding; undefined`;

@@ -13,7 +13,10 @@ export interface Seed {
   readonly count: number;
 }
 
-const words = "when the train came in it was late again and nobody knew why so we walked along the river until it got dark".split(" ");
+const words =
+  "when the train came in it was late again and nobody knew why so we walked along the river until it got dark".split(
+    " ",
+  );
 
 /** A conversation of `count` messages, complete, one every three minutes or so, the last one a minute ago. */
 export async function seed({ me, other, count }: Seed): Promise<void> {
@@ -22,7 +25,7 @@ export async function seed({ me, other, count }: Seed): Promise<void> {
   const id = conversationId(me, other);
   const end = Date.now() - 60_000;
   const at = (n: number): number => (end - (count - 1 - n) * 187_000) * 1000;
-  for (let n = 0; n < count; ) {
+  for (let n = 0; n < count;) {
     const until = Math.min(count, n + 5_000);
     await store.write(async (tx) => {
       for (; n < until; n++) {
@@ -49,7 +52,18 @@ export async function seed({ me, other, count }: Seed): Promise<void> {
     const row = (await tx.conversation(id)) ?? emptyConversation(id, other);
     const loss = await tx.loss();
     const last = at(count - 1);
-    await tx.putConversation({ ...row, recent: last, newest: last, myRead: last, otherRead: last, readShown: last, loadedFrom: at(0), complete: true, checked: loss.n, checkedAt: Date.now() });
+    await tx.putConversation({
+      ...row,
+      recent: last,
+      newest: last,
+      myRead: last,
+      otherRead: last,
+      readShown: last,
+      loadedFrom: at(0),
+      complete: true,
+      checked: loss.n,
+      checkedAt: Date.now(),
+    });
   });
   store.close();
 }

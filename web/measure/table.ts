@@ -25,8 +25,12 @@ export default class Table implements Reporter {
   }
 
   onEnd(result: FullResult): void {
-    console.log(`| figure | measured |\n|---|---|\n${this.#rows.map(([name, value]) => `| ${name} | ${value} |`).join("\n")}`);
-    console.log(`\n${(result.duration / 1000).toFixed(0)} s${this.#failed > 0 ? `, ${this.#failed} could not be measured` : ""}`);
+    console.log(
+      `| figure | measured |\n|---|---|\n${this.#rows.map(([name, value]) => `| ${name} | ${value} |`).join("\n")}`,
+    );
+    console.log(
+      `\n${(result.duration / 1000).toFixed(0)} s${this.#failed > 0 ? `, ${this.#failed} could not be measured` : ""}`,
+    );
   }
 
   printsToStdio(): boolean {

@@ -2,7 +2,12 @@
 import type { CDPSession, Page } from "@playwright/test";
 
 /** "Slow 4G", as Lighthouse has it. */
-const network = { offline: false, latency: 150, downloadThroughput: (1_638.4 * 1024) / 8, uploadThroughput: (750 * 1024) / 8 };
+const network = {
+  offline: false,
+  latency: 150,
+  downloadThroughput: (1_638.4 * 1024) / 8,
+  uploadThroughput: (750 * 1024) / 8,
+};
 /** How many times slower the processor is made. */
 const cpu = 4;
 

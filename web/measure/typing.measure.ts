@@ -26,7 +26,10 @@ test("typing while fifty messages a second arrive", async ({ person }) => {
   await composer(ann.page, bob).focus();
   await watch(ann.page);
   // Without a screen, and with nobody looking, Chromium puts off showing frames for seconds, and says so of every key. A screencast looks.
-  session.on("Page.screencastFrame", ({ sessionId }) => void session.send("Page.screencastFrameAck", { sessionId }).catch(() => undefined));
+  session.on(
+    "Page.screencastFrame",
+    ({ sessionId }) => void session.send("Page.screencastFrameAck", { sessionId }).catch(() => undefined),
+  );
   await session.send("Page.startScreencast", { format: "jpeg", quality: 1, maxWidth: 64, maxHeight: 64 });
 
   await type(session, seconds * keysPerSecond);
@@ -34,11 +37,19 @@ test("typing while fifty messages a second arrive", async ({ person }) => {
 
   const each = (seconds * perSecond) / voices.length;
   const began = Date.now();
-  const poured = Promise.all(voices.map((voice, v) => voice.pour(uid, each, perSecond / voices.length, (n) => `Word ${n} of voice ${v}, and some more of it.`))).then(() => Date.now() - began);
+  const poured = Promise.all(
+    voices.map((voice, v) =>
+      voice.pour(uid, each, perSecond / voices.length, (n) => `Word ${n} of voice ${v}, and some more of it.`),
+    ),
+  ).then(() => Date.now() - began);
   await type(session, seconds * keysPerSecond);
   report(`${perSecond} messages/s arrive`, await keys(ann.page));
   const accepted = await poured;
-  await expect(messages(ann.page, bob).filter({ hasText: `Word ${each - 1} of voice` }).last()).toBeVisible();
+  await expect(
+    messages(ann.page, bob)
+      .filter({ hasText: `Word ${each - 1} of voice` })
+      .last(),
+  ).toBeVisible();
   tell("the last message was accepted / is shown after", `${ms(accepted)} / ${ms(Date.now() - began)}`);
   await expect(composer(ann.page, bob)).toHaveValue(new RegExp(`^.{${2 * seconds * keysPerSecond}}$`));
   await elsewhere.close();
@@ -50,7 +61,10 @@ async function type(session: CDPSession, count: number): Promise<void> {
   await new Promise<void>((resolve) => {
     const typing = setInterval(() => {
       const text = "abcdefgh "[(taken.length / 2) % 9] ?? " ";
-      taken.push(session.send("Input.dispatchKeyEvent", { type: "keyDown", text, key: text }), session.send("Input.dispatchKeyEvent", { type: "keyUp", key: text }));
+      taken.push(
+        session.send("Input.dispatchKeyEvent", { type: "keyDown", text, key: text }),
+        session.send("Input.dispatchKeyEvent", { type: "keyUp", key: text }),
+      );
       if (taken.length / 2 < count) return;
       clearInterval(typing);
       resolve();
@@ -79,7 +93,10 @@ async function watch(page: Page): Promise<void> {
       for (const e of list.getEntries() as (PerformanceEventTiming & { interactionId: number })[]) {
         if (e.interactionId === 0) continue;
         const before = watched.pressed.get(e.interactionId) ?? { handled: 0, painted: 0 };
-        watched.pressed.set(e.interactionId, { handled: Math.max(before.handled, e.processingEnd - e.startTime), painted: Math.max(before.painted, e.duration) });
+        watched.pressed.set(e.interactionId, {
+          handled: Math.max(before.handled, e.processingEnd - e.startTime),
+          painted: Math.max(before.painted, e.duration),
+        });
       }
     }).observe({ type: "event", durationThreshold: 16 } as PerformanceObserverInit);
     const tick = (now: number): void => {

@@ -5,7 +5,7 @@
   var choice = null;
   try {
     choice = localStorage.getItem("phoenix.theme");
-  } catch (_) {
+  } catch {
     // Storage is denied: follow the system.
   }
   var dark = choice === "dark" || (choice !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);

@@ -37,11 +37,20 @@ test("pictures", async ({ browser, baseURL }) => {
   for (const each of short) await tell(each);
   await tell({ with: jonas, lines: long, unread: 0, theirs: "read" });
   // Those who stay are online.
-  for (const [who, v] of voices) if (who === me || who.name.startsWith("Eli") || who.name.startsWith("Tomasz")) await v.close();
+  for (const [who, v] of voices)
+    if (who === me || who.name.startsWith("Eli") || who.name.startsWith("Tomasz")) await v.close();
 
   for (const [size, viewport] of Object.entries(sizes)) {
     for (const colorScheme of ["light", "dark"] as const) {
-      const context = await browser.newContext({ ...base, viewport, colorScheme, locale: "en-GB", timezoneId: "Europe/Berlin", serviceWorkers: "block", ...(size === "phone" ? { hasTouch: true, isMobile: true, deviceScaleFactor: 2 } : {}) });
+      const context = await browser.newContext({
+        ...base,
+        viewport,
+        colorScheme,
+        locale: "en-GB",
+        timezoneId: "Europe/Berlin",
+        serviceWorkers: "block",
+        ...(size === "phone" ? { hasTouch: true, isMobile: true, deviceScaleFactor: 2 } : {}),
+      });
       await taken(context);
       const page = await context.newPage();
       const take = (name: string): Promise<void> => picture(page, `${name}-${colorScheme}-${size}`);
@@ -55,14 +64,17 @@ test("pictures", async ({ browser, baseURL }) => {
       await expectIn(page);
       await expect(chats(page).getByRole("listitem")).toHaveCount(short.length + 1);
       await expect(chatWith(page, jonas)).toContainText("See you at eight");
-      for (const { with: who } of short.filter(({ unread }) => unread > 0)) await expect(chatWith(page, who)).toContainText(en.chats.online);
+      for (const { with: who } of short.filter(({ unread }) => unread > 0))
+        await expect(chatWith(page, who)).toContainText(en.chats.online);
       await take("chats");
 
       await open(page, jonas);
       await expect(message(page, jonas, "Two. See you at eight.")).toBeVisible();
       await expect(message(page, jonas, "140 wide").getByText("This is the shelf I meant")).toBeVisible();
       await expect(page.getByText(en.talk.earlier)).toBeHidden();
-      await expect(talk(page, jonas).getByRole("button", { name: en.talk.details(jonas.name) })).toContainText(en.talk.online);
+      await expect(talk(page, jonas).getByRole("button", { name: en.talk.details(jonas.name) })).toContainText(
+        en.talk.online,
+      );
       await take("conversation");
 
       await page.goto("/people");
@@ -85,7 +97,10 @@ test("pictures", async ({ browser, baseURL }) => {
  * pictures that is not as it was: each message was taken when it was written.
  */
 async function taken(context: BrowserContext): Promise<void> {
-  const mend = (text: string): string => JSON.stringify(JSON.parse(text, (_, value: unknown) => (isMessage(value) ? { ...value, accepted_at: value.at } : value)));
+  const mend = (text: string): string =>
+    JSON.stringify(
+      JSON.parse(text, (_, value: unknown) => (isMessage(value) ? { ...value, accepted_at: value.at } : value)),
+    );
   await context.route("**/api/messages?*", async (route) => {
     const answer = await route.fetch();
     await route.fulfill({ response: answer, body: answer.ok() ? mend(await answer.text()) : await answer.text() });
@@ -105,7 +120,12 @@ async function picture(page: Page, name: string): Promise<void> {
   await page.mouse.move(0, 0); // off what it would light up
   await page.evaluate(async () => {
     await document.fonts.ready;
-    await Promise.allSettled(document.getAnimations().filter((a) => a.effect?.getComputedTiming().endTime !== Infinity).map((a) => a.finished));
+    await Promise.allSettled(
+      document
+        .getAnimations()
+        .filter((a) => a.effect?.getComputedTiming().endTime !== Infinity)
+        .map((a) => a.finished),
+    );
   });
   await page.screenshot({ path: join(import.meta.dirname, `${name}.png`), animations: "disabled", caret: "hide" });
 }

@@ -9,7 +9,7 @@ import "./view/style/controls.css";
 import "./view/theme.svelte";
 
 // The only place that builds anything: the model on the browser's platform,
-// the view on the model.
+// the view on the model. See realtime/DESIGN.md for the protocol and the rules of a client.
 const target = document.getElementById("app");
 if (!target) throw new Error("index.html has no #app");
 

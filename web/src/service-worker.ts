@@ -34,7 +34,8 @@ worker.addEventListener("fetch", (event) => {
     if (!/^\/(?:api|internal|health)\//u.test(url.pathname)) event.respondWith(answer(PAGE, request));
     return;
   }
-  if (url.pathname.startsWith("/assets/") || __FILES__.includes(url.pathname)) event.respondWith(answer(url.pathname, request));
+  if (url.pathname.startsWith("/assets/") || __FILES__.includes(url.pathname))
+    event.respondWith(answer(url.pathname, request));
 });
 
 // Shown by this worker where a page may not show them (Chrome for Android). The tag is who wrote.
@@ -56,7 +57,9 @@ async function install(): Promise<void> {
 
 async function activate(): Promise<void> {
   const names = await caches.keys();
-  await Promise.all(names.filter((name) => name.startsWith(PREFIX) && name !== cacheName).map((name) => caches.delete(name)));
+  await Promise.all(
+    names.filter((name) => name.startsWith(PREFIX) && name !== cacheName).map((name) => caches.delete(name)),
+  );
   await worker.clients.claim();
 }
 

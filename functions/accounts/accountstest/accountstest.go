@@ -1,5 +1,5 @@
-// Package accountstest is the conformance suite of package accounts. It runs
-// over systems that other tests use at the same time, so every account in it is its own.
+// Package accountstest is the conformance suite of package accounts. Other tests may use the system under test at the
+// same time, so every test creates its own accounts.
 package accountstest
 
 import (
@@ -22,14 +22,15 @@ import (
 
 const password = "correct horse battery"
 
-// SignIn returns the ID token that a browser gets for an address and a
-// password from the emulator or stand-in at host, or what it was told instead.
+// SignIn signs in like a browser, at the emulator or stand-in at host, and returns the ID token. The text of the
+// error is the code of the sign-in system.
 func SignIn(ctx context.Context, host, email, password string) (token string, err error) {
 	body, err := json.Marshal(map[string]any{"email": email, "password": password, "returnSecureToken": true})
 	if err != nil {
 		return "", err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+host+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=any", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		"http://"+host+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=any", bytes.NewReader(body))
 	if err != nil {
 		return "", err
 	}
@@ -54,11 +55,11 @@ func SignIn(ctx context.Context, host, email, password string) (token string, er
 	return answer.IDToken, nil
 }
 
-// Claims returns what an unsigned token of an emulator says.
+// Claims returns the claims of an unsigned token of an emulator.
 func Claims(token string) (map[string]any, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return nil, fmt.Errorf("a token of %d parts", len(parts))
+		return nil, fmt.Errorf("token has %d parts, want 3", len(parts))
 	}
 	b, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
@@ -68,10 +69,10 @@ func Claims(token string) (map[string]any, error) {
 	return claims, json.Unmarshal(b, &claims)
 }
 
-// Run runs the suite over a, whose browser side is an emulator or stand-in at host.
+// Run runs the suite on a. Users sign in at host, an emulator or the stand-in.
 func Run(t *testing.T, a accounts.Accounts, host string) {
 	ctx := t.Context()
-	person := func(t *testing.T) accounts.New {
+	newAccount := func(t *testing.T) accounts.New {
 		t.Helper()
 		n := accounts.New{UID: strings.ReplaceAll(uuid.NewString(), "-", ""), Password: password, DisplayName: "Ada ☂"}
 		n.Email = n.UID + "@example.org"
@@ -81,26 +82,27 @@ func Run(t *testing.T, a accounts.Accounts, host string) {
 	}
 
 	t.Run("create", func(t *testing.T) {
-		n := person(t)
+		n := newAccount(t)
 		token, err := SignIn(ctx, host, n.Email, password)
 		must(t, err)
 		claims, err := Claims(token)
 		must(t, err)
 		if claims["sub"] != n.UID || claims["email"] != n.Email || claims["admin"] != nil {
-			t.Errorf("the token says %v", claims)
+			t.Errorf("claims %v", claims)
 		}
 		got, err := a.Get(ctx, n.UID)
 		must(t, err)
 		byEmail, err := a.ByEmail(ctx, strings.ToUpper(n.Email))
 		must(t, err)
-		if got != byEmail || got.UID != n.UID || got.Email != n.Email || got.DisplayName != n.DisplayName || got.Disabled || got.Admin ||
+		if got != byEmail || got.UID != n.UID || got.Email != n.Email || got.DisplayName != n.DisplayName || got.Disabled ||
+			got.Admin ||
 			time.Since(got.CreatedAt) > time.Hour || got.LastSignIn.IsZero() {
-			t.Errorf("the account is %+v and %+v", got, byEmail)
+			t.Errorf("account %+v, by email %+v", got, byEmail)
 		}
 	})
 
 	t.Run("create refused", func(t *testing.T) {
-		n := person(t)
+		n := newAccount(t)
 		other := accounts.New{UID: n.UID + "x", Email: strings.ToUpper(n.Email), Password: password, DisplayName: "Eve"}
 		mustBe(t, a.Create(ctx, other), accounts.ErrEmailTaken)
 		other.UID, other.Email = n.UID, "x"+n.Email
@@ -114,11 +116,11 @@ func Run(t *testing.T, a accounts.Accounts, host string) {
 			mustBe(t, err, problem.ErrNotFound)
 		}
 		if err := a.Create(ctx, n); !errors.Is(err, accounts.ErrUIDTaken) && !errors.Is(err, accounts.ErrEmailTaken) {
-			t.Errorf("the same account again: %v", err)
+			t.Errorf("creating an account twice: error %v", err)
 		}
 	})
 
-	t.Run("nobody", func(t *testing.T) {
+	t.Run("unknown account", func(t *testing.T) {
 		_, err := a.Get(ctx, "nobody")
 		mustBe(t, err, problem.ErrNotFound)
 		_, err = a.ByEmail(ctx, "nobody@example.org")
@@ -131,7 +133,7 @@ func Run(t *testing.T, a accounts.Accounts, host string) {
 	})
 
 	t.Run("update", func(t *testing.T) {
-		n := person(t)
+		n := newAccount(t)
 		name, fresh, yes, no := "Ada King", "another password", true, false
 		must(t, a.Update(ctx, n.UID, accounts.Change{DisplayName: &name, Password: &fresh}))
 		if _, err := SignIn(ctx, host, n.Email, password); err == nil {
@@ -141,12 +143,12 @@ func Run(t *testing.T, a accounts.Accounts, host string) {
 		must(t, err)
 		must(t, a.Update(ctx, n.UID, accounts.Change{Disabled: &yes}))
 		if _, err := SignIn(ctx, host, n.Email, fresh); err == nil || !strings.Contains(err.Error(), "USER_DISABLED") {
-			t.Errorf("a disabled person who signs in is told %v", err)
+			t.Errorf("signing in to a disabled account: error %v, want USER_DISABLED", err)
 		}
 		got, err := a.Get(ctx, n.UID)
 		must(t, err)
 		if !got.Disabled || got.DisplayName != name {
-			t.Errorf("the account is %+v", got)
+			t.Errorf("account %+v", got)
 		}
 		must(t, a.Update(ctx, n.UID, accounts.Change{Disabled: &no}))
 		_, err = SignIn(ctx, host, n.Email, fresh)
@@ -155,7 +157,7 @@ func Run(t *testing.T, a accounts.Accounts, host string) {
 	})
 
 	t.Run("admin", func(t *testing.T) {
-		n := person(t)
+		n := newAccount(t)
 		for _, admin := range []bool{true, true, false, false} {
 			must(t, a.SetAdmin(ctx, n.UID, admin))
 			got, err := a.Get(ctx, n.UID)
@@ -171,33 +173,33 @@ func Run(t *testing.T, a accounts.Accounts, host string) {
 	})
 
 	t.Run("revoke", func(t *testing.T) {
-		n := person(t)
+		n := newAccount(t)
 		before, err := a.Get(ctx, n.UID)
 		must(t, err)
 		must(t, a.Revoke(ctx, n.UID))
 		after, err := a.Get(ctx, n.UID)
 		must(t, err)
 		if after.ValidAfter.Before(before.ValidAfter) || time.Since(after.ValidAfter) > time.Minute {
-			t.Errorf("valid after %v, then %v", before.ValidAfter, after.ValidAfter)
+			t.Errorf("ValidAfter %v, then %v", before.ValidAfter, after.ValidAfter)
 		}
 		_, err = SignIn(ctx, host, n.Email, password)
 		must(t, err)
 	})
 
 	t.Run("delete", func(t *testing.T) {
-		n := person(t)
+		n := newAccount(t)
 		must(t, a.Delete(ctx, n.UID))
 		must(t, a.Delete(ctx, n.UID))
 		_, err := a.Get(ctx, n.UID)
 		mustBe(t, err, problem.ErrNotFound)
 		if _, err := SignIn(ctx, host, n.Email, password); err == nil {
-			t.Error("a deleted person signs in")
+			t.Error("signing in to a deleted account succeeds")
 		}
 		must(t, a.Create(ctx, n)) // the address and the uid are free again
 	})
 
 	t.Run("password reset", func(t *testing.T) {
-		n := person(t)
+		n := newAccount(t)
 		must(t, a.SendPasswordReset(ctx, n.Email))
 		if err := a.SendPasswordReset(ctx, "nobody@example.org"); err != nil {
 			mustBe(t, err, problem.ErrNotFound)
@@ -207,7 +209,8 @@ func Run(t *testing.T, a accounts.Accounts, host string) {
 	t.Run("ended context", func(t *testing.T) {
 		ended, cancel := context.WithCancel(ctx)
 		cancel()
-		for _, err := range []error{a.Create(ended, accounts.New{UID: "ended", Email: "ended@example.org", Password: password, DisplayName: "Eve"}), a.SendPasswordReset(ended, "ended@example.org")} {
+		for _, err := range []error{a.Create(ended, accounts.New{UID: "ended", Email: "ended@example.org", Password: password,
+			DisplayName: "Eve"}), a.SendPasswordReset(ended, "ended@example.org")} {
 			mustBe(t, err, problem.ErrUnavailable)
 		}
 	})
@@ -223,6 +226,6 @@ func must(t *testing.T, err error) {
 func mustBe(t *testing.T, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
-		t.Fatalf("error is %v, want %v", err, want)
+		t.Fatalf("error %v, want %v", err, want)
 	}
 }

@@ -1,112 +1,79 @@
-// Command createsuperuser makes somebody an admin, with a new account where there is none:
+// Command createsuperuser makes a user an admin, and creates the user if the address is new:
 //
 //	go run ./functions/cmd/createsuperuser -email you@example.org
 //
-// does it in the chat that runs on this machine (go run ./infra/local). With
-// -project it does so on Google Cloud, with the credentials of who runs it
-// (gcloud auth application-default login), whose account needs the roles Cloud
-// Datastore User and Firebase Authentication Admin. -revoke takes the right away again.
-// Every use is in the audit log.
+// It asks the chat that is running on this machine (go run ./infra/local). With -project it works on Google Cloud,
+// with the credentials of the person who runs it (gcloud auth application-default login). That account needs the
+// roles Cloud Datastore User and Firebase Authentication Admin. With -revoke it makes the admin an ordinary user
+// again. Every use is in the audit log.
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
-	"github.com/phoenixchat/phoenixchat/functions/control"
+	"github.com/phoenixchat/phoenixchat/functions/operator"
 	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
-	"github.com/phoenixchat/phoenixchat/functions/superuser"
 	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, errUsage):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+func main() { operator.Main(run) }
 
-var errUsage = errors.New("usage")
-
-// run is the whole command. Its error is for people.
-func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
-	var o superuser.Order
+func run(ctx context.Context, env operator.Env) error {
+	var (
+		o operator.AdminOrder
+		t operator.Target
+	)
 	f := flag.NewFlagSet("createsuperuser", flag.ContinueOnError)
-	f.SetOutput(stderr)
-	f.StringVar(&o.Email, "email", "", "`address` of the person; required")
-	f.BoolVar(&o.Revoke, "revoke", false, "make them an ordinary person again")
-	f.StringVar(&o.Username, "username", "", "`name` of a new account; default: made of the address")
-	f.StringVar(&o.DisplayName, "name", "", "display `name` of a new account; default: the username")
-	fromStdin := f.Bool("password-stdin", false, "read the password of a new account from standard input; default: a random one is made and told")
-	project := f.String("project", "", "Google Cloud `project` of the chat; default: the chat that runs on this machine")
-	database := f.String("database", "", "Firestore `database`; default: (default)")
-	data := f.String("data", ".local", "data `folder` of the chat that runs on this machine")
-	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
+	f.StringVar(&o.Email, "email", "", "email `address` of the user; required")
+	f.BoolVar(&o.Revoke, "revoke", false, "make the admin an ordinary user again")
+	f.StringVar(&o.Username, "username", "", "`name` of a new user (default: derived from the address)")
+	f.StringVar(&o.DisplayName, "name", "", "display `name` of a new user (default: the username)")
+	fromStdin := f.Bool("password-stdin", false,
+		"read the password of a new user from standard input (default: a random password, which is printed)")
+	t.AddFlags(f)
+	if err := env.Parse(f); err != nil {
+		return err
 	}
 	if o.Email == "" || f.NArg() > 0 {
-		fmt.Fprintln(stderr, "Give the person's address: -email you@example.org")
-		return errUsage
+		fmt.Fprintln(env.Stderr, "Give the email address of the user: -email you@example.org")
+		return operator.ErrUsage
 	}
 	if *fromStdin {
-		b, err := io.ReadAll(io.LimitReader(stdin, 4096))
+		b, err := io.ReadAll(io.LimitReader(env.Stdin, 4096))
 		if err != nil {
-			return fmt.Errorf("The password cannot be read: %w", err)
+			return operator.Failure{Text: "The password cannot be read from standard input: " + err.Error(), Cause: err}
 		}
 		o.Password = strings.TrimRight(string(b), "\r\n")
 	}
-	o.Create, o.By = !o.Revoke, control.Whoami()
-	told, err := give(ctx, o, *project, *database, *data, getenv)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(stdout, told)
-	return nil
+	o.Create, o.By = !o.Revoke, operator.Author()
+	return t.Give(ctx, env, operator.AdminPath, o, func(ctx context.Context) (string, error) {
+		return setAdmin(ctx, t, o, env.Getenv)
+	})
 }
 
-// give carries out the order where it belongs.
-func give(ctx context.Context, o superuser.Order, project, database, data string, getenv func(string) string) (string, error) {
-	if project == "" {
-		told, err := control.Send(ctx, data, superuser.Path, o)
-		if errors.Is(err, control.ErrNotRunning) {
-			return "", fmt.Errorf("No chat runs with the data folder %s. Start it in another terminal (go run ./infra/local), or name a Google Cloud project with -project.", data)
-		}
-		return told, err
-	}
-	db, err := storefirestore.Open(ctx, storefirestore.Options{Project: project, Database: database, EmulatorHost: getenv("FIRESTORE_EMULATOR_HOST")})
+// setAdmin carries out the order on Google Cloud.
+func setAdmin(ctx context.Context, t operator.Target, o operator.AdminOrder,
+	getenv func(string) string) (string, error) {
+	db, err := storefirestore.Open(ctx, storefirestore.Options{Project: t.Project, Database: t.Database,
+		EmulatorHost: getenv("FIRESTORE_EMULATOR_HOST")})
 	if err != nil {
-		return "", fmt.Errorf("Firestore cannot be reached: %w", err)
+		return "", operator.Unreachable("Firestore", err)
 	}
 	defer db.Close()
-	who, err := accounts.NewFirebase(ctx, accounts.Options{Project: project, EmulatorHost: getenv("FIREBASE_AUTH_EMULATOR_HOST")})
+	auth, err := accounts.NewFirebase(ctx, accounts.Options{Project: t.Project,
+		EmulatorHost: getenv("FIREBASE_AUTH_EMULATOR_HOST")})
 	if err != nil {
-		return "", fmt.Errorf("Firebase Auth cannot be reached: %w", err)
+		return "", operator.Unreachable("Firebase Auth", err)
 	}
-	told, err := superuser.Run(ctx, superuser.Deps{Store: db, People: users.New(users.Deps{Store: db, Accounts: who, Relay: noRelay{}})}, o)
-	if err != nil {
-		// The cause, too: who runs this can do something about it.
-		return "", fmt.Errorf("%s\n(%w)", control.Explain(err), err)
-	}
-	return told, nil
+	service := users.New(users.Deps{Store: db, Accounts: auth, Relay: noRelay{}})
+	return operator.SetAdmin(ctx, operator.Deps{Store: db, Users: service}, o)
 }
 
-// noRelay stands where a relay would: being an admin or not changes no gate.
+// noRelay panics if it is called. Whether a user is an admin is not part of their gate, so realtime/ need not know.
 type noRelay struct{ internalapi.API }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
+	"github.com/phoenixchat/phoenixchat/functions/operator"
 	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
 )
@@ -20,20 +21,22 @@ func noEnv(string) string { return "" }
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{}, {"-email", "a@example.org", "more"}, {"-nonsense"}} {
 		var stderr bytes.Buffer
-		if err := run(t.Context(), args, noEnv, nil, nil, &stderr); !errors.Is(err, errUsage) || stderr.Len() == 0 {
-			t.Errorf("%v is answered %v, %q", args, err, &stderr)
+		err := run(t.Context(), operator.Env{Args: args, Getenv: noEnv, Stderr: &stderr})
+		if !errors.Is(err, operator.ErrUsage) || stderr.Len() == 0 {
+			t.Errorf("%v: error %v, stderr %q, want ErrUsage and an explanation", args, err, &stderr)
 		}
 	}
-	if err := run(t.Context(), []string{"-help"}, noEnv, nil, nil, new(bytes.Buffer)); !errors.Is(err, flag.ErrHelp) {
-		t.Errorf("-help is answered %v", err)
+	err := run(t.Context(), operator.Env{Args: []string{"-help"}, Getenv: noEnv, Stderr: new(bytes.Buffer)})
+	if !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("-help: error %v, want flag.ErrHelp", err)
 	}
-	err := run(t.Context(), []string{"-email", "a@example.org", "-data", t.TempDir()}, noEnv, nil, nil, nil)
+	err = run(t.Context(), operator.Env{Args: []string{"-email", "a@example.org", "-data", t.TempDir()}, Getenv: noEnv})
 	if err == nil || !strings.Contains(err.Error(), "go run ./infra/local") || !strings.Contains(err.Error(), "-project") {
-		t.Errorf("where nothing runs: %v", err)
+		t.Errorf("without a running chat: error %v", err)
 	}
 }
 
-// The way to Google Cloud, over Firestore's emulator and the stand-in for Firebase Auth.
+// The order is carried out on Google Cloud: on the Firestore emulator and the stand-in for Firebase Auth.
 func TestProject(t *testing.T) {
 	firestore := os.Getenv("PHOENIX_TEST_FIRESTORE")
 	if firestore == "" {
@@ -47,13 +50,17 @@ func TestProject(t *testing.T) {
 	give := func(args ...string) string {
 		t.Helper()
 		var out bytes.Buffer
-		if err := run(t.Context(), append([]string{"-project", project, "-email", "ops@example.org"}, args...), env, strings.NewReader("correct horse battery\n"), &out, &out); err != nil {
+		args = append([]string{"-project", project, "-email", "ops@example.org"}, args...)
+		err := run(t.Context(), operator.Env{Args: args, Getenv: env, Stdin: strings.NewReader("correct horse battery\n"),
+			Stdout: &out, Stderr: &out})
+		if err != nil {
 			t.Fatal(err)
 		}
 		return out.String()
 	}
-	if told := give("-password-stdin", "-username", "root", "-name", "The Operator"); told != "The Operator is an admin now.\nThe account is new.\n" {
-		t.Errorf("told is %q", told)
+	answer := give("-password-stdin", "-username", "root", "-name", "The Operator")
+	if answer != "The Operator is an admin now.\nA new account was created.\n" {
+		t.Errorf("answer %q", answer)
 	}
 	claim := func() any {
 		t.Helper()
@@ -68,11 +75,11 @@ func TestProject(t *testing.T) {
 		return c["admin"]
 	}
 	if claim() != true {
-		t.Error("the new admin's token has no claim")
+		t.Error("the token of the new admin does not have the claim")
 	}
 	give("-revoke")
 	if claim() != nil {
-		t.Error("the claim is still there")
+		t.Error("the token still has the claim after -revoke")
 	}
 	give()
 	db, err := storefirestore.Open(t.Context(), storefirestore.Options{Project: project, EmulatorHost: firestore})
@@ -81,11 +88,13 @@ func TestProject(t *testing.T) {
 	}
 	t.Cleanup(func() { db.Close() })
 	entries, _, err := db.AuditLog(t.Context(), "", 10)
-	if err != nil || len(entries) != 4 || !strings.HasPrefix(entries[0].By, "command:") || entries[0].Action != "make_admin" || entries[1].Action != "unmake_admin" {
-		t.Errorf("the audit log is %+v, %v", entries, err)
+	if err != nil || len(entries) != 4 || !strings.HasPrefix(entries[0].By, "command:") ||
+		entries[0].Action != "make_admin" || entries[1].Action != "unmake_admin" {
+		t.Errorf("audit log %+v, %v", entries, err)
 	}
-	err = run(t.Context(), []string{"-project", project, "-email", "nobody@example.org", "-revoke"}, env, nil, nil, nil)
+	err = run(t.Context(), operator.Env{Args: []string{"-project", project, "-email", "nobody@example.org", "-revoke"},
+		Getenv: env})
 	if err == nil || !strings.Contains(err.Error(), "Nobody has signed up") {
-		t.Errorf("revoking from nobody: %v", err)
+		t.Errorf("-revoke for an unknown address: error %v", err)
 	}
 }

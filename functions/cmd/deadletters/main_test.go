@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/operator"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 )
 
@@ -24,20 +25,23 @@ func noEnv(string) string { return "" }
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{}, {"list", "more"}, {"-nonsense"}} {
 		var stderr bytes.Buffer
-		if err := run(t.Context(), args, noEnv, nil, &stderr); !errors.Is(err, errUsage) || stderr.Len() == 0 {
-			t.Errorf("%v is answered %v, %q", args, err, &stderr)
+		err := run(t.Context(), operator.Env{Args: args, Getenv: noEnv, Stderr: &stderr})
+		if !errors.Is(err, operator.ErrUsage) || stderr.Len() == 0 {
+			t.Errorf("%v: error %v, stderr %q, want ErrUsage and an explanation", args, err, &stderr)
 		}
 	}
-	if err := run(t.Context(), []string{"-help"}, noEnv, nil, new(bytes.Buffer)); !errors.Is(err, flag.ErrHelp) {
-		t.Errorf("-help is answered %v", err)
+	err := run(t.Context(), operator.Env{Args: []string{"-help"}, Getenv: noEnv, Stderr: new(bytes.Buffer)})
+	if !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("-help: error %v, want flag.ErrHelp", err)
 	}
-	if err := run(t.Context(), []string{"-data", t.TempDir(), "list"}, noEnv, nil, nil); err == nil || !strings.Contains(err.Error(), "go run ./infra/local") {
-		t.Errorf("where nothing runs: %v", err)
+	err = run(t.Context(), operator.Env{Args: []string{"-data", t.TempDir(), "list"}, Getenv: noEnv})
+	if err == nil || !strings.Contains(err.Error(), "go run ./infra/local") {
+		t.Errorf("without a running chat: error %v", err)
 	}
 }
 
-// The way to Google Cloud, over the emulators: a letter that persist has put
-// to the topic is listed, and replayed to where it came from.
+// The order is carried out on Google Cloud, that is, on the emulators: a dead letter that persist published is
+// listed, and replayed to the topic that it came from.
 func TestProject(t *testing.T) {
 	firestore, host := os.Getenv("PHOENIX_TEST_FIRESTORE"), os.Getenv("PHOENIX_TEST_PUBSUB")
 	if firestore == "" || host == "" {
@@ -59,16 +63,19 @@ func TestProject(t *testing.T) {
 		if _, err := c.TopicAdminClient.CreateTopic(ctx, &pubsubpb.Topic{Name: topic}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.SubscriptionAdminClient.CreateSubscription(ctx, &pubsubpb.Subscription{Name: "projects/" + project + "/subscriptions/" + id, Topic: topic}); err != nil {
+		if _, err := c.SubscriptionAdminClient.CreateSubscription(ctx,
+			&pubsubpb.Subscription{Name: "projects/" + project + "/subscriptions/" + id, Topic: topic}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	persist, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: project, DeadTopic: "dead-letters", EmulatorHost: host})
+	persist, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: project, DeadTopic: "dead-letters",
+		EmulatorHost: host})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { persist.Close() })
-	if err := persist.Put(ctx, []store.DeadLetter{store.NewDeadLetter("7", 1e15, "no JSON", []byte("the data"))}); err != nil {
+	if err := persist.Put(ctx, []store.DeadLetter{store.NewDeadLetter("7", 1e15, "no JSON",
+		[]byte("the data"))}); err != nil {
 		t.Fatal(err)
 	}
 	env := func(name string) string {
@@ -77,28 +84,31 @@ func TestProject(t *testing.T) {
 	give := func(args ...string) string {
 		t.Helper()
 		var out bytes.Buffer
-		if err := run(ctx, append([]string{"-project", project}, args...), env, &out, &out); err != nil {
+		err := run(ctx, operator.Env{Args: append([]string{"-project", project}, args...), Getenv: env, Stdout: &out,
+			Stderr: &out})
+		if err != nil {
 			t.Fatal(err)
 		}
 		return out.String()
 	}
-	told := ""
+	answer := ""
 	for range 20 { // a pull may miss what was published a moment ago
-		if told = give("list"); strings.HasSuffix(told, "Dead letters: 1.\n") {
+		if answer = give("list"); strings.HasSuffix(answer, "Dead letters: 1.\n") {
 			break
 		}
 	}
-	if !strings.HasPrefix(told, "l7  ") {
-		t.Errorf("the list is %q", told)
+	if !strings.HasPrefix(answer, "l7  ") {
+		t.Errorf("list %q", answer)
 	}
-	if told := give("-id", "l7", "replay"); !strings.HasPrefix(told, "Replayed: 1.") {
-		t.Errorf("told is %q", told)
+	if answer := give("-id", "l7", "replay"); !strings.HasPrefix(answer, "Replayed: 1.") {
+		t.Errorf("answer %q", answer)
 	}
-	if told := give("list"); told != "Dead letters: 0.\n" {
-		t.Errorf("the list is %q", told)
+	if answer := give("list"); answer != "Dead letters: 0.\n" {
+		t.Errorf("list after the replay %q", answer)
 	}
-	got, err := c.SubscriptionAdminClient.Pull(ctx, &pubsubpb.PullRequest{Subscription: "projects/" + project + "/subscriptions/delivery-acks", MaxMessages: 1})
+	got, err := c.SubscriptionAdminClient.Pull(ctx, &pubsubpb.PullRequest{Subscription: "projects/" + project +
+		"/subscriptions/delivery-acks", MaxMessages: 1})
 	if err != nil || len(got.ReceivedMessages) != 1 || string(got.ReceivedMessages[0].Message.Data) != "the data" {
-		t.Errorf("replayed is %v, %v", got, err)
+		t.Errorf("replayed %v, %v", got, err)
 	}
 }

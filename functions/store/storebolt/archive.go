@@ -22,39 +22,39 @@ type conversationRecord struct {
 	Read    map[string]chat.Micros `json:"read,omitempty"`
 }
 
-// ledger gathers the conversations that one change touches, and writes them
-// and their places in byMember once.
-type ledger struct {
+// changes collects the conversations that one transaction changes, and writes each of them, and its entries in
+// byMember, once.
+type changes struct {
 	tx   *bbolt.Tx
 	now  map[string]*conversationRecord
-	last map[string]chat.Micros // as on the disk; missing: not on the disk
+	last map[string]chat.Micros // LastAt on the disk; missing: not on the disk
 }
 
-func (l *ledger) get(id string) (*conversationRecord, error) {
-	if r := l.now[id]; r != nil {
+func (c *changes) get(id string) (*conversationRecord, error) {
+	if r := c.now[id]; r != nil {
 		return r, nil
 	}
 	r := &conversationRecord{ID: id}
-	ok, err := get(l.tx, conversations, []byte(id), r)
+	ok, err := get(c.tx, conversations, []byte(id), r)
 	if err != nil {
 		return nil, err
 	}
 	if ok {
-		l.last[id] = r.LastAt
+		c.last[id] = r.LastAt
 	}
 	if r.Read == nil {
 		r.Read = map[string]chat.Micros{}
 	}
-	l.now[id] = r
+	c.now[id] = r
 	return r, nil
 }
 
-func (l *ledger) write() error {
-	for id, r := range l.now {
-		if err := put(l.tx, conversations, []byte(id), r); err != nil {
+func (c *changes) write() error {
+	for id, r := range c.now {
+		if err := put(c.tx, conversations, []byte(id), r); err != nil {
 			return err
 		}
-		last, had := l.last[id]
+		last, had := c.last[id]
 		if had && last == r.LastAt {
 			continue
 		}
@@ -64,11 +64,11 @@ func (l *ledger) write() error {
 		}
 		for _, uid := range []string{a, b} {
 			if had {
-				if err := l.tx.Bucket(byMember).Delete(num(prefix(uid), last, id)); err != nil {
+				if err := c.tx.Bucket(byMember).Delete(num(prefix(uid), last, id)); err != nil {
 					return err
 				}
 			}
-			if err := l.tx.Bucket(byMember).Put(num(prefix(uid), r.LastAt, id), nil); err != nil {
+			if err := c.tx.Bucket(byMember).Put(num(prefix(uid), r.LastAt, id), nil); err != nil {
 				return err
 			}
 		}
@@ -76,10 +76,10 @@ func (l *ledger) write() error {
 	return nil
 }
 
-// Save implements store.Archive. It is one change: all or nothing.
+// Save implements store.Archive. It is one transaction.
 func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) error {
 	return s.update(ctx, func(tx *bbolt.Tx) error {
-		l := &ledger{tx, map[string]*conversationRecord{}, map[string]chat.Micros{}}
+		l := &changes{tx, map[string]*conversationRecord{}, map[string]chat.Micros{}}
 		for _, d := range delivered {
 			c, err := l.get(d.Conversation)
 			if err != nil {
@@ -113,6 +113,7 @@ func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered, read [
 	})
 }
 
+// countDay adds by to the number of messages that were accepted on the day of at.
 func countDay(tx *bbolt.Tx, at chat.Micros, by int64) error {
 	day := []byte(at.Time().Format("2006-01-02"))
 	var n int64
@@ -134,7 +135,8 @@ func (s *Store) MessagesOn(ctx context.Context, day string) (n int64, err error)
 }
 
 // Conversations implements store.Archive.
-func (s *Store) Conversations(ctx context.Context, uid, cursor string, limit int) (page []store.Listed, next string, err error) {
+func (s *Store) Conversations(ctx context.Context, uid, cursor string,
+	limit int) (page []store.Listed, next string, err error) {
 	list := "conversations:" + uid
 	mark, err := store.ParseMark(cursor, list)
 	if err != nil {
@@ -145,13 +147,13 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string, limit int
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		page, next = nil, ""
 		c := tx.Bucket(byMember).Cursor()
-		from := num(p, int64(-1), "") // above every time
+		from := num(p, int64(-1), "") // sorts after every time
 		if mark != nil {
 			from = num(p, mark.Num, mark.ID)
 		}
 		for k := before(c, from); bytes.HasPrefix(k, p); k, _ = c.Prev() {
 			last, id := denum(k[len(p):])
-			if last == 0 { // read marks only: their messages are still to come
+			if last == 0 { // there are read marks, but not yet messages
 				break
 			}
 			if len(page) == limit {
@@ -178,12 +180,13 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string, limit int
 func unread(tx *bbolt.Tx, uid string, r conversationRecord) (int, error) {
 	p, n := prefix(r.ID), 0
 	c := tx.Bucket(messages).Cursor()
-	for k, v := before(c, num(p, int64(-1), "")), []byte(nil); bytes.HasPrefix(k, p) && n < store.MaxUnread; k, v = c.Prev() {
+	for k, v := before(c, num(p, int64(-1), "")), []byte(nil); bytes.HasPrefix(k, p) &&
+		n < store.MaxUnread; k, v = c.Prev() {
 		at, id := denum(k[len(p):])
 		if chat.Micros(at) <= r.Read[uid] {
 			break
 		}
-		if v == nil { // before gives the key alone
+		if v == nil { // before returns only the key
 			v = tx.Bucket(messages).Get(num(bytes.Clone(p), at, id))
 		}
 		var d struct{ To string }
@@ -198,7 +201,8 @@ func unread(tx *bbolt.Tx, uid string, r conversationRecord) (int, error) {
 }
 
 // Messages implements store.Archive.
-func (s *Store) Messages(ctx context.Context, conversation string, pos store.Position, limit int) (page []delivery.Delivered, more bool, err error) {
+func (s *Store) Messages(ctx context.Context, conversation string, pos store.Position,
+	limit int) (page []delivery.Delivered, more bool, err error) {
 	limit = store.PageSize(limit)
 	p := prefix(conversation)
 	from := num(prefix(conversation), int64(-1), "")
@@ -226,8 +230,7 @@ func (s *Store) Messages(ctx context.Context, conversation string, pos store.Pos
 	return page, more, err
 }
 
-// eraseMax is how many messages one change of EraseContent deletes: others
-// wait for the change to end.
+// eraseMax limits the messages that one transaction of EraseContent deletes, since other calls wait for it.
 const eraseMax = 2000
 
 // EraseContent implements store.Erasure.
@@ -253,11 +256,11 @@ func (s *Store) EraseContent(ctx context.Context, uid string) error {
 	return err
 }
 
-// eraseFrom deletes messages of uid in a conversation, and reports whether that was all.
+// eraseFrom deletes at most eraseMax messages of uid in a conversation, and reports whether none are left.
 func eraseFrom(tx *bbolt.Tx, id, uid string) (done bool, err error) {
 	p := prefix(id)
 	var mine [][]byte
-	var newest *delivery.Delivered // of the other's
+	var newest *delivery.Delivered // of the other member
 	c := tx.Bucket(messages).Cursor()
 	for k, v := c.Seek(p); bytes.HasPrefix(k, p); k, v = c.Next() {
 		d := new(delivery.Delivered)
@@ -279,7 +282,7 @@ func eraseFrom(tx *bbolt.Tx, id, uid string) (done bool, err error) {
 	if err := dropMessages(tx, id, mine); err != nil {
 		return false, err
 	}
-	l := &ledger{tx, map[string]*conversationRecord{}, map[string]chat.Micros{}}
+	l := &changes{tx, map[string]*conversationRecord{}, map[string]chat.Micros{}}
 	r, err := l.get(id)
 	if err != nil {
 		return false, err
@@ -298,6 +301,7 @@ func eraseFrom(tx *bbolt.Tx, id, uid string) (done bool, err error) {
 	return true, tx.Bucket(conversations).Delete([]byte(id))
 }
 
+// dropMessages deletes messages of a conversation by their keys.
 func dropMessages(tx *bbolt.Tx, id string, keys [][]byte) error {
 	for _, k := range keys {
 		_, mid := denum(k[len(id)+1:])

@@ -23,7 +23,8 @@ import (
 
 func message(i int) delivery.Delivered {
 	at := chat.Micros(1e15 + i)
-	return delivery.Delivered{Message: chat.Message{ID: uuid.Must(uuid.NewV7()).String(), Conversation: "ada~bob", From: "ada", To: "bob",
+	return delivery.Delivered{Message: chat.Message{ID: uuid.Must(uuid.NewV7()).String(), Conversation: "ada~bob",
+		From: "ada", To: "bob",
 		Body: strings.Repeat("x", 1000), At: at, AcceptedAt: at}, DeliveredAt: at}
 }
 
@@ -31,7 +32,8 @@ func addUser(s *storebolt.Store, t testing.TB, uid, display string) {
 	t.Helper()
 	lease, err := s.Reserve(t.Context(), uid+"@example.org", uid, uid, "a", 1, time.Minute)
 	if err == nil {
-		err = s.Commit(t.Context(), lease, store.User{UID: uid, Username: uid, DisplayName: display, Email: uid + "@example.org", CreatedAt: 1})
+		err = s.Commit(t.Context(), lease, store.User{UID: uid, Username: uid, DisplayName: display,
+			Email: uid + "@example.org", CreatedAt: 1})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +41,7 @@ func addUser(s *storebolt.Store, t testing.TB, uid, display string) {
 }
 
 func TestRestart(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "folder", "chat.db") // the folder is made, too
+	path := filepath.Join(t.TempDir(), "folder", "chat.db") // the folder is created as well
 	s := open(t, path, storebolt.Options{})
 	addUser(s, t, "ada", "Ada")
 	m := message(1)
@@ -50,25 +52,27 @@ func TestRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := s.User(t.Context(), "ada"); !errors.Is(err, problem.ErrUnavailable) {
-		t.Errorf("a closed store answers %v", err)
+		t.Errorf("closed store: error %v, want unavailable", err)
 	}
 	s = open(t, path, storebolt.Options{})
 	if u, err := s.UserByUsername(t.Context(), "ADA"); err != nil || u.DisplayName != "Ada" {
-		t.Errorf("after a restart ada is %+v, %v", u, err)
+		t.Errorf("ada after a restart: %+v, %v", u, err)
 	}
-	if page, _, err := s.Messages(t.Context(), "ada~bob", store.Position{}, 10); err != nil || len(page) != 1 || page[0] != m {
-		t.Errorf("after a restart the history is %+v, %v", page, err)
+	if page, _, err := s.Messages(t.Context(), "ada~bob", store.Position{}, 10); err != nil || len(page) != 1 ||
+		page[0] != m {
+		t.Errorf("history after a restart: %+v, %v", page, err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file is %v, %v", info.Mode(), err)
+		t.Errorf("mode of the file %v, %v", info.Mode(), err)
 	}
 }
 
 func TestLocked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "chat.db")
 	open(t, path, storebolt.Options{})
-	if _, err := storebolt.Open(path, storebolt.Options{}); !errors.Is(err, storebolt.ErrLocked) || !strings.Contains(err.Error(), path) {
-		t.Errorf("a second opening is answered %v", err)
+	if _, err := storebolt.Open(path, storebolt.Options{}); !errors.Is(err, storebolt.ErrLocked) ||
+		!strings.Contains(err.Error(), path) {
+		t.Errorf("opening the file twice: error %v, want ErrLocked", err)
 	}
 }
 
@@ -78,7 +82,7 @@ func TestDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := storebolt.Open(path, storebolt.Options{}); !errors.Is(err, storebolt.ErrDamaged) {
-		t.Errorf("another file is answered %v", err)
+		t.Errorf("another kind of file: error %v, want ErrDamaged", err)
 	}
 }
 
@@ -89,40 +93,40 @@ func TestUnwritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := storebolt.Open(filepath.Join(file, "chat.db"), storebolt.Options{}); err == nil {
-		t.Error("a folder that is a file is fine")
+		t.Error("a file in place of the folder is accepted")
 	}
 	if _, err := storebolt.Open(dir, storebolt.Options{}); err == nil {
-		t.Error("a file that is a folder is fine")
+		t.Error("a folder in place of the file is accepted")
 	}
 	if os.Getuid() == 0 {
-		return // permissions do not bind the superuser
+		return // permissions do not apply to root
 	}
 	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := storebolt.Open(filepath.Join(dir, "chat.db"), storebolt.Options{}); !errors.Is(err, storebolt.ErrReadOnly) {
-		t.Errorf("a folder without the right to write is answered %v", err)
+	if _, err := storebolt.Open(filepath.Join(dir, "chat.db"),
+		storebolt.Options{}); !errors.Is(err, storebolt.ErrReadOnly) {
+		t.Errorf("read-only folder: error %v, want ErrReadOnly", err)
 	}
 }
 
-// fillUp saves until it fails, and returns how many messages were confirmed.
+// fillUp saves messages until saving fails, and returns how many were saved.
 func fillUp(t *testing.T, s *storebolt.Store) int {
 	t.Helper()
 	for i := range 100_000 {
 		if err := s.Save(t.Context(), []delivery.Delivered{message(i)}, nil); err != nil {
 			if !errors.Is(err, problem.ErrUnavailable) {
-				t.Fatalf("a full disk is answered %v", err)
+				t.Fatalf("full disk: error %v, want unavailable", err)
 			}
 			return i
 		}
 	}
-	t.Fatal("the disk is never full")
+	t.Fatal("the disk does not fill up")
 	return 0
 }
 
-// checkFull holds a store whose disk is full to its promise: everything that
-// was confirmed is there, nothing is half there, reading goes on.
-func checkFull(t *testing.T, s *storebolt.Store, confirmed int) {
+// checkFull checks that a store whose disk is full has all messages that were saved, and nothing of the last one.
+func checkFull(t *testing.T, s *storebolt.Store, saved int) {
 	t.Helper()
 	have, pos := 0, store.Position{}
 	for more := true; more; {
@@ -137,8 +141,8 @@ func checkFull(t *testing.T, s *storebolt.Store, confirmed int) {
 	}
 	n, err := s.MessagesOn(t.Context(), chat.Micros(1e15).Time().Format(time.DateOnly))
 	list, _, lerr := s.Conversations(t.Context(), "bob", "", 1)
-	if have != confirmed || err != nil || lerr != nil || n != int64(confirmed) || list[0].Unread != min(confirmed, store.MaxUnread) {
-		t.Errorf("confirmed are %d, there are %d, counted %d (%v), listed %+v (%v)", confirmed, have, n, err, list, lerr)
+	if have != saved || err != nil || lerr != nil || n != int64(saved) || list[0].Unread != min(saved, store.MaxUnread) {
+		t.Errorf("%d saved, %d in the history, %d counted (%v), listed %+v (%v)", saved, have, n, err, list, lerr)
 	}
 }
 
@@ -148,7 +152,7 @@ func TestFullFile(t *testing.T) {
 	n := fillUp(t, s)
 	checkFull(t, s, n)
 	s.Close()
-	// with room again it goes on
+	// With more room, saving works again.
 	s = open(t, path, storebolt.Options{NoSync: true})
 	checkFull(t, s, n)
 	if err := s.Save(t.Context(), []delivery.Delivered{message(n)}, nil); err != nil {
@@ -159,13 +163,13 @@ func TestFullFile(t *testing.T) {
 
 const asFullDisk = "PHOENIX_TEST_FULL_DISK"
 
-// A file that may not grow is what a full disk is: the write itself fails. The limit is
-// the process's, so the test runs itself in another one.
+// A limit of the file size makes writes fail as on a full disk. The limit applies to the process, so the test runs
+// itself in another process.
 func TestFullDisk(t *testing.T) {
 	if path := os.Getenv(asFullDisk); path != "" {
 		s := open(t, path, storebolt.Options{NoSync: true})
 		addUser(s, t, "ada", "Ada")
-		signal.Ignore(syscall.SIGXFSZ) // else the first refused write ends the process
+		signal.Ignore(syscall.SIGXFSZ) // the default action would end the process
 		limit := syscall.Rlimit{Cur: 1 << 20, Max: 1 << 20}
 		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 			t.Fatal(err)
@@ -173,9 +177,9 @@ func TestFullDisk(t *testing.T) {
 		n := fillUp(t, s)
 		checkFull(t, s, n)
 		if u, err := s.User(t.Context(), "ada"); err != nil || u.UID != "ada" {
-			t.Errorf("ada is %+v, %v", u, err)
+			t.Errorf("ada %+v, %v", u, err)
 		}
-		fmt.Println("CONFIRMED", n)
+		fmt.Println("SAVED", n)
 		return
 	}
 	path := filepath.Join(t.TempDir(), "chat.db")
@@ -185,10 +189,10 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	_, said, _ := strings.Cut(string(out), "CONFIRMED ")
+	_, count, _ := strings.Cut(string(out), "SAVED ")
 	var n int
-	if _, err := fmt.Sscan(said, &n); err != nil || n < 100 {
-		t.Fatalf("confirmed are %d (%v) in\n%s", n, err, out)
+	if _, err := fmt.Sscan(count, &n); err != nil || n < 100 {
+		t.Fatalf("%d messages saved (%v), want at least 100:\n%s", n, err, out)
 	}
 	s := open(t, path, storebolt.Options{NoSync: true})
 	checkFull(t, s, n)

@@ -14,15 +14,9 @@ import (
 // BeginErase implements store.Erasure.
 func (s *Store) BeginErase(ctx context.Context, uid string, at chat.Micros) (store.User, error) {
 	return s.change(ctx, uid, func(tx *bbolt.Tx, u *store.User) error {
-		if u.ErasingAt != 0 {
-			return nil
+		if begun, err := u.BeginErase(at, otherAdmin(tx)); err != nil || !begun {
+			return err
 		}
-		if u.Admin && u.Active() {
-			if err := keepAdmin(tx, uid); err != nil {
-				return err
-			}
-		}
-		u.ErasingAt, u.Disabled = at, true // the gate, which realtime/ fills from the record, knows only disabled
 		return tx.Bucket(erased).Put(num(nil, at, uid), nil)
 	})
 }
@@ -40,8 +34,7 @@ func (s *Store) FinishErase(ctx context.Context, uid string, now chat.Micros) er
 		if u.ErasingAt == 0 {
 			return problem.ErrNotFound
 		}
-		hold := store.Name{UID: uid, Expires: now + chat.Micros(store.NameHold.Microseconds())}
-		if err := put(tx, names, []byte(store.NameKey(u.Username)), hold); err != nil {
+		if err := put(tx, names, []byte(store.NameKey(u.Username)), store.HeldName(uid, now)); err != nil {
 			return err
 		}
 		if err := reindex(tx, &u, nil); err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 )
 
-// Import writes many people, a thousand at a time, for tests of large lists.
-func (s *Store) Import(ctx context.Context, people []store.User) error {
-	for part := range slices.Chunk(people, 1000) {
+// Import writes many users, a thousand per transaction, for tests of large lists.
+func (s *Store) Import(ctx context.Context, users []store.User) error {
+	for part := range slices.Chunk(users, 1000) {
 		err := s.update(ctx, func(tx *bbolt.Tx) error {
 			for _, u := range part {
 				if err := put(tx, names, []byte(store.NameKey(u.Username)), store.Name{UID: u.UID}); err != nil {

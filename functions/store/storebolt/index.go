@@ -11,8 +11,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// userRecord is a store.User on the disk. The fields are the same, so that one
-// converts to the other and a forgotten one does not compile.
+// userRecord is a store.User on the disk. It has the same fields, so that one converts to the other, and a missing
+// field does not compile.
 type userRecord struct {
 	UID          string      `json:"uid"`
 	Username     string      `json:"username"`
@@ -42,7 +42,7 @@ type entry struct {
 	key    string
 }
 
-// entries returns the keys that u has in every index.
+// entries returns the keys of u in all indexes.
 func entries(u store.User) []entry {
 	name := store.Fold(u.DisplayName)
 	list := []entry{
@@ -63,7 +63,7 @@ func entries(u store.User) []entry {
 	return list
 }
 
-// reindex replaces the index entries of old by those of now; nil is nobody.
+// reindex replaces the index entries of old by those of now. Either may be nil, for a user who does not exist.
 func reindex(tx *bbolt.Tx, old, now *store.User) error {
 	var before, after []entry
 	if old != nil {
@@ -92,7 +92,7 @@ func reindex(tx *bbolt.Tx, old, now *store.User) error {
 	return nil
 }
 
-// putUser writes u in place of old, which is nil for a new person.
+// putUser writes u and updates the indexes. old is the stored record, or nil for a new user.
 func putUser(tx *bbolt.Tx, old *store.User, u store.User) error {
 	if err := put(tx, users, []byte(u.UID), userRecord(u)); err != nil {
 		return err

@@ -58,17 +58,17 @@ func (s *Store) AuditLog(ctx context.Context, cursor string, limit int) (page []
 	return page, next, err
 }
 
-// PutLetters implements store.Records.
-func (s *Store) PutDeadLetters(ctx context.Context, list []store.DeadLetter) error {
+// PutDeadLetters implements store.Records.
+func (s *Store) PutDeadLetters(ctx context.Context, dead []store.DeadLetter) error {
 	return s.update(ctx, func(tx *bbolt.Tx) error {
-		for _, l := range list {
-			if tx.Bucket(letterIDs).Get([]byte(l.ID)) != nil {
+		for _, l := range dead {
+			if tx.Bucket(deadLetterIDs).Get([]byte(l.ID)) != nil {
 				continue
 			}
-			if err := tx.Bucket(letterIDs).Put([]byte(l.ID), num(nil, l.At, "")); err != nil {
+			if err := tx.Bucket(deadLetterIDs).Put([]byte(l.ID), num(nil, l.At, "")); err != nil {
 				return err
 			}
-			if err := put(tx, letters, num(nil, l.At, l.ID), l); err != nil {
+			if err := put(tx, deadLetters, num(nil, l.At, l.ID), l); err != nil {
 				return err
 			}
 		}
@@ -76,8 +76,9 @@ func (s *Store) PutDeadLetters(ctx context.Context, list []store.DeadLetter) err
 	})
 }
 
-// Letters implements store.Records.
-func (s *Store) DeadLetters(ctx context.Context, cursor string, limit int) (page []store.DeadLetter, next string, err error) {
+// DeadLetters implements store.Records.
+func (s *Store) DeadLetters(ctx context.Context, cursor string,
+	limit int) (page []store.DeadLetter, next string, err error) {
 	const list = "letters"
 	mark, err := store.ParseMark(cursor, list)
 	if err != nil {
@@ -86,7 +87,7 @@ func (s *Store) DeadLetters(ctx context.Context, cursor string, limit int) (page
 	limit = store.PageSize(limit)
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		page, next = nil, ""
-		b := tx.Bucket(letters)
+		b := tx.Bucket(deadLetters)
 		c := b.Cursor()
 		k, _ := c.First()
 		if mark != nil {
@@ -99,7 +100,7 @@ func (s *Store) DeadLetters(ctx context.Context, cursor string, limit int) (page
 				break
 			}
 			var l store.DeadLetter
-			if err := decode(letters, k, b.Get(k), &l); err != nil {
+			if err := decode(deadLetters, k, b.Get(k), &l); err != nil {
 				return err
 			}
 			page = append(page, l)
@@ -109,9 +110,9 @@ func (s *Store) DeadLetters(ctx context.Context, cursor string, limit int) (page
 	return page, next, err
 }
 
-// letterKey returns where a letter lies.
-func letterKey(tx *bbolt.Tx, id string) ([]byte, error) {
-	at := tx.Bucket(letterIDs).Get([]byte(id))
+// deadLetterKey returns the key of a dead letter.
+func deadLetterKey(tx *bbolt.Tx, id string) ([]byte, error) {
+	at := tx.Bucket(deadLetterIDs).Get([]byte(id))
 	if at == nil {
 		return nil, problem.ErrNotFound
 	}
@@ -119,37 +120,37 @@ func letterKey(tx *bbolt.Tx, id string) ([]byte, error) {
 	return num(nil, n, id), nil
 }
 
-// Letter implements store.Records.
+// DeadLetter implements store.Records.
 func (s *Store) DeadLetter(ctx context.Context, id string) (l store.DeadLetter, err error) {
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
-		k, err := letterKey(tx, id)
+		k, err := deadLetterKey(tx, id)
 		if err != nil {
 			return err
 		}
-		_, err = get(tx, letters, k, &l)
+		_, err = get(tx, deadLetters, k, &l)
 		return err
 	})
 	return l, err
 }
 
-// RemoveLetter implements store.Records.
+// RemoveDeadLetter implements store.Records.
 func (s *Store) RemoveDeadLetter(ctx context.Context, id string) error {
 	return s.update(ctx, func(tx *bbolt.Tx) error {
-		k, err := letterKey(tx, id)
+		k, err := deadLetterKey(tx, id)
 		if err != nil {
 			return err
 		}
-		if err := tx.Bucket(letters).Delete(k); err != nil {
+		if err := tx.Bucket(deadLetters).Delete(k); err != nil {
 			return err
 		}
-		return tx.Bucket(letterIDs).Delete([]byte(id))
+		return tx.Bucket(deadLetterIDs).Delete([]byte(id))
 	})
 }
 
-// CountLetters implements store.Records.
+// CountDeadLetters implements store.Records.
 func (s *Store) CountDeadLetters(ctx context.Context) (n int64, err error) {
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
-		n = int64(tx.Bucket(letterIDs).Stats().KeyN)
+		n = int64(tx.Bucket(deadLetterIDs).Stats().KeyN)
 		return nil
 	})
 	return n, err
@@ -161,8 +162,9 @@ type limitRecord struct {
 	Ends  chat.Micros `json:"ends"`
 }
 
-// Hit implements store.Limits. It drops a few ended windows each time, so that they do not pile up.
-func (s *Store) Hit(ctx context.Context, id string, window time.Duration, now chat.Micros) (n int64, ends chat.Micros, err error) {
+// Hit implements store.Limits. Each call deletes a few windows that have ended, so that they do not accumulate.
+func (s *Store) Hit(ctx context.Context, id string, window time.Duration,
+	now chat.Micros) (n int64, ends chat.Micros, err error) {
 	err = s.update(ctx, func(tx *bbolt.Tx) error {
 		var r limitRecord
 		if _, err := get(tx, limitCount, []byte(id), &r); err != nil {
@@ -181,7 +183,7 @@ func (s *Store) Hit(ctx context.Context, id string, window time.Duration, now ch
 	return n, ends, err
 }
 
-// dropEnded deletes those ended windows that are among the ten keys from id on.
+// dropEnded looks at ten keys, from id on, and deletes the windows that have ended.
 func dropEnded(tx *bbolt.Tx, id string, now chat.Micros) error {
 	c := tx.Bucket(limitCount).Cursor()
 	var ended [][]byte

@@ -11,7 +11,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 )
 
-// Search implements store.People.
+// Search implements store.Users.
 func (s *Store) Search(ctx context.Context, q store.Search) (page []store.User, next string, err error) {
 	q.Limit = store.PageSize(q.Limit)
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
@@ -33,7 +33,7 @@ func (s *Store) Search(ctx context.Context, q store.Search) (page []store.User, 
 	return page, next, err
 }
 
-// pager fills a page; full reports that one more was found than fits.
+// pager fills a page. It looks for one user more than fits, to know whether there is a next page.
 type pager struct {
 	tx    *bbolt.Tx
 	q     store.Search
@@ -41,7 +41,8 @@ type pager struct {
 	marks []store.Mark
 }
 
-// add looks up uid and takes it where the search wants it. It returns false when enough were found.
+// add adds the user uid if the search wants them. want, which may be nil, is a further condition. It returns false
+// when enough users were found.
 func (p *pager) add(uid string, m store.Mark, want func(store.User) bool) (bool, error) {
 	u, err := getUser(p.tx, uid)
 	if err != nil {
@@ -61,7 +62,7 @@ func (p *pager) result() ([]store.User, string, error) {
 	return p.page[:p.q.Limit], p.marks[p.q.Limit-1].Cursor(), nil
 }
 
-// searchName lists everybody by name.
+// searchName lists all users by name.
 func searchName(tx *bbolt.Tx, q store.Search) ([]store.User, string, error) {
 	const list = "name"
 	mark, err := store.ParseMark(q.Cursor, list)
@@ -85,7 +86,7 @@ func searchName(tx *bbolt.Tx, q store.Search) ([]store.User, string, error) {
 	return p.result()
 }
 
-// searchNewest lists everybody by a number, greatest first.
+// searchNewest lists all users by the number in an index, greatest first.
 func searchNewest(tx *bbolt.Tx, q store.Search, bucket []byte) ([]store.User, string, error) {
 	list := string(bucket)
 	mark, err := store.ParseMark(q.Cursor, list)
@@ -109,7 +110,7 @@ func searchNewest(tx *bbolt.Tx, q store.Search, bucket []byte) ([]store.User, st
 	return p.result()
 }
 
-// searchEmail lists those whose address has a prefix, by address.
+// searchEmail lists the users whose address has a prefix, by address.
 func searchEmail(tx *bbolt.Tx, q store.Search) ([]store.User, string, error) {
 	want := strings.ToLower(strings.TrimSpace(q.Prefix))
 	list := "email:" + want
@@ -134,9 +135,8 @@ func searchEmail(tx *bbolt.Tx, q store.Search) ([]store.User, string, error) {
 	return p.result()
 }
 
-// searchWord lists those who have, for each word of the query, one that begins with it, by name. The
-// index is in the order of words, so every match is looked at, by key; only
-// people who are on the page are fetched.
+// searchWord lists the users who have, for each word of the query, a word that begins with it, by name. The index is
+// sorted by word, so the keys of all matches are read. Only the records of users on the page are.
 func searchWord(tx *bbolt.Tx, q store.Search, query store.Query) ([]store.User, string, error) {
 	list := "word:" + strings.Join(query.Words, " ")
 	mark, err := store.ParseMark(q.Cursor, list)
@@ -149,12 +149,12 @@ func searchWord(tx *bbolt.Tx, q store.Search, query store.Query) ([]store.User, 
 	}
 	words := rarestFirst(tx, query.Words, last)
 	common := len(words) - 1
-	var among map[string]bool // keys of those who have all words but the commonest; nil: everybody
+	var candidates map[string]bool // keys of users who have all words but the commonest; nil: all users
 	for _, w := range words[:common] {
-		among = withWord(tx, w, last, among)
+		candidates = withWord(tx, w, last, candidates)
 	}
 	for {
-		found := firstWith(tx, words[common], last, q.Limit+1, among)
+		found := firstWith(tx, words[common], last, q.Limit+1, candidates)
 		for _, k := range found {
 			name, uid, _ := strings.Cut(k, "\x00")
 			more, err := p.add(uid, store.Mark{List: list, Text: name, ID: uid}, nil)
@@ -166,13 +166,13 @@ func searchWord(tx *bbolt.Tx, q store.Search, query store.Query) ([]store.User, 
 			}
 			last = k
 		}
-		if len(found) <= q.Limit { // some may be disabled: then the page is not full yet
+		if len(found) <= q.Limit { // otherwise some were disabled, and the page is not full yet
 			return p.result()
 		}
 	}
 }
 
-// rarestFirst returns words, those that fewest have first, so that what is remembered stays small.
+// rarestFirst sorts words by the number of users who have them, so that the set of candidates stays small.
 func rarestFirst(tx *bbolt.Tx, words []string, last string) []string {
 	if len(words) < 2 {
 		return words
@@ -186,8 +186,8 @@ func rarestFirst(tx *bbolt.Tx, words []string, last string) []string {
 	return words
 }
 
-// eachWith calls f with the keys of byName, after last, of those who have a
-// word that begins with word; with some more than once.
+// eachWith calls f with the keys in byName, after last, of the users who have a word that begins with word. It may
+// pass a key more than once.
 func eachWith(tx *bbolt.Tx, word, last string, f func(k []byte)) {
 	c := tx.Bucket(byWord).Cursor()
 	for k, _ := c.Seek([]byte(word)); bytes.HasPrefix(k, []byte(word)); k, _ = c.Next() {
@@ -197,22 +197,22 @@ func eachWith(tx *bbolt.Tx, word, last string, f func(k []byte)) {
 	}
 }
 
-// withWord returns the keys, out of among, of those who have the word.
-func withWord(tx *bbolt.Tx, word, last string, among map[string]bool) map[string]bool {
+// withWord returns the keys of the candidates who have the word. Without candidates (nil), all users are.
+func withWord(tx *bbolt.Tx, word, last string, candidates map[string]bool) map[string]bool {
 	have := map[string]bool{}
 	eachWith(tx, word, last, func(k []byte) {
-		if among == nil || among[string(k)] {
+		if candidates == nil || candidates[string(k)] {
 			have[string(k)] = true
 		}
 	})
 	return have
 }
 
-// firstWith returns the first n keys, out of among, of those who have the word.
-func firstWith(tx *bbolt.Tx, word, last string, n int, among map[string]bool) []string {
+// firstWith returns the first n keys of the candidates who have the word. Without candidates (nil), all users are.
+func firstWith(tx *bbolt.Tx, word, last string, n int, candidates map[string]bool) []string {
 	var first []string
 	eachWith(tx, word, last, func(k []byte) {
-		if among != nil && !among[string(k)] || len(first) == n && string(k) >= first[n-1] {
+		if candidates != nil && !candidates[string(k)] || len(first) == n && string(k) >= first[n-1] {
 			return
 		}
 		i, have := slices.BinarySearch(first, string(k))
@@ -227,7 +227,7 @@ func firstWith(tx *bbolt.Tx, word, last string, n int, among map[string]bool) []
 	return first
 }
 
-// after moves c to the first key greater than k.
+// after moves c to the first key greater than k, and returns it.
 func after(c *bbolt.Cursor, k []byte) []byte {
 	found, _ := c.Seek(k)
 	if bytes.Equal(found, k) {
@@ -236,7 +236,7 @@ func after(c *bbolt.Cursor, k []byte) []byte {
 	return found
 }
 
-// before moves c to the last key smaller than k.
+// before moves c to the last key smaller than k, and returns it.
 func before(c *bbolt.Cursor, k []byte) []byte {
 	if found, _ := c.Seek(k); found == nil {
 		found, _ = c.Last()

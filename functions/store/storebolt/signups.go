@@ -29,7 +29,7 @@ func getSignup(tx *bbolt.Tx, emailKey string) (*store.Signup, error) {
 	return &s, nil
 }
 
-// dropLease lets go of a name that the sign-up of emailKey leases.
+// dropLease releases a username if the sign-up of emailKey leases it.
 func dropLease(tx *bbolt.Tx, username, emailKey string) error {
 	n, err := getName(tx, username)
 	if err != nil || !n.LeasedBy(emailKey) {
@@ -39,7 +39,8 @@ func dropLease(tx *bbolt.Tx, username, emailKey string) error {
 }
 
 // Reserve implements store.Signups.
-func (s *Store) Reserve(ctx context.Context, email, username, uid, attempt string, now chat.Micros, lease time.Duration) (signup store.Signup, err error) {
+func (s *Store) Reserve(ctx context.Context, email, username, uid, attempt string, now chat.Micros,
+	lease time.Duration) (signup store.Signup, err error) {
 	emailKey := store.EmailKey(email)
 	err = s.update(ctx, func(tx *bbolt.Tx) error {
 		old, err := getSignup(tx, emailKey)
@@ -61,7 +62,8 @@ func (s *Store) Reserve(ctx context.Context, email, username, uid, attempt strin
 				return err
 			}
 		}
-		if err := put(tx, names, []byte(store.NameKey(username)), store.Name{EmailKey: emailKey, Expires: signup.Expires}); err != nil {
+		if err := put(tx, names, []byte(store.NameKey(username)),
+			store.Name{EmailKey: emailKey, Expires: signup.Expires}); err != nil {
 			return err
 		}
 		return put(tx, signups, []byte(emailKey), signup)
@@ -80,8 +82,8 @@ func (s *Store) Commit(ctx context.Context, signup store.Signup, u store.User) e
 		if err != nil {
 			return err
 		}
-		if have == nil || have.Attempt != signup.Attempt || have.UID != u.UID || !name.LeasedBy(signup.EmailKey) {
-			return store.ErrSignupLost
+		if err := have.CheckCommit(signup, name, u); err != nil {
+			return err
 		}
 		if err := put(tx, names, []byte(store.NameKey(u.Username)), store.Name{UID: u.UID}); err != nil {
 			return err
@@ -97,7 +99,7 @@ func (s *Store) Commit(ctx context.Context, signup store.Signup, u store.User) e
 func (s *Store) Release(ctx context.Context, signup store.Signup) error {
 	return s.update(ctx, func(tx *bbolt.Tx) error {
 		have, err := getSignup(tx, signup.EmailKey)
-		if err != nil || have == nil || have.Attempt != signup.Attempt {
+		if err != nil || !have.HeldBy(signup) {
 			return err
 		}
 		if err := dropLease(tx, have.Username, have.EmailKey); err != nil {
@@ -108,42 +110,43 @@ func (s *Store) Release(ctx context.Context, signup store.Signup) error {
 	})
 }
 
-// TakeStale implements store.Signups. It reads all leases: there are only
-// those of sign-ups under way or broken off.
-func (s *Store) TakeStale(ctx context.Context, before chat.Micros, attempt string, now chat.Micros, lease time.Duration, limit int) (taken []store.Signup, err error) {
+// LeaseStale implements store.Signups. It reads all leases. They are few: those of sign-ups that are in progress or
+// were interrupted.
+func (s *Store) LeaseStale(ctx context.Context, before chat.Micros, attempt string, now chat.Micros,
+	lease time.Duration, limit int) (stale []store.Signup, err error) {
 	err = s.update(ctx, func(tx *bbolt.Tx) error {
-		taken = nil
+		stale = nil
 		err := tx.Bucket(signups).ForEach(func(k, v []byte) error {
 			var have store.Signup
 			if err := decode(signups, k, v, &have); err != nil {
 				return err
 			}
 			if have.Expires < before {
-				taken = append(taken, have)
+				stale = append(stale, have)
 			}
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		slices.SortFunc(taken, func(a, b store.Signup) int { return int(a.Expires - b.Expires) })
-		taken = taken[:min(len(taken), limit)]
-		for i := range taken {
-			taken[i].Attempt, taken[i].Expires = attempt, now+chat.Micros(lease.Microseconds())
-			if err := put(tx, signups, []byte(taken[i].EmailKey), taken[i]); err != nil {
+		slices.SortFunc(stale, func(a, b store.Signup) int { return int(a.Expires - b.Expires) })
+		stale = stale[:min(len(stale), limit)]
+		for i := range stale {
+			stale[i].Attempt, stale[i].Expires = attempt, now+chat.Micros(lease.Microseconds())
+			if err := put(tx, signups, []byte(stale[i].EmailKey), stale[i]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return taken, err
+	return stale, err
 }
 
 // Forget implements store.Signups.
 func (s *Store) Forget(ctx context.Context, signup store.Signup) error {
 	return s.update(ctx, func(tx *bbolt.Tx) error {
 		have, err := getSignup(tx, signup.EmailKey)
-		if err != nil || have == nil || have.Attempt != signup.Attempt {
+		if err != nil || !have.HeldBy(signup) {
 			return err
 		}
 		if err := dropLease(tx, have.Username, have.EmailKey); err != nil {

@@ -1,11 +1,9 @@
-// Package storebolt is the store on the disk of one machine: one bbolt file,
-// which one process at a time may have open. It is what `go run ./infra/local`
-// keeps accounts and messages in, and is held to the same suite as Firestore.
+// Package storebolt is the store on the disk of one machine. It is one bbolt file, which only one process can have
+// open at a time. `go run ./infra/local` keeps users and messages in it. It passes the same suite as Firestore.
 //
-// A change is on the disk (fsync) when its call returns; a crash or a power cut
-// loses no finished call and leaves no half one. When the disk is full or the
-// file cannot be written, changes give problem.ErrUnavailable, nothing is half
-// written, and reading goes on.
+// When a call returns, its change is on the disk (fsync). After a crash or a power cut, every finished call has taken
+// effect, and an unfinished one has taken effect completely or not. If the disk is full or the file cannot be
+// written, changes return problem.ErrUnavailable and have no effect, and reads continue to work.
 package storebolt
 
 import (
@@ -26,8 +24,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Buckets. Where keys have parts, these are joined by a zero byte, which no
-// part may hold; numbers are 8 bytes, big endian, so that keys sort as they do.
+// Buckets. A comma in the comments separates parts of a key, which are joined by a zero byte; no part may contain
+// one. Numbers are 8 bytes, big endian, so that keys sort like the numbers. They have no separator after them.
 var (
 	users     = []byte("users")     // uid → userRecord
 	names     = []byte("names")     // username in lower case → store.Name
@@ -47,14 +45,14 @@ var (
 	messageIDs    = []byte("message_ids")   // conversation, id → at
 	days          = []byte("days")          // "2006-01-02" → number of messages
 
-	audit      = []byte("audit")       // at id → store.Audit
-	auditIDs   = []byte("audit_ids")   // id
-	letters    = []byte("letters")     // at id → store.Letter
-	letterIDs  = []byte("letter_ids")  // id → at
-	limitCount = []byte("limit_count") // key → limitRecord
+	audit         = []byte("audit")       // at id → store.Audit
+	auditIDs      = []byte("audit_ids")   // id
+	deadLetters   = []byte("letters")     // at id → store.DeadLetter
+	deadLetterIDs = []byte("letter_ids")  // id → at
+	limitCount    = []byte("limit_count") // key → limitRecord
 
 	all = [][]byte{users, names, signups, byName, byWord, byEmail, byCreated, byActive, admins, erasing, erased,
-		conversations, byMember, messages, messageIDs, days, audit, auditIDs, letters, letterIDs, limitCount}
+		conversations, byMember, messages, messageIDs, days, audit, auditIDs, deadLetters, deadLetterIDs, limitCount}
 )
 
 // Store is a store.Store in a bbolt file.
@@ -64,33 +62,35 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Options are for tests; the zero value is right otherwise.
+// Options are for tests. Elsewhere, use the zero value.
 type Options struct {
-	MaxSize int  // bytes that the file may grow to; 0: no limit
-	NoSync  bool // do not wait for the disk: a power cut may lose what calls have confirmed
+	MaxSize int  // limit of the file's size in bytes; 0: none
+	NoSync  bool // do not wait for the disk: a power cut may lose finished calls
 }
 
 // Errors of Open.
 var (
-	ErrLocked   = errors.New("the data file is in use by another process; stop that one first")
+	ErrLocked   = errors.New("the data file is in use by another process; stop that process first")
 	ErrReadOnly = errors.New("the data file cannot be written")
-	ErrDamaged  = errors.New("the data file is damaged or no data file of this program; move it away to start afresh")
+	ErrDamaged  = errors.New("the data file is damaged, or another program's; move it away to start with a new one")
 )
 
-// Open opens the file at path and makes it, and its folder, where they are
-// missing. It waits a second for another process to let go of the file. The
-// errors are ErrLocked, ErrReadOnly, ErrDamaged or what the system said, with the path.
+// Open opens the file at path. It creates the file and its folder if they are missing. It waits for a second if
+// another process has the file open. The errors are ErrLocked, ErrReadOnly, ErrDamaged or that of the system, with
+// the path.
 func Open(path string, opts Options) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("folder for the data file: %w", err)
+		return nil, fmt.Errorf("create the folder of the data file: %w", err)
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType, MaxSize: opts.MaxSize, NoSync: opts.NoSync})
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType,
+		MaxSize: opts.MaxSize, NoSync: opts.NoSync})
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("%s: %w", path, ErrLocked)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%w: %w", ErrReadOnly, err)
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch),
+		errors.Is(err, bolterrors.ErrChecksum):
 		return nil, fmt.Errorf("%s: %w", path, ErrDamaged)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -110,16 +110,15 @@ func Open(path string, opts Options) (*Store, error) {
 	return &Store{db: db}, nil
 }
 
-// Close waits for calls under way and lets go of the file. Later calls give
-// problem.ErrUnavailable.
+// Close waits for running calls and closes the file. Later calls return problem.ErrUnavailable.
 func (s *Store) Close() error { return s.db.Close() }
 
-// view runs f over one moment of the store.
+// view runs f on a snapshot of the store.
 func (s *Store) view(ctx context.Context, f func(*bbolt.Tx) error) error {
 	return s.run(ctx, f, s.db.View)
 }
 
-// update runs f as one change. f must stand being run again.
+// update runs f in a transaction.
 func (s *Store) update(ctx context.Context, f func(*bbolt.Tx) error) error {
 	return s.run(ctx, f, s.db.Update)
 }
@@ -128,7 +127,7 @@ func (s *Store) run(ctx context.Context, f func(*bbolt.Tx) error, with func(func
 	if err := ctx.Err(); err != nil {
 		return problem.ErrUnavailable.WithCause(err)
 	}
-	var own error // f's, as opposed to the file's
+	var own error // of f, as opposed to an error of the file
 	err := with(func(tx *bbolt.Tx) error {
 		own = f(tx)
 		return own
@@ -140,15 +139,15 @@ func (s *Store) run(ctx context.Context, f func(*bbolt.Tx) error, with func(func
 	case errors.As(err, &known):
 		return err
 	case own != nil && errors.Is(own, errRecord):
-		return err // a record that cannot be read will not be readable later
+		return err // trying again does not help
 	}
 	return problem.ErrUnavailable.WithCause(fmt.Errorf("data file: %w", err))
 }
 
-// errRecord is the cause where a record on the disk cannot be decoded.
+// errRecord is the cause if a record on the disk cannot be decoded.
 var errRecord = errors.New("a record of the data file cannot be read")
 
-// get decodes the record under key into v and reports whether there is one.
+// get decodes the record with the key into v, and reports whether it exists.
 func get(tx *bbolt.Tx, bucket, key []byte, v any) (bool, error) {
 	b := tx.Bucket(bucket).Get(key)
 	if b == nil {
@@ -184,15 +183,15 @@ func key(parts ...string) []byte {
 	return k
 }
 
-// prefix is key with a zero byte behind it: what all longer keys begin with.
+// prefix returns key with a zero byte after it, with which all longer keys begin.
 func prefix(parts ...string) []byte { return append(key(parts...), 0) }
 
-// num appends a number that sorts before id to k.
+// num appends a number and an id to k. Keys sort by the number first.
 func num[N ~int64](k []byte, n N, id string) []byte {
 	return append(binary.BigEndian.AppendUint64(k, uint64(n)), id...)
 }
 
-// denum splits what num appended.
+// denum splits what num has appended.
 func denum(k []byte) (int64, string) {
 	return int64(binary.BigEndian.Uint64(k)), string(k[8:])
 }

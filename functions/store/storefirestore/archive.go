@@ -22,16 +22,18 @@ type messageDoc struct {
 	AcceptedAt  chat.Micros `firestore:"accepted_at"`
 	DeliveredAt chat.Micros `firestore:"delivered_at"`
 	ReplyTo     string      `firestore:"reply_to"`
-	// Day is the UTC day of AcceptedAt. Messages of a day are counted by it: an index of a
-	// value that all of a day share spreads over the documents' names, where one
-	// of the time itself would take at most 500 writes a second.
+	// Day is the UTC day of AcceptedAt, by which messages are counted. All messages of a day share its value, so its
+	// index is spread by document name. An index on the time itself would be sequential, and limit the collection to 500
+	// writes a second.
 	Day string `firestore:"day"`
 }
 
 func (s *Store) createMessage(d delivery.Delivered) write {
 	return s.create(colConversations+"/"+d.Conversation+"/"+colMessages+"/"+d.ID, map[string]*firestorepb.Value{
-		"from": text(d.From), "to": text(d.To), "body": text(d.Body), "at": integer(d.At), "accepted_at": integer(d.AcceptedAt),
-		"delivered_at": integer(d.DeliveredAt), "reply_to": text(d.ReplyTo), "day": text(d.AcceptedAt.Time().Format("2006-01-02")),
+		"from": text(d.From), "to": text(d.To), "body": text(d.Body), "at": integer(d.At),
+		"accepted_at":  integer(d.AcceptedAt),
+		"delivered_at": integer(d.DeliveredAt), "reply_to": text(d.ReplyTo),
+		"day": text(d.AcceptedAt.Time().Format("2006-01-02")),
 	})
 }
 
@@ -40,13 +42,13 @@ func messageOf(conversation string, snap *firestore.DocumentSnapshot) (delivery.
 	if _, err := decoded(snap, nil, &m); err != nil {
 		return delivery.Delivered{}, err
 	}
-	return delivery.Delivered{Message: chat.Message{ID: snap.Ref.ID, Conversation: conversation, From: m.From, To: m.To, Body: m.Body,
-		At: m.At, AcceptedAt: m.AcceptedAt, ReplyTo: m.ReplyTo}, DeliveredAt: m.DeliveredAt}, nil
+	return delivery.Delivered{Message: chat.Message{ID: snap.Ref.ID, Conversation: conversation, From: m.From, To: m.To,
+		Body: m.Body,
+		At:   m.At, AcceptedAt: m.AcceptedAt, ReplyTo: m.ReplyTo}, DeliveredAt: m.DeliveredAt}, nil
 }
 
-// previewDoc is the field preview of a conversation: of the newest message of some flush.
-// It is written without reading, so an old flush that comes late overwrites that of
-// a newer one. Then its At differs from last_at, and lists read the newest message instead.
+// previewDoc is the field preview of a conversation. It is written without reading, so a flush that arrives late
+// overwrites the preview of a newer one. Then its At differs from last_at, and lists read the newest message instead.
 type previewDoc struct {
 	ID   string      `firestore:"id"`
 	From string      `firestore:"from"`
@@ -62,8 +64,8 @@ type conversationDoc struct {
 	Read    map[string]chat.Micros `firestore:"read,omitempty"`
 }
 
-// touched is what a flush says of one conversation.
-type touched struct {
+// change is what a flush changes in one conversation.
+type change struct {
 	newest *delivery.Delivered
 	read   map[string]chat.Micros
 }
@@ -74,10 +76,10 @@ func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered, read [
 	if err != nil {
 		return err
 	}
-	conversations := map[string]*touched{}
-	of := func(id string) *touched {
+	conversations := map[string]*change{}
+	of := func(id string) *change {
 		if conversations[id] == nil {
-			conversations[id] = &touched{read: map[string]chat.Micros{}}
+			conversations[id] = &change{read: map[string]chat.Micros{}}
 		}
 		return conversations[id]
 	}
@@ -102,25 +104,24 @@ func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered, read [
 	return err
 }
 
-// saveMessages creates messages, and returns them as they are kept: those that
-// were there already (a repeat, or somebody's second use of an id) are read,
-// so that a conversation never shows what its history does not hold.
+// saveMessages creates messages and returns them as they are stored. It reads the ones that already existed, which
+// are repeats or second uses of an id, so that a preview never shows a message that is not in the history.
 func (s *Store) saveMessages(ctx context.Context, delivered []delivery.Delivered) ([]delivery.Delivered, error) {
 	var writes []write
 	var list []delivery.Delivered
-	seen := map[[2]string]bool{} // no two writes of one call may be to one document
+	seen := map[[2]string]bool{} // two writes of one call must not be to the same document
 	for _, d := range delivered {
 		if key := [2]string{d.Conversation, d.ID}; !seen[key] {
 			seen[key] = true
 			writes, list = append(writes, s.createMessage(d)), append(list, d)
 		}
 	}
-	there, err := s.writeAll(ctx, writes)
-	if err != nil || len(there) == 0 {
+	existing, err := s.writeAll(ctx, writes)
+	if err != nil || len(existing) == 0 {
 		return list, err
 	}
-	refs := make([]*firestore.DocumentRef, len(there))
-	for n, i := range there {
+	refs := make([]*firestore.DocumentRef, len(existing))
+	for n, i := range existing {
 		refs[n] = s.conversation(list[i].Conversation).Collection(colMessages).Doc(list[i].ID)
 	}
 	snaps, err := s.client.GetAll(ctx, refs)
@@ -128,8 +129,8 @@ func (s *Store) saveMessages(ctx context.Context, delivered []delivery.Delivered
 		return nil, translate(err)
 	}
 	gone := map[int]bool{}
-	for n, i := range there {
-		if !snaps[n].Exists() { // erased in this moment
+	for n, i := range existing {
+		if !snaps[n].Exists() { // erased meanwhile
 			gone[i] = true
 			continue
 		}
@@ -146,8 +147,8 @@ func (s *Store) saveMessages(ctx context.Context, delivered []delivery.Delivered
 	return kept, nil
 }
 
-// mergeConversation writes what a flush says of one conversation, without reading it.
-func (s *Store) mergeConversation(id string, c *touched) (write, error) {
+// mergeConversation returns the write that applies c to a conversation, without reading it.
+func (s *Store) mergeConversation(id string, c *change) (write, error) {
 	a, b, err := chat.Members(id)
 	if err != nil {
 		return write{}, err
@@ -155,7 +156,8 @@ func (s *Store) mergeConversation(id string, c *touched) (write, error) {
 	set, raise := map[string]*firestorepb.Value{"members": list(text(a), text(b))}, map[string]chat.Micros{}
 	if c.newest != nil {
 		p := store.PreviewOf(c.newest.Message)
-		set["preview"] = object(map[string]*firestorepb.Value{"id": text(p.ID), "from": text(p.From), "text": text(p.Text), "at": integer(p.At)})
+		set["preview"] = object(map[string]*firestorepb.Value{"id": text(p.ID), "from": text(p.From), "text": text(p.Text),
+			"at": integer(p.At)})
 		raise["last_at"] = p.At
 	}
 	for uid, at := range c.read {
@@ -169,7 +171,7 @@ func (s *Store) MessagesOn(ctx context.Context, day string) (int64, error) {
 	return count(ctx, s.query(messagesOnDay, nil, day))
 }
 
-// listAtOnce is how many conversations of a page are looked into at once.
+// listAtOnce limits the conversations of a page that are completed concurrently.
 const listAtOnce = 10
 
 // Conversations implements store.Archive.
@@ -198,7 +200,8 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string, limit int
 		if _, err := decoded(snap, nil, &d); err != nil {
 			return false, err
 		}
-		page = append(page, store.Listed{Conversation: store.Conversation{ID: snap.Ref.ID, LastAt: d.LastAt, Preview: store.Preview(d.Preview), Read: d.Read}})
+		page = append(page, store.Listed{Conversation: store.Conversation{ID: snap.Ref.ID, LastAt: d.LastAt,
+			Preview: store.Preview(d.Preview), Read: d.Read}})
 		return true, nil
 	})
 	if err != nil {
@@ -215,18 +218,19 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string, limit int
 	return page, next, nil
 }
 
-// complete reads what the document of a conversation does not say: the number of unread
-// messages, and the preview where an older one has overwritten it.
+// complete sets what the document of a conversation does not contain: the number of unread messages, and the preview
+// if an older one has overwritten it.
 func (s *Store) complete(ctx context.Context, uid string, c *store.Listed) error {
 	if c.Read == nil {
 		c.Read = map[string]chat.Micros{}
 	}
 	if c.Preview.At != c.LastAt {
-		err := each(ctx, s.query(newestMessages, s.conversation(c.ID)).Limit(1), func(snap *firestore.DocumentSnapshot) (bool, error) {
-			newest, err := messageOf(c.ID, snap)
-			c.Preview = store.PreviewOf(newest.Message)
-			return true, err
-		})
+		err := each(ctx, s.query(newestMessages, s.conversation(c.ID)).Limit(1),
+			func(snap *firestore.DocumentSnapshot) (bool, error) {
+				newest, err := messageOf(c.ID, snap)
+				c.Preview = store.PreviewOf(newest.Message)
+				return true, err
+			})
 		if err != nil {
 			return err
 		}
@@ -240,7 +244,8 @@ func (s *Store) complete(ctx context.Context, uid string, c *store.Listed) error
 }
 
 // Messages implements store.Archive.
-func (s *Store) Messages(ctx context.Context, conversation string, pos store.Position, limit int) ([]delivery.Delivered, bool, error) {
+func (s *Store) Messages(ctx context.Context, conversation string, pos store.Position,
+	limit int) ([]delivery.Delivered, bool, error) {
 	limit = store.PageSize(limit)
 	q := s.query(newestMessages, s.conversation(conversation))
 	switch {

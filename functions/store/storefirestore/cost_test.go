@@ -21,14 +21,15 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
-// meter counts what Firestore would bill.
+// meter counts the operations that Firestore would bill.
 type meter struct {
 	mu            sync.Mutex
 	writes, reads int
 	other         []string
 }
 
-func (m *meter) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+func (m *meter) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker,
+	opts ...grpc.CallOption) error {
 	m.mu.Lock()
 	switch r := req.(type) {
 	case *firestorepb.BatchWriteRequest:
@@ -42,7 +43,8 @@ func (m *meter) unary(ctx context.Context, method string, req, reply any, cc *gr
 	return invoke(ctx, method, req, reply, cc, opts...)
 }
 
-func (m *meter) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func (m *meter) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string,
+	open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	s, err := open(ctx, desc, cc, method, opts...)
 	return meteredStream{s, m}, err
 }
@@ -69,12 +71,14 @@ func (s meteredStream) RecvMsg(v any) error {
 	return err
 }
 
-// metered is a store of its own whose bill is counted.
+// metered returns a store over an empty database, and the meter of its operations.
 func metered(t *testing.T) (*Store, *meter) {
 	t.Helper()
 	m := &meter{}
-	conn, err := grpc.NewClient("passthrough:///"+emulator(t), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(owner{}),
-		grpc.WithUnaryInterceptor(m.unary), grpc.WithStreamInterceptor(m.stream), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
+	conn, err := grpc.NewClient("passthrough:///"+emulator(t), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithPerRPCCredentials(owner{}),
+		grpc.WithUnaryInterceptor(m.unary), grpc.WithStreamInterceptor(m.stream),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,9 +94,8 @@ func metered(t *testing.T) (*Store, *meter) {
 	return s, m
 }
 
-// A chat at its own pace (each message acknowledged and read in a flush of its own, or in flushes that
-// gather a few) costs at most 2.5 writes a message, and not one read.
-func TestWhatAMessageCosts(t *testing.T) {
+// Saving costs at most 2 writes per message, fewer if a flush has several messages, and does not read.
+func TestCostOfMessage(t *testing.T) {
 	for _, tt := range []struct {
 		perFlush int
 		most     float64
@@ -105,7 +108,8 @@ func TestWhatAMessageCosts(t *testing.T) {
 				var rs []delivery.Read
 				for j := range tt.perFlush {
 					at := chat.MicrosOf(time.Now()) + chat.Micros(i+j)
-					ds = append(ds, delivery.Delivered{Message: chat.Message{ID: uuid.Must(uuid.NewV7()).String(), Conversation: "ada~bob", From: "ada", To: "bob",
+					ds = append(ds, delivery.Delivered{Message: chat.Message{ID: uuid.Must(uuid.NewV7()).String(),
+						Conversation: "ada~bob", From: "ada", To: "bob",
 						Body: "hi", At: at, AcceptedAt: at}, DeliveredAt: at})
 					rs = append(rs, delivery.Read{Conversation: "ada~bob", By: "bob", At: at})
 				}
@@ -114,21 +118,24 @@ func TestWhatAMessageCosts(t *testing.T) {
 				}
 			}
 			if per := float64(m.writes) / n; per > tt.most || m.reads != 0 || len(m.other) != 0 {
-				t.Errorf("%.2f writes a message (at most %.2f), %d reads, other calls %v", per, tt.most, m.reads, m.other)
+				t.Errorf("%.2f writes per message, want at most %.2f; %d reads, want 0; other calls %v", per, tt.most, m.reads,
+					m.other)
 			}
 		})
 	}
 }
 
-// A list of conversations that are all read costs one read each; unread ones
-// one more for the count, and only where previews were overwritten one more.
-func TestWhatAListCosts(t *testing.T) {
+// Listing costs one read per conversation, one more if it has unread messages, and one more if its preview was
+// overwritten.
+func TestCostOfList(t *testing.T) {
 	s, m := metered(t)
 	save := func(to string, at chat.Micros, read chat.Micros) {
 		t.Helper()
-		d := delivery.Delivered{Message: chat.Message{ID: uuid.Must(uuid.NewV7()).String(), Conversation: chat.ConversationID("ada", to), From: "ada", To: to,
+		d := delivery.Delivered{Message: chat.Message{ID: uuid.Must(uuid.NewV7()).String(),
+			Conversation: chat.ConversationID("ada", to), From: "ada", To: to,
 			Body: fmt.Sprint(at), At: at, AcceptedAt: at}, DeliveredAt: at}
-		if err := s.Save(t.Context(), []delivery.Delivered{d}, []delivery.Read{{Conversation: d.Conversation, By: to, At: read}}); err != nil {
+		if err := s.Save(t.Context(), []delivery.Delivered{d},
+			[]delivery.Read{{Conversation: d.Conversation, By: to, At: read}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -145,15 +152,15 @@ func TestWhatAListCosts(t *testing.T) {
 	}
 	save("bob", 100, 100)
 	if _, n := reads("bob"); n != 1 {
-		t.Errorf("a conversation that is read costs %d reads", n)
+		t.Errorf("a conversation without unread messages costs %d reads, want 1", n)
 	}
 	save("cyd", 100, 50)
 	if list, n := reads("cyd"); n != 2 || list[0].Unread != 1 {
-		t.Errorf("an unread one costs %d reads, %+v", n, list)
+		t.Errorf("a conversation with unread messages costs %d reads, want 2: %+v", n, list)
 	}
 	save("dan", 100, 100)
-	save("dan", 90, 100) // comes late and overwrites the preview
+	save("dan", 90, 100) // arrives late and overwrites the preview
 	if list, n := reads("dan"); n != 2 || list[0].Preview.Text != "100" {
-		t.Errorf("one with an overwritten preview costs %d reads, %+v", n, list)
+		t.Errorf("a conversation with an overwritten preview costs %d reads, want 2: %+v", n, list)
 	}
 }

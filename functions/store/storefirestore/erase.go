@@ -18,15 +18,9 @@ type erasedDoc struct {
 // BeginErase implements store.Erasure.
 func (s *Store) BeginErase(ctx context.Context, uid string, at chat.Micros) (store.User, error) {
 	return s.change(ctx, uid, func(tx *firestore.Transaction, u *store.User) error {
-		if u.ErasingAt != 0 {
-			return nil
+		if begun, err := u.BeginErase(at, s.otherAdmin(tx)); err != nil || !begun {
+			return err
 		}
-		if u.Admin && u.Active() {
-			if err := s.keepAdmin(tx, uid); err != nil {
-				return err
-			}
-		}
-		u.ErasingAt, u.Disabled = at, true // the gate, which realtime/ fills from the document, knows only disabled
 		return tx.Set(s.doc(colErased, uid), erasedDoc{At: at})
 	})
 }
@@ -38,14 +32,15 @@ func (s *Store) EraseContent(ctx context.Context, uid string) error {
 	})
 }
 
-// eraseFrom deletes what uid wrote in one conversation, then mends the conversation.
+// eraseFrom deletes the messages that uid wrote in one conversation, then corrects its preview or deletes it.
 func (s *Store) eraseFrom(ctx context.Context, ref *firestore.DocumentRef, uid string) error {
 	for {
 		var writes []write
-		err := each(ctx, s.query(messagesFrom, ref, uid).Select().Limit(maxWrites), func(snap *firestore.DocumentSnapshot) (bool, error) {
-			writes = append(writes, s.remove(colConversations+"/"+ref.ID+"/"+colMessages+"/"+snap.Ref.ID))
-			return true, nil
-		})
+		err := each(ctx, s.query(messagesFrom, ref, uid).Select().Limit(maxWrites),
+			func(snap *firestore.DocumentSnapshot) (bool, error) {
+				writes = append(writes, s.remove(colConversations+"/"+ref.ID+"/"+colMessages+"/"+snap.Ref.ID))
+				return true, nil
+			})
 		if err == nil {
 			_, err = s.writeAll(ctx, writes)
 		}
@@ -56,8 +51,7 @@ func (s *Store) eraseFrom(ctx context.Context, ref *firestore.DocumentRef, uid s
 			break
 		}
 	}
-	// A message that is saved meanwhile writes the conversation after this
-	// transaction or makes it run again.
+	// A message that is saved meanwhile either writes the conversation after this transaction, or makes it run again.
 	return s.transact(ctx, func(tx *firestore.Transaction) error {
 		if ok, err := getIn(tx, ref, new(conversationDoc)); err != nil || !ok {
 			return err
@@ -92,8 +86,7 @@ func (s *Store) FinishErase(ctx context.Context, uid string, now chat.Micros) er
 		case d.ErasingAt == 0:
 			return problem.ErrNotFound
 		}
-		hold := store.Name{UID: uid, Expires: now + chat.Micros(store.NameHold.Microseconds())}
-		if err := tx.Set(s.doc(colNames, store.NameKey(d.Username)), hold); err != nil {
+		if err := tx.Set(s.doc(colNames, store.NameKey(d.Username)), store.HeldName(uid, now)); err != nil {
 			return err
 		}
 		return tx.Delete(s.doc(colUsers, uid))
@@ -102,21 +95,23 @@ func (s *Store) FinishErase(ctx context.Context, uid string, now chat.Micros) er
 
 // Erasing implements store.Erasure.
 func (s *Store) Erasing(ctx context.Context, before chat.Micros, limit int) (list []store.User, err error) {
-	err = each(ctx, s.query(erasingSince, nil, int64(0), int64(before)).Limit(limit), func(snap *firestore.DocumentSnapshot) (bool, error) {
-		u, err := userFrom(snap)
-		list = append(list, u)
-		return true, err
-	})
+	err = each(ctx, s.query(erasingSince, nil, int64(0), int64(before)).Limit(limit),
+		func(snap *firestore.DocumentSnapshot) (bool, error) {
+			u, err := userFrom(snap)
+			list = append(list, u)
+			return true, err
+		})
 	return list, err
 }
 
 // ErasedSince implements store.Erasure.
 func (s *Store) ErasedSince(ctx context.Context, since chat.Micros) (list []store.Erased, err error) {
-	err = each(ctx, s.query(erasedSince, nil, int64(since)).Limit(store.MaxPage), func(snap *firestore.DocumentSnapshot) (bool, error) {
-		var d erasedDoc
-		_, err := decoded(snap, nil, &d)
-		list = append(list, store.Erased{UID: snap.Ref.ID, At: d.At})
-		return true, err
-	})
+	err = each(ctx, s.query(erasedSince, nil, int64(since)).Limit(store.MaxPage),
+		func(snap *firestore.DocumentSnapshot) (bool, error) {
+			var d erasedDoc
+			_, err := decoded(snap, nil, &d)
+			list = append(list, store.Erased{UID: snap.Ref.ID, At: d.At})
+			return true, err
+		})
 	return list, err
 }

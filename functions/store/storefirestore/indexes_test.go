@@ -17,7 +17,7 @@ var update = flag.Bool("update", false, "write firestore.indexes.json anew from 
 
 const indexFile = "firestore.indexes.json"
 
-// The form of the file is that of Firebase's command line.
+// The types below have the form of the index file of Firebase's command line.
 type (
 	indexes struct {
 		Indexes        []composite `json:"indexes"`
@@ -36,7 +36,7 @@ type (
 	override struct {
 		CollectionGroup string        `json:"collectionGroup"`
 		FieldPath       string        `json:"fieldPath"`
-		TTL             bool          `json:"ttl,omitempty"` // documents are dropped some time after this field
+		TTL             bool          `json:"ttl,omitempty"` // documents are deleted some time after the time in this field
 		Indexes         []singleIndex `json:"indexes"`
 	}
 	singleIndex struct {
@@ -46,14 +46,15 @@ type (
 	}
 )
 
-// documents are the types of the documents of each collection.
+// documents lists the document type of each collection.
 var documents = map[string]any{
-	colUsers: userDoc{}, colNames: store.Name{}, colSignups: signupDoc{}, colErased: erasedDoc{}, colConversations: conversationDoc{},
-	colMessages: messageDoc{}, colAudit: auditDoc{}, colLetters: letterDoc{}, colLimits: limitDoc{},
+	colUsers: userDoc{}, colNames: store.Name{}, colSignups: signupDoc{}, colErased: erasedDoc{},
+	colConversations: conversationDoc{},
+	colMessages:      messageDoc{}, colAudit: auditDoc{}, colDeadLetters: deadLetterDoc{}, colLimits: limitDoc{},
 }
 
-// needs says which index a query needs: a composite one, or the one of a single field.
-// (Firestore's rules: https://firebase.google.com/docs/firestore/query-data/index-overview)
+// needs returns the index that a query needs: a composite one, or that of a single field. It follows the rules in
+// https://firebase.google.com/docs/firestore/query-data/index-overview.
 func (sh shape) needs() (fields []indexField) {
 	var ranged []string
 	for _, c := range sh.where {
@@ -80,10 +81,10 @@ func (sh shape) needs() (fields []indexField) {
 	return fields
 }
 
-// want is what the file should say.
+// want returns the file that the queries need.
 func want(t *testing.T) indexes {
 	var w indexes
-	single := map[string]map[string][]singleIndex{} // of each field, those that a query needs
+	single := map[string]map[string][]singleIndex{} // by collection and field: the indexes that queries need
 	for _, sh := range shapes {
 		fields := sh.needs()
 		switch {
@@ -102,7 +103,7 @@ func want(t *testing.T) indexes {
 			m[f.FieldPath] = append(m[f.FieldPath], singleIndex{f.Order, f.ArrayConfig, scope})
 		default:
 			if sh.group {
-				t.Fatalf("a composite index of a collection group: %+v", sh)
+				t.Fatalf("composite index of a collection group: %+v", sh)
 			}
 			c := composite{sh.collection, "COLLECTION", fields}
 			if !slices.ContainsFunc(w.Indexes, func(o composite) bool { return reflect.DeepEqual(o, c) }) {
@@ -113,13 +114,13 @@ func want(t *testing.T) indexes {
 	slices.SortFunc(w.Indexes, func(a, b composite) int {
 		return strings.Compare(a.CollectionGroup+a.Fields[0].FieldPath, b.CollectionGroup+b.Fields[0].FieldPath)
 	})
-	// Every field that Firestore would index by itself has the indexes that queries need, and no others.
+	// Firestore would index every field by default. Each field gets only the indexes that queries need.
 	for collection, doc := range documents {
 		d := reflect.TypeOf(doc)
 		for i := range d.NumField() {
 			name, _, _ := strings.Cut(d.Field(i).Tag.Get("firestore"), ",")
 			if name == "" || name == "-" {
-				t.Fatalf("%v.%s has no name", d, d.Field(i).Name)
+				t.Fatalf("%v.%s does not have a name", d, d.Field(i).Name)
 			}
 			list := single[collection][name]
 			if list == nil {
@@ -128,11 +129,12 @@ func want(t *testing.T) indexes {
 			slices.SortFunc(list, func(a, b singleIndex) int {
 				return strings.Compare(a.Order+a.ArrayConfig+a.QueryScope, b.Order+b.ArrayConfig+b.QueryScope)
 			})
-			w.FieldOverrides = append(w.FieldOverrides, override{collection, name, collection == colLimits && name == "expires_at", slices.Compact(list)})
+			w.FieldOverrides = append(w.FieldOverrides, override{collection, name, collection == colLimits &&
+				name == "expires_at", slices.Compact(list)})
 			delete(single[collection], name)
 		}
 		for name := range single[collection] {
-			t.Errorf("a query of %s asks for %s, which its documents do not have", collection, name)
+			t.Errorf("a query of %s uses the field %s, which its documents do not have", collection, name)
 		}
 	}
 	slices.SortFunc(w.FieldOverrides, func(a, b override) int {
@@ -141,8 +143,8 @@ func want(t *testing.T) indexes {
 	return w
 }
 
-// The file, which Terraform makes indexes from, holds exactly those that the
-// queries need. (The emulator never asks for one.)
+// The index file, which Terraform reads, has exactly the indexes that the queries need. (The emulator does not need
+// any.)
 func TestIndexFile(t *testing.T) {
 	b, err := json.MarshalIndent(want(t), "", "  ")
 	if err != nil {
@@ -159,15 +161,15 @@ func TestIndexFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(have, b) {
-		t.Errorf("%s is not what the queries need; -update writes it anew:\n%s", indexFile, b)
+		t.Errorf("%s differs from what the queries need; run the test with -update to write it:\n%s", indexFile, b)
 	}
 }
 
-// The rules above, held against queries whose indexes are known.
+// needs gives the known indexes of some queries.
 func TestNeeds(t *testing.T) {
 	for _, tt := range []struct {
 		sh   shape
-		want int // fields of the index; 0: none
+		want int // fields of the index; 0: no index
 	}{
 		{shape{}, 0},
 		{shape{where: []condition{{"a", "=="}}}, 1},
@@ -183,8 +185,8 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
-// No query goes round the table: the package builds them in one place.
-func TestQueriesAreMadeInOnePlace(t *testing.T) {
+// Every query is built of a shape in queries.go.
+func TestQueriesAreBuiltInOnePlace(t *testing.T) {
 	files, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)
@@ -199,7 +201,7 @@ func TestQueriesAreMadeInOnePlace(t *testing.T) {
 		}
 		for _, word := range []string{".Where(", ".OrderBy", ".CollectionGroup(", ".Offset("} {
 			if bytes.Contains(src, []byte(word)) {
-				t.Errorf("%s builds a query of its own: %s", f.Name(), word)
+				t.Errorf("%s builds a query: %s; declare its shape in queries.go", f.Name(), word)
 			}
 		}
 	}

@@ -13,34 +13,40 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 )
 
-// shape is a query without its values. Every query of this package is made from one
-// of those below, so that a test can say which indexes they need.
+// shape is a query without its values. Every query of this package is made of one of the shapes below, so that a test
+// can derive the indexes that are needed.
 type shape struct {
 	collection string
-	group      bool // all collections of the name, wherever they are
+	group      bool // all collections with this name, at any level
 	where      []condition
-	order      []string // fields; "-" before one: descending. The document id follows, in the direction of the last
-	byID       bool     // with no order: by document id
+	order      []string // fields, with "-" if descending; the document id follows, in the direction of the last field
+	byID       bool     // without an order: by document id
 }
 
 type condition struct{ field, op string }
 
 var (
-	usersByName      = shape{collection: colUsers, where: []condition{{"disabled", "=="}}, order: []string{"name_key"}}
-	usersByWord      = shape{collection: colUsers, where: []condition{{"disabled", "=="}, {"terms", "array-contains"}}, order: []string{"name_key"}}
-	allUsersByName   = shape{collection: colUsers, order: []string{"name_key"}}
-	allUsersByWord   = shape{collection: colUsers, where: []condition{{"terms", "array-contains"}}, order: []string{"name_key"}}
+	usersByName = shape{collection: colUsers, where: []condition{{"disabled", "=="}}, order: []string{"name_key"}}
+	usersByWord = shape{collection: colUsers, where: []condition{{"disabled", "=="}, {"terms", "array-contains"}},
+		order: []string{"name_key"}}
+	allUsersByName = shape{collection: colUsers, order: []string{"name_key"}}
+	allUsersByWord = shape{collection: colUsers, where: []condition{{"terms", "array-contains"}},
+		order: []string{"name_key"}}
 	allUsersByNewest = shape{collection: colUsers, order: []string{"-created_at"}}
 	allUsersByActive = shape{collection: colUsers, order: []string{"-last_active_at"}}
-	allUsersByEmail  = shape{collection: colUsers, where: []condition{{"email", ">="}, {"email", "<"}}, order: []string{"email"}}
-	userWithEmail    = shape{collection: colUsers, where: []condition{{"email", "=="}}}
-	admins           = shape{collection: colUsers, where: []condition{{"admin", "=="}}}
-	everybody        = shape{collection: colUsers}
-	activeSince      = shape{collection: colUsers, where: []condition{{"last_active_at", ">="}}}
-	erasingSince     = shape{collection: colUsers, where: []condition{{"erasing_at", ">"}, {"erasing_at", "<"}}, order: []string{"erasing_at"}}
-	staleSignups     = shape{collection: colSignups, where: []condition{{"expires_us", "<"}}, order: []string{"expires_us"}}
-	erasedSince      = shape{collection: colErased, where: []condition{{"at", ">="}}, order: []string{"at"}}
-	conversationsOf  = shape{collection: colConversations, where: []condition{{"members", "array-contains"}}, order: []string{"-last_at"}}
+	allUsersByEmail  = shape{collection: colUsers, where: []condition{{"email", ">="}, {"email", "<"}},
+		order: []string{"email"}}
+	userWithEmail = shape{collection: colUsers, where: []condition{{"email", "=="}}}
+	admins        = shape{collection: colUsers, where: []condition{{"admin", "=="}}}
+	everybody     = shape{collection: colUsers}
+	activeSince   = shape{collection: colUsers, where: []condition{{"last_active_at", ">="}}}
+	erasingSince  = shape{collection: colUsers, where: []condition{{"erasing_at", ">"}, {"erasing_at", "<"}},
+		order: []string{"erasing_at"}}
+	staleSignups = shape{collection: colSignups, where: []condition{{"expires_us", "<"}},
+		order: []string{"expires_us"}}
+	erasedSince     = shape{collection: colErased, where: []condition{{"at", ">="}}, order: []string{"at"}}
+	conversationsOf = shape{collection: colConversations, where: []condition{{"members", "array-contains"}},
+		order: []string{"-last_at"}}
 	allConversations = shape{collection: colConversations, where: []condition{{"members", "array-contains"}}, byID: true}
 	newestMessages   = shape{collection: colMessages, order: []string{"-at"}}
 	messagesBefore   = shape{collection: colMessages, where: []condition{{"at", "<"}}, order: []string{"-at"}}
@@ -48,16 +54,18 @@ var (
 	messagesToSince  = shape{collection: colMessages, where: []condition{{"to", "=="}, {"at", ">"}}}
 	messagesOnDay    = shape{collection: colMessages, group: true, where: []condition{{"day", "=="}}}
 	auditByNewest    = shape{collection: colAudit, order: []string{"-at"}}
-	lettersByOldest  = shape{collection: colLetters, order: []string{"at"}}
-	allLetters       = shape{collection: colLetters}
+	deadByOldest     = shape{collection: colDeadLetters, order: []string{"at"}}
+	allDeadLetters   = shape{collection: colDeadLetters}
 
 	shapes = []shape{usersByName, usersByWord, allUsersByName, allUsersByWord, allUsersByNewest, allUsersByActive,
-		allUsersByEmail, userWithEmail, admins, everybody, activeSince, erasingSince, staleSignups, erasedSince, conversationsOf, allConversations,
-		newestMessages, messagesBefore, messagesFrom, messagesToSince, messagesOnDay, auditByNewest, lettersByOldest, allLetters}
+		allUsersByEmail, userWithEmail, admins, everybody, activeSince, erasingSince, staleSignups, erasedSince,
+		conversationsOf, allConversations,
+		newestMessages, messagesBefore, messagesFrom, messagesToSince, messagesOnDay, auditByNewest, deadByOldest,
+		allDeadLetters}
 )
 
-// query gives a shape its values, in the order of its conditions. below is the document
-// whose collection is meant, nil for one at the top.
+// query returns the query of a shape with values, in the order of its conditions. below is the document above the
+// collection, or nil for a collection at the top level.
 func (s *Store) query(sh shape, below *firestore.DocumentRef, values ...any) firestore.Query {
 	if len(values) != len(sh.where) {
 		panic(fmt.Sprintf("query of %s: %d values for %d conditions", sh.collection, len(values), len(sh.where)))
@@ -88,7 +96,7 @@ func (s *Store) query(sh shape, below *firestore.DocumentRef, values ...any) fir
 	return q
 }
 
-// from lets q go on after a mark: value is its sort value.
+// from makes q continue after a mark, whose sort value is value.
 func from(q firestore.Query, m *store.Mark, value any) (firestore.Query, error) {
 	if m == nil {
 		return q, nil
@@ -99,7 +107,7 @@ func from(q firestore.Query, m *store.Mark, value any) (firestore.Query, error) 
 	return q.StartAfter(value, m.ID), nil
 }
 
-// each runs f over the documents of q until it returns false.
+// each calls f with the documents of q until f returns false.
 func each(ctx context.Context, q firestore.Query, f func(*firestore.DocumentSnapshot) (bool, error)) error {
 	it := q.Documents(ctx)
 	defer it.Stop()
@@ -117,7 +125,7 @@ func each(ctx context.Context, q firestore.Query, f func(*firestore.DocumentSnap
 	}
 }
 
-// count counts the documents of q: one read is billed per thousand.
+// count counts the documents of q. One read is billed per thousand documents.
 func count(ctx context.Context, q firestore.Query) (int64, error) {
 	r, err := q.NewAggregationQuery().WithCount("n").Get(ctx)
 	if err != nil {
@@ -125,7 +133,7 @@ func count(ctx context.Context, q firestore.Query) (int64, error) {
 	}
 	v, ok := r["n"].(*firestorepb.Value)
 	if !ok {
-		return 0, fmt.Errorf("firestore: a count is answered %T", r["n"])
+		return 0, fmt.Errorf("firestore: count has the type %T", r["n"])
 	}
 	return v.GetIntegerValue(), nil
 }

@@ -28,7 +28,8 @@ type auditDoc struct {
 
 // AddAudit implements store.Records.
 func (s *Store) AddAudit(ctx context.Context, a store.Audit) error {
-	_, err := s.doc(colAudit, a.ID).Create(ctx, auditDoc{a.At, a.By, a.ByName, a.Action, a.On, a.OnName, a.Reason, a.Outcome})
+	_, err := s.doc(colAudit, a.ID).Create(ctx, auditDoc{a.At, a.By, a.ByName, a.Action, a.On, a.OnName, a.Reason,
+		a.Outcome})
 	if status.Code(err) == codes.AlreadyExists {
 		return nil
 	}
@@ -37,15 +38,18 @@ func (s *Store) AddAudit(ctx context.Context, a store.Audit) error {
 
 // AuditLog implements store.Records.
 func (s *Store) AuditLog(ctx context.Context, cursor string, limit int) ([]store.Audit, string, error) {
-	return page(ctx, s.query(auditByNewest, nil), "audit", cursor, limit, func(snap *firestore.DocumentSnapshot) (store.Audit, int64, error) {
-		var d auditDoc
-		_, err := decoded(snap, nil, &d)
-		return store.Audit{ID: snap.Ref.ID, At: d.At, By: d.By, ByName: d.ByName, Action: d.Action, On: d.On, OnName: d.OnName, Reason: d.Reason, Outcome: d.Outcome}, int64(d.At), err
-	})
+	return page(ctx, s.query(auditByNewest, nil), "audit", cursor, limit,
+		func(snap *firestore.DocumentSnapshot) (store.Audit, int64, error) {
+			var d auditDoc
+			_, err := decoded(snap, nil, &d)
+			return store.Audit{ID: snap.Ref.ID, At: d.At, By: d.By, ByName: d.ByName, Action: d.Action, On: d.On,
+				OnName: d.OnName, Reason: d.Reason, Outcome: d.Outcome}, int64(d.At), err
+		})
 }
 
-// page reads one page of a list that is sorted by a number.
-func page[T any](ctx context.Context, q firestore.Query, list, cursor string, limit int, read func(*firestore.DocumentSnapshot) (T, int64, error)) ([]T, string, error) {
+// page reads a page of a list that is sorted by a number. read decodes an entry and returns its sort value.
+func page[T any](ctx context.Context, q firestore.Query, list, cursor string, limit int,
+	read func(*firestore.DocumentSnapshot) (T, int64, error)) ([]T, string, error) {
 	mark, err := store.ParseMark(cursor, list)
 	if err != nil {
 		return nil, "", err
@@ -74,74 +78,76 @@ func page[T any](ctx context.Context, q firestore.Query, list, cursor string, li
 	return entries, next, nil
 }
 
-// letterDoc is dead_letters/{id}.
-type letterDoc struct {
+// deadLetterDoc is dead_letters/{id}.
+type deadLetterDoc struct {
 	At     chat.Micros `firestore:"at"`
 	Reason string      `firestore:"reason"`
 	Data   []byte      `firestore:"data"`
 }
 
-// PutLetters implements store.Records.
-func (s *Store) PutDeadLetters(ctx context.Context, letters []store.DeadLetter) error {
+// PutDeadLetters implements store.Records.
+func (s *Store) PutDeadLetters(ctx context.Context, dead []store.DeadLetter) error {
 	var writes []write
 	seen := map[string]bool{}
-	for _, l := range letters {
+	for _, l := range dead {
 		if !seen[l.ID] {
 			seen[l.ID] = true
-			writes = append(writes, s.create(colLetters+"/"+l.ID, map[string]*firestorepb.Value{"at": integer(l.At), "reason": text(l.Reason), "data": blob(l.Data)}))
+			writes = append(writes, s.create(colDeadLetters+"/"+l.ID,
+				map[string]*firestorepb.Value{"at": integer(l.At), "reason": text(l.Reason), "data": blob(l.Data)}))
 		}
 	}
 	_, err := s.writeAll(ctx, writes)
 	return err
 }
 
-func letterFrom(snap *firestore.DocumentSnapshot) (store.DeadLetter, int64, error) {
-	var d letterDoc
+func deadLetterFrom(snap *firestore.DocumentSnapshot) (store.DeadLetter, int64, error) {
+	var d deadLetterDoc
 	_, err := decoded(snap, nil, &d)
 	return store.DeadLetter{ID: snap.Ref.ID, At: d.At, Reason: d.Reason, Data: d.Data}, int64(d.At), err
 }
 
-// Letters implements store.Records.
+// DeadLetters implements store.Records.
 func (s *Store) DeadLetters(ctx context.Context, cursor string, limit int) ([]store.DeadLetter, string, error) {
-	return page(ctx, s.query(lettersByOldest, nil), "letters", cursor, limit, letterFrom)
+	return page(ctx, s.query(deadByOldest, nil), "letters", cursor, limit, deadLetterFrom)
 }
 
-// Letter implements store.Records.
+// DeadLetter implements store.Records.
 func (s *Store) DeadLetter(ctx context.Context, id string) (store.DeadLetter, error) {
 	if !pathSafe(id) {
 		return store.DeadLetter{}, problem.ErrNotFound
 	}
-	snap, err := s.doc(colLetters, id).Get(ctx)
+	snap, err := s.doc(colDeadLetters, id).Get(ctx)
 	if err != nil {
 		return store.DeadLetter{}, translate(err)
 	}
-	l, _, err := letterFrom(snap)
+	l, _, err := deadLetterFrom(snap)
 	return l, err
 }
 
-// RemoveLetter implements store.Records.
+// RemoveDeadLetter implements store.Records.
 func (s *Store) RemoveDeadLetter(ctx context.Context, id string) error {
 	if !pathSafe(id) {
 		return problem.ErrNotFound
 	}
-	_, err := s.doc(colLetters, id).Delete(ctx, firestore.Exists)
+	_, err := s.doc(colDeadLetters, id).Delete(ctx, firestore.Exists)
 	return translate(err)
 }
 
-// CountLetters implements store.Records.
+// CountDeadLetters implements store.Records.
 func (s *Store) CountDeadLetters(ctx context.Context) (int64, error) {
-	return count(ctx, s.query(allLetters, nil))
+	return count(ctx, s.query(allDeadLetters, nil))
 }
 
 // limitDoc is limits/{key}.
 type limitDoc struct {
 	Count     int64       `firestore:"count"`
 	Ends      chat.Micros `firestore:"ends"`
-	ExpiresAt time.Time   `firestore:"expires_at"` // a TTL policy drops the document some time after this
+	ExpiresAt time.Time   `firestore:"expires_at"` // a TTL policy deletes the document some time later
 }
 
 // Hit implements store.Limits.
-func (s *Store) Hit(ctx context.Context, key string, window time.Duration, now chat.Micros) (n int64, ends chat.Micros, err error) {
+func (s *Store) Hit(ctx context.Context, key string, window time.Duration,
+	now chat.Micros) (n int64, ends chat.Micros, err error) {
 	err = s.transact(ctx, func(tx *firestore.Transaction) error {
 		var d limitDoc
 		if _, err := getIn(tx, s.doc(colLimits, key), &d); err != nil {

@@ -26,7 +26,7 @@ func signupDocOf(s store.Signup) signupDoc {
 	return signupDoc{Username: s.Username, UID: s.UID, Attempt: s.Attempt, Expires: s.Expires}
 }
 
-// nameIn reads usernames/{key}; nil where there is none.
+// nameIn reads usernames/{key}. It returns nil if there is none.
 func (s *Store) nameIn(tx *firestore.Transaction, key string) (*store.Name, error) {
 	if !pathSafe(key) {
 		return nil, errName(key)
@@ -39,7 +39,7 @@ func (s *Store) nameIn(tx *firestore.Transaction, key string) (*store.Name, erro
 	return &n, nil
 }
 
-// signupIn reads signups/{emailKey}, and the name that it leases; nil where there is none.
+// signupIn reads signups/{emailKey} and the entry of its username. It returns nil for one that does not exist.
 func (s *Store) signupIn(tx *firestore.Transaction, emailKey string) (*store.Signup, *store.Name, error) {
 	var d signupDoc
 	ok, err := getIn(tx, s.doc(colSignups, emailKey), &d)
@@ -50,7 +50,7 @@ func (s *Store) signupIn(tx *firestore.Transaction, emailKey string) (*store.Sig
 	return d.signup(emailKey), n, err
 }
 
-// dropLease lets go of a name, if it is leased by the sign-up of emailKey.
+// dropLease releases a username if the sign-up of emailKey leases it. n is the entry of the username.
 func (s *Store) dropLease(tx *firestore.Transaction, n *store.Name, username, emailKey string) error {
 	if !n.LeasedBy(emailKey) {
 		return nil
@@ -59,7 +59,8 @@ func (s *Store) dropLease(tx *firestore.Transaction, n *store.Name, username, em
 }
 
 // Reserve implements store.Signups.
-func (s *Store) Reserve(ctx context.Context, email, username, uid, attempt string, now chat.Micros, lease time.Duration) (signup store.Signup, err error) {
+func (s *Store) Reserve(ctx context.Context, email, username, uid, attempt string, now chat.Micros,
+	lease time.Duration) (signup store.Signup, err error) {
 	emailKey, key := store.EmailKey(email), store.NameKey(username)
 	err = s.transact(ctx, func(tx *firestore.Transaction) error {
 		old, oldName, err := s.signupIn(tx, emailKey)
@@ -96,8 +97,8 @@ func (s *Store) Commit(ctx context.Context, signup store.Signup, u store.User) e
 		if err != nil {
 			return err
 		}
-		if have == nil || have.Attempt != signup.Attempt || have.UID != u.UID || !name.LeasedBy(signup.EmailKey) {
-			return store.ErrSignupLost
+		if err := have.CheckCommit(signup, name, u); err != nil {
+			return err
 		}
 		if err := tx.Set(s.doc(colNames, store.NameKey(u.Username)), store.Name{UID: u.UID}); err != nil {
 			return err
@@ -113,7 +114,7 @@ func (s *Store) Commit(ctx context.Context, signup store.Signup, u store.User) e
 func (s *Store) Release(ctx context.Context, signup store.Signup) error {
 	return s.transact(ctx, func(tx *firestore.Transaction) error {
 		have, name, err := s.signupIn(tx, signup.EmailKey)
-		if err != nil || have == nil || have.Attempt != signup.Attempt {
+		if err != nil || !have.HeldBy(signup) {
 			return err
 		}
 		if err := s.dropLease(tx, name, have.Username, have.EmailKey); err != nil {
@@ -124,15 +125,17 @@ func (s *Store) Release(ctx context.Context, signup store.Signup) error {
 	})
 }
 
-// TakeStale implements store.Signups.
-func (s *Store) TakeStale(ctx context.Context, before chat.Micros, attempt string, now chat.Micros, lease time.Duration, limit int) ([]store.Signup, error) {
-	var stale, taken []store.Signup
-	err := each(ctx, s.query(staleSignups, nil, int64(before)).Limit(limit), func(snap *firestore.DocumentSnapshot) (bool, error) {
-		var d signupDoc
-		_, err := decoded(snap, nil, &d)
-		stale = append(stale, *d.signup(snap.Ref.ID))
-		return true, err
-	})
+// LeaseStale implements store.Signups.
+func (s *Store) LeaseStale(ctx context.Context, before chat.Micros, attempt string, now chat.Micros,
+	lease time.Duration, limit int) ([]store.Signup, error) {
+	var stale, leased []store.Signup
+	err := each(ctx, s.query(staleSignups, nil, int64(before)).Limit(limit),
+		func(snap *firestore.DocumentSnapshot) (bool, error) {
+			var d signupDoc
+			_, err := decoded(snap, nil, &d)
+			stale = append(stale, *d.signup(snap.Ref.ID))
+			return true, err
+		})
 	if err != nil {
 		return nil, err
 	}
@@ -149,20 +152,20 @@ func (s *Store) TakeStale(ctx context.Context, before chat.Micros, attempt strin
 			return tx.Set(s.doc(colSignups, old.EmailKey), signupDocOf(mine))
 		})
 		if err != nil {
-			return taken, err
+			return leased, err
 		}
 		if won {
-			taken = append(taken, mine)
+			leased = append(leased, mine)
 		}
 	}
-	return taken, nil
+	return leased, nil
 }
 
 // Forget implements store.Signups.
 func (s *Store) Forget(ctx context.Context, signup store.Signup) error {
 	return s.transact(ctx, func(tx *firestore.Transaction) error {
 		have, name, err := s.signupIn(tx, signup.EmailKey)
-		if err != nil || have == nil || have.Attempt != signup.Attempt {
+		if err != nil || !have.HeldBy(signup) {
 			return err
 		}
 		if err := s.dropLease(tx, name, have.Username, have.EmailKey); err != nil {

@@ -1,13 +1,11 @@
 // Package storefirestore is the store in Firestore (DESIGN §7).
 //
-// Firestore bills documents read and written, so the paths that every message
-// takes are made for few of them: Save writes each message and each
-// conversation of a flush once and reads nothing; lists read a page of documents,
-// and one index entry per thousand that is counted. Lists go on from the sort
-// values of their last entry, never from an offset.
+// Firestore bills documents that are read and written, so the operations that every message needs use few of them.
+// Save writes each new message, and each conversation of a flush, once and does not read them. A list reads a page of
+// documents, and one index entry per thousand documents that it counts. It continues after the sort values of its
+// last entry, never from an offset.
 //
-// Which queries there are is said once, in queries.go; a test holds
-// firestore.indexes.json, which Terraform reads, against it.
+// All queries are declared in queries.go. A test compares them with firestore.indexes.json, which Terraform reads.
 package storefirestore
 
 import (
@@ -37,11 +35,11 @@ const (
 	colConversations = "conversations"
 	colMessages      = "messages" // below a conversation, by message id
 	colAudit         = "audit"
-	colLetters       = "dead_letters"
-	colLimits        = "limits" // by key; a TTL policy on expires_at drops them
+	colDeadLetters   = "dead_letters"
+	colLimits        = "limits" // by key; a TTL policy on expires_at deletes them
 )
 
-// Options says where the database is.
+// Options names a database.
 type Options struct {
 	Project      string
 	Database     string // "": "(default)"
@@ -51,21 +49,21 @@ type Options struct {
 // Store is a store.Store in Firestore.
 type Store struct {
 	client *firestore.Client
-	raw    *vkit.Client // for writes that fail one by one, which the client does not offer
+	raw    *vkit.Client // for batches whose writes fail independently, which client does not offer
 	root   string       // "projects/…/databases/…"
 	conn   *grpc.ClientConn
 }
 
 var _ store.Store = (*Store)(nil)
 
-// Open returns the store of a database. It does not reach for it: a database
-// that is not there is told by the first call.
+// Open returns the store of a database. It does not connect yet: if the database does not exist, the first call
+// fails.
 //
-// The emulator's address is an option and not taken from the environment, so
-// that several systems can live in one process, each with its own.
+// The address of the emulator is an option, not an environment variable, so that several systems can run in one
+// process.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Project == "" {
-		return nil, errors.New("firestore: a project must be given")
+		return nil, errors.New("firestore: no project")
 	}
 	if o.Database == "" {
 		o.Database = firestore.DefaultDatabaseID
@@ -73,7 +71,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{root: "projects/" + o.Project + "/databases/" + o.Database}
 	var opts []option.ClientOption
 	if o.EmulatorHost != "" {
-		conn, err := grpc.NewClient("passthrough:///"+o.EmulatorHost, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(owner{}),
+		conn, err := grpc.NewClient("passthrough:///"+o.EmulatorHost,
+			grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(owner{}),
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32)))
 		if err != nil {
 			return nil, fmt.Errorf("firestore emulator: %w", err)
@@ -91,7 +90,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// owner is what the emulator takes for an administrator.
+// owner is the credentials that the emulator accepts as an administrator's.
 type owner struct{}
 
 func (owner) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
@@ -100,7 +99,7 @@ func (owner) GetRequestMetadata(context.Context, ...string) (map[string]string, 
 
 func (owner) RequireTransportSecurity() bool { return false }
 
-// Close ends the connections. It must not be called while others use the store.
+// Close closes the connections. It must not be called while the store is in use.
 func (s *Store) Close() error {
 	var errs []error
 	if s.client != nil {
@@ -112,7 +111,7 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// translate puts an error of Firestore into the words of the port.
+// translate converts an error of Firestore to one of the port.
 func translate(err error) error {
 	var known *problem.Error
 	if err == nil || errors.As(err, &known) {
@@ -129,8 +128,9 @@ func translate(err error) error {
 	switch code {
 	case codes.NotFound:
 		return problem.ErrNotFound.WithCause(err)
-	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange, codes.Unimplemented, codes.PermissionDenied, codes.Unauthenticated:
-		return err // a missing index or grant: trying again does not help, an operator does
+	case codes.InvalidArgument, codes.FailedPrecondition, codes.OutOfRange, codes.Unimplemented, codes.PermissionDenied,
+		codes.Unauthenticated:
+		return err // for example, a missing index or grant: trying again does not help
 	}
 	return problem.ErrUnavailable.WithCause(err)
 }
@@ -139,10 +139,10 @@ func (s *Store) doc(collection, id string) *firestore.DocumentRef {
 	return s.client.Collection(collection).Doc(id)
 }
 
-// conversation returns the document of one.
+// conversation returns the document of a conversation.
 func (s *Store) conversation(id string) *firestore.DocumentRef { return s.doc(colConversations, id) }
 
-// get reads one document into v and reports whether it exists.
+// get reads a document into v, and reports whether it exists.
 func get(ctx context.Context, ref *firestore.DocumentRef, v any) (bool, error) {
 	snap, err := ref.Get(ctx)
 	return decoded(snap, err, v)
@@ -162,12 +162,15 @@ func decoded(snap *firestore.DocumentSnapshot, err error, v any) (bool, error) {
 		return false, err
 	}
 	if err := snap.DataTo(v); err != nil {
-		return false, fmt.Errorf("document %s cannot be read: %w", snap.Ref.Path, err)
+		return false, fmt.Errorf("decode document %s: %w", snap.Ref.Path, err)
 	}
 	return true, nil
 }
 
-// transact runs f as one change. Reads come before writes; f may run several times.
+// transact runs f in a transaction. f must read before it writes, and may run several times.
 func (s *Store) transact(ctx context.Context, f func(*firestore.Transaction) error) error {
-	return translate(s.client.RunTransaction(ctx, func(_ context.Context, tx *firestore.Transaction) error { return f(tx) }))
+	return translate(s.client.RunTransaction(ctx, func(_ context.Context,
+		tx *firestore.Transaction) error {
+		return f(tx)
+	}))
 }

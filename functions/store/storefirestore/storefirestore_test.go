@@ -11,7 +11,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store/storetest"
 )
 
-// emulator returns the address of the Firestore emulator that tests are given.
+// emulator returns the address of the Firestore emulator, or skips the test if there is none.
 func emulator(t *testing.T) string {
 	t.Helper()
 	host := os.Getenv("PHOENIX_TEST_FIRESTORE")
@@ -21,10 +21,11 @@ func emulator(t *testing.T) string {
 	return host
 }
 
-// fresh returns an empty database of its own.
+// fresh returns a store over an empty database.
 func fresh(t *testing.T) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), Options{Project: "t" + strings.ReplaceAll(uuid.NewString(), "-", "")[:20], EmulatorHost: emulator(t)})
+	s, err := Open(t.Context(), Options{Project: "t" + strings.ReplaceAll(uuid.NewString(), "-", "")[:20],
+		EmulatorHost: emulator(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,21 +15,22 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// maxWrites is how many writes go into one call. Firestore takes 500.
+// maxWrites limits the writes of one request. Firestore accepts 500.
 const maxWrites = 400
 
-// write is one write, and which refusal of it is a success.
+// write is one write.
 type write struct {
 	*firestorepb.Write
-	fine codes.Code // codes.OK: none
+	fine codes.Code // an error that counts as success; codes.OK: none
 }
 
-// writeAll applies writes that are independent of each other, no two to one
-// document. They are not atomic: on an error any of them may have been applied. It
-// returns the places of those that were refused as they may be (see write.fine).
-// (The client's BulkWriter repeats a write ten times whatever the refusal, and hides its code.)
+// writeAll applies writes that are independent of each other. No two of them may be to one document. They are not
+// atomic: after an error, any of them may have been applied. It returns the indexes of the writes that failed with
+// write.fine.
+//
+// (The client's BulkWriter repeats a write ten times, whatever the error, and does not report its code.)
 func (s *Store) writeAll(ctx context.Context, writes []write) (refused []int, err error) {
-	ctx = metadata.AppendToOutgoingContext(ctx, "google-cloud-resource-prefix", s.root) // as the client's own calls do
+	ctx = metadata.AppendToOutgoingContext(ctx, "google-cloud-resource-prefix", s.root) // as the client does
 	todo := make([]int, len(writes))
 	for i := range todo {
 		todo[i] = i
@@ -45,7 +46,8 @@ func (s *Store) writeAll(ctx context.Context, writes []write) (refused []int, er
 				break
 			}
 			if try == 4 {
-				return nil, problem.ErrUnavailable.WithCause(fmt.Errorf("firestore: %d writes met others on the same documents, five times", len(part)))
+				return nil, problem.ErrUnavailable.WithCause(fmt.Errorf("firestore: %d writes conflicted with others five times",
+					len(part)))
 			}
 			select {
 			case <-ctx.Done():
@@ -57,22 +59,22 @@ func (s *Store) writeAll(ctx context.Context, writes []write) (refused []int, er
 	return refused, nil
 }
 
-// writeSome applies the writes at some places, and returns those that met
-// another writer and should be tried again, and those whose refusal is fine.
-func (s *Store) writeSome(ctx context.Context, writes []write, places []int) (again, fine []int, err error) {
+// writeSome applies the writes at some indexes. It returns the indexes of the writes that conflicted with another
+// writer and should be tried again, and of those that failed with write.fine.
+func (s *Store) writeSome(ctx context.Context, writes []write, indexes []int) (again, fine []int, err error) {
 	req := &firestorepb.BatchWriteRequest{Database: s.root}
-	for _, i := range places {
+	for _, i := range indexes {
 		req.Writes = append(req.Writes, writes[i].Write)
 	}
 	resp, err := s.raw.BatchWrite(ctx, req)
 	if err != nil {
 		return nil, nil, translate(err)
 	}
-	if len(resp.GetStatus()) != len(places) {
-		return nil, nil, fmt.Errorf("firestore: %d writes are answered by %d statuses", len(places), len(resp.GetStatus()))
+	if len(resp.GetStatus()) != len(indexes) {
+		return nil, nil, fmt.Errorf("firestore: %d writes, but %d statuses", len(indexes), len(resp.GetStatus()))
 	}
 	for n, st := range resp.GetStatus() {
-		i := places[n]
+		i := indexes[n]
 		switch code := codes.Code(st.GetCode()); code {
 		case codes.OK:
 		case writes[i].fine:
@@ -86,10 +88,10 @@ func (s *Store) writeSome(ctx context.Context, writes []write, places []int) (ag
 	return again, fine, nil
 }
 
-// name is the full name of a document.
+// name returns the full name of a document.
 func (s *Store) name(path string) string { return s.root + "/documents/" + path }
 
-// create writes a document unless it is there.
+// create returns a write that creates a document. If the document exists, the write fails with write.fine.
 func (s *Store) create(path string, fields map[string]*firestorepb.Value) write {
 	return write{&firestorepb.Write{
 		Operation:       &firestorepb.Write_Update{Update: &firestorepb.Document{Name: s.name(path), Fields: fields}},
@@ -97,7 +99,8 @@ func (s *Store) create(path string, fields map[string]*firestorepb.Value) write 
 	}, codes.AlreadyExists}
 }
 
-// merge sets fields of a document, which need not be there, and raises others.
+// merge returns a write that sets some fields of a document and raises others. It creates the document if it is
+// missing.
 func (s *Store) merge(path string, set map[string]*firestorepb.Value, raise map[string]chat.Micros) write {
 	w := &firestorepb.Write{
 		Operation:  &firestorepb.Write_Update{Update: &firestorepb.Document{Name: s.name(path), Fields: set}},
@@ -113,7 +116,7 @@ func (s *Store) merge(path string, set map[string]*firestorepb.Value, raise map[
 	return write{w, codes.OK}
 }
 
-// remove deletes a document.
+// remove returns a write that deletes a document.
 func (s *Store) remove(path string) write {
 	return write{&firestorepb.Write{Operation: &firestorepb.Write_Delete{Delete: s.name(path)}}, codes.NotFound}
 }
@@ -135,5 +138,6 @@ func object(fields map[string]*firestorepb.Value) *firestorepb.Value {
 }
 
 func list(values ...*firestorepb.Value) *firestorepb.Value {
-	return &firestorepb.Value{ValueType: &firestorepb.Value_ArrayValue{ArrayValue: &firestorepb.ArrayValue{Values: values}}}
+	array := &firestorepb.ArrayValue{Values: values}
+	return &firestorepb.Value{ValueType: &firestorepb.Value_ArrayValue{ArrayValue: array}}
 }

@@ -20,9 +20,10 @@ func testSave(t *testing.T, s store.Store) {
 	answer := message("bob", "ada", t0+second, "second")
 	answer.ReplyTo = m.ID
 	for range 2 {
-		must(t, s.Save(ctx, []delivery.Delivered{m, answer, m}, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0}}))
+		must(t, s.Save(ctx, []delivery.Delivered{m, answer, m},
+			[]delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0}}))
 	}
-	// the same id with other words changes nothing
+	// A message with an id that exists does not change anything.
 	forged := m
 	forged.Body, forged.At = "other words", t0+5*second
 	must(t, s.Save(ctx, []delivery.Delivered{forged}, nil))
@@ -50,7 +51,7 @@ func testSave(t *testing.T, s store.Store) {
 	must(t, s.Save(ctx, nil, nil))
 }
 
-// However messages and read marks are cut, doubled and shuffled, the result is the same.
+// However messages and read marks are split, repeated and shuffled, the result is the same.
 func testSaveAnyOrder(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	var all []delivery.Delivered
@@ -60,7 +61,8 @@ func testSaveAnyOrder(t *testing.T, s store.Store) {
 		if i%3 == 0 {
 			from, to = to, from
 		}
-		all = append(all, message(from, to, t0+chat.Micros((i+1)/2)*second, fmt.Sprint(i))) // pairs have one At: the id decides
+		// pairs have the same At, so the id decides
+		all = append(all, message(from, to, t0+chat.Micros((i+1)/2)*second, fmt.Sprint(i)))
 		read = append(read, delivery.Read{Conversation: "ada~bob", By: from, At: t0 + chat.Micros(i)*second/2})
 	}
 	r := rand.New(rand.NewPCG(7, 7))
@@ -84,7 +86,7 @@ func testSaveAnyOrder(t *testing.T, s store.Store) {
 	equal(t, "the read marks", list[0].Read, map[string]chat.Micros{"ada": t0 + 11*second/2, "bob": t0 + 9*second/2})
 }
 
-func testSaveAtOnce(t *testing.T, s store.Store) {
+func testConcurrentSaves(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	var batch []delivery.Delivered
 	for i := range 20 {
@@ -99,7 +101,8 @@ func testSaveAtOnce(t *testing.T, s store.Store) {
 				slices.Reverse(mine)
 			}
 			for part := range slices.Chunk(mine, 7) {
-				if errs[i] = s.Save(ctx, part, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: part[0].At}}); errs[i] != nil {
+				if errs[i] = s.Save(ctx, part, []delivery.Read{{Conversation: "ada~bob", By: "bob",
+					At: part[0].At}}); errs[i] != nil {
 					return
 				}
 			}
@@ -121,7 +124,7 @@ func testSaveAtOnce(t *testing.T, s store.Store) {
 	equal(t, "messages on the day", n, int64(20))
 }
 
-// A whole flush of the largest size, over many conversations, is saved in one call.
+// One call saves a flush of the largest size, in many conversations.
 func testSaveMuch(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	var batch []delivery.Delivered
@@ -148,11 +151,12 @@ func testHistory(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	var all []delivery.Delivered
 	for i := range 25 {
-		all = append(all, message("ada", "bob", t0+chat.Micros(i/3), fmt.Sprint(i))) // threes have one At
+		all = append(all, message("ada", "bob", t0+chat.Micros(i/3), fmt.Sprint(i))) // three messages have the same At
 	}
 	must(t, s.Save(ctx, all, nil))
-	// neighbours in every order of ids do not show
-	must(t, s.Save(ctx, []delivery.Delivered{message("ada", "bo", t0, "no"), message("ada", "bobb", t0, "no"), message("aa", "bob", t0, "no")}, nil))
+	// Messages of conversations whose ids sort before and after this one are not included.
+	must(t, s.Save(ctx, []delivery.Delivered{message("ada", "bo", t0, "no"), message("ada", "bobb", t0, "no"),
+		message("aa", "bob", t0, "no")}, nil))
 	for _, limit := range []int{1, 2, 7, 25, 26, 1000} {
 		var got []delivery.Delivered
 		pos := store.Position{}
@@ -162,14 +166,14 @@ func testHistory(t *testing.T, s store.Store) {
 			page, more, err = s.Messages(ctx, "ada~bob", pos, limit)
 			must(t, err)
 			if len(page) > limit || len(page) == 0 {
-				t.Fatalf("a page of %d has %d", limit, len(page))
+				t.Fatalf("%d messages on a page of at most %d", len(page), limit)
 			}
 			pos = store.Position{At: page[0].At, ID: page[0].ID}
 			got = append(page, got...)
 		}
 		equal(t, fmt.Sprintf("the history in pages of %d", limit), bodies(got), bodies(all))
 	}
-	// without an id: what is before every message of that time
+	// A position without an id is before all messages of that time.
 	page, more, err := s.Messages(ctx, "ada~bob", store.Position{At: t0 + 1}, 10)
 	must(t, err)
 	equal(t, "before a time", bodies(page), []string{"0", "1", "2"})
@@ -192,11 +196,12 @@ func testConversations(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	var want []string
 	for i := range 7 {
-		must(t, s.Save(ctx, []delivery.Delivered{message("ada", fmt.Sprintf("p%d", i), t0+chat.Micros(i/2), "x")}, nil)) // pairs have one last_at
+		// pairs have the same last_at
+		must(t, s.Save(ctx, []delivery.Delivered{message("ada", fmt.Sprintf("p%d", i), t0+chat.Micros(i/2), "x")}, nil))
 		want = append(want, fmt.Sprintf("ada~p%d", i))
 	}
 	slices.Reverse(want)
-	// read marks without messages make no conversation that is listed
+	// A conversation with read marks but without messages is not listed.
 	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~zed", By: "zed", At: t0}}))
 	for _, limit := range []int{1, 2, 3, 7, 50} {
 		got := everything(t, func(c string) ([]store.Listed, string, error) { return s.Conversations(ctx, "ada", c, limit) })
@@ -206,12 +211,12 @@ func testConversations(t *testing.T, s store.Store) {
 		}
 		equal(t, fmt.Sprintf("the list in pages of %d", limit), ids, want)
 	}
-	// their messages bring it, with the mark that came first
+	// Its first message makes it appear, with the read mark that came before.
 	must(t, s.Save(ctx, []delivery.Delivered{message("ada", "zed", t0+second, "x")}, nil))
 	list, _, err := s.Conversations(ctx, "zed", "", 1)
 	must(t, err)
 	equal(t, "the mark that came first", list[0].Read["zed"], t0)
-	// a new message brings an old conversation to the top
+	// A new message moves an old conversation to the top.
 	must(t, s.Save(ctx, []delivery.Delivered{message("p0", "ada", t0+day, "x")}, nil))
 	list, _, err = s.Conversations(ctx, "ada", "", 1)
 	must(t, err)
@@ -241,7 +246,7 @@ func testUnread(t *testing.T, s store.Store) {
 	equal(t, "bob's unread", unread("bob"), 2)
 	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + second}}))
 	equal(t, "bob's unread after an old mark", unread("bob"), 2)
-	// a message that comes late, from before the mark, is read
+	// A late message from before the read mark counts as read.
 	must(t, s.Save(ctx, []delivery.Delivered{message("ada", "bob", t0+2*second, "late")}, nil))
 	equal(t, "bob's unread", unread("bob"), 2)
 	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + 5*second}}))

@@ -10,8 +10,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// eraseScene: eve wrote to ada, who answered before eve's last word; to bob,
-// who never answered; and cyd wrote to eve.
+// eraseScene saves messages in three conversations: eve wrote to ada, who answered before eve's last message; eve
+// wrote to bob, who did not answer; and cyd wrote to eve.
 func eraseScene(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	for _, n := range []string{"ada", "bob", "cyd", "eve"} {
@@ -55,7 +55,7 @@ func testErase(t *testing.T, s store.Store) {
 	u, err := s.BeginErase(ctx, "eve", t0+5)
 	must(t, err)
 	equal(t, "may do anything", u.Active(), false)
-	u, err = s.BeginErase(ctx, "eve", t0+8) // again: the first time stands
+	u, err = s.BeginErase(ctx, "eve", t0+8) // the first time is kept
 	must(t, err)
 	equal(t, "since when", u.ErasingAt, t0+5)
 	u, err = s.SetDisabled(ctx, "eve", false)
@@ -110,7 +110,7 @@ func testEraseInterrupted(t *testing.T, s store.Store) {
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	if err := s.EraseContent(ended, "eve"); err == nil {
-		t.Error("an erasure whose context has ended says that it is done")
+		t.Error("erasing succeeds with an ended context")
 	}
 	_, err = s.BeginErase(ctx, "eve", t0+7)
 	must(t, err)
@@ -121,7 +121,7 @@ func testEraseInterrupted(t *testing.T, s store.Store) {
 	stuck, err = s.Erasing(ctx, t0+day, 10)
 	must(t, err)
 	equal(t, "those left", uids(stuck), []string{"cyd"})
-	// when the other is gone, too, nothing is left
+	// After the other member is deleted as well, nothing is left.
 	must(t, s.EraseContent(ctx, "cyd"))
 	page, _, err := s.Messages(ctx, "cyd~eve", store.Position{}, 10)
 	must(t, err)

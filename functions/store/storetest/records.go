@@ -23,18 +23,19 @@ func testAudit(t *testing.T, s store.Store) {
 	}
 	forged := want[0]
 	forged.Reason = "none"
-	must(t, s.AddAudit(ctx, forged)) // a repeated id is left as it is
+	must(t, s.AddAudit(ctx, forged)) // an id that exists is not overwritten
 	for _, limit := range []int{1, 2, 5, 9} {
 		got := everything(t, func(c string) ([]store.Audit, string, error) { return s.AuditLog(ctx, c, limit) })
 		equal(t, fmt.Sprintf("the log in pages of %d", limit), got, want)
 	}
 }
 
-func testLetters(t *testing.T, s store.Store) {
+func testDeadLetters(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	var want []store.DeadLetter
 	for i := range 5 {
-		l := store.DeadLetter{ID: fmt.Sprintf("id-%d", i), At: t0 + chat.Micros(i/2), Reason: "no JSON", Data: []byte{0, 0xff, byte(i)}}
+		l := store.DeadLetter{ID: fmt.Sprintf("id-%d", i), At: t0 + chat.Micros(i/2), Reason: "no JSON",
+			Data: []byte{0, 0xff, byte(i)}}
 		want = append(want, l)
 	}
 	must(t, s.PutDeadLetters(ctx, want[:3]))
@@ -45,16 +46,16 @@ func testLetters(t *testing.T, s store.Store) {
 	must(t, s.PutDeadLetters(ctx, []store.DeadLetter{again}))
 	for _, limit := range []int{1, 2, 5, 9} {
 		got := everything(t, func(c string) ([]store.DeadLetter, string, error) { return s.DeadLetters(ctx, c, limit) })
-		equal(t, fmt.Sprintf("the letters in pages of %d", limit), got, want)
+		equal(t, fmt.Sprintf("the dead letters in pages of %d", limit), got, want)
 	}
 	l, err := s.DeadLetter(ctx, "id-3")
 	must(t, err)
-	equal(t, "one letter", l, want[3])
+	equal(t, "one dead letter", l, want[3])
 	n, err := s.CountDeadLetters(ctx)
 	must(t, err)
 	equal(t, "their number", n, int64(5))
 
-	// of two who drop one at once, one has done it
+	// Of two concurrent calls that remove one, one succeeds.
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
 	for i := range errs {
@@ -62,7 +63,7 @@ func testLetters(t *testing.T, s store.Store) {
 	}
 	wg.Wait()
 	if (errs[0] == nil) == (errs[1] == nil) {
-		t.Errorf("two who drop one letter are told %v and %v", errs[0], errs[1])
+		t.Errorf("two concurrent removals: errors %v and %v, want one success", errs[0], errs[1])
 	}
 	mustBe(t, s.RemoveDeadLetter(ctx, "id-3"), problem.ErrNotFound)
 	_, err = s.DeadLetter(ctx, "id-3")

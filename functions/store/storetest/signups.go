@@ -33,15 +33,15 @@ func testSignup(t *testing.T, s store.Store) {
 		_, err = s.Reserve(ctx, "else@example.org", name, "uid-2", "a2", t0+day*1000, time.Minute)
 		mustBe(t, err, store.ErrUsernameTaken)
 	}
-	// what was refused left nothing behind
+	// The refused calls did not leave a lease.
 	lease, err = s.Reserve(ctx, "else@example.org", "bob", "uid-2", "a3", t0, time.Minute)
 	must(t, err)
 	must(t, s.Commit(ctx, lease, store.User{UID: "uid-2", Username: "bob", Email: "else@example.org", CreatedAt: t0}))
 }
 
-// A sign-up that went no further is taken up again by the same address, at
-// once after a release, else when its lease has ended; and by nobody else's loss.
-func testSignupBrokenOff(t *testing.T, s store.Store) {
+// An interrupted sign-up is continued by a retry with the same address: at once after a release, otherwise when its
+// lease has ended. It does not block others for longer.
+func testSignupInterrupted(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	lease, err := s.Reserve(ctx, "ada@example.org", "ada", "uid-1", "a1", t0, time.Minute)
 	must(t, err)
@@ -50,7 +50,7 @@ func testSignupBrokenOff(t *testing.T, s store.Store) {
 	mustBe(t, err, store.ErrSignupBusy)
 	var p *problem.Error
 	if !errors.As(err, &p) || p.RetryAfter != 59*time.Second {
-		t.Errorf("busy says to try again after %v, want 59s", p.RetryAfter)
+		t.Errorf("retry after %v, want 59s", p.RetryAfter)
 	}
 	_, err = s.Reserve(ctx, "bob@example.org", "ada", "uid-3", "a3", t0+second, time.Minute)
 	mustBe(t, err, store.ErrUsernameTaken)
@@ -62,10 +62,10 @@ func testSignupBrokenOff(t *testing.T, s store.Store) {
 	equal(t, "the uid of the retry", again.UID, "uid-1")
 	mustBe(t, s.Commit(ctx, lease, store.User{UID: "uid-1", Username: "ada"}), store.ErrSignupLost)
 
-	// the first name is free, since the retry took another
+	// The first username is free, since the retry has another.
 	_, err = s.Reserve(ctx, "bob@example.org", "ada", "uid-3", "a5", t0+3*second, time.Minute)
 	must(t, err)
-	// ended, not released: the address goes on under the same uid, others may take the name
+	// The lease has ended without a release. The address keeps its uid, and others may take the username.
 	later, err := s.Reserve(ctx, "ada@example.org", "countess", "uid-9", "a6", t0+120*second, time.Minute)
 	must(t, err)
 	equal(t, "the uid of the later retry", later.UID, "uid-1")
@@ -76,8 +76,8 @@ func testSignupBrokenOff(t *testing.T, s store.Store) {
 	must(t, err)
 }
 
-// A lease that was lost to another changes nothing any more.
-func testSignupLeases(t *testing.T, s store.Store) {
+// An attempt that lost its lease to another can no longer change anything.
+func testSignupLostLease(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	old, err := s.Reserve(ctx, "ada@example.org", "ada", "uid-1", "a1", t0, time.Minute)
 	must(t, err)
@@ -85,7 +85,7 @@ func testSignupLeases(t *testing.T, s store.Store) {
 	must(t, err)
 	u := store.User{UID: "uid-1", Username: "ada", Email: "ada@example.org", CreatedAt: t0}
 	mustBe(t, s.Commit(ctx, old, u), store.ErrSignupLost)
-	must(t, s.Release(ctx, old)) // must not let go of the name that is eve's now
+	must(t, s.Release(ctx, old)) // must not release the username, which eve leases now
 	_, err = s.Reserve(ctx, "cyd@example.org", "ada", "uid-3", "a3", t0+62*second, time.Minute)
 	mustBe(t, err, store.ErrUsernameTaken)
 	must(t, s.Commit(ctx, other, store.User{UID: "uid-2", Username: "ada", Email: "eve@example.org", CreatedAt: t0}))
@@ -94,8 +94,8 @@ func testSignupLeases(t *testing.T, s store.Store) {
 	mustBe(t, err, store.ErrUsernameTaken)
 }
 
-// Of those who want one name at once, one gets it.
-func testSignupRace(t *testing.T, s store.Store) {
+// Of several concurrent sign-ups with one username, one succeeds.
+func testConcurrentSignups(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	var wg sync.WaitGroup
 	errs := make([]error, 4)
@@ -115,28 +115,30 @@ func testSignupRace(t *testing.T, s store.Store) {
 		switch {
 		case err == nil:
 			won++
-		case errors.Is(err, store.ErrUsernameTaken), errors.Is(err, problem.ErrUnavailable): // contention may be answered "try again"
+		// a conflict may be answered with unavailable
+		case errors.Is(err, store.ErrUsernameTaken), errors.Is(err, problem.ErrUnavailable):
 		default:
-			t.Errorf("a loser is told %v", err)
+			t.Errorf("failed sign-up: error %v", err)
 		}
 	}
-	equal(t, "the number of winners", won, 1)
+	equal(t, "successful sign-ups", won, 1)
 }
 
 func testStaleSignups(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	for i := range 3 {
-		_, err := s.Reserve(ctx, fmt.Sprintf("p%d@example.org", i), fmt.Sprintf("name%d", i), fmt.Sprintf("uid-%d", i), "a", t0+second*10*[]chat.Micros{2, 0, 1}[i], time.Second)
+		_, err := s.Reserve(ctx, fmt.Sprintf("p%d@example.org", i), fmt.Sprintf("name%d", i), fmt.Sprintf("uid-%d", i), "a",
+			t0+second*10*[]chat.Micros{2, 0, 1}[i], time.Second)
 		must(t, err)
 	}
-	none, err := s.TakeStale(ctx, t0, "sweep", t0+60*second, time.Minute, 10)
+	none, err := s.LeaseStale(ctx, t0, "sweep", t0+60*second, time.Minute, 10)
 	must(t, err)
-	equal(t, "leases that ended before the first did", len(none), 0)
-	stale, err := s.TakeStale(ctx, t0+15*second, "sweep", t0+60*second, time.Minute, 1)
+	equal(t, "leases that ended before the first", len(none), 0)
+	stale, err := s.LeaseStale(ctx, t0+15*second, "sweep", t0+60*second, time.Minute, 1)
 	must(t, err)
 	equal(t, "the oldest", stale[0].UID, "uid-1")
 
-	// who comes back while it is swept waits, and begins anew afterwards
+	// A retry during the sweep has to wait, and starts again afterwards.
 	_, err = s.Reserve(ctx, "p1@example.org", "name1", "uid-new", "b", t0+61*second, time.Second)
 	mustBe(t, err, store.ErrSignupBusy)
 	must(t, s.Forget(ctx, stale[0]))
@@ -144,11 +146,11 @@ func testStaleSignups(t *testing.T, s store.Store) {
 	must(t, err)
 	equal(t, "the uid after the sweep", lease.UID, "uid-new")
 
-	// a sweep that lost its lease forgets nothing
-	stale, err = s.TakeStale(ctx, t0+15*second, "sweep", t0+70*second, time.Second, 10)
+	// A sweep that lost its lease does not delete anything.
+	stale, err = s.LeaseStale(ctx, t0+15*second, "sweep", t0+70*second, time.Second, 10)
 	must(t, err)
-	equal(t, "how many more ended by then", len(stale), 1)
-	equal(t, "which", stale[0].UID, "uid-2")
+	equal(t, "leases that remain", len(stale), 1)
+	equal(t, "the uid of that one", stale[0].UID, "uid-2")
 	_, err = s.Reserve(ctx, "p2@example.org", "name2", "uid-x", "c", t0+80*second, time.Minute)
 	must(t, err)
 	must(t, s.Forget(ctx, stale[0]))

@@ -1,5 +1,5 @@
-// Package storetest is the conformance suite of package store: what its
-// comments promise, as tests that every implementation runs.
+// Package storetest is the conformance suite of package store. It tests the contract in the comments of that package,
+// and every implementation runs it.
 package storetest
 
 import (
@@ -18,19 +18,19 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
-// Run runs the suite. open returns an empty store, which the suite does not
-// close; it is called once per test.
+// Run runs the suite. open returns an empty store. It is called once per test, and the suite does not close the
+// store.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	tests := []struct {
 		name string
 		f    func(*testing.T, store.Store)
 	}{
 		{"signup", testSignup},
-		{"signup broken off", testSignupBrokenOff},
-		{"signup leases exclude", testSignupLeases},
-		{"signup raced", testSignupRace},
+		{"signup interrupted", testSignupInterrupted},
+		{"signup lost lease", testSignupLostLease},
+		{"concurrent signups", testConcurrentSignups},
 		{"stale signups", testStaleSignups},
-		{"people", testPeople},
+		{"users", testUsers},
 		{"rename", testRename},
 		{"blocked", testBlocked},
 		{"search by name", testSearchName},
@@ -38,11 +38,11 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"search orders", testSearchOrders},
 		{"search by email", testSearchEmail},
 		{"last admin", testLastAdmin},
-		{"last admin raced", testLastAdminRace},
+		{"concurrent last admins", testConcurrentLastAdmins},
 		{"sessions and activity", testSessions},
 		{"save", testSave},
 		{"save in any order", testSaveAnyOrder},
-		{"save at once", testSaveAtOnce},
+		{"concurrent saves", testConcurrentSaves},
 		{"save much", testSaveMuch},
 		{"history pages", testHistory},
 		{"conversations", testConversations},
@@ -50,7 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"erase", testErase},
 		{"erase interrupted", testEraseInterrupted},
 		{"audit", testAudit},
-		{"letters", testLetters},
+		{"dead letters", testDeadLetters},
 		{"limits", testLimits},
 		{"forged cursors", testCursors},
 		{"ended context", testContext},
@@ -78,28 +78,29 @@ func must(t *testing.T, err error) {
 func mustBe(t *testing.T, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
-		t.Fatalf("error is %v, want %v", err, want)
+		t.Fatalf("error %v, want %v", err, want)
 	}
 }
 
 func equal[T any](t *testing.T, what string, got, want T) {
 	t.Helper()
 	if !reflect.DeepEqual(got, want) {
-		t.Fatalf("%s is\n%+v, want\n%+v", what, got, want)
+		t.Fatalf("%s:\n%+v, want\n%+v", what, got, want)
 	}
 }
 
-// addUser signs a person up, with the name as uid, too.
+// addUser signs up a user whose uid is the username.
 func addUser(t *testing.T, s store.Store, username, display string, at chat.Micros) store.User {
 	t.Helper()
-	u := store.User{UID: username, Username: username, DisplayName: display, Email: username + "@example.org", CreatedAt: at}
+	u := store.User{UID: username, Username: username, DisplayName: display, Email: username + "@example.org",
+		CreatedAt: at}
 	lease, err := s.Reserve(context.Background(), u.Email, username, u.UID, "attempt", at, time.Minute)
 	must(t, err)
 	must(t, s.Commit(context.Background(), lease, u))
 	return u
 }
 
-// message returns a delivered message with an id that sorts by n.
+// message returns a delivered message. Ids sort in the order of the calls.
 func message(from, to string, at chat.Micros, body string) delivery.Delivered {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -123,8 +124,7 @@ func uids(list []store.User) (ids []string) {
 	return ids
 }
 
-// everything pages through a list to its end and returns all of it. It fails on a list
-// that does not end.
+// everything reads all pages of a list. It fails if the list does not end.
 func everything[T any](t *testing.T, next func(cursor string) ([]T, string, error)) []T {
 	t.Helper()
 	var list []T
@@ -138,7 +138,7 @@ func everything[T any](t *testing.T, next func(cursor string) ([]T, string, erro
 		}
 		cursor = c
 	}
-	t.Fatal("the list does not end")
+	t.Fatal("the list does not end after 1000 pages")
 	return nil
 }
 
@@ -173,7 +173,7 @@ func testCursors(t *testing.T, s store.Store) {
 		_, _, err = s.DeadLetters(ctx, cursor, 1)
 		mustBe(t, err, store.ErrCursor)
 	}
-	// one person's list of conversations does not go on in another's
+	// The cursor of one user's conversations is not valid for another's.
 	must(t, s.Save(ctx, []delivery.Delivered{message("u0", "u1", t0, "a"), message("u0", "u2", t0+1, "b")}, nil))
 	_, next, err = s.Conversations(ctx, "u0", "", 1)
 	must(t, err)

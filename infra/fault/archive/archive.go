@@ -1,6 +1,5 @@
-// Package archive is what is behind Pub/Sub in a fault run: the persist
-// function, the HTTP functions, and a store that enters what is saved into the
-// record, counts what a paid backend would bill, and can be down.
+// Package archive is the part of a fault run behind Pub/Sub: the persist function, the HTTP functions, and a store.
+// The store records what is saved, counts what a real backend would bill, and can be down.
 package archive
 
 import (
@@ -24,29 +23,29 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Archive is a store.Store with the functions around it.
+// Archive is a store.Store with the functions around it. It is safe for concurrent use.
 type Archive struct {
 	store.Store
 	log     *record.Log
 	project string
-	save    *persist.Function
+	persist *persist.Function
 	api     http.Handler
 
-	down atomic.Bool
-	half atomic.Bool // down, but what is saved is saved before the error
+	down          atomic.Bool
+	failAfterSave atomic.Bool // down, but saves succeed before the error is returned
 
-	reads, writes, gates, lists, enrolled atomic.Int64
+	reads, writes, gates, lists, added atomic.Int64
 
 	mu    sync.Mutex
 	saved map[string]bool // message ids; guarded by mu
 }
 
-// Figures counts what a deployment would pay for.
+// Figures counts what a deployment is billed for.
 type Figures struct {
-	Reads  int64 `json:"reads"`  // documents, gates among them
+	Reads  int64 `json:"reads"`  // documents, including gates
 	Writes int64 `json:"writes"` // documents
-	Gates  int64 `json:"gates"`  // gates of people that instances asked for
-	Lists  int64 `json:"lists"`  // calls of the functions for history
+	Gates  int64 `json:"gates"`  // gates of users that instances requested
+	Lists  int64 `json:"lists"`  // requests for history
 }
 
 // Figures returns the counts so far.
@@ -54,7 +53,7 @@ func (a *Archive) Figures() Figures {
 	return Figures{a.reads.Load(), a.writes.Load(), a.gates.Load(), a.lists.Load()}
 }
 
-// New returns an archive in s, for people with tokens of a project.
+// New returns an archive that stores in s and accepts tokens of a project.
 func New(s store.Store, log *record.Log, project string) (*Archive, error) {
 	a := &Archive{Store: s, log: log, project: project, saved: map[string]bool{}}
 	verifier, err := identity.NewEmulator(project, func(name string) string {
@@ -63,19 +62,19 @@ func New(s store.Store, log *record.Log, project string) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	quiet := slog.New(slog.DiscardHandler)
-	a.save = persist.New(persist.Deps{Store: a, Letters: deadletter.Local{Store: a}, Log: quiet})
-	a.api = api.New(api.Deps{Store: a, Verifier: verifier, Log: quiet}).Handler()
+	discard := slog.New(slog.DiscardHandler)
+	a.persist = persist.New(persist.Deps{Store: a, DeadLetters: deadletter.Local{Store: a}, Log: discard})
+	a.api = api.New(api.Deps{Store: a, Verifier: verifier, Log: discard}).Handler()
 	return a, nil
 }
 
-// Persist is the function that takes Pub/Sub's pushes.
-func (a *Archive) Persist() http.Handler { return a.save }
+// Persist returns the function that receives the pushes of Pub/Sub.
+func (a *Archive) Persist() http.Handler { return a.persist }
 
-// Down makes the store fail: for persist, for the HTTP functions, and for
-// gates. With half it does what it is asked to save, and fails nevertheless.
-func (a *Archive) Down(down, half bool) {
-	a.half.Store(down && half)
+// Down makes the store fail for persist, the HTTP functions and gates, or repairs it. With afterSave, a save succeeds
+// and returns an error nevertheless.
+func (a *Archive) Down(down, afterSave bool) {
+	a.failAfterSave.Store(down && afterSave)
 	a.down.Store(down)
 }
 
@@ -89,8 +88,7 @@ func (a *Archive) Gate(ctx context.Context, uid string) (gate.Gate, error) {
 	return gate.Gate{Exists: err == nil && u.ErasingAt == 0, Disabled: u.Disabled, Blocked: u.Blocked}, nil
 }
 
-// History returns what is saved as uid can read it, over the HTTP functions
-// without a network.
+// History returns the saved conversations as uid can read them. It calls the HTTP functions without a network.
 func (a *Archive) History(uid string) client.History {
 	return &client.HTTPHistory{
 		Base: "http://functions/api",
@@ -102,7 +100,7 @@ func (a *Archive) History(uid string) client.History {
 	}
 }
 
-// inProcess carries requests to a handler without a network.
+// inProcess is an http.RoundTripper that calls a handler without a network.
 type inProcess struct{ handler http.Handler }
 
 func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -115,15 +113,15 @@ func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 
 var errDown = problem.ErrUnavailable.WithCause(errors.New("the store is down"))
 
-// Save implements store.Archive. A message counts as saved when the store is
-// about to begin, so that nothing can be seen in it before its entry.
+// Save implements store.Archive. The record says that a message is saved just before the store is called, so that
+// nobody can see the message before its entry.
 func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) error {
-	if a.down.Load() && !a.half.Load() {
+	if a.down.Load() && !a.failAfterSave.Load() {
 		return errDown
 	}
-	touched := map[string]bool{}
+	conversations := map[string]bool{}
 	for _, d := range delivered {
-		touched[d.Conversation] = true
+		conversations[d.Conversation] = true
 		a.mu.Lock()
 		first := !a.saved[d.ID]
 		a.saved[d.ID] = true
@@ -134,11 +132,11 @@ func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered, read
 		}
 	}
 	for _, r := range read {
-		touched[r.Conversation] = true
+		conversations[r.Conversation] = true
 	}
-	a.writes.Add(int64(len(delivered) + len(touched)))
+	a.writes.Add(int64(len(delivered) + len(conversations)))
 	err := a.Store.Save(ctx, delivered, read)
-	if err == nil && a.half.Load() {
+	if err == nil && a.failAfterSave.Load() {
 		return errDown
 	}
 	return err
@@ -155,7 +153,7 @@ func (a *Archive) Conversations(ctx context.Context, uid, cursor string, limit i
 	return list, next, err
 }
 
-// User implements store.People; every call of the functions begins with it.
+// User implements store.Store. Every call of the functions begins with it.
 func (a *Archive) User(ctx context.Context, uid string) (store.User, error) {
 	if a.down.Load() {
 		return store.User{}, errDown
@@ -165,7 +163,9 @@ func (a *Archive) User(ctx context.Context, uid string) (store.User, error) {
 }
 
 // Messages implements store.Archive.
-func (a *Archive) Messages(ctx context.Context, conversation string, before store.Position, limit int) ([]delivery.Delivered, bool, error) {
+func (a *Archive) Messages(
+	ctx context.Context, conversation string, before store.Position, limit int,
+) ([]delivery.Delivered, bool, error) {
 	if a.down.Load() {
 		return nil, false, errDown
 	}

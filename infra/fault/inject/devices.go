@@ -9,23 +9,23 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 )
 
-// Ways for a device to be away.
+// How a device is disconnected.
 var (
 	killed   = (*load.Device).Kill
 	vanished = (*load.Device).Vanish
 	offline  = (*load.Device).Offline
 )
 
-// away takes a share of the devices away for a time, each as how says, one a
-// little after the other, and brings them back.
-func away(share float64, how func(*load.Device), from, to time.Duration) func(context.Context, *target) error {
+// disconnect disconnects a share of the devices, one shortly after the other, and brings them back after a random
+// time between from and to.
+func disconnect(share float64, how func(*load.Device), from, to time.Duration) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
-		hit := t.some(share)
+		hit := t.pickDevices(share)
 		for _, d := range hit {
 			how(d)
-			t.hold(ctx, 0, 20*time.Millisecond)
+			t.wait(ctx, 0, 20*time.Millisecond)
 		}
-		t.hold(ctx, from, to)
+		t.wait(ctx, from, to)
 		for _, d := range hit {
 			d.Online()
 			d.Start()
@@ -34,15 +34,14 @@ func away(share float64, how func(*load.Device), from, to time.Duration) func(co
 	}
 }
 
-// whileAway has a share of the people away with all their devices while f
-// breaks something, so that messages wait for them meanwhile, and some of their
-// own wait on their devices.
-func whileAway(share float64, f func(context.Context, *target) error) func(context.Context, *target) error {
+// withUsersAway runs f while a share of the users are away with all their devices, so that messages wait for them,
+// and some of their own messages wait on their devices.
+func withUsersAway(share float64, f func(context.Context, *target) error) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
-		people := t.crowd.People()
+		users := t.crowd.Users()
 		var hit []*load.Device
-		for _, n := range t.rnd.Perm(len(people))[:max(1, int(share*float64(len(people))))] {
-			hit = append(hit, t.crowd.Of(people[n])...)
+		for _, n := range t.rnd.Perm(len(users))[:max(1, int(share*float64(len(users))))] {
+			hit = append(hit, t.crowd.DevicesOf(users[n])...)
 		}
 		for _, d := range hit {
 			switch t.rnd.IntN(3) {
@@ -54,9 +53,9 @@ func whileAway(share float64, f func(context.Context, *target) error) func(conte
 				d.Offline()
 			}
 		}
-		t.hold(ctx, 500*time.Millisecond, 2*time.Second)
+		t.wait(ctx, 500*time.Millisecond, 2*time.Second)
 		err := f(ctx, t)
-		t.hold(ctx, 0, time.Second)
+		t.wait(ctx, 0, time.Second)
 		for _, d := range hit {
 			d.Online()
 			d.Start()
@@ -65,13 +64,12 @@ func whileAway(share float64, f func(context.Context, *target) error) func(conte
 	}
 }
 
-// leave has a share of the devices leave for ever, shortly after some people
-// that are away were written to. Everybody keeps a device, for what is
-// written to them.
-func leave(share float64, f func(context.Context, *target) error) func(context.Context, *target) error {
+// withSendersLeaving makes a share of the devices leave forever, and then runs f. Every user keeps a device that
+// receives messages.
+func withSendersLeaving(share float64, f func(context.Context, *target) error) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
-		for _, d := range t.some(share) {
-			left := slices.DeleteFunc(slices.Clone(t.crowd.Of(d.Person())), (*load.Device).Gone)
+		for _, d := range t.pickDevices(share) {
+			left := slices.DeleteFunc(slices.Clone(t.crowd.DevicesOf(d.User())), (*load.Device).HasLeft)
 			if len(left) > 1 {
 				d.Leave()
 			}
@@ -80,64 +78,67 @@ func leave(share float64, f func(context.Context, *target) error) func(context.C
 	}
 }
 
-func flapping(ctx context.Context, t *target) error {
-	hit := t.some(0.3)
+// flapDevices closes the connections of a share of the devices, five times.
+func flapDevices(ctx context.Context, t *target) error {
+	hit := t.pickDevices(0.3)
 	for range 5 {
 		for _, d := range hit {
 			d.Flap()
 		}
-		t.hold(ctx, 100*time.Millisecond, time.Second)
+		t.wait(ctx, 100*time.Millisecond, time.Second)
 	}
 	return nil
 }
 
-func setBack(ctx context.Context, t *target) error {
-	hit := t.some(0.05)
+// setBackDevices sets devices back to the state that they had a few seconds before.
+func setBackDevices(ctx context.Context, t *target) error {
+	hit := t.pickDevices(0.05)
 	var older []*client.Store
 	for _, d := range hit {
-		older = append(older, d.Copy())
+		older = append(older, d.CopyStore())
 	}
-	t.hold(ctx, 2*time.Second, 6*time.Second)
+	t.wait(ctx, 2*time.Second, 6*time.Second)
 	for i, d := range hit {
 		if older[i] == nil {
 			continue
 		}
-		// Own messages that wait on it get some time to be sent first.
+		// Unsent messages of the device get some time to be sent first.
 		for try := 0; try < 4 && !d.SetBack(older[i]); try++ {
 			d.Start()
-			t.hold(ctx, 100*time.Millisecond, 300*time.Millisecond)
+			t.wait(ctx, 100*time.Millisecond, 300*time.Millisecond)
 		}
 		d.Start()
 	}
 	return nil
 }
 
-func stopReading(ctx context.Context, t *target) error {
-	hit := t.some(0.15)
+// stopReadingDevices makes a share of the devices stop reading for some seconds.
+func stopReadingDevices(ctx context.Context, t *target) error {
+	hit := t.pickDevices(0.15)
 	for _, d := range hit {
 		d.StopReading(true)
 	}
-	t.hold(ctx, 3*time.Second, 8*time.Second)
+	t.wait(ctx, 3*time.Second, 8*time.Second)
 	for _, d := range hit {
 		d.StopReading(false)
 	}
 	return nil
 }
 
-// odd has a share of the devices start again with bad manners, and later without.
-func odd(manners client.Odd) func(context.Context, *target) error {
+// misbehave restarts a share of the devices with a misbehavior, and later without it.
+func misbehave(misbehavior client.Misbehavior) func(context.Context, *target) error {
 	return func(ctx context.Context, t *target) error {
-		hit := t.some(0.2)
+		hit := t.pickDevices(0.2)
 		for _, d := range hit {
 			d.Kill()
-			d.Behave(manners)
+			d.SetMisbehavior(misbehavior)
 			d.Start()
 		}
-		t.hold(ctx, 4*time.Second, 8*time.Second)
+		t.wait(ctx, 4*time.Second, 8*time.Second)
 		for _, d := range hit {
 			d.Kill()
-			if manners.AckAhead == 0 { // what was acknowledged ahead stays so
-				d.Behave(client.Odd{})
+			if misbehavior.AckAhead == 0 { // an acknowledgment ahead of time cannot be taken back
+				d.SetMisbehavior(client.Misbehavior{})
 			}
 			d.Start()
 		}

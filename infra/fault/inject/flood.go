@@ -19,10 +19,10 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// Of a flood:
+// Limits of a flood.
 const (
-	floodSockets = 3                // of each kind, one after the other
-	floodWithin  = 30 * time.Second // until a socket must be ended
+	socketsPerFlood = 3                // one after the other
+	floodTimeout    = 30 * time.Second // within this time the server must close a socket
 )
 
 // flooder sends one kind of frame as fast as it can, on one socket after the other.
@@ -30,37 +30,39 @@ type flooder struct {
 	kind    string
 	uid, to string
 
-	sent    int
-	codes   map[string]int // of errors that may be tried again
-	ends    map[int]int    // close codes
-	failure error
+	sent       int
+	errorCodes map[string]int // of error frames
+	closeCodes map[int]int    // of sockets
+	failure    error
 }
 
-// clientsFlood has people flood their sockets, one for each kind of frame.
-func clientsFlood(ctx context.Context, t *target) error {
-	kinds := []string{wire.TypePing, wire.TypeAck, wire.TypeSend, wire.TypeRead, wire.TypeTyping, wire.TypeWatch, "of a later version"}
-	before, err := t.stage.Counts(mending(ctx))
+// floodSockets lets users flood their sockets, one user for each kind of frame.
+func floodSockets(ctx context.Context, t *target) error {
+	kinds := []string{
+		wire.TypePing, wire.TypeAck, wire.TypeSend, wire.TypeRead, wire.TypeTyping, wire.TypeWatch, "unknown",
+	}
+	before, err := t.testbed.Counts(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
-	uids, err := t.stage.Enrol(mending(ctx), len(kinds)+1)
+	uids, err := t.testbed.AddUsers(context.WithoutCancel(ctx), len(kinds)+1)
 	if err != nil {
 		return err
 	}
-	w, err := t.bystanders(ctx)
+	chat, err := t.startBystanders(ctx)
 	if err != nil {
 		return err
 	}
-	defer w.halt()
-	memory := t.stage.Memory(mending(ctx))
+	defer chat.halt()
+	memory := t.testbed.Memory(context.WithoutCancel(ctx))
 	floods := make([]*flooder, len(kinds))
 	var wg sync.WaitGroup
 	for i, kind := range kinds {
-		f := &flooder{kind: kind, uid: uids[i], to: uids[len(kinds)], codes: map[string]int{}, ends: map[int]int{}}
+		f := &flooder{kind: kind, uid: uids[i], to: uids[len(kinds)], errorCodes: map[string]int{}, closeCodes: map[int]int{}}
 		floods[i] = f
 		wg.Go(func() {
-			for range floodSockets {
-				if err := f.flood(mending(ctx), t); err != nil {
+			for range socketsPerFlood {
+				if err := f.floodOneSocket(context.WithoutCancel(ctx), t); err != nil {
 					f.failure = err
 					return
 				}
@@ -68,15 +70,16 @@ func clientsFlood(ctx context.Context, t *target) error {
 		})
 	}
 	wg.Wait()
-	grown := t.stage.Memory(mending(ctx)).Instances - memory.Instances
-	shut := 0
+	grown := t.testbed.Memory(context.WithoutCancel(ctx)).Instances - memory.Instances
+	closed := 0
 	for _, f := range floods {
-		shut += f.ends[problem.TooMany.CloseCode()]
+		closed += f.closeCodes[problem.TooMany.CloseCode()]
 	}
 	var after testbed.Counts
-	until(arriveWithin, func() bool { // a socket counts once its handler has returned, after its client heard the close
-		after, err = t.stage.Counts(mending(ctx))
-		return err != nil || after.Refusals-before.Refusals >= int64(shut)
+	// The counter rises when a handler has returned, after its client has seen the close.
+	waitUntil(arrivalTimeout, func() bool {
+		after, err = t.testbed.Counts(context.WithoutCancel(ctx))
+		return err != nil || after.Refusals-before.Refusals >= int64(closed)
 	})
 	if err != nil {
 		return err
@@ -84,36 +87,42 @@ func clientsFlood(ctx context.Context, t *target) error {
 	frames := 0
 	limits := session.Limits{}.WithDefaults()
 	for _, f := range floods {
-		named := f.codes[session.ErrRateLimited.Code] > 0
-		closed := f.ends[problem.TooMany.CloseCode()] == floodSockets
-		t.check(f.failure == nil && named && closed, "flood of "+f.kind, "%d frames on %d sockets: told %v, closed with %v%s", f.sent, floodSockets, f.codes, f.ends, failed(f.failure))
+		named := f.errorCodes[session.ErrRateLimited.Code] > 0
+		allClosed := f.closeCodes[problem.TooMany.CloseCode()] == socketsPerFlood
+		t.recordCheck(f.failure == nil && named && allClosed, "flood of "+f.kind+" frames",
+			"%d frames on %d sockets: errors %v, close codes %v%s",
+			f.sent, socketsPerFlood, f.errorCodes, f.closeCodes, errorSuffix(f.failure))
 		frames += f.sent
 		if f.kind == wire.TypeSend {
-			box, err := t.stage.Inbox(mending(ctx), f.to)
+			box, err := t.testbed.Inbox(context.WithoutCancel(ctx), f.to)
 			if err != nil {
 				return err
 			}
-			most := min(senderBound, floodSockets*limits.Frames.Burst*2)
-			t.check(box.Waiting <= most && box.Waiting > 0, "flood: bounded", "of %d sends %d were taken, %d at most; the largest instance grew by %d MB", f.sent, box.Waiting, most, grown>>20)
+			most := min(maxWaitingPerSender, socketsPerFlood*limits.Frames.Burst*2)
+			t.recordCheck(box.Waiting <= most && box.Waiting > 0, "flood: bounded",
+				"of %d sends %d were accepted, %d at most; the largest instance grew by %d MB",
+				f.sent, box.Waiting, most, grown>>20)
 		}
 	}
-	t.check(grown < instanceGrows, "flood: memory", "the largest instance grew by %d MB under %d frames", grown>>20, frames)
-	t.check(after.RateLimited-before.RateLimited > 0 && after.Refusals-before.Refusals >= int64(shut), "flood: counted",
-		"rate_limited rose by %d, refusals by %d for %d sockets", after.RateLimited-before.RateLimited, after.Refusals-before.Refusals, shut)
-	t.checkOthers("flood", w)
+	t.recordCheck(grown < maxInstanceGrowth, "flood: memory",
+		"the largest instance grew by %d MB under %d frames", grown>>20, frames)
+	limited, refusals := after.RateLimited-before.RateLimited, after.Refusals-before.Refusals
+	t.recordCheck(limited > 0 && refusals >= int64(closed), "flood: counted",
+		"rate_limited rose by %d, refusals by %d for %d sockets", limited, refusals, closed)
+	t.checkBystanders("flood", chat)
 	return nil
 }
 
-func failed(err error) string {
+func errorSuffix(err error) string {
 	if err == nil {
 		return ""
 	}
 	return "; " + err.Error()
 }
 
-// flood floods one socket until the server ends it.
-func (f *flooder) flood(ctx context.Context, t *target) error {
-	conn, cursor, err := f.greet(ctx, t)
+// floodOneSocket floods a socket until the server closes it.
+func (f *flooder) floodOneSocket(ctx context.Context, t *target) error {
+	conn, cursor, err := f.connect(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -121,9 +130,9 @@ func (f *flooder) flood(ctx context.Context, t *target) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		f.listen(conn)
+		f.readReplies(conn)
 	}()
-	for end := time.Now().Add(floodWithin); ; f.sent++ {
+	for end := time.Now().Add(floodTimeout); ; f.sent++ {
 		select {
 		case <-ended:
 			return nil
@@ -132,19 +141,19 @@ func (f *flooder) flood(ctx context.Context, t *target) error {
 		if time.Now().After(end) {
 			conn.Close()
 			<-ended
-			return fmt.Errorf("the socket still stands after %v", floodWithin)
+			return fmt.Errorf("the socket is still open after %v", floodTimeout)
 		}
 		_ = conn.SetWriteDeadline(end)
-		if conn.WriteMessage(websocket.TextMessage, f.frame(cursor)) != nil {
-			<-ended // it says why
+		if conn.WriteMessage(websocket.TextMessage, f.nextFrame(cursor)) != nil {
+			<-ended // readReplies has the close code
 			return nil
 		}
 	}
 }
 
-// greet opens a socket, and returns it when it is caught up, with its cursor.
-func (f *flooder) greet(ctx context.Context, t *target) (_ *websocket.Conn, cursor string, err error) {
-	token, _, err := t.stage.Token(f.uid)
+// connect opens a socket, and returns it with its cursor when it is caught up.
+func (f *flooder) connect(ctx context.Context, t *target) (_ *websocket.Conn, cursor string, err error) {
+	token, _, err := t.testbed.Token(f.uid)
 	if err != nil {
 		return nil, "", err
 	}
@@ -152,7 +161,7 @@ func (f *flooder) greet(ctx context.Context, t *target) (_ *websocket.Conn, curs
 	if err != nil {
 		return nil, "", err
 	}
-	conn, err := t.stage.Dial(ctx, func(c net.Conn) net.Conn { return c })
+	conn, err := t.testbed.Dial(ctx, func(c net.Conn) net.Conn { return c })
 	if err != nil {
 		return nil, "", err
 	}
@@ -161,7 +170,7 @@ func (f *flooder) greet(ctx context.Context, t *target) (_ *websocket.Conn, curs
 			conn.Close()
 		}
 	}()
-	_ = conn.SetReadDeadline(time.Now().Add(floodWithin))
+	_ = conn.SetReadDeadline(time.Now().Add(floodTimeout))
 	if err := conn.WriteMessage(websocket.TextMessage, hello); err != nil {
 		return nil, "", err
 	}
@@ -178,9 +187,9 @@ func (f *flooder) greet(ctx context.Context, t *target) (_ *websocket.Conn, curs
 	}
 }
 
-// listen notes what the server says, until it ends the socket.
-func (f *flooder) listen(conn *websocket.Conn) {
-	_ = conn.SetReadDeadline(time.Now().Add(2 * floodWithin))
+// readReplies notes error and close codes until the server closes the socket.
+func (f *flooder) readReplies(conn *websocket.Conn) {
+	_ = conn.SetReadDeadline(time.Now().Add(2 * floodTimeout))
 	for {
 		_, data, err := conn.ReadMessage()
 		if err != nil {
@@ -188,18 +197,18 @@ func (f *flooder) listen(conn *websocket.Conn) {
 			if ce, ok := errors.AsType[*websocket.CloseError](err); ok {
 				code = ce.Code
 			}
-			f.ends[code]++
+			f.closeCodes[code]++
 			return
 		}
 		frame, _ := wire.DecodeServer(data)
 		if e, ok := frame.(wire.ErrorFrame); ok {
-			f.codes[e.Code]++
+			f.errorCodes[e.Code]++
 		}
 	}
 }
 
-// frame returns the next frame.
-func (f *flooder) frame(cursor string) []byte {
+// nextFrame returns the next frame to send.
+func (f *flooder) nextFrame(cursor string) []byte {
 	c := wire.ClientFrame{Type: f.kind}
 	now := chat.MicrosOf(time.Now())
 	switch f.kind {
@@ -207,7 +216,7 @@ func (f *flooder) frame(cursor string) []byte {
 		c.Cursor = cursor
 	case wire.TypeSend:
 		id, err := uuid.NewV7()
-		if err != nil { // the system has no randomness: cannot happen
+		if err != nil { // cannot happen: the system has randomness
 			panic(err)
 		}
 		c.ID, c.To, c.Body, c.At = id.String(), f.to, "flood", now
@@ -219,7 +228,7 @@ func (f *flooder) frame(cursor string) []byte {
 		c.Users = []string{f.to}
 	}
 	b, err := json.Marshal(c)
-	if err != nil { // texts and integers only: cannot happen
+	if err != nil { // cannot happen: strings and integers only
 		panic(err)
 	}
 	return b

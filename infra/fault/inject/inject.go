@@ -1,12 +1,11 @@
-// Package inject breaks a stage and its crowd by a schedule that a seed
-// repeats: which fault, when, for how long, and whom it meets.
+// Package inject breaks a testbed and its crowd by a schedule that a seed repeats: which fault, when, for how long,
+// and what it hits.
 package inject
 
 import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,106 +18,137 @@ import (
 // Fault is one kind of fault.
 type Fault struct {
 	Name    string
-	What    string // one line for people
-	Replica bool   // needs a stage with a replica of Redis
-	Clocks  bool   // needs a stage whose instances' clocks differ
-	Clients bool   // it meets devices, not parts of the system
-	Loses   bool   // Redis loses what it had accepted
+	Summary string // one line of description
+	Replica bool   // needs a testbed with a replica of Redis
+	Clocks  bool   // needs a testbed whose instances have different clocks
+	Clients bool   // hits devices, not parts of the testbed
+	Loses   bool   // Redis loses accepted writes
 
-	// Exception: provokes the one stated exception, which other runs must not have.
+	// Exception: the fault provokes the stated exception (see package verdict), which must not occur in other runs.
 	Exception bool
 
-	// run breaks something, holds it so for a while, and mends it. It mends
-	// also when ctx ends meanwhile. An error is one of the stage, or a promise
-	// of an instance that was broken, such as to end in time.
+	// run breaks something, keeps it broken for a while, and repairs it. It repairs it even if ctx ends, with a context
+	// without cancellation. An error is one of the testbed, or a broken promise of an instance, such as to end in time.
 	run func(ctx context.Context, t *target) error
 }
 
-// target is what a fault meets.
-type target struct {
-	stage *testbed.Testbed
-	crowd *load.Crowd
-	log   *record.Log
-	rnd   *rand.Rand
+// Injector injects faults into one run.
+type Injector struct {
+	Testbed *testbed.Testbed
+	Crowd   *load.Crowd
+	Log     *record.Log
+	Seed    uint64
+	Pause   time.Duration // mean time between two faults
 }
 
-// hold waits for a time between the two, or until ctx ends.
-func (t *target) hold(ctx context.Context, from, to time.Duration) {
-	d := from
-	if to > from {
-		d += time.Duration(t.rnd.Int64N(int64(to - from)))
+// Run injects faults until the channel is closed, in an order and at times that depend on the seed, and records them.
+// Each fault is injected at least once, and a fault that has begun is played to its end. Client faults run concurrently
+// with server faults. At most one fault of either group is active. Everything is repaired when Run returns.
+func (i Injector) Run(ctx context.Context, faults []Fault, until <-chan struct{}) error {
+	var clients, servers []Fault
+	for _, f := range faults {
+		switch {
+		case f.run == nil: // the fault is an option of the testbed, and nothing happens during the run
+		case f.Clients:
+			clients = append(clients, f)
+		default:
+			servers = append(servers, f)
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return i.runGroup(ctx, clients, i.Seed+1, until) })
+	g.Go(func() error { return i.runGroup(ctx, servers, i.Seed, until) })
+	return g.Wait()
+}
+
+// runGroup injects the faults one after the other.
+func (i Injector) runGroup(ctx context.Context, faults []Fault, seed uint64, until <-chan struct{}) error {
+	if len(faults) == 0 {
+		<-until
+		return ctx.Err()
+	}
+	t := &target{testbed: i.Testbed, crowd: i.Crowd, log: i.Log, rnd: rand.New(rand.NewPCG(seed, 5))}
+	for round := 0; ; round++ {
+		for _, n := range t.rnd.Perm(len(faults)) {
+			stop := until
+			if round == 0 {
+				stop = nil // each fault is injected at least once
+			}
+			if t.pause(ctx, i.Pause, stop) {
+				return ctx.Err()
+			}
+			if err := t.inject(ctx, faults[n]); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// target is the testbed and the crowd of a run, as the faults of one group see them.
+type target struct {
+	testbed *testbed.Testbed
+	crowd   *load.Crowd
+	log     *record.Log
+	rnd     *rand.Rand // decides what the faults hit, and how long they last
+}
+
+// inject runs one fault and records it.
+func (t *target) inject(ctx context.Context, f Fault) error {
+	t.log.Add(record.Entry{Kind: record.Fault, Name: f.Name})
+	err := f.run(ctx, t)
+	if f.Loses {
+		t.log.Add(record.Entry{Kind: record.Wiped, Name: f.Name})
+	}
+	t.log.Add(record.Entry{Kind: record.Healed, Name: f.Name})
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Name, err)
+	}
+	return nil
+}
+
+// pause waits for about the mean time, and reports whether ctx ended or stop was closed.
+func (t *target) pause(ctx context.Context, mean time.Duration, stop <-chan struct{}) (stopped bool) {
+	select {
+	case <-time.After(t.between(mean/2, mean*3/2)):
+	case <-stop:
+	case <-ctx.Done():
 	}
 	select {
-	case <-time.After(d):
+	case <-stop:
+		return true
+	default:
+		return ctx.Err() != nil
+	}
+}
+
+// wait waits for a random time between from and to, or until ctx ends.
+func (t *target) wait(ctx context.Context, from, to time.Duration) {
+	select {
+	case <-time.After(t.between(from, to)):
 	case <-ctx.Done():
 	}
 }
 
-// instance picks one.
-func (t *target) instance() int { return t.rnd.IntN(t.stage.Instances()) }
+func (t *target) between(from, to time.Duration) time.Duration {
+	if to <= from {
+		return from
+	}
+	return from + time.Duration(t.rnd.Int64N(int64(to-from)))
+}
 
-// some picks a share of the devices that are still there, at least one.
-func (t *target) some(share float64) []*load.Device {
+// pickInstance returns the number of a random instance.
+func (t *target) pickInstance() int { return t.rnd.IntN(t.testbed.Instances()) }
+
+// pickDevices returns a random share of the devices that have not left, and at least one.
+func (t *target) pickDevices(share float64) []*load.Device {
 	var all []*load.Device
 	for _, d := range t.crowd.Devices() {
-		if !d.Gone() {
+		if !d.HasLeft() {
 			all = append(all, d)
 		}
 	}
 	t.rnd.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
 	return all[:max(1, min(len(all), int(share*float64(len(all)))))]
-}
-
-// Run injects the faults as Each does. Faults of devices happen at the same
-// time as those of the system's parts, of which one at a time is broken.
-func Run(ctx, chatting context.Context, s *testbed.Testbed, c *load.Crowd, log *record.Log, faults []Fault, seed uint64, pause time.Duration) error {
-	var clients, parts []Fault
-	for _, f := range faults {
-		if f.Clients {
-			clients = append(clients, f)
-		} else {
-			parts = append(parts, f)
-		}
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return Each(ctx, chatting, s, c, log, clients, seed+1, pause) })
-	g.Go(func() error { return Each(ctx, chatting, s, c, log, parts, seed, pause) })
-	return g.Wait()
-}
-
-// Each injects the faults, each in its turn, in an order and at times that the
-// seed decides, and enters them into the record, until chatting ends: a fault
-// that is under way then is played to its end, and each is injected once at
-// least. pause is the mean time between two. Everything is mended when Each returns.
-func Each(ctx, chatting context.Context, s *testbed.Testbed, c *load.Crowd, log *record.Log, faults []Fault, seed uint64, pause time.Duration) error {
-	t := &target{stage: s, crowd: c, log: log, rnd: rand.New(rand.NewPCG(seed, 5))}
-	acting := slices.DeleteFunc(slices.Clone(faults), func(f Fault) bool { return f.run == nil }) // some only ask something of the stage
-	if len(acting) == 0 {
-		<-chatting.Done()
-		return ctx.Err()
-	}
-	for round := 0; ; round++ {
-		for _, n := range t.rnd.Perm(len(acting)) {
-			f := acting[n]
-			if round == 0 {
-				t.hold(ctx, pause/2, pause*3/2)
-			} else {
-				t.hold(chatting, pause/2, pause*3/2)
-			}
-			if ctx.Err() != nil || round > 0 && chatting.Err() != nil {
-				return ctx.Err()
-			}
-			log.Add(record.Entry{Kind: record.Fault, Name: f.Name})
-			err := f.run(ctx, t)
-			if f.Loses {
-				log.Add(record.Entry{Kind: record.Wiped, Name: f.Name})
-			}
-			log.Add(record.Entry{Kind: record.Healed, Name: f.Name})
-			if err != nil {
-				return fmt.Errorf("%s: %w", f.Name, err)
-			}
-		}
-	}
 }
 
 // ByName returns the fault with this name.
@@ -128,5 +158,5 @@ func ByName(name string) (Fault, error) {
 			return f, nil
 		}
 	}
-	return Fault{}, fmt.Errorf("there is no fault %q", name)
+	return Fault{}, fmt.Errorf("unknown fault %q", name)
 }

@@ -1,8 +1,9 @@
-// Command instance is one realtime instance for fault tests. It is the service
-// of package server as realtime/cmd/realtime runs it, with three differences:
-// its settings come as one stage.Spec, it asks the stage for the gates of
-// people (their documents live in the embedded store of another process), and
-// its clock can be wrong.
+// Command instance is one realtime instance for fault tests. It runs the service of package server as
+// realtime/cmd/realtime does, with three differences:
+//
+//   - Its settings come as one testbed.Spec.
+//   - It requests the gates of users from the testbed, because the embedded store belongs to that process.
+//   - Its clock can be wrong.
 package main
 
 import (
@@ -31,20 +32,20 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
 )
 
-// Of the 10 s that Cloud Run gives after SIGTERM, as in realtime/cmd/realtime.
+// Parts of the 10 s that Cloud Run grants after SIGTERM, as in realtime/cmd/realtime.
 const (
-	drainWithin  = 6 * time.Second         // sockets move, their acks are settled
-	settleWithin = 2 * time.Second         // what is left of them
+	drainWithin  = 6 * time.Second         // sockets move, and their acks are settled
+	settleWithin = 2 * time.Second         // the remaining acks are settled
 	endWithin    = 8500 * time.Millisecond // everything
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	// As in realtime/cmd/realtime nothing that hangs holds up the end.
+	// As in realtime/cmd/realtime, nothing that hangs may delay the end.
 	context.AfterFunc(ctx, func() {
 		time.Sleep(endWithin)
-		slog.Warn("not everything stopped in time")
+		slog.Warn("shutdown timed out")
 		os.Exit(0)
 	})
 	if err := run(ctx); err != nil {
@@ -79,9 +80,11 @@ func run(ctx context.Context) (err error) {
 	defer publisher.Close()
 
 	deps := server.Deps{
-		Redis: rdb, Gates: gates{spec.Gates}, Publisher: publisher, Verifier: verifier, Services: services{}, Log: log, Now: now,
+		Redis: rdb, Gates: gates{spec.Gates}, Publisher: publisher, Verifier: verifier, Services: services{},
+		Log: log, Now: now,
 		Instance: spec.Name, Origins: []string{testbed.Origin}, MaxSockets: spec.MaxSockets,
-		SocketAgeMin: time.Duration(spec.SocketAgeMS) * time.Millisecond * 3 / 4, SocketAgeMax: time.Duration(spec.SocketAgeMS) * time.Millisecond,
+		SocketAgeMin: time.Duration(spec.SocketAgeMS) * time.Millisecond * 3 / 4,
+		SocketAgeMax: time.Duration(spec.SocketAgeMS) * time.Millisecond,
 		GoawayWithin: time.Duration(spec.GoawayWithinMS) * time.Millisecond,
 		Settle:       settle.Options{Drain: settleWithin},
 	}
@@ -92,7 +95,7 @@ func run(ctx context.Context) (err error) {
 	return serve(ctx, srv, spec.Addr)
 }
 
-// serve serves until ctx ends, then moves everybody away.
+// serve serves until ctx ends, then moves all sockets to other instances.
 func serve(ctx context.Context, srv *server.Server, addr string) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -123,17 +126,17 @@ func serve(ctx context.Context, srv *server.Server, addr string) error {
 	return nil
 }
 
-// services lets the stage call what our own functions may.
+// services lets the testbed make the calls that are reserved for our own functions.
 type services struct{}
 
 func (services) VerifyService(_ context.Context, token string) (string, error) {
 	if token != testbed.ServiceToken {
 		return "", problem.ErrUnauthenticated
 	}
-	return "stage", nil
+	return "testbed", nil
 }
 
-// gates asks the stage for the gates of people.
+// gates requests the gates of users from the testbed.
 type gates struct{ url string }
 
 func (g gates) Gate(ctx context.Context, uid string) (gate.Gate, error) {

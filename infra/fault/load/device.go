@@ -15,193 +15,192 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 )
 
-// Device is one device of a simulated person: its store, and the app on it
-// while that runs. Methods may be called by several goroutines at once.
+// Device is one device of a simulated user: its store, and the app while it runs. Its methods are safe for concurrent
+// use.
 type Device struct {
-	crowd  *Crowd
-	person string
-	name   string
-	skew   time.Duration // its clock is this much ahead
+	crowd *Crowd
+	user  string
+	name  string
+	skew  time.Duration // its clock is this much ahead
 
-	mu     sync.Mutex
-	store  *client.Store
-	client *client.Client // nil while the app is not running
-	odd    client.Odd
-	lives  uint64
-	away   bool // offline or not running, by its own fault
-	gone   bool // for ever
+	mu          sync.Mutex
+	store       *client.Store
+	app         *client.Client // nil while the app is not running
+	misbehavior client.Misbehavior
+	starts      uint64 // of the app, with the present store
+	away        bool   // offline or not running because of a fault of the device itself
+	left        bool   // never comes back
 
 	dials atomic.Int64
 
-	linesMu sync.Mutex // of its own: dials go on while mu is held by who waits for their end
-	lines   []*line    // the newest two connections; guarded by linesMu
+	connsMu sync.Mutex    // separate from mu, because dials go on while Kill waits for their end with mu held
+	conns   []*deviceConn // the newest two connections; guarded by connsMu
 }
 
-// Name returns the name under which the record knows the device.
+// Name returns the device's name in the record.
 func (d *Device) Name() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.name
 }
 
-// Person returns whose device it is.
-func (d *Device) Person() string { return d.person }
+// User returns the uid of the device's user.
+func (d *Device) User() string { return d.user }
 
-// Behave gives the device bad manners from its next start on.
-func (d *Device) Behave(odd client.Odd) {
+// SetMisbehavior makes the device misbehave from the next start on. The zero value makes it behave again.
+func (d *Device) SetMisbehavior(misbehavior client.Misbehavior) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.odd = odd
-	e := record.Entry{Kind: record.Device, Device: d.name, Person: d.person}
-	if odd.AckAhead > 0 {
+	d.misbehavior = misbehavior
+	e := record.Entry{Kind: record.Device, Device: d.name, User: d.user}
+	if misbehavior.AckAhead > 0 {
 		e.Name = verdict.AcksAhead
 	}
 	d.crowd.log.Add(e)
 }
 
-// Start starts the app, unless it runs or the device is gone for ever.
+// Start starts the app, unless it runs or the device has left.
 func (d *Device) Start() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.client != nil || d.gone {
+	if d.app != nil || d.left {
 		return
 	}
-	d.lives++
-	if d.lives == 1 {
-		d.crowd.log.Add(record.Entry{Kind: record.Device, Device: d.name, Person: d.person})
+	d.starts++
+	if d.starts == 1 {
+		d.crowd.log.Add(record.Entry{Kind: record.Device, Device: d.name, User: d.user})
 	}
-	d.back()
+	d.recordOnline()
 	name := d.name
-	d.client = client.New(d.store, client.Options{
-		Dial:    d.dial,
-		Token:   func(context.Context) (string, time.Time, error) { return d.crowd.stage.Token(d.person) },
-		History: d.crowd.stage.History(d.person),
-		Now:     func() time.Time { return time.Now().Add(d.skew) },
-		Rand:    rand.New(rand.NewPCG(d.crowd.opts.Seed^hash(name), d.lives)),
-		Note:    func(n client.Note) { d.crowd.enter(name, n) },
-		Pace:    d.crowd.opts.Pace,
-		Odd:     d.odd,
+	d.app = client.New(d.store, client.Options{
+		Dial:        d.dial,
+		Token:       func(context.Context) (string, time.Time, error) { return d.crowd.testbed.Token(d.user) },
+		History:     d.crowd.testbed.History(d.user),
+		Now:         func() time.Time { return time.Now().Add(d.skew) },
+		Rand:        rand.New(rand.NewPCG(d.crowd.opts.Seed^hash(name), d.starts)),
+		Note:        func(n client.Note) { d.crowd.recordNote(name, n) },
+		Pace:        d.crowd.opts.Pace,
+		Misbehavior: d.misbehavior,
 	})
 }
 
-// back enters that the device has its network and its app again.
-func (d *Device) back() {
+// recordOnline records that the device has its network and its app again.
+func (d *Device) recordOnline() {
 	if d.away {
 		d.away = false
 		d.crowd.log.Add(record.Entry{Kind: record.Online, Device: d.name})
 	}
 }
 
-func (d *Device) leave() {
+// recordOffline records that the device has lost its network or its app.
+func (d *Device) recordOffline() {
 	if !d.away {
 		d.away = true
 		d.crowd.log.Add(record.Entry{Kind: record.Offline, Device: d.name})
 	}
 }
 
-// Kill ends the app at once; its connections end with it.
+// Kill ends the app immediately. Its connections close.
 func (d *Device) Kill() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.client != nil {
-		d.leave()
-		d.client.Kill()
-		d.client = nil
+	if d.app != nil {
+		d.recordOffline()
+		d.app.Kill()
+		d.app = nil
 	}
 }
 
-// Vanish ends the app, and nobody tells the server: its connections stand, and
-// nothing comes from them any more.
+// Vanish ends the app without the server noticing: its connections stay open and become silent.
 func (d *Device) Vanish() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.linesMu.Lock()
-	for _, l := range d.lines {
+	d.connsMu.Lock()
+	for _, l := range d.conns {
 		l.vanish()
 	}
-	d.lines = nil
-	d.linesMu.Unlock()
-	if d.client != nil {
-		d.leave()
-		d.client.Kill()
-		d.client = nil
+	d.conns = nil
+	d.connsMu.Unlock()
+	if d.app != nil {
+		d.recordOffline()
+		d.app.Kill()
+		d.app = nil
 	}
 }
 
-// Leave ends the app for ever.
+// Leave ends the app forever.
 func (d *Device) Leave() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.client != nil {
-		d.client.Kill()
-		d.client = nil
+	if d.app != nil {
+		d.app.Kill()
+		d.app = nil
 	}
-	if !d.gone {
-		d.gone = true
-		d.crowd.log.Add(record.Entry{Kind: record.Gone, Device: d.name})
+	if !d.left {
+		d.left = true
+		d.crowd.log.Add(record.Entry{Kind: record.Left, Device: d.name})
 	}
 }
 
-// Offline takes the network away from the app; the person can still write.
+// Offline disconnects the app from its network. The user can still write.
 func (d *Device) Offline() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.client != nil {
-		d.leave()
-		d.client.Offline()
+	if d.app != nil {
+		d.recordOffline()
+		d.app.Offline()
 	}
 }
 
-// Online gives it back.
+// Online connects the app to its network again.
 func (d *Device) Online() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.client != nil {
-		d.back()
-		d.client.Online()
+	if d.app != nil {
+		d.recordOnline()
+		d.app.Online()
 	}
 }
 
-// Flap breaks the connections, as a change of networks does.
+// Flap closes the connections, as a change of networks does.
 func (d *Device) Flap() {
-	if c := d.running(); c != nil {
+	if c := d.runningApp(); c != nil {
 		c.Drop()
 	}
 }
 
-// StopReading makes the device stop reading what the server sends, or go on.
+// StopReading makes the device stop reading what the server sends, or continue.
 func (d *Device) StopReading(stop bool) {
-	if c := d.running(); c != nil {
+	if c := d.runningApp(); c != nil {
 		c.StopReading(stop)
 	}
 }
 
-// SetBack ends the app and sets the device back to an older state of its
-// store, under a new name in the record, and reports whether it did. The caller
-// took the copy with Copy. While own messages wait on the device it does not:
-// whoever forgets these is a sender who never comes back, which is another fault.
+// SetBack ends the app and sets the device back to an older state of its store, which the caller has taken with
+// CopyStore. The device gets a new name in the record. SetBack does nothing and returns false while own messages are
+// unsent: a device that forgets those is a sender who never comes back, which is another fault.
 func (d *Device) SetBack(older *client.Store) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.gone {
+	if d.left {
 		return false
 	}
-	if d.client != nil {
-		d.client.Kill()
-		d.client = nil
+	if d.app != nil {
+		d.app.Kill()
+		d.app = nil
 	}
 	if d.store.Outbox() > 0 {
 		return false
 	}
-	d.crowd.log.Add(record.Entry{Kind: record.Gone, Device: d.name})
+	d.crowd.log.Add(record.Entry{Kind: record.Left, Device: d.name})
 	d.name += "'"
-	d.store, d.lives, d.away = older, 0, false
+	d.store, d.starts, d.away = older, 0, false
 	return true
 }
 
-// Copy returns a copy of the device's store, or nil where own messages wait in
-// it: nobody sets those back, since their places would be given twice.
-func (d *Device) Copy() *client.Store {
+// CopyStore returns a copy of the device's store, or nil if own messages are unsent. Setting those back would freeze
+// a second at for them.
+func (d *Device) CopyStore() *client.Store {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c := d.store.Snapshot()
@@ -211,17 +210,16 @@ func (d *Device) Copy() *client.Store {
 	return c
 }
 
-// Gone reports whether the device left for ever.
-func (d *Device) Gone() bool {
+// HasLeft reports whether the device never comes back.
+func (d *Device) HasLeft() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.gone
+	return d.left
 }
 
-// Write has the person write a message on this device; it returns the
-// message's id, "" while the app does not run.
+// Write writes a message on this device and returns its id, or "" while the app does not run.
 func (d *Device) Write(to, body, replyTo string) string {
-	c := d.running()
+	c := d.runningApp()
 	if c == nil {
 		return ""
 	}
@@ -229,9 +227,9 @@ func (d *Device) Write(to, body, replyTo string) string {
 	return c.Write(to, body, replyTo)
 }
 
-// Read has the person see what others wrote in a conversation.
+// Read makes the user see what others wrote in a conversation.
 func (d *Device) Read(conversation string) {
-	if store, app := d.now(); app != nil {
+	if store, app := d.storeAndApp(); app != nil {
 		if at, unseen := store.Unseen(conversation); unseen {
 			app.Seen(conversation, at)
 		}
@@ -240,70 +238,70 @@ func (d *Device) Read(conversation string) {
 
 // Shows returns what the device shows of a conversation.
 func (d *Device) Shows(conversation string) []client.Line {
-	store, _ := d.now()
+	store, _ := d.storeAndApp()
 	return store.Conversation(conversation)
 }
 
 // Up reports whether the device has a socket that is caught up.
 func (d *Device) Up() bool {
-	c := d.running()
+	c := d.runningApp()
 	return c != nil && c.Up()
 }
 
-func (d *Device) running() *client.Client {
+// runningApp returns the app, or nil while it does not run.
+func (d *Device) runningApp() *client.Client {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.client
+	return d.app
 }
 
-// now returns the store and the app, which is nil while it does not run.
-func (d *Device) now() (*client.Store, *client.Client) {
+// storeAndApp returns the store and the app. The app is nil while it does not run.
+func (d *Device) storeAndApp() (*client.Store, *client.Client) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.store, d.client
+	return d.store, d.app
 }
 
 func (d *Device) dial(ctx context.Context) (client.Conn, error) {
 	d.dials.Add(1)
-	var l *line
-	conn, err := d.crowd.stage.Dial(ctx, func(c net.Conn) net.Conn {
-		l = &line{Conn: c, crowd: d.crowd}
+	var l *deviceConn
+	conn, err := d.crowd.testbed.Dial(ctx, func(c net.Conn) net.Conn {
+		l = &deviceConn{Conn: c, crowd: d.crowd}
 		return l
 	})
 	if err != nil {
 		return nil, err
 	}
-	d.linesMu.Lock()
-	defer d.linesMu.Unlock()
-	d.lines = append(d.lines[max(0, len(d.lines)-1):], l)
+	d.connsMu.Lock()
+	defer d.connsMu.Unlock()
+	d.conns = append(d.conns[max(0, len(d.conns)-1):], l)
 	return conn, nil
 }
 
-// line is a TCP connection that can vanish: from then on it says nothing, not
-// even that it has ended.
-type line struct {
+// deviceConn is a TCP connection that can vanish. From then on it sends nothing, not even its end.
+type deviceConn struct {
 	net.Conn
 	crowd    *Crowd
 	vanished atomic.Bool
 }
 
-func (l *line) vanish() {
+func (l *deviceConn) vanish() {
 	if l.vanished.CompareAndSwap(false, true) {
-		l.crowd.keep(l.Conn)
-		_ = l.Conn.SetReadDeadline(time.Now()) // wakes who reads
+		l.crowd.keepOpen(l.Conn)
+		_ = l.Conn.SetReadDeadline(time.Now()) // wakes the reader
 	}
 }
 
-func (l *line) Write(b []byte) (int, error) {
+func (l *deviceConn) Write(b []byte) (int, error) {
 	if l.vanished.Load() {
 		return len(b), nil
 	}
 	return l.Conn.Write(b)
 }
 
-func (l *line) Close() error {
+func (l *deviceConn) Close() error {
 	if l.vanished.Load() {
-		return nil // the crowd closes it in the end
+		return nil // Crowd.Close closes it
 	}
 	return l.Conn.Close()
 }

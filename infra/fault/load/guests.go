@@ -8,20 +8,19 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// Join adds a person with one device who does only what a fault has them do:
-// they are none of Devices and People. In the end they settle and are looked
-// at like everybody, if they were ever started.
-func (c *Crowd) Join(uid string) *Device {
+// AddGuest adds a user with one device for the use of a fault. Devices and Users do not include guests. If a guest
+// was ever started, it settles and is judged like all others.
+func (c *Crowd) AddGuest(uid string) *Device {
 	name := uid + ".a"
-	d := &Device{crowd: c, person: uid, name: name, store: client.NewStore(uid, name)}
+	d := &Device{crowd: c, user: uid, name: name, store: client.NewStore(uid, name)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.guests = append(c.guests, d)
 	return d
 }
 
-// all returns the devices of the crowd and of the guests that were started.
-func (c *Crowd) all() []*Device {
+// allDevices returns the devices of the crowd and of the guests that were started.
+func (c *Crowd) allDevices() []*Device {
 	all := slices.Clone(c.devices)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -33,25 +32,25 @@ func (c *Crowd) all() []*Device {
 	return all
 }
 
-// others returns with whom a person writes.
-func (c *Crowd) others(d *Device) []string {
-	if partners := c.partners[d.person]; partners != nil {
+// partnersOf returns the uids of the users that the device's user writes with.
+func (c *Crowd) partnersOf(d *Device) []string {
+	if partners := c.partners[d.user]; partners != nil {
 		return partners
 	}
-	store, _ := d.now()
+	store, _ := d.storeAndApp()
 	var others []string
 	for _, id := range store.Conversations() {
-		if other, err := chat.Other(id, d.person); err == nil {
+		if other, err := chat.Other(id, d.user); err == nil {
 			others = append(others, other)
 		}
 	}
 	return others
 }
 
-// everything yields all messages that the device shows.
-func (d *Device) everything() iter.Seq[client.Line] {
+// lines yields all messages that the device shows.
+func (d *Device) lines() iter.Seq[client.Line] {
 	return func(yield func(client.Line) bool) {
-		store, _ := d.now()
+		store, _ := d.storeAndApp()
 		for _, id := range store.Conversations() {
 			for _, l := range store.Conversation(id) {
 				if !yield(l) {
@@ -62,31 +61,31 @@ func (d *Device) everything() iter.Seq[client.Line] {
 	}
 }
 
-// Shown counts the messages of others that the device shows.
+// Shown returns how many messages of others the device shows.
 func (d *Device) Shown() (n int) {
-	for l := range d.everything() {
-		if l.From != d.person {
+	for l := range d.lines() {
+		if l.From != d.user {
 			n++
 		}
 	}
 	return n
 }
 
-// Own counts the own messages that the device shows, by their state.
+// Own counts the own messages that the device shows, by state.
 func (d *Device) Own() map[client.State]int {
 	n := map[client.State]int{}
-	for l := range d.everything() {
-		if l.From == d.person {
+	for l := range d.lines() {
+		if l.From == d.user {
 			n[l.State]++
 		}
 	}
 	return n
 }
 
-// Refusals counts the own messages that were finally refused, by the code of why.
+// Refusals counts the own messages that were refused for good, by the code of the refusal.
 func (d *Device) Refusals() map[string]int {
 	n := map[string]int{}
-	for l := range d.everything() {
+	for l := range d.lines() {
 		if l.State == client.Refused {
 			n[l.Refusal]++
 		}
@@ -94,5 +93,5 @@ func (d *Device) Refusals() map[string]int {
 	return n
 }
 
-// Dials counts how often the device has tried to connect.
+// Dials returns how often the device has tried to connect.
 func (d *Device) Dials() int { return int(d.dials.Load()) }

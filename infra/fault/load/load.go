@@ -1,7 +1,6 @@
-// Package load is the people of a fault run: hundreds or thousands of
-// simulated persons with one or two devices each, who write to each other,
-// answer, read, and in the end open every conversation. All that they do and
-// see goes into the record.
+// Package load is the users of a fault run: hundreds or thousands of simulated users with one or two devices each.
+// They write to each other, reply, read, and open every conversation in the end. The record gets everything that they
+// do and see.
 package load
 
 import (
@@ -22,36 +21,36 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// Stage is what the people talk to.
-type Stage interface {
-	// Dial opens a WebSocket over the connection that wrap makes of the stage's own.
+// Testbed is the system that the users connect to.
+type Testbed interface {
+	// Dial opens a WebSocket. The WebSocket uses the connection that wrap makes from the TCP connection.
 	Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error)
 	Token(uid string) (token string, ends time.Time, err error)
 	History(uid string) client.History
-	Waiting() int // messages on their way into the archive
+	Waiting() int // messages that are published and not saved yet
 }
 
-// Options of a crowd.
+// Options configure a Crowd.
 type Options struct {
-	Rate       float64 // messages per second, all people together
-	TwoDevices float64 // share of people with two devices
+	Rate       float64 // messages per second, of all users together
+	TwoDevices float64 // share of users with two devices
 	Skewed     float64 // share of devices whose clock is wrong, by up to ten minutes
-	Unsent     int     // so many messages wait on a device at most before its person goes on writing; 0: any number
-	Partners   int     // with how many others each person writes, about; 4 when 0
+	Unsent     int     // a user writes no more while a device has this many unsent messages; 0: no limit
+	Partners   int     // about how many other users each user writes with; 4 when 0
 	Pace       client.Pace
 	Seed       uint64
 }
 
-// Crowd is the people of a run.
+// Crowd is the users of a run.
 type Crowd struct {
-	stage Stage
-	log   *record.Log
-	opts  Options
+	testbed Testbed
+	log     *record.Log
+	opts    Options
 
-	people   []string
-	devices  []*Device
-	of       map[string][]*Device
-	partners map[string][]string
+	users     []string
+	devices   []*Device
+	devicesOf map[string][]*Device
+	partners  map[string][]string
 
 	typed atomic.Int64
 
@@ -60,34 +59,38 @@ type Crowd struct {
 	guests   []*Device  // guarded by mu
 }
 
-// New returns a crowd of the people with these uids. Nobody does anything yet.
-func New(stage Stage, log *record.Log, people []string, opts Options) *Crowd {
+// New returns a crowd of the users with these uids. Nothing happens before Start.
+func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd {
 	if opts.Partners == 0 {
 		opts.Partners = 4
 	}
-	c := &Crowd{stage: stage, log: log, opts: opts, people: people, of: map[string][]*Device{}, partners: map[string][]string{}}
+	c := &Crowd{
+		testbed: testbed, log: log, opts: opts, users: users,
+		devicesOf: map[string][]*Device{}, partners: map[string][]string{},
+	}
 	rnd := rand.New(rand.NewPCG(opts.Seed, 3))
-	for i, uid := range people {
+	for i, uid := range users {
 		names := []string{uid + ".a"}
 		if rnd.Float64() < opts.TwoDevices {
 			names = append(names, uid+".b")
 		}
 		for _, name := range names {
-			d := &Device{crowd: c, person: uid, name: name, store: client.NewStore(uid, name)}
+			d := &Device{crowd: c, user: uid, name: name, store: client.NewStore(uid, name)}
 			if rnd.Float64() < opts.Skewed {
 				d.skew = time.Duration(rnd.Int64N(int64(20*time.Minute))) - 10*time.Minute
 			}
 			c.devices = append(c.devices, d)
-			c.of[uid] = append(c.of[uid], d)
+			c.devicesOf[uid] = append(c.devicesOf[uid], d)
 		}
-		for k := range max(1, opts.Partners/2) { // a ring with chords: everybody has about as many
-			c.befriend(uid, people[(i+1+k*k)%len(people)])
+		for k := range max(1, opts.Partners/2) { // a ring with chords: all users have about the same number
+			c.pair(uid, users[(i+1+k*k)%len(users)])
 		}
 	}
 	return c
 }
 
-func (c *Crowd) befriend(a, b string) {
+// pair makes two users write to each other.
+func (c *Crowd) pair(a, b string) {
 	if a != b && !slices.Contains(c.partners[a], b) {
 		c.partners[a] = append(c.partners[a], b)
 		c.partners[b] = append(c.partners[b], a)
@@ -97,16 +100,16 @@ func (c *Crowd) befriend(a, b string) {
 // Devices returns all devices, always in the same order.
 func (c *Crowd) Devices() []*Device { return c.devices }
 
-// People returns the uids of all people, always in the same order.
-func (c *Crowd) People() []string { return c.people }
+// Users returns the uids of all users, always in the same order.
+func (c *Crowd) Users() []string { return c.users }
 
-// Of returns the devices of a person.
-func (c *Crowd) Of(uid string) []*Device { return c.of[uid] }
+// DevicesOf returns the devices of a user.
+func (c *Crowd) DevicesOf(uid string) []*Device { return c.devicesOf[uid] }
 
 // Typed returns how many messages were written so far.
 func (c *Crowd) Typed() int { return int(c.typed.Load()) }
 
-// Start starts all devices, spread over a while.
+// Start starts all devices, spread over a duration, and waits until they are connected.
 func (c *Crowd) Start(ctx context.Context, over time.Duration) error {
 	step := over / time.Duration(len(c.devices))
 	for _, d := range c.devices {
@@ -120,29 +123,28 @@ func (c *Crowd) Start(ctx context.Context, over time.Duration) error {
 		}
 	}
 	return c.await(ctx, "all devices to be connected", func() bool {
-		return !slices.ContainsFunc(c.devices, func(d *Device) bool { return !d.Gone() && !d.Up() })
+		return !slices.ContainsFunc(c.devices, func(d *Device) bool { return !d.HasLeft() && !d.Up() })
 	})
 }
 
-// await polls until ok.
+// await polls until ok returns true.
 func (c *Crowd) await(ctx context.Context, what string, ok func() bool) error {
 	for !ok() {
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
+			return fmt.Errorf("wait for %s: %w", what, ctx.Err())
 		}
 	}
 	return nil
 }
 
-// Chat has people write, answer and read at the rate until ctx ends, and calls
-// step now and then.
+// Chat makes users write, reply and read at the rate of the options until ctx ends. It calls step every 10 ms.
 func (c *Crowd) Chat(ctx context.Context, step func()) {
 	rnd := rand.New(rand.NewPCG(c.opts.Seed, 4))
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	owed := 0.0
+	due := 0.0
 	for last := time.Now(); ; {
 		select {
 		case <-ctx.Done():
@@ -150,28 +152,28 @@ func (c *Crowd) Chat(ctx context.Context, step func()) {
 		case <-tick.C:
 		}
 		now := time.Now()
-		owed = min(owed+c.opts.Rate*now.Sub(last).Seconds(), 1000)
+		due = min(due+c.opts.Rate*now.Sub(last).Seconds(), 1000)
 		last = now
-		// Who is away, or has enough waiting, leaves it to somebody else; where
-		// all do, what is owed waits for a moment.
-		for tries := int(3 * owed); owed >= 1 && tries > 0; tries-- {
-			owed -= float64(c.act(rnd))
+		// If a user is away or has enough unsent messages, another one writes. If all are, the messages that are due wait
+		// for the next tick.
+		for tries := int(3 * due); due >= 1 && tries > 0; tries-- {
+			due -= float64(c.writeAndRead(rnd))
 		}
 		step()
 	}
 }
 
-// act has somebody write, mostly one message, sometimes a burst, and read. It
-// returns how many messages were written.
-func (c *Crowd) act(rnd *rand.Rand) (written int) {
+// writeAndRead makes one device write, mostly one message and sometimes a burst, and read. It returns how many
+// messages were written.
+func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
 	d := c.devices[rnd.IntN(len(c.devices))]
-	partners := c.partners[d.person]
+	partners := c.partners[d.user]
 	to := partners[rnd.IntN(len(partners))]
-	store, app := d.now()
+	store, app := d.storeAndApp()
 	if app == nil || c.opts.Unsent > 0 && store.Outbox() >= c.opts.Unsent {
 		return 0
 	}
-	conversation := chat.ConversationID(d.person, to)
+	conversation := chat.ConversationID(d.user, to)
 	replyTo := ""
 	if m, ok := store.Newest(conversation); ok && m.From == to && rnd.IntN(2) == 0 {
 		replyTo = m.ID
@@ -182,7 +184,7 @@ func (c *Crowd) act(rnd *rand.Rand) (written int) {
 	}
 	for range burst {
 		n := c.typed.Add(1)
-		if app.Write(to, body(n, rnd), replyTo) == "" { // the app ended meanwhile
+		if app.Write(to, body(n, rnd), replyTo) == "" { // the app has just ended
 			c.typed.Add(-1)
 			return written
 		}
@@ -200,16 +202,17 @@ func body(n int64, rnd *rand.Rand) string {
 	return fmt.Sprintf("%d %s%s", n, words[rnd.IntN(len(words))], strings.Repeat(" and so on", rnd.IntN(6)))
 }
 
-func (c *Crowd) keep(conn net.Conn) {
+// keepOpen keeps the connection of a vanished device until Close.
+func (c *Crowd) keepOpen(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.vanished = append(c.vanished, conn)
 }
 
-// Close ends all apps, and the connections that had vanished.
+// Close ends all apps, and closes the connections of devices that vanished.
 func (c *Crowd) Close() {
 	var wg sync.WaitGroup
-	for _, d := range c.all() {
+	for _, d := range c.allDevices() {
 		wg.Go(d.Kill)
 	}
 	wg.Wait()
@@ -221,13 +224,13 @@ func (c *Crowd) Close() {
 	c.vanished = nil
 }
 
-// enter translates what a device tells into the record.
-func (c *Crowd) enter(device string, n client.Note) {
+// recordNote adds what a device reports to the record.
+func (c *Crowd) recordNote(device string, n client.Note) {
 	m := n.Message
 	e := record.Entry{Device: device, ID: m.ID, Conversation: m.Conversation}
-	switch n.What {
+	switch n.NoteKind {
 	case client.NoteTyped:
-		e.Kind, e.Person, e.Text = record.Typed, m.To, record.TextOf(m)
+		e.Kind, e.User, e.Text = record.Typed, m.To, record.TextOf(m)
 	case client.NoteFrozen:
 		e.Kind, e.At, e.Sum = record.Frozen, m.At, record.SumOf(m)
 	case client.NoteShown:
@@ -244,15 +247,15 @@ func (c *Crowd) enter(device string, n client.Note) {
 		e.Kind = record.Down
 	case client.NoteMoved:
 		e.Kind = record.Moved
-	case client.NoteNotResume:
-		e.Kind = record.Unsure
+	case client.NoteNotResumed:
+		e.Kind = record.NotResumed
 	case client.NoteLoad:
 		e.Kind = record.Load
 	}
 	c.log.Add(e)
 }
 
-// hash spreads names over seeds.
+// hash turns a name into a seed.
 func hash(s string) (h uint64) {
 	h = 14695981039346656037
 	for i := range len(s) {

@@ -1,12 +1,10 @@
-// Package record is the memory of a fault run: an append-only log of what
-// every device wrote, stored, showed and acknowledged, of what the store saved
-// and when, of the faults, and of what everyone shows in the end. Package
-// verdict judges from it alone; nothing else that a run knows counts.
+// Package record is the append-only log of a fault run. It holds what every device wrote, stored, showed and
+// acknowledged, what the store saved and when, the faults, and what everyone shows in the end. Package verdict judges
+// a run from this record alone.
 //
-// One [Log] takes the entries of all devices and of the store of a run, which
-// live in one process, so that the order of entries is the order of what
-// happened: a device enters what it stored from inside the transaction, the
-// store enters what it saves before it answers.
+// One [Log] takes the entries of all devices and of the store, which live in one process. The order of the entries is
+// therefore the order of events: a device adds its entry inside the transaction that stores a message, and the store
+// adds its entry before it answers.
 package record
 
 import (
@@ -21,58 +19,58 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// Kind says what an entry tells. The fields that it fills stand behind it,
-// beside T and, for the first group, Device.
+// Kind is the kind of an Entry. Each kind is listed with the fields that it fills, beside T. The kinds of the first
+// group also fill Device.
 type Kind string
 
 // Kinds of entries.
 const (
-	Device  Kind = "device"  // Person, Name ("" or its bad manners): the device takes part from here on
-	Typed   Kind = "typed"   // ID, Conversation, Person (recipient), Text: written by the person
-	Frozen  Kind = "frozen"  // ID, Conversation, At, Sum: fixed, and about to be sent for the first time
-	Shown   Kind = "shown"   // ID, Conversation, At, Sum, Text, Name (outbox, event or history): stored, and shown from now on
-	State   Kind = "state"   // ID, Name: an own message came to this state
-	Acked   Kind = "acked"   // told a server that all that was shown until now is stored
-	ReadTo  Kind = "read"    // Conversation, At: seen by the person
-	Up      Kind = "up"      // a socket is caught up, none was before
-	Down    Kind = "down"    // none is any more
-	Moved   Kind = "moved"   // a new socket was caught up before the old one closed
-	Unsure  Kind = "unsure"  // the server said resumed: false
-	Load    Kind = "load"    // one read of history
-	Offline Kind = "offline" // the device's own network, or the app, is gone
-	Online  Kind = "online"  // and back
-	Gone    Kind = "gone"    // the device never comes back
-	View    Kind = "view"    // Conversation, Lines: what it shows in the end
+	Device     Kind = "device"      // User, Name (a misbehavior or ""): the device takes part from here on
+	Typed      Kind = "typed"       // ID, Conversation, User (the recipient), Text: written by the user
+	Frozen     Kind = "frozen"      // ID, Conversation, At, Sum: fixed, and about to be sent for the first time
+	Shown      Kind = "shown"       // ID, Conversation, At, Sum, Text, Name (outbox, event or history): stored and shown
+	State      Kind = "state"       // ID, Name: an own message reached this state
+	Acked      Kind = "acked"       // acknowledged everything that was shown until now
+	ReadTo     Kind = "read"        // Conversation, At: seen by the user
+	Up         Kind = "up"          // a socket is caught up, and none was before
+	Down       Kind = "down"        // no socket is caught up anymore
+	Moved      Kind = "moved"       // a new socket was caught up before the old one closed
+	NotResumed Kind = "not_resumed" // the server sent resumed: false
+	Load       Kind = "load"        // one request for history
+	Offline    Kind = "offline"     // the device has lost its network, or its app has ended
+	Online     Kind = "online"      // the device has its network and its app again
+	Left       Kind = "left"        // the device never comes back
+	View       Kind = "view"        // Conversation, Lines: what the device shows in the end
 
-	Saved  Kind = "saved"  // ID, Sum, Text, Conversation: the store has created the document
-	Fault  Kind = "fault"  // Name: begins
-	Healed Kind = "healed" // Name: ended
+	Saved  Kind = "saved"  // ID, Conversation, At, Sum, Text: the store has created the document
+	Fault  Kind = "fault"  // Name: the fault begins
+	Healed Kind = "healed" // Name: the fault has ended
 
-	Unfinished Kind = "unfinished" // the run's time is up, and messages still come further
-	Erased     Kind = "erased"     // Person: has no account from here on, or never had one
-	Checked    Kind = "checked"    // Name (what was checked), Detail (what was found), Broken: bad input was met as it should, or not
-	Wiped      Kind = "wiped"      // Redis has lost accepted writes, before this entry and since the Fault of the same Name
+	Unfinished Kind = "unfinished" // the time of the run is over while messages still make progress
+	Erased     Kind = "erased"     // User: deleted, or never existed
+	Checked    Kind = "checked"    // Name (what was checked), Detail (what was found), Broken: a check that a fault made
+	Wiped      Kind = "wiped"      // Name (the fault): Redis has lost accepted writes since the Fault entry of this name
 	History    Kind = "history"    // Conversation, Lines: what the API lists in the end
 )
 
-// Entry is one thing that happened.
+// Entry is one event of a run.
 type Entry struct {
 	T            int64       `json:"t"` // microseconds since the log began; set by Add
 	Kind         Kind        `json:"kind"`
 	Device       string      `json:"device,omitempty"`
-	Person       string      `json:"person,omitempty"`
+	User         string      `json:"user,omitempty"`
 	ID           string      `json:"id,omitempty"`
 	Conversation string      `json:"conversation,omitempty"`
 	At           chat.Micros `json:"at,omitempty"`
-	Sum          Hash        `json:"sum,omitempty"`  // of all that the sender fixed
-	Text         Hash        `json:"text,omitempty"` // of conversation, sender and body: which typed message it is, whatever its id
+	Sum          Hash        `json:"sum,omitempty"`  // of everything that the sender fixed
+	Text         Hash        `json:"text,omitempty"` // identifies a typed message whatever its id; see TextOf
 	Name         string      `json:"name,omitempty"`
 	Lines        []Line      `json:"lines,omitempty"`
 	Detail       string      `json:"detail,omitempty"`
 	Broken       bool        `json:"broken,omitempty"`
 }
 
-// Line is a message in the end, in its place.
+// Line is a message in the final view of a conversation.
 type Line struct {
 	ID    string      `json:"id"`
 	At    chat.Micros `json:"at"`
@@ -81,84 +79,82 @@ type Line struct {
 	State string      `json:"state,omitempty"` // on a device of the sender
 }
 
-// Hash is a hash of a message's content; in JSON it is text, since numbers lose bits there.
+// Hash is a hash of a message's content. In JSON it is a string, because JSON numbers lose bits of a uint64.
 type Hash uint64
 
 // MarshalText writes h in hexadecimal.
 func (h Hash) MarshalText() ([]byte, error) { return strconv.AppendUint(nil, uint64(h), 16), nil }
 
-// UnmarshalText reads what MarshalText writes.
+// UnmarshalText reads the format of MarshalText.
 func (h *Hash) UnmarshalText(b []byte) error {
 	n, err := strconv.ParseUint(string(b), 16, 64)
 	*h = Hash(n)
 	return err
 }
 
-// SumOf returns the hash of all that the sender of m fixed.
+// SumOf returns the hash of everything that the sender of m fixed.
 func SumOf(m chat.Message) Hash {
 	return hash(m.ID, m.Conversation, m.From, m.To, m.Body, m.ReplyTo, strconv.FormatInt(int64(m.At), 10))
 }
 
-// TextOf returns the hash of which typed message m is; a run never types the
-// same body twice in a conversation.
+// TextOf returns the hash that identifies a typed message. A run never types the same body twice in a conversation.
 func TextOf(m chat.Message) Hash { return hash(m.Conversation, m.From, m.Body) }
 
 func hash(parts ...string) Hash {
-	h := uint64(14695981039346656037) // FNV-1a, written out: hash/fnv would copy each text
+	h := uint64(14695981039346656037) // FNV-1a by hand, because hash/fnv would copy each string
 	for _, p := range parts {
 		for i := range len(p) {
 			h = (h ^ uint64(p[i])) * 1099511628211
 		}
-		h *= 1099511628211 // a zero byte ends each part
+		h *= 1099511628211 // ends each part with a zero byte
 	}
 	return Hash(h)
 }
 
-// Log is a record in memory. Its methods may be called by several goroutines at once.
+// Log is a record in memory. Its methods are safe for concurrent use.
 type Log struct {
 	start time.Time
 
-	mu      sync.Mutex
-	entries []Entry           // guarded by mu
-	further int               // see Progress; guarded by mu
-	known   map[string]string // one copy of each id; guarded by mu
+	mu       sync.Mutex
+	entries  []Entry           // guarded by mu
+	progress int               // see Progress; guarded by mu
+	interned map[string]string // one copy of each string; guarded by mu
 }
 
 // New returns an empty log that begins now.
-func New() *Log { return &Log{start: time.Now(), known: map[string]string{}} }
+func New() *Log { return &Log{start: time.Now(), interned: map[string]string{}} }
 
 // Add appends e, with the time since the log began.
 func (l *Log) Add(e Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.T = time.Since(l.start).Microseconds()
-	for _, s := range []*string{&e.Device, &e.Person, &e.ID, &e.Conversation, &e.Name} {
+	for _, s := range []*string{&e.Device, &e.User, &e.ID, &e.Conversation, &e.Name} {
 		if *s == "" {
 			continue
 		}
-		if k, ok := l.known[*s]; ok {
+		if k, ok := l.interned[*s]; ok {
 			*s = k
 		} else {
-			l.known[*s] = *s
+			l.interned[*s] = *s
 		}
 	}
 	l.entries = append(l.entries, e)
 	switch e.Kind {
 	case Shown, State, Saved:
-		l.further++
+		l.progress++
 	}
 }
 
-// Progress grows whenever a message comes further: shown somewhere, in another
-// state, saved. Repeated attempts do not count, so that it stands still when all has arrived,
-// or nothing can.
+// Progress returns a number that grows whenever a message makes progress: shown somewhere, in another state, or
+// saved. Repeated attempts do not count, so it stays the same once everything has arrived, or nothing can.
 func (l *Log) Progress() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.further
+	return l.progress
 }
 
-// Entries returns what was added so far. The caller must not change it.
+// Entries returns the entries so far. The caller must not change them.
 func (l *Log) Entries() []Entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -177,7 +173,7 @@ func Write(w io.Writer, entries []Entry) error {
 	return b.Flush()
 }
 
-// Read reads what Write wrote.
+// Read reads entries in the format of Write.
 func Read(r io.Reader) ([]Entry, error) {
 	var entries []Entry
 	for dec := json.NewDecoder(bufio.NewReader(r)); ; {

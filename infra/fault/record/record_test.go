@@ -8,12 +8,13 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-func TestReadWhatWasWritten(t *testing.T) {
+func TestWriteAndRead(t *testing.T) {
 	l := New()
 	m := chat.Message{ID: "i", Conversation: "a~b", From: "a", To: "b", Body: "hello", At: 1795348800000000}
-	l.Add(Entry{Kind: Device, Device: "a1", Person: "a"})
+	l.Add(Entry{Kind: Device, Device: "a1", User: "a"})
 	l.Add(Entry{Kind: Shown, Device: "a1", ID: m.ID, At: m.At, Sum: SumOf(m), Text: TextOf(m)})
-	l.Add(Entry{Kind: View, Device: "a1", Conversation: "a~b", Lines: []Line{{ID: m.ID, At: m.At, Sum: 1<<64 - 1, State: "sent"}}})
+	lines := []Line{{ID: m.ID, At: m.At, Sum: 1<<64 - 1, State: "sent"}}
+	l.Add(Entry{Kind: View, Device: "a1", Conversation: "a~b", Lines: lines})
 	var b bytes.Buffer
 	if err := Write(&b, l.Entries()); err != nil {
 		t.Fatal(err)
@@ -23,11 +24,11 @@ func TestReadWhatWasWritten(t *testing.T) {
 		t.Errorf("read %+v, %v\nwrote %+v", got, err, l.Entries())
 	}
 	if _, err := Read(bytes.NewBufferString(`{"kind":"up"}{`)); err == nil {
-		t.Error("a record cut short was read without an error")
+		t.Error("a truncated record was read without an error")
 	}
 }
 
-// Whatever the sender fixed changes the sum; what the server adds does not.
+// Every field that the sender fixes changes the sum. Fields that the server adds do not.
 func TestSumOf(t *testing.T) {
 	m := chat.Message{ID: "i", Conversation: "a~b", From: "a", To: "b", Body: "x", At: 5, ReplyTo: "r"}
 	for name, change := range map[string]func(*chat.Message){
@@ -40,7 +41,7 @@ func TestSumOf(t *testing.T) {
 		o := m
 		change(&o)
 		if SumOf(o) == SumOf(m) {
-			t.Errorf("another %s has the same sum", name)
+			t.Errorf("a change of %s does not change the sum", name)
 		}
 	}
 	o := m

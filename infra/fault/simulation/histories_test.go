@@ -14,12 +14,10 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
-// Histories that broke earlier drafts of the rules, played by whole systems.
-// Package settle has them at the level of its scripts, and realtime/wire's
-// scenarios those that a client alone decides (delivered before sent, a reload
-// with history still to load, read before its message).
+// These histories broke earlier drafts of the rules, or break if one rule of realtime/settle or realtime/inbox is left
+// out. The scenarios of realtime/wire have the histories that depend on the client alone.
 
-// cast is two people with two devices each, connected.
+// cast is two users with two connected devices each.
 type cast struct {
 	*world
 	ann, ben   string
@@ -28,12 +26,13 @@ type cast struct {
 	conv       string
 }
 
-func tell(t *testing.T, f func(t *testing.T, c *cast)) {
+// playCast plays a history of a cast and requires a clean verdict.
+func playCast(t *testing.T, f func(t *testing.T, c *cast)) {
 	t.Helper()
-	clean(t, play(t, 2, load.Options{TwoDevices: 1, Seed: 1}, func(t *testing.T, w *world) {
-		people := w.crowd.People()
-		a, b := w.crowd.Of(people[0]), w.crowd.Of(people[1])
-		f(t, &cast{w, people[0], people[1], a[0], a[1], b[0], b[1], chat.ConversationID(people[0], people[1])})
+	requireClean(t, play(t, 2, load.Options{TwoDevices: 1, Seed: 1}, func(t *testing.T, w *world) {
+		uids := w.crowd.Users()
+		a, b := w.crowd.DevicesOf(uids[0]), w.crowd.DevicesOf(uids[1])
+		f(t, &cast{w, uids[0], uids[1], a[0], a[1], b[0], b[1], chat.ConversationID(uids[0], uids[1])})
 	}))
 }
 
@@ -47,7 +46,25 @@ func (c *cast) shows(d *load.Device, id string) bool {
 	return false
 }
 
-// happened fails the test where the history itself did not come about.
+// state returns the state in which a device shows a message.
+func (c *cast) state(d *load.Device, id string) client.State {
+	for _, l := range d.Shows(c.conv) {
+		if l.ID == id {
+			return l.State
+		}
+	}
+	return client.Waiting
+}
+
+// behave restarts the app of a device with a misbehavior.
+func (c *cast) behave(d *load.Device, m client.Misbehavior) {
+	d.Kill()
+	d.SetMisbehavior(m)
+	d.Start()
+	testwait.Advance(2 * time.Second)
+}
+
+// happened fails the test if the history did not take the course that it is about.
 func happened(t *testing.T, ok bool, what string) {
 	t.Helper()
 	if !ok {
@@ -55,12 +72,12 @@ func happened(t *testing.T, ok bool, what string) {
 	}
 }
 
-// The instance dies before ann's device hears "sent"; ben has the message, and
-// answers. Sent again, it keeps its place before the answer, and is shown once.
+// The instance dies before ann's device receives "sent". Ben has the message and answers it. Ann's device sends it
+// again; it keeps its place before the answer and is shown once.
 func TestCrashBeforeSentWithTheMessageAlreadyAnswered(t *testing.T) {
-	tell(t, func(t *testing.T, c *cast) {
+	playCast(t, func(t *testing.T, c *cast) {
 		c.annA.StopReading(true)
-		c.annA.Flap() // the read under way ends, so that the next frame is not read
+		c.annA.Flap() // ends the read in progress, so that the next frame is not read
 		c.annA.StopReading(false)
 		testwait.Advance(2 * time.Second)
 		c.annA.StopReading(true)
@@ -68,7 +85,7 @@ func TestCrashBeforeSentWithTheMessageAlreadyAnswered(t *testing.T) {
 		testwait.Advance(time.Second)
 		happened(t, c.shows(c.benB, question), "ben has the question")
 		answer := c.benB.Write(c.ann, "answer", question)
-		testwait.Advance(time.Second) // acknowledged, settled, no longer pending
+		testwait.Advance(time.Second) // acknowledged and settled
 		for _, n := range c.nodes {
 			n.kill()
 			n.start()
@@ -84,81 +101,94 @@ func TestCrashBeforeSentWithTheMessageAlreadyAnswered(t *testing.T) {
 	})
 }
 
-// Ben's phone has stored and acknowledged what his laptop does not have, and the failover loses it.
+// Ben's phone has stored and acknowledged a message that his laptop does not have, and the failover loses it.
 func TestFailoverAfterOneDeviceAcknowledgedWhatAnotherLacks(t *testing.T) {
-	tell(t, func(t *testing.T, c *cast) {
+	playCast(t, func(t *testing.T, c *cast) {
 		c.benB.Offline()
 		c.replicate()
 		id := c.annA.Write(c.ben, "one", "")
 		testwait.Advance(2 * time.Second)
-		happened(t, c.shows(c.benA, id) && !c.shows(c.benB, id) && c.archive.Figures().Writes > 0, "one device has it, and it is saved")
+		happened(t, c.shows(c.benA, id) && !c.shows(c.benB, id) && c.archive.Figures().Writes > 0,
+			"the message is saved and only one device has it")
 		c.failOver()
 		c.benB.Online()
 		testwait.Advance(10 * time.Second)
 		if !c.shows(c.benB, id) {
-			t.Error("the other device does not know that something is missing")
+			t.Error("the other device did not load the missing message")
 		}
 	})
 }
 
-// The list is published, the failover comes, and only then the inbox is asked to forget.
+// The list is published, the failover comes, and only then the inbox is asked to drop the list. The new primary's clock
+// is behind, so that a message of the new epoch has an id below the end of that list. The old ack must not settle it:
+// its sender does not come back to send it again.
 func TestAckBegunBeforeAFailoverAndFinishedAfterIt(t *testing.T) {
-	tell(t, func(t *testing.T, c *cast) {
+	playCast(t, func(t *testing.T, c *cast) {
+		c.benB.Offline()
+		c.behave(c.benA, client.Misbehavior{AckDelay: 5 * time.Second})
 		c.replicate()
 		var times atomic.Int64 // of two flushes at once
+		var later string
 		during := func(context.Context) error {
 			if times.Add(1) == 1 {
+				c.setClockBehind(time.Minute)
 				c.failOver()
-				c.annB.Write(c.ben, "in the new life", "")
-				<-time.After(time.Second)
+				later = c.annB.Write(c.ben, "in the new epoch", "")
+				<-time.After(3 * time.Second)
+				c.annB.Offline()
 			}
 			return nil
 		}
-		c.publish.Store(&during)
 		c.annA.Write(c.ben, "one", "")
 		c.annA.Write(c.ben, "two", "")
-		testwait.Advance(10 * time.Second)
+		c.publish.Store(&during)
+		testwait.Advance(20 * time.Second)
 		happened(t, times.Load() > 0, "something was published")
+		happened(t, c.shows(c.annA, later), "the message of the new epoch was accepted")
+		if state := c.state(c.annA, later); state != client.Delivered {
+			t.Errorf("the message of the new epoch is %v, want delivered", state)
+		}
 	})
 }
 
-// The new primary gives ids that lie before the cursors that devices have stored.
+// The new primary assigns ids below the cursors that devices have stored.
 func TestNewPrimaryWhoseClockIsBehind(t *testing.T) {
-	tell(t, func(t *testing.T, c *cast) {
+	playCast(t, func(t *testing.T, c *cast) {
 		for i := range 3 {
 			c.annA.Write(c.ben, fmt.Sprint("before ", i), "")
 			testwait.Advance(time.Second)
 		}
-		c.clock(time.Minute)
+		c.setClockBehind(time.Minute)
 		c.replace()
 		id := c.annA.Write(c.ben, "after", "")
 		testwait.Advance(10 * time.Second)
 		if !c.shows(c.benA, id) || !c.shows(c.benB, id) {
-			t.Error("what lies before an old cursor was jumped over")
+			t.Error("a device skipped a message below its old cursor")
 		}
 	})
 }
 
-// A live socket that does not read is overtaken by trimming.
+// The inbox trims events that a live socket has not read yet.
 func TestTrimmingPastASlowLiveSocket(t *testing.T) {
-	tell(t, func(t *testing.T, c *cast) {
+	playCast(t, func(t *testing.T, c *cast) {
 		c.benB.StopReading(true)
-		for i := range 130 { // more than are kept for resuming, for longer than the hour that they are kept
+		for i := range 130 { // more events than the inbox retains, over more than the hour of its retention
 			c.annA.Write(c.ben, fmt.Sprint("message ", i), "")
 			testwait.Advance(time.Minute)
 		}
-		happened(t, len(c.benA.Shows(c.conv)) == 130 && len(c.benB.Shows(c.conv)) < 30, "one device has everything, the other next to nothing")
+		happened(t, len(c.benA.Shows(c.conv)) == 130 && len(c.benB.Shows(c.conv)) < 30,
+			"one device has all messages, the other few")
 		c.benB.StopReading(false)
 	})
 }
 
-// Make before break while acknowledgements are late: they go to the socket that
-// brought the events, and the new one's hello counts for the rest.
+// A device moves to a new socket before it closes the old one, and its acks are late. They go to the socket that
+// brought the events, and the hello of the new socket counts for the rest.
 func TestAckOnTheNewSocketForWhatTheOldOneBrought(t *testing.T) {
-	tell(t, func(t *testing.T, c *cast) {
+	playCast(t, func(t *testing.T, c *cast) {
 		c.benB.Offline()
 		c.benA.Kill()
-		c.benA.Behave(client.Odd{AckDelay: 3 * time.Second})
+		c.benA.SetMisbehavior(client.Misbehavior{AckDelay: 3 * time.Second})
 		c.benA.Start()
 		testwait.Advance(2 * time.Second)
 		for i := range 10 {
@@ -174,9 +204,9 @@ func TestAckOnTheNewSocketForWhatTheOldOneBrought(t *testing.T) {
 	})
 }
 
-// The app starts again while history is owed and cannot be read.
+// The app restarts while it has a backfill to do and history cannot be read.
 func TestReloadWithHistoryStillToLoad(t *testing.T) {
-	tell(t, func(t *testing.T, c *cast) {
+	playCast(t, func(t *testing.T, c *cast) {
 		c.benB.Offline()
 		id := c.annA.Write(c.ben, "one", "")
 		testwait.Advance(2 * time.Second)
@@ -191,15 +221,15 @@ func TestReloadWithHistoryStillToLoad(t *testing.T) {
 		c.archive.Down(false, false)
 		testwait.Advance(2 * time.Minute)
 		if !c.shows(c.benB, id) {
-			t.Error("the new life of the app has forgotten that history is owed")
+			t.Error("the app forgot its backfill when it restarted")
 		}
 	})
 }
 
-// Ben reads at once, while what he read cannot be published: nobody may call
-// it read, or delivered, before it is.
+// Ben reads a message at once, and it cannot be published. Until it is published, ann must see it neither as read nor
+// as delivered.
 func TestReadOvertakingTheMessageItReads(t *testing.T) {
-	tell(t, func(t *testing.T, c *cast) {
+	playCast(t, func(t *testing.T, c *cast) {
 		c.publishing(0, errors.New("publishing fails"))
 		c.annA.Write(c.ben, "one", "")
 		testwait.Advance(100 * time.Millisecond)
@@ -207,14 +237,177 @@ func TestReadOvertakingTheMessageItReads(t *testing.T) {
 		testwait.Advance(20 * time.Second)
 		for _, l := range c.annA.Shows(c.conv) {
 			if l.State != client.Sent {
-				t.Errorf("ann is told %v while it cannot be saved", l.State)
+				t.Errorf("the message is %v, but it cannot be saved", l.State)
 			}
 		}
 		c.publish.Store(nil)
 		testwait.Advance(time.Minute)
 		for _, l := range c.annA.Shows(c.conv) {
 			if l.State != client.Read {
-				t.Errorf("ann is told %v in the end", l.State)
+				t.Errorf("the message is %v in the end, want read", l.State)
+			}
+		}
+	})
+}
+
+// Redis refuses the receipts of a message that Pub/Sub has confirmed. Until they are appended, the message waits in
+// ben's inbox, and his read mark does not reach ann.
+func TestReceiptsAreRefused(t *testing.T) {
+	playCast(t, func(t *testing.T, c *cast) {
+		c.refuse(receipts)
+		id := c.annA.Write(c.ben, "one", "")
+		testwait.Advance(100 * time.Millisecond)
+		c.benA.Read(c.conv)
+		testwait.Advance(20 * time.Second)
+		happened(t, c.archive.Figures().Writes > 0, "the message is saved")
+		if state, n := c.state(c.annA, id), c.waiting(c.ben); state != client.Sent || n != 1 {
+			t.Errorf("the message is %v and %d messages wait, want sent and 1", state, n)
+		}
+		c.refuse(nil)
+		testwait.Advance(time.Minute)
+		if state, n := c.state(c.annA, id), c.waiting(c.ben); state != client.Read || n != 0 {
+			t.Errorf("the message is %v and %d messages wait, want read and 0", state, n)
+		}
+	})
+}
+
+// Redis refuses to settle a message that is saved and reported. The instance tries again until Redis has dropped it.
+func TestSettlementsAreRefused(t *testing.T) {
+	playCast(t, func(t *testing.T, c *cast) {
+		c.refuse(settlements)
+		id := c.annA.Write(c.ben, "one", "")
+		testwait.Advance(20 * time.Second)
+		happened(t, c.state(c.annA, id) == client.Delivered && c.waiting(c.ben) == 1, "only the settlement is missing")
+		c.refuse(nil)
+		testwait.Advance(time.Minute)
+		if n := c.waiting(c.ben); n != 0 {
+			t.Errorf("%d messages wait, want 0", n)
+		}
+	})
+}
+
+// Two instances settle lists of one user that begin at the same event. The second finds that the first has settled a
+// part of its list, and settles the rest.
+func TestTwoInstancesSettleOverlappingLists(t *testing.T) {
+	playCast(t, func(t *testing.T, c *cast) {
+		c.behave(c.benA, client.Misbehavior{AckDelay: time.Second})
+		for i, d := range []*load.Device{c.benA, c.benB} {
+			c.serving.Store(c.nodes[i])
+			d.Flap()
+			testwait.Advance(5 * time.Second)
+		}
+		c.publishing(3*time.Second, nil)
+		one := c.annA.Write(c.ben, "one", "")
+		testwait.Advance(300 * time.Millisecond)
+		c.benB.Offline()
+		happened(t, c.shows(c.benB, one), "the second device has the first message")
+		two := c.annA.Write(c.ben, "two", "")
+		testwait.Advance(20 * time.Second)
+		happened(t, c.state(c.annA, two) == client.Delivered, "the other instance has settled both")
+		happened(t, c.nodes[0].running().Counters().Settle.Retaken.Load() > 0, "the lists overlapped")
+		if n := c.waiting(c.ben); n != 0 {
+			t.Errorf("%d messages wait, want 0", n)
+		}
+	})
+}
+
+// Ben's device has stored a message, and its ack is lost. The cursor of its next hello counts as the ack.
+func TestHelloCursorIsAnAck(t *testing.T) {
+	playCast(t, func(t *testing.T, c *cast) {
+		c.benB.Offline()
+		c.behave(c.benA, client.Misbehavior{AckNever: true})
+		id := c.annA.Write(c.ben, "one", "")
+		testwait.Advance(10 * time.Second)
+		happened(t, c.shows(c.benA, id) && c.waiting(c.ben) == 1, "the message is stored and not acknowledged")
+		c.benA.Flap()
+		testwait.Advance(10 * time.Second)
+		if state, n := c.state(c.annA, id), c.waiting(c.ben); state != client.Delivered || n != 0 {
+			t.Errorf("the message is %v and %d messages wait, want delivered and 0", state, n)
+		}
+	})
+}
+
+// Ben's device acknowledges cursors ahead of what it was sent. Such an ack counts for what the socket was sent, and is
+// applied to later events as they are sent.
+func TestAckAheadOfWhatWasSent(t *testing.T) {
+	playCast(t, func(t *testing.T, c *cast) {
+		c.benB.Offline()
+		c.behave(c.benA, client.Misbehavior{AckAhead: time.Hour, AckDelay: 5 * time.Second})
+		c.annA.Write(c.ben, "one", "")
+		testwait.Advance(10 * time.Second)
+		if n := c.waiting(c.ben); n != 0 {
+			t.Errorf("%d messages wait after the ack, want 0", n)
+		}
+		c.annA.Write(c.ben, "two", "")
+		testwait.Advance(2 * time.Second)
+		if n := c.waiting(c.ben); n != 0 {
+			t.Errorf("%d messages wait that an earlier ack covers, want 0", n)
+		}
+	})
+}
+
+// An ack of the old epoch arrives after its socket was sent a message of the new epoch, whose id is below the cursor.
+// It must not count for that message, which the device has not stored.
+func TestLateAckOfTheOldEpoch(t *testing.T) {
+	playCast(t, func(t *testing.T, c *cast) {
+		c.benB.Offline()
+		c.behave(c.benA, client.Misbehavior{AckDelay: 8 * time.Second})
+		c.annA.Write(c.ben, "zero", "")
+		testwait.Advance(10 * time.Second)
+		happened(t, c.waiting(c.ben) == 0, "ben has acknowledged a message of the old epoch")
+		c.replicate()
+		one := c.annA.Write(c.ben, "one", "")
+		testwait.Advance(time.Second)
+		c.benA.StopReading(true)
+		c.annA.Write(c.ben, "two", "") // ends the read in progress
+		testwait.Advance(time.Second)
+		happened(t, c.shows(c.benA, one), "ben has a message of the old epoch")
+		c.setClockBehind(time.Minute)
+		c.failOver()
+		testwait.Advance(time.Second)
+		three := c.annB.Write(c.ben, "three", "")
+		testwait.Advance(15 * time.Second)
+		happened(t, !c.shows(c.benA, three), "ben does not have the message of the new epoch")
+		if state := c.state(c.annB, three); state != client.Sent {
+			t.Errorf("the message of the new epoch is %v, want sent", state)
+		}
+	})
+}
+
+// Ben's device acknowledges on one instance, on another, which is killed before it has saved anything, and on the first
+// again. The first instance was never sent the messages between, and must read them from the stream.
+func TestAckAfterEventsThatTheInstanceWasNotSent(t *testing.T) {
+	playCast(t, func(t *testing.T, c *cast) {
+		c.benB.Offline()
+		c.publishing(0, errors.New("publishing fails"))
+		move := func(n *node) {
+			c.serving.Store(n)
+			c.benA.Flap()
+			testwait.Advance(5 * time.Second)
+		}
+		var ids []string
+		write := func(body string) {
+			ids = append(ids, c.annA.Write(c.ben, body, ""))
+			testwait.Advance(2 * time.Second)
+		}
+		move(c.nodes[0])
+		c.annA.Flap()
+		c.annB.Flap()
+		testwait.Advance(5 * time.Second)
+		write("one")
+		move(c.nodes[1])
+		write("two")
+		write("three")
+		c.nodes[1].kill()
+		c.serving.Store(c.nodes[0])
+		testwait.Advance(5 * time.Second)
+		write("four")
+		happened(t, c.shows(c.benA, ids[3]) && c.waiting(c.ben) == 4, "ben has four messages and none is saved")
+		c.publish.Store(nil)
+		testwait.Advance(time.Minute)
+		for i, id := range ids {
+			if state := c.state(c.annA, id); state != client.Delivered {
+				t.Errorf("message %d is %v, want delivered", i+1, state)
 			}
 		}
 	})

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type network = servertest.Network
 
-// redis changes the network between one instance, or both, and Redis.
+// redis changes the network between Redis and one instance, or both.
 func (w *world) redis(rnd *rand.Rand, change func(*network)) {
 	which := rnd.IntN(3)
 	for i, n := range w.nodes {
@@ -26,13 +26,13 @@ func (w *world) redis(rnd *rand.Rand, change func(*network)) {
 	}
 }
 
-// one picks a device.
-func (w *world) one(rnd *rand.Rand) *load.Device {
+// pick picks a device at random.
+func (w *world) pick(rnd *rand.Rand) *load.Device {
 	all := w.crowd.Devices()
 	return all[rnd.IntN(len(all))]
 }
 
-// publishing makes publishing take a while, and then fail with err unless that is nil.
+// publishing makes each Publish take that time and return err.
 func (w *world) publishing(takes time.Duration, err error) {
 	f := func(ctx context.Context) error {
 		select {

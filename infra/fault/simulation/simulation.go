@@ -1,6 +1,5 @@
-// Package simulation plays whole systems in one process under a fake clock: real
-// realtime instances and real client twins over pipes, miniredis, persist, the
-// HTTP functions and the embedded store, judged by the same record and verdict
-// as the runs of infra/fault. Its tests keep the histories that broke earlier
-// drafts of the rules, and play many random ones in no time.
+// Package simulation tests whole systems in one process under a fake clock. Real realtime instances and real client
+// twins talk over pipes to miniredis, persist, the HTTP functions and the embedded store. The record and the verdict
+// are those of infra/fault. The tests keep the histories that broke earlier drafts of the rules, and play many random
+// histories in little time.
 package simulation

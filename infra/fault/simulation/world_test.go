@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,13 +30,14 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	realtime "github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// world is a small system: two instances, and a crowd on them. It is the
-// stage of the crowd.
+// world is a small system: two instances, and a crowd of users connected to them. It implements load.Stage.
 type world struct {
 	t       *testing.T
 	rig     *servertest.Rig
@@ -44,28 +47,31 @@ type world struct {
 	nodes   [2]*node
 	rnd     *rand.Rand
 
-	saving   atomic.Int64 // Pub/Sub messages that persist has not taken
-	publish  atomic.Pointer[func(ctx context.Context) error]
-	pushLate atomic.Int64 // persist is called this many nanoseconds late
+	saving   atomic.Int64                                    // Pub/Sub messages that persist has not accepted
+	publish  atomic.Pointer[func(ctx context.Context) error] // called before each confirmation; nil: none
+	pushLate atomic.Int64                                    // delay of each call of persist, in nanoseconds
 	queue    sync.WaitGroup
+	serving  atomic.Pointer[node] // the only node that accepts sockets; nil: all
 
-	mu     sync.Mutex
-	life   int           // of Redis; guarded by mu
-	behind time.Duration // of its clock; guarded by mu
-	kept   *kept         // what a replica has; guarded by mu
+	// guarded by mu
+	mu      sync.Mutex
+	primary int                      // number of the primary of Redis
+	behind  time.Duration            // how far its clock is behind
+	replica *replica                 // nil: empty
+	refused func(args []string) bool // Redis refuses these scripts; nil: none
 }
 
-// node is a place for an instance.
+// node runs one instance at a time.
 type node struct {
 	w    *world
 	mu   sync.Mutex
 	in   *servertest.Instance // nil while it is down; guarded by mu
-	dead *atomic.Bool         // of the present instance
+	dead *atomic.Bool         // whether the current instance was killed
 }
 
-// play plays a history of a crowd in a bubble: everybody connects, f happens,
-// everything is mended and comes to rest, and the record is judged.
-func play(t *testing.T, people int, o load.Options, f func(t *testing.T, w *world)) *verdict.Report {
+// play plays a history in a synctest bubble: the devices of all users connect, f runs, all faults end, the system
+// comes to rest, and the record is judged.
+func play(t *testing.T, users int, o load.Options, f func(t *testing.T, w *world)) *verdict.Report {
 	t.Helper()
 	var report *verdict.Report
 	synctest.Test(t, func(t *testing.T) {
@@ -79,12 +85,12 @@ func play(t *testing.T, people int, o load.Options, f func(t *testing.T, w *worl
 		if w.archive, err = archive.New(db, w.log, servertest.Project); err != nil {
 			t.Fatal(err)
 		}
-		uids, err := w.archive.Enrol(t.Context(), people)
+		uids, err := w.archive.AddUsers(t.Context(), users)
 		if err != nil {
 			t.Fatal(err)
 		}
 		w.rig = servertest.New(t)
-		w.number()
+		w.hookRedis()
 		for i := range w.nodes {
 			w.nodes[i] = &node{w: w}
 			w.nodes[i].start()
@@ -98,11 +104,20 @@ func play(t *testing.T, people int, o load.Options, f func(t *testing.T, w *worl
 			t.Fatal(err)
 		}
 		f(t, w)
-		w.mend()
+		w.repair()
 		settling, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		if err := errors.Join(w.crowd.Settle(settling, time.Minute), w.crowd.Open(settling)); err != nil {
 			t.Error(err)
+		}
+		for range 60 {
+			if w.waitingUsers() == nil {
+				break
+			}
+			testwait.Advance(time.Second)
+		}
+		if uids := w.waitingUsers(); uids != nil {
+			t.Errorf("messages wait forever in the inboxes of %v", uids)
 		}
 		w.crowd.Close()
 		report = verdict.Judge(w.log.Entries())
@@ -110,8 +125,8 @@ func play(t *testing.T, people int, o load.Options, f func(t *testing.T, w *worl
 	return report
 }
 
-// clean fails the test unless the report is clean.
-func clean(t *testing.T, r *verdict.Report) {
+// requireClean fails the test unless the report is clean.
+func requireClean(t *testing.T, r *verdict.Report) {
 	t.Helper()
 	if r == nil || r.Clean() && r.Excepted == 0 {
 		return
@@ -131,12 +146,14 @@ func pace() client.Pace {
 	return p
 }
 
-// mend undoes what is still broken.
-func (w *world) mend() {
+// repair ends all faults.
+func (w *world) repair() {
 	w.publish.Store(nil)
 	w.pushLate.Store(0)
+	w.serving.Store(nil)
+	w.refuse(nil)
 	w.archive.Down(false, false)
-	w.clock(0)
+	w.setClockBehind(0)
 	for _, n := range w.nodes {
 		n.mu.Lock()
 		in := n.in
@@ -176,11 +193,11 @@ func (n *node) kill() {
 	}
 }
 
-// stop ends the instance in order.
+// stop shuts the instance down in order.
 func (n *node) stop() {
 	n.mu.Lock()
 	in := n.in
-	n.in = nil // new sockets go elsewhere
+	n.in = nil // new sockets go to the other node
 	n.mu.Unlock()
 	if in != nil {
 		in.Stop()
@@ -193,14 +210,13 @@ func (n *node) running() *servertest.Instance {
 	return n.in
 }
 
-// publisher is Pub/Sub as one instance sees it.
+// publisher is the Pub/Sub client of one instance.
 type publisher struct {
 	w    *world
 	dead *atomic.Bool
 }
 
-// Publish implements settle.Publisher: what it confirms is pushed to persist
-// until that has taken it, whatever becomes of the instance.
+// Publish implements settle.Publisher. What it confirms is pushed until persist accepts it, even if the instance ends.
 func (p publisher) Publish(ctx context.Context, data []byte) error {
 	if f := p.w.publish.Load(); f != nil {
 		if err := (*f)(ctx); err != nil {
@@ -217,8 +233,9 @@ func (p publisher) Publish(ctx context.Context, data []byte) error {
 
 func (w *world) push(data []byte) {
 	defer w.saving.Add(-1)
-	body, err := json.Marshal(map[string]any{"message": map[string]any{"data": base64.StdEncoding.EncodeToString(data), "messageId": "1"}})
-	if err != nil { // texts only: cannot happen
+	message := map[string]any{"data": base64.StdEncoding.EncodeToString(data), "messageId": "1"}
+	body, err := json.Marshal(map[string]any{"message": message})
+	if err != nil { // the map holds only strings
 		panic(err)
 	}
 	for {
@@ -230,37 +247,39 @@ func (w *world) push(data []byte) {
 		if rec.Code/100 == 2 || w.t.Context().Err() != nil {
 			return
 		}
-		<-time.After(time.Second) // Pub/Sub tries again
+		<-time.After(time.Second) // Pub/Sub retries
 	}
 }
 
-// The world as a stage.
-
 // Dial implements load.Stage.
 func (w *world) Dial(_ context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
-	var open []*servertest.Instance
+	var running []*servertest.Instance
 	for _, n := range w.nodes {
+		if only := w.serving.Load(); only != nil && only != n {
+			continue
+		}
 		if in := n.running(); in != nil {
-			open = append(open, in)
+			running = append(running, in)
 		}
 	}
-	if len(open) == 0 {
-		return nil, errors.New("no instance takes sockets")
+	if len(running) == 0 {
+		return nil, errors.New("no instance accepts sockets")
 	}
 	w.mu.Lock()
-	in := open[w.rnd.IntN(len(open))]
+	in := running[w.rnd.IntN(len(running))]
 	w.mu.Unlock()
 	return dialTo(in, wrap)
 }
 
 func dialTo(in *servertest.Instance, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
-	d := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, NetDialContext: func(context.Context, string, string) (net.Conn, error) {
+	dial := func(context.Context, string, string) (net.Conn, error) {
 		conn, err := in.Connect()
 		if err != nil {
 			return nil, err
 		}
 		return wrap(conn), nil
-	}}
+	}
+	d := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, NetDialContext: dial}
 	conn, _, err := d.Dial("ws://pipe/ws", http.Header{"Origin": {servertest.Origin}})
 	return conn, err
 }
@@ -274,12 +293,10 @@ func (w *world) History(uid string) client.History { return w.archive.History(ui
 // Waiting implements load.Stage.
 func (w *world) Waiting() int { return int(w.saving.Load()) }
 
-// Redis and its lives.
-
-// number gives miniredis a run id and a clock of its own, so that epochs
-// change and clocks are wrong as those of Redis are.
-func (w *world) number() {
-	conn, err := w.rig.Mini.Dial() // starts it inside the bubble
+// hookRedis gives miniredis a run id, which becomes part of the epochs, and a clock that the test can set. Redis also
+// refuses the scripts that refuse selects.
+func (w *world) hookRedis() {
+	conn, err := w.rig.Mini.Dial() // starts the server inside the bubble
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -288,15 +305,17 @@ func (w *world) number() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		switch {
+		case w.refused != nil && strings.HasPrefix(cmd, "EVAL") && w.refused(args): // not the commands of scripts
+			c.WriteError("LOADING injected fault")
 		case cmd == "TIME":
 			now := time.Now().Add(-w.behind).UnixMicro()
 			c.WriteLen(2)
 			c.WriteBulk(fmt.Sprint(now / 1_000_000))
 			c.WriteBulk(fmt.Sprint(now % 1_000_000))
 		case cmd == "INFO" && len(args) == 1 && args[0] == "server":
-			c.WriteBulk(fmt.Sprintf("run_id:%040x\r\n", w.life))
+			c.WriteBulk(fmt.Sprintf("run_id:%040x\r\n", w.primary))
 		case cmd == "INFO" && len(args) == 1 && args[0] == "replication":
-			c.WriteBulk(fmt.Sprintf("master_replid:%040x\r\n", w.life))
+			c.WriteBulk(fmt.Sprintf("master_replid:%040x\r\n", w.primary))
 		default:
 			return false
 		}
@@ -304,25 +323,63 @@ func (w *world) number() {
 	})
 }
 
-// clock puts the clock of Redis behind.
-func (w *world) clock(behind time.Duration) {
+// setClockBehind sets the clock of Redis back by that time.
+func (w *world) setClockBehind(behind time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.behind = behind
 }
 
-// kept is what a replica has.
-type kept struct {
+// refuse has Redis refuse the scripts for whose arguments f returns true; nil ends that.
+func (w *world) refuse(f func(args []string) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refused = f
+}
+
+// receipts selects the scripts that append delivered events.
+func receipts(args []string) bool { return slices.Contains(args, wire.EventDelivered) }
+
+// settlements selects the scripts that settle messages. They name a message by its sender and its id.
+func settlements(args []string) bool {
+	return slices.ContainsFunc(args, func(a string) bool {
+		from, id, ok := strings.Cut(a, "/")
+		return ok && chat.ValidUID(from) && chat.ValidMessageID(id)
+	})
+}
+
+// waiting returns how many messages wait in the inbox of uid.
+func (w *world) waiting(uid string) int {
+	fields, err := w.rig.Mini.HKeys("pending:{" + uid + "}")
+	if err != nil { // the key does not exist
+		return 0
+	}
+	return len(fields)
+}
+
+// waitingUsers returns the users in whose inboxes messages wait.
+func (w *world) waitingUsers() (uids []string) {
+	for _, uid := range w.crowd.Users() {
+		if w.waiting(uid) > 0 {
+			uids = append(uids, uid)
+		}
+	}
+	return uids
+}
+
+// replica is a copy of Redis.
+type replica struct {
 	streams map[string][]miniredis.StreamEntry
 	hashes  map[string][]string
 	strings map[string]string
 	ttls    map[string]time.Duration
 }
 
-// replicate brings the replica into step; what is written later it does not get.
+// replicate copies Redis to the replica. The replica does not get later writes.
 func (w *world) replicate() {
 	mini := w.rig.Mini
-	k := &kept{map[string][]miniredis.StreamEntry{}, map[string][]string{}, map[string]string{}, map[string]time.Duration{}}
+	k := &replica{map[string][]miniredis.StreamEntry{}, map[string][]string{}, map[string]string{},
+		map[string]time.Duration{}}
 	for _, key := range mini.Keys() {
 		k.ttls[key] = mini.TTL(key)
 		switch mini.Type(key) {
@@ -339,17 +396,17 @@ func (w *world) replicate() {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.kept = k
+	w.replica = k
 }
 
-// failOver makes the replica the primary: what it had not got is lost.
+// failOver makes the replica the primary. Writes since replicate are lost.
 func (w *world) failOver() {
 	w.log.Add(record.Entry{Kind: record.Fault, Name: "failover"})
 	mini := w.rig.Mini
 	mini.FlushAll()
 	w.mu.Lock()
-	w.life++
-	k := w.kept
+	w.primary++
+	k := w.replica
 	w.mu.Unlock()
 	if k != nil {
 		for key, entries := range k.streams {
@@ -371,7 +428,7 @@ func (w *world) failOver() {
 			}
 		}
 	}
-	w.lost("failover")
+	w.recordLoss("failover")
 }
 
 // wipe empties Redis while it runs.
@@ -381,17 +438,17 @@ func (w *world) wipe() {
 	w.log.Add(record.Entry{Kind: record.Wiped, Name: "wipe"})
 }
 
-// replace puts an empty Redis in the place of the one that was.
+// replace replaces Redis by an empty one.
 func (w *world) replace() {
 	w.mu.Lock()
-	w.kept = nil
+	w.replica = nil
 	w.mu.Unlock()
 	w.failOver()
 }
 
-// lost enters that Redis has lost writes, and ends its connections.
-func (w *world) lost(how string) {
-	w.log.Add(record.Entry{Kind: record.Wiped, Name: how})
+// recordLoss records that Redis lost writes, and breaks its connections.
+func (w *world) recordLoss(cause string) {
+	w.log.Add(record.Entry{Kind: record.Wiped, Name: cause})
 	for _, n := range w.nodes {
 		if in := n.running(); in != nil {
 			in.Redis.Break()

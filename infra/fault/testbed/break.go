@@ -9,114 +9,116 @@ import (
 	"time"
 )
 
-// What follows breaks and mends parts. Methods block until the part is as
-// they say; one caller at a time.
+// The methods in this file break and repair parts. They return when the part is in the new state. One goroutine at a
+// time calls them.
 
 // Instances returns how many instances there are.
-func (s *Testbed) Instances() int { return len(s.instances) }
+func (tb *Testbed) Instances() int { return len(tb.instances) }
 
-// Route lets new sockets in to instance n, or sends them elsewhere.
-func (s *Testbed) Route(n int, open bool) { s.instances[n].open.Store(open) }
+// Route lets instance n accept new sockets, or directs them to the others.
+func (tb *Testbed) Route(n int, open bool) { tb.instances[n].open.Store(open) }
 
-// KillInstance ends instance n without a warning.
-func (s *Testbed) KillInstance(n int) { s.instances[n].kill() }
+// KillInstance ends instance n without warning.
+func (tb *Testbed) KillInstance(n int) { tb.instances[n].kill() }
 
-// StartInstance starts instance n again.
-func (s *Testbed) StartInstance(ctx context.Context, n int) error { return s.instances[n].start(ctx) }
+// StartInstance restarts instance n.
+func (tb *Testbed) StartInstance(ctx context.Context, n int) error { return tb.instances[n].start(ctx) }
 
-// Terminate sends instance n SIGTERM and waits for its end, which must come in
-// 10 s and be clean; it returns how long that took.
-func (s *Testbed) Terminate(n int) (time.Duration, error) { return s.instances[n].terminate() }
+// Terminate sends SIGTERM to instance n and waits for its end. It returns how long that took. It is an error if the
+// process does not end cleanly within 10 s.
+func (tb *Testbed) Terminate(n int) (time.Duration, error) { return tb.instances[n].terminate() }
 
-// KillRedis ends Redis without a warning. What it acknowledged is in its
-// append-only file, since the machine did not fail.
-func (s *Testbed) KillRedis() { s.redis.kill() }
+// KillRedis ends Redis without warning. Its append-only file has everything that it acknowledged, since the machine
+// did not fail.
+func (tb *Testbed) KillRedis() { tb.redis.kill() }
 
-// StartRedis starts it again on what it had.
-func (s *Testbed) StartRedis(ctx context.Context) error { return s.redis.start(ctx) }
+// StartRedis restarts Redis with its append-only file.
+func (tb *Testbed) StartRedis(ctx context.Context) error { return tb.redis.start(ctx) }
 
-// ReplaceRedis ends Redis and starts an empty one in its place.
-func (s *Testbed) ReplaceRedis(ctx context.Context) error {
-	s.redis.kill()
-	if err := os.RemoveAll(filepath.Join(s.redis.dir, "appendonlydir")); err != nil {
+// ReplaceRedis ends Redis and starts an empty one at the same address.
+func (tb *Testbed) ReplaceRedis(ctx context.Context) error {
+	tb.redis.kill()
+	if err := os.RemoveAll(filepath.Join(tb.redis.dir, "appendonlydir")); err != nil {
 		return err
 	}
-	return s.redis.start(ctx)
+	return tb.redis.start(ctx)
 }
 
-// PauseRedis stops Redis from running until ResumeRedis.
-func (s *Testbed) PauseRedis() error { return s.redis.pause() }
+// PauseRedis stops the Redis process until ResumeRedis.
+func (tb *Testbed) PauseRedis() error { return tb.redis.pause() }
 
-// ResumeRedis lets it go on.
-func (s *Testbed) ResumeRedis() error { return s.redis.resume() }
+// ResumeRedis lets the Redis process continue.
+func (tb *Testbed) ResumeRedis() error { return tb.redis.resume() }
 
-// WipeRedis empties Redis while it runs.
-func (s *Testbed) WipeRedis(ctx context.Context) error { return s.redis.do(ctx, "FLUSHALL") }
+// WipeRedis empties Redis with FLUSHALL.
+func (tb *Testbed) WipeRedis(ctx context.Context) error { return tb.redis.do(ctx, "FLUSHALL") }
 
-// SeverReplica stops the replica from getting what is written from here on.
-func (s *Testbed) SeverReplica() error {
-	if s.replica == nil {
-		return errors.New("this stage has no replica")
+// SeverReplica cuts the replica off from writes of the primary.
+func (tb *Testbed) SeverReplica() error {
+	if tb.replica == nil {
+		return errors.New("sever replica: this testbed has no replica")
 	}
-	s.lifeline.cut()
+	tb.replication.cut()
 	return nil
 }
 
-// FailOver ends the primary, makes the replica the primary and leads all
-// instances there, and then starts the old primary again as its replica.
-func (s *Testbed) FailOver(ctx context.Context) error {
-	s.redis.kill()
-	if err := s.replica.lead(ctx); err != nil {
+// FailOver ends the primary, promotes the replica, and redirects all instances to it. Then it restarts the old
+// primary as the new replica.
+func (tb *Testbed) FailOver(ctx context.Context) error {
+	tb.redis.kill()
+	if err := tb.replica.promote(ctx); err != nil {
 		return err
 	}
-	s.redis, s.replica = s.replica, s.redis
-	for _, i := range s.instances {
-		if err := i.link.point(s.redis.addr); err != nil {
+	tb.redis, tb.replica = tb.replica, tb.redis
+	for _, i := range tb.instances {
+		if err := i.link.redirect(tb.redis.addr); err != nil {
 			return err
 		}
 	}
-	if err := s.replica.start(ctx); err != nil {
+	if err := tb.replica.start(ctx); err != nil {
 		return err
 	}
-	if err := s.lifeline.heal(); err != nil {
+	if err := tb.replication.heal(); err != nil {
 		return err
 	}
-	if err := s.lifeline.point(s.redis.addr); err != nil {
+	if err := tb.replication.redirect(tb.redis.addr); err != nil {
 		return err
 	}
-	return s.replica.follow(ctx, s.lifeline.addr())
+	return tb.replica.follow(ctx, tb.replication.addr)
 }
 
-// Ways to break the connection of an instance to Redis.
+// Kinds of broken links between an instance and Redis.
 const (
-	Cut  = "cut"  // connections end, new ones are refused
-	Slow = "slow" // everything takes some hundred milliseconds longer, each way
-	Deaf = "deaf" // connections stand, and nothing comes through
+	Cut  = "cut"  // connections end, and new ones are refused
+	Slow = "slow" // everything takes 300 ms longer, each way
+	Deaf = "deaf" // connections stay open, and nothing gets through
 )
 
-// BreakLink breaks the connection of instance n to Redis until MendLink.
-func (s *Testbed) BreakLink(n int, how string) error {
-	l := s.instances[n].link
-	switch how {
+// BreakLink breaks the link between instance n and Redis until MendLink.
+func (tb *Testbed) BreakLink(n int, kind string) error {
+	l := tb.instances[n].link
+	switch kind {
 	case Cut:
 		l.cut()
 		return nil
 	case Slow:
-		return l.slow(300)
+		l.delay(300 * time.Millisecond)
+		return nil
 	case Deaf:
-		return l.deafen()
+		l.silence()
+		return nil
 	}
-	return fmt.Errorf("no way %q to break a link", how)
+	return fmt.Errorf("break link: unknown kind %q", kind)
 }
 
-// MendLink undoes BreakLink.
-func (s *Testbed) MendLink(n int) error { return s.instances[n].link.heal() }
+// MendLink repairs the link between instance n and Redis.
+func (tb *Testbed) MendLink(n int) error { return tb.instances[n].link.heal() }
 
-// Publishing sets what is wrong with publishing; the zero value is nothing.
-func (s *Testbed) Publishing(f PublishFault) { s.queue.publishing.Store(&f) }
+// SetPublishFault sets the fault of publishing. The zero value repairs it.
+func (tb *Testbed) SetPublishFault(f PublishFault) { tb.queue.publishing.Store(&f) }
 
-// Pushing sets what is wrong with calls of persist; the zero value is nothing.
-func (s *Testbed) Pushing(f PushFault) { s.queue.pushing.Store(&f) }
+// SetPushFault sets the fault of pushes to persist. The zero value repairs it.
+func (tb *Testbed) SetPushFault(f PushFault) { tb.queue.pushing.Store(&f) }
 
-// StoreDown makes the store fail; see archive.Archive.Down.
-func (s *Testbed) StoreDown(down, half bool) { s.archive.Down(down, half) }
+// StoreDown makes the store fail, or repairs it. See archive.Archive.Down.
+func (tb *Testbed) StoreDown(down, afterSave bool) { tb.archive.Down(down, afterSave) }

@@ -17,27 +17,27 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/internal/child"
 )
 
-// Spec is what an instance process is told, as JSON in the variable SpecEnv.
+// Spec is the configuration of an instance process. It is passed as JSON in the variable SpecEnv.
 type Spec struct {
 	Name    string `json:"name"`
-	Addr    string `json:"addr"`    // where it listens
+	Addr    string `json:"addr"`    // listen address
 	Redis   string `json:"redis"`   // host:port
 	PubSub  string `json:"pubsub"`  // host:port of a Pub/Sub stand-in
-	Gates   string `json:"gates"`   // URL below which the gates of people are found
+	Gates   string `json:"gates"`   // base URL of the gates of users
 	Project string `json:"project"` // of tokens and topics
 	Topic   string `json:"topic"`
 
 	ClockMS        int64 `json:"clock_ms"`         // its clock is this much ahead
-	SocketAgeMS    int64 `json:"socket_age_ms"`    // sockets move at a random age between 3/4 of this and this; 0: as in production
+	SocketAgeMS    int64 `json:"socket_age_ms"`    // maximum age of a socket, and 4/3 of the minimum; 0: as in production
 	MaxSockets     int   `json:"max_sockets"`      // 0: as in production
 	GoawayWithinMS int64 `json:"goaway_within_ms"` // 0: as in production
 }
 
-// SpecEnv names the variable that holds the Spec of an instance.
+// SpecEnv names the environment variable with the Spec of an instance.
 const SpecEnv = "PHOENIX_FAULT_INSTANCE"
 
-// Instance is one realtime instance, a process of its own. After it ended it
-// can be started again, as another process at the same place.
+// Instance is one realtime instance, running as a process. After its end it can be restarted, as another process at
+// the same address.
 type Instance struct {
 	spec Spec
 	path string // of the program
@@ -46,11 +46,11 @@ type Instance struct {
 
 	mu      sync.Mutex
 	child   *child.Child // nil before the first start
-	open    atomic.Bool  // new sockets are sent here
+	open    atomic.Bool  // new sockets are directed here
 	started int
 }
 
-// Build builds the program of instances into dir.
+// Build builds the program of instances in dir, and returns its path.
 func Build(ctx context.Context, dir string) (string, error) {
 	path := filepath.Join(dir, "instance")
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/phoenixchat/phoenixchat/infra/fault/instance")
@@ -60,12 +60,12 @@ func Build(ctx context.Context, dir string) (string, error) {
 	return path, nil
 }
 
-// readyWithin is how long an instance may take until it is ready, also on a busy machine.
-const readyWithin = 30 * time.Second
+// readyTimeout bounds the start of an instance, also on a busy machine.
+const readyTimeout = 30 * time.Second
 
 // start starts the process and waits until it is ready.
 func (i *Instance) start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -81,14 +81,15 @@ func (i *Instance) start(ctx context.Context) error {
 		return err
 	}
 	cmd := exec.Command(i.path)
-	cmd.Env = append(os.Environ(), SpecEnv+"="+string(b), "PUBSUB_EMULATOR_HOST="+spec.PubSub, "FIREBASE_AUTH_EMULATOR_HOST=nobody:1", "GOMEMLIMIT=2GiB")
+	cmd.Env = append(os.Environ(), SpecEnv+"="+string(b),
+		"PUBSUB_EMULATOR_HOST="+spec.PubSub, "FIREBASE_AUTH_EMULATOR_HOST=nobody:1", "GOMEMLIMIT=2GiB")
 	cmd.Stderr = log
 	c, err := child.Start("instance "+spec.Name, cmd)
 	if err != nil {
 		log.Close()
 		return err
 	}
-	go func() { // what the process writes comes through this process
+	go func() { // this process copies the output to the file
 		<-c.Done()
 		log.Close()
 	}()
@@ -126,7 +127,7 @@ func ready(ctx context.Context, url string) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// kill ends the process without a warning.
+// kill ends the process without warning.
 func (i *Instance) kill() {
 	i.open.Store(false)
 	i.mu.Lock()
@@ -136,11 +137,11 @@ func (i *Instance) kill() {
 	}
 }
 
-// errLate is the error of a process that Cloud Run would have killed.
-var errLate = errors.New("did not end within 10 s of SIGTERM")
+// errNotEnded is the error of a process that Cloud Run would have killed.
+var errNotEnded = errors.New("did not end within 10 s of SIGTERM")
 
-// terminate asks the process to end, sends no new socket there, and returns
-// when it has, and how long that took.
+// terminate sends SIGTERM to the process, directs no new sockets to it, and waits for its end. It returns how long
+// that took.
 func (i *Instance) terminate() (time.Duration, error) {
 	i.open.Store(false)
 	i.mu.Lock()
@@ -156,7 +157,7 @@ func (i *Instance) terminate() (time.Duration, error) {
 	case <-i.child.Done():
 	case <-time.After(10 * time.Second):
 		i.child.Stop(0)
-		return time.Since(start), fmt.Errorf("%s: %w", i.spec.Name, errLate)
+		return time.Since(start), fmt.Errorf("%s: %w", i.spec.Name, errNotEnded)
 	}
 	if e := i.child.Ended(); !e.Clean {
 		return time.Since(start), fmt.Errorf("%w: %s", e, e.Output)

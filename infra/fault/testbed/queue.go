@@ -21,9 +21,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// queue stands in for Pub/Sub with a push subscription: it takes messages over
-// gRPC from the instances, which use Google's client library, keeps each until
-// persist has answered 2xx, and has the faults of the real one at will.
+// queue is a stand-in for Pub/Sub with a push subscription. Instances publish over gRPC, with Google's client
+// library. The queue keeps each message until persist has answered with a 2xx status. Faults can be set for
+// publishing and for pushing.
 type queue struct {
 	pubsubpb.UnimplementedPublisherServer
 	persist http.Handler
@@ -33,33 +33,33 @@ type queue struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	slots  chan struct{} // pushes at once
+	slots  chan struct{} // bounds concurrent pushes
 
 	publishing atomic.Pointer[PublishFault]
 	pushing    atomic.Pointer[PushFault]
 
 	published, pushed, failed atomic.Int64
-	waiting                   atomic.Int64 // accepted, not yet answered 2xx
+	waiting                   atomic.Int64 // accepted, and without a 2xx answer so far
 	ids                       atomic.Int64
 
 	mu  sync.Mutex
 	rnd *rand.Rand // guarded by mu
 }
 
-// PublishFault is what is wrong with publishing.
+// PublishFault describes what fails in publishing.
 type PublishFault struct {
 	Fail      float64       // share of calls that are refused
-	LoseReply float64       // share of calls that are taken, and answered with an error
-	Slow      time.Duration // every call takes this much longer
+	LoseReply float64       // share of calls that succeed and are answered with an error
+	Slow      time.Duration // how much longer every call takes
 }
 
-// PushFault is what is wrong with pushing to persist.
+// PushFault describes what fails in pushing to persist.
 type PushFault struct {
 	Fail      float64       // share of pushes that fail before persist is called
-	LoseReply float64       // share of pushes that persist has done, and whose answer is lost
-	Slow      time.Duration // every push takes this much longer
-	Twice     bool          // every push is made twice at once
-	Shuffle   time.Duration // every push begins up to this much late, each on its own
+	LoseReply float64       // share of pushes whose answer is lost after persist has succeeded
+	Slow      time.Duration // how much longer every push takes
+	Twice     bool          // make every push twice at the same time
+	Shuffle   time.Duration // delay every push by a random time up to this
 }
 
 func newQueue(persist http.Handler, rnd *rand.Rand) (*queue, error) {
@@ -67,7 +67,9 @@ func newQueue(persist http.Handler, rnd *rand.Rand) (*queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for publishers: %w", err)
 	}
-	q := &queue{persist: persist, server: grpc.NewServer(), addr: l.Addr().String(), rnd: rnd, slots: make(chan struct{}, 16)}
+	q := &queue{
+		persist: persist, server: grpc.NewServer(), addr: l.Addr().String(), rnd: rnd, slots: make(chan struct{}, 16),
+	}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	q.heal()
 	pubsubpb.RegisterPublisherServer(q.server, q)
@@ -86,15 +88,15 @@ func (q *queue) close() {
 	q.wg.Wait()
 }
 
-// chance reports true with probability p.
+// chance returns true with probability p.
 func (q *queue) chance(p float64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.rnd.Float64() < p
 }
 
-// upTo returns a duration below d.
-func (q *queue) upTo(d time.Duration) time.Duration {
+// randomBelow returns a random duration below d.
+func (q *queue) randomBelow(d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0
 	}
@@ -103,7 +105,7 @@ func (q *queue) upTo(d time.Duration) time.Duration {
 	return time.Duration(q.rnd.Int64N(int64(d)))
 }
 
-// GetTopic implements pubsubpb.PublisherServer: every topic exists.
+// GetTopic implements pubsubpb.PublisherServer. Every topic exists.
 func (q *queue) GetTopic(_ context.Context, r *pubsubpb.GetTopicRequest) (*pubsubpb.Topic, error) {
 	return &pubsubpb.Topic{Name: r.Topic}, nil
 }
@@ -131,7 +133,7 @@ func (q *queue) Publish(ctx context.Context, r *pubsubpb.PublishRequest) (*pubsu
 	return &pubsubpb.PublishResponse{MessageIds: ids}, nil
 }
 
-// deliver pushes one message until persist has answered 2xx.
+// deliver pushes one message until persist has answered with a 2xx status.
 func (q *queue) deliver(id string, data []byte) {
 	body, err := json.Marshal(map[string]any{
 		"subscription": "projects/fault/subscriptions/delivery-acks-persist",
@@ -140,12 +142,12 @@ func (q *queue) deliver(id string, data []byte) {
 			"messageId": id, "message_id": id, "publishTime": time.Now().UTC().Format(time.RFC3339Nano),
 		},
 	})
-	if err != nil { // texts only: cannot happen
+	if err != nil { // cannot happen: only strings
 		panic(err)
 	}
 	for try := 0; ; try++ {
 		f := q.pushing.Load()
-		if !q.sleep(q.ctx, q.upTo(f.Shuffle)) {
+		if !q.sleep(q.ctx, q.randomBelow(f.Shuffle)) {
 			return
 		}
 		ok := false
@@ -161,13 +163,13 @@ func (q *queue) deliver(id string, data []byte) {
 		}
 		q.failed.Add(1)
 		wait := min(100*time.Millisecond<<min(try, 6), 2*time.Second)
-		if !q.sleep(q.ctx, wait/2+q.upTo(wait)) {
+		if !q.sleep(q.ctx, wait/2+q.randomBelow(wait)) {
 			return
 		}
 	}
 }
 
-// push calls persist once.
+// push calls persist once, and reports whether its answer arrived and was a 2xx status.
 func (q *queue) push(f *PushFault, body []byte) (ok bool) {
 	select {
 	case q.slots <- struct{}{}:

@@ -15,44 +15,43 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// taker stands for persist: it hands every push to the test, which answers it
-// with a status when it likes.
-type taker chan chan<- int
+// pushTarget stands for persist. It passes every push to the test, which sends the status of the answer.
+type pushTarget chan chan<- int
 
-func (k taker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (target pushTarget) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := make(chan int, 1)
 	select {
-	case k <- status:
+	case target <- status:
 	case <-r.Context().Done(): // the queue was closed
 		return
 	}
 	select {
-	case s := <-status:
-		w.WriteHeader(s)
+	case code := <-status:
+		w.WriteHeader(code)
 	case <-r.Context().Done():
 	}
 }
 
-// next returns how to answer the next push.
-func (k taker) next(t *testing.T) chan<- int {
+// next waits for the next push, and returns the channel for its status.
+func (target pushTarget) next(t *testing.T) chan<- int {
 	t.Helper()
 	select {
-	case status := <-k:
+	case status := <-target:
 		return status
 	case <-time.After(10 * time.Second):
-		t.Fatal("no push came")
+		t.Fatal("no push within 10 s")
 		return nil
 	}
 }
 
-func newTestQueue(t *testing.T) (*queue, taker) {
-	k := make(taker)
-	q, err := newQueue(k, rand.New(rand.NewPCG(1, 1)))
+func newTestQueue(t *testing.T) (*queue, pushTarget) {
+	target := make(pushTarget)
+	q, err := newQueue(target, rand.New(rand.NewPCG(1, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(q.close)
-	return q, k
+	return q, target
 }
 
 func publishOne(t *testing.T, q *queue) error {
@@ -61,25 +60,25 @@ func publishOne(t *testing.T, q *queue) error {
 	return err
 }
 
-func (q *queue) empty(t *testing.T) {
+func (q *queue) waitEmpty(t *testing.T) {
 	t.Helper()
 	testwait.Until(t, "the queue is empty", func() bool { return q.waiting.Load() == 0 })
 }
 
-func TestQueuePushesUntilItIsTaken(t *testing.T) {
-	q, k := newTestQueue(t)
+func TestQueuePushesUntilSuccess(t *testing.T) {
+	q, target := newTestQueue(t)
 	if err := publishOne(t, q); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		k.next(t) <- http.StatusInternalServerError
+		target.next(t) <- http.StatusInternalServerError
 	}
-	taken := k.next(t)
+	last := target.next(t)
 	if q.waiting.Load() != 1 {
-		t.Error("given up although it was not taken")
+		t.Error("the message was dropped without a 2xx answer")
 	}
-	taken <- http.StatusOK
-	q.empty(t)
+	last <- http.StatusOK
+	q.waitEmpty(t)
 }
 
 func TestQueueFaults(t *testing.T) {
@@ -87,41 +86,41 @@ func TestQueueFaults(t *testing.T) {
 		q, _ := newTestQueue(t)
 		q.publishing.Store(&PublishFault{Fail: 1})
 		if publishOne(t, q) == nil || q.published.Load() != 0 || q.waiting.Load() != 0 || q.pushed.Load() != 0 {
-			t.Error("published all the same")
+			t.Error("the message was published")
 		}
 	})
 	t.Run("the answer to publishing is lost", func(t *testing.T) {
-		q, k := newTestQueue(t)
+		q, target := newTestQueue(t)
 		q.publishing.Store(&PublishFault{LoseReply: 1})
 		if publishOne(t, q) == nil {
-			t.Error("answered")
+			t.Error("publishing succeeded")
 		}
-		k.next(t) <- http.StatusOK
-		q.empty(t)
+		target.next(t) <- http.StatusOK
+		q.waitEmpty(t)
 	})
 	t.Run("pushed twice at once", func(t *testing.T) {
-		q, k := newTestQueue(t)
+		q, target := newTestQueue(t)
 		q.pushing.Store(&PushFault{Twice: true})
 		if err := publishOne(t, q); err != nil {
 			t.Fatal(err)
 		}
-		one, twin := k.next(t), k.next(t) // the second comes while the first has no answer
+		one, twin := target.next(t), target.next(t) // the second push begins before the first is answered
 		one <- http.StatusOK
 		twin <- http.StatusOK
-		q.empty(t)
+		q.waitEmpty(t)
 	})
 	t.Run("the answer of persist is lost", func(t *testing.T) {
-		q, k := newTestQueue(t)
+		q, target := newTestQueue(t)
 		q.pushing.Store(&PushFault{LoseReply: 1})
 		if err := publishOne(t, q); err != nil {
 			t.Fatal(err)
 		}
-		k.next(t) <- http.StatusOK
-		again := k.next(t)
+		target.next(t) <- http.StatusOK
+		again := target.next(t)
 		q.heal()
-		again <- http.StatusOK // begun before, so lost as well
-		k.next(t) <- http.StatusOK
-		q.empty(t)
+		again <- http.StatusOK // this push began before heal, so its answer is lost as well
+		target.next(t) <- http.StatusOK
+		q.waitEmpty(t)
 	})
 	t.Run("slow publishing ends with its context", func(t *testing.T) {
 		q, _ := newTestQueue(t)
@@ -129,7 +128,7 @@ func TestQueueFaults(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
 		if _, err := q.Publish(ctx, &pubsubpb.PublishRequest{}); err == nil {
-			t.Error("published")
+			t.Error("publishing succeeded")
 		}
 	})
 }

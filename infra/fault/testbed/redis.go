@@ -18,25 +18,24 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
 )
 
-// redisServer is one redis-server process that can be killed, paused and
-// started again on what it kept on disk.
+// redisServer is a redis-server process that can be killed, paused, and restarted with the files that it kept.
 type redisServer struct {
 	path, dir, addr string
 	args            []string
 	child           *child.Child
 }
 
-// newRedis starts a redis-server that keeps an append-only file below dir, as Memorystore does with AOF on.
+// newRedis starts a redis-server with an append-only file in dir, as Memorystore has with AOF on.
 func newRedis(ctx context.Context, dir string, args ...string) (*redisServer, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
-		return nil, errors.New("redis-server is missing; install it (Debian: apt-get install redis-server)")
+		return nil, errors.New("redis-server was not found; install it (Debian: apt-get install redis-server)")
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	r := &redisServer{path: path, dir: dir, args: args}
-	for range 5 { // a port that was free a moment ago may be taken
+	for range 5 { // another process may have taken the free port meanwhile
 		var port string
 		if port, err = freeport.Find(); err != nil {
 			return nil, err
@@ -54,8 +53,11 @@ func (r *redisServer) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(r.path, append([]string{"--bind", host, "--port", port, "--dir", r.dir, "--save", "", "--appendonly", "yes",
-		"--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--daemonize", "no", "--repl-diskless-sync-delay", "0"}, r.args...)...)
+	cmd := exec.Command(r.path, append([]string{
+		"--bind", host, "--port", port, "--dir", r.dir, "--daemonize", "no",
+		"--save", "", "--appendonly", "yes", "--appendfsync", "everysec",
+		"--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0",
+	}, r.args...)...)
 	c, err := child.Start("redis-server", cmd)
 	if err != nil {
 		return err
@@ -82,7 +84,7 @@ func (r *redisServer) start(ctx context.Context) error {
 	}
 }
 
-// client returns a client for a few commands.
+// client returns a client for a few commands. The caller closes it.
 func (r *redisServer) client() *redis.Client {
 	return redis.NewClient(&redis.Options{Addr: r.addr, MaxRetries: -1, PoolSize: 1})
 }
@@ -96,14 +98,14 @@ func (r *redisServer) do(ctx context.Context, args ...any) error {
 	return nil
 }
 
-// kill ends the process without a warning.
+// kill ends the process without warning.
 func (r *redisServer) kill() { r.child.Stop(0) }
 
-// pause stops the process from running, and resume lets it go on.
+// pause stops the process, and resume lets it continue.
 func (r *redisServer) pause() error  { return syscall.Kill(-r.child.Pid(), syscall.SIGSTOP) }
 func (r *redisServer) resume() error { return syscall.Kill(-r.child.Pid(), syscall.SIGCONT) }
 
-// follow makes r a replica of the server at addr, and waits until it is in step.
+// follow makes r a replica of the server at addr, and waits until it is in sync.
 func (r *redisServer) follow(ctx context.Context, addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -121,13 +123,13 @@ func (r *redisServer) follow(ctx context.Context, addr string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the replica is not in step: %w", ctx.Err())
+			return fmt.Errorf("redis: wait for the replica to be in sync: %w", ctx.Err())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-// lead makes r a primary.
-func (r *redisServer) lead(ctx context.Context) error { return r.do(ctx, "REPLICAOF", "NO", "ONE") }
+// promote makes r a primary.
+func (r *redisServer) promote(ctx context.Context) error { return r.do(ctx, "REPLICAOF", "NO", "ONE") }
 
 func redisDir(base string, n int) string { return filepath.Join(base, "redis"+strconv.Itoa(n)) }

@@ -1,8 +1,8 @@
-// Package testbed is the system under fire: realtime instances as processes of
-// their own, a redis-server (and, where asked, its replica) behind connections
-// that can be broken, a stand-in for Pub/Sub with a push subscription, and in
-// this process the persist function, the HTTP functions and the store. Its
-// methods break and mend the parts; package inject decides when.
+// Package testbed is the system under fault test. Realtime instances run as processes, and so do a redis-server and,
+// on request, its replica. A link that can be broken connects each instance to Redis. A stand-in for Pub/Sub with a
+// push subscription, the persist function, the HTTP functions and the store run in this process.
+//
+// Its methods break and repair the parts. Package inject decides when.
 package testbed
 
 import (
@@ -27,31 +27,31 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// Options of a stage.
+// Options configure a Testbed.
 type Options struct {
-	Instances int           // realtime processes; 3 when 0
-	Replica   bool          // a second redis-server follows the first
-	ClockStep time.Duration // each instance's clock is this much ahead of the one before
-	SocketAge time.Duration // sockets move at this age at most; 0: as in production
-	MaxSocket int           // per instance; 0: as in production
-	Store     store.Store   // where messages are kept; nil: an embedded one. Not closed by the stage
-	Dir       string        // for files; removed by whoever made it
-	Program   string        // of the instances; "": it is built
-	Seed      uint64
-	Log       *record.Log
+	Instances  int           // realtime processes; 3 when 0
+	Replica    bool          // start a second redis-server that follows the first
+	ClockStep  time.Duration // how far each instance's clock is ahead of the previous one's
+	SocketAge  time.Duration // maximum age of a socket; 0: as in production
+	MaxSockets int           // per instance; 0: as in production
+	Store      store.Store   // where messages are saved; nil: an embedded store. The testbed does not close it
+	Dir        string        // for files; the caller removes it
+	Program    string        // path of the instance program; "": build it
+	Seed       uint64
+	Log        *record.Log
 }
 
-// Stage is a running system.
+// Testbed is a running system. One goroutine at a time calls the methods that break and repair parts.
 type Testbed struct {
-	opts      Options
-	redis     *redisServer
-	replica   *redisServer // nil without Options.Replica
-	lifeline  *link        // from the replica to its primary
-	instances []*Instance
-	queue     *queue
-	archive   *archive.Archive
-	bolt      *storebolt.Store
-	webAddr   string // where the instances ask for gates
+	opts        Options
+	redis       *redisServer
+	replica     *redisServer // nil without Options.Replica
+	replication *link        // from the replica to its primary
+	instances   []*Instance
+	queue       *queue
+	archive     *archive.Archive
+	bolt        *storebolt.Store
+	gatesAddr   string // where the instances request gates
 
 	mu      sync.Mutex
 	rnd     *rand.Rand // guarded by mu
@@ -60,85 +60,88 @@ type Testbed struct {
 
 const project = "fault"
 
-// New builds and starts a stage. Close ends it.
-func New(ctx context.Context, opts Options) (s *Testbed, err error) {
+// New builds and starts a Testbed. Close ends it.
+func New(ctx context.Context, opts Options) (tb *Testbed, err error) {
 	if opts.Instances == 0 {
 		opts.Instances = 3
 	}
-	s = &Testbed{opts: opts, rnd: rand.New(rand.NewPCG(opts.Seed, 1))}
+	tb = &Testbed{opts: opts, rnd: rand.New(rand.NewPCG(opts.Seed, 1))}
 	defer func() {
 		if err != nil {
-			s.Close()
+			tb.Close()
 		}
 	}()
 	if opts.Store == nil {
-		s.bolt, err = storebolt.Open(filepath.Join(opts.Dir, "store.db"), storebolt.Options{NoSync: true})
+		tb.bolt, err = storebolt.Open(filepath.Join(opts.Dir, "store.db"), storebolt.Options{NoSync: true})
 		if err != nil {
 			return nil, err
 		}
-		s.closers = append(s.closers, func() { _ = s.bolt.Close() })
-		opts.Store = s.bolt
+		tb.closers = append(tb.closers, func() { _ = tb.bolt.Close() })
+		opts.Store = tb.bolt
 	}
-	if s.archive, err = archive.New(opts.Store, opts.Log, project); err != nil {
+	if tb.archive, err = archive.New(opts.Store, opts.Log, project); err != nil {
 		return nil, err
 	}
-	if s.queue, err = newQueue(s.archive.Persist(), rand.New(rand.NewPCG(opts.Seed, 2))); err != nil {
+	if tb.queue, err = newQueue(tb.archive.Persist(), rand.New(rand.NewPCG(opts.Seed, 2))); err != nil {
 		return nil, err
 	}
-	s.closers = append(s.closers, s.queue.close)
-	if err := s.startRedis(ctx); err != nil {
+	tb.closers = append(tb.closers, tb.queue.close)
+	if err := tb.startRedis(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.serveGates(); err != nil {
+	if err := tb.serveGates(); err != nil {
 		return nil, err
 	}
-	return s, s.startInstances(ctx)
+	return tb, tb.startInstances(ctx)
 }
 
-func (s *Testbed) startRedis(ctx context.Context) (err error) {
-	if s.redis, err = newRedis(ctx, redisDir(s.opts.Dir, 1)); err != nil {
+func (tb *Testbed) startRedis(ctx context.Context) (err error) {
+	if tb.redis, err = newRedis(ctx, redisDir(tb.opts.Dir, 1)); err != nil {
 		return err
 	}
-	s.closers = append(s.closers, func() { s.redis.kill() })
-	if !s.opts.Replica {
+	tb.closers = append(tb.closers, func() { tb.redis.kill() })
+	if !tb.opts.Replica {
 		return nil
 	}
-	if s.replica, err = newRedis(ctx, redisDir(s.opts.Dir, 2)); err != nil {
+	if tb.replica, err = newRedis(ctx, redisDir(tb.opts.Dir, 2)); err != nil {
 		return err
 	}
-	s.closers = append(s.closers, func() { s.replica.kill() })
-	if s.lifeline, err = newLink("replication", s.redis.addr); err != nil {
+	tb.closers = append(tb.closers, func() { tb.replica.kill() })
+	if tb.replication, err = newLink(tb.redis.addr); err != nil {
 		return err
 	}
-	s.closers = append(s.closers, s.lifeline.cut)
-	return s.replica.follow(ctx, s.lifeline.addr())
+	tb.closers = append(tb.closers, tb.replication.cut)
+	return tb.replica.follow(ctx, tb.replication.addr)
 }
 
-func (s *Testbed) startInstances(ctx context.Context) error {
-	path := s.opts.Program
+func (tb *Testbed) startInstances(ctx context.Context) error {
+	path := tb.opts.Program
 	if path == "" {
 		var err error
-		if path, err = Build(ctx, s.opts.Dir); err != nil {
+		if path, err = Build(ctx, tb.opts.Dir); err != nil {
 			return err
 		}
 	}
-	for n := range s.opts.Instances {
+	for n := range tb.opts.Instances {
 		port, err := freeport.Find()
 		if err != nil {
 			return err
 		}
-		l, err := newLink(fmt.Sprintf("redis of instance %d", n+1), s.redis.addr)
+		l, err := newLink(tb.redis.addr)
 		if err != nil {
 			return err
 		}
-		s.closers = append(s.closers, l.cut)
-		i := &Instance{path: path, link: l, logs: filepath.Join(s.opts.Dir, fmt.Sprintf("instance%d.log", n+1)), spec: Spec{
-			Name: fmt.Sprintf("instance%d", n+1), Addr: "127.0.0.1:" + port, Redis: l.addr(), PubSub: s.queue.addr, Gates: "http://" + s.webAddr + "/gates/",
-			Project: project, Topic: "delivery-acks", ClockMS: (time.Duration(n) * s.opts.ClockStep).Milliseconds(),
-			SocketAgeMS: s.opts.SocketAge.Milliseconds(), MaxSockets: s.opts.MaxSocket,
+		tb.closers = append(tb.closers, l.cut)
+		name := fmt.Sprintf("instance%d", n+1)
+		i := &Instance{path: path, link: l, logs: filepath.Join(tb.opts.Dir, name+".log"), spec: Spec{
+			Name: name, Addr: "127.0.0.1:" + port,
+			Redis: l.addr, PubSub: tb.queue.addr, Gates: "http://" + tb.gatesAddr + "/gates/",
+			Project: project, Topic: "delivery-acks",
+			ClockMS:     (time.Duration(n) * tb.opts.ClockStep).Milliseconds(),
+			SocketAgeMS: tb.opts.SocketAge.Milliseconds(), MaxSockets: tb.opts.MaxSockets,
 		}}
-		s.instances = append(s.instances, i)
-		s.closers = append(s.closers, i.kill)
+		tb.instances = append(tb.instances, i)
+		tb.closers = append(tb.closers, i.kill)
 		if err := i.start(ctx); err != nil {
 			return err
 		}
@@ -146,22 +149,22 @@ func (s *Testbed) startInstances(ctx context.Context) error {
 	return nil
 }
 
-// Close ends everything at once.
-func (s *Testbed) Close() {
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		s.closers[i]()
+// Close ends all parts immediately.
+func (tb *Testbed) Close() {
+	for i := len(tb.closers) - 1; i >= 0; i-- {
+		tb.closers[i]()
 	}
-	s.closers = nil
+	tb.closers = nil
 }
 
-// errNoInstance answers a dial while no instance takes sockets.
-var errNoInstance = errors.New("no instance takes sockets")
+// errNoInstance is the error of a dial if no instance accepts sockets.
+var errNoInstance = errors.New("no instance accepts sockets")
 
-// Dial opens a WebSocket to one of the instances that take new ones, as Cloud
-// Run's front end would, over the connection that wrap makes of a TCP one.
-func (s *Testbed) Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
+// Dial opens a WebSocket to a random instance that accepts new ones, as Cloud Run's front end does. The WebSocket
+// uses the connection that wrap makes from the TCP connection.
+func (tb *Testbed) Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
 	var open []*Instance
-	for _, i := range s.instances {
+	for _, i := range tb.instances {
 		if i.open.Load() {
 			open = append(open, i)
 		}
@@ -169,9 +172,9 @@ func (s *Testbed) Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*webs
 	if len(open) == 0 {
 		return nil, errNoInstance
 	}
-	s.mu.Lock()
-	i := open[s.rnd.IntN(len(open))]
-	s.mu.Unlock()
+	tb.mu.Lock()
+	i := open[tb.rnd.IntN(len(open))]
+	tb.mu.Unlock()
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		var d net.Dialer
 		conn, err := d.DialContext(ctx, network, addr)
@@ -180,7 +183,10 @@ func (s *Testbed) Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*webs
 		}
 		return wrap(conn), nil
 	}
-	d := websocket.Dialer{NetDialContext: dial, Subprotocols: []string{wire.Subprotocol}, ReadBufferSize: 1 << 10, WriteBufferSize: 1 << 10, HandshakeTimeout: 10 * time.Second}
+	d := websocket.Dialer{
+		NetDialContext: dial, Subprotocols: []string{wire.Subprotocol},
+		ReadBufferSize: 1 << 10, WriteBufferSize: 1 << 10, HandshakeTimeout: 10 * time.Second,
+	}
 	conn, resp, err := d.DialContext(ctx, "ws://"+i.spec.Addr+"/ws", http.Header{"Origin": {Origin}})
 	if resp != nil && resp.Body != nil {
 		resp.Body.Close()
@@ -188,13 +194,13 @@ func (s *Testbed) Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*webs
 	return conn, err
 }
 
-// Origin is where the simulated pages come from.
+// Origin is the origin of the simulated pages.
 const Origin = "https://chat.example.org"
 
-// Waiting returns how many Pub/Sub messages persist has not taken yet.
-func (s *Testbed) Waiting() int { return int(s.queue.waiting.Load()) }
+// Waiting returns how many Pub/Sub messages persist has not acknowledged yet.
+func (tb *Testbed) Waiting() int { return int(tb.queue.waiting.Load()) }
 
-// Figures counts what a deployment would pay for.
+// Figures counts what a deployment is billed for.
 type Figures struct {
 	archive.Figures
 	Published int64 `json:"published"` // Pub/Sub messages
@@ -202,11 +208,11 @@ type Figures struct {
 }
 
 // Figures returns the counts so far.
-func (s *Testbed) Figures() Figures {
-	return Figures{s.archive.Figures(), s.queue.published.Load(), s.queue.pushed.Load()}
+func (tb *Testbed) Figures() Figures {
+	return Figures{tb.archive.Figures(), tb.queue.published.Load(), tb.queue.pushed.Load()}
 }
 
-// TempDir returns a folder for a stage, and what removes it.
+// TempDir creates a folder for a Testbed, and returns the function that removes it.
 func TempDir() (string, func(), error) {
 	dir, err := os.MkdirTemp("", "phoenix-fault-")
 	return dir, func() { _ = os.RemoveAll(dir) }, err

@@ -1,43 +1,44 @@
 package verdict
 
 import (
+	"slices"
+
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 )
 
-// rank orders the states of an own message; see client.State.
+// rank orders the states of an own message. See client.State.
 var rank = map[string]int{"waiting": 0, "sent": 1, "refused": 2, "delivered": 3, "read": 4}
 
-// AcksAhead is the Name of a Device entry for a device that acknowledges what
-// it has not stored.
+// AcksAhead is the Name of a Device entry if the device acknowledges messages that it has not stored.
 const AcksAhead = "acks ahead"
 
-// entry takes in one entry, in the order of what happened.
-func (j *judge) entry(i int, e *record.Entry) {
+// addEntry processes one entry. Entries are processed in their order.
+func (j *judge) addEntry(i int, e *record.Entry) {
 	var d *device
 	if e.Device != "" {
 		if d = j.devices[e.Device]; d == nil {
-			d = &device{name: e.Device, last: map[string]string{}, acked: -1, readTo: map[string]mark{}}
+			d = &device{name: e.Device, states: map[string]string{}, acked: -1, readTo: map[string]mark{}}
 			j.devices[e.Device] = d
 		}
 	}
 	switch e.Kind {
 	case record.Device:
-		if d.person == "" {
-			j.people[e.Person] = append(j.people[e.Person], d)
+		if d.user == "" {
+			j.devicesOf[e.User] = append(j.devicesOf[e.User], d)
 		}
-		d.person, d.odd = e.Person, e.Name
+		d.user, d.misbehavior = e.User, e.Name
 	case record.Typed:
-		j.typed(i, e, d)
+		j.addTyped(i, e, d)
 	case record.Frozen:
 		m := j.message(e)
 		if m.frozen >= 0 && (m.at != int64(e.At) || m.sum != e.Sum) {
-			j.find(Altered, m, e.Device, "was given a second place")
+			j.addFinding(Altered, m, e.Device, "was frozen twice")
 		}
 		m.frozen, m.frozenAt, m.at, m.sum = i, e.T, int64(e.At), e.Sum
 	case record.Shown:
-		j.shown(i, e, d)
+		j.addShown(i, e, d)
 	case record.State:
-		j.state(i, e, d)
+		j.addState(i, e, d)
 	case record.Acked:
 		d.acked = i
 	case record.ReadTo:
@@ -45,91 +46,91 @@ func (j *judge) entry(i int, e *record.Entry) {
 			d.readTo[e.Conversation] = mark{int64(e.At), i}
 		}
 	case record.Saved:
-		j.saved(i, e)
+		j.addSaved(i, e)
 	case record.View:
-		j.finals[e.Conversation] = append(j.finals[e.Conversation], newFinal(e, d))
+		j.views[e.Conversation] = append(j.views[e.Conversation], newView(e, d))
 	case record.History:
-		j.finals[e.Conversation] = append(j.finals[e.Conversation], newFinal(e, nil))
-	case record.Gone:
-		d.gone, d.goneAt = true, i
+		j.views[e.Conversation] = append(j.views[e.Conversation], newView(e, nil))
+	case record.Left:
+		d.left, d.leftAt = true, i
 	case record.Wiped:
 		j.wiped = append(j.wiped, i)
 	case record.Unfinished:
-		j.cut = true
+		j.cutShort = true
 	case record.Erased:
-		j.erased[e.Person] = true
+		j.erased[e.User] = true
 	case record.Checked:
 		j.report.Checks = append(j.report.Checks, Check{e.Name, e.Detail, e.Broken})
 		if e.Broken {
-			j.find(BadInput, nil, "", "%s: %s", e.Name, e.Detail)
+			j.addFinding(BadInput, nil, "", "%s: %s", e.Name, e.Detail)
 		}
 	case record.Fault:
-		j.ending = j.ending || e.Name == Opening
+		j.opening = j.opening || e.Name == Opening
 	case record.Load:
-		if !j.ending {
+		if !j.opening {
 			j.report.Loads++
 		}
-	case record.Unsure:
-		j.report.Unsure++
+	case record.NotResumed:
+		j.report.NotResumed++
 	default:
-		d.line(e, j.report)
+		d.connection(e, j.report)
 	}
 }
 
-// line follows whether a device has a line to a server.
-func (d *device) line(e *record.Entry, r *Report) {
+// connection processes an entry about the connection of a device.
+func (d *device) connection(e *record.Entry, r *Report) {
 	switch e.Kind {
 	case record.Moved:
 		r.Moved++
 	case record.Down:
-		d.up, d.since = false, e.T
+		d.up, d.downSince = false, e.T
 	case record.Offline:
 		d.up, d.away = false, true
 	case record.Online:
-		d.away, d.since = false, e.T
+		d.away, d.downSince = false, e.T
 	case record.Up:
-		if gap := e.T - d.since; d.ever && !d.up && !d.away {
+		if gap := e.T - d.downSince; d.everUp && !d.up && !d.away {
 			r.Resumed++
 			d.longest = max(d.longest, gap)
 			if gap >= 5_000_000 {
 				r.LongGaps++
 			}
 		}
-		d.up, d.ever = true, true
+		d.up, d.everUp = true, true
 	}
 }
 
-func (j *judge) typed(i int, e *record.Entry, d *device) {
+func (j *judge) addTyped(i int, e *record.Entry, d *device) {
 	m := j.message(e)
 	if m.typed >= 0 {
-		j.find(Doubled, m, e.Device, "typed under an id that was taken")
+		j.addFinding(Doubled, m, e.Device, "typed with an id that was in use")
 		return
 	}
-	m.typed, m.typedOn, m.typedBy, m.to, m.text = i, d, e.Device, e.Person, e.Text
+	m.typed, m.typedOn, m.typedBy, m.to, m.text = i, d, e.Device, e.User, e.Text
 	j.texts[e.Text] = e.ID
 	j.order = append(j.order, m)
 	j.report.Typed++
 }
 
-func (j *judge) shown(i int, e *record.Entry, d *device) {
+func (j *judge) addShown(i int, e *record.Entry, d *device) {
 	m := j.message(e)
-	j.content(m, e.Device, e.Sum, e.Text, int64(e.At))
+	j.checkContent(m, e.Device, e.Sum, e.Text, int64(e.At))
 	for _, s := range m.shown {
 		if s.device == d {
-			j.find(Doubled, m, e.Device, "shown twice")
+			j.addFinding(Doubled, m, e.Device, "shown twice")
 			return
 		}
 	}
 	if e.Name == "history" {
 		j.report.ByHistory++
-		if j.ending {
+		if j.opening {
 			j.report.ByOpening++
 		}
 	}
-	if d.person == m.to && m.frozen >= 0 {
+	if d.user == m.to && m.frozen >= 0 {
 		first := true
 		for _, s := range m.shown {
-			first = first && s.device.person != m.to
+			first = first && s.device.user != m.to
 		}
 		if first {
 			j.transit = append(j.transit, e.T-m.frozenAt)
@@ -138,23 +139,23 @@ func (j *judge) shown(i int, e *record.Entry, d *device) {
 	m.shown = append(m.shown, sighting{device: d, index: i})
 }
 
-// content holds what somebody shows or saved to what the sender fixed.
-func (j *judge) content(m *message, where string, sum, text record.Hash, at int64) {
+// checkContent compares what was shown or saved with what the sender fixed.
+func (j *judge) checkContent(m *message, where string, sum, text record.Hash, at int64) {
 	switch {
 	case m.typed < 0:
 	case m.frozen < 0:
-		j.find(Altered, m, where, "is there before it was sent")
+		j.addFinding(Altered, m, where, "shown or saved before it was sent")
 	case sum != m.sum || text != m.text || at != m.at:
-		j.find(Altered, m, where, "its content or place is not what was sent")
+		j.addFinding(Altered, m, where, "its content or at is not what was sent")
 	}
 }
 
-func (j *judge) state(i int, e *record.Entry, d *device) {
+func (j *judge) addState(i int, e *record.Entry, d *device) {
 	m := j.message(e)
-	if rank[e.Name] < rank[d.last[e.ID]] {
-		j.find(Backwards, m, e.Device, "from %s to %s", d.last[e.ID], e.Name)
+	if rank[e.Name] < rank[d.states[e.ID]] {
+		j.addFinding(Backwards, m, e.Device, "from %s to %s", d.states[e.ID], e.Name)
 	}
-	d.last[e.ID] = e.Name
+	d.states[e.ID] = e.Name
 	if rank[e.Name] >= 1 && e.Name != "refused" && m.accepted < 0 {
 		m.accepted = i
 	}
@@ -162,30 +163,30 @@ func (j *judge) state(i int, e *record.Entry, d *device) {
 	if rank[e.Name] < rank["delivered"] || m.typed < 0 {
 		return
 	}
-	if !m.storedBy(m.to, false) && !j.vouched(m) {
-		j.find(EarlyReceipt, m, e.Device, "called %s before a device of its recipient had it", e.Name)
+	if !m.storedBy(m.to) && !j.mayBeVouched(m) {
+		j.addFinding(EarlyReceipt, m, e.Device, "shown as %s before a device of its recipient had it", e.Name)
 	}
 	if e.Name == "read" && !j.wasRead(m) {
-		j.find(EarlyReceipt, m, e.Device, "called read before its recipient had seen it")
+		j.addFinding(EarlyReceipt, m, e.Device, "shown as read before its recipient had seen it")
 	}
 }
 
-// storedBy reports whether a device of a person has stored m by now, and with
-// acked also said so.
-func (m *message) storedBy(person string, acked bool) bool {
-	for _, s := range m.shown {
-		if s.device.person == person && (!acked || s.device.acked > s.index) {
-			return true
-		}
-	}
-	return false
+// storedBy reports whether a device of a user has stored m so far.
+func (m *message) storedBy(user string) bool {
+	return slices.ContainsFunc(m.shown, func(s sighting) bool { return s.device.user == user })
 }
 
-// vouched reports whether a device of the recipient may have acknowledged m
-// without having it.
-func (j *judge) vouched(m *message) bool {
-	for _, d := range j.people[m.to] {
-		if d.odd == AcksAhead {
+// ackedBy reports whether a device of a user has stored m and then acknowledged it.
+func (m *message) ackedBy(user string) bool {
+	return slices.ContainsFunc(m.shown, func(s sighting) bool {
+		return s.device.user == user && s.device.acked > s.index
+	})
+}
+
+// mayBeVouched reports whether a device of the recipient may have acknowledged m without having it.
+func (j *judge) mayBeVouched(m *message) bool {
+	for _, d := range j.devicesOf[m.to] {
+		if d.misbehavior == AcksAhead {
 			return true
 		}
 	}
@@ -193,7 +194,7 @@ func (j *judge) vouched(m *message) bool {
 }
 
 func (j *judge) wasRead(m *message) bool {
-	for _, d := range j.people[m.to] {
+	for _, d := range j.devicesOf[m.to] {
 		if d.readTo[m.conversation].at >= m.at {
 			return true
 		}
@@ -201,25 +202,25 @@ func (j *judge) wasRead(m *message) bool {
 	return false
 }
 
-func (j *judge) saved(i int, e *record.Entry) {
+func (j *judge) addSaved(i int, e *record.Entry) {
 	m := j.message(e)
-	j.content(m, "the store", e.Sum, e.Text, int64(e.At))
+	j.checkContent(m, "the store", e.Sum, e.Text, int64(e.At))
 	if m.saved >= 0 {
-		j.find(Doubled, m, "the store", "created twice")
+		j.addFinding(Doubled, m, "the store", "created twice")
 		return
 	}
 	m.saved = i
 	j.report.Saved++
 	if id := j.texts[e.Text]; id != "" && id != e.ID {
-		j.find(Doubled, m, "the store", "saved under another id than %s", id)
+		j.addFinding(Doubled, m, "the store", "saved with another id than %s", id)
 	}
 	switch {
-	case m.typed < 0 || m.storedBy(m.to, true):
-	case j.vouched(m):
+	case m.typed < 0 || m.ackedBy(m.to):
+	case j.mayBeVouched(m):
 		j.report.Vouched++
-	case m.storedBy(m.to, false):
-		j.find(EarlySaved, m, "the store", "stored by a device of its recipient, and not acknowledged yet")
+	case m.storedBy(m.to):
+		j.addFinding(EarlySaved, m, "the store", "stored by a device of its recipient, but not acknowledged yet")
 	default:
-		j.find(EarlySaved, m, "the store", "no device of its recipient had it")
+		j.addFinding(EarlySaved, m, "the store", "no device of its recipient had it")
 	}
 }

@@ -1,19 +1,19 @@
-// Package verdict judges a run from its record alone, by the promises of
-// DESIGN §2: nothing accepted is lost, nothing is shown twice, everyone shows
-// one order in which a reply follows what its sender had seen, nothing is saved
-// before a device of the recipient stored and acknowledged it, and no state
-// goes backwards or runs ahead of the truth.
+// Package verdict judges a run from its record alone, by the promises of DESIGN §2. No accepted message is lost, and
+// none is shown twice. Everyone shows the same order, in which a reply follows what its sender had seen. No message
+// is saved before a device of the recipient has stored and acknowledged it. No state goes backwards, and none is
+// reported too early.
 //
-// Messages to somebody who has no account, or has none any more, must be finally
-// refused; they are Told.
+// Messages to a user who was deleted or never existed must be refused for good. The report counts them as
+// Undeliverable.
 //
-// Three things are counted apart. Stranded messages were on the screen of a device of
-// their recipient, and stay there, but Redis was lost before they were saved and
-// the device that sent them never came back: nobody else will see them. Excepted messages fall under the one stated
-// exception: Redis lost them, the device that sent them never came back, and
-// no device of the recipient had them yet. Vouched messages were saved on the
-// word of a device that acknowledges what it has not stored; only runs with
-// such devices have them.
+// Three other kinds of messages are counted apart:
+//
+//   - Excepted messages fall under the one stated exception: Redis lost them, the device that sent them never
+//     came back, and no device of the recipient had them yet.
+//   - Stranded messages were shown on a device of the recipient, and still are, but Redis was lost before they
+//     were saved, and the device that sent them never came back. Nobody else will see them.
+//   - Vouched messages were saved because a device acknowledged what it had not stored. Only runs with such
+//     devices have them.
 package verdict
 
 import (
@@ -24,28 +24,52 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 )
 
-// Rule names what a finding breaks.
+// Rule names a rule that a finding breaks.
 type Rule string
 
-// The rules. Each has its count in Report.
+// The rules. Report counts the messages that break each of them.
 const (
-	Lost         Rule = "lost"          // accepted, and missing in the end: on a device of its people, in the list of the API, or in the store
-	Backlog      Rule = "backlog"       // still on its way when the run's time was up: more was offered than the machine carries
-	Unsent       Rule = "unsent"        // never accepted, although its device is there and all faults are over
-	Doubled      Rule = "doubled"       // shown, listed or saved more than once
-	OutOfOrder   Rule = "out_of_order"  // devices differ, a sender's messages are not as typed, or one precedes what its sender had seen
-	EarlySaved   Rule = "early_saved"   // saved before a device of the recipient had stored and acknowledged it
-	Backwards    Rule = "backwards"     // a state went backwards
-	EarlyReceipt Rule = "early_receipt" // called delivered, or read, before it was
-	Altered      Rule = "altered"       // its content or place is not what its sender fixed
-	Refused      Rule = "refused"       // finally refused, though nobody did anything that calls for it
-	BadInput     Rule = "bad_input"     // bad input was not bounded, named or counted, or had an effect on others
+	// Lost: accepted, and missing in the end on a device of its users, in the list of the API, or in the store.
+	Lost Rule = "lost"
+
+	// Backlog: not arrived when the time of the run was over. There was more load than the machine can carry.
+	Backlog Rule = "backlog"
+
+	// Unsent: never accepted, although its device is there and all faults are over.
+	Unsent Rule = "unsent"
+
+	// Doubled: shown, listed or saved more than once.
+	Doubled Rule = "doubled"
+
+	// OutOfOrder: devices differ, a sender's messages are not in the order of typing, or one precedes what its sender
+	// had seen.
+	OutOfOrder Rule = "out_of_order"
+
+	// EarlySaved: saved before a device of the recipient had stored and acknowledged it.
+	EarlySaved Rule = "early_saved"
+
+	// Backwards: a state went backwards.
+	Backwards Rule = "backwards"
+
+	// EarlyReceipt: shown as delivered or read before it was.
+	EarlyReceipt Rule = "early_receipt"
+
+	// Altered: its content or its at is not what its sender fixed.
+	Altered Rule = "altered"
+
+	// Refused: refused for good without a reason.
+	Refused Rule = "refused"
+
+	// BadInput: a check of a fault failed. Bad input was not bounded, named or counted, or it affected others.
+	BadInput Rule = "bad_input"
 )
 
 // Rules lists all rules in the order of reports.
-var Rules = []Rule{Lost, Backlog, Unsent, Doubled, OutOfOrder, EarlySaved, Backwards, EarlyReceipt, Altered, Refused, BadInput}
+var Rules = []Rule{
+	Lost, Backlog, Unsent, Doubled, OutOfOrder, EarlySaved, Backwards, EarlyReceipt, Altered, Refused, BadInput,
+}
 
-// Finding is one break of a rule.
+// Finding is one violation of a rule.
 type Finding struct {
 	Rule    Rule   `json:"rule"`
 	Message string `json:"message,omitempty"`
@@ -53,14 +77,14 @@ type Finding struct {
 	Detail  string `json:"detail"`
 }
 
-// Check is something that a fault held to its word while it played.
+// Check is the result of a check that a fault made while it ran.
 type Check struct {
 	What   string `json:"what"`
 	Found  string `json:"found"`
 	Broken bool   `json:"broken,omitempty"`
 }
 
-// Spread describes durations by some of their quantiles, in milliseconds.
+// Spread describes a distribution of durations, in milliseconds.
 type Spread struct {
 	P50 float64 `json:"p50"`
 	P99 float64 `json:"p99"`
@@ -69,31 +93,31 @@ type Spread struct {
 
 // Report is the verdict on one run.
 type Report struct {
-	Typed    int `json:"typed"`    // messages that people wrote
-	Accepted int `json:"accepted"` // of these, seen as sent by a device of their sender
+	Typed    int `json:"typed"`    // messages that users wrote
+	Accepted int `json:"accepted"` // of these, shown as sent by a device of their sender
 	Saved    int `json:"saved"`    // in the store
 
-	Counts   map[Rule]int `json:"counts"`   // messages by the rule that they break; every rule is there
-	Excepted int          `json:"excepted"` // see the package comment
-	Stranded int          `json:"stranded"` // see the package comment
-	Vouched  int          `json:"vouched"`  // see the package comment
-	Told     int          `json:"told"`     // finally refused, since their recipient has no account
-	Checks   []Check      `json:"checks,omitempty"`
+	Counts        map[Rule]int `json:"counts"`        // messages by the rule that they break; has every rule
+	Excepted      int          `json:"excepted"`      // see the package comment
+	Stranded      int          `json:"stranded"`      // see the package comment
+	Vouched       int          `json:"vouched"`       // see the package comment
+	Undeliverable int          `json:"undeliverable"` // refused for good: their recipient does not exist
+	Checks        []Check      `json:"checks,omitempty"`
 
-	Devices   int       `json:"devices"`
-	Resumed   int       `json:"resumed"`            // times that a device was caught up again after a gap
-	Moved     int       `json:"moved"`              // times that it moved without one
-	Unsure    int       `json:"unsure"`             // times that it was told resumed: false
-	Loads     int       `json:"loads"`              // reads of history before the end
-	ByHistory int       `json:"by_history"`         // messages that a device got from history, not by an event
-	ByOpening int       `json:"by_opening"`         // of these, only when all conversations were opened in the end
-	Gaps      Spread    `json:"gaps_ms"`            // longest gap of each device that had its own network
-	LongGaps  int       `json:"long_gaps"`          // gaps of 5 s and more, which a person sees
-	Transit   Spread    `json:"transit_ms"`         // from the first sending to the first device of the recipient
-	Findings  []Finding `json:"findings,omitempty"` // at most MaxFindings
+	Devices    int       `json:"devices"`
+	Resumed    int       `json:"resumed"`            // times that a device was caught up again after a gap
+	Moved      int       `json:"moved"`              // times that a device moved to another socket without a gap
+	NotResumed int       `json:"not_resumed"`        // times that a server sent resumed: false
+	Loads      int       `json:"loads"`              // requests for history before the end of the run
+	ByHistory  int       `json:"by_history"`         // messages that a device received from history, not by an event
+	ByOpening  int       `json:"by_opening"`         // of these, those found only when opening all conversations
+	Gaps       Spread    `json:"gaps_ms"`            // longest gap of each device while it had its own network
+	LongGaps   int       `json:"long_gaps"`          // gaps of 5 s and more, which the client shows to the user
+	Transit    Spread    `json:"transit_ms"`         // from the first sending to the first device of the recipient
+	Findings   []Finding `json:"findings,omitempty"` // at most MaxFindings
 }
 
-// MaxFindings bounds Report.Findings; the counts go on.
+// MaxFindings bounds Report.Findings. Counts are complete.
 const MaxFindings = 100
 
 // Clean reports whether no rule is broken.
@@ -106,21 +130,21 @@ func (r *Report) Clean() bool {
 	return true
 }
 
-// device is what the record tells of one device.
+// device is what the record says about one device.
 type device struct {
-	name    string
-	person  string
-	odd     string // its bad manners
-	gone    bool
-	goneAt  int               // index, where gone
-	last    map[string]string // state of own messages
-	acked   int               // index of its last ack
-	readTo  map[string]mark   // by conversation
-	up      bool
-	ever    bool
-	away    bool  // its own network is gone
-	since   int64 // when the present gap began, by its own reckoning
-	longest int64
+	name        string
+	user        string
+	misbehavior string
+	left        bool              // never comes back
+	leftAt      int               // index of that entry
+	states      map[string]string // of own messages
+	acked       int               // index of its last acknowledgment; -1
+	readTo      map[string]mark   // by conversation
+	up          bool
+	everUp      bool
+	away        bool  // has no network or app, by its own fault
+	downSince   int64 // when the present gap began
+	longest     int64 // longest gap
 }
 
 type mark struct {
@@ -128,83 +152,80 @@ type mark struct {
 	index int
 }
 
-// message is what the record tells of one message.
+// message is what the record says about one message.
 type message struct {
 	id, conversation string
 	typedOn          *device
-	typedBy          string // the device's name
+	typedBy          string // name of that device when the message was typed
 	to               string
-	typed, frozen    int   // indexes, -1 where it did not happen
+	typed, frozen    int   // indexes; -1 if it did not happen
 	frozenAt         int64 // time
-	at               int64 // place
+	at               int64 // sort key
 	sum, text        record.Hash
-	accepted         int // index, -1
+	accepted         int // index; -1
 	refused          bool
 	shown            []sighting
-	saved            int // index, -1
-	broke            map[Rule]bool
+	saved            int // index; -1
+	brokenRules      map[Rule]bool
 }
 
 type sighting struct {
 	device *device
-	name   string
 	index  int
-	t      int64
-	live   bool
 }
 
-// judge is one judgement under way.
+// judge is a judgment in progress.
 type judge struct {
-	report   *Report
-	entries  []record.Entry
-	devices  map[string]*device
-	people   map[string][]*device
-	messages map[string]*message
-	order    []*message // as typed
-	texts    map[record.Hash]string
-	finals   map[string][]*final // what is shown in the end, by conversation
-	wiped    []int               // indexes
-	erased   map[string]bool     // people without an account
-	cut      bool                // the run's time was up too early
-	ending   bool                // after of the fault "opening", after which people open everything
-	transit  []int64
+	report    *Report
+	entries   []record.Entry
+	devices   map[string]*device
+	devicesOf map[string][]*device
+	messages  map[string]*message
+	order     []*message // in the order of typing
+	texts     map[record.Hash]string
+	views     map[string][]*view // final views, by conversation
+	wiped     []int              // indexes
+	erased    map[string]bool    // users who were deleted or never existed
+	cutShort  bool               // the time of the run was over while messages made progress
+	opening   bool               // after the fault entry Opening
+	transit   []int64
 }
 
-// Opening is the name of the Fault entry that begins the end of a run: from
-// there on all faults are over and every device opens every conversation.
+// Opening is the name of the Fault entry that begins the end of a run. By then all faults are over, and every device
+// opens every conversation.
 const Opening = "opening"
 
 // Judge returns the verdict on a record.
 func Judge(entries []record.Entry) *Report {
 	j := &judge{
 		report:  &Report{Counts: map[Rule]int{}},
-		entries: entries, devices: map[string]*device{}, people: map[string][]*device{}, messages: map[string]*message{},
-		texts: map[record.Hash]string{}, finals: map[string][]*final{}, erased: map[string]bool{},
+		entries: entries, devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[string]*message{},
+		texts: map[record.Hash]string{}, views: map[string][]*view{}, erased: map[string]bool{},
 	}
 	for _, r := range Rules {
 		j.report.Counts[r] = 0
 	}
 	for i := range entries {
-		j.entry(i, &entries[i])
+		j.addEntry(i, &entries[i])
 	}
-	j.ends()
-	j.presence()
-	j.sequence()
+	j.judgeViews()
+	j.judgeMissing()
+	j.judgeOrder()
 	j.figures()
 	return j.report
 }
 
-// find counts a finding, once per message and rule.
-func (j *judge) find(r Rule, m *message, device, format string, args ...any) {
+// addFinding counts a finding, at most once per message and rule.
+func (j *judge) addFinding(r Rule, m *message, device, format string, args ...any) {
 	id := ""
 	if m != nil {
-		if m.broke[r] {
+		if m.brokenRules[r] {
 			return
 		}
-		if m.broke == nil {
-			m.broke = map[Rule]bool{}
+		if m.brokenRules == nil {
+			m.brokenRules = map[Rule]bool{}
 		}
-		m.broke[r], id = true, m.id
+		m.brokenRules[r], id = true, m.id
 	}
 	j.report.Counts[r]++
 	if len(j.report.Findings) < MaxFindings {
@@ -223,42 +244,41 @@ func (j *judge) message(e *record.Entry) *message {
 
 // excepted reports whether m falls under the one stated exception.
 func (j *judge) excepted(m *message) bool {
-	if !m.typedOn.gone {
+	if !m.typedOn.left {
 		return false
 	}
 	return slices.ContainsFunc(j.wiped, func(w int) bool {
-		if !m.held(w) {
+		if !m.heldByRedis(w) {
 			return false
 		}
-		return !slices.ContainsFunc(m.shown, func(s sighting) bool { return s.device.person == m.to && s.index < w })
+		return !slices.ContainsFunc(m.shown, func(s sighting) bool { return s.device.user == m.to && s.index < w })
 	})
 }
 
-// held reports whether Redis may have held m when it was lost at w: m was
-// accepted before, or sent before by a device that was gone by then. Of such a
-// one the word "sent" can come later, to its person's other devices.
-func (m *message) held(w int) bool {
-	return m.accepted < w || m.frozen >= 0 && m.frozen < w && m.typedOn.gone && m.typedOn.goneAt < w
+// heldByRedis reports whether Redis may have had m when it was lost at w. Either m was accepted before w, or a device
+// that had left by then sent it before w. In the second case "sent" can be reported later, to other devices of the
+// user.
+func (m *message) heldByRedis(w int) bool {
+	return m.accepted < w || m.frozen >= 0 && m.frozen < w && m.typedOn.left && m.typedOn.leftAt < w
 }
 
-// stranded reports whether m, which is not saved, is where it arrived and
-// could come no further, since Redis and its sender are gone. A device that
-// had it and stayed must still show it.
+// stranded reports whether m, which is not saved, reached a device of the recipient and could get no further because
+// Redis and its sender were lost. A device that had m and has not left must still show it.
 func (j *judge) stranded(m *message) bool {
-	if !m.typedOn.gone || m.saved >= 0 {
+	if !m.typedOn.left || m.saved >= 0 {
 		return false
 	}
 	for _, w := range j.wiped {
-		if !m.held(w) {
+		if !m.heldByRedis(w) {
 			continue
 		}
 		had := false
 		for _, s := range m.shown {
-			if s.device.person != m.to || s.index > w {
+			if s.device.user != m.to || s.index > w {
 				continue
 			}
 			had = true
-			if !s.device.gone && !j.showsInTheEnd(s.device, m) {
+			if !s.device.left && !j.showsInTheEnd(s.device, m) {
 				return false
 			}
 		}
@@ -270,13 +290,13 @@ func (j *judge) stranded(m *message) bool {
 }
 
 func (j *judge) showsInTheEnd(d *device, m *message) bool {
-	return slices.ContainsFunc(j.finals[m.conversation], func(f *final) bool {
+	return slices.ContainsFunc(j.views[m.conversation], func(f *view) bool {
 		_, has := f.place[m.id]
-		return f.of == d && has
+		return f.device == d && has
 	})
 }
 
-// figures fills in what is measured rather than judged.
+// figures adds the measurements to the report.
 func (j *judge) figures() {
 	var gaps []int64
 	for _, d := range j.devices {

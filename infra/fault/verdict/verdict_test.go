@@ -16,16 +16,32 @@ type history []record.Entry
 
 func (h *history) add(e record.Entry) { e.T = int64(len(*h)) * 1000; *h = append(*h, e) }
 
-func msg(n int, from, to string) chat.Message {
-	return chat.Message{ID: fmt.Sprintf("m%d", n), Conversation: conv, From: from, To: to, Body: fmt.Sprintf("text %d", n), At: chat.Micros(1000 * n)}
+func newMessage(n int, from, to string) chat.Message {
+	return chat.Message{
+		ID: fmt.Sprintf("m%d", n), Conversation: conv, From: from, To: to,
+		Body: fmt.Sprintf("text %d", n), At: chat.Micros(1000 * n),
+	}
 }
 
-func full(kind record.Kind, device string, m chat.Message) record.Entry {
-	return record.Entry{Kind: kind, Device: device, ID: m.ID, Conversation: conv, At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)}
+func entryOf(kind record.Kind, device string, m chat.Message) record.Entry {
+	return record.Entry{
+		Kind: kind, Device: device, ID: m.ID, Conversation: conv,
+		At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m),
+	}
+}
+
+func typedEntry(device string, m chat.Message) record.Entry {
+	return record.Entry{
+		Kind: record.Typed, Device: device, User: m.To, ID: m.ID, Conversation: conv, Text: record.TextOf(m),
+	}
+}
+
+func lineOf(m chat.Message) record.Line {
+	return record.Line{ID: m.ID, At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)}
 }
 
 func (h *history) shown(device, how string, m chat.Message) {
-	e := full(record.Shown, device, m)
+	e := entryOf(record.Shown, device, m)
 	e.Name = how
 	h.add(e)
 }
@@ -36,16 +52,15 @@ func (h *history) state(device string, m chat.Message, state string) {
 
 var everyone = []string{"ann1", "ann2", "bob1", "bob2"}
 
-// send plays the whole way of one message: typed on ann1, delivered to both of bob's
-// devices, read, saved.
+// send adds the whole path of one message: typed on ann1, delivered to both devices of bob, read, saved.
 func (h *history) send(m chat.Message) {
-	h.add(record.Entry{Kind: record.Typed, Device: m.From + "1", Person: m.To, ID: m.ID, Conversation: conv, Text: record.TextOf(m)})
-	h.add(full(record.Frozen, m.From+"1", m))
+	h.add(typedEntry(m.From+"1", m))
+	h.add(entryOf(record.Frozen, m.From+"1", m))
 	h.state(m.From+"1", m, "sent")
 	h.shown(m.From+"2", "event", m)
 	h.shown(m.To+"1", "event", m)
 	h.add(record.Entry{Kind: record.Acked, Device: m.To + "1"})
-	h.add(full(record.Saved, "", m))
+	h.add(entryOf(record.Saved, "", m))
 	h.shown(m.To+"2", "event", m)
 	h.state(m.From+"1", m, "delivered")
 	h.state(m.From+"2", m, "delivered")
@@ -53,7 +68,7 @@ func (h *history) send(m chat.Message) {
 	h.state(m.From+"1", m, "read")
 }
 
-// views enters what everyone shows in the end.
+// views adds what everyone shows in the end.
 func (h *history) views(lines []chat.Message) {
 	for _, device := range append([]string{""}, everyone...) {
 		e := record.Entry{Kind: record.View, Device: device, Conversation: conv}
@@ -61,7 +76,7 @@ func (h *history) views(lines []chat.Message) {
 			e.Kind = record.History
 		}
 		for _, m := range lines {
-			l := record.Line{ID: m.ID, At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)}
+			l := lineOf(m)
 			if device != "" && m.From == device[:3] {
 				l.State = "read"
 			}
@@ -71,14 +86,14 @@ func (h *history) views(lines []chat.Message) {
 	}
 }
 
-// clean is a history that breaks no rule: three messages, the second an answer.
-func clean() history {
+// cleanHistory returns a history that breaks no rule. It has three messages, and the second is a reply.
+func cleanHistory() history {
 	var h history
 	for _, d := range everyone {
-		h.add(record.Entry{Kind: record.Device, Device: d, Person: d[:3]})
+		h.add(record.Entry{Kind: record.Device, Device: d, User: d[:3]})
 		h.add(record.Entry{Kind: record.Up, Device: d})
 	}
-	messages := []chat.Message{msg(1, "ann", "bob"), msg(2, "bob", "ann"), msg(3, "ann", "bob")}
+	messages := []chat.Message{newMessage(1, "ann", "bob"), newMessage(2, "bob", "ann"), newMessage(3, "ann", "bob")}
 	for _, m := range messages {
 		h.send(m)
 	}
@@ -87,10 +102,12 @@ func clean() history {
 	return h
 }
 
-// where returns the index of the nth entry that match accepts.
+// where returns the index of the first entry with this kind, device and id.
 func (h history) where(t *testing.T, kind record.Kind, device, id string) int {
 	t.Helper()
-	i := slices.IndexFunc(h, func(e record.Entry) bool { return e.Kind == kind && e.Device == device && (id == "" || e.ID == id) })
+	i := slices.IndexFunc(h, func(e record.Entry) bool {
+		return e.Kind == kind && e.Device == device && (id == "" || e.ID == id)
+	})
 	if i < 0 {
 		t.Fatalf("no %s entry of %q for %s", kind, device, id)
 	}
@@ -98,18 +115,21 @@ func (h history) where(t *testing.T, kind record.Kind, device, id string) int {
 }
 
 func TestCleanHistory(t *testing.T) {
-	r := Judge(clean())
-	if !r.Clean() || r.Typed != 3 || r.Accepted != 3 || r.Saved != 3 || r.Excepted != 0 || r.Vouched != 0 || r.Devices != 4 {
+	r := Judge(cleanHistory())
+	if !r.Clean() || r.Typed != 3 || r.Accepted != 3 || r.Saved != 3 ||
+		r.Excepted != 0 || r.Vouched != 0 || r.Devices != 4 {
 		t.Errorf("%+v", r)
 	}
 }
 
-// Each doctored history is rejected for the rule that it breaks, and for no other.
+// Each doctored history breaks one rule, and Judge finds that one and no other.
 func TestDoctoredHistories(t *testing.T) {
-	unplace := func(h history, device string, ids ...string) history { // takes lines out of a final view
+	unplace := func(h history, device string, ids ...string) history { // removes lines from a final view
 		for i := range h {
 			if (h[i].Kind == record.View || h[i].Kind == record.History) && (device == "*" || h[i].Device == device) {
-				h[i].Lines = slices.DeleteFunc(slices.Clone(h[i].Lines), func(l record.Line) bool { return slices.Contains(ids, l.ID) })
+				h[i].Lines = slices.DeleteFunc(slices.Clone(h[i].Lines), func(l record.Line) bool {
+					return slices.Contains(ids, l.ID)
+				})
 			}
 		}
 		return h
@@ -123,9 +143,10 @@ func TestDoctoredHistories(t *testing.T) {
 		doctor func(t *testing.T, h history) history
 	}{
 		{"lost on one device", Lost, func(t *testing.T, h history) history { return unplace(h, "bob2", "m2") }},
-		{"lost to the recipient", Lost, func(t *testing.T, h history) history {
+		{"lost on the way to the recipient", Lost, func(t *testing.T, h history) history {
 			return without(unplace(unplace(h, "bob1", "m3"), "bob2", "m3"), func(e record.Entry) bool {
-				return e.ID == "m3" && (e.Kind == record.Shown && e.Device[:3] == "bob" || e.Kind == record.Saved || e.Kind == record.State && e.Name != "sent")
+				return e.ID == "m3" && (e.Kind == record.Shown && e.Device[:3] == "bob" || e.Kind == record.Saved ||
+					e.Kind == record.State && e.Name != "sent")
 			})
 		}},
 		{"lost by the store", Lost, func(t *testing.T, h history) history {
@@ -133,14 +154,14 @@ func TestDoctoredHistories(t *testing.T) {
 		}},
 		{"lost by the list", Lost, func(t *testing.T, h history) history { return unplace(h, "", "m1") }},
 		{"lost by the device that typed it", Lost, func(t *testing.T, h history) history { return unplace(h, "ann1", "m1") }},
-		{"still waiting in the end", Unsent, func(t *testing.T, h history) history {
+		{"unsent in the end", Unsent, func(t *testing.T, h history) history {
 			return without(unplace(h, "*", "m3"), func(e record.Entry) bool {
 				return e.ID == "m3" && e.Kind != record.Typed || e.Kind == record.ReadTo && e.At == 3000
 			})
 		}},
 		{"receipt lost", Lost, func(t *testing.T, h history) history {
 			h = without(h, func(e record.Entry) bool {
-				return e.Kind == record.State && e.ID == "m3" && e.Device == "ann2" || e.Kind == record.State && e.ID == "m3" && e.Name == "read"
+				return e.Kind == record.State && e.ID == "m3" && (e.Device == "ann2" || e.Name == "read")
 			})
 			i := h.where(t, record.View, "ann2", "")
 			h[i].Lines = slices.Clone(h[i].Lines)
@@ -164,9 +185,13 @@ func TestDoctoredHistories(t *testing.T) {
 			h[i].Lines[0], h[i].Lines[1] = h[i].Lines[1], h[i].Lines[0]
 			return h
 		}},
-		{"a reply before its question, for everyone", OutOfOrder, func(t *testing.T, h history) history { return moved(h, "m2", 500) }},
-		{"not as typed, for everyone", OutOfOrder, func(t *testing.T, h history) history { return moved(h, "m3", 500) }},
-		{"saved before anybody had it", EarlySaved, func(t *testing.T, h history) history {
+		{"a reply before its question, on all devices", OutOfOrder, func(t *testing.T, h history) history {
+			return moveMessage(h, "m2", 500)
+		}},
+		{"not in the order of typing, on all devices", OutOfOrder, func(t *testing.T, h history) history {
+			return moveMessage(h, "m3", 500)
+		}},
+		{"saved before a device had it", EarlySaved, func(t *testing.T, h history) history {
 			i, at := h.where(t, record.Saved, "", "m1"), h.where(t, record.Shown, "bob1", "m1")
 			e := h[i]
 			return second(slices.Delete(h, i, i+1), at, e)
@@ -176,39 +201,41 @@ func TestDoctoredHistories(t *testing.T) {
 			e := h[i]
 			return second(slices.Delete(h, i, i+1), at, e)
 		}},
-		{"saved on the word of the sender's device", EarlySaved, func(t *testing.T, h history) history {
+		{"saved after an acknowledgment of the sender's device", EarlySaved, func(t *testing.T, h history) history {
 			i := h.where(t, record.Acked, "bob1", "")
 			h[i].Device = "ann2"
 			return h
 		}},
-		{"a state goes back", Backwards, func(t *testing.T, h history) history {
+		{"a state goes backwards", Backwards, func(t *testing.T, h history) history {
 			e := h[h.where(t, record.State, "ann1", "m1")]
 			return second(h, h.where(t, record.View, "ann1", ""), e)
 		}},
-		{"a state goes back at the very end", Backwards, func(t *testing.T, h history) history {
+		{"a state goes backwards in the final view", Backwards, func(t *testing.T, h history) history {
 			i := h.where(t, record.View, "ann1", "")
 			h[i].Lines = slices.Clone(h[i].Lines)
 			h[i].Lines[0].State = "delivered"
 			return h
 		}},
-		{"delivered before it was", EarlyReceipt, func(t *testing.T, h history) history {
+		{"shown as delivered too early", EarlyReceipt, func(t *testing.T, h history) history {
 			e := h[h.where(t, record.State, "ann1", "m1")]
 			e.Name = "delivered"
 			at := h.where(t, record.Shown, "ann2", "m1")
-			return without(second(h, at, e), func(e record.Entry) bool { return e.Kind == record.ReadTo && e.At == 1000 || e.Name == "read" })
+			return without(second(h, at, e), func(e record.Entry) bool {
+				return e.Kind == record.ReadTo && e.At == 1000 || e.Name == "read"
+			})
 		}},
-		{"read before it was", EarlyReceipt, func(t *testing.T, h history) history {
+		{"shown as read too early", EarlyReceipt, func(t *testing.T, h history) history {
 			return without(h, func(e record.Entry) bool { return e.Kind == record.ReadTo && e.At == 1000 })
 		}},
 		{"another body", Altered, func(t *testing.T, h history) history {
 			h[h.where(t, record.Shown, "bob1", "m1")].Sum++
 			return h
 		}},
-		{"another place in the store", Altered, func(t *testing.T, h history) history {
+		{"another at in the store", Altered, func(t *testing.T, h history) history {
 			h[h.where(t, record.Saved, "", "m1")].At++
 			return h
 		}},
-		{"a second place", Altered, func(t *testing.T, h history) history {
+		{"frozen twice", Altered, func(t *testing.T, h history) history {
 			e := h[h.where(t, record.Frozen, "ann1", "m3")]
 			e.At++
 			return second(h, h.where(t, record.Frozen, "ann1", "m3"), e)
@@ -218,12 +245,13 @@ func TestDoctoredHistories(t *testing.T) {
 		}},
 		{"refused", Refused, func(t *testing.T, h history) history {
 			return without(unplace(h, "*", "m3"), func(e record.Entry) bool {
-				return e.ID == "m3" && (e.Kind == record.Shown || e.Kind == record.Saved || e.Kind == record.State && e.Name != "sent")
+				return e.ID == "m3" && (e.Kind == record.Shown || e.Kind == record.Saved ||
+					e.Kind == record.State && e.Name != "sent")
 			}).refuse("ann1", "m3")
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := Judge(c.doctor(t, clean()))
+			r := Judge(c.doctor(t, cleanHistory()))
 			for rule, n := range r.Counts {
 				if rule == c.rule && n != 1 || rule != c.rule && n != 0 {
 					t.Errorf("%s: %d findings: %+v", rule, n, r.Findings)
@@ -233,8 +261,8 @@ func TestDoctoredHistories(t *testing.T) {
 	}
 }
 
-// moved gives a message another place, everywhere alike.
-func moved(h history, id string, at chat.Micros) history {
+// moveMessage gives a message another at, everywhere alike.
+func moveMessage(h history, id string, at chat.Micros) history {
 	for i := range h {
 		if h[i].ID == id && h[i].At != 0 {
 			h[i].At = at
@@ -255,27 +283,30 @@ func moved(h history, id string, at chat.Micros) history {
 
 func (h history) refuse(device, id string) history {
 	i := slices.IndexFunc(h, func(e record.Entry) bool { return e.Kind == record.Fault })
-	return slices.Insert(h, i, record.Entry{Kind: record.State, Device: device, ID: id, Conversation: conv, Name: "refused"})
+	return slices.Insert(h, i, record.Entry{
+		Kind: record.State, Device: device, ID: id, Conversation: conv, Name: "refused",
+	})
 }
 
-// A message under another id is the same message to a person.
-func TestTheSameWordsUnderAnotherIDAreDoubled(t *testing.T) {
-	h := clean()
-	m := msg(1, "ann", "bob")
+// A typed message with a second id is shown twice to users.
+func TestOneMessageWithTwoIDsIsDoubled(t *testing.T) {
+	h := cleanHistory()
+	m := newMessage(1, "ann", "bob")
 	m.ID, m.At = "m9", 9000
-	e := full(record.Saved, "", m)
+	e := entryOf(record.Saved, "", m)
 	h = slices.Insert(h, len(h)-6, e)
 	if r := Judge(h); r.Counts[Doubled] != 1 {
 		t.Errorf("%+v", r.Findings)
 	}
 }
 
-// exceptional is a history in which Redis lost m3 before anybody had it, and
-// the device that sent it never came back.
-func exceptional() history {
+// exceptedHistory is a history in which Redis lost m3 before a device of the recipient had it, and the device that
+// sent it never came back.
+func exceptedHistory() history {
 	var h history
-	for _, e := range clean() {
-		if e.ID == "m3" && e.Kind != record.Typed && e.Kind != record.Frozen && !(e.Kind == record.State && e.Name == "sent") {
+	for _, e := range cleanHistory() {
+		sent := e.Kind == record.State && e.Name == "sent"
+		if e.ID == "m3" && e.Kind != record.Typed && e.Kind != record.Frozen && !sent {
 			continue
 		}
 		switch e.Kind {
@@ -285,7 +316,7 @@ func exceptional() history {
 			}
 		case record.Fault:
 			h.add(record.Entry{Kind: record.Wiped, Name: "redis-wiped"})
-			h.add(record.Entry{Kind: record.Gone, Device: "ann1"})
+			h.add(record.Entry{Kind: record.Left, Device: "ann1"})
 		case record.View, record.History:
 			e.Lines = e.Lines[:2]
 			if e.Device == "ann1" {
@@ -298,7 +329,7 @@ func exceptional() history {
 }
 
 func TestTheStatedException(t *testing.T) {
-	if r := Judge(exceptional()); !r.Clean() || r.Excepted != 1 {
+	if r := Judge(exceptedHistory()); !r.Clean() || r.Excepted != 1 {
 		t.Errorf("the exception itself: %d excepted, %+v", r.Excepted, r.Findings)
 	}
 	for name, doctor := range map[string]func(h history) history{
@@ -310,20 +341,20 @@ func TestTheStatedException(t *testing.T) {
 			e := h[i]
 			return slices.Insert(slices.Delete(h, i, i+1), 0, e)
 		},
-		"a device of the recipient had it, and does not show it any more": func(h history) history {
+		"a device of the recipient had it and no longer shows it": func(h history) history {
 			return strand(h)
 		},
 	} {
-		if r := Judge(doctor(exceptional())); r.Counts[Lost] != 1 || r.Excepted != 0 {
+		if r := Judge(doctor(exceptedHistory())); r.Counts[Lost] != 1 || r.Excepted != 0 {
 			t.Errorf("%s: %d lost, %d excepted", name, r.Counts[Lost], r.Excepted)
 		}
 	}
 }
 
-// A device with bad manners explains what is saved on its word, and no more.
+// A misbehaving device explains a message that was saved because of its acknowledgment, and nothing more.
 func TestVouched(t *testing.T) {
 	early := func(odd string) *Report {
-		h := clean()
+		h := cleanHistory()
 		i := h.where(t, record.Saved, "", "m1")
 		e := h[i]
 		h = slices.Insert(slices.Delete(h, i, i+1), h.where(t, record.Shown, "bob1", "m1"), e)
@@ -340,7 +371,7 @@ func TestVouched(t *testing.T) {
 
 func TestGaps(t *testing.T) {
 	h := history{
-		{Kind: record.Device, Device: "a", Person: "p"},
+		{Kind: record.Device, Device: "a", User: "p"},
 		{T: 1_000, Kind: record.Up, Device: "a"},
 		{T: 2_000, Kind: record.Down, Device: "a"},
 		{T: 302_000, Kind: record.Up, Device: "a"},

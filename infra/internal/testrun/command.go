@@ -23,7 +23,7 @@ type command struct {
 	cmd  *exec.Cmd
 }
 
-// command prepares a program in dir (below the repository), with further environment variables.
+// command prepares a program that runs in dir (below the repository) with additional environment variables.
 func (r *run) command(ctx context.Context, env []string, dir, name string, args ...string) *command {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = r.path(dir)
@@ -31,7 +31,7 @@ func (r *run) command(ctx context.Context, env []string, dir, name string, args 
 	return &command{ctx, strings.Join(append([]string{filepath.Base(name)}, args...), " "), cmd}
 }
 
-// run runs it to its end, or to that of the run, with all that it started.
+// run runs the program until it ends. If the context ends first, it stops the program and everything it started.
 func (c *command) run(stdout, stderr io.Writer) error {
 	c.cmd.Stdout, c.cmd.Stderr = stdout, stderr
 	p, err := child.Start(c.name, c.cmd)
@@ -50,7 +50,7 @@ func (c *command) run(stdout, stderr io.Writer) error {
 	return nil
 }
 
-// quiet runs it and shows what it wrote only in the error.
+// quiet runs the program. Its output appears only in the error.
 func (c *command) quiet() error {
 	var out bytes.Buffer
 	if err := c.run(&out, &out); err != nil {

@@ -12,54 +12,59 @@ import (
 	"strings"
 )
 
-// goEvents sums up what `go test -json` writes: it counts tests without
-// subtests, shows the output of those that failed, and collects why others were skipped.
-type goEvents struct {
-	out    io.Writer
-	tally  tally
-	skips  map[string]int // by reason
-	open   map[string]*openPackage
-	builds map[string]*bytes.Buffer // output of builds, by import path
-	broken []string                 // packages in which the race detector itself gave up; not in the tally
+// goResults sums up the output of `go test -json`. It counts the tests that have no subtests, prints the output of
+// the failed ones, and collects the reasons for which tests were skipped.
+type goResults struct {
+	out     io.Writer
+	tally   tally
+	skips   map[string]int // by reason
+	crashed []string       // packages in which the race detector crashed; not in the tally
+	running map[string]goPackage
 }
 
-// gaveUp is what a test binary writes when the race detector fails itself, as it does now and then where
-// two processors run timers of one synctest bubble (go.dev/issue/78156, Go 1.26). It says nothing about the tests.
-var gaveUp = regexp.MustCompile(`ThreadSanitizer: CHECK failed|(?m)^goroutine 0 .*\[idle, synctest bubble`)
+// goPackage has the tests of a package by name. The test named "" is the package itself.
+type goPackage map[string]*goTest
 
-// backends are the subtests in which a suite runs once per backend: those of
-// realtime/redistest, and the stand-in for Firebase Auth and Google's emulators.
-var backends = []string{"miniredis", "server", "cluster", "standin", "emulator"}
-
-type openPackage struct {
-	output map[string]*bytes.Buffer // by test; "" is the package's own
-	result map[string]string        // by test: pass, fail, skip
-	order  []string
+type goTest struct {
+	output   bytes.Buffer
+	action   string // pass, fail or skip; "" if the test has not ended
+	subtests int
+	failed   int // subtests that failed
 }
 
 // goEvent is a line of `go test -json`; see `go doc test2json` and `go help buildjson`.
 type goEvent struct {
 	Action, Package, Test, Output string
-	ImportPath, FailedBuild       string
+	ImportPath                    string // of a build
 	Elapsed                       float64
 }
 
-func newGoEvents(out io.Writer) *goEvents {
-	return &goEvents{out: out, skips: map[string]int{}, open: map[string]*openPackage{}, builds: map[string]*bytes.Buffer{}}
+// detectorCrash matches the output of a test binary in which the race detector itself failed. It says nothing about
+// the tests. It happens if two processors run timers of one synctest bubble (go.dev/issue/78156, Go 1.26).
+var detectorCrash = regexp.MustCompile(`ThreadSanitizer: CHECK failed|(?m)^goroutine 0 .*\[idle, synctest bubble`)
+
+// backendNames are the subtests in which a suite runs once per backend: those of realtime/redistest, the stand-in for
+// Firebase Auth, and Google's emulators.
+var backendNames = []string{"miniredis", "server", "cluster", "standin", "emulator"}
+
+func newGoResults(out io.Writer) *goResults {
+	return &goResults{out: out, skips: map[string]int{}, running: map[string]goPackage{}}
 }
 
-// read consumes a whole stream. Lines that are no events are shown as they are.
-func (g *goEvents) read(r io.Reader) error {
+// read consumes a whole stream. It prints lines that are not events unchanged.
+func (g *goResults) read(r io.Reader) error {
 	lines := bufio.NewReader(r)
 	for {
 		line, err := lines.ReadBytes('\n')
-		if len(line) > 0 {
-			var e goEvent
-			if json.Unmarshal(line, &e) != nil || e.Action == "" {
-				fmt.Fprintf(g.out, "%s", line)
-			} else {
-				g.event(e)
-			}
+		var e goEvent
+		switch {
+		case len(line) == 0:
+		case json.Unmarshal(line, &e) != nil || e.Action == "":
+			fmt.Fprintf(g.out, "%s", line)
+		case e.ImportPath != "":
+			io.WriteString(g.out, e.Output)
+		default:
+			g.event(e)
 		}
 		if err == io.EOF {
 			return nil
@@ -70,119 +75,120 @@ func (g *goEvents) read(r io.Reader) error {
 	}
 }
 
-func (g *goEvents) event(e goEvent) {
-	if e.ImportPath != "" {
-		if g.builds[e.ImportPath] == nil {
-			g.builds[e.ImportPath] = &bytes.Buffer{}
-		}
-		g.builds[e.ImportPath].WriteString(e.Output)
-		return
-	}
-	p := g.open[e.Package]
+func (g *goResults) event(e goEvent) {
+	p := g.running[e.Package]
 	if p == nil {
-		p = &openPackage{output: map[string]*bytes.Buffer{}, result: map[string]string{}}
-		g.open[e.Package] = p
+		p = goPackage{}
+		g.running[e.Package] = p
 	}
+	t := p.test(e.Test)
 	switch e.Action {
 	case "output":
-		if p.output[e.Test] == nil {
-			p.output[e.Test] = &bytes.Buffer{}
-		}
-		p.output[e.Test].WriteString(e.Output)
+		t.output.WriteString(e.Output)
 	case "pass", "fail", "skip":
+		t.action = e.Action
 		if e.Test == "" {
 			g.finish(e, p)
-			delete(g.open, e.Package)
-			return
+			delete(g.running, e.Package)
+		} else if parent := p.parent(e.Test); parent != nil && e.Action == "fail" {
+			parent.failed++
 		}
-		p.result[e.Test] = e.Action
-		p.order = append(p.order, e.Test)
 	}
 }
 
+// test returns the record of a test. It creates the record, and counts it as a subtest of its parent, on first use.
+func (p goPackage) test(name string) *goTest {
+	t := p[name]
+	if t == nil {
+		t = &goTest{}
+		p[name] = t
+		if parent := p.parent(name); parent != nil {
+			parent.subtests++
+		}
+	}
+	return t
+}
+
+func (p goPackage) parent(name string) *goTest {
+	if i := strings.LastIndexByte(name, '/'); i > 0 {
+		return p.test(name[:i])
+	}
+	return nil
+}
+
 // finish counts a package that has ended.
-func (g *goEvents) finish(e goEvent, p *openPackage) {
-	if e.Action == "fail" && slices.ContainsFunc(slices.Collect(maps.Values(p.output)), func(b *bytes.Buffer) bool { return gaveUp.Match(b.Bytes()) }) {
-		fmt.Fprintf(g.out, "%s: the race detector itself gave up (go.dev/issue/78156)\n", short(e.Package))
-		g.broken = append(g.broken, e.Package)
-		return
-	}
-	var t tally
-	on := map[string]int{}
-	parents := map[string]bool{}
-	for name := range p.result {
-		for i := strings.LastIndexByte(name, '/'); i > 0; i = strings.LastIndexByte(name[:i], '/') {
-			parents[name[:i]] = true
+func (g *goResults) finish(e goEvent, p goPackage) {
+	for _, t := range p {
+		if e.Action == "fail" && detectorCrash.Match(t.output.Bytes()) {
+			fmt.Fprintf(g.out, "%s: the race detector crashed (go.dev/issue/78156)\n", short(e.Package))
+			g.crashed = append(g.crashed, e.Package)
+			return
 		}
 	}
-	for _, name := range p.order {
+	var total tally
+	perBackend := map[string]int{}
+	names := slices.Sorted(maps.Keys(p))
+	for _, name := range names[1:] { // without the package itself
+		t := p[name]
 		switch {
-		case p.result[name] == "fail":
-			g.show(e.Package, name, p)
-			// A parent fails with its children: it counts where it failed by itself.
-			if !parents[name] || !slices.ContainsFunc(p.order, func(n string) bool { return strings.HasPrefix(n, name+"/") && p.result[n] == "fail" }) {
-				t.fail(short(e.Package) + " " + name)
+		case t.action == "fail":
+			g.print(e.Package, name, t)
+			if t.failed == 0 { // a parent of failed subtests is not counted again
+				total.fail(short(e.Package) + " " + name)
 			}
-		case parents[name]:
-		case p.result[name] == "skip":
-			t.skipped++
-			g.skips[reason(p.output[name])]++
+		case t.subtests > 0 || t.action == "":
+		case t.action == "skip":
+			total.skipped++
+			g.skips[skipReason(t.output.String())]++
 		default:
-			t.passed++
-			if parts := strings.Split(name, "/"); len(parts) > 1 && slices.Contains(backends, parts[1]) {
-				on[parts[1]]++
+			total.passed++
+			if parts := strings.Split(name, "/"); len(parts) > 1 && slices.Contains(backendNames, parts[1]) {
+				perBackend[parts[1]]++
 			}
 		}
 	}
-	if e.Action == "fail" && t.failed == 0 { // did not build, panicked, leaked, or took too long
-		t.fail(short(e.Package), "it did not build, or did not come to its end")
-		if b := g.builds[e.FailedBuild]; b != nil {
-			fmt.Fprintf(g.out, "--- FAIL: %s does not build\n%s\n", e.Package, b)
-		}
-		g.show(e.Package, "", p)
-		// Where the test binary died, the tests under way have an output and no result.
-		for name := range p.output {
-			if p.result[name] == "" && name != "" {
-				g.show(e.Package, name, p)
+	if e.Action == "fail" && total.failed == 0 { // it did not build, panicked, leaked a goroutine, or timed out
+		total.fail(short(e.Package), "the package did not build, or did not run to its end")
+		for _, name := range names {
+			if name == "" || p[name].action == "" { // the tests that were running when the test binary died
+				g.print(e.Package, name, p[name])
 			}
 		}
 	}
-	if !t.none() {
-		fmt.Fprintf(g.out, "%-40s %6.1f s   %v", short(e.Package), e.Elapsed, t)
-		for _, backend := range backends {
-			if n := on[backend]; n > 0 {
+	if !total.none() {
+		fmt.Fprintf(g.out, "%-40s %6.1f s   %v", short(e.Package), e.Elapsed, total)
+		for _, backend := range backendNames {
+			if n := perBackend[backend]; n > 0 {
 				fmt.Fprintf(g.out, ", %d on %s", n, backend)
 			}
 		}
 		fmt.Fprintln(g.out)
 	}
-	g.tally.add(t)
+	g.tally.add(total)
 }
 
 // short is the path of a package within the repository.
 func short(pkg string) string { return strings.TrimPrefix(pkg, "github.com/phoenixchat/phoenixchat/") }
 
-func (g *goEvents) show(pkg, test string, p *openPackage) {
-	if b := p.output[test]; b != nil {
-		fmt.Fprintf(g.out, "--- FAIL: %s %s\n%s\n", pkg, test, strings.TrimRight(b.String(), "\n"))
+func (g *goResults) print(pkg, test string, t *goTest) {
+	if t.output.Len() > 0 {
+		fmt.Fprintf(g.out, "--- FAIL: %s %s\n%s\n", pkg, test, bytes.TrimRight(t.output.Bytes(), "\n"))
 	}
 }
 
-// reason returns the message that a skipped test gave: its last line but go's own.
-func reason(b *bytes.Buffer) string {
-	if b == nil {
-		return "no reason given"
-	}
-	why := "no reason given"
-	for line := range strings.Lines(b.String()) {
-		if s := strings.TrimSpace(line); s != "" && !strings.HasPrefix(s, "=== ") && !strings.HasPrefix(s, "--- ") {
-			_, text, found := strings.Cut(s, ".go:")
-			if !found {
-				text = s
-			}
-			_, text, _ = strings.Cut(text, ": ")
-			why = text
+// skipReason returns the message with which a test was skipped: the last line of its output that go test did not
+// write itself, without file and line.
+func skipReason(output string) string {
+	reason := "no reason given"
+	for line := range strings.Lines(output) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "=== ") || strings.HasPrefix(line, "--- ") {
+			continue
 		}
+		if _, text, found := strings.Cut(line, ".go:"); found {
+			_, line, _ = strings.Cut(text, ": ")
+		}
+		reason = line
 	}
-	return why
+	return reason
 }

@@ -4,16 +4,19 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/internal/repo"
 )
 
-// stream is what `go test -json` wrote for a package with every way to end, cut to what is read.
+// stream is the output of `go test -json` for packages that end in every possible way, reduced to the fields that are
+// read.
 const stream = `
 {"Action":"start","Package":"m/a"}
 {"Action":"run","Package":"m/a","Test":"TestParent"}
@@ -49,33 +52,35 @@ const stream = `
 not an event
 `
 
-func TestGoEventsAreSummedUp(t *testing.T) {
+func TestGoResults(t *testing.T) {
 	var out bytes.Buffer
-	g := newGoEvents(&out)
+	g := newGoResults(&out)
 	if err := g.read(strings.NewReader(strings.TrimSpace(stream) + "\n")); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := g.tally.String(), "3 passed, 3 failed, 1 skipped"; got != want {
 		t.Errorf("tally %v, want %v", got, want)
 	}
-	wrong := []string{"m/a TestParent/bad", "m/b: it did not build, or did not come to its end", "m/c: it did not build, or did not come to its end"}
+	wrong := []string{"m/a TestParent/bad", "m/b: the package did not build, or did not run to its end",
+		"m/c: the package did not build, or did not run to its end"}
 	if !slices.Equal(g.tally.failures, wrong) {
 		t.Errorf("failures %q, want %q", g.tally.failures, wrong)
 	}
-	if !slices.Equal(g.broken, []string{"m/e", "m/f"}) {
-		t.Errorf("broken %q", g.broken)
+	if !slices.Equal(g.crashed, []string{"m/e", "m/f"}) {
+		t.Errorf("crashed %q", g.crashed)
 	}
 	if g.skips["no such server here"] != 1 || len(g.skips) != 1 {
 		t.Errorf("skips %v", g.skips)
 	}
-	for _, want := range []string{"wrong colour", "syntax error", "out of cheese", "not an event", "3 passed, 1 failed, 1 skipped, 1 on cluster"} {
+	for _, want := range []string{"wrong colour", "syntax error", "out of cheese", "not an event",
+		"3 passed, 1 failed, 1 skipped, 1 on cluster"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("output lacks %q:\n%s", want, out.String())
 		}
 	}
 }
 
-func TestWhatALastLineSays(t *testing.T) {
+func TestCountedPrograms(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct {
 		script string
@@ -99,7 +104,7 @@ func TestWhatALastLineSays(t *testing.T) {
 	}
 }
 
-func TestReportsAreSummedUp(t *testing.T) {
+func TestReports(t *testing.T) {
 	for name, c := range map[string]struct {
 		read   func(string) (tally, error)
 		report string
@@ -121,7 +126,8 @@ func TestReportsAreSummedUp(t *testing.T) {
 					{"projectName":"view","status":"flaky","results":[{"errors":[{"message":"late"}]},{}]},
 					{"projectName":"firefox","status":"skipped"}]}]}]}],
 			"errors":[{"message":"Error: the launcher ended"}]}`,
-			"1 passed, 3 failed, 1 skipped", []string{"[system] a.spec.ts:9 it hides: Error: not hidden", "[view] a.spec.ts:9 it hides: late", "Error: the launcher ended"}},
+			"1 passed, 3 failed, 1 skipped", []string{"[system] a.spec.ts:9 it hides: Error: not hidden",
+				"[view] a.spec.ts:9 it hides: late", "Error: the launcher ended"}},
 	} {
 		path := filepath.Join(t.TempDir(), "report.json")
 		if err := os.WriteFile(path, []byte(c.report), 0o644); err != nil {
@@ -134,8 +140,8 @@ func TestReportsAreSummedUp(t *testing.T) {
 	}
 }
 
-// What stands aside runs beside the others, and each failure is named again at the end.
-func TestStagesBesideOthers(t *testing.T) {
+// Background stages run concurrently with the others. The summary names each failure and each stage over budget.
+func TestBackgroundStages(t *testing.T) {
 	t.Chdir(t.TempDir())
 	defer func(all []stage) { stages = all }(stages)
 	met := make(chan struct{})
@@ -147,20 +153,28 @@ func TestStagesBesideOthers(t *testing.T) {
 		t.fail("late", "why\nand how")
 		return t
 	}
-	stages = []stage{{name: "slow", do: meet, aside: true}, {name: "slow too", do: (*run).nothing, aside: true}, {name: "quick", do: meet}}
+	stages = []stage{
+		{name: "slow", do: meet, background: true, budget: time.Hour},
+		{name: "slow too", do: (*run).nothing, background: true, budget: -time.Second},
+		{name: "quick", do: meet, budget: time.Minute},
+	}
 	var out bytes.Buffer
-	r := &run{root: t.TempDir(), out: &lines{w: &out}}
+	r := &run{root: t.TempDir(), out: &syncWriter{w: &out}}
 	if r.all(t.Context()) {
-		t.Error("passed")
+		t.Error("the run passed in spite of failures")
 	}
 	end := out.String()[strings.Index(out.String(), "\nsetup"):]
 	at := 0
-	for _, want := range []string{"slow ", "slow too ", "quick ", "all ", "--- FAIL: slow: late: why\n", "1 passed, 2 failed, 0 skipped\n"} {
+	for _, want := range []string{"slow ", "slow too ", "quick ", "of   60 s", "all ", "--- FAIL: slow: late: why\n",
+		"warning: over the time budget: slow too (1 s over)\n", "1 passed, 2 failed, 0 skipped\n"} {
 		i := strings.Index(end[at:], want)
 		if i < 0 {
-			t.Fatalf("%q is missing or not in its place:\n%s", want, end)
+			t.Fatalf("%q is missing or in the wrong place:\n%s", want, end)
 		}
 		at += i
+	}
+	if !strings.HasSuffix(end, "1 passed, 2 failed, 0 skipped\n") {
+		t.Errorf("the total is not the last line:\n%s", end)
 	}
 }
 
@@ -178,11 +192,11 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// Where the race detector gives up, the package runs again; where it always does, that is a failure.
-func TestRunsAgainWhereTheRaceDetectorGaveUp(t *testing.T) {
+// A package runs again if the race detector crashed in it. If it crashes at every attempt, the package fails.
+func TestRepeatsAfterACrashOfTheRaceDetector(t *testing.T) {
 	bin := t.TempDir()
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-	for gives, want := range map[int]string{1: "1 passed, 0 failed, 0 skipped", 9: "0 passed, 1 failed, 0 skipped"} {
+	for crashes, want := range map[int]string{1: "1 passed, 0 failed, 0 skipped", 9: "0 passed, 1 failed, 0 skipped"} {
 		count := filepath.Join(t.TempDir(), "count")
 		script := fmt.Sprintf(`#!/bin/sh
 echo x >>%[1]s
@@ -193,18 +207,18 @@ if [ $(wc -l <%[1]s) -le %[2]d ]; then
 fi
 echo '{"Action":"pass","Package":"m/e","Test":"TestX"}'
 echo '{"Action":"pass","Package":"m/e"}'
-`, count, gives)
+`, count, crashes)
 		if err := os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		r := &run{root: t.TempDir(), out: &bytes.Buffer{}}
 		if got := r.goTest(t.Context(), nil, []string{"test"}, []string{"./..."}); got.String() != want {
-			t.Errorf("it gives up %d times: %v, want %s\n%s", gives, got, want, r.out)
+			t.Errorf("%d crashes: %v, want %s\n%s", crashes, got, want, r.out)
 		}
 	}
 }
 
-func TestOneBrowserDoesForTheOther(t *testing.T) {
+func TestChromiumReplacesItsShell(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("PATH", dir)
 	t.Setenv("CHROMIUM", "")
@@ -218,7 +232,7 @@ func TestOneBrowserDoesForTheOther(t *testing.T) {
 	}
 }
 
-func TestAMissingPartFailsUnlessLeftOut(t *testing.T) {
+func TestMissingPart(t *testing.T) {
 	t.Setenv("PATH", t.TempDir()) // nothing is installed, and nothing can be
 	t.Setenv("JAVA_HOME", "")
 	t.Setenv("CLOUDSDK_ROOT_DIR", "")
@@ -229,20 +243,45 @@ func TestAMissingPartFailsUnlessLeftOut(t *testing.T) {
 		t.Errorf("%v\n%s", got, out.String())
 	}
 	r = &run{root: t.TempDir(), out: &out, without: []string{"redis-server"}}
-	if got := r.setup(t.Context(), fault); !got.none() || len(r.lacking([]string{"redis-server"})) != 1 {
+	if got := r.setup(t.Context(), fault); !got.none() || len(r.missing([]string{"redis-server"})) != 1 {
 		t.Errorf("%v", got)
 	}
 }
 
-// A package that was renamed would silently be tested as the others are.
+// A renamed package would silently lose its entry in these lists.
 func TestNamedPackagesExist(t *testing.T) {
 	root, err := repo.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range slices.Concat(unraced, early) {
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(withoutRace)), slowFirst) {
 		if found, err := filepath.Glob(filepath.Join(root, name, "*_test.go")); err != nil || len(found) == 0 {
 			t.Errorf("%s has no tests (%v)", name, err)
 		}
+	}
+}
+
+func TestLineLength(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range goFolders {
+		if err := os.Mkdir(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &run{root: root, out: &bytes.Buffer{}}
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("infra/fits.go", "package x\n\t//"+strings.Repeat("ü", maxColumns-3)+"\n")
+	write("infra/other.txt", strings.Repeat("x", 500))
+	if err := r.lineLength(); err != nil {
+		t.Errorf("lines that fit: %v", err)
+	}
+	write("realtime/long.go", "package x\n//"+strings.Repeat("x", maxColumns-1)+"\n")
+	if err := r.lineLength(); err == nil || !strings.Contains(err.Error(), "realtime/long.go:2: the line has 121 columns") {
+		t.Errorf("a line of 121 columns: %v", err)
 	}
 }

@@ -1,9 +1,8 @@
-// Command testrun runs everything that tests the repository, as ./infra/test asks
-// it to, and ends with one line that sums it up. It sets up what a bare Debian machine lacks where it may (as root), and names it where not.
+// Command testrun runs every test of the repository and ends with one line that sums them up. ./infra/test builds and
+// starts it. As root on Debian it installs the programs that are missing; elsewhere it says how to get them.
 //
-// A stage (-only, -without) is a group of tests; a part (-without) is a program
-// that some of them need. A part that is missing fails the run, so that a green run has left nothing out
-// unasked; with -without the tests that need it are counted as skipped.
+// A stage is a group of tests, and a part is a program that some stages need. A missing part fails the run, so that a
+// run that passes has left out nothing by accident. With -without, a stage counts as skipped.
 package main
 
 import (
@@ -24,16 +23,16 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/internal/repo"
 )
 
-// lines lets several goroutines write, each of whose writes stays whole.
-type lines struct {
+// syncWriter is a writer for several goroutines. Each Write stays in one piece.
+type syncWriter struct {
 	mu sync.Mutex
 	w  io.Writer
 }
 
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(b)
+func (s *syncWriter) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(b)
 }
 
 // run is one run of the command.
@@ -42,33 +41,8 @@ type run struct {
 	without []string // stages and parts that the caller leaves out
 	only    []string // stages; empty means all
 	out     io.Writer
-	parts   map[string]part // what setup found, by name
+	parts   map[string]part // the parts that setup found, by name
 	cleanup []func()
-}
-
-// stage is a group of tests.
-type stage struct {
-	name  string
-	needs []string // parts without which it cannot run
-	what  string   // for -help
-	do    func(*run, context.Context) tally
-	aside bool // it needs little of the machine, or is in no hurry: when its turn comes it runs beside those after it, one such stage at a time
-}
-
-// stages in the order in which they begin: what is quick and fails often comes first. The browser tests wait more than
-// the Go tests do, so what runs beside others begins with them; and the Go tests, too, run Terraform in its folder.
-var stages = []stage{
-	{"format", nil, "gofmt and go vet", (*run).format, false},
-	{"web", []string{"node"}, "the client's types and unit tests", (*run).web, false},
-	{"build", []string{"node"}, "the client's build and its size limit", (*run).build, false},
-	{"image", []string{"node"}, "the image of the realtime service, made without a registry", (*run).image, false},
-	{"go", nil, "Go tests with the race detector: unit, conformance, property", (*run).goTests, false},
-	{"fault", []string{"redis-server"}, "a bounded run of the fault tests", (*run).fault, true},
-	{"terraform", []string{"terraform"}, "format, validation and tests of the Terraform configuration", (*run).terraform, true},
-	{"fuzz", nil, "every fuzz target for a few seconds", (*run).fuzz, true},
-	{"browser", []string{"node", "chromium-shell"}, "Chromium against the embedded default", (*run).browser, false},
-	{"browser-engines", []string{"node", "chromium", "firefox"}, "the main journey in the whole Chromium and in Firefox, against the embedded default", (*run).browserEngines, false},
-	{"browser-emulators", []string{"node", "chromium-shell", "redis-server", "java", "firestore", "pubsub"}, "Chromium against redis-server and Google's emulators", (*run).browserEmulators, false},
 }
 
 func main() {
@@ -86,27 +60,27 @@ func main() {
 	}
 }
 
-// start parses the arguments and runs the stages; it reports whether nothing failed.
+// start parses the arguments and runs the stages. It reports whether everything passed.
 func start(ctx context.Context, args []string, out io.Writer) (bool, error) {
-	out = &lines{w: out}
+	out = &syncWriter{w: out}
 	r := &run{out: out}
 	flags := flag.NewFlagSet("infra/test", flag.ContinueOnError)
 	flags.SetOutput(out)
-	list := func(to *[]string) func(string) error {
-		return func(s string) error { *to = append(*to, strings.Split(s, ",")...); return nil }
+	appendTo := func(list *[]string) func(string) error {
+		return func(s string) error { *list = append(*list, strings.Split(s, ",")...); return nil }
 	}
-	flags.Func("without", "leave out the stage or part `NAME`; may be repeated", list(&r.without))
-	flags.Func("only", "run the stage `NAME` only; may be repeated", list(&r.only))
+	flags.Func("without", "leave out the stage or part `NAME`; may be repeated", appendTo(&r.without))
+	flags.Func("only", "run only the stage `NAME`; may be repeated", appendTo(&r.only))
 	flags.Usage = func() { usage(flags, out) }
 	if err := flags.Parse(args); err != nil {
 		return false, err
 	}
 	if flags.NArg() > 0 {
-		return false, fmt.Errorf("%q is no flag; -help shows them", flags.Arg(0))
+		return false, fmt.Errorf("unexpected argument %q; see -help", flags.Arg(0))
 	}
 	for _, name := range slices.Concat(r.without, r.only) {
 		if !known(name) {
-			return false, fmt.Errorf("there is no stage or part %q; -help shows them", name)
+			return false, fmt.Errorf("there is no stage or part called %q; see -help", name)
 		}
 	}
 	var err error
@@ -119,9 +93,9 @@ func start(ctx context.Context, args []string, out io.Writer) (bool, error) {
 func usage(flags *flag.FlagSet, out io.Writer) {
 	fmt.Fprintln(out, "usage: ./infra/test [-without NAME]... [-only STAGE]...")
 	flags.PrintDefaults()
-	fmt.Fprintln(out, "\nStages, in the order in which they begin:")
+	fmt.Fprintln(out, "\nStages, in the order in which they start, with their time budgets:")
 	for _, s := range stages {
-		fmt.Fprintf(out, "  %-18s %s\n", s.name, s.what)
+		fmt.Fprintf(out, "  %-18s %4v  %s\n", s.name, s.budget, s.what)
 	}
 	fmt.Fprintln(out, "\nParts:")
 	for _, t := range tools {
@@ -134,21 +108,26 @@ func known(name string) bool {
 		slices.ContainsFunc(tools, func(t tool) bool { return t.name == name })
 }
 
-// all sets up, runs the stages and tells how they went.
+// result is how a stage ended.
+type result struct {
+	stage
+	tally
+	took time.Duration
+}
+
+func (r result) overBudget() bool { return r.took > r.budget }
+
+// all sets up, runs the chosen stages and prints the results. It reports whether everything passed.
 func (r *run) all(ctx context.Context) bool {
 	began := time.Now()
-	var mu sync.Mutex // guards the three below
-	var total tally
-	var failures []string
-	rows := map[string]string{} // by stage
-	note := func(name string, t tally, began time.Time) {
+	var mu sync.Mutex // guards results
+	results := map[string]result{}
+	record := func(s stage, do func() tally) {
+		began := time.Now()
+		t := do()
 		mu.Lock()
 		defer mu.Unlock()
-		total.add(t)
-		for _, f := range t.failures {
-			failures = append(failures, name+": "+f)
-		}
-		rows[name] = fmt.Sprintf("%-18s %7.1f s   %v", name, time.Since(began).Seconds(), t)
+		results[s.name] = result{s, t, time.Since(began)}
 	}
 	var chosen []stage
 	for _, s := range stages {
@@ -157,54 +136,75 @@ func (r *run) all(ctx context.Context) bool {
 		}
 	}
 	r.say("== setup")
-	t := r.setup(ctx, chosen)
-	note("setup", t, began)
-	var beside sync.WaitGroup
-	var turn sync.Mutex // of the stages beside
+	record(setupStage, func() tally { return r.setup(ctx, chosen) })
+	var background sync.WaitGroup
+	var oneAtATime sync.Mutex // held by the background stage that runs
 	for _, s := range chosen {
 		if ctx.Err() != nil {
 			break
 		}
-		if !s.aside {
-			began := time.Now()
-			note(s.name, r.stage(ctx, s, r.out), began)
+		if !s.background {
+			record(s, func() tally { return r.stage(ctx, s, r.out) })
 			continue
 		}
-		beside.Go(func() {
-			turn.Lock()
-			defer turn.Unlock()
-			began := time.Now()
+		background.Go(func() {
+			oneAtATime.Lock()
+			defer oneAtATime.Unlock()
 			var out bytes.Buffer
-			note(s.name, r.stage(ctx, s, &out), began)
+			record(s, func() tally { return r.stage(ctx, s, &out) })
 			r.out.Write(out.Bytes())
 		})
 	}
-	beside.Wait()
+	background.Wait()
+	return r.summary(results, time.Since(began))
+}
+
+// summary prints a line for each stage, then each failure, then the stages over budget, then the total. It reports
+// whether everything passed.
+func (r *run) summary(results map[string]result, took time.Duration) bool {
+	var total tally
+	var budget time.Duration // of the stages that ran one after another
+	var failures, over []string
 	r.say("")
-	for _, s := range append([]stage{{name: "setup"}}, stages...) {
+	for _, s := range append([]stage{setupStage}, stages...) {
 		if slices.Contains(r.without, s.name) {
-			note(s.name, tally{skipped: 1}, time.Now())
+			results[s.name] = result{stage: s, tally: tally{skipped: 1}}
 		}
-		if row, ok := rows[s.name]; ok {
-			r.say("%s", row)
+		res, ran := results[s.name]
+		if !ran {
+			continue
+		}
+		r.say("%-18s %7.1f s of %4.0f s   %v", s.name, res.took.Seconds(), s.budget.Seconds(), res.tally)
+		total.add(res.tally)
+		for _, f := range res.failures {
+			failures = append(failures, s.name+": "+f)
+		}
+		if !s.background {
+			budget += s.budget
+		}
+		if res.overBudget() {
+			over = append(over, fmt.Sprintf("%s (%.0f s over)", s.name, (res.took-s.budget).Seconds()))
 		}
 	}
-	r.say("%-18s %7.1f s", "all", time.Since(began).Seconds())
+	r.say("%-18s %7.1f s of %4.0f s", "all", took.Seconds(), budget.Seconds())
 	for _, f := range failures {
 		r.say("--- FAIL: %s", f)
+	}
+	if len(over) > 0 {
+		r.say("warning: over the time budget: %s", strings.Join(over, ", "))
 	}
 	r.say("%v", total)
 	return total.failed == 0 && total.passed > 0
 }
 
-// stage runs one stage, whose output goes to out.
+// stage runs one stage. Its output goes to out.
 func (r *run) stage(ctx context.Context, s stage, out io.Writer) tally {
 	own := *r
 	own.out, own.cleanup = out, nil
 	defer own.end()
 	own.say("== %s: %s", s.name, s.what)
-	if lacking := own.lacking(s.needs); len(lacking) > 0 {
-		own.say("skipped: without %s", strings.Join(lacking, ", "))
+	if missing := own.missing(s.needs); len(missing) > 0 {
+		own.say("skipped: %s is missing", strings.Join(missing, ", "))
 		return tally{skipped: 1}
 	}
 	t := s.do(&own, ctx)
@@ -215,19 +215,19 @@ func (r *run) stage(ctx context.Context, s stage, out io.Writer) tally {
 	return t
 }
 
-// lacking returns those of the parts that are not there.
-func (r *run) lacking(needs []string) (lacking []string) {
-	for _, name := range needs {
+// missing returns the names of the parts that setup did not find.
+func (r *run) missing(names []string) (missing []string) {
+	for _, name := range names {
 		if _, ok := r.parts[name]; !ok {
-			lacking = append(lacking, name)
+			missing = append(missing, name)
 		}
 	}
-	return lacking
+	return missing
 }
 
 func (r *run) say(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
 
-// end undoes what the stages left running, last first.
+// end stops the servers that the stage started, last first.
 func (r *run) end() {
 	for _, f := range slices.Backward(r.cleanup) {
 		f()

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// vitestReport sums up what vitest's reporter "json" wrote.
+// vitestReport sums up the output of vitest's reporter "json".
 func vitestReport(path string) (t tally, err error) {
 	var got struct {
 		TestResults []struct {
@@ -55,7 +55,8 @@ type playwrightSuite struct {
 	}
 }
 
-// playwrightReport sums up what Playwright's reporter "json" wrote. A test that passed only when tried again has failed.
+// playwrightReport sums up the output of Playwright's reporter "json". A test that passed only when repeated counts as
+// failed.
 func playwrightReport(path string) (t tally, err error) {
 	var got struct {
 		Suites []playwrightSuite

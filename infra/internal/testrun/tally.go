@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// tally counts tests, and names those that failed.
+// tally counts tests and names the failed ones.
 type tally struct {
 	passed, failed, skipped int
 	failures                []string // a line each, at most one per failed test
@@ -19,15 +19,15 @@ func (t *tally) add(o tally) {
 	t.failures = append(t.failures, o.failures...)
 }
 
-// colours are a terminal's, which Playwright puts into its reports whatever it is told.
-var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
+// colorCodes are terminal colors. Playwright writes them into its reports even with NO_COLOR.
+var colorCodes = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-// fail counts a failed test; what is its name and, where known, the reason. Only the first line of each is kept.
+// fail counts a failed test. The arguments are its name and, if known, the reason. Only their first lines are kept.
 func (t *tally) fail(what ...string) {
 	t.failed++
 	var line []string
 	for _, s := range what {
-		if s, _, _ = strings.Cut(strings.TrimSpace(colours.ReplaceAllString(s, "")), "\n"); s != "" {
+		if s, _, _ = strings.Cut(strings.TrimSpace(colorCodes.ReplaceAllString(s, "")), "\n"); s != "" {
 			line = append(line, s)
 		}
 	}
@@ -40,7 +40,7 @@ func (t tally) String() string {
 	return fmt.Sprintf("%d passed, %d failed, %d skipped", t.passed, t.failed, t.skipped)
 }
 
-// one is the tally of a check that passes or fails as a whole.
+// one counts a check that passes or fails as a whole.
 func one(err error) (t tally) {
 	if err != nil {
 		t.fail(err.Error())

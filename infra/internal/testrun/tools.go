@@ -14,39 +14,53 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/internal/webbuild"
 )
 
-// part is a program that was found.
+// part is a program that setup found.
 type part struct{ path string }
 
 // tool is a program that stages need.
 type tool struct {
 	name    string
 	what    string
-	stages  []string // for which it is wanted
-	apt     string   // Debian packages that bring it; "" where Debian has none, or an older one than is needed
-	how     string   // how to get it, where apt cannot
-	instead string   // another tool that does where this one cannot be had
+	stages  []string // that use it
+	apt     string   // Debian packages; "" if Debian has none that is new enough
+	how     string   // how to get it without apt
+	instead string   // the tool to use if this one is not available
 	find    func(context.Context) (path string, err error)
 }
 
 var (
-	goStages     = []string{"go"}
-	webStages    = []string{"web", "build", "image", "browser", "browser-engines", "browser-emulators"}
-	engineStages = []string{"browser-engines"}
-	shellStages  = []string{"browser", "browser-emulators"}
-	emulated     = []string{"go", "browser-emulators"}
+	goStages       = []string{"go"}
+	webStages      = []string{"web", "build", "image", "lint", "browser", "browser-engines", "browser-emulators"}
+	engineStages   = []string{"browser-engines"}
+	shellStages    = []string{"browser", "browser-emulators"}
+	emulatorStages = []string{"go", "browser-emulators"}
 )
 
 var tools = []tool{
-	{"race", "a C compiler, for Go's race detector", goStages, "gcc libc6-dev", "Install a C compiler.", "", inPath("gcc", "cc", "clang")},
-	{"node", "Node.js with npm", webStages, "", "Install version 20.19 or later from nodejs.org.", "", findNode},
-	{"chromium", "a Chromium or Chrome browser (or $CHROMIUM)", engineStages, "chromium", "Install Chromium, or name the program in CHROMIUM.", "", findChromium},
-	{"chromium-shell", "Chromium's headless shell (or $CHROMIUM)", shellStages, "chromium-headless-shell", "Install Chromium, or name the program in CHROMIUM.", "chromium", findShell},
-	{"firefox", "Firefox (or $FIREFOX)", engineStages, "firefox-esr", "Install Firefox, or name the program in FIREFOX.", "", findFirefox},
-	{"redis-server", "the real Redis, version 7 or later", []string{"go", "browser-emulators", "fault"}, "redis-server", "Install Redis (redis.io).", "", inPath("redis-server")},
-	{"java", "a Java runtime, for Google's emulators", emulated, "default-jre-headless", "Install a Java runtime, version 11 or later.", "", emulators.FindJava},
-	{"firestore", "the Firestore emulator of the Google Cloud CLI", emulated, "google-cloud-cli-firestore-emulator", "Install it: gcloud components install cloud-firestore-emulator.", "", emulators.FindFirestore},
-	{"pubsub", "the Pub/Sub emulator of the Google Cloud CLI", emulated, "google-cloud-cli-pubsub-emulator", "Install it: gcloud components install pubsub-emulator.", "", emulators.FindPubSub},
-	{"terraform", "Terraform (or $TERRAFORM)", []string{"go", "terraform"}, "", "Install Terraform (terraform.io), or name the program in TERRAFORM.", "", findTerraform},
+	{name: "race", what: "a C compiler, for Go's race detector", stages: goStages,
+		apt: "gcc libc6-dev", how: "Install a C compiler.", find: inPath("gcc", "cc", "clang")},
+	{name: "node", what: "Node.js with npm", stages: webStages,
+		how: "Install version 20.19 or later from nodejs.org.", find: findNode},
+	{name: "chromium", what: "a Chromium or Chrome browser (or $CHROMIUM)", stages: engineStages,
+		apt: "chromium", how: "Install Chromium, or name the program in CHROMIUM.", find: findChromium},
+	{name: "chromium-shell", what: "Chromium's headless shell (or $CHROMIUM)", stages: shellStages,
+		apt: "chromium-headless-shell", how: "Install Chromium, or name the program in CHROMIUM.",
+		instead: "chromium", find: findShell},
+	{name: "firefox", what: "Firefox (or $FIREFOX)", stages: engineStages,
+		apt: "firefox-esr", how: "Install Firefox, or name the program in FIREFOX.", find: findFirefox},
+	{name: "redis-server", what: "the real Redis, version 7 or later",
+		stages: []string{"go", "browser-emulators", "fault"},
+		apt:    "redis-server", how: "Install Redis (redis.io).", find: inPath("redis-server")},
+	{name: "java", what: "a Java runtime, for Google's emulators", stages: emulatorStages,
+		apt: "default-jre-headless", how: "Install a Java runtime, version 11 or later.", find: emulators.FindJava},
+	{name: "firestore", what: "the Firestore emulator of the Google Cloud CLI", stages: emulatorStages,
+		apt: "google-cloud-cli-firestore-emulator", how: "Run: gcloud components install cloud-firestore-emulator.",
+		find: emulators.FindFirestore},
+	{name: "pubsub", what: "the Pub/Sub emulator of the Google Cloud CLI", stages: emulatorStages,
+		apt: "google-cloud-cli-pubsub-emulator", how: "Run: gcloud components install pubsub-emulator.",
+		find: emulators.FindPubSub},
+	{name: "terraform", what: "Terraform (or $TERRAFORM)", stages: []string{"go", "terraform"},
+		how: "Install Terraform (terraform.io), or name the program in TERRAFORM.", find: findTerraform},
 }
 
 func inPath(names ...string) func(context.Context) (string, error) {
@@ -67,7 +81,7 @@ func findChromium(ctx context.Context) (string, error) {
 	return inPath("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")(ctx)
 }
 
-// findShell finds the same engine without windows, which needs two thirds of the time.
+// findShell finds the same engine without a user interface. Tests take a third less time with it.
 func findShell(ctx context.Context) (string, error) {
 	if path := os.Getenv("CHROMIUM"); path != "" {
 		return exec.LookPath(path)
@@ -96,29 +110,13 @@ func findNode(ctx context.Context) (string, error) {
 	return exec.LookPath("node")
 }
 
-// setup finds what the chosen stages need and installs what it may. A part that stays missing is a
-// failure, unless the caller leaves it out.
-func (r *run) setup(ctx context.Context, chosen []stage) tally {
+// setup finds the parts that the chosen stages need, and installs missing ones if it may. A part that stays missing is
+// a failure, unless the caller leaves it out.
+func (r *run) setup(ctx context.Context, chosen []stage) (out tally) {
 	r.parts = map[string]part{}
-	missing := map[string]error{}
-	look := func() {
-		for _, t := range tools {
-			wanted := slices.ContainsFunc(chosen, func(s stage) bool { return slices.Contains(t.stages, s.name) })
-			if !wanted || slices.Contains(r.without, t.name) {
-				continue
-			}
-			path, err := t.find(ctx)
-			if err != nil {
-				missing[t.name] = err
-				continue
-			}
-			delete(missing, t.name)
-			r.parts[t.name] = part{path}
-		}
-	}
-	look()
+	missing := r.findParts(ctx, chosen)
 	if len(missing) > 0 && r.install(ctx, missing) {
-		look()
+		missing = r.findParts(ctx, chosen)
 	}
 	for _, t := range tools {
 		i := slices.IndexFunc(tools, func(o tool) bool { return o.name == t.instead })
@@ -130,40 +128,60 @@ func (r *run) setup(ctx context.Context, chosen []stage) tally {
 			r.parts[t.name] = part{path}
 		}
 	}
-	var out tally
 	for _, t := range tools {
-		err, gone := missing[t.name]
-		if !gone {
-			continue
+		if err := missing[t.name]; err != nil {
+			r.sayMissing(t, err)
+			out.fail(t.name, "it is missing")
 		}
-		how := t.how
-		if t.apt != "" && aptHere() {
-			how = fmt.Sprintf("As root: apt-get install %s. %s", t.apt, how)
-		}
-		if errors.Is(err, exec.ErrNotFound) || errors.As(err, new(*emulators.Missing)) {
-			err = errors.New(t.what)
-		}
-		r.say("missing: %s (%v). %s Or leave it out with -without %s.", t.name, err, how, t.name)
-		out.failed++
 	}
 	if _, ok := r.parts["node"]; ok {
 		err := webbuild.Install(ctx, r.path("web"), func(s string) { r.say("%s", s) })
 		if err != nil {
 			r.say("%v", err)
-			out.failed++
+			out.fail("web", err.Error())
 		}
 	}
 	return out
 }
 
-func aptHere() bool {
+// findParts finds the parts that the chosen stages need. It returns an error for each that it did not find, by name.
+func (r *run) findParts(ctx context.Context, chosen []stage) map[string]error {
+	missing := map[string]error{}
+	for _, t := range tools {
+		needed := slices.ContainsFunc(chosen, func(s stage) bool { return slices.Contains(t.stages, s.name) })
+		if !needed || slices.Contains(r.without, t.name) {
+			continue
+		}
+		path, err := t.find(ctx)
+		if err != nil {
+			missing[t.name] = err
+			continue
+		}
+		r.parts[t.name] = part{path}
+	}
+	return missing
+}
+
+// sayMissing prints how to get a tool that find did not find.
+func (r *run) sayMissing(t tool, err error) {
+	how := t.how
+	if t.apt != "" && hasAPT() {
+		how = fmt.Sprintf("As root: apt-get install %s. %s", t.apt, how)
+	}
+	if errors.Is(err, exec.ErrNotFound) || errors.As(err, new(*emulators.Missing)) {
+		err = errors.New(t.what)
+	}
+	r.say("missing: %s (%v). %s Or leave it out with -without %s.", t.name, err, how, t.name)
+}
+
+func hasAPT() bool {
 	_, err := exec.LookPath("apt-get")
 	return err == nil && runtime.GOOS == "linux"
 }
 
-// install lets apt bring what it knows of what is missing, where that is allowed; it reports whether it did.
+// install installs missing tools with apt, if the user is root. It reports whether it tried.
 func (r *run) install(ctx context.Context, missing map[string]error) bool {
-	if !aptHere() || os.Geteuid() != 0 {
+	if !hasAPT() || os.Geteuid() != 0 {
 		return false
 	}
 	if err := r.apt(ctx, "update", "-qq"); err != nil {
@@ -176,7 +194,7 @@ func (r *run) install(ctx context.Context, missing map[string]error) bool {
 			continue
 		}
 		for p := range strings.FieldsSeq(t.apt) {
-			// Google's packages are known only where its repository was added.
+			// apt knows Google's packages only if its repository was added.
 			if err := exec.CommandContext(ctx, "apt-cache", "show", "-q=2", p).Run(); err == nil {
 				packages = append(packages, p)
 			}

@@ -74,7 +74,7 @@ func (t *trial) run(ctx context.Context) (err error) {
 
 	for _, p := range []*person{a, b} {
 		t.connect(p)
-		if _, err := p.await(ctx, func(n client.Note) bool { return n.What == client.NoteUp }); err != nil {
+		if _, err := p.await(ctx, func(n client.Note) bool { return n.NoteKind == client.NoteUp }); err != nil {
 			return fmt.Errorf("socket of %s at %s: %w", p.username, t.socketURL(), err)
 		}
 	}
@@ -82,7 +82,7 @@ func (t *trial) run(ctx context.Context) (err error) {
 
 	body := "Is this on? " + run
 	id := a.device.Write(b.uid, body, "")
-	got, err := b.await(ctx, func(n client.Note) bool { return n.What == client.NoteShown && n.Message.ID == id })
+	got, err := b.await(ctx, func(n client.Note) bool { return n.NoteKind == client.NoteShown && n.Message.ID == id })
 	if err != nil {
 		return fmt.Errorf("the message did not come to %s: %w", b.username, err)
 	}
@@ -90,7 +90,7 @@ func (t *trial) run(ctx context.Context) (err error) {
 		return fmt.Errorf("the message came as %q from %s", got.Message.Body, got.Message.From)
 	}
 	if _, err := a.await(ctx, func(n client.Note) bool {
-		return n.What == client.NoteState && n.Message.ID == id && n.State >= client.Delivered
+		return n.NoteKind == client.NoteState && n.Message.ID == id && n.State >= client.Delivered
 	}); err != nil {
 		return fmt.Errorf("the sender did not see it delivered: %w", err)
 	}
@@ -164,7 +164,7 @@ func (p *person) await(ctx context.Context, is func(client.Note) bool) (client.N
 			if is(n) {
 				return n, nil
 			}
-			if n.What == client.NoteState && n.State == client.Refused {
+			if n.NoteKind == client.NoteState && n.State == client.Refused {
 				return n, errors.New("the message was refused")
 			}
 		case <-ctx.Done():

@@ -6,15 +6,28 @@ export async function paint(page: Page, colorScheme: Theme): Promise<void> {
   await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
   await page.evaluate(async () => {
     for (let frame = 0; frame < 2; frame++) await new Promise((painted) => requestAnimationFrame(painted));
-    await Promise.allSettled(document.getAnimations().filter((a) => a.effect?.getComputedTiming().endTime !== Infinity).map((a) => a.finished));
+    await Promise.allSettled(
+      document
+        .getAnimations()
+        .filter((a) => a.effect?.getComputedTiming().endTime !== Infinity)
+        .map((a) => a.finished),
+    );
   });
 }
 
 /** What axe finds on the page as it is. */
-export async function findings(page: Page): Promise<readonly { readonly id: string; readonly where: readonly string[] }[]> {
+export async function findings(
+  page: Page,
+): Promise<readonly { readonly id: string; readonly where: readonly string[] }[]> {
   // There are no frames to go into, so axe needs no page of its own to put findings together.
-  const { violations } = await new AxeBuilder({ page }).setLegacyMode(true).options({ resultTypes: ["violations"] }).analyze();
-  return violations.map(({ id, nodes }) => ({ id, where: nodes.map((node) => `${node.target.join(" ")}: ${node.failureSummary ?? ""}`) }));
+  const { violations } = await new AxeBuilder({ page })
+    .setLegacyMode(true)
+    .options({ resultTypes: ["violations"] })
+    .analyze();
+  return violations.map(({ id, nodes }) => ({
+    id,
+    where: nodes.map((node) => `${node.target.join(" ")}: ${node.failureSummary ?? ""}`),
+  }));
 }
 
 export type Theme = "light" | "dark";
@@ -29,5 +42,8 @@ export async function expectNoFindings(page: Page, ...themes: readonly Theme[]):
 
 /** Nothing sticks out sideways. */
 export async function expectNoSidewaysScroll(page: Page, what?: string): Promise<void> {
-  expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth), what).toBeLessThanOrEqual(0);
+  expect(
+    await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth),
+    what,
+  ).toBeLessThanOrEqual(0);
 }

@@ -5,7 +5,8 @@ import type { Locator, Page } from "@playwright/test";
 import { adminText } from "../../src/text/admin";
 import { expectIn, fillSignIn } from "./steps";
 import { makeAdmin, type System, system } from "./system";
-import { type Account, account, expect, type Person } from "./test";
+import { type Account, account } from "./account";
+import { expect, type Person } from "./test";
 
 export { adminText };
 
@@ -21,7 +22,12 @@ export async function enrol(who: Account, of: System = system()): Promise<string
 }
 
 /** Signs in at a browser of their own. */
-export async function enter(visitor: (name: string, options?: object) => Promise<Person>, who: Account, of: System = system(), options: object = {}): Promise<Person> {
+export async function enter(
+  visitor: (name: string, options?: object) => Promise<Person>,
+  who: Account,
+  of: System = system(),
+  options: object = {},
+): Promise<Person> {
   const at = await visitor(who.name, { baseURL: of.url, ...options });
   await fillSignIn(at.page, who);
   await expectIn(at.page);
@@ -29,7 +35,11 @@ export async function enter(visitor: (name: string, options?: object) => Promise
 }
 
 /** An admin with the panel open, at the list of people. */
-export async function operator(visitor: (name: string, options?: object) => Promise<Person>, of: System = system(), options: object = {}): Promise<Person> {
+export async function operator(
+  visitor: (name: string, options?: object) => Promise<Person>,
+  of: System = system(),
+  options: object = {},
+): Promise<Person> {
   const who = account("Operator");
   await enrol(who, of);
   await makeAdmin(who.email, of);
@@ -70,7 +80,8 @@ export async function choose(page: Page, row: Locator, item: string): Promise<Lo
 /** Finds somebody, chooses, gives the reason and says yes. */
 export async function act(page: Page, who: Account, item: string, reason: string): Promise<void> {
   const dialog = await choose(page, await find(page, who), item);
-  if (item === adminText.acts.remove) await dialog.getByLabel(adminText.acts.removeConfirm(who.username)).fill(who.username);
+  if (item === adminText.acts.remove)
+    await dialog.getByLabel(adminText.acts.removeConfirm(who.username)).fill(who.username);
   await dialog.getByLabel(adminText.reasonOptional).fill(reason);
   await dialog.getByRole("button", { name: item, exact: true }).click();
   await expect(dialog).toBeHidden();

@@ -1,15 +1,18 @@
 /** Looks at what is kept, past the client: the store's own door, and Redis. */
-import type { Account } from "./test";
+import type { Account } from "./account";
 import { redis } from "./redis";
 import { system } from "./system";
 
 /** Signs in as a browser would; the token stands for the account in requests. */
 export async function signIn(who: Account): Promise<{ readonly uid: string; readonly token: string }> {
-  const answer = await fetch(`http://${system().auth}/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ email: who.email, password: who.password, returnSecureToken: true }),
-  });
+  const answer = await fetch(
+    `http://${system().auth}/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local`,
+    {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ email: who.email, password: who.password, returnSecureToken: true }),
+    },
+  );
   if (!answer.ok) throw new Error(`Signing in as ${who.email}: ${await answer.text()}`);
   const { localId, idToken } = (await answer.json()) as { localId: string; idToken: string };
   return { uid: localId, token: idToken };
@@ -33,7 +36,9 @@ export async function saved(token: string, conversation: string, message: string
     if (!answer.ok) throw new Error(`Firestore: ${answer.status} ${await answer.text()}`);
     return true;
   }
-  const answer = await fetch(`${url}/api/messages?conversation=${encodeURIComponent(conversation)}`, { headers: { authorization: `Bearer ${token}` } });
+  const answer = await fetch(`${url}/api/messages?conversation=${encodeURIComponent(conversation)}`, {
+    headers: { authorization: `Bearer ${token}` },
+  });
   if (!answer.ok) throw new Error(`Messages: ${answer.status} ${await answer.text()}`);
   const { messages } = (await answer.json()) as { messages: readonly { readonly id: string }[] };
   return messages.some((m) => m.id === message);

@@ -15,7 +15,9 @@ import { createInterface } from "node:readline";
 const unknown = Buffer.from('"method":"emulation.setMediaFeaturesOverride"');
 const known = Buffer.from('"method":"session.status"'.padEnd(unknown.length)); // as long, so that frames keep their length
 
-const firefox = spawn(process.env["FIREFOX"] ?? "/usr/bin/firefox-esr", process.argv.slice(2), { stdio: ["ignore", "inherit", "pipe"] });
+const firefox = spawn(process.env["FIREFOX"] ?? "/usr/bin/firefox-esr", process.argv.slice(2), {
+  stdio: ["ignore", "inherit", "pipe"],
+});
 firefox.once("error", ({ message }) => {
   console.error(message);
   process.exit(1);
@@ -47,7 +49,10 @@ function pass(client, port) {
     for (const part of rewrite(bytes)) browser.write(part);
   });
   browser.on("data", (bytes) => client.write(bytes));
-  for (const [one, other] of [[client, browser], [browser, client]]) {
+  for (const [one, other] of [
+    [client, browser],
+    [browser, client],
+  ]) {
     one.on("error", () => other.destroy());
     one.on("close", () => other.destroy());
   }
@@ -63,7 +68,10 @@ function rewriting(/** @type {number} */ port) {
       const end = held.indexOf("\r\n\r\n");
       if (end < 0) return;
       greeted = true;
-      yield Buffer.from(held.toString("latin1", 0, end + 4).replace(/^host:.*$/im, `Host: 127.0.0.1:${port}`), "latin1"); // Firefox checks it
+      yield Buffer.from(
+        held.toString("latin1", 0, end + 4).replace(/^host:.*$/im, `Host: 127.0.0.1:${port}`),
+        "latin1",
+      ); // Firefox checks it
       held = held.subarray(end + 4);
     }
     for (let length = frame(held); length > 0; length = frame(held)) {

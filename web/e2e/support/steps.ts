@@ -1,7 +1,7 @@
 /** What people do and see, by the words of the client and the roles that assistive technology reads. */
 import { expect, type Locator, type Page } from "@playwright/test";
 import { en } from "../../src/text/en";
-import type { Account } from "./test";
+import type { Account } from "./account";
 
 export { en };
 

@@ -1,17 +1,9 @@
 /** The test function of these tests, with people as fixtures. */
 import { test as base, type BrowserContext, type BrowserContextOptions, type Page } from "@playwright/test";
-import { randomUUID } from "node:crypto";
+import { type Account, account } from "./account";
 import { Sockets } from "./sockets";
 import { signUp } from "./steps";
 import { system } from "./system";
-
-/** Somebody with an account. */
-export interface Account {
-  readonly name: string;
-  readonly username: string;
-  readonly email: string;
-  readonly password: string;
-}
 
 /** Somebody at a browser. */
 export interface Person extends Account {
@@ -19,17 +11,6 @@ export interface Person extends Account {
   readonly page: Page;
   /** Every socket that this browser opens goes through here. */
   readonly sockets: Sockets;
-}
-
-/** Details that nobody else in this run has. */
-export function account(name: string): Account {
-  const id = randomUUID().slice(0, 8);
-  return {
-    name: `${name} ${id}`,
-    username: `${name.toLowerCase()}.${id}`,
-    email: `${name.toLowerCase()}.${id}@example.org`,
-    password: "warm embers at night",
-  };
 }
 
 interface Fixtures {
@@ -41,12 +22,15 @@ interface Fixtures {
 
 export const test = base.extend<Fixtures>({
   // Known only once the system runs, so not in the configuration.
-  // eslint-disable-next-line no-empty-pattern
   baseURL: async ({}, use) => use(system().url),
   visitor: async ({ browser, baseURL, contextOptions }, use) => {
     const contexts: BrowserContext[] = [];
     await use(async (name, options) => {
-      const context = await browser.newContext({ ...contextOptions, ...(baseURL === undefined ? {} : { baseURL }), ...options });
+      const context = await browser.newContext({
+        ...contextOptions,
+        ...(baseURL === undefined ? {} : { baseURL }),
+        ...options,
+      });
       contexts.push(context);
       const sockets = new Sockets();
       await sockets.watch(context);
@@ -64,4 +48,5 @@ export const test = base.extend<Fixtures>({
 });
 
 export { expect } from "@playwright/test";
+export { type Account, account } from "./account";
 export { engines, everywhere, whole } from "./browser";

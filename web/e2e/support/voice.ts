@@ -8,7 +8,7 @@ import { uuidv7 } from "../../src/protocol/uuid";
 import { randomBytes } from "node:crypto";
 import { signIn } from "./archive";
 import { system } from "./system";
-import type { Account } from "./test";
+import type { Account } from "./account";
 
 /** Signs up without the form. */
 export async function register({ name, username, email, password }: Account): Promise<void> {
@@ -62,7 +62,11 @@ export class Voice {
 
   /** Says that everything up to a moment (ms since the epoch) was read. */
   async read(conversation: string, at: number): Promise<void> {
-    await this.#page.evaluate((f) => (window as unknown as VoiceWindow).voice.send(JSON.stringify(f)), { type: "read", conversation, at: at * 1000 });
+    await this.#page.evaluate((f) => (window as unknown as VoiceWindow).voice.send(JSON.stringify(f)), {
+      type: "read",
+      conversation,
+      at: at * 1000,
+    });
   }
 
   async close(): Promise<void> {
@@ -76,7 +80,14 @@ function newId(ms: number): string {
 
 function frame(id: string, to: string, body: string, at?: number, replyTo?: string): object {
   // Where there is no time, the page adds that of sending.
-  return { type: "send", id, to, body, ...(at === undefined ? {} : { at: at * 1000 }), ...(replyTo === undefined ? {} : { reply_to: replyTo }) };
+  return {
+    type: "send",
+    id,
+    to,
+    body,
+    ...(at === undefined ? {} : { at: at * 1000 }),
+    ...(replyTo === undefined ? {} : { reply_to: replyTo }),
+  };
 }
 
 /** What {@link begin} leaves in the page. */
@@ -111,8 +122,11 @@ async function sendAll({ frames, perSecond }: { frames: readonly object[]; perSe
   const { voice, settled } = window as unknown as VoiceWindow;
   const began = performance.now();
   const words: Promise<void>[] = [];
-  for (let n = 0; n < frames.length; ) {
-    const due = perSecond === Infinity ? frames.length : Math.min(frames.length, Math.floor(((performance.now() - began) / 1000) * perSecond) + 1);
+  for (let n = 0; n < frames.length;) {
+    const due =
+      perSecond === Infinity
+        ? frames.length
+        : Math.min(frames.length, Math.floor(((performance.now() - began) / 1000) * perSecond) + 1);
     for (; n < due; n++) {
       const f = { at: Date.now() * 1000, id: "", ...frames[n] };
       words.push(

@@ -36,14 +36,27 @@ const screens: readonly Screen[] = [
 ];
 
 // Both themes and both ends of the layout; colours do not depend on the width.
-for (const [colorScheme, width] of [["light", 360], ["dark", 1280]] as const) {
+for (const [colorScheme, width] of [
+  ["light", 360],
+  ["dark", 1280],
+] as const) {
   test.describe(`${colorScheme}, ${width} px`, () => {
-    test.use({ colorScheme, viewport: { width, height: 800 }, bypassCSP: true, serviceWorkers: "block", contextOptions: { reducedMotion: "reduce" } });
+    test.use({
+      colorScheme,
+      viewport: { width, height: 800 },
+      bypassCSP: true,
+      serviceWorkers: "block",
+      contextOptions: { reducedMotion: "reduce" },
+    });
 
     test("axe finds nothing, and nothing sticks out", async ({ page, view }) => {
       test.slow();
       for (const [place, how, there] of screens) {
-        const query = new URLSearchParams({ fake: "1", latency: "0", ...Object.fromEntries(Object.entries(how).map(([k, v]) => [k, String(v)])) });
+        const query = new URLSearchParams({
+          fake: "1",
+          latency: "0",
+          ...Object.fromEntries(Object.entries(how).map(([k, v]) => [k, String(v)])),
+        });
         await page.goto(`${view.url}${place}${place.includes("?") ? "&" : "?"}${query.toString()}`);
         await expect(page.getByRole("heading", { level: 1 })).toHaveCount(1);
         await expect(there(page)).toBeVisible();

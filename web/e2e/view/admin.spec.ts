@@ -8,7 +8,9 @@ test("an operator works by keyboard alone", async ({ at }) => {
   await page.keyboard.press("Enter");
   const menu = page.getByRole("menu", { name: adminText.actions("Jonas Ahlgren") });
   await expect(menu.getByRole("menuitem").first()).toBeFocused();
-  await expect(menu.getByRole("menuitem", { name: new RegExp(`^${adminText.acts.disable}`) })).toContainText(adminText.acts.disableWhat);
+  await expect(menu.getByRole("menuitem", { name: new RegExp(`^${adminText.acts.disable}`) })).toContainText(
+    adminText.acts.disableWhat,
+  );
   await page.keyboard.press("Escape");
   await expect(menu).toBeHidden();
   await expect(row.getByRole("button")).toBeFocused();
@@ -26,7 +28,10 @@ test("an operator works by keyboard alone", async ({ at }) => {
 
 test("what the server refuses is said where it was asked", async ({ at }) => {
   const page = await at("/admin", { admin: 1 });
-  await page.getByRole("button", { name: adminText.actions("Mira Kern") }).first().click();
+  await page
+    .getByRole("button", { name: adminText.actions("Mira Kern") })
+    .first()
+    .click();
   await page.getByRole("menuitem", { name: new RegExp(`^${adminText.acts.unmakeAdmin}`) }).click();
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("button", { name: adminText.acts.unmakeAdmin }).click();
@@ -39,7 +44,10 @@ test("what the server refuses is said where it was asked", async ({ at }) => {
 
 test("deleting needs the name, reading messages a reason", async ({ at }) => {
   const page = await at("/admin", { admin: 1 });
-  await page.getByRole("button", { name: adminText.actions("Jonas Ahlgren") }).first().click();
+  await page
+    .getByRole("button", { name: adminText.actions("Jonas Ahlgren") })
+    .first()
+    .click();
   await page.getByRole("menuitem", { name: new RegExp(`^${adminText.acts.remove}\\b`) }).click();
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("button", { name: adminText.acts.remove, exact: true }).click();

@@ -21,7 +21,10 @@ test("Enter within an input method sends nothing", async ({ at }) => {
   const box = page.getByRole("textbox");
   await box.fill("にほん");
   for (const init of [{ isComposing: true }, { keyCode: 229 }]) {
-    await box.evaluate((e, i) => e.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, ...i })), init);
+    await box.evaluate(
+      (e, i) => e.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, ...i })),
+      init,
+    );
   }
   await expect(box).toHaveValue("にほん");
   await page.keyboard.press("Enter");
@@ -77,7 +80,14 @@ test.describe("with fingers", () => {
     const small = await page.evaluate(() =>
       [...document.querySelectorAll<HTMLElement>("button, a, input, textarea, [role=button]")]
         .filter((e) => e.checkVisibility({ visibilityProperty: true }) && e.closest(".spoken, .body, [inert]") === null)
-        .map((e) => ({ name: e.getAttribute("aria-label") ?? e.innerText, ...e.getBoundingClientRect().toJSON() }) as { name: string; width: number; height: number })
+        .map(
+          (e) =>
+            ({ name: e.getAttribute("aria-label") ?? e.innerText, ...e.getBoundingClientRect().toJSON() }) as {
+              name: string;
+              width: number;
+              height: number;
+            },
+        )
         // A step aside from the rule for what stands in a line of text (WCAG 2.5.8) is not taken here: links reach out by ::after.
         .filter((r) => r.width > 1 && (r.height < 44 || r.width < 44)),
     );

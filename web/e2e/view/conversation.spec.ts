@@ -44,9 +44,14 @@ test("50 messages a second arrive without holding up the page", async ({ at }) =
   await expect.poll(() => fromEnd(page)).toBeLessThan(2);
   const idle = await frameTime(page, "idle");
   await page.evaluate(() => {
-    const { fake } = globalThis as unknown as { fake: { say(uid: string, body: string): void; people: { uid: string }[] } };
+    const { fake } = globalThis as unknown as {
+      fake: { say(uid: string, body: string): void; people: { uid: string }[] };
+    };
     let n = 0;
-    const timer = setInterval(() => (n++ < 100 ? fake.say(fake.people[1]?.uid ?? "", `tick ${n}`) : clearInterval(timer)), 20);
+    const timer = setInterval(
+      () => (n++ < 100 ? fake.say(fake.people[1]?.uid ?? "", `tick ${n}`) : clearInterval(timer)),
+      20,
+    );
   });
   expect(await frameTime(page, "idle")).toBeLessThan(2 * idle + 34);
   await expect(articles(page).last()).toContainText("tick 100");
@@ -61,9 +66,12 @@ test("what is read stays where it is while history loads", async ({ at }) => {
     for (let i = 0; i < 4; i++) {
       scroller.scrollTop = 200; // asks for the page before
       // The jump brings rows that were never measured; what is tested begins when they are, and the page is still on its way.
-      for (let still = 0, before = Number.NaN; still < 6; ) {
+      for (let still = 0, before = Number.NaN; still < 6;) {
         await new Promise((resolve) => requestAnimationFrame(resolve));
-        const now = [...scroller.querySelectorAll("article")].reduce((sum, a) => sum + a.getBoundingClientRect().top, 0);
+        const now = [...scroller.querySelectorAll("article")].reduce(
+          (sum, a) => sum + a.getBoundingClientRect().top,
+          0,
+        );
         still = now === before ? still + 1 : 0;
         before = now;
       }
@@ -90,7 +98,9 @@ test("it opens at the first unread message, and leads to the latest with their n
   const page = await at("/c/jonas");
   const line = page.getByText(en.talk.newMessages);
   await expect(line).toBeInViewport();
-  const top = await line.evaluate((e) => e.getBoundingClientRect().top - (e.closest("[role=log]")?.getBoundingClientRect().top ?? 0));
+  const top = await line.evaluate(
+    (e) => e.getBoundingClientRect().top - (e.closest("[role=log]")?.getBoundingClientRect().top ?? 0),
+  );
   expect(top).toBeLessThan(140);
   const jump = page.getByRole("button", { name: /^Jump to \d+ new messages$/ });
   await expect(jump).toBeVisible();
@@ -108,7 +118,9 @@ test("who reads above stays there when a message comes, and learns of it", async
   const read = articles(page).filter({ hasText: "Do not forget the lamps" }).first();
   const before = await read.evaluate((e) => e.getBoundingClientRect().top);
   await page.evaluate(() => {
-    const { fake } = globalThis as unknown as { fake: { say(uid: string, body: string): void; people: { uid: string }[] } };
+    const { fake } = globalThis as unknown as {
+      fake: { say(uid: string, body: string): void; people: { uid: string }[] };
+    };
     fake.say(fake.people[2]?.uid ?? "", "something new");
   });
   await expect(page.getByRole("button", { name: "Jump to 1 new message", exact: true })).toBeVisible();
@@ -119,11 +131,16 @@ test("who reads above stays there when a message comes, and learns of it", async
 test("a quote leads to what it answers, also far back", async ({ at }) => {
   const page = await at("/c/jonas");
   const first = await page.evaluate(() => {
-    const { fake } = globalThis as unknown as { fake: { people: { uid: string }[]; answer(uid: string, index: number): string } };
+    const { fake } = globalThis as unknown as {
+      fake: { people: { uid: string }[]; answer(uid: string, index: number): string };
+    };
     return fake.answer(fake.people[1]?.uid ?? "", 40);
   });
   await page.getByRole("button", { name: /^Jump to/ }).click();
-  await page.getByRole("button", { name: new RegExp(`^${en.talk.quoted("")}`) }).last().click();
+  await page
+    .getByRole("button", { name: new RegExp(`^${en.talk.quoted("")}`) })
+    .last()
+    .click();
   await expect(page.locator(`#m-${first}`)).toBeInViewport();
   await expect(page.locator(`#m-${first}`)).toBeFocused();
 });
@@ -137,7 +154,10 @@ test("bodies are text: markup, overrides, stacked marks and long words harm noth
   const [bubble, body] = await hostile.evaluate((e) => {
     const b = e.querySelector(".bubble")?.getBoundingClientRect();
     const t = e.querySelector(".body");
-    return [b ? b.right <= innerWidth : false, t ? getComputedStyle(t).unicodeBidi === "isolate" && getComputedStyle(t).overflow === "hidden" : false];
+    return [
+      b ? b.right <= innerWidth : false,
+      t ? getComputedStyle(t).unicodeBidi === "isolate" && getComputedStyle(t).overflow === "hidden" : false,
+    ];
   });
   expect([bubble, body]).toEqual([true, true]);
   await scrollTo(page, 0);
@@ -181,10 +201,14 @@ test("a row takes clicks while the list scrolls", async ({ at }) => {
     scroller.scrollTop -= 40;
     await frame();
     await frame(); // the list has heard of it
-    const bubble = [...scroller.querySelectorAll("article .bubble")].find((b) => b.getBoundingClientRect().top > scroller.getBoundingClientRect().top);
+    const bubble = [...scroller.querySelectorAll("article .bubble")].find(
+      (b) => b.getBoundingClientRect().top > scroller.getBoundingClientRect().top,
+    );
     if (!bubble) return "no bubble is in sight";
     const { left, top, width, height } = bubble.getBoundingClientRect();
-    return document.elementFromPoint(left + width / 2, top + height / 2)?.closest("article") === bubble.closest("article");
+    return (
+      document.elementFromPoint(left + width / 2, top + height / 2)?.closest("article") === bubble.closest("article")
+    );
   });
   expect(hit, "what is under the pointer is the row").toBe(true);
 });
@@ -205,7 +229,11 @@ test("messages are walked and answered by keyboard", async ({ at }) => {
   await page.keyboard.type("about that");
   await page.keyboard.press("Enter");
   await expect(articles(page).last()).toContainText("about that");
-  await expect(articles(page).last().getByRole("button", { name: /^In reply to You/ })).toBeVisible();
+  await expect(
+    articles(page)
+      .last()
+      .getByRole("button", { name: /^In reply to You/ }),
+  ).toBeVisible();
 });
 
 test("copying says that it was done", async ({ at, context, view }) => {

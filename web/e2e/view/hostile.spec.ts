@@ -8,9 +8,9 @@ const bodies: Readonly<Record<string, string>> = {
   "stacked marks": "Z" + "̶̛".repeat(3_999),
   "marks on every letter": ("e" + "́".repeat(15)).repeat(500),
   "overrides without end": "‮⁦".repeat(4_000),
-  "markup": "<img src=x onerror=alert(1)><script>alert(2)</script>".repeat(100),
-  "brackets": "https://" + "(".repeat(7_900),
-  "lines": "\n".repeat(7_998) + ".",
+  markup: "<img src=x onerror=alert(1)><script>alert(2)</script>".repeat(100),
+  brackets: "https://" + "(".repeat(7_900),
+  lines: "\n".repeat(7_998) + ".",
 };
 
 for (const theme of ["wide", "phone"] as const) {
@@ -23,7 +23,9 @@ for (const theme of ["wide", "phone"] as const) {
       for (const [name, body] of Object.entries(bodies)) {
         await test.step(name, async () => {
           await page.evaluate((said) => {
-            const { fake } = globalThis as unknown as { fake: { people: { uid: string; username: string }[]; say(uid: string, body: string): void } };
+            const { fake } = globalThis as unknown as {
+              fake: { people: { uid: string; username: string }[]; say(uid: string, body: string): void };
+            };
             fake.say(fake.people.find((p) => p.username === "lena")?.uid ?? "", said);
           }, body);
           await atRest(page);
@@ -33,7 +35,13 @@ for (const theme of ["wide", "phone"] as const) {
             last.evaluate((e) => {
               const bubble = e.querySelector(".bubble")?.getBoundingClientRect();
               const list = e.closest("[role=log]")?.getBoundingClientRect();
-              return bubble !== undefined && list !== undefined && bubble.left >= list.left && bubble.right <= list.right && document.documentElement.scrollWidth <= innerWidth;
+              return (
+                bubble !== undefined &&
+                list !== undefined &&
+                bubble.left >= list.left &&
+                bubble.right <= list.right &&
+                document.documentElement.scrollWidth <= innerWidth
+              );
             });
           await expect.poll(inside).toBe(true); // the pane beside it may still be arriving
           const all = last.getByRole("button", { name: en.talk.showAll });

@@ -11,12 +11,16 @@ test("names made to imitate are told apart by their username, and turn nothing a
   const head = page.getByRole("button", { name: /^About / }).first();
   await expect(head).toContainText("@mallory");
   // Nothing unseen reaches the page.
-  expect(await page.evaluate(() => /[\u202a-\u202e\u200b]/u.test(document.body.innerText + document.title))).toBe(false);
+  expect(await page.evaluate(() => /[\u202a-\u202e\u200b]/u.test(document.body.innerText + document.title))).toBe(
+    false,
+  );
 });
 
 test("a name of stacked marks stays in its line", async ({ at }) => {
   const page = await at("/");
   const row = page.getByRole("list", { name: en.chats.label }).locator("a.row").nth(10);
-  const marks = await row.locator(".name").evaluate((e) => Math.max(...(e.textContent ?? "").split(/\P{M}+/u).map((run) => run.length)));
+  const marks = await row
+    .locator(".name")
+    .evaluate((e) => Math.max(...(e.textContent ?? "").split(/\P{M}+/u).map((run) => run.length)));
   expect(marks).toBeLessThanOrEqual(4);
 });

@@ -77,14 +77,27 @@ test("nothing moves for those who ask for calm", async ({ at, page }) => {
   await page.getByRole("textbox").fill("still");
   await page.keyboard.press("Enter");
   await expect(page.getByRole("article")).toBeVisible();
-  const long = await page.evaluate(() => document.getAnimations().filter((a) => Number(a.effect?.getComputedTiming().duration ?? 0) > 10).length);
+  const long = await page.evaluate(
+    () => document.getAnimations().filter((a) => Number(a.effect?.getComputedTiming().duration ?? 0) > 10).length,
+  );
   expect(long).toBe(0);
 });
 
 test("the shell opens without a network, and a new version waits to be asked", async ({ at, context, view }) => {
   const page = await at("/");
   await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
-  await expect.poll(() => page.evaluate(async () => (await Promise.all((await caches.keys()).map(async (name) => (await (await caches.open(name)).keys()).length))).at(0) ?? 0)).toBeGreaterThan(8);
+  await expect
+    .poll(() =>
+      page.evaluate(
+        async () =>
+          (
+            await Promise.all(
+              (await caches.keys()).map(async (name) => (await (await caches.open(name)).keys()).length),
+            )
+          ).at(0) ?? 0,
+      ),
+    )
+    .toBeGreaterThan(8);
   await context.setOffline(true);
   await page.goto(`${view.url}/c/lena`);
   await expect(page.getByRole("region", { name: en.talk.label("Lena") })).toBeVisible();

@@ -46,7 +46,11 @@ function serve(folder: string): Promise<Server> {
       if (path.startsWith("/assets/") || path.endsWith(".js")) return void response.writeHead(404).end();
       file = join(folder, "index.html"); // every place of the client is this page
     }
-    response.writeHead(200, { "content-type": kinds[extname(file)] ?? "application/octet-stream", "content-security-policy": policy, "cache-control": "no-cache" });
+    response.writeHead(200, {
+      "content-type": kinds[extname(file)] ?? "application/octet-stream",
+      "content-security-policy": policy,
+      "cache-control": "no-cache",
+    });
     createReadStream(file).pipe(response);
   });
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
@@ -59,11 +63,15 @@ interface Fixtures {
 
 export const test = base.extend<Fixtures, { view: View }>({
   view: [
-    // eslint-disable-next-line no-empty-pattern
     async ({}, use) => {
       const folder = await mkdtemp(join(tmpdir(), "phoenix-view-"));
       const make = async (mark: string): Promise<void> => {
-        await build({ configFile: config, logLevel: "error", define: { __MARK__: JSON.stringify(mark) }, build: { outDir: folder, emptyOutDir: true } });
+        await build({
+          configFile: config,
+          logLevel: "error",
+          define: { __MARK__: JSON.stringify(mark) },
+          build: { outDir: folder, emptyOutDir: true },
+        });
       };
       await make("");
       const server = await serve(folder);
@@ -81,7 +89,10 @@ export const test = base.extend<Fixtures, { view: View }>({
     });
     page.on("pageerror", (error) => said.push(error.message));
     await use(async (place, how = {}) => {
-      const query = new URLSearchParams({ fake: "1", ...Object.fromEntries(Object.entries(how).map(([k, v]) => [k, String(v)])) });
+      const query = new URLSearchParams({
+        fake: "1",
+        ...Object.fromEntries(Object.entries(how).map(([k, v]) => [k, String(v)])),
+      });
       await page.goto(`${view.url}${place}${place.includes("?") ? "&" : "?"}${query.toString()}`);
       return page;
     });
@@ -91,13 +102,15 @@ export const test = base.extend<Fixtures, { view: View }>({
 
 /** The two frames after which what was asked for is on the screen. */
 export function painted(page: Page): Promise<void> {
-  return page.evaluate(() => new Promise<void>((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve()))));
+  return page.evaluate(
+    () => new Promise<void>((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve()))),
+  );
 }
 
 /** Until nothing moves: rows that come into sight are measured, and what is above them then changes. */
 export function atRest(page: Page): Promise<void> {
   return page.getByRole("log").evaluate(async (scroller) => {
-    for (let still = 0, before = Number.NaN; still < 12; ) {
+    for (let still = 0, before = Number.NaN; still < 12;) {
       await new Promise((resolve) => requestAnimationFrame(resolve));
       const now = [...scroller.querySelectorAll("article")].reduce((sum, a) => sum + a.getBoundingClientRect().top, 0);
       still = now === before ? still + 1 : 0;

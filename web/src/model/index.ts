@@ -17,8 +17,6 @@ export type {
   Incoming,
   NewAccount,
   NotificationPermissionState,
-  Outcome,
-  Problem,
   Session,
   SignedOutReason,
 } from "./interface/app";
@@ -30,11 +28,12 @@ export type {
   DirectorySearch,
   Me,
   PeopleList,
-  Person,
   Presence,
   ProfileChange,
   StorageState,
 } from "./interface/chat";
+export type { Outcome, Problem } from "./interface/outcome";
+export type { Person } from "./interface/person";
 export type { Conversation, Draft, Message, MessageState, Quote, Refusal, Timeline } from "./interface/conversation";
 export type {
   Admin,

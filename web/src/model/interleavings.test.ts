@@ -33,7 +33,13 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: fc.constant("send" as const), device, reply: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("read" as const), device }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("open" as const), device }) },
-  { weight: 8, arbitrary: fc.record({ do: fc.constant("pass" as const), ms: fc.constantFrom(0, 1, 2, 5, 40, 60, 400, 5_000, 70_000) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant("pass" as const),
+      ms: fc.constantFrom(0, 1, 2, 5, 40, 60, 400, 5_000, 70_000),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("kill" as const), device, afterTurns: fc.nat({ max: 6 }) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("start" as const), device }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("drop" as const), person: fc.nat({ max: 1 }) }) },
@@ -45,7 +51,10 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       up: fc.boolean(),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("saving" as const), ms: fc.constantFrom(0, 500, 20_000, 200_000) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("saving" as const), ms: fc.constantFrom(0, 500, 20_000, 200_000) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("full" as const), device, full: fc.boolean() }) },
 );
 
@@ -155,7 +164,13 @@ class World {
     try {
       const id = await d.running.send(other, body, reply ? (received[received.length - 1]?.id ?? null) : null);
       // What its sender had on the screen comes before it, own messages of this device included.
-      this.typed.push({ id, uid: d.uid, device: i, body, after: seen.filter((r) => r.at !== null || r.queue !== undefined).map((r) => r.id) });
+      this.typed.push({
+        id,
+        uid: d.uid,
+        device: i,
+        body,
+        after: seen.filter((r) => r.at !== null || r.queue !== undefined).map((r) => r.id),
+      });
     } catch {
       // Not taken: the storage is full, and the person was told.
     }
@@ -198,7 +213,11 @@ class World {
       await running.open(CONVERSATION);
       let top: { place: number; id: string } | null = null;
       for (;;) {
-        const page: Awaited<ReturnType<typeof running.history.older>> = await running.history.older(CONVERSATION, top, 7);
+        const page: Awaited<ReturnType<typeof running.history.older>> = await running.history.older(
+          CONVERSATION,
+          top,
+          7,
+        );
         top = page.rows[0] ?? top;
         if (page.complete) break;
       }
@@ -220,7 +239,10 @@ class World {
       expect(new Set(here).size, `device ${i} shows a message twice`).toBe(here.length);
       const missing = this.typed.filter((t) => !here.includes(t.id)).map((t) => t.body);
       expect(missing, `device ${i} lost messages`).toEqual([]);
-      expect(here.filter((id) => !ids.has(id)), `device ${i} shows what nobody typed`).toEqual([]);
+      expect(
+        here.filter((id) => !ids.has(id)),
+        `device ${i} shows what nobody typed`,
+      ).toEqual([]);
       order ??= here;
       expect(here, `device ${i} has another order`).toEqual(order);
       expect(state.outbox, `outbox of device ${i}`).toEqual([]);
@@ -230,7 +252,10 @@ class World {
     }
     const place = new Map((order ?? []).map((id, n) => [id, n]));
     for (const t of this.typed)
-      for (const before of t.after) expect(place.get(before) ?? 0, `${t.body} sorts before what its sender had seen`).toBeLessThan(place.get(t.id) ?? -1);
+      for (const before of t.after)
+        expect(place.get(before) ?? 0, `${t.body} sorts before what its sender had seen`).toBeLessThan(
+          place.get(t.id) ?? -1,
+        );
     this.judgeMarks(await Promise.all(this.devices.map(async (d) => d.running?.see())));
   }
 
@@ -259,8 +284,15 @@ describe("two people with two devices each", () => {
   test("lose, double and reorder nothing, whatever happens", { timeout: 240_000 }, async () => {
     const skew = fc.constantFrom(0, 0, -1_500, 2_000, 86_400_000);
     await fc.assert(
-      fc.asyncProperty(fc.array(command, { minLength: 5, maxLength: 60 }), fc.tuple(skew, skew, skew, skew), (commands, skews) => live(commands, skews)),
-      { numRuns: Number(process.env["PHOENIX_RUNS"] ?? "60"), ...(process.env["PHOENIX_SEED"] ? { seed: Number(process.env["PHOENIX_SEED"]) } : {}) },
+      fc.asyncProperty(
+        fc.array(command, { minLength: 5, maxLength: 60 }),
+        fc.tuple(skew, skew, skew, skew),
+        (commands, skews) => live(commands, skews),
+      ),
+      {
+        numRuns: Number(process.env["PHOENIX_RUNS"] ?? "60"),
+        ...(process.env["PHOENIX_SEED"] ? { seed: Number(process.env["PHOENIX_SEED"]) } : {}),
+      },
     );
   });
 });

@@ -2,15 +2,7 @@
 import { SignInEnded } from "../net/connection";
 import { ApiProblem } from "../net/problem";
 import { StorageFull, StorageLost } from "../platform/database";
-import type { Outcome, Problem } from "./interface/app";
-
-export function done(): Outcome {
-  return { ok: true, value: undefined };
-}
-
-export function value<T>(v: T): Outcome<T> {
-  return { ok: true, value: v };
-}
+import type { Outcome, Problem } from "./interface/outcome";
 
 /** A problem that this client found itself: its words are the view's. */
 export function failed(code: string): { readonly ok: false; readonly problem: Problem } {

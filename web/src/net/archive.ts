@@ -57,8 +57,9 @@ export class ArchiveApi {
     limit: number,
   ): Promise<{ messages: readonly SavedMessage[]; more: boolean }> {
     const place = before === null ? null : before.id === "" ? String(before.at) : `${before.at},${before.id}`;
-    const page = await this.http.read({ method: "GET", path: "messages", query: { conversation, before: place, limit } }, (answer) =>
-      this.page(answer, "messages", readSavedMessage),
+    const page = await this.http.read(
+      { method: "GET", path: "messages", query: { conversation, before: place, limit } },
+      (answer) => this.page(answer, "messages", readSavedMessage),
     );
     return { messages: page.items, more: page.next !== null };
   }
@@ -83,12 +84,14 @@ export class ArchiveApi {
 
   private page<T>(answer: unknown, name: string, read: (entry: unknown) => T): ListPage<T> {
     const f = new Fields(name, answer);
-    const items = readEach(f.optionalList(name), read, (why) => this.dropped(`an entry of ${name} was passed over`, why.message));
+    const items = readEach(f.optionalList(name), read, (why) =>
+      this.dropped(`an entry of ${name} was passed over`, why.message),
+    );
     return { items, next: f.optionalText("next") || null };
   }
 }
 
-export function readPerson(value: unknown): PublicPerson {
+function readPerson(value: unknown): PublicPerson {
   const f = new Fields("person", value);
   return {
     uid: f.text("uid"),
@@ -102,7 +105,8 @@ function readListed(value: unknown): ListedConversation {
   const f = new Fields("conversation", value);
   const read: Record<string, Micros> = {};
   if (f.has("read")) {
-    for (const [uid, at] of f.object("read").entries()) if (typeof at === "number" && Number.isSafeInteger(at) && at > 0) read[uid] = at;
+    for (const [uid, at] of f.object("read").entries())
+      if (typeof at === "number" && Number.isSafeInteger(at) && at > 0) read[uid] = at;
   }
   const preview = f.has("preview") ? f.object("preview") : null;
   return {
@@ -111,7 +115,12 @@ function readListed(value: unknown): ListedConversation {
     lastAt: f.integer("last_at"),
     preview:
       preview && preview.optionalText("id") !== ""
-        ? { id: preview.text("id"), from: preview.text("from"), text: preview.textOrEmpty("text"), at: preview.integer("at", 1) }
+        ? {
+            id: preview.text("id"),
+            from: preview.text("from"),
+            text: preview.textOrEmpty("text"),
+            at: preview.integer("at", 1),
+          }
         : null,
     unread: f.has("unread") ? f.integer("unread") : 0,
     read,

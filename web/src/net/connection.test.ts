@@ -54,7 +54,8 @@ const last = (): FakeSocket => {
   if (!socket) throw new Error("no socket was opened");
   return socket;
 };
-const sent = (socket: FakeSocket): Record<string, unknown>[] => socket.sent.map((t) => JSON.parse(t) as Record<string, unknown>);
+const sent = (socket: FakeSocket): Record<string, unknown>[] =>
+  socket.sent.map((t) => JSON.parse(t) as Record<string, unknown>);
 const welcome = { type: "welcome", uid: "u", now: 1_795_348_800_000_000, resumed: true, limits: LIMITS };
 
 async function connected(): Promise<FakeSocket> {
@@ -269,7 +270,8 @@ describe("a connection", () => {
     [1013, "too_many_sockets", 30_000, 30_000],
   ] as const)("after %i %s it keeps away for a while", async (code, errorCode, retry, atLeast) => {
     const socket = await connected();
-    if (errorCode !== "") socket.deliver({ type: "error", code: errorCode, message: "x", ...(retry ? { retry_after_ms: retry } : {}) });
+    if (errorCode !== "")
+      socket.deliver({ type: "error", code: errorCode, message: "x", ...(retry ? { retry_after_ms: retry } : {}) });
     socket.drop(code);
     await clock.advance(atLeast);
     expect(platform.opened.length).toBe(1);
@@ -290,7 +292,10 @@ describe("a connection", () => {
 
   test("acknowledges at most every 50 ms, the newest only, and before it closes", async () => {
     const socket = await connected();
-    const acks = (): unknown[] => sent(socket).filter((f) => f["type"] === "ack").map((f) => f["cursor"]);
+    const acks = (): unknown[] =>
+      sent(socket)
+        .filter((f) => f["type"] === "ack")
+        .map((f) => f["cursor"]);
     const [link] = live;
     link?.ack("1");
     link?.ack("2");

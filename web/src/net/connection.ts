@@ -263,7 +263,9 @@ export class Connection {
       : this.wait
         ? { state: "waiting", until: this.wait.until, ...gap }
         : { state: "connecting", ...gap };
-    const same = state.state === this.told.state && (state.state !== "waiting" || this.told.state !== "waiting" || state.until === this.told.until);
+    const same =
+      state.state === this.told.state &&
+      (state.state !== "waiting" || this.told.state !== "waiting" || state.until === this.told.until);
     if (same) return;
     this.told = state;
     this.handlers.onState(state);

@@ -148,7 +148,8 @@ const PROBLEMS: Readonly<Record<string, readonly [code: string, field?: string]>
 
 function problemOf(err: unknown): ApiProblem {
   const code = codeOf(err);
-  if (code === "auth/network-request-failed" || code === "auth/timeout") return new ApiProblem(0, "offline", "", { cause: err });
+  if (code === "auth/network-request-failed" || code === "auth/timeout")
+    return new ApiProblem(0, "offline", "", { cause: err });
   const known = Object.hasOwn(PROBLEMS, code) ? PROBLEMS[code] : undefined;
   if (!known) return new ApiProblem(503, "sign_in_unavailable", "", { cause: err });
   const [ours, field] = known;

@@ -7,7 +7,12 @@ import { SignInEnded } from "./connection";
 import { HttpApi } from "./http";
 import { ApiProblem } from "./problem";
 
-function api(answers: (HttpAnswer | Error)[]): { http: HttpApi; seen: HttpRequest[]; fresh: boolean[]; platform: FakePlatform } {
+function api(answers: (HttpAnswer | Error)[]): {
+  http: HttpApi;
+  seen: HttpRequest[];
+  fresh: boolean[];
+  platform: FakePlatform;
+} {
   const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
   const seen: HttpRequest[] = [];
   const fresh: boolean[] = [];
@@ -46,15 +51,28 @@ async function problem(work: Promise<unknown>): Promise<ApiProblem> {
 describe("calls", () => {
   test("carry the token, the query and the body", async () => {
     const { http, seen } = api([answer(200, { a: 1 }), answer(204, "")]);
-    expect(await http.json({ method: "GET", path: "users", query: { q: "a b&c", cursor: null, limit: 5 } })).toEqual({ a: 1 });
-    expect(seen[0]).toMatchObject({ url: "https://api.test/users?q=a+b%26c&limit=5", headers: { authorization: "Bearer kept" }, body: null });
+    expect(await http.json({ method: "GET", path: "users", query: { q: "a b&c", cursor: null, limit: 5 } })).toEqual({
+      a: 1,
+    });
+    expect(seen[0]).toMatchObject({
+      url: "https://api.test/users?q=a+b%26c&limit=5",
+      headers: { authorization: "Bearer kept" },
+      body: null,
+    });
     expect(await http.json({ method: "POST", path: "signup", body: { x: 1 }, open: true })).toBeUndefined();
     expect(seen[1]?.headers).toEqual({ accept: "application/json", "content-type": "application/json" });
     expect(seen[1]?.body).toBe('{"x":1}');
   });
 
   test("give problem details as they are told", async () => {
-    const { http } = api([answer(409, { code: "username_taken", detail: "Taken.", fields: { username: "Taken.", odd: 7 }, retry_after_ms: 1500 })]);
+    const { http } = api([
+      answer(409, {
+        code: "username_taken",
+        detail: "Taken.",
+        fields: { username: "Taken.", odd: 7 },
+        retry_after_ms: 1500,
+      }),
+    ]);
     expect(await problem(http.json({ method: "PATCH", path: "me", body: {} }))).toMatchObject({
       status: 409,
       code: "username_taken",
@@ -66,7 +84,12 @@ describe("calls", () => {
   });
 
   test("make a sentence of what is no problem document", async () => {
-    const { http } = api([answer(503, "<html>", { "retry-after": "7" }), answer(418, ""), answer(200, "{"), answer(200, { users: 1 })]);
+    const { http } = api([
+      answer(503, "<html>", { "retry-after": "7" }),
+      answer(418, ""),
+      answer(200, "{"),
+      answer(200, { users: 1 }),
+    ]);
     const call = { method: "GET", path: "x" } as const;
     expect(await problem(http.json(call))).toMatchObject({ code: "unavailable", retryAfterMs: 7000, passing: true });
     expect(await problem(http.json(call))).toMatchObject({ code: "unexpected", passing: false });
@@ -75,14 +98,22 @@ describe("calls", () => {
 
   test("without a network are offline", async () => {
     const { http } = api([new NetworkError("gone")]);
-    expect(await problem(http.json({ method: "GET", path: "x" }))).toMatchObject({ status: 0, code: "offline", passing: true });
+    expect(await problem(http.json({ method: "GET", path: "x" }))).toMatchObject({
+      status: 0,
+      code: "offline",
+      passing: true,
+    });
   });
 
   test("are repeated once with a fresh token after 401, and never twice", async () => {
     const { http, fresh } = api([answer(401, { code: "token_ended", detail: "x" }), answer(200, { ok: 1 })]);
     expect(await http.json({ method: "GET", path: "x" })).toEqual({ ok: 1 });
     expect(fresh).toEqual([false, true]);
-    const again = api([answer(401, { code: "token_ended", detail: "x" }), answer(401, { code: "token_ended", detail: "x" }), answer(200, {})]);
+    const again = api([
+      answer(401, { code: "token_ended", detail: "x" }),
+      answer(401, { code: "token_ended", detail: "x" }),
+      answer(200, {}),
+    ]);
     expect(await problem(again.http.json({ method: "GET", path: "x" }))).toMatchObject({ status: 401 });
     expect(again.seen.length).toBe(2);
     const open = api([answer(401, { code: "unauthenticated", detail: "x" })]);
@@ -96,7 +127,9 @@ describe("calls", () => {
     expect(await http.json({ method: "GET", path: "admin/users", claim: true })).toEqual({ ok: 1 });
     expect(fresh).toEqual([false, true]);
     const again = api([refused, refused, answer(200, {})]);
-    expect(await problem(again.http.json({ method: "GET", path: "admin/users", claim: true }))).toMatchObject({ code: "forbidden" });
+    expect(await problem(again.http.json({ method: "GET", path: "admin/users", claim: true }))).toMatchObject({
+      code: "forbidden",
+    });
     expect(again.seen.length).toBe(2);
     const usual = api([refused, answer(200, {})]);
     expect(await problem(usual.http.json({ method: "GET", path: "x" }))).toMatchObject({ status: 403 });
@@ -113,12 +146,18 @@ describe("calls", () => {
         },
       });
     await expect(failing(new SignInEnded("ended")).json({ method: "GET", path: "x" })).rejects.toThrow(SignInEnded);
-    expect(await problem(failing(new Error("?")).json({ method: "GET", path: "x" }))).toMatchObject({ code: "offline" });
+    expect(await problem(failing(new Error("?")).json({ method: "GET", path: "x" }))).toMatchObject({
+      code: "offline",
+    });
   });
 });
 
 describe("the configuration", () => {
-  const good = { api_base: "/api", realtime_url: "https://chat.test/ws", firebase: { apiKey: "k", projectId: "p", authDomain: "d" } };
+  const good = {
+    api_base: "/api",
+    realtime_url: "https://chat.test/ws",
+    firebase: { apiKey: "k", projectId: "p", authDomain: "d" },
+  };
 
   test("is read, made absolute and kept for the next start", async () => {
     const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
@@ -143,10 +182,13 @@ describe("the configuration", () => {
     expect((await source.get()).apiBase).toBe("https://api.new/");
   });
 
-  test.each([answer(200, "<html>"), answer(200, { api_base: 7 }), answer(503, "")])("that cannot be read is a problem", async (bad) => {
-    const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
-    platform.notes.set("phoenix.config", "{broken");
-    platform.answer = async () => bad;
-    expect(await problem(new ConfigSource(platform).get())).toMatchObject({ code: "unavailable" });
-  });
+  test.each([answer(200, "<html>"), answer(200, { api_base: 7 }), answer(503, "")])(
+    "that cannot be read is a problem",
+    async (bad) => {
+      const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
+      platform.notes.set("phoenix.config", "{broken");
+      platform.answer = async () => bad;
+      expect(await problem(new ConfigSource(platform).get())).toMatchObject({ code: "unavailable" });
+    },
+  );
 });

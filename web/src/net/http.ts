@@ -104,7 +104,8 @@ export class HttpApi {
 
 function queryOf(query: Readonly<Record<string, string | number | null>>): string {
   const params = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) if (value !== null && value !== "") params.set(name, String(value));
+  for (const [name, value] of Object.entries(query))
+    if (value !== null && value !== "") params.set(name, String(value));
   const text = params.toString();
   return text === "" ? "" : `?${text}`;
 }

@@ -112,7 +112,9 @@ export class Link {
     if (this.pong || (this.current !== "live" && this.current !== "catching-up")) return;
     const { clock } = this.platform;
     this.doubtedAt = clock.now();
-    this.pong = clock.after(network ? PONG_MS : PONG_WITHOUT_NETWORK_MS, () => this.end(CloseCode.abnormal, this.doubtedAt));
+    this.pong = clock.after(network ? PONG_MS : PONG_WITHOUT_NETWORK_MS, () =>
+      this.end(CloseCode.abnormal, this.doubtedAt),
+    );
     this.send({ type: "ping" });
   }
 
@@ -187,7 +189,12 @@ export class Link {
     if (this.current === "ended") return;
     this.stop();
     this.socket.close(CloseCode.normal, "");
-    this.handlers.onEnd(this, { code, errorCode: this.lastError.code, retryAfterMs: this.lastError.retryAfterMs, silentSince });
+    this.handlers.onEnd(this, {
+      code,
+      errorCode: this.lastError.code,
+      retryAfterMs: this.lastError.retryAfterMs,
+      silentSince,
+    });
   }
 
   private stop(): void {

@@ -25,7 +25,12 @@ export class OwnApi {
   }
 
   async signUp(form: { email: string; password: string; username: string; displayName: string }): Promise<void> {
-    const body = { email: form.email.trim(), password: form.password, username: form.username.trim(), display_name: form.displayName.trim() };
+    const body = {
+      email: form.email.trim(),
+      password: form.password,
+      username: form.username.trim(),
+      display_name: form.displayName.trim(),
+    };
     await this.http.text({ method: "POST", path: "signup", body, open: true });
   }
 
@@ -42,7 +47,10 @@ export class OwnApi {
   }
 
   block(uid: string, blocked: boolean): Promise<OwnProfile> {
-    return this.http.read({ method: blocked ? "PUT" : "DELETE", path: `me/blocked/${encodeURIComponent(uid)}` }, readOwn);
+    return this.http.read(
+      { method: blocked ? "PUT" : "DELETE", path: `me/blocked/${encodeURIComponent(uid)}` },
+      readOwn,
+    );
   }
 
   /** All own data, as the text of a JSON file. */

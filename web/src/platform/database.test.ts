@@ -14,10 +14,18 @@ interface Note {
 
 const shape: Shape = {
   version: 1,
-  stores: { notes: { key: "id", indexes: { place: ["list", "at", "id"], due: ["due"] } }, other: { key: "id", indexes: {} } },
+  stores: {
+    notes: { key: "id", indexes: { place: ["list", "at", "id"], due: ["due"] } },
+    other: { key: "id", indexes: {} },
+  },
 };
 
-const note = (id: string, list: string, at: number, due?: number): Note => ({ id, list, at, ...(due === undefined ? {} : { due }) });
+const note = (id: string, list: string, at: number, due?: number): Note => ({
+  id,
+  list,
+  at,
+  ...(due === undefined ? {} : { due }),
+});
 const ids = (rows: object[]): string[] => rows.map((r) => (r as Note).id);
 
 let factory: IDBFactory;
@@ -70,12 +78,19 @@ describe.each(kinds)("a database in %s", (_kind, make) => {
     const range = (r: object): Promise<string[]> => db.read(["notes"], async (tx) => ids(await tx.range("notes", r)));
     expect(await range({})).toEqual(["a", "b", "c", "d"]);
     expect(await range({ index: "place", lower: ["x"], upper: ["x", []] })).toEqual(["a", "b", "c"]);
-    expect(await range({ index: "place", lower: ["x"], upper: ["x", []], reverse: true, limit: 2 })).toEqual(["c", "b"]);
-    expect(await range({ index: "place", lower: ["x", 1, "a"], lowerOpen: true, upper: ["x", 3, "c"], upperOpen: true })).toEqual(["b"]);
+    expect(await range({ index: "place", lower: ["x"], upper: ["x", []], reverse: true, limit: 2 })).toEqual([
+      "c",
+      "b",
+    ]);
+    expect(
+      await range({ index: "place", lower: ["x", 1, "a"], lowerOpen: true, upper: ["x", 3, "c"], upperOpen: true }),
+    ).toEqual(["b"]);
     expect(await range({ index: "due" })).toEqual(["b", "c"]);
     expect(await range({ index: "due", upper: [20] })).toEqual(["b"]);
     expect(await range({ limit: 0, reverse: true })).toEqual([]);
-    expect(await db.read(["notes"], (tx) => tx.count("notes", { index: "place", lower: ["x", 2], upper: ["x", []] }))).toBe(2);
+    expect(
+      await db.read(["notes"], (tx) => tx.count("notes", { index: "place", lower: ["x", 2], upper: ["x", []] })),
+    ).toBe(2);
   });
 
   test("sees its own writes inside a transaction", async () => {
@@ -142,14 +157,24 @@ test("a later version adds what is missing and keeps what is there", async () =>
   db.close();
   const later: Shape = {
     version: 2,
-    stores: { ...shape.stores, notes: { key: "id", indexes: { place: ["list", "at", "id"], due: ["due"], at: ["at"] } }, more: { key: "id", indexes: {} } },
+    stores: {
+      ...shape.stores,
+      notes: { key: "id", indexes: { place: ["list", "at", "id"], due: ["due"], at: ["at"] } },
+      more: { key: "id", indexes: {} },
+    },
   };
   const anew = await openIndexed(factory, "test", later, 5000);
-  expect(ids(await anew.read(["notes", "more"], (tx) => tx.range("notes", { index: "at", lower: [1] })))).toEqual(["a"]);
+  expect(ids(await anew.read(["notes", "more"], (tx) => tx.range("notes", { index: "at", lower: [1] })))).toEqual([
+    "a",
+  ]);
 });
 
 test("a factory that denies is StorageLost", async () => {
-  const denying = { open: () => { throw new DOMException("denied", "SecurityError"); } } as unknown as globalThis.IDBFactory;
+  const denying = {
+    open: () => {
+      throw new DOMException("denied", "SecurityError");
+    },
+  } as unknown as globalThis.IDBFactory;
   await expect(openIndexed(denying, "test", shape, 5000)).rejects.toThrow(StorageLost);
 });
 
@@ -157,6 +182,7 @@ test("a disk that is full is StorageFull, whether the put fails or only the comm
   const full = (): DOMException => new DOMException("no room", "QuotaExceededError");
   const db = await openIndexed(factory, "test", shape, 5000);
   await db.write(["notes"], (tx) => tx.put("notes", note("a", "x", 1)));
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- only put back, never called
   const { put } = IDBObjectStore.prototype;
 
   // Thrown at once, as WebKit does.
@@ -170,6 +196,7 @@ test("a disk that is full is StorageFull, whether the put fails or only the comm
   }
 
   // Told when the transaction ends, as Chromium does: the put itself went well.
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this`, and put back
   const { transaction } = IDBDatabase.prototype;
   IDBDatabase.prototype.transaction = function (this: IDBDatabase, ...args: Parameters<typeof transaction>) {
     const tx = transaction.apply(this, args);

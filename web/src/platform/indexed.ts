@@ -1,5 +1,14 @@
 /** {@link Database} on IndexedDB. */
-import { type Database, type Range, type Reads, type Row, type Shape, StorageFull, StorageLost, type Writes } from "./database";
+import {
+  type Database,
+  type Range,
+  type Reads,
+  type Row,
+  type Shape,
+  StorageFull,
+  StorageLost,
+  type Writes,
+} from "./database";
 
 /** Opens a database. A browser that neither opens nor fails within `patienceMs` (seen with broken profiles) counts as one that denies. */
 export function openIndexed(factory: IDBFactory, name: string, shape: Shape, patienceMs: number): Promise<Database> {
@@ -53,7 +62,8 @@ function upgrade(request: IDBOpenDBRequest, shape: Shape): void {
   const db = request.result;
   const tx = request.transaction;
   for (const [name, { key, indexes }] of Object.entries(shape.stores)) {
-    const store = db.objectStoreNames.contains(name) && tx ? tx.objectStore(name) : db.createObjectStore(name, { keyPath: key });
+    const store =
+      db.objectStoreNames.contains(name) && tx ? tx.objectStore(name) : db.createObjectStore(name, { keyPath: key });
     for (const [index, fields] of Object.entries(indexes)) {
       if (!store.indexNames.contains(index)) store.createIndex(index, [...fields]);
     }
@@ -155,7 +165,7 @@ class Transaction implements Writes {
         return;
       }
       const request = source.openCursor(query, "prev");
-      request.onerror = () => reject(request.error);
+      request.onerror = () => reject(translate(request.error));
       request.onsuccess = () => {
         const cursor = request.result;
         if (cursor) rows.push(cursor.value as Row);
@@ -195,7 +205,7 @@ function keyRange(r: Range): IDBKeyRange | undefined {
 function settle<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
+    request.onerror = () => reject(translate(request.error));
   });
 }
 

@@ -30,7 +30,9 @@ export function browserNotifier(): Notifier {
         };
       } catch {
         // Chrome for Android shows notifications from service workers only.
-        void navigator.serviceWorker?.ready.then((worker) => worker.showNotification(title, { body, tag })).catch(() => undefined);
+        void navigator.serviceWorker?.ready
+          .then((worker) => worker.showNotification(title, { body, tag }))
+          .catch(() => undefined);
       }
     },
     badge(count) {

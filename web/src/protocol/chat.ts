@@ -54,7 +54,7 @@ export function otherMember(conversation: string, uid: string): string | null {
 }
 
 /** Code points in `text`, which is what bodies are measured in. */
-export function codePoints(text: string): number {
+function codePoints(text: string): number {
   let n = 0;
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
@@ -70,6 +70,7 @@ export function codePoints(text: string): number {
 export type BodyFault = "body_empty" | "body_too_long" | "body_invalid";
 
 // Control characters but tab, line feed and carriage return, as in chat.CheckBody.
+// eslint-disable-next-line no-control-regex -- finding them is its purpose
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/;
 // Go's unicode.IsSpace, which strings.TrimSpace uses; JavaScript's trim also takes U+FEFF.
 const ONLY_SPACE = /^[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$/;

@@ -16,7 +16,8 @@ export class Fields {
 
   /** Throws Malformed where `value` is no JSON object. */
   constructor(what: string, value: unknown) {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Malformed(`${what} is no object`);
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      throw new Malformed(`${what} is no object`);
     this.what = what;
     this.values = value as Readonly<Record<string, unknown>>;
   }
@@ -105,7 +106,11 @@ export class Fields {
 }
 
 /** Reads each entry of a list; what is malformed is left out and told to `dropped`. */
-export function readEach<T>(list: readonly unknown[], read: (entry: unknown) => T, dropped?: (why: Malformed) => void): T[] {
+export function readEach<T>(
+  list: readonly unknown[],
+  read: (entry: unknown) => T,
+  dropped?: (why: Malformed) => void,
+): T[] {
   const out: T[] = [];
   for (const entry of list) {
     try {

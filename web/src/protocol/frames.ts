@@ -8,9 +8,6 @@ import type { ChatMessage, Micros } from "./chat";
 /** The value of Sec-WebSocket-Protocol. */
 export const SUBPROTOCOL = "chat.v1";
 
-/** Bytes in a frame. */
-export const MAX_FRAME = 64 * 1024;
-
 /** Users in one watch frame, where the server has not said otherwise. */
 export const MAX_WATCH = 100;
 

@@ -5,7 +5,13 @@ export const adminText = {
   nav: "Admin",
   only: "This place is for those who run this chat.",
   onlyDo: "Go to your chats",
-  tabs: { people: "People", messages: "Messages", figures: "Figures", "dead-letters": "Dead letters", audit: "Audit log" },
+  tabs: {
+    people: "People",
+    messages: "Messages",
+    figures: "Figures",
+    "dead-letters": "Dead letters",
+    audit: "Audit log",
+  },
   reason: "Reason",
   reasonOptional: "Reason (optional)",
   reasonHint: "Kept in the audit log.",
@@ -24,7 +30,14 @@ export const adminText = {
     orders: { newest: "Newest first", active: "Last active first", name: "By name" },
     add: "Add a person",
     label: "People",
-    columns: { name: "Name", email: "Email", created: "Joined", active: "Last active", state: "State", menu: "Actions" },
+    columns: {
+      name: "Name",
+      email: "Email",
+      created: "Joined",
+      active: "Last active",
+      state: "State",
+      menu: "Actions",
+    },
     admin: "Admin",
     disabled: "Disabled",
     deleting: "Being deleted",
@@ -42,15 +55,18 @@ export const adminText = {
     makeAdmin: "Make admin",
     makeAdminWhat: "Can see and do everything here, at once.",
     makeAdminTitle: (name: string) => `Make ${name} an admin?`,
-    makeAdminLong: "They can see everybody, read saved messages with a reason, disable and delete accounts, and make other admins. It holds at once.",
+    makeAdminLong:
+      "They can see everybody, read saved messages with a reason, disable and delete accounts, and make other admins. It holds at once.",
     unmakeAdmin: "Take admin away",
     unmakeAdminWhat: "Their panel closes at once.",
     unmakeAdminTitle: (name: string) => `Take admin away from ${name}?`,
-    unmakeAdminLong: "They stay a person of this chat, without this panel. It holds at once, also where they are signed in now.",
+    unmakeAdminLong:
+      "They stay a person of this chat, without this panel. It holds at once, also where they are signed in now.",
     disable: "Disable",
     disableWhat: "Signed out within 5 seconds; cannot sign in or be written to.",
     disableTitle: (name: string) => `Disable ${name}?`,
-    disableLong: "Their connections close within 5 seconds and their sign-ins stop working. Nobody can write to them. What is theirs is kept, and you can enable them again.",
+    disableLong:
+      "Their connections close within 5 seconds and their sign-ins stop working. Nobody can write to them. What is theirs is kept, and you can enable them again.",
     enable: "Enable",
     enableWhat: "Can sign in and be written to again.",
     enableTitle: (name: string) => `Enable ${name}?`,
@@ -62,13 +78,15 @@ export const adminText = {
     reset: "Send a password reset",
     resetWhat: "An email with a link to choose a new password.",
     resetTitle: (name: string) => `Send ${name} a password reset?`,
-    resetLong: (email: string) => `${email} gets a message with a link. Their password works until they choose a new one.`,
+    resetLong: (email: string) =>
+      `${email} gets a message with a link. Their password works until they choose a new one.`,
     messages: "Read saved messages",
     messagesWhat: "Only with a reason, which is logged.",
     remove: "Delete",
     removeWhat: "With everything they wrote. Cannot be undone.",
     removeTitle: (name: string) => `Delete ${name} for good?`,
-    removeLong: "Their account, profile and everything they wrote are deleted, also for those they wrote with. What others wrote to them stays with those others. Messages on their way to them are not delivered, and the senders are told. This cannot be undone.",
+    removeLong:
+      "Their account, profile and everything they wrote are deleted, also for those they wrote with. What others wrote to them stays with those others. Messages on their way to them are not delivered, and the senders are told. This cannot be undone.",
     removeConfirm: (username: string) => `Type ${username} to go on`,
     removeMismatch: (username: string) => `Type ${username} exactly as shown.`,
     done: {
@@ -88,7 +106,8 @@ export const adminText = {
   },
 
   messages: {
-    intro: "Saved messages can be read only for a reason. The reason, you, and what you looked at are kept in the audit log, which nobody can change.",
+    intro:
+      "Saved messages can be read only for a reason. The reason, you, and what you looked at are kept in the audit log, which nobody can change.",
     who: "Whose messages",
     whoHint: "Name, username or email",
     find: "Find",
@@ -136,7 +155,8 @@ export const adminText = {
     incomplete: "Some dead letters could not be collected just now. Refresh in a minute.",
     replayAll: "Replay all",
     replayAllTitle: "Replay all dead letters?",
-    replayAllLong: "Each is handed to the archive once more. Those that are still malformed come back as new dead letters.",
+    replayAllLong:
+      "Each is handed to the archive once more. Those that are still malformed come back as new dead letters.",
     replayedAll: (replayed: string, left: string) => `${replayed} replayed, ${left} left.`,
     replay: "Replay",
     replayed: "Replayed.",

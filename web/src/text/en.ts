@@ -134,10 +134,12 @@ export const en = {
     },
 
     resetTitle: "Forgot your password?",
-    resetHint: "Enter your email address. If it has an account here, a link to choose a new password is on its way to you.",
+    resetHint:
+      "Enter your email address. If it has an account here, a link to choose a new password is on its way to you.",
     resetSend: "Send the link",
     resetSent: "Look into your inbox",
-    resetSentMore: (email: string) => `If ${email} has an account here, a message with a link is on its way. It may take a minute.`,
+    resetSentMore: (email: string) =>
+      `If ${email} has an account here, a message with a link is on its way. It may take a minute.`,
     resetAgain: "Use another address",
     resetChoose: "Choose a new password",
     resetSave: "Save and sign in",
@@ -307,7 +309,8 @@ export const en = {
     stay: "Stay signed in",
 
     leave: "Delete your account",
-    leaveHint: "Your profile and everything you wrote are deleted, also for those you wrote with. What they wrote to you stays with them. This cannot be undone.",
+    leaveHint:
+      "Your profile and everything you wrote are deleted, also for those you wrote with. What they wrote to you stays with them. This cannot be undone.",
     leaveDo: "Delete my account",
     leaveTitle: "Delete your account for good?",
     leaveConfirm: (username: string) => `Type ${username} to go on`,

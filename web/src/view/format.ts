@@ -50,7 +50,9 @@ export function formats(locale: string): Format {
   const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
   const number = new Intl.NumberFormat(locale);
   const unit = (value: number, name: string) =>
-    new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: 0 }).format(value);
+    new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: 0 }).format(
+      value,
+    );
 
   const date = (at: number) => new Date(at);
   const sameYear = (at: number, now: number) => date(at).getFullYear() === date(now).getFullYear();
@@ -93,4 +95,6 @@ export function formats(locale: string): Format {
 }
 
 /** The formats of this browser. */
-export const format: Format = formats(localeOf(typeof navigator === "undefined" ? [] : navigator.languages, text.language));
+export const format: Format = formats(
+  localeOf(typeof navigator === "undefined" ? [] : navigator.languages, text.language),
+);

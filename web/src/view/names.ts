@@ -2,9 +2,12 @@ import type { Person } from "../model";
 import { text } from "../text";
 
 /** What shows nothing, or turns what stands around it: controls, formats (bidi overrides, joiners, tags), fillers, variation selectors but the emoji's. */
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0e\u{e0100}-\u{e01ef}]/gu;
+const UNSEEN =
+  // eslint-disable-next-line no-misleading-character-class -- a set of single code points, marks among them
+  /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0e\u{e0100}-\u{e01ef}]/gu;
 /** Joiners that mean something: in scripts that join letters, and in emoji. */
-const JOINS = /(?<=[\p{M}\p{L}\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f])(?<![\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}])[\u200c\u200d]/gu;
+const JOINS =
+  /(?<=[\p{M}\p{L}\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f])(?<![\p{Script=Latin}\p{Script=Cyrillic}\p{Script=Greek}])[\u200c\u200d]/gu;
 /** The flags of England, Scotland and Wales are written in tags. */
 const FLAG = /\u{1f3f4}[\u{e0020}-\u{e007e}]{2,6}\u{e007f}/gu;
 /** More marks on one letter than any script needs. */
@@ -37,7 +40,9 @@ export function nameOf(person: Person): string {
 
 /** Letters of other scripts that look like Latin ones, each before the one that it looks like. */
 const ALIKE = new Map(
-  Array.from("аaеeоoрpсcуyхxіiјjѕsԁdһhԛqԝwкkмmтtвbнhгrпnиuαaοoρpνvτtυuιiκkεeηnχxγyωwօoսuհhոnցgϲcʏyɡgıiɑa").reduce<[string, string][]>((pairs, c, i, all) => {
+  Array.from("аaеeоoрpсcуyхxіiјjѕsԁdһhԛqԝwкkмmтtвbнhгrпnиuαaοoρpνvτtυuιiκkεeηnχxγyωwօoսuհhոnցgϲcʏyɡgıiɑa").reduce<
+    [string, string][]
+  >((pairs, c, i, all) => {
     if (i % 2 === 1) pairs.push([all[i - 1] ?? "", c]);
     return pairs;
   }, []),
@@ -45,7 +50,10 @@ const ALIKE = new Map(
 
 /** The same for names that look alike: for comparing, never for showing. */
 export function lookOf(name: string): string {
-  const plain = shownName(name).normalize("NFKD").replace(/[\p{M}\s.\-_'’]/gu, "").toLowerCase();
+  const plain = shownName(name)
+    .normalize("NFKD")
+    .replace(/[\p{M}\s.\-_'’]/gu, "")
+    .toLowerCase();
   return Array.from(plain, (c) => ALIKE.get(c) ?? c)
     .join("")
     .replace(/[1|l]/gu, "i")
@@ -53,7 +61,13 @@ export function lookOf(name: string): string {
     .replaceAll("rn", "m");
 }
 
-const SCRIPTS = [/\p{Script=Latin}/u, /\p{Script=Cyrillic}/u, /\p{Script=Greek}/u, /\p{Script=Armenian}/u, /\p{Script=Cherokee}/u] as const;
+const SCRIPTS = [
+  /\p{Script=Latin}/u,
+  /\p{Script=Cyrillic}/u,
+  /\p{Script=Greek}/u,
+  /\p{Script=Armenian}/u,
+  /\p{Script=Cherokee}/u,
+] as const;
 
 /** Whether a name is made as one is that wants to pass for another: scripts mixed within a word, letters in disguise, or something unseen. */
 export function doubtful(name: string): boolean {

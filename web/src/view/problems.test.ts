@@ -5,16 +5,24 @@ import { describe, expect, test } from "vitest";
 import { text } from "../text";
 import { fieldWords, problemWords } from "./problems";
 
-const problem = (code: string, message = "", fields: Record<string, string> = {}) => ({ code, message, fields, retryAfterMs: null });
+const problem = (code: string, message = "", fields: Record<string, string> = {}) => ({
+  code,
+  message,
+  fields,
+  retryAfterMs: null,
+});
 
 test("a code has our words; an unknown one the server's; without either something went wrong", () => {
   expect(problemWords(problem("offline", "ECONNREFUSED"))).toBe(text.problems.offline);
   expect(problemWords(problem("new_code", "The server says this."))).toBe("The server says this.");
-  for (const code of ["new_code", "", "constructor", "__proto__", "toString"]) expect(problemWords(problem(code))).toBe(text.problems.unexpected);
+  for (const code of ["new_code", "", "constructor", "__proto__", "toString"])
+    expect(problemWords(problem(code))).toBe(text.problems.unexpected);
 });
 
 test("a field has the server's words, or those of the code; other fields have none", () => {
-  expect(fieldWords(problem("invalid_fields", "See the fields.", { username: "It is taken." }), "username")).toBe("It is taken.");
+  expect(fieldWords(problem("invalid_fields", "See the fields.", { username: "It is taken." }), "username")).toBe(
+    "It is taken.",
+  );
   expect(fieldWords(problem("password_weak", "", { password: "" }), "password")).toBe(text.problems.password_weak);
   expect(fieldWords(problem("invalid_fields", "", { username: "x" }), "email")).toBe("");
   expect(fieldWords(problem("invalid_fields"), "toString")).toBe("");
@@ -40,17 +48,25 @@ describe("the message catalogue", () => {
     ]);
     expect(made.length).toBeGreaterThan(8);
     // Whoever asks for a person says who was not found.
-    expect([...new Set(made)].filter((code) => code !== "not_found" && !Object.hasOwn(text.problems, code ?? ""))).toEqual([]);
+    expect(
+      [...new Set(made)].filter((code) => code !== "not_found" && !Object.hasOwn(text.problems, code ?? "")),
+    ).toEqual([]);
   });
 
   test("sentences for people stand nowhere else", () => {
     const found = sources("model", "net", "platform", "protocol", "view").flatMap(({ file, code }) =>
-      [...bare(code).matchAll(/(["'`])([A-Z][a-z’']+(?: [\w’',–-]+){2,}[.?…]?)\1/gu)].map((m) => `${file}: ${m[2] ?? ""}`),
+      [...bare(code).matchAll(/(["'`])([A-Z][a-z’']+(?: [\w’',–-]+){2,}[.?…]?)\1/gu)].map(
+        (m) => `${file}: ${m[2] ?? ""}`,
+      ),
     );
     expect(found).toEqual([]);
   });
 
   test("nothing shows a problem's own message past the catalogue", () => {
-    expect(sources("view").filter(({ file, code }) => file !== join("view", "problems.ts") && /problem\.message/u.test(bare(code))).map(({ file }) => file)).toEqual([]);
+    expect(
+      sources("view")
+        .filter(({ file, code }) => file !== join("view", "problems.ts") && /problem\.message/u.test(bare(code)))
+        .map(({ file }) => file),
+    ).toEqual([]);
   });
 });

@@ -7,7 +7,9 @@ import { type Place, href, parse } from "./places";
 /** How many steps of this client lie behind the place: whether "back" stays within it. Kept in the history, so that it survives a reload. */
 function depth(): number {
   const state: unknown = history.state;
-  return typeof state === "object" && state !== null && "depth" in state && typeof state.depth === "number" ? state.depth : 0;
+  return typeof state === "object" && state !== null && "depth" in state && typeof state.depth === "number"
+    ? state.depth
+    : 0;
 }
 
 class Router {
@@ -16,9 +18,18 @@ class Router {
   constructor() {
     addEventListener("popstate", () => this.read());
     document.addEventListener("click", (event) => {
-      if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+      if (
+        event.defaultPrevented ||
+        event.button !== 0 ||
+        event.metaKey ||
+        event.ctrlKey ||
+        event.shiftKey ||
+        event.altKey
+      )
+        return;
       const anchor = event.target instanceof Element ? event.target.closest("a") : null;
-      if (!anchor || anchor.target !== "" || anchor.hasAttribute("download") || anchor.origin !== location.origin) return;
+      if (!anchor || anchor.target !== "" || anchor.hasAttribute("download") || anchor.origin !== location.origin)
+        return;
       if (parse(anchor.pathname).name === "nowhere") return;
       if (anchor.hash !== "" && anchor.pathname === location.pathname) return;
       event.preventDefault();

@@ -24,8 +24,15 @@ function panel(answer: unknown): { calls: Call[]; admin: ReturnType<typeof admin
 }
 
 const ada = {
-  uid: "u1", username: "ada", display_name: "Ada", email: "a@b.cd", admin: true, disabled: false, deleting: false,
-  created_at: 1_700_000_000_123_456, last_active_at: 0,
+  uid: "u1",
+  username: "ada",
+  display_name: "Ada",
+  email: "a@b.cd",
+  admin: true,
+  disabled: false,
+  deleting: false,
+  created_at: 1_700_000_000_123_456,
+  last_active_at: 0,
 };
 
 test("people are asked for with what was chosen, and times become milliseconds", async () => {
@@ -33,7 +40,19 @@ test("people are asked for with what was chosen, and times become milliseconds",
   expect(await admin.users({ query: "a b&c", order: "newest", cursor: null })).toEqual({
     ok: true,
     value: {
-      items: [{ uid: "u1", username: "ada", displayName: "Ada", email: "a@b.cd", admin: true, disabled: false, deleting: false, createdAt: 1_700_000_000_123, lastActiveAt: null }],
+      items: [
+        {
+          uid: "u1",
+          username: "ada",
+          displayName: "Ada",
+          email: "a@b.cd",
+          admin: true,
+          disabled: false,
+          deleting: false,
+          createdAt: 1_700_000_000_123,
+          lastActiveAt: null,
+        },
+      ],
       next: "c2",
     },
   });
@@ -47,26 +66,50 @@ test("a change carries only what changes, and why", async () => {
 });
 
 test("figures without the realtime service", async () => {
-  const { admin } = panel({ at: 5_000, people: 2, active_today: 1, dead_letters: 0, messages_per_day: [{ day: "2026-11-22", count: 3 }], realtime: null });
+  const { admin } = panel({
+    at: 5_000,
+    people: 2,
+    active_today: 1,
+    dead_letters: 0,
+    messages_per_day: [{ day: "2026-11-22", count: 3 }],
+    realtime: null,
+  });
   expect(await admin.figures()).toEqual({
     ok: true,
-    value: { at: 5, people: 2, activeToday: 1, deadLetters: 0, messagesPerDay: [{ day: "2026-11-22", count: 3 }], realtime: null },
+    value: {
+      at: 5,
+      people: 2,
+      activeToday: 1,
+      deadLetters: 0,
+      messagesPerDay: [{ day: "2026-11-22", count: 3 }],
+      realtime: null,
+    },
   });
 });
 
 test("sockets are listed by instance, the busiest first", async () => {
   const { admin } = panel({
-    at: 1, people: 0, active_today: 0, dead_letters: 0, messages_per_day: null,
+    at: 1,
+    people: 0,
+    active_today: 0,
+    dead_letters: 0,
+    messages_per_day: null,
     realtime: { sockets: { a: 1, b: 4 }, queued: 2, oldest_age_ms: 900, complete: true },
   });
   const got = await admin.figures();
-  expect(got.ok && got.value.realtime?.sockets).toEqual([{ instance: "b", count: 4 }, { instance: "a", count: 1 }]);
+  expect(got.ok && got.value.realtime?.sockets).toEqual([
+    { instance: "b", count: 4 },
+    { instance: "a", count: 1 },
+  ]);
 });
 
-test.each([undefined, null, "x", [], { users: [{ uid: "u1" }] }, { users: "none" }])("an answer like %o is a problem, not a crash", async (answer) => {
-  const got = await panel(answer).admin.users({ query: "", order: "name", cursor: null });
-  expect(got.ok).toBe(false);
-});
+test.each([undefined, null, "x", [], { users: [{ uid: "u1" }] }, { users: "none" }])(
+  "an answer like %o is a problem, not a crash",
+  async (answer) => {
+    const got = await panel(answer).admin.users({ query: "", order: "name", cursor: null });
+    expect(got.ok).toBe(false);
+  },
+);
 
 test("a refusal of the server is handed on as it is", async () => {
   const problem = { code: "last_admin", message: "This is the last admin.", fields: {}, retryAfterMs: null };

@@ -14,7 +14,7 @@ import type {
   Figures,
   Page,
 } from "../interface/admin";
-import type { Outcome } from "../interface/app";
+import type { Outcome } from "../interface/outcome";
 
 const unreadable: Outcome<never> = {
   ok: false,
@@ -45,7 +45,13 @@ export function adminOf(calls: AdminCalls): Admin {
     user: (uid) => get(calls.call("GET", user(uid)), readUser),
     addUser: (form, reason) =>
       get(
-        calls.call("POST", "/users", { email: form.email, password: form.password, username: form.username, display_name: form.displayName, reason }),
+        calls.call("POST", "/users", {
+          email: form.email,
+          password: form.password,
+          username: form.username,
+          display_name: form.displayName,
+          reason,
+        }),
         readUser,
       ),
     changeUser: (uid, change, reason) =>
@@ -63,9 +69,15 @@ export function adminOf(calls: AdminCalls): Admin {
     signOutEverywhere: (uid, reason) => act(calls.call("POST", `${user(uid)}/sign-out`, { reason })),
     sendPasswordReset: (uid, reason) => act(calls.call("POST", `${user(uid)}/password-reset`, { reason })),
     conversations: (uid, reason, cursor) =>
-      get(calls.call("POST", `${user(uid)}/conversations`, { reason, cursor: cursor ?? "" }), page("conversations", readConversation)),
+      get(
+        calls.call("POST", `${user(uid)}/conversations`, { reason, cursor: cursor ?? "" }),
+        page("conversations", readConversation),
+      ),
     messages: (conversation, reason, before) =>
-      get(calls.call("POST", "/messages", { conversation, reason, before: before ?? "" }), page("messages", readMessage)),
+      get(
+        calls.call("POST", "/messages", { conversation, reason, before: before ?? "" }),
+        page("messages", readMessage),
+      ),
     figures: () => get(calls.call("GET", "/figures"), readFigures),
     deadLetters: (cursor) =>
       get(calls.call("GET", `/dead-letters${params({ cursor: cursor ?? "" })}`), (answer) => ({
@@ -74,9 +86,13 @@ export function adminOf(calls: AdminCalls): Admin {
       })),
     replay: (id, reason) => act(calls.call("POST", `${letter(id)}/replay`, { reason })),
     replayAll: (reason) =>
-      get(calls.call("POST", "/dead-letters/replay", { reason }), (answer) => ({ replayed: answer.integer("replayed"), left: answer.integer("left") })),
+      get(calls.call("POST", "/dead-letters/replay", { reason }), (answer) => ({
+        replayed: answer.integer("replayed"),
+        left: answer.integer("left"),
+      })),
     discard: (id, reason) => act(calls.call("POST", `${letter(id)}/discard`, { reason })),
-    auditLog: (cursor) => get(calls.call("GET", `/audit${params({ cursor: cursor ?? "" })}`), page("entries", readAudit)),
+    auditLog: (cursor) =>
+      get(calls.call("GET", `/audit${params({ cursor: cursor ?? "" })}`), page("entries", readAudit)),
     exportPeople: () => calls.download("/users.csv"),
     exportAudit: () => calls.download("/audit.csv"),
   };

@@ -22,7 +22,9 @@ describe("two people", () => {
     const sent = await toBob.send("Are you there?\nIt is late.");
     expect(sent.ok).toBe(true);
     await house.pass(0);
-    expect(toBob.timeline.get().items.map((m) => [m.body, m.state, m.mine])).toEqual([["Are you there?\nIt is late.", "waiting", true]]);
+    expect(toBob.timeline.get().items.map((m) => [m.body, m.state, m.mine])).toEqual([
+      ["Are you there?\nIt is late.", "waiting", true],
+    ]);
     const states = new Set<string>();
     toBob.timeline.subscribe((t) => states.add(t.items[0]?.state ?? ""));
     await house.pass(500);
@@ -30,7 +32,11 @@ describe("two people", () => {
 
     // A stranger's first message shows without a reload, by name.
     const [line] = bob.chat().conversations.get().items;
-    expect(line).toMatchObject({ unread: 1, preview: { body: "Are you there?\nIt is late.", mine: false }, person: { displayName: "alice" } });
+    expect(line).toMatchObject({
+      unread: 1,
+      preview: { body: "Are you there?\nIt is late.", mine: false },
+      person: { displayName: "alice" },
+    });
     expect(bob.chat().unreadTotal.get()).toBe(1);
 
     const toAlice = bob.chat().conversation(ALICE);
@@ -50,7 +56,11 @@ describe("two people", () => {
     const answered = await toAlice.send("Yes", message.id);
     await house.pass(500);
     const answer = toBob.timeline.get().items[1];
-    expect(answer).toMatchObject({ body: "Yes", mine: false, quote: { id: message.id, mine: true, body: "Are you there?\nIt is late." } });
+    expect(answer).toMatchObject({
+      body: "Yes",
+      mine: false,
+      quote: { id: message.id, mine: true, body: "Are you there?\nIt is late." },
+    });
     expect(answered).toEqual({ ok: true, value: answer?.id });
     expect(alice.chat().conversations.get().items[0]?.preview?.body).toBe("Yes");
     expect(house.server.faults).toEqual([]);
@@ -89,7 +99,11 @@ describe("two people", () => {
   test("find each other in the directory", async () => {
     const { house, alice } = await two();
     for (let i = 0; i < 120; i++) {
-      house.server.archive.people.set(`p${i}`, { uid: `p${i}`, username: `p${String(i).padStart(3, "0")}`, display_name: `Person ${i}` });
+      house.server.archive.people.set(`p${i}`, {
+        uid: `p${i}`,
+        username: `p${String(i).padStart(3, "0")}`,
+        display_name: `Person ${i}`,
+      });
     }
     const before = house.server.archive.requests;
     const search = alice.chat().directory();
@@ -143,7 +157,9 @@ describe("two people", () => {
     const [two_] = toBob.timeline.get().items.filter((m) => m.body === "two");
     await toBob.remove(two_?.id ?? "");
     await house.pass(500);
-    expect(toBob.timeline.get().items.map((m) => [m.id, m.body, m.state])).toEqual([[again.ok && again.value, "one", "delivered"]]);
+    expect(toBob.timeline.get().items.map((m) => [m.id, m.body, m.state])).toEqual([
+      [again.ok && again.value, "one", "delivered"],
+    ]);
     expect(await toBob.retry("nothing")).toMatchObject({ ok: false, problem: { code: "message_gone" } });
   });
 
@@ -176,7 +192,8 @@ describe("two people", () => {
   test("long histories load by the page, in order, up to the beginning; a quoted message is found", async () => {
     const house = new Household();
     const alice = await house.person(ALICE);
-    const id = (n: number): string => `019abd70-${n.toString(16).padStart(4, "0")}-7000-8000-${n.toString(16).padStart(12, "0")}`;
+    const id = (n: number): string =>
+      `019abd70-${n.toString(16).padStart(4, "0")}-7000-8000-${n.toString(16).padStart(12, "0")}`;
     const saved = Array.from({ length: 730 }, (_, n) => ({
       id: id(n),
       conversation: `${ALICE}~${BOB}`,
@@ -196,7 +213,10 @@ describe("two people", () => {
     const talk = again.chat().conversation(BOB);
     await house.pass(100);
     const first = talk.timeline.get();
-    expect(first.items[first.items.length - 1]).toMatchObject({ body: "message 729", quote: { id: id(3), body: null } });
+    expect(first.items[first.items.length - 1]).toMatchObject({
+      body: "message 729",
+      quote: { id: id(3), body: null },
+    });
     expect(first.firstUnread).toBe(id(721));
     expect(first.complete).toBe(false);
     const old = first.items[10];
@@ -258,7 +278,12 @@ describe("trouble", () => {
       expect(await tab.chat().conversation(BOB).send("123456")).toMatchObject(refused);
       expect(await tab.chat().conversation(BOB).send("12345")).toMatchObject({ ok: true });
     }
-    const off = [BOB, "carolUid00003"].map((uid) => first.chat().presence(uid).subscribe(() => undefined));
+    const off = [BOB, "carolUid00003"].map((uid) =>
+      first
+        .chat()
+        .presence(uid)
+        .subscribe(() => undefined),
+    );
     await house.pass(1_000);
     expect(house.server.watchedBy(ALICE)).toEqual(["carolUid00003"]);
     for (const end of off) end();
@@ -357,7 +382,10 @@ describe("trouble", () => {
       for (const conversation of [talk, bob.chat().conversation(ALICE)]) {
         await house.pass(100);
         const { items } = conversation.timeline.get();
-        expect(items.map((m) => [m.body, m.acceptedTime])).toEqual([["one", null], ["two", null]]);
+        expect(items.map((m) => [m.body, m.acceptedTime])).toEqual([
+          ["one", null],
+          ["two", null],
+        ]);
         for (const m of items) expect(Math.abs(m.time - house.clock.now())).toBeLessThan(5_000);
       }
       const presence = alice.chat().presence(BOB);
@@ -389,7 +417,9 @@ describe("trouble", () => {
   test("without storage the chat works as long as the tab, and says so", async () => {
     const house = new Household();
     const bob = await house.person(BOB);
-    const alice = await house.person(ALICE, new FakeBrowser(), { open: () => Promise.reject(new StorageLost("denied")) });
+    const alice = await house.person(ALICE, new FakeBrowser(), {
+      open: () => Promise.reject(new StorageLost("denied")),
+    });
     expect(alice.chat().storage.get()).toBe("memory");
     await alice.chat().conversation(BOB).send("from memory");
     await house.pass(500);
@@ -420,13 +450,20 @@ describe("trouble", () => {
     const { house, alice, bob } = await two();
     await bob.chat().conversation(ALICE).send("hello");
     await house.pass(500);
-    alice.platform.answer = async () => ({ status: 200, header: () => null, body: '{"conversations":7,"messages":[{"id":1}],"users":"x"}' });
+    alice.platform.answer = async () => ({
+      status: 200,
+      header: () => null,
+      body: '{"conversations":7,"messages":[{"id":1}],"users":"x"}',
+    });
     const talk = alice.chat().conversation(BOB);
     await house.pass(100);
     expect(talk.timeline.get().items.map((m) => m.body)).toEqual(["hello"]);
     await talk.loadOlder();
     expect((await alice.chat().exportData()).ok).toBe(true);
     alice.platform.answer = async () => ({ status: 502, header: () => null, body: "<html>" });
-    expect(await alice.chat().updateProfile({ displayName: "Al" })).toMatchObject({ ok: false, problem: { code: "unavailable" } });
+    expect(await alice.chat().updateProfile({ displayName: "Al" })).toMatchObject({
+      ok: false,
+      problem: { code: "unavailable" },
+    });
   });
 });

@@ -5,18 +5,18 @@ import { ApiProblem } from "../../net/problem";
 import type { OwnApi } from "../../net/own";
 import { type EngineParts, here } from "../engine/ports";
 import { History } from "../history";
-import type { Outcome } from "../interface/app";
+import type { Outcome } from "../interface/outcome";
 import type {
   Chat,
   ConnectionStatus,
   ConversationList,
   DirectorySearch,
   Me,
-  Person,
   Presence,
   ProfileChange,
   StorageState,
 } from "../interface/chat";
+import type { Person } from "../interface/person";
 import type { AdminCalls } from "../interface/admin";
 import type { Conversation } from "../interface/conversation";
 import { derived, type Readable } from "../observable";
@@ -84,8 +84,24 @@ export class AccountChat implements Chat {
       onSignInEnded: (reason) => handlers.onSignInEnded(reason),
     });
     this.status = new Status(platform.clock, this.team.connection);
-    this.list = new Conversations({ platform, uid: parts.uid, store, archive, time, people: this.people, signs: this.signs, here: now });
-    this.account = new OwnAccount({ platform, uid: parts.uid, email: parts.email, store, own: parts.own, people: this.people });
+    this.list = new Conversations({
+      platform,
+      uid: parts.uid,
+      store,
+      archive,
+      time,
+      people: this.people,
+      signs: this.signs,
+      here: now,
+    });
+    this.account = new OwnAccount({
+      platform,
+      uid: parts.uid,
+      email: parts.email,
+      store,
+      own: parts.own,
+      people: this.people,
+    });
     // Refused although the profile said admin: it is asked again, and the panel closes.
     this.adminCalls = adminCalls(parts.http, () => void this.account.load());
     this.admin = derived(this.account.me, (me) => (me.admin ? this.adminCalls : null));
@@ -280,7 +296,10 @@ export class AccountChat implements Chat {
   private async readServer(): Promise<void> {
     const { store, time, limits } = this.parts;
     try {
-      const known = await store.read(async (tx) => ({ clock: await tx.meta("clock"), limits: await tx.meta("limits") }));
+      const known = await store.read(async (tx) => ({
+        clock: await tx.meta("clock"),
+        limits: await tx.meta("limits"),
+      }));
       if (known.clock) time.setOffset(known.clock.offset);
       if (known.limits) limits.learn(known.limits.limits);
     } catch {
@@ -298,7 +317,8 @@ function adminCalls(http: HttpApi, onForbidden: () => void): AdminCalls {
     return got;
   }
   return {
-    call: (method, path, body) => heard(() => http.json({ method, path: `admin${path}`, ...(body === undefined ? {} : { body }), ...usual })),
+    call: (method, path, body) =>
+      heard(() => http.json({ method, path: `admin${path}`, ...(body === undefined ? {} : { body }), ...usual })),
     download: (path) =>
       heard(async () => {
         const text = await http.text({ method: "GET", path: `admin${path}`, ...usual });

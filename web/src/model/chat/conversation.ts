@@ -3,8 +3,8 @@ import { ApiProblem } from "../../net/problem";
 import { checkBody, cleanBody, conversationId, type Micros } from "../../protocol/chat";
 import { uuidv7 } from "../../protocol/uuid";
 import type { Cancel } from "../../platform/platform";
-import type { Outcome } from "../interface/app";
-import type { Person } from "../interface/chat";
+import type { Outcome } from "../interface/outcome";
+import type { Person } from "../interface/person";
 import type { Conversation, Draft, Timeline } from "../interface/conversation";
 import type { ServerLimits } from "../limits";
 import type { Readable } from "../observable";
@@ -101,7 +101,8 @@ export class OpenConversation implements Conversation {
       const next = this.newId();
       const found = await this.parts.store.write(async (tx) => {
         const row = await remove(tx, id);
-        if (row) await enqueue(tx, this.parts.here(), { id: next, to: this.other, body: row.body, replyTo: row.replyTo });
+        if (row)
+          await enqueue(tx, this.parts.here(), { id: next, to: this.other, body: row.body, replyTo: row.replyTo });
         return row !== null;
       });
       if (!found) throw new ApiProblem(404, "message_gone", "");

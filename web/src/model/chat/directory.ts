@@ -1,7 +1,8 @@
 /** A search in the directory, as somebody types. */
 import type { ArchiveApi, PublicPerson } from "../../net/archive";
 import type { Cancel, Clock } from "../../platform/platform";
-import type { DirectorySearch, PeopleList, Person } from "../interface/chat";
+import type { DirectorySearch, PeopleList } from "../interface/chat";
+import type { Person } from "../interface/person";
 import { type Readable, Value } from "../observable";
 import { problemOf } from "../outcome";
 
@@ -67,7 +68,12 @@ export class Directory implements DirectorySearch {
       const items = page.items.map(toPerson);
       const before = cursor === null ? [] : this.value.get().items;
       const known = new Set(before.map((p) => p.uid));
-      this.value.set({ items: [...before, ...items.filter((p) => !known.has(p.uid))], loading: false, more: page.next !== null, problem: null });
+      this.value.set({
+        items: [...before, ...items.filter((p) => !known.has(p.uid))],
+        loading: false,
+        more: page.next !== null,
+        problem: null,
+      });
     } catch (err) {
       if (serial !== this.serial) return;
       const problem = problemOf(err);
@@ -79,5 +85,10 @@ export class Directory implements DirectorySearch {
 }
 
 export function toPerson(person: PublicPerson): Person {
-  return { uid: person.uid, username: person.username, displayName: person.displayName || person.username, deleted: person.deleted };
+  return {
+    uid: person.uid,
+    username: person.username,
+    displayName: person.displayName || person.username,
+    deleted: person.deleted,
+  };
 }

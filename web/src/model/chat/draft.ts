@@ -74,7 +74,9 @@ export class DraftKeeper {
     const { text, replyTo } = this.value.get();
     const at = this.parts.platform.clock.now();
     try {
-      await this.parts.store.write((tx) => tx.putDraft({ conversation: this.conversation, text, replyTo: replyTo?.id ?? null, at }));
+      await this.parts.store.write((tx) =>
+        tx.putDraft({ conversation: this.conversation, text, replyTo: replyTo?.id ?? null, at }),
+      );
     } catch (err) {
       this.parts.platform.report("a draft could not be stored", err);
     }

@@ -2,7 +2,7 @@
 import type { ArchiveApi } from "../../net/archive";
 import type { Platform } from "../../platform/platform";
 import type { ConversationList, ConversationSummary } from "../interface/chat";
-import type { Problem } from "../interface/app";
+import type { Problem } from "../interface/outcome";
 import { type Readable, Value } from "../observable";
 import { problemOf } from "../outcome";
 import type { AccountStore } from "../store/account";
@@ -111,7 +111,8 @@ export class Conversations {
   private changed(change: Change): void {
     if (change.all) this.dirtyAll = true;
     for (const id of change.conversations) this.dirty.add(id);
-    for (const uid of change.people) for (const line of this.lines.values()) if (line.row.person === uid) this.dirty.add(line.row.id);
+    for (const uid of change.people)
+      for (const line of this.lines.values()) if (line.row.person === uid) this.dirty.add(line.row.id);
     if (change.all || this.dirty.size > 0 || change.meta.includes("list")) this.schedule();
   }
 

@@ -3,7 +3,7 @@ import type { ArchiveApi } from "../../net/archive";
 import { ApiProblem } from "../../net/problem";
 import { validUid } from "../../protocol/chat";
 import type { Platform } from "../../platform/platform";
-import type { Person } from "../interface/chat";
+import type { Person } from "../interface/person";
 import { type Readable, Value } from "../observable";
 import type { AccountStore } from "../store/account";
 import { applyPerson } from "../store/history";
@@ -22,7 +22,12 @@ export interface PeopleParts {
 }
 
 export function personOf(uid: string, row: PersonRow | undefined): Person {
-  return { uid, username: row?.username ?? "", displayName: row?.displayName || row?.username || "", deleted: row?.deleted === true };
+  return {
+    uid,
+    username: row?.username ?? "",
+    displayName: row?.displayName || row?.username || "",
+    deleted: row?.deleted === true,
+  };
 }
 
 export function samePerson(a: Person, b: Person): boolean {
@@ -92,7 +97,8 @@ export class People {
     const { store, archive, platform } = this.parts;
     try {
       const person = await archive.person(uid).catch((err: unknown) => {
-        if (err instanceof ApiProblem && err.status === 404) return { uid, username: "", displayName: "", deleted: true };
+        if (err instanceof ApiProblem && err.status === 404)
+          return { uid, username: "", displayName: "", deleted: true };
         throw err;
       });
       if (person.uid === uid) await store.write((tx) => applyPerson(tx, this.parts.here(), person));

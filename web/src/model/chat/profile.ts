@@ -2,8 +2,9 @@
 import { ApiProblem } from "../../net/problem";
 import type { OwnApi, OwnProfile } from "../../net/own";
 import type { Platform } from "../../platform/platform";
-import type { Outcome } from "../interface/app";
-import type { Me, Person, ProfileChange } from "../interface/chat";
+import type { Outcome } from "../interface/outcome";
+import type { Me, ProfileChange } from "../interface/chat";
+import type { Person } from "../interface/person";
 import { type Readable, Value } from "../observable";
 import { outcome } from "../outcome";
 import type { AccountStore } from "../store/account";
@@ -109,7 +110,11 @@ export class OwnAccount {
   private show(profile: OwnProfile): void {
     const { blocked, ...shown } = profile;
     const old = this.meValue.get();
-    const me: Me = { ...shown, displayName: shown.displayName || shown.username, email: shown.email || this.parts.email };
+    const me: Me = {
+      ...shown,
+      displayName: shown.displayName || shown.username,
+      email: shown.email || this.parts.email,
+    };
     const same = (Object.keys(me) as (keyof Me)[]).every((key) => me[key] === old[key]);
     if (!same) this.meValue.set(me);
     this.showBlocked(blocked);

@@ -63,7 +63,8 @@ export class Signs {
 
   /** What was known is old: the link is gone. */
   forget(): void {
-    for (const value of this.presences.values()) value.update((p) => (p.online === null ? p : { online: null, lastSeen: p.lastSeen }));
+    for (const value of this.presences.values())
+      value.update((p) => (p.online === null ? p : { online: null, lastSeen: p.lastSeen }));
   }
 
   types(uid: string): void {

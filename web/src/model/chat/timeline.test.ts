@@ -32,7 +32,12 @@ const timeline = (quoted: (id: string) => MessageRow | undefined = () => undefin
 
 describe("the rows of a timeline", () => {
   test("are in one order, each once, however they come, change and go", () => {
-    const step = fc.record({ n: fc.nat({ max: 30 }), at: fc.nat({ max: 8 }), waiting: fc.boolean(), gone: fc.boolean() });
+    const step = fc.record({
+      n: fc.nat({ max: 30 }),
+      at: fc.nat({ max: 8 }),
+      waiting: fc.boolean(),
+      gone: fc.boolean(),
+    });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
         const rows = timeline();

@@ -1,7 +1,7 @@
 /** The part of a conversation that is in memory while it is open: loads it, extends it, and follows the store. */
 import type { Platform } from "../../platform/platform";
 import type { History } from "../history";
-import type { Problem } from "../interface/app";
+import type { Problem } from "../interface/outcome";
 import type { Quote, Timeline } from "../interface/conversation";
 import { type Readable, Value } from "../observable";
 import { problemOf } from "../outcome";
@@ -57,7 +57,14 @@ export class TimelineWindow {
       ofLocal: (ms) => parts.time.ofLocal(ms),
       quoted: (quoted) => this.quoted(quoted),
     });
-    this.value = new Value<Timeline>({ items: [], loading: true, loadingOlder: false, complete: false, problem: null, firstUnread: null });
+    this.value = new Value<Timeline>({
+      items: [],
+      loading: true,
+      loadingOlder: false,
+      complete: false,
+      problem: null,
+      firstUnread: null,
+    });
     this.unlisten = parts.store.onChange((change) => this.changed(change));
     void this.open();
   }
@@ -161,7 +168,13 @@ export class TimelineWindow {
 
   /** Loads back to the first unread message, so that the conversation can open there. */
   private async reachUnread(): Promise<void> {
-    while (!this.complete && this.problem === null && this.unreadValue.get() > 0 && this.rows.size < MAX_UNREAD && !this.closed) {
+    while (
+      !this.complete &&
+      this.problem === null &&
+      this.unreadValue.get() > 0 &&
+      this.rows.size < MAX_UNREAD &&
+      !this.closed
+    ) {
       const first = this.rows.first();
       if (!first || first.place <= this.readAtOpen) return;
       const before = this.rows.size;
@@ -236,7 +249,12 @@ export class TimelineWindow {
     this.dirtyAll = false;
     const { found, conversation } = await this.parts.store.read(async (tx) => {
       const rows: MessageRow[] = [];
-      if (all) rows.push(...(start === undefined ? await tx.messagesBefore(this.id, null, FIRST) : await tx.messagesFrom(this.id, start)));
+      if (all)
+        rows.push(
+          ...(start === undefined
+            ? await tx.messagesBefore(this.id, null, FIRST)
+            : await tx.messagesFrom(this.id, start)),
+        );
       for (const id of ids) {
         const row = await tx.message(id);
         if (row) rows.push(row);

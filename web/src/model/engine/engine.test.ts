@@ -25,7 +25,8 @@ beforeEach(async () => {
   await clock.advance(0);
 });
 
-const id = (n: number): string => `019abd70-${n.toString(16).padStart(4, "0")}-7000-8000-${n.toString(16).padStart(12, "0")}`;
+const id = (n: number): string =>
+  `019abd70-${n.toString(16).padStart(4, "0")}-7000-8000-${n.toString(16).padStart(12, "0")}`;
 const event = (n: number, event: object): object => ({ type: "event", cursor: `e:${n}-0`, event });
 const message = (n: number, at = NOW * 1000 + n): object => ({
   type: "message",
@@ -55,7 +56,13 @@ function socket(): FakeSocket {
 }
 const sent = (s: FakeSocket, type: string): Record<string, unknown>[] =>
   s.sent.map((t) => JSON.parse(t) as Record<string, unknown>).filter((f) => f["type"] === type);
-const welcome = (resumed: boolean, uid = ME): object => ({ type: "welcome", uid, now: clock.now() * 1000, resumed, limits: LIMITS });
+const welcome = (resumed: boolean, uid = ME): object => ({
+  type: "welcome",
+  uid,
+  now: clock.now() * 1000,
+  resumed,
+  limits: LIMITS,
+});
 
 async function greeted(resumed = true): Promise<FakeSocket> {
   const s = socket();
@@ -150,13 +157,20 @@ describe("the engine", () => {
 
   test("remembers refusals of messages that it does not have, not too many and not for ever", async () => {
     const s = await greeted();
-    const refused = (n: number): object => ({ type: "refused", conversation: CONVERSATION, messages: [{ id: id(n), at: NOW * 1000 + n }], code: "blocked", message: "No." });
+    const refused = (n: number): object => ({
+      type: "refused",
+      conversation: CONVERSATION,
+      messages: [{ id: id(n), at: NOW * 1000 + n }],
+      code: "blocked",
+      message: "No.",
+    });
     for (let n = 1; n <= 700; n++) {
       s.deliver(event(n, refused(n)));
       if (n % 100 === 0) await clock.advance(1_000);
     }
     await settle();
-    const kept = async (): Promise<string[]> => (await device.store.read((tx) => tx.refusals())).map((d) => d.id).sort();
+    const kept = async (): Promise<string[]> =>
+      (await device.store.read((tx) => tx.refusals())).map((d) => d.id).sort();
     const after = await kept();
     expect(after.length).toBeGreaterThanOrEqual(450);
     expect(after.length).toBeLessThanOrEqual(500);
@@ -195,9 +209,65 @@ describe("the engine", () => {
   });
 
   test("a server that sends nonsense breaks nothing: what makes sense afterwards is stored and shown", async () => {
-    const word = fc.oneof(fc.constantFrom("message", "sent", "delivered", "refused", "read", "event", "welcome", "sent", "error", "presence", "typing", "goaway", "caught_up", ME, BOB, CONVERSATION, id(1), id(2), "", "e:1-0"), fc.string());
-    const value = fc.oneof(word, fc.integer(), fc.double(), fc.boolean(), fc.constant(null), fc.array(word, { maxLength: 3 }), fc.array(fc.record({ id: word, at: fc.integer() }), { maxLength: 3 }));
-    const names = ["type", "id", "conversation", "from", "to", "body", "at", "accepted_at", "reply_to", "messages", "delivered_at", "code", "message", "by", "uid", "now", "limits", "resumed", "cursor", "user", "online", "within_ms", "retry_after_ms"];
+    const word = fc.oneof(
+      fc.constantFrom(
+        "message",
+        "sent",
+        "delivered",
+        "refused",
+        "read",
+        "event",
+        "welcome",
+        "sent",
+        "error",
+        "presence",
+        "typing",
+        "goaway",
+        "caught_up",
+        ME,
+        BOB,
+        CONVERSATION,
+        id(1),
+        id(2),
+        "",
+        "e:1-0",
+      ),
+      fc.string(),
+    );
+    const value = fc.oneof(
+      word,
+      fc.integer(),
+      fc.double(),
+      fc.boolean(),
+      fc.constant(null),
+      fc.array(word, { maxLength: 3 }),
+      fc.array(fc.record({ id: word, at: fc.integer() }), { maxLength: 3 }),
+    );
+    const names = [
+      "type",
+      "id",
+      "conversation",
+      "from",
+      "to",
+      "body",
+      "at",
+      "accepted_at",
+      "reply_to",
+      "messages",
+      "delivered_at",
+      "code",
+      "message",
+      "by",
+      "uid",
+      "now",
+      "limits",
+      "resumed",
+      "cursor",
+      "user",
+      "online",
+      "within_ms",
+      "retry_after_ms",
+    ];
     const inner = fc.dictionary(fc.constantFrom(...names), value, { maxKeys: 10 });
     const frame = fc.oneof(
       fc.string(),
@@ -205,9 +275,14 @@ describe("the engine", () => {
       inner.map((f) => JSON.stringify(f)),
       fc.tuple(word, inner).map(([cursor, e]) => JSON.stringify({ type: "event", cursor, event: e })),
       // Well formed, and not for this person or not possible.
-      fc.tuple(fc.constantFrom("message", "sent"), fc.constantFrom(ME, BOB, "malloryUid01"), fc.constantFrom(ME, BOB), fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })).map(([type, from, to, at]) =>
-        JSON.stringify(event(1, { ...message(1, at), type, from, to })),
-      ),
+      fc
+        .tuple(
+          fc.constantFrom("message", "sent"),
+          fc.constantFrom(ME, BOB, "malloryUid01"),
+          fc.constantFrom(ME, BOB),
+          fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
+        )
+        .map(([type, from, to, at]) => JSON.stringify(event(1, { ...message(1, at), type, from, to }))),
     );
     let n = 10;
     await fc.assert(
@@ -226,7 +301,8 @@ describe("the engine", () => {
         expect(device.ended).toBeNull();
         const rows = await device.messages(BOB);
         expect(rows.map((r) => r.id)).toContain(id(n));
-        for (const row of rows) expect([row.conversation, [row.from, row.to].sort()]).toEqual([CONVERSATION, [ME, BOB]]);
+        for (const row of rows)
+          expect([row.conversation, [row.from, row.to].sort()]).toEqual([CONVERSATION, [ME, BOB]]);
       }),
       { numRuns: 60 },
     );
@@ -255,14 +331,19 @@ describe("the engine", () => {
     for (let n = 0; n < 40; n++) await device.send(BOB, `m${n}`);
     s.onSent = (text) => {
       const frame = JSON.parse(text) as { type: string; id: string };
-      if (frame.type === "send") clock.after(5, () => s.deliver({ type: "sent", id: frame.id, accepted_at: clock.now() * 1000 }));
+      if (frame.type === "send")
+        clock.after(5, () => s.deliver({ type: "sent", id: frame.id, accepted_at: clock.now() * 1000 }));
     };
     for (const frame of sent(s, "send")) s.deliver({ type: "sent", id: frame["id"], accepted_at: NOW * 1000 });
     await clock.advance(2_000);
     expect(sent(s, "send").map((f) => f["body"])).toEqual(Array.from({ length: 40 }, (_, n) => `m${n}`));
     const again = await reconnected(true);
     expect(sent(again, "send").length).toBe(8);
-    expect(sent(again, "send").map((f) => f["at"])).toEqual(sent(s, "send").slice(0, 8).map((f) => f["at"]));
+    expect(sent(again, "send").map((f) => f["at"])).toEqual(
+      sent(s, "send")
+        .slice(0, 8)
+        .map((f) => f["at"]),
+    );
     for (let i = 0; i < 40; i++) {
       const frame = sent(again, "send")[i];
       if (frame) again.deliver({ type: "sent", id: frame["id"], accepted_at: NOW * 1000 });

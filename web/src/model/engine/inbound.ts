@@ -18,7 +18,13 @@ type Item =
   | { readonly kind: "caught-up"; readonly link: Link; readonly cursor: string }
   | { readonly kind: "hole"; readonly link: Link }
   | { readonly kind: "sent"; readonly link: Link; readonly id: string; readonly acceptedAt: number }
-  | { readonly kind: "refused"; readonly link: Link; readonly id: string; readonly code: string; readonly message: string };
+  | {
+      readonly kind: "refused";
+      readonly link: Link;
+      readonly id: string;
+      readonly code: string;
+      readonly message: string;
+    };
 
 export interface InboundHandlers {
   /** Everything that `link` brought up to its caught_up is stored: it may be sent on. */

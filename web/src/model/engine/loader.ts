@@ -95,7 +95,8 @@ export class Loader {
       } while (this.again);
     } catch (err) {
       // No answer this time, or no room to store it.
-      if (!(err instanceof ApiProblem && err.status === 0)) this.parts.platform.report("history could not be loaded", err);
+      if (!(err instanceof ApiProblem && err.status === 0))
+        this.parts.platform.report("history could not be loaded", err);
       const asked = err instanceof ApiProblem ? (err.retryAfterMs ?? 0) : 0;
       const wait = asked + this.backoff.next();
       this.pausedUntil = this.parts.platform.clock.now() + wait;
@@ -150,7 +151,8 @@ export class Loader {
   /** One of the loads that a loss asks for: what happened in the meantime, in all conversations. */
   private async loadLoss(loss: Loss): Promise<void> {
     const outbox = await this.parts.store.read((tx) => tx.outbox());
-    for (const conversation of new Set(outbox.filter(transmitted).map((r) => r.conversation))) await this.checkOutbox(conversation);
+    for (const conversation of new Set(outbox.filter(transmitted).map((r) => r.conversation)))
+      await this.checkOutbox(conversation);
 
     const since = this.sinceOf(loss);
     const listed = await this.loadList(since);
@@ -168,7 +170,10 @@ export class Loader {
       // Another loss meanwhile begins all of it anew.
       if (latest.n !== loss.n) return;
       const wait = NEXT_LOAD_MS[loss.loads] ?? null;
-      await tx.putMeta({ name: "loss", loss: { ...latest, loads: loss.loads + 1, tries: 0, due: wait === null ? null : now + wait } });
+      await tx.putMeta({
+        name: "loss",
+        loss: { ...latest, loads: loss.loads + 1, tries: 0, due: wait === null ? null : now + wait },
+      });
     });
     this.backoff.reset();
   }

@@ -173,7 +173,8 @@ export class Sender {
       return { queues: byConversation, loss: await tx.loss(), checked: done };
     });
     const ids: string[] = [];
-    for (const [conversation, queue] of queues) ids.push(...this.pick(conversation, queue, loss, checked.get(conversation) ?? 0));
+    for (const [conversation, queue] of queues)
+      ids.push(...this.pick(conversation, queue, loss, checked.get(conversation) ?? 0));
     if (ids.length === 0) return;
     let rows: readonly MessageRow[] = [];
     try {

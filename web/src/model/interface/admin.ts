@@ -1,4 +1,4 @@
-import type { Outcome } from "./app";
+import type { Outcome } from "./outcome";
 
 /**
  * The raw calls that the admin panel is built on: the panel and what reads its
@@ -6,7 +6,11 @@ import type { Outcome } from "./app";
  */
 export interface AdminCalls {
   /** Calls `/admin` + `path` of the API and gives the JSON answer as it came (undefined where there is none). Never rejects. */
-  call(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: Readonly<Record<string, unknown>>): Promise<Outcome<unknown>>;
+  call(
+    method: "GET" | "POST" | "PATCH" | "DELETE",
+    path: string,
+    body?: Readonly<Record<string, unknown>>,
+  ): Promise<Outcome<unknown>>;
   /** Loads a file (CSV) below `/admin`. Never rejects. */
   download(path: string): Promise<Outcome<Blob>>;
 }
@@ -50,7 +54,12 @@ export interface UserChange {
 
 export interface AdminConversation {
   readonly id: string;
-  readonly with: { readonly uid: string; readonly username: string; readonly displayName: string; readonly deleted: boolean };
+  readonly with: {
+    readonly uid: string;
+    readonly username: string;
+    readonly displayName: string;
+    readonly deleted: boolean;
+  };
   readonly lastAt: number;
 }
 

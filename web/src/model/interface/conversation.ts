@@ -1,6 +1,6 @@
 import type { Readable } from "../observable";
-import type { Outcome, Problem } from "./app";
-import type { Person } from "./chat";
+import type { Outcome, Problem } from "./outcome";
+import type { Person } from "./person";
 
 /**
  * Where a message is; it never goes backwards along this line: `waiting` (in

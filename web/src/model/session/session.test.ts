@@ -14,7 +14,10 @@ describe("who uses the browser", () => {
     const house = new Household();
     const tab = await house.tab();
     expect(tab.app.session.get()).toEqual({ state: "signed-out", reason: "none" });
-    expect(await tab.app.signIn(`${ALICE}@example.org`, "wrong")).toMatchObject({ ok: false, problem: { code: "wrong_password" } });
+    expect(await tab.app.signIn(`${ALICE}@example.org`, "wrong")).toMatchObject({
+      ok: false,
+      problem: { code: "wrong_password" },
+    });
     expect(tab.app.session.get().state).toBe("signed-out");
     expect(await tab.app.signIn(`${ALICE}@example.org`, "correct horse")).toEqual({ ok: true, value: undefined });
     expect(tab.chat().uid).toBe(ALICE);
@@ -33,7 +36,10 @@ describe("who uses the browser", () => {
     again.platform.answer = null;
     await house.pass(100);
     expect(again.chat().uid).toBe(ALICE);
-    expect(again.chat().conversations.get()).toMatchObject({ loading: false, items: [{ preview: { body: "remember this" } }] });
+    expect(again.chat().conversations.get()).toMatchObject({
+      loading: false,
+      items: [{ preview: { body: "remember this" } }],
+    });
     const talk = again.chat().conversation(BOB);
     await house.pass(100);
     expect(talk.timeline.get()).toMatchObject({ loading: false, items: [{ body: "remember this" }] });
@@ -91,7 +97,9 @@ describe("who uses the browser", () => {
     await house.pass(5_000);
     expect(bob.chat().conversations.get().items).toEqual([]);
     expect([...browser.disks.keys()]).toEqual([databaseName(BOB)]);
-    expect(JSON.stringify([...(browser.disks.get(databaseName(BOB))?.tables.values() ?? [])].map((t) => [...t.values()]))).not.toContain("secret");
+    expect(
+      JSON.stringify([...(browser.disks.get(databaseName(BOB))?.tables.values() ?? [])].map((t) => [...t.values()])),
+    ).not.toContain("secret");
   });
 
   test("a second account sees nothing of one whose sign-in only ended, and the first finds what is its own again", async () => {
@@ -123,7 +131,11 @@ describe("who uses the browser", () => {
     bob.app.attention.onIncoming((m) => told.push(m.body));
     await house.pass(5_000);
     expect(bob.chat().conversations.get().items).toEqual([]);
-    expect([bob.chat().unreadTotal.get(), bob.chat().waitingTotal.get(), bob.app.attention.offer.get()]).toEqual([0, 0, false]);
+    expect([bob.chat().unreadTotal.get(), bob.chat().waitingTotal.get(), bob.app.attention.offer.get()]).toEqual([
+      0,
+      0,
+      false,
+    ]);
     const talk = bob.chat().conversation(ALICE);
     await house.pass(500);
     expect([talk.timeline.get().items, talk.draft.get().text]).toEqual([[], ""]);
@@ -138,7 +150,10 @@ describe("who uses the browser", () => {
     await house.pass(2_000);
     const mine = again.chat().conversation(BOB);
     await house.pass(500);
-    expect([mine.draft.get().text, mine.timeline.get().items.map((m) => m.body)]).toEqual(["a secret thought", ["a secret that waits"]]);
+    expect([mine.draft.get().text, mine.timeline.get().items.map((m) => m.body)]).toEqual([
+      "a secret thought",
+      ["a secret that waits"],
+    ]);
     expect(house.server.accepted.size).toBe(3);
   });
 

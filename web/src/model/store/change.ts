@@ -58,7 +58,11 @@ export class Changes {
 
   /** Null where nothing changed. */
   done(): Change | null {
-    if (!this.work && [this.messages, this.conversations, this.people, this.drafts, this.meta].every((s) => s.size === 0)) return null;
+    if (
+      !this.work &&
+      [this.messages, this.conversations, this.people, this.drafts, this.meta].every((s) => s.size === 0)
+    )
+      return null;
     return {
       messages: Object.fromEntries([...this.messages].map(([c, ids]) => [c, [...ids]])),
       conversations: [...this.conversations],
@@ -72,7 +76,16 @@ export class Changes {
   }
 }
 
-export const EVERYTHING: Change = { messages: {}, conversations: [], people: [], drafts: [], meta: [], work: true, all: true, remote: false };
+export const EVERYTHING: Change = {
+  messages: {},
+  conversations: [],
+  people: [],
+  drafts: [],
+  meta: [],
+  work: true,
+  all: true,
+  remote: false,
+};
 
 /** Reads a change that another tab sent; null where it is none (a tab of another version). */
 export function readChange(value: unknown): Change | null {
@@ -80,7 +93,14 @@ export function readChange(value: unknown): Change | null {
   const c = value as Partial<Record<keyof Change, unknown>>;
   const texts = (v: unknown): v is string[] => Array.isArray(v) && v.every((x) => typeof x === "string");
   if (!texts(c.conversations) || !texts(c.people) || !texts(c.drafts) || !texts(c.meta)) return null;
-  if (typeof c.work !== "boolean" || typeof c.all !== "boolean" || typeof c.remote !== "boolean" || typeof c.messages !== "object" || c.messages === null) return null;
+  if (
+    typeof c.work !== "boolean" ||
+    typeof c.all !== "boolean" ||
+    typeof c.remote !== "boolean" ||
+    typeof c.messages !== "object" ||
+    c.messages === null
+  )
+    return null;
   if (!Object.values(c.messages).every(texts)) return null;
   return value as Change;
 }

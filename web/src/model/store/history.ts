@@ -52,7 +52,8 @@ export async function applyPerson(tx: WriteTx, here: Here, person: PublicPerson)
     ...(person.deleted ? { deleted: true as const } : {}),
     loadedAt: here.now,
   };
-  const same = known?.username === row.username && known.displayName === row.displayName && known.deleted === row.deleted;
+  const same =
+    known?.username === row.username && known.displayName === row.displayName && known.deleted === row.deleted;
   if (!same || known.loadedAt < here.now - 60_000) await tx.putPerson(row);
 }
 

@@ -19,6 +19,7 @@ export async function prune(tx: WriteTx, keep = KEEP): Promise<void> {
       await tx.deleteMessage(row);
       dropped++;
     }
-    if (dropped > 0 && last.at !== null) await tx.putConversation({ ...conversation, loadedFrom: last.at, complete: false });
+    if (dropped > 0 && last.at !== null)
+      await tx.putConversation({ ...conversation, loadedFrom: last.at, complete: false });
   }
 }

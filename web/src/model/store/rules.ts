@@ -157,10 +157,17 @@ async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> 
   await tx.putMessage(next);
 }
 
-async function applyDelivered(tx: WriteTx, here: Here, conversation: string, ref: MessageRef, deliveredAt: Micros): Promise<void> {
+async function applyDelivered(
+  tx: WriteTx,
+  here: Here,
+  conversation: string,
+  ref: MessageRef,
+  deliveredAt: Micros,
+): Promise<void> {
   const row = await tx.message(ref.id);
   if (row) {
-    if (row.conversation === conversation && row.from === here.uid) await advance(tx, row, { status: "delivered", deliveredAt, at: ref.at });
+    if (row.conversation === conversation && row.from === here.uid)
+      await advance(tx, row, { status: "delivered", deliveredAt, at: ref.at });
     return;
   }
   await note(tx, here, {
@@ -210,7 +217,13 @@ export async function refuse(tx: WriteTx, row: MessageRow, refusal: { code: stri
 async function noteGone(tx: WriteTx, uid: string): Promise<void> {
   const known = await tx.person(uid);
   if (known?.deleted) return;
-  await tx.putPerson({ uid, username: known?.username ?? "", displayName: known?.displayName ?? "", deleted: true, loadedAt: 0 });
+  await tx.putPerson({
+    uid,
+    username: known?.username ?? "",
+    displayName: known?.displayName ?? "",
+    deleted: true,
+    loadedAt: 0,
+  });
 }
 
 /** The server has queued the message. */
@@ -226,7 +239,15 @@ async function applyRead(tx: WriteTx, here: Here, id: string, other: string, by:
   else if (at > row.otherRead) await tx.putConversation({ ...row, otherRead: at });
   // What was read is somewhere: if not here, it is to be loaded.
   if ((await tx.messagesAt(id, at)).length === 0) {
-    await note(tx, here, { key: `read:${id}`, kind: "read", conversation: id, id: "", at, deliveredAt: null, refusal: null });
+    await note(tx, here, {
+      key: `read:${id}`,
+      kind: "read",
+      conversation: id,
+      id: "",
+      at,
+      deliveredAt: null,
+      refusal: null,
+    });
   }
 }
 
@@ -282,11 +303,14 @@ export function touched(here: Here, row: ConversationRow, message: MessageRow): 
   const at = message.at;
   const believable = at !== null && at <= here.serverNow + MAX_AHEAD;
   const shown = at ?? here.serverNow;
-  const newer = row.preview === null || message.place >= WAITING || (shown >= row.preview.at && message.id !== row.preview.id);
+  const newer =
+    row.preview === null || message.place >= WAITING || (shown >= row.preview.at && message.id !== row.preview.id);
   return {
     ...row,
     newest: believable ? Math.max(row.newest, at) : row.newest,
     recent: Math.max(row.recent, Math.min(shown, here.serverNow + MAX_AHEAD)),
-    preview: newer ? { id: message.id, from: message.from, body: message.body.slice(0, PREVIEW_UNITS), at: shown } : row.preview,
+    preview: newer
+      ? { id: message.id, from: message.from, body: message.body.slice(0, PREVIEW_UNITS), at: shown }
+      : row.preview,
   };
 }

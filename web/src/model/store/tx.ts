@@ -31,7 +31,11 @@ export class ReadTx {
   }
 
   /** Messages of a conversation that sort before a place, newest first; from the end where `before` is null. */
-  messagesBefore(conversation: string, before: Pick<MessageRow, "place" | "id"> | null, limit: number): Promise<MessageRow[]> {
+  messagesBefore(
+    conversation: string,
+    before: Pick<MessageRow, "place" | "id"> | null,
+    limit: number,
+  ): Promise<MessageRow[]> {
     return this.reads.range("messages", {
       index: "place",
       lower: [conversation],

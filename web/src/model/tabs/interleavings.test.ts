@@ -22,16 +22,31 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   {
     weight: 7,
     arbitrary: fc.record({
-      do: fc.constantFrom("kill" as const, "freeze" as const, "thaw" as const, "hide" as const, "show" as const, "read" as const),
+      do: fc.constantFrom(
+        "kill" as const,
+        "freeze" as const,
+        "thaw" as const,
+        "hide" as const,
+        "show" as const,
+        "read" as const,
+      ),
       tab,
     }),
   },
   {
     weight: 6,
-    arbitrary: fc.record({ do: fc.constantFrom("open" as const, "open" as const, "drop" as const, "wipe" as const, "answer" as const) }),
+    arbitrary: fc.record({
+      do: fc.constantFrom("open" as const, "open" as const, "drop" as const, "wipe" as const, "answer" as const),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("network" as const), up: fc.boolean() }) },
-  { weight: 8, arbitrary: fc.record({ do: fc.constant("pass" as const), ms: fc.constantFrom(0, 3, 60, 900, 1_100, 7_000, 65_000) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant("pass" as const),
+      ms: fc.constantFrom(0, 3, 60, 900, 1_100, 7_000, 65_000),
+    }),
+  },
 );
 
 class World {
@@ -72,7 +87,10 @@ class World {
         if (!reader) return;
         const talk = reader.chat().conversation(BOB);
         await this.house.pass(50);
-        const last = talk.timeline.get().items.filter((m) => !m.mine).pop();
+        const last = talk.timeline
+          .get()
+          .items.filter((m) => !m.mine)
+          .pop();
         if (last) talk.markRead(last.id);
         talk.close();
         return;
@@ -146,7 +164,10 @@ describe("tabs that come, go, freeze and thaw", () => {
         for (const c of commands) await world.run(c);
         await world.judge();
       }),
-      { numRuns: Number(process.env["PHOENIX_RUNS"] ?? "25"), ...(process.env["PHOENIX_SEED"] ? { seed: Number(process.env["PHOENIX_SEED"]) } : {}) },
+      {
+        numRuns: Number(process.env["PHOENIX_RUNS"] ?? "25"),
+        ...(process.env["PHOENIX_SEED"] ? { seed: Number(process.env["PHOENIX_SEED"]) } : {}),
+      },
     );
   });
 });

@@ -35,7 +35,12 @@ export function readTabMessage(value: unknown): TabMessage | null {
       case "state":
         return { kind, state: readState(f.object("state")) };
       case "here":
-        return { kind, tab: f.text("tab"), watch: f.list("watch").filter((u) => typeof u === "string"), visible: f.bool("visible") };
+        return {
+          kind,
+          tab: f.text("tab"),
+          watch: f.list("watch").filter((u) => typeof u === "string"),
+          visible: f.bool("visible"),
+        };
       case "gone":
         return { kind, tab: f.text("tab") };
       case "change": {
@@ -47,7 +52,10 @@ export function readTabMessage(value: unknown): TabMessage | null {
         return {
           kind,
           uid: f.text("uid"),
-          presence: { online: p.has("online") ? p.bool("online") : null, lastSeen: p.has("lastSeen") ? p.number("lastSeen") : null },
+          presence: {
+            online: p.has("online") ? p.bool("online") : null,
+            lastSeen: p.has("lastSeen") ? p.number("lastSeen") : null,
+          },
         };
       }
       case "typing":

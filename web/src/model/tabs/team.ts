@@ -221,7 +221,8 @@ export class Team {
     const due = this.parts.platform.clock.now() + ASK_EVERY_MS;
     this.asking = this.parts.platform.clock.after(ASK_EVERY_MS, () => {
       // A timer that runs so late was stopped with all else here, and not every browser says so.
-      if (this.parts.platform.page.visible() && this.parts.platform.clock.now() - due > LATE_MS) this.parts.store.tell(EVERYTHING);
+      if (this.parts.platform.page.visible() && this.parts.platform.clock.now() - due > LATE_MS)
+        this.parts.store.tell(EVERYTHING);
       this.ask();
     });
     if (this.stopped || this.engine || this.stealing || this.silence || !this.parts.platform.page.visible()) return;
@@ -253,7 +254,11 @@ export class Team {
         return;
       case "here":
         if (!this.engine) return;
-        this.members.set(message.tab, { watch: message.watch, visible: message.visible, heardAt: this.parts.platform.clock.now() });
+        this.members.set(message.tab, {
+          watch: message.watch,
+          visible: message.visible,
+          heardAt: this.parts.platform.clock.now(),
+        });
         this.watchAll();
         return;
       case "gone":

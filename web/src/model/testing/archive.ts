@@ -34,7 +34,11 @@ export class FakeArchive {
       case "/api/me":
         return json(200, { ...this.profile(uid), email: `${uid}@example.org`, admin: false, blocked: [] });
       case "/config.json":
-        return json(200, { api_base: "/api", realtime_url: "wss://chat.test/ws", firebase: { apiKey: "k", projectId: "p", authDomain: "a" } });
+        return json(200, {
+          api_base: "/api",
+          realtime_url: "wss://chat.test/ws",
+          firebase: { apiKey: "k", projectId: "p", authDomain: "a" },
+        });
       default: {
         const person = this.people.get(url.pathname.slice("/api/users/".length));
         return person ? json(200, person) : json(404, { code: "not_found", detail: "There is nothing here." });
@@ -54,7 +58,10 @@ export class FakeArchive {
       .sort((a, b) => (a.username < b.username ? -1 : 1));
     const from = Number(q.get("cursor") ?? "0");
     const limit = Number(q.get("limit") ?? "50");
-    return json(200, { users: all.slice(from, from + limit), next: from + limit < all.length ? String(from + limit) : "" });
+    return json(200, {
+      users: all.slice(from, from + limit),
+      next: from + limit < all.length ? String(from + limit) : "",
+    });
   }
 
   private of(conversation: string): SavedMessage[] {
@@ -64,7 +71,9 @@ export class FakeArchive {
   }
 
   private conversations(uid: string): unknown {
-    const ids = [...new Set([...this.saved.values()].map((m) => m.conversation))].filter((c) => otherMember(c, uid) !== null);
+    const ids = [...new Set([...this.saved.values()].map((m) => m.conversation))].filter(
+      (c) => otherMember(c, uid) !== null,
+    );
     const conversations = ids.map((id) => {
       const all = this.of(id);
       const last = all[all.length - 1];
@@ -84,7 +93,8 @@ export class FakeArchive {
   }
 
   private messages(uid: string, conversation: string, before: string, limit: number): HttpAnswer {
-    if (otherMember(conversation, uid) === null) return json(403, { code: "forbidden", detail: "You may not do this." });
+    if (otherMember(conversation, uid) === null)
+      return json(403, { code: "forbidden", detail: "You may not do this." });
     const [at = "", id = ""] = before.split(",");
     const older = this.of(conversation).filter(
       (m) => before === "" || m.at < Number(at) || (m.at === Number(at) && id !== "" && m.id < id),
@@ -95,6 +105,6 @@ export class FakeArchive {
   }
 }
 
-export function json(status: number, body: unknown): HttpAnswer {
+function json(status: number, body: unknown): HttpAnswer {
   return { status, header: () => null, body: JSON.stringify(body) };
 }

@@ -64,7 +64,16 @@ export class Device {
     };
     const http = new HttpApi(platform, { base: async () => "https://chat.test/api", token });
     const archive = new ArchiveApi(http, (what) => platform.report(what));
-    this.parts = { platform, uid, store, time: new ServerTime(platform.clock), limits: new ServerLimits(), archive, token, url: async () => "wss://chat.test/ws" };
+    this.parts = {
+      platform,
+      uid,
+      store,
+      time: new ServerTime(platform.clock),
+      limits: new ServerLimits(),
+      archive,
+      token,
+      url: async () => "wss://chat.test/ws",
+    };
     this.engine = new Engine(this.parts, {
       onState: (state) => this.states.push(state),
       onPresence: () => undefined,

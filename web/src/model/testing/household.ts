@@ -10,7 +10,7 @@ import { openAccount } from "../chat/open";
 import { AppModel, type ChatLoader } from "../session/app";
 import { ModelServer } from "./server";
 
-export const START_MS = 1_795_348_800_000;
+const START_MS = 1_795_348_800_000;
 const HOUR_MS = 3_600_000;
 
 /** The sign-in library: remembers in the browser's notes, as Firebase does in its storage. */
@@ -102,7 +102,11 @@ export class Household {
       const uid = (request.headers["authorization"] ?? "").replace("Bearer ", "").split(" ")[0] ?? "";
       return await this.server.archive.answer(uid, request);
     };
-    const app = new AppModel(platform, async () => new FakeIdentity(platform, this), options.loadChat ?? (async () => ({ openAccount })));
+    const app = new AppModel(
+      platform,
+      async () => new FakeIdentity(platform, this),
+      options.loadChat ?? (async () => ({ openAccount })),
+    );
     await app.start();
     await this.clock.advance(0);
     return {
@@ -119,7 +123,11 @@ export class Household {
   /** A tab in a browser of its own, signed in and connected. */
   async person(uid: string, browser = new FakeBrowser(), options: TabOptions = {}): Promise<Tab> {
     if (!this.server.archive.people.has(uid)) {
-      this.server.archive.people.set(uid, { uid, username: uid.toLowerCase(), display_name: uid.replace(/[A-Z0-9].*/, "") });
+      this.server.archive.people.set(uid, {
+        uid,
+        username: uid.toLowerCase(),
+        display_name: uid.replace(/[A-Z0-9].*/, ""),
+      });
     }
     const tab = await this.tab(browser, options);
     const outcome = await tab.app.signIn(`${uid}@example.org`, "correct horse");

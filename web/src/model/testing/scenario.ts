@@ -22,7 +22,11 @@ export interface Step {
   closed?: number;
   advance_ms?: number;
   restart?: boolean;
-  user?: { send?: { to: string; body: string; reply_to?: string }; read?: { conversation: string; at: Json }; open?: string };
+  user?: {
+    send?: { to: string; body: string; reply_to?: string };
+    read?: { conversation: string; at: Json };
+    open?: string;
+  };
   as?: string;
   archive?: { save?: Json[]; read?: Record<string, Record<string, Json>>; down?: boolean };
   see?: Json;
@@ -126,9 +130,11 @@ class Play {
       for (let i = this.looked.get(socket) ?? 0; i < frames.length; i++) {
         const frame = frames[i];
         if (!frame) continue;
-        const type = String(frame["type"]);
+        const type = asText(frame["type"]);
         const wanted = type === want["type"];
-        const passed = PASSED_OVER.has(type) ? !wanted : type === "ack" && !(wanted && this.matches(want, frame, false));
+        const passed = PASSED_OVER.has(type)
+          ? !wanted
+          : type === "ack" && !(wanted && this.matches(want, frame, false));
         this.looked.set(socket, i + 1);
         if (passed) continue;
         got = frame;
@@ -144,15 +150,17 @@ class Play {
     await this.clock.advance(ms);
     for (const [name, socket] of this.sockets) {
       for (const frame of this.frames(socket).slice(this.looked.get(socket) ?? 0)) {
-        const type = String(frame["type"]);
-        if (type !== "ack" && !PASSED_OVER.has(type)) throw new Error(`the client sent ${JSON.stringify(frame)} on socket ${name}`);
+        const type = asText(frame["type"]);
+        if (type !== "ack" && !PASSED_OVER.has(type))
+          throw new Error(`the client sent ${JSON.stringify(frame)} on socket ${name}`);
       }
     }
   }
 
   private neverAcked(socket: FakeSocket, cursor: string): void {
     const value = this.fill(cursor);
-    if (this.frames(socket).some((f) => f["type"] === "ack" && f["cursor"] === value)) throw new Error(`${cursor} was acknowledged`);
+    if (this.frames(socket).some((f) => f["type"] === "ack" && f["cursor"] === value))
+      throw new Error(`${cursor} was acknowledged`);
   }
 
   private async closed(name: number, within: number): Promise<void> {
@@ -171,7 +179,7 @@ class Play {
   private async user(step: Step): Promise<void> {
     const { send, read, open } = step.user ?? {};
     if (send) {
-      const replyTo = send.reply_to === undefined ? null : String(this.fill(send.reply_to));
+      const replyTo = send.reply_to === undefined ? null : asText(this.fill(send.reply_to));
       const id = await this.device.send(send.to, send.body, replyTo);
       if (step.as) this.names.set(step.as, id);
     } else if (read) await this.device.read(read.conversation, Number(this.fill(read.at)));
@@ -200,11 +208,13 @@ class Play {
       return;
     }
     if (typeof want === "object" && want !== null && !("above" in want) && !("equal" in want)) {
-      if (typeof got !== "object" || got === null || Array.isArray(got)) throw new Error(`${path} is ${JSON.stringify(got)}`);
-      for (const [key, w] of Object.entries(want)) this.compare(`${path}/${key}`, w, got[String(this.fill(key))]);
+      if (typeof got !== "object" || got === null || Array.isArray(got))
+        throw new Error(`${path} is ${JSON.stringify(got)}`);
+      for (const [key, w] of Object.entries(want)) this.compare(`${path}/${key}`, w, got[asText(this.fill(key))]);
       return;
     }
-    if (!this.matches(want, got, false)) throw new Error(`${path} is ${JSON.stringify(got)}, not ${JSON.stringify(this.fill(want))}`);
+    if (!this.matches(want, got, false))
+      throw new Error(`${path} is ${JSON.stringify(got)}, not ${JSON.stringify(this.fill(want))}`);
   }
 
   private matches(want: Json, got: Json | undefined, bind: boolean): boolean {
@@ -216,12 +226,15 @@ class Play {
       }
       return value === got;
     }
-    if (Array.isArray(want)) return Array.isArray(got) && got.length === want.length && want.every((w, i) => this.matches(w, got[i], bind));
+    if (Array.isArray(want))
+      return Array.isArray(got) && got.length === want.length && want.every((w, i) => this.matches(w, got[i], bind));
     if (typeof want === "object" && want !== null) {
       if (want["above"] !== undefined) return typeof got === "number" && got > Number(this.fill(want["above"]));
       if (want["equal"] !== undefined) return got === Number(this.fill(want["equal"]));
       if (typeof got !== "object" || got === null || Array.isArray(got)) return false;
-      return Object.entries(want).every(([k, w]) => (w === null ? got[k] === undefined : this.matches(w, got[k], bind)));
+      return Object.entries(want).every(([k, w]) =>
+        w === null ? got[k] === undefined : this.matches(w, got[k], bind),
+      );
     }
     return want === got;
   }
@@ -231,14 +244,22 @@ class Play {
     if (typeof value === "string") return this.names.get(value) ?? value;
     if (Array.isArray(value)) return value.map((v) => this.fill(v));
     if (typeof value === "object" && value !== null) {
-      return Object.fromEntries(Object.entries(value).map(([k, v]) => [String(this.fill(k)), this.fill(v)]));
+      return Object.fromEntries(Object.entries(value).map(([k, v]) => [asText(this.fill(k)), this.fill(v)]));
     }
     return value;
   }
 }
 
+/** Names, types and ids are strings; anything else is shown as JSON. */
+function asText(value: Json | undefined): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
 /** Plays a scenario to its end; rejects with the step that failed. */
-export async function play(scenario: Scenario, open?: (name: string, shape: Shape) => Promise<Database>): Promise<void> {
+export async function play(
+  scenario: Scenario,
+  open?: (name: string, shape: Shape) => Promise<Database>,
+): Promise<void> {
   const p = new Play(scenario, open);
   await p.begin();
   for (const [i, step] of scenario.steps.entries()) {
@@ -247,7 +268,9 @@ export async function play(scenario: Scenario, open?: (name: string, shape: Shap
     } catch (err) {
       const what = err instanceof Error ? err.message : String(err);
       const reports = p.device.platform.reports.join("; ");
-      throw new Error(`step ${i + 1} ${JSON.stringify(step)}: ${what}${reports ? ` (reports: ${reports})` : ""}`, { cause: err });
+      throw new Error(`step ${i + 1} ${JSON.stringify(step)}: ${what}${reports ? ` (reports: ${reports})` : ""}`, {
+        cause: err,
+      });
     }
   }
   if (scenario.final !== undefined) await p.see(scenario.final);

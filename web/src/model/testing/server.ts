@@ -169,7 +169,8 @@ export class ModelServer {
         c.socket.deliver({ type: "pong" });
         return;
       case "typing":
-        for (const other of this.connected) if (other.uid === f["to"]) other.socket.deliver({ type: "typing", from: c.uid });
+        for (const other of this.connected)
+          if (other.uid === f["to"]) other.socket.deliver({ type: "typing", from: c.uid });
         return;
       case "watch":
         c.watch = (f["users"] as string[]) ?? [];
@@ -190,7 +191,11 @@ export class ModelServer {
     const inbox = this.inbox(uid);
     const [epoch = "", n = ""] = cursor.split(":");
     const top = inbox.entries[inbox.entries.length - 1]?.n ?? inbox.floor;
-    const resumed = cursor !== "" && Number(epoch) === this.epoch && Number(n) >= inbox.floor && Number(n) <= Math.max(top, this.last);
+    const resumed =
+      cursor !== "" &&
+      Number(epoch) === this.epoch &&
+      Number(n) >= inbox.floor &&
+      Number(n) <= Math.max(top, this.last);
     const from = resumed ? Number(n) : inbox.floor;
     c.socket.deliver({
       type: "welcome",
@@ -217,7 +222,8 @@ export class ModelServer {
     inbox.entries.push(entry);
     for (const c of [...this.connected]) {
       // Only sockets that were welcomed in this epoch are subscribed.
-      if (c.uid === uid && c.epoch === this.epoch) this.clock.after(1, () => this.connected.has(c) && entry.n > c.sentTo && this.relay(c, entry));
+      if (c.uid === uid && c.epoch === this.epoch)
+        this.clock.after(1, () => this.connected.has(c) && entry.n > c.sentTo && this.relay(c, entry));
     }
     return entry.n;
   }
@@ -233,7 +239,7 @@ export class ModelServer {
       body: String(f["body"]),
       at: Number(f["at"]),
       accepted_at: this.clock.now() * 1000,
-      ...(f["reply_to"] === undefined ? {} : { reply_to: String(f["reply_to"]) }),
+      ...(f["reply_to"] === undefined ? {} : { reply_to: f["reply_to"] as string }),
     };
     const content = JSON.stringify({ ...message, accepted_at: 0 });
     const first = this.contents.get(id);

@@ -55,7 +55,8 @@ export class FakeClock implements Clock {
 
   private earliest(): Timer | undefined {
     let first: Timer | undefined;
-    for (const t of this.timers) if (!first || t.at < first.at || (t.at === first.at && t.order < first.order)) first = t;
+    for (const t of this.timers)
+      if (!first || t.at < first.at || (t.at === first.at && t.order < first.order)) first = t;
     return first;
   }
 }

@@ -20,7 +20,7 @@ import type {
   Tabs,
 } from "../platform";
 import { NetworkError } from "../platform";
-import { FakeClock } from "./clock";
+import type { FakeClock } from "./clock";
 
 /** Transactions of fake platforms that run now. */
 let busy = 0;
@@ -28,7 +28,8 @@ let busy = 0;
 /** Lets everything finish that waits for nothing but the event loop and the database. */
 export async function settle(): Promise<void> {
   // Each turn drains all microtasks; a transaction of fake-indexeddb takes many turns.
-  for (let idle = 0; idle < 3; idle = busy > 0 ? 0 : idle + 1) await new Promise<void>((resolve) => setImmediate(resolve));
+  for (let idle = 0; idle < 3; idle = busy > 0 ? 0 : idle + 1)
+    await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
 async function counted<T>(work: () => Promise<T>): Promise<T> {
@@ -260,7 +261,8 @@ export class FakePlatform implements Platform {
         post: (message) => {
           if (!this.alive || this.browser.losing) return;
           const copy: unknown = structuredClone(message);
-          for (const other of [...all]) if (other !== mine) this.browser.later(() => all.has(other) && other.tab.run(() => other.run(copy)));
+          for (const other of [...all])
+            if (other !== mine) this.browser.later(() => all.has(other) && other.tab.run(() => other.run(copy)));
         },
         close: () => void all.delete(mine),
       };

@@ -26,7 +26,8 @@ export class Listing<T> {
 
   /** Replaces an item in place. */
   replace(old: (item: T) => boolean, now: T | null): void {
-    this.items = now === null ? this.items.filter((item) => !old(item)) : this.items.map((item) => (old(item) ? now : item));
+    this.items =
+      now === null ? this.items.filter((item) => !old(item)) : this.items.map((item) => (old(item) ? now : item));
   }
 
   private async take(cursor: string | null): Promise<void> {

@@ -18,7 +18,14 @@ function list(): { sizes: number[]; scroller: { scrollTop: number }; aim: Aim } 
       this.scrollTop = Math.max(0, Math.min(top, sum(10) - 100));
     },
   };
-  return { sizes, scroller, aim: new Aim(() => scroller, () => ({ getItemOffset: sum, getItemSize: (i) => sizes[i] ?? 0 })) };
+  return {
+    sizes,
+    scroller,
+    aim: new Aim(
+      () => scroller,
+      () => ({ getItemOffset: sum, getItemSize: (i) => sizes[i] ?? 0 }),
+    ),
+  };
 }
 
 test("a place is held while rows are measured, and no longer", () => {

@@ -33,7 +33,15 @@ describe("folded", () => {
 
   // CPU time, since a busy machine stretches any clock.
   test("what was made to be slow is quick: 8,000 emoji, one of 8,000 joined, zalgo, a word of 4,000 letters", () => {
-    const bodies = ["😀".repeat(8_000), "👩\u200d".repeat(4_000), "Z" + "\u0336\u031b".repeat(3_999), "🇩".repeat(8_000), "a".repeat(4_000), "\u200d".repeat(8_000), "\ud83d".repeat(8_000)];
+    const bodies = [
+      "😀".repeat(8_000),
+      "👩\u200d".repeat(4_000),
+      "Z" + "\u0336\u031b".repeat(3_999),
+      "🇩".repeat(8_000),
+      "a".repeat(4_000),
+      "\u200d".repeat(8_000),
+      "\ud83d".repeat(8_000),
+    ];
     const start = cpuUsage();
     for (const body of bodies) {
       for (let i = 0; i < 20; i++) {
@@ -49,13 +57,18 @@ describe("folded", () => {
 
   test("the head is always a beginning, and never ends in half a character", () => {
     fc.assert(
-      fc.property(fc.array(fc.string({ unit: "binary", minLength: 40, maxLength: 60 }), { minLength: 20, maxLength: 40 }).map((parts) => parts.join("")), (body) => {
-        const head = folded(body);
-        if (head === null) return;
-        expect(body.startsWith(head)).toBe(true);
-        expect(head).not.toMatch(/[\ud800-\udbff]$/u);
-        expect(head.length).toBeLessThan(body.length);
-      }),
+      fc.property(
+        fc
+          .array(fc.string({ unit: "binary", minLength: 40, maxLength: 60 }), { minLength: 20, maxLength: 40 })
+          .map((parts) => parts.join("")),
+        (body) => {
+          const head = folded(body);
+          if (head === null) return;
+          expect(body.startsWith(head)).toBe(true);
+          expect(head).not.toMatch(/[\ud800-\udbff]$/u);
+          expect(head.length).toBeLessThan(body.length);
+        },
+      ),
       { numRuns: 60, endOnFailure: true },
     );
   });

@@ -40,7 +40,9 @@ function lineEnd(body: string, n: number): number {
   return at;
 }
 
-const emoji = /^(?:\p{Extended_Pictographic}|\p{Regional_Indicator}{2})[\p{Emoji_Modifier}\p{Extended_Pictographic}\u200d\ufe0f\u{e0020}-\u{e007f}]*$/u;
+const emoji =
+  // eslint-disable-next-line no-misleading-character-class -- a set of single code points that follow an emoji
+  /^(?:\p{Extended_Pictographic}|\p{Regional_Indicator}{2})[\p{Emoji_Modifier}\p{Extended_Pictographic}\u200d\ufe0f\u{e0020}-\u{e007f}]*$/u;
 
 /** One to three emoji and nothing else: shown large. */
 export function onlyEmoji(body: string): boolean {

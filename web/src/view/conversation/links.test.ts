@@ -38,7 +38,10 @@ describe("links", () => {
   });
 
   test("whatever is written, nothing is lost and only http leads anywhere", () => {
-    const part = fc.oneof(fc.string({ unit: "binary", maxLength: 12 }), fc.constantFrom("https://", "www.", "a.b", "(", ")", " ", "@", "http://x.y/"));
+    const part = fc.oneof(
+      fc.string({ unit: "binary", maxLength: 12 }),
+      fc.constantFrom("https://", "www.", "a.b", "(", ")", " ", "@", "http://x.y/"),
+    );
     fc.assert(
       fc.property(fc.array(part, { maxLength: 12 }), (parts) => {
         const body = parts.join("");

@@ -7,7 +7,8 @@ export type Piece = { readonly text: string; readonly href?: string; readonly ho
 
 // What can follow the scheme. Bidirectional controls and invisible characters
 // end an address: they would make it read otherwise than it leads.
-const candidate = /(?:https?:\/\/|www\.)[^\s<>"“”«»\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+/giu;
+const candidate =
+  /(?:https?:\/\/|www\.)[^\s<>"“”«»\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+/giu;
 const closers: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
 
 /** Splits a body into plain text and links, in order; joined, the texts are the body. */

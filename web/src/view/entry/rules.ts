@@ -36,7 +36,9 @@ export interface Rule {
 /** What a new password must keep, for a list that fills while somebody types. */
 export function passwordRules(password: string, username: string, email: string): Rule[] {
   const lower = password.toLowerCase();
-  const names = [username, email, email.split("@")[0] ?? ""].map((s) => s.trim().toLowerCase()).filter((s) => s.length >= 3);
+  const names = [username, email, email.split("@")[0] ?? ""]
+    .map((s) => s.trim().toLowerCase())
+    .filter((s) => s.length >= 3);
   return [
     { words: text.entry.rules.length(limits.password), met: Array.from(password).length >= limits.password },
     { words: text.entry.rules.notName, met: password !== "" && !names.includes(lower) },

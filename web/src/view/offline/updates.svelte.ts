@@ -22,7 +22,8 @@ class Updates {
     // A notification that the worker showed was clicked.
     navigator.serviceWorker.addEventListener("message", (event: MessageEvent<unknown>) => {
       const data = event.data;
-      if (typeof data === "object" && data !== null && "open" in data && typeof data.open === "string") router.go(data.open);
+      if (typeof data === "object" && data !== null && "open" in data && typeof data.open === "string")
+        router.go(data.open);
     });
     try {
       const registration = await navigator.serviceWorker.register("/service-worker.js", { updateViaCache: "none" });

@@ -40,6 +40,7 @@ const segmenter = typeof Intl.Segmenter === "function" ? new Intl.Segmenter() : 
 /** At most 8 code units of it, so that a name of a hundred marks stays a dot of text. */
 function firstGrapheme(name: string): string {
   if (!segmenter) return Array.from(name)[0] ?? "";
-  for (const { segment } of segmenter.segment(name)) return segment.length <= 8 ? segment : (Array.from(segment)[0] ?? "");
+  for (const { segment } of segmenter.segment(name))
+    return segment.length <= 8 ? segment : (Array.from(segment)[0] ?? "");
   return "";
 }

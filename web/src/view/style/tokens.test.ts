@@ -58,7 +58,8 @@ describe.each(["light", "dark"])("the %s theme", (name) => {
   });
 
   test.each(["edge", "ember"])("%s shows where a control is", (line) => {
-    for (const surface of ["paper", "pane", "raised", "hover", "theirs"]) expect(contrast(colour(line), colour(surface)), surface).toBeGreaterThanOrEqual(3);
+    for (const surface of ["paper", "pane", "raised", "hover", "theirs"])
+      expect(contrast(colour(line), colour(surface)), surface).toBeGreaterThanOrEqual(3);
   });
 
   test("initials are read on every avatar", () => {

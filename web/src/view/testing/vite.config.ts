@@ -12,7 +12,8 @@ export default mergeConfig(
         name: "fake-model",
         enforce: "pre",
         resolveId(source, importer) {
-          if (source.endsWith("/create") && importer?.endsWith("/model/index.ts")) return fileURLToPath(new URL("./fake.ts", import.meta.url));
+          if (source.endsWith("/create") && importer?.endsWith("/model/index.ts"))
+            return fileURLToPath(new URL("./fake.ts", import.meta.url));
           return null;
         },
       },

@@ -1,0 +1,53 @@
+// Package operator carries out the orders that the operator of a chat gives on a command line: [SetAdmin] makes and
+// unmakes admins, and [DeadLetters] lists, replays and discards dead letters.
+//
+// An order takes one of two ways:
+//
+//   - On one machine, only the running chat has the data file open. The command sends the order to it ([Send]), and
+//     the chat carries it out ([Handle]). The chat writes an address and a secret into its data folder, where only
+//     the owner of the folder can read them.
+//   - On Google Cloud, the command itself carries out the order, with the credentials of the person who runs it.
+//
+// [Target] chooses between the two, and [Main] is the frame of such a command. Orders that change something are in
+// the audit log, under the name of the person who gave them, before they are carried out.
+package operator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/users"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+)
+
+// Deps is what orders need. Store is always required, Users for SetAdmin, and Collector and Replayer for DeadLetters.
+type Deps struct {
+	Store interface {
+		store.Users
+		store.Records
+	}
+	Users     *users.Service
+	Collector deadletter.Collector
+	Replayer  deadletter.Replayer
+	Now       func() time.Time // nil: time.Now
+}
+
+// audit appends an entry to the audit log. It fills in the id and the time, and marks the author as a command. An
+// order that cannot be recorded must not be carried out.
+func (d Deps) audit(ctx context.Context, entry store.Audit) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("audit id: %w", err)
+	}
+	now := d.Now
+	if now == nil {
+		now = time.Now
+	}
+	entry.ID, entry.At, entry.By = id.String(), chat.MicrosOf(now()), "command:"+entry.By
+	return d.Store.AddAudit(ctx, entry)
+}

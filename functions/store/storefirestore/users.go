@@ -1,0 +1,340 @@
+package storefirestore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cloud.google.com/go/firestore"
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"google.golang.org/grpc/codes"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// userDoc is users/{uid}. The realtime service reads disabled, valid_after and blocked to fill a gate. A field by
+// which lists are sorted is always written: a document without it would be missing from the list.
+type userDoc struct {
+	Username      string      `firestore:"username"`
+	UsernameLower string      `firestore:"username_lower"`
+	DisplayName   string      `firestore:"display_name"`
+	NameKey       string      `firestore:"name_key"` // store.Fold of the display name
+	Terms         []string    `firestore:"terms"`    // store.Terms of both names
+	Email         string      `firestore:"email"`
+	CreatedAt     chat.Micros `firestore:"created_at"`
+	LastActiveAt  chat.Micros `firestore:"last_active_at"`
+	Admin         bool        `firestore:"admin"`
+	Disabled      bool        `firestore:"disabled"`
+	ValidAfter    chat.Micros `firestore:"valid_after"`
+	Blocked       []string    `firestore:"blocked"`
+	ErasingAt     chat.Micros `firestore:"erasing_at,omitempty"`
+}
+
+func docOf(u store.User) userDoc {
+	return userDoc{Username: u.Username, UsernameLower: store.NameKey(u.Username), DisplayName: u.DisplayName,
+		NameKey: store.Fold(u.DisplayName),
+		Terms: store.Terms(u.Username,
+			u.DisplayName), Email: u.Email, CreatedAt: u.CreatedAt, LastActiveAt: u.LastActiveAt, Admin: u.Admin,
+		Disabled: u.Disabled, ValidAfter: u.ValidAfter, Blocked: u.Blocked, ErasingAt: u.ErasingAt}
+}
+
+func (d userDoc) user(uid string) store.User {
+	return store.User{UID: uid, Username: d.Username, DisplayName: d.DisplayName, Email: d.Email, CreatedAt: d.CreatedAt,
+		LastActiveAt: d.LastActiveAt,
+		Admin:        d.Admin, Disabled: d.Disabled, ValidAfter: d.ValidAfter, Blocked: d.Blocked, ErasingAt: d.ErasingAt}
+}
+
+// userFrom decodes a document of the collection users.
+func userFrom(snap *firestore.DocumentSnapshot) (store.User, error) {
+	var d userDoc
+	if _, err := decoded(snap, nil, &d); err != nil {
+		return store.User{}, err
+	}
+	return d.user(snap.Ref.ID), nil
+}
+
+// User implements store.Users.
+func (s *Store) User(ctx context.Context, uid string) (store.User, error) {
+	var d userDoc
+	ok, err := get(ctx, s.doc(colUsers, uid), &d)
+	if err == nil && !ok {
+		err = problem.ErrNotFound
+	}
+	return d.user(uid), translate(err)
+}
+
+// Users implements store.Users.
+func (s *Store) Users(ctx context.Context, uids []string) (map[string]store.User, error) {
+	found := make(map[string]store.User, len(uids))
+	uids = slices.Clone(uids)
+	slices.Sort(uids)
+	uids = slices.Compact(uids)
+	if len(uids) == 0 {
+		return found, nil
+	}
+	refs := make([]*firestore.DocumentRef, len(uids))
+	for i, uid := range uids {
+		refs[i] = s.doc(colUsers, uid)
+	}
+	snaps, err := s.client.GetAll(ctx, refs)
+	if err != nil {
+		return nil, translate(err)
+	}
+	for _, snap := range snaps {
+		if !snap.Exists() {
+			continue
+		}
+		u, err := userFrom(snap)
+		if err != nil {
+			return nil, err
+		}
+		found[u.UID] = u
+	}
+	return found, nil
+}
+
+// UserByEmail implements store.Users.
+func (s *Store) UserByEmail(ctx context.Context, email string) (u store.User, err error) {
+	found := false
+	err = each(ctx, s.query(userWithEmail, nil, strings.ToLower(email)).Limit(1),
+		func(snap *firestore.DocumentSnapshot) (bool, error) {
+			u, err = userFrom(snap)
+			found = true
+			return false, err
+		})
+	if err == nil && !found {
+		err = problem.ErrNotFound
+	}
+	return u, err
+}
+
+// UserByUsername implements store.Users.
+func (s *Store) UserByUsername(ctx context.Context, username string) (store.User, error) {
+	if !pathSafe(username) {
+		return store.User{}, problem.ErrNotFound
+	}
+	var n store.Name
+	ok, err := get(ctx, s.doc(colNames, store.NameKey(username)), &n)
+	if err == nil && (!ok || n.UID == "" || n.Expires != 0) {
+		err = problem.ErrNotFound
+	}
+	if err != nil {
+		return store.User{}, translate(err)
+	}
+	return s.User(ctx, n.UID)
+}
+
+// pathSafe reports whether id can be the id of a document. The uids and usernames that callers have validated can. An
+// id that comes from a request may not.
+func pathSafe(id string) bool {
+	return id != "" && len(id) <= 1500 && id != "." && id != ".." && !strings.ContainsAny(id, "/\x00") &&
+		!(strings.HasPrefix(id, "__") && strings.HasSuffix(id, "__"))
+}
+
+// change applies f to a user and writes the result, in one transaction. f reads before it writes, as Firestore
+// demands.
+func (s *Store) change(ctx context.Context, uid string, f func(tx *firestore.Transaction,
+	u *store.User) error) (u store.User, err error) {
+	err = s.transact(ctx, func(tx *firestore.Transaction) error {
+		var d userDoc
+		ok, err := getIn(tx, s.doc(colUsers, uid), &d)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return problem.ErrNotFound
+		}
+		u = d.user(uid)
+		if err := f(tx, &u); err != nil {
+			return err
+		}
+		return tx.Set(s.doc(colUsers, uid), docOf(u))
+	})
+	return u, err
+}
+
+// Rename implements store.Users.
+func (s *Store) Rename(ctx context.Context, uid string, username, displayName *string,
+	now chat.Micros) (store.User, error) {
+	return s.change(ctx, uid, func(tx *firestore.Transaction, u *store.User) error {
+		entry := func(key string) (*store.Name, error) { return s.nameIn(tx, key) }
+		entries, err := u.Rename(username, displayName, now, entry)
+		if err != nil {
+			return err
+		}
+		for key, n := range entries {
+			if err := tx.Set(s.doc(colNames, key), n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// SetBlocked implements store.Users.
+func (s *Store) SetBlocked(ctx context.Context, uid, other string, blocked bool) (store.User, error) {
+	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error { return u.SetBlocked(other, blocked) })
+}
+
+// otherAdmin returns a store.OtherAdmin that reads in tx. The transaction locks what it reads, so two admins cannot
+// unmake each other at once.
+func (s *Store) otherAdmin(tx *firestore.Transaction) store.OtherAdmin {
+	return func(uid string) (bool, error) {
+		snaps, err := tx.Documents(s.query(admins, nil, true)).GetAll()
+		if err != nil {
+			return false, err
+		}
+		for _, snap := range snaps {
+			u, err := userFrom(snap)
+			if err != nil {
+				return false, err
+			}
+			if u.UID != uid && u.Active() {
+				return true, nil
+			}
+		}
+		return false, nil
+	}
+}
+
+// SetAdmin implements store.Users.
+func (s *Store) SetAdmin(ctx context.Context, uid string, admin, keepOne bool) (store.User, error) {
+	return s.change(ctx, uid, func(tx *firestore.Transaction, u *store.User) error {
+		return u.SetAdmin(admin, keepOne, s.otherAdmin(tx))
+	})
+}
+
+// SetDisabled implements store.Users.
+func (s *Store) SetDisabled(ctx context.Context, uid string, disabled bool) (store.User, error) {
+	return s.change(ctx, uid, func(tx *firestore.Transaction, u *store.User) error {
+		return u.SetDisabled(disabled, s.otherAdmin(tx))
+	})
+}
+
+// EndSessions implements store.Users.
+func (s *Store) EndSessions(ctx context.Context, uid string, at chat.Micros) (store.User, error) {
+	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error {
+		u.EndSessions(at)
+		return nil
+	})
+}
+
+// Touch implements store.Users. Its writes have a precondition, so that they do not create users.
+func (s *Store) Touch(ctx context.Context, uids []string, at chat.Micros) error {
+	uids = slices.Clone(uids)
+	slices.Sort(uids)
+	var writes []write
+	for _, uid := range slices.Compact(uids) {
+		w := s.merge(colUsers+"/"+uid, nil, map[string]chat.Micros{"last_active_at": at})
+		w.CurrentDocument = &firestorepb.Precondition{ConditionType: &firestorepb.Precondition_Exists{Exists: true}}
+		w.fine = codes.NotFound
+		writes = append(writes, w)
+	}
+	_, err := s.writeAll(ctx, writes)
+	return err
+}
+
+// CountUsers implements store.Users.
+func (s *Store) CountUsers(ctx context.Context, since chat.Micros) (all, active int64, err error) {
+	if all, err = count(ctx, s.query(everybody, nil)); err != nil {
+		return 0, 0, err
+	}
+	active, err = count(ctx, s.query(activeSince, nil, int64(since)))
+	return all, active, err
+}
+
+// maxScan limits the documents that are read for one page of a search. If it is reached, the page is short, and its
+// cursor continues the search.
+const maxScan = 1000
+
+// Search implements store.Users.
+func (s *Store) Search(ctx context.Context, q store.Search) ([]store.User, string, error) {
+	limit := store.PageSize(q.Limit)
+	query := store.ParseQuery(q.Prefix)
+	var (
+		list  string
+		fq    firestore.Query
+		value = func(u store.User) (string, int64) { return store.Fold(u.DisplayName), 0 }
+		want  = func(u store.User) bool { return q.All || u.Active() }
+	)
+	switch {
+	case strings.Contains(q.Prefix, "@"):
+		email := strings.ToLower(strings.TrimSpace(q.Prefix))
+		list, fq = "email:"+email, s.query(allUsersByEmail, nil, email, email+"\U0010ffff")
+		value = func(u store.User) (string, int64) { return u.Email, 0 }
+	case query.Term != "":
+		list = "word:" + strings.Join(query.Words, " ")
+		if q.All {
+			fq = s.query(allUsersByWord, nil, query.Term)
+		} else {
+			fq = s.query(usersByWord, nil, false, query.Term)
+		}
+		want = func(u store.User) bool { return (q.All || u.Active()) && query.Matches(u) }
+	case q.Order == store.ByNewest:
+		list, fq = "newest", s.query(allUsersByNewest, nil)
+		value = func(u store.User) (string, int64) { return "", int64(u.CreatedAt) }
+	case q.Order == store.ByActive:
+		list, fq = "active", s.query(allUsersByActive, nil)
+		value = func(u store.User) (string, int64) { return "", int64(u.LastActiveAt) }
+	case q.All:
+		list, fq = "name", s.query(allUsersByName, nil)
+	default:
+		list, fq = "name", s.query(usersByName, nil, false)
+	}
+	mark, err := store.ParseMark(q.Cursor, list)
+	if err != nil {
+		return nil, "", err
+	}
+	numeric := list == "newest" || list == "active"
+	var page []store.User
+	for scanned := 0; ; {
+		next := fq
+		if mark != nil {
+			var v any = mark.Text
+			if numeric {
+				v = mark.Num
+			}
+			if next, err = from(fq, mark, v); err != nil {
+				return nil, "", err
+			}
+		}
+		got := 0
+		full := false
+		err := each(ctx, next.Limit(limit+1), func(snap *firestore.DocumentSnapshot) (bool, error) {
+			got++
+			if len(page) == limit {
+				full = true
+				return false, nil
+			}
+			u, err := userFrom(snap)
+			if err != nil {
+				return false, err
+			}
+			t, n := value(u)
+			mark = &store.Mark{List: list, Text: t, Num: n, ID: u.UID}
+			if want(u) {
+				page = append(page, u)
+			}
+			return true, nil
+		})
+		if err != nil {
+			return nil, "", err
+		}
+		scanned += got
+		switch {
+		case !full && got <= limit:
+			return page, "", nil
+		case full, scanned >= maxScan:
+			return page, mark.Cursor(), nil
+		}
+	}
+}
+
+// errName is the error for a username that cannot be the id of a document.
+func errName(username string) error {
+	return problem.Wrap(fmt.Errorf("username %.60q", username), problem.Invalid, "username_invalid",
+		"This username cannot be used.")
+}

@@ -1,0 +1,267 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+)
+
+// User is the directory's record of a user. The rules for changing it are its methods, so that they are the same in
+// every implementation.
+type User struct {
+	UID          string
+	Username     string // as the user wrote it; unique without regard to case
+	DisplayName  string
+	Email        string // lower case
+	CreatedAt    chat.Micros
+	LastActiveAt chat.Micros // to the hour; 0: never
+	Admin        bool
+	Disabled     bool        // may do nothing until enabled again
+	ValidAfter   chat.Micros // tokens of earlier sign-ins are not accepted; 0: all are
+	Blocked      []string    // uids whose messages this user refuses
+	ErasingAt    chat.Micros // when the deletion began, 0: it has not; a user being deleted may do nothing
+}
+
+// Active reports whether the user may do anything.
+func (u User) Active() bool { return !u.Disabled && u.ErasingAt == 0 }
+
+// HasBlocked reports whether u refuses messages of uid.
+func (u User) HasBlocked(uid string) bool { return slices.Contains(u.Blocked, uid) }
+
+// Rename changes the names that are not nil, at the time now. nameOf returns the entry under the key of a username,
+// or nil; it is called only if the username changes in more than its case. The result holds the entries to write, by
+// key: the new username becomes the user's, and the old one is held for them. The error is ErrUsernameTaken, or that
+// of nameOf; then u must not be written.
+func (u *User) Rename(username, displayName *string, now chat.Micros,
+	nameOf func(key string) (*Name, error)) (map[string]Name, error) {
+	if displayName != nil {
+		u.DisplayName = *displayName
+	}
+	if username == nil {
+		return nil, nil
+	}
+	oldKey, newKey := NameKey(u.Username), NameKey(*username)
+	u.Username = *username
+	if oldKey == newKey {
+		return nil, nil
+	}
+	n, err := nameOf(newKey)
+	if err != nil {
+		return nil, err
+	}
+	if !n.OpenTo("", u.UID, now) {
+		return nil, ErrUsernameTaken
+	}
+	return map[string]Name{oldKey: HeldName(u.UID, now), newKey: {UID: u.UID}}, nil
+}
+
+// SetBlocked makes u refuse messages of uid, or accept them again. The error is ErrBlockedFull.
+func (u *User) SetBlocked(uid string, blocked bool) error {
+	switch {
+	case !blocked:
+		u.Blocked = slices.DeleteFunc(u.Blocked, func(b string) bool { return b == uid })
+	case u.HasBlocked(uid):
+	case len(u.Blocked) >= MaxBlocked:
+		return ErrBlockedFull
+	default:
+		u.Blocked = append(u.Blocked, uid)
+	}
+	return nil
+}
+
+// OtherAdmin reports whether there is an active admin other than uid. Its answer must hold until the change that
+// asked is written.
+type OtherAdmin func(uid string) (bool, error)
+
+// keepOne returns ErrLastAdmin if u is the last active admin.
+func (u *User) keepOne(other OtherAdmin) error {
+	if !u.Admin || !u.Active() {
+		return nil
+	}
+	found, err := other(u.UID)
+	if err == nil && !found {
+		err = ErrLastAdmin
+	}
+	return err
+}
+
+// SetAdmin makes u an admin or an ordinary user. With keepOne, it returns ErrLastAdmin rather than unmake the last
+// active admin; without, other is not called.
+func (u *User) SetAdmin(admin, keepOne bool, other OtherAdmin) error {
+	if !admin && keepOne {
+		if err := u.keepOne(other); err != nil {
+			return err
+		}
+	}
+	u.Admin = admin
+	return nil
+}
+
+// SetDisabled disables or enables u. A user who is being deleted stays disabled. The last active admin cannot be
+// disabled: ErrLastAdmin.
+func (u *User) SetDisabled(disabled bool, other OtherAdmin) error {
+	if disabled {
+		if err := u.keepOne(other); err != nil {
+			return err
+		}
+	}
+	u.Disabled = disabled || u.ErasingAt != 0
+	return nil
+}
+
+// EndSessions makes u's tokens of sign-ins before at invalid. It does not undo an earlier call with a later time.
+func (u *User) EndSessions(at chat.Micros) { u.ValidAfter = max(u.ValidAfter, at) }
+
+// BeginErase marks u as being deleted since at, and reports whether it was not before. It also disables u: the gate,
+// which realtime/ fills from the record, knows only disabled. The last active admin cannot be deleted: ErrLastAdmin.
+func (u *User) BeginErase(at chat.Micros, other OtherAdmin) (begun bool, err error) {
+	if u.ErasingAt != 0 {
+		return false, nil
+	}
+	if err := u.keepOne(other); err != nil {
+		return false, err
+	}
+	u.ErasingAt, u.Disabled = at, true
+	return true, nil
+}
+
+// Signup is a sign-up in progress: a lease on an email address and a username. While it lasts, nobody else can sign
+// up with either of them.
+type Signup struct {
+	EmailKey string // EmailKey of the address
+	Username string
+	UID      string      // of the account to create, or to take over from an attempt that was interrupted
+	Attempt  string      // identifies the holder of the lease; "": released
+	Expires  chat.Micros // the address and the username are free from then on
+}
+
+// Signups reserves names while an account is created in another system, so that a sign-up that is interrupted blocks
+// the names no longer than its lease lasts.
+//
+// The order is: Reserve, create the account s.UID elsewhere, Commit. A caller that gives up calls Release. A caller
+// that crashed is followed by a retry, which gets the same UID from Reserve, or by a sweep: LeaseStale, delete the
+// account, Forget.
+type Signups interface {
+	// Reserve leases an email address and a username until lease after now. A new lease gets uid. If an earlier sign-up
+	// with this address was not committed, the result has the UID of that one, and the username of that one is released.
+	//
+	// ErrUsernameTaken: the username is a user's, or is leased for another address. ErrSignupBusy, with RetryAfter:
+	// another attempt holds the lease of the address. Reserve does not know whether the address already has an account.
+	Reserve(ctx context.Context, email, username, uid, attempt string, now chat.Micros,
+		lease time.Duration) (Signup, error)
+
+	// Commit creates the user and ends the lease, both or neither. u.UID and u.Username must be those of s.
+	// ErrSignupLost: this attempt does not hold the lease, or it was committed before.
+	Commit(ctx context.Context, s Signup, u User) error
+
+	// Release ends the lease at once, but keeps the uid for a retry with the same address. It has no effect if this
+	// attempt does not hold the lease.
+	Release(ctx context.Context, s Signup) error
+
+	// LeaseStale gives attempt at most limit leases that ended before a time, oldest first, each until lease after now.
+	// They are what remains of sign-ups that were interrupted and not retried.
+	LeaseStale(ctx context.Context, before chat.Micros, attempt string, now chat.Micros, lease time.Duration,
+		limit int) ([]Signup, error)
+
+	// Forget deletes s and releases its username. It has no effect if this attempt does not hold the lease.
+	Forget(ctx context.Context, s Signup) error
+}
+
+// Orders of a list of users.
+const (
+	ByName   = "name"   // by Fold of the display name
+	ByNewest = "newest" // newest first
+	ByActive = "active" // last active first; users who were never active are last
+)
+
+// Search describes a list of users.
+type Search struct {
+	// Prefix limits the list to users who have, for each of its words, a word in their names that begins with it (see
+	// Terms). Such a list is sorted by name, whatever Order says. A Prefix that contains "@" selects users whose email
+	// address begins with it. "" selects everybody.
+	Prefix string
+	Order  string // "": ByName
+	All    bool   // include users who are disabled or being deleted
+	Cursor string
+	Limit  int
+}
+
+// Users is the directory.
+type Users interface {
+	// User returns one user. It also finds users who are being deleted.
+	User(ctx context.Context, uid string) (User, error)
+
+	// Users returns those of the uids that exist.
+	Users(ctx context.Context, uids []string) (map[string]User, error)
+
+	// UserByEmail returns the user with this address, in any case.
+	UserByEmail(ctx context.Context, email string) (User, error)
+
+	// UserByUsername returns the user with this username, in any case.
+	UserByUsername(ctx context.Context, username string) (User, error)
+
+	// Search lists users.
+	Search(ctx context.Context, s Search) ([]User, string, error)
+
+	// Rename changes the names that are not nil and returns the result. A username that is given up stays reserved for
+	// the same user for NameHold; then anybody may take it. ErrUsernameTaken.
+	Rename(ctx context.Context, uid string, username, displayName *string, now chat.Micros) (User, error)
+
+	// SetBlocked makes uid refuse messages of other, or accept them again. ErrBlockedFull.
+	SetBlocked(ctx context.Context, uid, other string, blocked bool) (User, error)
+
+	// SetAdmin makes a user an admin or an ordinary user. With keepOne, unmaking the last active admin gives
+	// ErrLastAdmin, even if two concurrent calls would do it only together.
+	SetAdmin(ctx context.Context, uid string, admin, keepOne bool) (User, error)
+
+	// SetDisabled disables or enables a user. Disabling the last active admin gives ErrLastAdmin. A user who is being
+	// deleted stays disabled.
+	SetDisabled(ctx context.Context, uid string, disabled bool) (User, error)
+
+	// EndSessions raises ValidAfter to at. It never lowers it.
+	EndSessions(ctx context.Context, uid string, at chat.Micros) (User, error)
+
+	// Touch raises LastActiveAt of those of the uids that exist. A caller should do so at most hourly for one user.
+	Touch(ctx context.Context, uids []string, at chat.Micros) error
+
+	// CountUsers counts all users, and those who were active since a time.
+	CountUsers(ctx context.Context, since chat.Micros) (all, active int64, err error)
+}
+
+// NameHold is how long a username stays reserved after its user changed it or was deleted, so that nobody can assume
+// the name of somebody whom others still trust.
+const NameHold = 30 * 24 * time.Hour
+
+// Erased is the mark that a deleted user leaves. It says that their messages must not be saved if they arrive late.
+type Erased struct {
+	UID string
+	At  chat.Micros
+}
+
+// Erasure deletes users with all their data. Messages that they wrote are erased. Messages that others wrote to them
+// stay with those others, in a conversation whose other member is gone. A conversation in which nothing is left is
+// deleted.
+//
+// The order is BeginErase, EraseContent, FinishErase. Each of them may be repeated. An erasure that was interrupted
+// starts again with BeginErase.
+type Erasure interface {
+	// BeginErase marks the user as being deleted, disables them and leaves the Erased mark. The last active admin gives
+	// ErrLastAdmin.
+	BeginErase(ctx context.Context, uid string, at chat.Micros) (User, error)
+
+	// EraseContent deletes every saved message that uid wrote, and replaces the previews that showed one. It may take
+	// long. If its context ends, a repeated call continues. If there is nothing to erase, it succeeds.
+	EraseContent(ctx context.Context, uid string) error
+
+	// FinishErase deletes the user and holds the username for NameHold. A user who does not exist is success. A user
+	// without BeginErase is problem.ErrNotFound.
+	FinishErase(ctx context.Context, uid string, now chat.Micros) error
+
+	// Erasing returns users whose deletion began before a time and is not finished.
+	Erasing(ctx context.Context, before chat.Micros, limit int) ([]User, error)
+
+	// ErasedSince returns the marks left at or after a time, oldest first, at most MaxPage.
+	ErasedSince(ctx context.Context, since chat.Micros) ([]Erased, error)
+}

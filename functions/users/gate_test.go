@@ -1,0 +1,109 @@
+package users_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/phoenixchat/phoenixchat/functions/users"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// gates is a realtime service that keeps the last gate of each user. A test can do something before the first one.
+type gates struct {
+	before func() // called once, before the first gate is stored
+
+	mu     sync.Mutex
+	last   map[string]internalapi.Gate
+	pushes int
+}
+
+func (g *gates) GateChanged(_ context.Context, gate internalapi.Gate) error {
+	if f := g.before; f != nil {
+		g.before = nil
+		f()
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.last[gate.UID] = gate
+	g.pushes++
+	return nil
+}
+
+func (g *gates) Gone(_ context.Context, uid string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.last[uid] = internalapi.Gate{UID: uid}
+	return nil
+}
+
+func (g *gates) Figures(context.Context) (internalapi.Figures, error) {
+	return internalapi.Figures{}, nil
+}
+
+// If the gates of two changes overtake each other, realtime/ ends up with the gate of the later change.
+func TestGatesOutOfOrder(t *testing.T) {
+	for name, other := range map[string]func(ctx context.Context, s *users.Service, uid string) error{
+		"enabled": func(ctx context.Context, s *users.Service, uid string) error {
+			_, err := s.SetDisabled(ctx, uid, false)
+			return err
+		},
+		"blocked somebody": func(ctx context.Context, s *users.Service, uid string) error {
+			_, err := s.SetBlocked(ctx, uid, "eve", true)
+			return err
+		},
+		"signed out": func(ctx context.Context, s *users.Service, uid string) error {
+			_, err := s.SignOut(ctx, uid)
+			return err
+		},
+		"deleted": func(ctx context.Context, s *users.Service, uid string) error { return s.Erase(ctx, uid) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			w := newWorld(t)
+			u, err := w.steady().Create(ctx, ada)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := &gates{last: map[string]internalapi.Gate{}}
+			s := users.New(users.Deps{Store: w.store, Accounts: w.accounts, Relay: g, Log: quiet})
+			g.before = func() {
+				if err := other(ctx, s, u.UID); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := s.SetDisabled(ctx, u.UID, true); err != nil && !errors.Is(err, problem.ErrNotFound) {
+				t.Fatal(err)
+			}
+			want := internalapi.Gate{UID: u.UID}
+			if now, err := w.store.User(ctx, u.UID); err == nil {
+				want = internalapi.Gate{UID: u.UID, Exists: true, Disabled: !now.Active(), ValidAfter: now.ValidAfter,
+					Blocked: now.Blocked}
+			} else if !errors.Is(err, problem.ErrNotFound) {
+				t.Fatal(err)
+			}
+			if !g.last[u.UID].Equal(want) {
+				t.Errorf("last gate %+v, want that of the store, %+v", g.last[u.UID], want)
+			}
+		})
+	}
+}
+
+// A gate that does not change meanwhile is sent once.
+func TestGateIsSentOnce(t *testing.T) {
+	w := newWorld(t)
+	u, err := w.steady().Create(t.Context(), ada)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gates{last: map[string]internalapi.Gate{}}
+	if _, err := users.New(users.Deps{Store: w.store, Accounts: w.accounts, Relay: g, Log: quiet}).SetDisabled(t.Context(),
+		u.UID, true); err != nil {
+		t.Fatal(err)
+	}
+	if g.pushes != 1 || !g.last[u.UID].Disabled {
+		t.Errorf("%d gates sent, last %+v, want 1 that is disabled", g.pushes, g.last[u.UID])
+	}
+}

@@ -1,0 +1,240 @@
+package client
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+)
+
+// Paging of history.
+const (
+	pageSize = 50
+	maxPages = 40 // per conversation and load, unless the load is to reach the beginning
+)
+
+// loadJob is one load of history. Each conversation is read from its newest page back.
+type loadJob struct {
+	list  bool                   // read the conversation list, and the newest pages of each conversation
+	since map[string]chat.Micros // by conversation: read back to this at, and at least one page
+	from  map[string]chat.Micros // by conversation: begin after this at instead of at the end
+	whole bool                   // read back to the beginning
+}
+
+// loadResult is the result of a loadJob. It is empty if err is set.
+type loadResult struct {
+	conversations []Conversation
+	messages      []chat.Message
+	err           error
+}
+
+// openRequest is a conversation that the user has opened.
+type openRequest struct {
+	conversation string
+	whole        bool // and scrolled to its beginning
+	done         func()
+}
+
+// openConversation loads the newest page of a conversation, or all of it, and calls done when it is stored.
+func (m *machine) openConversation(now time.Time, conv string, whole bool, done func()) {
+	m.openRequests = append(m.openRequests, openRequest{conv, whole, done})
+	m.startLoad(now)
+}
+
+// startLoad starts the load that is due, if any. One load runs at a time.
+func (m *machine) startLoad(now time.Time) {
+	if m.loading || !m.online {
+		return
+	}
+	if job, due := m.dueJob(now); due {
+		m.loading = true
+		m.fx.load(job)
+	}
+}
+
+func (m *machine) dueJob(now time.Time) (loadJob, bool) {
+	m.store.mu.Lock()
+	defer m.store.mu.Unlock()
+	d := &m.store.d
+	switch {
+	case now.Before(m.loadAt): // the last load failed
+		return loadJob{}, false
+	case d.gap:
+		return loadJob{list: true, since: d.gapSince}, true
+	case len(m.openRequests) > 0:
+		o := m.openRequests[0]
+		return loadJob{since: map[string]chat.Micros{o.conversation: maxMicros}, whole: o.whole}, true
+	case len(d.reloads) > 0 && !now.Before(d.reloads[0]):
+		return loadJob{list: true}, true
+	}
+	job := loadJob{since: map[string]chat.Micros{}, from: map[string]chat.Micros{}}
+	for _, pending := range d.backfills {
+		if now.Before(pending.due) {
+			continue
+		}
+		if at, ok := job.since[pending.conversation]; !ok || pending.at < at {
+			job.since[pending.conversation] = pending.at
+		}
+		job.from[pending.conversation] = max(job.from[pending.conversation], pending.at)
+	}
+	return job, len(job.since) > 0
+}
+
+// maxMicros is later than every at.
+const maxMicros = chat.Micros(1<<63 - 1)
+
+// fetch runs a job: first the conversation list, then each conversation from its newest page back.
+func fetch(ctx context.Context, h History, job loadJob, note func(Note)) (r loadResult) {
+	since := job.since
+	if job.list {
+		note(Note{NoteKind: NoteLoad})
+		list, err := h.Conversations(ctx)
+		if err != nil {
+			return loadResult{err: err}
+		}
+		since = map[string]chat.Micros{}
+		for _, conv := range list {
+			at, known := job.since[conv.ID]
+			if !known {
+				at = maxMicros
+			}
+			since[conv.ID] = at
+		}
+		r.conversations = list
+	}
+	for conv, at := range since {
+		before := ""
+		if from, ok := job.from[conv]; ok {
+			before = strconv.FormatInt(int64(from)+1, 10)
+		}
+		for pages := 0; job.whole || pages < maxPages; pages++ {
+			note(Note{NoteKind: NoteLoad, Conversation: conv})
+			page, err := h.Messages(ctx, conv, before, pageSize)
+			if err != nil {
+				return loadResult{err: err}
+			}
+			r.messages = append(r.messages, page.Messages...)
+			before = page.Before
+			if before == "" || (!job.whole && (len(page.Messages) == 0 || page.Messages[0].At <= at)) {
+				break
+			}
+		}
+	}
+	return r
+}
+
+// loaded stores the result of a job and removes the backfills that it completed.
+func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
+	m.loading = false
+	if r.err != nil {
+		m.loadAt = now.Add(m.backoff(m.loadTries))
+		m.loadTries++
+		return
+	}
+	m.loadTries, m.loadAt = 0, time.Time{}
+	var done []string
+	m.store.commit(func(d *durable) {
+		for _, msg := range r.messages {
+			if k := d.messages[msg.ID]; k == nil {
+				m.show(d, msg, FromHistory)
+			} else if k.AcceptedAt == 0 {
+				k.AcceptedAt = msg.AcceptedAt
+			}
+			m.raiseState(d, d.messages[msg.ID], Delivered, "")
+			done = append(done, msg.ID)
+		}
+		for _, c := range r.conversations {
+			for uid, at := range c.Read {
+				m.applyReadMark(d, time.Time{}, c.ID, uid, at)
+			}
+		}
+		switch {
+		case job.list && d.gap && sameSince(job.since, d.gapSince):
+			d.gap, d.gapSince, d.reloads = false, nil, nil
+			for _, after := range m.pace.Reload {
+				d.reloads = append(d.reloads, now.Add(after))
+			}
+		case job.list:
+			d.reloads = slices.DeleteFunc(d.reloads, func(t time.Time) bool { return !now.Before(t) })
+		case len(m.openRequests) > 0 && job.since[m.openRequests[0].conversation] == maxMicros:
+			if done := m.openRequests[0].done; done != nil {
+				done()
+			}
+			m.openRequests = m.openRequests[1:]
+		}
+		for key, pending := range d.backfills {
+			if _, asked := job.since[pending.conversation]; !asked || now.Before(pending.due) {
+				continue
+			}
+			if now.Sub(pending.since) > m.pace.BackfillFor {
+				delete(d.backfills, key)
+				continue
+			}
+			pending.due = now.Add(m.backoff(pending.tries))
+			pending.tries++
+		}
+	})
+	for _, id := range done {
+		m.dequeue(id)
+	}
+	m.tick(now)
+}
+
+// sameSince reports whether a equals b. A gap that was recorded anew during the load has another map.
+func sameSince(a, b map[string]chat.Micros) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if w, ok := b[k]; !ok || v != w {
+			return false
+		}
+	}
+	return true
+}
+
+// backoff returns the delay after a number of failures. Half of it is random.
+func (m *machine) backoff(tries int) time.Duration {
+	d := m.pace.BackfillFirst << min(tries, 16)
+	if d > m.pace.BackfillMax || d <= 0 {
+		d = m.pace.BackfillMax
+	}
+	return d/2 + m.jitter(d/2+1)
+}
+
+// markSeen records that the user has seen what others wrote in a conversation up to at.
+func (m *machine) markSeen(now time.Time, conv string, at chat.Micros) {
+	m.store.commit(func(d *durable) {
+		c := d.conversations[conv]
+		if c == nil || at <= max(c.read[m.store.uid], c.unsent) {
+			return
+		}
+		c.unsent = at
+		m.note(Note{NoteKind: NoteRead, Conversation: conv, At: at})
+		m.readAt = now
+	})
+	m.tick(now)
+}
+
+// sendReads sends the read marks that no read event has confirmed yet.
+func (m *machine) sendReads(now time.Time) {
+	s := m.up()
+	if s == nil || m.readAt.IsZero() || now.Before(m.readAt) {
+		return
+	}
+	m.readAt = time.Time{}
+	var frames [][]byte
+	m.store.commit(func(d *durable) {
+		for id, c := range d.conversations {
+			if c.unsent != 0 {
+				frames = append(frames, encodeRead(id, c.unsent))
+			}
+		}
+	})
+	for _, f := range frames {
+		m.fx.write(s.n, f)
+		m.readAt = now.Add(m.pace.AnswerWithin)
+	}
+}

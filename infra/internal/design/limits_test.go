@@ -1,0 +1,157 @@
+package design
+
+import (
+	"fmt"
+	"math/bits"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/functions/api"
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/session"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+// retries are the codes of refused messages that carry a fixed time.
+var retries = map[string]time.Duration{
+	inbox.ErrInboxFull.Code:     inbox.ErrInboxFull.RetryAfter,
+	problem.ErrUnavailable.Code: problem.ErrUnavailable.RetryAfter,
+	"internal":                  problem.ErrUnavailable.RetryAfter, // see package inbox, which makes it so
+}
+
+// TestLimits makes the phrases of the page from the limits of the code.
+func TestLimits(t *testing.T) {
+	number := func(dir, name string) int64 { return parse(t, dir).number(t, name) }
+	every := func(unit time.Duration, dir, name string) int64 { return number(dir, name) / int64(unit) }
+	secs := func(d time.Duration) int64 { return int64(d / time.Second) }
+	const (
+		inboxes, settling, gates, presences = "realtime/inbox", "realtime/settle", "realtime/gate", "realtime/presence"
+		sessions, program, users            = "realtime/session", "realtime/cmd/realtime", "functions/users"
+		engine, net, tabs                   = "web/src/model/engine/", "web/src/net/", "web/src/model/tabs/"
+	)
+	rates := session.Limits{}.WithDefaults()
+	rate := func(r session.Rate) string { return fmt.Sprintf("%v/s (burst %d)", r.PerSecond, r.Burst) }
+	day := 24 * time.Hour
+
+	for n, phrases := range map[int][]string{
+		2: {
+			fmt.Sprintf("no banner appears for gaps under %d s", browser(t, tabs+"status.ts", "QUIET_GAP_MS")/1000),
+		},
+		3: {
+			fmt.Sprintf("1–%d of `A-Z", chat.MaxUID),
+			fmt.Sprintf("| %d–%d of `A-Z", number(users, "MinUsername"), number(users, "MaxUsername")),
+			fmt.Sprintf("more than %d s ahead", secs(chat.MaxAhead)),
+			fmt.Sprintf("more than %d days old", chat.MaxAge/day),
+			fmt.Sprintf("differ by more than %d min",
+				browser(t, "web/src/model/chat/timeline.ts", "BACKDATED_MICROS")/60_000_000),
+		},
+		4: {
+			"Sec-WebSocket-Protocol: " + wire.Subprotocol,
+			fmt.Sprintf("at most %d KiB", chat.MaxFrameSize>>10),
+			fmt.Sprintf("1–%s code points", thousands(chat.MaxBody)),
+			fmt.Sprintf("`hello`, within %d s", secs(wire.HelloWithin)),
+			fmt.Sprintf("`token` (≤ %d KiB)", wire.MaxToken>>10),
+			fmt.Sprintf("`device` (1–%d bytes)", wire.MaxDevice),
+			fmt.Sprintf("`cursor` (≤ %d bytes", wire.MaxCursor),
+			fmt.Sprintf("`users` (≤ %d)", wire.MaxWatch),
+			fmt.Sprintf("{id, at}]` (≤ %d)", wire.MaxDelivered),
+			fmt.Sprintf("pings every %d s", secs(wire.PingEvery)),
+			fmt.Sprintf("after %d s of silence", secs(wire.DropAfter)),
+			fmt.Sprintf("outside 1…2^%d−1,", bits.Len64(uint64(number("realtime/wire", "maxAt")))),
+			fmt.Sprintf("per user | %s, %s |", rate(rates.Sends), rate(rates.UserSends)),
+			fmt.Sprintf("queue of %d,", number(sessions, "queueSends")),
+			fmt.Sprintf("frames per socket | %s |", rate(rates.Frames)),
+			fmt.Sprintf("`watch` | %s, %s |", rate(rates.Typing), rate(rates.Watches)),
+			fmt.Sprintf("foreign frames) | %s |", rate(rates.Strikes)),
+			fmt.Sprintf("events per socket | %d |", wire.MaxUnacked),
+			fmt.Sprintf("sockets per user | %d |", number(sessions, "PerUser")),
+			fmt.Sprintf("before `hello` | %d; %d |", number("realtime/server", "MaxSockets"), number(program, "maxGreeting")),
+			fmt.Sprintf("at most every %d ms", browser(t, net+"link.ts", "ACK_EVERY_MS")),
+			fmt.Sprintf("drops the link after %d.", browser(t, net+"link.ts", "MAX_MALFORMED")),
+			fmt.Sprintf("from %d min before the last known event", browser(t, engine+"loader.ts", "MARGIN")/60_000_000),
+			fmt.Sprintf("at most %d conversations with unread", browser(t, engine+"loader.ts", "FIRST_CONVERSATIONS")),
+			fmt.Sprintf("give up after %d days", browser(t, engine+"loader.ts", "FORGET_MS")/day.Milliseconds()),
+			fmt.Sprintf("repeated after %d s, doubling to %d min", browser(t, engine+"marks.ts", "AGAIN_MS")/1000,
+				browser(t, engine+"marks.ts", "MAX_AGAIN_MS")/60_000),
+			fmt.Sprintf("(0–%d ms, doubling to %d s)", browser(t, net+"connection.ts", "FIRST_WAIT_MS"),
+				browser(t, net+"connection.ts", "MAX_WAIT_MS")/1000),
+			fmt.Sprintf("renewed %d–%d min before expiry", browser(t, net+"connection.ts", "RENEW_BEFORE_MS")/60_000,
+				2*browser(t, net+"connection.ts", "RENEW_BEFORE_MS")/60_000),
+			fmt.Sprintf("after %d s of silence and dropped %d s later", browser(t, net+"link.ts", "QUIET_MS")/1000,
+				browser(t, net+"link.ts", "PONG_MS")/1000),
+			fmt.Sprintf("the newest %d of a conversation", browser(t, "web/src/model/store/prune.ts", "KEEP")),
+		},
+		5: {
+			fmt.Sprintf("hash, %d h (%d s if unknown)", every(time.Hour, gates, "Expire"), every(time.Second, gates, "Unknown")),
+			fmt.Sprintf("sorted set, %d s", every(time.Second, presences, "Expire")),
+			fmt.Sprintf("hash, %d s", every(time.Second, presences, "Expire")),
+			fmt.Sprintf("renewed every %d s", every(time.Second, presences, "Renew")),
+			fmt.Sprintf("offline %d s late", every(time.Second, presences, "Linger")),
+			fmt.Sprintf("string, %d days", every(day, presences, "KeepSeen")),
+			fmt.Sprintf("gives up after %d s", every(time.Second, inboxes, "Timeout")),
+			thousands(number(inboxes, "MaxUnacked")) + " waiting messages",
+			thousands(number(inboxes, "MaxUnackedSender")) + " of one sender",
+			fmt.Sprintf("Every %d s each subscribed inbox", every(time.Second, inboxes, "Compare")),
+			fmt.Sprintf("the probe every %d s", every(time.Second, inboxes, "Probe")),
+			fmt.Sprintf("newest %d events and all of the last %d min (at most %s)", number(inboxes, "KeepEvents"),
+				every(time.Minute, inboxes, "KeepFor"), thousands(number(inboxes, "KeepAtMost"))),
+			fmt.Sprintf("expires %d h after its last use", every(time.Hour, inboxes, "Expire")),
+			"Beyond " + thousands(number(inboxes, "MaxEntries")) + " entries",
+			fmt.Sprintf("%d wakes or %d KiB per socket", number(inboxes, "maxWakes"), number(inboxes, "maxWakeBytes")>>10),
+			fmt.Sprintf("window of %d unacknowledged", wire.MaxUnacked),
+			fmt.Sprintf("%d ms after the first acknowledged message (%d s after nothing but receipts)",
+				every(time.Millisecond, settling, "Gather"), every(time.Second, settling, "GatherRest")),
+			fmt.Sprintf("at once at %d entries or %d KiB", delivery.MaxMessages, delivery.MaxBytes>>10),
+			fmt.Sprintf("with backoff, %d ms to %d s", every(time.Millisecond, settling, "minBackoff"),
+				every(time.Second, settling, "MaxBackoff")),
+			fmt.Sprintf("settled, or after %d s,", every(time.Second, sessions, "settleWithin")),
+			fmt.Sprintf("At most %s wait per instance, %d per socket", thousands(number(settling, "MaxReads")),
+				number(sessions, "maxMarks")),
+			fmt.Sprintf("caches gates for %d s", every(time.Second, gates, "Keep")),
+			fmt.Sprintf("re-read every %d s", every(time.Second, gates, "Recheck")),
+			fmt.Sprintf("(`resync`), spread over %d s", every(time.Second, sessions, "ResyncOver")),
+		},
+		6: {
+			fmt.Sprintf("at most %s; a counter", thousands(store.MaxUnread)),
+			fmt.Sprintf("(at most every %d s)", every(time.Second, "functions/persist", "erasedEvery")),
+			fmt.Sprintf("more than %d min ahead", every(time.Minute, "functions/persist", "maxAhead")),
+			fmt.Sprintf(`{"v": %d,`, delivery.Version),
+		},
+		7: {
+			fmt.Sprintf("≤ %s uids", thousands(store.MaxBlocked)),
+			fmt.Sprintf("held for %d days", store.NameHold/day),
+			fmt.Sprintf("leased for %d s", every(time.Second, users, "lease")),
+			fmt.Sprintf("≤ %d code points", store.MaxPreview),
+			fmt.Sprintf("bytes, ≤ %d KiB", store.MaxDeadLetter>>10),
+			fmt.Sprintf("%d h for past days and %d s for recent", every(time.Hour, "functions/api", "countOld"),
+				every(time.Second, "functions/api", "countFresh")),
+		},
+		8: {
+			fmt.Sprintf("JSON in (≤ %d KiB)", number("functions/api", "maxBody")>>10),
+			fmt.Sprintf("A call has %d s;", every(time.Second, "functions/api", "timeLimit")),
+			fmt.Sprintf("have %d min.", every(time.Minute, "functions/api", "longTimeLimit")),
+			fmt.Sprintf("beyond %d an hour per address", api.DefaultSignupsHourly),
+			fmt.Sprintf("a sign-in of the last %d min", every(time.Minute, "functions/api", "freshSignIn")),
+			"(at most " + thousands(number("functions/api", "maxReplay")) + ")",
+			fmt.Sprintf("or %d s have passed", every(time.Second, "realtime/server", "readyAfter")),
+		},
+		9: {
+			fmt.Sprintf("exit within %.1f s", float64(number(program, "endWithin"))/float64(time.Second)),
+			// Sessions.Drain closes what is left after three quarters of its time.
+			fmt.Sprintf("left after %.1f s", float64(number(program, "drainWithin"))*3/4/float64(time.Second)),
+			fmt.Sprintf("socket is %d–55 min old", every(time.Minute, sessions, "AgeMin")),
+		},
+	} {
+		text := flat(pageSection(t, n).text)
+		for _, phrase := range phrases {
+			if !strings.Contains(text, phrase) {
+				t.Errorf("section %d of %s does not say %q, which is what the code has", n, pagePath, phrase)
+			}
+		}
+	}
+}

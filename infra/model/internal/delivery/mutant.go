@@ -1,0 +1,73 @@
+package delivery
+
+import "strings"
+
+// Mutant is a set of rules that a model breaks on purpose. The tests show for each mutant that the model finds a
+// violation, so a model without one is known to be able to fail. They also say what each rule is for.
+type Mutant uint32
+
+// The mutants. Mutants lists what each of them does.
+const (
+	SettleBeforePublish Mutant = 1 << iota
+	ReportBeforePublish
+	PublishBeforeAck
+	SentFrameBeforeCopy
+	AckNotCumulative
+	AckOfAnyEpoch
+	CursorOfAnyEpoch
+	SettleWithoutCompare
+	TrimWaitingMessages
+	ReadIgnoresFloor
+	SkipToNewest
+	CaughtUpAtLast
+	ServerChoosesTime
+	SendOnce
+	NoAckOfRepeated
+	ForgetEarlyReceipt
+	GapNotStored
+	BackfillOnce
+	NoBackfillRetry
+)
+
+// MutantInfo describes one mutant.
+type MutantInfo struct {
+	Mutant Mutant
+	Name   string // of the flag -mutant
+	Does   string
+}
+
+// Mutants lists all mutants.
+var Mutants = []MutantInfo{
+	{SettleBeforePublish, "settle-before-publish", "an inbox is settled and trimmed before its messages are published"},
+	{ReportBeforePublish, "report-before-publish", "senders get the delivered event before the messages are published"},
+	{PublishBeforeAck, "publish-before-ack", "a message is published for saving when it is queued"},
+	{SentFrameBeforeCopy, "sent-before-copy", "the sent frame goes out before the sent event is appended"},
+	{AckNotCumulative, "ack-not-cumulative", "an ack covers one event instead of everything up to it"},
+	{AckOfAnyEpoch, "ack-of-any-epoch", "an ack of another epoch counts"},
+	{CursorOfAnyEpoch, "cursor-of-any-epoch", "a hello with a cursor of another epoch resumes, and counts as an ack"},
+	{SettleWithoutCompare, "settle-without-compare", "settle compares neither the epoch nor where the list began"},
+	{TrimWaitingMessages, "trim-waiting", "trimming removes messages that wait"},
+	{ReadIgnoresFloor, "read-ignores-floor", "the floor is compared when a socket attaches, and not when it reads"},
+	{SkipToNewest, "skip-to-newest", "a device that cannot resume continues behind the newest event"},
+	{CaughtUpAtLast, "caught-up-at-last", "a socket has caught up only at the newest ID, even if that event is trimmed"},
+	{ServerChoosesTime, "server-chooses-time", "the instance chooses the sort key instead of the sending device"},
+	{SendOnce, "send-once", "a device sends a message only once, even if it was lost"},
+	{NoAckOfRepeated, "no-ack-of-repeated", "a device does not acknowledge messages that it gets again"},
+	{ForgetEarlyReceipt, "forget-early-receipt", "a delivered event that precedes its message is forgotten"},
+	{GapNotStored, "gap-not-stored", "a reload forgets that history must be loaded"},
+	{BackfillOnce, "backfill-once", "after a gap, history is loaded once and not again later"},
+	{NoBackfillRetry, "no-backfill-retry", "a message that history does not have yet is not looked for again"},
+}
+
+func (m *Model) breaks(rule Mutant) bool { return m.Mutant&rule != 0 }
+
+// String returns the names of the mutants in m.
+func (m Mutant) String() string {
+	var names []string
+	for _, info := range Mutants {
+		if m&info.Mutant != 0 {
+			names = append(names, info.Name)
+		}
+	}
+	return strings.Join(names, ",")
+}

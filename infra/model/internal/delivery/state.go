@@ -1,0 +1,237 @@
+package delivery
+
+import (
+	"hash/maphash"
+	"unsafe"
+)
+
+// Capacities of a state. They are array sizes, so that a state is one block of bytes without pointers: it is
+// copied with an assignment and compared by the hash of its bytes. Model.Truncated counts the transitions that
+// did not fit into maxEvents.
+const (
+	users       = 2
+	devices     = 4
+	maxMessages = 3
+	maxEvents   = 16 // per inbox
+	maxTasks    = 8
+)
+
+// user is A or B.
+type user uint8
+
+// device is A0, A1, B0 or B1.
+type device uint8
+
+const (
+	deviceA0 device = iota
+	deviceA1
+	deviceB0
+	deviceB1
+)
+
+var (
+	userNames   = [users]string{"A", "B"}
+	deviceNames = [devices]string{"A0", "A1", "B0", "B1"}
+)
+
+func (u user) String() string   { return userNames[u] }
+func (u user) peer() user       { return 1 - u }
+func (d device) String() string { return deviceNames[d] }
+func (d device) user() user     { return user(d / 2) }
+
+// message is m0, m1 or m2. A0 writes m0 and m2 at the start; B0 writes m1, its reply to m0, once it shows m0.
+type message uint8
+
+const (
+	question message = 0
+	reply    message = 1
+)
+
+var senders = [maxMessages]device{deviceA0, deviceB0, deviceA0}
+
+func (m message) sender() device  { return senders[m] }
+func (m message) recipient() user { return senders[m].user().peer() }
+
+// messages is a set of messages.
+type messages uint8
+
+func (s messages) has(m message) bool { return s>>m&1 == 1 }
+func (s *messages) add(m message)     { *s |= 1 << m }
+func (s *messages) remove(m message)  { *s &^= 1 << m }
+
+// streamID is the id of an event in an inbox. IDs only grow, but they may have gaps. The zero ID precedes all events.
+type streamID uint8
+
+// timestamp is a message's sort key, `at` in DESIGN §3. Zero means that the message is not shown.
+type timestamp uint8
+
+// unknownTime is the sort key of an own message that was not transmitted yet.
+const unknownTime timestamp = 99
+
+// epoch names an inbox between two losses of data (DESIGN §3).
+type epoch uint8
+
+type eventType uint8
+
+const (
+	noEvent eventType = iota
+	messageEvent
+	sentEvent
+	deliveredEvent
+)
+
+var eventNames = [...]string{"", "message", "sent", "delivered"}
+
+func (t eventType) String() string { return eventNames[t] }
+
+// event is one entry of an inbox. A message or sent event is about one message; a delivered event may be about several.
+type event struct {
+	id    streamID
+	typ   eventType
+	about messages
+	at    timestamp
+}
+
+// inbox is what Redis holds for one user: the stream, its meta hash and its pending hash (DESIGN §5).
+type inbox struct {
+	exists    bool
+	count     uint8 // of events
+	events    [maxEvents]event
+	last      streamID
+	floor     streamID // events up to here may be missing
+	settled   streamID // messages up to here were acknowledged, published and reported to their senders
+	pendingID [maxMessages]streamID
+	pendingAt [maxMessages]timestamp
+}
+
+// status is what a device knows about a message of its own user.
+type status uint8
+
+const (
+	absent status = iota
+	waiting
+	sent
+	delivered
+)
+
+// deviceState is a device's database, its sockets, and what the instances remember of these sockets.
+type deviceState struct {
+	used, online bool
+
+	// The device's database. It survives a reload.
+	firstVisit bool
+	cursor     streamID
+	epoch      epoch // of the cursor and, while online, of the sockets
+	gap        bool  // events may be missing: history must be loaded before the outbox is sent on
+	reload     bool  // there was a gap: history is loaded again, since messages may be saved late
+	backfill   messages
+	early      messages // a delivered event came before the message
+	shown      [maxMessages]timestamp
+	frozenAt   [maxMessages]timestamp // sort keys of own transmitted messages
+	status     [maxMessages]status
+
+	// The newest socket, and the older one that stays open until the newest has caught up.
+	overlap    bool
+	resync     bool // goaway (resync) was sent
+	ackDue     bool
+	position   [2]streamID // newest event sent on the newest socket, and on the older one
+	caughtUpAt streamID    // the socket has caught up at this event
+	tried      messages    // sent on this socket
+	rotated    messages    // sent once more, as the hourly rotation of sockets does
+}
+
+type taskKind uint8
+
+const (
+	noTask taskKind = iota
+	sendTask
+	ackTask
+)
+
+// The steps of a send and of an ack (DESIGN §5, "Enqueue" and "Ack and settle"). An instance may crash between any two.
+const (
+	stepEnqueue uint8 = iota + 1
+	stepCopy
+	stepSentFrame
+)
+
+const (
+	stepPublish uint8 = iota + 1
+	stepReport
+	stepSettle
+)
+
+// task is a send or an ack that an instance is working on.
+type task struct {
+	kind     taskKind
+	step     uint8
+	dev      device
+	orphaned bool // its socket is gone; the instance goes on
+
+	// Of a send.
+	msg message
+	at  timestamp
+
+	// Of an ack: what it covers, the messages that it publishes, and what they were derived from.
+	upto  streamID
+	base  streamID // settled when the list was read
+	epoch epoch
+	list  messages
+	ats   [maxMessages]timestamp
+}
+
+// State is one state of the whole system. Use Model.Initial and Model.Successors to get states.
+type State struct {
+	published [maxMessages]uint32 // bit t: persist has yet to write the message with sort key t
+	inbox     [users]inbox
+	replica   [users]inbox // what a failover will keep of a lagging slot
+	device    [devices]deviceState
+	tasks     [maxTasks]task
+	archive   [maxMessages]timestamp // Firestore
+	lagging   [users]bool
+	newestID  [users]streamID // where the clock that stream ids come from is
+	clock     timestamp       // where the clock that sort keys come from is
+	epoch     [users]epoch    // of each inbox
+	stored    messages        // by some device of the recipient
+	copied    messages        // the sent event was appended at least once
+	faults    Faults          // that may still happen
+	broken    violation
+	overflow  bool
+	_         [3]byte // the size is a multiple of 4 bytes, so that no hidden padding is hashed
+}
+
+var hashSeed = maphash.MakeSeed()
+
+// Hash returns a hash of a state that Successors returned. It is never zero. States are told apart by it alone: at
+// ten million states the chance that any two share a hash is about 3 in a million.
+func (s *State) Hash() uint64 {
+	h := maphash.Bytes(hashSeed, unsafe.Slice((*byte)(unsafe.Pointer(s)), unsafe.Sizeof(*s)))
+	if h == 0 {
+		return 1
+	}
+	return h
+}
+
+// addTask starts a task. The caller has checked hasRoom.
+func (s *State) addTask(t task) {
+	for i := range s.tasks {
+		if s.tasks[i].kind == noTask {
+			s.tasks[i] = t
+			return
+		}
+	}
+	s.overflow = true
+}
+
+// hasRoom reports whether one more task fits.
+func (s *State) hasRoom() bool {
+	for i := range s.tasks {
+		if s.tasks[i].kind == noTask {
+			return true
+		}
+	}
+	return false
+}
+
+// idle reports whether no instance is working on a task.
+func (s *State) idle() bool { return s.tasks == [maxTasks]task{} }

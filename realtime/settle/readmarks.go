@@ -1,0 +1,122 @@
+package settle
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+// readMark is a read mark on its way: it is queued, then published, then appended as a read event to the inboxes of
+// both users. It stays in inboxState.readMarks until the last step has succeeded. A failed step therefore needs no
+// undoing: the next flush continues there. A newer mark of the same conversation raises at, and is published again.
+type readMark struct {
+	members   [2]string   // of the conversation
+	at        chat.Micros // newest mark
+	after     inbox.ID    // acks up to here come first
+	published chat.Micros // newest mark that Pub/Sub has confirmed
+}
+
+// queueReadMark queues r behind the acks so far. It returns false if too many marks wait. s.mu is held.
+func (st *inboxState) queueReadMark(r delivery.Read, members [2]string) bool {
+	m := st.readMarks[r.Conversation]
+	if m == nil {
+		if st.s.readMarks >= st.s.opts.maxReadMarks {
+			return false
+		}
+		st.s.readMarks++
+		m = &readMark{members: members}
+		st.readMarks[r.Conversation] = m
+	}
+	m.at = max(m.at, r.At)
+	m.after = maxID(m.after, st.acked)
+	return true
+}
+
+// addReadMarks adds the read marks of it to the Pub/Sub messages of a flush. A mark whose acks are settled can go into
+// any of them. A mark whose acks this flush settles shares the Pub/Sub message of their messages, so that Pub/Sub
+// confirms all of them or none; that also saves writes of the conversation's document. Every other mark waits for a
+// later flush.
+func (s *Settler) addReadMarks(pubs *pubMessages, it *item) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conversation, m := range it.state.readMarks {
+		if m.published == m.at {
+			continue
+		}
+		r := delivery.Read{Conversation: conversation, By: it.state.uid, At: m.at}
+		size := encodedSize(r)
+		if m.after.After(it.began) && !it.stale {
+			switch {
+			case it.err != nil || m.after.After(it.to):
+				continue // this flush does not settle the acks
+			case len(it.pubs) > 0 && it.pubs[0] != pubs.withRoom(size):
+				continue // the mark does not fit, or the messages do not share one Pub/Sub message
+			}
+		}
+		pub := pubs.add(size)
+		pub.Read = append(pub.Read, r)
+		pub.marks = append(pub.marks, m)
+	}
+}
+
+// confirmReadMarks records which read marks Pub/Sub has confirmed.
+func (s *Settler) confirmReadMarks(pubs *pubMessages) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, pub := range pubs.list {
+		if pub.err != nil {
+			continue
+		}
+		for i, m := range pub.marks {
+			m.published = pub.Read[i].At
+		}
+	}
+}
+
+// appendReadMarks appends the published read marks whose acks are settled to the inboxes of both users. If one of the
+// two appends fails, a later flush repeats both.
+func (s *Settler) appendReadMarks(ctx context.Context, items []*item) {
+	type appended struct {
+		it           *item
+		m            *readMark
+		conversation string
+		at           chat.Micros
+	}
+	var marks []appended
+	var entries []inbox.Entry
+	s.mu.Lock()
+	for _, it := range items {
+		for conversation, m := range it.state.readMarks {
+			if m.published != m.at || (m.after.After(it.state.settled) && !it.state.stale) {
+				continue
+			}
+			marks = append(marks, appended{it, m, conversation, m.at})
+			for _, uid := range m.members {
+				entries = append(entries, inbox.Entry{UID: uid, Type: wire.EventRead, Event: wire.ReadEvent{
+					Type: wire.EventRead, Conversation: conversation, By: it.state.uid, At: m.at}})
+			}
+		}
+	}
+	s.mu.Unlock()
+	if len(entries) == 0 {
+		return
+	}
+	errs := s.inboxes.Append(ctx, entries)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, a := range marks {
+		if err := cmp.Or(errs[2*i], errs[2*i+1]); err != nil {
+			a.it.err = err
+			continue
+		}
+		s.counters.Reads.Add(1)
+		if a.m.at == a.at { // else a newer mark came meanwhile
+			delete(a.it.state.readMarks, a.conversation)
+			s.readMarks--
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package settle
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+// inboxState is what this instance knows about one epoch of one user's inbox, from all sockets of the user. All fields
+// are guarded by Settler.mu.
+type inboxState struct {
+	s *Settler
+	inboxKey
+
+	windows int      // open
+	settled inbox.ID // newest settled event, as last heard from Redis
+	acked   inbox.ID // newest event that a device acknowledged
+
+	// A copy of what the sockets were sent, so that it need not be read again: events holds all message events in
+	// (base, top]. Lists that it does not cover are read from the stream.
+	base, top inbox.ID
+	events    []event
+	bytes     int
+
+	readMarks map[string]*readMark // that wait, by conversation
+
+	due      time.Time     // when the next flush should include this state
+	inFlight bool          // a flush is settling this state
+	stale    bool          // the inbox has another epoch: acks of this one mean nothing
+	failures int           // in a row
+	retryAt  time.Time     // earliest time of the next attempt
+	changed  chan struct{} // closed and replaced when settled, stale or readMarks have changed
+}
+
+// event is a message event that a socket was sent.
+type event struct {
+	id   inbox.ID
+	data json.RawMessage
+}
+
+// maxEvents limits the events kept in memory for one state. The window of a socket is 256 messages, so a state exceeds
+// it only if its acknowledged messages cannot be published.
+const maxEvents = 600
+
+// addWindow counts one more window and returns its state. The window starts at from. s.mu is held.
+func (s *Settler) addWindow(key inboxKey, from inbox.ID) *inboxState {
+	st := s.states[key]
+	if st == nil {
+		st = &inboxState{s: s, inboxKey: key, base: from, top: from, readMarks: map[string]*readMark{},
+			changed: make(chan struct{})}
+		s.states[key] = st
+	} else if st.stale {
+		st.becomeCurrent(from)
+	}
+	st.windows++
+	return st
+}
+
+// removeWindow counts one window less. s.mu is held.
+func (s *Settler) removeWindow(st *inboxState) {
+	st.windows--
+	st.deleteIfUnused()
+}
+
+// deleteIfUnused deletes the state if it has neither a window nor anything to settle.
+func (st *inboxState) deleteIfUnused() {
+	if st.windows > 0 || st.inFlight || st.waits() {
+		return
+	}
+	st.freeEvents()
+	delete(st.s.states, st.inboxKey)
+	delete(st.s.dirty, st)
+}
+
+// waits reports whether there is something to settle or a read mark to publish.
+func (st *inboxState) waits() bool {
+	return (st.acked.After(st.settled) && !st.stale) || len(st.readMarks) > 0
+}
+
+// raiseSettled records that everything up to id is settled.
+func (st *inboxState) raiseSettled(id inbox.ID) {
+	if !id.After(st.settled) {
+		return
+	}
+	st.settled = id
+	n := 0
+	for n < len(st.events) && !st.events[n].id.After(id) {
+		st.bytes -= len(st.events[n].data)
+		st.s.keptBytes -= len(st.events[n].data)
+		n++
+	}
+	st.events = append(st.events[:0], st.events[n:]...)
+	st.notifyWaiters()
+}
+
+// notifyWaiters wakes all goroutines that wait for a change of the state.
+func (st *inboxState) notifyWaiters() {
+	close(st.changed)
+	st.changed = make(chan struct{})
+}
+
+// recordSent records that a socket which had everything up to prev was sent e.
+func (st *inboxState) recordSent(prev inbox.ID, e inbox.Event) {
+	if !e.ID.After(st.top) {
+		return
+	}
+	if st.base.After(prev) || prev.After(st.top) {
+		// Between top and prev lie events that no socket of this instance was sent.
+		st.discardEvents()
+		st.base = prev
+	}
+	st.top = e.ID
+	if e.Type != wire.EventMessage || !e.ID.After(st.settled) {
+		return
+	}
+	if len(st.events) >= maxEvents || st.s.keptBytes+len(e.Data) > st.s.opts.keepBytes {
+		st.discardEvents()
+		st.base = e.ID
+		return
+	}
+	st.events = append(st.events, event{e.ID, e.Data})
+	st.bytes += len(e.Data)
+	st.s.keptBytes += len(e.Data)
+}
+
+// discardEvents discards the events in memory. They will be read from the stream.
+func (st *inboxState) discardEvents() {
+	if len(st.events) > 0 {
+		st.s.counters.Forgotten.Add(1)
+	}
+	st.freeEvents()
+}
+
+func (st *inboxState) freeEvents() {
+	st.s.keptBytes -= st.bytes
+	st.events, st.bytes = nil, 0
+}
+
+// covers reports whether events holds every message in (from, to].
+func (st *inboxState) covers(from, to inbox.ID) bool {
+	return !st.base.After(from) && !to.After(st.top)
+}
+
+// acknowledge records that a device has stored everything up to id, which it was sent.
+func (st *inboxState) acknowledge(id inbox.ID) {
+	if st.stale || !id.After(st.acked) {
+		return
+	}
+	from := maxID(st.acked, st.settled)
+	st.acked = id
+	if !id.After(st.settled) {
+		return
+	}
+	if !st.covers(from, id) {
+		st.schedule(st.s.opts.gather) // may contain messages
+		return
+	}
+	messages, bytes := 0, 0
+	for i := len(st.events) - 1; i >= 0 && st.events[i].id.After(from); i-- {
+		if !st.events[i].id.After(id) {
+			messages++
+			bytes += len(st.events[i].data)
+		}
+	}
+	if messages == 0 {
+		st.schedule(gatherReceipts)
+		return
+	}
+	st.s.queuedMessages += messages
+	st.s.queuedBytes += bytes
+	st.schedule(st.s.opts.gather)
+}
+
+// becomeCurrent makes a stale state current again: the inbox has its epoch after all, for example because a slot of a
+// cluster moved away and back. The acks that were lost meanwhile hold no read mark back any more.
+func (st *inboxState) becomeCurrent(from inbox.ID) {
+	st.stale = false
+	st.acked = st.settled
+	st.base, st.top = from, from
+	for _, m := range st.readMarks {
+		m.after = st.settled
+	}
+}

@@ -1,0 +1,261 @@
+package settle
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+const (
+	listsPerRead  = 50  // lists read in one round trip
+	eventsPerList = 200 // events read of one list
+	settleRounds  = 3   // attempts to settle a list while other instances settle parts of it
+)
+
+// item is the part of a flush that belongs to one state.
+type item struct {
+	state     *inboxState
+	began, to inbox.ID // the list is (began, to]
+	list      []event  // message events of the list
+	covered   bool     // list is complete, from memory
+	messages  []inbox.Settled
+	delivered []delivery.Delivered // of messages, in the same order
+	pubs      []*pubMessage        // the Pub/Sub message of each element of delivered
+
+	err    error // the state must be flushed again
+	stale  bool  // the inbox has another epoch
+	result inbox.SettleResult
+}
+
+// flush takes the steps of DESIGN §5 for every state of a batch.
+func (s *Settler) flush(ctx context.Context, batch []*inboxState) {
+	s.counters.Flushes.Add(1)
+	items := s.collect(batch)
+	s.readLists(ctx, items)
+	s.publish(ctx, items)
+	s.appendReceipts(ctx, items)
+	s.settleInboxes(ctx, items)
+	s.recordResults(items)
+	s.appendReadMarks(ctx, items)
+	s.release(items)
+}
+
+// collect builds the items and copies the lists that are in memory.
+func (s *Settler) collect(batch []*inboxState) []*item {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	items := make([]*item, len(batch))
+	for i, st := range batch {
+		it := &item{state: st, began: st.settled, to: st.acked, covered: true, stale: st.stale}
+		items[i] = it
+		st.due = time.Time{}
+		if st.stale || !st.acked.After(st.settled) {
+			it.to = it.began
+			continue
+		}
+		if it.covered = st.covers(st.settled, st.acked); !it.covered {
+			continue
+		}
+		for _, e := range st.events {
+			if e.id.After(st.acked) {
+				break
+			}
+			if len(it.list) == s.opts.maxMessages {
+				it.to = it.list[len(it.list)-1].id
+				break
+			}
+			it.list = append(it.list, e)
+		}
+	}
+	return items
+}
+
+// readLists reads the lists that memory does not cover, and decodes the messages of all lists.
+func (s *Settler) readLists(ctx context.Context, items []*item) {
+	var unread []*item
+	for _, it := range items {
+		if !it.covered {
+			unread = append(unread, it)
+		}
+	}
+	for len(unread) > 0 {
+		n := min(listsPerRead, len(unread))
+		claims := make([]inbox.Claim, n)
+		for i, it := range unread[:n] {
+			claims[i] = inbox.Claim{UID: it.state.uid, To: it.to}
+		}
+		s.counters.FromStream.Add(int64(n))
+		for i, u := range s.inboxes.Unsettled(ctx, claims, eventsPerList) {
+			it := unread[i]
+			switch {
+			case u.Err != nil:
+				it.err = fmt.Errorf("settle: read list: %w", u.Err)
+				continue
+			case u.Epoch != it.state.epoch:
+				it.stale = true
+				continue
+			}
+			it.began, it.to = u.Settled, u.To
+			for _, e := range u.Events {
+				if e.Type == wire.EventMessage {
+					it.list = append(it.list, event{e.ID, e.Data})
+				}
+			}
+		}
+		unread = unread[n:]
+	}
+	at := chat.MicrosOf(s.opts.Now())
+	for _, it := range items {
+		for _, e := range it.list {
+			m, err := inbox.Event{ID: e.id, Data: e.data}.Message()
+			if err != nil {
+				s.counters.Poison.Add(1)
+				s.opts.Log.Error("skipped an acknowledged event that is not a message",
+					"uid", it.state.uid, "error", err)
+				continue
+			}
+			it.messages = append(it.messages, inbox.Settled{ID: e.id, From: m.From, Message: m.ID})
+			it.delivered = append(it.delivered, delivery.Delivered{Message: m, DeliveredAt: at})
+		}
+	}
+}
+
+// appendReceipts reports the published messages to their senders: one delivered event per sender, or more if the
+// sender has more than wire.MaxDelivered messages.
+func (s *Settler) appendReceipts(ctx context.Context, items []*item) {
+	var entries []inbox.Entry
+	var of []*item // the item of each entry
+	for _, it := range items {
+		if it.err != nil {
+			continue
+		}
+		for _, e := range deliveredEvents(it) {
+			entries = append(entries, e)
+			of = append(of, it)
+		}
+	}
+	if len(entries) == 0 {
+		return
+	}
+	for i, err := range s.inboxes.Append(ctx, entries) {
+		if err != nil {
+			of[i].err = fmt.Errorf("settle: append receipt: %w", err)
+		}
+	}
+	s.counters.Receipts.Add(int64(len(entries)))
+}
+
+// deliveredEvents returns the delivered events of an item.
+func deliveredEvents(it *item) []inbox.Entry {
+	var senders bySender
+	for _, d := range it.delivered {
+		senders.add(d.Message)
+	}
+	var entries []inbox.Entry
+	for _, from := range senders.order {
+		for list := senders.refs[from]; len(list) > 0; {
+			n := min(wire.MaxDelivered, len(list))
+			entries = append(entries, inbox.Entry{UID: from, Type: wire.EventDelivered, Event: wire.DeliveredEvent{
+				Type: wire.EventDelivered, Conversation: chat.ConversationID(from, it.state.uid),
+				Messages: list[:n], DeliveredAt: it.delivered[0].DeliveredAt}})
+			list = list[n:]
+		}
+	}
+	return entries
+}
+
+// bySender groups references to messages by sender.
+type bySender struct {
+	order []string // senders, by their first message
+	refs  map[string][]wire.MessageRef
+}
+
+func (b *bySender) add(m chat.Message) {
+	if b.refs == nil {
+		b.refs = map[string][]wire.MessageRef{}
+	}
+	if b.refs[m.From] == nil {
+		b.order = append(b.order, m.From)
+	}
+	b.refs[m.From] = append(b.refs[m.From], wire.MessageRef{ID: m.ID, At: m.At})
+}
+
+// settleInboxes lets the inboxes drop what is published and reported.
+func (s *Settler) settleInboxes(ctx context.Context, items []*item) {
+	var todo []*item
+	for _, it := range items {
+		if it.err == nil && !it.stale && it.to.After(it.began) {
+			todo = append(todo, it)
+		}
+	}
+	for range settleRounds {
+		if len(todo) == 0 {
+			return
+		}
+		list := make([]inbox.Settlement, len(todo))
+		for i, it := range todo {
+			list[i] = inbox.Settlement{UID: it.state.uid, Epoch: it.state.epoch, Began: it.began, To: it.to,
+				Messages: it.messages}
+		}
+		var again []*item
+		for i, r := range s.inboxes.Settle(ctx, list) {
+			it := todo[i]
+			it.result = r
+			if r.Err != nil {
+				it.err = fmt.Errorf("settle: settle inbox: %w", r.Err)
+			}
+			if r.Outcome == inbox.SettleMoved && it.skipTo(r.Settled) {
+				s.counters.Retaken.Add(1)
+				again = append(again, it)
+			}
+		}
+		todo = again
+	}
+}
+
+// skipTo removes from the list what another instance has settled meanwhile. The rest is already published and
+// reported. skipTo reports whether settled lies within the list.
+func (it *item) skipTo(settled inbox.ID) bool {
+	if !settled.After(it.began) || !it.to.After(settled) {
+		return false
+	}
+	it.began = settled
+	n := 0
+	for n < len(it.messages) && !it.messages[n].ID.After(settled) {
+		n++
+	}
+	it.messages = it.messages[n:]
+	return true
+}
+
+// recordResults records in the states what was settled.
+func (s *Settler) recordResults(items []*item) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, it := range items {
+		st := it.state
+		switch it.result.Outcome {
+		case inbox.SettleDone:
+			s.counters.Messages.Add(int64(len(it.messages)))
+			st.raiseSettled(it.result.Settled)
+		case inbox.SettleMoved:
+			st.raiseSettled(it.result.Settled)
+		case inbox.SettleEpoch:
+			it.stale = true
+		case inbox.SettleFailed:
+			if it.err == nil && !it.stale {
+				st.raiseSettled(it.began) // read from Redis: another instance may have settled everything
+			}
+		}
+		if it.stale && !st.stale {
+			s.counters.OtherEpoch.Add(1)
+			st.stale = true
+			st.freeEvents()
+		}
+	}
+}
