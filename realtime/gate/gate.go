@@ -1,13 +1,12 @@
-// Package gate answers whether a user exists, may come in, and whom the user
-// has blocked. It keeps the answers in Redis (gate:{uid}, 24 h), fills them
-// from a [Source] where they are missing, and tells every instance when one
-// changes.
+// Package gate answers whether a user exists, whether the user may come in, and whom the user has blocked. It caches
+// the answers in Redis (gate:{uid}, 24 h), reads missing ones from a [Source], and notifies every instance of changes.
 //
-// Inboxes.Enqueue reads the recipient's gate inside its own script; Get is
-// for hello (the own gate) and for hints.
+// Inboxes.Enqueue reads the recipient's gate inside its own script. Gates.Get is for the user's own gate at hello, and
+// for the other user's gate before a hint is sent.
 package gate
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"encoding/json"
@@ -17,31 +16,30 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/phoenixchat/phoenixchat/realtime/counter"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 	"github.com/phoenixchat/phoenixchat/realtime/script"
 )
 
-// Gate is what is known of a user. Values are not changed once made.
+// Gate describes what a user may do. Values are immutable.
 type Gate struct {
 	Exists     bool
 	Disabled   bool
-	ValidAfter time.Time // tokens of a sign-in before it are ended (whole seconds count); zero: none are
+	ValidAfter time.Time // tokens of sign-ins before it are invalid (compared in whole seconds); zero: all are valid
 	Blocked    []string  // uids that may not write to the user
 }
 
 // Blocks reports whether the user has blocked uid.
 func (g Gate) Blocks(uid string) bool { return slices.Contains(g.Blocked, uid) }
 
-// Admit reports whether the user may hold a socket with a token whose
-// auth_time is authTime: problem.ErrDeleted, problem.ErrDisabled or
-// problem.ErrTokenEnded where not.
+// Admit reports whether the user may hold a socket with a token whose auth_time is authTime. If not, the error is
+// problem.ErrDeleted, problem.ErrDisabled or problem.ErrTokenEnded.
 func (g Gate) Admit(authTime time.Time) error {
 	switch {
 	case !g.Exists:
@@ -59,42 +57,44 @@ func (g Gate) equal(o Gate) bool {
 		slices.Equal(g.Blocked, o.Blocked)
 }
 
-// Source is where gates come from: the users' documents.
+// Source reads gates from the users' documents.
 type Source interface {
-	// Gate returns the gate of uid, with Exists false for an unknown one (no
-	// error), as it stands now: never from a cache. It must end when ctx does.
-	// Errors are passing faults. It is called by several goroutines at once.
+	// Gate returns the current gate of uid, never a cached one. For an unknown uid it returns a Gate with Exists false
+	// and no error. It must return when ctx ends. All errors are retryable. It may be called concurrently.
 	Gate(ctx context.Context, uid string) (Gate, error)
 }
 
-// Options of Gates. Zero values take the defaults named.
+// Options configure Gates.
 type Options struct {
-	Listener *redissub.Listener // needed
-	Now      func() time.Time   // time.Now
-	Log      *slog.Logger       // slog.Default()
-	Timeout  time.Duration      // of one operation; 3 s
-	Expire   time.Duration      // of a gate in Redis; 24 h
-	Unknown  time.Duration      // of a gate in Redis that the Source did not know: the document may follow; 30 s
-	Keep     time.Duration      // in this process; 3 s
-	Recheck  time.Duration      // how often watched gates are read again, since a notice can be lost without a trace; 30 s
+	Subscriber *redissub.Subscriber // required
+	Now        func() time.Time     // default: time.Now
+	Log        *slog.Logger         // default: slog.Default()
+
+	tuning tuning
 }
 
+// tuning holds the times that only tests of this package change. Zero values take the defaults.
+type tuning struct{ Keep, Recheck time.Duration }
+
+// Defaults and fixed limits; see DESIGN §5.
+const (
+	timeout = 3 * time.Second  // of one operation
+	expire  = 24 * time.Hour   // of a gate in Redis
+	unknown = 30 * time.Second // of the gate of an unknown user in Redis, because the document may still be created
+	keep    = 3 * time.Second  // of a gate in this process
+	recheck = 30 * time.Second // interval at which watched gates are read again, because notices can be lost silently
+
+	// maxCached is the largest number of gates in this process.
+	maxCached = 10_000
+)
+
 func (o *Options) setDefaults() {
-	for _, d := range []struct {
-		v        *time.Duration
-		standard time.Duration
-	}{{&o.Timeout, 3 * time.Second}, {&o.Expire, 24 * time.Hour}, {&o.Unknown, 30 * time.Second},
-		{&o.Keep, 3 * time.Second}, {&o.Recheck, 30 * time.Second}} {
-		if *d.v <= 0 {
-			*d.v = d.standard
-		}
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
+	o.Log = cmp.Or(o.Log, slog.Default())
+	o.tuning.Keep = cmp.Or(o.tuning.Keep, keep)
+	o.tuning.Recheck = cmp.Or(o.tuning.Recheck, recheck)
 }
 
 //go:embed lua/*.lua
@@ -105,91 +105,86 @@ var (
 	changedScript = script.Load(luaFiles, "changed")
 )
 
-// channel carries the uid of every gate that changed. Changes are rare, so
-// one channel tells all instances of all of them.
-const channel = "gates"
+// changesChannel carries the uid of every gate that changed. Changes are rare, so one channel serves all users.
+const changesChannel = "gates"
 
-// maxKept bounds the gates in this process.
-const maxKept = 10_000
+func gateKey(uid string) string { return "gate:{" + uid + "}" }
 
-func key(uid string) string { return "gate:{" + uid + "}" }
-
-// Gates is safe for use by many goroutines.
+// Gates is safe for concurrent use.
 type Gates struct {
-	// fixed after construction
-	rdb    redis.UniversalClient
-	source Source
-	opts   Options
-	poke   chan struct{} // has a value when due is not empty
-	flight singleflight.Group
+	// immutable after construction
+	rdb      redis.UniversalClient
+	source   Source
+	opts     Options
+	dueAdded chan struct{} // has a value when due is not empty
+	flight   singleflight.Group
 
-	n counts
+	counters Counters
 
 	// guarded by mu
 	mu      sync.Mutex
-	kept    map[string]kept
-	changes int // noticed: what was read before one of them is not kept
-	watched map[string]map[*watch]struct{}
+	cached  map[string]cachedGate
+	changes int // number of notices; a gate that was read before the last one is not cached
+	watched map[string]map[*watcher]struct{}
 	due     map[string]struct{} // watched uids to read again
 }
 
-type kept struct {
+type cachedGate struct {
 	gate  Gate
 	until time.Time
 }
 
-type watch struct {
-	fn    func(Gate)
-	known bool // guarded by Gates.mu, as last
-	last  Gate
+type watcher struct {
+	notify func(Gate)
+	known  bool // last is set; guarded by Gates.mu, like last
+	last   Gate
 }
 
-type counts struct{ hits, redisHits, fills, fillErrors, changes, lost, rechecked atomic.Int64 }
-
-// Counters are counts since the start of this instance.
+// Counters count what this instance did since it started.
 type Counters struct {
-	Hits, RedisHits, Fills, FillErrors int64 // answered here; by Redis; by the Source; the Source failed
-	Changes, Lost, Rechecked           int64 // notices received; times that notices may have been lost; gates read again
+	Hits       counter.Count // gates from this process
+	RedisHits  counter.Count // gates from Redis
+	Fills      counter.Count // gates from the Source
+	FillErrors counter.Count // failed reads of the Source
+	Changes    counter.Count // notices received
+	Lost       counter.Count // times that notices may have been lost
+	Rechecked  counter.Count // watched gates read again
 }
 
-// New returns Gates, which hear of changes while Run runs.
+// New returns Gates. They receive notices of changes while Run runs.
 func New(rdb redis.UniversalClient, source Source, opts Options) *Gates {
 	opts.setDefaults()
-	return &Gates{rdb: rdb, source: source, opts: opts, poke: make(chan struct{}, 1), kept: map[string]kept{},
-		watched: map[string]map[*watch]struct{}{}, due: map[string]struct{}{}}
+	return &Gates{rdb: rdb, source: source, opts: opts, dueAdded: make(chan struct{}, 1),
+		cached:  map[string]cachedGate{},
+		watched: map[string]map[*watcher]struct{}{}, due: map[string]struct{}{}}
 }
 
-// Snapshot returns the counters.
-func (g *Gates) Snapshot() Counters {
-	n := &g.n
-	return Counters{Hits: n.hits.Load(), RedisHits: n.redisHits.Load(), Fills: n.fills.Load(), FillErrors: n.fillErrors.Load(),
-		Changes: n.changes.Load(), Lost: n.lost.Load(), Rechecked: n.rechecked.Load()}
-}
+// Counters returns the counters of this instance.
+func (g *Gates) Counters() *Counters { return &g.counters }
 
-// Get returns the gate of uid: from this process (Options.Keep old at most),
-// else from Redis, else from the Source. The error is problem.ErrUnavailable.
+// Get returns the gate of uid: from this process if it is at most 3 s old, else from Redis, else from the Source. The
+// error is problem.ErrUnavailable.
 func (g *Gates) Get(ctx context.Context, uid string) (Gate, error) {
 	g.mu.Lock()
-	k, ok := g.kept[uid]
+	c, ok := g.cached[uid]
 	g.mu.Unlock()
-	if ok && g.opts.Now().Before(k.until) {
-		g.n.hits.Add(1)
-		return k.gate, nil
+	if ok && g.opts.Now().Before(c.until) {
+		g.counters.Hits.Add(1)
+		return c.gate, nil
 	}
-	return g.shared(ctx, uid)
+	return g.loadShared(ctx, uid)
 }
 
-// Fill makes sure that gate:{uid} stands in Redis. It makes Gates an inbox.Gates.
+// Fill makes sure that gate:{uid} exists in Redis. It implements inbox.Gates.
 func (g *Gates) Fill(ctx context.Context, uid string) error {
-	_, err := g.shared(ctx, uid)
+	_, err := g.loadShared(ctx, uid)
 	return err
 }
 
-// shared looks uid up once for all who ask at the same time. The look-up goes on
-// when one of them gives up.
-func (g *Gates) shared(ctx context.Context, uid string) (Gate, error) {
+// loadShared loads a gate once for all concurrent callers. The load continues if one of them gives up.
+func (g *Gates) loadShared(ctx context.Context, uid string) (Gate, error) {
 	ch := g.flight.DoChan(uid, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.opts.Timeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 		defer cancel()
 		return g.load(ctx, uid)
 	})
@@ -204,84 +199,86 @@ func (g *Gates) shared(ctx context.Context, uid string) (Gate, error) {
 	}
 }
 
-// load reads the gate from Redis, and fills it from the Source where it is missing.
+// load reads the gate from Redis, or from the Source if Redis does not have it.
 func (g *Gates) load(ctx context.Context, uid string) (Gate, error) {
 	g.mu.Lock()
 	changes := g.changes
 	g.mu.Unlock()
-	values, err := g.rdb.HMGet(ctx, key(uid), fields...).Result()
+	values, err := g.rdb.HMGet(ctx, gateKey(uid), fields...).Result()
 	if err != nil {
 		return Gate{}, fmt.Errorf("read the gate of %s: %w", uid, err)
 	}
 	gate, err := decode(values)
 	switch {
 	case err == nil:
-		g.n.redisHits.Add(1)
+		g.counters.RedisHits.Add(1)
 	case errors.Is(err, errMissing):
-		if gate, err = g.fill(ctx, uid); err != nil {
+		if gate, err = g.fillFromSource(ctx, uid); err != nil {
 			return Gate{}, err
 		}
 	default:
-		// Not written by us. The source is right; the next change mends Redis.
-		g.opts.Log.Error("a gate in redis cannot be read", "uid", uid, "err", err)
+		// Another program has written the key. The Source has the right gate, and the next change overwrites the key.
+		g.opts.Log.Error("unreadable gate in redis", "uid", uid, "error", err)
 		if gate, err = g.source.Gate(ctx, uid); err != nil {
 			return Gate{}, fmt.Errorf("read the gate of %s from its source: %w", uid, err)
 		}
 	}
-	g.keep(uid, gate, changes)
+	g.cacheGate(uid, gate, changes)
 	return gate, nil
 }
 
-func (g *Gates) fill(ctx context.Context, uid string) (Gate, error) {
+// fillFromSource reads the gate from the Source and stores it in Redis. It returns the gate that Redis then has.
+func (g *Gates) fillFromSource(ctx context.Context, uid string) (Gate, error) {
 	gate, err := g.source.Gate(ctx, uid)
 	if err != nil {
-		g.n.fillErrors.Add(1)
+		g.counters.FillErrors.Add(1)
 		return Gate{}, fmt.Errorf("read the gate of %s from its source: %w", uid, err)
 	}
-	g.n.fills.Add(1)
-	expire := g.opts.Expire
+	g.counters.Fills.Add(1)
+	expiry := expire
 	if !gate.Exists {
-		expire = g.opts.Unknown
+		expiry = unknown
 	}
-	values, err := fillScript.Run(ctx, g.rdb, []string{key(uid)}, append(encode(gate), expire.Milliseconds())...).Slice()
+	args := append(encode(gate), expiry.Milliseconds())
+	values, err := fillScript.Run(ctx, g.rdb, []string{gateKey(uid)}, args...).Slice()
 	if err != nil {
 		return Gate{}, fmt.Errorf("store the gate of %s: %w", uid, err)
 	}
-	return decode(values) // a change may have come first
+	return decode(values) // a concurrent change wins
 }
 
-// keep keeps gate, read when so many changes were noticed, in this process for a moment.
-func (g *Gates) keep(uid string, gate Gate, changes int) {
+// cacheGate keeps a gate in this process. changes is the number of notices when it was read.
+func (g *Gates) cacheGate(uid string, gate Gate, changes int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if changes != g.changes {
-		return // it may be the one from before
+		return // gate may be out of date
 	}
-	if len(g.kept) >= maxKept {
-		clear(g.kept) // it is seconds' worth
+	if len(g.cached) >= maxCached {
+		clear(g.cached) // this loses only a few seconds' worth of gates
 	}
-	g.kept[uid] = kept{gate, g.opts.Now().Add(g.opts.Keep)}
+	g.cached[uid] = cachedGate{gate, g.opts.Now().Add(g.opts.tuning.Keep)}
 }
 
-// Changed stores the new gate of uid, whatever stood there, and tells every
-// instance. One round trip. The error is problem.ErrUnavailable; it may be
-// repeated.
+// Changed stores the new gate of uid, whatever Redis has, and notifies every instance. It takes one round trip. The
+// error is problem.ErrUnavailable; the call may then be repeated.
 func (g *Gates) Changed(ctx context.Context, uid string, gate Gate) error {
-	ctx, cancel := context.WithTimeout(ctx, g.opts.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	args := append(encode(gate), g.opts.Expire.Milliseconds(), channel, uid)
-	if err := changedScript.Run(ctx, g.rdb, []string{key(uid)}, args...).Err(); err != nil {
+	args := append(encode(gate), expire.Milliseconds(), changesChannel, uid)
+	if err := changedScript.Run(ctx, g.rdb, []string{gateKey(uid)}, args...).Err(); err != nil {
 		return problem.ErrUnavailable.WithCause(fmt.Errorf("store the gate of %s: %w", uid, err))
 	}
-	g.noticed(uid) // here at once
+	g.forgetChanged(uid) // this instance need not wait for the notice
 	return nil
 }
 
+// fields are the fields of gate:{uid}.
 var fields = []string{"exists", "disabled", "valid_after", "blocked"}
 
-var errMissing = errors.New("not in redis")
+var errMissing = errors.New("gate: not in redis")
 
-// encode returns the values of fields.
+// encode returns the values of the fields of a gate.
 func encode(g Gate) []any {
 	flag := map[bool]string{true: "1", false: "0"}
 	var micros int64
@@ -293,15 +290,16 @@ func encode(g Gate) []any {
 		blocked = []string{}
 	}
 	list, err := json.Marshal(blocked)
-	if err != nil { // strings: cannot happen
+	if err != nil { // a slice of strings can always be encoded
 		panic(err)
 	}
 	return []any{flag[g.Exists], flag[g.Disabled], micros, list}
 }
 
+// decode is the inverse of encode. The error is errMissing if there is no gate.
 func decode(values []any) (Gate, error) {
 	if len(values) != len(fields) {
-		return Gate{}, fmt.Errorf("%d fields", len(values))
+		return Gate{}, fmt.Errorf("decode gate: %d fields", len(values))
 	}
 	if values[0] == nil {
 		return Gate{}, errMissing
@@ -313,13 +311,13 @@ func decode(values []any) (Gate, error) {
 	g := Gate{Exists: s[0] == "1", Disabled: s[1] == "1"}
 	micros, err := strconv.ParseInt(s[2], 10, 64)
 	if err != nil {
-		return Gate{}, fmt.Errorf("valid_after: %w", err)
+		return Gate{}, fmt.Errorf("decode gate: valid_after: %w", err)
 	}
 	if micros != 0 {
 		g.ValidAfter = time.UnixMicro(micros).UTC()
 	}
 	if err := json.Unmarshal([]byte(s[3]), &g.Blocked); err != nil {
-		return Gate{}, fmt.Errorf("blocked: %w", err)
+		return Gate{}, fmt.Errorf("decode gate: blocked: %w", err)
 	}
 	if len(g.Blocked) == 0 {
 		g.Blocked = nil

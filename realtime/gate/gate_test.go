@@ -23,20 +23,20 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Main(m)) }
 
-// people is a Source.
-type people struct {
+// fakeSource is a Source.
+type fakeSource struct {
 	mu    sync.Mutex
 	gates map[string]gate.Gate
 	err   error
-	asked atomic.Int64
-	wait  chan struct{} // not nil: answers when it is closed
+	calls atomic.Int64
+	wait  chan struct{} // not nil: Gate returns when it is closed
 }
 
-func (p *people) Gate(ctx context.Context, uid string) (gate.Gate, error) {
-	p.asked.Add(1)
-	p.mu.Lock()
-	g, err, wait := p.gates[uid], p.err, p.wait
-	p.mu.Unlock()
+func (source *fakeSource) Gate(ctx context.Context, uid string) (gate.Gate, error) {
+	source.calls.Add(1)
+	source.mu.Lock()
+	g, err, wait := source.gates[uid], source.err, source.wait
+	source.mu.Unlock()
 	if wait != nil {
 		select {
 		case <-wait:
@@ -47,36 +47,36 @@ func (p *people) Gate(ctx context.Context, uid string) (gate.Gate, error) {
 	return g, err
 }
 
-func (p *people) set(uid string, g gate.Gate) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.gates[uid] = g
+func (source *fakeSource) set(uid string, g gate.Gate) {
+	source.mu.Lock()
+	defer source.mu.Unlock()
+	source.gates[uid] = g
 }
 
+// instance is Gates that run, and Inboxes that use them.
 type instance struct {
 	*gate.Gates
-	rdb redis.UniversalClient
-	l   *redissub.Listener
-	in  *inbox.Inboxes
+	rdb     redis.UniversalClient
+	inboxes *inbox.Inboxes
 }
 
-func start(t *testing.T, b *redistest.Redis, p *people, o gate.Options) *instance {
+func start(t *testing.T, b *redistest.Redis, source *fakeSource, o gate.Options) *instance {
 	t.Helper()
 	rdb := b.Client(t, nil)
-	l := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
-	o.Listener = l
-	g := gate.New(rdb, p, o)
-	in := inbox.New(rdb, inbox.Options{Listener: l, Gates: g})
+	subscriber := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
+	o.Subscriber = subscriber
+	g := gate.New(rdb, source, o)
+	inboxes := inbox.New(rdb, inbox.Options{Subscriber: subscriber, Gates: g})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)
-	go func() { done <- l.Run(ctx) }()
+	go func() { done <- subscriber.Run(ctx) }()
 	go func() { done <- g.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done; <-done })
-	testwait.Until(t, "subscribed", func() bool {
+	testwait.Until(t, "the notices are subscribed", func() bool {
 		rdb.Publish(t.Context(), "gates", "nobody")
-		return g.Snapshot().Changes > 0
+		return g.Counters().Changes.Load() > 0
 	})
-	return &instance{g, rdb, l, in}
+	return &instance{g, rdb, inboxes}
 }
 
 func same(t *testing.T, what string, got, want any) {
@@ -88,204 +88,204 @@ func same(t *testing.T, what string, got, want any) {
 
 var since = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-func TestFilledOnceThenFromRedis(t *testing.T) {
+func TestGateIsFilledOnceAndThenReadFromRedis(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		want := gate.Gate{Exists: true, Disabled: true, ValidAfter: since, Blocked: []string{"eve", "mal"}}
-		p := &people{gates: map[string]gate.Gate{"ann": want}}
-		x, y := start(t, b, p, gate.Options{}), start(t, b, p, gate.Options{})
-		for _, i := range []*instance{x, x, y} {
+		source := &fakeSource{gates: map[string]gate.Gate{"ann": want}}
+		first, second := start(t, b, source, gate.Options{}), start(t, b, source, gate.Options{})
+		for _, i := range []*instance{first, first, second} {
 			got, err := i.Get(t.Context(), "ann")
 			if err != nil {
 				t.Fatal(err)
 			}
 			same(t, "gate", got, want)
 		}
-		same(t, "asked", p.asked.Load(), 1)
-		testwait.Until(t, "answered from this process", func() bool {
-			_, err := x.Get(t.Context(), "ann")
-			return err == nil && x.Snapshot().Hits > 0
+		same(t, "calls of the source", source.calls.Load(), 1)
+		testwait.Until(t, "the gate comes from this process", func() bool {
+			_, err := first.Get(t.Context(), "ann")
+			return err == nil && first.Counters().Hits.Load() > 0
 		})
-		same(t, "asked", p.asked.Load(), 1)
-		same(t, "y", y.Snapshot().RedisHits, 1)
-		if ttl := x.rdb.TTL(t.Context(), "gate:{ann}").Val(); ttl < 23*time.Hour || ttl > 24*time.Hour {
-			t.Errorf("expires in %v", ttl)
+		same(t, "calls of the source", source.calls.Load(), 1)
+		same(t, "Redis hits of the second", second.Counters().RedisHits.Load(), 1)
+		if ttl := first.rdb.TTL(t.Context(), "gate:{ann}").Val(); ttl < 23*time.Hour || ttl > 24*time.Hour {
+			t.Errorf("the gate expires in %v", ttl)
 		}
-		// Nobody: known for a moment only, since the document may follow.
-		if g, err := x.Get(t.Context(), "bob"); err != nil || g.Exists {
-			t.Errorf("nobody: %+v, %v", g, err)
+		// The gate of an unknown user is kept only for a moment, because the document may still be created.
+		if g, err := first.Get(t.Context(), "bob"); err != nil || g.Exists {
+			t.Errorf("unknown user: %+v, %v", g, err)
 		}
-		if ttl := x.rdb.TTL(t.Context(), "gate:{bob}").Val(); ttl <= 0 || ttl > 30*time.Second {
-			t.Errorf("nobody expires in %v", ttl)
+		if ttl := first.rdb.TTL(t.Context(), "gate:{bob}").Val(); ttl <= 0 || ttl > 30*time.Second {
+			t.Errorf("the gate of an unknown user expires in %v", ttl)
 		}
 	})
 }
 
-func TestManyAskTheSourceOnce(t *testing.T) {
+func TestConcurrentLoadsShareOneCallOfTheSource(t *testing.T) {
 	b := redistest.Mini(t)
-	p := &people{gates: map[string]gate.Gate{"ann": {Exists: true}}, wait: make(chan struct{})}
-	x := start(t, b, p, gate.Options{})
+	source := &fakeSource{gates: map[string]gate.Gate{"ann": {Exists: true}}, wait: make(chan struct{})}
+	first := start(t, b, source, gate.Options{})
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if g, err := x.Get(t.Context(), "ann"); err != nil || !g.Exists {
+			if g, err := first.Get(t.Context(), "ann"); err != nil || !g.Exists {
 				t.Errorf("%+v, %v", g, err)
 			}
 		})
 	}
-	// One who gives up does not spoil it for the others.
+	// A caller that gives up does not disturb the others.
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := x.Get(ctx, "ann"); !errors.Is(err, problem.ErrUnavailable) {
-		t.Errorf("given up: %v", err)
+	if _, err := first.Get(ctx, "ann"); !errors.Is(err, problem.ErrUnavailable) {
+		t.Errorf("canceled call: %v", err)
 	}
-	testwait.Until(t, "asked", func() bool { return p.asked.Load() > 0 })
-	close(p.wait)
+	testwait.Until(t, "the source is called", func() bool { return source.calls.Load() > 0 })
+	close(source.wait)
 	wg.Wait()
-	same(t, "asked", p.asked.Load(), 1)
+	same(t, "calls of the source", source.calls.Load(), 1)
 }
 
 func TestChangeReachesEveryInstance(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		p := &people{gates: map[string]gate.Gate{"ann": {Exists: true}}}
-		x, y := start(t, b, p, gate.Options{Keep: time.Hour}), start(t, b, p, gate.Options{Keep: time.Hour})
-		heard := make(chan gate.Gate, 8)
-		defer y.Watch("ann", func(g gate.Gate) { heard <- g })()
-		y.Watch("bob", func(g gate.Gate) { t.Errorf("bob: %+v", g) })() // stopped
-		for _, i := range []*instance{x, y} {
+		source := &fakeSource{gates: map[string]gate.Gate{"ann": {Exists: true}}}
+		o := gate.Tuned(gate.Tuning{Keep: time.Hour})
+		first, second := start(t, b, source, o), start(t, b, source, o)
+		notified := make(chan gate.Gate, 8)
+		defer second.Watch("ann", func(g gate.Gate) { notified <- g })()
+		second.Watch("bob", func(g gate.Gate) { t.Errorf("the stopped watcher of bob got %+v", g) })() // stopped at once
+		for _, i := range []*instance{first, second} {
 			if _, err := i.Get(t.Context(), "ann"); err != nil {
 				t.Fatal(err)
 			}
 		}
-		asked := p.asked.Load()
+		before := source.calls.Load()
 		want := gate.Gate{Exists: true, Disabled: true}
-		if err := x.Changed(t.Context(), "ann", want); err != nil {
+		if err := first.Changed(t.Context(), "ann", want); err != nil {
 			t.Fatal(err)
 		}
 		for deadline := time.After(5 * time.Second); ; {
 			select {
-			case g := <-heard:
+			case g := <-notified:
 				if !g.Disabled {
-					continue // as it was before
+					continue // the gate from before the change
 				}
 			case <-deadline:
-				t.Fatal("the watcher was not told within 5 s")
+				t.Fatal("the watcher was not notified within 5 s")
 			}
 			break
 		}
-		for _, i := range []*instance{x, y} {
+		for _, i := range []*instance{first, second} {
 			if g, err := i.Get(t.Context(), "ann"); err != nil || !g.Disabled {
 				t.Errorf("after the change: %+v, %v", g, err)
 			}
 		}
-		same(t, "asked", p.asked.Load(), asked) // never for a change
+		same(t, "calls of the source", source.calls.Load(), before) // a change does not need the source
 	})
 }
 
-// A notice that is published while the connection is broken is lost; the
-// watcher is told after the reconnect.
+// A notice that is published while the connection is broken is lost. The watcher is notified after the reconnect.
 func TestChangeDuringABrokenConnection(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		if b.Kind == "miniredis" {
 			t.Skip("miniredis has no CLIENT KILL")
 		}
-		p := &people{gates: map[string]gate.Gate{"ann": {Exists: true}}}
-		x := start(t, b, p, gate.Options{})
-		if _, err := x.Get(t.Context(), "ann"); err != nil {
+		source := &fakeSource{gates: map[string]gate.Gate{"ann": {Exists: true}}}
+		first := start(t, b, source, gate.Options{})
+		if _, err := first.Get(t.Context(), "ann"); err != nil {
 			t.Fatal(err)
 		}
-		heard := make(chan gate.Gate, 8)
-		defer x.Watch("ann", func(g gate.Gate) { heard <- g })()
-		// The change is written without a notice, as one that is lost.
-		x.rdb.HSet(t.Context(), "gate:{ann}", "disabled", "1")
-		testwait.Until(t, "killed", func() bool { return b.KillSubscribers(t) > 0 })
+		notified := make(chan gate.Gate, 8)
+		defer first.Watch("ann", func(g gate.Gate) { notified <- g })()
+		// Write the change without a notice, as if the notice was lost.
+		first.rdb.HSet(t.Context(), "gate:{ann}", "disabled", "1")
+		testwait.Until(t, "a subscriber is killed", func() bool { return b.KillSubscribers(t) > 0 })
 		for deadline := time.After(5 * time.Second); ; {
 			select {
-			case g := <-heard:
+			case g := <-notified:
 				if !g.Disabled {
 					continue
 				}
 			case <-deadline:
-				t.Fatal("the watcher was not told within 5 s")
+				t.Fatal("the watcher was not notified within 5 s")
 			}
 			break
 		}
 	})
 }
 
-func TestLostWithoutATraceIsFoundByRecheck(t *testing.T) {
+func TestRecheckFindsSilentlyLostChange(t *testing.T) {
 	b := redistest.Mini(t)
-	p := &people{gates: map[string]gate.Gate{"ann": {Exists: true}}}
-	x := start(t, b, p, gate.Options{Recheck: 20 * time.Millisecond})
-	heard := make(chan gate.Gate, 8)
-	defer x.Watch("ann", func(g gate.Gate) { heard <- g })()
-	if g := <-heard; g.Disabled {
+	source := &fakeSource{gates: map[string]gate.Gate{"ann": {Exists: true}}}
+	first := start(t, b, source, gate.Tuned(gate.Tuning{Recheck: 20 * time.Millisecond}))
+	notified := make(chan gate.Gate, 8)
+	defer first.Watch("ann", func(g gate.Gate) { notified <- g })()
+	if g := <-notified; g.Disabled {
 		t.Errorf("%+v", g)
 	}
 	b.Mini.HSet("gate:{ann}", "disabled", "1")
-	if g := <-heard; !g.Disabled {
+	if g := <-notified; !g.Disabled {
 		t.Errorf("%+v", g)
 	}
-	// Expired in Redis: from the source.
-	p.set("ann", gate.Gate{})
+	// A gate that has expired in Redis is read from the source.
+	source.set("ann", gate.Gate{})
 	b.Mini.Del("gate:{ann}")
-	if g := <-heard; g.Exists {
+	if g := <-notified; g.Exists {
 		t.Errorf("%+v", g)
 	}
 }
 
-// A source that was asked before a change must not overwrite it afterwards.
+// A gate that was read from the source before a change must not overwrite the change.
 func TestSlowFillDoesNotUndoAChange(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		p := &people{gates: map[string]gate.Gate{"ann": {Exists: true}}, wait: make(chan struct{})}
-		x := start(t, b, p, gate.Options{})
+		source := &fakeSource{gates: map[string]gate.Gate{"ann": {Exists: true}}, wait: make(chan struct{})}
+		first := start(t, b, source, gate.Options{})
 		got := make(chan gate.Gate, 1)
 		go func() {
-			g, _ := x.Get(context.Background(), "ann")
+			g, _ := first.Get(context.Background(), "ann")
 			got <- g
 		}()
-		testwait.Until(t, "asked", func() bool { return p.asked.Load() > 0 })
-		if err := x.Changed(t.Context(), "ann", gate.Gate{Exists: true, Disabled: true}); err != nil {
+		testwait.Until(t, "the source is called", func() bool { return source.calls.Load() > 0 })
+		if err := first.Changed(t.Context(), "ann", gate.Gate{Exists: true, Disabled: true}); err != nil {
 			t.Fatal(err)
 		}
-		close(p.wait)
+		close(source.wait)
 		if g := <-got; !g.Disabled {
-			t.Errorf("answered %+v", g)
+			t.Errorf("got %+v", g)
 		}
-		same(t, "in redis", x.rdb.HGet(t.Context(), "gate:{ann}", "disabled").Val(), "1")
+		same(t, "in redis", first.rdb.HGet(t.Context(), "gate:{ann}", "disabled").Val(), "1")
 	})
 }
 
 func TestUnavailable(t *testing.T) {
 	b := redistest.Mini(t)
-	p := &people{gates: map[string]gate.Gate{}, err: errors.New("firestore is down")}
-	x := start(t, b, p, gate.Options{})
-	if _, err := x.Get(t.Context(), "ann"); !errors.Is(err, problem.ErrUnavailable) {
+	source := &fakeSource{gates: map[string]gate.Gate{}, err: errors.New("firestore is down")}
+	first := start(t, b, source, gate.Options{})
+	if _, err := first.Get(t.Context(), "ann"); !errors.Is(err, problem.ErrUnavailable) {
 		t.Errorf("source down: %v", err)
 	}
-	same(t, "errors", x.Snapshot().FillErrors, 1)
-	// Nothing is remembered of a failure.
-	p.mu.Lock()
-	p.err = nil
-	p.gates["ann"] = gate.Gate{Exists: true}
-	p.mu.Unlock()
-	if g, err := x.Get(t.Context(), "ann"); err != nil || !g.Exists {
+	same(t, "fill errors", first.Counters().FillErrors.Load(), 1)
+	// A failure is not cached.
+	source.mu.Lock()
+	source.err = nil
+	source.gates["ann"] = gate.Gate{Exists: true}
+	source.mu.Unlock()
+	if g, err := first.Get(t.Context(), "ann"); err != nil || !g.Exists {
 		t.Errorf("source back: %+v, %v", g, err)
 	}
 	b.Mini.Close()
-	if err := x.Changed(t.Context(), "ann", gate.Gate{}); !errors.Is(err, problem.ErrUnavailable) {
+	if err := first.Changed(t.Context(), "ann", gate.Gate{}); !errors.Is(err, problem.ErrUnavailable) {
 		t.Errorf("redis down: %v", err)
 	}
-	if _, err := x.Get(t.Context(), "bob"); !errors.Is(err, problem.ErrUnavailable) {
+	if _, err := first.Get(t.Context(), "bob"); !errors.Is(err, problem.ErrUnavailable) {
 		t.Errorf("redis down: %v", err)
 	}
 }
 
 func TestUnreadableGateInRedis(t *testing.T) {
 	b := redistest.Mini(t)
-	p := &people{gates: map[string]gate.Gate{"ann": {Exists: true, Blocked: []string{"eve"}}}}
-	x := start(t, b, p, gate.Options{})
+	source := &fakeSource{gates: map[string]gate.Gate{"ann": {Exists: true, Blocked: []string{"eve"}}}}
+	first := start(t, b, source, gate.Options{})
 	b.Mini.HSet("gate:{ann}", "exists", "1", "disabled", "0", "valid_after", "soon", "blocked", "{")
-	if g, err := x.Get(t.Context(), "ann"); err != nil || !g.Blocks("eve") {
+	if g, err := first.Get(t.Context(), "ann"); err != nil || !g.Blocks("eve") {
 		t.Errorf("%+v, %v", g, err)
 	}
 }
@@ -296,8 +296,8 @@ func TestAdmit(t *testing.T) {
 		at   time.Time
 		want error
 	}{
-		"in order":         {gate.Gate{Exists: true}, since, nil},
-		"nobody":           {gate.Gate{}, since, problem.ErrDeleted},
+		"admitted":         {gate.Gate{Exists: true}, since, nil},
+		"unknown user":     {gate.Gate{}, since, problem.ErrDeleted},
 		"disabled":         {gate.Gate{Exists: true, Disabled: true}, since, problem.ErrDisabled},
 		"signed out":       {gate.Gate{Exists: true, ValidAfter: since}, since.Add(-time.Second), problem.ErrTokenEnded},
 		"the same second":  {gate.Gate{Exists: true, ValidAfter: since.Add(400 * time.Millisecond)}, since, nil},
@@ -311,14 +311,15 @@ func TestAdmit(t *testing.T) {
 }
 
 // Enqueue reads the recipient's gate in its own script.
-func TestEnqueueAsksTheGate(t *testing.T) {
+func TestEnqueueChecksTheGate(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		p := &people{gates: map[string]gate.Gate{
+		source := &fakeSource{gates: map[string]gate.Gate{
 			"ben": {Exists: true, Blocked: []string{"eve", "annabel"}}, "off": {Exists: true, Disabled: true}}}
-		x := start(t, b, p, gate.Options{})
+		first := start(t, b, source, gate.Options{})
 		send := func(from, to string) error {
-			_, err := x.in.Enqueue(t.Context(), chat.Message{ID: "id-" + from + "-" + to, From: from, To: to, Body: "x", At: 1,
-				Conversation: chat.ConversationID(from, to)})
+			m := chat.Message{ID: "id-" + from + "-" + to, From: from, To: to, Body: "x", At: 1,
+				Conversation: chat.ConversationID(from, to)}
+			_, err := first.inboxes.Enqueue(t.Context(), m)
 			return err
 		}
 		for _, c := range []struct {
@@ -332,13 +333,13 @@ func TestEnqueueAsksTheGate(t *testing.T) {
 				t.Errorf("%s to %s: %v, want %v", c.from, c.to, err, c.want)
 			}
 		}
-		if err := x.Changed(t.Context(), "ben", gate.Gate{}); err != nil {
+		if err := first.Changed(t.Context(), "ben", gate.Gate{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := send("cat", "ben"); !errors.Is(err, inbox.ErrRecipientUnknown) {
 			t.Errorf("to a deleted user: %v", err)
 		}
-		// A repeat of what is queued is answered as before: it waits still.
+		// A repeated send of a waiting message gets the first answer.
 		if err := send("ann", "ben"); err != nil {
 			t.Errorf("repeat: %v", err)
 		}

@@ -8,20 +8,19 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// recheckBatch is how many gates one round trip reads.
+// recheckBatch is the number of gates that one round trip reads.
 const recheckBatch = 200
 
-// Watch calls fn with the gate of uid when it changes, on any instance: within
-// a second or two, or where the notice of it was lost without a trace, within
-// Options.Recheck. fn may also be called with a gate that did not change. It
-// must not block. For open sockets: Watch first, then Get, so that no change
-// falls between. stop ends it; fn may be called for a moment longer.
-func (g *Gates) Watch(uid string, fn func(Gate)) (stop func()) {
-	w := &watch{fn: fn}
+// Watch calls notify with the gate of uid when it changes, on any instance. The delay is a second or two, or up to 30 s
+// if the notice was lost without a trace. notify may also be called with an unchanged gate. It must not block. Watch is
+// for open sockets: Watch first and then Get, so that no change is missed in between. stop ends it; notify may still be
+// called for a moment.
+func (g *Gates) Watch(uid string, notify func(Gate)) (stop func()) {
+	w := &watcher{notify: notify}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.watched[uid] == nil {
-		g.watched[uid] = map[*watch]struct{}{}
+		g.watched[uid] = map[*watcher]struct{}{}
 	}
 	g.watched[uid][w] = struct{}{}
 	return func() {
@@ -34,77 +33,76 @@ func (g *Gates) Watch(uid string, fn func(Gate)) (stop func()) {
 	}
 }
 
-// notices receives the uids of gates that changed.
-type notices struct{ g *Gates }
+// changeReceiver receives the uids of gates that changed.
+type changeReceiver struct{ gates *Gates }
 
-// Receive implements listen.Receiver.
-func (n notices) Receive(uid string) {
-	n.g.n.changes.Add(1)
-	n.g.noticed(uid)
+// Receive implements redissub.Receiver.
+func (r changeReceiver) Receive(uid string) {
+	r.gates.counters.Changes.Add(1)
+	r.gates.forgetChanged(uid)
 }
 
-// Lost implements listen.Receiver.
-func (n notices) Lost() {
-	n.g.n.lost.Add(1)
-	n.g.forgetAll()
+// Lost implements redissub.Receiver.
+func (r changeReceiver) Lost() {
+	r.gates.counters.Lost.Add(1)
+	r.gates.forgetAll()
 }
 
-// forgetAll forgets what is kept, and has everything that is watched read again.
+// forgetAll empties the cache and schedules a read of all watched gates.
 func (g *Gates) forgetAll() {
 	g.mu.Lock()
 	g.changes++
-	clear(g.kept)
+	clear(g.cached)
 	g.mu.Unlock()
-	g.recheckAll()
+	g.scheduleReadAll()
 }
 
-// noticed forgets what is kept of uid, and has it read again where it is watched.
-func (g *Gates) noticed(uid string) {
+// forgetChanged removes the gate of uid from the cache, and schedules a read if it is watched.
+func (g *Gates) forgetChanged(uid string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.changes++
-	g.flight.Forget(uid) // whoever asks from now on gets what is true now
-	delete(g.kept, uid)
+	g.flight.Forget(uid) // callers from now on must not share a load that began before the change
+	delete(g.cached, uid)
 	if g.watched[uid] != nil {
-		g.recheck(uid)
+		g.scheduleRead(uid)
 	}
 }
 
-func (g *Gates) recheckAll() {
+func (g *Gates) scheduleReadAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for uid := range g.watched {
-		g.recheck(uid)
+		g.scheduleRead(uid)
 	}
 }
 
-// recheck has uid read again. mu is held.
-func (g *Gates) recheck(uid string) {
+// scheduleRead makes Run read the gate of uid. mu is held.
+func (g *Gates) scheduleRead(uid string) {
 	g.due[uid] = struct{}{}
 	select {
-	case g.poke <- struct{}{}:
+	case g.dueAdded <- struct{}{}:
 	default:
 	}
 }
 
-// Run hears of changes until ctx ends, and returns its cause. It must be
-// called exactly once.
+// Run receives notices and notifies watchers until ctx ends, and returns the cause. It must be called exactly once.
 func (g *Gates) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { g.listen(ctx) })
-	tick := time.NewTicker(g.opts.Recheck)
+	wg.Go(func() { g.subscribeToChanges(ctx) })
+	tick := time.NewTicker(g.opts.tuning.Recheck)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
-			g.recheckAll()
-		case <-g.poke:
+			g.scheduleReadAll()
+		case <-g.dueAdded:
 		}
 		if !g.readDue(ctx) {
-			// Redis is away: not at once again, and nothing is forgotten.
+			// Redis is unreachable. Wait before the next attempt; the gates stay due.
 			select {
 			case <-ctx.Done():
 				return context.Cause(ctx)
@@ -114,14 +112,14 @@ func (g *Gates) Run(ctx context.Context) error {
 	}
 }
 
-// listen subscribes, for as long as it takes.
-func (g *Gates) listen(ctx context.Context) {
+// subscribeToChanges subscribes to notices, tries again until that succeeds, and unsubscribes when ctx ends.
+func (g *Gates) subscribeToChanges(ctx context.Context) {
 	for {
-		stop, err := g.opts.Listener.Subscribe(ctx, channel, notices{g})
+		unsubscribe, err := g.opts.Subscriber.Subscribe(ctx, changesChannel, changeReceiver{g})
 		if err == nil {
-			g.forgetAll() // what changed until now was not heard
+			g.forgetAll() // notices of earlier changes were missed
 			<-ctx.Done()
-			stop()
+			unsubscribe()
 			return
 		}
 		if ctx.Err() != nil {
@@ -130,8 +128,8 @@ func (g *Gates) listen(ctx context.Context) {
 	}
 }
 
-// readDue reads the gates that are due and tells their watchers. It reports
-// whether all could be read; the others stay due.
+// readDue reads the gates that are due and notifies their watchers. It reports whether all could be read; the others
+// stay due.
 func (g *Gates) readDue(ctx context.Context) bool {
 	g.mu.Lock()
 	uids := make([]string, 0, len(g.due))
@@ -150,12 +148,12 @@ func (g *Gates) readDue(ctx context.Context) bool {
 }
 
 func (g *Gates) readBatch(ctx context.Context, uids []string) (ok bool) {
-	ctx, cancel := context.WithTimeout(ctx, g.opts.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	pipe := g.rdb.Pipeline()
 	cmds := make([]*redis.SliceCmd, len(uids))
 	for i, uid := range uids {
-		cmds[i] = pipe.HMGet(ctx, key(uid), fields...)
+		cmds[i] = pipe.HMGet(ctx, gateKey(uid), fields...)
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 	ok = true
@@ -164,36 +162,36 @@ func (g *Gates) readBatch(ctx context.Context, uids []string) (ok bool) {
 		var gate Gate
 		if err == nil {
 			if gate, err = decode(values); err != nil {
-				gate, err = g.shared(ctx, uid) // missing: from the source
+				gate, err = g.loadShared(ctx, uid) // missing or unreadable: use the Source
 			}
 		}
 		if err != nil {
 			ok = false
 			g.mu.Lock()
 			if g.watched[uid] != nil {
-				g.recheck(uid)
+				g.scheduleRead(uid)
 			}
 			g.mu.Unlock()
 			continue
 		}
-		g.n.rechecked.Add(1)
-		g.tell(uid, gate)
+		g.counters.Rechecked.Add(1)
+		g.notifyWatchers(uid, gate)
 	}
 	return ok
 }
 
-// tell calls the watchers of uid for whom gate is news.
-func (g *Gates) tell(uid string, gate Gate) {
-	var fns []func(Gate)
+// notifyWatchers calls the watchers of uid that do not have this gate yet.
+func (g *Gates) notifyWatchers(uid string, gate Gate) {
+	var calls []func(Gate)
 	g.mu.Lock()
 	for w := range g.watched[uid] {
 		if !w.known || !w.last.equal(gate) {
 			w.known, w.last = true, gate
-			fns = append(fns, w.fn)
+			calls = append(calls, w.notify)
 		}
 	}
 	g.mu.Unlock()
-	for _, fn := range fns {
-		fn(gate)
+	for _, notify := range calls {
+		notify(gate)
 	}
 }

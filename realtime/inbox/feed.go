@@ -4,69 +4,70 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// Bounds of what a feed holds for its reader.
+// Limits of what a feed holds for its reader.
 const (
 	maxWakes     = 64
 	maxWakeBytes = 512 << 10
 )
 
-// Wake is one live notice from a feed: an event, or (Hint not nil) a hint.
+// Wake is one live notification from a feed: an event or, if Hint is not nil, a hint.
 type Wake struct {
 	Epoch string
-	Event Event // shared between feeds: not to be changed
-	Prev  ID    // the event before it
+	Event Event // shared between feeds; must not be modified
+	Prev  ID    // the event before Event
 	Hint  json.RawMessage
 }
 
-// Feed is a live view of one inbox for one reader. Take and Seen are for one
-// goroutine; Close may be called by any.
+// Feed is a live view of one inbox for one reader. ReadWakes and ReadUpTo must be called by one goroutine; Close may be
+// called by any.
 type Feed struct {
-	// fixed after construction
-	x     *Inboxes
-	uid   string
-	ready chan struct{}
-	stop  func()
+	// immutable after construction
+	inboxes     *Inboxes
+	uid         string
+	ready       chan struct{}
+	unsubscribe func()
 
 	// guarded by mu
 	mu     sync.Mutex
 	wakes  []Wake
 	bytes  int
 	lost   bool
-	newest Cursor // newest event that the reader was told of
+	newest Cursor // newest event that the reader has read, or that a wake or a loss reports to it
 }
 
-// Subscribe opens a feed of uid's inbox; it returns when Redis has confirmed
-// it. The first feed of a uid on this instance costs a round trip. A feed
-// holds at most 64 wakes and 512 KB; beyond that it drops them all, counted,
-// and marks itself lost: a slow reader reads its stream. Close it.
-func (x *Inboxes) Subscribe(ctx context.Context, uid string) (*Feed, error) {
-	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
+// Subscribe opens a feed of uid's inbox. It returns when Redis has confirmed the subscription. The first feed of a uid
+// on this instance costs a round trip. A feed holds at most 64 wakes and 512 KiB. Beyond that it drops its wakes,
+// counts the overflow and marks itself lost, so that a slow reader reads the stream instead. The caller must close the
+// feed.
+func (boxes *Inboxes) Subscribe(ctx context.Context, uid string) (*Feed, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	f := &Feed{x: x, uid: uid, ready: make(chan struct{}, 1)}
-	stop, err := x.opts.Listener.Subscribe(ctx, wakeChannel(uid), f)
+	f := &Feed{inboxes: boxes, uid: uid, ready: make(chan struct{}, 1)}
+	unsubscribe, err := boxes.opts.Subscriber.Subscribe(ctx, wakeChannel(uid), f)
 	if err != nil {
-		x.n.unavailable.Add(1)
+		boxes.counters.Unavailable.Add(1)
 		return nil, err
 	}
-	f.stop = stop
-	x.mu.Lock()
-	x.feeds[f] = struct{}{}
-	x.mu.Unlock()
+	f.unsubscribe = unsubscribe
+	boxes.mu.Lock()
+	boxes.feeds[f] = struct{}{}
+	boxes.mu.Unlock()
 	return f, nil
 }
 
-// Ready has a value when Take has something to give.
+// Ready has a value when ReadWakes has something to return.
 func (f *Feed) Ready() <-chan struct{} { return f.ready }
 
-// Take returns what came since the last call. lost: wakes may be missing, so
-// Read from the position until there is no more; the wakes returned came after the loss.
-func (f *Feed) Take() (wakes []Wake, lost bool) {
+// ReadWakes returns the wakes that arrived since the last call. If lost is set, earlier wakes may be missing: Read from
+// the position until there is no more. The returned wakes arrived after the loss.
+func (f *Feed) ReadWakes() (wakes []Wake, lost bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	wakes, lost = f.wakes, f.lost
@@ -74,10 +75,9 @@ func (f *Feed) Take() (wakes []Wake, lost bool) {
 	return wakes, lost
 }
 
-// Seen tells the feed up to where its reader has read, so that the comparison
-// with the inbox's last event does not call it lost for nothing. Call it after
-// reading pages; wakes count by themselves.
-func (f *Feed) Seen(c Cursor) {
+// ReadUpTo records how far the reader has read, so that the comparison with the inbox's newest event does not mark the
+// feed lost without need. Call it after reading pages. Wakes are recorded when they arrive.
+func (f *Feed) ReadUpTo(c Cursor) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if c.Epoch != f.newest.Epoch || c.ID.After(f.newest.ID) {
@@ -87,18 +87,18 @@ func (f *Feed) Seen(c Cursor) {
 
 // Close ends the feed. It does not block.
 func (f *Feed) Close() {
-	f.x.mu.Lock()
-	delete(f.x.feeds, f)
-	f.x.mu.Unlock()
-	f.stop()
+	f.inboxes.mu.Lock()
+	delete(f.inboxes.feeds, f)
+	f.inboxes.mu.Unlock()
+	f.unsubscribe()
 }
 
-// Receive implements listen.Receiver.
+// Receive implements redissub.Receiver.
 func (f *Feed) Receive(payload string) {
 	w, err := parseWake(payload)
 	if err != nil {
-		f.x.n.poisonWakes.Add(1)
-		f.x.opts.Log.Error("a wake cannot be read; the stream is read instead", "uid", f.uid, "err", err)
+		f.inboxes.counters.PoisonWakes.Add(1)
+		f.inboxes.opts.Log.Error("unreadable wake; reading the stream instead", "uid", f.uid, "error", err)
 		f.Lost()
 		return
 	}
@@ -109,7 +109,7 @@ func (f *Feed) Receive(payload string) {
 		f.newest = Cursor{w.Epoch, w.Event.ID}
 	}
 	if len(f.wakes) == maxWakes || f.bytes+len(payload) > maxWakeBytes {
-		f.x.n.feedOverflows.Add(1)
+		f.inboxes.counters.FeedOverflows.Add(1)
 		f.markLost()
 		f.wakes, f.bytes = nil, 0
 	}
@@ -117,7 +117,7 @@ func (f *Feed) Receive(payload string) {
 	f.bytes += len(payload)
 }
 
-// Lost implements listen.Receiver.
+// Lost implements redissub.Receiver.
 func (f *Feed) Lost() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -125,10 +125,10 @@ func (f *Feed) Lost() {
 	f.signal()
 }
 
-// markLost notes a loss. mu is held.
+// markLost records that wakes may be missing. mu is held.
 func (f *Feed) markLost() {
 	if !f.lost {
-		f.x.n.feedsLost.Add(1)
+		f.inboxes.counters.FeedsLost.Add(1)
 	}
 	f.lost = true
 }
@@ -140,43 +140,43 @@ func (f *Feed) signal() {
 	}
 }
 
-// compare marks the feed lost where the inbox has an event, or a life, that its reader was not told of.
-func (f *Feed) compare(epoch string, last ID) {
+// compareWithNewest marks the feed lost if the inbox has an event or an epoch that its reader does not know.
+func (f *Feed) compareWithNewest(epoch string, last ID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if epoch == f.newest.Epoch && !last.After(f.newest.ID) {
 		return
 	}
-	f.x.n.diverged.Add(1)
+	f.inboxes.counters.Diverged.Add(1)
 	f.newest = Cursor{epoch, last}
 	f.markLost()
 	f.signal()
 }
 
-// parseWake reads "E epoch id previous type event" or "H hint".
+// parseWake parses "E epoch id previous type event" or "H hint".
 func parseWake(payload string) (Wake, error) {
 	kind, rest, _ := strings.Cut(payload, " ")
 	switch kind {
 	case "H":
 		if len(rest) > chat.MaxFrameSize || !json.Valid([]byte(rest)) {
-			return Wake{}, errors.New("hint is no JSON")
+			return Wake{}, errors.New("parse wake: hint is not valid JSON")
 		}
 		return Wake{Hint: json.RawMessage(rest)}, nil
 	case "E":
 		part := strings.SplitN(rest, " ", 5)
 		if len(part) != 5 {
-			return Wake{}, errors.New("event wake has too few parts")
+			return Wake{}, errors.New("parse wake: too few parts")
 		}
 		id, err := ParseID(part[1])
 		prev, err2 := ParseID(part[2])
 		if err := errors.Join(err, err2); err != nil {
-			return Wake{}, err
+			return Wake{}, fmt.Errorf("parse wake: %w", err)
 		}
 		w := Wake{Epoch: part[0], Prev: prev, Event: Event{ID: id, Type: part[3], Data: json.RawMessage(part[4])}}
 		if why := w.Event.flaw(); why != "" {
-			return Wake{}, errors.New("event " + why)
+			return Wake{}, errors.New("parse wake: event " + why)
 		}
 		return w, nil
 	}
-	return Wake{}, errors.New("wake of an unknown kind")
+	return Wake{}, errors.New("parse wake: unknown kind")
 }

@@ -28,7 +28,7 @@ func TestMessageReachesBothInboxes(t *testing.T) {
 	})
 }
 
-func TestRepeatedSendIsAnsweredLikeTheFirst(t *testing.T) {
+func TestRepeatedSendGetsTheFirstAnswer(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		now := time.Now()
 		s := open(t, b, inbox.Options{Now: func() time.Time { now = now.Add(time.Second); return now }})
@@ -37,7 +37,7 @@ func TestRepeatedSendIsAnsweredLikeTheFirst(t *testing.T) {
 		again.AcceptedAt = 0
 		at, err := s.Enqueue(t.Context(), again)
 		if err != nil || at != m.AcceptedAt {
-			t.Errorf("repeated: %v, %v; the first was %v", at, err, m.AcceptedAt)
+			t.Errorf("repeated send: got %v, %v; the first send got %v", at, err, m.AcceptedAt)
 		}
 		same(t, "ben", bodies(t, s.retained(t, "ben")), "[message one]")
 
@@ -46,16 +46,16 @@ func TestRepeatedSendIsAnsweredLikeTheFirst(t *testing.T) {
 		if _, err := s.Enqueue(t.Context(), other); !errors.Is(err, inbox.ErrIDReused) {
 			t.Errorf("reused id: %v", err)
 		}
-		// The same id from another sender is another message.
+		// The same id from another sender denotes another message.
 		stranger := message("eve", "ben", "mine")
 		stranger.ID = m.ID
 		if _, err := s.Enqueue(t.Context(), stranger); err != nil {
 			t.Errorf("id of another sender: %v", err)
 		}
-		// Once acknowledged, nothing is remembered, and a late repeat is queued again.
+		// Once the message is settled, its id is forgotten, and a late repeat is queued again.
 		s.settle(t, "ben", s.end(t, "ben"))
 		if at, err := s.Enqueue(t.Context(), again); err != nil || at == m.AcceptedAt {
-			t.Errorf("after the ack: %v, %v", at, err)
+			t.Errorf("after the message was settled: %v, %v", at, err)
 		}
 	})
 }
@@ -69,7 +69,7 @@ func (s *setup) end(t testing.TB, uid string) inbox.Cursor {
 
 func TestFullInbox(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		s := open(t, b, inbox.Options{MaxUnacked: 5, MaxUnackedSender: 3})
+		s := open(t, b, inbox.Options{MaxWaitingPerSender: 3}.WithTuning(inbox.Tuning{MaxWaiting: 5}))
 		first := s.send(t, "ann", "ben", "1")
 		s.send(t, "ann", "ben", "2")
 		s.send(t, "ann", "ben", "3")
@@ -77,19 +77,19 @@ func TestFullInbox(t *testing.T) {
 			t.Helper()
 			_, err := s.Enqueue(t.Context(), message(from, "ben", "x"))
 			if p := problem.Of(err); !errors.Is(err, inbox.ErrInboxFull) || p.RetryAfter <= 0 {
-				t.Errorf("from %s: %v, retry after %v", from, err, p.RetryAfter)
+				t.Errorf("send from %s to a full inbox: %v, retry after %v", from, err, p.RetryAfter)
 			}
 		}
 		full("ann")
 		if _, err := s.Enqueue(t.Context(), first); err != nil {
-			t.Errorf("a repeat is no new message: %v", err)
+			t.Errorf("a repeated send in a full inbox: %v", err)
 		}
 		s.send(t, "cat", "ben", "4")
 		s.send(t, "dan", "ben", "5")
 		full("eve")
-		same(t, "counted", s.Snapshot().Full, 2)
+		same(t, "counted as full", s.Counters().Full.Load(), 2)
 
-		// Room comes with acks, and exactly as much as was acknowledged.
+		// Each settled message makes room for exactly one.
 		events := s.retained(t, "ben")
 		s.settle(t, "ben", inbox.Cursor{Epoch: s.end(t, "ben").Epoch, ID: events[0].ID})
 		s.send(t, "ann", "ben", "6")
@@ -107,28 +107,30 @@ func TestAttach(t *testing.T) {
 		s := open(t, b, inbox.Options{})
 		fresh := s.attach(t, "ben", "")
 		if fresh.Resumed || fresh.Epoch == "" || strings.ContainsAny(fresh.Epoch, ": ") {
-			t.Errorf("a first visit: %+v", fresh)
+			t.Errorf("first visit: %+v", fresh)
 		}
 		s.send(t, "ann", "ben", "one")
 		s.send(t, "ann", "ben", "two")
 		events := s.retained(t, "ben")
 		at := func(id inbox.ID) string { return inbox.Cursor{Epoch: fresh.Epoch, ID: id}.String() }
+		of := func(epoch string) string { return inbox.Cursor{Epoch: epoch, ID: events[0].ID}.String() }
+		aboveLast := inbox.ID{Ms: events[1].ID.Ms, Seq: events[1].ID.Seq + 1}
 
 		for name, c := range map[string]struct {
 			cursor  string
 			resumed bool
 			bodies  string
 		}{
-			"the first":       {at(events[0].ID), true, "[message two]"},
-			"the last":        {at(events[1].ID), true, "[]"},
-			"before all":      {at(fresh.From.ID), true, "[message one message two]"},
-			"above the last":  {at(inbox.ID{Ms: events[1].ID.Ms, Seq: events[1].ID.Seq + 1}), false, "[message one message two]"},
-			"the far future":  {at(inbox.ID{Ms: 1 << 63, Seq: 1<<64 - 1}), false, "[message one message two]"},
-			"below the floor": {at(inbox.ID{Ms: 5}), false, "[message one message two]"},
-			"another epoch":   {inbox.Cursor{Epoch: "0.0", ID: events[0].ID}.String(), false, "[message one message two]"},
-			"unreadable":      {"no cursor", false, "[message one message two]"},
-			"empty":           {"", false, "[message one message two]"},
-			"another user's":  {inbox.Cursor{Epoch: s.end(t, "ann").Epoch, ID: events[0].ID}.String(), false, "[message one message two]"},
+			"the first event":      {at(events[0].ID), true, "[message two]"},
+			"the last event":       {at(events[1].ID), true, "[]"},
+			"before all events":    {at(fresh.From.ID), true, "[message one message two]"},
+			"above the last event": {at(aboveLast), false, "[message one message two]"},
+			"the far future":       {at(inbox.ID{Ms: 1 << 63, Seq: 1<<64 - 1}), false, "[message one message two]"},
+			"below the floor":      {at(inbox.ID{Ms: 5}), false, "[message one message two]"},
+			"another epoch":        {of("0.0"), false, "[message one message two]"},
+			"unreadable":           {"not a cursor", false, "[message one message two]"},
+			"empty":                {"", false, "[message one message two]"},
+			"another user's epoch": {of(s.end(t, "ann").Epoch), false, "[message one message two]"},
 		} {
 			a := s.attach(t, "ben", c.cursor)
 			if a.Resumed != c.resumed {
@@ -137,7 +139,7 @@ func TestAttach(t *testing.T) {
 			got, gap, end := s.all(t, "ben", a.From)
 			same(t, name, fmt.Sprint(bodies(t, got)), c.bodies)
 			if gap {
-				t.Errorf("%s: a gap beyond what Resumed says", name)
+				t.Errorf("%s: Read reports a gap that Resumed has reported already", name)
 			}
 			same(t, name+": end", end.ID, events[1].ID)
 		}
@@ -156,7 +158,7 @@ func TestFeed(t *testing.T) {
 		p := a.From
 		other.send(t, "ann", "ben", "one") // through another instance
 		other.send(t, "ann", "ben", "two")
-		if err := other.Hint(t.Context(), "ben", []byte(`{"typing":"ann"}`)); err != nil {
+		if err := other.PublishHint(t.Context(), "ben", []byte(`{"typing":"ann"}`)); err != nil {
 			t.Fatal(err)
 		}
 		var got []inbox.Event
@@ -165,11 +167,11 @@ func TestFeed(t *testing.T) {
 			select {
 			case <-f.Ready():
 			case <-time.After(10 * time.Second):
-				t.Fatalf("the feed is silent after %v", bodies(t, got))
+				t.Fatalf("no wake arrived after %v", bodies(t, got))
 			}
-			wakes, lost := f.Take()
+			wakes, lost := f.ReadWakes()
 			if lost {
-				t.Error("lost, and nothing was")
+				t.Error("the feed is marked lost, but no wake was lost")
 			}
 			for _, w := range wakes {
 				if w.Hint != nil {
@@ -177,14 +179,17 @@ func TestFeed(t *testing.T) {
 					hints++
 					continue
 				}
-				same(t, "relation", p.Follows(w), inbox.Next)
-				p = p.To(w.Event)
-				same(t, "relation of a repeat", p.Follows(w), inbox.Seen)
+				same(t, "relation", p.RelationTo(w), inbox.Next)
+				p = p.AdvanceTo(w.Event)
+				same(t, "relation of a repeat", p.RelationTo(w), inbox.Seen)
 				got = append(got, w.Event)
 			}
 		}
-		same(t, "wakes are the stream", fmt.Sprint(got), fmt.Sprint(s.retained(t, "ben")))
-		same(t, "relation of a later one", p.Follows(inbox.Wake{Epoch: p.Epoch, Prev: inbox.ID{Ms: p.ID.Ms + 5}, Event: inbox.Event{ID: inbox.ID{Ms: p.ID.Ms + 6}}}), inbox.Apart)
-		same(t, "relation of another epoch", p.Follows(inbox.Wake{Epoch: "x", Event: inbox.Event{ID: inbox.ID{Ms: p.ID.Ms + 6}}}), inbox.Apart)
+		same(t, "events of the wakes", fmt.Sprint(got), fmt.Sprint(s.retained(t, "ben")))
+		later := inbox.Event{ID: inbox.ID{Ms: p.ID.Ms + 6}}
+		afterGap := inbox.Wake{Epoch: p.Epoch, Prev: inbox.ID{Ms: p.ID.Ms + 5}, Event: later}
+		same(t, "relation of a wake after a gap", p.RelationTo(afterGap), inbox.Detached)
+		otherEpoch := inbox.Wake{Epoch: "x", Event: later}
+		same(t, "relation of a wake of another epoch", p.RelationTo(otherEpoch), inbox.Detached)
 	})
 }

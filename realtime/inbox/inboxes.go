@@ -1,155 +1,152 @@
 package inbox
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"github.com/phoenixchat/phoenixchat/realtime/counter"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 )
 
-// Errors of Enqueue beside problem.ErrUnavailable. Those with RetryAfter may
-// be sent again unchanged; the others are final.
+// Errors of Enqueue, in addition to problem.ErrUnavailable. A send that failed with RetryAfter may be repeated
+// unchanged; the other errors are final.
 var (
 	ErrIDReused  = problem.New(problem.Conflict, "id_reused", "This message could not be sent. Write it again.")
 	ErrInboxFull = problem.New(problem.TooMany, "inbox_full",
-		"Too many messages wait for this person. This one will be sent when there is room.").WithRetry(15 * time.Second)
-	ErrRecipientUnknown  = problem.New(problem.NotFound, "recipient_unknown", "This person has no account here, or has left.")
-	ErrRecipientDisabled = problem.New(problem.Forbidden, "recipient_disabled", "This person's account is disabled, so the message was not sent.")
-	ErrBlocked           = problem.New(problem.Forbidden, "blocked", "This person does not take messages from you.")
+		"Too many messages are waiting for this person. Yours will be sent when there is room.").WithRetry(15 * time.Second)
+	ErrRecipientUnknown = problem.New(problem.NotFound, "recipient_unknown",
+		"This person could not be found. They may have left.")
+	ErrRecipientDisabled = problem.New(problem.Forbidden, "recipient_disabled",
+		"This person's account is disabled, so the message was not sent.")
+	ErrBlocked = problem.New(problem.Forbidden, "blocked", "This person does not accept messages from you.")
 )
 
-// Gates fills gate:{uid} in Redis where it is missing; gate.Gates does it.
+// Defaults and fixed limits; see DESIGN §5.
+const (
+	timeout = 3 * time.Second // of one operation
+
+	maxWaiting          = 10_000         // messages that wait in one inbox
+	maxWaitingPerSender = 1_000          // messages of one sender that wait in one inbox
+	keepEvents          = 100            // newest events that are kept, for resuming
+	keepFor             = time.Hour      // age up to which events are kept, …
+	keepAtMost          = 2_000          // … up to this number
+	maxEntries          = 20_000         // entries beyond which receipts are shed, because nothing may be trimmed
+	expire              = 24 * time.Hour // time since its last use after which an inbox in which nothing waits expires
+
+	compare = 30 * time.Second // interval at which every subscribed inbox is compared with its newest event
+	probe   = 5 * time.Second  // interval at which the primaries are asked for their epochs
+)
+
+// Gates fills gate:{uid} in Redis if it is missing. gate.Gates implements it.
 type Gates interface {
 	Fill(ctx context.Context, uid string) error
 }
 
-// Options of Inboxes. Zero values take the defaults named.
+// Options configure Inboxes.
 type Options struct {
-	Listener *redissub.Listener // needed; shared with gate and presence
-	Gates    Gates              // nil: Enqueue asks no gate (tests only)
+	Subscriber *redissub.Subscriber // required; shared with gate and presence
+	Gates      Gates                // nil: Enqueue checks no gate (tests only)
+	Now        func() time.Time     // default: time.Now
+	Log        *slog.Logger         // default: slog.Default()
 
-	Now     func() time.Time // time.Now
-	Log     *slog.Logger     // slog.Default()
-	Timeout time.Duration    // of one operation; 3 s
+	MaxWaitingPerSender int // default: 1,000; set only by tests, among them those of session
 
-	MaxUnacked       int           // messages waiting in one inbox; 10,000
-	MaxUnackedSender int           // of them from one sender; 1,000
-	KeepEvents       int           // newest events kept for resuming; 100
-	KeepFor          time.Duration // every event is kept this long; 1 h
-	KeepAtMost       int           // but at most as many; 2,000
-	MaxEntries       int           // beyond which receipts are shed at once, since nothing may be trimmed; 20,000
-	Expire           time.Duration // of an inbox with nothing unacknowledged, after its last use; 24 h
+	tuning tuning
+}
 
-	Compare time.Duration // how often every subscribed inbox is compared with its last event; 30 s
-	Probe   time.Duration // how often the primaries are asked who they are; 5 s
+// tuning holds the limits that only tests of this package change. Zero values take the defaults.
+type tuning struct {
+	MaxWaiting, KeepEvents, KeepAtMost, MaxEntries int
+	KeepFor, Compare, Probe                        time.Duration
 }
 
 func (o *Options) setDefaults() {
-	set(&o.Timeout, 3*time.Second)
-	set(&o.MaxUnacked, 10_000)
-	set(&o.MaxUnackedSender, 1_000)
-	set(&o.KeepEvents, 100)
-	set(&o.KeepFor, time.Hour)
-	set(&o.KeepAtMost, 2_000)
-	set(&o.MaxEntries, 20_000)
-	set(&o.Expire, 24*time.Hour)
-	set(&o.Compare, 30*time.Second)
-	set(&o.Probe, 5*time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
+	o.Log = cmp.Or(o.Log, slog.Default())
+	o.MaxWaitingPerSender = cmp.Or(o.MaxWaitingPerSender, maxWaitingPerSender)
+	t := &o.tuning
+	t.MaxWaiting = cmp.Or(t.MaxWaiting, maxWaiting)
+	t.KeepEvents = cmp.Or(t.KeepEvents, keepEvents)
+	t.KeepAtMost = cmp.Or(t.KeepAtMost, keepAtMost)
+	t.MaxEntries = cmp.Or(t.MaxEntries, maxEntries)
+	t.KeepFor = cmp.Or(t.KeepFor, keepFor)
+	t.Compare = cmp.Or(t.Compare, compare)
+	t.Probe = cmp.Or(t.Probe, probe)
 }
 
-func set[T int | time.Duration](v *T, standard T) {
-	if *v <= 0 {
-		*v = standard
-	}
-}
-
-// Inboxes is every user's inbox.
+// Inboxes gives access to every user's inbox.
 type Inboxes struct {
-	// fixed after construction
-	rdb      redis.UniversalClient
-	opts     Options
-	resyncs  chan Resync
-	returned chan struct{} // has a value when the subscription connection works again
+	// immutable after construction
+	rdb         redis.UniversalClient
+	opts        Options
+	resyncs     chan Resync
+	reconnected chan struct{} // has a value when the subscription connection works again
 
-	n counts
+	counters Counters
 
 	// guarded by mu
-	mu     sync.Mutex
-	feeds  map[*Feed]struct{}
-	resync *Resync // merged into the value of resyncs that nobody has read
+	mu    sync.Mutex
+	feeds map[*Feed]struct{}
 }
 
-// New returns Inboxes on rdb. Feeds and Resyncs work while Run runs. It must be
-// called before the Listener runs.
+// New returns Inboxes that use rdb. Feeds and Resyncs work while Run runs. Call New before the Subscriber runs.
 func New(rdb redis.UniversalClient, opts Options) *Inboxes {
 	opts.setDefaults()
-	x := &Inboxes{rdb: rdb, opts: opts, resyncs: make(chan Resync, 1), returned: make(chan struct{}, 1),
+	boxes := &Inboxes{rdb: rdb, opts: opts, resyncs: make(chan Resync, 1), reconnected: make(chan struct{}, 1),
 		feeds: map[*Feed]struct{}{}}
-	opts.Listener.OnReturn(func(time.Duration) {
+	opts.Subscriber.OnReconnect(func() {
 		select {
-		case x.returned <- struct{}{}:
+		case boxes.reconnected <- struct{}{}:
 		default:
 		}
 	})
-	return x
+	return boxes
 }
 
-// Counters are counts since the start of this instance.
+// Counters count what this instance did since it started.
 type Counters struct {
-	Enqueued, Repeated, Refused int64 // messages taken; sent again; refused
-	Full                        int64 // of Refused, for inbox_full
-	Appended                    int64 // events other than messages
-	Shed                        int64 // receipts that a full inbox could not keep
-	PoisonEntries, PoisonWakes  int64 // skipped
-	FeedOverflows, FeedsLost    int64 // feeds that dropped wakes; that were marked lost for any reason
-	Compared, Diverged          int64 // inboxes compared; whose last event a feed had not been told of
-	Unavailable                 int64 // operations that Redis did not do
-	Resyncs, Epochs             int64 // times that Redis came back; with another epoch
+	Enqueued      counter.Count // messages accepted
+	Repeated      counter.Count // repeated sends of a waiting message
+	Refused       counter.Count // messages refused, for any reason
+	Full          counter.Count // messages refused because too many wait
+	Appended      counter.Count // events other than messages
+	Shed          counter.Count // receipts that a full inbox did not store
+	PoisonEntries counter.Count // unreadable stream entries, skipped
+	PoisonWakes   counter.Count // unreadable wakes, skipped
+	FeedOverflows counter.Count // times that a feed dropped its wakes
+	FeedsLost     counter.Count // times that a feed was marked lost, for any reason
+	Compared      counter.Count // inboxes compared with their newest event
+	Diverged      counter.Count // feeds that had missed the newest event
+	Unavailable   counter.Count // operations that Redis did not execute
+	Resyncs       counter.Count // times that Redis came back
+	Epochs        counter.Count // times that Redis came back with another epoch
 }
 
-type counts struct {
-	enqueued, repeated, refused, full, appended, shed, poisonEntries, poisonWakes,
-	feedOverflows, feedsLost, compared, diverged, unavailable, resyncs, epochs atomic.Int64
-}
+// Counters returns the counters of this instance.
+func (boxes *Inboxes) Counters() *Counters { return &boxes.counters }
 
-// Snapshot returns the counters.
-func (x *Inboxes) Snapshot() Counters {
-	n := &x.n
-	return Counters{
-		Enqueued: n.enqueued.Load(), Repeated: n.repeated.Load(), Refused: n.refused.Load(), Full: n.full.Load(),
-		Appended: n.appended.Load(), Shed: n.shed.Load(),
-		PoisonEntries: n.poisonEntries.Load(), PoisonWakes: n.poisonWakes.Load(),
-		FeedOverflows: n.feedOverflows.Load(), FeedsLost: n.feedsLost.Load(),
-		Compared: n.compared.Load(), Diverged: n.diverged.Load(),
-		Unavailable: n.unavailable.Load(), Resyncs: n.resyncs.Load(), Epochs: n.epochs.Load(),
-	}
-}
-
-// Tune sets what this package needs of a Redis client, where it is unset, and
-// returns o: contexts bound every operation, timeouts are short (operations may
-// be repeated), and no connection spends round trips on introducing itself.
+// Tune sets the options of a Redis client that this package needs, if they are unset, and returns o. Contexts bound
+// every operation. Timeouts are short, because operations may be repeated. New connections spend no round trips on
+// identifying the client.
 func Tune(o *redis.UniversalOptions) *redis.UniversalOptions {
 	o.ContextTimeoutEnabled = true
 	o.DisableIdentity = true
-	set(&o.DialTimeout, 2*time.Second)
-	set(&o.ReadTimeout, 2*time.Second)
-	set(&o.WriteTimeout, 2*time.Second)
-	set(&o.PoolSize, 32)
-	set(&o.DialerRetries, 2)               // by default 5, 100 ms apart: longer than an operation should wait
-	set(&o.ConnMaxIdleTime, 5*time.Minute) // idle connections are cut after 10 min
+	o.DialTimeout = cmp.Or(o.DialTimeout, 2*time.Second)
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, 2*time.Second)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, 2*time.Second)
+	o.PoolSize = cmp.Or(o.PoolSize, 32)
+	// The default is 5 attempts, 100 ms apart, which is longer than an operation should wait.
+	o.DialerRetries = cmp.Or(o.DialerRetries, 2)
+	o.ConnMaxIdleTime = cmp.Or(o.ConnMaxIdleTime, 5*time.Minute) // the network cuts idle connections after 10 min
 	if o.MaintNotificationsConfig == nil {
 		o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	}

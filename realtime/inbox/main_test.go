@@ -20,51 +20,50 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Main(m)) }
 
-// setup is one instance on a backend.
+// setup is one instance that uses a backend.
 type setup struct {
 	*inbox.Inboxes
-	rdb    redis.UniversalClient
-	b      *redistest.Redis
-	l      *redissub.Listener
-	probes *probes
+	rdb        redis.UniversalClient
+	subscriber *redissub.Subscriber
+	probes     *probes
 }
 
-// open starts an instance: Inboxes and their Listener.
+// open starts an instance: Inboxes and their Subscriber.
 func open(t testing.TB, b *redistest.Redis, o inbox.Options) *setup {
 	t.Helper()
-	rdb := b.Client(t, nil)
-	return openOn(t, b, rdb, o)
+	return openWith(t, b.Client(t, nil), o)
 }
 
-func openOn(t testing.TB, b *redistest.Redis, rdb redis.UniversalClient, o inbox.Options) *setup {
+// openWith starts an instance that uses a given client.
+func openWith(t testing.TB, rdb redis.UniversalClient, o inbox.Options) *setup {
 	t.Helper()
 	p := &probes{first: make(chan struct{})}
 	rdb.AddHook(p)
-	l := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
-	o.Listener = l
-	x := inbox.New(rdb, o)
+	subscriber := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
+	o.Subscriber = subscriber
+	boxes := inbox.New(rdb, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)
-	go func() { done <- l.Run(ctx) }()
-	go func() { done <- x.Run(ctx) }()
+	go func() { done <- subscriber.Run(ctx) }()
+	go func() { done <- boxes.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done; <-done })
-	return &setup{x, rdb, b, l, p}
+	return &setup{boxes, rdb, subscriber, p}
 }
 
-// probes sees when an instance has learnt which life Redis lives, where that is
-// one node: its key is in Redis some moments before. It is a redis.Hook.
+// probes is a redis.Hook that observes when an instance has read the epoch of a Redis with one node. The epoch key
+// exists some moments earlier, so it cannot be used for that.
 type probes struct {
 	once  sync.Once
-	first chan struct{} // closed by the first
+	first chan struct{} // closed after the first probe
 }
 
-// wait returns once there was a probe.
+// wait returns after the first probe.
 func (p *probes) wait(t testing.TB) {
 	t.Helper()
 	select {
 	case <-p.first:
 	case <-time.After(15 * time.Second):
-		t.Fatal("redis was not asked who it is")
+		t.Fatal("the epoch of Redis was not probed")
 	}
 }
 
@@ -77,8 +76,8 @@ func (p *probes) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 func (p *probes) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
-		// A script's arguments are its name, its text or digest, and the number of its
-		// keys. That of a probe, its last step, is the only one without keys.
+		// The arguments are the command, the text or digest of the script, and the number of keys. The script of a probe
+		// is its last step and the only one without keys.
 		if args := cmd.Args(); err == nil && strings.HasPrefix(cmd.Name(), "eval") && fmt.Sprint(args[2]) == "0" {
 			p.once.Do(func() { close(p.first) })
 		}
@@ -86,7 +85,7 @@ func (p *probes) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// message makes a message of the given people.
+// message returns a new message between the given users.
 func message(from, to, body string) chat.Message {
 	return chat.Message{ID: uuid.Must(uuid.NewV7()).String(), Conversation: chat.ConversationID(from, to),
 		From: from, To: to, Body: body, At: chat.MicrosOf(time.Now())}
@@ -103,7 +102,7 @@ func (s *setup) send(t testing.TB, from, to, body string) chat.Message {
 	return m
 }
 
-// attach fails the test on an error.
+// attach attaches, and fails the test if that fails.
 func (s *setup) attach(t testing.TB, uid, cursor string) inbox.Attachment {
 	t.Helper()
 	a, err := s.Attach(t.Context(), uid, cursor)
@@ -113,7 +112,7 @@ func (s *setup) attach(t testing.TB, uid, cursor string) inbox.Attachment {
 	return a
 }
 
-// all reads from p to the end.
+// all reads all pages from p on.
 func (s *setup) all(t testing.TB, uid string, p inbox.Position) (events []inbox.Event, gap bool, end inbox.Position) {
 	t.Helper()
 	for {
@@ -130,14 +129,14 @@ func (s *setup) all(t testing.TB, uid string, p inbox.Position) (events []inbox.
 	}
 }
 
-// retained returns everything that a new device would be sent.
+// retained returns everything that a new device would get.
 func (s *setup) retained(t testing.TB, uid string) []inbox.Event {
 	t.Helper()
 	events, _, _ := s.all(t, uid, s.attach(t, uid, "").From)
 	return events
 }
 
-// settle settles all of uid's inbox up to c, as the settle package does, without publishing.
+// settle settles uid's inbox up to c like the settle package, but without publishing.
 func (s *setup) settle(t testing.TB, uid string, c inbox.Cursor) inbox.SettleResult {
 	t.Helper()
 	for {
@@ -145,7 +144,7 @@ func (s *setup) settle(t testing.TB, uid string, c inbox.Cursor) inbox.SettleRes
 		if u.Err != nil {
 			t.Fatalf("unsettled: %v", u.Err)
 		}
-		r := s.Settle(t.Context(), []inbox.Settlement{{UID: uid, Epoch: c.Epoch, Began: u.Settled, To: u.To, Messages: settled(t, u.Events)}})[0]
+		r := s.settleList(t, uid, c.Epoch, u)
 		if r.Err != nil {
 			t.Fatalf("settle: %v", r.Err)
 		}
@@ -155,20 +154,28 @@ func (s *setup) settle(t testing.TB, uid string, c inbox.Cursor) inbox.SettleRes
 	}
 }
 
-func settled(t testing.TB, events []inbox.Event) []inbox.Settled {
-	var list []inbox.Settled
+// settleList settles what is listed in u.
+func (s *setup) settleList(t testing.TB, uid, epoch string, u inbox.Unsettled) inbox.SettleResult {
+	t.Helper()
+	return s.Settle(t.Context(), []inbox.Settlement{
+		{UID: uid, Epoch: epoch, Expected: u.Settled, To: u.To, Messages: settledMessages(t, u.Events)}})[0]
+}
+
+func settledMessages(t testing.TB, events []inbox.Event) []inbox.SettledMessage {
+	var list []inbox.SettledMessage
 	for _, e := range events {
 		if e.Type == "message" {
 			m, err := e.Message()
 			if err != nil {
 				t.Fatal(err)
 			}
-			list = append(list, inbox.Settled{ID: e.ID, From: m.From, Message: m.ID})
+			list = append(list, inbox.SettledMessage{ID: e.ID, From: m.From, MessageID: m.ID})
 		}
 	}
 	return list
 }
 
+// bodies returns the types and message bodies of events.
 func bodies(t testing.TB, events []inbox.Event) (out []string) {
 	for _, e := range events {
 		m, err := e.Message()
@@ -180,6 +187,7 @@ func bodies(t testing.TB, events []inbox.Event) (out []string) {
 	return out
 }
 
+// same compares the printed forms of two values.
 func same(t testing.TB, what string, got, want any) {
 	t.Helper()
 	if g, w := fmt.Sprint(got), fmt.Sprint(want); g != w {

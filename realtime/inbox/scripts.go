@@ -20,96 +20,105 @@ import (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-// A script on an inbox is three files in a row: what shard it runs on, the
-// common part, and its own.
-func inboxScript(name string) *redis.Script { return script.Load(luaFiles, "shard", "inbox", name) }
+// loadInboxScript returns a script on an inbox. It consists of three files: the epoch of the primary, the common part,
+// and the script's own part.
+func loadInboxScript(name string) *redis.Script {
+	return script.Load(luaFiles, "primary", "inbox", name)
+}
 
 var (
-	enqueueScript   = inboxScript("enqueue")
-	appendScript    = inboxScript("append")
-	attachScript    = inboxScript("attach")
-	readScript      = inboxScript("read")
-	unsettledScript = inboxScript("unsettled")
-	settleScript    = inboxScript("settle")
-	peekScript      = inboxScript("peek")
-	waitingScript   = inboxScript("waiting")
-	removeScript    = inboxScript("remove")
-	probeScript     = script.Load(luaFiles, "shard", "probe")
+	enqueueScript   = loadInboxScript("enqueue")
+	appendScript    = loadInboxScript("append")
+	attachScript    = loadInboxScript("attach")
+	readScript      = loadInboxScript("read")
+	unsettledScript = loadInboxScript("unsettled")
+	settleScript    = loadInboxScript("settle")
+	peekScript      = loadInboxScript("peek")
+	waitingScript   = loadInboxScript("waiting")
+	removeScript    = loadInboxScript("remove")
+	probeScript     = script.Load(luaFiles, "primary", "probe")
 )
 
-// Keys of a user; the hash tag keeps them on one node of a cluster.
+// Keys of a user. The hash tag keeps them on one node of a cluster.
 func inboxKey(uid string) string    { return "inbox:{" + uid + "}" }
 func metaKey(uid string) string     { return "meta:{" + uid + "}" }
 func pendingKey(uid string) string  { return "pending:{" + uid + "}" }
 func gateKey(uid string) string     { return "gate:{" + uid + "}" }
 func wakeChannel(uid string) string { return "wake:{" + uid + "}" }
 
-// call prepares a run on one user's inbox: the common arguments, then the script's own.
-func (x *Inboxes) call(sc *redis.Script, uid string, mayExceed bool, args ...any) script.Call {
+// call prepares a run on one user's inbox. The common arguments come before args, the script's own.
+func (boxes *Inboxes) call(sc *redis.Script, uid string, mayExceed bool, args ...any) script.Call {
 	exceed := "0"
 	if mayExceed {
 		exceed = "1"
 	}
-	o := &x.opts
+	t := &boxes.opts.tuning
 	all := make([]any, 0, 8+len(args))
-	all = append(all, freshLife(), wakeChannel(uid), o.KeepEvents, o.KeepFor.Milliseconds(), o.KeepAtMost,
-		o.Expire.Milliseconds(), o.MaxEntries, exceed)
-	return script.Call{Script: sc, Keys: []string{inboxKey(uid), metaKey(uid), pendingKey(uid)}, Args: append(all, args...)}
+	all = append(all, freshNonce(), wakeChannel(uid), t.KeepEvents, t.KeepFor.Milliseconds(), t.KeepAtMost,
+		expire.Milliseconds(), t.MaxEntries, exceed)
+	keys := []string{inboxKey(uid), metaKey(uid), pendingKey(uid)}
+	return script.Call{Script: sc, Keys: keys, Args: append(all, args...)}
 }
 
-func freshLife() string {
+// freshNonce returns a random nonce, for an inbox that a script creates.
+func freshNonce() string {
 	var b [5]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
 	return hex.EncodeToString(b[:])
 }
 
 // run runs one script.
-func (x *Inboxes) run(ctx context.Context, c script.Call) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
+func (boxes *Inboxes) runScript(ctx context.Context, c script.Call) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	v, err := c.Run(ctx, x.rdb)
+	v, err := c.Run(ctx, boxes.rdb)
 	if err != nil {
-		return nil, x.unavailable(err)
+		return nil, boxes.classifyError(err)
 	}
 	return v, nil
 }
 
 // runAll runs scripts in one pipeline.
-func (x *Inboxes) runAll(ctx context.Context, calls []script.Call) ([]any, []error) {
-	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
+func (boxes *Inboxes) runScripts(ctx context.Context, calls []script.Call) ([]any, []error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	values, errs := script.RunAll(ctx, x.rdb, calls)
+	values, errs := script.RunAll(ctx, boxes.rdb, calls)
 	for i, err := range errs {
 		if err != nil {
-			errs[i] = x.unavailable(err)
+			errs[i] = boxes.classifyError(err)
 		}
 	}
 	return values, errs
 }
 
-// passing are the beginnings of Redis errors that time or another node mends.
-var passing = []string{"OOM", "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY",
-	"NOREPLICAS", "MISCONF", "NOAUTH", "WRONGPASS", "UNBLOCKED", "NOSCRIPT"}
+// transientErrors lists the prefixes of Redis errors that a retry, or another node, resolves.
+var transientErrors = []string{"OOM", "LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK",
+	"BUSY", "NOREPLICAS", "MISCONF", "NOAUTH", "WRONGPASS", "UNBLOCKED", "NOSCRIPT"}
 
-// unavailable translates an error of Redis: what passes is
-// problem.ErrUnavailable, what is wrong with the data or the script is internal.
-func (x *Inboxes) unavailable(err error) error {
+// classifyError translates an error of Redis. A transient error becomes problem.ErrUnavailable. An error caused by the
+// data or the script is internal.
+func (boxes *Inboxes) classifyError(err error) error {
 	var redisErr redis.Error
 	if errors.As(err, &redisErr) {
-		for _, p := range passing {
-			if redis.HasErrorPrefix(err, p) || strings.Contains(err.Error(), p+" ") {
-				x.n.unavailable.Add(1)
+		for _, prefix := range transientErrors {
+			if redis.HasErrorPrefix(err, prefix) || strings.Contains(err.Error(), prefix+" ") {
+				boxes.counters.Unavailable.Add(1)
 				return problem.ErrUnavailable.WithCause(err)
 			}
 		}
 		if !isNetwork(err) {
-			x.opts.Log.Error("redis refused a script", "err", err)
-			return problem.Wrap(err, problem.Internal, "internal", "Something went wrong on our side. Try again.").
-				WithRetry(problem.ErrUnavailable.RetryAfter)
+			boxes.opts.Log.Error("redis rejected a script", "error", err)
+			return internalError(err)
 		}
 	}
-	x.n.unavailable.Add(1)
+	boxes.counters.Unavailable.Add(1)
 	return problem.ErrUnavailable.WithCause(err)
+}
+
+// internalError hides err from the user and allows a retry.
+func internalError(err error) error {
+	return problem.Wrap(err, problem.Internal, "internal", "Something went wrong on our side. Try again.").
+		WithRetry(problem.ErrUnavailable.RetryAfter)
 }
 
 func isNetwork(err error) bool {
@@ -117,7 +126,7 @@ func isNetwork(err error) bool {
 	return errors.As(err, &n) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// reply reads the array that a script answered.
+// reply decodes the array that a script returned. err is the first decoding error.
 type reply struct {
 	list []any
 	err  error
@@ -126,7 +135,7 @@ type reply struct {
 func newReply(v any, fields int) reply {
 	list, ok := v.([]any)
 	if !ok || len(list) < fields {
-		return reply{make([]any, fields), fmt.Errorf("script answered %T with %d fields, want %d", v, len(list), fields)}
+		return reply{make([]any, fields), fmt.Errorf("script returned %T with %d fields, want %d", v, len(list), fields)}
 	}
 	return reply{list, nil}
 }
@@ -134,7 +143,7 @@ func newReply(v any, fields int) reply {
 func (r *reply) str(i int) string {
 	s, ok := r.list[i].(string)
 	if !ok && r.err == nil {
-		r.err = fmt.Errorf("script answered %T in field %d, want a string", r.list[i], i)
+		r.err = fmt.Errorf("script returned %T in field %d, want a string", r.list[i], i)
 	}
 	return s
 }
@@ -161,16 +170,15 @@ func (r *reply) int(i int) int64 {
 		}
 	}
 	if r.err == nil {
-		r.err = fmt.Errorf("script answered %v in field %d, want a number", r.list[i], i)
+		r.err = fmt.Errorf("script returned %v in field %d, want a number", r.list[i], i)
 	}
 	return 0
 }
 
-// broken is the error of an answer that makes no sense: someone else wrote the keys.
-func (r *reply) broken() error {
+// failure returns the decoding error, if any. It is internal: another program has written the keys.
+func (r *reply) failure() error {
 	if r.err == nil {
 		return nil
 	}
-	return problem.Wrap(r.err, problem.Internal, "internal", "Something went wrong on our side. Try again.").
-		WithRetry(problem.ErrUnavailable.RetryAfter)
+	return internalError(r.err)
 }

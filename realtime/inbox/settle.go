@@ -6,30 +6,30 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/script"
 )
 
-// Claim asks what an acknowledgement covers.
+// Claim names an acknowledgement.
 type Claim struct {
 	UID string
 	To  ID // what a device acknowledged
 }
 
-// Unsettled is what an acknowledgement covers.
+// Unsettled is the part of an inbox that an acknowledgement covers and that is not settled.
 type Unsettled struct {
 	Epoch   string
 	Settled ID      // where the list begins
-	To      ID      // where it ends: before Claim.To where the list was cut
-	Events  []Event // those in (Acked, To], of all types; poison entries are left out
+	To      ID      // where the list ends: before Claim.To if it was cut
+	Events  []Event // the events in (Settled, To], of all types; poison entries are left out
 	Last    ID      // newest event of the inbox
 	Err     error
 }
 
-// Unsettled takes, for each claim, the list of at most limit events between
-// what is settled and what was acknowledged. One round trip.
-func (x *Inboxes) Unsettled(ctx context.Context, claims []Claim, limit int) []Unsettled {
+// Unsettled returns, for each claim, the list of events between the settled and the acknowledged id, cut after limit
+// events. It takes one round trip.
+func (boxes *Inboxes) Unsettled(ctx context.Context, claims []Claim, limit int) []Unsettled {
 	calls := make([]script.Call, len(claims))
 	for i, c := range claims {
-		calls[i] = x.call(unsettledScript, c.UID, true, c.To.String(), limit)
+		calls[i] = boxes.call(unsettledScript, c.UID, true, c.To.String(), limit)
 	}
-	values, errs := x.runAll(ctx, calls)
+	values, errs := boxes.runScripts(ctx, calls)
 	out := make([]Unsettled, len(claims))
 	for i, c := range claims {
 		if out[i].Err = errs[i]; errs[i] != nil {
@@ -39,65 +39,65 @@ func (x *Inboxes) Unsettled(ctx context.Context, claims []Claim, limit int) []Un
 		u := Unsettled{Epoch: r.str(0), Settled: r.id(1), Last: r.id(2), To: c.To}
 		cut := r.str(3) == "1"
 		var end ID
-		u.Events, end = x.entries(c.UID, r.list[4])
+		u.Events, end = boxes.entries(c.UID, r.list[4])
 		if cut {
 			u.To = end
 		}
-		u.Err = r.broken()
+		u.Err = r.failure()
 		out[i] = u
 	}
 	return out
 }
 
-// Settlement is a list whose messages are published for saving and told to
-// their senders, so that the inbox may forget them.
+// Settlement is a list of messages that are published for saving and reported to their senders, so that the inbox may
+// forget them.
 type Settlement struct {
 	UID      string
 	Epoch    string
-	Began    ID // Unsettled.Acked, or what an earlier Settle left
+	Expected ID // the settled id when the list was read: Unsettled.Settled, or SettleResult.Settled of an earlier call
 	To       ID
-	Messages []Settled
+	Messages []SettledMessage
 }
 
-// Settled is a message of a Settlement.
-type Settled struct {
-	ID      ID
-	From    string
-	Message string // its message id
+// SettledMessage is a message of a Settlement.
+type SettledMessage struct {
+	ID        ID
+	From      string
+	MessageID string
 }
 
-// Outcome is what became of a Settlement.
+// Outcome is the outcome of a Settlement.
 type Outcome int
 
-// Outcomes. The zero Outcome comes with an error.
+// Outcomes. SettleFailed comes with an error.
 const (
 	SettleFailed Outcome = iota
-	SettleDone           // acked is at least To
-	SettleMoved          // another instance settled meanwhile: take the list anew
-	SettleEpoch          // the inbox lives another life: the acknowledgement means nothing in it
+	SettleDone           // the settled id is at least To
+	SettleMoved          // another instance has settled in the meantime: read the list again
+	SettleEpoch          // the inbox has another epoch, in which the acknowledgement means nothing
 )
 
-// SettleResult is the answer to a Settlement.
+// SettleResult is the result of a Settlement.
 type SettleResult struct {
 	Outcome Outcome
-	Settled ID // as it is now
+	Settled ID // the current settled id
 	Err     error
 }
 
-// Settle raises acked, clears what waited, and trims, where acked still is
-// what each list began at. Everything on the list must have been published
-// with confirmation, and be told to the senders, before. One round trip.
-func (x *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleResult {
+// Settle raises the settled id of each inbox, clears the messages on its list from the waiting ones, and trims,
+// provided that the settled id still is the expected one. Before the call, everything on the list must have been
+// published with confirmation and reported to the senders. Settle takes one round trip.
+func (boxes *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleResult {
 	calls := make([]script.Call, len(list))
 	for i, s := range list {
 		args := make([]any, 0, 3+2*len(s.Messages))
-		args = append(args, s.Epoch, s.Began.String(), s.To.String())
+		args = append(args, s.Epoch, s.Expected.String(), s.To.String())
 		for _, m := range s.Messages {
-			args = append(args, m.From+"/"+m.Message, m.ID.String())
+			args = append(args, m.From+"/"+m.MessageID, m.ID.String())
 		}
-		calls[i] = x.call(settleScript, s.UID, true, args...)
+		calls[i] = boxes.call(settleScript, s.UID, true, args...)
 	}
-	values, errs := x.runAll(ctx, calls)
+	values, errs := boxes.runScripts(ctx, calls)
 	out := make([]SettleResult, len(list))
 	for i := range list {
 		if out[i].Err = errs[i]; errs[i] != nil {
@@ -113,15 +113,15 @@ func (x *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleResult 
 			out[i].Outcome = SettleEpoch
 		}
 		out[i].Settled = r.id(1)
-		out[i].Err = r.broken()
+		out[i].Err = r.failure()
 	}
 	return out
 }
 
-// Remove deletes the inbox of a user who is gone, where nothing waits in it
-// and its last event still is the one given. It reports whether it did.
-func (x *Inboxes) Remove(ctx context.Context, uid, epoch string, last ID) (bool, error) {
-	v, err := x.run(ctx, x.call(removeScript, uid, true, epoch, last.String()))
+// Remove deletes the inbox of a deleted user if nothing waits in it and last still is its newest event. It reports
+// whether it deleted the inbox.
+func (boxes *Inboxes) Remove(ctx context.Context, uid, epoch string, last ID) (bool, error) {
+	v, err := boxes.runScript(ctx, boxes.call(removeScript, uid, true, epoch, last.String()))
 	n, _ := v.(int64)
 	return n == 1, err
 }

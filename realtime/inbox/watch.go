@@ -13,129 +13,125 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/script"
 )
 
-// Resync says why clients should reconnect, so that outboxes send again and
-// devices load what may have been lost.
+// Resync asks clients to reconnect, so that outboxes send again and devices backfill what may be lost.
 type Resync struct {
-	Epoch bool // Redis lives another life (else: it was out of reach for a while, and its life is the same)
+	NewEpoch bool // Redis has another epoch; otherwise it was only unreachable for a while
 }
 
-// Resyncs has a value when Redis came back. One reader per Inboxes; values
-// that nobody read are merged.
-func (x *Inboxes) Resyncs() <-chan Resync { return x.resyncs }
+// Resyncs has a value when Redis came back. Each Inboxes may have one reader. A value that was not read is merged with
+// the next.
+func (boxes *Inboxes) Resyncs() <-chan Resync { return boxes.resyncs }
 
-func (x *Inboxes) announce(r Resync) {
-	x.n.resyncs.Add(1)
-	if r.Epoch {
-		x.n.epochs.Add(1)
+func (boxes *Inboxes) announceResync(r Resync) {
+	boxes.counters.Resyncs.Add(1)
+	if r.NewEpoch {
+		boxes.counters.Epochs.Add(1)
 	}
-	x.opts.Log.Warn("redis came back", "another_epoch", r.Epoch)
+	boxes.opts.Log.Warn("redis came back", "new_epoch", r.NewEpoch)
 	select {
-	case old := <-x.resyncs:
-		r.Epoch = r.Epoch || old.Epoch
+	case old := <-boxes.resyncs:
+		r.NewEpoch = r.NewEpoch || old.NewEpoch
 	default:
 	}
-	x.resyncs <- r // only Run sends, so there is room
+	boxes.resyncs <- r // does not block, because only Run sends
 }
 
-// Run owns what happens in the background until ctx ends, and returns its
-// cause: comparing every subscribed inbox with its last event, since a wake
-// can be lost without a trace, and watching for another life of Redis. The
-// Listener is run by whoever made it. It must be called exactly once.
-func (x *Inboxes) Run(ctx context.Context) error {
+// Run does the background work until ctx ends, and returns the cause: it compares every subscribed inbox with its
+// newest event, because a wake can be lost without a trace, and it watches for another epoch of Redis. It must be
+// called exactly once. It does not run the Subscriber.
+func (boxes *Inboxes) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { x.watchLife(ctx) })
-	wg.Go(func() { x.watchFeeds(ctx) })
+	wg.Go(func() { boxes.watchEpochs(ctx) })
+	wg.Go(func() { boxes.watchFeeds(ctx) })
 	wg.Wait()
 	return context.Cause(ctx)
 }
 
-// watchLife asks the primaries who they are, every Probe and whenever the
-// subscription connection came back.
-func (x *Inboxes) watchLife(ctx context.Context) {
-	tick := time.NewTicker(x.opts.Probe)
+// watchEpochs probes the epochs of the primaries, at each interval and whenever the subscription connection came back.
+func (boxes *Inboxes) watchEpochs(ctx context.Context) {
+	tick := time.NewTicker(boxes.opts.tuning.Probe)
 	defer tick.Stop()
 	var known map[string]bool
 	down := false
 	for {
-		lives, err := x.probe(ctx)
+		epochs, err := boxes.probeEpochs(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
 			down = true
 		case known == nil:
-			known = lives
+			known = epochs
 			if down {
-				x.announce(Resync{})
+				boxes.announceResync(Resync{})
 			}
 			down = false
 		default:
-			another := false
-			for life := range lives {
-				another = another || !known[life]
+			newEpoch := false
+			for epoch := range epochs {
+				newEpoch = newEpoch || !known[epoch]
 			}
-			if another || down {
-				x.announce(Resync{Epoch: another})
+			if newEpoch || down {
+				boxes.announceResync(Resync{NewEpoch: newEpoch})
 			}
-			known, down = lives, false
+			known, down = epochs, false
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-x.returned:
-			down = true // for a moment at least
+		case <-boxes.reconnected:
+			down = true // Redis was unreachable at least for a moment
 		}
 	}
 }
 
-// epochKey holds a random value where one node is all of Redis, so that a wiped
-// one is noticed that did not restart (or has no run id). On a cluster each inbox's own life tells.
+// epochKey holds a random value if Redis is a single node. It reveals a wipe without a restart, and any wipe of a
+// server that reports no run id. On a cluster the nonce of each inbox reveals it.
 const epochKey = "epoch"
 
-// probe returns the lives of all primaries.
-func (x *Inboxes) probe(ctx context.Context) (map[string]bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
+// probeEpochs returns the epochs of all primaries.
+func (boxes *Inboxes) probeEpochs(ctx context.Context) (map[string]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	lives := map[string]bool{}
-	if cluster, ok := x.rdb.(*redis.ClusterClient); ok {
+	epochs := map[string]bool{}
+	if cluster, ok := boxes.rdb.(*redis.ClusterClient); ok {
 		var mu sync.Mutex
 		err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-			life, err := probeScript.Run(ctx, c, nil).Text()
+			epoch, err := probeScript.Run(ctx, c, nil).Text()
 			mu.Lock()
 			defer mu.Unlock()
-			lives[life] = true
+			epochs[epoch] = true
 			return err
 		})
-		return lives, err
+		return epochs, err
 	}
-	pipe := x.rdb.Pipeline()
-	pipe.SetNX(ctx, epochKey, freshLife(), 0)
+	pipe := boxes.rdb.Pipeline()
+	pipe.SetNX(ctx, epochKey, freshNonce(), 0)
 	stored := pipe.Get(ctx, epochKey)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
 	}
-	shard, err := probeScript.Run(ctx, x.rdb, nil).Text()
-	lives[shard+"."+stored.Val()] = true
-	return lives, err
+	epoch, err := probeScript.Run(ctx, boxes.rdb, nil).Text()
+	epochs[epoch+"."+stored.Val()] = true
+	return epochs, err
 }
 
-// compareBatch is how many inboxes one round trip compares.
+// compareBatch is the number of inboxes that one round trip compares.
 const compareBatch = 200
 
-// watchFeeds compares every subscribed inbox with its last event, each Compare,
-// in batches spread over that time.
-func (x *Inboxes) watchFeeds(ctx context.Context) {
+// watchFeeds compares every subscribed inbox with its newest event once per interval, in batches spread over it.
+func (boxes *Inboxes) watchFeeds(ctx context.Context) {
 	for {
-		uids := x.subscribed()
+		uids := boxes.subscribedUsers()
 		batches := (len(uids) + compareBatch - 1) / compareBatch
-		pause := x.opts.Compare / time.Duration(batches+1)
+		pause := boxes.opts.tuning.Compare / time.Duration(batches+1)
 		for range batches {
 			if !sleep(ctx, pause) {
 				return
 			}
 			n := min(compareBatch, len(uids))
-			x.compare(ctx, uids[:n])
+			boxes.compareFeeds(ctx, uids[:n])
 			uids = uids[n:]
 		}
 		if !sleep(ctx, pause) {
@@ -144,6 +140,7 @@ func (x *Inboxes) watchFeeds(ctx context.Context) {
 	}
 }
 
+// sleep pauses for d. It reports false if ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -155,13 +152,13 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// subscribed returns the uids with a feed, sorted.
-func (x *Inboxes) subscribed() []string {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+// subscribedUsers returns the uids that have a feed, sorted.
+func (boxes *Inboxes) subscribedUsers() []string {
+	boxes.mu.Lock()
+	defer boxes.mu.Unlock()
 	set := map[string]bool{}
 	var uids []string
-	for f := range x.feeds {
+	for f := range boxes.feeds {
 		if !set[f.uid] {
 			set[f.uid] = true
 			uids = append(uids, f.uid)
@@ -171,12 +168,13 @@ func (x *Inboxes) subscribed() []string {
 	return uids
 }
 
-func (x *Inboxes) compare(ctx context.Context, uids []string) {
+// compareFeeds compares the feeds of the given users with the newest events of their inboxes.
+func (boxes *Inboxes) compareFeeds(ctx context.Context, uids []string) {
 	calls := make([]script.Call, len(uids))
 	for i, uid := range uids {
-		calls[i] = x.call(peekScript, uid, true)
+		calls[i] = boxes.call(peekScript, uid, true)
 	}
-	values, errs := x.runAll(ctx, calls)
+	values, errs := boxes.runScripts(ctx, calls)
 	type state struct {
 		epoch string
 		last  ID
@@ -190,36 +188,36 @@ func (x *Inboxes) compare(ctx context.Context, uids []string) {
 		s := state{r.str(0), r.id(2)}
 		if r.err == nil {
 			states[uid] = s
-			x.n.compared.Add(1)
+			boxes.counters.Compared.Add(1)
 		}
 	}
-	x.mu.Lock()
+	boxes.mu.Lock()
 	feeds := make([]*Feed, 0, len(uids))
-	for f := range x.feeds {
+	for f := range boxes.feeds {
 		feeds = append(feeds, f)
 	}
-	x.mu.Unlock()
+	boxes.mu.Unlock()
 	for _, f := range feeds {
 		if s, ok := states[f.uid]; ok {
-			f.compare(s.epoch, s.last)
+			f.compareWithNewest(s.epoch, s.last)
 		}
 	}
 }
 
-// Queue is what waits in all inboxes.
+// Queue counts the messages that wait in all inboxes.
 type Queue struct {
 	Messages int
-	Inboxes  int       // with something waiting
-	Oldest   time.Time // when the oldest of them was queued; zero where nothing waits
-	Complete bool      // false: there are too many inboxes, and a part was counted
+	Inboxes  int       // inboxes in which messages wait
+	Oldest   time.Time // when the oldest message was queued; zero if none waits
+	Complete bool      // false: there are too many inboxes, and only a part was counted
 }
 
-// maxScanned bounds the inboxes that Queued looks at.
+// maxScanned limits the number of inboxes that Queued counts.
 const maxScanned = 100_000
 
-// Queued counts what waits in all inboxes, by scanning: for the operator's
-// figures, not for every request. The error is problem.ErrUnavailable.
-func (x *Inboxes) Queued(ctx context.Context) (Queue, error) {
+// Queued counts the messages that wait in all inboxes. It scans Redis, so it is for the operator's figures and not for
+// every request. The error is problem.ErrUnavailable.
+func (boxes *Inboxes) Queued(ctx context.Context) (Queue, error) {
 	var mu sync.Mutex
 	var uids []string
 	scan := func(ctx context.Context, c redis.Cmdable) error {
@@ -237,23 +235,25 @@ func (x *Inboxes) Queued(ctx context.Context) (Queue, error) {
 		return it.Err()
 	}
 	var err error
-	if cluster, ok := x.rdb.(*redis.ClusterClient); ok {
-		err = cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return scan(ctx, c) })
+	if cluster, ok := boxes.rdb.(*redis.ClusterClient); ok {
+		err = cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
+			return scan(ctx, c)
+		})
 	} else {
-		err = scan(ctx, x.rdb)
+		err = scan(ctx, boxes.rdb)
 	}
 	if err != nil {
-		return Queue{}, x.unavailable(fmt.Errorf("scan inboxes: %w", err))
+		return Queue{}, boxes.classifyError(fmt.Errorf("scan inboxes: %w", err))
 	}
 	q := Queue{Complete: len(uids) < maxScanned}
 	for len(uids) > 0 {
 		n := min(compareBatch, len(uids))
 		calls := make([]script.Call, n)
 		for i, uid := range uids[:n] {
-			calls[i] = x.call(waitingScript, uid, true)
+			calls[i] = boxes.call(waitingScript, uid, true)
 		}
 		uids = uids[n:]
-		values, errs := x.runAll(ctx, calls)
+		values, errs := boxes.runScripts(ctx, calls)
 		for i := range calls {
 			if errs[i] != nil {
 				return Queue{}, errs[i]

@@ -1,16 +1,17 @@
-// Package presence knows who is connected, on any instance, and tells those
-// who watch. It is a hint: nothing else depends on it.
+// Package presence records which users are connected, on any instance, and notifies watchers of changes. Presence is a
+// hint: nothing else depends on it.
 //
-// presence:{uid} is a sorted set of instances by the time (ms) at which each
-// one's word ends, 90 s after it was given; every instance renews its own each
-// 30 s, so that the users of one that was killed count as gone 90 s later.
-// lastseen:{uid} is the time of the last renewal or leave in microseconds,
-// kept for 30 days. Changes are published on seen:{uid}, to which an instance
-// subscribes once per watched user. "off" is no more than a reason to look
-// again some seconds later, so that nobody sees a reconnect.
+// Each instance holds a lease for each of its connected users. presence:{uid} is a sorted set whose members are
+// instance ids and whose scores are the times (ms) when their leases expire. A lease lasts 90 s and is renewed every 30
+// s, so that the users of an instance that was killed count as offline 90 s later at most. lastseen:{uid} is the time
+// of the last renewal or leave in microseconds, kept for 30 days.
+//
+// Changes are published on seen:{uid}, to which an instance subscribes once per watched user. "off" only causes another
+// look-up a few seconds later, so that nobody sees a reconnect.
 package presence
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"fmt"
@@ -18,45 +19,51 @@ import (
 	"math/rand/v2"
 	"sort"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/phoenixchat/phoenixchat/realtime/counter"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 	"github.com/phoenixchat/phoenixchat/realtime/script"
 )
 
-// Options of Presence. Zero values take the defaults named.
+// Options configure Presence.
 type Options struct {
-	Listener *redissub.Listener // needed
-	Sockets  func() int         // sockets of this instance, for Instances; nil: 0
-	Log      *slog.Logger       // slog.Default()
-	Timeout  time.Duration      // of one operation; 3 s
-	Expire   time.Duration      // of an instance's word; 90 s
-	Renew    time.Duration      // 30 s, with jitter
-	Linger   time.Duration      // how long a user who left still counts as online to watchers, so that a reconnect is not seen; 5 s
-	Recheck  time.Duration      // how often users who are offline are looked at, since a notice can be lost without a trace; 5 min
-	KeepSeen time.Duration      // of last seen; 30 days
+	Subscriber *redissub.Subscriber // required
+	Sockets    func() int           // returns the number of this instance's sockets, for Instances; nil: 0
+	Log        *slog.Logger         // default: slog.Default()
+
+	tuning tuning
 }
 
+// tuning holds the times that only tests of this package change. Zero values take the defaults.
+type tuning struct{ Timeout, Expire, Renew, Linger time.Duration }
+
+// Defaults and fixed limits; see DESIGN §5.
+const (
+	timeout  = 3 * time.Second     // of one operation
+	expire   = 90 * time.Second    // of a lease
+	renew    = 30 * time.Second    // interval of renewals, before jitter
+	linger   = 5 * time.Second     // time for which watchers still see a user who left, so that they see no reconnect
+	recheck  = 5 * time.Minute     // interval at which offline users are looked up, because notices can be lost silently
+	keepSeen = 30 * 24 * time.Hour // of lastseen:{uid}
+
+	// batch is the number of users that one round trip renews or looks up.
+	batch = 200
+)
+
 func (o *Options) setDefaults() {
-	for _, d := range []struct {
-		v        *time.Duration
-		standard time.Duration
-	}{{&o.Timeout, 3 * time.Second}, {&o.Expire, 90 * time.Second}, {&o.Renew, 30 * time.Second},
-		{&o.Linger, 5 * time.Second}, {&o.Recheck, 5 * time.Minute}, {&o.KeepSeen, 30 * 24 * time.Hour}} {
-		if *d.v <= 0 {
-			*d.v = d.standard
-		}
-	}
+	o.Log = cmp.Or(o.Log, slog.Default())
 	if o.Sockets == nil {
 		o.Sockets = func() int { return 0 }
 	}
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
+	t := &o.tuning
+	t.Timeout = cmp.Or(t.Timeout, timeout)
+	t.Expire = cmp.Or(t.Expire, expire)
+	t.Renew = cmp.Or(t.Renew, renew)
+	t.Linger = cmp.Or(t.Linger, linger)
 }
 
 //go:embed lua/*.lua
@@ -70,57 +77,52 @@ var (
 )
 
 func seenChannel(uid string) string { return "seen:{" + uid + "}" }
-func keys(uid string) []string      { return []string{"presence:{" + uid + "}", "lastseen:{" + uid + "}"} }
+
+// userKeys returns the keys of the scripts on a user.
+func userKeys(uid string) []string {
+	return []string{"presence:{" + uid + "}", "lastseen:{" + uid + "}"}
+}
 
 const instancesKey = "instances"
 
-// batch is how many users one round trip renews or looks up.
-const batch = 200
-
-// Presence is safe for use by many goroutines.
+// Presence is safe for concurrent use.
 type Presence struct {
-	// fixed after construction
-	rdb      redis.UniversalClient
-	instance string
-	opts     Options
-	poke     chan struct{} // has a value when a topic is due earlier than Run knows
+	// immutable after construction
+	rdb          redis.UniversalClient
+	instance     string
+	opts         Options
+	checkEarlier chan struct{} // has a value when a topic must be checked earlier than Run planned
 
-	n counts
+	counters Counters
 
 	// guarded by mu
 	mu     sync.Mutex
-	local  map[string]int    // sockets of this instance by uid
+	local  map[string]int    // number of this instance's sockets by uid
 	topics map[string]*topic // watched users
 }
 
-type counts struct{ joins, leaves, renewals, rechecks, lost, failed atomic.Int64 }
-
-// Counters are counts since the start of this instance.
+// Counters count what this instance did since it started.
 type Counters struct {
-	Joins, Leaves int64 // of a user's first and last socket here
-	Renewals      int64 // users renewed
-	Rechecks      int64 // states looked up
-	Lost          int64 // times that notices may have been lost
-	Failed        int64 // operations that Redis did not do
+	Joins    counter.Count // first sockets of a user on this instance
+	Leaves   counter.Count // last sockets of a user on this instance
+	Renewals counter.Count // leases renewed
+	Rechecks counter.Count // states looked up
+	Lost     counter.Count // times that notices may have been lost
+	Failed   counter.Count // operations that Redis did not execute
 }
 
-// New returns the Presence of one instance, whose id is unique among all running ones.
+// New returns the Presence of one instance. The id must be unique among all running instances.
 func New(rdb redis.UniversalClient, instance string, opts Options) *Presence {
 	opts.setDefaults()
-	return &Presence{rdb: rdb, instance: instance, opts: opts, poke: make(chan struct{}, 1),
+	return &Presence{rdb: rdb, instance: instance, opts: opts, checkEarlier: make(chan struct{}, 1),
 		local: map[string]int{}, topics: map[string]*topic{}}
 }
 
-// Snapshot returns the counters.
-func (p *Presence) Snapshot() Counters {
-	n := &p.n
-	return Counters{Joins: n.joins.Load(), Leaves: n.leaves.Load(), Renewals: n.renewals.Load(),
-		Rechecks: n.rechecks.Load(), Lost: n.lost.Load(), Failed: n.failed.Load()}
-}
+// Counters returns the counters of this instance.
+func (p *Presence) Counters() *Counters { return &p.counters }
 
-// Join counts one more socket of uid on this instance. The first one costs a
-// round trip and publishes "on" where no instance had the user. An error
-// (problem.ErrUnavailable) may be ignored: Run tries again.
+// Join adds a socket of uid on this instance. The first one costs a round trip, and publishes "on" if the user was on
+// no instance. An error (problem.ErrUnavailable) may be ignored, because Run tries again.
 func (p *Presence) Join(ctx context.Context, uid string) error {
 	p.mu.Lock()
 	p.local[uid]++
@@ -129,17 +131,18 @@ func (p *Presence) Join(ctx context.Context, uid string) error {
 	if !first {
 		return nil
 	}
-	p.n.joins.Add(1)
-	return p.run(ctx, []script.Call{p.join(uid)})
+	p.counters.Joins.Add(1)
+	return p.runScripts(ctx, []script.Call{p.joinCall(uid)})
 }
 
-func (p *Presence) join(uid string) script.Call {
-	return script.Call{Script: joinScript, Keys: keys(uid),
-		Args: []any{p.instance, p.opts.Expire.Milliseconds(), p.opts.KeepSeen.Milliseconds(), seenChannel(uid)}}
+// joinCall returns the call that acquires or renews the lease of uid.
+func (p *Presence) joinCall(uid string) script.Call {
+	return script.Call{Script: joinScript, Keys: userKeys(uid),
+		Args: []any{p.instance, p.opts.tuning.Expire.Milliseconds(), keepSeen.Milliseconds(), seenChannel(uid)}}
 }
 
-// Leave counts one socket less. The last one costs a round trip. Call it once
-// per Join, whether that failed or not. An error may be ignored: the word expires.
+// Leave removes a socket of uid. The last one costs a round trip. Call Leave once per Join, even if Join failed. An
+// error may be ignored, because the lease expires.
 func (p *Presence) Leave(ctx context.Context, uid string) error {
 	p.mu.Lock()
 	p.local[uid]--
@@ -151,68 +154,68 @@ func (p *Presence) Leave(ctx context.Context, uid string) error {
 	if !left {
 		return nil
 	}
-	p.n.leaves.Add(1)
-	err := p.run(ctx, []script.Call{{Script: leaveScript, Keys: keys(uid),
-		Args: []any{p.instance, p.opts.KeepSeen.Milliseconds(), seenChannel(uid)}}})
+	p.counters.Leaves.Add(1)
+	err := p.runScripts(ctx, []script.Call{{Script: leaveScript, Keys: userKeys(uid),
+		Args: []any{p.instance, keepSeen.Milliseconds(), seenChannel(uid)}}})
 	p.mu.Lock()
-	back := p.local[uid] > 0 // a Join meanwhile may have come first to Redis
+	rejoined := p.local[uid] > 0 // a concurrent Join may have reached Redis before this leave
 	p.mu.Unlock()
-	if back {
-		return p.run(ctx, []script.Call{p.join(uid)})
+	if rejoined {
+		return p.runScripts(ctx, []script.Call{p.joinCall(uid)})
 	}
 	return err
 }
 
-// run runs scripts in one round trip and returns the first error.
-func (p *Presence) run(ctx context.Context, calls []script.Call) error {
-	_, err := p.runAll(ctx, calls)
+// runScripts runs scripts in one round trip and returns the first error.
+func (p *Presence) runScripts(ctx context.Context, calls []script.Call) error {
+	_, err := p.runScriptsForValues(ctx, calls)
 	return err
 }
 
-// runAll returns the values too; that of a script that failed is nil.
-func (p *Presence) runAll(ctx context.Context, calls []script.Call) ([]any, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
+// runScriptsForValues also returns the values. The value of a script that failed is nil.
+func (p *Presence) runScriptsForValues(ctx context.Context, calls []script.Call) ([]any, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.opts.tuning.Timeout)
 	defer cancel()
 	values, errs := script.RunAll(ctx, p.rdb, calls)
 	for _, err := range errs {
 		if err != nil {
-			p.n.failed.Add(1)
+			p.counters.Failed.Add(1)
 			return values, problem.ErrUnavailable.WithCause(fmt.Errorf("presence: %w", err))
 		}
 	}
 	return values, nil
 }
 
-// Run renews and watches until ctx ends, and returns its cause. It must be
-// called exactly once.
+// Run renews leases and refreshes the states of watched users until ctx ends, and returns the cause. It must be called
+// exactly once.
 func (p *Presence) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { p.renewAll(ctx) })
-	wg.Go(func() { p.watchAll(ctx) })
+	wg.Go(func() { p.renewLeases(ctx) })
+	wg.Go(func() { p.refreshDueTopics(ctx) })
 	wg.Wait()
 	return context.Cause(ctx)
 }
 
-// renewAll gives this instance's word again and again, and takes it back at the end.
-func (p *Presence) renewAll(ctx context.Context) {
-	p.renew(ctx)
+// renewLeases renews this instance's leases until ctx ends, and then removes the instance from the instances key.
+func (p *Presence) renewLeases(ctx context.Context) {
+	p.renewOnce(ctx)
 	for {
-		// Jitter, so that the instances of a service do not renew in step.
-		timer := time.NewTimer(p.opts.Renew - rand.N(p.opts.Renew/10+1))
+		// Jitter keeps the instances of a service from renewing at the same time.
+		timer := time.NewTimer(p.opts.tuning.Renew - rand.N(p.opts.tuning.Renew/10+1))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			final, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
-			_, _ = p.note(bye, "")
+			_, _ = p.reportInstance(final, "")
 			return
 		case <-timer.C:
-			p.renew(ctx)
+			p.renewOnce(ctx)
 		}
 	}
 }
 
-func (p *Presence) renew(ctx context.Context) {
+func (p *Presence) renewOnce(ctx context.Context) {
 	p.mu.Lock()
 	uids := make([]string, 0, len(p.local))
 	for uid := range p.local {
@@ -225,19 +228,19 @@ func (p *Presence) renew(ctx context.Context) {
 		var calls []script.Call
 		p.mu.Lock()
 		for _, uid := range uids[:n] {
-			if p.local[uid] > 0 { // still
-				calls = append(calls, p.join(uid))
+			if p.local[uid] > 0 { // the user may have left since
+				calls = append(calls, p.joinCall(uid))
 			}
 		}
 		p.mu.Unlock()
 		uids = uids[n:]
-		if err := p.run(ctx, calls); err != nil {
-			p.opts.Log.Warn("presence was not renewed", "users", len(calls), "err", err)
+		if err := p.runScripts(ctx, calls); err != nil {
+			p.opts.Log.Warn("could not renew presence leases", "users", len(calls), "error", err)
 			continue
 		}
-		p.n.renewals.Add(int64(len(calls)))
+		p.counters.Renewals.Add(int64(len(calls)))
 	}
-	if _, err := p.note(ctx, fmt.Sprint(p.opts.Sockets())); err != nil && ctx.Err() == nil {
-		p.opts.Log.Warn("the number of sockets was not noted", "err", err)
+	if _, err := p.reportInstance(ctx, fmt.Sprint(p.opts.Sockets())); err != nil && ctx.Err() == nil {
+		p.opts.Log.Warn("could not report the number of sockets", "error", err)
 	}
 }

@@ -20,21 +20,22 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Main(m)) }
 
+// instance is a Presence that runs.
 type instance struct {
 	*presence.Presence
 	rdb  redis.UniversalClient
-	kill func() // without leaving
+	kill func() // stops the instance without leaving
 }
 
 func start(t *testing.T, b *redistest.Redis, id string, o presence.Options) *instance {
 	t.Helper()
 	rdb := b.Client(t, nil)
-	l := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
-	o.Listener = l
+	subscriber := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
+	o.Subscriber = subscriber
 	p := presence.New(rdb, id, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)
-	go func() { done <- l.Run(ctx) }()
+	go func() { done <- subscriber.Run(ctx) }()
 	go func() { done <- p.Run(ctx) }()
 	stopped := false
 	kill := func() {
@@ -56,23 +57,23 @@ func same(t *testing.T, what string, got, want any) {
 	}
 }
 
-func (x *instance) join(t *testing.T, uid string) {
+func (in *instance) join(t *testing.T, uid string) {
 	t.Helper()
-	if err := x.Join(t.Context(), uid); err != nil {
+	if err := in.Join(t.Context(), uid); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (x *instance) leave(t *testing.T, uid string) {
+func (in *instance) leave(t *testing.T, uid string) {
 	t.Helper()
-	if err := x.Leave(t.Context(), uid); err != nil {
+	if err := in.Leave(t.Context(), uid); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (x *instance) watch(t *testing.T, uids ...string) *presence.Watcher {
+func (in *instance) watch(t *testing.T, uids ...string) *presence.Watcher {
 	t.Helper()
-	w := x.Watch()
+	w := in.Watch()
 	t.Cleanup(w.Close)
 	if err := w.Set(t.Context(), uids); err != nil {
 		t.Fatal(err)
@@ -80,86 +81,87 @@ func (x *instance) watch(t *testing.T, uids ...string) *presence.Watcher {
 	return w
 }
 
-// next waits for news and returns it as text.
+// next waits for changes and returns them as text.
 func next(t *testing.T, w *presence.Watcher) string {
 	t.Helper()
 	select {
 	case <-w.Ready():
 	case <-time.After(10 * time.Second):
-		t.Fatal("no news")
+		t.Fatal("no change arrived")
 	}
 	var out []string
-	for _, s := range w.Take() {
-		word := "off"
+	for _, s := range w.ReadChanges() {
+		state := "off"
 		if s.Online {
-			word = "on"
+			state = "on"
 		} else if s.LastSeen > 0 {
 			if age := time.Since(s.LastSeen.Time()); age > time.Minute || age < -time.Second {
 				t.Errorf("%s was last seen %v ago", s.User, age)
 			}
-			word = "seen"
+			state = "seen"
 		}
-		out = append(out, s.User+" "+word)
+		out = append(out, s.User+" "+state)
 	}
 	sort.Strings(out)
 	return fmt.Sprint(out)
 }
 
+// quiet checks that no change arrives within d.
 func quiet(t *testing.T, w *presence.Watcher, d time.Duration) {
 	t.Helper()
 	select {
 	case <-w.Ready():
-		t.Errorf("news: %v", w.Take())
+		t.Errorf("unexpected changes: %v", w.ReadChanges())
 	case <-time.After(d):
 	}
 }
 
 func TestOnlineAndOffline(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		o := presence.Options{Linger: 50 * time.Millisecond}
-		x, y := start(t, b, "x", o), start(t, b, "y", o)
-		y.join(t, "cat")
-		w := x.watch(t, "ann", "cat")
+		o := presence.Tuned(presence.Tuning{Linger: 50 * time.Millisecond})
+		first, second := start(t, b, "x", o), start(t, b, "y", o)
+		second.join(t, "cat")
+		w := first.watch(t, "ann", "cat")
 		same(t, "at first", next(t, w), "[ann off cat on]")
-		y.join(t, "ann")
+		second.join(t, "ann")
 		same(t, "joined elsewhere", next(t, w), "[ann on]")
-		x.join(t, "ann") // a second device, on another instance
-		x.join(t, "ann")
-		y.leave(t, "ann")
-		x.leave(t, "ann")
-		quiet(t, w, 150*time.Millisecond) // one is left
-		x.leave(t, "ann")
+		first.join(t, "ann") // another device, on another instance
+		first.join(t, "ann")
+		second.leave(t, "ann")
+		first.leave(t, "ann")
+		quiet(t, w, 150*time.Millisecond) // ann still has a socket
+		first.leave(t, "ann")
 		same(t, "left", next(t, w), "[ann seen]")
 
-		// A new list brings the states of who is new on it.
+		// Set returns the states of users that were not on the old list.
 		if err := w.Set(t.Context(), []string{"cat", "dan"}); err != nil {
 			t.Fatal(err)
 		}
-		same(t, "new on the list", next(t, w), "[dan off]")
-		x.join(t, "ann") // not watched any more
+		same(t, "added to the list", next(t, w), "[dan off]")
+		first.join(t, "ann") // no longer watched
 		quiet(t, w, 50*time.Millisecond)
 	})
 }
 
 func TestReconnectIsNotSeen(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		x := start(t, b, "x", presence.Options{Linger: 200 * time.Millisecond})
-		x.join(t, "ann")
-		w := x.watch(t, "ann")
+		first := start(t, b, "x", presence.Tuned(presence.Tuning{Linger: 200 * time.Millisecond}))
+		first.join(t, "ann")
+		w := first.watch(t, "ann")
 		same(t, "at first", next(t, w), "[ann on]")
-		x.leave(t, "ann")
-		x.join(t, "ann")
+		first.leave(t, "ann")
+		first.join(t, "ann")
 		quiet(t, w, 400*time.Millisecond)
 	})
 }
 
 func TestWatchersShareASubscription(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		x := start(t, b, "x", presence.Options{})
-		x.join(t, "ann")
-		v, w := x.watch(t, "ann"), x.watch(t, "ann")
+		first := start(t, b, "x", presence.Options{})
+		first.join(t, "ann")
+		v, w := first.watch(t, "ann"), first.watch(t, "ann")
 		same(t, "first", next(t, v), "[ann on]")
-		same(t, "second", next(t, w), "[ann on]") // known already
+		same(t, "second", next(t, w), "[ann on]") // the state was known already
 		n := 0
 		b.Nodes(t, func(c *redis.Client) {
 			subs, err := c.PubSubNumSub(t.Context(), "seen:{ann}").Result()
@@ -170,7 +172,7 @@ func TestWatchersShareASubscription(t *testing.T) {
 		})
 		same(t, "subscriptions", n, 1)
 		v.Close()
-		x.leave(t, "ann")
+		first.leave(t, "ann")
 		if err := w.Set(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
@@ -178,49 +180,51 @@ func TestWatchersShareASubscription(t *testing.T) {
 	})
 }
 
-// The word of a killed instance expires, and who watches finds out by looking.
+// The lease of a killed instance expires, and its watchers learn it by a look-up.
 func TestKilledInstance(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		o := presence.Options{Expire: 300 * time.Millisecond, Renew: 100 * time.Millisecond}
-		x, y := start(t, b, "x", o), start(t, b, "y", o)
-		y.join(t, "ann")
-		w := x.watch(t, "ann")
+		o := presence.Tuned(presence.Tuning{Expire: 300 * time.Millisecond, Renew: 100 * time.Millisecond})
+		first, second := start(t, b, "x", o), start(t, b, "y", o)
+		second.join(t, "ann")
+		w := first.watch(t, "ann")
 		same(t, "at first", next(t, w), "[ann on]")
-		for range 6 { // renewed beyond its first word
+		for range 6 { // longer than the first lease
 			if b.Mini != nil {
 				b.Mini.FastForward(100 * time.Millisecond)
 			}
 			quiet(t, w, 100*time.Millisecond)
 		}
-		y.kill()
+		second.kill()
 		if b.Mini != nil {
 			b.Mini.FastForward(time.Second)
 		}
-		same(t, "after its death", next(t, w), "[ann seen]")
+		same(t, "after the instance was killed", next(t, w), "[ann seen]")
 	})
 }
 
-func TestWipedRedisIsMendedByRenewal(t *testing.T) {
+func TestRenewalRestoresAWipedRedis(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		o := presence.Options{Renew: 50 * time.Millisecond}
-		x, y := start(t, b, "x", o), start(t, b, "y", presence.Options{})
-		w := y.watch(t, "ann")
+		o := presence.Tuned(presence.Tuning{Renew: 50 * time.Millisecond})
+		first, second := start(t, b, "x", o), start(t, b, "y", presence.Options{})
+		w := second.watch(t, "ann")
 		same(t, "at first", next(t, w), "[ann off]")
-		x.join(t, "ann")
+		first.join(t, "ann")
 		same(t, "joined", next(t, w), "[ann on]")
 		b.Nodes(t, func(c *redis.Client) { c.FlushAll(t.Context()) })
-		testwait.Until(t, "renewed", func() bool { return x.rdb.Exists(t.Context(), "presence:{ann}").Val() == 1 })
+		testwait.Until(t, "the lease is renewed", func() bool {
+			return first.rdb.Exists(t.Context(), "presence:{ann}").Val() == 1
+		})
 	})
 }
 
 func TestInstances(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		x := start(t, b, "x", presence.Options{Sockets: func() int { return 3 }})
-		y := start(t, b, "y", presence.Options{Sockets: func() int { return 5 }})
-		if _, err := y.Instances(t.Context()); err != nil {
+		first := start(t, b, "x", presence.Options{Sockets: func() int { return 3 }})
+		second := start(t, b, "y", presence.Options{Sockets: func() int { return 5 }})
+		if _, err := second.Instances(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		all, err := x.Instances(t.Context())
+		all, err := first.Instances(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,30 +232,31 @@ func TestInstances(t *testing.T) {
 		for _, i := range all {
 			got = append(got, fmt.Sprint(i.ID, i.Sockets))
 			if age := time.Since(i.Renewed); age > time.Minute || age < -time.Second {
-				t.Errorf("%s renewed %v ago", i.ID, age)
+				t.Errorf("%s was renewed %v ago", i.ID, age)
 			}
 		}
 		same(t, "instances", got, "[x3 y5]")
-		y.kill()
-		all, err = x.Instances(t.Context())
-		same(t, "after y ended", len(all), 1)
+		second.kill()
+		all, err = first.Instances(t.Context())
+		same(t, "instances after y ended", len(all), 1)
 		if err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-func TestRedisAway(t *testing.T) {
+func TestRedisIsUnreachable(t *testing.T) {
 	b := redistest.Mini(t)
-	x := start(t, b, "x", presence.Options{Renew: 50 * time.Millisecond, Timeout: 200 * time.Millisecond})
+	o := presence.Tuned(presence.Tuning{Renew: 50 * time.Millisecond, Timeout: 200 * time.Millisecond})
+	first := start(t, b, "x", o)
 	b.Mini.Close()
-	if err := x.Join(t.Context(), "ann"); !errors.Is(err, problem.ErrUnavailable) {
-		t.Errorf("join: %v", err)
+	if err := first.Join(t.Context(), "ann"); !errors.Is(err, problem.ErrUnavailable) {
+		t.Errorf("join while Redis is down: %v", err)
 	}
-	w := x.Watch()
+	w := first.Watch()
 	defer w.Close()
 	if err := w.Set(t.Context(), []string{"ann"}); !errors.Is(err, problem.ErrUnavailable) {
-		t.Errorf("watch: %v", err)
+		t.Errorf("watch while Redis is down: %v", err)
 	}
 	if err := b.Mini.Restart(); err != nil {
 		t.Fatal(err)

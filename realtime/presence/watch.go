@@ -13,50 +13,50 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// State is what is known of one user.
+// State is the presence of one user.
 type State struct {
 	User     string
 	Online   bool
-	LastSeen chat.Micros // when not online; 0: not known
+	LastSeen chat.Micros // if not online; 0: unknown
 }
 
 // topic is one watched user. Its fields are guarded by Presence.mu.
 type topic struct {
-	p        *Presence
-	uid      string
-	watchers map[*Watcher]struct{}
-	stop     func() // ends the subscription; nil until there is one
-	known    bool
-	state    State
-	due      time.Time // when to look again
-	notices  int       // received: what was looked up before one of them is old
+	presence    *Presence
+	uid         string
+	watchers    map[*Watcher]struct{}
+	unsubscribe func() // nil until the subscription is confirmed
+	known       bool
+	state       State
+	checkAt     time.Time // when to look up the state again
+	notices     int       // number received; a look-up that began before the last one is out of date
 }
 
 // Watcher is one socket's list of watched users.
 type Watcher struct {
-	// fixed after construction
-	p     *Presence
-	ready chan struct{}
+	// immutable after construction
+	presence *Presence
+	ready    chan struct{}
 
-	// guarded by p.mu
-	list   map[string]struct{}
-	news   map[string]struct{}
-	closed bool
+	// guarded by presence.mu
+	list    map[string]struct{}
+	changed map[string]struct{} // users whose states ReadChanges has not returned
+	closed  bool
 }
 
-// Watch returns a Watcher with an empty list. Close it.
+// Watch returns a Watcher with an empty list. The caller must close it.
 func (p *Presence) Watch() *Watcher {
-	return &Watcher{p: p, ready: make(chan struct{}, 1), list: map[string]struct{}{}, news: map[string]struct{}{}}
+	return &Watcher{presence: p, ready: make(chan struct{}, 1),
+		list: map[string]struct{}{}, changed: map[string]struct{}{}}
 }
 
-// Set replaces the list (at most wire.MaxWatch uids; more are cut). The
-// present state of every user that was not on the old list follows through
-// Take. The error is problem.ErrUnavailable; the list is then kept, and Run
-// tries again. One call at a time.
+// Set replaces the list. It ignores uids beyond wire.MaxWatch. ReadChanges then returns the current state of every user
+// that was not on the old list. If the error is problem.ErrUnavailable, the list is set nevertheless, and Run tries
+// again. Calls must not overlap.
 func (w *Watcher) Set(ctx context.Context, uids []string) error {
 	uids = uids[:min(len(uids), wire.MaxWatch)]
-	var fresh []*topic
-	p := w.p
+	var added []*topic
+	p := w.presence
 	p.mu.Lock()
 	if w.closed {
 		p.mu.Unlock()
@@ -64,7 +64,7 @@ func (w *Watcher) Set(ctx context.Context, uids []string) error {
 	}
 	for uid := range w.list {
 		if !slices.Contains(uids, uid) {
-			w.drop(uid)
+			w.unwatch(uid)
 		}
 	}
 	for _, uid := range uids {
@@ -74,140 +74,142 @@ func (w *Watcher) Set(ctx context.Context, uids []string) error {
 		w.list[uid] = struct{}{}
 		t := p.topics[uid]
 		if t == nil {
-			t = &topic{p: p, uid: uid, watchers: map[*Watcher]struct{}{}, due: time.Now().Add(time.Second)}
+			t = &topic{presence: p, uid: uid, watchers: map[*Watcher]struct{}{}, checkAt: time.Now().Add(time.Second)}
 			p.topics[uid] = t
-			fresh = append(fresh, t)
+			added = append(added, t)
 		}
 		t.watchers[w] = struct{}{}
 		if t.known {
-			w.tell(uid)
+			w.addChange(uid)
 		}
 	}
 	p.mu.Unlock()
-	if len(fresh) == 0 {
+	if len(added) == 0 {
 		return nil
 	}
-	p.wake()
-	return p.look(ctx, fresh)
+	p.replanChecks()
+	return p.refreshStates(ctx, added)
 }
 
-// drop takes uid off the list. p.mu is held.
-func (w *Watcher) drop(uid string) {
+// unwatch removes uid from the list. presence.mu is held.
+func (w *Watcher) unwatch(uid string) {
 	delete(w.list, uid)
-	delete(w.news, uid)
-	t := w.p.topics[uid]
+	delete(w.changed, uid)
+	t := w.presence.topics[uid]
 	delete(t.watchers, w)
 	if len(t.watchers) > 0 {
 		return
 	}
-	delete(w.p.topics, uid)
-	if t.stop != nil {
-		t.stop()
+	delete(w.presence.topics, uid)
+	if t.unsubscribe != nil {
+		t.unsubscribe()
 	}
 }
 
-// tell notes news of uid. p.mu is held.
-func (w *Watcher) tell(uid string) {
-	w.news[uid] = struct{}{}
+// addChange records that the state of uid has changed. presence.mu is held.
+func (w *Watcher) addChange(uid string) {
+	w.changed[uid] = struct{}{}
 	select {
 	case w.ready <- struct{}{}:
 	default:
 	}
 }
 
-// Ready has a value when Take has something to give.
+// Ready has a value when ReadChanges has something to return.
 func (w *Watcher) Ready() <-chan struct{} { return w.ready }
 
-// Take returns the newest state of every watched user whose state changed
-// since the last call: at most one per user, so nothing overflows.
-func (w *Watcher) Take() []State {
-	w.p.mu.Lock()
-	defer w.p.mu.Unlock()
-	states := make([]State, 0, len(w.news))
-	for uid := range w.news {
-		states = append(states, w.p.topics[uid].state)
+// ReadChanges returns the newest state of every watched user whose state has changed since the last call. There is at
+// most one state per user, so the number of changes is bounded.
+func (w *Watcher) ReadChanges() []State {
+	w.presence.mu.Lock()
+	defer w.presence.mu.Unlock()
+	states := make([]State, 0, len(w.changed))
+	for uid := range w.changed {
+		states = append(states, w.presence.topics[uid].state)
 	}
-	clear(w.news)
+	clear(w.changed)
 	return states
 }
 
-// Close ends the watching. It does not block.
+// Close ends the Watcher. It does not block.
 func (w *Watcher) Close() {
-	w.p.mu.Lock()
-	defer w.p.mu.Unlock()
+	w.presence.mu.Lock()
+	defer w.presence.mu.Unlock()
 	w.closed = true
 	for uid := range w.list {
-		w.drop(uid)
+		w.unwatch(uid)
 	}
 }
 
-// Receive implements listen.Receiver.
+// Receive implements redissub.Receiver.
 func (t *topic) Receive(payload string) {
 	if payload == "on" {
-		t.p.mu.Lock()
+		t.presence.mu.Lock()
 		t.notices++
-		t.set(State{User: t.uid, Online: true})
-		t.p.mu.Unlock()
-		t.lookIn(t.p.opts.Expire)
+		t.setState(State{User: t.uid, Online: true})
+		t.presence.mu.Unlock()
+		t.scheduleCheck(t.presence.opts.tuning.Expire)
 		return
 	}
-	t.lookIn(t.p.opts.Linger) // off: perhaps for a reconnect only
+	t.scheduleCheck(t.presence.opts.tuning.Linger) // "off" may be part of a reconnect
 }
 
-// Lost implements listen.Receiver.
+// Lost implements redissub.Receiver.
 func (t *topic) Lost() {
-	t.p.n.lost.Add(1)
-	t.lookIn(0)
+	t.presence.counters.Lost.Add(1)
+	t.scheduleCheck(0)
 }
 
-func (t *topic) lookIn(d time.Duration) {
-	t.p.mu.Lock()
-	t.due = time.Now().Add(d)
-	t.p.mu.Unlock()
-	t.p.wake()
+// scheduleCheck makes Run look up the state after d.
+func (t *topic) scheduleCheck(d time.Duration) {
+	t.presence.mu.Lock()
+	t.checkAt = time.Now().Add(d)
+	t.presence.mu.Unlock()
+	t.presence.replanChecks()
 }
 
-// set tells the watchers of a state that is news. p.mu is held.
-func (t *topic) set(s State) {
+// setState stores a state, and notifies the watchers if it has changed. presence.mu is held.
+func (t *topic) setState(s State) {
 	if t.known && t.state.Online == s.Online {
 		t.state = s
 		return
 	}
 	t.known, t.state = true, s
 	for w := range t.watchers {
-		w.tell(t.uid)
+		w.addChange(t.uid)
 	}
 }
 
-func (p *Presence) wake() {
+// replanChecks makes Run recompute when the next topic is due.
+func (p *Presence) replanChecks() {
 	select {
-	case p.poke <- struct{}{}:
+	case p.checkEarlier <- struct{}{}:
 	default:
 	}
 }
 
-// watchAll looks at topics when they are due.
-func (p *Presence) watchAll(ctx context.Context) {
+// refreshDueTopics looks up the states of topics when they are due.
+func (p *Presence) refreshDueTopics(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		now := time.Now()
-		next := now.Add(p.opts.Recheck)
+		next := now.Add(recheck)
 		var due []*topic
 		p.mu.Lock()
 		for _, t := range p.topics {
-			if !t.due.After(now) {
-				t.due = now.Add(5 * time.Second) // again, should this look fail
+			if !t.checkAt.After(now) {
+				t.checkAt = now.Add(5 * time.Second) // applies if this look-up fails
 				due = append(due, t)
 			}
-			if t.due.Before(next) {
-				next = t.due
+			if t.checkAt.Before(next) {
+				next = t.checkAt
 			}
 		}
 		p.mu.Unlock()
 		if len(due) > 0 {
-			if err := p.look(ctx, due); err != nil && ctx.Err() == nil {
-				p.opts.Log.Warn("presence of watched users is late", "users", len(due), "err", err)
+			if err := p.refreshStates(ctx, due); err != nil && ctx.Err() == nil {
+				p.opts.Log.Warn("could not refresh the presence of watched users", "users", len(due), "error", err)
 			}
 			continue
 		}
@@ -215,7 +217,7 @@ func (p *Presence) watchAll(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.poke:
+		case <-p.checkEarlier:
 		case <-timer.C:
 		}
 		if ctx.Err() != nil {
@@ -224,116 +226,117 @@ func (p *Presence) watchAll(ctx context.Context) {
 	}
 }
 
-// look subscribes to topics that are not yet, and looks up the states of all.
-func (p *Presence) look(ctx context.Context, topics []*topic) error {
-	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
+// refreshStates subscribes to the topics that have no subscription, and looks up the states of all.
+func (p *Presence) refreshStates(ctx context.Context, topics []*topic) error {
+	ctx, cancel := context.WithTimeout(ctx, p.opts.tuning.Timeout)
 	defer cancel()
-	err := p.subscribe(ctx, topics)
+	err := p.subscribeTopics(ctx, topics)
 	for len(topics) > 0 {
 		n := min(batch, len(topics))
 		calls := make([]script.Call, n)
 		notices := make([]int, n)
 		p.mu.Lock()
 		for i, t := range topics[:n] {
-			calls[i] = script.Call{Script: stateScript, Keys: keys(t.uid)}
+			calls[i] = script.Call{Script: stateScript, Keys: userKeys(t.uid)}
 			notices[i] = t.notices
 		}
 		p.mu.Unlock()
-		values, failed := p.runAll(ctx, calls)
+		values, failed := p.runScriptsForValues(ctx, calls)
 		if failed != nil {
 			err = failed
 		}
 		for i, t := range topics[:n] {
-			t.learn(values[i], notices[i])
+			t.applyState(values[i], notices[i])
 		}
 		topics = topics[n:]
 	}
 	return err
 }
 
-// subscribe subscribes to all topics at once, so that they share round trips.
-func (p *Presence) subscribe(ctx context.Context, topics []*topic) error {
+// subscribeTopics subscribes to all topics at once, so that they share round trips.
+func (p *Presence) subscribeTopics(ctx context.Context, topics []*topic) error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	var first error
+	var failed error
 	for _, t := range topics {
 		p.mu.Lock()
-		has := t.stop != nil
+		has := t.unsubscribe != nil
 		p.mu.Unlock()
 		if has {
 			continue
 		}
 		wg.Go(func() {
-			stop, err := p.opts.Listener.Subscribe(ctx, seenChannel(t.uid), t)
+			unsubscribe, err := p.opts.Subscriber.Subscribe(ctx, seenChannel(t.uid), t)
 			if err != nil {
 				mu.Lock()
-				first = err
+				failed = err
 				mu.Unlock()
 				return
 			}
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			if p.topics[t.uid] != t || t.stop != nil { // nobody watches any more, or another was first
-				stop()
+			if p.topics[t.uid] != t || t.unsubscribe != nil { // no watcher is left, or a concurrent call was faster
+				unsubscribe()
 				return
 			}
-			t.stop = stop
+			t.unsubscribe = unsubscribe
 		})
 	}
 	wg.Wait()
-	return first
+	return failed
 }
 
-// learn takes what the state script answered when so many notices had come,
-// and plans the next look.
-func (t *topic) learn(v any, notices int) {
+// applyState stores the result of the state script and plans the next look-up. notices is the number of notices that
+// had arrived when the look-up began.
+func (t *topic) applyState(v any, notices int) {
 	list, _ := v.([]any)
 	if len(list) != 3 {
-		return // failed: looked at again soon
+		return // the look-up failed; refreshDueTopics repeats it soon
 	}
 	online, _ := list[0].(int64)
 	left, _ := list[1].(int64)
 	seen, _ := list[2].(string)
 	s := State{User: t.uid, Online: online == 1}
-	t.p.n.rechecks.Add(1)
-	next := t.p.opts.Recheck
+	t.presence.counters.Rechecks.Add(1)
+	next := recheck
 	if s.Online {
 		next = time.Duration(left)*time.Millisecond + time.Second
 	} else if at, err := strconv.ParseInt(seen, 10, 64); err == nil {
 		s.LastSeen = chat.Micros(at)
 	}
-	t.p.mu.Lock()
-	defer t.p.mu.Unlock()
+	t.presence.mu.Lock()
+	defer t.presence.mu.Unlock()
 	if notices != t.notices {
-		t.due = time.Now().Add(time.Second)
+		t.checkAt = time.Now().Add(time.Second)
 		return
 	}
-	t.set(s)
-	if t.stop != nil {
-		t.due = time.Now().Add(next)
+	t.setState(s)
+	if t.unsubscribe != nil {
+		t.checkAt = time.Now().Add(next)
 	} else {
-		t.due = time.Now().Add(time.Second) // not subscribed: that is tried again
+		t.checkAt = time.Now().Add(time.Second) // try to subscribe again
 	}
 }
 
-// Instance is what an instance last said of itself.
+// Instance is what an instance last reported about itself.
 type Instance struct {
 	ID      string    `json:"id"`
 	Sockets int       `json:"sockets"`
 	Renewed time.Time `json:"renewed"`
 }
 
-// note says how many sockets this instance has ("" takes it away), and returns what all said.
-func (p *Presence) note(ctx context.Context, sockets string) (any, error) {
-	values, err := p.runAll(ctx, []script.Call{{Script: instanceScript, Keys: []string{instancesKey},
-		Args: []any{p.instance, p.opts.Expire.Milliseconds(), sockets}}})
+// reportInstance stores the number of this instance's sockets ("" removes the instance), and returns the reports of all
+// instances.
+func (p *Presence) reportInstance(ctx context.Context, sockets string) (any, error) {
+	values, err := p.runScriptsForValues(ctx, []script.Call{{Script: instanceScript, Keys: []string{instancesKey},
+		Args: []any{p.instance, p.opts.tuning.Expire.Milliseconds(), sockets}}})
 	return values[0], err
 }
 
-// Instances returns all instances that renewed within Expire, by id, with this
-// one's sockets as they are now. The error is problem.ErrUnavailable.
+// Instances returns all instances whose reports have not expired, ordered by id, with the current number of this
+// instance's sockets. The error is problem.ErrUnavailable.
 func (p *Presence) Instances(ctx context.Context) ([]Instance, error) {
-	v, err := p.note(ctx, strconv.Itoa(p.opts.Sockets()))
+	v, err := p.reportInstance(ctx, strconv.Itoa(p.opts.Sockets()))
 	if err != nil {
 		return nil, err
 	}
@@ -341,8 +344,8 @@ func (p *Presence) Instances(ctx context.Context) ([]Instance, error) {
 	var all []Instance
 	for i := 0; i+1 < len(list); i += 2 {
 		id, _ := list[i].(string)
-		said, _ := list[i+1].(string)
-		if in, ok := parseInstance(id, said); ok {
+		report, _ := list[i+1].(string)
+		if in, ok := parseInstance(id, report); ok {
 			all = append(all, in)
 		}
 	}
@@ -350,9 +353,9 @@ func (p *Presence) Instances(ctx context.Context) ([]Instance, error) {
 	return all, nil
 }
 
-// parseInstance reads "<ms when its word ends> <sockets> <ms when it was given>".
-func parseInstance(id, said string) (Instance, bool) {
-	part := strings.Fields(said)
+// parseInstance parses "<expiry ms> <sockets> <renewed ms>".
+func parseInstance(id, report string) (Instance, bool) {
+	part := strings.Fields(report)
 	if len(part) != 3 {
 		return Instance{}, false
 	}

@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// proxy passes bytes on until it is frozen: then the connections it has stay
-// open and silent, while new ones work.
+// proxy forwards bytes until it is frozen. Then its connections stay open but silent, and new connections work.
 type proxy struct {
 	addr string
 
@@ -39,12 +38,12 @@ func newProxy(t *testing.T, to string) *proxy {
 			p.mu.Lock()
 			frozen := p.frozen
 			p.mu.Unlock()
-			pass := func(dst, src net.Conn) {
+			forward := func(dst, src net.Conn) {
 				buf := make([]byte, 4096)
 				for {
 					n, err := src.Read(buf)
 					select {
-					case <-frozen: // swallow
+					case <-frozen: // discard
 						if err != nil {
 							return
 						}
@@ -60,8 +59,8 @@ func newProxy(t *testing.T, to string) *proxy {
 					}
 				}
 			}
-			wg.Go(func() { pass(out, in) })
-			wg.Go(func() { pass(in, out) })
+			wg.Go(func() { forward(out, in) })
+			wg.Go(func() { forward(in, out) })
 			wg.Go(func() { <-end; _ = in.Close(); _ = out.Close() })
 		}
 	})
@@ -69,6 +68,7 @@ func newProxy(t *testing.T, to string) *proxy {
 	return p
 }
 
+// freeze silences the connections that exist now.
 func (p *proxy) freeze() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,15 +1,16 @@
-// Package redissub keeps one Redis subscription connection per instance and
-// hands what arrives on each channel to whoever asked for it.
+// Package redissub keeps one Redis subscription connection per instance and passes what arrives on each channel to the
+// channel's receivers.
 //
-// Pub/sub forgets: what is published while a connection is broken is lost. So
-// a [Listener] pings its connection, replaces one that does not answer,
-// subscribes again to every channel, and only then tells each receiver that
-// something may have been lost. Plain channels are used, which a cluster
-// forwards between its nodes; sharded ones break after a reconnect (go-redis
-// 9.23 subscribes to all of them in one command, which a cluster refuses).
+// Pub/sub has no memory: payloads that are published while a connection is broken are lost. A [Subscriber] therefore
+// pings a silent connection, replaces one that does not answer, and subscribes again to every channel. Then it notifies
+// the receivers that payloads may be missing.
+//
+// It uses plain channels, which a cluster forwards between its nodes. Sharded channels do not work after a reconnect:
+// go-redis 9.23 subscribes to all of them in one command, which a cluster refuses.
 package redissub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -20,67 +21,76 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/phoenixchat/phoenixchat/realtime/counter"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// A Receiver is given what arrives on a channel. Both methods are called from
-// the one goroutine that reads the connection, so they must not block and must not
-// call Subscribe.
+// A Receiver gets what arrives on a channel. Both methods are called by the one goroutine that reads the connection, so
+// they must not block and must not call Subscribe.
 type Receiver interface {
-	// Receive is given one published payload; those that one node of Redis
-	// published come in that order.
+	// Receive gets one published payload. Payloads that were published through one node of Redis arrive in that order.
 	Receive(payload string)
-	// Lost says that payloads may be missing between what was received before
-	// and what follows. The channel is subscribed again when it is called.
+	// Lost reports that payloads may be missing between the last one received and the next. The channel is subscribed
+	// again when it is called.
 	Lost()
 }
 
-// Options of a Listener. Zero values take the defaults named.
+// Options configure a Subscriber.
 type Options struct {
-	Ping  time.Duration // silence after which the connection is tested, and after as much again is replaced; 10 s
-	Retry time.Duration // longest wait between attempts to connect; 2 s, with jitter
-	Log   *slog.Logger  // slog.Default()
+	Log *slog.Logger // default: slog.Default()
+
+	// Retry is the longest wait between attempts to connect, before jitter. The default is 2 s. Only tests set it, also
+	// those of other packages.
+	Retry time.Duration
+
+	ping time.Duration // silence after which the connection is pinged; after as much again it is replaced; only for tests
 }
 
-// Counters are counts since the start of this instance.
+// Defaults and fixed limits; see DESIGN §5.
+const (
+	ping       = 10 * time.Second
+	retry      = 2 * time.Second
+	firstRetry = 20 * time.Millisecond
+
+	// batch is the largest number of channels in one SUBSCRIBE. Many clients that connect at once then need few
+	// commands, and none of these is large.
+	batch = 256
+)
+
+// Counters count what this instance did since it started.
 type Counters struct {
-	Received    int64 // payloads
-	Connections int64 // made
-	Silent      int64 // connections replaced because they did not answer
-	Lost        int64 // times that a channel was subscribed again
-	Channels    int64 // subscribed now
+	Received    counter.Count // payloads
+	Connections counter.Count // connections made
+	Silent      counter.Count // connections replaced because they did not answer
+	Lost        counter.Count // times that a channel was subscribed again
+	Channels    counter.Gauge // channels that are subscribed now
 }
 
-// batch is how many channels one SUBSCRIBE names at most: a storm of clients
-// costs few commands, and none of them is large.
-const batch = 256
+// Subscriber keeps the subscription connection. It is safe for concurrent use. An instance has one Subscriber, which
+// inbox, gate and presence share.
+type Subscriber struct {
+	// immutable after construction
+	rdb            redis.UniversalClient
+	opts           Options
+	updatesPending chan struct{} // has a value when changed is not empty
 
-// Listener is safe for use by many goroutines. One per instance is meant to
-// be shared by inbox, gate and presence.
-type Listener struct {
-	// fixed after construction
-	rdb   redis.UniversalClient
-	opts  Options
-	dirty chan struct{} // has a value when a channel's state differs from what is wanted
-
-	heard atomic.Int64 // when something was last read, in Unix nanoseconds
-
-	received, connections, silent, lost atomic.Int64
+	lastRead atomic.Int64 // when something was last read, in Unix nanoseconds
+	counters Counters
 
 	// guarded by mu, which is never held across I/O
-	mu       sync.Mutex
-	channels map[string]*channel
-	changed  map[string]struct{} // names of channels that the writer has to look at
-	returns  []func(outage time.Duration)
+	mu          sync.Mutex
+	channels    map[string]*channel
+	changed     map[string]struct{} // names of channels that the writer has to check
+	onReconnect []func()
 }
 
-// channel is what is known of one channel. Its fields are guarded by Listener.mu.
+// channel is the state of one channel. Its fields are guarded by Subscriber.mu.
 type channel struct {
-	receivers   []*entry // copied on write
-	asked       bool     // the writer has sent SUBSCRIBE for it on this connection, and no UNSUBSCRIBE since
-	outstanding int      // SUBSCRIBEs on this connection that are not confirmed
-	before      bool     // it was confirmed on an earlier connection: receivers have lost something
-	ready       chan struct{}
+	receivers    []*registration // copied on write
+	requested    bool            // the writer has sent SUBSCRIBE on this connection, and no UNSUBSCRIBE since
+	outstanding  int             // SUBSCRIBEs on this connection that are not confirmed
+	wasConfirmed bool            // it was confirmed on an earlier connection, so receivers may have missed payloads
+	ready        chan struct{}   // closed when the subscription is confirmed
 }
 
 // confirmed reports whether ready is closed.
@@ -93,54 +103,56 @@ func (c *channel) confirmed() bool {
 	}
 }
 
-type entry struct{ Receiver }
+// registration is one call of Subscribe. A Receiver may be registered more than once.
+type registration struct{ Receiver }
 
-// New returns a Listener that does nothing until Run is called.
-func New(rdb redis.UniversalClient, opts Options) *Listener {
-	if opts.Ping <= 0 {
-		opts.Ping = 10 * time.Second
-	}
-	if opts.Retry <= 0 {
-		opts.Retry = 2 * time.Second
-	}
-	if opts.Log == nil {
-		opts.Log = slog.Default()
-	}
-	return &Listener{rdb: rdb, opts: opts, dirty: make(chan struct{}, 1),
+// New returns a Subscriber that does nothing until Run is called.
+func New(rdb redis.UniversalClient, opts Options) *Subscriber {
+	opts.Log = cmp.Or(opts.Log, slog.Default())
+	opts.Retry = cmp.Or(opts.Retry, retry)
+	opts.ping = cmp.Or(opts.ping, ping)
+	s := &Subscriber{rdb: rdb, opts: opts, updatesPending: make(chan struct{}, 1),
 		channels: map[string]*channel{}, changed: map[string]struct{}{}}
+	s.counters.Channels.Read = func() int64 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return int64(len(s.channels))
+	}
+	return s
 }
 
-// OnReturn has fn called each time that the connection works again after it
-// was broken, with how long nothing was heard. fn is called from the reading goroutine and must not
-// block. Call it before Run.
-func (l *Listener) OnReturn(fn func(outage time.Duration)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.returns = append(l.returns, fn)
+// Counters returns the counters of this instance.
+func (s *Subscriber) Counters() *Counters { return &s.counters }
+
+// OnReconnect registers fn to be called each time that the connection works again after it was broken. fn is called by
+// the reading goroutine and must not block. Call OnReconnect before Run.
+func (s *Subscriber) OnReconnect(fn func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onReconnect = append(s.onReconnect, fn)
 }
 
-// Subscribe adds r to the receivers of channel and returns when Redis has
-// confirmed the subscription: whatever is published after that is received, or
-// Lost is called. Only the first receiver of a channel costs a round trip, shared with others that ask at
-// the same time. The error is problem.ErrUnavailable when no confirmation came before ctx ended. stop
-// removes r; it does not block, and r may be called for a moment longer.
-func (l *Listener) Subscribe(ctx context.Context, name string, r Receiver) (stop func(), err error) {
-	e := &entry{r}
-	l.mu.Lock()
-	c := l.channels[name]
+// Subscribe adds r to the receivers of a channel and returns when Redis has confirmed the subscription. Every payload
+// that is published after that is received, or Lost is called. Only the first receiver of a channel costs a round trip,
+// which it shares with others that subscribe at the same time. The error is problem.ErrUnavailable if ctx ended before
+// the confirmation arrived. stop removes r without blocking; r may still be called for a moment.
+func (s *Subscriber) Subscribe(ctx context.Context, name string, r Receiver) (stop func(), err error) {
+	reg := &registration{r}
+	s.mu.Lock()
+	c := s.channels[name]
 	if c == nil {
 		c = &channel{ready: make(chan struct{})}
-		l.channels[name] = c
+		s.channels[name] = c
 	}
-	c.receivers = append(c.receivers[:len(c.receivers):len(c.receivers)], e)
-	if !c.asked {
-		l.change(name)
+	c.receivers = append(c.receivers[:len(c.receivers):len(c.receivers)], reg)
+	if !c.requested {
+		s.scheduleUpdate(name)
 	}
-	// A connection that breaks after the confirmation ends in Lost.
+	// If the connection breaks after this confirmation, Lost is called.
 	ready := c.ready
-	l.mu.Unlock()
+	s.mu.Unlock()
 
-	stop = sync.OnceFunc(func() { l.remove(name, e) })
+	stop = sync.OnceFunc(func() { s.removeReceiver(name, reg) })
 	select {
 	case <-ready:
 		return stop, nil
@@ -150,83 +162,83 @@ func (l *Listener) Subscribe(ctx context.Context, name string, r Receiver) (stop
 	}
 }
 
-func (l *Listener) remove(name string, e *entry) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c := l.channels[name]
+func (s *Subscriber) removeReceiver(name string, reg *registration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.channels[name]
 	if c == nil {
 		return
 	}
-	kept := make([]*entry, 0, len(c.receivers))
+	kept := make([]*registration, 0, len(c.receivers))
 	for _, have := range c.receivers {
-		if have != e {
+		if have != reg {
 			kept = append(kept, have)
 		}
 	}
 	c.receivers = kept
 	if len(kept) == 0 {
-		l.change(name)
+		s.scheduleUpdate(name)
 	}
 }
 
-// change has the writer look at a channel. mu is held.
-func (l *Listener) change(name string) {
-	l.changed[name] = struct{}{}
+// scheduleUpdate makes the writer check a channel. mu is held.
+func (s *Subscriber) scheduleUpdate(name string) {
+	s.changed[name] = struct{}{}
 	select {
-	case l.dirty <- struct{}{}:
+	case s.updatesPending <- struct{}{}:
 	default:
 	}
 }
 
-// Run reads the connection until ctx ends, and returns its cause. It must be
-// called exactly once. Subscribe blocks until Run is running.
-func (l *Listener) Run(ctx context.Context) error {
-	backoff := 20 * time.Millisecond
+// Run keeps a connection until ctx ends, and returns the cause. It must be called exactly once. Subscribe blocks until
+// Run is called.
+func (s *Subscriber) Run(ctx context.Context) error {
+	backoff := firstRetry
 	for first := true; ctx.Err() == nil; first = false {
 		began := time.Now()
-		err := l.connection(ctx, first)
+		err := s.serveConnection(ctx, first)
 		if ctx.Err() != nil {
 			break
 		}
-		if time.Since(began) > l.opts.Ping {
-			backoff = 20 * time.Millisecond
+		if time.Since(began) > s.opts.ping {
+			backoff = firstRetry
 		}
-		l.opts.Log.Warn("subscription connection to redis ended", "err", err, "after", time.Since(began))
-		// Jitter, so that the instances of a service do not come back as a herd.
+		s.opts.Log.Warn("subscription connection to redis ended", "error", err, "after", time.Since(began))
+		// Jitter spreads the reconnects of a service's instances.
 		select {
 		case <-time.After(rand.N(backoff) + time.Millisecond):
 		case <-ctx.Done():
 		}
-		backoff = min(2*backoff, l.opts.Retry)
+		backoff = min(2*backoff, s.opts.Retry)
 	}
 	return context.Cause(ctx)
 }
 
-var errSilent = errors.New("no answer to a ping")
+var errNoPong = errors.New("redissub: no answer to a ping")
 
-// connection lives as long as one connection: it subscribes to everything
-// that is wanted, reads until an error, and leaves no goroutine behind.
-func (l *Listener) connection(ctx context.Context, first bool) error {
+// serveConnection makes a connection, subscribes to all channels that have receivers, and reads until an error. All its
+// goroutines have ended when it returns.
+func (s *Subscriber) serveConnection(ctx context.Context, first bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	ps := l.rdb.Subscribe(ctx)
-	// Receive does not look at its context; closing is what ends it.
+	ps := s.rdb.Subscribe(ctx)
+	// Receive ignores the end of its context; only closing the connection ends it.
 	unhook := context.AfterFunc(ctx, func() { _ = ps.Close() })
 	defer unhook()
 	defer func() { _ = ps.Close() }()
 
-	last := l.heard.Swap(time.Now().UnixNano())
-	l.reset()
+	s.lastRead.Store(time.Now().UnixNano())
+	s.resetChannels()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel(nil)
-	wg.Go(func() { l.write(ctx, ps, cancel) })
-	wg.Go(func() { l.ping(ctx, ps, cancel) })
+	wg.Go(func() { s.writeSubscriptions(ctx, ps, cancel) })
+	wg.Go(func() { s.pingWhenSilent(ctx, ps, cancel) })
 
-	heard := false
+	works := false
 	for {
-		// No timeout here: one that strikes in the middle of a reply would leave
-		// the rest of it to be read as the next. The pinger closes what is silent.
+		// There is no timeout here. If one expired in the middle of a reply, the rest of it would be read as the next
+		// reply. Instead, pingWhenSilent closes a connection that does not answer.
 		msg, err := ps.Receive(ctx)
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
@@ -234,54 +246,54 @@ func (l *Listener) connection(ctx context.Context, first bool) error {
 			}
 			return err
 		}
-		l.heard.Store(time.Now().UnixNano())
-		if !heard {
-			heard = true
-			l.connections.Add(1)
+		s.lastRead.Store(time.Now().UnixNano())
+		if !works {
+			works = true
+			s.counters.Connections.Add(1)
 			if !first {
-				l.returned(time.Since(time.Unix(0, last)))
+				s.callReconnected()
 			}
 		}
 		switch msg := msg.(type) {
 		case *redis.Message:
-			l.receive(msg)
+			s.deliverMessage(msg)
 		case *redis.Subscription:
-			l.confirm(msg)
+			s.confirmSubscription(msg)
 		}
 	}
 }
 
-// reset prepares all channels for a new connection.
-func (l *Listener) reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for name, c := range l.channels {
+// resetChannels prepares all channels for a new connection.
+func (s *Subscriber) resetChannels() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, c := range s.channels {
 		if len(c.receivers) == 0 {
-			delete(l.channels, name)
+			delete(s.channels, name)
 			continue
 		}
 		if c.confirmed() {
-			c.before = true
+			c.wasConfirmed = true
 			c.ready = make(chan struct{})
 		}
-		c.asked, c.outstanding = false, 0
-		l.change(name)
+		c.requested, c.outstanding = false, 0
+		s.scheduleUpdate(name)
 	}
 }
 
-func (l *Listener) returned(outage time.Duration) {
-	l.mu.Lock()
-	fns := l.returns
-	l.mu.Unlock()
+func (s *Subscriber) callReconnected() {
+	s.mu.Lock()
+	fns := s.onReconnect
+	s.mu.Unlock()
 	for _, fn := range fns {
-		fn(outage)
+		fn()
 	}
 }
 
-// write is the one goroutine that subscribes and unsubscribes on a
-// connection, so that commands and their confirmations have one order.
-func (l *Listener) write(ctx context.Context, ps *redis.PubSub, fail context.CancelCauseFunc) {
-	// A first reply to read, however few channels there are.
+// writeSubscriptions subscribes and unsubscribes. It is the only goroutine of a connection that does, so commands and
+// their confirmations have one order.
+func (s *Subscriber) writeSubscriptions(ctx context.Context, ps *redis.PubSub, fail context.CancelCauseFunc) {
+	// The ping causes a first reply even if there are no channels.
 	if err := ps.Ping(ctx); err != nil {
 		fail(err)
 		return
@@ -290,11 +302,11 @@ func (l *Listener) write(ctx context.Context, ps *redis.PubSub, fail context.Can
 		select {
 		case <-ctx.Done():
 			return
-		case <-l.dirty:
+		case <-s.updatesPending:
 		}
 		for more := true; more; {
 			var add, drop []string
-			add, drop, more = l.wanted()
+			add, drop, more = s.nextUpdates()
 			if len(drop) > 0 {
 				if err := ps.Unsubscribe(ctx, drop...); err != nil {
 					fail(err)
@@ -311,84 +323,84 @@ func (l *Listener) write(ctx context.Context, ps *redis.PubSub, fail context.Can
 	}
 }
 
-// wanted takes up to batch changed channels and says what to do about them.
-func (l *Listener) wanted() (add, drop []string, more bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for name := range l.changed {
+// nextUpdates removes up to batch names from changed, and returns the channels to subscribe to and to unsubscribe from.
+func (s *Subscriber) nextUpdates() (add, drop []string, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range s.changed {
 		if len(add)+len(drop) == batch {
 			return add, drop, true
 		}
-		delete(l.changed, name)
-		c := l.channels[name]
+		delete(s.changed, name)
+		c := s.channels[name]
 		switch {
 		case c == nil:
-		case len(c.receivers) > 0 && !c.asked:
-			c.asked = true
+		case len(c.receivers) > 0 && !c.requested:
+			c.requested = true
 			c.outstanding++
 			add = append(add, name)
-		case len(c.receivers) == 0 && c.asked:
-			c.asked = false
+		case len(c.receivers) == 0 && c.requested:
+			c.requested = false
 			if c.confirmed() {
 				c.ready = make(chan struct{})
 			}
-			c.before = false
+			c.wasConfirmed = false
 			drop = append(drop, name)
 		case len(c.receivers) == 0 && c.outstanding == 0:
-			delete(l.channels, name)
+			delete(s.channels, name)
 		}
 	}
 	return add, drop, false
 }
 
-// confirm notes a confirmation. A channel counts as subscribed when its last
-// SUBSCRIBE is confirmed: an earlier one may be followed by an UNSUBSCRIBE on its way.
-func (l *Listener) confirm(s *redis.Subscription) {
-	l.mu.Lock()
-	c := l.channels[s.Channel]
-	var tell []*entry
+// confirmSubscription records a confirmation. A channel counts as subscribed when its last SUBSCRIBE is confirmed,
+// because an UNSUBSCRIBE may follow an earlier one.
+func (s *Subscriber) confirmSubscription(sub *redis.Subscription) {
+	s.mu.Lock()
+	c := s.channels[sub.Channel]
+	var missed []*registration
 	switch {
 	case c == nil:
-	case s.Kind == "subscribe":
-		repeated := c.outstanding == 0 // go-redis subscribed again by itself
+	case sub.Kind == "subscribe":
+		repeated := c.outstanding == 0 // go-redis has reconnected and subscribed again by itself
 		c.outstanding = max(0, c.outstanding-1)
-		if c.asked && c.outstanding == 0 {
-			if c.before || repeated {
-				tell = c.receivers
+		if c.requested && c.outstanding == 0 {
+			if c.wasConfirmed || repeated {
+				missed = c.receivers
 			}
-			c.before = false
+			c.wasConfirmed = false
 			if !c.confirmed() {
 				close(c.ready)
 			}
 		}
-	case s.Kind == "unsubscribe" && len(c.receivers) == 0 && !c.asked && c.outstanding == 0:
-		delete(l.channels, s.Channel)
+	case sub.Kind == "unsubscribe" && len(c.receivers) == 0 && !c.requested && c.outstanding == 0:
+		delete(s.channels, sub.Channel)
 	}
-	l.mu.Unlock()
-	if len(tell) > 0 {
-		l.lost.Add(1)
-		for _, e := range tell {
-			e.Lost()
+	s.mu.Unlock()
+	if len(missed) > 0 {
+		s.counters.Lost.Add(1)
+		for _, reg := range missed {
+			reg.Lost()
 		}
 	}
 }
 
-func (l *Listener) receive(m *redis.Message) {
-	l.received.Add(1)
-	l.mu.Lock()
-	var to []*entry
-	if c := l.channels[m.Channel]; c != nil {
-		to = c.receivers
+func (s *Subscriber) deliverMessage(m *redis.Message) {
+	s.counters.Received.Add(1)
+	s.mu.Lock()
+	var receivers []*registration
+	if c := s.channels[m.Channel]; c != nil {
+		receivers = c.receivers
 	}
-	l.mu.Unlock()
-	for _, e := range to {
-		e.Receive(m.Payload)
+	s.mu.Unlock()
+	for _, reg := range receivers {
+		reg.Receive(m.Payload)
 	}
 }
 
-// ping tests a silent connection, and ends one that stays silent.
-func (l *Listener) ping(ctx context.Context, ps *redis.PubSub, fail context.CancelCauseFunc) {
-	tick := time.NewTicker(l.opts.Ping / 2)
+// pingWhenSilent pings a silent connection, and ends one that stays silent.
+func (s *Subscriber) pingWhenSilent(ctx context.Context, ps *redis.PubSub, fail context.CancelCauseFunc) {
+	tick := time.NewTicker(s.opts.ping / 2)
 	defer tick.Stop()
 	for {
 		select {
@@ -396,26 +408,17 @@ func (l *Listener) ping(ctx context.Context, ps *redis.PubSub, fail context.Canc
 			return
 		case <-tick.C:
 		}
-		silence := time.Since(time.Unix(0, l.heard.Load()))
+		silence := time.Since(time.Unix(0, s.lastRead.Load()))
 		switch {
-		case silence >= 2*l.opts.Ping:
-			l.silent.Add(1)
-			fail(errSilent)
+		case silence >= 2*s.opts.ping:
+			s.counters.Silent.Add(1)
+			fail(errNoPong)
 			return
-		case silence >= l.opts.Ping:
+		case silence >= s.opts.ping:
 			if err := ps.Ping(ctx); err != nil {
 				fail(err)
 				return
 			}
 		}
 	}
-}
-
-// Snapshot returns the counters.
-func (l *Listener) Snapshot() Counters {
-	l.mu.Lock()
-	n := len(l.channels)
-	l.mu.Unlock()
-	return Counters{Received: l.received.Load(), Connections: l.connections.Load(), Silent: l.silent.Load(),
-		Lost: l.lost.Load(), Channels: int64(n)}
 }

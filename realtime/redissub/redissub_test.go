@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(redistest.Main(m)) }
 
-// recorder keeps what it was given.
+// recorder records what it receives.
 type recorder struct {
 	mu   sync.Mutex
 	got  []string
@@ -39,7 +39,7 @@ func (r *recorder) note(fn func()) {
 	}
 }
 
-// wait blocks until ok holds.
+// wait blocks until ok returns true.
 func (r *recorder) wait(t *testing.T, what string, ok func(got []string, lost int) bool) {
 	t.Helper()
 	deadline := time.After(15 * time.Second)
@@ -53,7 +53,7 @@ func (r *recorder) wait(t *testing.T, what string, ok func(got []string, lost in
 		select {
 		case <-r.news:
 		case <-deadline:
-			t.Fatalf("never: %s (got %v, lost %d)", what, r.got, r.lost)
+			t.Fatalf("timeout: %s (got %v, lost %d)", what, r.got, r.lost)
 		}
 	}
 }
@@ -69,35 +69,35 @@ func has(payload string) func([]string, int) bool {
 	}
 }
 
-func run(t *testing.T, rdb redis.UniversalClient, o redissub.Options) *redissub.Listener {
+func run(t *testing.T, rdb redis.UniversalClient, o redissub.Options) *redissub.Subscriber {
 	t.Helper()
-	l := redissub.New(rdb, o)
+	subscriber := redissub.New(rdb, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- l.Run(ctx) }()
+	go func() { done <- subscriber.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
-	return l
+	return subscriber
 }
 
-func subscribe(t *testing.T, l *redissub.Listener, name string, r redissub.Receiver) func() {
+func subscribe(t *testing.T, subscriber *redissub.Subscriber, name string, r redissub.Receiver) func() {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	stop, err := l.Subscribe(ctx, name, r)
+	stop, err := subscriber.Subscribe(ctx, name, r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return stop
 }
 
-func TestReceivesInOrderOnceSubscribed(t *testing.T) {
+func TestPayloadsArriveInOrder(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		rdb := b.Client(t, nil)
-		l := run(t, rdb, redissub.Options{})
+		subscriber := run(t, rdb, redissub.Options{})
 		r, other := newRecorder(), newRecorder()
-		subscribe(t, l, "wake:{a}", r)
-		subscribe(t, l, "wake:{b}", other)
-		// A cluster client publishes through any node; only one node's payloads have an order.
+		subscribe(t, subscriber, "wake:{a}", r)
+		subscribe(t, subscriber, "wake:{b}", other)
+		// A cluster client publishes through any node, but only payloads published through one node have an order.
 		one := redis.NewClient(&redis.Options{Addr: b.Addrs[0]})
 		defer one.Close()
 		for i := range 50 {
@@ -112,18 +112,18 @@ func TestReceivesInOrderOnceSubscribed(t *testing.T) {
 			}
 		}
 		if len(other.got) != 0 || r.lost != 0 {
-			t.Errorf("other channel got %v; lost %d", other.got, r.lost)
+			t.Errorf("the receiver of the other channel got %v; %d losses", other.got, r.lost)
 		}
 	})
 }
 
-func TestStoppedReceiverHearsNothingAndTheChannelIsLeft(t *testing.T) {
+func TestStoppedReceiverGetsNothingAndItsChannelIsUnsubscribed(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		rdb := b.Client(t, nil)
-		l := run(t, rdb, redissub.Options{})
+		subscriber := run(t, rdb, redissub.Options{})
 		r, s := newRecorder(), newRecorder()
-		stopR := subscribe(t, l, "wake:{a}", r)
-		stopS := subscribe(t, l, "wake:{a}", s)
+		stopR := subscribe(t, subscriber, "wake:{a}", r)
+		stopS := subscribe(t, subscriber, "wake:{a}", s)
 		stopR()
 		rdb.Publish(t.Context(), "wake:{a}", "1")
 		s.wait(t, "the first", has("1"))
@@ -131,86 +131,86 @@ func TestStoppedReceiverHearsNothingAndTheChannelIsLeft(t *testing.T) {
 			t.Errorf("a stopped receiver got %v", r.got)
 		}
 		stopS()
-		// Leave and come back, many times, while publishing: once subscribed, nothing is missed.
+		// Unsubscribe and subscribe again many times. Once subscribed, the receiver misses nothing.
 		for i := range 50 {
 			again := newRecorder()
-			stop := subscribe(t, l, "wake:{a}", again)
+			stop := subscribe(t, subscriber, "wake:{a}", again)
 			p := fmt.Sprint("again ", i)
 			rdb.Publish(t.Context(), "wake:{a}", p)
 			again.wait(t, p, has(p))
 			stop()
 		}
-		testwait.Until(t, "no channel is subscribed", func() bool { return l.Snapshot().Channels == 0 })
+		testwait.Until(t, "no channel is subscribed", func() bool { return subscriber.Counters().Channels.Load() == 0 })
 	})
 }
 
-func TestBrokenConnectionIsTold(t *testing.T) {
+func TestReceiversLearnOfABrokenConnection(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		if b.Kind == "miniredis" {
-			t.Skip("miniredis has no CLIENT KILL; TestServerGoneAndBack covers it")
+			t.Skip("miniredis has no CLIENT KILL; TestServerStopsAndRestarts covers it")
 		}
 		rdb := b.Client(t, nil)
-		l := redissub.New(rdb, redissub.Options{})
-		returned := make(chan time.Duration, 8)
-		l.OnReturn(func(d time.Duration) { returned <- d })
+		subscriber := redissub.New(rdb, redissub.Options{})
+		reconnected := make(chan struct{}, 8)
+		subscriber.OnReconnect(func() { reconnected <- struct{}{} })
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
-		go func() { done <- l.Run(ctx) }()
+		go func() { done <- subscriber.Run(ctx) }()
 		defer func() { cancel(); <-done }()
 		var rs []*recorder
 		for i := range 600 { // more than one batch
 			r := newRecorder()
 			rs = append(rs, r)
-			subscribe(t, l, fmt.Sprintf("wake:{%d}", i), r)
+			subscribe(t, subscriber, fmt.Sprintf("wake:{%d}", i), r)
 		}
 		if b.KillSubscribers(t) == 0 {
-			t.Fatal("no subscriber to kill")
+			t.Fatal("KillSubscribers closed no connection")
 		}
 		for i, r := range rs {
-			r.wait(t, "told of the loss", func(_ []string, lost int) bool { return lost == 1 })
+			r.wait(t, "the receiver learns of the loss", func(_ []string, lost int) bool { return lost == 1 })
 			p := fmt.Sprint("after ", i)
 			rdb.Publish(t.Context(), fmt.Sprintf("wake:{%d}", i), p)
 			r.wait(t, p, has(p))
 		}
 		select {
-		case <-returned:
+		case <-reconnected:
 		case <-time.After(5 * time.Second):
 			t.Error("OnReturn was not called")
 		}
 	})
 }
 
-func TestServerGoneAndBack(t *testing.T) {
+func TestServerStopsAndRestarts(t *testing.T) {
 	b := redistest.Mini(t)
 	rdb := b.Client(t, nil)
-	l := run(t, rdb, redissub.Options{Retry: 50 * time.Millisecond})
+	subscriber := run(t, rdb, redissub.Options{Retry: 50 * time.Millisecond})
 	r := newRecorder()
-	subscribe(t, l, "wake:{a}", r)
+	subscribe(t, subscriber, "wake:{a}", r)
 	b.Mini.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, err := l.Subscribe(ctx, "wake:{b}", newRecorder()); err == nil {
-		t.Error("subscribed to a server that is gone")
+	if _, err := subscriber.Subscribe(ctx, "wake:{b}", newRecorder()); err == nil {
+		t.Error("Subscribe succeeded although the server is stopped")
 	}
 	if err := b.Mini.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	r.wait(t, "told of the loss", func(_ []string, lost int) bool { return lost > 0 })
+	r.wait(t, "the receiver learns of the loss", func(_ []string, lost int) bool { return lost > 0 })
 	rdb.Publish(t.Context(), "wake:{a}", "back")
 	r.wait(t, "back", has("back"))
 }
 
-// A connection that is open and silent is only found by asking.
+// Only a ping can reveal that an open, silent connection is dead.
 func TestHalfOpenConnectionIsReplaced(t *testing.T) {
 	b := redistest.Mini(t)
 	proxy := newProxy(t, b.Addrs[0])
 	rdb := b.Client(t, func(o *redis.UniversalOptions) { o.Addrs = []string{proxy.addr} })
-	l := run(t, rdb, redissub.Options{Ping: 100 * time.Millisecond, Retry: 50 * time.Millisecond})
+	subscriber := run(t, rdb, redissub.Options{Retry: 50 * time.Millisecond}.WithPing(100*time.Millisecond))
 	r := newRecorder()
-	subscribe(t, l, "wake:{a}", r)
+	subscribe(t, subscriber, "wake:{a}", r)
 	proxy.freeze()
-	r.wait(t, "told of the loss", func(_ []string, lost int) bool { return lost > 0 })
-	if n := l.Snapshot().Silent; n == 0 {
+	r.wait(t, "the receiver learns of the loss", func(_ []string, lost int) bool { return lost > 0 })
+	if subscriber.Counters().Silent.Load() == 0 {
 		t.Error("the silent connection was not counted")
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Pair is a primary and its replica behind one address, as a managed Redis has them.
+// Pair is a primary and its replica behind one address, like a managed Redis.
 type Pair struct {
 	*Redis
 	t       testing.TB
@@ -18,18 +18,18 @@ type Pair struct {
 	replica *Server
 
 	mu   sync.Mutex
-	addr string // of the one that is primary now
+	addr string // of the current primary
 }
 
-// Primary returns a primary with a replica that is in step with it.
-func Primary(t testing.TB) *Pair {
+// StartPair starts a primary and a replica, and returns when the replica has every write.
+func StartPair(t testing.TB) *Pair {
 	t.Helper()
 	p := &Pair{t: t, primary: Start(t, "--save", ""), replica: Start(t, "--save", "")}
 	p.addr = p.primary.Addr
 	p.Redis = &Redis{Kind: "server", Addrs: []string{p.addr}}
 	host, port, _ := net.SplitHostPort(p.addr)
 	must(t, p.do(p.replica, "REPLICAOF", host, port))
-	p.InStep()
+	p.WaitForReplica()
 	return p
 }
 
@@ -39,24 +39,27 @@ func (p *Pair) do(s *Server, args ...any) error {
 	return c.Do(context.Background(), args...).Err()
 }
 
-// InStep waits until the replica has every write.
-func (p *Pair) InStep() {
+// WaitForReplica waits until the replica has every write.
+func (p *Pair) WaitForReplica() {
 	p.t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: p.primary.Addr})
 	defer c.Close()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		must(p.t, c.Set(context.Background(), "instep", "1", 0).Err())
+		must(p.t, c.Set(context.Background(), "replicated", "1", 0).Err())
 		if n, err := c.Wait(context.Background(), 1, time.Second).Result(); err == nil && n == 1 {
 			return
 		}
 	}
-	p.t.Fatal("the replica does not get in step")
+	p.t.Fatal("the replica does not have every write after 10 s")
 }
 
-// Part cuts the replica off: what is written from now on is lost in the failover.
-func (p *Pair) Part() { p.t.Helper(); must(p.t, p.do(p.replica, "REPLICAOF", "NO", "ONE")) }
+// CutReplica cuts the replica off. The failover loses what is written after this call.
+func (p *Pair) CutReplica() {
+	p.t.Helper()
+	must(p.t, p.do(p.replica, "REPLICAOF", "NO", "ONE"))
+}
 
-// Failover kills the primary; the address is the replica's from now on. Part comes before.
+// Failover makes clients dial the replica, and kills the primary. Call CutReplica first.
 func (p *Pair) Failover() {
 	p.mu.Lock()
 	p.addr = p.replica.Addr
@@ -64,7 +67,7 @@ func (p *Pair) Failover() {
 	p.primary.Kill()
 }
 
-// Client returns a client that always dials whoever is primary.
+// Client returns a client that always dials the current primary.
 func (p *Pair) Client(t testing.TB) redis.UniversalClient {
 	return p.Redis.Client(t, func(o *redis.UniversalOptions) {
 		o.Dialer = func(ctx context.Context, network, _ string) (net.Conn, error) {

@@ -1,7 +1,6 @@
-// Package redistest gives tests the Redis backends that the code has to work
-// on: miniredis always, and one redis-server and a cluster of three masters
-// where PHOENIX_TEST_REDIS_SERVER names the binary. Servers are processes of the
-// test binary's own, on free ports, started on first use and ended by [Main].
+// Package redistest gives tests the Redis backends that the code must work on: miniredis, and, if
+// PHOENIX_TEST_REDIS_SERVER names a redis-server binary, a single server and a cluster of three masters. Servers are
+// child processes of the test binary on free ports. They are started on first use and stopped by [Main].
 package redistest
 
 import (
@@ -13,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,13 +24,13 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Env names the variable with the path of a redis-server binary.
-const Env = "PHOENIX_TEST_REDIS_SERVER"
+// envServer is the name of the variable with the path of a redis-server binary.
+const envServer = "PHOENIX_TEST_REDIS_SERVER"
 
-// Redis is one backend, empty when a test gets it.
+// Redis is one backend. It is empty when a test gets it.
 type Redis struct {
 	Kind  string               // "miniredis", "server" or "cluster"
-	Mini  *miniredis.Miniredis // of "miniredis"
+	Mini  *miniredis.Miniredis // if Kind is "miniredis"
 	Addrs []string
 
 	nodes []*Server
@@ -47,18 +47,18 @@ type Server struct {
 	done chan struct{} // closed when the process has ended
 }
 
-// Main returns tests that end every shared server after them. For TestMain, as
+// Main wraps m so that Run stops the shared servers after the tests. It is for TestMain:
 // goleak.VerifyTestMain(redistest.Main(m)) or os.Exit(redistest.Main(m).Run()).
-func Main(m *testing.M) interface{ Run() int } { return tests{m} }
+func Main(m *testing.M) interface{ Run() int } { return suite{m} }
 
-type tests struct{ *testing.M }
+type suite struct{ *testing.M }
 
-func (t tests) Run() int {
+func (t suite) Run() int {
 	defer stopShared()
 	return t.M.Run()
 }
 
-// Each runs fn once per backend as a subtest; backends that are not given are skipped, saying so.
+// Each runs fn on each backend as a subtest. Without a redis-server binary it skips those that need one.
 func Each(t *testing.T, fn func(t *testing.T, r *Redis)) {
 	t.Helper()
 	t.Run("miniredis", func(t *testing.T) { fn(t, Mini(t)) })
@@ -66,7 +66,7 @@ func Each(t *testing.T, fn func(t *testing.T, r *Redis)) {
 	t.Run("cluster", func(t *testing.T) { fn(t, Cluster(t)) })
 }
 
-// Mini returns a miniredis of the test's own.
+// Mini returns a new miniredis, which is stopped with the test.
 func Mini(t testing.TB) *Redis {
 	t.Helper()
 	m := miniredis.NewMiniRedis()
@@ -77,7 +77,7 @@ func Mini(t testing.TB) *Redis {
 	return &Redis{Kind: "miniredis", Mini: m, Addrs: []string{m.Addr()}}
 }
 
-// shared servers, started once per test binary
+// The shared servers, started once per test binary.
 var (
 	sharedMu sync.Mutex
 	single   *Redis
@@ -122,8 +122,7 @@ func Cluster(t testing.TB) *Redis {
 	return cluster
 }
 
-// Client returns a client of the backend, closed with the test. change may
-// alter its options; nil leaves them.
+// Client returns a client of the backend, which is closed with the test. change, if not nil, may modify its options.
 func (r *Redis) Client(t testing.TB, change func(*redis.UniversalOptions)) redis.UniversalClient {
 	t.Helper()
 	o := &redis.UniversalOptions{Addrs: r.Addrs, IsClusterMode: r.Kind == "cluster", ContextTimeoutEnabled: true,
@@ -136,7 +135,7 @@ func (r *Redis) Client(t testing.TB, change func(*redis.UniversalOptions)) redis
 	return c
 }
 
-// Nodes calls fn with a plain client of every node.
+// Nodes calls fn with a client of each node.
 func (r *Redis) Nodes(t testing.TB, fn func(c *redis.Client)) {
 	t.Helper()
 	for _, addr := range r.Addrs {
@@ -154,19 +153,18 @@ func (r *Redis) flush(t testing.TB) {
 		}
 	})
 	if r.Kind == "cluster" {
-		r.settleBus(t)
+		r.awaitForwarded(t)
 	}
 }
 
-// settleBus returns when every node has what any node published before: a
-// cluster forwards messages between its nodes in its own time, in order, so a
-// wake of the test before could otherwise arrive in the next one.
-func (r *Redis) settleBus(t testing.TB) {
+// awaitForwarded returns when every node has received what any node published before. The nodes of a cluster forward
+// messages to each other in order but with a delay, so a wake of one test could otherwise arrive in the next test.
+func (r *Redis) awaitForwarded(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	const channel = "redistest:settled"
-	var heard []*redis.PubSub
+	var subscriptions []*redis.PubSub
 	r.Nodes(t, func(c *redis.Client) {
 		sub := redis.NewClient(c.Options())
 		t.Cleanup(func() { _ = sub.Close() })
@@ -174,7 +172,7 @@ func (r *Redis) settleBus(t testing.TB) {
 		if _, err := p.Receive(ctx); err != nil {
 			t.Fatal(err)
 		}
-		heard = append(heard, p)
+		subscriptions = append(subscriptions, p)
 	})
 	publish := func() {
 		r.Nodes(t, func(c *redis.Client) {
@@ -184,25 +182,25 @@ func (r *Redis) settleBus(t testing.TB) {
 		})
 	}
 	publish()
-	for _, p := range heard {
-		for from := map[string]bool{}; len(from) < len(heard); {
+	for _, p := range subscriptions {
+		for from := map[string]bool{}; len(from) < len(subscriptions); {
 			switch got, err := p.ReceiveTimeout(ctx, 200*time.Millisecond); m := got.(type) {
 			case *redis.Message:
 				from[m.Payload] = true
 			case nil:
 				var late net.Error
 				if ctx.Err() != nil || !errors.As(err, &late) || !late.Timeout() {
-					t.Fatalf("of %d nodes, %d are heard: %v", len(heard), len(from), err)
+					t.Fatalf("of %d nodes, messages of only %d arrived: %v", len(subscriptions), len(from), err)
 				}
-				publish() // a node that has no connection to another yet drops what it should forward
+				publish() // a node that is not connected to another node yet drops messages that it should forward
 			}
 		}
 		_ = p.Close()
 	}
 }
 
-// KillSubscribers closes every subscription connection, as maintenance does.
-// It is not for miniredis, which cannot.
+// KillSubscribers closes every subscription connection, as maintenance does, and returns how many it closed. miniredis
+// does not support it.
 func (r *Redis) KillSubscribers(t testing.TB) (killed int) {
 	t.Helper()
 	r.Nodes(t, func(c *redis.Client) {
@@ -215,8 +213,8 @@ func (r *Redis) KillSubscribers(t testing.TB) (killed int) {
 	return killed
 }
 
-// Start starts a redis-server of the test's own with the given arguments, in
-// a folder of its own, and stops it with the test. It skips the test where no binary is given.
+// Start starts a redis-server with the given arguments in a new folder, and stops it with the test. It skips the test
+// if there is no binary.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s := start(t, args...)
@@ -231,9 +229,9 @@ func (s *Server) Redis() *Redis {
 
 func start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	path := os.Getenv(Env)
+	path := os.Getenv(envServer)
 	if path == "" {
-		t.Skipf("%s is not set: it names a redis-server binary", Env)
+		t.Skipf("%s is not set; set it to the path of a redis-server binary", envServer)
 	}
 	dir, err := os.MkdirTemp("", "redistest")
 	if err != nil {
@@ -250,10 +248,11 @@ func start(t testing.TB, args ...string) *Server {
 // launch starts the process and waits until it answers.
 func (s *Server) launch() error {
 	_, port, _ := net.SplitHostPort(s.Addr)
-	args := append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--logfile", filepath.Join(s.dir, "log")}, s.args...)
+	args := append([]string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir,
+		"--logfile", filepath.Join(s.dir, "log")}, s.args...)
 	cmd := exec.Command(s.path, args...)
-	// A test binary that is killed takes its servers along. The signal is tied
-	// to the thread that started the process, so that one is kept.
+	// If the test binary is killed, the kernel kills its servers. The signal is tied to the thread that started the
+	// process, so the goroutine keeps that thread until the process has ended.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	s.end, s.done = make(chan struct{}), make(chan struct{})
 	started := make(chan error, 1)
@@ -288,17 +287,17 @@ func (s *Server) launch() error {
 		select {
 		case <-s.done:
 			log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-			return fmt.Errorf("redis-server ended: %s", log)
+			return fmt.Errorf("start redis-server: it ended: %s", log)
 		default:
 		}
 		if time.Now().After(deadline) {
 			s.Kill()
-			return fmt.Errorf("redis-server at %s does not answer", s.Addr)
+			return fmt.Errorf("start redis-server: no answer at %s after 10 s", s.Addr)
 		}
 	}
 }
 
-// Kill ends the process at once, like kill -9.
+// Kill kills the process, like kill -9.
 func (s *Server) Kill() {
 	select {
 	case <-s.end:
@@ -308,7 +307,7 @@ func (s *Server) Kill() {
 	<-s.done
 }
 
-// Restart starts the process again on the same port and folder, after Kill.
+// Restart starts the process again after Kill, on the same port and in the same folder.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	if err := s.launch(); err != nil {
@@ -316,7 +315,7 @@ func (s *Server) Restart(t testing.TB) {
 	}
 }
 
-// Stop ends the process and removes its folder.
+// Stop kills the process and removes its folder.
 func (s *Server) Stop() {
 	s.Kill()
 	_ = os.RemoveAll(s.dir)
@@ -332,7 +331,7 @@ func freePort(t testing.TB) int {
 	return ln.Addr().(*net.TCPAddr).Port
 }
 
-// slots of a cluster
+// slots is the number of hash slots of a cluster.
 const slots = 16384
 
 func startCluster(t testing.TB) *Redis {
@@ -356,7 +355,7 @@ func startCluster(t testing.TB) *Redis {
 	}
 	c := redis.NewClient(&redis.Options{Addr: r.Addrs[0]})
 	defer c.Close()
-	for i, addr := range r.Addrs[1:] { // they introduce each other
+	for i, addr := range r.Addrs[1:] { // the nodes then introduce each other
 		_, port, _ := net.SplitHostPort(addr)
 		must(t, c.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", port, bus[i+1]).Err())
 	}
@@ -364,8 +363,14 @@ func startCluster(t testing.TB) *Redis {
 		ready := 0
 		r.Nodes(t, func(c *redis.Client) {
 			info, err := c.ClusterInfo(ctx).Result()
-			slotsInfo, err2 := c.ClusterSlots(ctx).Result()
-			if err == nil && err2 == nil && strings.Contains(info, "cluster_state:ok") && len(slotsInfo) == 3 {
+			shards, err2 := c.ClusterShards(ctx).Result()
+			served := 0
+			for _, shard := range shards {
+				if len(shard.Slots) > 0 {
+					served++
+				}
+			}
+			if err == nil && err2 == nil && strings.Contains(info, "cluster_state:ok") && served == 3 {
 				ready++
 			}
 		})
@@ -376,7 +381,7 @@ func startCluster(t testing.TB) *Redis {
 			for _, n := range r.nodes {
 				n.Stop()
 			}
-			t.Fatal("the cluster did not come up")
+			t.Fatal("the cluster is not ready after 20 s")
 		}
 	}
 }
@@ -388,8 +393,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// MoveSlot moves the slot of key to the next master while traffic goes on, one key
-// at a time, as resharding does, and returns how many keys it moved.
+// MoveSlot moves the slot of key to the next master, one key at a time, as resharding does, and returns how many keys
+// it moved. Clients may use the cluster in the meantime.
 func (r *Redis) MoveSlot(t testing.TB, key string) (moved int) {
 	t.Helper()
 	ctx := context.Background()
@@ -405,19 +410,17 @@ func (r *Redis) MoveSlot(t testing.TB, key string) (moved int) {
 	slot, err := clients[0].ClusterKeySlot(ctx, key).Result()
 	must(t, err)
 	from := -1
-	nodes, err := clients[0].ClusterSlots(ctx).Result()
+	shards, err := clients[0].ClusterShards(ctx).Result()
 	must(t, err)
-	for _, n := range nodes {
-		if int64(n.Start) <= slot && slot <= int64(n.End) {
-			for i, id := range ids {
-				if n.Nodes[0].ID == id {
-					from = i
-				}
+	for _, shard := range shards {
+		for _, r := range shard.Slots {
+			if r.Start <= slot && slot <= r.End {
+				from = slices.Index(ids, shard.Nodes[0].ID)
 			}
 		}
 	}
 	if from < 0 {
-		t.Fatalf("nobody serves slot %d", slot)
+		t.Fatalf("no node serves slot %d", slot)
 	}
 	to := (from + 1) % len(clients)
 	must(t, clients[to].Do(ctx, "CLUSTER", "SETSLOT", slot, "IMPORTING", ids[from]).Err())

@@ -1,9 +1,9 @@
-// Package script runs Lua scripts on Redis: many in one round trip, each by
-// its hash, and by its text where a server has not seen it yet.
+// Package script runs Lua scripts on Redis. It can run many scripts in one round trip. It sends the hash of a script,
+// and the text only to a server that does not have the script yet.
 //
-// Scripts live in .lua files beside the package that uses them. They have no
-// "#!lua" header, since miniredis knows none, so Redis cannot check their
-// keys: every key is given in KEYS, and all of one run share a hash tag.
+// Scripts are .lua files in the folder of the package that uses them. They have no "#!lua" header, because miniredis
+// does not support it, so Redis cannot check their keys. Every key must therefore be passed in KEYS, and all keys of
+// one call must share a hash tag.
 package script
 
 import (
@@ -15,9 +15,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Load returns the script that the named files in the folder lua make, one
-// after the other; earlier ones define what later ones use. A missing file is
-// a programming error and panics.
+// Load returns a script that consists of the named files in the folder lua, in the given order. Earlier files define
+// what later ones use. Load panics if a file is missing, which is a programming error.
 func Load(files fs.FS, names ...string) *redis.Script {
 	var src strings.Builder
 	for _, name := range names {
@@ -33,11 +32,11 @@ func Load(files fs.FS, names ...string) *redis.Script {
 // Call is one run of a script.
 type Call struct {
 	Script *redis.Script
-	Keys   []string // of one hash tag
+	Keys   []string // all with the same hash tag
 	Args   []any
 }
 
-// Run runs one script: one round trip, but for the first time on a server.
+// Run runs one script. It takes one round trip, except for the first time on a server.
 func (c Call) Run(ctx context.Context, rdb redis.UniversalClient) (any, error) {
 	v, err := c.Script.Run(ctx, rdb, c.Keys, c.Args...).Result()
 	if errors.Is(err, redis.Nil) {
@@ -46,9 +45,8 @@ func (c Call) Run(ctx context.Context, rdb redis.UniversalClient) (any, error) {
 	return v, err
 }
 
-// RunAll runs scripts in one pipeline: one round trip (one per node of a
-// cluster), but for the first time on a server. Values and errors are in the
-// order of calls; a script that fails does not stop the others.
+// RunAll runs scripts in one pipeline. It takes one round trip (one per node of a cluster), except for the first time
+// on a server. Values and errors are in the order of calls. A script that fails does not stop the others.
 func RunAll(ctx context.Context, rdb redis.UniversalClient, calls []Call) ([]any, []error) {
 	values, errs := make([]any, len(calls)), make([]error, len(calls))
 	todo := make([]int, len(calls))

@@ -93,23 +93,23 @@ type FiguresResponse struct {
 
 // AllCounters holds the counters of every part of one instance.
 type AllCounters struct {
-	Session  *session.Counters `json:"session"`
-	Inbox    inbox.Counters    `json:"inbox"`
-	Settle   *settle.Counters  `json:"settle"`
-	Gate     gate.Counters     `json:"gate"`
-	Presence presence.Counters `json:"presence"`
-	Redissub redissub.Counters `json:"redissub"`
+	Session  *session.Counters  `json:"session"`
+	Inbox    *inbox.Counters    `json:"inbox"`
+	Settle   *settle.Counters   `json:"settle"`
+	Gate     *gate.Counters     `json:"gate"`
+	Presence *presence.Counters `json:"presence"`
+	Redissub *redissub.Counters `json:"redissub"`
 }
 
 // Counters returns the counters of this instance.
 func (s *Server) Counters() AllCounters {
 	return AllCounters{
 		Session:  s.sessions.Counters(),
-		Inbox:    s.inboxes.Snapshot(),
+		Inbox:    s.inboxes.Counters(),
 		Settle:   s.settler.Counters(),
-		Gate:     s.gates.Snapshot(),
-		Presence: s.presence.Snapshot(),
-		Redissub: s.subscriber.Snapshot(),
+		Gate:     s.gates.Counters(),
+		Presence: s.presence.Counters(),
+		Redissub: s.subscriber.Counters(),
 	}
 }
 

@@ -92,7 +92,7 @@ type Deps struct {
 	ResyncOver        time.Duration  // time over which goaways are spread after Redis came back; default 5 s
 	DrainOver         time.Duration  // time over which Drain spreads its goaways; default 4 s
 
-	Inboxes inbox.Options  // New sets Listener, Gates, Now and Log
+	Inboxes inbox.Options  // New sets Subscriber, Gates, Now and Log
 	Settle  settle.Options // New sets Now and Log
 }
 
@@ -104,7 +104,7 @@ type Server struct {
 	pages    *pages // nil without a client
 	upgrader websocket.Upgrader
 
-	subscriber *redissub.Listener
+	subscriber *redissub.Subscriber
 	inboxes    *inbox.Inboxes
 	gates      *gate.Gates
 	presence   *presence.Presence
@@ -125,12 +125,12 @@ func New(deps Deps) (*Server, error) {
 	log := deps.Log.With("instance", deps.Instance)
 	s := &Server{deps: deps, log: log, mux: http.NewServeMux()}
 	s.subscriber = redissub.New(deps.Redis, redissub.Options{Log: log})
-	s.gates = gate.New(deps.Redis, deps.Gates, gate.Options{Listener: s.subscriber, Now: deps.Now, Log: log})
-	deps.Inboxes.Listener, deps.Inboxes.Gates, deps.Inboxes.Now, deps.Inboxes.Log = s.subscriber, s.gates, deps.Now, log
+	s.gates = gate.New(deps.Redis, deps.Gates, gate.Options{Subscriber: s.subscriber, Now: deps.Now, Log: log})
+	deps.Inboxes.Subscriber, deps.Inboxes.Gates, deps.Inboxes.Now, deps.Inboxes.Log = s.subscriber, s.gates, deps.Now, log
 	s.inboxes = inbox.New(deps.Redis, deps.Inboxes)
 	deps.Settle.Now, deps.Settle.Log = deps.Now, log
 	s.settler = settle.New(s.inboxes, deps.Publisher, deps.Settle)
-	s.presence = presence.New(deps.Redis, deps.Instance, presence.Options{Listener: s.subscriber,
+	s.presence = presence.New(deps.Redis, deps.Instance, presence.Options{Subscriber: s.subscriber,
 		Sockets: func() int { return s.sessions.Open() }, Log: log})
 	s.sessions = session.New(session.Deps{
 		Inboxes: s.inboxes, Settler: s.settler, Gates: s.gates, Presence: s.presence, Verifier: deps.Verifier,

@@ -40,7 +40,7 @@ func (s *session) feedEvents() {
 		case <-s.feed.Ready():
 			f.relayWakes()
 		case <-s.watcher.Ready():
-			for _, st := range s.watcher.Take() {
+			for _, st := range s.watcher.ReadChanges() {
 				s.pushHint(wire.Presence{User: st.User, Online: st.Online, LastSeen: st.LastSeen})
 			}
 		case <-s.ackArrived:
@@ -65,7 +65,7 @@ func (f *feeder) sendWelcome(resumed bool) bool {
 
 // relayWakes sends what the feed has received.
 func (f *feeder) relayWakes() {
-	wakes, lost := f.feed.Take()
+	wakes, lost := f.feed.ReadWakes()
 	if lost {
 		f.behind = true
 	}
@@ -75,9 +75,9 @@ func (f *feeder) relayWakes() {
 			f.relayHint(w.Hint)
 		case f.behind:
 			// The event will be read from the stream.
-		case f.pos.Follows(w) == inbox.Apart:
+		case f.pos.RelationTo(w) == inbox.Detached:
 			f.behind = true
-		case f.pos.Follows(w) == inbox.Next:
+		case f.pos.RelationTo(w) == inbox.Next:
 			if !f.sendEvent(w.Event) {
 				f.behind = true
 			}
@@ -95,7 +95,7 @@ func (f *feeder) catchUp() {
 		}
 		if page.Gap {
 			f.counters.Gaps.Add(1)
-			f.log.Info("events may be missing; sending a new welcome", "new_epoch", page.Life)
+			f.log.Info("events may be missing; sending a new welcome", "new_epoch", page.NewEpoch)
 			start := page.Next
 			start.ID = inbox.ID{} // nothing of another epoch was sent yet
 			if start.Epoch == f.pos.Epoch {
@@ -105,14 +105,14 @@ func (f *feeder) catchUp() {
 			if !f.sendWelcome(false) {
 				return
 			}
-			if page.Life {
+			if page.NewEpoch {
 				// After a random time, because all sockets detect a new epoch at the same moment.
 				f.after(rand.N(f.deps.ResyncOver), func() { f.goaway(wire.GoawayResync, f.deps.GoawayWithin) })
 			}
 		}
 		for _, e := range page.Events {
 			if f.isPoison(e) {
-				f.pos = f.pos.To(e)
+				f.pos = f.pos.AdvanceTo(e)
 				continue
 			}
 			if !f.sendEvent(e) {
@@ -120,7 +120,7 @@ func (f *feeder) catchUp() {
 			}
 		}
 		f.pos = page.Next
-		f.feed.Seen(f.pos.Cursor)
+		f.feed.ReadUpTo(f.pos.Cursor)
 		if !page.More {
 			break
 		}
@@ -165,7 +165,7 @@ func (f *feeder) sendEvent(e inbox.Event) bool {
 		f.full = true
 		return false
 	}
-	pos := f.pos.To(e)
+	pos := f.pos.AdvanceTo(e)
 	// Recorded before push, because the ack can arrive as soon as the writer has the frame.
 	f.window.Sent(pos.Epoch, e)
 	if !f.push(wire.EventFrame{Cursor: pos.Cursor.String(), Event: e.Data}) {

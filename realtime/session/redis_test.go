@@ -224,7 +224,7 @@ func TestPoisonInTheStream(t *testing.T) {
 		if len(events) != 2 {
 			t.Fatalf("%d events, want %s and %s", len(events), first, second)
 		}
-		if n := in.Counters().Inbox.PoisonEntries; n != 3 {
+		if n := in.Counters().Inbox.PoisonEntries.Load(); n != 3 {
 			t.Errorf("%d poison entries were counted, want 3", n)
 		}
 	})
@@ -285,7 +285,7 @@ func TestRecipientIsDeleted(t *testing.T) {
 
 // A user whose clients never acknowledge fills one inbox, and affects no other.
 func TestInboxFull(t *testing.T) {
-	limit := func(d *server.Deps) { d.Inboxes.MaxUnackedSender = 20 }
+	limit := func(d *server.Deps) { d.Inboxes.MaxWaitingPerSender = 20 }
 	bubble(t, limit, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a, c := in.Join(t, alice), in.Join(t, carol)
 		for range 20 {

@@ -137,7 +137,7 @@ func (ss *Sessions) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case r := <-ss.deps.Inboxes.Resyncs():
-			ss.deps.Log.Info("redis came back; asking sockets to resync", "sockets", ss.Open(), "new_epoch", r.Epoch)
+			ss.deps.Log.Info("redis came back; asking sockets to resync", "sockets", ss.Open(), "new_epoch", r.NewEpoch)
 			ss.spreadGoaways(ctx, wire.GoawayResync, ss.deps.ResyncOver,
 				func() time.Duration { return ss.deps.GoawayWithin })
 		}

@@ -95,7 +95,7 @@ func (s *session) publishTyping(to string) {
 	if err == nil && g.Exists && !g.Blocks(s.uid) {
 		var data []byte
 		if data, err = wire.Encode(wire.Typing{From: s.uid}); err == nil {
-			err = s.deps.Inboxes.Hint(s.ctx, to, data)
+			err = s.deps.Inboxes.PublishHint(s.ctx, to, data)
 		}
 	}
 	if err != nil {

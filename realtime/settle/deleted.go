@@ -44,7 +44,7 @@ func (s *Settler) Gone(ctx context.Context, uid string) error {
 // refuseMessages reports the messages of u to their senders as refused, and only then lets the inbox drop them.
 func (s *Settler) refuseMessages(ctx context.Context, uid string, u inbox.Unsettled) error {
 	var senders bySender
-	settlement := inbox.Settlement{UID: uid, Epoch: u.Epoch, Began: u.Settled, To: u.To}
+	settlement := inbox.Settlement{UID: uid, Epoch: u.Epoch, Expected: u.Settled, To: u.To}
 	for _, e := range u.Events {
 		if e.Type != wire.EventMessage {
 			continue
@@ -56,7 +56,7 @@ func (s *Settler) refuseMessages(ctx context.Context, uid string, u inbox.Unsett
 			continue
 		}
 		senders.add(m)
-		settlement.Messages = append(settlement.Messages, inbox.Settled{ID: e.ID, From: m.From, Message: m.ID})
+		settlement.Messages = append(settlement.Messages, inbox.SettledMessage{ID: e.ID, From: m.From, MessageID: m.ID})
 	}
 	reason := inbox.ErrRecipientUnknown
 	var entries []inbox.Entry

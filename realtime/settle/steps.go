@@ -23,7 +23,7 @@ type item struct {
 	began, to inbox.ID // the list is (began, to]
 	list      []event  // message events of the list
 	covered   bool     // list is complete, from memory
-	messages  []inbox.Settled
+	messages  []inbox.SettledMessage
 	delivered []delivery.Delivered // of messages, in the same order
 	pubs      []*pubMessage        // the Pub/Sub message of each element of delivered
 
@@ -119,7 +119,7 @@ func (s *Settler) readLists(ctx context.Context, items []*item) {
 					"uid", it.state.uid, "error", err)
 				continue
 			}
-			it.messages = append(it.messages, inbox.Settled{ID: e.id, From: m.From, Message: m.ID})
+			it.messages = append(it.messages, inbox.SettledMessage{ID: e.id, From: m.From, MessageID: m.ID})
 			it.delivered = append(it.delivered, delivery.Delivered{Message: m, DeliveredAt: at})
 		}
 	}
@@ -199,7 +199,7 @@ func (s *Settler) settleInboxes(ctx context.Context, items []*item) {
 		}
 		list := make([]inbox.Settlement, len(todo))
 		for i, it := range todo {
-			list[i] = inbox.Settlement{UID: it.state.uid, Epoch: it.state.epoch, Began: it.began, To: it.to,
+			list[i] = inbox.Settlement{UID: it.state.uid, Epoch: it.state.epoch, Expected: it.began, To: it.to,
 				Messages: it.messages}
 		}
 		var again []*item

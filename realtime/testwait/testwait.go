@@ -1,6 +1,5 @@
-// Package testwait is how tests wait: for a time on the fake clock of a
-// testing/synctest bubble ([Advance]), or for something to become true over
-// real connections ([Until], [Listening]). None waits for real time to pass.
+// Package testwait provides the ways in which tests wait: for a time on the fake clock of a testing/synctest bubble
+// ([Advance]), or until a condition holds over real connections ([Until], [Listening]). No test sleeps in real time.
 package testwait
 
 import (
@@ -10,27 +9,24 @@ import (
 	"time"
 )
 
-// Advance lets d pass on the clock of the bubble that the caller is in, and
-// everything that follows from it happen: it returns when every other goroutine
-// of the bubble waits for something. It panics outside a bubble, where d would
-// be real time.
+// Advance advances the fake clock of the caller's bubble by d. It returns when everything that follows from it has
+// happened, that is, when every other goroutine of the bubble is blocked. Outside a bubble, where d would be real time,
+// it panics.
 //
-// Only one goroutine of a bubble may be in it at a time: it is for the flow of
-// the test. Who plays a part beside it waits on a timer.
+// Only one goroutine of a bubble may call it at a time: the one that runs the test. Other goroutines wait on timers.
 func Advance(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
 const (
-	patience = 15 * time.Second // ends a test that waits in vain; no requirement
+	patience = 15 * time.Second // time after which a test fails; generous, not a requirement
 	interval = 2 * time.Millisecond
 )
 
-// Until returns once ok does, with true. It is for what goroutines and
-// processes do over real connections, where nothing tells of it; ok is called
-// every 2 ms by the caller's goroutine, which has to be the test's own. After
-// 15 s the test fails with "never: " and what.
+// Until returns when ok returns true. It is for the effects of goroutines and processes over real connections, of which
+// nothing notifies the test. The calling goroutine, which must be that of the test, calls ok every 2 ms. After 15 s the
+// test fails with "timeout: " and what.
 func Until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	began := time.Now()
@@ -38,17 +34,17 @@ func Until(t testing.TB, what string, ok func() bool) {
 	defer tick.Stop()
 	for !ok() {
 		if time.Since(began) > patience {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("timeout: %s", what)
 		}
 		<-tick.C
 	}
 }
 
-// Listening returns once something takes connections at address, as host:port:
-// a program that was started often gives no other sign. It waits as [Until] does.
+// Listening returns when a server accepts connections at address (host:port), which is often the only sign that a
+// program has started. It waits like [Until].
 func Listening(t testing.TB, address string) {
 	t.Helper()
-	Until(t, "somebody listens at "+address, func() bool {
+	Until(t, "a server listens at "+address, func() bool {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {
 			return false

@@ -10,27 +10,27 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
-func TestAdvanceLetsFollowUpsHappen(t *testing.T) {
+func TestAdvanceWaitsForConsequences(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, happened := time.Now(), false
-		time.AfterFunc(time.Hour, func() { happened = true }) // at the very end
+		time.AfterFunc(time.Hour, func() { happened = true }) // at the end of that hour
 		testwait.Advance(time.Hour)
 		if took := time.Since(began); took != time.Hour || !happened {
-			t.Errorf("%v passed, and what was due then happened: %v", took, happened)
+			t.Errorf("%v passed; the timer due then has fired: %v", took, happened)
 		}
 	})
 }
 
-func TestAdvanceIsForFakeClocks(t *testing.T) {
+func TestAdvancePanicsOutsideABubble(t *testing.T) {
 	defer func() {
 		if recover() == nil {
-			t.Error("real time passed")
+			t.Error("Advance did not panic")
 		}
 	}()
 	testwait.Advance(0)
 }
 
-// failing is a test that fails, and says why.
+// failing is a test that fails; it records why.
 type failing struct {
 	testing.TB
 	why string
@@ -46,17 +46,18 @@ func (f *failing) Fatalf(format string, args ...any) {
 func TestUntil(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		times := 0
-		testwait.Until(t, "the third time", func() bool { times++; return times == 3 })
+		testwait.Until(t, "ok is called three times", func() bool { times++; return times == 3 })
 
 		began, f, done := time.Now(), &failing{TB: t}, make(chan struct{})
 		go func() {
 			defer close(done)
-			testwait.Until(f, "the end", func() bool { return false })
-			t.Error("it returned")
+			testwait.Until(f, "a condition that stays false", func() bool { return false })
+			t.Error("Until returned")
 		}()
 		<-done
-		if took := time.Since(began).Round(time.Second); took != 15*time.Second || f.why != "never: the end" {
-			t.Errorf("after %v: %q", took, f.why)
+		const want = "timeout: a condition that stays false"
+		if took := time.Since(began).Round(time.Second); took != 15*time.Second || f.why != want {
+			t.Errorf("failed after %v with %q", took, f.why)
 		}
 	})
 }

@@ -40,8 +40,8 @@ func (tb *Testbed) Counts(ctx context.Context) (sum Counts, err error) {
 		sum.RateLimited += c.Session.RateLimited.Load()
 		sum.Refusals += c.Session.Refusals.Load()
 		sum.WindowFull += c.Session.WindowFull.Load()
-		sum.InboxFull += c.Inbox.Full
-		sum.Poison += c.Session.Poison.Load() + c.Inbox.PoisonEntries + c.Settle.Poison.Load()
+		sum.InboxFull += c.Inbox.Full.Load()
+		sum.Poison += c.Session.Poison.Load() + c.Inbox.PoisonEntries.Load() + c.Settle.Poison.Load()
 		sum.Undelivered += c.Settle.Refused.Load()
 	}
 	return sum, nil

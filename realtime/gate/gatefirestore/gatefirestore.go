@@ -1,6 +1,6 @@
-// Package gatefirestore reads gates from the users' documents in Firestore:
-// users/{uid} with disabled (bool), valid_after (microseconds or a timestamp) and
-// blocked (array of uids). A user without a document does not exist.
+// Package gatefirestore reads gates from the users' documents in Firestore: users/{uid} with the fields disabled
+// (bool), valid_after (microseconds or a timestamp) and blocked (array of uids). A user without a document does not
+// exist.
 package gatefirestore
 
 import (
@@ -16,16 +16,16 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 )
 
-// Source is a gate.Source. One read per call.
+// Source is a gate.Source. Each call reads one document.
 type Source struct{ client *firestore.Client }
 
-// New returns a Source on client, which stays the caller's to close.
+// New returns a Source that uses client. The caller closes the client.
 func New(client *firestore.Client) *Source { return &Source{client} }
 
 // Gate implements gate.Source.
 func (s *Source) Gate(ctx context.Context, uid string) (gate.Gate, error) {
 	if !chat.ValidUID(uid) {
-		return gate.Gate{}, nil // nobody; and no path of a document
+		return gate.Gate{}, nil // does not exist, and would not be a valid path of a document
 	}
 	doc, err := s.client.Collection("users").Doc(uid).Get(ctx)
 	if status.Code(err) == codes.NotFound {
@@ -37,8 +37,8 @@ func (s *Source) Gate(ctx context.Context, uid string) (gate.Gate, error) {
 	return fromDocument(doc.Data()), nil
 }
 
-// fromDocument takes what it knows; a field of another type counts as unset,
-// but for disabled, which then keeps the user out.
+// fromDocument converts a document. A field of an unexpected type counts as unset, except for disabled, which then
+// counts as true, so that the user cannot come in.
 func fromDocument(data map[string]any) gate.Gate {
 	g := gate.Gate{Exists: true}
 	switch v := data["disabled"].(type) {

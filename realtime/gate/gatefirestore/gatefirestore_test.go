@@ -17,13 +17,15 @@ func TestFromDocument(t *testing.T) {
 		data map[string]any
 		want gate.Gate
 	}{
-		"empty":             {map[string]any{}, gate.Gate{Exists: true}},
-		"all":               {map[string]any{"disabled": true, "valid_after": at.UnixMicro(), "blocked": []any{"eve", "mal"}}, gate.Gate{Exists: true, Disabled: true, ValidAfter: at, Blocked: []string{"eve", "mal"}}},
-		"timestamp":         {map[string]any{"valid_after": at}, gate.Gate{Exists: true, ValidAfter: at}},
-		"never":             {map[string]any{"valid_after": int64(0)}, gate.Gate{Exists: true}},
-		"odd disabled":      {map[string]any{"disabled": "yes"}, gate.Gate{Exists: true, Disabled: true}},
-		"odd blocked":       {map[string]any{"blocked": []any{"eve", int64(3)}}, gate.Gate{Exists: true, Blocked: []string{"eve"}}},
-		"fields of no gate": {map[string]any{"username": "ann"}, gate.Gate{Exists: true}},
+		"empty": {map[string]any{}, gate.Gate{Exists: true}},
+		"all": {map[string]any{"disabled": true, "valid_after": at.UnixMicro(), "blocked": []any{"eve", "mal"}},
+			gate.Gate{Exists: true, Disabled: true, ValidAfter: at, Blocked: []string{"eve", "mal"}}},
+		"timestamp":                {map[string]any{"valid_after": at}, gate.Gate{Exists: true, ValidAfter: at}},
+		"never":                    {map[string]any{"valid_after": int64(0)}, gate.Gate{Exists: true}},
+		"disabled of another type": {map[string]any{"disabled": "yes"}, gate.Gate{Exists: true, Disabled: true}},
+		"blocked with another type": {map[string]any{"blocked": []any{"eve", int64(3)}},
+			gate.Gate{Exists: true, Blocked: []string{"eve"}}},
+		"other fields": {map[string]any{"username": "ann"}, gate.Gate{Exists: true}},
 	} {
 		if got, want := fmt.Sprintf("%+v", fromDocument(c.data)), fmt.Sprintf("%+v", c.want); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
@@ -34,7 +36,7 @@ func TestFromDocument(t *testing.T) {
 func TestAgainstTheEmulator(t *testing.T) {
 	host := os.Getenv("PHOENIX_TEST_FIRESTORE")
 	if host == "" {
-		t.Skip("PHOENIX_TEST_FIRESTORE is not set: it names a running Firestore emulator (host:port)")
+		t.Skip("PHOENIX_TEST_FIRESTORE is not set; set it to the address of a Firestore emulator (host:port)")
 	}
 	t.Setenv("FIRESTORE_EMULATOR_HOST", host)
 	client, err := firestore.NewClient(t.Context(), fmt.Sprintf("gate-%d", time.Now().UnixNano()))

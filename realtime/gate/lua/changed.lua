@@ -1,5 +1,5 @@
--- changed stores a gate whatever stands, and tells all instances. It begins with a
--- deletion, so that a full Redis does not refuse it.
+-- changed stores a gate, whatever Redis has, and notifies all instances. Its first write is a deletion, so that a full
+-- Redis does not refuse it.
 local gate_key    = KEYS[1]
 local exists      = ARGV[1] -- "1" or "0"
 local disabled    = ARGV[2] -- "1" or "0"

@@ -1,6 +1,5 @@
--- fill stores a gate that was read from its source, unless one stands: what
--- stands is newer, since changes are written here after the source. Answers
--- {exists, disabled, valid_after, blocked} as they stand.
+-- fill stores a gate that was read from its source, unless Redis has one. A gate in Redis is newer, because changes are
+-- written to the source first. Returns {exists, disabled, valid_after, blocked} as stored.
 local gate_key    = KEYS[1]
 local exists      = ARGV[1] -- "1" or "0"
 local disabled    = ARGV[2] -- "1" or "0"

@@ -1,13 +1,12 @@
--- enqueue puts a message into its recipient's inbox, once.
--- Answers {word, accepted_at}: queued, again (as the first time), id_reused,
--- no_gate, unknown, disabled, blocked, full.
+-- enqueue puts a message into its recipient's inbox, once. It returns {result, accepted_at}, where result is one of
+-- queued, again (with the time of the first send), id_reused, no_gate, unknown, disabled, blocked, full.
 local gate_key    = KEYS[4]            -- hash: exists, disabled ("1" or "0"), blocked (JSON array of uids)
 local from        = ARGV[9]            -- sender
 local message_id  = ARGV[10]
-local digest      = ARGV[11]           -- of what the sender fixed
+local digest      = ARGV[11]           -- of the fields that the sender chose
 local event       = ARGV[12]           -- JSON
-local accepted_at = ARGV[13]           -- as in event
-local ask_gate    = ARGV[14] == '1'
+local accepted_at = ARGV[13]           -- the same as in event
+local check_gate  = ARGV[14] == '1'
 local max_waiting = tonumber(ARGV[15]) -- in this inbox
 local max_from    = tonumber(ARGV[16]) -- in this inbox from one sender
 
@@ -15,8 +14,8 @@ local field = from .. '/' .. message_id
 local record = redis.call('HGET', pending_key, field)
 if record then
   local id, known_digest, known_at = string.match(record, '^(%S+) (%S+) (%S+)$')
-  -- A record is good for as long as its message stands and waits; else the
-  -- message would never come, and its sender would be told that it does.
+  -- A record is valid only while its message is in the stream and not settled. Otherwise the message would never
+  -- arrive, although its sender sees it as sent.
   if before(settled, id) and redis.call('XRANGE', inbox_key, id, id)[1] then
     if known_digest ~= digest then return {'id_reused', ''} end
     return {'again', known_at}
@@ -24,7 +23,7 @@ if record then
   clear(field, id)
 end
 
-if ask_gate then
+if check_gate then
   local gate = redis.call('HMGET', gate_key, 'exists', 'blocked', 'disabled')
   if not gate[1] then return {'no_gate', ''} end
   if gate[1] ~= '1' then return {'unknown', ''} end

@@ -1,2 +1,2 @@
--- peek answers {epoch, floor, last}.
+-- peek returns {epoch, floor, last}.
 return {epoch, floor, last}

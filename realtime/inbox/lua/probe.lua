@@ -1,2 +1,2 @@
--- probe answers which primary this is. No keys.
-return shard()
+-- probe returns the epoch of this primary. It uses no keys.
+return primary_epoch()

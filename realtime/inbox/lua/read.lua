@@ -1,8 +1,8 @@
--- read answers {epoch, floor, last, settled, more ("1" or "0"), entries} from one moment.
+-- read returns {epoch, floor, last, settled, more ("1" or "0"), entries} from one moment.
 local at_epoch  = ARGV[9]             -- epoch of the reader's position
-local at_id     = ARGV[10]            -- its stream id; of another epoch it means nothing
-local limit     = tonumber(ARGV[11])  -- entries at most
-local max_bytes = tonumber(ARGV[12])  -- of events at most, but at least one entry
+local at_id     = ARGV[10]            -- stream id of the position; ignored if the epoch is another one
+local limit     = tonumber(ARGV[11])  -- at most this many entries
+local max_bytes = tonumber(ARGV[12])  -- at most this many bytes of events, but at least one entry
 
 if at_epoch ~= epoch then at_id = '0-0' end
 local entries = redis.call('XRANGE', inbox_key, '(' .. at_id, '+', 'COUNT', limit)

@@ -1,19 +1,23 @@
--- settle raises settled to what was published and told to the senders. Answers
--- {word, settled}: settled, moved (another settled meanwhile: take the list anew),
--- epoch (another life: nothing is known of it).
+-- settle raises settled to an id up to which everything is published and reported to the senders. It returns
+-- {result, settled}, where result is settled, moved (another instance has settled in the meantime: read the list again)
+-- or epoch (the inbox has another epoch, in which the list means nothing).
 local of_epoch = ARGV[9]
-local began    = ARGV[10] -- settled when the list was taken
-local to       = ARGV[11] -- the list's end
--- ARGV[12..]: field of pending and stream id of each message on the list
+local expected = ARGV[10] -- settled when the list was read
+local to       = ARGV[11] -- end of the list
+-- ARGV[12..]: for each message on the list its field of pending and its stream id
 
 if of_epoch ~= epoch or before(last, to) then return {'epoch', settled} end
 if not before(settled, to) then return {'settled', settled} end
-if settled ~= began then return {'moved', settled} end
-for i = 12, #ARGV, 2 do clear(ARGV[i], ARGV[i + 1]) end
+if settled ~= expected then return {'moved', settled} end
+for i = 12, #ARGV, 2 do
+  local field = ARGV[i]
+  local id    = ARGV[i + 1]
+  clear(field, id)
+end
 settled = to
 exceed()
 redis.call('HSET', meta_key, 'settled', settled)
--- Nothing can wait above the last event: a record that is left is of none.
+-- Nothing can wait above the newest event, so any record that is left belongs to a message that no longer exists.
 if not before(settled, last) then forget_waiting() end
 trim(128)
 touch()

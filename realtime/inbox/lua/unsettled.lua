@@ -1,4 +1,4 @@
--- unsettled answers {epoch, settled, last, more ("1" or "0"), entries in (settled, to]}.
+-- unsettled returns {epoch, settled, last, more ("1" or "0"), entries in (settled, to]}.
 local to    = ARGV[9]
 local limit = tonumber(ARGV[10])
 if not before(settled, to) then return {epoch, settled, last, '0', {}} end

@@ -1,8 +1,8 @@
--- instance notes how many sockets an instance has, and forgets those that are gone.
-local instances_key = KEYS[1] -- hash: instance -> "<ms when its word ends> <sockets> <ms when it was given>"
+-- instance stores how many sockets an instance has, deletes expired reports, and returns all others.
+local instances_key = KEYS[1] -- hash: instance -> "<expiry ms> <sockets> <renewed ms>"
 local instance      = ARGV[1]
 local expire_ms     = tonumber(ARGV[2])
-local sockets       = ARGV[3] -- "" takes the instance away
+local sockets       = ARGV[3] -- "" removes the instance
 
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)

@@ -1,6 +1,6 @@
--- leave takes an instance's word back. Who watches hears "off", and looks again a moment later.
-local presence_key = KEYS[1] -- sorted set: instance -> when its word ends, ms
-local seen_key     = KEYS[2] -- microseconds
+-- leave deletes an instance's lease. Watchers receive "off" and look up the state a moment later.
+local presence_key = KEYS[1] -- sorted set: instance -> when its lease expires, ms
+local seen_key     = KEYS[2] -- string: when the user was last seen, microseconds
 local instance     = ARGV[1]
 local keep_seen_ms = ARGV[2]
 local channel      = ARGV[3]

@@ -1,6 +1,6 @@
--- state answers {1 or 0: connected to some instance, ms until the last word ends, last seen or ''}.
-local presence_key = KEYS[1] -- sorted set: instance -> when its word ends, ms
-local seen_key     = KEYS[2] -- microseconds
+-- state returns {1 if the user is connected to an instance, else 0; ms until the last lease expires; last seen or ''}.
+local presence_key = KEYS[1] -- sorted set: instance -> when its lease expires, ms
+local seen_key     = KEYS[2] -- string: when the user was last seen, microseconds
 
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)

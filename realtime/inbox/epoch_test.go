@@ -17,24 +17,24 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
-// resync waits for a Resync.
-func (s *setup) resync(t testing.TB, epoch bool) {
+// awaitResync waits for a Resync with the given NewEpoch.
+func (s *setup) awaitResync(t testing.TB, newEpoch bool) {
 	t.Helper()
 	for deadline := time.After(15 * time.Second); ; {
 		select {
 		case r := <-s.Resyncs():
-			if r.Epoch == epoch {
+			if r.NewEpoch == newEpoch {
 				return
 			}
 		case <-deadline:
-			t.Fatal("nobody was told that redis came back")
+			t.Fatal("no Resync arrived after Redis came back")
 		}
 	}
 }
 
 func TestWipedRedis(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		s := open(t, b, inbox.Options{Probe: 20 * time.Millisecond, Compare: 30 * time.Millisecond})
+		s := open(t, b, inbox.Tuned(inbox.Tuning{Probe: 20 * time.Millisecond, Compare: 30 * time.Millisecond}))
 		f, err := s.Subscribe(t.Context(), "ben")
 		if err != nil {
 			t.Fatal(err)
@@ -46,55 +46,55 @@ func TestWipedRedis(t *testing.T) {
 		m := s.send(t, "ann", "ben", "one")
 		before := s.end(t, "ben")
 		u := s.Unsettled(t.Context(), []inbox.Claim{{UID: "ben", To: before.ID}}, 10)[0]
-		testwait.Until(t, "the feed has seen the old life", func() bool { return s.Snapshot().Compared > 0 })
-		f.Take()
+		testwait.Until(t, "the feed knows the old epoch", func() bool { return s.Counters().Compared.Load() > 0 })
+		f.ReadWakes()
 
 		b.Nodes(t, func(c *redis.Client) { c.FlushAll(t.Context()) })
-		if b.Kind != "cluster" { // there each inbox tells by itself
-			s.resync(t, true)
+		if b.Kind != "cluster" { // on a cluster only the nonce of each inbox reveals the wipe
+			s.awaitResync(t, true)
 		}
 		select {
 		case <-f.Ready():
 		case <-time.After(10 * time.Second):
-			t.Fatal("a live feed was not told")
+			t.Fatal("the live feed has no wake")
 		}
 		if a := s.attach(t, "ben", before.String()); a.Resumed || a.Epoch == before.Epoch {
 			t.Errorf("resumed %v in %s, was %s", a.Resumed, a.Epoch, before.Epoch)
 		}
-		// The outbox sends again, and the ack of the old life, begun before, means nothing.
+		// The outbox sends again. An ack of the old epoch, whose settlement began before the wipe, has no effect.
 		if _, err := s.Enqueue(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
-		r := s.Settle(t.Context(), []inbox.Settlement{{UID: "ben", Epoch: before.Epoch, Began: u.Settled, To: u.To, Messages: settled(t, u.Events)}})[0]
-		same(t, "old ack", r.Outcome, inbox.SettleEpoch)
+		r := s.settleList(t, "ben", before.Epoch, u)
+		same(t, "ack of the old epoch", r.Outcome, inbox.SettleEpoch)
 		same(t, "waiting", s.rdb.HLen(t.Context(), "pending:{ben}").Val(), 1)
 	})
 }
 
-func TestRestartedRedisKeepsWhatItHadAndIsAnotherEpoch(t *testing.T) {
+func TestRestartedRedisKeepsItsDataAndHasAnotherEpoch(t *testing.T) {
 	srv := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	b := srv.Redis()
-	s := open(t, b, inbox.Options{Probe: 50 * time.Millisecond})
+	s := open(t, b, inbox.Tuned(inbox.Tuning{Probe: 50 * time.Millisecond}))
 	s.send(t, "ann", "ben", "one")
 	before := s.end(t, "ben")
 	s.probes.wait(t)
 	srv.Kill()
 	if _, err := s.Enqueue(t.Context(), message("ann", "ben", "two")); !errors.Is(err, problem.ErrUnavailable) {
-		t.Errorf("without redis: %v", err)
+		t.Errorf("enqueue while Redis is down: %v", err)
 	}
 	srv.Restart(t)
-	s.resync(t, true)
+	s.awaitResync(t, true)
 	a := s.attach(t, "ben", before.String())
 	if a.Resumed || a.Epoch == before.Epoch {
 		t.Errorf("resumed %v in %s, was %s", a.Resumed, a.Epoch, before.Epoch)
 	}
 	events, _, _ := s.all(t, "ben", a.From)
-	same(t, "kept", bodies(t, events), "[message one]")
+	same(t, "events kept", bodies(t, events), "[message one]")
 }
 
-func TestBrokenConnectionOfTheSameLife(t *testing.T) {
+func TestBrokenConnectionKeepsTheEpoch(t *testing.T) {
 	b := redistest.Single(t)
-	s := open(t, b, inbox.Options{Probe: time.Hour})
+	s := open(t, b, inbox.Tuned(inbox.Tuning{Probe: time.Hour}))
 	before := s.end(t, "ben")
 	f, err := s.Subscribe(t.Context(), "ben")
 	if err != nil {
@@ -102,43 +102,43 @@ func TestBrokenConnectionOfTheSameLife(t *testing.T) {
 	}
 	defer f.Close()
 	s.probes.wait(t)
-	same(t, "killed", b.KillSubscribers(t) > 0, true)
-	s.resync(t, false)
+	same(t, "subscribers killed", b.KillSubscribers(t) > 0, true)
+	s.awaitResync(t, false)
 	if a := s.attach(t, "ben", before.String()); !a.Resumed {
-		t.Error("not resumed in the same life")
+		t.Error("not resumed in the same epoch")
 	}
 }
 
-// A failover that loses the last writes: the new primary knows an earlier
-// state of the same inbox, under the same stored life.
+// After a failover that loses the last writes, the new primary has an earlier state of the same inbox, with the same
+// nonce.
 func TestFailoverLosesTheLastWrites(t *testing.T) {
-	p := redistest.Primary(t)
-	s := openOn(t, p.Redis, p.Client(t), inbox.Options{Probe: 50 * time.Millisecond})
+	p := redistest.StartPair(t)
+	s := openWith(t, p.Client(t), inbox.Tuned(inbox.Tuning{Probe: 50 * time.Millisecond}))
 	s.probes.wait(t)
 	s.send(t, "ann", "ben", "kept")
-	p.InStep()
-	p.Part()
+	p.WaitForReplica()
+	p.CutReplica()
 	lost := s.send(t, "ann", "ben", "lost")
-	// One device has stored and acknowledged both; its cursor is of the old life.
+	// One device has stored and acknowledged both messages. Its cursor is of the old epoch.
 	cursor := s.end(t, "ben")
 	u := s.Unsettled(t.Context(), []inbox.Claim{{UID: "ben", To: cursor.ID}}, 10)[0]
-	same(t, "list", len(u.Events), 2)
+	same(t, "unsettled events", len(u.Events), 2)
 	p.Failover()
-	s.resync(t, true)
+	s.awaitResync(t, true)
 
-	// The new primary gives ids that the old one has given to other events.
+	// The new primary assigns ids that the old one has assigned to other events.
 	s.send(t, "cat", "ben", "new")
 	a := s.attach(t, "ben", cursor.String())
 	if a.Resumed {
-		t.Error("resumed at an id that now means another event")
+		t.Error("resumed at an id that now denotes another event")
 	}
 	events, _, _ := s.all(t, "ben", a.From)
 	same(t, "events", bodies(t, events), "[message kept message new]")
-	// An acknowledgement begun before the failover and finished after it.
-	r := s.Settle(t.Context(), []inbox.Settlement{{UID: "ben", Epoch: cursor.Epoch, Began: u.Settled, To: u.To, Messages: settled(t, u.Events)}})[0]
-	same(t, "old ack", r.Outcome, inbox.SettleEpoch)
+	// A settlement that began before the failover ends after it.
+	r := s.settleList(t, "ben", cursor.Epoch, u)
+	same(t, "ack of the old epoch", r.Outcome, inbox.SettleEpoch)
 	same(t, "waiting", s.rdb.HLen(t.Context(), "pending:{ben}").Val(), 2)
-	// The outbox of the sender has the lost one still.
+	// The sender's outbox still has the lost message.
 	if _, err := s.Enqueue(t.Context(), lost); err != nil {
 		t.Fatal(err)
 	}
@@ -156,13 +156,13 @@ func TestFullRedisRefusesMessagesAndDrains(t *testing.T) {
 	for _, m := range []chat.Message{message("ann", "ben", "two"), message("ann", "new", "three")} {
 		_, err := s.Enqueue(t.Context(), m)
 		if p := problem.Of(err); !errors.Is(err, problem.ErrUnavailable) || p.RetryAfter <= 0 {
-			t.Errorf("enqueue: %v", err)
+			t.Errorf("enqueue in a full Redis: %v", err)
 		}
 	}
-	// All that lets it drain, and reading, goes on.
+	// Reading, and whatever lets Redis drain, still works.
 	events := s.retained(t, "ben")
 	same(t, "events", bodies(t, events), "[message one]")
-	s.attach(t, "nobody yet", "")
+	s.attach(t, "eve", "")
 	s.receipts(t, "ann", 1)
 	s.settle(t, "ben", s.end(t, "ben"))
 	same(t, "waiting", s.rdb.HLen(t.Context(), "pending:{ben}").Val(), 0)
@@ -172,7 +172,7 @@ func TestFullRedisRefusesMessagesAndDrains(t *testing.T) {
 	s.send(t, "ann", "ben", "two")
 }
 
-// A Redis that takes no writes (its disk failed, its replicas are away) still answers readers.
+// A Redis that refuses writes, because its disk failed or its replicas are unreachable, still answers reads.
 func TestReadingNeedsNoWrites(t *testing.T) {
 	srv := redistest.Start(t, "--save", "")
 	s := open(t, srv.Redis(), inbox.Options{})
@@ -188,19 +188,20 @@ func TestReadingNeedsNoWrites(t *testing.T) {
 	same(t, "events", bodies(t, events), "[message one]")
 }
 
-// One slot moves to another master and the subscribers' connections are cut,
-// in the midst of traffic: nothing is lost, and nothing comes out of order.
+// During traffic, one slot moves to another master and the subscribers' connections break. No message is lost, and all
+// arrive in order.
 func TestSlotMovesDuringTraffic(t *testing.T) {
 	b := redistest.Cluster(t)
-	s, other := open(t, b, inbox.Options{Compare: 200 * time.Millisecond}), open(t, b, inbox.Options{})
-	const messages, moves, apart = 300, 3, 40 // a move after each 40th message
+	s := open(t, b, inbox.Tuned(inbox.Tuning{Compare: 200 * time.Millisecond}))
+	other := open(t, b, inbox.Options{})
+	const messages, moves, moveEvery = 300, 3, 40 // a move after each 40th message
 	due := make(chan struct{}, moves)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer close(due)
 		for i := range messages {
 			m := message("ann", "ben", fmt.Sprint(i))
-			for { // like an outbox: again until it is accepted, unchanged
+			for { // like an outbox: repeat the send, unchanged, until it is accepted
 				if _, err := other.Enqueue(context.Background(), m); err == nil {
 					break
 				} else if !errors.Is(err, problem.ErrUnavailable) {
@@ -208,7 +209,7 @@ func TestSlotMovesDuringTraffic(t *testing.T) {
 					return
 				}
 			}
-			if n := i + 1; n%apart == 0 && n/apart <= moves {
+			if n := i + 1; n%moveEvery == 0 && n/moveEvery <= moves {
 				due <- struct{}{}
 			}
 		}
@@ -216,7 +217,7 @@ func TestSlotMovesDuringTraffic(t *testing.T) {
 	wg.Go(func() {
 		for range due {
 			if n := b.MoveSlot(t, "inbox:{ben}"); n == 0 {
-				t.Error("no key was moved")
+				t.Error("MoveSlot moved no key")
 			}
 			b.KillSubscribers(t)
 		}
@@ -228,7 +229,7 @@ func TestSlotMovesDuringTraffic(t *testing.T) {
 	}
 	defer f.Close()
 	a := s.attach(t, "ben", "")
-	p, seen, lives := a.From, map[string]bool{}, 0
+	p, seen, newEpochs := a.From, map[string]bool{}, 0
 	var got []string
 	read := func() {
 		for {
@@ -239,15 +240,15 @@ func TestSlotMovesDuringTraffic(t *testing.T) {
 				}
 				t.Fatalf("read: %v", err)
 			}
-			if page.Life {
-				lives++
+			if page.NewEpoch {
+				newEpochs++
 			}
 			for _, e := range page.Events {
 				m, err := e.Message()
 				if err != nil {
 					t.Fatal(err)
 				}
-				if !seen[m.ID] { // another epoch sends everything again
+				if !seen[m.ID] { // in a new epoch everything is sent again
 					seen[m.ID] = true
 					got = append(got, m.Body)
 				}
@@ -262,12 +263,12 @@ func TestSlotMovesDuringTraffic(t *testing.T) {
 		select {
 		case <-f.Ready():
 		case <-deadline:
-			t.Fatalf("%d of %d messages; %+v", len(got), messages, s.Snapshot())
+			t.Fatalf("got %d of %d messages; lost feeds: %d", len(got), messages, s.Counters().FeedsLost.Load())
 		}
-		wakes, lost := f.Take()
+		wakes, lost := f.ReadWakes()
 		for _, w := range wakes {
-			switch p.Follows(w) {
-			case inbox.Apart:
+			switch p.RelationTo(w) {
+			case inbox.Detached:
 				lost = true
 			case inbox.Next:
 				m, err := w.Event.Message()
@@ -275,7 +276,7 @@ func TestSlotMovesDuringTraffic(t *testing.T) {
 					t.Fatal(err)
 				}
 				if !lost {
-					p = p.To(w.Event)
+					p = p.AdvanceTo(w.Event)
 					if !seen[m.ID] {
 						seen[m.ID] = true
 						got = append(got, m.Body)
@@ -285,17 +286,17 @@ func TestSlotMovesDuringTraffic(t *testing.T) {
 		}
 		if lost {
 			read()
-			f.Seen(p.Cursor)
+			f.ReadUpTo(p.Cursor)
 		}
 	}
 	wg.Wait()
 	for i, body := range got {
 		if body != fmt.Sprint(i) {
-			t.Fatalf("message %d is %s", i, body)
+			t.Fatalf("message %d has the body %s", i, body)
 		}
 	}
-	if lives == 0 {
-		t.Error("the inbox lives on another shard, and the reader was not told")
+	if newEpochs == 0 {
+		t.Error("the inbox moved to another primary, but Read reported no new epoch")
 	}
 	same(t, "waiting", s.rdb.HLen(t.Context(), "pending:{ben}").Val(), messages)
 }

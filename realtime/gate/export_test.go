@@ -1,0 +1,7 @@
+package gate
+
+// Tuning holds the times that tests change.
+type Tuning = tuning
+
+// Tuned returns Options with other times.
+func Tuned(t Tuning) Options { return Options{tuning: t} }
