@@ -16,10 +16,10 @@
 //
 // A message takes these steps:
 //
-//  1. Package inbox appends it to the inbox of its recipient, which is a stream in Redis, and a copy to the inbox of its
-//     sender, for the sender's other devices. The sender now sees "sent".
-//  2. Every instance that serves a device of either user hears about it through Redis (package redissub) and sends it to
-//     those devices. A device that was offline reads the stream from its cursor.
+//  1. Package inbox appends it to the inbox of its recipient, which is a stream in Redis, and a copy to the inbox of
+//     its sender, for the sender's other devices. The sender now sees "sent".
+//  2. Every instance that serves a device of either user hears about it through Redis (package redissub) and sends it
+//     to those devices. A device that was offline reads the stream from its cursor.
 //  3. When a device of the recipient has stored the message, it acknowledges its cursor.
 //  4. Package settle publishes the message for saving (package publish) and waits for the confirmation. Then it reports
 //     "delivered" to the sender. Only then does it remove the message from the inbox.
@@ -33,8 +33,8 @@
 // # Promises
 //
 //   - A message for which its sender has seen "sent" reaches its recipient or stays in Redis. Nothing here drops it.
-//   - Every queue is bounded. Each overflow has a defined outcome and a counter (package counter), and none of them loses
-//     an event: a socket that falls behind reads the stream of its inbox.
+//   - Every queue is bounded. Each overflow has a defined outcome and a counter (package counter), and none of them
+//     loses an event: a socket that falls behind reads the stream of its inbox.
 //   - An instance may be killed at any time. Cursors, acks and sends are idempotent, so that another instance repeats
 //     the work that was lost.
 //   - If Redis fails, clients receive "unavailable" and try again. The service itself does not block.
@@ -43,7 +43,7 @@
 //
 // # The packages
 //
-// What a message is, and how it travels:
+// Messages and protocols:
 //
 //	chat         messages and conversations, and their limits
 //	wire         the WebSocket protocol, with golden frames and scenarios for both clients
@@ -51,7 +51,7 @@
 //	problem      the errors of both services: kinds, codes, HTTP statuses, close codes
 //	internalapi  the contract of the /internal/ routes, with its client
 //
-// What an instance does:
+// Parts of an instance:
 //
 //	server       HTTP: sockets, pages, internal routes, health
 //	session      one WebSocket, and the set of all sockets of an instance
