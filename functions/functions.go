@@ -187,7 +187,7 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 			Tokens: &googleTokens{}}),
 		Proxies: c.proxies, SignupsHourly: c.signupsHourly, Log: log,
 	})
-	c.print(log, getenv)
+	settings.Print(log, getenv)
 	return &built{
 		handlers: map[string]http.Handler{"signup": a.Signup(), "users": a.Users(), "conversations": a.Conversations(),
 			"messages": a.Messages(), "me": a.Me(), "admin": a.Admin()},

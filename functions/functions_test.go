@@ -107,7 +107,7 @@ func TestBuildIsRetried(t *testing.T) {
 		if !ready {
 			return ""
 		}
-		return env("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1", "PUBSUB_EMULATOR_HOST", "127.0.0.1:1",
+		return getenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1", "PUBSUB_EMULATOR_HOST", "127.0.0.1:1",
 			"FIREBASE_AUTH_EMULATOR_HOST", "127.0.0.1:1")(name)
 	})
 	get := func() *httptest.ResponseRecorder {

@@ -1,67 +1,79 @@
-// Package realtime is the root of the service that keeps people connected; it
-// holds no code, only this tour. See realtime/DESIGN.md for the protocol, the
-// layouts in Redis and what happens when a part fails.
+// Package realtime is the root of the service that delivers messages while people are connected. It contains no code,
+// only this tour. See DESIGN.md for the whole design: promises, names, protocol, Redis keys, and failures.
 //
 // # What comes in, and where it goes
 //
-// A browser opens a WebSocket to /ws (package server), says hello with an ID
-// token, which is verified without a network call (package identity), and
-// asks its user's gate whether it may come in (package gate). From then on the
-// socket is served by package session, in the frames that package wire tells.
+// A browser opens a WebSocket to /ws (package server). It says hello with an ID token, which package identity verifies
+// without a network call. Package gate then decides whether this user may connect. From there on package session serves
+// the socket. Package wire documents the frames.
 //
 //	           ┌──────────────────────── one instance ───────────────────────┐
 //	browser ──▶│ server ─▶ session ─┬─ send ─▶ inbox ──▶ Redis ──▶ every     │
-//	           │                    │          (of both people)   instance   │
-//	browser ◀──│ session ◀─ events ─┼───────── inbox.Feed ◀────── listen     │
+//	           │                    │        (of both users)      instance   │
+//	browser ◀──│ session ◀─ events ─┼───────── inbox.Feed ◀──── redissub     │
 //	           │                    └─ ack ──▶ settle ─▶ publish ─▶ Pub/Sub ─│─▶ persist
 //	           └─────────────────────────────────────────────────────────────┘
 //
-// A message that is sent goes into its recipient's inbox, a stream in Redis,
-// and a copy into its sender's, for the other devices (package inbox). Then
-// the sender sees "sent". Every instance that serves a device of either person hears of it
-// through Redis (package redissub) and relays it; a device that was away reads the stream from
-// its cursor. When a device of the recipient has stored the message, it
-// acknowledges its cursor, and package settle does the rest in this order:
-// publish it for saving, wait for the confirmation (package publish), tell the
-// sender "delivered", and only then let the inbox forget it. So a message is
-// saved only after it was delivered, and waits in Redis until then.
+// A message takes these steps:
 //
-// Read marks take the same way. Typing and presence (package presence) are hints:
-// published, and forgotten. What the functions must tell this service (somebody was
-// disabled, has left) comes through /internal/ routes of any one instance, and
-// takes effect on all.
+//  1. Package inbox appends it to the inbox of its recipient, which is a stream in Redis, and a copy to the inbox of
+//     its sender, for the sender's other devices. The sender now sees "sent".
+//  2. Every instance that serves a device of either user hears about it through Redis (package redissub) and sends it
+//     to those devices. A device that was offline reads the stream from its cursor.
+//  3. When a device of the recipient has stored the message, it acknowledges its cursor.
+//  4. Package settle publishes the message for saving (package publish) and waits for the confirmation. Then it reports
+//     "delivered" to the sender. Only then does it remove the message from the inbox.
 //
-// # What is promised
+// So a message is saved only after it was delivered. Until then it waits in Redis.
 //
-// What is told "sent" reaches the recipient or stays in Redis; nothing here
-// drops it. Every queue is bounded and its overflow has a name and a counter, and none of
-// them loses an event: a socket that falls behind reads its stream. Whatever an
-// instance forgets when it is killed is repeated by the next: cursors, acks and sends may
-// all come twice. A failed Redis is told to clients as "unavailable", and
-// makes them wait, not this service.
+// Read marks take the same way. Typing and presence (package presence) are hints: they are published, and never stored.
+// The functions call the /internal/ routes of any one instance (package internalapi) when a user was disabled or
+// deleted; the change applies on all instances.
 //
-// Nothing in an instance is shared between users but Redis itself, the one
-// subscription connection and the gathering of acks; a slow or hostile socket costs
-// itself.
+// # Promises
+//
+//   - A message for which its sender has seen "sent" reaches its recipient or stays in Redis. Nothing here drops it.
+//   - Every queue is bounded. Each overflow has a defined outcome and a counter (package counter), and none of them
+//     loses an event: a socket that falls behind reads the stream of its inbox.
+//   - An instance may be killed at any time. Cursors, acks and sends are idempotent, so that another instance repeats
+//     the work that was lost.
+//   - If Redis fails, clients receive "unavailable" and try again. The service itself does not block.
+//   - Users share nothing in an instance except its connections to Redis and the batches in which acks are settled. A
+//     slow or hostile socket harms only itself.
 //
 // # The packages
 //
-//	problem   the vocabulary of errors: kinds, codes, close codes
-//	chat      what a message and a conversation are, and their limits
-//	delivery  what is published for saving; persist reads it
-//	wire      the WebSocket protocol, with golden frames for both ends
-//	identity  who sent a token
-//	listen    one subscription connection, which tells when it lost something
-//	inbox     events in Redis: enqueue, read, feeds, epochs
-//	settle    acknowledgements: publish, tell, forget
-//	gate      who exists, may come in, and has blocked whom
-//	presence  who is connected
-//	session   one WebSocket, and all of an instance
-//	server    HTTP: sockets, pages, internal calls, health
-//	publish   Pub/Sub, and its push format on one machine
-//	logging   records in Cloud Logging's form
-//	cmd/realtime  the program that Cloud Run starts
+// Messages and protocols:
 //
-// Packages problem, chat, delivery, identity and logging are used by functions/, too; nothing
-// here imports functions/.
+//	chat         messages and conversations, and their limits
+//	wire         the WebSocket protocol, with golden frames and scenarios for both clients
+//	delivery     the format in which messages are published for saving; persist decodes it
+//	problem      the errors of both services: kinds, codes, HTTP statuses, close codes
+//	internalapi  the contract of the /internal/ routes, with its client
+//
+// Parts of an instance:
+//
+//	server       HTTP: sockets, pages, internal routes, health
+//	session      one WebSocket, and the set of all sockets of an instance
+//	identity     verifies ID tokens
+//	gate         decides who exists, who may connect, and who has blocked whom
+//	inbox        events in Redis: append, read, feeds, epochs
+//	redissub     the one subscription connection of an instance, which reports when it may have missed something
+//	settle       settlement of acks: publish, report, remove
+//	publish      publishes to Pub/Sub
+//	presence     who is connected
+//	cmd/realtime the program that Cloud Run runs
+//
+// Tools:
+//
+//	env          settings from environment variables
+//	logging      logs in the format of Cloud Logging
+//	counter      counters of an instance
+//	script       Lua scripts for Redis
+//
+// For tests: redistest (miniredis, a Redis server and a Redis cluster), testwait (fake clocks), and server/servertest
+// (whole instances in memory).
+//
+// The functions use packages chat, delivery, env, identity, internalapi, logging and problem. Nothing here imports the
+// functions.
 package realtime

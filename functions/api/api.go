@@ -28,7 +28,7 @@ type Deps struct {
 	Store    store.Store
 	Accounts accounts.Accounts
 	Verifier identity.Verifier
-	Relay    internalapi.Relay
+	Relay    internalapi.API
 
 	DeadLetters deadletter.Collector // moves dead letters into the store
 	Replayer    deadletter.Replayer

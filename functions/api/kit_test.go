@@ -308,4 +308,4 @@ func (a *answer) refused(status int, code string) details {
 	return d
 }
 
-var _ internalapi.Relay = (*relayLog)(nil)
+var _ internalapi.API = (*relayLog)(nil)

@@ -29,7 +29,7 @@ type Store interface {
 type Deps struct {
 	Store    Store
 	Accounts accounts.Accounts
-	Relay    internalapi.Relay
+	Relay    internalapi.API
 
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: slog.Default()

@@ -86,7 +86,8 @@ func compareSettings(t *testing.T, read, set map[string]bool, excused map[string
 	}
 }
 
-// settingsIn returns the names in the variable "settings" of a Go file, which lists all settings of a program.
+// settingsIn returns the names in the table "settings" of a Go file. A program lists there everything that it reads from
+// the environment (package env).
 func settingsIn(t *testing.T, file string) map[string]bool {
 	t.Helper()
 	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
@@ -105,14 +106,19 @@ func settingsIn(t *testing.T, file string) map[string]bool {
 		}
 		for _, e := range list.Elts {
 			entry, ok := e.(*ast.CompositeLit)
-			if !ok || len(entry.Elts) == 0 {
+			if !ok {
 				continue
 			}
-			first := entry.Elts[0]
-			if kv, ok := first.(*ast.KeyValueExpr); ok {
-				first = kv.Value
-			}
-			if lit, ok := first.(*ast.BasicLit); ok {
+			for _, field := range entry.Elts {
+				kv, ok := field.(*ast.KeyValueExpr)
+				if !ok {
+					continue
+				}
+				key, isIdent := kv.Key.(*ast.Ident)
+				lit, isLit := kv.Value.(*ast.BasicLit)
+				if !isIdent || key.Name != "Name" || !isLit {
+					continue
+				}
 				if name, err := strconv.Unquote(lit.Value); err == nil {
 					names[name] = true
 				}

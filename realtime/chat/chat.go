@@ -1,6 +1,5 @@
-// Package chat holds what both services mean by a message and a conversation:
-// the types, their identifiers, and the limits that every message must keep.
-// It depends on nothing that stores or moves them.
+// Package chat defines messages and conversations for both services: the types, their identifiers, and the rules and
+// limits for every message. It does not depend on the packages that store or deliver messages.
 package chat
 
 import (
@@ -17,7 +16,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Limits of a message. Clients learn them from the welcome frame.
+// Limits of a message. The welcome frame reports them to clients.
 const (
 	MaxBody      = 8000                // code points in a body
 	MaxFrameSize = 64 << 10            // bytes in a WebSocket frame
@@ -29,16 +28,16 @@ const (
 // Micros is a time in microseconds since the Unix epoch. It fits a JavaScript number exactly.
 type Micros int64
 
-// MicrosOf returns t as Micros; what is finer is cut off.
+// MicrosOf returns t as Micros, truncated to microseconds.
 func MicrosOf(t time.Time) Micros { return Micros(t.UnixMicro()) }
 
 // Time returns m as a time in UTC.
 func (m Micros) Time() time.Time { return time.UnixMicro(int64(m)).UTC() }
 
-// Message is one message between two people. All but AcceptedAt is fixed by
-// the sending device and never changed by anyone.
+// Message is one message between two users. The sending device sets every field except AcceptedAt, and nothing changes
+// them afterwards.
 type Message struct {
-	ID           string `json:"id"`           // UUIDv7 made by the sending device; the idempotency key everywhere
+	ID           string `json:"id"`           // UUIDv7 that the sending device creates; the idempotency key everywhere
 	Conversation string `json:"conversation"` // see ConversationID
 	From         string `json:"from"`
 	To           string `json:"to"`
@@ -48,12 +47,12 @@ type Message struct {
 	ReplyTo      string `json:"reply_to,omitempty"`
 }
 
-// Digest identifies what the sender fixed (all but AcceptedAt), so that a
-// repeated send can be told from another message under the same id.
+// Digest returns a hash of the fields that the sender sets (all except AcceptedAt). It distinguishes a repeated send
+// from a different message with the same id.
 func (m Message) Digest() string {
 	m.AcceptedAt = 0
 	b, err := json.Marshal(m)
-	if err != nil { // strings and integers only: cannot happen
+	if err != nil { // cannot happen: all fields are strings and integers
 		panic(err)
 	}
 	sum := sha256.Sum256(b)
@@ -68,22 +67,27 @@ func (m Message) Before(o Message) bool {
 	return m.ID < o.ID
 }
 
-// Errors of CheckSend. Those without RetryAfter are final: the client shows
-// "Not sent" with the message.
+// Errors of CheckSend. An error without RetryAfter is final: the client shows "Not sent" with the message.
 var (
-	ErrIDInvalid    = problem.New(problem.Invalid, "id_invalid", "The message id is not a UUIDv7.")
-	ErrSelf         = problem.New(problem.Invalid, "recipient_self", "You cannot write to yourself.")
-	ErrRecipient    = problem.New(problem.Invalid, "recipient_invalid", "There is no such person.")
-	ErrBodyEmpty    = problem.New(problem.Invalid, "body_empty", "An empty message cannot be sent.")
-	ErrBodyTooLong  = problem.New(problem.Invalid, "body_too_long", "A message can have at most 8,000 characters.")
-	ErrBodyInvalid  = problem.New(problem.Invalid, "body_invalid", "The message has characters that cannot be sent.")
-	ErrReplyInvalid = problem.New(problem.Invalid, "reply_invalid", "The message that this answers is not named rightly.")
-	ErrAtAhead      = problem.New(problem.Invalid, "at_ahead", "The clock of this device is ahead. The message will be sent when its time has come.")
-	ErrAtTooOld     = problem.New(problem.Invalid, "at_too_old", "This message waited more than 30 days and was not sent.")
+	ErrIDInvalid = problem.New(problem.Invalid, "id_invalid",
+		"The app could not send this message correctly. Reload the page and try again.")
+	ErrSelf        = problem.New(problem.Invalid, "recipient_self", "You cannot write to yourself.")
+	ErrRecipient   = problem.New(problem.Invalid, "recipient_invalid", "This person could not be found.")
+	ErrBodyEmpty   = problem.New(problem.Invalid, "body_empty", "An empty message cannot be sent.")
+	ErrBodyTooLong = problem.New(problem.Invalid, "body_too_long",
+		"A message can have at most 8,000 characters.")
+	ErrBodyInvalid = problem.New(problem.Invalid, "body_invalid",
+		"The message contains characters that cannot be sent.")
+	ErrReplyInvalid = problem.New(problem.Invalid, "reply_invalid",
+		"The message you are replying to could not be found.")
+	ErrAtAhead = problem.New(problem.Invalid, "at_ahead",
+		"The clock of this device is ahead. The message will be sent a little later.")
+	ErrAtTooOld = problem.New(problem.Invalid, "at_too_old",
+		"This message waited for more than 30 days, so it was not sent.")
 )
 
-// CheckSend holds m to the rules for a message sent now by m.From. The error
-// is one of the problems above; ErrAtAhead carries how long to wait.
+// CheckSend checks m against the rules for a message that m.From sends now. The error is one of the problems above.
+// ErrAtAhead has RetryAfter set to the time to wait.
 func (m Message) CheckSend(now time.Time) error {
 	if !ValidMessageID(m.ID) {
 		return ErrIDInvalid
@@ -110,10 +114,9 @@ func (m Message) CheckSend(now time.Time) error {
 	return nil
 }
 
-// CheckBody holds a body to its rules: 1 to MaxBody code points of valid
-// UTF-8, not only white space, no control characters but line feed, carriage
-// return and tab. Bidirectional controls are allowed, since people paste them
-// with right-to-left text: whoever shows a body isolates it.
+// CheckBody checks a body: 1 to MaxBody code points of valid UTF-8, not only white space, and no control characters
+// except line feed, carriage return and tab. Bidirectional controls are allowed, because users paste them with
+// right-to-left text. The code that displays a body must isolate it.
 func CheckBody(body string) error {
 	if strings.TrimSpace(body) == "" {
 		return ErrBodyEmpty
@@ -141,8 +144,8 @@ func ValidMessageID(id string) bool {
 	return err == nil && u.Version() == 7 && u.Variant() == uuid.RFC4122
 }
 
-// ValidUID reports whether uid has the form of a Firebase Auth user id that can be
-// part of a conversation id, a Redis key and a Firestore path: 1 to MaxUID of letters, digits, '_' and '-'.
+// ValidUID reports whether uid is a Firebase Auth user id that can be part of a conversation id, a Redis key and a
+// Firestore path: 1 to MaxUID letters, digits, '_' and '-'.
 func ValidUID(uid string) bool {
 	if uid == "" || len(uid) > MaxUID {
 		return false
@@ -156,8 +159,8 @@ func ValidUID(uid string) bool {
 	return true
 }
 
-// ConversationID returns the id of the conversation of a and b: the two uids,
-// sorted, joined by "~". The order of the arguments does not matter.
+// ConversationID returns the id of the conversation of a and b: the two uids, sorted and joined by "~". The order of
+// the arguments does not matter.
 func ConversationID(a, b string) string {
 	if b < a {
 		a, b = b, a
@@ -165,20 +168,19 @@ func ConversationID(a, b string) string {
 	return a + "~" + b
 }
 
-// Members returns the two members of a conversation, sorted, or an error with
-// code "conversation_invalid" where id is not one that ConversationID makes.
+// Members returns the two members of a conversation, sorted. The error has the code "conversation_invalid" if
+// ConversationID cannot have made id.
 func Members(id string) (a, b string, err error) {
 	a, b, ok := strings.Cut(id, "~")
 	if !ok || !ValidUID(a) || !ValidUID(b) || a >= b {
 		return "", "", problem.Wrap(fmt.Errorf("conversation id %.80q", id), problem.Invalid,
-			"conversation_invalid", "There is no such conversation.")
+			"conversation_invalid", "This conversation could not be found.")
 	}
 	return a, b, nil
 }
 
-// Other returns who the member uid talks to in conversation id. The error has
-// code "conversation_invalid" for a bad id, and is problem.ErrForbidden where
-// uid is no member.
+// Other returns the other member of the conversation id, seen from the member uid. The error has the code
+// "conversation_invalid" if id is invalid, and is problem.ErrForbidden if uid is not a member.
 func Other(id, uid string) (string, error) {
 	a, b, err := Members(id)
 	switch {

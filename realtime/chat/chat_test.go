@@ -32,7 +32,7 @@ func TestCheckSend(t *testing.T) {
 		change func(*Message)
 		want   *problem.Error
 	}{
-		{"plain", func(m *Message) {}, nil},
+		{"plain text", func(m *Message) {}, nil},
 		{"line breaks and tabs", func(m *Message) { m.Body = "a\r\n\tb" }, nil},
 		{"bidi override in a body", func(m *Message) { m.Body = "abc \u202e def" }, nil},
 		{"body at the limit", func(m *Message) { m.Body = strings.Repeat("é", MaxBody) }, nil},
@@ -68,14 +68,14 @@ func TestCheckSend(t *testing.T) {
 				t.Fatalf("CheckSend = %v, want %s", err, tt.want.Code)
 			}
 			if retry := problem.Of(err).RetryAfter; (retry > 0) != (tt.want == ErrAtAhead) {
-				t.Errorf("RetryAfter = %v; only a message from the future may be tried again", retry)
+				t.Errorf("RetryAfter = %v; only a message from the future may be retried", retry)
 			}
 		})
 	}
 }
 
-// A clock that is a day ahead must not make the client wait a day between tries.
-func TestAtAheadWaitsUntilItsTimeButAtMostAnHour(t *testing.T) {
+// If the clock of a device is a day ahead, its client must not wait a day before the next attempt.
+func TestAtAheadIsRetriedAfterAtMostAnHour(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for ahead, want := range map[time.Duration]time.Duration{
 		MaxAhead + 2*time.Second: 2*time.Second + time.Millisecond,
@@ -112,8 +112,10 @@ func TestConversationIDRoundTrip(t *testing.T) {
 	})
 }
 
-func TestMembersRefuses(t *testing.T) {
-	for _, id := range []string{"", "a", "a~", "~b", "b~a", "a~a", "a~b~c", "a/../x~b", "a~b ", strings.Repeat("a", 129) + "~b"} {
+func TestMembersRejectsInvalidIDs(t *testing.T) {
+	for _, id := range []string{
+		"", "a", "a~", "~b", "b~a", "a~a", "a~b~c", "a/../x~b", "a~b ", strings.Repeat("a", 129) + "~b",
+	} {
 		if _, _, err := Members(id); problem.Of(err) == nil || problem.Of(err).Code != "conversation_invalid" {
 			t.Errorf("Members(%q) = %v, want conversation_invalid", id, err)
 		}
@@ -123,12 +125,12 @@ func TestMembersRefuses(t *testing.T) {
 	}
 }
 
-func TestDigestCoversWhatTheSenderFixed(t *testing.T) {
+func TestDigestCoversTheFieldsOfTheSender(t *testing.T) {
 	m := Message{ID: newID(t), Conversation: "ann~bob", From: "ann", To: "bob", Body: "hello", At: 1, AcceptedAt: 2}
 	same := m
 	same.AcceptedAt = 99
 	if m.Digest() != same.Digest() {
-		t.Error("accepted_at changes the digest: a repeated send would be refused")
+		t.Error("accepted_at changes the digest, so a repeated send would be refused")
 	}
 	for name, change := range map[string]func(*Message){
 		"body": func(m *Message) { m.Body = "hello." }, "at": func(m *Message) { m.At++ },
@@ -137,7 +139,7 @@ func TestDigestCoversWhatTheSenderFixed(t *testing.T) {
 		o := m
 		change(&o)
 		if o.Digest() == m.Digest() {
-			t.Errorf("another %s has the same digest", name)
+			t.Errorf("a different %s has the same digest", name)
 		}
 	}
 }

@@ -10,9 +10,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Emulator believes the unsigned tokens (alg "none") that the Firebase Auth
-// emulator and our stand-in for it make. All checks but the signature are
-// those of Firebase.
+// Emulator accepts the unsigned tokens (alg "none") that the Firebase Auth emulator and infra/authstub issue. Apart
+// from the signature it makes the same checks as Firebase.
 type Emulator struct {
 	project string
 	now     func() time.Time
@@ -20,19 +19,17 @@ type Emulator struct {
 
 var _ Verifier = (*Emulator)(nil)
 
-// NewEmulator returns a verifier for the unsigned tokens of project. getenv is
-// os.Getenv, or speaks for it where several systems live in one process. It
-// fails where FIREBASE_AUTH_EMULATOR_HOST is not set, and on Cloud Run
-// (K_SERVICE is set): nobody there may believe what anybody can write. now is
-// the clock; nil means time.Now.
+// NewEmulator returns a verifier of the unsigned tokens of project. getenv is os.Getenv, or a replacement if several
+// systems run in one process. NewEmulator fails if FIREBASE_AUTH_EMULATOR_HOST is not set, and on Cloud Run (K_SERVICE
+// is set), because anybody can forge an unsigned token. now is the clock; nil means time.Now.
 func NewEmulator(project string, getenv func(string) string, now func() time.Time) (*Emulator, error) {
 	switch {
 	case project == "":
-		return nil, errors.New("identity: project must be given")
+		return nil, errors.New("identity: project is required")
 	case getenv("K_SERVICE") != "":
 		return nil, errors.New("identity: unsigned tokens are refused on Cloud Run (K_SERVICE is set)")
 	case getenv("FIREBASE_AUTH_EMULATOR_HOST") == "":
-		return nil, errors.New("identity: unsigned tokens are believed only with FIREBASE_AUTH_EMULATOR_HOST")
+		return nil, errors.New("identity: unsigned tokens are accepted only if FIREBASE_AUTH_EMULATOR_HOST is set")
 	}
 	if now == nil {
 		now = time.Now

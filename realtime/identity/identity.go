@@ -1,17 +1,14 @@
-// Package identity says who sent a token: people with the ID tokens of Firebase
-// Auth, our own services with the ID tokens that Google signs for service
-// accounts. Both services of Phoenix Chat use it.
+// Package identity verifies ID tokens: those of users, which Firebase Auth issues, and those of our own services, which
+// Google signs for service accounts. Both services of Phoenix Chat use it.
 //
-// Tokens are verified here, without a call per token: the signature against
-// Google's published keys, which are fetched when first needed, cached for as
-// long as their Cache-Control allows, and used on while the key server is
-// unreachable ([RemoteKeys]). The Firebase Admin SDK would do the first half,
-// but its key source cannot be given a URL, forgets its keys when a fetch fails after
-// their time, and its emulator mode asks the emulator about every token; so the
-// SDK stays where accounts are changed, and golang-jwt reads the tokens.
+// Verification does not need a call per token. Signatures are checked against Google's published keys, which are
+// fetched when they are first needed, cached for as long as their Cache-Control allows, and still used while the key
+// server is unreachable ([RemoteKeys]). The Firebase Admin SDK is not used for this, for three reasons: its key source
+// has a fixed URL, it forgets expired keys when a fetch fails, and in emulator mode it asks the emulator about every
+// token. So the SDK only manages accounts, and golang-jwt parses the tokens.
 //
-// Whether a session was revoked is not in a token. It is in the user's gate:
-// realtime/ asks gate.Gate.Admit, the functions their store, with Claims.AuthTime.
+// A token does not show whether its session was revoked. The user's gate does: realtime calls gate.Gate.Admit, and the
+// functions check their store, both with Claims.AuthTime.
 package identity
 
 import (
@@ -27,41 +24,37 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Claims is what a verified ID token says of a person. Times have a
-// resolution of one second.
+// Claims are the claims of a user's verified ID token. Times have a resolution of one second.
 type Claims struct {
-	UID           string // never empty, chat.ValidUID holds
+	UID           string // never empty; chat.ValidUID is true
 	Email         string // "" if the account has none
 	EmailVerified bool
 	Admin         bool      // the custom claim "admin" is true
-	IssuedAt      time.Time // when this token was made
-	AuthTime      time.Time // when the person last signed in with a password; all tokens refreshed since have the same
+	IssuedAt      time.Time // when this token was issued
+	AuthTime      time.Time // when the user last signed in with a password; refreshed tokens keep it
 	Expires       time.Time
 }
 
-// Verifier verifies the ID tokens of people. Implementations are safe for
-// use by many goroutines at once.
+// Verifier verifies the ID tokens of users. Implementations are safe for concurrent use.
 type Verifier interface {
-	// Verify returns what token says. The error is
-	//   - problem.ErrTokenEnded for a token that was good and has expired,
-	//   - problem.ErrUnauthenticated for any other that must not be believed,
-	//   - problem.ErrUnavailable, to be tried again, where the keys to judge it
-	//     cannot be had.
-	// Causes say what is wrong and never hold the token. Verify blocks for at
-	// most the time of one key fetch (5 s), mostly not at all.
+	// Verify returns the claims of token. The error is
+	//   - problem.ErrTokenEnded if the token was valid and has expired,
+	//   - problem.ErrUnauthenticated if the token is invalid in any other way,
+	//   - problem.ErrUnavailable if the signing keys are not available; the caller may try again.
+	//
+	// The cause of an error never contains the token. Verify usually does not block, and blocks for at most one key fetch
+	// (5 s).
 	Verify(ctx context.Context, token string) (Claims, error)
 }
 
-// ServiceVerifier verifies the ID tokens of our own services. Implementations
-// are safe for use by many goroutines at once.
+// ServiceVerifier verifies the ID tokens of our own services. Implementations are safe for concurrent use.
 type ServiceVerifier interface {
-	// VerifyService returns the e-mail address of the service account that
-	// token was made for. The errors are those of Verifier, and
-	// problem.ErrForbidden for an account that may not call.
+	// VerifyService returns the email address of the service account that token was issued to. The errors are those of
+	// Verifier, and problem.ErrForbidden if the account may not call.
 	VerifyService(ctx context.Context, token string) (account string, err error)
 }
 
-// maxSkew is how far a token's times may lie in the future: clocks differ.
+// maxSkew is how far the times of a token may be in the future, because clocks differ.
 const maxSkew = 10 * time.Second
 
 // Firebase verifies ID tokens of one Firebase project.
@@ -73,11 +66,11 @@ type Firebase struct {
 
 var _ Verifier = (*Firebase)(nil)
 
-// NewFirebase returns a verifier for the tokens of project, signed with keys
-// (in production RemoteKeys of FirebaseKeysURL). now is the clock; nil means time.Now.
+// NewFirebase returns a verifier of the tokens of project, which are signed with keys (in production RemoteKeys with
+// FirebaseKeysURL). now is the clock; nil means time.Now.
 func NewFirebase(project string, keys KeySource, now func() time.Time) (*Firebase, error) {
 	if project == "" || keys == nil {
-		return nil, errors.New("identity: project and keys must be given")
+		return nil, errors.New("identity: project and keys are required")
 	}
 	if now == nil {
 		now = time.Now
@@ -101,10 +94,10 @@ type firebaseClaims struct {
 	AuthTime      *jwt.NumericDate `json:"auth_time"`
 	Email         string           `json:"email"`
 	EmailVerified bool             `json:"email_verified"`
-	Admin         any              `json:"admin"` // true, or anything else that is not
+	Admin         any              `json:"admin"` // only the boolean true makes an admin
 }
 
-// registered are the claims that every ID token has.
+// registered holds the claims that every ID token has.
 type registered struct {
 	Issuer   string           `json:"iss"`
 	Subject  string           `json:"sub"`
@@ -113,7 +106,7 @@ type registered struct {
 	IssuedAt *jwt.NumericDate `json:"iat"`
 }
 
-// Getters that jwt.Claims wants; the checks are ours, see checkTimes.
+// Methods of jwt.Claims. The claims are checked by check and checkTimes, not by the library.
 func (r *registered) GetExpirationTime() (*jwt.NumericDate, error) { return r.Expires, nil }
 func (r *registered) GetIssuedAt() (*jwt.NumericDate, error)       { return r.IssuedAt, nil }
 func (r *registered) GetNotBefore() (*jwt.NumericDate, error)      { return nil, nil }
@@ -121,9 +114,8 @@ func (r *registered) GetIssuer() (string, error)                   { return r.Is
 func (r *registered) GetSubject() (string, error)                  { return r.Subject, nil }
 func (r *registered) GetAudience() (jwt.ClaimStrings, error)       { return r.Audience, nil }
 
-// check holds the claims of a token with a good signature to their rules.
-// Expiry comes last: token_ended tells a client to refresh, which would not
-// help a token that is wrong in other ways.
+// check checks the claims of a token with a valid signature. It checks the expiry last: token_ended makes a client
+// refresh its token, which does not help if the token is invalid in another way.
 func (c *firebaseClaims) check(project string, now time.Time) (Claims, error) {
 	if err := c.checkAudience(project); err != nil {
 		return Claims{}, err
@@ -132,10 +124,10 @@ func (c *firebaseClaims) check(project string, now time.Time) (Claims, error) {
 		return Claims{}, refuse("issuer %.100q is not %q", c.Issuer, want)
 	}
 	if !chat.ValidUID(c.Subject) {
-		return Claims{}, refuse("subject %.140q is no user id", c.Subject)
+		return Claims{}, refuse("subject %.140q is not a user id", c.Subject)
 	}
 	if c.AuthTime == nil {
-		return Claims{}, refuse("no auth_time")
+		return Claims{}, refuse("auth_time is missing")
 	}
 	if c.AuthTime.After(now.Add(maxSkew)) {
 		return Claims{}, refuse("auth_time %v is in the future", c.AuthTime.UTC())
@@ -157,7 +149,7 @@ func (r *registered) checkAudience(want string) error {
 
 func (r *registered) checkTimes(now time.Time) error {
 	if r.IssuedAt == nil || r.Expires == nil {
-		return refuse("no iat or exp")
+		return refuse("iat or exp is missing")
 	}
 	if r.IssuedAt.After(now.Add(maxSkew)) {
 		return refuse("issued in the future, at %v", r.IssuedAt.UTC())
@@ -168,16 +160,15 @@ func (r *registered) checkTimes(now time.Time) error {
 	return nil
 }
 
-// parseRS256 reads token into claims and verifies its RS256 signature, nothing
-// else. Other algorithms are refused before a key is looked for: an HMAC made
-// with our public key, or none, must never be asked to prove itself.
+// parseRS256 parses token into claims and verifies its RS256 signature, nothing else. It refuses every other algorithm
+// before it looks for a key, so that neither an unsigned token nor an HMAC made with our public key is ever accepted.
 func parseRS256(ctx context.Context, token string, claims jwt.Claims, keys KeySource) error {
 	var keyErr error
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{"RS256"}), jwt.WithoutClaimsValidation())
 	_, err := parser.ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
 		if kid == "" {
-			return nil, errors.New("no kid in the header")
+			return nil, errors.New("the header has no kid")
 		}
 		var key *rsa.PublicKey
 		key, keyErr = keys.Key(ctx, kid)

@@ -20,17 +20,16 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Where Google publishes the keys that its tokens are signed with.
+// URLs of the public keys with which Google signs tokens.
 const (
 	FirebaseKeysURL = "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
 	GoogleKeysURL   = "https://www.googleapis.com/oauth2/v3/certs"
 )
 
-// KeySource finds the public key that a token names.
+// KeySource finds the public key with which a token was signed.
 type KeySource interface {
-	// Key returns the key named kid. The error is problem.ErrUnauthenticated
-	// where there is none of that name, problem.ErrUnavailable where that
-	// cannot be known now.
+	// Key returns the key with the id kid. The error is problem.ErrUnauthenticated if there is no such key, and
+	// problem.ErrUnavailable if the keys are not available.
 	Key(ctx context.Context, kid string) (*rsa.PublicKey, error)
 }
 
@@ -42,26 +41,25 @@ func (s StaticKeys) Key(_ context.Context, kid string) (*rsa.PublicKey, error) {
 	if key := s[kid]; key != nil {
 		return key, nil
 	}
-	return nil, refuse("no key is named %.60q", kid)
+	return nil, refuse("there is no key with the id %.60q", kid)
 }
 
-// Bounds of RemoteKeys.
+// Limits of RemoteKeys.
 const (
 	fetchTimeout   = 5 * time.Second
 	maxKeysBody    = 1 << 20
-	minLife        = time.Minute      // keys are kept this long whatever the answer says
-	maxLife        = 24 * time.Hour   // and no longer than this without a look
-	defaultLife    = time.Hour        // for an answer without max-age
-	staleFor       = 24 * time.Hour   // keys past their life are used on this long while the server is unreachable
-	unknownKidWait = 30 * time.Second // between fetches for the sake of unknown names
+	minTTL         = time.Minute      // keys are kept for at least this long, whatever the response says
+	maxTTL         = 24 * time.Hour   // keys are fetched again after at most this long
+	defaultTTL     = time.Hour        // for a response without max-age
+	staleFor       = 24 * time.Hour   // expired keys are used for this long while the server is unreachable
+	unknownKidWait = 30 * time.Second // between fetches because of unknown ids
 	failedWait     = 2 * time.Second  // between fetches while they fail
 )
 
-// RemoteKeys is a KeySource that fetches keys over HTTP, as a JWK set or as
-// Google's older map of X.509 certificates, and keeps them for as long as the
-// answer's Cache-Control says. One fetch is under way at a time, whoever asks.
-// While fetches fail, known keys are used for a further 24 hours. Tokens with
-// unknown names cause one fetch per 30 s at most. Create it with NewRemoteKeys.
+// RemoteKeys is a KeySource that fetches keys over HTTP, as a JWK set or as Google's older map of X.509 certificates.
+// It keeps them for as long as the Cache-Control of the response says. Concurrent callers share one fetch. While
+// fetches fail, known keys are used for another 24 hours. Tokens with unknown key ids cause at most one fetch per 30 s.
+// Create it with NewRemoteKeys. It is safe for concurrent use.
 type RemoteKeys struct {
 	url    string
 	client *http.Client
@@ -69,16 +67,16 @@ type RemoteKeys struct {
 
 	mu       sync.Mutex
 	keys     map[string]*rsa.PublicKey
-	expires  time.Time     // end of the life that Cache-Control gave the keys; zero before they came
-	tried    time.Time     // when the last fetch began
-	lastErr  error         // why the last fetch failed; nil if it did not
-	fetching chan struct{} // closed when the fetch under way ends; nil without one
+	expires  time.Time     // when the keys expire according to Cache-Control; zero before the first fetch
+	tried    time.Time     // when the last fetch started
+	lastErr  error         // the error of the last fetch, or nil
+	fetching chan struct{} // closed when the current fetch ends; nil without one
 }
 
 var _ KeySource = (*RemoteKeys)(nil)
 
-// NewRemoteKeys returns the keys published at url. A nil client means
-// http.DefaultClient, a nil now time.Now. Nothing is fetched yet.
+// NewRemoteKeys returns the keys that are published at url. It does not fetch them yet. A nil client means
+// http.DefaultClient; a nil now means time.Now.
 func NewRemoteKeys(url string, client *http.Client, now func() time.Time) *RemoteKeys {
 	if client == nil {
 		client = http.DefaultClient
@@ -89,14 +87,14 @@ func NewRemoteKeys(url string, client *http.Client, now func() time.Time) *Remot
 	return &RemoteKeys{url: url, client: client, now: now}
 }
 
-// Key implements KeySource. It blocks only while a fetch is needed.
+// Key implements KeySource. It blocks only if a fetch is needed.
 func (r *RemoteKeys) Key(ctx context.Context, kid string) (*rsa.PublicKey, error) {
-	key, fetched := r.look(ctx, kid)
+	key, fetched := r.cached(ctx, kid)
 	if fetched != nil {
 		select {
 		case <-fetched:
 		case <-ctx.Done():
-			return nil, problem.ErrUnavailable.WithCause(fmt.Errorf("waiting for signing keys: %w", ctx.Err()))
+			return nil, problem.ErrUnavailable.WithCause(fmt.Errorf("wait for signing keys: %w", ctx.Err()))
 		}
 		r.mu.Lock()
 		key = r.usable(kid)
@@ -108,25 +106,24 @@ func (r *RemoteKeys) Key(ctx context.Context, kid string) (*rsa.PublicKey, error
 	return key, nil
 }
 
-// look returns the key if it may be used, and a channel to wait for where a
-// fetch is due or under way for its sake.
-func (r *RemoteKeys) look(ctx context.Context, kid string) (*rsa.PublicKey, <-chan struct{}) {
+// cached returns the key if it may be used, and a channel to wait for if a fetch for it has to end first. It starts
+// that fetch if necessary.
+func (r *RemoteKeys) cached(ctx context.Context, kid string) (*rsa.PublicKey, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key, now := r.usable(kid), r.now()
-	alive := now.Before(r.expires)
-	if alive && key != nil {
+	fresh := now.Before(r.expires)
+	if fresh && key != nil {
 		return key, nil
 	}
 	wait := failedWait
-	if alive {
+	if fresh {
 		wait = unknownKidWait
 	}
 	if r.fetching == nil && now.Sub(r.tried) >= wait {
 		r.tried = now
 		r.fetching = make(chan struct{})
-		// The fetch outlives a caller that goes away, since others wait for it
-		// too, and ends by itself.
+		// The fetch continues if its caller goes away, because others may wait for it. It has its own timeout.
 		go r.fetch(context.WithoutCancel(ctx), r.fetching)
 	}
 	if r.fetching == nil {
@@ -135,7 +132,7 @@ func (r *RemoteKeys) look(ctx context.Context, kid string) (*rsa.PublicKey, <-ch
 	return key, r.fetching
 }
 
-// usable returns the key named kid if it may be used now. r.mu is held.
+// usable returns the key with the id kid if it may be used now. The caller holds r.mu.
 func (r *RemoteKeys) usable(kid string) *rsa.PublicKey {
 	if r.now().Before(r.expires.Add(staleFor)) {
 		return r.keys[kid]
@@ -143,26 +140,26 @@ func (r *RemoteKeys) usable(kid string) *rsa.PublicKey {
 	return nil
 }
 
-// absent says why there is no key named kid.
+// absent returns the reason why there is no key with the id kid.
 func (r *RemoteKeys) absent(kid string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.lastErr != nil {
 		return problem.ErrUnavailable.WithCause(fmt.Errorf("signing keys: %w", r.lastErr))
 	}
-	return refuse("no key is named %.60q", kid)
+	return refuse("there is no key with the id %.60q", kid)
 }
 
-// fetch asks the server once, notes what came of it and closes done.
+// fetch asks the server once, stores the result and closes done.
 func (r *RemoteKeys) fetch(ctx context.Context, done chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	keys, life, err := r.get(ctx)
+	keys, ttl, err := r.get(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lastErr = err
 	if err == nil {
-		r.keys, r.expires = keys, r.now().Add(life)
+		r.keys, r.expires = keys, r.now().Add(ttl)
 	}
 	r.fetching = nil
 	close(done)
@@ -189,34 +186,33 @@ func (r *RemoteKeys) get(ctx context.Context) (map[string]*rsa.PublicKey, time.D
 	if err != nil {
 		return nil, 0, fmt.Errorf("GET %s: %w", r.url, err)
 	}
-	return keys, cacheLife(resp.Header), nil
+	return keys, cacheTTL(resp.Header), nil
 }
 
-// cacheLife reads how long an answer may be kept: max-age less the Age that
-// caches on the way have used up.
-func cacheLife(h http.Header) time.Duration {
-	life := defaultLife
+// cacheTTL returns how long a response may be kept: its max-age, minus the Age that it has spent in other caches.
+func cacheTTL(h http.Header) time.Duration {
+	ttl := defaultTTL
 	for directive := range strings.SplitSeq(h.Get("Cache-Control"), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
 		if !strings.EqualFold(name, "max-age") {
 			continue
 		}
 		if s, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil && s >= 0 {
-			life = time.Duration(min(s, int(maxLife/time.Second))) * time.Second
+			ttl = time.Duration(min(s, int(maxTTL/time.Second))) * time.Second
 			if age, err := strconv.Atoi(h.Get("Age")); err == nil && age > 0 {
-				life -= time.Duration(min(age, s)) * time.Second
+				ttl -= time.Duration(min(age, s)) * time.Second
 			}
 		}
 	}
-	return min(max(life, minLife), maxLife)
+	return min(max(ttl, minTTL), maxTTL)
 }
 
-// parseKeys reads a JWK set (RFC 7517) or a JSON object of PEM certificates by
-// name. What is not an RSA key for signatures is left out; no key at all is an error.
+// parseKeys parses a JWK set (RFC 7517), or a JSON object of PEM certificates by key id. It leaves out keys that are
+// not RSA keys for signatures. It returns an error if no key remains.
 func parseKeys(body []byte) (map[string]*rsa.PublicKey, error) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil {
-		return nil, fmt.Errorf("keys are no JSON object: %w", err)
+		return nil, fmt.Errorf("keys are not a JSON object: %w", err)
 	}
 	out := map[string]*rsa.PublicKey{}
 	var errs []error
@@ -275,7 +271,7 @@ func certificateKey(value json.RawMessage) (*rsa.PublicKey, error) {
 	}
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
-		return nil, errors.New("no PEM block")
+		return nil, errors.New("not a PEM block")
 	}
 	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {

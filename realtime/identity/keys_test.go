@@ -31,24 +31,25 @@ type keyServer struct {
 	body    string
 	header  http.Header
 	err     error
-	takes   time.Duration
+	delay   time.Duration
 	fetches int
 }
 
 func (s *keyServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.mu.Lock()
 	s.fetches++
-	body, header, err, takes := s.body, s.header, s.err, s.takes
+	body, header, err, delay := s.body, s.header, s.err, s.delay
 	s.mu.Unlock()
 	select {
-	case <-time.After(takes):
+	case <-time.After(delay):
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Header: header, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Header: header, Request: r,
+		Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 
 func (s *keyServer) set(change func(*keyServer)) {
@@ -79,7 +80,8 @@ func jwks(keys map[string]*rsa.PrivateKey) string {
 }
 
 func newKeyServer(keys map[string]*rsa.PrivateKey) (*keyServer, *identity.RemoteKeys) {
-	s := &keyServer{body: jwks(keys), header: http.Header{"Cache-Control": {"public, max-age=19000, must-revalidate"}}, takes: 10 * time.Millisecond}
+	s := &keyServer{body: jwks(keys), delay: 10 * time.Millisecond,
+		header: http.Header{"Cache-Control": {"public, max-age=19000, must-revalidate"}}}
 	return s, identity.NewRemoteKeys("https://keys.example.org/", &http.Client{Transport: s}, nil)
 }
 
@@ -90,7 +92,7 @@ func wantKey(t *testing.T, keys *identity.RemoteKeys, kid string, want *rsa.Priv
 		t.Fatal(err)
 	}
 	if !got.Equal(&want.PublicKey) {
-		t.Fatal("another key")
+		t.Fatal("got a different key")
 	}
 }
 
@@ -108,7 +110,7 @@ func wantFetches(t *testing.T, s *keyServer, want int) {
 	}
 }
 
-func TestKeysAreKeptForAsLongAsTheyMay(t *testing.T) {
+func TestKeysAreCachedUntilTheyExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
 		for range 3 {
@@ -123,7 +125,7 @@ func TestKeysAreKeptForAsLongAsTheyMay(t *testing.T) {
 	})
 }
 
-func TestManyAtOnceFetchOnce(t *testing.T) {
+func TestConcurrentCallersShareOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
 		var wg sync.WaitGroup
@@ -135,9 +137,9 @@ func TestManyAtOnceFetchOnce(t *testing.T) {
 	})
 }
 
-// A rotated key is found at once; names that nobody published are asked for
-// once in 30 s, however many tokens carry them.
-func TestUnknownNamesCannotHammer(t *testing.T) {
+// A rotated key is found immediately. Key ids that do not exist cause one fetch per 30 s, no matter how many tokens
+// have them.
+func TestUnknownKeyIDsCauseFewFetches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
 		wantKey(t, keys, "k1", ourKey())
@@ -157,7 +159,7 @@ func TestUnknownNamesCannotHammer(t *testing.T) {
 	})
 }
 
-func TestKeysOutliveTheirServerForADay(t *testing.T) {
+func TestExpiredKeysAreUsedForADayWhileTheServerIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
 		wantKey(t, keys, "k1", ourKey())
@@ -176,10 +178,10 @@ func TestKeysOutliveTheirServerForADay(t *testing.T) {
 	})
 }
 
-func TestKeysBeforeTheServerIsReachable(t *testing.T) {
+func TestSlowServerDelaysCallersForFiveSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
-		s.set(func(s *keyServer) { s.takes = time.Hour })
+		s.set(func(s *keyServer) { s.delay = time.Hour })
 		began := time.Now()
 		var wg sync.WaitGroup
 		for range 10 {
@@ -187,41 +189,42 @@ func TestKeysBeforeTheServerIsReachable(t *testing.T) {
 		}
 		wg.Wait()
 		if took := time.Since(began); took != 5*time.Second {
-			t.Errorf("a slow server held callers up for %v, want 5 s", took)
+			t.Errorf("a slow server delayed callers for %v, want 5 s", took)
 		}
 		wantFetches(t, s, 1)
-		s.set(func(s *keyServer) { s.takes = 0 })
+		s.set(func(s *keyServer) { s.delay = 0 })
 		wantKey(t, keys, "k1", ourKey())
 	})
 }
 
-func TestACallerWhoLeavesDoesNotEndTheFetch(t *testing.T) {
+func TestCanceledCallerDoesNotEndTheFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
-		s.set(func(s *keyServer) { s.takes = time.Second })
+		s.set(func(s *keyServer) { s.delay = time.Second })
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 		defer cancel()
 		if _, err := keys.Key(ctx, "k1"); !errors.Is(err, problem.ErrUnavailable) {
-			t.Fatalf("after its context: %v, want unavailable", err)
+			t.Fatalf("after the end of its context: %v, want unavailable", err)
 		}
 		wantKey(t, keys, "k1", ourKey())
 		wantFetches(t, s, 1)
 	})
 }
 
-func TestAnswersThatAreNoKeys(t *testing.T) {
+func TestInvalidKeySetsAreRefused(t *testing.T) {
 	small, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
-		t.Skipf("this Go makes no weak keys: %v", err)
+		t.Skipf("this version of Go does not generate weak keys: %v", err)
 	}
 	for name, body := range map[string]string{
-		"no JSON":       "<html>",
-		"no keys":       `{"keys":[]}`,
-		"an array":      `[]`,
-		"weak":          jwks(map[string]*rsa.PrivateKey{"k1": small}),
-		"no PEM":        `{"k1":"certificate"}`,
-		"bad modulus":   `{"keys":[{"kid":"k1","kty":"RSA","n":"!","e":"AQAB"}]}`,
-		"exponent of 1": `{"keys":[{"kid":"k1","kty":"RSA","n":"` + base64.RawURLEncoding.EncodeToString(ourKey().N.Bytes()) + `","e":"AQ"}]}`,
+		"not JSON":    "<html>",
+		"no keys":     `{"keys":[]}`,
+		"an array":    `[]`,
+		"weak":        jwks(map[string]*rsa.PrivateKey{"k1": small}),
+		"not PEM":     `{"k1":"certificate"}`,
+		"bad modulus": `{"keys":[{"kid":"k1","kty":"RSA","n":"!","e":"AQAB"}]}`,
+		"exponent of 1": `{"keys":[{"kid":"k1","kty":"RSA","n":"` +
+			base64.RawURLEncoding.EncodeToString(ourKey().N.Bytes()) + `","e":"AQ"}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -233,14 +236,16 @@ func TestAnswersThatAreNoKeys(t *testing.T) {
 	}
 }
 
-// Google's older form: certificates by name.
+// Google's older format: certificates by key id.
 func TestCertificates(t *testing.T) {
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "securetoken"}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "securetoken"},
+		NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &ourKey().PublicKey, ourKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := json.Marshal(map[string]string{"k1": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))})
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	body, err := json.Marshal(map[string]string{"k1": string(cert)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +275,7 @@ func TestCacheControl(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, keys := newKeyServer(map[string]*rsa.PrivateKey{"k1": ourKey()})
 				s.set(func(s *keyServer) {
-					s.takes = 0
+					s.delay = 0
 					s.header = http.Header{"Cache-Control": {tc.cacheControl}}
 					if tc.age != "" {
 						s.header.Set("Age", tc.age)

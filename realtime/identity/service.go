@@ -10,8 +10,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Service verifies the ID tokens that Google signs for service accounts, for
-// calls between our own services.
+// Service verifies the ID tokens that Google signs for service accounts, for calls between our own services.
 type Service struct {
 	audience string
 	accounts []string
@@ -21,13 +20,12 @@ type Service struct {
 
 var _ ServiceVerifier = (*Service)(nil)
 
-// NewService returns a verifier that takes tokens made for audience (the URL
-// of the called service) by one of the accounts (e-mail addresses of service
-// accounts), signed with keys (in production RemoteKeys of GoogleKeysURL). now
-// is the clock; nil means time.Now.
+// NewService returns a verifier of tokens that were issued for audience (the URL of the called service) to one of the
+// accounts (email addresses of service accounts), and signed with keys (in production RemoteKeys with GoogleKeysURL).
+// now is the clock; nil means time.Now.
 func NewService(audience string, accounts []string, keys KeySource, now func() time.Time) (*Service, error) {
 	if audience == "" || len(accounts) == 0 || slices.Contains(accounts, "") || keys == nil {
-		return nil, errors.New("identity: audience, accounts and keys must be given")
+		return nil, errors.New("identity: audience, accounts and keys are required")
 	}
 	if now == nil {
 		now = time.Now
@@ -48,7 +46,7 @@ func (v *Service) VerifyService(ctx context.Context, token string) (string, erro
 	if err := c.checkAudience(v.audience); err != nil {
 		return "", err
 	}
-	// Google's tokens come with either form. https://cloud.google.com/docs/authentication/token-types#id
+	// Google uses both forms. https://cloud.google.com/docs/authentication/token-types#id
 	if c.Issuer != "https://accounts.google.com" && c.Issuer != "accounts.google.com" {
 		return "", refuse("issuer %.100q is not Google's", c.Issuer)
 	}
@@ -56,7 +54,7 @@ func (v *Service) VerifyService(ctx context.Context, token string) (string, erro
 		return "", err
 	}
 	if !c.EmailVerified {
-		return "", refuse("the e-mail address is not verified")
+		return "", refuse("the email address is not verified")
 	}
 	if !slices.Contains(v.accounts, c.Email) {
 		return "", problem.ErrForbidden.WithCause(fmt.Errorf("account %.200q may not call", c.Email))

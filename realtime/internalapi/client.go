@@ -13,60 +13,62 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// TokenSource gives the ID token that the functions' service account shows to
-// an audience. It may be called for every request, and caches.
+// TokenSource returns ID tokens of the caller's service account for an audience. Client asks it before every request,
+// so implementations should cache.
 type TokenSource interface {
 	Token(ctx context.Context, audience string) (string, error)
 }
 
 // ClientOptions are the settings of a Client.
 type ClientOptions struct {
-	URL      string // of realtime/, without a path: "https://realtime-…run.app"
+	URL      string // of the realtime service, without a path: "https://realtime-….run.app"
 	Audience string // of the ID tokens; "": URL
 	Tokens   TokenSource
-	HTTP     *http.Client // nil: one with a time limit of 10 s
 }
 
-// Client is a Relay over HTTP. It is safe for use by many goroutines.
+// callTimeout limits one call.
+const callTimeout = 10 * time.Second
+
+// Client implements API over HTTP. A call takes at most 10 s. Client is safe for concurrent use.
 type Client struct {
-	o ClientOptions
+	url, audience string
+	tokens        TokenSource
+	http          *http.Client
 }
 
-var _ Relay = (*Client)(nil)
+var _ API = (*Client)(nil)
 
-// NewClient returns a Client.
+// NewClient returns a Client. It makes no call.
 func NewClient(o ClientOptions) *Client {
-	o.URL = strings.TrimSuffix(o.URL, "/")
-	if o.Audience == "" {
-		o.Audience = o.URL
+	c := &Client{url: strings.TrimSuffix(o.URL, "/"), audience: o.Audience, tokens: o.Tokens,
+		http: &http.Client{Timeout: callTimeout}}
+	if c.audience == "" {
+		c.audience = c.url
 	}
-	if o.HTTP == nil {
-		o.HTTP = &http.Client{Timeout: 10 * time.Second}
-	}
-	return &Client{o}
+	return c
 }
 
-// GateChanged implements Relay.
+// GateChanged implements API.
 func (c *Client) GateChanged(ctx context.Context, g Gate) error {
-	return c.call(ctx, http.MethodPost, "/internal/gate", g, nil)
+	return c.call(ctx, http.MethodPost, GatePath, g, nil)
 }
 
-// Gone implements Relay.
+// Gone implements API.
 func (c *Client) Gone(ctx context.Context, uid string) error {
-	return c.call(ctx, http.MethodPost, "/internal/gone", map[string]string{"uid": uid}, nil)
+	return c.call(ctx, http.MethodPost, GonePath, Gone{UID: uid}, nil)
 }
 
-// Figures implements Relay.
+// Figures implements API.
 func (c *Client) Figures(ctx context.Context) (Figures, error) {
 	var f Figures
-	err := c.call(ctx, http.MethodGet, "/internal/figures", nil, &f)
+	err := c.call(ctx, http.MethodGet, FiguresPath, nil, &f)
 	return f, err
 }
 
-// call sends one request and reads its answer into out, unless that is nil.
+// call sends one request and decodes the response into out, unless out is nil.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
 	fail := func(err error) error {
-		return problem.ErrUnavailable.WithCause(fmt.Errorf("realtime %s: %w", path, err))
+		return problem.ErrUnavailable.WithCause(fmt.Errorf("call realtime %s: %w", path, err))
 	}
 	var body io.Reader
 	if in != nil {
@@ -76,24 +78,24 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		}
 		body = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.o.URL+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, c.url+path, body)
 	if err != nil {
 		return fail(err)
 	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	token, err := c.o.Tokens.Token(ctx, c.o.Audience)
+	token, err := c.tokens.Token(ctx, c.audience)
 	if err != nil {
 		return fail(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := c.o.HTTP.Do(req)
+	resp, err := c.http.Do(req)
 	if err != nil {
 		return fail(err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, MaxBody))
 	if err != nil {
 		return fail(err)
 	}

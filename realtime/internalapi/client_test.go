@@ -46,49 +46,54 @@ func TestClient(t *testing.T) {
 	t.Cleanup(srv.Close)
 	c := internalapi.NewClient(internalapi.ClientOptions{URL: srv.URL + "/", Tokens: tokens{}})
 	ctx := t.Context()
-	if err := c.GateChanged(ctx, internalapi.Gate{UID: "ada", Exists: true, Disabled: true, ValidAfter: 5, Blocked: []string{"eve"}}); err != nil {
+	g := internalapi.Gate{UID: "ada", Exists: true, Disabled: true, ValidAfter: 5, Blocked: []string{"eve"}}
+	if err := c.GateChanged(ctx, g); err != nil {
 		t.Error(err)
 	}
 	if err := c.Gone(ctx, "ada"); err != nil {
 		t.Error(err)
 	}
-	status, answer = http.StatusOK, `{"instance":"x","sockets":{"one":2},"queued":3,"oldest_age_ms":1500,"complete":true,"more":1}`
+	status = http.StatusOK
+	answer = `{"instance":"x","sockets":{"one":2},"queued":3,"oldest_age_ms":1500,"complete":true,"more":1}`
 	f, err := c.Figures(ctx)
-	if err != nil || !reflect.DeepEqual(f, internalapi.Figures{Sockets: map[string]int64{"one": 2}, Queued: 3, OldestAge: 1500, Complete: true}) {
-		t.Errorf("the figures are %+v, %v", f, err)
+	wantFigures := internalapi.Figures{Sockets: map[string]int64{"one": 2}, Queued: 3, OldestAge: 1500, Complete: true}
+	if err != nil || !reflect.DeepEqual(f, wantFigures) {
+		t.Errorf("Figures returned %+v, %v; want %+v", f, err, wantFigures)
 	}
 	auth := "Bearer token-for-" + srv.URL
 	want := []seen{
-		{"POST", "/internal/gate", auth, map[string]any{"uid": "ada", "exists": true, "disabled": true, "valid_after": 5.0, "blocked": []any{"eve"}}},
+		{"POST", "/internal/gate", auth, map[string]any{
+			"uid": "ada", "exists": true, "disabled": true, "valid_after": 5.0, "blocked": []any{"eve"}}},
 		{"POST", "/internal/gone", auth, map[string]any{"uid": "ada"}},
 		{"GET", "/internal/figures", auth, nil},
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("realtime was told\n%+v, want\n%+v", got, want)
+		t.Errorf("realtime received\n%+v, want\n%+v", got, want)
 	}
 
 	for _, s := range []int{301, 401, 403, 404, 500, 503} {
 		status, answer = s, `{"code":"no"}`
 		if err := c.Gone(ctx, "ada"); !errors.Is(err, problem.ErrUnavailable) || !strings.Contains(err.Error(), "status") {
-			t.Errorf("status %d is %v", s, err)
+			t.Errorf("Gone with status %d: %v, want an unavailable error that names the status", s, err)
 		}
 	}
-	status, answer = 200, "no JSON"
+	status, answer = 200, "not JSON"
 	if _, err := c.Figures(ctx); !errors.Is(err, problem.ErrUnavailable) {
-		t.Errorf("figures that are none: %v", err)
+		t.Errorf("Figures with a response that is not JSON: %v", err)
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	if err := c.Gone(ended, "ada"); !errors.Is(err, problem.ErrUnavailable) {
-		t.Errorf("with an ended context: %v", err)
+		t.Errorf("Gone with a canceled context: %v", err)
 	}
 	n := len(got)
-	noToken := internalapi.NewClient(internalapi.ClientOptions{URL: srv.URL, Audience: "aud", Tokens: tokens{errors.New("no token")}})
+	noToken := internalapi.NewClient(
+		internalapi.ClientOptions{URL: srv.URL, Audience: "aud", Tokens: tokens{errors.New("no token")}})
 	if err := noToken.Gone(ctx, "ada"); !errors.Is(err, problem.ErrUnavailable) || len(got) != n {
-		t.Errorf("without a token: %v, and %d calls", err, len(got)-n)
+		t.Errorf("Gone without a token: %v, and %d calls; want an unavailable error and 0 calls", err, len(got)-n)
 	}
 	srv.Close()
 	if err := c.Gone(ctx, "ada"); !errors.Is(err, problem.ErrUnavailable) {
-		t.Errorf("with realtime/ down: %v", err)
+		t.Errorf("Gone while realtime is down: %v", err)
 	}
 }

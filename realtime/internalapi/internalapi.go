@@ -1,51 +1,87 @@
-// Package internalapi is the functions' port to realtime/: what they tell it when a
-// person's gate changes, and what they ask it for the operator's figures.
-// [Client] speaks to its internal routes over HTTP.
+// Package internalapi is the contract of the realtime service's /internal/* routes, which the functions call when a
+// user's gate changes, when a user is deleted, and for the operator's figures. It holds the paths, the request and
+// response types, and the limits that both ends use. Package server serves the routes; [Client] calls them over HTTP.
+//
+//	POST /internal/gate     [Gate] → 204
+//	POST /internal/gone     [Gone] → 204
+//	GET  /internal/figures  200 → [Figures], with more about the instance that answers
+//
+// Every call carries an ID token of a service account that may call (package identity). Errors are problem details (RFC
+// 9457).
 package internalapi
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// Gate is what decides whether a person may connect and be written to, as
-// the store has it after a change.
+// Paths of the routes.
+const (
+	GatePath    = "/internal/gate"
+	GonePath    = "/internal/gone"
+	FiguresPath = "/internal/figures"
+)
+
+// MaxBody limits the body of a request and of a response, in bytes. A gate with a long list of blocked users fits.
+const MaxBody = 1 << 20
+
+// Gate decides whether a user may connect and receive messages. It is the state of the store after a change.
 type Gate struct {
 	UID        string      `json:"uid"`
 	Exists     bool        `json:"exists"`
 	Disabled   bool        `json:"disabled"`
-	ValidAfter chat.Micros `json:"valid_after"`
-	Blocked    []string    `json:"blocked"`
+	ValidAfter chat.Micros `json:"valid_after"` // sign-ins before this time are no longer valid; 0: all are
+	Blocked    []string    `json:"blocked"`     // users whose messages this user refuses
 }
 
-// Equal reports whether g and o decide alike.
+// Equal reports whether g and o are the same gate.
 func (g Gate) Equal(o Gate) bool {
-	return g.UID == o.UID && g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter == o.ValidAfter && slices.Equal(g.Blocked, o.Blocked)
+	return g.UID == o.UID && g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter == o.ValidAfter &&
+		slices.Equal(g.Blocked, o.Blocked)
 }
 
-// Figures is the load of realtime/ over all instances.
+// Check reports a uid that is not valid.
+func (g Gate) Check() error { return checkUID(g.UID) }
+
+// Gone names a user who was deleted.
+type Gone struct {
+	UID string `json:"uid"`
+}
+
+// Check reports a uid that is not valid.
+func (g Gone) Check() error { return checkUID(g.UID) }
+
+func checkUID(uid string) error {
+	if !chat.ValidUID(uid) {
+		return fmt.Errorf("uid %.140q is not valid", uid)
+	}
+	return nil
+}
+
+// Figures is the load of the realtime service over all instances.
 type Figures struct {
 	Sockets   map[string]int64 `json:"sockets"`       // open sockets by instance
-	Queued    int64            `json:"queued"`        // messages that no device of their recipient has yet
-	OldestAge int64            `json:"oldest_age_ms"` // of the oldest of these, in milliseconds
-	Complete  bool             `json:"complete"`      // false: only a part of the queues was counted
+	Queued    int64            `json:"queued"`        // messages that no device of their recipient has acknowledged
+	OldestAge int64            `json:"oldest_age_ms"` // age of the oldest of these messages, in milliseconds
+	Complete  bool             `json:"complete"`      // false: only some of the inboxes were counted
 }
 
-// Relay is the port. Methods block for at most their context; all may be
-// repeated and called at once. A realtime/ that does not answer or refuses the
-// caller gives problem.ErrUnavailable with the cause.
-type Relay interface {
-	// GateChanged makes a change hold at once on all instances: sockets that may no
-	// longer be open close within 5 s. When it has failed, the change holds as soon as the
-	// gate that is cached expires (24 h): the caller must say so or call again.
+// API is what the functions ask of the realtime service. A method blocks until its context ends at the latest. All
+// methods are idempotent and safe for concurrent use. If the service does not answer, or refuses the caller, the error
+// is problem.ErrUnavailable with the cause.
+type API interface {
+	// GateChanged applies a change on all instances at once: sockets that may no longer be open close within 5 s. If it
+	// fails, the change applies when the cached gate expires (after 24 h at most), so the caller must report the failure
+	// or call again.
 	GateChanged(ctx context.Context, g Gate) error
 
-	// Gone says that a person was deleted: sockets close, and messages
-	// that wait for them are settled with their senders as not delivered.
+	// Gone reports that a user was deleted. The user's sockets close, and the senders of messages that wait for the user
+	// learn that these will not be delivered.
 	Gone(ctx context.Context, uid string) error
 
-	// Figures asks for the load.
+	// Figures returns the load.
 	Figures(ctx context.Context) (Figures, error)
 }

@@ -1,9 +1,8 @@
-// Package logging writes log/slog records in the JSON form that Cloud Logging
-// reads from standard output, or as text for a person at a terminal.
+// Package logging writes log/slog records in the JSON format that Cloud Logging reads from standard output, or as text
+// for a terminal.
 //
-// Logs say who did what and how it went. They never hold what people write nor
-// what lets someone in: an attribute named like a secret or a message's body is
-// replaced by a note, whoever adds it, as the last line of defence.
+// Logs say who did what, and whether it worked. They never contain messages or credentials. As the last line of
+// defense, New replaces the value of every attribute whose name suggests a secret or the body of a message.
 package logging
 
 import (
@@ -16,12 +15,12 @@ import (
 
 // Options are the settings of New.
 type Options struct {
-	JSON    bool         // Cloud Logging's format; else text
-	Level   slog.Leveler // least level that is written; default slog.LevelInfo
-	Project string       // Google Cloud project of the traces; "": traces are written by their bare id
+	JSON    bool         // Cloud Logging's format; otherwise text
+	Level   slog.Leveler // minimum level; default slog.LevelInfo
+	Project string       // Google Cloud project of the traces; "": the trace is written as a bare id
 }
 
-// New returns a logger that writes to w, one line per record.
+// New returns a logger that writes to w, one line per record. It is safe for concurrent use.
 func New(w io.Writer, o Options) *slog.Logger {
 	if !o.JSON {
 		return slog.New(&handler{project: o.Project, Handler: slog.NewTextHandler(w,
@@ -31,14 +30,14 @@ func New(w io.Writer, o Options) *slog.Logger {
 		&slog.HandlerOptions{Level: o.Level, ReplaceAttr: cloud})})
 }
 
-// Keys that Cloud Logging gives a meaning to.
+// Keys with a special meaning for Cloud Logging.
 // https://cloud.google.com/logging/docs/structured-logging#special-payload-fields
 const (
 	traceKey = "logging.googleapis.com/trace"
 	spanKey  = "logging.googleapis.com/spanId"
 )
 
-// cloud renames slog's own fields to Cloud Logging's.
+// cloud renames the standard fields of slog to those of Cloud Logging.
 func cloud(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) > 0 {
 		return hide(groups, a)
@@ -70,7 +69,7 @@ func severity(l slog.Level) string {
 	return "DEBUG"
 }
 
-// hide replaces the value of an attribute that must not be written.
+// hide replaces the value of an attribute that must not be logged.
 func hide(_ []string, a slog.Attr) slog.Attr {
 	switch strings.ToLower(a.Key) {
 	case "token", "id_token", "access_token", "refresh_token", "authorization", "cookie", "password", "secret", "api_key",
@@ -80,7 +79,7 @@ func hide(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// handler adds the trace of the record's context.
+// handler adds the trace that is in the context of a record.
 type handler struct {
 	slog.Handler
 	project string
@@ -105,8 +104,8 @@ func (h *handler) WithAttrs(as []slog.Attr) slog.Handler {
 	return &handler{h.Handler.WithAttrs(as), h.project}
 }
 
-// WithGroup puts what follows in a group, the trace included, where Cloud
-// Logging does not look for it: our loggers have no groups, only records do.
+// WithGroup puts later attributes into a group, including the trace, where Cloud Logging does not find it. Our loggers
+// have no groups, only records do.
 func (h *handler) WithGroup(name string) slog.Handler {
 	return &handler{h.Handler.WithGroup(name), h.project}
 }
@@ -115,9 +114,8 @@ type traceContextKey struct{}
 
 type trace struct{ id, span string }
 
-// WithTrace returns ctx with the trace that the request belongs to, from its
-// traceparent (W3C) or X-Cloud-Trace-Context header; ctx itself without one.
-// Records logged with it are shown under the request.
+// WithTrace returns ctx with the trace of the request, from its header traceparent (W3C) or X-Cloud-Trace-Context. It
+// returns ctx itself if there is none. Cloud Logging shows records that are logged with this context under the request.
 func WithTrace(ctx context.Context, r *http.Request) context.Context {
 	if t, ok := parseTrace(r.Header); ok {
 		return context.WithValue(ctx, traceContextKey{}, t)
@@ -130,7 +128,7 @@ func parseTrace(h http.Header) (trace, bool) {
 	if parts := strings.Split(h.Get("traceparent"), "-"); len(parts) >= 4 && hex(parts[1], 32) && hex(parts[2], 16) {
 		return trace{parts[1], parts[2]}, true
 	}
-	// <32 hex>/<decimal>;o=<0 or 1>. The span is decimal here, hexadecimal in logs: left out.
+	// <32 hex>/<decimal>;o=<0 or 1>. The span is decimal here but hexadecimal in logs, so it is left out.
 	id, _, _ := strings.Cut(h.Get("X-Cloud-Trace-Context"), "/")
 	if hex(id, 32) {
 		return trace{id: id}, true

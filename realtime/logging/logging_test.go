@@ -30,11 +30,11 @@ func TestCloudFormat(t *testing.T) {
 		}
 	}
 	if got["time"] == nil {
-		t.Error("no time")
+		t.Error("the record has no time")
 	}
 }
 
-// The trace must stand at the top level for Cloud Logging to see it.
+// Cloud Logging finds the trace only at the top level of a record.
 func TestTraces(t *testing.T) {
 	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
 	for _, tc := range []struct{ header, value, trace, span string }{
@@ -55,19 +55,21 @@ func TestTraces(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got["logging.googleapis.com/trace"] != tc.trace || got["logging.googleapis.com/spanId"] != tc.span {
-			t.Errorf("%s: %s gives trace %q, span %q", tc.header, tc.value, got["logging.googleapis.com/trace"], got["logging.googleapis.com/spanId"])
+			t.Errorf("%s: %s gives trace %q, span %q", tc.header, tc.value,
+				got["logging.googleapis.com/trace"], got["logging.googleapis.com/spanId"])
 		}
 	}
 }
 
-func TestSecretsAndBodiesAreNotWritten(t *testing.T) {
+func TestSecretsAndBodiesAreNotLogged(t *testing.T) {
 	for _, json := range []bool{true, false} {
 		var out bytes.Buffer
 		log := logging.New(&out, logging.Options{JSON: json})
-		log.Info("x", "token", "sesame-1", "Authorization", "sesame-2", slog.Group("frame_of", "body", "sesame-3"), "password", "sesame-4")
+		log.Info("x", "token", "sesame-1", "Authorization", "sesame-2", slog.Group("frame_of", "body", "sesame-3"),
+			"password", "sesame-4")
 		log.With("id_token", "sesame-5").Info("y")
 		if strings.Contains(out.String(), "sesame") {
-			t.Errorf("JSON %v: a secret was written: %s", json, out.String())
+			t.Errorf("JSON %v: a secret was logged: %s", json, out.String())
 		}
 	}
 }

@@ -1,13 +1,10 @@
-// Package problem is the one vocabulary of errors that both services speak.
+// Package problem defines the errors that both services report.
 //
-// An [Error] has a kind (what sort of trouble, for machines that route it), a
-// stable code (for clients that branch on it), a message that is safe and
-// useful to show to a person, and the wrapped cause, which is logged and never
-// shown. Adapters translate vendor errors (redis.Nil, codes.NotFound) into
-// this vocabulary at their edge, so nothing above them knows a vendor.
+// An [Error] has a kind, which decides how to handle it; a stable code, on which clients branch; a message that is safe
+// and useful to show to a user; and the wrapped cause, which is logged and never shown. Adapters translate vendor
+// errors (redis.Nil, codes.NotFound) into these errors, so that nothing above an adapter depends on a vendor.
 //
-// One table maps kinds to HTTP statuses and one to WebSocket close codes; a
-// test proves that every kind is in both.
+// One table maps kinds to HTTP statuses and to WebSocket close codes. A test proves that it has every kind.
 package problem
 
 import (
@@ -18,24 +15,24 @@ import (
 	"time"
 )
 
-// Kind says what sort of trouble an error is. The zero Kind is Internal.
+// Kind is the category of an error. The zero Kind is Internal.
 type Kind int
 
 const (
-	Internal        Kind = iota // a bug or an unexpected answer of a dependency
+	Internal        Kind = iota // a bug, or an unexpected response of a dependency
 	Invalid                     // the request is malformed or breaks a rule
-	Unauthenticated             // no token, or one that does not verify
-	TokenEnded                  // a token that was good and has expired or was revoked
-	Forbidden                   // known who you are; not allowed
-	NotFound                    // the thing does not exist, or you may not know that it does
-	Conflict                    // the thing is taken or has changed meanwhile
+	Unauthenticated             // no token, or a token that cannot be verified
+	TokenEnded                  // a token that was valid and has expired or was revoked
+	Forbidden                   // the caller is known, but not allowed
+	NotFound                    // it does not exist, or the caller may not know that it does
+	Conflict                    // it is taken, or has changed in the meantime
 	TooLarge                    // the request exceeds a size limit
 	TooMany                     // a rate or quota is used up; see RetryAfter
-	Unavailable                 // a dependency is down or slow; try again
-	GoingAway                   // this instance is leaving; connect elsewhere
+	Unavailable                 // a dependency is down or slow; the caller should try again
+	GoingAway                   // this instance is shutting down; the caller should connect again
 )
 
-// kinds lists every Kind with its name and its place in both tables.
+// kinds lists every Kind with its name, HTTP status and close code.
 var kinds = []struct {
 	kind   Kind
 	name   string
@@ -55,7 +52,7 @@ var kinds = []struct {
 	{GoingAway, "going_away", http.StatusServiceUnavailable, 1001},
 }
 
-// String returns the kind's name as it stands in logs.
+// String returns the name of k, for logs.
 func (k Kind) String() string {
 	for _, e := range kinds {
 		if e.kind == k {
@@ -65,7 +62,7 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind(%d)", int(k))
 }
 
-// HTTPStatus returns the HTTP status that answers an error of kind k.
+// HTTPStatus returns the HTTP status of an error of kind k.
 func (k Kind) HTTPStatus() int {
 	for _, e := range kinds {
 		if e.kind == k {
@@ -75,7 +72,7 @@ func (k Kind) HTTPStatus() int {
 	return http.StatusInternalServerError
 }
 
-// CloseCode returns the WebSocket close code that ends a socket for an error of kind k.
+// CloseCode returns the WebSocket close code of an error of kind k.
 func (k Kind) CloseCode() int {
 	for _, e := range kinds {
 		if e.kind == k {
@@ -85,14 +82,14 @@ func (k Kind) CloseCode() int {
 	return 1011
 }
 
-// Error is an error that can be shown: to a program by Code, to a person by
-// Message. Err, the cause, is for logs only. Values are immutable once made.
+// Error is an error that can be reported to a client: Code is for programs, Message for people. Err, the cause, is for
+// logs only. An Error must not be changed after it was created.
 type Error struct {
 	Kind       Kind
 	Code       string            // stable, lower_snake_case, part of the protocol
-	Message    string            // one or two plain sentences: what happened and what to do
+	Message    string            // one or two sentences: what happened and what to do next
 	Fields     map[string]string // for forms: field name → message
-	RetryAfter time.Duration     // > 0: the same request may succeed after this long
+	RetryAfter time.Duration     // > 0: the same request may succeed after this time
 	Err        error             // the cause; may be nil
 }
 
@@ -106,7 +103,7 @@ func Wrap(err error, kind Kind, code, message string) *Error {
 	return &Error{Kind: kind, Code: code, Message: message, Err: err}
 }
 
-// WithRetry returns a copy of e that may be tried again after d.
+// WithRetry returns a copy of e whose request may be tried again after d.
 func (e *Error) WithRetry(d time.Duration) *Error {
 	c := *e
 	c.RetryAfter = d
@@ -129,16 +126,15 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is reports whether target is an Error with the same code, so that
-// errors.Is(err, problem.ErrUnavailable) holds whatever the cause.
+// Is reports whether target is an Error with the same code, so that errors.Is(err, problem.ErrUnavailable) is true for
+// every cause.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code
 }
 
-// Of returns err as an Error. An error outside the vocabulary becomes
-// "unavailable" when it is the end of a deadline (a slow dependency), else "internal".
-// Of(nil) is nil.
+// Of returns err as an Error. If err is not one, the result is ErrUnavailable when a deadline was exceeded (a slow
+// dependency), and an error with the code "internal" otherwise. Of(nil) is nil.
 func Of(err error) *Error {
 	if err == nil {
 		return nil
@@ -150,17 +146,18 @@ func Of(err error) *Error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return ErrUnavailable.WithCause(err)
 	}
-	return Wrap(err, Internal, "internal", "Something went wrong on our side. Try again.")
+	return Wrap(err, Internal, "internal", "Something went wrong on our side. Please try again.")
 }
 
-// Errors that more than one package gives.
+// Errors that several packages return.
 var (
-	ErrUnavailable = &Error{Kind: Unavailable, Code: "unavailable",
-		Message: "The chat cannot do this right now. It will try again.", RetryAfter: 2 * time.Second}
-	ErrUnauthenticated = New(Unauthenticated, "unauthenticated", "Sign in to go on.")
-	ErrTokenEnded      = New(TokenEnded, "token_ended", "Your sign-in has ended. Sign in again.")
-	ErrDisabled        = New(Forbidden, "account_disabled", "This account has been disabled. Ask the operator of this chat.")
-	ErrDeleted         = New(Forbidden, "account_deleted", "This account no longer exists.")
-	ErrForbidden       = New(Forbidden, "forbidden", "You may not do this.")
-	ErrNotFound        = New(NotFound, "not_found", "There is nothing here.")
+	ErrUnavailable = New(Unavailable, "unavailable",
+		"The chat is not available right now. Please try again in a moment.").WithRetry(2 * time.Second)
+	ErrUnauthenticated = New(Unauthenticated, "unauthenticated", "Please sign in to continue.")
+	ErrTokenEnded      = New(TokenEnded, "token_ended", "Your sign-in has expired. Please sign in again.")
+	ErrDisabled        = New(Forbidden, "account_disabled",
+		"This account has been disabled. Contact the operator of this chat.")
+	ErrDeleted   = New(Forbidden, "account_deleted", "This account no longer exists.")
+	ErrForbidden = New(Forbidden, "forbidden", "You are not allowed to do this.")
+	ErrNotFound  = New(NotFound, "not_found", "There is nothing at this address.")
 )

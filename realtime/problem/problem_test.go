@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// Every kind stands in the table, once, with a status and a close code that
-// its protocol allows.
-func TestEveryKindIsInBothTables(t *testing.T) {
+// Every kind is in the table once, with a status and a close code that the protocol allows.
+func TestEveryKindIsInTheTable(t *testing.T) {
 	for k := Internal; k <= GoingAway; k++ {
 		n := 0
 		for _, e := range kinds {
@@ -18,7 +17,7 @@ func TestEveryKindIsInBothTables(t *testing.T) {
 			}
 		}
 		if n != 1 {
-			t.Errorf("kind %d stands %d times in the table, want once", k, n)
+			t.Errorf("kind %d is in the table %d times, want once", k, n)
 		}
 		if s := k.HTTPStatus(); s < 400 || s > 599 {
 			t.Errorf("%v: HTTP status %d", k, s)
@@ -42,9 +41,9 @@ func TestOf(t *testing.T) {
 		t.Errorf("Of(%v) = %+v", wrapped, e)
 	}
 	if e := Of(context.DeadlineExceeded); e.Kind != Unavailable || e.RetryAfter == 0 {
-		t.Errorf("a deadline is %+v, want unavailable with a retry", e)
+		t.Errorf("an exceeded deadline is %+v, want unavailable with a retry", e)
 	}
 	if e := Of(cause); e.Kind != Internal || e.Message == cause.Error() {
-		t.Errorf("an unknown error is %+v, want internal with its text hidden", e)
+		t.Errorf("an unknown error is %+v, want internal without its text", e)
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// join opens a socket over a real network and returns it when it is caught up.
+// join opens a socket over a real network, and returns it when it is caught up.
 func join(t *testing.T, url, uid, cursor string) *servertest.Socket {
 	t.Helper()
 	s := servertest.DialURL(t, url)
@@ -29,8 +29,10 @@ func join(t *testing.T, url, uid, cursor string) *servertest.Socket {
 	return s
 }
 
-// overNetwork starts an instance on a real port and a real client of Redis.
-func overNetwork(t *testing.T, rdb redis.UniversalClient, people *servertest.People, published *servertest.Published) (*server.Server, string) {
+// overNetwork starts an instance on a real port, with a real client of Redis.
+func overNetwork(t *testing.T, rdb redis.UniversalClient, gates *servertest.Gates, published *servertest.Published) (
+	*server.Server, string,
+) {
 	t.Helper()
 	verifier, err := identity.NewEmulator(servertest.Project, func(n string) string {
 		return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "x"}[n]
@@ -38,7 +40,7 @@ func overNetwork(t *testing.T, rdb redis.UniversalClient, people *servertest.Peo
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv, err := server.New(server.Deps{Redis: rdb, Gates: people, Publisher: published, Verifier: verifier,
+	srv, err := server.New(server.Deps{Redis: rdb, Gates: gates, Publisher: published, Verifier: verifier,
 		Origins: []string{servertest.Origin}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -62,16 +64,16 @@ func overNetwork(t *testing.T, rdb redis.UniversalClient, people *servertest.Peo
 	return srv, web.URL
 }
 
-// Sender and recipient on different instances, over each Redis that the code
-// has to work on: accepted, delivered, resumed, read.
+// Sender and recipient are on different instances, on every kind of Redis that the service supports: a message is
+// accepted and delivered, and a session resumes.
 func TestChatOverEachRedis(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, r *redistest.Redis) {
-		people, published := servertest.NewPeople(), &servertest.Published{}
-		people.Set(alice, gate.Gate{Exists: true})
-		people.Set(bob, gate.Gate{Exists: true})
+		gates, published := servertest.NewGates(), &servertest.Published{}
+		gates.Set(alice, gate.Gate{Exists: true})
+		gates.Set(bob, gate.Gate{Exists: true})
 		tune := func(o *redis.UniversalOptions) { inbox.Tune(o) }
-		_, first := overNetwork(t, r.Client(t, tune), people, published)
-		_, second := overNetwork(t, r.Client(t, tune), people, published)
+		_, first := overNetwork(t, r.Client(t, tune), gates, published)
+		_, second := overNetwork(t, r.Client(t, tune), gates, published)
 		a, b := join(t, first, alice, ""), join(t, second, bob, "")
 		var cursor string
 		for i := range 10 {
@@ -83,15 +85,15 @@ func TestChatOverEachRedis(t *testing.T) {
 			cursor = at
 		}
 		if ids := published.Messages(t); len(ids) != 0 {
-			t.Fatalf("saved before an ack: %v", ids)
+			t.Fatalf("published before an ack: %v", ids)
 		}
 		b.Ack(cursor)
-		for told := 0; told < 10; {
+		for delivered := 0; delivered < 10; {
 			d, _ := servertest.Event[wire.DeliveredEvent](a, wire.EventDelivered)
-			told += len(d.Messages)
+			delivered += len(d.Messages)
 		}
 		if ids := published.Messages(t); len(ids) != 10 {
-			t.Errorf("%d published when the sender was told of 10", len(ids))
+			t.Errorf("%d are published, but 10 are reported as delivered", len(ids))
 		}
 		b.Break()
 		again := join(t, first, bob, cursor) // on the other instance

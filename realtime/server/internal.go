@@ -1,32 +1,25 @@
 package server
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
-	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/presence"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 	"github.com/phoenixchat/phoenixchat/realtime/session"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
 )
 
-// maxInternalBody bounds the body of an internal call, in bytes; a long list
-// of blocked people fits.
-const maxInternalBody = 1 << 20
+// errBadCall answers an internal call whose body is not valid.
+var errBadCall = problem.New(problem.Invalid, "bad_request", "The body of the request is not valid.")
 
-// errBadCall answers an internal call that cannot be read.
-var errBadCall = problem.New(problem.Invalid, "bad_request", "The call cannot be read.")
-
-// forServices lets only our own services through. The service is public, so
-// it checks the Google-signed token itself.
+// forServices lets only our own services call h. Cloud Run lets anybody call this service, so the Google-signed token
+// is checked here.
 func (s *Server) forServices(h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -43,29 +36,23 @@ func (s *Server) forServices(h handler) handler {
 	}
 }
 
-// decode reads the JSON body of an internal call.
-func decode(w http.ResponseWriter, r *http.Request, into any) error {
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxInternalBody)).Decode(into)
+// decodeCall reads the JSON body of an internal call into call, and checks it.
+func decodeCall(w http.ResponseWriter, r *http.Request, call interface{ Check() error }) error {
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, internalapi.MaxBody)).Decode(call)
+	if err == nil {
+		err = call.Check()
+	}
 	if err != nil {
 		return errBadCall.WithCause(err)
 	}
 	return nil
 }
 
-// gateChanged serves POST /internal/gate: what the store now says of a user.
+// gateChanged serves POST /internal/gate: a user's gate has changed in the store.
 func (s *Server) gateChanged(w http.ResponseWriter, r *http.Request) error {
-	var call struct {
-		UID        string      `json:"uid"`
-		Exists     bool        `json:"exists"`
-		Disabled   bool        `json:"disabled"`
-		ValidAfter chat.Micros `json:"valid_after"` // 0: no session is ended
-		Blocked    []string    `json:"blocked"`
-	}
-	if err := decode(w, r, &call); err != nil {
+	var call internalapi.Gate
+	if err := decodeCall(w, r, &call); err != nil {
 		return err
-	}
-	if !chat.ValidUID(call.UID) {
-		return errBadCall.WithCause(fmt.Errorf("uid %.140q", call.UID))
 	}
 	g := gate.Gate{Exists: call.Exists, Disabled: call.Disabled, Blocked: call.Blocked}
 	if call.ValidAfter > 0 {
@@ -80,16 +67,11 @@ func (s *Server) gateChanged(w http.ResponseWriter, r *http.Request) error {
 
 // gone serves POST /internal/gone: a user was deleted.
 func (s *Server) gone(w http.ResponseWriter, r *http.Request) error {
-	var call struct {
-		UID string `json:"uid"`
-	}
-	if err := decode(w, r, &call); err != nil {
+	var call internalapi.Gone
+	if err := decodeCall(w, r, &call); err != nil {
 		return err
 	}
-	if !chat.ValidUID(call.UID) {
-		return errBadCall.WithCause(fmt.Errorf("uid %.140q", call.UID))
-	}
-	// The gate first: nothing more may be queued while the inbox is settled.
+	// The gate first, so that nobody can add a message to the inbox while it is settled.
 	if err := s.gates.Changed(r.Context(), call.UID, gate.Gate{}); err != nil {
 		return err
 	}
@@ -100,31 +82,35 @@ func (s *Server) gone(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// Figures is what GET /internal/figures answers. Sockets, Queued and OldestAge
-// are of all instances, Counters of the one that answers.
-type Figures struct {
-	Instance  string           `json:"instance"` // that answers
-	Sockets   map[string]int64 `json:"sockets"`  // by instance
-	Queued    int64            `json:"queued"`   // messages that no device of their recipient has acknowledged
-	Inboxes   int64            `json:"inboxes"`  // with such messages
-	OldestAge int64            `json:"oldest_age_ms"`
-	Complete  bool             `json:"complete"` // false: only a part of the inboxes was counted
-	Counters  AllCounters      `json:"counters"`
+// FiguresResponse is the response to GET /internal/figures: the figures that the functions read, and more about the
+// instance that answers, for operators and tests.
+type FiguresResponse struct {
+	internalapi.Figures
+	Instance string      `json:"instance"` // the instance that answers
+	Inboxes  int64       `json:"inboxes"`  // inboxes with queued messages, over all instances
+	Counters AllCounters `json:"counters"` // of the instance that answers
 }
 
-// AllCounters are the counters of the parts of one instance.
+// AllCounters holds the counters of every part of one instance.
 type AllCounters struct {
-	Session  session.Counters   `json:"session"`
+	Session  *session.Counters  `json:"session"`
 	Inbox    *inbox.Counters    `json:"inbox"`
 	Settle   *settle.Counters   `json:"settle"`
 	Gate     *gate.Counters     `json:"gate"`
 	Presence *presence.Counters `json:"presence"`
+	Redissub *redissub.Counters `json:"redissub"`
 }
 
 // Counters returns the counters of this instance.
 func (s *Server) Counters() AllCounters {
-	return AllCounters{s.sessions.Snapshot(), s.inboxes.Counters(), s.settler.Counters(), s.gates.Counters(),
-		s.presence.Counters()}
+	return AllCounters{
+		Session:  s.sessions.Counters(),
+		Inbox:    s.inboxes.Counters(),
+		Settle:   s.settler.Counters(),
+		Gate:     s.gates.Counters(),
+		Presence: s.presence.Counters(),
+		Redissub: s.subscriber.Counters(),
+	}
 }
 
 // figures serves GET /internal/figures.
@@ -137,65 +123,20 @@ func (s *Server) figures(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	f := Figures{Instance: s.deps.Instance, Sockets: map[string]int64{}, Queued: int64(queue.Messages), Inboxes: int64(queue.Inboxes),
-		Complete: queue.Complete, Counters: s.Counters()}
+	f := FiguresResponse{
+		Figures: internalapi.Figures{
+			Sockets: map[string]int64{}, Queued: int64(queue.Messages), Complete: queue.Complete,
+		},
+		Instance: s.deps.Instance, Inboxes: int64(queue.Inboxes), Counters: s.Counters(),
+	}
 	for _, i := range instances {
 		f.Sockets[i.ID] = int64(i.Sockets)
 	}
-	f.Sockets[s.deps.Instance] = int64(s.sessions.Open()) // newer than its word in Redis
+	// The number in Redis is from the last renewal of the lease; this one is current.
+	f.Sockets[s.deps.Instance] = int64(s.sessions.Open())
 	if !queue.Oldest.IsZero() {
 		f.OldestAge = max(0, s.deps.Now().Sub(queue.Oldest).Milliseconds())
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(f)
-}
-
-// live serves /health/live. It never asks Redis: an instance must not be
-// restarted, and its sockets cut, for what a restart does not mend.
-func (s *Server) live(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, err := w.Write([]byte("ok\n"))
-	return err
-}
-
-// readyAfter is when an instance serves without Redis: pages, and hellos that
-// say it is unavailable.
-const readyAfter = 10 * time.Second
-
-// becomeReady waits for the first answer of Redis.
-func (s *Server) becomeReady(ctx context.Context) error {
-	wait, cancel := context.WithTimeout(ctx, readyAfter)
-	defer cancel()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if s.deps.Redis.Ping(wait).Err() == nil {
-			break
-		}
-		select {
-		case <-tick.C:
-			continue
-		case <-wait.Done():
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		s.log.WarnContext(ctx, "redis has not answered yet; serving without it", "after", readyAfter)
-		break
-	}
-	s.ready.Store(true)
-	return nil
-}
-
-// readiness serves /health/ready: whether this instance should be given
-// requests.
-func (s *Server) readiness(w http.ResponseWriter, r *http.Request) error {
-	switch {
-	case s.draining.Load():
-		return session.ErrGoingAway
-	case !s.ready.Load():
-		return problem.ErrUnavailable.WithCause(errors.New("redis has not answered yet"))
-	}
-	return s.live(w, r)
 }

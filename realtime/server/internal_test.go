@@ -18,6 +18,9 @@ import (
 
 const alice, bob = "aliceUid0001", "bobUid0002"
 
+// routes are the internal routes, as method and path.
+var routes = [][2]string{{"POST", "/internal/gate"}, {"POST", "/internal/gone"}, {"GET", "/internal/figures"}}
+
 func bubble(t *testing.T, fn func(t *testing.T, rig *servertest.Rig, in *servertest.Instance)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -29,14 +32,16 @@ func bubble(t *testing.T, fn func(t *testing.T, rig *servertest.Rig, in *servert
 func TestInternalRoutesAreForOurServicesOnly(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		s := in.Join(t, alice)
-		for _, route := range [][2]string{{"POST", "/internal/gate"}, {"POST", "/internal/gone"}, {"GET", "/internal/figures"}} {
-			for token, want := range map[string]int{"": 401, "sesame": 401, servertest.Token(alice, nil): 401, "other-account": 403} {
+		for _, route := range routes {
+			for token, want := range map[string]int{
+				"": 401, "sesame": 401, servertest.Token(alice, nil): 401, "other-account": 403,
+			} {
 				w := in.Call(t.Context(), route[0], route[1], token, map[string]any{"uid": alice})
 				if w.Code != want {
 					t.Errorf("%s with token %.12q: %d, want %d", route[1], token, w.Code, want)
 				}
 				if strings.Contains(w.Body.String(), "sockets") {
-					t.Errorf("%s told %s", route[1], w.Body)
+					t.Errorf("%s revealed %s", route[1], w.Body)
 				}
 			}
 		}
@@ -45,27 +50,31 @@ func TestInternalRoutesAreForOurServicesOnly(t *testing.T) {
 	})
 }
 
-func TestInternalCallsThatCannotBeRead(t *testing.T) {
+func TestInvalidInternalCallsAreRefused(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		for name, body := range map[string]any{
-			"no JSON": "{", "empty": "", "no uid": map[string]any{}, "no user id": map[string]any{"uid": "a/b"},
-			"of the wrong type": map[string]any{"uid": 7}, "too large": `{"uid":"` + strings.Repeat("a", 2<<20) + `"}`,
+			"not JSON": "{", "empty": "", "no uid": map[string]any{}, "invalid uid": map[string]any{"uid": "a/b"},
+			"wrong type": map[string]any{"uid": 7}, "too large": `{"uid":"` + strings.Repeat("a", 2<<20) + `"}`,
 		} {
 			for _, path := range []string{"/internal/gate", "/internal/gone"} {
-				if w := in.Call(t.Context(), "POST", path, servertest.ServiceToken, body); w.Code != 422 || !strings.Contains(w.Body.String(), "bad_request") {
+				w := in.Call(t.Context(), "POST", path, servertest.ServiceToken, body)
+				if w.Code != 422 || !strings.Contains(w.Body.String(), "bad_request") {
 					t.Errorf("%s to %s: %d %s", name, path, w.Code, w.Body)
 				}
 			}
 		}
-		for _, route := range [][2]string{{"GET", "/internal/gate"}, {"POST", "/internal/figures"}, {"POST", "/internal/other"}} {
-			if w := in.Call(t.Context(), route[0], route[1], servertest.ServiceToken, nil); w.Code != 404 && w.Code != 405 {
+		for _, route := range [][2]string{
+			{"GET", "/internal/gate"}, {"POST", "/internal/figures"}, {"POST", "/internal/other"},
+		} {
+			w := in.Call(t.Context(), route[0], route[1], servertest.ServiceToken, nil)
+			if w.Code != 404 && w.Code != 405 {
 				t.Errorf("%s %s: %d", route[0], route[1], w.Code)
 			}
 		}
 	})
 }
 
-// A gate that the functions tell of holds for what is sent from then on.
+// A gate that the functions report applies to every message that is sent afterwards.
 func TestGateChanged(t *testing.T) {
 	bubble(t, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
@@ -79,8 +88,8 @@ func TestGateChanged(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.Say(bob, "again")
-		if n := rig.People.Asked(); n > 2 {
-			t.Errorf("the store was asked %d times for two people", n)
+		if n := rig.Gates.Asked(); n > 2 {
+			t.Errorf("the store was asked %d times for two users", n)
 		}
 	})
 }
@@ -98,7 +107,7 @@ func TestFigures(t *testing.T) {
 		if w.Code != http.StatusOK {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
-		var f server.Figures
+		var f server.FiguresResponse
 		if err := json.Unmarshal(w.Body.Bytes(), &f); err != nil {
 			t.Fatal(err)
 		}
@@ -108,8 +117,8 @@ func TestFigures(t *testing.T) {
 		if f.Queued != 2 || f.Inboxes != 1 || !f.Complete || f.OldestAge < 89_000 || f.OldestAge > 95_000 {
 			t.Errorf("%+v", f)
 		}
-		if f.Counters.Session.Sends != 2 || f.Counters.Session.Open != 1 || f.Counters.Inbox.Enqueued.Load() != 2 {
-			t.Errorf("counters %+v", f.Counters)
+		if f.Counters.Session.Sends.Load() != 2 || f.Counters.Session.Open.Load() != 1 || f.Counters.Inbox.Enqueued.Load() != 2 {
+			t.Errorf("counters: %s", w.Body)
 		}
 	})
 }
@@ -117,7 +126,7 @@ func TestFigures(t *testing.T) {
 func TestInternalCallsWithoutRedis(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		in.Redis.Down(true)
-		for _, route := range [][2]string{{"POST", "/internal/gate"}, {"POST", "/internal/gone"}, {"GET", "/internal/figures"}} {
+		for _, route := range routes {
 			w := in.Call(t.Context(), route[0], route[1], servertest.ServiceToken, map[string]any{"uid": alice})
 			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 				t.Errorf("%s: %d %s", route[1], w.Code, w.Body)
@@ -129,8 +138,7 @@ func TestInternalCallsWithoutRedis(t *testing.T) {
 	})
 }
 
-// Redis that is not there yet keeps an instance back for 10 s, no longer, and
-// one that goes away later does not at all.
+// An instance waits at most 10 s for Redis before it is ready, and stays ready if Redis goes away later.
 func TestReadiness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rig := servertest.New(t, alice)
@@ -140,12 +148,12 @@ func TestReadiness(t *testing.T) {
 		in := rig.Start(nil)
 		testwait.Advance(time.Second)
 		if !ready(in) {
-			t.Error("not ready beside a Redis that answers")
+			t.Error("not ready although Redis answers")
 		}
 		in.Redis.Down(true)
 		testwait.Advance(time.Minute)
 		if !ready(in) {
-			t.Error("not ready any more since Redis went away")
+			t.Error("no longer ready after Redis went away")
 		}
 
 		began := time.Now()
@@ -167,9 +175,8 @@ func TestReadiness(t *testing.T) {
 	})
 }
 
-// Whoever opens sockets and says nothing takes places from those of the same
-// address only, and not for long.
-func TestGreetingsOfOneAddress(t *testing.T) {
+// A client that opens sockets and says nothing uses up the capacity of its own address only, and not for long.
+func TestSocketsWithoutHelloAreLimitedPerAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rig := servertest.New(t, alice, bob)
 		in := rig.Start(func(d *server.Deps) { d.MaxGreeting, d.Forwarded = 3, true })
@@ -177,8 +184,9 @@ func TestGreetingsOfOneAddress(t *testing.T) {
 		for range 3 {
 			idle = append(idle, in.Dial(t, servertest.DialOptions{From: "1.1.1.1, 203.0.113.7"}))
 		}
-		if s, status := in.TryDial(t, servertest.DialOptions{From: "2.2.2.2, 203.0.113.7"}); s != nil || status != http.StatusServiceUnavailable {
-			t.Errorf("a fourth of the address: %d", status)
+		s, status := in.TryDial(t, servertest.DialOptions{From: "2.2.2.2, 203.0.113.7"})
+		if s != nil || status != http.StatusServiceUnavailable {
+			t.Errorf("a fourth socket of the address: %d", status)
 		}
 		if s, status := in.TryDial(t, servertest.DialOptions{From: "203.0.113.8"}); s == nil {
 			t.Errorf("another address: %d", status)
@@ -187,12 +195,12 @@ func TestGreetingsOfOneAddress(t *testing.T) {
 		servertest.As[wire.Welcome](idle[0])
 		testwait.Advance(time.Millisecond)
 		if s, status := in.TryDial(t, servertest.DialOptions{From: "203.0.113.7"}); s == nil {
-			t.Errorf("after one has said hello: %d", status)
+			t.Errorf("after one socket has said hello: %d", status)
 		}
 		testwait.Advance(wire.HelloWithin + 5*time.Second)
 		for range 3 {
 			if s, status := in.TryDial(t, servertest.DialOptions{From: "203.0.113.7"}); s == nil {
-				t.Errorf("after the silent ones were closed: %d", status)
+				t.Errorf("after the silent sockets were closed: %d", status)
 			}
 		}
 	})

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,22 +12,22 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// pages is the built web client, held in memory: it is small, and its files
-// never change while the process lives.
+// pages is the built web client. It is kept in memory, because it is small and does not change while the process runs.
 type pages struct {
-	files  map[string]*file // by path without the leading slash
+	files  map[string]*file // by path, without the leading slash
 	index  *file
-	hosted *url.URL // nil: pages are served at every host
-	hosts  []string // where they are served beside the hosted one
+	hosted *url.URL // nil: pages are served on every host
+	hosts  []string // in lower case: where pages are served, if hosted is set
 }
 
-// maxFile bounds a file of the client; one that is larger is no part of a page.
+// maxFile limits the size of a file of the client, in bytes. A larger file is there by mistake.
 const maxFile = 16 << 20
 
-// readPages reads the client from root. With a hosted URL, pages are served
-// there and at the origins, and asked for elsewhere lead there.
+// readPages reads the client from root. If hosted is set, pages are served on its host and on those of origins, and a
+// request for a page on any other host is redirected to hosted.
 func readPages(root fs.FS, hosted string, origins []string) (*pages, error) {
 	p := &pages{files: map[string]*file{}}
 	if hosted != "" {
@@ -52,7 +53,7 @@ func readPages(root fs.FS, hosted string, origins []string) (*pages, error) {
 			return err
 		}
 		if !info.Mode().IsRegular() || info.Size() > maxFile {
-			return fmt.Errorf("%s is no regular file of at most %d bytes", name, maxFile)
+			return fmt.Errorf("%s is not a regular file of at most %d bytes", name, maxFile)
 		}
 		data, err := fs.ReadFile(root, name)
 		if err != nil {
@@ -66,7 +67,7 @@ func readPages(root fs.FS, hosted string, origins []string) (*pages, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("server: the web client: %w", err)
+		return nil, fmt.Errorf("server: read the web client: %w", err)
 	}
 	for name, f := range p.files {
 		if data := packed[name+".br"]; data != nil {
@@ -82,13 +83,13 @@ func readPages(root fs.FS, hosted string, origins []string) (*pages, error) {
 	return p, nil
 }
 
-// handle serves a file of the client, or its page for one of its places.
+// handle serves a file of the client, or index.html for one of the client's routes.
 func (p *pages) handle(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return nothing(w, r)
+		return notFound(w, r)
 	}
 	if p.hosted != nil && !slices.Contains(p.hosts, strings.ToLower(r.Host)) {
-		// A bookmark of another name of this service; sockets and storage belong to one origin.
+		// For example a bookmark of another host name of this service. The client's storage and sockets belong to one origin.
 		to := *p.hosted
 		to.Path, to.RawPath, to.RawQuery = r.URL.Path, r.URL.RawPath, r.URL.RawQuery
 		w.Header().Set("Cache-Control", "no-store")
@@ -97,25 +98,23 @@ func (p *pages) handle(w http.ResponseWriter, r *http.Request) error {
 	}
 	name := strings.TrimPrefix(r.URL.Path, "/")
 	if f := p.files[name]; f != nil && name != "index.html" {
-		f.serve(w, r, http.StatusOK)
+		f.serve(w, r)
 		return nil
 	}
-	if place(r.URL.Path) || name == "index.html" {
-		p.index.serve(w, r, http.StatusOK)
+	if isRoute(r.URL.Path) || name == "index.html" {
+		p.index.serve(w, r)
 		return nil
 	}
-	// A person who mistyped gets the page, which says so; a missing script or
-	// picture must not look like one.
+	// The client itself reports an address that does not exist. A missing script or image must not be answered with HTML.
 	if strings.Contains(r.Header.Get("Accept"), "text/html") && path.Ext(name) == "" {
-		p.index.serve(w, r, http.StatusNotFound)
+		p.index.serveNotFound(w, r)
 		return nil
 	}
-	return nothing(w, r)
+	return notFound(w, r)
 }
 
-// place reports whether path is one of the client's own addresses
-// (web/src/view/places.ts).
-func place(path string) bool {
+// isRoute reports whether path is one of the client's routes (web/src/view/places.ts).
+func isRoute(path string) bool {
 	parts := strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 	switch len(parts) {
 	case 0:
@@ -128,26 +127,27 @@ func place(path string) bool {
 	return false
 }
 
-// file is one file, ready to be served.
+// file is one file of the client, ready to be served.
 type file struct {
-	data, gz, br []byte
-	mime, cache  string
-	tag          string
+	data, gz, br []byte // gz and br are nil if the file is not compressed
+	mime, cache  string // values of Content-Type and Cache-Control
+	tag          string // ETag of data
 }
 
 func newFile(name string, data []byte) *file {
 	f := &file{data: data, tag: etag(data), mime: mimeOf(name), cache: "no-cache"}
-	// Vite puts a hash of the content into the names below assets/.
+	// Vite adds a hash of the content to the names of files in assets/.
 	if strings.HasPrefix(name, "assets/") {
 		f.cache = "public, max-age=31536000, immutable"
 	}
 	if strings.HasPrefix(f.mime, "text/") || strings.Contains(f.mime, "json") || strings.Contains(f.mime, "svg") {
-		f.gz = squeeze(data)
+		f.gz = compress(data)
 	}
 	return f
 }
 
-// mimeOf does not ask the machine's own table, which differs.
+// mimeOf returns the media type of the file. It does not use the table of the operating system for known extensions,
+// because that differs between machines.
 func mimeOf(name string) string {
 	switch ext := path.Ext(name); ext {
 	case ".html":
@@ -178,9 +178,26 @@ func mimeOf(name string) string {
 	}
 }
 
-// serve answers with the file in the smallest form that the browser takes.
-func (f *file) serve(w http.ResponseWriter, r *http.Request, status int) {
-	h := w.Header()
+// serve responds with the file in the smallest encoding that the browser accepts. http.ServeContent handles conditional
+// requests, ranges and HEAD.
+func (f *file) serve(w http.ResponseWriter, r *http.Request) {
+	data := f.setHeaders(w.Header(), r)
+	http.ServeContent(&lengthWriter{w, len(data)}, r, "", time.Time{}, bytes.NewReader(data))
+}
+
+// serveNotFound responds with the file and the status 404.
+func (f *file) serveNotFound(w http.ResponseWriter, r *http.Request) {
+	data := f.setHeaders(w.Header(), r)
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	w.WriteHeader(http.StatusNotFound)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(data) // fails only if the browser is gone
+	}
+}
+
+// setHeaders selects an encoding, sets its headers and returns its data. Each encoding has an ETag of its own, because
+// the bytes differ (RFC 9110, section 8.8.3.3).
+func (f *file) setHeaders(h http.Header, r *http.Request) []byte {
 	h.Set("Content-Type", f.mime)
 	h.Set("Cache-Control", f.cache)
 	data, tag := f.data, f.tag
@@ -196,19 +213,27 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request, status int) {
 		}
 	}
 	h.Set("ETag", tag)
-	if status == http.StatusOK && matches(r.Header.Get("If-None-Match"), tag) {
-		h.Del("Content-Encoding")
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	h.Set("Content-Length", strconv.Itoa(len(data)))
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(data) // the browser may be gone
-	}
+	return data
 }
 
-// accepts reports whether an Accept-Encoding header takes the coding.
+// lengthWriter sets the Content-Length of a response with status 200. http.ServeContent leaves it out if there is a
+// Content-Encoding, because a ResponseWriter might compress what it is given.
+type lengthWriter struct {
+	http.ResponseWriter
+	length int
+}
+
+func (w *lengthWriter) WriteHeader(status int) {
+	if status == http.StatusOK {
+		w.Header().Set("Content-Length", strconv.Itoa(w.length))
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *lengthWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// accepts reports whether an Accept-Encoding header allows the coding.
 func accepts(header, coding string) bool {
 	for part := range strings.SplitSeq(header, ",") {
 		name, params, _ := strings.Cut(strings.TrimSpace(part), ";")
@@ -220,17 +245,7 @@ func accepts(header, coding string) bool {
 	return false
 }
 
-// matches reports whether an If-None-Match header names tag.
-func matches(header, tag string) bool {
-	for part := range strings.SplitSeq(header, ",") {
-		if t := strings.TrimPrefix(strings.TrimSpace(part), "W/"); t == tag || t == "*" {
-			return true
-		}
-	}
-	return false
-}
-
-// originOf returns scheme://host of an absolute URL, else "".
+// originOf returns scheme://host of an absolute URL, or "" for any other string.
 func originOf(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme == "" || u.Host == "" {

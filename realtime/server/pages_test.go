@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -37,17 +38,21 @@ var client = fstest.MapFS{
 	"assets/index-3f2a9c.map": {Data: []byte("{}")},
 }
 
-// pagesServer returns a server that is not run: pages need nothing of it.
+// pagesServer returns a server whose Run was not called. Pages do not need it.
 func pagesServer(t *testing.T, change func(*server.Deps)) *server.Server {
 	t.Helper()
-	verifier, err := identity.NewEmulator("p", func(n string) string { return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "x"}[n] }, nil)
+	verifier, err := identity.NewEmulator("p", func(n string) string {
+		return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "x"}[n]
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	deps := server.Deps{Redis: deadRedis(t), Gates: &servertest.People{}, Publisher: &servertest.Published{}, Verifier: verifier,
+	deps := server.Deps{
+		Redis: deadRedis(t), Gates: &servertest.Gates{}, Publisher: &servertest.Published{}, Verifier: verifier,
 		Client: client, Log: slog.New(slog.DiscardHandler), Origins: []string{"https://chat.example.org"},
 		Config: server.ClientConfig{APIBase: "https://api.example.org", RealtimeURL: "wss://chat.example.org/ws",
-			Firebase: server.FirebaseConfig{APIKey: "k", ProjectID: "p", AuthDomain: "p.firebaseapp.com"}}}
+			Firebase: server.FirebaseConfig{APIKey: "k", ProjectID: "p", AuthDomain: "p.firebaseapp.com"}},
+	}
 	if change != nil {
 		change(&deps)
 	}
@@ -58,7 +63,7 @@ func pagesServer(t *testing.T, change func(*server.Deps)) *server.Server {
 	return srv
 }
 
-// deadRedis is a client of a Redis that is not there.
+// deadRedis returns a client of a Redis that does not exist.
 func deadRedis(t *testing.T) redis.UniversalClient {
 	rdb := redis.NewUniversalClient(inbox.Tune(&redis.UniversalOptions{Addrs: []string{"127.0.0.1:1"}, MaxRetries: -1}))
 	t.Cleanup(func() { rdb.Close() })
@@ -67,7 +72,12 @@ func deadRedis(t *testing.T) redis.UniversalClient {
 
 func get(t *testing.T, h http.Handler, url string, headers ...string) *http.Response {
 	t.Helper()
-	r := httptest.NewRequest("GET", url, nil)
+	return request(t, h, http.MethodGet, url, headers...)
+}
+
+func request(t *testing.T, h http.Handler, method, url string, headers ...string) *http.Response {
+	t.Helper()
+	r := httptest.NewRequest(method, url, nil)
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
@@ -85,10 +95,12 @@ func body(t *testing.T, r *http.Response) string {
 	return string(b)
 }
 
-func TestPlacesGetThePage(t *testing.T) {
+func TestRoutesOfTheClientGetThePage(t *testing.T) {
 	srv := pagesServer(t, nil)
-	for _, path := range []string{"/", "/index.html", "/c/ada", "/c/~uid0001", "/c/%C3%A9lo", "/people", "/settings", "/admin", "/admin/audit",
-		"/signin", "/signin?next=/c/ada", "/signup", "/reset", "/reset?oobCode=x"} {
+	for _, path := range []string{
+		"/", "/index.html", "/c/ada", "/c/~uid0001", "/c/%C3%A9lo", "/people", "/settings", "/admin", "/admin/audit",
+		"/signin", "/signin?next=/c/ada", "/signup", "/reset", "/reset?oobCode=x",
+	} {
 		r := get(t, srv, "http://chat.example.org"+path)
 		if b := body(t, r); r.StatusCode != 200 || !strings.Contains(b, "Phoenix") {
 			t.Errorf("%s: %d %q", path, r.StatusCode, b)
@@ -99,7 +111,7 @@ func TestPlacesGetThePage(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotThere(t *testing.T) {
+func TestUnknownPathsAreNotFound(t *testing.T) {
 	srv := pagesServer(t, nil)
 	for _, tc := range []struct {
 		path, accept string
@@ -153,10 +165,11 @@ func TestCachingAndTypes(t *testing.T) {
 		tag := r.Header.Get("ETag")
 		again := get(t, srv, "http://chat.example.org"+path, "If-None-Match", `"other", W/`+tag)
 		if again.StatusCode != 304 || body(t, again) != "" || again.Header.Get("ETag") != tag {
-			t.Errorf("%s again: %d", path, again.StatusCode)
+			t.Errorf("%s with its ETag: %d, want 304", path, again.StatusCode)
 		}
-		if changed := get(t, srv, "http://chat.example.org"+path, "If-None-Match", `"other"`); changed.StatusCode != 200 {
-			t.Errorf("%s, changed: %d", path, changed.StatusCode)
+		changed := get(t, srv, "http://chat.example.org"+path, "If-None-Match", `"other"`)
+		if changed.StatusCode != 200 {
+			t.Errorf("%s with another ETag: %d, want 200", path, changed.StatusCode)
 		}
 	}
 }
@@ -172,9 +185,11 @@ func TestCompression(t *testing.T) {
 		t.Fatal(err)
 	}
 	if plain, err := io.ReadAll(z); err != nil || string(plain) != script {
-		t.Errorf("unpacked: %v", err)
+		t.Errorf("decompressed: %v", err)
 	}
-	for accept, want := range map[string]string{"br, gzip": "brotli", "gzip": "gzip", "identity": "plain", "": "plain", "br;q=0, gzip": "gzip"} {
+	for accept, want := range map[string]string{
+		"br, gzip": "brotli", "gzip": "gzip", "identity": "plain", "": "plain", "br;q=0, gzip": "gzip",
+	} {
 		r := get(t, srv, "http://chat.example.org/assets/packed-1.js", "Accept-Encoding", accept)
 		if got := body(t, r); got != want {
 			t.Errorf("Accept-Encoding %q: %q, want %q", accept, got, want)
@@ -187,7 +202,54 @@ func TestCompression(t *testing.T) {
 	}
 }
 
-func TestOtherHostsLeadToTheHostedOne(t *testing.T) {
+// Every encoding of a file has its length, its own validator and the same Vary, for GET and HEAD.
+func TestEncodedFilesHaveLengthAndValidators(t *testing.T) {
+	srv := pagesServer(t, nil)
+	const url = "http://chat.example.org/assets/packed-1.js"
+	for accept, want := range map[string]struct{ encoding, data string }{
+		"br": {"br", "brotli"}, "gzip": {"gzip", "gzip"}, "identity": {"", "plain"},
+	} {
+		r := get(t, srv, url, "Accept-Encoding", accept)
+		if b := body(t, r); b != want.data {
+			t.Errorf("%s: body %q, want %q", accept, b, want.data)
+		}
+		head := request(t, srv, http.MethodHead, url, "Accept-Encoding", accept)
+		if b := body(t, head); b != "" {
+			t.Errorf("%s: HEAD has the body %q", accept, b)
+		}
+		for method, h := range map[string]http.Header{"GET": r.Header, "HEAD": head.Header} {
+			for name, want := range map[string]string{"Content-Encoding": want.encoding, "Vary": "Accept-Encoding",
+				"Content-Length": strconv.Itoa(len(want.data)), "Etag": r.Header.Get("ETag")} {
+				if got := h.Get(name); got != want {
+					t.Errorf("%s %s: %s is %q, want %q", method, accept, name, got, want)
+				}
+			}
+		}
+		same := get(t, srv, url, "Accept-Encoding", accept, "If-None-Match", r.Header.Get("ETag"))
+		if same.StatusCode != http.StatusNotModified || body(t, same) != "" ||
+			same.Header.Get("Vary") != "Accept-Encoding" || same.Header.Get("Content-Length") != "" {
+			t.Errorf("%s: If-None-Match with the ETag: %d, %v", accept, same.StatusCode, same.Header)
+		}
+		other := get(t, srv, url, "Accept-Encoding", accept, "If-Match", `"other"`)
+		if other.StatusCode != http.StatusPreconditionFailed || other.Header.Get("Content-Length") != "" {
+			t.Errorf("%s: If-Match with another ETag: %d, %v", accept, other.StatusCode, other.Header)
+		}
+		part := get(t, srv, url, "Accept-Encoding", accept, "Range", "bytes=1-2")
+		if b := body(t, part); part.StatusCode != http.StatusPartialContent || b != want.data[1:3] {
+			t.Errorf("%s: bytes 1 and 2: %d %q, want 206 %q", accept, part.StatusCode, b, want.data[1:3])
+		}
+	}
+	if r := get(t, srv, "http://chat.example.org/icons/icon-192.png", "Accept-Encoding", "br, gzip"); body(t, r) == "" ||
+		r.Header.Get("Vary") != "" || r.Header.Get("Content-Length") != "4" {
+		t.Errorf("a file with one encoding: %v", r.Header)
+	}
+	r := request(t, srv, http.MethodHead, "http://chat.example.org/nowhere", "Accept", "text/html")
+	if n := strconv.Itoa(len(client["index.html"].Data)); r.StatusCode != 404 || r.Header.Get("Content-Length") != n {
+		t.Errorf("HEAD of an unknown page: %d, %v; want 404 and the length %s", r.StatusCode, r.Header, n)
+	}
+}
+
+func TestOtherHostsAreRedirected(t *testing.T) {
 	srv := pagesServer(t, func(d *server.Deps) {
 		d.HostedURL, d.Client = "https://chat.example.org/", client
 		d.Origins = []string{"https://chat.example.org", "https://next.example.org"}
@@ -196,7 +258,10 @@ func TestOtherHostsLeadToTheHostedOne(t *testing.T) {
 	if r.StatusCode != 307 || r.Header.Get("Location") != "https://chat.example.org/c/ada?x=1" {
 		t.Errorf("%d to %q", r.StatusCode, r.Header.Get("Location"))
 	}
-	for _, url := range []string{"http://chat.example.org/", "http://CHAT.example.org/", "http://next.example.org/", "http://old.example.org/config.json", "http://old.example.org/health/live"} {
+	for _, url := range []string{
+		"http://chat.example.org/", "http://CHAT.example.org/", "http://next.example.org/",
+		"http://old.example.org/config.json", "http://old.example.org/health/live",
+	} {
 		if r := get(t, srv, url); r.StatusCode != 200 {
 			t.Errorf("%s: %d", url, r.StatusCode)
 		}
@@ -209,7 +274,9 @@ func TestConfig(t *testing.T) {
 	if err := json.NewDecoder(get(t, srv, "http://x/config.json").Body).Decode(&got); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"api_base":"https://api.example.org","firebase":{"apiKey":"k","authDomain":"p.firebaseapp.com","projectId":"p"},"realtime_url":"wss://chat.example.org/ws"}`
+	want := `{"api_base":"https://api.example.org",` +
+		`"firebase":{"apiKey":"k","authDomain":"p.firebaseapp.com","projectId":"p"},` +
+		`"realtime_url":"wss://chat.example.org/ws"}`
 	b, err := json.Marshal(got)
 	if err != nil || string(b) != want {
 		t.Errorf("got %s", b)
@@ -221,17 +288,22 @@ func TestSecurityHeaders(t *testing.T) {
 	for _, path := range []string{"/", "/assets/index-3f2a9c.js", "/config.json", "/nowhere.js", "/health/live"} {
 		h := get(t, srv, "http://chat.example.org"+path).Header
 		csp := h.Get("Content-Security-Policy")
-		for _, want := range []string{"default-src 'none'", "script-src 'self';", "style-src 'self';", "frame-ancestors 'none'", "base-uri 'none'",
-			"connect-src 'self' https://api.example.org https://identitytoolkit.googleapis.com https://securetoken.googleapis.com wss://chat.example.org;"} {
+		for _, want := range []string{
+			"default-src 'none'", "script-src 'self';", "style-src 'self';", "frame-ancestors 'none'", "base-uri 'none'",
+			"connect-src 'self' https://api.example.org https://identitytoolkit.googleapis.com " +
+				"https://securetoken.googleapis.com wss://chat.example.org;",
+		} {
 			if !strings.Contains(csp, want) {
-				t.Errorf("%s: policy lacks %q: %s", path, want, csp)
+				t.Errorf("%s: the policy lacks %q: %s", path, want, csp)
 			}
 		}
 		if strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") {
 			t.Errorf("%s: policy %s", path, csp)
 		}
-		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "strict-origin-when-cross-origin",
-			"Cross-Origin-Opener-Policy": "same-origin", "Strict-Transport-Security": "max-age=31536000"} {
+		for name, want := range map[string]string{
+			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "strict-origin-when-cross-origin",
+			"Cross-Origin-Opener-Policy": "same-origin", "Strict-Transport-Security": "max-age=31536000",
+		} {
 			if h.Get(name) != want {
 				t.Errorf("%s: %s is %q", path, name, h.Get(name))
 			}
@@ -244,7 +316,9 @@ func TestSecurityHeaders(t *testing.T) {
 
 func TestConnectSourcesOnOneMachine(t *testing.T) {
 	srv := pagesServer(t, func(d *server.Deps) {
-		d.Config = server.ClientConfig{APIBase: "/api", RealtimeURL: "ws://127.0.0.1:8080/ws", AuthEmulatorURL: "http://127.0.0.1:9099"}
+		d.Config = server.ClientConfig{
+			APIBase: "/api", RealtimeURL: "ws://127.0.0.1:8080/ws", AuthEmulatorURL: "http://127.0.0.1:9099",
+		}
 	})
 	csp := get(t, srv, "http://127.0.0.1:8080/").Header.Get("Content-Security-Policy")
 	if !strings.Contains(csp, "connect-src 'self' http://127.0.0.1:9099 ws://127.0.0.1:8080;") {
@@ -280,7 +354,7 @@ func TestHealthWithoutRedis(t *testing.T) {
 	}
 }
 
-func TestNewSaysAllThatIsMissing(t *testing.T) {
+func TestNewReportsEverythingThatIsMissing(t *testing.T) {
 	_, err := server.New(server.Deps{Origins: []string{"chat.example.org", "https://a/b"}})
 	if err == nil {
 		t.Fatal("no error")
@@ -290,8 +364,9 @@ func TestNewSaysAllThatIsMissing(t *testing.T) {
 			t.Errorf("%v does not name %s", err, want)
 		}
 	}
-	if _, err := server.New(server.Deps{Redis: deadRedis(t), Gates: &servertest.People{}, Publisher: &servertest.Published{},
-		Verifier: &identity.Firebase{}, Client: fstest.MapFS{}}); err == nil || !strings.Contains(err.Error(), "index.html") {
-		t.Errorf("a client without a page: %v", err)
+	_, err = server.New(server.Deps{Redis: deadRedis(t), Gates: &servertest.Gates{}, Publisher: &servertest.Published{},
+		Verifier: &identity.Firebase{}, Client: fstest.MapFS{}})
+	if err == nil || !strings.Contains(err.Error(), "index.html") {
+		t.Errorf("New with a client that has no index.html: %v", err)
 	}
 }

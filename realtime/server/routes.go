@@ -13,14 +13,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/logging"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// handler answers a request, or returns why not; fail writes the answer then.
+// handler responds to a request, or returns an error. fail then writes the response.
 type handler func(w http.ResponseWriter, r *http.Request) error
 
-// route fills the mux.
+// route registers the routes.
 func (s *Server) route() error {
 	config, err := s.configFile()
 	if err != nil {
@@ -28,31 +29,31 @@ func (s *Server) route() error {
 	}
 	s.mux.HandleFunc("/ws", s.serveSocket)
 	s.handle("GET /config.json", func(w http.ResponseWriter, r *http.Request) error {
-		config.serve(w, r, http.StatusOK)
+		config.serve(w, r)
 		return nil
 	})
 	s.handle("GET /health/live", s.live)
 	s.handle("GET /health/ready", s.readiness)
 	if s.deps.Services != nil {
-		s.handle("POST /internal/gate", s.forServices(s.gateChanged))
-		s.handle("POST /internal/gone", s.forServices(s.gone))
-		s.handle("GET /internal/figures", s.forServices(s.figures))
+		s.handle("POST "+internalapi.GatePath, s.forServices(s.gateChanged))
+		s.handle("POST "+internalapi.GonePath, s.forServices(s.gone))
+		s.handle("GET "+internalapi.FiguresPath, s.forServices(s.figures))
 	}
-	s.handle("/internal/", nothing)
+	s.handle("/internal/", notFound)
 	if s.deps.API != nil {
 		s.mux.Handle("/api/", s.deps.API)
 	} else {
-		s.handle("/api/", nothing)
+		s.handle("/api/", notFound)
 	}
 	if s.pages != nil {
 		s.handle("/", s.pages.handle)
 	} else {
-		s.handle("/", nothing)
+		s.handle("/", notFound)
 	}
 	return nil
 }
 
-func nothing(http.ResponseWriter, *http.Request) error { return problem.ErrNotFound }
+func notFound(http.ResponseWriter, *http.Request) error { return problem.ErrNotFound }
 
 func (s *Server) handle(pattern string, h handler) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
@@ -65,7 +66,7 @@ func (s *Server) handle(pattern string, h handler) {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(logging.WithTrace(r.Context(), r))
-	begin := time.Now()
+	start := time.Now()
 	rec := &recorder{ResponseWriter: w}
 	defer func() {
 		if v := recover(); v != nil {
@@ -78,26 +79,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				s.fail(rec, r, fmt.Errorf("panic: %v", v))
 			}
 		}
-		if r.URL.Path != "/ws" { // sockets tell of themselves
+		if r.URL.Path != "/ws" { // package session logs sockets
 			s.log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path,
-				"status", rec.status, "bytes", rec.bytes, "took", time.Since(begin))
+				"status", rec.status, "bytes", rec.bytes, "took", time.Since(start))
 		}
 	}()
-	s.secure(rec.Header())
+	s.setSecurityHeaders(rec.Header())
 	if r.URL.Path == "/ws" {
-		s.mux.ServeHTTP(w, r) // needs the http.Hijacker below
+		s.mux.ServeHTTP(w, r) // not rec, because the upgrade needs an http.Hijacker
 		return
 	}
-	// A browser that does not read must not hold a request for ever. Not every
-	// ResponseWriter of a test can do it.
-	_ = http.NewResponseController(w).SetWriteDeadline(begin.Add(writeWithin))
+	// A browser that does not read must not hold a request forever. The error is ignored, because the ResponseWriter of a
+	// test may not support deadlines.
+	_ = http.NewResponseController(w).SetWriteDeadline(start.Add(writeWithin))
 	s.mux.ServeHTTP(rec, r)
 }
 
-// writeWithin is how long an answer may take, sockets apart.
+// writeWithin limits the time of a response. It does not apply to sockets.
 const writeWithin = 2 * time.Minute
 
-// recorder notes what was answered.
+// recorder records the status and the size of a response.
 type recorder struct {
 	http.ResponseWriter
 	status int
@@ -123,8 +124,8 @@ func (r *recorder) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// fail answers with err as problem details (RFC 9457), and logs it: a fault of
-// ours as an error, one of the caller as information.
+// fail responds with err as problem details (RFC 9457), and logs it: an internal error at error level, and an error of
+// the caller, or a dependency that is unavailable, at info level.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := problem.Of(err)
 	status := p.Kind.HTTPStatus()
@@ -141,11 +142,11 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		h.Set("Retry-After", fmt.Sprint(int64((p.RetryAfter+time.Second-1)/time.Second)))
 	}
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{ // the caller may be gone
+	_ = json.NewEncoder(w).Encode(map[string]any{ // fails only if the caller is gone
 		"type": "about:blank", "title": http.StatusText(status), "status": status, "code": p.Code, "detail": p.Message})
 }
 
-// configFile makes /config.json.
+// configFile returns the file /config.json.
 func (s *Server) configFile() (*file, error) {
 	data, err := json.Marshal(s.deps.Config)
 	if err != nil {
@@ -154,11 +155,11 @@ func (s *Server) configFile() (*file, error) {
 	return newFile("config.json", append(data, '\n')), nil
 }
 
-// secure sets the headers that every answer of this service carries.
-func (s *Server) secure(h http.Header) {
-	h.Set("Content-Security-Policy", s.policy())
+// setSecurityHeaders sets the headers that every response of this service has.
+func (s *Server) setSecurityHeaders(h http.Header) {
+	h.Set("Content-Security-Policy", s.contentSecurityPolicy())
 	h.Set("X-Content-Type-Options", "nosniff")
-	// The API key may be bound to the referrer's origin.
+	// The API key may be restricted to the origin of the referrer.
 	h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
 	h.Set("Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -168,9 +169,9 @@ func (s *Server) secure(h http.Header) {
 	}
 }
 
-// policy is the content security policy: the page runs its own scripts and
-// styles, and talks to those that /config.json names.
-func (s *Server) policy() string {
+// contentSecurityPolicy allows the page its own scripts and styles, and connections to the services that /config.json
+// names.
+func (s *Server) contentSecurityPolicy() string {
 	c := s.deps.Config
 	connect := []string{"'self'"}
 	for _, u := range []string{c.APIBase, c.RealtimeURL} {
@@ -194,9 +195,9 @@ func etag(data []byte) string {
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 }
 
-// squeeze returns data compressed, or nil where that saves little.
-func squeeze(data []byte) []byte {
-	if len(data) < 1400 { // fits a packet
+// compress returns data compressed with gzip, or nil if that saves little.
+func compress(data []byte) []byte {
+	if len(data) < 1400 { // fits into one packet
 		return nil
 	}
 	var out bytes.Buffer

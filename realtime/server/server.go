@@ -1,20 +1,18 @@
-// Package server is the HTTP face of the realtime service: the WebSocket, the
-// web client and its configuration, the internal routes for our own functions,
-// and the health checks. It builds the parts below it (inboxes, settler, gates,
-// presence) from what it is given, so that several whole services can live in
-// one process.
+// Package server is the HTTP layer of the realtime service: the WebSocket, the web client and its configuration, the
+// internal routes for our own functions, and the health checks. It builds the parts below it (inboxes, settler, gates,
+// presence) from its dependencies, so that several whole services can run in one process.
 //
 //	srv, err := server.New(deps)          // no I/O yet
 //	go srv.Run(ctx)                       // background work until ctx ends
 //	http.Serve(listener, srv)             // routes
-//	srv.Drain(ctx)                        // moves all sockets away, settles, then Run may end
+//	srv.Drain(ctx)                        // moves all sockets away and settles their acks; then end Run
 //
 // Routes:
 //
-//	/ws                         the WebSocket (package wire tells the protocol)
-//	/config.json                what the web client must know
-//	/api/…                      Deps.API, where one machine serves all
-//	/internal/gate|gone|figures JSON, for our own functions only
+//	/ws                         the WebSocket (package wire documents the protocol)
+//	/config.json                the configuration of the web client
+//	/api/…                      Deps.API, if one machine serves everything
+//	/internal/gate|gone|figures JSON, for our own functions only (package internalapi)
 //	/health/live, /health/ready
 //	anything else               the web client
 package server
@@ -46,91 +44,93 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// ClientConfig is what /config.json tells the web client.
+// ClientConfig is the content of /config.json, the configuration of the web client.
 type ClientConfig struct {
-	APIBase         string         `json:"api_base"`     // without a slash at its end: "/api", or the URL of the functions
+	APIBase         string         `json:"api_base"`     // without a trailing slash: "/api", or the URL of the functions
 	RealtimeURL     string         `json:"realtime_url"` // ws:// or wss://, with /ws
 	Firebase        FirebaseConfig `json:"firebase"`
 	AuthEmulatorURL string         `json:"auth_emulator_url,omitempty"`
 }
 
-// FirebaseConfig is what the Firebase browser SDK must know; none of it is secret.
+// FirebaseConfig is the configuration of the Firebase browser SDK. None of it is secret.
 type FirebaseConfig struct {
 	APIKey     string `json:"apiKey"`
 	ProjectID  string `json:"projectId"`
 	AuthDomain string `json:"authDomain"`
 }
 
-// Deps is all that a server needs. The zero value of a field with a default
-// means that default.
+// Deps is everything that a server needs. The zero value of a field with a default means that default.
 type Deps struct {
-	Redis     redis.UniversalClient    // see inbox.Tune; closed by the caller, after Run has returned
-	Gates     gate.Source              // where a missing gate is read
-	Publisher settle.Publisher         // where acknowledged messages go
-	Verifier  identity.Verifier        // judges the tokens of people
-	Services  identity.ServiceVerifier // judges the callers of /internal/; nil: these routes do not exist
-	Client    fs.FS                    // the built web client, read by New; nil: no pages
+	Redis     redis.UniversalClient    // see inbox.Tune; the caller closes it after Run has returned
+	Gates     gate.Source              // reads a gate that is not cached
+	Publisher settle.Publisher         // receives acknowledged messages
+	Verifier  identity.Verifier        // verifies the tokens of users
+	Services  identity.ServiceVerifier // verifies the callers of /internal/; nil: these routes do not exist
+	Client    fs.FS                    // the built web client, which New reads; nil: no pages
 	API       http.Handler             // mounted at /api/ with its full path; nil: not mounted
 	Log       *slog.Logger             // default: slog.Default()
 	Now       func() time.Time         // the server's wall clock; default: time.Now
 
-	Instance  string       // names this instance in Redis and logs; unique; default: random
-	Config    ClientConfig // /config.json
-	Origins   []string     // exact values of Origin that may open a socket, like "https://chat.example.org"
-	HostedURL string       // pages asked for at a host that is neither this nor an origin's are redirected here; "": no redirects
+	Instance string       // unique name of this instance in Redis and logs; default: random
+	Config   ClientConfig // /config.json
+	Origins  []string     // exact values of Origin that may open a socket, like "https://chat.example.org"
 
-	MaxSockets        int            // on this instance; default 950 (Cloud Run allows 1,000 requests at once, pages need some)
+	// HostedURL is the public URL of the chat. A request for a page on a host that is neither this one nor that of an
+	// origin is redirected to it. "": no redirects.
+	HostedURL string
+
+	// MaxSockets limits the sockets of this instance; default 950. Cloud Run allows 1,000 concurrent requests, and pages
+	// need some of them.
+	MaxSockets        int
 	MaxSocketsPerUser int            // on this instance; default 50
-	MaxGreeting       int            // sockets from one address that have not said a good hello yet; default: no bound
+	MaxGreeting       int            // sockets of one address whose hello is not accepted yet; default: no limit
 	Forwarded         bool           // addresses are the last of X-Forwarded-For, as behind Cloud Run's front end
-	Limits            session.Limits // of frames; defaults there
-	SocketAgeMin      time.Duration  // a socket is asked to move at a random age between these two;
-	SocketAgeMax      time.Duration  // defaults 45 and 55 min. Cloud Run ends it at 60.
-	GoawayWithin      time.Duration  // how long a socket that is asked to rotate or resync is still served; default 1 min
-	ResyncOver        time.Duration  // over which the goaways after a return of Redis are spread; default 5 s
-	DrainOver         time.Duration  // over which Drain spreads its goaways; default 4 s
+	Limits            session.Limits // of frames; see there for the defaults
+	SocketAgeMin      time.Duration  // a socket is asked to move at a random age from this, default 45 min,
+	SocketAgeMax      time.Duration  // to this, default 55 min; Cloud Run ends it at 60 min
+	GoawayWithin      time.Duration  // time that a socket has after a rotate or resync; default 1 min
+	ResyncOver        time.Duration  // time over which goaways are spread after Redis came back; default 5 s
+	DrainOver         time.Duration  // time over which Drain spreads its goaways; default 4 s
 
-	Inboxes inbox.Options  // Listener, Gates, Now and Log are set by New
-	Settle  settle.Options // Now and Log are set by New
+	Inboxes inbox.Options  // New sets Subscriber, Gates, Now and Log
+	Settle  settle.Options // New sets Now and Log
 }
 
-// Server serves one instance. Create it with New.
+// Server is one instance of the realtime service. Create it with New.
 type Server struct {
 	deps     Deps
 	log      *slog.Logger
 	mux      *http.ServeMux
 	pages    *pages // nil without a client
 	upgrader websocket.Upgrader
-	started  time.Time
 
-	listener *redissub.Subscriber
-	inboxes  *inbox.Inboxes
-	gates    *gate.Gates
-	presence *presence.Presence
-	settler  *settle.Settler
-	sessions *session.Sessions
+	subscriber *redissub.Subscriber
+	inboxes    *inbox.Inboxes
+	gates      *gate.Gates
+	presence   *presence.Presence
+	settler    *settle.Settler
+	sessions   *session.Sessions
 
-	greeting greetings
-	sockets  atomic.Int64 // being served
-	draining atomic.Bool
-	ready    atomic.Bool // Redis has answered, or 10 s have passed
+	greetings unwelcomed
+	sockets   atomic.Int64 // being served
+	draining  atomic.Bool
+	ready     atomic.Bool // Redis has answered, or 10 s have passed
 }
 
-// New checks deps and builds the server. It starts nothing and asks nothing of
-// Redis.
+// New checks deps and builds the server. It starts no goroutine and sends nothing to Redis.
 func New(deps Deps) (*Server, error) {
 	if err := deps.complete(); err != nil {
 		return nil, err
 	}
 	log := deps.Log.With("instance", deps.Instance)
-	s := &Server{deps: deps, log: log, mux: http.NewServeMux(), started: time.Now()}
-	s.listener = redissub.New(deps.Redis, redissub.Options{Log: log})
-	s.gates = gate.New(deps.Redis, deps.Gates, gate.Options{Subscriber: s.listener, Now: deps.Now, Log: log})
-	deps.Inboxes.Subscriber, deps.Inboxes.Gates, deps.Inboxes.Now, deps.Inboxes.Log = s.listener, s.gates, deps.Now, log
+	s := &Server{deps: deps, log: log, mux: http.NewServeMux()}
+	s.subscriber = redissub.New(deps.Redis, redissub.Options{Log: log})
+	s.gates = gate.New(deps.Redis, deps.Gates, gate.Options{Subscriber: s.subscriber, Now: deps.Now, Log: log})
+	deps.Inboxes.Subscriber, deps.Inboxes.Gates, deps.Inboxes.Now, deps.Inboxes.Log = s.subscriber, s.gates, deps.Now, log
 	s.inboxes = inbox.New(deps.Redis, deps.Inboxes)
 	deps.Settle.Now, deps.Settle.Log = deps.Now, log
 	s.settler = settle.New(s.inboxes, deps.Publisher, deps.Settle)
-	s.presence = presence.New(deps.Redis, deps.Instance, presence.Options{Subscriber: s.listener,
+	s.presence = presence.New(deps.Redis, deps.Instance, presence.Options{Subscriber: s.subscriber,
 		Sockets: func() int { return s.sessions.Open() }, Log: log})
 	s.sessions = session.New(session.Deps{
 		Inboxes: s.inboxes, Settler: s.settler, Gates: s.gates, Presence: s.presence, Verifier: deps.Verifier,
@@ -139,9 +139,9 @@ func New(deps Deps) (*Server, error) {
 		ResyncOver: deps.ResyncOver, DrainOver: deps.DrainOver,
 	})
 	s.upgrader = websocket.Upgrader{
-		HandshakeTimeout: 5 * time.Second, ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10, WriteBufferPool: &sync.Pool{},
-		Subprotocols: []string{wire.Subprotocol},
-		// Checked by serveSocket, which tells the client; see there.
+		HandshakeTimeout: 5 * time.Second, ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
+		WriteBufferPool: &sync.Pool{}, Subprotocols: []string{wire.Subprotocol},
+		// serveSocket checks the origin, and reports a refusal to the client.
 		CheckOrigin: func(*http.Request) bool { return true },
 	}
 	if deps.Client != nil {
@@ -153,15 +153,18 @@ func New(deps Deps) (*Server, error) {
 	return s, s.route()
 }
 
-// complete fills in the defaults and reports what is missing.
+// complete sets the defaults, and reports everything that is missing or invalid.
 func (d *Deps) complete() error {
 	var errs []error
 	for _, need := range []struct {
-		missing bool
 		name    string
-	}{{d.Redis == nil, "Redis"}, {d.Gates == nil, "Gates"}, {d.Publisher == nil, "Publisher"}, {d.Verifier == nil, "Verifier"}} {
+		missing bool
+	}{
+		{"Redis", d.Redis == nil}, {"Gates", d.Gates == nil}, {"Publisher", d.Publisher == nil},
+		{"Verifier", d.Verifier == nil},
+	} {
 		if need.missing {
-			errs = append(errs, fmt.Errorf("server: %s is missing", need.name))
+			errs = append(errs, fmt.Errorf("server: Deps.%s is missing", need.name))
 		}
 	}
 	for _, o := range d.Origins {
@@ -171,7 +174,7 @@ func (d *Deps) complete() error {
 	}
 	if d.HostedURL != "" {
 		if u, err := url.Parse(d.HostedURL); err != nil || u.Scheme == "" || u.Host == "" {
-			errs = append(errs, fmt.Errorf("server: hosted URL %q is not one", d.HostedURL))
+			errs = append(errs, fmt.Errorf("server: hosted URL %q is not an absolute URL", d.HostedURL))
 		}
 		d.HostedURL = strings.TrimSuffix(d.HostedURL, "/")
 	}
@@ -190,11 +193,9 @@ func (d *Deps) complete() error {
 	return errors.Join(errs...)
 }
 
-// Run does the background work of the instance (subscriptions, gathered acks,
-// presence) until ctx ends, then waits for all of it to stop; what is acknowledged is
-// settled before, within settle.Options.Drain. Call it once, before serving;
-// end ctx only after Drain has returned. The error is nil, or says what
-// stopped by itself.
+// Run does the background work of the instance (subscriptions, settlement, presence) until ctx ends. It then waits for
+// all of it to stop; settlement may take settle.Options.Drain for the acks that it has. Call Run once, before serving,
+// and end ctx only after Drain has returned. The error is nil, unless a part stopped before ctx ended.
 func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -202,7 +203,7 @@ func (s *Server) Run(ctx context.Context) error {
 		name string
 		run  func(context.Context) error
 	}{
-		{"listen", s.listener.Run}, {"inbox", s.inboxes.Run}, {"gate", s.gates.Run},
+		{"redissub", s.subscriber.Run}, {"inbox", s.inboxes.Run}, {"gate", s.gates.Run},
 		{"presence", s.presence.Run}, {"settle", s.settler.Run}, {"session", s.sessions.Run}, {"ready", s.becomeReady},
 	}
 	stopped := make(chan error, len(parts))
@@ -210,7 +211,7 @@ func (s *Server) Run(ctx context.Context) error {
 		go func() {
 			err := p.run(ctx)
 			if ctx.Err() == nil && p.name != "ready" {
-				err = fmt.Errorf("server: %s stopped by itself: %w", p.name, err)
+				err = fmt.Errorf("server: %s stopped unexpectedly: %w", p.name, err)
 				cancel()
 			} else {
 				err = nil
@@ -225,20 +226,18 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Drain moves all sockets elsewhere: new ones are refused, open ones are asked
-// to go, spread over Deps.DrainOver, and served until they have gone. Those that stay are closed
-// with 1001 when three quarters of the time have passed. It returns when every
-// socket has ended and its acknowledgements are settled, or when ctx ends: the error
-// says how many were still open then. Give it 7 s on Cloud Run, which kills
-// 10 s after SIGTERM.
+// Drain moves all sockets to other instances. It refuses new ones, and sends a goaway to the open ones, spread over
+// Deps.DrainOver. They are served until they have moved. Those that remain after three quarters of the time are closed
+// with code 1001. Drain returns when every socket has ended and its acks are settled, or when ctx ends; the error then
+// says how many were still open. Give it 7 s on Cloud Run, which kills the process 10 s after SIGTERM.
 func (s *Server) Drain(ctx context.Context) error {
 	s.draining.Store(true)
 	s.log.Info("draining", "sockets", s.sessions.Open())
-	begin := time.Now()
+	start := time.Now()
 	if err := s.sessions.Drain(ctx); err != nil {
-		return fmt.Errorf("server: %d sockets were still open: %w", s.sessions.Open(), err)
+		return fmt.Errorf("server: drain: %d sockets are still open: %w", s.sessions.Open(), err)
 	}
-	s.log.Info("drained", "took", time.Since(begin))
+	s.log.Info("drained", "took", time.Since(start))
 	return nil
 }
 

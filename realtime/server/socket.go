@@ -14,15 +14,22 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/session"
 )
 
-// errOrigin ends a socket that a page of another site has opened.
-var errOrigin = problem.New(problem.Forbidden, "origin_refused", "This page may not use this chat. Open the chat at its own address.")
+var (
+	// errOrigin closes a socket that a page of another origin has opened.
+	errOrigin = problem.New(problem.Forbidden, "origin_refused",
+		"This page is not allowed to use this chat. Open the chat at its own address.")
 
-// errTooMany refuses a socket beyond Deps.MaxSockets.
-var errTooMany = problem.New(problem.Unavailable, "too_many_sockets", "Too many people are here at once. Try again in a moment.").WithRetry(5 * time.Second)
+	// errSubprotocol closes a socket that does not use the protocol of package wire.
+	errSubprotocol = problem.New(problem.Invalid, "protocol_unknown",
+		"This version of the app does not work with the server. Reload the page.")
 
-// serveSocket serves /ws. A page of another origin is let in far enough to be
-// told: a refused upgrade looks to a page like a broken network, and it would
-// try again for ever.
+	// errTooMany refuses a socket that exceeds Deps.MaxSockets.
+	errTooMany = problem.New(problem.Unavailable, "too_many_sockets",
+		"Too many people are using the chat right now. Please try again in a moment.").WithRetry(5 * time.Second)
+)
+
+// serveSocket serves /ws. It accepts the upgrade of a page of another origin, and then closes the socket with an error.
+// A page cannot distinguish a refused upgrade from a broken network, so it would try again forever.
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
 		s.fail(w, r, session.ErrGoingAway)
@@ -34,15 +41,15 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.sockets.Add(-1)
-	greeted, ok := s.greeting.enter(s.address(r), s.deps.MaxGreeting)
+	greeted, ok := s.greetings.enter(s.address(r), s.deps.MaxGreeting)
 	if !ok {
-		s.fail(w, r, errTooMany.WithCause(errors.New("too many sockets of one address wait for a hello")))
+		s.fail(w, r, errTooMany.WithCause(errors.New("too many sockets of one address have not said hello")))
 		return
 	}
 	defer greeted()
-	conn, err := s.upgrader.Upgrade(w, r, nil) // answers by itself after an error
+	conn, err := s.upgrader.Upgrade(w, r, nil) // on error it has sent the response
 	if err != nil {
-		s.log.InfoContext(r.Context(), "no websocket", "error", err)
+		s.log.InfoContext(r.Context(), "websocket upgrade failed", "error", err)
 		return
 	}
 	origin := r.Header["Origin"]
@@ -56,14 +63,10 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// errSubprotocol ends a socket that does not speak chat.v1.
-var errSubprotocol = problem.New(problem.Invalid, "protocol_unknown", "This app is too old or too new for the server. Reload the page.")
-
-// address returns whom the request comes from, to count by.
+// address returns the address of the client, for MaxGreeting.
 func (s *Server) address(r *http.Request) string {
 	if s.deps.Forwarded {
-		// The front end appends the address that it saw; what stands before
-		// it the client may have written.
+		// The front end appends the address that it has seen. The client may have sent any addresses before it.
 		all := strings.Split(r.Header.Get("X-Forwarded-For"), ",")
 		return strings.TrimSpace(all[len(all)-1])
 	}
@@ -74,22 +77,22 @@ func (s *Server) address(r *http.Request) string {
 	return host
 }
 
-// greetings counts the sockets of each address that wait for a hello, which
-// cost a place and have shown nothing for it.
-type greetings struct {
+// unwelcomed counts the open sockets of each address whose hello was not accepted yet. Such a socket uses up capacity
+// before the client has proved who it is.
+type unwelcomed struct {
 	mu sync.Mutex
 	by map[string]int
 }
 
-// enter counts one more of address, if there are fewer than most (0: no
-// bound). leave may be called more than once.
-func (g *greetings) enter(address string, most int) (leave func(), ok bool) {
-	if most <= 0 {
+// enter counts one more socket of the address, if there are fewer than limit (0: no limit). leave undoes it; it may be
+// called more than once.
+func (g *unwelcomed) enter(address string, limit int) (leave func(), ok bool) {
+	if limit <= 0 {
 		return func() {}, true
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.by[address] >= most {
+	if g.by[address] >= limit {
 		return nil, false
 	}
 	if g.by == nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-func TestTwoPeopleChat(t *testing.T) {
+func TestTwoUsersChat(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a, b, tablet := in.Join(t, alice), in.Join(t, bob), in.Join(t, alice)
 		m := servertest.Message(bob, "Are you there?\n\tשלום \u202bx\u202c <b>")
@@ -28,7 +28,8 @@ func TestTwoPeopleChat(t *testing.T) {
 			t.Errorf("sent %+v", sent)
 		}
 		got, cursor := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
-		want := chat.Message{ID: m.ID, Conversation: chat.ConversationID(alice, bob), From: alice, To: bob, Body: m.Body, At: m.At, AcceptedAt: sent.AcceptedAt}
+		want := chat.Message{ID: m.ID, Conversation: chat.ConversationID(alice, bob),
+			From: alice, To: bob, Body: m.Body, At: m.At, AcceptedAt: sent.AcceptedAt}
 		if got.Message != want {
 			t.Errorf("bob got %+v\nwant %+v", got.Message, want)
 		}
@@ -36,24 +37,25 @@ func TestTwoPeopleChat(t *testing.T) {
 			t.Errorf("alice's tablet got %+v", other.Message)
 		}
 
-		// Not saved before the ack, however long it takes.
+		// Not saved before the ack, no matter how long that takes.
 		testwait.Advance(time.Hour / 2)
 		if ids := rig.Published.Messages(t); len(ids) != 0 {
 			t.Fatalf("saved before it was delivered: %v", ids)
 		}
 		b.Ack(cursor)
 		d, _ := servertest.Event[wire.DeliveredEvent](a, wire.EventDelivered)
-		if d.Conversation != want.Conversation || len(d.Messages) != 1 || d.Messages[0] != (wire.MessageRef{ID: m.ID, At: m.At}) {
+		if d.Conversation != want.Conversation || len(d.Messages) != 1 ||
+			d.Messages[0] != (wire.MessageRef{ID: m.ID, At: m.At}) {
 			t.Errorf("delivered %+v", d)
 		}
 		if ids := rig.Published.Messages(t); !slices.Equal(ids, []string{m.ID}) {
-			t.Errorf("published %v when the sender was told", ids)
+			t.Errorf("published %v when the sender received delivered", ids)
 		}
 		servertest.Event[wire.DeliveredEvent](tablet, wire.EventDelivered)
 	})
 }
 
-func TestOnTwoInstances(t *testing.T) {
+func TestChatAcrossTwoInstances(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		second := rig.Start(nil)
 		a, b := in.Join(t, alice), second.Join(t, bob)
@@ -80,9 +82,8 @@ func TestOnTwoInstances(t *testing.T) {
 	})
 }
 
-// A message waits in Redis for a recipient who is not there, and a device
-// resumes after what it has stored.
-func TestWaitsAndResumes(t *testing.T) {
+// A message waits in Redis for a recipient who is offline, and a device resumes after what it has stored.
+func TestMessageWaitsAndDeviceResumes(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
 		var ids []string
@@ -99,7 +100,7 @@ func TestWaitsAndResumes(t *testing.T) {
 
 		b, w, events = in.Hello(t, bob, stored)
 		if !w.Resumed || len(events) != 2 {
-			t.Fatalf("resumed %v, %d events, want the two that are not stored", w.Resumed, len(events))
+			t.Fatalf("resumed %v, %d events; want the two that are not stored", w.Resumed, len(events))
 		}
 		// The hello acknowledged the first three.
 		testwait.Advance(5 * time.Second)
@@ -115,55 +116,64 @@ func TestWaitsAndResumes(t *testing.T) {
 	})
 }
 
-func TestContentThatIsRefused(t *testing.T) {
+func TestInvalidMessagesAreRefused(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
-		rig.People.Set(carol, gate.Gate{Exists: true, Blocked: []string{alice}})
-		rig.People.Set("disabledUid01", gate.Gate{Exists: true, Disabled: true})
+		rig.Gates.Set(carol, gate.Gate{Exists: true, Blocked: []string{alice}})
+		rig.Gates.Set("disabledUid01", gate.Gate{Exists: true, Disabled: true})
 		for name, tc := range map[string]struct {
 			change func(*wire.ClientFrame)
 			code   string
-			again  bool // may be tried again
+			retry  bool // the client may try again
 		}{
-			"to oneself":        {func(f *wire.ClientFrame) { f.To = alice }, "recipient_self", false},
-			"to nobody":         {func(f *wire.ClientFrame) { f.To = "nobodyUid0009" }, "recipient_unknown", false},
-			"to the disabled":   {func(f *wire.ClientFrame) { f.To = "disabledUid01" }, "recipient_disabled", false},
-			"to no uid":         {func(f *wire.ClientFrame) { f.To = "a/b" }, "recipient_invalid", false},
-			"to who blocks":     {func(f *wire.ClientFrame) { f.To = carol }, "blocked", false},
-			"empty":             {func(f *wire.ClientFrame) { f.Body = "" }, "body_empty", false},
-			"white space":       {func(f *wire.ClientFrame) { f.Body = " \n\t " }, "body_empty", false},
-			"one past":          {func(f *wire.ClientFrame) { f.Body = strings.Repeat("é", chat.MaxBody+1) }, "body_too_long", false},
+			"to oneself":           {func(f *wire.ClientFrame) { f.To = alice }, "recipient_self", false},
+			"to an unknown user":   {func(f *wire.ClientFrame) { f.To = "nobodyUid0009" }, "recipient_unknown", false},
+			"to a disabled user":   {func(f *wire.ClientFrame) { f.To = "disabledUid01" }, "recipient_disabled", false},
+			"to an invalid uid":    {func(f *wire.ClientFrame) { f.To = "a/b" }, "recipient_invalid", false},
+			"to a user who blocks": {func(f *wire.ClientFrame) { f.To = carol }, "blocked", false},
+			"empty":                {func(f *wire.ClientFrame) { f.Body = "" }, "body_empty", false},
+			"only white space":     {func(f *wire.ClientFrame) { f.Body = " \n\t " }, "body_empty", false},
+			"one past the limit": {func(f *wire.ClientFrame) {
+				f.Body = strings.Repeat("é", chat.MaxBody+1)
+			}, "body_too_long", false},
 			"control character": {func(f *wire.ClientFrame) { f.Body = "a\u0000b" }, "body_invalid", false},
-			"escape":            {func(f *wire.ClientFrame) { f.Body = "a\u001b[31m" }, "body_invalid", false},
-			"id":                {func(f *wire.ClientFrame) { f.ID = "1" }, "id_invalid", false},
-			"reply":             {func(f *wire.ClientFrame) { f.ReplyTo = "1" }, "reply_invalid", false},
-			"too far ahead":     {func(f *wire.ClientFrame) { f.At += chat.Micros(chat.MaxAhead.Microseconds() + 1e6) }, "at_ahead", true},
-			"too old":           {func(f *wire.ClientFrame) { f.At -= chat.Micros(chat.MaxAge.Microseconds() + 1e6) }, "at_too_old", false},
+			"escape character":  {func(f *wire.ClientFrame) { f.Body = "a\u001b[31m" }, "body_invalid", false},
+			"invalid id":        {func(f *wire.ClientFrame) { f.ID = "1" }, "id_invalid", false},
+			"invalid reply":     {func(f *wire.ClientFrame) { f.ReplyTo = "1" }, "reply_invalid", false},
+			"too far ahead": {func(f *wire.ClientFrame) {
+				f.At += chat.Micros(chat.MaxAhead.Microseconds() + 1e6)
+			}, "at_ahead", true},
+			"too old": {func(f *wire.ClientFrame) {
+				f.At -= chat.Micros(chat.MaxAge.Microseconds() + 1e6)
+			}, "at_too_old", false},
 		} {
 			m := servertest.Message(bob, "x")
 			tc.change(&m)
 			a.Send(m)
 			e := a.Refused(tc.code)
-			if e.ID != m.ID || (e.RetryAfterMS > 0) != tc.again || e.Message == "" {
+			if e.ID != m.ID || (e.RetryAfterMS > 0) != tc.retry || e.Message == "" {
 				t.Errorf("%s: %+v", name, e)
 			}
 		}
-		// A send in bad form is told by its id, too, or the client would send it on every socket anew.
+		// The error for a malformed send frame has its id, too. Otherwise the client would send it again on every socket.
 		a.Text(`{"type":"send","id":"m-1","to":7,"at":1}`)
 		if e := a.Refused("bad_frame"); e.ID != "m-1" || e.RetryAfterMS != 0 {
-			t.Errorf("bad form: %+v", e)
+			t.Errorf("malformed send: %+v", e)
 		}
 		b.Quiet(time.Minute / 2)
-		for _, body := range []string{strings.Repeat("é", chat.MaxBody), strings.Repeat("👋", chat.MaxBody), "\u202eabc\u202c", "a\r\n\tb", "\u00a0.\u00a0"} {
+		for _, body := range []string{
+			strings.Repeat("é", chat.MaxBody), strings.Repeat("👋", chat.MaxBody), "\u202eabc\u202c", "a\r\n\tb",
+			"\u00a0.\u00a0",
+		} {
 			a.Say(bob, body)
 			if got, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage); got.Body != body {
-				t.Errorf("%d bytes came as %d", len(body), len(got.Body))
+				t.Errorf("a body of %d bytes arrived with %d", len(body), len(got.Body))
 			}
 		}
 	})
 }
 
-func TestSendAgain(t *testing.T) {
+func TestRepeatedSendIsIdempotent(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
 		m := servertest.Message(bob, "once")
@@ -173,13 +183,13 @@ func TestSendAgain(t *testing.T) {
 		a.Send(m)
 		second := servertest.Until[wire.Sent](a)
 		if second != first {
-			t.Errorf("sent again it is answered %+v, first %+v", second, first)
+			t.Errorf("the repeated send is answered %+v, the first %+v", second, first)
 		}
 		changed := m
 		changed.Body = "twice"
 		a.Send(changed)
 		if e := a.Refused("id_reused"); e.ID != m.ID || e.RetryAfterMS != 0 {
-			t.Errorf("the id with another body: %+v", e)
+			t.Errorf("the same id with another body: %+v", e)
 		}
 		if got, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage); got.Body != "once" {
 			t.Errorf("bob got %q", got.Body)
@@ -192,7 +202,7 @@ func TestSendsOfASocketKeepTheirOrder(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
 		var want []string
-		for i := range 60 { // without waiting for answers
+		for i := range 60 { // without waiting for replies
 			m := servertest.Message(bob, fmt.Sprint(i))
 			want = append(want, m.ID)
 			a.Send(m)
@@ -203,7 +213,7 @@ func TestSendsOfASocketKeepTheirOrder(t *testing.T) {
 			got = append(got, e.ID)
 		}
 		if !slices.Equal(got, want) {
-			t.Error("they came in another order")
+			t.Error("the messages arrived in a different order")
 		}
 	})
 }
@@ -214,11 +224,11 @@ func TestBadFramesAfterHello(t *testing.T) {
 		close int
 		code  string
 	}{
-		"no JSON":       {"x", 1008, "bad_frame"},
-		"invalid UTF-8": {"{\"type\":\"send\",\"id\":\"m\",\"to\":\"bob\",\"at\":1,\"body\":\"\xff\"}", 1008, "bad_frame"},
-		"no type":       {"{}", 1008, "bad_frame"},
-		"ack no cursor": {`{"type":"ack"}`, 1008, "bad_frame"},
-		"oversize":      {strings.Repeat(" ", chat.MaxFrameSize+1), 1009, "frame_too_large"},
+		"not JSON":           {"x", 1008, "bad_frame"},
+		"invalid UTF-8":      {`{"type":"send","id":"m","to":"bob","at":1,"body":"` + "\xff" + `"}`, 1008, "bad_frame"},
+		"no type":            {"{}", 1008, "bad_frame"},
+		"ack without cursor": {`{"type":"ack"}`, 1008, "bad_frame"},
+		"too large":          {strings.Repeat(" ", chat.MaxFrameSize+1), 1009, "frame_too_large"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
@@ -232,7 +242,7 @@ func TestBadFramesAfterHello(t *testing.T) {
 	}
 }
 
-func TestUnknownFramesArePassedOver(t *testing.T) {
+func TestUnknownFramesAreIgnored(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
 		a.Text(`{"type":"react","emoji":"👍"}`)
@@ -241,7 +251,7 @@ func TestUnknownFramesArePassedOver(t *testing.T) {
 	})
 }
 
-func TestSomeoneElsesConversation(t *testing.T) {
+func TestReadMarksOfOtherConversationsAreRefused(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
 		now := chat.MicrosOf(time.Now())
@@ -271,7 +281,8 @@ func TestReadMarks(t *testing.T) {
 		b.Ack(cursor)
 		b.Send(wire.ClientFrame{Type: wire.TypeRead, Conversation: m.Conversation, At: m.At})
 		for _, s := range []*servertest.Socket{a, b} {
-			if e, _ := servertest.Event[wire.ReadEvent](s, wire.EventRead); e.By != bob || e.At != m.At || e.Conversation != m.Conversation {
+			e, _ := servertest.Event[wire.ReadEvent](s, wire.EventRead)
+			if e.By != bob || e.At != m.At || e.Conversation != m.Conversation {
 				t.Errorf("%s got %+v", s.UID, e)
 			}
 		}
@@ -288,20 +299,20 @@ func TestTyping(t *testing.T) {
 		if got := servertest.As[wire.Typing](b); got.From != alice {
 			t.Errorf("got %+v", got)
 		}
-		rig.People.Set(carol, gate.Gate{Exists: true, Blocked: []string{alice}})
+		rig.Gates.Set(carol, gate.Gate{Exists: true, Blocked: []string{alice}})
 		testwait.Advance(25 * time.Hour / 100)
-		for range 100 { // beyond the rate they are passed over, without an error
+		for range 100 { // hints above the rate limit are dropped without an error
 			a.Send(wire.ClientFrame{Type: wire.TypeTyping, To: bob})
 		}
 		testwait.Advance(time.Second)
-		came := 0
-		for ; ; came++ {
+		received := 0
+		for ; ; received++ {
 			if _, ok := b.Wait(time.Second); !ok {
 				break
 			}
 		}
-		if came < 5 || came > 10 {
-			t.Errorf("%d of 100 typing frames at once came, want 5 to 10", came)
+		if received < 5 || received > 10 {
+			t.Errorf("%d of 100 typing frames sent at once arrived, want 5 to 10", received)
 		}
 		a.Quiet(10 * time.Second)
 		a.Send(wire.ClientFrame{Type: wire.TypeTyping, To: alice})
@@ -316,17 +327,17 @@ func TestPresence(t *testing.T) {
 		a := in.Join(t, alice)
 		a.Send(wire.ClientFrame{Type: wire.TypeWatch, Users: []string{bob}})
 		if got := servertest.As[wire.Presence](a); got.User != bob || got.Online {
-			t.Errorf("before bob comes: %+v", got)
+			t.Errorf("before bob connects: %+v", got)
 		}
 		b := in.Join(t, bob)
 		if got := servertest.As[wire.Presence](a); got.User != bob || !got.Online {
-			t.Errorf("when bob comes: %+v", got)
+			t.Errorf("when bob connects: %+v", got)
 		}
 		b.Close()
 		left := time.Now()
 		got := servertest.As[wire.Presence](a)
 		if got.Online || got.LastSeen == 0 || time.Since(left) > time.Minute {
-			t.Errorf("when bob has left: %+v after %v", got, time.Since(left))
+			t.Errorf("after bob disconnected: %+v after %v", got, time.Since(left))
 		}
 		a.Send(wire.ClientFrame{Type: wire.TypeWatch})
 		testwait.Advance(time.Second)
@@ -343,12 +354,12 @@ func TestForgedAcks(t *testing.T) {
 		epoch, _, _ := strings.Cut(cursor, ":")
 		b.Ack("newest")
 		b.Refused("cursor_invalid")
-		b.Ack("0123456789abcdef:99999999999999-0") // another life: dropped
+		b.Ack("0123456789abcdef:99999999999999-0") // another epoch: ignored
 		testwait.Advance(5 * time.Second)
 		if got := rig.Published.Messages(t); len(got) != 0 {
-			t.Fatalf("an ack of another life published %v", got)
+			t.Fatalf("an ack of another epoch published %v", got)
 		}
-		// Beyond what was sent: remembered, and applied to what is sent later.
+		// Beyond what was sent: remembered, and applied to the messages that are sent later.
 		b.Ack(epoch + ":99999999999999-0")
 		testwait.Advance(5 * time.Second)
 		a.Say(bob, "two")
@@ -360,7 +371,7 @@ func TestForgedAcks(t *testing.T) {
 	})
 }
 
-// A flood is slowed down first, then refused, and ended when it goes on.
+// A flood is slowed down first, then refused, and finally the socket is closed.
 func TestFlood(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
@@ -369,15 +380,15 @@ func TestFlood(t *testing.T) {
 				a.Send(servertest.Message(bob, fmt.Sprint(i)))
 			}
 		}()
-		taken, refused := 0, 0
+		accepted, refused := 0, 0
 		var last wire.ErrorFrame
 		for last.Code == "" || last.ID != "" {
 			switch f := a.Next().(type) {
 			case wire.Sent:
-				taken++
+				accepted++
 			case wire.ErrorFrame:
 				last = f
-				if f.Code == "unavailable" { // faster than Redis, even
+				if f.Code == "unavailable" { // faster even than Redis
 					continue
 				}
 				refused++
@@ -386,8 +397,8 @@ func TestFlood(t *testing.T) {
 				}
 			}
 		}
-		if taken == 0 || refused < 30 || refused > 300 {
-			t.Errorf("ended after %d were taken and %d refused", taken, refused)
+		if accepted == 0 || refused < 30 || refused > 300 {
+			t.Errorf("closed after %d were accepted and %d refused", accepted, refused)
 		}
 		a.Closed(websocket.ClosePolicyViolation)
 		b.Send(wire.ClientFrame{Type: wire.TypePing})
@@ -395,9 +406,9 @@ func TestFlood(t *testing.T) {
 	})
 }
 
-// A device that was offline for long sends all of its outbox, 32 at a time as
-// clients do. It is slowed down, and nothing is refused.
-func TestAnOutboxIsNoFlood(t *testing.T) {
+// A device that was offline for a long time sends its whole outbox, 32 messages at a time as clients do. It is slowed
+// down, but nothing is refused.
+func TestLongOutboxIsNotAFlood(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
 		const n = 1000
@@ -421,7 +432,7 @@ func TestAnOutboxIsNoFlood(t *testing.T) {
 	})
 }
 
-func TestRatesOfAUserHoldForAllSockets(t *testing.T) {
+func TestUserRateLimitAppliesToAllSockets(t *testing.T) {
 	bubble(t, func(d *server.Deps) {
 		d.Limits.UserSends = session.Rate{PerSecond: 1, Burst: 5}
 	}, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
@@ -434,13 +445,13 @@ func TestRatesOfAUserHoldForAllSockets(t *testing.T) {
 			t.Errorf("the first five took %v", took)
 		}
 		second.Say(bob, "y")
-		second.Close() // and reconnecting does not help
+		second.Close() // reconnecting does not reset the limit
 		third := in.Join(t, alice)
 		for range 4 {
 			third.Say(bob, "z")
 		}
 		if took := time.Since(began).Round(time.Second); took != 5*time.Second {
-			t.Errorf("ten messages, of which five wait a second each, took %v", took)
+			t.Errorf("ten messages, five of which wait a second each, took %v", took)
 		}
 	})
 }

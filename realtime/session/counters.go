@@ -1,51 +1,35 @@
 package session
 
-import "sync/atomic"
+import "github.com/phoenixchat/phoenixchat/realtime/counter"
 
-// Counters are counts since the start of this instance. Whatever is not done,
-// dropped or ended has its name here.
+// Counters counts what happened on the sockets of this instance. Every way in which a frame is dropped or a socket ends
+// has its own counter.
 type Counters struct {
-	Opened, Welcomed int64 // sockets that came, and those that said a good hello
-	Open             int64 // now
-	Sends, Refused   int64 // send frames handled; of them answered with an error
-	Events           int64 // event frames queued for sockets
-	Hints            int64 // typing and presence frames queued
-	HintsDropped     int64 // not queued, or not passed on, since something was full or unreachable
-	BadFrames        int64 // that could not be read
-	UnknownFrames    int64 // of a later version, passed over
-	RateLimited      int64 // frames refused for their rate
-	WorkRefused      int64 // sends refused since the socket's queue was full (Redis is slow)
-	WindowFull       int64 // times that a socket's 256 unacknowledged messages were reached
-	ReadFailed       int64 // reads of a stream that failed and were repeated
-	Gaps             int64 // second welcomes
-	Poison           int64 // times that an event which no client can read was passed over
-	Unsettled        int64 // sockets that ended before their acks were settled
-	Panics           int64
+	Opened   counter.Count // sockets opened
+	Welcomed counter.Count // sockets whose hello was accepted
+	Open     counter.Gauge // sockets open now
+
+	Sends         counter.Count // send frames handled
+	Refused       counter.Count // frames answered with an error
+	Events        counter.Count // event frames queued for sockets
+	Hints         counter.Count // typing and presence frames queued for sockets
+	HintsDropped  counter.Count // hints dropped because a queue was full or Redis was unavailable
+	BadFrames     counter.Count // frames that could not be decoded
+	UnknownFrames counter.Count // frames of a later version of the protocol, ignored
+	RateLimited   counter.Count // frames refused for their rate
+	WorkRefused   counter.Count // sends refused because the socket's queue was full: Redis is slow
+	WindowFull    counter.Count // times that a socket reached 256 unacknowledged messages
+	ReadFailed    counter.Count // reads of a stream that failed and were retried
+	Gaps          counter.Count // second welcomes on a socket, because events may be missing
+	Poison        counter.Count // events skipped because no client could decode them
+	Unsettled     counter.Count // sockets that ended before their acks were settled
+	Panics        counter.Count // panics in a goroutine of a socket
 
 	// Why sockets ended.
-	ClosedByClient int64 // with a close frame
-	Lost           int64 // the connection broke
-	Silent         int64 // nothing was heard for 75 s
-	Slow           int64 // a write did not end in 10 s
-	Refusals       int64 // for an error that the client was told of
-	Moved          int64 // asked to go, and not gone in time
-}
-
-// counts is Counters while they count.
-type counts struct {
-	opened, welcomed, open, sends, refused, events, hints, hintsDropped, badFrames, unknownFrames,
-	rateLimited, workRefused, windowFull, readFailed, gaps, poison, unsettled, panics,
-	closedByClient, lost, silent, slow, refusals, moved atomic.Int64
-}
-
-func (c *counts) snapshot() Counters {
-	return Counters{
-		Opened: c.opened.Load(), Welcomed: c.welcomed.Load(), Open: c.open.Load(), Sends: c.sends.Load(), Refused: c.refused.Load(),
-		Events: c.events.Load(), Hints: c.hints.Load(), HintsDropped: c.hintsDropped.Load(),
-		BadFrames: c.badFrames.Load(), UnknownFrames: c.unknownFrames.Load(), RateLimited: c.rateLimited.Load(),
-		WorkRefused: c.workRefused.Load(), WindowFull: c.windowFull.Load(), ReadFailed: c.readFailed.Load(),
-		Gaps: c.gaps.Load(), Poison: c.poison.Load(), Unsettled: c.unsettled.Load(), Panics: c.panics.Load(),
-		ClosedByClient: c.closedByClient.Load(), Lost: c.lost.Load(), Silent: c.silent.Load(), Slow: c.slow.Load(),
-		Refusals: c.refusals.Load(), Moved: c.moved.Load(),
-	}
+	ClosedByClient counter.Count // the client sent a close frame
+	Lost           counter.Count // the connection broke
+	Silent         counter.Count // the client sent nothing for 75 s
+	Slow           counter.Count // a write took longer than 10 s
+	Refusals       counter.Count // the server closed it with an error
+	Moved          counter.Count // the server closed it because it stayed after a goaway
 }

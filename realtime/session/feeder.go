@@ -10,25 +10,25 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// readEvents is how many events are read from the stream at once.
+// readEvents is the number of events that one read of the stream returns.
 const readEvents = 128
 
-// feeder brings the inbox to the socket. It is the feeder goroutine's alone.
+// feeder sends the inbox to the socket. Only the feeder goroutine uses it.
 type feeder struct {
 	*session
-	pos      inbox.Position // up to where the socket has everything, or was told
-	behind   bool           // the stream must be read: wakes alone do not tell everything
-	full     bool           // too many messages are unacknowledged: waits for acks
-	caughtUp bool           // said so since the last welcome
+	pos      inbox.Position // everything up to here was sent, or the client knows that it may be missing
+	behind   bool           // the stream must be read, because wakes alone may not carry every event
+	full     bool           // too many messages are unacknowledged: wait for acks
+	caughtUp bool           // caught_up was sent after the last welcome
 	retry    *time.Timer    // reads again after a failed read
-	waiting  bool           // for retry
+	waiting  bool           // retry is set
 }
 
 // feedEvents is the feeder.
 func (s *session) feedEvents() {
 	f := &feeder{session: s, pos: s.attach.From, behind: true, retry: time.NewTimer(time.Hour)}
 	defer f.retry.Stop()
-	if !f.welcome(s.attach.Resumed) {
+	if !f.sendWelcome(s.attach.Resumed) {
 		return
 	}
 	for s.ctx.Err() == nil {
@@ -38,14 +38,15 @@ func (s *session) feedEvents() {
 		select {
 		case <-s.ctx.Done():
 		case <-s.feed.Ready():
-			f.live()
+			f.relayWakes()
 		case <-s.watcher.Ready():
 			for _, st := range s.watcher.ReadChanges() {
-				s.hint(wire.Presence{User: st.User, Online: st.Online, LastSeen: st.LastSeen})
+				s.pushHint(wire.Presence{User: st.User, Online: st.Online, LastSeen: st.LastSeen})
 			}
-		case <-s.acked:
-			// Room for a half at least: a read of the stream for each ack would cost as much as the wakes that it replaces.
-			if f.full && s.account.Unacked() <= wire.MaxUnacked/2 {
+		case <-s.ackArrived:
+			// Continue only when half of the window is free. Reading the stream after every ack would cost as much as the wakes
+			// that these reads replace.
+			if f.full && s.window.Unacked() <= wire.MaxUnacked/2 {
 				f.full = false
 			}
 		case <-f.retry.C:
@@ -54,14 +55,16 @@ func (s *session) feedEvents() {
 	}
 }
 
-// welcome begins a sequence of events.
-func (f *feeder) welcome(resumed bool) bool {
+// sendWelcome starts a sequence of events.
+func (f *feeder) sendWelcome(resumed bool) bool {
 	f.caughtUp = false
-	return f.push(wire.Welcome{UID: f.uid, Now: chat.MicrosOf(f.x.deps.Now()), Resumed: resumed, Limits: wire.DefaultLimits()})
+	return f.push(wire.Welcome{
+		UID: f.uid, Now: chat.MicrosOf(f.deps.Now()), Resumed: resumed, Limits: wire.DefaultLimits(),
+	})
 }
 
-// live hands on what the feed has.
-func (f *feeder) live() {
+// relayWakes sends what the feed has received.
+func (f *feeder) relayWakes() {
 	wakes, lost := f.feed.ReadWakes()
 	if lost {
 		f.behind = true
@@ -69,51 +72,50 @@ func (f *feeder) live() {
 	for _, w := range wakes {
 		switch {
 		case w.Hint != nil:
-			f.passHint(w.Hint)
+			f.relayHint(w.Hint)
 		case f.behind:
-			// The stream has it.
+			// The event will be read from the stream.
 		case f.pos.RelationTo(w) == inbox.Detached:
 			f.behind = true
 		case f.pos.RelationTo(w) == inbox.Next:
-			if !f.send(w.Event) {
+			if !f.sendEvent(w.Event) {
 				f.behind = true
 			}
 		}
 	}
 }
 
-// catchUp reads the stream until its end, or until the client must first
-// acknowledge what it has.
+// catchUp reads the stream to its end, or until the client must acknowledge messages first.
 func (f *feeder) catchUp() {
 	for f.ctx.Err() == nil {
-		page, err := f.x.deps.Inboxes.Read(f.ctx, f.uid, f.pos, readEvents)
+		page, err := f.deps.Inboxes.Read(f.ctx, f.uid, f.pos, readEvents)
 		if err != nil {
-			f.failed(err)
+			f.retryLater(err)
 			return
 		}
 		if page.Gap {
-			f.x.counts.gaps.Add(1)
-			f.log.Info("events may be missing: a new welcome", "other_life", page.NewEpoch)
+			f.counters.Gaps.Add(1)
+			f.log.Info("events may be missing; sending a new welcome", "new_epoch", page.NewEpoch)
 			start := page.Next
-			start.ID = inbox.ID{} // of another life nothing was sent yet
+			start.ID = inbox.ID{} // nothing of another epoch was sent yet
 			if start.Epoch == f.pos.Epoch {
 				start.ID = f.pos.ID
 			}
 			f.pos = start
-			if !f.welcome(false) {
+			if !f.sendWelcome(false) {
 				return
 			}
 			if page.NewEpoch {
-				// Not at once: all sockets find out at the same time.
-				f.after(rand.N(f.x.deps.ResyncOver), func() { f.goaway(wire.GoawayResync, f.x.deps.GoawayWithin) })
+				// After a random time, because all sockets detect a new epoch at the same moment.
+				f.after(rand.N(f.deps.ResyncOver), func() { f.goaway(wire.GoawayResync, f.deps.GoawayWithin) })
 			}
 		}
 		for _, e := range page.Events {
-			if f.poison(e) {
+			if f.isPoison(e) {
 				f.pos = f.pos.AdvanceTo(e)
 				continue
 			}
-			if !f.send(e) {
+			if !f.sendEvent(e) {
 				return
 			}
 		}
@@ -129,62 +131,59 @@ func (f *feeder) catchUp() {
 	}
 }
 
-// poison reports whether no client could read e, which then is passed over,
-// counted and logged: a client gives up a socket that brings such an event, and
-// with every socket that follows it would come to the same place. What scripts
-// publish is not asked, since nobody else writes events; a foreign entry only
-// stands in the stream.
-func (f *feeder) poison(e inbox.Event) bool {
+// isPoison reports whether no client could decode e. The feeder then skips the event. A client that received it would
+// close the socket, and would receive it again on every following socket. Only events read from the stream are checked.
+// Wakes are published by our scripts alone, whereas a foreign entry can only be in the stream.
+func (f *feeder) isPoison(e inbox.Event) bool {
 	_, err := wire.DecodeEvent(e.Data)
 	if err == nil {
 		return false
 	}
-	f.x.counts.poison.Add(1)
-	f.log.Error("an inbox has an event that no client can read; it is passed over", "entry", e.ID.String(), "error", err)
+	f.counters.Poison.Add(1)
+	f.log.Error("skipped an inbox event that no client can decode", "entry", e.ID.String(), "error", err)
 	return true
 }
 
-// failed plans the next try.
-func (f *feeder) failed(err error) {
+// retryLater schedules the next read after a failed one.
+func (f *feeder) retryLater(err error) {
 	if f.ctx.Err() != nil {
 		return
 	}
-	f.x.counts.readFailed.Add(1)
+	f.counters.ReadFailed.Add(1)
 	f.waiting = true
-	f.log.Info("reading the inbox failed; it will be tried again", "error", err)
+	f.log.Info("reading the inbox failed; retrying", "error", err)
 	f.retry.Reset(retryRedisMin + rand.N(retryRedisMax-retryRedisMin))
 }
 
-// send queues e for the writer, unless the client must first acknowledge what
-// it has, and reports whether it did.
-func (f *feeder) send(e inbox.Event) bool {
-	if e.Type == wire.EventMessage && f.account.Unacked() >= wire.MaxUnacked {
+// sendEvent queues e for the writer and reports whether it did. It does not if the client must acknowledge messages
+// first.
+func (f *feeder) sendEvent(e inbox.Event) bool {
+	if e.Type == wire.EventMessage && f.window.Unacked() >= wire.MaxUnacked {
 		if !f.full {
-			f.x.counts.windowFull.Add(1)
+			f.counters.WindowFull.Add(1)
 		}
 		f.full = true
 		return false
 	}
 	pos := f.pos.AdvanceTo(e)
-	// Noted first: the ack can come as soon as the writer has it.
-	f.account.Sent(pos.Epoch, e)
+	// Recorded before push, because the ack can arrive as soon as the writer has the frame.
+	f.window.Sent(pos.Epoch, e)
 	if !f.push(wire.EventFrame{Cursor: pos.Cursor.String(), Event: e.Data}) {
 		return false
 	}
-	f.x.counts.events.Add(1)
+	f.counters.Events.Add(1)
 	f.pos = pos
 	return true
 }
 
-// passHint sends a hint that another instance, or this one, has published. Only what
-// this version knows goes on.
-func (f *feeder) passHint(data json.RawMessage) {
+// relayHint sends a hint that an instance has published, if this version knows its type.
+func (f *feeder) relayHint(data json.RawMessage) {
 	frame, err := wire.DecodeServer(data)
 	if err != nil {
-		f.log.Warn("a hint cannot be read", "error", err)
+		f.log.Warn("dropped a hint that cannot be decoded", "error", err)
 		return
 	}
 	if typing, ok := frame.(wire.Typing); ok {
-		f.hint(typing)
+		f.pushHint(typing)
 	}
 }

@@ -30,7 +30,8 @@ func hello(token, cursor string) wire.ClientFrame {
 func TestHello(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		s, w, events := in.Hello(t, alice, "")
-		if w.UID != alice || w.Resumed || w.Limits != wire.DefaultLimits() || w.Now != chat.MicrosOf(time.Now()) || len(events) != 0 {
+		if w.UID != alice || w.Resumed || w.Limits != wire.DefaultLimits() || w.Now != chat.MicrosOf(time.Now()) ||
+			len(events) != 0 {
 			t.Errorf("welcome %+v, %d events", w, len(events))
 		}
 		s.Send(wire.ClientFrame{Type: wire.TypePing})
@@ -50,8 +51,8 @@ func TestNoHello(t *testing.T) {
 	})
 }
 
-// Signs of life at the WebSocket level do not put the end off.
-func TestNoHelloButUnknownFrames(t *testing.T) {
+// Frames of unknown types do not extend the time for the hello.
+func TestUnknownFramesDoNotDelayTheHelloTimeout(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		began := time.Now()
 		s := in.Dial(t, servertest.DialOptions{})
@@ -72,19 +73,24 @@ func TestFirstFrames(t *testing.T) {
 		close int
 		code  string
 	}{
-		"send before hello":   {`{"type":"send","id":"019abd3e-7c1a-7b52-9d0f-3f2a6b1c4d5e","to":"bobUid0002","body":"x","at":1}`, 1008, "hello_expected"},
+		"send before hello": {
+			`{"type":"send","id":"019abd3e-7c1a-7b52-9d0f-3f2a6b1c4d5e","to":"bobUid0002","body":"x","at":1}`,
+			1008, "hello_expected",
+		},
 		"ping before hello":   {`{"type":"ping"}`, 1008, "hello_expected"},
 		"ack before hello":    {`{"type":"ack","cursor":"e:1-0"}`, 1008, "hello_expected"},
-		"no JSON":             {`hello`, 1008, "bad_frame"},
+		"not JSON":            {`hello`, 1008, "bad_frame"},
 		"an array":            {`[]`, 1008, "bad_frame"},
 		"empty":               {``, 1008, "bad_frame"},
 		"invalid UTF-8":       {"{\"type\":\"hello\",\"token\":\"\xff\"}", 1008, "bad_frame"},
 		"no type":             {`{}`, 1008, "bad_frame"},
 		"hello without token": {`{"type":"hello","device":"d"}`, 1008, "bad_frame"},
-		"send in bad form":    {`{"type":"send","id":"m1"}`, 1008, "bad_frame"},
-		"oversize":            {`{"type":"hello","token":"` + strings.Repeat("x", chat.MaxFrameSize) + `"}`, 1009, "frame_too_large"},
-		"much too large":      {strings.Repeat("x", 1<<20), 1009, "frame_too_large"},
-		"bad token":           {`{"type":"hello","token":"sesame","device":"d"}`, 1008, "unauthenticated"},
+		"malformed send":      {`{"type":"send","id":"m1"}`, 1008, "bad_frame"},
+		"too large": {
+			`{"type":"hello","token":"` + strings.Repeat("x", chat.MaxFrameSize) + `"}`, 1009, "frame_too_large",
+		},
+		"much too large": {strings.Repeat("x", 1<<20), 1009, "frame_too_large"},
+		"bad token":      {`{"type":"hello","token":"sesame","device":"d"}`, 1008, "unauthenticated"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
@@ -92,7 +98,7 @@ func TestFirstFrames(t *testing.T) {
 				s := in.Dial(t, servertest.DialOptions{})
 				s.Text(tc.text)
 				wantError(t, s.Closed(tc.close), tc.code)
-				other.Send(wire.ClientFrame{Type: wire.TypePing}) // nobody else is touched
+				other.Send(wire.ClientFrame{Type: wire.TypePing}) // other sockets are not affected
 				servertest.As[wire.Pong](other)
 			})
 		})
@@ -118,8 +124,12 @@ func TestTokensAtHello(t *testing.T) {
 		"of another project": {func() map[string]any {
 			return map[string]any{"aud": "other", "iss": "https://securetoken.google.com/other"}
 		}, 1008, "unauthenticated"},
-		"from the future": {func() map[string]any { return map[string]any{"iat": now(time.Minute)} }, 1008, "unauthenticated"},
-		"of nobody":       {func() map[string]any { return map[string]any{"sub": "nobodyUid0009"} }, 1008, "account_deleted"},
+		"from the future": {func() map[string]any {
+			return map[string]any{"iat": now(time.Minute)}
+		}, 1008, "unauthenticated"},
+		"of an unknown user": {func() map[string]any {
+			return map[string]any{"sub": "nobodyUid0009"}
+		}, 1008, "account_deleted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
@@ -137,13 +147,17 @@ func TestGateAtHello(t *testing.T) {
 		close int
 		code  string
 	}{
-		"disabled":             {func() gate.Gate { return gate.Gate{Exists: true, Disabled: true} }, 1008, "account_disabled"},
-		"deleted":              {func() gate.Gate { return gate.Gate{} }, 1008, "account_deleted"},
-		"signed out elsewhere": {func() gate.Gate { return gate.Gate{Exists: true, ValidAfter: time.Now().Add(time.Second)} }, 4401, "token_ended"},
+		"disabled": {func() gate.Gate {
+			return gate.Gate{Exists: true, Disabled: true}
+		}, 1008, "account_disabled"},
+		"deleted": {func() gate.Gate { return gate.Gate{} }, 1008, "account_deleted"},
+		"signed out elsewhere": {func() gate.Gate {
+			return gate.Gate{Exists: true, ValidAfter: time.Now().Add(time.Second)}
+		}, 4401, "token_ended"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
-				rig.People.Set(alice, tc.gate())
+				rig.Gates.Set(alice, tc.gate())
 				s := in.Dial(t, servertest.DialOptions{})
 				s.Send(hello(servertest.Token(alice, nil), ""))
 				wantError(t, s.Closed(tc.close), tc.code)
@@ -157,15 +171,15 @@ func TestOriginsAndProtocols(t *testing.T) {
 		o    servertest.DialOptions
 		code string
 	}{
-		"another site":         {servertest.DialOptions{Origin: "https://evil.example.org"}, "origin_refused"},
-		"another scheme":       {servertest.DialOptions{Origin: "http://chat.example.org"}, "origin_refused"},
-		"another port":         {servertest.DialOptions{Origin: "https://chat.example.org:8443"}, "origin_refused"},
-		"one that begins so":   {servertest.DialOptions{Origin: "https://chat.example.org.evil.org"}, "origin_refused"},
-		"a sandboxed page":     {servertest.DialOptions{Origin: "null"}, "origin_refused"},
-		"no origin":            {servertest.DialOptions{Origin: "-"}, "origin_refused"},
-		"no protocol":          {servertest.DialOptions{Subprotocol: "-"}, "protocol_unknown"},
-		"a protocol to come":   {servertest.DialOptions{Subprotocol: "chat.v2"}, "protocol_unknown"},
-		"another capital form": {servertest.DialOptions{Origin: "HTTPS://chat.example.org"}, "origin_refused"},
+		"another host":     {servertest.DialOptions{Origin: "https://evil.example.org"}, "origin_refused"},
+		"another scheme":   {servertest.DialOptions{Origin: "http://chat.example.org"}, "origin_refused"},
+		"another port":     {servertest.DialOptions{Origin: "https://chat.example.org:8443"}, "origin_refused"},
+		"a longer host":    {servertest.DialOptions{Origin: "https://chat.example.org.evil.org"}, "origin_refused"},
+		"a sandboxed page": {servertest.DialOptions{Origin: "null"}, "origin_refused"},
+		"no origin":        {servertest.DialOptions{Origin: "-"}, "origin_refused"},
+		"no protocol":      {servertest.DialOptions{Subprotocol: "-"}, "protocol_unknown"},
+		"a later protocol": {servertest.DialOptions{Subprotocol: "chat.v2"}, "protocol_unknown"},
+		"in upper case":    {servertest.DialOptions{Origin: "HTTPS://chat.example.org"}, "origin_refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
@@ -194,39 +208,40 @@ func TestRedisUnreachableAtHello(t *testing.T) {
 		e := s.Closed(websocket.CloseTryAgainLater)
 		wantError(t, e, "unavailable")
 		if e.RetryAfterMS <= 0 {
-			t.Error("no retry_after_ms")
+			t.Error("the error has no retry_after_ms")
 		}
 		in.Redis.Down(false)
-		testwait.Advance(5 * time.Second) // the client waits, too
+		testwait.Advance(5 * time.Second) // clients wait before they try again, too
 		in.Join(t, alice)
 	})
 }
 
-func TestTheStoreIsDownAtHello(t *testing.T) {
+func TestStoreIsDownAtHello(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
-		rig.People.Down(true)
+		rig.Gates.Down(true)
 		s := in.Dial(t, servertest.DialOptions{})
 		s.Send(hello(servertest.Token(alice, nil), ""))
 		wantError(t, s.Closed(websocket.CloseTryAgainLater), "unavailable")
 	})
 }
 
-// A store that is slow rather than dead is told like a dead one, by its code.
-func TestTheStoreIsSlowAtHello(t *testing.T) {
+// A slow store is reported with the same code as a store that is down.
+func TestStoreIsSlowAtHello(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
-		rig.People.Slow(time.Hour)
+		rig.Gates.Slow(time.Hour)
 		s := in.Dial(t, servertest.DialOptions{})
 		began := time.Now()
 		s.Send(hello(servertest.Token(alice, nil), ""))
 		wantError(t, s.Closed(websocket.CloseTryAgainLater), "unavailable")
 		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("told after %v", took)
+			t.Errorf("the error came after %v", took)
 		}
 	})
 }
 
 func TestTooManySocketsOfAUser(t *testing.T) {
-	bubble(t, func(d *server.Deps) { d.MaxSocketsPerUser = 2 }, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+	limit := func(d *server.Deps) { d.MaxSocketsPerUser = 2 }
+	bubble(t, limit, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		first := in.Join(t, alice)
 		in.Join(t, alice)
 		s := in.Dial(t, servertest.DialOptions{})
@@ -244,7 +259,7 @@ func TestTooManySocketsOfAnInstance(t *testing.T) {
 		in.Join(t, alice)
 		first := in.Join(t, bob)
 		if s, status := in.TryDial(t, servertest.DialOptions{}); s != nil || status != 503 {
-			t.Errorf("a third of two sockets: %v, %d", s, status)
+			t.Errorf("a third socket with a limit of two: %v, %d", s, status)
 		}
 		first.Close()
 		testwait.Advance(time.Second)
@@ -252,8 +267,8 @@ func TestTooManySocketsOfAnInstance(t *testing.T) {
 	})
 }
 
-// Cursors that this inbox never gave acknowledge nothing and are no error: the
-// device is told that something may be missing, and gets everything retained.
+// A cursor that this inbox never issued is not an error, and acknowledges nothing. The welcome says that events may be
+// missing, and the device receives everything that is retained.
 func TestForgedCursors(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
@@ -269,17 +284,17 @@ func TestForgedCursors(t *testing.T) {
 		for name, cursor := range map[string]string{
 			"from the future":   epoch + ":99999999999999-0",
 			"another user's":    mine[len(mine)-1].Cursor,
-			"of another life":   "0123456789abcdef:1-0",
+			"of another epoch":  "0123456789abcdef:1-0",
 			"nonsense":          "newest",
 			"negative":          epoch + ":-5-0",
 			"with a long epoch": strings.Repeat("e", 150) + ":1-0",
 		} {
 			s, w, events := in.Hello(t, bob, cursor)
 			if name == "another user's" && w.Resumed {
-				continue // the two inboxes happen to be on one clock: a place between, which holds nothing back
+				continue // both inboxes are on the same clock, so the cursor is a place between their events
 			}
 			if w.Resumed || len(events) != 1 {
-				t.Errorf("%s: resumed %v with %d events, want all of them anew", name, w.Resumed, len(events))
+				t.Errorf("%s: resumed %v with %d events, want all events again", name, w.Resumed, len(events))
 			}
 			s.Break()
 		}

@@ -17,13 +17,13 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// waitFor waits for the next frame, for at most so long; it must be a T. It returns how long it took.
-func waitFor[T wire.ServerFrame](t *testing.T, s *servertest.Socket, most time.Duration) (T, time.Duration) {
+// waitFor waits for the next frame, which must be a T. It returns the frame and how long that took.
+func waitFor[T wire.ServerFrame](t *testing.T, s *servertest.Socket, limit time.Duration) (T, time.Duration) {
 	t.Helper()
 	began := time.Now()
-	f, ok := s.Wait(most)
+	f, ok := s.Wait(limit)
 	if !ok {
-		t.Fatalf("%s: no frame in %v", s.UID, most)
+		t.Fatalf("%s: no frame in %v", s.UID, limit)
 	}
 	got, ok := f.(T)
 	if !ok {
@@ -33,7 +33,8 @@ func waitFor[T wire.ServerFrame](t *testing.T, s *servertest.Socket, most time.D
 }
 
 func TestRotation(t *testing.T) {
-	bubble(t, func(d *server.Deps) { d.SocketAgeMin, d.SocketAgeMax = 20*time.Minute, 30*time.Minute }, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+	ages := func(d *server.Deps) { d.SocketAgeMin, d.SocketAgeMax = 20*time.Minute, 30*time.Minute }
+	bubble(t, ages, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
 		g, took := waitFor[wire.Goaway](t, a, time.Hour)
 		if g.Reason != wire.GoawayRotate || g.WithinMS != 60_000 {
@@ -42,7 +43,7 @@ func TestRotation(t *testing.T) {
 		if took < 20*time.Minute || took > 30*time.Minute {
 			t.Errorf("asked to rotate after %v", took)
 		}
-		// Served until it goes, or is closed.
+		// It is served until it is closed.
 		a.Say(bob, "still here")
 		began := time.Now()
 		a.Closed(websocket.CloseGoingAway)
@@ -53,8 +54,9 @@ func TestRotation(t *testing.T) {
 }
 
 func TestSocketsRotateAtDifferentAges(t *testing.T) {
-	bubble(t, func(d *server.Deps) { d.SocketAgeMin, d.SocketAgeMax = 20*time.Minute, 30*time.Minute }, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
-		ages := map[time.Duration]bool{}
+	ages := func(d *server.Deps) { d.SocketAgeMin, d.SocketAgeMax = 20*time.Minute, 30*time.Minute }
+	bubble(t, ages, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		seen := map[time.Duration]bool{}
 		var sockets []*servertest.Socket
 		for range 5 {
 			sockets = append(sockets, in.Join(t, alice))
@@ -64,10 +66,10 @@ func TestSocketsRotateAtDifferentAges(t *testing.T) {
 			if _, ok := s.Wait(time.Hour); !ok {
 				t.Fatal("no goaway")
 			}
-			ages[s.Heard().Sub(began).Truncate(time.Second)] = true
+			seen[s.Heard().Sub(began).Truncate(time.Second)] = true
 		}
-		if len(ages) < 3 {
-			t.Errorf("five sockets were asked at only %d different times", len(ages))
+		if len(seen) < 3 {
+			t.Errorf("five sockets were asked to rotate at only %d different times", len(seen))
 		}
 	})
 }
@@ -86,7 +88,7 @@ func TestTokenEnds(t *testing.T) {
 		if took := time.Since(began); took > 10*time.Minute || took < 9*time.Minute+58*time.Second {
 			t.Errorf("closed after %v", took)
 		}
-		a.Send(wire.ClientFrame{Type: wire.TypePing}) // one with a longer token lives
+		a.Send(wire.ClientFrame{Type: wire.TypePing}) // a socket with a longer token stays open
 		servertest.Until[wire.Pong](a)
 	})
 }
@@ -99,8 +101,10 @@ func TestTokenRenewal(t *testing.T) {
 		servertest.Until[wire.CaughtUp](s)
 		testwait.Advance(9 * time.Minute)
 		renew := func(token string) { s.Send(wire.ClientFrame{Type: wire.TypeToken, Token: token}) }
-		renew(servertest.Token(alice, map[string]any{"exp": began.Add(20 * time.Minute).Unix(), "auth_time": began.Unix()}))
-		renew(servertest.Token(alice, map[string]any{"exp": time.Now().Add(-time.Minute).Unix()})) // too late by itself: told, no harm
+		renew(servertest.Token(alice,
+			map[string]any{"exp": began.Add(20 * time.Minute).Unix(), "auth_time": began.Unix()}))
+		// An expired token is refused, and changes nothing.
+		renew(servertest.Token(alice, map[string]any{"exp": time.Now().Add(-time.Minute).Unix()}))
 		if e := s.Refused("token_ended"); e.ID != "" {
 			t.Errorf("%+v", e)
 		}
@@ -120,9 +124,11 @@ func TestTokensThatEndTheSocket(t *testing.T) {
 		close int
 		code  string
 	}{
-		"of someone else":    {func() string { return servertest.Token(bob, nil) }, 1008, "token_other_user"},
-		"forged":             {func() string { return "sesame" }, 1008, "unauthenticated"},
-		"of another project": {func() string { return servertest.Token(alice, map[string]any{"aud": "other"}) }, 1008, "unauthenticated"},
+		"of another user": {func() string { return servertest.Token(bob, nil) }, 1008, "token_other_user"},
+		"forged":          {func() string { return "sesame" }, 1008, "unauthenticated"},
+		"of another project": {func() string {
+			return servertest.Token(alice, map[string]any{"aud": "other"})
+		}, 1008, "unauthenticated"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
@@ -134,7 +140,7 @@ func TestTokensThatEndTheSocket(t *testing.T) {
 	}
 }
 
-// What an administrator does reaches open sockets on every instance within 5 s.
+// A change that an administrator makes reaches open sockets on every instance within 5 s.
 func TestGateChangesCloseOpenSockets(t *testing.T) {
 	for name, tc := range map[string]struct {
 		gate  func() gate.Gate
@@ -151,7 +157,7 @@ func TestGateChangesCloseOpenSockets(t *testing.T) {
 				sockets := []*servertest.Socket{in.Join(t, alice), second.Join(t, alice)}
 				b := second.Join(t, bob)
 				testwait.Advance(time.Minute)
-				rig.People.Set(alice, tc.gate())
+				rig.Gates.Set(alice, tc.gate())
 				if err := in.ChangeGate(context.Background(), alice, tc.gate()); err != nil {
 					t.Fatal(err)
 				}
@@ -169,11 +175,11 @@ func TestGateChangesCloseOpenSockets(t *testing.T) {
 	}
 }
 
-// A socket that answers pings lives; one of which nothing is heard is dropped.
-func TestSilence(t *testing.T) {
+// A socket that answers pings stays open. A silent one is dropped.
+func TestSilentSocketIsDropped(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
-		b.Pause() // answers nothing, pings included
+		b.Pause() // does not even answer pings
 		b.Send(wire.ClientFrame{Type: wire.TypePing})
 		began := time.Now()
 		for in.Sockets() == 2 {
@@ -191,7 +197,7 @@ func TestSilence(t *testing.T) {
 	})
 }
 
-// At most 256 messages are in flight; the rest comes from the stream as acks do.
+// At most 256 messages are unacknowledged. The rest is read from the stream as acks arrive.
 func TestFlowControl(t *testing.T) {
 	bubble(t, func(d *server.Deps) {
 		d.Limits.Sends.Burst, d.Limits.Sends.PerSecond = 10_000, 10_000
@@ -204,8 +210,8 @@ func TestFlowControl(t *testing.T) {
 		}
 		got := 0
 		var cursor string
-		receive := func(most int) {
-			for range most {
+		receive := func(n int) {
+			for range n {
 				e, c := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
 				if e.Body != fmt.Sprint(got) {
 					t.Fatalf("message %d is %q", got, e.Body)
@@ -231,7 +237,7 @@ func TestFlowControl(t *testing.T) {
 	})
 }
 
-// A client that does not read holds nobody up and loses nothing.
+// A client that does not read delays nobody else, and loses nothing.
 func TestSlowReader(t *testing.T) {
 	bubble(t, func(d *server.Deps) {
 		d.Limits.Sends.Burst, d.Limits.Sends.PerSecond = 10_000, 10_000
@@ -252,7 +258,7 @@ func TestSlowReader(t *testing.T) {
 		for len(seen) < n {
 			e, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
 			if seen[e.ID] {
-				t.Fatalf("%s came twice", e.ID)
+				t.Fatalf("%s arrived twice", e.ID)
 			}
 			seen[e.ID] = true
 		}
@@ -289,18 +295,18 @@ func TestDrain(t *testing.T) {
 		if s, status := in.TryDial(t, servertest.DialOptions{}); s != nil || status != 503 {
 			t.Errorf("a new socket while draining: %d", status)
 		}
-		// Served to the end: the ack of what came before is settled.
+		// Sockets are served to the end: the ack of an earlier message is settled.
 		b.Ack(cursor)
 		servertest.Until[wire.Goaway](b)
 		nb, w, _ := second.Hello(t, bob, cursor)
 		if !w.Resumed {
-			t.Error("not resumed elsewhere")
+			t.Error("the session did not resume on the other instance")
 		}
 		b.Close()
 		for _, s := range sockets[:10] {
 			s.Close()
 		}
-		for _, s := range sockets[10:] { // these do not go
+		for _, s := range sockets[10:] { // these do not move
 			s.Closed(websocket.CloseGoingAway)
 		}
 		if err := <-done; err != nil {
@@ -316,7 +322,7 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-func TestDrainOfNobodyIsQuick(t *testing.T) {
+func TestDrainWithoutSocketsIsQuick(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		in.Join(t, alice).Close()
 		testwait.Advance(time.Second)
@@ -329,8 +335,8 @@ func TestDrainOfNobodyIsQuick(t *testing.T) {
 	})
 }
 
-// Pub/Sub is down: a socket's handler waits 5 s for its acks and no longer, and
-// what was not published is settled when the device comes back.
+// Pub/Sub is down: the handler of a socket waits for its acks for 5 s at most, and messages that were not published are
+// settled when the device comes back.
 func TestEndWithoutPubSub(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		rig.Published.Fail(errors.New("pub/sub is down"))
@@ -353,7 +359,7 @@ func TestEndWithoutPubSub(t *testing.T) {
 		rig.Published.Fail(nil)
 		_, w, _ := in.Hello(t, bob, cursor)
 		if !w.Resumed {
-			t.Error("not resumed")
+			t.Error("the session did not resume")
 		}
 		d, _ := servertest.Event[wire.DeliveredEvent](a, wire.EventDelivered)
 		if len(d.Messages) != 1 {
@@ -362,8 +368,8 @@ func TestEndWithoutPubSub(t *testing.T) {
 	})
 }
 
-// Enter and close at once: what was read is sent.
-func TestSendAndClose(t *testing.T) {
+// Messages that were read before the client closed the socket are sent.
+func TestSendsBeforeCloseAreSent(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		b := in.Join(t, bob)
 		in.Redis.Slow(300 * time.Millisecond)

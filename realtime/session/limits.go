@@ -8,7 +8,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Rate is how often something may be done: Burst at once, then PerSecond.
+// Rate is a rate limit: Burst events at once, then PerSecond events per second.
 type Rate struct {
 	PerSecond float64
 	Burst     int
@@ -16,23 +16,23 @@ type Rate struct {
 
 func (r Rate) limiter() *rate.Limiter { return rate.NewLimiter(rate.Limit(r.PerSecond), r.Burst) }
 
-// each returns how long n of them take beyond the burst, between a second and a minute.
-func (r Rate) each(n int) time.Duration {
+// timeFor returns how long n events take once the burst is used up, at least a second and at most a minute.
+func (r Rate) timeFor(n int) time.Duration {
 	return min(max(time.Duration(float64(n)/r.PerSecond*float64(time.Second)), time.Second), time.Minute)
 }
 
-// Limits are the rates of a socket and of a user. They are out of reach for
-// people, devices that come back from a long journey included, and end floods.
+// Limits are the rate limits of a socket and of a user. A person does not reach them, not even with a device that was
+// offline for a long time. They stop floods.
 type Limits struct {
-	Sends     Rate // sends of one socket, beyond which they wait in its queue; default 20/s, 200 at once
-	UserSends Rate // sends of one user, all sockets of this instance, likewise; default 30/s, 500 at once
-	Frames    Rate // frames of any type of one socket; default 100/s, 500 at once
-	Typing    Rate // typing frames of one socket, beyond which they are passed over; default 2/s, 10 at once
-	Watches   Rate // watch lists of one socket, beyond which the newest waits; default 1/s, 10 at once
-	Strikes   Rate // refused frames of one socket, beyond which it is closed; default 1/s, 60 at once
+	Sends     Rate // sends of one socket; more of them wait in its queue; default 20/s, burst 200
+	UserSends Rate // sends of one user on this instance; more of them wait; default 30/s, burst 500
+	Frames    Rate // frames of any type of one socket; default 100/s, burst 500
+	Typing    Rate // typing frames of one socket; more of them are dropped; default 2/s, burst 10
+	Watches   Rate // watch lists of one socket; the newest waits; default 1/s, burst 10
+	Strikes   Rate // refused frames of one socket; more of them close it; default 1/s, burst 60
 }
 
-// WithDefaults returns l with the defaults in place of what is unset.
+// WithDefaults returns l with every unset limit replaced by its default.
 func (l Limits) WithDefaults() Limits {
 	set := func(r *Rate, perSecond float64, burst int) {
 		if *r == (Rate{}) {
@@ -48,12 +48,13 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// ErrRateLimited answers a frame that came too soon; it may be sent again
-// after RetryAfter. A client that does not heed it is closed with the same code.
-var ErrRateLimited = problem.New(problem.TooMany, "rate_limited", "This is going too fast. It will be tried again in a moment.")
+// ErrRateLimited answers a frame that exceeds a rate limit. The frame may be sent again after RetryAfter. A client that
+// ignores this is closed with the same code.
+var ErrRateLimited = problem.New(problem.TooMany, "rate_limited",
+	"You are doing this too often. The app will try again in a moment.")
 
-// take takes one from l, or returns how long to wait for it.
-func take(l *rate.Limiter) (wait time.Duration, ok bool) {
+// allow uses up one event of l, or returns how long to wait for the next.
+func allow(l *rate.Limiter) (wait time.Duration, ok bool) {
 	now := time.Now()
 	r := l.ReserveN(now, 1)
 	delay := r.DelayFrom(now)
@@ -64,8 +65,7 @@ func take(l *rate.Limiter) (wait time.Duration, ok bool) {
 	return max(delay, 100*time.Millisecond), false
 }
 
-// reserve takes one from each limiter, now or in the future, and returns how
-// long to wait until it may be used.
+// reserve uses up one event of each limiter, now or in the future, and returns how long to wait until it may happen.
 func reserve(limiters ...*rate.Limiter) (wait time.Duration) {
 	now := time.Now()
 	for _, l := range limiters {

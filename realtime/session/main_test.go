@@ -16,9 +16,11 @@ const (
 	alice, bob, carol = "aliceUid0001", "bobUid0002", "carolUid0003"
 )
 
-// bubble runs fn with one instance and three people, under a clock that moves
-// only while everybody waits.
-func bubble(t *testing.T, change func(*server.Deps), fn func(t *testing.T, rig *servertest.Rig, in *servertest.Instance)) {
+// bubble runs fn with one instance and three users in a synctest bubble, whose clock advances only while every
+// goroutine waits.
+func bubble(t *testing.T, change func(*server.Deps),
+	fn func(t *testing.T, rig *servertest.Rig, in *servertest.Instance),
+) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		rig := servertest.New(t, alice, bob, carol)

@@ -20,12 +20,11 @@ import (
 
 var (
 	seedFlag = flag.Uint64("seed", 0, "run only the random history of this seed")
-	runsFlag = flag.Int("histories", 15, "random histories to run")
+	runsFlag = flag.Int("histories", 15, "number of random histories")
 )
 
-// device is one device of a person with the least of the client's rules: it
-// keeps what it got and its cursor, acknowledges when it is told to, and has
-// an outbox that it repeats, unchanged and in order, until it is delivered.
+// device is one device of a user with a minimum of the client's rules: it stores what it receives and its cursor,
+// acknowledges when the test says so, and repeats its outbox, unchanged and in order, until the messages are delivered.
 type device struct {
 	uid    string
 	at     int // the instance of its socket
@@ -34,9 +33,9 @@ type device struct {
 
 	cursor   string
 	got      []chat.Message // messages to or from the user, as they first came
-	owed     []string       // ids that it was told are delivered: to be loaded if it never sees them
+	loadable []string       // ids of delivered messages: to be loaded from the archive if they never arrive
 	outbox   []wire.ClientFrame
-	sent     map[string]bool // answered with sent, once
+	sent     map[string]bool // ids that were answered with sent
 	resumed  int
 	welcomes int
 }
@@ -49,14 +48,13 @@ type history struct {
 	servers []*servertest.Instance
 	devices []*device
 	wrote   map[string]string // id → body
-	nth     int
+	written int
 	wiped   bool
 }
 
-// TestRandomHistories drives two people with two devices each through random
-// sends, acks, lost connections, killed and drained instances, a Redis that is cut off, slow
-// and wiped, and a Pub/Sub that fails. Then everything is mended, and all must
-// have everything, in one order, saved after it was delivered.
+// TestRandomHistories drives two users with two devices each through random sends, acks, lost connections, killed and
+// drained instances, a Redis that is cut off, slow and wiped, and a Pub/Sub that fails. Then everything is repaired. In
+// the end every device must have every message, in the same order, and a message must not be saved before delivery.
 func TestRandomHistories(t *testing.T) {
 	first, runs := rand.Uint64(), *runsFlag
 	if *seedFlag != 0 {
@@ -66,7 +64,8 @@ func TestRandomHistories(t *testing.T) {
 		seed := first + uint64(i)
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := &history{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), rig: servertest.New(t, alice, bob), wrote: map[string]string{}}
+				h := &history{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), rig: servertest.New(t, alice, bob),
+					wrote: map[string]string{}}
 				h.run()
 			})
 		})
@@ -119,15 +118,15 @@ func (h *history) run() {
 	h.judge()
 }
 
-// write puts a message into the device's outbox and sends it where it can.
+// write puts a message into the device's outbox, and sends it if the device is live.
 func (h *history) write(d *device) {
 	to := alice
 	if d.uid == alice {
 		to = bob
 	}
-	h.nth++
-	m := servertest.Message(to, fmt.Sprint(h.nth))
-	for _, o := range d.got { // after what is on its screen
+	h.written++
+	m := servertest.Message(to, fmt.Sprint(h.written))
+	for _, o := range d.got { // after everything that is on its screen
 		m.At = max(m.At, o.At+1)
 	}
 	for _, o := range d.outbox {
@@ -140,7 +139,7 @@ func (h *history) write(d *device) {
 	}
 }
 
-// ack acknowledges what the device has.
+// ack acknowledges everything that the device has.
 func (h *history) ack(d *device) {
 	if d.live && d.cursor != "" {
 		d.socket.Ack(d.cursor)
@@ -168,7 +167,7 @@ func (h *history) connect(d *device) {
 	s.Send(wire.ClientFrame{Type: wire.TypeHello, Token: servertest.Token(d.uid, nil), Device: "d", Cursor: d.cursor})
 }
 
-// replace ends an instance, by kill or in order, and starts another one in its place.
+// replace kills an instance or stops it gracefully, and starts another one in its place.
 func (h *history) replace(i int, kill bool) {
 	if kill {
 		h.servers[i].Kill()
@@ -178,18 +177,18 @@ func (h *history) replace(i int, kill bool) {
 	h.servers[i] = h.start()
 }
 
-// wait lets time pass while devices read.
+// wait advances the clock, and then lets the devices read.
 func (h *history) wait(d time.Duration) {
 	testwait.Advance(d)
 	h.read()
 }
 
-// read lets every device take what has come.
+// read lets every device handle the frames that have arrived.
 func (h *history) read() {
 	synctest.Wait()
 	for _, d := range h.devices {
 		for d.socket != nil {
-			f, open, ok := d.socket.Take()
+			f, open, ok := d.socket.TryNext()
 			if !open {
 				d.socket.Break()
 				d.socket, d.live = nil, false
@@ -197,12 +196,12 @@ func (h *history) read() {
 			if !ok {
 				break
 			}
-			h.take(d, f)
+			h.handle(d, f)
 		}
 	}
 }
 
-func (h *history) take(d *device, f wire.ServerFrame) {
+func (h *history) handle(d *device, f wire.ServerFrame) {
 	switch f := f.(type) {
 	case wire.Welcome:
 		if d.welcomes++; f.Resumed {
@@ -217,7 +216,7 @@ func (h *history) take(d *device, f wire.ServerFrame) {
 		d.sent[f.ID] = true
 	case wire.ErrorFrame:
 		if f.ID != "" && f.RetryAfterMS == 0 {
-			h.t.Fatalf("refused for ever: %+v", f)
+			h.t.Fatalf("refused for good: %+v", f)
 		}
 	case wire.EventFrame:
 		d.cursor = f.Cursor
@@ -238,17 +237,16 @@ func (h *history) take(d *device, f wire.ServerFrame) {
 	}
 }
 
-// delivered checks the main rule: by then the message is saved, and some
-// device of its recipient has it.
+// delivered checks the main rule: when the sender receives delivered, the message is already published for saving.
 func (h *history) delivered(d *device, id string) {
 	if !slices.Contains(h.rig.Published.Messages(h.t), id) {
-		h.t.Fatalf("%s was told delivered and is not saved", id)
+		h.t.Fatalf("%s is reported as delivered, but is not saved", id)
 	}
-	d.owed = append(d.owed, id)
+	d.loadable = append(d.loadable, id)
 	d.outbox = slices.DeleteFunc(d.outbox, func(m wire.ClientFrame) bool { return m.ID == id })
 }
 
-// settle mends everything and lets it run until nothing moves.
+// settle repairs everything, and runs until nothing changes any more.
 func (h *history) settle() {
 	h.rig.Published.Fail(nil)
 	for range 40 {
@@ -258,7 +256,7 @@ func (h *history) settle() {
 		h.wait(3 * time.Second)
 		for _, d := range h.devices {
 			h.ack(d)
-			if d.live { // what is not delivered goes out again, as after a reconnect
+			if d.live { // undelivered messages are sent again, as after a reconnect
 				for _, m := range d.outbox {
 					d.socket.Send(m)
 				}
@@ -278,8 +276,8 @@ func (h *history) archived(id string) (chat.Message, bool) {
 	return chat.Message{}, false
 }
 
-// judge looks at the end: everything is saved, and every device has all that
-// its user wrote or got, unless Redis was wiped; then it loads the rest from the archive.
+// judge checks the final state: every message is saved, and every device has every message, unless Redis was wiped; a
+// real client then loads the rest from the archive.
 func (h *history) judge() {
 	saved := h.rig.Published.Messages(h.t)
 	for id, body := range h.wrote {
@@ -289,15 +287,16 @@ func (h *history) judge() {
 	}
 	for _, id := range saved {
 		if _, ok := h.wrote[id]; !ok {
-			h.t.Errorf("saved, and nobody wrote it: %s", id)
+			h.t.Errorf("saved, but nobody wrote it: %s", id)
 		}
 	}
 	var shown []string
 	for _, d := range h.devices {
-		// What it was told is delivered and never saw is in the archive: the
-		// sent event was not written before its instance died.
-		for _, id := range d.owed {
-			if m, ok := h.archived(id); ok && !slices.ContainsFunc(d.got, func(m chat.Message) bool { return m.ID == id }) {
+		// A delivered message whose sent event never arrived is in the archive: an instance was killed before it wrote the
+		// event.
+		for _, id := range d.loadable {
+			has := slices.ContainsFunc(d.got, func(m chat.Message) bool { return m.ID == id })
+			if m, ok := h.archived(id); ok && !has {
 				d.got = append(d.got, m)
 			}
 		}
@@ -318,13 +317,13 @@ func (h *history) judge() {
 		})
 		var order []string
 		for _, m := range d.got {
-			// Not accepted_at: a message that was sent again after it was
-			// settled, and before its sender knew, is accepted twice.
+			// accepted_at is left out: a message that was settled, and sent again before its sender knew that, is accepted
+			// twice.
 			order = append(order, m.ID+m.Body)
 		}
 		shown = append(shown, strings.Join(order, " "))
 	}
 	if slices.Sort(shown); len(slices.Compact(shown)) > 1 {
-		h.t.Error("devices show different conversations")
+		h.t.Error("devices show the messages in different orders")
 	}
 }

@@ -17,44 +17,74 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// keepAlive makes the client's pings and pongs count as signs of life.
-func (s *session) keepAlive() {
+// read is the reader: the hello first, then frames until the socket ends.
+func (s *session) read() {
+	defer s.endOnPanic("reader")
+	defer s.greeted()
+	s.handlePings()
+	if err := s.hello(); err != nil {
+		s.end(err)
+	}
+	s.greeted()
+	for {
+		f, err := s.readFrame()
+		if err == nil && s.ctx.Err() == nil {
+			err = s.handleFrame(f)
+		}
+		if err != nil {
+			s.end(err)
+		}
+		if isReadError(err) {
+			return
+		}
+	}
+}
+
+// isReadError reports whether err means that nothing more can be read. After any other error the reader keeps reading
+// until the client has answered the close frame, because closing a connection with unread bytes discards what was
+// written to it (RFC 9293, section 3.6.1: the peer receives a reset).
+func isReadError(err error) bool {
+	return errors.Is(err, errClosedByClient) || errors.Is(err, errLost) || errors.Is(err, errSilent)
+}
+
+// handlePings makes the client's pings and pongs extend the read deadline, and answers its pings.
+func (s *session) handlePings() {
 	s.conn.SetPongHandler(func(string) error {
-		s.extend()
+		s.extendReadDeadline()
 		return nil
 	})
 	s.conn.SetPingHandler(func(data string) error {
-		s.extend()
+		s.extendReadDeadline()
 		err := s.conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(time.Second))
 		var timeout net.Error
 		if errors.Is(err, websocket.ErrCloseSent) || errors.As(err, &timeout) && timeout.Timeout() {
-			return nil // the writer is busy or done, and deals with it
+			return nil // the writer is closing or is blocked, and ends the socket itself
 		}
 		return err
 	})
 }
 
-// extend notes that the client was heard. After the end of the socket the
-// deadline is the writer's, and before the hello it is fixed.
-func (s *session) extend() {
+// extendReadDeadline is called whenever something arrives from the client. It has no effect before the hello, when the
+// deadline is fixed, or after the end of the socket, when the writer sets it.
+func (s *session) extendReadDeadline() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ctx.Err() == nil && s.uid != "" {
-		_ = s.conn.SetReadDeadline(time.Now().Add(wire.DropAfter)) // an error shows in the read
+		_ = s.conn.SetReadDeadline(time.Now().Add(wire.DropAfter)) // if this fails, reading fails too
 	}
 }
 
-// next reads one frame. Errors of reading are errClosedByClient, errLost and
-// errSilent, each with its cause; others are told to the client. An invalid frame with
-// an id (a send) is answered here with the id and skipped, so that its client can show what
-// was not sent instead of sending it again on every socket; any other ends the socket.
-func (s *session) next() (wire.ClientFrame, error) {
+// readFrame reads one frame. Errors of reading are errClosedByClient, errLost and errSilent, each with its cause; the
+// client receives any other error. An invalid send frame with an id is answered here and skipped, so that the client
+// can mark that message as not sent, instead of sending it again on every socket. Any other invalid frame ends the
+// socket.
+func (s *session) readFrame() (wire.ClientFrame, error) {
 	for {
-		data, err := s.nextData()
+		data, err := s.readData()
 		if err != nil {
 			return wire.ClientFrame{}, err
 		}
-		s.extend()
+		s.extendReadDeadline()
 		if s.ctx.Err() != nil {
 			return wire.ClientFrame{}, nil
 		}
@@ -62,22 +92,20 @@ func (s *session) next() (wire.ClientFrame, error) {
 		if err == nil {
 			return f, nil
 		}
-		s.x.counts.badFrames.Add(1)
+		s.counters.BadFrames.Add(1)
 		if f.Type != wire.TypeSend || f.ID == "" || s.uid == "" {
 			return f, err
 		}
 		s.log.Info("bad send frame", "error", err)
-		if err := s.refuse(err, f.ID); err != nil {
-			return f, err
-		}
+		s.refuse(err, f.ID)
 		if err := s.strike(); err != nil {
 			return f, err
 		}
 	}
 }
 
-// nextData reads the next data frame into s.buf, which the result shares.
-func (s *session) nextData() ([]byte, error) {
+// readData reads the next data frame into s.buf, which backs the result.
+func (s *session) readData() ([]byte, error) {
 	kind, r, err := s.conn.NextReader()
 	if err != nil {
 		return nil, readError(err)
@@ -85,8 +113,8 @@ func (s *session) nextData() ([]byte, error) {
 	if kind != websocket.TextMessage {
 		return nil, wire.ErrBadFrame.WithCause(errors.New("a binary frame"))
 	}
-	// One byte more than allowed shows that a frame is too large, without
-	// reading it. gorilla's own limit would close before the client is told.
+	// Reading one byte more than the limit shows that a frame is too large, without reading all of it. The limit of
+	// gorilla/websocket (SetReadLimit) would close the connection before the client receives the error.
 	s.buf = s.buf[:0]
 	limited := io.LimitReader(r, chat.MaxFrameSize+1)
 	for {
@@ -102,6 +130,7 @@ func (s *session) nextData() ([]byte, error) {
 	}
 }
 
+// readError classifies an error of reading.
 func readError(err error) error {
 	var closed *websocket.CloseError
 	var timeout net.Error
@@ -114,11 +143,11 @@ func readError(err error) error {
 	return fmt.Errorf("%w: %w", errLost, err)
 }
 
-// handle does what f asks. An error ends the socket.
-func (s *session) handle(f wire.ClientFrame) error {
-	// An ack is never refused, however fast they come: a lost one could be the last.
-	if wait, ok := take(s.frames); !ok && f.Type != wire.TypeAck {
-		return s.tooFast(wait, f.ID)
+// handleFrame carries out f. An error ends the socket.
+func (s *session) handleFrame(f wire.ClientFrame) error {
+	// An ack is never refused, no matter how fast acks arrive: it could be the last one.
+	if wait, ok := allow(s.frames); !ok && f.Type != wire.TypeAck {
+		return s.refuseTooFast(wait, f.ID)
 	} else if !ok {
 		if err := s.strike(); err != nil {
 			return err
@@ -135,9 +164,9 @@ func (s *session) handle(f wire.ClientFrame) error {
 		s.handleTyping(f)
 	case wire.TypeWatch:
 		s.mu.Lock()
-		s.watch, s.newWatch = f.Users, true
+		s.watchList, s.hasWatchList = f.Users, true
 		s.mu.Unlock()
-		notify(s.poke)
+		signal(s.workerWake)
 	case wire.TypeToken:
 		return s.handleToken(f)
 	case wire.TypePing:
@@ -145,19 +174,20 @@ func (s *session) handle(f wire.ClientFrame) error {
 	case wire.TypeHello:
 		return ErrHelloRepeated
 	default:
-		s.x.counts.unknownFrames.Add(1)
+		s.counters.UnknownFrames.Add(1)
 	}
 	return nil
 }
 
-// handleSend checks a message and gives it to the worker, which keeps to the
-// rates: a long outbox is slowed down, and only who does not wait is refused.
+// handleSend checks a message and queues it for the worker, which applies the rate limits. A long outbox is therefore
+// slowed down. Only a client that keeps sending while it is slowed down is refused.
 func (s *session) handleSend(f wire.ClientFrame) error {
-	s.x.counts.sends.Add(1)
+	s.counters.Sends.Add(1)
 	m := chat.Message{ID: f.ID, Conversation: chat.ConversationID(s.uid, f.To),
 		From: s.uid, To: f.To, Body: f.Body, At: f.At, ReplyTo: f.ReplyTo}
-	if err := m.CheckSend(s.x.deps.Now()); err != nil {
-		return s.refuse(err, f.ID)
+	if err := m.CheckSend(s.deps.Now()); err != nil {
+		s.refuse(err, f.ID)
+		return nil
 	}
 	select {
 	case s.sends <- m:
@@ -165,78 +195,76 @@ func (s *session) handleSend(f wire.ClientFrame) error {
 	default:
 	}
 	if s.throttled.Load() {
-		return s.tooFast(s.x.deps.Limits.Sends.each(queueSends), f.ID)
+		return s.refuseTooFast(s.deps.Limits.Sends.timeFor(queueSends), f.ID)
 	}
-	s.x.counts.workRefused.Add(1)
-	return s.refuse(problem.ErrUnavailable.WithCause(errors.New("too many sends wait on this socket")), f.ID)
+	s.counters.WorkRefused.Add(1)
+	s.refuse(problem.ErrUnavailable.WithCause(errors.New("the socket's queue of sends is full")), f.ID)
+	return nil
 }
 
-// handleAck notes what the device has stored. A cursor that this server
-// cannot have given is told; one of another life is dropped by the account.
+// handleAck records what the device has stored. A cursor that this server cannot have issued is refused. The window
+// ignores a cursor of another epoch.
 func (s *session) handleAck(f wire.ClientFrame) error {
 	c, err := inbox.ParseCursor(f.Cursor)
 	if err != nil {
-		s.x.counts.badFrames.Add(1)
-		if err := s.refuse(err, ""); err != nil {
-			return err
-		}
+		s.counters.BadFrames.Add(1)
+		s.refuse(err, "")
 		return s.strike()
 	}
-	s.account.Ack(c)
-	notify(s.acked)
+	s.window.Ack(c)
+	signal(s.ackArrived)
 	return nil
 }
 
-// handleRead gives a read mark to the worker, unless a newer one of the same
-// conversation waits there.
+// handleRead queues a read mark for the worker, unless a newer one of the same conversation is already queued.
 func (s *session) handleRead(f wire.ClientFrame) error {
 	if _, err := chat.Other(f.Conversation, s.uid); err != nil {
-		if err := s.refuse(err, ""); err != nil {
-			return err
-		}
+		s.refuse(err, "")
 		return s.strike()
 	}
-	if f.At.Time().Sub(s.x.deps.Now()) > chat.MaxAhead {
-		return s.refuse(chat.ErrAtAhead.WithRetry(chat.MaxAhead), "")
+	if f.At.Time().Sub(s.deps.Now()) > chat.MaxAhead {
+		s.refuse(chat.ErrAtAhead.WithRetry(chat.MaxAhead), "")
+		return nil
 	}
 	s.mu.Lock()
-	old, waits := s.marks[f.Conversation]
-	full := !waits && len(s.marks) >= maxMarks
+	old, queued := s.readMarks[f.Conversation]
+	full := !queued && len(s.readMarks) >= maxReadMarks
 	if !full && f.At > old {
-		s.marks[f.Conversation] = f.At
+		s.readMarks[f.Conversation] = f.At
 	}
 	s.mu.Unlock()
 	if full {
-		return s.tooFast(time.Second, "")
+		return s.refuseTooFast(time.Second, "")
 	}
-	notify(s.poke)
+	signal(s.workerWake)
 	return nil
 }
 
-// handleTyping gives a hint to the worker, or drops it.
+// handleTyping queues a typing hint for the worker, or drops it.
 func (s *session) handleTyping(f wire.ClientFrame) {
 	if f.To == s.uid || !chat.ValidUID(f.To) {
 		return
 	}
-	if _, ok := take(s.typing); ok {
+	if _, ok := allow(s.typing); ok {
 		select {
-		case s.hints <- f.To:
+		case s.typingTo <- f.To:
 			return
 		default:
 		}
 	}
-	s.x.counts.hintsDropped.Add(1)
+	s.counters.HintsDropped.Add(1)
 }
 
-// handleToken lets the socket live as long as the fresh token. One that cannot
-// be verified now, or has ended, leaves things as they were.
+// handleToken extends the life of the socket to that of the new token. A token that cannot be verified now, or that has
+// expired, changes nothing.
 func (s *session) handleToken(f wire.ClientFrame) error {
-	claims, err := s.x.deps.Verifier.Verify(s.ctx, f.Token)
+	claims, err := s.deps.Verifier.Verify(s.ctx, f.Token)
 	if err != nil {
 		if errors.Is(err, problem.ErrUnauthenticated) {
 			return err
 		}
-		return s.refuse(err, "")
+		s.refuse(err, "")
+		return nil
 	}
 	if claims.UID != s.uid {
 		return ErrOtherUser
@@ -248,41 +276,13 @@ func (s *session) handleToken(f wire.ClientFrame) error {
 	}
 	if claims.Expires.After(s.claims.Expires) {
 		s.claims = claims
-		s.tokenEnd.Reset(claims.Expires.Sub(s.x.deps.Now()))
+		s.tokenEnd.Reset(claims.Expires.Sub(s.deps.Now()))
 	}
 	return nil
 }
 
-// refuse tells the client that the frame with this id was not done.
-func (s *session) refuse(err error, id string) error {
-	p := problem.Of(err)
-	if p.Kind == problem.Internal {
-		s.log.Error("frame failed", "error", err)
-	}
-	s.x.counts.refused.Add(1)
-	s.push(wire.ErrorOf(p, id))
-	return nil
-}
-
-// tooFast refuses a frame for its rate.
-func (s *session) tooFast(wait time.Duration, id string) error {
-	s.x.counts.rateLimited.Add(1)
-	if err := s.refuse(ErrRateLimited.WithRetry(wait), id); err != nil {
-		return err
-	}
-	return s.strike()
-}
-
-// strike counts a refused frame, and ends the socket of a client that goes on.
-func (s *session) strike() error {
-	if _, ok := take(s.strikes); !ok {
-		return ErrRateLimited.WithRetry(30 * time.Second)
-	}
-	return nil
-}
-
-// notify puts a value into a channel that holds one.
-func notify(c chan struct{}) {
+// signal sends to a channel of capacity one, unless a signal is already waiting there.
+func signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

@@ -8,42 +8,43 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// Redis loses everything: open sockets are told that something may be missing,
-// and to reconnect, so that outboxes send again; what comes after is delivered.
+// Redis loses everything: open sockets get a welcome that says that events may be missing, and a goaway, so that
+// outboxes are sent again. Messages that are sent afterwards are delivered.
 func TestRedisIsWiped(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
 		before := a.Say(bob, "before")
 		e, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
 		if e.ID != before {
-			t.Fatal("another message")
+			t.Fatal("bob received a different message")
 		}
 		rig.Mini.FlushAll()
 		after := servertest.Message(bob, "after")
-		var asked, told bool
+		var goaway, welcome bool
 		began := time.Now()
-		for !asked || !told {
-			f, _ := b.Wait(time.Minute) // it may take a comparison, each 30 s
+		for !goaway || !welcome {
+			f, _ := b.Wait(time.Minute) // the comparison that finds out runs every 30 s
 			switch f := f.(type) {
 			case wire.Goaway:
 				if f.Reason != wire.GoawayResync {
 					t.Errorf("goaway %+v", f)
 				}
-				asked = true
+				goaway = true
 			case wire.Welcome:
 				if f.Resumed {
-					t.Error("a second welcome that says resumed")
+					t.Error("the second welcome says resumed")
 				}
-				told = true
+				welcome = true
 			}
 			if time.Since(began) > time.Minute {
-				t.Fatal("not told within a minute")
+				t.Fatal("no goaway and welcome within a minute")
 			}
 		}
 		a.Send(after)
@@ -52,7 +53,7 @@ func TestRedisIsWiped(t *testing.T) {
 				break
 			}
 		}
-		// The cursor of the old life resumes nothing, and costs nothing.
+		// A cursor of the old epoch does not resume, and does no harm.
 		_, w, events := in.Hello(t, bob, "0123456789ab:5-5")
 		if w.Resumed || len(events) != 1 {
 			t.Errorf("resumed %v with %d events", w.Resumed, len(events))
@@ -60,8 +61,8 @@ func TestRedisIsWiped(t *testing.T) {
 	})
 }
 
-// The network between one instance and Redis is cut for a while: its sockets stay open,
-// hear of "unavailable" for what they send, and miss nothing.
+// One instance cannot reach Redis for a while. Its sockets stay open, their sends are answered with "unavailable", and
+// they miss no event.
 func TestRedisIsCutOff(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		second := rig.Start(nil)
@@ -71,7 +72,7 @@ func TestRedisIsCutOff(t *testing.T) {
 		for i := range 5 {
 			want = append(want, a.Say(bob, fmt.Sprint(i)))
 		}
-		m := servertest.Message(alice, "from the island")
+		m := servertest.Message(alice, "from the cut-off instance")
 		b.Send(m)
 		if e := b.Refused("unavailable"); e.ID != m.ID || e.RetryAfterMS <= 0 {
 			t.Errorf("%+v", e)
@@ -106,9 +107,9 @@ func TestRedisIsCutOff(t *testing.T) {
 	})
 }
 
-// All sockets of an instance are asked to reconnect after a resync, not all at once.
+// After a resync all sockets of an instance are asked to reconnect, but not all at once.
 func TestResyncIsSpread(t *testing.T) {
-	bubble(t, func(d *server.Deps) { d.ResyncOver = 5 * time.Second }, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		var sockets []*servertest.Socket
 		for range 20 {
 			sockets = append(sockets, in.Join(t, alice))
@@ -125,12 +126,12 @@ func TestResyncIsSpread(t *testing.T) {
 		}
 		slices.SortFunc(times, time.Time.Compare)
 		if over := times[len(times)-1].Sub(times[0]); over < 3*time.Second || over > 10*time.Second {
-			t.Errorf("20 sockets were asked over %v, want about 5 s", over)
+			t.Errorf("20 goaways were spread over %v, want about 5 s", over)
 		}
 	})
 }
 
-// Redis is slow, not dead: sends wait, everything else goes on.
+// Redis is slow, but not down: sends wait, and everything else works.
 func TestRedisIsSlow(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
@@ -153,13 +154,13 @@ func TestRedisIsSlow(t *testing.T) {
 			got = append(got, e.ID)
 		}
 		if !slices.Equal(got, ids) {
-			t.Error("another order")
+			t.Error("the messages arrived in a different order")
 		}
 	})
 }
 
-// Slower than its deadline: each send is answered "unavailable", by its id, and
-// sending it again is harmless.
+// Redis is slower than the deadline of a command: each send is answered with "unavailable" and its id, and sending it
+// again is harmless.
 func TestRedisIsTooSlow(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
@@ -183,8 +184,7 @@ func TestRedisIsTooSlow(t *testing.T) {
 	})
 }
 
-// An instance dies with acks unsettled and events unsent: another one carries
-// on from the cursors.
+// An instance is killed with unsettled acks and unsent events. Another one continues from the cursors.
 func TestInstanceIsKilled(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		second := rig.Start(nil)
@@ -209,7 +209,7 @@ func TestInstanceIsKilled(t *testing.T) {
 	})
 }
 
-// An entry that is no event stands in nobody's way.
+// An entry that is not an event does not block the inbox.
 func TestPoisonInTheStream(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
@@ -225,18 +225,21 @@ func TestPoisonInTheStream(t *testing.T) {
 			t.Fatalf("%d events, want %s and %s", len(events), first, second)
 		}
 		if n := in.Counters().Inbox.PoisonEntries.Load(); n != 3 {
-			t.Errorf("%d poison entries counted, want 3", n)
+			t.Errorf("%d poison entries were counted, want 3", n)
 		}
 	})
 }
 
-// Nor does one that is JSON and that no client can read: a client would give up
-// its socket at it, and each that follows.
-func TestEventThatNoClientCanRead(t *testing.T) {
+// Nor does an entry that is JSON, but that no client could decode: a client would close this socket and each that
+// follows.
+func TestEventThatNoClientCanDecode(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
 		first := a.Say(bob, "one")
-		bad := []string{`{}`, `{"type":5}`, `{"type":"message","id":"x"}`, `{"type":"delivered","conversation":"c","messages":[{}],"delivered_at":1}`}
+		bad := []string{
+			`{}`, `{"type":5}`, `{"type":"message","id":"x"}`,
+			`{"type":"delivered","conversation":"c","messages":[{}],"delivered_at":1}`,
+		}
 		for _, e := range bad {
 			if _, err := rig.Mini.XAdd("inbox:{"+bob+"}", "*", []string{"t", wire.EventMessage, "e", e}); err != nil {
 				t.Fatal(err)
@@ -252,19 +255,20 @@ func TestEventThatNoClientCanRead(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if n := in.Counters().Session.Poison; n != int64(len(bad)) {
-			t.Errorf("%d counted, want %d", n, len(bad))
+		if n := in.Counters().Session.Poison.Load(); n != int64(len(bad)) {
+			t.Errorf("%d poison events were counted, want %d", n, len(bad))
 		}
 	})
 }
 
-// A recipient who is deleted while a message waits: the sender is told.
+// A recipient is deleted while a message waits: the sender receives a refused event.
 func TestRecipientIsDeleted(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
 		id := a.Say(bob, "too late")
-		rig.People.Set(bob, gate.Gate{})
-		if w := in.Call(t.Context(), "POST", "/internal/gone", servertest.ServiceToken, map[string]string{"uid": bob}); w.Code != 204 {
+		rig.Gates.Set(bob, gate.Gate{})
+		w := in.Call(t.Context(), "POST", internalapi.GonePath, servertest.ServiceToken, internalapi.Gone{UID: bob})
+		if w.Code != 204 {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
 		e, _ := servertest.Event[wire.RefusedEvent](a, wire.EventRefused)
@@ -279,9 +283,10 @@ func TestRecipientIsDeleted(t *testing.T) {
 	})
 }
 
-// A client that never acknowledges fills its own inbox and nothing else.
+// A user whose clients never acknowledge fills one inbox, and affects no other.
 func TestInboxFull(t *testing.T) {
-	bubble(t, func(d *server.Deps) { d.Inboxes.MaxWaitingPerSender = 20 }, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+	limit := func(d *server.Deps) { d.Inboxes.MaxWaitingPerSender = 20 }
+	bubble(t, limit, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a, c := in.Join(t, alice), in.Join(t, carol)
 		for range 20 {
 			a.Say(bob, "x")
@@ -291,7 +296,7 @@ func TestInboxFull(t *testing.T) {
 		if e := a.Refused("inbox_full"); e.ID != m.ID || e.RetryAfterMS <= 0 {
 			t.Errorf("%+v", e)
 		}
-		c.Say(bob, "of someone else")
+		c.Say(bob, "from another sender")
 		b, _, events := in.Hello(t, bob, "")
 		if len(events) != 21 {
 			t.Errorf("%d events", len(events))
@@ -305,7 +310,7 @@ func TestInboxFull(t *testing.T) {
 	})
 }
 
-// queueSilently puts a message into uid's inbox as if its wake had been lost.
+// queueSilently adds a message to the inbox of uid without a wake, as if the wake was lost.
 func queueSilently(t *testing.T, rig *servertest.Rig, uid string, e wire.MessageEvent) {
 	t.Helper()
 	data, err := json.Marshal(e)
@@ -319,15 +324,15 @@ func queueSilently(t *testing.T, rig *servertest.Rig, uid string, e wire.Message
 	rig.Mini.HSet("meta:{"+uid+"}", "last", id)
 }
 
-// A wake is lost without a trace: the next one names the event before it, which
-// this socket has not seen, and the stream is read before anything goes on.
-func TestGapIsFoundByThePredecessor(t *testing.T) {
+// A wake is lost silently. The next wake names its predecessor, which this socket has not seen, so the stream is read
+// first.
+func TestLostWakeIsFoundByThePredecessor(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
 		first := a.Say(bob, "one")
 		e, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
 		if e.ID != first {
-			t.Fatal("another message")
+			t.Fatal("bob received a different message")
 		}
 		silent := servertest.Message(bob, "nobody was woken")
 		e.ID, e.Body = silent.ID, silent.Body
@@ -342,7 +347,7 @@ func TestGapIsFoundByThePredecessor(t *testing.T) {
 	})
 }
 
-// And if nothing more comes, the comparison every 30 s finds it.
+// If no other wake follows, the comparison that runs every 30 s finds the event.
 func TestLostWakeIsFoundByComparison(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
@@ -354,14 +359,14 @@ func TestLostWakeIsFoundByComparison(t *testing.T) {
 		for {
 			f, ok := b.Wait(time.Minute)
 			if !ok {
-				t.Fatal("not found within a minute")
+				t.Fatal("the event did not arrive within a minute")
 			}
 			if _, ok := f.(wire.EventFrame); ok {
 				break
 			}
 		}
 		if took := time.Since(began); took > 45*time.Second {
-			t.Errorf("found after %v", took)
+			t.Errorf("the event arrived after %v", took)
 		}
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -24,12 +23,12 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// Times of a socket beside those of package wire.
+// Time limits of a socket, besides those of package wire.
 const (
-	settleWithin  = 5 * time.Second  // from the end of a socket to the return of its handler
-	finishWithin  = 3 * time.Second  // of them for sends that were read before the end
+	settleWithin  = 5 * time.Second  // from the end of a socket until its handler returns
+	finishWithin  = 3 * time.Second  // part of settleWithin: sends that were read before the end
 	writeWithin   = 10 * time.Second // one frame
-	farewellTime  = 2 * time.Second  // what is queued, the error and the close frame
+	farewellTime  = 2 * time.Second  // queued frames, the error frame and the close frame
 	echoWithin    = time.Second      // from our close frame to the client's
 	retryRedisMin = 500 * time.Millisecond
 	retryRedisMax = 5 * time.Second
@@ -37,124 +36,131 @@ const (
 
 // Sizes of a socket's queues.
 const (
-	queueFrames = 64 // frames for the writer
-	queueSends  = 64 // sends for the worker
-	queueHints  = 8  // typing frames for the worker
-	maxMarks    = 64 // conversations whose read mark waits for the worker
+	queueFrames  = 64 // frames for the writer
+	queueSends   = 64 // sends for the worker
+	queueTyping  = 8  // typing frames for the worker
+	maxReadMarks = 64 // conversations with a read mark for the worker
 )
 
 // session is one socket.
 type session struct {
-	x    *Sessions
-	conn *websocket.Conn
-	log  *slog.Logger
+	sessions *Sessions
+	deps     *Deps
+	counters *Counters
+	conn     *websocket.Conn
+	log      *slog.Logger
 
-	greeted func() // tells that the hello is over, good or not; called by the reader, once or more
+	greeted func() // reports that the hello has succeeded or failed; the reader calls it once or more
 
-	// ctx ends with the socket; its cause says why. See end.
+	// ctx ends with the socket. Its cause is the reason; see end.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup // the goroutines that the reader owns
 
 	// Queues; see the package comment.
-	out     chan []byte       // frames for the writer
-	goaways chan wire.Goaway  // one, ahead of out
-	sends   chan chat.Message // for the worker
-	hints   chan string       // for the worker: uids to tell of typing
-	poke    chan struct{}     // tells the worker of marks or a watch list
-	acked   chan struct{}     // tells the feeder that an ack came
+	out        chan []byte       // frames for the writer
+	goaways    chan wire.Goaway  // at most one; the writer sends it before the frames in out
+	sends      chan chat.Message // for the worker
+	typingTo   chan string       // for the worker: uids to notify that the user is typing
+	workerWake chan struct{}     // signals the worker that there are read marks or a watch list
+	ackArrived chan struct{}     // signals the feeder that an ack arrived
 
-	// Set by the reader at the hello, before the feeder and the worker start.
+	// Set by the reader during the hello, before the feeder and the worker start.
 	uid     string
 	user    *user
-	unwatch func() // stops hearing of the gate
+	unwatch func() // stops watching the gate
 	feed    *inbox.Feed
 	attach  inbox.Attachment
-	account *settle.Window
+	window  *settle.Window
 	watcher *presence.Watcher
 
 	// Reader only.
 	frames, typing, strikes *rate.Limiter
 	buf                     []byte
 
-	// Worker only, but for throttled.
+	// Worker only, except that the reader loads throttled.
 	ownSends, watches *rate.Limiter
-	throttled         atomic.Bool // the worker waits for the rate of sends
+	throttled         atomic.Bool // the worker waits for the rate limit of sends
 
-	mu       sync.Mutex
-	claims   identity.Claims
-	gate     gate.Gate
-	tokenEnd *time.Timer
-	marks    map[string]chat.Micros // read marks that wait for the worker
-	watch    []string               // the watch list that waits for the worker
-	newWatch bool
-	timers   []*time.Timer
-	leaving  bool // a goaway was sent or is queued
+	// Guarded by mu.
+	mu           sync.Mutex
+	claims       identity.Claims
+	gate         gate.Gate
+	tokenEnd     *time.Timer
+	readMarks    map[string]chat.Micros // read marks that wait for the worker, by conversation
+	watchList    []string               // the watch list that waits for the worker, if hasWatchList
+	hasWatchList bool
+	timers       []*time.Timer
+	leaving      bool // a goaway was sent or is queued
 }
 
-func newSession(ctx context.Context, x *Sessions, conn *websocket.Conn) *session {
-	limits := x.deps.Limits
+func newSession(ctx context.Context, ss *Sessions, conn *websocket.Conn) *session {
+	limits := ss.deps.Limits
 	s := &session{
-		x: x, conn: conn, greeted: func() {}, log: x.deps.Log.With("remote", conn.RemoteAddr().String()),
+		sessions: ss, deps: &ss.deps, counters: &ss.counters,
+		conn: conn, log: ss.deps.Log.With("remote", conn.RemoteAddr().String()), greeted: func() {},
 		out: make(chan []byte, queueFrames), goaways: make(chan wire.Goaway, 1),
-		sends: make(chan chat.Message, queueSends), hints: make(chan string, queueHints),
-		poke: make(chan struct{}, 1), acked: make(chan struct{}, 1),
-		frames: limits.Frames.limiter(), ownSends: limits.Sends.limiter(), watches: limits.Watches.limiter(), typing: limits.Typing.limiter(), strikes: limits.Strikes.limiter(),
-		marks: map[string]chat.Micros{},
+		sends: make(chan chat.Message, queueSends), typingTo: make(chan string, queueTyping),
+		workerWake: make(chan struct{}, 1), ackArrived: make(chan struct{}, 1),
+		frames: limits.Frames.limiter(), typing: limits.Typing.limiter(), strikes: limits.Strikes.limiter(),
+		ownSends: limits.Sends.limiter(), watches: limits.Watches.limiter(),
+		readMarks: map[string]chat.Micros{},
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	return s
 }
 
-// end ends the socket. A *problem.Error is told to the client in an error
-// frame and its close code. The first end counts. It does not block and may be
-// called by any goroutine.
+// end ends the socket because of why. If why is a *problem.Error, the client receives it in an error frame and as its
+// close code. Only the first call has an effect. It does not block, and is safe for concurrent use.
 func (s *session) end(why error) {
 	var p *problem.Error
-	if !errors.As(why, &p) && !ofReading(why) && !errors.Is(why, errSlow) {
+	if !errors.As(why, &p) && !isReadError(why) && !errors.Is(why, errSlow) {
 		why = problem.Of(why)
 	}
 	s.cancel(why)
 }
 
-// why returns what the socket ended with; nil while it has not. The end of the
-// context that Serve was given is that of the instance.
+// why returns the reason for which the socket ended, or nil if it has not. If the context given to Serve has ended, the
+// instance is shutting down.
 func (s *session) why() error {
 	cause := context.Cause(s.ctx)
-	if cause == context.Canceled || cause == context.DeadlineExceeded { // bare: not the cause of a problem
+	// Compared with ==, because these errors may also be the cause of a problem.
+	if cause == context.Canceled || cause == context.DeadlineExceeded {
 		return ErrGoingAway
 	}
 	return cause
 }
 
-// run starts fn as a goroutine of the socket. A panic in it ends this socket and no other.
+// run starts fn as a goroutine of the socket. If fn panics, only this socket ends.
 func (s *session) run(name string, fn func()) {
 	s.wg.Go(func() {
-		defer s.recover(name)
+		defer s.endOnPanic(name)
 		fn()
 	})
 }
 
-func (s *session) recover(name string) {
+// endOnPanic is deferred by every goroutine of the socket.
+func (s *session) endOnPanic(goroutine string) {
 	if v := recover(); v != nil {
-		s.x.counts.panics.Add(1)
-		s.log.Error("panic in a socket", "goroutine", name, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-		s.end(problem.Of(fmt.Errorf("panic in %s: %v", name, v)))
+		s.counters.Panics.Add(1)
+		s.log.Error("panic in a socket",
+			"goroutine", goroutine, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		s.end(problem.Of(fmt.Errorf("panic in %s: %v", goroutine, v)))
 	}
 }
 
-// serve is the life of the socket. It returns when all its goroutines have
-// ended and its acks are settled.
+// serve runs the socket. It returns when all goroutines of the socket have ended and its acks are settled.
 func (s *session) serve() {
-	begin := time.Now()
-	s.run("writer", s.write)
+	start := time.Now()
+	s.run("writer", s.writeFrames)
 	s.read()
 	s.mu.Lock()
 	for _, t := range s.timers {
 		t.Stop()
 	}
 	s.mu.Unlock()
-	// From here on 5 s: an instance without a request in flight has no CPU.
+	// The rest is limited to settleWithin. It must happen before the request ends, because Cloud Run gives no CPU to an
+	// instance without requests.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), settleWithin)
 	defer cancel()
 	s.wg.Wait()
@@ -168,30 +174,30 @@ func (s *session) serve() {
 	if s.watcher != nil {
 		s.watcher.Close()
 	}
-	if s.account != nil {
-		if err := s.account.Close(ctx); err != nil {
-			s.x.counts.unsettled.Add(1)
+	if s.window != nil {
+		if err := s.window.Close(ctx); err != nil {
+			s.counters.Unsettled.Add(1)
 			s.log.Warn("socket ended before its acks were settled", "error", err)
 		}
-		if err := s.x.deps.Presence.Leave(ctx, s.uid); err != nil {
-			s.log.Info("presence was not told that a socket ended", "error", err)
+		if err := s.deps.Presence.Leave(ctx, s.uid); err != nil {
+			s.log.Info("presence could not be updated after a socket ended", "error", err)
 		}
 	}
 	if s.user != nil {
-		s.x.leave(s.user)
+		s.sessions.leaveUser(s.user)
 	}
-	s.tell(time.Since(begin))
+	s.logEnd(time.Since(start))
 }
 
-// tell counts and logs the end of the socket.
-func (s *session) tell(age time.Duration) {
-	why, c := s.why(), &s.x.counts
+// logEnd counts and logs the end of the socket.
+func (s *session) logEnd(age time.Duration) {
+	why, c := s.why(), s.counters
 	var p *problem.Error
 	switch {
 	case errors.As(why, &p) && p.Kind == problem.GoingAway:
-		c.moved.Add(1)
+		c.Moved.Add(1)
 	case errors.As(why, &p):
-		c.refusals.Add(1)
+		c.Refusals.Add(1)
 		level := slog.LevelInfo
 		if p.Kind == problem.Internal {
 			level = slog.LevelError
@@ -199,157 +205,28 @@ func (s *session) tell(age time.Duration) {
 		s.log.Log(context.Background(), level, "socket ended", "code", p.Code, "error", why, "age", age)
 		return
 	case errors.Is(why, errClosedByClient):
-		c.closedByClient.Add(1)
+		c.ClosedByClient.Add(1)
 	case errors.Is(why, errSilent):
-		c.silent.Add(1)
+		c.Silent.Add(1)
 	case errors.Is(why, errSlow):
-		c.slow.Add(1)
+		c.Slow.Add(1)
 	default:
-		c.lost.Add(1)
+		c.Lost.Add(1)
 	}
 	s.log.Debug("socket ended", "error", why, "age", age)
 }
 
-// read is the reader: hello, then frames until the socket ends.
-func (s *session) read() {
-	defer s.recover("reader")
-	defer s.greeted()
-	s.keepAlive()
-	if err := s.hello(); err != nil {
-		s.end(err)
-	}
-	s.greeted()
-	for {
-		f, err := s.next()
-		if err == nil && s.ctx.Err() == nil {
-			err = s.handle(f)
-		}
-		if err != nil {
-			s.end(err)
-		}
-		if ofReading(err) {
-			return
-		}
-	}
-}
-
-// ofReading reports whether err is one of reading, after which nothing more is
-// read. After another the reader goes on until the client has answered the
-// close frame, since a connection closed on unread bytes loses what was written.
-func ofReading(err error) bool {
-	return errors.Is(err, errClosedByClient) || errors.Is(err, errLost) || errors.Is(err, errSilent)
-}
-
-// hello waits for the hello, admits its user, and starts the feeder and the worker.
-func (s *session) hello() error {
-	_ = s.conn.SetReadDeadline(time.Now().Add(wire.HelloWithin)) // an error shows in the read
-	var f wire.ClientFrame
-	for {
-		var err error
-		if f, err = s.next(); errors.Is(err, errSilent) {
-			return ErrHelloTimeout
-		} else if err != nil {
-			return err
-		}
-		if s.ctx.Err() != nil {
-			return s.why()
-		}
-		if f.Known() {
-			break
-		}
-		s.x.counts.unknownFrames.Add(1)
-		if _, ok := take(s.strikes); !ok {
-			return ErrRateLimited
-		}
-	}
-	if f.Type != wire.TypeHello {
-		return ErrHelloExpected.WithCause(fmt.Errorf("first frame is %q", f.Type))
-	}
-	claims, err := s.x.deps.Verifier.Verify(s.ctx, f.Token)
-	if err != nil {
-		return err
-	}
-	s.uid, s.claims = claims.UID, claims
-	s.extend()
-	s.log = s.log.With("uid", s.uid, "device", f.Device)
-	if err := s.admit(f.Cursor); err != nil {
-		return err
-	}
-	s.start()
-	s.x.counts.welcomed.Add(1)
-	return nil
-}
-
-// admit asks the user's gate and attaches to the inbox.
-func (s *session) admit(cursor string) error {
-	d := s.x.deps
-	s.unwatch = d.Gates.Watch(s.uid, s.gateChanged) // first, so that no change falls between
-	g, err := d.Gates.Get(s.ctx, s.uid)
-	if err != nil {
-		return err
-	}
-	if err := s.setGate(g); err != nil {
-		return err
-	}
-	if s.user, err = s.x.join(s.uid); err != nil {
-		return err
-	}
-	// Subscribed first, so that nothing falls between the two.
-	if s.feed, err = d.Inboxes.Subscribe(s.ctx, s.uid); err != nil {
-		return err
-	}
-	if s.attach, err = d.Inboxes.Attach(s.ctx, s.uid, cursor); err != nil {
-		return err
-	}
-	s.account = d.Settler.Open(s.uid, s.attach)
-	s.watcher = d.Presence.Watch()
-	if err := d.Presence.Join(s.ctx, s.uid); err != nil {
-		s.log.Info("presence was not told of a socket", "error", err)
-	}
-	return nil
-}
-
-// start begins everything that lasts until the socket ends.
-func (s *session) start() {
-	d := s.x.deps
-	s.mu.Lock()
-	s.tokenEnd = time.AfterFunc(s.claims.Expires.Sub(d.Now()), func() {
-		s.end(problem.ErrTokenEnded)
-	})
-	age := d.AgeMin + rand.N(d.AgeMax-d.AgeMin+1)
-	s.timers = append(s.timers, s.tokenEnd, time.AfterFunc(age, func() {
-		s.goaway(wire.GoawayRotate, d.GoawayWithin)
-	}))
-	s.mu.Unlock()
-	s.run("feeder", s.feedEvents)
-	s.run("worker", s.work)
-}
-
-// gateChanged holds the socket to the user's gate as it is now.
-func (s *session) gateChanged(g gate.Gate) {
-	if err := s.setGate(g); err != nil {
-		s.end(err)
-	}
-}
-
-func (s *session) setGate(g gate.Gate) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.gate = g
-	return g.Admit(s.claims.AuthTime)
-}
-
-// goaway asks the client to open another socket, serves this one for as long
-// as told, and then closes it. Only the first call counts. A socket that is not yet attached
-// has nothing to resync. It does not block.
-func (s *session) goaway(reason string, within time.Duration) {
+// goaway asks the client to open another socket, keeps serving this one for the given time, and then closes it. Only
+// the first call sends a frame. A resync is skipped on a socket that is not attached yet: such a client has sent
+// nothing that it could send again. goaway does not block.
+func (s *session) goaway(reason wire.GoawayReason, within time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ctx.Err() != nil || reason == wire.GoawayResync && s.tokenEnd == nil {
 		return
 	}
-	// A second goaway is a shorter one (drain after rotate): the client goes
-	// already, only the end comes sooner.
+	// A second goaway can only have less time (drain after rotate). The client is already moving, so only the end of this
+	// socket comes sooner.
 	if !s.leaving {
 		s.leaving = true
 		s.goaways <- wire.Goaway{Reason: reason, WithinMS: within.Milliseconds()}

@@ -1,22 +1,22 @@
-// Package session serves WebSockets: what a client and this instance say to
-// each other from the hello to the close (package wire tells the protocol).
+// Package session serves WebSockets, from the hello to the close. Package wire documents the protocol.
 //
-// A socket has four goroutines. The reader, which is the caller of
-// [Sessions.Serve], reads frames and owns the other three: the writer, the only
-// one that writes data frames, takes them from a bounded queue; the feeder
-// brings the user's inbox to the socket, live or from the stream; the worker
-// does what waits for Redis on the client's behalf, in order. None of them
-// holds a lock across I/O, and none waits for another socket.
+// Each socket has four goroutines:
+//
+//   - The reader, which is the caller of [Sessions.Serve], reads frames and owns the other three.
+//   - The writer sends the frames of a bounded queue. It is the only one that writes data frames.
+//   - The feeder sends the user's inbox to the socket, live or from the stream.
+//   - The worker does what needs Redis on behalf of the client, in order.
+//
+// None of them holds a lock during I/O, and none waits for another socket.
 //
 //	client ─▶ reader ─┬─ acks ──────────────▶ settle.Window
 //	                  ├─ sends, marks, … ───▶ worker ─▶ inbox, presence
-//	                  └─ answers ─┐
+//	                  └─ replies ─┐
 //	client ◀─ writer ◀─ queue ◀───┴── feeder ◀─ inbox.Feed, the stream, presence
 //
-// A slow client stops its own feeder at the full queue, or at 256
-// unacknowledged messages; its feed overflows and is marked lost, and when there is room
-// again the feeder reads the stream from where it stopped. No event is dropped,
-// and nobody else waits.
+// Backpressure: if a client is slow, its feeder stops at the full queue or at 256 unacknowledged messages. The feed
+// then overflows and is marked as lost, and when there is room again, the feeder reads the stream from where it
+// stopped. No event is dropped, and no other socket waits.
 package session
 
 import (
@@ -38,17 +38,31 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// Errors that end sockets, beside those of the packages below.
+// Errors that end sockets, besides those of the packages below.
 var (
-	ErrHelloExpected = problem.New(problem.Invalid, "hello_expected", "The app spoke before it said who it is. Reload the page.")
-	ErrHelloTimeout  = problem.New(problem.Invalid, "hello_timeout", "The app did not say who it is in time. Reload the page.")
-	ErrHelloRepeated = problem.New(problem.Invalid, "hello_repeated", "The app said twice who it is. Reload the page.")
-	ErrOtherUser     = problem.New(problem.Forbidden, "token_other_user", "You are signed in as someone else now. Reload the page.")
-	ErrTooManyOpen   = problem.New(problem.TooMany, "too_many_sockets", "The chat is open in too many places at once. Close some of them.").WithRetry(30 * time.Second)
-	ErrGoingAway     = problem.New(problem.GoingAway, "going_away", "The chat moves to another server.").WithRetry(time.Second)
+	ErrHelloExpected = problem.New(problem.Invalid, "hello_expected",
+		"The app did not sign in to the server first. Reload the page.")
+	ErrHelloTimeout = problem.New(problem.Invalid, "hello_timeout",
+		"The app took too long to sign in to the server. Reload the page.")
+	ErrHelloRepeated = problem.New(problem.Invalid, "hello_repeated",
+		"The app signed in twice on one connection. Reload the page.")
+	ErrOtherUser = problem.New(problem.Forbidden, "token_other_user",
+		"You are now signed in as a different user. Reload the page.")
+	ErrTooManyOpen = problem.New(problem.TooMany, "too_many_sockets",
+		"The chat is open in too many places at once. Close some of them.").WithRetry(30 * time.Second)
+	ErrGoingAway = problem.New(problem.GoingAway, "going_away",
+		"The chat is moving to another server. It will reconnect in a moment.").WithRetry(time.Second)
 )
 
-// Deps is what sockets need. Zero values of those with a default take it.
+// Reasons for which a socket ends without an error frame.
+var (
+	errClosedByClient = errors.New("closed by the client")
+	errLost           = errors.New("the connection broke")
+	errSilent         = errors.New("the client was silent for too long")
+	errSlow           = errors.New("the client did not read in time")
+)
+
+// Deps is what sockets need. The zero value of a field with a default means that default.
 type Deps struct {
 	Inboxes  *inbox.Inboxes
 	Settler  *settle.Settler
@@ -60,33 +74,33 @@ type Deps struct {
 
 	Limits       Limits
 	PerUser      int           // sockets of one user on this instance; default 50
-	AgeMin       time.Duration // a socket is asked to rotate at a random age between these two;
-	AgeMax       time.Duration // defaults 45 and 55 min
-	GoawayWithin time.Duration // how long it is served after that, or after a resync; default 1 min
-	ResyncOver   time.Duration // over which resyncs are spread; default 5 s
-	DrainOver    time.Duration // over which Drain spreads its goaways; default 4 s
+	AgeMin       time.Duration // a socket is asked to rotate at a random age from AgeMin; default 45 min
+	AgeMax       time.Duration // to AgeMax; default 55 min
+	GoawayWithin time.Duration // time that a socket has after a rotate or resync; default 1 min
+	ResyncOver   time.Duration // time over which resyncs are spread; default 5 s
+	DrainOver    time.Duration // time over which Drain spreads its goaways; default 4 s
 }
 
-// Sessions is all sockets of one instance. It is safe for use by many goroutines.
+// Sessions is the set of all sockets of one instance. It is safe for concurrent use.
 type Sessions struct {
-	deps   Deps
-	counts counts
+	deps     Deps // immutable
+	counters Counters
 
 	mu       sync.Mutex
 	open     map[*session]struct{}
-	users    map[string]*user
-	swept    time.Time
+	users    map[string]*user // by uid
+	swept    time.Time        // when sweepUsers last ran
 	draining bool
 	drained  chan struct{} // closed when draining and no socket is open
 }
 
-// user is what the sockets of one user on this instance share.
+// user is what the sockets of one user on this instance share. Sessions.mu guards sockets.
 type user struct {
 	sockets int
 	sends   *rate.Limiter
 }
 
-// New returns Sessions without sockets.
+// New returns a Sessions without sockets.
 func New(deps Deps) *Sessions {
 	if deps.Log == nil {
 		deps.Log = slog.Default()
@@ -109,134 +123,140 @@ func New(deps Deps) *Sessions {
 	def(&deps.GoawayWithin, time.Minute)
 	def(&deps.ResyncOver, 5*time.Second)
 	def(&deps.DrainOver, 4*time.Second)
-	return &Sessions{deps: deps, open: map[*session]struct{}{}, users: map[string]*user{}, drained: make(chan struct{})}
+	ss := &Sessions{
+		deps: deps, open: map[*session]struct{}{}, users: map[string]*user{}, drained: make(chan struct{}),
+	}
+	ss.counters.Open.Read = func() int64 { return int64(ss.Open()) }
+	return ss
 }
 
-// Run asks sockets to reconnect whenever Redis came back, until ctx ends, and
-// returns its cause.
-func (x *Sessions) Run(ctx context.Context) error {
+// Run asks all sockets to reconnect whenever Redis has come back. It runs until ctx ends, and returns its cause.
+func (ss *Sessions) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case r := <-x.deps.Inboxes.Resyncs():
-			x.deps.Log.Info("redis came back: sockets are asked to resync", "sockets", x.Open(), "other_life", r.NewEpoch)
-			x.spread(ctx, wire.GoawayResync, x.deps.ResyncOver, func() time.Duration { return x.deps.GoawayWithin })
+		case r := <-ss.deps.Inboxes.Resyncs():
+			ss.deps.Log.Info("redis came back; asking sockets to resync", "sockets", ss.Open(), "new_epoch", r.NewEpoch)
+			ss.spreadGoaways(ctx, wire.GoawayResync, ss.deps.ResyncOver,
+				func() time.Duration { return ss.deps.GoawayWithin })
 		}
 	}
 }
 
-// Serve serves one socket until it ends, and returns then, when its
-// acknowledgements are settled, or 5 s after the end. conn is closed. The
-// end of ctx ends the socket with 1001. greeted, if not nil, is called when
-// its user is known or the socket has ended, once or more.
-func (x *Sessions) Serve(ctx context.Context, conn *websocket.Conn, greeted func()) {
-	s := newSession(ctx, x, conn)
+// Serve serves one socket until it ends, and closes conn. It returns when the acks of the socket are settled, at most 5
+// s after the end. The end of ctx ends the socket with close code 1001. If greeted is not nil, it is called once or
+// more when the user is known or the socket has ended.
+func (ss *Sessions) Serve(ctx context.Context, conn *websocket.Conn, greeted func()) {
+	s := newSession(ctx, ss, conn)
 	if greeted != nil {
 		s.greeted = greeted
 	}
-	x.mu.Lock()
-	x.open[s] = struct{}{}
-	refuse := x.draining
-	x.mu.Unlock()
-	x.counts.opened.Add(1)
-	x.counts.open.Add(1)
+	ss.mu.Lock()
+	ss.open[s] = struct{}{}
+	draining := ss.draining
+	ss.mu.Unlock()
+	ss.counters.Opened.Add(1)
 	defer func() {
-		x.counts.open.Add(-1)
-		x.mu.Lock()
-		delete(x.open, s)
-		x.checkDrained()
-		x.mu.Unlock()
+		ss.mu.Lock()
+		delete(ss.open, s)
+		ss.checkDrained()
+		ss.mu.Unlock()
 	}()
-	if refuse {
+	if draining {
 		s.end(ErrGoingAway)
 	}
 	s.serve()
 }
 
-// Refuse tells conn why it is not served, and closes it.
-func (x *Sessions) Refuse(ctx context.Context, conn *websocket.Conn, why *problem.Error) {
-	s := newSession(ctx, x, conn)
-	x.counts.opened.Add(1)
+// Refuse sends why to the client, and closes conn.
+func (ss *Sessions) Refuse(ctx context.Context, conn *websocket.Conn, why *problem.Error) {
+	s := newSession(ctx, ss, conn)
+	ss.counters.Opened.Add(1)
 	s.end(why)
 	s.serve()
 }
 
 // Open returns the number of open sockets.
-func (x *Sessions) Open() int { return int(x.counts.open.Load()) }
+func (ss *Sessions) Open() int {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	return len(ss.open)
+}
 
-// Snapshot returns the counters.
-func (x *Sessions) Snapshot() Counters { return x.counts.snapshot() }
+// Counters returns the counters of all sockets.
+func (ss *Sessions) Counters() *Counters { return &ss.counters }
 
-// Drain refuses new sockets and asks all open ones to go, spread over
-// Deps.DrainOver and served meanwhile. Those that are still there shortly before
-// ctx ends are closed with 1001. It returns when all sockets have ended and
-// their acknowledgements are settled, or with the error of ctx.
-func (x *Sessions) Drain(ctx context.Context) error {
-	x.mu.Lock()
-	x.draining = true
-	x.checkDrained()
-	x.mu.Unlock()
+// Drain refuses new sockets and sends a goaway to all open ones, spread over Deps.DrainOver. They are served in the
+// meantime. Sockets that are still open shortly before ctx ends are closed with code 1001. Drain returns when all
+// sockets have ended and their acks are settled, or with the error of ctx.
+func (ss *Sessions) Drain(ctx context.Context) error {
+	ss.mu.Lock()
+	ss.draining = true
+	ss.checkDrained()
+	ss.mu.Unlock()
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		deadline = time.Now().Add(8 * time.Second)
 	}
-	// The last part of the time is for those who have not gone, to be closed and settled.
-	last := deadline.Add(-time.Until(deadline) / 4)
-	over := min(x.deps.DrainOver, time.Until(last)/2)
+	// The last quarter of the time is for closing and settling the sockets that have not moved by themselves.
+	closeAt := deadline.Add(-time.Until(deadline) / 4)
+	over := min(ss.deps.DrainOver, time.Until(closeAt)/2)
 	spreading, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
 	wg.Go(func() {
-		x.spread(spreading, wire.GoawayDrain, over, func() time.Duration { return max(time.Until(last), 0) })
+		ss.spreadGoaways(spreading, wire.GoawayDrain, over,
+			func() time.Duration { return max(time.Until(closeAt), 0) })
 	})
-	timer := time.AfterFunc(time.Until(last), func() {
-		for _, s := range x.all() {
+	timer := time.AfterFunc(time.Until(closeAt), func() {
+		for _, s := range ss.openSessions() {
 			s.end(ErrGoingAway)
 		}
 	})
 	defer timer.Stop()
 	select {
-	case <-x.drained:
+	case <-ss.drained:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// checkDrained closes drained when the last socket of a draining instance has
-// ended. x.mu is held.
-func (x *Sessions) checkDrained() {
-	if x.draining && len(x.open) == 0 {
+// checkDrained closes drained when the last socket of a draining instance has ended. The caller holds ss.mu.
+func (ss *Sessions) checkDrained() {
+	if ss.draining && len(ss.open) == 0 {
 		select {
-		case <-x.drained:
+		case <-ss.drained:
 		default:
-			close(x.drained)
+			close(ss.drained)
 		}
 	}
 }
 
-func (x *Sessions) all() []*session {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	all := make([]*session, 0, len(x.open))
-	for s := range x.open {
-		all = append(all, s)
+func (ss *Sessions) openSessions() []*session {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	open := make([]*session, 0, len(ss.open))
+	for s := range ss.open {
+		open = append(open, s)
 	}
-	return all
+	return open
 }
 
-// spread asks every socket that is open now to go, one after the other over
-// the given time, and returns when all were asked or ctx has ended. The order
-// is that of a map: random enough.
-func (x *Sessions) spread(ctx context.Context, reason string, over time.Duration, within func() time.Duration) {
-	all := x.all()
-	begin := time.Now()
+// spreadGoaways sends a goaway to every socket that is open now, one after the other over the given time. It returns
+// when all were sent or ctx has ended. The order is that of a map, which is random enough. within returns the time that
+// a socket has from its goaway on.
+func (ss *Sessions) spreadGoaways(
+	ctx context.Context, reason wire.GoawayReason, over time.Duration, within func() time.Duration,
+) {
+	open := ss.openSessions()
+	start := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for i, s := range all {
-		timer.Reset(time.Until(begin.Add(over * time.Duration(i) / time.Duration(len(all)))))
+	for i, s := range open {
+		timer.Reset(time.Until(start.Add(over * time.Duration(i) / time.Duration(len(open)))))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -246,48 +266,41 @@ func (x *Sessions) spread(ctx context.Context, reason string, over time.Duration
 	}
 }
 
-// join counts one more socket of uid.
-func (x *Sessions) join(uid string) (*user, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.sweep()
-	u := x.users[uid]
+// joinUser counts one more socket of the user.
+func (ss *Sessions) joinUser(uid string) (*user, error) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
+	ss.sweepUsers()
+	u := ss.users[uid]
 	if u == nil {
-		u = &user{sends: x.deps.Limits.UserSends.limiter()}
-		x.users[uid] = u
+		u = &user{sends: ss.deps.Limits.UserSends.limiter()}
+		ss.users[uid] = u
 	}
-	if u.sockets >= x.deps.PerUser {
+	if u.sockets >= ss.deps.PerUser {
 		return nil, ErrTooManyOpen
 	}
 	u.sockets++
 	return u, nil
 }
 
-func (x *Sessions) leave(u *user) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+// leaveUser counts one socket of the user less.
+func (ss *Sessions) leaveUser(u *user) {
+	ss.mu.Lock()
+	defer ss.mu.Unlock()
 	u.sockets--
 }
 
-// sweep forgets users without sockets whose rate is full again; before that a
-// flood could begin anew by reconnecting. x.mu is held.
-func (x *Sessions) sweep() {
+// sweepUsers removes users who have no socket and whose rate limit has recovered. Removing them earlier would let a
+// client continue a flood by reconnecting. The caller holds ss.mu.
+func (ss *Sessions) sweepUsers() {
 	now := time.Now()
-	if now.Sub(x.swept) < time.Minute {
+	if now.Sub(ss.swept) < time.Minute {
 		return
 	}
-	x.swept = now
-	for uid, u := range x.users {
+	ss.swept = now
+	for uid, u := range ss.users {
 		if u.sockets == 0 && u.sends.TokensAt(now) >= float64(u.sends.Burst()) {
-			delete(x.users, uid)
+			delete(ss.users, uid)
 		}
 	}
 }
-
-// errClosedByClient and the following are ends of a socket that its client is not told of.
-var (
-	errClosedByClient = errors.New("closed by the client")
-	errLost           = errors.New("the connection broke")
-	errSilent         = errors.New("nothing was heard")
-	errSlow           = errors.New("the client did not read")
-)

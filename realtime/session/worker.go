@@ -12,21 +12,21 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// work is the worker: it sends one message after the other, in the order in
-// which they came, and between them does what is less urgent.
+// work is the worker: it sends one message after the other, in the order in which they arrived, and does less urgent
+// work in between.
 //
-// One at a time is fast enough for what the limits allow (a send is two round
-// trips to Redis), and keeps the order without further rules.
+// One message at a time is fast enough for the rate limits (a send takes two round trips to Redis), and it keeps the
+// order without any further rule.
 func (s *session) work() {
 	retry, due := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer retry.Stop()
 	defer due.Stop()
-	var held chat.Message // waits for due
-	sends := s.sends      // nil while one is held
+	var held chat.Message // a message that waits for due because of the rate limit
+	sends := s.sends      // nil while a message is held
 	for {
 		select {
 		case <-s.ctx.Done():
-			s.finish(held)
+			s.finishSends(held)
 			return
 		case m := <-sends:
 			if wait := reserve(s.ownSends, s.user.sends); wait > 0 {
@@ -42,22 +42,22 @@ func (s *session) work() {
 				held, sends = chat.Message{}, s.sends
 				s.throttled.Store(false)
 			}
-		case to := <-s.hints:
-			s.hintTyping(to)
-		case <-s.poke:
-			s.setWatch(retry)
-			s.markRead(retry)
+		case to := <-s.typingTo:
+			s.publishTyping(to)
+		case <-s.workerWake:
+			s.applyWatchList(retry)
+			s.applyReadMarks(retry)
 		case <-retry.C:
-			s.setWatch(retry)
-			s.markRead(retry)
+			s.applyWatchList(retry)
+			s.applyReadMarks(retry)
 		}
 	}
 }
 
-// finish sends what was read before the client closed or was lost, as far as
-// the rates allow: a person who presses Enter and closes the tab has sent. Who
-// was shown the door has not.
-func (s *session) finish(held chat.Message) {
+// finishSends sends the messages that were read before the client closed the socket or the connection broke, as far as
+// the rate limits allow: a user who presses Enter and closes the tab expects the message to be sent. Sends of a client
+// that is being closed for an error are dropped.
+func (s *session) finishSends(held chat.Message) {
 	var p *problem.Error
 	if errors.As(s.why(), &p) && p.Kind != problem.GoingAway || held.ID != "" {
 		return
@@ -72,75 +72,72 @@ func (s *session) finish(held chat.Message) {
 			}
 			s.enqueue(ctx, m)
 		default:
-			s.markRead(nil)
+			s.applyReadMarks(nil)
 			return
 		}
 	}
 }
 
-// enqueue queues one message in Redis and answers. The end of the socket does
-// not stop what has begun.
+// enqueue queues one message in Redis and answers the client. The end of the socket does not interrupt it.
 func (s *session) enqueue(ctx context.Context, m chat.Message) {
-	accepted, err := s.x.deps.Inboxes.Enqueue(context.WithoutCancel(ctx), m)
+	accepted, err := s.deps.Inboxes.Enqueue(context.WithoutCancel(ctx), m)
 	if err != nil {
-		_ = s.refuse(err, m.ID)
+		s.refuse(err, m.ID)
 		return
 	}
 	s.push(wire.Sent{ID: m.ID, AcceptedAt: accepted})
 }
 
-// hintTyping tells the devices of to that the user types, unless to has
-// blocked the user. Whatever fails is dropped.
-func (s *session) hintTyping(to string) {
-	g, err := s.x.deps.Gates.Get(s.ctx, to)
+// publishTyping sends a typing hint to the devices of user to, unless that user has blocked the sender. A hint that
+// cannot be published is dropped.
+func (s *session) publishTyping(to string) {
+	g, err := s.deps.Gates.Get(s.ctx, to)
 	if err == nil && g.Exists && !g.Blocks(s.uid) {
 		var data []byte
 		if data, err = wire.Encode(wire.Typing{From: s.uid}); err == nil {
-			err = s.x.deps.Inboxes.PublishHint(s.ctx, to, data)
+			err = s.deps.Inboxes.PublishHint(s.ctx, to, data)
 		}
 	}
 	if err != nil {
-		s.x.counts.hintsDropped.Add(1)
+		s.counters.HintsDropped.Add(1)
 	}
 }
 
-// setWatch replaces the watch list where a new one came, or lets it wait for
-// retry where they come too fast. Its states come to the feeder. A failure is
-// repeated by presence itself.
-func (s *session) setWatch(retry *time.Timer) {
+// applyWatchList replaces the set of users whose presence the client watches, if a new list has arrived. A list that
+// exceeds the rate limit waits for retry. The feeder sends the states. Package presence itself retries what fails.
+func (s *session) applyWatchList(retry *time.Timer) {
 	s.mu.Lock()
-	users, isNew := s.watch, s.newWatch
-	if isNew {
-		if wait, ok := take(s.watches); !ok {
+	users, apply := s.watchList, s.hasWatchList
+	if apply {
+		if wait, ok := allow(s.watches); !ok {
 			retry.Reset(wait)
-			isNew = false
+			apply = false
 		} else {
-			s.watch, s.newWatch = nil, false
+			s.watchList, s.hasWatchList = nil, false
 		}
 	}
 	s.mu.Unlock()
-	if !isNew {
+	if !apply {
 		return
 	}
 	if err := s.watcher.Set(s.ctx, users); err != nil && s.ctx.Err() == nil {
-		s.log.Info("watching is late", "error", err)
+		s.log.Info("presence of watched users is delayed", "error", err)
 	}
 }
 
-// markRead gives the waiting read marks to the settler. Those that cannot be
-// given now wait for retry, if there is one.
-func (s *session) markRead(retry *time.Timer) {
+// applyReadMarks passes the queued read marks to the settler. Marks that fail wait for retry, if it is not nil.
+func (s *session) applyReadMarks(retry *time.Timer) {
 	s.mu.Lock()
-	marks := s.marks
-	s.marks = map[string]chat.Micros{}
+	marks := s.readMarks
+	s.readMarks = map[string]chat.Micros{}
 	s.mu.Unlock()
 	for conversation, at := range marks {
-		err := s.markOne(conversation, at)
+		err := s.applyReadMark(conversation, at)
 		if err == nil {
 			continue
 		}
 		s.mu.Lock()
-		s.marks[conversation] = max(at, s.marks[conversation])
+		s.readMarks[conversation] = max(at, s.readMarks[conversation])
 		s.mu.Unlock()
 		if retry != nil {
 			retry.Reset(time.Second + rand.N(2*time.Second))
@@ -148,19 +145,19 @@ func (s *session) markRead(retry *time.Timer) {
 	}
 }
 
-// markOne gives one read mark to the settler. Marks beside people who do not
-// exist are passed over: they would make inboxes that nobody reads.
-func (s *session) markOne(conversation string, at chat.Micros) error {
+// applyReadMark passes one read mark to the settler. It ignores a mark in a conversation with a user who does not
+// exist: such a mark would create an inbox that nobody reads.
+func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 	other, err := chat.Other(conversation, s.uid)
 	if err != nil {
-		return nil // the reader has checked it
+		return nil // cannot happen: the reader has checked it
 	}
-	g, err := s.x.deps.Gates.Get(context.WithoutCancel(s.ctx), other)
+	g, err := s.deps.Gates.Get(context.WithoutCancel(s.ctx), other)
 	if err != nil {
 		return err
 	}
 	if !g.Exists {
 		return nil
 	}
-	return s.account.Read(delivery.Read{Conversation: conversation, By: s.uid, At: at})
+	return s.window.Read(delivery.Read{Conversation: conversation, By: s.uid, At: at})
 }

@@ -12,44 +12,44 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// write is the writer: it alone writes data frames.
-func (s *session) write() {
+// writeFrames is the writer, the only goroutine that writes data frames.
+func (s *session) writeFrames() {
 	ping := time.NewTicker(wire.PingEvery)
 	defer ping.Stop()
-	var goaways chan wire.Goaway // s.goaways once the client has its welcome
+	var goaways chan wire.Goaway // s.goaways, once the client has its welcome
 	for {
 		var err error
 		select {
 		case <-s.ctx.Done():
-			s.farewell()
+			s.writeFarewell()
 			return
 		case g := <-goaways:
 			var data []byte
 			if data, err = wire.Encode(g); err == nil {
-				err = s.put(data, writeWithin)
+				err = s.writeFrame(data, writeWithin)
 			}
 		case data := <-s.out:
-			err = s.put(data, writeWithin)
+			err = s.writeFrame(data, writeWithin)
 			goaways = s.goaways
 		case <-ping.C:
 			err = s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeWithin))
 		}
 		if err != nil {
-			s.end(broken(err))
+			s.end(writeError(err))
 		}
 	}
 }
 
-// put writes one frame.
-func (s *session) put(data []byte, within time.Duration) error {
+// writeFrame writes one frame.
+func (s *session) writeFrame(data []byte, within time.Duration) error {
 	if err := s.conn.SetWriteDeadline(time.Now().Add(within)); err != nil {
 		return err
 	}
 	return s.conn.WriteMessage(websocket.TextMessage, data)
 }
 
-// broken sorts an error of writing.
-func broken(err error) error {
+// writeError classifies an error of writing.
+func writeError(err error) error {
 	var timeout net.Error
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 		return errors.Join(errSlow, err)
@@ -57,10 +57,10 @@ func broken(err error) error {
 	return errors.Join(errLost, err)
 }
 
-// farewell sends what is queued, why the socket ends, and the close frame, and
-// lets the reader wait for the client's answer to it, for a moment.
-func (s *session) farewell() {
-	// Whatever happens, the reader must come back.
+// writeFarewell writes the frames that are still queued, the error that ended the socket, and the close frame. It then
+// gives the reader a moment to receive the client's close frame.
+func (s *session) writeFarewell() {
+	// The reader must return in every case.
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -78,7 +78,7 @@ func (s *session) farewell() {
 	for queued := true; queued; {
 		select {
 		case data := <-s.out:
-			if s.put(data, time.Until(deadline)) != nil {
+			if s.writeFrame(data, time.Until(deadline)) != nil {
 				s.conn.Close()
 				return
 			}
@@ -86,46 +86,13 @@ func (s *session) farewell() {
 			queued = false
 		}
 	}
-	// A socket that was asked to go and stayed is closed without an error:
-	// nothing is wrong.
+	// A client that stayed after a goaway gets no error frame: nothing went wrong.
 	if p.Kind != problem.GoingAway {
 		data, err := wire.Encode(wire.ErrorOf(p, ""))
-		if err != nil || s.put(data, time.Until(deadline)) != nil {
+		if err != nil || s.writeFrame(data, time.Until(deadline)) != nil {
 			s.conn.Close()
 			return
 		}
 	}
 	_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(p.Kind.CloseCode(), p.Code), deadline)
-}
-
-// push queues f for the writer. It waits for room, which comes, or the socket
-// ends: a client that does not read is ended by the writer's deadline. It
-// reports whether f was queued.
-func (s *session) push(f wire.ServerFrame) bool {
-	data, err := wire.Encode(f)
-	if err != nil {
-		s.end(problem.Of(err))
-		return false
-	}
-	select {
-	case s.out <- data:
-		return true
-	case <-s.ctx.Done():
-		return false
-	}
-}
-
-// hint queues f for the writer if there is room, else drops it.
-func (s *session) hint(f wire.ServerFrame) {
-	data, err := wire.Encode(f)
-	if err != nil {
-		s.end(problem.Of(err))
-		return
-	}
-	select {
-	case s.out <- data:
-		s.x.counts.hints.Add(1)
-	default:
-		s.x.counts.hintsDropped.Add(1)
-	}
 }

@@ -13,25 +13,27 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// ErrBadFrame answers what cannot be read as a frame.
-var ErrBadFrame = problem.New(problem.Invalid, "bad_frame", "The server could not read what this app sent. Reload the page.")
+// ErrBadFrame answers data that cannot be decoded as a frame.
+var ErrBadFrame = problem.New(problem.Invalid, "bad_frame",
+	"The server could not read what this app sent. Reload the page.")
 
-// ErrTooLarge answers a frame beyond chat.MaxFrameSize.
+// ErrTooLarge answers a frame that is larger than chat.MaxFrameSize.
 var ErrTooLarge = problem.New(problem.TooLarge, "frame_too_large", "This is too large to send.")
 
-// maxAt is the largest time that a JavaScript number holds exactly. A larger
-// one would come out of a browser as another time than it went in.
+// maxAt is the largest time that a JavaScript number holds exactly. A browser would turn a larger one into a different
+// time.
 const maxAt = chat.Micros(1<<53 - 1)
 
-// DecodeClient reads one frame of a client. Field names are case-sensitive.
-// A frame that is no JSON object, no valid UTF-8 (half of a surrogate pair
-// written as \u included), has no type, a field twice or of the wrong JSON type
-// gives ErrBadFrame with the cause, and so does one whose fields break the
-// limits of their form (a missing id, a long cursor). The returned frame then
-// carries Type and ID where these could be read, so that the error can name
-// what it answers. A frame of an unknown type is returned without an error:
-// see Known. What a field means (is the recipient known, is the body too long)
-// is not checked here.
+// DecodeClient decodes one frame of a client. Field names are case-sensitive. The error is
+//
+//   - ErrTooLarge if data exceeds chat.MaxFrameSize;
+//   - ErrBadFrame, with the cause, if data is not a JSON object, is not valid UTF-8 (an unpaired surrogate written as
+//     \u included), has no type, has a field twice or a field of the wrong JSON type, or has a required field that is
+//     missing or too long.
+//
+// With ErrBadFrame the returned frame has Type and ID if these could be decoded, so that the error frame can refer to
+// them. A frame of an unknown type is returned without an error; see Known. DecodeClient does not check what the fields
+// mean (whether the recipient exists, whether the body is too long).
 func DecodeClient(data []byte) (ClientFrame, error) {
 	if len(data) > chat.MaxFrameSize {
 		return ClientFrame{}, ErrTooLarge
@@ -52,10 +54,9 @@ func DecodeClient(data []byte) (ClientFrame, error) {
 	return f, nil
 }
 
-// decodeFields reads the object field by field: encoding/json on a struct
-// would take "TYPE" for "type" and the last of two equal fields, and other
-// readers of the same bytes would not. After an error the frame holds what was
-// read, so that a good id before or after a bad field is known.
+// decodeFields decodes the object field by field. encoding/json would accept "TYPE" for a struct's field "type", and
+// use the last of two equal fields, unlike other decoders of the same bytes. After an error the frame has the fields
+// that could be decoded, so that a valid id before or after an invalid field is known.
 func decodeFields(data []byte) (f ClientFrame, err error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	start, err := dec.Token()
@@ -94,12 +95,12 @@ func decodeFields(data []byte) (f ClientFrame, err error) {
 		return f, fmt.Errorf("not JSON: %w", err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return f, errors.New("something follows the JSON object")
+		return f, errors.New("data after the JSON object")
 	}
 	return f, firstErr
 }
 
-// field returns where the named field goes; nil for a later version's.
+// field returns a pointer to the named field, or nil for a field of a later version.
 func (f *ClientFrame) field(name string) any {
 	switch name {
 	case "type":
@@ -128,9 +129,8 @@ func (f *ClientFrame) field(name string) any {
 	return nil
 }
 
-// checkSurrogates reports half of a surrogate pair among the \u escapes.
-// encoding/json would turn it into U+FFFD without a word, and the message would
-// no longer be the one that its sender keeps.
+// checkSurrogates reports an unpaired surrogate among the \u escapes. encoding/json would silently replace it by
+// U+FFFD, and the message would differ from the one that its sender keeps.
 func checkSurrogates(data []byte) error {
 	if !bytes.Contains(data, []byte(`\ud`)) && !bytes.Contains(data, []byte(`\uD`)) {
 		return nil
@@ -145,11 +145,11 @@ func checkSurrogates(data []byte) error {
 			i++ // \n, \\ and the like
 		case first >= 0xd800 && first < 0xdc00:
 			if second, ok := escapedUnit(data[i+6:]); !ok || second < 0xdc00 || second > 0xdfff {
-				return fmt.Errorf("half of a surrogate pair at byte %d", i)
+				return fmt.Errorf("unpaired surrogate at byte %d", i)
 			}
 			i += 11
 		case first >= 0xdc00 && first <= 0xdfff:
-			return fmt.Errorf("half of a surrogate pair at byte %d", i)
+			return fmt.Errorf("unpaired surrogate at byte %d", i)
 		default:
 			i += 5
 		}
@@ -166,9 +166,11 @@ func escapedUnit(b []byte) (unit uint64, ok bool) {
 	return unit, err == nil
 }
 
-// checkForm reports a field that is missing or larger than its form allows.
+// checkForm reports a required field that is missing, and a field that is too long or malformed.
 func (f ClientFrame) checkForm() error {
-	bad := func(field string) error { return fmt.Errorf("%s: field %q is missing or too long", f.Type, field) }
+	bad := func(field string) error {
+		return fmt.Errorf("%s: field %q is missing, too long or malformed", f.Type, field)
+	}
 	within := func(s string, limit int) bool { return s != "" && len(s) <= limit }
 	switch f.Type {
 	case "":

@@ -5,17 +5,16 @@ import (
 	"fmt"
 )
 
-// Unknown is a server's frame of a type that this version does not know. It is
-// passed over.
+// Unknown is a server's frame of a type that this version does not know. Clients ignore it.
 type Unknown struct{ Type string }
 
 func (u Unknown) frameType() string { return u.Type }
 
-// UnknownEvent is an event of a type that this version does not know. Its
-// frame's cursor counts; the rest is passed over.
+// UnknownEvent is an event of a type that this version does not know. A client stores the cursor of its frame and
+// ignores the rest.
 type UnknownEvent struct{ Type string }
 
-// typeOf returns the type of a server frame or an event; errors call it what.
+// typeOf returns the type of a server frame or an event. what names it in errors.
 func typeOf(what string, data []byte) (string, error) {
 	var head struct {
 		Type *string `json:"type"`
@@ -29,9 +28,8 @@ func typeOf(what string, data []byte) (string, error) {
 	return *head.Type, nil
 }
 
-// DecodeServer reads one frame of a server, for clients written in Go: the
-// result is one of the frame types of this package, or Unknown. An error says
-// that data is no frame, or lacks a field without which it has no meaning.
+// DecodeServer decodes one frame of a server, for clients written in Go. The result is one of the frame types of this
+// package, or Unknown. The error reports that data is not a frame, or that a required field is missing.
 func DecodeServer(data []byte) (ServerFrame, error) {
 	t, err := typeOf("server frame", data)
 	if err != nil {
@@ -68,8 +66,8 @@ func DecodeServer(data []byte) (ServerFrame, error) {
 	}
 }
 
-// DecodeEvent reads the event of an EventFrame: a MessageEvent (types message
-// and sent), DeliveredEvent, RefusedEvent, ReadEvent or UnknownEvent.
+// DecodeEvent decodes the event of an EventFrame. The result is a MessageEvent (types message and sent), a
+// DeliveredEvent, a RefusedEvent, a ReadEvent or an UnknownEvent.
 func DecodeEvent(data json.RawMessage) (any, error) {
 	t, err := typeOf("event", data)
 	if err != nil {
@@ -97,8 +95,8 @@ func DecodeEvent(data json.RawMessage) (any, error) {
 	}
 }
 
-// decodeAs reads data as a T in which each of the named fields is given, and
-// no text among them is empty but a body.
+// decodeAs decodes data into a T. Each of the required fields must be given and, except for a body, must not be an
+// empty string. what names the frame or event in errors.
 func decodeAs[T any](what string, data []byte, required ...string) (T, error) {
 	var v T
 	var fields map[string]json.RawMessage
@@ -120,7 +118,7 @@ func decodeAs[T any](what string, data []byte, required ...string) (T, error) {
 func checkRefs(what string, refs []MessageRef) error {
 	for _, r := range refs {
 		if r.ID == "" || r.At <= 0 {
-			return fmt.Errorf("%s: a message without an id or a time", what)
+			return fmt.Errorf("%s: a message has no id or no time", what)
 		}
 	}
 	return nil

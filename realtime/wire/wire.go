@@ -1,24 +1,20 @@
-// Package wire is the WebSocket protocol chat.v1, told once: the frames, their
-// fields, their limits, and how they are read and written.
+// Package wire is the WebSocket protocol chat.v1: the frames, their fields, their limits, and how to decode and encode
+// them. DESIGN §4 describes the flow of a connection.
 //
-// Frames are JSON objects in text messages of at most [chat.MaxFrameSize]
-// bytes, told apart by "type". The first frame of a client is hello. Unknown
-// types and fields are ignored by both sides, so that old clients and new
-// servers meet during a deploy.
+// Frames are JSON objects in text messages of at most [chat.MaxFrameSize] bytes. The field "type" tells them apart. The
+// first frame of a client is hello. Both sides ignore unknown types and fields, so that old clients and new servers
+// work together during a deploy.
 //
-// The files in testdata/frames are the golden frames, one JSON array per
-// direction, read by the tests of this package, of the server and of both
-// clients. Each entry is {name, frame, valid, code?, ignored?}:
+// The files in testdata/frames are the golden frames, one JSON array per direction. The tests of this package, of the
+// server and of both clients read them. Each entry is {name, frame, valid, code?, ignored?}:
 //
-//   - frame: the frame as a JSON value; where it is a JSON string, that string
-//     is the text on the wire, which need not be JSON.
-//   - valid: whether the receiver can read it. A frame that is not valid is
-//     answered with the error code, if a client sent it; a client that gets one
-//     from a server drops it, and with it the socket, since what it holds would
-//     be lost otherwise.
-//   - code with valid true: the frame can be read, and its content is refused
-//     with this code when the user aliceUid0001 sends it.
-//   - ignored: a later version's word, read and passed over without an answer.
+//   - frame: the frame as a JSON value. If it is a JSON string, the text of that string is the frame, which need not be
+//     valid JSON.
+//   - valid: whether the receiver can decode it. A server answers an invalid frame with the error code. A client that
+//     receives an invalid frame closes the socket, because it would otherwise lose the content of the frame.
+//   - code with valid true: the frame can be decoded, and its content is refused with this code if the user
+//     aliceUid0001 sends it.
+//   - ignored: a type of a later version, which is decoded and then ignored without an answer.
 package wire
 
 import (
@@ -33,11 +29,11 @@ import (
 // Subprotocol is the value of Sec-WebSocket-Protocol.
 const Subprotocol = "chat.v1"
 
-// Limits of the protocol beside those of package chat.
+// Limits of the protocol, besides those of package chat.
 const (
-	HelloWithin  = 10 * time.Second // from the upgrade to hello
-	PingEvery    = 30 * time.Second // WebSocket-level pings of the server
-	DropAfter    = 75 * time.Second // of silence
+	HelloWithin  = 10 * time.Second // from the upgrade to the hello
+	PingEvery    = 30 * time.Second // interval of the server's WebSocket pings
+	DropAfter    = 75 * time.Second // a client that is silent for this long is dropped
 	MaxWatch     = 100              // users in one watch frame
 	MaxDevice    = 64               // bytes in a device id
 	MaxToken     = 8 << 10          // bytes in a token
@@ -46,8 +42,7 @@ const (
 	MaxDelivered = 500              // messages in one delivered event
 )
 
-// Types of frames. A client sends the first group, a server the second; ping
-// and pong are a client's question and a server's answer.
+// Types of frames. A client sends those of the first group, a server those of the second. Both sides send typing.
 const (
 	TypeHello  = "hello"
 	TypeSend   = "send"
@@ -68,7 +63,7 @@ const (
 	TypePong     = "pong"
 )
 
-// Types of events, the durable part of the protocol.
+// Types of events. Events are the durable part of the protocol: they are stored in an inbox until they are settled.
 const (
 	EventMessage   = "message"
 	EventSent      = "sent"
@@ -77,15 +72,18 @@ const (
 	EventRefused   = "refused"
 )
 
-// Reasons of goaway.
+// GoawayReason is the reason of a goaway frame.
+type GoawayReason string
+
+// The reasons of a goaway.
 const (
-	GoawayDrain  = "drain"  // the instance is leaving
-	GoawayRotate = "rotate" // the socket nears the 60-minute limit of Cloud Run
-	GoawayResync = "resync" // Redis came back: outboxes should send again
+	GoawayDrain  GoawayReason = "drain"  // the instance is shutting down
+	GoawayRotate GoawayReason = "rotate" // the socket nears the 60-minute limit of Cloud Run
+	GoawayResync GoawayReason = "resync" // Redis came back, so outboxes should be sent again
 )
 
-// ClientFrame is any frame that a client sends: Type says which, and which of
-// the fields have a meaning. See DESIGN §4.
+// ClientFrame is a frame of any type that a client sends. Type decides which of the fields have a meaning; see DESIGN
+// §4.
 type ClientFrame struct {
 	Type string `json:"type"`
 
@@ -112,7 +110,7 @@ func (f ClientFrame) Known() bool {
 	return false
 }
 
-// Limits tells a client what it must keep to.
+// Limits are the limits that a client must observe.
 type Limits struct {
 	Body    int   `json:"body"`       // code points
 	Frame   int   `json:"frame"`      // bytes
@@ -130,45 +128,44 @@ func DefaultLimits() Limits {
 
 // Frames of a server. Each marshals with its type.
 type (
-	// Welcome answers hello. Resumed false: events may be missing between the
-	// client's cursor and what follows. A second Welcome on the same socket
-	// says the same of the place where it comes.
+	// Welcome answers hello. If Resumed is false, events may be missing between the client's cursor and the events that
+	// follow. A second Welcome on the same socket means that events may be missing at this point.
 	Welcome struct {
 		UID     string      `json:"uid"`
 		Now     chat.Micros `json:"now"`
 		Resumed bool        `json:"resumed"`
 		Limits  Limits      `json:"limits"`
 	}
-	// EventFrame carries one durable event, as it stands in the inbox.
+	// EventFrame carries one durable event, byte for byte as in the inbox.
 	EventFrame struct {
 		Cursor string          `json:"cursor"`
 		Event  json.RawMessage `json:"event"`
 	}
-	// CaughtUp says that what was retained has been sent; live from here.
+	// CaughtUp reports that all retained events were sent. The events that follow are live.
 	CaughtUp struct {
 		Cursor string `json:"cursor"`
 	}
-	// Sent says that a message is queued.
+	// Sent reports that a message is queued.
 	Sent struct {
 		ID         string      `json:"id"`
 		AcceptedAt chat.Micros `json:"accepted_at"`
 	}
-	// Presence is a hint, lost without harm.
+	// Presence is a hint. It may be lost.
 	Presence struct {
 		User     string      `json:"user"`
 		Online   bool        `json:"online"`
 		LastSeen chat.Micros `json:"last_seen,omitempty"`
 	}
-	// Typing is a hint, lost without harm.
+	// Typing is a hint. It may be lost.
 	Typing struct {
 		From string `json:"from"`
 	}
-	// Goaway asks the client to open a new socket, then to close this one.
+	// Goaway asks the client to open a new socket, and then to close this one.
 	Goaway struct {
-		Reason   string `json:"reason"`
-		WithinMS int64  `json:"within_ms"`
+		Reason   GoawayReason `json:"reason"`
+		WithinMS int64        `json:"within_ms"`
 	}
-	// ErrorFrame answers the frame with ID, or the socket as a whole.
+	// ErrorFrame refuses the frame with the given ID. Without an ID it concerns the socket as a whole.
 	ErrorFrame struct {
 		Code         string `json:"code"`
 		Message      string `json:"message"`
@@ -179,7 +176,7 @@ type (
 	Pong struct{}
 )
 
-// ServerFrame is one of the frames above, or Unknown, which is only read.
+// ServerFrame is one of the frames above, or Unknown, which is only decoded.
 type ServerFrame interface{ frameType() string }
 
 func (Welcome) frameType() string    { return TypeWelcome }
@@ -192,14 +189,14 @@ func (Goaway) frameType() string     { return TypeGoaway }
 func (ErrorFrame) frameType() string { return TypeError }
 func (Pong) frameType() string       { return TypePong }
 
-// ErrorOf returns the frame that tells err to a client, answering the frame
-// with the given id ("" for none). Causes stay inside.
+// ErrorOf returns the error frame that answers the frame with the given id ("" for none) with err. It leaves out the
+// cause of err, which is internal.
 func ErrorOf(err error, id string) ErrorFrame {
 	p := problem.Of(err)
 	return ErrorFrame{Code: p.Code, Message: p.Message, ID: id, RetryAfterMS: p.RetryAfter.Milliseconds()}
 }
 
-// Encode writes f with its type as the first field.
+// Encode encodes f, with its type as the first field.
 func Encode(f ServerFrame) ([]byte, error) {
 	if e, ok := f.(EventFrame); ok {
 		return encodeEvent(e)
@@ -218,9 +215,8 @@ func Encode(f ServerFrame) ([]byte, error) {
 	return append(out, body[1:]...), nil
 }
 
-// encodeEvent is Encode for the frame that is sent most: the event is neither
-// parsed nor copied through encoding/json, so it goes out byte for byte as it
-// stands in the inbox. Whoever reads an inbox has checked that it is JSON.
+// encodeEvent is Encode for the most frequent frame. It does not parse the event or copy it through encoding/json, so
+// the event is sent byte for byte as it is in the inbox. Package inbox has checked that it is valid JSON.
 func encodeEvent(e EventFrame) ([]byte, error) {
 	cursor, err := json.Marshal(e.Cursor)
 	if err != nil {
@@ -234,29 +230,27 @@ func encodeEvent(e EventFrame) ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// Events, as they stand in an inbox and in EventFrame.Event.
+// Events, as stored in an inbox and sent in EventFrame.Event.
 type (
-	// MessageEvent tells the recipient's devices of a message; with type
-	// "sent", the sender's own.
+	// MessageEvent carries a message: with type "message" to the recipient's devices, with type "sent" to the sender's.
 	MessageEvent struct {
 		Type string `json:"type"`
 		chat.Message
 	}
-	// MessageRef names a message in its place.
+	// MessageRef identifies a message and its place in the conversation.
 	MessageRef struct {
 		ID string      `json:"id"`
 		At chat.Micros `json:"at"`
 	}
-	// DeliveredEvent tells the sender's devices that messages were delivered.
+	// DeliveredEvent reports to the sender's devices that messages were delivered.
 	DeliveredEvent struct {
 		Type         string       `json:"type"`
 		Conversation string       `json:"conversation"`
 		Messages     []MessageRef `json:"messages"`
 		DeliveredAt  chat.Micros  `json:"delivered_at"`
 	}
-	// RefusedEvent tells the sender's devices that queued messages will never
-	// be delivered, because their recipient's account is gone. Code and Message
-	// are as in ErrorFrame.
+	// RefusedEvent reports to the sender's devices that queued messages will never be delivered, because their recipient
+	// no longer exists. Code and Message are as in ErrorFrame.
 	RefusedEvent struct {
 		Type         string       `json:"type"`
 		Conversation string       `json:"conversation"`
@@ -264,7 +258,7 @@ type (
 		Code         string       `json:"code"`
 		Message      string       `json:"message"`
 	}
-	// ReadEvent tells the devices of both people that By has seen everything up to At.
+	// ReadEvent reports to the devices of both members that By has seen everything up to At.
 	ReadEvent struct {
 		Type         string      `json:"type"`
 		Conversation string      `json:"conversation"`

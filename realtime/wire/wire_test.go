@@ -25,7 +25,7 @@ type golden struct {
 	Ignored bool            `json:"ignored"`
 }
 
-// text returns the frame as it goes over the wire.
+// text returns the frame as it is sent.
 func (g golden) text(t testing.TB) []byte {
 	t.Helper()
 	if !bytes.HasPrefix(g.Frame, []byte(`"`)) {
@@ -53,7 +53,7 @@ func readGolden(t testing.TB, file string) []golden {
 	names := map[string]bool{}
 	for _, g := range all {
 		if names[g.Name] {
-			t.Errorf("%s: two entries are named %q", file, g.Name)
+			t.Errorf("%s: two entries have the name %q", file, g.Name)
 		}
 		names[g.Name] = true
 	}
@@ -63,14 +63,15 @@ func readGolden(t testing.TB, file string) []golden {
 	return all
 }
 
-// contentCode is what the server answers to the content of a readable frame
-// that aliceUid0001 sends at the time of the golden frames; "" if it takes it.
+// contentCode returns the code with which the server refuses the content of a valid frame that aliceUid0001 sends at
+// the time of the golden frames, or "" if the server accepts it.
 func contentCode(f wire.ClientFrame) string {
 	const uid = "aliceUid0001"
 	var err error
 	switch f.Type {
 	case wire.TypeSend:
-		m := chat.Message{ID: f.ID, Conversation: chat.ConversationID(uid, f.To), From: uid, To: f.To, Body: f.Body, At: f.At, ReplyTo: f.ReplyTo}
+		m := chat.Message{ID: f.ID, Conversation: chat.ConversationID(uid, f.To),
+			From: uid, To: f.To, Body: f.Body, At: f.At, ReplyTo: f.ReplyTo}
 		err = m.CheckSend(f.At.Time().Add(time.Second))
 	case wire.TypeRead:
 		_, err = chat.Other(f.Conversation, uid)
@@ -95,7 +96,7 @@ func TestGoldenClientFrames(t *testing.T) {
 					t.Errorf("code %q, want %q", code, g.Code)
 				}
 				if errors.Unwrap(err) == nil {
-					t.Error("the error does not say what is wrong")
+					t.Error("the error has no cause")
 				}
 				return
 			}
@@ -103,7 +104,7 @@ func TestGoldenClientFrames(t *testing.T) {
 				t.Errorf("Known() = %v for a frame with ignored = %v", f.Known(), g.Ignored)
 			}
 			if code := contentCode(f); code != g.Code {
-				t.Errorf("content is answered %q, want %q", code, g.Code)
+				t.Errorf("the content is refused with %q, want %q", code, g.Code)
 			}
 			again, err := json.Marshal(f)
 			if err != nil {
@@ -113,11 +114,11 @@ func TestGoldenClientFrames(t *testing.T) {
 				return
 			}
 			f2, err := wire.DecodeClient(again)
-			if len(f.Users) == 0 { // an empty list and none are the same
+			if len(f.Users) == 0 { // an empty list is the same as none
 				f.Users = nil
 			}
 			if err != nil || !reflect.DeepEqual(f2, f) {
-				t.Errorf("written and read again: %+v, %v; want %+v", f2, err, f)
+				t.Errorf("encoded and decoded again: %+v, %v; want %+v", f2, err, f)
 			}
 		})
 	}
@@ -174,8 +175,8 @@ func sameJSON(t *testing.T, a, b []byte) bool {
 	return reflect.DeepEqual(va, vb)
 }
 
-// Both files hold every type of their direction, valid and, unless it has no
-// field that can be wrong, invalid: a type without golden frames is not tested anywhere.
+// Both files have valid frames of every type of their direction, and invalid ones unless no field can be wrong. A type
+// without golden frames would not be tested anywhere.
 func TestGoldenFilesAreComplete(t *testing.T) {
 	valid, invalid := map[string]bool{}, map[string]bool{}
 	for _, file := range []string{"client.json", "server.json"} {
@@ -186,7 +187,7 @@ func TestGoldenFilesAreComplete(t *testing.T) {
 					Type any `json:"type"`
 				} `json:"event"`
 			}
-			_ = json.Unmarshal(g.text(t), &head) // what cannot be read has no type to count
+			_ = json.Unmarshal(g.text(t), &head) // a frame that is not JSON has no type to count
 			for _, name := range []any{head.Type, head.Event.Type} {
 				if name, ok := name.(string); ok && g.Valid {
 					valid[file+" "+name] = true
@@ -213,14 +214,14 @@ func TestGoldenFilesAreComplete(t *testing.T) {
 	}
 }
 
-func TestDecodeClientRefusesBytesThatJSONCannotHold(t *testing.T) {
+func TestDecodeClientRefusesInvalidUTF8(t *testing.T) {
 	send := `{"type":"send","id":"019abd3e-7c1a-7b52-9d0f-3f2a6b1c4d5e","to":"bob","at":1,"body":"`
 	for name, body := range map[string]string{
-		"a byte that never occurs":   "\xff",
-		"a sequence cut short":       "\xe2\x82",
-		"an overlong encoding":       "\xc0\xaf",
-		"an encoded surrogate":       "\xed\xa0\x80",
-		"beyond the last code point": "\xf4\x90\x80\x80",
+		"an invalid byte":           "\xff",
+		"a truncated sequence":      "\xe2\x82",
+		"an overlong encoding":      "\xc0\xaf",
+		"an encoded surrogate":      "\xed\xa0\x80",
+		"above the last code point": "\xf4\x90\x80\x80",
 	} {
 		if _, err := wire.DecodeClient([]byte(send + body + `"}`)); !errors.Is(err, wire.ErrBadFrame) {
 			t.Errorf("%s: %v, want bad_frame", name, err)
@@ -237,15 +238,15 @@ func TestDecodeClientSizeLimit(t *testing.T) {
 		t.Errorf("a frame at the limit: %v", err)
 	}
 	if _, err := wire.DecodeClient(frame(chat.MaxFrameSize + 1)); !errors.Is(err, wire.ErrTooLarge) {
-		t.Errorf("a frame one byte past the limit: %v, want frame_too_large", err)
+		t.Errorf("a frame one byte above the limit: %v, want frame_too_large", err)
 	}
 }
 
-// A body at its limit fits a frame in any encoding that a client may choose but
-// the longest: \u escapes of pairs, 12 bytes for a code point, would not.
+// The longest body fits into a frame in every encoding that a client may choose, except the longest one: \u escapes of
+// surrogate pairs, with 12 bytes per code point.
 func TestLongestBodyFitsAFrame(t *testing.T) {
-	f := wire.ClientFrame{Type: wire.TypeSend, ID: strings.Repeat("0", 36), To: strings.Repeat("u", chat.MaxUID), At: 1<<53 - 1,
-		ReplyTo: strings.Repeat("0", 36), Body: strings.Repeat("👋", chat.MaxBody)}
+	f := wire.ClientFrame{Type: wire.TypeSend, ID: strings.Repeat("0", 36), To: strings.Repeat("u", chat.MaxUID),
+		At: 1<<53 - 1, ReplyTo: strings.Repeat("0", 36), Body: strings.Repeat("👋", chat.MaxBody)}
 	data, err := json.Marshal(f)
 	if err != nil {
 		t.Fatal(err)
@@ -255,25 +256,27 @@ func TestLongestBodyFitsAFrame(t *testing.T) {
 	}
 }
 
-func TestBadFrameNamesWhatItAnswers(t *testing.T) {
+func TestBadFrameKeepsTypeAndID(t *testing.T) {
 	f, err := wire.DecodeClient([]byte(`{"type":"send","to":7,"id":"m1","at":1}`))
 	if !errors.Is(err, wire.ErrBadFrame) || f.ID != "m1" || f.Type != "send" {
-		t.Errorf("got %+v, %v; want the id and the type beside bad_frame", f, err)
+		t.Errorf("got %+v, %v; want the id and the type with bad_frame", f, err)
 	}
 }
 
 func TestErrorOfHidesCauses(t *testing.T) {
-	err := problem.Wrap(errors.New("dial tcp 10.0.0.3:6379"), problem.Unavailable, "unavailable", "Later.").WithRetry(1500 * time.Millisecond)
+	err := problem.Wrap(errors.New("dial tcp 10.0.0.3:6379"), problem.Unavailable, "unavailable", "Later.").
+		WithRetry(1500 * time.Millisecond)
 	data, encErr := wire.Encode(wire.ErrorOf(err, "m1"))
 	if encErr != nil {
 		t.Fatal(encErr)
 	}
-	if want := `{"type":"error","code":"unavailable","message":"Later.","id":"m1","retry_after_ms":1500}`; string(data) != want {
+	const want = `{"type":"error","code":"unavailable","message":"Later.","id":"m1","retry_after_ms":1500}`
+	if string(data) != want {
 		t.Errorf("got %s\nwant %s", data, want)
 	}
 }
 
-// An event goes out as it stands in the inbox.
+// An event is sent byte for byte as it is in the inbox.
 func TestEncodeKeepsTheEvent(t *testing.T) {
 	event := `{"type":"message","body":"<b>&amp; \u2028"}`
 	data, err := wire.Encode(wire.EventFrame{Cursor: "e:1-0", Event: json.RawMessage(event)})
@@ -293,15 +296,15 @@ func FuzzDecodeClient(f *testing.F) {
 		frame, err := wire.DecodeClient(data)
 		if err != nil {
 			if code := problem.Of(err).Code; code != "bad_frame" && code != "frame_too_large" {
-				t.Fatalf("code %q is not of the decoder", code)
+				t.Fatalf("code %q is not one of the decoder", code)
 			}
 			return
 		}
 		if frame.Type == "" {
-			t.Fatal("a frame without a type was taken")
+			t.Fatal("a frame without a type was accepted")
 		}
 		if !json.Valid(data) {
-			t.Fatal("what is no JSON was taken")
+			t.Fatal("invalid JSON was accepted")
 		}
 		if !frame.Known() {
 			return
@@ -311,17 +314,17 @@ func FuzzDecodeClient(f *testing.F) {
 			t.Fatal(err)
 		}
 		if len(again) > chat.MaxFrameSize {
-			return // encoding/json escapes what the client need not have
+			return // encoding/json escapes characters that the client did not escape
 		}
 		frame2, err := wire.DecodeClient(again)
 		if err != nil {
-			t.Fatalf("written again it is refused: %v\n%s", err, again)
+			t.Fatalf("encoded again it is refused: %v\n%s", err, again)
 		}
-		if len(frame.Users) == 0 { // an empty list and none are the same
+		if len(frame.Users) == 0 { // an empty list is the same as none
 			frame.Users, frame2.Users = nil, nil
 		}
 		if !reflect.DeepEqual(frame, frame2) {
-			t.Fatalf("written and read again: %+v, want %+v", frame2, frame)
+			t.Fatalf("encoded and decoded again: %+v, want %+v", frame2, frame)
 		}
 	})
 }

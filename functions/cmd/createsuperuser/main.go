@@ -76,4 +76,4 @@ func setAdmin(ctx context.Context, t operator.Target, o operator.AdminOrder,
 }
 
 // noRelay panics if it is called. Whether a user is an admin is not part of their gate, so realtime/ need not know.
-type noRelay struct{ internalapi.Relay }
+type noRelay struct{ internalapi.API }

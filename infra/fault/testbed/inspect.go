@@ -32,16 +32,16 @@ type Counts struct {
 // Counts requests the counters of all instances.
 func (tb *Testbed) Counts(ctx context.Context) (sum Counts, err error) {
 	for n := range tb.instances {
-		var f server.Figures
+		var f server.FiguresResponse
 		if err := tb.callInternal(ctx, n, http.MethodGet, "figures", nil, &f); err != nil {
 			return sum, err
 		}
 		c := f.Counters
-		sum.RateLimited += c.Session.RateLimited
-		sum.Refusals += c.Session.Refusals
-		sum.WindowFull += c.Session.WindowFull
+		sum.RateLimited += c.Session.RateLimited.Load()
+		sum.Refusals += c.Session.Refusals.Load()
+		sum.WindowFull += c.Session.WindowFull.Load()
 		sum.InboxFull += c.Inbox.Full.Load()
-		sum.Poison += c.Session.Poison + c.Inbox.PoisonEntries.Load() + c.Settle.Poison.Load()
+		sum.Poison += c.Session.Poison.Load() + c.Inbox.PoisonEntries.Load() + c.Settle.Poison.Load()
 		sum.Undelivered += c.Settle.Refused.Load()
 	}
 	return sum, nil

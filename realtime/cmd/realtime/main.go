@@ -1,9 +1,8 @@
-// Realtime serves the WebSockets and the pages of Phoenix Chat on Cloud Run
-// (package realtime tours the service). All it can be told is in the environment; see
-// config.go, or run it with -help.
+// Realtime serves the WebSockets and the pages of Phoenix Chat on Cloud Run. The comment of package realtime is a tour
+// of the service. Configuration comes from environment variables; config.go and -help list them.
 //
-// It ends on SIGTERM or SIGINT: sockets are moved away and served meanwhile,
-// what was acknowledged is settled, and the process is gone before Cloud Run's 10 s.
+// On SIGTERM or SIGINT it moves its sockets to other instances, which it serves in the meantime, settles the acks that
+// it has, and exits within the 10 s that Cloud Run gives it.
 package main
 
 import (
@@ -39,16 +38,16 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
 )
 
-// Of the 10 s that Cloud Run gives after SIGTERM:
+// How the 10 s that Cloud Run gives after SIGTERM are divided.
 const (
-	drainWithin  = 6 * time.Second         // sockets move, their acks are settled
-	settleWithin = 2 * time.Second         // what is left of them
-	pagesWithin  = 500 * time.Millisecond  // requests under way, once no socket is open
-	endWithin    = 8500 * time.Millisecond // everything: what is still under way then is left to other instances
+	drainWithin  = 6 * time.Second         // sockets move, and their acks are settled
+	settleWithin = 2 * time.Second         // the remaining acks are settled
+	pagesWithin  = 500 * time.Millisecond  // other requests end, after the sockets are closed
+	endWithin    = 8500 * time.Millisecond // everything; other instances do what is unfinished then
 )
 
-// maxGreeting is how many sockets of one address may wait for their hello at
-// once. Behind one address can be a whole company that reconnects; each takes a moment.
+// maxGreeting limits the sockets of one address that have not said hello yet. A whole company that reconnects may have
+// one address, but each of its sockets needs only a moment.
 const maxGreeting = 200
 
 func main() {
@@ -62,40 +61,31 @@ func main() {
 	}
 }
 
-// usage lists the settings.
+// usage describes the settings.
 func usage(w io.Writer) {
-	fmt.Fprintln(w, "realtime serves the WebSockets and the pages of Phoenix Chat. Its settings, in the environment:")
-	for _, s := range settings {
-		note := ""
-		switch {
-		case s.needed:
-			note = " (needed)"
-		case s.def != "":
-			note = " (default " + s.def + ")"
-		}
-		fmt.Fprintf(w, "  %s\n      %s%s\n", s.name, s.about, note)
-	}
+	fmt.Fprintln(w, "realtime serves the WebSockets and the pages of Phoenix Chat. Its environment variables:")
+	settings.Usage(w)
 }
 
-// run serves until ctx ends, and returns when everything has stopped.
-// listening, if not nil, is told the address.
+// run serves until ctx ends, and returns when everything has stopped. If listening is not nil, it is called with the
+// address on which run listens.
 func run(ctx context.Context, getenv func(string) string, out io.Writer, listening func(net.Addr)) error {
 	c, err := readConfig(getenv)
 	if err != nil {
 		return fmt.Errorf("the settings are not right:\n%w", err)
 	}
 	log := logging.New(out, logging.Options{JSON: c.onCloudRun, Level: c.logLevel, Project: c.project})
-	c.print(log, getenv)
+	settings.Print(log, getenv)
 	redis.SetLogger(redisLog{log})
 
 	parts, err := build(ctx, c, getenv)
 	if err != nil {
 		return err
 	}
-	var deadline time.Time // of the end; set when it begins
+	var deadline time.Time // for the shutdown; set when it begins
 	defer func() {
-		if !by(deadline, parts.close) {
-			log.Warn("clients of other services did not close in time; what they were at is done again elsewhere")
+		if !waitUntil(deadline, parts.close) {
+			log.Warn("clients of other services did not close in time; other instances will repeat unfinished work")
 		}
 	}()
 	parts.deps.Log = log
@@ -110,7 +100,8 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, listeni
 	if listening != nil {
 		listening(listener.Addr())
 	}
-	web := &http.Server{Handler: srv, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10}
+	web := &http.Server{Handler: srv,
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10}
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(listener) }()
 	background, stop := context.WithCancel(context.Background())
@@ -145,20 +136,19 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, listeni
 	}
 	stop()
 	var stopped error
-	if by(deadline, func() { stopped = <-ran }) {
+	if waitUntil(deadline, func() { stopped = <-ran }) {
 		errs = append(errs, stopped)
 	} else {
-		log.Warn("background work did not stop in time; other instances, or the next hello, will do what is left")
+		log.Warn("background work did not stop in time; other instances, or the next hello, will do the rest")
 	}
 	log.Info("stopped")
 	return errors.Join(errs...)
 }
 
-// by calls f and waits for it until the deadline, if there is one. It reports
-// whether f came back. One that did not is left to the end of the process: a command
-// to Redis, or a publish that its library tries again, cannot be called off, and
-// waiting for it would have Cloud Run kill the process.
-func by(deadline time.Time, f func()) bool {
+// waitUntil calls f and waits for it, until the deadline if there is one. It reports whether f returned. If f does not
+// return in time, it is left running until the process exits: a command to Redis, or a publish that the client library
+// retries, cannot be canceled, and if run waited for it, Cloud Run would kill the process.
+func waitUntil(deadline time.Time, f func()) bool {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -176,7 +166,7 @@ func by(deadline time.Time, f func()) bool {
 	}
 }
 
-// parts is what run builds and must close.
+// parts is what run builds and has to close.
 type parts struct {
 	deps    server.Deps
 	closers []func()
@@ -188,9 +178,9 @@ func (p *parts) close() {
 	}
 }
 
-// build connects to nothing yet: all clients connect when they are used.
+// build creates the dependencies of the server. It does not connect yet: every client connects when it is first used.
 func build(ctx context.Context, c config, getenv func(string) string) (_ *parts, err error) {
-	p := &parts{} // not the result, which is nil when there is something to close
+	p := &parts{} // not the named result, which is nil after an error, when there is something to close
 	defer func() {
 		if err != nil {
 			p.close()
@@ -207,7 +197,8 @@ func build(ctx context.Context, c config, getenv func(string) string) (_ *parts,
 	}
 	var services identity.ServiceVerifier
 	if len(c.internalCallers) > 0 {
-		services, err = identity.NewService(c.internalAudience, c.internalCallers, identity.NewRemoteKeys(identity.GoogleKeysURL, nil, nil), nil)
+		keys := identity.NewRemoteKeys(identity.GoogleKeysURL, nil, nil)
+		services, err = identity.NewService(c.internalAudience, c.internalCallers, keys, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -231,14 +222,16 @@ func build(ctx context.Context, c config, getenv func(string) string) (_ *parts,
 	p.closers = append(p.closers, func() { rdb.Close() })
 	p.deps = server.Deps{
 		Redis: rdb, Gates: gatefirestore.New(store), Publisher: publisher, Verifier: verifier, Services: services,
-		Client: os.DirFS(c.clientDir), Instance: instance(c), Config: c.client(), Origins: c.origins, HostedURL: c.hostedURL,
-		MaxSockets: c.maxSockets, MaxGreeting: maxGreeting, Forwarded: c.onCloudRun, SocketAgeMin: c.ageMin, SocketAgeMax: c.ageMax,
+		Client: os.DirFS(c.clientDir), Instance: instance(c), Config: c.client(),
+		Origins: c.origins, HostedURL: c.hostedURL,
+		MaxSockets: c.maxSockets, MaxGreeting: maxGreeting, Forwarded: c.onCloudRun,
+		SocketAgeMin: c.ageMin, SocketAgeMax: c.ageMax,
 		Settle: settle.Options{Drain: settleWithin},
 	}
 	return p, nil
 }
 
-// instance names this instance after its revision; the rest is random.
+// instance returns the name of this instance: its revision and a random suffix. "" lets the server choose a name.
 func instance(c config) string {
 	if c.revision == "" {
 		return ""
@@ -246,7 +239,7 @@ func instance(c config) string {
 	return c.revision + "-" + strings.ToLower(rand.Text()[:8])
 }
 
-// connectRedis returns a client for the Redis of the settings.
+// connectRedis returns a client of the Redis that the settings describe. It does not connect yet.
 func connectRedis(ctx context.Context, c config) (redis.UniversalClient, error) {
 	o := &redis.UniversalOptions{Addrs: c.redisAddrs, IsClusterMode: c.redisCluster}
 	if c.redisCA != nil {
@@ -255,15 +248,15 @@ func connectRedis(ctx context.Context, c config) (redis.UniversalClient, error) 
 	if c.redisIAM {
 		tokens, err := google.DefaultTokenSource(ctx, "https://www.googleapis.com/auth/cloud-platform")
 		if err != nil {
-			return nil, fmt.Errorf("redis: no credentials of a Google account: %w", err)
+			return nil, fmt.Errorf("redis: find Google credentials: %w", err)
 		}
 		o.CredentialsProviderContext = credentials(tokens)
 	}
 	return redis.NewUniversalClient(inbox.Tune(o)), nil
 }
 
-// credentials signs in to Memorystore with an access token. It is asked for
-// each new connection; the source keeps a token for as long as it is good.
+// credentials signs in to Memorystore with an access token. go-redis calls the result for each new connection; the
+// token source caches a token while it is valid.
 // https://cloud.google.com/memorystore/docs/cluster/manage-iam-auth
 func credentials(tokens oauth2.TokenSource) func(context.Context) (string, string, error) {
 	return func(context.Context) (string, string, error) {
@@ -275,9 +268,9 @@ func credentials(tokens oauth2.TokenSource) func(context.Context) (string, strin
 	}
 }
 
-// redisLog takes what go-redis has to say, which is about connections.
+// redisLog logs the messages of go-redis, which are about connections, at debug level.
 type redisLog struct{ log *slog.Logger }
 
 func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
-	l.log.DebugContext(ctx, "redis client", "says", fmt.Sprintf(format, v...))
+	l.log.DebugContext(ctx, "redis client", "message", fmt.Sprintf(format, v...))
 }

@@ -3,11 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,7 +21,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// output is what a program writes while it is looked at.
+// output collects what a program writes. It is safe for concurrent use.
 type output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -39,19 +39,23 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
-// start runs the program as main does, on emulators that are not there, and
-// returns its URL and a function that ends it as SIGTERM does.
+// start runs the program as main does, with emulators that do not exist. It returns its URL and a function that ends it
+// as SIGTERM does.
 func start(t *testing.T, redisAddr string) (url string, out *output, end func() error) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte("<title>Phoenix</title>"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	env := map[string]string{"PORT": "0", "PROJECT_ID": servertest.Project, "HOSTED_URL": "http://127.0.0.1", "EXTRA_ORIGINS": servertest.Origin,
-		"API_BASE": "http://127.0.0.1/api", "FIREBASE_API_KEY": "key", "REDIS_ADDR": redisAddr, "CLIENT_DIR": dir, "LOG_LEVEL": "debug",
-		"FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:1", "FIRESTORE_EMULATOR_HOST": "127.0.0.1:1", "PUBSUB_EMULATOR_HOST": "127.0.0.1:1"}
+	env := map[string]string{
+		"PORT": "0", "PROJECT_ID": servertest.Project, "HOSTED_URL": "http://127.0.0.1",
+		"EXTRA_ORIGINS": servertest.Origin, "API_BASE": "http://127.0.0.1/api", "FIREBASE_API_KEY": "key",
+		"REDIS_ADDR": redisAddr, "CLIENT_DIR": dir, "LOG_LEVEL": "debug",
+		"FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:1", "FIRESTORE_EMULATOR_HOST": "127.0.0.1:1",
+		"PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
+	}
 	for _, name := range []string{"FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"} {
-		t.Setenv(name, env[name]) // their libraries read them
+		t.Setenv(name, env[name]) // the client libraries read them
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	out = &output{}
@@ -70,7 +74,7 @@ func start(t *testing.T, redisAddr string) (url string, out *output, end func() 
 		return "http://127.0.0.1:" + port, out, end
 	case err := <-done:
 		done <- err
-		t.Fatalf("it ended: %v", err)
+		t.Fatalf("run returned early: %v", err)
 		return "", nil, nil
 	}
 }
@@ -85,20 +89,20 @@ func status(t *testing.T, url string) int {
 	return resp.StatusCode
 }
 
-func TestRunServesAndEndsInOrder(t *testing.T) {
+func TestRunServesAndShutsDown(t *testing.T) {
 	mini := miniredis.RunT(t)
 	url, out, end := start(t, mini.Addr())
 	began := time.Now()
 	testwait.Until(t, "ready", func() bool { return status(t, url+"/health/ready") == http.StatusOK })
 	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("ready after %v, want 10 s at most", took)
+		t.Errorf("ready after %v, want at most 10 s", took)
 	}
 	for path, want := range map[string]int{"/health/live": 200, "/config.json": 200, "/internal/figures": 404} {
 		if got := status(t, url+path); got != want {
 			t.Errorf("%s: %d, want %d", path, got, want)
 		}
 	}
-	// A socket gets as far as the store, which is not there.
+	// A hello gets as far as the store, which does not exist.
 	token := servertest.Token("aliceUid0001", nil)
 	socket := servertest.DialURL(t, url)
 	socket.Send(wire.ClientFrame{Type: wire.TypeHello, Token: token, Device: "d"})
@@ -110,30 +114,29 @@ func TestRunServesAndEndsInOrder(t *testing.T) {
 		t.Errorf("run: %v", err)
 	}
 	if took := time.Since(began); took > 9*time.Second {
-		t.Errorf("it took %v to end", took)
+		t.Errorf("the shutdown took %v", took)
 	}
 	if _, err := http.Get(url + "/health/live"); err == nil {
-		t.Error("it still serves")
+		t.Error("it still serves after run returned")
 	}
 	if strings.Contains(out.String(), token) || strings.Contains(out.String(), "eyJ") {
 		t.Errorf("a token was logged:\n%s", out.String())
 	}
 }
 
-// Whatever hangs, the process is gone before Cloud Run kills it: here a
-// publish that Pub/Sub does not take, which its client library goes on trying,
-// a device that does not go, and a Redis that stops answering.
+// The process exits before Cloud Run kills it, even if things hang: here a publish that fails and that the client
+// library keeps retrying, devices that do not move, and a Redis that stops answering.
 func TestRunEndsInTime(t *testing.T) {
 	mini := miniredis.RunT(t)
-	wall, err := net.Listen("tcp", "127.0.0.1:0") // takes connections for Redis, and stops them at will
+	proxy, err := net.Listen("tcp", "127.0.0.1:0") // forwards to Redis until blocked is set
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { wall.Close() })
-	var deaf atomic.Bool
+	t.Cleanup(func() { proxy.Close() })
+	var blocked atomic.Bool
 	go func() {
 		for {
-			in, err := wall.Accept()
+			in, err := proxy.Accept()
 			if err != nil {
 				return
 			}
@@ -152,7 +155,7 @@ func TestRunEndsInTime(t *testing.T) {
 							way[1].Close()
 							return
 						}
-						if !deaf.Load() {
+						if !blocked.Load() {
 							_, _ = way[1].Write(buf[:n])
 						}
 					}
@@ -160,7 +163,7 @@ func TestRunEndsInTime(t *testing.T) {
 			}
 		}
 	}()
-	url, _, end := start(t, wall.Addr().String())
+	url, _, end := start(t, proxy.Addr().String())
 	alice, bob := "aliceUid0001", "bobbyUid0002"
 	for _, uid := range []string{alice, bob} {
 		mini.HSet("gate:{"+uid+"}", "exists", "1", "disabled", "0", "valid_after", "0", "blocked", "[]")
@@ -172,20 +175,20 @@ func TestRunEndsInTime(t *testing.T) {
 	_, cursor := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
 	b.Ack(cursor)
 	b.Send(wire.ClientFrame{Type: wire.TypePing})
-	servertest.Until[wire.Pong](b) // so it has the ack
-	a.Pause()                      // neither answers when it is told to close
+	servertest.Until[wire.Pong](b) // the server has the ack
+	a.Pause()                      // neither answers the close frame
 	b.Pause()
-	time.AfterFunc(5*time.Second, func() { deaf.Store(true) })
+	time.AfterFunc(5*time.Second, func() { blocked.Store(true) })
 	began := time.Now()
 	if err := end(); err != nil {
 		t.Errorf("run: %v", err)
 	}
 	if took := time.Since(began); took > endWithin+500*time.Millisecond {
-		t.Errorf("it took %v to end", took)
+		t.Errorf("the shutdown took %v", took)
 	}
 }
 
-// Pages are served while Redis is not reachable.
+// Pages are served while Redis is unreachable.
 func TestRunWithoutRedis(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -208,22 +211,32 @@ func TestRunWithoutRedis(t *testing.T) {
 	}
 }
 
-func TestRunSaysWhatIsWrong(t *testing.T) {
+func TestRunReportsWhatIsWrong(t *testing.T) {
 	err := run(context.Background(), func(string) string { return "" }, &output{}, nil)
 	if err == nil || !strings.Contains(err.Error(), "PROJECT_ID") {
 		t.Errorf("without settings: %v", err)
 	}
-	// A port that is taken.
-	l, err := net.Listen("tcp", ":0")
+	busy, err := net.Listen("tcp", ":0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	env := with(map[string]string{"PORT": fmt.Sprint(l.Addr().(*net.TCPAddr).Port), "CLIENT_DIR": t.TempDir(), "REDIS_ADDR": "127.0.0.1:1",
-		"FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:1"})
+	defer busy.Close()
+	dir := t.TempDir()
+	env := with(map[string]string{
+		"PORT": strconv.Itoa(busy.Addr().(*net.TCPAddr).Port), "CLIENT_DIR": dir, "REDIS_ADDR": "127.0.0.1:1",
+		"FIREBASE_AUTH_EMULATOR_HOST": "127.0.0.1:1",
+	})
 	t.Setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
 	t.Setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
-	if err := run(context.Background(), env, &output{}, nil); err == nil || !strings.Contains(err.Error(), "index.html") {
+	err = run(context.Background(), env, &output{}, nil)
+	if err == nil || !strings.Contains(err.Error(), "index.html") {
 		t.Errorf("without a client: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte("<title>Phoenix</title>"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err = run(context.Background(), env, &output{}, nil)
+	if err == nil || !strings.Contains(err.Error(), "listen") {
+		t.Errorf("with a port that is in use: %v", err)
 	}
 }

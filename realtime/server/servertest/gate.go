@@ -10,10 +10,11 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Services is the identity.ServiceVerifier of a Rig's instances: one token is good.
+// Services is the identity.ServiceVerifier of a Rig's instances. It accepts one token.
 type Services struct{}
 
 // ServiceToken is that token.
@@ -30,7 +31,7 @@ func (Services) VerifyService(_ context.Context, token string) (string, error) {
 	return "", problem.ErrUnauthenticated
 }
 
-// Call makes an internal call with the token and a JSON body (nil: none).
+// Call makes an internal call with the token and a JSON body. A string is sent as it is; nil sends no body.
 func (in *Instance) Call(ctx context.Context, method, path, token string, body any) *httptest.ResponseRecorder {
 	var data []byte
 	switch b := body.(type) {
@@ -49,14 +50,14 @@ func (in *Instance) Call(ctx context.Context, method, path, token string, body a
 	return w
 }
 
-// ChangeGate tells the instance of a change, as the functions do.
+// ChangeGate reports a changed gate to the instance, as the functions do.
 func (in *Instance) ChangeGate(ctx context.Context, uid string, g gate.Gate) error {
-	call := map[string]any{"uid": uid, "exists": g.Exists, "disabled": g.Disabled, "blocked": g.Blocked}
+	call := internalapi.Gate{UID: uid, Exists: g.Exists, Disabled: g.Disabled, Blocked: g.Blocked}
 	if !g.ValidAfter.IsZero() {
-		call["valid_after"] = chat.MicrosOf(g.ValidAfter)
+		call.ValidAfter = chat.MicrosOf(g.ValidAfter)
 	}
-	if w := in.Call(ctx, http.MethodPost, "/internal/gate", ServiceToken, call); w.Code != http.StatusNoContent {
-		return fmt.Errorf("POST /internal/gate: %d %s", w.Code, w.Body)
+	if w := in.Call(ctx, http.MethodPost, internalapi.GatePath, ServiceToken, call); w.Code != http.StatusNoContent {
+		return fmt.Errorf("POST %s: %d %s", internalapi.GatePath, w.Code, w.Body)
 	}
 	return nil
 }

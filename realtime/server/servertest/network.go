@@ -11,7 +11,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-// pipeListener accepts connections that dial makes, without a network.
+// pipeListener is a net.Listener that accepts the connections of dial, without a network.
 type pipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -56,7 +56,7 @@ func (l *pipeListener) dial() (net.Conn, error) {
 	}
 }
 
-// breakAll breaks every connection without a word.
+// breakAll closes every connection without a close frame.
 func (l *pipeListener) breakAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -70,7 +70,7 @@ type pipeAddr struct{}
 func (pipeAddr) Network() string { return "pipe" }
 func (pipeAddr) String() string  { return "pipe" }
 
-// Network is between an instance and Redis. It can break and be slow.
+// Network connects an instance to Redis. It can break and be slow.
 type Network struct {
 	mu    sync.Mutex
 	down  bool
@@ -94,13 +94,13 @@ func (c *Network) Down(down bool) {
 	}
 }
 
-// Break breaks all connections; new ones work.
+// Break breaks all connections. New ones work.
 func (c *Network) Break() {
 	c.Down(true)
 	c.Down(false)
 }
 
-// Slow makes every answer of Redis take d longer.
+// Slow delays every response of Redis by d.
 func (c *Network) Slow(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,7 +114,7 @@ func (c *Network) dial(m *miniredis.Miniredis) (net.Conn, error) {
 	if down {
 		return nil, errors.New("connection refused")
 	}
-	// Without the lock: miniredis holds its own while it writes to a connection that waits for ours.
+	// Without c.mu: miniredis holds its own lock while it writes to a connection, which may wait for c.mu.
 	conn, err := m.Dial()
 	if err != nil {
 		return nil, err
@@ -135,25 +135,25 @@ func (c *Network) dial(m *miniredis.Miniredis) (net.Conn, error) {
 	return rc, nil
 }
 
-// redisConn is one connection to Redis. It is slow in reading: writing, as
-// go-redis does it, holds locks, and who waits for a lock holds a bubble's clock.
-// For the same reason it takes what Redis says as it comes, as a socket's
-// receive buffer does: miniredis publishes with its own lock held.
+// redisConn is one connection to Redis. It delays reads, not writes: go-redis writes while it holds a mutex, and a
+// goroutine that waits for a mutex is not durably blocked, so the clock of the synctest bubble would stop. For the same
+// reason it always accepts the data that Redis sends, like the receive buffer of a socket: miniredis publishes while it
+// holds its lock.
 type redisConn struct {
 	net.Conn          // writes, through a buffer
 	raw      net.Conn // below the buffers
 	net      *Network
-	arrived  chan struct{} // something was added to buf, or err was set
+	arrived  chan struct{} // buf has new data, or err was set
 
 	mu       sync.Mutex
 	deadline time.Time // for reading
-	buf      []byte    // not yet read
-	err      error     // of reading raw; what is in buf comes first
+	buf      []byte    // data that was not read yet
+	err      error     // of reading raw; returned after the data in buf
 }
 
 func newRedisConn(raw net.Conn, n *Network) *redisConn {
-	// Buffered in both directions: with a bare pipe both ends can be writing
-	// at once, each waiting for the other to read.
+	// Buffered in both directions. With a bare pipe both ends could be writing at the same time, each waiting for the
+	// other to read.
 	c := &redisConn{Conn: newBufferedConn(raw), raw: raw, net: n, arrived: make(chan struct{}, 1)}
 	go c.receive()
 	return c
@@ -179,7 +179,7 @@ func (c *redisConn) receive() {
 }
 
 func (c *redisConn) Read(b []byte) (int, error) {
-	n, err := c.take(b)
+	n, err := c.readBuffered(b)
 	c.net.mu.Lock()
 	slow := c.net.slow
 	c.net.mu.Unlock()
@@ -197,8 +197,8 @@ func (c *redisConn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// take waits until something is in buf and hands it out.
-func (c *redisConn) take(b []byte) (int, error) {
+// readBuffered waits until there is data in buf, and returns it.
+func (c *redisConn) readBuffered(b []byte) (int, error) {
 	for {
 		c.mu.Lock()
 		n, err, deadline := copy(b, c.buf), c.err, c.deadline
@@ -208,7 +208,7 @@ func (c *redisConn) take(b []byte) (int, error) {
 			if n > 0 {
 				err = nil
 			} else {
-				select { // for whoever reads next
+				select { // wakes the next reader
 				case c.arrived <- struct{}{}:
 				default:
 				}
@@ -233,7 +233,7 @@ func (c *redisConn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	c.deadline = t
 	c.mu.Unlock()
-	select { // who reads looks at it anew
+	select { // wakes the reader, which then uses the new deadline
 	case c.arrived <- struct{}{}:
 	default:
 	}
@@ -249,13 +249,13 @@ func (c *redisConn) Close() error {
 	c.net.mu.Lock()
 	delete(c.net.conns, c)
 	c.net.mu.Unlock()
-	err := c.raw.Close() // at once: what is in the buffer is lost
+	err := c.raw.Close() // immediately: data in the buffer is lost
 	_ = c.Conn.Close()
 	return err
 }
 
-// bufferedConn is the server's end of a pipe with something like a socket's
-// send buffer: a pipe alone makes every write wait for its reader.
+// bufferedConn is the server's end of a pipe, with a send buffer like that of a socket. Without it, every write would
+// wait for the reader.
 type bufferedConn struct {
 	net.Conn
 	queue  chan []byte
@@ -266,7 +266,7 @@ type bufferedConn struct {
 	deadline time.Time
 }
 
-// bufferedWrites is how many writes fit; a frame is one.
+// bufferedWrites is the number of writes that fit into the buffer. A frame is one write.
 const bufferedWrites = 100
 
 func newBufferedConn(c net.Conn) *bufferedConn {
@@ -275,7 +275,7 @@ func newBufferedConn(c net.Conn) *bufferedConn {
 	return b
 }
 
-// pump writes what is queued, and, after Close, what was queued before it.
+// pump writes the queued data. After Close it writes the data that was queued before.
 func (b *bufferedConn) pump() {
 	defer b.Conn.Close()
 	for {
@@ -337,7 +337,7 @@ func (b *bufferedConn) SetDeadline(t time.Time) error {
 	return b.Conn.SetReadDeadline(t)
 }
 
-// Close lets what was written arrive, for as long as the other end reads within 5 s.
+// Close sends the data that was written before, if the other end reads it within 5 s.
 func (b *bufferedConn) Close() error {
 	b.once.Do(func() {
 		_ = b.Conn.SetWriteDeadline(time.Now().Add(5 * time.Second))

@@ -8,8 +8,8 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-// A connection to Redis that is cut off while it is made leaves nothing behind:
-// a bubble does not end while a goroutine of it waits.
+// A connection to Redis that breaks while it is being opened leaks nothing: a synctest bubble does not end while one of
+// its goroutines waits.
 func TestNetworkCutWhileConnecting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mini := miniredis.NewMiniRedis()

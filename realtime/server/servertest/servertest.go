@@ -1,7 +1,6 @@
-// Package servertest runs whole realtime instances in memory for tests:
-// miniredis for Redis, pipes for connections, so that everything works inside
-// a testing/synctest bubble (and is meant for it: it waits a lot), with the real
-// HTTP server and the real WebSocket library at both ends.
+// Package servertest runs whole realtime instances in memory for tests, with miniredis for Redis, pipes for
+// connections, the real HTTP server, and the real WebSocket library at both ends. Use it in a testing/synctest bubble:
+// its helpers wait a lot.
 package servertest
 
 import (
@@ -36,31 +35,31 @@ const Origin = "https://chat.example.org"
 // Project is the Firebase project of the tokens.
 const Project = "demo-chat"
 
-// Rig is one system: a Redis, a place where delivered messages go, people, and
-// instances that share them.
+// Rig is one system: a Redis, a publisher that keeps what it receives, the gates of users, and instances that share
+// them.
 type Rig struct {
 	Mini      *miniredis.Miniredis
-	People    *People
+	Gates     *Gates
 	Published *Published
 
 	t testing.TB
 }
 
-// quiet keeps go-redis from writing to standard error what tests provoke.
+// quiet discards the log of go-redis, which would report the failures that tests provoke.
 type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
 
 func init() { redis.SetLogger(quiet{}) }
 
-// New returns a Rig without instances; people are those who exist.
-func New(t testing.TB, people ...string) *Rig {
+// New returns a Rig without instances. The given users exist.
+func New(t testing.TB, uids ...string) *Rig {
 	t.Helper()
 	mini := miniredis.NewMiniRedis()
 	mini.ClockTTL(true)
-	r := &Rig{Mini: mini, People: NewPeople(), Published: &Published{}, t: t}
-	for _, uid := range people {
-		r.People.Set(uid, gate.Gate{Exists: true})
+	r := &Rig{Mini: mini, Gates: NewGates(), Published: &Published{}, t: t}
+	for _, uid := range uids {
+		r.Gates.Set(uid, gate.Gate{Exists: true})
 	}
 	t.Cleanup(mini.Close)
 	return r
@@ -69,7 +68,7 @@ func New(t testing.TB, people ...string) *Rig {
 // Instance is one running server.
 type Instance struct {
 	*server.Server
-	Redis     *Network // between this instance and Redis
+	Redis     *Network // connects this instance to Redis
 	publisher *instancePublisher
 	rig       *Rig
 	listener  *pipeListener
@@ -80,14 +79,13 @@ type Instance struct {
 	once      sync.Once
 }
 
-// Start starts an instance that ends with the test. change may alter what it
-// is built from; nil leaves it.
+// Start starts an instance that ends with the test. If change is not nil, it may change the dependencies.
 func (r *Rig) Start(change func(*server.Deps)) *Instance {
 	r.t.Helper()
 	return r.start(&Network{}, change)
 }
 
-// StartCut is Start of an instance that cannot reach Redis yet.
+// StartCut is like Start, but the instance cannot reach Redis yet.
 func (r *Rig) StartCut(change func(*server.Deps)) *Instance {
 	r.t.Helper()
 	network := &Network{}
@@ -106,7 +104,7 @@ func (r *Rig) start(network *Network, change func(*server.Deps)) *Instance {
 	publisher := &instancePublisher{to: r.Published}
 	rdb := redis.NewClient(inbox.Tune(&redis.UniversalOptions{PoolSize: 8, MaxRetries: -1,
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return network.dial(r.Mini) }}).Simple())
-	deps := server.Deps{Redis: rdb, Gates: r.People, Publisher: publisher, Verifier: verifier, Services: Services{},
+	deps := server.Deps{Redis: rdb, Gates: r.Gates, Publisher: publisher, Verifier: verifier, Services: Services{},
 		Origins: []string{Origin}, Log: slog.New(slog.DiscardHandler),
 		Config: server.ClientConfig{APIBase: "/api", RealtimeURL: "wss://chat.example.org/ws"}}
 	if change != nil {
@@ -117,8 +115,10 @@ func (r *Rig) start(network *Network, change func(*server.Deps)) *Instance {
 		r.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	in := &Instance{Server: srv, Redis: network, publisher: publisher, rig: r, listener: newPipeListener(), stop: cancel, done: make(chan error, 1)}
-	in.web = &http.Server{ReadHeaderTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	in := &Instance{Server: srv, Redis: network, publisher: publisher, rig: r, listener: newPipeListener(),
+		stop: cancel, done: make(chan error, 1)}
+	in.web = &http.Server{ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			in.requests.Add(1)
 			defer in.requests.Done()
@@ -129,34 +129,33 @@ func (r *Rig) start(network *Network, change func(*server.Deps)) *Instance {
 	r.t.Cleanup(func() {
 		in.Stop()
 		_ = rdb.Close()
-		// A pool that could not dial looks once a second whether it may go.
+		// A pool of go-redis that cannot connect checks once a second whether it was closed.
 		testwait.Advance(2 * time.Second)
 	})
 	return in
 }
 
-// Stop ends the instance in order, within some seconds.
+// Stop shuts the instance down gracefully, within some seconds.
 func (in *Instance) Stop() {
 	in.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
 		defer cancel()
-		_ = in.Drain(ctx) // what is left is closed next
-		in.end()
+		_ = in.Drain(ctx) // the remaining sockets are closed next
+		in.halt()
 	})
 }
 
-// Kill ends the instance as kill -9 does for those around it: connections
-// break, nothing is settled, nobody is told.
+// Kill ends the instance as kill -9 would: connections break, and nothing is settled or reported.
 func (in *Instance) Kill() {
 	in.once.Do(func() {
 		in.Redis.Down(true)
 		in.publisher.dead.Store(true)
 		in.listener.breakAll()
-		in.end()
+		in.halt()
 	})
 }
 
-func (in *Instance) end() {
+func (in *Instance) halt() {
 	_ = in.web.Close()
 	in.stop()
 	if err := <-in.done; err != nil {
@@ -166,77 +165,77 @@ func (in *Instance) end() {
 	in.requests.Wait()
 }
 
-// People is the gate.Source of a Rig.
-type People struct {
+// Gates is the gate.Source of a Rig.
+type Gates struct {
 	mu    sync.Mutex
 	gates map[string]gate.Gate
 	down  bool
-	slow  time.Duration
+	delay time.Duration
 	asked int
 }
 
-// NewPeople returns nobody.
-func NewPeople() *People { return &People{gates: map[string]gate.Gate{}} }
+// NewGates returns a Gates without users.
+func NewGates() *Gates { return &Gates{gates: map[string]gate.Gate{}} }
 
-// Set makes the gate of uid g.
-func (p *People) Set(uid string, g gate.Gate) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.gates[uid] = g
+// Set sets the gate of uid.
+func (g *Gates) Set(uid string, gg gate.Gate) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.gates[uid] = gg
 }
 
-// Down makes the source fail, or answer again.
-func (p *People) Down(down bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.down = down
+// Down makes the source fail, or work again.
+func (g *Gates) Down(down bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.down = down
 }
 
-// Slow makes the source take d.
-func (p *People) Slow(d time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.slow = d
+// Slow delays every answer of the source by d.
+func (g *Gates) Slow(d time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.delay = d
 }
 
-// Asked returns how often the source was asked.
-func (p *People) Asked() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.asked
+// Asked returns how many times the source was asked.
+func (g *Gates) Asked() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.asked
 }
 
 // Gate implements gate.Source.
-func (p *People) Gate(ctx context.Context, uid string) (gate.Gate, error) {
-	p.mu.Lock()
-	slow := p.slow
-	p.mu.Unlock()
+func (g *Gates) Gate(ctx context.Context, uid string) (gate.Gate, error) {
+	g.mu.Lock()
+	delay := g.delay
+	g.mu.Unlock()
 	select {
-	case <-time.After(slow):
+	case <-time.After(delay):
 	case <-ctx.Done():
 		return gate.Gate{}, ctx.Err()
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.asked++
-	if p.down {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked++
+	if g.down {
 		return gate.Gate{}, problem.ErrUnavailable
 	}
-	return p.gates[uid], nil
+	return g.gates[uid], nil
 }
 
-// Published is the settle.Publisher of a Rig: it keeps what it is given.
+// Published is the settle.Publisher of a Rig. It keeps everything that is published.
 type Published struct {
 	mu      sync.Mutex
 	batches []delivery.Raw
 	fail    error
-	takes   time.Duration
+	delay   time.Duration
 }
 
 // Publish implements settle.Publisher.
 func (p *Published) Publish(ctx context.Context, data []byte) error {
 	p.mu.Lock()
-	takes := p.takes
+	takes := p.delay
 	p.mu.Unlock()
 	select {
 	case <-time.After(takes):
@@ -256,7 +255,7 @@ func (p *Published) Publish(ctx context.Context, data []byte) error {
 	return nil
 }
 
-// instancePublisher is what one instance publishes with; it ends with it.
+// instancePublisher is the publisher of one instance. It fails after the instance was killed.
 type instancePublisher struct {
 	to   *Published
 	dead atomic.Bool
@@ -269,29 +268,29 @@ func (p *instancePublisher) Publish(ctx context.Context, data []byte) error {
 	return p.to.Publish(ctx, data)
 }
 
-// Fail makes publishing fail with err; nil ends that.
+// Fail makes publishing fail with err, or work again if err is nil.
 func (p *Published) Fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fail = err
 }
 
-// Slow makes publishing take d.
+// Slow delays publishing by d.
 func (p *Published) Slow(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.takes = d
+	p.delay = d
 }
 
-// Batches returns how many batches were published.
+// Batches returns the number of published batches.
 func (p *Published) Batches() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.batches)
 }
 
-// Delivered returns the messages published so far, without repetitions, in
-// the order in which they first came.
+// Delivered returns the messages that were published so far, without repetitions, in the order in which they were first
+// published.
 func (p *Published) Delivered(t testing.TB) []delivery.Delivered {
 	t.Helper()
 	p.mu.Lock()
@@ -313,7 +312,7 @@ func (p *Published) Delivered(t testing.TB) []delivery.Delivered {
 	return all
 }
 
-// Messages returns their ids.
+// Messages returns the ids of the messages that were published so far; see Delivered.
 func (p *Published) Messages(t testing.TB) []string {
 	t.Helper()
 	var ids []string
@@ -323,7 +322,7 @@ func (p *Published) Messages(t testing.TB) []string {
 	return ids
 }
 
-// Reads returns the read marks published so far.
+// Reads returns the read marks that were published so far.
 func (p *Published) Reads(t testing.TB) []delivery.Read {
 	t.Helper()
 	p.mu.Lock()
@@ -341,8 +340,7 @@ func (p *Published) Reads(t testing.TB) []delivery.Read {
 	return reads
 }
 
-// Token returns an ID token of uid that was issued now and lives for an hour,
-// changed by the given claims.
+// Token returns an ID token of uid that is issued now and expires in an hour. change overrides claims.
 func Token(uid string, change map[string]any) string {
 	now := time.Now()
 	c := jwt.MapClaims{"iss": "https://securetoken.google.com/" + Project, "aud": Project, "sub": uid,
@@ -357,11 +355,11 @@ func Token(uid string, change map[string]any) string {
 	return s
 }
 
-// describe shortens a frame for a message.
+// describe shortens a frame for an error message.
 func describe(data []byte) string {
-	const most = 300
-	if len(data) > most {
-		return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(string(data[:most]), "?"), len(data))
+	const limit = 300
+	if len(data) > limit {
+		return fmt.Sprintf("%s… (%d bytes)", strings.ToValidUTF8(string(data[:limit]), "?"), len(data))
 	}
 	return string(data)
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// Socket is a client's end of a WebSocket: raw, without any of the client's
-// rules. Frames are read in the background as they come, unless it is paused.
+// Socket is the client's end of a WebSocket, without any of the client's rules. It reads frames in the background
+// unless it is paused.
 type Socket struct {
 	UID string
 
@@ -29,7 +29,7 @@ type Socket struct {
 	wg     sync.WaitGroup
 	mu     sync.Mutex
 	paused chan struct{} // closed: not paused
-	heard  time.Time     // when the frame that was returned last came
+	heard  time.Time     // when the frame that was returned last arrived
 }
 
 type frame struct {
@@ -38,18 +38,18 @@ type frame struct {
 	at   time.Time
 }
 
-// DialOptions alter a handshake.
+// DialOptions change a handshake.
 type DialOptions struct {
 	Origin      string // default: Origin; "-": none
 	Subprotocol string // default: chat.v1; "-": none
 	From        string // X-Forwarded-For; default: none
 }
 
-// Connect opens a bare connection to the instance, for clients that bring
-// their own WebSocket. It may be called from any goroutine.
+// Connect opens a connection to the instance, for clients with their own WebSocket library. It is safe for concurrent
+// use.
 func (in *Instance) Connect() (net.Conn, error) { return in.listener.dial() }
 
-// Dial opens a socket to the instance and says nothing.
+// Dial opens a socket to the instance, and sends nothing.
 func (in *Instance) Dial(t testing.TB, o DialOptions) *Socket {
 	t.Helper()
 	s, status := in.TryDial(t, o)
@@ -59,8 +59,7 @@ func (in *Instance) Dial(t testing.TB, o DialOptions) *Socket {
 	return s
 }
 
-// TryDial is Dial for what may be refused: the socket is nil then, and the
-// HTTP status (0: no answer) says why.
+// TryDial is like Dial, but the upgrade may be refused: it then returns nil and the HTTP status (0: no response).
 func (in *Instance) TryDial(t testing.TB, o DialOptions) (*Socket, int) {
 	t.Helper()
 	h := http.Header{}
@@ -74,7 +73,9 @@ func (in *Instance) TryDial(t testing.TB, o DialOptions) (*Socket, int) {
 	if o.From != "" {
 		h.Set("X-Forwarded-For", o.From)
 	}
-	d := websocket.Dialer{NetDialContext: func(context.Context, string, string) (net.Conn, error) { return in.listener.dial() }}
+	d := websocket.Dialer{NetDialContext: func(context.Context, string, string) (net.Conn, error) {
+		return in.listener.dial()
+	}}
 	switch o.Subprotocol {
 	case "":
 		d.Subprotocols = []string{wire.Subprotocol}
@@ -92,7 +93,7 @@ func (in *Instance) TryDial(t testing.TB, o DialOptions) (*Socket, int) {
 	return newSocket(t, conn), resp.StatusCode
 }
 
-// DialURL opens a socket to a server on a real port, at http://host:port, and says nothing.
+// DialURL opens a socket to a server on a real port, at http://host:port, and sends nothing.
 func DialURL(t testing.TB, url string) *Socket {
 	t.Helper()
 	d := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}}
@@ -125,15 +126,14 @@ func (s *Socket) read() {
 	}
 }
 
-// Pause stops reading, as a client does whose tab is frozen; Resume goes on.
-// One frame more may be read.
+// Pause stops reading, as a browser does when it freezes a tab. One more frame may be read.
 func (s *Socket) Pause() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.paused = make(chan struct{})
 }
 
-// Resume reads on.
+// Resume ends a Pause.
 func (s *Socket) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,7 +144,7 @@ func (s *Socket) Resume() {
 	}
 }
 
-// Text sends a text frame as it is.
+// Text sends a text frame.
 func (s *Socket) Text(text string) { s.write(websocket.TextMessage, []byte(text)) }
 
 // Binary sends a binary frame.
@@ -154,7 +154,7 @@ func (s *Socket) write(kind int, data []byte) {
 	s.t.Helper()
 	_ = s.conn.SetWriteDeadline(time.Now().Add(20 * time.Second))
 	if err := s.conn.WriteMessage(kind, data); err != nil && !errors.Is(err, websocket.ErrCloseSent) {
-		s.t.Logf("write: %v", err) // the server may have closed; what it said is read by the test
+		s.t.Logf("write: %v", err) // the server may have closed the socket; the test reads its last frames
 	}
 }
 
@@ -173,23 +173,23 @@ func (s *Socket) Next() wire.ServerFrame {
 	s.t.Helper()
 	f, ok := s.Wait(15 * time.Second)
 	if !ok {
-		s.t.Fatalf("%s: no frame came in 15 s", s.UID)
+		s.t.Fatalf("%s: no frame arrived in 15 s", s.UID)
 	}
 	return f
 }
 
-// Quiet checks that nothing comes for d.
+// Quiet checks that no frame arrives for d.
 func (s *Socket) Quiet(d time.Duration) {
 	s.t.Helper()
 	select {
 	case f := <-s.frames:
-		s.t.Fatalf("%s: a frame came, or the end: %s %v", s.UID, describe(f.data), f.err)
+		s.t.Fatalf("%s: a frame arrived, or the socket ended: %s %v", s.UID, describe(f.data), f.err)
 	case <-time.After(d):
 	}
 }
 
-// Closed checks that the socket ends with the close code, and returns the
-// error frame that came right before ("" without one). Other frames are passed over.
+// Closed checks that the socket ends with the close code, and returns the last error frame before that (empty without
+// one). It ignores other frames.
 func (s *Socket) Closed(code int) wire.ErrorFrame {
 	s.t.Helper()
 	var last wire.ErrorFrame
@@ -205,7 +205,8 @@ func (s *Socket) Closed(code int) wire.ErrorFrame {
 				}
 			case errors.As(f.err, &closed):
 				if closed.Code != code {
-					s.t.Fatalf("%s: closed with %d %q, want %d (last error %+v)", s.UID, closed.Code, closed.Text, code, last)
+					s.t.Fatalf("%s: closed with %d %q, want %d (last error %+v)",
+						s.UID, closed.Code, closed.Text, code, last)
 				}
 				return last
 			default:
@@ -226,23 +227,23 @@ func (s *Socket) decode(data []byte) wire.ServerFrame {
 	return got
 }
 
-// Close closes the socket as a browser does, and waits for the server's answer.
+// Close closes the socket as a browser does, and waits for the server's close frame.
 func (s *Socket) Close() {
 	s.t.Helper()
-	_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(time.Second))
+	normal := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+	_ = s.conn.WriteControl(websocket.CloseMessage, normal, time.Now().Add(time.Second))
 	s.wg.Wait()
 	_ = s.conn.Close()
 }
 
-// Break breaks the connection.
+// Break closes the connection without a close frame.
 func (s *Socket) Break() {
 	s.Resume()
 	_ = s.conn.Close()
 	s.wg.Wait()
 }
 
-// As returns the next frame of type T and passes over presence and typing,
-// unless T is one of them.
+// As returns the next frame, which must be a T. It ignores presence and typing frames, unless T is one of them.
 func As[T wire.ServerFrame](s *Socket) T {
 	s.t.Helper()
 	for {
@@ -259,7 +260,7 @@ func As[T wire.ServerFrame](s *Socket) T {
 	}
 }
 
-// Until reads frames until one is a T, passing over all others.
+// Until returns the next frame that is a T. It ignores all others.
 func Until[T wire.ServerFrame](s *Socket) T {
 	s.t.Helper()
 	for {
@@ -269,8 +270,8 @@ func Until[T wire.ServerFrame](s *Socket) T {
 	}
 }
 
-// Hello says hello and returns the socket when it is caught up, with the
-// welcome and the events that came before.
+// Hello opens a socket and says hello as uid. It returns the socket when it is caught up, with the welcome and the
+// events that arrived before.
 func (in *Instance) Hello(t testing.TB, uid, cursor string) (*Socket, wire.Welcome, []wire.EventFrame) {
 	t.Helper()
 	s := in.Dial(t, DialOptions{})
@@ -278,8 +279,8 @@ func (in *Instance) Hello(t testing.TB, uid, cursor string) (*Socket, wire.Welco
 	return s, w, events
 }
 
-// Hello says hello as uid and returns when the socket is caught up, with the
-// welcome and the events that came before.
+// Hello says hello as uid. It returns when the socket is caught up, with the welcome and the events that arrived
+// before.
 func (s *Socket) Hello(uid, cursor string) (wire.Welcome, []wire.EventFrame) {
 	s.t.Helper()
 	s.UID = uid
@@ -289,14 +290,14 @@ func (s *Socket) Hello(uid, cursor string) (wire.Welcome, []wire.EventFrame) {
 	return w, events
 }
 
-// Join is Hello for a first visit to an inbox that is not looked at.
+// Join is Hello for a first visit whose events do not matter.
 func (in *Instance) Join(t testing.TB, uid string) *Socket {
 	t.Helper()
 	s, _, _ := in.Hello(t, uid, "")
 	return s
 }
 
-// CaughtUp reads events until caught_up and returns both.
+// CaughtUp reads until caught_up. It returns the events before it, and its cursor.
 func (s *Socket) CaughtUp() (events []wire.EventFrame, cursor string) {
 	s.t.Helper()
 	for {
@@ -312,7 +313,7 @@ func (s *Socket) CaughtUp() (events []wire.EventFrame, cursor string) {
 	}
 }
 
-// Message returns a new message to a person as a send frame.
+// Message returns a send frame with a new message.
 func Message(to, body string) wire.ClientFrame {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -321,7 +322,7 @@ func Message(to, body string) wire.ClientFrame {
 	return wire.ClientFrame{Type: wire.TypeSend, ID: id.String(), To: to, Body: body, At: chat.MicrosOf(time.Now())}
 }
 
-// Say sends a message and returns its id when it is queued. Events of the sender's own inbox are passed over.
+// Say sends a message, and returns its id when it is queued. It ignores events of the sender's own inbox.
 func (s *Socket) Say(to, body string) string {
 	s.t.Helper()
 	m := Message(to, body)
@@ -339,8 +340,8 @@ func (s *Socket) Say(to, body string) string {
 	}
 }
 
-// Event returns the next event of the given type, as T (wire.MessageEvent, …),
-// with its cursor. Events of other types, answers and hints are passed over.
+// Event returns the next event of the given type, as a T (wire.MessageEvent, …), and its cursor. It ignores events of
+// other types, replies and hints.
 func Event[T any](s *Socket, name string) (T, string) {
 	s.t.Helper()
 	for {
@@ -371,8 +372,7 @@ func (s *Socket) Ack(cursor string) {
 	s.Send(wire.ClientFrame{Type: wire.TypeAck, Cursor: cursor})
 }
 
-// Refused checks that the next error frame has the code, and returns it.
-// Other frames are passed over.
+// Refused checks that the next error frame has the code, and returns it. It ignores other frames.
 func (s *Socket) Refused(code string) wire.ErrorFrame {
 	s.t.Helper()
 	for {
@@ -385,7 +385,7 @@ func (s *Socket) Refused(code string) wire.ErrorFrame {
 	}
 }
 
-// Wait returns the next frame within d, and whether one came.
+// Wait returns the next frame, and whether one arrived within d.
 func (s *Socket) Wait(d time.Duration) (wire.ServerFrame, bool) {
 	s.t.Helper()
 	select {
@@ -400,12 +400,12 @@ func (s *Socket) Wait(d time.Duration) (wire.ServerFrame, bool) {
 	}
 }
 
-// Heard returns when the frame that was last returned came.
+// Heard returns when the frame that was last returned arrived.
 func (s *Socket) Heard() time.Time { return s.heard }
 
-// Take returns what has come, if anything, without waiting. open is false
-// once the socket has ended and everything was taken.
-func (s *Socket) Take() (f wire.ServerFrame, open, ok bool) {
+// TryNext returns the next frame, if one has arrived, without waiting. open is false once the socket has ended and
+// every frame was returned.
+func (s *Socket) TryNext() (f wire.ServerFrame, open, ok bool) {
 	s.t.Helper()
 	select {
 	case f := <-s.frames:

@@ -1,0 +1,117 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+// hello waits for the hello, admits its user, and starts the feeder and the worker.
+func (s *session) hello() error {
+	_ = s.conn.SetReadDeadline(time.Now().Add(wire.HelloWithin)) // if this fails, reading fails too
+	f, err := s.readHello()
+	if err != nil {
+		return err
+	}
+	claims, err := s.deps.Verifier.Verify(s.ctx, f.Token)
+	if err != nil {
+		return err
+	}
+	s.uid, s.claims = claims.UID, claims
+	s.extendReadDeadline()
+	s.log = s.log.With("uid", s.uid, "device", f.Device)
+	if err := s.admit(f.Cursor); err != nil {
+		return err
+	}
+	s.startServing()
+	s.counters.Welcomed.Add(1)
+	return nil
+}
+
+// readHello returns the first frame of a known type, which must be a hello.
+func (s *session) readHello() (wire.ClientFrame, error) {
+	for {
+		f, err := s.readFrame()
+		switch {
+		case errors.Is(err, errSilent):
+			return f, ErrHelloTimeout
+		case err != nil:
+			return f, err
+		case s.ctx.Err() != nil:
+			return f, s.why()
+		case f.Type == wire.TypeHello:
+			return f, nil
+		case f.Known():
+			return f, ErrHelloExpected.WithCause(fmt.Errorf("first frame is %q", f.Type))
+		}
+		s.counters.UnknownFrames.Add(1)
+		if _, ok := allow(s.strikes); !ok {
+			return f, ErrRateLimited
+		}
+	}
+}
+
+// admit checks the user's gate and attaches the socket to the inbox.
+func (s *session) admit(cursor string) error {
+	d := s.deps
+	s.unwatch = d.Gates.Watch(s.uid, s.gateChanged) // before Get, so that no change is missed
+	g, err := d.Gates.Get(s.ctx, s.uid)
+	if err != nil {
+		return err
+	}
+	if err := s.setGate(g); err != nil {
+		return err
+	}
+	if s.user, err = s.sessions.joinUser(s.uid); err != nil {
+		return err
+	}
+	// Subscribe before Attach, so that no event is missed between the two.
+	if s.feed, err = d.Inboxes.Subscribe(s.ctx, s.uid); err != nil {
+		return err
+	}
+	if s.attach, err = d.Inboxes.Attach(s.ctx, s.uid, cursor); err != nil {
+		return err
+	}
+	s.window = d.Settler.Open(s.uid, s.attach)
+	s.watcher = d.Presence.Watch()
+	if err := d.Presence.Join(s.ctx, s.uid); err != nil {
+		s.log.Info("presence could not be updated for a new socket", "error", err)
+	}
+	return nil
+}
+
+// startServing starts the timers and goroutines that run until the socket ends.
+func (s *session) startServing() {
+	d := s.deps
+	s.mu.Lock()
+	s.tokenEnd = time.AfterFunc(s.claims.Expires.Sub(d.Now()), func() {
+		s.end(problem.ErrTokenEnded)
+	})
+	age := d.AgeMin + rand.N(d.AgeMax-d.AgeMin+1)
+	s.timers = append(s.timers, s.tokenEnd, time.AfterFunc(age, func() {
+		s.goaway(wire.GoawayRotate, d.GoawayWithin)
+	}))
+	s.mu.Unlock()
+	s.run("feeder", s.feedEvents)
+	s.run("worker", s.work)
+}
+
+// gateChanged ends the socket if the user's changed gate no longer admits it.
+func (s *session) gateChanged(g gate.Gate) {
+	if err := s.setGate(g); err != nil {
+		s.end(err)
+	}
+}
+
+// setGate stores the user's gate and reports whether it admits the socket.
+func (s *session) setGate(g gate.Gate) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gate = g
+	return g.Admit(s.claims.AuthTime)
+}
