@@ -71,6 +71,25 @@ func TestWipedRedis(t *testing.T) {
 	})
 }
 
+// A position of another epoch says nothing about this one, however high its id is: the events that Redis accepted since
+// the wipe may have smaller ids.
+func TestReadFromAnotherEpochReturnsEverything(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{})
+		s.send(t, "ann", "ben", "one")
+		s.send(t, "ann", "ben", "two")
+		end := s.end(t, "ben")
+		page, err := s.Read(t.Context(), "ben", inbox.Position{Cursor: inbox.Cursor{Epoch: "0.other", ID: end.ID}}, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "events", len(page.Events), 2)
+		same(t, "new epoch", page.NewEpoch, true)
+		same(t, "gap", page.Gap, true)
+		same(t, "epoch of the next position", page.Next.Epoch, end.Epoch)
+	})
+}
+
 func TestRestartedRedisKeepsItsDataAndHasAnotherEpoch(t *testing.T) {
 	srv := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	b := srv.Redis()
