@@ -86,8 +86,8 @@ func compareSettings(t *testing.T, read, set map[string]bool, excused map[string
 	}
 }
 
-// settingsIn returns the names in the table "settings" of a Go file. A program lists there everything that it reads from
-// the environment (package env).
+// settingsIn returns the names in the table "settings" of a Go file, in which a program lists everything that it reads
+// from the environment (package env).
 func settingsIn(t *testing.T, file string) map[string]bool {
 	t.Helper()
 	f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)

@@ -117,7 +117,8 @@ func TestFigures(t *testing.T) {
 		if f.Queued != 2 || f.Inboxes != 1 || !f.Complete || f.OldestAge < 89_000 || f.OldestAge > 95_000 {
 			t.Errorf("%+v", f)
 		}
-		if f.Counters.Session.Sends.Load() != 2 || f.Counters.Session.Open.Load() != 1 || f.Counters.Inbox.Enqueued.Load() != 2 {
+		c := f.Counters
+		if c.Session.Sends.Load() != 2 || c.Session.Open.Load() != 1 || c.Inbox.Enqueued.Load() != 2 {
 			t.Errorf("counters: %s", w.Body)
 		}
 	})

@@ -47,7 +47,7 @@ const stream = `
 {"Action":"output","Package":"m/e","Test":"TestInABubble","Output":"ThreadSanitizer: CHECK failed: tsan_rtl.cpp:282\n"}
 {"Action":"fail","Package":"m/e","Elapsed":0.1}
 {"Action":"output","Package":"m/f","Test":"TestInABubble","Output":"SIGSEGV: segmentation violation\n"}
-{"Action":"output","Package":"m/f","Test":"TestInABubble","Output":"goroutine 0 gp=0x40bf520 m=0 [idle, synctest bubble 12]:\n"}
+{"Action":"output","Package":"m/f","Test":"TestX","Output":"goroutine 0 gp=0x4 m=0 [idle, synctest bubble 12]:\n"}
 {"Action":"fail","Package":"m/f","Elapsed":0.1}
 not an event
 `
