@@ -18,7 +18,7 @@ import (
 // against the official emulator if PHOENIX_TEST_AUTH_EMULATOR has its host:port. The emulator must have been started
 // with --project demo-chat.
 func TestConformance(t *testing.T) {
-	t.Run("standin", func(t *testing.T) { conformance(t, start(t, dbPath(t), time.Now).url) })
+	t.Run("stand-in", func(t *testing.T) { conformance(t, start(t, dbPath(t), time.Now).url) })
 	t.Run("emulator", func(t *testing.T) {
 		host := os.Getenv("PHOENIX_TEST_AUTH_EMULATOR")
 		if host == "" {

@@ -45,7 +45,7 @@ var detectorCrash = regexp.MustCompile(`ThreadSanitizer: CHECK failed|(?m)^gorou
 
 // backendNames are the subtests in which a suite runs once per backend: those of realtime/redistest, the stand-in for
 // Firebase Auth, and Google's emulators.
-var backendNames = []string{"miniredis", "server", "cluster", "standin", "emulator"}
+var backendNames = []string{"miniredis", "server", "cluster", "stand-in", "emulator"}
 
 func newGoResults(out io.Writer) *goResults {
 	return &goResults{out: out, skips: map[string]int{}, running: map[string]goPackage{}}
