@@ -183,7 +183,7 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 	}
 	a := api.New(api.Deps{
 		Store: db, Accounts: auth, Verifier: verifier, DeadLetters: topic, Replayer: topic, Origins: c.origins,
-		Relay: internalapi.NewClient(internalapi.ClientOptions{URL: c.internalURL, Audience: c.internalAudience,
+		Realtime: internalapi.NewClient(internalapi.ClientOptions{URL: c.internalURL, Audience: c.internalAudience,
 			Tokens: &googleTokens{}}),
 		Proxies: c.proxies, SignupsHourly: c.signupsHourly, Log: log,
 	})

@@ -173,8 +173,8 @@ func TestAccess(t *testing.T) {
 	u, err := refusals.store.User(t.Context(), "bob")
 	entries, _, aerr := refusals.store.AuditLog(t.Context(), "", 10)
 	if err != nil || aerr != nil || u.Disabled || u.ValidAfter != 0 || len(entries) != 0 ||
-		len(refusals.relay.gates) != 0 {
-		t.Errorf("after refused calls: bob %+v, audit log %+v, gates %+v (%v, %v)", u, entries, refusals.relay.gates, err,
+		len(refusals.realtime.gates) != 0 {
+		t.Errorf("after refused calls: bob %+v, audit log %+v, gates %+v (%v, %v)", u, entries, refusals.realtime.gates, err,
 			aerr)
 	}
 }

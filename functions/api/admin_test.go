@@ -132,7 +132,7 @@ func TestAdminDisable(t *testing.T) {
 	var u adminProfile
 	for range 2 { // the action may be repeated
 		s.call("PATCH", "/admin/users/bob", token, map[string]any{"disabled": true, "reason": "spam"}).must(200, &u)
-		if g := s.relay.last(); !u.Disabled || g.UID != "bob" || !g.Disabled || !g.Exists {
+		if g := s.realtime.last(); !u.Disabled || g.UID != "bob" || !g.Disabled || !g.Exists {
 			t.Errorf("bob %+v, gate %+v", u, g)
 		}
 	}
@@ -141,20 +141,20 @@ func TestAdminDisable(t *testing.T) {
 		t.Error("bob can sign in")
 	}
 	s.call("PATCH", "/admin/users/bob", token, map[string]any{"disabled": false}).must(200, &u)
-	if g := s.relay.last(); u.Disabled || g.Disabled {
+	if g := s.realtime.last(); u.Disabled || g.Disabled {
 		t.Errorf("bob %+v, gate %+v", u, g)
 	}
 	if _, err := accountstest.SignIn(t.Context(), s.authHost, "bob@example.org", "correct horse"); err != nil {
 		t.Error(err)
 	}
 	// If realtime/ is down, the call fails, the store has the change already, and repeating the call completes it.
-	s.relay.failWith(problem.ErrUnavailable)
+	s.realtime.failWith(problem.ErrUnavailable)
 	s.call("PATCH", "/admin/users/bob", token, map[string]any{"disabled": true}).refused(503, "unavailable")
 	s.call("GET", "/me", bob, nil).refused(403, "account_disabled")
 	if a, err := s.accounts.Get(t.Context(), "bob"); err != nil || !a.Disabled {
 		t.Errorf("account %+v, %v", a, err)
 	}
-	s.relay.failWith(nil)
+	s.realtime.failWith(nil)
 	s.call("PATCH", "/admin/users/bob", token, map[string]any{"disabled": true}).must(200, nil)
 	s.audited("root1 disable bob spam", "root1 disable bob spam", "root1 enable bob", "root1 disable bob",
 		"root1 disable bob failed: unavailable", "root1 disable bob")
@@ -172,7 +172,7 @@ func TestAdminSignOut(t *testing.T) {
 	bob := s.token("bob")
 	s.call("POST", "/admin/users/bob/sign-out", token, form{"reason": "lost phone"}).must(204, nil)
 	s.call("GET", "/me", bob, nil).refused(401, "token_ended")
-	if g := s.relay.last(); g.UID != "bob" || g.Disabled || g.ValidAfter <= micros(s.clock.Now()) {
+	if g := s.realtime.last(); g.UID != "bob" || g.Disabled || g.ValidAfter <= micros(s.clock.Now()) {
 		t.Errorf("gate %+v", g)
 	}
 	s.clock.advance(time.Second)
@@ -229,14 +229,14 @@ func TestAdminDelete(t *testing.T) {
 	s.user("ada")
 	s.save("eve", "ada", "from eve")
 	eve := s.token("eve")
-	s.relay.failWith(problem.ErrUnavailable) // interrupted
+	s.realtime.failWith(problem.ErrUnavailable) // interrupted
 	s.call("DELETE", "/admin/users/eve", token, form{"reason": "spam"}).refused(503, "unavailable")
 	var u adminProfile
 	s.call("GET", "/admin/users/eve", token, nil).must(200, &u)
 	if !u.Deleting {
 		t.Errorf("eve %+v", u)
 	}
-	s.relay.failWith(nil)
+	s.realtime.failWith(nil)
 	s.call("PATCH", "/admin/users/eve", token, map[string]any{"disabled": false}).must(200, &u)
 	if !u.Disabled {
 		t.Error("a user who is being deleted was enabled")
@@ -247,8 +247,8 @@ func TestAdminDelete(t *testing.T) {
 	if page, _, err := s.store.Messages(t.Context(), "ada~eve", store.Position{}, 10); err != nil || len(page) != 0 {
 		t.Errorf("messages %v, %v, want none", page, err)
 	}
-	if !slices.Contains(s.relay.gone, "eve") {
-		t.Errorf("users reported as gone: %v", s.relay.gone)
+	if !slices.Contains(s.realtime.gone, "eve") {
+		t.Errorf("users reported as gone: %v", s.realtime.gone)
 	}
 	if got := s.audits(); got[0] != "root1 delete eve spam" || got[1] != "root1 delete eve spam failed: unavailable" ||
 		got[len(got)-1] != "root1 delete eve" {

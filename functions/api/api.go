@@ -28,7 +28,7 @@ type Deps struct {
 	Store    store.Store
 	Accounts accounts.Accounts
 	Verifier identity.Verifier
-	Relay    internalapi.API
+	Realtime internalapi.API
 
 	DeadLetters deadletter.Collector // moves dead letters into the store
 	Replayer    deadletter.Replayer
@@ -64,7 +64,7 @@ func New(deps Deps) *API {
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}
-	return &API{deps: deps, users: users.New(users.Deps{Store: deps.Store, Accounts: deps.Accounts, Relay: deps.Relay,
+	return &API{deps: deps, users: users.New(users.Deps{Store: deps.Store, Accounts: deps.Accounts, Realtime: deps.Realtime,
 		Now: deps.Now, Log: deps.Log})}
 }
 

@@ -109,7 +109,7 @@ func (a *API) adminFigures(ctx context.Context, _ *request) (*response, error) {
 		return err
 	})
 	g.Go(func() error {
-		f, err := a.deps.Relay.Figures(ctx)
+		f, err := a.deps.Realtime.Figures(ctx)
 		if err != nil {
 			a.deps.Log.WarnContext(ctx, "reading the figures of the realtime service failed", "error", err)
 			return nil

@@ -47,35 +47,35 @@ var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return k
 })
 
-// relayLog is a Relay that records its calls, and fails on demand.
-type relayLog struct {
+// realtimeLog is an internalapi.API that records its calls, and fails on demand.
+type realtimeLog struct {
 	mu    sync.Mutex
 	gates []internalapi.Gate
 	gone  []string
 	fail  error
 }
 
-func (r *relayLog) GateChanged(_ context.Context, g internalapi.Gate) error {
+func (r *realtimeLog) GateChanged(_ context.Context, g internalapi.Gate) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.gates = append(r.gates, g)
 	return r.fail
 }
 
-func (r *relayLog) Gone(_ context.Context, uid string) error {
+func (r *realtimeLog) Gone(_ context.Context, uid string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.gone = append(r.gone, uid)
 	return r.fail
 }
 
-func (r *relayLog) Figures(context.Context) (internalapi.Figures, error) {
+func (r *realtimeLog) Figures(context.Context) (internalapi.Figures, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return internalapi.Figures{Sockets: map[string]int64{"one": 3}, Queued: 2, OldestAge: 1500, Complete: true}, r.fail
 }
 
-func (r *relayLog) last() internalapi.Gate {
+func (r *realtimeLog) last() internalapi.Gate {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.gates) == 0 {
@@ -84,7 +84,7 @@ func (r *relayLog) last() internalapi.Gate {
 	return r.gates[len(r.gates)-1]
 }
 
-func (r *relayLog) failWith(err error) {
+func (r *realtimeLog) failWith(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.fail = err
@@ -113,7 +113,7 @@ type system struct {
 	t        testing.TB
 	store    *storebolt.Store
 	accounts *accounts.Firebase
-	relay    *relayLog
+	realtime *realtimeLog
 	persist  *persist.Function
 	clock    *clock
 	deps     api.Deps
@@ -129,7 +129,7 @@ func newSystem(t testing.TB, change ...func(*api.Deps)) *system {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	s := &system{t: t, store: db, relay: &relayLog{}, clock: &clock{now: time.Now().Truncate(time.Second)},
+	s := &system{t: t, store: db, realtime: &realtimeLog{}, clock: &clock{now: time.Now().Truncate(time.Second)},
 		authHost: authstubtest.Start(t, project)}
 	if s.accounts, err = accounts.NewFirebase(t.Context(), accounts.Options{Project: project, APIKey: "any",
 		EmulatorHost: s.authHost}); err != nil {
@@ -141,7 +141,7 @@ func newSystem(t testing.TB, change ...func(*api.Deps)) *system {
 	}
 	dead := deadletter.Local{Store: db}
 	s.persist = persist.New(persist.Deps{Store: db, DeadLetters: dead, Now: s.clock.Now, Log: quiet})
-	s.deps = api.Deps{Store: db, Accounts: s.accounts, Verifier: verifier, Relay: s.relay, DeadLetters: dead,
+	s.deps = api.Deps{Store: db, Accounts: s.accounts, Verifier: verifier, Realtime: s.realtime, DeadLetters: dead,
 		Replayer: s.persist,
 		Origins:  []string{origin}, Now: s.clock.Now, Log: quiet, SignupsHourly: 1000}
 	for _, c := range change {
@@ -308,4 +308,4 @@ func (a *answer) refused(status int, code string) details {
 	return d
 }
 
-var _ internalapi.API = (*relayLog)(nil)
+var _ internalapi.API = (*realtimeLog)(nil)

@@ -50,7 +50,7 @@ func TestFigures(t *testing.T) {
 	}
 	// Counts are renewed after a while. If realtime/ is down, only its own figures are missing.
 	s.user("cyd")
-	s.relay.failWith(problem.ErrUnavailable)
+	s.realtime.failWith(problem.ErrUnavailable)
 	s.clock.advance(time.Minute)
 	f = figures{}
 	s.call("GET", "/admin/figures", s.token("root1", asAdmin), nil).must(200, &f)

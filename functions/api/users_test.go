@@ -178,9 +178,9 @@ func TestBlocking(t *testing.T) {
 	}
 	for range 2 {
 		s.call("PUT", "/me/blocked/eve", token, nil).must(200, &me)
-		if !slices.Equal(me.Blocked, []string{"eve"}) || !slices.Equal(s.relay.last().Blocked, []string{"eve"}) ||
-			s.relay.last().UID != "ada" || !s.relay.last().Exists {
-			t.Errorf("blocked %v, gate %+v", me.Blocked, s.relay.last())
+		if !slices.Equal(me.Blocked, []string{"eve"}) || !slices.Equal(s.realtime.last().Blocked, []string{"eve"}) ||
+			s.realtime.last().UID != "ada" || !s.realtime.last().Exists {
+			t.Errorf("blocked %v, gate %+v", me.Blocked, s.realtime.last())
 		}
 	}
 	s.call("PUT", "/me/blocked/ada", token, nil).refused(422, "blocked_self")
@@ -189,13 +189,13 @@ func TestBlocking(t *testing.T) {
 	for _, uid := range []string{"eve", "nobody"} {
 		s.call("DELETE", "/me/blocked/"+uid, token, nil).must(200, &me)
 	}
-	if len(me.Blocked) != 0 || len(s.relay.last().Blocked) != 0 {
-		t.Errorf("blocked %v, gate %+v", me.Blocked, s.relay.last())
+	if len(me.Blocked) != 0 || len(s.realtime.last().Blocked) != 0 {
+		t.Errorf("blocked %v, gate %+v", me.Blocked, s.realtime.last())
 	}
 	// If realtime/ cannot be reached, the call fails, and repeating it works.
-	s.relay.failWith(problem.ErrUnavailable)
+	s.realtime.failWith(problem.ErrUnavailable)
 	s.call("PUT", "/me/blocked/eve", token, nil).refused(503, "unavailable")
-	s.relay.failWith(nil)
+	s.realtime.failWith(nil)
 	s.call("PUT", "/me/blocked/eve", token, nil).must(200, nil)
 }
 
@@ -210,16 +210,16 @@ func TestDeleteMe(t *testing.T) {
 	s.call("DELETE", "/me", old, nil).refused(403, "sign_in_again")
 
 	// After an interrupted deletion, the user can do nothing but repeat it, which continues it.
-	s.relay.failWith(problem.ErrUnavailable)
+	s.realtime.failWith(problem.ErrUnavailable)
 	s.call("DELETE", "/me", token, nil).refused(503, "unavailable")
 	s.call("GET", "/me", token, nil).refused(403, "account_deleted")
-	if !s.relay.last().Disabled {
-		t.Errorf("gate %+v", s.relay.last())
+	if !s.realtime.last().Disabled {
+		t.Errorf("gate %+v", s.realtime.last())
 	}
-	s.relay.failWith(nil)
+	s.realtime.failWith(nil)
 	s.call("DELETE", "/me", token, nil).must(204, nil)
-	if !slices.Contains(s.relay.gone, "eve") {
-		t.Errorf("users reported as gone: %v", s.relay.gone)
+	if !slices.Contains(s.realtime.gone, "eve") {
+		t.Errorf("users reported as gone: %v", s.realtime.gone)
 	}
 	s.call("DELETE", "/me", token, nil).refused(403, "account_deleted")
 	if _, err := accountstest.SignIn(t.Context(), s.authHost, "eve@example.org", "correct horse"); err == nil {
@@ -242,9 +242,9 @@ func TestDeleteMe(t *testing.T) {
 func TestInterruptedDeletionIsFinished(t *testing.T) {
 	s := newSystem(t)
 	s.account("eve")
-	s.relay.failWith(problem.ErrUnavailable)
+	s.realtime.failWith(problem.ErrUnavailable)
 	s.call("DELETE", "/me", s.token("eve"), nil).refused(503, "unavailable")
-	s.relay.failWith(nil)
+	s.realtime.failWith(nil)
 	s.clock.advance(6 * time.Minute)
 	s.call("GET", "/me", s.token(s.user("ada")), nil).must(200, nil)
 	if _, err := s.store.User(t.Context(), "eve"); err == nil {

@@ -37,7 +37,7 @@ func newSystem(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := users.New(users.Deps{Store: db, Accounts: auth, Relay: struct{ internalapi.API }{}})
+	service := users.New(users.Deps{Store: db, Accounts: auth, Realtime: struct{ internalapi.API }{}})
 	return &system{operator.Deps{Store: db, Users: service}, db, host}
 }
 

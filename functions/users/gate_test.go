@@ -68,7 +68,7 @@ func TestGatesOutOfOrder(t *testing.T) {
 				t.Fatal(err)
 			}
 			g := &gates{last: map[string]internalapi.Gate{}}
-			s := users.New(users.Deps{Store: w.store, Accounts: w.accounts, Relay: g, Log: quiet})
+			s := users.New(users.Deps{Store: w.store, Accounts: w.accounts, Realtime: g, Log: quiet})
 			g.before = func() {
 				if err := other(ctx, s, u.UID); err != nil {
 					t.Error(err)
@@ -99,7 +99,7 @@ func TestGateIsSentOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := &gates{last: map[string]internalapi.Gate{}}
-	if _, err := users.New(users.Deps{Store: w.store, Accounts: w.accounts, Relay: g, Log: quiet}).SetDisabled(t.Context(),
+	if _, err := users.New(users.Deps{Store: w.store, Accounts: w.accounts, Realtime: g, Log: quiet}).SetDisabled(t.Context(),
 		u.UID, true); err != nil {
 		t.Fatal(err)
 	}

@@ -110,14 +110,16 @@ func (a fusedAccounts) Delete(ctx context.Context, uid string) error {
 	return a.call(func() error { return a.Accounts.Delete(ctx, uid) })
 }
 
-// fusedRelay is a realtime service whose calls go through a fuse.
-type fusedRelay struct{ *fuse }
+// fusedRealtime is a realtime service whose calls go through a fuse.
+type fusedRealtime struct{ *fuse }
 
-func (r fusedRelay) GateChanged(context.Context, internalapi.Gate) error {
+func (r fusedRealtime) GateChanged(context.Context, internalapi.Gate) error {
 	return r.call(func() error { return nil })
 }
-func (r fusedRelay) Gone(context.Context, string) error { return r.call(func() error { return nil }) }
-func (r fusedRelay) Figures(context.Context) (internalapi.Figures, error) {
+func (r fusedRealtime) Gone(context.Context, string) error {
+	return r.call(func() error { return nil })
+}
+func (r fusedRealtime) Figures(context.Context) (internalapi.Figures, error) {
 	return internalapi.Figures{}, nil
 }
 
@@ -149,8 +151,8 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 // process returns the Service of a process that crashes as f says.
 func (w *world) process(f *fuse) *users.Service {
 	return users.New(users.Deps{Store: fusedStore{w.store, f}, Accounts: fusedAccounts{w.accounts, f},
-		Relay: fusedRelay{f},
-		Now:   func() time.Time { return w.now }, Log: quiet})
+		Realtime: fusedRealtime{f},
+		Now:      func() time.Time { return w.now }, Log: quiet})
 }
 
 // steady returns the Service of a process that does not crash.

@@ -29,7 +29,7 @@ type Store interface {
 type Deps struct {
 	Store    Store
 	Accounts accounts.Accounts
-	Relay    internalapi.API
+	Realtime internalapi.API
 
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: slog.Default()
@@ -62,12 +62,12 @@ const maxGatePushes = 8
 func (s *Service) pushGate(ctx context.Context, u store.User) error {
 	for range maxGatePushes {
 		sent := gateOf(u)
-		if err := s.deps.Relay.GateChanged(ctx, sent); err != nil {
+		if err := s.deps.Realtime.GateChanged(ctx, sent); err != nil {
 			return err
 		}
 		now, err := s.deps.Store.User(ctx, u.UID)
 		if errors.Is(err, problem.ErrNotFound) {
-			return s.deps.Relay.Gone(ctx, u.UID)
+			return s.deps.Realtime.Gone(ctx, u.UID)
 		}
 		if err != nil {
 			return err
@@ -173,7 +173,7 @@ func (s *Service) Erase(ctx context.Context, uid string) error {
 	if err := s.pushGate(ctx, u); err != nil {
 		return err
 	}
-	if err := s.deps.Relay.Gone(ctx, uid); err != nil {
+	if err := s.deps.Realtime.Gone(ctx, uid); err != nil {
 		return err
 	}
 	if err := s.deps.Store.EraseContent(ctx, uid); err != nil {

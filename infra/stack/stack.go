@@ -162,10 +162,10 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	}
 	// While they stop, instances publish acknowledgements to persist through the front, so the front must stop later.
 	s.serve("front", l, front)
-	relays := internalapi.NewClient(internalapi.ClientOptions{URL: s.URL, Tokens: services})
-	s.Users = users.New(users.Deps{Store: s.Store, Accounts: s.Accounts, Relay: relays, Log: s.log})
+	realtimeAPI := internalapi.NewClient(internalapi.ClientOptions{URL: s.URL, Tokens: services})
+	s.Users = users.New(users.Deps{Store: s.Store, Accounts: s.Accounts, Realtime: realtimeAPI, Log: s.log})
 	functions := api.New(api.Deps{
-		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Relay: relays,
+		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Realtime: realtimeAPI,
 		DeadLetters: s.Collector, Replayer: s.Replayer,
 		Origins: s.origins(listeners), SignupsHourly: signupsHourly, Log: s.log,
 	})

@@ -71,9 +71,9 @@ func setAdmin(ctx context.Context, t operator.Target, o operator.AdminOrder,
 	if err != nil {
 		return "", operator.Unreachable("Firebase Auth", err)
 	}
-	service := users.New(users.Deps{Store: db, Accounts: auth, Relay: noRelay{}})
+	service := users.New(users.Deps{Store: db, Accounts: auth, Realtime: noRealtime{}})
 	return operator.SetAdmin(ctx, operator.Deps{Store: db, Users: service}, o)
 }
 
-// noRelay panics if it is called. Whether a user is an admin is not part of their gate, so realtime/ need not know.
-type noRelay struct{ internalapi.API }
+// noRealtime panics if it is called. Whether a user is an admin is not part of their gate, so realtime/ need not know.
+type noRealtime struct{ internalapi.API }
