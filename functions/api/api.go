@@ -64,8 +64,9 @@ func New(deps Deps) *API {
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}
-	return &API{deps: deps, users: users.New(users.Deps{Store: deps.Store, Accounts: deps.Accounts, Realtime: deps.Realtime,
-		Now: deps.Now, Log: deps.Log})}
+	return &API{deps: deps, users: users.New(users.Deps{
+		Store: deps.Store, Accounts: deps.Accounts, Realtime: deps.Realtime, Now: deps.Now, Log: deps.Log,
+	})}
 }
 
 // routes returns all endpoints by their first path segment.

@@ -99,8 +99,8 @@ func TestGateIsSentOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := &gates{last: map[string]internalapi.Gate{}}
-	if _, err := users.New(users.Deps{Store: w.store, Accounts: w.accounts, Realtime: g, Log: quiet}).SetDisabled(t.Context(),
-		u.UID, true); err != nil {
+	s := users.New(users.Deps{Store: w.store, Accounts: w.accounts, Realtime: g, Log: quiet})
+	if _, err := s.SetDisabled(t.Context(), u.UID, true); err != nil {
 		t.Fatal(err)
 	}
 	if g.pushes != 1 || !g.last[u.UID].Disabled {

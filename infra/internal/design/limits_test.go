@@ -111,7 +111,7 @@ func TestLimits(t *testing.T) {
 				every(time.Second, settling, "maxBackoff")),
 			fmt.Sprintf("settled, or after %d s,", every(time.Second, sessions, "settleWithin")),
 			fmt.Sprintf("At most %s wait per instance, %d per socket", thousands(number(settling, "maxReadMarks")),
-				number(sessions, "maxMarks")),
+				number(sessions, "maxReadMarks")),
 			fmt.Sprintf("caches gates for %d s", every(time.Second, gates, "Keep")),
 			fmt.Sprintf("re-read every %d s", every(time.Second, gates, "Recheck")),
 			fmt.Sprintf("(`resync`), spread over %d s", every(time.Second, sessions, "ResyncOver")),
