@@ -277,7 +277,7 @@ func dialTo(in *servertest.Instance, wrap func(net.Conn) net.Conn) (*websocket.C
 		if err != nil {
 			return nil, err
 		}
-		return wrap(conn), nil
+		return wrap(servertest.Buffered(conn)), nil
 	}
 	d := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, NetDialContext: dial}
 	conn, _, err := d.Dial("ws://pipe/ws", http.Header{"Origin": {servertest.Origin}})

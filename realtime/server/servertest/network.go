@@ -254,8 +254,11 @@ func (c *redisConn) Close() error {
 	return err
 }
 
-// bufferedConn is the server's end of a pipe, with a send buffer like that of a socket. Without it, every write would
-// wait for the reader.
+// Buffered returns c with a send buffer like that of a socket. Without it, every write to a pipe waits for the reader. A
+// writer that holds a mutex meanwhile stops the clock of a synctest bubble if another goroutine waits for that mutex.
+func Buffered(c net.Conn) net.Conn { return newBufferedConn(c) }
+
+// bufferedConn is an end of a pipe with a send buffer.
 type bufferedConn struct {
 	net.Conn
 	queue  chan []byte
@@ -278,6 +281,7 @@ func newBufferedConn(c net.Conn) *bufferedConn {
 // pump writes the queued data. After Close it writes the data that was queued before.
 func (b *bufferedConn) pump() {
 	defer b.Conn.Close()
+	defer b.once.Do(func() { close(b.closed) }) // after a failed write, further writes fail, too
 	for {
 		select {
 		case data := <-b.queue:

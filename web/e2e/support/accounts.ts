@@ -76,7 +76,7 @@ export async function storedSignIn(
   };
   const localStorage = [
     { name: `firebase:authUser:${apiKey}:[DEFAULT]`, value: JSON.stringify(record) },
-    { name: "phoenix.person", value: JSON.stringify({ uid, email }) },
+    { name: "phoenix.account", value: JSON.stringify({ uid, email }) },
   ];
   return { cookies: [], origins: [{ origin: of.url, localStorage }] };
 }
