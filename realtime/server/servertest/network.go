@@ -254,8 +254,8 @@ func (c *redisConn) Close() error {
 	return err
 }
 
-// Buffered returns c with a send buffer like that of a socket. Without it, every write to a pipe waits for the reader. A
-// writer that holds a mutex meanwhile stops the clock of a synctest bubble if another goroutine waits for that mutex.
+// Buffered returns c with a send buffer like that of a socket. Without it, every write to a pipe waits for the reader.
+// A writer that holds a mutex meanwhile stops the clock of a synctest bubble if another goroutine waits for that mutex.
 func Buffered(c net.Conn) net.Conn { return newBufferedConn(c) }
 
 // bufferedConn is an end of a pipe with a send buffer.
