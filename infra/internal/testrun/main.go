@@ -137,24 +137,26 @@ func (r *run) all(ctx context.Context) bool {
 	}
 	r.say("== setup")
 	record(setupStage, func() tally { return r.setup(ctx, chosen) })
+	queue := make(chan stage, len(chosen)) // of background stages
 	var background sync.WaitGroup
-	var oneAtATime sync.Mutex // held by the background stage that runs
+	background.Go(func() {
+		for s := range queue {
+			var out bytes.Buffer
+			record(s, func() tally { return r.stage(ctx, s, &out) })
+			r.out.Write(out.Bytes())
+		}
+	})
 	for _, s := range chosen {
 		if ctx.Err() != nil {
 			break
 		}
-		if !s.background {
-			record(s, func() tally { return r.stage(ctx, s, r.out) })
+		if s.background {
+			queue <- s
 			continue
 		}
-		background.Go(func() {
-			oneAtATime.Lock()
-			defer oneAtATime.Unlock()
-			var out bytes.Buffer
-			record(s, func() tally { return r.stage(ctx, s, &out) })
-			r.out.Write(out.Bytes())
-		})
+		record(s, func() tally { return r.stage(ctx, s, r.out) })
 	}
+	close(queue)
 	background.Wait()
 	return r.summary(results, time.Since(began))
 }

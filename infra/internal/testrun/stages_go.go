@@ -81,11 +81,19 @@ func (r *run) goFiles(do func(path string, text []byte) error) error {
 // staticcheck is run at this version, so that the same code passes everywhere. It is no requirement in go.mod.
 const staticcheck = "honnef.co/go/tools/cmd/staticcheck@v0.8.2"
 
-// lint runs the linters of both languages.
+// lint runs the linters of both languages. They need much CPU time and no particular pace, so they run at a low
+// priority: the browser tests beside them measure the smoothness of the page.
 func (r *run) lint(ctx context.Context) (out tally) {
-	out.add(r.check(r.command(ctx, nil, "", "go", "run", staticcheck, "./...").quiet()))
-	out.add(r.check(r.command(ctx, noColor, "web", "npm", "run", "--silent", "lint").quiet()))
-	out.add(r.check(r.command(ctx, noColor, "web", "npm", "run", "--silent", "format:check").quiet()))
+	for _, c := range []struct {
+		dir  string
+		args []string
+	}{
+		{"", []string{"go", "run", staticcheck, "./..."}},
+		{"web", []string{"npm", "run", "--silent", "lint"}},
+		{"web", []string{"npm", "run", "--silent", "format:check"}},
+	} {
+		out.add(r.check(r.command(ctx, noColor, c.dir, "nice", append([]string{"-n", "15"}, c.args...)...).quiet()))
+	}
 	return out
 }
 
