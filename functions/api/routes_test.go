@@ -120,7 +120,7 @@ func TestPreflightOfAnyPath(t *testing.T) {
 	}
 }
 
-// What is not below /api/<segment> is answered with problem details, too.
+// Requests outside /api/<segment> are answered with problem details, too.
 func TestPathsOfNobody(t *testing.T) {
 	s := newSystem(t)
 	for _, path := range []string{"/", "/api", "/api/", "/api/nothing", "/api/usersx", "/me", "/api//me", "//api/me",

@@ -1,5 +1,5 @@
-# What all functions share: the archive that Google builds them from, their settings, and their limits. Each function
-# has its own file in this folder.
+# The resources that all functions share: the archive that Google builds them from, their settings, and their limits.
+# Each function has its own file in this folder.
 
 locals {
   # Google's build requires go.mod and one package in the root, which registers the functions. The root of the

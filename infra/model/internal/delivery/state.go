@@ -202,8 +202,8 @@ type State struct {
 
 var hashSeed = maphash.MakeSeed()
 
-// Hash returns a hash of a state that Successors returned. It is never zero. States are told apart by it alone: at
-// ten million states the chance that any two share a hash is about 3 in a million.
+// Hash returns a hash of a state that Successors returned. It is never zero. Searches compare states by their hashes
+// alone: at ten million states the chance that any two share a hash is about 3 in a million.
 func (s *State) Hash() uint64 {
 	h := maphash.Bytes(hashSeed, unsafe.Slice((*byte)(unsafe.Pointer(s)), unsafe.Sizeof(*s)))
 	if h == 0 {
