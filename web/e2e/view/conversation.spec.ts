@@ -94,6 +94,53 @@ test("visible messages do not move while history is loaded", async ({ at }) => {
   for (const px of moved) expect(px).toBeLessThanOrEqual(1);
 });
 
+// The virtual list treats rows that are measured until the end of scrolling in another way than later ones, so the
+// moment at which a page arrives matters.
+for (const [moment, ms] of [
+  ["just before", 149],
+  ["just after", 150],
+] as const) {
+  test(`visible messages do not move when history arrives ${moment} the end of scrolling`, async ({ at }) => {
+    const page = await at("/c/jonas", { held: 1 });
+    await scrollTo(page, 1_000);
+    for (let i = 0; i < 3; i++) {
+      const moved = await log(page).evaluate(async (scroller, delay) => {
+        const { fake } = globalThis as unknown as { fake: { release(): void } };
+        const height = scroller.scrollHeight;
+        const visible = (): Element[] =>
+          [...scroller.querySelectorAll("article")].filter((a) => {
+            const { top, bottom } = a.getBoundingClientRect();
+            return bottom > scroller.getBoundingClientRect().top && top < scroller.getBoundingClientRect().bottom;
+          });
+        scroller.scrollTop = 260; // loads the page before
+        // Scrolling ends 150 ms after the last event, by a timer of the list that is set before this one.
+        await new Promise((resolve) => {
+          let timer: ReturnType<typeof setTimeout> | undefined;
+          scroller.addEventListener("scroll", () => {
+            clearTimeout(timer);
+            timer = setTimeout(resolve, delay);
+          });
+        });
+        const first = scroller.querySelector("article")?.id;
+        const before = new Map(visible().map((a) => [a.id, a.getBoundingClientRect().top]));
+        fake.release();
+        // The end of scrolling is due before the next frame.
+        for (const began = performance.now(); performance.now() - began < 3;);
+        const moves: number[] = [];
+        for (let frame = 0; frame < 30; frame++) {
+          await new Promise((resolve) => requestAnimationFrame(resolve));
+          for (const a of visible()) {
+            const top = before.get(a.id);
+            if (top !== undefined && a.id !== first) moves.push(Math.abs(a.getBoundingClientRect().top - top));
+          }
+        }
+        return scroller.scrollHeight > height + 1_000 && moves.length > 30 ? Math.max(...moves) : Number.NaN;
+      }, ms);
+      expect(moved).toBeLessThanOrEqual(1);
+    }
+  });
+}
+
 test("a conversation opens at its first unread message, and a button jumps to the latest", async ({ at }) => {
   const page = await at("/c/jonas");
   const line = page.getByText(en.conversation.newMessages);

@@ -142,7 +142,8 @@ function conversation(uid: string): Conversation {
     async loadOlder() {
       if (timeline.get().loadingOlder || timeline.get().complete) return;
       patch({ loadingOlder: true });
-      await wait(number("latency", 350));
+      if (params.has("held")) await new Promise<void>((resolve) => (fake.release = resolve));
+      else await wait(number("latency", 350));
       const have = timeline.get().items.length;
       patch({ items: all.slice(-(have + PAGE)), loadingOlder: false, complete: have + PAGE >= all.length });
     },
@@ -356,11 +357,22 @@ export function createApp(): App {
       }
     },
   };
-  Object.assign(globalThis, { fake: { say, answer, people, connection, list, params } });
+  Object.assign(globalThis, { fake });
   return app;
 }
 
-// For tests of the view: actions of other users.
+// For tests of the view: actions of other users and of the network.
+
+const fake = {
+  say,
+  answer,
+  people,
+  connection,
+  list,
+  params,
+  /** Lets the page of older messages arrive that is being loaded, if the address has "held". */
+  release(): void {},
+};
 
 /** Lets a user send a message. */
 function say(uid: string, body: string): void {
