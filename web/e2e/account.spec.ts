@@ -39,7 +39,7 @@ test("a wrong password is rejected with a message, and the right one then works"
   await expectSignedIn(thief.page);
 });
 
-test("the form shows a taken username and a short password at their fields", { tag: backend }, async ({ visitor }) => {
+test("the form shows a taken username and a short password at their fields", async ({ visitor }) => {
   const ann = newUser("Ann");
   await createAccount(ann);
   const bob = await visitor("Bob");

@@ -17,7 +17,7 @@ import { backend, expect, newUser, test } from "./support/test";
 
 const { actions } = adminText;
 
-test("people can be found by name, username and email, page by page", { tag: backend }, async ({ signedIn }) => {
+test("people can be found by name, username and email, page by page", async ({ signedIn }) => {
   const { page } = await operator(signedIn);
   const crowd = Array.from({ length: 53 }, (_, i) => ({
     ...newUser("Crowd"),
@@ -231,47 +231,41 @@ test("two admins who change one user at once both see the result", async ({ sign
   await expect(two.page.getByText(adminText.people.empty)).toBeVisible(); // the list is up to date again
 });
 
-test(
-  "reading saved messages requires a reason, which the audit log keeps",
-  { tag: backend },
-  async ({ user, signedIn }) => {
-    const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
-    await open(ann.page, bob);
-    await send(ann.page, bob, "meet me at the old mill");
-    await expectState(ann.page, bob, "meet me at the old mill", state.arrived);
-    await open(bob.page, ann);
-    await send(bob.page, ann, "<b>never</b> there");
-    await expectState(bob.page, ann, "<b>never</b> there", state.arrived);
+test("reading saved messages requires a reason, which the audit log keeps", async ({ user, signedIn }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
+  await open(ann.page, bob);
+  await send(ann.page, bob, "meet me at the old mill");
+  await expectState(ann.page, bob, "meet me at the old mill", state.arrived);
+  await open(bob.page, ann);
+  await send(bob.page, ann, "<b>never</b> there");
+  await expectState(bob.page, ann, "<b>never</b> there", state.arrived);
 
-    const { page } = await operator(signedIn);
-    const row = await findRow(page, ann);
-    await row.getByRole("button").click();
-    await page.getByRole("menuitem", { name: new RegExp(`^${actions.messages}`) }).click();
-    await expect(page).toHaveURL(/\/admin\/messages$/);
-    const requests: string[] = [];
-    page.on("request", (request) => void (request.url().includes("/api/admin/") && requests.push(request.url())));
-    for (const empty of ["", "   "]) {
-      await page.getByLabel(adminText.reason, { exact: true }).fill(empty);
-      await page.getByRole("button", { name: adminText.messages.open }).click();
-      await expect(page.getByText(adminText.reasonMissing)).toBeVisible();
-    }
-    expect(requests).toEqual([]); // nothing was read
-    const why = `Complaint ${crypto.randomUUID().slice(0, 8)}`;
-    await page.getByLabel(adminText.reason, { exact: true }).fill(why);
+  const { page } = await operator(signedIn);
+  const row = await findRow(page, ann);
+  await row.getByRole("button").click();
+  await page.getByRole("menuitem", { name: new RegExp(`^${actions.messages}`) }).click();
+  await expect(page).toHaveURL(/\/admin\/messages$/);
+  const requests: string[] = [];
+  page.on("request", (request) => void (request.url().includes("/api/admin/") && requests.push(request.url())));
+  for (const empty of ["", "   "]) {
+    await page.getByLabel(adminText.reason, { exact: true }).fill(empty);
     await page.getByRole("button", { name: adminText.messages.open }).click();
-    await page.getByRole("button", { name: bob.name }).click();
-    const table = page.getByRole("table");
-    await expect(table.getByRole("row").filter({ hasText: "meet me at the old mill" })).toContainText(ann.name);
-    await expect(table.getByRole("row").filter({ hasText: "<b>never</b> there" })).toContainText(bob.name);
-    await expect(table.locator("b")).toHaveCount(0);
-    await expect(await auditEntry(page, why, adminText.audit.actions["read_conversations"] ?? "")).toContainText(
-      ann.username,
-    );
-    await expect(await auditEntry(page, why, adminText.audit.actions["read_messages"] ?? "")).toContainText(
-      bob.username,
-    );
-  },
-);
+    await expect(page.getByText(adminText.reasonMissing)).toBeVisible();
+  }
+  expect(requests).toEqual([]); // nothing was read
+  const why = `Complaint ${crypto.randomUUID().slice(0, 8)}`;
+  await page.getByLabel(adminText.reason, { exact: true }).fill(why);
+  await page.getByRole("button", { name: adminText.messages.open }).click();
+  await page.getByRole("button", { name: bob.name }).click();
+  const table = page.getByRole("table");
+  await expect(table.getByRole("row").filter({ hasText: "meet me at the old mill" })).toContainText(ann.name);
+  await expect(table.getByRole("row").filter({ hasText: "<b>never</b> there" })).toContainText(bob.name);
+  await expect(table.locator("b")).toHaveCount(0);
+  await expect(await auditEntry(page, why, adminText.audit.actions["read_conversations"] ?? "")).toContainText(
+    ann.username,
+  );
+  await expect(await auditEntry(page, why, adminText.audit.actions["read_messages"] ?? "")).toContainText(bob.username);
+});
 
 test("the audit log names an admin who was made by command", async ({ signedIn }) => {
   const { page, username } = await operator(signedIn);

@@ -51,7 +51,7 @@ async function timeOf(page: Page, who: User, body: string): Promise<string | nul
   return message(page, who, body).locator("time[datetime]").getAttribute("datetime");
 }
 
-test("a first message from a stranger appears without a reload", { tag: backend }, async ({ user }) => {
+test("a first message from a stranger appears without a reload", async ({ user }) => {
   const ann = await user("Ann");
   await expect(ann.page.getByText(en.chats.empty)).toBeVisible();
   const stranger = await user("Stranger");

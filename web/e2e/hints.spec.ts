@@ -61,7 +61,7 @@ test("the typing hint ends with the message, or after a while without one", asyn
   await expect(status).toHaveCount(0, { timeout: 12_000 });
 });
 
-test("presence follows the other user, and shows when they were last seen", { tag: backend }, async ({ user }) => {
+test("presence follows the other user, and shows when they were last seen", async ({ user }) => {
   const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   const details = conversation(ann.page, bob).getByRole("button", { name: en.conversation.details(bob.name) });

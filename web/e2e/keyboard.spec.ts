@@ -1,7 +1,7 @@
 import { chatWith, en, message, open, send } from "./support/steps";
-import { everywhere, expect, test } from "./support/test";
+import { engines, expect, test } from "./support/test";
 
-test("a conversation can be opened and answered with the keyboard alone", { tag: everywhere }, async ({ user }) => {
+test("a conversation can be opened and answered with the keyboard alone", { tag: engines }, async ({ user }) => {
   const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(bob.page, ann);
   await send(bob.page, ann, "can you hear me?");

@@ -1,6 +1,6 @@
 import { createAccount } from "./support/accounts";
 import { chatWith, en, expectState, message, messages, open, send, state } from "./support/steps";
-import { backend, engines, everywhere, expect, newUser, test } from "./support/test";
+import { backend, engines, expect, newUser, test } from "./support/test";
 
 const story = ["one", "two", "three", "four", "five"];
 
@@ -33,7 +33,7 @@ test("messages that were written offline are sent in order afterwards", { tag: e
   await expectState(ann.page, bob, "five", state.arrived);
 });
 
-test("a message that was written offline survives closing the page", { tag: everywhere }, async ({ user }) => {
+test("a message that was written offline survives closing the page", { tag: engines }, async ({ user }) => {
   const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await ann.sockets.offline(ann.context);
@@ -49,7 +49,7 @@ test("a message that was written offline survives closing the page", { tag: ever
   await expectState(page, bob, "kept on this device", state.arrived);
 });
 
-test("a user who had closed the page finds the messages later", { tag: backend }, async ({ user }) => {
+test("a user who had closed the page finds the messages later", async ({ user }) => {
   const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await bob.page.close();
   await open(ann.page, bob);

@@ -17,41 +17,37 @@ import {
 } from "./support/steps";
 import { backend, expect, newUser, test, type Visitor } from "./support/test";
 
-test(
-  "a message of a blocked user says that it was not sent, and can be sent once they are unblocked",
-  { tag: backend },
-  async ({ user }) => {
-    const [ann, bob] = await Promise.all([user("Ann", { viewport: { width: 1000, height: 800 } }), user("Bob")]);
-    await open(bob.page, ann);
-    await send(bob.page, ann, "before");
-    await open(ann.page, bob);
-    await expect(message(ann.page, bob, "before")).toBeVisible();
-    await ann.page.getByRole("button", { name: en.conversation.details(bob.name) }).click();
-    const about = ann.page.getByRole("dialog", { name: en.conversation.details(bob.name) });
-    await about.getByRole("button", { name: en.conversation.block(bob.name) }).click();
-    await expect(about.getByRole("button", { name: en.conversation.unblock })).toBeVisible();
-    await about.getByRole("button", { name: en.conversation.hideDetails }).click();
-    await expect(conversation(ann.page, bob).getByText(en.conversation.blocked(bob.name))).toBeVisible();
-    await expect(composer(ann.page, bob)).toBeHidden();
+test("a message of a blocked user says that it was not sent, and can be sent once they are unblocked", async ({
+  user,
+}) => {
+  const [ann, bob] = await Promise.all([user("Ann", { viewport: { width: 1000, height: 800 } }), user("Bob")]);
+  await open(bob.page, ann);
+  await send(bob.page, ann, "before");
+  await open(ann.page, bob);
+  await expect(message(ann.page, bob, "before")).toBeVisible();
+  await ann.page.getByRole("button", { name: en.conversation.details(bob.name) }).click();
+  const about = ann.page.getByRole("dialog", { name: en.conversation.details(bob.name) });
+  await about.getByRole("button", { name: en.conversation.block(bob.name) }).click();
+  await expect(about.getByRole("button", { name: en.conversation.unblock })).toBeVisible();
+  await about.getByRole("button", { name: en.conversation.hideDetails }).click();
+  await expect(conversation(ann.page, bob).getByText(en.conversation.blocked(bob.name))).toBeVisible();
+  await expect(composer(ann.page, bob)).toBeHidden();
 
-    await send(bob.page, ann, "are you angry?");
-    await expect(message(bob.page, ann, "are you angry?")).toContainText(
-      en.conversation.notSentWhy(en.problems.blocked),
-    );
-    await expect(messages(ann.page, bob)).toHaveCount(1);
+  await send(bob.page, ann, "are you angry?");
+  await expect(message(bob.page, ann, "are you angry?")).toContainText(en.conversation.notSentWhy(en.problems.blocked));
+  await expect(messages(ann.page, bob)).toHaveCount(1);
 
-    await ann.page.goto("/settings");
-    await ann.page.getByRole("button", { name: en.settings.unblockName(bob.name) }).click();
-    await expect(ann.page.getByText(en.settings.blockedNone)).toBeVisible();
-    await message(bob.page, ann, "are you angry?").getByRole("button", { name: en.conversation.retry }).click();
-    await expectState(bob.page, ann, "are you angry?", state.accepted);
-    await open(ann.page, bob);
-    await expect(message(ann.page, bob, "are you angry?")).toHaveCount(1);
-    await expectState(bob.page, ann, "are you angry?", state.arrived);
-  },
-);
+  await ann.page.goto("/settings");
+  await ann.page.getByRole("button", { name: en.settings.unblockName(bob.name) }).click();
+  await expect(ann.page.getByText(en.settings.blockedNone)).toBeVisible();
+  await message(bob.page, ann, "are you angry?").getByRole("button", { name: en.conversation.retry }).click();
+  await expectState(bob.page, ann, "are you angry?", state.accepted);
+  await open(ann.page, bob);
+  await expect(message(ann.page, bob, "are you angry?")).toHaveCount(1);
+  await expectState(bob.page, ann, "are you angry?", state.arrived);
+});
 
-test("users can download their data, with the messages of both sides", { tag: backend }, async ({ user }) => {
+test("users can download their data, with the messages of both sides", async ({ user }) => {
   const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);

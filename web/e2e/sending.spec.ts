@@ -1,8 +1,8 @@
 import type { Page } from "@playwright/test";
 import { composer, en, expectState, message, messages, open, send, signUp, state } from "./support/steps";
-import { backend, expect, newUser, test } from "./support/test";
+import { expect, newUser, test } from "./support/test";
 
-test("a reload before the confirmation arrives sends the message exactly once", { tag: backend }, async ({ user }) => {
+test("a reload before the confirmation arrives sends the message exactly once", async ({ user }) => {
   const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/internal/repo"
+	"io"
+	"sync/atomic"
 )
 
 // stream is the output of `go test -json` for packages that end in every possible way, reduced to the fields that are
@@ -177,6 +179,32 @@ func TestBackgroundStages(t *testing.T) {
 	}
 	if !strings.HasSuffix(end, "1 passed, 2 failed, 0 skipped\n") {
 		t.Errorf("the total is not the last line:\n%s", end)
+	}
+}
+
+// A background stage that must run after another one waits for it, also if that one failed.
+func TestStageAfterAnother(t *testing.T) {
+	defer func(all []stage) { stages = all }(stages)
+	var ended atomic.Bool
+	stages = []stage{
+		{name: "later", background: true, after: "first", do: func(*run, context.Context) tally {
+			if !ended.Load() {
+				t.Error("the stage ran before the one that it must run after")
+			}
+			return tally{passed: 1}
+		}},
+		{name: "first", do: func(*run, context.Context) (out tally) {
+			time.Sleep(20 * time.Millisecond) // so that a stage that does not wait would run first
+			ended.Store(true)
+			out.fail("first", "why")
+			return out
+		}},
+	}
+	for _, only := range [][]string{nil, {"later"}} { // a stage that is left out is not waited for
+		r := &run{root: t.TempDir(), out: &syncWriter{w: io.Discard}, only: only}
+		if ok := r.all(t.Context()); ok != (only != nil) {
+			t.Errorf("only %v: passed = %v", only, ok)
+		}
 	}
 }
 

@@ -137,24 +137,33 @@ func (r *run) all(ctx context.Context) bool {
 	}
 	r.say("== setup")
 	record(setupStage, func() tally { return r.setup(ctx, chosen) })
+	ended := map[string]chan struct{}{} // of the foreground stages
+	for _, s := range chosen {
+		if !s.background {
+			ended[s.name] = make(chan struct{})
+		}
+	}
 	queue := make(chan stage, len(chosen)) // of background stages
 	var background sync.WaitGroup
 	background.Go(func() {
 		for s := range queue {
+			if c, ok := ended[s.after]; ok {
+				<-c
+			}
 			var out bytes.Buffer
 			record(s, func() tally { return r.stage(ctx, s, &out) })
 			r.out.Write(out.Bytes())
 		}
 	})
 	for _, s := range chosen {
-		if ctx.Err() != nil {
-			break
-		}
 		if s.background {
 			queue <- s
 			continue
 		}
-		record(s, func() tally { return r.stage(ctx, s, r.out) })
+		if ctx.Err() == nil {
+			record(s, func() tally { return r.stage(ctx, s, r.out) })
+		}
+		close(ended[s.name])
 	}
 	close(queue)
 	background.Wait()

@@ -26,13 +26,12 @@ type stage struct {
 	// A background stage runs concurrently with the stages after it. One background stage runs at a time. Use it for
 	// stages that need little CPU time, or that may wait.
 	background bool
+	after      string // a stage that must have ended before a background stage starts
 }
 
 var setupStage = stage{name: "setup", budget: 10 * time.Second}
 
-// stages in the order in which they start. Quick stages that fail often come first. The background stages start with
-// the browser tests, which leave more of the CPU idle than the Go tests do. They cannot start earlier, because the Go
-// tests also run Terraform in its folder.
+// stages in the order in which they start. Quick stages that fail often come first.
 var stages = []stage{
 	{name: "format", what: "gofmt, line length and go vet", do: (*run).format, budget: 10 * time.Second},
 	{name: "web", what: "the client's types, layers and unit tests", needs: []string{"node"}, do: (*run).web,
@@ -41,16 +40,17 @@ var stages = []stage{
 		budget: 5 * time.Second},
 	{name: "image", what: "the image of the realtime service, built without a registry", needs: []string{"node"},
 		do: (*run).image, budget: 5 * time.Second},
-	{name: "go", what: "Go tests with the race detector: unit, conformance, property", do: (*run).goTests,
-		budget: 130 * time.Second},
 	{name: "fault", what: "a bounded run of the fault tests", needs: []string{"redis-server"}, do: (*run).fault,
 		budget: 120 * time.Second, background: true},
-	{name: "terraform", what: "format, validation and tests of the Terraform configuration", needs: []string{"terraform"},
-		do: (*run).terraform, budget: 110 * time.Second, background: true},
 	{name: "fuzz", what: "every fuzz target for a few seconds", do: (*run).fuzz, budget: 40 * time.Second,
 		background: true},
+	// The Go tests also run Terraform in its folder.
+	{name: "terraform", what: "format, validation and tests of the Terraform configuration", needs: []string{"terraform"},
+		do: (*run).terraform, budget: 110 * time.Second, background: true, after: "go"},
 	{name: "lint", what: "staticcheck, ESLint and Prettier", needs: []string{"node"}, do: (*run).lint,
 		budget: 120 * time.Second, background: true},
+	{name: "go", what: "Go tests with the race detector: unit, conformance, property", do: (*run).goTests,
+		budget: 150 * time.Second},
 	{name: "browser", what: "Chromium against the embedded default", needs: []string{"node", "chromium-shell"},
 		do: (*run).browser, budget: 185 * time.Second},
 	{name: "browser-engines", what: "the main journey in the full Chromium and in Firefox",
@@ -104,22 +104,25 @@ func (r *run) image(ctx context.Context) tally {
 }
 
 func (r *run) browser(ctx context.Context) tally {
-	return r.playwright(ctx, "chromium-shell", "embedded", []string{"system", "view"})
+	return r.playwright(ctx, "chromium-shell", "embedded", 2, []string{"system", "view"})
 }
 
 // browserEngines runs the tests of the main journey in the browsers that people use.
 func (r *run) browserEngines(ctx context.Context) tally {
-	return r.playwright(ctx, "chromium", "engines", []string{"chromium", "firefox"})
+	return r.playwright(ctx, "chromium", "engines", 2, []string{"chromium", "firefox"})
 }
 
-// browserEmulators repeats the journeys whose outcome depends on a backend.
+// browserEmulators repeats the journeys whose outcome depends on a backend. They often wait for the emulators, so more of
+// them run at once than there are cores.
 func (r *run) browserEmulators(ctx context.Context) tally {
-	return r.playwright(ctx, "chromium-shell", "emulators", []string{"backends"}, "PHOENIX_E2E_FLAGS=-emulators")
+	return r.playwright(ctx, "chromium-shell", "emulators", 3, []string{"backends"}, "PHOENIX_E2E_FLAGS=-emulators")
 }
 
 // playwright runs projects of the browser tests against a system that they start themselves. chromium names the part
 // that is the Chromium to use.
-func (r *run) playwright(ctx context.Context, chromium, name string, projects []string, env ...string) tally {
+func (r *run) playwright(ctx context.Context, chromium, name string, workers int, projects []string,
+	env ...string) tally {
+
 	report, err := r.reportFile("playwright-" + name + ".json")
 	if err != nil {
 		return r.check(err)
@@ -135,7 +138,7 @@ func (r *run) playwright(ctx context.Context, chromium, name string, projects []
 	}
 	env = append(env, "PHOENIX_LOCAL="+launcher, "PLAYWRIGHT_JSON_OUTPUT_NAME="+report)
 	env = append(env, noColor...)
-	args := []string{"--no-install", "playwright", "test", "--reporter=list,json"}
+	args := []string{"--no-install", "playwright", "test", "--reporter=list,json", "--workers=" + strconv.Itoa(workers)}
 	for _, project := range projects {
 		args = append(args, "--project="+project)
 	}
