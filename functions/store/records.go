@@ -84,3 +84,18 @@ type Limits interface {
 	// after the end of its window.
 	Hit(ctx context.Context, key string, window time.Duration, now chat.Micros) (count int64, ends chat.Micros, err error)
 }
+
+// Window is the count of one key in one window of time. The zero Window has ended.
+type Window struct {
+	Count int64
+	Ends  chat.Micros
+}
+
+// Add returns w with one more event at now. If w has ended, it returns a new window of the given length.
+func (w Window) Add(now chat.Micros, length time.Duration) Window {
+	if w.Ends <= now {
+		w = Window{Ends: now + chat.Micros(length.Microseconds())}
+	}
+	w.Count++
+	return w
+}

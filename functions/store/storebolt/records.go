@@ -170,10 +170,7 @@ func (s *Store) Hit(ctx context.Context, id string, window time.Duration,
 		if _, err := get(tx, limitCount, []byte(id), &r); err != nil {
 			return err
 		}
-		if r.Ends <= now {
-			r = limitRecord{Ends: now + chat.Micros(window.Microseconds())}
-		}
-		r.Count++
+		r = limitRecord(store.Window(r).Add(now, window))
 		n, ends = r.Count, r.Ends
 		if err := put(tx, limitCount, []byte(id), r); err != nil {
 			return err

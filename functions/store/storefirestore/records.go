@@ -2,6 +2,8 @@ package storefirestore
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -145,21 +147,48 @@ type limitDoc struct {
 	ExpiresAt time.Time   `firestore:"expires_at"` // a TTL policy deletes the document some time later
 }
 
-// Hit implements store.Limits.
+// maxHitAttempts is the number of times that Hit tries to write. Each attempt that fails means that another succeeded.
+const maxHitAttempts = 50
+
+// Hit implements store.Limits. It writes only if the document is still as it was read, and repeats otherwise. It uses no
+// transaction, because transactions that count the same key at once each hold a read lock for which the other waits.
 func (s *Store) Hit(ctx context.Context, key string, window time.Duration,
 	now chat.Micros) (n int64, ends chat.Micros, err error) {
-	err = s.transact(ctx, func(tx *firestore.Transaction) error {
+	ref := s.doc(colLimits, key)
+	for range maxHitAttempts {
 		var d limitDoc
-		if _, err := getIn(tx, s.doc(colLimits, key), &d); err != nil {
-			return err
+		snap, err := ref.Get(ctx)
+		exists := err == nil
+		if exists {
+			err = snap.DataTo(&d)
+		} else if status.Code(err) == codes.NotFound {
+			err = nil
 		}
-		if d.Ends <= now {
-			d = limitDoc{Ends: now + chat.Micros(window.Microseconds())}
+		if err != nil {
+			return 0, 0, translate(err)
 		}
-		d.Count++
-		d.ExpiresAt = d.Ends.Time().Add(time.Hour)
-		n, ends = d.Count, d.Ends
-		return tx.Set(s.doc(colLimits, key), d)
-	})
-	return n, ends, err
+		w := store.Window{Count: d.Count, Ends: d.Ends}.Add(now, window)
+		d = limitDoc{Count: w.Count, Ends: w.Ends, ExpiresAt: w.Ends.Time().Add(time.Hour)}
+		if exists {
+			_, err = ref.Update(ctx, []firestore.Update{
+				{Path: "count", Value: d.Count}, {Path: "ends", Value: d.Ends}, {Path: "expires_at", Value: d.ExpiresAt},
+			}, firestore.LastUpdateTime(snap.UpdateTime))
+		} else {
+			_, err = ref.Create(ctx, d)
+		}
+		switch status.Code(err) {
+		case codes.OK:
+			return w.Count, w.Ends, nil
+		case codes.AlreadyExists, codes.FailedPrecondition, codes.NotFound, codes.Aborted:
+			// Another call has written the document, or it was deleted after its window.
+		default:
+			return 0, 0, translate(err)
+		}
+		select {
+		case <-time.After(rand.N(20 * time.Millisecond)):
+		case <-ctx.Done():
+			return 0, 0, translate(context.Cause(ctx))
+		}
+	}
+	return 0, 0, problem.ErrUnavailable.WithCause(fmt.Errorf("count %s: another call wrote it at each attempt", key))
 }

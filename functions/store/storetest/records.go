@@ -93,7 +93,7 @@ func testLimits(t *testing.T, s store.Store) {
 	equal(t, "the end of the next window", ends, t0+120*second)
 
 	var wg sync.WaitGroup
-	for range 4 {
+	for range 12 {
 		wg.Go(func() {
 			if _, _, err := s.Hit(ctx, "c", time.Minute, t0); err != nil {
 				t.Error(err)
@@ -102,5 +102,5 @@ func testLimits(t *testing.T, s store.Store) {
 	}
 	wg.Wait()
 	n, _ = hit("c", t0)
-	equal(t, "the count of five at once", n, int64(5))
+	equal(t, "the count of twelve at once and one more", n, int64(13))
 }

@@ -112,8 +112,8 @@ func (r *run) browserEngines(ctx context.Context) tally {
 	return r.playwright(ctx, "chromium", "engines", 2, []string{"chromium", "firefox"})
 }
 
-// browserEmulators repeats the journeys whose outcome depends on a backend. They often wait for the emulators, so more of
-// them run at once than there are cores.
+// browserEmulators repeats the journeys whose outcome depends on a backend. They often wait for the emulators, so more
+// of them run at once than there are cores.
 func (r *run) browserEmulators(ctx context.Context) tally {
 	return r.playwright(ctx, "chromium-shell", "emulators", 3, []string{"backends"}, "PHOENIX_E2E_FLAGS=-emulators")
 }
