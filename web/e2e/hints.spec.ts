@@ -1,7 +1,7 @@
 import { chatWith, composer, en, expectState, message, open, send, state, conversation } from "./support/steps";
-import { backend, engines, expect, test, type Visitor } from "./support/test";
+import { backend, expect, test, type Visitor } from "./support/test";
 
-test("the ticks show delivered, then read", { tag: [engines, backend] }, async ({ user }) => {
+test("the ticks show delivered, then read", { tag: backend }, async ({ user }) => {
   const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await bob.page.goto("/");

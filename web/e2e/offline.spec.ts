@@ -20,7 +20,7 @@ test("a user who was offline receives every message in order", { tag: backend },
   await expectState(ann.page, bob, "five", state.arrived);
 });
 
-test("messages that were written offline are sent in order afterwards", { tag: engines }, async ({ user }) => {
+test("messages that were written offline are sent in order afterwards", async ({ user }) => {
   const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
   await open(bob.page, ann);
