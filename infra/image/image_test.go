@@ -122,13 +122,11 @@ func TestImage(t *testing.T) {
 	if !strings.Contains(string(index), "<title>") || !strings.Contains(page, "<title>") {
 		t.Errorf("the image serves %.200q", page)
 	}
+	t.Run("two builds, one digest", func(t *testing.T) { buildAgain(t, client, digest) })
 }
 
-// TestTwoBuildsOneDigest builds the same sources from another folder and at another time.
-func TestTwoBuildsOneDigest(t *testing.T) {
-	client, _ := clientFolder(t)
-	first, _ := buildImage(t, client)
-
+// buildAgain builds the same sources from another folder and at another time. The digest must be first.
+func buildAgain(t *testing.T, client, first string) {
 	// The same client with other modification times and the stamp of another build.
 	again := t.TempDir()
 	if err := os.CopyFS(again, os.DirFS(client)); err != nil {

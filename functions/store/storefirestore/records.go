@@ -150,8 +150,8 @@ type limitDoc struct {
 // maxHitAttempts is the number of times that Hit tries to write. Each attempt that fails means that another succeeded.
 const maxHitAttempts = 50
 
-// Hit implements store.Limits. It writes only if the document is still as it was read, and repeats otherwise. It uses no
-// transaction, because transactions that count the same key at once each hold a read lock for which the other waits.
+// Hit implements store.Limits. It writes only if the document is still as it was read, and repeats otherwise. It uses
+// no transaction, because transactions that count the same key at once each hold a read lock for which the other waits.
 func (s *Store) Hit(ctx context.Context, key string, window time.Duration,
 	now chat.Micros) (n int64, ends chat.Micros, err error) {
 	ref := s.doc(colLimits, key)

@@ -34,14 +34,14 @@ var setupStage = stage{name: "setup", budget: 10 * time.Second}
 // stages in the order in which they start. Quick stages that fail often come first.
 var stages = []stage{
 	{name: "format", what: "gofmt, line length and go vet", do: (*run).format, budget: 10 * time.Second},
+	{name: "fault", what: "a bounded run of the fault tests", needs: []string{"redis-server"}, do: (*run).fault,
+		budget: 120 * time.Second, background: true},
 	{name: "web", what: "the client's types, layers and unit tests", needs: []string{"node"}, do: (*run).web,
 		budget: 25 * time.Second},
 	{name: "build", what: "the client's build and its size limit", needs: []string{"node"}, do: (*run).build,
 		budget: 5 * time.Second},
 	{name: "image", what: "the image of the realtime service, built without a registry", needs: []string{"node"},
 		do: (*run).image, budget: 5 * time.Second},
-	{name: "fault", what: "a bounded run of the fault tests", needs: []string{"redis-server"}, do: (*run).fault,
-		budget: 120 * time.Second, background: true},
 	{name: "fuzz", what: "every fuzz target for a few seconds", do: (*run).fuzz, budget: 40 * time.Second,
 		background: true},
 	// The Go tests also run Terraform in its folder.

@@ -212,7 +212,7 @@ func (r *run) backends(ctx context.Context) (env []string, out tally) {
 var fuzzTarget = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(\w+ \*testing\.F\)`)
 
 // fuzzTime is how long each target runs after its seeds.
-const fuzzTime = "4s"
+const fuzzTime = "3s"
 
 // fuzz runs every fuzz target of the repository for a bounded time.
 func (r *run) fuzz(ctx context.Context) (out tally) {
