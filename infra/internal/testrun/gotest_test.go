@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/internal/repo"
@@ -194,17 +195,19 @@ func TestStageAfterAnother(t *testing.T) {
 			return tally{passed: 1}
 		}},
 		{name: "first", do: func(*run, context.Context) (out tally) {
-			time.Sleep(20 * time.Millisecond) // so that a stage that does not wait would run first
+			time.Sleep(time.Second) // on the fake clock: a stage that does not wait would run first
 			ended.Store(true)
 			out.fail("first", "why")
 			return out
 		}},
 	}
 	for _, only := range [][]string{nil, {"later"}} { // a stage that is left out is not waited for
-		r := &run{root: t.TempDir(), out: &syncWriter{w: io.Discard}, only: only}
-		if ok := r.all(t.Context()); ok != (only != nil) {
-			t.Errorf("only %v: passed = %v", only, ok)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			r := &run{root: t.TempDir(), out: &syncWriter{w: io.Discard}, only: only}
+			if ok := r.all(t.Context()); ok != (only != nil) {
+				t.Errorf("only %v: passed = %v", only, ok)
+			}
+		})
 	}
 }
 

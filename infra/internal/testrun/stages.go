@@ -29,13 +29,13 @@ type stage struct {
 	after      string // a stage that must have ended before a background stage starts
 }
 
-var setupStage = stage{name: "setup", budget: 10 * time.Second}
+var setupStage = stage{name: "setup", budget: 5 * time.Second}
 
 // stages in the order in which they start. Quick stages that fail often come first.
 var stages = []stage{
-	{name: "format", what: "gofmt, line length and go vet", do: (*run).format, budget: 10 * time.Second},
+	{name: "format", what: "gofmt, line length and go vet", do: (*run).format, budget: 5 * time.Second},
 	{name: "fault", what: "a bounded run of the fault tests", needs: []string{"redis-server"}, do: (*run).fault,
-		budget: 120 * time.Second, background: true},
+		budget: 110 * time.Second, background: true},
 	{name: "web", what: "the client's types, layers and unit tests", needs: []string{"node"}, do: (*run).web,
 		budget: 25 * time.Second},
 	{name: "build", what: "the client's build and its size limit", needs: []string{"node"}, do: (*run).build,
@@ -46,18 +46,18 @@ var stages = []stage{
 		background: true},
 	// The Go tests also run Terraform in its folder.
 	{name: "terraform", what: "format, validation and tests of the Terraform configuration", needs: []string{"terraform"},
-		do: (*run).terraform, budget: 110 * time.Second, background: true, after: "go"},
+		do: (*run).terraform, budget: 90 * time.Second, background: true, after: "go"},
 	{name: "lint", what: "staticcheck, ESLint and Prettier", needs: []string{"node"}, do: (*run).lint,
-		budget: 120 * time.Second, background: true},
+		budget: 60 * time.Second, background: true},
 	{name: "go", what: "Go tests with the race detector: unit, conformance, property", do: (*run).goTests,
-		budget: 150 * time.Second},
+		budget: 145 * time.Second},
 	{name: "browser", what: "Chromium against the embedded default", needs: []string{"node", "chromium-shell"},
-		do: (*run).browser, budget: 185 * time.Second},
+		do: (*run).browser, budget: 210 * time.Second},
 	{name: "browser-engines", what: "the main journey in the full Chromium and in Firefox",
-		needs: []string{"node", "chromium", "firefox"}, do: (*run).browserEngines, budget: 60 * time.Second},
+		needs: []string{"node", "chromium", "firefox"}, do: (*run).browserEngines, budget: 45 * time.Second},
 	{name: "browser-emulators", what: "Chromium against redis-server and Google's emulators",
 		needs: []string{"node", "chromium-shell", "redis-server", "java", "firestore", "pubsub"},
-		do:    (*run).browserEmulators, budget: 60 * time.Second},
+		do:    (*run).browserEmulators, budget: 35 * time.Second},
 }
 
 // check prints err, if any, and counts it as one test.
