@@ -10,15 +10,15 @@
 //	realtime/ ─▶ Pub/Sub ─▶ persist ─┬─▶ store
 //	                                 └─▶ deadletter ─▶ Pub/Sub ─▶ store
 //
-// # What comes in
+// # Input
 //
-// HTTP requests of clients come to package api. It verifies the ID token (realtime/identity), reads the present
+// Package api receives the HTTP requests of clients. It verifies the ID token (realtime/identity), reads the present
 // record of the user, and calls an endpoint, which reads or changes the store. openapi.yaml describes the endpoints.
 //
-// Acknowledged messages come to package persist, as CloudEvents that functions-framework makes of Pub/Sub pushes. It
+// Package persist receives acknowledged messages, as CloudEvents that functions-framework makes of Pub/Sub pushes. It
 // saves them. Data that can never be saved becomes a dead letter, which an operator replays or discards.
 //
-// # Where it goes
+// # Packages
 //
 //   - store is the port to everything that is stored: users, messages, the audit log and dead letters. Its
 //     implementations are store/storefirestore on Google Cloud and store/storebolt on one machine. Both pass
@@ -29,14 +29,14 @@
 //   - deadletter keeps dead letters, and collects them from Pub/Sub.
 //   - operator carries out the orders of the commands below cmd/: making the first admin, and handling dead letters.
 //
-// # What the functions promise
+// # Promises
 //
 //   - A message is saved only after it was delivered, and then it stays.
 //   - A call or event that is repeated, reordered or run twice at once has the same effect as one.
 //   - A user who was disabled, deleted or signed out can do nothing from then on.
 //   - Every action of an admin or operator is in the audit log.
 //
-// # How it runs
+// # Running
 //
 // The functions hold no state. This file registers them with functions-framework and builds what they need on the
 // first request. Configuration comes from the environment: see settings in config.go. On one machine, infra/stack

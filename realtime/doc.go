@@ -1,7 +1,7 @@
 // Package realtime is the root of the service that delivers messages while people are connected. It contains no code,
 // only this tour. See DESIGN.md for the whole design: promises, names, protocol, Redis keys, and failures.
 //
-// # What comes in, and where it goes
+// # The path of a message
 //
 // A browser opens a WebSocket to /ws (package server). It says hello with an ID token, which package identity verifies
 // without a network call. Package gate then decides whether this user may connect. From there on package session serves

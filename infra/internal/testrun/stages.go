@@ -26,7 +26,7 @@ type stage struct {
 	// A background stage runs concurrently with the stages after it. One background stage runs at a time. Use it for
 	// stages that need little CPU time, or that may wait.
 	background bool
-	after      string // a stage that must have ended before a background stage starts
+	after      string // a foreground stage that must have ended before a background stage starts
 }
 
 var setupStage = stage{name: "setup", budget: 5 * time.Second}

@@ -2,7 +2,7 @@
 // parts of §4, §5 and §6 by which the system keeps them. A search (package search) visits the states that a scenario
 // can reach, with a crash or a lost frame between any two steps, and reports each promise that a state breaks.
 //
-// # What is modeled
+// # Scope
 //
 //   - Two users with two devices each, and up to three messages: a question, its reply, and another one.
 //   - Redis: one inbox per user with its events, last, floor, settled and pending; a replica that lags behind, in each
@@ -14,7 +14,7 @@
 //   - Pub/Sub and persist: a published message is saved at any later time, in any order, several times.
 //   - Faults, each with a budget: lost sockets, crashes, failovers, wipes, expiry, page reloads, goaways (faults.go).
 //
-// # What is left out
+// # Simplifications
 //
 // The model does more than the system, or something simpler, in these places:
 //
@@ -40,7 +40,7 @@
 // Searches tell states apart by a 64-bit hash. An inbox holds 16 events; steps beyond that are cut off and counted
 // (Model.Truncated), and a state with such a step never counts as quiescent.
 //
-// # How to read a counterexample
+// # Reading a counterexample
 //
 // A violation comes with a trace: one line per step from the start, and an indented line for what else the step did.
 //
@@ -64,7 +64,7 @@
 // code should have prevented the step. If the code has such a rule, the model lacks it. If not, the code has a bug, and
 // the trace is its test.
 //
-// # How to extend it
+// # Extending the model
 //
 //  1. Add what the rule needs to State. Fields are plain bytes without padding (a test checks that).
 //  2. Write the rule in server.go or device.go, and list it as a step in step.go or as a fault in faults.go. A step
