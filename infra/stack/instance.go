@@ -43,12 +43,18 @@ func (in *Instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	in.server.ServeHTTP(w, r)
 }
 
+// Sockets returns the number of open sockets that the instance serves.
+func (in *Instance) Sockets() int { return in.server.Sockets() }
+
 // Drain moves the sockets of this instance to the other instances, as on a deploy (see server.Server.Drain).
 // Stack.URL no longer uses the instance.
 func (in *Instance) Drain(ctx context.Context) error {
 	in.draining.Store(true)
 	return in.server.Drain(ctx)
 }
+
+// maxGreeting is production's limit of the sockets of one address that have not said hello.
+const maxGreeting = 200
 
 // instanceDeps has the dependencies that all instances share.
 type instanceDeps struct {
@@ -108,10 +114,15 @@ func (s *Stack) startInstance(i int, l net.Listener, d instanceDeps) (*Instance,
 		redis: redis.NewUniversalClient(inbox.Tune(&redis.UniversalOptions{Addrs: []string{s.RedisAddr}})),
 	}
 	var err error
+	greeting := 0 // no limit
+	if s.options.Proxies > 0 {
+		greeting = maxGreeting
+	}
 	in.server, err = server.New(server.Deps{
 		Redis: in.redis, Gates: d.data.gates, Publisher: d.data.publisher, Verifier: d.verifier, Services: d.services,
 		Client: s.options.Client, API: d.api, Log: s.log,
 		Instance: in.Name, Config: s.clientConfig(in.URL), Origins: d.origins,
+		MaxGreeting: greeting, Forwarded: s.options.Proxies > 0,
 		DrainOver: 300 * time.Millisecond,
 	})
 	if err != nil {

@@ -54,6 +54,10 @@ type Options struct {
 	Data      string       // folder for accounts and messages; "" is a temporary folder
 	Instances int          // number of realtime instances; 0 is 1
 
+	// Proxies is the number of trusted proxies that append to X-Forwarded-For. With 0, all clients have one address, so
+	// the limits of an address are far above production's. With more, production's apply.
+	Proxies int
+
 	Emulators bool   // start redis-server and the Firestore and Pub/Sub emulators for which no address is given
 	Redis     string // host:port of a running Redis
 	Firestore string // host:port of a running Firestore emulator
@@ -164,10 +168,14 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	s.serve("front", l, front)
 	realtimeAPI := internalapi.NewClient(internalapi.ClientOptions{URL: s.URL, Tokens: services})
 	s.Users = users.New(users.Deps{Store: s.Store, Accounts: s.Accounts, Realtime: realtimeAPI, Log: s.log})
+	hourly := signupsHourly
+	if o.Proxies > 0 {
+		hourly = api.DefaultSignupsHourly
+	}
 	functions := api.New(api.Deps{
 		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Realtime: realtimeAPI,
 		DeadLetters: s.Collector, Replayer: s.Replayer,
-		Origins: s.origins(listeners), SignupsHourly: signupsHourly, Log: s.log,
+		Origins: s.origins(listeners), Proxies: o.Proxies, SignupsHourly: hourly, Log: s.log,
 	})
 	shared := instanceDeps{data: d, verifier: verifier, services: services.verifier, api: functions.Handler(),
 		origins: s.origins(listeners)}

@@ -44,6 +44,8 @@ var stages = []stage{
 		do: (*run).image, budget: 5 * time.Second},
 	{name: "fuzz", what: "every fuzz target for a few seconds", do: (*run).fuzz, budget: 40 * time.Second,
 		background: true},
+	{name: "attack", what: "hostile accounts against a whole system with production's limits",
+		needs: []string{"redis-server"}, do: (*run).attack, budget: 60 * time.Second, background: true},
 	// The Go tests also run Terraform in its folder.
 	{name: "terraform", what: "format, validation and tests of the Terraform configuration", needs: []string{"terraform"},
 		do: (*run).terraform, budget: 90 * time.Second, background: true, after: "go"},
@@ -158,6 +160,11 @@ func (r *run) terraform(ctx context.Context) tally {
 // fault runs the fault tests for a bounded time with a fixed seed.
 func (r *run) fault(ctx context.Context) tally {
 	return r.counted(ctx, nil, "go", "run", "./infra/fault", "-short")
+}
+
+// attack makes the attacks of hostile accounts, each less often than at full size.
+func (r *run) attack(ctx context.Context) tally {
+	return r.counted(ctx, nil, "go", "run", "./infra/attack", "-short")
 }
 
 var totals = regexp.MustCompile(`(?m)^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$`)
