@@ -139,6 +139,9 @@ func play(
 	if err := crowd.Start(starting, time.Duration(o.Users)*2*time.Millisecond); err != nil {
 		return err
 	}
+	if err := crowd.Acquaint(starting); err != nil {
+		return err
+	}
 	chatting, enough := context.WithTimeout(ctx, o.Duration)
 	defer enough()
 	untilRepaired, stop := context.WithCancel(ctx) // users chat until the last fault is repaired

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
@@ -25,15 +26,20 @@ func neverAck(ctx context.Context, t *target) error {
 	}
 	defer chat.halt()
 	silent, others := guests[0], guests[1:]
+	if err := errors.Join(t.connect(guests...), t.acquaint(silent, others...)); err != nil {
+		return err
+	}
+	silent.Kill()
 	silent.SetMisbehavior(client.Misbehavior{AckNever: true})
-	if err := t.connect(guests...); err != nil {
+	known, dials := silent.Shown(), silent.Dials()
+	if err := t.connect(silent); err != nil {
 		return err
 	}
 	writeEach(others, silent.User(), each, "to a device that never acks")
 	accepted := waitUntil(arrivalTimeout, func() bool { return ownStates(others)[client.Sent] == senders*each })
 	// More than MaxUnacked must not arrive. They get some time to.
-	waitUntil(2*time.Second, func() bool { return silent.Shown() > wire.MaxUnacked })
-	shown, sockets := silent.Shown(), silent.Dials()
+	waitUntil(2*time.Second, func() bool { return silent.Shown()-known > wire.MaxUnacked })
+	shown, sockets := silent.Shown()-known, silent.Dials()-dials
 	// A hello acknowledges, and every socket has its own limit.
 	t.recordCheck(shown <= wire.MaxUnacked*sockets && (sockets > 1 || shown == wire.MaxUnacked), "never acks: bounded",
 		"%d of %d messages were sent to it, on %d sockets", shown, senders*each, sockets)
@@ -54,9 +60,10 @@ func neverAck(ctx context.Context, t *target) error {
 	silent.SetMisbehavior(client.Misbehavior{})
 	silent.Start()
 	all := waitUntil(arrivalTimeout, func() bool {
-		return silent.Shown() == senders*each && ownStates(others)[client.Sent] == 0
+		return silent.Shown()-known == senders*each && ownStates(others)[client.Sent] == 0
 	})
-	t.recordCheck(all, "never acks: afterwards", "%d of %d messages shown after it behaves", silent.Shown(), senders*each)
+	t.recordCheck(all, "never acks: afterwards", "%d of %d messages shown after it behaves",
+		silent.Shown()-known, senders*each)
 	return nil
 }
 
@@ -85,9 +92,11 @@ func poisonInbox(ctx context.Context, t *target) error {
 	}
 	defer chat.halt()
 	from, to := two[0], two[1]
-	if err := t.connect(two...); err != nil {
+	if err := errors.Join(t.connect(two...), t.acquaint(to, from)); err != nil {
 		return err
 	}
+	known := to.Shown()
+	shown := func() int { return to.Shown() - known }
 	poison := func() error {
 		for _, fields := range poisonedEntries {
 			if err := t.testbed.Poison(context.WithoutCancel(ctx), to.User(), fields...); err != nil {
@@ -97,12 +106,12 @@ func poisonInbox(ctx context.Context, t *target) error {
 		return nil
 	}
 	writeEach(two[:1], to.User(), 5, "before the poison")
-	waitUntil(arrivalTimeout, func() bool { return to.Shown() == 5 })
+	waitUntil(arrivalTimeout, func() bool { return shown() == 5 })
 	if err := poison(); err != nil {
 		return err
 	}
 	writeEach(two[:1], to.User(), 5, "after the poison")
-	live := waitUntil(arrivalTimeout, func() bool { return to.Shown() == 10 })
+	live := waitUntil(arrivalTimeout, func() bool { return shown() == 10 })
 	to.Kill()
 	if err := poison(); err != nil {
 		return err
@@ -111,11 +120,11 @@ func poisonInbox(ctx context.Context, t *target) error {
 	dials := to.Dials()
 	to.Start()
 	away := waitUntil(arrivalTimeout, func() bool {
-		return to.Shown() == 15 && from.Own()[client.Sent]+from.Own()[client.Waiting] == 0
+		return shown() == 15 && from.Own()[client.Sent]+from.Own()[client.Waiting] == 0
 	})
 	t.recordCheck(live && away, "poison: skipped",
 		"%d of 15 messages around it shown, %d delivered; caught up again after %d connections",
-		to.Shown(), from.Own()[client.Delivered]+from.Own()[client.Read], to.Dials()-dials)
+		shown(), from.Own()[client.Delivered]+from.Own()[client.Read]-1, to.Dials()-dials)
 	after, err := t.testbed.Counts(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
@@ -130,7 +139,7 @@ func poisonInbox(ctx context.Context, t *target) error {
 
 // deleteRecipient lets a user write to one who never existed, and to one who is deleted while messages wait for them.
 func deleteRecipient(ctx context.Context, t *target) error {
-	const queued = 20
+	const queued = 5 // as many as may wait for a stranger
 	before, guests, chat, err := t.prepare(ctx, 2)
 	if err != nil {
 		return err
@@ -181,9 +190,11 @@ func fillInbox(ctx context.Context, t *target) error {
 	}
 	defer chat.halt()
 	away, others := guests[0], guests[1:]
-	if err := t.connect(others...); err != nil {
+	if err := errors.Join(t.connect(guests...), t.acquaint(away, others...)); err != nil {
 		return err
 	}
+	away.Kill()
+	known := away.Shown()
 	memory := t.testbed.Memory(context.WithoutCancel(ctx))
 	writeEach(others, away.User(), each, "to a user who is away")
 	begin := time.Now()
@@ -216,9 +227,9 @@ func fillInbox(ctx context.Context, t *target) error {
 	t.recordCheck(grown.Redis < maxRedisGrowth && grown.Instances < maxInstanceGrowth, "full inbox: memory",
 		"Redis grew by %d MB, the largest instance by %d MB", grown.Redis>>20, grown.Instances>>20)
 	away.Start()
-	all := waitUntil(4*arrivalTimeout, func() bool { return away.Shown() == senders*each })
+	all := waitUntil(4*arrivalTimeout, func() bool { return away.Shown()-known == senders*each })
 	t.recordCheck(all, "full inbox: afterwards", "%d of %d messages shown %v after its user came back",
-		away.Shown(), senders*each, time.Since(begin.Add(filled)).Round(time.Second))
+		away.Shown()-known, senders*each, time.Since(begin.Add(filled)).Round(time.Second))
 	t.checkBystanders("full inbox", chat)
 	return nil
 }

@@ -29,6 +29,7 @@ const (
 type flooder struct {
 	kind    string
 	uid, to string
+	from    string // network address
 
 	sent       int
 	errorCodes map[string]int // of error frames
@@ -58,7 +59,8 @@ func floodSockets(ctx context.Context, t *target) error {
 	floods := make([]*flooder, len(kinds))
 	var wg sync.WaitGroup
 	for i, kind := range kinds {
-		f := &flooder{kind: kind, uid: uids[i], to: uids[len(kinds)], errorCodes: map[string]int{}, closeCodes: map[int]int{}}
+		f := &flooder{kind: kind, uid: uids[i], to: uids[len(kinds)], from: fmt.Sprintf("10.255.0.%d", i),
+			errorCodes: map[string]int{}, closeCodes: map[int]int{}}
 		floods[i] = f
 		wg.Go(func() {
 			for range socketsPerFlood {
@@ -161,7 +163,7 @@ func (f *flooder) connect(ctx context.Context, t *target) (_ *websocket.Conn, cu
 	if err != nil {
 		return nil, "", err
 	}
-	conn, err := t.testbed.Dial(ctx, func(c net.Conn) net.Conn { return c })
+	conn, err := t.testbed.Dial(ctx, f.from, func(c net.Conn) net.Conn { return c })
 	if err != nil {
 		return nil, "", err
 	}

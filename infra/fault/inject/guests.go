@@ -59,6 +59,26 @@ func (t *target) connect(devices ...*load.Device) error {
 
 const connectTimeout = time.Minute
 
+// acquaint makes devices that are connected write to another one and be answered, so that the limits for strangers no
+// longer apply. It returns when everything has arrived.
+func (t *target) acquaint(to *load.Device, others ...*load.Device) error {
+	for _, d := range others {
+		d.Write(to.User(), "hello from "+d.User(), "")
+	}
+	if !waitUntil(arrivalTimeout, func() bool { return to.Shown() == len(others) }) {
+		return errors.New("the devices of the fault cannot write to each other")
+	}
+	for _, d := range others {
+		to.Write(d.User(), "hello, "+d.User(), "")
+	}
+	if !waitUntil(arrivalTimeout, func() bool {
+		return to.Own()[client.Delivered] == len(others) && ownStates(others)[client.Delivered] == len(others)
+	}) {
+		return errors.New("the devices of the fault cannot answer each other")
+	}
+	return nil
+}
+
 // waitUntil polls until ok returns true, for up to within, and returns its last result.
 func waitUntil(within time.Duration, ok func() bool) bool {
 	for end := time.Now().Add(within); !ok(); time.Sleep(10 * time.Millisecond) {

@@ -39,6 +39,9 @@ const (
 	endWithin    = 8500 * time.Millisecond // everything
 )
 
+// maxGreeting is production's limit of the sockets of one address that have not said hello.
+const maxGreeting = 200
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -83,6 +86,7 @@ func run(ctx context.Context) (err error) {
 		Redis: rdb, Gates: gates{spec.Gates}, Publisher: publisher, Verifier: verifier, Services: services{},
 		Log: log, Now: now,
 		Instance: spec.Name, Origins: []string{testbed.Origin}, MaxSockets: spec.MaxSockets,
+		MaxGreeting: maxGreeting, Forwarded: true,
 		SocketAgeMin: time.Duration(spec.SocketAgeMS) * time.Millisecond * 3 / 4,
 		SocketAgeMax: time.Duration(spec.SocketAgeMS) * time.Millisecond,
 		GoawayWithin: time.Duration(spec.GoawayWithinMS) * time.Millisecond,

@@ -21,6 +21,7 @@ type Device struct {
 	crowd *Crowd
 	user  string
 	name  string
+	from  string        // its network address
 	skew  time.Duration // its clock is this much ahead
 
 	mu          sync.Mutex
@@ -265,7 +266,7 @@ func (d *Device) storeAndApp() (*client.Store, *client.Client) {
 func (d *Device) dial(ctx context.Context) (client.Conn, error) {
 	d.dials.Add(1)
 	var l *deviceConn
-	conn, err := d.crowd.testbed.Dial(ctx, func(c net.Conn) net.Conn {
+	conn, err := d.crowd.testbed.Dial(ctx, d.from, func(c net.Conn) net.Conn {
 		l = &deviceConn{Conn: c, crowd: d.crowd}
 		return l
 	})

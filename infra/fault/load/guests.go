@@ -11,8 +11,7 @@ import (
 // AddGuest adds a user with one device for the use of a fault. Devices and Users do not include guests. If a guest
 // was ever started, it settles and is judged like all others.
 func (c *Crowd) AddGuest(uid string) *Device {
-	name := uid + ".a"
-	d := &Device{crowd: c, user: uid, name: name, store: client.NewStore(uid, name)}
+	d := c.newDevice(uid, uid+".a")
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.guests = append(c.guests, d)

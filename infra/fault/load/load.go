@@ -23,8 +23,9 @@ import (
 
 // Testbed is the system that the users connect to.
 type Testbed interface {
-	// Dial opens a WebSocket. The WebSocket uses the connection that wrap makes from the TCP connection.
-	Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error)
+	// Dial opens a WebSocket from a network address. The WebSocket uses the connection that wrap makes from the TCP
+	// connection.
+	Dial(ctx context.Context, from string, wrap func(net.Conn) net.Conn) (*websocket.Conn, error)
 	Token(uid string) (token string, ends time.Time, err error)
 	History(uid string) client.History
 	Waiting() int // messages that are published and not saved yet
@@ -52,7 +53,8 @@ type Crowd struct {
 	devicesOf map[string][]*Device
 	partners  map[string][]string
 
-	typed atomic.Int64
+	typed     atomic.Int64
+	addresses atomic.Int64 // assigned to devices so far
 
 	mu       sync.Mutex
 	vanished []net.Conn // guarded by mu
@@ -75,7 +77,7 @@ func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd 
 			names = append(names, uid+".b")
 		}
 		for _, name := range names {
-			d := &Device{crowd: c, user: uid, name: name, store: client.NewStore(uid, name)}
+			d := c.newDevice(uid, name)
 			if rnd.Float64() < opts.Skewed {
 				d.skew = time.Duration(rnd.Int64N(int64(20*time.Minute))) - 10*time.Minute
 			}
@@ -87,6 +89,13 @@ func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd 
 		}
 	}
 	return c
+}
+
+// newDevice returns a device with a network address of its own.
+func (c *Crowd) newDevice(uid, name string) *Device {
+	n := c.addresses.Add(1)
+	return &Device{crowd: c, user: uid, name: name, from: fmt.Sprintf("10.%d.%d.%d", n>>16, n>>8&255, n&255),
+		store: client.NewStore(uid, name)}
 }
 
 // pair makes two users write to each other.
@@ -124,6 +133,22 @@ func (c *Crowd) Start(ctx context.Context, over time.Duration) error {
 	}
 	return c.await(ctx, "all devices to be connected", func() bool {
 		return !slices.ContainsFunc(c.devices, func(d *Device) bool { return !d.HasLeft() && !d.Up() })
+	})
+}
+
+// Acquaint makes all partners write to each other once, and waits until everything has arrived. Until somebody has
+// answered, the server accepts only a few messages to them.
+func (c *Crowd) Acquaint(ctx context.Context) error {
+	for _, uid := range c.users {
+		for _, to := range c.partners[uid] {
+			c.devicesOf[uid][0].Write(to, fmt.Sprintf("hello, here is %s", uid), "")
+		}
+	}
+	return c.await(ctx, "all partners to know each other", func() bool {
+		return !slices.ContainsFunc(c.devices, func(d *Device) bool {
+			store, _ := d.storeAndApp()
+			return store.Outbox() > 0
+		})
 	})
 }
 

@@ -20,7 +20,7 @@ type unreachable struct{}
 
 var errUnreachable = errors.New("unreachable")
 
-func (unreachable) Dial(context.Context, func(net.Conn) net.Conn) (*websocket.Conn, error) {
+func (unreachable) Dial(context.Context, string, func(net.Conn) net.Conn) (*websocket.Conn, error) {
 	return nil, errUnreachable
 }
 func (unreachable) Token(string) (string, time.Time, error) { return "", time.Time{}, errUnreachable }

@@ -77,7 +77,11 @@ func measure(ctx context.Context, k kind, opts Options) (*Result, error) {
 	m := &measurement{opts: opts, log: record.New()}
 	testbedOpts := k.testbed
 	testbedOpts.Dir, testbedOpts.Program, testbedOpts.Seed, testbedOpts.Log = dir, opts.Program, opts.Seed, m.log
-	testbedOpts.MaxSockets = opts.Sockets + 100
+	if testbedOpts.Instances == 0 { // as many as production's limit of sockets requires, with some room
+		testbedOpts.Instances = opts.Sockets/700 + 2
+	} else {
+		testbedOpts.MaxSockets = opts.Sockets + 100
+	}
 	if m.testbed, err = testbed.New(ctx, testbedOpts); err != nil {
 		return nil, err
 	}
@@ -105,6 +109,9 @@ func (m *measurement) play(ctx context.Context, out *Result, k kind) error {
 	starting, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(m.opts.Sockets)*20*time.Millisecond)
 	defer cancel()
 	if err := m.crowd.Start(starting, time.Duration(m.opts.Sockets)*4*time.Millisecond); err != nil {
+		return err
+	}
+	if err := m.crowd.Acquaint(starting); err != nil {
 		return err
 	}
 	chatting, stop := context.WithCancel(ctx)
@@ -235,16 +242,16 @@ func Rotate(ctx context.Context, opts Options) (*Result, error) {
 	return measure(ctx, k, opts)
 }
 
-// Storm kills all instances at the same time and restarts them.
+// Storm kills all instances at the same time and restarts them. There are as many instances as the sockets need under
+// production's limits.
 func Storm(ctx context.Context, opts Options) (*Result, error) {
-	const instances = 3
-	k := kind{name: "storm", testbed: testbed.Options{Instances: instances}}
+	k := kind{name: "storm"}
 	k.disturb = func(ctx context.Context, m *measurement, out *Result) error {
 		begin, start := m.fault("all instances lost")
-		for n := range instances {
+		for n := range m.testbed.Instances() {
 			m.testbed.KillInstance(n)
 		}
-		for n := range instances {
+		for n := range m.testbed.Instances() {
 			if err := m.testbed.StartInstance(ctx, n); err != nil {
 				return err
 			}

@@ -252,7 +252,7 @@ func (w *world) push(data []byte) {
 }
 
 // Dial implements load.Testbed.
-func (w *world) Dial(_ context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
+func (w *world) Dial(_ context.Context, _ string, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
 	var running []*servertest.Instance
 	for _, n := range w.nodes {
 		if only := w.serving.Load(); only != nil && only != n {

@@ -160,9 +160,9 @@ func (tb *Testbed) Close() {
 // errNoInstance is the error of a dial if no instance accepts sockets.
 var errNoInstance = errors.New("no instance accepts sockets")
 
-// Dial opens a WebSocket to a random instance that accepts new ones, as Cloud Run's front end does. The WebSocket
-// uses the connection that wrap makes from the TCP connection.
-func (tb *Testbed) Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
+// Dial opens a WebSocket from a network address to a random instance that accepts new ones, as Cloud Run's front end
+// does. The WebSocket uses the connection that wrap makes from the TCP connection.
+func (tb *Testbed) Dial(ctx context.Context, from string, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
 	var open []*Instance
 	for _, i := range tb.instances {
 		if i.open.Load() {
@@ -187,7 +187,8 @@ func (tb *Testbed) Dial(ctx context.Context, wrap func(net.Conn) net.Conn) (*web
 		NetDialContext: dial, Subprotocols: []string{wire.Subprotocol},
 		ReadBufferSize: 1 << 10, WriteBufferSize: 1 << 10, HandshakeTimeout: 10 * time.Second,
 	}
-	conn, resp, err := d.DialContext(ctx, "ws://"+i.spec.Addr+"/ws", http.Header{"Origin": {Origin}})
+	conn, resp, err := d.DialContext(ctx, "ws://"+i.spec.Addr+"/ws",
+		http.Header{"Origin": {Origin}, "X-Forwarded-For": {from}})
 	if resp != nil && resp.Body != nil {
 		resp.Body.Close()
 	}
