@@ -76,6 +76,7 @@ type Pace struct {
 	AckEvery      time.Duration   // shortest time between two acknowledgments on a socket
 	RetryFirst    time.Duration   // upper bound of the first reconnect delay; doubles with each failure
 	RetryMax      time.Duration   // greatest value of that bound
+	Replaced      time.Duration   // a replaced socket is dialed again after once to twice this time
 	Welcome       time.Duration   // a socket that is not caught up this long after the last frame is dropped
 	AnswerWithin  time.Duration   // if a send has no answer after this long, the client pings
 	QuietFor      time.Duration   // if the server sends nothing for this long, the client pings
@@ -93,6 +94,7 @@ func DefaultPace() Pace {
 		AckEvery:      50 * time.Millisecond,
 		RetryFirst:    500 * time.Millisecond,
 		RetryMax:      30 * time.Second,
+		Replaced:      5 * time.Minute,
 		Welcome:       15 * time.Second,
 		AnswerWithin:  10 * time.Second,
 		QuietFor:      50 * time.Second,
@@ -111,7 +113,7 @@ func (p Pace) withDefaults() Pace {
 		value *time.Duration
 		std   time.Duration
 	}{
-		{&p.AckEvery, d.AckEvery}, {&p.RetryFirst, d.RetryFirst}, {&p.RetryMax, d.RetryMax},
+		{&p.AckEvery, d.AckEvery}, {&p.RetryFirst, d.RetryFirst}, {&p.RetryMax, d.RetryMax}, {&p.Replaced, d.Replaced},
 		{&p.Welcome, d.Welcome}, {&p.AnswerWithin, d.AnswerWithin}, {&p.QuietFor, d.QuietFor},
 		{&p.PongWithin, d.PongWithin}, {&p.BackfillFirst, d.BackfillFirst}, {&p.BackfillMax, d.BackfillMax},
 		{&p.BackfillFor, d.BackfillFor}, {&p.Margin, d.Margin},

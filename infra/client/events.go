@@ -49,6 +49,9 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 			d.cursor = f.Cursor
 		}
 	})
+	if me, ok := e.(wire.MessageEvent); ok && me.Type == wire.EventMessage && m.holds[me.Conversation].forStranger {
+		delete(m.holds, me.Conversation) // the other user has answered
+	}
 	s.ackCursor = f.Cursor
 	// Only message events need a timely acknowledgment; the next one covers receipts.
 	if me, ok := e.(wire.MessageEvent); ok && me.Type == wire.EventMessage && s.ackDue.IsZero() {

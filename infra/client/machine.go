@@ -35,6 +35,9 @@ type socket struct {
 	phase   phase
 	leaving bool // the server sent goaway: another socket is to be opened
 
+	refusedAt   time.Time     // time of the last error frame without an id
+	refusedWait time.Duration // its retry_after
+
 	heardAt  time.Time // time of the last frame, or of the dial
 	pingedAt time.Time // time of a ping without an answer; zero if there is none
 	probedAt time.Time // time of the last ping
@@ -79,8 +82,9 @@ type machine struct {
 }
 
 type hold struct {
-	until time.Time
-	tries int
+	until       time.Time
+	tries       int
+	forStranger bool // ends at once when the other user writes
 }
 
 func newMachine(
@@ -193,9 +197,28 @@ func (m *machine) closed(now time.Time, n, code int) {
 	if code == problem.TokenEnded.CloseCode() {
 		m.token = "" // request a new one before the next dial
 	}
-	if s := m.socket(n); s != nil {
-		m.drop(now, s, 0)
+	s := m.socket(n)
+	if s == nil {
+		return
 	}
+	var atLeast time.Duration
+	switch {
+	case code == problem.Replaced.CloseCode():
+		// Another device took the place of this one. If this one took it back at once, the two would go on forever.
+		atLeast = m.pace.Replaced + m.jitter(m.pace.Replaced)
+	case now.Sub(s.refusedAt) < closesWithin:
+		atLeast = s.refusedWait // the error ended the socket
+	}
+	m.drop(now, s, atLeast)
+}
+
+// closesWithin is the longest time between an error frame that ends a socket and its close.
+const closesWithin = 5 * time.Second
+
+// reconnect dials at once, because the user asks for it, although a dial may be planned for later.
+func (m *machine) reconnect(now time.Time) {
+	m.tries = 0
+	m.connect(now)
 }
 
 // drop removes a socket. Unless another socket is open or being dialed, it plans the next dial.

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -129,9 +130,7 @@ func (m *machine) sent(now time.Time, s *socket, f wire.Sent) {
 func (m *machine) errorFrame(now time.Time, s *socket, f wire.ErrorFrame) {
 	wait := time.Duration(f.RetryAfterMS) * time.Millisecond
 	if f.ID == "" {
-		if wait > 0 { // do not reconnect immediately after the close that follows
-			m.retry(now, wait)
-		}
+		s.refusedAt, s.refusedWait = now, wait // for the close that may follow
 		return
 	}
 	if wait > 0 {
@@ -142,6 +141,7 @@ func (m *machine) errorFrame(now time.Time, s *socket, f wire.ErrorFrame) {
 			h := m.holds[k.Conversation]
 			h.until = now.Add(wait + m.jitter(wait<<min(h.tries, 4)))
 			h.tries++
+			h.forStranger = f.Code == inbox.ErrAnswerAwaited.Code || f.Code == inbox.ErrTooManyNewPeople.Code
 			m.holds[k.Conversation] = h
 		}
 		delete(s.inflight, f.ID)

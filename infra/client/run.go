@@ -103,6 +103,9 @@ func (c *Client) Offline() { c.input(func(time.Time) { c.m.goOffline() }) }
 // Online connects the device to its network again.
 func (c *Client) Online() { c.input(func(now time.Time) { c.m.goOnline(now) }) }
 
+// Reconnect connects at once if no socket is open, as when the user asks for it.
+func (c *Client) Reconnect() { c.input(func(now time.Time) { c.m.reconnect(now) }) }
+
 // Drop closes the open sockets, as a change of networks does.
 func (c *Client) Drop() {
 	c.mu.Lock()

@@ -54,6 +54,8 @@ locals {
     INTERNAL_AUDIENCE    = local.run_url
     LOG_LEVEL            = var.log_level
     MAX_SOCKETS          = tostring(local.sockets_per_instance)
+    WATCHED_HOURLY       = tostring(var.watched_hourly)
+    PROXIES              = tostring(var.trusted_proxies)
 
     # Clients move before Cloud Run ends their sockets, and not all at the same time.
     SOCKET_AGE_MIN = "${local.request_minutes - 15}m"

@@ -164,7 +164,8 @@ func TestRealtimeAcceptsItsSettings(t *testing.T) {
 	config := p.fetch(t, "http://127.0.0.1:"+port+"/config.json", "chat-123456789012.europe-west1.run.app")
 	const want = `{"api_base":"https://europe-west1-acme-chat.cloudfunctions.net",` +
 		`"realtime_url":"wss://chat-123456789012.europe-west1.run.app/ws",` +
-		`"firebase":{"apiKey":"a-public-key","projectId":"acme-chat","authDomain":"acme-chat.firebaseapp.com"}}`
+		`"firebase":{"apiKey":"a-public-key","projectId":"acme-chat","authDomain":"acme-chat.firebaseapp.com"},` +
+		`"origins":["https://chat-123456789012.europe-west1.run.app"]}`
 	if strings.TrimSpace(config) != want {
 		t.Errorf("/config.json is %s\nwant %s", config, want)
 	}

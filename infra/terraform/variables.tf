@@ -180,6 +180,30 @@ variable "signups_hourly" {
   }
 }
 
+variable "watched_hourly" {
+  description = "Maximum number of people whose presence one user may watch per hour on one instance of realtime. The browser watches the people of the conversations that are on the screen."
+  type        = number
+  default     = 300
+  nullable    = false
+
+  validation {
+    condition     = var.watched_hourly >= 1 && var.watched_hourly <= 1000000 && floor(var.watched_hourly) == var.watched_hourly
+    error_message = "The number of people must be a whole number from 1 to 1,000,000."
+  }
+}
+
+variable "trusted_proxies" {
+  description = "Number of proxies in front of realtime and the functions that append the address of their client to X-Forwarded-For. Cloud Run's own front end is one of them, and an external load balancer is another. If the number is too low, all clients share the address of a proxy, and if it is too high, clients can choose theirs."
+  type        = number
+  default     = 1
+  nullable    = false
+
+  validation {
+    condition     = var.trusted_proxies >= 1 && var.trusted_proxies <= 10 && floor(var.trusted_proxies) == var.trusted_proxies
+    error_message = "The number of proxies must be a whole number from 1 (only Cloud Run's front end) to 10."
+  }
+}
+
 variable "log_level" {
   description = "Minimum level of the log messages of realtime and the functions: debug, info, warn or error."
   type        = string

@@ -120,6 +120,7 @@ type Gates struct {
 	flight   singleflight.Group
 
 	counters Counters
+	onChange func(uid string) // nil: nobody listens
 
 	// guarded by mu
 	mu      sync.Mutex
@@ -158,6 +159,10 @@ func New(rdb redis.UniversalClient, source Source, opts Options) *Gates {
 		cached:  map[string]cachedGate{},
 		watched: map[string]map[*watcher]struct{}{}, due: map[string]struct{}{}}
 }
+
+// OnChange calls notify with the uid of every gate that changed, on any instance, a second or two later. A notice can be
+// lost. notify must not block. Call OnChange before Run, once.
+func (g *Gates) OnChange(notify func(uid string)) { g.onChange = notify }
 
 // Counters returns the counters of this instance.
 func (g *Gates) Counters() *Counters { return &g.counters }

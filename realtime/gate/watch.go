@@ -59,6 +59,9 @@ func (g *Gates) forgetAll() {
 
 // forgetChanged removes the gate of uid from the cache, and schedules a read if it is watched.
 func (g *Gates) forgetChanged(uid string) {
+	if g.onChange != nil {
+		defer g.onChange(uid)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.changes++

@@ -6,6 +6,9 @@
 // s, so that the users of an instance that was killed count as offline 90 s later at most. lastseen:{uid} is the time
 // of the last renewal or leave in microseconds, kept for 30 days.
 //
+// A watcher and a watched user of whom one has blocked the other do not see each other's presence: the state is offline,
+// without a time, and never changes. The time at which somebody was last seen is reported in whole minutes.
+//
 // Changes are published on seen:{uid}, to which an instance subscribes once per watched user. "off" only causes another
 // look-up a few seconds later, so that nobody sees a reconnect.
 package presence
@@ -24,6 +27,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/phoenixchat/phoenixchat/realtime/counter"
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 	"github.com/phoenixchat/phoenixchat/realtime/script"
@@ -32,10 +36,16 @@ import (
 // Options configure Presence.
 type Options struct {
 	Subscriber *redissub.Subscriber // required
+	Gates      Gates                // required
 	Sockets    func() int           // returns the number of this instance's sockets, for Instances; nil: 0
 	Log        *slog.Logger         // default: slog.Default()
 
 	tuning tuning
+}
+
+// Gates reads gates that Redis does not have. gate.Gates implements it.
+type Gates interface {
+	Get(ctx context.Context, uid string) (gate.Gate, error)
 }
 
 // tuning holds the times that only tests of this package change. Zero values take the defaults.
@@ -50,8 +60,14 @@ const (
 	recheck  = 5 * time.Minute     // interval at which offline users are looked up, because notices can be lost silently
 	keepSeen = 30 * 24 * time.Hour // of lastseen:{uid}
 
+	// seenUnit is the precision of the time at which a user was last seen. A finer one would reveal habits.
+	seenUnit = time.Minute
+
 	// batch is the number of users that one round trip renews or looks up.
 	batch = 200
+
+	// gateReads is the number of gates that are read from their source at the same time.
+	gateReads = 16
 )
 
 func (o *Options) setDefaults() {
@@ -82,6 +98,9 @@ func seenChannel(uid string) string { return "seen:{" + uid + "}" }
 func userKeys(uid string) []string {
 	return []string{"presence:{" + uid + "}", "lastseen:{" + uid + "}"}
 }
+
+// stateKeys returns the keys of the script that looks up a user.
+func stateKeys(uid string) []string { return append(userKeys(uid), "gate:{"+uid+"}") }
 
 const instancesKey = "instances"
 

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/presence"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/redissub"
@@ -27,11 +30,29 @@ type instance struct {
 	kill func() // stops the instance without leaving
 }
 
+// gates is a source of gates that Redis does not have.
+type gates struct {
+	mu      sync.Mutex
+	blocked map[string][]string
+	asked   []string
+}
+
+// Get implements presence.Gates.
+func (g *gates) Get(_ context.Context, uid string) (gate.Gate, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asked = append(g.asked, uid)
+	return gate.Gate{Exists: true, Blocked: g.blocked[uid]}, nil
+}
+
 func start(t *testing.T, b *redistest.Redis, id string, o presence.Options) *instance {
 	t.Helper()
 	rdb := b.Client(t, nil)
 	subscriber := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
 	o.Subscriber = subscriber
+	if o.Gates == nil {
+		o.Gates = &gates{}
+	}
 	p := presence.New(rdb, id, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)
@@ -73,7 +94,7 @@ func (in *instance) leave(t *testing.T, uid string) {
 
 func (in *instance) watch(t *testing.T, uids ...string) *presence.Watcher {
 	t.Helper()
-	w := in.Watch()
+	w := in.Watch("zoe")
 	t.Cleanup(w.Close)
 	if err := w.Set(t.Context(), uids); err != nil {
 		t.Fatal(err)
@@ -95,8 +116,11 @@ func next(t *testing.T, w *presence.Watcher) string {
 		if s.Online {
 			state = "on"
 		} else if s.LastSeen > 0 {
-			if age := time.Since(s.LastSeen.Time()); age > time.Minute || age < -time.Second {
+			if age := time.Since(s.LastSeen.Time()); age > 2*time.Minute || age < -time.Second {
 				t.Errorf("%s was last seen %v ago", s.User, age)
+			}
+			if s.LastSeen.Time().Truncate(time.Minute) != s.LastSeen.Time() {
+				t.Errorf("%s was last seen at %v, which is more precise than a minute", s.User, s.LastSeen.Time())
 			}
 			state = "seen"
 		}
@@ -253,7 +277,7 @@ func TestRedisIsUnreachable(t *testing.T) {
 	if err := first.Join(t.Context(), "ann"); !errors.Is(err, problem.ErrUnavailable) {
 		t.Errorf("join while Redis is down: %v", err)
 	}
-	w := first.Watch()
+	w := first.Watch("zoe")
 	defer w.Close()
 	if err := w.Set(t.Context(), []string{"ann"}); !errors.Is(err, problem.ErrUnavailable) {
 		t.Errorf("watch while Redis is down: %v", err)
@@ -264,4 +288,64 @@ func TestRedisIsUnreachable(t *testing.T) {
 	for got := ""; got != "[ann on]"; {
 		got = next(t, w)
 	}
+}
+
+// block stores the gate of uid in Redis and reports the change, as package gate does.
+func (in *instance) block(t *testing.T, uid, blocked string) {
+	t.Helper()
+	if err := in.rdb.HSet(t.Context(), "gate:{"+uid+"}", "blocked", blocked).Err(); err != nil {
+		t.Fatal(err)
+	}
+	in.GateChanged(uid)
+}
+
+// Somebody who was blocked sees the blocker offline without a time, whatever the blocker does, and the other way round.
+func TestBlockHidesPresence(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		in := start(t, b, "x", presence.Tuned(presence.Tuning{Linger: 20 * time.Millisecond}))
+		in.block(t, "ann", `["zoe"]`)
+		in.join(t, "ann")
+		in.join(t, "bob")
+		w := in.watch(t, "ann", "bob")
+		same(t, "at first", next(t, w), "[ann off bob on]")
+		in.leave(t, "ann")
+		in.join(t, "ann")
+		in.leave(t, "ann")
+		quiet(t, w, 200*time.Millisecond) // the moments themselves are hidden, too
+		in.join(t, "ann")
+		in.block(t, "ann", `[]`)
+		same(t, "unblocked", next(t, w), "[ann on]")
+		in.block(t, "ann", `["bea","zoe"]`)
+		same(t, "blocked again", next(t, w), "[ann off]")
+
+		w.SetBlocked([]string{"bob"})
+		same(t, "the watcher blocks bob", next(t, w), "[bob off]")
+		in.leave(t, "bob")
+		in.join(t, "bob")
+		quiet(t, w, 200*time.Millisecond)
+		w.SetBlocked(nil)
+		same(t, "the watcher unblocks bob", next(t, w), "[bob on]")
+	})
+}
+
+// A gate that Redis does not have is read from its source, but only if there is something to hide. Inventing uids
+// therefore costs no read of the store.
+func TestGatesAreReadOnlyForPeopleWithPresence(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		source := &gates{blocked: map[string][]string{"ann": {"zoe"}, "cat": {"zoe"}}}
+		o := presence.Tuned(presence.Tuning{Linger: 20 * time.Millisecond})
+		o.Gates = source
+		in := start(t, b, "x", o)
+		in.join(t, "ann")
+		in.join(t, "bob")
+		in.leave(t, "bob")
+		w := in.watch(t, "ann", "bob", "cat", "dan")
+		same(t, "at first", next(t, w), "[ann off bob seen cat off dan off]")
+		source.mu.Lock()
+		asked := slices.Sorted(slices.Values(source.asked))
+		source.mu.Unlock()
+		same(t, "gates read", asked, "[ann bob]")
+		in.join(t, "cat") // nobody has asked yet whom cat has blocked
+		quiet(t, w, 200*time.Millisecond)
+	})
 }

@@ -2,11 +2,15 @@ package presence
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/script"
@@ -17,7 +21,7 @@ import (
 type State struct {
 	User     string
 	Online   bool
-	LastSeen chat.Micros // if not online; 0: unknown
+	LastSeen chat.Micros // if not online, in whole minutes; 0: unknown
 }
 
 // topic is one watched user. Its fields are guarded by Presence.mu.
@@ -28,26 +32,52 @@ type topic struct {
 	unsubscribe func() // nil until the subscription is confirmed
 	known       bool
 	state       State
+	blocked     []string // whom the user has blocked, if gateKnown
+	gateKnown   bool
 	checkAt     time.Time // when to look up the state again
 	notices     int       // number received; a look-up that began before the last one is out of date
+}
+
+// shownTo returns the state that w may see, and whether that is the real one. presence.mu is held.
+func (t *topic) shownTo(w *Watcher) (s State, real bool) {
+	if slices.Contains(t.blocked, w.uid) || slices.Contains(w.blocked, t.uid) {
+		return State{User: t.uid}, false
+	}
+	return t.state, true
 }
 
 // Watcher is one socket's list of watched users.
 type Watcher struct {
 	// immutable after construction
 	presence *Presence
+	uid      string
 	ready    chan struct{}
 
 	// guarded by presence.mu
+	blocked []string // whom uid has blocked
 	list    map[string]struct{}
 	changed map[string]struct{} // users whose states ReadChanges has not returned
 	closed  bool
 }
 
-// Watch returns a Watcher with an empty list. The caller must close it.
-func (p *Presence) Watch() *Watcher {
-	return &Watcher{presence: p, ready: make(chan struct{}, 1),
+// Watch returns a Watcher of uid with an empty list. The caller must close it.
+func (p *Presence) Watch(uid string) *Watcher {
+	return &Watcher{presence: p, uid: uid, ready: make(chan struct{}, 1),
 		list: map[string]struct{}{}, changed: map[string]struct{}{}}
+}
+
+// SetBlocked sets whom the user of this Watcher has blocked. The states of these people are hidden from it. The slice
+// must not change afterwards.
+func (w *Watcher) SetBlocked(uids []string) {
+	w.presence.mu.Lock()
+	defer w.presence.mu.Unlock()
+	before := w.blocked
+	w.blocked = uids
+	for uid := range w.list {
+		if t := w.presence.topics[uid]; t.known && slices.Contains(before, uid) != slices.Contains(uids, uid) {
+			w.addChange(uid)
+		}
+	}
 }
 
 // Set replaces the list. It ignores uids beyond wire.MaxWatch. ReadChanges then returns the current state of every user
@@ -125,7 +155,8 @@ func (w *Watcher) ReadChanges() []State {
 	defer w.presence.mu.Unlock()
 	states := make([]State, 0, len(w.changed))
 	for uid := range w.changed {
-		states = append(states, w.presence.topics[uid].state)
+		state, _ := w.presence.topics[uid].shownTo(w)
+		states = append(states, state)
 	}
 	clear(w.changed)
 	return states
@@ -141,14 +172,33 @@ func (w *Watcher) Close() {
 	}
 }
 
+// GateChanged looks up uid again if it is watched, because the user may have blocked or unblocked a watcher. It does not
+// block.
+func (p *Presence) GateChanged(uid string) {
+	p.mu.Lock()
+	t := p.topics[uid]
+	if t != nil {
+		t.notices++
+		t.checkAt = time.Now()
+	}
+	p.mu.Unlock()
+	if t != nil {
+		p.replanChecks()
+	}
+}
+
 // Receive implements redissub.Receiver.
 func (t *topic) Receive(payload string) {
 	if payload == "on" {
 		t.presence.mu.Lock()
 		t.notices++
-		t.setState(State{User: t.uid, Online: true})
+		after := time.Duration(0) // look up who may see it
+		if t.gateKnown {
+			t.setState(State{User: t.uid, Online: true}, t.blocked)
+			after = t.presence.opts.tuning.Expire
+		}
 		t.presence.mu.Unlock()
-		t.scheduleCheck(t.presence.opts.tuning.Expire)
+		t.scheduleCheck(after)
 		return
 	}
 	t.scheduleCheck(t.presence.opts.tuning.Linger) // "off" may be part of a reconnect
@@ -168,15 +218,17 @@ func (t *topic) scheduleCheck(d time.Duration) {
 	t.presence.replanChecks()
 }
 
-// setState stores a state, and notifies the watchers if it has changed. presence.mu is held.
-func (t *topic) setState(s State) {
-	if t.known && t.state.Online == s.Online {
-		t.state = s
-		return
-	}
-	t.known, t.state = true, s
+// setState stores a state and whom the user has blocked, and notifies the watchers for whom something has changed. A
+// watcher from whom the state is hidden is not notified: the moment itself would reveal something. presence.mu is held.
+func (t *topic) setState(s State, blocked []string) {
+	before := *t
+	t.known, t.state, t.blocked = true, s, blocked
 	for w := range t.watchers {
-		w.addChange(t.uid)
+		old, wasReal := before.shownTo(w)
+		now, isReal := t.shownTo(w)
+		if !before.known || old.Online != now.Online || wasReal != isReal && old != now {
+			w.addChange(t.uid)
+		}
 	}
 }
 
@@ -237,7 +289,7 @@ func (p *Presence) refreshStates(ctx context.Context, topics []*topic) error {
 		notices := make([]int, n)
 		p.mu.Lock()
 		for i, t := range topics[:n] {
-			calls[i] = script.Call{Script: stateScript, Keys: userKeys(t.uid)}
+			calls[i] = script.Call{Script: stateScript, Keys: stateKeys(t.uid)}
 			notices[i] = t.notices
 		}
 		p.mu.Unlock()
@@ -245,8 +297,13 @@ func (p *Presence) refreshStates(ctx context.Context, topics []*topic) error {
 		if failed != nil {
 			err = failed
 		}
+		var wg errgroup.Group
+		wg.SetLimit(gateReads)
 		for i, t := range topics[:n] {
-			t.applyState(values[i], notices[i])
+			wg.Go(func() error { return t.applyLookUp(ctx, values[i], notices[i]) })
+		}
+		if failed := wg.Wait(); failed != nil {
+			err = failed
 		}
 		topics = topics[n:]
 	}
@@ -286,31 +343,56 @@ func (p *Presence) subscribeTopics(ctx context.Context, topics []*topic) error {
 	return failed
 }
 
-// applyState stores the result of the state script and plans the next look-up. notices is the number of notices that
+// applyLookUp stores the result of the state script. If Redis does not have the gate of a user of whom there is something
+// to report, it reads the gate from its source, which puts it into Redis for a day. notices is the number of notices that
 // had arrived when the look-up began.
-func (t *topic) applyState(v any, notices int) {
+func (t *topic) applyLookUp(ctx context.Context, v any, notices int) error {
 	list, _ := v.([]any)
-	if len(list) != 3 {
-		return // the look-up failed; refreshDueTopics repeats it soon
+	if len(list) != 4 {
+		return nil // the look-up failed; refreshDueTopics repeats it soon
 	}
 	online, _ := list[0].(int64)
 	left, _ := list[1].(int64)
 	seen, _ := list[2].(string)
-	s := State{User: t.uid, Online: online == 1}
+	gate, _ := list[3].(string)
 	t.presence.counters.Rechecks.Add(1)
+	s := State{User: t.uid, Online: online == 1}
 	next := recheck
 	if s.Online {
 		next = time.Duration(left)*time.Millisecond + time.Second
 	} else if at, err := strconv.ParseInt(seen, 10, 64); err == nil {
-		s.LastSeen = chat.Micros(at)
+		s.LastSeen = chat.MicrosOf(chat.Micros(at).Time().Truncate(seenUnit))
 	}
+	var blocked []string
+	gateKnown := true
+	switch {
+	case gate != "":
+		if err := json.Unmarshal([]byte(gate), &blocked); err != nil {
+			return fmt.Errorf("presence: decode the gate of %s: %w", t.uid, err)
+		}
+	case s.Online || s.LastSeen != 0:
+		g, err := t.presence.opts.Gates.Get(ctx, t.uid)
+		if err != nil {
+			return err
+		}
+		blocked = g.Blocked
+	default:
+		gateKnown = false
+	}
+	t.applyState(s, blocked, gateKnown, next, notices)
+	return nil
+}
+
+// applyState stores a state, unless it is out of date, and plans the next look-up.
+func (t *topic) applyState(s State, blocked []string, gateKnown bool, next time.Duration, notices int) {
 	t.presence.mu.Lock()
 	defer t.presence.mu.Unlock()
 	if notices != t.notices {
 		t.checkAt = time.Now().Add(time.Second)
 		return
 	}
-	t.setState(s)
+	t.gateKnown = gateKnown
+	t.setState(s, blocked)
 	if t.unsubscribe != nil {
 		t.checkAt = time.Now().Add(next)
 	} else {

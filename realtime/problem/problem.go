@@ -28,6 +28,7 @@ const (
 	Conflict                    // it is taken, or has changed in the meantime
 	TooLarge                    // the request exceeds a size limit
 	TooMany                     // a rate or quota is used up; see RetryAfter
+	Replaced                    // another socket of the same user took the place of this one
 	Unavailable                 // a dependency is down or slow; the caller should try again
 	GoingAway                   // this instance is shutting down; the caller should connect again
 )
@@ -48,6 +49,7 @@ var kinds = []struct {
 	{Conflict, "conflict", http.StatusConflict, 1008},
 	{TooLarge, "too_large", http.StatusRequestEntityTooLarge, 1009},
 	{TooMany, "too_many", http.StatusTooManyRequests, 1008},
+	{Replaced, "replaced", http.StatusConflict, 4409},
 	{Unavailable, "unavailable", http.StatusServiceUnavailable, 1013},
 	{GoingAway, "going_away", http.StatusServiceUnavailable, 1001},
 }

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -176,33 +177,110 @@ func TestReadiness(t *testing.T) {
 	})
 }
 
-// A client that opens sockets and says nothing uses up the capacity of its own address only, and not for long.
-func TestSocketsWithoutHelloAreLimitedPerAddress(t *testing.T) {
+// tryFrom opens a socket from an address, and says nothing. It reports whether that was accepted.
+func tryFrom(t *testing.T, in *servertest.Instance, address string) bool {
+	t.Helper()
+	s, status := in.TryDial(t, servertest.DialOptions{From: address})
+	if s == nil && status != http.StatusServiceUnavailable {
+		t.Errorf("from %s: status %d", address, status)
+	}
+	return s != nil
+}
+
+// A client that opens sockets and says nothing uses up the capacity of its own network only, and not for long.
+func TestSocketsWithoutHelloAreLimitedPerNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rig := servertest.New(t, alice, bob)
-		in := rig.Start(func(d *server.Deps) { d.MaxGreeting, d.Forwarded = 3, true })
+		in := rig.Start(func(d *server.Deps) { d.Greetings, d.Proxies = server.Greetings{Near: 3, Far: 5}, 1 })
 		var idle []*servertest.Socket
 		for range 3 {
 			idle = append(idle, in.Dial(t, servertest.DialOptions{From: "1.1.1.1, 203.0.113.7"}))
 		}
-		s, status := in.TryDial(t, servertest.DialOptions{From: "2.2.2.2, 203.0.113.7"})
-		if s != nil || status != http.StatusServiceUnavailable {
-			t.Errorf("a fourth socket of the address: %d", status)
+		if tryFrom(t, in, "2.2.2.2, 203.0.113.7") {
+			t.Error("a fourth socket of the address was accepted")
 		}
-		if s, status := in.TryDial(t, servertest.DialOptions{From: "203.0.113.8"}); s == nil {
-			t.Errorf("another address: %d", status)
+		if !tryFrom(t, in, "198.51.100.8") {
+			t.Error("another address was refused")
 		}
 		idle[0].Send(wire.ClientFrame{Type: wire.TypeHello, Token: servertest.Token(alice, nil), Device: "d"})
 		servertest.As[wire.Welcome](idle[0])
 		testwait.Advance(time.Millisecond)
-		if s, status := in.TryDial(t, servertest.DialOptions{From: "203.0.113.7"}); s == nil {
-			t.Errorf("after one socket has said hello: %d", status)
+		if !tryFrom(t, in, "203.0.113.7") {
+			t.Error("refused after one socket has said hello")
 		}
 		testwait.Advance(wire.HelloWithin + 5*time.Second)
 		for range 3 {
-			if s, status := in.TryDial(t, servertest.DialOptions{From: "203.0.113.7"}); s == nil {
-				t.Errorf("after the silent sockets were closed: %d", status)
+			if !tryFrom(t, in, "203.0.113.7") {
+				t.Error("refused after the silent sockets were closed")
 			}
+		}
+	})
+}
+
+// One IPv6 network does not get around the limit with its many addresses, and neither do the networks of one site.
+func TestSocketsWithoutHelloOfOneIPv6Network(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rig := servertest.New(t, alice, bob)
+		in := rig.Start(func(d *server.Deps) { d.Greetings, d.Proxies = server.Greetings{Near: 3, Far: 5}, 1 })
+		accepted := 0
+		for i := range 20 {
+			if tryFrom(t, in, fmt.Sprintf("2001:db8:1:2::%x", i)) {
+				accepted++
+			}
+		}
+		if accepted != 3 {
+			t.Errorf("%d sockets of one /64 were accepted, want 3", accepted)
+		}
+		for i := range 20 {
+			if tryFrom(t, in, fmt.Sprintf("2001:db8:1:1%x::1", i)) {
+				accepted++
+			}
+		}
+		if accepted != 5 {
+			t.Errorf("%d sockets of one /48 were accepted, want 5", accepted)
+		}
+		if !tryFrom(t, in, "2001:db8:2::1") || !tryFrom(t, in, "203.0.113.7") {
+			t.Error("another network was refused")
+		}
+	})
+}
+
+// Sockets that have not said hello leave two thirds of the places to those that have, wherever they come from.
+func TestSocketsWithoutHelloGetAThirdOfThePlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rig := servertest.New(t, alice, bob)
+		in := rig.Start(func(d *server.Deps) { d.MaxSockets, d.Proxies = 12, 1 })
+		for range 5 {
+			in.Join(t, alice)
+		}
+		accepted := 0
+		for i := range 20 {
+			if tryFrom(t, in, fmt.Sprintf("203.0.%d.7", i)) {
+				accepted++
+			}
+		}
+		if accepted != 4 {
+			t.Errorf("%d sockets without a hello were accepted, want 4", accepted)
+		}
+		testwait.Advance(wire.HelloWithin + 5*time.Second)
+		for range 5 {
+			in.Join(t, bob)
+		}
+	})
+}
+
+// With two proxies, such as an external load balancer in front of Cloud Run, the clients have addresses of their own.
+func TestTwoProxies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rig := servertest.New(t, alice, bob)
+		in := rig.Start(func(d *server.Deps) { d.Greetings, d.Proxies = server.Greetings{Near: 1}, 2 })
+		for i := range 3 {
+			if !tryFrom(t, in, fmt.Sprintf("203.0.113.%d, 198.51.100.1", i)) {
+				t.Error("a client was counted by the address of the load balancer")
+			}
+		}
+		if tryFrom(t, in, "203.0.113.2, 198.51.100.9") {
+			t.Error("a client was counted by the address of the front end")
 		}
 	})
 }

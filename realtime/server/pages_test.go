@@ -276,10 +276,41 @@ func TestConfig(t *testing.T) {
 	}
 	want := `{"api_base":"https://api.example.org",` +
 		`"firebase":{"apiKey":"k","authDomain":"p.firebaseapp.com","projectId":"p"},` +
-		`"realtime_url":"wss://chat.example.org/ws"}`
+		`"origins":["https://chat.example.org"],"realtime_url":"wss://chat.example.org/ws"}`
 	b, err := json.Marshal(got)
 	if err != nil || string(b) != want {
 		t.Errorf("got %s", b)
+	}
+}
+
+// A request for /ws that is not a handshake gets a response that says what is missing (RFC 9110, sections 15.5.6 and
+// 15.5.22), with the problem details that every error has.
+func TestRequestsForSocketsThatAreNotHandshakes(t *testing.T) {
+	srv := pagesServer(t, nil)
+	upgrade := []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==",
+		"Origin", "https://chat.example.org"}
+	for name, tc := range map[string]struct {
+		method  string
+		headers []string
+		status  int
+		code    string
+		header  string // "name: value" that the response has
+	}{
+		"a page":         {"GET", nil, 426, "upgrade_required", "Upgrade: websocket"},
+		"POST":           {"POST", upgrade, 405, "method_not_allowed", "Allow: GET"},
+		"an old version": {"GET", append(upgrade, "Sec-WebSocket-Version", "8"), 400, "bad_request", "Sec-WebSocket-Version: 13"},
+		"another origin": {"GET", append(upgrade, "Origin", "https://evil.example.org"), 403, "origin_refused",
+			"Cache-Control: no-store"},
+	} {
+		r := request(t, srv, tc.method, "http://x/ws", tc.headers...)
+		var p struct{ Code string }
+		if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		key, value, _ := strings.Cut(tc.header, ": ")
+		if r.StatusCode != tc.status || p.Code != tc.code || r.Header.Get(key) != value {
+			t.Errorf("%s: %d %s, %s %q", name, r.StatusCode, p.Code, key, r.Header.Get(key))
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phoenixchat/phoenixchat/realtime/clientaddr"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/logging"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
@@ -127,9 +128,14 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 // fail responds with err as problem details (RFC 9457), and logs it: an internal error at error level, and an error of
 // the caller, or a dependency that is unavailable, at info level.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	s.failWith(w, r, problem.Of(err).Kind.HTTPStatus(), err)
+}
+
+// failWith is fail with another status than that of the kind of err.
+func (s *Server) failWith(w http.ResponseWriter, r *http.Request, status int, err error) {
 	p := problem.Of(err)
-	status := p.Kind.HTTPStatus()
-	attrs := []any{"method", r.Method, "path", r.URL.Path, "status", status, "code", p.Code, "error", err}
+	attrs := []any{"method", r.Method, "path", r.URL.Path, "remote", clientaddr.Of(r, s.deps.Proxies).String(),
+		"status", status, "code", p.Code, "error", err}
 	if status >= 500 && p.Kind != problem.Unavailable && p.Kind != problem.GoingAway {
 		s.log.ErrorContext(r.Context(), "request failed", attrs...)
 	} else {

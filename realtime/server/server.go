@@ -50,6 +50,7 @@ type ClientConfig struct {
 	RealtimeURL     string         `json:"realtime_url"` // ws:// or wss://, with /ws
 	Firebase        FirebaseConfig `json:"firebase"`
 	AuthEmulatorURL string         `json:"auth_emulator_url,omitempty"`
+	Origins         []string       `json:"origins"` // those whose pages may open a socket; New sets them
 }
 
 // FirebaseConfig is the configuration of the Firebase browser SDK. None of it is secret.
@@ -82,9 +83,10 @@ type Deps struct {
 	// MaxSockets limits the sockets of this instance; default 950. Cloud Run allows 1,000 concurrent requests, and pages
 	// need some of them.
 	MaxSockets        int
-	MaxSocketsPerUser int            // on this instance; default 50
-	MaxGreeting       int            // sockets of one address whose hello is not accepted yet; default: no limit
-	Forwarded         bool           // addresses are the last of X-Forwarded-For, as behind Cloud Run's front end
+	MaxSocketsPerUser int            // on this instance; default 10
+	Watched           int            // people whose presence a user may watch in an hour on this instance; default 300
+	Greetings         Greetings      // limits of sockets whose hello is not accepted yet
+	Proxies           int            // trusted proxies that append to X-Forwarded-For; see package clientaddr
 	Limits            session.Limits // of frames; see there for the defaults
 	SocketAgeMin      time.Duration  // a socket is asked to move at a random age from this, default 45 min,
 	SocketAgeMax      time.Duration  // to this, default 55 min; Cloud Run ends it at 60 min
@@ -111,7 +113,7 @@ type Server struct {
 	settler    *settle.Settler
 	sessions   *session.Sessions
 
-	greetings unwelcomed
+	greetings greeting
 	sockets   atomic.Int64 // being served
 	draining  atomic.Bool
 	ready     atomic.Bool // Redis has answered, or 10 s have passed
@@ -123,7 +125,7 @@ func New(deps Deps) (*Server, error) {
 		return nil, err
 	}
 	log := deps.Log.With("instance", deps.Instance)
-	s := &Server{deps: deps, log: log, mux: http.NewServeMux()}
+	s := &Server{deps: deps, log: log, mux: http.NewServeMux(), greetings: greeting{limits: deps.Greetings}}
 	s.subscriber = redissub.New(deps.Redis, redissub.Options{Log: log})
 	s.gates = gate.New(deps.Redis, deps.Gates, gate.Options{Subscriber: s.subscriber, Now: deps.Now, Log: log})
 	deps.Inboxes.Subscriber, deps.Inboxes.Gates, deps.Inboxes.Now, deps.Inboxes.Log = s.subscriber, s.gates, deps.Now, log
@@ -131,18 +133,19 @@ func New(deps Deps) (*Server, error) {
 	deps.Settle.Now, deps.Settle.Log = deps.Now, log
 	s.settler = settle.New(s.inboxes, deps.Publisher, deps.Settle)
 	s.presence = presence.New(deps.Redis, deps.Instance, presence.Options{Subscriber: s.subscriber,
-		Sockets: func() int { return s.sessions.Open() }, Log: log})
+		Gates: s.gates, Sockets: func() int { return s.sessions.Open() }, Log: log})
+	s.gates.OnChange(s.presence.GateChanged)
 	s.sessions = session.New(session.Deps{
 		Inboxes: s.inboxes, Settler: s.settler, Gates: s.gates, Presence: s.presence, Verifier: deps.Verifier,
-		Log: log, Now: deps.Now, Limits: deps.Limits, PerUser: deps.MaxSocketsPerUser,
+		Log: log, Now: deps.Now, Limits: deps.Limits, PerUser: deps.MaxSocketsPerUser, Watched: deps.Watched,
 		AgeMin: deps.SocketAgeMin, AgeMax: deps.SocketAgeMax, GoawayWithin: deps.GoawayWithin,
 		ResyncOver: deps.ResyncOver, DrainOver: deps.DrainOver,
 	})
 	s.upgrader = websocket.Upgrader{
 		HandshakeTimeout: 5 * time.Second, ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
 		WriteBufferPool: &sync.Pool{}, Subprotocols: []string{wire.Subprotocol},
-		// serveSocket checks the origin, and reports a refusal to the client.
-		CheckOrigin: func(*http.Request) bool { return true },
+		CheckOrigin: func(*http.Request) bool { return true }, // serveSocket has checked it
+		Error:       s.handshakeFailed,
 	}
 	if deps.Client != nil {
 		var err error
@@ -190,6 +193,10 @@ func (d *Deps) complete() error {
 	if d.MaxSockets <= 0 {
 		d.MaxSockets = 950
 	}
+	if d.Greetings.All <= 0 {
+		d.Greetings.All = max(d.MaxSockets/3, 1)
+	}
+	d.Config.Origins = append([]string{}, d.Origins...) // not null in JSON
 	return errors.Join(errs...)
 }
 

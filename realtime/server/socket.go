@@ -3,19 +3,22 @@ package server
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/gorilla/websocket"
+
+	"github.com/phoenixchat/phoenixchat/realtime/clientaddr"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/session"
 )
 
 var (
-	// errOrigin closes a socket that a page of another origin has opened.
+	// errOrigin refuses the handshake of a page of another origin. A page cannot distinguish a refused handshake from a
+	// broken network, so our own page compares its origin with those of /config.json.
 	errOrigin = problem.New(problem.Forbidden, "origin_refused",
 		"This page is not allowed to use this chat. Open the chat at its own address.")
 
@@ -23,14 +26,21 @@ var (
 	errSubprotocol = problem.New(problem.Invalid, "protocol_unknown",
 		"This version of the app does not work with the server. Reload the page.")
 
-	// errTooMany refuses a socket that exceeds Deps.MaxSockets.
+	// errUpgrade and errMethod refuse a request for /ws that is not a handshake.
+	errUpgrade = problem.New(problem.Invalid, "upgrade_required", "This address is for WebSockets only.")
+	errMethod  = problem.New(problem.Invalid, "method_not_allowed", "This method is not allowed.")
+	errBad     = problem.New(problem.Invalid, "bad_request", "The WebSocket handshake is not valid.")
+
+	// errTooMany refuses a socket that exceeds Deps.MaxSockets or Deps.Greetings.
 	errTooMany = problem.New(problem.Unavailable, "too_many_sockets",
 		"Too many people are using the chat right now. Please try again in a moment.").WithRetry(5 * time.Second)
 )
 
-// serveSocket serves /ws. It accepts the upgrade of a page of another origin, and then closes the socket with an error.
-// A page cannot distinguish a refused upgrade from a broken network, so it would try again forever.
+// serveSocket serves /ws.
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
+	if err := s.checkHandshake(w, r); err != nil {
+		return
+	}
 	if s.draining.Load() {
 		s.fail(w, r, session.ErrGoingAway)
 		return
@@ -41,69 +51,100 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.sockets.Add(-1)
-	greeted, ok := s.greetings.enter(s.address(r), s.deps.MaxGreeting)
-	if !ok {
-		s.fail(w, r, errTooMany.WithCause(errors.New("too many sockets of one address have not said hello")))
+	remote := clientaddr.Of(r, s.deps.Proxies)
+	greeted, err := s.greetings.enter(remote)
+	if err != nil {
+		s.fail(w, r, errTooMany.WithCause(err))
 		return
 	}
 	defer greeted()
-	conn, err := s.upgrader.Upgrade(w, r, nil) // on error it has sent the response
+	conn, err := s.upgrader.Upgrade(session.Metered(w), r, nil)
 	if err != nil {
-		s.log.InfoContext(r.Context(), "websocket upgrade failed", "error", err)
+		return // handshakeFailed has sent the response
+	}
+	if conn.Subprotocol() == "" {
+		s.sessions.Refuse(r.Context(), conn, remote, errSubprotocol)
 		return
 	}
+	s.sessions.Serve(r.Context(), conn, remote, greeted)
+}
+
+// checkHandshake refuses a request that is not the handshake of a page of an allowed origin.
+func (s *Server) checkHandshake(w http.ResponseWriter, r *http.Request) error {
 	origin := r.Header["Origin"]
 	switch {
+	case r.Method != http.MethodGet:
+		w.Header().Set("Allow", http.MethodGet)
+		s.failWith(w, r, http.StatusMethodNotAllowed, errMethod)
+		return errMethod
+	case !websocket.IsWebSocketUpgrade(r):
+		w.Header().Set("Upgrade", "websocket") // RFC 9110, section 15.5.22
+		w.Header().Set("Connection", "Upgrade")
+		s.failWith(w, r, http.StatusUpgradeRequired, errUpgrade)
+		return errUpgrade
 	case len(origin) != 1 || !slices.Contains(s.deps.Origins, origin[0]):
-		s.sessions.Refuse(r.Context(), conn, errOrigin.WithCause(fmt.Errorf("origin %.200q", origin)))
-	case conn.Subprotocol() == "":
-		s.sessions.Refuse(r.Context(), conn, errSubprotocol)
-	default:
-		s.sessions.Serve(r.Context(), conn, greeted)
+		s.fail(w, r, errOrigin.WithCause(fmt.Errorf("origin %.200q", origin)))
+		return errOrigin
 	}
+	return nil
 }
 
-// address returns the address of the client, for MaxGreeting.
-func (s *Server) address(r *http.Request) string {
-	if s.deps.Forwarded {
-		// The front end appends the address that it has seen. The client may have sent any addresses before it.
-		all := strings.Split(r.Header.Get("X-Forwarded-For"), ",")
-		return strings.TrimSpace(all[len(all)-1])
+// handshakeFailed responds to a handshake that the WebSocket library refuses.
+func (s *Server) handshakeFailed(w http.ResponseWriter, r *http.Request, status int, why error) {
+	if status >= 500 {
+		s.fail(w, r, why)
+		return
 	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
+	w.Header().Set("Sec-WebSocket-Version", "13") // RFC 6455, section 4.2.2
+	s.failWith(w, r, status, errBad.WithCause(why))
 }
 
-// unwelcomed counts the open sockets of each address whose hello was not accepted yet. Such a socket uses up capacity
-// before the client has proved who it is.
-type unwelcomed struct {
-	mu sync.Mutex
-	by map[string]int
+// Greetings limits the open sockets whose hello is not accepted yet. Such a socket uses up capacity before the client
+// has proved who it is. A limit of 0 is no limit, except for All.
+type Greetings struct {
+	Near int // of one near network, as in package clientaddr
+	Far  int // of one far network
+	All  int // of the instance; default: a third of Deps.MaxSockets
 }
 
-// enter counts one more socket of the address, if there are fewer than limit (0: no limit). leave undoes it; it may be
+// greeting counts these sockets.
+type greeting struct {
+	limits Greetings
+
+	mu        sync.Mutex
+	all       int
+	near, far map[netip.Prefix]int
+}
+
+// enter counts one more socket of the address, or returns an error if there are too many. leave undoes it; it may be
 // called more than once.
-func (g *unwelcomed) enter(address string, limit int) (leave func(), ok bool) {
-	if limit <= 0 {
-		return func() {}, true
-	}
+func (g *greeting) enter(a netip.Addr) (leave func(), err error) {
+	near, far := clientaddr.Networks(a)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.by[address] >= limit {
-		return nil, false
+	switch {
+	case g.limits.Near > 0 && g.near[near] >= g.limits.Near:
+		return nil, fmt.Errorf("too many sockets of %v have not said hello", near)
+	case g.limits.Far > 0 && g.far[far] >= g.limits.Far:
+		return nil, fmt.Errorf("too many sockets of %v have not said hello", far)
+	case g.all >= g.limits.All:
+		return nil, errors.New("too many sockets have not said hello")
 	}
-	if g.by == nil {
-		g.by = map[string]int{}
+	if g.near == nil {
+		g.near, g.far = map[netip.Prefix]int{}, map[netip.Prefix]int{}
 	}
-	g.by[address]++
+	g.all++
+	g.near[near]++
+	g.far[far]++
 	return sync.OnceFunc(func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if g.by[address]--; g.by[address] == 0 {
-			delete(g.by, address)
+		g.all--
+		if g.near[near]--; g.near[near] == 0 {
+			delete(g.near, near)
 		}
-	}), true
+		if g.far[far]--; g.far[far] == 0 {
+			delete(g.far, far)
+		}
+	}), nil
 }

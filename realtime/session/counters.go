@@ -17,7 +17,10 @@ type Counters struct {
 	BadFrames     counter.Count // frames that could not be decoded
 	UnknownFrames counter.Count // frames of a later version of the protocol, ignored
 	RateLimited   counter.Count // frames refused for their rate
-	WorkRefused   counter.Count // sends refused because the socket's queue was full: Redis is slow
+	Stalled       counter.Count // times that a socket was not read because its queue of sends was full
+	UnknownUIDs   counter.Count // frames refused because the user has named too many users who do not exist
+	MarksDropped  counter.Count // read marks beside a user who has not written to the reader, or across a block
+	WatchRefused  counter.Count // people whose presence was not reported because the user watches too many
 	WindowFull    counter.Count // times that a socket reached 256 unacknowledged messages
 	ReadFailed    counter.Count // reads of a stream that failed and were retried
 	Gaps          counter.Count // second welcomes on a socket, because events may be missing
@@ -32,4 +35,6 @@ type Counters struct {
 	Slow           counter.Count // a write took longer than 10 s
 	Refusals       counter.Count // the server closed it with an error
 	Moved          counter.Count // the server closed it because it stayed after a goaway
+	Replaced       counter.Count // the user opened too many; also in Refusals
+	Floods         counter.Count // too many control frames or fragments; also in Refusals
 }

@@ -59,7 +59,7 @@ func (s *session) feedEvents() {
 func (f *feeder) sendWelcome(resumed bool) bool {
 	f.caughtUp = false
 	return f.push(wire.Welcome{
-		UID: f.uid, Now: chat.MicrosOf(f.deps.Now()), Resumed: resumed, Limits: wire.DefaultLimits(),
+		UID: f.uid, Now: chat.MicrosOf(f.deps.Now()), Resumed: resumed, Limits: f.deps.Announced,
 	})
 }
 

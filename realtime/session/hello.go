@@ -30,6 +30,7 @@ func (s *session) hello() error {
 	}
 	s.startServing()
 	s.counters.Welcomed.Add(1)
+	s.log.Info("socket opened")
 	return nil
 }
 
@@ -50,8 +51,8 @@ func (s *session) readHello() (wire.ClientFrame, error) {
 			return f, ErrHelloExpected.WithCause(fmt.Errorf("first frame is %q", f.Type))
 		}
 		s.counters.UnknownFrames.Add(1)
-		if _, ok := allow(s.strikes); !ok {
-			return f, ErrRateLimited
+		if err := s.strike(); err != nil {
+			return f, err
 		}
 	}
 }
@@ -67,9 +68,6 @@ func (s *session) admit(cursor string) error {
 	if err := s.setGate(g); err != nil {
 		return err
 	}
-	if s.user, err = s.sessions.joinUser(s.uid); err != nil {
-		return err
-	}
 	// Subscribe before Attach, so that no event is missed between the two.
 	if s.feed, err = d.Inboxes.Subscribe(s.ctx, s.uid); err != nil {
 		return err
@@ -78,7 +76,13 @@ func (s *session) admit(cursor string) error {
 		return err
 	}
 	s.window = d.Settler.Open(s.uid, s.attach)
-	s.watcher = d.Presence.Watch()
+	s.mu.Lock()
+	s.watcher = d.Presence.Watch(s.uid)
+	s.watcher.SetBlocked(s.gate.Blocked)
+	s.mu.Unlock()
+	// Last, so that a hello that fails does not end another socket of the user.
+	s.user = s.sessions.joinUser(s.uid, s)
+	s.in.userBytes = s.user.bytes
 	if err := d.Presence.Join(s.ctx, s.uid); err != nil {
 		s.log.Info("presence could not be updated for a new socket", "error", err)
 	}
@@ -113,5 +117,15 @@ func (s *session) setGate(g gate.Gate) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gate = g
+	if s.watcher != nil {
+		s.watcher.SetBlocked(g.Blocked)
+	}
 	return g.Admit(s.claims.AuthTime)
+}
+
+// blocks reports whether the user has blocked uid.
+func (s *session) blocks(uid string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gate.Blocks(uid)
 }

@@ -166,26 +166,35 @@ func TestGateAtHello(t *testing.T) {
 	}
 }
 
-func TestOriginsAndProtocols(t *testing.T) {
-	for name, tc := range map[string]struct {
-		o    servertest.DialOptions
-		code string
-	}{
-		"another host":     {servertest.DialOptions{Origin: "https://evil.example.org"}, "origin_refused"},
-		"another scheme":   {servertest.DialOptions{Origin: "http://chat.example.org"}, "origin_refused"},
-		"another port":     {servertest.DialOptions{Origin: "https://chat.example.org:8443"}, "origin_refused"},
-		"a longer host":    {servertest.DialOptions{Origin: "https://chat.example.org.evil.org"}, "origin_refused"},
-		"a sandboxed page": {servertest.DialOptions{Origin: "null"}, "origin_refused"},
-		"no origin":        {servertest.DialOptions{Origin: "-"}, "origin_refused"},
-		"no protocol":      {servertest.DialOptions{Subprotocol: "-"}, "protocol_unknown"},
-		"a later protocol": {servertest.DialOptions{Subprotocol: "chat.v2"}, "protocol_unknown"},
-		"in upper case":    {servertest.DialOptions{Origin: "HTTPS://chat.example.org"}, "origin_refused"},
+// A page of another origin gets no socket at all.
+func TestOriginsAreCheckedInTheHandshake(t *testing.T) {
+	for name, origin := range map[string]string{
+		"another host":     "https://evil.example.org",
+		"another scheme":   "http://chat.example.org",
+		"another port":     "https://chat.example.org:8443",
+		"a longer host":    "https://chat.example.org.evil.org",
+		"a sandboxed page": "null",
+		"no origin":        "-",
+		"in upper case":    "HTTPS://chat.example.org",
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
-				s := in.Dial(t, tc.o)
+				s, status := in.TryDial(t, servertest.DialOptions{Origin: origin})
+				if s != nil || status != 403 {
+					t.Errorf("socket %v, status %d", s != nil, status)
+				}
+			})
+		})
+	}
+}
+
+func TestProtocols(t *testing.T) {
+	for name, protocol := range map[string]string{"no protocol": "-", "a later protocol": "chat.v2"} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+				s := in.Dial(t, servertest.DialOptions{Subprotocol: protocol})
 				s.Send(hello(servertest.Token(alice, nil), ""))
-				wantError(t, s.Closed(websocket.ClosePolicyViolation), tc.code)
+				wantError(t, s.Closed(websocket.ClosePolicyViolation), "protocol_unknown")
 			})
 		})
 	}
@@ -239,18 +248,59 @@ func TestStoreIsSlowAtHello(t *testing.T) {
 	})
 }
 
-func TestTooManySocketsOfAUser(t *testing.T) {
-	limit := func(d *server.Deps) { d.MaxSocketsPerUser = 2 }
+// The oldest socket makes room for a new one. Its close code keeps the client from coming back at once.
+func TestOldestSocketOfAUserIsReplaced(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		var sockets []*servertest.Socket
+		for range 11 {
+			sockets = append(sockets, in.Join(t, alice))
+		}
+		b := in.Join(t, bob)
+		wantError(t, sockets[0].Closed(4409), "socket_replaced")
+		for _, s := range append(sockets[1:], b) {
+			s.Send(wire.ClientFrame{Type: wire.TypePing})
+			servertest.As[wire.Pong](s)
+		}
+		sockets[5].Close()
+		testwait.Advance(time.Second)
+		in.Join(t, alice) // there is room
+		sockets[1].Send(wire.ClientFrame{Type: wire.TypePing})
+		servertest.As[wire.Pong](sockets[1])
+	})
+}
+
+// A hello that fails replaces no socket.
+func TestFailedHelloReplacesNothing(t *testing.T) {
+	limit := func(d *server.Deps) { d.MaxSocketsPerUser = 1 }
 	bubble(t, limit, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		first := in.Join(t, alice)
-		in.Join(t, alice)
 		s := in.Dial(t, servertest.DialOptions{})
+		in.Redis.Down(true)
 		s.Send(hello(servertest.Token(alice, nil), ""))
-		wantError(t, s.Closed(websocket.ClosePolicyViolation), "too_many_sockets")
-		in.Join(t, bob)
-		first.Close()
-		testwait.Advance(time.Second)
+		wantError(t, s.Closed(websocket.CloseTryAgainLater), "unavailable")
+		in.Redis.Down(false)
+		first.Send(wire.ClientFrame{Type: wire.TypePing})
+		servertest.Until[wire.Pong](first)
+	})
+}
+
+// Sockets that were sent a goaway do not count: the client is moving to others.
+func TestMovingSocketsAreNotCounted(t *testing.T) {
+	change := func(d *server.Deps) {
+		d.MaxSocketsPerUser, d.SocketAgeMin, d.SocketAgeMax = 2, 20*time.Minute, 20*time.Minute
+	}
+	bubble(t, change, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+		old := []*servertest.Socket{in.Join(t, alice), in.Join(t, alice)}
+		for _, s := range old {
+			waitFor[wire.Goaway](t, s, time.Hour)
+		}
+		young := []*servertest.Socket{in.Join(t, alice), in.Join(t, alice)}
+		for _, s := range append(old, young...) {
+			s.Send(wire.ClientFrame{Type: wire.TypePing})
+			servertest.Until[wire.Pong](s)
+		}
 		in.Join(t, alice)
+		wantError(t, young[0].Closed(4409), "socket_replaced")
 	})
 }
 

@@ -266,7 +266,8 @@ func TestSlowReader(t *testing.T) {
 }
 
 func TestDrain(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+	many := func(d *server.Deps) { d.MaxSocketsPerUser = 20 }
+	bubble(t, many, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		second := rig.Start(nil)
 		var sockets []*servertest.Socket
 		for range 20 {

@@ -16,20 +16,28 @@ type Rate struct {
 
 func (r Rate) limiter() *rate.Limiter { return rate.NewLimiter(rate.Limit(r.PerSecond), r.Burst) }
 
-// timeFor returns how long n events take once the burst is used up, at least a second and at most a minute.
-func (r Rate) timeFor(n int) time.Duration {
-	return min(max(time.Duration(float64(n)/r.PerSecond*float64(time.Second)), time.Second), time.Minute)
+// timeFor returns how long n events take once the burst is used up, at least a second and at most a minute. n may be a
+// part of an event.
+func (r Rate) timeFor(n float64) time.Duration {
+	return min(max(time.Duration(n/r.PerSecond*float64(time.Second)), time.Second), time.Minute)
 }
 
 // Limits are the rate limits of a socket and of a user. A person does not reach them, not even with a device that was
-// offline for a long time. They stop floods.
+// offline for a long time. They stop floods. The limits of a user apply to all sockets of the user on one instance.
 type Limits struct {
-	Sends     Rate // sends of one socket; more of them wait in its queue; default 20/s, burst 200
-	UserSends Rate // sends of one user on this instance; more of them wait; default 30/s, burst 500
-	Frames    Rate // frames of any type of one socket; default 100/s, burst 500
-	Typing    Rate // typing frames of one socket; more of them are dropped; default 2/s, burst 10
-	Watches   Rate // watch lists of one socket; the newest waits; default 1/s, burst 10
-	Strikes   Rate // refused frames of one socket; more of them close it; default 1/s, burst 60
+	Sends       Rate // sends of one socket; more of them wait in its queue; default 20/s, burst 200
+	UserSends   Rate // sends of one user; more of them wait; default 30/s, burst 500
+	Frames      Rate // frames of any type of one socket; default 100/s, burst 500
+	Overhead    Rate // control frames and small fragments of one socket; more of them close it; default 50/s, burst 500
+	Bytes       Rate // bytes of one socket; more of them are read later; default 768 KiB/s, burst 2 MiB
+	UserBytes   Rate // bytes of one user, likewise; default 1 MiB/s, burst 4 MiB
+	Unknown     Rate // frames of unknown types of one socket; more of them are strikes; default 5/s, burst 20
+	Typing      Rate // typing frames of one socket; more of them are dropped; default 2/s, burst 10
+	Watches     Rate // watch lists of one socket; the newest waits; default 1/s, burst 10
+	Reads       Rate // read marks of one socket; more of them wait; default 2/s, burst 60
+	UserReads   Rate // read marks of one user; more of them wait; default 2/s, burst 60
+	UnknownUIDs Rate // users who do not exist that one user names; default 10 a minute, burst 10
+	Strikes     Rate // refused frames of one socket; more of them close it; default 1/s, burst 60
 }
 
 // WithDefaults returns l with every unset limit replaced by its default.
@@ -42,8 +50,15 @@ func (l Limits) WithDefaults() Limits {
 	set(&l.Sends, 20, 200)
 	set(&l.UserSends, 30, 500)
 	set(&l.Frames, 100, 500)
+	set(&l.Overhead, 50, 500)
+	set(&l.Bytes, 768<<10, 2<<20)
+	set(&l.UserBytes, 1<<20, 4<<20)
+	set(&l.Unknown, 5, 20)
 	set(&l.Typing, 2, 10)
 	set(&l.Watches, 1, 10)
+	set(&l.Reads, 2, 60)
+	set(&l.UserReads, 2, 60)
+	set(&l.UnknownUIDs, 10.0/60, 10)
 	set(&l.Strikes, 1, 60)
 	return l
 }
@@ -63,6 +78,18 @@ func allow(l *rate.Limiter) (wait time.Duration, ok bool) {
 	}
 	r.CancelAt(now)
 	return max(delay, 100*time.Millisecond), false
+}
+
+// allowBoth uses up one event of both limiters, or returns how long to wait for the next.
+func allowBoth(a, b *rate.Limiter) (wait time.Duration, ok bool) {
+	now := time.Now()
+	first, second := a.ReserveN(now, 1), b.ReserveN(now, 1)
+	if wait = max(first.DelayFrom(now), second.DelayFrom(now)); wait == 0 {
+		return 0, true
+	}
+	first.CancelAt(now)
+	second.CancelAt(now)
+	return max(wait, 100*time.Millisecond), false
 }
 
 // reserve uses up one event of each limiter, now or in the future, and returns how long to wait until it may happen.

@@ -55,6 +55,9 @@ func (s *session) handlePings() {
 	})
 	s.conn.SetPingHandler(func(data string) error {
 		s.extendReadDeadline()
+		if s.ctx.Err() != nil {
+			return nil
+		}
 		err := s.conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(time.Second))
 		var timeout net.Error
 		if errors.Is(err, websocket.ErrCloseSent) || errors.As(err, &timeout) && timeout.Timeout() {
@@ -116,6 +119,9 @@ func (s *session) readData() ([]byte, error) {
 	// Reading one byte more than the limit shows that a frame is too large, without reading all of it. The limit of
 	// gorilla/websocket (SetReadLimit) would close the connection before the client receives the error.
 	s.buf = s.buf[:0]
+	if cap(s.buf) > keepBuffer {
+		s.buf = nil
+	}
 	limited := io.LimitReader(r, chat.MaxFrameSize+1)
 	for {
 		s.buf = slices.Grow(s.buf, 512)
@@ -175,31 +181,55 @@ func (s *session) handleFrame(f wire.ClientFrame) error {
 		return ErrHelloRepeated
 	default:
 		s.counters.UnknownFrames.Add(1)
+		if !s.unknown.Allow() {
+			return s.strike()
+		}
 	}
 	return nil
 }
 
-// handleSend checks a message and queues it for the worker, which applies the rate limits. A long outbox is therefore
-// slowed down. Only a client that keeps sending while it is slowed down is refused.
+// handleSend checks a message and queues it for the worker, which applies the rate limits. If the queue is full, it
+// waits, and nothing more is read from the client. A long outbox is therefore slowed down, and so is a flood.
 func (s *session) handleSend(f wire.ClientFrame) error {
 	s.counters.Sends.Add(1)
-	m := chat.Message{ID: f.ID, Conversation: chat.ConversationID(s.uid, f.To),
+	m := &chat.Message{ID: f.ID, Conversation: chat.ConversationID(s.uid, f.To),
 		From: s.uid, To: f.To, Body: f.Body, At: f.At, ReplyTo: f.ReplyTo}
 	if err := m.CheckSend(s.deps.Now()); err != nil {
 		s.refuse(err, f.ID)
 		return nil
 	}
+	if s.user.reserve(s, sendSize(m)) {
+		select {
+		case s.sends <- m:
+			return nil
+		default:
+			s.user.release(s, sendSize(m))
+		}
+	}
+	s.counters.Stalled.Add(1)
+	s.in.pause()
+	s.queueWhenFree(m)
+	s.in.resume()
+	s.extendReadDeadline() // the client was not silent: nobody listened
+	return nil
+}
+
+// queueWhenFree queues m when the queue has room, or drops it when the socket ends.
+func (s *session) queueWhenFree(m *chat.Message) {
+	s.user.wait(1)
+	defer s.user.wait(-1)
+	for !s.user.reserve(s, sendSize(m)) {
+		select {
+		case <-s.room:
+		case <-s.ctx.Done():
+			return
+		}
+	}
 	select {
 	case s.sends <- m:
-		return nil
-	default:
+	case <-s.ctx.Done():
+		s.user.release(s, sendSize(m))
 	}
-	if s.throttled.Load() {
-		return s.refuseTooFast(s.deps.Limits.Sends.timeFor(queueSends), f.ID)
-	}
-	s.counters.WorkRefused.Add(1)
-	s.refuse(problem.ErrUnavailable.WithCause(errors.New("the socket's queue of sends is full")), f.ID)
-	return nil
 }
 
 // handleAck records what the device has stored. A cursor that this server cannot have issued is refused. The window

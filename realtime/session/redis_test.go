@@ -109,7 +109,8 @@ func TestRedisIsCutOff(t *testing.T) {
 
 // After a resync all sockets of an instance are asked to reconnect, but not all at once.
 func TestResyncIsSpread(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+	many := func(d *server.Deps) { d.MaxSocketsPerUser = 20 }
+	bubble(t, many, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		var sockets []*servertest.Socket
 		for range 20 {
 			sockets = append(sockets, in.Join(t, alice))

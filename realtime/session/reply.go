@@ -27,7 +27,7 @@ func (s *session) refuseTooFast(wait time.Duration, id string) error {
 // strike counts a refused frame. It returns an error, which ends the socket, if the client has sent too many of them.
 func (s *session) strike() error {
 	if _, ok := allow(s.strikes); !ok {
-		return ErrRateLimited.WithRetry(30 * time.Second)
+		return ErrRateLimited.WithRetry(floodRetry)
 	}
 	return nil
 }
@@ -40,13 +40,21 @@ func (s *session) push(f wire.ServerFrame) bool {
 		s.end(problem.Of(err))
 		return false
 	}
+	n := outSize(data)
+	if !s.outBytes.TryAcquire(n) && s.outBytes.Acquire(s.ctx, n) != nil {
+		return false
+	}
 	select {
 	case s.out <- data:
 		return true
 	case <-s.ctx.Done():
+		s.outBytes.Release(n)
 		return false
 	}
 }
+
+// outSize returns how much of outBytes a frame needs.
+func outSize(data []byte) int64 { return int64(min(len(data), queueFrameBytes)) }
 
 // pushHint queues f for the writer if the queue has room, and drops it otherwise.
 func (s *session) pushHint(f wire.ServerFrame) {
@@ -55,10 +63,15 @@ func (s *session) pushHint(f wire.ServerFrame) {
 		s.end(problem.Of(err))
 		return
 	}
-	select {
-	case s.out <- data:
-		s.counters.Hints.Add(1)
-	default:
-		s.counters.HintsDropped.Add(1)
+	n := outSize(data)
+	if s.outBytes.TryAcquire(n) {
+		select {
+		case s.out <- data:
+			s.counters.Hints.Add(1)
+			return
+		default:
+			s.outBytes.Release(n)
+		}
 	}
+	s.counters.HintsDropped.Add(1)
 }

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -32,14 +33,17 @@ const (
 	echoWithin    = time.Second      // from our close frame to the client's
 	retryRedisMin = 500 * time.Millisecond
 	retryRedisMax = 5 * time.Second
+	floodRetry    = 30 * time.Second // after a socket was closed for a flood
 )
 
 // Sizes of a socket's queues.
 const (
-	queueFrames  = 64 // frames for the writer
-	queueSends   = 64 // sends for the worker
-	queueTyping  = 8  // typing frames for the worker
-	maxReadMarks = 64 // conversations with a read mark for the worker
+	queueFrames     = 64        // frames for the writer, …
+	queueFrameBytes = 256 << 10 // … and their bytes; a larger frame waits until the queue is empty
+	queueSends      = 64        // sends for the worker; their bytes are limited as well, see user
+	queueTyping     = 8         // typing frames for the worker
+	maxReadMarks    = 64        // conversations with a read mark for the worker
+	keepBuffer      = 16 << 10  // bytes of a read buffer that is kept for the next frame
 )
 
 // session is one socket.
@@ -48,6 +52,7 @@ type session struct {
 	deps     *Deps
 	counters *Counters
 	conn     *websocket.Conn
+	in       *inbound // below conn
 	log      *slog.Logger
 
 	greeted func() // reports that the hello has succeeded or failed; the reader calls it once or more
@@ -58,12 +63,14 @@ type session struct {
 	wg     sync.WaitGroup // the goroutines that the reader owns
 
 	// Queues; see the package comment.
-	out        chan []byte       // frames for the writer
-	goaways    chan wire.Goaway  // at most one; the writer sends it before the frames in out
-	sends      chan chat.Message // for the worker
-	typingTo   chan string       // for the worker: uids to notify that the user is typing
-	workerWake chan struct{}     // signals the worker that there are read marks or a watch list
-	ackArrived chan struct{}     // signals the feeder that an ack arrived
+	out        chan []byte         // frames for the writer
+	outBytes   *semaphore.Weighted // bytes of the frames in out and of the one that is being written
+	goaways    chan wire.Goaway    // at most one; the writer sends it before the frames in out
+	sends      chan *chat.Message  // for the worker
+	room       chan struct{}       // signals the reader that there may be room for a send
+	typingTo   chan string         // for the worker: uids to notify that the user is typing
+	workerWake chan struct{}       // signals the worker that there are read marks or a watch list
+	ackArrived chan struct{}       // signals the feeder that an ack arrived
 
 	// Set by the reader during the hello, before the feeder and the worker start.
 	uid     string
@@ -75,12 +82,17 @@ type session struct {
 	watcher *presence.Watcher
 
 	// Reader only.
-	frames, typing, strikes *rate.Limiter
+	frames, unknown, typing *rate.Limiter
 	buf                     []byte
 
-	// Worker only, except that the reader loads throttled.
-	ownSends, watches *rate.Limiter
-	throttled         atomic.Bool // the worker waits for the rate limit of sends
+	// Reader and worker; safe for concurrent use.
+	strikes *rate.Limiter
+
+	// Worker only.
+	ownSends, ownReads, watches *rate.Limiter
+	watchRefusedUntil           time.Time // until when the client knows that it watches too many people
+
+	queued int // bytes of sends that wait for the worker; guarded by user.mu
 
 	// Guarded by mu.
 	mu           sync.Mutex
@@ -94,19 +106,28 @@ type session struct {
 	leaving      bool // a goaway was sent or is queued
 }
 
-func newSession(ctx context.Context, ss *Sessions, conn *websocket.Conn) *session {
+func newSession(ctx context.Context, ss *Sessions, conn *websocket.Conn, remote netip.Addr) *session {
 	limits := ss.deps.Limits
+	in, ok := conn.NetConn().(*inbound)
+	if !ok {
+		panic("session: the handshake did not use Metered")
+	}
 	s := &session{
 		sessions: ss, deps: &ss.deps, counters: &ss.counters,
-		conn: conn, log: ss.deps.Log.With("remote", conn.RemoteAddr().String()), greeted: func() {},
-		out: make(chan []byte, queueFrames), goaways: make(chan wire.Goaway, 1),
-		sends: make(chan chat.Message, queueSends), typingTo: make(chan string, queueTyping),
-		workerWake: make(chan struct{}, 1), ackArrived: make(chan struct{}, 1),
-		frames: limits.Frames.limiter(), typing: limits.Typing.limiter(), strikes: limits.Strikes.limiter(),
-		ownSends: limits.Sends.limiter(), watches: limits.Watches.limiter(),
-		readMarks: map[string]chat.Micros{},
+		conn: conn, in: in, log: ss.deps.Log.With("remote", remote.String()), greeted: func() {},
+		out: make(chan []byte, queueFrames), outBytes: semaphore.NewWeighted(queueFrameBytes),
+		goaways: make(chan wire.Goaway, 1), sends: make(chan *chat.Message, queueSends), room: make(chan struct{}, 1),
+		typingTo: make(chan string, queueTyping), workerWake: make(chan struct{}, 1), ackArrived: make(chan struct{}, 1),
+		frames: limits.Frames.limiter(), unknown: limits.Unknown.limiter(), typing: limits.Typing.limiter(),
+		strikes: limits.Strikes.limiter(), ownSends: limits.Sends.limiter(), ownReads: limits.Reads.limiter(),
+		watches: limits.Watches.limiter(), readMarks: map[string]chat.Micros{},
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	in.bytes, in.overhead = limits.Bytes.limiter(), limits.Overhead.limiter()
+	in.flooded = func(why error) {
+		s.counters.Floods.Add(1)
+		s.end(ErrRateLimited.WithRetry(floodRetry).WithCause(why))
+	}
 	return s
 }
 
@@ -154,6 +175,7 @@ func (s *session) serve() {
 	start := time.Now()
 	s.run("writer", s.writeFrames)
 	s.read()
+	s.in.stopTimer()
 	s.mu.Lock()
 	for _, t := range s.timers {
 		t.Stop()
@@ -184,7 +206,7 @@ func (s *session) serve() {
 		}
 	}
 	if s.user != nil {
-		s.sessions.leaveUser(s.user)
+		s.user.leave(s)
 	}
 	s.logEnd(time.Since(start))
 }
@@ -198,6 +220,9 @@ func (s *session) logEnd(age time.Duration) {
 		c.Moved.Add(1)
 	case errors.As(why, &p):
 		c.Refusals.Add(1)
+		if p.Kind == problem.Replaced {
+			c.Replaced.Add(1)
+		}
 		level := slog.LevelInfo
 		if p.Kind == problem.Internal {
 			level = slog.LevelError
@@ -214,6 +239,13 @@ func (s *session) logEnd(age time.Duration) {
 		c.Lost.Add(1)
 	}
 	s.log.Debug("socket ended", "error", why, "age", age)
+}
+
+// isStaying reports whether the socket is open and was not sent a goaway.
+func (s *session) isStaying() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ctx.Err() == nil && !s.leaving
 }
 
 // goaway asks the client to open another socket, keeps serving this one for the given time, and then closes it. Only

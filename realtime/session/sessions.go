@@ -14,7 +14,10 @@
 //	                  └─ replies ─┐
 //	client ◀─ writer ◀─ queue ◀───┴── feeder ◀─ inbox.Feed, the stream, presence
 //
-// Backpressure: if a client is slow, its feeder stops at the full queue or at 256 unacknowledged messages. The feed
+// Backpressure of the client: a full queue of sends, and a client that exceeds its share of bytes, stop the reader, so
+// that the network slows the client down. Nothing is refused or dropped.
+//
+// Backpressure of the server: if a client is slow, its feeder stops at the full queue or at 256 unacknowledged messages. The feed
 // then overflows and is marked as lost, and when there is room again, the feeder reads the stream from where it
 // stopped. No event is dropped, and no other socket waits.
 package session
@@ -23,11 +26,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
-	"golang.org/x/time/rate"
 
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
@@ -48,8 +51,8 @@ var (
 		"The app signed in twice on one connection. Reload the page.")
 	ErrOtherUser = problem.New(problem.Forbidden, "token_other_user",
 		"You are now signed in as a different user. Reload the page.")
-	ErrTooManyOpen = problem.New(problem.TooMany, "too_many_sockets",
-		"The chat is open in too many places at once. Close some of them.").WithRetry(30 * time.Second)
+	ErrReplaced = problem.New(problem.Replaced, "socket_replaced",
+		"You opened the chat in too many places, so it was closed here. Reload the page to use it here.")
 	ErrGoingAway = problem.New(problem.GoingAway, "going_away",
 		"The chat is moving to another server. It will reconnect in a moment.").WithRetry(time.Second)
 )
@@ -73,7 +76,9 @@ type Deps struct {
 	Now      func() time.Time // the server's wall clock; default: time.Now
 
 	Limits       Limits
-	PerUser      int           // sockets of one user on this instance; default 50
+	Announced    wire.Limits   // for the welcome; default: wire.DefaultLimits(), and PerUser in any case
+	PerUser      int           // sockets of one user on this instance; the oldest ones beyond are closed; default 10
+	Watched      int           // people whose presence a user may watch in an hour on this instance; default 300
 	AgeMin       time.Duration // a socket is asked to rotate at a random age from AgeMin; default 45 min
 	AgeMax       time.Duration // to AgeMax; default 55 min
 	GoawayWithin time.Duration // time that a socket has after a rotate or resync; default 1 min
@@ -94,12 +99,6 @@ type Sessions struct {
 	drained  chan struct{} // closed when draining and no socket is open
 }
 
-// user is what the sockets of one user on this instance share. Sessions.mu guards sockets.
-type user struct {
-	sockets int
-	sends   *rate.Limiter
-}
-
 // New returns a Sessions without sockets.
 func New(deps Deps) *Sessions {
 	if deps.Log == nil {
@@ -115,7 +114,14 @@ func New(deps Deps) *Sessions {
 	}
 	deps.Limits = deps.Limits.WithDefaults()
 	if deps.PerUser <= 0 {
-		deps.PerUser = 50
+		deps.PerUser = 10
+	}
+	if deps.Announced == (wire.Limits{}) {
+		deps.Announced = wire.DefaultLimits()
+	}
+	deps.Announced.Sockets = deps.PerUser
+	if deps.Watched <= 0 {
+		deps.Watched = defaultWatched
 	}
 	def(&deps.AgeMin, 45*time.Minute)
 	def(&deps.AgeMax, max(55*time.Minute, deps.AgeMin))
@@ -144,11 +150,12 @@ func (ss *Sessions) Run(ctx context.Context) error {
 	}
 }
 
-// Serve serves one socket until it ends, and closes conn. It returns when the acks of the socket are settled, at most 5
-// s after the end. The end of ctx ends the socket with close code 1001. If greeted is not nil, it is called once or
-// more when the user is known or the socket has ended.
-func (ss *Sessions) Serve(ctx context.Context, conn *websocket.Conn, greeted func()) {
-	s := newSession(ctx, ss, conn)
+// Serve serves one socket until it ends, and closes conn, whose handshake must have used Metered. It returns when the
+// acks of the socket are settled, at most 5 s after the end. The end of ctx ends the socket with close code 1001. The
+// log has the client's address, remote. If greeted is not nil, it is called once or more when the user is known or the
+// socket has ended.
+func (ss *Sessions) Serve(ctx context.Context, conn *websocket.Conn, remote netip.Addr, greeted func()) {
+	s := newSession(ctx, ss, conn, remote)
 	if greeted != nil {
 		s.greeted = greeted
 	}
@@ -169,9 +176,9 @@ func (ss *Sessions) Serve(ctx context.Context, conn *websocket.Conn, greeted fun
 	s.serve()
 }
 
-// Refuse sends why to the client, and closes conn.
-func (ss *Sessions) Refuse(ctx context.Context, conn *websocket.Conn, why *problem.Error) {
-	s := newSession(ctx, ss, conn)
+// Refuse sends why to the client, and closes conn. See Serve about the parameters.
+func (ss *Sessions) Refuse(ctx context.Context, conn *websocket.Conn, remote netip.Addr, why *problem.Error) {
+	s := newSession(ctx, ss, conn, remote)
 	ss.counters.Opened.Add(1)
 	s.end(why)
 	s.serve()
@@ -266,32 +273,22 @@ func (ss *Sessions) spreadGoaways(
 	}
 }
 
-// joinUser counts one more socket of the user.
-func (ss *Sessions) joinUser(uid string) (*user, error) {
+// joinUser adds s to the sockets of the user, and ends the oldest ones beyond Deps.PerUser.
+func (ss *Sessions) joinUser(uid string, s *session) *user {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	ss.sweepUsers()
 	u := ss.users[uid]
 	if u == nil {
-		u = &user{sends: ss.deps.Limits.UserSends.limiter()}
+		u = newUser(ss.deps.Limits)
 		ss.users[uid] = u
 	}
-	if u.sockets >= ss.deps.PerUser {
-		return nil, ErrTooManyOpen
-	}
-	u.sockets++
-	return u, nil
+	u.join(s, ss.deps.PerUser)
+	return u
 }
 
-// leaveUser counts one socket of the user less.
-func (ss *Sessions) leaveUser(u *user) {
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	u.sockets--
-}
-
-// sweepUsers removes users who have no socket and whose rate limit has recovered. Removing them earlier would let a
-// client continue a flood by reconnecting. The caller holds ss.mu.
+// sweepUsers removes users who have no socket and whose limits have recovered. Removing them earlier would let a client
+// continue a flood by reconnecting. The caller holds ss.mu.
 func (ss *Sessions) sweepUsers() {
 	now := time.Now()
 	if now.Sub(ss.swept) < time.Minute {
@@ -299,7 +296,7 @@ func (ss *Sessions) sweepUsers() {
 	}
 	ss.swept = now
 	for uid, u := range ss.users {
-		if u.sockets == 0 && u.sends.TokensAt(now) >= float64(u.sends.Burst()) {
+		if u.isIdle(now, ss.deps.Limits) {
 			delete(ss.users, uid)
 		}
 	}

@@ -8,9 +8,15 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
+
+// watchRetry is the time after which a client that watches too many people may send its list again. The budget recovers
+// more slowly, but a client may take the time for that until which it must not reconnect.
+const watchRetry = time.Minute
 
 // work is the worker: it sends one message after the other, in the order in which they arrived, and does less urgent
 // work in between.
@@ -21,8 +27,8 @@ func (s *session) work() {
 	retry, due := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer retry.Stop()
 	defer due.Stop()
-	var held chat.Message // a message that waits for due because of the rate limit
-	sends := s.sends      // nil while a message is held
+	var held *chat.Message // a message that waits for due because of the rate limit
+	sends := s.sends       // nil while a message is held
 	for {
 		select {
 		case <-s.ctx.Done():
@@ -31,16 +37,14 @@ func (s *session) work() {
 		case m := <-sends:
 			if wait := reserve(s.ownSends, s.user.sends); wait > 0 {
 				held, sends = m, nil
-				s.throttled.Store(true)
 				due.Reset(wait)
 				continue
 			}
 			s.enqueue(s.ctx, m)
 		case <-due.C:
-			if held.ID != "" {
+			if held != nil {
 				s.enqueue(s.ctx, held)
-				held, sends = chat.Message{}, s.sends
-				s.throttled.Store(false)
+				held, sends = nil, s.sends
 			}
 		case to := <-s.typingTo:
 			s.publishTyping(to)
@@ -57,9 +61,9 @@ func (s *session) work() {
 // finishSends sends the messages that were read before the client closed the socket or the connection broke, as far as
 // the rate limits allow: a user who presses Enter and closes the tab expects the message to be sent. Sends of a client
 // that is being closed for an error are dropped.
-func (s *session) finishSends(held chat.Message) {
+func (s *session) finishSends(held *chat.Message) {
 	var p *problem.Error
-	if errors.As(s.why(), &p) && p.Kind != problem.GoingAway || held.ID != "" {
+	if errors.As(s.why(), &p) && p.Kind != problem.GoingAway || held != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), finishWithin)
@@ -79,8 +83,17 @@ func (s *session) finishSends(held chat.Message) {
 }
 
 // enqueue queues one message in Redis and answers the client. The end of the socket does not interrupt it.
-func (s *session) enqueue(ctx context.Context, m chat.Message) {
-	accepted, err := s.deps.Inboxes.Enqueue(context.WithoutCancel(ctx), m)
+func (s *session) enqueue(ctx context.Context, m *chat.Message) {
+	defer s.user.release(s, sendSize(m))
+	if s.blocks(m.To) {
+		s.refuse(inbox.ErrRecipientUnavailable, m.ID)
+		return
+	}
+	var accepted chat.Micros
+	err := s.lookUp(m.To, func() (err error) {
+		accepted, err = s.deps.Inboxes.Enqueue(context.WithoutCancel(ctx), *m)
+		return err
+	})
 	if err != nil {
 		s.refuse(err, m.ID)
 		return
@@ -88,11 +101,45 @@ func (s *session) enqueue(ctx context.Context, m chat.Message) {
 	s.push(wire.Sent{ID: m.ID, AcceptedAt: accepted})
 }
 
-// publishTyping sends a typing hint to the devices of user to, unless that user has blocked the sender. A hint that
+// lookUp calls f, which may look up the gate of uid, within the user's budget of unknown uids. If the user does not
+// exist, the error is inbox.ErrRecipientUnknown, which f must return as well. If the budget is used up and nothing is
+// known about the uid, lookUp does not call f, counts a strike, and returns ErrRateLimited.
+func (s *session) lookUp(uid string, f func() error) error {
+	check, wait := s.user.check(uid, s.deps.Limits.UnknownUIDs)
+	switch check {
+	case uidMissing:
+		return inbox.ErrRecipientUnknown
+	case uidRefused:
+		s.counters.UnknownUIDs.Add(1)
+		if err := s.strike(); err != nil {
+			s.end(err)
+		}
+		return ErrRateLimited.WithRetry(wait)
+	}
+	err := f()
+	s.user.looked(uid, check, !errors.Is(err, inbox.ErrRecipientUnknown), errors.Is(err, problem.ErrUnavailable))
+	return err
+}
+
+// gateOf returns the gate of another user who exists. The error is that of lookUp, or problem.ErrUnavailable.
+func (s *session) gateOf(uid string) (g gate.Gate, err error) {
+	err = s.lookUp(uid, func() (err error) {
+		if g, err = s.deps.Gates.Get(context.WithoutCancel(s.ctx), uid); err == nil && !g.Exists {
+			err = inbox.ErrRecipientUnknown
+		}
+		return err
+	})
+	return g, err
+}
+
+// publishTyping sends a typing hint to the devices of user to, unless one of the two has blocked the other. A hint that
 // cannot be published is dropped.
 func (s *session) publishTyping(to string) {
-	g, err := s.deps.Gates.Get(s.ctx, to)
-	if err == nil && g.Exists && !g.Blocks(s.uid) {
+	if s.blocks(to) {
+		return
+	}
+	g, err := s.gateOf(to)
+	if err == nil && !g.Blocks(s.uid) {
 		var data []byte
 		if data, err = wire.Encode(wire.Typing{From: s.uid}); err == nil {
 			err = s.deps.Inboxes.PublishHint(s.ctx, to, data)
@@ -104,7 +151,8 @@ func (s *session) publishTyping(to string) {
 }
 
 // applyWatchList replaces the set of users whose presence the client watches, if a new list has arrived. A list that
-// exceeds the rate limit waits for retry. The feeder sends the states. Package presence itself retries what fails.
+// exceeds the rate limit waits for retry. The feeder sends the states, but not those of people beyond the user's budget,
+// which the client learns once. Package presence itself retries what fails.
 func (s *session) applyWatchList(retry *time.Timer) {
 	s.mu.Lock()
 	users, apply := s.watchList, s.hasWatchList
@@ -120,6 +168,11 @@ func (s *session) applyWatchList(retry *time.Timer) {
 	if !apply {
 		return
 	}
+	users, ends := s.user.watch(users, s.deps.Watched)
+	if now := time.Now(); !ends.IsZero() && !now.Before(s.watchRefusedUntil) {
+		s.watchRefusedUntil = ends
+		s.refuse(ErrRateLimited.WithRetry(watchRetry), "")
+	}
 	if err := s.watcher.Set(s.ctx, users); err != nil && s.ctx.Err() == nil {
 		s.log.Info("presence of watched users is delayed", "error", err)
 	}
@@ -131,33 +184,60 @@ func (s *session) applyReadMarks(retry *time.Timer) {
 	marks := s.readMarks
 	s.readMarks = map[string]chat.Micros{}
 	s.mu.Unlock()
+	var after time.Duration // of the next attempt; 0: none is needed
 	for conversation, at := range marks {
-		err := s.applyReadMark(conversation, at)
-		if err == nil {
+		wait, ok := allowBoth(s.ownReads, s.user.reads)
+		if ok && s.applyReadMark(conversation, at) != nil {
+			wait, ok = time.Second+rand.N(2*time.Second), false
+		}
+		if ok {
 			continue
 		}
+		after = max(after, wait)
 		s.mu.Lock()
 		s.readMarks[conversation] = max(at, s.readMarks[conversation])
 		s.mu.Unlock()
-		if retry != nil {
-			retry.Reset(time.Second + rand.N(2*time.Second))
-		}
+	}
+	if after > 0 && retry != nil {
+		retry.Reset(after)
 	}
 }
 
-// applyReadMark passes one read mark to the settler. It ignores a mark in a conversation with a user who does not
-// exist: such a mark would create an inbox that nobody reads.
+// applyReadMark passes one read mark to the settler. It ignores a mark in a conversation in which the other user has
+// not written to the reader, so that nobody can put events into the inbox of a stranger, and a mark between users of
+// whom one has blocked the other. The client does not learn which it was. An error calls for another attempt.
 func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 	other, err := chat.Other(conversation, s.uid)
 	if err != nil {
 		return nil // cannot happen: the reader has checked it
 	}
-	g, err := s.deps.Gates.Get(context.WithoutCancel(s.ctx), other)
-	if err != nil {
-		return err
+	allowed := false
+	if !s.blocks(other) {
+		g, err := s.gateOf(other)
+		switch {
+		case errors.Is(err, problem.ErrUnavailable):
+			return err
+		case err == nil && !g.Blocks(s.uid):
+			if allowed, err = s.hasWritten(other); err != nil {
+				return err
+			}
+		}
 	}
-	if !g.Exists {
+	if !allowed {
+		s.counters.MarksDropped.Add(1)
 		return nil
 	}
 	return s.window.Read(delivery.Read{Conversation: conversation, By: s.uid, At: at})
+}
+
+// hasWritten reports whether the other user has ever written to the user of this socket.
+func (s *session) hasWritten(other string) (bool, error) {
+	if s.user.isCorrespondent(other) {
+		return true, nil
+	}
+	written, err := s.deps.Inboxes.HasWritten(context.WithoutCancel(s.ctx), other, s.uid)
+	if written {
+		s.user.addCorrespondent(other)
+	}
+	return written, err
 }

@@ -30,6 +30,7 @@ func (s *session) writeFrames() {
 			}
 		case data := <-s.out:
 			err = s.writeFrame(data, writeWithin)
+			s.outBytes.Release(outSize(data))
 			goaways = s.goaways
 		case <-ping.C:
 			err = s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeWithin))
@@ -78,6 +79,7 @@ func (s *session) writeFarewell() {
 	for queued := true; queued; {
 		select {
 		case data := <-s.out:
+			s.outBytes.Release(outSize(data))
 			if s.writeFrame(data, time.Until(deadline)) != nil {
 				s.conn.Close()
 				return

@@ -118,12 +118,19 @@ type Limits struct {
 	AheadMS int64 `json:"ahead_ms"`   // see chat.MaxAhead
 	MaxAge  int64 `json:"max_age_ms"` // see chat.MaxAge
 	Watch   int   `json:"watch"`      // users in a watch frame
+	Sockets int   `json:"sockets"`    // of the user on one instance; the oldest one beyond is closed
+
+	// Toward a person who has not written back yet:
+	StrangerMessages int `json:"stranger_messages"` // waiting messages
+	StrangerBytes    int `json:"stranger_bytes"`    // their size
+	NewPeople        int `json:"new_people"`        // such people in a day
 }
 
-// DefaultLimits are the limits of this server.
+// DefaultLimits are the limits of a server with the default configuration.
 func DefaultLimits() Limits {
 	return Limits{Body: chat.MaxBody, Frame: chat.MaxFrameSize, Unacked: MaxUnacked,
-		AheadMS: chat.MaxAhead.Milliseconds(), MaxAge: chat.MaxAge.Milliseconds(), Watch: MaxWatch}
+		AheadMS: chat.MaxAhead.Milliseconds(), MaxAge: chat.MaxAge.Milliseconds(), Watch: MaxWatch,
+		Sockets: 10, StrangerMessages: 5, StrangerBytes: 64 << 10, NewPeople: 20}
 }
 
 // Frames of a server. Each marshals with its type.

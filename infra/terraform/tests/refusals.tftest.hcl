@@ -48,6 +48,8 @@ run "each_of_these" {
     realtime_min_instances = -1
     function_max_instances = 0
     signups_hourly         = 0
+    watched_hourly         = 0
+    trusted_proxies        = 0
     extra_origins          = ["https://old.example.org/"]
     log_level              = "verbose"
     alert_emails           = ["ops"]
@@ -66,6 +68,8 @@ run "each_of_these" {
     var.realtime_min_instances,
     var.function_max_instances,
     var.signups_hourly,
+    var.watched_hourly,
+    var.trusted_proxies,
     var.extra_origins,
     var.log_level,
     var.alert_emails,
@@ -87,6 +91,8 @@ run "each_of_these_too" {
     realtime_min_instances = 0.5
     function_max_instances = 1001
     signups_hourly         = 2.5
+    watched_hourly         = 2.5
+    trusted_proxies        = 1.5
     extra_origins          = ["http://old.example.org"]
     alert_emails           = ["ops@example.org", "a b@example.org"]
     billing_account        = "012345"
@@ -102,6 +108,8 @@ run "each_of_these_too" {
     var.realtime_min_instances,
     var.function_max_instances,
     var.signups_hourly,
+    var.watched_hourly,
+    var.trusted_proxies,
     var.extra_origins,
     var.alert_emails,
     var.billing_account,

@@ -108,6 +108,18 @@ run "own_domain" {
   }
 }
 
+run "load_balancer" {
+  variables {
+    trusted_proxies = 2
+  }
+
+  assert {
+    condition = (one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == "PROXIES"]) == "2" &&
+    local.function_settings.PROXIES == "2")
+    error_message = "Both services must trust the same proxies."
+  }
+}
+
 run "given_image" {
   variables {
     image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:2222222222222222222222222222222222222222222222222222222222222222"

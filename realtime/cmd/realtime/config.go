@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -38,6 +39,8 @@ type config struct {
 	internalCallers  []string
 	internalAudience string
 	maxSockets       int
+	watchedHourly    int
+	proxies          int
 	ageMin, ageMax   time.Duration
 	logLevel         slog.Level
 }
@@ -137,6 +140,16 @@ var settings = env.Settings[config]{
 	{Name: "MAX_SOCKETS", Default: "950",
 		About: "open sockets on this instance; pages need some of Cloud Run's 1,000 requests",
 		Read:  func(c *config, v string) error { return env.Number(&c.maxSockets, v, 1, 1_000_000) }},
+	{Name: "WATCHED_HOURLY", Default: "300",
+		About: "people whose presence one user may watch in an hour on this instance",
+		Read:  func(c *config, v string) error { return env.Number(&c.watchedHourly, v, 1, 1_000_000) }},
+	{Name: "PROXIES", About: "trusted proxies that append to X-Forwarded-For; default: 1 on Cloud Run, otherwise 0",
+		Read: func(c *config, v string) error {
+			if v == "" && c.onCloudRun {
+				v = "1"
+			}
+			return env.Number(&c.proxies, cmp.Or(v, "0"), 0, 10)
+		}},
 	{Name: "SOCKET_AGE_MIN", Default: "45m",
 		About: "a socket is asked to move at a random age from SOCKET_AGE_MIN to SOCKET_AGE_MAX",
 		Read:  func(c *config, v string) error { return env.Duration(&c.ageMin, v) }},

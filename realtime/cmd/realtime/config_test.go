@@ -35,8 +35,24 @@ func TestDefaults(t *testing.T) {
 		c.clientDir != "/client" || c.authDomain != "demo-chat.firebaseapp.com" ||
 		c.internalAudience != "https://chat.example.org" || c.maxSockets != 950 ||
 		c.ageMin != 45*time.Minute || c.ageMax != 55*time.Minute || c.redisCluster || c.redisIAM || c.redisCA != nil ||
-		len(c.origins) != 1 || c.origins[0] != "https://chat.example.org" {
+		c.watchedHourly != 300 || c.proxies != 0 || len(c.origins) != 1 || c.origins[0] != "https://chat.example.org" {
 		t.Errorf("the defaults are %+v", c)
+	}
+}
+
+// Behind Cloud Run's front end, the address of the connection is that of the front end.
+func TestProxies(t *testing.T) {
+	for _, tc := range []struct {
+		change map[string]string
+		want   int
+	}{
+		{map[string]string{"K_SERVICE": "chat"}, 1},
+		{map[string]string{"K_SERVICE": "chat", "PROXIES": "2"}, 2},
+		{map[string]string{"PROXIES": "1"}, 1},
+	} {
+		if c, err := readConfig(with(tc.change)); err != nil || c.proxies != tc.want {
+			t.Errorf("%v: %d proxies, %v; want %d", tc.change, c.proxies, err, tc.want)
+		}
 	}
 }
 
@@ -79,12 +95,12 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 			map[string]string{
 				"PORT": "http", "HOSTED_URL": "chat.example.org", "API_BASE": "/api", "REALTIME_URL": "https://x/ws",
 				"REDIS_ADDR": "redis", "REDIS_CA": "none", "REDIS_CLUSTER": "perhaps", "REDIS_IAM": "2",
-				"MAX_SOCKETS": "0", "SOCKET_AGE_MIN": "50m", "SOCKET_AGE_MAX": "40m", "LOG_LEVEL": "loud",
+				"MAX_SOCKETS": "0", "WATCHED_HOURLY": "0", "PROXIES": "-1", "SOCKET_AGE_MIN": "50m", "SOCKET_AGE_MAX": "40m", "LOG_LEVEL": "loud",
 				"INTERNAL_CALLERS": "someone", "EXTRA_ORIGINS": "https://a/b",
 			},
 			[]string{
 				"PORT:", "HOSTED_URL:", "API_BASE:", "REALTIME_URL:", "REDIS_ADDR:", "REDIS_CA:", "REDIS_CLUSTER:",
-				"REDIS_IAM:", "MAX_SOCKETS:", "SOCKET_AGE_MAX:", "LOG_LEVEL:", "INTERNAL_CALLERS:", "EXTRA_ORIGINS:",
+				"REDIS_IAM:", "MAX_SOCKETS:", "WATCHED_HOURLY:", "PROXIES:", "SOCKET_AGE_MAX:", "LOG_LEVEL:", "INTERNAL_CALLERS:", "EXTRA_ORIGINS:",
 			},
 		},
 		"a socket may get as old as Cloud Run allows": {

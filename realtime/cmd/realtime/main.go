@@ -46,9 +46,12 @@ const (
 	endWithin    = 8500 * time.Millisecond // everything; other instances do what is unfinished then
 )
 
-// maxGreeting limits the sockets of one address that have not said hello yet. A whole company that reconnects may have
-// one address, but each of its sockets needs only a moment.
-const maxGreeting = 200
+// Limits of sockets that have not said hello yet. A whole company that reconnects may have one address, but each of its
+// sockets needs only a moment.
+const (
+	greetingNear = 200 // of one IPv4 address or IPv6 /64
+	greetingFar  = 250 // of one IPv4 /24 or IPv6 /48
+)
 
 func main() {
 	flag.Usage = func() { usage(flag.CommandLine.Output()) }
@@ -76,6 +79,7 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, listeni
 	}
 	log := logging.New(out, logging.Options{JSON: c.onCloudRun, Level: c.logLevel, Project: c.project})
 	settings.Print(log, getenv)
+	limitMemory(log, getenv)
 	redis.SetLogger(redisLog{log})
 
 	parts, err := build(ctx, c, getenv)
@@ -224,7 +228,8 @@ func build(ctx context.Context, c config, getenv func(string) string) (_ *parts,
 		Redis: rdb, Gates: gatefirestore.New(store), Publisher: publisher, Verifier: verifier, Services: services,
 		Client: os.DirFS(c.clientDir), Instance: instance(c), Config: c.client(),
 		Origins: c.origins, HostedURL: c.hostedURL,
-		MaxSockets: c.maxSockets, MaxGreeting: maxGreeting, Forwarded: c.onCloudRun,
+		MaxSockets: c.maxSockets, Greetings: server.Greetings{Near: greetingNear, Far: greetingFar},
+		Proxies: c.proxies, Watched: c.watchedHourly,
 		SocketAgeMin: c.ageMin, SocketAgeMax: c.ageMax,
 		Settle: settle.Options{Drain: settleWithin},
 	}

@@ -150,6 +150,33 @@ func (s *Socket) Text(text string) { s.write(websocket.TextMessage, []byte(text)
 // Binary sends a binary frame.
 func (s *Socket) Binary(data []byte) { s.write(websocket.BinaryMessage, data) }
 
+// SendWhenRead sends a frame, and returns when the server has read it, however long that takes. It returns an error if
+// the connection has ended.
+func (s *Socket) SendWhenRead(f wire.ClientFrame) error {
+	data, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	_ = s.conn.SetWriteDeadline(time.Time{})
+	return s.conn.WriteMessage(websocket.TextMessage, data)
+}
+
+// Raw sends bytes that need not be a complete or valid WebSocket frame. It returns an error if the connection has ended.
+// It must not wait for the server when the server pings.
+func (s *Socket) Raw(data []byte) error {
+	conn := s.conn.NetConn()
+	_ = conn.SetWriteDeadline(time.Time{}) // the library has left its own
+	_, err := conn.Write(data)
+	return err
+}
+
+// RawFrame returns a masked WebSocket frame whose header begins with the byte first (RFC 6455, section 5.2). The payload
+// has at most 125 bytes.
+func RawFrame(first byte, payload string) []byte {
+	frame := append([]byte{first, 0x80 | byte(len(payload))}, 0, 0, 0, 0) // a mask of zeros changes nothing
+	return append(frame, payload...)
+}
+
 func (s *Socket) write(kind int, data []byte) {
 	s.t.Helper()
 	_ = s.conn.SetWriteDeadline(time.Now().Add(20 * time.Second))

@@ -1,0 +1,251 @@
+package session
+
+import (
+	"hash/maphash"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+)
+
+// Bytes of sends that wait for the worker. A socket whose queue is empty may always add one message, so that every
+// message can be sent.
+const (
+	queueSendBytes = 256 << 10 // of one socket
+	userSendBytes  = 1 << 20   // of all sockets of a user on this instance
+)
+
+// sendOverhead is the size of a queued message besides its body, in bytes.
+const sendOverhead = 500
+
+func sendSize(m *chat.Message) int { return len(m.Body) + sendOverhead }
+
+// user is what the sockets of one user on this instance share.
+type user struct {
+	sends, reads, bytes *rate.Limiter
+
+	mu      sync.Mutex
+	sockets []*session // whose hello was accepted, oldest first
+	queued  int        // bytes of sends that wait for the workers
+	waiting int        // sockets that are not read until there is room for a send
+	unknown unknownUIDs
+	watched watchedPeople
+
+	correspondents map[string]struct{} // some of those who have written to the user
+}
+
+func newUser(l Limits) *user {
+	return &user{sends: l.UserSends.limiter(), reads: l.UserReads.limiter(), bytes: l.UserBytes.limiter()}
+}
+
+// join adds a socket, and ends the oldest ones beyond the limit. A socket that was sent a goaway does not count: its
+// client is already moving to another one.
+func (u *user) join(s *session, limit int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sockets = append(u.sockets, s)
+	staying := 0
+	for _, o := range slices.Backward(u.sockets) {
+		if !o.isStaying() {
+			continue
+		}
+		if staying++; staying > limit {
+			o.end(ErrReplaced)
+		}
+	}
+}
+
+// leave removes a socket, and what is left of its queue.
+func (u *user) leave(s *session) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sockets = slices.DeleteFunc(u.sockets, func(o *session) bool { return o == s })
+	u.free(s, s.queued)
+}
+
+// reserve adds n bytes to the queue of s, or reports that the queue is full.
+func (u *user) reserve(s *session, n int) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if s.queued > 0 && (s.queued+n > queueSendBytes || u.queued+n > userSendBytes) {
+		return false
+	}
+	s.queued += n
+	u.queued += n
+	return true
+}
+
+// release removes n bytes from the queue of s.
+func (u *user) release(s *session, n int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.free(s, n)
+}
+
+// free removes n bytes from the queue of s, and wakes the sockets that wait for room. mu is held.
+func (u *user) free(s *session, n int) {
+	s.queued -= n
+	u.queued -= n
+	if u.waiting > 0 {
+		for _, o := range u.sockets {
+			signal(o.room)
+		}
+	}
+}
+
+// wait counts a socket that waits for room, until it is called with -1.
+func (u *user) wait(n int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.waiting += n
+}
+
+// isCorrespondent reports whether uid is known to have written to the user. This never changes.
+func (u *user) isCorrespondent(uid string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	_, ok := u.correspondents[uid]
+	return ok
+}
+
+func (u *user) addCorrespondent(uid string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.correspondents == nil || len(u.correspondents) >= maxCorrespondents {
+		u.correspondents = map[string]struct{}{}
+	}
+	u.correspondents[uid] = struct{}{}
+}
+
+// isIdle reports whether the user has no socket and no limit that a reconnect would reset.
+func (u *user) isIdle(now time.Time, l Limits) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	full := func(l *rate.Limiter) bool { return l.TokensAt(now) >= float64(l.Burst()) }
+	return len(u.sockets) == 0 && full(u.sends) && full(u.reads) && full(u.bytes) &&
+		u.unknown.isFull(now, l.UnknownUIDs) && !now.Before(u.watched.ends)
+}
+
+// unknownUIDs limits how many uids of users who do not exist one user may name. Looking up such a uid costs a read of
+// the store, because a cache cannot hold all uids that somebody may invent. The zero value has the full budget.
+type unknownUIDs struct {
+	spent   float64 // look-ups of unknown uids that have not been recovered yet
+	at      time.Time
+	exists  map[string]struct{}  // users who exist: free
+	missing map[string]time.Time // users who do not exist, until when this is believed: answered without a look-up
+}
+
+// Sizes and times of what is remembered about the users whom a user names.
+const (
+	maxExisting       = 256         // uids in unknownUIDs.exists
+	maxMissing        = 256         // uids in unknownUIDs.missing
+	missingFor        = time.Minute // lifetime of an entry of unknownUIDs.missing
+	maxCorrespondents = 256         // uids in user.correspondents
+	watchedFor        = time.Hour   // window of watchedPeople
+	defaultWatched    = 300         // people in that window
+)
+
+// uidCheck is what a user's budget says about a uid before it is looked up.
+type uidCheck int
+
+const (
+	uidFree    uidCheck = iota // the user exists, as far as is known
+	uidCharged                 // nothing is known, and the budget was charged; see looked
+	uidMissing                 // the user does not exist
+	uidRefused                 // nothing is known, and the budget is used up
+)
+
+// check decides whether the uid may be looked up. With uidRefused, wait is the time until it may.
+func (u *user) check(uid string, limit Rate) (c uidCheck, wait time.Duration) {
+	now := time.Now()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	b := &u.unknown
+	if _, ok := b.exists[uid]; ok {
+		return uidFree, 0
+	}
+	if until, ok := b.missing[uid]; ok {
+		if now.Before(until) {
+			return uidMissing, 0
+		}
+		delete(b.missing, uid)
+	}
+	b.recover(now, limit)
+	if excess := b.spent + 1 - float64(limit.Burst); excess > 0 {
+		return uidRefused, limit.timeFor(excess)
+	}
+	b.spent++ // now, so that the sockets of a user cannot look up more at the same time
+	return uidCharged, 0
+}
+
+// looked reports the result of a look-up for which check returned c. A user who exists costs nothing, and neither does
+// a look-up that failed.
+func (u *user) looked(uid string, c uidCheck, exists, failed bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	b := &u.unknown
+	if c == uidCharged && (exists || failed) {
+		b.spent = max(b.spent-1, 0)
+	}
+	switch {
+	case failed:
+	case exists && c == uidCharged:
+		if b.exists == nil || len(b.exists) >= maxExisting {
+			b.exists = map[string]struct{}{}
+		}
+		b.exists[uid] = struct{}{}
+	case !exists:
+		delete(b.exists, uid)
+		if b.missing == nil || len(b.missing) >= maxMissing {
+			b.missing = map[string]time.Time{}
+		}
+		b.missing[uid] = time.Now().Add(missingFor)
+	}
+}
+
+func (b *unknownUIDs) recover(now time.Time, limit Rate) {
+	b.spent = max(b.spent-now.Sub(b.at).Seconds()*limit.PerSecond, 0)
+	b.at = now
+}
+
+func (b *unknownUIDs) isFull(now time.Time, limit Rate) bool {
+	b.recover(now, limit)
+	return b.spent == 0
+}
+
+// watchedPeople are the distinct people whose presence a user has watched since the window began.
+type watchedPeople struct {
+	ends   time.Time           // of the window
+	hashes map[uint64]struct{} // of uids, with hashSeed
+}
+
+// hashSeed keeps clients from finding uids with equal hashes.
+var hashSeed = maphash.MakeSeed()
+
+// watch returns those of uids whose presence the user may watch. If these are not all, the window ends at the given
+// time, and otherwise the time is zero.
+func (u *user) watch(uids []string, limit int) (allowed []string, ends time.Time) {
+	now := time.Now()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	w := &u.watched
+	if len(uids) > 0 && !now.Before(w.ends) {
+		w.ends, w.hashes = now.Add(watchedFor), map[uint64]struct{}{}
+	}
+	allowed = uids[:0:0]
+	for _, uid := range uids {
+		h := maphash.String(hashSeed, uid)
+		if _, ok := w.hashes[h]; !ok {
+			if len(w.hashes) >= limit {
+				ends = w.ends
+				continue
+			}
+			w.hashes[h] = struct{}{}
+		}
+		allowed = append(allowed, uid)
+	}
+	return allowed, ends
+}
