@@ -54,6 +54,10 @@ const (
 	maxPeers   = 10_000              // peers of one user
 	keepOut    = 31 * 24 * time.Hour // longer than a message may wait
 
+	// MaxEvent is the largest number of bytes of a message event: a body of chat.MaxBody line separators, which JSON
+	// escapes with six bytes each, and the longest of all other fields.
+	MaxEvent = 49_152
+
 	compare = 30 * time.Second // interval at which every subscribed inbox is compared with its newest event
 	probe   = 5 * time.Second  // interval at which the primaries are asked for their epochs
 )
