@@ -53,8 +53,11 @@ func (in *Instance) Drain(ctx context.Context) error {
 	return in.server.Drain(ctx)
 }
 
-// maxGreeting is production's limit of the sockets of one address that have not said hello.
-const maxGreeting = 200
+// Limits of sockets that have not said hello, as in production (realtime/cmd/realtime).
+const (
+	greetingNear = 200
+	greetingFar  = 250
+)
 
 // instanceDeps has the dependencies that all instances share.
 type instanceDeps struct {
@@ -114,16 +117,16 @@ func (s *Stack) startInstance(i int, l net.Listener, d instanceDeps) (*Instance,
 		redis: redis.NewUniversalClient(inbox.Tune(&redis.UniversalOptions{Addrs: []string{s.RedisAddr}})),
 	}
 	var err error
-	greeting := 0 // no limit
+	var greetings server.Greetings // no limits of an address
 	if s.options.Proxies > 0 {
-		greeting = maxGreeting
+		greetings = server.Greetings{Near: greetingNear, Far: greetingFar}
 	}
 	in.server, err = server.New(server.Deps{
 		Redis: in.redis, Gates: d.data.gates, Publisher: d.data.publisher, Verifier: d.verifier, Services: d.services,
 		Client: s.options.Client, API: d.api, Log: s.log,
 		Instance: in.Name, Config: s.clientConfig(in.URL), Origins: d.origins,
-		MaxGreeting: greeting, Forwarded: s.options.Proxies > 0,
-		DrainOver: 300 * time.Millisecond,
+		Proxies: s.options.Proxies, Greetings: greetings,
+		DrainOver: 300 * time.Millisecond, Inboxes: inbox.Options{Archive: d.data.archive, Limits: s.options.Limits},
 	})
 	if err != nil {
 		return nil, errors.Join(err, in.redis.Close())

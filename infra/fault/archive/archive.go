@@ -162,6 +162,15 @@ func (a *Archive) User(ctx context.Context, uid string) (store.User, error) {
 	return a.Store.User(ctx, uid)
 }
 
+// Writers implements store.Archive. Instances ask it before they refuse a stranger.
+func (a *Archive) Writers(ctx context.Context, conversation string) ([]string, error) {
+	if a.down.Load() {
+		return nil, errDown
+	}
+	a.reads.Add(1)
+	return a.Store.Writers(ctx, conversation)
+}
+
 // Messages implements store.Archive.
 func (a *Archive) Messages(
 	ctx context.Context, conversation string, before store.Position, limit int,

@@ -2,7 +2,7 @@
 // realtime/cmd/realtime does, with three differences:
 //
 //   - Its settings come as one testbed.Spec.
-//   - It requests the gates of users from the testbed, because the embedded store belongs to that process.
+//   - It requests what it reads from Firestore from the testbed, because the embedded store belongs to that process.
 //   - Its clock can be wrong.
 package main
 
@@ -39,8 +39,11 @@ const (
 	endWithin    = 8500 * time.Millisecond // everything
 )
 
-// maxGreeting is production's limit of the sockets of one address that have not said hello.
-const maxGreeting = 200
+// Limits of sockets that have not said hello, as in production (realtime/cmd/realtime).
+const (
+	greetingNear = 200
+	greetingFar  = 250
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -86,7 +89,8 @@ func run(ctx context.Context) (err error) {
 		Redis: rdb, Gates: gates{spec.Gates}, Publisher: publisher, Verifier: verifier, Services: services{},
 		Log: log, Now: now,
 		Instance: spec.Name, Origins: []string{testbed.Origin}, MaxSockets: spec.MaxSockets,
-		MaxGreeting: maxGreeting, Forwarded: true,
+		Greetings: server.Greetings{Near: greetingNear, Far: greetingFar}, Proxies: 1,
+		Inboxes:      inbox.Options{Archive: writers{spec.Writers}},
 		SocketAgeMin: time.Duration(spec.SocketAgeMS) * time.Millisecond * 3 / 4,
 		SocketAgeMax: time.Duration(spec.SocketAgeMS) * time.Millisecond,
 		GoawayWithin: time.Duration(spec.GoawayWithinMS) * time.Millisecond,
@@ -143,22 +147,37 @@ func (services) VerifyService(_ context.Context, token string) (string, error) {
 // gates requests the gates of users from the testbed.
 type gates struct{ url string }
 
-func (g gates) Gate(ctx context.Context, uid string) (gate.Gate, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, g.url+uid, nil)
+// Gate implements gate.Source.
+func (g gates) Gate(ctx context.Context, uid string) (out gate.Gate, err error) {
+	err = fetch(ctx, g.url+uid, &out)
+	return out, err
+}
+
+// writers requests from the testbed who has written in a conversation.
+type writers struct{ url string }
+
+// Writers implements inbox.Archive.
+func (w writers) Writers(ctx context.Context, conversation string) (uids []string, err error) {
+	err = fetch(ctx, w.url+conversation, &uids)
+	return uids, err
+}
+
+// fetch requests a JSON value from the testbed.
+func fetch(ctx context.Context, url string, into any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return gate.Gate{}, err
+		return err
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return gate.Gate{}, problem.ErrUnavailable.WithCause(err)
+		return problem.ErrUnavailable.WithCause(err)
 	}
 	defer resp.Body.Close()
-	var out gate.Gate
 	if resp.StatusCode != http.StatusOK {
-		return out, problem.ErrUnavailable.WithCause(errors.New(resp.Status))
+		return problem.ErrUnavailable.WithCause(errors.New(resp.Status))
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
-		return out, problem.ErrUnavailable.WithCause(err)
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return problem.ErrUnavailable.WithCause(err)
 	}
-	return out, nil
+	return nil
 }

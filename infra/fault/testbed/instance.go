@@ -24,6 +24,7 @@ type Spec struct {
 	Redis   string `json:"redis"`   // host:port
 	PubSub  string `json:"pubsub"`  // host:port of a Pub/Sub stand-in
 	Gates   string `json:"gates"`   // base URL of the gates of users
+	Writers string `json:"writers"` // base URL of the users who have written in a conversation
 	Project string `json:"project"` // of tokens and topics
 	Topic   string `json:"topic"`
 

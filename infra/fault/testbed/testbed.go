@@ -51,7 +51,7 @@ type Testbed struct {
 	queue       *queue
 	archive     *archive.Archive
 	bolt        *storebolt.Store
-	gatesAddr   string // where the instances request gates
+	storeAddr   string // where the instances request what they read from Firestore
 
 	mu      sync.Mutex
 	rnd     *rand.Rand // guarded by mu
@@ -89,7 +89,7 @@ func New(ctx context.Context, opts Options) (tb *Testbed, err error) {
 	if err := tb.startRedis(ctx); err != nil {
 		return nil, err
 	}
-	if err := tb.serveGates(); err != nil {
+	if err := tb.serveStore(); err != nil {
 		return nil, err
 	}
 	return tb, tb.startInstances(ctx)
@@ -135,7 +135,7 @@ func (tb *Testbed) startInstances(ctx context.Context) error {
 		name := fmt.Sprintf("instance%d", n+1)
 		i := &Instance{path: path, link: l, logs: filepath.Join(tb.opts.Dir, name+".log"), spec: Spec{
 			Name: name, Addr: "127.0.0.1:" + port,
-			Redis: l.addr, PubSub: tb.queue.addr, Gates: "http://" + tb.gatesAddr + "/gates/",
+			Redis: l.addr, PubSub: tb.queue.addr, Gates: "http://" + tb.storeAddr + "/gates/", Writers: "http://" + tb.storeAddr + "/writers/",
 			Project: project, Topic: "delivery-acks",
 			ClockMS:     (time.Duration(n) * tb.opts.ClockStep).Milliseconds(),
 			SocketAgeMS: tb.opts.SocketAge.Milliseconds(), MaxSockets: tb.opts.MaxSockets,

@@ -22,23 +22,28 @@ func (tb *Testbed) Token(uid string) (string, time.Time, error) { return tb.arch
 // History returns the saved conversations as uid can read them.
 func (tb *Testbed) History(uid string) client.History { return tb.archive.History(uid) }
 
-// serveGates serves the gates of users to the instances. It replaces their reads of Firestore.
-func (tb *Testbed) serveGates() error {
+// serveStore serves gates, and who has written in a conversation, to the instances. It replaces their reads of
+// Firestore.
+func (tb *Testbed) serveStore() error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("listen for gates: %w", err)
+		return fmt.Errorf("listen for reads of the store: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /gates/{uid}", func(w http.ResponseWriter, r *http.Request) {
-		g, err := tb.archive.Gate(r.Context(), r.PathValue("uid"))
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		_ = json.NewEncoder(w).Encode(g)
-	})
+	serve := func(pattern string, read func(ctx context.Context, id string) (any, error)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			v, err := read(r.Context(), r.PathValue("id"))
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusServiceUnavailable)
+				return
+			}
+			_ = json.NewEncoder(w).Encode(v)
+		})
+	}
+	serve("GET /gates/{id}", func(ctx context.Context, id string) (any, error) { return tb.archive.Gate(ctx, id) })
+	serve("GET /writers/{id}", func(ctx context.Context, id string) (any, error) { return tb.archive.Writers(ctx, id) })
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	tb.gatesAddr = l.Addr().String()
+	tb.storeAddr = l.Addr().String()
 	go func() { _ = server.Serve(l) }()
 	tb.closers = append(tb.closers, func() { _ = server.Close() })
 	return nil
