@@ -83,6 +83,8 @@ func (a *API) routes() map[string][]route {
 			{method: "GET", access: user, handle: a.getMe},
 			{method: "PATCH", access: user, body: required, handle: a.patchMe},
 			{method: "DELETE", access: leaving, long: true, handle: a.deleteMe},
+			{method: "POST", path: "/sign-out", access: user, handle: a.signOut},
+			{method: "POST", path: "/sign-out-others", access: user, handle: a.signOutOthers},
 			{method: "GET", path: "/export", access: user, long: true, handle: a.exportMe},
 			{method: "PUT", path: "/blocked/{uid}", access: user, handle: a.block},
 			{method: "DELETE", path: "/blocked/{uid}", access: user, handle: a.unblock},

@@ -31,6 +31,7 @@ type Signup struct {
 	Username    string
 	DisplayName string
 	Operator    bool // may have a reserved username
+	Verified    bool // the address is known to be the user's
 }
 
 // Create creates a user and their account. The errors are a problem of kind Invalid with a message per field,
@@ -55,8 +56,8 @@ func (s *Service) Create(ctx context.Context, form Signup) (store.User, error) {
 		return store.User{}, err
 	}
 	u := store.User{UID: reserved.UID, Username: form.Username, DisplayName: form.DisplayName, Email: form.Email,
-		CreatedAt: s.now()}
-	u.LastActiveAt = u.CreatedAt
+		EmailVerified: form.Verified, CreatedAt: s.now()}
+	u.LastActiveAt, u.EmailAt = u.CreatedAt, u.CreatedAt
 	err = s.createAccount(ctx, reserved.UID, form)
 	if err == nil {
 		err = s.deps.Store.Commit(ctx, reserved, u)
@@ -81,7 +82,7 @@ func (s *Service) Create(ctx context.Context, form Signup) (store.User, error) {
 // left. Since the caller holds the lease of the address, nobody else commits or takes over meanwhile.
 func (s *Service) createAccount(ctx context.Context, uid string, form Signup) error {
 	err := s.deps.Accounts.Create(ctx, accounts.New{UID: uid, Email: form.Email, Password: form.Password,
-		DisplayName: form.DisplayName})
+		DisplayName: form.DisplayName, EmailVerified: form.Verified})
 	if !errors.Is(err, accounts.ErrUIDTaken) && !errors.Is(err, accounts.ErrEmailTaken) {
 		return err
 	}
@@ -95,7 +96,8 @@ func (s *Service) createAccount(ctx context.Context, uid string, form Signup) er
 	if !strings.EqualFold(have.Email, form.Email) {
 		return fmt.Errorf("take over account %s: it has another address", uid)
 	}
-	return s.deps.Accounts.Update(ctx, uid, accounts.Change{Password: &form.Password, DisplayName: &form.DisplayName})
+	return s.deps.Accounts.Update(ctx, uid, accounts.Change{Password: &form.Password, DisplayName: &form.DisplayName,
+		EmailVerified: &form.Verified})
 }
 
 // newUID returns a random uid of 28 letters and digits, like those that Firebase generates.

@@ -220,5 +220,8 @@ func (g storeGates) Gate(ctx context.Context, uid string) (gate.Gate, error) {
 	if u.ValidAfter > 0 {
 		out.ValidAfter = u.ValidAfter.Time()
 	}
+	for _, t := range u.Ended {
+		out.Ended = append(out.Ended, t.Time())
+	}
 	return out, nil
 }

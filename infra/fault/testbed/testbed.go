@@ -135,7 +135,8 @@ func (tb *Testbed) startInstances(ctx context.Context) error {
 		name := fmt.Sprintf("instance%d", n+1)
 		i := &Instance{path: path, link: l, logs: filepath.Join(tb.opts.Dir, name+".log"), spec: Spec{
 			Name: name, Addr: "127.0.0.1:" + port,
-			Redis: l.addr, PubSub: tb.queue.addr, Gates: "http://" + tb.storeAddr + "/gates/", Writers: "http://" + tb.storeAddr + "/writers/",
+			Redis: l.addr, PubSub: tb.queue.addr,
+			Gates: "http://" + tb.storeAddr + "/gates/", Writers: "http://" + tb.storeAddr + "/writers/",
 			Project: project, Topic: "delivery-acks",
 			ClockMS:     (time.Duration(n) * tb.opts.ClockStep).Milliseconds(),
 			SocketAgeMS: tb.opts.SocketAge.Milliseconds(), MaxSockets: tb.opts.MaxSockets,

@@ -1,6 +1,7 @@
 // Package gatefirestore reads what the realtime service needs from Firestore: gates from users/{uid}, with the fields
-// disabled (bool), valid_after (microseconds or a timestamp) and blocked (array of uids), and who has written to whom
-// from conversations/{id}, with the field writers (array of uids). A user without a document does not exist.
+// disabled (bool), valid_after (microseconds or a timestamp), ended (array of microseconds) and blocked (array of uids),
+// and who has written to whom from conversations/{id}, with the field writers (array of uids). A user without a
+// document does not exist.
 package gatefirestore
 
 import (
@@ -89,5 +90,11 @@ func fromDocument(data map[string]any) gate.Gate {
 		g.ValidAfter = v.UTC()
 	}
 	g.Blocked = texts(data["blocked"])
+	ended, _ := data["ended"].([]any)
+	for _, v := range ended {
+		if at, ok := v.(int64); ok {
+			g.Ended = append(g.Ended, chat.Micros(at).Time())
+		}
+	}
 	return g
 }
