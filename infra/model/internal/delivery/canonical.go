@@ -21,6 +21,9 @@ func (m *Model) canonicalize(s *State) {
 			t.upto, t.base = 0, 0 // settle will drop it
 		}
 	}
+	for u := range user(users) {
+		s.forgetRemovals(u)
+	}
 	if !m.ClockBehind {
 		for u := range user(users) {
 			s.renumber(u)
@@ -37,15 +40,34 @@ func (m *Model) clearDead(s *State, d device) {
 			v.tried.remove(i)
 			v.rotated.remove(i)
 			v.early.remove(i)
+			v.refusals.remove(i)
+		}
+		if v.status[i] == refused {
+			v.tried.remove(i)
+			v.rotated.remove(i)
+			v.refusals.remove(i)
 		}
 	}
 	if v.used && v.epoch != s.epoch[d.user()] && !m.breaks(AckOfAnyEpoch|CursorOfAnyEpoch) {
 		// The device starts over with the next read or the next socket. Whether it had caught up still matters.
 		up := m.caughtUp(s, d)
 		v.cursor, v.position, v.caughtUpAt, v.ackDue = 0, [2]streamID{}, 0, false
+		v.removals, v.known = 0, [2]uint8{}
 		if !up {
 			v.caughtUpAt = notYet
 		}
+	}
+}
+
+// forgetRemovals restarts the count of removals if none of the removed messages is kept.
+func (s *State) forgetRemovals(u user) {
+	b := &s.inbox[u]
+	if b.removals == 0 || b.removedID != [maxMessages]streamID{} {
+		return
+	}
+	b.removals = 0
+	for d := 2 * u; d < 2*u+2; d++ {
+		s.device[d].removals, s.device[d].known = 0, [2]uint8{}
 	}
 }
 
@@ -83,6 +105,8 @@ func (s *State) eachID(u user, visit func(*streamID)) {
 		if t := &s.tasks[i]; t.kind == ackTask && t.dev.user() == u {
 			visit(&t.upto)
 			visit(&t.base)
+		} else if t.kind == withdrawTask && t.msg.recipient() == u {
+			visit(&t.upto)
 		}
 	}
 }
@@ -93,6 +117,7 @@ func (b *inbox) eachID(visit func(*streamID)) {
 	}
 	for i := range b.pendingID {
 		visit(&b.pendingID[i])
+		visit(&b.removedID[i])
 	}
 	visit(&b.last)
 	visit(&b.floor)
