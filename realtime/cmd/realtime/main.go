@@ -226,7 +226,8 @@ func build(ctx context.Context, c config, getenv func(string) string) (_ *parts,
 		Origins: c.origins, HostedURL: c.hostedURL,
 		MaxSockets: c.maxSockets, MaxGreeting: maxGreeting, Forwarded: c.onCloudRun,
 		SocketAgeMin: c.ageMin, SocketAgeMax: c.ageMax,
-		Settle: settle.Options{Drain: settleWithin},
+		Settle:  settle.Options{Drain: settleWithin},
+		Inboxes: inbox.Options{Archive: gatefirestore.NewArchive(store), Limits: c.limits},
 	}
 	return p, nil
 }
