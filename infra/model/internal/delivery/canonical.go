@@ -52,23 +52,45 @@ func (m *Model) clearDead(s *State, d device) {
 		// The device starts over with the next read or the next socket. Whether it had caught up still matters.
 		up := m.caughtUp(s, d)
 		v.cursor, v.position, v.caughtUpAt, v.ackDue = 0, [2]streamID{}, 0, false
-		v.removals, v.known = 0, [2]uint8{}
+		v.claim, v.claims = claim{}, [2]claim{}
 		if !up {
 			v.caughtUpAt = notYet
 		}
 	}
 }
 
-// forgetRemovals restarts the count of removals if none of the removed messages is kept.
+// forgetRemovals restarts the count of removals if none of the removed messages is kept, and clears claims that say
+// nothing about one that is.
 func (s *State) forgetRemovals(u user) {
 	b := &s.inbox[u]
-	if b.removals == 0 || b.removedID != [maxMessages]streamID{} {
+	if b.removals == 0 {
 		return
 	}
-	b.removals = 0
-	for d := 2 * u; d < 2*u+2; d++ {
-		s.device[d].removals, s.device[d].known = 0, [2]uint8{}
+	kept := b.removedID != [maxMessages]streamID{}
+	if !kept {
+		b.removals = 0
 	}
+	for d := 2 * u; d < 2*u+2; d++ {
+		v := &s.device[d]
+		for _, c := range []*claim{&v.claim, &v.claims[0], &v.claims[1]} {
+			switch {
+			case !kept:
+				*c = claim{}
+			case c.held != 0 && !b.holds(*c):
+				*c = claim{seen: c.seen, base: c.seen}
+			}
+		}
+	}
+}
+
+// holds reports whether a removed message is kept that a device has by the held part of its claim.
+func (b *inbox) holds(c claim) bool {
+	for i, id := range b.removedID {
+		if id != 0 && b.removedNo[i] <= c.seen && c.includes(0, b.removedNo[i], id) {
+			return true
+		}
+	}
+	return false
 }
 
 // notYet is the caughtUpAt of a device that starts over before it has caught up.
@@ -97,6 +119,9 @@ func (s *State) eachID(u user, visit func(*streamID)) {
 		visit(&v.cursor)
 		visit(&v.position[0])
 		visit(&v.position[1])
+		visit(&v.claim.held)
+		visit(&v.claims[0].held)
+		visit(&v.claims[1].held)
 		if v.caughtUpAt != notYet {
 			visit(&v.caughtUpAt)
 		}

@@ -7,7 +7,7 @@ package delivery
 func (m *Model) disconnect(s *State, d device) {
 	v := &s.device[d]
 	v.online, v.overlap, v.resync, v.ackDue = false, false, false, false
-	v.caughtUpAt, v.position, v.known = 0, [2]streamID{}, [2]uint8{}
+	v.caughtUpAt, v.position, v.claims = 0, [2]streamID{}, [2]claim{}
 	if !m.breaks(SendOnce) {
 		v.tried, v.rotated = 0, 0
 	}
@@ -28,7 +28,7 @@ func (m *Model) connect(s *State, d device, overlap bool) {
 	v := &s.device[d]
 	if overlap && v.epoch == s.epoch[d.user()] {
 		v.overlap, v.resync = true, false
-		v.position[1], v.known[1] = v.position[0], v.known[0]
+		v.position[1], v.claims[1] = v.position[0], v.claims[0]
 		if !m.breaks(SendOnce) {
 			v.tried = 0
 		}
@@ -49,11 +49,11 @@ func (m *Model) connect(s *State, d device, overlap bool) {
 		m.noteGap(s, d)
 		m.startOver(s, d)
 	}
-	v.position[0], v.known[0] = v.cursor, v.removals
+	v.position[0], v.claims[0] = v.cursor, v.claim
 	if !resumed {
 		return
 	}
-	m.restore(s, d, v.cursor, v.removals)
+	m.restore(s, d, v.cursor, v.claim)
 	if v.cursor > b.settled {
 		m.ack(s, d, v.cursor)
 	}
@@ -71,7 +71,7 @@ func (b *inbox) newest() streamID {
 // with the next event or caught_up; until then its old one leads to the same answer.)
 func (m *Model) startOver(s *State, d device) {
 	v, b := &s.device[d], &s.inbox[d.user()]
-	v.cursor, v.removals = b.floor, b.removals
+	v.cursor, v.claim = b.floor, claim{seen: b.removals, base: b.removals}
 	if b.count > 0 && b.events[0].id <= b.floor {
 		v.cursor = b.events[0].id - 1 // receipts were shed between waiting messages
 	}
@@ -96,9 +96,9 @@ func (m *Model) epochChanged(s *State, d device) {
 	m.noteGap(s, d)
 	m.startOver(s, d)
 	v.epoch = s.epoch[d.user()]
-	v.position, v.known = [2]streamID{v.cursor}, [2]uint8{v.removals}
+	v.position, v.claims = [2]streamID{v.cursor}, [2]claim{v.claim}
 	if v.overlap {
-		v.position[1], v.known[1] = v.cursor, v.removals
+		v.position[1], v.claims[1] = v.cursor, v.claim
 	}
 	v.ackDue = false
 	if v.caughtUpAt = v.cursor; !caughtUp {
@@ -133,7 +133,7 @@ func (m *Model) receive(s *State, d device, socket int, e event) {
 	if repeated {
 		return
 	}
-	v.cursor, v.removals = e.id, v.known[socket]
+	v.cursor, v.claim = e.id, v.claims[socket]
 	for i := range message(m.Messages) {
 		if e.about.has(i) {
 			m.apply(s, d, e, i)
@@ -309,7 +309,7 @@ func (m *Model) sendAck(s *State, d device, upto streamID) {
 	m.notef("%v acks %d", d, upto)
 	v.ackDue = false
 	if v.epoch == s.epoch[d.user()] {
-		m.restore(s, d, upto, v.known[0])
+		m.restore(s, d, upto, v.claims[0])
 	}
 	if upto > b.settled {
 		m.ack(s, d, upto)

@@ -33,9 +33,9 @@
 //     are left out. A sender who learns of a refusal does not send that message again; one who has not learned of it may.
 //   - A removed message is kept until its inbox is lost. (Redis keeps it for 10 minutes.) If the inbox of its recipient
 //     is lost while a device has it, either outcome is accepted: nobody but that device knows.
-//   - The scenarios with withdrawals have no goaways, because acks of the model go out on the newest socket only. One
-//     message is withdrawn: with several, a device that has one of them and is past the place of another loses its claim
-//     to the first with its socket (DESIGN §5, "Withdraw").
+//   - The scenarios with withdrawals have no goaways, because acks of the model go out on the newest socket only. A message
+//     that was removed and sent again is not removed a second time. At most two messages are withdrawn: a cursor tells
+//     apart what its device has of the messages that were removed before and after one moment, not several.
 //   - History is loaded in one step. After a gap it is loaded again as long as that brings something new. (Devices
 //     load again after 1, 5 and 15 minutes, and when a conversation is opened: the model assumes that what is missing
 //     is saved by then.)

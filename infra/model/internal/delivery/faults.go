@@ -100,7 +100,7 @@ func (x *stepper) withdraw() {
 	for i := range message(m.Messages) {
 		u := i.recipient()
 		b := &x.from.inbox[u]
-		if !b.waits(i) {
+		if !m.withdrawable(b, i) {
 			continue
 		}
 		x.fault(func(n *State) {

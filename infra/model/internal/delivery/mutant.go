@@ -33,6 +33,8 @@ const (
 	CursorProvesRemoved
 	RefusedOverridesDelivered
 	SettleLeavesRemoved
+	WithdrawRestored
+	ClaimForgotten
 )
 
 // MutantInfo describes one mutant.
@@ -69,6 +71,8 @@ var Mutants = []MutantInfo{
 	{CursorProvesRemoved, "cursor-proves-removed", "a cursor above a removed message proves that the device has it"},
 	{RefusedOverridesDelivered, "refused-overrides", "a refused event overrides an earlier delivered event"},
 	{SettleLeavesRemoved, "settle-leaves-removed", "a message that is removed after it was published is not restored"},
+	{WithdrawRestored, "withdraw-restored", "a restored message is withdrawn again"},
+	{ClaimForgotten, "claim-forgotten", "a socket that passes a removed message forgets which ones its device has"},
 }
 
 func (m *Model) breaks(rule Mutant) bool { return m.Mutant&rule != 0 }

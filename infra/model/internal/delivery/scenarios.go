@@ -36,6 +36,6 @@ var Scenarios = []Scenario{
 	{Name: "withdraw-everything", Devices: "A0+ A1- B0+ B1*", Messages: 3, Faults: Faults{
 		Drop: 1, Crash: 1, Failover: 1, Expire: 1, Reload: 1, Withdraw: 1}},
 	{Name: "withdraw-devices", Devices: "A0+ A1+ B0+ B1+", Messages: 3, Retain: 2, Faults: Faults{
-		Drop: 1, Crash: 1, Withdraw: 1}},
+		Drop: 1, Crash: 1, Withdraw: 2}},
 	{Name: "wipe-reload", Devices: "A0+ B0+ B1-", Messages: 3, ClockAhead: 2, Faults: Faults{Wipe: 1, Reload: 2}},
 }

@@ -84,6 +84,7 @@ func (m *Model) advanceSend(s *State, t *task) {
 			}
 			id := m.append(s, u, event{typ: messageEvent, about: 1 << t.msg, at: t.at})
 			b.pendingID[t.msg], b.pendingAt[t.msg] = id, t.at
+			b.restored.remove(t.msg)
 			m.notef("enqueue m%d for %v as event %d, at=%d", t.msg, u, id, t.at)
 			if m.breaks(PublishBeforeAck) {
 				s.published[t.msg] |= 1 << t.at
@@ -229,6 +230,7 @@ func (m *Model) settle(s *State, t *task) {
 	for i := range message(m.Messages) {
 		if t.list.has(i) && b.pendingID[i] <= b.settled {
 			b.pendingID[i], b.pendingAt[i] = 0, 0
+			b.restored.remove(i)
 		}
 	}
 	m.trim(s, u)
@@ -266,13 +268,20 @@ func (m *Model) advanceWithdrawal(s *State, t *task) {
 	}
 }
 
+// withdrawable reports whether a message waits that may be removed. A restored message is not removed again, because a
+// device has it. (The model has room for one copy of each message beside the stream.)
+func (m *Model) withdrawable(b *inbox, i message) bool {
+	restored := b.restored.has(i) && !m.breaks(WithdrawRestored)
+	return b.waits(i) && !restored && b.removedID[i] == 0
+}
+
 // remove removes a message from the middle of its recipient's inbox, if it still waits as the same event. It keeps the
 // message beside the inbox, for devices that have it already.
 func (m *Model) remove(s *State, t *task) {
 	u, i := t.msg.recipient(), t.msg
 	m.create(s, u)
 	b := &s.inbox[u]
-	if b.pendingID[i] != t.upto || !b.waits(i) {
+	if b.pendingID[i] != t.upto || !m.withdrawable(b, i) {
 		m.notef("m%d does not wait for %v any more as event %d", i, u, t.upto)
 		return
 	}
@@ -298,15 +307,16 @@ func (m *Model) remove(s *State, t *task) {
 	m.notef("event %d (m%d) is removed from the inbox of %v", t.upto, i, u)
 }
 
-// restore queues again the messages that were removed although a device with this cursor has them. The cursor has a
-// number of removals beside the ID: the device has every message up to the ID that a later removal removed. The device
-// gets a restored message once more, acknowledges it, and it is delivered like any other, to all devices.
-func (m *Model) restore(s *State, d device, upto streamID, known uint8) {
+// restore queues again the messages that were removed although a device with this cursor has them. The device gets a
+// restored message once more, acknowledges it, and it is delivered like any other, to all devices.
+func (m *Model) restore(s *State, d device, upto streamID, c claim) {
 	b := &s.inbox[d.user()]
-	for i := range message(m.Messages) {
-		proves := b.removedNo[i] > known || m.breaks(CursorProvesRemoved)
-		if b.removedID[i] != 0 && b.removedID[i] <= upto && proves {
-			m.restoreMessage(s, d.user(), i)
+	if m.breaks(CursorProvesRemoved) {
+		c = claim{}
+	}
+	for i, id := range b.removedID {
+		if id != 0 && c.includes(upto, b.removedNo[i], id) {
+			m.restoreMessage(s, d.user(), message(i))
 		}
 	}
 }
@@ -318,6 +328,7 @@ func (m *Model) restoreMessage(s *State, u user, i message) {
 		s.broken = restoredForNothing
 	}
 	b.removedID[i], b.removedAt[i], b.removedNo[i] = 0, 0, 0
+	b.restored.add(i)
 	if b.waits(i) {
 		return
 	}
@@ -327,15 +338,23 @@ func (m *Model) restoreMessage(s *State, u user, i message) {
 }
 
 // passRemoved is called before a socket is sent an event. If a removed message lies between, the device will not have
-// it, and the cursors of the socket count its removal from now on.
+// it: the cursors of the socket count its removal from now on. What the device has of the messages that were removed
+// meanwhile becomes the held part of the claim.
 func (m *Model) passRemoved(s *State, d device, socket int, to streamID) {
 	v, b := &s.device[d], &s.inbox[d.user()]
-	for i := range message(m.Messages) {
-		if b.removedID[i] > v.position[socket] && b.removedID[i] < to && b.removedNo[i] > v.known[socket] {
-			v.known[socket] = b.removals
-			return
-		}
+	at, c := v.position[socket], v.claims[socket]
+	passed := false
+	for i, id := range b.removedID {
+		passed = passed || id > at && id < to && b.removedNo[i] > c.seen
 	}
+	if !passed {
+		return
+	}
+	next := claim{seen: b.removals, base: c.seen, held: at}
+	if !b.holds(next) || m.breaks(ClaimForgotten) {
+		next = claim{seen: b.removals, base: b.removals}
+	}
+	v.claims[socket] = next
 }
 
 // attach answers a hello: whether the device can resume at its cursor. A valid cursor counts as an ack.

@@ -109,6 +109,22 @@ type inbox struct {
 	removedID [maxMessages]streamID
 	removedAt [maxMessages]timestamp
 	removedNo [maxMessages]uint8 // number of the removal
+	restored  messages           // wait again, and are not withdrawn a second time
+}
+
+// claim is the part of a cursor that says which removed messages its device has: those up to the cursor that a later
+// removal than seen removed, and those up to held that a removal in (base, seen] removed.
+type claim struct {
+	seen, base uint8
+	held       streamID
+}
+
+// includes reports whether a device with this cursor has the message that a removal removed.
+func (c claim) includes(cursor streamID, no uint8, removed streamID) bool {
+	if no > c.seen {
+		return removed <= cursor
+	}
+	return no > c.base && removed <= c.held
 }
 
 // status is what a device knows about a message of its own user.
@@ -129,7 +145,7 @@ type deviceState struct {
 	// The device's database. It survives a reload.
 	firstVisit bool
 	cursor     streamID
-	removals   uint8 // part of the cursor: see Model.restore
+	claim      claim // part of the cursor
 	epoch      epoch // of the cursor and, while online, of the sockets
 	gap        bool  // events may be missing: history must be loaded before the outbox is sent on
 	reload     bool  // there was a gap: history is loaded again, since messages may be saved late
@@ -145,7 +161,7 @@ type deviceState struct {
 	resync     bool // goaway (resync) was sent
 	ackDue     bool
 	position   [2]streamID // newest event sent on the newest socket, and on the older one
-	known      [2]uint8    // removals of the cursor of each position
+	claims     [2]claim    // of the cursors of these positions
 	caughtUpAt streamID    // the socket has caught up at this event
 	tried      messages    // sent on this socket
 	rotated    messages    // sent once more, as the hourly rotation of sockets does

@@ -51,7 +51,7 @@ func TestSmallScenarios(t *testing.T) {
 
 		"withdraw":         {138301, 102},
 		"withdraw-trimmed": {44000, 222},
-		"withdraw-expire":  {132962, 452},
+		"withdraw-expire":  {133286, 452},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := model(t, name, 0)
