@@ -21,6 +21,9 @@ func (m *Model) canonicalize(s *State) {
 			t.upto, t.base = 0, 0 // settle will drop it
 		}
 	}
+	for u := range user(users) {
+		s.forgetRemovals(u)
+	}
 	if !m.ClockBehind {
 		for u := range user(users) {
 			s.renumber(u)
@@ -37,16 +40,57 @@ func (m *Model) clearDead(s *State, d device) {
 			v.tried.remove(i)
 			v.rotated.remove(i)
 			v.early.remove(i)
+			v.refusals.remove(i)
+		}
+		if v.status[i] == refused {
+			v.tried.remove(i)
+			v.rotated.remove(i)
+			v.refusals.remove(i)
 		}
 	}
 	if v.used && v.epoch != s.epoch[d.user()] && !m.breaks(AckOfAnyEpoch|CursorOfAnyEpoch) {
 		// The device starts over with the next read or the next socket. Whether it had caught up still matters.
 		up := m.caughtUp(s, d)
 		v.cursor, v.position, v.caughtUpAt, v.ackDue = 0, [2]streamID{}, 0, false
+		v.claim, v.claims = claim{}, [2]claim{}
 		if !up {
 			v.caughtUpAt = notYet
 		}
 	}
+}
+
+// forgetRemovals restarts the count of removals if none of the removed messages is kept, and clears claims that say
+// nothing about one that is.
+func (s *State) forgetRemovals(u user) {
+	b := &s.inbox[u]
+	if b.removals == 0 {
+		return
+	}
+	kept := b.removedID != [maxMessages]streamID{}
+	if !kept {
+		b.removals = 0
+	}
+	for d := 2 * u; d < 2*u+2; d++ {
+		v := &s.device[d]
+		for _, c := range []*claim{&v.claim, &v.claims[0], &v.claims[1]} {
+			switch {
+			case !kept:
+				*c = claim{}
+			case c.held != 0 && !b.holds(*c):
+				*c = claim{seen: c.seen, base: c.seen}
+			}
+		}
+	}
+}
+
+// holds reports whether a removed message is kept that a device has by the held part of its claim.
+func (b *inbox) holds(c claim) bool {
+	for i, id := range b.removedID {
+		if id != 0 && b.removedNo[i] <= c.seen && c.includes(0, b.removedNo[i], id) {
+			return true
+		}
+	}
+	return false
 }
 
 // notYet is the caughtUpAt of a device that starts over before it has caught up.
@@ -75,6 +119,9 @@ func (s *State) eachID(u user, visit func(*streamID)) {
 		visit(&v.cursor)
 		visit(&v.position[0])
 		visit(&v.position[1])
+		visit(&v.claim.held)
+		visit(&v.claims[0].held)
+		visit(&v.claims[1].held)
 		if v.caughtUpAt != notYet {
 			visit(&v.caughtUpAt)
 		}
@@ -83,6 +130,8 @@ func (s *State) eachID(u user, visit func(*streamID)) {
 		if t := &s.tasks[i]; t.kind == ackTask && t.dev.user() == u {
 			visit(&t.upto)
 			visit(&t.base)
+		} else if t.kind == withdrawTask && t.msg.recipient() == u {
+			visit(&t.upto)
 		}
 	}
 }
@@ -93,6 +142,7 @@ func (b *inbox) eachID(visit func(*streamID)) {
 	}
 	for i := range b.pendingID {
 		visit(&b.pendingID[i])
+		visit(&b.removedID[i])
 	}
 	visit(&b.last)
 	visit(&b.floor)

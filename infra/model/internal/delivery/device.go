@@ -7,7 +7,7 @@ package delivery
 func (m *Model) disconnect(s *State, d device) {
 	v := &s.device[d]
 	v.online, v.overlap, v.resync, v.ackDue = false, false, false, false
-	v.caughtUpAt, v.position = 0, [2]streamID{}
+	v.caughtUpAt, v.position, v.claims = 0, [2]streamID{}, [2]claim{}
 	if !m.breaks(SendOnce) {
 		v.tried, v.rotated = 0, 0
 	}
@@ -28,7 +28,7 @@ func (m *Model) connect(s *State, d device, overlap bool) {
 	v := &s.device[d]
 	if overlap && v.epoch == s.epoch[d.user()] {
 		v.overlap, v.resync = true, false
-		v.position[1] = v.position[0]
+		v.position[1], v.claims[1] = v.position[0], v.claims[0]
 		if !m.breaks(SendOnce) {
 			v.tried = 0
 		}
@@ -49,8 +49,12 @@ func (m *Model) connect(s *State, d device, overlap bool) {
 		m.noteGap(s, d)
 		m.startOver(s, d)
 	}
-	v.position[0] = v.cursor
-	if resumed && v.cursor > b.settled {
+	v.position[0], v.claims[0] = v.cursor, v.claim
+	if !resumed {
+		return
+	}
+	m.restore(s, d, v.cursor, v.claim)
+	if v.cursor > b.settled {
 		m.ack(s, d, v.cursor)
 	}
 }
@@ -67,7 +71,7 @@ func (b *inbox) newest() streamID {
 // with the next event or caught_up; until then its old one leads to the same answer.)
 func (m *Model) startOver(s *State, d device) {
 	v, b := &s.device[d], &s.inbox[d.user()]
-	v.cursor = b.floor
+	v.cursor, v.claim = b.floor, claim{seen: b.removals, base: b.removals}
 	if b.count > 0 && b.events[0].id <= b.floor {
 		v.cursor = b.events[0].id - 1 // receipts were shed between waiting messages
 	}
@@ -92,9 +96,9 @@ func (m *Model) epochChanged(s *State, d device) {
 	m.noteGap(s, d)
 	m.startOver(s, d)
 	v.epoch = s.epoch[d.user()]
-	v.position = [2]streamID{v.cursor}
+	v.position, v.claims = [2]streamID{v.cursor}, [2]claim{v.claim}
 	if v.overlap {
-		v.position[1] = v.cursor
+		v.position[1], v.claims[1] = v.cursor, v.claim
 	}
 	v.ackDue = false
 	if v.caughtUpAt = v.cursor; !caughtUp {
@@ -120,6 +124,7 @@ func (m *Model) caughtUp(s *State, d device) bool {
 func (m *Model) receive(s *State, d device, socket int, e event) {
 	v := &s.device[d]
 	m.notef("%v stores event %d (%v %03b, at=%d) from socket %d", d, e.id, e.typ, e.about, e.at, socket)
+	m.passRemoved(s, d, socket, e.id)
 	v.position[socket] = e.id
 	repeated := e.id <= v.cursor
 	if e.typ == messageEvent && (!repeated || !m.breaks(NoAckOfRepeated)) {
@@ -128,7 +133,7 @@ func (m *Model) receive(s *State, d device, socket int, e event) {
 	if repeated {
 		return
 	}
-	v.cursor = e.id
+	v.cursor, v.claim = e.id, v.claims[socket]
 	for i := range message(m.Messages) {
 		if e.about.has(i) {
 			m.apply(s, d, e, i)
@@ -155,6 +160,9 @@ func (m *Model) apply(s *State, d device, e event, i message) {
 			if v.early.has(i) && v.status[i] != delivered {
 				s.broken = receiptForgotten
 			}
+			if v.status[i] == sent && v.refusals.has(i) {
+				v.status[i] = refused
+			}
 		} else if v.status[i] == waiting {
 			v.status[i] = sent
 		}
@@ -170,6 +178,13 @@ func (m *Model) apply(s *State, d device, e event, i message) {
 		v.status[i] = delivered
 		if v.shown[i] == unknownTime {
 			v.backfill.add(i)
+		}
+	case refusedEvent:
+		switch {
+		case v.status[i] == absent:
+			v.refusals.add(i)
+		case v.status[i] != delivered || m.breaks(RefusedOverridesDelivered):
+			v.status[i] = refused
 		}
 	}
 }
@@ -230,7 +245,7 @@ func (m *Model) nextSend(s *State, d device) (i message, ok bool) {
 		return 0, false
 	}
 	for i := range message(m.Messages) {
-		if i.sender() != d || v.status[i] == absent || v.status[i] == delivered {
+		if i.sender() != d || v.status[i] == absent || v.status[i] >= refused {
 			continue
 		}
 		if !v.tried.has(i) {
@@ -290,10 +305,13 @@ func (m *Model) ackNow(s *State, d device) (upto streamID, ok bool) {
 }
 
 func (m *Model) sendAck(s *State, d device, upto streamID) {
-	v := &s.device[d]
+	v, b := &s.device[d], &s.inbox[d.user()]
 	m.notef("%v acks %d", d, upto)
 	v.ackDue = false
-	if upto > s.inbox[d.user()].settled {
+	if v.epoch == s.epoch[d.user()] {
+		m.restore(s, d, upto, v.claims[0])
+	}
+	if upto > b.settled {
 		m.ack(s, d, upto)
 	}
 }

@@ -12,6 +12,8 @@
 //   - Devices: outbox, frozen sort keys, cursor, caught_up, cumulative acks, early receipts, gaps and backfills, two
 //     sockets at once after a goaway (device.go).
 //   - Pub/Sub and persist: a published message is saved at any later time, in any order, several times.
+//   - Withdrawals: a message that waits is refused to its sender and then removed from the middle of the inbox, at any
+//     moment. A device may have it already; then it is restored and delivered (server.go).
 //   - Faults, each with a budget: lost sockets, crashes, failovers, wipes, expiry, page reloads, goaways (faults.go).
 //
 // # Simplifications
@@ -27,8 +29,13 @@
 //     ack of nothing but receipts is settled in the same step.
 //   - An ack goes out on the newest socket, up to what that socket brought. (Devices ack on the socket that brought
 //     the event.)
-//   - Acks, sends and persist are retried until they succeed. Refusals, limits, gates, read marks and deleted users are
-//     left out.
+//   - Acks, sends and persist are retried until they succeed. Refused sends, limits, gates, read marks and deleted users
+//     are left out. A sender who learns of a refusal does not send that message again; one who has not learned of it may.
+//   - A removed message is kept until its inbox is lost. (Redis keeps it for 10 minutes.) If the inbox of its recipient
+//     is lost while a device has it, either outcome is accepted: nobody but that device knows.
+//   - The scenarios with withdrawals have no goaways, because acks of the model go out on the newest socket only. A message
+//     that was removed and sent again is not removed a second time. At most two messages are withdrawn: a cursor tells
+//     apart what its device has of the messages that were removed before and after one moment, not several.
 //   - History is loaded in one step. After a gap it is loaded again as long as that brings something new. (Devices
 //     load again after 1, 5 and 15 minutes, and when a conversation is opened: the model assumes that what is missing
 //     is saved by then.)

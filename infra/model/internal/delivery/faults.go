@@ -9,6 +9,7 @@ type Faults struct {
 	Expire   uint8 // an idle inbox without waiting messages expires
 	Reload   uint8 // a page is reloaded
 	Goaway   uint8 // a socket is replaced while the old one is still open
+	Withdraw uint8 // a message that waits is refused to its sender and removed
 }
 
 // Budget is the number of times that one fault may still happen.
@@ -27,6 +28,7 @@ func (f *Faults) Named() map[string]Budget {
 		"expire":   {&f.Expire, "an idle inbox expires"},
 		"reload":   {&f.Reload, "a device reloads its page"},
 		"goaway":   {&f.Goaway, "a socket is replaced while the old one is open"},
+		"withdraw": {&f.Withdraw, "a message that waits is refused to its sender and removed"},
 	}
 }
 
@@ -85,6 +87,28 @@ func (x *stepper) redisFaults() {
 	}
 	if x.from.faults.Expire > 0 {
 		x.expire()
+	}
+	if x.from.faults.Withdraw > 0 && x.from.hasRoom() {
+		x.withdraw()
+	}
+}
+
+// withdraw lets an instance begin to withdraw a message that waits: its recipient has blocked the sender, the sender
+// was disabled, or the message is too old. The instance is the one of the sender, with which it may crash.
+func (x *stepper) withdraw() {
+	m := x.m
+	for i := range message(m.Messages) {
+		u := i.recipient()
+		b := &x.from.inbox[u]
+		if !m.withdrawable(b, i) {
+			continue
+		}
+		x.fault(func(n *State) {
+			n.faults.Withdraw--
+			n.addTask(task{kind: withdrawTask, step: stepRefuse, dev: i.sender(), orphaned: true, msg: i,
+				upto: b.pendingID[i], epoch: n.epoch[u]})
+			m.notef("m%d, which waits for %v as event %d, is to be withdrawn", i, u, b.pendingID[i])
+		})
 	}
 }
 

@@ -27,6 +27,14 @@ const (
 	GapNotStored
 	BackfillOnce
 	NoBackfillRetry
+	RemoveBeforeRefuse
+	RemovalSettles
+	ForgetRemoved
+	CursorProvesRemoved
+	RefusedOverridesDelivered
+	SettleLeavesRemoved
+	WithdrawRestored
+	ClaimForgotten
 )
 
 // MutantInfo describes one mutant.
@@ -57,6 +65,14 @@ var Mutants = []MutantInfo{
 	{GapNotStored, "gap-not-stored", "a reload forgets that history must be loaded"},
 	{BackfillOnce, "backfill-once", "after a gap, history is loaded once and not again later"},
 	{NoBackfillRetry, "no-backfill-retry", "a message that history does not have yet is not looked for again"},
+	{RemoveBeforeRefuse, "remove-before-refuse", "a message is removed before its sender gets the refused event"},
+	{RemovalSettles, "removal-settles", "a removal raises settled to the removed message"},
+	{ForgetRemoved, "forget-removed", "a removed message is not kept for devices that have it already"},
+	{CursorProvesRemoved, "cursor-proves-removed", "a cursor above a removed message proves that the device has it"},
+	{RefusedOverridesDelivered, "refused-overrides", "a refused event overrides an earlier delivered event"},
+	{SettleLeavesRemoved, "settle-leaves-removed", "a message that is removed after it was published is not restored"},
+	{WithdrawRestored, "withdraw-restored", "a restored message is withdrawn again"},
+	{ClaimForgotten, "claim-forgotten", "a socket that passes a removed message forgets which ones its device has"},
 }
 
 func (m *Model) breaks(rule Mutant) bool { return m.Mutant&rule != 0 }

@@ -7,6 +7,9 @@ const (
 	archivedTooEarly violation = iota + 1
 	sentTooEarly
 	receiptForgotten
+	settledTooFar
+	removedTooEarly
+	restoredForNothing
 )
 
 // Violations names the promises of DESIGN §2 that a state breaks. Those about what happens in the end are only checked
@@ -19,6 +22,12 @@ func (m *Model) Violations(s *State, quiescent bool) []string {
 		return []string{"promise 4: the sent frame goes out before the sender's other devices can learn of the message"}
 	case receiptForgotten:
 		return []string{"promise 4: a device shows a message as sent after it got the delivered event"}
+	case settledTooFar:
+		return []string{"promise 1: settled passes a message that is not published"}
+	case removedTooEarly:
+		return []string{"promise 1: a message is removed before its sender can learn that it is refused"}
+	case restoredForNothing:
+		return []string{"promise 1: a refused message that no device of the recipient has comes back"}
 	}
 	if !quiescent {
 		return nil
@@ -56,6 +65,9 @@ func (c *checker) message(i message) {
 		c.require(i == reply, "model: a message was never written")
 		return
 	}
+	if s.device[from].status[i] == refused && c.refused(i) {
+		return
+	}
 	c.require(s.archive[i] != 0, "promise 1: a message is never archived")
 	c.require(s.stored.has(i), "promise 1: a message is never stored on a device of the recipient")
 	c.require(s.device[from].status[i] == delivered, "promise 4: the sending device never learns of the delivery")
@@ -79,6 +91,25 @@ func (c *checker) message(i message) {
 			c.require(v.shown[i] == s.archive[i], "promise 3: a device keeps another sort key than the archive")
 		}
 	}
+}
+
+// refused checks a message that its sending device shows as refused. It reports false if the message must be delivered
+// all the same, because a device of the recipient has it. (If the recipient's inbox was lost in between, that device
+// cannot tell any more that it has the message, and is alone with it.)
+func (c *checker) refused(i message) bool {
+	s, from := c.s, i.sender()
+	if s.archive[i] != 0 || s.stored.has(i) && s.epoch[i.recipient()] == 0 {
+		return false
+	}
+	c.require(!s.inbox[i.recipient()].waits(i), "promise 1: a refused message waits forever")
+	for d := 2 * from.user(); d < 2*from.user()+2; d++ {
+		v := &s.device[d]
+		missed := v.reload || v.shown[i] == 0 // it shows a gap, or does not show the message
+		if v.used && device(d) != from && !missed {
+			c.require(v.status[i] == refused, "promise 4: the sender's second device never learns of the refusal")
+		}
+	}
+	return true
 }
 
 // order checks the places of two messages.

@@ -13,12 +13,19 @@ var Scenarios = []Scenario{
 	{Name: "goaway", Devices: "A0+ B0+", Messages: 1, Faults: Faults{Goaway: 1}},
 	{Name: "expire", Devices: "A0+ B0-", Messages: 1, Faults: Faults{Expire: 1}},
 	{Name: "wipe", Devices: "A0+ B0+", Messages: 1, Faults: Faults{Wipe: 1}},
+	{Name: "withdraw", Devices: "A0+ A1+ B0+", Messages: 1, Faults: Faults{Withdraw: 1}},
+	{Name: "withdraw-drop", Devices: "A0+ B0+", Messages: 1, Faults: Faults{Withdraw: 1, Drop: 1}},
+	{Name: "withdraw-crash", Devices: "A0+ B0+", Messages: 1, Faults: Faults{Withdraw: 1, Crash: 1}},
+	{Name: "withdraw-trimmed", Devices: "A0+ B0-", Messages: 1, Retain: 1, Faults: Faults{Withdraw: 1}},
+	{Name: "withdraw-expire", Devices: "A0+ B0-", Messages: 1, Faults: Faults{Withdraw: 1, Expire: 1}},
 
 	{Name: "failover", Devices: "A0+ B0+", Messages: 1, Faults: Faults{Failover: 1}},
 	{Name: "first-visits", Devices: "A0+ A1* B0* B1*", Messages: 1, Retain: 1},
 	{Name: "crash-second-device", Devices: "A0+ A1- B0-", Messages: 1, Faults: Faults{Crash: 1}},
 	{Name: "goaway-crash", Devices: "A0+ B0+", Messages: 1, Faults: Faults{Goaway: 1, Crash: 1}},
 	{Name: "reply", Devices: "A0+ B0+", Messages: 2},
+	{Name: "withdraw-two", Devices: "A0+ B0+ B1+", Messages: 1, Faults: Faults{Withdraw: 1}},
+	{Name: "withdraw-failover", Devices: "A0+ B0+", Messages: 1, Faults: Faults{Withdraw: 1, Failover: 1}},
 
 	{Name: "everything", Devices: "A0+ A1- B0+ B1*", Messages: 3, Faults: Faults{
 		Drop: 1, Crash: 1, Failover: 1, Wipe: 1, Expire: 1, Reload: 1, Goaway: 1}},
@@ -26,5 +33,9 @@ var Scenarios = []Scenario{
 		Drop: 1, Crash: 1, Failover: 1, Wipe: 1, Expire: 1, Reload: 1, Goaway: 1}},
 	{Name: "redis-twice", Devices: "A0+ A1+ B0+ B1+", Messages: 3, ClockBehind: true, Faults: Faults{
 		Failover: 2, Crash: 1}},
+	{Name: "withdraw-everything", Devices: "A0+ A1- B0+ B1*", Messages: 3, Faults: Faults{
+		Drop: 1, Crash: 1, Failover: 1, Expire: 1, Reload: 1, Withdraw: 1}},
+	{Name: "withdraw-devices", Devices: "A0+ A1+ B0+ B1+", Messages: 3, Retain: 2, Faults: Faults{
+		Drop: 1, Crash: 1, Withdraw: 2}},
 	{Name: "wipe-reload", Devices: "A0+ B0+ B1-", Messages: 3, ClockAhead: 2, Faults: Faults{Wipe: 1, Reload: 2}},
 }

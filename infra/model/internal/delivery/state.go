@@ -78,13 +78,14 @@ const (
 	messageEvent
 	sentEvent
 	deliveredEvent
+	refusedEvent
 )
 
-var eventNames = [...]string{"", "message", "sent", "delivered"}
+var eventNames = [...]string{"", "message", "sent", "delivered", "refused"}
 
 func (t eventType) String() string { return eventNames[t] }
 
-// event is one entry of an inbox. A message or sent event is about one message; a delivered event may be about several.
+// event is one entry of an inbox. A delivered event may be about several messages, any other about one.
 type event struct {
 	id    streamID
 	typ   eventType
@@ -102,6 +103,28 @@ type inbox struct {
 	settled   streamID // messages up to here were acknowledged, published and reported to their senders
 	pendingID [maxMessages]streamID
 	pendingAt [maxMessages]timestamp
+
+	// Messages that were removed while they waited. They are kept beside the stream, to be restored if a device has them.
+	removals  uint8 // so far; numbers the next one
+	removedID [maxMessages]streamID
+	removedAt [maxMessages]timestamp
+	removedNo [maxMessages]uint8 // number of the removal
+	restored  messages           // wait again, and are not withdrawn a second time
+}
+
+// claim is the part of a cursor that says which removed messages its device has: those up to the cursor that a later
+// removal than seen removed, and those up to held that a removal in (base, seen] removed.
+type claim struct {
+	seen, base uint8
+	held       streamID
+}
+
+// includes reports whether a device with this cursor has the message that a removal removed.
+func (c claim) includes(cursor streamID, no uint8, removed streamID) bool {
+	if no > c.seen {
+		return removed <= cursor
+	}
+	return no > c.base && removed <= c.held
 }
 
 // status is what a device knows about a message of its own user.
@@ -111,6 +134,7 @@ const (
 	absent status = iota
 	waiting
 	sent
+	refused
 	delivered
 )
 
@@ -121,11 +145,13 @@ type deviceState struct {
 	// The device's database. It survives a reload.
 	firstVisit bool
 	cursor     streamID
+	claim      claim // part of the cursor
 	epoch      epoch // of the cursor and, while online, of the sockets
 	gap        bool  // events may be missing: history must be loaded before the outbox is sent on
 	reload     bool  // there was a gap: history is loaded again, since messages may be saved late
 	backfill   messages
 	early      messages // a delivered event came before the message
+	refusals   messages // a refused event came before the message
 	shown      [maxMessages]timestamp
 	frozenAt   [maxMessages]timestamp // sort keys of own transmitted messages
 	status     [maxMessages]status
@@ -135,6 +161,7 @@ type deviceState struct {
 	resync     bool // goaway (resync) was sent
 	ackDue     bool
 	position   [2]streamID // newest event sent on the newest socket, and on the older one
+	claims     [2]claim    // of the cursors of these positions
 	caughtUpAt streamID    // the socket has caught up at this event
 	tried      messages    // sent on this socket
 	rotated    messages    // sent once more, as the hourly rotation of sockets does
@@ -146,9 +173,11 @@ const (
 	noTask taskKind = iota
 	sendTask
 	ackTask
+	withdrawTask
 )
 
-// The steps of a send and of an ack (DESIGN §5, "Enqueue" and "Ack and settle"). An instance may crash between any two.
+// The steps of a send, of an ack and of a withdrawal (DESIGN §5, "Enqueue", "Ack and settle" and "Withdraw"). An
+// instance may crash between any two.
 const (
 	stepEnqueue uint8 = iota + 1
 	stepCopy
@@ -161,14 +190,19 @@ const (
 	stepSettle
 )
 
-// task is a send or an ack that an instance is working on.
+const (
+	stepRefuse uint8 = iota + 1
+	stepRemove
+)
+
+// task is a send, an ack or a withdrawal that an instance is working on.
 type task struct {
 	kind     taskKind
 	step     uint8
 	dev      device
 	orphaned bool // its socket is gone; the instance goes on
 
-	// Of a send.
+	// Of a send or a withdrawal. A withdrawal also has upto, the event to remove, and epoch.
 	msg message
 	at  timestamp
 
@@ -194,10 +228,11 @@ type State struct {
 	epoch     [users]epoch    // of each inbox
 	stored    messages        // by some device of the recipient
 	copied    messages        // the sent event was appended at least once
+	refused   messages        // the refused event was appended at least once
 	faults    Faults          // that may still happen
 	broken    violation
 	overflow  bool
-	_         [3]byte // the size is a multiple of 4 bytes, so that no hidden padding is hashed
+	_         [1]byte // the size is a multiple of 4 bytes, so that no hidden padding is hashed
 }
 
 var hashSeed = maphash.MakeSeed()

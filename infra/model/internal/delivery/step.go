@@ -132,6 +132,8 @@ func (x *stepper) instances() {
 			x.step(func(n *State) { m.advanceSend(n, &n.tasks[i]) })
 		case ackTask:
 			x.step(func(n *State) { m.advanceAck(n, &n.tasks[i]) })
+		case withdrawTask:
+			x.step(func(n *State) { m.advanceWithdrawal(n, &n.tasks[i]) })
 		}
 	}
 }

@@ -48,6 +48,10 @@ func TestSmallScenarios(t *testing.T) {
 		"goaway":         {154338, 193},
 		"expire":         {4430, 32},
 		"wipe":           {965548, 917},
+
+		"withdraw":         {138301, 102},
+		"withdraw-trimmed": {44000, 222},
+		"withdraw-expire":  {133286, 452},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := model(t, name, 0)
@@ -71,6 +75,7 @@ func TestLargeScenarios(t *testing.T) {
 	const walks, seed = 1500, 11
 	for _, name := range []string{
 		"failover", "reply", "everything", "everything-trimmed", "redis-twice", "wipe-reload",
+		"withdraw-everything", "withdraw-devices",
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := model(t, name, 0)

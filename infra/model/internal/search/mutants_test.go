@@ -42,6 +42,22 @@ var mutantCases = []struct {
 	{delivery.BackfillOnce, delivery.Scenario{Devices: "A0+ A1+ B0+", Messages: 3, Retain: 1}, false},
 	{delivery.NoBackfillRetry, delivery.Scenario{
 		Devices: "A0+ A1+ B0+", Messages: 1, Faults: delivery.Faults{Crash: 1}}, false},
+	{delivery.RemoveBeforeRefuse, delivery.Scenario{
+		Devices: "A0+ B0+", Messages: 1, Faults: delivery.Faults{Withdraw: 1}}, true},
+	{delivery.RemovalSettles, delivery.Scenario{
+		Devices: "A0+ B0+", Messages: 3, Faults: delivery.Faults{Withdraw: 1}}, false},
+	{delivery.ForgetRemoved, delivery.Scenario{
+		Devices: "A0+ B0+", Messages: 1, Faults: delivery.Faults{Withdraw: 1}}, true},
+	{delivery.CursorProvesRemoved, delivery.Scenario{
+		Devices: "A0+ B0+", Messages: 3, Faults: delivery.Faults{Withdraw: 1}}, false},
+	{delivery.RefusedOverridesDelivered, delivery.Scenario{
+		Devices: "A0+ B0+", Messages: 1, Faults: delivery.Faults{Withdraw: 1}}, true},
+	{delivery.SettleLeavesRemoved, delivery.Scenario{
+		Devices: "A0+ B0+ B1+", Messages: 1, Faults: delivery.Faults{Withdraw: 1}}, true},
+	{delivery.WithdrawRestored, delivery.Scenario{
+		Devices: "A0+ A1+ B0+ B1+", Messages: 3, Faults: delivery.Faults{Withdraw: 2}}, false},
+	{delivery.ClaimForgotten, delivery.Scenario{
+		Devices: "A0+ B0+", Messages: 3, Faults: delivery.Faults{Withdraw: 2}}, false},
 }
 
 // TestMutantsAreFound shows that the model can fail: each mutant breaks one rule, and a bounded search finds a
