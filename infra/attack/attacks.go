@@ -31,7 +31,7 @@ var attacks = []attack{
 	{name: "recipient-blocks", limit: "nothing that waited", run: recipientBlocks},
 	{name: "eternal-keys", limit: "no key without an expiry", run: eternalKeys},
 	{name: "after-deletion", limit: "no key without an expiry", run: sendAfterDeletion},
-	{name: "parked-memory", limit: "512 KiB of an instance's memory per socket", run: parkedMemory},
+	{name: "parked-memory", limit: "768 KiB of memory per socket", run: parkedMemory},
 	{name: "many-sockets", limit: "10 sockets of a user; the oldest ones close", run: manySockets},
 	{name: "eviction-loop", limit: "12 devices, 1 dial each", run: evictionLoop},
 
@@ -39,11 +39,12 @@ var attacks = []attack{
 	{name: "pings", limit: "2,000 answers", run: pings},
 	{name: "pongs", limit: "1 MiB before the socket closes", run: pongs},
 	{name: "continuations", limit: "1 MiB before the socket closes", run: continuations},
-	{name: "unknown-frames", limit: "100 frames of 64 KB", run: unknownFrames},
-	{name: "padded-frames", limit: "600 frames", run: paddedFrames},
+	{name: "unknown-frames", limit: "100 frames before the socket closes", run: unknownFrames},
+	{name: "large-frames", limit: "2 MiB at once and 768 KiB a second", run: largeFrames},
 	{name: "slow-fragments", limit: "one message that lasts at most 20 s", run: slowFragments, waits: true},
 	{name: "hello-places-64", limit: "200 sockets of a /64 before hello", run: helloPlaces64},
-	{name: "hello-places-48", limit: "a third of the places before hello", run: helloPlaces48},
+	{name: "hello-places-48", limit: "250 sockets of a /48 before hello", run: helloPlaces48},
+	{name: "hello-places", limit: "a third of the places before hello", run: helloPlacesEverywhere},
 	{name: "bad-origin", limit: "no WebSocket", run: badOrigin},
 
 	// Paid operations and strangers.
@@ -56,7 +57,7 @@ var attacks = []attack{
 	{name: "export-flood", limit: "3 exports", run: exportFlood},
 	{name: "profile-flood", limit: "20 changes", run: profileFlood},
 	{name: "blocked", limit: "no frame and no page, in both directions", run: blocked},
-	{name: "presence-scrape", limit: "200 people", run: presenceScrape},
+	{name: "presence-scrape", limit: "300 people an hour", run: presenceScrape},
 	{name: "directory-scrape", limit: "1,000 people", run: directoryScrape},
 	{name: "renames", limit: "2 new usernames", run: renames},
 	{name: "imitations", limit: "no name", run: imitations},

@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/session"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -108,14 +109,28 @@ func continuations(ctx context.Context, w *world) (result, error) {
 }
 
 func unknownFrames(ctx context.Context, w *world) (result, error) {
-	frame := rawFrame(final|opText, []byte(`{"type":"unknown","padding":"`+strings.Repeat("x", 63_000)+`"}`))
-	return flooded(ctx, w, frame, 1, w.size(4000, 800), taken(len(frame), 100*len(frame)))
+	frame := rawFrame(final|opText, []byte(`{"type":"unknown"}`))
+	return flooded(ctx, w, frame, 20, w.size(500_000, 100_000), taken(len(frame), 100*len(frame)))
 }
 
-// paddedFrames sends valid frames with as many bytes as possible.
-func paddedFrames(ctx context.Context, w *world) (result, error) {
+// largeFrames sends frames with as many bytes as possible. The server may read them slowly instead of closing the
+// socket.
+func largeFrames(ctx context.Context, w *world) (result, error) {
+	me, err := w.person(ctx)
+	if err != nil {
+		return result{}, err
+	}
+	s, err := me.open(ctx)
+	if err != nil {
+		return result{}, err
+	}
+	defer s.end()
 	frame := rawFrame(final|opText, []byte(`{"type":"watch","users":[],"padding":"`+strings.Repeat("x", 60_000)+`"}`))
-	return flooded(ctx, w, frame, 1, w.size(8000, 1600), taken(len(frame), 600*len(frame)))
+	start := time.Now()
+	written := s.flood(frame, 1, w.size(8000, 1600), time.Duration(w.size(20, 4))*time.Second)
+	limit := session.Limits{}.WithDefaults().Bytes
+	allowed := limit.Burst + int(limit.PerSecond*time.Since(start).Seconds())
+	return result{tried: written, through: taken(len(frame), allowed)(s, written)}, nil
 }
 
 // slowFragments keeps a message unfinished by sending a fragment now and then.
@@ -144,8 +159,9 @@ func slowFragments(ctx context.Context, w *world) (result, error) {
 	return r, nil
 }
 
-// helloPlaces opens sockets from the addresses and says no hello. It returns how many were accepted.
-func (w *world) helloPlaces(ctx context.Context, from [][]string) (accepted int, err error) {
+// helloPlaces opens sockets from the addresses and says no hello. It returns how many were accepted. If the addresses
+// are those of one network, people elsewhere must still find a place.
+func (w *world) helloPlaces(ctx context.Context, from [][]string, oneNetwork bool) (accepted int, err error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	var open []*websocket.Conn
@@ -169,11 +185,10 @@ func (w *world) helloPlaces(ctx context.Context, from [][]string) (accepted int,
 	}
 	close(next)
 	all.Wait()
-	// An honest person must still find a place.
-	honest, e := w.person(ctx)
-	if e == nil {
+	elsewhere, e := w.person(ctx)
+	if e == nil && oneNetwork {
 		var s *socket
-		if s, e = honest.open(ctx); e == nil {
+		if s, e = elsewhere.open(ctx); e == nil {
 			s.end()
 		} else {
 			e = fmt.Errorf("another person finds no place: %w", e)
@@ -182,13 +197,8 @@ func (w *world) helloPlaces(ctx context.Context, from [][]string) (accepted int,
 	for _, c := range open {
 		c.Close()
 	}
-	eventually(ctx, 5*time.Second, func() bool { return w.places(ctx) < 20 })
+	eventually(ctx, 5*time.Second, func() bool { return w.stack.Instances[0].Sockets() < 20 })
 	return len(open), errors.Join(err, e)
-}
-
-// places returns how many sockets of the instance are in use.
-func (w *world) places(ctx context.Context) int {
-	return w.stack.Instances[0].Sockets()
 }
 
 // helloPlaces64 uses a new address of one IPv6 network for each socket, behind forged lines of X-Forwarded-For.
@@ -198,18 +208,28 @@ func helloPlaces64(ctx context.Context, w *world) (result, error) {
 		from = append(from, []string{
 			fmt.Sprintf("198.51.100.%d", i%250), fmt.Sprintf("203.0.113.9, 2001:db8:1:1::%x", i+1)})
 	}
-	n, err := w.helloPlaces(ctx, from)
+	n, err := w.helloPlaces(ctx, from, true)
 	return result{tried: len(from), through: beyond(n, 200), note: fmt.Sprintf("%d sockets", n)}, err
 }
 
-// helloPlaces48 uses a new IPv6 network for each socket.
+// helloPlaces48 uses a new /64 of one IPv6 /48 for each socket.
 func helloPlaces48(ctx context.Context, w *world) (result, error) {
+	var from [][]string
+	for i := range w.size(900, 350) {
+		from = append(from, []string{fmt.Sprintf("2001:db8:2:%x::1", i)})
+	}
+	n, err := w.helloPlaces(ctx, from, true)
+	return result{tried: len(from), through: beyond(n, 250), note: fmt.Sprintf("%d sockets", n)}, err
+}
+
+// helloPlacesEverywhere uses a new network for each socket.
+func helloPlacesEverywhere(ctx context.Context, w *world) (result, error) {
 	const places = 950
 	var from [][]string
 	for i := range w.size(940, 420) {
-		from = append(from, []string{fmt.Sprintf("2001:db8:%x:%x::1", 2+i/100, i)})
+		from = append(from, []string{fmt.Sprintf("2001:db8:%x::1", 0x100+i)})
 	}
-	n, err := w.helloPlaces(ctx, from)
+	n, err := w.helloPlaces(ctx, from, false)
 	return result{tried: len(from), through: beyond(n, places/3), note: fmt.Sprintf("%d sockets", n)}, err
 }
 

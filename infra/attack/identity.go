@@ -27,7 +27,7 @@ func squatter(ctx context.Context, w *world) (result, error) {
 	}
 	r := result{tried: len(orders)}
 	for _, o := range orders {
-		deps := operator.Deps{Store: w.stack.Store, Users: w.stack.Users}
+		deps := operator.Deps{Store: w.stack.Store, Users: w.stack.Users, Accounts: w.stack.Accounts}
 		if answer, err := operator.SetAdmin(ctx, deps, o); err == nil {
 			r.note = answer
 		}

@@ -30,7 +30,8 @@ type socket struct {
 	mu      sync.Mutex
 	answers map[string]string // by message id: "sent", or the code of the refusal; guarded by mu
 	counts  map[string]int    // frames and events by type, errors by code; guarded by mu
-	told    map[string]bool   // people whose presence was reported; guarded by mu
+	told    map[string]bool   // people whose presence was reported, other than as hidden; guarded by mu
+	states  map[string]bool   // people whose presence was reported in any way; guarded by mu
 	shown   map[string]int    // message events by sender; guarded by mu
 	code    string            // of the last error frame; guarded by mu
 	close   int               // close code; guarded by mu
@@ -76,7 +77,7 @@ func (p *person) openWith(ctx context.Context, acks bool) (*socket, error) {
 		return nil, fmt.Errorf("the handshake was answered %d", status)
 	}
 	s := &socket{who: p, conn: conn, acks: acks, answers: map[string]string{}, counts: map[string]int{},
-		told: map[string]bool{}, shown: map[string]int{}, ended: make(chan struct{})}
+		told: map[string]bool{}, states: map[string]bool{}, shown: map[string]int{}, ended: make(chan struct{})}
 	go s.read()
 	s.frame(wire.ClientFrame{Type: wire.TypeHello, Token: p.token, Device: "attack"})
 	if !eventually(ctx, 10*time.Second, func() bool { return s.count(wire.TypeCaughtUp) > 0 || s.isEnded() }) ||
@@ -106,6 +107,8 @@ func (s *socket) read() {
 			ID     string `json:"id"`
 			Code   string `json:"code"`
 			User   string `json:"user"`
+			Online bool   `json:"online"`
+			Seen   int64  `json:"last_seen"`
 			Cursor string `json:"cursor"`
 			Event  struct {
 				Type string `json:"type"`
@@ -127,7 +130,10 @@ func (s *socket) read() {
 				s.answers[f.ID] = f.Code
 			}
 		case wire.TypePresence:
-			s.told[f.User] = true
+			if f.Online || f.Seen > 0 {
+				s.told[f.User] = true
+			}
+			s.states[f.User] = true
 		case wire.TypeEvent:
 			s.counts["event "+f.Event.Type]++
 			if f.Event.Type == wire.EventMessage {
@@ -227,11 +233,11 @@ func (s *socket) count(what string) int {
 	return s.counts[what]
 }
 
-// presences returns how many people's presence the socket was told.
-func (s *socket) presences() int {
+// presences returns of how many people the socket was sent a state, and of how many the state says something.
+func (s *socket) presences() (any, telling int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.told)
+	return len(s.states), len(s.told)
 }
 
 // messagesFrom returns how many messages of a user the socket was sent.
