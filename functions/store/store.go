@@ -86,6 +86,10 @@ type Archive interface {
 	// whether there are older ones. A conversation that does not exist is empty.
 	Messages(ctx context.Context, conversation string, before Position, limit int) ([]delivery.Delivered, bool, error)
 
+	// Writers returns the members of a conversation who have written a message that Save was given, in no particular
+	// order. A paid backend charges for one read.
+	Writers(ctx context.Context, conversation string) ([]string, error)
+
 	// MessagesOn counts the saved messages that were accepted on a UTC day, such as "2006-01-02".
 	MessagesOn(ctx context.Context, day string) (int64, error)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/pubsubstub"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/gate/gatefirestore"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/publish"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
@@ -97,6 +98,7 @@ func (s *Stack) startMiniredis() error {
 type data struct {
 	store       store.Store
 	gates       gate.Source
+	archive     inbox.Archive
 	publisher   settle.Publisher
 	deadLetters deadletter.Putter
 	collector   deadletter.Collector
@@ -153,7 +155,7 @@ func (s *Stack) openStore(ctx context.Context, d *data, path string) error {
 			return err
 		}
 		s.onClose("store", func(context.Context) error { return b.Close() })
-		d.store, d.gates = b, storeGates{b}
+		d.store, d.gates, d.archive = b, storeGates{b}, b
 		return nil
 	}
 	f, err := storefirestore.Open(ctx, storefirestore.Options{Project: s.Project, EmulatorHost: s.FirestoreAddr})
@@ -166,7 +168,7 @@ func (s *Stack) openStore(ctx context.Context, d *data, path string) error {
 		return err
 	}
 	s.onClose("Firestore client", func(context.Context) error { return c.Close() })
-	d.store, d.gates = f, gatefirestore.New(c)
+	d.store, d.gates, d.archive = f, gatefirestore.New(c), gatefirestore.NewArchive(c)
 	return nil
 }
 

@@ -112,7 +112,7 @@ func (s *Stack) startInstance(i int, l net.Listener, d instanceDeps) (*Instance,
 		Redis: in.redis, Gates: d.data.gates, Publisher: d.data.publisher, Verifier: d.verifier, Services: d.services,
 		Client: s.options.Client, API: d.api, Log: s.log,
 		Instance: in.Name, Config: s.clientConfig(in.URL), Origins: d.origins,
-		DrainOver: 300 * time.Millisecond,
+		DrainOver: 300 * time.Millisecond, Inboxes: inbox.Options{Archive: d.data.archive, Limits: s.options.Limits},
 	})
 	if err != nil {
 		return nil, errors.Join(err, in.redis.Close())

@@ -31,6 +31,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
 )
@@ -59,6 +60,10 @@ type Options struct {
 	Firestore string // host:port of a running Firestore emulator
 	PubSub    string // host:port of a running Pub/Sub emulator
 	Auth      string // host:port of a running Firebase Auth emulator
+
+	// Limits of waiting messages; zero values are those of production. Tests that are not about limits may use
+	// inbox.Generous.
+	Limits inbox.Limits
 
 	Log  *slog.Logger        // nil is slog.Default
 	Mail func(authstub.Mail) // called with each password reset; nil logs its link

@@ -326,8 +326,8 @@ func TestEnqueueChecksTheGate(t *testing.T) {
 			from, to string
 			want     error
 		}{
-			{"ann", "ben", nil}, {"eve", "ben", inbox.ErrBlocked}, {"ann", "nobody", inbox.ErrRecipientUnknown},
-			{"ann", "off", inbox.ErrRecipientDisabled},
+			{"ann", "ben", nil}, {"eve", "ben", inbox.ErrRecipientUnavailable}, {"ann", "nobody", inbox.ErrRecipientUnknown},
+			{"ann", "off", inbox.ErrRecipientUnavailable},
 		} {
 			if err := send(c.from, c.to); !errors.Is(err, c.want) {
 				t.Errorf("%s to %s: %v, want %v", c.from, c.to, err, c.want)

@@ -14,8 +14,7 @@ import (
 
 // openUnlimited starts an instance whose inboxes never fill up.
 func openUnlimited(b *testing.B) *setup {
-	o := inbox.Options{MaxWaitingPerSender: 1 << 30}
-	return open(b, redistest.Single(b), o.WithTuning(inbox.Tuning{MaxWaiting: 1 << 30}))
+	return open(b, redistest.Single(b), inbox.Options{Limits: inbox.Generous()})
 }
 
 func BenchmarkEnqueue(b *testing.B) {

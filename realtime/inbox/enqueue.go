@@ -2,8 +2,8 @@ package inbox
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
@@ -12,42 +12,67 @@ import (
 )
 
 // Enqueue puts m into its recipient's inbox, where it stays until a device of the recipient has acknowledged it. Then
-// it puts a "sent" event into the sender's own inbox, for the sender's other devices. It takes two round trips. m must
-// have passed CheckSend. Enqueue sets m.AcceptedAt and returns it.
+// it puts a "sent" event into the sender's own inbox, for the sender's other devices. It takes two round trips, and one
+// more for a recipient to whom the sender has not written through this instance lately. m must have passed CheckSend.
+// Enqueue sets m.AcceptedAt and returns it.
 //
-// As long as a message waits, a repeated send with the same content gets the first answer again, and one with other
-// content gets ErrIDReused. Other errors are ErrRecipientUnknown, ErrRecipientDisabled and ErrBlocked (according to the
-// recipient's gate, which the same script reads), ErrInboxFull and problem.ErrUnavailable. After an error the message
-// may be queued nevertheless. Sending it again, unchanged, is harmless.
+// As long as a message waits, a repeated send with the same content gets the first answer again, whatever limits are
+// reached (except SendsPerMinute), and one with other content gets ErrIDReused. Other errors are ErrRecipientUnknown and
+// ErrRecipientUnavailable (according to the recipient's gate, which the same script reads), the errors of Limits, and
+// problem.ErrUnavailable. After an error that is none of these, the message may be queued nevertheless. Sending it
+// again, unchanged, is harmless.
 func (boxes *Inboxes) Enqueue(ctx context.Context, m chat.Message) (chat.Micros, error) {
 	m.AcceptedAt = chat.MicrosOf(boxes.opts.Now())
-	event, err := json.Marshal(wire.MessageEvent{Type: wire.EventMessage, Message: m})
+	event, sent, err := wire.MarshalMessage(m)
 	if err != nil {
 		return 0, fmt.Errorf("encode message %s: %w", m.ID, err)
 	}
-	accepted, err := boxes.enqueueForRecipient(ctx, m, event)
+	s := boxes.senders.of(m.From)
+	if wait := s.waitForRate(boxes.opts.Limits); wait > 0 {
+		boxes.counters.TooFast.Add(1)
+		return 0, ErrRateLimited.WithRetry(wait)
+	}
+	held, done, err := boxes.checkSender(ctx, s, m, len(event))
 	if err != nil {
 		return 0, err
 	}
-	m.AcceptedAt = accepted // the time of the first send
-	// A repeated send also appends the event, because the first send may have failed before this point.
-	sent := Entry{m.From, wire.EventSent, wire.MessageEvent{Type: wire.EventSent, Message: m}}
-	if err := boxes.Append(ctx, []Entry{sent})[0]; err != nil {
+	defer done()
+	accepted, err := boxes.enqueueForRecipient(ctx, m, event, held)
+	if err != nil {
 		return 0, err
 	}
+	if accepted != m.AcceptedAt { // the time of the first send
+		m.AcceptedAt = accepted
+		if _, sent, err = wire.MarshalMessage(m); err != nil {
+			return 0, fmt.Errorf("encode message %s: %w", m.ID, err)
+		}
+	}
+	// A repeated send also appends the event, because the first send may have failed before this point.
+	note := fmt.Sprintf("%s/%s %d %d", m.To, m.ID, len(event), int64(accepted))
+	if err := boxes.append(ctx, []encoded{{m.From, wire.EventSent, sent, note}})[0]; err != nil {
+		return 0, err
+	}
+	boxes.senders.learn(m.From, m.To)
 	return accepted, nil
 }
 
 // enqueueForRecipient puts the message into the recipient's inbox only. It returns when the message was first accepted.
-func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, event []byte) (chat.Micros, error) {
-	checkGate := "0"
-	if boxes.opts.Gates != nil {
-		checkGate = "1"
+// If held is not nil, it accepts only a message that waits already, and refuses any other with held.
+func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, event []byte,
+	held error) (chat.Micros, error) {
+	flag := func(set bool) string {
+		if set {
+			return "1"
+		}
+		return "0"
 	}
-	c := boxes.call(enqueueScript, m.To, false, m.From, m.ID, m.Digest(), event, int64(m.AcceptedAt), checkGate,
-		boxes.opts.tuning.MaxWaiting, boxes.opts.MaxWaitingPerSender)
+	l := boxes.opts.Limits
+	c := boxes.call(enqueueScript, m.To, false, m.From, m.ID, m.Digest(), event, int64(m.At), int64(m.AcceptedAt),
+		flag(boxes.opts.Gates != nil), flag(held != nil), l.Messages, l.Bytes, l.PairMessages, l.PairBytes,
+		l.StrangerMessages, l.StrangerBytes)
 	c.Keys = append(c.Keys, gateKey(m.To))
-	for attempt := 0; ; attempt++ {
+	filled, answered := false, false
+	for {
 		v, err := boxes.runScript(ctx, c)
 		if err != nil {
 			return 0, err
@@ -64,13 +89,24 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, e
 			return at, r.failure()
 		case "no_gate":
 			// This happens once a day per user. A gate that is missing twice was evicted in between: try later.
-			if attempt > 0 {
+			if filled {
 				return 0, problem.ErrUnavailable.WithCause(fmt.Errorf("enqueue: redis does not keep the gate of %s", m.To))
 			}
 			if err := boxes.opts.Gates.Fill(ctx, m.To); err != nil {
 				return 0, err
 			}
+			filled = true
 			continue
+		case "stranger":
+			// The recipient may have answered before Redis was wiped, or a moment ago.
+			if !answered {
+				if answered, err = boxes.hasAnswered(ctx, m); answered {
+					continue
+				}
+			}
+			boxes.counters.Refused.Add(1)
+			boxes.counters.Strangers.Add(1)
+			return 0, ErrAnswerAwaited.WithCause(err)
 		}
 		boxes.counters.Refused.Add(1)
 		switch result {
@@ -78,10 +114,10 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, e
 			return 0, ErrIDReused
 		case "unknown":
 			return 0, ErrRecipientUnknown
-		case "disabled":
-			return 0, ErrRecipientDisabled
-		case "blocked":
-			return 0, ErrBlocked
+		case "unavailable":
+			return 0, ErrRecipientUnavailable
+		case "held":
+			return 0, held
 		case "full":
 			boxes.counters.Full.Add(1)
 			return 0, ErrInboxFull
@@ -100,33 +136,83 @@ type Entry struct {
 	Event any    // encoded as JSON; has its own "type" field
 }
 
+// encoded is an Entry as the script takes it.
+type encoded struct {
+	uid, kind string
+	event     []byte
+	note      string // what the event changes in the totals of uid; see lua/append.lua
+}
+
+// note returns what the event changes in the totals of the user who gets it.
+func (e Entry) note() string {
+	var conversation string
+	var refs []wire.MessageRef
+	switch event := e.Event.(type) {
+	case wire.DeliveredEvent:
+		conversation, refs = event.Conversation, event.Messages
+	case wire.RefusedEvent:
+		conversation, refs = event.Conversation, event.Messages
+	}
+	to, err := chat.Other(conversation, e.UID)
+	if err != nil || len(refs) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString(to)
+	for _, r := range refs {
+		b.WriteString(" " + r.ID)
+	}
+	return b.String()
+}
+
 // Append adds events to inboxes in one round trip (one per node of a cluster), in the given order for each uid. The
-// result has an error or nil for each entry. A repeated append repeats the event, which clients tolerate. Messages are
-// added by Enqueue instead. Append also works while Redis is above its memory limit, because receipts allow it to
-// drain.
+// result has an error or nil for each entry. A repeated append repeats the event, which clients tolerate. Messages and
+// their sent events are added by Enqueue instead. Delivered and refused events also take their messages out of the
+// totals of the sender. Append also works while Redis is above its memory limit, because receipts allow it to drain.
 func (boxes *Inboxes) Append(ctx context.Context, entries []Entry) []error {
 	errs := make([]error, len(entries))
-	var uids []string
-	indexes := map[string][]int{} // of entries, by uid
-	args := map[string][]any{}
+	list := make([]encoded, 0, len(entries))
+	indexes := make([]int, 0, len(entries)) // of entries, by index in list
 	for i, e := range entries {
-		data, err := json.Marshal(e.Event)
+		data, err := wire.Marshal(e.Event)
 		if err != nil {
 			errs[i] = fmt.Errorf("encode %s event: %w", e.Type, err)
 			continue
 		}
-		if indexes[e.UID] == nil {
-			uids = append(uids, e.UID)
+		list, indexes = append(list, encoded{e.UID, e.Type, data, e.note()}), append(indexes, i)
+	}
+	for n, err := range boxes.append(ctx, list) {
+		errs[indexes[n]] = err
+	}
+	return errs
+}
+
+func (boxes *Inboxes) append(ctx context.Context, entries []encoded) []error {
+	errs := make([]error, len(entries))
+	var uids []string
+	indexes := map[string][]int{} // of entries, by uid
+	for i, e := range entries {
+		if indexes[e.uid] == nil {
+			uids = append(uids, e.uid)
 		}
-		indexes[e.UID] = append(indexes[e.UID], i)
-		args[e.UID] = append(args[e.UID], e.Type, data)
+		indexes[e.uid] = append(indexes[e.uid], i)
 	}
 	calls := make([]script.Call, len(uids))
 	for i, uid := range uids {
-		calls[i] = boxes.call(appendScript, uid, true, args[uid]...)
+		args := make([]any, 0, 1+3*len(indexes[uid]))
+		args = append(args, keepOut.Milliseconds())
+		for _, n := range indexes[uid] {
+			args = append(args, entries[n].kind, entries[n].event, entries[n].note)
+		}
+		calls[i] = boxes.call(appendScript, uid, true, args...)
+		calls[i].Keys = append(calls[i].Keys, outKey(uid), reachKey(uid))
 	}
 	values, failed := boxes.runScripts(ctx, calls)
 	for i, uid := range uids {
+		r := newReply(values[i], 5)
+		if failed[i] == nil && r.err != nil {
+			failed[i] = r.failure()
+		}
 		for _, n := range indexes[uid] {
 			errs[n] = failed[i]
 		}
@@ -134,10 +220,11 @@ func (boxes *Inboxes) Append(ctx context.Context, entries []Entry) []error {
 			continue
 		}
 		boxes.counters.Appended.Add(int64(len(indexes[uid])))
-		if shed, _ := values[i].(int64); shed > 0 {
+		if shed := r.int(0); shed > 0 {
 			boxes.counters.Shed.Add(shed)
 			boxes.opts.Log.Warn("inbox too full to store receipts", "uid", uid, "shed", shed)
 		}
+		boxes.senders.update(uid, r.int(1), r.int(2), r.int(3), r.int(4))
 	}
 	return errs
 }

@@ -69,7 +69,7 @@ func (s *setup) end(t testing.TB, uid string) inbox.Cursor {
 
 func TestFullInbox(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		s := open(t, b, inbox.Options{MaxWaitingPerSender: 3}.WithTuning(inbox.Tuning{MaxWaiting: 5}))
+		s := open(t, b, inbox.Options{Limits: inbox.Limits{PairMessages: 3, Messages: 5}})
 		first := s.send(t, "ann", "ben", "1")
 		s.send(t, "ann", "ben", "2")
 		s.send(t, "ann", "ben", "3")

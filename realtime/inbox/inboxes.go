@@ -16,37 +16,91 @@ import (
 )
 
 // Errors of Enqueue, in addition to problem.ErrUnavailable. A send that failed with RetryAfter may be repeated
-// unchanged; the other errors are final.
+// unchanged; the other errors are final. See Limits for what each limit counts.
 var (
 	ErrIDReused  = problem.New(problem.Conflict, "id_reused", "This message could not be sent. Write it again.")
 	ErrInboxFull = problem.New(problem.TooMany, "inbox_full",
 		"Too many messages are waiting for this person. Yours will be sent when there is room.").WithRetry(15 * time.Second)
+	ErrAnswerAwaited = problem.New(problem.TooMany, "answer_awaited",
+		"This person has not answered you yet. Your message will be sent when they have read the others or answered.").
+		WithRetry(time.Minute)
+	ErrTooManyNewPeople = problem.New(problem.TooMany, "too_many_new_people",
+		"You have written to many new people today. Your message will be sent tomorrow.").WithRetry(time.Hour)
+	ErrOutboxFull = problem.New(problem.TooMany, "outbox_full",
+		"Too many of your messages are waiting to be read. This one will be sent when there is room.").
+		WithRetry(time.Minute)
+	ErrRateLimited = problem.New(problem.TooMany, "rate_limited",
+		"You are doing this too often. The app will try again in a moment.")
 	ErrRecipientUnknown = problem.New(problem.NotFound, "recipient_unknown",
 		"This person could not be found. They may have left.")
-	ErrRecipientDisabled = problem.New(problem.Forbidden, "recipient_disabled",
-		"This person's account is disabled, so the message was not sent.")
-	ErrBlocked = problem.New(problem.Forbidden, "blocked", "This person does not accept messages from you.")
+	// ErrRecipientUnavailable does not tell whether the recipient is disabled or has blocked the sender.
+	ErrRecipientUnavailable = problem.New(problem.Forbidden, "recipient_unavailable", "You cannot write to this person.")
+	// ErrWithdrawn is only the code of refused events: the sender's account was disabled, or an operator removed the
+	// message.
+	ErrWithdrawn = problem.New(problem.Forbidden, "withdrawn", "This message was withdrawn, so it was not delivered.")
 )
 
 // Defaults and fixed limits; see DESIGN §5.
 const (
 	timeout = 3 * time.Second // of one operation
 
-	maxWaiting          = 10_000         // messages that wait in one inbox
-	maxWaitingPerSender = 1_000          // messages of one sender that wait in one inbox
-	keepEvents          = 100            // newest events that are kept, for resuming
-	keepFor             = time.Hour      // age up to which events are kept, …
-	keepAtMost          = 2_000          // … up to this number
-	maxEntries          = 20_000         // entries beyond which receipts are shed, because nothing may be trimmed
-	expire              = 24 * time.Hour // time since its last use after which an inbox in which nothing waits expires
+	keepEvents = 100                 // newest events that are kept, for resuming
+	keepFor    = time.Hour           // age up to which events are kept, …
+	keepAtMost = 2_000               // … up to this number, …
+	keepBytes  = 2 << 20             // … and up to this size, without the messages that wait
+	maxEntries = 20_000              // entries beyond which receipts are shed, because nothing may be trimmed
+	expire     = 24 * time.Hour      // time since its last use after which an inbox in which nothing waits expires
+	keepPeers  = 30 * 24 * time.Hour // time since its last use after which a user's peers are asked of the archive again
+	maxPeers   = 10_000              // peers of one user
+	keepOut    = 31 * 24 * time.Hour // longer than a message may wait
+
+	// MaxEvent is the largest number of bytes of a message event: a body of chat.MaxBody line separators, which JSON
+	// escapes with six bytes each, and the longest of all other fields.
+	MaxEvent = 49_152
 
 	compare = 30 * time.Second // interval at which every subscribed inbox is compared with its newest event
 	probe   = 5 * time.Second  // interval at which the primaries are asked for their epochs
 )
 
+// Limits of the messages that wait, and of their senders. Zero values take the defaults. A limit of bytes counts the
+// JSON of events, and admits one message of any size.
+type Limits struct {
+	Messages, Bytes                 int // in one inbox, of all senders; default 10,000 and 16 MiB: ErrInboxFull
+	PairMessages, PairBytes         int // in one inbox, of one sender; default 1,000 and 512 KiB: ErrInboxFull
+	StrangerMessages, StrangerBytes int // the same until the recipient has answered; default 5 and 64 KiB: ErrAnswerAwaited
+	SenderMessages, SenderBytes     int // of one sender, in all inboxes; default 10,000 and 4 MiB: ErrOutboxFull
+	SendsPerMinute                  int // of one sender, with repeats; default 1,800: ErrRateLimited
+
+	// NewPeople is the number of people to whom one sender may write on a UTC day for the first time, not counting those
+	// who have written to the sender before; default 20: ErrTooManyNewPeople.
+	NewPeople int
+}
+
+// WithDefaults returns l with every unset limit replaced by its default.
+func (l Limits) WithDefaults() Limits {
+	l.Messages, l.Bytes = cmp.Or(l.Messages, 10_000), cmp.Or(l.Bytes, 16<<20)
+	l.PairMessages, l.PairBytes = cmp.Or(l.PairMessages, 1_000), cmp.Or(l.PairBytes, 512<<10)
+	l.StrangerMessages, l.StrangerBytes = cmp.Or(l.StrangerMessages, 5), cmp.Or(l.StrangerBytes, 64<<10)
+	l.SenderMessages, l.SenderBytes = cmp.Or(l.SenderMessages, 10_000), cmp.Or(l.SenderBytes, 4<<20)
+	l.SendsPerMinute, l.NewPeople = cmp.Or(l.SendsPerMinute, 1_800), cmp.Or(l.NewPeople, 20)
+	return l
+}
+
+// Generous returns limits that no test reaches by accident. It is for tests and measurements that are not about limits.
+func Generous() Limits {
+	const n = 1 << 40
+	return Limits{n, n, n, n, n, n, n, n, n, n}
+}
+
 // Gates fills gate:{uid} in Redis if it is missing. gate.Gates implements it.
 type Gates interface {
 	Fill(ctx context.Context, uid string) error
+}
+
+// Archive knows the messages that were saved. gatefirestore.Archive implements it.
+type Archive interface {
+	// Writers returns the members of a conversation of whom a message was saved.
+	Writers(ctx context.Context, conversation string) ([]string, error)
 }
 
 // Options configure Inboxes.
@@ -56,15 +110,21 @@ type Options struct {
 	Now        func() time.Time     // default: time.Now
 	Log        *slog.Logger         // default: slog.Default()
 
-	MaxWaitingPerSender int // default: 1,000; set only by tests, among them those of session
+	// Archive is asked before a sender is refused for a limit on strangers, because Redis may have been wiped. nil: there
+	// are no saved messages (tests only).
+	Archive Archive
+	Limits  Limits
 
 	tuning tuning
 }
 
 // tuning holds the limits that only tests of this package change. Zero values take the defaults.
 type tuning struct {
-	MaxWaiting, KeepEvents, KeepAtMost, MaxEntries int
-	KeepFor, Compare, Probe                        time.Duration
+	KeepEvents, KeepAtMost, KeepBytes, MaxEntries, MaxPeers int
+	KeepFor, Compare, Probe                                 time.Duration
+	// Intervals at which a sender's totals are read again, and healed, before a send is refused, and at which the archive
+	// is asked the same question again; defaults in senders.go.
+	Refresh, Heal, Ask time.Duration
 }
 
 func (o *Options) setDefaults() {
@@ -72,15 +132,19 @@ func (o *Options) setDefaults() {
 		o.Now = time.Now
 	}
 	o.Log = cmp.Or(o.Log, slog.Default())
-	o.MaxWaitingPerSender = cmp.Or(o.MaxWaitingPerSender, maxWaitingPerSender)
+	o.Limits = o.Limits.WithDefaults()
 	t := &o.tuning
-	t.MaxWaiting = cmp.Or(t.MaxWaiting, maxWaiting)
 	t.KeepEvents = cmp.Or(t.KeepEvents, keepEvents)
 	t.KeepAtMost = cmp.Or(t.KeepAtMost, keepAtMost)
+	t.KeepBytes = cmp.Or(t.KeepBytes, keepBytes)
 	t.MaxEntries = cmp.Or(t.MaxEntries, maxEntries)
+	t.MaxPeers = cmp.Or(t.MaxPeers, maxPeers)
 	t.KeepFor = cmp.Or(t.KeepFor, keepFor)
 	t.Compare = cmp.Or(t.Compare, compare)
 	t.Probe = cmp.Or(t.Probe, probe)
+	t.Refresh = cmp.Or(t.Refresh, refreshEvery)
+	t.Heal = cmp.Or(t.Heal, healEvery)
+	t.Ask = cmp.Or(t.Ask, askEvery)
 }
 
 // Inboxes gives access to every user's inbox.
@@ -90,6 +154,7 @@ type Inboxes struct {
 	opts        Options
 	resyncs     chan Resync
 	reconnected chan struct{} // has a value when the subscription connection works again
+	senders     *senders
 
 	counters Counters
 
@@ -102,7 +167,7 @@ type Inboxes struct {
 func New(rdb redis.UniversalClient, opts Options) *Inboxes {
 	opts.setDefaults()
 	boxes := &Inboxes{rdb: rdb, opts: opts, resyncs: make(chan Resync, 1), reconnected: make(chan struct{}, 1),
-		feeds: map[*Feed]struct{}{}}
+		senders: newSenders(), feeds: map[*Feed]struct{}{}}
 	opts.Subscriber.OnReconnect(func() {
 		select {
 		case boxes.reconnected <- struct{}{}:
@@ -117,7 +182,13 @@ type Counters struct {
 	Enqueued      counter.Count // messages accepted
 	Repeated      counter.Count // repeated sends of a waiting message
 	Refused       counter.Count // messages refused, for any reason
-	Full          counter.Count // messages refused because too many wait
+	Full          counter.Count // messages refused because too many wait in the inbox
+	Strangers     counter.Count // messages refused because the recipient has not answered
+	NewPeople     counter.Count // messages refused because the sender has written to too many new people
+	OutboxFull    counter.Count // messages refused because too many of the sender wait
+	TooFast       counter.Count // messages refused because of the sender's rate over all instances
+	Asked         counter.Count // questions to the archive
+	Healed        counter.Count // messages that a sender's totals counted, and that did not wait
 	Appended      counter.Count // events other than messages
 	Shed          counter.Count // receipts that a full inbox did not store
 	PoisonEntries counter.Count // unreadable stream entries, skipped
@@ -130,6 +201,9 @@ type Counters struct {
 	Resyncs       counter.Count // times that Redis came back
 	Epochs        counter.Count // times that Redis came back with another epoch
 }
+
+// Limits returns the limits in effect.
+func (boxes *Inboxes) Limits() Limits { return boxes.opts.Limits }
 
 // Counters returns the counters of this instance.
 func (boxes *Inboxes) Counters() *Counters { return &boxes.counters }

@@ -28,7 +28,7 @@ type setup struct {
 	probes     *probes
 }
 
-// open starts an instance: Inboxes and their Subscriber.
+// open starts an instance: Inboxes and their Subscriber. Without limits in o, they are generous.
 func open(t testing.TB, b *redistest.Redis, o inbox.Options) *setup {
 	t.Helper()
 	return openWith(t, b.Client(t, nil), o)
@@ -41,6 +41,9 @@ func openWith(t testing.TB, rdb redis.UniversalClient, o inbox.Options) *setup {
 	rdb.AddHook(p)
 	subscriber := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
 	o.Subscriber = subscriber
+	if o.Limits == (inbox.Limits{}) {
+		o.Limits = inbox.Generous()
+	}
 	boxes := inbox.New(rdb, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)

@@ -216,7 +216,7 @@ func TestMetaIsLostButStreamIsNot(t *testing.T) {
 // A pending record whose message no longer exists must not suppress the sender's repeat.
 func TestPendingRecordWithoutItsMessage(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		s := open(t, b, inbox.Options{MaxWaitingPerSender: 2})
+		s := open(t, b, inbox.Options{Limits: inbox.Limits{PairMessages: 2}})
 		m := s.send(t, "ann", "ben", "one")
 		s.send(t, "ann", "ben", "two")
 		id := s.retained(t, "ben")[0].ID

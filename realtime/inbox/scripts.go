@@ -36,6 +36,9 @@ var (
 	peekScript      = loadInboxScript("peek")
 	waitingScript   = loadInboxScript("waiting")
 	removeScript    = loadInboxScript("remove")
+	acquaintScript  = loadInboxScript("acquaint")
+	reachScript     = script.Load(luaFiles, "reach")
+	healScript      = script.Load(luaFiles, "heal")
 	probeScript     = script.Load(luaFiles, "primary", "probe")
 )
 
@@ -43,6 +46,9 @@ var (
 func inboxKey(uid string) string    { return "inbox:{" + uid + "}" }
 func metaKey(uid string) string     { return "meta:{" + uid + "}" }
 func pendingKey(uid string) string  { return "pending:{" + uid + "}" }
+func peersKey(uid string) string    { return "peers:{" + uid + "}" }
+func outKey(uid string) string      { return "out:{" + uid + "}" }
+func reachKey(uid string) string    { return "reach:{" + uid + "}" }
 func gateKey(uid string) string     { return "gate:{" + uid + "}" }
 func wakeChannel(uid string) string { return "wake:{" + uid + "}" }
 
@@ -53,10 +59,10 @@ func (boxes *Inboxes) call(sc *redis.Script, uid string, mayExceed bool, args ..
 		exceed = "1"
 	}
 	t := &boxes.opts.tuning
-	all := make([]any, 0, 8+len(args))
-	all = append(all, freshNonce(), wakeChannel(uid), t.KeepEvents, t.KeepFor.Milliseconds(), t.KeepAtMost,
-		expire.Milliseconds(), t.MaxEntries, exceed)
-	keys := []string{inboxKey(uid), metaKey(uid), pendingKey(uid)}
+	all := make([]any, 0, 11+len(args))
+	all = append(all, freshNonce(), wakeChannel(uid), t.KeepEvents, t.KeepFor.Milliseconds(), t.KeepAtMost, t.KeepBytes,
+		expire.Milliseconds(), t.MaxEntries, exceed, keepPeers.Milliseconds(), t.MaxPeers)
+	keys := []string{inboxKey(uid), metaKey(uid), pendingKey(uid), peersKey(uid)}
 	return script.Call{Script: sc, Keys: keys, Args: append(all, args...)}
 }
 

@@ -121,7 +121,9 @@ func (boxes *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleRes
 // Remove deletes the inbox of a deleted user if nothing waits in it and last still is its newest event. It reports
 // whether it deleted the inbox.
 func (boxes *Inboxes) Remove(ctx context.Context, uid, epoch string, last ID) (bool, error) {
-	v, err := boxes.runScript(ctx, boxes.call(removeScript, uid, true, epoch, last.String()))
+	c := boxes.call(removeScript, uid, true, epoch, last.String())
+	c.Keys = append(c.Keys, reachKey(uid))
+	v, err := boxes.runScript(ctx, c)
 	n, _ := v.(int64)
 	return n == 1, err
 }

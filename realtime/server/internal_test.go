@@ -84,7 +84,7 @@ func TestGateChanged(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.Send(servertest.Message(bob, "after"))
-		a.Refused("blocked")
+		a.Refused("recipient_unavailable")
 		if err := in.ChangeGate(t.Context(), bob, gate.Gate{Exists: true}); err != nil {
 			t.Fatal(err)
 		}

@@ -128,9 +128,9 @@ func TestInvalidMessagesAreRefused(t *testing.T) {
 		}{
 			"to oneself":           {func(f *wire.ClientFrame) { f.To = alice }, "recipient_self", false},
 			"to an unknown user":   {func(f *wire.ClientFrame) { f.To = "nobodyUid0009" }, "recipient_unknown", false},
-			"to a disabled user":   {func(f *wire.ClientFrame) { f.To = "disabledUid01" }, "recipient_disabled", false},
+			"to a disabled user":   {func(f *wire.ClientFrame) { f.To = "disabledUid01" }, "recipient_unavailable", false},
 			"to an invalid uid":    {func(f *wire.ClientFrame) { f.To = "a/b" }, "recipient_invalid", false},
-			"to a user who blocks": {func(f *wire.ClientFrame) { f.To = carol }, "blocked", false},
+			"to a user who blocks": {func(f *wire.ClientFrame) { f.To = carol }, "recipient_unavailable", false},
 			"empty":                {func(f *wire.ClientFrame) { f.Body = "" }, "body_empty", false},
 			"only white space":     {func(f *wire.ClientFrame) { f.Body = " \n\t " }, "body_empty", false},
 			"one past the limit": {func(f *wire.ClientFrame) {

@@ -286,7 +286,7 @@ func TestRecipientIsDeleted(t *testing.T) {
 
 // A user whose clients never acknowledge fills one inbox, and affects no other.
 func TestInboxFull(t *testing.T) {
-	limit := func(d *server.Deps) { d.Inboxes.MaxWaitingPerSender = 20 }
+	limit := func(d *server.Deps) { d.Inboxes.Limits.PairMessages = 20 }
 	bubble(t, limit, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a, c := in.Join(t, alice), in.Join(t, carol)
 		for range 20 {

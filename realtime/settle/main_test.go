@@ -129,7 +129,7 @@ func start(t testing.TB, b *redistest.Redis, pub Publisher, o Options) *instance
 	loss := &lossHook{}
 	rdb.AddHook(loss)
 	l := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
-	in := inbox.New(rdb, inbox.Options{Subscriber: l})
+	in := inbox.New(rdb, inbox.Options{Subscriber: l, Limits: inbox.Generous()})
 	s := New(in, pub, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	lctx, lcancel := context.WithCancel(context.Background())

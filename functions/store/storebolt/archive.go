@@ -14,12 +14,13 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
-// conversationRecord is a store.Conversation on the disk.
+// conversationRecord is a store.Conversation on the disk, with the members who have written a saved message.
 type conversationRecord struct {
 	ID      string                 `json:"id"`
 	LastAt  chat.Micros            `json:"last_at"`
 	Preview store.Preview          `json:"preview"`
 	Read    map[string]chat.Micros `json:"read,omitempty"`
+	Writers []string               `json:"writers,omitempty"`
 }
 
 // changes collects the conversations that one transaction changes, and writes each of them, and its entries in
@@ -98,6 +99,9 @@ func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered, read [
 			if err := countDay(tx, d.AcceptedAt, 1); err != nil {
 				return err
 			}
+			if !slices.Contains(c.Writers, d.From) {
+				c.Writers = append(c.Writers, d.From)
+			}
 			if (chat.Message{At: c.Preview.At, ID: c.Preview.ID}).Before(d.Message) {
 				c.LastAt, c.Preview = d.At, store.PreviewOf(d.Message)
 			}
@@ -121,6 +125,16 @@ func countDay(tx *bbolt.Tx, at chat.Micros, by int64) error {
 		n = int64(binary.BigEndian.Uint64(v))
 	}
 	return tx.Bucket(days).Put(day, binary.BigEndian.AppendUint64(nil, uint64(n+by)))
+}
+
+// Writers implements store.Archive.
+func (s *Store) Writers(ctx context.Context, conversation string) ([]string, error) {
+	var r conversationRecord
+	err := s.view(ctx, func(tx *bbolt.Tx) error {
+		_, err := get(tx, conversations, []byte(conversation), &r)
+		return err
+	})
+	return r.Writers, err
 }
 
 // MessagesOn implements store.Archive.
@@ -169,7 +183,8 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string,
 			if err != nil {
 				return err
 			}
-			page = append(page, store.Listed{Conversation: store.Conversation(r), Unread: unread})
+			page = append(page, store.Listed{Unread: unread,
+				Conversation: store.Conversation{ID: r.ID, LastAt: r.LastAt, Preview: r.Preview, Read: r.Read}})
 		}
 		return nil
 	})

@@ -2,6 +2,7 @@ package storefirestore
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"cloud.google.com/go/firestore"
@@ -62,12 +63,15 @@ type conversationDoc struct {
 	LastAt  chat.Micros            `firestore:"last_at,omitempty"`
 	Preview previewDoc             `firestore:"preview,omitempty"`
 	Read    map[string]chat.Micros `firestore:"read,omitempty"`
+	// Writers are the members who have written a saved message. package gatefirestore reads this field, too.
+	Writers []string `firestore:"writers,omitempty"`
 }
 
 // change is what a flush changes in one conversation.
 type change struct {
-	newest *delivery.Delivered
-	read   map[string]chat.Micros
+	newest  *delivery.Delivered
+	writers map[string]bool
+	read    map[string]chat.Micros
 }
 
 // Save implements store.Archive: first the messages, then their conversations.
@@ -79,12 +83,14 @@ func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered, read [
 	conversations := map[string]*change{}
 	of := func(id string) *change {
 		if conversations[id] == nil {
-			conversations[id] = &change{read: map[string]chat.Micros{}}
+			conversations[id] = &change{writers: map[string]bool{}, read: map[string]chat.Micros{}}
 		}
 		return conversations[id]
 	}
 	for i, d := range saved {
-		if c := of(d.Conversation); c.newest == nil || c.newest.Before(d.Message) {
+		c := of(d.Conversation)
+		c.writers[d.From] = true
+		if c.newest == nil || c.newest.Before(d.Message) {
 			c.newest = &saved[i]
 		}
 	}
@@ -163,7 +169,21 @@ func (s *Store) mergeConversation(id string, c *change) (write, error) {
 	for uid, at := range c.read {
 		raise["read.`"+uid+"`"] = at
 	}
-	return s.merge(colConversations+"/"+id, set, raise), nil
+	w := s.merge(colConversations+"/"+id, set, raise)
+	if len(c.writers) > 0 {
+		w.addToArray("writers", slices.Sorted(maps.Keys(c.writers)))
+	}
+	return w, nil
+}
+
+// Writers implements store.Archive.
+func (s *Store) Writers(ctx context.Context, conversation string) ([]string, error) {
+	var d conversationDoc
+	snap, err := s.conversation(conversation).Get(ctx)
+	if _, err := decoded(snap, err, &d); err != nil {
+		return nil, translate(err)
+	}
+	return d.Writers, nil
 }
 
 // MessagesOn implements store.Archive.

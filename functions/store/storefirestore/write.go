@@ -116,6 +116,16 @@ func (s *Store) merge(path string, set map[string]*firestorepb.Value, raise map[
 	return write{w, codes.OK}
 }
 
+// addToArray makes a write of merge also add values to an array that does not have them.
+func (w write) addToArray(field string, values []string) {
+	array := &firestorepb.ArrayValue{}
+	for _, v := range values {
+		array.Values = append(array.Values, text(v))
+	}
+	w.UpdateTransforms = append(w.UpdateTransforms, &firestorepb.DocumentTransform_FieldTransform{FieldPath: field,
+		TransformType: &firestorepb.DocumentTransform_FieldTransform_AppendMissingElements{AppendMissingElements: array}})
+}
+
 // remove returns a write that deletes a document.
 func (s *Store) remove(path string) write {
 	return write{&firestorepb.Write{Operation: &firestorepb.Write_Delete{Delete: s.name(path)}}, codes.NotFound}

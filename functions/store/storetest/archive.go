@@ -147,6 +147,33 @@ func testSaveMuch(t *testing.T, s store.Store) {
 	equal(t, "there is more", more, false)
 }
 
+// Writers are those of whom a message was saved, not those who only read.
+func testWriters(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	check := func(want ...string) {
+		t.Helper()
+		got, err := s.Writers(ctx, "ada~bob")
+		must(t, err)
+		slices.Sort(got)
+		equal(t, "the writers", slices.Equal(got, want), true)
+	}
+	check()
+	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0}}))
+	check()
+	for i := range 2 {
+		m := message("ada", "bob", t0+chat.Micros(i)*second, "hello")
+		for range 2 {
+			must(t, s.Save(ctx, []delivery.Delivered{m}, nil))
+			check("ada")
+		}
+	}
+	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + second}}))
+	check("ada")
+	must(t, s.Save(ctx, []delivery.Delivered{message("bob", "ada", t0-second, "older"),
+		message("ada", "bob", t0+3*second, "newer"), message("bob", "cat", t0, "elsewhere")}, nil))
+	check("ada", "bob")
+}
+
 func testHistory(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	var all []delivery.Delivered

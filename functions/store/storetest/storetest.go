@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"save in any order", testSaveAnyOrder},
 		{"concurrent saves", testConcurrentSaves},
 		{"save much", testSaveMuch},
+		{"writers", testWriters},
 		{"history pages", testHistory},
 		{"conversations", testConversations},
 		{"unread", testUnread},

@@ -94,8 +94,6 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("offline %d s late", every(time.Second, presences, "Linger")),
 			fmt.Sprintf("string, %d days", every(day, presences, "KeepSeen")),
 			fmt.Sprintf("gives up after %d s", every(time.Second, inboxes, "Timeout")),
-			thousands(number(inboxes, "MaxWaiting")) + " waiting messages",
-			thousands(number(inboxes, "MaxWaitingPerSender")) + " of one sender",
 			fmt.Sprintf("Every %d s each subscribed inbox", every(time.Second, inboxes, "Compare")),
 			fmt.Sprintf("the probe every %d s", every(time.Second, inboxes, "Probe")),
 			fmt.Sprintf("newest %d events and all of the last %d min (at most %s)", number(inboxes, "KeepEvents"),

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/env"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 )
 
@@ -41,6 +42,7 @@ type config struct {
 	maxSockets       int
 	watchedHourly    int
 	proxies          int
+	limits           inbox.Limits
 	ageMin, ageMax   time.Duration
 	logLevel         slog.Level
 }
@@ -150,6 +152,16 @@ var settings = env.Settings[config]{
 			}
 			return env.Number(&c.proxies, cmp.Or(v, "0"), 0, 10)
 		}},
+	{Name: "STRANGER_MESSAGES", Default: "5",
+		About: "messages of one sender that may wait for a person who has never answered",
+		Read:  func(c *config, v string) error { return env.Number(&c.limits.StrangerMessages, v, 1, 1_000) }},
+	{Name: "STRANGER_BYTES", Default: "65536", About: "and their bytes; at least one message of maximum size",
+		Read: func(c *config, v string) error {
+			return env.Number(&c.limits.StrangerBytes, v, inbox.MaxEvent, 512<<10)
+		}},
+	{Name: "NEW_PEOPLE_PER_DAY", Default: "20",
+		About: "people to whom one sender may write on one day for the first time",
+		Read:  func(c *config, v string) error { return env.Number(&c.limits.NewPeople, v, 1, 10_000) }},
 	{Name: "SOCKET_AGE_MIN", Default: "45m",
 		About: "a socket is asked to move at a random age from SOCKET_AGE_MIN to SOCKET_AGE_MAX",
 		Read:  func(c *config, v string) error { return env.Duration(&c.ageMin, v) }},

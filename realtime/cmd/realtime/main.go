@@ -231,7 +231,8 @@ func build(ctx context.Context, c config, getenv func(string) string) (_ *parts,
 		MaxSockets: c.maxSockets, Greetings: server.Greetings{Near: greetingNear, Far: greetingFar},
 		Proxies: c.proxies, Watched: c.watchedHourly,
 		SocketAgeMin: c.ageMin, SocketAgeMax: c.ageMax,
-		Settle: settle.Options{Drain: settleWithin},
+		Settle:  settle.Options{Drain: settleWithin},
+		Inboxes: inbox.Options{Archive: gatefirestore.NewArchive(store), Limits: c.limits},
 	}
 	return p, nil
 }

@@ -1,6 +1,6 @@
-// Package gatefirestore reads gates from the users' documents in Firestore: users/{uid} with the fields disabled
-// (bool), valid_after (microseconds or a timestamp) and blocked (array of uids). A user without a document does not
-// exist.
+// Package gatefirestore reads what the realtime service needs from Firestore: gates from users/{uid}, with the fields
+// disabled (bool), valid_after (microseconds or a timestamp) and blocked (array of uids), and who has written to whom
+// from conversations/{id}, with the field writers (array of uids). A user without a document does not exist.
 package gatefirestore
 
 import (
@@ -37,6 +37,38 @@ func (s *Source) Gate(ctx context.Context, uid string) (gate.Gate, error) {
 	return fromDocument(doc.Data()), nil
 }
 
+// Archive is an inbox.Archive. Each call reads one document.
+type Archive struct{ client *firestore.Client }
+
+// NewArchive returns an Archive that uses client. The caller closes the client.
+func NewArchive(client *firestore.Client) *Archive { return &Archive{client} }
+
+// Writers implements inbox.Archive.
+func (a *Archive) Writers(ctx context.Context, conversation string) ([]string, error) {
+	if _, _, err := chat.Members(conversation); err != nil {
+		return nil, err
+	}
+	doc, err := a.client.Collection("conversations").Doc(conversation).Get(ctx)
+	if status.Code(err) == codes.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read conversations/%s: %w", conversation, err)
+	}
+	return texts(doc.Data()["writers"]), nil
+}
+
+// texts returns the strings in an array.
+func texts(v any) (out []string) {
+	list, _ := v.([]any)
+	for _, v := range list {
+		if s, ok := v.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 // fromDocument converts a document. A field of an unexpected type counts as unset, except for disabled, which then
 // counts as true, so that the user cannot come in.
 func fromDocument(data map[string]any) gate.Gate {
@@ -56,11 +88,6 @@ func fromDocument(data map[string]any) gate.Gate {
 	case time.Time:
 		g.ValidAfter = v.UTC()
 	}
-	list, _ := data["blocked"].([]any)
-	for _, v := range list {
-		if uid, ok := v.(string); ok {
-			g.Blocked = append(g.Blocked, uid)
-		}
-	}
+	g.Blocked = texts(data["blocked"])
 	return g
 }

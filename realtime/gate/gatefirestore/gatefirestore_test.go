@@ -58,4 +58,14 @@ func TestAgainstTheEmulator(t *testing.T) {
 			t.Errorf("%q: %+v, %v; want %+v", uid, got, err, want)
 		}
 	}
+	if _, err := client.Collection("conversations").Doc("ann~ben").Set(t.Context(), map[string]any{
+		"writers": []any{"ben", int64(1)}}); err != nil {
+		t.Fatal(err)
+	}
+	for conversation, want := range map[string]string{"ann~ben": "[ben]", "ann~cat": "[]"} {
+		got, err := NewArchive(client).Writers(t.Context(), conversation)
+		if err != nil || fmt.Sprint(got) != want {
+			t.Errorf("writers of %s: %v, %v; want %s", conversation, got, err, want)
+		}
+	}
 }

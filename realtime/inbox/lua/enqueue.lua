@@ -1,19 +1,28 @@
 -- enqueue puts a message into its recipient's inbox, once. It returns {result, accepted_at}, where result is one of
--- queued, again (with the time of the first send), id_reused, no_gate, unknown, disabled, blocked, full.
-local gate_key    = KEYS[4]            -- hash: exists, disabled ("1" or "0"), blocked (JSON array of uids)
-local from        = ARGV[9]            -- sender
-local message_id  = ARGV[10]
-local digest      = ARGV[11]           -- of the fields that the sender chose
-local event       = ARGV[12]           -- JSON
-local accepted_at = ARGV[13]           -- the same as in event
-local check_gate  = ARGV[14] == '1'
-local max_waiting = tonumber(ARGV[15]) -- in this inbox
-local max_from    = tonumber(ARGV[16]) -- in this inbox from one sender
+-- queued, again (with the time of the first send), id_reused, no_gate, unknown, unavailable, held, full, stranger.
+-- Unless the result is queued, it creates nothing.
+local gate_key    = KEYS[5]            -- hash: exists, disabled ("1" or "0"), blocked (JSON array of uids)
+local from        = ARGV[12]           -- sender
+local message_id  = ARGV[13]
+local digest      = ARGV[14]           -- of the fields that the sender chose
+local event       = ARGV[15]           -- JSON
+local at          = ARGV[16]           -- the same as in event
+local accepted_at = ARGV[17]           -- the same as in event
+local check_gate  = ARGV[18] == '1'
+local held        = ARGV[19] == '1'    -- a limit of the sender is reached: accept only a message that waits already
+-- Limits of the messages that wait in this inbox, and of their bytes: of all, of this sender, and of this sender as
+-- long as the recipient has not written to them. Each limit of bytes admits one message of any size.
+local max_all             = tonumber(ARGV[20])
+local max_all_bytes       = tonumber(ARGV[21])
+local max_from            = tonumber(ARGV[22])
+local max_from_bytes      = tonumber(ARGV[23])
+local max_stranger        = tonumber(ARGV[24])
+local max_stranger_bytes  = tonumber(ARGV[25])
 
 local field = from .. '/' .. message_id
 local record = redis.call('HGET', pending_key, field)
 if record then
-  local id, known_digest, known_at = string.match(record, '^(%S+) (%S+) (%S+)$')
+  local id, known_digest, known_at = string.match(record, '^(%S+) (%S+) (%S+)')
   -- A record is valid only while its message is in the stream and not settled. Otherwise the message would never
   -- arrive, although its sender sees it as sent.
   if before(settled, id) and redis.call('XRANGE', inbox_key, id, id)[1] then
@@ -27,18 +36,33 @@ if check_gate then
   local gate = redis.call('HMGET', gate_key, 'exists', 'blocked', 'disabled')
   if not gate[1] then return {'no_gate', ''} end
   if gate[1] ~= '1' then return {'unknown', ''} end
-  if gate[3] == '1' then return {'disabled', ''} end
-  if gate[2] and string.find(gate[2], '"' .. from .. '"', 1, true) then return {'blocked', ''} end
+  if gate[3] == '1' or gate[2] and string.find(gate[2], '"' .. from .. '"', 1, true) then
+    return {'unavailable', ''}
+  end
 end
 
-if redis.call('HLEN', pending_key) >= max_waiting
-  or tonumber(redis.call('HGET', meta_key, 'from:' .. from) or 0) >= max_from then
+if held then return {'held', ''} end
+
+local counter = 'from:' .. from
+local n, b = string.match(redis.call('HGET', meta_key, counter) or '', '^(%d+) (%d+)$')
+n, b = tonumber(n or 0), tonumber(b or 0)
+local function beyond(max_messages, max_bytes, messages, size_of_all)
+  return messages >= max_messages or messages > 0 and size_of_all + #event > max_bytes
+end
+if beyond(max_all, max_all_bytes, redis.call('HLEN', pending_key), waiting_bytes)
+  or beyond(max_from, max_from_bytes, n, b) then
   return {'full', ''}
+end
+if beyond(max_stranger, max_stranger_bytes, n, b)
+  and tonumber(redis.call('HGET', peers_key, from) or 0) % 2 == 0 then
+  return {'stranger', ''}
 end
 
 local id = add('message', event)
-redis.call('HSET', pending_key, field, id .. ' ' .. digest .. ' ' .. accepted_at)
-redis.call('HINCRBY', meta_key, 'from:' .. from, 1)
-trim(16)
+waiting_bytes = waiting_bytes + #event
+redis.call('HSET', pending_key, field, table.concat({id, digest, accepted_at, #event, at}, ' '))
+redis.call('HSET', meta_key, counter, whole(n + 1) .. ' ' .. whole(b + #event), 'waiting_bytes', waiting_bytes)
+know(from, 2)
+trim(16, 0)
 touch()
 return {'queued', accepted_at}

@@ -1,2 +1,3 @@
 -- peek returns {epoch, floor, last}.
+save()
 return {epoch, floor, last}

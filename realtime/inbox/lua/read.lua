@@ -1,9 +1,10 @@
 -- read returns {epoch, floor, last, settled, more ("1" or "0"), entries} from one moment.
-local at_epoch  = ARGV[9]             -- epoch of the reader's position
-local at_id     = ARGV[10]            -- stream id of the position; ignored if the epoch is another one
-local limit     = tonumber(ARGV[11])  -- at most this many entries
-local max_bytes = tonumber(ARGV[12])  -- at most this many bytes of events, but at least one entry
+local at_epoch  = ARGV[12]            -- epoch of the reader's position
+local at_id     = ARGV[13]            -- stream id of the position; ignored if the epoch is another one
+local limit     = tonumber(ARGV[14]) -- at most this many entries
+local max_bytes = tonumber(ARGV[15]) -- at most this many bytes of events, but at least one entry
 
+save()
 if at_epoch ~= epoch then at_id = '0-0' end
 local entries = redis.call('XRANGE', inbox_key, '(' .. at_id, '+', 'COUNT', limit)
 local more = #entries == limit

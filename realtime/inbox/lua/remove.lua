@@ -1,7 +1,8 @@
 -- remove deletes the inbox of a deleted user, unless an event was added since the caller read its newest event, or a
 -- message waits. It returns 1 or 0.
-local of_epoch = ARGV[9]
-local seen     = ARGV[10] -- last, as the caller read it
+local reach_key = KEYS[5]
+local of_epoch  = ARGV[12]
+local seen      = ARGV[13] -- last, as the caller read it
 if of_epoch ~= epoch or seen ~= last or redis.call('EXISTS', pending_key) == 1 then return 0 end
-redis.call('DEL', inbox_key, meta_key, pending_key)
+redis.call('DEL', inbox_key, meta_key, pending_key, peers_key, reach_key)
 return 1

@@ -1,15 +1,15 @@
 -- settle raises settled to an id up to which everything is published and reported to the senders. It returns
 -- {result, settled}, where result is settled, moved (another instance has settled in the meantime: read the list again)
 -- or epoch (the inbox has another epoch, in which the list means nothing).
-local of_epoch = ARGV[9]
-local expected = ARGV[10] -- settled when the list was read
-local to       = ARGV[11] -- end of the list
--- ARGV[12..]: for each message on the list its field of pending and its stream id
+local of_epoch = ARGV[12]
+local expected = ARGV[13] -- settled when the list was read
+local to       = ARGV[14] -- end of the list
+-- ARGV[15..]: for each message on the list its field of pending and its stream id
 
 if of_epoch ~= epoch or before(last, to) then return {'epoch', settled} end
 if not before(settled, to) then return {'settled', settled} end
 if settled ~= expected then return {'moved', settled} end
-for i = 12, #ARGV, 2 do
+for i = 15, #ARGV, 2 do
   local field = ARGV[i]
   local id    = ARGV[i + 1]
   clear(field, id)
@@ -19,6 +19,6 @@ exceed()
 redis.call('HSET', meta_key, 'settled', settled)
 -- Nothing can wait above the newest event, so any record that is left belongs to a message that no longer exists.
 if not before(settled, last) then forget_waiting() end
-trim(128)
+trim(128, 0)
 touch()
 return {'settled', settled}

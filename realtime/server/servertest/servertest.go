@@ -79,7 +79,8 @@ type Instance struct {
 	once      sync.Once
 }
 
-// Start starts an instance that ends with the test. If change is not nil, it may change the dependencies.
+// Start starts an instance that ends with the test. If change is not nil, it may change the dependencies. The limits of
+// waiting messages are generous; for those of production, change sets Inboxes.Limits to the zero value.
 func (r *Rig) Start(change func(*server.Deps)) *Instance {
 	r.t.Helper()
 	return r.start(&Network{}, change)
@@ -106,7 +107,8 @@ func (r *Rig) start(network *Network, change func(*server.Deps)) *Instance {
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return network.dial(r.Mini) }}).Simple())
 	deps := server.Deps{Redis: rdb, Gates: r.Gates, Publisher: publisher, Verifier: verifier, Services: Services{},
 		Origins: []string{Origin}, Log: slog.New(slog.DiscardHandler),
-		Config: server.ClientConfig{APIBase: "/api", RealtimeURL: "wss://chat.example.org/ws"}}
+		Config:  server.ClientConfig{APIBase: "/api", RealtimeURL: "wss://chat.example.org/ws"},
+		Inboxes: inbox.Options{Limits: inbox.Generous()}}
 	if change != nil {
 		change(&deps)
 	}
