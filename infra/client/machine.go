@@ -205,7 +205,7 @@ func (m *machine) closed(now time.Time, n, code int) {
 	switch {
 	case code == problem.Replaced.CloseCode():
 		// Another device took the place of this one. If this one took it back at once, the two would go on forever.
-		atLeast = m.pace.Replaced + m.jitter(m.pace.Replaced)
+		atLeast = m.pace.Replaced + m.jitter(m.pace.Replaced*9/10) // and some seconds in retry
 	case now.Sub(s.refusedAt) < closesWithin:
 		atLeast = s.refusedWait // the error ended the socket
 	}

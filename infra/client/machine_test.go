@@ -484,3 +484,74 @@ func TestHoldEndsWhenItsMessageIsDelivered(t *testing.T) {
 		t.Errorf("due at %v, and it is %v", next, w.now)
 	}
 }
+
+// A device whose socket was replaced stays away for some minutes, so that two devices do not replace each other in turn.
+// The user can reconnect at once.
+func TestReplacedSocketWaits(t *testing.T) {
+	w, n := connected(t)
+	var waits []time.Duration
+	for range 20 {
+		began := w.now
+		w.end(n, 4409)
+		next, err := w.accept(true, 15*time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		waits = append(waits, w.now.Sub(began))
+		w.serve(next, welcome(w, true))
+		w.serve(next, caughtUp("e:1-0"))
+		n = next
+	}
+	slices.Sort(waits)
+	if waits[0] < 5*time.Minute || waits[19] > 10*time.Minute || waits[19]-waits[0] < 2*time.Minute {
+		t.Errorf("waited %v", waits)
+	}
+	w.end(n, 4409)
+	w.m.reconnect(w.now)
+	if _, err := w.accept(true, 0); err != nil {
+		t.Errorf("the user reconnects: %v", err)
+	}
+}
+
+// An error that does not end the socket does not delay a later reconnect.
+func TestErrorOfAnOpenSocketDelaysNothing(t *testing.T) {
+	w, n := connected(t)
+	w.serve(n, frame{"type": "error", "code": "rate_limited", "message": "x", "retry_after_ms": 600_000})
+	w.advance(10*time.Second, nil)
+	w.end(n, 1006)
+	began := w.now
+	n, err := w.accept(true, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := w.now.Sub(began); took > time.Second {
+		t.Errorf("dialed after %v", took)
+	}
+	w.serve(n, frame{"type": "error", "code": "rate_limited", "message": "x", "retry_after_ms": 30_000})
+	began = w.now
+	w.end(n, 1008)
+	if _, err := w.accept(true, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if took := w.now.Sub(began); took < 30*time.Second {
+		t.Errorf("dialed %v after an error that ended the socket", took)
+	}
+}
+
+// A message to a stranger who has not answered waits alone, and goes out as soon as they write.
+func TestAnswerEndsThePauseForAStranger(t *testing.T) {
+	for _, code := range []string{"answer_awaited", "too_many_new_people", "inbox_full"} {
+		w, n := connected(t)
+		id := w.m.write(w.now, other, "sixth", "")
+		w.serve(n, frame{"type": "error", "code": code, "message": "x", "id": id, "retry_after_ms": 3_600_000})
+		w.m.write(w.now, "carolUid0003", "to somebody else", "")
+		w.advance(5*time.Second, nil)
+		equal(t, code, w.bodies(n), []string{"sixth", "to somebody else"})
+		w.serve(n, event("e:2-0", incoming(1, at(w))))
+		want := []string{"sixth", "to somebody else"}
+		if code != "inbox_full" {
+			want = append(want, "sixth")
+		}
+		equal(t, code+", after an answer", w.bodies(n), want)
+	}
+}

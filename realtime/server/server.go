@@ -139,7 +139,7 @@ func New(deps Deps) (*Server, error) {
 		Inboxes: s.inboxes, Settler: s.settler, Gates: s.gates, Presence: s.presence, Verifier: deps.Verifier,
 		Log: log, Now: deps.Now, Limits: deps.Limits, PerUser: deps.MaxSocketsPerUser, Watched: deps.Watched,
 		AgeMin: deps.SocketAgeMin, AgeMax: deps.SocketAgeMax, GoawayWithin: deps.GoawayWithin,
-		ResyncOver: deps.ResyncOver, DrainOver: deps.DrainOver,
+		ResyncOver: deps.ResyncOver, DrainOver: deps.DrainOver, Announced: announced(deps),
 	})
 	s.upgrader = websocket.Upgrader{
 		HandshakeTimeout: 5 * time.Second, ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
@@ -154,6 +154,14 @@ func New(deps Deps) (*Server, error) {
 		}
 	}
 	return s, s.route()
+}
+
+// announced returns the limits that clients learn in the welcome.
+func announced(deps Deps) wire.Limits {
+	l, strangers := wire.DefaultLimits(), deps.Inboxes.Limits.WithDefaults()
+	l.StrangerMessages, l.StrangerBytes = strangers.StrangerMessages, strangers.StrangerBytes
+	l.NewPeople = strangers.NewPeople
+	return l
 }
 
 // complete sets the defaults, and reports everything that is missing or invalid.

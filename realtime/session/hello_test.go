@@ -9,6 +9,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
@@ -28,7 +29,8 @@ func hello(token, cursor string) wire.ClientFrame {
 }
 
 func TestHello(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
+	defaults := func(d *server.Deps) { d.Inboxes.Limits = inbox.Limits{} }
+	bubble(t, defaults, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		s, w, events := in.Hello(t, alice, "")
 		if w.UID != alice || w.Resumed || w.Limits != wire.DefaultLimits() || w.Now != chat.MicrosOf(time.Now()) ||
 			len(events) != 0 {

@@ -1,6 +1,9 @@
 package session_test
 
 import (
+	"bytes"
+	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -26,4 +29,25 @@ func bubble(t *testing.T, change func(*server.Deps),
 		rig := servertest.New(t, alice, bob, carol)
 		fn(t, rig, rig.Start(change))
 	})
+}
+
+// logBuffer is a log that a test can read.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }
+
+// Write implements io.Writer.
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
 }

@@ -33,8 +33,6 @@ type user struct {
 	waiting int        // sockets that are not read until there is room for a send
 	unknown unknownUIDs
 	watched watchedPeople
-
-	correspondents map[string]struct{} // some of those who have written to the user
 }
 
 func newUser(l Limits) *user {
@@ -103,23 +101,6 @@ func (u *user) wait(n int) {
 	u.waiting += n
 }
 
-// isCorrespondent reports whether uid is known to have written to the user. This never changes.
-func (u *user) isCorrespondent(uid string) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	_, ok := u.correspondents[uid]
-	return ok
-}
-
-func (u *user) addCorrespondent(uid string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.correspondents == nil || len(u.correspondents) >= maxCorrespondents {
-		u.correspondents = map[string]struct{}{}
-	}
-	u.correspondents[uid] = struct{}{}
-}
-
 // isIdle reports whether the user has no socket and no limit that a reconnect would reset.
 func (u *user) isIdle(now time.Time, l Limits) bool {
 	u.mu.Lock()
@@ -140,12 +121,11 @@ type unknownUIDs struct {
 
 // Sizes and times of what is remembered about the users whom a user names.
 const (
-	maxExisting       = 256         // uids in unknownUIDs.exists
-	maxMissing        = 256         // uids in unknownUIDs.missing
-	missingFor        = time.Minute // lifetime of an entry of unknownUIDs.missing
-	maxCorrespondents = 256         // uids in user.correspondents
-	watchedFor        = time.Hour   // window of watchedPeople
-	defaultWatched    = 300         // people in that window
+	maxExisting    = 256         // uids in unknownUIDs.exists
+	maxMissing     = 256         // uids in unknownUIDs.missing
+	missingFor     = time.Minute // lifetime of an entry of unknownUIDs.missing
+	watchedFor     = time.Hour   // window of watchedPeople
+	defaultWatched = 300         // people in that window
 )
 
 // uidCheck is what a user's budget says about a uid before it is looked up.

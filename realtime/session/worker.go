@@ -218,7 +218,8 @@ func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 		case errors.Is(err, problem.ErrUnavailable):
 			return err
 		case err == nil && !g.Blocks(s.uid):
-			if allowed, err = s.hasWritten(other); err != nil {
+			allowed, err = s.deps.Inboxes.HasWritten(context.WithoutCancel(s.ctx), other, s.uid)
+			if errors.Is(err, problem.ErrUnavailable) {
 				return err
 			}
 		}
@@ -228,16 +229,4 @@ func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 		return nil
 	}
 	return s.window.Read(delivery.Read{Conversation: conversation, By: s.uid, At: at})
-}
-
-// hasWritten reports whether the other user has ever written to the user of this socket.
-func (s *session) hasWritten(other string) (bool, error) {
-	if s.user.isCorrespondent(other) {
-		return true, nil
-	}
-	written, err := s.deps.Inboxes.HasWritten(context.WithoutCancel(s.ctx), other, s.uid)
-	if written {
-		s.user.addCorrespondent(other)
-	}
-	return written, err
 }

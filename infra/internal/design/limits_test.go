@@ -36,6 +36,15 @@ func TestLimits(t *testing.T) {
 	)
 	rates := session.Limits{}.WithDefaults()
 	rate := func(r session.Rate) string { return fmt.Sprintf("%v/s (burst %d)", r.PerSecond, r.Burst) }
+	size := func(n float64) string {
+		if n < 1<<20 {
+			return fmt.Sprintf("%v KiB", n/(1<<10))
+		}
+		return fmt.Sprintf("%v MiB", n/(1<<20))
+	}
+	byteRate := func(r session.Rate) string {
+		return fmt.Sprintf("%s/s (burst %s)", size(r.PerSecond), size(float64(r.Burst)))
+	}
 	day := 24 * time.Hour
 
 	for n, phrases := range map[int][]string{
@@ -64,13 +73,25 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("after %d s of silence", secs(wire.DropAfter)),
 			fmt.Sprintf("outside 1…2^%d−1,", bits.Len64(uint64(number("realtime/wire", "maxAt")))),
 			fmt.Sprintf("per user | %s, %s |", rate(rates.Sends), rate(rates.UserSends)),
-			fmt.Sprintf("queue of %d,", number(sessions, "queueSends")),
+			fmt.Sprintf("queue of %d messages and %d KiB (%d MiB of a user)", number(sessions, "queueSends"),
+				number(sessions, "queueSendBytes")>>10, number(sessions, "userSendBytes")>>20),
+			fmt.Sprintf("bytes per socket, per user | %s, %s |", byteRate(rates.Bytes), byteRate(rates.UserBytes)),
+			fmt.Sprintf("fragments below %d KiB, per socket | %s |", number(sessions, "fairFragment")>>10, rate(rates.Overhead)),
+			fmt.Sprintf("all of them | %d, %d s |", number(sessions, "maxFragments"),
+				every(time.Second, sessions, "messageWithin")),
+			fmt.Sprintf("unknown types per socket | %s |", rate(rates.Unknown)),
+			fmt.Sprintf("`read` per socket and per user | %s |", rate(rates.Reads)),
+			fmt.Sprintf("in any frame | %.0f a minute (burst %d); a repetition within %d min is free",
+				60*rates.UnknownUIDs.PerSecond, rates.UnknownUIDs.Burst, every(time.Minute, sessions, "missingFor")),
+			fmt.Sprintf("people watched per user | %d in %d h |", number(sessions, "defaultWatched"),
+				every(time.Hour, sessions, "watchedFor")),
 			fmt.Sprintf("frames per socket | %s |", rate(rates.Frames)),
 			fmt.Sprintf("`watch` | %s, %s |", rate(rates.Typing), rate(rates.Watches)),
 			fmt.Sprintf("foreign frames) | %s |", rate(rates.Strikes)),
 			fmt.Sprintf("events per socket | %d |", wire.MaxUnacked),
-			fmt.Sprintf("sockets per user | %d |", number(sessions, "PerUser")),
-			fmt.Sprintf("before `hello` | %d; %d |", number("realtime/server", "MaxSockets"), number(program, "maxGreeting")),
+			fmt.Sprintf("sockets per user | %d, without", number(sessions, "PerUser")),
+			fmt.Sprintf("from anywhere | %[1]d; %d, %d, a third of %[1]d |", number("realtime/server", "MaxSockets"),
+				number(program, "greetingNear"), number(program, "greetingFar")),
 			fmt.Sprintf("at most every %d ms", browser(t, net+"link.ts", "ACK_EVERY_MS")),
 			fmt.Sprintf("drops the link after %d.", browser(t, net+"link.ts", "MAX_MALFORMED")),
 			fmt.Sprintf("from %d min before the last known event", browser(t, engine+"backfiller.ts", "MARGIN")/60_000_000),
@@ -102,6 +123,7 @@ func TestLimits(t *testing.T) {
 			"Beyond " + thousands(number(inboxes, "MaxEntries")) + " entries",
 			fmt.Sprintf("%d wakes or %d KiB per socket", number(inboxes, "maxWakes"), number(inboxes, "maxWakeBytes")>>10),
 			fmt.Sprintf("window of %d unacknowledged", wire.MaxUnacked),
+			fmt.Sprintf("wait for a client have at most %d KiB", number(sessions, "queueFrameBytes")>>10),
 			fmt.Sprintf("%d ms after the first acknowledged message (%d s after nothing but receipts)",
 				every(time.Millisecond, settling, "gather"), every(time.Second, settling, "gatherReceipts")),
 			fmt.Sprintf("at once at %d entries or %d KiB", delivery.MaxMessages, delivery.MaxBytes>>10),
