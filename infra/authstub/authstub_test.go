@@ -402,10 +402,27 @@ func TestOnlyLoopbackOriginsAreAllowed(t *testing.T) {
 		if got != want || resp.StatusCode != http.StatusNoContent {
 			t.Errorf("origin %s: allowed %v, want %v (%s)", origin, got, want, resp.Status)
 		}
+		for _, path := range []string{"/emulator/v1/projects/" + testProject + "/oobCodes", toolkit + "/projects/" +
+			testProject + "/accounts:update"} {
+			if req.URL.Path = path; allowedOrigin(t, req) != "" {
+				t.Errorf("origin %s: may read %s", origin, path)
+			}
+		}
 		if want && resp.Header.Get("Access-Control-Allow-Headers") != "content-type,x-client-version" {
 			t.Errorf("headers allowed: %q", resp.Header.Get("Access-Control-Allow-Headers"))
 		}
 	}
+}
+
+// allowedOrigin returns the origin that may read the answer to req.
+func allowedOrigin(t *testing.T, req *http.Request) string {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.Header.Get("Access-Control-Allow-Origin")
 }
 
 func TestAResetLinkLeadsToTheClient(t *testing.T) {

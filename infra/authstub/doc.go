@@ -40,5 +40,6 @@
 //   - A code works once and for one hour. Its link leads to the client's own page at /reset on the same host, as
 //     production's action URL does. The emulator has a page that reads the new password from the link.
 //   - It knows one project and answers requests for another with PROJECT_NOT_FOUND.
-//   - It allows cross-origin requests (CORS) only from pages on a loopback address. The emulator allows all.
+//   - It allows cross-origin requests (CORS) only from pages on a loopback address, and only of the calls that the
+//     browser SDK makes. The emulator allows all.
 package authstub

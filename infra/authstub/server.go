@@ -91,6 +91,9 @@ func Open(o Options) (*Server, error) {
 // Close closes the accounts file. No request may be in progress.
 func (s *Server) Close() error { return s.db.Close() }
 
+// toolkit is the path below which Identity Toolkit is served.
+const toolkit = "/identitytoolkit.googleapis.com/v1"
+
 // Serves reports whether the stand-in handles path. A server that handles other paths too uses it for routing.
 func Serves(path string) bool {
 	return strings.HasPrefix(path, "/identitytoolkit.googleapis.com/") ||
@@ -107,7 +110,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The accounts of this chat are not at "+strconv.Quote(r.Host)+".", http.StatusMisdirectedRequest)
 		return
 	}
-	if origin := r.Header.Get("Origin"); origin != "" && isLoopback(origin) {
+	if origin := r.Header.Get("Origin"); origin != "" && isLoopback(origin) && forBrowsers(r.URL.Path) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Add("Vary", "Origin")
@@ -122,6 +125,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// forBrowsers reports whether the browser SDK calls path. The rest, which includes reset links, is for administrators,
+// and no page of another origin may read it.
+func forBrowsers(path string) bool {
+	return strings.HasPrefix(path, toolkit+"/accounts:") || strings.HasPrefix(path, "/securetoken.googleapis.com/")
 }
 
 // isOwnHost reports whether a request for host (host:port) is meant for this server.
@@ -143,10 +152,7 @@ func isLoopback(origin string) bool {
 }
 
 func (s *Server) routes() {
-	const (
-		toolkit = "/identitytoolkit.googleapis.com/v1"
-		project = toolkit + "/projects/{project}"
-	)
+	const project = toolkit + "/projects/{project}"
 	public := func(path string, h handler) { s.mux.Handle("POST "+toolkit+path, s.respond(h)) }
 	public("/accounts:signUp", s.refuse)
 	public("/accounts:delete", s.refuse)
