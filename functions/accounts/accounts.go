@@ -28,6 +28,7 @@ var (
 	ErrEmailInvalid = &problem.Error{Kind: problem.Invalid, Code: "invalid_fields",
 		Message: "This is not an email address.",
 		Fields:  map[string]string{"email": "Enter an email address like name@example.org."}}
+	ErrNoEmail      = problem.New(problem.Conflict, "email_missing", "This account has no email address.")
 	ErrPasswordWeak = &problem.Error{Kind: problem.Invalid, Code: "invalid_fields",
 		Message: "This password is too easy to guess.",
 		Fields:  map[string]string{"password": "Choose a longer password."}}
@@ -91,6 +92,6 @@ type Accounts interface {
 	Delete(ctx context.Context, uid string) error
 
 	// SendPasswordReset makes the sign-in system send an email with a link to the present address of an account. A user
-	// who uses the link has ended all sign-ins and verified the address.
+	// who uses the link has ended all sign-ins and verified the address. ErrNoEmail.
 	SendPasswordReset(ctx context.Context, uid string) error
 }

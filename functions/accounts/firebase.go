@@ -209,6 +209,9 @@ func (f *Firebase) SendPasswordReset(ctx context.Context, uid string) error {
 	if err != nil {
 		return err
 	}
+	if account.Email == "" {
+		return ErrNoEmail
+	}
 	body, err := json.Marshal(map[string]string{"requestType": "PASSWORD_RESET", "email": account.Email})
 	if err != nil {
 		return err

@@ -292,12 +292,12 @@ func (a *API) authenticate(ctx context.Context, need access, req *request) error
 	return nil
 }
 
-// log records how a request ended: at error level if the server failed, at info level if the caller did. Calls of
-// admins and refused calls are logged with the client's address, which nobody can choose freely.
+// log records how a request ended: at error level if the server failed, at info level if the caller did. Sign-ups, calls
+// of admins and refused calls are logged with the client's address.
 func (a *API) log(r *http.Request, segment string, rt route, req *request, status int, took time.Duration, err error) {
 	attrs := []any{"method", r.Method, "route", rt.name(segment), "status", status, "ms", took.Milliseconds(), "uid",
 		req.user.UID}
-	if segment == "admin" || status >= 400 {
+	if segment == "signup" || segment == "admin" || status >= 400 {
 		attrs = append(attrs, "client", clientaddr.Of(r, a.deps.Proxies))
 	}
 	switch {

@@ -134,7 +134,7 @@ func describe(u store.User, account accounts.Account) string {
 	if account.EmailVerified {
 		verified = "verified"
 	}
-	return fmt.Sprintf("  uid           %s\n  username      %s\n  display name  %s\n  address       %s (%s)\n"+
+	return fmt.Sprintf("  uid           %s\n  username      %s\n  display name  %q\n  address       %s (%s)\n"+
 		"  created       %s\n  last active   %s", u.UID, u.Username, u.DisplayName, account.Email, verified,
 		when(u.CreatedAt), when(u.LastActiveAt))
 }

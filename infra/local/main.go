@@ -155,8 +155,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	st, err := stack.Start(ctx, stack.Options{
 		Listener: listener, Client: os.DirFS(filepath.Join(root, "web", "dist")), Data: s.data, Instances: s.instances,
 		Emulators: s.emulators, Redis: s.redis, Firestore: s.firestore, PubSub: s.pubsub, Auth: s.auth,
-		Log:  logging.New(stderr, logging.Options{Level: level}),
-		Mail: func(m authstub.Mail) { fmt.Fprintf(stderr, "Set a new password for %s at %s\n", m.To, m.Link) },
+		Log: logging.New(stderr, logging.Options{Level: level}),
+		Mail: func(m authstub.Mail) {
+			what := "Set a new password for"
+			if m.Type != authstub.PasswordReset {
+				what = "Confirm the address"
+			}
+			fmt.Fprintf(stderr, "%s %s at %s\n", what, m.To, m.Link)
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("The chat could not start: %w", err)

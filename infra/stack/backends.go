@@ -106,8 +106,9 @@ type data struct {
 	auth        http.Handler        // nil if a Firebase Auth emulator is used
 }
 
-// startData opens the accounts, the store, and the queue from the realtime instances to the store.
-func (s *Stack) startData(ctx context.Context, f *front) (*data, error) {
+// startData opens the accounts, which are served at hosts, the store, and the queue from the realtime instances to the
+// store.
+func (s *Stack) startData(ctx context.Context, f *front, hosts []string) (*data, error) {
 	folder := s.options.Data
 	// A Firestore emulator that this stack starts loses its users when it ends, so their accounts must be temporary too.
 	ownFirestore := s.FirestoreAddr != "" && s.options.Firestore == ""
@@ -123,7 +124,7 @@ func (s *Stack) startData(ctx context.Context, f *front) (*data, error) {
 		accounts = firestoreAccountsFile
 	}
 	d := &data{}
-	if err := s.openAccounts(d, filepath.Join(folder, accounts)); err != nil {
+	if err := s.openAccounts(d, filepath.Join(folder, accounts), hosts); err != nil {
 		return nil, err
 	}
 	if err := s.openStore(ctx, d, filepath.Join(folder, storeFile)); err != nil {
@@ -133,11 +134,12 @@ func (s *Stack) startData(ctx context.Context, f *front) (*data, error) {
 }
 
 // openAccounts opens the stand-in for Firebase Auth, unless the options name a running emulator.
-func (s *Stack) openAccounts(d *data, path string) error {
+func (s *Stack) openAccounts(d *data, path string, hosts []string) error {
 	if s.AuthAddr = s.options.Auth; s.AuthAddr != "" {
 		return nil
 	}
-	stub, err := authstub.Open(authstub.Options{Project: s.Project, Path: path, Mail: s.options.Mail, Logger: s.log})
+	stub, err := authstub.Open(authstub.Options{Project: s.Project, Path: path, Mail: s.options.Mail, Hosts: hosts,
+		Logger: s.log})
 	if err != nil {
 		return err
 	}

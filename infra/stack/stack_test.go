@@ -406,6 +406,30 @@ func TestResetLinksAreMailed(t *testing.T) {
 	}
 }
 
+// Reset links are shown only at the addresses of the stack: not to a page whose name resolves to this machine.
+func TestAccountsAreServedOnlyAtTheirAddresses(t *testing.T) {
+	s := start(t, Options{Instances: 2})
+	for _, at := range []string{s.URL, s.Instances[0].URL, s.Instances[1].URL} {
+		for host, want := range map[string]int{"": http.StatusOK, "evil.example": http.StatusMisdirectedRequest,
+			"localhost": http.StatusMisdirectedRequest} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+				at+"/emulator/v1/projects/"+s.Project+"/oobCodes", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = host
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s with the host %q: %s, want %d", at, host, resp.Status, want)
+			}
+		}
+	}
+}
+
 func TestPushesRequireTheSecretPath(t *testing.T) {
 	s := start(t, Options{})
 	resp, err := http.Post(s.URL+"/local/push/", "application/json", strings.NewReader("{}"))

@@ -55,6 +55,26 @@ func SignIn(ctx context.Context, host, email, password string) (token string, er
 	return answer.IDToken, nil
 }
 
+// unlinkPassword removes the address and the password of an account, as a user can do.
+func unlinkPassword(ctx context.Context, host, token string) error {
+	body := `{"idToken": "` + token + `", "deleteProvider": ["password"]}`
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		"http://"+host+"/identitytoolkit.googleapis.com/v1/accounts:update?key=any", strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("unlink the password: %s", resp.Status)
+	}
+	return nil
+}
+
 // Claims returns the claims of an unsigned token of an emulator.
 func Claims(token string) (map[string]any, error) {
 	parts := strings.Split(token, ".")
@@ -226,6 +246,10 @@ func Run(t *testing.T, a accounts.Accounts, host string) {
 		n := newAccount(t)
 		must(t, a.SendPasswordReset(ctx, n.UID))
 		mustBe(t, a.SendPasswordReset(ctx, "nobody"), problem.ErrNotFound)
+		token, err := SignIn(ctx, host, n.Email, password)
+		must(t, err)
+		must(t, unlinkPassword(ctx, host, token))
+		mustBe(t, a.SendPasswordReset(ctx, n.UID), accounts.ErrNoEmail)
 	})
 
 	t.Run("ended context", func(t *testing.T) {
