@@ -68,12 +68,13 @@
 //
 //	env          settings from environment variables
 //	logging      logs in the format of Cloud Logging
+//	clientaddr   the address of a client behind proxies, and its networks for limits
 //	counter      counters of an instance
 //	script       Lua scripts for Redis
 //
 // For tests: redistest (miniredis, a Redis server and a Redis cluster), testwait (fake clocks), and server/servertest
 // (whole instances in memory).
 //
-// The functions use packages chat, delivery, env, identity, internalapi, logging and problem. Nothing here imports the
-// functions.
+// The functions use packages chat, clientaddr, delivery, env, identity, internalapi, logging and problem. Nothing here
+// imports the functions.
 package realtime
