@@ -100,7 +100,7 @@ func (s *Service) Rename(ctx context.Context, uid string, username, displayName 
 	if err := invalid(fields); err != nil {
 		return store.User{}, err
 	}
-	u, err := s.deps.Store.Rename(ctx, uid, username, displayName, s.now())
+	u, err := s.deps.Store.Rename(ctx, uid, username, displayName, s.now(), operator)
 	if err != nil {
 		return u, err
 	}

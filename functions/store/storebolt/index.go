@@ -25,6 +25,9 @@ type userRecord struct {
 	ValidAfter   chat.Micros `json:"valid_after,omitempty"`
 	Blocked      []string    `json:"blocked,omitempty"`
 	ErasingAt    chat.Micros `json:"erasing_at,omitempty"`
+
+	Renamed []chat.Micros       `json:"renamed,omitempty"`
+	Frozen  []store.FrozenNames `json:"frozen,omitempty"`
 }
 
 func getUser(tx *bbolt.Tx, uid string) (store.User, error) {

@@ -340,8 +340,10 @@ func writeAll(t *testing.T, s store.Store) {
 	}
 	_, err := s.Reserve(ctx, "carol@example.org", "carol", "carol", "attempt", now, time.Minute)
 	must(err)
+	_, err = s.SetBlocked(ctx, "alice", "bob", true)
+	must(err)
 	other := "alice2"
-	_, err = s.Rename(ctx, "alice", &other, nil, now)
+	_, err = s.Rename(ctx, "alice", &other, nil, now, false)
 	must(err)
 	_, err = s.BeginErase(ctx, "bob", now)
 	must(err)
@@ -354,6 +356,6 @@ func writeAll(t *testing.T, s store.Store) {
 
 	must(s.AddAudit(ctx, store.Audit{ID: "audit", At: now, By: "alice"}))
 	must(s.PutDeadLetters(ctx, []store.DeadLetter{store.NewDeadLetter("letter", now, "malformed", []byte("{}"))}))
-	_, _, err = s.Hit(ctx, "key", time.Hour, now)
+	_, _, err = s.Take(ctx, "key", 1, 30, time.Hour, now)
 	must(err)
 }
