@@ -93,7 +93,7 @@ func (s *Service) Rename(ctx context.Context, uid string, username, displayName 
 		check(fields, "username", checkUsername(*username, operator))
 	}
 	if displayName != nil {
-		tidy, msg := tidyName(*displayName)
+		tidy, msg := tidyName(*displayName, operator)
 		check(fields, "display_name", msg)
 		displayName = &tidy
 	}

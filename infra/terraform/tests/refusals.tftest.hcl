@@ -48,6 +48,7 @@ run "each_of_these" {
     realtime_min_instances = -1
     function_max_instances = 0
     signups_hourly         = 0
+    people_listed_hourly   = 0
     extra_origins          = ["https://old.example.org/"]
     log_level              = "verbose"
     alert_emails           = ["ops"]
@@ -66,6 +67,7 @@ run "each_of_these" {
     var.realtime_min_instances,
     var.function_max_instances,
     var.signups_hourly,
+    var.people_listed_hourly,
     var.extra_origins,
     var.log_level,
     var.alert_emails,
@@ -87,6 +89,7 @@ run "each_of_these_too" {
     realtime_min_instances = 0.5
     function_max_instances = 1001
     signups_hourly         = 2.5
+    people_listed_hourly   = 2.5
     extra_origins          = ["http://old.example.org"]
     alert_emails           = ["ops@example.org", "a b@example.org"]
     billing_account        = "012345"
@@ -102,6 +105,7 @@ run "each_of_these_too" {
     var.realtime_min_instances,
     var.function_max_instances,
     var.signups_hourly,
+    var.people_listed_hourly,
     var.extra_origins,
     var.alert_emails,
     var.billing_account,
