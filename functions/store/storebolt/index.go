@@ -31,6 +31,9 @@ type userRecord struct {
 	ValidAfter chat.Micros   `json:"valid_after,omitempty"`
 	Ended      []chat.Micros `json:"ended,omitempty"`
 	SignIns    []chat.Micros `json:"sign_ins,omitempty"`
+
+	Renamed []chat.Micros       `json:"renamed,omitempty"`
+	Frozen  []store.FrozenNames `json:"frozen,omitempty"`
 }
 
 func getUser(tx *bbolt.Tx, uid string) (store.User, error) {
