@@ -58,6 +58,16 @@ export class OwnApi {
     return this.http.text({ method: "GET", path: "me/export", timeoutMs: LONG_MS });
   }
 
+  /** Ends this sign-in on the server, or the one that `token` belongs to: its tokens and its sockets. */
+  async signOut(token?: string): Promise<void> {
+    await this.http.text({ method: "POST", path: "me/sign-out", ...(token === undefined ? {} : { token }) });
+  }
+
+  /** Ends every other sign-in of the user. Needs a sign-in within the last minutes. */
+  async signOutOthers(): Promise<void> {
+    await this.http.text({ method: "POST", path: "me/sign-out-others" });
+  }
+
   /** Deletes the account. Needs a sign-in within the last minutes. */
   async leave(): Promise<void> {
     await this.http.text({ method: "DELETE", path: "me", timeoutMs: LONG_MS });
