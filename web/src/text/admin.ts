@@ -200,6 +200,7 @@ export const adminText = {
     actions: {
       add: "Added",
       rename: "Renamed",
+      verify_email: "Verified the email address",
       make_admin: "Made admin",
       unmake_admin: "Removed admin rights",
       disable: "Disabled",

@@ -68,7 +68,7 @@ export const en = {
     password_weak: "This password is too easy to guess. Choose a longer one.",
     email_invalid: "This is not a valid email address.",
     account_disabled: "This account has been disabled. Ask the operator of this chat.",
-    rate_limited: "This was a lot at once. Wait a moment and try again.",
+    rate_limited: "This was too much at once. Wait a moment and try again.",
     sign_in_again: "Enter your password again to go on.",
     email_unverified: "This person has not confirmed their email address yet.",
     too_many: "There were too many attempts. Wait a few minutes and try again.",
@@ -77,13 +77,13 @@ export const en = {
   },
 
   /** The problem "rate_limited" with a longer pause. */
-  later: (when: string) => `This was a lot at once. Try again ${when}.`,
+  later: (when: string) => `This has been done too often for now. Try again ${when}.`,
 
   connection: {
     offline: "Offline. Your messages wait here.",
     tryNow: "Try now",
     trying: "Trying",
-    replaced: (n: number) => `Paused here, because you use the chat in more than ${n} places at once.`,
+    replaced: (n: number) => `Your chats are open in more than ${n} places, so they paused here.`,
     reconnect: "Use it here",
     storageFull: "This browser is out of space. Messages are kept only while this page is open.",
     storageDenied: "This browser does not let this page store anything. Messages are kept only while it is open.",

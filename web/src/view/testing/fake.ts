@@ -13,6 +13,7 @@ import type {
   Incoming,
   Me,
   Message,
+  Problem,
   UserList,
   User,
   Presence,
@@ -43,6 +44,7 @@ const connection = new Value<ConnectionStatus>(
     : { state: params.has("replaced") ? "replaced" : "online" },
 );
 
+const limited: Problem = { code: "rate_limited", message: "", fields: {}, retryAfterMs: null };
 const histories = new Map<string, Message[]>();
 const drafts = new Map<string, Value<Draft>>();
 function historyOf(uid: string, index: number): Message[] {
@@ -274,6 +276,8 @@ const chat: Chat = {
     await wait(300);
     if (c.displayName?.includes("x"))
       return refused("invalid_fields", "Check the name.", { display_name: "No x please." });
+    if (c.username === "third") return refused("too_many_renames", "You can change it twice in 30 days.");
+    if (c.username === "fast") return { ok: false, problem: { ...limited, retryAfterMs: number("pause", 1_000) } };
     me.update((m) => ({ ...m, ...c }));
     return ok(undefined);
   },
