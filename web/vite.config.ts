@@ -2,6 +2,11 @@ import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 import { serviceWorker } from "./build/service-worker.ts";
 
+/** The service beside which `npm run dev` runs. */
+const service = process.env["PHOENIX_URL"] ?? "http://127.0.0.1:8080";
+/** It refuses other origins, so requests look as if one of its own pages had made them. */
+const proxied = { target: service, headers: { origin: service } };
+
 // The realtime service serves the output at the root of its address, under a content security policy without
 // unsafe-inline. Therefore nothing is inlined into the page, and no asset becomes a data: address.
 export default defineConfig({
@@ -17,9 +22,23 @@ export default defineConfig({
   server: {
     // For `npm run dev` beside a running `go run ./infra/local`.
     proxy: {
-      "/api": { target: process.env["PHOENIX_URL"] ?? "http://127.0.0.1:8080" },
-      "/config.json": { target: process.env["PHOENIX_URL"] ?? "http://127.0.0.1:8080" },
-      "/ws": { target: process.env["PHOENIX_URL"] ?? "http://127.0.0.1:8080", ws: true },
+      "/api": proxied,
+      "/ws": { ...proxied, ws: true },
+      "/config.json": {
+        ...proxied,
+        selfHandleResponse: true,
+        configure: (proxy) =>
+          proxy.on("proxyRes", (answer, _request, response) => {
+            const parts: Buffer[] = [];
+            answer.on("data", (part: Buffer) => parts.push(part));
+            answer.on("end", () => {
+              // Without the list of origins, which does not contain that of Vite.
+              const { origins: _, ...config } = JSON.parse(Buffer.concat(parts).toString()) as Record<string, unknown>;
+              response.setHeader("content-type", "application/json");
+              response.end(JSON.stringify(config));
+            });
+          }),
+      },
     },
   },
 });

@@ -41,7 +41,10 @@ test("the last admin cannot be demoted, disabled or deleted", async ({ own, sign
   const { page } = last;
   for (const item of [actions.unmakeAdmin, actions.disable, actions.remove]) {
     const dialog = await chooseAction(page, await findRow(page, last), item);
-    if (item === actions.remove) await dialog.getByLabel(actions.removeConfirm(last.username)).fill(last.username);
+    if (item === actions.remove) {
+      await dialog.getByLabel(actions.removeConfirm(last.username)).fill(last.username);
+      await dialog.getByLabel(adminText.reason, { exact: true }).fill("Leaves");
+    }
     const sentence = await rejected(page, "last_admin", () =>
       dialog.getByRole("button", { name: item, exact: true }).click(),
     );

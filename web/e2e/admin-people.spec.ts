@@ -148,9 +148,10 @@ test(
     const { page } = await operator(signedIn);
     const dialog = await chooseAction(page, await findRow(page, eve), actions.remove);
     await expect(dialog).toContainText(actions.removeLong);
-    await dialog.getByLabel(adminText.reasonOptional).fill("Asked for it in writing");
     await dialog.getByRole("button", { name: actions.remove, exact: true }).click();
     await expect(dialog).toContainText(actions.removeMismatch(eve.username)); // the name is required
+    await expect(dialog).toContainText(adminText.reasonMissing); // and so is a reason
+    await dialog.getByLabel(adminText.reason, { exact: true }).fill("Asked for it in writing");
     await dialog.getByLabel(actions.removeConfirm(eve.username)).fill(eve.username);
     await dialog.getByRole("button", { name: actions.remove, exact: true }).click();
     await expect(dialog).toBeHidden();
@@ -223,7 +224,7 @@ test("two admins who change one user at once both see the result", async ({ sign
   }
   // One deletes the user while the other has a dialog open.
   const late = await chooseAction(two.page, await findRow(two.page, eve), actions.disable);
-  await perform(one.page, eve, actions.remove, "");
+  await perform(one.page, eve, actions.remove, "Asked for it");
   const sentence = await rejected(two.page, "user_not_found", () =>
     late.getByRole("button", { name: actions.disable, exact: true }).click(),
   );

@@ -34,7 +34,9 @@ test("a message of a blocked user says that it was not sent, and can be sent onc
   await expect(composer(ann.page, bob)).toBeHidden();
 
   await send(bob.page, ann, "are you angry?");
-  await expect(message(bob.page, ann, "are you angry?")).toContainText(en.conversation.notSentWhy(en.problems.blocked));
+  await expect(message(bob.page, ann, "are you angry?")).toContainText(
+    en.conversation.notSentWhy(en.problems.recipient_unavailable),
+  );
   await expect(messages(ann.page, bob)).toHaveCount(1);
 
   await ann.page.goto("/settings");

@@ -56,7 +56,8 @@ export async function perform(page: Page, who: User, item: string, reason: strin
   const dialog = await chooseAction(page, await findRow(page, who), item);
   if (item === adminText.actions.remove)
     await dialog.getByLabel(adminText.actions.removeConfirm(who.username)).fill(who.username);
-  await dialog.getByLabel(adminText.reasonOptional).fill(reason);
+  // A reason is required for what cannot be undone, and optional otherwise.
+  await dialog.getByLabel(new RegExp(`^${adminText.reason}`)).fill(reason);
   await dialog.getByRole("button", { name: item, exact: true }).click();
   await expect(dialog).toBeHidden();
 }

@@ -95,6 +95,14 @@ const screens: readonly Screen[] = [
   { place: "/reset", options: { as: "signed-out" }, shows: button(en.auth.resetSend) },
   { place: "/reset?oobCode=x", options: { as: "signed-out" }, shows: button(en.auth.resetSave) },
   { place: "/", options: { as: "failed" }, shows: button(en.common.retry) },
+  { place: "/", options: { as: "foreign" }, shows: sentence(en.auth.foreign) },
+  { place: "/", options: { replaced: 1 }, shows: button(en.connection.reconnect), bothThemes: true },
+  {
+    place: "/c/mira.kern",
+    options: { "held-for": "too_many_new_people", badge: 0 },
+    shows: sentence("Waiting until tomorrow"),
+    bothThemes: true,
+  },
   {
     place: "/",
     options: { offline: 1, offer: 1 },
@@ -118,6 +126,15 @@ const screens: readonly Screen[] = [
   { place: "/admin", shows: sentence(adminText.only) },
   { place: "/admin", options: admin, shows: firstRow },
   { place: "/admin", options: admin, shows: firstRow, prepare: openMenu },
+  {
+    place: "/admin",
+    options: { ...admin, again: 1 },
+    shows: dialog,
+    prepare: async (page) => {
+      await dialog(page).getByRole("button", { name: adminText.again.go }).click();
+      await expect(page.getByText(en.auth.errors.passwordMissing)).toBeVisible();
+    },
+  },
   { place: "/admin", options: admin, shows: firstRow, prepare: (page) => chooseAction(page, actions.rename) },
   { place: "/admin", options: admin, shows: firstRow, prepare: (page) => chooseAction(page, actions.remove) },
   {

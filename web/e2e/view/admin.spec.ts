@@ -52,6 +52,8 @@ test("deleting requires the username, and reading messages requires a reason", a
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("button", { name: adminText.actions.remove, exact: true }).click();
   await expect(dialog).toContainText(adminText.actions.removeMismatch("jonas"));
+  await expect(dialog).toContainText(adminText.reasonMissing);
+  await dialog.getByLabel(adminText.reason, { exact: true }).fill("Asked for it");
   await dialog.getByLabel(adminText.actions.removeConfirm("jonas")).fill("jonas");
   await dialog.getByRole("button", { name: adminText.actions.remove, exact: true }).click();
   await expect(page.getByText(adminText.actions.done.remove("Jonas Ahlgren"))).toBeVisible();
@@ -152,4 +154,90 @@ test("empty lists of the panel say so", async ({ at }) => {
   await page.getByRole("link", { name: adminText.tabs.messages }).click();
   await page.getByRole("searchbox").fill("nobody at all");
   await expect(page.getByText(adminText.messages.noOne)).toBeVisible();
+});
+
+test("the panel asks for the password in place, and then does what was asked", async ({ at }) => {
+  const page = await at("/admin", { admin: 1, again: "changes" });
+  const opener = page.getByRole("button", { name: adminText.actionsFor("Jonas Ahlgren") }).first();
+  await opener.click();
+  await page.getByRole("menuitem", { name: new RegExp(`^${adminText.actions.disable}`) }).click();
+  const action = page.getByRole("dialog", { name: adminText.actions.disableTitle("Jonas Ahlgren") });
+  await page.keyboard.type("Sends advertising");
+  await page.keyboard.press("Enter");
+  const again = page.getByRole("dialog", { name: adminText.again.title });
+  const password = again.getByLabel(en.auth.password, { exact: true });
+  await expect(password).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(password).toHaveAccessibleDescription(en.auth.errors.passwordMissing);
+  await page.keyboard.type("wrong");
+  await page.keyboard.press("Enter");
+  await expect(password).toHaveAccessibleDescription(en.settings.leaveWrong);
+  await expect(password).toBeFocused();
+  await page.keyboard.type("right");
+  await page.keyboard.press("Enter");
+  await expect(again).toHaveCount(0);
+  await expect(action).toHaveCount(0);
+  await expect(page.getByText(adminText.actions.done.disable("Jonas Ahlgren"))).toBeVisible();
+  await expect(opener).toBeFocused();
+  // The next one needs no password.
+  await opener.click();
+  await page.getByRole("menuitem", { name: new RegExp(`^${adminText.actions.enable}`) }).click();
+  await page.keyboard.press("Enter");
+  await expect(page.getByText(adminText.actions.done.enable("Jonas Ahlgren"))).toBeVisible();
+});
+
+test("canceling the password leaves the panel as it was, with the reason and the focus in their places", async ({
+  at,
+}) => {
+  const page = await at("/admin", { admin: 1, again: "changes" });
+  await page
+    .getByRole("button", { name: adminText.actionsFor("Jonas Ahlgren") })
+    .first()
+    .click();
+  await page.getByRole("menuitem", { name: new RegExp(`^${adminText.actions.disable}`) }).click();
+  const action = page.getByRole("dialog", { name: adminText.actions.disableTitle("Jonas Ahlgren") });
+  const reason = action.getByLabel(adminText.reasonOptional);
+  await reason.fill("Sends advertising");
+  await reason.press("Enter");
+  await expect(page.getByRole("dialog", { name: adminText.again.title })).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("dialog", { name: adminText.again.title })).toHaveCount(0);
+  await expect(action.getByRole("alert")).toHaveText(en.problems.sign_in_again);
+  await expect(reason).toBeFocused();
+  await expect(reason).toHaveValue("Sends advertising");
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("row", { name: /@jonas/ }).first()).toBeVisible();
+});
+
+test("figures that refresh themselves never ask for the password, and wait for the admin", async ({ at }) => {
+  const page = await at("/admin/figures", { admin: 1, again: 1 });
+  await page.clock.install();
+  const dialog = page.getByRole("dialog", { name: adminText.again.title });
+  await expect(dialog).toBeVisible();
+  await dialog.getByRole("button", { name: en.common.cancel }).click();
+  await expect(page.getByRole("alert")).toContainText(en.problems.sign_in_again);
+  const requested = (): Promise<unknown> =>
+    page.evaluate(() => (globalThis as { figuresRequested?: number }).figuresRequested);
+  const before = await requested();
+  await page.clock.runFor(60_000);
+  expect(await requested()).toBe(before);
+  await expect(dialog).toHaveCount(0);
+  await page.getByRole("button", { name: en.common.retry }).click();
+  await dialog.getByLabel(en.auth.password, { exact: true }).fill("right");
+  await page.keyboard.press("Enter");
+  await page.clock.runFor(1_000);
+  await expect(page.getByRole("img", { name: adminText.figures.perDay })).toBeVisible();
+});
+
+test("only a person with a verified address can become an admin, and the panel says why", async ({ at }) => {
+  const page = await at("/admin", { admin: 1 });
+  await expect(page.getByRole("row", { name: /@jonas jonas1@/ })).toContainText(adminText.people.verified);
+  const row = page.getByRole("row", { name: /@amina\.diallo amina/ });
+  await expect(row).toContainText(adminText.people.unverified);
+  await row.getByRole("button", { name: adminText.actionsFor("Amina Diallo") }).click();
+  const item = page.getByRole("menuitem", { name: new RegExp(`^${adminText.actions.makeAdmin}`) });
+  await expect(item).toHaveAttribute("aria-disabled", "true");
+  await expect(item).toContainText(adminText.actions.makeAdminUnverified);
+  await item.press("Enter");
+  await expect(page.getByRole("dialog")).toHaveCount(0);
 });

@@ -20,6 +20,7 @@ export type {
 } from "./interface/app";
 export type {
   Chat,
+  ChatLimits,
   ConnectionStatus,
   ConversationList,
   ConversationSummary,

@@ -10,6 +10,7 @@ export interface PublicUser {
   readonly username: string;
   readonly displayName: string;
   readonly deleted: boolean;
+  readonly admin: boolean;
 }
 
 export interface ListedConversation {
@@ -98,6 +99,7 @@ function readUser(value: unknown): PublicUser {
     username: f.optionalText("username"),
     displayName: f.optionalText("display_name"),
     deleted: f.optionalBool("deleted"),
+    admin: f.optionalBool("admin"),
   };
 }
 

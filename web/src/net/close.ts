@@ -12,6 +12,8 @@ export const CloseCode = {
   tryLater: 1013,
   /** The token has expired. */
   tokenEnded: 4401,
+  /** The user has opened more sockets than one instance allows, and this one is the oldest. */
+  replaced: 4409,
 } as const;
 
 /** The reaction to the end of a socket. */
@@ -20,6 +22,11 @@ export type Remedy =
   | { readonly kind: "retry"; readonly notBeforeMs: number }
   /** Connect again with a newly fetched token. */
   | { readonly kind: "fresh-token" }
+  /**
+   * Stay away for minutes, or until the user asks for this device. Connecting again would close another device's
+   * socket, which would do the same.
+   */
+  | { readonly kind: "stand-aside" }
   /** The account may not connect any more. */
   | { readonly kind: "end"; readonly reason: "disabled" | "deleted" };
 
@@ -36,7 +43,10 @@ export function remedyFor(code: number, errorCode: string, retryAfterMs: number 
     case "unauthenticated":
     case "token_ended":
       return { kind: "fresh-token" };
+    case "socket_replaced":
+      return { kind: "stand-aside" };
   }
+  if (code === CloseCode.replaced) return { kind: "stand-aside" };
   if (code === CloseCode.tokenEnded) return { kind: "fresh-token" };
   // A rate limit, an Origin or a frame that the server rejected: an immediate retry would fail in the same way.
   const notBeforeMs = code === CloseCode.policy || code === CloseCode.tooBig ? 5_000 : 0;

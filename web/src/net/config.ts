@@ -11,20 +11,27 @@ export interface Config {
   /** Absolute base address of the HTTP functions. */
   readonly apiBase: string;
   readonly realtimeUrl: string;
+  /** The origins whose pages may use this chat. Null: the server does not say. */
+  readonly origins: readonly string[] | null;
   readonly identity: IdentityConfig;
 }
 
 const NOTE = "phoenix.config";
 const TIMEOUT_MS = 10_000;
+/** Requests to load the configuration again are ignored for this long after a load. */
+const RELOAD_MS = 60_000;
 
 export class ConfigSource {
   private readonly platform: Platform;
+  private readonly onLoaded: (config: Config) => void;
   private known: Config | null;
   private loading: Promise<Config> | null = null;
-  private fresh = false;
+  private loadedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(platform: Platform) {
+  /** `onLoaded` is called with each configuration that the server sends. */
+  constructor(platform: Platform, onLoaded: (config: Config) => void = () => undefined) {
     this.platform = platform;
+    this.onLoaded = onLoaded;
     this.known = parse(platform.notes.get(NOTE) ?? "", platform.page.origin);
   }
 
@@ -34,10 +41,15 @@ export class ConfigSource {
    */
   async get(): Promise<Config> {
     if (this.known) {
-      if (!this.fresh) void this.load().catch(() => undefined);
+      if (this.loadedAt === Number.NEGATIVE_INFINITY) void this.load().catch(() => undefined);
       return this.known;
     }
     return await this.load();
+  }
+
+  /** Loads the configuration again in the background, because the known one may be out of date. */
+  renew(): void {
+    if (Math.abs(this.platform.clock.now() - this.loadedAt) >= RELOAD_MS) void this.load().catch(() => undefined);
   }
 
   private load(): Promise<Config> {
@@ -67,10 +79,17 @@ export class ConfigSource {
     const config = answer.status === 200 ? parse(answer.body, page.origin) : null;
     if (!config) throw new ApiProblem(503, "unavailable", "");
     this.known = config;
-    this.fresh = true;
+    this.loadedAt = this.platform.clock.now();
     notes.set(NOTE, answer.body);
+    this.onLoaded(config);
     return config;
   }
+}
+
+/** Returns the address of this chat if a page at `origin` may not use it, and null if it may. */
+export function foreignTo(config: Config, origin: string): string | null {
+  const [first] = config.origins ?? [];
+  return first === undefined || config.origins?.includes(new URL(origin).origin) ? null : first;
 }
 
 /** Returns null if the text is not a valid configuration. */
@@ -81,6 +100,7 @@ function parse(text: string, origin: string): Config | null {
     return {
       apiBase: new URL(f.text("api_base"), origin).href,
       realtimeUrl: new URL(f.text("realtime_url"), origin).href.replace(/^http/, "ws"),
+      origins: f.has("origins") ? f.list("origins").map((entry) => new URL(String(entry)).origin) : null,
       identity: {
         apiKey: firebase.text("apiKey"),
         projectId: firebase.text("projectId"),

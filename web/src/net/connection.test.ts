@@ -17,6 +17,8 @@ let endedLinks: Link[];
 let unreadable: number;
 let ended: string[];
 let asked: boolean[];
+/** For each attempt, whether the last handshake had failed. */
+let handshakes: boolean[];
 let token: (fresh: boolean) => Promise<Token>;
 let jitter: number;
 let connection: Connection;
@@ -25,13 +27,16 @@ beforeEach(() => {
   clock = new FakeClock(1_795_348_800_000, settle);
   jitter = 0.5;
   platform = new FakePlatform({ clock, random: () => jitter });
-  [states, frames, live, endedLinks, ended, asked] = [[], [], [], [], [], []];
+  [states, frames, live, endedLinks, ended, asked, handshakes] = [[], [], [], [], [], [], []];
   unreadable = 0;
   token = async () => ({ value: `t${asked.length}`, endsAt: clock.now() + HOUR });
   connection = new Connection(
     platform,
     {
-      url: async () => "wss://chat.test/ws",
+      url: async (failed) => {
+        handshakes.push(failed);
+        return "wss://chat.test/ws";
+      },
       token: (fresh) => {
         asked.push(fresh);
         return token(fresh);
@@ -248,6 +253,112 @@ describe("a connection", () => {
     await greet(last());
     expect(states.at(-1)?.state).toBe("live");
     expect(ended).toEqual([]);
+  });
+
+  test("ends the sign-in if the server has ended it, which it also answers to a new token", async () => {
+    const socket = await connected();
+    socket.drop(4401);
+    await clock.advance(250);
+    last().accept();
+    last().deliver({ type: "error", code: "token_ended", message: "x" });
+    last().drop(4401);
+    await clock.advance(60_000);
+    expect(asked).toEqual([false, true]);
+    expect(ended).toEqual(["ended"]);
+    expect(platform.opened.length).toBe(2);
+  });
+
+  test("does not take a token that is not accepted for an ended sign-in", async () => {
+    await connected();
+    for (let i = 0; i < 3; i++) {
+      last().accept();
+      last().deliver({ type: "error", code: "unauthenticated", message: "x" });
+      last().drop(1008);
+      await clock.advance(10_000);
+    }
+    expect(ended).toEqual([]);
+    expect(platform.opened.length).toBeGreaterThan(3);
+  });
+
+  test("sends a token of a new sign-in at once, without asking for another one", async () => {
+    const socket = await connected();
+    connection.renewToken();
+    await clock.advance(0);
+    expect(asked).toEqual([false, false]);
+    expect(sent(socket).at(-1)).toEqual({ type: "token", token: "t2" });
+  });
+
+  test("notes that a handshake failed, for which a page never learns the reason", async () => {
+    connection.start();
+    await clock.advance(0);
+    last().drop(1006);
+    await clock.advance(600);
+    last().accept();
+    last().drop(1006);
+    await clock.advance(2_000);
+    expect(handshakes).toEqual([false, true, false]);
+  });
+
+  describe("that the server closed for newer ones of the user", () => {
+    async function replaced(code = "socket_replaced"): Promise<void> {
+      const socket = await connected();
+      platform.setVisible(false);
+      if (code !== "") socket.deliver({ type: "error", code, message: "x" });
+      socket.drop(4409);
+      await clock.advance(0);
+    }
+
+    test.each([
+      ["socket_replaced", 0],
+      ["", 0.999],
+    ] as const)("stands aside for 5 to 10 minutes, and says so (%s, %d)", async (code, unit) => {
+      jitter = unit;
+      await replaced(code);
+      const wait = 300_000 * (1 + unit);
+      expect(states.at(-1)).toEqual({ state: "waiting", until: clock.now() + wait, replaced: true });
+      // Networks come and go. This is not a reason to close another device's socket.
+      platform.setOnline(false);
+      platform.setOnline(true);
+      await clock.advance(wait - 1_000);
+      expect(platform.opened.length).toBe(1);
+      await clock.advance(1_000);
+      expect(platform.opened.length).toBe(2);
+      await greet(last());
+      expect(states.at(-1)).toEqual({ state: "live" });
+    });
+
+    test("connects at once when the user looks at the page again, or asks for it", async () => {
+      await replaced();
+      platform.setVisible(true);
+      await clock.advance(0);
+      expect(platform.opened.length).toBe(2);
+      const again = await greet(last());
+      again.drop(4409);
+      await clock.advance(1_000);
+      expect(platform.opened.length).toBe(2);
+      connection.tryNow();
+      await clock.advance(0);
+      expect(platform.opened.length).toBe(3);
+    });
+
+    test("can be started while this device stands aside", async () => {
+      connection.start(clock.now() + 60_000);
+      await clock.advance(59_000);
+      expect(platform.opened.length).toBe(0);
+      expect(states.at(-1)).toMatchObject({ state: "waiting", replaced: true });
+      await clock.advance(1_000);
+      expect(platform.opened.length).toBe(1);
+    });
+
+    test("keeps a link that is being made beside it", async () => {
+      const old = await connected();
+      old.deliver({ type: "goaway", reason: "drain", within_ms: 6000 });
+      await clock.advance(500);
+      old.drop(4409);
+      await greet(last());
+      expect(states.at(-1)).toEqual({ state: "live" });
+      expect(platform.opened.length).toBe(2);
+    });
   });
 
   test.each([

@@ -17,8 +17,11 @@ export type ConnectionState =
   | { readonly state: "connecting"; readonly since?: number }
   /** A link is live. */
   | { readonly state: "live" }
-  /** The next attempt starts at `until`, in ms since the epoch. */
-  | { readonly state: "waiting"; readonly until: number; readonly since?: number };
+  /**
+   * The next attempt starts at `until`, in ms since the epoch. `replaced`: the server closed the link because the user
+   * opened newer ones, so this device stands aside.
+   */
+  | { readonly state: "waiting"; readonly until: number; readonly since?: number; readonly replaced?: true };
 
 /** A token for hello and for renewal. */
 export interface Token {
@@ -39,8 +42,11 @@ export class SignInEnded extends Error {
 }
 
 export interface ConnectionOptions {
-  /** Returns the address of the WebSocket. Rejects if it is not known and there is no network. */
-  url(): Promise<string>;
+  /**
+   * Returns the address of the WebSocket. `failed`: the last handshake failed, and a page does not learn why. Rejects
+   * if the address is not known and there is no network.
+   */
+  url(failed: boolean): Promise<string>;
   /** Returns a token, a new one if `fresh`. Rejects with SignInEnded, or with another error if it failed this time. */
   token(fresh: boolean): Promise<Token>;
   /** Returns the other fields of hello. Called right before hello is sent. */
@@ -68,6 +74,8 @@ const STEADY_MS = 10_000;
 /** A token is renewed this long before it expires, plus up to as much again as jitter. */
 const RENEW_BEFORE_MS = 4 * 60_000;
 const RENEW_RETRY_MS = 30_000;
+/** After `socket_replaced`, the next attempt starts this long after the end of the link, plus up to as much again. */
+const STAND_ASIDE_MS = 5 * 60_000;
 
 export class Connection {
   private readonly platform: Platform;
@@ -88,8 +96,12 @@ export class Connection {
   private silentSince: number | null = null;
   private wantsFresh = false;
   private freshFailures = 0;
+  /** Whether the link that is being made has a token that was fetched for it. */
+  private hasFresh = false;
 
-  private wait: { readonly until: number; readonly cancel: Cancel } | null = null;
+  private wait: { readonly until: number; readonly replaced: boolean; readonly cancel: Cancel } | null = null;
+  /** Whether the last link ended before its handshake was done. */
+  private handshakeFailed = false;
   private steady: Cancel | null = null;
   private renewal: Cancel | null = null;
   private listeners: Cancel[] = [];
@@ -101,14 +113,14 @@ export class Connection {
     this.backoff = new Backoff(platform.random, FIRST_WAIT_MS, MAX_WAIT_MS);
   }
 
-  /** Starts to connect, at once. */
-  start(): void {
+  /** Starts to connect: at once, or at `standAsideUntil` if this device was replaced by newer ones (in ms). */
+  start(standAsideUntil = 0): void {
     if (this.running) return;
     this.running = true;
     const { page } = this.platform;
     this.listeners = [
       page.onOnline((online) => {
-        if (online) this.tryNow();
+        if (online && !this.wait?.replaced) this.tryNow();
         this.doubt(online);
       }),
       page.onVisible((visible) => {
@@ -119,7 +131,9 @@ export class Connection {
       }),
       page.onResume(() => this.doubt()),
     ];
-    void this.connect();
+    const wait = standAsideUntil - this.platform.clock.now();
+    if (wait > 0) this.waitThenConnect(wait, true);
+    else void this.connect();
   }
 
   /** Closes everything. May be started again. */
@@ -146,6 +160,11 @@ export class Connection {
     void this.connect();
   }
 
+  /** Sends a new token now, because the user has signed in anew. */
+  renewToken(): void {
+    if (this.live) void this.renew(false);
+  }
+
   /** Tests the current link, if there is one. `network` false: the browser reports that there is no network. */
   doubt(network = true): void {
     this.live?.doubt(network);
@@ -159,13 +178,13 @@ export class Connection {
     this.waitThenConnect(this.platform.random.unit() * Math.min(1_000, withinMs / 2));
   }
 
-  private waitThenConnect(ms: number): void {
+  private waitThenConnect(ms: number, replaced = false): void {
     this.wait?.cancel();
     const cancel = this.platform.clock.after(ms, () => {
       this.wait = null;
       void this.connect();
     });
-    this.wait = { until: this.platform.clock.now() + ms, cancel };
+    this.wait = { until: this.platform.clock.now() + ms, replaced, cancel };
     this.reportState();
   }
 
@@ -174,10 +193,13 @@ export class Connection {
     this.attempting = true;
     this.reportState();
     try {
-      const token = await this.options.token(this.wantsFresh);
-      const url = await this.options.url();
+      const fresh = this.wantsFresh;
+      const token = await this.options.token(fresh);
+      const url = await this.options.url(this.handshakeFailed);
       if (attempt !== this.attempt) return;
+      this.handshakeFailed = false;
       this.wantsFresh = false;
+      this.hasFresh = fresh;
       this.next = new Link(this.platform, url, () => ({ token: token.value, ...this.options.hello() }), {
         onFrame: (link, frame) => this.receive(link, frame),
         onUnreadable: (link) => this.handlers.onUnreadable(link),
@@ -229,6 +251,7 @@ export class Connection {
   private ended(link: Link, end: LinkEnd): void {
     const wasNext = link === this.next;
     if (wasNext) this.next = null;
+    this.handshakeFailed = !end.opened;
     if (link === this.live) {
       this.live = null;
       this.silentSince = end.silentSince;
@@ -242,6 +265,11 @@ export class Connection {
       return;
     }
     if (remedy.kind === "fresh-token") {
+      // The server has ended this sign-in: another token of it does not help.
+      if (wasNext && this.hasFresh && (end.errorCode === "token_ended" || end.code === CloseCode.tokenEnded)) {
+        this.signInEnded("ended");
+        return;
+      }
       // The first time, reconnects at once with another token. If that fails too, the usual waits apply. If the sign-in
       // has ended, token() rejects.
       this.wantsFresh = true;
@@ -250,6 +278,11 @@ export class Connection {
     // Another link is live, is being made, or is scheduled.
     if (this.next || this.attempting || this.wait) {
       this.reportState();
+      return;
+    }
+    if (remedy.kind === "stand-aside") {
+      this.silentSince = null;
+      this.waitThenConnect(STAND_ASIDE_MS * (1 + this.platform.random.unit()), true);
       return;
     }
     // A server that goes away as announced is not a failure, nor is the network.
@@ -263,7 +296,7 @@ export class Connection {
     const state: ConnectionState = this.live
       ? { state: "live" }
       : this.wait
-        ? { state: "waiting", until: this.wait.until, ...gap }
+        ? { state: "waiting", until: this.wait.until, ...gap, ...(this.wait.replaced ? { replaced: true } : {}) }
         : { state: "connecting", ...gap };
     const same =
       state.state === this.reported.state &&
@@ -283,20 +316,20 @@ export class Connection {
     this.renewal?.();
     const { clock, random } = this.platform;
     const wait = endsAt - clock.now() - RENEW_BEFORE_MS * (1 + random.unit());
-    this.renewal = clock.after(Math.max(wait, RENEW_RETRY_MS), () => void this.renew());
+    this.renewal = clock.after(Math.max(wait, RENEW_RETRY_MS), () => void this.renew(true));
   }
 
-  private async renew(): Promise<void> {
+  private async renew(fresh: boolean): Promise<void> {
     const attempt = this.attempt;
     try {
-      const token = await this.options.token(true);
+      const token = await this.options.token(fresh);
       if (!this.running) return;
       this.live?.send({ type: "token", token: token.value });
       this.renewBefore(token.endsAt);
     } catch (err) {
       if (!this.running || attempt !== this.attempt) return;
       if (err instanceof SignInEnded) this.signInEnded(err.reason);
-      else this.renewal = this.platform.clock.after(RENEW_RETRY_MS, () => void this.renew());
+      else if (fresh) this.renewal = this.platform.clock.after(RENEW_RETRY_MS, () => void this.renew(true));
     }
   }
 }

@@ -53,12 +53,15 @@ class FirebaseIdentity implements Identity {
     }
   }
 
-  async reauthenticate(password: string): Promise<void> {
-    await withProblems(async () => {
+  async reauthenticate(password: string): Promise<string | null> {
+    return await withProblems(async () => {
       await this.auth.authStateReady();
       const user = this.auth.currentUser;
       if (!user?.email) throw new SignInEnded("ended");
+      const old = await user.getIdTokenResult();
       await reauthenticateWithCredential(user, EmailAuthProvider.credential(user.email, password));
+      // The server identifies a sign-in by its time, in whole seconds.
+      return (await user.getIdTokenResult()).authTime === old.authTime ? null : old.token;
     });
   }
 

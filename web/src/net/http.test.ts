@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { FakeClock } from "../platform/testing/clock";
 import { FakePlatform, settle } from "../platform/testing/fake";
 import { type HttpAnswer, type HttpRequest, NetworkError } from "../platform/platform";
-import { ConfigSource } from "./config";
+import { type Config, ConfigSource, foreignTo } from "./config";
 import { SignInEnded } from "./connection";
 import { HttpApi } from "./http";
 import { ApiProblem } from "./problem";
@@ -110,8 +110,8 @@ describe("calls", () => {
     expect(await http.json({ method: "GET", path: "x" })).toEqual({ ok: 1 });
     expect(fresh).toEqual([false, true]);
     const again = api([
-      answer(401, { code: "token_ended", detail: "x" }),
-      answer(401, { code: "token_ended", detail: "x" }),
+      answer(401, { code: "unauthenticated", detail: "x" }),
+      answer(401, { code: "unauthenticated", detail: "x" }),
       answer(200, {}),
     ]);
     expect(await problem(again.http.json({ method: "GET", path: "x" }))).toMatchObject({ status: 401 });
@@ -119,6 +119,17 @@ describe("calls", () => {
     const open = api([answer(401, { code: "unauthenticated", detail: "x" })]);
     await problem(open.http.json({ method: "POST", path: "signup", open: true }));
     expect(open.seen.length).toBe(1);
+  });
+
+  test("mean the end of the sign-in if the server has ended it, which another token does not change", async () => {
+    const ended = answer(401, { code: "token_ended", detail: "x" });
+    const { http, seen } = api([ended, ended, answer(200, {})]);
+    await expect(http.json({ method: "GET", path: "x" })).rejects.toThrow(SignInEnded);
+    expect(seen.length).toBe(2);
+    // A call with a token of an earlier sign-in is about that sign-in, and is not repeated with another token.
+    const old = api([ended, answer(200, {})]);
+    expect(await problem(old.http.text({ method: "POST", path: "x", token: "old" }))).toMatchObject({ status: 401 });
+    expect(old.seen.map((r) => r.headers["authorization"])).toEqual(["Bearer old"]);
   });
 
   test("are repeated with a fresh token after a 403 only if they need a claim", async () => {
@@ -166,6 +177,7 @@ describe("the configuration", () => {
     expect(await source.get()).toEqual({
       apiBase: "https://chat.test/api",
       realtimeUrl: "wss://chat.test/ws",
+      origins: null,
       identity: { apiKey: "k", projectId: "p", authDomain: "d", emulatorUrl: "http://127.0.0.1:9" },
     });
     platform.answer = null;
@@ -180,6 +192,43 @@ describe("the configuration", () => {
     expect((await source.get()).apiBase).toBe("https://chat.test/api");
     await settle();
     expect((await source.get()).apiBase).toBe("https://api.new/");
+  });
+
+  test("says where the chat may be used; without a list, it may be used everywhere", async () => {
+    const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
+    const load = async (origins: unknown): Promise<string | null> => {
+      platform.answer = async () => answer(200, { ...good, ...(origins === undefined ? {} : { origins }) });
+      const loaded: Config[] = [];
+      platform.notes.remove("phoenix.config");
+      await new ConfigSource(platform, (config) => loaded.push(config)).get();
+      const [config] = loaded;
+      if (!config) throw new Error("nothing was loaded");
+      return foreignTo(config, platform.page.origin);
+    };
+    expect(await load(undefined)).toBeNull();
+    expect(await load(null)).toBeNull();
+    expect(await load([])).toBeNull();
+    expect(await load(["https://old.test", "https://chat.test"])).toBeNull();
+    expect(await load(["https://chat.test:8443", "http://chat.test"])).toBe("https://chat.test:8443");
+    await expect(load(["not an address"])).rejects.toThrow(ApiProblem);
+    await expect(load("https://chat.test")).rejects.toThrow(ApiProblem);
+  });
+
+  test("is loaded again on request, at most once a minute", async () => {
+    const clock = new FakeClock(0, settle);
+    const platform = new FakePlatform({ clock });
+    let loads = 0;
+    platform.answer = async () => {
+      loads++;
+      return answer(200, good);
+    };
+    const source = new ConfigSource(platform);
+    await source.get();
+    for (let i = 0; i < 12; i++) {
+      source.renew();
+      await clock.advance(10_000);
+    }
+    expect(loads).toBe(2);
   });
 
   test.each([answer(200, "<html>"), answer(200, { api_base: 7 }), answer(503, "")])(

@@ -14,6 +14,8 @@ export interface Call {
   readonly body?: unknown;
   /** Sent without a token. */
   readonly open?: boolean;
+  /** Sent with this token, and not repeated with another one. */
+  readonly token?: string;
   /** Needs a claim in the token. After a 403, it is tried once more with a fresh token. */
   readonly claim?: boolean;
   /** For calls that take long. Default: 20 s. */
@@ -65,15 +67,22 @@ export class HttpApi {
     } catch (err) {
       // The token of a user who has just become an admin does not contain the claim yet.
       const stale = err instanceof ApiProblem && (err.status === 401 || (err.status === 403 && call.claim === true));
-      if (!stale || call.open === true) throw err;
-      return await this.attempt(call, true);
+      if (!stale || call.open === true || call.token !== undefined) throw err;
+      try {
+        return await this.attempt(call, true);
+      } catch (again) {
+        // The server has ended this sign-in: another token of it does not help.
+        if (again instanceof ApiProblem && again.status === 401 && again.code === "token_ended")
+          throw new SignInEnded("ended");
+        throw again;
+      }
     }
   }
 
   private async attempt(call: Call, fresh: boolean): Promise<string> {
     const base = await this.options.base();
     const headers: Record<string, string> = { accept: "application/json" };
-    if (call.open !== true) headers["authorization"] = `Bearer ${(await this.token(fresh)).value}`;
+    if (call.open !== true) headers["authorization"] = `Bearer ${call.token ?? (await this.token(fresh)).value}`;
     if (call.body !== undefined) headers["content-type"] = "application/json";
     let answer;
     try {

@@ -16,8 +16,11 @@ export interface Identity {
   signIn(email: string, password: string): Promise<Account>;
   /** Forgets the sign-in in this browser. Never rejects, and works offline. */
   signOut(): Promise<void>;
-  /** Confirms the user's identity with the password. */
-  reauthenticate(password: string): Promise<void>;
+  /**
+   * Confirms the user's identity with the password, which is a new sign-in. Returns the token of the sign-in that it
+   * replaces, or null if the server cannot tell the two apart.
+   */
+  reauthenticate(password: string): Promise<string | null>;
   /**
    * Returns an ID token of the account, a new one if `fresh`. Rejects with SignInEnded if the sign-in is not valid any
    * more.

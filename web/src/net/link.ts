@@ -17,6 +17,8 @@ export type LinkState = "opening" | "greeting" | "catching-up" | "live" | "ended
 /** The end of a link that its owner did not cause. */
 export interface LinkEnd {
   readonly code: number;
+  /** Whether the handshake was done. */
+  readonly opened: boolean;
   /** Code of the last `error` frame about the socket as a whole. Empty if there was none. */
   readonly errorCode: string;
   readonly retryAfterMs: number | null;
@@ -191,10 +193,12 @@ export class Link {
 
   private end(code: number, silentSince: number | null = null): void {
     if (this.current === "ended") return;
+    const opened = this.current !== "opening";
     this.stop();
     this.socket.close(CloseCode.normal, "");
     this.handlers.onEnd(this, {
       code,
+      opened,
       errorCode: this.lastError.code,
       retryAfterMs: this.lastError.retryAfterMs,
       silentSince,

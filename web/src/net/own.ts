@@ -14,8 +14,10 @@ export interface OwnProfile {
   readonly blocked: readonly string[];
 }
 
-/** Exports and deletions process everything that the user ever wrote. */
+/** Deletions process everything that the user ever wrote. */
 const LONG_MS = 5 * 60_000;
+/** The server sends a large export slowly, within 55 min. */
+const EXPORT_MS = 60 * 60_000;
 
 export class OwnApi {
   private readonly http: HttpApi;
@@ -55,7 +57,17 @@ export class OwnApi {
 
   /** Returns all of the user's data as the text of a JSON file. */
   export(): Promise<string> {
-    return this.http.text({ method: "GET", path: "me/export", timeoutMs: LONG_MS });
+    return this.http.text({ method: "GET", path: "me/export", timeoutMs: EXPORT_MS });
+  }
+
+  /** Ends this sign-in on the server, or the one that `token` belongs to: its tokens and its sockets. */
+  async signOut(token?: string): Promise<void> {
+    await this.http.text({ method: "POST", path: "me/sign-out", ...(token === undefined ? {} : { token }) });
+  }
+
+  /** Ends every other sign-in of the user. Needs a sign-in within the last minutes. */
+  async signOutOthers(): Promise<void> {
+    await this.http.text({ method: "POST", path: "me/sign-out-others" });
   }
 
   /** Deletes the account. Needs a sign-in within the last minutes. */

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { checkBody, validMessageId, validUid } from "./chat";
 import { decodeFrame, encodeFrame } from "./codec";
 import { Malformed } from "./fields";
-import type { ClientFrame } from "./frames";
+import { type ClientFrame, LIMITS } from "./frames";
 
 interface Golden {
   readonly name: string;
@@ -35,6 +35,27 @@ describe("frames of the server", () => {
       }
     });
   }
+});
+
+test("a welcome has the limits of its server, and the usual ones for those that it does not send", () => {
+  const welcome = (limits: object): unknown =>
+    decodeFrame(JSON.stringify({ type: "welcome", uid: "u", now: 1, resumed: true, limits }));
+  const old = { body: 8000, frame: 65536, unacked: 256, ahead_ms: 5000, max_age_ms: 2592000000, watch: 100 };
+  expect(welcome(old)).toMatchObject({ limits: LIMITS });
+  const all = {
+    ...old,
+    body: 1,
+    watch: 2,
+    sockets: 3,
+    stranger_messages: 4,
+    stranger_bytes: 5,
+    new_people: 6,
+    later: "x",
+  };
+  expect(welcome(all)).toMatchObject({
+    limits: { body: 1, watch: 2, sockets: 3, strangerMessages: 4, strangerBytes: 5, newPeople: 6 },
+  });
+  expect(() => welcome({ ...old, sockets: "many" })).toThrow(Malformed);
 });
 
 describe("frames of the client", () => {

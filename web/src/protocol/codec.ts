@@ -1,7 +1,7 @@
 /** Reading and writing of frames. */
 import type { ChatMessage, SavedMessage } from "./chat";
 import { Fields, Malformed } from "./fields";
-import type { ChatEvent, ClientFrame, MessageRef, ServerFrame } from "./frames";
+import { type ChatEvent, type ClientFrame, type Limits, LIMITS, type MessageRef, type ServerFrame } from "./frames";
 
 /** Writes a frame of this client. */
 export function encodeFrame(frame: ClientFrame): string {
@@ -23,13 +23,12 @@ export function decodeFrame(text: string): ServerFrame {
   const type = f.text("type");
   switch (type) {
     case "welcome": {
-      const limits = f.object("limits");
       return {
         type,
         uid: f.text("uid"),
         now: f.integer("now", 1),
         resumed: f.bool("resumed"),
-        limits: { body: limits.integer("body", 1), watch: limits.integer("watch", 1) },
+        limits: readLimits(f.object("limits")),
       };
     }
     case "event":
@@ -57,6 +56,19 @@ export function decodeFrame(text: string): ServerFrame {
     default:
       return { type: "unknown" };
   }
+}
+
+/** Reads the limits that this client uses. A server that does not send one of the newer limits has its usual value. */
+function readLimits(f: Fields): Limits {
+  const newer = (name: string, usual: number): number => (f.has(name) ? f.integer(name, 1) : usual);
+  return {
+    body: f.integer("body", 1),
+    watch: f.integer("watch", 1),
+    sockets: newer("sockets", LIMITS.sockets),
+    strangerMessages: newer("stranger_messages", LIMITS.strangerMessages),
+    strangerBytes: newer("stranger_bytes", LIMITS.strangerBytes),
+    newPeople: newer("new_people", LIMITS.newPeople),
+  };
 }
 
 function decodeEvent(f: Fields): ChatEvent {

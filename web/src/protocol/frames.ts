@@ -2,20 +2,34 @@
  * The WebSocket protocol chat.v1: the frames, their fields and their limits. The twin of Go's package realtime/wire.
  * Both are tested against the same golden frames (realtime/wire/testdata/frames).
  */
-import type { ChatMessage, Micros } from "./chat";
+import { type ChatMessage, MAX_BODY, type Micros } from "./chat";
 
 /** The value of Sec-WebSocket-Protocol. */
 export const SUBPROTOCOL = "chat.v1";
-
-/** Users in one watch frame, unless the server sent another limit. */
-export const MAX_WATCH = 100;
 
 export interface Limits {
   /** Code points in a body. */
   readonly body: number;
   /** Users in a watch frame. */
   readonly watch: number;
+  /** Sockets of one user on one instance. The oldest is closed beyond that. */
+  readonly sockets: number;
+  /** Messages, and their bytes, that wait for a user who has not answered yet. */
+  readonly strangerMessages: number;
+  readonly strangerBytes: number;
+  /** New people that a user may write to in one day (UTC). */
+  readonly newPeople: number;
 }
+
+/** The limits of this version. A server sends its own in `welcome`. */
+export const LIMITS: Limits = {
+  body: MAX_BODY,
+  watch: 100,
+  sockets: 10,
+  strangerMessages: 5,
+  strangerBytes: 65_536,
+  newPeople: 20,
+};
 
 export interface MessageRef {
   readonly id: string;

@@ -24,6 +24,12 @@ export const adminText = {
   refresh: "Refresh",
   actionsFor: (name: string) => `Actions for ${name}`,
 
+  again: {
+    title: "Is it you?",
+    long: "You signed in some time ago. Enter your password to go on.",
+    go: "Go on",
+  },
+
   people: {
     search: "Search by name, username or email",
     order: "Order",
@@ -40,6 +46,8 @@ export const adminText = {
     },
     admin: "Admin",
     disabled: "Disabled",
+    verified: "Verified",
+    unverified: "Not verified",
     deleting: "Being deleted",
     active: "Active",
     you: "You",
@@ -54,6 +62,7 @@ export const adminText = {
     renameTitle: (name: string) => `Rename ${name}`,
     makeAdmin: "Make admin",
     makeAdminWhat: "They can see and do everything here at once.",
+    makeAdminUnverified: "Not possible before they have confirmed their email address.",
     makeAdminTitle: (name: string) => `Make ${name} an admin?`,
     makeAdminLong:
       "They can see everybody, read saved messages with a reason, disable and delete accounts, and make other people admins. This takes effect at once.",
@@ -180,6 +189,7 @@ export const adminText = {
       username_taken: "the username is taken",
       email_taken: "the email address has an account",
       last_admin: "this is the last admin",
+      email_unverified: "the email address is not confirmed",
       user_not_found: "the person no longer existed",
       dead_letter_not_found: "it had already been handled",
       unavailable: "a service did not respond; try again",
@@ -190,6 +200,7 @@ export const adminText = {
     actions: {
       add: "Added",
       rename: "Renamed",
+      verify_email: "Verified the email address",
       make_admin: "Made admin",
       unmake_admin: "Removed admin rights",
       disable: "Disabled",

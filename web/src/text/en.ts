@@ -59,8 +59,8 @@ export const en = {
     body_too_long: "This message is too long. Shorten it, or send it in parts.",
     body_invalid: "This message contains characters that cannot be sent.",
     recipient_unknown: "This account no longer exists.",
-    recipient_disabled: "This person’s account is disabled.",
-    blocked: "This person does not accept messages from you.",
+    recipient_unavailable: "You cannot write to this person.",
+    withdrawn: "It was withdrawn before it arrived.",
     at_too_old: "This message waited for more than 30 days.",
     id_reused: "This message could not be sent. Write it again.",
     wrong_password: "The email address or the password is wrong.",
@@ -68,15 +68,23 @@ export const en = {
     password_weak: "This password is too easy to guess. Choose a longer one.",
     email_invalid: "This is not a valid email address.",
     account_disabled: "This account has been disabled. Ask the operator of this chat.",
+    rate_limited: "This was too much at once. Wait a moment and try again.",
+    sign_in_again: "Enter your password again to go on.",
+    email_unverified: "This person has not confirmed their email address yet.",
     too_many: "There were too many attempts. Wait a few minutes and try again.",
     code_ended: "This link has been used or has expired. Request a new one.",
     sign_in_unavailable: "Signing in is not available right now. Try again in a moment.",
   },
 
+  /** The problem "rate_limited" with a longer pause. */
+  later: (when: string) => `This has been done too often for now. Try again ${when}.`,
+
   connection: {
     offline: "Offline. Your messages wait here.",
     tryNow: "Try now",
     trying: "Trying",
+    replaced: (n: number) => `Your chats are open in more than ${n} places, so they paused here.`,
+    reconnect: "Use it here",
     storageFull: "This browser is out of space. Messages are kept only while this page is open.",
     storageDenied: "This browser does not let this page store anything. Messages are kept only while it is open.",
   },
@@ -141,19 +149,22 @@ export const en = {
     resetAgain: "Use another address",
     resetChoose: "Choose a new password",
     resetSave: "Save and sign in",
-    resetDone: "Your password has been changed.",
+    resetDone: "Your password has been changed. All other devices have been signed out.",
     backToSignIn: "Back to sign in",
     endedTitle: "You were signed out",
     /** Why the user is signed out; see SignedOutReason. */
     reasons: {
       none: "",
-      ended: "You have been signed out. Sign in again; the data in this browser is still here.",
+      ended:
+        "Your sign-in has ended, for example because your password was changed. Sign in again; the data in this browser is still here.",
       disabled: "This account has been disabled. Ask the operator of this chat.",
       deleted: "This account no longer exists.",
       left: "Your account has been deleted. You can create a new one at any time.",
     },
     starting: "Starting",
     startFailed: "The chat could not start.",
+    foreign: "The chat cannot be used at this address.",
+    foreignDo: "Open it at its own address:",
   },
 
   chats: {
@@ -171,6 +182,8 @@ export const en = {
     pick: "Choose a chat, or start one.",
     more: "Loading more",
     gone: "Deleted account",
+    /** The badge of an admin. */
+    admin: "Admin",
   },
 
   people: {
@@ -234,6 +247,16 @@ export const en = {
     showLess: "Show less",
 
     waiting: "Waiting to be sent",
+    /** Why messages wait, by the code of the refusal; see Timeline.held. */
+    held: {
+      answer_awaited: (name: string, { strangerMessages }: { readonly strangerMessages: number }) =>
+        `Waiting until ${name} answers. Before that, at most ${strangerMessages} messages can be on their way.`,
+      too_many_new_people: (name: string, { newPeople }: { readonly newPeople: number }) =>
+        `Waiting until tomorrow, or until ${name} writes. You can write to ${newPeople} new people a day.`,
+      inbox_full: (name: string) => `Waiting until ${name} has received the messages before.`,
+      outbox_full: () => "Waiting until more of your other messages have arrived.",
+      at_ahead: () => "Waiting, because the clock of this device is ahead.",
+    },
     sent: (time: string) => `Sent ${time}`,
     delivered: (time: string) => `Delivered ${time}`,
     read: "Read",

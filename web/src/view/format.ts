@@ -23,6 +23,8 @@ export interface Format {
   full(at: number): string;
   /** "1,234" */
   number(n: number): string;
+  /** Within a sentence: "in 5 minutes", "in 3 hours". */
+  ahead(ms: number): string;
   /** For tables: "3 days", "5 min". */
   duration(seconds: number): string;
 }
@@ -84,6 +86,10 @@ export function formats(locale: string): Format {
     },
     full: (at) => full.format(date(at)),
     number: (n) => number.format(n),
+    ahead(ms) {
+      const minutes = Math.ceil(ms / 60_000);
+      return minutes < 90 ? relative.format(minutes, "minute") : relative.format(Math.ceil(minutes / 60), "hour");
+    },
     duration(seconds) {
       if (seconds < 60) return unit(Math.max(0, seconds), "second");
       if (seconds < 3600) return unit(seconds / 60, "minute");

@@ -19,6 +19,16 @@ test("a known code has the client's sentence, an unknown one the server's, or el
     expect(problemText(problem(code))).toBe(text.problems.unexpected);
 });
 
+test("a limit with a longer pause says when to try again", () => {
+  const limited = (retryAfterMs: number | null): string =>
+    problemText({ code: "rate_limited", message: "", retryAfterMs });
+  expect(limited(null)).toBe(text.problems.rate_limited);
+  expect(limited(30_000)).toBe(text.problems.rate_limited);
+  expect(limited(301_000)).toBe(text.later("in 6 minutes"));
+  expect(limited(20 * 3_600_000)).toBe(text.later("in 20 hours"));
+  expect(problemText({ ...problem("offline"), retryAfterMs: 301_000 })).toBe(text.problems.offline);
+});
+
 test("a field shows the server's sentence, or that of the code; other fields show none", () => {
   expect(fieldText(problem("invalid_fields", "See the fields.", { username: "It is taken." }), "username")).toBe(
     "It is taken.",

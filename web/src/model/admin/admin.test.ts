@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { AdminCalls } from "../interface/admin";
-import { adminOf } from "./admin";
+import type { Outcome } from "../interface/outcome";
+import { adminOf, withConfirmation } from "./admin";
 
 interface Call {
   method: string;
@@ -15,6 +16,9 @@ function panel(answer: unknown): { calls: Call[]; admin: ReturnType<typeof admin
       calls.push({ method, path, body });
       return { ok: true, value: answer };
     },
+    async confirm() {
+      return { ok: true, value: undefined };
+    },
     async download(path) {
       calls.push({ method: "GET", path, body: undefined });
       return { ok: true, value: new Blob() };
@@ -28,6 +32,7 @@ const ada = {
   username: "ada",
   display_name: "Ada",
   email: "a@b.cd",
+  email_verified: true,
   admin: true,
   disabled: false,
   deleting: false,
@@ -46,6 +51,7 @@ test("the list of users is requested with the chosen options, and times become m
           username: "ada",
           displayName: "Ada",
           email: "a@b.cd",
+          emailVerified: true,
           admin: true,
           disabled: false,
           deleting: false,
@@ -113,7 +119,73 @@ test.each([undefined, null, "x", [], { users: [{ uid: "u1" }] }, { users: "none"
 
 test("a refusal of the server is returned unchanged", async () => {
   const problem = { code: "last_admin", message: "This is the last admin.", fields: {}, retryAfterMs: null };
-  const admin = adminOf({ call: async () => ({ ok: false, problem }), download: async () => ({ ok: false, problem }) });
+  const refused = async (): Promise<Outcome<never>> => ({ ok: false, problem });
+  const admin = adminOf({ confirm: refused, call: refused, download: refused });
   expect(await admin.deleteUser("u1", "")).toEqual({ ok: false, problem });
   expect(await admin.exportAudit()).toEqual({ ok: false, problem });
+});
+
+test.each([false, undefined])(
+  "a user counts as not verified if the server says so, or nothing (%s)",
+  async (verified) => {
+    const { admin } = panel({ users: [{ ...ada, email_verified: verified }], next: "" });
+    const got = await admin.users({ query: "", order: "newest", cursor: null });
+    expect(got.ok && got.value.items[0]?.emailVerified).toBe(false);
+  },
+);
+
+/** Calls that need a new sign-in until `confirmed`, and the questions that were asked. */
+function guarded(): {
+  calls: AdminCalls;
+  state: { confirmed: boolean; made: string[]; asked: number; answer: (yes: boolean) => void };
+} {
+  const state = { confirmed: false, made: [] as string[], asked: 0, answer: (_: boolean): void => undefined };
+  const result = async <T>(path: string, value: T): Promise<Outcome<T>> => {
+    state.made.push(path);
+    if (state.confirmed) return { ok: true, value };
+    return { ok: false, problem: { code: "sign_in_again", message: "x", fields: {}, retryAfterMs: null } };
+  };
+  const calls = withConfirmation(
+    {
+      confirm: async () => ({ ok: true, value: undefined }),
+      call: (_, path) => result<unknown>(path, "done"),
+      download: (path) => result(path, new Blob()),
+    },
+    () => {
+      state.asked++;
+      return new Promise((resolve) => (state.answer = resolve));
+    },
+  );
+  return { calls, state };
+}
+
+test("a call that needs a new sign-in asks for it and is repeated once; calls that fail together share the question", async () => {
+  const { calls, state } = guarded();
+  const all = Promise.all([calls.call("GET", "/a"), calls.call("POST", "/b", {}), calls.download("/c")]);
+  await Promise.resolve();
+  await Promise.resolve();
+  expect(state.asked).toBe(1);
+  state.confirmed = true;
+  state.answer(true);
+  expect((await all).map((o) => o.ok)).toEqual([true, true, true]);
+  expect(state.made).toEqual(["/a", "/b", "/c", "/a", "/b", "/c"]);
+  expect((await calls.call("GET", "/d")).ok).toBe(true);
+  expect(state.asked).toBe(1);
+});
+
+test("a call is not repeated if the question is canceled, nor twice if the server asks again; the next call asks again", async () => {
+  const { calls, state } = guarded();
+  const canceled = calls.call("GET", "/a");
+  await Promise.resolve();
+  await Promise.resolve();
+  state.answer(false);
+  expect(await canceled).toMatchObject({ ok: false, problem: { code: "sign_in_again" } });
+  expect(state.made).toEqual(["/a"]);
+  const again = calls.call("GET", "/a");
+  await Promise.resolve();
+  await Promise.resolve();
+  state.answer(true);
+  expect(await again).toMatchObject({ ok: false, problem: { code: "sign_in_again" } });
+  expect(state.made).toEqual(["/a", "/a", "/a"]);
+  expect(state.asked).toBe(2);
 });

@@ -98,6 +98,27 @@ export function adminOf(calls: AdminCalls): Admin {
   };
 }
 
+/**
+ * Returns calls that ask the user to confirm their identity when the server requires it, and are then repeated once.
+ * `ask` resolves to whether the user did. Calls that fail meanwhile share one question.
+ */
+export function withConfirmation(calls: AdminCalls, ask: () => Promise<boolean>): AdminCalls {
+  let asking: Promise<boolean> | null = null;
+  async function confirmed<T>(run: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
+    const first = await run();
+    if (first.ok || first.problem.code !== "sign_in_again") return first;
+    asking ??= ask().finally(() => {
+      asking = null;
+    });
+    return (await asking) ? await run() : first;
+  }
+  return {
+    confirm: (password) => calls.confirm(password),
+    call: (method, path, body) => confirmed(() => calls.call(method, path, body)),
+    download: (path) => confirmed(() => calls.download(path)),
+  };
+}
+
 /** Returns a query string of the values that are not empty. */
 function params(values: Readonly<Record<string, string>>): string {
   const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== "")).toString();
@@ -121,6 +142,7 @@ function readUser(f: Fields): AdminUser {
     username: f.textOrEmpty("username"),
     displayName: f.textOrEmpty("display_name"),
     email: f.textOrEmpty("email"),
+    emailVerified: f.optionalBool("email_verified"),
     admin: f.bool("admin"),
     disabled: f.bool("disabled"),
     deleting: f.optionalBool("deleting"),

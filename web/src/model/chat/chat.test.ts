@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { StorageLost } from "../../platform/database";
 import { FakeBrowser } from "../../platform/testing/fake";
+import { json } from "../testing/archive";
 import { Household, type Tab } from "../testing/household";
 
 const ALICE = "aliceUid0001";
@@ -163,6 +164,221 @@ describe("two users", () => {
     expect(await toBob.retry("nothing")).toMatchObject({ ok: false, problem: { code: "message_gone" } });
   });
 
+  test("see why messages wait, in every tab, until they are accepted or the other user answers", async () => {
+    const { house, alice, bob } = await two();
+    const second = await house.tab(alice.platform.browser);
+    await house.pass(1_000);
+    let open = false;
+    house.server.refuseForNow = (m) => (m.from === ALICE && !open ? ["answer_awaited", 60_000] : null);
+    const here = alice.chat().conversation(BOB);
+    const there = second.chat().conversation(BOB);
+    await house.pass(100);
+    expect(here.timeline.get().held).toBeNull();
+    await there.send("Hello?");
+    await house.pass(100);
+    for (const { timeline } of [here, there]) {
+      expect(timeline.get()).toMatchObject({ held: "answer_awaited", items: [{ body: "Hello?", state: "waiting" }] });
+    }
+    // A tab that is opened later sees it, too.
+    const third = await house.tab(alice.platform.browser);
+    const later = third.chat().conversation(BOB);
+    await house.pass(1_000);
+    expect(later.timeline.get().held).toBe("answer_awaited");
+    open = true;
+    await bob.chat().conversation(ALICE).send("Hello!");
+    await house.pass(1_000);
+    for (const { timeline } of [here, there, later]) {
+      expect(timeline.get().held).toBeNull();
+      expect(timeline.get().items.map((m) => [m.body, m.state])).toEqual([
+        ["Hello?", "delivered"],
+        ["Hello!", "delivered"],
+      ]);
+    }
+    expect(house.server.faults).toEqual([]);
+  });
+
+  test.each(["recipient_unavailable", "withdrawn", "at_too_old"])(
+    "see that a message was refused with %s, which says nothing about the account",
+    async (code) => {
+      const { house, alice, bob } = await two();
+      const conversation = alice.chat().conversation(BOB);
+      const presence = alice.chat().presence(BOB);
+      presence.subscribe(() => undefined);
+      await house.pass(1_000);
+      expect(presence.get().online).toBe(true);
+      house.server.refuse = (m) => (m.body === "refused at once" ? code : null);
+      await conversation.send("refused at once");
+      bob.platform.kill();
+      await conversation.send("refused later");
+      await house.pass(500);
+      const [first, waits] = conversation.timeline.get().items;
+      expect([first?.state, first?.refusal?.code, waits?.state]).toEqual(["refused", code, "sent"]);
+      house.server.append(ALICE, {
+        type: "refused",
+        conversation: conversation.id,
+        messages: [{ id: waits?.id, at: (waits?.time ?? 0) * 1000 }],
+        code,
+        message: "It cannot be sent.",
+      });
+      await house.pass(500);
+      const items = (): (string | undefined)[][] =>
+        conversation.timeline.get().items.map((m) => [m.body, m.state, m.refusal?.code]);
+      expect(items()).toEqual([
+        ["refused at once", "refused", code],
+        ["refused later", "refused", code],
+      ]);
+      expect(conversation.user.get()).toMatchObject({ displayName: "bob", deleted: false });
+      // A device may have had the message already.
+      house.server.append(ALICE, {
+        type: "delivered",
+        conversation: conversation.id,
+        messages: [{ id: waits?.id, at: (waits?.time ?? 0) * 1000 }],
+        delivered_at: house.clock.now() * 1000,
+      });
+      await house.pass(500);
+      expect(items()[1]).toEqual(["refused later", "delivered", undefined]);
+    },
+  );
+
+  test("see neither presence nor typing of somebody whom they may not write to", async () => {
+    const { house, alice, bob } = await two();
+    const conversation = alice.chat().conversation(BOB);
+    const presence = alice.chat().presence(BOB);
+    presence.subscribe(() => undefined);
+    await house.pass(1_000);
+    bob.chat().conversation(ALICE).noteTyping();
+    await house.pass(10);
+    expect([presence.get().online, conversation.typing.get()]).toEqual([true, true]);
+    house.server.refuse = () => "recipient_unavailable";
+    await conversation.send("hello?");
+    await house.pass(500);
+    expect(presence.get()).toEqual({ online: null, lastSeen: null });
+    expect(conversation.typing.get()).toBe(false);
+  });
+
+  test("see neither presence nor typing of somebody whom they blocked, whatever the server sends", async () => {
+    const { house, alice, bob } = await two();
+    const conversation = alice.chat().conversation(BOB);
+    const presence = alice.chat().presence(BOB);
+    presence.subscribe(() => undefined);
+    await house.pass(1_000);
+    bob.chat().conversation(ALICE).noteTyping();
+    await house.pass(10);
+    expect(conversation.typing.get()).toBe(true);
+    expect((await alice.chat().block(BOB)).ok).toBe(true);
+    house.server.deliverTo(ALICE, { type: "presence", user: BOB, online: false, last_seen: 1_000_000 });
+    house.server.deliverTo(ALICE, { type: "typing", from: BOB });
+    await house.pass(10);
+    expect(presence.get()).toEqual({ online: null, lastSeen: null });
+    expect(conversation.typing.get()).toBe(false);
+    expect((await alice.chat().unblock(BOB)).ok).toBe(true);
+    house.server.deliverTo(ALICE, { type: "presence", user: BOB, online: true });
+    await house.pass(10);
+    expect(presence.get().online).toBe(true);
+  });
+
+  test("see no old state of somebody whom the server does not report any more", async () => {
+    const { house, alice, bob } = await two();
+    const presence = alice.chat().presence(BOB);
+    let end = presence.subscribe(() => undefined);
+    await house.pass(1_000);
+    bob.platform.kill();
+    house.server.drop(BOB);
+    await house.pass(1_000);
+    expect(presence.get()).toMatchObject({ online: false, lastSeen: house.clock.now() - 1_000 });
+    // The budget of distinct people is used up.
+    house.server.reportsPresence = false;
+    end();
+    await house.pass(60_000);
+    end = presence.subscribe(() => undefined);
+    await house.pass(1_000);
+    expect(presence.get()).toEqual({ online: null, lastSeen: null });
+    end();
+  });
+
+  test("see who is an admin, wherever the server says so, and only there", async () => {
+    const { house, alice } = await two();
+    house.server.archive.directory.set(BOB, { uid: BOB, username: "bob", display_name: "Bob", admin: true });
+    const mallory = { uid: "malloryUid04", username: "mallory", display_name: "Mallory [admin: true]" };
+    house.server.archive.directory.set(mallory.uid, mallory);
+    const search = alice.chat().directory();
+    await house.pass(1_000);
+    expect(search.users.get().items.map((u) => [u.uid, u.admin])).toEqual([
+      [BOB, true],
+      [mallory.uid, false],
+    ]);
+    const conversation = alice.chat().conversation(BOB);
+    await conversation.send("hello");
+    await house.pass(1_000);
+    expect(conversation.user.get().admin).toBe(true);
+    expect(alice.chat().conversations.get().items[0]?.user.admin).toBe(true);
+    // Bob is not an admin any more.
+    house.server.archive.directory.set(BOB, { uid: BOB, username: "bob", display_name: "Bob" });
+    await house.pass(60_000);
+    alice.chat().conversation(BOB);
+    await house.pass(1_000);
+    expect(conversation.user.get().admin).toBe(false);
+  });
+
+  test("lists that load themselves go on after the pause that the server asks for", async () => {
+    const { house, alice } = await two();
+    const { archive } = house.server;
+    let limited = true;
+    const refused: string[] = [];
+    archive.before = (_uid, _request, path) => {
+      if (!limited || !path.startsWith("/api/users")) return null;
+      refused.push(path);
+      return json(429, { code: "rate_limited", detail: "x", retry_after_ms: 300_000 });
+    };
+    const search = alice.chat().directory();
+    await house.pass(1_000);
+    expect(search.users.get()).toMatchObject({ loading: false, problem: { code: "rate_limited" } });
+    // Names of strangers are loaded in the background.
+    const names = Array.from({ length: 5 }, (_, i) => alice.chat().user(`strangerUid${i}`));
+    for (let i = 0; i < 5; i++)
+      archive.directory.set(`strangerUid${i}`, { uid: `strangerUid${i}`, username: `s${i}`, display_name: `S${i}` });
+    await house.pass(100_000);
+    // Only the first request of each kind, as long as the pause lasts.
+    expect(refused.length).toBeLessThanOrEqual(7);
+    const soFar = refused.length;
+    await house.pass(100_000);
+    expect(refused.length).toBe(soFar);
+    limited = false;
+    await house.pass(250_000);
+    expect(search.users.get()).toMatchObject({ loading: false, problem: null });
+    expect(search.users.get().items.length).toBe(6);
+    expect(names.map((n) => n.get().displayName)).toEqual(["S0", "S1", "S2", "S3", "S4"]);
+  });
+
+  test("a conversation whose history the server refuses for a while loads it after that time", async () => {
+    const { house, alice } = await two();
+    const { archive } = house.server;
+    const at = house.clock.now() * 1000;
+    archive.save([
+      {
+        id: "019abd70-0001-7000-8000-000000000001",
+        conversation: `${ALICE}~${BOB}`,
+        from: BOB,
+        to: ALICE,
+        body: "from long ago",
+        at,
+        accepted_at: at,
+        delivered_at: at,
+      },
+    ]);
+    let limited = true;
+    archive.before = (_uid, _request, path) =>
+      limited && path === "/api/messages"
+        ? json(429, { code: "rate_limited", detail: "x", retry_after_ms: 120_000 })
+        : null;
+    const conversation = alice.chat().conversation(BOB);
+    await house.pass(1_000);
+    expect(conversation.timeline.get()).toMatchObject({ items: [], problem: { code: "rate_limited" } });
+    limited = false;
+    await house.pass(120_000);
+    expect(conversation.timeline.get()).toMatchObject({ items: [{ body: "from long ago" }], problem: null });
+  });
+
   test("recognize a deleted account by a refusal or by loading its names, and keep its history", async () => {
     const { house, alice, bob } = await two();
     await bob.chat().conversation(ALICE).send("before I left");
@@ -180,6 +396,7 @@ describe("two users", () => {
       username: BOB.toLowerCase(),
       displayName: "bob",
       deleted: true,
+      admin: false,
     });
     expect(alice.chat().conversations.get().items[0]?.user.deleted).toBe(true);
     expect(conversation.timeline.get().items.map((m) => [m.body, m.state, m.refusal?.code])).toEqual([
@@ -191,7 +408,7 @@ describe("two users", () => {
     await house.pass(60_000);
     alice.chat().conversation(BOB).close();
     await house.pass(1_000);
-    expect(conversation.user.get()).toEqual({ uid: BOB, username: "bob", displayName: "Bob", deleted: false });
+    expect(conversation.user.get()).toMatchObject({ uid: BOB, username: "bob", displayName: "Bob", deleted: false });
   });
 
   test("load a long history page by page, in order, to its beginning, and find a quoted message", async () => {

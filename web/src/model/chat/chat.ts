@@ -8,6 +8,7 @@ import { History } from "../history";
 import type { Outcome } from "../interface/outcome";
 import type {
   Chat,
+  ChatLimits,
   ConnectionStatus,
   ConversationList,
   DirectorySearch,
@@ -49,6 +50,8 @@ export interface ChatHandlers {
   onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
   /** The user wants to sign out, or to delete the account. The session owns the account and its data. */
   signOut(): Promise<void>;
+  /** Confirms the user's identity with the password. `renewed` is called when tokens of the new sign-in are available. */
+  confirm(password: string, renewed: () => void): Promise<void>;
   leave(password: string): Promise<void>;
 }
 
@@ -103,7 +106,10 @@ export class ChatModel implements Chat {
       users: this.users,
     });
     // The server refused although the profile said admin. Loading the profile again closes the panel.
-    this.adminCalls = adminCalls(parts.http, () => void this.profile.load());
+    this.adminCalls = adminCalls(parts.http, {
+      onForbidden: () => void this.profile.load(),
+      confirm: (password) => handlers.confirm(password, () => this.leader.renewToken()),
+    });
     this.admin = derived(this.profile.me, (me) => (me.admin ? this.adminCalls : null));
   }
 
@@ -116,12 +122,13 @@ export class ChatModel implements Chat {
         if (change.remote && (change.meta.includes("clock") || change.meta.includes("limits"))) void this.readServer();
       }),
       this.status.status.subscribe((status) => {
-        if (status.state === "offline") {
+        if (status.state === "offline" || status.state === "replaced") {
           this.presences.markUnknown();
           this.list.setProblem(failed("offline").problem);
         } else if (status.state === "online") this.list.setProblem(null);
       }),
     );
+    this.ends.push(this.profile.blocked.subscribe((users) => this.presences.hide((users ?? []).map((u) => u.uid))));
     void this.readServer();
     void platform.storage.persist();
     this.leader.start();
@@ -162,6 +169,10 @@ export class ChatModel implements Chat {
 
   get bodyLimit(): Readable<number> {
     return this.parts.limits.body;
+  }
+
+  get limits(): Readable<ChatLimits> {
+    return this.parts.limits.all;
   }
 
   get conversations(): Readable<ConversationList> {
@@ -309,7 +320,10 @@ export class ChatModel implements Chat {
 }
 
 /** Makes {@link AdminCalls}. `onForbidden` is called when the server refuses because this user is not an admin. */
-function adminCalls(http: HttpApi, onForbidden: () => void): AdminCalls {
+function adminCalls(
+  http: HttpApi,
+  { onForbidden, confirm }: { onForbidden: () => void; confirm: (password: string) => Promise<void> },
+): AdminCalls {
   const options = { timeoutMs: 5 * 60_000, claim: true };
   async function reportForbidden<T>(work: () => Promise<T>): Promise<Outcome<T>> {
     const got = await outcome(work);
@@ -317,6 +331,7 @@ function adminCalls(http: HttpApi, onForbidden: () => void): AdminCalls {
     return got;
   }
   return {
+    confirm: (password) => outcome(() => confirm(password)),
     call: (method, path, body) =>
       reportForbidden(() =>
         http.json({ method, path: `admin${path}`, ...(body === undefined ? {} : { body }), ...options }),

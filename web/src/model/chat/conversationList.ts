@@ -95,7 +95,15 @@ export class Conversations {
       });
       this.problem = null;
     } catch (err) {
-      this.problem = problemOf(err);
+      const problem = problemOf(err);
+      this.problem = problem;
+      // The list goes on by itself after the pause that the server asked for.
+      if (problem.retryAfterMs !== null)
+        this.ends.push(
+          this.parts.platform.clock.after(problem.retryAfterMs, () => {
+            if (!this.stopped) void this.more();
+          }),
+        );
     } finally {
       this.loadingMore = false;
     }

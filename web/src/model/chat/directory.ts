@@ -58,6 +58,7 @@ export class Directory implements DirectorySearch {
 
   private async load(cursor: string | null): Promise<void> {
     const serial = ++this.serial;
+    this.timer?.();
     this.busy = true;
     this.value.update((v) => ({ ...v, loading: true, problem: null }));
     try {
@@ -77,6 +78,9 @@ export class Directory implements DirectorySearch {
     } catch (err) {
       if (serial !== this.serial) return;
       const problem = problemOf(err);
+      // The list goes on by itself after the pause that the server asked for.
+      if (problem.retryAfterMs !== null)
+        this.timer = this.clock.after(problem.retryAfterMs, () => void this.load(cursor));
       this.value.update((v) => ({ ...v, items: cursor === null ? [] : v.items, loading: false, problem }));
     } finally {
       if (serial === this.serial) this.busy = false;
@@ -90,5 +94,6 @@ export function toUser(user: PublicUser): User {
     username: user.username,
     displayName: user.displayName || user.username,
     deleted: user.deleted,
+    admin: user.admin,
   };
 }

@@ -15,8 +15,8 @@ export interface OpenChatParts {
   readonly platform: Platform;
   readonly account: Account;
   readonly http: HttpApi;
-  /** Returns the address of the WebSocket. */
-  url(): Promise<string>;
+  /** See ConnectionOptions.url. */
+  url(failed: boolean): Promise<string>;
   /** See ConnectionOptions.token. */
   token(fresh: boolean): Promise<Token>;
 }
@@ -46,7 +46,7 @@ export async function openChat(parts: OpenChatParts, handlers: ChatHandlers): Pr
       http,
       own: new OwnApi(http),
       archive: new ArchiveApi(http, (what, why) => platform.report(what, why)),
-      url: () => parts.url(),
+      url: (failed) => parts.url(failed),
       token: (fresh) => parts.token(fresh),
     },
     handlers,

@@ -5,6 +5,12 @@ import type { ServerLimits } from "../limits";
 import { type Readable, Value } from "../observable";
 
 const UNKNOWN: Presence = { online: null, lastSeen: null };
+function forget(value: Value<Presence>): void {
+  value.update((p) => (p.online === null && p.lastSeen === null ? p : UNKNOWN));
+}
+
+/** A presence that was not reported for this long, because nobody looked at it, is not shown again. */
+const STALE_MS = 30_000;
 /** A typing hint ends after this time. */
 const TYPING_MS = 6_000;
 
@@ -16,6 +22,7 @@ export class PresenceTracker {
   private readonly typings = new Map<string, { value: Value<boolean>; end: Cancel | null }>();
   /** The users whose presence is shown, the latest last. */
   private readonly watched = new Set<string>();
+  private hidden: ReadonlySet<string> = new Set();
   private readonly typingListeners = new Set<(uid: string) => void>();
 
   /** `watch` is called with the users whose presence is needed, the most wanted first. */
@@ -32,11 +39,17 @@ export class PresenceTracker {
   presence(uid: string): Readable<Presence> {
     let value = this.values.get(uid);
     if (!value) {
-      value = new Value(UNKNOWN, (watched) => {
+      let leftAt = 0;
+      const made: Value<Presence> = new Value(UNKNOWN, (watched) => {
         this.watched.delete(uid);
-        if (watched) this.watched.add(uid);
+        if (!watched) leftAt = this.clock.now();
+        else {
+          this.watched.add(uid);
+          if (this.clock.now() - leftAt > STALE_MS) forget(made);
+        }
         this.watch([...this.watched].reverse().slice(0, this.limits.watch));
       });
+      value = made;
       this.values.set(uid, value);
     }
     return value;
@@ -53,21 +66,36 @@ export class PresenceTracker {
   }
 
   setPresence(uid: string, presence: Presence): void {
+    // Nothing is known about this user any more, so they are not seen typing either.
+    if (presence.online === null) this.stopTyping(uid);
     const value = this.values.get(uid);
-    if (!value) return;
+    if (!value || this.hidden.has(uid)) return;
     const old = value.get();
     // A hint without a time does not overwrite the time of an earlier one.
     const lastSeen = presence.lastSeen ?? (presence.online === false ? old.lastSeen : null);
     if (old.online !== presence.online || old.lastSeen !== lastSeen) value.set({ online: presence.online, lastSeen });
   }
 
-  /** Marks every presence as unknown, because the link is gone. */
+  /**
+   * Marks every presence as unknown, because the link is gone. The server may not report a user on the next one, so
+   * an old time of theirs would be wrong then.
+   */
   markUnknown(): void {
-    for (const value of this.values.values())
-      value.update((p) => (p.online === null ? p : { online: null, lastSeen: p.lastSeen }));
+    for (const value of this.values.values()) forget(value);
+  }
+
+  /** Shows nothing of these users from now on: neither their presence nor that they type. */
+  hide(uids: readonly string[]): void {
+    this.hidden = new Set(uids);
+    for (const uid of uids) {
+      this.stopTyping(uid);
+      const value = this.values.get(uid);
+      if (value) forget(value);
+    }
   }
 
   noteTyping(uid: string): void {
+    if (this.hidden.has(uid)) return;
     const typing = this.typingOf(uid);
     typing.end?.();
     typing.end = this.clock.after(TYPING_MS, () => this.stopTyping(uid));

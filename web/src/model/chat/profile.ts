@@ -69,7 +69,10 @@ export class ProfileKeeper {
     } catch (err) {
       const later = err instanceof ApiProblem && err.retryable;
       if (!later) this.parts.platform.report("the profile could not be loaded", err);
-      else this.ends.push(this.parts.platform.clock.after(RETRY_MS, () => void this.load()));
+      else {
+        const wait = Math.max(RETRY_MS, err.retryAfterMs ?? 0);
+        this.ends.push(this.parts.platform.clock.after(wait, () => void this.load()));
+      }
     }
   }
 

@@ -1,7 +1,7 @@
 /**
  * The part of a conversation that is in memory while it is open. The window loads it, extends it and follows the store.
  */
-import type { Platform } from "../../platform/platform";
+import type { Cancel, Platform } from "../../platform/platform";
 import type { History } from "../history";
 import type { Problem } from "../interface/outcome";
 import type { Quote, Timeline } from "../interface/conversation";
@@ -51,7 +51,9 @@ export class TimelineWindow {
   /** The user's own read mark when the conversation was opened. */
   private readAtOpen = 0;
   private firstUnread: string | null = null;
+  private held: string | null = null;
   private older: Promise<void> | null = null;
+  private retry: Cancel | null = null;
   private readonly unlisten: () => void;
 
   constructor(parts: WindowParts, id: string) {
@@ -69,6 +71,7 @@ export class TimelineWindow {
       complete: false,
       problem: null,
       firstUnread: null,
+      held: null,
     });
     this.unlisten = parts.store.onChange((change) => this.changed(change));
     void this.open();
@@ -92,6 +95,7 @@ export class TimelineWindow {
 
   close(): void {
     this.closed = true;
+    this.retry?.();
     this.unlisten();
   }
 
@@ -167,8 +171,16 @@ export class TimelineWindow {
       if (missing > 0) this.rows.put((await this.parts.history.local(this.id, this.rows.first(), missing)).rows);
       await this.checkComplete();
     } catch (err) {
-      this.problem = problemOf(err);
+      this.failed(err, () => void this.refresh().then(() => this.publish()));
     }
+  }
+
+  /** Shows a problem of loading. If the server asked for a pause, loading goes on by itself after it. */
+  private failed(err: unknown, again: () => void): void {
+    const problem = problemOf(err);
+    this.problem = problem;
+    this.retry?.();
+    this.retry = problem.retryAfterMs === null ? null : this.parts.platform.clock.after(problem.retryAfterMs, again);
   }
 
   /** Loads back to the first unread message, so that the conversation can open there. */
@@ -195,7 +207,7 @@ export class TimelineWindow {
       this.rows.put(page.rows);
       this.problem = null;
     } catch (err) {
-      this.problem = problemOf(err);
+      this.failed(err, () => void this.loadOlder());
       // Offline, show the stored rows even though messages between them may be missing.
       const page = await this.parts.history.local(this.id, before).catch(() => null);
       if (page) this.rows.put(page.rows);
@@ -288,6 +300,7 @@ export class TimelineWindow {
   private showMarks(conversation: ConversationRow | undefined): void {
     if (!conversation) return;
     this.rows.mark(conversation);
+    this.held = conversation.held ?? null;
     this.unreadValue.set(unreadOf(conversation));
   }
 
@@ -304,13 +317,15 @@ export class TimelineWindow {
 
   private publish(): void {
     if (this.closed) return;
+    const items = this.rows.items();
     const next: Timeline = {
-      items: this.rows.items(),
+      items,
       loading: this.loading,
       loadingOlder: this.older !== null,
       complete: this.complete,
       problem: this.problem,
       firstUnread: this.firstUnread,
+      held: items.some((m) => m.state === "waiting") ? this.held : null,
     };
     const old = this.value.get();
     const same = (Object.keys(next) as (keyof Timeline)[]).every((key) => Object.is(next[key], old[key]));

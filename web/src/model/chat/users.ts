@@ -2,7 +2,7 @@
 import type { ArchiveApi } from "../../net/archive";
 import { ApiProblem } from "../../net/problem";
 import { validUid } from "../../protocol/chat";
-import type { Platform } from "../../platform/platform";
+import type { Cancel, Platform } from "../../platform/platform";
 import type { User } from "../interface/user";
 import { type Readable, Value } from "../observable";
 import type { LocalStore } from "../store/store";
@@ -27,17 +27,23 @@ export function userOf(uid: string, row: UserRow | undefined): User {
     username: row?.username ?? "",
     displayName: row?.displayName || row?.username || "",
     deleted: row?.deleted === true,
+    admin: row?.admin === true,
   };
 }
 
 export function sameUser(a: User, b: User): boolean {
-  return a.username === b.username && a.displayName === b.displayName && a.deleted === b.deleted;
+  return a.username === b.username && a.displayName === b.displayName && a.deleted === b.deleted && a.admin === b.admin;
 }
 
 export class Users {
   private readonly parts: UsersParts;
   private readonly values = new Map<string, Value<User>>();
   private readonly asked = new Map<string, number>();
+  /** The server asked for a pause until then. */
+  private pausedUntil = 0;
+  /** Users whose names are loaded after the pause. */
+  private readonly later = new Set<string>();
+  private timer: Cancel | null = null;
   private readonly unlisten: () => void;
 
   constructor(parts: UsersParts) {
@@ -49,6 +55,8 @@ export class Users {
 
   stop(): void {
     this.unlisten();
+    this.timer?.();
+    this.later.clear();
   }
 
   user(uid: string): Readable<User> {
@@ -69,7 +77,28 @@ export class Users {
     const last = this.asked.get(uid);
     if (!validUid(uid) || (last !== undefined && now - last < RETRY_MS)) return;
     this.asked.set(uid, now);
-    void this.load(uid);
+    if (now < this.pausedUntil) this.later.add(uid);
+    else void this.load(uid);
+  }
+
+  /** Loads nothing for a while, because the server refused a request until then. */
+  private pause(uid: string, ms: number): void {
+    const { clock } = this.parts.platform;
+    this.later.add(uid);
+    this.pausedUntil = Math.max(this.pausedUntil, clock.now() + ms);
+    this.timer?.();
+    this.timer = clock.after(this.pausedUntil - clock.now(), () => {
+      this.timer = null;
+      const uids = [...this.later];
+      this.later.clear();
+      // One after the other, so that the first one that is refused again postpones the others.
+      void (async () => {
+        for (const next of uids) {
+          if (clock.now() < this.pausedUntil) this.later.add(next);
+          else await this.load(next);
+        }
+      })();
+    });
   }
 
   private of(uid: string): Value<User> {
@@ -98,13 +127,14 @@ export class Users {
     try {
       const user = await archive.user(uid).catch((err: unknown) => {
         if (err instanceof ApiProblem && err.status === 404)
-          return { uid, username: "", displayName: "", deleted: true };
+          return { uid, username: "", displayName: "", deleted: true, admin: false };
         throw err;
       });
       if (user.uid === uid) await store.write((tx) => applyUser(tx, this.parts.context(), user));
     } catch (err) {
       // Tried again when the name is needed the next time.
-      if (!(err instanceof ApiProblem)) platform.report("a user could not be loaded", err);
+      if (err instanceof ApiProblem && err.status === 429) this.pause(uid, err.retryAfterMs ?? RETRY_MS);
+      else if (!(err instanceof ApiProblem)) platform.report("a user could not be loaded", err);
     }
   }
 }

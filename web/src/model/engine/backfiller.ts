@@ -44,6 +44,8 @@ export class Backfiller {
   /** False before the first link. Until then, opening a conversation loads everything that a backfill would. */
   private reached = false;
   private pausedUntil = 0;
+  /** The server asked for a pause, which a new link does not end. */
+  private askedToPause = false;
 
   constructor(parts: EngineParts, onChecked: () => void) {
     this.parts = parts;
@@ -59,7 +61,7 @@ export class Backfiller {
   /** Retries at once what failed for lack of a network, because the server is reachable again. */
   reachable(): void {
     this.reached = true;
-    this.pausedUntil = 0;
+    if (!this.askedToPause) this.pausedUntil = 0;
     this.backoff.reset();
     this.wake();
   }
@@ -93,6 +95,7 @@ export class Backfiller {
           this.wakeAfter(wait);
           return;
         }
+        this.askedToPause = false;
         await this.round();
       } while (this.again);
     } catch (err) {
@@ -101,6 +104,7 @@ export class Backfiller {
         this.parts.platform.report("history could not be loaded", err);
       const asked = err instanceof ApiProblem ? (err.retryAfterMs ?? 0) : 0;
       const wait = asked + this.backoff.next();
+      this.askedToPause = err instanceof ApiProblem && err.status === 429;
       this.pausedUntil = this.parts.platform.clock.now() + wait;
       this.wakeAfter(wait);
     } finally {

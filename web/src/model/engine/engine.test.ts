@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { FakeClock } from "../../platform/testing/clock";
 import { FakeBrowser, FakePlatform, type FakeSocket, settle } from "../../platform/testing/fake";
-import { FakeArchive } from "../testing/archive";
+import { FakeArchive, json } from "../testing/archive";
 import { Device } from "../testing/device";
 
 const ME = "aliceUid0001";
@@ -161,7 +161,7 @@ describe("the engine", () => {
       type: "refused",
       conversation: CONVERSATION,
       messages: [{ id: id(n), at: NOW * 1000 + n }],
-      code: "blocked",
+      code: "recipient_unavailable",
       message: "No.",
     });
     for (let n = 1; n <= 700; n++) {
@@ -184,7 +184,7 @@ describe("the engine", () => {
     await settle();
     expect((await device.messages(BOB)).map((m) => [m.id, m.status, m.refusal?.code])).toEqual([
       [id(1), "sent", undefined],
-      [id(700), "refused", "blocked"],
+      [id(700), "refused", "recipient_unavailable"],
     ]);
     expect(await kept()).not.toContain(id(700));
 
@@ -393,5 +393,129 @@ describe("the engine", () => {
     await clock.advance(40_000);
     expect(new Set(sent(s, "send").map((f) => f["id"])).size).toBe(10);
     expect((await device.see()).outbox.length).toBe(10);
+  });
+
+  describe("that was refused for now", () => {
+    const CAROL = "carolUid00003";
+    const bodies = (s: FakeSocket): unknown[] => sent(s, "send").map((f) => f["body"]);
+    const held = async (): Promise<string | undefined> =>
+      (await device.store.read((tx) => tx.conversation(CONVERSATION)))?.held;
+
+    /** Refuses the first message to Bob. */
+    async function refused(code: string, retryAfterMs = 60_000): Promise<FakeSocket> {
+      const s = await greeted();
+      s.onSent = (text) => {
+        const frame = JSON.parse(text) as { type: string };
+        if (frame.type === "ping") clock.after(1, () => s.deliver({ type: "pong" }));
+      };
+      await device.send(BOB, "one");
+      await settle();
+      s.deliver({
+        type: "error",
+        code,
+        message: "x",
+        id: sent(s, "send")[0]?.["id"],
+        retry_after_ms: retryAfterMs,
+      });
+      await settle();
+      return s;
+    }
+
+    test.each(["inbox_full", "at_ahead", "answer_awaited", "too_many_new_people", "outbox_full"])(
+      "%s pauses only its conversation, and the reason is stored until a message is accepted",
+      async (code) => {
+        const s = await refused(code);
+        expect(await held()).toBe(code);
+        await device.send(BOB, "two");
+        await device.send(CAROL, "hello");
+        await settle();
+        expect(bodies(s)).toEqual(["one", "hello"]);
+        s.deliver({ type: "sent", id: sent(s, "send")[1]?.["id"], accepted_at: NOW * 1000 });
+        await clock.advance(59_000);
+        expect(bodies(s)).toEqual(["one", "hello"]);
+        await clock.advance(3_000);
+        expect(bodies(s)).toEqual(["one", "hello", "one"]);
+        expect(sent(s, "send")[2]).toEqual(sent(s, "send")[0]);
+        s.deliver({ type: "sent", id: sent(s, "send")[0]?.["id"], accepted_at: NOW * 1000 });
+        await settle();
+        expect(await held()).toBeUndefined();
+        expect(bodies(s).at(-1)).toBe("two");
+      },
+    );
+
+    test.each(["rate_limited", "unavailable", "a_code_of_a_later_version"])("%s pauses everything", async (code) => {
+      const s = await refused(code);
+      await device.send(CAROL, "hello");
+      await clock.advance(59_000);
+      expect(bodies(s)).toEqual(["one"]);
+      expect(await held()).toBeUndefined();
+    });
+
+    test.each(["answer_awaited", "too_many_new_people"])("%s ends at once with an answer", async (code) => {
+      const s = await refused(code, 3_600_000);
+      // A message of somebody else is not the answer.
+      s.deliver(event(1, { ...message(1), conversation: `${ME}~${CAROL}`, from: CAROL }));
+      await clock.advance(10_000);
+      expect(bodies(s)).toEqual(["one"]);
+      s.deliver(event(2, message(2)));
+      await settle();
+      expect(bodies(s)).toEqual(["one", "one"]);
+      expect(await held()).toBeUndefined();
+    });
+
+    test("answer_awaited ends at once with an answer that history brings", async () => {
+      const s = await refused("answer_awaited", 3_600_000);
+      archive.save([saved(5, NOW * 1000 + 5)]);
+      s.deliver(event(1, { type: "read", conversation: CONVERSATION, by: BOB, at: NOW * 1000 + 5 }));
+      await clock.advance(4_000);
+      expect(bodies(s)).toEqual(["one", "one"]);
+    });
+
+    test.each(["inbox_full", "outbox_full", "at_ahead"])("%s does not end with an answer", async (code) => {
+      const s = await refused(code);
+      s.deliver(event(1, message(1)));
+      await clock.advance(30_000);
+      expect(bodies(s)).toEqual(["one"]);
+    });
+
+    test("is sent again on the next link, and waits again if it is refused again", async () => {
+      await refused("answer_awaited", 3_600_000);
+      const again = await reconnected(true);
+      expect(bodies(again)).toEqual(["one"]);
+      again.deliver({
+        type: "error",
+        code: "answer_awaited",
+        message: "x",
+        id: sent(again, "send")[0]?.["id"],
+        retry_after_ms: 60_000,
+      });
+      await clock.advance(50_000);
+      expect(bodies(again)).toEqual(["one"]);
+      again.deliver(event(1, message(1)));
+      await settle();
+      expect(bodies(again)).toEqual(["one", "one"]);
+    });
+  });
+
+  test("a backfill that the server refuses for a while runs after that time, also over a new link", async () => {
+    archive.save([saved(1, NOW * 1000 + 1)]);
+    let refusals = 0;
+    let allowed = 0;
+    archive.before = (_uid, _request, path) => {
+      if (path !== "/api/conversations" && path !== "/api/messages") return null;
+      if (clock.now() >= allowed) return null;
+      refusals++;
+      return json(429, { code: "rate_limited", detail: "x", retry_after_ms: allowed - clock.now() });
+    };
+    allowed = clock.now() + 600_000;
+    await greeted(false);
+    await clock.advance(10_000);
+    expect(refusals).toBe(1);
+    for (let i = 0; i < 5; i++) await reconnected(true);
+    await clock.advance(30_000);
+    expect(refusals).toBe(1);
+    expect(await device.messages(BOB)).toEqual([]);
+    await clock.advance(600_000);
+    expect((await device.messages(BOB)).map((r) => r.id)).toEqual([id(1)]);
   });
 });

@@ -55,12 +55,13 @@ export class Engine {
       },
       onAnswered: (link, id, accepted) => this.sender.onAnswer(link, id, accepted),
       onReceived: (messages) => handlers.onReceived(messages),
+      onUnavailable: (uid) => handlers.onPresence(uid, { online: null, lastSeen: null }),
       onBadLink: (link) => link.fail(),
     });
     this.connection = new Connection(
       parts.platform,
       {
-        url: () => parts.url(),
+        url: (failed) => parts.url(failed),
         token: (fresh) => parts.token(fresh),
         hello: () => ({ device: this.device, cursor: this.inbound.cursor }),
       },
@@ -81,8 +82,8 @@ export class Engine {
     );
   }
 
-  /** Reads the cursor and connects. Rejects if the store cannot be read. */
-  async start(): Promise<void> {
+  /** Reads the cursor and connects; see {@link Connection.start}. Rejects if the store cannot be read. */
+  async start(standAsideUntil = 0): Promise<void> {
     const { cursor, device, offset } = await this.parts.store.read(async (tx) => ({
       cursor: (await tx.meta("cursor"))?.cursor ?? "",
       device: (await tx.meta("device"))?.id,
@@ -102,7 +103,7 @@ export class Engine {
       this.marks.wake();
       this.backfiller.wake();
     });
-    this.connection.start();
+    this.connection.start(standAsideUntil);
   }
 
   /** Stops everything. Stored data stays. */
@@ -121,6 +122,10 @@ export class Engine {
 
   tryNow(): void {
     this.connection.tryNow();
+  }
+
+  renewToken(): void {
+    this.connection.renewToken();
   }
 
   watch(uids: readonly string[]): void {

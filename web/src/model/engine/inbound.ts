@@ -4,6 +4,7 @@
  */
 import type { Link } from "../../net/link";
 import { Backoff } from "../../net/backoff";
+import { otherMember } from "../../protocol/chat";
 import type { ChatEvent, ServerFrame, Welcome } from "../../protocol/frames";
 import { StorageFull, StorageLost } from "../../platform/database";
 import type { Cancel } from "../../platform/platform";
@@ -29,6 +30,8 @@ type Item =
 export interface InboundHandlers {
   /** Everything that `link` received up to its caught_up is stored, so it may be sent on. */
   onCaughtUp(link: Link): void;
+  /** The server refused a message to `uid`, who cannot be written to. Nothing is known about them any more. */
+  onUnavailable(uid: string): void;
   /** A send got a final answer, and the answer is stored. */
   onAnswered(link: Link, id: string, accepted: boolean): void;
   /** Messages of others that were stored for the first time. */
@@ -40,10 +43,14 @@ export interface InboundHandlers {
 /** The effects of a transaction outside the store. */
 interface Written {
   readonly received: readonly MessageRow[];
+  /** Users who cannot be written to, according to refusals. */
+  readonly unavailable: readonly string[];
   readonly lead: Link | null;
   readonly cursor: string | null;
 }
 
+/** The refusal of a message between users of whom one has blocked the other, or to a disabled user. */
+const UNAVAILABLE = "recipient_unavailable";
 /** Items per transaction. */
 const BATCH = 200;
 /**
@@ -175,6 +182,7 @@ export class Inbound {
   private write(batch: readonly Item[]): Promise<Written> {
     return this.parts.store.write(async (tx) => {
       const fresh: string[] = [];
+      const unavailable = new Set<string>();
       let lead = this.lead;
       let cursor: string | null = null;
       for (const item of batch) {
@@ -195,6 +203,8 @@ export class Inbound {
             const fits = await applyEvent(tx, contextOf(this.parts), item.event);
             if (!fits) this.parts.platform.report("an event that is not for this user was skipped");
             else if (message && !known) fresh.push(message.id);
+            else if (item.event.type === "refused" && item.event.code === UNAVAILABLE)
+              unavailable.add(otherMember(item.event.conversation, this.parts.uid) ?? "");
             lead ??= item.link;
             if (item.link === lead) cursor = item.cursor;
             break;
@@ -208,6 +218,7 @@ export class Inbound {
             break;
           case "refused": {
             const row = await tx.message(item.id);
+            if (row && item.code === UNAVAILABLE) unavailable.add(row.to);
             if (row?.queue !== undefined) await refuse(tx, row, { code: item.code, message: item.message });
             break;
           }
@@ -219,11 +230,11 @@ export class Inbound {
         const row = await tx.message(id);
         if (row?.status === "received") rows.push(row);
       }
-      return { received: rows, lead, cursor };
+      return { received: rows, unavailable: [...unavailable], lead, cursor };
     });
   }
 
-  private publish(batch: readonly Item[], { received, lead, cursor }: Written): void {
+  private publish(batch: readonly Item[], { received, unavailable, lead, cursor }: Written): void {
     this.lead = lead === null || lead.state === "ended" ? null : lead;
     if (cursor !== null) this.cursor = cursor;
     const acks = new Map<Link, string>();
@@ -231,6 +242,7 @@ export class Inbound {
     for (const item of batch) if (item.kind === "event" && needsAck(item.event)) acks.set(item.link, item.cursor);
     for (const [link, cursor] of acks) link.ack(cursor);
     if (received.length > 0) this.handlers.onReceived(received);
+    for (const uid of unavailable) this.handlers.onUnavailable(uid);
     for (const item of batch) {
       if (item.kind === "caught-up") this.handlers.onCaughtUp(item.link);
       else if (item.kind === "sent") this.handlers.onAnswered(item.link, item.id, true);

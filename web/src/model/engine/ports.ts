@@ -18,8 +18,8 @@ export interface EngineParts {
   readonly time: ServerTime;
   readonly limits: ServerLimits;
   readonly archive: Archive;
-  /** Returns the address of the WebSocket. */
-  url(): Promise<string>;
+  /** See ConnectionOptions.url. */
+  url(failed: boolean): Promise<string>;
   /** See ConnectionOptions.token. */
   token(fresh: boolean): Promise<Token>;
 }

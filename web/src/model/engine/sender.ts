@@ -6,7 +6,7 @@ import { Backoff } from "../../net/backoff";
 import type { Link } from "../../net/link";
 import type { ErrorFrame } from "../../protocol/frames";
 import type { Cancel } from "../../platform/platform";
-import { freeze } from "../store/outbox";
+import { freeze, hold as store } from "../store/outbox";
 import type { Gap, MessageRow } from "../store/rows";
 import { transmitted } from "../store/tx";
 import { contextOf, type EngineParts } from "./ports";
@@ -23,16 +23,34 @@ const WINDOW = 8;
  * Codes of refusals that concern one conversation. Any other retryable refusal concerns the server and pauses
  * everything.
  */
-const OF_CONVERSATION: ReadonlySet<string> = new Set(["inbox_full", "at_ahead"]);
+const OF_CONVERSATION: ReadonlySet<string> = new Set([
+  "inbox_full",
+  "at_ahead",
+  "answer_awaited",
+  "too_many_new_people",
+  "outbox_full",
+]);
+/** Those of them that a message of the other user ends. */
+const UNTIL_ANSWER: ReadonlySet<string> = new Set(["answer_awaited", "too_many_new_people"]);
 
 interface Flight {
   readonly conversation: string;
   readonly timers: readonly Cancel[];
 }
 
+/** A pause of one conversation. */
 interface Hold {
+  readonly code: string;
   readonly until: number;
   readonly failures: number;
+  /** Whether ConversationRow.held shows it. */
+  stored: boolean;
+}
+
+/** The facts about a conversation that decide what of its outbox may go. */
+interface Facts {
+  readonly checked: number;
+  readonly held: string | undefined;
 }
 
 export interface SenderHandlers {
@@ -119,12 +137,24 @@ export class Sender {
       const failures = (this.holds.get(flight.conversation)?.failures ?? 0) + 1;
       // Random delay, so that the many senders that wait for one full inbox do not come back together.
       const until = clock.now() + asked + random.unit() * Math.min(30_000, 500 * 2 ** failures);
-      this.holds.set(flight.conversation, { until, failures });
+      const hold = { code: error.code, until, failures, stored: false };
+      this.holds.set(flight.conversation, hold);
+      void this.storeHold(flight.conversation, hold);
     } else {
       this.probing = true;
       this.hold = { until: clock.now() + asked + this.backoff.next() };
     }
     this.wake();
+  }
+
+  /** Stores why a conversation waits, so that every tab shows it, and so that an answer ends it (see `applyMessage`). */
+  private async storeHold(conversation: string, hold: Hold): Promise<void> {
+    try {
+      await this.parts.store.write((tx) => store(tx, conversation, hold.code));
+      hold.stored = true;
+    } catch (err) {
+      this.parts.platform.report("the reason of a pause could not be stored", err);
+    }
   }
 
   private reset(): void {
@@ -164,20 +194,23 @@ export class Sender {
       this.wakeAfter(this.hold.until - clock.now());
       return;
     }
-    const { queues, gap, checked } = await this.parts.store.read(async (tx) => {
+    const { queues, gap, facts } = await this.parts.store.read(async (tx) => {
       const byConversation = new Map<string, MessageRow[]>();
       for (const row of await tx.outbox()) {
         const queue = byConversation.get(row.conversation);
         if (queue) queue.push(row);
         else byConversation.set(row.conversation, [row]);
       }
-      const done = new Map<string, number>();
-      for (const id of byConversation.keys()) done.set(id, (await tx.conversation(id))?.checked ?? 0);
-      return { queues: byConversation, gap: await tx.gap(), checked: done };
+      const known = new Map<string, Facts>();
+      for (const id of byConversation.keys()) {
+        const row = await tx.conversation(id);
+        known.set(id, { checked: row?.checked ?? 0, held: row?.held });
+      }
+      return { queues: byConversation, gap: await tx.gap(), facts: known };
     });
     const ids: string[] = [];
     for (const [conversation, queue] of queues)
-      ids.push(...this.pick(conversation, queue, gap, checked.get(conversation) ?? 0));
+      ids.push(...this.pick(conversation, queue, gap, facts.get(conversation) ?? { checked: 0, held: undefined }));
     if (ids.length === 0) return;
     let rows: readonly MessageRow[] = [];
     try {
@@ -203,14 +236,16 @@ export class Sender {
   }
 
   /** Returns the messages of a conversation that may be sent now. */
-  private pick(conversation: string, queue: readonly MessageRow[], gap: Gap, checked: number): string[] {
+  private pick(conversation: string, queue: readonly MessageRow[], gap: Gap, facts: Facts): string[] {
     const hold = this.holds.get(conversation);
     const now = this.parts.platform.clock.now();
-    if (hold && hold.until > now) {
+    if (hold && hold.until > now && hold.stored && UNTIL_ANSWER.has(hold.code) && facts.held === undefined)
+      this.holds.delete(conversation);
+    else if (hold && hold.until > now) {
       this.wakeAfter(hold.until - now);
       return [];
     }
-    if (checked < gap.n && queue.some(transmitted)) {
+    if (facts.checked < gap.n && queue.some(transmitted)) {
       this.handlers.onCheckNeeded(conversation);
       return [];
     }

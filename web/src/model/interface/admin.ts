@@ -14,6 +14,11 @@ export interface AdminCalls {
     path: string,
     body?: Readonly<Record<string, unknown>>,
   ): Promise<Outcome<unknown>>;
+  /**
+   * Confirms the user's identity with the password, which is a new sign-in. Calls need one of the last 15 minutes; an
+   * older one has the problem "sign_in_again". Problems: "wrong_password". Never rejects.
+   */
+  confirm(password: string): Promise<Outcome>;
   /** Loads a file (CSV) below `/admin`. Never rejects. */
   download(path: string): Promise<Outcome<Blob>>;
 }
@@ -32,6 +37,8 @@ export interface AdminUser {
   readonly username: string;
   readonly displayName: string;
   readonly email: string;
+  /** Whether the user has proved that the address is theirs. Only such a user can become an admin. */
+  readonly emailVerified: boolean;
   readonly admin: boolean;
   readonly disabled: boolean;
   /** The user is being deleted. An interrupted deletion can be repeated. */
@@ -126,6 +133,7 @@ export interface Admin {
   user(uid: string): Promise<Outcome<AdminUser>>;
   addUser(form: NewUser, reason: string): Promise<Outcome<AdminUser>>;
   changeUser(uid: string, change: UserChange, reason: string): Promise<Outcome<AdminUser>>;
+  /** `reason` is required. */
   deleteUser(uid: string, reason: string): Promise<Outcome>;
   signOutEverywhere(uid: string, reason: string): Promise<Outcome>;
   sendPasswordReset(uid: string, reason: string): Promise<Outcome>;

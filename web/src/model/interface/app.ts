@@ -17,6 +17,8 @@ export type Session =
    * again.
    */
   | { readonly state: "failed"; readonly problem: Problem }
+  /** Pages at this address may not use the chat. `address`: where it can be used. */
+  | { readonly state: "foreign"; readonly address: string }
   | { readonly state: "signed-out"; readonly reason: SignedOutReason }
   | { readonly state: "signed-in"; readonly chat: Chat };
 
@@ -37,10 +39,11 @@ export interface Accounts {
   /** Sends an email with a link. Succeeds for unknown addresses too, so that nobody can probe who has an account. */
   resetPassword(email: string): Promise<Outcome>;
   /**
-   * Sets a new password with the code from that email (`oobCode` in the address /reset?oobCode=…). The value is the
-   * email address of the account. Problems: "code_ended" (used, or older than an hour), "password_weak" with `fields`.
+   * Sets a new password with the code from that email (`oobCode` in the address /reset?oobCode=…), signs in with it,
+   * and signs out every other device. `signedIn` is false if only the password could be set. Problems: "code_ended"
+   * (used, or older than an hour), "password_weak" with `fields`.
    */
-  confirmReset(code: string, password: string): Promise<Outcome<{ readonly email: string }>>;
+  confirmReset(code: string, password: string): Promise<Outcome<{ readonly signedIn: boolean }>>;
 }
 
 export type NotificationPermissionState = "unsupported" | "unasked" | "granted" | "denied";

@@ -19,11 +19,13 @@ export interface ProfileChange {
 
 /**
  * The connection as the user sees it: `online`; `connecting` (a gap of less than 5 s, or the first connection: show
- * nothing); `offline` (a longer gap: one calm line with "Try now").
+ * nothing); `offline` (a longer gap: one calm line with "Try now"); `replaced` (the user is connected in too many other
+ * places, so this one stands aside for some minutes, until it is looked at again, or until {@link Chat.tryNow}).
  */
 export type ConnectionStatus =
   | { readonly state: "online" }
   | { readonly state: "connecting" }
+  | { readonly state: "replaced" }
   | {
       readonly state: "offline";
       readonly since: number;
@@ -39,6 +41,16 @@ export type ConnectionStatus =
  * the tab is closed); `full` (nothing more can be stored, so new messages are not accepted until there is room).
  */
 export type StorageState = "durable" | "memory" | "full";
+
+/** Limits of the server that texts mention. */
+export interface ChatLimits {
+  /** The number of devices and browsers that one user can be connected with at once. */
+  readonly sockets: number;
+  /** The number of messages that wait for a user who has not answered yet. */
+  readonly strangerMessages: number;
+  /** The number of new people that a user may write to in one day. */
+  readonly newPeople: number;
+}
 
 export interface Presence {
   /** Null while not known: show nothing. */
@@ -110,6 +122,7 @@ export interface Chat {
   readonly clockOffset: Readable<number>;
   /** The most code points that the server accepts in a message. */
   readonly bodyLimit: Readable<number>;
+  readonly limits: Readable<ChatLimits>;
   readonly conversations: Readable<ConversationList>;
   readonly unreadTotal: Readable<number>;
   /** The user's messages that no server has yet. Signing out would lose them. */

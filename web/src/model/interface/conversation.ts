@@ -61,6 +61,11 @@ export interface Timeline {
    * there is none. Stays until the conversation is closed.
    */
   readonly firstUnread: string | null;
+  /**
+   * The code of the refusal for which the waiting messages of this conversation wait ("answer_awaited", "inbox_full" …).
+   * Null if nothing waits, or only for the connection.
+   */
+  readonly held: string | null;
 }
 
 export interface Draft {

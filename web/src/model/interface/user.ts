@@ -7,4 +7,6 @@ export interface User {
   readonly displayName: string;
   /** The account does not exist any more. Names that this device knew stay. Nobody can write to this user any more. */
   readonly deleted?: boolean;
+  /** The user is an admin of this chat, according to the server. */
+  readonly admin?: boolean;
 }

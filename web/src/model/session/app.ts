@@ -2,12 +2,13 @@
  * The root of the model. It opens the local store and the chat of the user who is signed in, and closes them on
  * sign-out.
  */
-import { ConfigSource } from "../../net/config";
+import { type Config, ConfigSource, foreignTo } from "../../net/config";
 import { SignInEnded, type Token } from "../../net/connection";
 import { HttpApi } from "../../net/http";
 import type { Account, Identity, IdentityLoader } from "../../net/identity";
 import { OwnApi } from "../../net/own";
 import { ApiProblem } from "../../net/problem";
+import { Backoff } from "../../net/backoff";
 import type { Channel, Platform } from "../../platform/platform";
 import type { OpenChat, openChat } from "../chat/open";
 import type { Accounts, App, Attention, NewAccount, Session, SignedOutReason } from "../interface/app";
@@ -20,6 +21,11 @@ import { Remembered } from "./remembered";
 
 /** Loads the code for signed-in users. Rejects with ApiProblem if it cannot be loaded now. May be called again. */
 export type ChatLoader = () => Promise<{ readonly openChat: typeof openChat }>;
+
+/** How long signing out waits for the server. */
+const SIGN_OUT_MS = 3_000;
+/** From a new sign-in until the one that it replaces is ended. */
+const END_REPLACED_MS = 2_000;
 
 interface Running {
   readonly account: Account;
@@ -45,7 +51,7 @@ export class AppModel implements App, Accounts {
     this.platform = platform;
     this.loadIdentity = loadIdentity;
     this.loadChat = loadChat;
-    this.config = new ConfigSource(platform);
+    this.config = new ConfigSource(platform, (config) => this.onConfig(config));
     this.remembered = new Remembered(platform.notes);
     this.attentionModel = new AttentionModel(platform, () => this.channel?.post({ kind: "attention" }));
   }
@@ -79,6 +85,7 @@ export class AppModel implements App, Accounts {
       this.value.set({ state: "failed", problem: problemOf(err) });
       return;
     }
+    if (this.value.get().state === "foreign") return;
     this.value.set({ state: "signed-out", reason: "none" });
     // Loads the sign-in library while the user fills in the form.
     void this.identity().catch(() => undefined); // the action that needs it reports the error
@@ -107,8 +114,31 @@ export class AppModel implements App, Accounts {
     return outcome(async () => (await this.identity()).sendReset(email));
   }
 
-  confirmReset(code: string, password: string): Promise<Outcome<{ readonly email: string }>> {
-    return outcome(async () => ({ email: await (await this.identity()).confirmReset(code, password) }));
+  confirmReset(code: string, password: string): Promise<Outcome<{ readonly signedIn: boolean }>> {
+    return outcome(async () => {
+      this.preload();
+      const email = await (await this.identity()).confirmReset(code, password);
+      // The code proves the address, so the user is signed in with the new password.
+      const signedIn = (await this.signIn(email, password)).ok;
+      if (signedIn) void this.signOutOthers(new Backoff(this.platform.random, 4_000, 60_000));
+      return { signedIn };
+    });
+  }
+
+  /** Signs out every other device. Tries again for a while; after that, the server notices the new password itself. */
+  private async signOutOthers(backoff: Backoff, tries = 5): Promise<void> {
+    const generation = this.generation;
+    try {
+      await new OwnApi(this.http()).signOutOthers();
+    } catch (err) {
+      if (!(err instanceof ApiProblem) || !err.retryable || tries <= 1) {
+        this.platform.report("other devices could not be signed out", err);
+        return;
+      }
+      this.platform.clock.after((err.retryAfterMs ?? 0) + backoff.next(), () => {
+        if (generation === this.generation) void this.signOutOthers(backoff, tries - 1);
+      });
+    }
   }
 
   /** Loads the code for signed-in users while the server checks the password. */
@@ -152,7 +182,11 @@ export class AppModel implements App, Accounts {
         platform: this.platform,
         account,
         http: this.http(),
-        url: async () => (await this.config.get()).realtimeUrl,
+        url: async (failed) => {
+          // A handshake that the server refuses looks like a broken network. The configuration has the reason.
+          if (failed) this.config.renew();
+          return (await this.config.get()).realtimeUrl;
+        },
         token: (fresh) => this.token(account, fresh),
       },
       {
@@ -162,16 +196,44 @@ export class AppModel implements App, Accounts {
             hidden,
           ),
         onSignInEnded: (reason) => void this.endSession(generation, reason),
-        signOut: () => this.signOut(account),
+        signOut: () => this.signOutHere(account),
+        confirm: (password, renewed) => this.confirm(account, password, renewed),
         leave: (password) => this.leave(account, password),
       },
     );
+  }
+
+  /** Ends everything if this page may not use the chat. Stored data stays. */
+  private onConfig(config: Config): void {
+    const address = foreignTo(config, this.platform.page.origin);
+    if (address === null) return;
+    this.generation++;
+    this.stopChat();
+    this.attentionModel.reset();
+    this.value.set({ state: "foreign", address });
   }
 
   /** Stops the chat. Stored data stays. */
   private stopChat(): void {
     this.running?.chat.stop();
     this.running = null;
+  }
+
+  /** Signs out at the user's request: ends the sign-in on the server if that is possible soon, then here. */
+  private async signOutHere(account: Account): Promise<void> {
+    // From now on, the end of the sign-in is no news.
+    const generation = ++this.generation;
+    // For other tabs, too: they would keep the data of a sign-in that the server ends.
+    this.channel?.post({ kind: "signed-out", uid: account.uid, reason: "none" satisfies SignedOutReason });
+    if (this.platform.page.online()) {
+      const ended = new OwnApi(this.http()).signOut().catch((err: unknown) => {
+        if (!(err instanceof ApiProblem || err instanceof SignInEnded)) throw err;
+      });
+      await Promise.race([ended, new Promise<void>((resolve) => void this.platform.clock.after(SIGN_OUT_MS, resolve))]);
+    }
+    if (generation === this.generation) await this.signOut(account);
+    // Another tab has signed in another account meanwhile, which must stay signed in.
+    else if (this.running?.account.uid !== account.uid) await this.platform.storage.remove(databaseName(account.uid));
   }
 
   private async signOut(account: Account, reason: SignedOutReason = "none"): Promise<void> {
@@ -194,6 +256,21 @@ export class AppModel implements App, Accounts {
     } catch (err) {
       if (!(err instanceof ApiProblem)) throw err;
     }
+  }
+
+  /** Confirms the user's identity. `renewed` is called when tokens of the new sign-in are available. */
+  private async confirm(account: Account, password: string, renewed: () => void): Promise<void> {
+    const identity = await this.identity();
+    if ((await identity.remembered())?.uid !== account.uid) throw new SignInEnded("ended");
+    const replaced = await identity.reauthenticate(password);
+    renewed();
+    if (replaced === null) return;
+    // The socket has the new token by then. If this fails, the old sign-in stays valid, as it was.
+    this.platform.clock.after(END_REPLACED_MS, () => {
+      new OwnApi(this.http())
+        .signOut(replaced)
+        .catch((err: unknown) => this.platform.report("the replaced sign-in could not be ended", err));
+    });
   }
 
   private async leave(account: Account, password: string): Promise<void> {

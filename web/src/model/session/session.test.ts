@@ -4,6 +4,7 @@ import { openChat } from "../chat/open";
 import { SHAPE } from "../store/rows";
 import { databaseName } from "../store/store";
 import { FakeBrowser } from "../../platform/testing/fake";
+import { json } from "../testing/archive";
 import { Household } from "../testing/household";
 
 const ALICE = "aliceUid0001";
@@ -210,6 +211,137 @@ describe("the session", () => {
       expect(alice.app.session.get()).toMatchObject({ state: "signed-out", reason });
       expect(browser.disks.has(databaseName(ALICE))).toBe(reason === "disabled");
     }
+  });
+
+  test("ends on the server when the user signs out, before the data is removed", async () => {
+    const house = new Household();
+    const browser = new FakeBrowser();
+    const alice = await house.user(ALICE, browser);
+    let disks = -1;
+    house.server.archive.before = (_uid, _request, path) => {
+      if (path === "/api/me/sign-out") disks = browser.disks.size;
+      return null;
+    };
+    expect((await alice.chat().signOut()).ok).toBe(true);
+    expect(house.server.archive.signOuts).toMatchObject([{ uid: ALICE, path: "/api/me/sign-out" }]);
+    expect(disks).toBe(1);
+    expect(browser.disks.size).toBe(0);
+    expect(alice.app.session.get()).toEqual({ state: "signed-out", reason: "none" });
+  });
+
+  test.each(["offline", "refused", "silent"])("ends here also if the server is %s", async (how) => {
+    const house = new Household();
+    const browser = new FakeBrowser();
+    const alice = await house.user(ALICE, browser);
+    if (how === "offline") alice.platform.answer = null;
+    else if (how === "silent") alice.platform.answer = () => new Promise(() => undefined);
+    else
+      house.server.archive.before = (_uid, _request, path) =>
+        path === "/api/me/sign-out" ? json(401, { code: "token_ended", detail: "x" }) : null;
+    const done = alice.chat().signOut();
+    await house.pass(3_000);
+    expect((await done).ok).toBe(true);
+    expect(alice.app.session.get()).toEqual({ state: "signed-out", reason: "none" });
+    expect(browser.disks.size).toBe(0);
+  });
+
+  test("that the server ends while the user signs out is a sign-out in all tabs, and no data is kept", async () => {
+    const house = new Household();
+    const browser = new FakeBrowser();
+    const first = await house.user(ALICE, browser);
+    const second = await house.tab(browser);
+    await house.pass(500);
+    house.server.archive.before = (_uid, _request, path) => {
+      if (path !== "/api/me/sign-out") return null;
+      house.revoked.add(ALICE);
+      house.server.deliverTo(ALICE, { type: "error", code: "token_ended", message: "x" });
+      house.server.drop(ALICE, 4401);
+      return null;
+    };
+    await second.chat().signOut();
+    await house.pass(5_000);
+    for (const tab of [first, second]) expect(tab.app.session.get()).toEqual({ state: "signed-out", reason: "none" });
+    expect(browser.disks.size).toBe(0);
+  });
+
+  test("ends on all other devices when a password is reset in this page", async () => {
+    const house = new Household();
+    const tab = await house.tab();
+    let busy = true;
+    house.server.archive.before = (_uid, _request, path) =>
+      busy && path === "/api/me/sign-out-others" ? json(503, { code: "unavailable", detail: "x" }) : null;
+    expect(await tab.app.confirmReset("old", "correct horse")).toMatchObject({
+      ok: false,
+      problem: { code: "code_ended" },
+    });
+    expect(await tab.app.confirmReset(ALICE, "correct horse")).toEqual({ ok: true, value: { signedIn: true } });
+    expect(tab.chat().uid).toBe(ALICE);
+    await house.pass(1_000);
+    expect(house.server.archive.signOuts).toEqual([]);
+    busy = false;
+    await house.pass(60_000);
+    expect(house.server.archive.signOuts).toMatchObject([{ uid: ALICE, path: "/api/me/sign-out-others" }]);
+    // The sign-in library may refuse, though the password was set.
+    const other = await house.tab();
+    expect(await other.app.confirmReset(BOB, "wrong")).toEqual({ ok: true, value: { signedIn: false } });
+  });
+
+  test("is confirmed with the password: the socket gets a token of the new sign-in, and the old one is ended", async () => {
+    const house = new Household();
+    house.server.archive.directory.set(ALICE, { uid: ALICE, username: "alice", display_name: "Alice", admin: true });
+    const browser = new FakeBrowser();
+    const leader = await house.user(ALICE, browser);
+    const tab = await house.tab(browser);
+    await house.pass(1_000);
+    const calls = tab.chat().admin.get();
+    if (!calls) throw new Error("not an admin");
+    house.server.archive.before = (_uid, _request, path) =>
+      path.startsWith("/api/admin/") && house.signIns === 0
+        ? json(403, { code: "sign_in_again", detail: "Sign in again." })
+        : null;
+    expect(await calls.call("GET", "/figures")).toMatchObject({ ok: false, problem: { code: "sign_in_again" } });
+    expect(tab.chat().admin.get()).toBe(calls);
+    expect(await calls.confirm("wrong")).toMatchObject({ ok: false, problem: { code: "wrong_password" } });
+    expect(house.server.renewed).toEqual([]);
+    expect(await calls.confirm("correct horse")).toEqual({ ok: true, value: undefined });
+    await house.pass(100);
+    // The leader's tab has the socket.
+    expect(house.server.renewed.length).toBe(1);
+    expect(house.server.archive.signOuts).toEqual([]);
+    await house.pass(3_000);
+    expect(house.server.archive.signOuts).toMatchObject([{ uid: ALICE, path: "/api/me/sign-out" }]);
+    expect(leader.chat().connection.get().state).toBe("online");
+  });
+
+  test("says where the chat can be used if pages at this address may not, instead of trying again for ever", async () => {
+    const house = new Household();
+    house.server.archive.origins = ["https://chat.example"];
+    const signedOut = await house.tab();
+    expect(signedOut.app.session.get()).toEqual({ state: "foreign", address: "https://chat.example" });
+
+    house.server.archive.origins = ["https://chat.example", "https://chat.test"];
+    const browser = new FakeBrowser();
+    const alice = await house.user(ALICE, browser);
+    expect(alice.chat().connection.get().state).toBe("online");
+    // The operator moves the chat. The page learns the reason after a handshake that failed.
+    house.server.archive.origins = ["https://chat.example"];
+    house.server.refusing = true;
+    house.server.drop();
+    await house.pass(120_000);
+    expect(alice.app.session.get()).toEqual({ state: "foreign", address: "https://chat.example" });
+    const sockets = alice.platform.opened.length;
+    await house.pass(600_000);
+    expect(alice.platform.opened.length).toBe(sockets);
+    // Nothing is lost, and a later visit shows the reason, too.
+    expect(browser.disks.has(databaseName(ALICE))).toBe(true);
+    const again = await house.tab(browser);
+    await house.pass(1_000);
+    expect(again.app.session.get().state).toBe("foreign");
+    house.server.refusing = false;
+    house.server.archive.origins = null;
+    const back = await house.tab(browser);
+    await house.pass(1_000);
+    expect(back.chat().connection.get().state).toBe("online");
   });
 
   test("deletes the account and all data with the password", async () => {

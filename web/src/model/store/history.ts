@@ -50,10 +50,14 @@ export async function applyUser(tx: WriteTx, context: RuleContext, user: PublicU
     username: user.deleted ? (known?.username ?? "") : user.username,
     displayName: user.deleted ? (known?.displayName ?? "") : user.displayName,
     ...(user.deleted ? { deleted: true as const } : {}),
+    ...(user.admin && !user.deleted ? { admin: true as const } : {}),
     loadedAt: context.now,
   };
   const same =
-    known?.username === row.username && known.displayName === row.displayName && known.deleted === row.deleted;
+    known?.username === row.username &&
+    known.displayName === row.displayName &&
+    known.deleted === row.deleted &&
+    known.admin === row.admin;
   if (!same || known.loadedAt < context.now - 60_000) await tx.putUser(row);
 }
 

@@ -59,6 +59,12 @@ export async function freeze(tx: WriteTx, context: RuleContext, id: string): Pro
   return frozen;
 }
 
+/** Records why the outbox of a conversation waits (see ConversationRow.held). */
+export async function hold(tx: WriteTx, id: string, code: string): Promise<void> {
+  const conversation = await tx.conversation(id);
+  if (conversation && conversation.held !== code) await tx.putConversation({ ...conversation, held: code });
+}
+
 /** Removes a refused message from this device. Returns null if `id` is not a refused message. */
 export async function remove(tx: WriteTx, id: string): Promise<MessageRow | null> {
   const row = await tx.message(id);

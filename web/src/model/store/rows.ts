@@ -70,6 +70,8 @@ export interface ConversationRow {
   readonly checked: number;
   /** When the newest page was last loaded, in ms. */
   readonly checkedAt: number;
+  /** The code of the refusal for which the outbox of this conversation waits. Missing if it does not wait for one. */
+  readonly held?: string;
 }
 
 export interface UserRow {
@@ -78,6 +80,8 @@ export interface UserRow {
   readonly displayName: string;
   /** Set only if the account does not exist any more. */
   readonly deleted?: true;
+  /** Set only if the user was an admin then. */
+  readonly admin?: true;
   /** When these names were loaded, in ms. */
   readonly loadedAt: number;
 }
@@ -136,7 +140,7 @@ export type MetaRow =
   /** The server's clock minus this device's clock, in ms. */
   | { readonly name: "clock"; readonly offset: number }
   /** The server's limits, from its last welcome. */
-  | { readonly name: "limits"; readonly limits: Limits }
+  | { readonly name: "limits"; readonly limits: Partial<Limits> }
   | { readonly name: "device"; readonly id: string }
   | { readonly name: "gap"; readonly gap: Gap }
   /** Written to test whether there is space again. */

@@ -118,6 +118,10 @@ async function applyMessage(
   const readBackfill = await tx.backfill(`read:${message.conversation}`);
   if (readBackfill && readBackfill.at === message.at) await tx.deleteBackfill(readBackfill.key);
   await tx.putMessage(row);
+  if (status === "received" && (await release(tx, message.conversation))) {
+    // What waited for an answer may go now.
+    tx.changes.toDo();
+  }
   const conversation = await conversationOf(tx, context, message.conversation);
   const unseen = status === "received" && message.at > conversation.myRead;
   await tx.putConversation(touched(context, { ...conversation, unread: conversation.unread + (unseen ? 1 : 0) }, row));
@@ -215,6 +219,7 @@ async function applyRefused(
 /** Marks the message as refused, which removes it from the outbox, unless it is known to be delivered. */
 export async function refuse(tx: WriteTx, row: MessageRow, refusal: { code: string; message: string }): Promise<void> {
   await advance(tx, row, { status: "refused", refusal });
+  await release(tx, row.conversation);
   if (refusal.code === GONE) await noteGone(tx, row.to);
 }
 
@@ -234,7 +239,18 @@ async function noteGone(tx: WriteTx, uid: string): Promise<void> {
 /** Records that the server has queued the message. */
 export async function accepted(tx: WriteTx, id: string, acceptedAt: Micros): Promise<void> {
   const row = await tx.message(id);
-  if (row) await advance(tx, row, { status: "sent", acceptedAt });
+  if (!row) return;
+  await advance(tx, row, { status: "sent", acceptedAt });
+  await release(tx, row.conversation);
+}
+
+/** Clears ConversationRow.held. Returns false if it was not set. */
+async function release(tx: WriteTx, id: string): Promise<boolean> {
+  const conversation = await tx.conversation(id);
+  if (conversation?.held === undefined) return false;
+  const { held: _, ...rest } = conversation;
+  await tx.putConversation(rest);
+  return true;
 }
 
 async function applyRead(

@@ -191,4 +191,68 @@ describe("tabs of one browser", () => {
     expect(got.filter((b) => b.startsWith("second"))).toEqual([0, 1, 2, 3, 4].map((i) => `second ${i}`));
     expect(house.server.faults).toEqual([]);
   });
+
+  test("eleven devices do not close each other's sockets in a loop", async () => {
+    const house = new Household();
+    house.server.maxSockets = 10;
+    const devices: Tab[] = [];
+    for (let i = 0; i < 11; i++) {
+      const device = await house.user(ALICE);
+      device.platform.setVisible(false);
+      devices.push(device);
+    }
+    const states = (): string[] => devices.map((d) => d.chat().connection.get().state);
+    expect(house.server.replacements).toBe(1);
+    // The user is told at once, on the oldest device.
+    expect(states()).toEqual(["replaced", ...Array.from({ length: 10 }, () => "online")]);
+    await house.pass(3_600_000);
+    // One device stands aside at a time, for 5 to 10 minutes.
+    expect(house.server.replacements).toBeGreaterThan(5);
+    expect(house.server.replacements).toBeLessThanOrEqual(13);
+    expect(house.server.socketsOf(ALICE)).toBe(10);
+    const before = house.server.replacements;
+    const aside = devices[states().indexOf("replaced")];
+    aside?.platform.setVisible(true);
+    await house.pass(1_000);
+    expect(aside?.chat().connection.get().state).toBe("online");
+    expect(house.server.replacements).toBe(before + 1);
+  });
+
+  test("stand aside together, and connect when the user looks at any of them or asks for it", async () => {
+    const { house, first, second } = await twoTabs();
+    const tabs = [first, second];
+    const states = (): string[] => tabs.map((t) => t.chat().connection.get().state);
+    for (const tab of tabs) tab.platform.setVisible(false);
+    house.server.replace(ALICE);
+    await house.pass(100);
+    expect(states()).toEqual(["replaced", "replaced"]);
+    second.platform.setVisible(true);
+    await house.pass(500);
+    expect(states()).toEqual(["online", "online"]);
+    house.server.replace(ALICE);
+    await house.pass(10_000);
+    expect(states()).toEqual(["replaced", "replaced"]);
+    second.chat().tryNow();
+    await house.pass(500);
+    expect(states()).toEqual(["online", "online"]);
+    expect(house.server.socketsOf(ALICE)).toBe(1);
+  });
+
+  test("stand aside when another tab becomes the leader, unless the user has asked for this device", async () => {
+    for (const asked of [false, true]) {
+      const { house, first, second } = await twoTabs();
+      house.server.replace(ALICE);
+      await house.pass(100);
+      if (asked) {
+        first.platform.frozen = true;
+        second.chat().tryNow();
+        second.platform.setVisible(true);
+      } else first.platform.kill();
+      await house.pass(10_000);
+      expect(second.chat().connection.get().state).toBe(asked ? "online" : "replaced");
+      expect(house.server.socketsOf(ALICE)).toBe(asked ? 1 : 0);
+      await house.pass(600_000);
+      expect(house.server.socketsOf(ALICE)).toBe(1);
+    }
+  });
 });

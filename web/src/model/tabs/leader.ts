@@ -106,7 +106,10 @@ export class TabLeader {
       store.onChange((change) => this.broadcastChange(change)),
       platform.page.onVisible((visible) => {
         this.reportToLeader();
-        if (visible) this.checkLeader();
+        if (!visible) return;
+        this.checkLeader();
+        // The user looks at this device again. The leader's own connection does this for the leader's tab.
+        if (this.standAsideUntil() > 0) this.tryNow();
       }),
       // A frozen tab misses messages, so it reads everything again.
       platform.page.onResume(() => {
@@ -135,7 +138,17 @@ export class TabLeader {
   /** Makes the leader connect at once instead of waiting for its next attempt. */
   tryNow(): void {
     if (this.engine) this.engine.tryNow();
-    else this.post({ kind: "try-now" });
+    else {
+      // If the leader is frozen, this tab becomes the leader and must connect.
+      if (this.standAsideUntil() > 0) this.state.set({ state: "connecting" });
+      this.post({ kind: "try-now" });
+    }
+  }
+
+  /** Makes the leader send the server a new token, because the user has confirmed their identity. */
+  renewToken(): void {
+    if (this.engine) this.engine.renewToken();
+    else this.post({ kind: "renew-token" });
   }
 
   /** Sets the users whose presence this tab shows, the most wanted first. */
@@ -149,6 +162,12 @@ export class TabLeader {
   typing(to: string): void {
     if (this.engine) this.engine.typing(to);
     else this.post({ kind: "send-typing", to });
+  }
+
+  /** Returns until when this device stands aside for newer ones, in ms since the epoch. 0 if it does not. */
+  private standAsideUntil(): number {
+    const state = this.state.get();
+    return state.state === "waiting" && state.replaced ? state.until : 0;
   }
 
   private post(message: TabMessage): void {
@@ -202,18 +221,19 @@ export class TabLeader {
     this.post({ kind: "elected" });
     this.post({ kind: "state", state: this.state.get() });
     this.updateWatch();
-    void this.startEngine(engine);
+    // A change of the leader is not a reason to connect: it may happen in tabs that nobody looks at.
+    void this.startEngine(engine, this.standAsideUntil());
   }
 
   /** Starts the engine. Tries again later when the store cannot be read. */
-  private async startEngine(engine: Engine): Promise<void> {
+  private async startEngine(engine: Engine, standAsideUntil: number): Promise<void> {
     try {
-      await engine.start();
+      await engine.start(standAsideUntil);
     } catch (err) {
       this.parts.platform.report("the store could not be read", err);
       this.cancels.push(
         this.parts.platform.clock.after(RESTART_MS, () => {
-          if (this.engine === engine) void this.startEngine(engine);
+          if (this.engine === engine) void this.startEngine(engine, standAsideUntil);
         }),
       );
     }
@@ -290,6 +310,9 @@ export class TabLeader {
         return;
       case "try-now":
         this.engine?.tryNow();
+        return;
+      case "renew-token":
+        this.engine?.renewToken();
         return;
     }
   }

@@ -24,7 +24,9 @@ export type TabMessage =
   /** To the leader: send `to` a typing hint. */
   | { readonly kind: "send-typing"; readonly to: string }
   /** To the leader: connect at once. */
-  | { readonly kind: "try-now" };
+  | { readonly kind: "try-now" }
+  /** To the leader: send the server a new token. */
+  | { readonly kind: "renew-token" };
 
 /** Reads a message of another tab. Returns null for anything else. */
 export function readTabMessage(value: unknown): TabMessage | null {
@@ -35,6 +37,7 @@ export function readTabMessage(value: unknown): TabMessage | null {
       case "who-leads":
       case "elected":
       case "try-now":
+      case "renew-token":
         return { kind };
       case "state":
         return { kind, state: readState(f.object("state")) };
@@ -88,7 +91,12 @@ function readState(f: Fields): ConnectionState {
     case "connecting":
       return { state, ...readSince(f) };
     case "waiting":
-      return { state, until: f.number("until"), ...readSince(f) };
+      return {
+        state,
+        until: f.number("until"),
+        ...readSince(f),
+        ...(f.optionalBool("replaced") ? { replaced: true } : {}),
+      };
     default:
       throw new Malformed("unknown connection state");
   }

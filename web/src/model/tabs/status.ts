@@ -48,6 +48,12 @@ export class Status {
       if (this.value.get().state !== "online") this.value.set({ state: "online" });
       return;
     }
+    if (this.state.state === "waiting" && this.state.replaced) {
+      // The gap before the next attempt has a known reason, so it is shown at once and does not count as offline.
+      this.since = null;
+      if (this.value.get().state !== "replaced") this.value.set({ state: "replaced" });
+      return;
+    }
     const now = this.clock.now();
     // A clock that was set back must not make the gap endless.
     this.noticed = Math.min(this.since === null ? now : this.noticed, now);

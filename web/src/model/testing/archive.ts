@@ -5,8 +5,15 @@ import type { HttpAnswer, HttpRequest } from "../../platform/platform";
 export class FakeArchive {
   readonly saved = new Map<string, SavedMessage>();
   readonly marks: Record<string, Record<string, number>> = {};
-  readonly directory = new Map<string, { uid: string; username: string; display_name: string }>();
+  readonly directory = new Map<string, { uid: string; username: string; display_name: string; admin?: boolean }>();
+  private readonly blocked: Record<string, readonly string[]> = {};
   down = false;
+  /** Requests that ended sign-ins: the user, the path and the token. */
+  readonly signOuts: { uid: string; path: string; token: string }[] = [];
+  /** Answers a request before anything else does. Returns null for the usual answer. */
+  before: (uid: string, request: HttpRequest, path: string) => HttpAnswer | null = () => null;
+  /** In /config.json. Null: as before there were any. */
+  origins: readonly string[] | null = null;
   requests = 0;
 
   save(messages: readonly SavedMessage[]): void {
@@ -24,6 +31,8 @@ export class FakeArchive {
     if (this.down) return json(503, { code: "unavailable", detail: "Later.", retry_after_ms: 2000 });
     const url = new URL(request.url);
     const q = url.searchParams;
+    const special = this.before(uid, request, url.pathname);
+    if (special) return special;
     switch (url.pathname) {
       case "/api/conversations":
         return json(200, this.conversations(uid));
@@ -32,18 +41,38 @@ export class FakeArchive {
       case "/api/users":
         return this.users(uid, q);
       case "/api/me":
-        return json(200, { ...this.profile(uid), email: `${uid}@example.org`, admin: false, blocked: [] });
+        return json(200, this.own(uid));
       case "/config.json":
         return json(200, {
           api_base: "/api",
           realtime_url: "wss://chat.test/ws",
           firebase: { apiKey: "k", projectId: "p", authDomain: "a" },
+          ...(this.origins === null ? {} : { origins: this.origins }),
         });
+      case "/api/me/sign-out":
+      case "/api/me/sign-out-others":
+        this.signOuts.push({ uid, path: url.pathname, token: request.headers["authorization"] ?? "" });
+        return json(204, undefined);
       default: {
+        const blocked = /^\/api\/me\/blocked\/(.+)$/u.exec(url.pathname)?.[1];
+        if (blocked !== undefined) {
+          const list = (this.blocked[uid] ?? []).filter((other) => other !== blocked);
+          this.blocked[uid] = request.method === "PUT" ? [...list, blocked] : list;
+          return json(200, this.own(uid));
+        }
         const user = this.directory.get(url.pathname.slice("/api/users/".length));
         return user ? json(200, user) : json(404, { code: "not_found", detail: "There is nothing here." });
       }
     }
+  }
+
+  private own(uid: string): unknown {
+    return {
+      ...this.profile(uid),
+      email: `${uid}@example.org`,
+      admin: this.directory.get(uid)?.admin === true,
+      blocked: this.blocked[uid] ?? [],
+    };
   }
 
   private profile(uid: string): { uid: string; username: string; display_name: string } {
@@ -105,6 +134,6 @@ export class FakeArchive {
   }
 }
 
-function json(status: number, body: unknown): HttpAnswer {
-  return { status, header: () => null, body: JSON.stringify(body) };
+export function json(status: number, body: unknown): HttpAnswer {
+  return { status, header: () => null, body: body === undefined ? "" : JSON.stringify(body) };
 }

@@ -40,8 +40,10 @@ class FakeIdentity implements Identity {
     this.platform.notes.remove("library.uid");
   }
 
-  async reauthenticate(password: string): Promise<void> {
+  async reauthenticate(password: string): Promise<string | null> {
     if (password !== "correct horse") throw new ApiProblem(400, "wrong_password", "");
+    this.house.signIns++;
+    return `${this.platform.notes.get("library.uid") ?? ""} ${this.tokens}`;
   }
 
   async token(_fresh: boolean): Promise<{ value: string; endsAt: number }> {
@@ -52,8 +54,9 @@ class FakeIdentity implements Identity {
 
   async sendReset(): Promise<void> {}
 
-  async confirmReset(): Promise<string> {
-    return "";
+  async confirmReset(code: string): Promise<string> {
+    if (code === "old") throw new ApiProblem(400, "code_ended", "");
+    return `${code}@example.org`;
   }
 }
 
@@ -77,6 +80,8 @@ export class Household {
   readonly server = new ModelServer(this.clock);
   /** Users whose sign-in was revoked. */
   readonly revoked = new Set<string>();
+  /** How often somebody confirmed their identity. */
+  signIns = 0;
   online = true;
   private seed = 1;
 

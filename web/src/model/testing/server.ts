@@ -42,6 +42,8 @@ export class ModelServer {
   readonly faults: string[] = [];
   /** Ids of messages that the server accepted. */
   readonly accepted = new Set<string>();
+  /** Tokens that clients sent on open sockets. */
+  readonly renewed: string[] = [];
   private readonly clock: FakeClock;
   private epoch = 1;
   private last = 0;
@@ -55,8 +57,16 @@ export class ModelServer {
   saveDelay = 0;
   /** Drops `sent` answers. Tests drop whole sockets themselves. */
   loseAnswers = false;
+  /** False: no user is reported in presence any more. */
+  reportsPresence = true;
+  /** Sockets of one user. Beyond that, the oldest is closed. */
+  maxSockets = Number.POSITIVE_INFINITY;
+  /** How many sockets were closed for newer ones. */
+  replacements = 0;
   /** Returns the code of a final refusal, or null to accept the message. */
   refuse: (message: ChatMessage) => string | null = () => null;
+  /** Returns the code of a refusal for now and its pause in ms, or null to accept the message. */
+  refuseForNow: (message: ChatMessage) => readonly [code: string, retryAfterMs: number] | null = () => null;
   /** The limits in `welcome`. */
   limits = { body: 8000, frame: 65536, unacked: 256, ahead_ms: 5000, max_age_ms: 2592000000, watch: 100 };
 
@@ -78,12 +88,27 @@ export class ModelServer {
     });
   }
 
+  /** Closes the oldest socket of a user, as a server does when they open too many. */
+  replace(uid: string): void {
+    const oldest = [...this.connected].find((c) => c.uid === uid);
+    if (!oldest) return;
+    this.replacements++;
+    this.onDisconnected(oldest);
+    oldest.socket.deliver({ type: "error", code: "socket_replaced", message: "Newer ones were opened." });
+    oldest.socket.drop(4409);
+  }
+
+  /** Sends a frame on all sockets of a user. */
+  deliverTo(uid: string, frame: object): void {
+    for (const c of this.connected) if (c.uid === uid) c.socket.deliver(frame);
+  }
+
   /** Drops all sockets of a user, or of everybody. */
-  drop(uid?: string): void {
+  drop(uid?: string, code = 1006): void {
     for (const c of [...this.connected]) {
       if (uid !== undefined && c.uid !== uid) continue;
       this.onDisconnected(c);
-      c.socket.drop(1006);
+      c.socket.drop(code);
     }
   }
 
@@ -112,6 +137,7 @@ export class ModelServer {
   }
 
   private deliverPresence(c: Connected, user: string): void {
+    if (!this.reportsPresence) return;
     const online = this.socketsOf(user) > 0;
     c.socket.deliver({ type: "presence", user, online, ...(online ? {} : { last_seen: this.clock.now() * 1000 }) });
   }
@@ -167,6 +193,9 @@ export class ModelServer {
       case "ping":
         c.socket.deliver({ type: "pong" });
         return;
+      case "token":
+        this.renewed.push(String(f["token"]));
+        return;
       case "typing":
         for (const other of this.connected)
           if (other.uid === f["to"]) other.socket.deliver({ type: "typing", from: c.uid });
@@ -185,6 +214,7 @@ export class ModelServer {
       return;
     }
     c.uid = uid;
+    if (this.socketsOf(uid) > this.maxSockets) this.replace(uid);
     c.epoch = this.epoch;
     this.sendPresence(uid);
     const inbox = this.inbox(uid);
@@ -215,7 +245,7 @@ export class ModelServer {
     c.socket.deliver({ type: "event", cursor: `${this.epoch}:${entry.n}`, event: entry.event });
   }
 
-  private append(uid: string, event: Record<string, unknown>): number {
+  append(uid: string, event: Record<string, unknown>): number {
     const inbox = this.inbox(uid);
     const entry = { n: ++this.last, event };
     inbox.entries.push(entry);
@@ -247,6 +277,11 @@ export class ModelServer {
     const refusal = this.refuse(message);
     if (refusal !== null) {
       c.socket.deliver({ type: "error", code: refusal, message: "It cannot be sent.", id });
+      return;
+    }
+    const [code, pause] = this.refuseForNow(message) ?? [];
+    if (code !== undefined) {
+      c.socket.deliver({ type: "error", code, message: "Not yet.", id, retry_after_ms: pause });
       return;
     }
     if (this.redisDown) {

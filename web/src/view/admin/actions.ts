@@ -11,6 +11,8 @@ export interface Action {
   /** The text to type before an action that cannot be undone; "" if none is needed. */
   readonly confirm: string;
   readonly done: string;
+  /** Whether a reason is required. */
+  readonly must: boolean;
   /** Runs the action. Returns the user as they are now, or null if they no longer exist. */
   run(admin: Admin, reason: string): Promise<Outcome<AdminUser | null>>;
 }
@@ -40,6 +42,7 @@ export function actionOn(name: ActionName, user: AdminUser): Action {
     done,
     run,
     danger: false,
+    must: false,
     confirm: "",
     ...more,
   });
@@ -100,7 +103,7 @@ export function actionOn(name: ActionName, user: AdminUser): Action {
           const got = await admin.deleteUser(user.uid, reason);
           return got.ok ? { ok: true, value: null } : got;
         },
-        { danger: true, confirm: user.username },
+        { danger: true, must: true, confirm: user.username },
       );
   }
 }

@@ -11,6 +11,7 @@ const adminUsers = Array.from({ length: number("admins", 60) }, (_, i) => {
     username: base[0] + (i >= names.length ? i : ""),
     display_name: i === 5 ? "<b>bold</b> & co" : i === 6 ? "Lena of the very long name of the very long name" : base[1],
     email: `${base[0]}${i}@example.org`,
+    email_verified: i % 4 !== 2,
     admin: i === 0 || i === 7,
     disabled: i === 3 || i === 7,
     deleting: i === 9,
@@ -25,9 +26,22 @@ const deadLetters = Array.from({ length: number("dead-letters", 3) }, (_, i) => 
   data: i === 1 ? "garbage" : JSON.stringify({ v: 1, delivered: [{ id: "x", body: "e".repeat(300) }] }),
   encoding: "text",
 }));
+/** The option "again": the server requires a new sign-in before the first call, or once more before changes. */
+let confirmed = !params.has("again");
+let polls = 0;
+
 export const adminCalls: AdminCalls = {
+  async confirm(password) {
+    await wait(number("latency", 200));
+    if (password !== "right") return refused("wrong_password", "");
+    confirmed = true;
+    return ok(undefined);
+  },
   async call(method, path, body) {
     await wait(number("latency", 200));
+    if (path === "/figures") Object.assign(globalThis, { figuresRequested: ++polls });
+    if (!confirmed && (params.get("again") !== "changes" || method !== "GET"))
+      return refused("sign_in_again", "Sign in again to do this.");
     const url = new URL(path, "http://x");
     if (params.get("fails") === url.pathname)
       return refused("unavailable", "The chat is not available right now. Try again in a moment.");

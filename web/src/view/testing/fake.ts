@@ -13,6 +13,7 @@ import type {
   Incoming,
   Me,
   Message,
+  Problem,
   UserList,
   User,
   Presence,
@@ -40,9 +41,10 @@ const blocked = new Value<readonly User[] | null>([]);
 const connection = new Value<ConnectionStatus>(
   params.has("offline")
     ? { state: "offline", since: Date.now() - 6000, nextTryAt: Date.now() + 9000 }
-    : { state: "online" },
+    : { state: params.has("replaced") ? "replaced" : "online" },
 );
 
+const limited: Problem = { code: "rate_limited", message: "", fields: {}, retryAfterMs: null };
 const histories = new Map<string, Message[]>();
 const drafts = new Map<string, Value<Draft>>();
 function historyOf(uid: string, index: number): Message[] {
@@ -99,6 +101,7 @@ function conversation(uid: string): Conversation {
     complete: all.length <= preload,
     problem: null,
     firstUnread: unreadAtOpen > 0 ? (all[all.length - unreadAtOpen]?.id ?? null) : null,
+    held: params.get("held-for"),
   });
   const typing = new Value(index === 3);
   const unread = new Value(unreadAtOpen);
@@ -163,7 +166,7 @@ function conversation(uid: string): Conversation {
         quote: quoted ? { id: quoted.id, mine: quoted.mine, body: quoted.body } : null,
       });
       add(m);
-      if (connection.get().state === "online") void deliver(m.id);
+      if (connection.get().state === "online" && timeline.get().held === null) void deliver(m.id);
       return ok(m.id);
     },
     async retry(mid) {
@@ -213,6 +216,7 @@ const chat: Chat = {
   storage: new Value("durable"),
   clockOffset: new Value(number("skew", 0)),
   bodyLimit: new Value(number("body", 8000)),
+  limits: new Value({ sockets: 10, strangerMessages: 5, newPeople: 20 }),
   conversations: list,
   unreadTotal: derived(list, (l) => l.items.reduce((n, c) => n + c.unread, 0)),
   waitingTotal: new Value(number("unsent", 0)),
@@ -272,6 +276,8 @@ const chat: Chat = {
     await wait(300);
     if (c.displayName?.includes("x"))
       return refused("invalid_fields", "Check the name.", { display_name: "No x please." });
+    if (c.username === "third") return refused("too_many_renames", "You can change it twice in 30 days.");
+    if (c.username === "fast") return { ok: false, problem: { ...limited, retryAfterMs: number("pause", 1_000) } };
     me.update((m) => ({ ...m, ...c }));
     return ok(undefined);
   },
@@ -318,7 +324,7 @@ export function createApp(): App {
         await wait(300);
         return c === "old"
           ? refused("code_ended", "This link has been used or is too old. Ask for a new one.")
-          : ok({ email: "ada@example.org" });
+          : ok({ signedIn: await app.accounts.signIn("ada@example.org", "right").then((o) => o.ok) });
       },
     },
     attention: {
@@ -341,6 +347,7 @@ export function createApp(): App {
       await wait(number("start", 60));
       if (params.get("as") === "signed-out")
         session.set({ state: "signed-out", reason: (params.get("reason") as "none") ?? "none" });
+      else if (params.get("as") === "foreign") session.set({ state: "foreign", address: "https://chat.example.org" });
       else if (params.get("as") === "failed")
         session.set({
           state: "failed",

@@ -28,6 +28,7 @@ export const people: User[] = Array.from({ length: number("people", 14) }, (_, i
     username: base[0] + (n ? `${n}` : ""),
     displayName: base[1] + (n ? ` ${n}` : ""),
     deleted: i === number("gone", -1),
+    admin: i === number("badge", -1),
   };
 });
 export const says = [
@@ -109,7 +110,7 @@ export function showcase(): Message[] {
     message(true, "Shall I bring the bread?", at(0, 0, 9), { state: "sent" }),
     message(true, "This one was refused.", at(0, 0, 10), {
       state: "refused",
-      refusal: { code: "blocked", message: "This person does not accept messages from you." },
+      refusal: { code: "recipient_unavailable", message: "You cannot write to this person." },
     }),
     message(true, "And the lamps", at(0, 0, 10), { state: "waiting", deliveredTime: null }),
   ];
