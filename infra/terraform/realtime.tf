@@ -54,6 +54,9 @@ locals {
     INTERNAL_AUDIENCE    = local.run_url
     LOG_LEVEL            = var.log_level
     MAX_SOCKETS          = tostring(local.sockets_per_instance)
+    STRANGER_MESSAGES    = tostring(var.stranger_messages)
+    STRANGER_BYTES       = tostring(var.stranger_bytes)
+    NEW_PEOPLE_PER_DAY   = tostring(var.new_people_per_day)
 
     # Clients move before Cloud Run ends their sockets, and not all at the same time.
     SOCKET_AGE_MIN = "${local.request_minutes - 15}m"

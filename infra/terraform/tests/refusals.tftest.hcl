@@ -48,6 +48,9 @@ run "each_of_these" {
     realtime_min_instances = -1
     function_max_instances = 0
     signups_hourly         = 0
+    stranger_messages      = 0
+    stranger_bytes         = 49151
+    new_people_per_day     = 0
     extra_origins          = ["https://old.example.org/"]
     log_level              = "verbose"
     alert_emails           = ["ops"]
@@ -66,6 +69,9 @@ run "each_of_these" {
     var.realtime_min_instances,
     var.function_max_instances,
     var.signups_hourly,
+    var.stranger_messages,
+    var.stranger_bytes,
+    var.new_people_per_day,
     var.extra_origins,
     var.log_level,
     var.alert_emails,
@@ -87,6 +93,9 @@ run "each_of_these_too" {
     realtime_min_instances = 0.5
     function_max_instances = 1001
     signups_hourly         = 2.5
+    stranger_messages      = 1001
+    stranger_bytes         = 524289
+    new_people_per_day     = 1.5
     extra_origins          = ["http://old.example.org"]
     alert_emails           = ["ops@example.org", "a b@example.org"]
     billing_account        = "012345"
@@ -102,6 +111,9 @@ run "each_of_these_too" {
     var.realtime_min_instances,
     var.function_max_instances,
     var.signups_hourly,
+    var.stranger_messages,
+    var.stranger_bytes,
+    var.new_people_per_day,
     var.extra_origins,
     var.alert_emails,
     var.billing_account,
