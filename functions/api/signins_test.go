@@ -66,7 +66,8 @@ func TestManySignOuts(t *testing.T) {
 	}
 	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
 	if g := s.realtime.last(); len(g.Ended) != store.MaxEnded || g.ValidAfter != micros(first.Add(5*time.Second)) {
-		t.Errorf("%d ended sign-ins, valid after %v, want %d and the sixth", len(g.Ended), g.ValidAfter.Time(), store.MaxEnded)
+		t.Errorf("%d ended sign-ins, valid after %v, want %d and the sixth", len(g.Ended), g.ValidAfter.Time(),
+			store.MaxEnded)
 	}
 }
 
