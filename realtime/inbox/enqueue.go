@@ -48,7 +48,8 @@ func (boxes *Inboxes) Enqueue(ctx context.Context, m chat.Message) (chat.Micros,
 		}
 	}
 	// A repeated send also appends the event, because the first send may have failed before this point.
-	note := fmt.Sprintf("%s/%s %d %d", m.To, m.ID, len(event), int64(accepted))
+	first := flag(!boxes.senders.hasWritten(m.From, m.To))
+	note := fmt.Sprintf("%s/%s %s %d %d", m.To, m.ID, first, len(event), int64(accepted))
 	if err := boxes.append(ctx, []encoded{{m.From, wire.EventSent, sent, note}})[0]; err != nil {
 		return 0, err
 	}
@@ -60,12 +61,6 @@ func (boxes *Inboxes) Enqueue(ctx context.Context, m chat.Message) (chat.Micros,
 // If held is not nil, it accepts only a message that waits already, and refuses any other with held.
 func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, event []byte,
 	held error) (chat.Micros, error) {
-	flag := func(set bool) string {
-		if set {
-			return "1"
-		}
-		return "0"
-	}
 	l := boxes.opts.Limits
 	c := boxes.call(enqueueScript, m.To, false, m.From, m.ID, m.Digest(), event, int64(m.At), int64(m.AcceptedAt),
 		flag(boxes.opts.Gates != nil), flag(held != nil), l.Messages, l.Bytes, l.PairMessages, l.PairBytes,
@@ -127,6 +122,14 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, e
 		}
 		return 0, r.failure()
 	}
+}
+
+// flag returns the argument of a script that stands for set.
+func flag(set bool) string {
+	if set {
+		return "1"
+	}
+	return "0"
 }
 
 // Entry is an event to append to a user's inbox.

@@ -61,7 +61,7 @@ end
 local id = add('message', event)
 waiting_bytes = waiting_bytes + #event
 redis.call('HSET', pending_key, field, table.concat({id, digest, accepted_at, #event, at}, ' '))
-redis.call('HSET', meta_key, counter, whole(n + 1) .. ' ' .. whole(b + #event), 'waiting_bytes', waiting_bytes)
+redis.call('HSET', meta_key, counter, (n + 1) .. ' ' .. (b + #event), 'waiting_bytes', waiting_bytes)
 know(from, 2)
 trim(16, 0)
 touch()
