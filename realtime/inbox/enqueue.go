@@ -17,10 +17,10 @@ import (
 // Enqueue sets m.AcceptedAt and returns it.
 //
 // As long as a message waits, a repeated send with the same content gets the first answer again, whatever limits are
-// reached (except SendsPerMinute), and one with other content gets ErrIDReused. Other errors are ErrRecipientUnknown and
-// ErrRecipientUnavailable (according to the recipient's gate, which the same script reads), the errors of Limits, and
-// problem.ErrUnavailable. After an error that is none of these, the message may be queued nevertheless. Sending it
-// again, unchanged, is harmless.
+// reached (except SendsPerMinute), and one with other content gets ErrIDReused. Other errors are ErrRecipientUnknown
+// and ErrRecipientUnavailable (according to the recipient's gate, which the same script reads), the errors of Limits,
+// and problem.ErrUnavailable. After the last, the message may be queued nevertheless. Sending it again, unchanged, is
+// harmless.
 func (boxes *Inboxes) Enqueue(ctx context.Context, m chat.Message) (chat.Micros, error) {
 	m.AcceptedAt = chat.MicrosOf(boxes.opts.Now())
 	event, sent, err := wire.MarshalMessage(m)
@@ -63,8 +63,8 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, e
 	held error) (chat.Micros, error) {
 	l := boxes.opts.Limits
 	c := boxes.call(enqueueScript, m.To, false, m.From, m.ID, m.Digest(), event, int64(m.At), int64(m.AcceptedAt),
-		flag(boxes.opts.Gates != nil), flag(held != nil), l.Messages, l.Bytes, l.PairMessages, l.PairBytes,
-		l.StrangerMessages, l.StrangerBytes)
+		flag(boxes.opts.Gates != nil), flag(held != nil), flag(!boxes.senders.hasWritten(m.From, m.To)),
+		l.Messages, l.Bytes, l.PairMessages, l.PairBytes, l.StrangerMessages, l.StrangerBytes)
 	c.Keys = append(c.Keys, gateKey(m.To))
 	filled, answered := false, false
 	for {

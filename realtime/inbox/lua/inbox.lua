@@ -213,8 +213,9 @@ local function has_room(more)
   return redis.call('XLEN', inbox_key) < max_entries and bytes - waiting_bytes + more <= keep_bytes
 end
 
--- add appends an event and publishes it. Its id comes after last even if the clock went back. Returns the id.
-local function add(kind, event)
+-- add appends an event and publishes it. Its id comes after last even if the clock went back. For a message, counter and
+-- sum are the field of meta that counts what waits from its sender, and its new value. Returns the id.
+local function add(kind, event, counter, sum)
   save()
   local previous = last
   local ms, seq = parts(last)
@@ -233,7 +234,12 @@ local function add(kind, event)
     end
     id = added
     bytes = bytes + #event
-    redis.call('HSET', meta_key, 'last', id, 'bytes', bytes)
+    if kind == 'message' then
+      waiting_bytes = waiting_bytes + #event
+      redis.call('HSET', meta_key, 'last', id, 'bytes', bytes, counter, sum, 'waiting_bytes', waiting_bytes)
+    else
+      redis.call('HSET', meta_key, 'last', id, 'bytes', bytes)
+    end
   else
     -- A receipt in an inbox whose messages may not be trimmed is shed: live readers get it, and for all others it
     -- counts as trimmed at once, so the floor rises.
