@@ -338,7 +338,7 @@ func (boxes *Inboxes) roomForNewPerson(ctx context.Context, from, to string) (bo
 	}
 	wrote, answered, err := boxes.askArchive(ctx, from, from, to)
 	if err != nil { // the limit is reached as far as anyone can tell, and the client will try again
-		boxes.opts.Log.Warn("a sender is refused without asking the archive", "uid", from, "error", err)
+		boxes.opts.Log.Debug("a sender is refused without asking the archive", "uid", from, "error", err)
 		return false, nil
 	}
 	return wrote || answered, nil
