@@ -56,6 +56,9 @@ locals {
     MAX_SOCKETS          = tostring(local.sockets_per_instance)
     WATCHED_HOURLY       = tostring(var.watched_hourly)
     PROXIES              = tostring(var.trusted_proxies)
+    STRANGER_MESSAGES    = tostring(var.stranger_messages)
+    STRANGER_BYTES       = tostring(var.stranger_bytes)
+    NEW_PEOPLE_PER_DAY   = tostring(var.new_people_per_day)
 
     # Clients move before Cloud Run ends their sockets, and not all at the same time.
     SOCKET_AGE_MIN = "${local.request_minutes - 15}m"

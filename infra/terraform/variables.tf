@@ -204,6 +204,42 @@ variable "trusted_proxies" {
   }
 }
 
+variable "stranger_messages" {
+  description = "Messages that may wait for a person from somebody to whom this person has never written."
+  type        = number
+  default     = 5
+  nullable    = false
+
+  validation {
+    condition     = var.stranger_messages >= 1 && var.stranger_messages <= 1000 && floor(var.stranger_messages) == var.stranger_messages
+    error_message = "The number of messages must be a whole number from 1 to 1,000."
+  }
+}
+
+variable "stranger_bytes" {
+  description = "Bytes of these messages as they are stored in Redis. The largest message has about 48 KiB, and it must fit."
+  type        = number
+  default     = 65536
+  nullable    = false
+
+  validation {
+    condition     = var.stranger_bytes >= 49152 && var.stranger_bytes <= 524288 && floor(var.stranger_bytes) == var.stranger_bytes
+    error_message = "The number of bytes must be a whole number from 49,152 to 524,288."
+  }
+}
+
+variable "new_people_per_day" {
+  description = "People to whom one person may write on one day (UTC) for the first time, not counting those who wrote first. More messages wait until the next day."
+  type        = number
+  default     = 20
+  nullable    = false
+
+  validation {
+    condition     = var.new_people_per_day >= 1 && var.new_people_per_day <= 10000 && floor(var.new_people_per_day) == var.new_people_per_day
+    error_message = "The number of people must be a whole number from 1 to 10,000."
+  }
+}
+
 variable "log_level" {
   description = "Minimum level of the log messages of realtime and the functions: debug, info, warn or error."
   type        = string

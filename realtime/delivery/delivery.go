@@ -43,7 +43,7 @@ type Read struct {
 // Encode returns b as the data of a Pub/Sub message, with the current version.
 func (b Batch) Encode() ([]byte, error) {
 	b.V = Version
-	return json.Marshal(b)
+	return chat.Marshal(b)
 }
 
 // Raw is a Batch whose entries are not decoded yet, so that a malformed entry does not affect the others.

@@ -174,7 +174,7 @@ func (boxes *Inboxes) Append(ctx context.Context, entries []Entry) []error {
 	list := make([]encoded, 0, len(entries))
 	indexes := make([]int, 0, len(entries)) // of entries, by index in list
 	for i, e := range entries {
-		data, err := wire.Marshal(e.Event)
+		data, err := chat.Marshal(e.Event)
 		if err != nil {
 			errs[i] = fmt.Errorf("encode %s event: %w", e.Type, err)
 			continue

@@ -2,11 +2,11 @@ package settle
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
@@ -144,7 +144,7 @@ func (s *Settler) publishOne(ctx context.Context, pub *pubMessage) error {
 
 // encodedSize returns the size of v in a Pub/Sub message, in bytes.
 func encodedSize(v any) int {
-	b, err := json.Marshal(v)
+	b, err := chat.Marshal(v)
 	if err != nil { // v holds only strings and integers
 		panic(err)
 	}

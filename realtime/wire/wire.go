@@ -18,7 +18,6 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -204,21 +203,9 @@ func ErrorOf(err error, id string) ErrorFrame {
 	return ErrorFrame{Code: p.Code, Message: p.Message, ID: id, RetryAfterMS: p.RetryAfter.Milliseconds()}
 }
 
-// Marshal encodes v as JSON like json.Marshal, but leaves <, > and & as they are. Escaped for HTML, a body of such
-// characters would take six times its size in Redis, and nothing puts this JSON into a page.
-func Marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
 // MarshalMessage encodes a MessageEvent of each type, and the message itself only once.
 func MarshalMessage(m chat.Message) (message, sent []byte, err error) {
-	body, err := Marshal(m)
+	body, err := chat.Marshal(m)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -237,7 +224,7 @@ func Encode(f ServerFrame) ([]byte, error) {
 	if e, ok := f.(EventFrame); ok {
 		return encodeEvent(e)
 	}
-	body, err := Marshal(f)
+	body, err := chat.Marshal(f)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s frame: %w", f.frameType(), err)
 	}
@@ -254,7 +241,7 @@ func Encode(f ServerFrame) ([]byte, error) {
 // encodeEvent is Encode for the most frequent frame. It does not parse the event or copy it through encoding/json, so
 // the event is sent byte for byte as it is in the inbox. Package inbox has checked that it is valid JSON.
 func encodeEvent(e EventFrame) ([]byte, error) {
-	cursor, err := Marshal(e.Cursor)
+	cursor, err := chat.Marshal(e.Cursor)
 	if err != nil {
 		return nil, fmt.Errorf("encode event frame: %w", err)
 	}

@@ -19,9 +19,12 @@ import (
 
 // retries are the codes of refused messages that carry a fixed time.
 var retries = map[string]time.Duration{
-	inbox.ErrInboxFull.Code:     inbox.ErrInboxFull.RetryAfter,
-	problem.ErrUnavailable.Code: problem.ErrUnavailable.RetryAfter,
-	"internal":                  problem.ErrUnavailable.RetryAfter, // see package inbox, which makes it so
+	inbox.ErrInboxFull.Code:        inbox.ErrInboxFull.RetryAfter,
+	inbox.ErrAnswerAwaited.Code:    inbox.ErrAnswerAwaited.RetryAfter,
+	inbox.ErrTooManyNewPeople.Code: inbox.ErrTooManyNewPeople.RetryAfter,
+	inbox.ErrOutboxFull.Code:       inbox.ErrOutboxFull.RetryAfter,
+	problem.ErrUnavailable.Code:    problem.ErrUnavailable.RetryAfter,
+	"internal":                     problem.ErrUnavailable.RetryAfter, // see package inbox, which makes it so
 }
 
 // TestLimits makes the phrases of the page from the limits of the code.
@@ -35,6 +38,7 @@ func TestLimits(t *testing.T) {
 		engine, net, tabs                   = "web/src/model/engine/", "web/src/net/", "web/src/model/tabs/"
 	)
 	rates := session.Limits{}.WithDefaults()
+	waiting := inbox.Limits{}.WithDefaults()
 	rate := func(r session.Rate) string { return fmt.Sprintf("%v/s (burst %d)", r.PerSecond, r.Burst) }
 	size := func(n float64) string {
 		if n < 1<<20 {
@@ -115,6 +119,21 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("offline %d s late", every(time.Second, presences, "Linger")),
 			fmt.Sprintf("string, %d days", every(day, presences, "KeepSeen")),
 			fmt.Sprintf("gives up after %d s", every(time.Second, inboxes, "Timeout")),
+			fmt.Sprintf("%s messages and %d MiB of events wait, and from one sender %s and %d KiB",
+				thousands(int64(waiting.Messages)), waiting.Bytes>>20, thousands(int64(waiting.PairMessages)),
+				waiting.PairBytes>>10),
+			fmt.Sprintf("has never written, %d and %d KiB", waiting.StrangerMessages, waiting.StrangerBytes>>10),
+			fmt.Sprintf("%s messages and %d MiB of one sender wait", thousands(int64(waiting.SenderMessages)),
+				waiting.SenderBytes>>20),
+			fmt.Sprintf("at most %d new people a UTC day", waiting.NewPeople),
+			fmt.Sprintf("at most %s messages a minute", thousands(int64(waiting.SendsPerMinute))),
+			fmt.Sprintf("message event has %d KiB", inbox.MaxEvent>>10),
+			fmt.Sprintf("at most %d times a minute and instance", number(inboxes, "asksPerMinute")),
+			fmt.Sprintf("hash, %d days | uid of another user", every(day, inboxes, "keepPeers")),
+			fmt.Sprintf("hash, %d days | `<to>", every(day, inboxes, "keepOut")),
+			fmt.Sprintf("up to %s records", thousands(number(inboxes, "MaxPeers"))),
+			fmt.Sprintf("and of these at most %d MiB", number(inboxes, "KeepBytes")>>20),
+			fmt.Sprintf("trimmed below %d MiB", number(inboxes, "KeepBytes")>>20),
 			fmt.Sprintf("Every %d s each subscribed inbox", every(time.Second, inboxes, "Compare")),
 			fmt.Sprintf("the probe every %d s", every(time.Second, inboxes, "Probe")),
 			fmt.Sprintf("newest %d events and all of the last %d min (at most %s)", number(inboxes, "KeepEvents"),

@@ -253,7 +253,7 @@ func TestRedisScripts(t *testing.T) {
 						used[name][plain[1]] = true
 					case prefix != nil:
 						used[name][prefix[1]+"<uid>"] = true
-					case len(page[name].fields) > 0:
+					case len(page[name].fields) > 0 && !strings.Contains(page[name].holds, "` → `"): // names that users make
 						bad(call, "the name of the field cannot be read from the script")
 					}
 				}

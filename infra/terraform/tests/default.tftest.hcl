@@ -83,6 +83,12 @@ run "what_serves" {
   }
 
   assert {
+    condition = [for name in ["STRANGER_MESSAGES", "STRANGER_BYTES", "NEW_PEOPLE_PER_DAY"] :
+    one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == name])] == ["5", "65536", "20"]
+    error_message = "The limits on strangers must be those of the variables."
+  }
+
+  assert {
     condition     = google_cloud_run_v2_service.realtime.template[0].scaling[0].min_instance_count == 0
     error_message = "No instance may run while nobody is connected."
   }

@@ -50,6 +50,9 @@ run "each_of_these" {
     signups_hourly         = 0
     watched_hourly         = 0
     trusted_proxies        = 0
+    stranger_messages      = 0
+    stranger_bytes         = 49151
+    new_people_per_day     = 0
     extra_origins          = ["https://old.example.org/"]
     log_level              = "verbose"
     alert_emails           = ["ops"]
@@ -70,6 +73,9 @@ run "each_of_these" {
     var.signups_hourly,
     var.watched_hourly,
     var.trusted_proxies,
+    var.stranger_messages,
+    var.stranger_bytes,
+    var.new_people_per_day,
     var.extra_origins,
     var.log_level,
     var.alert_emails,
@@ -93,6 +99,9 @@ run "each_of_these_too" {
     signups_hourly         = 2.5
     watched_hourly         = 2.5
     trusted_proxies        = 1.5
+    stranger_messages      = 1001
+    stranger_bytes         = 524289
+    new_people_per_day     = 1.5
     extra_origins          = ["http://old.example.org"]
     alert_emails           = ["ops@example.org", "a b@example.org"]
     billing_account        = "012345"
@@ -110,6 +119,9 @@ run "each_of_these_too" {
     var.signups_hourly,
     var.watched_hourly,
     var.trusted_proxies,
+    var.stranger_messages,
+    var.stranger_bytes,
+    var.new_people_per_day,
     var.extra_origins,
     var.alert_emails,
     var.billing_account,
