@@ -52,7 +52,8 @@ func TestLimits(t *testing.T) {
 	day := 24 * time.Hour
 
 	budgets := map[string]string{"read": "%s documents, and", "people": "(a setting) | %s | 1 h",
-		"profile": "the own names | %s | 1 h", "display-name": "case of the username | %s | 1 day", "export": "exports | %s | 1 day",
+		"profile": "the own names | %s | 1 h", "display-name": "case of the username | %s | 1 day",
+		"export":      "exports | %s | 1 day",
 		"export-read": "read by exports | %s | 1 min", "safety": "blocking, unblocking | %s | 1 min",
 		"leave": "leaving | %s | 1 min"}
 	var httpLimits []string
@@ -198,7 +199,7 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("and %d per call | %s |", api.CallUnits, "1 min"),
 			fmt.Sprintf("beyond %d an hour per address", api.DefaultSignupsHourly),
 			fmt.Sprintf("a sign-in of the last %d min", every(time.Minute, "functions/api", "freshSignIn")),
-			"(at most " + thousands(number("functions/api", "maxReplay")) + ")",
+			"(at most "+thousands(number("functions/api", "maxReplay"))+")",
 			fmt.Sprintf("or %d s have passed", every(time.Second, "realtime/server", "readyAfter")),
 		),
 		9: {
