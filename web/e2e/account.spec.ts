@@ -83,7 +83,9 @@ test("signing out deletes everything that the browser stored", { tag: engines },
   await send(ann.page, bob, "for your eyes only");
   await expectState(ann.page, bob, "for your eyes only", state.arrived);
   await ann.page.goto("/settings");
+  const ended = ann.page.waitForResponse(/\/me\/sign-out$/);
   await ann.page.getByRole("button", { name: en.settings.signOut, exact: true }).click();
+  expect((await ended).status()).toBe(204); // the server accepts no token of this sign-in any more
   await expect(ann.page.getByRole("button", { name: en.auth.signIn, exact: true })).toBeVisible();
   expect(await storedText(ann.page)).not.toContain("for your eyes only");
   await ann.page.goto("/");
@@ -110,9 +112,8 @@ test("signing out warns about messages that have not been sent", async ({ user }
   expect(await storedText(ann.page)).not.toContain("stuck in the tunnel");
 });
 
-test("the link in the email replaces a forgotten password", async ({ visitor }) => {
-  const ann = newUser("Ann");
-  await createAccount(ann);
+test("the link in the email replaces a forgotten password", async ({ visitor, user }) => {
+  const ann = await user("Ann");
   const away = await visitor("Away");
   await away.page.goto("/reset");
   await away.page.getByLabel(en.auth.email, { exact: true }).fill(ann.email);
@@ -122,6 +123,8 @@ test("the link in the email replaces a forgotten password", async ({ visitor }) 
   await away.page.getByLabel(en.auth.newPassword, { exact: true }).fill("colder ashes by day");
   await away.page.getByRole("button", { name: en.auth.resetSave }).click();
   await expectSignedIn(away.page);
+  // A device that was signed in before has to sign in again, and says why.
+  await expect(ann.page.getByText(en.auth.reasons.ended)).toBeVisible({ timeout: 10_000 });
   // The old password no longer works.
   const thief = await visitor("Thief");
   await fillSignIn(thief.page, ann);

@@ -33,3 +33,34 @@ test(
     await expectSignedIn(again.page);
   },
 );
+
+test("an admin confirms an old sign-in in place; it then ends, and the connection goes on with the new one", async ({
+  signedIn,
+}) => {
+  const boss = await operator(signedIn);
+  const { page, sockets } = boss;
+  await expect.poll(() => sockets.received.some((f) => f.type === "caught_up")).toBe(true);
+  // The server requires this 15 minutes after a sign-in, which no test can wait for.
+  let old = true;
+  await page.route(/\/api\/admin\//, async (route) => {
+    if (!old) return route.continue();
+    const problem = { type: "about:blank", title: "Forbidden", status: 403, code: "sign_in_again", detail: "Again." };
+    return route.fulfill({ status: 403, contentType: "application/problem+json", body: JSON.stringify(problem) });
+  });
+  const ended = page.waitForResponse(/\/me\/sign-out$/);
+  await page.getByRole("searchbox", { name: adminText.people.search }).fill(boss.username);
+  const dialog = page.getByRole("dialog", { name: adminText.again.title });
+  const password = dialog.getByLabel(en.auth.password, { exact: true });
+  await password.fill("not my password");
+  await password.press("Enter");
+  await expect(password).toHaveAccessibleDescription(en.settings.leaveWrong);
+  old = false;
+  await password.fill(boss.password);
+  await password.press("Enter");
+  await expect(dialog).toBeHidden();
+  expect((await ended).status()).toBe(204);
+  // The socket belonged to the new sign-in by then, so the server does not close it.
+  expect(sockets.sent.filter((f) => f.type === "token").length).toBe(1);
+  await findRow(page, boss);
+  expect(sockets.opened).toBe(1);
+});

@@ -390,6 +390,16 @@ describe("a connection", () => {
     expect(platform.opened.length).toBe(2);
   });
 
+  test("does not take an error that the socket survived for the reason of its end", async () => {
+    const socket = answering(await connected());
+    socket.deliver({ type: "error", code: "rate_limited", message: "x", retry_after_ms: 3_600_000 });
+    await clock.advance(60_000);
+    expect(socket.state).toBe("open");
+    socket.drop(1006);
+    await clock.advance(600);
+    expect(platform.opened.length).toBe(2);
+  });
+
   test("skips and reports an unreadable frame, and drops a link with many of them", async () => {
     const socket = await connected();
     socket.deliver("{");

@@ -19,7 +19,7 @@ export interface LinkEnd {
   readonly code: number;
   /** Whether the handshake was done. */
   readonly opened: boolean;
-  /** Code of the last `error` frame about the socket as a whole. Empty if there was none. */
+  /** Code of the last `error` frame about the socket as a whole. Empty if there was none just before the end. */
   readonly errorCode: string;
   readonly retryAfterMs: number | null;
   /** When the test started that the link failed, in ms since the epoch. Null if it ended for another reason. */
@@ -54,8 +54,18 @@ const PONG_WITHOUT_NETWORK_MS = 1_000;
 const QUIET_MS = 60_000;
 /** The minimum time between acks. */
 const ACK_EVERY_MS = 50;
+/** An error frame that is older than this was not the reason for the end. */
+const REASON_MS = 10_000;
 /** After this many malformed frames the link is closed. */
 const MAX_MALFORMED = 20;
+
+interface SocketError {
+  readonly code: string;
+  readonly retryAfterMs: number | null;
+  readonly at: number;
+}
+
+const NO_ERROR: SocketError = { code: "", retryAfterMs: null, at: Number.NEGATIVE_INFINITY };
 
 export class Link {
   private readonly platform: Platform;
@@ -72,7 +82,7 @@ export class Link {
   private ackTimer: Cancel | null = null;
 
   private malformed = 0;
-  private lastError = { code: "", retryAfterMs: null as number | null };
+  private lastError = NO_ERROR;
 
   /** Opens the socket. `hello` is called once the socket is open, so that its cursor is the newest. */
   constructor(platform: Platform, url: string, hello: () => Hello, handlers: LinkHandlers) {
@@ -158,7 +168,12 @@ export class Link {
         this.welcomed(frame);
         return;
       case "error":
-        if (frame.id === null) this.lastError = { code: frame.code, retryAfterMs: frame.retry_after_ms };
+        if (frame.id === null)
+          this.lastError = {
+            code: frame.code,
+            retryAfterMs: frame.retry_after_ms,
+            at: this.platform.clock.now(),
+          };
         break;
       case "caught_up":
         if (this.current === "catching-up") this.current = "live";
@@ -194,13 +209,16 @@ export class Link {
   private end(code: number, silentSince: number | null = null): void {
     if (this.current === "ended") return;
     const opened = this.current !== "opening";
+    // A socket may stay open after an error, such as a watch list that is too long. A later end has another reason.
+    const recent = Math.abs(this.platform.clock.now() - this.lastError.at) < REASON_MS;
+    const { code: errorCode, retryAfterMs } = recent ? this.lastError : NO_ERROR;
     this.stop();
     this.socket.close(CloseCode.normal, "");
     this.handlers.onEnd(this, {
       code,
       opened,
-      errorCode: this.lastError.code,
-      retryAfterMs: this.lastError.retryAfterMs,
+      errorCode,
+      retryAfterMs,
       silentSince,
     });
   }

@@ -277,6 +277,19 @@ describe("two users", () => {
     expect(presence.get().online).toBe(true);
   });
 
+  test("see no old time of somebody whose time the server does not report any more", async () => {
+    const { house, alice, bob } = await two();
+    const presence = alice.chat().presence(BOB);
+    presence.subscribe(() => undefined);
+    bob.platform.kill();
+    house.server.drop(BOB);
+    await house.pass(1_000);
+    expect(presence.get().lastSeen).not.toBeNull();
+    house.server.deliverTo(ALICE, { type: "presence", user: BOB, online: false });
+    await house.pass(10);
+    expect(presence.get()).toEqual({ online: false, lastSeen: null });
+  });
+
   test("see no old state of somebody whom the server does not report any more", async () => {
     const { house, alice, bob } = await two();
     const presence = alice.chat().presence(BOB);

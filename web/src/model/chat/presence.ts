@@ -71,8 +71,8 @@ export class PresenceTracker {
     const value = this.values.get(uid);
     if (!value || this.hidden.has(uid)) return;
     const old = value.get();
-    // A hint without a time does not overwrite the time of an earlier one.
-    const lastSeen = presence.lastSeen ?? (presence.online === false ? old.lastSeen : null);
+    // Without a time, the user was never seen, or does not show it to this one any more: an earlier time is not kept.
+    const lastSeen = presence.online === false ? presence.lastSeen : null;
     if (old.online !== presence.online || old.lastSeen !== lastSeen) value.set({ online: presence.online, lastSeen });
   }
 
