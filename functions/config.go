@@ -2,7 +2,9 @@ package functions
 
 import (
 	"log/slog"
+	"strconv"
 
+	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/realtime/env"
 )
 
@@ -21,6 +23,7 @@ type config struct {
 	deadTopic        string
 	deadSubscription string
 	signupsHourly    int
+	peopleListed     int
 	proxies          int
 	authEmulator     string
 	storeEmulator    string
@@ -64,6 +67,9 @@ var settings = env.Settings[config]{
 		Read:  func(c *config, v string) error { c.deadSubscription = v; return nil }},
 	{Name: "SIGNUPS_HOURLY", Default: "30", About: "sign-ups per hour from one network address",
 		Read: func(c *config, v string) error { return env.Number(&c.signupsHourly, v, 1, 1_000_000) }},
+	{Name: "PEOPLE_LISTED_PER_HOUR", Default: strconv.Itoa(api.DefaultPeopleListed),
+		About: "distinct people that lists and searches show one user in an hour",
+		Read:  func(c *config, v string) error { return env.Number(&c.peopleListed, v, 1, 1_000_000) }},
 	{Name: "PROXIES", About: "trusted proxies that append to X-Forwarded-For; default: 1 on Cloud Run, otherwise 0",
 		Read: func(c *config, v string) error {
 			if v == "" {

@@ -24,7 +24,7 @@ func TestConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strings.Join(c.origins, " ") != "https://chat.example.org https://a.example http://localhost:5173" ||
-		c.internalAudience != "https://rt.run.app" || c.proxies != 0 || c.signupsHourly != 30 ||
+		c.internalAudience != "https://rt.run.app" || c.proxies != 0 || c.signupsHourly != 30 || c.peopleListed != 500 ||
 		c.topic != "delivery-acks" || c.deadTopic != "dead-letters" || c.database != "(default)" {
 		t.Errorf("the settings are %+v", c)
 	}
@@ -50,7 +50,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"HOSTED_URL", "https://chat.example.org/x"}, {"HOSTED_URL", "https://chat.example.org//"},
 		{"HOSTED_URL", "ftp://x"}, {"EXTRA_ORIGINS", "https://ok.example,*"}, {"FIREBASE_API_KEY", ""},
 		{"INTERNAL_URL", ""}, {"INTERNAL_URL", "https://x/y"},
-		{"SIGNUPS_HOURLY", "0"}, {"SIGNUPS_HOURLY", "many"}, {"PROXIES", "-1"}, {"LOG_LEVEL", "loud"},
+		{"SIGNUPS_HOURLY", "0"}, {"SIGNUPS_HOURLY", "many"}, {"PEOPLE_LISTED_PER_HOUR", "0"}, {"PROXIES", "-1"}, {"LOG_LEVEL", "loud"},
 		{"FIREBASE_AUTH_EMULATOR_HOST", "x:1", "K_SERVICE", "s"}, {"FIRESTORE_EMULATOR_HOST", "x:1", "K_SERVICE", "s"},
 		{"PUBSUB_EMULATOR_HOST", "x:1", "K_SERVICE", "s"},
 	} {

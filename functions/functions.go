@@ -12,8 +12,8 @@
 //
 // # Input
 //
-// Package api receives the HTTP requests of clients. It verifies the ID token (realtime/identity), reads the present
-// record of the user, and calls an endpoint, which reads or changes the store. openapi.yaml describes the endpoints.
+// Package api receives the HTTP requests of clients. It verifies the ID token (realtime/identity), charges the budget of
+// the user, reads their present record, and calls an endpoint, which reads or changes the store. openapi.yaml describes the endpoints.
 //
 // Package persist receives acknowledged messages, as CloudEvents that functions-framework makes of Pub/Sub pushes. It
 // saves them. Data that can never be saved becomes a dead letter, which an operator replays or discards.
@@ -38,7 +38,8 @@
 //
 // # Running
 //
-// The functions hold no state. This file registers them with functions-framework and builds what they need on the
+// The functions hold no state that must survive: an instance that ends loses only what it had leased of the limits of
+// users. This file registers them with functions-framework and builds what they need on the
 // first request. Configuration comes from the environment: see settings in config.go. On one machine, infra/stack
 // puts the same packages together over stand-ins. functions_test.go runs each function as Google does, in a process
 // of its own.
@@ -185,7 +186,7 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 		Store: db, Accounts: auth, Verifier: verifier, DeadLetters: topic, Replayer: topic, Origins: c.origins,
 		Realtime: internalapi.NewClient(internalapi.ClientOptions{URL: c.internalURL, Audience: c.internalAudience,
 			Tokens: &googleTokens{}}),
-		Proxies: c.proxies, SignupsHourly: c.signupsHourly, Log: log,
+		Proxies: c.proxies, SignupsHourly: c.signupsHourly, PeopleListed: c.peopleListed, Log: log,
 	})
 	settings.Print(log, getenv)
 	return &built{

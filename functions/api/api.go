@@ -4,12 +4,14 @@
 // own, served at "/". Each handler of [API] therefore takes the path below its segment. On one machine, [API.Handler]
 // serves all of them below /api/.
 //
-// Every request takes the same way, see [API.serve]: CORS, path and method, the bearer token, the present state of
-// the user, the content type and size of the body. Then the endpoint returns a response or an error, which is written
+// Every request takes the same way, see [API.serve]: CORS, path and method, the bearer token, the caller's budget (see
+// [Budget]), the present state of the user, the content type and size of the body. Then the endpoint returns a response or an error, which is written
 // and logged in one place. openapi.yaml in the folder above describes the endpoints.
 package api
 
 import (
+	"context"
+	"hash/maphash"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -37,20 +39,28 @@ type Deps struct {
 
 	Proxies       int              // trusted proxies that append to X-Forwarded-For; 0: none, 1: Cloud Run
 	SignupsHourly int              // sign-ups from one address in an hour; 0: DefaultSignupsHourly
+	PeopleListed  int              // people that lists show one user in an hour; 0: DefaultPeopleListed
 	Now           func() time.Time // nil: time.Now
 	Log           *slog.Logger     // nil: slog.Default()
+
+	// Wait waits for d, or until ctx ends. Exports are paced with it. nil: with a timer.
+	Wait func(ctx context.Context, d time.Duration) error
 }
 
 // DefaultSignupsHourly is enough for a classroom behind one address.
 const DefaultSignupsHourly = 30
 
-// API serves the functions. It is safe for concurrent use. Its only state is a short-lived cache of figures, and the
-// times of the last sweeps.
+// API serves the functions. It is safe for concurrent use. Its only state is a short-lived cache of figures, the times
+// of the last sweeps, and what it has leased of the budgets of users and networks.
 type API struct {
-	deps    Deps
-	users   *users.Service
-	figures figures
-	sweeps  sweeps
+	deps     Deps
+	users    *users.Service
+	figures  figures
+	sweeps   sweeps
+	ledger   ledger // of users
+	networks ledger // of sign-ups: a flood of addresses must not make the ledger forget users
+	people   Budget
+	seen     seenPeople
 }
 
 // New returns an API.
@@ -64,9 +74,34 @@ func New(deps Deps) *API {
 	if deps.Log == nil {
 		deps.Log = slog.Default()
 	}
-	return &API{deps: deps, users: users.New(users.Deps{
-		Store: deps.Store, Accounts: deps.Accounts, Realtime: deps.Realtime, Now: deps.Now, Log: deps.Log,
-	})}
+	if deps.PeopleListed == 0 {
+		deps.PeopleListed = DefaultPeopleListed
+	}
+	if deps.Wait == nil {
+		deps.Wait = wait
+	}
+	return &API{
+		deps: deps,
+		users: users.New(users.Deps{
+			Store: deps.Store, Accounts: deps.Accounts, Realtime: deps.Realtime, Now: deps.Now, Log: deps.Log,
+		}),
+		ledger:   ledger{store: deps.Store, now: deps.Now},
+		networks: ledger{store: deps.Store, now: deps.Now},
+		people:   peopleListed(deps.PeopleListed),
+		seen:     seenPeople{seed: maphash.MakeSeed()},
+	}
+}
+
+// wait waits for d, or until ctx ends.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // routes returns all endpoints by their first path segment.
@@ -74,20 +109,22 @@ func (a *API) routes() map[string][]route {
 	return map[string][]route{
 		"signup": {{method: "POST", access: anybody, body: required, handle: a.signup}},
 		"users": {
-			{method: "GET", access: user, handle: a.listUsers},
-			{method: "GET", path: "/{uid}", access: user, handle: a.getUser},
+			{method: "GET", access: user, budget: readUsers, most: mostUsers, also: a.people, handle: a.listUsers},
+			{method: "GET", path: "/{uid}", access: user, budget: readUsers, handle: a.getUser},
 		},
-		"conversations": {{method: "GET", access: user, handle: a.listConversations}},
-		"messages":      {{method: "GET", access: user, handle: a.listMessages}},
+		"conversations": {{method: "GET", access: user, budget: readConversations, most: mostConversations,
+			handle: a.listConversations}},
+		"messages": {{method: "GET", access: user, budget: readMessages, most: mostMessages, handle: a.listMessages}},
 		"me": {
-			{method: "GET", access: user, handle: a.getMe},
-			{method: "PATCH", access: user, body: required, handle: a.patchMe},
-			{method: "DELETE", access: leaving, long: true, handle: a.deleteMe},
-			{method: "POST", path: "/sign-out", access: user, handle: a.signOut},
-			{method: "POST", path: "/sign-out-others", access: user, handle: a.signOutOthers},
-			{method: "GET", path: "/export", access: user, long: true, handle: a.exportMe},
-			{method: "PUT", path: "/blocked/{uid}", access: user, handle: a.block},
-			{method: "DELETE", path: "/blocked/{uid}", access: user, handle: a.unblock},
+			{method: "GET", access: user, budget: readMe, handle: a.getMe},
+			{method: "PATCH", access: user, body: required, budget: changeProfile, handle: a.patchMe},
+			{method: "DELETE", access: leaving, long: true, budget: leave, handle: a.deleteMe},
+			{method: "POST", path: "/sign-out", access: user, budget: safety, handle: a.signOut},
+			{method: "POST", path: "/sign-out-others", access: user, budget: safety, handle: a.signOutOthers},
+			{method: "GET", path: "/export", access: user, limit: exportTimeLimit, budget: askExport, also: exports,
+				handle: a.exportMe},
+			{method: "PUT", path: "/blocked/{uid}", access: user, budget: safety, handle: a.block},
+			{method: "DELETE", path: "/blocked/{uid}", access: user, budget: safety, handle: a.unblock},
 		},
 		"admin": a.adminRoutes(),
 	}

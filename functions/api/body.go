@@ -8,7 +8,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -47,22 +49,77 @@ func (r *request) readBody(w http.ResponseWriter, rule bodyRule) error {
 	return nil
 }
 
-// decode reads the body, one JSON object, into v. It ignores unknown fields, so that newer clients are served. A
-// field of the wrong type is an error that names the field.
+// decode reads the body, one JSON object, into v. It ignores unknown fields, so that newer clients are served, and the
+// case of a name matters. A field of the wrong type is an error that names the field. A field that is given twice, and
+// an unpaired surrogate, are errors: encoding/json would use the last value, and replace the surrogate by U+FFFD.
 func (r *request) decode(v any) error {
 	if r.body == nil {
 		return nil
 	}
-	if t := bytes.TrimLeft(r.body, " \t\r\n"); len(t) == 0 || t[0] != '{' {
-		return errJSON.WithCause(errors.New("not a JSON object"))
+	fields, err := fieldsOf(r.body)
+	if err != nil {
+		return errJSON.WithCause(err)
 	}
-	err := json.Unmarshal(r.body, v)
+	body, err := json.Marshal(fields)
+	if err != nil {
+		return errJSON.WithCause(err)
+	}
+	err = json.Unmarshal(body, v)
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" {
 		return fieldProblem(wrong.Field, "This value has the wrong type.").WithCause(err)
 	}
 	if err != nil {
 		return errJSON.WithCause(err)
+	}
+	return nil
+}
+
+// fieldsOf returns the fields of a JSON object whose names are in lower case, which all fields of the API are.
+func fieldsOf(body []byte) (map[string]json.RawMessage, error) {
+	if err := pairedSurrogates(body); err != nil {
+		return nil, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return nil, errors.Join(errors.New("not a JSON object"), err)
+	}
+	fields, seen := map[string]json.RawMessage{}, map[string]bool{}
+	for dec.More() {
+		token, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		name, _ := token.(string) // the decoder accepts nothing else here
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, err
+		}
+		if seen[name] {
+			return nil, fmt.Errorf("field %.40q is given twice", name)
+		}
+		if seen[name] = true; name == strings.ToLower(name) {
+			fields[name] = value
+		}
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("data after the JSON object")
+	}
+	return fields, nil
+}
+
+// escape matches an escaped code unit or another escape of JSON. A pair of surrogates is one match.
+var escape = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.`)
+
+// pairedSurrogates returns an error if body has an escape of half a surrogate pair.
+func pairedSurrogates(body []byte) error {
+	for _, e := range escape.FindAll(body, -1) {
+		if len(e) == len(`\uFFFF`) && (e[2] == 'd' || e[2] == 'D') && e[3] >= '8' {
+			return fmt.Errorf("unpaired surrogate %s", e)
+		}
 	}
 	return nil
 }

@@ -7,15 +7,24 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
 // cell returns v as a cell that a spreadsheet does not interpret as a formula. Users choose their names, so a name
-// could be one.
+// could be one. A spreadsheet also takes compatibility forms of the first character, such as full-width ones, and may
+// skip invisible characters before it.
 func cell(v string) string {
-	if v != "" && strings.ContainsRune("=+-@\t\r", rune(v[0])) {
+	first := strings.TrimLeftFunc(v, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsGraphic(r) })
+	if r, size := utf8.DecodeRuneInString(first); size > 0 {
+		first = norm.NFKC.String(string(r))
+	}
+	if v != "" && strings.ContainsRune("\t\r\n", rune(v[0])) || first != "" && strings.ContainsRune("=+-@", rune(first[0])) {
 		return "'" + v
 	}
 	return v

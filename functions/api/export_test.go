@@ -9,3 +9,18 @@ func (a *API) Endpoints() (list []string) {
 	}
 	return list
 }
+
+// RouteBudgets returns the name of the budget of every endpoint.
+func (a *API) RouteBudgets() map[string]string {
+	names := map[string]string{}
+	for segment, routes := range a.routes() {
+		for _, rt := range routes {
+			name := rt.budget.Name
+			if rt.access == admin {
+				name = adminCalls.Name
+			}
+			names[rt.method+" "+rt.name(segment)] = name
+		}
+	}
+	return names
+}

@@ -27,15 +27,45 @@ func (a *API) listConversations(ctx context.Context, r *request) (*response, err
 	if err != nil {
 		return nil, err
 	}
-	page, next, err := a.conversations(ctx, r.user.UID, r.query.Get("cursor"), limit)
+	viewer := r.user.UID
+	if r.seesAll() {
+		viewer = ""
+	}
+	page, next, err := a.conversationsFor(ctx, viewer, r.user.UID, r.query.Get("cursor"), limit)
 	if err != nil {
 		return nil, err
 	}
 	return ok(map[string]any{"conversations": page, "next": next}), nil
 }
 
-// conversations returns a page of the conversations of uid, with the profile of the other member.
+// mostConversations returns the documents that listConversations may read: for each entry the conversation, the count
+// of its unread messages, its newest message if the preview is an older one, and the other member.
+func mostConversations(r *request) int {
+	limit, err := r.limit()
+	if err != nil {
+		return 0
+	}
+	return 4*limit + 1
+}
+
+// mostMessages returns the documents that listMessages may read.
+func mostMessages(r *request) int {
+	limit, err := r.limit()
+	if err != nil {
+		return 0
+	}
+	return limit + 1
+}
+
+// conversations returns a page of the conversations of uid, with the profile of the other member, as an admin sees
+// them.
 func (a *API) conversations(ctx context.Context, uid, cursor string, limit int) ([]listedConversation, string, error) {
+	return a.conversationsFor(ctx, "", uid, cursor, limit)
+}
+
+// conversationsFor returns them as the user viewer sees them; "" is an admin.
+func (a *API) conversationsFor(ctx context.Context, viewer, uid, cursor string,
+	limit int) ([]listedConversation, string, error) {
 	list, next, err := a.deps.Store.Conversations(ctx, uid, cursor, limit)
 	if err != nil {
 		return nil, "", err
@@ -54,7 +84,7 @@ func (a *API) conversations(ctx context.Context, uid, cursor string, limit int) 
 	for i, c := range list {
 		with := profile{UID: others[i], Deleted: true}
 		if u, here := users[others[i]]; here && u.ErasingAt == 0 {
-			with = profileOf(u)
+			with = profileFor(u, viewer)
 		}
 		if c.Read == nil {
 			c.Read = map[string]chat.Micros{}

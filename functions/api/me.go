@@ -3,10 +3,14 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"time"
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -16,6 +20,17 @@ type own struct {
 	Email   string   `json:"email"`
 	Admin   bool     `json:"admin"`
 	Blocked []string `json:"blocked"`
+	Limits  *limits  `json:"limits,omitempty"` // only in the answer to GET /me
+}
+
+// limits are the limits of a user that a client may have to explain.
+type limits struct {
+	DocumentsPerMinute  int `json:"documents_per_minute"`
+	ExportsPerDay       int `json:"exports_per_day"`
+	Renames             int `json:"renames"` // changes of the username in RenameDays
+	RenameDays          int `json:"rename_days"`
+	DisplayNamesPerDay  int `json:"display_names_per_day"`
+	PeopleListedPerHour int `json:"people_listed_per_hour"`
 }
 
 func ownOf(u store.User) own {
@@ -28,10 +43,15 @@ func ownOf(u store.User) own {
 
 func (a *API) getMe(ctx context.Context, r *request) (*response, error) {
 	a.sweep(ctx, "deletions", a.users.SweepErasures)
-	return ok(ownOf(r.user)), nil
+	o := ownOf(r.user)
+	o.Limits = &limits{DocumentsPerMinute: DocumentsPerMinute, ExportsPerDay: ExportsPerDay, Renames: store.MaxRenames,
+		RenameDays: int(store.NameHold / (24 * time.Hour)), DisplayNamesPerDay: DisplayNamesPerDay,
+		PeopleListedPerHour: a.deps.PeopleListed}
+	return ok(o), nil
 }
 
-// patchMe changes the caller's names.
+// patchMe changes the caller's names. The store limits changes of the username. Those of the display name, and of the
+// case of the username, have a budget.
 func (a *API) patchMe(ctx context.Context, r *request) (*response, error) {
 	var in struct {
 		Username    *string `json:"username"`
@@ -40,8 +60,30 @@ func (a *API) patchMe(ctx context.Context, r *request) (*response, error) {
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
-	u, err := a.users.Rename(ctx, r.user.UID, in.Username, in.DisplayName, false)
+	username, displayName, err := users.CheckNames(in.Username, in.DisplayName)
 	if err != nil {
+		return nil, err
+	}
+	if username != nil && *username == r.user.Username {
+		username = nil
+	}
+	if displayName != nil && *displayName == r.user.DisplayName {
+		displayName = nil
+	}
+	if username == nil && displayName == nil {
+		return ok(ownOf(r.user)), nil
+	}
+	counted := displayName != nil || store.NameKey(*username) == store.NameKey(r.user.Username)
+	if counted {
+		if _, err := a.ledger.take(ctx, displayNames, r.user.UID, 1, 1); err != nil {
+			return nil, err
+		}
+	}
+	u, err := a.users.Rename(ctx, r.user.UID, username, displayName, false)
+	if err != nil {
+		if counted {
+			a.ledger.giveBack(displayNames, r.user.UID, 1)
+		}
 		return nil, err
 	}
 	return ok(ownOf(u)), nil
@@ -92,22 +134,55 @@ func (a *API) unblock(ctx context.Context, r *request) (*response, error) {
 
 // exportMe returns all data of the caller as one JSON file: the profile, and every conversation with its messages,
 // newest first. The file is written page by page, so memory does not limit its size.
+//
+// It reads at most ExportDocumentsPerMinute documents a minute and waits in between. Exports that are smaller are not
+// delayed.
 func (a *API) exportMe(ctx context.Context, r *request) (*response, error) {
+	// Without this, an export that cannot begin would wait, and an instance with it.
+	if _, err := a.ledger.take(ctx, exportReads, r.user.UID, 1, 1); err != nil {
+		return nil, err
+	}
+	if _, err := a.ledger.take(ctx, exports, r.user.UID, 1, 1); err != nil {
+		return nil, err
+	}
 	return &response{file: "phoenix-chat-export.json", contentType: "application/json", stream: func(w io.Writer) error {
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
-		e := exporter{a: a, w: w, enc: enc, uid: r.user.UID}
+		e := exporter{a: a, w: w, enc: enc, uid: r.user.UID, meter: r.meter}
 		return e.run(ctx, r.user)
 	}}, nil
 }
 
 // exporter writes one export. After the first error, err, it writes nothing more.
 type exporter struct {
-	a   *API
-	w   io.Writer
-	enc *json.Encoder
-	uid string
-	err error
+	a     *API
+	w     io.Writer
+	enc   *json.Encoder
+	uid   string
+	meter *store.Meter
+	err   error
+}
+
+// exportPage is the number of conversations that an export reads at once. Each may need four documents.
+const exportPage = 50
+
+// paced calls read, which reads at most the given number of documents, when the caller's budget of exports has them. It
+// waits once, for the next window. If an export on another instance is faster then, this one ends.
+func (e *exporter) paced(ctx context.Context, most int64, read func() error) error {
+	_, err := e.a.ledger.take(ctx, exportReads, e.uid, most, most)
+	if errors.Is(err, errRateLimited) {
+		if err := e.a.deps.Wait(ctx, problem.Of(err).RetryAfter); err != nil {
+			return err
+		}
+		_, err = e.a.ledger.take(ctx, exportReads, e.uid, most, most)
+	}
+	if err != nil {
+		return err
+	}
+	before := e.meter.Read()
+	err = read()
+	e.a.ledger.giveBack(exportReads, e.uid, most-(e.meter.Read()-before))
+	return err
 }
 
 func (e *exporter) text(s string) {
@@ -129,7 +204,12 @@ func (e *exporter) run(ctx context.Context, u store.User) error {
 	e.value(ownOf(u))
 	e.text(`,"conversations":[`)
 	for cursor, first := "", true; e.err == nil; {
-		page, next, err := e.a.conversations(ctx, e.uid, cursor, store.MaxPage)
+		var page []listedConversation
+		var next string
+		err := e.paced(ctx, 4*exportPage+1, func() (err error) {
+			page, next, err = e.a.conversationsFor(ctx, e.uid, e.uid, cursor, exportPage)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -155,7 +235,12 @@ func (e *exporter) messages(ctx context.Context, id string) {
 	e.text(`,"messages":[`)
 	first := true
 	for pos, more := (store.Position{}), true; more && e.err == nil; {
-		page, older, err := e.a.deps.Store.Messages(ctx, id, pos, store.MaxPage)
+		var page []delivery.Delivered
+		var older bool
+		err := e.paced(ctx, store.MaxPage+1, func() (err error) {
+			page, older, err = e.a.deps.Store.Messages(ctx, id, pos, store.MaxPage)
+			return err
+		})
 		if err != nil {
 			e.err = err
 			return

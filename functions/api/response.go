@@ -111,4 +111,17 @@ func (s *startWriter) Write(p []byte) (int, error) {
 }
 
 // Refuse answers with an error. It is for failures before there is an API.
-func Refuse(w http.ResponseWriter, err error) { _, _ = write(w, nil, err) }
+func Refuse(w http.ResponseWriter, err error) {
+	secure(w.Header())
+	_, _ = write(w, nil, err)
+}
+
+// secure sets the headers that every answer has, also to preflights and with errors. Browsers ignore
+// Strict-Transport-Security unless the connection is encrypted, so it does not affect a chat on one machine.
+func secure(h http.Header) {
+	h.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+}

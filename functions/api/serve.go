@@ -19,8 +19,9 @@ import (
 
 // Time limits of a request. The functions are deployed with a longer one.
 const (
-	timeLimit     = 20 * time.Second
-	longTimeLimit = 5 * time.Minute // exports, deletions and replaying all dead letters
+	timeLimit       = 20 * time.Second
+	longTimeLimit   = 5 * time.Minute  // deletions, replaying all dead letters, and the CSV files of admins
+	exportTimeLimit = 55 * time.Minute // the export of a user's own data, which is paced
 )
 
 // access says who may call an endpoint.
@@ -48,7 +49,15 @@ type route struct {
 	path   string // below the segment, as in a pattern of http.ServeMux; "" is the segment itself
 	access access
 	body   bodyRule
-	long   bool // may take longTimeLimit
+	long   bool          // may take longTimeLimit
+	limit  time.Duration // may take that long; 0: see long
+
+	// The caller's budget; admin routes have their own, see API.reserve. most returns the documents that a call may read
+	// besides the caller's record; nil: otherReads. also is a budget that the handler takes from.
+	budget Budget
+	most   func(*request) int
+	also   Budget
+
 	handle func(context.Context, *request) (*response, error)
 }
 
@@ -70,7 +79,15 @@ type request struct {
 	body   []byte          // JSON; nil if the route does not read one, or an optional one is missing
 	claims identity.Claims // of the token; zero for anybody
 	user   store.User      // the caller's present record; zero for anybody
+
+	route    route
+	meter    *store.Meter // the documents that the call has read
+	budget   Budget       // from which reserved units were taken
+	reserved int64
 }
+
+// seesAll reports whether the caller is an admin, to whom nobody's block applies.
+func (r *request) seesAll() bool { return r.claims.Admin && r.user.Admin }
 
 // Problems of HTTP itself. httpStatus has the statuses that differ from those of their kinds.
 var (
@@ -102,9 +119,7 @@ func (a *API) serve(segment string) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		secure(h)
 		if a.cors(w, r) {
 			return
 		}
@@ -179,12 +194,17 @@ func (a *API) respond(w http.ResponseWriter, r *http.Request, segment string, rt
 	answer func(*request) (*response, error)) {
 	start := a.deps.Now()
 	limit := timeLimit
-	if rt.long {
+	switch {
+	case rt.limit != 0:
+		limit = rt.limit
+	case rt.long:
 		limit = longTimeLimit
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), limit)
 	defer cancel()
-	req := &request{http: r.WithContext(ctx)}
+	ctx, meter := store.WithMeter(ctx)
+	req := &request{http: r.WithContext(ctx), route: rt, meter: meter}
+	defer a.settle(req) // after the answer is written: a file is read while it is written
 	resp, err := answer(req)
 	status, err := write(w, resp, err)
 	a.log(r, segment, rt, req, status, a.deps.Now().Sub(start), err)
@@ -252,6 +272,10 @@ func (a *API) authenticate(ctx context.Context, need access, req *request) error
 	}
 	claims, err := a.deps.Verifier.Verify(ctx, token)
 	if err != nil {
+		return err
+	}
+	req.claims = claims
+	if err := a.reserve(ctx, req); err != nil { // before the store is asked
 		return err
 	}
 	u, err := a.deps.Store.User(ctx, claims.UID)

@@ -4,13 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/functions/users"
+	"github.com/phoenixchat/phoenixchat/realtime/clientaddr"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -43,43 +42,26 @@ func (a *API) signup(ctx context.Context, r *request) (*response, error) {
 	return &response{status: http.StatusCreated, json: profileOf(u)}, nil
 }
 
-// countSignup returns errSignups after too many sign-ups from one address within an hour. It stores the address only
-// as a hash, for that hour.
+// farSignups is how many times as many sign-ups as one address may come from the wider network around it. For IPv6 that
+// is a /48, in which one person may have 65,536 addresses that count as one each.
+const farSignups = 5
+
+// countSignup returns errSignups after too many sign-ups from one network within an hour. It stores the network only as
+// a hash, for that hour. Beyond the limit it neither writes nor, on this instance, reads.
 func (a *API) countSignup(ctx context.Context, r *http.Request) error {
-	now := a.deps.Now()
-	sum := sha256.Sum256([]byte("signup " + a.address(r)))
-	n, ends, err := a.deps.Store.Hit(ctx, "signup-"+hex.EncodeToString(sum[:16]), time.Hour, micros(now))
-	if err != nil {
+	near, far := clientaddr.Networks(clientaddr.Of(r, a.deps.Proxies))
+	limit := Budget{Name: "signup", Window: time.Hour, Shared: int64(a.deps.SignupsHourly), Chunk: 1, Calls: true,
+		refused: errSignups}
+	if _, err := a.networks.take(ctx, limit, hashed(near), 1, 1); err != nil {
 		return err
 	}
-	if n > int64(a.deps.SignupsHourly) {
-		return errSignups.WithRetry(ends.Time().Sub(now))
-	}
-	return nil
+	limit.Name, limit.Shared = "signup-far", farSignups*limit.Shared
+	_, err := a.networks.take(ctx, limit, hashed(far), 1, 1)
+	return err
 }
 
-// address returns the address that a request came from. For IPv6 it returns the /64, which is what one household
-// gets. Of X-Forwarded-For, it believes only the part that trusted proxies appended: the client can write anything
-// before it.
-func (a *API) address(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	if n := a.deps.Proxies; n > 0 {
-		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-		if len(hops) >= n {
-			host = strings.TrimSpace(hops[len(hops)-n])
-		}
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
-	}
-	if ip = ip.Unmap(); ip.Is6() {
-		if p, err := ip.Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return ip.String()
+// hashed returns a key for a network, from which the network cannot be read.
+func hashed(network netip.Prefix) string {
+	sum := sha256.Sum256([]byte("signup " + network.String()))
+	return hex.EncodeToString(sum[:16])
 }

@@ -110,7 +110,8 @@ func TestSignupFields(t *testing.T) {
 func TestSignupBadRequests(t *testing.T) {
 	s := newSystem(t)
 	for _, body := range []string{"", "no json", "[]", "null", `"x"`, `{"email":`, `{} {}`, "\xff",
-		`{"email":"` + "\xff" + `"}`} {
+		`{"email":"` + "\xff" + `"}`, `{"email":"a@b.cd","email":"c@d.ef"}`, `{"display_name":"\ud800"}`,
+		`{"display_name":"\udc00\ud800"}`, `{"display_name":"\ud83dx\ude00"}`, `{"\uDBFF":1}`, `{"display_name":"\\\ud800"}`} {
 		s.call("POST", "/signup", "", body).refused(400, "bad_json")
 	}
 	d := s.call("POST", "/signup", "", `{"email": 7}`).refused(422, "invalid_fields")
@@ -157,6 +158,43 @@ func TestSignupLimit(t *testing.T) {
 	signup("2001:db8:1:1:ffff::2").must(201, nil)
 	signup("2001:db8:1:1:ffff::3").refused(429, "too_many_signups")
 	signup("2001:db8:1:2::1").must(201, nil)
+	// A /48 has a bound of its own, five times as high.
+	for i := 3; i <= 9; i++ {
+		signup(fmt.Sprintf("2001:db8:1:%d::1", i)).must(201, nil)
+	}
+	signup("2001:db8:1:a::1").refused(429, "too_many_signups")
+	signup("2001:db8:2:1::1").must(201, nil)
+	// A client cannot choose which line of the header is read, nor pass for another address.
+	signup("junk, ::ffff:203.0.113.7").must(201, nil)
+	signup("203.0.113.7").refused(429, "too_many_signups")
+}
+
+// Beyond the limit, a sign-up costs no operation of the store.
+func TestRefusedSignupIsFree(t *testing.T) {
+	s := newSystem(t, func(d *api.Deps) { d.SignupsHourly = 1 })
+	c := counting(s)
+	s.call("POST", "/signup", "", ada()).must(201, nil)
+	other := ada("email", "b@example.org", "username", "bob")
+	s.call("POST", "/signup", "", other).refused(429, "too_many_signups")
+	_, _, before := c.counts()
+	for range 20 {
+		s.call("POST", "/signup", "", other).refused(429, "too_many_signups")
+	}
+	if _, _, after := c.counts(); after != before {
+		t.Errorf("20 refused sign-ups asked the store %d times", after-before)
+	}
+}
+
+// Pairs of surrogates, and names in another case, are read as JSON says.
+func TestJSONFields(t *testing.T) {
+	s := newSystem(t)
+	var p profile
+	s.call("POST", "/signup", "", `{"email":"ada@example.org","EMAIL":"eve@example.org","password":"correct horse",`+
+		`"username":"ada","display_name":"Ada \ud83d\ude00 \\ud800"}`).must(201, &p)
+	if u, err := s.store.User(t.Context(), p.UID); err != nil || u.Email != "ada@example.org" ||
+		p.DisplayName != "Ada \U0001f600 \\ud800" {
+		t.Errorf("user %+v, %v", u, err)
+	}
 }
 
 func TestCORS(t *testing.T) {

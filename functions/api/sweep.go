@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
 )
 
 // Sign-ups and deletions that were interrupted are cleaned up during the requests of others, since functions do not
@@ -40,6 +42,7 @@ func (a *API) sweep(ctx context.Context, what string, do func(context.Context) e
 	}
 	ctx, cancel := context.WithTimeout(ctx, sweepWithin)
 	defer cancel()
+	ctx, _ = store.WithMeter(ctx) // the caller is not charged for it
 	if err := do(ctx); err != nil {
 		a.deps.Log.WarnContext(ctx, "sweep failed", "sweep", what, "error", err)
 	}

@@ -79,10 +79,12 @@ type Records interface {
 
 // Limits counts events per key in windows of time, for rate limits that apply across instances.
 type Limits interface {
-	// Hit counts one event under key in the window that contains now. It returns the number of events in the window,
-	// including this one, and when the window ends. A window begins with its first event. A count is deleted some time
-	// after the end of its window.
-	Hit(ctx context.Context, key string, window time.Duration, now chat.Micros) (count int64, ends chat.Micros, err error)
+	// Take takes n of the limit events that key has in the window that contains now, or all that are left if they are
+	// fewer. It returns how many it took, and when the window ends. A window begins with its first event. If nothing is
+	// left, Take does not write, so that a caller beyond the limit costs no write. A count is deleted some time after the
+	// end of its window.
+	Take(ctx context.Context, key string, n, limit int64, window time.Duration,
+		now chat.Micros) (taken int64, ends chat.Micros, err error)
 }
 
 // Window is the count of one key in one window of time. The zero Window has ended.
@@ -91,11 +93,13 @@ type Window struct {
 	Ends  chat.Micros
 }
 
-// Add returns w with one more event at now. If w has ended, it returns a new window of the given length.
-func (w Window) Add(now chat.Micros, length time.Duration) Window {
+// Take returns w after n events at now, or as many as the limit admits, and their number. If w has ended, it begins a
+// new window of the given length.
+func (w Window) Take(n, limit int64, length time.Duration, now chat.Micros) (Window, int64) {
 	if w.Ends <= now {
 		w = Window{Ends: now + chat.Micros(length.Microseconds())}
 	}
-	w.Count++
-	return w
+	taken := min(n, max(limit-w.Count, 0))
+	w.Count += taken
+	return w, taken
 }

@@ -45,6 +45,9 @@ var (
 	ErrUsernameTaken = &problem.Error{Kind: problem.Conflict, Code: "username_taken",
 		Message: "This username is taken. Choose another.",
 		Fields:  map[string]string{"username": "This username is taken. Choose another."}}
+	ErrRenames = &problem.Error{Kind: problem.TooMany, Code: "too_many_renames",
+		Message: "You can change your username twice in 30 days. Try again later.",
+		Fields:  map[string]string{"username": "You can change your username twice in 30 days. Try again later."}}
 	ErrSignupBusy = problem.New(problem.Conflict, "signup_busy",
 		"Somebody is signing up with this email address right now. Try again in a moment.")
 	ErrSignupLost = problem.New(problem.Conflict, "signup_lost",

@@ -21,6 +21,9 @@ type User struct {
 	Blocked      []string    // uids whose messages this user refuses
 	ErasingAt    chat.Micros // when the deletion began, 0: it has not; a user being deleted may do nothing
 
+	Renamed []chat.Micros // the last changes of the username, oldest first, at most MaxRenames
+	Frozen  []FrozenNames // older names, which people whom this user has blocked go on seeing
+
 	// A copy of the account's address, for lists. The sign-in system has the right one.
 	Email         string // lower case; "": not known
 	EmailVerified bool
@@ -32,6 +35,49 @@ type User struct {
 	SignIns    []chat.Micros // the newest sign-ins, without those that have ended
 }
 
+// FrozenNames are names that a user had, and the people who go on seeing them: those who were blocked when the names
+// changed. A blocked person must not learn from a new name that the user is there and active.
+type FrozenNames struct {
+	Username    string   `json:"username" firestore:"username"`
+	DisplayName string   `json:"display_name" firestore:"display_name"`
+	UIDs        []string `json:"uids" firestore:"uids"`
+}
+
+// NamesFor returns the names of u that the user uid may see.
+func (u User) NamesFor(uid string) (username, displayName string) {
+	for _, f := range u.Frozen {
+		if slices.Contains(f.UIDs, uid) {
+			return f.Username, f.DisplayName
+		}
+	}
+	return u.Username, u.DisplayName
+}
+
+// freeze keeps the names that u has now for the blocked people who do not see older ones already.
+func (u *User) freeze() {
+	names := FrozenNames{Username: u.Username, DisplayName: u.DisplayName}
+	for _, uid := range u.Blocked {
+		if !slices.ContainsFunc(u.Frozen, func(f FrozenNames) bool { return slices.Contains(f.UIDs, uid) }) {
+			names.UIDs = append(names.UIDs, uid)
+		}
+	}
+	if names.UIDs != nil {
+		u.Frozen = append(slices.Clone(u.Frozen), names)
+	}
+}
+
+// thaw makes uid see the present names of u again.
+func (u *User) thaw(uid string) {
+	var frozen []FrozenNames
+	for _, f := range u.Frozen {
+		f.UIDs = slices.DeleteFunc(slices.Clone(f.UIDs), func(s string) bool { return s == uid })
+		if len(f.UIDs) > 0 {
+			frozen = append(frozen, f)
+		}
+	}
+	u.Frozen = frozen
+}
+
 // Active reports whether the user may do anything.
 func (u User) Active() bool { return !u.Disabled && u.ErasingAt == 0 }
 
@@ -40,20 +86,33 @@ func (u User) HasBlocked(uid string) bool { return slices.Contains(u.Blocked, ui
 
 // Rename changes the names that are not nil, at the time now. nameOf returns the entry under the key of a username,
 // or nil; it is called only if the username changes in more than its case. The result holds the entries to write, by
-// key: the new username becomes the user's, and the old one is held for them. The error is ErrUsernameTaken, or that
-// of nameOf; then u must not be written.
-func (u *User) Rename(username, displayName *string, now chat.Micros,
+// key: the new username becomes the user's, and the old one is held for them.
+//
+// A user can change their username MaxRenames times within NameHold, so that they hold at most that many old names. A
+// change of case alone does not count. With operator, the change is neither limited nor counted.
+//
+// The errors are ErrUsernameTaken, ErrRenames with RetryAfter, and those of nameOf; then u must not be written.
+func (u *User) Rename(username, displayName *string, now chat.Micros, operator bool,
 	nameOf func(key string) (*Name, error)) (map[string]Name, error) {
+	old := *u
 	if displayName != nil {
 		u.DisplayName = *displayName
 	}
-	if username == nil {
-		return nil, nil
+	if username != nil {
+		u.Username = *username
 	}
-	oldKey, newKey := NameKey(u.Username), NameKey(*username)
-	u.Username = *username
+	if u.Username != old.Username || u.DisplayName != old.DisplayName {
+		old.freeze()
+		u.Frozen = old.Frozen
+	}
+	oldKey, newKey := NameKey(old.Username), NameKey(u.Username)
 	if oldKey == newKey {
 		return nil, nil
+	}
+	if !operator {
+		if err := u.countRename(now); err != nil {
+			return nil, err
+		}
 	}
 	n, err := nameOf(newKey)
 	if err != nil {
@@ -65,11 +124,23 @@ func (u *User) Rename(username, displayName *string, now chat.Micros,
 	return map[string]Name{oldKey: HeldName(u.UID, now), newKey: {UID: u.UID}}, nil
 }
 
+// countRename records a change of the username at now, or returns ErrRenames.
+func (u *User) countRename(now chat.Micros) error {
+	since := now - chat.Micros(NameHold.Microseconds())
+	recent := slices.DeleteFunc(slices.Clone(u.Renamed), func(at chat.Micros) bool { return at <= since })
+	if len(recent) >= MaxRenames {
+		return ErrRenames.WithRetry(recent[len(recent)-MaxRenames].Time().Sub(since.Time()))
+	}
+	u.Renamed = append(recent, now)
+	return nil
+}
+
 // SetBlocked makes u refuse messages of uid, or accept them again. The error is ErrBlockedFull.
 func (u *User) SetBlocked(uid string, blocked bool) error {
 	switch {
 	case !blocked:
 		u.Blocked = slices.DeleteFunc(u.Blocked, func(b string) bool { return b == uid })
+		u.thaw(uid)
 	case u.HasBlocked(uid):
 	case len(u.Blocked) >= MaxBlocked:
 		return ErrBlockedFull
@@ -192,6 +263,25 @@ type Search struct {
 	All    bool   // include users who are disabled or being deleted
 	Cursor string
 	Limit  int
+
+	// Hide, which may be nil, excludes users whom the caller may not find. It is called while the list is read, so that
+	// neither the page nor its cursor shows them.
+	Hide func(User) bool
+}
+
+// MaxScan limits the documents that are read for one page of a search, unless the page itself has more. If it is
+// reached, the page is short, and its cursor continues the search.
+const MaxScan = 250
+
+// Reads returns the number of documents that s usually reads at most. It is more than a page and one if the list has
+// to read users to know whether they match. (Users whom Hide excludes are not included.)
+func (s Search) Reads() int {
+	page := PageSize(s.Limit) + 1
+	q := ParseQuery(s.Prefix)
+	if len(q.Words) > 1 || len(q.Words) == 1 && q.Term != q.Words[0] {
+		return max(page, MaxScan)
+	}
+	return page
 }
 
 // Users is the directory.
@@ -212,8 +302,8 @@ type Users interface {
 	Search(ctx context.Context, s Search) ([]User, string, error)
 
 	// Rename changes the names that are not nil and returns the result. A username that is given up stays reserved for
-	// the same user for NameHold; then anybody may take it. ErrUsernameTaken.
-	Rename(ctx context.Context, uid string, username, displayName *string, now chat.Micros) (User, error)
+	// the same user for NameHold; then anybody may take it. See User.Rename for operator. ErrUsernameTaken, ErrRenames.
+	Rename(ctx context.Context, uid string, username, displayName *string, now chat.Micros, operator bool) (User, error)
 
 	// SetBlocked makes uid refuse messages of other, or accept them again. ErrBlockedFull.
 	SetBlocked(ctx context.Context, uid, other string, blocked bool) (User, error)
@@ -250,6 +340,9 @@ type Users interface {
 // NameHold is how long a username stays reserved after its user changed it or was deleted, so that nobody can assume
 // the name of somebody whom others still trust.
 const NameHold = 30 * 24 * time.Hour
+
+// MaxRenames is the number of times that a user can change their username within NameHold.
+const MaxRenames = 2
 
 // Erased is the mark that a deleted user leaves. It says that their messages must not be saved if they arrive late.
 type Erased struct {

@@ -51,7 +51,7 @@ func TestUserRename(t *testing.T) {
 		{what: "failing lookup", username: name("Countess"), lookup: failure, err: failure},
 	} {
 		u := store.User{UID: "a", Username: "Ada", DisplayName: "Ada L."}
-		entries, err := u.Rename(tt.username, tt.display, t0, func(key string) (*store.Name, error) {
+		entries, err := u.Rename(tt.username, tt.display, t0, true, func(key string) (*store.Name, error) {
 			if key != "countess" {
 				t.Errorf("%s: the entry of %q is looked up", tt.what, key)
 			}

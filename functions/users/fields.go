@@ -10,7 +10,6 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
-	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -21,10 +20,6 @@ const (
 	MaxDisplayName = 50
 	MaxEmail       = 254 // RFC 5321 §4.5.3.1.3, without the brackets
 )
-
-// reserved lists usernames with which a stranger could pose as the operator of the chat.
-var reserved = []string{"admin", "administrator", "root", "superuser", "support", "help", "system", "security",
-	"moderator", "operator", "staff", "official", "phoenix", "phoenixchat", "phoenix-chat", "phoenix.chat", "phoenix_chat"}
 
 // common lists passwords of at least eight characters that attackers try first.
 var common = []string{"password", "password1", "password12", "password123", "passw0rd", "p@ssw0rd", "p@ssword",
@@ -69,7 +64,7 @@ func (f Signup) check() (Signup, error) {
 	check(fields, "email", checkEmail(f.Email))
 	check(fields, "username", checkUsername(f.Username, f.Operator))
 	check(fields, "password", checkPassword(f))
-	tidy, msg := tidyName(f.DisplayName)
+	tidy, msg := tidyName(f.DisplayName, f.Operator)
 	check(fields, "display_name", msg)
 	f.DisplayName = tidy
 	return f, invalid(fields)
@@ -106,11 +101,11 @@ func checkUsername(name string, operator bool) string {
 			return "Use only the letters a to z, digits, dots, hyphens and underscores."
 		}
 	}
-	if !operator && slices.Contains(reserved, store.NameKey(name)) {
-		return "This username is reserved. Choose another."
-	}
 	if !letter(name[0]) || !letter(name[len(name)-1]) {
 		return "Start and end with a letter or a digit."
+	}
+	if !operator && imitates(name) {
+		return "This username is reserved. Choose another."
 	}
 	return ""
 }
@@ -133,28 +128,40 @@ func checkPassword(f Signup) string {
 	return ""
 }
 
+// CheckNames checks the names that are not nil, as a user may choose them. It returns them as they are stored, or a
+// problem with a message per invalid field.
+func CheckNames(username, displayName *string) (_, _ *string, err error) {
+	fields := map[string]string{}
+	if username != nil {
+		check(fields, "username", checkUsername(*username, false))
+	}
+	if displayName != nil {
+		tidy, msg := tidyName(*displayName, false)
+		check(fields, "display_name", msg)
+		displayName = &tidy
+	}
+	return username, displayName, invalid(fields)
+}
+
 // tidyName returns a display name in the form NFC, with its white space collapsed, or a message that says what is
-// wrong with it.
-func tidyName(name string) (string, string) {
-	if !utf8.ValidString(name) {
+// wrong with it. An operator may choose a reserved name.
+func tidyName(name string, operator bool) (string, string) {
+	if !utf8.ValidString(name) || hasHidden(name) {
 		return "", "This name contains characters that are not allowed."
 	}
-	visible := false
-	for _, r := range name {
-		// Format characters (Cf) such as bidi overrides could make one name look like another, or reverse the text around
-		// it. Zero-width joiners are part of many scripts and emoji.
-		if unicode.Is(unicode.Cc, r) && !unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) && r != '\u200c' && r != '\u200d' &&
-			!tagRune(r) {
-			return "", "This name contains characters that are not allowed."
-		}
-		visible = visible || unicode.IsGraphic(r) && !unicode.IsSpace(r) && !blank(r)
-	}
+	visible := strings.ContainsFunc(name, func(r rune) bool {
+		return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.Is(unicode.Mn, r) && !blank(r) && !ignorable(r)
+	})
 	name = strings.Join(strings.Fields(norm.NFC.String(name)), " ")
 	switch {
 	case !visible:
 		return "", "Enter a name that is visible to others."
 	case utf8.RuneCountInString(name) > MaxDisplayName:
 		return "", "Use at most 50 characters."
+	case hasBadge(name):
+		return "", "Choose a name without check marks and shields, which could be mistaken for a badge."
+	case !operator && imitates(name):
+		return "", "This name is reserved. Choose another."
 	}
 	return name, ""
 }
@@ -163,12 +170,4 @@ func tidyName(name string) (string, string) {
 func oneRune(s string) bool {
 	first, _ := utf8.DecodeRuneInString(s)
 	return strings.TrimLeft(s, string(first)) == ""
-}
-
-// tagRune reports whether r is a tag character, as in flag emoji.
-func tagRune(r rune) bool { return r >= 0xe0020 && r <= 0xe007f }
-
-// blank reports whether r is a letter that is invisible: a Hangul filler or the empty Braille pattern.
-func blank(r rune) bool {
-	return r == '\u115f' || r == '\u1160' || r == '\u3164' || r == '\uffa0' || r == '\u2800'
 }

@@ -94,14 +94,14 @@ func (s *Service) Rename(ctx context.Context, uid string, username, displayName 
 		check(fields, "username", checkUsername(*username, operator))
 	}
 	if displayName != nil {
-		tidy, msg := tidyName(*displayName)
+		tidy, msg := tidyName(*displayName, operator)
 		check(fields, "display_name", msg)
 		displayName = &tidy
 	}
 	if err := invalid(fields); err != nil {
 		return store.User{}, err
 	}
-	u, err := s.deps.Store.Rename(ctx, uid, username, displayName, s.now())
+	u, err := s.deps.Store.Rename(ctx, uid, username, displayName, s.now(), operator)
 	if err != nil {
 		return u, err
 	}

@@ -77,6 +77,7 @@ locals {
     DEAD_LETTER_TOPIC        = google_pubsub_topic.dead_letters.name
     DEAD_LETTER_SUBSCRIPTION = google_pubsub_subscription.dead_letters.name
     SIGNUPS_HOURLY           = tostring(var.signups_hourly)
+    PEOPLE_LISTED_PER_HOUR   = tostring(var.people_listed_hourly)
     PROXIES                  = tostring(var.trusted_proxies)
     LOG_LEVEL                = var.log_level
   } : name => value if value != "" }

@@ -9,8 +9,8 @@ module "me" {
   shared      = local.functions
   public      = true
 
-  # A deletion deletes every conversation of the user, and an export reads them.
-  timeout = 300
+  # A deletion deletes every conversation of the user. An export reads them, no faster than its budget allows.
+  timeout = 3600
 }
 
 resource "google_project_iam_member" "me_firestore" {

@@ -156,9 +156,9 @@ variable "realtime_max_instances" {
 }
 
 variable "function_max_instances" {
-  description = "Maximum number of instances of each HTTP function. Each handles 80 requests at the same time. It limits the cost, also during a flood of requests."
+  description = "Maximum number of instances of each HTTP function. Each handles 80 requests at the same time. It limits the cost, also during a flood of requests, and what one user gets from the allowances that each instance grants."
   type        = number
-  default     = 20
+  default     = 10
   nullable    = false
 
   validation {
@@ -188,6 +188,19 @@ variable "watched_hourly" {
 
   validation {
     condition     = var.watched_hourly >= 1 && var.watched_hourly <= 1000000 && floor(var.watched_hourly) == var.watched_hourly
+    error_message = "The number of people must be a whole number from 1 to 1,000,000."
+  }
+}
+
+variable "people_listed_hourly" {
+  description = "Maximum number of distinct people that lists and searches show one user in an hour. It slows down the copying of the whole directory."
+  type        = number
+  default     = 500
+  nullable    = false
+
+  validation {
+    condition = (var.people_listed_hourly >= 1 && var.people_listed_hourly <= 1000000 &&
+    floor(var.people_listed_hourly) == var.people_listed_hourly)
     error_message = "The number of people must be a whole number from 1 to 1,000,000."
   }
 }

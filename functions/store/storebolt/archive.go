@@ -188,6 +188,13 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string,
 		}
 		return nil
 	})
+	reads := len(page)
+	for _, c := range page {
+		if c.Read[uid] < c.LastAt {
+			reads++ // the count of its unread messages
+		}
+	}
+	store.CountRead(ctx, reads)
 	return page, next, err
 }
 
@@ -241,6 +248,7 @@ func (s *Store) Messages(ctx context.Context, conversation string, pos store.Pos
 		}
 		return nil
 	})
+	store.CountRead(ctx, len(page))
 	slices.Reverse(page)
 	return page, more, err
 }

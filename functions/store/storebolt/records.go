@@ -162,22 +162,28 @@ type limitRecord struct {
 	Ends  chat.Micros `json:"ends"`
 }
 
-// Hit implements store.Limits. Each call deletes a few windows that have ended, so that they do not accumulate.
-func (s *Store) Hit(ctx context.Context, id string, window time.Duration,
-	now chat.Micros) (n int64, ends chat.Micros, err error) {
+// Take implements store.Limits. Each call that takes something deletes a few windows that have ended, so that they do
+// not accumulate.
+func (s *Store) Take(ctx context.Context, id string, n, limit int64, window time.Duration,
+	now chat.Micros) (taken int64, ends chat.Micros, err error) {
+	store.CountRead(ctx, 1)
 	err = s.update(ctx, func(tx *bbolt.Tx) error {
 		var r limitRecord
 		if _, err := get(tx, limitCount, []byte(id), &r); err != nil {
 			return err
 		}
-		r = limitRecord(store.Window(r).Add(now, window))
-		n, ends = r.Count, r.Ends
-		if err := put(tx, limitCount, []byte(id), r); err != nil {
+		var w store.Window
+		w, taken = store.Window(r).Take(n, limit, window, now)
+		ends = w.Ends
+		if taken == 0 {
+			return nil
+		}
+		if err := put(tx, limitCount, []byte(id), limitRecord(w)); err != nil {
 			return err
 		}
 		return dropEnded(tx, id, now)
 	})
-	return n, ends, err
+	return taken, ends, err
 }
 
 // dropEnded looks at ten keys, from id on, and deletes the windows that have ended.

@@ -14,19 +14,22 @@ import (
 // Search implements store.Users.
 func (s *Store) Search(ctx context.Context, q store.Search) (page []store.User, next string, err error) {
 	q.Limit = store.PageSize(q.Limit)
+	scanned := 0
+	defer func() { store.CountRead(ctx, scanned) }()
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
-		query := store.ParseQuery(q.Prefix)
+		query, p := store.ParseQuery(q.Prefix), &pager{tx: tx, q: q}
+		defer func() { scanned = p.scanned }()
 		switch {
 		case strings.Contains(q.Prefix, "@"):
-			page, next, err = searchEmail(tx, q)
+			page, next, err = searchEmail(p)
 		case query.Term != "":
-			page, next, err = searchWord(tx, q, query)
+			page, next, err = searchWord(p, query)
 		case q.Order == store.ByNewest:
-			page, next, err = searchNewest(tx, q, byCreated)
+			page, next, err = searchNewest(p, byCreated)
 		case q.Order == store.ByActive:
-			page, next, err = searchNewest(tx, q, byActive)
+			page, next, err = searchNewest(p, byActive)
 		default:
-			page, next, err = searchName(tx, q)
+			page, next, err = searchName(p)
 		}
 		return err
 	})
@@ -35,20 +38,21 @@ func (s *Store) Search(ctx context.Context, q store.Search) (page []store.User, 
 
 // pager fills a page. It looks for one user more than fits, to know whether there is a next page.
 type pager struct {
-	tx    *bbolt.Tx
-	q     store.Search
-	page  []store.User
-	marks []store.Mark
+	tx      *bbolt.Tx
+	q       store.Search
+	page    []store.User
+	marks   []store.Mark
+	scanned int // users read
 }
 
-// add adds the user uid if the search wants them. want, which may be nil, is a further condition. It returns false
-// when enough users were found.
-func (p *pager) add(uid string, m store.Mark, want func(store.User) bool) (bool, error) {
+// add adds the user uid if the search wants them. It returns false when enough users were found.
+func (p *pager) add(uid string, m store.Mark) (bool, error) {
+	p.scanned++
 	u, err := getUser(p.tx, uid)
 	if err != nil {
 		return false, err
 	}
-	if (p.q.All || u.Active()) && (want == nil || want(u)) {
+	if (p.q.All || u.Active()) && (p.q.Hide == nil || !p.q.Hide(u)) {
 		p.page, p.marks = append(p.page, u), append(p.marks, m)
 	}
 	return len(p.page) <= p.q.Limit, nil
@@ -63,20 +67,20 @@ func (p *pager) result() ([]store.User, string, error) {
 }
 
 // searchName lists all users by name.
-func searchName(tx *bbolt.Tx, q store.Search) ([]store.User, string, error) {
+func searchName(p *pager) ([]store.User, string, error) {
 	const list = "name"
-	mark, err := store.ParseMark(q.Cursor, list)
+	mark, err := store.ParseMark(p.q.Cursor, list)
 	if err != nil {
 		return nil, "", err
 	}
-	c, p := tx.Bucket(byName).Cursor(), pager{tx: tx, q: q}
+	c := p.tx.Bucket(byName).Cursor()
 	k, _ := c.First()
 	if mark != nil {
 		k = after(c, key(mark.Text, mark.ID))
 	}
 	for ; k != nil; k, _ = c.Next() {
 		name, uid, _ := strings.Cut(string(k), "\x00")
-		if more, err := p.add(uid, store.Mark{List: list, Text: name, ID: uid}, nil); err != nil || !more {
+		if more, err := p.add(uid, store.Mark{List: list, Text: name, ID: uid}); err != nil || !more {
 			if err != nil {
 				return nil, "", err
 			}
@@ -87,20 +91,20 @@ func searchName(tx *bbolt.Tx, q store.Search) ([]store.User, string, error) {
 }
 
 // searchNewest lists all users by the number in an index, greatest first.
-func searchNewest(tx *bbolt.Tx, q store.Search, bucket []byte) ([]store.User, string, error) {
+func searchNewest(p *pager, bucket []byte) ([]store.User, string, error) {
 	list := string(bucket)
-	mark, err := store.ParseMark(q.Cursor, list)
+	mark, err := store.ParseMark(p.q.Cursor, list)
 	if err != nil {
 		return nil, "", err
 	}
-	c, p := tx.Bucket(bucket).Cursor(), pager{tx: tx, q: q}
+	c := p.tx.Bucket(bucket).Cursor()
 	k, _ := c.Last()
 	if mark != nil {
 		k = before(c, num(nil, mark.Num, mark.ID))
 	}
 	for ; k != nil; k, _ = c.Prev() {
 		n, uid := denum(k)
-		if more, err := p.add(uid, store.Mark{List: list, Num: n, ID: uid}, nil); err != nil || !more {
+		if more, err := p.add(uid, store.Mark{List: list, Num: n, ID: uid}); err != nil || !more {
 			if err != nil {
 				return nil, "", err
 			}
@@ -111,21 +115,21 @@ func searchNewest(tx *bbolt.Tx, q store.Search, bucket []byte) ([]store.User, st
 }
 
 // searchEmail lists the users whose address has a prefix, by address.
-func searchEmail(tx *bbolt.Tx, q store.Search) ([]store.User, string, error) {
-	want := strings.ToLower(strings.TrimSpace(q.Prefix))
+func searchEmail(p *pager) ([]store.User, string, error) {
+	want := strings.ToLower(strings.TrimSpace(p.q.Prefix))
 	list := "email:" + want
-	mark, err := store.ParseMark(q.Cursor, list)
+	mark, err := store.ParseMark(p.q.Cursor, list)
 	if err != nil {
 		return nil, "", err
 	}
-	c, p := tx.Bucket(byEmail).Cursor(), pager{tx: tx, q: q}
+	c := p.tx.Bucket(byEmail).Cursor()
 	k, _ := c.Seek([]byte(want))
 	if mark != nil {
 		k = after(c, key(mark.Text, mark.ID))
 	}
 	for ; bytes.HasPrefix(k, []byte(want)); k, _ = c.Next() {
 		email, uid, _ := strings.Cut(string(k), "\x00")
-		if more, err := p.add(uid, store.Mark{List: list, Text: email, ID: uid}, nil); err != nil || !more {
+		if more, err := p.add(uid, store.Mark{List: list, Text: email, ID: uid}); err != nil || !more {
 			if err != nil {
 				return nil, "", err
 			}
@@ -137,13 +141,13 @@ func searchEmail(tx *bbolt.Tx, q store.Search) ([]store.User, string, error) {
 
 // searchWord lists the users who have, for each word of the query, a word that begins with it, by name. The index is
 // sorted by word, so the keys of all matches are read. Only the records of users on the page are.
-func searchWord(tx *bbolt.Tx, q store.Search, query store.Query) ([]store.User, string, error) {
+func searchWord(p *pager, query store.Query) ([]store.User, string, error) {
 	list := "word:" + strings.Join(query.Words, " ")
-	mark, err := store.ParseMark(q.Cursor, list)
+	mark, err := store.ParseMark(p.q.Cursor, list)
 	if err != nil {
 		return nil, "", err
 	}
-	p, last := pager{tx: tx, q: q}, ""
+	tx, last := p.tx, ""
 	if mark != nil {
 		last = string(key(mark.Text, mark.ID))
 	}
@@ -154,10 +158,10 @@ func searchWord(tx *bbolt.Tx, q store.Search, query store.Query) ([]store.User, 
 		candidates = withWord(tx, w, last, candidates)
 	}
 	for {
-		found := firstWith(tx, words[common], last, q.Limit+1, candidates)
+		found := firstWith(tx, words[common], last, p.q.Limit+1, candidates)
 		for _, k := range found {
 			name, uid, _ := strings.Cut(k, "\x00")
-			more, err := p.add(uid, store.Mark{List: list, Text: name, ID: uid}, nil)
+			more, err := p.add(uid, store.Mark{List: list, Text: name, ID: uid})
 			if err != nil {
 				return nil, "", err
 			}
@@ -166,7 +170,7 @@ func searchWord(tx *bbolt.Tx, q store.Search, query store.Query) ([]store.User, 
 			}
 			last = k
 		}
-		if len(found) <= q.Limit { // otherwise some were disabled, and the page is not full yet
+		if len(found) <= p.q.Limit { // otherwise some were disabled, and the page is not full yet
 			return p.result()
 		}
 	}

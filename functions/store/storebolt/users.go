@@ -16,6 +16,7 @@ import (
 
 // User implements store.Users.
 func (s *Store) User(ctx context.Context, uid string) (u store.User, err error) {
+	store.CountRead(ctx, 1)
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		u, err = getUser(tx, uid)
 		return err
@@ -25,6 +26,7 @@ func (s *Store) User(ctx context.Context, uid string) (u store.User, err error) 
 
 // Users implements store.Users.
 func (s *Store) Users(ctx context.Context, uids []string) (map[string]store.User, error) {
+	store.CountRead(ctx, len(uids))
 	found := make(map[string]store.User, len(uids))
 	err := s.view(ctx, func(tx *bbolt.Tx) error {
 		for _, uid := range uids {
@@ -44,6 +46,7 @@ func (s *Store) Users(ctx context.Context, uids []string) (map[string]store.User
 
 // UserByEmail implements store.Users.
 func (s *Store) UserByEmail(ctx context.Context, email string) (u store.User, err error) {
+	store.CountRead(ctx, 1)
 	p := prefix(strings.ToLower(email))
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		k, _ := tx.Bucket(byEmail).Cursor().Seek(p)
@@ -58,6 +61,7 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (u store.User, er
 
 // UserByUsername implements store.Users.
 func (s *Store) UserByUsername(ctx context.Context, username string) (u store.User, err error) {
+	store.CountRead(ctx, 2) // the name's entry and the user
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		n, err := getName(tx, username)
 		if err != nil {
@@ -75,6 +79,7 @@ func (s *Store) UserByUsername(ctx context.Context, username string) (u store.Us
 // change applies f to a user and writes the result, in one transaction.
 func (s *Store) change(ctx context.Context, uid string, f func(tx *bbolt.Tx,
 	u *store.User) error) (u store.User, err error) {
+	store.CountRead(ctx, 1)
 	err = s.update(ctx, func(tx *bbolt.Tx) error {
 		old, err := getUser(tx, uid)
 		if err != nil {
@@ -92,10 +97,10 @@ func (s *Store) change(ctx context.Context, uid string, f func(tx *bbolt.Tx,
 
 // Rename implements store.Users.
 func (s *Store) Rename(ctx context.Context, uid string, username, displayName *string,
-	now chat.Micros) (store.User, error) {
+	now chat.Micros, operator bool) (store.User, error) {
 	return s.change(ctx, uid, func(tx *bbolt.Tx, u *store.User) error {
 		entry := func(key string) (*store.Name, error) { return getName(tx, key) }
-		entries, err := u.Rename(username, displayName, now, entry)
+		entries, err := u.Rename(username, displayName, now, operator, entry)
 		if err != nil {
 			return err
 		}

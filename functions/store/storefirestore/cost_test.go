@@ -164,3 +164,18 @@ func TestCostOfList(t *testing.T) {
 		t.Errorf("a conversation with an overwritten preview costs %d reads, want 2: %+v", n, list)
 	}
 }
+
+// A limit costs a read and a write while something is left of it, and only a read from then on.
+func TestCostOfLimit(t *testing.T) {
+	s, m := metered(t)
+	now := chat.MicrosOf(time.Now())
+	for i, want := range []struct{ taken, reads, writes int }{{3, 1, 1}, {1, 1, 1}, {0, 1, 0}, {0, 1, 0}} {
+		m.mu.Lock()
+		m.reads, m.writes = 0, 0
+		m.mu.Unlock()
+		taken, _, err := s.Take(t.Context(), "key", 3, 4, time.Hour, now)
+		if err != nil || int(taken) != want.taken || m.reads != want.reads || m.writes != want.writes {
+			t.Errorf("call %d takes %d with %d reads and %d writes (%v), want %+v", i, taken, m.reads, m.writes, err, want)
+		}
+	}
+}

@@ -119,6 +119,7 @@ func each(ctx context.Context, q firestore.Query, f func(*firestore.DocumentSnap
 		if err != nil {
 			return translate(err)
 		}
+		store.CountRead(ctx, 1)
 		if more, err := f(snap); err != nil || !more {
 			return translate(err)
 		}
@@ -127,6 +128,7 @@ func each(ctx context.Context, q firestore.Query, f func(*firestore.DocumentSnap
 
 // count counts the documents of q. One read is billed per thousand documents.
 func count(ctx context.Context, q firestore.Query) (int64, error) {
+	store.CountRead(ctx, 1)
 	r, err := q.NewAggregationQuery().WithCount("n").Get(ctx)
 	if err != nil {
 		return 0, translate(err)

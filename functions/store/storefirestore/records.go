@@ -119,6 +119,7 @@ func (s *Store) DeadLetter(ctx context.Context, id string) (store.DeadLetter, er
 		return store.DeadLetter{}, problem.ErrNotFound
 	}
 	snap, err := s.doc(colDeadLetters, id).Get(ctx)
+	store.CountRead(ctx, 1)
 	if err != nil {
 		return store.DeadLetter{}, translate(err)
 	}
@@ -147,17 +148,19 @@ type limitDoc struct {
 	ExpiresAt time.Time   `firestore:"expires_at"` // a TTL policy deletes the document some time later
 }
 
-// maxHitAttempts is the number of times that Hit tries to write. Each attempt that fails means that another succeeded.
-const maxHitAttempts = 50
+// maxTakeAttempts is the number of times that Take tries to write. Each attempt that fails means that another
+// succeeded.
+const maxTakeAttempts = 50
 
-// Hit implements store.Limits. It writes only if the document is still as it was read, and repeats otherwise. It uses
+// Take implements store.Limits. It writes only if the document is still as it was read, and repeats otherwise. It uses
 // no transaction, because transactions that count the same key at once each hold a read lock for which the other waits.
-func (s *Store) Hit(ctx context.Context, key string, window time.Duration,
-	now chat.Micros) (n int64, ends chat.Micros, err error) {
+func (s *Store) Take(ctx context.Context, key string, n, limit int64, window time.Duration,
+	now chat.Micros) (taken int64, ends chat.Micros, err error) {
 	ref := s.doc(colLimits, key)
-	for range maxHitAttempts {
+	for range maxTakeAttempts {
 		var d limitDoc
 		snap, err := ref.Get(ctx)
+		store.CountRead(ctx, 1)
 		exists := err == nil
 		if exists {
 			err = snap.DataTo(&d)
@@ -167,7 +170,10 @@ func (s *Store) Hit(ctx context.Context, key string, window time.Duration,
 		if err != nil {
 			return 0, 0, translate(err)
 		}
-		w := store.Window{Count: d.Count, Ends: d.Ends}.Add(now, window)
+		w, taken := store.Window{Count: d.Count, Ends: d.Ends}.Take(n, limit, window, now)
+		if taken == 0 {
+			return 0, w.Ends, nil
+		}
 		d = limitDoc{Count: w.Count, Ends: w.Ends, ExpiresAt: w.Ends.Time().Add(time.Hour)}
 		if exists {
 			_, err = ref.Update(ctx, []firestore.Update{
@@ -178,7 +184,7 @@ func (s *Store) Hit(ctx context.Context, key string, window time.Duration,
 		}
 		switch status.Code(err) {
 		case codes.OK:
-			return w.Count, w.Ends, nil
+			return taken, w.Ends, nil
 		case codes.AlreadyExists, codes.FailedPrecondition, codes.NotFound, codes.Aborted:
 			// Another call has written the document, or it was deleted after its window.
 		default:

@@ -144,6 +144,7 @@ func (s *Store) conversation(id string) *firestore.DocumentRef { return s.doc(co
 
 // get reads a document into v, and reports whether it exists.
 func get(ctx context.Context, ref *firestore.DocumentRef, v any) (bool, error) {
+	store.CountRead(ctx, 1)
 	snap, err := ref.Get(ctx)
 	return decoded(snap, err, v)
 }

@@ -30,6 +30,9 @@ type userDoc struct {
 	Blocked       []string    `firestore:"blocked"`
 	ErasingAt     chat.Micros `firestore:"erasing_at,omitempty"`
 
+	Renamed []chat.Micros       `firestore:"renamed,omitempty"`
+	Frozen  []store.FrozenNames `firestore:"frozen,omitempty"`
+
 	Email         string      `firestore:"email"`
 	EmailVerified bool        `firestore:"email_verified"`
 	EmailAt       chat.Micros `firestore:"email_at"`
@@ -46,7 +49,8 @@ func docOf(u store.User) userDoc {
 			u.DisplayName), CreatedAt: u.CreatedAt, LastActiveAt: u.LastActiveAt, Admin: u.Admin,
 		Disabled: u.Disabled, Blocked: u.Blocked, ErasingAt: u.ErasingAt,
 		Email: u.Email, EmailVerified: u.EmailVerified, EmailAt: u.EmailAt,
-		ValidAfter: u.ValidAfter, Ended: u.Ended, SignIns: u.SignIns}
+		ValidAfter: u.ValidAfter, Ended: u.Ended, SignIns: u.SignIns,
+		Renamed: u.Renamed, Frozen: u.Frozen}
 }
 
 func (d userDoc) user(uid string) store.User {
@@ -54,7 +58,8 @@ func (d userDoc) user(uid string) store.User {
 		LastActiveAt: d.LastActiveAt,
 		Admin:        d.Admin, Disabled: d.Disabled, Blocked: d.Blocked, ErasingAt: d.ErasingAt,
 		Email: d.Email, EmailVerified: d.EmailVerified, EmailAt: d.EmailAt,
-		ValidAfter: d.ValidAfter, Ended: d.Ended, SignIns: d.SignIns}
+		ValidAfter: d.ValidAfter, Ended: d.Ended, SignIns: d.SignIns,
+		Renamed: d.Renamed, Frozen: d.Frozen}
 }
 
 // userFrom decodes a document of the collection users.
@@ -89,6 +94,7 @@ func (s *Store) Users(ctx context.Context, uids []string) (map[string]store.User
 	for i, uid := range uids {
 		refs[i] = s.doc(colUsers, uid)
 	}
+	store.CountRead(ctx, len(refs))
 	snaps, err := s.client.GetAll(ctx, refs)
 	if err != nil {
 		return nil, translate(err)
@@ -149,6 +155,7 @@ func pathSafe(id string) bool {
 func (s *Store) change(ctx context.Context, uid string, f func(tx *firestore.Transaction,
 	u *store.User) error) (u store.User, err error) {
 	err = s.transact(ctx, func(tx *firestore.Transaction) error {
+		store.CountRead(ctx, 1)
 		var d userDoc
 		ok, err := getIn(tx, s.doc(colUsers, uid), &d)
 		if err != nil {
@@ -168,10 +175,13 @@ func (s *Store) change(ctx context.Context, uid string, f func(tx *firestore.Tra
 
 // Rename implements store.Users.
 func (s *Store) Rename(ctx context.Context, uid string, username, displayName *string,
-	now chat.Micros) (store.User, error) {
+	now chat.Micros, operator bool) (store.User, error) {
 	return s.change(ctx, uid, func(tx *firestore.Transaction, u *store.User) error {
-		entry := func(key string) (*store.Name, error) { return s.nameIn(tx, key) }
-		entries, err := u.Rename(username, displayName, now, entry)
+		entry := func(key string) (*store.Name, error) {
+			store.CountRead(ctx, 1)
+			return s.nameIn(tx, key)
+		}
+		entries, err := u.Rename(username, displayName, now, operator, entry)
 		if err != nil {
 			return err
 		}
@@ -322,10 +332,6 @@ func (s *Store) CountUsers(ctx context.Context, since chat.Micros) (all, active 
 	return all, active, err
 }
 
-// maxScan limits the documents that are read for one page of a search. If it is reached, the page is short, and its
-// cursor continues the search.
-const maxScan = 1000
-
 // Search implements store.Users.
 func (s *Store) Search(ctx context.Context, q store.Search) ([]store.User, string, error) {
 	limit := store.PageSize(q.Limit)
@@ -334,7 +340,7 @@ func (s *Store) Search(ctx context.Context, q store.Search) ([]store.User, strin
 		list  string
 		fq    firestore.Query
 		value = func(u store.User) (string, int64) { return store.Fold(u.DisplayName), 0 }
-		want  = func(u store.User) bool { return q.All || u.Active() }
+		want  = func(u store.User) bool { return (q.All || u.Active()) && (q.Hide == nil || !q.Hide(u)) }
 	)
 	switch {
 	case strings.Contains(q.Prefix, "@"):
@@ -348,7 +354,8 @@ func (s *Store) Search(ctx context.Context, q store.Search) ([]store.User, strin
 		} else {
 			fq = s.query(usersByWord, nil, false, query.Term)
 		}
-		want = func(u store.User) bool { return (q.All || u.Active()) && query.Matches(u) }
+		found := want
+		want = func(u store.User) bool { return found(u) && query.Matches(u) }
 	case q.Order == store.ByNewest:
 		list, fq = "newest", s.query(allUsersByNewest, nil)
 		value = func(u store.User) (string, int64) { return "", int64(u.CreatedAt) }
@@ -377,9 +384,12 @@ func (s *Store) Search(ctx context.Context, q store.Search) ([]store.User, strin
 				return nil, "", err
 			}
 		}
-		got := 0
+		got, most := 0, limit+1-len(page)
+		if scanned > 0 {
+			most = min(most, store.MaxScan-scanned)
+		}
 		full := false
-		err := each(ctx, next.Limit(limit+1), func(snap *firestore.DocumentSnapshot) (bool, error) {
+		err := each(ctx, next.Limit(most), func(snap *firestore.DocumentSnapshot) (bool, error) {
 			got++
 			if len(page) == limit {
 				full = true
@@ -401,9 +411,9 @@ func (s *Store) Search(ctx context.Context, q store.Search) ([]store.User, strin
 		}
 		scanned += got
 		switch {
-		case !full && got <= limit:
+		case got < most:
 			return page, "", nil
-		case full, scanned >= maxScan:
+		case full, scanned >= store.MaxScan:
 			return page, mark.Cursor(), nil
 		}
 	}

@@ -87,9 +87,9 @@ func testErase(t *testing.T, s store.Store) {
 	equal(t, "who is left", uids(all), []string{"ada", "bob", "cyd"})
 
 	name := "Eve"
-	_, err = s.Rename(ctx, "bob", &name, nil, t0+30*day)
+	_, err = s.Rename(ctx, "bob", &name, nil, t0+30*day, false)
 	mustBe(t, err, store.ErrUsernameTaken)
-	_, err = s.Rename(ctx, "bob", &name, nil, t0+31*day)
+	_, err = s.Rename(ctx, "bob", &name, nil, t0+31*day, false)
 	must(t, err)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,32 +76,43 @@ func testDeadLetters(t *testing.T, s store.Store) {
 
 func testLimits(t *testing.T, s store.Store) {
 	ctx := context.Background()
-	hit := func(key string, now chat.Micros) (int64, chat.Micros) {
+	take := func(key string, n, limit int64, now chat.Micros) (int64, chat.Micros) {
 		t.Helper()
-		n, ends, err := s.Hit(ctx, key, time.Minute, now)
+		taken, ends, err := s.Take(ctx, key, n, limit, time.Minute, now)
 		must(t, err)
-		return n, ends
+		return taken, ends
 	}
 	for i := range 3 {
-		n, ends := hit("a", t0+chat.Micros(i)*second)
-		equal(t, "the count", n, int64(i+1))
+		n, ends := take("a", 2, 7, t0+chat.Micros(i)*second)
+		equal(t, "the number taken", n, int64(2))
 		equal(t, "the end of the window", ends, t0+60*second)
 	}
-	n, _ := hit("b", t0)
-	equal(t, "the count of another key", n, int64(1))
-	n, ends := hit("a", t0+60*second)
-	equal(t, "the count of the next window", n, int64(1))
+	n, _ := take("a", 2, 7, t0+3*second)
+	equal(t, "the number taken, with one left", n, int64(1))
+	n, ends := take("a", 2, 7, t0+4*second)
+	equal(t, "the number taken, with none left", n, int64(0))
+	equal(t, "the end of the window", ends, t0+60*second)
+	n, _ = take("a", 9, 5, t0+4*second) // the limit is lower now
+	equal(t, "the number taken beyond the limit", n, int64(0))
+	n, _ = take("b", 1, 1, t0)
+	equal(t, "the number taken of another key", n, int64(1))
+	n, ends = take("a", 2, 7, t0+60*second)
+	equal(t, "the number taken of the next window", n, int64(2))
 	equal(t, "the end of the next window", ends, t0+120*second)
+	n, _ = take("none", 1, 0, t0)
+	equal(t, "the number taken of nothing", n, int64(0))
 
 	var wg sync.WaitGroup
+	var all atomic.Int64
 	for range 12 {
 		wg.Go(func() {
-			if _, _, err := s.Hit(ctx, "c", time.Minute, t0); err != nil {
+			n, _, err := s.Take(ctx, "c", 3, 25, time.Minute, t0)
+			if err != nil {
 				t.Error(err)
 			}
+			all.Add(n)
 		})
 	}
 	wg.Wait()
-	n, _ = hit("c", t0)
-	equal(t, "the count of twelve at once and one more", n, int64(13))
+	equal(t, "the number that twelve at once took", all.Load(), int64(25))
 }

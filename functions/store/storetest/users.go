@@ -11,6 +11,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -36,7 +37,7 @@ func testUsers(t *testing.T, s store.Store) {
 	equal(t, "the user by address", u.UID, "bob")
 	for _, err := range []error{
 		errOf(s.User(ctx, "nobody")), errOf(s.UserByUsername(ctx, "nobody")), errOf(s.UserByEmail(ctx, "bob@example.or")),
-		errOf(s.Rename(ctx, "nobody", nil, nil, t0)), errOf(s.SetBlocked(ctx, "nobody", "Ada", true)),
+		errOf(s.Rename(ctx, "nobody", nil, nil, t0, false)), errOf(s.SetBlocked(ctx, "nobody", "Ada", true)),
 		errOf(s.SetAdmin(ctx, "nobody", true, true)), errOf(s.SetDisabled(ctx, "nobody", true)),
 		errOf(s.EndSessions(ctx, "nobody", t0)), errOf(s.BeginErase(ctx, "nobody", t0)),
 	} {
@@ -52,7 +53,7 @@ func testRename(t *testing.T, s store.Store) {
 	addUser(t, s, "ada", "Ada", t0)
 	addUser(t, s, "bob", "Bob", t0)
 	name, display := "Countess", "Ada King"
-	u, err := s.Rename(ctx, "ada", &name, &display, t0)
+	u, err := s.Rename(ctx, "ada", &name, &display, t0, false)
 	must(t, err)
 	equal(t, "the username", u.Username, name)
 	equal(t, "the display name", u.DisplayName, display)
@@ -67,23 +68,147 @@ func testRename(t *testing.T, s store.Store) {
 
 	// The old username is held, but the user may take it again.
 	old := "ada"
-	_, err = s.Rename(ctx, "bob", &old, nil, t0+29*day)
+	_, err = s.Rename(ctx, "bob", &old, nil, t0+29*day, false)
 	mustBe(t, err, store.ErrUsernameTaken)
 	_, err = s.Reserve(ctx, "x@example.org", "ada", "x", "a", t0+29*day, time.Minute)
 	mustBe(t, err, store.ErrUsernameTaken)
-	_, err = s.Rename(ctx, "ada", &old, nil, t0+2*day)
+	_, err = s.Rename(ctx, "ada", &old, nil, t0+2*day, false)
 	must(t, err)
-	_, err = s.Rename(ctx, "ada", &name, nil, t0+3*day)
+	_, err = s.Rename(ctx, "ada", &name, nil, t0+31*day, false)
 	must(t, err)
-	_, err = s.Rename(ctx, "bob", &old, nil, t0+34*day)
+	_, err = s.Rename(ctx, "bob", &old, nil, t0+62*day, false)
 	must(t, err)
 	// Only the case changes.
 	upper := "ADA"
-	u, err = s.Rename(ctx, "bob", &upper, nil, t0+35*day)
+	u, err = s.Rename(ctx, "bob", &upper, nil, t0+63*day, false)
 	must(t, err)
 	equal(t, "the username", u.Username, "ADA")
 	_, err = s.UserByUsername(ctx, "ada")
 	must(t, err)
+}
+
+// Two changes of the username are possible in 30 days. Neither the display name, nor the case, nor what an operator
+// changes counts.
+func testRenames(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	addUser(t, s, "ada", "Ada", t0)
+	rename := func(name string, at chat.Micros, operator bool) error {
+		_, err := s.Rename(ctx, "ada", &name, nil, at, operator)
+		return err
+	}
+	must(t, rename("ada1", t0, false))
+	must(t, rename("ADA1", t0+second, false))
+	must(t, rename("ada2", t0+2*day, false))
+	display := "Countess"
+	_, err := s.Rename(ctx, "ada", nil, &display, t0+3*day, false)
+	must(t, err)
+	err = rename("ada3", t0+29*day, false)
+	mustBe(t, err, store.ErrRenames)
+	equal(t, "the time to wait", problem.Of(err).RetryAfter, 24*time.Hour)
+	mustBe(t, rename("ada", t0+29*day, false), store.ErrRenames) // nor back to a name that is held for them
+	if _, err := s.UserByUsername(ctx, "ada3"); !errors.Is(err, problem.ErrNotFound) {
+		t.Errorf("a refused change has taken the name: %v", err)
+	}
+	u, err := s.UserByUsername(ctx, "ada2")
+	must(t, err)
+	equal(t, "the user after a refused change", u.UID, "ada")
+	must(t, rename("ada4", t0+29*day, true))
+	must(t, rename("ada5", t0+30*day, false)) // the first change is 30 days old
+	mustBe(t, rename("ada6", t0+31*day, false), store.ErrRenames)
+	must(t, rename("ada7", t0+32*day, false))
+}
+
+// People whom a user has blocked go on seeing the names that the user had then.
+func testFrozenNames(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	addUser(t, s, "ada", "Ada", t0)
+	sees := func(uid, username, display string) {
+		t.Helper()
+		u, err := s.User(ctx, "ada")
+		must(t, err)
+		gotName, gotDisplay := u.NamesFor(uid)
+		equal(t, uid+" sees", []string{gotName, gotDisplay}, []string{username, display})
+	}
+	block := func(uid string, blocked bool) {
+		t.Helper()
+		_, err := s.SetBlocked(ctx, "ada", uid, blocked)
+		must(t, err)
+	}
+	rename := func(username, display string) {
+		t.Helper()
+		_, err := s.Rename(ctx, "ada", &username, &display, t0, true)
+		must(t, err)
+	}
+	block("eve", true)
+	sees("eve", "ada", "Ada")
+	rename("ada2", "Ada the second")
+	block("mallory", true)
+	rename("ada3", "Ada the third")
+	sees("eve", "ada", "Ada")
+	sees("mallory", "ada2", "Ada the second")
+	sees("bob", "ada3", "Ada the third")
+	block("eve", false)
+	sees("eve", "ada3", "Ada the third")
+	block("eve", true)
+	rename("ada4", "Ada the fourth")
+	sees("eve", "ada3", "Ada the third")
+	sees("mallory", "ada2", "Ada the second")
+}
+
+// A search passes over users whom it must not show, and its cursor does not name them.
+func testSearchHidden(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	for i := range 9 {
+		addUser(t, s, fmt.Sprintf("u%d", i), fmt.Sprintf("Common %d", i), t0)
+	}
+	hide := func(u store.User) bool { return u.UID == "u2" || u.UID == "u3" || u.UID == "u8" }
+	for _, prefix := range []string{"", "com"} {
+		for limit := 1; limit <= 9; limit++ {
+			got := everything(t, func(c string) ([]store.User, string, error) {
+				if mark, err := store.ParseMark(c, "name"); err == nil && mark != nil && hide(store.User{UID: mark.ID}) {
+					t.Errorf("the cursor names %s", mark.ID)
+				}
+				return s.Search(ctx, store.Search{Prefix: prefix, Cursor: c, Limit: limit, Hide: hide})
+			})
+			equal(t, fmt.Sprintf("%q in pages of %d", prefix, limit), uids(got), []string{"u0", "u1", "u4", "u5", "u6", "u7"})
+		}
+	}
+}
+
+// A call counts the documents that it reads, also those that it does not return.
+func testMeter(t *testing.T, s store.Store) {
+	for i := range 5 {
+		addUser(t, s, fmt.Sprintf("u%d", i), "Same Name", t0+chat.Micros(i))
+	}
+	must(t, s.Save(context.Background(), []delivery.Delivered{message("u0", "u1", t0, "a"), message("u0", "u1", t0+1, "b"),
+		message("u2", "u1", t0+2, "c")}, nil))
+	reads := func(what string, want int64, call func(ctx context.Context) error) {
+		t.Helper()
+		ctx, m := store.WithMeter(context.Background())
+		must(t, call(ctx))
+		if m.Read() != want {
+			t.Errorf("%s: %d documents, want %d", what, m.Read(), want)
+		}
+	}
+	reads("a user", 1, func(ctx context.Context) error { return errOf(s.User(ctx, "u1")) })
+	reads("users", 3, func(ctx context.Context) error { return errOf(s.Users(ctx, []string{"u1", "u2", "nobody"})) })
+	reads("a user by name", 2, func(ctx context.Context) error { return errOf(s.UserByUsername(ctx, "u1")) })
+	reads("a page and one", 3, func(ctx context.Context) error {
+		_, _, err := s.Search(ctx, store.Search{Limit: 2})
+		return err
+	})
+	reads("a list of the hidden", 5, func(ctx context.Context) error {
+		_, _, err := s.Search(ctx, store.Search{Limit: 9, Hide: func(store.User) bool { return true }})
+		return err
+	})
+	reads("conversations", 4, func(ctx context.Context) error { // two documents and two counts
+		_, _, err := s.Conversations(ctx, "u1", "", 10)
+		return err
+	})
+	reads("messages", 2, func(ctx context.Context) error {
+		_, _, err := s.Messages(ctx, "u0~u1", store.Position{}, 10)
+		return err
+	})
 }
 
 func testBlocked(t *testing.T, s store.Store) {

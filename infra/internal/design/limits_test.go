@@ -51,6 +51,23 @@ func TestLimits(t *testing.T) {
 	}
 	day := 24 * time.Hour
 
+	budgets := map[string]string{"read": "%s documents, and", "people": "(a setting) | %s | 1 h",
+		"profile": "the own names | %s | 1 h", "display-name": "case of the username | %s | 1 day", "export": "exports | %s | 1 day",
+		"export-read": "read by exports | %s | 1 min", "safety": "blocking, unblocking | %s | 1 min",
+		"leave": "leaving | %s | 1 min"}
+	var httpLimits []string
+	for _, b := range api.Budgets() {
+		limit := b.Shared
+		if b.Name == "people" {
+			limit = api.DefaultPeopleListed
+		}
+		if phrase := budgets[b.Name]; phrase != "" {
+			httpLimits = append(httpLimits, fmt.Sprintf(phrase, thousands(limit)))
+		} else if b.Name != "ask-export" { // calls that are refused before they count as an export
+			t.Errorf("the budget %s is not compared with the page", b.Name)
+		}
+	}
+
 	for n, phrases := range map[int][]string{
 		2: {
 			fmt.Sprintf("no banner appears for gaps under %d s", browser(t, tabs+"status.ts", "QUIET_GAP_MS")/1000),
@@ -170,15 +187,20 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("%d h for past days and %d s for recent", every(time.Hour, "functions/api", "countOld"),
 				every(time.Second, "functions/api", "countFresh")),
 		},
-		8: {
+		8: append(httpLimits,
 			fmt.Sprintf("JSON in (≤ %d KiB)", number("functions/api", "maxBody")>>10),
 			fmt.Sprintf("A call has %d s;", every(time.Second, "functions/api", "timeLimit")),
 			fmt.Sprintf("have %d min.", every(time.Minute, "functions/api", "longTimeLimit")),
+			fmt.Sprintf("which is paced, has %d min.", every(time.Minute, "functions/api", "exportTimeLimit")),
+			fmt.Sprintf("or %d times as many per /24", number("functions/api", "farSignups")),
+			fmt.Sprintf("at most %d documents for a page", store.MaxScan),
+			fmt.Sprintf("| changes of the username | %d | %d days |", store.MaxRenames, store.NameHold/day),
+			fmt.Sprintf("and %d per call | %s |", api.CallUnits, "1 min"),
 			fmt.Sprintf("beyond %d an hour per address", api.DefaultSignupsHourly),
 			fmt.Sprintf("a sign-in of the last %d min", every(time.Minute, "functions/api", "freshSignIn")),
-			"(at most " + thousands(number("functions/api", "maxReplay")) + ")",
+			"(at most "+thousands(number("functions/api", "maxReplay"))+")",
 			fmt.Sprintf("or %d s have passed", every(time.Second, "realtime/server", "readyAfter")),
-		},
+		),
 		9: {
 			fmt.Sprintf("exit within %.1f s", float64(number(program, "endWithin"))/float64(time.Second)),
 			// Sessions.Drain closes what is left after three quarters of its time.

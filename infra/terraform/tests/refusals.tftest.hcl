@@ -53,6 +53,7 @@ run "each_of_these" {
     stranger_messages      = 0
     stranger_bytes         = 49151
     new_people_per_day     = 0
+    people_listed_hourly   = 0
     extra_origins          = ["https://old.example.org/"]
     log_level              = "verbose"
     alert_emails           = ["ops"]
@@ -76,6 +77,7 @@ run "each_of_these" {
     var.stranger_messages,
     var.stranger_bytes,
     var.new_people_per_day,
+    var.people_listed_hourly,
     var.extra_origins,
     var.log_level,
     var.alert_emails,
@@ -102,6 +104,7 @@ run "each_of_these_too" {
     stranger_messages      = 1001
     stranger_bytes         = 524289
     new_people_per_day     = 1.5
+    people_listed_hourly   = 2.5
     extra_origins          = ["http://old.example.org"]
     alert_emails           = ["ops@example.org", "a b@example.org"]
     billing_account        = "012345"
@@ -122,6 +125,7 @@ run "each_of_these_too" {
     var.stranger_messages,
     var.stranger_bytes,
     var.new_people_per_day,
+    var.people_listed_hourly,
     var.extra_origins,
     var.alert_emails,
     var.billing_account,
