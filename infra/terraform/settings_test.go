@@ -165,7 +165,7 @@ func TestRealtimeAcceptsItsSettings(t *testing.T) {
 	const want = `{"api_base":"https://europe-west1-acme-chat.cloudfunctions.net",` +
 		`"realtime_url":"wss://chat-123456789012.europe-west1.run.app/ws",` +
 		`"firebase":{"apiKey":"a-public-key","projectId":"acme-chat","authDomain":"acme-chat.firebaseapp.com"},` +
-		`"origins":["https://chat-123456789012.europe-west1.run.app"]}`
+		`"origins":["https://chat-123456789012.europe-west1.run.app","https://old.example.org"]}`
 	if strings.TrimSpace(config) != want {
 		t.Errorf("/config.json is %s\nwant %s", config, want)
 	}

@@ -1,5 +1,11 @@
 package inbox
 
+import (
+	"context"
+
+	"github.com/phoenixchat/phoenixchat/realtime/script"
+)
+
 // Tuning holds the limits that tests change.
 type Tuning = tuning
 
@@ -11,3 +17,25 @@ func (o Options) WithTuning(t Tuning) Options {
 
 // Tuned returns Options with other limits.
 func Tuned(t Tuning) Options { return Options{tuning: t} }
+
+// Heal heals the totals of a sender at once.
+func (boxes *Inboxes) Heal(ctx context.Context, uid string) error {
+	return boxes.healTotals(ctx, boxes.senders.of(uid), uid)
+}
+
+// ScriptHashes returns the hashes that a script may have: with the common parts, with the first of them, or alone.
+func ScriptHashes(name string) []string {
+	return []string{loadInboxScript(name).Hash(), script.Load(luaFiles, "primary", name).Hash(),
+		script.Load(luaFiles, name).Hash()}
+}
+
+// Peek and Waiting run the script of this name on the inbox of uid.
+func (boxes *Inboxes) Peek(ctx context.Context, uid string) error {
+	_, err := boxes.runScript(ctx, boxes.call(peekScript, uid, true))
+	return err
+}
+
+func (boxes *Inboxes) Waiting(ctx context.Context, uid string) error {
+	_, err := boxes.runScript(ctx, boxes.call(waitingScript, uid, true))
+	return err
+}
