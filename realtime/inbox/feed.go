@@ -106,7 +106,7 @@ func (f *Feed) Receive(payload string) {
 	defer f.mu.Unlock()
 	defer f.signal()
 	if w.Hint == nil {
-		f.newest = Cursor{w.Epoch, w.Event.ID}
+		f.newest = Cursor{Epoch: w.Epoch, ID: w.Event.ID}
 	}
 	if len(f.wakes) == maxWakes || f.bytes+len(payload) > maxWakeBytes {
 		f.inboxes.counters.FeedOverflows.Add(1)
@@ -148,7 +148,7 @@ func (f *Feed) compareWithNewest(epoch string, last ID) {
 		return
 	}
 	f.inboxes.counters.Diverged.Add(1)
-	f.newest = Cursor{epoch, last}
+	f.newest = Cursor{Epoch: epoch, ID: last}
 	f.markLost()
 	f.signal()
 }

@@ -67,12 +67,38 @@ func ParseID(s string) (ID, error) {
 // Cursor identifies the last event that a device has stored: an id within one epoch of an inbox. Clients see only its
 // String.
 type Cursor struct {
-	Epoch string // "<primary epoch>.<nonce>"; contains no ':'
-	ID    ID
+	Epoch    string // "<primary epoch>.<nonce>"; contains no ':'
+	ID       ID
+	Removals Removals
 }
 
-// String returns "epoch:ms-seq".
-func (c Cursor) String() string { return c.Epoch + ":" + c.ID.String() }
+// Removals is the part of a Cursor that tells which removed messages the device has (DESIGN §5, "Withdraw"). Calls that
+// remove messages from an inbox are numbered. The device has every message up to the cursor that a call after Seen
+// removed, and every one up to Held that a call after Base, up to Seen, removed.
+type Removals struct {
+	Seen, Base uint64
+	Held       ID
+}
+
+// AllSeen returns the part of a cursor whose device has none of the messages that n calls removed.
+func AllSeen(n uint64) Removals { return Removals{Seen: n, Base: n} }
+
+// String returns "epoch:ms-seq", followed by ":seen" unless nothing was seen, and by ":base:held" if something is held.
+func (c Cursor) String() string {
+	s := c.Epoch + ":" + c.ID.String()
+	r := c.Removals
+	if r == (Removals{}) {
+		return s
+	}
+	s += ":" + strconv.FormatUint(r.Seen, 10)
+	if r != AllSeen(r.Seen) {
+		s += ":" + strconv.FormatUint(r.Base, 10) + ":" + r.Held.String()
+	}
+	return s
+}
+
+// args returns r as arguments of scripts.
+func (r Removals) args() []any { return []any{r.Seen, r.Base, r.Held.String()} }
 
 // ErrCursor reports a cursor that this server cannot have issued.
 var ErrCursor = problem.New(problem.Invalid, "cursor_invalid",
@@ -80,15 +106,30 @@ var ErrCursor = problem.New(problem.Invalid, "cursor_invalid",
 
 // ParseCursor parses the format that String writes. The error is ErrCursor with the cause.
 func ParseCursor(s string) (Cursor, error) {
-	epoch, id, ok := strings.Cut(s, ":")
-	if !ok || epoch == "" {
+	part := strings.Split(s, ":")
+	if len(part) < 2 || part[0] == "" {
 		return Cursor{}, ErrCursor.WithCause(fmt.Errorf("parse cursor %.60q: no epoch", s))
 	}
-	p, err := ParseID(id)
+	id, err := ParseID(part[1])
+	c := Cursor{Epoch: part[0], ID: id}
+	switch len(part) {
+	case 2:
+	case 3, 5:
+		var errs [3]error
+		c.Removals.Seen, errs[0] = strconv.ParseUint(part[2], 10, 53)
+		c.Removals.Base = c.Removals.Seen
+		if len(part) == 5 {
+			c.Removals.Base, errs[1] = strconv.ParseUint(part[3], 10, 53)
+			c.Removals.Held, errs[2] = ParseID(part[4])
+		}
+		err = errors.Join(err, errs[0], errs[1], errs[2])
+	default:
+		err = errors.Join(err, fmt.Errorf("parse cursor %.60q: %d parts", s, len(part)))
+	}
 	if err != nil {
 		return Cursor{}, ErrCursor.WithCause(err)
 	}
-	return Cursor{epoch, p}, nil
+	return c, nil
 }
 
 // Event is one entry of an inbox.

@@ -124,7 +124,8 @@ type tuning struct {
 	KeepFor, Compare, Probe                                 time.Duration
 	// Intervals at which a sender's totals are read again, and healed, before a send is refused, and at which the archive
 	// is asked the same question again; defaults in senders.go.
-	Refresh, Heal, Ask time.Duration
+	Refresh, Heal, Ask    time.Duration
+	PurgeAgain, PurgeTick time.Duration // defaults in withdraw_purge.go
 }
 
 func (o *Options) setDefaults() {
@@ -145,6 +146,8 @@ func (o *Options) setDefaults() {
 	t.Refresh = cmp.Or(t.Refresh, refreshEvery)
 	t.Heal = cmp.Or(t.Heal, healEvery)
 	t.Ask = cmp.Or(t.Ask, askEvery)
+	t.PurgeAgain = cmp.Or(t.PurgeAgain, purgeAgain)
+	t.PurgeTick = cmp.Or(t.PurgeTick, purgeTick)
 }
 
 // Inboxes gives access to every user's inbox.
@@ -188,6 +191,7 @@ type Counters struct {
 	OutboxFull    counter.Count // messages refused because too many of the sender wait
 	TooFast       counter.Count // messages refused because of the sender's rate over all instances
 	Asked         counter.Count // questions to the archive
+	Withdrawn     counter.Count // waiting messages removed, and refused to their senders
 	Healed        counter.Count // messages that a sender's totals counted, and that did not wait
 	Appended      counter.Count // events other than messages
 	Shed          counter.Count // receipts that a full inbox did not store

@@ -56,6 +56,8 @@ type Attachment struct {
 	Last    ID       // newest event at the time of the call
 	Settled ID       // newest settled id
 	Resumed bool     // From is the given cursor: nothing is missing, and the cursor counts as an ack
+	// Removals is how often messages were removed from the inbox.
+	Removals uint64
 }
 
 // Attach begins a device's reading at the cursor that it has stored, "" on a first visit. A cursor that is empty,
@@ -63,24 +65,26 @@ type Attachment struct {
 // nothing, and everything that is retained follows. Subscribe first, so that no event falls in between. Attach counts
 // as a use of the inbox, which postpones its expiry. It takes one round trip.
 func (boxes *Inboxes) Attach(ctx context.Context, uid, cursor string) (Attachment, error) {
-	v, err := boxes.runScript(ctx, boxes.call(attachScript, uid, true))
+	// An unreadable cursor (of an older version, or forged) is treated like one of another epoch.
+	c, _ := ParseCursor(cursor)
+	args := append([]any{c.Epoch, c.ID.String()}, c.Removals.args()...)
+	v, err := boxes.runScript(ctx, boxes.callReader(attachScript, uid, args...))
 	if err != nil {
 		return Attachment{}, err
 	}
-	r := newReply(v, 5)
+	r := newReply(v, 6)
 	epoch, floor, last, settled, first := r.str(0), r.id(1), r.id(2), r.id(3), r.id(4)
+	removals := uint64(r.int(5))
 	if err := r.failure(); err != nil {
 		return Attachment{}, err
 	}
-	a := Attachment{Epoch: epoch, Last: last, Settled: settled}
-	// An unreadable cursor (of an older version, or forged) is treated like one of another epoch.
-	c, err := ParseCursor(cursor)
-	if err == nil && c.Epoch == epoch && !floor.After(c.ID) && !c.ID.After(last) {
+	a := Attachment{Epoch: epoch, Last: last, Settled: settled, Removals: removals}
+	if c.Epoch == epoch && !floor.After(c.ID) && !c.ID.After(last) {
 		a.Resumed = true
 		a.From = Position{c, floor}
 		return a, nil
 	}
-	a.From = Position{Cursor{epoch, floor}, floor}
+	a.From = Position{Cursor{epoch, floor, AllSeen(removals)}, floor}
 	if first != (ID{}) && !first.After(floor) {
 		a.From.ID = first.previous() // receipts were shed between waiting messages, which raised the floor above them
 	}
@@ -90,7 +94,7 @@ func (boxes *Inboxes) Attach(ctx context.Context, uid, cursor string) (Attachmen
 // Page is the result of Read.
 type Page struct {
 	Events  []Event  // in order; poison entries are left out, counted and logged
-	Next    Position // where to continue; may be beyond the last of Events
+	Next    Position // where to continue; may be beyond the last of Events. Its Removals belong to all of Events
 	Last    ID       // newest event of the inbox
 	Settled ID       // newest settled id
 	More    bool     // more can be read now
@@ -108,12 +112,14 @@ func (boxes *Inboxes) Read(ctx context.Context, uid string, p Position, limit in
 	if limit <= 0 || limit > maxPage {
 		limit = maxPage
 	}
-	v, err := boxes.runScript(ctx, boxes.call(readScript, uid, true, p.Epoch, p.ID.String(), limit, maxPageBytes))
+	args := append([]any{p.Epoch, p.ID.String(), limit, maxPageBytes}, p.Removals.args()...)
+	v, err := boxes.runScript(ctx, boxes.callReader(readScript, uid, args...))
 	if err != nil {
 		return Page{}, err
 	}
-	r := newReply(v, 6)
+	r := newReply(v, 9)
 	epoch, floor, last, settled, more := r.str(0), r.id(1), r.id(2), r.id(3), r.str(4) == "1"
+	removals := Removals{uint64(r.int(6)), uint64(r.int(7)), r.id(8)}
 	events, end := boxes.entries(uid, r.list[5])
 	if err := r.failure(); err != nil {
 		return Page{}, err
@@ -121,9 +127,9 @@ func (boxes *Inboxes) Read(ctx context.Context, uid string, p Position, limit in
 	page := Page{Events: events, Last: last, Settled: settled, More: more}
 	page.NewEpoch = epoch != p.Epoch
 	page.Gap = page.NewEpoch || (floor.After(p.ID) && floor.After(p.ReportedFloor))
-	page.Next = Position{Cursor{epoch, p.ID}, p.ReportedFloor}
+	page.Next = Position{Cursor{epoch, p.ID, removals}, p.ReportedFloor}
 	if page.NewEpoch {
-		page.Next = Position{Cursor: Cursor{epoch, ID{}}}
+		page.Next = Position{Cursor: Cursor{epoch, ID{}, removals}}
 	}
 	if floor.After(page.Next.ReportedFloor) {
 		page.Next.ReportedFloor = floor
@@ -132,7 +138,7 @@ func (boxes *Inboxes) Read(ctx context.Context, uid string, p Position, limit in
 		page.Next.ID = end
 	}
 	if !more && last.After(page.Next.ID) {
-		page.Next.ID = last // the events in between were trimmed
+		page.Next.ID = last // the events in between were trimmed or withdrawn
 	}
 	return page, nil
 }

@@ -26,16 +26,22 @@ func loadInboxScript(name string) *redis.Script {
 	return script.Load(luaFiles, "primary", "inbox", name)
 }
 
+// loadReaderScript returns a script on an inbox that knows of removed messages. Its last key is removed:{uid}.
+func loadReaderScript(name string) *redis.Script {
+	return script.Load(luaFiles, "primary", "inbox", "removed", name)
+}
+
 var (
 	enqueueScript   = loadInboxScript("enqueue")
 	appendScript    = loadInboxScript("append")
-	attachScript    = loadInboxScript("attach")
-	readScript      = loadInboxScript("read")
-	unsettledScript = loadInboxScript("unsettled")
-	settleScript    = loadInboxScript("settle")
+	attachScript    = loadReaderScript("attach")
+	readScript      = loadReaderScript("read")
+	unsettledScript = loadReaderScript("unsettled")
+	settleScript    = loadReaderScript("settle")
 	peekScript      = loadInboxScript("peek")
 	waitingScript   = loadInboxScript("waiting")
-	removeScript    = loadInboxScript("remove")
+	removeScript    = loadReaderScript("remove")
+	withdrawScript  = loadReaderScript("withdraw")
 	acquaintScript  = loadInboxScript("acquaint")
 	reachScript     = script.Load(luaFiles, "reach")
 	healScript      = script.Load(luaFiles, "heal")
@@ -49,6 +55,7 @@ func pendingKey(uid string) string  { return "pending:{" + uid + "}" }
 func peersKey(uid string) string    { return "peers:{" + uid + "}" }
 func outKey(uid string) string      { return "out:{" + uid + "}" }
 func reachKey(uid string) string    { return "reach:{" + uid + "}" }
+func removedKey(uid string) string  { return "removed:{" + uid + "}" }
 func gateKey(uid string) string     { return "gate:{" + uid + "}" }
 func wakeChannel(uid string) string { return "wake:{" + uid + "}" }
 
@@ -64,6 +71,13 @@ func (boxes *Inboxes) call(sc *redis.Script, uid string, mayExceed bool, args ..
 		expire.Milliseconds(), t.MaxEntries, exceed, keepPeers.Milliseconds(), t.MaxPeers)
 	keys := []string{inboxKey(uid), metaKey(uid), pendingKey(uid), peersKey(uid)}
 	return script.Call{Script: sc, Keys: keys, Args: append(all, args...)}
+}
+
+// callReader prepares a run of a script that knows of removed messages.
+func (boxes *Inboxes) callReader(sc *redis.Script, uid string, args ...any) script.Call {
+	c := boxes.call(sc, uid, true, args...)
+	c.Keys = append(c.Keys, removedKey(uid))
+	return c
 }
 
 // freshNonce returns a random nonce, for an inbox that a script creates.

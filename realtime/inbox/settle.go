@@ -10,6 +10,17 @@ import (
 type Claim struct {
 	UID string
 	To  ID // what a device acknowledged
+
+	// Epoch and Acks are the acknowledgements that To comes from. Of the messages that were removed meanwhile, those that
+	// the devices have are queued again, after To.
+	Epoch string
+	Acks  []Ack
+}
+
+// Ack is an acknowledged cursor, without its epoch.
+type Ack struct {
+	ID       ID
+	Removals Removals
 }
 
 // Unsettled is the part of an inbox that an acknowledgement covers and that is not settled.
@@ -20,6 +31,9 @@ type Unsettled struct {
 	Events  []Event // the events in (Settled, To], of all types; poison entries are left out
 	Last    ID      // newest event of the inbox
 	Err     error
+
+	Removals uint64 // how often messages were removed from the inbox
+	Kept     bool   // whether some of these messages are kept, in case that a device has them
 }
 
 // Unsettled returns, for each claim, the list of events between the settled and the acknowledged id, cut after limit
@@ -27,7 +41,11 @@ type Unsettled struct {
 func (boxes *Inboxes) Unsettled(ctx context.Context, claims []Claim, limit int) []Unsettled {
 	calls := make([]script.Call, len(claims))
 	for i, c := range claims {
-		calls[i] = boxes.call(unsettledScript, c.UID, true, c.To.String(), limit)
+		args := []any{c.To.String(), limit, c.Epoch}
+		for _, a := range c.Acks {
+			args = append(append(args, a.ID.String()), a.Removals.args()...)
+		}
+		calls[i] = boxes.callReader(unsettledScript, c.UID, args...)
 	}
 	values, errs := boxes.runScripts(ctx, calls)
 	out := make([]Unsettled, len(claims))
@@ -35,8 +53,9 @@ func (boxes *Inboxes) Unsettled(ctx context.Context, claims []Claim, limit int) 
 		if out[i].Err = errs[i]; errs[i] != nil {
 			continue
 		}
-		r := newReply(values[i], 5)
-		u := Unsettled{Epoch: r.str(0), Settled: r.id(1), Last: r.id(2), To: c.To}
+		r := newReply(values[i], 7)
+		u := Unsettled{Epoch: r.str(0), Settled: r.id(1), Last: r.id(2), To: c.To, Removals: uint64(r.int(5)),
+			Kept: r.str(6) == "1"}
 		cut := r.str(3) == "1"
 		var end ID
 		u.Events, end = boxes.entries(c.UID, r.list[4])
@@ -82,6 +101,8 @@ type SettleResult struct {
 	Outcome Outcome
 	Settled ID // the current settled id
 	Err     error
+
+	Removals uint64 // how often messages were removed from the inbox
 }
 
 // Settle raises the settled id of each inbox, clears the messages on its list from the waiting ones, and trims,
@@ -95,7 +116,7 @@ func (boxes *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleRes
 		for _, m := range s.Messages {
 			args = append(args, m.From+"/"+m.MessageID, m.ID.String())
 		}
-		calls[i] = boxes.call(settleScript, s.UID, true, args...)
+		calls[i] = boxes.callReader(settleScript, s.UID, args...)
 	}
 	values, errs := boxes.runScripts(ctx, calls)
 	out := make([]SettleResult, len(list))
@@ -103,7 +124,7 @@ func (boxes *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleRes
 		if out[i].Err = errs[i]; errs[i] != nil {
 			continue
 		}
-		r := newReply(values[i], 2)
+		r := newReply(values[i], 3)
 		switch r.str(0) {
 		case "settled":
 			out[i].Outcome = SettleDone
@@ -112,7 +133,7 @@ func (boxes *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleRes
 		case "epoch":
 			out[i].Outcome = SettleEpoch
 		}
-		out[i].Settled = r.id(1)
+		out[i].Settled, out[i].Removals = r.id(1), uint64(r.int(2))
 		out[i].Err = r.failure()
 	}
 	return out
@@ -122,7 +143,7 @@ func (boxes *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleRes
 // whether it deleted the inbox.
 func (boxes *Inboxes) Remove(ctx context.Context, uid, epoch string, last ID) (bool, error) {
 	c := boxes.call(removeScript, uid, true, epoch, last.String())
-	c.Keys = append(c.Keys, reachKey(uid))
+	c.Keys = append(c.Keys, reachKey(uid), removedKey(uid))
 	v, err := boxes.runScript(ctx, c)
 	n, _ := v.(int64)
 	return n == 1, err

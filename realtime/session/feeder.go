@@ -110,6 +110,7 @@ func (f *feeder) catchUp() {
 				f.after(rand.N(f.deps.ResyncOver), func() { f.goaway(wire.GoawayResync, f.deps.GoawayWithin) })
 			}
 		}
+		f.pos.Removals = page.Next.Removals
 		for _, e := range page.Events {
 			if f.isPoison(e) {
 				f.pos = f.pos.AdvanceTo(e)
@@ -167,7 +168,7 @@ func (f *feeder) sendEvent(e inbox.Event) bool {
 	}
 	pos := f.pos.AdvanceTo(e)
 	// Recorded before push, because the ack can arrive as soon as the writer has the frame.
-	f.window.Sent(pos.Epoch, e)
+	f.window.Sent(pos.Cursor, e)
 	if !f.push(wire.EventFrame{Cursor: pos.Cursor.String(), Event: e.Data}) {
 		return false
 	}

@@ -50,7 +50,7 @@ func BenchmarkWindow(b *testing.B) {
 	n := uint64(0)
 	for b.Loop() {
 		n++
-		w.Sent("e", inbox.Event{ID: inbox.ID{Ms: n}, Type: "message", Data: data})
+		w.Sent(inbox.Cursor{Epoch: "e"}, inbox.Event{ID: inbox.ID{Ms: n}, Type: "message", Data: data})
 		w.Ack(inbox.Cursor{Epoch: "e", ID: inbox.ID{Ms: n}})
 	}
 }

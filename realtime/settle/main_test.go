@@ -194,7 +194,7 @@ func (d *device) receive() []inbox.Event {
 			d.t.Fatal(err)
 		}
 		for _, e := range p.Events {
-			d.w.Sent(p.Next.Epoch, e)
+			d.w.Sent(p.Next.Cursor, e)
 		}
 		fresh = append(fresh, p.Events...)
 		d.pos = p.Next

@@ -85,7 +85,7 @@ func (it *item) cut(k int, err error) {
 		it.err = err
 		return
 	}
-	it.to = it.messages[k-1].ID
+	it.to, it.short = it.messages[k-1].ID, true
 	it.messages, it.delivered = it.messages[:k], it.delivered[:k]
 }
 

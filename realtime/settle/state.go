@@ -24,6 +24,12 @@ type inboxState struct {
 	events    []event
 	bytes     int
 
+	// Messages can be removed from the inbox while they wait (DESIGN §5, "Withdraw"). A device may have one of them: then
+	// its ack must bring the message back.
+	removals uint64                      // how often messages were removed, as last heard from Redis
+	gone     uint64                      // of these removals no message is kept any more
+	acks     map[inbox.Removals]inbox.ID // newest ack of each kind of cursor, until it is settled
+
 	readMarks map[string]*readMark // that wait, by conversation
 
 	due      time.Time     // when the next flush should include this state
@@ -49,7 +55,7 @@ func (s *Settler) addWindow(key inboxKey, from inbox.ID) *inboxState {
 	st := s.states[key]
 	if st == nil {
 		st = &inboxState{s: s, inboxKey: key, base: from, top: from, readMarks: map[string]*readMark{},
-			changed: make(chan struct{})}
+			acks: map[inbox.Removals]inbox.ID{}, changed: make(chan struct{})}
 		s.states[key] = st
 	} else if st.stale {
 		st.becomeCurrent(from)
@@ -76,7 +82,34 @@ func (st *inboxState) deleteIfUnused() {
 
 // waits reports whether there is something to settle or a read mark to publish.
 func (st *inboxState) waits() bool {
-	return (st.acked.After(st.settled) && !st.stale) || len(st.readMarks) > 0
+	return ((st.acked.After(st.settled) || st.mayRestore()) && !st.stale) || len(st.readMarks) > 0
+}
+
+// mayRestore reports whether an ack may bring back a removed message.
+func (st *inboxState) mayRestore() bool {
+	if st.removals <= st.gone {
+		return false
+	}
+	for r := range st.acks {
+		if r.Seen < st.removals {
+			return true
+		}
+	}
+	return false
+}
+
+// hearOfRemovals records how often messages were removed from the inbox. The events in memory may be among them, and
+// not every device whose ack covers them has them, so they are discarded.
+func (st *inboxState) hearOfRemovals(n uint64) {
+	if n <= st.removals {
+		return
+	}
+	st.removals = n
+	st.discardEvents()
+	st.base = st.top
+	if st.mayRestore() && !st.stale {
+		st.schedule(st.s.opts.gather)
+	}
 }
 
 // raiseSettled records that everything up to id is settled.
@@ -101,9 +134,14 @@ func (st *inboxState) notifyWaiters() {
 	st.changed = make(chan struct{})
 }
 
-// recordSent records that a socket which had everything up to prev was sent e.
-func (st *inboxState) recordSent(prev inbox.ID, e inbox.Event) {
+// recordSent records that a socket which had everything up to prev was sent e. seen is that of the socket's cursor.
+func (st *inboxState) recordSent(prev inbox.ID, e inbox.Event, seen uint64) {
 	if !e.ID.After(st.top) {
+		return
+	}
+	if seen < st.removals && st.removals > st.gone {
+		st.discardEvents() // e may be removed, and other sockets may be past its place without it
+		st.base, st.top = e.ID, e.ID
 		return
 	}
 	if st.base.After(prev) || prev.After(st.top) {
@@ -143,9 +181,18 @@ func (st *inboxState) covers(from, to inbox.ID) bool {
 	return !st.base.After(from) && !to.After(st.top)
 }
 
-// acknowledge records that a device has stored everything up to id, which it was sent.
-func (st *inboxState) acknowledge(id inbox.ID) {
-	if st.stale || !id.After(st.acked) {
+// acknowledge records that a device has stored everything up to id, which it was sent. r is of the acknowledged cursor.
+func (st *inboxState) acknowledge(id inbox.ID, r inbox.Removals) {
+	if st.stale {
+		return
+	}
+	if id.After(st.acked) || r.Seen < st.removals {
+		st.acks[r] = maxID(st.acks[r], id)
+		if st.mayRestore() {
+			st.schedule(st.s.opts.gather)
+		}
+	}
+	if !id.After(st.acked) {
 		return
 	}
 	from := maxID(st.acked, st.settled)
@@ -178,6 +225,7 @@ func (st *inboxState) acknowledge(id inbox.ID) {
 func (st *inboxState) becomeCurrent(from inbox.ID) {
 	st.stale = false
 	st.acked = st.settled
+	clear(st.acks)
 	st.base, st.top = from, from
 	for _, m := range st.readMarks {
 		m.after = st.settled

@@ -3,6 +3,7 @@ package settle
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -20,12 +21,17 @@ const (
 // item is the part of a flush that belongs to one state.
 type item struct {
 	state     *inboxState
-	began, to inbox.ID // the list is (began, to]
-	list      []event  // message events of the list
-	covered   bool     // list is complete, from memory
+	began, to inbox.ID                    // the list is (began, to]
+	list      []event                     // message events of the list
+	acks      map[inbox.Removals]inbox.ID // of the state, when the flush began
+	covered   bool                        // list is complete, from memory
+	short     bool                        // the flush does not cover all acks
 	messages  []inbox.SettledMessage
 	delivered []delivery.Delivered // of messages, in the same order
 	pubs      []*pubMessage        // the Pub/Sub message of each element of delivered
+
+	removals uint64 // as last heard from Redis
+	gone     uint64 // of these removals no message is kept
 
 	err    error // the state must be flushed again
 	stale  bool  // the inbox has another epoch
@@ -54,7 +60,16 @@ func (s *Settler) collect(batch []*inboxState) []*item {
 		it := &item{state: st, began: st.settled, to: st.acked, covered: true, stale: st.stale}
 		items[i] = it
 		st.due = time.Time{}
-		if st.stale || !st.acked.After(st.settled) {
+		it.acks = maps.Clone(st.acks)
+		if st.stale {
+			it.to = it.began
+			continue
+		}
+		if st.mayRestore() {
+			it.to, it.covered = maxID(st.acked, st.settled), false
+			continue
+		}
+		if !st.acked.After(st.settled) {
 			it.to = it.began
 			continue
 		}
@@ -66,7 +81,7 @@ func (s *Settler) collect(batch []*inboxState) []*item {
 				break
 			}
 			if len(it.list) == s.opts.maxMessages {
-				it.to = it.list[len(it.list)-1].id
+				it.to, it.short = it.list[len(it.list)-1].id, true
 				break
 			}
 			it.list = append(it.list, e)
@@ -87,7 +102,10 @@ func (s *Settler) readLists(ctx context.Context, items []*item) {
 		n := min(listsPerRead, len(unread))
 		claims := make([]inbox.Claim, n)
 		for i, it := range unread[:n] {
-			claims[i] = inbox.Claim{UID: it.state.uid, To: it.to}
+			claims[i] = inbox.Claim{UID: it.state.uid, To: it.to, Epoch: it.state.epoch}
+			for r, id := range it.acks {
+				claims[i].Acks = append(claims[i].Acks, inbox.Ack{ID: id, Removals: r})
+			}
 		}
 		s.counters.FromStream.Add(int64(n))
 		for i, u := range s.inboxes.Unsettled(ctx, claims, eventsPerList) {
@@ -100,7 +118,11 @@ func (s *Settler) readLists(ctx context.Context, items []*item) {
 				it.stale = true
 				continue
 			}
-			it.began, it.to = u.Settled, u.To
+			it.short = it.to.After(u.To)
+			it.began, it.to, it.removals = u.Settled, u.To, u.Removals
+			if !u.Kept {
+				it.gone = u.Removals
+			}
 			for _, e := range u.Events {
 				if e.Type == wire.EventMessage {
 					it.list = append(it.list, event{e.ID, e.Data})
@@ -206,6 +228,7 @@ func (s *Settler) settleInboxes(ctx context.Context, items []*item) {
 		for i, r := range s.inboxes.Settle(ctx, list) {
 			it := todo[i]
 			it.result = r
+			it.removals = max(it.removals, r.Removals)
 			if r.Err != nil {
 				it.err = fmt.Errorf("settle: settle inbox: %w", r.Err)
 			}
@@ -233,12 +256,27 @@ func (it *item) skipTo(settled inbox.ID) bool {
 	return true
 }
 
+// forgetAcks forgets the acks that a flush has settled. What they bring back is queued again.
+func (st *inboxState) forgetAcks(it *item) {
+	if it.err != nil || it.short {
+		return
+	}
+	for r, id := range it.acks {
+		if st.acks[r] == id {
+			delete(st.acks, r)
+		}
+	}
+}
+
 // recordResults records in the states what was settled.
 func (s *Settler) recordResults(items []*item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, it := range items {
 		st := it.state
+		st.gone = max(st.gone, it.gone)
+		st.forgetAcks(it)
+		st.hearOfRemovals(it.removals)
 		switch it.result.Outcome {
 		case inbox.SettleDone:
 			s.counters.Messages.Add(int64(len(it.messages)))

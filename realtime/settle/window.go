@@ -32,27 +32,29 @@ func (s *Settler) Open(uid string, a inbox.Attachment) *Window {
 	defer s.mu.Unlock()
 	w := &Window{s: s, sent: a.From.ID}
 	w.state = s.addWindow(inboxKey{uid, a.Epoch}, a.From.ID)
+	w.state.hearOfRemovals(a.Removals)
 	w.state.raiseSettled(a.Settled)
 	if a.Resumed {
 		w.claimed = a.From.ID
-		w.state.acknowledge(a.From.ID)
+		// Attach has brought back the removed messages that the device has.
+		w.state.acknowledge(a.From.ID, inbox.AllSeen(a.Removals))
 	}
 	return w
 }
 
-// Sent records that e, an event of the given epoch, is in the write queue of the socket or was sent. The caller must
-// record every event of any type, in order, before the device can acknowledge it. An event of another epoch discards
-// the acks of the old epoch that are not applied yet.
-func (w *Window) Sent(epoch string, e inbox.Event) {
+// Sent records that e is in the write queue of the socket or was sent, and its cursor with it. The caller must record
+// every event of any type, in order, before the device can acknowledge it. An event of another epoch discards the acks
+// of the old epoch that are not applied yet.
+func (w *Window) Sent(c inbox.Cursor, e inbox.Event) {
 	s := w.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w.closed {
 		return
 	}
-	if epoch != w.state.epoch {
+	if c.Epoch != w.state.epoch {
 		old := w.state
-		w.state = s.addWindow(inboxKey{old.uid, epoch}, inbox.ID{})
+		w.state = s.addWindow(inboxKey{old.uid, c.Epoch}, inbox.ID{})
 		s.removeWindow(old)
 		w.sent, w.claimed, w.unacked = inbox.ID{}, inbox.ID{}, nil
 	}
@@ -62,13 +64,14 @@ func (w *Window) Sent(epoch string, e inbox.Event) {
 	if w.state.stale {
 		w.state.becomeCurrent(w.sent)
 	}
-	w.state.recordSent(w.sent, e)
+	w.state.hearOfRemovals(c.Removals.Seen)
+	w.state.recordSent(w.sent, e, c.Removals.Seen)
 	w.sent = e.ID
 	if e.Type == wire.EventMessage {
 		w.unacked = append(w.unacked, e.ID)
 	}
 	if !e.ID.After(w.claimed) {
-		w.acknowledge(e.ID)
+		w.acknowledge(e.ID, c.Removals)
 	}
 }
 
@@ -90,17 +93,17 @@ func (w *Window) Ack(c inbox.Cursor) {
 		s.counters.AcksEarly.Add(1)
 		c.ID = w.sent
 	}
-	w.acknowledge(c.ID)
+	w.acknowledge(c.ID, c.Removals)
 }
 
 // acknowledge applies an ack up to id, which must not lie beyond sent. s.mu is held.
-func (w *Window) acknowledge(id inbox.ID) {
+func (w *Window) acknowledge(id inbox.ID, r inbox.Removals) {
 	n := 0
 	for n < len(w.unacked) && !w.unacked[n].After(id) {
 		n++
 	}
 	w.unacked = append(w.unacked[:0], w.unacked[n:]...)
-	w.state.acknowledge(id)
+	w.state.acknowledge(id, r)
 }
 
 // Unacked returns the number of message events that the socket was sent and its device has not acknowledged.
@@ -150,7 +153,7 @@ func (w *Window) Close(ctx context.Context) error {
 		st.schedule(within)
 	}
 	for {
-		if st.stale || (!want.After(st.settled) && len(st.readMarks) == 0) {
+		if st.stale || (!want.After(st.settled) && len(st.readMarks) == 0 && !st.mayRestore()) {
 			s.mu.Unlock()
 			return nil
 		}

@@ -54,6 +54,7 @@ local function size(entry) return #(entry[2][4] or '') end
 -- The state of the inbox, as this script found or created it. Up to floor, events may be missing.
 local nonce, last, floor, settled
 local bytes, waiting_bytes -- of all events in the stream, and of the messages among them that wait
+local removals             -- calls that removed waiting messages; see removed.lua
 local unsaved = false      -- whether this script has created the state and not yet written it; see save
 local shed = 0             -- number of receipts that were not stored
 
@@ -133,9 +134,10 @@ local function recount()
 end
 
 do
-  local meta = redis.call('HMGET', meta_key, 'nonce', 'last', 'floor', 'settled', 'bytes', 'waiting_bytes')
+  local meta = redis.call('HMGET', meta_key, 'nonce', 'last', 'floor', 'settled', 'bytes', 'waiting_bytes', 'removals')
   nonce, last, floor, settled = meta[1], meta[2], meta[3], meta[4]
   bytes, waiting_bytes = tonumber(meta[5] or 0), tonumber(meta[6] or 0)
+  removals = tonumber(meta[7] or 0)
   local exists = redis.call('EXISTS', inbox_key) == 1
   if not nonce then
     -- The inbox is new, or it was wiped or has expired: any event before now may be missing.

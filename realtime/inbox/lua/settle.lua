@@ -1,14 +1,22 @@
 -- settle raises settled to an id up to which everything is published and reported to the senders. It returns
--- {result, settled}, where result is settled, moved (another instance has settled in the meantime: read the list again)
--- or epoch (the inbox has another epoch, in which the list means nothing).
+-- {result, settled, removals}, where result is settled, moved (another instance has settled in the meantime: read the
+-- list again) or epoch (the inbox has another epoch, in which the list means nothing). A message on the list that was
+-- removed in the meantime is restored, for the owner's other devices.
 local of_epoch = ARGV[12]
 local expected = ARGV[13] -- settled when the list was read
 local to       = ARGV[14] -- end of the list
 -- ARGV[15..]: for each message on the list its field of pending and its stream id
 
-if of_epoch ~= epoch or before(last, to) then return {'epoch', settled} end
-if not before(settled, to) then return {'settled', settled} end
-if settled ~= expected then return {'moved', settled} end
+if of_epoch ~= epoch or before(last, to) then return {'epoch', settled, whole(removals)} end
+if removals > 0 then
+  for i = 16, #ARGV, 2 do
+    local value = redis.call('HGET', removed_key, ARGV[i])
+    if value then restore(ARGV[i], value) end
+  end
+  touch()
+end
+if not before(settled, to) then return {'settled', settled, whole(removals)} end
+if settled ~= expected then return {'moved', settled, whole(removals)} end
 for i = 15, #ARGV, 2 do
   local field = ARGV[i]
   local id    = ARGV[i + 1]
@@ -21,4 +29,4 @@ redis.call('HSET', meta_key, 'settled', settled)
 if not before(settled, last) then forget_waiting() end
 trim(128, 0)
 touch()
-return {'settled', settled}
+return {'settled', settled, whole(removals)}

@@ -1,7 +1,16 @@
--- unsettled returns {epoch, settled, last, more ("1" or "0"), entries in (settled, to]}.
-local to    = ARGV[12]
-local limit = tonumber(ARGV[13])
+-- unsettled returns {epoch, settled, last, more ("1" or "0"), entries in (settled, to], removals, whether removed
+-- messages are kept ("1" or "0")}. First it restores the removed messages that the devices have whose acks it gets.
+local to       = ARGV[12]
+local limit    = tonumber(ARGV[13])
+local of_epoch = ARGV[14]
+-- ARGV[15..]: for each ack its id, seen, base and held
 save()
-if not before(settled, to) then return {epoch, settled, last, '0', {}} end
+if of_epoch == epoch then
+  for i = 15, #ARGV, 4 do
+    if not before(last, ARGV[i]) then restore_held(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
+  end
+end
+local kept = removals > 0 and redis.call('HLEN', removed_key) > 1 and '1' or '0'
+if not before(settled, to) then return {epoch, settled, last, '0', {}, whole(removals), kept} end
 local entries = redis.call('XRANGE', inbox_key, '(' .. settled, to, 'COUNT', limit)
-return {epoch, settled, last, #entries == limit and '1' or '0', entries}
+return {epoch, settled, last, #entries == limit and '1' or '0', entries, whole(removals), kept}

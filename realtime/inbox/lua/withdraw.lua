@@ -1,0 +1,47 @@
+-- withdraw removes waiting messages from the middle of an inbox. Before the call, the refused events must be in the
+-- inboxes of their senders. It returns {messages, bytes} of the messages that it removed.
+--
+-- settled, last and floor do not change, so no reader takes the removed events for a gap. A message that a device of the
+-- owner may have already is kept in removed, as far as there is room: to free memory, most must really go.
+local presence_key  = KEYS[5]            -- exists if the owner is connected to an instance
+local seen_key      = KEYS[6]            -- string: when the owner was last connected, microseconds
+local keep_removed  = tonumber(ARGV[12]) -- how long removed messages are kept, ms
+local max_removed   = tonumber(ARGV[13]) -- number of messages that are kept, ...
+local max_bytes     = tonumber(ARGV[14]) -- ... and their bytes
+local presence_lag  = tonumber(ARGV[15]) -- by how much presence may lag, ms
+-- ARGV[16..]: for each message its field of pending and its stream id
+
+if unsaved then return {0, 0} end -- there is no inbox
+exceed()
+local seen_ms = now_ms
+if redis.call('EXISTS', presence_key) == 0 then
+  seen_ms = math.floor(tonumber(redis.call('GET', seen_key) or 0) / 1000) + presence_lag
+end
+local messages, removed_bytes = 0, 0
+local number = removals + 1
+for i = 16, #ARGV, 2 do
+  local field = ARGV[i]
+  local id    = ARGV[i + 1]
+  local record = redis.call('HGET', pending_key, field) or ''
+  local rest, more = string.match(record, '^%S+ (%S+ %S+ (%d+) %S+)')
+  local restored = string.find(record, ' restored', 1, true)
+  local ms = parts(id)
+  if rest and string.match(record, '^%S+') == id and not (restored and ms > now_ms - keep_removed) then
+    local entry = before(settled, id) and redis.call('XRANGE', inbox_key, id, id)[1]
+    if entry then
+      local value = whole(number) .. ' ' .. field .. ' ' .. rest .. ' ' .. entry[2][4]
+      if ms <= seen_ms and redis.call('HLEN', removed_key) <= max_removed
+        and tonumber(redis.call('HGET', removed_key, 'bytes') or 0) + #value <= max_bytes then
+        redis.call('HSET', removed_key, id, value)
+        redis.call('HINCRBY', removed_key, 'bytes', #value)
+        redis.call('PEXPIRE', removed_key, keep_removed)
+      end
+      drop(id)
+      messages, removed_bytes = messages + 1, removed_bytes + tonumber(more)
+    end
+    clear(field, id)
+  end
+end
+if messages > 0 then redis.call('HSET', meta_key, 'removals', number) end
+touch()
+return {messages, removed_bytes}
