@@ -77,6 +77,9 @@ type Accounts interface {
 	Get(ctx context.Context, uid string) (Account, error)
 	ByEmail(ctx context.Context, email string) (Account, error)
 
+	// GetAll returns those of the accounts that exist, by uid.
+	GetAll(ctx context.Context, uids []string) (map[string]Account, error)
+
 	// Update changes the fields of c that are not nil. Changing the password ends all sign-ins: ValidAfter becomes the
 	// present time. Disabling ends them for as long as it lasts.
 	Update(ctx context.Context, uid string, c Change) error

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,6 +128,32 @@ func (f *Firebase) Create(ctx context.Context, n New) error {
 func (f *Firebase) Get(ctx context.Context, uid string) (Account, error) {
 	u, err := f.client.GetUser(ctx, uid)
 	return account(u, err)
+}
+
+// maxLookUp is the number of accounts that one call of Firebase returns.
+const maxLookUp = 100
+
+// GetAll implements Accounts.
+func (f *Firebase) GetAll(ctx context.Context, uids []string) (map[string]Account, error) {
+	found := make(map[string]Account, len(uids))
+	for part := range slices.Chunk(uids, maxLookUp) {
+		ids := make([]auth.UserIdentifier, len(part))
+		for i, uid := range part {
+			ids[i] = auth.UIDIdentifier{UID: uid}
+		}
+		result, err := f.client.GetUsers(ctx, ids)
+		if err != nil {
+			return nil, translate(err)
+		}
+		for _, u := range result.Users {
+			a, err := account(u, nil)
+			if err != nil {
+				return nil, err
+			}
+			found[u.UID] = a
+		}
+	}
+	return found, nil
 }
 
 // ByEmail implements Accounts.

@@ -10,7 +10,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// adminUsers lists users, including disabled ones.
+// adminUsers lists users, including disabled ones, with the addresses that their accounts have now. (An order or a
+// search by address uses the copies in the directory.)
 func (a *API) adminUsers(ctx context.Context, r *request) (*response, error) {
 	limit, err := r.limit()
 	if err != nil {
@@ -31,6 +32,9 @@ func (a *API) adminUsers(ctx context.Context, r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.users.RefreshAddresses(ctx, found); err != nil {
+		a.deps.Log.WarnContext(ctx, "asking for addresses failed", "error", err)
+	}
 	a.sweep(ctx, "deletions", a.users.SweepErasures)
 	page := make([]adminProfile, len(found))
 	for i, u := range found {
@@ -39,7 +43,7 @@ func (a *API) adminUsers(ctx context.Context, r *request) (*response, error) {
 	return ok(map[string]any{"users": page, "next": next}), nil
 }
 
-// adminUser returns one user, with the address that the account has now. Lists show the copies in the directory.
+// adminUser returns one user, with the address that the account has now.
 func (a *API) adminUser(ctx context.Context, r *request) (*response, error) {
 	u, err := a.target(ctx, r)
 	if err != nil {

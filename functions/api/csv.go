@@ -83,8 +83,8 @@ func (a *API) adminUsersCSV(ctx context.Context, r *request) (*response, error) 
 			return a.deps.Store.Search(ctx, store.Search{Order: store.ByNewest, All: true, Cursor: cursor, Limit: store.MaxPage})
 		},
 		func(u store.User) []string {
-			return []string{u.UID, u.Username, u.DisplayName, u.Email, strconv.FormatBool(u.EmailVerified), strconv.FormatBool(u.Admin),
-				strconv.FormatBool(u.Disabled), moment(u.CreatedAt), moment(u.LastActiveAt)}
+			return []string{u.UID, u.Username, u.DisplayName, u.Email, strconv.FormatBool(u.EmailVerified),
+				strconv.FormatBool(u.Admin), strconv.FormatBool(u.Disabled), moment(u.CreatedAt), moment(u.LastActiveAt)}
 		})
 }
 

@@ -31,7 +31,7 @@ const (
 	anybody access = iota // the token is not read
 	user                  // a signed-in user who is neither disabled nor being deleted
 	leaving               // as user, or a user who is being deleted
-	admin                 // as user, if the token's claim and the directory say that they are an admin who signed in lately
+	admin                 // as user, if the claim and the directory say admin, and the sign-in is recent
 )
 
 // bodyRule says whether an endpoint reads a JSON body.
@@ -316,8 +316,8 @@ func (a *API) authenticate(ctx context.Context, need access, req *request) error
 	return nil
 }
 
-// log records how a request ended: at error level if the server failed, at info level if the caller did. Sign-ups, calls
-// of admins and refused calls are logged with the client's address.
+// log records how a request ended: at error level if the server failed, at info level if the caller did. Sign-ups,
+// calls of admins and refused calls are logged with the client's address.
 func (a *API) log(r *http.Request, segment string, rt route, req *request, status int, took time.Duration, err error) {
 	attrs := []any{"method", r.Method, "route", rt.name(segment), "status", status, "ms", took.Milliseconds(), "uid",
 		req.user.UID}

@@ -66,7 +66,8 @@ func TestManySignOuts(t *testing.T) {
 	}
 	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
 	if g := s.realtime.last(); len(g.Ended) != store.MaxEnded || g.ValidAfter != micros(first.Add(5*time.Second)) {
-		t.Errorf("%d ended sign-ins, valid after %v, want %d and the sixth", len(g.Ended), g.ValidAfter.Time(), store.MaxEnded)
+		t.Errorf("%d ended sign-ins, valid after %v, want %d and the sixth", len(g.Ended), g.ValidAfter.Time(),
+			store.MaxEnded)
 	}
 }
 
@@ -109,6 +110,13 @@ func (c *countedAccounts) Get(ctx context.Context, uid string) (accounts.Account
 		return accounts.Account{}, problem.ErrUnavailable
 	}
 	return c.Accounts.Get(ctx, uid)
+}
+
+func (c *countedAccounts) GetAll(ctx context.Context, uids []string) (map[string]accounts.Account, error) {
+	if c.fail.Load() {
+		return nil, problem.ErrUnavailable
+	}
+	return c.Accounts.GetAll(ctx, uids)
 }
 
 // A password that was changed outside of our pages ends the earlier sign-ins when the owner signs in. Only the first
@@ -203,11 +211,49 @@ func TestAddressFollowsTheAccount(t *testing.T) {
 	if u, err = s.store.User(t.Context(), "ada"); err != nil || u.Email != "" || u.EmailVerified {
 		t.Errorf("ada %+v, %v", u, err)
 	}
-	// The panel asks for the address that the account has.
+	// The panel asks for the addresses that the accounts have.
 	var detail adminProfile
 	s.call("GET", "/admin/users/ada", root, nil).must(200, &detail)
 	if detail.Email != "ada@example.org" || !detail.EmailVerified {
 		t.Errorf("ada in the panel: %+v", detail)
+	}
+}
+
+// Lists in the panel show the present addresses, or the copies while the sign-in system is down.
+func TestAddressesInLists(t *testing.T) {
+	var counted *countedAccounts
+	s := newSystem(t, func(d *api.Deps) {
+		counted = &countedAccounts{Accounts: d.Accounts}
+		d.Accounts = counted
+	})
+	_, root := s.admin("root1")
+	s.account("ada")
+	s.user("bob") // without an account
+	verified := false
+	if err := s.accounts.Update(t.Context(), "ada", accounts.Change{EmailVerified: &verified}); err != nil {
+		t.Fatal(err)
+	}
+	list := func() string {
+		t.Helper()
+		var page adminPage
+		s.call("GET", "/admin/users", root, nil).must(200, &page)
+		var out []string
+		for _, u := range page.Users {
+			out = append(out, fmt.Sprint(u.Email, ":", u.EmailVerified))
+		}
+		return strings.Join(out, " ")
+	}
+	s.call("GET", "/me", root, nil).must(200, nil)
+	counted.fail.Store(true)
+	if got := list(); got != "ada@example.org:true bob@example.org:true root1@example.org:true" {
+		t.Errorf("while the sign-in system is down: %s", got)
+	}
+	counted.fail.Store(false)
+	if got := list(); got != "ada@example.org:false bob@example.org:true root1@example.org:true" {
+		t.Errorf("list %s", got)
+	}
+	if u, err := s.store.User(t.Context(), "ada"); err != nil || u.EmailVerified {
+		t.Errorf("ada %+v, %v", u, err)
 	}
 }
 

@@ -162,7 +162,8 @@ func TestUnverifiedAddress(t *testing.T) {
 		if problem.Of(err).Code != "email_unverified" {
 			t.Errorf("%+v: error %v, want email_unverified", o, err)
 		}
-		for _, fact := range []string{u.UID, "squatter", "The Operator", email + " (not verified)", "created", "last active"} {
+		for _, fact := range []string{u.UID, "squatter", "The Operator", email + " (not verified)", "created",
+			"last active"} {
 			if !strings.Contains(text, fact) {
 				t.Errorf("%+v: the text lacks %q:\n%s", o, fact, text)
 			}

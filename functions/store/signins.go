@@ -83,9 +83,9 @@ func (u User) AddressOutdated(a Address) bool {
 	return a.At >= u.EmailAt && a.Email != "" && (a.Email != u.Email || a.Verified != u.EmailVerified)
 }
 
-// SetAddress replaces u's copy of the address unless it is newer than a. others are the other users whose copy has that address.
-// The sign-in system gives an address to one account only, so the newest copy is right, and SetAddress empties the
-// rest. It returns those of others that it changed.
+// SetAddress replaces u's copy of the address unless it is newer than a. others are the other users whose copy has that
+// address. The sign-in system gives an address to one account only, so the newest copy is right, and SetAddress empties
+// the rest. It returns those of others that it changed.
 func (u *User) SetAddress(a Address, others []User) (changed []User) {
 	if !u.AddressOutdated(a) {
 		return nil

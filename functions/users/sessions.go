@@ -8,6 +8,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
 // SignOut ends all sign-ins of a user: their sockets are closed, and the tokens issued so far stop working.
@@ -100,6 +101,31 @@ func (s *Service) RefreshAddress(ctx context.Context, uid string) (store.User, e
 		return u, err
 	}
 	return s.FollowAddress(ctx, u, store.AddressOf(account.Email, account.EmailVerified, now))
+}
+
+// RefreshAddresses replaces, in list, the users whose copy of the address differs from that in the sign-in system, and
+// updates the copies. After an error, some are updated.
+func (s *Service) RefreshAddresses(ctx context.Context, list []store.User) error {
+	uids := make([]string, len(list))
+	for i, u := range list {
+		uids[i] = u.UID
+	}
+	now := s.now()
+	found, err := s.deps.Accounts.GetAll(ctx, uids)
+	if err != nil {
+		return err
+	}
+	for i, u := range list {
+		account := found[u.UID] // zero, without an address, if there is none
+		changed, err := s.FollowAddress(ctx, u, store.AddressOf(account.Email, account.EmailVerified, now))
+		if err != nil && !errors.Is(err, problem.ErrNotFound) { // deleted meanwhile
+			return err
+		}
+		if err == nil {
+			list[i] = changed
+		}
+	}
+	return nil
 }
 
 // requireVerified returns ErrEmailUnverified unless the address of a user is verified.

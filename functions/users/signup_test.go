@@ -309,7 +309,8 @@ func TestConcurrentSignups(t *testing.T) {
 	}
 }
 
-// A sign-up that takes over the account of an interrupted one ends the sign-ins of that one: they may be somebody else's.
+// A sign-up that takes over the account of an interrupted one ends the sign-ins of that one, which may be somebody
+// else's.
 func TestTakeoverEndsSignIns(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()

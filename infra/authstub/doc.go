@@ -8,9 +8,9 @@
 //
 // It supports accounts with an e-mail address and a password (argon2id), sign-in, token refresh and revocation,
 // disabling, custom claims, deletion, listing, password resets, and the verification and change of an address. The
-// link in a mail is passed to [Options.Mail] and can be read at GET /emulator/v1/projects/P/oobCodes. It does not support phone numbers, second factors,
-// tenants, other providers, anonymous accounts, e-mail links, session cookies or custom tokens, and answers requests
-// for them with OPERATION_NOT_ALLOWED.
+// link in a mail is passed to [Options.Mail] and can be read at GET /emulator/v1/projects/P/oobCodes. It does not
+// support phone numbers, second factors, tenants, other providers, anonymous accounts, e-mail links, session cookies or
+// custom tokens, and answers requests for them with OPERATION_NOT_ALLOWED.
 //
 // Differences from the official emulator (firebase emulators:start --only auth):
 //

@@ -71,7 +71,8 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 
 // operatorDeps returns the parts of a running system that functions/operator needs.
 func operatorDeps(st *stack.Stack) operator.Deps {
-	return operator.Deps{Store: st.Store, Users: st.Users, Accounts: st.Accounts, Collector: st.Collector, Replayer: st.Replayer}
+	return operator.Deps{Store: st.Store, Users: st.Users, Accounts: st.Accounts, Collector: st.Collector,
+		Replayer: st.Replayer}
 }
 
 // setSuperuser carries out an order. The answer says what to do next.

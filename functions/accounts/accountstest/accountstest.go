@@ -121,6 +121,34 @@ func Run(t *testing.T, a accounts.Accounts, host string) {
 		}
 	})
 
+	t.Run("get all", func(t *testing.T) {
+		var uids []string
+		for range 3 {
+			uids = append(uids, newAccount(t).UID)
+		}
+		for i := range 150 { // more than one call of Firebase returns
+			uids = append(uids, fmt.Sprintf("nobody%d", i))
+		}
+		uids = append(uids, newAccount(t).UID)
+		got, err := a.GetAll(ctx, uids)
+		must(t, err)
+		if len(got) != 4 {
+			t.Errorf("%d accounts, want 4", len(got))
+		}
+		for _, uid := range []string{uids[0], uids[len(uids)-1]} {
+			one, err := a.Get(ctx, uid)
+			must(t, err)
+			if got[uid] != one {
+				t.Errorf("account %+v, want %+v", got[uid], one)
+			}
+		}
+		none, err := a.GetAll(ctx, nil)
+		must(t, err)
+		if len(none) != 0 {
+			t.Errorf("accounts of no uids: %v", none)
+		}
+	})
+
 	t.Run("create refused", func(t *testing.T) {
 		n := newAccount(t)
 		other := accounts.New{UID: n.UID + "x", Email: strings.ToUpper(n.Email), Password: password, DisplayName: "Eve"}

@@ -48,7 +48,8 @@ func run(ctx context.Context, env operator.Env) error {
 		return err
 	}
 	if (o.Email == "") == (o.UID == "") || o.Confirm != "" && o.UID == "" || f.NArg() > 0 {
-		fmt.Fprintln(env.Stderr, "Give the email address of the user (-email you@example.org) or the uid of an existing one (-uid).")
+		fmt.Fprintln(env.Stderr,
+			"Give the email address of the user (-email you@example.org), or the uid of an existing one (-uid).")
 		return operator.ErrUsage
 	}
 	if *fromStdin {

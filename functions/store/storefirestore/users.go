@@ -15,8 +15,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// userDoc is users/{uid}. The realtime service reads disabled, valid_after, ended and blocked to fill a gate. A field by
-// which lists are sorted is always written: a document without it would be missing from the list.
+// userDoc is users/{uid}. The realtime service reads disabled, valid_after, ended and blocked to fill a gate. A field
+// by which lists are sorted is always written: a document without it would be missing from the list.
 type userDoc struct {
 	Username      string      `firestore:"username"`
 	UsernameLower string      `firestore:"username_lower"`

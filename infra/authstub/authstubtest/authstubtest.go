@@ -22,8 +22,8 @@ func Start(t testing.TB, project string) (host string) {
 // StartAt is Start with a clock.
 func StartAt(t testing.TB, project string, now func() time.Time) (host string) {
 	t.Helper()
-	stub, err := authstub.Open(authstub.Options{Project: project, Path: filepath.Join(t.TempDir(), "accounts.db"), Now: now,
-		Mail: func(authstub.Mail) {}, Logger: slog.New(slog.DiscardHandler)})
+	stub, err := authstub.Open(authstub.Options{Project: project, Path: filepath.Join(t.TempDir(), "accounts.db"),
+		Now: now, Mail: func(authstub.Mail) {}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
