@@ -29,13 +29,13 @@ func ScriptHashes(name string) []string {
 		script.Load(luaFiles, name).Hash()}
 }
 
-// Peek and Waiting run the script of this name on the inbox of uid.
+// Peek runs the script peek on the inbox of uid, and RunWaiting the script waiting.
 func (boxes *Inboxes) Peek(ctx context.Context, uid string) error {
 	_, err := boxes.runScript(ctx, boxes.call(peekScript, uid, true))
 	return err
 }
 
-func (boxes *Inboxes) Waiting(ctx context.Context, uid string) error {
+func (boxes *Inboxes) RunWaiting(ctx context.Context, uid string) error {
 	_, err := boxes.runScript(ctx, boxes.call(waitingScript, uid, true))
 	return err
 }

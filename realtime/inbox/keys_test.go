@@ -191,7 +191,7 @@ func TestScriptsLeaveOnlyKeysThatExpire(t *testing.T) {
 			check("remove", err)
 		}
 		check("peek", s.Peek(ctx, next()))
-		check("waiting", s.Waiting(ctx, next()))
+		check("waiting", s.RunWaiting(ctx, next()))
 		for kind, event := range map[string]func(uid string) any{
 			wire.EventDelivered: func(uid string) any {
 				return wire.DeliveredEvent{Type: wire.EventDelivered, Conversation: conversation(uid), Messages: refs}
