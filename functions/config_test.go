@@ -50,7 +50,8 @@ func TestConfigRefuses(t *testing.T) {
 		{"HOSTED_URL", "https://chat.example.org/x"}, {"HOSTED_URL", "https://chat.example.org//"},
 		{"HOSTED_URL", "ftp://x"}, {"EXTRA_ORIGINS", "https://ok.example,*"}, {"FIREBASE_API_KEY", ""},
 		{"INTERNAL_URL", ""}, {"INTERNAL_URL", "https://x/y"},
-		{"SIGNUPS_HOURLY", "0"}, {"SIGNUPS_HOURLY", "many"}, {"PEOPLE_LISTED_PER_HOUR", "0"}, {"PROXIES", "-1"}, {"LOG_LEVEL", "loud"},
+		{"SIGNUPS_HOURLY", "0"}, {"SIGNUPS_HOURLY", "many"}, {"PEOPLE_LISTED_PER_HOUR", "0"},
+		{"PROXIES", "-1"}, {"LOG_LEVEL", "loud"},
 		{"FIREBASE_AUTH_EMULATOR_HOST", "x:1", "K_SERVICE", "s"}, {"FIRESTORE_EMULATOR_HOST", "x:1", "K_SERVICE", "s"},
 		{"PUBSUB_EMULATOR_HOST", "x:1", "K_SERVICE", "s"},
 	} {

@@ -12,8 +12,9 @@
 //
 // # Input
 //
-// Package api receives the HTTP requests of clients. It verifies the ID token (realtime/identity), charges the budget of
-// the user, reads their present record, and calls an endpoint, which reads or changes the store. openapi.yaml describes the endpoints.
+// Package api receives the HTTP requests of clients. It verifies the ID token (realtime/identity), charges the budget
+// of the user, reads their present record, and calls an endpoint, which reads or changes the store. openapi.yaml
+// describes the endpoints.
 //
 // Package persist receives acknowledged messages, as CloudEvents that functions-framework makes of Pub/Sub pushes. It
 // saves them. Data that can never be saved becomes a dead letter, which an operator replays or discards.

@@ -5,8 +5,8 @@
 // serves all of them below /api/.
 //
 // Every request takes the same way, see [API.serve]: CORS, path and method, the bearer token, the caller's budget (see
-// [Budget]), the present state of the user, the content type and size of the body. Then the endpoint returns a response or an error, which is written
-// and logged in one place. openapi.yaml in the folder above describes the endpoints.
+// [Budget]), the present state of the user, the content type and size of the body. Then the endpoint returns a response
+// or an error, which is written and logged in one place. openapi.yaml in the folder above describes the endpoints.
 package api
 
 import (

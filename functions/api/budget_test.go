@@ -212,8 +212,8 @@ func TestSafetyDoesNotDependOnReading(t *testing.T) {
 	s.account("ada")
 	s.user("eve")
 	token := s.token("ada")
-	for _, path := range []string{"/users/eve", "/conversations?limit=200", "/messages?conversation=ada~eve&limit=200", "/me",
-		"/admin/users"} {
+	for _, path := range []string{"/users/eve", "/conversations?limit=200", "/messages?conversation=ada~eve&limit=200",
+		"/me", "/admin/users"} {
 		for range 6000 {
 			if s.call("GET", path, token, nil).status == 429 {
 				break
@@ -508,7 +508,8 @@ func TestAdminsAreMarked(t *testing.T) {
 	s.admin("root1")
 	s.save("root1", "ada", "hello")
 	token := s.token(s.user("ada"))
-	for path, want := range map[string]bool{"/users": true, "/users/root1": true, "/conversations": true, "/users/ada": false} {
+	for path, want := range map[string]bool{"/users": true, "/users/root1": true, "/conversations": true,
+		"/users/ada": false} {
 		a := s.call("GET", path, token, nil).must(200, nil)
 		if got := strings.Contains(string(a.body), `"admin":true`); got != want {
 			t.Errorf("%s: an admin is marked: %v: %s", path, got, a.body)

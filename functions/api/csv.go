@@ -24,7 +24,8 @@ func cell(v string) string {
 	if r, size := utf8.DecodeRuneInString(first); size > 0 {
 		first = norm.NFKC.String(string(r))
 	}
-	if v != "" && strings.ContainsRune("\t\r\n", rune(v[0])) || first != "" && strings.ContainsRune("=+-@", rune(first[0])) {
+	control := v != "" && strings.ContainsRune("\t\r\n", rune(v[0]))
+	if control || first != "" && strings.ContainsRune("=+-@", rune(first[0])) {
 		return "'" + v
 	}
 	return v

@@ -111,7 +111,8 @@ func TestSignupBadRequests(t *testing.T) {
 	s := newSystem(t)
 	for _, body := range []string{"", "no json", "[]", "null", `"x"`, `{"email":`, `{} {}`, "\xff",
 		`{"email":"` + "\xff" + `"}`, `{"email":"a@b.cd","email":"c@d.ef"}`, `{"display_name":"\ud800"}`,
-		`{"display_name":"\udc00\ud800"}`, `{"display_name":"\ud83dx\ude00"}`, `{"\uDBFF":1}`, `{"display_name":"\\\ud800"}`} {
+		`{"display_name":"\udc00\ud800"}`, `{"display_name":"\ud83dx\ude00"}`, `{"\uDBFF":1}`,
+		`{"display_name":"\\\ud800"}`} {
 		s.call("POST", "/signup", "", body).refused(400, "bad_json")
 	}
 	d := s.call("POST", "/signup", "", `{"email": 7}`).refused(422, "invalid_fields")

@@ -73,8 +73,8 @@ func symbol(r rune) bool {
 	return unicode.In(r, unicode.So, unicode.Sk, unicode.Sm) || r == '\u203c' || r == '\u2049' || r == '\u2139'
 }
 
-// keycap reports whether the variation selector at i belongs to a keycap such as 1️⃣: a digit, # or *, the selector, and
-// an enclosing keycap.
+// keycap reports whether the variation selector at i belongs to a keycap: a digit, # or *, the selector, and an
+// enclosing keycap.
 func keycap(runes []rune, i int) bool {
 	return i > 0 && i+1 < len(runes) && runes[i+1] == '\u20e3' && slices.Contains([]rune("0123456789#*"), runes[i-1])
 }

@@ -20,30 +20,40 @@ import (
 // longer word, and a word of inside anywhere in it.
 var (
 	strong = []string{"admin", "admins", "administrator", "administrators", "administration", "adminteam", "sysadmin",
-		"superadmin", "superuser", "webmaster", "postmaster", "hostmaster", "sysop", "moderator", "moderators", "moderation",
+		"superadmin", "superuser", "webmaster", "postmaster", "hostmaster", "sysop", "moderator", "moderators",
+		"moderation",
 		"operator", "operators", "support", "supportteam", "helpdesk", "helpcenter", "helpline",
 		"customerservice", "customercare", "servicedesk", "official", "security", "noreply", "donotreply",
 		"phoenixchat",
-		"administrador", "administradora", "administrateur", "administratrice", "administratore", "beheerder", "administraator",
+		"administrador", "administradora", "administrateur", "administratrice", "administratore", "beheerder",
+		"administraator",
 		"moderador", "moderadora", "moderateur", "moderatrice", "moderatore", "soporte", "suporte", "kundendienst",
 		"kundenservice", "админ", "администратор", "модератор", "поддержка", "管理员", "管理員", "管理者", "客服", "官方",
 		"관리자", "운영자", "サポート", "مدير", "مشرف", "الدعم"}
-	weak = []string{"root", "help", "system", "systems", "staff", "phoenix", "team", "service", "services", "mod", "mods",
+	weak = []string{"root", "help", "system", "systems", "staff", "phoenix", "team", "service", "services",
+		"mod", "mods",
 		"deleted", "anonymous", "anonym", "unknown", "abuse", "info", "information", "billing", "contact", "owner", "bot",
 		"notification", "notifications", "announcement", "announcements", "newsletter", "feedback", "privacy", "legal",
-		"trust", "safety", "everyone", "nobody", "undefined", "null", "hilfe", "ayuda", "aide", "система", "помощь"}
-	filler = []string{"the", "real", "true", "your", "our", "my", "this", "of", "and", "for", "from", "at", "to", "chat", "chats",
-		"messenger", "messages", "message", "app", "web", "site", "website", "online", "server", "account", "accounts",
-		"user", "users", "person", "people", "member", "members", "desk", "center", "centre", "group", "department", "dept",
-		"office", "agent", "manager", "management", "chief", "head", "lead", "leader", "super", "main", "global", "general",
-		"tech", "technical", "customer", "client", "care", "community", "verified", "verification", "authorized", "inc", "llc",
-		"ltd", "gmbh", "hq", "io", "com", "org", "net", "x", "xx", "xxx", "mr", "ms", "no", "reply", "not", "do", "sys", "op"}
+		"trust", "safety", "everyone", "nobody", "undefined", "null", "hilfe", "ayuda", "система", "помощь",
+		"verified", "verification",
+		"server", "agent", "manager", "management", "department"}
+	filler = []string{"the", "real", "true", "your", "our", "my", "this", "of", "and", "for", "from", "at",
+		"to", "chat", "chats",
+		"messenger", "messages", "message", "app", "web", "site", "website", "online", "account", "accounts",
+		"user", "users", "person", "people", "member", "members", "desk", "center", "centre", "group", "dept",
+		"office", "chief", "head", "lead", "leader", "super", "main", "global", "general",
+		"tech", "technical", "customer", "client", "care", "community", "authorized", "inc", "llc",
+		"ltd", "gmbh", "hq", "io", "com", "org", "net", "x", "xx", "xxx", "mr", "ms", "no", "reply", "not", "do",
+		"sys", "op"}
 	affixes = []string{"admin", "support", "official", "管理员", "管理員", "管理者", "客服", "官方", "관리자", "운영자", "サポート"}
-	inside  = []string{"administrator", "moderator", "superuser", "sysadmin", "webmaster", "helpdesk", "noreply", "phoenixchat"}
+	inside  = []string{"administrator", "moderator", "superuser", "sysadmin", "webmaster", "helpdesk",
+		"noreply", "phoenixchat"}
 
 	// trueWords begin or end with an affix, and are names or ordinary words.
-	trueWords = []string{"administer", "administered", "administers", "administering", "adminton", "badminton", "supporter",
-		"supporters", "supported", "supporting", "supportive", "unofficial", "officially", "officials", "inofficial", "semiofficial"}
+	trueWords = []string{"administer", "administered", "administers", "administering", "adminton", "badminton",
+		"supporter",
+		"supporters", "supported", "supporting", "supportive", "unofficial", "officially", "officials",
+		"inofficial", "semiofficial"}
 )
 
 // lexicon is the folded form of the lists.
@@ -75,8 +85,8 @@ var reservedWords = sync.OnceValue(func() *lexicon {
 })
 
 // digits replaces characters that are written instead of letters, and gives letters that look alike one form.
-var digits = strings.NewReplacer("0", "o", "1", "i", "l", "i", "|", "i", "!", "i", "3", "e", "€", "e", "4", "a", "@", "a",
-	"5", "s", "$", "s", "6", "g", "9", "g", "7", "t", "+", "t", "8", "b", "2", "z", "vv", "w")
+var digits = strings.NewReplacer("0", "o", "1", "i", "l", "i", "|", "i", "!", "i", "3", "e", "€", "e", "4", "a",
+	"@", "a", "5", "s", "$", "s", "6", "g", "9", "g", "7", "t", "+", "t", "8", "b", "2", "z", "vv", "w")
 
 // look returns what s looks like, for comparisons: its UTS 39 skeleton, without accents and case, with the letters that
 // digits and signs stand for.

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
+	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
@@ -65,7 +67,25 @@ func (h *HTTPHistory) Messages(ctx context.Context, conversation, before string,
 	return Page{Messages: page.Messages, Before: page.Next}, nil
 }
 
+// get reads an answer. When the user's budget is used up, it waits for the next window: a job that began again from its
+// first page would never end.
 func (h *HTTPHistory) get(ctx context.Context, path string, q url.Values, into any) error {
+	for {
+		wait, err := h.attempt(ctx, path, q, into)
+		if wait == 0 {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// attempt makes one request. If the answer is 429 with Retry-After, it returns that time and an error.
+func (h *HTTPHistory) attempt(ctx context.Context, path string, q url.Values,
+	into any) (wait time.Duration, err error) {
 	for k, v := range q {
 		if v[0] == "" {
 			q.Del(k)
@@ -73,11 +93,11 @@ func (h *HTTPHistory) get(ctx context.Context, path string, q url.Values, into a
 	}
 	token, err := h.Token(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, h.Base+path+"?"+q.Encode(), nil)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
 	client := h.Client
@@ -86,15 +106,19 @@ func (h *HTTPHistory) get(ctx context.Context, path string, q url.Values, into a
 	}
 	resp, err := client.Do(r)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		b, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
-		return fmt.Errorf("GET %s: %s: %s", path, resp.Status, b)
+		err := fmt.Errorf("GET %s: %s: %s", path, resp.Status, b)
+		if seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After")); resp.StatusCode == http.StatusTooManyRequests {
+			wait = time.Duration(seconds) * time.Second
+		}
+		return wait, err
 	}
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-		return fmt.Errorf("GET %s: %w", path, err)
+		return 0, fmt.Errorf("GET %s: %w", path, err)
 	}
-	return nil
+	return 0, nil
 }

@@ -70,3 +70,45 @@ func TestCostOfDirectory(t *testing.T) {
 		}
 	}
 }
+
+// A page of a search for two words reads a bounded number of documents, although most users have one of the words. The
+// meter counts all of them.
+func TestCostOfSearch(t *testing.T) {
+	s, m := metered(t)
+	w := s.client.BulkWriter(t.Context())
+	for i := range 600 {
+		uid := fmt.Sprintf("uid%06d", i)
+		u := store.User{UID: uid, Username: uid, DisplayName: fmt.Sprintf("Common %06d", i), Email: uid + "@example.org",
+			CreatedAt: chat.Micros(i + 1)}
+		if i == 599 {
+			u.DisplayName = "Common rare"
+		}
+		if _, err := w.Create(s.doc(colUsers, uid), docOf(u)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.End()
+	var found []store.User
+	cursor, pages := "", 0
+	for {
+		m.mu.Lock()
+		m.reads = 0
+		m.mu.Unlock()
+		ctx, meter := store.WithMeter(t.Context())
+		page, next, err := s.Search(ctx, store.Search{Prefix: "common rar", Cursor: cursor, Limit: 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.reads > store.MaxScan || meter.Read() != int64(m.reads) {
+			t.Errorf("a page costs %d reads, of which %d are counted, want at most %d", m.reads, meter.Read(), store.MaxScan)
+		}
+		found = append(found, page...)
+		if pages++; next == "" || pages == 10 {
+			break
+		}
+		cursor = next
+	}
+	if len(found) != 1 || found[0].UID != "uid000599" {
+		t.Errorf("%d pages found %d users", pages, len(found))
+	}
+}

@@ -52,7 +52,8 @@ func TestLimits(t *testing.T) {
 	day := 24 * time.Hour
 
 	budgets := map[string]string{"read": "%s documents, and", "people": "(a setting) | %s | 1 h",
-		"profile": "the own names | %s | 1 h", "display-name": "case of the username | %s | 1 day", "export": "exports | %s | 1 day",
+		"profile": "the own names | %s | 1 h", "display-name": "case of the username | %s | 1 day",
+		"export":      "exports | %s | 1 day",
 		"export-read": "read by exports | %s | 1 min", "safety": "blocking, unblocking | %s | 1 min",
 		"leave": "leaving | %s | 1 min"}
 	var httpLimits []string
