@@ -149,7 +149,7 @@ func TestUnverifiedAddress(t *testing.T) {
 	s := newSystem(t)
 	const email, password = "operator@corp.example", "warm embers at night"
 	u, err := s.deps.Users.Create(t.Context(), users.Signup{Email: email, Password: password, Username: "squatter",
-		DisplayName: "The Operator"})
+		DisplayName: "Robin Reed"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestUnverifiedAddress(t *testing.T) {
 		if problem.Of(err).Code != "email_unverified" {
 			t.Errorf("%+v: error %v, want email_unverified", o, err)
 		}
-		for _, fact := range []string{u.UID, "squatter", "The Operator", email + " (not verified)", "created",
+		for _, fact := range []string{u.UID, "squatter", "Robin Reed", email + " (not verified)", "created",
 			"last active"} {
 			if !strings.Contains(text, fact) {
 				t.Errorf("%+v: the text lacks %q:\n%s", o, fact, text)
