@@ -52,6 +52,7 @@ type realtimeLog struct {
 	mu    sync.Mutex
 	gates []internalapi.Gate
 	gone  []string
+	purge []internalapi.Purge
 	fail  error
 }
 
@@ -67,6 +68,19 @@ func (r *realtimeLog) Gone(_ context.Context, uid string) error {
 	defer r.mu.Unlock()
 	r.gone = append(r.gone, uid)
 	return r.fail
+}
+
+func (r *realtimeLog) Purge(_ context.Context, p internalapi.Purge) (internalapi.Purged, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.purge = append(r.purge, p)
+	return internalapi.Purged{Complete: true}, r.fail
+}
+
+func (r *realtimeLog) Waiting(context.Context) (internalapi.Waiting, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return internalapi.Waiting{Complete: true}, r.fail
 }
 
 func (r *realtimeLog) Figures(context.Context) (internalapi.Figures, error) {

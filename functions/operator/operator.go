@@ -1,5 +1,6 @@
 // Package operator carries out the orders that the operator of a chat gives on a command line: [SetAdmin] makes and
-// unmakes admins, and [DeadLetters] lists, replays and discards dead letters.
+// unmakes admins, [DeadLetters] lists, replays and discards dead letters, and [Waiting] shows and withdraws messages that
+// wait.
 //
 // An order takes one of two ways:
 //
@@ -24,10 +25,11 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 )
 
-// Deps is what orders need. Store is always required, Users and Accounts for SetAdmin, and Collector and Replayer for
-// DeadLetters.
+// Deps is what orders need. Store is always required, Users and Accounts for SetAdmin, Collector and Replayer for
+// DeadLetters, and Realtime for Waiting.
 type Deps struct {
 	Store interface {
 		store.Users
@@ -37,6 +39,7 @@ type Deps struct {
 	Accounts  accounts.Accounts
 	Collector deadletter.Collector
 	Replayer  deadletter.Replayer
+	Realtime  internalapi.API
 	Now       func() time.Time // nil: time.Now
 }
 

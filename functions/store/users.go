@@ -21,6 +21,9 @@ type User struct {
 	Blocked      []string    // uids whose messages this user refuses
 	ErasingAt    chat.Micros // when the deletion began, 0: it has not; a user being deleted may do nothing
 
+	Renamed []chat.Micros // the last changes of the username, oldest first, at most MaxRenames
+	Frozen  []FrozenNames // older names, which people whom this user has blocked go on seeing
+
 	// A copy of the account's address, for lists. The sign-in system has the right one.
 	Email         string // lower case; "": not known
 	EmailVerified bool
@@ -30,9 +33,6 @@ type User struct {
 	ValidAfter chat.Micros   // tokens of earlier sign-ins are not accepted; 0: all are
 	Ended      []chat.Micros // later sign-ins whose tokens are not accepted either
 	SignIns    []chat.Micros // the newest sign-ins, without those that have ended
-
-	Renamed []chat.Micros // the last changes of the username, oldest first, at most MaxRenames
-	Frozen  []FrozenNames // older names, which people whom this user has blocked go on seeing
 }
 
 // FrozenNames are names that a user had, and the people who go on seeing them: those who were blocked when the names

@@ -3,6 +3,7 @@ package users_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +20,8 @@ type gates struct {
 	mu     sync.Mutex
 	last   map[string]internalapi.Gate
 	pushes int
+	calls  []string // in order: the gates, purges and deletions
+	fail   error
 }
 
 func (g *gates) GateChanged(_ context.Context, gate internalapi.Gate) error {
@@ -30,14 +33,27 @@ func (g *gates) GateChanged(_ context.Context, gate internalapi.Gate) error {
 	defer g.mu.Unlock()
 	g.last[gate.UID] = gate
 	g.pushes++
-	return nil
+	g.calls = append(g.calls, "gate "+gate.UID)
+	return g.fail
 }
 
 func (g *gates) Gone(_ context.Context, uid string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.last[uid] = internalapi.Gate{UID: uid}
+	g.calls = append(g.calls, "gone "+uid)
 	return nil
+}
+
+func (g *gates) Purge(_ context.Context, p internalapi.Purge) (internalapi.Purged, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.calls = append(g.calls, "purge "+p.From+" "+p.To+" "+p.Reason)
+	return internalapi.Purged{}, g.fail
+}
+
+func (g *gates) Waiting(context.Context) (internalapi.Waiting, error) {
+	return internalapi.Waiting{}, nil
 }
 
 func (g *gates) Figures(context.Context) (internalapi.Figures, error) {
@@ -109,5 +125,52 @@ func TestGateIsSentOnce(t *testing.T) {
 	}
 	if g.pushes != 1 || !g.last[u.UID].Disabled {
 		t.Errorf("%d gates sent, last %+v, want 1 that is disabled", g.pushes, g.last[u.UID])
+	}
+}
+
+// Whoever is disabled, deleted or blocked has nothing waiting any more. The gate comes first, so that nothing is queued
+// after the purge.
+func TestChangesWithdrawWhatWaits(t *testing.T) {
+	w := newWorld(t)
+	u, err := w.steady().Create(t.Context(), ada)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gates{last: map[string]internalapi.Gate{}}
+	s := users.New(users.Deps{Store: w.store, Accounts: w.accounts, Realtime: g, Log: quiet})
+	for _, c := range []struct {
+		what string
+		do   func() error
+		want []string
+	}{
+		{"block", func() error { _, err := s.SetBlocked(t.Context(), u.UID, "eve", true); return err },
+			[]string{"gate " + u.UID, "purge eve " + u.UID + " recipient_unavailable"}},
+		{"unblock", func() error { _, err := s.SetBlocked(t.Context(), u.UID, "eve", false); return err },
+			[]string{"gate " + u.UID}},
+		{"disable", func() error { _, err := s.SetDisabled(t.Context(), u.UID, true); return err },
+			[]string{"gate " + u.UID, "purge " + u.UID + "  withdrawn"}},
+		{"enable", func() error { _, err := s.SetDisabled(t.Context(), u.UID, false); return err },
+			[]string{"gate " + u.UID}},
+	} {
+		g.calls = nil
+		if err := c.do(); err != nil || !slices.Equal(g.calls, c.want) {
+			t.Errorf("%s: %v, calls %q, want %q", c.what, err, g.calls, c.want)
+		}
+	}
+	g.fail = problem.ErrUnavailable
+	if _, err := s.SetBlocked(t.Context(), u.UID, "eve", true); !errors.Is(err, problem.ErrUnavailable) {
+		t.Errorf("block while realtime/ does not answer: %v", err)
+	}
+	g.calls = nil
+	if _, err := s.SetDisabled(t.Context(), u.UID, true); !errors.Is(err, problem.ErrUnavailable) || len(g.calls) != 2 {
+		t.Errorf("disable while realtime/ does not answer: %v, calls %q", err, g.calls)
+	}
+	g.fail, g.calls = nil, nil
+	if err := s.Erase(t.Context(), u.UID); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"gate " + u.UID, "purge " + u.UID + "  withdrawn", "gone " + u.UID}
+	if !slices.Equal(g.calls, want) {
+		t.Errorf("delete: calls %q, want %q", g.calls, want)
 	}
 }

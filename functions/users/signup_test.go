@@ -119,6 +119,12 @@ func (r fusedRealtime) GateChanged(context.Context, internalapi.Gate) error {
 func (r fusedRealtime) Gone(context.Context, string) error {
 	return r.call(func() error { return nil })
 }
+func (r fusedRealtime) Purge(context.Context, internalapi.Purge) (internalapi.Purged, error) {
+	return internalapi.Purged{Complete: true}, r.call(func() error { return nil })
+}
+func (r fusedRealtime) Waiting(context.Context) (internalapi.Waiting, error) {
+	return internalapi.Waiting{}, nil
+}
 func (r fusedRealtime) Figures(context.Context) (internalapi.Figures, error) {
 	return internalapi.Figures{}, nil
 }

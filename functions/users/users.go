@@ -80,6 +80,15 @@ func (s *Service) pushGate(ctx context.Context, u store.User) error {
 	return problem.ErrUnavailable.WithCause(errors.New("push gate: the gate of " + u.UID + " keeps changing"))
 }
 
+// purge withdraws messages that wait. If there are too many for one call, realtime/ goes on by itself.
+func (s *Service) purge(ctx context.Context, p internalapi.Purge) error {
+	done, err := s.deps.Realtime.Purge(ctx, p)
+	if err == nil && !done.Complete {
+		s.deps.Log.InfoContext(ctx, "realtime goes on withdrawing messages", "from", p.From, "messages", done.Messages)
+	}
+	return err
+}
+
 func gateOf(u store.User) internalapi.Gate {
 	return internalapi.Gate{UID: u.UID, Exists: true, Disabled: !u.Active(), ValidAfter: u.ValidAfter, Ended: u.Ended,
 		Blocked: u.Blocked}
@@ -111,17 +120,21 @@ func (s *Service) Rename(ctx context.Context, uid string, username, displayName 
 	return u, nil
 }
 
-// SetBlocked makes uid refuse messages of other, or accept them again.
+// SetBlocked makes uid refuse messages of other, or accept them again. What waits from other for uid is refused, too.
 func (s *Service) SetBlocked(ctx context.Context, uid, other string, blocked bool) (store.User, error) {
 	u, err := s.deps.Store.SetBlocked(ctx, uid, other, blocked)
 	if err != nil {
 		return u, err
 	}
-	return u, s.pushGate(ctx, u)
+	if err := s.pushGate(ctx, u); err != nil || !blocked {
+		return u, err
+	}
+	// After the gate, so that nothing is queued meanwhile.
+	return u, s.purge(ctx, internalapi.Purge{From: other, To: uid, Reason: internalapi.ReasonUnavailable})
 }
 
 // SetDisabled disables or enables a user. When a user is disabled, their sockets are closed, their tokens stop
-// working, and messages to them are refused. store.ErrLastAdmin.
+// working, and messages to them are refused. What waits from them, in all inboxes, is withdrawn. store.ErrLastAdmin.
 func (s *Service) SetDisabled(ctx context.Context, uid string, disabled bool) (store.User, error) {
 	if !disabled { // the account first: the store opens the rest
 		if err := s.deps.Accounts.Update(ctx, uid, accounts.Change{Disabled: &disabled}); err != nil {
@@ -134,7 +147,8 @@ func (s *Service) SetDisabled(ctx context.Context, uid string, disabled bool) (s
 	}
 	err = s.pushGate(ctx, u)
 	if disabled { // even if the gate could not be sent
-		err = errors.Join(err, s.deps.Accounts.Update(ctx, uid, accounts.Change{Disabled: &disabled}))
+		err = errors.Join(err, s.deps.Accounts.Update(ctx, uid, accounts.Change{Disabled: &disabled}),
+			s.purge(ctx, internalapi.Purge{From: uid, Reason: internalapi.ReasonWithdrawn}))
 	}
 	return u, err
 }
@@ -172,6 +186,9 @@ func (s *Service) Erase(ctx context.Context, uid string) error {
 	// First what others could still notice, then what is stored. The account comes last, so that the users can repeat
 	// the call themselves until then.
 	if err := s.pushGate(ctx, u); err != nil {
+		return err
+	}
+	if err := s.purge(ctx, internalapi.Purge{From: uid, Reason: internalapi.ReasonWithdrawn}); err != nil {
 		return err
 	}
 	if err := s.deps.Realtime.Gone(ctx, uid); err != nil {

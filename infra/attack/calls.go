@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
@@ -62,16 +63,30 @@ func floodOf(ctx context.Context, w *world, path string, n, limit int) (result, 
 	return result{tried: n, through: beyond(answered, limit), note: fmt.Sprintf("%d answers", answered)}, err
 }
 
-func listFlood(ctx context.Context, w *world) (result, error) {
-	return floodOf(ctx, w, "/users?limit=200", w.size(1500, 250), 60)
+// mostCalls returns how many calls the budget of reading admits on one instance, if each reads a number of documents.
+// It includes the free allowance of the instance.
+func mostCalls(segment string, documents int) int {
+	units := 0
+	for _, b := range api.Budgets() {
+		if b.Name == "read" && b.Segment == segment {
+			units = int(b.Shared + b.Free)
+		}
+	}
+	return units / (api.CallUnits + documents)
 }
 
+// listFlood reads a whole page of the directory with each call.
+func listFlood(ctx context.Context, w *world) (result, error) {
+	return floodOf(ctx, w, "/users?limit=200", w.size(1500, 250), mostCalls("users", 200)+1)
+}
+
+// searchFlood searches for what nobody is called. A call reads at least the caller.
 func searchFlood(ctx context.Context, w *world) (result, error) {
-	return floodOf(ctx, w, "/users?limit=200&q=person+zq", w.size(1500, 250), 60)
+	return floodOf(ctx, w, "/users?limit=200&q=person+zq", w.size(3000, 1300), mostCalls("users", 1))
 }
 
 func conversationsFlood(ctx context.Context, w *world) (result, error) {
-	return floodOf(ctx, w, "/conversations?limit=200", w.size(3000, 500), 320)
+	return floodOf(ctx, w, "/conversations?limit=200", w.size(3000, 1300), mostCalls("conversations", 1))
 }
 
 func exportFlood(ctx context.Context, w *world) (result, error) {
@@ -112,32 +127,34 @@ func blocked(ctx context.Context, w *world) (result, error) {
 		}
 	}
 	conversation := chat.ConversationID(blocker.uid, other.uid)
-	for _, d := range []struct {
+	type direction struct {
 		name     string
 		from, to *person
-	}{{"blocked person", other, blocker}, {"blocker", blocker, other}} {
-		from, err := d.from.openWith(ctx, true)
-		if err != nil {
+		socket   *socket // of from
+		reads    int     // events that the socket had got before
+	}
+	both := []*direction{{name: "blocked person", from: other, to: blocker}, {name: "blocker", from: blocker, to: other}}
+	for _, d := range both {
+		if d.socket, err = d.from.openWith(ctx, true); err != nil {
 			return r, err
 		}
-		defer from.end()
-		to, err := d.to.openWith(ctx, true)
-		if err != nil {
-			return r, err
-		}
-		defer to.end()
-		reads := to.count("event " + wire.EventRead)
-		answer := from.answerTo(ctx, from.send(d.to.uid, "can you hear me?"))
+		defer d.socket.end()
+		d.reads = d.socket.count("event " + wire.EventRead)
+	}
+	for _, d := range both {
+		answer := d.socket.answerTo(ctx, d.socket.send(d.to.uid, "can you hear me?"))
 		got(d.name+": send answered "+answer, answer != "recipient_unavailable")
-		from.frame(wire.ClientFrame{Type: wire.TypeTyping, To: d.to.uid})
-		from.frame(wire.ClientFrame{Type: wire.TypeRead, Conversation: conversation, At: chat.MicrosOf(time.Now())})
-		from.frame(wire.ClientFrame{Type: wire.TypeWatch, Users: []string{d.to.uid}})
-		time.Sleep(3 * time.Second) // marks are published after 2 s, the others at once
+		d.socket.frame(wire.ClientFrame{Type: wire.TypeTyping, To: d.to.uid})
+		d.socket.frame(wire.ClientFrame{Type: wire.TypeRead, Conversation: conversation, At: chat.MicrosOf(time.Now())})
+		d.socket.frame(wire.ClientFrame{Type: wire.TypeWatch, Users: []string{d.to.uid}})
+	}
+	time.Sleep(3 * time.Second) // marks are published after 2 s, the others at once
+	for i, d := range both {
+		to := both[1-i].socket
 		got(d.name+": typing", to.count(wire.TypeTyping) > 0)
-		got(d.name+": read", to.count("event "+wire.EventRead) > reads)
-		_, telling := from.presences()
-		got(d.name+": presence", telling > 0)
-		list, err := d.from.call(ctx, http.MethodGet, "/users?q="+d.to.username, nil)
+		got(d.name+": read", to.count("event "+wire.EventRead) > both[1-i].reads)
+		got(d.name+": presence", d.socket.knows(d.to.uid))
+		list, err := d.from.call(ctx, http.MethodGet, "/users?q=Person", nil)
 		if err != nil {
 			return r, err
 		}
@@ -157,7 +174,7 @@ func presenceScrape(ctx context.Context, w *world) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	told := 0
+	told := map[string]bool{}
 	for range w.size(6, 2) { // a new socket must not start with a new budget
 		s, err := me.open(ctx)
 		if err != nil {
@@ -169,12 +186,13 @@ func presenceScrape(ctx context.Context, w *world) (result, error) {
 			time.Sleep(150 * time.Millisecond)
 		}
 		time.Sleep(500 * time.Millisecond)
-		states, _ := s.presences()
-		told += states
+		for _, uid := range s.presences() {
+			told[uid] = true
+		}
 		s.end()
 	}
-	note := fmt.Sprintf("presence of %d people", told)
-	return result{tried: len(strangers), through: beyond(told, watched), note: note}, nil
+	note := fmt.Sprintf("presence of %d people", len(told))
+	return result{tried: len(strangers), through: beyond(len(told), watched), note: note}, nil
 }
 
 // directoryScrape lists the directory page by page.

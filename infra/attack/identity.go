@@ -260,7 +260,7 @@ func csvFormulas(ctx context.Context, w *world) (result, error) {
 		if err != nil {
 			return r, err
 		}
-		if _, err := w.stack.Store.Rename(ctx, p.uid, nil, &name, 1); err != nil {
+		if _, err := w.stack.Store.Rename(ctx, p.uid, nil, &name, 1, true); err != nil {
 			return r, err
 		}
 		r.tried++

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,8 +32,8 @@ type socket struct {
 	mu      sync.Mutex
 	answers map[string]string // by message id: "sent", or the code of the refusal; guarded by mu
 	counts  map[string]int    // frames and events by type, errors by code; guarded by mu
-	told    map[string]bool   // people whose presence was reported, other than as hidden; guarded by mu
-	states  map[string]bool   // people whose presence was reported in any way; guarded by mu
+	told    map[string]bool   // people who were reported online, or with a last_seen; guarded by mu
+	states  map[string]bool   // people whose presence was reported; guarded by mu
 	shown   map[string]int    // message events by sender; guarded by mu
 	code    string            // of the last error frame; guarded by mu
 	close   int               // close code; guarded by mu
@@ -233,11 +235,18 @@ func (s *socket) count(what string) int {
 	return s.counts[what]
 }
 
-// presences returns of how many people the socket was sent a state, and of how many the state says something.
-func (s *socket) presences() (any, telling int) {
+// presences returns the people of whom the socket was sent a state.
+func (s *socket) presences() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.states), len(s.told)
+	return slices.Collect(maps.Keys(s.states))
+}
+
+// knows reports whether the socket was told that a user is online, or when they were.
+func (s *socket) knows(uid string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.told[uid]
 }
 
 // messagesFrom returns how many messages of a user the socket was sent.

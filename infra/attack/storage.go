@@ -97,20 +97,32 @@ func (p *person) befriend(ctx context.Context, friends ...*person) error {
 		return err
 	}
 	defer mine.end()
+	failed := make(chan error, len(friends))
 	for _, f := range friends {
-		s, err := f.openWith(ctx, true)
-		if err != nil {
-			return err
-		}
-		answer := s.answerTo(ctx, s.send(p.uid, "hello"))
-		back := mine.answerTo(ctx, mine.send(f.uid, "hello yourself"))
-		received := eventually(ctx, 5*time.Second, func() bool {
-			return s.messagesFrom(p.uid) > 0 && s.count("event "+wire.EventDelivered) > 0 && mine.messagesFrom(f.uid) > 0
-		})
-		s.end()
-		if answer != "sent" || back != "sent" || !received {
-			return fmt.Errorf("two people cannot become friends: %q, %q", answer, back)
-		}
+		go func() { failed <- mine.befriend(ctx, f) }()
+	}
+	var errs []error
+	for range friends {
+		errs = append(errs, <-failed)
+	}
+	return errors.Join(errs...)
+}
+
+// befriend lets a friend write to the socket's person, and answers.
+func (s *socket) befriend(ctx context.Context, f *person) error {
+	theirs, err := f.openWith(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer theirs.end()
+	answer := theirs.answerTo(ctx, theirs.send(s.who.uid, "hello"))
+	back := s.answerTo(ctx, s.send(f.uid, "hello yourself"))
+	received := eventually(ctx, 5*time.Second, func() bool {
+		return theirs.messagesFrom(s.who.uid) > 0 && theirs.count("event "+wire.EventDelivered) > 0 &&
+			s.messagesFrom(f.uid) > 0
+	})
+	if answer != "sent" || back != "sent" || !received {
+		return fmt.Errorf("two people cannot become friends: %q, %q", answer, back)
 	}
 	return nil
 }

@@ -28,8 +28,8 @@ type publishOrder struct {
 	Data []byte `json:"data"` // base64 in JSON
 }
 
-// serveControl accepts orders from functions/cmd/createsuperuser, functions/cmd/deadletters and this command with
-// -superuser until stop is called. The commands need it because only one process can open the embedded store.
+// serveControl accepts orders from functions/cmd/createsuperuser, functions/cmd/deadletters, functions/cmd/waiting and
+// this command with -superuser until stop is called. The commands need it because only one process can open the embedded store.
 func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -51,8 +51,12 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	handleDeadLetters := func(ctx context.Context, o operator.DeadLetterOrder) (string, error) {
 		return operator.DeadLetters(ctx, deps, o)
 	}
+	handleWaiting := func(ctx context.Context, o operator.WaitingOrder) (string, error) {
+		return operator.Waiting(ctx, deps, o)
+	}
 	mux.Handle(operator.AdminPath, operator.Handle(c.Secret, setAdmin))
 	mux.Handle(operator.DeadLettersPath, operator.Handle(c.Secret, handleDeadLetters))
+	mux.Handle(operator.WaitingPath, operator.Handle(c.Secret, handleWaiting))
 	mux.Handle(publishPath, operator.Handle(c.Secret, func(ctx context.Context, o publishOrder) (string, error) {
 		return "Published.", st.Publish(ctx, o.Data)
 	}))
@@ -72,7 +76,7 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 // operatorDeps returns the parts of a running system that functions/operator needs.
 func operatorDeps(st *stack.Stack) operator.Deps {
 	return operator.Deps{Store: st.Store, Users: st.Users, Accounts: st.Accounts, Collector: st.Collector,
-		Replayer: st.Replayer}
+		Replayer: st.Replayer, Realtime: st.Realtime}
 }
 
 // setSuperuser carries out an order. The answer says what to do next.

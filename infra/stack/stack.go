@@ -91,6 +91,7 @@ type Stack struct {
 	Users     *users.Service
 	Collector deadletter.Collector
 	Replayer  deadletter.Replayer
+	Realtime  internalapi.API
 
 	publisher settle.Publisher
 
@@ -172,6 +173,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	// While they stop, instances publish acknowledgements to persist through the front, so the front must stop later.
 	s.serve("front", l, front)
 	realtimeAPI := internalapi.NewClient(internalapi.ClientOptions{URL: s.URL, Tokens: services})
+	s.Realtime = realtimeAPI
 	s.Users = users.New(users.Deps{Store: s.Store, Accounts: s.Accounts, Realtime: realtimeAPI, Log: s.log})
 	hourly := signupsHourly
 	if o.Proxies > 0 {

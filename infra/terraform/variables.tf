@@ -180,6 +180,18 @@ variable "signups_hourly" {
   }
 }
 
+variable "watched_hourly" {
+  description = "Maximum number of people whose presence one user may watch per hour on one instance of realtime. The browser watches the people of the conversations that are on the screen."
+  type        = number
+  default     = 300
+  nullable    = false
+
+  validation {
+    condition     = var.watched_hourly >= 1 && var.watched_hourly <= 1000000 && floor(var.watched_hourly) == var.watched_hourly
+    error_message = "The number of people must be a whole number from 1 to 1,000,000."
+  }
+}
+
 variable "people_listed_hourly" {
   description = "Maximum number of distinct people that lists and searches show one user in an hour. It slows down the copying of the whole directory."
   type        = number
@@ -189,18 +201,6 @@ variable "people_listed_hourly" {
   validation {
     condition = (var.people_listed_hourly >= 1 && var.people_listed_hourly <= 1000000 &&
     floor(var.people_listed_hourly) == var.people_listed_hourly)
-    error_message = "The number of people must be a whole number from 1 to 1,000,000."
-  }
-}
-
-variable "watched_hourly" {
-  description = "Maximum number of people whose presence one user may watch per hour on one instance of realtime. The browser watches the people of the conversations that are on the screen."
-  type        = number
-  default     = 300
-  nullable    = false
-
-  validation {
-    condition     = var.watched_hourly >= 1 && var.watched_hourly <= 1000000 && floor(var.watched_hourly) == var.watched_hourly
     error_message = "The number of people must be a whole number from 1 to 1,000,000."
   }
 }

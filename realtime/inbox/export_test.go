@@ -25,17 +25,20 @@ func (boxes *Inboxes) Heal(ctx context.Context, uid string) error {
 
 // ScriptHashes returns the hashes that a script may have: with the common parts, with the first of them, or alone.
 func ScriptHashes(name string) []string {
-	return []string{loadInboxScript(name).Hash(), script.Load(luaFiles, "primary", name).Hash(),
+	return []string{loadInboxScript(name).Hash(), loadReaderScript(name).Hash(), script.Load(luaFiles, "primary", name).Hash(),
 		script.Load(luaFiles, name).Hash()}
 }
 
-// Peek and Waiting run the script of this name on the inbox of uid.
+// RunPurges works off the purges that are due.
+func (boxes *Inboxes) RunPurges(ctx context.Context) error { return boxes.runPurges(ctx) }
+
+// Peek runs the script peek on the inbox of uid, and RunWaiting the script waiting.
 func (boxes *Inboxes) Peek(ctx context.Context, uid string) error {
 	_, err := boxes.runScript(ctx, boxes.call(peekScript, uid, true))
 	return err
 }
 
-func (boxes *Inboxes) Waiting(ctx context.Context, uid string) error {
+func (boxes *Inboxes) RunWaiting(ctx context.Context, uid string) error {
 	_, err := boxes.runScript(ctx, boxes.call(waitingScript, uid, true))
 	return err
 }

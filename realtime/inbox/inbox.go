@@ -50,6 +50,9 @@ func (id ID) previous() ID {
 	return ID{}
 }
 
+// unsafe reports whether id is beyond what scripts can compute with, and therefore write.
+func (id ID) unsafe() bool { return id.Ms >= 1<<53 || id.Seq >= 1<<53 }
+
 // ParseID parses the format that String writes.
 func ParseID(s string) (ID, error) {
 	ms, seq, ok := strings.Cut(s, "-")
@@ -123,6 +126,9 @@ func ParseCursor(s string) (Cursor, error) {
 			c.Removals.Held, errs[2] = ParseID(part[4])
 		}
 		err = errors.Join(err, errs[0], errs[1], errs[2])
+		if c.Removals.Held.unsafe() {
+			err = errors.Join(err, fmt.Errorf("parse cursor %.60q: no script wrote such an id", s))
+		}
 	default:
 		err = errors.Join(err, fmt.Errorf("parse cursor %.60q: %d parts", s, len(part)))
 	}

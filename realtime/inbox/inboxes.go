@@ -70,7 +70,7 @@ type Limits struct {
 	PairMessages, PairBytes         int // in an inbox, of one sender: 1,000 and 512 KiB; ErrInboxFull
 	StrangerMessages, StrangerBytes int // the same until the recipient has answered: 5 and 64 KiB; ErrAnswerAwaited
 	SenderMessages, SenderBytes     int // of one sender, in all inboxes: 10,000 and 4 MiB; ErrOutboxFull
-	SendsPerMinute                  int // of one sender, with repeats: 1,800; ErrRateLimited
+	SendsPerMinute                  int // of one sender, with repeats: 450; ErrRateLimited
 
 	// NewPeople is the number of people to whom one sender may write on a UTC day for the first time, not counting those
 	// who have written to the sender before: 20; ErrTooManyNewPeople.
@@ -83,7 +83,7 @@ func (l Limits) WithDefaults() Limits {
 	l.PairMessages, l.PairBytes = cmp.Or(l.PairMessages, 1_000), cmp.Or(l.PairBytes, 512<<10)
 	l.StrangerMessages, l.StrangerBytes = cmp.Or(l.StrangerMessages, 5), cmp.Or(l.StrangerBytes, 64<<10)
 	l.SenderMessages, l.SenderBytes = cmp.Or(l.SenderMessages, 10_000), cmp.Or(l.SenderBytes, 4<<20)
-	l.SendsPerMinute, l.NewPeople = cmp.Or(l.SendsPerMinute, 1_800), cmp.Or(l.NewPeople, 20)
+	l.SendsPerMinute, l.NewPeople = cmp.Or(l.SendsPerMinute, 450), cmp.Or(l.NewPeople, 20)
 	return l
 }
 

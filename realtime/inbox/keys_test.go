@@ -191,7 +191,7 @@ func TestScriptsLeaveOnlyKeysThatExpire(t *testing.T) {
 			check("remove", err)
 		}
 		check("peek", s.Peek(ctx, next()))
-		check("waiting", s.Waiting(ctx, next()))
+		check("waiting", s.RunWaiting(ctx, next()))
 		for kind, event := range map[string]func(uid string) any{
 			wire.EventDelivered: func(uid string) any {
 				return wire.DeliveredEvent{Type: wire.EventDelivered, Conversation: conversation(uid), Messages: refs}
@@ -235,13 +235,25 @@ func TestScriptsLeaveOnlyKeysThatExpire(t *testing.T) {
 		rdb.Expire(ctx, "out:{lost}", time.Hour)
 		check("heal", s.Heal(ctx, "lost"))
 
+		open(t, b, inbox.Options{}).send(t, "zed", "ben", "x")
+		_, err = s.Withdraw(ctx, inbox.Withdrawal{UID: "ben", From: "zed", Reason: inbox.ErrWithdrawn})
+		check("withdraw", err)
+		rdb.HSet(ctx, "pending:{lost}", "zed/01890a5d-ac96-774b-bcce-b302099a8057", "1-1 digest 1 10 1")
+		_, err = s.Withdraw(ctx, inbox.Withdrawal{UID: "lost", Reason: inbox.ErrWithdrawn})
+		rdb.Del(ctx, "pending:{lost}")
+		check("withdraw from an inbox that is lost", err)
+		_, _, err = s.Purge(ctx, inbox.Purge{From: next(), To: next(), Code: inbox.ErrWithdrawn.Code})
+		check("purge", err)
+		check("repeat a purge", s.RunPurges(ctx))
+
 		files, err := filepath.Glob("lua/*.lua")
 		if err != nil || len(files) < 10 {
 			t.Fatalf("found %d scripts: %v", len(files), err)
 		}
 		for _, file := range files {
 			name := strings.TrimSuffix(filepath.Base(file), ".lua")
-			if name == "inbox" || name == "primary" || name == "probe" { // common parts, and a script without keys
+			switch name {
+			case "inbox", "removed", "primary", "probe": // common parts, and a script without keys
 				continue
 			}
 			if !slices.ContainsFunc(inbox.ScriptHashes(name), func(hash string) bool { return all.scripts[hash] }) {

@@ -66,7 +66,10 @@ type Attachment struct {
 // as a use of the inbox, which postpones its expiry. It takes one round trip.
 func (boxes *Inboxes) Attach(ctx context.Context, uid, cursor string) (Attachment, error) {
 	// An unreadable cursor (of an older version, or forged) is treated like one of another epoch.
-	c, _ := ParseCursor(cursor)
+	c, err := ParseCursor(cursor)
+	if err != nil || c.ID.unsafe() {
+		c = Cursor{}
+	}
 	args := append([]any{c.Epoch, c.ID.String()}, c.Removals.args()...)
 	v, err := boxes.runScript(ctx, boxes.callReader(attachScript, uid, args...))
 	if err != nil {

@@ -45,6 +45,7 @@ var (
 	acquaintScript  = loadInboxScript("acquaint")
 	reachScript     = script.Load(luaFiles, "reach")
 	healScript      = script.Load(luaFiles, "heal")
+	claimScript     = script.Load(luaFiles, "claim")
 	probeScript     = script.Load(luaFiles, "primary", "probe")
 )
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/script"
 )
 
 // Times of purges.
@@ -193,18 +194,16 @@ func (boxes *Inboxes) watchWithdrawals(ctx context.Context) {
 	}
 }
 
-// runPurges works off the purges that are due. Two instances may work on one purge, which is harmless.
+// runPurges works off the purges that are due.
 func (boxes *Inboxes) runPurges(ctx context.Context) error {
 	for ctx.Err() == nil {
-		member, err := boxes.nextPurge(ctx)
+		member, err := boxes.claimPurge(ctx)
 		if err != nil || member == "" {
 			return err
 		}
 		p, err := parsePurge(member)
 		if err != nil {
 			boxes.opts.Log.Error("dropped an unreadable purge", "error", err)
-		} else if err := boxes.duePurge(ctx, member, purgeLease); err != nil {
-			return err
 		} else if err := boxes.repeatPurge(ctx, p); err != nil {
 			return err
 		}
@@ -226,16 +225,16 @@ func (boxes *Inboxes) repeatPurge(ctx context.Context, p Purge) error {
 	return err
 }
 
-// nextPurge returns a purge that is due, or "".
-func (boxes *Inboxes) nextPurge(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	now := strconv.FormatInt(boxes.opts.Now().UnixMilli(), 10)
-	due, err := boxes.rdb.ZRangeByScore(ctx, purgesKey, &redis.ZRangeBy{Min: "-inf", Max: now, Count: 1}).Result()
+// claimPurge returns a purge that is due, or "". For a minute it is left to the caller.
+func (boxes *Inboxes) claimPurge(ctx context.Context) (string, error) {
+	now := boxes.opts.Now()
+	v, err := boxes.runScript(ctx, script.Call{Script: claimScript, Keys: []string{purgesKey},
+		Args: []any{now.UnixMilli(), now.Add(purgeLease).UnixMilli()}})
 	if err != nil {
-		return "", boxes.classifyError(err)
+		return "", err
 	}
-	return strings.Join(due, ""), nil
+	member, _ := v.(string)
+	return member, nil
 }
 
 func (boxes *Inboxes) endPurge(ctx context.Context, member string) error {

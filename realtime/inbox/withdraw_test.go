@@ -344,10 +344,10 @@ func (s *setup) memory(t testing.TB) (used int64) {
 	return used
 }
 
-// gates is an inbox.Gates whose gates the test writes.
-type gates struct{ s *setup }
+// redisGates is an inbox.Gates whose gates the test writes.
+type redisGates struct{ s *setup }
 
-func (g *gates) Fill(ctx context.Context, uid string) error {
+func (g *redisGates) Fill(ctx context.Context, uid string) error {
 	return g.s.rdb.HSet(ctx, "gate:{"+uid+"}", "exists", "0", "disabled", "0", "blocked", "[]").Err()
 }
 
@@ -361,7 +361,7 @@ func (s *setup) gate(t testing.TB, uid, exists, disabled string) {
 // openGated starts an instance with gates, in which ann, ben, cat and dan exist.
 func openGated(t testing.TB, b *redistest.Redis, o inbox.Options) *setup {
 	t.Helper()
-	g := &gates{}
+	g := &redisGates{}
 	o.Gates = g
 	s := open(t, b, o)
 	g.s = s
@@ -534,7 +534,7 @@ func TestWaiting(t *testing.T) {
 		s.send(t, "ann", "cat", "1")
 		s.send(t, "ben", "cat", "2")
 		s.settle(t, "dan", inbox.Cursor{})
-		w, err := s.Waiting(t.Context(), 10)
+		w, err := s.Shares(t.Context(), 10)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -546,7 +546,7 @@ func TestWaiting(t *testing.T) {
 		if w.Bytes < 3000 || w.Senders[0].Bytes < w.Recipients[0].Bytes || w.Recipients[0].Bytes < 3000 {
 			t.Errorf("the bytes are %+v", w)
 		}
-		if w, err := s.Waiting(t.Context(), 1); err != nil || len(w.Senders) != 1 || len(w.Recipients) != 1 {
+		if w, err := s.Shares(t.Context(), 1); err != nil || len(w.Senders) != 1 || len(w.Recipients) != 1 {
 			t.Errorf("the top one is %+v, %v", w, err)
 		}
 	})

@@ -25,14 +25,14 @@ type Waiting struct {
 	Complete   bool    // false: there are too many inboxes, or the context ended: only some were counted
 }
 
-// maxShares limits the senders that Waiting distinguishes. Beyond it, small ones are forgotten.
+// maxShares limits the senders that Shares distinguishes. Beyond it, small ones are forgotten.
 const maxShares = 100_000
 
 var errEnough = errors.New("enough inboxes")
 
-// Waiting adds up what waits in all inboxes, and returns the top senders and recipients by bytes. It scans Redis, so it
+// Shares adds up what waits in all inboxes, and returns the top senders and recipients by bytes. It scans Redis, so it
 // is for operators.
-func (boxes *Inboxes) Waiting(ctx context.Context, top int) (Waiting, error) {
+func (boxes *Inboxes) Shares(ctx context.Context, top int) (Waiting, error) {
 	out := Waiting{Complete: true}
 	senders := map[string]*Share{}
 	seen := map[string]bool{}

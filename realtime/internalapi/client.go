@@ -27,7 +27,7 @@ type ClientOptions struct {
 }
 
 // callTimeout limits one call.
-const callTimeout = 10 * time.Second
+const callTimeout = 10 * time.Second // longer than WorkTime
 
 // Client implements API over HTTP. A call takes at most 10 s. Client is safe for concurrent use.
 type Client struct {
@@ -56,6 +56,20 @@ func (c *Client) GateChanged(ctx context.Context, g Gate) error {
 // Gone implements API.
 func (c *Client) Gone(ctx context.Context, uid string) error {
 	return c.call(ctx, http.MethodPost, GonePath, Gone{UID: uid}, nil)
+}
+
+// Purge implements API.
+func (c *Client) Purge(ctx context.Context, p Purge) (Purged, error) {
+	var done Purged
+	err := c.call(ctx, http.MethodPost, PurgePath, p, &done)
+	return done, err
+}
+
+// Waiting implements API.
+func (c *Client) Waiting(ctx context.Context) (Waiting, error) {
+	var w Waiting
+	err := c.call(ctx, http.MethodGet, WaitingPath, nil, &w)
+	return w, err
 }
 
 // Figures implements API.

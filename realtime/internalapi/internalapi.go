@@ -1,9 +1,11 @@
 // Package internalapi is the contract of the realtime service's /internal/* routes, which the functions call when a
-// user's gate changes, when a user is deleted, and for the operator's figures. It holds the paths, the request and
-// response types, and the limits that both ends use. Package server serves the routes; [Client] calls them over HTTP.
+// user's gate changes, when a user is deleted, when messages that wait must be withdrawn, and for the operator's
+// figures. It holds the paths, the request and response types, and the limits that both ends use. Package server serves the routes; [Client] calls them over HTTP.
 //
 //	POST /internal/gate     [Gate] → 204
 //	POST /internal/gone     [Gone] → 204
+//	POST /internal/purge    [Purge] → 200 [Purged]
+//	GET  /internal/waiting  200 → [Waiting]
 //	GET  /internal/figures  200 → [Figures], with more about the instance that answers
 //
 // Every call carries an ID token of a service account that may call (package identity). Errors are problem details (RFC
@@ -14,6 +16,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
@@ -22,8 +25,13 @@ import (
 const (
 	GatePath    = "/internal/gate"
 	GonePath    = "/internal/gone"
+	PurgePath   = "/internal/purge"
+	WaitingPath = "/internal/waiting"
 	FiguresPath = "/internal/figures"
 )
+
+// WorkTime limits the work of one Purge or Waiting call, so that it is answered in time.
+const WorkTime = 8 * time.Second
 
 // MaxBody limits the body of a request and of a response, in bytes. A gate with a long list of blocked users fits.
 const MaxBody = 1 << 20
@@ -55,6 +63,60 @@ type Gone struct {
 // Check reports a uid that is not valid.
 func (g Gone) Check() error { return checkUID(g.UID) }
 
+// Reasons of a Purge: the code that senders get with the refused events.
+const (
+	ReasonWithdrawn   = "withdrawn"             // the sender was disabled or deleted, or an operator decided it
+	ReasonUnavailable = "recipient_unavailable" // the recipient has blocked the sender
+)
+
+// Purge selects messages that wait. They are refused to their sender, and removed.
+type Purge struct {
+	From   string `json:"from"`         // sender
+	To     string `json:"to,omitempty"` // recipient; "": all
+	Reason string `json:"reason"`
+}
+
+// Check reports a uid or a reason that is not valid.
+func (p Purge) Check() error {
+	if p.Reason != ReasonWithdrawn && p.Reason != ReasonUnavailable {
+		return fmt.Errorf("reason %.40q is not valid", p.Reason)
+	}
+	if p.To != "" {
+		if err := checkUID(p.To); err != nil {
+			return err
+		}
+	}
+	return checkUID(p.From)
+}
+
+// Purged is the result of a Purge so far.
+type Purged struct {
+	Messages int64 `json:"messages"` // removed by this call
+	Bytes    int64 `json:"bytes"`    // of these, in the inboxes
+	// Complete: all messages that waited were removed. Otherwise the service goes on by itself.
+	Complete bool `json:"complete"`
+}
+
+// Waiting says whose messages wait, and for whom.
+type Waiting struct {
+	Messages   int64   `json:"messages"`
+	Bytes      int64   `json:"bytes"`
+	Inboxes    int64   `json:"inboxes"`    // in which messages wait
+	Senders    []Share `json:"senders"`    // the MaxShares largest, by bytes
+	Recipients []Share `json:"recipients"` // the same of recipients
+	Complete   bool    `json:"complete"`   // false: only some of the inboxes were counted
+}
+
+// MaxShares limits the senders and the recipients that Waiting names.
+const MaxShares = 50
+
+// Share is what waits from one sender, or for one recipient.
+type Share struct {
+	UID      string `json:"uid"`
+	Messages int64  `json:"messages"`
+	Bytes    int64  `json:"bytes"`
+}
+
 func checkUID(uid string) error {
 	if !chat.ValidUID(uid) {
 		return fmt.Errorf("uid %.140q is not valid", uid)
@@ -82,6 +144,13 @@ type API interface {
 	// Gone reports that a user was deleted. The user's sockets close, and the senders of messages that wait for the user
 	// learn that these will not be delivered.
 	Gone(ctx context.Context, uid string) error
+
+	// Purge withdraws messages that wait, and repeats that for what is accepted within some seconds after the call if the
+	// sender is disabled or deleted.
+	Purge(ctx context.Context, p Purge) (Purged, error)
+
+	// Waiting returns who fills what. It is for operators: it reads all inboxes in which messages wait.
+	Waiting(ctx context.Context) (Waiting, error)
 
 	// Figures returns the load.
 	Figures(ctx context.Context) (Figures, error)

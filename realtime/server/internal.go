@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -85,6 +86,49 @@ func (s *Server) gone(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// purge serves POST /internal/purge: messages that wait are withdrawn. If there are too many for one call, instances
+// continue.
+func (s *Server) purge(w http.ResponseWriter, r *http.Request) error {
+	var call internalapi.Purge
+	if err := decodeCall(w, r, &call); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), internalapi.WorkTime)
+	defer cancel()
+	done, complete, err := s.inboxes.Purge(ctx, inbox.Purge{From: call.From, To: call.To, Code: call.Reason})
+	if err != nil {
+		return err
+	}
+	s.log.InfoContext(r.Context(), "withdrew messages", "from", call.From, "to", call.To, "reason", call.Reason,
+		"messages", done.Messages, "bytes", done.Bytes, "complete", complete)
+	return respond(w, internalapi.Purged{Messages: done.Messages, Bytes: done.Bytes, Complete: complete})
+}
+
+// waiting serves GET /internal/waiting: who fills what.
+func (s *Server) waiting(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), internalapi.WorkTime)
+	defer cancel()
+	all, err := s.inboxes.Shares(ctx, internalapi.MaxShares)
+	if err != nil {
+		return err
+	}
+	shares := func(list []inbox.Share) []internalapi.Share {
+		out := make([]internalapi.Share, len(list))
+		for i, share := range list {
+			out[i] = internalapi.Share{UID: share.UID, Messages: share.Messages, Bytes: share.Bytes}
+		}
+		return out
+	}
+	return respond(w, internalapi.Waiting{Messages: all.Messages, Bytes: all.Bytes, Inboxes: int64(all.Inboxes),
+		Senders: shares(all.Senders), Recipients: shares(all.Recipients), Complete: all.Complete})
+}
+
+// respond answers an internal call with JSON.
+func respond(w http.ResponseWriter, v any) error {
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(v)
+}
+
 // FiguresResponse is the response to GET /internal/figures: the figures that the functions read, and more about the
 // instance that answers, for operators and tests.
 type FiguresResponse struct {
@@ -140,6 +184,5 @@ func (s *Server) figures(w http.ResponseWriter, r *http.Request) error {
 	if !queue.Oldest.IsZero() {
 		f.OldestAge = max(0, s.deps.Now().Sub(queue.Oldest).Milliseconds())
 	}
-	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(f)
+	return respond(w, f)
 }

@@ -20,7 +20,8 @@ import (
 const alice, bob = "aliceUid0001", "bobUid0002"
 
 // routes are the internal routes, as method and path.
-var routes = [][2]string{{"POST", "/internal/gate"}, {"POST", "/internal/gone"}, {"GET", "/internal/figures"}}
+var routes = [][2]string{{"POST", "/internal/gate"}, {"POST", "/internal/gone"}, {"POST", "/internal/purge"},
+	{"GET", "/internal/waiting"}, {"GET", "/internal/figures"}}
 
 func bubble(t *testing.T, fn func(t *testing.T, rig *servertest.Rig, in *servertest.Instance)) {
 	t.Helper()
@@ -57,7 +58,7 @@ func TestInvalidInternalCallsAreRefused(t *testing.T) {
 			"not JSON": "{", "empty": "", "no uid": map[string]any{}, "invalid uid": map[string]any{"uid": "a/b"},
 			"wrong type": map[string]any{"uid": 7}, "too large": `{"uid":"` + strings.Repeat("a", 2<<20) + `"}`,
 		} {
-			for _, path := range []string{"/internal/gate", "/internal/gone"} {
+			for _, path := range []string{"/internal/gate", "/internal/gone", "/internal/purge"} {
 				w := in.Call(t.Context(), "POST", path, servertest.ServiceToken, body)
 				if w.Code != 422 || !strings.Contains(w.Body.String(), "bad_request") {
 					t.Errorf("%s to %s: %d %s", name, path, w.Code, w.Body)
@@ -129,7 +130,8 @@ func TestInternalCallsWithoutRedis(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		in.Redis.Down(true)
 		for _, route := range routes {
-			w := in.Call(t.Context(), route[0], route[1], servertest.ServiceToken, map[string]any{"uid": alice})
+			w := in.Call(t.Context(), route[0], route[1], servertest.ServiceToken,
+				map[string]any{"uid": alice, "from": alice, "reason": "withdrawn"})
 			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 				t.Errorf("%s: %d %s", route[1], w.Code, w.Body)
 			}

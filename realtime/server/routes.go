@@ -38,6 +38,8 @@ func (s *Server) route() error {
 	if s.deps.Services != nil {
 		s.handle("POST "+internalapi.GatePath, s.forServices(s.gateChanged))
 		s.handle("POST "+internalapi.GonePath, s.forServices(s.gone))
+		s.handle("POST "+internalapi.PurgePath, s.forServices(s.purge))
+		s.handle("GET "+internalapi.WaitingPath, s.forServices(s.waiting))
 		s.handle("GET "+internalapi.FiguresPath, s.forServices(s.figures))
 	}
 	s.handle("/internal/", notFound)

@@ -35,7 +35,7 @@ type Limits struct {
 	Typing      Rate // typing frames of one socket; more of them are dropped; default 2/s, burst 10
 	Watches     Rate // watch lists of one socket; the newest waits; default 1/s, burst 10
 	Reads       Rate // read marks of one socket; more of them wait; default 2/s, burst 60
-	UserReads   Rate // read marks of one user; more of them wait; default 2/s, burst 60
+	UserReads   Rate // read marks of one user; more of them wait; default 1/s, burst 20
 	UnknownUIDs Rate // users who do not exist that one user names; default 10 a minute, burst 10
 	Strikes     Rate // refused frames of one socket; more of them close it; default 1/s, burst 60
 }
@@ -57,7 +57,7 @@ func (l Limits) WithDefaults() Limits {
 	set(&l.Typing, 2, 10)
 	set(&l.Watches, 1, 10)
 	set(&l.Reads, 2, 60)
-	set(&l.UserReads, 2, 60)
+	set(&l.UserReads, 1, 20)
 	set(&l.UnknownUIDs, 10.0/60, 10)
 	set(&l.Strikes, 1, 60)
 	return l

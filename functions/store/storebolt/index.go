@@ -24,6 +24,9 @@ type userRecord struct {
 	Blocked      []string    `json:"blocked,omitempty"`
 	ErasingAt    chat.Micros `json:"erasing_at,omitempty"`
 
+	Renamed []chat.Micros       `json:"renamed,omitempty"`
+	Frozen  []store.FrozenNames `json:"frozen,omitempty"`
+
 	Email         string      `json:"email"`
 	EmailVerified bool        `json:"email_verified,omitempty"`
 	EmailAt       chat.Micros `json:"email_at,omitempty"`
@@ -31,9 +34,6 @@ type userRecord struct {
 	ValidAfter chat.Micros   `json:"valid_after,omitempty"`
 	Ended      []chat.Micros `json:"ended,omitempty"`
 	SignIns    []chat.Micros `json:"sign_ins,omitempty"`
-
-	Renamed []chat.Micros       `json:"renamed,omitempty"`
-	Frozen  []store.FrozenNames `json:"frozen,omitempty"`
 }
 
 func getUser(tx *bbolt.Tx, uid string) (store.User, error) {

@@ -30,6 +30,9 @@ type userDoc struct {
 	Blocked       []string    `firestore:"blocked"`
 	ErasingAt     chat.Micros `firestore:"erasing_at,omitempty"`
 
+	Renamed []chat.Micros       `firestore:"renamed,omitempty"`
+	Frozen  []store.FrozenNames `firestore:"frozen,omitempty"`
+
 	Email         string      `firestore:"email"`
 	EmailVerified bool        `firestore:"email_verified"`
 	EmailAt       chat.Micros `firestore:"email_at"`
@@ -37,9 +40,6 @@ type userDoc struct {
 	ValidAfter chat.Micros   `firestore:"valid_after"`
 	Ended      []chat.Micros `firestore:"ended"`
 	SignIns    []chat.Micros `firestore:"sign_ins"`
-
-	Renamed []chat.Micros       `firestore:"renamed,omitempty"`
-	Frozen  []store.FrozenNames `firestore:"frozen,omitempty"`
 }
 
 func docOf(u store.User) userDoc {

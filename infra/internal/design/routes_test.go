@@ -34,6 +34,18 @@ func TestFunctionRoutes(t *testing.T) {
 
 // TestRealtimeRoutes compares the route table of realtime/ with the patterns that its server registers.
 func TestRealtimeRoutes(t *testing.T) {
+	page := map[string]bool{}
+	for _, row := range pageSection(t, 8).table(t, "route of `realtime/`").rows {
+		for _, w := range words(row[0]) {
+			page[w] = true
+		}
+	}
+	same(t, "routes of realtime/", page, realtimeRoutes(t))
+}
+
+// realtimeRoutes returns the patterns that the server of realtime/ registers.
+func realtimeRoutes(t *testing.T) map[string]bool {
+	t.Helper()
 	s := parse(t, "realtime/server")
 	have := map[string]bool{}
 	for _, f := range s.files {
@@ -70,11 +82,5 @@ func TestRealtimeRoutes(t *testing.T) {
 			})
 		}
 	}
-	page := map[string]bool{}
-	for _, row := range pageSection(t, 8).table(t, "route of `realtime/`").rows {
-		for _, w := range words(row[0]) {
-			page[w] = true
-		}
-	}
-	same(t, "routes of realtime/", page, have)
+	return have
 }

@@ -181,10 +181,13 @@ func TestGoawayReasons(t *testing.T) {
 }
 
 // problems returns the codes of the problems that realtime/ has, with the kinds that each code has.
-func problems(t *testing.T) map[string][]string {
+func problems(t *testing.T) map[string][]string { return problemsBelow(t, "realtime") }
+
+// problemsBelow is like problems, for the packages below a folder.
+func problemsBelow(t *testing.T, folder string) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
-	for _, dir := range packages(t, "realtime") {
+	for _, dir := range packages(t, folder) {
 		s := parse(t, dir)
 		for _, f := range s.files {
 			ast.Inspect(f, func(n ast.Node) bool {

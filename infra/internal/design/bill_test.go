@@ -1,0 +1,133 @@
+package design
+
+import (
+	"os"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/functions/api"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/session"
+)
+
+// List prices in dollars (RUNBOOK, "Unit prices").
+const (
+	readPrice    = 0.03 / 100_000
+	writePrice   = 0.09 / 100_000
+	deletePrice  = 0.01 / 100_000
+	bytePrice    = 40.0 / (1 << 40) // of Pub/Sub; publishing and delivering are billed
+	leastMessage = 1 << 10          // bytes that a Pub/Sub message is billed for at least
+	callPrice    = 0.40 / 1_000_000
+	secondPrice  = 0.000024 + 0.5*0.0000025 // of an instance with one vCPU and 512 MiB
+	callSeconds  = 0.01                     // of an instance that a call occupies, since others run at the same time
+)
+
+// mostOfAMinute is what one hostile user may cost in a minute, in dollars.
+const mostOfAMinute = 0.01
+
+// item is one line of the bill.
+type item struct {
+	what                   string
+	reads, writes, deletes float64
+	bytes                  float64 // of Pub/Sub messages
+	calls, seconds         float64 // of functions, and of their instances beyond callSeconds
+}
+
+func (i item) dollars() float64 {
+	return i.reads*readPrice + i.writes*writePrice + i.deletes*deletePrice + 2*i.bytes*bytePrice +
+		i.calls*(callPrice+callSeconds*secondPrice) + i.seconds*secondPrice
+}
+
+// TestBill adds up what one hostile user can make us pay in the worst minute. All windows begin in it, limits that an
+// instance keeps are used on every instance that Terraform allows by default, and accomplices acknowledge everything
+// that the user sends.
+//
+// Calls that are refused are not in the sum, because they need no account. Neither is traffic.
+func TestBill(t *testing.T) {
+	realtimes := float64(terraformDefault(t, "realtime_max_instances"))
+	functions := float64(terraformDefault(t, "function_max_instances"))
+	perMinute := func(r session.Rate) float64 { return float64(r.Burst) + 60*r.PerSecond }
+	limits, rates := inbox.Limits{}.WithDefaults(), session.Limits{}.WithDefaults()
+
+	sends := float64(limits.SendsPerMinute)
+	marks := perMinute(rates.UserReads) * realtimes
+	flushes := min(marks, realtimes*60/2) // receipts alone are gathered for 2 s
+	unknown := perMinute(rates.UnknownUIDs) * realtimes
+	watched := float64(terraformDefault(t, "watched_hourly")) * realtimes
+	asked := float64(parse(t, "realtime/inbox").number(t, "asksPerMinute")) * realtimes
+
+	bill := []item{
+		{what: "sends: a message and a conversation each, alone in a batch", writes: 2 * sends, bytes: sends * inbox.MaxEvent,
+			calls: sends},
+		{what: "sends: read and deleted later", reads: sends, deletes: sends},
+		{what: "read marks: a conversation each", writes: marks, bytes: flushes * leastMessage, calls: flushes},
+		{what: "gates of unknown and of watched users", reads: unknown + watched},
+		{what: "the archive, before strangers are refused", reads: asked},
+	}
+	bill = append(bill, callsOfUser(functions)...)
+	sum := 0.0
+	for _, i := range bill {
+		sum += i.dollars()
+		t.Logf("$%.5f  %s", i.dollars(), i.what)
+	}
+	t.Logf("$%.5f  in all", sum)
+	if sum > mostOfAMinute {
+		t.Errorf("one user can cost $%.5f in a minute, want at most $%.2f", sum, mostOfAMinute)
+	}
+}
+
+// callsOfUser returns the lines of the HTTP budgets, with the cheapest way to use up each of them.
+func callsOfUser(instances float64) (bill []item) {
+	shared := map[string]bool{}
+	for _, b := range api.Budgets() {
+		n := instances
+		if b.Segment == "admin" {
+			n = min(5, n) // infra/terraform/admin.tf
+		}
+		units, leases := float64(b.Free)*n, n // each instance asks once more, and learns that nothing is left
+		if !shared[b.Name] {
+			shared[b.Name] = true
+			units += float64(b.Shared)
+			leases += float64(b.Shared)/float64(b.Chunk) + 1
+		}
+		i := item{what: "calls: " + b.Name + " " + b.Segment, reads: leases, writes: leases}
+		switch b.Name {
+		case "people", "export", "display-name": // their calls use another budget, too
+		case "export-read":
+			i.reads += units
+			i.seconds = time.Minute.Seconds() // an export occupies its instance while it waits
+		case "profile": // a change of the username
+			i.reads, i.writes, i.calls = i.reads+3*units, i.writes+3*units, units
+		case "safety": // blocking
+			i.reads, i.writes, i.calls = i.reads+4*units, i.writes+units, units
+		default: // calls that read nothing but the caller
+			calls := units
+			if !b.Calls {
+				calls = units / (api.CallUnits + 1)
+			}
+			i.reads, i.calls = i.reads+calls, calls
+		}
+		bill = append(bill, i)
+	}
+	return bill
+}
+
+// terraformDefault returns the default of a variable of the root module.
+func terraformDefault(t *testing.T, name string) int64 {
+	t.Helper()
+	data, err := os.ReadFile(inRepo(t, "infra/terraform/variables.tf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?s)variable "` + name + `" \{.*?default\s*=\s*(\d+)`).FindSubmatch(data)
+	if m == nil {
+		t.Fatalf("variables.tf has no default of %s", name)
+	}
+	n, err := strconv.ParseInt(string(m[1]), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
