@@ -28,6 +28,7 @@ var (
 	ErrEmailInvalid = &problem.Error{Kind: problem.Invalid, Code: "invalid_fields",
 		Message: "This is not an email address.",
 		Fields:  map[string]string{"email": "Enter an email address like name@example.org."}}
+	ErrNoEmail      = problem.New(problem.Conflict, "email_missing", "This account has no email address.")
 	ErrPasswordWeak = &problem.Error{Kind: problem.Invalid, Code: "invalid_fields",
 		Message: "This password is too easy to guess.",
 		Fields:  map[string]string{"password": "Choose a longer password."}}
@@ -35,29 +36,32 @@ var (
 
 // Account is a user's credentials.
 type Account struct {
-	UID         string
-	Email       string
-	DisplayName string
-	Disabled    bool
-	Admin       bool // the claim "admin"
-	CreatedAt   time.Time
-	LastSignIn  time.Time // zero: never
-	ValidAfter  time.Time // tokens of earlier sign-ins are not accepted; to the second
+	UID           string
+	Email         string
+	EmailVerified bool // the user has proved that the address is theirs
+	DisplayName   string
+	Disabled      bool
+	Admin         bool // the claim "admin"
+	CreatedAt     time.Time
+	LastSignIn    time.Time // zero: never
+	ValidAfter    time.Time // tokens of earlier sign-ins are not accepted; to the second
 }
 
 // New is an account to create.
 type New struct {
-	UID         string // chosen by the caller, see chat.ValidUID
-	Email       string
-	Password    string
-	DisplayName string
+	UID           string // chosen by the caller, see chat.ValidUID
+	Email         string
+	EmailVerified bool
+	Password      string
+	DisplayName   string
 }
 
 // Change is a change of an account. Fields that are nil do not change.
 type Change struct {
-	Password    *string
-	DisplayName *string
-	Disabled    *bool
+	Password      *string
+	EmailVerified *bool
+	DisplayName   *string
+	Disabled      *bool
 }
 
 // Accounts is the port. Its methods block until the sign-in system has answered or the context ends, and are safe for
@@ -73,8 +77,11 @@ type Accounts interface {
 	Get(ctx context.Context, uid string) (Account, error)
 	ByEmail(ctx context.Context, email string) (Account, error)
 
-	// Update changes the fields of c that are not nil. Changing the password ends all sign-ins. Disabling ends them for
-	// as long as it lasts.
+	// GetAll returns those of the accounts that exist, by uid.
+	GetAll(ctx context.Context, uids []string) (map[string]Account, error)
+
+	// Update changes the fields of c that are not nil. Changing the password ends all sign-ins: ValidAfter becomes the
+	// present time. Disabling ends them for as long as it lasts.
 	Update(ctx context.Context, uid string, c Change) error
 
 	// SetAdmin sets or removes the claim. A token that was issued before keeps its claims until it expires, at most an
@@ -87,7 +94,7 @@ type Accounts interface {
 	// Delete deletes the account. It succeeds if the account does not exist.
 	Delete(ctx context.Context, uid string) error
 
-	// SendPasswordReset makes the sign-in system send an email with a link. It may succeed for an address without an
-	// account, so that nobody can find out which addresses have one.
-	SendPasswordReset(ctx context.Context, email string) error
+	// SendPasswordReset makes the sign-in system send an email with a link to the present address of an account. A user
+	// who uses the link has ended all sign-ins and verified the address. ErrNoEmail.
+	SendPasswordReset(ctx context.Context, uid string) error
 }

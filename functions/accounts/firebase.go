@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -118,7 +119,8 @@ func translate(err error) error {
 // Create implements Accounts.
 func (f *Firebase) Create(ctx context.Context, n New) error {
 	_, err := f.client.CreateUser(ctx,
-		(&auth.UserToCreate{}).UID(n.UID).Email(n.Email).Password(n.Password).DisplayName(n.DisplayName))
+		(&auth.UserToCreate{}).UID(n.UID).Email(n.Email).EmailVerified(n.EmailVerified).Password(n.Password).
+			DisplayName(n.DisplayName))
 	return translate(err)
 }
 
@@ -126,6 +128,32 @@ func (f *Firebase) Create(ctx context.Context, n New) error {
 func (f *Firebase) Get(ctx context.Context, uid string) (Account, error) {
 	u, err := f.client.GetUser(ctx, uid)
 	return account(u, err)
+}
+
+// maxLookUp is the number of accounts that one call of Firebase returns.
+const maxLookUp = 100
+
+// GetAll implements Accounts.
+func (f *Firebase) GetAll(ctx context.Context, uids []string) (map[string]Account, error) {
+	found := make(map[string]Account, len(uids))
+	for part := range slices.Chunk(uids, maxLookUp) {
+		ids := make([]auth.UserIdentifier, len(part))
+		for i, uid := range part {
+			ids[i] = auth.UIDIdentifier{UID: uid}
+		}
+		result, err := f.client.GetUsers(ctx, ids)
+		if err != nil {
+			return nil, translate(err)
+		}
+		for _, u := range result.Users {
+			a, err := account(u, nil)
+			if err != nil {
+				return nil, err
+			}
+			found[u.UID] = a
+		}
+	}
+	return found, nil
 }
 
 // ByEmail implements Accounts.
@@ -139,8 +167,8 @@ func account(u *auth.UserRecord, err error) (Account, error) {
 		return Account{}, translate(err)
 	}
 	admin, _ := u.CustomClaims["admin"].(bool)
-	a := Account{UID: u.UID, Email: u.Email, DisplayName: u.DisplayName, Disabled: u.Disabled, Admin: admin,
-		ValidAfter: time.UnixMilli(u.TokensValidAfterMillis).UTC()}
+	a := Account{UID: u.UID, Email: u.Email, EmailVerified: u.EmailVerified, DisplayName: u.DisplayName,
+		Disabled: u.Disabled, Admin: admin, ValidAfter: time.UnixMilli(u.TokensValidAfterMillis).UTC()}
 	if m := u.UserMetadata; m != nil {
 		a.CreatedAt = time.UnixMilli(m.CreationTimestamp).UTC()
 		if m.LastLogInTimestamp > 0 {
@@ -155,6 +183,9 @@ func (f *Firebase) Update(ctx context.Context, uid string, c Change) error {
 	u := &auth.UserToUpdate{}
 	if c.Password != nil {
 		u.Password(*c.Password)
+	}
+	if c.EmailVerified != nil {
+		u.EmailVerified(*c.EmailVerified)
 	}
 	if c.DisplayName != nil {
 		u.DisplayName(*c.DisplayName)
@@ -200,8 +231,15 @@ func (f *Firebase) Delete(ctx context.Context, uid string) error {
 
 // SendPasswordReset implements Accounts. The SDK can only create the link. So this sends the same request as a
 // browser, and Firebase sends the email.
-func (f *Firebase) SendPasswordReset(ctx context.Context, email string) error {
-	body, err := json.Marshal(map[string]string{"requestType": "PASSWORD_RESET", "email": email})
+func (f *Firebase) SendPasswordReset(ctx context.Context, uid string) error {
+	account, err := f.Get(ctx, uid)
+	if err != nil {
+		return err
+	}
+	if account.Email == "" {
+		return ErrNoEmail
+	}
+	body, err := json.Marshal(map[string]string{"requestType": "PASSWORD_RESET", "email": account.Email})
 	if err != nil {
 		return err
 	}

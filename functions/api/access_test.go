@@ -96,6 +96,8 @@ var rows = []struct {
 	{"GET /me", "/me", nil, 200, everyUser},
 	{"PATCH /me", "/me", form{"display_name": "New"}, 200, everyUser},
 	{"GET /me/export", "/me/export", nil, 200, everyUser},
+	{"POST /me/sign-out", "/me/sign-out", nil, 204, everyUser},
+	{"POST /me/sign-out-others", "/me/sign-out-others", nil, 204, everyUser},
 	{"PUT /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser},
 	{"DELETE /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser},
 
@@ -104,7 +106,7 @@ var rows = []struct {
 	{"GET /admin/users.csv", "/admin/users.csv", nil, 200, nil},
 	{"GET /admin/users/{uid}", "/admin/users/bob", nil, 200, nil},
 	{"PATCH /admin/users/{uid}", "/admin/users/bob", map[string]any{"disabled": true}, 200, nil},
-	{"DELETE /admin/users/{uid}", "/admin/users/bob", nil, 204, nil},
+	{"DELETE /admin/users/{uid}", "/admin/users/bob", form{"reason": "spam"}, 204, nil},
 	{"POST /admin/users/{uid}/sign-out", "/admin/users/bob/sign-out", nil, 204, nil},
 	{"POST /admin/users/{uid}/password-reset", "/admin/users/bob/password-reset", form{}, 204, nil},
 	{"POST /admin/users/{uid}/conversations", "/admin/users/bob/conversations", form{"reason": "a report"}, 200, nil},
@@ -153,7 +155,7 @@ func TestAccess(t *testing.T) {
 					may := caller.name == "admin" || slices.Contains(row.callers, caller.name)
 					c := refusals
 					switch {
-					case may && caller.name == "admin" && method != "GET":
+					case may && (caller.name == "admin" && method != "GET" || row.endpoint == "POST /me/sign-out"):
 						c = newCast(t)
 					case may:
 						c = users

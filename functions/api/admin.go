@@ -24,7 +24,7 @@ func (a *API) adminRoutes() []route {
 		{method: "GET", path: "/users.csv", access: admin, long: true, handle: a.adminUsersCSV},
 		{method: "GET", path: "/users/{uid}", access: admin, handle: a.adminUser},
 		{method: "PATCH", path: "/users/{uid}", access: admin, body: required, handle: a.adminChange},
-		{method: "DELETE", path: "/users/{uid}", access: admin, body: optional, long: true, handle: a.adminDelete},
+		{method: "DELETE", path: "/users/{uid}", access: admin, body: required, long: true, handle: a.adminDelete},
 		{method: "POST", path: "/users/{uid}/sign-out", access: admin, body: optional, handle: a.adminSignOut},
 		{method: "POST", path: "/users/{uid}/password-reset", access: admin, body: optional, handle: a.adminPasswordReset},
 		{method: "POST", path: "/users/{uid}/conversations", access: admin, body: required, handle: a.adminConversations},
@@ -63,16 +63,17 @@ const (
 // adminProfile is what an admin sees of a user.
 type adminProfile struct {
 	profile
-	Email        string      `json:"email"`
-	Admin        bool        `json:"admin"`
-	Disabled     bool        `json:"disabled"`
-	Deleting     bool        `json:"deleting"`
-	LastActiveAt chat.Micros `json:"last_active_at"` // to the hour; 0: never
+	Email         string      `json:"email"` // "": not known until the user signs in
+	EmailVerified bool        `json:"email_verified"`
+	Admin         bool        `json:"admin"`
+	Disabled      bool        `json:"disabled"`
+	Deleting      bool        `json:"deleting"`
+	LastActiveAt  chat.Micros `json:"last_active_at"` // to the hour; 0: never
 }
 
 func adminProfileOf(u store.User) adminProfile {
-	return adminProfile{profile: profileOf(u), Email: u.Email, Admin: u.Admin, Disabled: u.Disabled,
-		Deleting: u.ErasingAt != 0, LastActiveAt: u.LastActiveAt}
+	return adminProfile{profile: profileOf(u), Email: u.Email, EmailVerified: u.EmailVerified, Admin: u.Admin,
+		Disabled: u.Disabled, Deleting: u.ErasingAt != 0, LastActiveAt: u.LastActiveAt}
 }
 
 // maxReason limits the characters of a reason.

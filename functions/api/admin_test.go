@@ -21,11 +21,12 @@ func micros(t time.Time) chat.Micros { return chat.MicrosOf(t) }
 
 type adminProfile struct {
 	profile
-	Email        string `json:"email"`
-	Admin        bool   `json:"admin"`
-	Disabled     bool   `json:"disabled"`
-	Deleting     bool   `json:"deleting"`
-	LastActiveAt int64  `json:"last_active_at"`
+	Email         string `json:"email"`
+	EmailVerified bool   `json:"email_verified"`
+	Admin         bool   `json:"admin"`
+	Disabled      bool   `json:"disabled"`
+	Deleting      bool   `json:"deleting"`
+	LastActiveAt  int64  `json:"last_active_at"`
 }
 
 type adminPage struct {
@@ -209,7 +210,7 @@ func TestLastAdmin(t *testing.T) {
 	for _, body := range []map[string]any{{"admin": false}, {"disabled": true}} {
 		s.call("PATCH", "/admin/users/root1", token, body).refused(409, "last_admin")
 	}
-	s.call("DELETE", "/admin/users/root1", token, nil).refused(409, "last_admin")
+	s.call("DELETE", "/admin/users/root1", token, form{"reason": "left"}).refused(409, "last_admin")
 	s.call("DELETE", "/me", token, nil).refused(409, "last_admin")
 	s.account("bob")
 	var u adminProfile
@@ -226,6 +227,11 @@ func TestAdminDelete(t *testing.T) {
 	s := newSystem(t)
 	_, token := s.admin("root1")
 	s.account("eve")
+	for _, body := range []any{nil, form{}, form{"reason": "  "}} {
+		if a := s.call("DELETE", "/admin/users/eve", token, body); a.status != 400 && a.status != 415 && a.status != 422 {
+			t.Errorf("deleting with the body %v: status %d", body, a.status)
+		}
+	}
 	s.user("ada")
 	s.save("eve", "ada", "from eve")
 	eve := s.token("eve")
@@ -241,8 +247,8 @@ func TestAdminDelete(t *testing.T) {
 	if !u.Disabled {
 		t.Error("a user who is being deleted was enabled")
 	}
-	s.call("DELETE", "/admin/users/eve", token, nil).must(204, nil)
-	s.call("DELETE", "/admin/users/eve", token, nil).refused(404, "user_not_found")
+	s.call("DELETE", "/admin/users/eve", token, form{"reason": "again"}).must(204, nil)
+	s.call("DELETE", "/admin/users/eve", token, form{"reason": "again"}).refused(404, "user_not_found")
 	s.call("GET", "/me", eve, nil).refused(403, "account_deleted")
 	if page, _, err := s.store.Messages(t.Context(), "ada~eve", store.Position{}, 10); err != nil || len(page) != 0 {
 		t.Errorf("messages %v, %v, want none", page, err)
@@ -251,7 +257,7 @@ func TestAdminDelete(t *testing.T) {
 		t.Errorf("users reported as gone: %v", s.realtime.gone)
 	}
 	if got := s.audits(); got[0] != "root1 delete eve spam" || got[1] != "root1 delete eve spam failed: unavailable" ||
-		got[len(got)-1] != "root1 delete eve" {
+		got[len(got)-1] != "root1 delete eve again" {
 		t.Errorf("audit log %q", got)
 	}
 }
@@ -265,8 +271,8 @@ func TestConcurrentAdmins(t *testing.T) {
 		name := s.account(fmt.Sprintf("bob%d", i))
 		var wg sync.WaitGroup
 		answers := make([]*answer, 3)
-		wg.Go(func() { answers[0] = s.call("DELETE", "/admin/users/"+name, one, nil) })
-		wg.Go(func() { answers[1] = s.call("DELETE", "/admin/users/"+name, two, nil) })
+		wg.Go(func() { answers[0] = s.call("DELETE", "/admin/users/"+name, one, form{"reason": "spam"}) })
+		wg.Go(func() { answers[1] = s.call("DELETE", "/admin/users/"+name, two, form{"reason": "spam"}) })
 		wg.Go(func() {
 			answers[2] = s.call("PATCH", "/admin/users/"+name, two, map[string]any{"disabled": true})
 		})

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
@@ -9,7 +10,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// adminUsers lists users, including disabled ones.
+// adminUsers lists users, including disabled ones, with the addresses that their accounts have now. (An order or a
+// search by address uses the copies in the directory.)
 func (a *API) adminUsers(ctx context.Context, r *request) (*response, error) {
 	limit, err := r.limit()
 	if err != nil {
@@ -30,6 +32,9 @@ func (a *API) adminUsers(ctx context.Context, r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.users.RefreshAddresses(ctx, found); err != nil {
+		a.deps.Log.WarnContext(ctx, "asking for addresses failed", "error", err)
+	}
 	a.sweep(ctx, "deletions", a.users.SweepErasures)
 	page := make([]adminProfile, len(found))
 	for i, u := range found {
@@ -38,10 +43,16 @@ func (a *API) adminUsers(ctx context.Context, r *request) (*response, error) {
 	return ok(map[string]any{"users": page, "next": next}), nil
 }
 
+// adminUser returns one user, with the address that the account has now.
 func (a *API) adminUser(ctx context.Context, r *request) (*response, error) {
 	u, err := a.target(ctx, r)
 	if err != nil {
 		return nil, err
+	}
+	if now, err := a.users.RefreshAddress(ctx, u.UID); err == nil {
+		u = now
+	} else if !errors.Is(err, problem.ErrNotFound) {
+		a.deps.Log.WarnContext(ctx, "asking for the address failed", "uid", u.UID, "error", err)
 	}
 	return ok(adminProfileOf(u)), nil
 }
@@ -147,14 +158,14 @@ func (a *API) adminChange(ctx context.Context, r *request) (*response, error) {
 	return ok(adminProfileOf(u)), nil
 }
 
-// act runs an action on a user whose body has only an optional reason.
-func (a *API) act(ctx context.Context, r *request, action string,
+// act runs an action on a user whose body has only a reason.
+func (a *API) act(ctx context.Context, r *request, action string, needsReason bool,
 	run func(ctx context.Context, u store.User) error) (*response, error) {
 	var in reasoned
 	if err := r.decode(&in); err != nil {
 		return nil, err
 	}
-	if err := in.check(false); err != nil {
+	if err := in.check(needsReason); err != nil {
 		return nil, err
 	}
 	u, err := a.target(ctx, r)
@@ -172,21 +183,20 @@ func (a *API) adminDelete(ctx context.Context, r *request) (*response, error) {
 	// A deletion that has begun continues even if the caller closes the page.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longTimeLimit)
 	defer cancel()
-	return a.act(ctx, r, actDelete, func(ctx context.Context,
-		u store.User) error {
+	return a.act(ctx, r, actDelete, true, func(ctx context.Context, u store.User) error {
 		return ignoreNotFound(a.users.Erase(ctx, u.UID))
 	})
 }
 
 func (a *API) adminSignOut(ctx context.Context, r *request) (*response, error) {
-	return a.act(ctx, r, actSignOut, func(ctx context.Context, u store.User) error {
+	return a.act(ctx, r, actSignOut, false, func(ctx context.Context, u store.User) error {
 		_, err := a.users.SignOut(ctx, u.UID)
 		return absent(err)
 	})
 }
 
 func (a *API) adminPasswordReset(ctx context.Context, r *request) (*response, error) {
-	return a.act(ctx, r, actPasswordReset, func(ctx context.Context, u store.User) error {
-		return absent(a.deps.Accounts.SendPasswordReset(ctx, u.Email))
+	return a.act(ctx, r, actPasswordReset, false, func(ctx context.Context, u store.User) error {
+		return absent(a.deps.Accounts.SendPasswordReset(ctx, u.UID))
 	})
 }

@@ -119,6 +119,8 @@ func (a *API) routes() map[string][]route {
 			{method: "GET", access: user, budget: readMe, handle: a.getMe},
 			{method: "PATCH", access: user, body: required, budget: changeProfile, handle: a.patchMe},
 			{method: "DELETE", access: leaving, long: true, budget: leave, handle: a.deleteMe},
+			{method: "POST", path: "/sign-out", access: user, budget: safety, handle: a.signOut},
+			{method: "POST", path: "/sign-out-others", access: user, budget: safety, handle: a.signOutOthers},
 			{method: "GET", path: "/export", access: user, limit: exportTimeLimit, budget: askExport, also: exports,
 				handle: a.exportMe},
 			{method: "PUT", path: "/blocked/{uid}", access: user, budget: safety, handle: a.block},

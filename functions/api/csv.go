@@ -78,13 +78,14 @@ func csvFile[T any](a *API, ctx context.Context, r *request, action, file string
 
 func (a *API) adminUsersCSV(ctx context.Context, r *request) (*response, error) {
 	return csvFile(a, ctx, r, actExportUsers, "people.csv",
-		[]string{"uid", "username", "display_name", "email", "admin", "disabled", "created_at", "last_active_at"},
+		[]string{"uid", "username", "display_name", "email", "email_verified", "admin", "disabled", "created_at",
+			"last_active_at"},
 		func(cursor string) ([]store.User, string, error) {
 			return a.deps.Store.Search(ctx, store.Search{Order: store.ByNewest, All: true, Cursor: cursor, Limit: store.MaxPage})
 		},
 		func(u store.User) []string {
-			return []string{u.UID, u.Username, u.DisplayName, u.Email, strconv.FormatBool(u.Admin),
-				strconv.FormatBool(u.Disabled), moment(u.CreatedAt), moment(u.LastActiveAt)}
+			return []string{u.UID, u.Username, u.DisplayName, u.Email, strconv.FormatBool(u.EmailVerified),
+				strconv.FormatBool(u.Admin), strconv.FormatBool(u.Disabled), moment(u.CreatedAt), moment(u.LastActiveAt)}
 		})
 }
 

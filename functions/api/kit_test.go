@@ -129,8 +129,8 @@ func newSystem(t testing.TB, change ...func(*api.Deps)) *system {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	s := &system{t: t, store: db, realtime: &realtimeLog{}, clock: &clock{now: time.Now().Truncate(time.Second)},
-		authHost: authstubtest.Start(t, project)}
+	s := &system{t: t, store: db, realtime: &realtimeLog{}, clock: &clock{now: time.Now().Truncate(time.Second)}}
+	s.authHost = authstubtest.StartAt(t, project, s.clock.Now)
 	if s.accounts, err = accounts.NewFirebase(t.Context(), accounts.Options{Project: project, APIKey: "any",
 		EmulatorHost: s.authHost}); err != nil {
 		t.Fatal(err)
@@ -163,8 +163,8 @@ func (noAudit) AddAudit(context.Context, store.Audit) error { return problem.Err
 func (s *system) token(uid string, change ...func(jwt.MapClaims)) string {
 	now := s.clock.Now()
 	claims := jwt.MapClaims{"iss": "https://securetoken.google.com/" + project, "aud": project, "sub": uid,
-		"email": uid + "@example.org",
-		"iat":   now.Unix(), "auth_time": now.Unix(), "exp": now.Add(time.Hour).Unix()}
+		"email": uid + "@example.org", "email_verified": true,
+		"iat": now.Unix(), "auth_time": now.Unix(), "exp": now.Add(time.Hour).Unix()}
 	for _, c := range change {
 		c(claims)
 	}
@@ -187,7 +187,8 @@ func (s *system) user(name string) string {
 	lease, err := s.store.Reserve(ctx, name+"@example.org", name, name, "a", now, time.Minute)
 	if err == nil {
 		err = s.store.Commit(ctx, lease, store.User{UID: name, Username: name,
-			DisplayName: strings.ToUpper(name[:1]) + name[1:], Email: name + "@example.org", CreatedAt: now})
+			DisplayName: strings.ToUpper(name[:1]) + name[1:], Email: name + "@example.org", EmailVerified: true,
+			EmailAt: now, CreatedAt: now})
 	}
 	if err != nil {
 		s.t.Fatal(err)
@@ -195,11 +196,11 @@ func (s *system) user(name string) string {
 	return name
 }
 
-// account creates a user and their account.
+// account creates a user and their account, whose address is verified.
 func (s *system) account(name string) string {
 	s.t.Helper()
 	s.user(name)
-	if err := s.accounts.Create(s.t.Context(), accounts.New{UID: name, Email: name + "@example.org",
+	if err := s.accounts.Create(s.t.Context(), accounts.New{UID: name, Email: name + "@example.org", EmailVerified: true,
 		Password: "correct horse", DisplayName: name}); err != nil {
 		s.t.Fatal(err)
 	}

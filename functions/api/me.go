@@ -89,16 +89,12 @@ func (a *API) patchMe(ctx context.Context, r *request) (*response, error) {
 	return ok(ownOf(u)), nil
 }
 
-// freshSignIn is how recently a user must have signed in to delete their account. Somebody who finds an open laptop
-// must not be able to do it.
-const freshSignIn = 10 * time.Minute
-
-var errSignInAgain = problem.New(problem.Forbidden, "sign_in_again", "Enter your password again to do this.")
-
 // deleteMe deletes the caller with all their data. It may be repeated until it succeeds.
 func (a *API) deleteMe(ctx context.Context, r *request) (*response, error) {
-	if a.deps.Now().Sub(r.claims.AuthTime) > freshSignIn && r.user.ErasingAt == 0 {
-		return nil, errSignInAgain
+	if r.user.ErasingAt == 0 {
+		if err := a.requireFresh(r, freshSignIn); err != nil {
+			return nil, err
+		}
 	}
 	// A deletion that has begun continues even if the caller closes the page.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longTimeLimit)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/clientaddr"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -30,7 +31,7 @@ const (
 	anybody access = iota // the token is not read
 	user                  // a signed-in user who is neither disabled nor being deleted
 	leaving               // as user, or a user who is being deleted
-	admin                 // as user, if both the token's claim and the directory say that they are an admin
+	admin                 // as user, if the claim and the directory say admin, and the sign-in is recent
 )
 
 // bodyRule says whether an endpoint reads a JSON body.
@@ -292,12 +293,20 @@ func (a *API) authenticate(ctx context.Context, need access, req *request) error
 		return problem.ErrDeleted
 	case u.Disabled:
 		return problem.ErrDisabled
-	case claims.AuthTime.Unix() < u.ValidAfter.Time().Unix():
-		return problem.ErrTokenEnded.WithCause(fmt.Errorf("signed in at %v, and sign-ins before %v were ended",
-			claims.AuthTime.UTC(), u.ValidAfter.Time()))
 	}
-	if need == admin && !(claims.Admin && u.Admin) {
-		return errNotAdmin
+	if err := checkSignIn(req); err != nil {
+		return err
+	}
+	if err := a.followAccount(ctx, req); err != nil {
+		return err
+	}
+	if need == admin {
+		if !(claims.Admin && u.Admin) {
+			return errNotAdmin
+		}
+		if err := a.requireFresh(req, adminSignIn); err != nil {
+			return err
+		}
 	}
 	if now := a.deps.Now(); now.Sub(u.LastActiveAt.Time()) > activeEvery {
 		if err := a.deps.Store.Touch(ctx, []string{u.UID}, micros(now)); err != nil {
@@ -307,10 +316,14 @@ func (a *API) authenticate(ctx context.Context, need access, req *request) error
 	return nil
 }
 
-// log records how a request ended: at error level if the server failed, at info level if the caller did.
+// log records how a request ended: at error level if the server failed, at info level if the caller did. Sign-ups,
+// calls of admins and refused calls are logged with the client's address.
 func (a *API) log(r *http.Request, segment string, rt route, req *request, status int, took time.Duration, err error) {
 	attrs := []any{"method", r.Method, "route", rt.name(segment), "status", status, "ms", took.Milliseconds(), "uid",
 		req.user.UID}
+	if segment == "signup" || segment == "admin" || status >= 400 {
+		attrs = append(attrs, "client", clientaddr.Of(r, a.deps.Proxies))
+	}
 	switch {
 	case err == nil:
 		a.deps.Log.InfoContext(r.Context(), "request answered", attrs...)

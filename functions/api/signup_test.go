@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
 	"github.com/phoenixchat/phoenixchat/functions/api"
 )
@@ -47,7 +49,8 @@ func TestSignup(t *testing.T) {
 		Admin   bool     `json:"admin"`
 		Blocked []string `json:"blocked"`
 	}
-	s.call("GET", "/me", s.token(p.UID), nil).must(200, &me)
+	own := s.token(p.UID, func(c jwt.MapClaims) { c["email"] = "ada@example.org" })
+	s.call("GET", "/me", own, nil).must(200, &me)
 	if me.profile != p || me.Email != "ada@example.org" || me.Admin || me.Blocked == nil {
 		t.Errorf("own profile %+v", me)
 	}

@@ -3,6 +3,7 @@ package operator_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func newSystem(t *testing.T) *system {
 		t.Fatal(err)
 	}
 	service := users.New(users.Deps{Store: db, Accounts: auth, Realtime: struct{ internalapi.API }{}})
-	return &system{operator.Deps{Store: db, Users: service}, db, host}
+	return &system{operator.Deps{Store: db, Users: service, Accounts: auth}, db, host}
 }
 
 // order carries out an order and returns the answer.
@@ -64,6 +65,26 @@ func (s *system) claims(t *testing.T, email, password string) map[string]any {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// setEmail changes the address of an account, but not the copy in the store.
+func (s *system) setEmail(t *testing.T, uid, email string) {
+	t.Helper()
+	body := `{"localId": "` + uid + `", "email": "` + email + `", "emailVerified": true}`
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.authHost+
+		"/identitytoolkit.googleapis.com/v1/projects/demo-super/accounts:update", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer owner")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("set the address: %s", resp.Status)
+	}
 }
 
 func TestSetAdmin(t *testing.T) {
@@ -120,6 +141,89 @@ func TestSetAdmin(t *testing.T) {
 	}
 	if got := strings.Join(log, " "); got != "add add make_admin add unmake_admin make_admin make_admin add" {
 		t.Errorf("audit log %q", got)
+	}
+}
+
+// Somebody signed up with the address of the operator. An order by that address does not make them an admin.
+func TestUnverifiedAddress(t *testing.T) {
+	s := newSystem(t)
+	const email, password = "operator@corp.example", "warm embers at night"
+	u, err := s.deps.Users.Create(t.Context(), users.Signup{Email: email, Password: password, Username: "squatter",
+		DisplayName: "Olga Petrova"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []operator.AdminOrder{
+		{Email: email}, {Email: email, Create: true}, {Email: email, Confirm: "squatter"}, {UID: u.UID},
+	} {
+		o.By = "ops@host"
+		_, err := operator.SetAdmin(t.Context(), s.deps, o)
+		text := operator.Explain(err)
+		if problem.Of(err).Code != "email_unverified" {
+			t.Errorf("%+v: error %v, want email_unverified", o, err)
+		}
+		for _, fact := range []string{u.UID, "squatter", "Olga Petrova", email + " (not verified)", "created",
+			"last active"} {
+			if !strings.Contains(text, fact) {
+				t.Errorf("%+v: the text lacks %q:\n%s", o, fact, text)
+			}
+		}
+	}
+	wrong := operator.AdminOrder{UID: u.UID, Confirm: "operator"}
+	if _, err := operator.SetAdmin(t.Context(), s.deps, wrong); problem.Of(err).Code != "confirm_wrong" {
+		t.Errorf("another username: error %v, want confirm_wrong", err)
+	}
+	if shown := s.order(t, operator.AdminOrder{UID: u.UID, Show: true}); !strings.Contains(shown, "squatter") {
+		t.Errorf("shown %q", shown)
+	}
+	if entries, _, err := s.store.AuditLog(t.Context(), "", 10); err != nil || len(entries) != 0 {
+		t.Errorf("refused orders are in the audit log: %+v, %v", entries, err)
+	}
+	if c := s.claims(t, email, password); c["admin"] != nil || c["email_verified"] != false {
+		t.Errorf("claims after refused orders: %v", c)
+	}
+	// The operator knows that it is the right person. The address is verified from then on.
+	s.order(t, operator.AdminOrder{UID: u.UID, Confirm: "squatter"})
+	if c := s.claims(t, email, password); c["admin"] != true || c["email_verified"] != true {
+		t.Errorf("claims: %v", c)
+	}
+	if u, err = s.store.User(t.Context(), u.UID); err != nil || !u.Admin || !u.EmailVerified {
+		t.Errorf("user %+v, %v", u, err)
+	}
+	s.order(t, operator.AdminOrder{Email: email, Revoke: true})
+	s.order(t, operator.AdminOrder{Email: email})
+	entries, _, err := s.store.AuditLog(t.Context(), "", 10)
+	if err != nil || len(entries) != 4 || entries[3].Action != "verify_email" || entries[3].On != u.UID {
+		t.Errorf("audit log %+v, %v", entries, err)
+	}
+	for _, o := range []operator.AdminOrder{{UID: "nobody", Confirm: "x"}, {UID: "nobody", Show: true}} {
+		if _, err := operator.SetAdmin(t.Context(), s.deps, o); problem.Of(err).Code != "user_not_found" {
+			t.Errorf("%+v: error %v, want user_not_found", o, err)
+		}
+	}
+}
+
+// The sign-in system says who has an address, not the copy in the store.
+func TestAddressThatMoved(t *testing.T) {
+	s := newSystem(t)
+	ctx := t.Context()
+	create := func(email, username string) store.User {
+		t.Helper()
+		u, err := s.deps.Users.Create(ctx, users.Signup{Email: email, Password: "warm embers at night", Username: username,
+			DisplayName: username, Verified: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	old, now := create("ops@example.org", "old"), create("other@example.org", "new")
+	s.setEmail(t, old.UID, "left@example.org")
+	s.setEmail(t, now.UID, "ops@example.org")
+	s.order(t, operator.AdminOrder{Email: "ops@example.org"})
+	for uid, want := range map[string]bool{old.UID: false, now.UID: true} {
+		if u, err := s.store.User(ctx, uid); err != nil || u.Admin != want {
+			t.Errorf("%s is an admin: %v, want %v (%v)", u.Username, u.Admin, want, err)
+		}
 	}
 }
 

@@ -18,6 +18,8 @@ type Env struct {
 	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
+
+	Terminal bool // a person can answer questions on Stdin
 }
 
 // ErrUsage means that a command was called wrongly and has already said so on Stderr.
@@ -28,7 +30,8 @@ var ErrUsage = errors.New("usage")
 func Main(run func(context.Context, Env) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	err := run(ctx, Env{Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr})
+	err := run(ctx, Env{Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Terminal: isTerminal(os.Stdin)})
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 	case errors.Is(err, ErrUsage):
@@ -37,6 +40,13 @@ func Main(run func(context.Context, Env) error) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// isTerminal reports whether f is a character device: a terminal, or a device such as /dev/null, which answers every
+// question with the end of the file.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // Parse parses the arguments. Its error is flag.ErrHelp, after -help, or ErrUsage.
@@ -68,7 +78,7 @@ func (t *Target) AddFlags(f *flag.FlagSet) {
 // answer. The text of its error is for people.
 func (t Target) Give(ctx context.Context, env Env, path string, order any,
 	onCloud func(context.Context) (string, error)) error {
-	answer, err := t.give(ctx, path, order, onCloud)
+	answer, err := t.Ask(ctx, path, order, onCloud)
 	if err != nil {
 		return err
 	}
@@ -76,7 +86,8 @@ func (t Target) Give(ctx context.Context, env Env, path string, order any,
 	return err
 }
 
-func (t Target) give(ctx context.Context, path string, order any,
+// Ask is Give, but returns the answer.
+func (t Target) Ask(ctx context.Context, path string, order any,
 	onCloud func(context.Context) (string, error)) (string, error) {
 	if t.Project == "" {
 		answer, err := Send(ctx, t.Data, path, order)

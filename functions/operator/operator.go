@@ -19,19 +19,22 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// Deps is what orders need. Store is always required, Users for SetAdmin, and Collector and Replayer for DeadLetters.
+// Deps is what orders need. Store is always required, Users and Accounts for SetAdmin, and Collector and Replayer for
+// DeadLetters.
 type Deps struct {
 	Store interface {
 		store.Users
 		store.Records
 	}
 	Users     *users.Service
+	Accounts  accounts.Accounts
 	Collector deadletter.Collector
 	Replayer  deadletter.Replayer
 	Now       func() time.Time // nil: time.Now

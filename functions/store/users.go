@@ -14,14 +14,22 @@ type User struct {
 	UID          string
 	Username     string // as the user wrote it; unique without regard to case
 	DisplayName  string
-	Email        string // lower case
 	CreatedAt    chat.Micros
 	LastActiveAt chat.Micros // to the hour; 0: never
 	Admin        bool
 	Disabled     bool        // may do nothing until enabled again
-	ValidAfter   chat.Micros // tokens of earlier sign-ins are not accepted; 0: all are
 	Blocked      []string    // uids whose messages this user refuses
 	ErasingAt    chat.Micros // when the deletion began, 0: it has not; a user being deleted may do nothing
+
+	// A copy of the account's address, for lists. The sign-in system has the right one.
+	Email         string // lower case; "": not known
+	EmailVerified bool
+	EmailAt       chat.Micros // when the account had this address
+
+	// Sign-ins are identified by SignInTime. Both lists are sorted and limited.
+	ValidAfter chat.Micros   // tokens of earlier sign-ins are not accepted; 0: all are
+	Ended      []chat.Micros // later sign-ins whose tokens are not accepted either
+	SignIns    []chat.Micros // the newest sign-ins, without those that have ended
 
 	Renamed []chat.Micros // the last changes of the username, oldest first, at most MaxRenames
 	Frozen  []FrozenNames // older names, which people whom this user has blocked go on seeing
@@ -182,9 +190,6 @@ func (u *User) SetDisabled(disabled bool, other OtherAdmin) error {
 	return nil
 }
 
-// EndSessions makes u's tokens of sign-ins before at invalid. It does not undo an earlier call with a later time.
-func (u *User) EndSessions(at chat.Micros) { u.ValidAfter = max(u.ValidAfter, at) }
-
 // BeginErase marks u as being deleted since at, and reports whether it was not before. It also disables u: the gate,
 // which realtime/ fills from the record, knows only disabled. The last active admin cannot be deleted: ErrLastAdmin.
 func (u *User) BeginErase(at chat.Micros, other OtherAdmin) (begun bool, err error) {
@@ -223,7 +228,8 @@ type Signups interface {
 	Reserve(ctx context.Context, email, username, uid, attempt string, now chat.Micros,
 		lease time.Duration) (Signup, error)
 
-	// Commit creates the user and ends the lease, both or neither. u.UID and u.Username must be those of s.
+	// Commit creates the user and ends the lease, both or neither. u.UID and u.Username must be those of s. Other users
+	// lose their copies of u's address: their accounts cannot have it anymore.
 	// ErrSignupLost: this attempt does not hold the lease, or it was committed before.
 	Commit(ctx context.Context, s Signup, u User) error
 
@@ -286,7 +292,7 @@ type Users interface {
 	// Users returns those of the uids that exist.
 	Users(ctx context.Context, uids []string) (map[string]User, error)
 
-	// UserByEmail returns the user with this address, in any case.
+	// UserByEmail returns the user whose copy of the address this is, in any case.
 	UserByEmail(ctx context.Context, email string) (User, error)
 
 	// UserByUsername returns the user with this username, in any case.
@@ -310,8 +316,19 @@ type Users interface {
 	// deleted stays disabled.
 	SetDisabled(ctx context.Context, uid string, disabled bool) (User, error)
 
+	// SetAddress replaces the copy of an address unless it is newer than a. Other users who have an older copy of the
+	// same address lose it. If another user has a newer copy, uid loses theirs.
+	SetAddress(ctx context.Context, uid string, a Address) (User, error)
+
 	// EndSessions raises ValidAfter to at. It never lowers it.
 	EndSessions(ctx context.Context, uid string, at chat.Micros) (User, error)
+
+	// EndSession ends one sign-in, and EndOtherSessions all others of which the store knows. See the methods of User.
+	EndSession(ctx context.Context, uid string, signIn chat.Micros) (User, error)
+	EndOtherSessions(ctx context.Context, uid string, keep chat.Micros) (User, error)
+
+	// RecordSignIn lists a sign-in, unless it has ended.
+	RecordSignIn(ctx context.Context, uid string, signIn chat.Micros) (User, error)
 
 	// Touch raises LastActiveAt of those of the uids that exist. A caller should do so at most hourly for one user.
 	Touch(ctx context.Context, uids []string, at chat.Micros) error

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
@@ -58,6 +59,9 @@ func TestGatesOutOfOrder(t *testing.T) {
 			_, err := s.SignOut(ctx, uid)
 			return err
 		},
+		"signed out of one sign-in": func(ctx context.Context, s *users.Service, uid string) error {
+			return s.EndSession(ctx, uid, time.Now())
+		},
 		"deleted": func(ctx context.Context, s *users.Service, uid string) error { return s.Erase(ctx, uid) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -80,7 +84,7 @@ func TestGatesOutOfOrder(t *testing.T) {
 			want := internalapi.Gate{UID: u.UID}
 			if now, err := w.store.User(ctx, u.UID); err == nil {
 				want = internalapi.Gate{UID: u.UID, Exists: true, Disabled: !now.Active(), ValidAfter: now.ValidAfter,
-					Blocked: now.Blocked}
+					Ended: now.Ended, Blocked: now.Blocked}
 			} else if !errors.Is(err, problem.ErrNotFound) {
 				t.Fatal(err)
 			}

@@ -31,6 +31,7 @@ type Signup struct {
 	Username    string
 	DisplayName string
 	Operator    bool // may have a reserved username
+	Verified    bool // the address is known to be the user's
 }
 
 // Create creates a user and their account. The errors are a problem of kind Invalid with a message per field,
@@ -55,9 +56,12 @@ func (s *Service) Create(ctx context.Context, form Signup) (store.User, error) {
 		return store.User{}, err
 	}
 	u := store.User{UID: reserved.UID, Username: form.Username, DisplayName: form.DisplayName, Email: form.Email,
-		CreatedAt: s.now()}
-	u.LastActiveAt = u.CreatedAt
-	err = s.createAccount(ctx, reserved.UID, form)
+		EmailVerified: form.Verified, CreatedAt: s.now()}
+	u.LastActiveAt, u.EmailAt = u.CreatedAt, u.CreatedAt
+	takenOver, err := s.createAccount(ctx, reserved.UID, form)
+	if takenOver { // the interrupted attempt may have been somebody else's, who has signed in with their password
+		u.ValidAfter = store.SignInTime(s.deps.Now())
+	}
 	if err == nil {
 		err = s.deps.Store.Commit(ctx, reserved, u)
 	}
@@ -78,24 +82,26 @@ func (s *Service) Create(ctx context.Context, form Signup) (store.User, error) {
 }
 
 // createAccount creates the account uid, or takes over the one that an interrupted attempt with the same address has
-// left. Since the caller holds the lease of the address, nobody else commits or takes over meanwhile.
-func (s *Service) createAccount(ctx context.Context, uid string, form Signup) error {
-	err := s.deps.Accounts.Create(ctx, accounts.New{UID: uid, Email: form.Email, Password: form.Password,
-		DisplayName: form.DisplayName})
+// left, and reports that it did. Since the caller holds the lease of the address, nobody else commits or takes over
+// meanwhile.
+func (s *Service) createAccount(ctx context.Context, uid string, form Signup) (takenOver bool, err error) {
+	err = s.deps.Accounts.Create(ctx, accounts.New{UID: uid, Email: form.Email, Password: form.Password,
+		DisplayName: form.DisplayName, EmailVerified: form.Verified})
 	if !errors.Is(err, accounts.ErrUIDTaken) && !errors.Is(err, accounts.ErrEmailTaken) {
-		return err
+		return false, err
 	}
 	have, gerr := s.deps.Accounts.Get(ctx, uid)
 	if errors.Is(gerr, problem.ErrNotFound) {
-		return err // the address belongs to another account
+		return false, err // the address belongs to another account
 	}
 	if gerr != nil {
-		return gerr
+		return false, gerr
 	}
 	if !strings.EqualFold(have.Email, form.Email) {
-		return fmt.Errorf("take over account %s: it has another address", uid)
+		return false, fmt.Errorf("take over account %s: it has another address", uid)
 	}
-	return s.deps.Accounts.Update(ctx, uid, accounts.Change{Password: &form.Password, DisplayName: &form.DisplayName})
+	return true, s.deps.Accounts.Update(ctx, uid, accounts.Change{Password: &form.Password, DisplayName: &form.DisplayName,
+		EmailVerified: &form.Verified})
 }
 
 // newUID returns a random uid of 28 letters and digits, like those that Firebase generates.

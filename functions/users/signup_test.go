@@ -309,6 +309,33 @@ func TestConcurrentSignups(t *testing.T) {
 	}
 }
 
+// A sign-up that takes over the account of an interrupted one ends the sign-ins of that one, which may be somebody
+// else's.
+func TestTakeoverEndsSignIns(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	reserved, err := w.store.Reserve(ctx, ada.Email, ada.Username, "left", "attempt", chat.MicrosOf(w.now), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.accounts.Create(ctx, accounts.New{UID: reserved.UID, Email: ada.Email, Password: "of somebody else",
+		DisplayName: "Eve"}); err != nil {
+		t.Fatal(err)
+	}
+	eve := w.now
+	w.now = w.now.Add(time.Minute)
+	u, err := w.steady().Create(ctx, ada)
+	if err != nil || u.UID != reserved.UID || !u.HasEnded(store.SignInTime(eve)) || u.HasEnded(store.SignInTime(w.now)) {
+		t.Errorf("user %+v, %v; want the account that was left, without its sign-ins", u, err)
+	}
+	w.now = w.now.Add(time.Minute)
+	other, err := w.steady().Create(ctx, users.Signup{Email: "bob@example.org", Password: "correct horse", Username: "bob",
+		DisplayName: "Bob"})
+	if err != nil || other.ValidAfter != 0 {
+		t.Errorf("a new account: %+v, %v", other, err)
+	}
+}
+
 // A sign-up does not take over an account that it did not create.
 func TestForeignAccountIsKept(t *testing.T) {
 	w := newWorld(t)

@@ -81,7 +81,8 @@ func (s *Service) pushGate(ctx context.Context, u store.User) error {
 }
 
 func gateOf(u store.User) internalapi.Gate {
-	return internalapi.Gate{UID: u.UID, Exists: true, Disabled: !u.Active(), ValidAfter: u.ValidAfter, Blocked: u.Blocked}
+	return internalapi.Gate{UID: u.UID, Exists: true, Disabled: !u.Active(), ValidAfter: u.ValidAfter, Ended: u.Ended,
+		Blocked: u.Blocked}
 }
 
 // Rename changes the names that are not nil. The errors are those of the checks of the fields and
@@ -138,26 +139,26 @@ func (s *Service) SetDisabled(ctx context.Context, uid string, disabled bool) (s
 	return u, err
 }
 
+// ErrEmailUnverified refuses to make an admin of a user who has not proved that the account's address is theirs.
+// Somebody else may have signed up with the address of a future admin.
+var ErrEmailUnverified = problem.New(problem.Conflict, "email_unverified",
+	"This person has not confirmed the email address yet, so they cannot become an admin. Send them a password reset: "+
+		"the address is confirmed when they use the link.")
+
 // SetAdmin makes a user an admin or an ordinary user. The store's record takes effect at once, the claim with the
-// next token. With keepOne, the last admin cannot be unmade: store.ErrLastAdmin.
+// next token. Only a user whose address is verified can become an admin: ErrEmailUnverified. With keepOne, the last
+// admin cannot be unmade: store.ErrLastAdmin.
 func (s *Service) SetAdmin(ctx context.Context, uid string, admin, keepOne bool) (store.User, error) {
+	if admin {
+		if err := s.requireVerified(ctx, uid); err != nil {
+			return store.User{}, err
+		}
+	}
 	u, err := s.deps.Store.SetAdmin(ctx, uid, admin, keepOne)
 	if err != nil {
 		return u, err
 	}
 	return u, s.deps.Accounts.SetAdmin(ctx, uid, admin)
-}
-
-// SignOut ends all sign-ins of a user: their sockets are closed, and the tokens issued so far stop working.
-func (s *Service) SignOut(ctx context.Context, uid string) (store.User, error) {
-	// Sign-in times are whole seconds. Rounding up also ends the sign-ins of this second. A user who signs in again
-	// within the rest of it has to do so twice.
-	at := s.deps.Now().Truncate(time.Second).Add(time.Second)
-	u, err := s.deps.Store.EndSessions(ctx, uid, chat.MicrosOf(at))
-	if err != nil {
-		return u, err
-	}
-	return u, errors.Join(s.pushGate(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
 }
 
 // Erase deletes a user with all their data. See store.Erasure for what other users keep. It may take long. If it is

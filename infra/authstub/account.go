@@ -41,7 +41,7 @@ func (a *account) revoke(t time.Time) { a.ValidSince, a.RevokedAt = t.Unix(), t.
 var (
 	bucketAccounts = []byte("accounts") // uid → account as JSON
 	bucketEmails   = []byte("emails")   // address → uid
-	bucketCodes    = []byte("codes")    // reset code → code as JSON
+	bucketCodes    = []byte("codes")    // mailed code → code as JSON
 	bucketKeys     = []byte("keys")     // "refresh" → secret
 )
 
@@ -135,6 +135,7 @@ type fields struct {
 	DisplayName      *string  `json:"displayName"`
 	PhotoURL         *string  `json:"photoUrl"`
 	DeleteAttribute  []string `json:"deleteAttribute"`
+	DeleteProvider   []string `json:"deleteProvider"`
 	Disabled         *bool    `json:"disabled"`    // when creating
 	DisableUser      *bool    `json:"disableUser"` // when updating
 	CustomAttributes *string  `json:"customAttributes"`
@@ -191,6 +192,7 @@ func (s *Server) applyFields(tx *bolt.Tx, a *account, f *fields) error {
 			return err
 		}
 		a.Email, a.EmailVerified = *f.Email, false
+		a.revoke(s.now())
 	}
 	setIfGiven(&a.EmailVerified, f.EmailVerified)
 	setIfGiven(&a.Name, f.DisplayName)
@@ -203,6 +205,17 @@ func (s *Server) applyFields(tx *bolt.Tx, a *account, f *fields) error {
 	}
 	if slices.Contains(f.DeleteAttribute, "PHOTO_URL") {
 		a.Photo = ""
+	}
+	// The password provider is the address with the password. Without it, an account cannot sign in anymore.
+	unlink := slices.Contains(f.DeleteProvider, "password")
+	if unlink || slices.Contains(f.DeleteAttribute, "EMAIL") {
+		if err := tx.Bucket(bucketEmails).Delete([]byte(a.Email)); err != nil {
+			return err
+		}
+		a.Email, a.EmailVerified = "", false
+	}
+	if unlink || slices.Contains(f.DeleteAttribute, "PASSWORD") {
+		a.Password = ""
 	}
 	now := s.now()
 	if f.hashed != "" {
@@ -233,8 +246,12 @@ func validEmail(e string) bool {
 }
 
 func checkPassword(p string) error {
-	if utf8.RuneCountInString(p) < 6 {
+	switch n := utf8.RuneCountInString(p); {
+	case n < 6:
 		return badRequest("WEAK_PASSWORD : Password should be at least 6 characters")
+	case n < 8: // the policy in infra/terraform/identity.tf
+		return badRequest("PASSWORD_DOES_NOT_MEET_REQUIREMENTS : Missing password requirements: " +
+			"[Password must contain at least 8 characters]")
 	}
 	if len(p) > 4096 {
 		return badRequest("PASSWORD_DOES_NOT_MEET_REQUIREMENTS : Password may have at most 4096 characters")

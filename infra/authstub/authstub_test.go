@@ -303,6 +303,84 @@ func TestForgedRefreshTokensAreRefused(t *testing.T) {
 	}
 }
 
+// In these, the emulator differs from production, so they are not in the conformance tests.
+func TestChangesOfTheAddressAreProved(t *testing.T) {
+	c := &clock{now: time.Now()}
+	s := start(t, dbPath(t), c.Now)
+	admin, b := sdk(t, s.url), browser{s.url}
+	createAnn(t, admin)
+	must(admin.CreateUser(t.Context(), (&auth.UserToCreate{}).UID("bob").Email("bob@example.com")))(t)
+	in := must(b.signIn("ann@example.com", "correct horse"))(t)
+	_, err := b.call("update", m{"idToken": in["idToken"], "email": "new@example.com"})
+	wantError(t, err, "OPERATION_NOT_ALLOWED")
+	must(b.call("update", m{"idToken": in["idToken"], "email": "Ann@example.com"}))(t) // not a change
+	if u := must(admin.GetUser(t.Context(), "ann"))(t); u.Email != "ann@example.com" {
+		t.Errorf("address %s", u.Email)
+	}
+	// A taken address is answered like a free one, without a mail.
+	request := m{"requestType": "VERIFY_AND_CHANGE_EMAIL", "idToken": in["idToken"], "newEmail": "bob@example.com"}
+	must(b.call("sendOobCode", request))(t)
+	request["newEmail"] = "new@example.com"
+	must(b.call("sendOobCode", request))(t)
+	mail := <-s.mails
+	if mail.To != "new@example.com" || mail.Type != VerifyNewEmail || len(s.mails) != 0 {
+		t.Errorf("mail %+v, and %d more", mail, len(s.mails))
+	}
+	c.advance(time.Second)
+	id := must(url.Parse(mail.Link))(t).Query().Get("oobCode")
+	must(b.call("update", m{"oobCode": id}))(t)
+	_, err = b.refresh(in["refreshToken"])
+	wantError(t, err, "TOKEN_EXPIRED")
+	after := time.UnixMilli(must(admin.GetUser(t.Context(), "ann"))(t).TokensValidAfterMillis)
+	if !after.Equal(c.Now().Truncate(time.Second)) {
+		t.Errorf("valid after %v", after)
+	}
+	in = must(b.signIn("new@example.com", "correct horse"))(t)
+	c.advance(recentLogin + time.Second)
+	_, err = b.call("sendOobCode", m{"requestType": "VERIFY_AND_CHANGE_EMAIL", "idToken": in["idToken"],
+		"newEmail": "another@example.com"})
+	wantError(t, err, "CREDENTIAL_TOO_OLD_LOGIN_AGAIN")
+	in = must(b.signIn("new@example.com", "correct horse"))(t)
+	_, err = b.call("update", m{"idToken": in["idToken"], "password": "7 chars"})
+	wantError(t, err, "PASSWORD_DOES_NOT_MEET_REQUIREMENTS")
+	_, err = b.call("sendOobCode", m{"requestType": "EMAIL_SIGNIN", "email": "new@example.com"})
+	wantError(t, err, "OPERATION_NOT_ALLOWED")
+}
+
+// A page whose name resolves to this machine (DNS rebinding) can neither read reset links nor act as the administrator.
+func TestOtherHostsAreRefused(t *testing.T) {
+	s := start(t, dbPath(t), time.Now)
+	own := strings.TrimPrefix(s.url, "http://")
+	get := func(host string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+			s.url+"/emulator/v1/projects/"+testProject+"/oobCodes", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	_, port, _ := strings.Cut(own, ":")
+	for host, want := range map[string]int{own: 200, "localhost:" + port: 200, "evil.example": 421,
+		"evil.example:" + port: 421, "127.0.0.1.evil.example": 421} {
+		if got := get(host); got != want {
+			t.Errorf("host %s: status %d, want %d", host, got, want)
+		}
+	}
+	s.hosts = []string{own} // as the launcher printed it
+	for host, want := range map[string]int{own: 200, "localhost:" + port: 421, "127.0.0.1": 421, "evil.example": 421} {
+		if got := get(host); got != want {
+			t.Errorf("with a list, host %s: status %d, want %d", host, got, want)
+		}
+	}
+}
+
 func TestOnlyLoopbackOriginsAreAllowed(t *testing.T) {
 	s := start(t, dbPath(t), time.Now)
 	for origin, want := range map[string]bool{
@@ -325,10 +403,27 @@ func TestOnlyLoopbackOriginsAreAllowed(t *testing.T) {
 		if got != want || resp.StatusCode != http.StatusNoContent {
 			t.Errorf("origin %s: allowed %v, want %v (%s)", origin, got, want, resp.Status)
 		}
+		for _, path := range []string{"/emulator/v1/projects/" + testProject + "/oobCodes", toolkit + "/projects/" +
+			testProject + "/accounts:update"} {
+			if req.URL.Path = path; allowedOrigin(t, req) != "" {
+				t.Errorf("origin %s: may read %s", origin, path)
+			}
+		}
 		if want && resp.Header.Get("Access-Control-Allow-Headers") != "content-type,x-client-version" {
 			t.Errorf("headers allowed: %q", resp.Header.Get("Access-Control-Allow-Headers"))
 		}
 	}
+}
+
+// allowedOrigin returns the origin that may read the answer to req.
+func allowedOrigin(t *testing.T, req *http.Request) string {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.Header.Get("Access-Control-Allow-Origin")
 }
 
 func TestAResetLinkLeadsToTheClient(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -279,6 +280,134 @@ func conformance(t *testing.T, host string) {
 		}
 		if link := must(admin.PasswordResetLink(ctx, "nobody@example.com"))(t); link != "" {
 			t.Errorf("link for an unknown address: %s", link)
+		}
+	})
+
+	// code returns the newest code that was mailed for a request.
+	code := func(t *testing.T, email, requestType string) m {
+		t.Helper()
+		list := must(answerOf(http.Get(host + "/emulator/v1/projects/" + testProject + "/oobCodes")))(t)["oobCodes"].([]any)
+		for _, c := range slices.Backward(list) {
+			if c := c.(m); c["email"] == email && c["requestType"] == requestType {
+				return c
+			}
+		}
+		t.Fatalf("no %s for %s in %v", requestType, email, list)
+		return nil
+	}
+
+	t.Run("codes are listed oldest first", func(t *testing.T) {
+		_, email := newAccount(t)
+		var seen []any
+		for range 5 {
+			must(b.call("sendOobCode", m{"requestType": "PASSWORD_RESET", "email": email}))(t)
+			newest := code(t, email, "PASSWORD_RESET")["oobCode"]
+			if slices.Contains(seen, newest) {
+				t.Fatal("the newest code is not the last in the list")
+			}
+			seen = append(seen, newest)
+		}
+	})
+
+	t.Run("verify the address", func(t *testing.T) {
+		uid, email := newAccount(t)
+		in := must(b.signIn(email, "correct horse"))(t)
+		_, err := b.call("sendOobCode", m{"requestType": "VERIFY_EMAIL", "idToken": "x.y.z"})
+		wantError(t, err, "INVALID_ID_TOKEN")
+		sent := must(b.call("sendOobCode", m{"requestType": "VERIFY_EMAIL", "idToken": in["idToken"]}))(t)
+		if sent["email"] != email {
+			t.Errorf("answer %v", sent)
+		}
+		id := code(t, email, "VERIFY_EMAIL")["oobCode"]
+		info := must(b.call("resetPassword", m{"oobCode": id}))(t)
+		if info["email"] != email || info["requestType"] != "VERIFY_EMAIL" {
+			t.Errorf("the code is for %v", info)
+		}
+		_, err = b.call("resetPassword", m{"oobCode": id, "newPassword": "battery staple"})
+		wantError(t, err, "INVALID_OOB_CODE")
+		out := must(b.call("update", m{"oobCode": id}))(t)
+		if out["localId"] != uid || out["emailVerified"] != true {
+			t.Errorf("answer %v", out)
+		}
+		if u := must(admin.GetUser(ctx, uid))(t); !u.EmailVerified {
+			t.Error("the address is not verified")
+		}
+		_, err = b.call("update", m{"oobCode": id})
+		wantError(t, err, "INVALID_OOB_CODE")
+		must(b.refresh(in["refreshToken"]))(t) // verifying does not end the sign-in
+		if link := must(admin.EmailVerificationLink(ctx, email))(t); link == "" {
+			t.Error("no link")
+		}
+		if _, err := admin.EmailVerificationLink(ctx, "nobody@example.com"); err == nil {
+			t.Error("a link for an unknown address")
+		}
+	})
+
+	t.Run("verify and change the address", func(t *testing.T) {
+		uid, email := newAccount(t)
+		fresh := "new." + email
+		in := must(b.signIn(email, "correct horse"))(t)
+		request := m{"requestType": "VERIFY_AND_CHANGE_EMAIL", "idToken": in["idToken"]}
+		_, err := b.call("sendOobCode", request)
+		wantError(t, err, "MISSING_NEW_EMAIL")
+		request["newEmail"] = strings.ToUpper(fresh)
+		must(b.call("sendOobCode", request))(t)
+		if u := must(admin.GetUser(ctx, uid))(t); u.Email != email {
+			t.Errorf("before the code is used, the address is %s", u.Email)
+		}
+		c := code(t, email, "VERIFY_AND_CHANGE_EMAIL")
+		info := must(b.call("resetPassword", m{"oobCode": c["oobCode"]}))(t)
+		if info["email"] != email || info["newEmail"] != fresh {
+			t.Errorf("the code is for %v", info)
+		}
+		out := must(b.call("update", m{"oobCode": c["oobCode"]}))(t)
+		u := must(admin.GetUser(ctx, uid))(t)
+		if out["email"] != fresh || u.Email != fresh || !u.EmailVerified {
+			t.Errorf("answer %v, account %+v", out, u.UserInfo)
+		}
+		_, err = b.signIn(email, "correct horse")
+		wantError(t, err, "INVALID_LOGIN_CREDENTIALS")
+		must(b.signIn(fresh, "correct horse"))(t)
+		must(admin.CreateUser(ctx, (&auth.UserToCreate{}).Email(email)))(t) // the old address is free
+	})
+
+	t.Run("a reset verifies the address", func(t *testing.T) {
+		uid, email := newAccount(t)
+		must(b.call("sendOobCode", m{"requestType": "PASSWORD_RESET", "email": email}))(t)
+		before := must(admin.GetUser(ctx, uid))(t)
+		must(b.call("resetPassword", m{"oobCode": code(t, email, "PASSWORD_RESET")["oobCode"],
+			"newPassword": "battery staple"}))(t)
+		after := must(admin.GetUser(ctx, uid))(t)
+		if before.EmailVerified || !after.EmailVerified || after.TokensValidAfterMillis < before.TokensValidAfterMillis {
+			t.Errorf("verified %v, then %v", before.EmailVerified, after.EmailVerified)
+		}
+	})
+
+	t.Run("unlink the password", func(t *testing.T) {
+		uid, email := newAccount(t)
+		in := must(b.signIn(email, "correct horse"))(t)
+		out := must(b.call("update", m{"idToken": in["idToken"], "deleteProvider": []string{"password"}}))(t)
+		if list, _ := out["providerUserInfo"].([]any); len(list) != 0 {
+			t.Errorf("providers %v", list)
+		}
+		if u := must(admin.GetUser(ctx, uid))(t); u.Email != "" || u.EmailVerified || len(u.ProviderUserInfo) != 0 {
+			t.Errorf("account %+v", u.UserInfo)
+		}
+		_, err := b.signIn(email, "correct horse")
+		wantError(t, err, "INVALID_LOGIN_CREDENTIALS")
+		must(admin.CreateUser(ctx, (&auth.UserToCreate{}).Email(email)))(t) // the address is free
+	})
+
+	t.Run("refused requests for codes", func(t *testing.T) {
+		_, email := newAccount(t)
+		for want, in := range map[string]m{
+			"MISSING_REQ_TYPE":        {"email": email},
+			"MISSING_EMAIL":           {"requestType": "PASSWORD_RESET"},
+			"MISSING_ID_TOKEN":        {"requestType": "VERIFY_AND_CHANGE_EMAIL", "newEmail": "x" + email},
+			"INSUFFICIENT_PERMISSION": {"requestType": "PASSWORD_RESET", "email": email, "returnOobLink": true},
+		} {
+			_, err := b.call("sendOobCode", in)
+			wantError(t, err, want)
 		}
 	})
 

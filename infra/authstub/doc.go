@@ -7,10 +7,10 @@
 // tokens carry no signature, as with the official emulator. Never make it reachable from a network.
 //
 // It supports accounts with an e-mail address and a password (argon2id), sign-in, token refresh and revocation,
-// disabling, custom claims, deletion, listing, and password resets. The link of a reset is passed to [Options.Mail]
-// and can be read at GET /emulator/v1/projects/P/oobCodes. It does not support phone numbers, second factors,
-// tenants, other providers, anonymous accounts, e-mail links, session cookies or custom tokens, and answers requests
-// for them with OPERATION_NOT_ALLOWED.
+// disabling, custom claims, deletion, listing, password resets, and the verification and change of an address. The
+// link in a mail is passed to [Options.Mail] and can be read at GET /emulator/v1/projects/P/oobCodes. It does not
+// support phone numbers, second factors, tenants, other providers, anonymous accounts, e-mail links, session cookies or
+// custom tokens, and answers requests for them with OPERATION_NOT_ALLOWED.
 //
 // Differences from the official emulator (firebase emulators:start --only auth):
 //
@@ -24,10 +24,22 @@
 //   - It answers USER_DISABLED only to callers that know the password.
 //   - Changing one's own password or address requires a sign-in within the last five minutes
 //     (CREDENTIAL_TOO_OLD_LOGIN_AGAIN), as in production.
+//   - A user cannot change the address with accounts:update (OPERATION_NOT_ALLOWED), only with a code in a mail to the
+//     new address, as in production with e-mail enumeration protection. A change that asks for an address that has an
+//     account is answered like any other, but no mail is sent. The emulator accepts the first, and answers the second
+//     with EMAIL_EXISTS.
+//   - A change of the address by a code ends all sign-ins, as in production. In the emulator they go on. It mails no
+//     code to the old address with which the change can be undone (RECOVER_EMAIL), as production does.
+//   - Passwords have at least 8 characters (PASSWORD_DOES_NOT_MEET_REQUIREMENTS), as production's policy demands. The
+//     emulator accepts 6.
+//   - auth_time is the time of the sign-in to which a token belongs, as in production. The emulator puts the time of
+//     the account's last sign-in into all tokens that it issues, so sign-ins cannot be told apart there.
 //   - Revoking tokens and changing a password end every refresh token that was issued before, to the nanosecond. The
 //     emulator compares seconds, so a token from the same second survives.
-//   - A reset code works once and for one hour. Its link leads to the client's own page at /reset on the same host, as
+//   - It answers requests only at its own host:port ([Options.Hosts]), with 421 elsewhere.
+//   - A code works once and for one hour. Its link leads to the client's own page at /reset on the same host, as
 //     production's action URL does. The emulator has a page that reads the new password from the link.
 //   - It knows one project and answers requests for another with PROJECT_NOT_FOUND.
-//   - It allows cross-origin requests (CORS) only from pages on a loopback address. The emulator allows all.
+//   - It allows cross-origin requests (CORS) only from pages on a loopback address, and only of the calls that the
+//     browser SDK makes. The emulator allows all.
 package authstub

@@ -2,7 +2,6 @@ package authstub
 
 import (
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -139,31 +138,48 @@ func (s *Server) lookupOwn(r *http.Request) (any, error) {
 	return map[string]any{"kind": "identitytoolkit#GetAccountInfoResponse", "users": []any{userInfo(a)}}, nil
 }
 
-// updateOwn handles updatePassword, updateEmail and updateProfile.
+// errTooOld refuses a change that needs a recent sign-in.
+var errTooOld = badRequest("CREDENTIAL_TOO_OLD_LOGIN_AGAIN")
+
+// isRecent reports whether the sign-in of a token was recent.
+func (s *Server) isRecent(c ownClaims) bool {
+	return s.now().Unix()-c.AuthTime <= int64(recentLogin.Seconds())
+}
+
+// updateOwn handles updatePassword, updateProfile, unlink and applyActionCode, and refuses updateEmail: the new address
+// must be verified first.
 func (s *Server) updateOwn(r *http.Request) (any, error) {
 	var in struct {
 		IDToken           string   `json:"idToken"`
+		OobCode           string   `json:"oobCode"`
 		ReturnSecureToken bool     `json:"returnSecureToken"`
 		Email             *string  `json:"email"`
 		Password          *string  `json:"password"`
 		DisplayName       *string  `json:"displayName"`
 		PhotoURL          *string  `json:"photoUrl"`
 		DeleteAttribute   []string `json:"deleteAttribute"`
+		DeleteProvider    []string `json:"deleteProvider"`
 	}
 	if err := decode(r, &in); err != nil {
 		return nil, err
+	}
+	if in.OobCode != "" {
+		return s.applyCode(in.OobCode)
 	}
 	a, claims, err := s.verifyIDToken(in.IDToken)
 	if err != nil {
 		return nil, err
 	}
-	if (in.Password != nil || in.Email != nil) && s.now().Unix()-claims.AuthTime > int64(recentLogin.Seconds()) {
-		return nil, badRequest("CREDENTIAL_TOO_OLD_LOGIN_AGAIN")
+	if (in.Password != nil || in.Email != nil) && !s.isRecent(claims) {
+		return nil, errTooOld
 	}
 	f := fields{Email: in.Email, Password: in.Password, DisplayName: in.DisplayName, PhotoURL: in.PhotoURL,
-		DeleteAttribute: in.DeleteAttribute}
+		DeleteAttribute: in.DeleteAttribute, DeleteProvider: in.DeleteProvider}
 	if err := s.prepareFields(&f); err != nil {
 		return nil, err
+	}
+	if f.Email != nil && *f.Email != a.Email {
+		return nil, badRequest("OPERATION_NOT_ALLOWED : Please verify the new email before changing email.")
 	}
 	a, err = s.updateAccount(a.UID, func(tx *bolt.Tx, a *account) error { return s.applyFields(tx, a, &f) })
 	if err != nil {
@@ -181,92 +197,4 @@ func (s *Server) updateOwn(r *http.Request) (any, error) {
 	}
 	out["kind"] = "identitytoolkit#SetAccountInfoResponse"
 	return out, nil
-}
-
-// sendReset handles sendPasswordResetEmail. An unknown address gets the same answer as a known one, so that the
-// answer does not reveal who has an account.
-func (s *Server) sendReset(r *http.Request) (any, error) {
-	in, a, err := s.readReset(r)
-	if err != nil {
-		return nil, err
-	}
-	if a != nil {
-		link, err := s.newCode(a, in.ContinueURL, r)
-		if err != nil {
-			return nil, err
-		}
-		s.mail(Mail{To: a.Email, Link: link})
-	}
-	return map[string]any{"kind": "identitytoolkit#GetOobConfirmationCodeResponse", "email": in.Email}, nil
-}
-
-// resetLink handles the Admin SDK's PasswordResetLink. The link is empty for an unknown address.
-func (s *Server) resetLink(r *http.Request) (any, error) {
-	in, a, err := s.readReset(r)
-	if err != nil {
-		return nil, err
-	}
-	if a == nil {
-		return map[string]any{"kind": "identitytoolkit#GetOobConfirmationCodeResponse", "email": in.Email}, nil
-	}
-	link, err := s.newCode(a, in.ContinueURL, r)
-	if err != nil {
-		return nil, err
-	}
-	if !in.ReturnOobLink {
-		s.mail(Mail{To: a.Email, Link: link})
-		link = ""
-	}
-	return map[string]any{"kind": "identitytoolkit#GetOobConfirmationCodeResponse",
-		"email": a.Email, "oobLink": link}, nil
-}
-
-type resetRequest struct {
-	RequestType   string `json:"requestType"`
-	Email         string `json:"email"`
-	ContinueURL   string `json:"continueUrl"`
-	ReturnOobLink bool   `json:"returnOobLink"`
-}
-
-// readReset reads a request for a password reset and its account. The account is nil if the address has none.
-func (s *Server) readReset(r *http.Request) (in resetRequest, a *account, err error) {
-	if err := decode(r, &in); err != nil {
-		return in, nil, err
-	}
-	if in.RequestType != "PASSWORD_RESET" {
-		return in, nil, badRequest("OPERATION_NOT_ALLOWED : the stand-in supports only password resets")
-	}
-	if in.Email == "" {
-		return in, nil, badRequest("MISSING_EMAIL")
-	}
-	if in.Email = strings.ToLower(in.Email); !validEmail(in.Email) {
-		return in, nil, badRequest("INVALID_EMAIL")
-	}
-	if in.ContinueURL != "" {
-		if u, err := url.Parse(in.ContinueURL); err != nil || (u.Scheme != "http" && u.Scheme != "https") {
-			return in, nil, badRequest("INVALID_CONTINUE_URI : the continue URL is not a web address")
-		}
-	}
-	a, err = s.findAccount(accountByEmail, in.Email)
-	return in, a, err
-}
-
-// resetPassword handles confirmPasswordReset and, without a new password, verifyPasswordResetCode.
-func (s *Server) resetPassword(r *http.Request) (any, error) {
-	var in struct {
-		OobCode     string `json:"oobCode"`
-		NewPassword string `json:"newPassword"`
-	}
-	if err := decode(r, &in); err != nil {
-		return nil, err
-	}
-	if in.OobCode == "" {
-		return nil, badRequest("MISSING_OOB_CODE")
-	}
-	email, err := s.useCode(in.OobCode, in.NewPassword)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]any{"kind": "identitytoolkit#ResetPasswordResponse",
-		"email": email, "requestType": "PASSWORD_RESET"}, nil
 }

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,14 +24,16 @@ type Options struct {
 	Project string           // Google Cloud project id, which is the audience of the tokens
 	Path    string           // bbolt file of the accounts; created if it is missing
 	Now     func() time.Time // clock; nil means time.Now
-	Mail    func(Mail)       // called for each password reset instead of sending mail; nil logs the link
+	Mail    func(Mail)       // called instead of sending a mail; nil logs the link
+	Hosts   []string         // host:port of the addresses that the stand-in serves; nil means any loopback address
 	Logger  *slog.Logger     // nil means slog.Default
 }
 
 // Mail is an e-mail that the owner of an account would have received.
 type Mail struct {
+	Type string // PasswordReset, VerifyEmail or VerifyNewEmail
 	To   string // e-mail address
-	Link string // address of the page that asks for a new password; it works once and for one hour
+	Link string // address of the page that uses the code; it works once and for one hour
 }
 
 // Server is the stand-in. Its methods are safe for concurrent use.
@@ -37,6 +41,7 @@ type Server struct {
 	project  string
 	now      func() time.Time
 	mail     func(Mail)
+	hosts    []string
 	log      *slog.Logger
 	db       *bolt.DB
 	secret   []byte // signs refresh tokens; kept in db
@@ -55,7 +60,7 @@ func Open(o Options) (*Server, error) {
 		return nil, errors.New("authstub: Project and Path are required")
 	}
 	s := &Server{
-		project: o.Project, now: o.Now, mail: o.Mail, log: o.Logger,
+		project: o.Project, now: o.Now, mail: o.Mail, hosts: o.Hosts, log: o.Logger,
 		hashing: make(chan struct{}, 4), mux: http.NewServeMux(),
 	}
 	if s.now == nil {
@@ -65,7 +70,7 @@ func Open(o Options) (*Server, error) {
 		s.log = slog.Default()
 	}
 	if s.mail == nil {
-		s.mail = func(m Mail) { s.log.Info("password reset", "to", m.To, "link", m.Link) }
+		s.mail = func(m Mail) { s.log.Info("mail", "type", m.Type, "to", m.To, "link", m.Link) }
 	}
 	s.attempts = newAttempts(s.now)
 	db, err := bolt.Open(o.Path, 0o600, &bolt.Options{Timeout: time.Second})
@@ -86,6 +91,9 @@ func Open(o Options) (*Server, error) {
 // Close closes the accounts file. No request may be in progress.
 func (s *Server) Close() error { return s.db.Close() }
 
+// toolkit is the path below which Identity Toolkit is served.
+const toolkit = "/identitytoolkit.googleapis.com/v1"
+
 // Serves reports whether the stand-in handles path. A server that handles other paths too uses it for routing.
 func Serves(path string) bool {
 	return strings.HasPrefix(path, "/identitytoolkit.googleapis.com/") ||
@@ -94,8 +102,15 @@ func Serves(path string) bool {
 }
 
 // ServeHTTP handles requests of the SDKs, including CORS preflights.
+//
+// It refuses requests for another host than its own. A page on the internet whose name resolves to this machine (DNS
+// rebinding) has the same origin as the stand-in for a browser, and could read reset links or act as the administrator.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if origin := r.Header.Get("Origin"); origin != "" && isLoopback(origin) {
+	if !s.isOwnHost(r.Host) {
+		http.Error(w, "The accounts of this chat are not at "+strconv.Quote(r.Host)+".", http.StatusMisdirectedRequest)
+		return
+	}
+	if origin := r.Header.Get("Origin"); origin != "" && isLoopback(origin) && forBrowsers(r.URL.Path) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Add("Vary", "Origin")
@@ -112,6 +127,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
+// forBrowsers reports whether the browser SDK calls path. The rest, which includes reset links, is for administrators,
+// and no page of another origin may read it.
+func forBrowsers(path string) bool {
+	return strings.HasPrefix(path, toolkit+"/accounts:") || strings.HasPrefix(path, "/securetoken.googleapis.com/")
+}
+
+// isOwnHost reports whether a request for host (host:port) is meant for this server.
+func (s *Server) isOwnHost(host string) bool {
+	if s.hosts != nil {
+		return slices.Contains(s.hosts, host)
+	}
+	return isLoopback("http://" + host)
+}
+
 // isLoopback reports whether the pages of origin are served from a loopback address.
 func isLoopback(origin string) bool {
 	u, err := url.Parse(origin)
@@ -123,17 +152,14 @@ func isLoopback(origin string) bool {
 }
 
 func (s *Server) routes() {
-	const (
-		toolkit = "/identitytoolkit.googleapis.com/v1"
-		project = toolkit + "/projects/{project}"
-	)
+	const project = toolkit + "/projects/{project}"
 	public := func(path string, h handler) { s.mux.Handle("POST "+toolkit+path, s.respond(h)) }
 	public("/accounts:signUp", s.refuse)
 	public("/accounts:delete", s.refuse)
 	public("/accounts:signInWithPassword", s.signIn)
 	public("/accounts:lookup", s.lookupOwn)
 	public("/accounts:update", s.updateOwn)
-	public("/accounts:sendOobCode", s.sendReset)
+	public("/accounts:sendOobCode", s.sendCode)
 	public("/accounts:resetPassword", s.resetPassword)
 	s.mux.Handle("POST /securetoken.googleapis.com/v1/token", s.respond(s.refresh))
 
@@ -148,7 +174,7 @@ func (s *Server) routes() {
 	admin("POST /accounts:batchDelete", s.deleteAccounts)
 	admin("GET /accounts:batchGet", s.listAccounts)
 	admin("POST /accounts:query", s.queryAccounts)
-	admin("POST /accounts:sendOobCode", s.resetLink)
+	admin("POST /accounts:sendOobCode", s.codeLink)
 
 	s.mux.Handle("GET /emulator/v1/projects/{project}/oobCodes", s.respond(s.requireProject(s.listCodes)))
 	s.mux.Handle("DELETE /emulator/v1/projects/{project}/accounts", s.respond(s.requireProject(s.deleteAll)))

@@ -57,7 +57,9 @@ type settings struct {
 	emulators bool
 	redis     string
 	instances int
-	superuser string
+	superuser string // email address
+	uid       string
+	confirm   string
 	revoke    bool
 	json      bool
 	verbose   bool
@@ -81,7 +83,9 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (setting
 	f.IntVar(&s.instances, "instances", 1, "run this `number` of realtime instances")
 	f.StringVar(&s.superuser, "superuser", "",
 		"make the user with this `email` address an admin of the running chat, and exit")
-	f.BoolVar(&s.revoke, "revoke", false, "with -superuser: remove the user's admin rights instead")
+	f.StringVar(&s.uid, "uid", "", "like -superuser, but for the user with this `uid`, whose address need not be verified")
+	f.StringVar(&s.confirm, "confirm", "", "with -uid: the `username`, to confirm that it is the right person")
+	f.BoolVar(&s.revoke, "revoke", false, "with -superuser or -uid: remove the user's admin rights instead")
 	f.BoolVar(&s.json, "json", false, "print the addresses as one line of JSON")
 	f.BoolVar(&s.verbose, "v", false, "log at debug level")
 	f.Usage = func() {
@@ -119,8 +123,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if !filepath.IsAbs(s.data) {
 		s.data = filepath.Join(root, s.data)
 	}
-	if s.superuser != "" {
-		return sendSuperuserOrder(ctx, s.data, operator.AdminOrder{Email: s.superuser, Revoke: s.revoke, By: "local"}, stdout)
+	if s.superuser != "" || s.uid != "" {
+		order := operator.AdminOrder{Email: s.superuser, UID: s.uid, Confirm: s.confirm, Revoke: s.revoke, By: "local"}
+		return sendSuperuserOrder(ctx, s.data, order, stdout)
 	}
 	if s.emulators {
 		if err := emulators.Check(ctx, s.redis == "", s.firestore == "", s.pubsub == ""); err != nil {
@@ -150,8 +155,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	st, err := stack.Start(ctx, stack.Options{
 		Listener: listener, Client: os.DirFS(filepath.Join(root, "web", "dist")), Data: s.data, Instances: s.instances,
 		Emulators: s.emulators, Redis: s.redis, Firestore: s.firestore, PubSub: s.pubsub, Auth: s.auth,
-		Log:  logging.New(stderr, logging.Options{Level: level}),
-		Mail: func(m authstub.Mail) { fmt.Fprintf(stderr, "Set a new password for %s at %s\n", m.To, m.Link) },
+		Log: logging.New(stderr, logging.Options{Level: level}),
+		Mail: func(m authstub.Mail) {
+			what := "Set a new password for"
+			if m.Type != authstub.PasswordReset {
+				what = "Confirm the address"
+			}
+			fmt.Fprintf(stderr, "%s %s at %s\n", what, m.To, m.Link)
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("The chat could not start: %w", err)

@@ -104,8 +104,9 @@ type data struct {
 	auth        http.Handler        // nil if a Firebase Auth emulator is used
 }
 
-// startData opens the accounts, the store, and the queue from the realtime instances to the store.
-func (s *Stack) startData(ctx context.Context, f *front) (*data, error) {
+// startData opens the accounts, which are served at hosts, the store, and the queue from the realtime instances to the
+// store.
+func (s *Stack) startData(ctx context.Context, f *front, hosts []string) (*data, error) {
 	folder := s.options.Data
 	// A Firestore emulator that this stack starts loses its users when it ends, so their accounts must be temporary too.
 	ownFirestore := s.FirestoreAddr != "" && s.options.Firestore == ""
@@ -121,7 +122,7 @@ func (s *Stack) startData(ctx context.Context, f *front) (*data, error) {
 		accounts = firestoreAccountsFile
 	}
 	d := &data{}
-	if err := s.openAccounts(d, filepath.Join(folder, accounts)); err != nil {
+	if err := s.openAccounts(d, filepath.Join(folder, accounts), hosts); err != nil {
 		return nil, err
 	}
 	if err := s.openStore(ctx, d, filepath.Join(folder, storeFile)); err != nil {
@@ -131,11 +132,12 @@ func (s *Stack) startData(ctx context.Context, f *front) (*data, error) {
 }
 
 // openAccounts opens the stand-in for Firebase Auth, unless the options name a running emulator.
-func (s *Stack) openAccounts(d *data, path string) error {
+func (s *Stack) openAccounts(d *data, path string, hosts []string) error {
 	if s.AuthAddr = s.options.Auth; s.AuthAddr != "" {
 		return nil
 	}
-	stub, err := authstub.Open(authstub.Options{Project: s.Project, Path: path, Mail: s.options.Mail, Logger: s.log})
+	stub, err := authstub.Open(authstub.Options{Project: s.Project, Path: path, Mail: s.options.Mail, Hosts: hosts,
+		Logger: s.log})
 	if err != nil {
 		return err
 	}
@@ -217,6 +219,9 @@ func (g storeGates) Gate(ctx context.Context, uid string) (gate.Gate, error) {
 	out := gate.Gate{Exists: true, Disabled: !u.Active(), Blocked: u.Blocked}
 	if u.ValidAfter > 0 {
 		out.ValidAfter = u.ValidAfter.Time()
+	}
+	for _, t := range u.Ended {
+		out.Ended = append(out.Ended, t.Time())
 	}
 	return out, nil
 }

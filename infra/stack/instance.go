@@ -87,6 +87,14 @@ func (s *Stack) origins(listeners []net.Listener) []string {
 	return out
 }
 
+// hosts returns the host:port of each origin.
+func hosts(origins []string) (out []string) {
+	for _, o := range origins {
+		out = append(out, strings.TrimPrefix(o, "http://"))
+	}
+	return out
+}
+
 // clientConfig returns the configuration of a client that is opened at url.
 func (s *Stack) clientConfig(url string) server.ClientConfig {
 	auth := url // every address serves the stand-in

@@ -129,11 +129,15 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	}
 	s.onClose("listener", func(context.Context) error { l.Close(); return nil }) // may be closed already
 	s.URL = "http://" + l.Addr().String()
+	listeners, err := s.listen(l)
+	if err != nil {
+		return nil, err
+	}
 	front := newFront()
 	if err := s.startBackends(ctx); err != nil {
 		return nil, err
 	}
-	d, err := s.startData(ctx, front)
+	d, err := s.startData(ctx, front, hosts(s.origins(listeners)))
 	if err != nil {
 		return nil, err
 	}
@@ -148,10 +152,6 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 		return nil, err
 	}
 	services, err := newSigner(s.URL)
-	if err != nil {
-		return nil, err
-	}
-	listeners, err := s.listen(l)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
 
+	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
@@ -64,10 +66,11 @@ func (w testWriter) Write(p []byte) (int, error) {
 
 // user is a user with an account and one device.
 type user struct {
-	t     *testing.T
-	uid   string
-	token string
-	conn  *websocket.Conn
+	t       *testing.T
+	uid     string
+	token   string
+	refresh string // the refresh token
+	conn    *websocket.Conn
 }
 
 // signUp signs up a user and opens a socket at url.
@@ -86,7 +89,7 @@ func signIn(t *testing.T, s *Stack, email, password, url string) *user {
 	in := call(t, http.MethodPost,
 		"http://"+s.AuthAddr+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local", "",
 		map[string]any{"email": email, "password": password, "returnSecureToken": true}, http.StatusOK)
-	p := &user{t: t, uid: in["localId"].(string), token: in["idToken"].(string)}
+	p := &user{t: t, uid: in["localId"].(string), token: in["idToken"].(string), refresh: in["refreshToken"].(string)}
 	d := websocket.Dialer{Subprotocols: []string{"chat.v1"}}
 	conn, resp, err := d.DialContext(t.Context(), "ws"+strings.TrimPrefix(url, "http")+"/ws", http.Header{"Origin": {url}})
 	if err != nil {
@@ -289,15 +292,141 @@ func TestChangesReachOpenSocketsOnEveryInstance(t *testing.T) {
 	}
 }
 
+// A sign-out closes the sockets of that sign-in on every instance within 5 s, and no others. Its refresh token makes no
+// token that is accepted. A change of the password closes the sockets of all earlier sign-ins.
+func TestEndedSignInsCloseTheirSockets(t *testing.T) {
+	s := start(t, Options{Instances: 2})
+	ann := signUp(t, s, "ann", s.Instances[0].URL)
+	nextSecond(t)
+	laptop := signIn(t, s, "ann@example.org", "warm embers at night", s.Instances[1].URL)
+	began := time.Now()
+	call(t, http.MethodPost, s.URL+"/api/me/sign-out", ann.token, nil, http.StatusNoContent)
+	awaitEnded(t, ann.conn, began)
+	call(t, http.MethodGet, s.URL+"/api/me", ann.token, nil, http.StatusUnauthorized)
+	call(t, http.MethodGet, s.URL+"/api/me", laptop.token, nil, http.StatusOK)
+	laptop.sendFrame(map[string]any{"type": "ping"})
+	laptop.awaitFrame("pong")
+	refreshed := refresh(t, s, ann)
+	call(t, http.MethodGet, s.URL+"/api/me", refreshed, nil, http.StatusUnauthorized)
+	if code, text := hello(t, s.URL, refreshed); code != 4401 {
+		t.Errorf("a socket of an ended sign-in: closed with %d %s", code, text)
+	}
+
+	nextSecond(t)
+	password := "battery staple battery"
+	if err := s.Accounts.Update(t.Context(), ann.uid, accounts.Change{Password: &password}); err != nil {
+		t.Fatal(err)
+	}
+	nextSecond(t)
+	again := signIn(t, s, "ann@example.org", password, s.Instances[0].URL)
+	began = time.Now()
+	call(t, http.MethodGet, s.URL+"/api/me", again.token, nil, http.StatusOK)
+	awaitEnded(t, laptop.conn, began)
+	again.sendFrame(map[string]any{"type": "ping"})
+	again.awaitFrame("pong")
+}
+
+// nextSecond waits until the clock shows another second: sign-ins within a second are one.
+func nextSecond(t *testing.T) {
+	t.Helper()
+	now := time.Now()
+	select {
+	case <-time.After(now.Truncate(time.Second).Add(time.Second).Sub(now)):
+	case <-t.Context().Done():
+	}
+}
+
+// refresh returns a new ID token that the stand-in makes of the user's refresh token.
+func refresh(t *testing.T, s *Stack, p *user) string {
+	t.Helper()
+	resp, err := http.PostForm("http://"+s.AuthAddr+"/securetoken.googleapis.com/v1/token?key=local",
+		url.Values{"grant_type": {"refresh_token"}, "refresh_token": {p.refresh}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var out struct {
+		IDToken string `json:"id_token"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil || out.IDToken == "" {
+		t.Fatalf("refresh: %s, %v", resp.Status, err)
+	}
+	return out.IDToken
+}
+
+// hello opens a socket, and returns the code and reason with which it is closed.
+func hello(t *testing.T, at, token string) (int, string) {
+	t.Helper()
+	d := websocket.Dialer{Subprotocols: []string{"chat.v1"}}
+	conn, _, err := d.DialContext(t.Context(), "ws"+strings.TrimPrefix(at, "http")+"/ws", http.Header{"Origin": {at}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	frame := map[string]any{"type": "hello", "token": token, "device": "another", "cursor": ""}
+	if err := errors.Join(conn.WriteJSON(frame), conn.SetReadDeadline(time.Now().Add(5*time.Second))); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, _, err = conn.ReadMessage()
+	}
+	var closed *websocket.CloseError
+	if !errors.As(err, &closed) {
+		t.Fatal(err)
+	}
+	return closed.Code, closed.Text
+}
+
+// awaitEnded waits until a socket is closed with token_ended, at most 5 s after began.
+func awaitEnded(t *testing.T, conn *websocket.Conn, began time.Time) {
+	t.Helper()
+	if err := conn.SetReadDeadline(began.Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	for err == nil {
+		_, _, err = conn.ReadMessage()
+	}
+	var closed *websocket.CloseError
+	if !errors.As(err, &closed) || closed.Code != 4401 || closed.Text != "token_ended" {
+		t.Errorf("the socket of an ended sign-in: %v", err)
+	}
+	t.Logf("the socket closed %v after the sign-in ended", time.Since(began).Round(time.Millisecond))
+}
+
 func TestResetLinksAreMailed(t *testing.T) {
 	mails := make(chan authstub.Mail, 1)
 	s := start(t, Options{Mail: func(m authstub.Mail) { mails <- m }})
-	signUp(t, s, "ann", s.URL)
-	if err := s.Accounts.SendPasswordReset(t.Context(), "ann@example.org"); err != nil {
+	ann := signUp(t, s, "ann", s.URL)
+	if err := s.Accounts.SendPasswordReset(t.Context(), ann.uid); err != nil {
 		t.Fatal(err)
 	}
 	if m := <-mails; m.To != "ann@example.org" || !strings.HasPrefix(m.Link, s.URL+"/reset?") {
 		t.Errorf("mail %+v", m)
+	}
+}
+
+// Reset links are shown only at the addresses of the stack: not to a page whose name resolves to this machine.
+func TestAccountsAreServedOnlyAtTheirAddresses(t *testing.T) {
+	s := start(t, Options{Instances: 2})
+	for _, at := range []string{s.URL, s.Instances[0].URL, s.Instances[1].URL} {
+		for host, want := range map[string]int{"": http.StatusOK, "evil.example": http.StatusMisdirectedRequest,
+			"localhost": http.StatusMisdirectedRequest} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+				at+"/emulator/v1/projects/"+s.Project+"/oobCodes", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = host
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s with the host %q: %s, want %d", at, host, resp.Status, want)
+			}
+		}
 	}
 }
 

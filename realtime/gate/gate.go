@@ -31,8 +31,9 @@ import (
 type Gate struct {
 	Exists     bool
 	Disabled   bool
-	ValidAfter time.Time // tokens of sign-ins before it are invalid (compared in whole seconds); zero: all are valid
-	Blocked    []string  // uids that may not write to the user
+	ValidAfter time.Time   // tokens of sign-ins before it are invalid (compared in whole seconds); zero: all are valid
+	Ended      []time.Time // later sign-ins (auth_time, in whole seconds) whose tokens are invalid, too
+	Blocked    []string    // uids that may not write to the user
 }
 
 // Blocks reports whether the user has blocked uid.
@@ -48,13 +49,15 @@ func (g Gate) Admit(authTime time.Time) error {
 		return problem.ErrDisabled
 	case !g.ValidAfter.IsZero() && authTime.Unix() < g.ValidAfter.Unix():
 		return problem.ErrTokenEnded
+	case slices.ContainsFunc(g.Ended, func(t time.Time) bool { return t.Unix() == authTime.Unix() }):
+		return problem.ErrTokenEnded
 	}
 	return nil
 }
 
 func (g Gate) equal(o Gate) bool {
 	return g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter.Equal(o.ValidAfter) &&
-		slices.Equal(g.Blocked, o.Blocked)
+		slices.EqualFunc(g.Ended, o.Ended, time.Time.Equal) && slices.Equal(g.Blocked, o.Blocked)
 }
 
 // Source reads gates from the users' documents.
@@ -274,7 +277,7 @@ func (g *Gates) Changed(ctx context.Context, uid string, gate Gate) error {
 }
 
 // fields are the fields of gate:{uid}.
-var fields = []string{"exists", "disabled", "valid_after", "blocked"}
+var fields = []string{"exists", "disabled", "valid_after", "ended", "blocked"}
 
 var errMissing = errors.New("gate: not in redis")
 
@@ -285,15 +288,24 @@ func encode(g Gate) []any {
 	if !g.ValidAfter.IsZero() {
 		micros = g.ValidAfter.UnixMicro()
 	}
+	ended := make([]int64, len(g.Ended))
+	for i, t := range g.Ended {
+		ended[i] = t.Unix()
+	}
 	blocked := g.Blocked
 	if blocked == nil {
 		blocked = []string{}
 	}
-	list, err := json.Marshal(blocked)
-	if err != nil { // a slice of strings can always be encoded
+	return []any{flag[g.Exists], flag[g.Disabled], micros, list(ended), list(blocked)}
+}
+
+// list returns a JSON array.
+func list[T string | int64](values []T) []byte {
+	b, err := json.Marshal(values)
+	if err != nil { // strings and numbers can always be encoded
 		panic(err)
 	}
-	return []any{flag[g.Exists], flag[g.Disabled], micros, list}
+	return b
 }
 
 // decode is the inverse of encode. The error is errMissing if there is no gate.
@@ -304,7 +316,7 @@ func decode(values []any) (Gate, error) {
 	if values[0] == nil {
 		return Gate{}, errMissing
 	}
-	var s [4]string
+	var s [5]string
 	for i, v := range values {
 		s[i], _ = v.(string)
 	}
@@ -316,7 +328,14 @@ func decode(values []any) (Gate, error) {
 	if micros != 0 {
 		g.ValidAfter = time.UnixMicro(micros).UTC()
 	}
-	if err := json.Unmarshal([]byte(s[3]), &g.Blocked); err != nil {
+	var ended []int64
+	if err := json.Unmarshal([]byte(s[3]), &ended); err != nil {
+		return Gate{}, fmt.Errorf("decode gate: ended: %w", err)
+	}
+	for _, sec := range ended {
+		g.Ended = append(g.Ended, time.Unix(sec, 0).UTC())
+	}
+	if err := json.Unmarshal([]byte(s[4]), &g.Blocked); err != nil {
 		return Gate{}, fmt.Errorf("decode gate: blocked: %w", err)
 	}
 	if len(g.Blocked) == 0 {

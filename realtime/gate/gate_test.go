@@ -90,7 +90,8 @@ var since = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 func TestGateIsFilledOnceAndThenReadFromRedis(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
-		want := gate.Gate{Exists: true, Disabled: true, ValidAfter: since, Blocked: []string{"eve", "mal"}}
+		want := gate.Gate{Exists: true, Disabled: true, ValidAfter: since, Blocked: []string{"eve", "mal"},
+			Ended: []time.Time{since.Add(time.Hour), since.Add(2 * time.Hour)}}
 		source := &fakeSource{gates: map[string]gate.Gate{"ann": want}}
 		first, second := start(t, b, source, gate.Options{}), start(t, b, source, gate.Options{})
 		for _, i := range []*instance{first, first, second} {
@@ -284,7 +285,7 @@ func TestUnreadableGateInRedis(t *testing.T) {
 	b := redistest.Mini(t)
 	source := &fakeSource{gates: map[string]gate.Gate{"ann": {Exists: true, Blocked: []string{"eve"}}}}
 	first := start(t, b, source, gate.Options{})
-	b.Mini.HSet("gate:{ann}", "exists", "1", "disabled", "0", "valid_after", "soon", "blocked", "{")
+	b.Mini.HSet("gate:{ann}", "exists", "1", "disabled", "0", "valid_after", "soon", "ended", "[]", "blocked", "{")
 	if g, err := first.Get(t.Context(), "ann"); err != nil || !g.Blocks("eve") {
 		t.Errorf("%+v, %v", g, err)
 	}
@@ -303,6 +304,11 @@ func TestAdmit(t *testing.T) {
 		"the same second":  {gate.Gate{Exists: true, ValidAfter: since.Add(400 * time.Millisecond)}, since, nil},
 		"signed in after":  {gate.Gate{Exists: true, ValidAfter: since}, since.Add(time.Second), nil},
 		"never signed out": {gate.Gate{Exists: true}, time.Time{}, nil},
+		"ended sign-in": {gate.Gate{Exists: true, Ended: []time.Time{since.Add(time.Second), since}}, since,
+			problem.ErrTokenEnded},
+		"ended, with a fraction": {gate.Gate{Exists: true, Ended: []time.Time{since}}, since.Add(900 * time.Millisecond),
+			problem.ErrTokenEnded},
+		"another one ended": {gate.Gate{Exists: true, Ended: []time.Time{since}}, since.Add(-time.Second), nil},
 	} {
 		if err := c.gate.Admit(c.at); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)

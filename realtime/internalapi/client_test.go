@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -46,7 +47,8 @@ func TestClient(t *testing.T) {
 	t.Cleanup(srv.Close)
 	c := internalapi.NewClient(internalapi.ClientOptions{URL: srv.URL + "/", Tokens: tokens{}})
 	ctx := t.Context()
-	g := internalapi.Gate{UID: "ada", Exists: true, Disabled: true, ValidAfter: 5, Blocked: []string{"eve"}}
+	g := internalapi.Gate{UID: "ada", Exists: true, Disabled: true, ValidAfter: 5,
+		Ended: []chat.Micros{7}, Blocked: []string{"eve"}}
 	if err := c.GateChanged(ctx, g); err != nil {
 		t.Error(err)
 	}
@@ -62,8 +64,8 @@ func TestClient(t *testing.T) {
 	}
 	auth := "Bearer token-for-" + srv.URL
 	want := []seen{
-		{"POST", "/internal/gate", auth, map[string]any{
-			"uid": "ada", "exists": true, "disabled": true, "valid_after": 5.0, "blocked": []any{"eve"}}},
+		{"POST", "/internal/gate", auth, map[string]any{"uid": "ada", "exists": true, "disabled": true,
+			"valid_after": 5.0, "ended": []any{7.0}, "blocked": []any{"eve"}}},
 		{"POST", "/internal/gone", auth, map[string]any{"uid": "ada"}},
 		{"GET", "/internal/figures", auth, nil},
 	}

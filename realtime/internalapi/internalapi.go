@@ -30,17 +30,18 @@ const MaxBody = 1 << 20
 
 // Gate decides whether a user may connect and receive messages. It is the state of the store after a change.
 type Gate struct {
-	UID        string      `json:"uid"`
-	Exists     bool        `json:"exists"`
-	Disabled   bool        `json:"disabled"`
-	ValidAfter chat.Micros `json:"valid_after"` // sign-ins before this time are no longer valid; 0: all are
-	Blocked    []string    `json:"blocked"`     // users whose messages this user refuses
+	UID        string        `json:"uid"`
+	Exists     bool          `json:"exists"`
+	Disabled   bool          `json:"disabled"`
+	ValidAfter chat.Micros   `json:"valid_after"` // sign-ins before this time are no longer valid; 0: all are
+	Ended      []chat.Micros `json:"ended"`       // later sign-ins that are no longer valid either
+	Blocked    []string      `json:"blocked"`     // users whose messages this user refuses
 }
 
 // Equal reports whether g and o are the same gate.
 func (g Gate) Equal(o Gate) bool {
 	return g.UID == o.UID && g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter == o.ValidAfter &&
-		slices.Equal(g.Blocked, o.Blocked)
+		slices.Equal(g.Ended, o.Ended) && slices.Equal(g.Blocked, o.Blocked)
 }
 
 // Check reports a uid that is not valid.

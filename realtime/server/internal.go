@@ -58,6 +58,9 @@ func (s *Server) gateChanged(w http.ResponseWriter, r *http.Request) error {
 	if call.ValidAfter > 0 {
 		g.ValidAfter = call.ValidAfter.Time()
 	}
+	for _, t := range call.Ended {
+		g.Ended = append(g.Ended, t.Time())
+	}
 	if err := s.gates.Changed(r.Context(), call.UID, g); err != nil {
 		return err
 	}

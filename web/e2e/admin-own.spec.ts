@@ -18,7 +18,7 @@ import {
   rejected,
 } from "./support/admin";
 import { expectState, en, open, send, state } from "./support/steps";
-import { launch, type System } from "./support/system";
+import { launch, type System, verifyAddress } from "./support/system";
 import { newUser, expect, test as base } from "./support/test";
 
 const { actions, figures } = adminText;
@@ -52,6 +52,7 @@ test("the last admin cannot be demoted, disabled or deleted", async ({ own, sign
   // Once there is another admin, the first may leave.
   const next = newUser("Next");
   await createAccount(next, own);
+  await verifyAddress(next.email, own);
   await perform(page, next, actions.makeAdmin, "Takes over");
   await perform(page, last, actions.unmakeAdmin, "Has handed over");
   await openTab(page, "audit").catch(() => undefined); // the panel may close before the tab opens
@@ -73,6 +74,8 @@ test("createsuperuser makes a user of a running chat an admin and revokes it, an
   });
   const command = async (...flags: string[]): Promise<string> =>
     (await run(program, ["-data", own.data, ...flags])).stdout;
+  await expect(command("-email", bob.email)).rejects.toThrow("nobody has verified its address");
+  await verifyAddress(bob.email, own);
   expect(await command("-email", bob.email)).toContain(`${bob.name} is an admin now.`);
   const at = await signedIn(bob, { of: own, place: "/admin" });
   await expect(await findRow(at.page, bob)).toContainText(adminText.people.admin);

@@ -55,6 +55,26 @@ func SignIn(ctx context.Context, host, email, password string) (token string, er
 	return answer.IDToken, nil
 }
 
+// unlinkPassword removes the address and the password of an account, as a user can do.
+func unlinkPassword(ctx context.Context, host, token string) error {
+	body := `{"idToken": "` + token + `", "deleteProvider": ["password"]}`
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		"http://"+host+"/identitytoolkit.googleapis.com/v1/accounts:update?key=any", strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("unlink the password: %s", resp.Status)
+	}
+	return nil
+}
+
 // Claims returns the claims of an unsigned token of an emulator.
 func Claims(token string) (map[string]any, error) {
 	parts := strings.Split(token, ".")
@@ -101,6 +121,34 @@ func Run(t *testing.T, a accounts.Accounts, host string) {
 		}
 	})
 
+	t.Run("get all", func(t *testing.T) {
+		var uids []string
+		for range 3 {
+			uids = append(uids, newAccount(t).UID)
+		}
+		for i := range 150 { // more than one call of Firebase returns
+			uids = append(uids, fmt.Sprintf("nobody%d", i))
+		}
+		uids = append(uids, newAccount(t).UID)
+		got, err := a.GetAll(ctx, uids)
+		must(t, err)
+		if len(got) != 4 {
+			t.Errorf("%d accounts, want 4", len(got))
+		}
+		for _, uid := range []string{uids[0], uids[len(uids)-1]} {
+			one, err := a.Get(ctx, uid)
+			must(t, err)
+			if got[uid] != one {
+				t.Errorf("account %+v, want %+v", got[uid], one)
+			}
+		}
+		none, err := a.GetAll(ctx, nil)
+		must(t, err)
+		if len(none) != 0 {
+			t.Errorf("accounts of no uids: %v", none)
+		}
+	})
+
 	t.Run("create refused", func(t *testing.T) {
 		n := newAccount(t)
 		other := accounts.New{UID: n.UID + "x", Email: strings.ToUpper(n.Email), Password: password, DisplayName: "Eve"}
@@ -130,6 +178,30 @@ func Run(t *testing.T, a accounts.Accounts, host string) {
 		mustBe(t, a.SetAdmin(ctx, "nobody", true), problem.ErrNotFound)
 		mustBe(t, a.Revoke(ctx, "nobody"), problem.ErrNotFound)
 		must(t, a.Delete(ctx, "nobody"))
+	})
+
+	t.Run("verified address", func(t *testing.T) {
+		n := newAccount(t)
+		for _, verified := range []bool{true, false} {
+			must(t, a.Update(ctx, n.UID, accounts.Change{EmailVerified: &verified}))
+			got, err := a.Get(ctx, n.UID)
+			must(t, err)
+			token, err := SignIn(ctx, host, n.Email, password)
+			must(t, err)
+			claims, err := Claims(token)
+			must(t, err)
+			if got.EmailVerified != verified || claims["email_verified"] != verified {
+				t.Errorf("verified is %v in the account and %v in the token, want %v", got.EmailVerified,
+					claims["email_verified"], verified)
+			}
+		}
+		other := accounts.New{UID: n.UID + "v", Email: "v" + n.Email, EmailVerified: true, Password: password,
+			DisplayName: "Eve"}
+		must(t, a.Create(ctx, other))
+		t.Cleanup(func() { must(t, a.Delete(context.Background(), other.UID)) })
+		if got, err := a.Get(ctx, other.UID); err != nil || !got.EmailVerified {
+			t.Errorf("created with a verified address: %+v, %v", got, err)
+		}
 	})
 
 	t.Run("update", func(t *testing.T) {
@@ -200,10 +272,12 @@ func Run(t *testing.T, a accounts.Accounts, host string) {
 
 	t.Run("password reset", func(t *testing.T) {
 		n := newAccount(t)
-		must(t, a.SendPasswordReset(ctx, n.Email))
-		if err := a.SendPasswordReset(ctx, "nobody@example.org"); err != nil {
-			mustBe(t, err, problem.ErrNotFound)
-		}
+		must(t, a.SendPasswordReset(ctx, n.UID))
+		mustBe(t, a.SendPasswordReset(ctx, "nobody"), problem.ErrNotFound)
+		token, err := SignIn(ctx, host, n.Email, password)
+		must(t, err)
+		must(t, unlinkPassword(ctx, host, token))
+		mustBe(t, a.SendPasswordReset(ctx, n.UID), accounts.ErrNoEmail)
 	})
 
 	t.Run("ended context", func(t *testing.T) {

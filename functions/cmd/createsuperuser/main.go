@@ -6,9 +6,14 @@
 // with the credentials of the person who runs it (gcloud auth application-default login). That account needs the
 // roles Cloud Datastore User and Firebase Authentication Admin. With -revoke it makes the admin an ordinary user
 // again. Every use is in the audit log.
+//
+// Anybody may have signed up with your address, so an existing account whose address is not verified is refused. To
+// make such a user an admin anyway, name the account by its uid (-uid). The command shows the account, and asks for
+// its username; a script gives it with -confirm.
 package main
 
 import (
+	"bufio"
 	"context"
 	"flag"
 	"fmt"
@@ -30,7 +35,9 @@ func run(ctx context.Context, env operator.Env) error {
 		t operator.Target
 	)
 	f := flag.NewFlagSet("createsuperuser", flag.ContinueOnError)
-	f.StringVar(&o.Email, "email", "", "email `address` of the user; required")
+	f.StringVar(&o.Email, "email", "", "email `address` of the user; this or -uid is required")
+	f.StringVar(&o.UID, "uid", "", "`uid` of an existing user, whose address need not be verified")
+	f.StringVar(&o.Confirm, "confirm", "", "with -uid: the `username`, to confirm the account without a question")
 	f.BoolVar(&o.Revoke, "revoke", false, "make the admin an ordinary user again")
 	f.StringVar(&o.Username, "username", "", "`name` of a new user (default: derived from the address)")
 	f.StringVar(&o.DisplayName, "name", "", "display `name` of a new user (default: the username)")
@@ -40,8 +47,9 @@ func run(ctx context.Context, env operator.Env) error {
 	if err := env.Parse(f); err != nil {
 		return err
 	}
-	if o.Email == "" || f.NArg() > 0 {
-		fmt.Fprintln(env.Stderr, "Give the email address of the user: -email you@example.org")
+	if (o.Email == "") == (o.UID == "") || o.Confirm != "" && o.UID == "" || f.NArg() > 0 {
+		fmt.Fprintln(env.Stderr,
+			"Give the email address of the user (-email you@example.org), or the uid of an existing one (-uid).")
 		return operator.ErrUsage
 	}
 	if *fromStdin {
@@ -51,10 +59,39 @@ func run(ctx context.Context, env operator.Env) error {
 		}
 		o.Password = strings.TrimRight(string(b), "\r\n")
 	}
-	o.Create, o.By = !o.Revoke, operator.Author()
-	return t.Give(ctx, env, operator.AdminPath, o, func(ctx context.Context) (string, error) {
-		return setAdmin(ctx, t, o, env.Getenv)
-	})
+	o.Create, o.By = !o.Revoke && o.UID == "", operator.Author()
+	give := func(o operator.AdminOrder) (string, error) {
+		return t.Ask(ctx, operator.AdminPath, o, func(ctx context.Context) (string, error) {
+			return setAdmin(ctx, t, o, env.Getenv)
+		})
+	}
+	if o.UID != "" && o.Confirm == "" && !o.Revoke && env.Terminal {
+		show := o
+		show.Show = true
+		shown, err := give(show)
+		if err == nil {
+			o.Confirm, err = ask(env, shown)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	answer, err := give(o)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(env.Stdout, answer)
+	return err
+}
+
+// ask shows a user to the person at the terminal and returns what they enter as the username.
+func ask(env operator.Env, shown string) (string, error) {
+	fmt.Fprintf(env.Stdout, "%s\nEnter the username to make this person an admin: ", shown)
+	line, err := bufio.NewReader(env.Stdin).ReadString('\n')
+	if line = strings.TrimSpace(line); line == "" {
+		return "", operator.Failure{Text: "Nothing was changed.", Cause: err}
+	}
+	return line, nil
 }
 
 // setAdmin carries out the order on Google Cloud.
@@ -72,7 +109,7 @@ func setAdmin(ctx context.Context, t operator.Target, o operator.AdminOrder,
 		return "", operator.Unreachable("Firebase Auth", err)
 	}
 	service := users.New(users.Deps{Store: db, Accounts: auth, Realtime: noRealtime{}})
-	return operator.SetAdmin(ctx, operator.Deps{Store: db, Users: service}, o)
+	return operator.SetAdmin(ctx, operator.Deps{Store: db, Users: service, Accounts: auth}, o)
 }
 
 // noRealtime panics if it is called. Whether a user is an admin is not part of their gate, so realtime/ need not know.

@@ -2,9 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -19,7 +26,8 @@ import (
 func noEnv(string) string { return "" }
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{{}, {"-email", "a@example.org", "more"}, {"-nonsense"}} {
+	for _, args := range [][]string{{}, {"-email", "a@example.org", "more"}, {"-nonsense"},
+		{"-email", "a@example.org", "-uid", "u"}, {"-email", "a@example.org", "-confirm", "ada"}} {
 		var stderr bytes.Buffer
 		err := run(t.Context(), operator.Env{Args: args, Getenv: noEnv, Stderr: &stderr})
 		if !errors.Is(err, operator.ErrUsage) || stderr.Len() == 0 {
@@ -33,6 +41,55 @@ func TestUsage(t *testing.T) {
 	err = run(t.Context(), operator.Env{Args: []string{"-email", "a@example.org", "-data", t.TempDir()}, Getenv: noEnv})
 	if err == nil || !strings.Contains(err.Error(), "go run ./infra/local") || !strings.Contains(err.Error(), "-project") {
 		t.Errorf("without a running chat: error %v", err)
+	}
+}
+
+// On a terminal, the command shows the account and asks for the username. A script gives it with -confirm.
+func TestConfirm(t *testing.T) {
+	folder := t.TempDir()
+	var orders []operator.AdminOrder
+	srv := httptest.NewServer(operator.Handle("s3cret", func(_ context.Context, o operator.AdminOrder) (string, error) {
+		orders = append(orders, o)
+		if o.Show {
+			return "  username  ada", nil
+		}
+		return "Done.", nil
+	}))
+	t.Cleanup(srv.Close)
+	address, err := json.Marshal(operator.Address{URL: srv.URL, Secret: "s3cret"})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, operator.File), address, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		args     []string
+		terminal bool
+		typed    string
+		want     string // orders, each as show, confirm and create
+		out      string
+	}{
+		"typed":         {[]string{"-uid", "u1"}, true, "ada\n", "[true:false false:ada:false]", "username  ada"},
+		"nothing typed": {[]string{"-uid", "u1"}, true, "\n", "[true:false]", "username  ada"},
+		"end of input":  {[]string{"-uid", "u1"}, true, "", "[true:false]", "username  ada"},
+		"flag":          {[]string{"-uid", "u1", "-confirm", "ada"}, true, "", "[false:ada:false]", "Done."},
+		"no terminal":   {[]string{"-uid", "u1"}, false, "ada\n", "[false:false]", "Done."},
+		"revoke":        {[]string{"-uid", "u1", "-revoke"}, true, "", "[false:false]", "Done."},
+		"address":       {[]string{"-email", "a@example.org"}, true, "", "[false:true]", "Done."},
+	} {
+		orders = nil
+		var out bytes.Buffer
+		err := run(t.Context(), operator.Env{Args: append([]string{"-data", folder}, c.args...), Getenv: noEnv,
+			Stdin: strings.NewReader(c.typed), Stdout: &out, Stderr: &out, Terminal: c.terminal})
+		var got []string
+		for _, o := range orders {
+			fields := []string{strconv.FormatBool(o.Show), o.Confirm, strconv.FormatBool(o.Create)}
+			got = append(got, strings.Join(slices.DeleteFunc(fields, func(f string) bool { return f == "" }), ":"))
+		}
+		if fmt.Sprint(got) != c.want || !strings.Contains(out.String(), c.out) {
+			t.Errorf("%s: orders %v, want %s; printed %q (%v)", name, got, c.want, &out, err)
+		}
 	}
 }
 

@@ -17,14 +17,20 @@ type userRecord struct {
 	UID          string      `json:"uid"`
 	Username     string      `json:"username"`
 	DisplayName  string      `json:"display_name"`
-	Email        string      `json:"email"`
 	CreatedAt    chat.Micros `json:"created_at"`
 	LastActiveAt chat.Micros `json:"last_active_at,omitempty"`
 	Admin        bool        `json:"admin,omitempty"`
 	Disabled     bool        `json:"disabled,omitempty"`
-	ValidAfter   chat.Micros `json:"valid_after,omitempty"`
 	Blocked      []string    `json:"blocked,omitempty"`
 	ErasingAt    chat.Micros `json:"erasing_at,omitempty"`
+
+	Email         string      `json:"email"`
+	EmailVerified bool        `json:"email_verified,omitempty"`
+	EmailAt       chat.Micros `json:"email_at,omitempty"`
+
+	ValidAfter chat.Micros   `json:"valid_after,omitempty"`
+	Ended      []chat.Micros `json:"ended,omitempty"`
+	SignIns    []chat.Micros `json:"sign_ins,omitempty"`
 
 	Renamed []chat.Micros       `json:"renamed,omitempty"`
 	Frozen  []store.FrozenNames `json:"frozen,omitempty"`
@@ -90,6 +96,38 @@ func reindex(tx *bbolt.Tx, old, now *store.User) error {
 			if err := tx.Bucket(e.bucket).Put([]byte(e.key), nil); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// sharing returns the users other than uid whose copy of an address this is.
+func sharing(tx *bbolt.Tx, email, uid string) (list []store.User, err error) {
+	p := prefix(email)
+	c := tx.Bucket(byEmail).Cursor()
+	for k, _ := c.Seek(p); bytes.HasPrefix(k, p); k, _ = c.Next() {
+		other := string(k[len(p):])
+		if other == uid {
+			continue
+		}
+		u, err := getUser(tx, other)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, u)
+	}
+	return list, nil
+}
+
+// replaceUsers writes users who exist.
+func replaceUsers(tx *bbolt.Tx, list []store.User) error {
+	for _, u := range list {
+		old, err := getUser(tx, u.UID)
+		if err == nil {
+			err = putUser(tx, &old, u)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -91,6 +91,13 @@ func (s *Store) Commit(ctx context.Context, signup store.Signup, u store.User) e
 		if err := tx.Bucket(signups).Delete([]byte(signup.EmailKey)); err != nil {
 			return err
 		}
+		others, err := sharing(tx, u.Email, u.UID)
+		if err != nil {
+			return err
+		}
+		if err := replaceUsers(tx, u.Displaced(others)); err != nil {
+			return err
+		}
 		return putUser(tx, nil, u)
 	})
 }

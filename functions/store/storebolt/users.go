@@ -155,6 +155,44 @@ func (s *Store) EndSessions(ctx context.Context, uid string, at chat.Micros) (st
 	})
 }
 
+// EndSession implements store.Users.
+func (s *Store) EndSession(ctx context.Context, uid string, signIn chat.Micros) (store.User, error) {
+	return s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error {
+		u.EndSession(signIn)
+		return nil
+	})
+}
+
+// EndOtherSessions implements store.Users.
+func (s *Store) EndOtherSessions(ctx context.Context, uid string, keep chat.Micros) (store.User, error) {
+	return s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error {
+		u.EndOtherSessions(keep)
+		return nil
+	})
+}
+
+// RecordSignIn implements store.Users.
+func (s *Store) RecordSignIn(ctx context.Context, uid string, signIn chat.Micros) (store.User, error) {
+	return s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error {
+		u.RecordSignIn(signIn)
+		return nil
+	})
+}
+
+// SetAddress implements store.Users.
+func (s *Store) SetAddress(ctx context.Context, uid string, a store.Address) (store.User, error) {
+	return s.change(ctx, uid, func(tx *bbolt.Tx, u *store.User) error {
+		if !u.AddressOutdated(a) {
+			return nil
+		}
+		others, err := sharing(tx, a.Email, uid)
+		if err != nil {
+			return err
+		}
+		return replaceUsers(tx, u.SetAddress(a, others))
+	})
+}
+
 // Touch implements store.Users.
 func (s *Store) Touch(ctx context.Context, uids []string, at chat.Micros) error {
 	return s.update(ctx, func(tx *bbolt.Tx) error {

@@ -100,6 +100,13 @@ func (s *Store) Commit(ctx context.Context, signup store.Signup, u store.User) e
 		if err := have.CheckCommit(signup, name, u); err != nil {
 			return err
 		}
+		others, err := s.sharing(tx, u.Email, u.UID)
+		if err != nil {
+			return err
+		}
+		if err := s.replaceUsers(tx, u.Displaced(others)); err != nil {
+			return err
+		}
 		if err := tx.Set(s.doc(colNames, store.NameKey(u.Username)), store.Name{UID: u.UID}); err != nil {
 			return err
 		}

@@ -15,22 +15,28 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// userDoc is users/{uid}. The realtime service reads disabled, valid_after and blocked to fill a gate. A field by
-// which lists are sorted is always written: a document without it would be missing from the list.
+// userDoc is users/{uid}. The realtime service reads disabled, valid_after, ended and blocked to fill a gate. A field
+// by which lists are sorted is always written: a document without it would be missing from the list.
 type userDoc struct {
 	Username      string      `firestore:"username"`
 	UsernameLower string      `firestore:"username_lower"`
 	DisplayName   string      `firestore:"display_name"`
 	NameKey       string      `firestore:"name_key"` // store.Fold of the display name
 	Terms         []string    `firestore:"terms"`    // store.Terms of both names
-	Email         string      `firestore:"email"`
 	CreatedAt     chat.Micros `firestore:"created_at"`
 	LastActiveAt  chat.Micros `firestore:"last_active_at"`
 	Admin         bool        `firestore:"admin"`
 	Disabled      bool        `firestore:"disabled"`
-	ValidAfter    chat.Micros `firestore:"valid_after"`
 	Blocked       []string    `firestore:"blocked"`
 	ErasingAt     chat.Micros `firestore:"erasing_at,omitempty"`
+
+	Email         string      `firestore:"email"`
+	EmailVerified bool        `firestore:"email_verified"`
+	EmailAt       chat.Micros `firestore:"email_at"`
+
+	ValidAfter chat.Micros   `firestore:"valid_after"`
+	Ended      []chat.Micros `firestore:"ended"`
+	SignIns    []chat.Micros `firestore:"sign_ins"`
 
 	Renamed []chat.Micros       `firestore:"renamed,omitempty"`
 	Frozen  []store.FrozenNames `firestore:"frozen,omitempty"`
@@ -40,15 +46,19 @@ func docOf(u store.User) userDoc {
 	return userDoc{Username: u.Username, UsernameLower: store.NameKey(u.Username), DisplayName: u.DisplayName,
 		NameKey: store.Fold(u.DisplayName),
 		Terms: store.Terms(u.Username,
-			u.DisplayName), Email: u.Email, CreatedAt: u.CreatedAt, LastActiveAt: u.LastActiveAt, Admin: u.Admin,
-		Disabled: u.Disabled, ValidAfter: u.ValidAfter, Blocked: u.Blocked, ErasingAt: u.ErasingAt,
+			u.DisplayName), CreatedAt: u.CreatedAt, LastActiveAt: u.LastActiveAt, Admin: u.Admin,
+		Disabled: u.Disabled, Blocked: u.Blocked, ErasingAt: u.ErasingAt,
+		Email: u.Email, EmailVerified: u.EmailVerified, EmailAt: u.EmailAt,
+		ValidAfter: u.ValidAfter, Ended: u.Ended, SignIns: u.SignIns,
 		Renamed: u.Renamed, Frozen: u.Frozen}
 }
 
 func (d userDoc) user(uid string) store.User {
-	return store.User{UID: uid, Username: d.Username, DisplayName: d.DisplayName, Email: d.Email, CreatedAt: d.CreatedAt,
+	return store.User{UID: uid, Username: d.Username, DisplayName: d.DisplayName, CreatedAt: d.CreatedAt,
 		LastActiveAt: d.LastActiveAt,
-		Admin:        d.Admin, Disabled: d.Disabled, ValidAfter: d.ValidAfter, Blocked: d.Blocked, ErasingAt: d.ErasingAt,
+		Admin:        d.Admin, Disabled: d.Disabled, Blocked: d.Blocked, ErasingAt: d.ErasingAt,
+		Email: d.Email, EmailVerified: d.EmailVerified, EmailAt: d.EmailAt,
+		ValidAfter: d.ValidAfter, Ended: d.Ended, SignIns: d.SignIns,
 		Renamed: d.Renamed, Frozen: d.Frozen}
 }
 
@@ -230,6 +240,72 @@ func (s *Store) EndSessions(ctx context.Context, uid string, at chat.Micros) (st
 		u.EndSessions(at)
 		return nil
 	})
+}
+
+// EndSession implements store.Users.
+func (s *Store) EndSession(ctx context.Context, uid string, signIn chat.Micros) (store.User, error) {
+	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error {
+		u.EndSession(signIn)
+		return nil
+	})
+}
+
+// EndOtherSessions implements store.Users.
+func (s *Store) EndOtherSessions(ctx context.Context, uid string, keep chat.Micros) (store.User, error) {
+	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error {
+		u.EndOtherSessions(keep)
+		return nil
+	})
+}
+
+// RecordSignIn implements store.Users.
+func (s *Store) RecordSignIn(ctx context.Context, uid string, signIn chat.Micros) (store.User, error) {
+	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error {
+		u.RecordSignIn(signIn)
+		return nil
+	})
+}
+
+// SetAddress implements store.Users.
+func (s *Store) SetAddress(ctx context.Context, uid string, a store.Address) (store.User, error) {
+	return s.change(ctx, uid, func(tx *firestore.Transaction, u *store.User) error {
+		if !u.AddressOutdated(a) {
+			return nil
+		}
+		others, err := s.sharing(tx, a.Email, uid)
+		if err != nil {
+			return err
+		}
+		return s.replaceUsers(tx, u.SetAddress(a, others))
+	})
+}
+
+// sharing returns the users other than uid whose copy of an address this is.
+func (s *Store) sharing(tx *firestore.Transaction, email, uid string) (list []store.User, err error) {
+	snaps, err := tx.Documents(s.query(userWithEmail, nil, email)).GetAll()
+	if err != nil {
+		return nil, err
+	}
+	for _, snap := range snaps {
+		u, err := userFrom(snap)
+		if err != nil {
+			return nil, err
+		}
+		if u.UID != uid {
+			list = append(list, u)
+		}
+	}
+	return list, nil
+}
+
+// replaceUsers writes users whom tx has read.
+func (s *Store) replaceUsers(tx *firestore.Transaction, list []store.User) error {
+	for _, u := range list {
+		if err := tx.Set(s.doc(colUsers, u.UID), docOf(u)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Touch implements store.Users. Its writes have a precondition, so that they do not create users.

@@ -44,6 +44,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"last admin", testLastAdmin},
 		{"concurrent last admins", testConcurrentLastAdmins},
 		{"sessions and activity", testSessions},
+		{"sign-ins", testSignIns},
+		{"addresses", testAddresses},
 		{"save", testSave},
 		{"save in any order", testSaveAnyOrder},
 		{"concurrent saves", testConcurrentSaves},

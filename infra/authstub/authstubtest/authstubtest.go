@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 )
@@ -15,8 +16,14 @@ import (
 // stopped at the end of the test.
 func Start(t testing.TB, project string) (host string) {
 	t.Helper()
+	return StartAt(t, project, time.Now)
+}
+
+// StartAt is Start with a clock.
+func StartAt(t testing.TB, project string, now func() time.Time) (host string) {
+	t.Helper()
 	stub, err := authstub.Open(authstub.Options{Project: project, Path: filepath.Join(t.TempDir(), "accounts.db"),
-		Mail: func(authstub.Mail) {}, Logger: slog.New(slog.DiscardHandler)})
+		Now: now, Mail: func(authstub.Mail) {}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

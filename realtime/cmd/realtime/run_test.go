@@ -166,7 +166,7 @@ func TestRunEndsInTime(t *testing.T) {
 	url, _, end := start(t, proxy.Addr().String())
 	alice, bob := "aliceUid0001", "bobbyUid0002"
 	for _, uid := range []string{alice, bob} {
-		mini.HSet("gate:{"+uid+"}", "exists", "1", "disabled", "0", "valid_after", "0", "blocked", "[]")
+		mini.HSet("gate:{"+uid+"}", "exists", "1", "disabled", "0", "valid_after", "0", "ended", "[]", "blocked", "[]")
 	}
 	a, b := servertest.DialURL(t, url), servertest.DialURL(t, url)
 	a.Hello(alice, "")

@@ -1,6 +1,6 @@
 // Package gatefirestore reads gates from the users' documents in Firestore: users/{uid} with the fields disabled
-// (bool), valid_after (microseconds or a timestamp) and blocked (array of uids). A user without a document does not
-// exist.
+// (bool), valid_after (microseconds or a timestamp), ended (array of microseconds) and blocked (array of uids). A user
+// without a document does not exist.
 package gatefirestore
 
 import (
@@ -55,6 +55,12 @@ func fromDocument(data map[string]any) gate.Gate {
 		}
 	case time.Time:
 		g.ValidAfter = v.UTC()
+	}
+	ended, _ := data["ended"].([]any)
+	for _, v := range ended {
+		if at, ok := v.(int64); ok {
+			g.Ended = append(g.Ended, chat.Micros(at).Time())
+		}
 	}
 	list, _ := data["blocked"].([]any)
 	for _, v := range list {

@@ -20,6 +20,8 @@ func TestFromDocument(t *testing.T) {
 		"empty": {map[string]any{}, gate.Gate{Exists: true}},
 		"all": {map[string]any{"disabled": true, "valid_after": at.UnixMicro(), "blocked": []any{"eve", "mal"}},
 			gate.Gate{Exists: true, Disabled: true, ValidAfter: at, Blocked: []string{"eve", "mal"}}},
+		"ended": {map[string]any{"ended": []any{at.UnixMicro(), "x"}},
+			gate.Gate{Exists: true, Ended: []time.Time{at}}},
 		"timestamp":                {map[string]any{"valid_after": at}, gate.Gate{Exists: true, ValidAfter: at}},
 		"never":                    {map[string]any{"valid_after": int64(0)}, gate.Gate{Exists: true}},
 		"disabled of another type": {map[string]any{"disabled": "yes"}, gate.Gate{Exists: true, Disabled: true}},
@@ -45,12 +47,14 @@ func TestAgainstTheEmulator(t *testing.T) {
 	}
 	defer client.Close()
 	if _, err := client.Collection("users").Doc("ann").Set(t.Context(), map[string]any{
-		"username": "ann", "disabled": true, "valid_after": int64(5_000_000), "blocked": []string{"eve"}}); err != nil {
+		"username": "ann", "disabled": true, "valid_after": int64(5_000_000), "ended": []int64{7_000_000},
+		"blocked": []string{"eve"}}); err != nil {
 		t.Fatal(err)
 	}
 	s := New(client)
 	for uid, want := range map[string]gate.Gate{
-		"ann":    {Exists: true, Disabled: true, ValidAfter: time.Unix(5, 0).UTC(), Blocked: []string{"eve"}},
+		"ann": {Exists: true, Disabled: true, ValidAfter: time.Unix(5, 0).UTC(),
+			Ended: []time.Time{time.Unix(7, 0).UTC()}, Blocked: []string{"eve"}},
 		"nobody": {}, "no/path": {}, "": {},
 	} {
 		got, err := s.Gate(t.Context(), uid)

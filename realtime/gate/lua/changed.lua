@@ -4,13 +4,15 @@ local gate_key    = KEYS[1]
 local exists      = ARGV[1] -- "1" or "0"
 local disabled    = ARGV[2] -- "1" or "0"
 local valid_after = ARGV[3] -- microseconds
-local blocked     = ARGV[4] -- JSON array of uids
-local expire_ms   = ARGV[5]
-local channel     = ARGV[6]
-local uid         = ARGV[7]
+local ended       = ARGV[4] -- JSON array of sign-in times in seconds
+local blocked     = ARGV[5] -- JSON array of uids
+local expire_ms   = ARGV[6]
+local channel     = ARGV[7]
+local uid         = ARGV[8]
 
 redis.call('DEL', gate_key)
-redis.call('HSET', gate_key, 'exists', exists, 'disabled', disabled, 'valid_after', valid_after, 'blocked', blocked)
+redis.call('HSET', gate_key, 'exists', exists, 'disabled', disabled, 'valid_after', valid_after, 'ended', ended,
+  'blocked', blocked)
 redis.call('PEXPIRE', gate_key, expire_ms)
 redis.call('PUBLISH', channel, uid)
 return 1

@@ -56,6 +56,9 @@ func (in *Instance) ChangeGate(ctx context.Context, uid string, g gate.Gate) err
 	if !g.ValidAfter.IsZero() {
 		call.ValidAfter = chat.MicrosOf(g.ValidAfter)
 	}
+	for _, signIn := range g.Ended {
+		call.Ended = append(call.Ended, chat.MicrosOf(signIn))
+	}
 	if w := in.Call(ctx, http.MethodPost, internalapi.GatePath, ServiceToken, call); w.Code != http.StatusNoContent {
 		return fmt.Errorf("POST %s: %d %s", internalapi.GatePath, w.Code, w.Body)
 	}

@@ -46,9 +46,23 @@ function launcher(): string {
   return built;
 }
 
-/** Makes a user an admin, with the command that operators use. */
+/** Makes a user an admin, with the command that operators use. Their address counts as verified from then on. */
 export async function makeAdmin(email: string, of: System = system()): Promise<void> {
+  await verifyAddress(email, of);
   await run(launcher(), ["-data", of.data, "-superuser", email], { cwd: root });
+}
+
+/** Marks the address of an account as verified, as a link in a mail would. */
+export async function verifyAddress(email: string, of: System = system()): Promise<void> {
+  const call = async (method: string, body: object): Promise<unknown> => {
+    const at = `http://${of.auth}/identitytoolkit.googleapis.com/v1/projects/${of.project}/accounts:${method}`;
+    const headers = { Authorization: "Bearer owner", "Content-Type": "application/json" };
+    const response = await fetch(at, { method: "POST", headers, body: JSON.stringify(body) });
+    if (!response.ok) throw new Error(`accounts:${method} was answered ${response.status}.`);
+    return response.json();
+  };
+  const found = (await call("lookup", { email: [email] })) as { users?: readonly { localId: string }[] };
+  for (const { localId } of found.users ?? []) await call("update", { localId, emailVerified: true });
 }
 
 export default async function start(): Promise<() => Promise<void>> {

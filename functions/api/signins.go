@@ -1,0 +1,84 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/clientaddr"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// Ages of a sign-in up to which it counts as fresh. A person who finds an open laptop, or has a stolen token, must not
+// be able to do more than chat.
+const (
+	freshSignIn = 10 * time.Minute // for leaving, and for ending other sign-ins
+	adminSignIn = 15 * time.Minute // for every call of an admin
+)
+
+var errSignInAgain = problem.New(problem.Forbidden, "sign_in_again", "Enter your password again to do this.")
+
+// requireFresh returns errSignInAgain if the caller signed in longer ago than age.
+func (a *API) requireFresh(r *request, age time.Duration) error {
+	if since := a.deps.Now().Sub(r.claims.AuthTime); since > age {
+		return errSignInAgain.WithCause(fmt.Errorf("signed in %v ago", since))
+	}
+	return nil
+}
+
+// checkSignIn returns problem.ErrTokenEnded if the caller's sign-in has ended.
+func checkSignIn(r *request) error {
+	if r.user.HasEnded(store.SignInTime(r.claims.AuthTime)) {
+		return problem.ErrTokenEnded.WithCause(fmt.Errorf("the sign-in at %v was ended", r.claims.AuthTime.UTC()))
+	}
+	return nil
+}
+
+// signInTime limits the time that the first call of a sign-in spends on recording it.
+const signInTime = 5 * time.Second
+
+// followAccount brings the caller's record up to date with what the token shows: the address, and a new sign-in. The
+// first call of a sign-in asks the sign-in system whether earlier sign-ins have ended, which may include this one. It
+// is the only call that does. If the sign-in system or the store fails, the request goes on with the record as it is,
+// and the next request tries again.
+func (a *API) followAccount(ctx context.Context, r *request) error {
+	address := store.AddressOf(r.claims.Email, r.claims.EmailVerified, micros(r.claims.IssuedAt))
+	u, err := a.users.FollowAddress(ctx, r.user, address)
+	if err != nil {
+		a.deps.Log.WarnContext(ctx, "copying the address failed", "uid", r.user.UID, "error", err)
+	} else {
+		r.user = u
+	}
+	if !r.user.IsNewSignIn(store.SignInTime(r.claims.AuthTime)) {
+		return nil
+	}
+	signInCtx, cancel := context.WithTimeout(ctx, signInTime)
+	defer cancel()
+	u, err = a.users.RecordSignIn(signInCtx, r.user, r.claims.AuthTime)
+	if err != nil {
+		a.deps.Log.WarnContext(ctx, "recording a sign-in failed", "uid", r.user.UID, "error", err)
+		return nil
+	}
+	r.user = u
+	if err := checkSignIn(r); err != nil {
+		return err
+	}
+	a.deps.Log.InfoContext(ctx, "signed in", "uid", u.UID, "auth_time", r.claims.AuthTime.UTC(), "admin", u.Admin,
+		"client", clientaddr.Of(r.http, a.deps.Proxies))
+	return nil
+}
+
+// signOut ends the caller's sign-in.
+func (a *API) signOut(ctx context.Context, r *request) (*response, error) {
+	return &response{}, a.users.EndSession(ctx, r.user.UID, r.claims.AuthTime)
+}
+
+// signOutOthers ends all other sign-ins of the caller. A client calls it when the password has changed, after it has
+// signed in with the new one.
+func (a *API) signOutOthers(ctx context.Context, r *request) (*response, error) {
+	if err := a.requireFresh(r, freshSignIn); err != nil {
+		return nil, err
+	}
+	return &response{}, a.users.EndOtherSessions(ctx, r.user.UID, r.claims.AuthTime)
+}

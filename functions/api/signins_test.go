@@ -1,0 +1,386 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/phoenixchat/phoenixchat/functions/accounts"
+	"github.com/phoenixchat/phoenixchat/functions/api"
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// signedInAt sets when the user of a token signed in.
+func signedInAt(at time.Time) func(jwt.MapClaims) {
+	return func(c jwt.MapClaims) { c["auth_time"] = at.Unix() }
+}
+
+// A sign-out ends its own sign-in, with the tokens that are refreshed later, and no other.
+func TestSignOut(t *testing.T) {
+	s := newSystem(t)
+	s.account("ada")
+	phone := s.clock.Now()
+	onPhone := s.token("ada")
+	s.clock.advance(time.Minute)
+	laptop := s.clock.Now()
+	s.call("POST", "/me/sign-out", onPhone, nil).must(204, nil)
+	if g := s.realtime.last(); len(g.Ended) != 1 || g.Ended[0] != micros(phone) || g.ValidAfter != 0 {
+		t.Errorf("gate %+v", g)
+	}
+	s.clock.advance(30 * 24 * time.Hour)
+	for range 2 {
+		s.call("GET", "/me", s.token("ada", signedInAt(phone)), nil).refused(401, "token_ended")
+		s.call("POST", "/me/sign-out", s.token("ada", signedInAt(phone)), nil).refused(401, "token_ended")
+	}
+	s.call("GET", "/me", s.token("ada", signedInAt(laptop)), nil).must(200, nil)
+
+	// If realtime/ is down, the sign-in has ended for the API, and the caller learns that sockets may still be open.
+	s.realtime.failWith(problem.ErrUnavailable)
+	s.call("POST", "/me/sign-out", s.token("ada", signedInAt(laptop)), nil).refused(503, "unavailable")
+	s.realtime.failWith(nil)
+	s.call("GET", "/me", s.token("ada", signedInAt(laptop)), nil).refused(401, "token_ended")
+}
+
+// Ended sign-ins stay ended when there are more than the record lists.
+func TestManySignOuts(t *testing.T) {
+	s := newSystem(t)
+	s.account("ada")
+	const step = 4 * time.Second // 20 sign-outs a minute are possible
+	first := s.clock.Now()
+	for range store.MaxEnded + 5 {
+		s.call("POST", "/me/sign-out", s.token("ada"), nil).must(204, nil)
+		s.clock.advance(step)
+	}
+	last := s.clock.Now()
+	for at := first; at.Before(last); at = at.Add(step) {
+		s.call("GET", "/me", s.token("ada", signedInAt(at)), nil).refused(401, "token_ended")
+	}
+	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+	if g := s.realtime.last(); len(g.Ended) != store.MaxEnded || g.ValidAfter != micros(first.Add(4*step+time.Second)) {
+		t.Errorf("%d ended sign-ins, valid after %v, want %d and the sixth", len(g.Ended), g.ValidAfter.Time(),
+			store.MaxEnded)
+	}
+}
+
+// The page in which the password has changed ends all other sign-ins, older and newer ones. A stolen token that is not
+// fresh cannot do that to its owner.
+func TestSignOutOthers(t *testing.T) {
+	s := newSystem(t)
+	s.account("ada")
+	old := s.clock.Now()
+	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+	s.clock.advance(time.Hour)
+	kept := s.clock.Now()
+	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+	s.clock.advance(time.Minute)
+	newer := s.clock.Now()
+	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+	s.call("POST", "/me/sign-out-others", s.token("ada", signedInAt(old)), nil).refused(403, "sign_in_again")
+	s.call("POST", "/me/sign-out-others", s.token("ada", signedInAt(kept)), nil).must(204, nil)
+	for _, at := range []time.Time{old, newer} {
+		s.call("GET", "/me", s.token("ada", signedInAt(at)), nil).refused(401, "token_ended")
+	}
+	s.call("GET", "/me", s.token("ada", signedInAt(kept)), nil).must(200, nil)
+	if g := s.realtime.last(); g.ValidAfter != micros(kept) || !slices.Equal(g.Ended, listOf(newer)) {
+		t.Errorf("gate %+v", g)
+	}
+	s.clock.advance(time.Minute)
+	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+}
+
+// countedAccounts counts the look-ups of accounts.
+type countedAccounts struct {
+	accounts.Accounts
+	gets atomic.Int64
+	fail atomic.Bool
+}
+
+func (c *countedAccounts) Get(ctx context.Context, uid string) (accounts.Account, error) {
+	c.gets.Add(1)
+	if c.fail.Load() {
+		return accounts.Account{}, problem.ErrUnavailable
+	}
+	return c.Accounts.Get(ctx, uid)
+}
+
+func (c *countedAccounts) GetAll(ctx context.Context, uids []string) (map[string]accounts.Account, error) {
+	if c.fail.Load() {
+		return nil, problem.ErrUnavailable
+	}
+	return c.Accounts.GetAll(ctx, uids)
+}
+
+// A password that was changed outside of our pages ends the earlier sign-ins when the owner signs in. Only the first
+// call of a sign-in looks up the account.
+func TestPasswordChangedElsewhere(t *testing.T) {
+	var counted *countedAccounts
+	s := newSystem(t, func(d *api.Deps) {
+		counted = &countedAccounts{Accounts: d.Accounts}
+		d.Accounts = counted
+	})
+	s.account("ada")
+	s.clock.advance(time.Minute)
+	thief := s.clock.Now()
+	for range 3 {
+		s.call("GET", "/me", s.token("ada", signedInAt(thief)), nil).must(200, nil)
+		s.clock.advance(time.Minute)
+	}
+	if n := counted.gets.Load(); n != 1 || len(s.realtime.gates) != 0 {
+		t.Errorf("%d look-ups and %d gates after three calls, want 1 and 0", n, len(s.realtime.gates))
+	}
+	password := "battery staple"
+	if err := s.accounts.Update(t.Context(), "ada", accounts.Change{Password: &password}); err != nil {
+		t.Fatal(err)
+	}
+	changed := s.clock.Now()
+	s.clock.advance(2 * time.Second)
+	owner := s.clock.Now()
+	// The call succeeds although realtime/ is down, and the next call completes what it could not do.
+	s.realtime.failWith(problem.ErrUnavailable)
+	s.call("GET", "/conversations", s.token("ada"), nil).must(200, nil)
+	s.realtime.failWith(nil)
+	sent := len(s.realtime.gates)
+	s.call("GET", "/me", s.token("ada", signedInAt(owner)), nil).must(200, nil)
+	if g := s.realtime.last(); len(s.realtime.gates) != sent+1 || g.ValidAfter != micros(changed.Add(time.Second)) {
+		t.Errorf("%d gates, the last is %+v", len(s.realtime.gates)-sent, g)
+	}
+	for _, at := range []time.Time{thief, changed} {
+		s.call("GET", "/me", s.token("ada", signedInAt(at)), nil).refused(401, "token_ended")
+	}
+	// Later sign-ins cause no more gates.
+	sent = len(s.realtime.gates)
+	s.clock.advance(time.Minute)
+	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+	if len(s.realtime.gates) != sent {
+		t.Errorf("%d more gates", len(s.realtime.gates)-sent)
+	}
+	// A sign-in that is older than the change ends itself with its first call.
+	s.account("bob")
+	bob := s.clock.Now()
+	s.clock.advance(time.Minute)
+	if err := s.accounts.Update(t.Context(), "bob", accounts.Change{Password: &password}); err != nil {
+		t.Fatal(err)
+	}
+	s.call("GET", "/me", s.token("bob", signedInAt(bob)), nil).refused(401, "token_ended")
+}
+
+// The copy of the address follows the token. An older token does not bring an old address back, and an address that
+// somebody else has taken moves to them.
+func TestAddressFollowsTheAccount(t *testing.T) {
+	s := newSystem(t)
+	_, root := s.admin("root1")
+	s.account("ada")
+	address := func(email string, verified bool) func(jwt.MapClaims) {
+		return func(c jwt.MapClaims) { c["email"], c["email_verified"] = email, verified }
+	}
+	s.clock.advance(time.Minute)
+	before := s.token("ada")
+	s.clock.advance(time.Minute)
+	s.call("GET", "/me", s.token("ada", address("New@example.org", false)), nil).must(200, nil)
+	u, err := s.store.User(t.Context(), "ada")
+	if err != nil || u.Email != "new@example.org" || u.EmailVerified {
+		t.Errorf("ada %+v, %v", u, err)
+	}
+	s.call("GET", "/me", before, nil).must(200, nil)
+	if u, err = s.store.User(t.Context(), "ada"); err != nil || u.Email != "new@example.org" {
+		t.Errorf("after a call with an older token: ada %+v, %v", u, err)
+	}
+	// ada changes the address again, and bob signs up with the one that she has left.
+	s.clock.advance(time.Minute)
+	stale := s.token("ada", address("new@example.org", true))
+	s.clock.advance(time.Minute)
+	s.call("POST", "/signup", "", form{"email": "new@example.org", "password": "quiet embers", "username": "bob",
+		"display_name": "Bob"}).must(201, nil)
+	for _, token := range []string{stale, before} {
+		s.call("GET", "/me", token, nil).must(200, nil)
+	}
+	var page adminPage
+	s.call("GET", "/admin/users?q=new@example.org", root, nil).must(200, &page)
+	if len(page.Users) != 1 || page.Users[0].Username != "bob" {
+		t.Errorf("users with the address: %+v", page.Users)
+	}
+	if u, err = s.store.User(t.Context(), "ada"); err != nil || u.Email != "" || u.EmailVerified {
+		t.Errorf("ada %+v, %v", u, err)
+	}
+	// The panel asks for the addresses that the accounts have.
+	var detail adminProfile
+	s.call("GET", "/admin/users/ada", root, nil).must(200, &detail)
+	if detail.Email != "ada@example.org" || !detail.EmailVerified {
+		t.Errorf("ada in the panel: %+v", detail)
+	}
+}
+
+// Lists in the panel show the present addresses, or the copies while the sign-in system is down.
+func TestAddressesInLists(t *testing.T) {
+	var counted *countedAccounts
+	s := newSystem(t, func(d *api.Deps) {
+		counted = &countedAccounts{Accounts: d.Accounts}
+		d.Accounts = counted
+	})
+	_, root := s.admin("root1")
+	s.account("ada")
+	s.user("bob") // without an account
+	verified := false
+	if err := s.accounts.Update(t.Context(), "ada", accounts.Change{EmailVerified: &verified}); err != nil {
+		t.Fatal(err)
+	}
+	list := func() string {
+		t.Helper()
+		var page adminPage
+		s.call("GET", "/admin/users", root, nil).must(200, &page)
+		var out []string
+		for _, u := range page.Users {
+			out = append(out, fmt.Sprint(u.Email, ":", u.EmailVerified))
+		}
+		return strings.Join(out, " ")
+	}
+	s.call("GET", "/me", root, nil).must(200, nil)
+	counted.fail.Store(true)
+	if got := list(); got != "ada@example.org:true bob@example.org:true root1@example.org:true" {
+		t.Errorf("while the sign-in system is down: %s", got)
+	}
+	counted.fail.Store(false)
+	if got := list(); got != "ada@example.org:false bob@example.org:true root1@example.org:true" {
+		t.Errorf("list %s", got)
+	}
+	if u, err := s.store.User(t.Context(), "ada"); err != nil || u.EmailVerified {
+		t.Errorf("ada %+v, %v", u, err)
+	}
+}
+
+// Only a user whose address is verified in the sign-in system can become an admin.
+func TestAdminNeedsVerifiedAddress(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	var eve adminProfile
+	s.call("POST", "/admin/users", token, ada("username", "eve")).must(201, &eve)
+	if eve.EmailVerified {
+		t.Error("an address that an admin typed counts as verified")
+	}
+	makeAdmin := map[string]any{"admin": true}
+	s.call("PATCH", "/admin/users/"+eve.UID, token, makeAdmin).refused(409, "email_unverified")
+	if u, err := s.store.User(t.Context(), eve.UID); err != nil || u.Admin {
+		t.Errorf("eve %+v, %v", u, err)
+	}
+	// The claim of a token is not enough: the account decides.
+	s.call("GET", "/me", s.token(eve.UID, func(c jwt.MapClaims) { c["email"] = eve.Email }), nil).must(200, nil)
+	s.call("PATCH", "/admin/users/"+eve.UID, token, makeAdmin).refused(409, "email_unverified")
+	verified := true
+	if err := s.accounts.Update(t.Context(), eve.UID, accounts.Change{EmailVerified: &verified}); err != nil {
+		t.Fatal(err)
+	}
+	s.call("PATCH", "/admin/users/"+eve.UID, token, makeAdmin).must(200, &eve)
+	if !eve.Admin || !eve.EmailVerified {
+		t.Errorf("eve %+v", eve)
+	}
+	// An admin who is not verified can be unmade.
+	verified = false
+	if err := s.accounts.Update(t.Context(), eve.UID, accounts.Change{EmailVerified: &verified}); err != nil {
+		t.Fatal(err)
+	}
+	s.call("PATCH", "/admin/users/"+eve.UID, token, map[string]any{"admin": false}).must(200, nil)
+}
+
+// Every call of an admin needs a recent sign-in. A refreshed token does not make a sign-in recent.
+func TestAdminSignsInAgain(t *testing.T) {
+	s := newSystem(t)
+	_, token := s.admin("root1")
+	s.account("bob")
+	signedIn := s.clock.Now()
+	s.clock.advance(15 * time.Minute)
+	s.call("GET", "/admin/users", token, nil).must(200, nil)
+	s.clock.advance(time.Second)
+	token = s.token("root1", asAdmin, signedInAt(signedIn))
+	calls := 0
+	for _, row := range rows {
+		method, endpoint, _ := strings.Cut(row.endpoint, " ")
+		if strings.HasPrefix(endpoint, "/admin") {
+			calls++
+			s.call(method, row.path, token, row.body).refused(403, "sign_in_again")
+		}
+	}
+	if calls < 18 {
+		t.Errorf("%d endpoints for admins", calls)
+	}
+	s.audited()
+	s.call("GET", "/me", token, nil).must(200, nil)
+	s.call("GET", "/admin/users", s.token("root1", asAdmin), nil).must(200, nil)
+}
+
+// The log shows each sign-in once, each call of an admin and each refused call, with the client's address, and neither
+// tokens nor email addresses.
+func TestSignInsAreLogged(t *testing.T) {
+	var out bytes.Buffer
+	s := newSystem(t, func(d *api.Deps) {
+		d.Log, d.Proxies = slog.New(slog.NewTextHandler(&out, nil)), 1
+	})
+	_, root := s.admin("root1")
+	s.account("ada")
+	token := s.token("ada")
+	from := []string{"X-Forwarded-For", "203.0.113.9"}
+	for _, c := range []struct {
+		path, token string
+		want        []string // parts of the lines; "" if the call is not logged with an address
+	}{
+		{"/me", token, []string{`msg="signed in" uid=ada`}},
+		{"/me", token, nil},
+		{"/admin/users", token, []string{`msg="request refused"`}},
+		{"/me", token + "x", []string{`msg="request refused"`}},
+		{"/admin/users", root, []string{`msg="signed in" uid=root1`, `msg="request answered"`}},
+		{"/admin/users", root, []string{`msg="request answered"`}},
+	} {
+		out.Reset()
+		s.call("GET", c.path, c.token, nil, from...)
+		var lines []string
+		for line := range strings.Lines(out.String()) {
+			if strings.Contains(line, "client=203.0.113.9") {
+				lines = append(lines, line)
+			}
+		}
+		if len(lines) != len(c.want) {
+			t.Errorf("GET %s: logged\n%s", c.path, &out)
+			continue
+		}
+		for i, want := range c.want {
+			if !strings.Contains(lines[i], want) {
+				t.Errorf("GET %s: logged %s, want %s", c.path, lines[i], want)
+			}
+		}
+		for _, secret := range []string{c.token, "@example.org"} {
+			if strings.Contains(out.String(), secret) {
+				t.Errorf("GET %s: the log contains %s", c.path, secret)
+			}
+		}
+	}
+}
+
+// If the sign-in system is down, users who are signed in go on, and a sign-in is recorded later.
+func TestSignInSystemDown(t *testing.T) {
+	var counted *countedAccounts
+	s := newSystem(t, func(d *api.Deps) {
+		counted = &countedAccounts{Accounts: d.Accounts}
+		d.Accounts = counted
+	})
+	s.account("ada")
+	counted.fail.Store(true)
+	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+	counted.fail.Store(false)
+	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+	u, err := s.store.User(t.Context(), "ada")
+	if err != nil || fmt.Sprint(u.SignIns) != fmt.Sprint(listOf(s.clock.Now())) {
+		t.Errorf("sign-ins %v, %v", u.SignIns, err)
+	}
+}
+
+// listOf returns a list of one time.
+func listOf(at time.Time) []chat.Micros { return []chat.Micros{micros(at)} }

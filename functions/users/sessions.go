@@ -1,0 +1,148 @@
+package users
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/functions/accounts"
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+// SignOut ends all sign-ins of a user: their sockets are closed, and the tokens issued so far stop working.
+func (s *Service) SignOut(ctx context.Context, uid string) (store.User, error) {
+	// Sign-in times are whole seconds. Rounding up also ends the sign-ins of this second. A user who signs in again
+	// within the rest of it has to do so twice.
+	at := s.deps.Now().Truncate(time.Second).Add(time.Second)
+	u, err := s.deps.Store.EndSessions(ctx, uid, chat.MicrosOf(at))
+	if err != nil {
+		return u, err
+	}
+	return u, errors.Join(s.pushGate(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
+}
+
+// EndSession ends the sign-in of a user at authTime: its sockets are closed, and neither its tokens nor those that its
+// refresh token makes later are accepted.
+func (s *Service) EndSession(ctx context.Context, uid string, authTime time.Time) error {
+	u, err := s.deps.Store.EndSession(ctx, uid, store.SignInTime(authTime))
+	if err != nil {
+		return err
+	}
+	return s.pushGate(ctx, u)
+}
+
+// EndOtherSessions ends all sign-ins of a user but the one at authTime.
+func (s *Service) EndOtherSessions(ctx context.Context, uid string, authTime time.Time) error {
+	u, err := s.deps.Store.EndOtherSessions(ctx, uid, store.SignInTime(authTime))
+	if err != nil {
+		return err
+	}
+	return s.pushGate(ctx, u)
+}
+
+// RecordSignIn records a sign-in of u when it makes its first call. It asks the sign-in system whether it has ended
+// earlier sign-ins, as it does when the password or the address changes, and ends them here, too. After an error the
+// sign-in is not recorded, so the next call tries again.
+func (s *Service) RecordSignIn(ctx context.Context, u store.User, authTime time.Time) (store.User, error) {
+	account, err := s.deps.Accounts.Get(ctx, u.UID)
+	if err != nil {
+		return u, err
+	}
+	signIn := store.SignInTime(authTime)
+	switch at := endedBefore(account, signIn); {
+	case at > u.ValidAfter:
+		if u, err = s.deps.Store.EndSessions(ctx, u.UID, at); err == nil {
+			err = s.pushGate(ctx, u)
+		}
+	case at > 0 && at == u.ValidAfter && len(u.SignIns) == 0:
+		err = s.pushGate(ctx, u) // an attempt that changed the store may have failed to send the gate
+	}
+	if err != nil {
+		return u, err
+	}
+	return s.deps.Store.RecordSignIn(ctx, u.UID, signIn)
+}
+
+// endedBefore returns the time before which the sign-in system has ended the sign-ins of an account; 0: it has not
+// ended any. The sign-in system has whole seconds, so sign-ins of the second of the change may be older than it. They
+// are ended, too, unless signIn, which the user has just made, is one of them.
+func endedBefore(a accounts.Account, signIn chat.Micros) chat.Micros {
+	const second = chat.Micros(1e6)
+	at := store.SignInTime(a.ValidAfter)
+	switch {
+	case at <= store.SignInTime(a.CreatedAt): // set when the account was created
+		return 0
+	case signIn > at:
+		return at + second
+	}
+	return at
+}
+
+// FollowAddress replaces the copy of an address by a newer one, as a verified token or the sign-in system has it.
+func (s *Service) FollowAddress(ctx context.Context, u store.User, a store.Address) (store.User, error) {
+	if !u.AddressOutdated(a) {
+		return u, nil
+	}
+	return s.deps.Store.SetAddress(ctx, u.UID, a)
+}
+
+// RefreshAddress asks the sign-in system for the address of a user, and updates the copy. problem.ErrNotFound: the
+// user or the account does not exist.
+func (s *Service) RefreshAddress(ctx context.Context, uid string) (store.User, error) {
+	now := s.now()
+	u, err := s.deps.Store.User(ctx, uid)
+	if err != nil {
+		return u, err
+	}
+	account, err := s.deps.Accounts.Get(ctx, uid)
+	if err != nil {
+		return u, err
+	}
+	return s.FollowAddress(ctx, u, store.AddressOf(account.Email, account.EmailVerified, now))
+}
+
+// RefreshAddresses replaces, in list, the users whose copy of the address differs from that in the sign-in system, and
+// updates the copies. After an error, some are updated.
+func (s *Service) RefreshAddresses(ctx context.Context, list []store.User) error {
+	uids := make([]string, len(list))
+	for i, u := range list {
+		uids[i] = u.UID
+	}
+	now := s.now()
+	found, err := s.deps.Accounts.GetAll(ctx, uids)
+	if err != nil {
+		return err
+	}
+	for i, u := range list {
+		account := found[u.UID] // zero, without an address, if there is none
+		changed, err := s.FollowAddress(ctx, u, store.AddressOf(account.Email, account.EmailVerified, now))
+		if err != nil && !errors.Is(err, problem.ErrNotFound) { // deleted meanwhile
+			return err
+		}
+		if err == nil {
+			list[i] = changed
+		}
+	}
+	return nil
+}
+
+// requireVerified returns ErrEmailUnverified unless the address of a user is verified.
+func (s *Service) requireVerified(ctx context.Context, uid string) error {
+	u, err := s.RefreshAddress(ctx, uid)
+	if err == nil && !u.EmailVerified {
+		err = ErrEmailUnverified
+	}
+	return err
+}
+
+// ConfirmAddress marks the address of a user's account as verified. The caller has proof that it is theirs.
+func (s *Service) ConfirmAddress(ctx context.Context, uid string) error {
+	verified := true
+	if err := s.deps.Accounts.Update(ctx, uid, accounts.Change{EmailVerified: &verified}); err != nil {
+		return err
+	}
+	_, err := s.RefreshAddress(ctx, uid)
+	return err
+}
