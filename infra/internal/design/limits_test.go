@@ -54,7 +54,7 @@ func TestLimits(t *testing.T) {
 	budgets := map[string]string{"read": "%s documents, and", "people": "(a setting) | %s | 1 h",
 		"profile": "the own names | %s | 1 h", "display-name": "case of the username | %s | 1 day",
 		"export":      "exports | %s | 1 day",
-		"export-read": "read by exports | %s | 1 min", "safety": "blocking, unblocking | %s | 1 min",
+		"export-read": "read by exports | %s | 1 min", "safety": "blocking, unblocking, signing out | %s | 1 min",
 		"leave": "leaving | %s | 1 min"}
 	var httpLimits []string
 	for _, b := range api.Budgets() {
