@@ -234,7 +234,8 @@ func shortPlan(o runOptions) []runOptions {
 		group("redis, short", "redis-killed", "redis-cut", "redis-deaf", "clients-killed"),
 		group("redis loses, short", "failover-publishing", "redis-replaced", "redis-wiped", "clients-deaf"),
 		group("archive, short", "publish-fails", "persist-fails", "store-down", "clients-ack-late"),
-		group("bad input, short", "clients-flood", "client-never-acks", "inbox-poisoned", "recipient-gone"),
+		group("bad input, short", "clients-flood", "client-never-acks", "inbox-poisoned", "recipient-gone",
+			"sender-disabled", "recipient-blocks"),
 	}
 }
 

@@ -184,6 +184,16 @@ var Faults = []Fault{
 		Summary: "users write to a user who does not exist, and to one who is deleted meanwhile",
 		run:     deleteRecipient,
 	},
+	{
+		Name:    "sender-disabled",
+		Summary: "a user is disabled while their messages wait, and enabled again later",
+		run:     disableSender,
+	},
+	{
+		Name:    "recipient-blocks",
+		Summary: "users block one whose messages wait for them",
+		run:     blockSender,
+	},
 }
 
 func killInstance(ctx context.Context, t *target) error {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 )
 
@@ -81,6 +82,42 @@ func (tb *Testbed) Erase(ctx context.Context, uid string) error {
 	return tb.archive.Erase(ctx, uid, func() error {
 		return tb.callInternal(ctx, 0, http.MethodPost, "gone", map[string]string{"uid": uid}, nil)
 	})
+}
+
+// SetDisabled disables or enables a user, and notifies an instance, as the functions do. What waits from a disabled
+// user is refused.
+func (tb *Testbed) SetDisabled(ctx context.Context, uid string, disabled bool) error {
+	if _, err := tb.archive.SetDisabled(ctx, uid, disabled); err != nil {
+		return fmt.Errorf("disable %s: %w", uid, err)
+	}
+	if err := tb.pushGate(ctx, uid); err != nil || !disabled {
+		return err
+	}
+	return tb.purge(ctx, internalapi.Purge{From: uid, Reason: internalapi.ReasonWithdrawn})
+}
+
+// Block makes a user block another one, and notifies an instance, as the functions do. What waits is refused.
+func (tb *Testbed) Block(ctx context.Context, uid, other string) error {
+	if _, err := tb.archive.SetBlocked(ctx, uid, other, true); err != nil {
+		return fmt.Errorf("block %s: %w", other, err)
+	}
+	if err := tb.pushGate(ctx, uid); err != nil {
+		return err
+	}
+	return tb.purge(ctx, internalapi.Purge{From: other, To: uid, Reason: internalapi.ReasonUnavailable})
+}
+
+func (tb *Testbed) pushGate(ctx context.Context, uid string) error {
+	u, err := tb.archive.User(ctx, uid)
+	if err != nil {
+		return err
+	}
+	return tb.callInternal(ctx, 0, http.MethodPost, "gate",
+		internalapi.Gate{UID: uid, Exists: true, Disabled: u.Disabled, Blocked: u.Blocked}, nil)
+}
+
+func (tb *Testbed) purge(ctx context.Context, p internalapi.Purge) error {
+	return tb.callInternal(ctx, 0, http.MethodPost, "purge", p, nil)
 }
 
 // Inbox is the size of a user's inbox in Redis.

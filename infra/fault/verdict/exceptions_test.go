@@ -106,3 +106,31 @@ func TestBacklogIsNotLoss(t *testing.T) {
 		t.Errorf("shown as delivered, and not shown to the recipient: %v", r.Counts)
 	}
 }
+
+// A message of a user who was disabled or blocked may be refused, unless a device of the recipient has it.
+func TestWithdrawn(t *testing.T) {
+	judged := func(withdrawn, shown bool) *Report {
+		h := cleanHistory()
+		m := newMessage(4, "ann", "bob")
+		h.add(typedEntry("ann1", m))
+		h.add(entryOf(record.Frozen, "ann1", m))
+		h.state("ann1", m, "sent")
+		if withdrawn {
+			h.add(record.Entry{Kind: record.Withdrawn, User: "ann"})
+		}
+		if shown {
+			h.shown("bob1", "event", m)
+		}
+		h.state("ann1", m, "refused")
+		return Judge(h)
+	}
+	if r := judged(true, false); r.Counts[Refused] != 0 || r.Undeliverable != 1 {
+		t.Errorf("withdrawn: %v, %d undeliverable", r.Counts, r.Undeliverable)
+	}
+	if r := judged(true, true); r.Counts[Refused] != 1 {
+		t.Errorf("withdrawn, but shown: %v", r.Counts)
+	}
+	if r := judged(false, false); r.Counts[Refused] != 1 {
+		t.Errorf("refused without a reason: %v", r.Counts)
+	}
+}

@@ -3,8 +3,8 @@
 // is saved before a device of the recipient has stored and acknowledged it. No state goes backwards, and none is
 // reported too early.
 //
-// Messages to a user who was deleted or never existed must be refused for good. The report counts them as
-// Undeliverable.
+// Messages to a user who was deleted or never existed must be refused for good, and messages of a user who was disabled
+// or blocked may be, unless a device of the recipient has them. The report counts them as Undeliverable.
 //
 // Three other kinds of messages are counted apart:
 //
@@ -101,7 +101,7 @@ type Report struct {
 	Excepted      int          `json:"excepted"`      // see the package comment
 	Stranded      int          `json:"stranded"`      // see the package comment
 	Vouched       int          `json:"vouched"`       // see the package comment
-	Undeliverable int          `json:"undeliverable"` // refused for good: their recipient does not exist
+	Undeliverable int          `json:"undeliverable"` // refused for good: see the package comment
 	Checks        []Check      `json:"checks,omitempty"`
 
 	Devices    int       `json:"devices"`
@@ -186,6 +186,7 @@ type judge struct {
 	views     map[string][]*view // final views, by conversation
 	wiped     []int              // indexes
 	erased    map[string]bool    // users who were deleted or never existed
+	withdrawn map[string]bool    // users whose messages may be refused
 	cutShort  bool               // the time of the run was over while messages made progress
 	opening   bool               // after the fault entry Opening
 	transit   []int64
@@ -201,6 +202,7 @@ func Judge(entries []record.Entry) *Report {
 		report:  &Report{Counts: map[Rule]int{}},
 		entries: entries, devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[string]*message{},
 		texts: map[record.Hash]string{}, views: map[string][]*view{}, erased: map[string]bool{},
+		withdrawn: map[string]bool{},
 	}
 	for _, r := range Rules {
 		j.report.Counts[r] = 0

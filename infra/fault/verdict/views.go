@@ -76,6 +76,10 @@ func (j *judge) judgeMissing() {
 			j.judgeUndeliverable(m)
 			continue
 		}
+		if m.refused && m.saved < 0 && j.withdrawn[m.typedOn.user] && !m.storedBy(m.to) {
+			j.report.Undeliverable++
+			continue
+		}
 		if m.refused {
 			j.addFinding(Refused, m, m.typedBy, "refused")
 			continue
