@@ -77,7 +77,7 @@ locals {
     DEAD_LETTER_TOPIC        = google_pubsub_topic.dead_letters.name
     DEAD_LETTER_SUBSCRIPTION = google_pubsub_subscription.dead_letters.name
     SIGNUPS_HOURLY           = tostring(var.signups_hourly)
-    PROXIES                  = tostring(var.trusted_proxies)
+    PROXIES                  = "1" # Cloud Run's own front end: browsers call the functions directly (project.tf)
     LOG_LEVEL                = var.log_level
   } : name => value if value != "" }
 }
