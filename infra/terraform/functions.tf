@@ -78,7 +78,7 @@ locals {
     DEAD_LETTER_SUBSCRIPTION = google_pubsub_subscription.dead_letters.name
     SIGNUPS_HOURLY           = tostring(var.signups_hourly)
     PEOPLE_LISTED_PER_HOUR   = tostring(var.people_listed_hourly)
-    PROXIES                  = tostring(var.trusted_proxies)
+    PROXIES                  = "1" # Cloud Run's own front end: browsers call the functions directly (project.tf)
     LOG_LEVEL                = var.log_level
   } : name => value if value != "" }
 }

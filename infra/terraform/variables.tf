@@ -206,7 +206,7 @@ variable "people_listed_hourly" {
 }
 
 variable "trusted_proxies" {
-  description = "Number of proxies in front of realtime and the functions that append the address of their client to X-Forwarded-For. Cloud Run's own front end is one of them, and an external load balancer is another. If the number is too low, all clients share the address of a proxy, and if it is too high, clients can choose theirs."
+  description = "Number of proxies in front of realtime that append the address of their client to X-Forwarded-For. Cloud Run's own front end is one of them, and an external load balancer is another. If the number is too low, all clients share the address of a proxy, and if it is too high, clients can choose theirs. The functions are not behind the load balancer."
   type        = number
   default     = 1
   nullable    = false

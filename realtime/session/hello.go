@@ -24,6 +24,13 @@ func (s *session) hello() error {
 	}
 	s.uid, s.claims = claims.UID, claims
 	s.extendReadDeadline()
+	// From here on, the limits of the user apply, and no longer those of strangers. The rest of the hello takes long if many
+	// users come back at the same time.
+	if s.user = s.sessions.admitUser(s.uid); s.user == nil {
+		return ErrRateLimited.WithRetry(floodRetry).WithCause(errors.New("too many hellos of the user at the same time"))
+	}
+	defer s.user.admitted()
+	s.greeted()
 	s.log = s.log.With("uid", s.uid, "device", f.Device)
 	if err := s.admit(f.Cursor); err != nil {
 		return err
@@ -81,7 +88,7 @@ func (s *session) admit(cursor string) error {
 	s.watcher.SetBlocked(s.gate.Blocked)
 	s.mu.Unlock()
 	// Last, so that a hello that fails does not end another socket of the user.
-	s.user = s.sessions.joinUser(s.uid, s)
+	s.user.join(s, d.PerUser)
 	s.in.userBytes = s.user.bytes
 	if err := d.Presence.Join(s.ctx, s.uid); err != nil {
 		s.log.Info("presence could not be updated for a new socket", "error", err)

@@ -273,8 +273,9 @@ func (ss *Sessions) spreadGoaways(
 	}
 }
 
-// joinUser adds s to the sockets of the user, and ends the oldest ones beyond Deps.PerUser.
-func (ss *Sessions) joinUser(uid string, s *session) *user {
+// admitUser returns the user, and counts one more hello that is being handled; see user.admitted. It returns nil if these
+// are more than Deps.PerUser.
+func (ss *Sessions) admitUser(uid string) *user {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	ss.sweepUsers()
@@ -283,7 +284,9 @@ func (ss *Sessions) joinUser(uid string, s *session) *user {
 		u = newUser(ss.deps.Limits)
 		ss.users[uid] = u
 	}
-	u.join(s, ss.deps.PerUser)
+	if !u.admit(ss.deps.PerUser) {
+		return nil
+	}
 	return u
 }
 

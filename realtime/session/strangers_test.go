@@ -105,6 +105,28 @@ func TestOutboxToADeletedAccountDrains(t *testing.T) {
 	})
 }
 
+// A send that is refused before anything is looked up does not make the uid a known one.
+func TestRefusedSendsTeachNothing(t *testing.T) {
+	onePerson := func(d *server.Deps) { d.Inboxes.Limits.NewPeople = 1 }
+	bubble(t, onePerson, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a := in.Join(t, alice)
+		a.Say(bob, "the only new person of today")
+		asked := rig.Gates.Asked()
+		for i := range 30 {
+			uid := fmt.Sprintf("nobodyUid%04d", i)
+			a.Send(servertest.Message(uid, "x"))
+			if f := servertest.Until[wire.ErrorFrame](a); f.ID == "" {
+				t.Errorf("%+v", f)
+			}
+			a.Send(wire.ClientFrame{Type: wire.TypeTyping, To: uid})
+			testwait.Advance(time.Second)
+		}
+		if n := rig.Gates.Asked() - asked; n > 10+30/6+1 {
+			t.Errorf("30 invented uids in 30 s caused %d look-ups", n)
+		}
+	})
+}
+
 // A store that is down is not the fault of the user, and uses up no budget.
 func TestFailedLookUpsAreNotCharged(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
@@ -203,6 +225,11 @@ func TestBlockAppliesInBothDirections(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 				second := rig.Start(nil)
 				a, b := in.Join(t, alice), second.Join(t, bob)
+				drain := func(s *servertest.Socket) {
+					for ok := true; ok; {
+						_, ok = s.Wait(time.Second)
+					}
+				}
 				a.Say(bob, "hello")
 				servertest.Event[wire.MessageEvent](b, wire.EventMessage)
 				b.Say(alice, "hello")
@@ -211,6 +238,8 @@ func TestBlockAppliesInBothDirections(t *testing.T) {
 				if p := servertest.As[wire.Presence](a); !p.Online {
 					t.Errorf("before the block: %+v", p)
 				}
+				drain(a)
+				drain(b)
 				block(t, rig, in, blocker, alice, bob)
 				if p, ok := a.Wait(time.Second); !ok || p != (wire.Presence{User: bob}) {
 					t.Errorf("presence after the block: %+v, want offline without a time", p)

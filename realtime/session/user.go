@@ -29,6 +29,7 @@ type user struct {
 
 	mu      sync.Mutex
 	sockets []*session // whose hello was accepted, oldest first
+	hellos  int        // being handled
 	queued  int        // bytes of sends that wait for the workers
 	waiting int        // sockets that are not read until there is room for a send
 	unknown unknownUIDs
@@ -37,6 +38,23 @@ type user struct {
 
 func newUser(l Limits) *user {
 	return &user{sends: l.UserSends.limiter(), reads: l.UserReads.limiter(), bytes: l.UserBytes.limiter()}
+}
+
+// admit counts a hello that is being handled, unless there are already limit. admitted undoes it.
+func (u *user) admit(limit int) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.hellos >= limit {
+		return false
+	}
+	u.hellos++
+	return true
+}
+
+func (u *user) admitted() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.hellos--
 }
 
 // join adds a socket, and ends the oldest ones beyond the limit. A socket that was sent a goaway does not count: its
@@ -106,7 +124,7 @@ func (u *user) isIdle(now time.Time, l Limits) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	full := func(l *rate.Limiter) bool { return l.TokensAt(now) >= float64(l.Burst()) }
-	return len(u.sockets) == 0 && full(u.sends) && full(u.reads) && full(u.bytes) &&
+	return len(u.sockets) == 0 && u.hellos == 0 && full(u.sends) && full(u.reads) && full(u.bytes) &&
 		u.unknown.isFull(now, l.UnknownUIDs) && !now.Before(u.watched.ends)
 }
 
@@ -133,7 +151,7 @@ type uidCheck int
 
 const (
 	uidFree    uidCheck = iota // the user exists, as far as is known
-	uidCharged                 // nothing is known, and the budget was charged; see looked
+	uidCharged                 // nothing is known, and the budget was charged; see found and refund
 	uidMissing                 // the user does not exist
 	uidRefused                 // nothing is known, and the budget is used up
 )
@@ -161,17 +179,24 @@ func (u *user) check(uid string, limit Rate) (c uidCheck, wait time.Duration) {
 	return uidCharged, 0
 }
 
-// looked reports the result of a look-up for which check returned c. A user who exists costs nothing, and neither does
-// a look-up that failed.
-func (u *user) looked(uid string, c uidCheck, exists, failed bool) {
+// refund gives back what check has charged, if it did: there was no look-up, or it failed.
+func (u *user) refund(c uidCheck) {
+	if c == uidCharged {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.unknown.spent = max(u.unknown.spent-1, 0)
+	}
+}
+
+// found reports whether the user with this uid exists, for which check returned c. A user who exists costs nothing.
+func (u *user) found(uid string, c uidCheck, exists bool) {
+	if exists {
+		u.refund(c)
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	b := &u.unknown
-	if c == uidCharged && (exists || failed) {
-		b.spent = max(b.spent-1, 0)
-	}
 	switch {
-	case failed:
 	case exists && c == uidCharged:
 		if b.exists == nil || len(b.exists) >= maxExisting {
 			b.exists = map[string]struct{}{}

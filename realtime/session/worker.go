@@ -117,7 +117,14 @@ func (s *session) lookUp(uid string, f func() error) error {
 		return ErrRateLimited.WithRetry(wait)
 	}
 	err := f()
-	s.user.looked(uid, check, !errors.Is(err, inbox.ErrRecipientUnknown), errors.Is(err, problem.ErrUnavailable))
+	switch {
+	case errors.Is(err, inbox.ErrRecipientUnknown):
+		s.user.found(uid, check, false)
+	case err == nil, errors.Is(err, inbox.ErrRecipientUnavailable), errors.Is(err, inbox.ErrIDReused):
+		s.user.found(uid, check, true)
+	default: // it may have been refused before the gate was looked up
+		s.user.refund(check)
+	}
 	return err
 }
 

@@ -115,8 +115,8 @@ run "load_balancer" {
 
   assert {
     condition = (one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == "PROXIES"]) == "2" &&
-    local.function_settings.PROXIES == "2")
-    error_message = "Both services must trust the same proxies."
+    local.function_settings.PROXIES == "1")
+    error_message = "Realtime must trust the load balancer too, and the functions only Cloud Run's front end."
   }
 }
 
