@@ -90,13 +90,6 @@ export const en = {
   },
 
   auth: {
-    promise: "What you send arrives.",
-    promiseMore: "Even through a tunnel, a flat battery or a bad day of the network.",
-    exampleOne: "Are you on the train?",
-    exampleTwo: "In the tunnel. No signal, but I can write anyway.",
-    exampleThree: "It just came through. See you at eight.",
-    exampleLabel: "Example of a chat",
-
     signIn: "Sign in",
     signInTitle: "Welcome back",
     signUp: "Sign up",
