@@ -15,7 +15,7 @@ export async function operator(
   signedIn: (user: User, where?: Where) => Promise<Visitor>,
   of: System = system(),
 ): Promise<Visitor> {
-  const user = newUser("Operator");
+  const user = newUser("Olga");
   await createAccount(user, of);
   await makeAdmin(user.email, of);
   const at = await signedIn(user, { of, place: "/admin" });

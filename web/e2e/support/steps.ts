@@ -3,10 +3,12 @@
  * reads.
  */
 import { expect, type Locator, type Page } from "@playwright/test";
-import { en } from "../../src/text/en";
+import { en as texts } from "../../src/text/en";
+import { settingsText } from "../../src/text/settings";
 import type { User } from "./user";
 
-export { en };
+/** All texts that users see. */
+export const en = { ...texts, settings: settingsText };
 
 export async function fillSignUp(page: Page, who: User): Promise<void> {
   await page.goto("/signup");

@@ -13,9 +13,12 @@ import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
+import { en as texts } from "../../src/text/en";
+import { settingsText } from "../../src/text/settings";
 
 export { expect };
-export { en } from "../../src/text/en";
+/** All texts that users see. */
+export const en = { ...texts, settings: settingsText };
 
 const config = fileURLToPath(new URL("../../src/view/testing/vite.config.ts", import.meta.url));
 const policy =

@@ -363,6 +363,32 @@ describe("two users", () => {
     expect(names.map((n) => n.get().displayName)).toEqual(["S0", "S1", "S2", "S3", "S4"]);
   });
 
+  test("scrolling does not repeat a request that the server refuses for a while", async () => {
+    const { house, alice } = await two();
+    const { archive } = house.server;
+    for (let i = 0; i < 120; i++)
+      archive.directory.set(`p${i}`, { uid: `p${i}`, username: `p${i}`, display_name: `User ${i}` });
+    const search = alice.chat().directory();
+    await house.pass(1_000);
+    expect(search.users.get().items.length).toBe(50);
+    let refused = 0;
+    let limited = true;
+    archive.before = (_uid, _request, path) => {
+      if (!limited || path !== "/api/users") return null;
+      refused++;
+      return json(429, { code: "rate_limited", detail: "x", retry_after_ms: 60_000 });
+    };
+    for (let i = 0; i < 50; i++) {
+      search.more();
+      await house.pass(100);
+    }
+    expect(refused).toBe(1);
+    limited = false;
+    await house.pass(60_000);
+    expect(search.users.get()).toMatchObject({ problem: null });
+    expect(search.users.get().items.length).toBe(100);
+  });
+
   test("a conversation whose history the server refuses for a while loads it after that time", async () => {
     const { house, alice } = await two();
     const { archive } = house.server;

@@ -51,6 +51,7 @@ export class Conversations {
   /** Whether the server's list was loaded once, and the cursor of its next page. */
   private listed: { loaded: boolean; next: string | null } = { loaded: false, next: null };
   private loadingMore = false;
+  private pausedUntil = 0;
   private problem: Problem | null = null;
   private readonly ends: (() => void)[];
 
@@ -85,7 +86,8 @@ export class Conversations {
   /** Loads the next page of the server's list. */
   async more(): Promise<void> {
     const { next } = this.listed;
-    if (this.loadingMore || next === null) return;
+    // While the server has asked for a pause, scrolling does not end it.
+    if (this.loadingMore || next === null || this.parts.platform.clock.now() < this.pausedUntil) return;
     this.loadingMore = true;
     try {
       const page = await this.parts.archive.conversations(next);
@@ -98,12 +100,15 @@ export class Conversations {
       const problem = problemOf(err);
       this.problem = problem;
       // The list goes on by itself after the pause that the server asked for.
-      if (problem.retryAfterMs !== null)
+      if (problem.retryAfterMs !== null) {
+        const { clock } = this.parts.platform;
+        this.pausedUntil = clock.now() + problem.retryAfterMs;
         this.ends.push(
-          this.parts.platform.clock.after(problem.retryAfterMs, () => {
+          clock.after(problem.retryAfterMs, () => {
             if (!this.stopped) void this.more();
           }),
         );
+      }
     } finally {
       this.loadingMore = false;
     }

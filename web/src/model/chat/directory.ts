@@ -41,7 +41,8 @@ export class Directory implements DirectorySearch {
   }
 
   more(): void {
-    if (this.next === null || this.busy) return;
+    // While the server has asked for a pause, scrolling does not end it.
+    if (this.next === null || this.busy || this.value.get().problem?.retryAfterMs) return;
     void this.load(this.next);
   }
 

@@ -1,0 +1,58 @@
+/** The texts of the settings, loaded with them. The rules are those of en.ts. */
+export const settingsText = {
+  title: "Settings",
+  profile: "Profile",
+  name: "Name",
+  nameHint: "Shown to others in lists and chats.",
+  username: "Username",
+  usernameHint: "How people find you.",
+  usernameChange: "Others will find you by the new username. Addresses with the old one will stop working.",
+  email: "Email",
+  profileSaved: "Your profile has been changed.",
+
+  appearance: "Appearance",
+  themeLabel: "Theme",
+  themeSystem: "System",
+  themeLight: "Light",
+  themeDark: "Dark",
+
+  notifications: "Notifications",
+  notifyOn: "This browser notifies you about new messages while the page is hidden.",
+  notifyOff: "This browser does not notify you about new messages.",
+  notifyDenied: "Notifications are blocked for this page. Allow them in the browser’s settings for this address.",
+  notifyUnsupported: "This browser cannot show notifications.",
+  notifyTurnOn: "Turn on",
+  notifyTurnOff: "Turn off",
+
+  blocked: "Blocked people",
+  blockedNone: "You have not blocked anybody.",
+  unblock: "Unblock",
+  unblockName: (name: string) => `Unblock ${name}`,
+
+  data: "Your data",
+  export: "Download your data",
+  exportHint: "Your profile, chats and messages as one JSON file.",
+  exporting: "Collecting your data",
+  exportFailed: "Your data could not be collected. Try again in a minute.",
+
+  session: "This browser",
+  signOut: "Sign out",
+  signOutHint: "Removes everything that this browser stores about your account.",
+  signOutUnsent: (n: number) =>
+    n === 1
+      ? "One message has not been sent yet. Signing out now deletes it."
+      : `${n} messages have not been sent yet. Signing out now deletes them.`,
+  signOutAnyway: "Sign out and delete them",
+  stay: "Stay signed in",
+
+  leave: "Delete your account",
+  leaveHint:
+    "Your profile and everything you wrote are deleted, also for the people you wrote to. What they wrote to you stays with them. This cannot be undone.",
+  leaveDo: "Delete my account",
+  leaveTitle: "Delete your account for good?",
+  leaveConfirm: (username: string) => `Type ${username} to continue`,
+  leaveMismatch: (username: string) => `Type ${username} exactly as shown.`,
+  leaveWrong: "This is not your password. Try again.",
+  leaving: "Deleting your account",
+  admin: "Admin panel",
+} as const;
