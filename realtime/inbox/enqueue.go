@@ -17,10 +17,10 @@ import (
 // Enqueue sets m.AcceptedAt and returns it.
 //
 // As long as a message waits, a repeated send with the same content gets the first answer again, whatever limits are
-// reached (except SendsPerMinute), and one with other content gets ErrIDReused. Other errors are ErrRecipientUnknown and
-// ErrRecipientUnavailable (according to the recipient's gate, which the same script reads), the errors of Limits, and
-// problem.ErrUnavailable. After an error that is none of these, the message may be queued nevertheless. Sending it
-// again, unchanged, is harmless.
+// reached (except SendsPerMinute), and one with other content gets ErrIDReused. Other errors are ErrRecipientUnknown
+// and ErrRecipientUnavailable (according to the recipient's gate, which the same script reads), the errors of Limits,
+// and problem.ErrUnavailable. After the last, the message may be queued nevertheless. Sending it again, unchanged, is
+// harmless.
 func (boxes *Inboxes) Enqueue(ctx context.Context, m chat.Message) (chat.Micros, error) {
 	m.AcceptedAt = chat.MicrosOf(boxes.opts.Now())
 	event, sent, err := wire.MarshalMessage(m)
@@ -48,7 +48,8 @@ func (boxes *Inboxes) Enqueue(ctx context.Context, m chat.Message) (chat.Micros,
 		}
 	}
 	// A repeated send also appends the event, because the first send may have failed before this point.
-	note := fmt.Sprintf("%s/%s %d %d", m.To, m.ID, len(event), int64(accepted))
+	first := flag(!boxes.senders.hasWritten(m.From, m.To))
+	note := fmt.Sprintf("%s/%s %s %d %d", m.To, m.ID, first, len(event), int64(accepted))
 	if err := boxes.append(ctx, []encoded{{m.From, wire.EventSent, sent, note}})[0]; err != nil {
 		return 0, err
 	}
@@ -60,16 +61,10 @@ func (boxes *Inboxes) Enqueue(ctx context.Context, m chat.Message) (chat.Micros,
 // If held is not nil, it accepts only a message that waits already, and refuses any other with held.
 func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, event []byte,
 	held error) (chat.Micros, error) {
-	flag := func(set bool) string {
-		if set {
-			return "1"
-		}
-		return "0"
-	}
 	l := boxes.opts.Limits
 	c := boxes.call(enqueueScript, m.To, false, m.From, m.ID, m.Digest(), event, int64(m.At), int64(m.AcceptedAt),
-		flag(boxes.opts.Gates != nil), flag(held != nil), l.Messages, l.Bytes, l.PairMessages, l.PairBytes,
-		l.StrangerMessages, l.StrangerBytes)
+		flag(boxes.opts.Gates != nil), flag(held != nil), flag(!boxes.senders.hasWritten(m.From, m.To)),
+		l.Messages, l.Bytes, l.PairMessages, l.PairBytes, l.StrangerMessages, l.StrangerBytes)
 	c.Keys = append(c.Keys, gateKey(m.To))
 	filled, answered := false, false
 	for {
@@ -127,6 +122,14 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, e
 		}
 		return 0, r.failure()
 	}
+}
+
+// flag returns the argument of a script that stands for set.
+func flag(set bool) string {
+	if set {
+		return "1"
+	}
+	return "0"
 }
 
 // Entry is an event to append to a user's inbox.
@@ -222,7 +225,9 @@ func (boxes *Inboxes) append(ctx context.Context, entries []encoded) []error {
 		boxes.counters.Appended.Add(int64(len(indexes[uid])))
 		if shed := r.int(0); shed > 0 {
 			boxes.counters.Shed.Add(shed)
-			boxes.opts.Log.Warn("inbox too full to store receipts", "uid", uid, "shed", shed)
+			if boxes.shedLog.Allow() { // one account could fill the log
+				boxes.opts.Log.Warn("inbox too full to store receipts", "uid", uid, "shed", shed)
+			}
 		}
 		boxes.senders.update(uid, r.int(1), r.int(2), r.int(3), r.int(4))
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+	"golang.org/x/time/rate"
 
 	"github.com/phoenixchat/phoenixchat/realtime/counter"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
@@ -65,14 +66,14 @@ const (
 // Limits of the messages that wait, and of their senders. Zero values take the defaults. A limit of bytes counts the
 // JSON of events, and admits one message of any size.
 type Limits struct {
-	Messages, Bytes                 int // in one inbox, of all senders; default 10,000 and 16 MiB: ErrInboxFull
-	PairMessages, PairBytes         int // in one inbox, of one sender; default 1,000 and 512 KiB: ErrInboxFull
-	StrangerMessages, StrangerBytes int // the same until the recipient has answered; default 5 and 64 KiB: ErrAnswerAwaited
-	SenderMessages, SenderBytes     int // of one sender, in all inboxes; default 10,000 and 4 MiB: ErrOutboxFull
-	SendsPerMinute                  int // of one sender, with repeats; default 1,800: ErrRateLimited
+	Messages, Bytes                 int // in an inbox, of all senders: 10,000 and 16 MiB; ErrInboxFull
+	PairMessages, PairBytes         int // in an inbox, of one sender: 1,000 and 512 KiB; ErrInboxFull
+	StrangerMessages, StrangerBytes int // the same until the recipient has answered: 5 and 64 KiB; ErrAnswerAwaited
+	SenderMessages, SenderBytes     int // of one sender, in all inboxes: 10,000 and 4 MiB; ErrOutboxFull
+	SendsPerMinute                  int // of one sender, with repeats: 1,800; ErrRateLimited
 
 	// NewPeople is the number of people to whom one sender may write on a UTC day for the first time, not counting those
-	// who have written to the sender before; default 20: ErrTooManyNewPeople.
+	// who have written to the sender before: 20; ErrTooManyNewPeople.
 	NewPeople int
 }
 
@@ -158,6 +159,7 @@ type Inboxes struct {
 	resyncs     chan Resync
 	reconnected chan struct{} // has a value when the subscription connection works again
 	senders     *senders
+	shedLog     *rate.Limiter // of log entries about receipts that were not stored
 
 	counters Counters
 
@@ -170,7 +172,8 @@ type Inboxes struct {
 func New(rdb redis.UniversalClient, opts Options) *Inboxes {
 	opts.setDefaults()
 	boxes := &Inboxes{rdb: rdb, opts: opts, resyncs: make(chan Resync, 1), reconnected: make(chan struct{}, 1),
-		senders: newSenders(), feeds: map[*Feed]struct{}{}}
+		senders: newSenders(),
+		shedLog: rate.NewLimiter(rate.Every(time.Minute), 10), feeds: map[*Feed]struct{}{}}
 	opts.Subscriber.OnReconnect(func() {
 		select {
 		case boxes.reconnected <- struct{}{}:

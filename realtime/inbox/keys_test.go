@@ -217,7 +217,8 @@ func TestScriptsLeaveOnlyKeysThatExpire(t *testing.T) {
 		s.report(t, "ben", wire.EventDelivered)
 		check("a deleted user", nil)
 
-		for _, m := range []chat.Message{message(next(), next(), "x"), message("gone", next(), "x"), message("ben", "gone", "x")} {
+		for _, pair := range [][2]string{{next(), next()}, {"gone", next()}, {"ben", "gone"}} {
+			m := message(pair[0], pair[1], "x")
 			if _, err := s.Enqueue(ctx, m); !errors.Is(err, inbox.ErrRecipientUnknown) {
 				t.Errorf("enqueue: %v", err)
 			}

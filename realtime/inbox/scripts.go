@@ -62,14 +62,10 @@ func wakeChannel(uid string) string { return "wake:{" + uid + "}" }
 
 // call prepares a run on one user's inbox. The common arguments come before args, the script's own.
 func (boxes *Inboxes) call(sc *redis.Script, uid string, mayExceed bool, args ...any) script.Call {
-	exceed := "0"
-	if mayExceed {
-		exceed = "1"
-	}
 	t := &boxes.opts.tuning
 	all := make([]any, 0, 11+len(args))
 	all = append(all, freshNonce(), wakeChannel(uid), t.KeepEvents, t.KeepFor.Milliseconds(), t.KeepAtMost, t.KeepBytes,
-		expire.Milliseconds(), t.MaxEntries, exceed, keepPeers.Milliseconds(), t.MaxPeers)
+		expire.Milliseconds(), t.MaxEntries, flag(mayExceed), keepPeers.Milliseconds(), t.MaxPeers)
 	keys := []string{inboxKey(uid), metaKey(uid), pendingKey(uid), peersKey(uid)}
 	return script.Call{Script: sc, Keys: keys, Args: append(all, args...)}
 }

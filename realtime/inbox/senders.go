@@ -59,6 +59,9 @@ func (s *senders) pair(from, to string) uint64 {
 // learn records that from has written to to.
 func (s *senders) learn(from, to string) { s.wrote.put(s.pair(from, to), struct{}{}) }
 
+// forget forgets who has written to whom, so that it is recorded again after Redis has lost it.
+func (s *senders) forget() { s.wrote.clear() }
+
 func (s *senders) hasWritten(from, to string) bool {
 	_, ok := s.wrote.get(s.pair(from, to))
 	return ok
@@ -335,7 +338,7 @@ func (boxes *Inboxes) roomForNewPerson(ctx context.Context, from, to string) (bo
 	}
 	wrote, answered, err := boxes.askArchive(ctx, from, from, to)
 	if err != nil { // the limit is reached as far as anyone can tell, and the client will try again
-		boxes.opts.Log.Warn("a sender is refused without asking the archive", "uid", from, "error", err)
+		boxes.opts.Log.Debug("a sender is refused without asking the archive", "uid", from, "error", err)
 		return false, nil
 	}
 	return wrote || answered, nil
@@ -426,10 +429,9 @@ func (boxes *Inboxes) askArchive(ctx context.Context, asker, a, b string) (aWrot
 
 // acquaint records in Redis, for both users, who has written to the other.
 func (boxes *Inboxes) acquaint(ctx context.Context, a, b string, aWrote, bWrote bool) error {
-	flag := map[bool]string{true: "1", false: "0"}
 	_, errs := boxes.runScripts(ctx, []script.Call{
-		boxes.call(acquaintScript, a, false, b, flag[aWrote], flag[bWrote]),
-		boxes.call(acquaintScript, b, false, a, flag[bWrote], flag[aWrote]),
+		boxes.call(acquaintScript, a, false, b, flag(aWrote), flag(bWrote)),
+		boxes.call(acquaintScript, b, false, a, flag(bWrote), flag(aWrote)),
 	})
 	for _, err := range errs {
 		if err != nil {
@@ -468,6 +470,12 @@ func (r *recent[K, V]) put(k K, v V) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.set(k, v)
+}
+
+func (r *recent[K, V]) clear() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.now, r.before = map[K]V{}, nil
 }
 
 // getOrAdd returns the value of k, or sets it to what add returns.

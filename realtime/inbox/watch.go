@@ -26,6 +26,7 @@ func (boxes *Inboxes) announceResync(r Resync) {
 	boxes.counters.Resyncs.Add(1)
 	if r.NewEpoch {
 		boxes.counters.Epochs.Add(1)
+		boxes.senders.forget()
 	}
 	boxes.opts.Log.Warn("redis came back", "new_epoch", r.NewEpoch)
 	select {

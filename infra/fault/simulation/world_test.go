@@ -312,10 +312,8 @@ func (w *world) hookRedis() {
 			c.WriteLen(2)
 			c.WriteBulk(fmt.Sprint(now / 1_000_000))
 			c.WriteBulk(fmt.Sprint(now % 1_000_000))
-		case cmd == "INFO" && len(args) == 1 && args[0] == "server":
-			c.WriteBulk(fmt.Sprintf("run_id:%040x\r\n", w.primary))
-		case cmd == "INFO" && len(args) == 1 && args[0] == "replication":
-			c.WriteBulk(fmt.Sprintf("master_replid:%040x\r\n", w.primary))
+		case cmd == "INFO" && slices.Contains(args, "server"):
+			c.WriteBulk(fmt.Sprintf("run_id:%040x\r\nmaster_replid:%040x\r\n", w.primary, w.primary))
 		default:
 			return false
 		}

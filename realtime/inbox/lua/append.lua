@@ -7,33 +7,38 @@ local out_ms    = ARGV[12] -- how long out is kept after the last send
 
 local minute = math.floor(now_ms / 60000)
 local day_ms = 86400000
-local messages, out_bytes, sends -- the totals in out; sends: of this minute
+local messages, out_bytes, known_minute, sends -- the totals in out; sends: of this minute
+local changes = {}        -- fields and values to set in out
+local first_waits = false -- whether nothing waited before
 
-local function load_totals()
-  if messages then return end
-  local known_minute
-  messages, out_bytes, known_minute, sends =
-    string.match(redis.call('HGET', out_key, 'totals') or '', '^(%d+) (%d+) (%d+) (%d+)$')
+-- load_totals reads the totals, if that was not done, and returns the value of a field, if one is given.
+local function load_totals(field)
+  if messages then return field and redis.call('HGET', out_key, field) end
+  local values = redis.call('HMGET', out_key, 'totals', field or '')
+  messages, out_bytes, known_minute, sends = string.match(values[1] or '', '^(%d+) (%d+) (%d+) (%d+)$')
   messages, out_bytes = tonumber(messages or 0), tonumber(out_bytes or 0)
-  sends = tonumber(known_minute) == minute and tonumber(sends) or 0
+  known_minute = tonumber(known_minute)
+  sends = known_minute == minute and tonumber(sends) or 0
+  return values[2]
 end
 
--- sent accounts for a message, and for its recipient. A repeat changes only the number of sends.
+local function bytes_of(value) return tonumber(string.match(value, '^%d+')) end
+
+-- sent accounts for a message, and for its recipient if the caller does not know that the owner has written to them. A
+-- repeat changes only the number of sends.
 local function sent(note)
-  local to, id, value = string.match(note, '^([^/]*)/(%S+) (.*)$')
+  local to, id, first, value = string.match(note, '^([^/]*)/(%S+) ([01]) (.*)$')
   local field = to .. '/' .. id
-  load_totals()
+  local had = load_totals(field)
   sends = sends + 1
-  if redis.call('HSETNX', out_key, field, value) == 1 then
-    messages, out_bytes = messages + 1, out_bytes + tonumber(string.match(value, '^%d+'))
-  else
-    local old = redis.call('HGET', out_key, field)
-    if old ~= value then -- accepted again, after it had ceased to wait
-      redis.call('HSET', out_key, field, value)
-      out_bytes = out_bytes + tonumber(string.match(value, '^%d+')) - tonumber(string.match(old, '^%d+'))
-    end
+  if not had then
+    first_waits = messages == 0
+    messages, out_bytes = messages + 1, out_bytes + bytes_of(value)
+  elseif had ~= value then -- accepted again, after it had ceased to wait
+    out_bytes = out_bytes + bytes_of(value) - bytes_of(had)
   end
-  if know(to, 1) == 0 then
+  changes = {field, value}
+  if first == '1' and know(to, 1) == 0 then
     redis.call('HSET', reach_key, to, 1)
     redis.call('PEXPIREAT', reach_key, whole((math.floor(now_ms / day_ms) + 1) * day_ms))
   end
@@ -48,7 +53,7 @@ local function ended(note)
   for id in string.gmatch(ids, '%S+') do fields[#fields + 1] = to .. '/' .. id end
   for i, value in ipairs(redis.call('HMGET', out_key, unpack(fields))) do
     if value and redis.call('HDEL', out_key, fields[i]) == 1 then
-      messages, out_bytes = messages - 1, out_bytes - tonumber(string.match(value, '^%d+'))
+      messages, out_bytes = messages - 1, out_bytes - bytes_of(value)
     end
   end
 end
@@ -56,7 +61,9 @@ end
 for i = 13, #ARGV, 3 do
   local kind  = ARGV[i]
   local event = ARGV[i + 1] -- JSON
-  local note  = ARGV[i + 2] -- of sent: <to>/<message id> <bytes> <accepted_at>; of delivered and refused: <to> <ids>
+  -- Of sent: <to>/<message id> <1 if the caller does not know that the owner has written to them> <bytes> <accepted_at>.
+  -- Of delivered and refused: <to> <message ids>.
+  local note  = ARGV[i + 2]
   add(kind, event)
   if note ~= '' then
     if kind == 'sent' then sent(note) else ended(note) end
@@ -67,7 +74,11 @@ touch()
 if not messages then return {shed, -1, -1, -1, -1} end
 if sends > 0 or redis.call('EXISTS', out_key) == 1 then
   messages, out_bytes = math.max(messages, 0), math.max(out_bytes, 0)
-  redis.call('HSET', out_key, 'totals', table.concat({whole(messages), whole(out_bytes), whole(minute), whole(sends)}, ' '))
-  redis.call('PEXPIRE', out_key, messages > 0 and out_ms or 120000) -- the sends of this minute are needed a while longer
+  local totals = messages .. ' ' .. out_bytes .. ' ' .. minute .. ' ' .. sends
+  redis.call('HSET', out_key, 'totals', totals, unpack(changes))
+  -- The sends of this minute are needed for a while even if nothing waits. Once a minute is enough.
+  if messages == 0 or first_waits or known_minute ~= minute then
+    redis.call('PEXPIRE', out_key, messages > 0 and out_ms or 120000)
+  end
 end
 return {shed, messages, out_bytes, sends, 60000 - now_ms % 60000}

@@ -8,5 +8,6 @@ touch()
 if of_epoch == epoch and not before(at_id, floor) and not before(last, at_id) then
   restore_held(at_id, ARGV[14], ARGV[15], ARGV[16])
 end
+redis.call('PEXPIRE', peers_key, peers_ms)
 local first = redis.call('XRANGE', inbox_key, '-', '+', 'COUNT', 1)[1]
 return {epoch, floor, last, settled, first and first[1] or '', whole(removals)}

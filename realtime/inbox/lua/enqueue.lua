@@ -10,14 +10,15 @@ local at          = ARGV[16]           -- the same as in event
 local accepted_at = ARGV[17]           -- the same as in event
 local check_gate  = ARGV[18] == '1'
 local held        = ARGV[19] == '1'    -- a limit of the sender is reached: accept only a message that waits already
+local first       = ARGV[20] == '1'    -- the caller does not know that the sender has written to the recipient
 -- Limits of the messages that wait in this inbox, and of their bytes: of all, of this sender, and of this sender as
 -- long as the recipient has not written to them. Each limit of bytes admits one message of any size.
-local max_all             = tonumber(ARGV[20])
-local max_all_bytes       = tonumber(ARGV[21])
-local max_from            = tonumber(ARGV[22])
-local max_from_bytes      = tonumber(ARGV[23])
-local max_stranger        = tonumber(ARGV[24])
-local max_stranger_bytes  = tonumber(ARGV[25])
+local max_all             = tonumber(ARGV[21])
+local max_all_bytes       = tonumber(ARGV[22])
+local max_from            = tonumber(ARGV[23])
+local max_from_bytes      = tonumber(ARGV[24])
+local max_stranger        = tonumber(ARGV[25])
+local max_stranger_bytes  = tonumber(ARGV[26])
 
 local field = from .. '/' .. message_id
 local record = redis.call('HGET', pending_key, field)
@@ -58,11 +59,9 @@ if beyond(max_stranger, max_stranger_bytes, n, b)
   return {'stranger', ''}
 end
 
-local id = add('message', event)
-waiting_bytes = waiting_bytes + #event
-redis.call('HSET', pending_key, field, table.concat({id, digest, accepted_at, #event, at}, ' '))
-redis.call('HSET', meta_key, counter, whole(n + 1) .. ' ' .. whole(b + #event), 'waiting_bytes', waiting_bytes)
-know(from, 2)
+local id = add('message', event, counter, (n + 1) .. ' ' .. (b + #event))
+redis.call('HSET', pending_key, field, id .. ' ' .. digest .. ' ' .. accepted_at .. ' ' .. #event .. ' ' .. at)
+if first then know(from, 2) end
 trim(16, 0)
 touch()
 return {'queued', accepted_at}

@@ -90,7 +90,7 @@ local function count(from, messages, size_of_all)
   n, b = (n or 0) + messages, math.max((b or 0) + size_of_all, 0)
   waiting_bytes = math.max(waiting_bytes + size_of_all, 0)
   if n > 0 then
-    redis.call('HSET', meta_key, counter, whole(n) .. ' ' .. whole(b), 'waiting_bytes', waiting_bytes)
+    redis.call('HSET', meta_key, counter, n .. ' ' .. b, 'waiting_bytes', waiting_bytes)
   else
     redis.call('HDEL', meta_key, counter)
     redis.call('HSET', meta_key, 'waiting_bytes', waiting_bytes)
@@ -186,10 +186,10 @@ local function trim(batch, room)
     return ms < now_ms - keep_ms or left >= keep_most
   end
   if length <= keep_events and over <= 0 then return end
-  local oldest = redis.call('XRANGE', inbox_key, '-', '+', 'COUNT', 1)
-  if not oldest[1] or not removable(1, oldest[1]) then return end
+  -- Most scripts remove nothing, or one entry for the one that they added.
+  local rounds, want, removed = 0, 1, false
   repeat
-    local entries = redis.call('XRANGE', inbox_key, '-', '+', 'COUNT', batch)
+    local entries = redis.call('XRANGE', inbox_key, '-', '+', 'COUNT', want)
     local cut = 0
     while entries[cut + 1] and removable(cut + 1, entries[cut + 1]) do
       cut = cut + 1
@@ -197,10 +197,16 @@ local function trim(batch, room)
       over = over - size(entries[cut])
     end
     if cut == 0 then break end
+    removed = true
     length = length - cut
+    batch = batch - cut
     redis.call('XTRIM', inbox_key, 'MAXLEN', length)
     if before(floor, entries[cut][1]) then floor = entries[cut][1] end
-  until over <= 0 or cut < batch
+    if cut < want or batch <= 0 and over <= 0 then break end
+    rounds = rounds + 1
+    if rounds > 1 then want = math.max(batch, 16) end
+  until false
+  if not removed then return end
   redis.call('HSET', meta_key, 'floor', floor, 'bytes', bytes)
 end
 
@@ -209,8 +215,9 @@ local function has_room(more)
   return redis.call('XLEN', inbox_key) < max_entries and bytes - waiting_bytes + more <= keep_bytes
 end
 
--- add appends an event and publishes it. Its id comes after last even if the clock went back. Returns the id.
-local function add(kind, event)
+-- add appends an event and publishes it. Its id comes after last even if the clock went back. For a message, counter
+-- and sum are the field of meta that counts what waits from its sender, and its new value. Returns the id.
+local function add(kind, event, counter, sum)
   save()
   local previous = last
   local ms, seq = parts(last)
@@ -229,7 +236,12 @@ local function add(kind, event)
     end
     id = added
     bytes = bytes + #event
-    redis.call('HSET', meta_key, 'last', id, 'bytes', bytes)
+    if kind == 'message' then
+      waiting_bytes = waiting_bytes + #event
+      redis.call('HSET', meta_key, 'last', id, 'bytes', bytes, counter, sum, 'waiting_bytes', waiting_bytes)
+    else
+      redis.call('HSET', meta_key, 'last', id, 'bytes', bytes)
+    end
   else
     -- A receipt in an inbox whose messages may not be trimmed is shed: live readers get it, and for all others it
     -- counts as trimmed at once, so the floor rises.

@@ -3,14 +3,14 @@
 -- computes it, it is exact: a cached value could be out of date after a failover. (It takes 7 microseconds on Redis 7.)
 -- A server that reports neither id, like miniredis, gets '0'; then only the nonce of an inbox tells its epochs apart.
 local function primary_epoch()
-  local server = redis.pcall('INFO', 'server')
-  local replication = redis.pcall('INFO', 'replication')
-  if type(server) == 'string' and type(replication) == 'string' then
-    local run_id = string.match(server, 'run_id:(%x+)')
-    local replid = string.match(replication, 'master_replid:(%x+)')
-    if run_id or replid then
-      return string.sub(redis.sha1hex((replid or '') .. (run_id or '')), 1, 12)
-    end
+  local info = redis.pcall('INFO', 'server', 'replication')
+  if type(info) ~= 'string' then return '0' end
+  local function id_behind(name)
+    local _, at = string.find(info, name, 1, true) -- a plain search takes a tenth of the time of a pattern
+    return at and string.sub(info, at + 1, at + 40)
   end
-  return '0'
+  local run_id = id_behind('run_id:')
+  local replid = id_behind('master_replid:')
+  if not run_id and not replid then return '0' end
+  return string.sub(redis.sha1hex((replid or '') .. (run_id or '')), 1, 12)
 end
