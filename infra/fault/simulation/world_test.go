@@ -31,6 +31,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	realtime "github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
@@ -344,6 +345,18 @@ func settlements(args []string) bool {
 		from, id, ok := strings.Cut(a, "/")
 		return ok && chat.ValidUID(from) && chat.ValidMessageID(id)
 	})
+}
+
+// withdraw withdraws what waits from a user, in one of the instances. The call fails if that cannot reach Redis.
+func (w *world) withdraw(from string) {
+	w.log.Add(record.Entry{Kind: record.Withdrawn, User: from})
+	call := internalapi.Purge{From: from, Reason: internalapi.ReasonWithdrawn}
+	for _, n := range w.nodes {
+		if in := n.running(); in != nil {
+			in.Call(w.t.Context(), http.MethodPost, internalapi.PurgePath, servertest.ServiceToken, call)
+			return
+		}
+	}
 }
 
 // waiting returns how many messages wait in the inbox of uid.

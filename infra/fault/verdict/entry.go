@@ -59,6 +59,8 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 		j.cutShort = true
 	case record.Erased:
 		j.erased[e.User] = true
+	case record.Withdrawn:
+		j.withdrawn[e.User] = true
 	case record.Checked:
 		j.report.Checks = append(j.report.Checks, Check{e.Name, e.Detail, e.Broken})
 		if e.Broken {

@@ -6,6 +6,9 @@
 // Messages to a user who was deleted or never existed must be refused for good. The report counts them as
 // Undeliverable.
 //
+// Messages of a user whose waiting messages were withdrawn may be refused, if no device of the recipient has them. The
+// report counts them as Withdrawn.
+//
 // Three other kinds of messages are counted apart:
 //
 //   - Excepted messages fall under the one stated exception: Redis lost them, the device that sent them never
@@ -97,11 +100,12 @@ type Report struct {
 	Accepted int `json:"accepted"` // of these, shown as sent by a device of their sender
 	Saved    int `json:"saved"`    // in the store
 
-	Counts        map[Rule]int `json:"counts"`        // messages by the rule that they break; has every rule
-	Excepted      int          `json:"excepted"`      // see the package comment
-	Stranded      int          `json:"stranded"`      // see the package comment
-	Vouched       int          `json:"vouched"`       // see the package comment
-	Undeliverable int          `json:"undeliverable"` // refused for good: their recipient does not exist
+	Counts        map[Rule]int `json:"counts"`              // messages by the rule that they break; has every rule
+	Excepted      int          `json:"excepted"`            // see the package comment
+	Stranded      int          `json:"stranded"`            // see the package comment
+	Vouched       int          `json:"vouched"`             // see the package comment
+	Undeliverable int          `json:"undeliverable"`       // refused for good: their recipient does not exist
+	Withdrawn     int          `json:"withdrawn,omitempty"` // refused, and nobody has them; see the package comment
 	Checks        []Check      `json:"checks,omitempty"`
 
 	Devices    int       `json:"devices"`
@@ -186,6 +190,7 @@ type judge struct {
 	views     map[string][]*view // final views, by conversation
 	wiped     []int              // indexes
 	erased    map[string]bool    // users who were deleted or never existed
+	withdrawn map[string]bool    // users whose waiting messages were withdrawn
 	cutShort  bool               // the time of the run was over while messages made progress
 	opening   bool               // after the fault entry Opening
 	transit   []int64
@@ -201,6 +206,7 @@ func Judge(entries []record.Entry) *Report {
 		report:  &Report{Counts: map[Rule]int{}},
 		entries: entries, devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[string]*message{},
 		texts: map[record.Hash]string{}, views: map[string][]*view{}, erased: map[string]bool{},
+		withdrawn: map[string]bool{},
 	}
 	for _, r := range Rules {
 		j.report.Counts[r] = 0
