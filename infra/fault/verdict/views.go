@@ -121,8 +121,8 @@ func (m *message) confirmed() bool {
 	return rank[m.typedOn.states[m.id]] >= rank["delivered"]
 }
 
-// heldByRecipient reports whether m must be delivered although it was withdrawn, because a device of the recipient has it
-// that can still say so: Redis was not lost since.
+// heldByRecipient reports whether m must be delivered although it was withdrawn, because a device of the recipient
+// has it that can still say so: Redis was not lost since.
 func (j *judge) heldByRecipient(m *message) bool {
 	return m.saved >= 0 || slices.ContainsFunc(m.shown, func(s sighting) bool {
 		lost := slices.ContainsFunc(j.wiped, func(w int) bool { return w > s.index })
