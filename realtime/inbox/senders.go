@@ -17,7 +17,8 @@ import (
 // Limits of what an instance remembers and asks.
 const (
 	maxSenders = 4_000  // senders whose totals are remembered
-	maxPairs   = 50_000 // pairs of users that are remembered
+	maxPairs   = 50_000 // pairs of users of whom the first has written to the second
+	maxAnswers = 10_000 // answers of the archive
 
 	refreshEvery   = time.Second // see Tuning
 	healEvery      = time.Minute
@@ -43,7 +44,7 @@ type answer struct {
 
 func newSenders() *senders {
 	return &senders{maphash.MakeSeed(), newRecent[string, *sender](maxSenders),
-		newRecent[uint64, struct{}](maxPairs), newRecent[uint64, answer](maxPairs)}
+		newRecent[uint64, struct{}](maxPairs), newRecent[uint64, answer](maxAnswers)}
 }
 
 // of returns what is known about a user.
