@@ -1,6 +1,6 @@
 // Package operator carries out the orders that the operator of a chat gives on a command line: [SetAdmin] makes and
-// unmakes admins, [DeadLetters] lists, replays and discards dead letters, and [Waiting] shows and withdraws messages that
-// wait.
+// unmakes admins, [DeadLetters] lists, replays and discards dead letters, and [Waiting] shows and withdraws messages
+// that wait.
 //
 // An order takes one of two ways:
 //

@@ -36,7 +36,8 @@ func Waiting(ctx context.Context, d Deps, o WaitingOrder) (string, error) {
 	}
 	p := internalapi.Purge{From: o.Purge, To: o.To, Reason: internalapi.ReasonWithdrawn}
 	if err := p.Check(); err != nil {
-		return "", problem.New(problem.Invalid, "invalid_fields", "A user id is not valid. Copy it from the list.").WithCause(err)
+		return "", problem.New(problem.Invalid, "invalid_fields",
+			"A user id is not valid. Copy it from the list.").WithCause(err)
 	}
 	if strings.TrimSpace(o.Reason) == "" {
 		return "", problem.New(problem.Invalid, "invalid_fields", "To withdraw messages, give a reason.")

@@ -47,8 +47,9 @@ func TestWaiting(t *testing.T) {
 		}
 		return list
 	}
-	q := &queue{audited: func() int { return len(audit()) }, waiting: internalapi.Waiting{Messages: 9, Bytes: 4096, Inboxes: 2,
-		Senders: []internalapi.Share{{UID: "eve", Messages: 8, Bytes: 4000}}}}
+	all := internalapi.Waiting{Messages: 9, Bytes: 4096, Inboxes: 2,
+		Senders: []internalapi.Share{{UID: "eve", Messages: 8, Bytes: 4000}}}
+	q := &queue{audited: func() int { return len(audit()) }, waiting: all}
 	now := time.Unix(1, 0)
 	d := operator.Deps{Store: db, Realtime: q, Now: func() time.Time { now = now.Add(time.Second); return now }}
 	order := func(o operator.WaitingOrder) (string, error) {
@@ -87,7 +88,8 @@ func TestWaiting(t *testing.T) {
 		t.Errorf("purged %+v", got)
 	}
 	entry := audit()[0] // the newest
-	if entry.By != "command:me" || entry.Action != "purge" || entry.On != "eve" || !strings.HasPrefix(entry.Reason, "spam") {
+	if entry.By != "command:me" || entry.Action != "purge" || entry.On != "eve" ||
+		!strings.HasPrefix(entry.Reason, "spam") {
 		t.Errorf("audit entry %+v", entry)
 	}
 	q.fail = problem.ErrUnavailable

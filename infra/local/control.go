@@ -29,7 +29,8 @@ type publishOrder struct {
 }
 
 // serveControl accepts orders from functions/cmd/createsuperuser, functions/cmd/deadletters, functions/cmd/waiting and
-// this command with -superuser until stop is called. The commands need it because only one process can open the embedded store.
+// this command with -superuser until stop is called. The commands need it because only one process can open the
+// embedded store.
 func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 // Limits of what is kept of removed messages; see DESIGN §5, "Withdraw".
 const (
 	keepRemoved     = 10 * time.Minute // time in which a device that has a removed message brings it back
-	maxRemoved      = 256              // removed messages that are kept per inbox: as many as a socket may leave unacknowledged
+	maxRemoved      = 256              // removed messages that are kept per inbox, like the window of a socket
 	maxRemovedBytes = 256 << 10        // … and their bytes
 	presenceLag     = 2 * time.Minute  // more than the lease of presence
 
@@ -67,12 +67,12 @@ func parseRecord(field, value string) (record, error) {
 }
 
 // Withdraw refuses messages that wait to their senders, and then removes them from the inbox, wherever they are in it.
-// A sender who was deleted gets no refused event. A message that a device has already comes back, at the latest with the
-// device's next hello within 10 minutes, and is delivered to all devices; so "delivered" follows "refused" at the sender.
-// Such a message is not withdrawn again for 10 minutes.
+// A sender who was deleted gets no refused event. A message that a device has already comes back, at the latest with
+// the device's next hello within 10 minutes, and is delivered to all devices; so "delivered" follows "refused" at the
+// sender. Such a message is not withdrawn again for 10 minutes.
 //
-// Withdraw reads the records of the inbox in pages and takes a few round trips per 250 messages. It can be repeated, and
-// continues after an error. The error is problem.ErrUnavailable.
+// Withdraw reads the records of the inbox in pages and takes a few round trips per 250 messages. It can be repeated,
+// and continues after an error. The error is problem.ErrUnavailable.
 func (boxes *Inboxes) Withdraw(ctx context.Context, w Withdrawal) (Withdrawn, error) {
 	var sum Withdrawn
 	match := "*"

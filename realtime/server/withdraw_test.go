@@ -107,8 +107,9 @@ func TestBlockedSender(t *testing.T) {
 // Bob's phone has a message that is withdrawn. Its ack arrives later, on the same socket: the message is saved, and
 // alice sees it as delivered. Bob's laptop, which was offline, gets it too.
 func TestWithdrawnMessageThatADeviceHas(t *testing.T) {
-	for name, later := range map[string]func(t *testing.T, in *servertest.Instance, phone *servertest.Socket, cursor string){
-		"its ack comes on its live socket": func(_ *testing.T, _ *servertest.Instance, phone *servertest.Socket, cursor string) {
+	type ending func(t *testing.T, in *servertest.Instance, phone *servertest.Socket, cursor string)
+	for name, later := range map[string]ending{
+		"its ack comes late": func(_ *testing.T, _ *servertest.Instance, phone *servertest.Socket, cursor string) {
 			phone.Send(wire.ClientFrame{Type: wire.TypeAck, Cursor: cursor})
 		},
 		"it reconnects": func(t *testing.T, in *servertest.Instance, phone *servertest.Socket, cursor string) {

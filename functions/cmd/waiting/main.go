@@ -9,8 +9,8 @@
 //
 // The command asks the chat that is running on this machine (go run ./infra/local). With -project it works on Google
 // Cloud, with the credentials of the person who runs it (gcloud auth application-default login). That account needs the
-// role Cloud Datastore User, for the audit log, and Service Account OpenID Connect Identity Token Creator on the service
-// account of the admin function, as which the command calls the realtime service.
+// role Cloud Datastore User, for the audit log, and Service Account OpenID Connect Identity Token Creator on the
+// service account of the admin function, as which the command calls the realtime service.
 package main
 
 import (

@@ -65,6 +65,29 @@ func TestRecipientDoesNotExist(t *testing.T) {
 	}
 }
 
+// What waits from a user is withdrawn. It may be refused, unless a device of the recipient has it.
+func TestWithdrawnMessages(t *testing.T) {
+	withdrawn := func(stored bool) *Report {
+		h := cleanHistory()
+		m := newMessage(4, "ann", "bob")
+		h.add(typedEntry("ann1", m))
+		h.add(entryOf(record.Frozen, "ann1", m))
+		h.state("ann1", m, "sent")
+		if stored {
+			h.add(entryOf(record.Shown, "bob1", m))
+		}
+		h.add(record.Entry{Kind: record.Withdrawn, User: "ann"})
+		h.state("ann1", m, "refused")
+		return Judge(h)
+	}
+	if r := withdrawn(false); r.Counts[Refused]+r.Counts[Lost] != 0 || r.Withdrawn != 1 {
+		t.Errorf("nobody has it: %+v", r)
+	}
+	if r := withdrawn(true); r.Counts[Refused] != 1 || r.Withdrawn != 0 {
+		t.Errorf("a device has it: %+v", r)
+	}
+}
+
 // The report has the checks of faults, and counts those that failed.
 func TestChecks(t *testing.T) {
 	h := cleanHistory()

@@ -1,6 +1,6 @@
--- attach begins a device's reading, which counts as a use of the inbox. It restores the removed messages that the device
--- has, if it can resume at its cursor.
--- It returns {epoch, floor, last, settled, id of the first entry or '', removals}.
+-- attach begins a device's reading, which counts as a use of the inbox. It restores the removed messages that the
+-- device has, if it can resume at its cursor. It returns {epoch, floor, last, settled, id of the first entry or '',
+-- removals}.
 local of_epoch = ARGV[12]
 local at_id    = ARGV[13] -- of the cursor; seen, base and held follow
 save()

@@ -29,13 +29,15 @@
 //     ack of nothing but receipts is settled in the same step.
 //   - An ack goes out on the newest socket, up to what that socket brought. (Devices ack on the socket that brought
 //     the event.)
-//   - Acks, sends and persist are retried until they succeed. Refused sends, limits, gates, read marks and deleted users
-//     are left out. A sender who learns of a refusal does not send that message again; one who has not learned of it may.
+//   - Acks, sends and persist are retried until they succeed. Refused sends, limits, gates, read marks and deleted
+//     users are left out. A sender who learns of a refusal does not send that message again; one who has not learned of
+//     it may.
 //   - A removed message is kept until its inbox is lost. (Redis keeps it for 10 minutes.) If the inbox of its recipient
 //     is lost while a device has it, either outcome is accepted: nobody but that device knows.
-//   - The scenarios with withdrawals have no goaways, because acks of the model go out on the newest socket only. A message
-//     that was removed and sent again is not removed a second time. At most two messages are withdrawn: a cursor tells
-//     apart what its device has of the messages that were removed before and after one moment, not several.
+//   - The scenarios with withdrawals have no goaways, because acks of the model go out on the newest socket only. A
+//     message that was removed and sent again is not removed a second time. At most two messages are withdrawn: a
+//     cursor tells apart what its device has of the messages that were removed before and after one moment, not
+//     several.
 //   - History is loaded in one step. After a gap it is loaded again as long as that brings something new. (Devices
 //     load again after 1, 5 and 15 minutes, and when a conversation is opened: the model assumes that what is missing
 //     is saved by then.)
