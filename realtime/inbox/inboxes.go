@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+	"golang.org/x/time/rate"
 
 	"github.com/phoenixchat/phoenixchat/realtime/counter"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
@@ -158,6 +159,7 @@ type Inboxes struct {
 	resyncs     chan Resync
 	reconnected chan struct{} // has a value when the subscription connection works again
 	senders     *senders
+	shedLog     *rate.Limiter // of log entries about receipts that were not stored
 
 	counters Counters
 
@@ -170,7 +172,8 @@ type Inboxes struct {
 func New(rdb redis.UniversalClient, opts Options) *Inboxes {
 	opts.setDefaults()
 	boxes := &Inboxes{rdb: rdb, opts: opts, resyncs: make(chan Resync, 1), reconnected: make(chan struct{}, 1),
-		senders: newSenders(), feeds: map[*Feed]struct{}{}}
+		senders: newSenders(),
+		shedLog: rate.NewLimiter(rate.Every(time.Minute), 10), feeds: map[*Feed]struct{}{}}
 	opts.Subscriber.OnReconnect(func() {
 		select {
 		case boxes.reconnected <- struct{}{}:

@@ -36,16 +36,9 @@ func (s *setup) length(t testing.TB, uid string) int {
 // outlive waits until everything written so far is older than keep, according to the clock of Redis.
 func (s *setup) outlive(t testing.TB, keep time.Duration) {
 	t.Helper()
-	clock := func() int64 {
-		now, err := s.rdb.Time(t.Context()).Result()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return now.UnixMilli()
-	}
-	written := clock()
+	written := s.clock(t)
 	testwait.Until(t, "everything is old enough to be trimmed", func() bool {
-		return clock()-written > keep.Milliseconds()
+		return s.clock(t).Sub(written) > keep+time.Millisecond
 	})
 }
 

@@ -17,7 +17,8 @@ import (
 // Limits of what an instance remembers and asks.
 const (
 	maxSenders = 4_000  // senders whose totals are remembered
-	maxPairs   = 50_000 // pairs of users that are remembered
+	maxPairs   = 50_000 // pairs of users of whom the first has written to the second
+	maxAnswers = 10_000 // answers of the archive
 
 	refreshEvery   = time.Second // see Tuning
 	healEvery      = time.Minute
@@ -43,7 +44,7 @@ type answer struct {
 
 func newSenders() *senders {
 	return &senders{maphash.MakeSeed(), newRecent[string, *sender](maxSenders),
-		newRecent[uint64, struct{}](maxPairs), newRecent[uint64, answer](maxPairs)}
+		newRecent[uint64, struct{}](maxPairs), newRecent[uint64, answer](maxAnswers)}
 }
 
 // of returns what is known about a user.
@@ -338,7 +339,7 @@ func (boxes *Inboxes) roomForNewPerson(ctx context.Context, from, to string) (bo
 	}
 	wrote, answered, err := boxes.askArchive(ctx, from, from, to)
 	if err != nil { // the limit is reached as far as anyone can tell, and the client will try again
-		boxes.opts.Log.Warn("a sender is refused without asking the archive", "uid", from, "error", err)
+		boxes.opts.Log.Debug("a sender is refused without asking the archive", "uid", from, "error", err)
 		return false, nil
 	}
 	return wrote || answered, nil

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/logging"
 )
 
@@ -37,6 +38,9 @@ func TestDefaults(t *testing.T) {
 		c.ageMin != 45*time.Minute || c.ageMax != 55*time.Minute || c.redisCluster || c.redisIAM || c.redisCA != nil ||
 		c.watchedHourly != 300 || c.proxies != 0 || len(c.origins) != 1 || c.origins[0] != "https://chat.example.org" {
 		t.Errorf("the defaults are %+v", c)
+	}
+	if want := (inbox.Limits{}.WithDefaults()); c.limits.WithDefaults() != want {
+		t.Errorf("the default limits are %+v, those of package inbox %+v", c.limits, want)
 	}
 }
 
@@ -95,12 +99,15 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 			map[string]string{
 				"PORT": "http", "HOSTED_URL": "chat.example.org", "API_BASE": "/api", "REALTIME_URL": "https://x/ws",
 				"REDIS_ADDR": "redis", "REDIS_CA": "none", "REDIS_CLUSTER": "perhaps", "REDIS_IAM": "2",
-				"MAX_SOCKETS": "0", "WATCHED_HOURLY": "0", "PROXIES": "-1", "SOCKET_AGE_MIN": "50m", "SOCKET_AGE_MAX": "40m", "LOG_LEVEL": "loud",
+				"MAX_SOCKETS": "0", "WATCHED_HOURLY": "0", "PROXIES": "-1",
+				"SOCKET_AGE_MIN": "50m", "SOCKET_AGE_MAX": "40m", "LOG_LEVEL": "loud",
 				"INTERNAL_CALLERS": "someone", "EXTRA_ORIGINS": "https://a/b",
+				"STRANGER_MESSAGES": "0", "STRANGER_BYTES": "49151", "NEW_PEOPLE_PER_DAY": "many",
 			},
 			[]string{
 				"PORT:", "HOSTED_URL:", "API_BASE:", "REALTIME_URL:", "REDIS_ADDR:", "REDIS_CA:", "REDIS_CLUSTER:",
-				"REDIS_IAM:", "MAX_SOCKETS:", "WATCHED_HOURLY:", "PROXIES:", "SOCKET_AGE_MAX:", "LOG_LEVEL:", "INTERNAL_CALLERS:", "EXTRA_ORIGINS:",
+				"REDIS_IAM:", "MAX_SOCKETS:", "WATCHED_HOURLY:", "PROXIES:", "SOCKET_AGE_MAX:", "LOG_LEVEL:",
+				"INTERNAL_CALLERS:", "EXTRA_ORIGINS:", "STRANGER_MESSAGES:", "STRANGER_BYTES:", "NEW_PEOPLE_PER_DAY:",
 			},
 		},
 		"a socket may get as old as Cloud Run allows": {

@@ -61,7 +61,9 @@ end
 for i = 13, #ARGV, 3 do
   local kind  = ARGV[i]
   local event = ARGV[i + 1] -- JSON
-  local note  = ARGV[i + 2] -- of sent: <to>/<message id> <0 or 1> <bytes> <accepted_at>; of delivered, refused: <to> <ids>
+  -- Of sent: <to>/<message id> <1 if the caller does not know that the owner has written to them> <bytes> <accepted_at>.
+  -- Of delivered and refused: <to> <message ids>.
+  local note  = ARGV[i + 2]
   add(kind, event)
   if note ~= '' then
     if kind == 'sent' then sent(note) else ended(note) end

@@ -215,8 +215,8 @@ local function has_room(more)
   return redis.call('XLEN', inbox_key) < max_entries and bytes - waiting_bytes + more <= keep_bytes
 end
 
--- add appends an event and publishes it. Its id comes after last even if the clock went back. For a message, counter and
--- sum are the field of meta that counts what waits from its sender, and its new value. Returns the id.
+-- add appends an event and publishes it. Its id comes after last even if the clock went back. For a message, counter
+-- and sum are the field of meta that counts what waits from its sender, and its new value. Returns the id.
 local function add(kind, event, counter, sum)
   save()
   local previous = last
