@@ -48,7 +48,7 @@ const (
 
 	Unfinished Kind = "unfinished" // the time of the run is over while messages still make progress
 	Erased     Kind = "erased"     // User: deleted, or never existed
-	Withdrawn  Kind = "withdrawn"  // User: their waiting messages may be refused, because they were disabled or blocked
+	Withdrawn  Kind = "withdrawn"  // User: what waits from them is being withdrawn
 	Checked    Kind = "checked"    // Name (what was checked), Detail (what was found), Broken: a check that a fault made
 	Wiped      Kind = "wiped"      // Name (the fault): Redis has lost accepted writes since the Fault entry of this name
 	History    Kind = "history"    // Conversation, Lines: what the API lists in the end

@@ -11,6 +11,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
+	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
@@ -435,6 +436,121 @@ func TestAckAfterEventsThatTheInstanceWasNotSent(t *testing.T) {
 			if state := c.state(c.annA, id); state != client.Delivered {
 				t.Errorf("message %d is %v, want delivered", i+1, state)
 			}
+		}
+	})
+}
+
+// Ben's phone has a message that is withdrawn before its ack arrives, or whose ack is lost and follows with the next
+// hello. In the meantime another message passes it. Both users' devices all get it in the end.
+func TestWithdrawnMessageThatADeviceHas(t *testing.T) {
+	for name, m := range map[string]client.Misbehavior{
+		"the ack is late": {AckDelay: 20 * time.Second}, "the ack is lost": {AckNever: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			playCast(t, func(t *testing.T, c *cast) {
+				c.benB.Offline()
+				c.behave(c.benA, m)
+				id := c.annA.Write(c.ben, "one", "")
+				testwait.Advance(time.Second)
+				c.withdraw(c.ann)
+				testwait.Advance(time.Second)
+				happened(t, c.shows(c.benA, id) && c.waiting(c.ben) == 0 && c.state(c.annB, id) == client.Refused,
+					"the message was withdrawn while one device had it")
+				c.benB.Online()
+				testwait.Advance(time.Second)
+				two := c.annA.Write(c.ben, "two", "")
+				testwait.Advance(2 * time.Second)
+				happened(t, !c.shows(c.benB, id) && c.state(c.annA, two) == client.Delivered,
+					"the other device passed the place of the message")
+				testwait.Advance(30 * time.Second)
+				c.benA.Flap()
+				testwait.Advance(10 * time.Second)
+				for _, d := range []*load.Device{c.annA, c.annB} {
+					if state := c.state(d, id); state != client.Delivered {
+						t.Errorf("the message is %v on %s, want delivered", state, d.Name())
+					}
+				}
+				if !c.shows(c.benB, id) {
+					t.Error("the recipient's other device does not get the message")
+				}
+			})
+		})
+	}
+}
+
+// A message is withdrawn that no device has. It is refused on all devices of its sender, stays away from those of its
+// recipient, and nobody sees a gap.
+func TestWithdrawnMessageThatNobodyHas(t *testing.T) {
+	playCast(t, func(t *testing.T, c *cast) {
+		before := len(c.log.Entries())
+		c.benA.Offline()
+		c.benB.Offline()
+		one := c.annA.Write(c.ben, "one", "")
+		testwait.Advance(time.Second)
+		c.withdraw(c.ann)
+		two := c.annA.Write(c.ben, "two", "")
+		testwait.Advance(time.Second)
+		c.benA.Online()
+		c.benB.Online()
+		testwait.Advance(time.Minute)
+		for _, d := range []*load.Device{c.annA, c.annB} {
+			if c.state(d, one) != client.Refused || c.state(d, two) != client.Delivered {
+				t.Errorf("on %s the messages are %v and %v", d.Name(), c.state(d, one), c.state(d, two))
+			}
+		}
+		if c.shows(c.benA, one) || !c.shows(c.benA, two) {
+			t.Error("the recipient shows the withdrawn message, or lacks the other")
+		}
+		for _, e := range c.log.Entries()[before:] {
+			if e.Kind == record.NotResumed {
+				t.Errorf("%s was told of a gap", e.Device)
+			}
+		}
+	})
+}
+
+// The instance dies between the refused event and the removal. The message goes on waiting, and is delivered.
+func TestCrashBetweenRefusalAndRemoval(t *testing.T) {
+	playCast(t, func(t *testing.T, c *cast) {
+		c.benA.Offline()
+		c.benB.Offline()
+		id := c.annA.Write(c.ben, "one", "")
+		testwait.Advance(time.Second)
+		c.refuse(settlements)
+		c.withdraw(c.ann)
+		c.rig.Mini.Del("purges") // no instance may continue it
+		testwait.Advance(time.Second)
+		happened(t, c.state(c.annA, id) == client.Refused && c.waiting(c.ben) == 1, "the message is refused and waits")
+		c.refuse(nil)
+		for _, n := range c.nodes {
+			n.kill()
+			n.start()
+		}
+		c.benA.Online()
+		testwait.Advance(30 * time.Second)
+		if state := c.state(c.annA, id); state != client.Delivered || !c.shows(c.benA, id) {
+			t.Errorf("the message is %v, want delivered", state)
+		}
+	})
+}
+
+// The failover loses the withdrawal, or only what one of the two inboxes knows of it.
+func TestFailoverLosesAWithdrawal(t *testing.T) {
+	playCast(t, func(t *testing.T, c *cast) {
+		c.benA.Offline()
+		c.benB.Offline()
+		id := c.annA.Write(c.ben, "one", "")
+		testwait.Advance(time.Second)
+		c.replicate()
+		c.withdraw(c.ann)
+		testwait.Advance(time.Second)
+		happened(t, c.state(c.annA, id) == client.Refused && c.waiting(c.ben) == 0, "the message is withdrawn")
+		c.failOver()
+		testwait.Advance(10 * time.Second)
+		c.benA.Online()
+		testwait.Advance(time.Minute)
+		if c.state(c.annA, id) != client.Delivered || !c.shows(c.benA, id) {
+			t.Errorf("the message is %v, want delivered", c.state(c.annA, id))
 		}
 	})
 }

@@ -53,6 +53,7 @@ var events = map[string]func(w *world, rnd *rand.Rand){
 		d.SetMisbehavior(client.Misbehavior{AckDelay: 2 * time.Second})
 		d.Start()
 	},
+	"withdraw": func(w *world, rnd *rand.Rand) { w.withdraw(w.crowd.Users()[rnd.IntN(4)]) },
 	"back": func(w *world, _ *rand.Rand) {
 		for _, d := range w.crowd.Devices() {
 			d.StopReading(false)
@@ -78,9 +79,25 @@ var themes = [][]string{
 		"store well", "app killed", "app vanishes", "offline", "flap", "stops reading", "back", "back"},
 }
 
+// withdrawals are themes in which messages are withdrawn.
+var withdrawals = [][]string{
+	{"withdraw", "offline", "app killed", "flap", "back"},
+	{"withdraw", "offline", "acks late", "stops reading", "back", "flap"},
+	{"withdraw", "kill", "start", "publish fails", "publish well", "flap", "back"},
+	{"withdraw", "replicate", "failover", "offline", "redis down", "redis up", "back"},
+}
+
 // TestRandomHistories plays random histories of four users with one or two devices each. A seed repeats the events, but
 // not the order of goroutines. To repeat a failed history, run with -seed N -seeds 1, several times if necessary.
 func TestRandomHistories(t *testing.T) {
+	playRandom(t, themes)
+}
+
+// TestRandomWithdrawals does the same with histories in which messages are withdrawn.
+func TestRandomWithdrawals(t *testing.T) { playRandom(t, withdrawals) }
+
+func playRandom(t *testing.T, themes [][]string) {
+	t.Helper()
 	for n := range *seeds {
 		seed := *first + uint64(n)
 		rnd := rand.New(rand.NewPCG(seed, 8))

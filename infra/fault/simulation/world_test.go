@@ -31,6 +31,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	realtime "github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
@@ -312,10 +313,8 @@ func (w *world) hookRedis() {
 			c.WriteLen(2)
 			c.WriteBulk(fmt.Sprint(now / 1_000_000))
 			c.WriteBulk(fmt.Sprint(now % 1_000_000))
-		case cmd == "INFO" && len(args) == 1 && args[0] == "server":
-			c.WriteBulk(fmt.Sprintf("run_id:%040x\r\n", w.primary))
-		case cmd == "INFO" && len(args) == 1 && args[0] == "replication":
-			c.WriteBulk(fmt.Sprintf("master_replid:%040x\r\n", w.primary))
+		case cmd == "INFO" && slices.Contains(args, "server"):
+			c.WriteBulk(fmt.Sprintf("run_id:%040x\r\nmaster_replid:%040x\r\n", w.primary, w.primary))
 		default:
 			return false
 		}
@@ -346,6 +345,18 @@ func settlements(args []string) bool {
 		from, id, ok := strings.Cut(a, "/")
 		return ok && chat.ValidUID(from) && chat.ValidMessageID(id)
 	})
+}
+
+// withdraw withdraws what waits from a user, in one of the instances. The call fails if that cannot reach Redis.
+func (w *world) withdraw(from string) {
+	w.log.Add(record.Entry{Kind: record.Withdrawn, User: from})
+	call := internalapi.Purge{From: from, Reason: internalapi.ReasonWithdrawn}
+	for _, n := range w.nodes {
+		if in := n.running(); in != nil {
+			in.Call(w.t.Context(), http.MethodPost, internalapi.PurgePath, servertest.ServiceToken, call)
+			return
+		}
+	}
 }
 
 // waiting returns how many messages wait in the inbox of uid.

@@ -3,8 +3,11 @@
 // is saved before a device of the recipient has stored and acknowledged it. No state goes backwards, and none is
 // reported too early.
 //
-// Messages to a user who was deleted or never existed must be refused for good, and messages of a user who was disabled
-// or blocked may be, unless a device of the recipient has them. The report counts them as Undeliverable.
+// Messages to a user who was deleted or never existed must be refused for good. The report counts them as
+// Undeliverable.
+//
+// Messages of a user whose waiting messages were withdrawn may be refused, if no device of the recipient has them. The
+// report counts them as Withdrawn.
 //
 // Three other kinds of messages are counted apart:
 //
@@ -97,11 +100,12 @@ type Report struct {
 	Accepted int `json:"accepted"` // of these, shown as sent by a device of their sender
 	Saved    int `json:"saved"`    // in the store
 
-	Counts        map[Rule]int `json:"counts"`        // messages by the rule that they break; has every rule
-	Excepted      int          `json:"excepted"`      // see the package comment
-	Stranded      int          `json:"stranded"`      // see the package comment
-	Vouched       int          `json:"vouched"`       // see the package comment
-	Undeliverable int          `json:"undeliverable"` // refused for good: see the package comment
+	Counts        map[Rule]int `json:"counts"`              // messages by the rule that they break; has every rule
+	Excepted      int          `json:"excepted"`            // see the package comment
+	Stranded      int          `json:"stranded"`            // see the package comment
+	Vouched       int          `json:"vouched"`             // see the package comment
+	Undeliverable int          `json:"undeliverable"`       // refused for good: their recipient does not exist
+	Withdrawn     int          `json:"withdrawn,omitempty"` // refused, and nobody has them; see the package comment
 	Checks        []Check      `json:"checks,omitempty"`
 
 	Devices    int       `json:"devices"`
@@ -186,7 +190,7 @@ type judge struct {
 	views     map[string][]*view // final views, by conversation
 	wiped     []int              // indexes
 	erased    map[string]bool    // users who were deleted or never existed
-	withdrawn map[string]bool    // users whose messages may be refused
+	withdrawn map[string]bool    // users whose waiting messages were withdrawn
 	cutShort  bool               // the time of the run was over while messages made progress
 	opening   bool               // after the fault entry Opening
 	transit   []int64

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
@@ -76,8 +77,8 @@ func (j *judge) judgeMissing() {
 			j.judgeUndeliverable(m)
 			continue
 		}
-		if m.refused && m.saved < 0 && j.withdrawn[m.typedOn.user] && !m.storedBy(m.to) {
-			j.report.Undeliverable++
+		if m.refused && j.withdrawn[m.typedOn.user] && !j.heldByRecipient(m) {
+			j.report.Withdrawn++
 			continue
 		}
 		if m.refused {
@@ -118,6 +119,15 @@ func (j *judge) lateRule(r Rule) Rule {
 // confirmed reports whether the device that sent m shows it as delivered. It does not send m again.
 func (m *message) confirmed() bool {
 	return rank[m.typedOn.states[m.id]] >= rank["delivered"]
+}
+
+// heldByRecipient reports whether m must be delivered although it was withdrawn, because a device of the recipient has it
+// that can still say so: Redis was not lost since.
+func (j *judge) heldByRecipient(m *message) bool {
+	return m.saved >= 0 || slices.ContainsFunc(m.shown, func(s sighting) bool {
+		lost := slices.ContainsFunc(j.wiped, func(w int) bool { return w > s.index })
+		return s.device.user == m.to && !s.device.left && !lost
+	})
 }
 
 // judgeUndeliverable checks that the sender of a message without a recipient knows that it was refused.

@@ -1,5 +1,6 @@
 -- remove deletes the inbox of a deleted user, unless an event was added since the caller read its newest event, or a
 -- message waits. It returns 1 or 0.
+local removed_key = KEYS[#KEYS]
 local reach_key = KEYS[5]
 local of_epoch  = ARGV[12]
 local seen      = ARGV[13] -- last, as the caller read it

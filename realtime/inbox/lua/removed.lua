@@ -10,7 +10,7 @@ local removed_key = KEYS[#KEYS]
 
 -- restore queues a removed message again. The record says so, because such a message is not withdrawn again soon.
 local function restore(id, value)
-  local field, rest, more, event = string.match(value, '^%d+ (%S+) (%S+ %S+ (%d+) %S+) (.*)$')
+  local field, rest, event = string.match(value, '^%d+ (%S+) (%S+ %S+ %d+ %S+) (.*)$')
   redis.call('HDEL', removed_key, id)
   redis.call('HINCRBY', removed_key, 'bytes', -#value)
   local record = redis.call('HGET', pending_key, field)
@@ -22,9 +22,10 @@ local function restore(id, value)
     end
     clear(field, known_id)
   end
-  local new = add('message', event)
+  local counter = 'from:' .. string.match(field, '^[^/]*')
+  local n, b = string.match(redis.call('HGET', meta_key, counter) or '', '^(%d+) (%d+)$')
+  local new = add('message', event, counter, (tonumber(n) or 0) + 1 .. ' ' .. (tonumber(b) or 0) + #event)
   redis.call('HSET', pending_key, field, new .. ' ' .. rest .. ' restored')
-  count(string.match(field, '^[^/]*'), 1, tonumber(more))
 end
 
 -- each_removed calls visit(id, removal, value) for each removed message that is kept.

@@ -2,6 +2,7 @@
 -- {result, settled, removals}, where result is settled, moved (another instance has settled in the meantime: read the
 -- list again) or epoch (the inbox has another epoch, in which the list means nothing). A message on the list that was
 -- removed in the meantime is restored, for the owner's other devices.
+local removed_key = KEYS[#KEYS]
 local of_epoch = ARGV[12]
 local expected = ARGV[13] -- settled when the list was read
 local to       = ARGV[14] -- end of the list

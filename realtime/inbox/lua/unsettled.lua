@@ -1,5 +1,6 @@
 -- unsettled returns {epoch, settled, last, more ("1" or "0"), entries in (settled, to], removals, whether removed
 -- messages are kept ("1" or "0")}. First it restores the removed messages that the devices have whose acks it gets.
+local removed_key = KEYS[#KEYS]
 local to       = ARGV[12]
 local limit    = tonumber(ARGV[13])
 local of_epoch = ARGV[14]

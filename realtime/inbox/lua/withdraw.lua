@@ -3,6 +3,7 @@
 --
 -- settled, last and floor do not change, so no reader takes the removed events for a gap. A message that a device of the
 -- owner may have already is kept in removed, as far as there is room: to free memory, most must really go.
+local removed_key = KEYS[#KEYS]
 local presence_key  = KEYS[5]            -- exists if the owner is connected to an instance
 local seen_key      = KEYS[6]            -- string: when the owner was last connected, microseconds
 local keep_removed  = tonumber(ARGV[12]) -- how long removed messages are kept, ms
