@@ -31,7 +31,7 @@ var attacks = []attack{
 	{name: "recipient-blocks", limit: "nothing that waited", run: recipientBlocks},
 	{name: "eternal-keys", limit: "no key without an expiry", run: eternalKeys},
 	{name: "after-deletion", limit: "no key without an expiry", run: sendAfterDeletion},
-	{name: "parked-memory", limit: "768 KiB of memory per socket", run: parkedMemory},
+	{name: "parked-memory", limit: "1.5 MiB of memory per socket, of both ends", run: parkedMemory},
 	{name: "many-sockets", limit: "10 sockets of a user; the oldest ones close", run: manySockets},
 	{name: "eviction-loop", limit: "12 devices, 1 dial each", run: evictionLoop},
 

@@ -365,7 +365,7 @@ func sendAfterDeletion(ctx context.Context, w *world) (result, error) {
 // parkedMemory fills the queues of many sockets with large messages that the rate limit holds back. The memory includes
 // that of the attacker's ends of the sockets, because both are in this process.
 func parkedMemory(ctx context.Context, w *world) (result, error) {
-	const perSocket = 768 << 10
+	const perSocket = 1536 << 10 // without a limit of bytes it is more than 2.5 MiB
 	owners, err := w.persons(ctx, w.size(30, 3))
 	if err != nil {
 		return result{}, err
@@ -391,6 +391,7 @@ func parkedMemory(ctx context.Context, w *world) (result, error) {
 	heap := func() int64 {
 		var m runtime.MemStats
 		runtime.GC()
+		runtime.GC() // the second one empties the pools
 		runtime.ReadMemStats(&m)
 		return int64(m.HeapAlloc)
 	}
@@ -400,8 +401,8 @@ func parkedMemory(ctx context.Context, w *world) (result, error) {
 	for i, s := range sockets {
 		written.Go(func() { counts[i] = s.flood(frame, 1, 140, 3*time.Second) })
 	}
-	for range 3 { // what is in use at each of these times is parked
-		time.Sleep(800 * time.Millisecond)
+	for range 5 { // what is in use at each of these times is parked
+		time.Sleep(500 * time.Millisecond)
 		parked = min(parked, heap()-before)
 	}
 	written.Wait()

@@ -154,12 +154,6 @@ func (w *world) eternalKeys(ctx context.Context, uids []string) (eternal []strin
 	return eternal, nil
 }
 
-// waiting returns how many messages wait in the inbox of a user.
-func (w *world) waiting(ctx context.Context, uid string) (int, error) {
-	n, err := w.redis.HLen(ctx, "pending:{"+uid+"}").Result()
-	return int(n), err
-}
-
 // waitingOf returns how many messages of sender wait in the inboxes of the people.
 func (w *world) waitingOf(ctx context.Context, sender *person, people []*person) (n int, err error) {
 	for _, p := range people {

@@ -10,7 +10,9 @@ import (
 	"net/http/httptest"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/persist"
@@ -28,6 +30,7 @@ type Archive struct {
 	store.Store
 	log     *record.Log
 	project string
+	began   time.Time // when all users signed in
 	persist *persist.Function
 	api     http.Handler
 
@@ -55,7 +58,7 @@ func (a *Archive) Figures() Figures {
 
 // New returns an archive that stores in s and accepts tokens of a project.
 func New(s store.Store, log *record.Log, project string) (*Archive, error) {
-	a := &Archive{Store: s, log: log, project: project, saved: map[string]bool{}}
+	a := &Archive{Store: s, log: log, project: project, began: time.Now().Add(-5 * time.Second), saved: map[string]bool{}}
 	verifier, err := identity.NewEmulator(project, func(name string) string {
 		return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "in this process"}[name]
 	}, nil)
@@ -64,8 +67,17 @@ func New(s store.Store, log *record.Log, project string) (*Archive, error) {
 	}
 	discard := slog.New(slog.DiscardHandler)
 	a.persist = persist.New(persist.Deps{Store: a, DeadLetters: deadletter.Local{Store: a}, Log: discard})
-	a.api = api.New(api.Deps{Store: a, Verifier: verifier, Log: discard}).Handler()
+	a.api = api.New(api.Deps{Store: a, Accounts: signIns{}, Verifier: verifier, Log: discard}).Handler()
 	return a, nil
+}
+
+// signIns stands for Firebase Auth, which the functions ask about each sign-in: every user has an account that nothing
+// has changed.
+type signIns struct{ accounts.Accounts }
+
+// Get implements accounts.Accounts.
+func (signIns) Get(_ context.Context, uid string) (accounts.Account, error) {
+	return accounts.Account{UID: uid, Email: emailOf(uid)}, nil
 }
 
 // Persist returns the function that receives the pushes of Pub/Sub.

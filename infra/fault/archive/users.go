@@ -11,6 +11,9 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
+// emailOf returns the address of a user.
+func emailOf(uid string) string { return uid + "@example.org" }
+
 // AddUsers creates n users and returns their uids.
 func (a *Archive) AddUsers(ctx context.Context, n int) ([]string, error) {
 	var uids []string
@@ -18,7 +21,7 @@ func (a *Archive) AddUsers(ctx context.Context, n int) ([]string, error) {
 	for range n {
 		number := a.added.Add(1)
 		uid := fmt.Sprintf("user%05d", number)
-		email := uid + "@example.org"
+		email := emailOf(uid)
 		reservation, err := a.Reserve(ctx, email, uid, uid, uid, now, time.Minute)
 		if err != nil {
 			return nil, fmt.Errorf("add user %s: %w", uid, err)
@@ -59,7 +62,7 @@ func (a *Archive) Token(uid string) (string, time.Time, error) {
 	ends := now.Add(tokenLifetime)
 	t := jwt.NewWithClaims(jwt.SigningMethodNone, jwt.MapClaims{
 		"iss": "https://securetoken.google.com/" + a.project, "aud": a.project, "sub": uid,
-		"iat": now.Unix(), "auth_time": now.Unix(), "exp": ends.Unix(), "email": uid + "@example.org",
+		"iat": now.Unix(), "auth_time": a.began.Unix(), "exp": ends.Unix(), "email": emailOf(uid),
 	})
 	token, err := t.SignedString(jwt.UnsafeAllowNoneSignatureType)
 	return token, ends, err

@@ -147,8 +147,8 @@ func TestWithdrawn(t *testing.T) {
 		h.state("ann1", m, "refused")
 		return Judge(h)
 	}
-	if r := judged(true, false); r.Counts[Refused] != 0 || r.Undeliverable != 1 {
-		t.Errorf("withdrawn: %v, %d undeliverable", r.Counts, r.Undeliverable)
+	if r := judged(true, false); r.Counts[Refused] != 0 || r.Withdrawn != 1 {
+		t.Errorf("withdrawn: %v, %d withdrawn", r.Counts, r.Withdrawn)
 	}
 	if r := judged(true, true); r.Counts[Refused] != 1 {
 		t.Errorf("withdrawn, but shown: %v", r.Counts)
