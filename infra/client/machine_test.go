@@ -485,7 +485,8 @@ func TestHoldEndsWhenItsMessageIsDelivered(t *testing.T) {
 	}
 }
 
-// A device whose socket was replaced stays away for some minutes, so that two devices do not replace each other in turn.
+// A device whose socket was replaced stays away for some minutes, so that two devices do not replace each other in
+// turn.
 // The user can reconnect at once.
 func TestReplacedSocketWaits(t *testing.T) {
 	w, n := connected(t)

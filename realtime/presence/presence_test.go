@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -328,6 +329,34 @@ func TestBlockHidesPresence(t *testing.T) {
 	})
 }
 
+// A notice that arrives between a change of the gate and its look-up does not put off the look-up.
+func TestUnblockAndNoticeAtOnce(t *testing.T) {
+	b := redistest.Mini(t)
+	in := start(t, b, "x", presence.Tuned(presence.Tuning{Linger: 20 * time.Millisecond}))
+	var uids []string
+	for i := range 30 {
+		uid := fmt.Sprintf("ann%d", i)
+		in.block(t, uid, `["zoe"]`)
+		in.join(t, uid)
+		uids = append(uids, uid)
+	}
+	w := in.watch(t, uids...)
+	next(t, w)
+	for _, uid := range uids {
+		in.block(t, uid, `[]`)
+		if err := in.rdb.Publish(t.Context(), "seen:{"+uid+"}", "on").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	online := map[string]bool{}
+	for len(online) < len(uids) {
+		for _, change := range strings.Split(strings.Trim(next(t, w), "[]"), " on") {
+			online[strings.TrimSpace(change)] = true
+		}
+		delete(online, "")
+	}
+}
+
 // A gate that Redis does not have is read from its source, but only if there is something to hide. Inventing uids
 // therefore costs no read of the store.
 func TestGatesAreReadOnlyForPeopleWithPresence(t *testing.T) {
@@ -339,6 +368,7 @@ func TestGatesAreReadOnlyForPeopleWithPresence(t *testing.T) {
 		in.join(t, "ann")
 		in.join(t, "bob")
 		in.leave(t, "bob")
+		b.AwaitForwarded(t)
 		w := in.watch(t, "ann", "bob", "cat", "dan")
 		same(t, "at first", next(t, w), "[ann off bob seen cat off dan off]")
 		source.mu.Lock()

@@ -32,7 +32,7 @@ type topic struct {
 	unsubscribe func() // nil until the subscription is confirmed
 	known       bool
 	state       State
-	blocked     []string // whom the user has blocked, if gateKnown
+	blocked     []string // whom the user had blocked at the last look-up; current if gateKnown
 	gateKnown   bool
 	checkAt     time.Time // when to look up the state again
 	notices     int       // number received; a look-up that began before the last one is out of date
@@ -179,6 +179,7 @@ func (p *Presence) GateChanged(uid string) {
 	t := p.topics[uid]
 	if t != nil {
 		t.notices++
+		t.gateKnown = false // an "on" before the look-up must not put it off
 		t.checkAt = time.Now()
 	}
 	p.mu.Unlock()
@@ -210,10 +211,13 @@ func (t *topic) Lost() {
 	t.scheduleCheck(0)
 }
 
-// scheduleCheck makes Run look up the state after d.
+// scheduleCheck makes Run look up the state after d. As long as the gate is not known, a look-up that is due earlier
+// stays.
 func (t *topic) scheduleCheck(d time.Duration) {
 	t.presence.mu.Lock()
-	t.checkAt = time.Now().Add(d)
+	if at := time.Now().Add(d); t.gateKnown || at.Before(t.checkAt) {
+		t.checkAt = at
+	}
 	t.presence.mu.Unlock()
 	t.presence.replanChecks()
 }

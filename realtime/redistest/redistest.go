@@ -152,15 +152,17 @@ func (r *Redis) flush(t testing.TB) {
 			t.Fatal(err)
 		}
 	})
-	if r.Kind == "cluster" {
-		r.awaitForwarded(t)
-	}
+	r.AwaitForwarded(t)
 }
 
-// awaitForwarded returns when every node has received what any node published before. The nodes of a cluster forward
-// messages to each other in order but with a delay, so a wake of one test could otherwise arrive in the next test.
-func (r *Redis) awaitForwarded(t testing.TB) {
+// AwaitForwarded returns when every node has received what any node published before. The nodes of a cluster forward
+// messages to each other in order but with a delay, so a wake of one test could otherwise arrive in the next test, or
+// one that precedes a subscription after it.
+func (r *Redis) AwaitForwarded(t testing.TB) {
 	t.Helper()
+	if r.Kind != "cluster" {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	const channel = "redistest:settled"

@@ -34,7 +34,6 @@ type Limits struct {
 	Unknown     Rate // frames of unknown types of one socket; more of them are strikes; default 5/s, burst 20
 	Typing      Rate // typing frames of one socket; more of them are dropped; default 2/s, burst 10
 	Watches     Rate // watch lists of one socket; the newest waits; default 1/s, burst 10
-	Reads       Rate // read marks of one socket; more of them wait; default 2/s, burst 60
 	UserReads   Rate // read marks of one user; more of them wait; default 1/s, burst 20
 	UnknownUIDs Rate // users who do not exist that one user names; default 10 a minute, burst 10
 	Strikes     Rate // refused frames of one socket; more of them close it; default 1/s, burst 60
@@ -56,7 +55,6 @@ func (l Limits) WithDefaults() Limits {
 	set(&l.Unknown, 5, 20)
 	set(&l.Typing, 2, 10)
 	set(&l.Watches, 1, 10)
-	set(&l.Reads, 2, 60)
 	set(&l.UserReads, 1, 20)
 	set(&l.UnknownUIDs, 10.0/60, 10)
 	set(&l.Strikes, 1, 60)
@@ -78,18 +76,6 @@ func allow(l *rate.Limiter) (wait time.Duration, ok bool) {
 	}
 	r.CancelAt(now)
 	return max(delay, 100*time.Millisecond), false
-}
-
-// allowBoth uses up one event of both limiters, or returns how long to wait for the next.
-func allowBoth(a, b *rate.Limiter) (wait time.Duration, ok bool) {
-	now := time.Now()
-	first, second := a.ReserveN(now, 1), b.ReserveN(now, 1)
-	if wait = max(first.DelayFrom(now), second.DelayFrom(now)); wait == 0 {
-		return 0, true
-	}
-	first.CancelAt(now)
-	second.CancelAt(now)
-	return max(wait, 100*time.Millisecond), false
 }
 
 // reserve uses up one event of each limiter, now or in the future, and returns how long to wait until it may happen.

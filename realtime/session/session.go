@@ -89,8 +89,8 @@ type session struct {
 	strikes *rate.Limiter
 
 	// Worker only.
-	ownSends, ownReads, watches *rate.Limiter
-	watchRefusedUntil           time.Time // until when the client knows that it watches too many people
+	ownSends, watches *rate.Limiter
+	watchRefusedUntil time.Time // until when the client knows that it watches too many people
 
 	queued int // bytes of sends that wait for the worker; guarded by user.mu
 
@@ -119,7 +119,7 @@ func newSession(ctx context.Context, ss *Sessions, conn *websocket.Conn, remote 
 		goaways: make(chan wire.Goaway, 1), sends: make(chan *chat.Message, queueSends), room: make(chan struct{}, 1),
 		typingTo: make(chan string, queueTyping), workerWake: make(chan struct{}, 1), ackArrived: make(chan struct{}, 1),
 		frames: limits.Frames.limiter(), unknown: limits.Unknown.limiter(), typing: limits.Typing.limiter(),
-		strikes: limits.Strikes.limiter(), ownSends: limits.Sends.limiter(), ownReads: limits.Reads.limiter(),
+		strikes: limits.Strikes.limiter(), ownSends: limits.Sends.limiter(),
 		watches: limits.Watches.limiter(), readMarks: map[string]chat.Micros{},
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)

@@ -193,7 +193,7 @@ func (s *session) applyReadMarks(retry *time.Timer) {
 	s.mu.Unlock()
 	var after time.Duration // of the next attempt; 0: none is needed
 	for conversation, at := range marks {
-		wait, ok := allowBoth(s.ownReads, s.user.reads)
+		wait, ok := allow(s.user.reads)
 		if ok && s.applyReadMark(conversation, at) != nil {
 			wait, ok = time.Second+rand.N(2*time.Second), false
 		}

@@ -104,6 +104,10 @@ func (t *target) checkBystanders(what string, chat *bystanderChat) {
 // gapNoticed is the length from which on the client shows a gap to the user.
 const gapNoticed = 5 * time.Second
 
+// bystanderPause is the time between two messages of bystanders. Each of the two writes at most 300 messages a minute,
+// which is below the limit of a sender.
+const bystanderPause = 100 * time.Millisecond
+
 // bystanderChat is two users who write to each other while something happens to others.
 type bystanderChat struct {
 	halt    func() // ends the chat; may be called again
@@ -136,7 +140,7 @@ func (t *target) startBystanders(ctx context.Context) (*bystanderChat, error) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(50 * time.Millisecond):
+			case <-time.After(bystanderPause):
 			}
 		}
 	}()

@@ -102,7 +102,7 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("all of them | %d, %d s |", number(sessions, "maxFragments"),
 				every(time.Second, sessions, "messageWithin")),
 			fmt.Sprintf("unknown types per socket | %s |", rate(rates.Unknown)),
-			fmt.Sprintf("`read` per socket, per user | %s, %s |", rate(rates.Reads), rate(rates.UserReads)),
+			fmt.Sprintf("`read` per user | %s |", rate(rates.UserReads)),
 			fmt.Sprintf("in any frame | %.0f a minute (burst %d); a repetition within %d min is free",
 				60*rates.UnknownUIDs.PerSecond, rates.UnknownUIDs.Burst, every(time.Minute, sessions, "missingFor")),
 			fmt.Sprintf("people watched per user | %d in %d h |", number(sessions, "defaultWatched"),
