@@ -163,8 +163,8 @@ func New(rdb redis.UniversalClient, source Source, opts Options) *Gates {
 		watched: map[string]map[*watcher]struct{}{}, due: map[string]struct{}{}}
 }
 
-// OnChange calls notify with the uid of every gate that changed, on any instance, a second or two later. A notice can be
-// lost. notify must not block. Call OnChange before Run, once.
+// OnChange calls notify with the uid of every gate that changed, on any instance, a second or two later. A notice can
+// be lost. notify must not block. Call OnChange before Run, once.
 func (g *Gates) OnChange(notify func(uid string)) { g.onChange = notify }
 
 // Counters returns the counters of this instance.

@@ -25,7 +25,8 @@ func (boxes *Inboxes) Heal(ctx context.Context, uid string) error {
 
 // ScriptHashes returns the hashes that a script may have: with the common parts, with the first of them, or alone.
 func ScriptHashes(name string) []string {
-	return []string{loadInboxScript(name).Hash(), loadReaderScript(name).Hash(), script.Load(luaFiles, "primary", name).Hash(),
+	return []string{loadInboxScript(name).Hash(), loadReaderScript(name).Hash(),
+		script.Load(luaFiles, "primary", name).Hash(),
 		script.Load(luaFiles, name).Hash()}
 }
 

@@ -6,8 +6,8 @@
 // s, so that the users of an instance that was killed count as offline 90 s later at most. lastseen:{uid} is the time
 // of the last renewal or leave in microseconds, kept for 30 days.
 //
-// A watcher and a watched user of whom one has blocked the other do not see each other's presence: the state is offline,
-// without a time, and never changes. The time at which somebody was last seen is reported in whole minutes.
+// A watcher and a watched user of whom one has blocked the other do not see each other's presence: the state is
+// offline, without a time, and never changes. The time at which somebody was last seen is reported in whole minutes.
 //
 // Changes are published on seen:{uid}, to which an instance subscribes once per watched user. "off" only causes another
 // look-up a few seconds later, so that nobody sees a reconnect.

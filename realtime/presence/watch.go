@@ -172,8 +172,8 @@ func (w *Watcher) Close() {
 	}
 }
 
-// GateChanged looks up uid again if it is watched, because the user may have blocked or unblocked a watcher. It does not
-// block.
+// GateChanged looks up uid again if it is watched, because the user may have blocked or unblocked a watcher. It does
+// not block.
 func (p *Presence) GateChanged(uid string) {
 	p.mu.Lock()
 	t := p.topics[uid]
@@ -347,9 +347,9 @@ func (p *Presence) subscribeTopics(ctx context.Context, topics []*topic) error {
 	return failed
 }
 
-// applyLookUp stores the result of the state script. If Redis does not have the gate of a user of whom there is something
-// to report, it reads the gate from its source, which puts it into Redis for a day. notices is the number of notices that
-// had arrived when the look-up began.
+// applyLookUp stores the result of the state script. If Redis does not have the gate of a user of whom there is
+// something to report, it reads the gate from its source, which puts it into Redis for a day. notices is the number
+// of notices that had arrived when the look-up began.
 func (t *topic) applyLookUp(ctx context.Context, v any, notices int) error {
 	list, _ := v.([]any)
 	if len(list) != 4 {

@@ -41,7 +41,8 @@ func overNetwork(t *testing.T, rdb redis.UniversalClient, gates *servertest.Gate
 		t.Fatal(err)
 	}
 	srv, err := server.New(server.Deps{Redis: rdb, Gates: gates, Publisher: published, Verifier: verifier,
-		Origins: []string{servertest.Origin}, Log: slog.New(slog.DiscardHandler), Inboxes: inbox.Options{Limits: inbox.Generous()}})
+		Origins: []string{servertest.Origin}, Log: slog.New(slog.DiscardHandler),
+		Inboxes: inbox.Options{Limits: inbox.Generous()}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -296,9 +296,10 @@ func TestRequestsForSocketsThatAreNotHandshakes(t *testing.T) {
 		code    string
 		header  string // "name: value" that the response has
 	}{
-		"a page":         {"GET", nil, 426, "upgrade_required", "Upgrade: websocket"},
-		"POST":           {"POST", upgrade, 405, "method_not_allowed", "Allow: GET"},
-		"an old version": {"GET", append(upgrade, "Sec-WebSocket-Version", "8"), 400, "bad_request", "Sec-WebSocket-Version: 13"},
+		"a page": {"GET", nil, 426, "upgrade_required", "Upgrade: websocket"},
+		"POST":   {"POST", upgrade, 405, "method_not_allowed", "Allow: GET"},
+		"an old version": {"GET", append(upgrade, "Sec-WebSocket-Version", "8"), 400, "bad_request",
+			"Sec-WebSocket-Version: 13"},
 		"another origin": {"GET", append(upgrade, "Origin", "https://evil.example.org"), 403, "origin_refused",
 			"Cache-Control: no-store"},
 	} {

@@ -24,8 +24,8 @@ func (s *session) hello() error {
 	}
 	s.uid, s.claims = claims.UID, claims
 	s.extendReadDeadline()
-	// From here on, the limits of the user apply, and no longer those of strangers. The rest of the hello takes long if many
-	// users come back at the same time.
+	// From here on, the limits of the user apply, and no longer those of strangers. The rest of the hello takes long if
+	// many users come back at the same time.
 	if s.user = s.sessions.admitUser(s.uid); s.user == nil {
 		return ErrRateLimited.WithRetry(floodRetry).WithCause(errors.New("too many hellos of the user at the same time"))
 	}

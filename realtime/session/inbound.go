@@ -91,8 +91,8 @@ func (in *inbound) reserve(n int) (wait time.Duration) {
 	return min(wait, maxReadDelay)
 }
 
-// maxReadDelay bounds one delay, so that the end of a socket is not noticed much later. A delay that is cut off is added
-// to the next one, since the limiter has counted the bytes.
+// maxReadDelay bounds one delay, so that the end of a socket is not noticed much later. A delay that is cut off is
+// added to the next one, since the limiter has counted the bytes.
 const maxReadDelay = time.Second
 
 // count follows the headers of the frames in b.
@@ -142,8 +142,8 @@ func (in *inbound) payloadLength(extended int) uint64 {
 	return uint64(in.header[1] & 0x7f)
 }
 
-// countFrame counts a frame by the first byte of its header and the length of its payload. The WebSocket library reports
-// what the protocol forbids.
+// countFrame counts a frame by the first byte of its header and the length of its payload. The WebSocket library
+// reports what the protocol forbids.
 func (in *inbound) countFrame(first byte, payload uint64) {
 	final, opcode := first&0x80 != 0, first&0x0f
 	if opcode >= 8 {

@@ -17,9 +17,9 @@
 // Backpressure of the client: a full queue of sends, and a client that exceeds its share of bytes, stop the reader, so
 // that the network slows the client down. Nothing is refused or dropped.
 //
-// Backpressure of the server: if a client is slow, its feeder stops at the full queue or at 256 unacknowledged messages. The feed
-// then overflows and is marked as lost, and when there is room again, the feeder reads the stream from where it
-// stopped. No event is dropped, and no other socket waits.
+// Backpressure of the server: if a client is slow, its feeder stops at the full queue or at 256 unacknowledged
+// messages. The feed then overflows and is marked as lost, and when there is room again, the feeder reads the stream
+// from where it stopped. No event is dropped, and no other socket waits.
 package session
 
 import (
@@ -273,8 +273,8 @@ func (ss *Sessions) spreadGoaways(
 	}
 }
 
-// admitUser returns the user, and counts one more hello that is being handled; see user.admitted. It returns nil if these
-// are more than Deps.PerUser.
+// admitUser returns the user, and counts one more hello that is being handled; see user.admitted. It returns nil if
+// these are more than Deps.PerUser.
 func (ss *Sessions) admitUser(uid string) *user {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()

@@ -59,7 +59,8 @@ func TestLookUpsOfUnknownUsersAreLimited(t *testing.T) {
 	}
 }
 
-// Beyond the budget, a send is refused for now, and a client that goes on is closed. People who exist can be written to.
+// Beyond the budget, a send is refused for now, and a client that goes on is closed. People who exist can be written
+// to.
 func TestUnknownUsersBeyondTheBudget(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)

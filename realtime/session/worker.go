@@ -158,8 +158,8 @@ func (s *session) publishTyping(to string) {
 }
 
 // applyWatchList replaces the set of users whose presence the client watches, if a new list has arrived. A list that
-// exceeds the rate limit waits for retry. The feeder sends the states, but not those of people beyond the user's budget,
-// which the client learns once. Package presence itself retries what fails.
+// exceeds the rate limit waits for retry. The feeder sends the states, but not those of people beyond the user's
+// budget, which the client learns once. Package presence itself retries what fails.
 func (s *session) applyWatchList(retry *time.Timer) {
 	s.mu.Lock()
 	users, apply := s.watchList, s.hasWatchList

@@ -12,9 +12,9 @@ import (
 // of version 1.
 var memoryFiles = []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}
 
-// limitMemory makes the garbage collector work harder when 90 % of the container's memory are in use, instead of letting
-// the heap double until the container is killed. The rest is for memory that the Go runtime does not manage. GOMEMLIMIT
-// has precedence.
+// limitMemory makes the garbage collector work harder when 90 % of the container's memory are in use, instead of
+// letting the heap double until the container is killed. The rest is for memory that the Go runtime does not manage.
+// GOMEMLIMIT has precedence.
 func limitMemory(log *slog.Logger, getenv func(string) string) {
 	if getenv("GOMEMLIMIT") != "" {
 		return // the runtime has read it

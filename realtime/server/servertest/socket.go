@@ -161,8 +161,8 @@ func (s *Socket) SendWhenRead(f wire.ClientFrame) error {
 	return s.conn.WriteMessage(websocket.TextMessage, data)
 }
 
-// Raw sends bytes that need not be a complete or valid WebSocket frame. It returns an error if the connection has ended.
-// It must not wait for the server when the server pings.
+// Raw sends bytes that need not be a complete or valid WebSocket frame. It returns an error if the connection has
+// ended. It must not wait for the server when the server pings.
 func (s *Socket) Raw(data []byte) error {
 	conn := s.conn.NetConn()
 	_ = conn.SetWriteDeadline(time.Time{}) // the library has left its own
@@ -170,8 +170,8 @@ func (s *Socket) Raw(data []byte) error {
 	return err
 }
 
-// RawFrame returns a masked WebSocket frame whose header begins with the byte first (RFC 6455, section 5.2). The payload
-// has at most 125 bytes.
+// RawFrame returns a masked WebSocket frame whose header begins with the byte first (RFC 6455, section 5.2). The
+// payload has at most 125 bytes.
 func RawFrame(first byte, payload string) []byte {
 	frame := append([]byte{first, 0x80 | byte(len(payload))}, 0, 0, 0, 0) // a mask of zeros changes nothing
 	return append(frame, payload...)
