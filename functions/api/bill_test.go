@@ -37,9 +37,9 @@ func terraformDefault(t *testing.T, name string) int64 {
 	return n
 }
 
-// What one hostile user can make us pay for HTTP calls that are answered, in the worst minute: all windows begin in it,
-// and the calls reach every instance that Terraform allows. (A refused call costs its invocation, like a call without
-// an account. Neither is bounded by an account.)
+// The answered HTTP calls of one hostile user cost less than half a cent in the worst minute: all windows begin in it,
+// and the calls reach every instance that Terraform allows. The sum does not include refused calls. Each costs its
+// invocation, like a call without an account.
 func TestBillOfOneUser(t *testing.T) {
 	instances := terraformDefault(t, "function_max_instances")
 	total := 0.0
@@ -50,7 +50,7 @@ func TestBillOfOneUser(t *testing.T) {
 			n = min(5, instances) // admin.tf
 		}
 		units := b.Free * n
-		leases := float64(n) // each instance asks once more, and is told that nothing is left
+		leases := float64(n) // each instance asks once more, and learns that nothing is left
 		if !shared[b.Name] {
 			shared[b.Name] = true
 			units += b.Shared

@@ -491,7 +491,7 @@ func TestBlockingOnEveryRoute(t *testing.T) {
 			t.Errorf("history %+v", page)
 		}
 	}
-	// The blocked person can block as well, and is told the same as anybody.
+	// The blocked person can block as well, and gets the same answer as anybody else.
 	s.call("PUT", "/me/blocked/ada", eve, nil).must(200, nil)
 	s.call("DELETE", "/me/blocked/ada", eve, nil).must(200, nil)
 

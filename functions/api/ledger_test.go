@@ -74,7 +74,7 @@ func TestLedgerGivesBack(t *testing.T) {
 	l.giveBack(small, "ada", 5)
 	take(9, 6, 0)
 	take(9, 1, 5)
-	// What was read beyond a reservation is charged later.
+	// Documents that were read beyond a reservation are charged later.
 	*now = now.Add(time.Minute)
 	take(7, 7, 7)
 	l.giveBack(small, "ada", -80)

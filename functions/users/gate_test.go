@@ -128,8 +128,8 @@ func TestGateIsSentOnce(t *testing.T) {
 	}
 }
 
-// Whoever is disabled, deleted or blocked has nothing waiting any more. The gate comes first, so that nothing is queued
-// after the purge.
+// Disabling, deleting or blocking a user withdraws the messages that wait from them. The gate changes first, so that
+// no message is queued after the purge.
 func TestChangesWithdrawWhatWaits(t *testing.T) {
 	w := newWorld(t)
 	u, err := w.steady().Create(t.Context(), ada)

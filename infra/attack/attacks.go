@@ -62,7 +62,7 @@ var attacks = []attack{
 	{name: "renames", limit: "2 new usernames", run: renames},
 	{name: "imitations", limit: "no name", run: imitations},
 
-	// Who is who.
+	// Accounts and sign-ins.
 	{name: "squatter", limit: "no admin", run: squatter},
 	{name: "session-after-reset", limit: "5 s", run: sessionAfterReset},
 	{name: "session-after-out", limit: "no token of the session", run: sessionAfterSignOut},

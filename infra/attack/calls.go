@@ -271,7 +271,7 @@ func imitations(ctx context.Context, w *world) (result, error) {
 	}
 	r := result{}
 	try := func(field, name string) error {
-		// Each name is a form of its own, and each person has a budget.
+		// Names of different people, because each person has a budget.
 		p, err := w.accountHolder(ctx)
 		if err != nil {
 			return err

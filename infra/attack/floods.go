@@ -20,11 +20,7 @@ import (
 // count as an effect.
 func flooded(ctx context.Context, w *world, copies []byte, perWrite, n int,
 	through func(s *socket, written int) int) (result, error) {
-	me, err := w.person(ctx)
-	if err != nil {
-		return result{}, err
-	}
-	s, err := me.open(ctx)
+	_, s, err := w.connected(ctx)
 	if err != nil {
 		return result{}, err
 	}
@@ -50,11 +46,7 @@ func taken(size, limit int) func(*socket, int) int {
 
 func pings(ctx context.Context, w *world) (result, error) {
 	frame := rawFrame(final|opPing, []byte("flood"))
-	me, err := w.person(ctx)
-	if err != nil {
-		return result{}, err
-	}
-	s, err := me.open(ctx)
+	_, s, err := w.connected(ctx)
 	if err != nil {
 		return result{}, err
 	}
@@ -86,11 +78,7 @@ func pongs(ctx context.Context, w *world) (result, error) {
 // continuations starts a fragmented message and continues it with empty fragments, which gorilla/websocket skips while
 // it reads.
 func continuations(ctx context.Context, w *world) (result, error) {
-	me, err := w.person(ctx)
-	if err != nil {
-		return result{}, err
-	}
-	s, err := me.open(ctx)
+	_, s, err := w.connected(ctx)
 	if err != nil {
 		return result{}, err
 	}
@@ -116,11 +104,7 @@ func unknownFrames(ctx context.Context, w *world) (result, error) {
 // largeFrames sends frames with as many bytes as possible. The server may read them slowly instead of closing the
 // socket.
 func largeFrames(ctx context.Context, w *world) (result, error) {
-	me, err := w.person(ctx)
-	if err != nil {
-		return result{}, err
-	}
-	s, err := me.open(ctx)
+	_, s, err := w.connected(ctx)
 	if err != nil {
 		return result{}, err
 	}
@@ -136,11 +120,7 @@ func largeFrames(ctx context.Context, w *world) (result, error) {
 // slowFragments keeps a message unfinished by sending a fragment now and then.
 func slowFragments(ctx context.Context, w *world) (result, error) {
 	const within = 20 * time.Second
-	me, err := w.person(ctx)
-	if err != nil {
-		return result{}, err
-	}
-	s, err := me.open(ctx)
+	_, s, err := w.connected(ctx)
 	if err != nil {
 		return result{}, err
 	}

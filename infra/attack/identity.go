@@ -54,7 +54,7 @@ func sessionAfterReset(ctx context.Context, w *world) (result, error) {
 		return result{}, err
 	}
 	defer s.end()
-	time.Sleep(1100 * time.Millisecond) // sign-ins are told apart by the second
+	time.Sleep(1100 * time.Millisecond) // sign-ins of the same second count as one
 	if err := w.resetPassword(ctx, email, changed); err != nil {
 		return result{}, err
 	}
@@ -118,7 +118,7 @@ func sessionAfterSignOut(ctx context.Context, w *world) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	time.Sleep(1100 * time.Millisecond) // sign-ins are told apart by the second
+	time.Sleep(1100 * time.Millisecond) // sign-ins of the same second count as one
 	in, err := w.signIn(ctx, me.email, password)
 	if err != nil {
 		return result{}, err

@@ -69,6 +69,16 @@ func (w *world) dial(ctx context.Context, o dialOptions) (*websocket.Conn, int, 
 // open opens a socket and says hello. It returns when the socket is caught up.
 func (p *person) open(ctx context.Context) (*socket, error) { return p.openWith(ctx, false) }
 
+// connected adds a user and opens a socket of theirs, as person and open do.
+func (w *world) connected(ctx context.Context) (*person, *socket, error) {
+	p, err := w.person(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := p.open(ctx)
+	return p, s, err
+}
+
 // openWith is like open. With acks, the socket acknowledges every event.
 func (p *person) openWith(ctx context.Context, acks bool) (*socket, error) {
 	conn, status, err := p.w.dial(ctx, dialOptions{from: []string{p.from}})
@@ -242,7 +252,7 @@ func (s *socket) presences() []string {
 	return slices.Collect(maps.Keys(s.states))
 }
 
-// knows reports whether the socket was told that a user is online, or when they were.
+// knows reports whether the server has told the socket that a user is online, or when they last were.
 func (s *socket) knows(uid string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -89,8 +89,8 @@ func (s *setup) waiting(t testing.TB, uid, from string) string {
 	return fmt.Sprintf("%d records, from %q, %s bytes", n, meta["from:"+from], meta["waiting_bytes"])
 }
 
-// A message is removed between two others. Its sender is told, the sums follow, and neither a reader who is behind nor
-// one who is at the end takes the hole for a gap.
+// A message is removed between two others. Its sender gets a refusal, the sums are correct afterwards, and no reader
+// takes the hole for a gap, neither one that is behind nor one that is at the end.
 func TestWithdrawFromTheMiddle(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		s := open(t, b, inbox.Options{})
@@ -178,7 +178,7 @@ func TestWithdrawEverything(t *testing.T) {
 		events, gap, _ := s.all(t, "ben", before.From)
 		same(t, "events", bodies(t, events), []string{"message more"})
 		if gap {
-			t.Error("the reader was told of a gap")
+			t.Error("the reader received a gap")
 		}
 	})
 }

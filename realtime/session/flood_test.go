@@ -230,8 +230,9 @@ func sendUntilBlocked(t *testing.T, s *servertest.Socket, body string) int {
 	return int(sent.Load())
 }
 
-// What waits for the worker is bounded in bytes, of a socket and of a user. A socket of its own can always send one
-// message. The server stops reading; nothing is refused, and nobody is closed, not even for the silence that follows.
+// The messages that wait for the worker are bounded in bytes, for each socket and each user. Each socket can always
+// queue one message. Beyond that the server stops reading. It refuses nothing and closes no socket, not even for the
+// silence that follows.
 func TestQueueOfSendsIsBoundedInBytes(t *testing.T) {
 	bubble(t, slowSends, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		b := in.Join(t, bob)

@@ -168,7 +168,7 @@ func TestGateAtHello(t *testing.T) {
 	}
 }
 
-// A page of another origin gets no socket at all.
+// The handshake of a page of another origin is refused.
 func TestOriginsAreCheckedInTheHandshake(t *testing.T) {
 	for name, origin := range map[string]string{
 		"another host":     "https://evil.example.org",

@@ -503,7 +503,7 @@ func TestWithdrawnMessageThatNobodyHas(t *testing.T) {
 		}
 		for _, e := range c.log.Entries()[before:] {
 			if e.Kind == record.NotResumed {
-				t.Errorf("%s was told of a gap", e.Device)
+				t.Errorf("%s received a gap", e.Device)
 			}
 		}
 	})

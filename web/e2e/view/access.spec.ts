@@ -204,7 +204,7 @@ const looks = [
 test.describe("axe", () => {
   test.use({ bypassCSP: true, serviceWorkers: "block", contextOptions: { reducedMotion: "reduce" } });
 
-  // Several tests, so that all workers have some.
+  // The screens are split into several tests, so that all workers share them.
   for (const [group, groupScreens] of [
     ["the screens of users", screens.filter(({ place }) => !place.startsWith("/admin"))],
     ["the screens of admins", screens.filter(({ place }) => place.startsWith("/admin"))],

@@ -203,7 +203,7 @@ describe("tabs of one browser", () => {
     }
     const states = (): string[] => devices.map((d) => d.chat().connection.get().state);
     expect(house.server.replacements).toBe(1);
-    // The user is told at once, on the oldest device.
+    // The oldest device shows it at once.
     expect(states()).toEqual(["replaced", ...Array.from({ length: 10 }, () => "online")]);
     await house.pass(3_600_000);
     // One device stands aside at a time, for 5 to 10 minutes.

@@ -1,0 +1,134 @@
+package inbox
+
+import (
+	"context"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/script"
+)
+
+// roomForNewPerson reports whether from may write to to: they have written to each other, or the limit of new people
+// is not reached. It changes nothing. Before it refuses, it asks the archive.
+func (boxes *Inboxes) roomForNewPerson(ctx context.Context, from, to string) (bool, error) {
+	v, err := boxes.runScript(ctx, script.Call{Script: reachScript, Keys: []string{peersKey(from), reachKey(from)},
+		Args: []any{to, boxes.opts.Limits.NewPeople}})
+	if err != nil {
+		return false, err
+	}
+	if v != "full" {
+		return true, nil
+	}
+	wrote, answered, err := boxes.askArchive(ctx, from, from, to)
+	if err != nil { // the limit is reached as far as anyone can tell, and the client will try again
+		boxes.opts.Log.Debug("a sender is refused without asking the archive", "uid", from, "error", err)
+		return false, nil
+	}
+	return wrote || answered, nil
+}
+
+// hasAnswered reports whether the recipient of m has ever written to its sender. If so, it records it in the inbox of
+// the recipient.
+func (boxes *Inboxes) hasAnswered(ctx context.Context, m chat.Message) (bool, error) {
+	answered, err := boxes.HasWritten(ctx, m.To, m.From)
+	if err != nil || !answered {
+		return false, err
+	}
+	return true, boxes.acquaint(ctx, m.To, m.From, true, false)
+}
+
+// HasWritten reports whether from has ever sent a message to to. It takes a round trip, unless this instance knows it.
+// It asks the archive only if Redis does not know of a message, and about one pair at most once a minute, so a first
+// message that was sent and wiped meanwhile may be reported late. The error is problem.ErrUnavailable, or
+// ErrRateLimited after 60 questions to the archive because of to within a minute.
+func (boxes *Inboxes) HasWritten(ctx context.Context, from, to string) (bool, error) {
+	if boxes.senders.hasWritten(from, to) {
+		return true, nil
+	}
+	known, err := boxes.knownInRedis(ctx, from, to)
+	if err != nil {
+		return false, err
+	}
+	if known {
+		boxes.senders.learn(from, to)
+		return true, nil
+	}
+	known, _, err = boxes.askArchive(ctx, to, from, to)
+	return known, err
+}
+
+// knownInRedis reports whether the peers of either user say that from has written to to. A message is in the inbox of
+// its recipient a moment before the sender's own peers know it.
+func (boxes *Inboxes) knownInRedis(ctx context.Context, from, to string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	pipe := boxes.rdb.Pipeline()
+	of, by := pipe.HGet(ctx, peersKey(to), from), pipe.HGet(ctx, peersKey(from), to)
+	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
+		return false, boxes.classifyError(err)
+	}
+	return of.Val() == "2" || of.Val() == "3" || by.Val() == "1" || by.Val() == "3", nil
+}
+
+// askArchive asks the archive which of two users have written to the other, because of a user named by asker. It
+// records the answer in Redis.
+func (boxes *Inboxes) askArchive(ctx context.Context, asker, a, b string) (aWrote, bWrote bool, err error) {
+	if boxes.opts.Archive == nil {
+		return false, false, nil
+	}
+	first, second := a, b
+	if second < first {
+		first, second = b, a
+	}
+	key := boxes.senders.pair(first, second)
+	known, ok := boxes.senders.answers.get(key)
+	if !ok || time.Now().After(known.until) {
+		if !boxes.senders.of(asker).mayAsk() {
+			return false, false, ErrRateLimited.WithRetry(time.Minute)
+		}
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		boxes.counters.Asked.Add(1)
+		writers, err := boxes.opts.Archive.Writers(ctx, chat.ConversationID(a, b))
+		if err != nil {
+			return false, false, problem.ErrUnavailable.WithCause(err)
+		}
+		known = answer{until: time.Now().Add(boxes.opts.tuning.Ask)}
+		for _, uid := range writers {
+			known.first, known.second = known.first || uid == first, known.second || uid == second
+		}
+		boxes.senders.answers.put(key, known)
+		if known.first || known.second {
+			if err := boxes.acquaint(ctx, first, second, known.first, known.second); err != nil {
+				return false, false, err
+			}
+		}
+	}
+	if a == first {
+		return known.first, known.second, nil
+	}
+	return known.second, known.first, nil
+}
+
+// acquaint records in Redis, for both users, who has written to the other.
+func (boxes *Inboxes) acquaint(ctx context.Context, a, b string, aWrote, bWrote bool) error {
+	_, errs := boxes.runScripts(ctx, []script.Call{
+		boxes.call(acquaintScript, a, false, b, flag(aWrote), flag(bWrote)),
+		boxes.call(acquaintScript, b, false, a, flag(bWrote), flag(aWrote)),
+	})
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	if aWrote {
+		boxes.senders.learn(a, b)
+	}
+	if bWrote {
+		boxes.senders.learn(b, a)
+	}
+	return nil
+}
