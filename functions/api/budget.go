@@ -43,8 +43,8 @@ type Budget struct {
 var errRateLimited = problem.New(problem.TooMany, "rate_limited",
 	"You are doing this too often. Wait a moment and try again.")
 
-// Budgets of routes. Reading has the same shared budget everywhere. What people need for their safety (block, sign out,
-// leave) has budgets of its own, so that it works when another budget is used up.
+// Budgets of routes. Reading has the same shared budget everywhere. Blocking, signing out and leaving have separate
+// budgets, because people must be able to protect themselves when another budget is used up.
 var (
 	readUsers         = reading("users", 60)          // one page of the directory
 	readConversations = reading("conversations", 210) // one page, with counts and profiles

@@ -31,7 +31,7 @@ func newLedgers(t *testing.T, n int) ([]*ledger, *time.Time) {
 
 var small = Budget{Name: "small", Window: time.Minute, Shared: 100, Free: 7, Chunk: 20, refused: errRateLimited}
 
-// However many calls arrive at once, on however many instances, they get no more than the budget and the allowances.
+// Concurrent calls on several instances together get no more than the budget and the free allowances.
 func TestLedgerConcurrently(t *testing.T) {
 	ledgers, now := newLedgers(t, 3)
 	for range 2 {

@@ -10,7 +10,7 @@ import (
 
 const second = chat.Micros(1e6)
 
-// However many sign-ins end one by one, and in whatever order, all of them stay ended, and the lists stay short.
+// Sign-ins that end one by one stay ended, in any number and order, and the lists stay short.
 func TestEndedSignInsStayEnded(t *testing.T) {
 	for _, step := range []int{1, -1, 7} {
 		var u store.User

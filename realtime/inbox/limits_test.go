@@ -251,7 +251,7 @@ func TestSendsPerMinute(t *testing.T) {
 	})
 }
 
-// However many messages to new people are under way, an instance lets the limit pass, and no more.
+// Of many concurrent messages to new people, an instance accepts exactly as many as the limit allows.
 func TestNewPeopleAtOnce(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		s := open(t, b, inbox.Options{Limits: inbox.Limits{}.WithDefaults()})

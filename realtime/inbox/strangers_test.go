@@ -185,7 +185,7 @@ func TestNewPeopleAfterAWipe(t *testing.T) {
 		}
 		s.wipe(t, b)
 		fresh := open(t, b, o)
-		// What an outbox sends again is accepted, and counts, since the archive is not asked without need.
+		// Messages that an outbox sends again are accepted and counted. The archive is asked only before a refusal.
 		if n, err := fresh.until(t, 3, toNew); n != 3 {
 			t.Fatalf("%d messages were accepted again, then %v", n, err)
 		}

@@ -65,7 +65,7 @@ func TestRecipientDoesNotExist(t *testing.T) {
 	}
 }
 
-// What waits from a user is withdrawn. It may be refused, unless a device of the recipient has it.
+// The waiting messages of a user are withdrawn. Each may be refused, unless a device of the recipient has it.
 func TestWithdrawnMessages(t *testing.T) {
 	withdrawn := func(stored bool) *Report {
 		h := cleanHistory()

@@ -119,7 +119,7 @@ async function applyMessage(
   if (readBackfill && readBackfill.at === message.at) await tx.deleteBackfill(readBackfill.key);
   await tx.putMessage(row);
   if (status === "received" && (await release(tx, message.conversation))) {
-    // What waited for an answer may go now.
+    // Messages that waited for the answer may go now.
     tx.changes.toDo();
   }
   const conversation = await conversationOf(tx, context, message.conversation);
