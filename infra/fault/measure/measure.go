@@ -13,6 +13,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
+	"golang.org/x/sync/errgroup"
 )
 
 // Options configure a measurement.
@@ -251,10 +252,12 @@ func Storm(ctx context.Context, opts Options) (*Result, error) {
 		for n := range m.testbed.Instances() {
 			m.testbed.KillInstance(n)
 		}
+		var starting errgroup.Group // all at the same time, as Cloud Run does under load
 		for n := range m.testbed.Instances() {
-			if err := m.testbed.StartInstance(ctx, n); err != nil {
-				return err
-			}
+			starting.Go(func() error { return m.testbed.StartInstance(ctx, n) })
+		}
+		if err := starting.Wait(); err != nil {
+			return err
 		}
 		if err := m.awaitCaughtUp(ctx, 3*time.Minute, begin); err != nil {
 			return err

@@ -48,6 +48,7 @@ type Instance struct {
 	mu      sync.Mutex
 	child   *child.Child // nil before the first start
 	open    atomic.Bool  // new sockets are directed here
+	sockets atomic.Int64 // connections of devices to it
 	started int
 }
 

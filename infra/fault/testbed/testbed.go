@@ -161,8 +161,9 @@ func (tb *Testbed) Close() {
 // errNoInstance is the error of a dial if no instance accepts sockets.
 var errNoInstance = errors.New("no instance accepts sockets")
 
-// Dial opens a WebSocket from a network address to a random instance that accepts new ones, as Cloud Run's front end
-// does. The WebSocket uses the connection that wrap makes from the TCP connection.
+// Dial opens a WebSocket from a network address. Of two random instances that accept new ones, it chooses the one with
+// fewer sockets, as load balancers commonly do: an instance that is full would otherwise be chosen again and again. The
+// WebSocket uses the connection that wrap makes from the TCP connection.
 func (tb *Testbed) Dial(ctx context.Context, from string, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
 	var open []*Instance
 	for _, i := range tb.instances {
@@ -174,15 +175,19 @@ func (tb *Testbed) Dial(ctx context.Context, from string, wrap func(net.Conn) ne
 		return nil, errNoInstance
 	}
 	tb.mu.Lock()
-	i := open[tb.rnd.IntN(len(open))]
+	i, other := open[tb.rnd.IntN(len(open))], open[tb.rnd.IntN(len(open))]
 	tb.mu.Unlock()
+	if other.sockets.Load() < i.sockets.Load() {
+		i = other
+	}
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		var d net.Dialer
 		conn, err := d.DialContext(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		return wrap(conn), nil
+		i.sockets.Add(1)
+		return wrap(&counted{Conn: conn, closed: sync.OnceFunc(func() { i.sockets.Add(-1) })}), nil
 	}
 	d := websocket.Dialer{
 		NetDialContext: dial, Subprotocols: []string{wire.Subprotocol},
@@ -194,6 +199,18 @@ func (tb *Testbed) Dial(ctx context.Context, from string, wrap func(net.Conn) ne
 		resp.Body.Close()
 	}
 	return conn, err
+}
+
+// counted is a connection that reports when it is closed.
+type counted struct {
+	net.Conn
+	closed func()
+}
+
+// Close implements net.Conn.
+func (c *counted) Close() error {
+	c.closed()
+	return c.Conn.Close()
 }
 
 // Origin is the origin of the simulated pages.
