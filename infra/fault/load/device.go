@@ -77,7 +77,7 @@ func (d *Device) Start() {
 		Dial:        d.dial,
 		Token:       func(context.Context) (string, time.Time, error) { return d.crowd.testbed.Token(d.user) },
 		History:     d.crowd.testbed.History(d.user),
-		Now:         func() time.Time { return time.Now().Add(d.skew) },
+		Wall:        func() time.Time { return time.Now().Add(d.skew) },
 		Rand:        rand.New(rand.NewPCG(d.crowd.opts.Seed^hash(name), d.starts)),
 		Note:        func(n client.Note) { d.crowd.recordNote(name, n) },
 		Pace:        d.crowd.opts.Pace,
