@@ -49,13 +49,13 @@ type runner struct {
 	root, copy, file string // the repository, its copy, and the file of results
 	tree             string // digest of the repository
 	known            map[string]result
-	passes           map[string]error // of commands on the unchanged copy, by test
+	passes           map[test]error // of commands on the unchanged copy
 }
 
 func newRunner(root string, s settings) (*runner, error) {
 	dir := filepath.Join(root, ".cache", "mutants")
 	r := &runner{settings: s, root: root, copy: filepath.Join(dir, "copy"), file: filepath.Join(dir, "results.jsonl"),
-		known: map[string]result{}, passes: map[string]error{}}
+		known: map[string]result{}, passes: map[test]error{}}
 	var err error
 	if r.tree, err = copyTree(root, r.copy); err != nil {
 		return nil, fmt.Errorf("copy the repository: %w", err)
@@ -191,15 +191,20 @@ func (r *runner) run(ctx context.Context, list []*patch) ([]result, error) {
 // try applies p, runs its tests until one fails, and restores the copy. The error is that of ctx or of the file system.
 func (r *runner) try(ctx context.Context, p *patch) (outcome, by string, err error) {
 	for _, t := range p.tests {
-		pass, tried := r.passes[t.String()]
+		t = t.whole()
+		pass, tried := r.passes[t]
 		if !tried {
-			if _, pass = r.runTest(ctx, t); ctx.Err() != nil {
+			output, failed := r.runTest(ctx, t)
+			if ctx.Err() != nil {
 				return "", "", context.Cause(ctx)
 			}
-			r.passes[t.String()] = pass
+			if pass = failed; failed != nil {
+				pass = errors.New(t.failure(output, failed))
+			}
+			r.passes[t] = pass
 		}
 		if pass != nil {
-			return broken, fmt.Sprintf("%s fails without the patch: %v", t, pass), nil
+			return broken, fmt.Sprintf("fails without the patch: %v", pass), nil
 		}
 	}
 	files, err := p.mutated(r.root)
@@ -254,6 +259,15 @@ func (r *runner) runTest(ctx context.Context, t test) (string, error) {
 		err = errTimeout
 	}
 	return string(output), err
+}
+
+// whole returns the test that must pass on the unchanged copy before t may notice a patch: all tests of a Go package,
+// which many patches share, or t itself.
+func (t test) whole() test {
+	if t.kind == "go" {
+		t.args = strings.Fields(t.args)[0]
+	}
+	return t
 }
 
 // command returns the command line of a test, and its folder.
