@@ -292,7 +292,9 @@ func (w *world) Token(uid string) (string, time.Time, error) { return w.archive.
 func (w *world) History(uid string) client.History { return w.archive.History(uid) }
 
 // List implements load.Testbed.
-func (w *world) List(ctx context.Context, uid string) ([]record.Item, error) { return w.archive.List(ctx, uid) }
+func (w *world) List(ctx context.Context, uid string) ([]record.Item, error) {
+	return w.archive.List(ctx, uid)
+}
 
 // Waiting implements load.Testbed.
 func (w *world) Waiting() int { return int(w.saving.Load()) }

@@ -46,9 +46,7 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 	case record.Shown:
 		j.addShown(i, e, d)
 	case record.Repeated:
-		m := j.message(e)
-		m.eventsOn(d).add(e.T)
-		j.report.Repeated++
+		j.message(e).eventsOn(d).add(e.T)
 	case record.Corrected:
 		if m := j.message(e); m.typed >= 0 && e.Sum != m.sum {
 			j.addFinding(Altered, m, e.Device, "corrected to other content than was sent first")

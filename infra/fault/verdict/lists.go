@@ -54,15 +54,15 @@ func (j *judge) hasCause(m *message) bool {
 	return false
 }
 
-// drops reports whether read marks in a conversation may have been dropped: a member was deleted or has blocked the
-// other.
-func (j *judge) drops(conversation string) bool {
+// unjudged reports whether the list says nothing certain about a conversation. A member was deleted, or has blocked the
+// other, so that read marks were dropped, or a message fell under the stated exception.
+func (j *judge) unjudged(conversation string) bool {
 	a, b, _ := strings.Cut(conversation, "~")
 	_, erasedA := j.erased[a]
 	_, erasedB := j.erased[b]
 	ab, blockedA := j.blocks[[2]string{a, b}]
 	ba, blockedB := j.blocks[[2]string{b, a}]
-	return erasedA || erasedB || blockedA && ab.to == never || blockedB && ba.to == never
+	return j.loose[conversation] || erasedA || erasedB || blockedA && ab.to == never || blockedB && ba.to == never
 }
 
 // judgeLists compares lists of conversations with what was saved and what users have seen.
@@ -81,7 +81,7 @@ func (j *judge) judgeLists() {
 		listed := map[string]bool{}
 		var previous chat.Micros
 		for n, item := range l.items {
-			if listed[item.Conversation] = true; j.drops(item.Conversation) {
+			if listed[item.Conversation] = true; j.unjudged(item.Conversation) {
 				continue
 			}
 			if n > 0 && item.At > previous {
@@ -92,7 +92,7 @@ func (j *judge) judgeLists() {
 		}
 		for conversation, views := range j.views {
 			saved := slices.ContainsFunc(views, func(v *view) bool { return v.device == nil && len(v.lines) > 0 })
-			if saved && isMember(conversation, l.user) && !listed[conversation] && !j.drops(conversation) {
+			if saved && isMember(conversation, l.user) && !listed[conversation] && !j.unjudged(conversation) {
 				j.addFinding(Listing, nil, l.name(), "%s is missing", conversation)
 			}
 		}
@@ -143,7 +143,8 @@ func (j *judge) judgeItem(l *list, item record.Item) {
 	}
 	unread := 0
 	for _, line := range saved.lines {
-		if line.At > item.Read[l.user] && !strings.HasSuffix(line.ID, "."+l.user) {
+		m := j.messages[key{item.Conversation, line.ID}]
+		if line.At > item.Read[l.user] && m != nil && m.to == l.user {
 			unread++
 		}
 	}

@@ -105,15 +105,19 @@ func (j *judge) judgeLive() {
 					continue
 				}
 				e := m.eventsOn(d)
-				came := e.n > 0 && e.first <= by
+				first, came := e.first, e.n > 0
+				if at, found := m.foundBy(d); !came && found && j.sentEventLost(m, d, at) {
+					first, came = at, true
+				}
+				came = came && first <= by
 				until := by
 				if came {
-					until = e.first
+					until = first
 				}
 				if d != m.typedOn && until <= j.ended && d.connectedThroughout(span{m.acceptedAt, until}) {
 					j.report.Live++
 					if came {
-						after = append(after, max(e.first-m.acceptedAt, 0))
+						after = append(after, max(first-m.acceptedAt, 0))
 					} else {
 						j.addFinding(LateLive, m, d.name, "not sent to a connected device within %v",
 							time.Duration(by-m.acceptedAt)*time.Microsecond)
@@ -127,6 +131,25 @@ func (j *judge) judgeLive() {
 	j.report.LiveAfter = spread(after)
 }
 
+// foundBy returns when d found m in history.
+func (m *message) foundBy(d *device) (at int64, found bool) {
+	for _, s := range m.shown {
+		if s.device == d && s.history {
+			return s.at, true
+		}
+	}
+	return 0, false
+}
+
+// sentEventLost reports whether d found m in history because there is no sent event. That event has a script of its own.
+// If a fault of servers keeps it from running, and the message is delivered before it is sent again, the sender's other
+// devices learn of the message by its receipt, and then load history.
+func (j *judge) sentEventLost(m *message, d *device, at int64) bool {
+	return d.user == m.typedOn.user && slices.ContainsFunc(j.faults, func(f span) bool {
+		return f.from <= at && f.to >= m.frozenAt
+	})
+}
+
 // judgeHistory finds devices that got m only from history, although it was accepted after Redis was lost for the last
 // time, and after the device was told for the last time that events are missing.
 func (j *judge) judgeHistory(m *message) {
@@ -136,6 +159,9 @@ func (j *judge) judgeHistory(m *message) {
 		}
 		lost := func(at int64) bool { return at >= m.frozenAt && at <= s.at }
 		if slices.ContainsFunc(j.wipedAt, lost) || slices.ContainsFunc(s.device.notResumed, lost) {
+			continue
+		}
+		if j.sentEventLost(m, s.device, s.at) {
 			continue
 		}
 		j.addFinding(OnlyHistory, m, s.device.name, "found in history, and no event brought it")
@@ -153,6 +179,7 @@ func (j *judge) judgeRepeats(m *message, d *device, e *events) {
 			allowed += 2
 		}
 	}
+	j.report.Repeated += max(0, e.n-1)
 	if e.n > allowed {
 		j.addFinding(Repeated, m, d.name, "%d events, and at most %d are explained", e.n, allowed)
 	}

@@ -92,8 +92,10 @@ func (j *judge) judgeMissing() {
 		case missing == "":
 		case m.accepted >= 0 && j.excepted(m):
 			j.report.Excepted++
+			j.loose[m.conversation] = true
 		case m.accepted >= 0 && j.stranded(m):
 			j.report.Stranded++
+			j.loose[m.conversation] = true
 		case m.accepted >= 0 && m.confirmed() && !m.storedBy(m.to) && !j.mayBeVouched(m):
 			j.addFinding(Lost, m, m.typedBy, "shown as delivered, and missing %s", missing)
 		case m.accepted >= 0:
