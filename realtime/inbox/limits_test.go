@@ -27,7 +27,7 @@ func largest(t testing.TB, from, to string) chat.Message {
 	t.Helper()
 	pad := func(uid string) string { return uid + strings.Repeat("u", chat.MaxUID-len(uid)) }
 	m := message(pad(from), pad(to), strings.Repeat("\u2028", chat.MaxBody-1)+"\U0001f30d")
-	m.At, m.AcceptedAt, m.ReplyTo = 1<<53-1, 1<<53-1, uuid.Must(uuid.NewV7()).String()
+	m.At, m.AcceptedAt, m.ReplyTo = 1<<53-1, 1<<53-1, chat.KeyOf(uuid.Must(uuid.NewV7()).String(), m.To)
 	if err := chat.CheckBody(m.Body); err != nil {
 		t.Fatal(err)
 	}

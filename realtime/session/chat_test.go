@@ -140,6 +140,7 @@ func TestInvalidMessagesAreRefused(t *testing.T) {
 			"escape character":  {func(f *wire.ClientFrame) { f.Body = "a\u001b[31m" }, "body_invalid", false},
 			"invalid id":        {func(f *wire.ClientFrame) { f.ID = "1" }, "id_invalid", false},
 			"invalid reply":     {func(f *wire.ClientFrame) { f.ReplyTo = "1" }, "reply_invalid", false},
+			"stranger's reply":  {func(f *wire.ClientFrame) { f.ReplyTo = chat.KeyOf(f.ID, "eve") }, "reply_invalid", false},
 			"too far ahead": {func(f *wire.ClientFrame) {
 				f.At += chat.Micros(chat.MaxAhead.Microseconds() + 1e6)
 			}, "at_ahead", true},

@@ -203,7 +203,7 @@ func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
 	conversation := chat.ConversationID(d.user, to)
 	replyTo := ""
 	if m, ok := store.Newest(conversation); ok && m.From == to && rnd.IntN(2) == 0 {
-		replyTo = m.ID
+		replyTo = m.Key()
 	}
 	burst := 1
 	if rnd.IntN(20) == 0 {
@@ -256,7 +256,7 @@ func (c *Crowd) recordNote(device string, n client.Note) {
 	m := n.Message
 	e := record.Entry{Device: device, Conversation: m.Conversation}
 	if m.ID != "" {
-		e.ID = record.KeyOf(m)
+		e.ID = m.Key()
 	}
 	switch n.NoteKind {
 	case client.NoteTyped:
