@@ -58,7 +58,8 @@ type socket struct {
 type machine struct {
 	store       *Store
 	fx          effects
-	rnd         *rand.Rand
+	rnd         *rand.Rand // jitter
+	ids         *rand.Rand // ids of messages: a source of its own, so that they do not depend on how often jitter is drawn
 	pace        Pace
 	misbehavior Misbehavior
 	note        func(Note)
@@ -91,7 +92,8 @@ func newMachine(
 	store *Store, fx effects, rnd *rand.Rand, pace Pace, misbehavior Misbehavior, note func(Note),
 ) *machine {
 	return &machine{
-		store: store, fx: fx, rnd: rnd, pace: pace, misbehavior: misbehavior, note: note, holds: map[string]hold{},
+		store: store, fx: fx, rnd: rnd, ids: rand.New(rand.NewPCG(rnd.Uint64(), rnd.Uint64())),
+		pace: pace, misbehavior: misbehavior, note: note, holds: map[string]hold{},
 	}
 }
 
