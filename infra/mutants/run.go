@@ -188,8 +188,13 @@ func (r *runner) run(ctx context.Context, list []*patch) ([]result, error) {
 	return results, nil
 }
 
-// try applies p, runs its tests until one fails, and restores the copy. The error is that of ctx or of the file system.
+// try runs the tests of p until one fails with the patch and not without it. The error is that of ctx or of the file
+// system.
 func (r *runner) try(ctx context.Context, p *patch) (outcome, by string, err error) {
+	files, err := p.mutated(r.root)
+	if err != nil {
+		return "", "", err
+	}
 	for _, t := range p.tests {
 		if err := r.tryUnchanged(ctx, t); err != nil {
 			return "", "", err
@@ -197,11 +202,22 @@ func (r *runner) try(ctx context.Context, p *patch) (outcome, by string, err err
 		if bad := r.fails[t.whole()].among(t); bad != "" {
 			return broken, "fails without the patch: " + bad, nil
 		}
+		output, failed, err := r.runPatched(ctx, files, t)
+		switch {
+		case err != nil:
+			return "", "", err
+		case failed != nil && strings.Contains(output, "[build failed]"):
+			return broken, "the patch does not compile", nil
+		case failed != nil:
+			return noticed, t.failure(output, failed), nil
+		}
 	}
-	files, err := p.mutated(r.root)
-	if err != nil {
-		return "", "", err
-	}
+	return survived, "", nil
+}
+
+// runPatched runs a test with other texts of some files, and restores these. failed is why the test fails, and err is
+// that of ctx or of the file system.
+func (r *runner) runPatched(ctx context.Context, files map[string]string, t test) (output string, failed, err error) {
 	defer func() {
 		for file := range files {
 			text, readErr := os.ReadFile(filepath.Join(r.root, file))
@@ -213,21 +229,14 @@ func (r *runner) try(ctx context.Context, p *patch) (outcome, by string, err err
 	}()
 	for file, text := range files {
 		if err := os.WriteFile(filepath.Join(r.copy, file), []byte(text), 0o644); err != nil {
-			return "", "", err
+			return "", nil, err
 		}
 	}
-	for _, t := range p.tests {
-		output, failed := r.runTest(ctx, t, false)
-		switch {
-		case ctx.Err() != nil:
-			return "", "", context.Cause(ctx)
-		case failed != nil && strings.Contains(output, "[build failed]"):
-			return broken, "the patch does not compile", nil
-		case failed != nil:
-			return noticed, t.failure(output, failed), nil
-		}
+	output, failed = r.runTest(ctx, t, false)
+	if ctx.Err() != nil {
+		return "", nil, context.Cause(ctx)
 	}
-	return survived, "", nil
+	return output, failed, nil
 }
 
 var errTimeout = errors.New("not finished in time")
