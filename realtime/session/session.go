@@ -99,8 +99,9 @@ type session struct {
 	claims       identity.Claims
 	gate         gate.Gate
 	tokenEnd     *time.Timer
-	readMarks    map[string]chat.Micros // read marks that wait for the worker, by conversation
-	watchList    []string               // the watch list that waits for the worker, if hasWatchList
+	sending      map[string]*chat.Message // messages that wait for the worker or are being queued, by id
+	readMarks    map[string]chat.Micros   // read marks that wait for the worker, by conversation
+	watchList    []string                 // the watch list that waits for the worker, if hasWatchList
 	hasWatchList bool
 	timers       []*time.Timer
 	leaving      bool // a goaway was sent or is queued

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -24,6 +25,11 @@ const watchRetry = time.Minute
 // One message at a time is fast enough for the rate limits (a send takes two round trips to Redis), and it keeps the
 // order without any further rule.
 func (s *session) work() {
+	// What is under way when the socket ends gets a little more time, so that its outcome is known.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
+	defer cancel()
+	stop := context.AfterFunc(s.ctx, func() { time.AfterFunc(finishWithin, cancel) })
+	defer stop()
 	retry, due := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer retry.Stop()
 	defer due.Stop()
@@ -32,7 +38,7 @@ func (s *session) work() {
 	for {
 		select {
 		case <-s.ctx.Done():
-			s.finishSends(held)
+			s.finishSends(ctx, held)
 			return
 		case m := <-sends:
 			if wait := reserve(s.ownSends, s.user.sends); wait > 0 {
@@ -40,10 +46,10 @@ func (s *session) work() {
 				due.Reset(wait)
 				continue
 			}
-			s.enqueue(s.ctx, m)
+			s.enqueue(ctx, m)
 		case <-due.C:
 			if held != nil {
-				s.enqueue(s.ctx, held)
+				s.enqueue(ctx, held)
 				held, sends = nil, s.sends
 			}
 		case to := <-s.typingTo:
@@ -60,14 +66,12 @@ func (s *session) work() {
 
 // finishSends sends the messages that were read before the client closed the socket or the connection broke, as far as
 // the rate limits allow: a user who presses Enter and closes the tab expects the message to be sent. Sends of a client
-// that is being closed for an error are dropped.
-func (s *session) finishSends(held *chat.Message) {
+// that is being closed for an error are dropped. ctx ends finishWithin after the socket.
+func (s *session) finishSends(ctx context.Context, held *chat.Message) {
 	var p *problem.Error
 	if errors.As(s.why(), &p) && p.Kind != problem.GoingAway || held != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), finishWithin)
-	defer cancel()
 	for ctx.Err() == nil {
 		select {
 		case m := <-s.sends:
@@ -82,23 +86,65 @@ func (s *session) finishSends(held *chat.Message) {
 	}
 }
 
-// enqueue queues one message in Redis and answers the client. The end of the socket does not interrupt it.
+// enqueue queues one message in Redis and answers the client.
 func (s *session) enqueue(ctx context.Context, m *chat.Message) {
 	defer s.user.release(s, sendSize(m))
+	defer s.doneSending(m)
 	if s.blocks(m.To) {
-		s.refuse(inbox.ErrRecipientUnavailable, m.ID)
+		s.refuseSend(inbox.ErrRecipientUnavailable, m)
 		return
 	}
 	var accepted chat.Micros
 	err := s.lookUp(m.To, func() (err error) {
-		accepted, err = s.deps.Inboxes.Enqueue(context.WithoutCancel(ctx), *m)
+		accepted, err = s.deps.Inboxes.Enqueue(ctx, *m)
 		return err
 	})
 	if err != nil {
-		s.refuse(err, m.ID)
+		s.refuseSend(err, m)
 		return
 	}
 	s.push(wire.Sent{ID: m.ID, AcceptedAt: accepted})
+}
+
+// refuseSend answers a message that was not queued, and counts and logs it. The log has a sample, because the sends of
+// all users fail while Redis does.
+func (s *session) refuseSend(err error, m *chat.Message) {
+	s.counters.SendsRefused.Add(1)
+	p := problem.Of(err)
+	log, level := &s.sessions.refusedLog, slog.LevelInfo
+	if p.Kind == problem.Unavailable || p.Kind == problem.Internal {
+		s.counters.SendsFailed.Add(1)
+		log, level = &s.sessions.failedLog, slog.LevelWarn
+	}
+	if left, ok := log.Allow(); ok {
+		s.log.Log(context.Background(), level, "send refused", "code", p.Code, "message", m.ID, "error", err,
+			"refused", s.counters.SendsRefused.Load(), "not_logged", left)
+	}
+	s.refuse(err, m.ID)
+}
+
+// beginSending records that m waits for the worker. It reports false if the same message waits already, because the
+// client has sent it again before it was answered. The one answer then serves both.
+func (s *session) beginSending(m *chat.Message) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if waiting, ok := s.sending[m.ID]; ok {
+		return *waiting != *m
+	}
+	if s.sending == nil {
+		s.sending = map[string]*chat.Message{}
+	}
+	s.sending[m.ID] = m
+	return true
+}
+
+// doneSending undoes beginSending.
+func (s *session) doneSending(m *chat.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sending[m.ID] == m {
+		delete(s.sending, m.ID)
+	}
 }
 
 // lookUp calls f, which may look up the gate of uid, within the user's budget of unknown uids. If the user does not
