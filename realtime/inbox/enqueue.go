@@ -21,6 +21,8 @@ import (
 // and ErrRecipientUnavailable (according to the recipient's gate, which the same script reads), the errors of Limits,
 // and problem.ErrUnavailable. After the last, the message may be queued nevertheless. Sending it again, unchanged, is
 // harmless: if only the second step has failed, this instance repeats only that step, which adds no second event.
+//
+// With Options.ReplicaWait, Enqueue returns without an error only after a replica has the message too.
 func (boxes *Inboxes) Enqueue(ctx context.Context, m chat.Message) (chat.Micros, error) {
 	m.AcceptedAt = chat.MicrosOf(boxes.opts.Now())
 	event, sent, err := wire.MarshalMessage(m)
@@ -71,16 +73,23 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, e
 	l := boxes.opts.Limits
 	c := boxes.call(enqueueScript, m.To, false, m.From, m.ID, m.Digest(), event, int64(m.At), int64(m.AcceptedAt),
 		flag(boxes.opts.Gates != nil), flag(held != nil), flag(!boxes.senders.hasWritten(m.From, m.To)),
-		l.Messages, l.Bytes, l.PairMessages, l.PairBytes, l.StrangerMessages, l.StrangerBytes)
+		l.Messages, l.Bytes, l.PairMessages, l.PairBytes, l.StrangerMessages, l.StrangerBytes,
+		flag(boxes.opts.ReplicaWait > 0))
 	c.Keys = append(c.Keys, gateKey(m.To))
 	filled, answered := false, false
 	for {
-		v, err := boxes.runScript(ctx, c)
+		v, replicated, err := boxes.runReplicated(ctx, c)
 		if err != nil {
 			return 0, err
 		}
 		r := newReply(v, 2)
 		result := r.str(0)
+		if !replicated && (result == "queued" || result == "again") {
+			// It stays in the inbox, and the sender does not see it as sent. The repeated send waits again.
+			boxes.counters.Unreplicated.Add(1)
+			return 0, problem.ErrUnavailable.WithCause(
+				fmt.Errorf("enqueue: no replica had the message after %v", boxes.opts.ReplicaWait))
+		}
 		switch result {
 		case "queued":
 			boxes.counters.Enqueued.Add(1)

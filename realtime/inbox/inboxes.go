@@ -119,6 +119,11 @@ type Options struct {
 	Archive Archive
 	Limits  Limits
 
+	// ReplicaWait is how long a send waits until a replica of Redis has the message. If none has it by then, the send is
+	// refused for now. 0: a send does not wait, and a failover may lose what was accepted last (DESIGN §2). It must be
+	// shorter than an operation, and every primary must have a replica.
+	ReplicaWait time.Duration
+
 	tuning tuning
 }
 
@@ -190,6 +195,7 @@ func New(rdb redis.UniversalClient, opts Options) *Inboxes {
 type Counters struct {
 	Enqueued      counter.Count // messages accepted
 	Repeated      counter.Count // repeated sends of a waiting message
+	Unreplicated  counter.Count // messages refused for now because no replica had them in time
 	Refused       counter.Count // messages refused, for any reason
 	Full          counter.Count // messages refused because too many wait in the inbox
 	Strangers     counter.Count // messages refused because the recipient has not answered

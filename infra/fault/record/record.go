@@ -51,6 +51,7 @@ const (
 	Withdrawn  Kind = "withdrawn"  // User: what waits from them is being withdrawn
 	Checked    Kind = "checked"    // Name (what was checked), Detail (what was found), Broken: a check that a fault made
 	Wiped      Kind = "wiped"      // Name (the fault): Redis has lost accepted writes since the Fault entry of this name
+	Kept       Kind = "kept"       // what was accepted before must outlive the loss that the next Wiped entry reports
 	History    Kind = "history"    // Conversation, Lines: what the API lists in the end
 )
 

@@ -55,6 +55,9 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 		d.left, d.leftAt = true, i
 	case record.Wiped:
 		j.wiped = append(j.wiped, i)
+		j.kept[i], j.keptAt = j.keptAt, 0
+	case record.Kept:
+		j.keptAt = i
 	case record.Unfinished:
 		j.cutShort = true
 	case record.Erased:
