@@ -89,6 +89,7 @@ type session struct {
 	strikes *rate.Limiter
 
 	// Worker only.
+	workCtx           context.Context // ends finishWithin after the socket
 	ownSends, watches *rate.Limiter
 	watchRefusedUntil time.Time // until when the client knows that it watches too many people
 

@@ -30,6 +30,7 @@ func (s *session) work() {
 	defer cancel()
 	stop := context.AfterFunc(s.ctx, func() { time.AfterFunc(finishWithin, cancel) })
 	defer stop()
+	s.workCtx = ctx
 	retry, due := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer retry.Stop()
 	defer due.Stop()
@@ -38,7 +39,7 @@ func (s *session) work() {
 	for {
 		select {
 		case <-s.ctx.Done():
-			s.finishSends(ctx, held)
+			s.finishSends(held)
 			return
 		case m := <-sends:
 			if wait := reserve(s.ownSends, s.user.sends); wait > 0 {
@@ -46,10 +47,10 @@ func (s *session) work() {
 				due.Reset(wait)
 				continue
 			}
-			s.enqueue(ctx, m)
+			s.enqueue(m)
 		case <-due.C:
 			if held != nil {
-				s.enqueue(ctx, held)
+				s.enqueue(held)
 				held, sends = nil, s.sends
 			}
 		case to := <-s.typingTo:
@@ -66,19 +67,19 @@ func (s *session) work() {
 
 // finishSends sends the messages that were read before the client closed the socket or the connection broke, as far as
 // the rate limits allow: a user who presses Enter and closes the tab expects the message to be sent. Sends of a client
-// that is being closed for an error are dropped. ctx ends finishWithin after the socket.
-func (s *session) finishSends(ctx context.Context, held *chat.Message) {
+// that is being closed for an error are dropped.
+func (s *session) finishSends(held *chat.Message) {
 	var p *problem.Error
 	if errors.As(s.why(), &p) && p.Kind != problem.GoingAway || held != nil {
 		return
 	}
-	for ctx.Err() == nil {
+	for s.workCtx.Err() == nil {
 		select {
 		case m := <-s.sends:
 			if reserve(s.ownSends, s.user.sends) > 0 {
 				return
 			}
-			s.enqueue(ctx, m)
+			s.enqueue(m)
 		default:
 			s.applyReadMarks(nil)
 			return
@@ -87,28 +88,29 @@ func (s *session) finishSends(ctx context.Context, held *chat.Message) {
 }
 
 // enqueue queues one message in Redis and answers the client.
-func (s *session) enqueue(ctx context.Context, m *chat.Message) {
+func (s *session) enqueue(m *chat.Message) {
 	defer s.user.release(s, sendSize(m))
-	defer s.doneSending(m)
 	if s.blocks(m.To) {
 		s.refuseSend(inbox.ErrRecipientUnavailable, m)
 		return
 	}
 	var accepted chat.Micros
 	err := s.lookUp(m.To, func() (err error) {
-		accepted, err = s.deps.Inboxes.Enqueue(ctx, *m)
+		accepted, err = s.deps.Inboxes.Enqueue(s.workCtx, *m)
 		return err
 	})
 	if err != nil {
 		s.refuseSend(err, m)
 		return
 	}
+	s.doneSending(m)
 	s.push(wire.Sent{ID: m.ID, AcceptedAt: accepted})
 }
 
 // refuseSend answers a message that was not queued, and counts and logs it. The log has a sample, because the sends of
 // all users fail while Redis does.
 func (s *session) refuseSend(err error, m *chat.Message) {
+	s.doneSending(m)
 	s.counters.SendsRefused.Add(1)
 	p := problem.Of(err)
 	log, level := &s.sessions.refusedLog, slog.LevelInfo
@@ -138,7 +140,7 @@ func (s *session) beginSending(m *chat.Message) bool {
 	return true
 }
 
-// doneSending undoes beginSending.
+// doneSending undoes beginSending. It must precede the answer, because the client may send the message again at once.
 func (s *session) doneSending(m *chat.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,7 +179,7 @@ func (s *session) lookUp(uid string, f func() error) error {
 // gateOf returns the gate of another user who exists. The error is that of lookUp, or problem.ErrUnavailable.
 func (s *session) gateOf(uid string) (g gate.Gate, err error) {
 	err = s.lookUp(uid, func() (err error) {
-		if g, err = s.deps.Gates.Get(context.WithoutCancel(s.ctx), uid); err == nil && !g.Exists {
+		if g, err = s.deps.Gates.Get(s.workCtx, uid); err == nil && !g.Exists {
 			err = inbox.ErrRecipientUnknown
 		}
 		return err
@@ -271,7 +273,7 @@ func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 		case errors.Is(err, problem.ErrUnavailable):
 			return err
 		case err == nil && !g.Blocks(s.uid):
-			allowed, err = s.deps.Inboxes.HasWritten(context.WithoutCancel(s.ctx), other, s.uid)
+			allowed, err = s.deps.Inboxes.HasWritten(s.workCtx, other, s.uid)
 			if errors.Is(err, problem.ErrUnavailable) {
 				return err
 			}
