@@ -209,7 +209,7 @@ func plan(o runOptions, names string, short bool) ([]runOptions, error) {
 	var runs []runOptions
 	var all []inject.Fault
 	for _, f := range inject.Faults {
-		if f.Name != "none" && !f.Exception {
+		if f.Name != "none" && !f.Exception && !f.Waits {
 			all = append(all, f)
 		}
 	}

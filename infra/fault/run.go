@@ -97,6 +97,7 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 	}
 	for _, f := range o.Faults {
 		testbedOpts.Replica = testbedOpts.Replica || f.Replica
+		testbedOpts.Waits = testbedOpts.Waits || f.Waits
 		if f.Clocks {
 			testbedOpts.ClockStep = 2 * time.Second
 		}

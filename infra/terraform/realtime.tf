@@ -49,6 +49,7 @@ locals {
     REDIS_CA             = local.redis_ca
     REDIS_CLUSTER        = "true"
     REDIS_IAM            = "true"
+    REPLICA_WAIT         = var.redis_wait_for_replica ? "1s" : "0s"
     TOPIC                = google_pubsub_topic.delivery_acks.name
     INTERNAL_CALLERS     = join(",", [module.me.account, module.admin.account])
     INTERNAL_AUDIENCE    = local.run_url

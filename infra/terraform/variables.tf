@@ -111,6 +111,18 @@ variable "redis_node_type" {
   }
 }
 
+variable "redis_wait_for_replica" {
+  description = "Whether a message counts as sent only when a replica of Redis has it too, so that a failover loses nothing that was accepted. Each message takes a round trip between two zones longer, and while a replica is replaced, messages wait on the senders' devices. It needs redis_profile = \"durable\"."
+  type        = bool
+  default     = false
+  nullable    = false
+
+  validation {
+    condition     = !(var.redis_wait_for_replica && var.redis_profile != "durable")
+    error_message = "Without a replica, no message could be sent. Set redis_profile = \"durable\" as well, or leave redis_wait_for_replica unset."
+  }
+}
+
 variable "redis_shards" {
   description = "Number of Redis shards, over which users are distributed. More shards handle more messages per second and hold more waiting messages. It can be changed without downtime."
   type        = number

@@ -81,7 +81,7 @@ type tuning struct{ Keep, Recheck time.Duration }
 
 // Defaults and fixed limits; see DESIGN §5.
 const (
-	timeout = 3 * time.Second  // of one operation
+	timeout = 10 * time.Second // of one operation
 	expire  = 24 * time.Hour   // of a gate in Redis
 	unknown = 30 * time.Second // of the gate of an unknown user in Redis, because the document may still be created
 	keep    = 3 * time.Second  // of a gate in this process

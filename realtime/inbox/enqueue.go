@@ -20,7 +20,9 @@ import (
 // reached (except SendsPerMinute), and one with other content gets ErrIDReused. Other errors are ErrRecipientUnknown
 // and ErrRecipientUnavailable (according to the recipient's gate, which the same script reads), the errors of Limits,
 // and problem.ErrUnavailable. After the last, the message may be queued nevertheless. Sending it again, unchanged, is
-// harmless.
+// harmless: if only the second step has failed, this instance repeats only that step, which adds no second event.
+//
+// With Options.ReplicaWait, Enqueue returns without an error only after a replica has the message too.
 func (boxes *Inboxes) Enqueue(ctx context.Context, m chat.Message) (chat.Micros, error) {
 	m.AcceptedAt = chat.MicrosOf(boxes.opts.Now())
 	event, sent, err := wire.MarshalMessage(m)
@@ -32,14 +34,16 @@ func (boxes *Inboxes) Enqueue(ctx context.Context, m chat.Message) (chat.Micros,
 		boxes.counters.TooFast.Add(1)
 		return 0, ErrRateLimited.WithRetry(wait)
 	}
-	held, done, err := boxes.checkSender(ctx, s, m, len(event))
-	if err != nil {
-		return 0, err
-	}
-	defer done()
-	accepted, err := boxes.enqueueForRecipient(ctx, m, event, held)
-	if err != nil {
-		return 0, err
+	accepted, queued := boxes.senders.queuedAt(m)
+	if !queued {
+		held, done, err := boxes.checkSender(ctx, s, m, len(event))
+		if err != nil {
+			return 0, err
+		}
+		defer done()
+		if accepted, err = boxes.enqueueForRecipient(ctx, m, event, held); err != nil {
+			return 0, err
+		}
 	}
 	if accepted != m.AcceptedAt { // the time of the first send
 		m.AcceptedAt = accepted
@@ -47,11 +51,16 @@ func (boxes *Inboxes) Enqueue(ctx context.Context, m chat.Message) (chat.Micros,
 			return 0, fmt.Errorf("encode message %s: %w", m.ID, err)
 		}
 	}
-	// A repeated send also appends the event, because the first send may have failed before this point.
+	// A repeated send comes here as well, because the first send may have failed before this point. The script knows
+	// whether it has appended the event.
 	first := flag(!boxes.senders.hasWritten(m.From, m.To))
 	note := fmt.Sprintf("%s/%s %s %d %d", m.To, m.ID, first, len(event), int64(accepted))
 	if err := boxes.append(ctx, []encoded{{m.From, wire.EventSent, sent, note}})[0]; err != nil {
+		boxes.senders.rememberQueued(m, accepted)
 		return 0, err
+	}
+	if queued {
+		boxes.senders.forgetQueued(m)
 	}
 	boxes.senders.learn(m.From, m.To)
 	return accepted, nil
@@ -64,16 +73,23 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, e
 	l := boxes.opts.Limits
 	c := boxes.call(enqueueScript, m.To, false, m.From, m.ID, m.Digest(), event, int64(m.At), int64(m.AcceptedAt),
 		flag(boxes.opts.Gates != nil), flag(held != nil), flag(!boxes.senders.hasWritten(m.From, m.To)),
-		l.Messages, l.Bytes, l.PairMessages, l.PairBytes, l.StrangerMessages, l.StrangerBytes)
+		l.Messages, l.Bytes, l.PairMessages, l.PairBytes, l.StrangerMessages, l.StrangerBytes,
+		flag(boxes.opts.ReplicaWait > 0))
 	c.Keys = append(c.Keys, gateKey(m.To))
 	filled, answered := false, false
 	for {
-		v, err := boxes.runScript(ctx, c)
+		v, replicated, err := boxes.runReplicated(ctx, c)
 		if err != nil {
 			return 0, err
 		}
 		r := newReply(v, 2)
 		result := r.str(0)
+		if !replicated && (result == "queued" || result == "again") {
+			// It stays in the inbox, and the sender does not see it as sent. The repeated send waits again.
+			boxes.counters.Unreplicated.Add(1)
+			return 0, problem.ErrUnavailable.WithCause(
+				fmt.Errorf("enqueue: no replica had the message after %v", boxes.opts.ReplicaWait))
+		}
 		switch result {
 		case "queued":
 			boxes.counters.Enqueued.Add(1)
@@ -137,6 +153,10 @@ type Entry struct {
 	UID   string
 	Type  string // wire.EventDelivered, …; never wire.EventMessage, which only Enqueue writes
 	Event any    // encoded as JSON; has its own "type" field
+
+	// Again says that an earlier append of exactly this entry may have succeeded although it returned an error. It is
+	// needed for events without messages. Of all others, the account of the sender tells it.
+	Again bool
 }
 
 // encoded is an Entry as the script takes it.
@@ -145,6 +165,9 @@ type encoded struct {
 	event     []byte
 	note      string // what the event changes in the totals of uid; see lua/append.lua
 }
+
+// noteAgain is the note of an event without messages that may have been appended before.
+const noteAgain = "again"
 
 // note returns what the event changes in the totals of the user who gets it.
 func (e Entry) note() string {
@@ -158,6 +181,9 @@ func (e Entry) note() string {
 	}
 	to, err := chat.Other(conversation, e.UID)
 	if err != nil || len(refs) == 0 {
+		if e.Again {
+			return noteAgain
+		}
 		return ""
 	}
 	var b strings.Builder
@@ -169,9 +195,9 @@ func (e Entry) note() string {
 }
 
 // Append adds events to inboxes in one round trip (one per node of a cluster), in the given order for each uid. The
-// result has an error or nil for each entry. A repeated append repeats the event, which clients tolerate. Messages and
-// their sent events are added by Enqueue instead. Delivered and refused events also take their messages out of the
-// totals of the sender. Append also works while Redis is above its memory limit, because receipts allow it to drain.
+// result has an error or nil for each entry. A repeated append with an equal event adds nothing if the event still is
+// among the newest of the inbox; see Entry.Again. Messages and their sent events are added by Enqueue instead. Delivered
+// and refused events also take their messages out of the totals of the sender. Append also works while Redis is above its memory limit, because receipts allow it to drain.
 func (boxes *Inboxes) Append(ctx context.Context, entries []Entry) []error {
 	errs := make([]error, len(entries))
 	list := make([]encoded, 0, len(entries))
@@ -212,7 +238,7 @@ func (boxes *Inboxes) append(ctx context.Context, entries []encoded) []error {
 	}
 	values, failed := boxes.runScripts(ctx, calls)
 	for i, uid := range uids {
-		r := newReply(values[i], 5)
+		r := newReply(values[i], 6)
 		if failed[i] == nil && r.err != nil {
 			failed[i] = r.failure()
 		}
@@ -222,7 +248,9 @@ func (boxes *Inboxes) append(ctx context.Context, entries []encoded) []error {
 		if failed[i] != nil {
 			continue
 		}
-		boxes.counters.Appended.Add(int64(len(indexes[uid])))
+		known := r.int(5)
+		boxes.counters.Appended.Add(int64(len(indexes[uid])) - known)
+		boxes.counters.AppendedAgain.Add(known)
 		if shed := r.int(0); shed > 0 {
 			boxes.counters.Shed.Add(shed)
 			if boxes.shedLog.Allow() { // one account could fill the log

@@ -6,6 +6,9 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/script"
 )
 
+// Timeout is the limit of one operation.
+const Timeout = timeout
+
 // Tuning holds the limits that tests change.
 type Tuning = tuning
 

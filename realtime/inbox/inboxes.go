@@ -43,7 +43,10 @@ var (
 
 // Defaults and fixed limits; see DESIGN §5.
 const (
-	timeout = 3 * time.Second // of one operation
+	// Limit of one operation. Redis may take some seconds to answer, for example while it rewrites its append-only file
+	// or moves to another machine, and an operation that is given up was often carried out. A new connection needs two
+	// answers.
+	timeout = 10 * time.Second
 
 	keepEvents = 100                 // newest events that are kept, for resuming
 	keepFor    = time.Hour           // age up to which events are kept, …
@@ -116,6 +119,11 @@ type Options struct {
 	Archive Archive
 	Limits  Limits
 
+	// ReplicaWait is how long a send waits until a replica of Redis has the message. If none has it by then, the send is
+	// refused for now. 0: a send does not wait, and a failover may lose what was accepted last (DESIGN §2). It must be
+	// shorter than an operation, and every primary must have a replica.
+	ReplicaWait time.Duration
+
 	tuning tuning
 }
 
@@ -187,6 +195,7 @@ func New(rdb redis.UniversalClient, opts Options) *Inboxes {
 type Counters struct {
 	Enqueued      counter.Count // messages accepted
 	Repeated      counter.Count // repeated sends of a waiting message
+	Unreplicated  counter.Count // messages refused for now because no replica had them in time
 	Refused       counter.Count // messages refused, for any reason
 	Full          counter.Count // messages refused because too many wait in the inbox
 	Strangers     counter.Count // messages refused because the recipient has not answered
@@ -197,6 +206,7 @@ type Counters struct {
 	Withdrawn     counter.Count // waiting messages removed, and refused to their senders
 	Healed        counter.Count // messages that a sender's totals counted, and that did not wait
 	Appended      counter.Count // events other than messages
+	AppendedAgain counter.Count // repeated appends that found their event in the inbox
 	Shed          counter.Count // receipts that a full inbox did not store
 	PoisonEntries counter.Count // unreadable stream entries, skipped
 	PoisonWakes   counter.Count // unreadable wakes, skipped
@@ -216,14 +226,15 @@ func (boxes *Inboxes) Limits() Limits { return boxes.opts.Limits }
 func (boxes *Inboxes) Counters() *Counters { return &boxes.counters }
 
 // Tune sets the options of a Redis client that this package needs, if they are unset, and returns o. Contexts bound
-// every operation. Timeouts are short, because operations may be repeated. New connections spend no round trips on
+// every operation. The client itself repeats none for lack of an answer, because its timeouts are not shorter than those
+// of the contexts: Redis would do the work again while it is slow already. New connections spend no round trips on
 // identifying the client.
 func Tune(o *redis.UniversalOptions) *redis.UniversalOptions {
 	o.ContextTimeoutEnabled = true
 	o.DisableIdentity = true
 	o.DialTimeout = cmp.Or(o.DialTimeout, 2*time.Second)
-	o.ReadTimeout = cmp.Or(o.ReadTimeout, 2*time.Second)
-	o.WriteTimeout = cmp.Or(o.WriteTimeout, 2*time.Second)
+	o.ReadTimeout = cmp.Or(o.ReadTimeout, timeout)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, timeout)
 	o.PoolSize = cmp.Or(o.PoolSize, 32)
 	// The default is 5 attempts, 100 ms apart, which is longer than an operation should wait.
 	o.DialerRetries = cmp.Or(o.DialerRetries, 2)

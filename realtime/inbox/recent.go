@@ -35,6 +35,21 @@ func (r *recent[K, V]) clear() {
 	r.now, r.before = map[K]V{}, nil
 }
 
+// empty reports whether nothing is remembered.
+func (r *recent[K, V]) empty() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.now)+len(r.before) == 0
+}
+
+// remove forgets the value of k.
+func (r *recent[K, V]) remove(k K) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.now, k)
+	delete(r.before, k)
+}
+
 // getOrAdd returns the value of k, or sets it to what add returns.
 func (r *recent[K, V]) getOrAdd(k K, add func() V) V {
 	r.mu.Lock()

@@ -95,6 +95,22 @@ func (boxes *Inboxes) runScript(ctx context.Context, c script.Call) (any, error)
 	return v, nil
 }
 
+// runReplicated runs one script. With Options.ReplicaWait it waits for a replica, and reports whether one has what the
+// script wrote; otherwise it reports true.
+func (boxes *Inboxes) runReplicated(ctx context.Context, c script.Call) (v any, replicated bool, err error) {
+	if boxes.opts.ReplicaWait <= 0 {
+		v, err = boxes.runScript(ctx, c)
+		return v, true, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	v, replicas, err := c.RunAndWait(ctx, boxes.rdb, boxes.opts.ReplicaWait)
+	if err != nil {
+		return nil, false, boxes.classifyError(err)
+	}
+	return v, replicas > 0, nil
+}
+
 // runAll runs scripts in one pipeline.
 func (boxes *Inboxes) runScripts(ctx context.Context, calls []script.Call) ([]any, []error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)

@@ -15,12 +15,15 @@ const (
 	maxSenders = 4_000  // senders whose totals are remembered
 	maxPairs   = 50_000 // pairs of users of whom the first has written to the second
 	maxAnswers = 10_000 // answers of the archive
+	maxQueued  = 10_000 // messages that were queued, and whose sent event may be missing
 
 	refreshEvery   = time.Second // see Tuning
 	healEvery      = time.Minute
 	askEvery       = time.Minute
 	asksPerMinute  = 60  // questions to the archive because of one user
 	fieldsPerQuery = 500 // messages that one command or script checks
+
+	queuedFor = 30 * time.Second // how long a queued message is remembered; a client repeats a send after seconds
 )
 
 // senders is what an instance remembers of users who send. All of it may be forgotten at any time: Redis and the
@@ -30,6 +33,13 @@ type senders struct {
 	totals  *recent[string, *sender]
 	wrote   *recent[uint64, struct{}] // hashes of pairs: the first has written to the second
 	answers *recent[uint64, answer]   // of the archive, by the hash of the sorted pair
+	queued  *recent[string, queued]   // messages that wait, and whose sent event may be missing; see queuedKey
+}
+
+// queued is a message that an inbox has and whose sent event may be missing.
+type queued struct {
+	acceptedAt chat.Micros
+	until      time.Time // when it is forgotten
 }
 
 // answer is an answer of the archive about a sorted pair of users.
@@ -40,8 +50,29 @@ type answer struct {
 
 func newSenders() *senders {
 	return &senders{maphash.MakeSeed(), newRecent[string, *sender](maxSenders),
-		newRecent[uint64, struct{}](maxPairs), newRecent[uint64, answer](maxAnswers)}
+		newRecent[uint64, struct{}](maxPairs), newRecent[uint64, answer](maxAnswers),
+		newRecent[string, queued](maxQueued)}
 }
+
+// queuedKey identifies a message and its content.
+func queuedKey(m chat.Message) string { return m.From + "/" + m.To + "/" + m.ID + "/" + m.Digest() }
+
+// rememberQueued records that the message is in its recipient's inbox, so that a repeated send only adds the sent event.
+func (s *senders) rememberQueued(m chat.Message, acceptedAt chat.Micros) {
+	s.queued.put(queuedKey(m), queued{acceptedAt, time.Now().Add(queuedFor)})
+}
+
+// queuedAt returns when the message was accepted, if rememberQueued has recorded it lately.
+func (s *senders) queuedAt(m chat.Message) (acceptedAt chat.Micros, ok bool) {
+	if s.queued.empty() {
+		return 0, false
+	}
+	q, ok := s.queued.get(queuedKey(m))
+	return q.acceptedAt, ok && time.Now().Before(q.until)
+}
+
+// forgetQueued forgets the message: its sent event is appended.
+func (s *senders) forgetQueued(m chat.Message) { s.queued.remove(queuedKey(m)) }
 
 // of returns what is known about a user.
 func (s *senders) of(uid string) *sender {
@@ -56,8 +87,11 @@ func (s *senders) pair(from, to string) uint64 {
 // learn records that from has written to to.
 func (s *senders) learn(from, to string) { s.wrote.put(s.pair(from, to), struct{}{}) }
 
-// forget forgets who has written to whom, so that it is recorded again after Redis has lost it.
-func (s *senders) forget() { s.wrote.clear() }
+// forget forgets who has written to whom, and which messages are queued, because Redis may have lost it.
+func (s *senders) forget() {
+	s.wrote.clear()
+	s.queued.clear()
+}
 
 func (s *senders) hasWritten(from, to string) bool {
 	_, ok := s.wrote.get(s.pair(from, to))

@@ -148,7 +148,7 @@ func (boxes *Inboxes) withdrawBatch(ctx context.Context, w Withdrawal, from stri
 		return Withdrawn{}, err
 	}
 	if state != senderGone {
-		refused := Entry{from, wire.EventRefused, wire.RefusedEvent{Type: wire.EventRefused,
+		refused := Entry{UID: from, Type: wire.EventRefused, Event: wire.RefusedEvent{Type: wire.EventRefused,
 			Conversation: chat.ConversationID(from, w.UID), Messages: refs, Code: w.Reason.Code, Message: w.Reason.Message}}
 		if err := boxes.Append(ctx, []Entry{refused})[0]; err != nil {
 			return Withdrawn{}, err

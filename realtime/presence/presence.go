@@ -55,7 +55,7 @@ type tuning struct{ Timeout, Expire, Renew, Linger time.Duration }
 
 // Defaults and fixed limits; see DESIGN §5.
 const (
-	timeout  = 3 * time.Second     // of one operation
+	timeout  = 10 * time.Second    // of one operation
 	expire   = 90 * time.Second    // of a lease
 	renew    = 30 * time.Second    // interval of renewals, before jitter
 	linger   = 5 * time.Second     // time for which watchers still see a user who left, so that they see no reconnect

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,6 +59,13 @@ func (p *Pair) WaitForReplica() {
 func (p *Pair) CutReplica() {
 	p.t.Helper()
 	must(p.t, p.do(p.replica, "REPLICAOF", "NO", "ONE"))
+}
+
+// PauseReplica makes the replica process nothing until resume is called. It stays connected.
+func (p *Pair) PauseReplica() (resume func()) {
+	p.t.Helper()
+	must(p.t, p.replica.signal(syscall.SIGSTOP))
+	return sync.OnceFunc(func() { must(p.t, p.replica.signal(syscall.SIGCONT)) })
 }
 
 // Failover makes clients dial the replica, and kills the primary. Call CutReplica first.

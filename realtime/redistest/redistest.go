@@ -43,6 +43,7 @@ type Server struct {
 	path string
 	dir  string
 	args []string
+	pid  int
 	end  chan struct{} // closed by Stop
 	done chan struct{} // closed when the process has ended
 }
@@ -262,6 +263,9 @@ func (s *Server) launch() error {
 		runtime.LockOSThread()
 		defer close(s.done)
 		err := cmd.Start()
+		if err == nil {
+			s.pid = cmd.Process.Pid
+		}
 		started <- err
 		if err != nil {
 			return
@@ -298,6 +302,9 @@ func (s *Server) launch() error {
 		}
 	}
 }
+
+// signal sends a signal to the process.
+func (s *Server) signal(sig syscall.Signal) error { return syscall.Kill(s.pid, sig) }
 
 // Kill kills the process, like kill -9.
 func (s *Server) Kill() {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -43,6 +44,51 @@ func (c Call) Run(ctx context.Context, rdb redis.UniversalClient) (any, error) {
 		return nil, nil
 	}
 	return v, err
+}
+
+// attempts limits how often RunAndWait sends a script: once for its hash, once for its text, and once after its keys
+// have moved to another node.
+const attempts = 3
+
+// RunAndWait runs one script, and then waits on the same connection until one replica of the node has all that the
+// script wrote, at most for the given time. replicas is the number of replicas that have it. A script that finds its
+// work done must write something nevertheless, because Redis waits for the writes of the connection only. RunAndWait
+// takes one round trip more than the replication, except for the first time on a server.
+func (c Call) RunAndWait(ctx context.Context, rdb redis.UniversalClient, within time.Duration) (
+	v any, replicas int, err error) {
+
+	byHash := true
+	for range attempts {
+		node := redis.Cmdable(rdb)
+		cluster, isCluster := rdb.(*redis.ClusterClient)
+		if isCluster {
+			if node, err = cluster.MasterForKey(ctx, c.Keys[0]); err != nil {
+				return nil, 0, err
+			}
+		}
+		pipe := node.Pipeline() // of one node: its commands share a connection
+		var run *redis.Cmd
+		if byHash {
+			run = c.Script.EvalSha(ctx, pipe, c.Keys, c.Args...)
+		} else {
+			run = c.Script.Eval(ctx, pipe, c.Keys, c.Args...)
+		}
+		wait := pipe.Do(ctx, "WAIT", 1, within.Milliseconds())
+		_, _ = pipe.Exec(ctx) // each command has its own error
+		v, err = run.Result()
+		switch {
+		case err == nil:
+			replicas, err = wait.Int()
+			return v, replicas, err
+		case redis.HasErrorPrefix(err, "NOSCRIPT"):
+			byHash = false
+		case isCluster && redis.HasErrorPrefix(err, "MOVED"):
+			cluster.ReloadState(ctx)
+		default:
+			return nil, 0, err
+		}
+	}
+	return nil, 0, err
 }
 
 // RunAll runs scripts in one pipeline. It takes one round trip (one per node of a cluster), except for the first time

@@ -11,6 +11,9 @@ type Counters struct {
 
 	Sends         counter.Count // send frames handled
 	Refused       counter.Count // frames answered with an error
+	SendsRefused  counter.Count // of these, messages that were not queued
+	SendsFailed   counter.Count // of these, messages refused because Redis or the server failed
+	SendsRepeated counter.Count // send frames dropped because the same message waits on the socket
 	Events        counter.Count // event frames queued for sockets
 	Hints         counter.Count // typing and presence frames queued for sockets
 	HintsDropped  counter.Count // hints dropped because a queue was full or Redis was unavailable

@@ -198,6 +198,10 @@ func (s *session) handleSend(f wire.ClientFrame) error {
 		s.refuse(err, f.ID)
 		return nil
 	}
+	if !s.beginSending(m) {
+		s.counters.SendsRepeated.Add(1)
+		return nil
+	}
 	if s.user.reserve(s, sendSize(m)) {
 		select {
 		case s.sends <- m:

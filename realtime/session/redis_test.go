@@ -230,7 +230,7 @@ func TestRedisIsSlow(t *testing.T) {
 func TestRedisIsTooSlow(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
-		in.Redis.Slow(10 * time.Second)
+		in.Redis.Slow(15 * time.Second)
 		m := servertest.Message(bob, "x")
 		a.Send(m)
 		if e := a.Refused("unavailable"); e.ID != m.ID || e.RetryAfterMS <= 0 {

@@ -92,6 +92,7 @@ type session struct {
 	strikes *rate.Limiter
 
 	// Worker only.
+	workCtx           context.Context // ends finishWithin after the socket
 	ownSends, watches *rate.Limiter
 	watchRefusedUntil time.Time // until when the client knows that it watches too many people
 
@@ -102,8 +103,9 @@ type session struct {
 	claims       identity.Claims
 	gate         gate.Gate
 	tokenEnd     *time.Timer
-	readMarks    map[string]chat.Micros // read marks that wait for the worker, by conversation
-	watchList    []string               // the watch list that waits for the worker, if hasWatchList
+	sending      map[string]*chat.Message // messages that wait for the worker or are being queued, by id
+	readMarks    map[string]chat.Micros   // read marks that wait for the worker, by conversation
+	watchList    []string                 // the watch list that waits for the worker, if hasWatchList
 	hasWatchList bool
 	timers       []*time.Timer
 	leaving      bool // a goaway was sent or is queued

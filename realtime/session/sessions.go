@@ -39,6 +39,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/logging"
 	"github.com/phoenixchat/phoenixchat/realtime/presence"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
@@ -95,6 +96,8 @@ type Deps struct {
 type Sessions struct {
 	deps     Deps // immutable
 	counters Counters
+
+	failedLog, refusedLog logging.Sampler // of log entries about sends; failed: because Redis or the server failed
 
 	mu       sync.Mutex
 	open     map[*session]struct{}

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -25,6 +26,12 @@ const watchRetry = time.Minute
 // One message at a time is fast enough for the rate limits (a send takes two round trips to Redis), and it keeps the
 // order without any further rule.
 func (s *session) work() {
+	// What is under way when the socket ends gets a little more time, so that its outcome is known.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
+	defer cancel()
+	stop := context.AfterFunc(s.ctx, func() { time.AfterFunc(finishWithin, cancel) })
+	defer stop()
+	s.workCtx = ctx
 	retry, due := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer retry.Stop()
 	defer due.Stop()
@@ -41,10 +48,10 @@ func (s *session) work() {
 				due.Reset(wait)
 				continue
 			}
-			s.enqueue(s.ctx, m)
+			s.enqueue(m)
 		case <-due.C:
 			if held != nil {
-				s.enqueue(s.ctx, held)
+				s.enqueue(held)
 				held, sends = nil, s.sends
 			}
 		case to := <-s.typingTo:
@@ -67,15 +74,13 @@ func (s *session) finishSends(held *chat.Message) {
 	if errors.As(s.why(), &p) && p.Kind != problem.GoingAway || held != nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), finishWithin)
-	defer cancel()
-	for ctx.Err() == nil {
+	for s.workCtx.Err() == nil {
 		select {
 		case m := <-s.sends:
 			if reserve(s.ownSends, s.user.sends) > 0 {
 				return
 			}
-			s.enqueue(ctx, m)
+			s.enqueue(m)
 		default:
 			s.applyReadMarks(nil)
 			return
@@ -83,23 +88,66 @@ func (s *session) finishSends(held *chat.Message) {
 	}
 }
 
-// enqueue queues one message in Redis and answers the client. The end of the socket does not interrupt it.
-func (s *session) enqueue(ctx context.Context, m *chat.Message) {
+// enqueue queues one message in Redis and answers the client.
+func (s *session) enqueue(m *chat.Message) {
 	defer s.user.release(s, sendSize(m))
 	if s.blocks(m.To) {
-		s.refuse(inbox.ErrRecipientUnavailable, m.ID)
+		s.refuseSend(inbox.ErrRecipientUnavailable, m)
 		return
 	}
 	var accepted chat.Micros
 	err := s.lookUp(m.To, func() (err error) {
-		accepted, err = s.deps.Inboxes.Enqueue(context.WithoutCancel(ctx), *m)
+		accepted, err = s.deps.Inboxes.Enqueue(s.workCtx, *m)
 		return err
 	})
 	if err != nil {
-		s.refuse(err, m.ID)
+		s.refuseSend(err, m)
 		return
 	}
+	s.doneSending(m)
 	s.push(wire.Sent{ID: m.ID, AcceptedAt: accepted})
+}
+
+// refuseSend answers a message that was not queued, and counts and logs it. The log has a sample, because the sends of
+// all users fail while Redis does.
+func (s *session) refuseSend(err error, m *chat.Message) {
+	s.doneSending(m)
+	s.counters.SendsRefused.Add(1)
+	p := problem.Of(err)
+	log, level := &s.sessions.refusedLog, slog.LevelInfo
+	if p.Kind == problem.Unavailable || p.Kind == problem.Internal {
+		s.counters.SendsFailed.Add(1)
+		log, level = &s.sessions.failedLog, slog.LevelWarn
+	}
+	if left, ok := log.Allow(); ok {
+		s.log.Log(context.Background(), level, "send refused", "code", p.Code, "message", m.ID, "error", err,
+			"refused", s.counters.SendsRefused.Load(), "not_logged", left)
+	}
+	s.refuse(err, m.ID)
+}
+
+// beginSending records that m waits for the worker. It reports false if the same message waits already, because the
+// client has sent it again before it was answered. The one answer then serves both.
+func (s *session) beginSending(m *chat.Message) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if waiting, ok := s.sending[m.ID]; ok {
+		return *waiting != *m
+	}
+	if s.sending == nil {
+		s.sending = map[string]*chat.Message{}
+	}
+	s.sending[m.ID] = m
+	return true
+}
+
+// doneSending undoes beginSending. It must precede the answer, because the client may send the message again at once.
+func (s *session) doneSending(m *chat.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sending[m.ID] == m {
+		delete(s.sending, m.ID)
+	}
 }
 
 // lookUp calls f, which may look up the gate of uid, within the user's budget of unknown uids. If the user does not
@@ -132,7 +180,7 @@ func (s *session) lookUp(uid string, f func() error) error {
 // gateOf returns the gate of another user who exists. The error is that of lookUp, or problem.ErrUnavailable.
 func (s *session) gateOf(uid string) (g gate.Gate, err error) {
 	err = s.lookUp(uid, func() (err error) {
-		if g, err = s.deps.Gates.Get(context.WithoutCancel(s.ctx), uid); err == nil && !g.Exists {
+		if g, err = s.deps.Gates.Get(s.workCtx, uid); err == nil && !g.Exists {
 			err = inbox.ErrRecipientUnknown
 		}
 		return err
@@ -227,7 +275,7 @@ func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 		case errors.Is(err, problem.ErrUnavailable):
 			return err
 		case err == nil && !g.Blocks(s.uid):
-			allowed, err = s.deps.Inboxes.HasWritten(context.WithoutCancel(s.ctx), other, s.uid)
+			allowed, err = s.deps.Inboxes.HasWritten(s.workCtx, other, s.uid)
 			if errors.Is(err, problem.ErrUnavailable) {
 				return err
 			}

@@ -55,7 +55,7 @@ func (s *Settler) refuseMessages(ctx context.Context, uid string, u inbox.Unsett
 			s.opts.Log.Error("skipped a waiting event that is not a message", "uid", uid, "error", err)
 			continue
 		}
-		senders.add(m)
+		senders.add(e.ID, m)
 		settlement.Messages = append(settlement.Messages, inbox.SettledMessage{ID: e.ID, From: m.From, MessageID: m.ID})
 	}
 	reason := inbox.ErrRecipientUnknown

@@ -51,12 +51,17 @@ func (p *pubMessages) add(size int) *pubMessage {
 }
 
 // publish puts the messages and read marks of all items into as few Pub/Sub messages as possible, publishes these, and
-// waits for their confirmation. Each item then keeps the contiguous prefix of its list that is confirmed.
+// waits for their confirmation. Each item then keeps the contiguous prefix of its list that is confirmed. Messages that
+// an earlier flush has published are not published again.
 func (s *Settler) publish(ctx context.Context, items []*item) {
 	pubs := &pubMessages{maxMessages: s.opts.maxMessages, maxBytes: s.opts.maxBytes}
 	for _, it := range items {
 		if it.err == nil {
-			for _, d := range it.delivered {
+			for i, d := range it.delivered {
+				if _, ok := it.progress.publishedAt(it.messages[i].ID); ok {
+					it.pubs = append(it.pubs, nil)
+					continue
+				}
 				pub := pubs.add(encodedSize(d))
 				pub.Delivered = append(pub.Delivered, d)
 				it.pubs = append(it.pubs, pub)
@@ -70,13 +75,33 @@ func (s *Settler) publish(ctx context.Context, items []*item) {
 	s.publishAll(ctx, pubs.list)
 	for _, it := range items {
 		for k, pub := range it.pubs {
-			if pub.err != nil {
+			if pub != nil && pub.err != nil {
+				it.keepConfirmed(k)
 				it.cut(k, fmt.Errorf("settle: publish acks: %w", pub.err))
 				break
 			}
 		}
 	}
 	s.confirmReadMarks(pubs)
+}
+
+// keepConfirmed records which messages behind the first k, whose confirmation is missing, are confirmed nevertheless.
+func (it *item) keepConfirmed(k int) {
+	for i, pub := range it.pubs[k:] {
+		if pub != nil && pub.err == nil {
+			it.keepProgress().published[it.messages[k+i].ID] = it.delivered[k+i].DeliveredAt
+		}
+	}
+}
+
+// firstPub returns the Pub/Sub message of the first message of the list that is not published yet, or nil.
+func (it *item) firstPub() *pubMessage {
+	for _, pub := range it.pubs {
+		if pub != nil {
+			return pub
+		}
+	}
+	return nil
 }
 
 // cut keeps the first k messages of the list. If k is 0, the item fails with err.

@@ -1,8 +1,8 @@
 package settle
 
 import (
-	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -20,6 +20,9 @@ type readMark struct {
 	at        chat.Micros // newest mark
 	after     inbox.ID    // acks up to here come first
 	published chat.Micros // newest mark that Pub/Sub has confirmed
+
+	// Newest read events that were appended to the inboxes of the members, and those of which this is not confirmed.
+	appended, tried [2]chat.Micros
 }
 
 // queueReadMark queues r behind the acks so far. It returns false if too many marks wait. s.mu is held.
@@ -56,7 +59,7 @@ func (s *Settler) addReadMarks(pubs *pubMessages, it *item) {
 			switch {
 			case it.err != nil || m.after.After(it.to):
 				continue // this flush does not settle the acks
-			case len(it.pubs) > 0 && it.pubs[0] != pubs.withRoom(size):
+			case it.firstPub() != nil && it.firstPub() != pubs.withRoom(size):
 				continue // the mark does not fit, or the messages do not share one Pub/Sub message
 			}
 		}
@@ -81,15 +84,16 @@ func (s *Settler) confirmReadMarks(pubs *pubMessages) {
 }
 
 // appendReadMarks appends the published read marks whose acks are settled to the inboxes of both users. If one of the
-// two appends fails, a later flush repeats both.
+// two appends fails, a later flush repeats that one.
 func (s *Settler) appendReadMarks(ctx context.Context, items []*item) {
-	type appended struct {
+	type target struct {
 		it           *item
 		m            *readMark
+		member       int
 		conversation string
 		at           chat.Micros
 	}
-	var marks []appended
+	var targets []target // of the entries
 	var entries []inbox.Entry
 	s.mu.Lock()
 	for _, it := range items {
@@ -98,10 +102,14 @@ func (s *Settler) appendReadMarks(ctx context.Context, items []*item) {
 			if m.published != m.at || (m.after.After(it.state.settled) && !it.state.stale) {
 				continue
 			}
-			marks = append(marks, appended{it, m, conversation, m.at})
-			for _, uid := range m.members {
+			for i, uid := range m.members {
+				if m.appended[i] == m.at {
+					continue
+				}
+				targets = append(targets, target{it, m, i, conversation, m.at})
 				entries = append(entries, inbox.Entry{UID: uid, Type: wire.EventRead, Event: wire.ReadEvent{
-					Type: wire.EventRead, Conversation: conversation, By: it.state.uid, At: m.at}})
+					Type: wire.EventRead, Conversation: conversation, By: it.state.uid, At: m.at},
+					Again: m.tried[i] == m.at})
 			}
 		}
 	}
@@ -112,9 +120,14 @@ func (s *Settler) appendReadMarks(ctx context.Context, items []*item) {
 	errs := s.inboxes.Append(ctx, entries)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, a := range marks {
-		if err := cmp.Or(errs[2*i], errs[2*i+1]); err != nil {
-			a.it.err = err
+	for i, a := range targets {
+		if errs[i] != nil {
+			a.it.err = fmt.Errorf("settle: append read event: %w", errs[i])
+			a.m.tried[a.member] = a.at
+			continue
+		}
+		a.m.appended[a.member] = a.at
+		if a.m.appended[1-a.member] != a.at {
 			continue
 		}
 		s.counters.Reads.Add(1)

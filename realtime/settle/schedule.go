@@ -150,11 +150,14 @@ func (s *Settler) release(items []*item) {
 	defer s.mu.Unlock()
 	s.flushes--
 	now := time.Now()
+	failed := 0
+	var failure error
 	for _, it := range items {
 		st := it.state
 		st.inFlight = false
 		if it.err != nil {
 			s.counters.Failed.Add(1)
+			failed, failure = failed+1, it.err
 			st.failures++
 			st.retryAt = now.Add(s.backoff(st.failures))
 		} else {
@@ -169,6 +172,12 @@ func (s *Settler) release(items []*item) {
 		}
 		delete(s.dirty, st)
 		st.deleteIfUnused()
+	}
+	if failed > 0 {
+		if left, ok := s.failedLog.Allow(); ok {
+			s.opts.Log.Warn("settling failed and will be retried", "error", failure, "users", failed,
+				"failed", s.counters.Failed.Load(), "not_logged", left)
+		}
 	}
 	s.wakeRun()
 }

@@ -2,8 +2,8 @@
 //
 // For every user, it collects the messages between the newest settled event and the newest acknowledged one. It
 // publishes them, waits for the confirmation, reports them to their senders with delivered events, and only then lets
-// the inbox drop them. A crash between any two of these steps repeats work and loses nothing. All users of an instance
-// share the Pub/Sub messages of a flush.
+// the inbox drop them. If a step fails, a later flush continues with that step. A crash between any two steps repeats
+// work and loses nothing. All users of an instance share the Pub/Sub messages of a flush.
 //
 // Read marks follow the acks in a pipeline with two steps: publish, then append read events to the inboxes of both
 // users. A mark never overtakes the acks that came before it.
@@ -22,6 +22,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/counter"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/logging"
 )
 
 // Publisher publishes to the topic delivery-acks.
@@ -81,7 +82,8 @@ type Settler struct {
 	opts    Options
 	wake    chan struct{} // holds a value when Run must check the schedule again
 
-	counters Counters
+	counters  Counters
+	failedLog logging.Sampler // of log entries about flushes that failed
 
 	// guarded by mu, which is never held during I/O
 	mu              sync.Mutex

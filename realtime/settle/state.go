@@ -32,6 +32,8 @@ type inboxState struct {
 
 	readMarks map[string]*readMark // that wait, by conversation
 
+	progress *progress // of messages above settled, if a flush failed; nil: none. A flush in progress owns it
+
 	due      time.Time     // when the next flush should include this state
 	inFlight bool          // a flush is settling this state
 	stale    bool          // the inbox has another epoch: acks of this one mean nothing
@@ -224,6 +226,7 @@ func (st *inboxState) acknowledge(id inbox.ID, r inbox.Removals) {
 // cluster moved away and back. The acks that were lost meanwhile hold no read mark back any more.
 func (st *inboxState) becomeCurrent(from inbox.ID) {
 	st.stale = false
+	st.progress = nil
 	st.acked = st.settled
 	clear(st.acks)
 	st.base, st.top = from, from

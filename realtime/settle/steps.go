@@ -28,7 +28,8 @@ type item struct {
 	short     bool                        // the flush does not cover all acks
 	messages  []inbox.SettledMessage
 	delivered []delivery.Delivered // of messages, in the same order
-	pubs      []*pubMessage        // the Pub/Sub message of each element of delivered
+	pubs      []*pubMessage        // the Pub/Sub message of each element of delivered; nil: confirmed before
+	progress  *progress            // of earlier flushes that failed; nil: none
 
 	removals uint64 // as last heard from Redis
 	gone     uint64 // of these removals no message is kept
@@ -57,7 +58,7 @@ func (s *Settler) collect(batch []*inboxState) []*item {
 	defer s.mu.Unlock()
 	items := make([]*item, len(batch))
 	for i, st := range batch {
-		it := &item{state: st, began: st.settled, to: st.acked, covered: true, stale: st.stale}
+		it := &item{state: st, began: st.settled, to: st.acked, covered: true, stale: st.stale, progress: st.progress}
 		items[i] = it
 		st.due = time.Time{}
 		it.acks = maps.Clone(st.acks)
@@ -142,69 +143,94 @@ func (s *Settler) readLists(ctx context.Context, items []*item) {
 				continue
 			}
 			it.messages = append(it.messages, inbox.SettledMessage{ID: e.id, From: m.From, MessageID: m.ID})
-			it.delivered = append(it.delivered, delivery.Delivered{Message: m, DeliveredAt: at})
+			d := delivery.Delivered{Message: m, DeliveredAt: at}
+			if published, ok := it.progress.publishedAt(e.id); ok {
+				d.DeliveredAt = published
+			}
+			it.delivered = append(it.delivered, d)
 		}
 	}
 }
 
 // appendReceipts reports the published messages to their senders: one delivered event per sender, or more if the
-// sender has more than wire.MaxDelivered messages.
+// sender has more than wire.MaxDelivered messages. What an earlier flush has reported is left out, and an event whose
+// append was not confirmed is repeated unchanged, so that the inbox recognizes it.
 func (s *Settler) appendReceipts(ctx context.Context, items []*item) {
-	var entries []inbox.Entry
-	var of []*item // the item of each entry
+	var receipts []receipt
+	var entries []inbox.Entry // of receipts
+	var of []*item            // the item of each receipt
 	for _, it := range items {
 		if it.err != nil {
 			continue
 		}
-		for _, e := range deliveredEvents(it) {
-			entries = append(entries, e)
+		for _, r := range it.receipts() {
+			receipts = append(receipts, r)
+			entries = append(entries, r.entry)
 			of = append(of, it)
 		}
 	}
 	if len(entries) == 0 {
 		return
 	}
-	for i, err := range s.inboxes.Append(ctx, entries) {
+	errs := s.inboxes.Append(ctx, entries)
+	for i, err := range errs {
 		if err != nil {
 			of[i].err = fmt.Errorf("settle: append receipt: %w", err)
+			continue
+		}
+		s.counters.Receipts.Add(1)
+	}
+	for i, it := range of {
+		switch {
+		case it.err == nil:
+		case errs[i] == nil:
+			it.keepPublished().setReported(receipts[i].messages...)
+		default:
+			p := it.keepPublished()
+			p.receipts = append(p.receipts, receipts[i])
 		}
 	}
-	s.counters.Receipts.Add(int64(len(entries)))
 }
 
-// deliveredEvents returns the delivered events of an item.
-func deliveredEvents(it *item) []inbox.Entry {
+// receipts returns the delivered events to append for an item, first those of an earlier flush.
+func (it *item) receipts() []receipt {
+	receipts, handled := it.progress.takeReceipts()
 	var senders bySender
-	for _, d := range it.delivered {
-		senders.add(d.Message)
-	}
-	var entries []inbox.Entry
-	for _, from := range senders.order {
-		for list := senders.refs[from]; len(list) > 0; {
-			n := min(wire.MaxDelivered, len(list))
-			entries = append(entries, inbox.Entry{UID: from, Type: wire.EventDelivered, Event: wire.DeliveredEvent{
-				Type: wire.EventDelivered, Conversation: chat.ConversationID(from, it.state.uid),
-				Messages: list[:n], DeliveredAt: it.delivered[0].DeliveredAt}})
-			list = list[n:]
+	for i, d := range it.delivered {
+		if _, ok := handled[it.messages[i].ID]; !ok {
+			senders.add(it.messages[i].ID, d.Message)
 		}
 	}
-	return entries
+	for _, from := range senders.order {
+		refs, ids := senders.refs[from], senders.ids[from]
+		for len(refs) > 0 {
+			n := min(wire.MaxDelivered, len(refs))
+			e := inbox.Entry{UID: from, Type: wire.EventDelivered, Event: wire.DeliveredEvent{
+				Type: wire.EventDelivered, Conversation: chat.ConversationID(from, it.state.uid),
+				Messages: refs[:n], DeliveredAt: it.delivered[0].DeliveredAt}}
+			receipts = append(receipts, receipt{e, ids[:n]})
+			refs, ids = refs[n:], ids[n:]
+		}
+	}
+	return receipts
 }
 
-// bySender groups references to messages by sender.
+// bySender groups references to messages, and their stream ids, by sender.
 type bySender struct {
 	order []string // senders, by their first message
 	refs  map[string][]wire.MessageRef
+	ids   map[string][]inbox.ID
 }
 
-func (b *bySender) add(m chat.Message) {
+func (b *bySender) add(id inbox.ID, m chat.Message) {
 	if b.refs == nil {
-		b.refs = map[string][]wire.MessageRef{}
+		b.refs, b.ids = map[string][]wire.MessageRef{}, map[string][]inbox.ID{}
 	}
 	if b.refs[m.From] == nil {
 		b.order = append(b.order, m.From)
 	}
 	b.refs[m.From] = append(b.refs[m.From], wire.MessageRef{ID: m.ID, At: m.At})
+	b.ids[m.From] = append(b.ids[m.From], id)
 }
 
 // settleInboxes lets the inboxes drop what is published and reported.
@@ -231,6 +257,10 @@ func (s *Settler) settleInboxes(ctx context.Context, items []*item) {
 			it.removals = max(it.removals, r.Removals)
 			if r.Err != nil {
 				it.err = fmt.Errorf("settle: settle inbox: %w", r.Err)
+				p := it.keepPublished()
+				for _, m := range it.messages {
+					p.setReported(m.ID)
+				}
 			}
 			if r.Outcome == inbox.SettleMoved && it.skipTo(r.Settled) {
 				s.counters.Retaken.Add(1)
@@ -252,7 +282,7 @@ func (it *item) skipTo(settled inbox.ID) bool {
 	for n < len(it.messages) && !it.messages[n].ID.After(settled) {
 		n++
 	}
-	it.messages = it.messages[n:]
+	it.messages, it.delivered = it.messages[n:], it.delivered[n:]
 	return true
 }
 
@@ -294,6 +324,10 @@ func (s *Settler) recordResults(items []*item) {
 			s.counters.OtherEpoch.Add(1)
 			st.stale = true
 			st.freeEvents()
+		}
+		st.progress = it.progress.trim(st.settled)
+		if st.stale {
+			st.progress = nil
 		}
 	}
 }

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
@@ -9,7 +10,7 @@ import (
 )
 
 // Faults lists all faults, in the order of reports.
-var Faults = []Fault{
+var Faults = slices.Concat([]Fault{
 	{
 		Name:    "none",
 		Summary: "nothing breaks",
@@ -194,7 +195,7 @@ var Faults = []Fault{
 		Summary: "users block one whose messages wait for them",
 		run:     blockSender,
 	},
-}
+}, redisFaults)
 
 func killInstance(ctx context.Context, t *target) error {
 	n := t.pickInstance()

@@ -20,6 +20,7 @@ type Fault struct {
 	Name    string
 	Summary string // one line of description
 	Replica bool   // needs a testbed with a replica of Redis
+	Waits   bool   // needs a testbed in which sends wait for the replica; not mixed with others
 	Clocks  bool   // needs a testbed whose instances have different clocks
 	Clients bool   // hits devices, not parts of the testbed
 	Guests  bool   // makes users misbehave that it adds to the crowd, or changes users; nothing fails

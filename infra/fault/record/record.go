@@ -57,6 +57,7 @@ const (
 	Listed     Kind = "listed"     // User, List: the conversations that the API lists in the end
 	Checked    Kind = "checked"    // Name (what was checked), Detail (what was found), Broken: a check that a fault made
 	Wiped      Kind = "wiped"      // Name (the fault): Redis has lost accepted writes since the Fault entry of this name
+	Kept       Kind = "kept"       // what was accepted before must outlive the loss that the next Wiped entry reports
 	History    Kind = "history"    // Conversation, Lines: what the API lists in the end
 )
 

@@ -53,10 +53,12 @@ func (tb *Testbed) ResumeRedis() error { return tb.redis.resume() }
 // WipeRedis empties Redis with FLUSHALL.
 func (tb *Testbed) WipeRedis(ctx context.Context) error { return tb.redis.do(ctx, "FLUSHALL") }
 
+var errNoReplica = errors.New("this testbed has no replica of redis")
+
 // SeverReplica cuts the replica off from writes of the primary.
 func (tb *Testbed) SeverReplica() error {
 	if tb.replica == nil {
-		return errors.New("sever replica: this testbed has no replica")
+		return errNoReplica
 	}
 	tb.replication.cut()
 	return nil

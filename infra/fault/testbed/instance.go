@@ -32,6 +32,7 @@ type Spec struct {
 	SocketAgeMS    int64 `json:"socket_age_ms"`    // maximum age of a socket, and 4/3 of the minimum; 0: as in production
 	MaxSockets     int   `json:"max_sockets"`      // 0: as in production
 	GoawayWithinMS int64 `json:"goaway_within_ms"` // 0: as in production
+	ReplicaWaitMS  int64 `json:"replica_wait_ms"`  // how long a send waits for the replica of Redis; 0: it does not
 }
 
 // SpecEnv names the environment variable with the Spec of an instance.

@@ -32,6 +32,7 @@ import (
 type Options struct {
 	Instances  int           // realtime processes; 3 when 0
 	Replica    bool          // start a second redis-server that follows the first
+	Waits      bool          // sends wait for the replica
 	ClockStep  time.Duration // how far each instance's clock is ahead of the previous one's
 	SocketAge  time.Duration // maximum age of a socket; 0: as in production
 	MaxSockets int           // per instance; 0: as in production
@@ -54,12 +55,18 @@ type Testbed struct {
 	bolt        *storebolt.Store
 	storeAddr   string // where the instances request what they read from Firestore
 
+	markedFile string // append-only file of MarkAppendOnlyFile; "": none
+	markedSize int64
+
 	mu      sync.Mutex
 	rnd     *rand.Rand // guarded by mu
 	closers []func()
 }
 
 const project = "fault"
+
+// replicaWait is how long a send waits for the replica with Options.Waits, as Terraform configures it.
+const replicaWait = time.Second
 
 // New builds and starts a Testbed. Close ends it.
 func New(ctx context.Context, opts Options) (tb *Testbed, err error) {
@@ -145,6 +152,9 @@ func (tb *Testbed) startInstances(ctx context.Context) error {
 			ClockMS:     (time.Duration(n) * tb.opts.ClockStep).Milliseconds(),
 			SocketAgeMS: tb.opts.SocketAge.Milliseconds(), MaxSockets: tb.opts.MaxSockets,
 		}}
+		if tb.opts.Waits {
+			i.spec.ReplicaWaitMS = replicaWait.Milliseconds()
+		}
 		tb.instances = append(tb.instances, i)
 		tb.closers = append(tb.closers, i.kill)
 		if err := i.start(ctx); err != nil {

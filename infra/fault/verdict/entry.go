@@ -79,6 +79,9 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 		d.interrupt(e.T)
 	case record.Wiped:
 		j.wiped, j.wipedAt = append(j.wiped, i), append(j.wipedAt, e.T)
+		j.kept[i], j.keptAt = j.keptAt, 0
+	case record.Kept:
+		j.keptAt = i
 	case record.Unfinished:
 		j.cutShort = true
 	case record.Erased:

@@ -232,6 +232,8 @@ type judge struct {
 	views     map[string][]*view // final views, by conversation
 	lists     []list
 	wiped     []int              // indexes
+	kept      map[int]int        // by element of wiped: index of the Kept entry of that loss; 0: everything may be lost
+	keptAt    int                // index of the last Kept entry since the last loss; 0: none
 	wipedAt   []int64            // times
 	faults    []span             // of servers
 	open      map[string]int     // faults that have not ended: index in faults, by name
@@ -260,7 +262,7 @@ func JudgeAll(entries iter.Seq[record.Entry]) *Report {
 		entries: entries, devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[key]*message{},
 		texts: map[record.Hash]string{}, early: map[string][]*view{}, views: map[string][]*view{},
 		open: map[string]int{}, erased: map[string]int64{}, withdrawn: map[string]int64{}, blocks: map[[2]string]span{},
-		loose: map[string]bool{},
+		loose: map[string]bool{}, kept: map[int]int{},
 	}
 	for _, r := range Rules {
 		j.report.Counts[r] = 0
@@ -318,7 +320,7 @@ func (j *judge) excepted(m *message) bool {
 		return false
 	}
 	return slices.ContainsFunc(j.wiped, func(w int) bool {
-		if !m.heldByRedis(w) {
+		if !j.mayBeLost(m, w) {
 			return false
 		}
 		return !slices.ContainsFunc(m.shown, func(s sighting) bool { return s.device.user == m.to && s.index < w })
@@ -332,6 +334,11 @@ func (m *message) heldByRedis(w int) bool {
 	return m.accepted < w || m.frozen >= 0 && m.frozen < w && m.typedOn.left && m.typedOn.leftAt < w
 }
 
+// mayBeLost reports whether the loss at w may have taken m from Redis: Redis may have had it, and did not have to keep it.
+func (j *judge) mayBeLost(m *message, w int) bool {
+	return m.heldByRedis(w) && (m.accepted < 0 || m.accepted >= j.kept[w])
+}
+
 // stranded reports whether m, which is not saved, reached a device of the recipient and could get no further because
 // Redis and its sender were lost. A device that had m and has not left must still show it.
 func (j *judge) stranded(m *message) bool {
@@ -339,7 +346,7 @@ func (j *judge) stranded(m *message) bool {
 		return false
 	}
 	for _, w := range j.wiped {
-		if !m.heldByRedis(w) {
+		if !j.mayBeLost(m, w) {
 			continue
 		}
 		had := false

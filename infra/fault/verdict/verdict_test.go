@@ -360,6 +360,10 @@ func TestTheStatedException(t *testing.T) {
 		"Redis lost nothing": func(h history) history {
 			return slices.DeleteFunc(h, func(e record.Entry) bool { return e.Kind == record.Wiped })
 		},
+		"Redis lost only what was written later": func(h history) history {
+			i := slices.IndexFunc(h, func(e record.Entry) bool { return e.Kind == record.Wiped })
+			return slices.Insert(h, i, record.Entry{Kind: record.Kept})
+		},
 		"Redis lost it before it was accepted": func(h history) history {
 			i := slices.IndexFunc(h, func(e record.Entry) bool { return e.Kind == record.Wiped })
 			e := h[i]

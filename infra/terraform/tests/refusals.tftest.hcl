@@ -160,6 +160,14 @@ run "shared_core_is_not_durable" {
   expect_failures = [var.redis_node_type]
 }
 
+run "no_replica_to_wait_for" {
+  command = plan
+  variables {
+    redis_wait_for_replica = true
+  }
+  expect_failures = [var.redis_wait_for_replica]
+}
+
 run "least_above_most_instances" {
   command = plan
   variables {

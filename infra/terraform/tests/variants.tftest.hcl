@@ -47,6 +47,18 @@ run "durable" {
   }
 }
 
+run "waits_for_the_replica" {
+  variables {
+    redis_profile          = "durable"
+    redis_wait_for_replica = true
+  }
+
+  assert {
+    condition     = one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == "REPLICA_WAIT"]) == "1s"
+    error_message = "Realtime must wait for the replica."
+  }
+}
+
 run "bigger_nodes" {
   variables {
     redis_node_type = "REDIS_HIGHMEM_MEDIUM"

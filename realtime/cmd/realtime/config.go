@@ -35,6 +35,7 @@ type config struct {
 	redisCA          *x509.CertPool
 	redisCluster     bool
 	redisIAM         bool
+	replicaWait      time.Duration
 	topic            string
 	clientDir        string
 	internalCallers  []string
@@ -117,6 +118,15 @@ var settings = env.Settings[config]{
 	{Name: "REDIS_IAM",
 		About: "true: sign in to Redis with a token of this service's account; default: whether REDIS_CA is set",
 		Read:  func(c *config, v string) error { return env.Bool(&c.redisIAM, v, c.redisCA != nil) }},
+	{Name: "REPLICA_WAIT", Default: "0s",
+		About: "how long a send waits until a replica of Redis has the message, at most 5s; 0s: it does not wait",
+		Read: func(c *config, v string) (err error) {
+			c.replicaWait, err = time.ParseDuration(v)
+			if err != nil || c.replicaWait < 0 || c.replicaWait > 5*time.Second {
+				return fmt.Errorf("%q is not a duration from 0s to 5s", v)
+			}
+			return nil
+		}},
 	{Name: "TOPIC", Default: "delivery-acks", About: "Pub/Sub topic for delivered messages",
 		Read: func(c *config, v string) error { c.topic = v; return nil }},
 	{Name: "CLIENT_DIR", Default: "/client", About: "folder of the built web client",

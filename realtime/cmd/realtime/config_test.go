@@ -36,7 +36,7 @@ func TestDefaults(t *testing.T) {
 		c.clientDir != "/client" || c.authDomain != "demo-chat.firebaseapp.com" ||
 		c.internalAudience != "https://chat.example.org" || c.maxSockets != 950 ||
 		c.ageMin != 45*time.Minute || c.ageMax != 55*time.Minute || c.redisCluster || c.redisIAM || c.redisCA != nil ||
-		c.watchedHourly != 300 || c.proxies != 0 || len(c.origins) != 1 || c.origins[0] != "https://chat.example.org" {
+		c.watchedHourly != 300 || c.replicaWait != 0 || c.proxies != 0 || len(c.origins) != 1 || c.origins[0] != "https://chat.example.org" {
 		t.Errorf("the defaults are %+v", c)
 	}
 	if want := (inbox.Limits{}.WithDefaults()); c.limits.WithDefaults() != want {
@@ -102,12 +102,13 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 				"MAX_SOCKETS": "0", "WATCHED_HOURLY": "0", "PROXIES": "-1",
 				"SOCKET_AGE_MIN": "50m", "SOCKET_AGE_MAX": "40m", "LOG_LEVEL": "loud",
 				"INTERNAL_CALLERS": "someone", "EXTRA_ORIGINS": "https://a/b",
-				"STRANGER_MESSAGES": "0", "STRANGER_BYTES": "49151", "NEW_PEOPLE_PER_DAY": "many",
+				"STRANGER_MESSAGES": "0", "STRANGER_BYTES": "49151", "NEW_PEOPLE_PER_DAY": "many", "REPLICA_WAIT": "6s",
 			},
 			[]string{
 				"PORT:", "HOSTED_URL:", "API_BASE:", "REALTIME_URL:", "REDIS_ADDR:", "REDIS_CA:", "REDIS_CLUSTER:",
 				"REDIS_IAM:", "MAX_SOCKETS:", "WATCHED_HOURLY:", "PROXIES:", "SOCKET_AGE_MAX:", "LOG_LEVEL:",
 				"INTERNAL_CALLERS:", "EXTRA_ORIGINS:", "STRANGER_MESSAGES:", "STRANGER_BYTES:", "NEW_PEOPLE_PER_DAY:",
+				"REPLICA_WAIT:",
 			},
 		},
 		"a socket may get as old as Cloud Run allows": {

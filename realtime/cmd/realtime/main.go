@@ -232,7 +232,7 @@ func build(ctx context.Context, c config, getenv func(string) string) (_ *parts,
 		Proxies: c.proxies, Watched: c.watchedHourly,
 		SocketAgeMin: c.ageMin, SocketAgeMax: c.ageMax,
 		Settle:  settle.Options{Drain: settleWithin},
-		Inboxes: inbox.Options{Archive: gatefirestore.NewArchive(store), Limits: c.limits},
+		Inboxes: inbox.Options{Archive: gatefirestore.NewArchive(store), Limits: c.limits, ReplicaWait: c.replicaWait},
 	}
 	return p, nil
 }

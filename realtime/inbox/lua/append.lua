@@ -1,6 +1,9 @@
 -- append adds events other than messages to an inbox, and keeps account of what its owner has sent. It returns
--- {number of events that were not stored, messages, bytes, sends, milliseconds until sends starts again at 0}, where
--- the last four are -1 if the events do not concern them.
+-- {number of events that were not stored, messages, bytes, sends, milliseconds until sends starts again at 0, number of
+-- events that were there already}, where the second to the fifth are -1 if the events do not concern them.
+--
+-- A caller whose call had no answer in time repeats it with the same bytes. The script then adds nothing: out has the
+-- message of a sent event, and has no longer those of a delivered or refused event.
 local out_key   = KEYS[5]  -- hash: <to>/<message id> = "<bytes> <accepted_at>" of each message of the owner that waits
 local reach_key = KEYS[6]  -- hash: uids that the owner has written to today for the first time
 local out_ms    = ARGV[12] -- how long out is kept after the last send
@@ -24,8 +27,17 @@ end
 
 local function bytes_of(value) return tonumber(string.match(value, '^%d+')) end
 
+-- kept reports whether one of the newest events is this one.
+local function kept(event)
+  for _, entry in ipairs(redis.call('XREVRANGE', inbox_key, '+', '-', 'COUNT', keep_events)) do
+    if entry[2][4] == event then return true end
+  end
+  return false
+end
+
 -- sent accounts for a message, and for its recipient if the caller does not know that the owner has written to them. A
--- repeat changes only the number of sends.
+-- repeat changes only the number of sends. It returns whether the event is new. If the inbox is new, its other devices
+-- have lost the event, so it is added again.
 local function sent(note)
   local to, id, first, value = string.match(note, '^([^/]*)/(%S+) ([01]) (.*)$')
   local field = to .. '/' .. id
@@ -42,38 +54,55 @@ local function sent(note)
     redis.call('HSET', reach_key, to, 1)
     redis.call('PEXPIREAT', reach_key, whole((math.floor(now_ms / day_ms) + 1) * day_ms))
   end
+  return had ~= value or unsaved
 end
 
--- ended accounts for messages to one recipient that no longer wait.
+-- ended accounts for messages to one recipient that no longer wait. It returns whether out had one of them.
 local function ended(note)
   load_totals()
-  if messages == 0 then return end
+  if messages == 0 then return false end
+  local found = false
   local to, ids = string.match(note, '^(%S+) (.*)$')
   local fields = {}
   for id in string.gmatch(ids, '%S+') do fields[#fields + 1] = to .. '/' .. id end
   for i, value in ipairs(redis.call('HMGET', out_key, unpack(fields))) do
     if value and redis.call('HDEL', out_key, fields[i]) == 1 then
       messages, out_bytes = messages - 1, out_bytes - bytes_of(value)
+      found = true
     end
   end
+  return found
 end
+
+local known = 0 -- number of events that were there already
 
 for i = 13, #ARGV, 3 do
   local kind  = ARGV[i]
   local event = ARGV[i + 1] -- JSON
   -- Of sent: <to>/<message id> <1 if the caller does not know that the owner has written to them> <bytes> <accepted_at>.
-  -- Of delivered and refused: <to> <message ids>.
+  -- Of delivered and refused: <to> <message ids>. Of any other: "again" if the caller has tried before.
   local note  = ARGV[i + 2]
-  add(kind, event)
-  if note ~= '' then
-    if kind == 'sent' then sent(note) else ended(note) end
+  local new = true
+  if kind == 'sent' then
+    new = sent(note)
+  elseif note == 'again' then
+    new = not kept(event)
+  elseif note ~= '' then
+    -- A receipt can precede the account of its message, so what is missing in out is looked for in the stream.
+    new = ended(note) or not kept(event)
+  end
+  if new then
+    add(kind, event)
+  else
+    known = known + 1
   end
 end
 trim(16, 0)
 touch()
-if not messages then return {shed, -1, -1, -1, -1} end
+if not messages then return {shed, -1, -1, -1, -1, known} end
 if sends > 0 or redis.call('EXISTS', out_key) == 1 then
   messages, out_bytes = math.max(messages, 0), math.max(out_bytes, 0)
+  exceed()
   local totals = messages .. ' ' .. out_bytes .. ' ' .. minute .. ' ' .. sends
   redis.call('HSET', out_key, 'totals', totals, unpack(changes))
   -- The sends of this minute are needed for a while even if nothing waits. Once a minute is enough.
@@ -81,4 +110,4 @@ if sends > 0 or redis.call('EXISTS', out_key) == 1 then
     redis.call('PEXPIRE', out_key, messages > 0 and out_ms or 120000)
   end
 end
-return {shed, messages, out_bytes, sends, 60000 - now_ms % 60000}
+return {shed, messages, out_bytes, sends, 60000 - now_ms % 60000, known}

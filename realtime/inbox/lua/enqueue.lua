@@ -19,6 +19,7 @@ local max_from            = tonumber(ARGV[23])
 local max_from_bytes      = tonumber(ARGV[24])
 local max_stranger        = tonumber(ARGV[25])
 local max_stranger_bytes  = tonumber(ARGV[26])
+local waits       = ARGV[27] == '1'    -- the caller waits for a replica
 
 local field = from .. '/' .. message_id
 local record = redis.call('HGET', pending_key, field)
@@ -28,6 +29,12 @@ if record then
   -- arrive, although its sender sees it as sent.
   if before(settled, id) and redis.call('XRANGE', inbox_key, id, id)[1] then
     if known_digest ~= digest then return {'id_reused', ''} end
+    if waits then
+      -- The caller waits until a replica has the writes of its connection, and another connection wrote the message.
+      -- These two change nothing, are replicated, and work while Redis is full.
+      redis.call('PEXPIREAT', meta_key, whole(now_ms + expire_ms))
+      redis.call('PERSIST', meta_key)
+    end
     return {'again', known_at}
   end
   clear(field, id)

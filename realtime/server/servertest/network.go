@@ -3,6 +3,7 @@ package servertest
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"os"
 	"sync"
@@ -74,7 +75,7 @@ func (pipeAddr) String() string  { return "pipe" }
 type Network struct {
 	mu    sync.Mutex
 	down  bool
-	slow  time.Duration
+	slow  func() time.Duration // delay of the next response; nil: none
 	conns map[*redisConn]struct{}
 }
 
@@ -101,10 +102,18 @@ func (c *Network) Break() {
 }
 
 // Slow delays every response of Redis by d.
-func (c *Network) Slow(d time.Duration) {
+func (c *Network) Slow(d time.Duration) { c.delay(func() time.Duration { return d }) }
+
+// SlowBetween delays every response of Redis by a random time from a to b. The times depend on the seed.
+func (c *Network) SlowBetween(a, b time.Duration, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 1)) // guarded by c.mu
+	c.delay(func() time.Duration { return a + time.Duration(rnd.Int64N(int64(b-a)+1)) })
+}
+
+func (c *Network) delay(next func() time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.slow = d
+	c.slow = next
 }
 
 func (c *Network) dial(m *miniredis.Miniredis) (net.Conn, error) {
@@ -181,7 +190,10 @@ func (c *redisConn) receive() {
 func (c *redisConn) Read(b []byte) (int, error) {
 	n, err := c.readBuffered(b)
 	c.net.mu.Lock()
-	slow := c.net.slow
+	var slow time.Duration
+	if c.net.slow != nil {
+		slow = c.net.slow()
+	}
 	c.net.mu.Unlock()
 	if slow == 0 || err != nil {
 		return n, err

@@ -291,6 +291,28 @@ func (p *Published) Batches() int {
 	return len(p.batches)
 }
 
+// Repeated returns how many messages were published again.
+func (p *Published) Repeated(t testing.TB) (n int) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	seen := map[string]bool{}
+	for _, b := range p.batches {
+		for _, raw := range b.Delivered {
+			d, err := delivery.DecodeDelivered(raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			key := d.From + "/" + d.ID
+			if seen[key] {
+				n++
+			}
+			seen[key] = true
+		}
+	}
+	return n
+}
+
 // Delivered returns the messages that were published so far, without repetitions, in the order in which they were first
 // published.
 func (p *Published) Delivered(t testing.TB) []delivery.Delivered {
