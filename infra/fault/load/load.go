@@ -201,7 +201,7 @@ func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
 	conversation := chat.ConversationID(d.user, to)
 	replyTo := ""
 	if m, ok := store.Newest(conversation); ok && m.From == to && rnd.IntN(2) == 0 {
-		replyTo = m.ID
+		replyTo = m.Key()
 	}
 	burst := 1
 	if rnd.IntN(20) == 0 {
