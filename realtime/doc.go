@@ -28,7 +28,8 @@
 //
 // Read marks take the same way. Typing and presence (package presence) are hints: they are published, and never stored.
 // The functions call the /internal/ routes of any one instance (package internalapi) when a user was disabled or
-// deleted; the change applies on all instances.
+// deleted; the change applies on all instances. persist calls one when devices may show another content than the
+// archive.
 //
 // # Promises
 //

@@ -35,6 +35,10 @@ var attacks = []attack{
 	{name: "many-sockets", limit: "10 sockets of a user; the oldest ones close", run: manySockets},
 	{name: "eviction-loop", limit: "12 devices, 1 dial each", run: evictionLoop},
 
+	// The archive.
+	{name: "theirs-first", limit: "no message is missing from the history", run: theirsFirst},
+	{name: "other-content", limit: "no device differs from the history", run: otherContent},
+
 	// Floods of a socket.
 	{name: "pings", limit: "2,000 answers", run: pings},
 	{name: "pongs", limit: "1 MiB before the socket closes", run: pongs},

@@ -35,6 +35,7 @@ type socket struct {
 	told    map[string]bool   // people who were reported online, or with a last_seen; guarded by mu
 	states  map[string]bool   // people whose presence was reported; guarded by mu
 	shown   map[string]int    // message events by sender; guarded by mu
+	bodies  map[string]string // what a device shows, by key; guarded by mu
 	code    string            // of the last error frame; guarded by mu
 	close   int               // close code; guarded by mu
 	ended   chan struct{}     // closed when the connection has ended
@@ -79,6 +80,16 @@ func (w *world) connected(ctx context.Context) (*person, *socket, error) {
 	return p, s, err
 }
 
+// connectedWith adds a user and opens a socket that acknowledges every event.
+func (w *world) connectedWith(ctx context.Context) (*person, *socket, error) {
+	p, err := w.person(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := p.openWith(ctx, true)
+	return p, s, err
+}
+
 // openWith is like open. With acks, the socket acknowledges every event.
 func (p *person) openWith(ctx context.Context, acks bool) (*socket, error) {
 	conn, status, err := p.w.dial(ctx, dialOptions{from: []string{p.from}})
@@ -89,7 +100,8 @@ func (p *person) openWith(ctx context.Context, acks bool) (*socket, error) {
 		return nil, fmt.Errorf("the handshake was answered %d", status)
 	}
 	s := &socket{who: p, conn: conn, acks: acks, answers: map[string]string{}, counts: map[string]int{},
-		told: map[string]bool{}, states: map[string]bool{}, shown: map[string]int{}, ended: make(chan struct{})}
+		told: map[string]bool{}, states: map[string]bool{}, shown: map[string]int{}, bodies: map[string]string{},
+		ended: make(chan struct{})}
 	go s.read()
 	s.frame(wire.ClientFrame{Type: wire.TypeHello, Token: p.token, Device: "attack"})
 	if !eventually(ctx, 10*time.Second, func() bool { return s.count(wire.TypeCaughtUp) > 0 || s.isEnded() }) ||
@@ -124,7 +136,7 @@ func (s *socket) read() {
 			Cursor string `json:"cursor"`
 			Event  struct {
 				Type string `json:"type"`
-				From string `json:"from"`
+				chat.Message
 			} `json:"event"`
 		}
 		if json.Unmarshal(data, &f) != nil {
@@ -148,8 +160,15 @@ func (s *socket) read() {
 			s.states[f.User] = true
 		case wire.TypeEvent:
 			s.counts["event "+f.Event.Type]++
-			if f.Event.Type == wire.EventMessage {
+			_, known := s.bodies[f.Event.Key()]
+			switch f.Event.Type {
+			case wire.EventMessage:
 				s.shown[f.Event.From]++
+				if !known {
+					s.bodies[f.Event.Key()] = f.Event.Body
+				}
+			case wire.EventCorrected:
+				s.bodies[f.Event.Key()] = f.Event.Body
 			}
 		}
 		s.mu.Unlock()
@@ -177,7 +196,7 @@ func (s *socket) text(data []byte) bool {
 // send sends a message and returns its id.
 func (s *socket) send(to, body string) string {
 	id := uuid.Must(uuid.NewV7()).String()
-	s.frame(wire.ClientFrame{Type: wire.TypeSend, ID: id, To: to, Body: body, At: chat.MicrosOf(time.Now())})
+	s.sendAs(id, to, body)
 	return id
 }
 
@@ -225,6 +244,21 @@ func total(counts map[string]int) (n int) {
 		n += c
 	}
 	return n
+}
+
+// sendAs sends a message with an id.
+func (s *socket) sendAs(id, to, body string) {
+	s.mu.Lock()
+	delete(s.answers, id)
+	s.mu.Unlock()
+	s.frame(wire.ClientFrame{Type: wire.TypeSend, ID: id, To: to, Body: body, At: chat.MicrosOf(time.Now())})
+}
+
+// body returns what a device shows under the key of a message, or "".
+func (s *socket) body(id, from string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bodies[chat.KeyOf(id, from)]
 }
 
 // answerTo waits for the answer to a message: "sent", the code of the refusal, or "" after 3 s.

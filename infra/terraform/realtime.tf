@@ -51,7 +51,7 @@ locals {
     REDIS_IAM            = "true"
     REPLICA_WAIT         = var.redis_wait_for_replica ? "1s" : "0s"
     TOPIC                = google_pubsub_topic.delivery_acks.name
-    INTERNAL_CALLERS     = join(",", [module.me.account, module.admin.account])
+    INTERNAL_CALLERS     = join(",", [module.me.account, module.admin.account, module.persist.account])
     INTERNAL_AUDIENCE    = local.run_url
     LOG_LEVEL            = var.log_level
     MAX_SOCKETS          = tostring(local.sockets_per_instance)

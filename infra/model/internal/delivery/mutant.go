@@ -35,6 +35,7 @@ const (
 	SettleLeavesRemoved
 	WithdrawRestored
 	ClaimForgotten
+	KeyWithoutSender
 )
 
 // MutantInfo describes one mutant.
@@ -73,6 +74,7 @@ var Mutants = []MutantInfo{
 	{SettleLeavesRemoved, "settle-leaves-removed", "a message that is removed after it was published is not restored"},
 	{WithdrawRestored, "withdraw-restored", "a restored message is withdrawn again"},
 	{ClaimForgotten, "claim-forgotten", "a socket that passes a removed message forgets which ones its device has"},
+	{KeyWithoutSender, "key-without-sender", "the archive is keyed by id alone, and the reply has the id of its question"},
 }
 
 func (m *Model) breaks(rule Mutant) bool { return m.Mutant&rule != 0 }

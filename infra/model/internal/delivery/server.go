@@ -371,7 +371,8 @@ func (m *Model) attach(s *State, d device) (resumed bool) {
 // persist writes a published message to the archive unless it is there already.
 func (m *Model) persist(s *State, i message, at timestamp) {
 	s.published[i] &^= 1 << at
-	if s.archive[i] == 0 {
+	taken := m.breaks(KeyWithoutSender) && i <= reply && s.archive[reply-i] != 0 // another message has the key
+	if s.archive[i] == 0 && !taken {
 		s.archive[i] = at
 		if !s.stored.has(i) {
 			s.broken = archivedTooEarly

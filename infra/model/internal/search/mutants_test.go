@@ -58,6 +58,7 @@ var mutantCases = []struct {
 		Devices: "A0+ A1+ B0+ B1+", Messages: 3, Faults: delivery.Faults{Withdraw: 2}}, false},
 	{delivery.ClaimForgotten, delivery.Scenario{
 		Devices: "A0+ B0+", Messages: 3, Faults: delivery.Faults{Withdraw: 2}}, false},
+	{delivery.KeyWithoutSender, delivery.Scenario{Devices: "A0+ B0+", Messages: 2}, true},
 }
 
 // TestMutantsAreFound shows that the model can fail: each mutant breaks one rule, and a bounded search finds a
