@@ -134,16 +134,11 @@ func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 		return
 	}
 	m.loadTries, m.loadAt = 0, time.Time{}
-	var done []string
+	var done []rowKey
 	m.store.commit(func(d *durable) {
 		for _, msg := range r.messages {
-			if k := d.messages[msg.ID]; k == nil {
-				m.show(d, msg, FromHistory)
-			} else if k.AcceptedAt == 0 {
-				k.AcceptedAt = msg.AcceptedAt
-			}
-			m.raiseState(d, d.messages[msg.ID], Delivered, "")
-			done = append(done, msg.ID)
+			m.keepSaved(d, msg, FromHistory)
+			done = append(done, rowOf(msg))
 		}
 		for _, c := range r.conversations {
 			for uid, at := range c.Read {
@@ -176,8 +171,8 @@ func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 			pending.tries++
 		}
 	})
-	for _, id := range done {
-		m.dequeue(id)
+	for _, row := range done {
+		m.dequeue(row)
 	}
 	m.tick(now)
 }

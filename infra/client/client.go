@@ -179,11 +179,12 @@ const (
 	NoteCorrected                  // Message, From: shown before with other content, and now with what was saved
 )
 
-// Values of From in a NoteShown.
+// Values of From in a NoteShown or a NoteCorrected.
 const (
-	FromOutbox  = "outbox"  // typed on this device
-	FromEvent   = "event"   // received on a socket
-	FromHistory = "history" // loaded
+	FromOutbox     = "outbox"     // typed on this device
+	FromEvent      = "event"      // received on a socket
+	FromHistory    = "history"    // loaded
+	FromCorrection = "correction" // received on a socket, as it is saved
 )
 
 // Note reports one thing that happened on a device.

@@ -23,7 +23,7 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 		m.drop(now, s, m.pace.RetryFirst)
 		return
 	}
-	var done []string // own messages that need not be sent again
+	var done []rowKey // own messages that need not be sent again
 	m.store.commit(func(d *durable) {
 		switch e := e.(type) {
 		case wire.MessageEvent:
@@ -33,12 +33,17 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 		case wire.DeliveredEvent:
 			for _, r := range e.Messages {
 				m.applyReceipt(d, now, e.Conversation, r, receipt{state: Delivered})
-				done = append(done, r.ID)
+				done = append(done, m.ownRow(e.Conversation, r.ID))
 			}
 		case wire.RefusedEvent:
 			for _, r := range e.Messages {
 				m.applyReceipt(d, now, e.Conversation, r, receipt{Refused, e.Code})
-				done = append(done, r.ID)
+				done = append(done, m.ownRow(e.Conversation, r.ID))
+			}
+		case wire.CorrectedEvent:
+			if m.isMember(e.Conversation) && e.Conversation == chat.ConversationID(e.From, e.To) {
+				m.keepSaved(d, e.Message, FromCorrection)
+				done = append(done, rowOf(e.Message))
 			}
 		case wire.ReadEvent:
 			if _, err := chat.Other(e.Conversation, e.By); err == nil && m.isMember(e.Conversation) {
@@ -57,8 +62,8 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 	if me, ok := e.(wire.MessageEvent); ok && me.Type == wire.EventMessage && s.ackDue.IsZero() {
 		s.ackDue = laterOf(now, s.ackedAt.Add(m.pace.AckEvery)).Add(m.misbehavior.AckDelay)
 	}
-	for _, id := range done {
-		m.dequeue(id)
+	for _, row := range done {
+		m.dequeue(row)
 	}
 	m.tick(now)
 }
@@ -88,13 +93,19 @@ func laterOf(a, b time.Time) time.Time {
 	return a
 }
 
-// keepEvent stores a message or sent event. For a sent event it returns the id of the own message that need not be
-// sent again.
-func (m *machine) keepEvent(d *durable, e wire.MessageEvent) []string {
-	known := d.messages[e.ID]
+// ownRow returns the row of a message of the user that a receipt names.
+func (m *machine) ownRow(conversation, id string) rowKey {
+	return rowKey{conversation, chat.KeyOf(id, m.store.uid)}
+}
+
+// keepEvent stores a message or sent event. For a sent event it returns the own message that need not be sent again. It
+// does not change the content of a known message: that of history or a correction, which wins, may have come first.
+func (m *machine) keepEvent(d *durable, e wire.MessageEvent) []rowKey {
+	row := rowOf(e.Message)
+	known := d.messages[row]
 	if known == nil {
 		m.show(d, e.Message, FromEvent)
-		known = d.messages[e.ID]
+		known = d.messages[row]
 	} else {
 		m.note(Note{NoteKind: NoteRepeated, Message: e.Message})
 	}
@@ -105,20 +116,45 @@ func (m *machine) keepEvent(d *durable, e wire.MessageEvent) []string {
 		return nil
 	}
 	m.raiseState(d, known, Sent, "")
-	return []string{e.ID}
+	return []rowKey{row}
+}
+
+// keepSaved stores a message as it is saved, from history or a correction. Its content replaces what the device shows
+// under its key: the sender has used the id more than once.
+func (m *machine) keepSaved(d *durable, msg chat.Message, from string) {
+	k := d.messages[rowOf(msg)]
+	switch {
+	case k == nil:
+		m.show(d, msg, from)
+		k = d.messages[rowOf(msg)]
+	case !chat.SameContent(k.Message, msg):
+		c := d.conv(msg.Conversation)
+		if k.At != 0 {
+			c.remove(k)
+		}
+		k.Message = msg
+		c.insert(k)
+		m.note(Note{NoteKind: NoteCorrected, Message: msg, From: from})
+	default:
+		k.AcceptedAt = msg.AcceptedAt
+	}
+	m.raiseState(d, k, Delivered, "")
 }
 
 // show stores a message that this device did not have, in its order, and applies the receipts that arrived before it.
 func (m *machine) show(d *durable, msg chat.Message, from string) {
 	k := &stored{Message: msg}
-	d.messages[msg.ID] = k
+	row := rowOf(msg)
+	d.messages[row] = k
 	c := d.conv(msg.Conversation)
 	c.insert(k)
 	m.note(Note{NoteKind: NoteShown, Message: msg, From: from})
-	delete(d.backfills, backfillKey(msg.Conversation, msg.ID, 0))
+	if msg.From == m.store.uid {
+		delete(d.backfills, backfillKey(msg.Conversation, msg.ID, 0))
+	}
 	delete(d.backfills, backfillKey(msg.Conversation, "", msg.At))
-	if r, early := d.receipts[msg.ID]; early {
-		delete(d.receipts, msg.ID)
+	if r, early := d.receipts[row]; early {
+		delete(d.receipts, row)
 		m.raiseState(d, k, r.state, r.code)
 	}
 }
@@ -140,7 +176,7 @@ func (m *machine) raiseState(d *durable, k *stored, state State, refusal string)
 		k.refusal = refusal
 	}
 	if state >= Refused {
-		if i := slices.Index(d.outbox, k.ID); i >= 0 {
+		if i := slices.Index(d.outbox, rowOf(k.Message)); i >= 0 {
 			d.outbox = slices.Delete(d.outbox, i, i+1)
 		}
 	}
@@ -149,12 +185,13 @@ func (m *machine) raiseState(d *durable, k *stored, state State, refusal string)
 
 // applyReceipt applies a receipt, or stores it for a message that is not here yet.
 func (m *machine) applyReceipt(d *durable, now time.Time, conv string, ref wire.MessageRef, r receipt) {
-	if k := d.messages[ref.ID]; k != nil {
+	row := m.ownRow(conv, ref.ID)
+	if k := d.messages[row]; k != nil {
 		m.raiseState(d, k, r.state, r.code)
 		return
 	}
-	if early, ok := d.receipts[ref.ID]; !ok || r.state > early.state {
-		d.receipts[ref.ID] = r
+	if early, ok := d.receipts[row]; !ok || r.state > early.state {
+		d.receipts[row] = r
 	}
 	if r.state == Delivered { // a refused message was never saved, so history does not have it
 		m.addBackfill(d, now, backfill{conversation: conv, id: ref.ID, at: ref.At})

@@ -48,8 +48,8 @@ type socket struct {
 	ackedAt   time.Time
 
 	// Own messages, reset with every socket:
-	queue    []string             // outbox entries that need an answer on this socket, in the order of typing
-	inflight map[string]time.Time // when each message was sent that has no answer on this socket yet
+	queue    []rowKey             // outbox entries that need an answer on this socket, in the order of typing
+	inflight map[rowKey]time.Time // when each message was sent that has no answer on this socket yet
 }
 
 // machine is the client rules as a state machine. Its methods are the inputs, and outputs go to fx. It has no
@@ -268,7 +268,7 @@ func (m *machine) frame(now time.Time, n int, data []byte) {
 	case wire.CaughtUp:
 		m.caughtUp(now, s, f)
 	case wire.Sent:
-		m.sent(now, s, f)
+		m.sent(now, f)
 	case wire.ErrorFrame:
 		m.errorFrame(now, s, f)
 	case wire.Goaway:
@@ -328,7 +328,7 @@ func (m *machine) requeue(s *socket) {
 	m.store.mu.Lock()
 	s.queue = slices.Clone(m.store.d.outbox)
 	m.store.mu.Unlock()
-	s.inflight = map[string]time.Time{}
+	s.inflight = map[rowKey]time.Time{}
 }
 
 // jitter returns a random duration below bound.

@@ -215,10 +215,10 @@ func TestReplySortsAfterWhatItAnswers(t *testing.T) {
 	w, n := connected(t)
 	ahead := at(w) + 4_000_000
 	w.serve(n, event("e:2-0", incoming(1, ahead)))
-	w.m.write(w.now, other, "reply", incoming(1, 0).ID)
+	w.m.write(w.now, other, "reply", incoming(1, 0).Key())
 	w.m.write(w.now, other, "and more", "")
 	f := w.framesOfType(n, wire.TypeSend)[0]
-	if number(f["at"]) != int64(ahead)+1 || f["reply_to"] != incoming(1, 0).ID {
+	if number(f["at"]) != int64(ahead)+1 || f["reply_to"] != incoming(1, 0).Key() {
 		t.Errorf("%v, want at %d", f, ahead+1)
 	}
 	w.serve(n, frame{"type": "sent", "id": f["id"], "accepted_at": at(w)})

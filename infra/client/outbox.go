@@ -15,7 +15,8 @@ import (
 // maxInflight bounds the own messages on a socket that have no answer yet.
 const maxInflight = 32
 
-// write puts a message of the user into the outbox, durably, and returns its id.
+// write puts a message of the user into the outbox, durably, and returns its id. ReplyTo is the key of the message that
+// it answers, or "".
 func (m *machine) write(now time.Time, to, body, replyTo string) string {
 	msg := chat.Message{
 		ID: m.freshID(m.wall()), Conversation: chat.ConversationID(m.store.uid, to),
@@ -25,14 +26,15 @@ func (m *machine) write(now time.Time, to, body, replyTo string) string {
 		msg.ID = m.newID(msg.Conversation, msg.ID)
 	}
 	m.store.commit(func(d *durable) {
-		d.messages[msg.ID] = &stored{Message: msg}
+		d.messages[rowOf(msg)] = &stored{Message: msg}
+		d.own[msg.ID] = rowOf(msg)
 		d.conv(msg.Conversation) // a conversation exists from its first message on, sent or not
-		d.outbox = append(d.outbox, msg.ID)
+		d.outbox = append(d.outbox, rowOf(msg))
 		m.note(Note{NoteKind: NoteTyped, Message: msg})
 	})
 	for _, s := range m.sockets {
 		if s.phase == live {
-			s.queue = append(s.queue, msg.ID)
+			s.queue = append(s.queue, rowOf(msg))
 		}
 	}
 	m.tick(now)
@@ -64,19 +66,19 @@ func (m *machine) pump(now time.Time) {
 		return
 	}
 	blocked := map[string]bool{}
-	for _, id := range s.queue {
+	for _, row := range s.queue {
 		if len(s.inflight) >= maxInflight {
 			return
 		}
 		m.store.mu.Lock()
-		k := m.store.d.messages[id]
+		k := m.store.d.messages[row]
 		gap := m.store.d.gap
 		m.store.mu.Unlock()
 		conv := k.Conversation
 		if blocked[conv] {
 			continue
 		}
-		if _, open := s.inflight[id]; open {
+		if _, open := s.inflight[row]; open {
 			blocked[conv] = k.state == Waiting
 			continue
 		}
@@ -99,25 +101,27 @@ func (m *machine) pump(now time.Time) {
 				m.note(Note{NoteKind: NoteFrozen, Message: k.Message})
 			})
 		}
-		s.inflight[id] = now
+		s.inflight[row] = now
 		m.fx.write(s.n, encodeSend(k.Message))
 		blocked[conv] = k.state == Waiting
 	}
 }
 
 // dequeue removes an own message from the queues of all sockets. It was accepted, delivered or refused for good.
-func (m *machine) dequeue(id string) {
+func (m *machine) dequeue(row rowKey) {
 	for _, s := range m.sockets {
-		delete(s.inflight, id)
-		if i := slices.Index(s.queue, id); i >= 0 {
+		delete(s.inflight, row)
+		if i := slices.Index(s.queue, row); i >= 0 {
 			s.queue = slices.Delete(s.queue, i, i+1)
 		}
 	}
 }
 
-func (m *machine) sent(now time.Time, s *socket, f wire.Sent) {
+func (m *machine) sent(now time.Time, f wire.Sent) {
+	var row rowKey
 	m.store.commit(func(d *durable) {
-		if k := d.messages[f.ID]; k != nil {
+		row = d.own[f.ID]
+		if k := d.messages[row]; k != nil {
 			if k.AcceptedAt == 0 {
 				k.AcceptedAt = f.AcceptedAt
 			}
@@ -125,7 +129,7 @@ func (m *machine) sent(now time.Time, s *socket, f wire.Sent) {
 			delete(m.holds, k.Conversation)
 		}
 	})
-	m.dequeue(f.ID)
+	m.dequeue(row)
 	m.tick(now)
 }
 
@@ -136,30 +140,35 @@ func (m *machine) errorFrame(now time.Time, s *socket, f wire.ErrorFrame) {
 		s.refusedAt, s.refusedWait = now, wait // for the close that may follow
 		return
 	}
-	if wait > maxClockDifference && f.Code == chat.ErrAtAhead.Code && m.freezeAgain(now, s, f.ID) {
+	m.store.mu.Lock()
+	row := m.store.d.own[f.ID]
+	k := m.store.d.messages[row]
+	m.store.mu.Unlock()
+	if wait > maxClockDifference && f.Code == chat.ErrAtAhead.Code && m.freezeAgain(now, s, row) {
 		return
 	}
 	if wait > 0 {
-		m.store.mu.Lock()
-		k := m.store.d.messages[f.ID]
-		m.store.mu.Unlock()
 		if k != nil {
 			h := m.holds[k.Conversation]
-			h.until = now.Add(wait + m.jitter(wait<<min(h.tries, 4)))
+			spread := wait << min(h.tries, 4)
+			if f.Code == chat.ErrAtAhead.Code {
+				spread = time.Second // the wait is exact, and each message has its own
+			}
+			h.until = now.Add(wait + m.jitter(spread))
 			h.tries++
 			h.forStranger = f.Code == inbox.ErrAnswerAwaited.Code || f.Code == inbox.ErrTooManyNewPeople.Code
 			m.holds[k.Conversation] = h
 		}
-		delete(s.inflight, f.ID)
+		delete(s.inflight, row)
 		m.tick(now)
 		return
 	}
 	m.store.commit(func(d *durable) {
-		if k := d.messages[f.ID]; k != nil {
+		if k != nil {
 			m.raiseState(d, k, Refused, f.Code)
 		}
 	})
-	m.dequeue(f.ID)
+	m.dequeue(row)
 	m.tick(now)
 }
 
@@ -169,18 +178,18 @@ const maxClockDifference = 10 * time.Second
 // freezeAgain gives an own message that is too far ahead for every instance another at, and all after it in the outbox
 // of its conversation, in order. No instance can have accepted the old ones, so they may change. It reports whether it
 // did so. Otherwise, the message was accepted before, and the server's clock was set back since.
-func (m *machine) freezeAgain(now time.Time, s *socket, id string) bool {
+func (m *machine) freezeAgain(now time.Time, s *socket, row rowKey) bool {
 	var first *stored
 	wrongClock := false
 	m.store.commit(func(d *durable) {
-		first = d.messages[id]
+		first = d.messages[row]
 		if first == nil || first.state != Waiting || first.At == 0 {
 			first = nil
 			return
 		}
 		// An at that this device would choose now as well says that its idea of the server's time is wrong.
 		wrongClock = first.At.Time().Sub(m.clock.time(now)) <= maxClockDifference
-		from := slices.Index(d.outbox, id)
+		from := slices.Index(d.outbox, row)
 		for _, later := range d.outbox[from:] {
 			if k := d.messages[later]; k.Conversation == first.Conversation && k.state == Waiting && k.At != 0 {
 				d.conv(k.Conversation).remove(k)
@@ -192,7 +201,7 @@ func (m *machine) freezeAgain(now time.Time, s *socket, id string) bool {
 		return false
 	}
 	for _, o := range m.sockets {
-		delete(o.inflight, id)
+		delete(o.inflight, row)
 	}
 	if wrongClock {
 		m.drop(now, s, 0) // the next welcome has the time

@@ -87,7 +87,8 @@ func (c *Client) input(f func(now time.Time)) {
 	}
 }
 
-// Write puts a message into the outbox, durably, and returns its id, or "" after the Client has ended.
+// Write puts a message into the outbox, durably, and returns its id, or "" after the Client has ended. ReplyTo is the
+// key of the message that it answers, or "".
 func (c *Client) Write(to, body, replyTo string) (id string) {
 	c.input(func(now time.Time) { id = c.m.write(now, to, body, replyTo) })
 	return id

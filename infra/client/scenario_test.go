@@ -395,7 +395,10 @@ func (p *player) state() map[string]any {
 			unsent[id] = c.unsent
 		}
 	}
-	ids := []string{}
+	ids, outbox := []string{}, []string{}
+	for _, row := range p.store.d.outbox {
+		outbox = append(outbox, p.store.d.messages[row].ID)
+	}
 	for _, pending := range p.store.d.backfills {
 		if pending.id != "" {
 			ids = append(ids, pending.id)
@@ -403,7 +406,7 @@ func (p *player) state() map[string]any {
 	}
 	slices.Sort(ids)
 	return map[string]any{
-		"conversations": convs, "outbox": append([]string{}, p.store.d.outbox...),
+		"conversations": convs, "outbox": outbox,
 		"unsent_reads": unsent, "cursor": p.store.d.cursor,
 		"backfills": map[string]any{"history": p.store.d.gap || len(p.store.d.reloads) > 0, "ids": ids},
 	}

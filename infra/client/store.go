@@ -22,9 +22,10 @@ type Store struct {
 // NewStore returns the empty store of a device that opens the chat for the first time.
 func NewStore(uid, device string) *Store {
 	return &Store{uid: uid, device: device, d: durable{
-		messages:      map[string]*stored{},
+		messages:      map[rowKey]*stored{},
+		own:           map[string]rowKey{},
 		conversations: map[string]*conversation{},
-		receipts:      map[string]receipt{},
+		receipts:      map[rowKey]receipt{},
 		backfills:     map[string]*backfill{},
 	}}
 }
@@ -35,13 +36,19 @@ func (s *Store) UID() string { return s.uid }
 // Device returns the device's id.
 func (s *Store) Device() string { return s.device }
 
+// rowKey identifies a message of the store. Another sender may use its id, and so may anybody in another conversation.
+type rowKey struct{ conversation, key string }
+
+func rowOf(m chat.Message) rowKey { return rowKey{m.Conversation, m.Key()} }
+
 // durable is the content of a Store.
 type durable struct {
 	cursor        string
-	outbox        []string // ids of own messages that are not known to be delivered or refused, in the order of typing
-	messages      map[string]*stored
+	outbox        []rowKey // own messages that are not known to be delivered or refused, in the order of typing
+	messages      map[rowKey]*stored
+	own           map[string]rowKey // messages that were typed here, by id
 	conversations map[string]*conversation
-	receipts      map[string]receipt     // receipts of messages that are not here yet, by id
+	receipts      map[rowKey]receipt     // receipts of messages that are not here yet
 	gap           bool                   // events may be missing: load history
 	gapSince      map[string]chat.Micros // by conversation: how far back to load, fixed when the gap was recorded
 	reloads       []time.Time            // when to load the newest pages again, sorted
@@ -61,8 +68,8 @@ func (d *durable) recordGap(margin chat.Micros) {
 			d.gapSince[id] = c.newest - margin
 		}
 	}
-	for _, id := range d.outbox {
-		if k := d.messages[id]; k.At > 0 {
+	for _, row := range d.outbox {
+		if k := d.messages[row]; k.At > 0 {
 			d.gapSince[k.Conversation] = min(d.gapSince[k.Conversation], k.At)
 		}
 	}
@@ -89,7 +96,7 @@ type backfill struct {
 }
 
 type conversation struct {
-	shown  []*stored              // frozen messages in the order of the screen, by (at, id)
+	shown  []*stored              // frozen messages in the order of the screen, by (at, key)
 	newest chat.Micros            // greatest at of shown
 	read   map[string]chat.Micros // read marks by uid
 	unsent chat.Micros            // own read mark that no read event has confirmed; 0 if there is none
@@ -152,8 +159,8 @@ func (s *Store) Conversation(id string) []Line {
 	for _, m := range c.shown {
 		lines = append(lines, Line{m.Message, m.state, m.refusal})
 	}
-	for _, oid := range s.d.outbox {
-		if m := s.d.messages[oid]; m.Conversation == id && m.At == 0 {
+	for _, row := range s.d.outbox {
+		if m := s.d.messages[row]; m.Conversation == id && m.At == 0 {
 			lines = append(lines, Line{m.Message, m.state, m.refusal})
 		}
 	}
@@ -229,9 +236,10 @@ func (s *Store) Snapshot() *Store {
 	c.d.cursor, c.d.gap = s.d.cursor, s.d.gap
 	c.d.gapSince = maps.Clone(s.d.gapSince)
 	c.d.outbox, c.d.reloads = slices.Clone(s.d.outbox), slices.Clone(s.d.reloads)
-	for id, m := range s.d.messages {
+	c.d.own = maps.Clone(s.d.own)
+	for row, m := range s.d.messages {
 		k := *m
-		c.d.messages[id] = &k
+		c.d.messages[row] = &k
 	}
 	for id, conv := range s.d.conversations {
 		k := c.d.conv(id)
@@ -240,12 +248,10 @@ func (s *Store) Snapshot() *Store {
 			k.read[uid] = at
 		}
 		for _, m := range conv.shown {
-			k.shown = append(k.shown, c.d.messages[m.ID])
+			k.shown = append(k.shown, c.d.messages[rowOf(m.Message)])
 		}
 	}
-	for id, r := range s.d.receipts {
-		c.d.receipts[id] = r
-	}
+	maps.Copy(c.d.receipts, s.d.receipts)
 	for key, pending := range s.d.backfills {
 		k := *pending
 		c.d.backfills[key] = &k

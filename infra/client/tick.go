@@ -63,9 +63,9 @@ func (m *machine) probe(now time.Time, s *socket) {
 		return
 	}
 	if due, waits := s.probeDue(m.pace); waits && !now.Before(due) {
-		for id, at := range s.inflight { // the link may work although the answer was lost
+		for row, at := range s.inflight { // the link may work although the answer was lost
 			if now.Sub(at) >= 2*m.pace.AnswerWithin {
-				delete(s.inflight, id)
+				delete(s.inflight, row)
 			}
 		}
 		s.pingedAt, s.probedAt = now, now

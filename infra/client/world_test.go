@@ -197,18 +197,19 @@ func (a *archive) Messages(_ context.Context, conversation, before string, limit
 		}
 		return 1
 	})
-	if at, id, _ := strings.Cut(before, ","); before != "" {
+	if at, key, _ := strings.Cut(before, ","); before != "" {
 		n, err := strconv.ParseInt(at, 10, 64)
 		if err != nil {
 			return Page{}, err
 		}
-		end := chat.Message{At: chat.Micros(n), ID: id}
+		end := chat.Message{At: chat.Micros(n)}
+		end.ID, end.From, _ = strings.Cut(key, ".")
 		all = slices.DeleteFunc(all, func(m chat.Message) bool { return !m.Before(end) })
 	}
 	var p Page
 	if len(all) > limit {
 		all = all[len(all)-limit:]
-		p.Before = fmt.Sprintf("%d,%s", all[0].At, all[0].ID)
+		p.Before = fmt.Sprintf("%d,%s", all[0].At, all[0].Key())
 	}
 	p.Messages = all
 	return p, nil

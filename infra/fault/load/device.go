@@ -87,6 +87,7 @@ func (d *Device) Start() {
 		Token:       func(context.Context) (string, time.Time, error) { return d.crowd.testbed.Token(d.user) },
 		History:     d.crowd.testbed.History(d.user),
 		Wall:        func() time.Time { return time.Now().Add(time.Duration(d.skew.Load())) },
+		NewID:       func(_, fresh string) string { return d.crowd.newID(d.user, fresh) },
 		Rand:        rand.New(rand.NewPCG(d.crowd.opts.Seed^hash(name), d.starts)),
 		Note:        func(n client.Note) { d.crowd.recordNote(name, n) },
 		Pace:        d.crowd.opts.Pace,

@@ -37,6 +37,7 @@ type Options struct {
 	Rate       float64 // messages per second, of all users together
 	TwoDevices float64 // share of users with two devices
 	Skewed     float64 // share of devices whose clock is wrong, by up to ten minutes, and jumps while they are connected
+	Reused     float64 // share of messages with an id that another user has used, in this or another conversation
 	Unsent     int     // a user writes no more while a device has this many unsent messages; 0: no limit
 	Partners   int     // about how many other users each user writes with; 4 when 0
 	Pace       client.Pace
@@ -58,9 +59,11 @@ type Crowd struct {
 	addresses atomic.Int64 // assigned to devices so far
 
 	mu       sync.Mutex
-	vanished []net.Conn      // guarded by mu
-	guests   []*Device       // guarded by mu
-	severed  map[string]bool // see Sever; guarded by mu
+	vanished []net.Conn          // guarded by mu
+	guests   []*Device           // guarded by mu
+	foreign  map[string][]string // the newest ids of others that each user has seen; guarded by mu
+	used     map[[2]string]bool  // ids of others that a user has used: user and id; guarded by mu
+	severed  map[string]bool     // see Sever; guarded by mu
 }
 
 // New returns a crowd of the users with these uids. Nothing happens before Start.
@@ -71,6 +74,7 @@ func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd 
 	c := &Crowd{
 		testbed: testbed, log: log, opts: opts, users: users,
 		devicesOf: map[string][]*Device{}, partners: map[string][]string{}, severed: map[string]bool{},
+		foreign: map[string][]string{}, used: map[[2]string]bool{},
 	}
 	rnd := rand.New(rand.NewPCG(opts.Seed, 3))
 	for i, uid := range users {
@@ -265,6 +269,35 @@ func (c *Crowd) Close() {
 	c.vanished = nil
 }
 
+// maxForeign bounds the ids of others that a user may use.
+const maxForeign = 20
+
+// learnID remembers an id of another user.
+func (c *Crowd) learnID(uid, id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ids := c.foreign[uid]
+	c.foreign[uid] = append(ids[max(0, len(ids)+1-maxForeign):], id)
+}
+
+// newID returns the id of a message that a user writes: mostly fresh, and sometimes one that another user has used. A
+// user uses each at most once.
+func (c *Crowd) newID(uid, fresh string) string {
+	rnd := rand.New(rand.NewPCG(c.opts.Seed, hash(fresh)))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ids := c.foreign[uid]
+	if len(ids) == 0 || rnd.Float64() >= c.opts.Reused {
+		return fresh
+	}
+	id := ids[rnd.IntN(len(ids))]
+	if c.used[[2]string{uid, id}] {
+		return fresh
+	}
+	c.used[[2]string{uid, id}] = true
+	return id
+}
+
 // recordNote adds what a device reports to the record.
 func (c *Crowd) recordNote(device string, n client.Note) {
 	m := n.Message
@@ -278,6 +311,9 @@ func (c *Crowd) recordNote(device string, n client.Note) {
 	case client.NoteFrozen:
 		e.Kind, e.At, e.Sum = record.Frozen, m.At, record.SumOf(m)
 	case client.NoteShown:
+		if c.opts.Reused > 0 && !strings.HasPrefix(device, m.From+".") {
+			c.learnID(strings.SplitN(device, ".", 2)[0], m.ID)
+		}
 		e.Kind, e.At, e.Sum, e.Text, e.Name = record.Shown, m.At, record.SumOf(m), record.TextOf(m), n.From
 	case client.NoteState:
 		e.Kind, e.Name, e.Detail = record.State, n.State.String(), n.Refusal

@@ -87,7 +87,7 @@ func TestCrashBeforeSentWithTheMessageAlreadyAnswered(t *testing.T) {
 		question := c.annA.Write(c.ben, "question", "")
 		testwait.Advance(time.Second)
 		happened(t, c.shows(c.benB, question), "ben has the question")
-		answer := c.benB.Write(c.ann, "answer", question)
+		answer := c.benB.Write(c.ann, "answer", chat.KeyOf(question, c.ann))
 		testwait.Advance(time.Second) // acknowledged and settled
 		for _, n := range c.nodes {
 			n.kill()
