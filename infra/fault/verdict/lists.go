@@ -80,11 +80,11 @@ func (j *judge) judgeLists() {
 		}
 		listed := map[string]bool{}
 		var previous chat.Micros
-		for n, item := range l.items {
+		for _, item := range l.items {
 			if listed[item.Conversation] = true; j.unjudged(item.Conversation) {
 				continue
 			}
-			if n > 0 && item.At > previous {
+			if previous > 0 && item.At > previous {
 				j.addFinding(Listing, nil, l.name(), "%s is below an older conversation", item.Conversation)
 			}
 			previous = item.At
