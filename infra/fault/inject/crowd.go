@@ -9,23 +9,23 @@ import (
 
 // blockPartners makes users block one of those that they write with, for some seconds.
 func blockPartners(ctx context.Context, t *target) error {
-	hit := map[string]string{}
+	var hit [][2]string
 	for _, d := range t.pickDevices(0.1) {
 		partners := t.crowd.Partners(d.User())
-		hit[d.User()] = partners[t.rnd.IntN(len(partners))]
+		hit = append(hit, [2]string{d.User(), partners[t.rnd.IntN(len(partners))]})
 	}
-	for uid, other := range hit {
-		t.log.Add(record.Entry{Kind: record.Blocked, User: uid, Name: other})
-		if err := t.testbed.Block(context.WithoutCancel(ctx), uid, other); err != nil {
+	for _, pair := range hit {
+		t.log.Add(record.Entry{Kind: record.Blocked, User: pair[0], Name: pair[1]})
+		if err := t.testbed.Block(context.WithoutCancel(ctx), pair[0], pair[1]); err != nil {
 			return err
 		}
 	}
 	t.wait(ctx, 2*time.Second, 4*time.Second)
-	for uid, other := range hit {
-		if err := t.testbed.Unblock(context.WithoutCancel(ctx), uid, other); err != nil {
+	for _, pair := range hit {
+		if err := t.testbed.Unblock(context.WithoutCancel(ctx), pair[0], pair[1]); err != nil {
 			return err
 		}
-		t.log.Add(record.Entry{Kind: record.Unblocked, User: uid, Name: other})
+		t.log.Add(record.Entry{Kind: record.Unblocked, User: pair[0], Name: pair[1]})
 	}
 	return nil
 }

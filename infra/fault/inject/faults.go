@@ -204,6 +204,11 @@ var Faults = []Fault{
 		Summary: "accounts of the crowd are deleted while others write to them",
 		run:     deleteAccount,
 	},
+	{
+		Name: "ids-reused", Guests: true,
+		Summary: "a client sends other content with its own ids, after the first messages were saved",
+		run:     reuseIDs,
+	},
 }
 
 func killInstance(ctx context.Context, t *target) error {

@@ -49,6 +49,13 @@ func (d *Device) Name() string {
 // SetClock sets the device's wall clock, as a user or the network does: it is this much ahead from now on.
 func (d *Device) SetClock(ahead time.Duration) { d.skew.Store(int64(ahead)) }
 
+// Rename gives a device that was never started another name.
+func (d *Device) Rename(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.name, d.store = name, client.NewStore(d.user, name)
+}
+
 // User returns the uid of the device's user.
 func (d *Device) User() string { return d.user }
 

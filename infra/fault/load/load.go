@@ -59,11 +59,11 @@ type Crowd struct {
 	addresses atomic.Int64 // assigned to devices so far
 
 	mu       sync.Mutex
-	vanished []net.Conn          // guarded by mu
-	guests   []*Device           // guarded by mu
-	foreign  map[string][]string // the newest ids of others that each user has seen; guarded by mu
-	used     map[[2]string]bool  // ids of others that a user has used: user and id; guarded by mu
-	severed  map[string]bool     // see Sever; guarded by mu
+	vanished []net.Conn                // guarded by mu
+	guests   []*Device                 // guarded by mu
+	foreign  map[string][]chat.Message // the newest messages of others that each user has seen; guarded by mu
+	used     map[[2]string]bool        // ids that were used again: a user that must not use them, and the id; guarded by mu
+	severed  map[string]bool           // see Sever; guarded by mu
 }
 
 // New returns a crowd of the users with these uids. Nothing happens before Start.
@@ -74,7 +74,7 @@ func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd 
 	c := &Crowd{
 		testbed: testbed, log: log, opts: opts, users: users,
 		devicesOf: map[string][]*Device{}, partners: map[string][]string{}, severed: map[string]bool{},
-		foreign: map[string][]string{}, used: map[[2]string]bool{},
+		foreign: map[string][]chat.Message{}, used: map[[2]string]bool{},
 	}
 	rnd := rand.New(rand.NewPCG(opts.Seed, 3))
 	for i, uid := range users {
@@ -272,12 +272,12 @@ func (c *Crowd) Close() {
 // maxForeign bounds the ids of others that a user may use.
 const maxForeign = 20
 
-// learnID remembers an id of another user.
-func (c *Crowd) learnID(uid, id string) {
+// learnID remembers the id of another user's message.
+func (c *Crowd) learnID(uid string, m chat.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ids := c.foreign[uid]
-	c.foreign[uid] = append(ids[max(0, len(ids)+1-maxForeign):], id)
+	seen := c.foreign[uid]
+	c.foreign[uid] = append(seen[max(0, len(seen)+1-maxForeign):], m)
 }
 
 // newID returns the id of a message that a user writes: mostly fresh, and sometimes one that another user has used. A
@@ -286,16 +286,16 @@ func (c *Crowd) newID(uid, fresh string) string {
 	rnd := rand.New(rand.NewPCG(c.opts.Seed, hash(fresh)))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ids := c.foreign[uid]
-	if len(ids) == 0 || rnd.Float64() >= c.opts.Reused {
+	seen := c.foreign[uid]
+	if len(seen) == 0 || rnd.Float64() >= c.opts.Reused {
 		return fresh
 	}
-	id := ids[rnd.IntN(len(ids))]
-	if c.used[[2]string{uid, id}] {
+	m := seen[rnd.IntN(len(seen))]
+	if c.used[[2]string{uid, m.ID}] {
 		return fresh
 	}
-	c.used[[2]string{uid, id}] = true
-	return id
+	c.used[[2]string{uid, m.ID}], c.used[[2]string{m.From, m.ID}] = true, true
+	return m.ID
 }
 
 // recordNote adds what a device reports to the record.
@@ -312,7 +312,7 @@ func (c *Crowd) recordNote(device string, n client.Note) {
 		e.Kind, e.At, e.Sum = record.Frozen, m.At, record.SumOf(m)
 	case client.NoteShown:
 		if c.opts.Reused > 0 && !strings.HasPrefix(device, m.From+".") {
-			c.learnID(strings.SplitN(device, ".", 2)[0], m.ID)
+			c.learnID(strings.SplitN(device, ".", 2)[0], m)
 		}
 		e.Kind, e.At, e.Sum, e.Text, e.Name = record.Shown, m.At, record.SumOf(m), record.TextOf(m), n.From
 	case client.NoteState:

@@ -42,16 +42,18 @@ func (j *judge) hasCause(m *message) bool {
 		at, withdrawn := j.withdrawn[m.typedOn.user]
 		return before(at, withdrawn)
 	case "recipient_unavailable":
-		for _, pair := range [][2]string{{m.to, m.typedOn.user}, {m.typedOn.user, m.to}} {
-			b, blocked := j.blocks[pair]
-			if before(b.from, blocked) && (b.to == never || m.refusedAt <= b.to+causeFor.Microseconds()) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(j.blocksBetween(m.to, m.typedOn.user), func(b span) bool {
+			return b.from <= m.refusedAt && (b.to == never || m.refusedAt <= b.to+causeFor.Microseconds())
+		})
 	case "id_reused":
 		return len(m.reused) > 0
 	}
 	return false
+}
+
+// blocksBetween returns when one of two users has blocked the other.
+func (j *judge) blocksBetween(a, b string) []span {
+	return slices.Concat(j.blocks[[2]string{a, b}], j.blocks[[2]string{b, a}])
 }
 
 // unjudged reports whether the list says nothing certain about a conversation. A member was deleted, or has blocked the
@@ -60,9 +62,8 @@ func (j *judge) unjudged(conversation string) bool {
 	a, b, _ := strings.Cut(conversation, "~")
 	_, erasedA := j.erased[a]
 	_, erasedB := j.erased[b]
-	ab, blockedA := j.blocks[[2]string{a, b}]
-	ba, blockedB := j.blocks[[2]string{b, a}]
-	return j.loose[conversation] || erasedA || erasedB || blockedA && ab.to == never || blockedB && ba.to == never
+	blocked := slices.ContainsFunc(j.blocksBetween(a, b), func(s span) bool { return s.to == never })
+	return j.loose[conversation] || erasedA || erasedB || blocked
 }
 
 // judgeLists compares lists of conversations with what was saved and what users have seen.

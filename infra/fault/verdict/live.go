@@ -173,13 +173,18 @@ func (j *judge) judgeHistory(m *message) {
 // repeated.
 func (j *judge) judgeRepeats(m *message, d *device, e *events) {
 	since := func(at int64) bool { return at >= m.frozenAt }
-	allowed := 1 + count(d.connected, since) + count(m.typedOn.connected, since) + 2*count(j.wipedAt, since)
+	allowed := 1 + count(d.connected, since) + count(m.typedOn.connected, since) + 2*count(j.wipedAt, since) + len(m.reused)
 	for _, f := range j.faults {
 		if f.to >= m.frozenAt {
 			allowed += 2
 		}
 	}
 	j.report.Repeated += max(0, e.n-1)
+	for _, b := range j.blocksBetween(m.to, m.typedOn.user) {
+		if b.to >= m.frozenAt { // a message that was withdrawn comes back if a device has it, and is sent to all again
+			allowed++
+		}
+	}
 	if e.n > allowed {
 		j.addFinding(Repeated, m, d.name, "%d events, and at most %d are explained", e.n, allowed)
 	}
