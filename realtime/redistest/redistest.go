@@ -263,8 +263,8 @@ func warn() {
 }
 
 func warning(program string) string {
-	return fmt.Sprintf("\n*** %s: the tests that need redis-server DO NOT RUN. Set %s to its path, or use ./infra/test. ***\n\n",
-		program, envServer)
+	return fmt.Sprintf("\n*** %s: the tests that need redis-server DO NOT RUN. "+
+		"Set %s to its path, or use ./infra/test. ***\n\n", program, envServer)
 }
 
 // launch starts the process and waits until it answers.

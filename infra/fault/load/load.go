@@ -62,7 +62,7 @@ type Crowd struct {
 	vanished []net.Conn                // guarded by mu
 	guests   []*Device                 // guarded by mu
 	foreign  map[string][]chat.Message // the newest messages of others that each user has seen; guarded by mu
-	used     map[[2]string]bool        // ids that were used again: a user that must not use them, and the id; guarded by mu
+	used     map[[2]string]bool        // user and id: must not be used again; guarded by mu
 	severed  map[string]bool           // see Sever; guarded by mu
 }
 

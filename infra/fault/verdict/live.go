@@ -173,7 +173,8 @@ func (j *judge) judgeHistory(m *message) {
 // repeated.
 func (j *judge) judgeRepeats(m *message, d *device, e *events) {
 	since := func(at int64) bool { return at >= m.frozenAt }
-	allowed := 1 + count(d.connected, since) + count(m.typedOn.connected, since) + 2*count(j.wipedAt, since) + len(m.reused)
+	allowed := 1 + len(m.reused) + 2*count(j.wipedAt, since)
+	allowed += count(d.connected, since) + count(m.typedOn.connected, since)
 	for _, f := range j.faults {
 		if f.to >= m.frozenAt {
 			allowed += 2
