@@ -174,8 +174,8 @@ func (t *target) startBystanders(ctx context.Context) (*bystanderChat, error) {
 	return chat, nil
 }
 
-// stop ends the chat, after at least bystanderMessages messages unless that takes too long. It returns how many messages
-// there were, and how long the slowest took.
+// stop ends the chat, after at least bystanderMessages messages unless that takes too long. It returns how many
+// messages there were, and how long the slowest took.
 func (b *bystanderChat) stop() (n int, slowest time.Duration) {
 	select {
 	case <-b.enough:

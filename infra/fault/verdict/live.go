@@ -141,8 +141,7 @@ func (m *message) foundBy(d *device) (at int64, found bool) {
 	return 0, false
 }
 
-// sentEventLost reports whether d found m in history because there is no sent event. That event has a script of its own.
-// If a fault of servers keeps it from running, and the message is delivered before it is sent again, the sender's other
+// sentEventLost reports whether d found m in history because there is no sent event. That event has its own script. If a fault of servers keeps it from running, and the message is delivered before it is sent again, the sender's other
 // devices learn of the message by its receipt, and then load history.
 func (j *judge) sentEventLost(m *message, d *device, at int64) bool {
 	return d.user == m.typedOn.user && slices.ContainsFunc(j.faults, func(f span) bool {
