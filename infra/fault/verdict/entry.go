@@ -84,7 +84,7 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 	case record.Erased:
 		j.erased[e.User] = e.T
 	case record.Withdrawn:
-		j.withdrawn[e.User] = e.T
+		j.withdrawn[e.User] = append(j.withdrawn[e.User], e.T)
 	case record.Blocked:
 		pair := [2]string{e.User, e.Name}
 		j.blocks[pair] = append(j.blocks[pair], span{e.T, never})

@@ -39,8 +39,7 @@ func (j *judge) hasCause(m *message) bool {
 		at, erased := j.erased[m.to]
 		return before(at, erased)
 	case "withdrawn":
-		at, withdrawn := j.withdrawn[m.typedOn.user]
-		return before(at, withdrawn)
+		return slices.ContainsFunc(j.withdrawn[m.typedOn.user], func(at int64) bool { return before(at, true) })
 	case "recipient_unavailable":
 		return slices.ContainsFunc(j.blocksBetween(m.to, m.typedOn.user), func(b span) bool {
 			return b.from <= m.refusedAt && (b.to == never || m.refusedAt <= b.to+causeFor.Microseconds())
@@ -145,7 +144,7 @@ func (j *judge) judgeItem(l *list, item record.Item) {
 	unread := 0
 	for _, line := range saved.lines {
 		m := j.messages[key{item.Conversation, line.ID}]
-		if line.At > item.Read[l.user] && m != nil && m.to == l.user {
+		if line.At > item.Read[l.user] && m != nil && m.to == l.user && j.has(l, item.Conversation, line.ID) {
 			unread++
 		}
 	}
@@ -153,6 +152,21 @@ func (j *judge) judgeItem(l *list, item record.Item) {
 		j.addFinding(ReadMarks, nil, l.name(), "%d unread in %s, want %d", item.Unread, item.Conversation, want)
 	}
 	j.judgeSeen(l, item)
+}
+
+// has reports whether the owner of a list has a message. A device that is new, or was told of a gap, has older ones only
+// after it has opened the conversation.
+func (j *judge) has(l *list, conversation, id string) bool {
+	if !l.early {
+		return true
+	}
+	for _, v := range j.early[conversation] {
+		if v.device == l.device {
+			_, has := v.place[id]
+			return has
+		}
+	}
+	return false
 }
 
 // judgeSeen checks that a device shows its user's messages as read if the other user has seen them.

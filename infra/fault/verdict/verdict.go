@@ -235,7 +235,7 @@ type judge struct {
 	faults    []span               // of servers
 	open      map[string]int       // faults that have not ended: index in faults, by name
 	erased    map[string]int64     // when users were deleted; those who never existed have an entry as well
-	withdrawn map[string]int64     // when users were disabled whose waiting messages were withdrawn
+	withdrawn map[string][]int64   // when users were disabled whose waiting messages were withdrawn
 	blocks    map[[2]string][]span // by the user and the blocked one
 	loose     map[string]bool      // conversations with messages that are excepted or stranded
 	ended     int64                // time of the fault entry Opening, or of the last entry
@@ -254,7 +254,7 @@ func Judge(entries []record.Entry) *Report {
 		report:  &Report{Counts: map[Rule]int{}},
 		entries: entries, devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[key]*message{},
 		texts: map[record.Hash]string{}, early: map[string][]*view{}, views: map[string][]*view{},
-		open: map[string]int{}, erased: map[string]int64{}, withdrawn: map[string]int64{}, blocks: map[[2]string][]span{},
+		open: map[string]int{}, erased: map[string]int64{}, withdrawn: map[string][]int64{}, blocks: map[[2]string][]span{},
 		loose: map[string]bool{},
 	}
 	for _, r := range Rules {
