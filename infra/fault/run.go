@@ -113,7 +113,7 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 		return nil, err
 	}
 	crowd := load.New(tb, log, users, load.Options{
-		Rate: o.Rate, Unsent: o.Unsent, TwoDevices: 0.6, Skewed: 0.3, Pace: pace(), Seed: o.Seed,
+		Rate: o.Rate, Unsent: o.Unsent, TwoDevices: 0.6, Skewed: 0.3, Reused: 0.1, Pace: pace(), Seed: o.Seed,
 	})
 	defer crowd.Close()
 	r := &runReport{Name: o.Name, Seed: o.Seed}

@@ -21,8 +21,8 @@ type Device struct {
 	crowd *Crowd
 	user  string
 	name  string
-	from  string        // its network address
-	skew  time.Duration // its clock is this much ahead
+	from  string       // its network address
+	skew  atomic.Int64 // its wall clock is this much ahead, in nanoseconds
 
 	mu          sync.Mutex
 	store       *client.Store
@@ -44,6 +44,16 @@ func (d *Device) Name() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.name
+}
+
+// SetClock sets the device's wall clock, as a user or the network does: it is this much ahead from now on.
+func (d *Device) SetClock(ahead time.Duration) { d.skew.Store(int64(ahead)) }
+
+// Rename gives a device that was never started another name.
+func (d *Device) Rename(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.name, d.store = name, client.NewStore(d.user, name)
 }
 
 // User returns the uid of the device's user.
@@ -83,7 +93,8 @@ func (d *Device) Start() {
 		Dial:        d.dial,
 		Token:       func(context.Context) (string, time.Time, error) { return d.crowd.testbed.Token(d.user) },
 		History:     d.crowd.testbed.History(d.user),
-		Wall:        func() time.Time { return time.Now().Add(d.skew) },
+		Wall:        func() time.Time { return time.Now().Add(time.Duration(d.skew.Load())) },
+		NewID:       func(_, fresh string) string { return d.crowd.newID(d.user, fresh) },
 		Rand:        rand.New(rand.NewPCG(d.crowd.opts.Seed^hash(name), d.starts)),
 		Note:        func(n client.Note) { d.crowd.recordNote(name, n) },
 		Pace:        d.crowd.opts.Pace,

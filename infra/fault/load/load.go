@@ -36,7 +36,8 @@ type Testbed interface {
 type Options struct {
 	Rate       float64 // messages per second, of all users together
 	TwoDevices float64 // share of users with two devices
-	Skewed     float64 // share of devices whose clock is wrong, by up to ten minutes
+	Skewed     float64 // share of devices whose clock is wrong, by up to ten minutes, and jumps while they are connected
+	Reused     float64 // share of messages with an id that another user has used, in this or another conversation
 	Unsent     int     // a user writes no more while a device has this many unsent messages; 0: no limit
 	Partners   int     // about how many other users each user writes with; 4 when 0
 	Pace       client.Pace
@@ -58,9 +59,11 @@ type Crowd struct {
 	addresses atomic.Int64 // assigned to devices so far
 
 	mu       sync.Mutex
-	vanished []net.Conn      // guarded by mu
-	guests   []*Device       // guarded by mu
-	severed  map[string]bool // see Sever; guarded by mu
+	vanished []net.Conn                // guarded by mu
+	guests   []*Device                 // guarded by mu
+	foreign  map[string][]chat.Message // the newest messages of others that each user has seen; guarded by mu
+	used     map[[2]string]bool        // user and id: must not be used again; guarded by mu
+	severed  map[string]bool           // see Sever; guarded by mu
 }
 
 // New returns a crowd of the users with these uids. Nothing happens before Start.
@@ -71,6 +74,7 @@ func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd 
 	c := &Crowd{
 		testbed: testbed, log: log, opts: opts, users: users,
 		devicesOf: map[string][]*Device{}, partners: map[string][]string{}, severed: map[string]bool{},
+		foreign: map[string][]chat.Message{}, used: map[[2]string]bool{},
 	}
 	rnd := rand.New(rand.NewPCG(opts.Seed, 3))
 	for i, uid := range users {
@@ -81,7 +85,7 @@ func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd 
 		for _, name := range names {
 			d := c.newDevice(uid, name)
 			if rnd.Float64() < opts.Skewed {
-				d.skew = time.Duration(rnd.Int64N(int64(20*time.Minute))) - 10*time.Minute
+				d.SetClock(wrongClock(rnd))
 			}
 			c.devices = append(c.devices, d)
 			c.devicesOf[uid] = append(c.devicesOf[uid], d)
@@ -91,6 +95,11 @@ func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd 
 		}
 	}
 	return c
+}
+
+// wrongClock returns how much a clock is ahead: up to ten minutes, either way.
+func wrongClock(rnd *rand.Rand) time.Duration {
+	return time.Duration(rnd.Int64N(int64(20*time.Minute))) - 10*time.Minute
 }
 
 // newDevice returns a device with a network address of its own.
@@ -116,6 +125,9 @@ func (c *Crowd) Users() []string { return c.users }
 
 // DevicesOf returns the devices of a user.
 func (c *Crowd) DevicesOf(uid string) []*Device { return c.devicesOf[uid] }
+
+// Partners returns the users that a user writes with.
+func (c *Crowd) Partners(uid string) []string { return c.partners[uid] }
 
 // Typed returns how many messages were written so far.
 func (c *Crowd) Typed() int { return int(c.typed.Load()) }
@@ -191,10 +203,16 @@ func (c *Crowd) Chat(ctx context.Context, step func()) {
 	}
 }
 
+// jumpEvery is after how many writes of a device with a wrong clock that clock jumps, on average.
+const jumpEvery = 5
+
 // writeAndRead makes one device write, mostly one message and sometimes a burst, and read. It returns how many
 // messages were written.
 func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
 	d := c.devices[rnd.IntN(len(c.devices))]
+	if rnd.Float64() < c.opts.Skewed/jumpEvery {
+		d.SetClock(wrongClock(rnd))
+	}
 	partners := c.partners[d.user]
 	to := partners[rnd.IntN(len(partners))]
 	store, app := d.storeAndApp()
@@ -252,6 +270,35 @@ func (c *Crowd) Close() {
 	c.vanished = nil
 }
 
+// maxForeign bounds the ids of others that a user may use.
+const maxForeign = 20
+
+// learnID remembers the id of another user's message.
+func (c *Crowd) learnID(uid string, m chat.Message) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen := c.foreign[uid]
+	c.foreign[uid] = append(seen[max(0, len(seen)+1-maxForeign):], m)
+}
+
+// newID returns the id of a message that a user writes: mostly fresh, and sometimes one that another user has used. A
+// user uses each at most once.
+func (c *Crowd) newID(uid, fresh string) string {
+	rnd := rand.New(rand.NewPCG(c.opts.Seed, hash(fresh)))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen := c.foreign[uid]
+	if len(seen) == 0 || rnd.Float64() >= c.opts.Reused {
+		return fresh
+	}
+	m := seen[rnd.IntN(len(seen))]
+	if c.used[[2]string{uid, m.ID}] {
+		return fresh
+	}
+	c.used[[2]string{uid, m.ID}], c.used[[2]string{m.From, m.ID}] = true, true
+	return m.ID
+}
+
 // recordNote adds what a device reports to the record.
 func (c *Crowd) recordNote(device string, n client.Note) {
 	m := n.Message
@@ -265,6 +312,9 @@ func (c *Crowd) recordNote(device string, n client.Note) {
 	case client.NoteFrozen:
 		e.Kind, e.At, e.Sum = record.Frozen, m.At, record.SumOf(m)
 	case client.NoteShown:
+		if c.opts.Reused > 0 && !strings.HasPrefix(device, m.From+".") {
+			c.learnID(strings.SplitN(device, ".", 2)[0], m)
+		}
 		e.Kind, e.At, e.Sum, e.Text, e.Name = record.Shown, m.At, record.SumOf(m), record.TextOf(m), n.From
 	case client.NoteState:
 		e.Kind, e.Name, e.Detail = record.State, n.State.String(), n.Refusal

@@ -27,8 +27,8 @@ var (
 // between two attempts of a device.
 const backfillWait = 25 * time.Second
 
-// agreeWithin is how long Settle waits, without progress, until all devices show the same messages. The verdict can then
-// say that a message is late.
+// agreeWithin is how long Settle waits, without progress, until all devices show the same messages. The verdict can
+// then say that a message is late.
 const agreeWithin = verdict.LiveAfterFault + time.Second
 
 // Settle brings all devices back, and returns when every outbox is empty, no backfill is left, and the archive has

@@ -87,12 +87,14 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 	case record.Erased:
 		j.erased[e.User] = e.T
 	case record.Withdrawn:
-		j.withdrawn[e.User] = e.T
+		j.withdrawn[e.User] = append(j.withdrawn[e.User], e.T)
 	case record.Blocked:
-		j.blocks[[2]string{e.User, e.Name}] = span{e.T, never}
+		pair := [2]string{e.User, e.Name}
+		j.blocks[pair] = append(j.blocks[pair], span{e.T, never})
 	case record.Unblocked:
-		b := [2]string{e.User, e.Name}
-		j.blocks[b] = span{j.blocks[b].from, e.T}
+		if blocks := j.blocks[[2]string{e.User, e.Name}]; len(blocks) > 0 {
+			blocks[len(blocks)-1].to = e.T
+		}
 	case record.Checked:
 		j.report.Checks = append(j.report.Checks, Check{e.Name, e.Detail, e.Broken})
 		if e.Broken {

@@ -39,19 +39,20 @@ func (j *judge) hasCause(m *message) bool {
 		at, erased := j.erased[m.to]
 		return before(at, erased)
 	case "withdrawn":
-		at, withdrawn := j.withdrawn[m.typedOn.user]
-		return before(at, withdrawn)
+		return slices.ContainsFunc(j.withdrawn[m.typedOn.user], func(at int64) bool { return before(at, true) })
 	case "recipient_unavailable":
-		for _, pair := range [][2]string{{m.to, m.typedOn.user}, {m.typedOn.user, m.to}} {
-			b, blocked := j.blocks[pair]
-			if before(b.from, blocked) && (b.to == never || m.refusedAt <= b.to+causeFor.Microseconds()) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(j.blocksBetween(m.to, m.typedOn.user), func(b span) bool {
+			return b.from <= m.refusedAt && (b.to == never || m.refusedAt <= b.to+causeFor.Microseconds())
+		})
 	case "id_reused":
 		return len(m.reused) > 0
 	}
 	return false
+}
+
+// blocksBetween returns when one of two users has blocked the other.
+func (j *judge) blocksBetween(a, b string) []span {
+	return slices.Concat(j.blocks[[2]string{a, b}], j.blocks[[2]string{b, a}])
 }
 
 // unjudged reports whether the list says nothing certain about a conversation. A member was deleted, or has blocked the
@@ -60,9 +61,8 @@ func (j *judge) unjudged(conversation string) bool {
 	a, b, _ := strings.Cut(conversation, "~")
 	_, erasedA := j.erased[a]
 	_, erasedB := j.erased[b]
-	ab, blockedA := j.blocks[[2]string{a, b}]
-	ba, blockedB := j.blocks[[2]string{b, a}]
-	return j.loose[conversation] || erasedA || erasedB || blockedA && ab.to == never || blockedB && ba.to == never
+	blocked := slices.ContainsFunc(j.blocksBetween(a, b), func(s span) bool { return s.to == never })
+	return j.loose[conversation] || erasedA || erasedB || blocked
 }
 
 // judgeLists compares lists of conversations with what was saved and what users have seen.
@@ -80,11 +80,11 @@ func (j *judge) judgeLists() {
 		}
 		listed := map[string]bool{}
 		var previous chat.Micros
-		for n, item := range l.items {
+		for _, item := range l.items {
 			if listed[item.Conversation] = true; j.unjudged(item.Conversation) {
 				continue
 			}
-			if n > 0 && item.At > previous {
+			if previous > 0 && item.At > previous {
 				j.addFinding(Listing, nil, l.name(), "%s is below an older conversation", item.Conversation)
 			}
 			previous = item.At
@@ -144,7 +144,7 @@ func (j *judge) judgeItem(l *list, item record.Item) {
 	unread := 0
 	for _, line := range saved.lines {
 		m := j.messages[key{item.Conversation, line.ID}]
-		if line.At > item.Read[l.user] && m != nil && m.to == l.user {
+		if line.At > item.Read[l.user] && m != nil && m.to == l.user && j.has(l, item.Conversation, line.ID) {
 			unread++
 		}
 	}
@@ -152,6 +152,21 @@ func (j *judge) judgeItem(l *list, item record.Item) {
 		j.addFinding(ReadMarks, nil, l.name(), "%d unread in %s, want %d", item.Unread, item.Conversation, want)
 	}
 	j.judgeSeen(l, item)
+}
+
+// has reports whether the owner of a list has a message. A device that is new, or was told of a gap, has older ones only
+// after it has opened the conversation.
+func (j *judge) has(l *list, conversation, id string) bool {
+	if !l.early {
+		return true
+	}
+	for _, v := range j.early[conversation] {
+		if v.device == l.device {
+			_, has := v.place[id]
+			return has
+		}
+	}
+	return false
 }
 
 // judgeSeen checks that a device shows its user's messages as read if the other user has seen them.

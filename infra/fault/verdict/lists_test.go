@@ -98,10 +98,13 @@ func TestCausesOfRefusals(t *testing.T) {
 		found  bool
 	}{
 		{"blocked", "recipient_unavailable", []record.Entry{block}, false},
-		{"blocked by the sender", "recipient_unavailable", []record.Entry{{Kind: record.Blocked, User: "ann", Name: "bob"}}, false},
+		{"blocked by the sender", "recipient_unavailable",
+			[]record.Entry{{Kind: record.Blocked, User: "ann", Name: "bob"}}, false},
 		{"unblocked just now", "recipient_unavailable", []record.Entry{block, unblock}, false},
+		{"unblocked and blocked again", "recipient_unavailable", []record.Entry{block, unblock, block}, false},
 		{"not blocked", "recipient_unavailable", nil, true},
-		{"another user is blocked", "recipient_unavailable", []record.Entry{{Kind: record.Blocked, User: "bob", Name: "eve"}}, true},
+		{"another user is blocked", "recipient_unavailable",
+			[]record.Entry{{Kind: record.Blocked, User: "bob", Name: "eve"}}, true},
 		{"blocked and withdrawn", "withdrawn", []record.Entry{block}, true},
 		{"disabled", "withdrawn", []record.Entry{{Kind: record.Withdrawn, User: "ann"}}, false},
 		{"the recipient is disabled", "withdrawn", []record.Entry{{Kind: record.Withdrawn, User: "bob"}}, true},

@@ -141,8 +141,7 @@ func (m *message) foundBy(d *device) (at int64, found bool) {
 	return 0, false
 }
 
-// sentEventLost reports whether d found m in history because there is no sent event. That event has a script of its own.
-// If a fault of servers keeps it from running, and the message is delivered before it is sent again, the sender's other
+// sentEventLost reports whether d found m in history because there is no sent event. That event has its own script. If a fault of servers keeps it from running, and the message is delivered before it is sent again, the sender's other
 // devices learn of the message by its receipt, and then load history.
 func (j *judge) sentEventLost(m *message, d *device, at int64) bool {
 	return d.user == m.typedOn.user && slices.ContainsFunc(j.faults, func(f span) bool {
@@ -157,8 +156,10 @@ func (j *judge) judgeHistory(m *message) {
 		if !s.history || s.device.misbehavior != "" || m.eventsOn(s.device).n > 0 {
 			continue
 		}
-		lost := func(at int64) bool { return at >= m.frozenAt && at <= s.at }
-		if slices.ContainsFunc(j.wipedAt, lost) || slices.ContainsFunc(s.device.notResumed, lost) {
+		since := func(at int64) bool { return at >= m.frozenAt }
+		lost := func(at int64) bool { return since(at) && at <= s.at }
+		// The load after one gap can bring what a later gap skips.
+		if slices.ContainsFunc(j.wipedAt, lost) || slices.ContainsFunc(s.device.notResumed, since) {
 			continue
 		}
 		if j.sentEventLost(m, s.device, s.at) {
@@ -173,13 +174,21 @@ func (j *judge) judgeHistory(m *message) {
 // repeated.
 func (j *judge) judgeRepeats(m *message, d *device, e *events) {
 	since := func(at int64) bool { return at >= m.frozenAt }
-	allowed := 1 + count(d.connected, since) + count(m.typedOn.connected, since) + 2*count(j.wipedAt, since)
+	allowed := 1 + len(m.reused) + 2*count(j.wipedAt, since)
+	allowed += count(d.connected, since) + count(m.typedOn.connected, since)
 	for _, f := range j.faults {
 		if f.to >= m.frozenAt {
 			allowed += 2
 		}
 	}
 	j.report.Repeated += max(0, e.n-1)
+	// A message that was withdrawn comes back if a device has it, and is sent to all again.
+	allowed += count(j.withdrawn[m.typedOn.user], since)
+	for _, b := range j.blocksBetween(m.to, m.typedOn.user) {
+		if b.to >= m.frozenAt {
+			allowed++
+		}
+	}
 	if e.n > allowed {
 		j.addFinding(Repeated, m, d.name, "%d events, and at most %d are explained", e.n, allowed)
 	}

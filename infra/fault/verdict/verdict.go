@@ -231,19 +231,19 @@ type judge struct {
 	early     map[string][]*view // views before devices open anything, by conversation
 	views     map[string][]*view // final views, by conversation
 	lists     []list
-	wiped     []int              // indexes
-	kept      map[int]int        // by element of wiped: index of the Kept entry of that loss; 0: everything may be lost
-	keptAt    int                // index of the last Kept entry since the last loss; 0: none
-	wipedAt   []int64            // times
-	faults    []span             // of servers
-	open      map[string]int     // faults that have not ended: index in faults, by name
-	erased    map[string]int64   // when users were deleted; those who never existed have an entry as well
-	withdrawn map[string]int64   // when users were disabled whose waiting messages were withdrawn
-	blocks    map[[2]string]span // by the user and the blocked one
-	loose     map[string]bool    // conversations with messages that are excepted or stranded
-	ended     int64              // time of the fault entry Opening, or of the last entry
-	cutShort  bool               // the time of the run was over while messages made progress
-	opening   bool               // after the fault entry Opening
+	kept      map[int]int          // by element of wiped: index of the Kept entry of that loss; 0: everything may be lost
+	keptAt    int                  // index of the last Kept entry since the last loss; 0: none
+	wiped     []int                // indexes
+	wipedAt   []int64              // times
+	faults    []span               // of servers
+	open      map[string]int       // faults that have not ended: index in faults, by name
+	erased    map[string]int64     // when users were deleted; those who never existed have an entry as well
+	withdrawn map[string][]int64   // when users were disabled whose waiting messages were withdrawn
+	blocks    map[[2]string][]span // by the user and the blocked one
+	loose     map[string]bool      // conversations with messages that are excepted or stranded
+	ended     int64                // time of the fault entry Opening, or of the last entry
+	cutShort  bool                 // the time of the run was over while messages made progress
+	opening   bool                 // after the fault entry Opening
 	transit   []int64
 }
 
@@ -261,7 +261,7 @@ func JudgeAll(entries iter.Seq[record.Entry]) *Report {
 		report:  &Report{Counts: map[Rule]int{}},
 		entries: entries, devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[key]*message{},
 		texts: map[record.Hash]string{}, early: map[string][]*view{}, views: map[string][]*view{},
-		open: map[string]int{}, erased: map[string]int64{}, withdrawn: map[string]int64{}, blocks: map[[2]string]span{},
+		open: map[string]int{}, erased: map[string]int64{}, withdrawn: map[string][]int64{}, blocks: map[[2]string][]span{},
 		loose: map[string]bool{}, kept: map[int]int{},
 	}
 	for _, r := range Rules {

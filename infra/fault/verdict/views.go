@@ -247,7 +247,8 @@ func (j *judge) compareViews(conversation string, a, b *view) {
 			continue
 		}
 		if at < last {
-			j.addFinding(OutOfOrder, j.messages[key{conversation, l.ID}], b.name, "is after %s, but before it on %s", lastID, a.name)
+			m := j.messages[key{conversation, l.ID}]
+			j.addFinding(OutOfOrder, m, b.name, "is after %s, but before it on %s", lastID, a.name)
 			continue
 		}
 		last, lastID = at, l.ID

@@ -282,6 +282,20 @@ func TestMissingPart(t *testing.T) {
 	}
 }
 
+// Tests that need redis-server fail if it is missing, and skip only if the caller leaves it out.
+func TestRedisServerIsRequired(t *testing.T) {
+	without := []string{"firestore", "pubsub", "java"}
+	for _, c := range []struct {
+		without []string
+		want    int
+	}{{without, 1}, {append(slices.Clip(without), "redis-server"), 0}} {
+		r := &run{root: t.TempDir(), out: &bytes.Buffer{}, without: c.without, parts: map[string]part{}}
+		if env, failed := r.backends(t.Context()); len(env) != c.want || !failed.none() {
+			t.Errorf("without %v: %v, %v", c.without, env, failed)
+		}
+	}
+}
+
 // A renamed package would silently lose its entry in these lists.
 func TestNamedPackagesExist(t *testing.T) {
 	root, err := repo.Root()
