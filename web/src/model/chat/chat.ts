@@ -219,6 +219,7 @@ export class ChatModel implements Chat {
   }
 
   presence(uid: string): Readable<Presence> {
+    this.users.show(uid);
     return this.presences.presence(uid);
   }
 

@@ -52,7 +52,7 @@ export class Conversations {
   /** Whether the server's list was loaded once, and the cursor of its next page. */
   private listed: { loaded: boolean; next: string | null } = { loaded: false, next: null };
   private loadingMore = false;
-  private pausedUntil = 0;
+  private pausedUntil = Number.NEGATIVE_INFINITY;
   private problem: Problem | null = null;
   private readonly ends: (() => void)[];
 
@@ -175,7 +175,7 @@ export class Conversations {
     for (const row of rows) {
       const message = row.preview ? await tx.message(row.id, messageKey(row.preview)) : undefined;
       const user = await tx.user(row.other);
-      this.parts.users.want(row.other, user);
+      this.parts.users.complete(row.other, user);
       const summary = this.summary(row, message, user, await tx.draft(row.id));
       const old = this.lines.get(row.id);
       this.lines.set(row.id, { row, summary: old && same(old.summary, summary) ? old.summary : summary });

@@ -42,10 +42,10 @@ export class PresenceTracker {
       let leftAt = 0;
       const made: Value<Presence> = new Value(UNKNOWN, (watched) => {
         this.watched.delete(uid);
-        if (!watched) leftAt = this.clock.now();
+        if (!watched) leftAt = this.clock.monotonic();
         else {
           this.watched.add(uid);
-          if (this.clock.now() - leftAt > STALE_MS) forget(made);
+          if (this.clock.monotonic() - leftAt > STALE_MS) forget(made);
         }
         this.watch([...this.watched].reverse().slice(0, this.limits.watch));
       });

@@ -38,9 +38,10 @@ export function sameUser(a: User, b: User): boolean {
 export class Users {
   private readonly parts: UsersParts;
   private readonly values = new Map<string, Value<User>>();
+  /** When the names of a user were last asked for, by the monotonic clock. */
   private readonly asked = new Map<string, number>();
-  /** The server asked for a pause until then. */
-  private pausedUntil = 0;
+  /** The server asked for a pause until then, by the monotonic clock. */
+  private pausedUntil = Number.NEGATIVE_INFINITY;
   /** Users whose names are loaded after the pause. */
   private readonly later = new Set<string>();
   private timer: Cancel | null = null;
@@ -63,8 +64,21 @@ export class Users {
     return this.of(uid);
   }
 
+  /** Loads the names of `uid` in the background if none are known, or if the account may have been deleted. */
+  complete(uid: string, row: UserRow | undefined): void {
+    if (!row || row.loadedAt === 0) this.renew(uid);
+  }
+
+  /** Loads the names of a user who is on the screen in the background, if the known ones are old. */
+  show(uid: string): void {
+    void this.parts.store.read((tx) => tx.user(uid)).then(
+      (row) => this.want(uid, row),
+      () => undefined,
+    );
+  }
+
   /** Loads the names of `uid` in the background, unless `row` is recent enough. */
-  want(uid: string, row: UserRow | undefined): void {
+  private want(uid: string, row: UserRow | undefined): void {
     const { platform } = this.parts;
     const now = platform.clock.now();
     if (row && Math.abs(now - row.loadedAt) < FRESH_MS) return;
@@ -73,7 +87,7 @@ export class Users {
 
   /** Loads the names of `uid` again in the background. For the few places where an old name would mislead. */
   renew(uid: string): void {
-    const now = this.parts.platform.clock.now();
+    const now = this.parts.platform.clock.monotonic();
     const last = this.asked.get(uid);
     if (!validUid(uid) || (last !== undefined && now - last < RETRY_MS)) return;
     this.asked.set(uid, now);
@@ -85,16 +99,16 @@ export class Users {
   private pause(uid: string, ms: number): void {
     const { clock } = this.parts.platform;
     this.later.add(uid);
-    this.pausedUntil = Math.max(this.pausedUntil, clock.now() + ms);
+    this.pausedUntil = Math.max(this.pausedUntil, clock.monotonic() + ms);
     this.timer?.();
-    this.timer = clock.after(this.pausedUntil - clock.now(), () => {
+    this.timer = clock.after(this.pausedUntil - clock.monotonic(), () => {
       this.timer = null;
       const uids = [...this.later];
       this.later.clear();
       // One after the other, so that the first one that is refused again postpones the others.
       void (async () => {
         for (const next of uids) {
-          if (clock.now() < this.pausedUntil) this.later.add(next);
+          if (clock.monotonic() < this.pausedUntil) this.later.add(next);
           else await this.load(next);
         }
       })();

@@ -52,7 +52,7 @@ export class Backfiller {
   private stopped = false;
   /** False before the first link. Until then, opening a conversation loads everything that a backfill would. */
   private reached = false;
-  private pausedUntil = 0;
+  private pausedUntil = Number.NEGATIVE_INFINITY;
   /** The server asked for a pause, which a new link does not end. */
   private askedToPause = false;
 
@@ -70,7 +70,7 @@ export class Backfiller {
   /** Retries at once what failed for lack of a network, because the server is reachable again. */
   reachable(): void {
     this.reached = true;
-    if (!this.askedToPause) this.pausedUntil = 0;
+    if (!this.askedToPause) this.pausedUntil = Number.NEGATIVE_INFINITY;
     this.backoff.reset();
     this.wake();
   }

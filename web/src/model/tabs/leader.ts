@@ -43,6 +43,7 @@ export interface TabLeaderHandlers {
 interface Follower {
   readonly watch: readonly string[];
   readonly visible: boolean;
+  /** By the monotonic clock. */
   readonly heardAt: number;
 }
 
@@ -289,7 +290,7 @@ export class TabLeader {
         this.followers.set(message.tab, {
           watch: message.watch,
           visible: message.visible,
-          heardAt: this.parts.platform.clock.now(),
+          heardAt: this.parts.platform.clock.monotonic(),
         });
         this.updateWatch();
         return;
@@ -343,7 +344,7 @@ export class TabLeader {
   }
 
   private activeFollowers(): Follower[] {
-    const now = this.parts.platform.clock.now();
+    const now = this.parts.platform.clock.monotonic();
     return [...this.followers.values()].filter((f) => now - f.heardAt < FORGET_MS);
   }
 

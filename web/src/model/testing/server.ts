@@ -333,10 +333,15 @@ export class ModelServer {
     const messages = inbox.entries.filter((e) => e.n > inbox.acked && e.n <= n && e.event["type"] === "message");
     inbox.acked = Math.max(inbox.acked, n);
     const now = this.clock.now() * 1000;
+    const delivered: SavedMessage[] = [];
+    if (messages.length > 0)
+      this.clock.after(this.saveDelay, () => {
+        for (const message of delivered) this.save(message);
+      });
     for (const { event } of messages) {
       const { type: _, ...message } = event as unknown as { type: string } & ChatMessage;
       inbox.pending.delete(`${message.from}/${message.id}`);
-      this.clock.after(this.saveDelay, () => this.save({ ...message, delivered_at: now }));
+      delivered.push({ ...message, delivered_at: now });
       this.append(message.from, {
         type: "delivered",
         conversation: message.conversation,
