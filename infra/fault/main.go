@@ -109,7 +109,7 @@ func parseFlags(args []string) (s settings, err error) {
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	s.soak.Seed, s.soak.Instances = r.Seed, r.Instances
+	s.soak.Seed, s.soak.Instances, s.soak.Pace = r.Seed, r.Instances, pace()
 	s.soak.Duration, s.soak.Rate, s.soak.People = time.Hour, 200, 120
 	flags.Visit(func(f *flag.Flag) { // the defaults of runs are not those of a soak
 		switch f.Name {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
@@ -23,6 +24,7 @@ type SoakOptions struct {
 	Rate       float64       // messages per second, of all users together
 	People     int           // enough that none reaches the limit of sends in a minute; fewer fill their inboxes sooner
 	Instances  int
+	Pace       client.Pace
 	FaultEvery time.Duration // mean time between two faults
 	WarmUp     time.Duration // time until every inbox has as many events as it keeps; at most half of the duration
 	Sample     time.Duration // time between two samples; 0: a 200th of the duration, at least 1 s
@@ -125,7 +127,7 @@ func Soak(ctx context.Context, opts SoakOptions) (*SoakResult, error) {
 		return nil, err
 	}
 	crowd := load.New(tb, log, users, load.Options{
-		Rate: opts.Rate, Unsent: 10, TwoDevices: 0.6, Skewed: 0.3, Seed: opts.Seed,
+		Rate: opts.Rate, Unsent: 10, TwoDevices: 0.6, Skewed: 0.3, Pace: opts.Pace, Seed: opts.Seed,
 	})
 	defer crowd.Close()
 	out := &SoakResult{Name: "soak", Seed: opts.Seed, People: opts.People, Injected: map[string]int{}}

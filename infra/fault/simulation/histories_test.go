@@ -137,7 +137,12 @@ func TestAckBegunBeforeAFailoverAndFinishedAfterIt(t *testing.T) {
 				c.setClockBehind(time.Minute)
 				c.failOver()
 				later = c.annB.Write(c.ben, "in the new epoch", "")
-				<-time.After(3 * time.Second)
+				for range 80 { // until it is accepted, after the instances have found the new primary
+					<-time.After(100 * time.Millisecond)
+					if c.state(c.annB, later) != client.Waiting {
+						break
+					}
+				}
 				c.annB.Offline()
 			}
 			return nil

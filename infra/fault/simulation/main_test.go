@@ -9,19 +9,16 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
-	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-type network = servertest.Network
-
-// redis changes the network between Redis and one instance, or both.
-func (w *world) redis(rnd *rand.Rand, change func(*network)) {
+// cutRandom cuts one instance from Redis, or both, or connects them again.
+func (w *world) cutRandom(rnd *rand.Rand, cut bool) {
 	which := rnd.IntN(3)
 	for i, n := range w.nodes {
 		if in := n.running(); in != nil && (which == 2 || which == i) {
-			change(in.Redis)
+			w.setCut(in, cut)
 		}
 	}
 }

@@ -6,11 +6,17 @@ import (
 	"time"
 )
 
-// Bounds of LateLive. Both are shorter than the 30 s after which every instance compares what it sent with the stream:
-// that comparison would hide a lost wake.
+// Bounds are the bounds of LateLive.
+type Bounds struct {
+	LiveWithin     time.Duration // after the acceptance
+	LiveAfterFault time.Duration // after the end of a fault of servers that overlaps with that time
+}
+
+// Bounds of Judge, for real time on a loaded machine. Both are shorter than the 30 s after which every instance compares
+// what it sent with the stream: that comparison would hide a lost wake.
 const (
-	LiveWithin     = 10 * time.Second // after the acceptance, on a loaded machine
-	LiveAfterFault = 20 * time.Second // after the end of a fault of servers that overlaps with that time
+	LiveWithin     = 10 * time.Second
+	LiveAfterFault = 20 * time.Second
 )
 
 // span is a period of time, in microseconds. Its end is never while it lasts.
@@ -76,13 +82,13 @@ func (m *message) eventsOn(d *device) *events {
 // deadline returns by when every connected device must have the event of a message that was accepted at a time. A fault
 // of servers that is active meanwhile, or has just ended, extends it.
 func (j *judge) deadline(accepted int64) int64 {
-	by := accepted + LiveWithin.Microseconds()
+	by := accepted + j.bounds.LiveWithin.Microseconds()
 	for _, f := range j.faults { // sorted, because at most one is active
 		if f.to == never && f.from <= by {
 			return never
 		}
-		if f.from <= by && f.to+LiveAfterFault.Microseconds() > by && f.to+LiveAfterFault.Microseconds() > accepted {
-			by = f.to + LiveAfterFault.Microseconds()
+		if f.from <= by && f.to+j.bounds.LiveAfterFault.Microseconds() > by && f.to+j.bounds.LiveAfterFault.Microseconds() > accepted {
+			by = f.to + j.bounds.LiveAfterFault.Microseconds()
 		}
 	}
 	return by

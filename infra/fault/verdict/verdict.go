@@ -64,8 +64,8 @@ const (
 	// Refused: refused for good without a cause that the record shows.
 	Refused Rule = "refused"
 
-	// LateLive: a device that was connected throughout did not get the event of the message within LiveWithin of its
-	// acceptance, or within LiveAfterFault of the end of a fault.
+	// LateLive: a device that was connected throughout did not get the event of the message within
+	// Bounds.LiveWithin of its acceptance, or within Bounds.LiveAfterFault of the end of a fault.
 	LateLive Rule = "late_live"
 
 	// OnlyHistory: a device got the message only from history, although nothing was lost on the way to it.
@@ -222,6 +222,7 @@ type sighting struct {
 // judge is a judgment in progress.
 type judge struct {
 	report    *Report
+	bounds    Bounds
 	entries   iter.Seq[record.Entry]
 	devices   map[string]*device
 	devicesOf map[string][]*device
@@ -254,11 +255,16 @@ const Opening = "opening"
 // Judge returns the verdict on a record in memory.
 func Judge(entries []record.Entry) *Report { return JudgeAll(slices.Values(entries)) }
 
-// JudgeAll returns the verdict on a record. It iterates over the entries twice. The verdict is void if not all of them
-// can be read, which the caller checks (record.Log.Err).
+// JudgeAll returns the verdict on a record in real time. It iterates over the entries twice. The verdict is void if not
+// all of them can be read, which the caller checks (record.Log.Err).
 func JudgeAll(entries iter.Seq[record.Entry]) *Report {
+	return JudgeWithin(entries, Bounds{LiveWithin, LiveAfterFault})
+}
+
+// JudgeWithin is JudgeAll with other bounds, such as those of a fake clock.
+func JudgeWithin(entries iter.Seq[record.Entry], bounds Bounds) *Report {
 	j := &judge{
-		report:  &Report{Counts: map[Rule]int{}},
+		report: &Report{Counts: map[Rule]int{}}, bounds: bounds,
 		entries: entries, devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[key]*message{},
 		texts: map[record.Hash]string{}, early: map[string][]*view{}, views: map[string][]*view{},
 		open: map[string]int{}, erased: map[string]int64{}, withdrawn: map[string][]int64{}, blocks: map[[2]string][]span{},
