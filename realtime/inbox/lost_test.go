@@ -40,3 +40,19 @@ func TestIDsGrowAfterTheStreamIsLost(t *testing.T) {
 		t.Errorf("id %v after %v", after, before)
 	}
 }
+
+// The inbox of a deleted user stays as long as a message waits in it whose sender was not told.
+func TestRemoveKeepsWaitingMessages(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{})
+		s.send(t, "ann", "ben", "one")
+		end := s.end(t, "ben")
+		if removed, err := s.Remove(t.Context(), "ben", end.Epoch, end.ID); removed || err != nil {
+			t.Errorf("removed %v, %v", removed, err)
+		}
+		s.settle(t, "ben", end)
+		if removed, err := s.Remove(t.Context(), "ben", end.Epoch, end.ID); !removed || err != nil {
+			t.Errorf("after the message was settled: removed %v, %v", removed, err)
+		}
+	})
+}
