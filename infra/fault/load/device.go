@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -25,8 +24,8 @@ type Device struct {
 	skew  time.Duration // its clock is this much ahead
 
 	mu          sync.Mutex
-	store       *client.Store
-	app         *client.Client // nil while the app is not running
+	store       Store
+	app         App // nil while the app is not running
 	misbehavior client.Misbehavior
 	starts      uint64 // of the app, with the present store
 	away        bool   // offline or not running because of a fault of the device itself
@@ -72,17 +71,7 @@ func (d *Device) Start() {
 		d.crowd.log.Add(record.Entry{Kind: record.Device, Device: d.name, User: d.user})
 	}
 	d.recordOnline()
-	name := d.name
-	d.app = client.New(d.store, client.Options{
-		Dial:        d.dial,
-		Token:       func(context.Context) (string, time.Time, error) { return d.crowd.testbed.Token(d.user) },
-		History:     d.crowd.testbed.History(d.user),
-		Now:         func() time.Time { return time.Now().Add(d.skew) },
-		Rand:        rand.New(rand.NewPCG(d.crowd.opts.Seed^hash(name), d.starts)),
-		Note:        func(n client.Note) { d.crowd.recordNote(name, n) },
-		Pace:        d.crowd.opts.Pace,
-		Misbehavior: d.misbehavior,
-	})
+	d.app = d.startApp()
 }
 
 // recordOnline records that the device has its network and its app again.
@@ -180,7 +169,7 @@ func (d *Device) StopReading(stop bool) {
 // SetBack ends the app and sets the device back to an older state of its store, which the caller has taken with
 // CopyStore. The device gets a new name in the record. SetBack does nothing and returns false while own messages are
 // unsent: a device that forgets those is a sender who never comes back, which is another fault.
-func (d *Device) SetBack(older *client.Store) bool {
+func (d *Device) SetBack(older Store) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.left {
@@ -201,14 +190,10 @@ func (d *Device) SetBack(older *client.Store) bool {
 
 // CopyStore returns a copy of the device's store, or nil if own messages are unsent. Setting those back would freeze
 // a second at for them.
-func (d *Device) CopyStore() *client.Store {
+func (d *Device) CopyStore() Store {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	c := d.store.Snapshot()
-	if c.Outbox() > 0 {
-		return nil
-	}
-	return c
+	return copyStore(d.store)
 }
 
 // HasLeft reports whether the device never comes back.
@@ -250,14 +235,14 @@ func (d *Device) Up() bool {
 }
 
 // runningApp returns the app, or nil while it does not run.
-func (d *Device) runningApp() *client.Client {
+func (d *Device) runningApp() App {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.app
 }
 
 // storeAndApp returns the store and the app. The app is nil while it does not run.
-func (d *Device) storeAndApp() (*client.Store, *client.Client) {
+func (d *Device) storeAndApp() (Store, App) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.store, d.app

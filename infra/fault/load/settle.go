@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -127,7 +126,7 @@ func (c *Crowd) Open(ctx context.Context) error {
 }
 
 // recordView records what a device shows.
-func (c *Crowd) recordView(d *Device, store *client.Store) {
+func (c *Crowd) recordView(d *Device, store Store) {
 	for _, to := range c.partnersOf(d) {
 		conversation := chat.ConversationID(d.user, to)
 		e := record.Entry{Kind: record.View, Device: d.Name(), Conversation: conversation}

@@ -22,6 +22,9 @@ func (tb *Testbed) Token(uid string) (string, time.Time, error) { return tb.arch
 // History returns the saved conversations as uid can read them.
 func (tb *Testbed) History(uid string) client.History { return tb.archive.History(uid) }
 
+// API returns the HTTP functions.
+func (tb *Testbed) API() http.Handler { return tb.archive.API() }
+
 // serveStore serves gates, and who has written in a conversation, to the instances. It replaces their reads of
 // Firestore.
 func (tb *Testbed) serveStore() error {
