@@ -117,6 +117,15 @@ func (c *conversation) insert(m *stored) {
 	c.newest = max(c.newest, m.At)
 }
 
+// remove takes a message out of those that are shown.
+func (c *conversation) remove(m *stored) {
+	c.shown = slices.DeleteFunc(c.shown, func(o *stored) bool { return o == m })
+	c.newest = 0
+	if len(c.shown) > 0 {
+		c.newest = c.shown[len(c.shown)-1].At
+	}
+}
+
 // hasMessageAt reports whether a message with this at is shown.
 func (c *conversation) hasMessageAt(at chat.Micros) bool {
 	i := sort.Search(len(c.shown), func(k int) bool { return c.shown[k].At >= at })

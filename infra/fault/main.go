@@ -282,16 +282,15 @@ func usage(flags *flag.FlagSet) {
 
 // judge judges a record that a run has kept.
 func judge(file string, out io.Writer) error {
-	f, err := os.Open(file)
+	log, err := record.Open(file)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	entries, err := record.Read(f)
-	if err != nil {
+	defer log.Close()
+	r := &runReport{Name: "kept", Report: verdict.JudgeAll(log.All())}
+	if err := log.Err(); err != nil {
 		return err
 	}
-	r := &runReport{Name: "kept", Report: verdict.Judge(entries)}
 	fmt.Fprintln(out, header)
 	fmt.Fprintln(out, row(r))
 	explain(out, r)

@@ -1,12 +1,14 @@
 /** One run of the app on a device: the browser's engine, its store on IndexedDB, and the network of the Go process. */
+import { inspect } from "node:util";
 import type { Token } from "../src/net/connection";
 import { type HttpAnswer, type HttpRequest, NetworkError } from "../src/platform/platform";
 import { FakePlatform, type FakeSocket } from "../src/platform/testing/fake";
 import { Device } from "../src/model/testing/device";
-import type { MessageRow } from "../src/model/store/rows";
+import { messagePath, type MessageRow } from "../src/model/store/rows";
+import { type ChatMessage, messageKey } from "../src/protocol/chat";
 import { realClock } from "./clock";
 import { NotedDatabase } from "./notes";
-import type { Incoming, Note, Outgoing } from "./protocol";
+import type { Incoming, Note, Outgoing, WireMessage } from "./protocol";
 import { seeded } from "./random";
 import type { Stored } from "./stored";
 
@@ -28,7 +30,7 @@ export class App {
   /** Sockets that are caught up. */
   private readonly caughtUp = new Set<number>();
   private readonly databases: NotedDatabase[] = [];
-  /** Ids and senders of the messages that history has answered with. */
+  /** The messages that history has answered with. */
   private readonly paged = new Set<string>();
   private device: Device | null = null;
   private live = false;
@@ -42,7 +44,7 @@ export class App {
     this.platform.onSocket = (socket) => this.dial(socket);
     this.platform.answer = (request) => this.request(request);
     this.platform.report = (what: string, cause?: unknown) => {
-      this.write({ report: cause === undefined ? what : `${what}: ${String(cause)}` });
+      this.write({ report: cause === undefined ? what : `${what}: ${inspect(cause)}` });
     };
   }
 
@@ -85,7 +87,7 @@ export class App {
     const { history } = this.running();
     await history.refresh(conversation);
     if (!whole) return;
-    let before: Pick<MessageRow, "place" | "id"> | null = null;
+    let before: Pick<MessageRow, "place" | "key"> | null = null;
     for (;;) {
       const page: { rows: MessageRow[]; complete: boolean } = await history.older(conversation, before);
       const [oldest] = page.rows;
@@ -128,8 +130,11 @@ export class App {
   private async openDatabase(): Promise<NotedDatabase> {
     const database = new NotedDatabase(await this.stored.open(), {
       uid: this.stored.uid,
-      paged: (message) => this.paged.has(`${message.id} ${message.from}`),
-      note: (note) => this.note(note),
+      paged: (message) => this.paged.has(pathOf(message)),
+      note: (note) => {
+        if (note.message) this.stored.known.add(pathOf(note.message));
+        this.note(note);
+      },
     });
     this.databases.push(database);
     return database;
@@ -153,11 +158,16 @@ export class App {
   }
 
   private receive(number: number, socket: FakeSocket, text: string): void {
-    const frame = JSON.parse(text) as { type?: unknown; resumed?: unknown };
+    const frame = JSON.parse(text) as { type?: unknown; resumed?: unknown; event?: ChatMessage & { type: string } };
     if (frame.type === "welcome" && frame.resumed === false) this.note({ note: "not_resumed" });
     if (frame.type === "caught_up" && !this.caughtUp.has(number)) {
       this.caughtUp.add(number);
       if (this.live) this.note({ note: "moved" });
+    }
+    const event = frame.event;
+    if (frame.type === "event" && (event?.type === "message" || event?.type === "sent")) {
+      const { type: _, ...message } = event;
+      if (this.stored.known.has(pathOf(message))) this.note({ note: "repeated", message });
     }
     socket.deliver(text);
   }
@@ -180,8 +190,8 @@ export class App {
     if (answer.status === undefined) throw new NetworkError("no network");
     const text = answer.text ?? "";
     if (answer.status === 200 && new URL(url).pathname.endsWith("/messages")) {
-      const { messages } = JSON.parse(text) as { messages: { id: string; from: string }[] };
-      for (const m of messages) this.paged.add(`${m.id} ${m.from}`);
+      const { messages } = JSON.parse(text) as { messages: ChatMessage[] };
+      for (const m of messages) this.paged.add(pathOf(m));
     }
     return {
       status: answer.status,
@@ -189,4 +199,8 @@ export class App {
       body: text,
     };
   }
+}
+
+function pathOf(message: ChatMessage | MessageRow | WireMessage): string {
+  return messagePath(message.conversation, messageKey(message));
 }

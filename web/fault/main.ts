@@ -62,6 +62,7 @@ const calls: Readonly<Record<string, (call: Incoming) => Promise<unknown>>> = {
   conversations: (call) => storeOf(call).conversations(),
   newest: (call) => storeOf(call).newest(call.conversation ?? ""),
   unseen: (call) => storeOf(call).unseen(call.conversation ?? ""),
+  summary: (call) => storeOf(call).summary(call.conversation ?? ""),
   unfinished: (call) => storeOf(call).unfinished(),
   start: async (call) => {
     const number = call.app ?? 0;

@@ -89,6 +89,12 @@ describe("the notes of a device", () => {
     expect(notes.filter((n) => n.note === "read").map((n) => n.at)).toEqual([received(1).at]);
   });
 
+  test("report saved content that replaces what was shown", async () => {
+    await store.write((tx) => applyEvent(tx, context, { type: "message", message: received(1) }));
+    await store.write((tx) => applySaved(tx, context, { ...received(1), body: "as saved", delivered_at: 1 }));
+    expect(brief()).toEqual(["shown message 1 event", "corrected as saved event"]);
+  });
+
   test("report nothing of a transaction that is not committed", async () => {
     const failed = store.write(async (tx) => {
       await applyEvent(tx, context, { type: "message", message: received(1) });
@@ -111,6 +117,18 @@ describe("the store of a device", () => {
     expect((await stored.lines(CONVERSATION)).map((l) => l.message.id)).toEqual([id(1), id(2)]);
     expect((await copy?.lines(CONVERSATION))?.map((l) => l.message.id)).toEqual([id(1)]);
     expect(await stored.unseen(CONVERSATION)).toEqual({ at: received(2).at, unseen: true });
+  });
+
+  test("has the list of conversations, without own messages that are on their way", async () => {
+    await store.write((tx) => applyEvent(tx, context, { type: "message", message: received(1) }));
+    await store.write((tx) => enqueue(tx, context, { id: id(2), to: BOB, body: "hi", replyTo: null }));
+    expect(await stored.summary(CONVERSATION)).toMatchObject({ newest: received(1), unread: 1, read: {}, unsent: false });
+    await store.write(async (tx) => {
+      const row = await tx.conversation(CONVERSATION);
+      if (row) await moveMyRead(tx, row, received(1).at, 1);
+    });
+    const read = { [ME]: received(1).at };
+    expect(await stored.summary(CONVERSATION)).toMatchObject({ unread: 0, read, unsent: true });
   });
 
   test("is not copied while own messages are unsent", async () => {

@@ -1,6 +1,6 @@
 /** Finds out what each write transaction has changed for the user, and reports it once the transaction is committed. */
 import type { Database, Range, Reads, Row, Writes } from "../src/platform/database";
-import { type ConversationRow, type MessageRow, SHAPE } from "../src/model/store/rows";
+import { type ConversationRow, type MessageRow, messagePath, SHAPE } from "../src/model/store/rows";
 import type { Note, WireMessage } from "./protocol";
 
 export function wireMessage(row: MessageRow): WireMessage {
@@ -25,8 +25,8 @@ export function stateOf(row: MessageRow, uid: string, otherRead: number): string
 export interface NotesOptions {
   readonly uid: string;
   /** Whether a page of history has contained this message during this run of the app. */
-  paged(message: MessageRow): boolean;
-  note(note: Note): void;
+  readonly paged: (message: MessageRow) => boolean;
+  readonly note: (note: Note) => void;
 }
 
 /** A database whose committed transactions are reported. */
@@ -142,17 +142,16 @@ class ObservedWrites implements Writes {
       const typed = after.from === uid && after.typedAt !== null;
       if (!before && typed) notes.push({ note: "typed", message });
       if (after.at === null) continue;
-      // The content of a stored message changes only when the server has corrected it.
-      const changed = !before || before.at !== after.at || before.body !== after.body;
-      if (typed && changed && after.queue !== undefined) notes.push({ note: "frozen", message });
-      else if (!before) {
-        const from = this.movesCursor || !paged(after) ? "event" : "history";
-        notes.push({ note: "shown", message, from });
-      }
+      const from = this.movesCursor || !paged(after) ? "event" : "history";
+      const moved = before?.at !== after.at;
+      if (typed && moved && after.queue !== undefined) notes.push({ note: "frozen", message });
+      else if (!before) notes.push({ note: "shown", message, from });
+      else if (before.at !== null && (moved || before.body !== after.body || before.replyTo !== after.replyTo))
+        notes.push({ note: "corrected", message, from });
       const [readBefore, readAfter] = await this.otherReads(after.conversation);
       const state = stateOf(after, uid, readAfter);
       const old = before ? stateOf(before, uid, readBefore) : "";
-      if (state !== old && state !== "" && state !== "waiting") notes.push({ note: "state", message, state });
+      if (state !== old && state !== "" && state !== "waiting") notes.push({ note: "state", message, state, refusal: after.refusal?.code ?? "" });
     }
     for (const { before, after } of this.conversations.values()) {
       if (!after) continue;
@@ -171,10 +170,9 @@ class ObservedWrites implements Writes {
       lower: [after.id, (before?.otherRead ?? 0) + 1],
       upper: [after.id, after.otherRead, []],
     })) as MessageRow[];
-    const key = SHAPE.stores["messages"]?.key ?? "";
     return rows
       .filter((row) => row.from === uid && row.status === "delivered")
-      .filter((row) => !this.messages.has((row as unknown as Readonly<Record<string, string>>)[key] ?? ""))
+      .filter((row) => !this.messages.has(messagePath(row.conversation, row.key)))
       .map((row) => ({ note: "state", message: wireMessage(row), state: "read" }));
   }
 

@@ -23,9 +23,33 @@ export interface Line {
   readonly refusal: string;
 }
 
+/** A conversation in the list of the device. */
+export interface Summary {
+  /** The preview, unless it is an own message that is not delivered. Null if there is none. */
+  readonly newest: WireMessage | null;
+  readonly unread: number;
+  /** Read marks by uid. */
+  readonly read: Readonly<Record<string, number>>;
+  /** The user's own read mark is not confirmed yet. */
+  readonly unsent: boolean;
+}
+
 /** What happened on a device, as infra/client reports it (client.Note). */
 export interface Note {
-  readonly note: "typed" | "frozen" | "shown" | "state" | "read" | "up" | "down" | "moved" | "not_resumed";
+  readonly note:
+    | "typed"
+    | "frozen"
+    | "shown"
+    | "repeated"
+    | "corrected"
+    | "state"
+    | "read"
+    | "up"
+    | "down"
+    | "moved"
+    | "not_resumed";
+  /** The code of a refusal, if the state is refused. */
+  readonly refusal?: string;
   readonly message?: WireMessage;
   readonly state?: string;
   readonly from?: "event" | "history";

@@ -3,12 +3,13 @@ import { IDBFactory } from "fake-indexeddb";
 import type { Database, Row } from "../src/platform/database";
 import { openIndexed } from "../src/platform/indexed";
 import { FakePlatform } from "../src/platform/testing/fake";
-import { ALL, type MessageRow, SHAPE } from "../src/model/store/rows";
+import { unreadOf } from "../src/model/chat/conversationList";
+import { ALL, type MessageRow, SHAPE, type StoredMessage } from "../src/model/store/rows";
 import { databaseName, LocalStore } from "../src/model/store/store";
 import type { ReadTx } from "../src/model/store/tx";
 import { realClock } from "./clock";
 import { stateOf, wireMessage } from "./notes";
-import type { Line } from "./protocol";
+import type { Line, Summary } from "./protocol";
 
 /** How long a database may take to open. A busy machine is slow, and nothing else can go wrong here. */
 const PATIENCE_MS = 60_000;
@@ -17,6 +18,8 @@ const PAGE = 50;
 
 export class Stored {
   readonly uid: string;
+  /** The paths of all messages that the device has or had. */
+  readonly known = new Set<string>();
   private readonly factory: IDBFactory;
   private readonly reader: LocalStore;
 
@@ -53,6 +56,7 @@ export class Stored {
       for (const [store, all] of rows) for (const row of all) await tx.put(store, row);
     });
     to.close();
+    for (const row of rows.get("messages") as StoredMessage[]) copy.known.add(row.path);
     return copy;
   }
 
@@ -84,6 +88,29 @@ export class Stored {
       const rows = await tx.messagesBefore(conversation, null, PAGE);
       const at = rows.find((r) => r.status === "received")?.at ?? 0;
       return { at, unseen: at > mark };
+    });
+  }
+
+  /** What the list of conversations shows of one. */
+  summary(conversation: string): Promise<Summary> {
+    return this.reader.read(async (tx) => {
+      const row = await tx.conversation(conversation);
+      if (!row) return { newest: null, unread: 0, read: {}, unsent: false };
+      const { preview } = row;
+      const settled = (m: MessageRow): boolean => m.from !== this.uid || m.status === "delivered";
+      const rows = await tx.messagesBefore(conversation, null, PAGE);
+      const shown = rows.find((m) => m.id === preview?.id && m.from === preview.from);
+      // An own message that is on its way, or was refused, is not in the server's list.
+      const newest = shown && !settled(shown) ? rows.find(settled) : shown;
+      const message = newest ? wireMessage(newest) : null;
+      const listed = message && preview && newest === shown ? { ...message, body: preview.body, at: preview.at } : message;
+      const marks = { [this.uid]: row.myRead, [row.other]: row.otherRead };
+      return {
+        newest: listed,
+        unread: unreadOf(row),
+        read: Object.fromEntries(Object.entries(marks).filter(([, at]) => at > 0)),
+        unsent: row.readUnsent !== undefined,
+      };
     });
   }
 

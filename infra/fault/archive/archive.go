@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,9 +21,11 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -39,8 +43,10 @@ type Archive struct {
 
 	reads, writes, gates, lists, added atomic.Int64
 
+	corrected func(ctx context.Context, call internalapi.Corrected) error // calls realtime/; see OnCorrected
+
 	mu    sync.Mutex
-	saved map[string]bool // message ids; guarded by mu
+	saved map[[2]string]bool // conversation and key of each message; guarded by mu
 }
 
 // Figures counts what a deployment is billed for.
@@ -58,7 +64,8 @@ func (a *Archive) Figures() Figures {
 
 // New returns an archive that stores in s and accepts tokens of a project.
 func New(s store.Store, log *record.Log, project string) (*Archive, error) {
-	a := &Archive{Store: s, log: log, project: project, began: time.Now().Add(-5 * time.Second), saved: map[string]bool{}}
+	a := &Archive{Store: s, log: log, project: project, began: time.Now().Add(-5 * time.Second),
+		saved: map[[2]string]bool{}}
 	verifier, err := identity.NewEmulator(project, func(name string) string {
 		return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "in this process"}[name]
 	}, nil)
@@ -66,7 +73,7 @@ func New(s store.Store, log *record.Log, project string) (*Archive, error) {
 		return nil, err
 	}
 	discard := slog.New(slog.DiscardHandler)
-	a.persist = persist.New(persist.Deps{Store: a, DeadLetters: deadletter.Local{Store: a}, Log: discard})
+	a.persist = persist.New(persist.Deps{Store: a, DeadLetters: deadletter.Local{Store: a}, Realtime: a, Log: discard})
 	a.api = api.New(api.Deps{Store: a, Accounts: signIns{}, Verifier: verifier, Log: discard}).Handler()
 	return a, nil
 }
@@ -79,6 +86,27 @@ type signIns struct{ accounts.Accounts }
 func (signIns) Get(_ context.Context, uid string) (accounts.Account, error) {
 	return accounts.Account{UID: uid, Email: emailOf(uid)}, nil
 }
+
+// OnCorrected sets how persist calls POST /internal/corrected of an instance. Until then it cannot.
+func (a *Archive) OnCorrected(call func(ctx context.Context, call internalapi.Corrected) error) {
+	a.corrected = call
+}
+
+// Corrected tells an instance what is saved, for persist.
+func (a *Archive) Corrected(ctx context.Context, messages []delivery.Delivered) error {
+	if a.corrected == nil {
+		return errors.New("no instance can be called")
+	}
+	for part := range slices.Chunk(messages, correctedAtOnce) {
+		if err := a.corrected(ctx, internalapi.Corrected{Messages: part}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// correctedAtOnce is the number of messages in one call. The largest ones fit.
+const correctedAtOnce = 10
 
 // Persist returns the function that receives the pushes of Pub/Sub.
 func (a *Archive) Persist() http.Handler { return a.persist }
@@ -130,16 +158,18 @@ var errDown = problem.ErrUnavailable.WithCause(errors.New("the store is down"))
 
 // Save implements store.Archive. The record says that a message is saved just before the store is called, so that
 // nobody can see the message before its entry.
-func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) error {
+func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered,
+	read []delivery.Read) ([]delivery.Delivered, error) {
 	if a.down.Load() && !a.failAfterSave.Load() {
-		return errDown
+		return nil, errDown
 	}
 	conversations := map[string]bool{}
 	for _, d := range delivered {
 		conversations[d.Conversation] = true
 		a.mu.Lock()
-		first := !a.saved[d.ID]
-		a.saved[d.ID] = true
+		key := [2]string{d.Conversation, d.Key()}
+		first := !a.saved[key]
+		a.saved[key] = true
 		a.mu.Unlock()
 		if first {
 			a.log.Add(record.Entry{Kind: record.Saved, ID: d.ID, Conversation: d.Conversation, At: d.At,
@@ -150,11 +180,11 @@ func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered, read
 		conversations[r.Conversation] = true
 	}
 	a.writes.Add(int64(len(delivered) + len(conversations)))
-	err := a.Store.Save(ctx, delivered, read)
+	kept, err := a.Store.Save(ctx, delivered, read)
 	if err == nil && a.failAfterSave.Load() {
-		return errDown
+		return nil, errDown
 	}
-	return err
+	return kept, err
 }
 
 // Conversations implements store.Archive.
@@ -175,6 +205,20 @@ func (a *Archive) User(ctx context.Context, uid string) (store.User, error) {
 	}
 	a.reads.Add(1)
 	return a.Store.User(ctx, uid)
+}
+
+// readingScale is how much larger the budgets of reading are than in production. Devices of a run load history again
+// after 2, 6 and 20 s instead of 1, 5 and 15 min, and every few seconds a fault gives them a reason to.
+const readingScale = 30
+
+// Take implements store.Limits.
+func (a *Archive) Take(
+	ctx context.Context, key string, n, limit int64, window time.Duration, now chat.Micros,
+) (taken int64, ends chat.Micros, err error) {
+	if strings.HasPrefix(key, "read-") {
+		limit *= readingScale
+	}
+	return a.Store.Take(ctx, key, n, limit, window, now)
 }
 
 // Writers implements store.Archive. Instances ask it before they refuse a stranger.

@@ -61,7 +61,7 @@ func (d *Device) startApp() App {
 		Dial:        d.dial,
 		Token:       func(context.Context) (string, time.Time, error) { return d.crowd.testbed.Token(d.user) },
 		History:     d.crowd.testbed.History(d.user),
-		Now:         func() time.Time { return time.Now().Add(d.skew) },
+		Wall:        func() time.Time { return time.Now().Add(d.skew) },
 		Rand:        rand.New(rand.NewPCG(seed, d.starts)),
 		Note:        note,
 		Pace:        d.crowd.opts.Pace,

@@ -197,7 +197,7 @@ func (a *browserApp) Kill() {
 var noteKinds = map[string]client.NoteKind{
 	"typed": client.NoteTyped, "frozen": client.NoteFrozen, "shown": client.NoteShown, "state": client.NoteState,
 	"read": client.NoteRead, "up": client.NoteUp, "down": client.NoteDown, "moved": client.NoteMoved,
-	"not_resumed": client.NoteNotResumed,
+	"not_resumed": client.NoteNotResumed, "corrected": client.NoteCorrected,
 }
 
 // note passes on what the app reports.

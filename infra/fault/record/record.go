@@ -5,16 +5,13 @@
 // One [Log] takes the entries of all devices and of the store, which live in one process. The order of the entries is
 // therefore the order of events: a device adds its entry inside the transaction that stores a message, and the store
 // adds its entry before it answers.
+//
+// A Log streams its entries to a file, one line of JSON each, so that the length of a run is bounded by the disk and
+// not by memory. Readers iterate over the file.
 package record
 
 import (
-	"bufio"
-	"encoding/json"
-	"fmt"
-	"io"
 	"strconv"
-	"sync"
-	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
@@ -110,82 +107,4 @@ func hash(parts ...string) Hash {
 		h *= 1099511628211 // ends each part with a zero byte
 	}
 	return Hash(h)
-}
-
-// Log is a record in memory. Its methods are safe for concurrent use.
-type Log struct {
-	start time.Time
-
-	mu       sync.Mutex
-	entries  []Entry           // guarded by mu
-	progress int               // see Progress; guarded by mu
-	interned map[string]string // one copy of each string; guarded by mu
-}
-
-// New returns an empty log that begins now.
-func New() *Log { return &Log{start: time.Now(), interned: map[string]string{}} }
-
-// Add appends e, with the time since the log began.
-func (l *Log) Add(e Entry) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e.T = time.Since(l.start).Microseconds()
-	for _, s := range []*string{&e.Device, &e.User, &e.ID, &e.Conversation, &e.Name} {
-		if *s == "" {
-			continue
-		}
-		if k, ok := l.interned[*s]; ok {
-			*s = k
-		} else {
-			l.interned[*s] = *s
-		}
-	}
-	l.entries = append(l.entries, e)
-	switch e.Kind {
-	case Shown, State, Saved:
-		l.progress++
-	}
-}
-
-// Progress returns a number that grows whenever a message makes progress: shown somewhere, in another state, or
-// saved. Repeated attempts do not count, so it stays the same once everything has arrived, or nothing can.
-func (l *Log) Progress() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.progress
-}
-
-// Entries returns the entries so far. The caller must not change them.
-func (l *Log) Entries() []Entry {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.entries[:len(l.entries):len(l.entries)]
-}
-
-// Write writes entries as lines of JSON.
-func Write(w io.Writer, entries []Entry) error {
-	b := bufio.NewWriter(w)
-	enc := json.NewEncoder(b)
-	for i := range entries {
-		if err := enc.Encode(&entries[i]); err != nil {
-			return fmt.Errorf("write entry %d: %w", i, err)
-		}
-	}
-	return b.Flush()
-}
-
-// Read reads entries in the format of Write.
-func Read(r io.Reader) ([]Entry, error) {
-	var entries []Entry
-	for dec := json.NewDecoder(bufio.NewReader(r)); ; {
-		var e Entry
-		switch err := dec.Decode(&e); err {
-		case nil:
-			entries = append(entries, e)
-		case io.EOF:
-			return entries, nil
-		default:
-			return nil, fmt.Errorf("read entry %d: %w", len(entries), err)
-		}
-	}
 }

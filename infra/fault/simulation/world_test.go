@@ -86,6 +86,7 @@ func play(t *testing.T, users int, o load.Options, f func(t *testing.T, w *world
 		if w.archive, err = archive.New(db, w.log, servertest.Project); err != nil {
 			t.Fatal(err)
 		}
+		w.archive.OnCorrected(w.correct)
 		uids, err := w.archive.AddUsers(t.Context(), users)
 		if err != nil {
 			t.Fatal(err)
@@ -357,6 +358,20 @@ func (w *world) withdraw(from string) {
 			return
 		}
 	}
+}
+
+// correct calls one of the instances for persist.
+func (w *world) correct(ctx context.Context, call internalapi.Corrected) error {
+	for _, n := range w.nodes {
+		if in := n.running(); in != nil {
+			resp := in.Call(ctx, http.MethodPost, internalapi.CorrectedPath, servertest.ServiceToken, call)
+			if resp.Code == http.StatusNoContent {
+				return nil
+			}
+			return fmt.Errorf("corrected: %d %s", resp.Code, resp.Body)
+		}
+	}
+	return errors.New("corrected: no instance is running")
 }
 
 // waiting returns how many messages wait in the inbox of uid.

@@ -21,6 +21,7 @@ package verdict
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -181,7 +182,7 @@ type sighting struct {
 // judge is a judgment in progress.
 type judge struct {
 	report    *Report
-	entries   []record.Entry
+	entries   iter.Seq[record.Entry]
 	devices   map[string]*device
 	devicesOf map[string][]*device
 	messages  map[string]*message
@@ -200,8 +201,12 @@ type judge struct {
 // opens every conversation.
 const Opening = "opening"
 
-// Judge returns the verdict on a record.
-func Judge(entries []record.Entry) *Report {
+// Judge returns the verdict on a record in memory.
+func Judge(entries []record.Entry) *Report { return JudgeAll(slices.Values(entries)) }
+
+// JudgeAll returns the verdict on a record. It iterates over the entries twice. The verdict is void if not all of them
+// can be read, which the caller checks (record.Log.Err).
+func JudgeAll(entries iter.Seq[record.Entry]) *Report {
 	j := &judge{
 		report:  &Report{Counts: map[Rule]int{}},
 		entries: entries, devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[string]*message{},
@@ -211,8 +216,10 @@ func Judge(entries []record.Entry) *Report {
 	for _, r := range Rules {
 		j.report.Counts[r] = 0
 	}
-	for i := range entries {
-		j.addEntry(i, &entries[i])
+	i := 0
+	for e := range entries {
+		j.addEntry(i, &e)
+		i++
 	}
 	j.judgeViews()
 	j.judgeMissing()

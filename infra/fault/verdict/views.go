@@ -183,8 +183,7 @@ func (j *judge) judgeOrder() {
 			j.compareViews(views[0], f)
 		}
 	}
-	for i := range j.entries {
-		e := &j.entries[i]
+	for e := range j.entries {
 		if e.Kind != record.Shown && e.Kind != record.Frozen {
 			continue
 		}

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
+import { messageKey } from "../../protocol/chat";
 import { FakeClock } from "../../platform/testing/clock";
 import { FakeBrowser, FakePlatform, type FakeSocket, settle } from "../../platform/testing/fake";
 import { FakeArchive, json } from "../testing/archive";
@@ -27,6 +28,7 @@ beforeEach(async () => {
 
 const id = (n: number): string =>
   `019abd70-${n.toString(16).padStart(4, "0")}-7000-8000-${n.toString(16).padStart(12, "0")}`;
+const key = (n: number, from = BOB): string => messageKey({ id: id(n), from });
 const event = (n: number, event: object): object => ({ type: "event", cursor: `e:${n}-0`, event });
 const message = (n: number, at = NOW * 1000 + n): object => ({
   type: "message",
@@ -98,7 +100,7 @@ describe("the engine", () => {
     next.deliver(event(5, message(5)));
     await settle();
     expect((await device.see()).cursor).toBe("e:5-0");
-    expect(device.received).toEqual([1, 2, 3, 4, 5].map(id));
+    expect(device.received).toEqual([1, 2, 3, 4, 5].map((n) => key(n)));
   });
 
   test("leaves a server that welcomes another user, and stores nothing from it", async () => {
@@ -119,7 +121,7 @@ describe("the engine", () => {
     const again = await reconnected(false);
     again.deliver(event(1, message(1)));
     await settle();
-    expect(device.received).toEqual([id(1)]);
+    expect(device.received).toEqual([key(1)]);
   });
 
   test("acknowledges only what is stored, and drops a link that delivers more than fits", async () => {
@@ -402,7 +404,7 @@ describe("the engine", () => {
       (await device.store.read((tx) => tx.conversation(CONVERSATION)))?.held;
 
     /** Refuses the first message to Bob. */
-    async function refused(code: string, retryAfterMs = 60_000): Promise<FakeSocket> {
+    async function refused(code: string, retryAfterMs = 10_000): Promise<FakeSocket> {
       const s = await greeted();
       s.onSent = (text) => {
         const frame = JSON.parse(text) as { type: string };
@@ -431,7 +433,7 @@ describe("the engine", () => {
         await settle();
         expect(bodies(s)).toEqual(["one", "hello"]);
         s.deliver({ type: "sent", id: sent(s, "send")[1]?.["id"], accepted_at: NOW * 1000 });
-        await clock.advance(59_000);
+        await clock.advance(9_000);
         expect(bodies(s)).toEqual(["one", "hello"]);
         await clock.advance(3_000);
         expect(bodies(s)).toEqual(["one", "hello", "one"]);
@@ -446,7 +448,7 @@ describe("the engine", () => {
     test.each(["rate_limited", "unavailable", "a_code_of_a_later_version"])("%s pauses everything", async (code) => {
       const s = await refused(code);
       await device.send(CAROL, "hello");
-      await clock.advance(59_000);
+      await clock.advance(9_000);
       expect(bodies(s)).toEqual(["one"]);
       expect(await held()).toBeUndefined();
     });
@@ -474,7 +476,7 @@ describe("the engine", () => {
     test.each(["inbox_full", "outbox_full", "at_ahead"])("%s does not end with an answer", async (code) => {
       const s = await refused(code);
       s.deliver(event(1, message(1)));
-      await clock.advance(30_000);
+      await clock.advance(9_000);
       expect(bodies(s)).toEqual(["one"]);
     });
 
