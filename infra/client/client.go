@@ -167,7 +167,7 @@ const (
 	NoteTyped      NoteKind = iota // Message, without at: written by the user, in the outbox
 	NoteFrozen                     // Message: its at is fixed; again, with another at, if no server can have accepted it
 	NoteShown                      // Message, From: stored, and on the screen from now on
-	NoteState                      // Message, State: an own message reached State
+	NoteState                      // Message, State, Refusal: an own message reached State
 	NoteAcked                      // Cursor: acknowledged to the server
 	NoteRead                       // Conversation, At: the user has seen everything up to At
 	NoteUp                         // a socket is caught up, and none was before
@@ -175,6 +175,7 @@ const (
 	NoteMoved                      // a new socket was caught up before the old one closed
 	NoteNotResumed                 // the server sent resumed: false
 	NoteLoad                       // Conversation ("" for the list): a request for history
+	NoteRepeated                   // Message: an event of a message that is here already, or typed here
 	NoteCorrected                  // Message, From: shown before with other content, and now with what was saved
 )
 
@@ -190,6 +191,7 @@ type Note struct {
 	NoteKind     NoteKind
 	Message      chat.Message
 	State        State
+	Refusal      string // code of the refusal
 	From         string
 	Cursor       string
 	Conversation string

@@ -10,19 +10,20 @@ import (
 )
 
 // The table is Markdown, so that it can be copied to RESULTS.md.
-const header = "| fault | seed | messages | lost | doubled | out of order | early saved | other | " +
-	"excepted | stranded | longest gap p50/p99 (ms) | transit p50/p99 (ms) | faults | s |\n" +
-	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+const header = "| fault | seed | messages | lost | doubled | out of order | early saved | late live | by history | " +
+	"other | excepted | stranded | longest gap p50/p99 (ms) | live p50/p99 (ms) | faults | s |\n" +
+	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 
 func row(r *runReport) string {
 	return fmt.Sprintf("| %s | %d | %d | %s | %d | %d | %.0f / %.0f | %.0f / %.0f | %d | %.0f |",
 		r.Name, r.Seed, r.Typed, ruleCounts(r.Report), r.Excepted, r.Stranded,
-		r.Gaps.P50, r.Gaps.P99, r.Transit.P50, r.Transit.P99, r.Injected, r.Seconds)
+		r.Gaps.P50, r.Gaps.P99, r.LiveAfter.P50, r.LiveAfter.P99, r.Injected, r.Seconds)
 }
 
-// ruleCounts returns the counts of the rules that have a column, and the sum of the others.
+// ruleCounts returns the counts of the rules that have a column, the messages that came by history, and the sum of the
+// other rules.
 func ruleCounts(r *verdict.Report) string {
-	own := []verdict.Rule{verdict.Lost, verdict.Doubled, verdict.OutOfOrder, verdict.EarlySaved}
+	own := []verdict.Rule{verdict.Lost, verdict.Doubled, verdict.OutOfOrder, verdict.EarlySaved, verdict.LateLive}
 	var b strings.Builder
 	for _, rule := range own {
 		fmt.Fprintf(&b, "%d | ", r.Counts[rule])
@@ -33,7 +34,7 @@ func ruleCounts(r *verdict.Report) string {
 			other += n
 		}
 	}
-	fmt.Fprint(&b, other)
+	fmt.Fprintf(&b, "%d | %d", r.ByHistory, other)
 	return b.String()
 }
 
@@ -47,13 +48,14 @@ func table(out io.Writer, reports []*runReport) {
 		sum.Typed += r.Typed
 		sum.Excepted += r.Excepted
 		sum.Stranded += r.Stranded
+		sum.ByHistory += r.ByHistory
 		sum.Injected += r.Injected
 		sum.Seconds += r.Seconds
 		for rule, n := range r.Counts {
 			sum.Counts[rule] += n
 		}
 		worsen(&sum.Gaps, r.Gaps)
-		worsen(&sum.Transit, r.Transit)
+		worsen(&sum.LiveAfter, r.LiveAfter)
 	}
 	fmt.Fprintln(out, row(sum))
 }

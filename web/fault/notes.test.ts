@@ -62,7 +62,12 @@ describe("the notes of a device", () => {
     const to = { conversation: CONVERSATION, by: BOB };
     for (const repeat of [1, 2])
       await store.write((tx) =>
-        applyEvent(tx, context, { type: "delivered", ...to, messages: [ref], delivered_at: context.serverNow + repeat }),
+        applyEvent(tx, context, {
+          type: "delivered",
+          ...to,
+          messages: [ref],
+          delivered_at: context.serverNow + repeat,
+        }),
       );
     await store.write((tx) => applyEvent(tx, context, { type: "read", ...to, at: ref.at }));
     expect(brief()).toEqual(["typed hi", "frozen hi", "state hi delivered", "state hi read"]);
@@ -122,7 +127,12 @@ describe("the store of a device", () => {
   test("has the list of conversations, without own messages that are on their way", async () => {
     await store.write((tx) => applyEvent(tx, context, { type: "message", message: received(1) }));
     await store.write((tx) => enqueue(tx, context, { id: id(2), to: BOB, body: "hi", replyTo: null }));
-    expect(await stored.summary(CONVERSATION)).toMatchObject({ newest: received(1), unread: 1, read: {}, unsent: false });
+    expect(await stored.summary(CONVERSATION)).toMatchObject({
+      newest: received(1),
+      unread: 1,
+      read: {},
+      unsent: false,
+    });
     await store.write(async (tx) => {
       const row = await tx.conversation(CONVERSATION);
       if (row) await moveMyRead(tx, row, received(1).at, 1);

@@ -151,7 +151,8 @@ class ObservedWrites implements Writes {
       const [readBefore, readAfter] = await this.otherReads(after.conversation);
       const state = stateOf(after, uid, readAfter);
       const old = before ? stateOf(before, uid, readBefore) : "";
-      if (state !== old && state !== "" && state !== "waiting") notes.push({ note: "state", message, state, refusal: after.refusal?.code ?? "" });
+      if (state !== old && state !== "" && state !== "waiting")
+        notes.push({ note: "state", message, state, refusal: after.refusal?.code ?? "" });
     }
     for (const { before, after } of this.conversations.values()) {
       if (!after) continue;

@@ -103,7 +103,8 @@ export class Stored {
       // An own message that is on its way, or was refused, is not in the server's list.
       const newest = shown && !settled(shown) ? rows.find(settled) : shown;
       const message = newest ? wireMessage(newest) : null;
-      const listed = message && preview && newest === shown ? { ...message, body: preview.body, at: preview.at } : message;
+      const listed =
+        message && preview && newest === shown ? { ...message, body: preview.body, at: preview.at } : message;
       const marks = { [this.uid]: row.myRead, [row.other]: row.otherRead };
       return {
         newest: listed,

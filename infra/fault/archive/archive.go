@@ -4,11 +4,15 @@ package archive
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -143,6 +147,58 @@ func (a *Archive) History(uid string) client.History {
 	}
 }
 
+// List returns the conversations of uid as the API lists them.
+func (a *Archive) List(ctx context.Context, uid string) ([]record.Item, error) {
+	token, _, err := a.Token(uid)
+	if err != nil {
+		return nil, err
+	}
+	var items []record.Item
+	for cursor := ""; ; {
+		target := "http://functions/api/conversations?limit=200&cursor=" + url.QueryEscape(cursor)
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(target, "&cursor="), nil)
+		if err != nil {
+			return nil, err
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		a.api.ServeHTTP(w, r)
+		if w.Code == http.StatusTooManyRequests {
+			seconds, _ := strconv.Atoi(w.Header().Get("Retry-After"))
+			select {
+			case <-time.After(time.Duration(max(seconds, 1)) * time.Second):
+				continue
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		if w.Code != http.StatusOK {
+			return nil, fmt.Errorf("GET /conversations: %d: %s", w.Code, w.Body)
+		}
+		var page struct {
+			Conversations []struct {
+				ID      string                 `json:"id"`
+				LastAt  chat.Micros            `json:"last_at"`
+				Preview store.Preview          `json:"preview"`
+				Unread  int                    `json:"unread"`
+				Read    map[string]chat.Micros `json:"read"`
+			} `json:"conversations"`
+			Next string `json:"next"`
+		}
+		if err := json.NewDecoder(w.Body).Decode(&page); err != nil {
+			return nil, fmt.Errorf("GET /conversations: %w", err)
+		}
+		for _, c := range page.Conversations {
+			p := chat.Message{ID: c.Preview.ID, Conversation: c.ID, From: c.Preview.From, Body: c.Preview.Text, At: c.Preview.At}
+			items = append(items, record.Item{Conversation: c.ID, ID: record.KeyOf(p), At: p.At, Text: record.TextOf(p),
+				LastAt: c.LastAt, Unread: c.Unread, Read: c.Read})
+		}
+		if cursor = page.Next; cursor == "" {
+			return items, nil
+		}
+	}
+}
+
 // inProcess is an http.RoundTripper that calls a handler without a network.
 type inProcess struct{ handler http.Handler }
 
@@ -172,7 +228,7 @@ func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered,
 		a.saved[key] = true
 		a.mu.Unlock()
 		if first {
-			a.log.Add(record.Entry{Kind: record.Saved, ID: d.ID, Conversation: d.Conversation, At: d.At,
+			a.log.Add(record.Entry{Kind: record.Saved, ID: record.KeyOf(d.Message), Conversation: d.Conversation, At: d.At,
 				Sum: record.SumOf(d.Message), Text: record.TextOf(d.Message)})
 		}
 	}

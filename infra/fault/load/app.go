@@ -19,6 +19,7 @@ type Store interface {
 	Outbox() int
 	Backfills() int
 	PendingBackfills() []string
+	Summary(conversation string) client.Summary
 }
 
 // App is one run of the app on a device: that of package client, or the browser's own. Its methods are safe for

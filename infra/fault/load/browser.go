@@ -85,6 +85,7 @@ type fromNode struct {
 	Note         string       `json:"note"`
 	Message      chat.Message `json:"message"`
 	State        string       `json:"state"`
+	Refusal      string       `json:"refusal"`
 	From         string       `json:"from"`
 	Conversation string       `json:"conversation"`
 	At           chat.Micros  `json:"at"`
@@ -351,6 +352,22 @@ func (s *browserStore) Unseen(conversation string) (at chat.Micros, unseen bool)
 	}
 	s.mustCall(toNode{Do: "unseen", Conversation: conversation}, &r)
 	return r.At, r.Unseen
+}
+
+// Summary implements Store.
+func (s *browserStore) Summary(conversation string) client.Summary {
+	var r struct {
+		Newest *chat.Message
+		Unread int
+		Read   map[string]chat.Micros
+		Unsent bool
+	}
+	s.mustCall(toNode{Do: "summary", Conversation: conversation}, &r)
+	out := client.Summary{Unread: r.Unread, Read: r.Read, Unsent: r.Unsent}
+	if r.Newest != nil {
+		out.Newest = *r.Newest
+	}
+	return out
 }
 
 type unfinishedWork struct {

@@ -198,6 +198,7 @@ var noteKinds = map[string]client.NoteKind{
 	"typed": client.NoteTyped, "frozen": client.NoteFrozen, "shown": client.NoteShown, "state": client.NoteState,
 	"read": client.NoteRead, "up": client.NoteUp, "down": client.NoteDown, "moved": client.NoteMoved,
 	"not_resumed": client.NoteNotResumed, "corrected": client.NoteCorrected,
+	"repeated": client.NoteRepeated,
 }
 
 // note passes on what the app reports.
@@ -214,7 +215,7 @@ func (a *browserApp) note(line fromNode) {
 	}
 	a.opts.note(client.Note{
 		NoteKind: kind, Message: line.Message, State: stateNamed(line.State), From: line.From,
-		Conversation: line.Conversation, At: line.At,
+		Conversation: line.Conversation, At: line.At, Refusal: line.Refusal,
 	})
 }
 

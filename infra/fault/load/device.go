@@ -28,6 +28,7 @@ type Device struct {
 	app         App // nil while the app is not running
 	misbehavior client.Misbehavior
 	starts      uint64 // of the app, with the present store
+	deaf        bool   // does not read its sockets
 	away        bool   // offline or not running because of a fault of the device itself
 	left        bool   // never comes back
 
@@ -53,8 +54,13 @@ func (d *Device) SetMisbehavior(misbehavior client.Misbehavior) {
 	defer d.mu.Unlock()
 	d.misbehavior = misbehavior
 	e := record.Entry{Kind: record.Device, Device: d.name, User: d.user}
-	if misbehavior.AckAhead > 0 {
+	switch {
+	case misbehavior.AckAhead > 0:
 		e.Name = verdict.AcksAhead
+	case misbehavior.AckNever:
+		e.Name = verdict.AcksNever
+	case misbehavior.AckDelay > 0:
+		e.Name = verdict.AcksLate
 	}
 	d.crowd.log.Add(e)
 }
@@ -98,6 +104,7 @@ func (d *Device) Kill() {
 		d.recordOffline()
 		d.app.Kill()
 		d.app = nil
+		d.hears()
 	}
 }
 
@@ -115,6 +122,7 @@ func (d *Device) Vanish() {
 		d.recordOffline()
 		d.app.Kill()
 		d.app = nil
+		d.hears()
 	}
 }
 
@@ -125,6 +133,7 @@ func (d *Device) Leave() {
 	if d.app != nil {
 		d.app.Kill()
 		d.app = nil
+		d.hears()
 	}
 	if !d.left {
 		d.left = true
@@ -161,8 +170,26 @@ func (d *Device) Flap() {
 
 // StopReading makes the device stop reading what the server sends, or continue.
 func (d *Device) StopReading(stop bool) {
-	if c := d.runningApp(); c != nil {
-		c.StopReading(stop)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.app == nil {
+		return
+	}
+	if stop && !d.deaf {
+		d.crowd.log.Add(record.Entry{Kind: record.Deaf, Device: d.name})
+	}
+	d.app.StopReading(stop)
+	if !stop {
+		d.hears()
+	}
+	d.deaf = stop
+}
+
+// hears records that the device reads again: it has been told to, or its app has ended.
+func (d *Device) hears() {
+	if d.deaf {
+		d.deaf = false
+		d.crowd.log.Add(record.Entry{Kind: record.Hears, Device: d.name})
 	}
 }
 
@@ -178,6 +205,7 @@ func (d *Device) SetBack(older Store) bool {
 	if d.app != nil {
 		d.app.Kill()
 		d.app = nil
+		d.hears()
 	}
 	if d.store.Outbox() > 0 {
 		return false

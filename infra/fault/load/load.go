@@ -28,7 +28,8 @@ type Testbed interface {
 	Dial(ctx context.Context, from string, wrap func(net.Conn) net.Conn) (*websocket.Conn, error)
 	Token(uid string) (token string, ends time.Time, err error)
 	History(uid string) client.History
-	Waiting() int // messages that are published and not saved yet
+	List(ctx context.Context, uid string) ([]record.Item, error) // the conversations of a user, as the API lists them
+	Waiting() int                                                // messages that are published and not saved yet
 }
 
 // Options configure a Crowd.
@@ -60,8 +61,9 @@ type Crowd struct {
 	addresses atomic.Int64 // assigned to devices so far
 
 	mu       sync.Mutex
-	vanished []net.Conn // guarded by mu
-	guests   []*Device  // guarded by mu
+	vanished []net.Conn      // guarded by mu
+	guests   []*Device       // guarded by mu
+	severed  map[string]bool // see Sever; guarded by mu
 }
 
 // New returns a crowd of the users with these uids. Nothing happens before Start.
@@ -71,7 +73,7 @@ func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd 
 	}
 	c := &Crowd{
 		testbed: testbed, log: log, opts: opts, users: users,
-		devicesOf: map[string][]*Device{}, partners: map[string][]string{},
+		devicesOf: map[string][]*Device{}, partners: map[string][]string{}, severed: map[string]bool{},
 	}
 	rnd := rand.New(rand.NewPCG(opts.Seed, 3))
 	for i, uid := range users {
@@ -219,7 +221,7 @@ func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
 	conversation := chat.ConversationID(d.user, to)
 	replyTo := ""
 	if m, ok := store.Newest(conversation); ok && m.From == to && rnd.IntN(2) == 0 {
-		replyTo = m.ID
+		replyTo = m.Key()
 	}
 	burst := 1
 	if rnd.IntN(20) == 0 {
@@ -270,7 +272,10 @@ func (c *Crowd) Close() {
 // recordNote adds what a device reports to the record.
 func (c *Crowd) recordNote(device string, n client.Note) {
 	m := n.Message
-	e := record.Entry{Device: device, ID: m.ID, Conversation: m.Conversation}
+	e := record.Entry{Device: device, Conversation: m.Conversation}
+	if m.ID != "" {
+		e.ID = record.KeyOf(m)
+	}
 	switch n.NoteKind {
 	case client.NoteTyped:
 		e.Kind, e.User, e.Text = record.Typed, m.To, record.TextOf(m)
@@ -279,7 +284,11 @@ func (c *Crowd) recordNote(device string, n client.Note) {
 	case client.NoteShown:
 		e.Kind, e.At, e.Sum, e.Text, e.Name = record.Shown, m.At, record.SumOf(m), record.TextOf(m), n.From
 	case client.NoteState:
-		e.Kind, e.Name = record.State, n.State.String()
+		e.Kind, e.Name, e.Detail = record.State, n.State.String(), n.Refusal
+	case client.NoteRepeated:
+		e.Kind = record.Repeated
+	case client.NoteCorrected:
+		e.Kind, e.At, e.Sum, e.Text = record.Corrected, m.At, record.SumOf(m), record.TextOf(m)
 	case client.NoteAcked:
 		e.Kind = record.Acked
 	case client.NoteRead:

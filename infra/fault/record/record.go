@@ -26,7 +26,9 @@ const (
 	Typed      Kind = "typed"       // ID, Conversation, User (the recipient), Text: written by the user
 	Frozen     Kind = "frozen"      // ID, Conversation, At, Sum: fixed, and about to be sent for the first time
 	Shown      Kind = "shown"       // ID, Conversation, At, Sum, Text, Name (outbox, event or history): stored and shown
-	State      Kind = "state"       // ID, Name: an own message reached this state
+	Repeated   Kind = "repeated"    // ID, Conversation: an event of a message that the device has already
+	Corrected  Kind = "corrected"   // ID, Conversation, At, Sum, Text: shown from now on with the content that was saved
+	State      Kind = "state"       // ID, Name, Detail (code of a refusal): an own message reached this state
 	Acked      Kind = "acked"       // acknowledged everything that was shown until now
 	ReadTo     Kind = "read"        // Conversation, At: seen by the user
 	Up         Kind = "up"          // a socket is caught up, and none was before
@@ -36,20 +38,30 @@ const (
 	Load       Kind = "load"        // one request for history
 	Offline    Kind = "offline"     // the device has lost its network, or its app has ended
 	Online     Kind = "online"      // the device has its network and its app again
+	Deaf       Kind = "deaf"        // the device stops reading its sockets
+	Hears      Kind = "hears"       // the device reads its sockets again
 	Left       Kind = "left"        // the device never comes back
-	View       Kind = "view"        // Conversation, Lines: what the device shows in the end
+	View       Kind = "view"        // Conversation, Lines: what the device shows before the end and in the end
+	List       Kind = "list"        // List: the conversations that the device shows before the end and in the end
 
 	Saved  Kind = "saved"  // ID, Conversation, At, Sum, Text: the store has created the document
-	Fault  Kind = "fault"  // Name: the fault begins
+	Fault  Kind = "fault"  // Name, Detail (Servers or ""): the fault begins
 	Healed Kind = "healed" // Name: the fault has ended
 
 	Unfinished Kind = "unfinished" // the time of the run is over while messages still make progress
 	Erased     Kind = "erased"     // User: deleted, or never existed
-	Withdrawn  Kind = "withdrawn"  // User: what waits from them is being withdrawn
+	Withdrawn  Kind = "withdrawn"  // User: disabled, and what waits from them is being withdrawn
+	Blocked    Kind = "blocked"    // User, Name (another user): the user blocks the other
+	Unblocked  Kind = "unblocked"  // User, Name (another user): the block has ended
+	Reused     Kind = "reused"     // ID, Conversation, Sum, Text: about to be sent again with this other content
+	Listed     Kind = "listed"     // User, List: the conversations that the API lists in the end
 	Checked    Kind = "checked"    // Name (what was checked), Detail (what was found), Broken: a check that a fault made
 	Wiped      Kind = "wiped"      // Name (the fault): Redis has lost accepted writes since the Fault entry of this name
 	History    Kind = "history"    // Conversation, Lines: what the API lists in the end
 )
+
+// Servers is the Detail of a Fault entry if the fault hits parts of the system, and not only devices or users.
+const Servers = "servers"
 
 // Entry is one event of a run.
 type Entry struct {
@@ -57,13 +69,14 @@ type Entry struct {
 	Kind         Kind        `json:"kind"`
 	Device       string      `json:"device,omitempty"`
 	User         string      `json:"user,omitempty"`
-	ID           string      `json:"id,omitempty"`
+	ID           string      `json:"id,omitempty"` // of a message: see KeyOf
 	Conversation string      `json:"conversation,omitempty"`
 	At           chat.Micros `json:"at,omitempty"`
 	Sum          Hash        `json:"sum,omitempty"`  // of everything that the sender fixed
 	Text         Hash        `json:"text,omitempty"` // identifies a typed message whatever its id; see TextOf
 	Name         string      `json:"name,omitempty"`
 	Lines        []Line      `json:"lines,omitempty"`
+	List         []Item      `json:"list,omitempty"`
 	Detail       string      `json:"detail,omitempty"`
 	Broken       bool        `json:"broken,omitempty"`
 }
@@ -75,6 +88,17 @@ type Line struct {
 	Sum   Hash        `json:"sum"`
 	Text  Hash        `json:"text"`
 	State string      `json:"state,omitempty"` // on a device of the sender
+}
+
+// Item is a conversation in a list of conversations, newest first.
+type Item struct {
+	Conversation string                 `json:"conversation"`
+	ID           string                 `json:"id"` // of the newest message that is saved
+	At           chat.Micros            `json:"at"`
+	LastAt       chat.Micros            `json:"last_at,omitempty"` // the at by which the API sorts
+	Text         Hash                   `json:"text"`
+	Unread       int                    `json:"unread"`
+	Read         map[string]chat.Micros `json:"read"` // by uid
 }
 
 // Hash is a hash of a message's content. In JSON it is a string, because JSON numbers lose bits of a uint64.
@@ -89,6 +113,10 @@ func (h *Hash) UnmarshalText(b []byte) error {
 	*h = Hash(n)
 	return err
 }
+
+// KeyOf returns the ID of m in a record. Together with the conversation it identifies a message, because another user
+// may use the same id.
+func KeyOf(m chat.Message) string { return m.ID + "." + m.From }
 
 // SumOf returns the hash of everything that the sender of m fixed.
 func SumOf(m chat.Message) Hash {

@@ -292,6 +292,11 @@ func (w *world) Token(uid string) (string, time.Time, error) { return w.archive.
 // History implements load.Testbed.
 func (w *world) History(uid string) client.History { return w.archive.History(uid) }
 
+// List implements load.Testbed.
+func (w *world) List(ctx context.Context, uid string) ([]record.Item, error) {
+	return w.archive.List(ctx, uid)
+}
+
 // Waiting implements load.Testbed.
 func (w *world) Waiting() int { return int(w.saving.Load()) }
 
