@@ -8,7 +8,8 @@
 //	go run ./infra/fault -judge record.jsonl  judge a record that a run has kept
 //
 // A run starts realtime instances as processes, a redis-server, persist, the functions' store and a crowd of simulated
-// users (packages testbed and load). It breaks them by a seeded schedule (package inject), records what everyone sent
+// users (packages testbed and load). A part of their devices have the browser's own engine and store, and run in Node.js
+// (web/fault); all others have those of package client. It breaks them by a seeded schedule (package inject), records what everyone sent
 // and saw (package record), and judges from that record alone (package verdict). A run that breaks a promise keeps its
 // record and the logs of its instances, and the command exits with status 1. The last line counts the verdicts.
 //
