@@ -58,7 +58,8 @@ type socket struct {
 type machine struct {
 	store       *Store
 	fx          effects
-	rnd         *rand.Rand
+	rnd         *rand.Rand // jitter
+	ids         *rand.Rand // ids of messages: a source of its own, so that they do not depend on how often jitter is drawn
 	pace        Pace
 	misbehavior Misbehavior
 	note        func(Note)
@@ -92,8 +93,8 @@ type hold struct {
 // newMachine returns a machine of a device that is offline. Rand, Pace, Note and Wall of opts must be set.
 func newMachine(store *Store, fx effects, opts Options) *machine {
 	return &machine{
-		store: store, fx: fx, rnd: opts.Rand, pace: opts.Pace, misbehavior: opts.Misbehavior, note: opts.Note,
-		wall: opts.Wall, newID: opts.NewID, holds: map[string]hold{},
+		store: store, fx: fx, rnd: opts.Rand, ids: rand.New(rand.NewPCG(opts.Rand.Uint64(), opts.Rand.Uint64())),
+		pace: opts.Pace, misbehavior: opts.Misbehavior, note: opts.Note, wall: opts.Wall, newID: opts.NewID, holds: map[string]hold{},
 	}
 }
 

@@ -43,7 +43,7 @@ func (m *machine) write(now time.Time, to, body, replyTo string) string {
 func (m *machine) freshID(now time.Time) string {
 	var u uuid.UUID
 	ms := uint64(now.UnixMilli())
-	hi, lo := m.rnd.Uint64(), m.rnd.Uint64()
+	hi, lo := m.ids.Uint64(), m.ids.Uint64()
 	for i := range 6 {
 		u[i] = byte(ms >> (40 - 8*i))
 	}

@@ -3,7 +3,9 @@ package client
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -111,8 +113,13 @@ func (c *Client) Reconnect() { c.input(func(now time.Time) { c.m.reconnect(now) 
 func (c *Client) Drop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, conn := range c.conns {
-		conn.Close()
+	c.closeConns()
+}
+
+// closeConns closes the open sockets, oldest first. mu is held.
+func (c *Client) closeConns() {
+	for _, n := range slices.Sorted(maps.Keys(c.conns)) {
+		c.conns[n].Close()
 	}
 }
 
@@ -160,9 +167,7 @@ func (c *Client) Kill() {
 		c.ended = true
 		c.timer.Stop()
 		c.cancel()
-		for _, conn := range c.conns {
-			conn.Close()
-		}
+		c.closeConns()
 	}
 	c.mu.Unlock()
 	c.wg.Wait()

@@ -213,6 +213,15 @@ func (s *Store) PendingBackfills() []string {
 	return out
 }
 
+// Rows returns how many rows the store has beside messages. They stand for the rows of the browser's database: one for
+// each conversation, message to send, receipt that came before its message, backfill and planned reload.
+func (s *Store) Rows() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := &s.d
+	return len(d.conversations) + len(d.outbox) + len(d.receipts) + len(d.backfills) + len(d.reloads) + len(d.gapSince)
+}
+
 // Cursor returns the cursor up to which the device has stored its inbox.
 func (s *Store) Cursor() string {
 	s.mu.Lock()

@@ -190,7 +190,7 @@ func (a *Archive) List(ctx context.Context, uid string) ([]record.Item, error) {
 		}
 		for _, c := range page.Conversations {
 			p := chat.Message{ID: c.Preview.ID, Conversation: c.ID, From: c.Preview.From, Body: c.Preview.Text, At: c.Preview.At}
-			items = append(items, record.Item{Conversation: c.ID, ID: record.KeyOf(p), At: p.At, Text: record.TextOf(p),
+			items = append(items, record.Item{Conversation: c.ID, ID: p.Key(), At: p.At, Text: record.TextOf(p),
 				LastAt: c.LastAt, Unread: c.Unread, Read: c.Read})
 		}
 		if cursor = page.Next; cursor == "" {
@@ -228,7 +228,7 @@ func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered,
 		a.saved[key] = true
 		a.mu.Unlock()
 		if first {
-			a.log.Add(record.Entry{Kind: record.Saved, ID: record.KeyOf(d.Message), Conversation: d.Conversation, At: d.At,
+			a.log.Add(record.Entry{Kind: record.Saved, ID: d.Key(), Conversation: d.Conversation, At: d.At,
 				Sum: record.SumOf(d.Message), Text: record.TextOf(d.Message)})
 		}
 	}

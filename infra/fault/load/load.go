@@ -186,10 +186,9 @@ func (c *Crowd) await(ctx context.Context, what string, ok func() bool) error {
 
 // Chat makes users write, reply and read at the rate of the options until ctx ends. It calls step every 10 ms.
 func (c *Crowd) Chat(ctx context.Context, step func()) {
-	rnd := rand.New(rand.NewPCG(c.opts.Seed, 4))
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	due := 0.0
+	due, choices := 0.0, uint64(0)
 	for last := time.Now(); ; {
 		select {
 		case <-ctx.Done():
@@ -202,7 +201,9 @@ func (c *Crowd) Chat(ctx context.Context, step func()) {
 		// If a user is away or has enough unsent messages, another one writes. If all are, the messages that are due wait
 		// for the next tick.
 		for tries := int(3 * due); due >= 1 && tries > 0; tries-- {
-			due -= float64(c.writeAndRead(rnd))
+			// Each choice has a source of its own, so that it does not depend on what the devices have received by then.
+			choices++
+			due -= float64(c.writeAndRead(rand.New(rand.NewPCG(c.opts.Seed+4, choices))))
 		}
 		step()
 	}
@@ -219,8 +220,8 @@ func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
 		return 0
 	}
 	conversation := chat.ConversationID(d.user, to)
-	replyTo := ""
-	if m, ok := store.Newest(conversation); ok && m.From == to && rnd.IntN(2) == 0 {
+	replyTo, replies := "", rnd.IntN(2) == 0
+	if m, ok := store.Newest(conversation); ok && m.From == to && replies {
 		replyTo = m.Key()
 	}
 	burst := 1
@@ -274,7 +275,7 @@ func (c *Crowd) recordNote(device string, n client.Note) {
 	m := n.Message
 	e := record.Entry{Device: device, Conversation: m.Conversation}
 	if m.ID != "" {
-		e.ID = record.KeyOf(m)
+		e.ID = m.Key()
 	}
 	switch n.NoteKind {
 	case client.NoteTyped:

@@ -194,13 +194,13 @@ func (c *Crowd) recordView(d *Device, store Store) {
 		conversation := chat.ConversationID(d.user, to)
 		if sum := store.Summary(conversation); sum.Newest.ID != "" {
 			list.List = append(list.List, record.Item{
-				Conversation: conversation, ID: record.KeyOf(sum.Newest), At: sum.Newest.At, Text: record.TextOf(sum.Newest),
+				Conversation: conversation, ID: sum.Newest.Key(), At: sum.Newest.At, Text: record.TextOf(sum.Newest),
 				Unread: sum.Unread, Read: sum.Read,
 			})
 		}
 		e := record.Entry{Kind: record.View, Device: d.Name(), Conversation: conversation}
 		for _, l := range store.Conversation(conversation) {
-			line := record.Line{ID: record.KeyOf(l.Message), At: l.At, Sum: record.SumOf(l.Message), Text: record.TextOf(l.Message)}
+			line := record.Line{ID: l.Message.Key(), At: l.At, Sum: record.SumOf(l.Message), Text: record.TextOf(l.Message)}
 			if l.From == d.user {
 				line.State = l.State.String()
 			}
@@ -238,7 +238,7 @@ func (c *Crowd) recordHistories(ctx context.Context) error {
 					return err
 				}
 				for _, m := range slices.Backward(page.Messages) {
-					e.Lines = append(e.Lines, record.Line{ID: record.KeyOf(m), At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)})
+					e.Lines = append(e.Lines, record.Line{ID: m.Key(), At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)})
 				}
 				if before = page.Before; before == "" {
 					break

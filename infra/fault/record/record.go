@@ -69,7 +69,7 @@ type Entry struct {
 	Kind         Kind        `json:"kind"`
 	Device       string      `json:"device,omitempty"`
 	User         string      `json:"user,omitempty"`
-	ID           string      `json:"id,omitempty"` // of a message: see KeyOf
+	ID           string      `json:"id,omitempty"` // the key of a message
 	Conversation string      `json:"conversation,omitempty"`
 	At           chat.Micros `json:"at,omitempty"`
 	Sum          Hash        `json:"sum,omitempty"`  // of everything that the sender fixed
@@ -113,10 +113,6 @@ func (h *Hash) UnmarshalText(b []byte) error {
 	*h = Hash(n)
 	return err
 }
-
-// KeyOf returns the ID of m in a record. Together with the conversation it identifies a message, because another user
-// may use the same id.
-func KeyOf(m chat.Message) string { return m.ID + "." + m.From }
 
 // SumOf returns the hash of everything that the sender of m fixed.
 func SumOf(m chat.Message) Hash {

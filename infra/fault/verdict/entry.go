@@ -79,6 +79,11 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 		d.interrupt(e.T)
 	case record.Wiped:
 		j.wiped, j.wipedAt = append(j.wiped, i), append(j.wipedAt, e.T)
+		began := e.T
+		if n, open := j.open[e.Name]; open {
+			began = j.faults[n].from
+		}
+		j.wipes = append(j.wipes, span{began, e.T})
 	case record.Unfinished:
 		j.cutShort = true
 	case record.Erased:

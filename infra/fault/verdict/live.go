@@ -158,7 +158,8 @@ func (j *judge) judgeHistory(m *message) {
 			continue
 		}
 		lost := func(at int64) bool { return at >= m.frozenAt && at <= s.at }
-		if slices.ContainsFunc(j.wipedAt, lost) || slices.ContainsFunc(s.device.notResumed, lost) {
+		wiped := func(w span) bool { return w.to >= m.frozenAt && w.from <= s.at }
+		if slices.ContainsFunc(j.wipes, wiped) || slices.ContainsFunc(s.device.notResumed, lost) {
 			continue
 		}
 		if j.sentEventLost(m, s.device, s.at) {

@@ -73,6 +73,82 @@ describe("two users", () => {
     expect(house.server.faults).toEqual([]);
   });
 
+  test("have messages of one id beside each other, also where the recipient sends its own before it acknowledges", async () => {
+    const { house, alice, bob } = await two();
+    const toBob = alice.chat().conversation(BOB);
+    await house.pass(100);
+    bob.platform.freeze();
+    const first = await toBob.send("Alice wrote this");
+    await house.pass(100);
+    const key = first.ok ? first.value : "";
+    const at = house.clock.now() * 1000;
+    house.server.queue({
+      id: idOf(key),
+      conversation: toBob.id,
+      from: BOB,
+      to: ALICE,
+      body: "Bob wrote this under the same id",
+      at,
+      accepted_at: at,
+    });
+    await house.pass(500);
+    bob.platform.thaw();
+    await house.pass(20_000);
+    expect([...house.server.archive.saved.values()].map((m) => m.body).sort()).toEqual([
+      "Alice wrote this",
+      "Bob wrote this under the same id",
+    ]);
+    const theirs = messageKey({ id: idOf(key), from: BOB });
+    const answer = await toBob.send("An answer to Bob", theirs);
+    await house.pass(500);
+    const toAlice = bob.chat().conversation(ALICE);
+    await house.pass(500);
+    for (const [conversation, mine] of [
+      [toBob, key],
+      [toAlice, theirs],
+    ] as const) {
+      const { items } = conversation.timeline.get();
+      expect(items.map((m) => m.key)).toEqual([key, theirs, answer.ok && answer.value]);
+      expect(items.filter((m) => m.key === mine).map((m) => m.mine)).toEqual([true]);
+      expect(items[2]?.quote).toEqual({
+        key: theirs,
+        mine: mine === theirs,
+        body: "Bob wrote this under the same id",
+      });
+    }
+    expect(toBob.timeline.get().items[0]).toMatchObject({ body: "Alice wrote this", state: "delivered" });
+    toBob.markRead(theirs);
+    await house.pass(500);
+    expect(toBob.unread.get()).toBe(0);
+  });
+
+  test("show what is saved where a message was sent again with another text, on the devices that saw either", async () => {
+    const house = new Household();
+    const alice = await house.user(ALICE);
+    const early = await house.user(BOB);
+    const toBob = alice.chat().conversation(BOB);
+    await house.pass(100);
+    const sent = await toBob.send("the first text");
+    await house.pass(1_000);
+    const late = await house.user(BOB);
+    const open = [toBob, early.chat().conversation(ALICE), late.chat().conversation(ALICE)];
+    await house.pass(1_000);
+    const at = house.clock.now() * 1000;
+    const id = idOf(sent.ok ? sent.value : "");
+    const again = { id, conversation: toBob.id, from: ALICE, to: BOB, body: "another text", at, accepted_at: at };
+    expect(house.server.queue(again)).toBe(true);
+    const answered = await open[1]?.send("An answer", messageKey(again));
+    await house.pass(5_000);
+    expect(answered?.ok).toBe(true);
+    for (const conversation of open)
+      expect(conversation.timeline.get().items.map((m) => [m.body, m.quote?.body])).toEqual([
+        ["the first text", undefined],
+        ["An answer", "the first text"],
+      ]);
+    for (const tab of [alice, early, late])
+      expect(tab.chat().conversations.get().items[0]?.preview?.body).toBe("An answer");
+  });
+
   test("see presence and typing", async () => {
     const { house, alice, bob } = await two();
     const seen: (boolean | null)[] = [];

@@ -284,11 +284,12 @@ export class TimelineWindow {
     const first = this.rows.first();
     for (const row of found) {
       keys.delete(row.key);
-      const changed = this.rows.row(row.key)?.body !== row.body;
+      const before = this.rows.row(row.key);
+      const quoted = this.quotes.has(row.key);
       // Messages older than the window are loaded when it is scrolled to them.
       if (first === null || this.complete || this.rows.has(row.key) || row.place >= first.place) this.rows.put([row]);
-      if (this.quotes.has(row.key)) this.quotes.set(row.key, row);
-      if (changed) this.rows.requote(row.key);
+      if (quoted) this.quotes.set(row.key, row);
+      if (quoted || (before && before.body !== row.body)) this.rows.requote(row.key);
     }
     for (const key of keys) this.rows.delete(key);
     this.showMarks(conversation);
