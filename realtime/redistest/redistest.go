@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -233,6 +234,7 @@ func start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	path := os.Getenv(envServer)
 	if path == "" {
+		warnOnce.Do(warn)
 		t.Skipf("%s is not set; set it to the path of a redis-server binary", envServer)
 	}
 	dir, err := os.MkdirTemp("", "redistest")
@@ -245,6 +247,24 @@ func start(t testing.TB, args ...string) *Server {
 		t.Fatal(err)
 	}
 	return s
+}
+
+var warnOnce sync.Once
+
+// warn says once for each test binary that tests do not run. `go test ./...` hides the output of packages that pass, so
+// it writes to the terminal, if there is one.
+func warn() {
+	w := io.Writer(os.Stderr)
+	if tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0); err == nil {
+		defer tty.Close()
+		w = tty
+	}
+	fmt.Fprint(w, warning(filepath.Base(os.Args[0])))
+}
+
+func warning(program string) string {
+	return fmt.Sprintf("\n*** %s: the tests that need redis-server DO NOT RUN. Set %s to its path, or use ./infra/test. ***\n\n",
+		program, envServer)
 }
 
 // launch starts the process and waits until it answers.

@@ -64,6 +64,7 @@ const calls: Readonly<Record<string, (call: Incoming) => Promise<unknown>>> = {
   unseen: (call) => storeOf(call).unseen(call.conversation ?? ""),
   summary: (call) => storeOf(call).summary(call.conversation ?? ""),
   unfinished: (call) => storeOf(call).unfinished(),
+  rows: (call) => storeOf(call).rows(),
   start: async (call) => {
     const number = call.app ?? 0;
     const app = new App(number, storeOf(call), surroundings, call.seed ?? [], call.skew_ms ?? 0);

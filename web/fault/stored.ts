@@ -125,6 +125,16 @@ export class Stored {
     });
   }
 
+  /** The number of rows beside messages. */
+  async rows(): Promise<number> {
+    const database = await this.open();
+    const counts = await database.read(ALL, (tx) =>
+      Promise.all(ALL.filter((store) => store !== "messages").map((store) => tx.count(store, {}))),
+    );
+    database.close();
+    return counts.reduce((sum, n) => sum + n, 0);
+  }
+
   private async line(tx: ReadTx, row: MessageRow): Promise<Line> {
     const otherRead = (await tx.conversation(row.conversation))?.otherRead ?? 0;
     return {

@@ -142,12 +142,12 @@ var Faults = []Fault{
 	{
 		Name: "clients-set-back", Clients: true,
 		Summary: "devices are set back to an older state, with an old cursor",
-		run:     setBackDevices,
+		run:     withBystanders("set back", setBackDevices),
 	},
 	{
 		Name: "clients-deaf", Clients: true,
 		Summary: "devices stop reading",
-		run:     stopReadingDevices,
+		run:     withBystanders("deaf", stopReadingDevices),
 	},
 	{
 		Name: "clients-ack-late", Clients: true,
@@ -193,6 +193,16 @@ var Faults = []Fault{
 		Name: "recipient-blocks", Guests: true,
 		Summary: "users block one whose messages wait for them",
 		run:     blockSender,
+	},
+	{
+		Name: "users-block", Guests: true,
+		Summary: "users of the crowd block others that they write with, and unblock them",
+		run:     blockPartners,
+	},
+	{
+		Name: "accounts-deleted", Guests: true,
+		Summary: "accounts of the crowd are deleted while others write to them",
+		run:     deleteAccount,
 	},
 }
 

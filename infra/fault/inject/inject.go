@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,12 +41,14 @@ type Injector struct {
 	Log     *record.Log
 	Seed    uint64
 	Pause   time.Duration // mean time between two faults
+
+	serverFaults atomic.Int64 // begins and ends of faults of servers
 }
 
 // Run injects faults until the channel is closed, in an order and at times that depend on the seed, and records them.
 // Each fault is injected at least once, and a fault that has begun is played to its end. Client faults run concurrently
 // with server faults. At most one fault of either group is active. Everything is repaired when Run returns.
-func (i Injector) Run(ctx context.Context, faults []Fault, until <-chan struct{}) error {
+func (i *Injector) Run(ctx context.Context, faults []Fault, until <-chan struct{}) error {
 	var clients, servers []Fault
 	for _, f := range faults {
 		switch {
@@ -63,12 +66,13 @@ func (i Injector) Run(ctx context.Context, faults []Fault, until <-chan struct{}
 }
 
 // runGroup injects the faults one after the other.
-func (i Injector) runGroup(ctx context.Context, faults []Fault, seed uint64, until <-chan struct{}) error {
+func (i *Injector) runGroup(ctx context.Context, faults []Fault, seed uint64, until <-chan struct{}) error {
 	if len(faults) == 0 {
 		<-until
 		return ctx.Err()
 	}
-	t := &target{testbed: i.Testbed, crowd: i.Crowd, log: i.Log, rnd: rand.New(rand.NewPCG(seed, 5))}
+	t := &target{testbed: i.Testbed, crowd: i.Crowd, log: i.Log, rnd: rand.New(rand.NewPCG(seed, 5)),
+		serverFaults: &i.serverFaults, clients: faults[0].Clients}
 	for round := 0; ; round++ {
 		for _, n := range t.rnd.Perm(len(faults)) {
 			stop := until
@@ -91,6 +95,9 @@ type target struct {
 	crowd   *load.Crowd
 	log     *record.Log
 	rnd     *rand.Rand // decides what the faults hit, and how long they last
+	clients bool       // the faults of this group hit devices, beside those of the other group
+
+	serverFaults *atomic.Int64 // see Injector
 }
 
 // inject runs one fault and records it.
@@ -98,6 +105,8 @@ func (t *target) inject(ctx context.Context, f Fault) error {
 	e := record.Entry{Kind: record.Fault, Name: f.Name}
 	if !f.Clients && !f.Guests {
 		e.Detail = record.Servers
+		t.serverFaults.Add(1)
+		defer t.serverFaults.Add(1)
 	}
 	t.log.Add(e)
 	err := f.run(ctx, t)

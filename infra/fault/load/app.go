@@ -20,6 +20,7 @@ type Store interface {
 	Backfills() int
 	PendingBackfills() []string
 	Summary(conversation string) client.Summary
+	Rows() int
 }
 
 // App is one run of the app on a device: that of package client, or the browser's own. Its methods are safe for
@@ -53,7 +54,7 @@ func (d *Device) startApp() App {
 			dial:        d.dial,
 			token:       func() (string, time.Time, error) { return d.crowd.testbed.Token(d.user) },
 			note:        note,
-			skew:        d.skew,
+			skew:        time.Duration(d.skew.Load()),
 			seed:        rand.New(rand.NewPCG(seed, d.starts)),
 			misbehavior: d.misbehavior,
 		})
@@ -62,7 +63,7 @@ func (d *Device) startApp() App {
 		Dial:        d.dial,
 		Token:       func(context.Context) (string, time.Time, error) { return d.crowd.testbed.Token(d.user) },
 		History:     d.crowd.testbed.History(d.user),
-		Wall:        func() time.Time { return time.Now().Add(d.skew) },
+		Wall:        func() time.Time { return time.Now().Add(time.Duration(d.skew.Load())) },
 		Rand:        rand.New(rand.NewPCG(seed, d.starts)),
 		Note:        note,
 		Pace:        d.crowd.opts.Pace,

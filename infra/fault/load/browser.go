@@ -370,6 +370,12 @@ func (s *browserStore) Summary(conversation string) client.Summary {
 	return out
 }
 
+// Rows implements Store. It counts all rows of the database beside messages.
+func (s *browserStore) Rows() (n int) {
+	s.mustCall(toNode{Do: "rows"}, &n)
+	return n
+}
+
 type unfinishedWork struct {
 	Outbox    int
 	Backfills []string

@@ -140,6 +140,11 @@ func (a *browserApp) Online() {
 	}
 }
 
+// setClock sets the wall clock of the device.
+func (a *browserApp) setClock(ahead time.Duration) {
+	_ = a.call(toNode{Do: "skew", SkewMS: ahead.Milliseconds()}, nil)
+}
+
 func (a *browserApp) isOffline() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -20,8 +20,8 @@ type Device struct {
 	crowd *Crowd
 	user  string
 	name  string
-	from  string        // its network address
-	skew  time.Duration // its clock is this much ahead
+	from  string       // its network address
+	skew  atomic.Int64 // its wall clock is this much ahead, in nanoseconds
 
 	mu          sync.Mutex
 	store       Store
@@ -43,6 +43,14 @@ func (d *Device) Name() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.name
+}
+
+// SetClock sets the device's wall clock, as a user or the network does: it is this much ahead from now on.
+func (d *Device) SetClock(ahead time.Duration) {
+	d.skew.Store(int64(ahead))
+	if app, ok := d.runningApp().(*browserApp); ok {
+		app.setClock(ahead)
+	}
 }
 
 // User returns the uid of the device's user.

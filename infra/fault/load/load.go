@@ -36,7 +36,7 @@ type Testbed interface {
 type Options struct {
 	Rate       float64 // messages per second, of all users together
 	TwoDevices float64 // share of users with two devices
-	Skewed     float64 // share of devices whose clock is wrong, by up to ten minutes
+	Skewed     float64 // share of devices whose clock is wrong, by up to ten minutes, and jumps while they are connected
 	Unsent     int     // a user writes no more while a device has this many unsent messages; 0: no limit
 	Partners   int     // about how many other users each user writes with; 4 when 0
 	Pace       client.Pace
@@ -84,7 +84,7 @@ func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd 
 		for _, name := range names {
 			d := c.newDevice(uid, name)
 			if rnd.Float64() < opts.Skewed {
-				d.skew = time.Duration(rnd.Int64N(int64(20*time.Minute))) - 10*time.Minute
+				d.SetClock(wrongClock(rnd))
 			}
 			c.devices = append(c.devices, d)
 			c.devicesOf[uid] = append(c.devicesOf[uid], d)
@@ -99,6 +99,11 @@ func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd 
 		}
 	}
 	return c
+}
+
+// wrongClock returns how much a clock is ahead: up to ten minutes, either way.
+func wrongClock(rnd *rand.Rand) time.Duration {
+	return time.Duration(rnd.Int64N(int64(20*time.Minute))) - 10*time.Minute
 }
 
 // newDevice returns a device with a network address of its own.
@@ -134,6 +139,9 @@ func (c *Crowd) BrowserDevices() (n int) {
 	}
 	return n
 }
+
+// Partners returns the users that a user writes with.
+func (c *Crowd) Partners(uid string) []string { return c.partners[uid] }
 
 // Typed returns how many messages were written so far.
 func (c *Crowd) Typed() int { return int(c.typed.Load()) }
@@ -209,10 +217,16 @@ func (c *Crowd) Chat(ctx context.Context, step func()) {
 	}
 }
 
+// jumpEvery is after how many writes of a device with a wrong clock that clock jumps, on average.
+const jumpEvery = 5
+
 // writeAndRead makes one device write, mostly one message and sometimes a burst, and read. It returns how many
 // messages were written.
 func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
 	d := c.devices[rnd.IntN(len(c.devices))]
+	if rnd.Float64() < c.opts.Skewed/jumpEvery {
+		d.SetClock(wrongClock(rnd))
+	}
 	partners := c.partners[d.user]
 	to := partners[rnd.IntN(len(partners))]
 	store, app := d.storeAndApp()

@@ -107,6 +107,14 @@ func (tb *Testbed) Block(ctx context.Context, uid, other string) error {
 	return tb.purge(ctx, internalapi.Purge{From: other, To: uid, Reason: internalapi.ReasonUnavailable})
 }
 
+// Unblock ends a block, and notifies an instance.
+func (tb *Testbed) Unblock(ctx context.Context, uid, other string) error {
+	if _, err := tb.archive.SetBlocked(ctx, uid, other, false); err != nil {
+		return fmt.Errorf("unblock %s: %w", other, err)
+	}
+	return tb.pushGate(ctx, uid)
+}
+
 func (tb *Testbed) pushGate(ctx context.Context, uid string) error {
 	u, err := tb.archive.User(ctx, uid)
 	if err != nil {

@@ -187,6 +187,8 @@ func (r *run) goTest(ctx context.Context, env, args, packages []string) (out tal
 func (r *run) backends(ctx context.Context) (env []string, out tally) {
 	if p, ok := r.parts["redis-server"]; ok {
 		env = append(env, "PHOENIX_TEST_REDIS_SERVER="+p.path)
+	} else if !slices.Contains(r.without, "redis-server") {
+		env = append(env, "PHOENIX_TEST_REDIS_SERVER=redis-server-is-missing") // tests that need it fail instead of skipping
 	}
 	for _, b := range []struct {
 		part, variable string
