@@ -49,13 +49,13 @@ type runner struct {
 	root, copy, file string // the repository, its copy, and the file of results
 	tree             string // digest of the repository
 	known            map[string]result
-	passes           map[test]error // of commands on the unchanged copy
+	fails            map[test]failed // of commands on the unchanged copy
 }
 
 func newRunner(root string, s settings) (*runner, error) {
 	dir := filepath.Join(root, ".cache", "mutants")
 	r := &runner{settings: s, root: root, copy: filepath.Join(dir, "copy"), file: filepath.Join(dir, "results.jsonl"),
-		known: map[string]result{}, passes: map[test]error{}}
+		known: map[string]result{}, fails: map[test]failed{}}
 	var err error
 	if r.tree, err = copyTree(root, r.copy); err != nil {
 		return nil, fmt.Errorf("copy the repository: %w", err)
@@ -70,7 +70,7 @@ func newRunner(root string, s settings) (*runner, error) {
 	for line := range bytes.Lines(text) {
 		var res result
 		// An interrupted run may have written a part of the last line.
-		if json.Unmarshal(line, &res) == nil && res.Tree == r.tree {
+		if json.Unmarshal(line, &res) == nil && res.Tree == r.tree && res.Outcome != broken {
 			r.known[res.Name+" "+res.Patch] = res
 		}
 	}
@@ -188,29 +188,36 @@ func (r *runner) run(ctx context.Context, list []*patch) ([]result, error) {
 	return results, nil
 }
 
-// try applies p, runs its tests until one fails, and restores the copy. The error is that of ctx or of the file system.
+// try runs the tests of p until one fails with the patch and not without it. The error is that of ctx or of the file
+// system.
 func (r *runner) try(ctx context.Context, p *patch) (outcome, by string, err error) {
-	for _, t := range p.tests {
-		t = t.whole()
-		pass, tried := r.passes[t]
-		if !tried {
-			output, failed := r.runTest(ctx, t)
-			if ctx.Err() != nil {
-				return "", "", context.Cause(ctx)
-			}
-			if pass = failed; failed != nil {
-				pass = errors.New(t.failure(output, failed))
-			}
-			r.passes[t] = pass
-		}
-		if pass != nil {
-			return broken, fmt.Sprintf("fails without the patch: %v", pass), nil
-		}
-	}
 	files, err := p.mutated(r.root)
 	if err != nil {
 		return "", "", err
 	}
+	for _, t := range p.tests {
+		if err := r.tryUnchanged(ctx, t); err != nil {
+			return "", "", err
+		}
+		if bad := r.fails[t.whole()].among(t); bad != "" {
+			return broken, "fails without the patch: " + bad, nil
+		}
+		output, failed, err := r.runPatched(ctx, files, t)
+		switch {
+		case err != nil:
+			return "", "", err
+		case failed != nil && strings.Contains(output, "[build failed]"):
+			return broken, "the patch does not compile", nil
+		case failed != nil:
+			return noticed, t.failure(output, failed), nil
+		}
+	}
+	return survived, "", nil
+}
+
+// runPatched runs a test with other texts of some files, and restores these. failed is why the test fails, and err is
+// that of ctx or of the file system.
+func (r *runner) runPatched(ctx context.Context, files map[string]string, t test) (output string, failed, err error) {
 	defer func() {
 		for file := range files {
 			text, readErr := os.ReadFile(filepath.Join(r.root, file))
@@ -222,30 +229,24 @@ func (r *runner) try(ctx context.Context, p *patch) (outcome, by string, err err
 	}()
 	for file, text := range files {
 		if err := os.WriteFile(filepath.Join(r.copy, file), []byte(text), 0o644); err != nil {
-			return "", "", err
+			return "", nil, err
 		}
 	}
-	for _, t := range p.tests {
-		output, failed := r.runTest(ctx, t)
-		switch {
-		case ctx.Err() != nil:
-			return "", "", context.Cause(ctx)
-		case failed != nil && strings.Contains(output, "[build failed]"):
-			return broken, "the patch does not compile", nil
-		case failed != nil:
-			return noticed, t.failure(output, failed), nil
-		}
+	output, failed = r.runTest(ctx, t, false)
+	if ctx.Err() != nil {
+		return "", nil, context.Cause(ctx)
 	}
-	return survived, "", nil
+	return output, failed, nil
 }
 
 var errTimeout = errors.New("not finished in time")
 
-// runTest runs a command in the copy. It returns the output, and an error unless the command passes.
-func (r *runner) runTest(ctx context.Context, t test) (string, error) {
+// runTest runs a command in the copy, to its end or to the first failure. It returns the output, and an error unless the
+// command passes.
+func (r *runner) runTest(ctx context.Context, t test, toEnd bool) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, errTimeout)
 	defer cancel()
-	name, args, dir := t.command()
+	name, args, dir := t.command(toEnd, r.fails[t.whole()])
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = filepath.Join(r.copy, dir)
 	server, _ := exec.LookPath("redis-server")
@@ -261,8 +262,50 @@ func (r *runner) runTest(ctx context.Context, t test) (string, error) {
 	return string(output), err
 }
 
-// whole returns the test that must pass on the unchanged copy before t may notice a patch: all tests of a Go package,
-// which many patches share, or t itself.
+// failed are the names of the tests of a command that fail on the unchanged copy. "" stands for the command itself.
+type failed []string
+
+// among returns what t cannot rely on, or "".
+func (f failed) among(t test) string {
+	for _, name := range f {
+		if name == "" {
+			return t.String()
+		}
+		if slices.Contains(strings.Fields(t.args)[1:], name) {
+			return name
+		}
+	}
+	return ""
+}
+
+var failedTest = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
+
+// tryUnchanged runs all of the command of t on the unchanged copy, once. A patch must not name a test that fails there.
+// The other tests of a Go package that fail there, perhaps because the machine is busy, are left out when patches are
+// tried.
+func (r *runner) tryUnchanged(ctx context.Context, t test) error {
+	t = t.whole()
+	if _, tried := r.fails[t]; tried {
+		return nil
+	}
+	output, err := r.runTest(ctx, t, true)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	names := failed{}
+	if err != nil && t.kind == "go" {
+		for _, m := range failedTest.FindAllStringSubmatch(output, -1) {
+			names = append(names, m[1])
+		}
+	}
+	if err != nil && len(names) == 0 {
+		names = failed{""}
+	}
+	r.fails[t] = names
+	return nil
+}
+
+// whole returns the command that t is a part of: all tests of a Go package, which many patches share, or t itself.
 func (t test) whole() test {
 	if t.kind == "go" {
 		t.args = strings.Fields(t.args)[0]
@@ -270,8 +313,8 @@ func (t test) whole() test {
 	return t
 }
 
-// command returns the command line of a test, and its folder.
-func (t test) command() (name string, args []string, dir string) {
+// command returns the command line of a test, and its folder. It leaves out the Go tests in skip.
+func (t test) command(toEnd bool, skip failed) (name string, args []string, dir string) {
 	fields := strings.Fields(t.args)
 	switch t.kind {
 	case "web":
@@ -279,7 +322,13 @@ func (t test) command() (name string, args []string, dir string) {
 	case "fault":
 		return "go", append([]string{"run", "./infra/fault"}, fields...), ""
 	}
-	args = []string{"test", "-count=1", "-failfast", "-vet=off"}
+	args = []string{"test", "-count=1", "-vet=off"}
+	if !toEnd {
+		args = append(args, "-failfast")
+	}
+	if len(skip) > 0 {
+		args = append(args, "-skip", "^("+strings.Join(skip, "|")+")$")
+	}
 	if len(fields) > 1 {
 		args = append(args, "-run", "^("+strings.Join(fields[1:], "|")+")$")
 	}
@@ -288,7 +337,7 @@ func (t test) command() (name string, args []string, dir string) {
 
 // failures match the first line that names a failed test, by kind.
 var failures = map[string]*regexp.Regexp{
-	"go":    regexp.MustCompile(`(?m)^--- FAIL: (\S+)`),
+	"go":    failedTest,
 	"web":   regexp.MustCompile(`(?m)^\s*(?:×|FAIL)\s+(.+?)(?: \d+ms)?$`),
 	"fault": regexp.MustCompile(`(?m)^(\d+ passed, \d+ failed.*)$`),
 }
