@@ -9,9 +9,11 @@
 //	go run ./infra/fault -judge record.jsonl  judge a record that a run has kept
 //
 // A run starts realtime instances as processes, a redis-server, persist, the functions' store and a crowd of simulated
-// users (packages testbed and load). It breaks them by a seeded schedule (package inject), records what everyone sent
-// and saw (package record), and judges from that record alone (package verdict). A run that breaks a promise keeps its
-// record and the logs of its instances, and the command exits with status 1. The last line counts the verdicts.
+// users (packages testbed and load). Some of their devices have the browser's own engine and store, and run in Node.js
+// (web/fault). All others have those of package client. The run breaks all of it by a seeded schedule (package inject),
+// records what everyone sent and saw (package record), and judges from that record alone (package verdict). A run that
+// breaks a promise keeps its record and the logs of its parts, and the command exits with status 1. The last line counts
+// the verdicts.
 //
 // RESULTS.md has the results of such runs, and the faults that they and other tests have found.
 package main
@@ -25,11 +27,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
+	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/infra/fault/measure"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
@@ -104,6 +108,8 @@ func parseFlags(args []string) (s settings, err error) {
 	flags.DurationVar(&r.Settle, "settle", 10*time.Minute,
 		"how long the backlog may take after the last fault; without progress a run ends after a minute")
 	flags.IntVar(&r.Instances, "instances", 3, "number of realtime instances")
+	flags.Float64Var(&r.Browser, "browser-devices", 0.2,
+		"share of devices with the browser's own engine and store, in Node.js; with -short only those of one run; 0: none")
 	flags.StringVar(&r.Keep, "keep", "", "keep the records and logs of all runs in this folder")
 
 	if err := flags.Parse(args); err != nil {
@@ -160,6 +166,13 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		s.measure.Program = program
 		return measureAll(ctx, strings.Split(s.measured, ","), s.measure, s.jsonFile, out)
 	}
+	browsers, err := buildBrowsers(ctx, runs, dir, out)
+	if err != nil {
+		return err
+	}
+	for i := range runs {
+		runs[i].Browsers = browsers
+	}
 	reports, err := runAll(ctx, runs, program, s.backend, out)
 	if err != nil {
 		return err
@@ -170,6 +183,18 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		}
 	}
 	return conclude(out, reports)
+}
+
+// buildBrowsers builds the program that runs devices with the browser's engine, if a run has any. It returns its path.
+func buildBrowsers(ctx context.Context, runs []runOptions, dir string, out io.Writer) (string, error) {
+	if !slices.ContainsFunc(runs, func(o runOptions) bool { return o.Browser > 0 }) {
+		return "", nil
+	}
+	path, err := load.BuildBrowsers(ctx, dir, func(s string) { fmt.Fprintln(out, s) })
+	if err != nil {
+		return "", fmt.Errorf("%w (-browser-devices 0 leaves these devices out)", err)
+	}
+	return path, nil
 }
 
 // runAll plays the runs one after the other and prints their reports.
@@ -237,8 +262,10 @@ func (o runOptions) with(name string, faults ...inject.Fault) runOptions {
 	return o
 }
 
-// shortPlan returns five short runs that inject each of their faults once.
+// shortPlan returns short runs that inject each of their faults once. One of them has devices with the browser's engine.
 func shortPlan(o runOptions) []runOptions {
+	browser := o.Browser
+	o.Browser = 0
 	o.Duration, o.Pause = time.Second, 600*time.Millisecond
 	o.Users, o.Rate, o.Instances = 60, 60, 2
 	group := func(name string, faults ...string) runOptions {
@@ -252,7 +279,7 @@ func shortPlan(o runOptions) []runOptions {
 		}
 		return o.with(name, fs...)
 	}
-	return []runOptions{
+	runs := []runOptions{
 		group("instances, short", "instance-killed", "clocks", "killed-publishing", "clients-vanish", "clients-flap"),
 		group("redis, short", "redis-killed", "redis-cut", "redis-deaf", "clients-killed"),
 		group("redis loses, short", "failover-publishing", "redis-replaced", "redis-wiped", "clients-deaf"),
@@ -260,6 +287,12 @@ func shortPlan(o runOptions) []runOptions {
 		group("bad input, short", "clients-flood", "client-never-acks", "inbox-poisoned", "recipient-gone",
 			"sender-disabled", "recipient-blocks"),
 	}
+	if browser > 0 {
+		r := group("browser's engine, short", "clients-killed", "clients-flap", "clients-vanish", "redis-wiped")
+		r.Users, r.Browser = 40, browser
+		runs = append(runs, r)
+	}
+	return runs
 }
 
 func usage(flags *flag.FlagSet) {

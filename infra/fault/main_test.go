@@ -35,8 +35,13 @@ func TestPlan(t *testing.T) {
 	if _, err := plan(runOptions{}, "earthquake", false); err == nil {
 		t.Error("an unknown fault was planned")
 	}
-	if short, err := plan(runOptions{}, "all", true); err != nil || len(short) == 0 {
+	short, err := plan(runOptions{}, "all", true)
+	if err != nil || len(short) == 0 {
 		t.Errorf("the short plan: %d runs, %v", len(short), err)
+	}
+	withBrowser, err := plan(runOptions{Browser: 0.2}, "all", true)
+	if err != nil || len(withBrowser) != len(short)+1 || withBrowser[len(short)].Browser == 0 {
+		t.Errorf("the short plan with the browser's engine: %d runs instead of %d, %v", len(withBrowser), len(short)+1, err)
 	}
 }
 

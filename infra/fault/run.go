@@ -32,10 +32,12 @@ type runOptions struct {
 	Users     int
 	Rate      float64 // messages per second, of all users together
 	Instances int
+	Browser   float64 // share of devices with the browser's own engine and store
 
-	Program string      // path of the instance program
-	Store   store.Store // nil: an embedded one
-	Keep    string      // folder for the record and logs; "": keep those of a failed run in the temporary folder
+	Program  string      // path of the instance program
+	Browsers string      // path of the program that runs devices with the browser's engine; needed if Browser > 0
+	Store    store.Store // nil: an embedded one
+	Keep     string      // folder for the record and logs; "": keep those of a failed run in the temporary folder
 }
 
 // provokesException reports whether the run provokes the stated exception.
@@ -48,6 +50,7 @@ type runReport struct {
 	Name    string  `json:"name"`
 	Seed    uint64  `json:"seed"`
 	Seconds float64 `json:"seconds"`
+	Browser int     `json:"browser"` // devices with the browser's own engine and store
 	*verdict.Report
 	Injected int             `json:"injected"`          // faults
 	Figures  testbed.Figures `json:"figures"`           // until the end of the chat
@@ -59,7 +62,7 @@ type runReport struct {
 const recordFile = "record.jsonl"
 
 // After stuckTimeout without progress, a run is stuck. It is longer than every delay of a client or an instance between
-// two attempts.
+// two attempts. The engine of the browser has a few that double, and grow to half of the time that a fault has lasted.
 const stuckTimeout = time.Minute
 
 // passed reports whether the run broke no promise.
@@ -68,7 +71,8 @@ func (r *runReport) passed() bool { return r.Failure == "" && r.Clean() }
 // errUnexpectedException is the error if messages fall under the stated exception in a run that does not provoke it.
 var errUnexpectedException = errors.New("messages fell under the stated exception, which this run does not provoke")
 
-// pace returns the pace of the browser client with delays of minutes cut to seconds, so that they end within a run.
+// pace returns the pace of the browser client with delays of minutes cut to seconds, so that they end within a run. For
+// the engine of the browser itself, web/fault/build.mjs does the same.
 func pace() client.Pace {
 	return client.Pace{
 		AnswerWithin: 4 * time.Second, QuietFor: 10 * time.Second, PongWithin: 4 * time.Second, Welcome: 8 * time.Second,
@@ -112,13 +116,22 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	browsers, closeBrowsers, err := startBrowsers(o, tb, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer closeBrowsers()
 	crowd := load.New(tb, log, users, load.Options{
 		Rate: o.Rate, Unsent: o.Unsent, TwoDevices: 0.6, Skewed: 0.3, Reused: 0.1, Pace: pace(), Seed: o.Seed,
+		Browsers: browsers, Browser: o.Browser,
 	})
 	defer crowd.Close()
-	r := &runReport{Name: o.Name, Seed: o.Seed}
+	r := &runReport{Name: o.Name, Seed: o.Seed, Browser: crowd.BrowserDevices()}
 	failure := play(ctx, o, tb, crowd, log, r)
 	crowd.Close()
+	if browsers != nil {
+		failure = errors.Join(failure, browsers.Err())
+	}
 	tb.Close()
 	r.Report = verdict.JudgeAll(log.All())
 	if r.Excepted+r.Stranded > 0 && !o.provokesException() {
@@ -142,6 +155,24 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 		}
 	}
 	return r, ctx.Err()
+}
+
+// startBrowsers starts the process of devices with the browser's engine, if the run has any, and returns the function
+// that ends it.
+func startBrowsers(o runOptions, tb *testbed.Testbed, dir string) (*load.Browsers, func(), error) {
+	if o.Browser == 0 {
+		return nil, func() {}, nil
+	}
+	log, err := os.Create(filepath.Join(dir, "browsers.log"))
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := load.StartBrowsers(o.Browsers, tb.API(), log)
+	if err != nil {
+		log.Close()
+		return nil, nil, err
+	}
+	return b, func() { b.Close(); log.Close() }, nil
 }
 
 // play makes the crowd chat under faults, settle, and open all conversations.

@@ -115,6 +115,9 @@ const correctedAtOnce = 10
 // Persist returns the function that receives the pushes of Pub/Sub.
 func (a *Archive) Persist() http.Handler { return a.persist }
 
+// API returns the HTTP functions.
+func (a *Archive) API() http.Handler { return a.api }
+
 // Down makes the store fail for persist, the HTTP functions and gates, or repairs it. With afterSave, a save succeeds
 // and returns an error nevertheless.
 func (a *Archive) Down(down, afterSave bool) {

@@ -93,7 +93,7 @@ func flapDevices(ctx context.Context, t *target) error {
 // setBackDevices sets devices back to the state that they had a few seconds before.
 func setBackDevices(ctx context.Context, t *target) error {
 	hit := t.pickDevices(0.05)
-	var older []*client.Store
+	var older []load.Store
 	for _, d := range hit {
 		older = append(older, d.CopyStore())
 	}

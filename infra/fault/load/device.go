@@ -2,7 +2,6 @@ package load
 
 import (
 	"context"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -25,8 +24,8 @@ type Device struct {
 	skew  atomic.Int64 // its wall clock is this much ahead, in nanoseconds
 
 	mu          sync.Mutex
-	store       *client.Store
-	app         *client.Client // nil while the app is not running
+	store       Store
+	app         App // nil while the app is not running
 	misbehavior client.Misbehavior
 	starts      uint64 // of the app, with the present store
 	deaf        bool   // does not read its sockets
@@ -47,7 +46,12 @@ func (d *Device) Name() string {
 }
 
 // SetClock sets the device's wall clock, as a user or the network does: it is this much ahead from now on.
-func (d *Device) SetClock(ahead time.Duration) { d.skew.Store(int64(ahead)) }
+func (d *Device) SetClock(ahead time.Duration) {
+	d.skew.Store(int64(ahead))
+	if app, ok := d.runningApp().(*browserApp); ok {
+		app.setClock(ahead)
+	}
+}
 
 // Rename gives a device that was never started another name.
 func (d *Device) Rename(name string) {
@@ -88,18 +92,7 @@ func (d *Device) Start() {
 		d.crowd.log.Add(record.Entry{Kind: record.Device, Device: d.name, User: d.user})
 	}
 	d.recordOnline()
-	name := d.name
-	d.app = client.New(d.store, client.Options{
-		Dial:        d.dial,
-		Token:       func(context.Context) (string, time.Time, error) { return d.crowd.testbed.Token(d.user) },
-		History:     d.crowd.testbed.History(d.user),
-		Wall:        func() time.Time { return time.Now().Add(time.Duration(d.skew.Load())) },
-		NewID:       func(_, fresh string) string { return d.crowd.newID(d.user, fresh) },
-		Rand:        rand.New(rand.NewPCG(d.crowd.opts.Seed^hash(name), d.starts)),
-		Note:        func(n client.Note) { d.crowd.recordNote(name, n) },
-		Pace:        d.crowd.opts.Pace,
-		Misbehavior: d.misbehavior,
-	})
+	d.app = d.startApp()
 }
 
 // recordOnline records that the device has its network and its app again.
@@ -218,7 +211,7 @@ func (d *Device) hears() {
 // SetBack ends the app and sets the device back to an older state of its store, which the caller has taken with
 // CopyStore. The device gets a new name in the record. SetBack does nothing and returns false while own messages are
 // unsent: a device that forgets those is a sender who never comes back, which is another fault.
-func (d *Device) SetBack(older *client.Store) bool {
+func (d *Device) SetBack(older Store) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.left {
@@ -240,14 +233,10 @@ func (d *Device) SetBack(older *client.Store) bool {
 
 // CopyStore returns a copy of the device's store, or nil if own messages are unsent. Setting those back would freeze
 // a second at for them.
-func (d *Device) CopyStore() *client.Store {
+func (d *Device) CopyStore() Store {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	c := d.store.Snapshot()
-	if c.Outbox() > 0 {
-		return nil
-	}
-	return c
+	return copyStore(d.store)
 }
 
 // HasLeft reports whether the device never comes back.
@@ -289,14 +278,14 @@ func (d *Device) Up() bool {
 }
 
 // runningApp returns the app, or nil while it does not run.
-func (d *Device) runningApp() *client.Client {
+func (d *Device) runningApp() App {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.app
 }
 
 // storeAndApp returns the store and the app. The app is nil while it does not run.
-func (d *Device) storeAndApp() (*client.Store, *client.Client) {
+func (d *Device) storeAndApp() (Store, App) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.store, d.app

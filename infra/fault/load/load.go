@@ -42,6 +42,9 @@ type Options struct {
 	Partners   int     // about how many other users each user writes with; 4 when 0
 	Pace       client.Pace
 	Seed       uint64
+
+	Browsers *Browsers // runs devices with the browser's own engine and store; nil: there are none
+	Browser  float64   // share of those devices; all others have the engine and store of package client
 }
 
 // Crowd is the users of a run.
@@ -94,6 +97,11 @@ func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd 
 			c.pair(uid, users[(i+1+k*k)%len(users)])
 		}
 	}
+	if opts.Browsers != nil {
+		for _, n := range rand.New(rand.NewPCG(opts.Seed, 6)).Perm(len(c.devices))[:opts.browserDevices(len(c.devices))] {
+			c.devices[n].store = opts.Browsers.newStore(c.devices[n].user)
+		}
+	}
 	return c
 }
 
@@ -125,6 +133,16 @@ func (c *Crowd) Users() []string { return c.users }
 
 // DevicesOf returns the devices of a user.
 func (c *Crowd) DevicesOf(uid string) []*Device { return c.devicesOf[uid] }
+
+// BrowserDevices returns how many devices have the browser's own engine and store.
+func (c *Crowd) BrowserDevices() (n int) {
+	for _, d := range c.devices {
+		if store, _ := d.storeAndApp(); isBrowser(store) {
+			n++
+		}
+	}
+	return n
+}
 
 // Partners returns the users that a user writes with.
 func (c *Crowd) Partners(uid string) []string { return c.partners[uid] }

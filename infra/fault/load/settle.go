@@ -184,7 +184,7 @@ func (c *Crowd) Open(ctx context.Context) error {
 }
 
 // recordView records what a device shows.
-func (c *Crowd) recordView(d *Device, store *client.Store) {
+func (c *Crowd) recordView(d *Device, store Store) {
 	list := record.Entry{Kind: record.List, Device: d.Name()}
 	defer func() {
 		slices.SortFunc(list.List, func(a, b record.Item) int { return cmp.Compare(b.At, a.At) })

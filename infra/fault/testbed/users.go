@@ -23,6 +23,9 @@ func (tb *Testbed) Token(uid string) (string, time.Time, error) { return tb.arch
 // History returns the saved conversations as uid can read them.
 func (tb *Testbed) History(uid string) client.History { return tb.archive.History(uid) }
 
+// API returns the HTTP functions.
+func (tb *Testbed) API() http.Handler { return tb.archive.API() }
+
 // List returns the conversations of uid as the API lists them.
 func (tb *Testbed) List(ctx context.Context, uid string) ([]record.Item, error) {
 	return tb.archive.List(ctx, uid)

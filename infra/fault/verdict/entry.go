@@ -80,6 +80,11 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 	case record.Wiped:
 		j.wiped, j.wipedAt = append(j.wiped, i), append(j.wipedAt, e.T)
 		j.kept[i], j.keptAt = j.keptAt, 0
+		began := e.T
+		if n, open := j.open[e.Name]; open {
+			began = j.faults[n].from
+		}
+		j.wipes = append(j.wipes, span{began, e.T})
 	case record.Kept:
 		j.keptAt = i
 	case record.Unfinished:

@@ -163,9 +163,9 @@ func (j *judge) judgeHistory(m *message) {
 			continue
 		}
 		since := func(at int64) bool { return at >= m.frozenAt }
-		lost := func(at int64) bool { return since(at) && at <= s.at }
+		wiped := func(w span) bool { return w.to >= m.frozenAt && w.from <= s.at }
 		// The load after one gap can bring what a later gap skips.
-		if slices.ContainsFunc(j.wipedAt, lost) || slices.ContainsFunc(s.device.notResumed, since) {
+		if slices.ContainsFunc(j.wipes, wiped) || slices.ContainsFunc(s.device.notResumed, since) {
 			continue
 		}
 		if j.sentEventLost(m, s.device, s.at) {

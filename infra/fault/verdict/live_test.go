@@ -138,6 +138,16 @@ func TestOnlyHistory(t *testing.T) {
 	if r := found(30, record.Entry{Kind: record.Repeated, Device: "bob2", ID: "m1", Conversation: conv}); !r.Clean() {
 		t.Errorf("its event came as well: %+v", r)
 	}
+	during := Judge(liveHistory(func(h *history, m chat.Message) { // a device asks history before the fault is over
+		h.addAt(5, record.Entry{Kind: record.Down, Device: "bob2"})
+		h.addAt(11, record.Entry{Kind: record.Fault, Name: "redis-wiped", Detail: record.Servers})
+		h.showAt(30, "bob2", "history", m)
+		h.addAt(31, record.Entry{Kind: record.Wiped, Name: "redis-wiped"})
+		h.addAt(31, record.Entry{Kind: record.Healed, Name: "redis-wiped"})
+	}))
+	if !during.Clean() || during.ByHistory != 1 {
+		t.Errorf("while Redis is being lost: %+v", during)
+	}
 	fault := record.Entry{Kind: record.Fault, Name: "redis-paused", Detail: record.Servers}
 	if r := found(30, fault); r.Counts[OnlyHistory] != 1 {
 		t.Errorf("after a fault of servers: %+v", r)

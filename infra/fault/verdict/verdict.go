@@ -236,6 +236,7 @@ type judge struct {
 	keptAt    int                  // index of the last Kept entry since the last loss; 0: none
 	wiped     []int                // indexes
 	wipedAt   []int64              // times
+	wipes     []span               // from the beginning of the fault that lost Redis to its end
 	faults    []span               // of servers
 	open      map[string]int       // faults that have not ended: index in faults, by name
 	erased    map[string]int64     // when users were deleted; those who never existed have an entry as well

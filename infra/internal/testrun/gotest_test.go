@@ -273,10 +273,10 @@ func TestMissingPart(t *testing.T) {
 	fault := []stage{{name: "fault"}}
 	var out bytes.Buffer
 	r := &run{root: t.TempDir(), out: &out}
-	if got := r.setup(t.Context(), fault); got.failed != 1 || !strings.Contains(out.String(), "missing: redis-server") {
+	if got := r.setup(t.Context(), fault); got.failed != 2 || !strings.Contains(out.String(), "missing: redis-server") {
 		t.Errorf("%v\n%s", got, out.String())
 	}
-	r = &run{root: t.TempDir(), out: &out, without: []string{"redis-server"}}
+	r = &run{root: t.TempDir(), out: &out, without: []string{"redis-server", "node"}}
 	if got := r.setup(t.Context(), fault); !got.none() || len(r.missing([]string{"redis-server"})) != 1 {
 		t.Errorf("%v", got)
 	}

@@ -30,7 +30,7 @@ type tool struct {
 
 var (
 	goStages       = []string{"go"}
-	webStages      = []string{"web", "build", "image", "lint", "browser", "browser-engines", "browser-emulators"}
+	webStages      = []string{"fault", "web", "build", "image", "lint", "browser", "browser-engines", "browser-emulators"}
 	engineStages   = []string{"browser-engines"}
 	shellStages    = []string{"browser", "browser-emulators"}
 	emulatorStages = []string{"go", "browser-emulators"}

@@ -59,7 +59,10 @@ export async function freeze(tx: WriteTx, context: RuleContext, id: string): Pro
   await tx.putMessage(frozen);
   const { preview: shown } = conversation;
   const preview = shown && isPreview(conversation, row) ? { ...shown, at } : shown;
-  await tx.putConversation({ ...conversation, newestOwn: at, recent: at, preview });
+  const next = { ...conversation, newestOwn: at, recent: at, preview };
+  // A message that arrived after this one was typed may have taken the preview, although this one comes after it.
+  const outdated = shown !== null && shown.at <= at && !isPreview(conversation, row);
+  await tx.putConversation(outdated ? await withNewestPreview(tx, next) : next);
   return frozen;
 }
 

@@ -1,7 +1,7 @@
 /** One device of one user without a screen, driven by the tests of the client rules. */
 import { ArchiveApi } from "../../net/archive";
 import { HttpApi } from "../../net/http";
-import type { ConnectionState } from "../../net/connection";
+import type { ConnectionState, Token } from "../../net/connection";
 import { conversationId } from "../../protocol/chat";
 import { uuidv7 } from "../../protocol/uuid";
 import type { FakePlatform } from "../../platform/testing/fake";
@@ -36,6 +36,14 @@ export interface SeenState {
   backfills: { history: boolean; ids: string[] };
 }
 
+/** What a test may replace of a device. */
+export interface DeviceOptions {
+  /** Default: a text with the uid, valid for an hour. */
+  readonly token?: () => Promise<Token>;
+  /** Called on each change of the connection. */
+  readonly onState?: (state: ConnectionState) => void;
+}
+
 export class Device {
   readonly platform: FakePlatform;
   readonly uid: string;
@@ -49,20 +57,21 @@ export class Device {
   ended: string | null = null;
   tokens = 0;
 
-  static async start(platform: FakePlatform, uid: string): Promise<Device> {
-    const device = new Device(platform, uid, await LocalStore.open(platform, uid));
+  static async start(platform: FakePlatform, uid: string, options: DeviceOptions = {}): Promise<Device> {
+    const device = new Device(platform, uid, await LocalStore.open(platform, uid), options);
     await device.engine.start();
     return device;
   }
 
-  private constructor(platform: FakePlatform, uid: string, store: LocalStore) {
+  private constructor(platform: FakePlatform, uid: string, store: LocalStore, options: DeviceOptions) {
     this.platform = platform;
     this.uid = uid;
     this.store = store;
-    const token = async (): Promise<{ value: string; endsAt: number }> => {
+    const own = async (): Promise<Token> => {
       this.tokens++;
       return { value: `${uid} ${this.tokens}`, endsAt: platform.clock.now() + HOUR_MS };
     };
+    const token = options.token ?? own;
     const http = new HttpApi(platform, { base: async () => "https://chat.test/api", token });
     const archive = new ArchiveApi(http, (what) => platform.report(what));
     this.parts = {
@@ -76,7 +85,10 @@ export class Device {
       url: async () => "wss://chat.test/ws",
     };
     this.engine = new Engine(this.parts, {
-      onState: (state) => this.states.push(state),
+      onState: (state) => {
+        this.states.push(state);
+        options.onState?.(state);
+      },
       onPresence: () => undefined,
       onTyping: () => undefined,
       onReceived: (messages) => this.received.push(...messages.map((m) => m.key)),

@@ -20,7 +20,6 @@ import type {
   Tabs,
 } from "../platform";
 import { NetworkError } from "../platform";
-import type { FakeClock } from "./clock";
 
 /** The number of running transactions of fake platforms. */
 let busy = 0;
@@ -121,7 +120,8 @@ interface Waiting {
 }
 
 export interface FakeOptions {
-  readonly clock: FakeClock;
+  /** A FakeClock, or real time for the fault crowd (web/fault). */
+  readonly clock: Clock;
   readonly browser?: FakeBrowser;
   /** Opens databases. Default: the browser's memory disks. */
   readonly open?: (name: string, shape: Shape) => Promise<Database>;
