@@ -40,7 +40,7 @@ type Archive struct {
 	reads, writes, gates, lists, added atomic.Int64
 
 	mu    sync.Mutex
-	saved map[string]bool // message ids; guarded by mu
+	saved map[string]bool // by key of a message: false until the store has confirmed it; guarded by mu
 }
 
 // Figures counts what a deployment is billed for.
@@ -135,11 +135,13 @@ func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered, read
 	for _, d := range delivered {
 		conversations[d.Conversation] = true
 		a.mu.Lock()
-		first := !a.saved[d.ID]
-		a.saved[d.ID] = true
+		_, known := a.saved[keyOf(d)]
+		if !known {
+			a.saved[keyOf(d)] = false
+		}
 		a.mu.Unlock()
-		if first {
-			a.log.Add(record.Entry{Kind: record.Saved, ID: d.ID, Conversation: d.Conversation, At: d.At,
+		if !known {
+			a.log.Add(record.Entry{Kind: record.Saved, ID: d.ID, From: d.From, Conversation: d.Conversation, At: d.At,
 				Sum: record.SumOf(d.Message), Text: record.TextOf(d.Message)})
 		}
 	}
@@ -148,11 +150,30 @@ func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered, read
 	}
 	a.writes.Add(int64(len(delivered) + len(conversations)))
 	err := a.Store.Save(ctx, delivered, read)
+	if err == nil {
+		a.recordStored(delivered)
+	}
 	if err == nil && a.failAfterSave.Load() {
 		return errDown
 	}
 	return err
 }
+
+// recordStored records, once for each message, that the store has it.
+func (a *Archive) recordStored(delivered []delivery.Delivered) {
+	for _, d := range delivered {
+		a.mu.Lock()
+		confirmed := a.saved[keyOf(d)]
+		a.saved[keyOf(d)] = true
+		a.mu.Unlock()
+		if !confirmed {
+			a.log.Add(record.Entry{Kind: record.Stored, ID: d.ID, From: d.From, Conversation: d.Conversation})
+		}
+	}
+}
+
+// keyOf identifies a message: two senders, or two conversations, may use the same id.
+func keyOf(d delivery.Delivered) string { return d.Conversation + " " + d.ID + "." + d.From }
 
 // Conversations implements store.Archive.
 func (a *Archive) Conversations(ctx context.Context, uid, cursor string, limit int) ([]store.Listed, string, error) {

@@ -76,7 +76,7 @@ func (d *Device) Start() {
 	d.app = client.New(d.store, client.Options{
 		Dial:        d.dial,
 		Token:       func(context.Context) (string, time.Time, error) { return d.crowd.testbed.Token(d.user) },
-		History:     d.crowd.testbed.History(d.user),
+		History:     d.crowd.recordHistory(name, d.crowd.testbed.History(d.user)),
 		Now:         func() time.Time { return time.Now().Add(d.skew) },
 		Rand:        rand.New(rand.NewPCG(d.crowd.opts.Seed^hash(name), d.starts)),
 		Note:        func(n client.Note) { d.crowd.recordNote(name, n) },

@@ -55,6 +55,7 @@ type Crowd struct {
 
 	typed     atomic.Int64
 	addresses atomic.Int64 // assigned to devices so far
+	calls     atomic.Int64 // recorded requests for history so far
 
 	mu       sync.Mutex
 	vanished []net.Conn // guarded by mu
@@ -252,7 +253,7 @@ func (c *Crowd) Close() {
 // recordNote adds what a device reports to the record.
 func (c *Crowd) recordNote(device string, n client.Note) {
 	m := n.Message
-	e := record.Entry{Device: device, ID: m.ID, Conversation: m.Conversation}
+	e := record.Entry{Device: device, ID: m.ID, From: m.From, Conversation: m.Conversation}
 	switch n.NoteKind {
 	case client.NoteTyped:
 		e.Kind, e.User, e.Text = record.Typed, m.To, record.TextOf(m)

@@ -132,7 +132,7 @@ func (c *Crowd) recordView(d *Device, store *client.Store) {
 		conversation := chat.ConversationID(d.user, to)
 		e := record.Entry{Kind: record.View, Device: d.Name(), Conversation: conversation}
 		for _, l := range store.Conversation(conversation) {
-			line := record.Line{ID: l.ID, At: l.At, Sum: record.SumOf(l.Message), Text: record.TextOf(l.Message)}
+			line := lineOf(l.Message)
 			if l.From == d.user {
 				line.State = l.State.String()
 			}
@@ -159,7 +159,7 @@ func (c *Crowd) recordHistories(ctx context.Context) error {
 					return err
 				}
 				for _, m := range slices.Backward(page.Messages) {
-					e.Lines = append(e.Lines, record.Line{ID: m.ID, At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)})
+					e.Lines = append(e.Lines, lineOf(m))
 				}
 				if before = page.Before; before == "" {
 					break

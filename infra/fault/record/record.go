@@ -20,7 +20,7 @@ import (
 )
 
 // Kind is the kind of an Entry. Each kind is listed with the fields that it fills, beside T. The kinds of the first
-// group also fill Device.
+// group also fill Device, and From where they fill ID.
 type Kind string
 
 // Kinds of entries.
@@ -37,12 +37,15 @@ const (
 	Moved      Kind = "moved"       // a new socket was caught up before the old one closed
 	NotResumed Kind = "not_resumed" // the server sent resumed: false
 	Load       Kind = "load"        // one request for history
+	Asked      Kind = "asked"       // Call, Conversation, Name (before): began to request a page of history
+	Page       Kind = "page"        // Call, Conversation, Name (before), Lines, More: the page that was returned
 	Offline    Kind = "offline"     // the device has lost its network, or its app has ended
 	Online     Kind = "online"      // the device has its network and its app again
 	Left       Kind = "left"        // the device never comes back
 	View       Kind = "view"        // Conversation, Lines: what the device shows in the end
 
-	Saved  Kind = "saved"  // ID, Conversation, At, Sum, Text: the store has created the document
+	Saved  Kind = "saved"  // ID, From, Conversation, At, Sum, Text: the store creates the document
+	Stored Kind = "stored" // ID, From, Conversation: the store has confirmed that
 	Fault  Kind = "fault"  // Name: the fault begins
 	Healed Kind = "healed" // Name: the fault has ended
 
@@ -61,12 +64,15 @@ type Entry struct {
 	Device       string      `json:"device,omitempty"`
 	User         string      `json:"user,omitempty"`
 	ID           string      `json:"id,omitempty"`
+	From         string      `json:"from,omitempty"` // sender of the message ID
 	Conversation string      `json:"conversation,omitempty"`
 	At           chat.Micros `json:"at,omitempty"`
 	Sum          Hash        `json:"sum,omitempty"`  // of everything that the sender fixed
 	Text         Hash        `json:"text,omitempty"` // identifies a typed message whatever its id; see TextOf
 	Name         string      `json:"name,omitempty"`
 	Lines        []Line      `json:"lines,omitempty"`
+	Call         int64       `json:"call,omitempty"` // number of a request, unique in the run
+	More         bool        `json:"more,omitempty"` // there are older messages than those of the page
 	Detail       string      `json:"detail,omitempty"`
 	Broken       bool        `json:"broken,omitempty"`
 }
@@ -74,6 +80,7 @@ type Entry struct {
 // Line is a message in the final view of a conversation.
 type Line struct {
 	ID    string      `json:"id"`
+	From  string      `json:"from,omitempty"`
 	At    chat.Micros `json:"at"`
 	Sum   Hash        `json:"sum"`
 	Text  Hash        `json:"text"`
@@ -130,7 +137,7 @@ func (l *Log) Add(e Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.T = time.Since(l.start).Microseconds()
-	for _, s := range []*string{&e.Device, &e.User, &e.ID, &e.Conversation, &e.Name} {
+	for _, s := range []*string{&e.Device, &e.User, &e.ID, &e.From, &e.Conversation, &e.Name} {
 		if *s == "" {
 			continue
 		}
