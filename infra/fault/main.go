@@ -9,8 +9,9 @@
 //
 // A run starts realtime instances as processes, a redis-server, persist, the functions' store and a crowd of simulated
 // users (packages testbed and load). It breaks them by a seeded schedule (package inject), records what everyone sent
-// and saw (package record), and judges from that record alone (package verdict). A run that breaks a promise keeps its
-// record and the logs of its instances, and the command exits with status 1. The last line counts the verdicts.
+// and saw (package record), and judges from that record alone (package verdict). A second judge, which shares no code
+// with the first, checks the same record with porcupine (package judge). A run that breaks a promise keeps its record
+// and the logs of its instances, and the command exits with status 1. The last line counts the verdicts.
 //
 // RESULTS.md has the results of such runs, and the faults that they and other tests have found.
 package main
@@ -24,11 +25,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
+	"github.com/phoenixchat/phoenixchat/infra/fault/judge"
 	"github.com/phoenixchat/phoenixchat/infra/fault/measure"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
@@ -118,7 +121,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if s.judged != "" {
-		return judge(s.judged, out)
+		return judgeFile(s.judged, out)
 	}
 	runs, err := plan(s.run, s.faults, s.short)
 	if err != nil {
@@ -249,8 +252,8 @@ func usage(flags *flag.FlagSet) {
 	}
 }
 
-// judge judges a record that a run has kept.
-func judge(file string, out io.Writer) error {
+// judgeFile judges a record that a run has kept.
+func judgeFile(file string, out io.Writer) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
@@ -260,7 +263,7 @@ func judge(file string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r := &runReport{Name: "kept", Report: verdict.Judge(entries)}
+	r := &runReport{Name: "kept", Report: verdict.Judge(entries), Judged: judge.Check(slices.Values(entries))}
 	fmt.Fprintln(out, header)
 	fmt.Fprintln(out, row(r))
 	explain(out, r)

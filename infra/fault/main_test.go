@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
+	"github.com/phoenixchat/phoenixchat/infra/fault/judge"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 )
@@ -83,7 +84,8 @@ func TestJudgeARecord(t *testing.T) {
 	out.Reset()
 	err := command(t.Context(), []string{"-judge", writeRecord(t, true)}, &out)
 	if got := out.String(); !errors.Is(err, errBroken) ||
-		!strings.Contains(got, "1 failed") || !strings.Contains(got, string(verdict.Lost)) {
+		!strings.Contains(got, "2 failed") || !strings.Contains(got, string(verdict.Lost)) ||
+		!strings.Contains(got, "second judge: message m. in a~b is illegal") {
 		t.Errorf("a record with a loss: %v\n%s", err, out.String())
 	}
 	if err := command(t.Context(), []string{"-judge", "nowhere"}, io.Discard); err == nil {
@@ -93,16 +95,19 @@ func TestJudgeARecord(t *testing.T) {
 
 // Each failure adds one to the failed verdicts of the last line, which infra/test reads.
 func TestConclude(t *testing.T) {
-	good := &runReport{Name: "good", Report: verdict.Judge(nil)}
-	bad := &runReport{Name: "bad", Seed: 7, Report: verdict.Judge(nil), Failure: "an instance did not end in time"}
+	legal := &judge.Report{Partitions: 1}
+	good := &runReport{Name: "good", Report: verdict.Judge(nil), Judged: legal}
+	bad := &runReport{Name: "bad", Seed: 7, Report: verdict.Judge(nil), Judged: legal}
+	bad.Failure = "an instance did not end in time"
+	unknown := &runReport{Name: "unknown", Report: verdict.Judge(nil), Judged: &judge.Report{Partitions: 1, Unknown: 1}}
 	var out bytes.Buffer
-	if err := conclude(&out, []*runReport{good}); err != nil || out.String() != "12 passed, 0 failed, 0 skipped\n" {
+	if err := conclude(&out, []*runReport{good}); err != nil || out.String() != "13 passed, 0 failed, 0 skipped\n" {
 		t.Errorf("%v: %q", err, out.String())
 	}
 	out.Reset()
-	err := conclude(&out, []*runReport{good, bad})
-	if got := out.String(); !errors.Is(err, errBroken) || !strings.Contains(got, "bad (seed 7)") ||
-		!strings.HasSuffix(got, "23 passed, 1 failed, 0 skipped\n") {
+	err := conclude(&out, []*runReport{good, bad, unknown})
+	if got := out.String(); !errors.Is(err, errBroken) || !strings.Contains(got, "bad (seed 7), unknown (seed 0)") ||
+		!strings.HasSuffix(got, "37 passed, 2 failed, 0 skipped\n") {
 		t.Errorf("%v: %q", err, got)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
+	"github.com/phoenixchat/phoenixchat/infra/fault/judge"
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
@@ -48,6 +49,7 @@ type runReport struct {
 	Seed    uint64  `json:"seed"`
 	Seconds float64 `json:"seconds"`
 	*verdict.Report
+	Judged   *judge.Report   `json:"judged"`            // by a second judge, which shares no code with the verdict
 	Injected int             `json:"injected"`          // faults
 	Figures  testbed.Figures `json:"figures"`           // until the end of the chat
 	Failure  string          `json:"failure,omitempty"` // of the run itself, such as a part that did not end in time
@@ -59,7 +61,7 @@ type runReport struct {
 const stuckTimeout = time.Minute
 
 // passed reports whether the run broke no promise.
-func (r *runReport) passed() bool { return r.Failure == "" && r.Clean() }
+func (r *runReport) passed() bool { return r.Failure == "" && r.Clean() && r.Judged.OK() }
 
 // errUnexpectedException is the error if messages fall under the stated exception in a run that does not provoke it.
 var errUnexpectedException = errors.New("messages fell under the stated exception, which this run does not provoke")
@@ -110,7 +112,8 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 	crowd.Close()
 	tb.Close()
 	r.Report = verdict.Judge(log.Entries())
-	if r.Excepted+r.Stranded > 0 && !o.provokesException() {
+	r.Judged = judge.Check(slices.Values(log.Entries()))
+	if r.Excepted+r.Stranded+r.Judged.Excepted > 0 && !o.provokesException() {
 		failure = errors.Join(failure, errUnexpectedException)
 	}
 	if failure != nil {
