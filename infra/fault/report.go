@@ -120,7 +120,7 @@ func explain(out io.Writer, r *runReport) {
 	}
 }
 
-// judgedFindings returns what the second judge has found. A measurement has no second judge.
+// judgedFindings returns what the second judge has found. A measurement that failed early has none.
 func judgedFindings(r *runReport) []judge.Finding {
 	if r.Judged == nil {
 		return nil

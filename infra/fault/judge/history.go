@@ -470,8 +470,15 @@ func (h *history) completeEnd(m *message, c *conversation) {
 	}
 	for _, user := range []string{m.author.user, m.to} {
 		for _, d := range h.devicesOf[user] {
-			if d.left == 0 && !inView[d] {
+			if d.left > 0 {
+				continue
+			}
+			if !inView[d] {
 				m.add(cmp.Or(c.views[d], end), view, d, answer{})
+			}
+			// After a loss in Redis, devices may have to find older messages in history.
+			if h.opened > 0 && len(h.wipes) == 0 {
+				m.add(span{h.opened, h.opened}, glance, d, answer{})
 			}
 		}
 	}

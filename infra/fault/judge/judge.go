@@ -56,8 +56,8 @@ const (
 	maxFindings    = 20
 )
 
-// OK reports whether there are partitions, and all were checked and are legal.
-func (r *Report) OK() bool { return r.Partitions > 0 && r.Illegal == 0 && r.Unknown == 0 }
+// OK reports whether there are partitions, and all were checked and are legal. A nil report is not OK.
+func (r *Report) OK() bool { return r != nil && r.Partitions > 0 && r.Illegal == 0 && r.Unknown == 0 }
 
 // partition is a part of the history that is checked alone.
 type partition struct {

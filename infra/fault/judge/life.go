@@ -27,6 +27,7 @@ const (
 	report                  // a device of its sender shows a state
 	page                    // a page of history is read in which it belongs
 	list                    // the archive is read at the end of the run
+	glance                  // all is quiet, and a device has not opened the conversation yet
 	view                    // the screen of a device is read at the end of the run
 	leave                   // a device never comes back
 	wipe                    // Redis loses what it has
@@ -213,6 +214,8 @@ func (s *life) step(c call, a answer, exception bool) bool {
 		return a.has && s.saved && a.content == s.content || !a.has && (!s.saved || s.erased)
 	case list:
 		return a.has && s.saved && a.content == s.content || !a.has && s.mayLack(exception)
+	case glance:
+		return d&holds != 0 || s.mayLack(exception)
 	case view:
 		return s.view(c, a, exception)
 	case leave:
@@ -292,6 +295,8 @@ func describe(c call, a answer) string {
 		return fmt.Sprintf("a page that %s reads %s", c.name, there)
 	case list:
 		return "the archive " + there + " in the end"
+	case glance:
+		return c.name + " lacks it before it opens the conversation"
 	case view:
 		if a.has && (c.role == author || c.role == sender) {
 			return fmt.Sprintf("%s has it in the end, as %s", c.name, rankNames[a.rank])
