@@ -8,6 +8,7 @@
 //	                                                                                     └─▶ internalapi ─▶ realtime/
 //
 //	realtime/ ─▶ Pub/Sub ─▶ persist ─┬─▶ store
+//	                                 ├─▶ internalapi ─▶ realtime/
 //	                                 └─▶ deadletter ─▶ Pub/Sub ─▶ store
 //
 // # Input
@@ -183,17 +184,17 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 	if err != nil {
 		return nil, err
 	}
+	realtime := internalapi.NewClient(internalapi.ClientOptions{URL: c.internalURL, Audience: c.internalAudience,
+		Tokens: &googleTokens{}})
 	a := api.New(api.Deps{
 		Store: db, Accounts: auth, Verifier: verifier, DeadLetters: topic, Replayer: topic, Origins: c.origins,
-		Realtime: internalapi.NewClient(internalapi.ClientOptions{URL: c.internalURL, Audience: c.internalAudience,
-			Tokens: &googleTokens{}}),
-		Proxies: c.proxies, SignupsHourly: c.signupsHourly, PeopleListed: c.peopleListed, Log: log,
+		Realtime: realtime, Proxies: c.proxies, SignupsHourly: c.signupsHourly, PeopleListed: c.peopleListed, Log: log,
 	})
 	settings.Print(log, getenv)
 	return &built{
 		handlers: map[string]http.Handler{"signup": a.Signup(), "users": a.Users(), "conversations": a.Conversations(),
 			"messages": a.Messages(), "me": a.Me(), "admin": a.Admin()},
-		persist: persist.New(persist.Deps{Store: db, DeadLetters: topic, Log: log}),
+		persist: persist.New(persist.Deps{Store: db, DeadLetters: topic, Realtime: realtime, Log: log}),
 	}, nil
 }
 

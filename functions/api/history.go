@@ -123,21 +123,22 @@ func (a *API) history(ctx context.Context, conversation, before string, limit in
 	}
 	next := ""
 	if more {
-		next = strconv.FormatInt(int64(list[0].At), 10) + "," + list[0].ID
+		next = strconv.FormatInt(int64(list[0].At), 10) + "," + list[0].Key()
 	}
 	return ok(map[string]any{"messages": list, "next": next}), nil
 }
 
-// parsePosition parses "at,id" or "at". "" is the end of the conversation.
+// parsePosition parses "at,key" or "at". "" is the end of the conversation.
 func parsePosition(s string) (store.Position, error) {
 	if s == "" {
 		return store.Position{}, nil
 	}
-	at, id, _ := strings.Cut(s, ",")
+	at, key, withKey := strings.Cut(s, ",")
 	n, err := strconv.ParseInt(at, 10, 64)
-	if err != nil || n <= 0 || id != "" && !chat.ValidMessageID(id) {
+	_, _, valid := chat.ParseKey(key)
+	if err != nil || n <= 0 || withKey && !valid {
 		return store.Position{}, problem.Wrap(err, problem.Invalid, "before_invalid",
 			"This position in the history is not valid. Reload the conversation.")
 	}
-	return store.Position{At: chat.Micros(n), ID: id}, nil
+	return store.Position{At: chat.Micros(n), Key: key}, nil
 }

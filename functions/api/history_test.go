@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
@@ -76,6 +78,53 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// Both members have used one id, at one time. The user and an admin see both messages, on one page and on two, in one
+// order, and the export has both.
+func TestHistoryWithOneIDTwice(t *testing.T) {
+	s := newSystem(t)
+	_, admin := s.admin("root1")
+	s.account("ada")
+	s.user("bob")
+	want := s.save("ada", "bob", "ada's")
+	theirs := want[0]
+	theirs.From, theirs.To, theirs.Body = "bob", "ada", "bob's"
+	reply := theirs
+	reply.ID, reply.At, reply.ReplyTo = uuid.Must(uuid.NewV7()).String(), theirs.At+1, want[0].Key()
+	want = append(want, theirs, reply)
+	if kept, err := s.store.Save(t.Context(), want, nil); err != nil || len(kept) != 0 {
+		t.Fatal(kept, err)
+	}
+	for _, limit := range []int{1, 2, 3} {
+		pages := func(read func(before string) *answer) (all []delivery.Delivered) {
+			for before := ""; len(all) < 9; {
+				var page messagePage
+				read(before).must(200, &page)
+				all = append(page.Messages, all...)
+				if before = page.Next; before == "" {
+					break
+				}
+			}
+			return all
+		}
+		mine := pages(func(before string) *answer {
+			path := fmt.Sprintf("/messages?conversation=ada~bob&limit=%d&before=%s", limit, before)
+			return s.call("GET", path, s.token("ada"), nil)
+		})
+		shown := pages(func(before string) *answer {
+			return s.call("POST", "/admin/messages", admin,
+				map[string]any{"reason": "x", "conversation": "ada~bob", "limit": limit, "before": before})
+		})
+		if !slices.Equal(mine, want) || !slices.Equal(shown, want) {
+			t.Errorf("pages of %d: the user sees\n%+v, the admin\n%+v, want\n%+v", limit, mine, shown, want)
+		}
+	}
+	a := s.call("GET", "/me/export", s.token("ada"), nil)
+	a.must(200, nil)
+	if n := strings.Count(string(a.body), `"id":"`+theirs.ID+`"`); n < 2 || !strings.Contains(string(a.body), want[0].Key()) {
+		t.Errorf("the export %s", a.body)
+	}
+}
+
 func TestConversations(t *testing.T) {
 	s := newSystem(t)
 	for _, n := range []string{"ada", "bob", "cyd"} {
@@ -83,7 +132,7 @@ func TestConversations(t *testing.T) {
 	}
 	s.save("bob", "ada", "one", "two", strings.Repeat("long ", 100))
 	mark := s.save("cyd", "ada", "x")[0]
-	if err := s.store.Save(t.Context(), nil, []delivery.Read{{Conversation: "ada~cyd", By: "ada",
+	if _, err := s.store.Save(t.Context(), nil, []delivery.Read{{Conversation: "ada~cyd", By: "ada",
 		At: mark.At}}); err != nil {
 		t.Fatal(err)
 	}

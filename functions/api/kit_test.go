@@ -77,6 +77,8 @@ func (r *realtimeLog) Purge(_ context.Context, p internalapi.Purge) (internalapi
 	return internalapi.Purged{Complete: true}, r.fail
 }
 
+func (r *realtimeLog) Corrected(context.Context, []delivery.Delivered) error { return r.fail }
+
 func (r *realtimeLog) Waiting(context.Context) (internalapi.Waiting, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -154,7 +156,7 @@ func newSystem(t testing.TB, change ...func(*api.Deps)) *system {
 		t.Fatal(err)
 	}
 	dead := deadletter.Local{Store: db}
-	s.persist = persist.New(persist.Deps{Store: db, DeadLetters: dead, Now: s.clock.Now, Log: quiet})
+	s.persist = persist.New(persist.Deps{Store: db, DeadLetters: dead, Realtime: s.realtime, Now: s.clock.Now, Log: quiet})
 	s.deps = api.Deps{Store: db, Accounts: s.accounts, Verifier: verifier, Realtime: s.realtime, DeadLetters: dead,
 		Replayer: s.persist,
 		Origins:  []string{origin}, Now: s.clock.Now, Log: quiet, SignupsHourly: 1000}
@@ -244,7 +246,7 @@ func (s *system) save(from, to string, bodies ...string) (list []delivery.Delive
 			From: from, To: to, Body: body,
 			At: at + chat.Micros(i)*1e6, AcceptedAt: at + chat.Micros(i)*1e6}, DeliveredAt: at + chat.Micros(i)*1e6 + 5})
 	}
-	if err := s.store.Save(s.t.Context(), list, nil); err != nil {
+	if _, err := s.store.Save(s.t.Context(), list, nil); err != nil {
 		s.t.Fatal(err)
 	}
 	return list

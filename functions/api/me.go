@@ -251,7 +251,7 @@ func (e *exporter) messages(ctx context.Context, id string) {
 			}
 			first = false
 			e.value(page[i])
-			pos = store.Position{At: page[i].At, ID: page[i].ID}
+			pos = store.Position{At: page[i].At, Key: page[i].Key()}
 		}
 		more = older
 	}

@@ -16,9 +16,10 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
-// Deps is what a Function needs. Store and DeadLetters are required.
+// Deps is what a Function needs. Store, DeadLetters and Realtime are required.
 type Deps struct {
 	Store interface {
 		store.Archive
@@ -26,8 +27,12 @@ type Deps struct {
 		store.Users
 	}
 	DeadLetters deadletter.Putter
-	Now         func() time.Time // nil: time.Now
-	Log         *slog.Logger     // nil: slog.Default()
+	// Realtime is told what the archive holds under the key of a message that was delivered again with other content.
+	Realtime interface {
+		Corrected(ctx context.Context, messages []delivery.Delivered) error
+	}
+	Now func() time.Time // nil: time.Now
+	Log *slog.Logger     // nil: slog.Default()
 }
 
 // Function saves the data of Pub/Sub messages. It is safe for concurrent use.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -37,21 +38,36 @@ type flaky struct {
 	saves int
 }
 
-func (f *flaky) Save(ctx context.Context, d []delivery.Delivered, r []delivery.Read) error {
+func (f *flaky) Save(ctx context.Context, d []delivery.Delivered, r []delivery.Read) ([]delivery.Delivered, error) {
 	f.mu.Lock()
 	f.saves++
 	err := f.err
 	f.mu.Unlock()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	return f.Store.Save(ctx, d, r)
 }
 
+// corrections records the calls of realtime/, and fails on demand.
+type corrections struct {
+	mu    sync.Mutex
+	calls [][]delivery.Delivered
+	err   error
+}
+
+func (c *corrections) Corrected(_ context.Context, list []delivery.Delivered) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls = append(c.calls, list)
+	return c.err
+}
+
 type fixture struct {
 	*Function
-	store *flaky
-	now   time.Time
+	store     *flaky
+	corrected *corrections
+	now       time.Time
 }
 
 func newFixture(t testing.TB) *fixture {
@@ -61,8 +77,9 @@ func newFixture(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	f := &fixture{store: &flaky{Store: db}, now: t0}
-	f.Function = New(Deps{Store: f.store, DeadLetters: deadletter.Local{Store: db}, Now: func() time.Time { return f.now },
+	f := &fixture{store: &flaky{Store: db}, corrected: &corrections{}, now: t0}
+	f.Function = New(Deps{Store: f.store, DeadLetters: deadletter.Local{Store: db}, Realtime: f.corrected,
+		Now: func() time.Time { return f.now },
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	return f
 }
@@ -271,6 +288,43 @@ func TestTransientFailures(t *testing.T) {
 type brokenShelf struct{}
 
 func (brokenShelf) Put(context.Context, []store.DeadLetter) error { return problem.ErrUnavailable }
+
+// An id is used again with other content, after the first message was saved. The archive keeps the first, and the
+// devices are told. If that fails, Pub/Sub delivers the message again, and they are told then. A repeat with the same
+// content, accepted again after a failover, needs no call; nor does the id of another sender.
+func TestIDUsedAgain(t *testing.T) {
+	f := newFixture(t)
+	push := func(want int, ds ...delivery.Delivered) {
+		t.Helper()
+		if code := f.push("m", data(t, delivery.Batch{Delivered: ds})); code != want {
+			t.Fatalf("status %d, want %d", code, want)
+		}
+	}
+	first := message1("ada", "bob", "first", t0)
+	repeat, theirs, changed := first, message1("bob", "ada", "theirs", t0), first
+	repeat.AcceptedAt++
+	theirs.ID = first.ID
+	changed.Body = "changed"
+	push(200, first)
+	push(200, repeat, theirs)
+	if len(f.corrected.calls) != 0 {
+		t.Fatalf("calls %+v", f.corrected.calls)
+	}
+	f.corrected.err = problem.ErrUnavailable.WithCause(errors.New("connection refused"))
+	push(500, changed, theirs)
+	f.corrected.err = nil
+	push(200, changed, theirs)
+	want := [][]delivery.Delivered{{first}, {first}}
+	if !reflect.DeepEqual(f.corrected.calls, want) {
+		t.Errorf("calls %+v, want %+v", f.corrected.calls, want)
+	}
+	if got := f.history(t, "ada~bob"); fmt.Sprint(got) != "[first theirs]" {
+		t.Errorf("saved %v", got)
+	}
+	if l := f.deadLetters(t); len(l) != 0 {
+		t.Errorf("dead letters %v", l)
+	}
+}
 
 // A request that is not a push is refused.
 func TestNotAPush(t *testing.T) {

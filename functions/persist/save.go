@@ -98,12 +98,27 @@ func (f *Function) save(ctx context.Context, m message) error {
 		return fmt.Errorf("save message %s: %w", m.ID, err)
 	}
 	if len(delivered)+len(read) > 0 {
-		if err := f.deps.Store.Save(ctx, delivered, read); err != nil {
+		kept, err := f.deps.Store.Save(ctx, delivered, read)
+		if err != nil {
+			return fmt.Errorf("save message %s: %w", m.ID, err)
+		}
+		if err := f.correct(ctx, kept); err != nil {
 			return fmt.Errorf("save message %s: %w", m.ID, err)
 		}
 		f.recordActivity(ctx, delivered, read)
 	}
 	return f.put(ctx, dead)
+}
+
+// correct tells devices what is saved under ids that their users have used again with other content. If it fails,
+// Pub/Sub delivers the message again, and the store finds them again.
+func (f *Function) correct(ctx context.Context, kept []delivery.Delivered) error {
+	if len(kept) == 0 {
+		return nil
+	}
+	f.deps.Log.WarnContext(ctx, "ids were used again with other content", "messages", len(kept), "from", kept[0].From,
+		"id", kept[0].ID)
+	return f.deps.Realtime.Corrected(ctx, kept)
 }
 
 // putMessage makes a whole message a dead letter.

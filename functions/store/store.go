@@ -72,14 +72,15 @@ func PageSize(limit int) int { return min(max(limit, 1), MaxPage) }
 // Archive keeps the messages that a device of their recipient has acknowledged. Everything may be written repeatedly
 // and in any order.
 type Archive interface {
-	// Save stores messages and read marks. It does not overwrite a message whose id exists in its conversation, whatever
-	// it contains. The conversation's last_at and read marks only rise. Its preview is that of the newest message (of
+	// Save stores messages and read marks. It does not overwrite a message whose key exists in its conversation, whatever
+	// it contains: it returns each such message, as it is stored, if its content differs (chat.SameContent), also after
+	// a call that failed and is repeated. The conversation's last_at and read marks only rise. Its preview is that of the newest message (of
 	// any, if several have the same At). Read marks may arrive before their conversation. Entries must have passed
 	// delivery.DecodeDelivered and DecodeRead.
 	//
 	// Save does not read a new message or its conversation from a paid backend, and writes each of them once. After an
 	// error some entries may be saved. Repeating the call saves the rest.
-	Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) error
+	Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) (kept []delivery.Delivered, err error)
 
 	// Conversations lists the conversations of uid that have messages, newest first, each with the number of messages to
 	// uid after its read mark.
@@ -97,12 +98,34 @@ type Archive interface {
 	MessagesOn(ctx context.Context, day string) (int64, error)
 }
 
-// Position is a position in a conversation: before the message with this At and ID or, if ID is "", before every
+// Position is a position in a conversation: before the message with this At and Key or, if Key is "", before every
 // message of that At. The zero Position is the end.
 type Position struct {
-	At chat.Micros
-	ID string
+	At  chat.Micros
+	Key string
 }
+
+// Kept collects what Save returns: each stored message whose content a call did not change.
+type Kept struct {
+	list []delivery.Delivered
+	seen map[[2]string]bool // conversation, key
+}
+
+// Compare adds a stored message, unless it has the content that was given, or was added before.
+func (k *Kept) Compare(stored, given delivery.Delivered) {
+	id := [2]string{stored.Conversation, stored.Key()}
+	if chat.SameContent(stored.Message, given.Message) || k.seen[id] {
+		return
+	}
+	if k.seen == nil {
+		k.seen = map[[2]string]bool{}
+	}
+	k.seen[id] = true
+	k.list = append(k.list, stored)
+}
+
+// List returns what was added.
+func (k *Kept) List() []delivery.Delivered { return k.list }
 
 // Preview is the part of a conversation's newest message that a list shows.
 type Preview struct {

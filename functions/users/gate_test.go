@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/functions/users"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -51,6 +52,8 @@ func (g *gates) Purge(_ context.Context, p internalapi.Purge) (internalapi.Purge
 	g.calls = append(g.calls, "purge "+p.From+" "+p.To+" "+p.Reason)
 	return internalapi.Purged{}, g.fail
 }
+
+func (g *gates) Corrected(context.Context, []delivery.Delivered) error { return nil }
 
 func (g *gates) Waiting(context.Context) (internalapi.Waiting, error) {
 	return internalapi.Waiting{}, nil

@@ -18,6 +18,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -122,6 +123,7 @@ func (r fusedRealtime) Gone(context.Context, string) error {
 func (r fusedRealtime) Purge(context.Context, internalapi.Purge) (internalapi.Purged, error) {
 	return internalapi.Purged{Complete: true}, r.call(func() error { return nil })
 }
+func (r fusedRealtime) Corrected(context.Context, []delivery.Delivered) error { return nil }
 func (r fusedRealtime) Waiting(context.Context) (internalapi.Waiting, error) {
 	return internalapi.Waiting{}, nil
 }

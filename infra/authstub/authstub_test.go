@@ -65,7 +65,7 @@ type stub struct {
 func start(t *testing.T, path string, now func() time.Time) *stub {
 	t.Helper()
 	mails := make(chan Mail, 100)
-	s, err := Open(Options{Project: testProject, Path: path, Now: now,
+	s, err := Open(Options{Project: testProject, Path: path, Now: now, HashMemory: 64,
 		Mail: func(m Mail) { mails <- m }, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		t.Fatal(err)

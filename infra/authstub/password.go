@@ -27,7 +27,7 @@ func (s *Server) hashPassword(password string) (string, error) {
 	salt := make([]byte, 16)
 	rand.Read(salt)
 	sum := s.derive(password, salt)
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, hashMemory, hashPasses, hashLanes,
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, s.hashMemory, hashPasses, hashLanes,
 		b64.EncodeToString(salt), b64.EncodeToString(sum)), nil
 }
 
@@ -48,7 +48,7 @@ func (s *Server) passwordMatches(hash, password string) bool {
 func (s *Server) derive(password string, salt []byte) []byte {
 	s.hashing <- struct{}{}
 	defer func() { <-s.hashing }()
-	return argon2.IDKey([]byte(password), salt, hashPasses, hashMemory, hashLanes, hashLength)
+	return argon2.IDKey([]byte(password), salt, hashPasses, s.hashMemory, hashLanes, hashLength)
 }
 
 // An address is locked after maxFailures wrong passwords within failureWindow of the first one, until that window

@@ -2,6 +2,7 @@ package authstub
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +28,9 @@ type Options struct {
 	Mail    func(Mail)       // called instead of sending a mail; nil logs the link
 	Hosts   []string         // host:port of the addresses that the stand-in serves; nil means any loopback address
 	Logger  *slog.Logger     // nil means slog.Default
+
+	// HashMemory is the memory of one password hash in KiB; 0 means hashMemory. Tests with many accounts use less.
+	HashMemory uint32
 }
 
 // Mail is an e-mail that the owner of an account would have received.
@@ -48,6 +52,8 @@ type Server struct {
 	attempts *attempts
 	hashing  chan struct{} // limits the memory used by password hashing
 	mux      *http.ServeMux
+
+	hashMemory uint32 // KiB
 }
 
 // ErrInUse is returned when another process has the accounts file open.
@@ -62,6 +68,7 @@ func Open(o Options) (*Server, error) {
 	s := &Server{
 		project: o.Project, now: o.Now, mail: o.Mail, hosts: o.Hosts, log: o.Logger,
 		hashing: make(chan struct{}, 4), mux: http.NewServeMux(),
+		hashMemory: cmp.Or(o.HashMemory, hashMemory),
 	}
 	if s.now == nil {
 		s.now = time.Now

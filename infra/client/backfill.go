@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -104,8 +105,8 @@ func fetch(ctx context.Context, h History, job loadJob, note func(Note)) (r load
 		}
 		r.conversations = list
 	}
-	for conv, at := range since {
-		before := ""
+	for _, conv := range slices.Sorted(maps.Keys(since)) {
+		at, before := since[conv], ""
 		if from, ok := job.from[conv]; ok {
 			before = strconv.FormatInt(int64(from)+1, 10)
 		}
@@ -146,8 +147,8 @@ func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 			done = append(done, msg.ID)
 		}
 		for _, c := range r.conversations {
-			for uid, at := range c.Read {
-				m.applyReadMark(d, time.Time{}, c.ID, uid, at)
+			for _, uid := range slices.Sorted(maps.Keys(c.Read)) {
+				m.applyReadMark(d, time.Time{}, c.ID, uid, c.Read[uid])
 			}
 		}
 		switch {
@@ -164,7 +165,8 @@ func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 			}
 			m.openRequests = m.openRequests[1:]
 		}
-		for key, pending := range d.backfills {
+		for _, key := range slices.Sorted(maps.Keys(d.backfills)) { // backoff draws jitter
+			pending := d.backfills[key]
 			if _, asked := job.since[pending.conversation]; !asked || now.Before(pending.due) {
 				continue
 			}
@@ -227,8 +229,8 @@ func (m *machine) sendReads(now time.Time) {
 	m.readAt = time.Time{}
 	var frames [][]byte
 	m.store.commit(func(d *durable) {
-		for id, c := range d.conversations {
-			if c.unsent != 0 {
+		for _, id := range slices.Sorted(maps.Keys(d.conversations)) {
+			if c := d.conversations[id]; c.unsent != 0 {
 				frames = append(frames, encodeRead(id, c.unsent))
 			}
 		}

@@ -64,11 +64,17 @@ type Options struct {
 	Token   func(ctx context.Context) (token string, ends time.Time, err error)
 	History History
 
-	Now         func() time.Time // the device's clock, which may be wrong; time.Now when nil
-	Rand        *rand.Rand       // for jitter; a random one when nil. Only the Client uses it
-	Note        func(Note)       // reports everything that happens; must not call the Client or its Store
-	Pace        Pace             // zero fields get their value from DefaultPace
-	Misbehavior Misbehavior      // for fault tests
+	// Wall is the device's wall clock, which may be wrong and may jump; time.Now when nil. It only dates new ids: timers
+	// and the server's time come from the monotonic clock of time.Now.
+	Wall func() time.Time
+	// NewID returns the id of a message that the user writes; fresh is an unused one. It is fresh when nil. A test can
+	// return an id that another user has used, but never one of this user. Called as Note is.
+	NewID func(conversation, fresh string) string
+
+	Rand        *rand.Rand  // for jitter and ids; a random one when nil. Only the Client uses it
+	Note        func(Note)  // reports everything that happens; must not call the Client or its Store
+	Pace        Pace        // zero fields get their value from DefaultPace
+	Misbehavior Misbehavior // for fault tests
 }
 
 // Pace holds the durations of the client rules.
@@ -159,9 +165,9 @@ type NoteKind uint8
 // Kinds of notes, with the fields of Note that they fill.
 const (
 	NoteTyped      NoteKind = iota // Message, without at: written by the user, in the outbox
-	NoteFrozen                     // Message: its at is fixed, and it is about to be sent for the first time
+	NoteFrozen                     // Message: its at is fixed; again, with another at, if no server can have accepted it
 	NoteShown                      // Message, From: stored, and on the screen from now on
-	NoteState                      // Message, State: an own message reached State
+	NoteState                      // Message, State, Refusal: an own message reached State
 	NoteAcked                      // Cursor: acknowledged to the server
 	NoteRead                       // Conversation, At: the user has seen everything up to At
 	NoteUp                         // a socket is caught up, and none was before
@@ -169,6 +175,8 @@ const (
 	NoteMoved                      // a new socket was caught up before the old one closed
 	NoteNotResumed                 // the server sent resumed: false
 	NoteLoad                       // Conversation ("" for the list): a request for history
+	NoteRepeated                   // Message: an event of a message that is here already, or typed here
+	NoteCorrected                  // Message, From: shown before with other content, and now with what was saved
 )
 
 // Values of From in a NoteShown.
@@ -183,6 +191,7 @@ type Note struct {
 	NoteKind     NoteKind
 	Message      chat.Message
 	State        State
+	Refusal      string // code of the refusal
 	From         string
 	Cursor       string
 	Conversation string

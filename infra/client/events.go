@@ -95,6 +95,8 @@ func (m *machine) keepEvent(d *durable, e wire.MessageEvent) []string {
 	if known == nil {
 		m.show(d, e.Message, FromEvent)
 		known = d.messages[e.ID]
+	} else {
+		m.note(Note{NoteKind: NoteRepeated, Message: e.Message})
 	}
 	if known.AcceptedAt == 0 {
 		known.AcceptedAt = e.AcceptedAt
@@ -142,7 +144,7 @@ func (m *machine) raiseState(d *durable, k *stored, state State, refusal string)
 			d.outbox = slices.Delete(d.outbox, i, i+1)
 		}
 	}
-	m.note(Note{NoteKind: NoteState, Message: k.Message, State: state})
+	m.note(Note{NoteKind: NoteState, Message: k.Message, State: state, Refusal: k.refusal})
 }
 
 // applyReceipt applies a receipt, or stores it for a message that is not here yet.

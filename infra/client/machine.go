@@ -53,24 +53,27 @@ type socket struct {
 }
 
 // machine is the client rules as a state machine. Its methods are the inputs, and outputs go to fx. It has no
-// goroutine, timer or clock: every input passes the device's time, and the caller calls tick at the time that next
-// returns. Calls must not overlap.
+// goroutine or timer: every input passes the time by a clock that never jumps, and the caller calls tick at the time
+// that next returns. Calls must not overlap.
 type machine struct {
 	store       *Store
 	fx          effects
-	rnd         *rand.Rand
+	rnd         *rand.Rand // jitter
+	ids         *rand.Rand // ids of messages: a source of its own, so that they do not depend on how often jitter is drawn
 	pace        Pace
 	misbehavior Misbehavior
 	note        func(Note)
+	wall        func() time.Time
+	newID       func(conversation, fresh string) string // may be nil
 
 	online  bool
 	sockets []*socket // open or being dialed, oldest first
 	lastN   int
-	tries   int           // failed attempts since the last good socket
-	retryAt time.Time     // when to dial; zero if no dial is planned
-	offset  time.Duration // the server's clock minus the device's, from the last welcome
-	token   string        // for hello; tokenRenewed sets it before the first successful dial
-	renewAt time.Time     // when to request a new token; zero while a request is running
+	tries   int       // failed attempts since the last good socket
+	retryAt time.Time // when to dial; zero if no dial is planned
+	clock   serverClock
+	token   string    // for hello; tokenRenewed sets it before the first successful dial
+	renewAt time.Time // when to request a new token; zero while a request is running
 
 	holds        map[string]hold // conversations that wait after a retryable refusal
 	holdEnds     time.Time       // when the first hold ends; zero if there is none
@@ -87,11 +90,11 @@ type hold struct {
 	forStranger bool // ends at once when the other user writes
 }
 
-func newMachine(
-	store *Store, fx effects, rnd *rand.Rand, pace Pace, misbehavior Misbehavior, note func(Note),
-) *machine {
+// newMachine returns a machine of a device that is offline. Rand, Pace, Note and Wall of opts must be set.
+func newMachine(store *Store, fx effects, opts Options) *machine {
 	return &machine{
-		store: store, fx: fx, rnd: rnd, pace: pace, misbehavior: misbehavior, note: note, holds: map[string]hold{},
+		store: store, fx: fx, rnd: opts.Rand, ids: rand.New(rand.NewPCG(opts.Rand.Uint64(), opts.Rand.Uint64())),
+		pace: opts.Pace, misbehavior: opts.Misbehavior, note: opts.Note, wall: opts.Wall, newID: opts.NewID, holds: map[string]hold{},
 	}
 }
 
@@ -278,7 +281,7 @@ func (m *machine) frame(now time.Time, n int, data []byte) {
 }
 
 func (m *machine) welcome(now time.Time, s *socket, f wire.Welcome) {
-	m.offset = f.Now.Time().Sub(now)
+	m.clock = serverClock{now: f.Now.Time(), at: now}
 	if s.phase < catching {
 		s.phase = catching
 	}
@@ -334,7 +337,18 @@ func (m *machine) jitter(bound time.Duration) time.Duration {
 	return time.Duration(m.rnd.Int64N(int64(bound)))
 }
 
-// placeAt returns the at of a message that is sent for the first time now.
+// serverClock derives the server's time from the last welcome and the time since. The device's wall clock has no part
+// in it, because it may be corrected at any time. A machine that sleeps may stop the monotonic clock, so the result may
+// be behind until the next welcome, but never ahead.
+type serverClock struct {
+	now time.Time // what the welcome said
+	at  time.Time // when it arrived
+}
+
+func (c serverClock) time(now time.Time) time.Time { return c.now.Add(now.Sub(c.at)) }
+
+// placeAt returns the at of a message that is sent for the first time now. There was a welcome, as a socket is caught
+// up.
 func (m *machine) placeAt(now time.Time, c *conversation) chat.Micros {
-	return max(chat.MicrosOf(now.Add(m.offset)), c.newest+1)
+	return max(chat.MicrosOf(m.clock.time(now)), c.newest+1)
 }

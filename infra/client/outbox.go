@@ -18,8 +18,11 @@ const maxInflight = 32
 // write puts a message of the user into the outbox, durably, and returns its id.
 func (m *machine) write(now time.Time, to, body, replyTo string) string {
 	msg := chat.Message{
-		ID: m.newID(now), Conversation: chat.ConversationID(m.store.uid, to),
+		ID: m.freshID(m.wall()), Conversation: chat.ConversationID(m.store.uid, to),
 		From: m.store.uid, To: to, Body: body, ReplyTo: replyTo,
+	}
+	if m.newID != nil {
+		msg.ID = m.newID(msg.Conversation, msg.ID)
 	}
 	m.store.commit(func(d *durable) {
 		d.messages[msg.ID] = &stored{Message: msg}
@@ -36,11 +39,11 @@ func (m *machine) write(now time.Time, to, body, replyTo string) string {
 	return msg.ID
 }
 
-// newID returns a UUIDv7 for now. Its random part comes from the machine, so that a seed repeats it.
-func (m *machine) newID(now time.Time) string {
+// freshID returns a UUIDv7 for now. Its random part comes from the machine, so that a seed repeats it.
+func (m *machine) freshID(now time.Time) string {
 	var u uuid.UUID
 	ms := uint64(now.UnixMilli())
-	hi, lo := m.rnd.Uint64(), m.rnd.Uint64()
+	hi, lo := m.ids.Uint64(), m.ids.Uint64()
 	for i := range 6 {
 		u[i] = byte(ms >> (40 - 8*i))
 	}
@@ -133,6 +136,9 @@ func (m *machine) errorFrame(now time.Time, s *socket, f wire.ErrorFrame) {
 		s.refusedAt, s.refusedWait = now, wait // for the close that may follow
 		return
 	}
+	if wait > maxClockDifference && f.Code == chat.ErrAtAhead.Code && m.freezeAgain(now, s, f.ID) {
+		return
+	}
 	if wait > 0 {
 		m.store.mu.Lock()
 		k := m.store.d.messages[f.ID]
@@ -155,6 +161,44 @@ func (m *machine) errorFrame(now time.Time, s *socket, f wire.ErrorFrame) {
 	})
 	m.dequeue(f.ID)
 	m.tick(now)
+}
+
+// maxClockDifference is the most by which the clocks of two instances differ.
+const maxClockDifference = 10 * time.Second
+
+// freezeAgain gives an own message that is too far ahead for every instance another at, and all after it in the outbox
+// of its conversation, in order. No instance can have accepted the old ones, so they may change. It reports whether it
+// did so. Otherwise, the message was accepted before, and the server's clock was set back since.
+func (m *machine) freezeAgain(now time.Time, s *socket, id string) bool {
+	var first *stored
+	wrongClock := false
+	m.store.commit(func(d *durable) {
+		first = d.messages[id]
+		if first == nil || first.state != Waiting || first.At == 0 {
+			first = nil
+			return
+		}
+		// An at that this device would choose now as well says that its idea of the server's time is wrong.
+		wrongClock = first.At.Time().Sub(m.clock.time(now)) <= maxClockDifference
+		from := slices.Index(d.outbox, id)
+		for _, later := range d.outbox[from:] {
+			if k := d.messages[later]; k.Conversation == first.Conversation && k.state == Waiting && k.At != 0 {
+				d.conv(k.Conversation).remove(k)
+				k.At = 0
+			}
+		}
+	})
+	if first == nil {
+		return false
+	}
+	for _, o := range m.sockets {
+		delete(o.inflight, id)
+	}
+	if wrongClock {
+		m.drop(now, s, 0) // the next welcome has the time
+	}
+	m.tick(now)
+	return true
 }
 
 // Frames of a client. Each has only the fields of its type.

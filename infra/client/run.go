@@ -3,7 +3,9 @@ package client
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,8 +45,8 @@ type Client struct {
 // New starts the app on a device and connects. Kill or Close ends it. Two Clients must not use one Store at the same
 // time.
 func New(store *Store, opts Options) *Client {
-	if opts.Now == nil {
-		opts.Now = time.Now
+	if opts.Wall == nil {
+		opts.Wall = time.Now
 	}
 	if opts.Rand == nil {
 		opts.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
@@ -52,9 +54,10 @@ func New(store *Store, opts Options) *Client {
 	if opts.Note == nil {
 		opts.Note = func(Note) {}
 	}
+	opts.Pace = opts.Pace.withDefaults()
 	c := &Client{store: store, opts: opts, conns: map[int]Conn{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.m = newMachine(store, c, opts.Rand, opts.Pace.withDefaults(), opts.Misbehavior, opts.Note)
+	c.m = newMachine(store, c, opts)
 	c.timer = time.AfterFunc(time.Hour, func() { c.input(func(now time.Time) { c.m.tick(now) }) })
 	c.input(func(now time.Time) { c.m.goOnline(now) })
 	return c
@@ -70,7 +73,7 @@ func (c *Client) input(f func(now time.Time)) {
 	if c.ended {
 		return
 	}
-	now := c.opts.Now()
+	now := time.Now()
 	f(now)
 	for len(c.failed) > 0 { // the machine may write elsewhere after a failed write, and that may fail as well
 		failed := c.failed
@@ -110,8 +113,13 @@ func (c *Client) Reconnect() { c.input(func(now time.Time) { c.m.reconnect(now) 
 func (c *Client) Drop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, conn := range c.conns {
-		conn.Close()
+	c.closeConns()
+}
+
+// closeConns closes the open sockets, oldest first. mu is held.
+func (c *Client) closeConns() {
+	for _, n := range slices.Sorted(maps.Keys(c.conns)) {
+		c.conns[n].Close()
 	}
 }
 
@@ -159,9 +167,7 @@ func (c *Client) Kill() {
 		c.ended = true
 		c.timer.Stop()
 		c.cancel()
-		for _, conn := range c.conns {
-			conn.Close()
-		}
+		c.closeConns()
 	}
 	c.mu.Unlock()
 	c.wg.Wait()

@@ -117,6 +117,15 @@ func (c *conversation) insert(m *stored) {
 	c.newest = max(c.newest, m.At)
 }
 
+// remove takes a message out of those that are shown.
+func (c *conversation) remove(m *stored) {
+	c.shown = slices.DeleteFunc(c.shown, func(o *stored) bool { return o == m })
+	c.newest = 0
+	if len(c.shown) > 0 {
+		c.newest = c.shown[len(c.shown)-1].At
+	}
+}
+
 // hasMessageAt reports whether a message with this at is shown.
 func (c *conversation) hasMessageAt(at chat.Micros) bool {
 	i := sort.Search(len(c.shown), func(k int) bool { return c.shown[k].At >= at })
@@ -202,6 +211,15 @@ func (s *Store) PendingBackfills() []string {
 		out = append(out, "history")
 	}
 	return out
+}
+
+// Rows returns how many rows the store has beside messages. They stand for the rows of the browser's database: one for
+// each conversation, message to send, receipt that came before its message, backfill and planned reload.
+func (s *Store) Rows() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := &s.d
+	return len(d.conversations) + len(d.outbox) + len(d.receipts) + len(d.backfills) + len(d.reloads) + len(d.gapSince)
 }
 
 // Cursor returns the cursor up to which the device has stored its inbox.

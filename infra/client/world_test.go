@@ -32,7 +32,8 @@ type world struct {
 	pongs       []int // sockets that need a pong
 	arch        archive
 
-	ponging bool // answer each ping at once
+	wrong   time.Duration // the device's wall clock minus the true time
+	ponging bool          // answer each ping at once
 }
 
 const me, other = "aliceUid0001", "bobUid000002"
@@ -50,7 +51,10 @@ func (w *world) start() {
 	w.dials, w.jobs = nil, nil
 	w.frames, w.openRequest = map[int][]map[string]any{}, map[int]bool{}
 	note := func(n Note) { w.notes = append(w.notes, n) }
-	w.m = newMachine(w.store, w, rand.New(rand.NewPCG(1, 2)), DefaultPace(), Misbehavior{}, note)
+	w.m = newMachine(w.store, w, Options{
+		Wall: func() time.Time { return w.now.Add(w.wrong) },
+		Rand: rand.New(rand.NewPCG(1, 2)), Pace: DefaultPace(), Note: note,
+	})
 	w.starts++
 	w.m.lastN = 1000 * w.starts
 	w.m.tokenRenewed(w.now, "token", time.Time{})

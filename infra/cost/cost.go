@@ -123,7 +123,8 @@ type Archive struct {
 }
 
 // Save implements store.Archive.
-func (a Archive) Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) error {
+func (a Archive) Save(ctx context.Context, delivered []delivery.Delivered,
+	read []delivery.Read) ([]delivery.Delivered, error) {
 	conversations := map[string]bool{}
 	for _, d := range delivered {
 		conversations[d.Conversation] = true

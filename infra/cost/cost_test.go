@@ -23,6 +23,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
@@ -159,6 +160,14 @@ func uid(i int) string { return fmt.Sprintf("user%05d", i) }
 
 const project = "cost"
 
+// noCalls is the realtime service as persist sees it, which must not call it.
+type noCalls struct{ t *testing.T }
+
+func (n noCalls) Corrected(context.Context, []delivery.Delivered) error {
+	n.t.Error("persist called realtime/")
+	return nil
+}
+
 // serve starts one instance with stand-ins that count. It returns the instance and the URL of its WebSocket.
 func serve(t *testing.T, meter *Meter) (*server.Server, string) {
 	r := redistest.Single(t)
@@ -171,7 +180,8 @@ func serve(t *testing.T, meter *Meter) (*server.Server, string) {
 	}
 	archive := Archive{db, meter}
 	quiet := slog.New(slog.DiscardHandler)
-	save := persist.New(persist.Deps{Store: archive, DeadLetters: deadletter.Local{Store: archive}, Log: quiet})
+	save := persist.New(persist.Deps{Store: archive, DeadLetters: deadletter.Local{Store: archive}, Realtime: noCalls{t},
+		Log: quiet})
 	verifier, err := identity.NewEmulator(project, func(name string) string {
 		return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "in this process"}[name]
 	}, nil)

@@ -5,6 +5,7 @@
 //	go run ./infra/fault -faults redis-killed,clients-flap -duration 1m -people 300 -seed 7
 //	go run ./infra/fault -short               the part that ./infra/test runs: under two minutes
 //	go run ./infra/fault -measure drain,rotate,storm   how sockets move: on SIGTERM, by age, all at once
+//	go run ./infra/fault -measure soak        whether anything grows in an hour at 200 messages per second
 //	go run ./infra/fault -judge record.jsonl  judge a record that a run has kept
 //
 // A run starts realtime instances as processes, a redis-server, persist, the functions' store and a crowd of simulated
@@ -25,7 +26,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -63,6 +63,7 @@ type settings struct {
 	backend  string // where messages are saved
 	measured string // names of measurements; "": run faults
 	measure  measure.Options
+	soak     measure.SoakOptions
 	judged   string // file of a record; "": run something
 	jsonFile string // "": none; "-": standard output
 }
@@ -81,7 +82,12 @@ func parseFlags(args []string) (s settings, err error) {
 		"write the reports to this file as JSON; -: to standard output, after the table")
 	flags.StringVar(&s.judged, "judge", "", "judge the record in this file instead of running anything")
 
-	flags.StringVar(&s.measured, "measure", "", "measure instead: drain, rotate or storm, separated by commas")
+	flags.StringVar(&s.measured, "measure", "", "measure instead: drain, rotate or storm, separated by commas; or soak, with -duration (1h), -rate (200), "+
+		"-people (120), -instances, -seed and the flags below")
+	flags.DurationVar(&s.soak.FaultEvery, "fault-every", time.Minute, "soak: mean time between two faults")
+	flags.DurationVar(&s.soak.WarmUp, "warm-up", 10*time.Minute,
+		"soak: time until every inbox has as many events as it keeps; at most half of the duration")
+	flags.DurationVar(&s.soak.Sample, "sample", 0, "soak: time between two samples; 0: a 200th of the duration")
 	flags.DurationVar(&s.measure.Age, "age", time.Minute, "rotate: maximum age of a socket")
 	flags.IntVar(&s.measure.Moves, "moves", 1000, "rotate: the measurement ends after this many moves")
 	flags.IntVar(&s.measure.Sockets, "sockets", 0,
@@ -105,6 +111,18 @@ func parseFlags(args []string) (s settings, err error) {
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
+	s.soak.Seed, s.soak.Instances = r.Seed, r.Instances
+	s.soak.Duration, s.soak.Rate, s.soak.People = time.Hour, 200, 120
+	flags.Visit(func(f *flag.Flag) { // the defaults of runs are not those of a soak
+		switch f.Name {
+		case "duration":
+			s.soak.Duration = r.Duration
+		case "rate":
+			s.soak.Rate = r.Rate
+		case "people":
+			s.soak.People = r.Users
+		}
+	})
 	if r.Duration == 0 {
 		r.Duration = 30 * time.Second
 		if r.Messages > 0 {
@@ -135,6 +153,10 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	program, err := testbed.Build(ctx, dir)
 	if err != nil {
 		return err
+	}
+	if s.measured == "soak" {
+		s.soak.Program = program
+		return soak(ctx, s.soak, s.jsonFile, out)
 	}
 	if s.measured != "" {
 		s.measure.Program = program
@@ -254,16 +276,15 @@ func usage(flags *flag.FlagSet) {
 
 // judgeFile judges a record that a run has kept.
 func judgeFile(file string, out io.Writer) error {
-	f, err := os.Open(file)
+	log, err := record.Open(file)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	entries, err := record.Read(f)
-	if err != nil {
+	defer log.Close()
+	r := &runReport{Name: "kept", Report: verdict.JudgeAll(log.All()), Judged: judge.Check(log.All())}
+	if err := log.Err(); err != nil {
 		return err
 	}
-	r := &runReport{Name: "kept", Report: verdict.Judge(entries), Judged: judge.Check(slices.Values(entries))}
 	fmt.Fprintln(out, header)
 	fmt.Fprintln(out, row(r))
 	explain(out, r)

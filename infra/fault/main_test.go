@@ -45,18 +45,20 @@ func TestPlan(t *testing.T) {
 func writeRecord(t *testing.T, lose bool) string {
 	entries := []record.Entry{
 		{Kind: record.Device, Device: "a1", User: "a"}, {Kind: record.Device, Device: "b1", User: "b"},
+		{Kind: record.Up, Device: "a1"}, {Kind: record.Up, Device: "b1"}, // at time 0
 		{Kind: record.Typed, Device: "a1", User: "b", ID: "m", Conversation: "a~b", Text: 1},
-		{Kind: record.Frozen, Device: "a1", ID: "m", Conversation: "a~b", At: 5, Sum: 2},
-		{Kind: record.State, Device: "a1", ID: "m", Conversation: "a~b", Name: "sent"},
+		{Kind: record.Frozen, Device: "a1", ID: "m", Conversation: "a~b", At: 5, Sum: 2, T: 1},
+		{T: 1, Kind: record.State, Device: "a1", ID: "m", Conversation: "a~b", Name: "sent"},
 	}
 	line := []record.Line{{ID: "m", At: 5, Sum: 2, Text: 1}}
 	if !lose {
 		shown := record.Entry{Kind: record.Shown, Device: "b1", ID: "m", Conversation: "a~b", At: 5, Sum: 2, Text: 1}
-		shown.Name = "event"
+		shown.Name, shown.T = "event", 1
 		entries = append(entries, shown,
 			record.Entry{Kind: record.Acked, Device: "b1"},
 			record.Entry{Kind: record.Saved, ID: "m", Conversation: "a~b", At: 5, Sum: 2, Text: 1},
 			record.Entry{Kind: record.State, Device: "a1", ID: "m", Conversation: "a~b", Name: "delivered"},
+			record.Entry{Kind: record.Fault, Name: verdict.Opening, T: 2},
 			record.Entry{Kind: record.View, Device: "b1", Conversation: "a~b", Lines: line},
 			record.Entry{Kind: record.History, Conversation: "a~b", Lines: line})
 	}
@@ -84,8 +86,8 @@ func TestJudgeARecord(t *testing.T) {
 	out.Reset()
 	err := command(t.Context(), []string{"-judge", writeRecord(t, true)}, &out)
 	if got := out.String(); !errors.Is(err, errBroken) ||
-		!strings.Contains(got, "2 failed") || !strings.Contains(got, string(verdict.Lost)) ||
-		!strings.Contains(got, "second judge: message m. in a~b is illegal") {
+		!strings.Contains(got, "3 failed") || !strings.Contains(got, string(verdict.Lost)) ||
+		!strings.Contains(got, "second judge: message m in a~b is illegal") {
 		t.Errorf("a record with a loss: %v\n%s", err, out.String())
 	}
 	if err := command(t.Context(), []string{"-judge", "nowhere"}, io.Discard); err == nil {
@@ -95,19 +97,19 @@ func TestJudgeARecord(t *testing.T) {
 
 // Each failure adds one to the failed verdicts of the last line, which infra/test reads.
 func TestConclude(t *testing.T) {
+	clean := &verdict.Report{Counts: map[verdict.Rule]int{}}
 	legal := &judge.Report{Partitions: 1}
-	good := &runReport{Name: "good", Report: verdict.Judge(nil), Judged: legal}
-	bad := &runReport{Name: "bad", Seed: 7, Report: verdict.Judge(nil), Judged: legal}
-	bad.Failure = "an instance did not end in time"
-	unknown := &runReport{Name: "unknown", Report: verdict.Judge(nil), Judged: &judge.Report{Partitions: 1, Unknown: 1}}
+	good := &runReport{Name: "good", Report: clean, Judged: legal}
+	bad := &runReport{Name: "bad", Seed: 7, Report: clean, Judged: legal, Failure: "an instance did not end in time"}
+	unknown := &runReport{Name: "unknown", Report: clean, Judged: &judge.Report{Partitions: 1, Unknown: 1}}
 	var out bytes.Buffer
-	if err := conclude(&out, []*runReport{good}); err != nil || out.String() != "13 passed, 0 failed, 0 skipped\n" {
+	if err := conclude(&out, []*runReport{good}); err != nil || out.String() != "19 passed, 0 failed, 0 skipped\n" {
 		t.Errorf("%v: %q", err, out.String())
 	}
 	out.Reset()
 	err := conclude(&out, []*runReport{good, bad, unknown})
 	if got := out.String(); !errors.Is(err, errBroken) || !strings.Contains(got, "bad (seed 7), unknown (seed 0)") ||
-		!strings.HasSuffix(got, "37 passed, 2 failed, 0 skipped\n") {
+		!strings.HasSuffix(got, "55 passed, 2 failed, 0 skipped\n") {
 		t.Errorf("%v: %q", err, got)
 	}
 }

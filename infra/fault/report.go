@@ -11,14 +11,14 @@ import (
 )
 
 // The table is Markdown, so that it can be copied to RESULTS.md.
-const header = "| fault | seed | messages | lost | doubled | out of order | early saved | other | " +
-	"excepted | stranded | longest gap p50/p99 (ms) | transit p50/p99 (ms) | faults | s | judged |\n" +
-	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+const header = "| fault | seed | messages | lost | doubled | out of order | early saved | late live | by history | " +
+	"other | excepted | stranded | longest gap p50/p99 (ms) | live p50/p99 (ms) | faults | s | judged |\n" +
+	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 
 func row(r *runReport) string {
 	return fmt.Sprintf("| %s | %d | %d | %s | %d | %d | %.0f / %.0f | %.0f / %.0f | %d | %.0f | %s |",
 		r.Name, r.Seed, r.Typed, ruleCounts(r.Report), r.Excepted, r.Stranded,
-		r.Gaps.P50, r.Gaps.P99, r.Transit.P50, r.Transit.P99, r.Injected, r.Seconds, judgedCounts(r.Judged))
+		r.Gaps.P50, r.Gaps.P99, r.LiveAfter.P50, r.LiveAfter.P99, r.Injected, r.Seconds, judgedCounts(r.Judged))
 }
 
 // judgedCounts returns how much the second judge has checked, and what failed.
@@ -33,9 +33,10 @@ func judgedCounts(r *judge.Report) string {
 	return s
 }
 
-// ruleCounts returns the counts of the rules that have a column, and the sum of the others.
+// ruleCounts returns the counts of the rules that have a column, the messages that came by history, and the sum of the
+// other rules.
 func ruleCounts(r *verdict.Report) string {
-	own := []verdict.Rule{verdict.Lost, verdict.Doubled, verdict.OutOfOrder, verdict.EarlySaved}
+	own := []verdict.Rule{verdict.Lost, verdict.Doubled, verdict.OutOfOrder, verdict.EarlySaved, verdict.LateLive}
 	var b strings.Builder
 	for _, rule := range own {
 		fmt.Fprintf(&b, "%d | ", r.Counts[rule])
@@ -46,7 +47,7 @@ func ruleCounts(r *verdict.Report) string {
 			other += n
 		}
 	}
-	fmt.Fprint(&b, other)
+	fmt.Fprintf(&b, "%d | %d", r.ByHistory, other)
 	return b.String()
 }
 
@@ -60,6 +61,7 @@ func table(out io.Writer, reports []*runReport) {
 		sum.Typed += r.Typed
 		sum.Excepted += r.Excepted
 		sum.Stranded += r.Stranded
+		sum.ByHistory += r.ByHistory
 		sum.Injected += r.Injected
 		sum.Seconds += r.Seconds
 		sum.Judged.Operations += r.Judged.Operations
@@ -71,7 +73,7 @@ func table(out io.Writer, reports []*runReport) {
 			sum.Counts[rule] += n
 		}
 		worsen(&sum.Gaps, r.Gaps)
-		worsen(&sum.Transit, r.Transit)
+		worsen(&sum.LiveAfter, r.LiveAfter)
 	}
 	fmt.Fprintln(out, row(sum))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,6 +57,9 @@ type runReport struct {
 	Kept     string          `json:"kept,omitempty"`    // folder with the record and the logs
 }
 
+// recordFile is the name of the record in the folder of a run.
+const recordFile = "record.jsonl"
+
 // After stuckTimeout without progress, a run is stuck. It is longer than every delay of a client or an instance between
 // two attempts.
 const stuckTimeout = time.Minute
@@ -83,7 +87,13 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 		return nil, err
 	}
 	defer remove()
-	log := record.New()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	log, err := record.Create(filepath.Join(dir, recordFile), end)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
 	testbedOpts := testbed.Options{
 		Instances: o.Instances, Store: o.Store, Dir: dir, Program: o.Program, Seed: o.Seed, Log: log,
 	}
@@ -111,22 +121,25 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 	failure := play(ctx, o, tb, crowd, log, r)
 	crowd.Close()
 	tb.Close()
-	r.Report = verdict.Judge(log.Entries())
-	r.Judged = judge.Check(slices.Values(log.Entries()))
+	r.Report = verdict.JudgeAll(log.All())
+	r.Judged = judge.Check(log.All())
 	if r.Excepted+r.Stranded+r.Judged.Excepted > 0 && !o.provokesException() {
 		failure = errors.Join(failure, errUnexpectedException)
 	}
 	if failure != nil {
 		r.Failure = failure.Error()
 	}
-	for _, e := range log.Entries() {
+	for e := range log.All() {
 		if e.Kind == record.Fault && e.Name != verdict.Opening {
 			r.Injected++
 		}
 	}
+	if err := log.Close(); err != nil { // the verdict is void
+		return nil, err
+	}
 	r.Seconds = time.Since(started).Seconds()
 	if o.Keep != "" || !r.passed() {
-		if r.Kept, err = keepFiles(o, dir, log.Entries()); err != nil {
+		if r.Kept, err = keepFiles(o, dir); err != nil {
 			return r, err
 		}
 	}
@@ -175,7 +188,7 @@ func play(
 }
 
 // keepFiles copies the record and the logs of the instances to a folder that outlives the run.
-func keepFiles(o runOptions, dir string, entries []record.Entry) (string, error) {
+func keepFiles(o runOptions, dir string) (string, error) {
 	to := o.Keep
 	if to == "" {
 		to = filepath.Join(os.TempDir(), "phoenix-fault-kept")
@@ -184,29 +197,29 @@ func keepFiles(o runOptions, dir string, entries []record.Entry) (string, error)
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return "", err
 	}
-	f, err := os.Create(filepath.Join(to, "record.jsonl"))
+	files, err := filepath.Glob(filepath.Join(dir, "*.log"))
 	if err != nil {
 		return "", err
 	}
-	if err := record.Write(f, entries); err != nil {
-		f.Close()
-		return "", err
-	}
-	if err := f.Close(); err != nil {
-		return "", err
-	}
-	logs, err := filepath.Glob(filepath.Join(dir, "*.log"))
-	if err != nil {
-		return "", err
-	}
-	for _, from := range logs {
-		b, err := os.ReadFile(from)
-		if err != nil {
-			return "", err
-		}
-		if err := os.WriteFile(filepath.Join(to, filepath.Base(from)), b, 0o644); err != nil {
+	for _, from := range append(files, filepath.Join(dir, recordFile)) {
+		if err := copyFile(filepath.Join(to, filepath.Base(from)), from); err != nil {
 			return "", err
 		}
 	}
 	return to, nil
+}
+
+// copyFile copies a file without reading it into memory.
+func copyFile(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
 }

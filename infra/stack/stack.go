@@ -165,14 +165,14 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	save := persist.New(persist.Deps{Store: s.Store, DeadLetters: d.deadLetters, Log: s.log})
+	realtimeAPI := internalapi.NewClient(internalapi.ClientOptions{URL: s.URL, Tokens: services})
+	save := persist.New(persist.Deps{Store: s.Store, DeadLetters: d.deadLetters, Realtime: realtimeAPI, Log: s.log})
 	s.Collector, s.Replayer = d.collector, d.replayer
 	if s.Replayer == nil {
 		s.Replayer = save
 	}
 	// While they stop, instances publish acknowledgements to persist through the front, so the front must stop later.
 	s.serve("front", l, front)
-	realtimeAPI := internalapi.NewClient(internalapi.ClientOptions{URL: s.URL, Tokens: services})
 	s.Realtime = realtimeAPI
 	s.Users = users.New(users.Deps{Store: s.Store, Accounts: s.Accounts, Realtime: realtimeAPI, Log: s.log})
 	hourly := signupsHourly

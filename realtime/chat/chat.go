@@ -36,16 +36,32 @@ func MicrosOf(t time.Time) Micros { return Micros(t.UnixMicro()) }
 func (m Micros) Time() time.Time { return time.UnixMicro(int64(m)).UTC() }
 
 // Message is one message between two users. The sending device sets every field except AcceptedAt, and nothing changes
-// them afterwards.
+// them afterwards. Conversation, From and ID identify it: another user may use the same ID.
 type Message struct {
-	ID           string `json:"id"`           // UUIDv7 that the sending device creates; the idempotency key everywhere
+	ID           string `json:"id"`           // UUIDv7 that the sending device creates
 	Conversation string `json:"conversation"` // see ConversationID
 	From         string `json:"from"`
 	To           string `json:"to"`
 	Body         string `json:"body"`
-	At           Micros `json:"at"`          // sort key, with ID
-	AcceptedAt   Micros `json:"accepted_at"` // the server's time when it was queued
-	ReplyTo      string `json:"reply_to,omitempty"`
+	At           Micros `json:"at"`                 // sort key, with Key
+	AcceptedAt   Micros `json:"accepted_at"`        // the server's time when it was queued
+	ReplyTo      string `json:"reply_to,omitempty"` // key of the message that this one answers
+}
+
+// Key identifies m in its conversation: "<id>.<from>". All ids have the same length, so keys sort by id, then by
+// sender.
+func (m Message) Key() string { return KeyOf(m.ID, m.From) }
+
+// KeyOf returns the key of a message.
+func KeyOf(id, from string) string { return id + "." + from }
+
+// MaxKey is the largest number of bytes of a key.
+const MaxKey = idLength + 1 + MaxUID
+
+// ParseKey splits a key. It reports whether a message can have it.
+func ParseKey(key string) (id, from string, ok bool) {
+	id, from, ok = strings.Cut(key, ".")
+	return id, from, ok && ValidMessageID(id) && ValidUID(from)
 }
 
 // Marshal encodes v as JSON like json.Marshal, but leaves <, > and & as they are. Escaped for HTML, a body of such
@@ -60,6 +76,12 @@ func Marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
+// SameContent reports whether a and b agree in all fields that the sender sets, so in all except AcceptedAt.
+func SameContent(a, b Message) bool {
+	a.AcceptedAt = b.AcceptedAt
+	return a == b
+}
+
 // Digest returns a hash of the fields that the sender sets (all except AcceptedAt). It distinguishes a repeated send
 // from a different message with the same id.
 func (m Message) Digest() string {
@@ -72,12 +94,15 @@ func (m Message) Digest() string {
 	return base64.RawURLEncoding.EncodeToString(sum[:15])
 }
 
-// Before reports whether m sorts before o in their conversation.
+// Before reports whether m sorts before o in their conversation: by At, then by Key.
 func (m Message) Before(o Message) bool {
 	if m.At != o.At {
 		return m.At < o.At
 	}
-	return m.ID < o.ID
+	if m.ID != o.ID {
+		return m.ID < o.ID
+	}
+	return m.From < o.From
 }
 
 // Errors of CheckSend. An error without RetryAfter is final: the client shows "Not sent" with the message.
@@ -114,8 +139,8 @@ func (m Message) CheckSend(now time.Time) error {
 	if err := CheckBody(m.Body); err != nil {
 		return err
 	}
-	if m.ReplyTo != "" && !ValidMessageID(m.ReplyTo) {
-		return ErrReplyInvalid
+	if err := m.CheckReply(); err != nil {
+		return err
 	}
 	at := m.At.Time()
 	if ahead := at.Sub(now); ahead > MaxAhead {
@@ -123,6 +148,18 @@ func (m Message) CheckSend(now time.Time) error {
 	}
 	if now.Sub(at) > MaxAge {
 		return ErrAtTooOld
+	}
+	return nil
+}
+
+// CheckReply checks ReplyTo: empty, or the key of a message that one of the two users can have written. The error is
+// ErrReplyInvalid.
+func (m Message) CheckReply() error {
+	if m.ReplyTo == "" {
+		return nil
+	}
+	if _, from, ok := ParseKey(m.ReplyTo); !ok || (from != m.From && from != m.To) {
+		return ErrReplyInvalid
 	}
 	return nil
 }
@@ -148,9 +185,11 @@ func CheckBody(body string) error {
 	return nil
 }
 
+const idLength = 36 // of a message id
+
 // ValidMessageID reports whether id is a UUIDv7 in its canonical lower-case form.
 func ValidMessageID(id string) bool {
-	if len(id) != 36 || strings.ToLower(id) != id {
+	if len(id) != idLength || strings.ToLower(id) != id {
 		return false
 	}
 	u, err := uuid.Parse(id)

@@ -47,7 +47,13 @@ func TestCheckSend(t *testing.T) {
 		{"recipient with a tilde", func(m *Message) { m.To = "bob~eve" }, ErrRecipient},
 		{"id of version 4", func(m *Message) { m.ID = v4 }, ErrIDInvalid},
 		{"id in capitals", func(m *Message) { m.ID = strings.ToUpper(m.ID) }, ErrIDInvalid},
+		{"reply to oneself", func(m *Message) { m.ReplyTo = KeyOf(m.ID, "ann") }, nil},
+		{"reply to the other", func(m *Message) { m.ReplyTo = KeyOf(m.ID, "bob") }, nil},
 		{"reply to nonsense", func(m *Message) { m.ReplyTo = "x" }, ErrReplyInvalid},
+		{"reply to an id without a sender", func(m *Message) { m.ReplyTo = m.ID }, ErrReplyInvalid},
+		{"reply to a stranger's message", func(m *Message) { m.ReplyTo = KeyOf(m.ID, "eve") }, ErrReplyInvalid},
+		{"reply to an id of version 4", func(m *Message) { m.ReplyTo = KeyOf(v4, "bob") }, ErrReplyInvalid},
+		{"reply to a key with more", func(m *Message) { m.ReplyTo = KeyOf(m.ID, "bob.ann") }, ErrReplyInvalid},
 		{"5 s ahead", func(m *Message) { m.At = MicrosOf(now.Add(MaxAhead)) }, nil},
 		{"6 s ahead", func(m *Message) { m.At = MicrosOf(now.Add(MaxAhead + time.Second)) }, ErrAtAhead},
 		{"30 days old", func(m *Message) { m.At = MicrosOf(now.Add(-MaxAge)) }, nil},
@@ -86,6 +92,27 @@ func TestAtAheadIsRetriedAfterAtMostAnHour(t *testing.T) {
 			t.Errorf("%v ahead: RetryAfter = %v, want %v", ahead, got, want)
 		}
 	}
+}
+
+// Two people may use one id. Their messages have different keys, and one order on every device.
+func TestKey(t *testing.T) {
+	uid := rapid.StringMatching(`[A-Za-z0-9_-]{1,128}`)
+	ids := []string{newID(t), newID(t)}
+	rapid.Check(t, func(t *rapid.T) {
+		draw := func(name string) Message {
+			return Message{ID: rapid.SampledFrom(ids).Draw(t, "id of "+name), From: uid.Draw(t, name), At: 1}
+		}
+		a, b := draw("a"), draw("b")
+		if id, from, ok := ParseKey(a.Key()); !ok || id != a.ID || from != a.From || len(a.Key()) > MaxKey {
+			t.Fatalf("ParseKey(%q) = %q, %q, %v", a.Key(), id, from, ok)
+		}
+		if (a.Key() == b.Key()) != (a == b) {
+			t.Fatalf("%q and %q", a.Key(), b.Key())
+		}
+		if want := a.ID < b.ID || a.ID == b.ID && a.From < b.From; a.Before(b) != want || (a.Key() < b.Key()) != want {
+			t.Fatalf("%q before %q: %v, want %v", a.Key(), b.Key(), a.Before(b), want)
+		}
+	})
 }
 
 func TestConversationIDRoundTrip(t *testing.T) {
@@ -129,7 +156,7 @@ func TestDigestCoversTheFieldsOfTheSender(t *testing.T) {
 	m := Message{ID: newID(t), Conversation: "ann~bob", From: "ann", To: "bob", Body: "hello", At: 1, AcceptedAt: 2}
 	same := m
 	same.AcceptedAt = 99
-	if m.Digest() != same.Digest() {
+	if m.Digest() != same.Digest() || !SameContent(m, same) {
 		t.Error("accepted_at changes the digest, so a repeated send would be refused")
 	}
 	for name, change := range map[string]func(*Message){
@@ -138,7 +165,7 @@ func TestDigestCoversTheFieldsOfTheSender(t *testing.T) {
 	} {
 		o := m
 		change(&o)
-		if o.Digest() == m.Digest() {
+		if o.Digest() == m.Digest() || SameContent(o, m) {
 			t.Errorf("a different %s has the same digest", name)
 		}
 	}

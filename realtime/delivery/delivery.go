@@ -89,8 +89,8 @@ func (d Delivered) Check() error {
 	if d.At <= 0 || d.AcceptedAt <= 0 || d.DeliveredAt <= 0 {
 		return fmt.Errorf("message %s: at, accepted_at and delivered_at must be positive", d.ID)
 	}
-	if d.ReplyTo != "" && !chat.ValidMessageID(d.ReplyTo) {
-		return fmt.Errorf("message %s: reply_to is not a UUIDv7", d.ID)
+	if d.CheckReply() != nil {
+		return fmt.Errorf("message %s: reply_to is not a key of this conversation", d.ID)
 	}
 	return nil
 }

@@ -89,6 +89,8 @@ func TestCheckDelivered(t *testing.T) {
 		"no accepted_at":             func(d *Delivered) { d.AcceptedAt = 0 },
 		"delivered before the epoch": func(d *Delivered) { d.DeliveredAt = -1 },
 		"invalid reply_to":           func(d *Delivered) { d.ReplyTo = "x" },
+		"reply_to without a sender":  func(d *Delivered) { d.ReplyTo = d.ID },
+		"reply_to of a third person": func(d *Delivered) { d.ReplyTo = chat.KeyOf(d.ID, "eve") },
 	} {
 		d := good()
 		change(&d)

@@ -2,6 +2,8 @@ package gate
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -135,10 +137,7 @@ func (g *Gates) subscribeToChanges(ctx context.Context) {
 // stay due.
 func (g *Gates) readDue(ctx context.Context) bool {
 	g.mu.Lock()
-	uids := make([]string, 0, len(g.due))
-	for uid := range g.due {
-		uids = append(uids, uid)
-	}
+	uids := slices.Sorted(maps.Keys(g.due))
 	clear(g.due)
 	g.mu.Unlock()
 	ok := true

@@ -2,6 +2,8 @@ package inbox
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -138,7 +140,8 @@ func (boxes *Inboxes) notWaiting(ctx context.Context, from string, list []Outgoi
 		pipe, questions, asked = boxes.rdb.Pipeline(), nil, 0
 		return nil
 	}
-	for to, all := range byRecipient {
+	for _, to := range slices.Sorted(maps.Keys(byRecipient)) {
+		all := byRecipient[to]
 		for len(all) > 0 {
 			n := min(fieldsPerQuery, len(all))
 			fields := make([]string, n)

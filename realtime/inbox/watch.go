@@ -3,6 +3,7 @@ package inbox
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -196,13 +197,15 @@ func (boxes *Inboxes) compareFeeds(ctx context.Context, uids []string) {
 	boxes.mu.Lock()
 	feeds := make([]*Feed, 0, len(uids))
 	for f := range boxes.feeds {
-		feeds = append(feeds, f)
+		if _, ok := states[f.uid]; ok {
+			feeds = append(feeds, f)
+		}
 	}
 	boxes.mu.Unlock()
+	slices.SortFunc(feeds, func(a, b *Feed) int { return strings.Compare(a.uid, b.uid) })
 	for _, f := range feeds {
-		if s, ok := states[f.uid]; ok {
-			f.compareWithNewest(s.epoch, s.last)
-		}
+		s := states[f.uid]
+		f.compareWithNewest(s.epoch, s.last)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,7 +97,8 @@ func (boxes *Inboxes) Withdraw(ctx context.Context, w Withdrawal) (Withdrawn, er
 				bySender[rec.from] = append(bySender[rec.from], rec)
 			}
 		}
-		for from, list := range bySender {
+		for _, from := range slices.Sorted(maps.Keys(bySender)) {
+			list := bySender[from]
 			for len(list) > 0 {
 				n := min(withdrawBatch, len(list))
 				removed, err := boxes.withdrawBatch(ctx, w, from, list[:n])

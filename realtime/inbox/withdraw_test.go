@@ -302,10 +302,10 @@ func TestRemovedMessagesAreBounded(t *testing.T) {
 		s := open(t, b, inbox.Options{})
 		s.online(t, "ben")
 		s.online(t, "cat")
-		for range 300 {
+		for range 260 {
 			s.send(t, "ann", "ben", "x")
 		}
-		for range 20 {
+		for range 10 {
 			s.send(t, "ann", "cat", strings.Repeat("y", 30_000))
 		}
 		s.withdraw(t, "ann", "ben")

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -63,6 +64,28 @@ func (c *Client) Purge(ctx context.Context, p Purge) (Purged, error) {
 	var done Purged
 	err := c.call(ctx, http.MethodPost, PurgePath, p, &done)
 	return done, err
+}
+
+// Corrected implements API.
+func (c *Client) Corrected(ctx context.Context, messages []delivery.Delivered) error {
+	for len(messages) > 0 {
+		n, size := 0, 0
+		for n < min(len(messages), delivery.MaxMessages) {
+			b, err := json.Marshal(messages[n])
+			if err != nil { // cannot happen: strings and integers only
+				return problem.ErrUnavailable.WithCause(err)
+			}
+			if size += len(b) + 1; n > 0 && size > delivery.MaxBytes {
+				break
+			}
+			n++
+		}
+		if err := c.call(ctx, http.MethodPost, CorrectedPath, Corrected{messages[:n]}, nil); err != nil {
+			return err
+		}
+		messages = messages[n:]
+	}
+	return nil
 }
 
 // Waiting implements API.

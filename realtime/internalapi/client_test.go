@@ -4,14 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -20,6 +23,50 @@ type tokens struct{ err error }
 
 func (t tokens) Token(_ context.Context, audience string) (string, error) {
 	return "token-for-" + audience, t.err
+}
+
+// saved returns a saved message.
+func saved(n int, body string) delivery.Delivered {
+	return delivery.Delivered{Message: chat.Message{ID: fmt.Sprintf("019a0000-0000-7000-8000-%012d", n),
+		Conversation: "ada~bob", From: "ada", To: "bob", Body: body, At: 1, AcceptedAt: 2}, DeliveredAt: 3}
+}
+
+// Whatever was saved under the ids that are used again, each call fits what the server reads.
+func TestCorrectedIsSplit(t *testing.T) {
+	var got []delivery.Delivered
+	calls := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var call internalapi.Corrected
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, internalapi.MaxBody)).Decode(&call)
+		if err = errors.Join(err, call.Check()); err != nil {
+			t.Error(err)
+		}
+		calls++
+		got = append(got, call.Messages...)
+	}))
+	t.Cleanup(srv.Close)
+	c := internalapi.NewClient(internalapi.ClientOptions{URL: srv.URL, Tokens: tokens{}})
+	var want []delivery.Delivered
+	for n := range delivery.MaxMessages {
+		want = append(want, saved(n, strings.Repeat("<", chat.MaxBody)))
+	}
+	for n := range 2*delivery.MaxMessages + 1 {
+		want = append(want, saved(1000+n, "short"))
+	}
+	if err := c.Corrected(t.Context(), want); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%d messages in %d calls, want %d in their order", len(got), calls, len(want))
+	}
+	if err := c.Corrected(t.Context(), nil); err != nil || calls > 80 {
+		t.Errorf("%v, %d calls", err, calls)
+	}
+	for _, bad := range [][]delivery.Delivered{nil, {saved(1, "")}, want[:delivery.MaxMessages+1]} {
+		if (internalapi.Corrected{Messages: bad}).Check() == nil {
+			t.Errorf("%d messages are accepted", len(bad))
+		}
+	}
 }
 
 func TestClient(t *testing.T) {
@@ -55,6 +102,9 @@ func TestClient(t *testing.T) {
 	if err := c.Gone(ctx, "ada"); err != nil {
 		t.Error(err)
 	}
+	if err := c.Corrected(ctx, []delivery.Delivered{saved(1, "hello")}); err != nil {
+		t.Error(err)
+	}
 	status = http.StatusOK
 	answer = `{"instance":"x","sockets":{"one":2},"queued":3,"oldest_age_ms":1500,"complete":true,"more":1}`
 	f, err := c.Figures(ctx)
@@ -67,6 +117,9 @@ func TestClient(t *testing.T) {
 		{"POST", "/internal/gate", auth, map[string]any{"uid": "ada", "exists": true, "disabled": true,
 			"valid_after": 5.0, "ended": []any{7.0}, "blocked": []any{"eve"}}},
 		{"POST", "/internal/gone", auth, map[string]any{"uid": "ada"}},
+		{"POST", "/internal/corrected", auth, map[string]any{"messages": []any{map[string]any{
+			"id": "019a0000-0000-7000-8000-000000000001", "conversation": "ada~bob", "from": "ada", "to": "bob",
+			"body": "hello", "at": 1.0, "accepted_at": 2.0, "delivered_at": 3.0}}}},
 		{"GET", "/internal/figures", auth, nil},
 	}
 	if !reflect.DeepEqual(got, want) {

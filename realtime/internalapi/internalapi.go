@@ -1,13 +1,14 @@
 // Package internalapi is the contract of the realtime service's /internal/* routes, which the functions call when a
-// user's gate changes, when a user is deleted, when messages that wait must be withdrawn, and for the operator's
-// figures. It holds the paths, the request and response types, and the limits that both ends use. Package server
+// user's gate changes, when a user is deleted, when messages that wait must be withdrawn, when devices may show a content
+// that is not saved, and for the operator's figures. It holds the paths, the request and response types, and the limits that both ends use. Package server
 // serves the routes; [Client] calls them over HTTP.
 //
-//	POST /internal/gate     [Gate] → 204
-//	POST /internal/gone     [Gone] → 204
-//	POST /internal/purge    [Purge] → 200 [Purged]
-//	GET  /internal/waiting  200 → [Waiting]
-//	GET  /internal/figures  200 → [Figures], with more about the instance that answers
+//	POST /internal/gate       [Gate] → 204
+//	POST /internal/gone       [Gone] → 204
+//	POST /internal/purge      [Purge] → 200 [Purged]
+//	POST /internal/corrected  [Corrected] → 204
+//	GET  /internal/waiting    200 → [Waiting]
+//	GET  /internal/figures    200 → [Figures], with more about the instance that answers
 //
 // Every call carries an ID token of a service account that may call (package identity). Errors are problem details (RFC
 // 9457).
@@ -20,15 +21,17 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
 // Paths of the routes.
 const (
-	GatePath    = "/internal/gate"
-	GonePath    = "/internal/gone"
-	PurgePath   = "/internal/purge"
-	WaitingPath = "/internal/waiting"
-	FiguresPath = "/internal/figures"
+	GatePath      = "/internal/gate"
+	GonePath      = "/internal/gone"
+	PurgePath     = "/internal/purge"
+	CorrectedPath = "/internal/corrected"
+	WaitingPath   = "/internal/waiting"
+	FiguresPath   = "/internal/figures"
 )
 
 // WorkTime limits the work of one Purge or Waiting call, so that it is answered in time.
@@ -90,6 +93,24 @@ func (p Purge) Check() error {
 	return checkUID(p.From)
 }
 
+// Corrected lists messages as the archive holds them, because devices may show another content under their key.
+type Corrected struct {
+	Messages []delivery.Delivered `json:"messages"` // at most delivery.MaxMessages
+}
+
+// Check reports a message that cannot be in the archive, and a list that is empty or too long.
+func (c Corrected) Check() error {
+	if n := len(c.Messages); n == 0 || n > delivery.MaxMessages {
+		return fmt.Errorf("%d messages", n)
+	}
+	for _, m := range c.Messages {
+		if err := m.Check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Purged is the result of a Purge so far.
 type Purged struct {
 	Messages int64 `json:"messages"` // removed by this call
@@ -149,6 +170,10 @@ type API interface {
 	// Purge withdraws messages that wait, and repeats that for what is accepted within some seconds after the call if the
 	// sender is disabled or deleted.
 	Purge(ctx context.Context, p Purge) (Purged, error)
+
+	// Corrected tells all devices of both users what the archive holds under the keys of messages. It makes several calls
+	// if the messages are too large for one. After an error some devices may have been told.
+	Corrected(ctx context.Context, messages []delivery.Delivered) error
 
 	// Waiting returns who fills what. It is for operators: it reads all inboxes in which messages wait.
 	Waiting(ctx context.Context) (Waiting, error)

@@ -40,6 +40,8 @@ type Options struct {
 	Sockets    func() int           // returns the number of this instance's sockets, for Instances; nil: 0
 	Log        *slog.Logger         // default: slog.Default()
 
+	Jitter func(below time.Duration) time.Duration // random in [0, below); default: rand.N
+
 	tuning tuning
 }
 
@@ -71,6 +73,9 @@ const (
 )
 
 func (o *Options) setDefaults() {
+	if o.Jitter == nil {
+		o.Jitter = rand.N[time.Duration]
+	}
 	o.Log = cmp.Or(o.Log, slog.Default())
 	if o.Sockets == nil {
 		o.Sockets = func() int { return 0 }
@@ -220,7 +225,7 @@ func (p *Presence) renewLeases(ctx context.Context) {
 	p.renewOnce(ctx)
 	for {
 		// Jitter keeps the instances of a service from renewing at the same time.
-		timer := time.NewTimer(p.opts.tuning.Renew - rand.N(p.opts.tuning.Renew/10+1))
+		timer := time.NewTimer(p.opts.tuning.Renew - p.opts.Jitter(p.opts.tuning.Renew/10+1))
 		select {
 		case <-ctx.Done():
 			timer.Stop()

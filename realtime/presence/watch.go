@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -146,7 +147,7 @@ func (w *Watcher) ReadChanges() []State {
 	w.presence.mu.Lock()
 	defer w.presence.mu.Unlock()
 	states := make([]State, 0, len(w.changed))
-	for uid := range w.changed {
+	for _, uid := range slices.Sorted(maps.Keys(w.changed)) {
 		state, _ := w.presence.topics[uid].shownTo(w)
 		states = append(states, state)
 	}

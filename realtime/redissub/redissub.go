@@ -14,7 +14,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,7 +39,8 @@ type Receiver interface {
 
 // Options configure a Subscriber.
 type Options struct {
-	Log *slog.Logger // default: slog.Default()
+	Jitter func(below time.Duration) time.Duration // random in [0, below); default: rand.N
+	Log    *slog.Logger                            // default: slog.Default()
 
 	// Retry is the longest wait between attempts to connect, before jitter. The default is 2 s. Only tests set it, also
 	// those of other packages.
@@ -110,6 +113,9 @@ type registration struct{ Receiver }
 func New(rdb redis.UniversalClient, opts Options) *Subscriber {
 	opts.Log = cmp.Or(opts.Log, slog.Default())
 	opts.Retry = cmp.Or(opts.Retry, retry)
+	if opts.Jitter == nil {
+		opts.Jitter = rand.N[time.Duration]
+	}
 	opts.ping = cmp.Or(opts.ping, ping)
 	s := &Subscriber{rdb: rdb, opts: opts, updatesPending: make(chan struct{}, 1),
 		channels: map[string]*channel{}, changed: map[string]struct{}{}}
@@ -206,7 +212,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		s.opts.Log.Warn("subscription connection to redis ended", "error", err, "after", time.Since(began))
 		// Jitter spreads the reconnects of a service's instances.
 		select {
-		case <-time.After(rand.N(backoff) + time.Millisecond):
+		case <-time.After(s.opts.Jitter(backoff) + time.Millisecond):
 		case <-ctx.Done():
 		}
 		backoff = min(2*backoff, s.opts.Retry)
@@ -327,7 +333,11 @@ func (s *Subscriber) writeSubscriptions(ctx context.Context, ps *redis.PubSub, f
 func (s *Subscriber) nextUpdates() (add, drop []string, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name := range s.changed {
+	names := slices.Collect(maps.Keys(s.changed))
+	if len(names) <= batch { // tests repeat by a seed; with more names, sorting takes long
+		slices.Sort(names)
+	}
+	for _, name := range names {
 		if len(add)+len(drop) == batch {
 			return add, drop, true
 		}

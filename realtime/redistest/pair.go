@@ -24,7 +24,8 @@ type Pair struct {
 // StartPair starts a primary and a replica, and returns when the replica has every write.
 func StartPair(t testing.TB) *Pair {
 	t.Helper()
-	p := &Pair{t: t, primary: Start(t, "--save", ""), replica: Start(t, "--save", "")}
+	p := &Pair{t: t, primary: Start(t, "--save", "", "--repl-diskless-sync-delay", "0"),
+		replica: Start(t, "--save", "")}
 	p.addr = p.primary.Addr
 	p.Redis = &Redis{Kind: "server", Addrs: []string{p.addr}}
 	host, port, _ := net.SplitHostPort(p.addr)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 	"github.com/phoenixchat/phoenixchat/realtime/session"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
 // errBadCall answers an internal call whose body is not valid.
@@ -102,6 +104,26 @@ func (s *Server) purge(w http.ResponseWriter, r *http.Request) error {
 	s.log.InfoContext(r.Context(), "withdrew messages", "from", call.From, "to", call.To, "reason", call.Reason,
 		"messages", done.Messages, "bytes", done.Bytes, "complete", complete)
 	return respond(w, internalapi.Purged{Messages: done.Messages, Bytes: done.Bytes, Complete: complete})
+}
+
+// corrected serves POST /internal/corrected: devices may show a content that is not the saved one.
+func (s *Server) corrected(w http.ResponseWriter, r *http.Request) error {
+	var call internalapi.Corrected
+	if err := decodeCall(w, r, &call); err != nil {
+		return err
+	}
+	entries := make([]inbox.Entry, 0, 2*len(call.Messages))
+	for _, m := range call.Messages {
+		event := wire.CorrectedEvent{Type: wire.EventCorrected, Message: m.Message, DeliveredAt: m.DeliveredAt}
+		for _, uid := range []string{m.From, m.To} {
+			entries = append(entries, inbox.Entry{UID: uid, Type: wire.EventCorrected, Event: event})
+		}
+	}
+	if err := errors.Join(s.inboxes.Append(r.Context(), entries)...); err != nil {
+		return problem.ErrUnavailable.WithCause(err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 // waiting serves GET /internal/waiting: who fills what.

@@ -21,6 +21,7 @@ const alice, bob = "aliceUid0001", "bobUid0002"
 
 // routes are the internal routes, as method and path.
 var routes = [][2]string{{"POST", "/internal/gate"}, {"POST", "/internal/gone"}, {"POST", "/internal/purge"},
+	{"POST", "/internal/corrected"},
 	{"GET", "/internal/waiting"}, {"GET", "/internal/figures"}}
 
 func bubble(t *testing.T, fn func(t *testing.T, rig *servertest.Rig, in *servertest.Instance)) {
@@ -131,7 +132,7 @@ func TestInternalCallsWithoutRedis(t *testing.T) {
 		in.Redis.Down(true)
 		for _, route := range routes {
 			w := in.Call(t.Context(), route[0], route[1], servertest.ServiceToken,
-				map[string]any{"uid": alice, "from": alice, "reason": "withdrawn"})
+				map[string]any{"uid": alice, "from": alice, "reason": "withdrawn", "messages": []any{savedMessage()}})
 			if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 				t.Errorf("%s: %d %s", route[1], w.Code, w.Body)
 			}

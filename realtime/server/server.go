@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
@@ -72,6 +73,9 @@ type Deps struct {
 	Log       *slog.Logger             // default: slog.Default()
 	Now       func() time.Time         // the server's wall clock; default: time.Now
 
+	// Jitter returns a random duration in [0, below). Tests that repeat a run from a seed set it; default: rand.N.
+	Jitter func(below time.Duration) time.Duration
+
 	Instance string       // unique name of this instance in Redis and logs; default: random
 	Config   ClientConfig // /config.json
 	Origins  []string     // exact values of Origin that may open a socket, like "https://chat.example.org"
@@ -95,7 +99,7 @@ type Deps struct {
 	DrainOver         time.Duration  // time over which Drain spreads its goaways; default 4 s
 
 	Inboxes inbox.Options  // New sets Subscriber, Gates, Now and Log
-	Settle  settle.Options // New sets Now and Log
+	Settle  settle.Options // New sets Now, Log and Jitter
 }
 
 // Server is one instance of the realtime service. Create it with New.
@@ -126,18 +130,18 @@ func New(deps Deps) (*Server, error) {
 	}
 	log := deps.Log.With("instance", deps.Instance)
 	s := &Server{deps: deps, log: log, mux: http.NewServeMux(), greetings: greeting{limits: deps.Greetings}}
-	s.subscriber = redissub.New(deps.Redis, redissub.Options{Log: log})
+	s.subscriber = redissub.New(deps.Redis, redissub.Options{Log: log, Jitter: deps.Jitter})
 	s.gates = gate.New(deps.Redis, deps.Gates, gate.Options{Subscriber: s.subscriber, Now: deps.Now, Log: log})
 	deps.Inboxes.Subscriber, deps.Inboxes.Gates, deps.Inboxes.Now, deps.Inboxes.Log = s.subscriber, s.gates, deps.Now, log
 	s.inboxes = inbox.New(deps.Redis, deps.Inboxes)
-	deps.Settle.Now, deps.Settle.Log = deps.Now, log
+	deps.Settle.Now, deps.Settle.Log, deps.Settle.Jitter = deps.Now, log, deps.Jitter
 	s.settler = settle.New(s.inboxes, deps.Publisher, deps.Settle)
 	s.presence = presence.New(deps.Redis, deps.Instance, presence.Options{Subscriber: s.subscriber,
-		Gates: s.gates, Sockets: func() int { return s.sessions.Open() }, Log: log})
+		Gates: s.gates, Sockets: func() int { return s.sessions.Open() }, Log: log, Jitter: deps.Jitter})
 	s.gates.OnChange(s.presence.GateChanged)
 	s.sessions = session.New(session.Deps{
 		Inboxes: s.inboxes, Settler: s.settler, Gates: s.gates, Presence: s.presence, Verifier: deps.Verifier,
-		Log: log, Now: deps.Now, Limits: deps.Limits, PerUser: deps.MaxSocketsPerUser, Watched: deps.Watched,
+		Log: log, Now: deps.Now, Jitter: deps.Jitter, Limits: deps.Limits, PerUser: deps.MaxSocketsPerUser, Watched: deps.Watched,
 		AgeMin: deps.SocketAgeMin, AgeMax: deps.SocketAgeMax, GoawayWithin: deps.GoawayWithin,
 		ResyncOver: deps.ResyncOver, DrainOver: deps.DrainOver, Announced: announced(deps),
 	})
@@ -194,6 +198,9 @@ func (d *Deps) complete() error {
 	}
 	if d.Now == nil {
 		d.Now = time.Now
+	}
+	if d.Jitter == nil {
+		d.Jitter = mathrand.N[time.Duration]
 	}
 	if d.Instance == "" {
 		d.Instance = "i-" + strings.ToLower(rand.Text()[:12])

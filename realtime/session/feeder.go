@@ -2,7 +2,6 @@ package session
 
 import (
 	"encoding/json"
-	"math/rand/v2"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -107,7 +106,7 @@ func (f *feeder) catchUp() {
 			}
 			if page.NewEpoch {
 				// After a random time, because all sockets detect a new epoch at the same moment.
-				f.after(rand.N(f.deps.ResyncOver), func() { f.goaway(wire.GoawayResync, f.deps.GoawayWithin) })
+				f.after(f.deps.Jitter(f.deps.ResyncOver), func() { f.goaway(wire.GoawayResync, f.deps.GoawayWithin) })
 			}
 		}
 		f.pos.Removals = page.Next.Removals
@@ -153,7 +152,7 @@ func (f *feeder) retryLater(err error) {
 	f.counters.ReadFailed.Add(1)
 	f.waiting = true
 	f.log.Info("reading the inbox failed; retrying", "error", err)
-	f.retry.Reset(retryRedisMin + rand.N(retryRedisMax-retryRedisMin))
+	f.retry.Reset(retryRedisMin + f.deps.Jitter(retryRedisMax-retryRedisMin))
 }
 
 // sendEvent queues e for the writer and reports whether it did. It does not if the client must acknowledge messages

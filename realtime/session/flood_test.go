@@ -135,7 +135,7 @@ func TestSlowFragments(t *testing.T) {
 func TestBytesAreReadAtALimitedRate(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
-		const n, size = 200, 60_000
+		const n, size = 80, 60_000
 		began := time.Now()
 		go func() {
 			for range n {
@@ -158,7 +158,7 @@ func TestBytesAreReadAtALimitedRate(t *testing.T) {
 func TestBytesOfAUserAreReadAtALimitedRate(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		b := in.Join(t, bob)
-		const sockets, n, size = 5, 60, 60_000
+		const sockets, n, size = 5, 30, 60_000
 		began := time.Now()
 		var wg sync.WaitGroup
 		for range sockets {
@@ -304,10 +304,14 @@ func TestSocketThatIsNotReadCanEnd(t *testing.T) {
 
 // The largest messages pass at the rate of sends.
 func TestLargeOutboxIsNotAFlood(t *testing.T) {
-	noBurst := func(d *server.Deps) { d.Limits.Sends = session.Rate{PerSecond: 20, Burst: 1} }
+	noBurst := func(d *server.Deps) {
+		d.Limits = session.Limits{}.WithDefaults()
+		d.Limits.Sends.Burst = 1
+		d.Limits.Bytes.Burst, d.Limits.UserBytes.Burst = 128<<10, 128<<10
+	}
 	bubble(t, noBurst, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)
-		const n = 150 // more than the burst of bytes
+		const n = 40 // ten times the burst of bytes
 		body := strings.Repeat("👋", chat.MaxBody)
 		go func() {
 			for range n {

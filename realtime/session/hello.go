@@ -3,7 +3,6 @@ package session
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
@@ -23,6 +22,8 @@ func (s *session) hello() error {
 		return err
 	}
 	s.uid, s.claims = claims.UID, claims
+	name := s.uid + " " + f.Device
+	s.name.Store(&name)
 	s.extendReadDeadline()
 	// From here on, the limits of the user apply, and no longer those of strangers. The rest of the hello takes long if
 	// many users come back at the same time.
@@ -103,7 +104,7 @@ func (s *session) startServing() {
 	s.tokenEnd = time.AfterFunc(s.claims.Expires.Sub(d.Now()), func() {
 		s.end(problem.ErrTokenEnded)
 	})
-	age := d.AgeMin + rand.N(d.AgeMax-d.AgeMin+1)
+	age := d.AgeMin + d.Jitter(d.AgeMax-d.AgeMin+1)
 	s.timers = append(s.timers, s.tokenEnd, time.AfterFunc(age, func() {
 		s.goaway(wire.GoawayRotate, d.GoawayWithin)
 	}))

@@ -3,6 +3,7 @@ package session_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -276,6 +277,7 @@ func TestFailedHelloReplacesNothing(t *testing.T) {
 	limit := func(d *server.Deps) { d.MaxSocketsPerUser = 1 }
 	bubble(t, limit, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		first := in.Join(t, alice)
+		synctest.Wait() // the hello ends after the welcome, and one more would be too many
 		s := in.Dial(t, servertest.DialOptions{})
 		in.Redis.Down(true)
 		s.Send(hello(servertest.Token(alice, nil), ""))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
@@ -203,7 +204,7 @@ func TestFlowControl(t *testing.T) {
 		d.Limits.Sends.Burst, d.Limits.Sends.PerSecond = 10_000, 10_000
 		d.Limits.UserSends, d.Limits.Frames = d.Limits.Sends, d.Limits.Sends
 	}, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
-		const n = 700
+		const n = 2*wire.MaxUnacked + 20
 		a, b := in.Join(t, alice), in.Join(t, bob)
 		for i := range n {
 			a.Say(bob, fmt.Sprint(i))
@@ -246,8 +247,8 @@ func TestSlowReader(t *testing.T) {
 		a, b, tablet := in.Join(t, alice), in.Join(t, bob), in.Join(t, bob)
 		b.Pause()
 		b.Send(wire.ClientFrame{Type: wire.TypePing})
-		const n = 150
-		body := strings.Repeat("x", 4000)
+		const n = 75
+		body := strings.Repeat("x", chat.MaxBody)
 		for range n {
 			a.Say(bob, body)
 			_, c := servertest.Event[wire.MessageEvent](tablet, wire.EventMessage)

@@ -20,7 +20,7 @@ import (
 
 var (
 	seedFlag = flag.Uint64("seed", 0, "run only the random history of this seed")
-	runsFlag = flag.Int("histories", 8, "number of random histories")
+	runsFlag = flag.Int("histories", 5, "number of random histories")
 )
 
 // device is one device of a user with a minimum of the client's rules: it stores what it receives and its cursor,

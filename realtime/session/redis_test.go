@@ -61,6 +61,71 @@ func TestRedisIsWiped(t *testing.T) {
 	})
 }
 
+// One user's inbox is lost while Redis has everything else, as when a node of a cluster loses its data. The next message
+// reveals it: the socket gets a welcome and a goaway, so that the outboxes of its client are sent again. It does not
+// wait for the comparison that runs every 30 s.
+func TestInboxIsWiped(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a, b := in.Join(t, alice), in.Join(t, bob)
+		a.Say(bob, "before")
+		servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+		for _, key := range []string{"inbox", "meta", "pending"} {
+			if !rig.Mini.Del(key + ":{" + bob + "}") {
+				t.Fatalf("bob has no %s", key)
+			}
+		}
+		began := time.Now()
+		id := a.Say(bob, "after")
+		if w := servertest.Until[wire.Welcome](b); w.Resumed {
+			t.Error("the second welcome says resumed")
+		}
+		if e, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage); e.ID != id {
+			t.Errorf("message %s arrived, want %s", e.ID, id)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the message took %v", took)
+		}
+		if g := servertest.Until[wire.Goaway](b); g.Reason != wire.GoawayResync {
+			t.Errorf("goaway %+v", g)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("the goaway took %v", took)
+		}
+	})
+}
+
+// Messages that arrive during a hello are shown at once, whichever step of it they meet.
+func TestMessagesDuringHello(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		second := rig.Start(nil)
+		a := in.Join(t, alice)
+		const slow = 500 * time.Millisecond
+		second.Redis.Slow(slow)
+		var last time.Time
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for i := range 50 {
+				a.Say(bob, fmt.Sprint(i))
+				last = time.Now()
+				time.Sleep(100 * time.Millisecond)
+			}
+		}()
+		b := second.Dial(t, servertest.DialOptions{})
+		b.UID = bob
+		b.Send(hello(servertest.Token(bob, nil), ""))
+		for i := range 50 {
+			if e, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage); e.Body != fmt.Sprint(i) {
+				t.Fatalf("message %d has the body %s", i, e.Body)
+			}
+		}
+		<-done
+		if late := time.Since(last); late > 4*slow {
+			t.Errorf("the last message arrived %v after it was accepted", late)
+		}
+	})
+}
+
 // One instance cannot reach Redis for a while. Its sockets stay open, their sends are answered with "unavailable", and
 // they miss no event.
 func TestRedisIsCutOff(t *testing.T) {

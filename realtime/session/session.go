@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -54,6 +55,8 @@ type session struct {
 	conn     *websocket.Conn
 	in       *inbound // below conn
 	log      *slog.Logger
+
+	name atomic.Pointer[string] // uid and device, from the hello on; see openSessions
 
 	greeted func() // reports that the hello has succeeded or failed; the reader calls it once or more
 

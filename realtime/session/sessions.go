@@ -23,10 +23,14 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,8 +76,9 @@ type Deps struct {
 	Gates    *gate.Gates
 	Presence *presence.Presence
 	Verifier identity.Verifier
-	Log      *slog.Logger     // default: slog.Default()
-	Now      func() time.Time // the server's wall clock; default: time.Now
+	Log      *slog.Logger                            // default: slog.Default()
+	Now      func() time.Time                        // the server's wall clock; default: time.Now
+	Jitter   func(below time.Duration) time.Duration // random in [0, below); default: rand.N
 
 	Limits       Limits
 	Announced    wire.Limits   // for the welcome; default: wire.DefaultLimits(), and PerUser in any case
@@ -106,6 +111,9 @@ func New(deps Deps) *Sessions {
 	}
 	if deps.Now == nil {
 		deps.Now = time.Now
+	}
+	if deps.Jitter == nil {
+		deps.Jitter = rand.N[time.Duration]
 	}
 	def := func(d *time.Duration, value time.Duration) {
 		if *d <= 0 {
@@ -242,6 +250,7 @@ func (ss *Sessions) checkDrained() {
 	}
 }
 
+// openSessions returns the open sockets, ordered by user and device, so that tests can repeat a drain.
 func (ss *Sessions) openSessions() []*session {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
@@ -249,11 +258,14 @@ func (ss *Sessions) openSessions() []*session {
 	for s := range ss.open {
 		open = append(open, s)
 	}
+	nobody := ""
+	name := func(s *session) string { return *cmp.Or(s.name.Load(), &nobody) }
+	slices.SortFunc(open, func(a, b *session) int { return strings.Compare(name(a), name(b)) })
 	return open
 }
 
 // spreadGoaways sends a goaway to every socket that is open now, one after the other over the given time. It returns
-// when all were sent or ctx has ended. The order is that of a map, which is random enough. within returns the time that
+// when all were sent or ctx has ended. It takes them in the order of openSessions. within returns the time that
 // a socket has from its goaway on.
 func (ss *Sessions) spreadGoaways(
 	ctx context.Context, reason wire.GoawayReason, over time.Duration, within func() time.Duration,

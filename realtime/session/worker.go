@@ -3,7 +3,8 @@ package session
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -192,10 +193,11 @@ func (s *session) applyReadMarks(retry *time.Timer) {
 	s.readMarks = map[string]chat.Micros{}
 	s.mu.Unlock()
 	var after time.Duration // of the next attempt; 0: none is needed
-	for conversation, at := range marks {
+	for _, conversation := range slices.Sorted(maps.Keys(marks)) {
+		at := marks[conversation]
 		wait, ok := allow(s.user.reads)
 		if ok && s.applyReadMark(conversation, at) != nil {
-			wait, ok = time.Second+rand.N(2*time.Second), false
+			wait, ok = time.Second+s.deps.Jitter(2*time.Second), false
 		}
 		if ok {
 			continue

@@ -3,6 +3,8 @@ package settle
 import (
 	"cmp"
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
@@ -43,7 +45,8 @@ func (st *inboxState) queueReadMark(r delivery.Read, members [2]string) bool {
 func (s *Settler) addReadMarks(pubs *pubMessages, it *item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for conversation, m := range it.state.readMarks {
+	for _, conversation := range slices.Sorted(maps.Keys(it.state.readMarks)) {
+		m := it.state.readMarks[conversation]
 		if m.published == m.at {
 			continue
 		}
@@ -90,7 +93,8 @@ func (s *Settler) appendReadMarks(ctx context.Context, items []*item) {
 	var entries []inbox.Entry
 	s.mu.Lock()
 	for _, it := range items {
-		for conversation, m := range it.state.readMarks {
+		for _, conversation := range slices.Sorted(maps.Keys(it.state.readMarks)) {
+			m := it.state.readMarks[conversation]
 			if m.published != m.at || (m.after.After(it.state.settled) && !it.state.stale) {
 				continue
 			}

@@ -1,8 +1,10 @@
 package settle
 
 import (
+	"cmp"
 	"context"
-	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -102,6 +104,9 @@ func (s *Settler) nextBatch(drain bool) ([]*inboxState, time.Duration) {
 		return nil, s.flushAt.Sub(now)
 	}
 	s.flushes++
+	slices.SortFunc(batch, func(a, b *inboxState) int { // tests repeat by a seed
+		return cmp.Or(strings.Compare(a.uid, b.uid), strings.Compare(a.epoch, b.epoch))
+	})
 	return batch, 0
 }
 
@@ -179,5 +184,5 @@ func maxTime(a, b time.Time) time.Time {
 func (s *Settler) backoff(failures int) time.Duration {
 	d := minBackoff << min(failures-1, 10)
 	d = min(d, s.opts.maxBackoff)
-	return d/2 + rand.N(d/2+1)
+	return d/2 + s.opts.Jitter(d/2+1)
 }

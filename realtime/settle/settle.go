@@ -15,6 +15,7 @@ package settle
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -33,9 +34,10 @@ type Publisher interface {
 
 // Options are the settings of a Settler. A zero value means the default.
 type Options struct {
-	Now   func() time.Time // sets delivered_at; default time.Now
-	Log   *slog.Logger     // default slog.Default()
-	Drain time.Duration    // how long Run continues to settle after its context has ended; default 4 s
+	Now    func() time.Time                        // sets delivered_at; default time.Now
+	Log    *slog.Logger                            // default slog.Default()
+	Jitter func(below time.Duration) time.Duration // random in [0, below); default: rand.N
+	Drain  time.Duration                           // how long Run continues to settle after its context has ended; default 4 s
 
 	// Limits that only tests change.
 	gather       time.Duration // from the first acknowledged message to the flush
@@ -56,6 +58,9 @@ func (o *Options) setDefaults() {
 	setDefault(&o.maxReadMarks, 10_000)
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Jitter == nil {
+		o.Jitter = rand.N[time.Duration]
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()

@@ -67,7 +67,7 @@ func DecodeServer(data []byte) (ServerFrame, error) {
 }
 
 // DecodeEvent decodes the event of an EventFrame. The result is a MessageEvent (types message and sent), a
-// DeliveredEvent, a RefusedEvent, a ReadEvent or an UnknownEvent.
+// DeliveredEvent, a RefusedEvent, a CorrectedEvent, a ReadEvent or an UnknownEvent.
 func DecodeEvent(data json.RawMessage) (any, error) {
 	t, err := typeOf("event", data)
 	if err != nil {
@@ -88,6 +88,9 @@ func DecodeEvent(data json.RawMessage) (any, error) {
 			return nil, err
 		}
 		return e, checkRefs(t, e.Messages)
+	case EventCorrected:
+		return decodeAs[CorrectedEvent](t, data, "id", "conversation", "from", "to", "body", "at", "accepted_at",
+			"delivered_at")
 	case EventRead:
 		return decodeAs[ReadEvent](t, data, "conversation", "by", "at")
 	default:

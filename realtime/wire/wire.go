@@ -70,6 +70,7 @@ const (
 	EventDelivered = "delivered"
 	EventRead      = "read"
 	EventRefused   = "refused"
+	EventCorrected = "corrected"
 )
 
 // GoawayReason is the reason of a goaway frame.
@@ -280,6 +281,13 @@ type (
 		Messages     []MessageRef `json:"messages"`
 		Code         string       `json:"code"`
 		Message      string       `json:"message"`
+	}
+	// CorrectedEvent reports to the devices of both members what the archive holds under the key of a message, because
+	// its sender has used the id again, with other content. Devices show this content instead of the other.
+	CorrectedEvent struct {
+		Type string `json:"type"`
+		chat.Message
+		DeliveredAt chat.Micros `json:"delivered_at"`
 	}
 	// ReadEvent reports to the devices of both members that By has seen everything up to At.
 	ReadEvent struct {

@@ -246,7 +246,7 @@ func TestDecodeClientSizeLimit(t *testing.T) {
 // surrogate pairs, with 12 bytes per code point.
 func TestLongestBodyFitsAFrame(t *testing.T) {
 	f := wire.ClientFrame{Type: wire.TypeSend, ID: strings.Repeat("0", 36), To: strings.Repeat("u", chat.MaxUID),
-		At: 1<<53 - 1, ReplyTo: strings.Repeat("0", 36), Body: strings.Repeat("👋", chat.MaxBody)}
+		At: 1<<53 - 1, ReplyTo: strings.Repeat("0", chat.MaxKey), Body: strings.Repeat("👋", chat.MaxBody)}
 	data, err := json.Marshal(f)
 	if err != nil {
 		t.Fatal(err)

@@ -84,7 +84,7 @@ test("replaying saves messages once their problem is solved", { tag: backend }, 
     await publish(JSON.stringify({ v: 1, delivered: [one] }));
   }
   for (const id of ids) await expect(await deadLetters(page, id, 1)).toContainText("future");
-  for (const id of ids) expect(await saved(token, conversationId(a, b), id)).toBe(false);
+  for (const id of ids) expect(await saved(token, conversationId(a, b), { id, from: a })).toBe(false);
   await expect.poll(() => Date.now() - ahead + 5 * 60_000, { timeout: 15_000 }).toBeGreaterThan(0);
   await page.getByRole("button", { name: words.replayAll }).click();
   const dialog = page.getByRole("dialog", { name: words.replayAllTitle });
@@ -93,7 +93,7 @@ test("replaying saves messages once their problem is solved", { tag: backend }, 
   await dialog.getByRole("button", { name: words.replayAll }).click();
   await expect(dialog).toBeHidden();
   await expect(page.getByText(/^\d+ replayed, \d+ left\.$/u)).toBeVisible();
-  for (const id of ids) await expect.poll(() => saved(token, conversationId(a, b), id)).toBe(true);
+  for (const id of ids) await expect.poll(() => saved(token, conversationId(a, b), { id, from: a })).toBe(true);
   for (const id of ids) await deadLetters(page, id, 0);
   await expect(await auditEntry(page, why)).toContainText(adminText.audit.actions["dead_letters_replay_all"] ?? "");
 });

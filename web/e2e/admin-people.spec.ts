@@ -139,7 +139,7 @@ test(
     const [a, e] = await Promise.all([signIn(ann), signIn(eve)]);
     const id = conversationId(a.uid, e.uid);
     const received = ann.sockets.received.find((f) => f.event?.type === "message")?.event?.id ?? "";
-    await expect.poll(() => saved(a.token, id, received)).toBe(true);
+    await expect.poll(() => saved(a.token, id, { id: received, from: e.uid })).toBe(true);
     // A message to Eve is queued while she is offline.
     await eve.sockets.close();
     await send(ann.page, eve, "are you still there?");
@@ -162,7 +162,7 @@ test(
     await expect(ann.page.getByRole("article").filter({ hasText: "are you still there?" })).toContainText(
       en.conversation.notSent,
     );
-    expect(await saved(a.token, id, received)).toBe(false);
+    expect(await saved(a.token, id, { id: received, from: e.uid })).toBe(false);
     // Eve is signed out and cannot sign in again.
     await eve.sockets.online(eve.context);
     await expect(eve.page.getByText(en.auth.reasons.deleted)).toBeVisible();

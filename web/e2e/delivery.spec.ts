@@ -20,7 +20,7 @@ test("a message is saved only after its recipient has acknowledged it", { tag: b
   const until = Date.now() + 2_000;
   let checks = 0;
   do {
-    expect(await saved(token, conversationId(annId, bobId), id)).toBe(false);
+    expect(await saved(token, conversationId(annId, bobId), { id, from: annId })).toBe(false);
     expect(await queued(bobId, id)).toBe(true);
     checks++;
   } while (Date.now() < until || checks < 5);
@@ -28,7 +28,7 @@ test("a message is saved only after its recipient has acknowledged it", { tag: b
   await expectState(ann.page, bob, "not yet for the archive", state.sent);
 
   bob.sockets.release();
-  await expect.poll(() => saved(token, conversationId(annId, bobId), id), { timeout: 5_000 }).toBe(true);
+  await expect.poll(() => saved(token, conversationId(annId, bobId), { id, from: annId }), { timeout: 5_000 }).toBe(true);
   await expect.poll(() => pending(bobId), { timeout: 5_000 }).toBe(0);
   await expectState(ann.page, bob, "not yet for the archive", state.arrived);
 });
@@ -42,9 +42,9 @@ test("a message to a user who is offline is queued, and is not saved", { tag: ba
   await expectState(ann.page, bob, "when you are back", state.sent);
   const id = ann.sockets.sent.find((frame) => frame.type === "send")?.id ?? "";
   expect(await queued(bobId, id)).toBe(true);
-  expect(await saved(token, conversationId(annId, bobId), id)).toBe(false);
+  expect(await saved(token, conversationId(annId, bobId), { id, from: annId })).toBe(false);
   const page = await bob.context.newPage();
   await page.goto(`/c/${ann.username}`);
   await expect(message(page, ann, "when you are back")).toBeVisible();
-  await expect.poll(() => saved(token, conversationId(annId, bobId), id), { timeout: 5_000 }).toBe(true);
+  await expect.poll(() => saved(token, conversationId(annId, bobId), { id, from: annId }), { timeout: 5_000 }).toBe(true);
 });

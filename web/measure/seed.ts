@@ -5,7 +5,7 @@
 import { browserPlatform } from "../src/platform/browser";
 import { LocalStore } from "../src/model/store/store";
 import { emptyConversation } from "../src/model/store/tx";
-import { conversationId } from "../src/protocol/chat";
+import { conversationId, messageKey } from "../src/protocol/chat";
 import { uuidv7 } from "../src/protocol/uuid";
 
 export interface Seed {
@@ -31,10 +31,11 @@ export async function seed({ me, other, count }: Seed): Promise<void> {
     await store.write(async (tx) => {
       for (; n < until; n++) {
         const mine = n % 7 < 3;
+        const message = { id: uuidv7(at(n) / 1000, platform.random.bytes(10)), from: mine ? me : other };
         await tx.putMessage({
-          id: uuidv7(at(n) / 1000, platform.random.bytes(10)),
+          ...message,
+          key: messageKey(message),
           conversation: id,
-          from: mine ? me : other,
           to: mine ? other : me,
           body: `${n + 1}: ${Array.from({ length: 3 + ((n * 7919) % 40) }, (_, w) => words[(n + w * 3) % words.length]).join(" ")}`,
           replyTo: null,

@@ -25,11 +25,11 @@ test("screenshots", async ({ browser, baseURL }) => {
   const sendAll = async ({ with: between, lines, unread, theirs }: Exchange): Promise<void> => {
     const mine = await voice(me);
     const other = theirs === "sent" ? (await signIn(between)).uid : (await voice(between)).uid;
-    const ids: string[] = [];
+    const keys: string[] = [];
     for (const { ago, from, body, answers } of lines) {
       const message = { to: from === me ? other : mine.uid, body, at: now - ago * minute };
-      ids.push(
-        await (await voice(from)).say(answers === undefined ? message : { ...message, replyTo: ids[answers] ?? "" }),
+      keys.push(
+        await (await voice(from)).say(answers === undefined ? message : { ...message, replyTo: keys[answers] ?? "" }),
       );
     }
     const both = conversationId(mine.uid, other);

@@ -78,22 +78,29 @@ func (c *changes) write() error {
 }
 
 // Save implements store.Archive. It is one transaction.
-func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) error {
-	return s.update(ctx, func(tx *bbolt.Tx) error {
+func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered,
+	read []delivery.Read) ([]delivery.Delivered, error) {
+	var kept store.Kept
+	err := s.update(ctx, func(tx *bbolt.Tx) error {
+		kept = store.Kept{}
 		l := &changes{tx, map[string]*conversationRecord{}, map[string]chat.Micros{}}
 		for _, d := range delivered {
 			c, err := l.get(d.Conversation)
 			if err != nil {
 				return err
 			}
-			idKey := key(d.Conversation, d.ID)
-			if tx.Bucket(messageIDs).Get(idKey) != nil {
-				continue
-			}
-			if err := tx.Bucket(messageIDs).Put(idKey, num(nil, d.At, "")); err != nil {
+			stored, err := message(tx, d.Conversation, d.Key())
+			if err != nil {
 				return err
 			}
-			if err := put(tx, messages, num(prefix(d.Conversation), d.At, d.ID), d); err != nil {
+			if stored != nil {
+				kept.Compare(*stored, d)
+				continue
+			}
+			if err := tx.Bucket(messageKeys).Put(key(d.Conversation, d.Key()), num(nil, d.At, "")); err != nil {
+				return err
+			}
+			if err := put(tx, messages, num(prefix(d.Conversation), d.At, d.Key()), d); err != nil {
 				return err
 			}
 			if err := countDay(tx, d.AcceptedAt, 1); err != nil {
@@ -102,7 +109,7 @@ func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered, read [
 			if !slices.Contains(c.Writers, d.From) {
 				c.Writers = append(c.Writers, d.From)
 			}
-			if (chat.Message{At: c.Preview.At, ID: c.Preview.ID}).Before(d.Message) {
+			if (chat.Message{At: c.Preview.At, ID: c.Preview.ID, From: c.Preview.From}).Before(d.Message) {
 				c.LastAt, c.Preview = d.At, store.PreviewOf(d.Message)
 			}
 		}
@@ -115,6 +122,21 @@ func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered, read [
 		}
 		return l.write()
 	})
+	return kept.List(), err
+}
+
+// message returns the message with a key, or nil if it does not exist.
+func message(tx *bbolt.Tx, conversation, k string) (*delivery.Delivered, error) {
+	v := tx.Bucket(messageKeys).Get(key(conversation, k))
+	if v == nil {
+		return nil, nil
+	}
+	at, _ := denum(v)
+	d := new(delivery.Delivered)
+	if _, err := get(tx, messages, num(prefix(conversation), at, k), d); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // countDay adds by to the number of messages that were accepted on the day of at.
@@ -204,12 +226,12 @@ func unread(tx *bbolt.Tx, uid string, r conversationRecord) (int, error) {
 	c := tx.Bucket(messages).Cursor()
 	for k, v := before(c, num(p, int64(-1), "")), []byte(nil); bytes.HasPrefix(k, p) &&
 		n < store.MaxUnread; k, v = c.Prev() {
-		at, id := denum(k[len(p):])
+		at, mk := denum(k[len(p):])
 		if chat.Micros(at) <= r.Read[uid] {
 			break
 		}
 		if v == nil { // before returns only the key
-			v = tx.Bucket(messages).Get(num(bytes.Clone(p), at, id))
+			v = tx.Bucket(messages).Get(num(bytes.Clone(p), at, mk))
 		}
 		var d struct{ To string }
 		if err := decode(messages, k, v, &d); err != nil {
@@ -229,7 +251,7 @@ func (s *Store) Messages(ctx context.Context, conversation string, pos store.Pos
 	p := prefix(conversation)
 	from := num(prefix(conversation), int64(-1), "")
 	if pos != (store.Position{}) {
-		from = num(prefix(conversation), max(pos.At, 0), pos.ID)
+		from = num(prefix(conversation), max(pos.At, 0), pos.Key)
 	}
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		page, more = nil, false
@@ -327,11 +349,11 @@ func eraseFrom(tx *bbolt.Tx, id, uid string) (done bool, err error) {
 // dropMessages deletes messages of a conversation by their keys.
 func dropMessages(tx *bbolt.Tx, id string, keys [][]byte) error {
 	for _, k := range keys {
-		_, mid := denum(k[len(id)+1:])
+		_, mk := denum(k[len(id)+1:])
 		if err := tx.Bucket(messages).Delete(k); err != nil {
 			return err
 		}
-		if err := tx.Bucket(messageIDs).Delete(key(id, mid)); err != nil {
+		if err := tx.Bucket(messageKeys).Delete(key(id, mk)); err != nil {
 			return err
 		}
 	}

@@ -45,7 +45,7 @@ func TestRestart(t *testing.T) {
 	s := open(t, path, storebolt.Options{})
 	addUser(s, t, "ada", "Ada")
 	m := message(1)
-	if err := s.Save(t.Context(), []delivery.Delivered{m}, nil); err != nil {
+	if _, err := s.Save(t.Context(), []delivery.Delivered{m}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -114,7 +114,7 @@ func TestUnwritable(t *testing.T) {
 func fillUp(t *testing.T, s *storebolt.Store) int {
 	t.Helper()
 	for i := range 100_000 {
-		if err := s.Save(t.Context(), []delivery.Delivered{message(i)}, nil); err != nil {
+		if _, err := s.Save(t.Context(), []delivery.Delivered{message(i)}, nil); err != nil {
 			if !errors.Is(err, problem.ErrUnavailable) {
 				t.Fatalf("full disk: error %v, want unavailable", err)
 			}
@@ -136,7 +136,7 @@ func checkFull(t *testing.T, s *storebolt.Store, saved int) {
 		}
 		have += len(page)
 		if more = older; more {
-			pos = store.Position{At: page[0].At, ID: page[0].ID}
+			pos = store.Position{At: page[0].At, Key: page[0].Key()}
 		}
 	}
 	n, err := s.MessagesOn(t.Context(), chat.Micros(1e15).Time().Format(time.DateOnly))
@@ -155,7 +155,7 @@ func TestFullFile(t *testing.T) {
 	// With more room, saving works again.
 	s = open(t, path, storebolt.Options{NoSync: true})
 	checkFull(t, s, n)
-	if err := s.Save(t.Context(), []delivery.Delivered{message(n)}, nil); err != nil {
+	if _, err := s.Save(t.Context(), []delivery.Delivered{message(n)}, nil); err != nil {
 		t.Fatal(err)
 	}
 	checkFull(t, s, n+1)

@@ -42,7 +42,7 @@ var (
 	conversations = []byte("conversations") // id → conversationRecord
 	byMember      = []byte("by_member")     // uid, last_at id
 	messages      = []byte("messages")      // conversation, at id → delivery.Delivered
-	messageIDs    = []byte("message_ids")   // conversation, id → at
+	messageKeys   = []byte("message_keys")  // conversation, key → at
 	days          = []byte("days")          // "2006-01-02" → number of messages
 
 	audit         = []byte("audit")       // at id → store.Audit
@@ -52,7 +52,7 @@ var (
 	limitCount    = []byte("limit_count") // key → limitRecord
 
 	all = [][]byte{users, names, signups, byName, byWord, byEmail, byCreated, byActive, admins, erasing, erased,
-		conversations, byMember, messages, messageIDs, days, audit, auditIDs, deadLetters, deadLetterIDs, limitCount}
+		conversations, byMember, messages, messageKeys, days, audit, auditIDs, deadLetters, deadLetterIDs, limitCount}
 )
 
 // Store is a store.Store in a bbolt file.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"cloud.google.com/go/firestore"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -14,7 +15,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
-// messageDoc is conversations/{id}/messages/{message id}.
+// messageDoc is conversations/{id}/messages/{message key}.
 type messageDoc struct {
 	From        string      `firestore:"from"`
 	To          string      `firestore:"to"`
@@ -30,7 +31,7 @@ type messageDoc struct {
 }
 
 func (s *Store) createMessage(d delivery.Delivered) write {
-	return s.create(colConversations+"/"+d.Conversation+"/"+colMessages+"/"+d.ID, map[string]*firestorepb.Value{
+	return s.create(colConversations+"/"+d.Conversation+"/"+colMessages+"/"+d.Key(), map[string]*firestorepb.Value{
 		"from": text(d.From), "to": text(d.To), "body": text(d.Body), "at": integer(d.At),
 		"accepted_at":  integer(d.AcceptedAt),
 		"delivered_at": integer(d.DeliveredAt), "reply_to": text(d.ReplyTo),
@@ -43,7 +44,8 @@ func messageOf(conversation string, snap *firestore.DocumentSnapshot) (delivery.
 	if _, err := decoded(snap, nil, &m); err != nil {
 		return delivery.Delivered{}, err
 	}
-	return delivery.Delivered{Message: chat.Message{ID: snap.Ref.ID, Conversation: conversation, From: m.From, To: m.To,
+	id, _, _ := strings.Cut(snap.Ref.ID, ".")
+	return delivery.Delivered{Message: chat.Message{ID: id, Conversation: conversation, From: m.From, To: m.To,
 		Body: m.Body,
 		At:   m.At, AcceptedAt: m.AcceptedAt, ReplyTo: m.ReplyTo}, DeliveredAt: m.DeliveredAt}, nil
 }
@@ -75,10 +77,11 @@ type change struct {
 }
 
 // Save implements store.Archive: first the messages, then their conversations.
-func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) error {
-	saved, err := s.saveMessages(ctx, delivered)
+func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered,
+	read []delivery.Read) ([]delivery.Delivered, error) {
+	saved, kept, err := s.saveMessages(ctx, delivered)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	conversations := map[string]*change{}
 	of := func(id string) *change {
@@ -102,55 +105,67 @@ func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered, read [
 	for id, c := range conversations {
 		w, err := s.mergeConversation(id, c)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		writes = append(writes, w)
 	}
-	_, err = s.writeAll(ctx, writes)
-	return err
+	if _, err = s.writeAll(ctx, writes); err != nil {
+		return nil, err
+	}
+	return kept, nil
 }
 
-// saveMessages creates messages and returns them as they are stored. It reads the ones that already existed, which
-// are repeats or second uses of an id, so that a preview never shows a message that is not in the history.
-func (s *Store) saveMessages(ctx context.Context, delivered []delivery.Delivered) ([]delivery.Delivered, error) {
+// saveMessages creates messages. It returns them as they are stored, and what Save returns. It reads the ones that
+// already existed, which are repeats or second uses of an id, so that a preview never shows a message that is not in
+// the history.
+func (s *Store) saveMessages(ctx context.Context,
+	delivered []delivery.Delivered) (saved, differing []delivery.Delivered, err error) {
 	var writes []write
 	var list []delivery.Delivered
-	seen := map[[2]string]bool{} // two writes of one call must not be to the same document
+	first := map[[2]string]int{} // in list; two writes of one call must not be to the same document
 	for _, d := range delivered {
-		if key := [2]string{d.Conversation, d.ID}; !seen[key] {
-			seen[key] = true
+		key := [2]string{d.Conversation, d.Key()}
+		if _, again := first[key]; !again {
+			first[key] = len(list)
 			writes, list = append(writes, s.createMessage(d)), append(list, d)
 		}
 	}
 	existing, err := s.writeAll(ctx, writes)
-	if err != nil || len(existing) == 0 {
-		return list, err
-	}
-	refs := make([]*firestore.DocumentRef, len(existing))
-	for n, i := range existing {
-		refs[n] = s.conversation(list[i].Conversation).Collection(colMessages).Doc(list[i].ID)
-	}
-	snaps, err := s.client.GetAll(ctx, refs)
 	if err != nil {
-		return nil, translate(err)
+		return nil, nil, err
 	}
 	gone := map[int]bool{}
-	for n, i := range existing {
-		if !snaps[n].Exists() { // erased meanwhile
-			gone[i] = true
-			continue
+	if len(existing) > 0 {
+		refs := make([]*firestore.DocumentRef, len(existing))
+		for n, i := range existing {
+			refs[n] = s.conversation(list[i].Conversation).Collection(colMessages).Doc(list[i].Key())
 		}
-		if list[i], err = messageOf(list[i].Conversation, snaps[n]); err != nil {
-			return nil, err
+		snaps, err := s.client.GetAll(ctx, refs)
+		if err != nil {
+			return nil, nil, translate(err)
+		}
+		for n, i := range existing {
+			if !snaps[n].Exists() { // erased meanwhile
+				gone[i] = true
+				continue
+			}
+			if list[i], err = messageOf(list[i].Conversation, snaps[n]); err != nil {
+				return nil, nil, err
+			}
 		}
 	}
-	var kept []delivery.Delivered
+	var kept store.Kept
+	for _, d := range delivered {
+		if i := first[[2]string{d.Conversation, d.Key()}]; !gone[i] {
+			kept.Compare(list[i], d)
+		}
+	}
 	for i, d := range list {
 		if !gone[i] {
-			kept = append(kept, d)
+			saved = append(saved, d)
 		}
 	}
-	return kept, nil
+	return saved, kept.List(), nil
 }
 
 // mergeConversation returns the write that applies c to a conversation, without reading it.
@@ -270,10 +285,10 @@ func (s *Store) Messages(ctx context.Context, conversation string, pos store.Pos
 	q := s.query(newestMessages, s.conversation(conversation))
 	switch {
 	case pos == store.Position{}:
-	case pos.ID == "":
+	case pos.Key == "":
 		q = s.query(messagesBefore, s.conversation(conversation), int64(pos.At))
 	default:
-		q = q.StartAfter(int64(pos.At), pos.ID)
+		q = q.StartAfter(int64(pos.At), pos.Key)
 	}
 	var page []delivery.Delivered
 	more := false

@@ -113,7 +113,7 @@ func TestCostOfMessage(t *testing.T) {
 						Body: "hi", At: at, AcceptedAt: at}, DeliveredAt: at})
 					rs = append(rs, delivery.Read{Conversation: "ada~bob", By: "bob", At: at})
 				}
-				if err := s.Save(t.Context(), ds, rs); err != nil {
+				if _, err := s.Save(t.Context(), ds, rs); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -134,7 +134,7 @@ func TestCostOfList(t *testing.T) {
 		d := delivery.Delivered{Message: chat.Message{ID: uuid.Must(uuid.NewV7()).String(),
 			Conversation: chat.ConversationID("ada", to), From: "ada", To: to,
 			Body: fmt.Sprint(at), At: at, AcceptedAt: at}, DeliveredAt: at}
-		if err := s.Save(t.Context(), []delivery.Delivered{d},
+		if _, err := s.Save(t.Context(), []delivery.Delivered{d},
 			[]delivery.Read{{Conversation: d.Conversation, By: to, At: read}}); err != nil {
 			t.Fatal(err)
 		}

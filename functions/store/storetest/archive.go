@@ -18,15 +18,15 @@ func testSave(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	m := message("ada", "bob", t0, "first\nline ☂ <b>")
 	answer := message("bob", "ada", t0+second, "second")
-	answer.ReplyTo = m.ID
+	answer.ReplyTo = m.Key()
 	for range 2 {
-		must(t, s.Save(ctx, []delivery.Delivered{m, answer, m},
-			[]delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0}}))
+		save(t, s, []delivery.Delivered{m, answer, m},
+			[]delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0}})
 	}
 	// A message with an id that exists does not change anything.
 	forged := m
 	forged.Body, forged.At = "other words", t0+5*second
-	must(t, s.Save(ctx, []delivery.Delivered{forged}, nil))
+	equal(t, "what it kept", save(t, s, []delivery.Delivered{forged}, nil), []delivery.Delivered{m})
 
 	page, more, err := s.Messages(ctx, "ada~bob", store.Position{}, 10)
 	must(t, err)
@@ -48,7 +48,100 @@ func testSave(t *testing.T, s store.Store) {
 	n, err = s.MessagesOn(ctx, "2026-03-02")
 	must(t, err)
 	equal(t, "messages on the next", n, int64(0))
-	must(t, s.Save(ctx, nil, nil))
+	save(t, s, nil, nil)
+}
+
+// A message is identified by its conversation, its sender and its id. The other member may use the id as well, before or
+// after, and so may a third person in another conversation: nobody can keep a message of another out of the archive.
+func testIDsOfOthers(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	m := message("ada", "bob", t0, "ada's")
+	theirs := withID(m.ID, "bob", "ada", t0, "bob's") // with the same At: the key decides
+	third := withID(m.ID, "cyd", "ada", t0-second, "cyd's")
+	fourth := withID(m.ID, "ada", "cyd", t0+second, "ada's to cyd")
+	later := withID(message("x", "y", 0, "").ID, "bob", "ada", t0+3*second, "bob's later") // the other one comes first
+	toAda, toBob := message("bob", "ada", t0+4*second, "reply to ada"), message("ada", "bob", t0+5*second, "reply to bob")
+	toAda.ReplyTo, toBob.ReplyTo = m.Key(), theirs.Key()
+	earlier := withID(later.ID, "ada", "bob", t0+2*second, "ada's earlier")
+	for range 2 {
+		for _, part := range [][]delivery.Delivered{{theirs, third}, {m, fourth}, {later, earlier}, {toAda, toBob}} {
+			equal(t, "what it kept", len(save(t, s, part, nil)), 0)
+		}
+	}
+	want := []delivery.Delivered{m, theirs, earlier, later, toAda, toBob}
+	page, more, err := s.Messages(ctx, "ada~bob", store.Position{}, 10)
+	must(t, err)
+	equal(t, "the history", page, want)
+	equal(t, "there is more", more, false)
+	for _, limit := range []int{1, 2, 3, 5} { // pages end between two messages with one id and one At, or have both
+		var got []delivery.Delivered
+		for pos, more := (store.Position{}), true; more; {
+			page, more, err = s.Messages(ctx, "ada~bob", pos, limit)
+			must(t, err)
+			pos = store.Position{At: page[0].At, Key: page[0].Key()}
+			got = append(page, got...)
+		}
+		equal(t, fmt.Sprintf("the history in pages of %d", limit), got, want)
+	}
+	page, _, err = s.Messages(ctx, "ada~cyd", store.Position{}, 10)
+	must(t, err)
+	equal(t, "the history with a third person", page, []delivery.Delivered{third, fourth})
+	list, _, err := s.Conversations(ctx, "ada", "", 10)
+	must(t, err)
+	equal(t, "unread of ada", []int{list[0].Unread, list[1].Unread}, []int{3, 1})
+	equal(t, "the preview", list[0].Preview, store.PreviewOf(toBob.Message))
+	n, err := s.MessagesOn(ctx, "2026-03-01")
+	must(t, err)
+	equal(t, "messages on the day", n, int64(8))
+}
+
+// Only what the user wrote is erased, although the other member used the same ids.
+func testIDsOfOthersErased(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	addUser(t, s, "ada", "Ada", t0)
+	m := message("ada", "bob", t0, "ada's")
+	theirs := withID(m.ID, "bob", "ada", t0, "bob's")
+	save(t, s, []delivery.Delivered{m, theirs}, nil)
+	_, err := s.BeginErase(ctx, "ada", t0)
+	must(t, err)
+	must(t, s.EraseContent(ctx, "ada"))
+	page, _, err := s.Messages(ctx, "ada~bob", store.Position{}, 10)
+	must(t, err)
+	equal(t, "the history", page, []delivery.Delivered{theirs})
+	list, _, err := s.Conversations(ctx, "bob", "", 10)
+	must(t, err)
+	equal(t, "the preview", list[0].Preview, store.PreviewOf(theirs.Message))
+}
+
+// The first content of a message stays. Save returns it whenever it is given another one, within a call or later, so
+// that devices can be told. A repeat with the same content says nothing, whenever the message was accepted.
+func testOtherContent(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	m := message("ada", "bob", t0, "first")
+	again := m
+	again.AcceptedAt, again.DeliveredAt = m.AcceptedAt+second, m.DeliveredAt+second
+	equal(t, "what it kept of a repeat", len(save(t, s, []delivery.Delivered{m, again, m}, nil)), 0)
+	equal(t, "what it kept of a later repeat", len(save(t, s, []delivery.Delivered{again}, nil)), 0)
+	for name, change := range map[string]func(*delivery.Delivered){
+		"body":     func(d *delivery.Delivered) { d.Body = "second" },
+		"at":       func(d *delivery.Delivered) { d.At++ },
+		"reply_to": func(d *delivery.Delivered) { d.ReplyTo = m.Key() },
+	} {
+		other := m
+		change(&other)
+		for range 2 {
+			kept := save(t, s, []delivery.Delivered{other, message("ada", "bob", t0+second, "beside it"), other, m}, nil)
+			equal(t, "what it kept with another "+name, kept, []delivery.Delivered{m})
+		}
+	}
+	n := message("ada", "bob", t0+2*second, "newest")
+	other := n
+	other.Body, other.At = "not saved", n.At+day
+	equal(t, "what it kept within a call", save(t, s, []delivery.Delivered{n, other}, nil), []delivery.Delivered{n})
+	list, _, err := s.Conversations(ctx, "ada", "", 10)
+	must(t, err)
+	equal(t, "the preview", list[0].Preview, store.PreviewOf(n.Message))
+	equal(t, "last_at", list[0].LastAt, n.At)
 }
 
 // However messages and read marks are split, repeated and shuffled, the result is the same.
@@ -72,7 +165,7 @@ func testSaveAnyOrder(t *testing.T, s store.Store) {
 		r.Shuffle(len(rs), func(i, j int) { rs[i], rs[j] = rs[j], rs[i] })
 		for len(ds) > 0 {
 			n := 1 + r.IntN(min(4, len(ds)))
-			must(t, s.Save(ctx, ds[:n], rs[:n]))
+			save(t, s, ds[:n], rs[:n])
 			ds, rs = ds[n:], rs[n:]
 		}
 	}
@@ -101,7 +194,7 @@ func testConcurrentSaves(t *testing.T, s store.Store) {
 				slices.Reverse(mine)
 			}
 			for part := range slices.Chunk(mine, 7) {
-				if errs[i] = s.Save(ctx, part, []delivery.Read{{Conversation: "ada~bob", By: "bob",
+				if _, errs[i] = s.Save(ctx, part, []delivery.Read{{Conversation: "ada~bob", By: "bob",
 					At: part[0].At}}); errs[i] != nil {
 					return
 				}
@@ -134,7 +227,7 @@ func testSaveMuch(t *testing.T, s store.Store) {
 		batch = append(batch, message("ada", to, t0+chat.Micros(i), strings.Repeat("x", 700)))
 		read = append(read, delivery.Read{Conversation: chat.ConversationID("ada", to), By: to, At: t0 + chat.Micros(i)})
 	}
-	must(t, s.Save(ctx, batch, read))
+	save(t, s, batch, read)
 	list := everything(t, func(c string) ([]store.Listed, string, error) { return s.Conversations(ctx, "ada", c, 30) })
 	equal(t, "the number of conversations", len(list), 50)
 	for i, c := range list {
@@ -158,19 +251,19 @@ func testWriters(t *testing.T, s store.Store) {
 		equal(t, "the writers", slices.Equal(got, want), true)
 	}
 	check()
-	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0}}))
+	save(t, s, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0}})
 	check()
 	for i := range 2 {
 		m := message("ada", "bob", t0+chat.Micros(i)*second, "hello")
 		for range 2 {
-			must(t, s.Save(ctx, []delivery.Delivered{m}, nil))
+			save(t, s, []delivery.Delivered{m}, nil)
 			check("ada")
 		}
 	}
-	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + second}}))
+	save(t, s, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + second}})
 	check("ada")
-	must(t, s.Save(ctx, []delivery.Delivered{message("bob", "ada", t0-second, "older"),
-		message("ada", "bob", t0+3*second, "newer"), message("bob", "cat", t0, "elsewhere")}, nil))
+	save(t, s, []delivery.Delivered{message("bob", "ada", t0-second, "older"),
+		message("ada", "bob", t0+3*second, "newer"), message("bob", "cat", t0, "elsewhere")}, nil)
 	check("ada", "bob")
 }
 
@@ -180,10 +273,10 @@ func testHistory(t *testing.T, s store.Store) {
 	for i := range 25 {
 		all = append(all, message("ada", "bob", t0+chat.Micros(i/3), fmt.Sprint(i))) // three messages have the same At
 	}
-	must(t, s.Save(ctx, all, nil))
+	save(t, s, all, nil)
 	// Messages of conversations whose ids sort before and after this one are not included.
-	must(t, s.Save(ctx, []delivery.Delivered{message("ada", "bo", t0, "no"), message("ada", "bobb", t0, "no"),
-		message("aa", "bob", t0, "no")}, nil))
+	save(t, s, []delivery.Delivered{message("ada", "bo", t0, "no"), message("ada", "bobb", t0, "no"),
+		message("aa", "bob", t0, "no")}, nil)
 	for _, limit := range []int{1, 2, 7, 25, 26, 1000} {
 		var got []delivery.Delivered
 		pos := store.Position{}
@@ -195,7 +288,7 @@ func testHistory(t *testing.T, s store.Store) {
 			if len(page) > limit || len(page) == 0 {
 				t.Fatalf("%d messages on a page of at most %d", len(page), limit)
 			}
-			pos = store.Position{At: page[0].At, ID: page[0].ID}
+			pos = store.Position{At: page[0].At, Key: page[0].Key()}
 			got = append(page, got...)
 		}
 		equal(t, fmt.Sprintf("the history in pages of %d", limit), bodies(got), bodies(all))
@@ -205,7 +298,7 @@ func testHistory(t *testing.T, s store.Store) {
 	must(t, err)
 	equal(t, "before a time", bodies(page), []string{"0", "1", "2"})
 	equal(t, "there is more", more, false)
-	for _, pos := range []store.Position{{At: t0}, {At: 1, ID: "x"}, {At: -5}} {
+	for _, pos := range []store.Position{{At: t0}, {At: 1, Key: "x"}, {At: -5}} {
 		page, more, err = s.Messages(ctx, "ada~bob", pos, 10)
 		must(t, err)
 		equal(t, "past the beginning", len(page), 0)
@@ -224,12 +317,12 @@ func testConversations(t *testing.T, s store.Store) {
 	var want []string
 	for i := range 7 {
 		// pairs have the same last_at
-		must(t, s.Save(ctx, []delivery.Delivered{message("ada", fmt.Sprintf("p%d", i), t0+chat.Micros(i/2), "x")}, nil))
+		save(t, s, []delivery.Delivered{message("ada", fmt.Sprintf("p%d", i), t0+chat.Micros(i/2), "x")}, nil)
 		want = append(want, fmt.Sprintf("ada~p%d", i))
 	}
 	slices.Reverse(want)
 	// A conversation with read marks but without messages is not listed.
-	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~zed", By: "zed", At: t0}}))
+	save(t, s, nil, []delivery.Read{{Conversation: "ada~zed", By: "zed", At: t0}})
 	for _, limit := range []int{1, 2, 3, 7, 50} {
 		got := everything(t, func(c string) ([]store.Listed, string, error) { return s.Conversations(ctx, "ada", c, limit) })
 		var ids []string
@@ -239,12 +332,12 @@ func testConversations(t *testing.T, s store.Store) {
 		equal(t, fmt.Sprintf("the list in pages of %d", limit), ids, want)
 	}
 	// Its first message makes it appear, with the read mark that came before.
-	must(t, s.Save(ctx, []delivery.Delivered{message("ada", "zed", t0+second, "x")}, nil))
+	save(t, s, []delivery.Delivered{message("ada", "zed", t0+second, "x")}, nil)
 	list, _, err := s.Conversations(ctx, "zed", "", 1)
 	must(t, err)
 	equal(t, "the mark that came first", list[0].Read["zed"], t0)
 	// A new message moves an old conversation to the top.
-	must(t, s.Save(ctx, []delivery.Delivered{message("p0", "ada", t0+day, "x")}, nil))
+	save(t, s, []delivery.Delivered{message("p0", "ada", t0+day, "x")}, nil)
 	list, _, err = s.Conversations(ctx, "ada", "", 1)
 	must(t, err)
 	equal(t, "the newest", list[0].ID, "ada~p0")
@@ -266,24 +359,24 @@ func testUnread(t *testing.T, s store.Store) {
 		all = append(all, message("ada", "bob", t0+chat.Micros(i)*second, "x"))
 	}
 	all = append(all, message("bob", "ada", t0+10*second, "own words are not unread"))
-	must(t, s.Save(ctx, all, nil))
+	save(t, s, all, nil)
 	equal(t, "bob's unread", unread("bob"), 6)
 	equal(t, "ada's unread", unread("ada"), 1)
-	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + 3*second}}))
+	save(t, s, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + 3*second}})
 	equal(t, "bob's unread", unread("bob"), 2)
-	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + second}}))
+	save(t, s, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + second}})
 	equal(t, "bob's unread after an old mark", unread("bob"), 2)
 	// A late message from before the read mark counts as read.
-	must(t, s.Save(ctx, []delivery.Delivered{message("ada", "bob", t0+2*second, "late")}, nil))
+	save(t, s, []delivery.Delivered{message("ada", "bob", t0+2*second, "late")}, nil)
 	equal(t, "bob's unread", unread("bob"), 2)
-	must(t, s.Save(ctx, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + 5*second}}))
+	save(t, s, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + 5*second}})
 	equal(t, "bob's unread", unread("bob"), 0)
 	var flood []delivery.Delivered
 	for i := range store.MaxUnread + 3 {
 		flood = append(flood, message("ada", "bob", t0+20*second+chat.Micros(i), "x"))
 	}
 	for part := range slices.Chunk(flood, delivery.MaxMessages) {
-		must(t, s.Save(ctx, part, nil))
+		save(t, s, part, nil)
 	}
 	equal(t, "bob's unread at most", unread("bob"), store.MaxUnread)
 }

@@ -13,16 +13,15 @@ import (
 // eraseScene saves messages in three conversations: eve wrote to ada, who answered before eve's last message; eve
 // wrote to bob, who did not answer; and cyd wrote to eve.
 func eraseScene(t *testing.T, s store.Store) {
-	ctx := context.Background()
 	for _, n := range []string{"ada", "bob", "cyd", "eve"} {
 		addUser(t, s, n, n, t0)
 	}
-	must(t, s.Save(ctx, []delivery.Delivered{
+	save(t, s, []delivery.Delivered{
 		message("eve", "ada", t0, "e1"), message("ada", "eve", t0+1, "a1"), message("eve", "ada", t0+2, "e2"),
 		message("eve", "bob", t0, "e3"),
 		message("cyd", "eve", t0+9, "c1"),
 		message("ada", "bob", t0, "a2"),
-	}, []delivery.Read{{Conversation: "ada~eve", By: "eve", At: t0 + 1}, {Conversation: "ada~eve", By: "ada", At: t0}}))
+	}, []delivery.Read{{Conversation: "ada~eve", By: "eve", At: t0 + 1}, {Conversation: "ada~eve", By: "ada", At: t0}})
 }
 
 func checkErased(t *testing.T, s store.Store) {

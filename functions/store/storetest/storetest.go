@@ -47,6 +47,9 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"sign-ins", testSignIns},
 		{"addresses", testAddresses},
 		{"save", testSave},
+		{"ids of others", testIDsOfOthers},
+		{"ids of others, erased", testIDsOfOthersErased},
+		{"other content", testOtherContent},
 		{"save in any order", testSaveAnyOrder},
 		{"concurrent saves", testConcurrentSaves},
 		{"save much", testSaveMuch},
@@ -117,6 +120,21 @@ func message(from, to string, at chat.Micros, body string) delivery.Delivered {
 		From: from, To: to, Body: body, At: at, AcceptedAt: at + second}, DeliveredAt: at + 2*second}
 }
 
+// save saves, and returns what Save returns.
+func save(t *testing.T, s store.Store, delivered []delivery.Delivered, read []delivery.Read) []delivery.Delivered {
+	t.Helper()
+	kept, err := s.Save(context.Background(), delivered, read)
+	must(t, err)
+	return kept
+}
+
+// withID returns a delivered message with an id that another one has.
+func withID(id, from, to string, at chat.Micros, body string) delivery.Delivered {
+	d := message(from, to, at, body)
+	d.ID = id
+	return d
+}
+
 func bodies(list []delivery.Delivered) (b []string) {
 	for _, d := range list {
 		b = append(b, d.Body)
@@ -155,7 +173,7 @@ func testContext(t *testing.T, s store.Store) {
 	if _, err := s.User(ctx, "ada"); err == nil {
 		t.Error("a read with an ended context succeeds")
 	}
-	if err := s.Save(ctx, []delivery.Delivered{message("ada", "bob", t0, "hi")}, nil); err == nil {
+	if _, err := s.Save(ctx, []delivery.Delivered{message("ada", "bob", t0, "hi")}, nil); err == nil {
 		t.Error("a write with an ended context succeeds")
 	}
 	page, _, err := s.Messages(context.Background(), "ada~bob", store.Position{}, 10)
@@ -181,7 +199,7 @@ func testCursors(t *testing.T, s store.Store) {
 		mustBe(t, err, store.ErrCursor)
 	}
 	// The cursor of one user's conversations is not valid for another's.
-	must(t, s.Save(ctx, []delivery.Delivered{message("u0", "u1", t0, "a"), message("u0", "u2", t0+1, "b")}, nil))
+	save(t, s, []delivery.Delivered{message("u0", "u1", t0, "a"), message("u0", "u2", t0+1, "b")}, nil)
 	_, next, err = s.Conversations(ctx, "u0", "", 1)
 	must(t, err)
 	_, _, err = s.Conversations(ctx, "u1", next, 1)

@@ -180,8 +180,8 @@ func testMeter(t *testing.T, s store.Store) {
 	for i := range 5 {
 		addUser(t, s, fmt.Sprintf("u%d", i), "Same Name", t0+chat.Micros(i))
 	}
-	must(t, s.Save(context.Background(), []delivery.Delivered{message("u0", "u1", t0, "a"),
-		message("u0", "u1", t0+1, "b"), message("u2", "u1", t0+2, "c")}, nil))
+	save(t, s, []delivery.Delivered{message("u0", "u1", t0, "a"),
+		message("u0", "u1", t0+1, "b"), message("u2", "u1", t0+2, "c")}, nil)
 	reads := func(what string, want int64, call func(ctx context.Context) error) {
 		t.Helper()
 		ctx, m := store.WithMeter(context.Background())

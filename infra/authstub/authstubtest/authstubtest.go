@@ -23,7 +23,7 @@ func Start(t testing.TB, project string) (host string) {
 func StartAt(t testing.TB, project string, now func() time.Time) (host string) {
 	t.Helper()
 	stub, err := authstub.Open(authstub.Options{Project: project, Path: filepath.Join(t.TempDir(), "accounts.db"),
-		Now: now, Mail: func(authstub.Mail) {}, Logger: slog.New(slog.DiscardHandler)})
+		Now: now, Mail: func(authstub.Mail) {}, Logger: slog.New(slog.DiscardHandler), HashMemory: 64})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,10 +4,16 @@ package archive
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,9 +25,11 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -39,8 +47,10 @@ type Archive struct {
 
 	reads, writes, gates, lists, added atomic.Int64
 
+	corrected func(ctx context.Context, call internalapi.Corrected) error // calls realtime/; see OnCorrected
+
 	mu    sync.Mutex
-	saved map[string]bool // by key of a message: false until the store has confirmed it; guarded by mu
+	saved map[[2]string]bool // conversation and key of each message: true once the store has confirmed it; guarded by mu
 }
 
 // Figures counts what a deployment is billed for.
@@ -58,7 +68,8 @@ func (a *Archive) Figures() Figures {
 
 // New returns an archive that stores in s and accepts tokens of a project.
 func New(s store.Store, log *record.Log, project string) (*Archive, error) {
-	a := &Archive{Store: s, log: log, project: project, began: time.Now().Add(-5 * time.Second), saved: map[string]bool{}}
+	a := &Archive{Store: s, log: log, project: project, began: time.Now().Add(-5 * time.Second),
+		saved: map[[2]string]bool{}}
 	verifier, err := identity.NewEmulator(project, func(name string) string {
 		return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "in this process"}[name]
 	}, nil)
@@ -66,7 +77,7 @@ func New(s store.Store, log *record.Log, project string) (*Archive, error) {
 		return nil, err
 	}
 	discard := slog.New(slog.DiscardHandler)
-	a.persist = persist.New(persist.Deps{Store: a, DeadLetters: deadletter.Local{Store: a}, Log: discard})
+	a.persist = persist.New(persist.Deps{Store: a, DeadLetters: deadletter.Local{Store: a}, Realtime: a, Log: discard})
 	a.api = api.New(api.Deps{Store: a, Accounts: signIns{}, Verifier: verifier, Log: discard}).Handler()
 	return a, nil
 }
@@ -79,6 +90,27 @@ type signIns struct{ accounts.Accounts }
 func (signIns) Get(_ context.Context, uid string) (accounts.Account, error) {
 	return accounts.Account{UID: uid, Email: emailOf(uid)}, nil
 }
+
+// OnCorrected sets how persist calls POST /internal/corrected of an instance. Until then it cannot.
+func (a *Archive) OnCorrected(call func(ctx context.Context, call internalapi.Corrected) error) {
+	a.corrected = call
+}
+
+// Corrected tells an instance what is saved, for persist.
+func (a *Archive) Corrected(ctx context.Context, messages []delivery.Delivered) error {
+	if a.corrected == nil {
+		return errors.New("no instance can be called")
+	}
+	for part := range slices.Chunk(messages, correctedAtOnce) {
+		if err := a.corrected(ctx, internalapi.Corrected{Messages: part}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// correctedAtOnce is the number of messages in one call. The largest ones fit.
+const correctedAtOnce = 10
 
 // Persist returns the function that receives the pushes of Pub/Sub.
 func (a *Archive) Persist() http.Handler { return a.persist }
@@ -112,6 +144,58 @@ func (a *Archive) History(uid string) client.History {
 	}
 }
 
+// List returns the conversations of uid as the API lists them.
+func (a *Archive) List(ctx context.Context, uid string) ([]record.Item, error) {
+	token, _, err := a.Token(uid)
+	if err != nil {
+		return nil, err
+	}
+	var items []record.Item
+	for cursor := ""; ; {
+		target := "http://functions/api/conversations?limit=200&cursor=" + url.QueryEscape(cursor)
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(target, "&cursor="), nil)
+		if err != nil {
+			return nil, err
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		a.api.ServeHTTP(w, r)
+		if w.Code == http.StatusTooManyRequests {
+			seconds, _ := strconv.Atoi(w.Header().Get("Retry-After"))
+			select {
+			case <-time.After(time.Duration(max(seconds, 1)) * time.Second):
+				continue
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		if w.Code != http.StatusOK {
+			return nil, fmt.Errorf("GET /conversations: %d: %s", w.Code, w.Body)
+		}
+		var page struct {
+			Conversations []struct {
+				ID      string                 `json:"id"`
+				LastAt  chat.Micros            `json:"last_at"`
+				Preview store.Preview          `json:"preview"`
+				Unread  int                    `json:"unread"`
+				Read    map[string]chat.Micros `json:"read"`
+			} `json:"conversations"`
+			Next string `json:"next"`
+		}
+		if err := json.NewDecoder(w.Body).Decode(&page); err != nil {
+			return nil, fmt.Errorf("GET /conversations: %w", err)
+		}
+		for _, c := range page.Conversations {
+			p := chat.Message{ID: c.Preview.ID, Conversation: c.ID, From: c.Preview.From, Body: c.Preview.Text, At: c.Preview.At}
+			items = append(items, record.Item{Conversation: c.ID, ID: p.Key(), At: p.At, Text: record.TextOf(p),
+				LastAt: c.LastAt, Unread: c.Unread, Read: c.Read})
+		}
+		if cursor = page.Next; cursor == "" {
+			return items, nil
+		}
+	}
+}
+
 // inProcess is an http.RoundTripper that calls a handler without a network.
 type inProcess struct{ handler http.Handler }
 
@@ -127,21 +211,23 @@ var errDown = problem.ErrUnavailable.WithCause(errors.New("the store is down"))
 
 // Save implements store.Archive. The record says that a message is saved just before the store is called, so that
 // nobody can see the message before its entry.
-func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) error {
+func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered,
+	read []delivery.Read) ([]delivery.Delivered, error) {
 	if a.down.Load() && !a.failAfterSave.Load() {
-		return errDown
+		return nil, errDown
 	}
 	conversations := map[string]bool{}
 	for _, d := range delivered {
 		conversations[d.Conversation] = true
 		a.mu.Lock()
-		_, known := a.saved[keyOf(d)]
+		key := [2]string{d.Conversation, d.Key()}
+		_, known := a.saved[key]
 		if !known {
-			a.saved[keyOf(d)] = false
+			a.saved[key] = false
 		}
 		a.mu.Unlock()
 		if !known {
-			a.log.Add(record.Entry{Kind: record.Saved, ID: d.ID, From: d.From, Conversation: d.Conversation, At: d.At,
+			a.log.Add(record.Entry{Kind: record.Saved, ID: d.Key(), Conversation: d.Conversation, At: d.At,
 				Sum: record.SumOf(d.Message), Text: record.TextOf(d.Message)})
 		}
 	}
@@ -149,31 +235,29 @@ func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered, read
 		conversations[r.Conversation] = true
 	}
 	a.writes.Add(int64(len(delivered) + len(conversations)))
-	err := a.Store.Save(ctx, delivered, read)
+	kept, err := a.Store.Save(ctx, delivered, read)
 	if err == nil {
 		a.recordStored(delivered)
 	}
 	if err == nil && a.failAfterSave.Load() {
-		return errDown
+		return nil, errDown
 	}
-	return err
+	return kept, err
 }
 
 // recordStored records, once for each message, that the store has it.
 func (a *Archive) recordStored(delivered []delivery.Delivered) {
 	for _, d := range delivered {
 		a.mu.Lock()
-		confirmed := a.saved[keyOf(d)]
-		a.saved[keyOf(d)] = true
+		key := [2]string{d.Conversation, d.Key()}
+		confirmed := a.saved[key]
+		a.saved[key] = true
 		a.mu.Unlock()
 		if !confirmed {
-			a.log.Add(record.Entry{Kind: record.Stored, ID: d.ID, From: d.From, Conversation: d.Conversation})
+			a.log.Add(record.Entry{Kind: record.Stored, ID: d.Key(), Conversation: d.Conversation})
 		}
 	}
 }
-
-// keyOf identifies a message: two senders, or two conversations, may use the same id.
-func keyOf(d delivery.Delivered) string { return d.Conversation + " " + d.ID + "." + d.From }
 
 // Conversations implements store.Archive.
 func (a *Archive) Conversations(ctx context.Context, uid, cursor string, limit int) ([]store.Listed, string, error) {
@@ -193,6 +277,20 @@ func (a *Archive) User(ctx context.Context, uid string) (store.User, error) {
 	}
 	a.reads.Add(1)
 	return a.Store.User(ctx, uid)
+}
+
+// readingScale is how much larger the budgets of reading are than in production. Devices of a run load history again
+// after 2, 6 and 20 s instead of 1, 5 and 15 min, and every few seconds a fault gives them a reason to.
+const readingScale = 30
+
+// Take implements store.Limits.
+func (a *Archive) Take(
+	ctx context.Context, key string, n, limit int64, window time.Duration, now chat.Micros,
+) (taken int64, ends chat.Micros, err error) {
+	if strings.HasPrefix(key, "read-") {
+		limit *= readingScale
+	}
+	return a.Store.Take(ctx, key, n, limit, window, now)
 }
 
 // Writers implements store.Archive. Instances ask it before they refuse a stranger.

@@ -151,6 +151,7 @@ func deleteRecipient(ctx context.Context, t *target) error {
 		return err
 	}
 	t.log.Add(record.Entry{Kind: record.Erased, User: nobody})
+	t.crowd.Sever(from.User(), nobody)
 	writeEach(guests[:1], nobody, 3, "to nobody")
 	refused := waitUntil(arrivalTimeout, func() bool { return from.Own()[client.Refused] == 3 })
 	t.recordCheck(refused && from.Refusals()["recipient_unknown"] == 3, "no recipient: named",
@@ -158,6 +159,7 @@ func deleteRecipient(ctx context.Context, t *target) error {
 	writeEach(guests[:1], doomed, queued, "to a user who will be deleted")
 	waitUntil(arrivalTimeout, func() bool { return from.Own()[client.Sent] == queued })
 	t.log.Add(record.Entry{Kind: record.Erased, User: doomed})
+	t.crowd.Sever(from.User(), doomed)
 	if err := t.testbed.Erase(context.WithoutCancel(ctx), doomed); err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type Fault struct {
 	Replica bool   // needs a testbed with a replica of Redis
 	Clocks  bool   // needs a testbed whose instances have different clocks
 	Clients bool   // hits devices, not parts of the testbed
+	Guests  bool   // makes users misbehave that it adds to the crowd, or changes users; nothing fails
 	Loses   bool   // Redis loses accepted writes
 
 	// Exception: the fault provokes the stated exception (see package verdict), which must not occur in other runs.
@@ -94,7 +95,11 @@ type target struct {
 
 // inject runs one fault and records it.
 func (t *target) inject(ctx context.Context, f Fault) error {
-	t.log.Add(record.Entry{Kind: record.Fault, Name: f.Name})
+	e := record.Entry{Kind: record.Fault, Name: f.Name}
+	if !f.Clients && !f.Guests {
+		e.Detail = record.Servers
+	}
+	t.log.Add(e)
 	err := f.run(ctx, t)
 	if f.Loses {
 		t.log.Add(record.Entry{Kind: record.Wiped, Name: f.Name})

@@ -19,6 +19,7 @@ const (
 // disableSender disables a user while messages wait, and while some of the recipients come back.
 func disableSender(ctx context.Context, t *target) error {
 	return withdraw(ctx, t, "disabled sender", "withdrawn", func(from *load.Device, _ []*load.Device) error {
+		t.log.Add(record.Entry{Kind: record.Withdrawn, User: from.User()})
 		if err := t.testbed.SetDisabled(context.WithoutCancel(ctx), from.User(), true); err != nil {
 			return err
 		}
@@ -30,6 +31,8 @@ func disableSender(ctx context.Context, t *target) error {
 func blockSender(ctx context.Context, t *target) error {
 	return withdraw(ctx, t, "blocked sender", "recipient_unavailable", func(from *load.Device, to []*load.Device) error {
 		for _, d := range to {
+			t.log.Add(record.Entry{Kind: record.Blocked, User: d.User(), Name: from.User()})
+			t.crowd.Sever(d.User(), from.User())
 			if err := t.testbed.Block(context.WithoutCancel(ctx), d.User(), from.User()); err != nil {
 				return err
 			}
@@ -59,7 +62,6 @@ func withdraw(ctx context.Context, t *target, what, code string,
 	}
 	const all = withdrawnRecipients * withdrawnEach
 	waitUntil(arrivalTimeout, func() bool { return from.Own()[client.Sent] == all })
-	t.log.Add(record.Entry{Kind: record.Withdrawn, User: from.User()})
 	for _, d := range to[:withdrawnRecipients/2] { // these compete with the removal
 		d.Start()
 	}

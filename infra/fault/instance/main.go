@@ -1,9 +1,10 @@
 // Command instance is one realtime instance for fault tests. It runs the service of package server as
-// realtime/cmd/realtime does, with three differences:
+// realtime/cmd/realtime does, with four differences:
 //
 //   - Its settings come as one testbed.Spec.
 //   - It requests what it reads from Firestore from the testbed, because the embedded store belongs to that process.
 //   - Its clock can be wrong.
+//   - It reports its goroutines and its heap.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -113,7 +115,10 @@ func serve(ctx context.Context, srv *server.Server, addr string) error {
 	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Run(background) }()
-	web := &http.Server{Handler: srv, ReadHeaderTimeout: 10 * time.Second}
+	mux := http.NewServeMux()
+	mux.Handle("/", srv)
+	mux.HandleFunc("GET "+testbed.RuntimePath, reportRuntime)
+	web := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(l) }()
 	select {
@@ -132,6 +137,18 @@ func serve(ctx context.Context, srv *server.Server, addr string) error {
 		return err
 	}
 	return nil
+}
+
+// reportRuntime answers with the testbed.Runtime of this process. It collects garbage first, so that the heap has only
+// what is reachable.
+func reportRuntime(w http.ResponseWriter, _ *http.Request) {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	out := testbed.Runtime{Goroutines: int64(runtime.NumGoroutine()), Heap: int64(m.HeapAlloc)}
+	if err := json.NewEncoder(w).Encode(out); err != nil {
+		slog.Warn("report the runtime", "error", err)
+	}
 }
 
 // services lets the testbed make the calls that are reserved for our own functions.

@@ -41,8 +41,8 @@ type history struct {
 	calls         map[int64]int64
 	began         map[string]int64 // by fault
 	wipes         []span
-	erased        map[string]int64 // by user
-	withdrawn     map[string]int64 // by user
+	erased        map[string]int64    // by user
+	withdrawn     map[[2]string]int64 // by sender, and by recipient or "" for all
 }
 
 // span is the time between two entries.
@@ -104,7 +104,7 @@ func newHistory() *history {
 	return &history{
 		devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[[2]string]*message{},
 		conversations: map[string]*conversation{}, calls: map[int64]int64{}, began: map[string]int64{},
-		erased: map[string]int64{}, withdrawn: map[string]int64{},
+		erased: map[string]int64{}, withdrawn: map[[2]string]int64{},
 	}
 }
 
@@ -124,7 +124,7 @@ func (h *history) add(e *record.Entry) {
 	case record.Typed:
 		h.addTyped(e, d)
 	case record.Frozen:
-		m := h.message(e.Conversation, e.ID, e.From)
+		m := h.message(e.Conversation, e.ID)
 		m.content = content{e.Sum, m.content.text, int64(e.At)}
 		if m.fixedFirst == 0 {
 			m.fixedFirst = h.now
@@ -135,7 +135,7 @@ func (h *history) add(e *record.Entry) {
 	case record.Shown:
 		h.addShown(e, d)
 	case record.State:
-		m := h.message(e.Conversation, e.ID, e.From)
+		m := h.message(e.Conversation, e.ID)
 		r := rank(max(0, slices.Index(rankNames, e.Name)))
 		if r != waiting && r != refused {
 			m.prove(h.now)
@@ -158,6 +158,10 @@ func (h *history) add(e *record.Entry) {
 		h.calls[e.Call] = h.now
 	case record.Page:
 		h.addPage(e, d)
+	case record.Corrected:
+		m := h.message(e.Conversation, e.ID)
+		m.add(here, correct, d, answer{content: content{e.Sum, e.Text, int64(e.At)}})
+		h.thread(e.Conversation, d).add(here, &deed{kind: sees, place: place{int64(e.At), m.key}})
 	case record.View, record.History:
 		h.addFinal(e, d)
 	default:
@@ -169,12 +173,12 @@ func (h *history) add(e *record.Entry) {
 func (h *history) addOther(e *record.Entry) {
 	switch e.Kind {
 	case record.Saved:
-		m := h.message(e.Conversation, e.ID, e.From)
+		m := h.message(e.Conversation, e.ID)
 		m.prove(h.now)
 		m.saving = len(m.steps)
 		m.add(span{h.now, never}, save, nil, answer{content: content{e.Sum, e.Text, int64(e.At)}})
 	case record.Stored:
-		m := h.message(e.Conversation, e.ID, e.From)
+		m := h.message(e.Conversation, e.ID)
 		if m.saving >= 0 {
 			m.steps[m.saving].to, m.stored = h.now, h.now
 		}
@@ -194,9 +198,19 @@ func (h *history) addOther(e *record.Entry) {
 			h.erased[e.User] = h.now
 		}
 	case record.Withdrawn:
-		if h.withdrawn[e.User] == 0 {
-			h.withdrawn[e.User] = h.now
-		}
+		h.withdraw([2]string{e.User})
+	case record.Blocked:
+		h.withdraw([2]string{e.Name, e.User})
+	case record.Reused:
+		h.message(e.Conversation, e.ID).
+			add(span{h.now, h.now}, reuse, nil, answer{content: content{e.Sum, e.Text, 0}})
+	}
+}
+
+// withdraw notes the first time that the messages of a sender, to one recipient or to all, are withdrawn.
+func (h *history) withdraw(who [2]string) {
+	if h.withdrawn[who] == 0 {
+		h.withdrawn[who] = h.now
 	}
 }
 
@@ -224,9 +238,8 @@ func (h *history) conversation(id string) *conversation {
 	return c
 }
 
-// message returns the message that a conversation, an id and a sender identify.
-func (h *history) message(conversation, id, from string) *message {
-	key := id + "." + from
+// message returns the message with this key in a conversation.
+func (h *history) message(conversation, key string) *message {
 	m := h.messages[[2]string{conversation, key}]
 	if m == nil {
 		m = &message{conversation: conversation, key: key, saving: -1}
@@ -269,7 +282,7 @@ func (m *message) prove(entry int64) {
 }
 
 func (h *history) addTyped(e *record.Entry, d *device) {
-	m := h.message(e.Conversation, e.ID, e.From)
+	m := h.message(e.Conversation, e.ID)
 	if m.author == nil {
 		c := h.conversation(e.Conversation)
 		c.turns[d]++
@@ -283,7 +296,7 @@ func (h *history) addShown(e *record.Entry, d *device) {
 		return
 	}
 	here := span{h.now, h.now}
-	m := h.message(e.Conversation, e.ID, e.From)
+	m := h.message(e.Conversation, e.ID)
 	m.prove(h.now)
 	how := show
 	if e.Name == byHistory {
@@ -335,7 +348,7 @@ func belongs(p place, e *record.Entry) bool {
 
 // read returns the message of a line that was read, and the answer of that operation.
 func (h *history) read(conversation string, l *record.Line) (*message, answer) {
-	return h.message(conversation, l.ID, l.From), answer{
+	return h.message(conversation, l.ID), answer{
 		content: content{l.Sum, l.Text, int64(l.At)}, has: true, rank: rank(max(0, slices.Index(rankNames, l.State))),
 	}
 }
@@ -347,7 +360,7 @@ func (h *history) lines(e *record.Entry) []line {
 		if l.At == 0 {
 			continue
 		}
-		m := h.message(e.Conversation, l.ID, l.From)
+		m := h.message(e.Conversation, l.ID)
 		next := line{place: place{int64(l.At), m.key}, author: -1, turn: m.turn}
 		if m.author != nil {
 			next.author = m.author.number
@@ -357,7 +370,8 @@ func (h *history) lines(e *record.Entry) []line {
 	return lines
 }
 
-// addFinal adds what a device shows, or what the API lists, at the end of the run.
+// addFinal adds what a device shows, or what the API lists, at the end of the run. The screen of a device is also
+// recorded before that, when it has not opened anything.
 func (h *history) addFinal(e *record.Entry, d *device) {
 	during := span{h.now, h.now}
 	if h.opened > 0 {
@@ -365,14 +379,17 @@ func (h *history) addFinal(e *record.Entry, d *device) {
 	}
 	c := h.conversation(e.Conversation)
 	kind := view
-	if e.Kind == record.History {
+	switch {
+	case e.Kind == record.History:
 		kind, c.listed, d = list, during, nil
-	} else {
+	case h.opened == 0:
+		kind = glance
+	default:
 		c.views[d] = during
 	}
 	for i := range e.Lines {
 		m, a := h.read(e.Conversation, &e.Lines[i])
-		if kind == view && a.at == 0 {
+		if kind != list && a.at == 0 {
 			a.content = m.content // it waits, and has no place yet
 		}
 		m.add(during, kind, d, a)
@@ -416,8 +433,10 @@ func (h *history) complete(m *message) {
 		if entry := h.erased[m.to]; entry > 0 {
 			m.add(span{entry, entry}, erase, nil, answer{})
 		}
-		if entry := h.withdrawn[m.author.user]; entry > 0 {
-			m.add(span{entry, entry}, withdraw, nil, answer{})
+		for _, to := range []string{"", m.to} {
+			if entry := h.withdrawn[[2]string{m.author.user, to}]; entry > 0 {
+				m.add(span{entry, entry}, withdraw, nil, answer{})
+			}
 		}
 		for _, d := range h.devicesOf[m.to] {
 			if d.ahead > 0 {

@@ -23,14 +23,14 @@ type entry struct {
 
 // Content of the two messages of cleanRun. They have the same id.
 var (
-	question = record.Line{ID: "m", From: "a", At: 10, Sum: 100, Text: 101}
-	answered = record.Line{ID: "m", From: "b", At: 20, Sum: 200, Text: 201}
+	question = record.Line{ID: "m.a", At: 10, Sum: 100, Text: 101}
+	answered = record.Line{ID: "m.b", At: 20, Sum: 200, Text: 201}
 )
 
 // of returns an entry about a message.
 func of(kind record.Kind, device string, l record.Line, name string) record.Entry {
 	return record.Entry{
-		Kind: kind, Device: device, ID: l.ID, From: l.From, Conversation: "a~b", At: l.At, Sum: l.Sum, Text: l.Text,
+		Kind: kind, Device: device, ID: l.ID, Conversation: "a~b", At: l.At, Sum: l.Sum, Text: l.Text,
 		Name: name,
 	}
 }
@@ -49,7 +49,7 @@ func state(l record.Line, state string) record.Line {
 func cleanRun() run {
 	typed := func(device, to string, l record.Line) record.Entry {
 		return record.Entry{
-			Kind: record.Typed, Device: device, User: to, ID: l.ID, From: l.From, Conversation: "a~b", Text: l.Text,
+			Kind: record.Typed, Device: device, User: to, ID: l.ID, Conversation: "a~b", Text: l.Text,
 		}
 	}
 	page := lines(record.Page, "b2", question, answered)
@@ -85,6 +85,7 @@ func cleanRun() run {
 
 		{"asked", record.Entry{Kind: record.Asked, Device: "b2", Conversation: "a~b", Call: 1}},
 		{"page", page},
+		{"screen of b1", lines(record.View, "b1", question, state(answered, "delivered"))},
 		{"opening", record.Entry{Kind: record.Fault, Name: opening}},
 		{"view of a1", lines(record.View, "a1", state(question, "read"), answered)},
 		{"view of a2", lines(record.View, "a2", state(question, "delivered"), answered)},
@@ -137,8 +138,8 @@ func unanswered(t *testing.T) run {
 	t.Helper()
 	var r run
 	for _, e := range cleanRun() {
-		if e.From != "b" && !(e.From == "" && len(e.Lines) == 0 && e.name == "" && e.Kind == record.Acked) {
-			e.Lines = slices.DeleteFunc(slices.Clone(e.Lines), func(l record.Line) bool { return l.From == "b" })
+		if !isAnswer(e.ID) && !(e.name == "" && e.Kind == record.Acked) {
+			e.Lines = slices.DeleteFunc(slices.Clone(e.Lines), func(l record.Line) bool { return isAnswer(l.ID) })
 			r = append(r, e)
 		}
 	}
@@ -149,7 +150,7 @@ func unanswered(t *testing.T) run {
 func lostRun(t *testing.T) run {
 	t.Helper()
 	r := unanswered(t).without(t, "shown on a2", "shown on b1", "acked", "saved", "stored", "delivered", "shown on b2",
-		"seen", "read", "view of a1")
+		"seen", "read", "screen of b1", "view of a1")
 	at := r.find(t, "opening")
 	r = slices.Insert(r, at, entry{"left", record.Entry{Kind: record.Left, Device: "a1"}})
 	for _, name := range []string{"view of a2", "view of b1", "view of b2", "list", "page"} {
@@ -166,10 +167,19 @@ func strandedRun(t *testing.T) run {
 		replace(t, "view of b1", lines(record.View, "b1", question))
 }
 
+// reusedBy returns the entry of a sender who is about to send other content with an id in use.
+func reusedBy(l record.Line) record.Entry {
+	e := of(record.Reused, "", l, "")
+	e.At = 0
+	return e
+}
+
 // wiped returns the entries of a fault in which Redis loses everything.
 func wiped() []record.Entry {
 	return []record.Entry{{Kind: record.Fault, Name: "redis-wiped"}, {Kind: record.Wiped, Name: "redis-wiped"}}
 }
+
+func isAnswer(key string) bool { return key == answered.ID }
 
 func judged(r run) *Report {
 	return Check(func(yield func(record.Entry) bool) {
@@ -186,7 +196,7 @@ func TestLegal(t *testing.T) {
 	r := cleanRun()
 	refused := func(cause record.Entry) run {
 		r := unanswered(t).without(t, "shown on a2", "shown on b1", "acked", "saved", "stored", "delivered", "shown on b2",
-			"seen", "read", "view of a2").
+			"seen", "read", "screen of b1", "view of a2").
 			before(t, "asked", cause, of(record.State, "a1", question, "refused")).
 			replace(t, "view of a1", lines(record.View, "a1", state(question, "refused"))).
 			without(t, "page").
@@ -197,6 +207,24 @@ func TestLegal(t *testing.T) {
 		return r.before(t, "view of a1", lines(record.View, "a2"))
 	}
 	unsure := lostRun(t).without(t, "sent")
+	// The archive gets the other content first, and every device shows that in the end.
+	other := question
+	other.Sum, other.Text = 998, 999
+	otherSaved := r.before(t, "saved", reusedBy(other)).replace(t, "saved", of(record.Saved, "", other, "")).
+		replace(t, "shown on b2", of(record.Shown, "b2", other, "history"))
+	for i, e := range otherSaved {
+		for k, l := range e.Lines {
+			if l.ID == other.ID && otherSaved[i].name != "screen of b1" {
+				otherSaved[i].Lines = slices.Clone(otherSaved[i].Lines)
+				otherSaved[i].Lines[k] = state(other, l.State)
+			}
+		}
+	}
+	for _, d := range []string{"a1", "a2", "b1"} {
+		otherSaved = otherSaved.before(t, "opening", of(record.Corrected, d, other, ""))
+	}
+	changed := question
+	changed.Sum = 999
 	earlyPage := lines(record.Page, "a2")
 	earlyPage.Call = 2
 	for name, c := range map[string]struct {
@@ -209,15 +237,20 @@ func TestLegal(t *testing.T) {
 		"a page that was asked for before the save, and returned after it": {r.before(t, "acked",
 			record.Entry{Kind: record.Asked, Device: "a2", Conversation: "a~b", Call: 2}).before(t, "delivered", earlyPage), 0},
 		"fixed again, and not accepted before": {r.before(t, "frozen",
-			of(record.Frozen, "a1", record.Line{ID: "m", From: "a", At: 9, Sum: 99}, "")), 0},
+			of(record.Frozen, "a1", record.Line{ID: "m.a", At: 9, Sum: 99}, "")), 0},
 		"fixed again at an earlier time": {r.before(t, "frozen",
-			of(record.Frozen, "a1", record.Line{ID: "m", From: "a", At: 90, Sum: 99}, "")), 0},
+			of(record.Frozen, "a1", record.Line{ID: "m.a", At: 90, Sum: 99}, "")), 0},
 		"saved for a device that acknowledges ahead": {r.before(t, "typed",
 			record.Entry{Kind: record.Device, Device: "b1", User: "b", Name: acksAhead}).without(t, "acked"), 0},
 		"refused: no recipient":                        {refused(record.Entry{Kind: record.Erased, User: "b"}), 0},
 		"refused: withdrawn":                           {refused(record.Entry{Kind: record.Withdrawn, User: "a"}), 0},
 		"sent by a device that left before any answer": {unsure, 0},
-		"lost by Redis with its sender":                {lostRun(t).before(t, "asked", wiped()...), 1},
+		"other content with the same id, corrected": {r.before(t, "shown on b2", reusedBy(changed)).
+			replace(t, "shown on b2", of(record.Shown, "b2", changed, "event")).
+			before(t, "opening", of(record.Corrected, "b2", question, "")), 0},
+		"other content with the same id, saved first": {otherSaved, 0},
+		"refused: blocked":                            {refused(record.Entry{Kind: record.Blocked, User: "b", Name: "a"}), 0},
+		"lost by Redis with its sender":               {lostRun(t).before(t, "asked", wiped()...), 1},
 		"lost by Redis while it was accepted": {lostRun(t).before(t, "sent", wiped()[0]).
 			before(t, "asked", wiped()[1]), 1},
 		"stranded": {strandedRun(t).before(t, "asked", wiped()...), 1},
@@ -242,16 +275,16 @@ func TestIllegal(t *testing.T) {
 	changed.Sum = 999
 	moved := question
 	moved.At, moved.Sum = 11, 110
-	second := record.Line{ID: "n", From: "a", At: 10, Sum: 300, Text: question.Text}
+	second := record.Line{ID: "n.a", At: 10, Sum: 300, Text: question.Text}
 	latePage := lines(record.Page, "b2", answered)
 	latePage.Call = 1
 	earlyAnswer := slices.Clone(r)
 	for i, e := range earlyAnswer {
-		if e.From == "b" && e.At != 0 {
+		if isAnswer(e.ID) && e.At != 0 {
 			earlyAnswer[i].At = 5
 		}
 		for k, l := range e.Lines {
-			if l.From == "b" {
+			if isAnswer(l.ID) {
 				earlyAnswer[i].Lines = slices.Clone(earlyAnswer[i].Lines)
 				earlyAnswer[i].Lines[k].At = 5
 				slices.Reverse(earlyAnswer[i].Lines)
@@ -286,7 +319,7 @@ func TestIllegal(t *testing.T) {
 			replace(t, "view of b1", lines(record.View, "b1")), "b1 lacks it in the end"},
 		"never sent": {lostRun(t).without(t, "frozen", "sent").before(t, "asked",
 			record.Entry{Kind: record.Device, Device: "a3", User: "a"}).replace(t, "typed",
-			record.Entry{Kind: record.Typed, Device: "a3", User: "b", ID: "m", From: "a", Conversation: "a~b", Text: 101}),
+			record.Entry{Kind: record.Typed, Device: "a3", User: "b", ID: "m.a", Conversation: "a~b", Text: 101}),
 			"a2 lacks it"},
 		"a page lacks what was saved before": {r.replace(t, "page", latePage), "a page that b2 reads lacks it"},
 		"a page has what was never saved": {r.without(t, "saved", "stored", "shown on b2", "list", "view of b2"),
@@ -302,14 +335,23 @@ func TestIllegal(t *testing.T) {
 		"doubled: saved with another id": {r.before(t, "opening", of(record.Saved, "", second, ""),
 			of(record.Stored, "", second, "")), "the archive gets it"},
 		"doubled: typed with an id in use": {r.before(t, "opening", record.Entry{Kind: record.Typed, Device: "a1", User: "b",
-			ID: "m", From: "a", Conversation: "a~b", Text: 5}), "a1 types it"},
+			ID: "m.a", Conversation: "a~b", Text: 5}), "a1 types it"},
 		"saved early": {r.without(t, "acked").before(t, "delivered", record.Entry{Kind: record.Acked, Device: "b1"}),
 			"the archive gets it"},
 		"shown from history before it was saved": {r.without(t, "shown on b2").
 			before(t, "saved", of(record.Shown, "b2", question, "history")), "b2 shows it, from history"},
-		"altered: on a device":      {r.replace(t, "shown on b1", of(record.Shown, "b1", changed, "event")), "b1 shows it"},
-		"altered: in the archive":   {r.replace(t, "saved", of(record.Saved, "", changed, "")), "the archive gets it"},
-		"altered: in the list":      {r.replace(t, "list", lines(record.History, "", changed, answered)), "the archive has it"},
+		"altered: on a device":    {r.replace(t, "shown on b1", of(record.Shown, "b1", changed, "event")), "b1 shows it"},
+		"altered: in the archive": {r.replace(t, "saved", of(record.Saved, "", changed, "")), "the archive gets it"},
+		"altered: in the list":    {r.replace(t, "list", lines(record.History, "", changed, answered)), "the archive has it"},
+		"altered: on a screen": {r.replace(t, "screen of b1", lines(record.View, "b1", changed, answered)),
+			"b1 has it before it opens"},
+		"altered: a screen has what was not shown": {r.before(t, "opening", lines(record.View, "b1", second)),
+			"b1 has it before it opens"},
+		"altered: not what was saved": {r.before(t, "shown on b2", reusedBy(changed)).
+			replace(t, "shown on b2", of(record.Shown, "b2", changed, "event")).
+			replace(t, "view of b2", lines(record.View, "b2", changed, answered)), "b2 has it in the end"},
+		"altered: corrected, and not saved so": {r.before(t, "opening", of(record.Corrected, "b2", changed, "")),
+			"b2 shows what was saved instead"},
 		"altered: in a view":        {r.replace(t, "view of b2", lines(record.View, "b2", changed, answered)), "b2 has it"},
 		"altered: another at":       {r.replace(t, "shown on b1", of(record.Shown, "b1", moved, "event")), "b1 shows it"},
 		"fixed again, and accepted": {r.before(t, "acked", of(record.Frozen, "a1", moved, "")), "shows it"},
@@ -335,8 +377,8 @@ func TestIllegal(t *testing.T) {
 		"order: the list differs":                          {r.replace(t, "list", lines(record.History, "", answered, question)), "in another order"},
 		"order: an answer before what its sender had seen": {earlyAnswer, "m.b gets its place"},
 		"order: not in the order of typing": {r.before(t, "opening",
-			record.Entry{Kind: record.Typed, Device: "a1", User: "b", ID: "n", From: "a", Conversation: "a~b", Text: 301},
-			of(record.Frozen, "a1", record.Line{ID: "n", From: "a", At: 9, Sum: 300}, "")), "n.a gets its place"},
+			record.Entry{Kind: record.Typed, Device: "a1", User: "b", ID: "n.a", Conversation: "a~b", Text: 301},
+			of(record.Frozen, "a1", record.Line{ID: "n.a", At: 9, Sum: 300}, "")), "n.a gets its place"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := judged(c.run)
@@ -416,7 +458,7 @@ func TestTractable(t *testing.T) {
 	const messages = 2000
 	for n := range messages {
 		id := strings.Repeat("i", 1+n/1000) + string(rune('a'+n%1000/100)) + string(rune('a'+n%100/10)) + string(rune('a'+n%10))
-		l := record.Line{ID: id, From: "a", At: chat.Micros(10 + n), Sum: record.Hash(n), Text: record.Hash(n)}
+		l := record.Line{ID: id + ".a", At: chat.Micros(10 + n), Sum: record.Hash(n), Text: record.Hash(n)}
 		all = append(all, l)
 		typed := of(record.Typed, "a1", l, "")
 		typed.User, typed.At, typed.Sum = "b", 0, 0
@@ -427,6 +469,7 @@ func TestTractable(t *testing.T) {
 		add(record.Entry{Kind: record.Acked, Device: "b1"})
 		add(of(record.Saved, "", l, ""))
 	}
+	add(record.Entry{Kind: record.Fault, Name: opening})
 	add(lines(record.View, "b1", all...))
 	add(lines(record.View, "b2", all...))
 	add(lines(record.History, "", all...))

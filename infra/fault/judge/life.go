@@ -30,6 +30,8 @@ const (
 	glance                  // all is quiet, and a device has not opened the conversation yet
 	view                    // the screen of a device is read at the end of the run
 	leave                   // a device never comes back
+	reuse                   // its sender is about to send other content with its id
+	correct                 // a device shows what was saved instead
 	wipe                    // Redis loses what it has
 	erase                   // the recipient is deleted
 	withdraw                // what waits from the sender is withdrawn
@@ -95,7 +97,24 @@ type life struct {
 	stranded  bool // Redis lost it after that, before it was saved
 	erased    bool
 	withdrawn bool
+	others    *reused
 	devices   string // one byte of each device: its rank, and the bits below
+}
+
+// reused is other content that the sender has sent with the same id, and what was sent so before.
+type reused struct {
+	content
+	before *reused
+}
+
+// has reports whether the sender has sent c with the id of the message.
+func (s *life) has(c content) bool {
+	for r := s.others; r != nil; r = r.before {
+		if r.sum == c.sum && r.text == c.text {
+			return true
+		}
+	}
+	return c == s.content
 }
 
 // Bits of a byte of life.devices.
@@ -124,8 +143,8 @@ func (s *life) setDevice(slot int, b byte) {
 
 func (s *life) rank(slot int) rank { return rank(s.device(slot) & rankBits) }
 
-// others reports whether a device beside that of the author shows the message.
-func (s *life) others(author int) bool {
+// elsewhere reports whether a device beside that of the author shows the message.
+func (s *life) elsewhere(author int) bool {
 	for i := range len(s.devices) {
 		if i != author && s.devices[i]&holds != 0 {
 			return true
@@ -181,7 +200,7 @@ func (s *life) step(c call, a answer, exception bool) bool {
 		s.setDevice(c.slot, d|holds)
 		return d&holds == 0
 	case fix: // again, with another at, only if nobody can know the first one
-		ok := !s.accepted && !s.others(c.slot) && d&holds != 0
+		ok := !s.accepted && !s.elsewhere(c.slot) && d&holds != 0
 		s.fixed, s.content = true, a.content
 		return ok
 	case send:
@@ -189,7 +208,7 @@ func (s *life) step(c call, a answer, exception bool) bool {
 		s.accepted = true
 		return ok
 	case show, showSaved:
-		ok := s.accepted && d&holds == 0 && a.content == s.content && (c.action == show || s.saved)
+		ok := s.accepted && d&holds == 0 && s.has(a.content) && (c.action == show || s.saved)
 		d |= holds
 		if c.role == recipient {
 			d |= ofRecipient
@@ -205,9 +224,16 @@ func (s *life) step(c call, a answer, exception bool) bool {
 	case mark:
 		s.seen = true
 	case save:
-		ok := s.accepted && !s.saved && (s.acked || s.vouched) && a.content == s.content
+		ok := s.accepted && !s.saved && (s.acked || s.vouched) && s.has(a.content)
+		if a.content != s.content { // the other content came first, and is what everyone shows in the end
+			s.others, s.content = &reused{s.content, s.others}, a.content
+		}
 		s.saved = true
 		return ok
+	case reuse:
+		s.others = &reused{a.content, s.others}
+	case correct:
+		return d&holds != 0 && s.saved && a.content == s.content
 	case report:
 		return s.reach(c, a.rank)
 	case page:
@@ -215,6 +241,9 @@ func (s *life) step(c call, a answer, exception bool) bool {
 	case list:
 		return a.has && s.saved && a.content == s.content || !a.has && s.mayLack(exception)
 	case glance:
+		if a.has {
+			return d&holds != 0 && (!s.fixed || s.has(a.content))
+		}
 		return d&holds != 0 || s.mayLack(exception)
 	case view:
 		return s.view(c, a, exception)
@@ -296,7 +325,11 @@ func describe(c call, a answer) string {
 	case list:
 		return "the archive " + there + " in the end"
 	case glance:
-		return c.name + " lacks it before it opens the conversation"
+		return fmt.Sprintf("%s %s before it opens the conversation", c.name, there)
+	case reuse:
+		return "its sender sends other content with its id"
+	case correct:
+		return c.name + " shows what was saved instead"
 	case view:
 		if a.has && (c.role == author || c.role == sender) {
 			return fmt.Sprintf("%s has it in the end, as %s", c.name, rankNames[a.rank])

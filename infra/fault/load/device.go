@@ -29,6 +29,7 @@ type Device struct {
 	app         *client.Client // nil while the app is not running
 	misbehavior client.Misbehavior
 	starts      uint64 // of the app, with the present store
+	deaf        bool   // does not read its sockets
 	away        bool   // offline or not running because of a fault of the device itself
 	left        bool   // never comes back
 
@@ -54,8 +55,13 @@ func (d *Device) SetMisbehavior(misbehavior client.Misbehavior) {
 	defer d.mu.Unlock()
 	d.misbehavior = misbehavior
 	e := record.Entry{Kind: record.Device, Device: d.name, User: d.user}
-	if misbehavior.AckAhead > 0 {
+	switch {
+	case misbehavior.AckAhead > 0:
 		e.Name = verdict.AcksAhead
+	case misbehavior.AckNever:
+		e.Name = verdict.AcksNever
+	case misbehavior.AckDelay > 0:
+		e.Name = verdict.AcksLate
 	}
 	d.crowd.log.Add(e)
 }
@@ -77,7 +83,7 @@ func (d *Device) Start() {
 		Dial:        d.dial,
 		Token:       func(context.Context) (string, time.Time, error) { return d.crowd.testbed.Token(d.user) },
 		History:     d.crowd.recordHistory(name, d.crowd.testbed.History(d.user)),
-		Now:         func() time.Time { return time.Now().Add(d.skew) },
+		Wall:        func() time.Time { return time.Now().Add(d.skew) },
 		Rand:        rand.New(rand.NewPCG(d.crowd.opts.Seed^hash(name), d.starts)),
 		Note:        func(n client.Note) { d.crowd.recordNote(name, n) },
 		Pace:        d.crowd.opts.Pace,
@@ -109,6 +115,7 @@ func (d *Device) Kill() {
 		d.recordOffline()
 		d.app.Kill()
 		d.app = nil
+		d.hears()
 	}
 }
 
@@ -126,6 +133,7 @@ func (d *Device) Vanish() {
 		d.recordOffline()
 		d.app.Kill()
 		d.app = nil
+		d.hears()
 	}
 }
 
@@ -136,6 +144,7 @@ func (d *Device) Leave() {
 	if d.app != nil {
 		d.app.Kill()
 		d.app = nil
+		d.hears()
 	}
 	if !d.left {
 		d.left = true
@@ -172,8 +181,26 @@ func (d *Device) Flap() {
 
 // StopReading makes the device stop reading what the server sends, or continue.
 func (d *Device) StopReading(stop bool) {
-	if c := d.runningApp(); c != nil {
-		c.StopReading(stop)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.app == nil {
+		return
+	}
+	if stop && !d.deaf {
+		d.crowd.log.Add(record.Entry{Kind: record.Deaf, Device: d.name})
+	}
+	d.app.StopReading(stop)
+	if !stop {
+		d.hears()
+	}
+	d.deaf = stop
+}
+
+// hears records that the device reads again: it has been told to, or its app has ended.
+func (d *Device) hears() {
+	if d.deaf {
+		d.deaf = false
+		d.crowd.log.Add(record.Entry{Kind: record.Hears, Device: d.name})
 	}
 }
 
@@ -189,6 +216,7 @@ func (d *Device) SetBack(older *client.Store) bool {
 	if d.app != nil {
 		d.app.Kill()
 		d.app = nil
+		d.hears()
 	}
 	if d.store.Outbox() > 0 {
 		return false

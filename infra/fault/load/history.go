@@ -41,5 +41,5 @@ func (h *recordedHistory) Messages(
 
 // lineOf returns a message as a line of a record.
 func lineOf(m chat.Message) record.Line {
-	return record.Line{ID: m.ID, From: m.From, At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)}
+	return record.Line{ID: m.Key(), At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)}
 }

@@ -28,7 +28,8 @@ type Testbed interface {
 	Dial(ctx context.Context, from string, wrap func(net.Conn) net.Conn) (*websocket.Conn, error)
 	Token(uid string) (token string, ends time.Time, err error)
 	History(uid string) client.History
-	Waiting() int // messages that are published and not saved yet
+	List(ctx context.Context, uid string) ([]record.Item, error) // the conversations of a user, as the API lists them
+	Waiting() int                                                // messages that are published and not saved yet
 }
 
 // Options configure a Crowd.
@@ -58,8 +59,9 @@ type Crowd struct {
 	calls     atomic.Int64 // recorded requests for history so far
 
 	mu       sync.Mutex
-	vanished []net.Conn // guarded by mu
-	guests   []*Device  // guarded by mu
+	vanished []net.Conn      // guarded by mu
+	guests   []*Device       // guarded by mu
+	severed  map[string]bool // see Sever; guarded by mu
 }
 
 // New returns a crowd of the users with these uids. Nothing happens before Start.
@@ -69,7 +71,7 @@ func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd 
 	}
 	c := &Crowd{
 		testbed: testbed, log: log, opts: opts, users: users,
-		devicesOf: map[string][]*Device{}, partners: map[string][]string{},
+		devicesOf: map[string][]*Device{}, partners: map[string][]string{}, severed: map[string]bool{},
 	}
 	rnd := rand.New(rand.NewPCG(opts.Seed, 3))
 	for i, uid := range users {
@@ -167,10 +169,9 @@ func (c *Crowd) await(ctx context.Context, what string, ok func() bool) error {
 
 // Chat makes users write, reply and read at the rate of the options until ctx ends. It calls step every 10 ms.
 func (c *Crowd) Chat(ctx context.Context, step func()) {
-	rnd := rand.New(rand.NewPCG(c.opts.Seed, 4))
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	due := 0.0
+	due, choices := 0.0, uint64(0)
 	for last := time.Now(); ; {
 		select {
 		case <-ctx.Done():
@@ -183,7 +184,9 @@ func (c *Crowd) Chat(ctx context.Context, step func()) {
 		// If a user is away or has enough unsent messages, another one writes. If all are, the messages that are due wait
 		// for the next tick.
 		for tries := int(3 * due); due >= 1 && tries > 0; tries-- {
-			due -= float64(c.writeAndRead(rnd))
+			// Each choice has a source of its own, so that it does not depend on what the devices have received by then.
+			choices++
+			due -= float64(c.writeAndRead(rand.New(rand.NewPCG(c.opts.Seed+4, choices))))
 		}
 		step()
 	}
@@ -200,9 +203,9 @@ func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
 		return 0
 	}
 	conversation := chat.ConversationID(d.user, to)
-	replyTo := ""
-	if m, ok := store.Newest(conversation); ok && m.From == to && rnd.IntN(2) == 0 {
-		replyTo = m.ID
+	replyTo, replies := "", rnd.IntN(2) == 0
+	if m, ok := store.Newest(conversation); ok && m.From == to && replies {
+		replyTo = m.Key()
 	}
 	burst := 1
 	if rnd.IntN(20) == 0 {
@@ -253,7 +256,10 @@ func (c *Crowd) Close() {
 // recordNote adds what a device reports to the record.
 func (c *Crowd) recordNote(device string, n client.Note) {
 	m := n.Message
-	e := record.Entry{Device: device, ID: m.ID, From: m.From, Conversation: m.Conversation}
+	e := record.Entry{Device: device, Conversation: m.Conversation}
+	if m.ID != "" {
+		e.ID = m.Key()
+	}
 	switch n.NoteKind {
 	case client.NoteTyped:
 		e.Kind, e.User, e.Text = record.Typed, m.To, record.TextOf(m)
@@ -262,7 +268,11 @@ func (c *Crowd) recordNote(device string, n client.Note) {
 	case client.NoteShown:
 		e.Kind, e.At, e.Sum, e.Text, e.Name = record.Shown, m.At, record.SumOf(m), record.TextOf(m), n.From
 	case client.NoteState:
-		e.Kind, e.Name = record.State, n.State.String()
+		e.Kind, e.Name, e.Detail = record.State, n.State.String(), n.Refusal
+	case client.NoteRepeated:
+		e.Kind = record.Repeated
+	case client.NoteCorrected:
+		e.Kind, e.At, e.Sum, e.Text = record.Corrected, m.At, record.SumOf(m), record.TextOf(m)
 	case client.NoteAcked:
 		e.Kind = record.Acked
 	case client.NoteRead:

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,8 +27,13 @@ var (
 // between two attempts of a device.
 const backfillWait = 25 * time.Second
 
+// agreeWithin is how long Settle waits, without progress, until all devices show the same messages. The verdict can then
+// say that a message is late.
+const agreeWithin = verdict.LiveAfterFault + time.Second
+
 // Settle brings all devices back, and returns when every outbox is empty, no backfill is left, and the archive has
-// everything.
+// everything. It waits for devices that do not show what others do, and for read marks that are not confirmed, only for
+// a while: the verdict finds those.
 //
 // Otherwise it returns ErrStuck if no message makes progress for the time stuck, ErrBackfillPending if only backfills
 // are left, and ErrBacklog if ctx ends while messages still make progress. The record gets an Unfinished entry for
@@ -62,11 +68,57 @@ func (c *Crowd) Settle(ctx context.Context, stuck time.Duration) error {
 			return fmt.Errorf("%w; %d Pub/Sub messages are not saved; %s",
 				err, c.testbed.Waiting(), strings.Join(c.unfinished(5), "; "))
 		}
-		if quiet++; c.testbed.Waiting() > 0 || len(c.unfinished(1)) > 0 {
+		quiet++
+		if c.testbed.Waiting() > 0 || len(c.unfinished(1)) > 0 || time.Since(last) < agreeWithin && !c.agree() {
 			quiet = 0
 		}
 	}
 	return nil
+}
+
+// Sever excludes the conversation of two users from what Settle waits for: read marks in it are dropped from now on.
+func (c *Crowd) Sever(a, b string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.severed[chat.ConversationID(a, b)] = true
+}
+
+func (c *Crowd) isSevered(conversation string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.severed[conversation]
+}
+
+// agree reports whether all devices that are there show the same number of messages in each conversation, and all read
+// marks are confirmed.
+func (c *Crowd) agree() bool {
+	sizes := map[string]int{}
+	for _, d := range c.allDevices() {
+		store, app := d.storeAndApp()
+		if app == nil {
+			continue
+		}
+		for _, to := range c.partnersOf(d) {
+			conversation := chat.ConversationID(d.user, to)
+			if c.isSevered(conversation) {
+				continue
+			}
+			if store.Summary(conversation).Unsent {
+				return false
+			}
+			n := 0
+			for _, l := range store.Conversation(conversation) {
+				if l.From != d.user || l.State >= client.Delivered {
+					n++
+				}
+			}
+			if other, known := sizes[conversation]; known && other != n {
+				return false
+			}
+			sizes[conversation] = n
+		}
+	}
+	return true
 }
 
 // onlyBackfillsLeft reports whether everything is sent and saved, everyone is connected, and backfills are left.
@@ -93,9 +145,14 @@ func (c *Crowd) unfinished(most int) (out []string) {
 	return out
 }
 
-// Open makes every device open every conversation and scroll to its beginning. It records what everyone shows, and
-// what the API lists.
+// Open records what everyone shows. Then it makes every device open every conversation and scroll to its beginning, and
+// records what everyone shows then, and what the API lists.
 func (c *Crowd) Open(ctx context.Context) error {
+	for _, d := range c.allDevices() {
+		if store, app := d.storeAndApp(); app != nil {
+			c.recordView(d, store)
+		}
+	}
 	c.log.Add(record.Entry{Kind: record.Fault, Name: verdict.Opening})
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 16)
@@ -128,8 +185,19 @@ func (c *Crowd) Open(ctx context.Context) error {
 
 // recordView records what a device shows.
 func (c *Crowd) recordView(d *Device, store *client.Store) {
+	list := record.Entry{Kind: record.List, Device: d.Name()}
+	defer func() {
+		slices.SortFunc(list.List, func(a, b record.Item) int { return cmp.Compare(b.At, a.At) })
+		c.log.Add(list)
+	}()
 	for _, to := range c.partnersOf(d) {
 		conversation := chat.ConversationID(d.user, to)
+		if sum := store.Summary(conversation); sum.Newest.ID != "" {
+			list.List = append(list.List, record.Item{
+				Conversation: conversation, ID: sum.Newest.Key(), At: sum.Newest.At, Text: record.TextOf(sum.Newest),
+				Unread: sum.Unread, Read: sum.Read,
+			})
+		}
 		e := record.Entry{Kind: record.View, Device: d.Name(), Conversation: conversation}
 		for _, l := range store.Conversation(conversation) {
 			line := lineOf(l.Message)
@@ -142,10 +210,21 @@ func (c *Crowd) recordView(d *Device, store *client.Store) {
 	}
 }
 
-// recordHistories records what the API lists of each conversation, for one of its members.
+// recordHistories records what the API lists of each conversation, for one of its members, and of each user.
 func (c *Crowd) recordHistories(ctx context.Context) error {
-	listed := map[string]bool{}
+	listed, users := map[string]bool{}, map[string]bool{}
 	for _, d := range c.allDevices() {
+		if d.HasLeft() && !c.othersOf(d) {
+			continue
+		}
+		if !users[d.user] {
+			users[d.user] = true
+			items, err := c.testbed.List(ctx, d.user)
+			if err != nil {
+				return fmt.Errorf("list the conversations of %s: %w", d.user, err)
+			}
+			c.log.Add(record.Entry{Kind: record.Listed, User: d.user, List: items})
+		}
 		for _, to := range c.partnersOf(d) {
 			conversation := chat.ConversationID(d.user, to)
 			if listed[conversation] {
@@ -170,4 +249,9 @@ func (c *Crowd) recordHistories(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// othersOf reports whether the user of a device has one that has not left.
+func (c *Crowd) othersOf(d *Device) bool {
+	return slices.ContainsFunc(c.devicesOf[d.user], func(o *Device) bool { return !o.HasLeft() })
 }

@@ -25,7 +25,10 @@ func (unreachable) Dial(context.Context, string, func(net.Conn) net.Conn) (*webs
 }
 func (unreachable) Token(string) (string, time.Time, error) { return "", time.Time{}, errUnreachable }
 func (unreachable) History(string) client.History           { return nil }
-func (unreachable) Waiting() int                            { return 0 }
+func (unreachable) List(context.Context, string) ([]record.Item, error) {
+	return nil, errUnreachable
+}
+func (unreachable) Waiting() int { return 0 }
 
 // A run whose messages still make progress when its time is over has a backlog. A run without progress for a minute
 // is stuck. The record shows the difference.

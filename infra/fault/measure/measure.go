@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -80,7 +80,13 @@ func measure(ctx context.Context, k kind, opts Options) (*Result, error) {
 	if err := checkFileLimit(opts.Sockets); err != nil {
 		return nil, err
 	}
-	m := &measurement{opts: opts, log: record.New()}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	m := &measurement{opts: opts}
+	if m.log, err = record.Create(filepath.Join(dir, "record.jsonl"), end); err != nil {
+		return nil, err
+	}
+	defer m.log.Close()
 	testbedOpts := k.testbed
 	testbedOpts.Dir, testbedOpts.Program, testbedOpts.Seed, testbedOpts.Log = dir, opts.Program, opts.Seed, m.log
 	if testbedOpts.Instances == 0 { // as many as production's limit of sockets requires, with some room
@@ -106,9 +112,9 @@ func measure(ctx context.Context, k kind, opts Options) (*Result, error) {
 		out.Failure = err.Error()
 	}
 	m.crowd.Close()
-	out.Judged = verdict.Judge(m.log.Entries())
-	out.Second = judge.Check(slices.Values(m.log.Entries()))
-	return out, ctx.Err()
+	out.Judged = verdict.JudgeAll(m.log.All())
+	out.Second = judge.Check(m.log.All())
+	return out, errors.Join(m.log.Err(), ctx.Err())
 }
 
 // play runs the measurement with a crowd that chats, and then settles.
@@ -129,7 +135,7 @@ func (m *measurement) play(ctx context.Context, out *Result, k kind) error {
 	}()
 	time.Sleep(2 * time.Second)
 	before := m.testbed.Figures()
-	begin := len(m.log.Entries())
+	begin := m.log.Mark()
 	failure := k.disturb(ctx, m, out)
 	m.count(out, begin, before)
 	stop()
@@ -139,9 +145,9 @@ func (m *measurement) play(ctx context.Context, out *Result, k kind) error {
 	return errors.Join(failure, m.crowd.Settle(settling, time.Minute), m.crowd.Open(settling))
 }
 
-// count counts what happened to sockets since the entry at begin.
-func (m *measurement) count(out *Result, begin int, before testbed.Figures) {
-	for _, e := range m.log.Entries()[begin:] {
+// count counts what happened to sockets since begin.
+func (m *measurement) count(out *Result, begin record.Mark, before testbed.Figures) {
+	for e := range m.log.After(begin) {
 		switch e.Kind {
 		case record.Moved:
 			out.Moved++
@@ -168,22 +174,22 @@ func await(ctx context.Context, within time.Duration, what string, ok func() boo
 	return nil
 }
 
-// countCaughtUp counts the devices that were caught up again since the entry at begin.
-func (m *measurement) countCaughtUp(begin int) int {
-	again := map[string]bool{}
-	for _, e := range m.log.Entries()[begin:] {
-		if e.Kind == record.Moved || e.Kind == record.Up {
-			again[e.Device] = true
+// follow returns a function that calls f for each entry since the last call, or since begin.
+func (m *measurement) follow(begin record.Mark, f func(record.Entry)) (update func()) {
+	return func() {
+		end := m.log.Mark()
+		for e := range m.log.Between(begin, end) {
+			f(e)
 		}
+		begin = end
 	}
-	return len(again)
 }
 
-// lastUp returns when the last device was caught up again since the entry at begin.
-func (m *measurement) lastUp(begin int) int64 {
+// lastUp returns when the last device was caught up again since begin.
+func (m *measurement) lastUp(begin record.Mark) int64 {
 	var last int64
 	first := map[string]bool{}
-	for _, e := range m.log.Entries()[begin:] {
+	for e := range m.log.After(begin) {
 		if (e.Kind == record.Moved || e.Kind == record.Up) && !first[e.Device] {
 			first[e.Device], last = true, e.T
 		}
@@ -234,15 +240,15 @@ func Drain(ctx context.Context, opts Options) (*Result, error) {
 func Rotate(ctx context.Context, opts Options) (*Result, error) {
 	k := kind{name: "rotate", testbed: testbed.Options{Instances: 2, SocketAge: opts.Age}}
 	k.disturb = func(ctx context.Context, m *measurement, out *Result) error {
-		begin := len(m.log.Entries())
+		moved := 0
+		update := m.follow(m.log.Mark(), func(e record.Entry) {
+			if e.Kind == record.Moved {
+				moved++
+			}
+		})
 		within := 2 * opts.Age * time.Duration(1+opts.Moves/opts.Sockets)
 		return await(ctx, within, fmt.Sprintf("%d moves", opts.Moves), func() bool {
-			moved := 0
-			for _, e := range m.log.Entries()[begin:] {
-				if e.Kind == record.Moved {
-					moved++
-				}
-			}
+			update()
 			return moved >= opts.Moves
 		})
 	}
@@ -274,16 +280,22 @@ func Storm(ctx context.Context, opts Options) (*Result, error) {
 	return measure(ctx, k, opts)
 }
 
-// fault adds a fault to the record, and returns the index and the time of its entry.
-func (m *measurement) fault(name string) (begin int, at int64) {
-	begin = len(m.log.Entries())
-	m.log.Add(record.Entry{Kind: record.Fault, Name: name})
-	return begin, m.log.Entries()[begin].T
+// fault adds a fault to the record, and returns the place before its entry and the time of it.
+func (m *measurement) fault(name string) (begin record.Mark, at int64) {
+	begin = m.log.Mark()
+	return begin, m.log.Add(record.Entry{Kind: record.Fault, Name: name})
 }
 
-// awaitCaughtUp waits until every device was caught up again since the entry at begin.
-func (m *measurement) awaitCaughtUp(ctx context.Context, within time.Duration, begin int) error {
+// awaitCaughtUp waits until every device was caught up again since begin.
+func (m *measurement) awaitCaughtUp(ctx context.Context, within time.Duration, begin record.Mark) error {
+	again := map[string]bool{}
+	update := m.follow(begin, func(e record.Entry) {
+		if e.Kind == record.Moved || e.Kind == record.Up {
+			again[e.Device] = true
+		}
+	})
 	return await(ctx, within, "every device to be caught up again", func() bool {
-		return m.countCaughtUp(begin) == m.opts.Sockets
+		update()
+		return len(again) == m.opts.Sockets
 	})
 }

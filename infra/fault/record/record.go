@@ -5,22 +5,19 @@
 // One [Log] takes the entries of all devices and of the store, which live in one process. The order of the entries is
 // therefore the order of events: a device adds its entry inside the transaction that stores a message, and the store
 // adds its entry before it answers.
+//
+// A Log streams its entries to a file, one line of JSON each, so that the length of a run is bounded by the disk and
+// not by memory. Readers iterate over the file.
 package record
 
 import (
-	"bufio"
-	"encoding/json"
-	"fmt"
-	"io"
 	"strconv"
-	"sync"
-	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
 // Kind is the kind of an Entry. Each kind is listed with the fields that it fills, beside T. The kinds of the first
-// group also fill Device, and From where they fill ID.
+// group also fill Device.
 type Kind string
 
 // Kinds of entries.
@@ -29,7 +26,9 @@ const (
 	Typed      Kind = "typed"       // ID, Conversation, User (the recipient), Text: written by the user
 	Frozen     Kind = "frozen"      // ID, Conversation, At, Sum: fixed, and about to be sent for the first time
 	Shown      Kind = "shown"       // ID, Conversation, At, Sum, Text, Name (outbox, event or history): stored and shown
-	State      Kind = "state"       // ID, Name: an own message reached this state
+	Repeated   Kind = "repeated"    // ID, Conversation: an event of a message that the device has already
+	Corrected  Kind = "corrected"   // ID, Conversation, At, Sum, Text: shown from now on with the content that was saved
+	State      Kind = "state"       // ID, Name, Detail (code of a refusal): an own message reached this state
 	Acked      Kind = "acked"       // acknowledged everything that was shown until now
 	ReadTo     Kind = "read"        // Conversation, At: seen by the user
 	Up         Kind = "up"          // a socket is caught up, and none was before
@@ -41,21 +40,31 @@ const (
 	Page       Kind = "page"        // Call, Conversation, Name (before), Lines, More: the page that was returned
 	Offline    Kind = "offline"     // the device has lost its network, or its app has ended
 	Online     Kind = "online"      // the device has its network and its app again
+	Deaf       Kind = "deaf"        // the device stops reading its sockets
+	Hears      Kind = "hears"       // the device reads its sockets again
 	Left       Kind = "left"        // the device never comes back
-	View       Kind = "view"        // Conversation, Lines: what the device shows in the end
+	View       Kind = "view"        // Conversation, Lines: what the device shows before the end and in the end
+	List       Kind = "list"        // List: the conversations that the device shows before the end and in the end
 
-	Saved  Kind = "saved"  // ID, From, Conversation, At, Sum, Text: the store creates the document
-	Stored Kind = "stored" // ID, From, Conversation: the store has confirmed that
-	Fault  Kind = "fault"  // Name: the fault begins
+	Saved  Kind = "saved"  // ID, Conversation, At, Sum, Text: the store creates the document
+	Stored Kind = "stored" // ID, Conversation: the store has confirmed that
+	Fault  Kind = "fault"  // Name, Detail (Servers or ""): the fault begins
 	Healed Kind = "healed" // Name: the fault has ended
 
 	Unfinished Kind = "unfinished" // the time of the run is over while messages still make progress
 	Erased     Kind = "erased"     // User: deleted, or never existed
-	Withdrawn  Kind = "withdrawn"  // User: what waits from them is being withdrawn
+	Withdrawn  Kind = "withdrawn"  // User: disabled, and what waits from them is being withdrawn
+	Blocked    Kind = "blocked"    // User, Name (another user): the user blocks the other
+	Unblocked  Kind = "unblocked"  // User, Name (another user): the block has ended
+	Reused     Kind = "reused"     // ID, Conversation, Sum, Text: about to be sent again with this other content
+	Listed     Kind = "listed"     // User, List: the conversations that the API lists in the end
 	Checked    Kind = "checked"    // Name (what was checked), Detail (what was found), Broken: a check that a fault made
 	Wiped      Kind = "wiped"      // Name (the fault): Redis has lost accepted writes since the Fault entry of this name
 	History    Kind = "history"    // Conversation, Lines: what the API lists in the end
 )
+
+// Servers is the Detail of a Fault entry if the fault hits parts of the system, and not only devices or users.
+const Servers = "servers"
 
 // Entry is one event of a run.
 type Entry struct {
@@ -63,14 +72,14 @@ type Entry struct {
 	Kind         Kind        `json:"kind"`
 	Device       string      `json:"device,omitempty"`
 	User         string      `json:"user,omitempty"`
-	ID           string      `json:"id,omitempty"`
-	From         string      `json:"from,omitempty"` // sender of the message ID
+	ID           string      `json:"id,omitempty"` // the key of a message
 	Conversation string      `json:"conversation,omitempty"`
 	At           chat.Micros `json:"at,omitempty"`
 	Sum          Hash        `json:"sum,omitempty"`  // of everything that the sender fixed
 	Text         Hash        `json:"text,omitempty"` // identifies a typed message whatever its id; see TextOf
 	Name         string      `json:"name,omitempty"`
 	Lines        []Line      `json:"lines,omitempty"`
+	List         []Item      `json:"list,omitempty"`
 	Call         int64       `json:"call,omitempty"` // number of a request, unique in the run
 	More         bool        `json:"more,omitempty"` // there are older messages than those of the page
 	Detail       string      `json:"detail,omitempty"`
@@ -80,11 +89,21 @@ type Entry struct {
 // Line is a message in the final view of a conversation.
 type Line struct {
 	ID    string      `json:"id"`
-	From  string      `json:"from,omitempty"`
 	At    chat.Micros `json:"at"`
 	Sum   Hash        `json:"sum"`
 	Text  Hash        `json:"text"`
 	State string      `json:"state,omitempty"` // on a device of the sender
+}
+
+// Item is a conversation in a list of conversations, newest first.
+type Item struct {
+	Conversation string                 `json:"conversation"`
+	ID           string                 `json:"id"` // of the newest message that is saved
+	At           chat.Micros            `json:"at"`
+	LastAt       chat.Micros            `json:"last_at,omitempty"` // the at by which the API sorts
+	Text         Hash                   `json:"text"`
+	Unread       int                    `json:"unread"`
+	Read         map[string]chat.Micros `json:"read"` // by uid
 }
 
 // Hash is a hash of a message's content. In JSON it is a string, because JSON numbers lose bits of a uint64.
@@ -117,82 +136,4 @@ func hash(parts ...string) Hash {
 		h *= 1099511628211 // ends each part with a zero byte
 	}
 	return Hash(h)
-}
-
-// Log is a record in memory. Its methods are safe for concurrent use.
-type Log struct {
-	start time.Time
-
-	mu       sync.Mutex
-	entries  []Entry           // guarded by mu
-	progress int               // see Progress; guarded by mu
-	interned map[string]string // one copy of each string; guarded by mu
-}
-
-// New returns an empty log that begins now.
-func New() *Log { return &Log{start: time.Now(), interned: map[string]string{}} }
-
-// Add appends e, with the time since the log began.
-func (l *Log) Add(e Entry) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e.T = time.Since(l.start).Microseconds()
-	for _, s := range []*string{&e.Device, &e.User, &e.ID, &e.From, &e.Conversation, &e.Name} {
-		if *s == "" {
-			continue
-		}
-		if k, ok := l.interned[*s]; ok {
-			*s = k
-		} else {
-			l.interned[*s] = *s
-		}
-	}
-	l.entries = append(l.entries, e)
-	switch e.Kind {
-	case Shown, State, Saved:
-		l.progress++
-	}
-}
-
-// Progress returns a number that grows whenever a message makes progress: shown somewhere, in another state, or
-// saved. Repeated attempts do not count, so it stays the same once everything has arrived, or nothing can.
-func (l *Log) Progress() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.progress
-}
-
-// Entries returns the entries so far. The caller must not change them.
-func (l *Log) Entries() []Entry {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.entries[:len(l.entries):len(l.entries)]
-}
-
-// Write writes entries as lines of JSON.
-func Write(w io.Writer, entries []Entry) error {
-	b := bufio.NewWriter(w)
-	enc := json.NewEncoder(b)
-	for i := range entries {
-		if err := enc.Encode(&entries[i]); err != nil {
-			return fmt.Errorf("write entry %d: %w", i, err)
-		}
-	}
-	return b.Flush()
-}
-
-// Read reads entries in the format of Write.
-func Read(r io.Reader) ([]Entry, error) {
-	var entries []Entry
-	for dec := json.NewDecoder(bufio.NewReader(r)); ; {
-		var e Entry
-		switch err := dec.Decode(&e); err {
-		case nil:
-			entries = append(entries, e)
-		case io.EOF:
-			return entries, nil
-		default:
-			return nil, fmt.Errorf("read entry %d: %w", len(entries), err)
-		}
-	}
 }

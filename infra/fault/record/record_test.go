@@ -2,7 +2,15 @@ package record
 
 import (
 	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -48,5 +56,142 @@ func TestSumOf(t *testing.T) {
 	o.AcceptedAt = 9
 	if SumOf(o) != SumOf(m) {
 		t.Error("accepted_at changes the sum")
+	}
+}
+
+// A log streams to a file, which another log can open later. Marks divide it.
+func TestStreamToAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record.jsonl")
+	l, err := Create(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Add(Entry{Kind: Up, Device: "a1"})
+	l.Add(Entry{Kind: Down, Device: "a1"})
+	middle := l.Mark()
+	if got := slices.Collect(l.After(middle)); len(got) != 0 {
+		t.Errorf("after the mark: %+v, want nothing yet", got)
+	}
+	at := l.Add(Entry{Kind: Moved, Device: "a1"})
+	if got := slices.Collect(l.After(middle)); len(got) != 1 || got[0].Kind != Moved || got[0].T != at {
+		t.Errorf("after the mark: %+v, want the entry at %d", got, at)
+	}
+	if got := slices.Collect(l.Between(Mark{}, middle)); middle.Entries() != 2 || len(got) != 2 || got[1].Kind != Down {
+		t.Errorf("before the mark: %+v, want 2 entries", got)
+	}
+	want := l.Entries()
+	if err := l.Close(); err != nil || len(want) != 3 {
+		t.Errorf("%d entries, closed: %v", len(want), err)
+	}
+	again, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if got := again.Entries(); !reflect.DeepEqual(got, want) || again.Err() != nil {
+		t.Errorf("opened: %+v, %v\nwrote %+v", got, again.Err(), want)
+	}
+	if _, err := Create(path, nil); err == nil {
+		t.Error("a record replaced an older one")
+	}
+}
+
+// Readers see whole entries while others are added.
+func TestReadWhileWriting(t *testing.T) {
+	l, err := Create(filepath.Join(t.TempDir(), "record.jsonl"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var writers sync.WaitGroup
+	const each = 2000
+	for range 4 {
+		writers.Go(func() {
+			for range each {
+				l.Add(Entry{Kind: Up, Device: "a1", Detail: strings.Repeat("x", 50)})
+			}
+		})
+	}
+	for seen := 0; seen < 4*each; {
+		before := l.Mark().Entries()
+		seen = 0
+		for range l.All() {
+			seen++
+		}
+		if l.Err() != nil || seen < before {
+			t.Fatalf("read %d of at least %d entries: %v", seen, before, l.Err())
+		}
+	}
+	writers.Wait()
+}
+
+// The memory of a log does not grow with its entries.
+func TestBoundedMemory(t *testing.T) {
+	l, err := Create(filepath.Join(t.TempDir(), "record.jsonl"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	detail := strings.Repeat("x", 100)
+	before := heap()
+	for i := range 100_000 { // over 10 MB
+		l.Add(Entry{Kind: Shown, Device: "a1", ID: strings.Repeat("i", i%50), At: chat.Micros(i), Detail: detail})
+	}
+	n := 0
+	for range l.All() {
+		n++
+	}
+	if grown := heap() - before; grown > 2<<20 || n != 100_000 {
+		t.Errorf("%d entries take %d bytes of memory, want at most 2 MiB", n, grown)
+	}
+}
+
+// full is a file on a disk with little space.
+type full struct {
+	memory
+	space int
+}
+
+func (f *full) Write(b []byte) (int, error) {
+	if f.space -= len(b); f.space < 0 {
+		return 0, syscall.ENOSPC
+	}
+	return f.memory.Write(b)
+}
+
+// A full disk is an error that the run gets at once, and that stays.
+func TestFullDisk(t *testing.T) {
+	var told []error
+	l := newLog(&full{space: 1 << 20}, func(err error) { told = append(told, err) })
+	for range 20_000 {
+		l.Add(Entry{Kind: Up, Detail: strings.Repeat("x", 100)})
+	}
+	if len(told) != 1 || !errors.Is(told[0], syscall.ENOSPC) {
+		t.Errorf("told %v, want no space once", told)
+	}
+	if !errors.Is(l.Err(), syscall.ENOSPC) || !errors.Is(l.Close(), syscall.ENOSPC) {
+		t.Errorf("the error is %v, want no space", l.Err())
+	}
+}
+
+// A file that ends in the middle of an entry is an error, and not a shorter record.
+func TestTruncatedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "record.jsonl")
+	if err := os.WriteFile(path, []byte(`{"kind":"up"}`+"\n"+`{"kind":"do`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if n := len(l.Entries()); n != 1 || l.Err() == nil {
+		t.Errorf("%d entries, error %v; want 1 and an error", n, l.Err())
 	}
 }

@@ -482,7 +482,7 @@ func TestWithdrawnMessageThatADeviceHas(t *testing.T) {
 // recipient, and nobody sees a gap.
 func TestWithdrawnMessageThatNobodyHas(t *testing.T) {
 	playCast(t, func(t *testing.T, c *cast) {
-		before := len(c.log.Entries())
+		before := c.log.Mark()
 		c.benA.Offline()
 		c.benB.Offline()
 		one := c.annA.Write(c.ben, "one", "")
@@ -501,7 +501,7 @@ func TestWithdrawnMessageThatNobodyHas(t *testing.T) {
 		if c.shows(c.benA, one) || !c.shows(c.benA, two) {
 			t.Error("the recipient shows the withdrawn message, or lacks the other")
 		}
-		for _, e := range c.log.Entries()[before:] {
+		for e := range c.log.After(before) {
 			if e.Kind == record.NotResumed {
 				t.Errorf("%s received a gap", e.Device)
 			}

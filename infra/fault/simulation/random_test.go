@@ -2,8 +2,10 @@ package simulation
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -24,8 +26,11 @@ var (
 // with a lock held, and a goroutine that waits for a lock stops the clock of a synctest bubble. The runs of infra/fault
 // have a slow Redis.
 var events = map[string]func(w *world, rnd *rand.Rand){
-	"kill":          func(w *world, rnd *rand.Rand) { w.nodes[rnd.IntN(2)].kill() },
-	"stop":          func(w *world, rnd *rand.Rand) { w.nodes[rnd.IntN(2)].stop() },
+	"kill": func(w *world, rnd *rand.Rand) { w.nodes[rnd.IntN(2)].kill() },
+	"stop": func(w *world, rnd *rand.Rand) {
+		n := w.nodes[rnd.IntN(2)]
+		w.queue.Go(n.stop) // its end depends on the sockets, and the times of later events must not
+	},
 	"start":         func(w *world, _ *rand.Rand) { w.nodes[0].start(); w.nodes[1].start() },
 	"wipe":          func(w *world, _ *rand.Rand) { w.wipe() },
 	"replace":       func(w *world, _ *rand.Rand) { w.replace() },
@@ -87,41 +92,59 @@ var withdrawals = [][]string{
 	{"withdraw", "replicate", "failover", "offline", "redis down", "redis up", "back"},
 }
 
-// TestRandomHistories plays random histories of four users with one or two devices each. A seed repeats the events, but
-// not the order of goroutines. To repeat a failed history, run with -seed N -seeds 1, several times if necessary.
+// TestRandomHistories plays random histories of four users with one or two devices each. A seed repeats the schedule:
+// the events with their times and targets, and what users write when, on which device, with which id. It does not
+// repeat the order of goroutines; see TestSeed. To repeat a failed history, run with -seed N -seeds 1, several times if
+// necessary.
 func TestRandomHistories(t *testing.T) {
-	playRandom(t, themes)
+	playSeeds(t, themes)
 }
 
 // TestRandomWithdrawals does the same with histories in which messages are withdrawn.
-func TestRandomWithdrawals(t *testing.T) { playRandom(t, withdrawals) }
+func TestRandomWithdrawals(t *testing.T) { playSeeds(t, withdrawals) }
 
-func playRandom(t *testing.T, themes [][]string) {
+func playSeeds(t *testing.T, themes [][]string) {
 	t.Helper()
 	for n := range *seeds {
-		seed := *first + uint64(n)
-		rnd := rand.New(rand.NewPCG(seed, 8))
-		theme := themes[rnd.IntN(len(themes))]
-		var played []string
-		o := load.Options{Rate: 4, TwoDevices: 0.7, Skewed: 0.3, Partners: 2, Seed: seed}
-		r := play(t, 4, o, func(t *testing.T, w *world) {
-			ctx, stop := context.WithCancel(t.Context())
-			var chat sync.WaitGroup
-			chat.Go(func() { w.crowd.Chat(ctx, func() {}) })
-			for range 5 + rnd.IntN(15) {
-				name := theme[rnd.IntN(len(theme))]
-				played = append(played, name)
-				events[name](w, rnd)
-				wait := []time.Duration{0, time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond, time.Second,
-					5 * time.Second, 40 * time.Second}
-				testwait.Advance(wait[rnd.IntN(len(wait))])
-			}
-			stop()
-			chat.Wait()
-		})
-		requireClean(t, r)
+		h := playRandom(t, themes, *first+uint64(n))
+		requireClean(t, h.report)
+		t.Logf("%v", h)
 		if t.Failed() {
-			t.Fatalf("seed %d failed with the events %q", seed, played)
+			t.Fatalf("seed %d failed with the events %q", h.seed, h.played)
 		}
 	}
+}
+
+// playRandom plays the history of a seed.
+func playRandom(t *testing.T, themes [][]string, seed uint64) *history {
+	t.Helper()
+	rnd := rand.New(rand.NewPCG(seed, 8))
+	theme := themes[rnd.IntN(len(themes))]
+	h := &history{seed: seed}
+	schedule := sha256.New()
+	o := load.Options{Rate: 4, TwoDevices: 0.7, Skewed: 0.3, Partners: 2, Seed: seed}
+	h.report = play(t, 4, o, func(t *testing.T, w *world) {
+		defer func() { h.addLog(schedule, w.log) }()
+		start := w.began.Add(chatFrom)
+		testwait.Advance(time.Until(start))
+		ctx, stop := context.WithCancel(t.Context())
+		var chat sync.WaitGroup
+		chat.Go(func() { w.crowd.Chat(ctx, func() {}) })
+		next := start.Add(offBeat)
+		for range 5 + rnd.IntN(15) {
+			testwait.Advance(time.Until(next))
+			name := theme[rnd.IntN(len(theme))]
+			h.played = append(h.played, name)
+			fmt.Fprintln(schedule, time.Since(w.began), name)
+			events[name](w, rnd)
+			wait := []time.Duration{0, time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond, time.Second,
+				5 * time.Second, 40 * time.Second}
+			next = next.Add(wait[rnd.IntN(len(wait))])
+			fmt.Fprintln(schedule, rnd.Uint64()) // stands for all choices so far
+		}
+		testwait.Advance(time.Until(next))
+		stop()
+		chat.Wait()
+	})
+	return h
 }

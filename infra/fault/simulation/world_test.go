@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -46,7 +47,8 @@ type world struct {
 	archive *archive.Archive
 	crowd   *load.Crowd
 	nodes   [2]*node
-	rnd     *rand.Rand
+	seed    uint64
+	began   time.Time
 
 	saving   atomic.Int64                                    // Pub/Sub messages that persist has not accepted
 	publish  atomic.Pointer[func(ctx context.Context) error] // called before each confirmation; nil: none
@@ -56,6 +58,8 @@ type world struct {
 
 	// guarded by mu
 	mu      sync.Mutex
+	dials   map[string]uint64        // by network address
+	stopped []*servertest.Instance   // instances that were asked to stop
 	primary int                      // number of the primary of Redis
 	behind  time.Duration            // how far its clock is behind
 	replica *replica                 // nil: empty
@@ -64,10 +68,13 @@ type world struct {
 
 // node runs one instance at a time.
 type node struct {
-	w    *world
-	mu   sync.Mutex
-	in   *servertest.Instance // nil while it is down; guarded by mu
-	dead *atomic.Bool         // whether the current instance was killed
+	w      *world
+	number int
+
+	mu     sync.Mutex
+	in     *servertest.Instance // nil while it is down; guarded by mu
+	dead   *atomic.Bool         // whether the current instance was killed
+	starts int
 }
 
 // play plays a history in a synctest bubble: the devices of all users connect, f runs, all faults end, the system
@@ -81,11 +88,12 @@ func play(t *testing.T, users int, o load.Options, f func(t *testing.T, w *world
 			t.Fatal(err)
 		}
 		defer db.Close()
-		w := &world{t: t, log: record.New(), rnd: rand.New(rand.NewPCG(o.Seed, 6))}
+		w := &world{t: t, log: record.New(), seed: o.Seed, began: time.Now(), dials: map[string]uint64{}}
 		defer w.queue.Wait()
 		if w.archive, err = archive.New(db, w.log, servertest.Project); err != nil {
 			t.Fatal(err)
 		}
+		w.archive.OnCorrected(w.correct)
 		uids, err := w.archive.AddUsers(t.Context(), users)
 		if err != nil {
 			t.Fatal(err)
@@ -93,7 +101,7 @@ func play(t *testing.T, users int, o load.Options, f func(t *testing.T, w *world
 		w.rig = servertest.New(t)
 		w.hookRedis()
 		for i := range w.nodes {
-			w.nodes[i] = &node{w: w}
+			w.nodes[i] = &node{w: w, number: i + 1}
 			w.nodes[i].start()
 		}
 		o.Pace = pace()
@@ -161,11 +169,25 @@ func (w *world) repair() {
 		n.mu.Unlock()
 		if in == nil {
 			n.start()
-			continue
 		}
+	}
+	for _, in := range w.instances() {
 		in.Redis.Down(false)
 		in.Redis.Slow(0)
 	}
+}
+
+// instances returns the instances that run or are being stopped.
+func (w *world) instances() []*servertest.Instance {
+	w.mu.Lock()
+	all := slices.Clone(w.stopped)
+	w.mu.Unlock()
+	for _, n := range w.nodes {
+		if in := n.running(); in != nil {
+			all = append(all, in)
+		}
+	}
+	return all
 }
 
 func (n *node) start() {
@@ -177,9 +199,34 @@ func (n *node) start() {
 	dead := &atomic.Bool{}
 	n.dead = dead
 	n.in = n.w.rig.Start(func(d *realtime.Deps) {
+		n.starts++
+		d.Instance = fmt.Sprintf("instance%d-%d", n.number, n.starts)
+		d.Jitter = jitter(n.w.seed, d.Instance)
 		d.Gates = n.w.archive
 		d.Publisher = publisher{n.w, dead}
 	})
+}
+
+// jitter returns the jitter of an instance. The seed, the time and the bound determine it, so that it does not depend on
+// the order of goroutines, except among those that draw at the same time.
+func jitter(seed uint64, instance string) func(time.Duration) time.Duration {
+	sum := fnv.New64a()
+	sum.Write([]byte(instance))
+	base := seed + sum.Sum64()
+	var mu sync.Mutex
+	var last time.Time
+	drawn := map[time.Duration]uint64{} // at the same time, by bound
+	return func(below time.Duration) time.Duration {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := time.Now(); !now.Equal(last) {
+			last = now
+			clear(drawn)
+		}
+		drawn[below]++
+		rnd := rand.New(rand.NewPCG(base+uint64(last.UnixNano()), uint64(below)+drawn[below]))
+		return time.Duration(rnd.Int64N(int64(below)))
+	}
 }
 
 // kill ends the instance as kill -9 does.
@@ -198,11 +245,15 @@ func (n *node) kill() {
 func (n *node) stop() {
 	n.mu.Lock()
 	in := n.in
-	n.in = nil // new sockets go to the other node
+	n.in = nil // new sockets go to other instances
 	n.mu.Unlock()
-	if in != nil {
-		in.Stop()
+	if in == nil {
+		return
 	}
+	n.w.mu.Lock()
+	n.w.stopped = append(n.w.stopped, in)
+	n.w.mu.Unlock()
+	in.Stop()
 }
 
 func (n *node) running() *servertest.Instance {
@@ -253,7 +304,7 @@ func (w *world) push(data []byte) {
 }
 
 // Dial implements load.Testbed.
-func (w *world) Dial(_ context.Context, _ string, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
+func (w *world) Dial(_ context.Context, from string, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
 	var running []*servertest.Instance
 	for _, n := range w.nodes {
 		if only := w.serving.Load(); only != nil && only != n {
@@ -267,9 +318,14 @@ func (w *world) Dial(_ context.Context, _ string, wrap func(net.Conn) net.Conn) 
 		return nil, errors.New("no instance accepts sockets")
 	}
 	w.mu.Lock()
-	in := running[w.rnd.IntN(len(running))]
+	w.dials[from]++
+	choice := w.dials[from]
 	w.mu.Unlock()
-	return dialTo(in, wrap)
+	// A source for each dial makes the choice independent of the order in which devices dial.
+	sum := fnv.New64a()
+	sum.Write([]byte(from))
+	rnd := rand.New(rand.NewPCG(w.seed+sum.Sum64(), choice))
+	return dialTo(running[rnd.IntN(len(running))], wrap)
 }
 
 func dialTo(in *servertest.Instance, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
@@ -290,6 +346,11 @@ func (w *world) Token(uid string) (string, time.Time, error) { return w.archive.
 
 // History implements load.Testbed.
 func (w *world) History(uid string) client.History { return w.archive.History(uid) }
+
+// List implements load.Testbed.
+func (w *world) List(ctx context.Context, uid string) ([]record.Item, error) {
+	return w.archive.List(ctx, uid)
+}
 
 // Waiting implements load.Testbed.
 func (w *world) Waiting() int { return int(w.saving.Load()) }
@@ -357,6 +418,20 @@ func (w *world) withdraw(from string) {
 			return
 		}
 	}
+}
+
+// correct calls one of the instances for persist.
+func (w *world) correct(ctx context.Context, call internalapi.Corrected) error {
+	for _, n := range w.nodes {
+		if in := n.running(); in != nil {
+			resp := in.Call(ctx, http.MethodPost, internalapi.CorrectedPath, servertest.ServiceToken, call)
+			if resp.Code == http.StatusNoContent {
+				return nil
+			}
+			return fmt.Errorf("corrected: %d %s", resp.Code, resp.Body)
+		}
+	}
+	return errors.New("corrected: no instance is running")
 }
 
 // waiting returns how many messages wait in the inbox of uid.
@@ -472,9 +547,7 @@ func (w *world) replace() {
 // recordLoss records that Redis lost writes, and breaks its connections.
 func (w *world) recordLoss(cause string) {
 	w.log.Add(record.Entry{Kind: record.Wiped, Name: cause})
-	for _, n := range w.nodes {
-		if in := n.running(); in != nil {
-			in.Redis.Break()
-		}
+	for _, in := range w.instances() {
+		in.Redis.Break()
 	}
 }

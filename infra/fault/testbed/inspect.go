@@ -161,15 +161,23 @@ func (tb *Testbed) Memory(ctx context.Context) (m Memory) {
 		m.Redis = numberAfter(info, "used_memory:")
 	}
 	for _, i := range tb.instances {
-		i.mu.Lock()
-		if i.child != nil {
-			if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", i.child.Pid())); err == nil { // Linux
-				m.Instances = max(m.Instances, 1024*numberAfter(string(b), "VmRSS:"))
-			}
-		}
-		i.mu.Unlock()
+		m.Instances = max(m.Instances, i.residentSize())
 	}
 	return m
+}
+
+// residentSize returns the resident set size of the process in bytes, or 0 if it cannot be measured.
+func (i *Instance) residentSize() int64 {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.child == nil {
+		return 0
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", i.child.Pid())) // Linux
+	if err != nil {
+		return 0
+	}
+	return 1024 * numberAfter(string(b), "VmRSS:")
 }
 
 // numberAfter returns the number after name at the beginning of a line, or 0.

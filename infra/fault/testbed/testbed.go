@@ -24,6 +24,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/archive"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -82,6 +83,9 @@ func New(ctx context.Context, opts Options) (tb *Testbed, err error) {
 	if tb.archive, err = archive.New(opts.Store, opts.Log, project); err != nil {
 		return nil, err
 	}
+	tb.archive.OnCorrected(func(ctx context.Context, call internalapi.Corrected) error {
+		return tb.callInternal(ctx, 0, http.MethodPost, "corrected", call, nil)
+	})
 	if tb.queue, err = newQueue(tb.archive.Persist(), rand.New(rand.NewPCG(opts.Seed, 2))); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
+	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 )
 
 // AddUsers creates n users and returns their uids.
@@ -21,6 +22,11 @@ func (tb *Testbed) Token(uid string) (string, time.Time, error) { return tb.arch
 
 // History returns the saved conversations as uid can read them.
 func (tb *Testbed) History(uid string) client.History { return tb.archive.History(uid) }
+
+// List returns the conversations of uid as the API lists them.
+func (tb *Testbed) List(ctx context.Context, uid string) ([]record.Item, error) {
+	return tb.archive.List(ctx, uid)
+}
 
 // serveStore serves gates, and who has written in a conversation, to the instances. It replaces their reads of
 // Firestore.

@@ -9,17 +9,25 @@ import (
 // rank orders the states of an own message. See client.State.
 var rank = map[string]int{"waiting": 0, "sent": 1, "refused": 2, "delivered": 3, "read": 4}
 
-// AcksAhead is the Name of a Device entry if the device acknowledges messages that it has not stored.
-const AcksAhead = "acks ahead"
+// Names of Device entries of devices that misbehave. Such a device is not held to live delivery, because a server sends
+// a bounded number of messages that are not acknowledged.
+const (
+	AcksAhead = "acks ahead" // it acknowledges messages that it has not stored
+	AcksNever = "acks never"
+	AcksLate  = "acks late"
+)
 
 // addEntry processes one entry. Entries are processed in their order.
 func (j *judge) addEntry(i int, e *record.Entry) {
 	var d *device
 	if e.Device != "" {
 		if d = j.devices[e.Device]; d == nil {
-			d = &device{name: e.Device, states: map[string]string{}, acked: -1, readTo: map[string]mark{}}
+			d = newDevice(e.Device)
 			j.devices[e.Device] = d
 		}
+	}
+	if !j.opening {
+		j.ended = e.T
 	}
 	switch e.Kind {
 	case record.Device:
@@ -37,6 +45,15 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 		m.frozen, m.frozenAt, m.at, m.sum = i, e.T, int64(e.At), e.Sum
 	case record.Shown:
 		j.addShown(i, e, d)
+	case record.Repeated:
+		j.message(e).eventsOn(d).add(e.T)
+	case record.Corrected:
+		if m := j.message(e); m.typed >= 0 && e.Sum != m.sum {
+			j.addFinding(Altered, m, e.Device, "corrected to other content than was sent first")
+		}
+	case record.Reused:
+		m := j.message(e)
+		m.reused = append(m.reused, e.Sum)
 	case record.State:
 		j.addState(i, e, d)
 	case record.Acked:
@@ -48,19 +65,31 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 	case record.Saved:
 		j.addSaved(i, e)
 	case record.View:
-		j.views[e.Conversation] = append(j.views[e.Conversation], newView(e, d))
+		views := j.views
+		if !j.opening {
+			views = j.early
+		}
+		views[e.Conversation] = append(views[e.Conversation], newView(e, d))
+	case record.List, record.Listed:
+		j.lists = append(j.lists, list{device: d, user: e.User, early: !j.opening, items: e.List})
 	case record.History:
 		j.views[e.Conversation] = append(j.views[e.Conversation], newView(e, nil))
 	case record.Left:
 		d.left, d.leftAt = true, i
+		d.interrupt(e.T)
 	case record.Wiped:
-		j.wiped = append(j.wiped, i)
+		j.wiped, j.wipedAt = append(j.wiped, i), append(j.wipedAt, e.T)
 	case record.Unfinished:
 		j.cutShort = true
 	case record.Erased:
-		j.erased[e.User] = true
+		j.erased[e.User] = e.T
 	case record.Withdrawn:
-		j.withdrawn[e.User] = true
+		j.withdrawn[e.User] = e.T
+	case record.Blocked:
+		j.blocks[[2]string{e.User, e.Name}] = span{e.T, never}
+	case record.Unblocked:
+		b := [2]string{e.User, e.Name}
+		j.blocks[b] = span{j.blocks[b].from, e.T}
 	case record.Checked:
 		j.report.Checks = append(j.report.Checks, Check{e.Name, e.Detail, e.Broken})
 		if e.Broken {
@@ -68,12 +97,25 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 		}
 	case record.Fault:
 		j.opening = j.opening || e.Name == Opening
+		if e.Detail == record.Servers {
+			j.open[e.Name] = len(j.faults)
+			j.faults = append(j.faults, span{e.T, never})
+		}
+	case record.Healed:
+		if n, open := j.open[e.Name]; open {
+			j.faults[n].to = e.T
+			delete(j.open, e.Name)
+		}
 	case record.Load:
 		if !j.opening {
 			j.report.Loads++
 		}
 	case record.NotResumed:
 		j.report.NotResumed++
+		d.notResumed = append(d.notResumed, e.T)
+		if !d.broken {
+			d.breaks = append(d.breaks, span{e.T, e.T})
+		}
 	default:
 		d.connection(e, j.report)
 	}
@@ -84,10 +126,19 @@ func (d *device) connection(e *record.Entry, r *Report) {
 	switch e.Kind {
 	case record.Moved:
 		r.Moved++
+		d.connected = append(d.connected, e.T)
 	case record.Down:
 		d.up, d.downSince = false, e.T
+		d.interrupt(e.T)
+	case record.Deaf:
+		d.deaf = true
+		d.interrupt(e.T)
+	case record.Hears:
+		d.deaf = false
+		d.resume(e.T)
 	case record.Offline:
 		d.up, d.away = false, true
+		d.interrupt(e.T)
 	case record.Online:
 		d.away, d.downSince = false, e.T
 	case record.Up:
@@ -99,6 +150,8 @@ func (d *device) connection(e *record.Entry, r *Report) {
 			}
 		}
 		d.up, d.everUp = true, true
+		d.connected = append(d.connected, e.T)
+		d.resume(e.T)
 	}
 }
 
@@ -138,7 +191,10 @@ func (j *judge) addShown(i int, e *record.Entry, d *device) {
 			j.transit = append(j.transit, e.T-m.frozenAt)
 		}
 	}
-	m.shown = append(m.shown, sighting{device: d, index: i})
+	m.shown = append(m.shown, sighting{d, i, e.T, e.Name == "history", j.opening})
+	if e.Name == "event" {
+		m.eventsOn(d).add(e.T)
+	}
 }
 
 // checkContent compares what was shown or saved with what the sender fixed.
@@ -147,6 +203,7 @@ func (j *judge) checkContent(m *message, where string, sum, text record.Hash, at
 	case m.typed < 0:
 	case m.frozen < 0:
 		j.addFinding(Altered, m, where, "shown or saved before it was sent")
+	case slices.Contains(m.reused, sum) && where != "the store":
 	case sum != m.sum || text != m.text || at != m.at:
 		j.addFinding(Altered, m, where, "its content or at is not what was sent")
 	}
@@ -154,12 +211,15 @@ func (j *judge) checkContent(m *message, where string, sum, text record.Hash, at
 
 func (j *judge) addState(i int, e *record.Entry, d *device) {
 	m := j.message(e)
-	if rank[e.Name] < rank[d.states[e.ID]] {
-		j.addFinding(Backwards, m, e.Device, "from %s to %s", d.states[e.ID], e.Name)
+	if rank[e.Name] < rank[d.states[m.key()]] {
+		j.addFinding(Backwards, m, e.Device, "from %s to %s", d.states[m.key()], e.Name)
 	}
-	d.states[e.ID] = e.Name
+	d.states[m.key()] = e.Name
 	if rank[e.Name] >= 1 && e.Name != "refused" && m.accepted < 0 {
-		m.accepted = i
+		m.accepted, m.acceptedAt = i, e.T
+	}
+	if e.Name == "refused" {
+		m.refusal, m.refusedAt = e.Detail, e.T
 	}
 	m.refused = e.Name == "refused" || m.refused && rank[e.Name] <= rank["refused"]
 	if rank[e.Name] < rank["delivered"] || m.typed < 0 {

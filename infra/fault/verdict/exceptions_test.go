@@ -41,25 +41,27 @@ func TestRecipientDoesNotExist(t *testing.T) {
 	toDeletedUser := func(end string) *Report {
 		h := cleanHistory()
 		m := newMessage(4, "ann", "eve")
-		e := typedEntry("ann1", m)
-		e.Conversation = "ann~eve"
-		h.add(e)
+		m.Conversation = "ann~eve"
+		h.add(typedEntry("ann1", m))
 		h.add(entryOf(record.Frozen, "ann1", m))
 		h.state("ann1", m, "sent")
 		h.add(record.Entry{Kind: record.Erased, User: "eve"})
 		if end != "" {
-			h.state("ann1", m, end)
+			h.refused("ann1", m, end)
 		}
 		return Judge(h)
 	}
-	if r := toDeletedUser("refused"); !r.Clean() || r.Undeliverable != 1 {
+	if r := toDeletedUser("recipient_unknown"); !r.Clean() || r.Undeliverable != 1 {
 		t.Errorf("refused: %+v", r)
 	}
 	if r := toDeletedUser(""); r.Counts[Lost] != 1 || r.Undeliverable != 0 {
 		t.Errorf("not refused: %+v", r.Counts)
 	}
+	if r := toDeletedUser("withdrawn"); r.Counts[Refused] != 1 || r.Undeliverable != 0 {
+		t.Errorf("refused for another reason: %+v", r.Counts)
+	}
 	h := cleanHistory()
-	h.state("ann1", newMessage(3, "ann", "bob"), "refused")
+	h.refused("ann1", newMessage(3, "ann", "bob"), "recipient_unknown")
 	if r := Judge(h); r.Counts[Refused]+r.Counts[Backwards] == 0 {
 		t.Error("a refusal of a message to an existing user was not found")
 	}
@@ -77,7 +79,7 @@ func TestWithdrawnMessages(t *testing.T) {
 			h.add(entryOf(record.Shown, "bob1", m))
 		}
 		h.add(record.Entry{Kind: record.Withdrawn, User: "ann"})
-		h.state("ann1", m, "refused")
+		h.refused("ann1", m, "withdrawn")
 		return Judge(h)
 	}
 	if r := withdrawn(false); r.Counts[Refused]+r.Counts[Lost] != 0 || r.Withdrawn != 1 {
@@ -144,7 +146,7 @@ func TestWithdrawn(t *testing.T) {
 		if shown {
 			h.shown("bob1", "event", m)
 		}
-		h.state("ann1", m, "refused")
+		h.refused("ann1", m, "withdrawn")
 		return Judge(h)
 	}
 	if r := judged(true, false); r.Counts[Refused] != 0 || r.Withdrawn != 1 {

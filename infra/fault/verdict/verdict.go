@@ -21,6 +21,7 @@ package verdict
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -60,8 +61,27 @@ const (
 	// Altered: its content or its at is not what its sender fixed.
 	Altered Rule = "altered"
 
-	// Refused: refused for good without a reason.
+	// Refused: refused for good without a cause that the record shows.
 	Refused Rule = "refused"
+
+	// LateLive: a device that was connected throughout did not get the event of the message within LiveWithin of its
+	// acceptance, or within LiveAfterFault of the end of a fault.
+	LateLive Rule = "late_live"
+
+	// OnlyHistory: a device got the message only from history, although nothing was lost on the way to it.
+	OnlyHistory Rule = "only_history"
+
+	// Repeated: a device got the event of the message again more often than reconnects and faults explain.
+	Repeated Rule = "repeated"
+
+	// ReadMarks: in the end, a read mark, a state or an unread count is not what the users have seen.
+	ReadMarks Rule = "read_marks"
+
+	// Listing: in the end, a list of conversations or a preview is not what is saved.
+	Listing Rule = "listing"
+
+	// Empty: nothing was typed, accepted or saved, or LateLive had nothing to judge.
+	Empty Rule = "empty"
 
 	// BadInput: a check of a fault failed. Bad input was not bounded, named or counted, or it affected others.
 	BadInput Rule = "bad_input"
@@ -69,7 +89,8 @@ const (
 
 // Rules lists all rules in the order of reports.
 var Rules = []Rule{
-	Lost, Backlog, Unsent, Doubled, OutOfOrder, EarlySaved, Backwards, EarlyReceipt, Altered, Refused, BadInput,
+	Lost, Backlog, Unsent, Doubled, OutOfOrder, EarlySaved, LateLive, OnlyHistory, Repeated, Backwards, EarlyReceipt,
+	Altered, ReadMarks, Listing, Refused, BadInput, Empty,
 }
 
 // Finding is one violation of a rule.
@@ -115,6 +136,9 @@ type Report struct {
 	Loads      int       `json:"loads"`              // requests for history before the end of the run
 	ByHistory  int       `json:"by_history"`         // messages that a device received from history, not by an event
 	ByOpening  int       `json:"by_opening"`         // of these, those found only when opening all conversations
+	Repeated   int       `json:"repeated"`           // events of messages that the device had already
+	Live       int       `json:"live"`               // times that LateLive was judged, once per device and message
+	LiveAfter  Spread    `json:"live_after_ms"`      // of these, from the acceptance to the event
 	Gaps       Spread    `json:"gaps_ms"`            // longest gap of each device while it had its own network
 	LongGaps   int       `json:"long_gaps"`          // gaps of 5 s and more, which the client shows to the user
 	Transit    Spread    `json:"transit_ms"`         // from the first sending to the first device of the recipient
@@ -139,17 +163,26 @@ type device struct {
 	name        string
 	user        string
 	misbehavior string
-	left        bool              // never comes back
-	leftAt      int               // index of that entry
-	states      map[string]string // of own messages
-	acked       int               // index of its last acknowledgment; -1
-	readTo      map[string]mark   // by conversation
+	left        bool            // never comes back
+	leftAt      int             // index of that entry
+	states      map[key]string  // of own messages
+	acked       int             // index of its last acknowledgment; -1
+	readTo      map[string]mark // by conversation
 	up          bool
 	everUp      bool
 	away        bool  // has no network or app, by its own fault
 	downSince   int64 // when the present gap began
 	longest     int64 // longest gap
+
+	breaks     []span // when it was not connected, did not read, or was told that events are missing; the last is open
+	broken     bool   // the last of breaks has not ended
+	deaf       bool
+	notResumed []int64 // times of resumed: false
+	connected  []int64 // times at which a socket was caught up
 }
+
+// key identifies a message in a record.
+type key struct{ conversation, id string }
 
 type mark struct {
 	at    int64
@@ -167,30 +200,46 @@ type message struct {
 	at               int64 // sort key
 	sum, text        record.Hash
 	accepted         int // index; -1
+	acceptedAt       int64
 	refused          bool
+	refusal          string        // its code
+	refusedAt        int64         // time
+	reused           []record.Hash // sums of other contents that were sent with its id
 	shown            []sighting
+	events           map[*device]*events
 	saved            int // index; -1
 	brokenRules      map[Rule]bool
 }
 
 type sighting struct {
-	device *device
-	index  int
+	device  *device
+	index   int
+	at      int64 // time
+	history bool
+	opening bool
 }
 
 // judge is a judgment in progress.
 type judge struct {
 	report    *Report
-	entries   []record.Entry
+	entries   iter.Seq[record.Entry]
 	devices   map[string]*device
 	devicesOf map[string][]*device
-	messages  map[string]*message
+	messages  map[key]*message
 	order     []*message // in the order of typing
 	texts     map[record.Hash]string
+	early     map[string][]*view // views before devices open anything, by conversation
 	views     map[string][]*view // final views, by conversation
+	lists     []list
 	wiped     []int              // indexes
-	erased    map[string]bool    // users who were deleted or never existed
-	withdrawn map[string]bool    // users whose waiting messages were withdrawn
+	wipedAt   []int64            // times
+	faults    []span             // of servers
+	open      map[string]int     // faults that have not ended: index in faults, by name
+	erased    map[string]int64   // when users were deleted; those who never existed have an entry as well
+	withdrawn map[string]int64   // when users were disabled whose waiting messages were withdrawn
+	blocks    map[[2]string]span // by the user and the blocked one
+	loose     map[string]bool    // conversations with messages that are excepted or stranded
+	ended     int64              // time of the fault entry Opening, or of the last entry
 	cutShort  bool               // the time of the run was over while messages made progress
 	opening   bool               // after the fault entry Opening
 	transit   []int64
@@ -200,23 +249,34 @@ type judge struct {
 // opens every conversation.
 const Opening = "opening"
 
-// Judge returns the verdict on a record.
-func Judge(entries []record.Entry) *Report {
+// Judge returns the verdict on a record in memory.
+func Judge(entries []record.Entry) *Report { return JudgeAll(slices.Values(entries)) }
+
+// JudgeAll returns the verdict on a record. It iterates over the entries twice. The verdict is void if not all of them
+// can be read, which the caller checks (record.Log.Err).
+func JudgeAll(entries iter.Seq[record.Entry]) *Report {
 	j := &judge{
 		report:  &Report{Counts: map[Rule]int{}},
-		entries: entries, devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[string]*message{},
-		texts: map[record.Hash]string{}, views: map[string][]*view{}, erased: map[string]bool{},
-		withdrawn: map[string]bool{},
+		entries: entries, devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[key]*message{},
+		texts: map[record.Hash]string{}, early: map[string][]*view{}, views: map[string][]*view{},
+		open: map[string]int{}, erased: map[string]int64{}, withdrawn: map[string]int64{}, blocks: map[[2]string]span{},
+		loose: map[string]bool{},
 	}
 	for _, r := range Rules {
 		j.report.Counts[r] = 0
 	}
-	for i := range entries {
-		j.addEntry(i, &entries[i])
+	i := 0
+	for e := range entries {
+		j.addEntry(i, &e)
+		i++
 	}
-	j.judgeViews()
+	j.judgeViews(j.early)
+	j.judgeViews(j.views)
 	j.judgeMissing()
 	j.judgeOrder()
+	j.judgeLive()
+	j.judgeLists()
+	j.judgeEmpty()
 	j.figures()
 	return j.report
 }
@@ -240,13 +300,17 @@ func (j *judge) addFinding(r Rule, m *message, device, format string, args ...an
 }
 
 func (j *judge) message(e *record.Entry) *message {
-	m := j.messages[e.ID]
+	k := key{e.Conversation, e.ID}
+	m := j.messages[k]
 	if m == nil {
-		m = &message{id: e.ID, conversation: e.Conversation, typed: -1, frozen: -1, accepted: -1, saved: -1}
-		j.messages[e.ID] = m
+		m = &message{id: e.ID, conversation: e.Conversation, typed: -1, frozen: -1, accepted: -1, saved: -1,
+			events: map[*device]*events{}}
+		j.messages[k] = m
 	}
 	return m
 }
+
+func (m *message) key() key { return key{m.conversation, m.id} }
 
 // excepted reports whether m falls under the one stated exception.
 func (j *judge) excepted(m *message) bool {

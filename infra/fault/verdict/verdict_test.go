@@ -25,14 +25,14 @@ func newMessage(n int, from, to string) chat.Message {
 
 func entryOf(kind record.Kind, device string, m chat.Message) record.Entry {
 	return record.Entry{
-		Kind: kind, Device: device, ID: m.ID, Conversation: conv,
+		Kind: kind, Device: device, ID: m.ID, Conversation: m.Conversation,
 		At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m),
 	}
 }
 
 func typedEntry(device string, m chat.Message) record.Entry {
 	return record.Entry{
-		Kind: record.Typed, Device: device, User: m.To, ID: m.ID, Conversation: conv, Text: record.TextOf(m),
+		Kind: record.Typed, Device: device, User: m.To, ID: m.ID, Conversation: m.Conversation, Text: record.TextOf(m),
 	}
 }
 
@@ -47,7 +47,7 @@ func (h *history) shown(device, how string, m chat.Message) {
 }
 
 func (h *history) state(device string, m chat.Message, state string) {
-	h.add(record.Entry{Kind: record.State, Device: device, ID: m.ID, Conversation: conv, Name: state})
+	h.add(record.Entry{Kind: record.State, Device: device, ID: m.ID, Conversation: m.Conversation, Name: state})
 }
 
 var everyone = []string{"ann1", "ann2", "bob1", "bob2"}
@@ -68,7 +68,13 @@ func (h *history) send(m chat.Message) {
 	h.state(m.From+"1", m, "read")
 }
 
-// views adds what everyone shows in the end.
+// refused adds that a message was refused for good with a code.
+func (h *history) refused(device string, m chat.Message, code string) {
+	h.state(device, m, "refused")
+	(*h)[len(*h)-1].Detail = code
+}
+
+// views adds what everyone shows.
 func (h *history) views(lines []chat.Message) {
 	for _, device := range append([]string{""}, everyone...) {
 		e := record.Entry{Kind: record.View, Device: device, Conversation: conv}
@@ -86,6 +92,23 @@ func (h *history) views(lines []chat.Message) {
 	}
 }
 
+// lists adds the lists of conversations that everyone shows, and those of the API. All messages are seen.
+func (h *history) lists(lines []chat.Message) {
+	read := map[string]chat.Micros{}
+	for _, m := range lines {
+		read[m.To] = max(read[m.To], m.At)
+	}
+	newest := lines[len(lines)-1]
+	item := record.Item{Conversation: conv, ID: newest.ID, At: newest.At, LastAt: newest.At,
+		Text: record.TextOf(newest), Read: read}
+	for _, d := range everyone {
+		h.add(record.Entry{Kind: record.List, Device: d, List: []record.Item{item}})
+	}
+	for _, user := range []string{"ann", "bob"} {
+		h.add(record.Entry{Kind: record.Listed, User: user, List: []record.Item{item}})
+	}
+}
+
 // cleanHistory returns a history that breaks no rule. It has three messages, and the second is a reply.
 func cleanHistory() history {
 	var h history
@@ -97,6 +120,7 @@ func cleanHistory() history {
 	for _, m := range messages {
 		h.send(m)
 	}
+	h.views(messages)
 	h.add(record.Entry{Kind: record.Fault, Name: Opening})
 	h.views(messages)
 	return h

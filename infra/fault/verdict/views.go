@@ -28,23 +28,22 @@ func newView(e *record.Entry, d *device) *view {
 	return f
 }
 
-// judgeViews checks each final view alone: no message twice, everything as it was sent and in its order, every own
-// message delivered.
-func (j *judge) judgeViews() {
-	for conversation, views := range j.views {
+// judgeViews checks each view alone: no message twice, everything as it was sent and in its order, every own message
+// delivered.
+func (j *judge) judgeViews(all map[string][]*view) {
+	for conversation, views := range all {
 		for _, f := range views {
 			texts := make(map[record.Hash]string, len(f.lines))
 			for i, l := range f.lines {
-				m := j.messages[l.ID]
-				if m == nil {
-					m = j.message(&record.Entry{ID: l.ID, Conversation: conversation})
-				}
+				m := j.message(&record.Entry{ID: l.ID, Conversation: conversation})
 				if id, twice := texts[l.Text]; twice {
 					j.addFinding(Doubled, m, f.name, "shown in the end beside %s", id)
 					continue
 				}
 				texts[l.Text] = l.ID
-				if l.At != 0 { // an own message that was never sent has no at yet
+				if slices.Contains(m.reused, l.Sum) && l.Sum != m.sum {
+					j.addFinding(Altered, m, f.name, "shown in the end with content that was sent later with its id")
+				} else if l.At != 0 { // an own message that was never sent has no at yet
 					j.checkContent(m, f.name, l.Sum, l.Text, int64(l.At))
 				}
 				if i > 0 && l.At != 0 && !inOrder(f.lines[i-1], l) {
@@ -54,7 +53,7 @@ func (j *judge) judgeViews() {
 					continue
 				}
 				// While messages still arrive, a state may be newer than the view.
-				if was := f.device.states[l.ID]; rank[l.State] < rank[was] && !j.cutShort {
+				if was := f.device.states[m.key()]; rank[l.State] < rank[was] && !j.cutShort {
 					j.addFinding(Backwards, m, f.name, "from %s to %s", was, l.State)
 				}
 				if m.saved >= 0 && rank[l.State] < rank["delivered"] {
@@ -73,16 +72,19 @@ func (j *judge) judgeMissing() {
 		if m.accepted >= 0 {
 			j.report.Accepted++
 		}
-		if j.erased[m.to] && m.saved < 0 {
+		if _, erased := j.erased[m.typedOn.user]; erased {
+			continue // what they wrote was deleted
+		}
+		if _, erased := j.erased[m.to]; erased && m.saved < 0 {
 			j.judgeUndeliverable(m)
 			continue
 		}
-		if m.refused && j.withdrawn[m.typedOn.user] && !j.heldByRecipient(m) {
+		if m.refused && j.hasCause(m) && !j.heldByRecipient(m) {
 			j.report.Withdrawn++
 			continue
 		}
 		if m.refused {
-			j.addFinding(Refused, m, m.typedBy, "refused")
+			j.addFinding(Refused, m, m.typedBy, "refused: %s", m.refusal)
 			continue
 		}
 		missing := j.missing(m)
@@ -90,8 +92,10 @@ func (j *judge) judgeMissing() {
 		case missing == "":
 		case m.accepted >= 0 && j.excepted(m):
 			j.report.Excepted++
+			j.loose[m.conversation] = true
 		case m.accepted >= 0 && j.stranded(m):
 			j.report.Stranded++
+			j.loose[m.conversation] = true
 		case m.accepted >= 0 && m.confirmed() && !m.storedBy(m.to) && !j.mayBeVouched(m):
 			j.addFinding(Lost, m, m.typedBy, "shown as delivered, and missing %s", missing)
 		case m.accepted >= 0:
@@ -118,7 +122,7 @@ func (j *judge) lateRule(r Rule) Rule {
 
 // confirmed reports whether the device that sent m shows it as delivered. It does not send m again.
 func (m *message) confirmed() bool {
-	return rank[m.typedOn.states[m.id]] >= rank["delivered"]
+	return rank[m.typedOn.states[m.key()]] >= rank["delivered"]
 }
 
 // heldByRecipient reports whether m must be delivered although it was withdrawn, because a device of the recipient
@@ -133,8 +137,10 @@ func (j *judge) heldByRecipient(m *message) bool {
 // judgeUndeliverable checks that the sender of a message without a recipient knows that it was refused.
 func (j *judge) judgeUndeliverable(m *message) {
 	switch {
-	case m.refused:
+	case m.refused && j.hasCause(m):
 		j.report.Undeliverable++
+	case m.refused:
+		j.addFinding(Refused, m, m.typedBy, "refused: %s", m.refusal)
 	case m.typedOn.left:
 	case m.accepted >= 0:
 		j.addFinding(j.lateRule(Lost), m, m.typedBy, "its recipient does not exist, and its sender was not notified")
@@ -179,12 +185,11 @@ func (j *judge) judgeOrder() {
 	seen := map[string]map[*device]*record.Line{}
 	for conversation, views := range j.views {
 		seen[conversation] = map[*device]*record.Line{}
-		for _, f := range views[1:] {
-			j.compareViews(views[0], f)
+		for _, f := range slices.Concat(views[1:], j.early[conversation]) {
+			j.compareViews(conversation, views[0], f)
 		}
 	}
-	for i := range j.entries {
-		e := &j.entries[i]
+	for e := range j.entries {
 		if e.Kind != record.Shown && e.Kind != record.Frozen {
 			continue
 		}
@@ -201,7 +206,7 @@ func (j *judge) judgeOrder() {
 		before := seen[e.Conversation][d]
 		later := before == nil || views[0].place[before.ID] < at
 		if e.Kind == record.Frozen && !later && before.ID != e.ID {
-			j.addFinding(OutOfOrder, j.messages[e.ID], e.Device,
+			j.addFinding(OutOfOrder, j.messages[key{e.Conversation, e.ID}], e.Device,
 				"is before %s, which its sender had seen or sent earlier", before.ID)
 		}
 		if later {
@@ -213,8 +218,8 @@ func (j *judge) judgeOrder() {
 
 // judgeTypingOrder checks that the messages of each device are in the order of typing.
 func (j *judge) judgeTypingOrder() {
-	type key struct{ device, conversation string }
-	last := map[key]*message{}
+	type writer struct{ device, conversation string }
+	last := map[writer]*message{}
 	for _, m := range j.order {
 		views := j.views[m.conversation]
 		if len(views) == 0 {
@@ -224,7 +229,7 @@ func (j *judge) judgeTypingOrder() {
 		if !there {
 			continue
 		}
-		k := key{m.typedBy, m.conversation}
+		k := writer{m.typedBy, m.conversation}
 		if p := last[k]; p != nil && views[0].place[p.id] > at {
 			j.addFinding(OutOfOrder, m, m.typedBy, "is before %s, which was typed earlier", p.id)
 			continue
@@ -234,7 +239,7 @@ func (j *judge) judgeTypingOrder() {
 }
 
 // compareViews finds messages that two views show in different orders.
-func (j *judge) compareViews(a, b *view) {
+func (j *judge) compareViews(conversation string, a, b *view) {
 	last, lastID := -1, ""
 	for _, l := range b.lines {
 		at, there := a.place[l.ID]
@@ -242,7 +247,7 @@ func (j *judge) compareViews(a, b *view) {
 			continue
 		}
 		if at < last {
-			j.addFinding(OutOfOrder, j.messages[l.ID], b.name, "is after %s, but before it on %s", lastID, a.name)
+			j.addFinding(OutOfOrder, j.messages[key{conversation, l.ID}], b.name, "is after %s, but before it on %s", lastID, a.name)
 			continue
 		}
 		last, lastID = at, l.ID

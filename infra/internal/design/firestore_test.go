@@ -354,9 +354,10 @@ func writeAll(t *testing.T, s store.Store) {
 
 	conversation := chat.ConversationID("alice", "bob")
 	message := chat.Message{ID: uuid.Must(uuid.NewV7()).String(), Conversation: conversation, From: "alice", To: "bob",
-		Body: "Hello", At: now, AcceptedAt: now, ReplyTo: uuid.Must(uuid.NewV7()).String()}
-	must(s.Save(ctx, []delivery.Delivered{{Message: message, DeliveredAt: now}},
-		[]delivery.Read{{Conversation: conversation, By: "bob", At: now}}))
+		Body: "Hello", At: now, AcceptedAt: now, ReplyTo: chat.KeyOf(uuid.Must(uuid.NewV7()).String(), "bob")}
+	_, err = s.Save(ctx, []delivery.Delivered{{Message: message, DeliveredAt: now}},
+		[]delivery.Read{{Conversation: conversation, By: "bob", At: now}})
+	must(err)
 
 	must(s.AddAudit(ctx, store.Audit{ID: "audit", At: now, By: "alice"}))
 	must(s.PutDeadLetters(ctx, []store.DeadLetter{store.NewDeadLetter("letter", now, "malformed", []byte("{}"))}))

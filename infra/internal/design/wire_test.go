@@ -26,6 +26,7 @@ var (
 	events = map[string]any{
 		wire.EventMessage: wire.MessageEvent{}, wire.EventSent: wire.MessageEvent{},
 		wire.EventDelivered: wire.DeliveredEvent{}, wire.EventRefused: wire.RefusedEvent{}, wire.EventRead: wire.ReadEvent{},
+		wire.EventCorrected: wire.CorrectedEvent{},
 	}
 )
 

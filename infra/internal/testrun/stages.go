@@ -52,7 +52,7 @@ var stages = []stage{
 	{name: "lint", what: "staticcheck, ESLint and Prettier", needs: []string{"node"}, do: (*run).lint,
 		budget: 60 * time.Second, background: true},
 	{name: "go", what: "Go tests with the race detector: unit, conformance, property", do: (*run).goTests,
-		budget: 145 * time.Second},
+		budget: 170 * time.Second},
 	{name: "browser", what: "Chromium against the embedded default", needs: []string{"node", "chromium-shell"},
 		do: (*run).browser, budget: 210 * time.Second},
 	{name: "browser-engines", what: "the main journey in the full Chromium and in Firefox",

@@ -1,4 +1,5 @@
 /** Reads what is stored, without the client: in the store itself, and in Redis. */
+import { type ChatMessage, messageKey } from "../../src/protocol/chat";
 import { redis } from "./redis";
 import { system } from "./system";
 
@@ -8,10 +9,14 @@ export { conversationId } from "../../src/protocol/chat";
  * Reports whether the message is in the store. With the emulators, it asks Firestore's REST API; otherwise the
  * functions, which read the embedded store.
  */
-export async function saved(token: string, conversation: string, message: string): Promise<boolean> {
+export async function saved(
+  token: string,
+  conversation: string,
+  message: Pick<ChatMessage, "id" | "from">,
+): Promise<boolean> {
   const { firestore, project, url } = system();
   if (firestore !== undefined) {
-    const path = `projects/${project}/databases/(default)/documents/conversations/${conversation}/messages/${message}`;
+    const path = `projects/${project}/databases/(default)/documents/conversations/${conversation}/messages/${messageKey(message)}`;
     const answer = await fetch(`http://${firestore}/v1/${path}`, { headers: { authorization: "Bearer owner" } });
     if (answer.status === 404) return false;
     if (!answer.ok) throw new Error(`Firestore: ${answer.status} ${await answer.text()}`);
@@ -21,8 +26,8 @@ export async function saved(token: string, conversation: string, message: string
     headers: { authorization: `Bearer ${token}` },
   });
   if (!answer.ok) throw new Error(`Messages: ${answer.status} ${await answer.text()}`);
-  const { messages } = (await answer.json()) as { messages: readonly { readonly id: string }[] };
-  return messages.some((m) => m.id === message);
+  const { messages } = (await answer.json()) as { messages: readonly Pick<ChatMessage, "id" | "from">[] };
+  return messages.some((m) => messageKey(m) === messageKey(message));
 }
 
 /** Reports whether the user's stream in Redis holds a message event with this id. */

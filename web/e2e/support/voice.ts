@@ -4,6 +4,7 @@
  * ordinary one of a browser.
  */
 import type { BrowserContext, Page } from "@playwright/test";
+import { messageKey } from "../../src/protocol/chat";
 import { SUBPROTOCOL } from "../../src/protocol/frames";
 import { uuidv7 } from "../../src/protocol/uuid";
 import { randomBytes } from "node:crypto";
@@ -17,6 +18,7 @@ export interface Said {
   readonly body: string;
   /** When it was written, in ms since the epoch, at most 30 days ago. The default is now. */
   readonly at?: number;
+  /** The key of the message that it answers. */
   readonly replyTo?: string;
 }
 
@@ -38,11 +40,11 @@ export class Voice {
     return new Voice(page, uid);
   }
 
-  /** Sends a message, and resolves with its id once the server has accepted it. */
+  /** Sends a message, and resolves with its key once the server has accepted it. */
   async say({ to, body, at, replyTo }: Said): Promise<string> {
     const id = newId(at ?? Date.now());
     await this.#page.evaluate(sendAll, { frames: [frame(id, to, body, at, replyTo)], perSecond: Infinity });
-    return id;
+    return messageKey({ id, from: this.uid });
   }
 
   /** Sends `count` messages at an even pace, and resolves once the server has accepted them all. */

@@ -46,13 +46,13 @@ export class History {
    */
   async older(
     conversation: string,
-    before: Pick<MessageRow, "place" | "id"> | null,
+    before: Pick<MessageRow, "place" | "key"> | null,
     limit = PAGE,
   ): Promise<{ rows: MessageRow[]; complete: boolean }> {
     const local = await this.local(conversation, before, limit);
     if (local.whole) return local;
     // Starts at the last place of the loaded part, inclusive, because another message may have the same time.
-    await this.load(conversation, local.from === null ? null : { at: local.from + 1, id: "" });
+    await this.load(conversation, local.from === null ? null : { at: local.from + 1, key: "" });
     const { rows, complete, from } = await this.local(conversation, before, limit);
     // Stored rows below the loaded part may have gaps between them. They come with the next page.
     const sound = rows.filter((r) => from === null || complete || r.place >= from);
@@ -62,7 +62,7 @@ export class History {
   /** Returns what this device has. `whole`: nothing is missing in it, and it is a full page or the last one. */
   async local(
     conversation: string,
-    before: Pick<MessageRow, "place" | "id"> | null,
+    before: Pick<MessageRow, "place" | "key"> | null,
     limit = PAGE,
   ): Promise<{ rows: MessageRow[]; complete: boolean; whole: boolean; from: number | null }> {
     return await this.parts.store.read(async (tx) => {

@@ -29,10 +29,10 @@ export interface ListPage<T> {
   readonly next: string | null;
 }
 
-/** Before the message with this `at` and id. Without an id: before all messages with that `at`. */
+/** Before the message with this `at` and key. Without a key: before all messages with that `at`. */
 export interface Before {
   readonly at: Micros;
-  readonly id: string;
+  readonly key: string;
 }
 
 export class ArchiveApi {
@@ -57,7 +57,7 @@ export class ArchiveApi {
     before: Before | null,
     limit: number,
   ): Promise<{ messages: readonly SavedMessage[]; more: boolean }> {
-    const place = before === null ? null : before.id === "" ? String(before.at) : `${before.at},${before.id}`;
+    const place = before === null ? null : before.key === "" ? String(before.at) : `${before.at},${before.key}`;
     const page = await this.http.read(
       { method: "GET", path: "messages", query: { conversation, before: place, limit } },
       (answer) => this.page(answer, "messages", readSavedMessage),

@@ -44,6 +44,7 @@ const MAX_DELAY_MS = 2 ** 31 - 1;
 
 const clock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   after(ms, run) {
     const timer = setTimeout(run, Math.min(Math.max(0, ms), MAX_DELAY_MS));
     return () => clearTimeout(timer);

@@ -228,6 +228,24 @@ test("a full disk rejects with StorageFull and keeps nothing, whether the put or
   expect(ids(await db.read(["notes"], (tx) => tx.range("notes", {})))).toEqual(["a", "d"]);
 });
 
+test("writes are on disk before they are confirmed, and reads do not wait for the disk", async () => {
+  const db = await openIndexed(factory, "test", shape, 5000);
+  const modes: string[] = [];
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its own `this`, and put back
+  const { transaction } = IDBDatabase.prototype;
+  IDBDatabase.prototype.transaction = function (this: IDBDatabase, ...args: Parameters<typeof transaction>) {
+    modes.push(`${args[1] ?? ""} ${args[2]?.durability ?? ""}`);
+    return transaction.apply(this, args);
+  };
+  try {
+    await db.write(["notes"], (tx) => tx.put("notes", note("a", "x", 1)));
+    await db.read(["notes"], (tx) => tx.get("notes", "a"));
+  } finally {
+    IDBDatabase.prototype.transaction = transaction;
+  }
+  expect(modes).toEqual(["readwrite strict", "readonly default"]);
+});
+
 test("keys are ordered as in IndexedDB", () => {
   const keys: Key[] = [1, 2, "", "a", "b", [], [1], [1, "a"], [1, "b"], [2], ["a"], ["a", []]];
   for (let i = 0; i < keys.length; i++)

@@ -11,6 +11,11 @@ export type Cancel = () => void;
 export interface Clock {
   /** Milliseconds since the epoch by this device's clock, which may be wrong and may jump. */
   now(): number;
+  /**
+   * Milliseconds since an unknown moment. Nobody can set this clock: differences between its values are durations. It
+   * may pause while the machine sleeps.
+   */
+  monotonic(): number;
   /** Calls `run` once, no sooner than `ms` from now (much later in a hidden tab). */
   after(ms: number, run: () => void): Cancel;
 }

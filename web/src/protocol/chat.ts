@@ -9,7 +9,7 @@ export type Micros = number;
 /** Code points in a body, unless the server sent another limit. */
 export const MAX_BODY = 8000;
 
-/** A message as it is transmitted. Sort key: (at, id). */
+/** A message as it is transmitted. Within its conversation it is identified by {@link messageKey}. Sort key: (at, key). */
 export interface ChatMessage {
   readonly id: string;
   readonly conversation: string;
@@ -18,6 +18,7 @@ export interface ChatMessage {
   readonly body: string;
   readonly at: Micros;
   readonly accepted_at: Micros;
+  /** The key of the message that it answers. */
   readonly reply_to?: string;
 }
 
@@ -36,6 +37,14 @@ export function validUid(uid: string): boolean {
 /** Whether `id` is a UUIDv7 in its canonical lower-case form. */
 export function validMessageId(id: string): boolean {
   return MESSAGE_ID.test(id);
+}
+
+/**
+ * Returns what identifies a message within its conversation. The id alone does not: it is chosen by the sender, and
+ * another user may choose the same one. Ids have one length, so keys sort like (id, from).
+ */
+export function messageKey({ id, from }: Pick<ChatMessage, "id" | "from">): string {
+  return `${id}.${from}`;
 }
 
 /** Returns the id of the conversation of `a` and `b`, in any order. */

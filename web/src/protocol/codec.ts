@@ -77,6 +77,8 @@ function decodeEvent(f: Fields): ChatEvent {
     case "message":
     case "sent":
       return { type, message: readMessage(f) };
+    case "corrected":
+      return { type, message: readSaved(f) };
     case "delivered":
       return {
         type,
@@ -122,6 +124,9 @@ function readMessage(f: Fields): ChatMessage {
 
 /** Reads a message of history. */
 export function readSavedMessage(value: unknown): SavedMessage {
-  const f = new Fields("message", value);
+  return readSaved(new Fields("message", value));
+}
+
+function readSaved(f: Fields): SavedMessage {
   return { ...readMessage(f), delivered_at: f.integer("delivered_at", 1) };
 }

@@ -2,7 +2,7 @@
  * The WebSocket protocol chat.v1: the frames, their fields and their limits. The twin of Go's package realtime/wire.
  * Both are tested against the same golden frames (realtime/wire/testdata/frames).
  */
-import { type ChatMessage, MAX_BODY, type Micros } from "./chat";
+import { type ChatMessage, MAX_BODY, type Micros, type SavedMessage } from "./chat";
 
 /** The value of Sec-WebSocket-Protocol. */
 export const SUBPROTOCOL = "chat.v1";
@@ -31,6 +31,7 @@ export const LIMITS: Limits = {
   newPeople: 20,
 };
 
+/** One of the receiver's own messages. */
 export interface MessageRef {
   readonly id: string;
   readonly at: Micros;
@@ -42,6 +43,11 @@ export type ChatEvent =
   | { readonly type: "message"; readonly message: ChatMessage }
   /** The same message, for the sender's own devices. */
   | { readonly type: "sent"; readonly message: ChatMessage }
+  /**
+   * The content under which a message is saved, for the devices of both users. It replaces any other content that was
+   * sent under the same id later.
+   */
+  | { readonly type: "corrected"; readonly message: SavedMessage }
   | {
       readonly type: "delivered";
       readonly conversation: string;

@@ -1,11 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { StorageLost } from "../../platform/database";
 import { FakeBrowser } from "../../platform/testing/fake";
+import { messageKey } from "../../protocol/chat";
 import { json } from "../testing/archive";
 import { Household, type Tab } from "../testing/household";
 
 const ALICE = "aliceUid0001";
 const BOB = "bobUid000002";
+
+/** Returns the id in the key of a message. */
+function idOf(key = ""): string {
+  return key.slice(0, key.indexOf("."));
+}
 
 async function two(): Promise<{ house: Household; alice: Tab; bob: Tab }> {
   const house = new Household();
@@ -44,27 +50,103 @@ describe("two users", () => {
     await house.pass(200);
     const [message] = toAlice.timeline.get().items;
     if (!message) throw new Error("no message");
-    expect(toAlice.timeline.get().firstUnread).toBe(message.id);
+    expect(toAlice.timeline.get().firstUnread).toBe(message.key);
     expect(message.state).toBe("delivered");
-    toAlice.markRead(message.id);
+    toAlice.markRead(message.key);
     await house.pass(1_000);
     expect(bob.chat().unreadTotal.get()).toBe(0);
     expect(toAlice.unread.get()).toBe(0);
     expect(toBob.timeline.get().items[0]?.state).toBe("read");
     // The "new messages" line stays while the conversation is open.
-    expect(toAlice.timeline.get().firstUnread).toBe(message.id);
+    expect(toAlice.timeline.get().firstUnread).toBe(message.key);
 
-    const answered = await toAlice.send("Yes", message.id);
+    const answered = await toAlice.send("Yes", message.key);
     await house.pass(500);
     const answer = toBob.timeline.get().items[1];
     expect(answer).toMatchObject({
       body: "Yes",
       mine: false,
-      quote: { id: message.id, mine: true, body: "Are you there?\nIt is late." },
+      quote: { key: message.key, mine: true, body: "Are you there?\nIt is late." },
     });
-    expect(answered).toEqual({ ok: true, value: answer?.id });
+    expect(answered).toEqual({ ok: true, value: answer?.key });
     expect(alice.chat().conversations.get().items[0]?.preview?.body).toBe("Yes");
     expect(house.server.faults).toEqual([]);
+  });
+
+  test("have messages of one id beside each other, also where the recipient sends its own before it acknowledges", async () => {
+    const { house, alice, bob } = await two();
+    const toBob = alice.chat().conversation(BOB);
+    await house.pass(100);
+    bob.platform.freeze();
+    const first = await toBob.send("Alice wrote this");
+    await house.pass(100);
+    const key = first.ok ? first.value : "";
+    const at = house.clock.now() * 1000;
+    house.server.queue({
+      id: idOf(key),
+      conversation: toBob.id,
+      from: BOB,
+      to: ALICE,
+      body: "Bob wrote this under the same id",
+      at,
+      accepted_at: at,
+    });
+    await house.pass(500);
+    bob.platform.thaw();
+    await house.pass(20_000);
+    expect([...house.server.archive.saved.values()].map((m) => m.body).sort()).toEqual([
+      "Alice wrote this",
+      "Bob wrote this under the same id",
+    ]);
+    const theirs = messageKey({ id: idOf(key), from: BOB });
+    const answer = await toBob.send("An answer to Bob", theirs);
+    await house.pass(500);
+    const toAlice = bob.chat().conversation(ALICE);
+    await house.pass(500);
+    for (const [conversation, mine] of [
+      [toBob, key],
+      [toAlice, theirs],
+    ] as const) {
+      const { items } = conversation.timeline.get();
+      expect(items.map((m) => m.key)).toEqual([key, theirs, answer.ok && answer.value]);
+      expect(items.filter((m) => m.key === mine).map((m) => m.mine)).toEqual([true]);
+      expect(items[2]?.quote).toEqual({
+        key: theirs,
+        mine: mine === theirs,
+        body: "Bob wrote this under the same id",
+      });
+    }
+    expect(toBob.timeline.get().items[0]).toMatchObject({ body: "Alice wrote this", state: "delivered" });
+    toBob.markRead(theirs);
+    await house.pass(500);
+    expect(toBob.unread.get()).toBe(0);
+  });
+
+  test("show what is saved where a message was sent again with another text, on the devices that saw either", async () => {
+    const house = new Household();
+    const alice = await house.user(ALICE);
+    const early = await house.user(BOB);
+    const toBob = alice.chat().conversation(BOB);
+    await house.pass(100);
+    const sent = await toBob.send("the first text");
+    await house.pass(1_000);
+    const late = await house.user(BOB);
+    const open = [toBob, early.chat().conversation(ALICE), late.chat().conversation(ALICE)];
+    await house.pass(1_000);
+    const at = house.clock.now() * 1000;
+    const id = idOf(sent.ok ? sent.value : "");
+    const again = { id, conversation: toBob.id, from: ALICE, to: BOB, body: "another text", at, accepted_at: at };
+    expect(house.server.queue(again)).toBe(true);
+    const answered = await open[1]?.send("An answer", messageKey(again));
+    await house.pass(5_000);
+    expect(answered?.ok).toBe(true);
+    for (const conversation of open)
+      expect(conversation.timeline.get().items.map((m) => [m.body, m.quote?.body])).toEqual([
+        ["the first text", undefined],
+        ["An answer", "the first text"],
+      ]);
+    for (const tab of [alice, early, late])
+      expect(tab.chat().conversations.get().items[0]?.preview?.body).toBe("An answer");
   });
 
   test("see presence and typing", async () => {
@@ -156,9 +238,9 @@ describe("two users", () => {
     const again = first.ok ? await toBob.retry(first.value) : first;
     expect(toBob.draft.get().text).toBe("half a thought");
     const [two_] = toBob.timeline.get().items.filter((m) => m.body === "two");
-    await toBob.remove(two_?.id ?? "");
+    await toBob.remove(two_?.key ?? "");
     await house.pass(500);
-    expect(toBob.timeline.get().items.map((m) => [m.id, m.body, m.state])).toEqual([
+    expect(toBob.timeline.get().items.map((m) => [m.key, m.body, m.state])).toEqual([
       [again.ok && again.value, "one", "delivered"],
     ]);
     expect(await toBob.retry("nothing")).toMatchObject({ ok: false, problem: { code: "message_gone" } });
@@ -216,7 +298,7 @@ describe("two users", () => {
       house.server.append(ALICE, {
         type: "refused",
         conversation: conversation.id,
-        messages: [{ id: waits?.id, at: (waits?.time ?? 0) * 1000 }],
+        messages: [{ id: idOf(waits?.key), at: (waits?.time ?? 0) * 1000 }],
         code,
         message: "It cannot be sent.",
       });
@@ -232,7 +314,7 @@ describe("two users", () => {
       house.server.append(ALICE, {
         type: "delivered",
         conversation: conversation.id,
-        messages: [{ id: waits?.id, at: (waits?.time ?? 0) * 1000 }],
+        messages: [{ id: idOf(waits?.key), at: (waits?.time ?? 0) * 1000 }],
         delivered_at: house.clock.now() * 1000,
       });
       await house.pass(500);
@@ -455,6 +537,7 @@ describe("two users", () => {
     const alice = await house.user(ALICE);
     const id = (n: number): string =>
       `019abd70-${n.toString(16).padStart(4, "0")}-7000-8000-${n.toString(16).padStart(12, "0")}`;
+    const key = (n: number): string => messageKey({ id: id(n), from: n % 3 ? BOB : ALICE });
     const saved = Array.from({ length: 730 }, (_, n) => ({
       id: id(n),
       conversation: `${ALICE}~${BOB}`,
@@ -464,7 +547,7 @@ describe("two users", () => {
       at: 1_795_000_000_000_000 + n * 1_000_000,
       accepted_at: 1_795_000_000_000_000 + n * 1_000_000,
       delivered_at: 1_795_000_000_000_000 + n * 1_000_000,
-      ...(n === 729 ? { reply_to: id(3) } : {}),
+      ...(n === 729 ? { reply_to: key(3) } : {}),
     }));
     house.server.archive.save(saved);
     house.server.archive.read(`${ALICE}~${BOB}`, ALICE, 1_795_000_000_000_000 + 720 * 1_000_000);
@@ -476,17 +559,17 @@ describe("two users", () => {
     const first = conversation.timeline.get();
     expect(first.items[first.items.length - 1]).toMatchObject({
       body: "message 729",
-      quote: { id: id(3), body: null },
+      quote: { key: key(3), body: null },
     });
-    expect(first.firstUnread).toBe(id(721));
+    expect(first.firstUnread).toBe(key(721));
     expect(first.complete).toBe(false);
     const old = first.items[10];
     await conversation.loadOlder();
     const second = conversation.timeline.get();
     expect(second.items.length).toBeGreaterThan(first.items.length);
     expect(second.items).toContain(old);
-    expect(await conversation.reveal(id(3))).toBe(true);
-    expect(conversation.timeline.get().items.at(-1)?.quote).toEqual({ id: id(3), mine: true, body: "message 3" });
+    expect(await conversation.reveal(key(3))).toBe(true);
+    expect(conversation.timeline.get().items.at(-1)?.quote).toEqual({ key: key(3), mine: true, body: "message 3" });
     while (!conversation.timeline.get().complete) await conversation.loadOlder();
     expect(conversation.timeline.get().items.map((m) => m.body)).toEqual(saved.map((m) => m.body));
     expect(await conversation.reveal("nowhere")).toBe(false);

@@ -119,7 +119,7 @@ export class ChatModel implements Chat {
     this.ends.push(
       store.onChange((change) => {
         for (const id of Object.keys(change.messages)) this.endTypingOf(id, change.messages[id] ?? []);
-        if (change.remote && (change.meta.includes("clock") || change.meta.includes("limits"))) void this.readServer();
+        if (change.remote && (change.meta.includes("clock") || change.meta.includes("limits"))) void this.readServer(true);
       }),
       this.status.status.subscribe((status) => {
         if (status.state === "offline" || status.state === "replaced") {
@@ -129,7 +129,7 @@ export class ChatModel implements Chat {
       }),
     );
     this.ends.push(this.profile.blocked.subscribe((users) => this.presences.hide((users ?? []).map((u) => u.uid))));
-    void this.readServer();
+    void this.readServer(false);
     void platform.storage.persist();
     this.leader.start();
     void this.profile.load();
@@ -282,11 +282,11 @@ export class ChatModel implements Chat {
   }
 
   /** A new message from a user ends the typing hint of that user. */
-  private endTypingOf(conversation: string, ids: readonly string[]): void {
+  private endTypingOf(conversation: string, keys: readonly string[]): void {
     const other = conversation.split("~").find((uid) => uid !== this.uid);
     if (other === undefined || !this.presences.typing(other).get()) return;
     void this.parts.store
-      .read(async (tx) => Promise.all(ids.map((id) => tx.message(id))))
+      .read(async (tx) => Promise.all(keys.map((key) => tx.message(conversation, key))))
       .then((rows) => {
         if (rows.some((row) => row?.from === other)) this.presences.stopTyping(other);
       })
@@ -303,15 +303,19 @@ export class ChatModel implements Chat {
     this.handlers.onReceived(named, hidden);
   }
 
-  /** Reads the server's clock offset and limits from the store. Only the tab with the socket receives them. */
-  private async readServer(): Promise<void> {
+  /**
+   * Reads the server's clock offset and limits from the store. Only the tab with the socket receives them. `learned`:
+   * another tab has just stored them.
+   */
+  private async readServer(learned: boolean): Promise<void> {
     const { store, time, limits } = this.parts;
     try {
       const known = await store.read(async (tx) => ({
         clock: await tx.meta("clock"),
         limits: await tx.meta("limits"),
       }));
-      if (known.clock) time.setOffset(known.clock.offset);
+      if (known.clock && learned) time.learnOffset(known.clock.offset);
+      else if (known.clock) time.rememberOffset(known.clock.offset);
       if (known.limits) limits.learn(known.limits.limits);
     } catch {
       // This device's own clock and the built-in limits will do.

@@ -1,6 +1,6 @@
 /** One open conversation: its window of messages, and the user's actions in it. */
 import { ApiProblem } from "../../net/problem";
-import { checkBody, cleanBody, conversationId, type Micros } from "../../protocol/chat";
+import { checkBody, cleanBody, conversationId, messageKey, type Micros } from "../../protocol/chat";
 import { uuidv7 } from "../../protocol/uuid";
 import type { Cancel } from "../../platform/platform";
 import type { Outcome } from "../interface/outcome";
@@ -60,7 +60,7 @@ export class OpenConversation implements Conversation {
     this.window = new TimelineWindow(parts, this.id);
     this.timeline = this.window.timeline;
     this.unread = this.window.unread;
-    this.drafts = new DraftKeeper(parts, this.id, (id) => this.window.quote(id));
+    this.drafts = new DraftKeeper(parts, this.id, (key) => this.window.quote(key));
     this.draft = this.drafts.draft;
     this.unlisten = parts.platform.page.onVisible((visible) => {
       if (!visible) this.onHidden();
@@ -71,8 +71,8 @@ export class OpenConversation implements Conversation {
     return this.window.loadOlder();
   }
 
-  reveal(id: string): Promise<boolean> {
-    return this.window.reveal(id);
+  reveal(key: string): Promise<boolean> {
+    return this.window.reveal(key);
   }
 
   async send(body: string, replyTo?: string): Promise<Outcome<string>> {
@@ -88,7 +88,7 @@ export class OpenConversation implements Conversation {
         // The draft is deleted in the transaction that stores the message.
         await tx.putDraft({ conversation: this.id, text: "", replyTo: null, at: context.now });
       });
-      return id;
+      return this.keyOf(id);
     });
     // The message was not stored, so the typed text goes back into the draft.
     if (!sent.ok) this.drafts.restore(draft);
@@ -96,22 +96,22 @@ export class OpenConversation implements Conversation {
     return sent;
   }
 
-  retry(id: string): Promise<Outcome<string>> {
+  retry(key: string): Promise<Outcome<string>> {
     return outcome(async () => {
       const next = this.newId();
       const found = await this.parts.store.write(async (tx) => {
-        const row = await remove(tx, id);
+        const row = await remove(tx, this.id, key);
         if (row)
           await enqueue(tx, this.parts.context(), { id: next, to: this.other, body: row.body, replyTo: row.replyTo });
         return row !== null;
       });
       if (!found) throw new ApiProblem(404, "message_gone", "");
-      return next;
+      return this.keyOf(next);
     });
   }
 
-  async remove(id: string): Promise<void> {
-    const removed = await outcome(() => this.parts.store.write((tx) => remove(tx, id)));
+  async remove(key: string): Promise<void> {
+    const removed = await outcome(() => this.parts.store.write((tx) => remove(tx, this.id, key)));
     if (!removed.ok) this.window.showProblem(removed.problem);
   }
 
@@ -120,14 +120,14 @@ export class OpenConversation implements Conversation {
   }
 
   noteTyping(): void {
-    const now = this.parts.platform.clock.now();
-    if (Math.abs(now - this.lastTyping) < TYPING_EVERY_MS) return;
+    const now = this.parts.platform.clock.monotonic();
+    if (now - this.lastTyping < TYPING_EVERY_MS) return;
     this.lastTyping = now;
     this.parts.typing(this.other);
   }
 
-  markRead(id: string): void {
-    const at = this.window.row(id)?.at;
+  markRead(key: string): void {
+    const at = this.window.row(key)?.at;
     if (this.closed || at === undefined || at === null || at <= this.readTo) return;
     this.readTo = at;
     if (!this.readTimer) void this.storeMark();
@@ -146,6 +146,11 @@ export class OpenConversation implements Conversation {
   private newId(): string {
     const { clock, random } = this.parts.platform;
     return uuidv7(clock.now(), random.bytes(10));
+  }
+
+  /** Returns the key of an own message. */
+  private keyOf(id: string): string {
+    return messageKey({ id, from: this.parts.uid });
   }
 
   /** The page may end once it is hidden, so everything that would be stored a moment later is stored now. */

@@ -3,6 +3,7 @@ import type { ArchiveApi } from "../../net/archive";
 import type { Platform } from "../../platform/platform";
 import type { ConversationList, ConversationSummary } from "../interface/chat";
 import type { Problem } from "../interface/outcome";
+import { messageKey } from "../../protocol/chat";
 import { type Readable, Value } from "../observable";
 import { problemOf } from "../outcome";
 import type { LocalStore } from "../store/store";
@@ -87,7 +88,7 @@ export class Conversations {
   async more(): Promise<void> {
     const { next } = this.listed;
     // While the server has asked for a pause, scrolling does not end it.
-    if (this.loadingMore || next === null || this.parts.platform.clock.now() < this.pausedUntil) return;
+    if (this.loadingMore || next === null || this.parts.platform.clock.monotonic() < this.pausedUntil) return;
     this.loadingMore = true;
     try {
       const page = await this.parts.archive.conversations(next);
@@ -102,7 +103,7 @@ export class Conversations {
       // The list goes on by itself after the pause that the server asked for.
       if (problem.retryAfterMs !== null) {
         const { clock } = this.parts.platform;
-        this.pausedUntil = clock.now() + problem.retryAfterMs;
+        this.pausedUntil = clock.monotonic() + problem.retryAfterMs;
         this.ends.push(
           clock.after(problem.retryAfterMs, () => {
             if (!this.stopped) void this.more();
@@ -172,7 +173,7 @@ export class Conversations {
       else this.lines.delete(id);
     }
     for (const row of rows) {
-      const message = row.preview ? await tx.message(row.preview.id) : undefined;
+      const message = row.preview ? await tx.message(row.id, messageKey(row.preview)) : undefined;
       const user = await tx.user(row.other);
       this.parts.users.want(row.other, user);
       const summary = this.summary(row, message, user, await tx.draft(row.id));

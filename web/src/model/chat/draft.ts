@@ -16,13 +16,13 @@ const NONE: Draft = { text: "", replyTo: null };
 export class DraftKeeper {
   private readonly parts: DraftParts;
   private readonly conversation: string;
-  private readonly quote: (id: string) => Quote;
+  private readonly quote: (key: string) => Quote;
   private readonly value = new Value<Draft>(NONE);
   /** Set while the shown draft is newer than the stored one. */
   private timer: Cancel | null = null;
   private readonly unlisten: Cancel;
 
-  constructor(parts: DraftParts, conversation: string, quote: (id: string) => Quote) {
+  constructor(parts: DraftParts, conversation: string, quote: (key: string) => Quote) {
     this.parts = parts;
     this.conversation = conversation;
     this.quote = quote;
@@ -38,7 +38,7 @@ export class DraftKeeper {
 
   set(text: string, replyTo: string | null): void {
     const old = this.value.get();
-    if (old.text === text && (old.replyTo?.id ?? null) === replyTo) return;
+    if (old.text === text && (old.replyTo?.key ?? null) === replyTo) return;
     this.value.set({ text, replyTo: replyTo === null ? null : this.quote(replyTo) });
     this.timer?.();
     this.timer = this.parts.platform.clock.after(STORE_AFTER_MS, () => void this.store());
@@ -58,7 +58,7 @@ export class DraftKeeper {
 
   /** Puts a cleared draft back, unless something else was typed since. */
   restore(draft: Draft): void {
-    if (this.value.get().text === "") this.set(draft.text, draft.replyTo?.id ?? null);
+    if (this.value.get().text === "") this.set(draft.text, draft.replyTo?.key ?? null);
   }
 
   /** Stores a pending draft at once. */
@@ -78,7 +78,7 @@ export class DraftKeeper {
     const at = this.parts.platform.clock.now();
     try {
       await this.parts.store.write((tx) =>
-        tx.putDraft({ conversation: this.conversation, text, replyTo: replyTo?.id ?? null, at }),
+        tx.putDraft({ conversation: this.conversation, text, replyTo: replyTo?.key ?? null, at }),
       );
     } catch (err) {
       this.parts.platform.report("a draft could not be stored", err);
@@ -93,7 +93,7 @@ export class DraftKeeper {
       const old = this.value.get();
       const text = row?.text ?? "";
       const replyTo = row?.replyTo ?? null;
-      if (old.text === text && (old.replyTo?.id ?? null) === replyTo) return;
+      if (old.text === text && (old.replyTo?.key ?? null) === replyTo) return;
       this.value.set({ text, replyTo: replyTo === null ? null : this.quote(replyTo) });
     } catch (err) {
       this.parts.platform.report("a draft could not be read", err);

@@ -11,6 +11,7 @@ function row(n: number, change: Partial<MessageRow> = {}): MessageRow {
   const at = change.at === undefined ? NOW + n : change.at;
   return {
     id: `id-${String(n).padStart(6, "0")}`,
+    key: `id-${String(n).padStart(6, "0")}.${BOB}`,
     conversation: `${ME}~${BOB}`,
     from: BOB,
     to: ME,
@@ -45,15 +46,15 @@ describe("the rows of a timeline", () => {
         for (const { n, at, waiting, gone } of steps) {
           const next = row(n, { at: waiting ? null : NOW + at });
           if (gone) {
-            rows.delete(next.id);
-            truth.delete(next.id);
+            rows.delete(next.key);
+            truth.delete(next.key);
           } else {
             rows.put([next]);
-            truth.set(next.id, next);
+            truth.set(next.key, next);
           }
-          const want = [...truth.values()].sort(compareRows).map((r) => r.id);
-          expect(rows.items().map((m) => m.id)).toEqual(want);
-          expect([...rows.rows()].map((r) => r.id)).toEqual(want);
+          const want = [...truth.values()].sort(compareRows).map((r) => r.key);
+          expect(rows.items().map((m) => m.key)).toEqual(want);
+          expect([...rows.rows()].map((r) => r.key)).toEqual(want);
           expect(rows.size).toBe(want.length);
         }
       }),
@@ -88,11 +89,11 @@ describe("the rows of a timeline", () => {
   test("fill in a quote when the quoted message becomes known", () => {
     const known = new Map<string, MessageRow>();
     const rows = timeline((id) => known.get(id));
-    rows.put([row(5, { replyTo: row(1).id })]);
-    expect(rows.items()[0]?.quote).toEqual({ id: row(1).id, mine: null, body: null });
-    known.set(row(1).id, row(1, { from: ME }));
-    rows.requote(row(1).id);
-    expect(rows.items()[0]?.quote).toEqual({ id: row(1).id, mine: true, body: "message 1" });
+    rows.put([row(5, { replyTo: row(1).key })]);
+    expect(rows.items()[0]?.quote).toEqual({ key: row(1).key, mine: null, body: null });
+    known.set(row(1).key, row(1, { from: ME }));
+    rows.requote(row(1).key);
+    expect(rows.items()[0]?.quote).toEqual({ key: row(1).key, mine: true, body: "message 1" });
   });
 
   // The time limit is the assertion. It is wide, so that a busy machine does not fail the test.

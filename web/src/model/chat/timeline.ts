@@ -12,7 +12,7 @@ export interface TimelineContext {
   /** Converts a time of this device's clock to the server's clock, in ms. */
   ofLocal(ms: number): number;
   /** Returns a quoted message that is not in the window, or undefined if it is not known. */
-  quoted(id: string): MessageRow | undefined;
+  quoted(key: string): MessageRow | undefined;
 }
 
 /** Beyond this difference the view shows both times, so that nobody can backdate a message unnoticed. */
@@ -25,15 +25,15 @@ interface Entry {
   item: Message;
 }
 
-/** Compares rows by the order that all devices share: (at, id). Messages without an `at` come last. */
-export function compareRows(a: Pick<MessageRow, "place" | "id">, b: Pick<MessageRow, "place" | "id">): number {
-  return a.place - b.place || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+/** Compares rows by the order that all devices share: (at, key). Messages without an `at` come last. */
+export function compareRows(a: Pick<MessageRow, "place" | "key">, b: Pick<MessageRow, "place" | "key">): number {
+  return a.place - b.place || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
 }
 
 export class TimelineRows {
   private readonly context: TimelineContext;
   private marks: Marks = { myRead: 0, otherRead: 0 };
-  private readonly byId = new Map<string, Entry>();
+  private readonly byKey = new Map<string, Entry>();
   private sorted: Entry[] = [];
   private list: readonly Message[] = [];
   private stale = false;
@@ -46,12 +46,12 @@ export class TimelineRows {
     return this.sorted.length;
   }
 
-  has(id: string): boolean {
-    return this.byId.has(id);
+  has(key: string): boolean {
+    return this.byKey.has(key);
   }
 
-  row(id: string): MessageRow | undefined {
-    return this.byId.get(id)?.row;
+  row(key: string): MessageRow | undefined {
+    return this.byKey.get(key)?.row;
   }
 
   /** The oldest row, or null if there is none. */
@@ -77,10 +77,10 @@ export class TimelineRows {
   put(rows: readonly MessageRow[]): void {
     const fresh: Entry[] = [];
     for (const row of rows) {
-      const known = this.byId.get(row.id);
+      const known = this.byKey.get(row.key);
       if (!known) {
         const entry = { row, item: this.itemOf(row) };
-        this.byId.set(row.id, entry);
+        this.byKey.set(row.key, entry);
         fresh.push(entry);
         continue;
       }
@@ -95,11 +95,11 @@ export class TimelineRows {
     this.merge(fresh);
   }
 
-  delete(id: string): void {
-    const entry = this.byId.get(id);
+  delete(key: string): void {
+    const entry = this.byKey.get(key);
     if (!entry) return;
     this.removeEntry(entry);
-    this.byId.delete(id);
+    this.byKey.delete(key);
   }
 
   /** Applies moved read marks. */
@@ -109,15 +109,15 @@ export class TimelineRows {
     for (const entry of this.sorted) if (entry.item.state !== stateOf(entry.row, this.marks)) this.renewItem(entry);
   }
 
-  /** Updates the items that quote `id`, which has become known. */
-  requote(id: string): void {
-    for (const entry of this.sorted) if (entry.row.replyTo === id) this.renewItem(entry);
+  /** Updates the items that quote a message that has become known or has changed. */
+  requote(key: string): void {
+    for (const entry of this.sorted) if (entry.row.replyTo === key) this.renewItem(entry);
   }
 
-  quote(id: string): Quote {
-    const row = this.byId.get(id)?.row ?? this.context.quoted(id);
-    if (!row) return { id, mine: null, body: null };
-    return { id, mine: row.from === this.context.uid, body: row.body };
+  quote(key: string): Quote {
+    const row = this.byKey.get(key)?.row ?? this.context.quoted(key);
+    if (!row) return { key, mine: null, body: null };
+    return { key, mine: row.from === this.context.uid, body: row.body };
   }
 
   /** Merges new entries. A page that is older than all entries is prepended in one step. */
@@ -166,7 +166,7 @@ export class TimelineRows {
     const { at, acceptedAt } = row;
     const late = at !== null && acceptedAt !== null && Math.abs(acceptedAt - at) > BACKDATED_MICROS;
     return {
-      id: row.id,
+      key: row.key,
       mine: row.from === this.context.uid,
       body: row.body,
       time: at === null ? this.context.ofLocal(row.typedAt ?? 0) : at / 1000,
@@ -186,6 +186,7 @@ function sameItem(a: Message, b: Message): boolean {
     a.acceptedTime === b.acceptedTime &&
     a.deliveredTime === b.deliveredTime &&
     a.refusal?.code === b.refusal?.code &&
+    a.quote?.key === b.quote?.key &&
     a.quote?.body === b.quote?.body &&
     a.body === b.body
   );

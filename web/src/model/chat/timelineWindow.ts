@@ -1,6 +1,7 @@
 /**
  * The part of a conversation that is in memory while it is open. The window loads it, extends it and follows the store.
  */
+import { otherMember } from "../../protocol/chat";
 import type { Cancel, Platform } from "../../platform/platform";
 import type { History } from "../history";
 import type { Problem } from "../interface/outcome";
@@ -85,12 +86,12 @@ export class TimelineWindow {
     return this.unreadValue;
   }
 
-  row(id: string): MessageRow | undefined {
-    return this.rows.row(id);
+  row(key: string): MessageRow | undefined {
+    return this.rows.row(key);
   }
 
-  quote(id: string): Quote {
-    return this.rows.quote(id);
+  quote(key: string): Quote {
+    return this.rows.quote(key);
   }
 
   close(): void {
@@ -115,15 +116,15 @@ export class TimelineWindow {
     await this.older;
   }
 
-  async reveal(id: string): Promise<boolean> {
-    const known = await this.parts.store.read((tx) => tx.message(id)).catch(() => undefined);
-    if (known && known.conversation !== this.id) return false;
-    while (!this.rows.has(id) && !this.complete && !this.closed) {
+  async reveal(key: string): Promise<boolean> {
+    // A reply may name a message that cannot exist.
+    if (otherMember(this.id, key.slice(key.indexOf(".") + 1)) === null) return false;
+    while (!this.rows.has(key) && !this.complete && !this.closed) {
       const before = this.rows.size;
       await this.loadOlder();
       if (this.rows.size === before) break;
     }
-    return this.rows.has(id);
+    return this.rows.has(key);
   }
 
   // --- loading ---
@@ -224,7 +225,7 @@ export class TimelineWindow {
   private placeUnreadLine(): void {
     for (const row of this.rows.rows()) {
       if (row.status !== "received" || row.place <= this.readAtOpen) continue;
-      this.firstUnread = row.id;
+      this.firstUnread = row.key;
       return;
     }
   }
@@ -232,11 +233,11 @@ export class TimelineWindow {
   // --- following the store ---
 
   private changed(change: Change): void {
-    const ids = change.messages[this.id] ?? [];
-    for (const id of ids) this.dirty.add(id);
+    const keys = change.messages[this.id] ?? [];
+    for (const key of keys) this.dirty.add(key);
     if (change.all) this.dirtyAll = true;
     if (change.meta.includes("gap") && this.opened) void this.refresh().then(() => this.publish());
-    if (ids.length > 0 || change.all || change.conversations.includes(this.id)) this.follow();
+    if (keys.length > 0 || change.all || change.conversations.includes(this.id)) this.follow();
   }
 
   private follow(): void {
@@ -260,7 +261,7 @@ export class TimelineWindow {
 
   private async round(): Promise<void> {
     const all = this.dirtyAll;
-    const ids = new Set(this.dirty);
+    const keys = new Set(this.dirty);
     const start = this.rows.first()?.place;
     this.dirty.clear();
     this.dirtyAll = false;
@@ -272,27 +273,25 @@ export class TimelineWindow {
             ? await tx.messagesBefore(this.id, null, FIRST)
             : await tx.messagesFrom(this.id, start)),
         );
-      for (const id of ids) {
-        const row = await tx.message(id);
+      for (const key of keys) {
+        const row = await tx.message(this.id, key);
         if (row) rows.push(row);
       }
       return { found: rows, conversation: await tx.conversation(this.id) };
     });
     if (this.closed) return;
-    if (all) for (const row of this.rows.rows()) ids.add(row.id);
+    if (all) for (const row of this.rows.rows()) keys.add(row.key);
     const first = this.rows.first();
     for (const row of found) {
-      ids.delete(row.id);
-      if (row.conversation === this.id) {
-        // Messages older than the window are loaded when it is scrolled to them.
-        if (first === null || this.complete || this.rows.has(row.id) || row.place >= first.place) this.rows.put([row]);
-      }
-      if (this.quotes.has(row.id)) {
-        this.quotes.set(row.id, row.conversation === this.id ? row : null);
-        this.rows.requote(row.id);
-      }
+      keys.delete(row.key);
+      const before = this.rows.row(row.key);
+      const quoted = this.quotes.has(row.key);
+      // Messages older than the window are loaded when it is scrolled to them.
+      if (first === null || this.complete || this.rows.has(row.key) || row.place >= first.place) this.rows.put([row]);
+      if (quoted) this.quotes.set(row.key, row);
+      if (quoted || (before && before.body !== row.body)) this.rows.requote(row.key);
     }
-    for (const id of ids) this.rows.delete(id);
+    for (const key of keys) this.rows.delete(key);
     this.showMarks(conversation);
     this.publish();
   }
@@ -305,11 +304,11 @@ export class TimelineWindow {
   }
 
   /** Returns a quoted message outside the window. It is read once and then kept up to date. */
-  private quoted(id: string): MessageRow | undefined {
-    const known = this.quotes.get(id);
+  private quoted(key: string): MessageRow | undefined {
+    const known = this.quotes.get(key);
     if (known === undefined) {
-      this.quotes.set(id, null);
-      this.dirty.add(id);
+      this.quotes.set(key, null);
+      this.dirty.add(key);
       this.follow();
     }
     return known ?? undefined;

@@ -5,7 +5,7 @@
 import type { ListedConversation } from "../../net/archive";
 import { ApiProblem } from "../../net/problem";
 import { Backoff } from "../../net/backoff";
-import type { Micros } from "../../protocol/chat";
+import { messageKey, type Micros } from "../../protocol/chat";
 import type { Cancel } from "../../platform/platform";
 import { applyListed, applyPage, type HistoryPage, type Place } from "../store/history";
 import type { Backfill, Gap } from "../store/rows";
@@ -30,6 +30,15 @@ const FIRST_PAGES = 2;
 /** A backfill that did not succeed for this long is dropped: its message does not exist any more. */
 const FORGET_MS = 7 * 24 * 3_600_000;
 const MAX_RETRY_WAIT_MS = 3_600_000;
+const MAX_LOAD_WAIT_MS = Math.max(...NEXT_LOAD_MS.map((ms) => ms ?? 0));
+
+/**
+ * Whether a stored time has come. A time further ahead than anything is ever scheduled was set before this device's
+ * clock was put back.
+ */
+function isDue(due: number, now: number, longest: number): boolean {
+  return due <= now || due > now + longest;
+}
 
 export class Backfiller {
   private readonly parts: EngineParts;
@@ -90,7 +99,7 @@ export class Backfiller {
       do {
         this.again = false;
         if (this.stopped || !this.reached) return;
-        const wait = this.pausedUntil - this.parts.platform.clock.now();
+        const wait = this.pausedUntil - this.parts.platform.clock.monotonic();
         if (wait > 0) {
           this.wakeAfter(wait);
           return;
@@ -105,7 +114,7 @@ export class Backfiller {
       const asked = err instanceof ApiProblem ? (err.retryAfterMs ?? 0) : 0;
       const wait = asked + this.backoff.next();
       this.askedToPause = err instanceof ApiProblem && err.status === 429;
-      this.pausedUntil = this.parts.platform.clock.now() + wait;
+      this.pausedUntil = this.parts.platform.clock.monotonic() + wait;
       this.wakeAfter(wait);
     } finally {
       this.running = false;
@@ -126,22 +135,22 @@ export class Backfiller {
       await this.checkOutbox(conversation);
       this.checks.delete(conversation);
     }
-    const { clock } = this.parts.platform;
+    const now = this.parts.platform.clock.now();
     const gap = await this.parts.store.read((tx) => tx.gap());
-    if (gap.due !== null && gap.due <= clock.now()) {
+    if (gap.due !== null && isDue(gap.due, now, MAX_LOAD_WAIT_MS)) {
       await this.backfillGap(gap);
       this.again = true;
       return;
     }
     const backfills = await this.parts.store.read((tx) => tx.backfills());
     const [first] = backfills;
-    if (first?.due !== undefined && first.due <= clock.now()) {
+    if (first?.due !== undefined && isDue(first.due, now, MAX_RETRY_WAIT_MS)) {
       await this.backfillMessage(first);
       this.again = true;
       return;
     }
     const next = Math.min(gap.due ?? Number.POSITIVE_INFINITY, first?.due ?? Number.POSITIVE_INFINITY);
-    if (next !== Number.POSITIVE_INFINITY) this.wakeAfter(next - clock.now());
+    if (next !== Number.POSITIVE_INFINITY) this.wakeAfter(next - now);
   }
 
   /** Loads the newest pages, down to the oldest message in the outbox that was ever transmitted. */
@@ -186,10 +195,8 @@ export class Backfiller {
 
   /** Returns how far back a load goes. 0 for the first load of a first visit, which loads unread messages. */
   private sinceOf(gap: Gap): Micros {
-    const { clock } = this.parts.platform;
     // Reloads only look for messages that were saved late, so they go back RECENT. Each page costs Firestore reads.
-    const recent = this.parts.time.now() - (clock.now() - gap.at) * 1000 - RECENT;
-    const since = gap.loads === 0 ? gap.since : Math.max(gap.since, recent);
+    const since = gap.loads === 0 ? gap.since : Math.max(gap.since, gap.foundAt - RECENT);
     return since === 0 ? 0 : since - MARGIN;
   }
 
@@ -221,7 +228,7 @@ export class Backfiller {
       const page = await this.load(conversation, before, gap);
       const [oldest] = page.messages;
       if (!page.more || !oldest || oldest.at < until) return;
-      before = { at: oldest.at, id: oldest.id };
+      before = { at: oldest.at, key: messageKey(oldest) };
     }
   }
 
@@ -240,7 +247,7 @@ export class Backfiller {
   /** Loads the message of one backfill. If it is not saved yet, schedules another attempt. */
   private async backfillMessage(backfill: Backfill): Promise<void> {
     const gap = await this.parts.store.read((tx) => tx.gap());
-    await this.load(backfill.conversation, { at: backfill.at + 1, id: "" }, gap);
+    await this.load(backfill.conversation, { at: backfill.at + 1, key: "" }, gap);
     const now = this.parts.platform.clock.now();
     await this.parts.store.write(async (tx) => {
       const left = await tx.backfill(backfill.key);

@@ -1,9 +1,15 @@
+import "fake-indexeddb/auto";
+import { IDBFactory } from "fake-indexeddb";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
+import { messageKey } from "../../protocol/chat";
+import type { Database, Shape } from "../../platform/database";
+import { openIndexed, removeIndexed } from "../../platform/indexed";
 import { FakeClock } from "../../platform/testing/clock";
 import { FakeBrowser, FakePlatform, type FakeSocket, settle } from "../../platform/testing/fake";
 import { FakeArchive, json } from "../testing/archive";
 import { Device } from "../testing/device";
+import { databaseName } from "../store/store";
 
 const ME = "aliceUid0001";
 const BOB = "bobUid000002";
@@ -27,6 +33,7 @@ beforeEach(async () => {
 
 const id = (n: number): string =>
   `019abd70-${n.toString(16).padStart(4, "0")}-7000-8000-${n.toString(16).padStart(12, "0")}`;
+const key = (n: number, from = BOB): string => messageKey({ id: id(n), from });
 const event = (n: number, event: object): object => ({ type: "event", cursor: `e:${n}-0`, event });
 const message = (n: number, at = NOW * 1000 + n): object => ({
   type: "message",
@@ -64,6 +71,13 @@ const welcome = (resumed: boolean, uid = ME): object => ({
   limits: LIMITS,
 });
 
+function answerPings(s: FakeSocket): void {
+  s.onSent = (text) => {
+    const frame = JSON.parse(text) as { type: string };
+    if (frame.type === "ping") clock.after(1, () => s.deliver({ type: "pong" }));
+  };
+}
+
 async function greeted(resumed = true): Promise<FakeSocket> {
   const s = socket();
   s.accept();
@@ -98,7 +112,7 @@ describe("the engine", () => {
     next.deliver(event(5, message(5)));
     await settle();
     expect((await device.see()).cursor).toBe("e:5-0");
-    expect(device.received).toEqual([1, 2, 3, 4, 5].map(id));
+    expect(device.received).toEqual([1, 2, 3, 4, 5].map((n) => key(n)));
   });
 
   test("leaves a server that welcomes another user, and stores nothing from it", async () => {
@@ -119,7 +133,7 @@ describe("the engine", () => {
     const again = await reconnected(false);
     again.deliver(event(1, message(1)));
     await settle();
-    expect(device.received).toEqual([id(1)]);
+    expect(device.received).toEqual([key(1)]);
   });
 
   test("acknowledges only what is stored, and drops a link that delivers more than fits", async () => {
@@ -153,6 +167,64 @@ describe("the engine", () => {
     archive.save(Array.from({ length: 150 }, (_, i) => saved(i + 1, NOW * 1000 + i + 1)));
     const page = await device.history.older(CONVERSATION, left[0] ?? null);
     expect(page.rows.at(-1)?.body).toBe("message 51");
+  });
+
+  test("pruning keeps own messages that are not delivered, and refused ones, however old they are", async () => {
+    const s = await greeted();
+    const ids: string[] = [];
+    for (const body of ["delivered", "sent", "refused"]) {
+      ids.push(await device.send(BOB, body));
+      await settle();
+      s.deliver({ type: "sent", id: ids.at(-1), accepted_at: clock.now() * 1000 });
+      await settle();
+    }
+    const ref = (n: number): object => ({
+      conversation: CONVERSATION,
+      messages: [{ id: ids[n], at: sent(s, "send")[n]?.["at"] }],
+    });
+    s.deliver(event(1, { type: "delivered", ...ref(0), delivered_at: clock.now() * 1000 }));
+    s.deliver(event(2, { type: "refused", ...ref(2), code: "account_deleted", message: "x" }));
+    for (let n = 3; n <= 152; n++) s.deliver(event(n, message(n, (NOW + 60_000) * 1000 + n)));
+    await clock.advance(1_000);
+    expect((await device.messages(BOB)).length).toBe(153);
+    let failures = 1;
+    Object.defineProperty(platform, "full", { get: () => failures-- > 0, configurable: true });
+    await device.send(BOB, "the last one");
+    const left = await device.messages(BOB);
+    expect(left.slice(0, 3).map((r) => [r.body, r.status])).toEqual([
+      ["sent", "sent"],
+      ["refused", "refused"],
+      ["message 53", "received"],
+    ]);
+    expect((await device.see()).outbox).toEqual([ids[1], left.at(-1)?.id]);
+  });
+
+  test("loads history again after the browser has evicted the database under a link that goes on", async () => {
+    device.kill();
+    const factory = new IDBFactory();
+    const open = (name: string, shape: Shape): Promise<Database> => openIndexed(factory, name, shape, 5000);
+    platform = new FakePlatform({ clock, browser: new FakeBrowser(), open });
+    platform.answer = (request) => archive.answer(ME, request);
+    device = await Device.start(platform, ME);
+    await clock.advance(0);
+    const s = await greeted();
+    const [hello] = sent(s, "hello");
+    s.deliver(event(1, message(1)));
+    await settle();
+    archive.save([saved(1, NOW * 1000 + 1)]);
+    await removeIndexed(factory, databaseName(ME), 5000);
+    await clock.advance(5_000);
+    expect((await device.messages(BOB)).map((r) => r.id)).toEqual([id(1)]);
+    s.deliver(event(2, message(2)));
+    await settle();
+    expect((await device.messages(BOB)).map((r) => r.id)).toEqual([id(1), id(2)]);
+    // It is still the same device, and history is loaded again for what is saved late.
+    archive.save([saved(3, NOW * 1000 + 3)]);
+    await clock.advance(60_000);
+    expect((await device.messages(BOB)).map((r) => r.id)).toEqual([id(1), id(2), id(3)]);
+    s.drop(1006);
+    await clock.advance(600);
+    expect(sent(await greeted(), "hello")[0]).toMatchObject({ device: hello?.["device"], cursor: "e:2-0" });
   });
 
   test("remembers refusals of unknown messages, within limits of number and time", async () => {
@@ -402,12 +474,9 @@ describe("the engine", () => {
       (await device.store.read((tx) => tx.conversation(CONVERSATION)))?.held;
 
     /** Refuses the first message to Bob. */
-    async function refused(code: string, retryAfterMs = 60_000): Promise<FakeSocket> {
+    async function refused(code: string, retryAfterMs = 10_000): Promise<FakeSocket> {
       const s = await greeted();
-      s.onSent = (text) => {
-        const frame = JSON.parse(text) as { type: string };
-        if (frame.type === "ping") clock.after(1, () => s.deliver({ type: "pong" }));
-      };
+      answerPings(s);
       await device.send(BOB, "one");
       await settle();
       s.deliver({
@@ -431,7 +500,7 @@ describe("the engine", () => {
         await settle();
         expect(bodies(s)).toEqual(["one", "hello"]);
         s.deliver({ type: "sent", id: sent(s, "send")[1]?.["id"], accepted_at: NOW * 1000 });
-        await clock.advance(59_000);
+        await clock.advance(9_000);
         expect(bodies(s)).toEqual(["one", "hello"]);
         await clock.advance(3_000);
         expect(bodies(s)).toEqual(["one", "hello", "one"]);
@@ -446,7 +515,7 @@ describe("the engine", () => {
     test.each(["rate_limited", "unavailable", "a_code_of_a_later_version"])("%s pauses everything", async (code) => {
       const s = await refused(code);
       await device.send(CAROL, "hello");
-      await clock.advance(59_000);
+      await clock.advance(9_000);
       expect(bodies(s)).toEqual(["one"]);
       expect(await held()).toBeUndefined();
     });
@@ -474,7 +543,7 @@ describe("the engine", () => {
     test.each(["inbox_full", "outbox_full", "at_ahead"])("%s does not end with an answer", async (code) => {
       const s = await refused(code);
       s.deliver(event(1, message(1)));
-      await clock.advance(30_000);
+      await clock.advance(9_000);
       expect(bodies(s)).toEqual(["one"]);
     });
 
@@ -495,6 +564,123 @@ describe("the engine", () => {
       await settle();
       expect(bodies(again)).toEqual(["one", "one"]);
     });
+  });
+
+  describe("whose device has a wrong clock", () => {
+    const DAY_MS = 86_400_000;
+    const ats = (s: FakeSocket): number[] => sent(s, "send").map((f) => Number(f["at"]));
+    const refuse = (s: FakeSocket, n: number, retryAfterMs: number): void =>
+      s.deliver({
+        type: "error",
+        code: "at_ahead",
+        message: "x",
+        id: sent(s, "send")[n]?.["id"],
+        retry_after_ms: retryAfterMs,
+      });
+    const accept = (s: FakeSocket, n: number): void =>
+      s.deliver({ type: "sent", id: sent(s, "send")[n]?.["id"], accepted_at: clock.now() * 1000 });
+
+    test.each([-DAY_MS, DAY_MS, 365 * DAY_MS])(
+      "sends the server's time when the clock is put right by %i ms while connected",
+      async (jump) => {
+        platform.skew = -jump;
+        const s = await greeted();
+        platform.skew = 0;
+        await clock.advance(30_000);
+        await device.send(BOB, "one");
+        await settle();
+        accept(s, 0);
+        await settle();
+        platform.skew = jump;
+        await device.send(BOB, "two");
+        await settle();
+        expect(ats(s).map((at) => Math.round(at / 1000) - clock.now())).toEqual([0, 0]);
+        // The new difference is stored for the other tabs and the next visit.
+        s.deliver(event(1, message(1)));
+        await settle();
+        expect(await device.store.read((tx) => tx.meta("clock"))).toMatchObject({ offset: -jump });
+      },
+    );
+
+    test("goes on after a pause, a read mark and a failed load, although the clock was put back meanwhile", async () => {
+      archive.save([saved(1, NOW * 1000 + 1), saved(2, NOW * 1000 + 2)]);
+      archive.down = true;
+      const s = await greeted(false);
+      await device.send(BOB, "one");
+      await device.read(CONVERSATION, NOW * 1000 + 2);
+      await settle();
+      s.deliver({ type: "error", code: "inbox_full", message: "x", id: sent(s, "send")[0]?.["id"], retry_after_ms: 1000 });
+      s.deliver(event(1, { type: "read", conversation: `${ME}~carolUid00003`, by: "carolUid00003", at: NOW * 1000 }));
+      await clock.advance(0);
+      platform.skew = -DAY_MS;
+      archive.down = false;
+      await clock.advance(10_000);
+      expect(sent(s, "send").length).toBe(2);
+      expect(sent(s, "read").length).toBe(2);
+      expect((await device.messages(BOB)).filter((r) => r.status === "received").length).toBe(2);
+      // Stored times, too: the next load of the gap comes after a minute.
+      archive.save([saved(3, NOW * 1000 + 3)]);
+      await clock.advance(60_000);
+      expect((await device.messages(BOB)).filter((r) => r.status === "received").length).toBe(3);
+    });
+
+    test("sets new times, in order, where the server can never have accepted the old ones", async () => {
+      const s = socket();
+      answerPings(s);
+      s.accept();
+      // A server whose own clock is a day ahead, and then put right.
+      s.deliver({ type: "welcome", uid: ME, now: (NOW + DAY_MS) * 1000, resumed: true, limits: LIMITS });
+      s.deliver({ type: "caught_up", cursor: "e:0-0" });
+      for (const body of ["one", "two", "three"]) await device.send(BOB, body);
+      await settle();
+      expect(ats(s)[0]).toBeGreaterThan((NOW + DAY_MS - 1_000) * 1000);
+      for (let n = 0, waits = DAY_MS; waits > 0 && n < 40; n++) {
+        refuse(s, sent(s, "send").length - 1, Math.min(waits, 3_600_000) + 1);
+        await clock.advance(35_000);
+        waits = (ats(s).at(-1) ?? 0) / 1000 - clock.now() - LIMITS.ahead_ms;
+      }
+      const tries = sent(s, "send").length;
+      accept(s, tries - 1);
+      await settle();
+      accept(s, tries);
+      await settle();
+      expect(sent(s, "send").slice(tries - 1).map((f) => f["body"])).toEqual(["one", "two", "three"]);
+      const times = ats(s).slice(tries - 1);
+      expect([...times].sort((a, b) => a - b)).toEqual(times);
+      expect(times[2]).toBeLessThan((clock.now() + LIMITS.ahead_ms) * 1000);
+      const list = await device.store.read((tx) => tx.conversation(CONVERSATION));
+      expect(list?.recent).toBeLessThan((clock.now() + 60_000) * 1000);
+    });
+
+    test("keeps the time of a message that was accepted before, and does not wait longer than instances differ", async () => {
+      const s = await greeted();
+      await device.send(BOB, "one");
+      await settle();
+      accept(s, 0);
+      const again = await reconnected(true);
+      answerPings(again);
+      refuse(again, 0, 3_600_000);
+      await clock.advance(12_000);
+      expect(ats(again).length).toBe(2);
+      expect(new Set([...ats(s), ...ats(again)]).size).toBe(1);
+    });
+  });
+
+  test("pages of history go on between two messages of one time and one id", async () => {
+    await greeted();
+    const pair = (n: number): Parameters<FakeArchive["save"]>[0] => [
+      saved(n, NOW * 1000 + n, BOB),
+      saved(n, NOW * 1000 + n, ME),
+    ];
+    archive.save([saved(0, NOW * 1000), ...Array.from({ length: 60 }, (_, n) => pair(n + 1)).flat()]);
+    await device.open(CONVERSATION);
+    let top = null;
+    for (let i = 0; i < 4; i++) top = (await device.history.older(CONVERSATION, top)).rows[0] ?? top;
+    expect((await device.messages(BOB)).length).toBe(121);
+    const again = await reconnected(false);
+    await clock.advance(5_000);
+    expect(again.state).toBe("open");
+    expect((await device.messages(BOB)).length).toBe(121);
   });
 
   test("a backfill that the server refuses for a while runs after that time, also over a new link", async () => {

@@ -15,7 +15,7 @@ import type { ServerFrame } from "../../protocol/frames";
 import type { Cancel } from "../../platform/platform";
 import type { MessageRow } from "../store/rows";
 import { type HintHandlers, Hints } from "./hints";
-import { Inbound } from "./inbound";
+import { Inbound, noteGap } from "./inbound";
 import { Backfiller } from "./backfiller";
 import { ReadMarks } from "./marks";
 import type { EngineParts } from "./ports";
@@ -91,19 +91,37 @@ export class Engine {
     }));
     if (this.stopped) return;
     this.inbound.cursor = cursor;
-    this.parts.time.setOffset(offset);
+    this.parts.time.rememberOffset(offset);
+    this.device = device ?? hex(this.parts.platform.random.bytes(12));
     if (device === undefined) {
-      this.device = hex(this.parts.platform.random.bytes(12));
       await this.parts.store.write((tx) => tx.putMeta({ name: "device", id: this.device }));
       if (this.stopped) return;
-    } else this.device = device;
+    }
     this.unlisten = this.parts.store.onChange((change) => {
+      if (change.all) void this.checkStore();
       if (!change.work) return;
       this.sender.wake();
       this.marks.wake();
       this.backfiller.wake();
     });
     this.connection.start(standAsideUntil);
+  }
+
+  /**
+   * Notices that the database is a new, empty one, because the browser has evicted the old one. The link goes on where
+   * it is, so everything that was received before is to be loaded from history.
+   */
+  private async checkStore(): Promise<void> {
+    const { store, platform } = this.parts;
+    try {
+      await store.write(async (tx) => {
+        if (this.stopped || (await tx.meta("device")) !== undefined) return;
+        await tx.putMeta({ name: "device", id: this.device });
+        await noteGap(tx, this.parts, 0);
+      });
+    } catch (err) {
+      platform.report("the database could not be checked", err);
+    }
   }
 
   /** Stops everything. Stored data stays. */

@@ -39,7 +39,7 @@ export class Hints {
     this.sendWatch();
     const typed = this.typingTo;
     this.typingTo = null;
-    if (typed && this.parts.platform.clock.now() - typed.at < TYPING_LASTS_MS) this.typing(typed.to);
+    if (typed && this.parts.platform.clock.monotonic() - typed.at < TYPING_LASTS_MS) this.typing(typed.to);
   }
 
   detach(link: Link): void {
@@ -62,7 +62,7 @@ export class Hints {
 
   typing(to: string): void {
     if (this.link) this.link.send({ type: "typing", to });
-    else this.typingTo = { to, at: this.parts.platform.clock.now() };
+    else this.typingTo = { to, at: this.parts.platform.clock.monotonic() };
   }
 
   /** Handles a frame if it is a hint. */

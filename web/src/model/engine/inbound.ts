@@ -4,7 +4,7 @@
  */
 import type { Link } from "../../net/link";
 import { Backoff } from "../../net/backoff";
-import { otherMember } from "../../protocol/chat";
+import { messageKey, type Micros, otherMember } from "../../protocol/chat";
 import type { ChatEvent, ServerFrame, Welcome } from "../../protocol/frames";
 import { StorageFull, StorageLost } from "../../platform/database";
 import type { Cancel } from "../../platform/platform";
@@ -181,7 +181,8 @@ export class Inbound {
 
   private write(batch: readonly Item[]): Promise<Written> {
     return this.parts.store.write(async (tx) => {
-      const fresh: string[] = [];
+      const fresh: MessageRow[] = [];
+      if (this.parts.time.noticeJump()) await tx.putMeta({ name: "clock", offset: this.parts.time.offsetMs });
       const unavailable = new Set<string>();
       let lead = this.lead;
       let cursor: string | null = null;
@@ -199,10 +200,13 @@ export class Inbound {
             break;
           case "event": {
             const message = item.event.type === "message" ? item.event.message : null;
-            const known = message ? (await tx.message(message.id)) !== undefined : true;
+            const find = async (): Promise<MessageRow | undefined> =>
+              message ? await tx.message(message.conversation, messageKey(message)) : undefined;
+            const known = await find();
             const fits = await applyEvent(tx, contextOf(this.parts), item.event);
+            const row = known ? undefined : await find();
             if (!fits) this.parts.platform.report("an event that is not for this user was skipped");
-            else if (message && !known) fresh.push(message.id);
+            else if (row) fresh.push(row);
             else if (item.event.type === "refused" && item.event.code === UNAVAILABLE)
               unavailable.add(otherMember(item.event.conversation, this.parts.uid) ?? "");
             lead ??= item.link;
@@ -217,7 +221,7 @@ export class Inbound {
             await accepted(tx, item.id, item.acceptedAt);
             break;
           case "refused": {
-            const row = await tx.message(item.id);
+            const row = await tx.typed(item.id);
             if (row && item.code === UNAVAILABLE) unavailable.add(row.to);
             if (row?.queue !== undefined) await refuse(tx, row, { code: item.code, message: item.message });
             break;
@@ -225,12 +229,7 @@ export class Inbound {
         }
       }
       if (cursor !== null) await tx.putMeta({ name: "cursor", cursor, at: this.parts.time.now() });
-      const rows: MessageRow[] = [];
-      for (const id of fresh) {
-        const row = await tx.message(id);
-        if (row?.status === "received") rows.push(row);
-      }
-      return { received: rows, unavailable: [...unavailable], lead, cursor };
+      return { received: fresh, unavailable: [...unavailable], lead, cursor };
     });
   }
 
@@ -255,16 +254,20 @@ function needsAck(event: ChatEvent): boolean {
   return event.type === "message" || event.type === "unknown";
 }
 
-/** Records that events may be missing, which schedules the loads of history: now, and after 1, 5 and 15 min. */
-async function noteGap(tx: WriteTx, parts: EngineParts): Promise<void> {
+/**
+ * Records that events may be missing, which schedules the loads of history: now, and after 1, 5 and 15 min. Nothing is
+ * missing up to `complete`: by default, the time of the last stored event.
+ */
+export async function noteGap(tx: WriteTx, parts: EngineParts, complete?: Micros): Promise<void> {
   const last = await tx.gap();
-  const cursor = await tx.meta("cursor");
+  const until = complete ?? (await tx.meta("cursor"))?.at ?? 0;
   const now = parts.platform.clock.now();
   const gap: Gap = {
     n: last.n + 1,
     at: now,
+    foundAt: parts.time.now(),
     // Keep the start of an earlier gap that is not backfilled yet.
-    since: last.due !== null && last.n > 0 ? Math.min(last.since, cursor?.at ?? 0) : (cursor?.at ?? 0),
+    since: last.due !== null && last.n > 0 ? Math.min(last.since, until) : until,
     loads: 0,
     tries: 0,
     due: now,

@@ -12,7 +12,7 @@ const MAX_RESEND_MS = 5 * 60_000;
 interface Mark {
   readonly at: number;
   readonly tries: number;
-  /** When the mark was sent last, in ms. */
+  /** When the mark was sent last, in ms by the monotonic clock. */
   readonly sentAt: number;
 }
 
@@ -71,7 +71,7 @@ export class ReadMarks {
     if (!this.link) return;
     const rows = await this.parts.store.read((tx) => tx.unsentReads());
     if (!this.link) return;
-    const now = this.parts.platform.clock.now();
+    const now = this.parts.platform.clock.monotonic();
     let next = Number.POSITIVE_INFINITY;
     for (const row of rows) {
       const last = this.sent.get(row.id);

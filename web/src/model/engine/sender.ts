@@ -6,7 +6,7 @@ import { Backoff } from "../../net/backoff";
 import type { Link } from "../../net/link";
 import type { ErrorFrame } from "../../protocol/frames";
 import type { Cancel } from "../../platform/platform";
-import { freeze, hold as store } from "../store/outbox";
+import { freeze, hold as store, thaw } from "../store/outbox";
 import type { Gap, MessageRow } from "../store/rows";
 import { transmitted } from "../store/tx";
 import { contextOf, type EngineParts } from "./ports";
@@ -19,6 +19,11 @@ const GIVE_UP_MS = 20_000;
 const MAX_FLIGHTS = 16;
 /** In-flight limit per conversation. It applies to re-sending messages that the server already accepted. */
 const WINDOW = 8;
+/**
+ * The clocks of two instances differ by less than this. An `at` that one instance refuses as further ahead was refused
+ * by every other one, too, so it may be replaced.
+ */
+const INSTANCES_DIFFER_MS = 10_000;
 /**
  * Codes of refusals that concern one conversation. Any other retryable refusal concerns the server and pauses
  * everything.
@@ -41,6 +46,7 @@ interface Flight {
 /** A pause of one conversation. */
 interface Hold {
   readonly code: string;
+  /** By the monotonic clock, as are the other times of this module. */
   readonly until: number;
   readonly failures: number;
   /** Whether ConversationRow.held shows it. */
@@ -130,20 +136,50 @@ export class Sender {
     if (link !== this.link || error.id === null) return;
     const flight = this.flights.get(error.id);
     if (!flight) return;
-    this.endFlight(error.id);
-    const { clock, random } = this.parts.platform;
     const asked = Math.max(error.retry_after_ms ?? 0, 100);
     if (OF_CONVERSATION.has(error.code)) {
-      const failures = (this.holds.get(flight.conversation)?.failures ?? 0) + 1;
-      // Random delay, so that the many senders that wait for one full inbox do not come back together.
-      const until = clock.now() + asked + random.unit() * Math.min(30_000, 500 * 2 ** failures);
-      const hold = { code: error.code, until, failures, stored: false };
-      this.holds.set(flight.conversation, hold);
-      void this.storeHold(flight.conversation, hold);
+      if (error.code === "at_ahead" && asked > INSTANCES_DIFFER_MS) {
+        void this.setNewTimes(link, error.id, flight, asked);
+        return;
+      }
+      this.pause(flight.conversation, error.code, asked);
     } else {
       this.probing = true;
-      this.hold = { until: clock.now() + asked + this.backoff.next() };
+      this.hold = { until: this.parts.platform.clock.monotonic() + asked + this.backoff.next() };
     }
+    this.endFlight(error.id);
+    this.wake();
+  }
+
+  private pause(conversation: string, code: string, ms: number): void {
+    const { clock, random } = this.parts.platform;
+    const failures = (this.holds.get(conversation)?.failures ?? 0) + 1;
+    // Random delay, so that the many senders that wait for one full inbox do not come back together.
+    const until = clock.monotonic() + ms + random.unit() * Math.min(30_000, 500 * 2 ** failures);
+    const hold = { code, until, failures, stored: false };
+    this.holds.set(conversation, hold);
+    void this.storeHold(conversation, hold);
+  }
+
+  /**
+   * Handles a refused `at` that no instance can have accepted: it and those of the messages behind it are replaced. The
+   * flight lasts until they are, so that nothing is sent meanwhile.
+   */
+  private async setNewTimes(link: Link, id: string, flight: Flight, aheadMs: number): Promise<void> {
+    let thawed = false;
+    try {
+      thawed = await this.parts.store.write(async (tx) => {
+        const at = (await tx.typed(id))?.at ?? null;
+        if (at !== null) this.parts.time.learnLatest(at - aheadMs * 1000);
+        return await thaw(tx, contextOf(this.parts), id);
+      });
+    } catch (err) {
+      this.parts.platform.report("a refused time could not be replaced", err);
+    }
+    // A message that was accepted before keeps its `at`. It waits, but no longer than for the clocks of instances.
+    if (this.link !== link || this.flights.get(id) !== flight) return;
+    this.pause(flight.conversation, "at_ahead", thawed ? 0 : INSTANCES_DIFFER_MS);
+    this.endFlight(id);
     this.wake();
   }
 
@@ -189,9 +225,9 @@ export class Sender {
   private async round(): Promise<void> {
     const link = this.link;
     if (!link) return;
-    const { clock } = this.parts.platform;
-    if (this.hold && this.hold.until > clock.now()) {
-      this.wakeAfter(this.hold.until - clock.now());
+    const now = this.parts.platform.clock.monotonic();
+    if (this.hold && this.hold.until > now) {
+      this.wakeAfter(this.hold.until - now);
       return;
     }
     const { queues, gap, facts } = await this.parts.store.read(async (tx) => {
@@ -238,7 +274,7 @@ export class Sender {
   /** Returns the messages of a conversation that may be sent now. */
   private pick(conversation: string, queue: readonly MessageRow[], gap: Gap, facts: Facts): string[] {
     const hold = this.holds.get(conversation);
-    const now = this.parts.platform.clock.now();
+    const now = this.parts.platform.clock.monotonic();
     if (hold && hold.until > now && hold.stored && UNTIL_ANSWER.has(hold.code) && facts.held === undefined)
       this.holds.delete(conversation);
     else if (hold && hold.until > now) {
@@ -292,7 +328,7 @@ export class Sender {
   /** Wakes up after `ms`, or earlier if that was requested before. */
   private wakeAfter(ms: number): void {
     const { clock } = this.parts.platform;
-    const at = clock.now() + Math.max(ms, 1);
+    const at = clock.monotonic() + Math.max(ms, 1);
     if (this.timer && this.timer.at <= at) return;
     this.timer?.cancel();
     const cancel = clock.after(Math.max(ms, 1), () => {

@@ -17,15 +17,15 @@ export interface Refusal {
 
 /** The message that a reply refers to. */
 export interface Quote {
-  readonly id: string;
+  readonly key: string;
   /** Null if the original is not on this device (yet). */
   readonly mine: boolean | null;
   readonly body: string | null;
 }
 
 export interface Message {
-  /** Stays the same from the moment of typing. Use it as the key. */
-  readonly id: string;
+  /** Identifies the message within its conversation. Stays the same from the moment of typing. */
+  readonly key: string;
   readonly mine: boolean;
   /**
    * Up to 8,000 code points from a stranger. Show it as text, isolated (`dir=auto`), and allow line breaks anywhere.
@@ -57,7 +57,7 @@ export interface Timeline {
   /** Why the last attempt to load from the server failed. Null after a successful one. */
   readonly problem: Problem | null;
   /**
-   * The first message that was unread when the conversation was opened. The "new messages" line is above it. Null if
+   * The key of the first message that was unread when the conversation was opened. The "new messages" line is above it. Null if
    * there is none. Stays until the conversation is closed.
    */
   readonly firstUnread: string | null;
@@ -90,25 +90,25 @@ export interface Conversation {
    */
   loadOlder(): Promise<void>;
   /**
-   * Loads older pages until message `id` is among the items. False: it is not in this conversation, or loading failed.
+   * Loads older pages until the message is among the items. False: it is not in this conversation, or loading failed.
    */
-  reveal(id: string): Promise<boolean>;
+  reveal(key: string): Promise<boolean>;
   /**
-   * Puts a message into the outbox and clears the draft. The value is the message's id. The message shows at once and
+   * Puts a message into the outbox and clears the draft. The value is the message's key. The message shows at once and
    * is sent when possible. Problems (nothing was stored): "body_empty", "body_too_long", "body_invalid",
    * "storage_full".
    */
   send(body: string, replyTo?: string): Promise<Outcome<string>>;
-  /** Sends a refused message again, as a new one. The value is the new id. */
-  retry(id: string): Promise<Outcome<string>>;
+  /** Sends a refused message again, as a new one. The value is the key of that. */
+  retry(key: string): Promise<Outcome<string>>;
   /** Removes a refused message from this device. */
-  remove(id: string): Promise<void>;
-  /** Changes the draft, which is stored a moment later. `replyTo` is a message id of this conversation, or null. */
+  remove(key: string): Promise<void>;
+  /** Changes the draft, which is stored a moment later. `replyTo` is the key of a message of this conversation, or null. */
   setDraft(text: string, replyTo: string | null): void;
   /** Call it on each key. Sends the other user a typing hint at most every 3 s. */
   noteTyping(): void;
-  /** Records that everything up to and including message `id` was on screen. The mark never moves back. */
-  markRead(id: string): void;
+  /** Records that everything up to and including this message was on screen. The mark never moves back. */
+  markRead(key: string): void;
   /** Closes this handle. Its values do not change any more. */
   close(): void;
 }

@@ -1,7 +1,7 @@
 /** The changes of a transaction. Every part and every tab that shows the data is notified of them. */
 
 export interface Change {
-  /** Conversation id → ids of messages that were added, changed or removed. */
+  /** Conversation id → keys of messages that were added, changed or removed. */
   readonly messages: Readonly<Record<string, readonly string[]>>;
   readonly conversations: readonly string[];
   readonly users: readonly string[];
@@ -25,13 +25,13 @@ export class Changes {
   private readonly meta = new Set<string>();
   private work = false;
 
-  message(conversation: string, id: string): void {
-    let ids = this.messages.get(conversation);
-    if (!ids) {
-      ids = new Set();
-      this.messages.set(conversation, ids);
+  message(conversation: string, key: string): void {
+    let keys = this.messages.get(conversation);
+    if (!keys) {
+      keys = new Set();
+      this.messages.set(conversation, keys);
     }
-    ids.add(id);
+    keys.add(key);
     this.conversations.add(conversation);
   }
 
@@ -64,7 +64,7 @@ export class Changes {
     )
       return null;
     return {
-      messages: Object.fromEntries([...this.messages].map(([c, ids]) => [c, [...ids]])),
+      messages: Object.fromEntries([...this.messages].map(([c, keys]) => [c, [...keys]])),
       conversations: [...this.conversations],
       users: [...this.users],
       drafts: [...this.drafts],

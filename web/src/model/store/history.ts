@@ -1,7 +1,7 @@
 /** Applies answers of the HTTP functions to the store. */
 import { type Micros, otherMember, type SavedMessage } from "../../protocol/chat";
 import type { Before, ListedConversation, PublicUser } from "../../net/archive";
-import { applySaved, type RuleContext, moveMyRead } from "./rules";
+import { applySaved, isPreview, type RuleContext, moveMyRead } from "./rules";
 import type { ConversationRow, Gap, UserRow } from "./rows";
 import { emptyConversation, type WriteTx } from "./tx";
 
@@ -23,7 +23,8 @@ export async function applyListed(tx: WriteTx, context: RuleContext, listed: Lis
   const row = (await tx.conversation(listed.id)) ?? emptyConversation(listed.id, other);
   const mine = listed.read[context.uid] ?? 0;
   const { preview } = listed;
-  const newer = preview !== null && (row.preview === null || preview.at > row.preview.at);
+  const newer =
+    preview !== null && (row.preview === null || preview.at > row.preview.at || isPreview(row, preview));
   await moveMyRead(
     tx,
     {

@@ -2,10 +2,13 @@
  * The outbox: the user's own messages from typing until they are delivered, seen in history or refused. Its rows are
  * ordinary messages with a `queue`, so any evidence of delivery removes them.
  */
-import { conversationId, type Micros } from "../../protocol/chat";
-import { type RuleContext, touched } from "./rules";
-import { type ConversationRow, type MessageRow, WAITING } from "./rows";
+import { conversationId, messageKey, type Micros } from "../../protocol/chat";
+import { isPreview, type RuleContext, touched, withNewestPreview } from "./rules";
+import { type MessageRow, WAITING } from "./rows";
 import { emptyConversation, transmitted, type WriteTx } from "./tx";
+
+/** Behind this many messages of others, an own one cannot be the newest. */
+const LOOK_BACK = 50;
 
 export interface NewMessage {
   readonly id: string;
@@ -20,6 +23,7 @@ export async function enqueue(tx: WriteTx, context: RuleContext, message: NewMes
   const queue = await tx.nextQueue();
   const row: MessageRow = {
     id: message.id,
+    key: messageKey({ id: message.id, from: context.uid }),
     conversation,
     from: context.uid,
     to: message.to,
@@ -42,21 +46,54 @@ export async function enqueue(tx: WriteTx, context: RuleContext, message: NewMes
 
 /**
  * Sets the `at` of a message that is about to be transmitted for the first time. It is later than everything that this
- * device has seen in the conversation, and never changes again. Returns null if the message has left the outbox
- * meanwhile.
+ * device has seen in the conversation, and does not change again unless no server can have accepted it (see {@link
+ * thaw}). Returns null if the message has left the outbox meanwhile.
  */
 export async function freeze(tx: WriteTx, context: RuleContext, id: string): Promise<MessageRow | null> {
-  const row = await tx.message(id);
+  const row = await tx.typed(id);
   if (!row || row.queue === undefined) return null;
   if (transmitted(row)) return row;
   const conversation = (await tx.conversation(row.conversation)) ?? emptyConversation(row.conversation, row.to);
-  const at = Math.max(context.serverNow, conversation.newest + 1);
+  const at = Math.max(context.serverNow, conversation.newest + 1, conversation.newestOwn + 1);
   const frozen: MessageRow = { ...row, at, place: at };
   await tx.putMessage(frozen);
-  const preview = conversation.preview?.id === id ? { ...conversation.preview, at } : conversation.preview;
-  // Bypasses `touched`: the `at` of an own message always counts, even if a wrong clock put it far ahead.
-  await tx.putConversation({ ...conversation, newest: at, recent: Math.max(conversation.recent, at), preview });
+  const { preview: shown } = conversation;
+  const preview = shown && isPreview(conversation, row) ? { ...shown, at } : shown;
+  await tx.putConversation({ ...conversation, newestOwn: at, recent: at, preview });
   return frozen;
+}
+
+/**
+ * Takes back the `at` of a message that no server can have accepted, and of the messages that wait behind it, so that
+ * the next transmission sets new ones in the same order. Afterwards the taken times count no more as seen in the
+ * conversation. Returns false if the message is not waiting, so that its `at` must stay.
+ */
+export async function thaw(tx: WriteTx, context: RuleContext, id: string): Promise<boolean> {
+  const first = await tx.typed(id);
+  if (first?.status !== "waiting" || first.queue === undefined) return false;
+  for (const row of await tx.outbox()) {
+    if (row.conversation !== first.conversation || row.status !== "waiting") continue;
+    if (row.queue === undefined || row.queue < first.queue || !transmitted(row)) continue;
+    await tx.putMessage({ ...row, at: null, place: WAITING + row.queue });
+  }
+  const conversation = await tx.conversation(first.conversation);
+  if (!conversation) return true;
+  const { serverNow } = context;
+  const { preview } = conversation;
+  await tx.putConversation({
+    ...conversation,
+    newestOwn: await newestAccepted(tx, context, first.conversation),
+    recent: Math.min(conversation.recent, serverNow),
+    preview: preview && { ...preview, at: Math.min(preview.at, serverNow) },
+  });
+  tx.changes.toDo();
+  return true;
+}
+
+/** Returns the newest `at` of an own message that a server has accepted, as far as it can matter for the next one. */
+async function newestAccepted(tx: WriteTx, context: RuleContext, conversation: string): Promise<Micros> {
+  const newest = await tx.messagesBefore(conversation, { place: WAITING, key: "" }, LOOK_BACK);
+  return newest.find((r) => r.from === context.uid && (r.status === "sent" || r.status === "delivered"))?.at ?? 0;
 }
 
 /** Records why the outbox of a conversation waits (see ConversationRow.held). */
@@ -65,19 +102,12 @@ export async function hold(tx: WriteTx, id: string, code: string): Promise<void>
   if (conversation && conversation.held !== code) await tx.putConversation({ ...conversation, held: code });
 }
 
-/** Removes a refused message from this device. Returns null if `id` is not a refused message. */
-export async function remove(tx: WriteTx, id: string): Promise<MessageRow | null> {
-  const row = await tx.message(id);
+/** Removes a refused message from this device. Returns null if it is not a refused message. */
+export async function remove(tx: WriteTx, id: string, key: string): Promise<MessageRow | null> {
+  const row = await tx.message(id, key);
   if (row?.status !== "refused") return null;
   await tx.deleteMessage(row);
-  const conversation = await tx.conversation(row.conversation);
-  if (conversation?.preview?.id === id) await tx.putConversation(await withNewestPreview(tx, conversation));
+  const conversation = await tx.conversation(id);
+  if (conversation && isPreview(conversation, row)) await tx.putConversation(await withNewestPreview(tx, conversation));
   return row;
-}
-
-async function withNewestPreview(tx: WriteTx, conversation: ConversationRow): Promise<ConversationRow> {
-  const [newest] = await tx.messagesBefore(conversation.id, null, 1);
-  if (!newest) return { ...conversation, preview: null };
-  const at: Micros = newest.at ?? conversation.recent;
-  return { ...conversation, preview: { id: newest.id, from: newest.from, body: newest.body.slice(0, 400), at } };
 }

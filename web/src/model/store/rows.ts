@@ -15,14 +15,17 @@ export const WAITING = 2 ** 52;
 
 export interface MessageRow {
   readonly id: string;
+  /** Identifies the message within its conversation; see messageKey. */
+  readonly key: string;
   readonly conversation: string;
   readonly from: string;
   readonly to: string;
   readonly body: string;
+  /** The key of the message that it answers. */
   readonly replyTo: string | null;
   /** Set by the first transmission. Null before. */
   readonly at: Micros | null;
-  /** Sort key, with the id: `at`, or a place after everything else while there is no `at`. */
+  /** Sort key, with `key`: `at`, or a place after everything else while there is no `at`. */
   readonly place: number;
   readonly status: RowStatus;
   readonly acceptedAt: Micros | null;
@@ -34,14 +37,26 @@ export interface MessageRow {
   readonly queue?: number;
 }
 
+/** The primary key of a message in the database. Two users, or two conversations, may have messages of one id. */
+export function messagePath(conversation: string, key: string): string {
+  return `${conversation}/${key}`;
+}
+
+/** The rows that the database holds. */
+export interface StoredMessage extends MessageRow {
+  readonly path: string;
+}
+
 export interface ConversationRow {
   readonly id: string;
   /** The other member. */
   readonly other: string;
   /** Sort key of the list: the time of the last activity, in µs. */
   readonly recent: Micros;
-  /** The newest `at` that this device knows of. A message of this device must come after it. */
+  /** The newest `at` that a server has shown. A message of this device must come after it. */
   readonly newest: Micros;
+  /** The newest `at` that this device has set itself. The next one must come after it, too. */
+  readonly newestOwn: Micros;
   readonly preview: {
     readonly id: string;
     readonly from: string;
@@ -89,6 +104,7 @@ export interface UserRow {
 export interface DraftRow {
   readonly conversation: string;
   readonly text: string;
+  /** The key of the message that it answers. */
   readonly replyTo: string | null;
   /** When the draft was changed, in ms. */
   readonly at: number;
@@ -99,7 +115,7 @@ export interface DraftRow {
  * backfill). A `refused` row is only remembered until its message arrives.
  */
 export interface Backfill {
-  /** `delivered:<id>`, `refused:<id>` or `read:<conversation>`. */
+  /** `delivered:` or `refused:` and the path of the message, or `read:<conversation>`. */
   readonly key: string;
   readonly kind: "delivered" | "refused" | "read";
   readonly conversation: string;
@@ -122,6 +138,8 @@ export interface Gap {
   readonly n: number;
   /** When the last one was found, in ms. */
   readonly at: number;
+  /** The same by the server's clock, in µs. */
+  readonly foundAt: Micros;
   /** Nothing is missing up to this time, in µs by the server's clock. 0: this device has never received anything. */
   readonly since: Micros;
   /**
@@ -151,12 +169,15 @@ export type MetaRow =
   | { readonly name: "profile"; readonly profile: OwnProfile };
 
 export const SHAPE: Shape = {
-  version: 2,
-  // Version 2 renamed stores and fields.
-  emptyBefore: 2,
+  version: 3,
+  // Version 3 gave messages another primary key.
+  emptyBefore: 3,
   stores: {
     meta: { key: "name", indexes: {} },
-    messages: { key: "id", indexes: { place: ["conversation", "place", "id"], queue: ["queue"] } },
+    messages: {
+      key: "path",
+      indexes: { place: ["conversation", "place", "key"], queue: ["queue"], typed: ["id", "typedAt"] },
+    },
     conversations: { key: "id", indexes: { recent: ["recent", "id"], unsent: ["readUnsent"] } },
     users: { key: "uid", indexes: {} },
     drafts: { key: "conversation", indexes: {} },

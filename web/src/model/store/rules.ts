@@ -3,9 +3,16 @@
  * function runs inside a transaction of its caller, may be repeated, and may come in any order. None moves a state
  * backwards.
  */
-import { type ChatMessage, type Micros, otherMember, type SavedMessage, validMessageId } from "../../protocol/chat";
+import {
+  type ChatMessage,
+  messageKey,
+  type Micros,
+  otherMember,
+  type SavedMessage,
+  validMessageId,
+} from "../../protocol/chat";
 import type { ChatEvent, MessageRef } from "../../protocol/frames";
-import { type ConversationRow, type Backfill, type MessageRow, type RowStatus, WAITING } from "./rows";
+import { type ConversationRow, type Backfill, messagePath, type MessageRow, type RowStatus, WAITING } from "./rows";
 import { emptyConversation, type WriteTx } from "./tx";
 
 /** The user and the current times. */
@@ -42,9 +49,11 @@ export async function applyEvent(tx: WriteTx, context: RuleContext, event: ChatE
       const { message } = event;
       const mine = event.type === "sent";
       if (!belongs(context, message) || (message.from === context.uid) !== mine) return false;
-      await applyMessage(tx, context, message, mine ? "sent" : "received", null);
+      await applyMessage(tx, context, message, mine ? "sent" : "received");
       return true;
     }
+    case "corrected":
+      return await applySaved(tx, context, event.message);
     case "delivered":
       if (otherMember(event.conversation, context.uid) === null) return false;
       for (const ref of event.messages) await applyDelivered(tx, context, event.conversation, ref, event.delivered_at);
@@ -64,11 +73,14 @@ export async function applyEvent(tx: WriteTx, context: RuleContext, event: ChatE
   }
 }
 
-/** Applies a message of history, which was delivered. Returns false for one that makes no sense for this user. */
+/**
+ * Applies a saved message, which was delivered. Its content replaces any other that this device was sent under the same
+ * key, so that all devices show the same text. Returns false for one that makes no sense for this user.
+ */
 export async function applySaved(tx: WriteTx, context: RuleContext, message: SavedMessage): Promise<boolean> {
   if (!belongs(context, message)) return false;
   const mine = message.from === context.uid;
-  await applyMessage(tx, context, message, mine ? "delivered" : "received", mine ? message.delivered_at : null);
+  await applyMessage(tx, context, message, mine ? "delivered" : "received", message);
   return true;
 }
 
@@ -83,17 +95,26 @@ async function applyMessage(
   context: RuleContext,
   message: ChatMessage,
   status: RowStatus,
-  deliveredAt: Micros | null,
+  saved: SavedMessage | null = null,
 ): Promise<void> {
-  const known = await tx.message(message.id);
+  const key = messageKey(message);
+  const deliveredAt = status === "delivered" && saved ? saved.delivered_at : null;
+  const known = await tx.message(message.conversation, key);
   if (known) {
-    // The id is taken by a message of another sender.
-    if (known.from !== message.from || known.conversation !== message.conversation) return;
-    await advance(tx, known, { status, acceptedAt: message.accepted_at, deliveredAt, at: message.at });
+    // What is saved replaces what was sent, and what a server accepted replaces what it did not.
+    const replaces = saved !== null || known.status === "waiting" || known.status === "refused";
+    await advance(tx, known, {
+      status,
+      acceptedAt: message.accepted_at,
+      deliveredAt,
+      at: message.at,
+      ...(replaces ? { content: message } : {}),
+    });
     return;
   }
   let row: MessageRow = {
     id: message.id,
+    key,
     conversation: message.conversation,
     from: message.from,
     to: message.to,
@@ -108,7 +129,7 @@ async function applyMessage(
     typedAt: null,
   };
   for (const kind of ["refused", "delivered"] as const) {
-    const remembered = await tx.backfill(`${kind}:${message.id}`);
+    const remembered = await tx.backfill(`${kind}:${messagePath(message.conversation, key)}`);
     if (!remembered) continue;
     await tx.deleteBackfill(remembered.key);
     if (status !== "sent") continue;
@@ -135,28 +156,34 @@ interface Step {
   readonly deliveredAt?: Micros | null;
   readonly at?: Micros;
   readonly refusal?: MessageRow["refusal"];
+  /** Replaces the content of the row. */
+  readonly content?: ChatMessage;
 }
 
 /** Moves a stored message to a later state, never back. */
 async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> {
   const forward = RANK[step.status] > RANK[row.status];
   const status = forward ? step.status : row.status;
-  const at = row.at ?? step.at ?? null;
+  const { content } = step;
+  const at = content?.at ?? row.at ?? step.at ?? null;
   const { queue, ...rest } = row;
   const final = status === "delivered" || status === "refused";
   const next: MessageRow = {
     ...rest,
+    body: content?.body ?? row.body,
+    replyTo: content ? (content.reply_to ?? null) : row.replyTo,
     status,
     at,
     place: at ?? row.place,
-    acceptedAt: row.acceptedAt ?? step.acceptedAt ?? null,
-    deliveredAt: row.deliveredAt ?? step.deliveredAt ?? null,
+    acceptedAt: content?.accepted_at ?? row.acceptedAt ?? step.acceptedAt ?? null,
+    deliveredAt: (content && step.deliveredAt) ?? row.deliveredAt ?? step.deliveredAt ?? null,
     refusal: status === "refused" ? (row.refusal ?? step.refusal ?? null) : null,
     ...(queue === undefined || final ? {} : { queue }),
   };
+  const sameContent = next.body === row.body && next.replyTo === row.replyTo && next.at === row.at;
   if (
+    sameContent &&
     next.status === row.status &&
-    next.at === row.at &&
     next.acceptedAt === row.acceptedAt &&
     next.deliveredAt === row.deliveredAt &&
     next.queue === row.queue
@@ -164,6 +191,40 @@ async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> 
     return;
   }
   await tx.putMessage(next);
+  if (content && !sameContent) await applyCorrection(tx, row, next);
+}
+
+/** Updates what the conversation's row says of a message whose content was replaced. */
+async function applyCorrection(tx: WriteTx, old: MessageRow, row: MessageRow): Promise<void> {
+  let conversation = await tx.conversation(row.conversation);
+  if (!conversation) return;
+  conversation = { ...conversation, newest: Math.max(conversation.newest, row.at ?? 0) };
+  if (row.status === "received" && old.at !== row.at)
+    conversation = { ...conversation, unread: await countUnread(tx, conversation.id, conversation.myRead) };
+  if (isPreview(conversation, old)) {
+    conversation = await withNewestPreview(tx, conversation);
+    if (conversation.recent === old.at && conversation.preview)
+      conversation = { ...conversation, recent: conversation.preview.at };
+  }
+  await tx.putConversation(conversation);
+}
+
+async function countUnread(tx: WriteTx, conversation: string, myRead: Micros): Promise<number> {
+  return (await tx.messagesFrom(conversation, myRead + 1)).filter((m) => m.status === "received").length;
+}
+
+/** Whether the list shows this message as the last one of the conversation. */
+export function isPreview({ preview }: ConversationRow, message: Pick<MessageRow, "id" | "from">): boolean {
+  return preview !== null && preview.id === message.id && preview.from === message.from;
+}
+
+/** Returns `conversation` with the newest message on this device as its preview. */
+export async function withNewestPreview(tx: WriteTx, conversation: ConversationRow): Promise<ConversationRow> {
+  const [newest] = await tx.messagesBefore(conversation.id, null, 1);
+  if (!newest) return { ...conversation, preview: null };
+  const { id, from, body } = newest;
+  const at = newest.at ?? conversation.recent;
+  return { ...conversation, preview: { id, from, body: body.slice(0, PREVIEW_UNITS), at } };
 }
 
 async function applyDelivered(
@@ -173,14 +234,14 @@ async function applyDelivered(
   ref: MessageRef,
   deliveredAt: Micros,
 ): Promise<void> {
-  const row = await tx.message(ref.id);
+  const key = messageKey({ id: ref.id, from: context.uid });
+  const row = await tx.message(conversation, key);
   if (row) {
-    if (row.conversation === conversation && row.from === context.uid)
-      await advance(tx, row, { status: "delivered", deliveredAt, at: ref.at });
+    await advance(tx, row, { status: "delivered", deliveredAt, at: ref.at });
     return;
   }
   await noteBackfill(tx, context, {
-    key: `delivered:${ref.id}`,
+    key: `delivered:${messagePath(conversation, key)}`,
     kind: "delivered",
     conversation,
     id: ref.id,
@@ -198,15 +259,16 @@ async function applyRefused(
   refusal: { readonly code: string; readonly message: string },
 ): Promise<void> {
   const { code, message } = refusal;
-  const row = await tx.message(ref.id);
+  const key = messageKey({ id: ref.id, from: context.uid });
+  const row = await tx.message(conversation, key);
   if (row) {
-    if (row.conversation === conversation && row.from === context.uid) await refuse(tx, row, { code, message });
+    await refuse(tx, row, { code, message });
     return;
   }
   const other = otherMember(conversation, context.uid);
   if (code === GONE && other !== null) await noteGone(tx, other);
   await noteBackfill(tx, context, {
-    key: `refused:${ref.id}`,
+    key: `refused:${messagePath(conversation, key)}`,
     kind: "refused",
     conversation,
     id: ref.id,
@@ -238,7 +300,7 @@ async function noteGone(tx: WriteTx, uid: string): Promise<void> {
 
 /** Records that the server has queued the message. */
 export async function accepted(tx: WriteTx, id: string, acceptedAt: Micros): Promise<void> {
-  const row = await tx.message(id);
+  const row = await tx.typed(id);
   if (!row) return;
   await advance(tx, row, { status: "sent", acceptedAt });
   await release(tx, row.conversation);
@@ -286,11 +348,7 @@ async function applyRead(
 export async function moveMyRead(tx: WriteTx, row: ConversationRow, at: Micros, since: number | null): Promise<void> {
   const myRead = Math.max(row.myRead, at);
   const { readUnsent, ...rest } = row;
-  let unread = row.unread;
-  if (myRead > row.myRead) {
-    const above = await tx.messagesFrom(row.id, myRead + 1);
-    unread = above.filter((m) => m.status === "received").length;
-  }
+  const unread = myRead > row.myRead ? await countUnread(tx, row.id, myRead) : row.unread;
   const unsent = myRead > row.readShown ? (readUnsent ?? since ?? undefined) : undefined;
   if (unsent !== undefined) tx.changes.toDo();
   await tx.putConversation({ ...rest, myRead, unread, ...(unsent === undefined ? {} : { readUnsent: unsent }) });
@@ -340,7 +398,7 @@ export function touched(context: RuleContext, row: ConversationRow, message: Mes
   const believable = at !== null && at <= context.serverNow + MAX_AHEAD;
   const shown = at ?? context.serverNow;
   const newer =
-    row.preview === null || message.place >= WAITING || (shown >= row.preview.at && message.id !== row.preview.id);
+    row.preview === null || message.place >= WAITING || (shown >= row.preview.at && !isPreview(row, message));
   return {
     ...row,
     newest: believable ? Math.max(row.newest, at) : row.newest,

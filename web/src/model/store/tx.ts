@@ -8,14 +8,16 @@ import {
   type DraftRow,
   type Gap,
   type MessageRow,
+  messagePath,
   type MetaRow,
+  type StoredMessage,
   type UserRow,
   WAITING,
 } from "./rows";
 
-const NO_GAP: Gap = { n: 0, at: 0, since: 0, loads: 0, tries: 0, due: null };
+const NO_GAP: Gap = { n: 0, at: 0, foundAt: 0, since: 0, loads: 0, tries: 0, due: null };
 
-/** The keys of remembered refusals: "refused:" and an id. */
+/** The keys of remembered refusals. */
 const REFUSALS = { lower: "refused:", upper: "refused;", upperOpen: true } as const;
 
 /** A read transaction. */
@@ -26,20 +28,26 @@ export class ReadTx {
     this.reads = reads;
   }
 
-  message(id: string): Promise<MessageRow | undefined> {
-    return this.reads.get("messages", id) as Promise<MessageRow | undefined>;
+  message(conversation: string, key: string): Promise<MessageRow | undefined> {
+    return this.reads.get("messages", messagePath(conversation, key)) as Promise<MessageRow | undefined>;
+  }
+
+  /** Returns the message that was typed on this device under `id`. The server's answers to a send name only the id. */
+  async typed(id: string): Promise<MessageRow | undefined> {
+    const [row] = await this.reads.range("messages", { index: "typed", lower: [id], upper: [id, []], limit: 1 });
+    return row as MessageRow | undefined;
   }
 
   /** Messages of a conversation that sort before a place, newest first. From the end if `before` is null. */
   messagesBefore(
     conversation: string,
-    before: Pick<MessageRow, "place" | "id"> | null,
+    before: Pick<MessageRow, "place" | "key"> | null,
     limit: number,
   ): Promise<MessageRow[]> {
     return this.reads.range("messages", {
       index: "place",
       lower: [conversation],
-      upper: before ? [conversation, before.place, before.id] : [conversation, []],
+      upper: before ? [conversation, before.place, before.key] : [conversation, []],
       upperOpen: true,
       reverse: true,
       limit,
@@ -139,13 +147,14 @@ export class WriteTx extends ReadTx {
   }
 
   async putMessage(row: MessageRow): Promise<void> {
-    this.changes.message(row.conversation, row.id);
-    await this.writes.put("messages", row);
+    this.changes.message(row.conversation, row.key);
+    const stored: StoredMessage = { ...row, path: messagePath(row.conversation, row.key) };
+    await this.writes.put("messages", stored);
   }
 
   async deleteMessage(row: MessageRow): Promise<void> {
-    this.changes.message(row.conversation, row.id);
-    await this.writes.delete("messages", row.id);
+    this.changes.message(row.conversation, row.key);
+    await this.writes.delete("messages", messagePath(row.conversation, row.key));
   }
 
   async putConversation(row: ConversationRow): Promise<void> {
@@ -193,6 +202,7 @@ export function emptyConversation(id: string, other: string): ConversationRow {
     other,
     recent: 0,
     newest: 0,
+    newestOwn: 0,
     preview: null,
     myRead: 0,
     otherRead: 0,

@@ -91,7 +91,7 @@ class World {
           .get()
           .items.filter((m) => !m.mine)
           .pop();
-        if (last) conversation.markRead(last.id);
+        if (last) conversation.markRead(last.key);
         conversation.close();
         return;
       }
@@ -146,7 +146,7 @@ class World {
       const items = conversation.timeline.get().items;
       expect(items.map((m) => m.body).sort()).toEqual([...this.bodies].sort());
       for (const item of items) expect(["delivered", "read"]).toContain(item.state);
-      shown.push(items.map((m) => m.id));
+      shown.push(items.map((m) => m.key));
       if (open !== this.bob) expect(open.chat().connection.get().state).toBe("online");
     }
     for (const other of shown) expect(other).toEqual(shown[0]);

@@ -43,7 +43,7 @@ describe("tabs of one browser", () => {
     expect(second.chat().unreadTotal.get()).toBe(1);
     const conversation = second.chat().conversation(BOB);
     await house.pass(100);
-    conversation.markRead(conversation.timeline.get().items[1]?.id ?? "");
+    conversation.markRead(conversation.timeline.get().items[1]?.key ?? "");
     await house.pass(1_000);
     expect(first.chat().unreadTotal.get()).toBe(0);
     expect(house.server.archive.marks[`${ALICE}~${BOB}`]?.[ALICE]).toBeGreaterThan(0);

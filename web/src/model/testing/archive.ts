@@ -1,5 +1,6 @@
 /** A fake of the HTTP functions over a list of saved messages. It answers as functions/api does. */
-import { otherMember, type SavedMessage } from "../../protocol/chat";
+import { messageKey, otherMember, type SavedMessage } from "../../protocol/chat";
+import { messagePath } from "../store/rows";
 import type { HttpAnswer, HttpRequest } from "../../platform/platform";
 
 export class FakeArchive {
@@ -16,8 +17,16 @@ export class FakeArchive {
   origins: readonly string[] | null = null;
   requests = 0;
 
-  save(messages: readonly SavedMessage[]): void {
-    for (const m of messages) if (!this.saved.has(m.id)) this.saved.set(m.id, m);
+  /** Saves messages. Returns the saved ones that it kept although their key came again with other content. */
+  save(messages: readonly SavedMessage[]): SavedMessage[] {
+    const kept: SavedMessage[] = [];
+    for (const m of messages) {
+      const path = messagePath(m.conversation, messageKey(m));
+      const known = this.saved.get(path);
+      if (!known) this.saved.set(path, m);
+      else if (known.body !== m.body || known.at !== m.at || known.reply_to !== m.reply_to) kept.push(known);
+    }
+    return kept;
   }
 
   read(conversation: string, uid: string, at: number): void {
@@ -96,7 +105,7 @@ export class FakeArchive {
   private of(conversation: string): SavedMessage[] {
     return [...this.saved.values()]
       .filter((m) => m.conversation === conversation)
-      .sort((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1));
+      .sort((a, b) => a.at - b.at || (messageKey(a) < messageKey(b) ? -1 : 1));
   }
 
   private conversations(uid: string): unknown {
@@ -124,13 +133,13 @@ export class FakeArchive {
   private messages(uid: string, conversation: string, before: string, limit: number): HttpAnswer {
     if (otherMember(conversation, uid) === null)
       return json(403, { code: "forbidden", detail: "You may not do this." });
-    const [at = "", id = ""] = before.split(",");
+    const [at = "", key = ""] = before.split(",");
     const older = this.of(conversation).filter(
-      (m) => before === "" || m.at < Number(at) || (m.at === Number(at) && id !== "" && m.id < id),
+      (m) => before === "" || m.at < Number(at) || (m.at === Number(at) && key !== "" && messageKey(m) < key),
     );
     const page = older.slice(Math.max(0, older.length - limit));
     const first = page[0];
-    return json(200, { messages: page, next: older.length > page.length && first ? `${first.at},${first.id}` : "" });
+    return json(200, { messages: page, next: older.length > page.length && first ? `${first.at},${messageKey(first)}` : "" });
   }
 }
 

@@ -20,6 +20,7 @@ const HOUR_MS = 3_600_000;
 
 export interface SeenMessage {
   id: string;
+  key: string;
   status: string;
   body: string;
   at: number | null;
@@ -43,7 +44,7 @@ export class Device {
   readonly history: History;
   readonly parts: EngineParts;
   readonly states: ConnectionState[] = [];
-  /** Ids that were reported as received. Each must appear once. */
+  /** Keys of messages that were reported as received. Each must appear once. */
   readonly received: string[] = [];
   ended: string | null = null;
   tokens = 0;
@@ -78,7 +79,7 @@ export class Device {
       onState: (state) => this.states.push(state),
       onPresence: () => undefined,
       onTyping: () => undefined,
-      onReceived: (messages) => this.received.push(...messages.map((m) => m.id)),
+      onReceived: (messages) => this.received.push(...messages.map((m) => m.key)),
       onSignInEnded: (reason) => {
         this.ended = reason;
       },
@@ -124,6 +125,7 @@ export class Device {
           const read = r.status === "delivered" && (r.at ?? 0) <= c.otherRead;
           return {
             id: r.id,
+            key: r.key,
             status: read ? "read" : r.status,
             body: r.body,
             at: r.at,

@@ -2,9 +2,10 @@
  * A small model of realtime/ and persist: DESIGN §5 and §6 without their machinery. It may lose everything that those
  * may lose. It also checks the clients' behavior; see {@link ModelServer.faults}.
  */
-import { type ChatMessage, conversationId, otherMember } from "../../protocol/chat";
+import { type ChatMessage, conversationId, messageKey, otherMember, type SavedMessage } from "../../protocol/chat";
 import type { FakeClock } from "../../platform/testing/clock";
 import type { FakeSocket } from "../../platform/testing/fake";
+import { messagePath } from "../store/rows";
 import { FakeArchive } from "./archive";
 
 interface Entry {
@@ -18,8 +19,8 @@ interface Inbox {
   floor: number;
   /** Messages up to this are acknowledged and on their way to the archive. */
   acked: number;
-  /** Message ids that are not acknowledged yet. */
-  pending: Map<string, number>;
+  /** Sender and id of the messages that are not acknowledged yet, with their content. */
+  pending: Map<string, string>;
 }
 
 interface Connected {
@@ -33,6 +34,9 @@ interface Connected {
   watch: readonly string[];
 }
 
+const pathOf = (m: ChatMessage): string => messagePath(m.conversation, messageKey(m));
+const contentOf = (m: ChatMessage): string => JSON.stringify([m.to, m.body, m.at, m.reply_to]);
+
 /** Events that an inbox keeps beyond those that it must keep. */
 const RETAINED = 5;
 
@@ -40,7 +44,7 @@ export class ModelServer {
   readonly archive = new FakeArchive();
   /** Protocol violations of clients. */
   readonly faults: string[] = [];
-  /** Ids of messages that the server accepted. */
+  /** Paths of messages that the server accepted. */
   readonly accepted = new Set<string>();
   /** Tokens that clients sent on open sockets. */
   readonly renewed: string[] = [];
@@ -49,7 +53,7 @@ export class ModelServer {
   private last = 0;
   private inboxes = new Map<string, Inbox>();
   private readonly connected = new Set<Connected>();
-  /** The first content of each id. Repeats must have the same. */
+  /** The first content of each message that a client sent. Repeats must have the same. */
   private readonly contents = new Map<string, string>();
   redisDown = false;
   refusing = false;
@@ -270,10 +274,18 @@ export class ModelServer {
       accepted_at: this.clock.now() * 1000,
       ...(f["reply_to"] === undefined ? {} : { reply_to: f["reply_to"] as string }),
     };
-    const content = JSON.stringify({ ...message, accepted_at: 0 });
-    const first = this.contents.get(id);
-    if (first !== undefined && first !== content) this.faults.push(`message ${id} was changed: ${first} → ${content}`);
-    this.contents.set(id, content);
+    const content = contentOf(message);
+    const aheadMs = message.at / 1000 - this.clock.now() - this.limits.ahead_ms;
+    if (aheadMs > 0) {
+      const pause = Math.min(Math.ceil(aheadMs), 3_600_000);
+      // An instance whose clock is ahead may have accepted it, unless it is ahead of all of them.
+      if (pause <= 10_000) this.contents.set(pathOf(message), content);
+      c.socket.deliver({ type: "error", code: "at_ahead", message: "Later.", id, retry_after_ms: pause });
+      return;
+    }
+    const first = this.contents.get(pathOf(message));
+    if (first !== undefined && first !== content) this.faults.push(`message ${pathOf(message)} was changed: ${first} → ${content}`);
+    this.contents.set(pathOf(message), content);
     const refusal = this.refuse(message);
     if (refusal !== null) {
       c.socket.deliver({ type: "error", code: refusal, message: "It cannot be sent.", id });
@@ -288,13 +300,32 @@ export class ModelServer {
       c.socket.deliver({ type: "error", code: "unavailable", message: "Later.", id, retry_after_ms: 500 });
       return;
     }
-    const inbox = this.inbox(to);
-    if (!inbox.pending.has(id)) {
-      inbox.pending.set(id, this.append(to, { type: "message", ...message }));
-      this.append(c.uid, { type: "sent", ...message });
+    if (!this.queue(message)) {
+      c.socket.deliver({ type: "error", code: "id_reused", message: "It is another message.", id });
+      return;
     }
-    this.accepted.add(id);
     if (!this.loseAnswers) c.socket.deliver({ type: "sent", id, accepted_at: message.accepted_at });
+  }
+
+  /**
+   * Queues a message of any client, also of one that chooses an id that is taken. Returns false while a message with
+   * this id and other content waits.
+   */
+  queue(message: ChatMessage): boolean {
+    const { pending } = this.inbox(message.to);
+    const id = `${message.from}/${message.id}`;
+    const waiting = pending.get(id);
+    if (waiting !== undefined) return waiting === contentOf(message);
+    pending.set(id, contentOf(message));
+    this.append(message.to, { type: "message", ...message });
+    this.append(message.from, { type: "sent", ...message });
+    this.accepted.add(pathOf(message));
+    return true;
+  }
+
+  private save(message: SavedMessage): void {
+    for (const kept of this.archive.save([message]))
+      for (const uid of [kept.from, kept.to]) this.append(uid, { type: "corrected", ...kept });
   }
 
   private acknowledge(uid: string, n: number): void {
@@ -304,8 +335,8 @@ export class ModelServer {
     const now = this.clock.now() * 1000;
     for (const { event } of messages) {
       const { type: _, ...message } = event as unknown as { type: string } & ChatMessage;
-      inbox.pending.delete(message.id);
-      this.clock.after(this.saveDelay, () => this.archive.save([{ ...message, delivered_at: now }]));
+      inbox.pending.delete(`${message.from}/${message.id}`);
+      this.clock.after(this.saveDelay, () => this.save({ ...message, delivered_at: now }));
       this.append(message.from, {
         type: "delivered",
         conversation: message.conversation,

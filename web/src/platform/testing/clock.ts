@@ -8,6 +8,7 @@ interface Timer {
 
 /** A clock that moves only when a test moves it. */
 export class FakeClock implements Clock {
+  private readonly start: number;
   private time: number;
   private order = 0;
   private readonly timers = new Set<Timer>();
@@ -15,12 +16,17 @@ export class FakeClock implements Clock {
   private readonly settle: () => Promise<void>;
 
   constructor(start: number, settle: () => Promise<void>) {
-    this.time = start;
+    this.start = this.time = start;
     this.settle = settle;
   }
 
   now(): number {
     return this.time;
+  }
+
+  /** It counts from another moment than `now`, so that code which mixes the two fails. */
+  monotonic(): number {
+    return this.time - this.start;
   }
 
   after(ms: number, run: () => void): Cancel {

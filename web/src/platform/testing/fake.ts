@@ -130,7 +130,7 @@ export interface FakeOptions {
 }
 
 export class FakePlatform implements Platform {
-  /** This tab's view of the test's clock: off by `skew` ms, and silent when the tab is frozen or gone. */
+  /** This tab's view of the test's clock: off by `skew` ms, which may change, and silent when the tab is frozen or gone. */
   readonly clock: Clock;
   readonly browser: FakeBrowser;
   readonly storage: StorageRoot;
@@ -159,7 +159,11 @@ export class FakePlatform implements Platform {
 
   constructor(options: FakeOptions) {
     const { clock } = options;
-    this.clock = { now: () => clock.now() + this.skew, after: (ms, run) => clock.after(ms, () => this.run(run)) };
+    this.clock = {
+      now: () => clock.now() + this.skew,
+      monotonic: () => clock.monotonic(),
+      after: (ms, run) => clock.after(ms, () => this.run(run)),
+    };
     this.browser = options.browser ?? new FakeBrowser();
     let seed = 1;
     const next =

@@ -6,7 +6,7 @@ const MAX_FRAMES = 120;
 /**
  * The keyboard focus in a list of messages. Tab reaches one message of the list; the arrow keys, Home and End move from
  * one to another. The list may be virtual: a message receives the focus as soon as it has an element, whose id is "m-"
- * and the message's id.
+ * and the message's key.
  */
 export class MessageFocus {
   #focused: string | null = $state(null);
@@ -19,17 +19,17 @@ export class MessageFocus {
     this.#scrollTo = scrollTo;
   }
 
-  /** The id of the message that Tab reaches: the one that had the focus last, else the newest. */
+  /** The key of the message that Tab reaches: the one that had the focus last, else the newest. */
   readonly current: string | null = $derived.by(() => {
     const items = this.#items();
-    if (this.#focused !== null && items.some((m) => m.id === this.#focused)) return this.#focused;
-    return items.at(-1)?.id ?? null;
+    if (this.#focused !== null && items.some((m) => m.key === this.#focused)) return this.#focused;
+    return items.at(-1)?.key ?? null;
   });
 
   /** The index of that message; -1 if there is none. */
   readonly index: number = $derived.by(() => {
     const items = this.#items();
-    return this.current === items.at(-1)?.id ? items.length - 1 : items.findIndex((m) => m.id === this.current);
+    return this.current === items.at(-1)?.key ? items.length - 1 : items.findIndex((m) => m.key === this.current);
   });
 
   /** Handles a key that moves the focus. Reports whether the key was one. */
@@ -40,7 +40,7 @@ export class MessageFocus {
     event.preventDefault();
     const message = items[Math.max(0, Math.min(items.length - 1, to))];
     if (message) {
-      void this.move(message.id);
+      void this.move(message.key);
       this.#scrollTo(items.indexOf(message));
     }
     return true;
@@ -52,10 +52,10 @@ export class MessageFocus {
   }
 
   /** Focuses a message as soon as the list shows it. Creating and measuring its row takes a frame or more. */
-  async move(id: string): Promise<void> {
-    this.#focused = id;
-    for (let frames = 0; frames < MAX_FRAMES && this.#focused === id; frames++) {
-      const article = document.getElementById(`m-${id}`);
+  async move(key: string): Promise<void> {
+    this.#focused = key;
+    for (let frames = 0; frames < MAX_FRAMES && this.#focused === key; frames++) {
+      const article = document.getElementById(`m-${key}`);
       article?.focus({ preventScroll: true });
       if (article && document.activeElement === article) return;
       await nextFrame();

@@ -7,7 +7,7 @@
  * loses its date. This class measures such movements and undoes them, before the browser paints.
  */
 export class PrependCorrection {
-  /** The id of the message that was the first; null if nothing needs correction. */
+  /** The key of the message that was the first; null if nothing needs correction. */
   #first: string | null = null;
   #measured = false;
   #pending = false;
@@ -17,7 +17,7 @@ export class PrependCorrection {
     this.#scroller = scroller;
   }
 
-  /** Must be called before messages are prepended. `first` is the id of the message that was the first until now. */
+  /** Must be called before messages are prepended. `first` is the key of the message that was the first until now. */
   prepend(first: string): void {
     this.#first = first;
     this.#measured = false;

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { diffTimelines } from "./timelineDiff";
 
-const ids = (s: string) => Array.from(s, (id) => ({ id }));
+const keys = (s: string) => Array.from(s, (key) => ({ key }));
 
 test.each([
   ["", "", { before: 0, after: 0, same: true }],
@@ -14,4 +14,4 @@ test.each([
   ["abc", "bc", { before: 0, after: 0, same: false }],
   ["abc", "ab", { before: 0, after: 0, same: false }],
   ["abc", "xyz", { before: 0, after: 0, same: false }],
-])("from %s to %s", (old, now, change) => expect(diffTimelines(ids(old), ids(now))).toEqual(change));
+])("from %s to %s", (old, now, change) => expect(diffTimelines(keys(old), keys(now))).toEqual(change));

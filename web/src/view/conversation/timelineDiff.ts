@@ -4,26 +4,26 @@ export interface TimelineDiff {
   readonly before: number;
   /** How many items were added after the last known one. */
   readonly after: number;
-  /** Whether the ids and their order are unchanged. */
+  /** Whether the keys and their order are unchanged. */
   readonly same: boolean;
 }
 
 interface Known {
-  readonly id: string;
+  readonly key: string;
 }
 
-/** Compares two lists of items with stable ids. It is fast if nothing, or only an end, has changed. */
+/** Compares two lists of items with stable keys. It is fast if nothing, or only an end, has changed. */
 export function diffTimelines(old: readonly Known[], now: readonly Known[]): TimelineDiff {
   const first = old[0];
   const last = old[old.length - 1];
   if (!first || !last) return { before: 0, after: now.length, same: now.length === 0 };
   let before = 0;
-  while (before < now.length && now[before]?.id !== first.id) before++;
+  while (before < now.length && now[before]?.key !== first.key) before++;
   if (before === now.length) before = 0; // the first known item was removed
   let after = 0;
-  while (after < now.length && now[now.length - 1 - after]?.id !== last.id) after++;
+  while (after < now.length && now[now.length - 1 - after]?.key !== last.key) after++;
   if (after === now.length) after = 0;
   let same = now.length === old.length;
-  for (let i = 0; same && i < now.length; i++) same = now[i] === old[i] || now[i]?.id === old[i]?.id;
+  for (let i = 0; same && i < now.length; i++) same = now[i] === old[i] || now[i]?.key === old[i]?.key;
   return { before, after, same };
 }

@@ -76,7 +76,7 @@ export const adminCalls: AdminCalls = {
     if (url.pathname === "/messages")
       return ok({
         messages: history(40, 0).map((m, i) => ({
-          id: m.id,
+          id: m.key,
           from: m.mine ? "uid0aBcDeF" : "uid1aBcDeF",
           to: "x",
           body: i === 39 ? `averylongwordwithoutanyspace${"e".repeat(200)}` : m.body,

@@ -100,7 +100,7 @@ function conversation(uid: string): Conversation {
     loadingOlder: false,
     complete: all.length <= preload,
     problem: null,
-    firstUnread: unreadAtOpen > 0 ? (all[all.length - unreadAtOpen]?.id ?? null) : null,
+    firstUnread: unreadAtOpen > 0 ? (all[all.length - unreadAtOpen]?.key ?? null) : null,
     held: params.get("held-for"),
   });
   const typing = new Value(index === 3);
@@ -110,11 +110,11 @@ function conversation(uid: string): Conversation {
   drafts.set(uid, draft);
   opened.set(uid, { timeline, typing, unread });
   const patch = (change: Partial<Timeline>): void => timeline.update((t) => ({ ...t, ...change }));
-  const set = (mid: string, change: Partial<Message>): void => {
-    const i = all.findIndex((m) => m.id === mid);
+  const set = (key: string, change: Partial<Message>): void => {
+    const i = all.findIndex((m) => m.key === key);
     const old = all[i];
     if (old) all[i] = { ...old, ...change };
-    patch({ items: timeline.get().items.map((m) => (m.id === mid ? { ...m, ...change } : m)) });
+    patch({ items: timeline.get().items.map((m) => (m.key === key ? { ...m, ...change } : m)) });
   };
   const add = (m: Message): void => {
     all.push(m);
@@ -122,15 +122,15 @@ function conversation(uid: string): Conversation {
     refresh();
   };
   /** Lets the other user read a message, and answer it. */
-  const deliver = async (mid: string): Promise<void> => {
+  const deliver = async (key: string): Promise<void> => {
     await wait(250);
-    set(mid, { state: "sent" });
+    set(key, { state: "sent" });
     await wait(500);
-    set(mid, { state: "delivered", deliveredTime: Date.now() });
+    set(key, { state: "delivered", deliveredTime: Date.now() });
     if (params.has("quiet")) return;
     await wait(900);
     typing.set(true);
-    set(mid, { state: "read" });
+    set(key, { state: "read" });
     await wait(2500);
     typing.set(false);
     add(message(false, says[all.length % says.length] ?? "", Date.now()));
@@ -150,41 +150,41 @@ function conversation(uid: string): Conversation {
       const have = timeline.get().items.length;
       patch({ items: all.slice(-(have + PAGE)), loadingOlder: false, complete: have + PAGE >= all.length });
     },
-    async reveal(mid) {
+    async reveal(key) {
       await wait(200);
-      const at = all.findIndex((m) => m.id === mid);
+      const at = all.findIndex((m) => m.key === key);
       if (at < 0) return false;
       patch({ items: all.slice(Math.min(at, all.length - timeline.get().items.length)) });
       return true;
     },
     async send(body, replyTo) {
       draft.set({ text: "", replyTo: null });
-      const quoted = all.find((m) => m.id === replyTo);
+      const quoted = all.find((m) => m.key === replyTo);
       const m = message(true, body, Date.now(), {
         state: "waiting",
         deliveredTime: null,
-        quote: quoted ? { id: quoted.id, mine: quoted.mine, body: quoted.body } : null,
+        quote: quoted ? { key: quoted.key, mine: quoted.mine, body: quoted.body } : null,
       });
       add(m);
-      if (connection.get().state === "online" && timeline.get().held === null) void deliver(m.id);
-      return ok(m.id);
+      if (connection.get().state === "online" && timeline.get().held === null) void deliver(m.key);
+      return ok(m.key);
     },
-    async retry(mid) {
-      set(mid, { state: "waiting", refusal: null });
-      return ok(mid);
+    async retry(key) {
+      set(key, { state: "waiting", refusal: null });
+      return ok(key);
     },
-    async remove(mid) {
-      const i = all.findIndex((m) => m.id === mid);
+    async remove(key) {
+      const i = all.findIndex((m) => m.key === key);
       if (i >= 0) all.splice(i, 1);
-      patch({ items: timeline.get().items.filter((m) => m.id !== mid) });
+      patch({ items: timeline.get().items.filter((m) => m.key !== key) });
     },
     setDraft(text, replyTo) {
-      const q = all.find((m) => m.id === replyTo);
-      draft.set({ text, replyTo: q ? { id: q.id, mine: q.mine, body: q.body } : null });
+      const q = all.find((m) => m.key === replyTo);
+      draft.set({ text, replyTo: q ? { key: q.key, mine: q.mine, body: q.body } : null });
     },
     noteTyping() {},
-    markRead(mid) {
-      const i = all.findIndex((m) => m.id === mid);
+    markRead(key) {
+      const i = all.findIndex((m) => m.key === key);
       unread.set(Math.min(unread.get(), all.slice(i + 1).filter((m) => !m.mine).length));
       list.update((l) => ({
         ...l,
@@ -387,13 +387,13 @@ function say(uid: string, body: string): void {
   opened.get(uid)?.unread.update((n) => n + 1);
 }
 
-/** Lets a user answer the message at `index` of the history. Returns the id of that message. */
+/** Lets a user answer the message at `index` of the history. Returns the key of that message. */
 function answer(uid: string, index: number): string {
   const original = historyOf(uid, indexOf(uid))[index];
   if (!original) throw new Error(`there is no message ${index}`);
-  const quote = { id: original.id, mine: original.mine, body: original.body };
+  const quote = { key: original.key, mine: original.mine, body: original.body };
   receive(uid, message(false, "an answer to something old", Date.now(), { quote }));
-  return original.id;
+  return original.key;
 }
 
 function receive(uid: string, received: Message): void {

@@ -53,7 +53,7 @@ const long = Array.from(
 let serial = 0;
 const nextId = (): string => `019${(serial++).toString(16).padStart(9, "0")}-7000-8000-000000000000`;
 export const message = (mine: boolean, body: string, time: number, extra: Partial<Message> = {}): Message => ({
-  id: nextId(),
+  key: nextId(),
   mine,
   body,
   time,
@@ -99,7 +99,7 @@ export function showcase(): Message[] {
     message(false, "That very one. https://example.org/maps/valley-1911.", at(3, 9, 20)),
     question,
     message(true, "In the tunnel. No signal, but I can write anyway.", at(1, 18, 6), {
-      quote: { id: question.id, mine: false, body: question.body },
+      quote: { key: question.key, mine: false, body: question.body },
     }),
     message(true, "It will leave when it can.", at(1, 18, 6)),
     message(false, "🎉", at(1, 18, 21)),

@@ -1,0 +1,210 @@
+package verdict
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// Bounds of LateLive. Both are shorter than the 30 s after which every instance compares what it sent with the stream:
+// that comparison would hide a lost wake.
+const (
+	LiveWithin     = 10 * time.Second // after the acceptance, on a loaded machine
+	LiveAfterFault = 20 * time.Second // after the end of a fault of servers that overlaps with that time
+)
+
+// span is a period of time, in microseconds. Its end is never while it lasts.
+type span struct{ from, to int64 }
+
+const never = math.MaxInt64
+
+// newDevice returns a device that was never connected.
+func newDevice(name string) *device {
+	return &device{name: name, states: map[key]string{}, acked: -1, readTo: map[string]mark{},
+		breaks: []span{{math.MinInt64, never}}, broken: true}
+}
+
+// interrupt begins a break.
+func (d *device) interrupt(at int64) {
+	if !d.broken {
+		d.breaks, d.broken = append(d.breaks, span{at, never}), true
+	}
+}
+
+// resume ends a break, unless the device has no caught-up socket or does not read.
+func (d *device) resume(at int64) {
+	if d.broken && d.up && !d.deaf {
+		d.breaks[len(d.breaks)-1].to, d.broken = at, false
+	}
+}
+
+// connectedThroughout reports whether d had a caught-up socket, read it, and was not told that events are missing.
+func (d *device) connectedThroughout(s span) bool {
+	for _, b := range slices.Backward(d.breaks) {
+		if b.to < s.from {
+			return true
+		}
+		if b.from <= s.to {
+			return false
+		}
+	}
+	return true
+}
+
+// events are those of one message that one device got.
+type events struct {
+	first int64 // time
+	n     int
+}
+
+func (e *events) add(at int64) {
+	if e.n == 0 {
+		e.first = at
+	}
+	e.n++
+}
+
+func (m *message) eventsOn(d *device) *events {
+	e := m.events[d]
+	if e == nil {
+		e = &events{}
+		m.events[d] = e
+	}
+	return e
+}
+
+// deadline returns by when every connected device must have the event of a message that was accepted at a time. A fault
+// of servers that is active meanwhile, or has just ended, extends it.
+func (j *judge) deadline(accepted int64) int64 {
+	by := accepted + LiveWithin.Microseconds()
+	for _, f := range j.faults { // sorted, because at most one is active
+		if f.to == never && f.from <= by {
+			return never
+		}
+		if f.from <= by && f.to+LiveAfterFault.Microseconds() > by && f.to+LiveAfterFault.Microseconds() > accepted {
+			by = f.to + LiveAfterFault.Microseconds()
+		}
+	}
+	return by
+}
+
+// judgeLive checks that devices that were connected throughout got events in time, that others got them as well unless
+// something was lost on the way, and that few events came again.
+func (j *judge) judgeLive() {
+	var after []int64
+	for _, m := range j.order {
+		_, erased := j.erased[m.to]
+		_, gone := j.erased[m.typedOn.user]
+		if m.accepted < 0 || m.refused || erased || gone {
+			continue
+		}
+		by := j.deadline(m.acceptedAt)
+		for _, user := range []string{m.to, m.typedOn.user} {
+			for _, d := range j.devicesOf[user] {
+				if d.misbehavior != "" {
+					continue
+				}
+				e := m.eventsOn(d)
+				first, came := e.first, e.n > 0
+				if at, found := m.foundBy(d); !came && found && j.sentEventLost(m, d, at) {
+					first, came = at, true
+				}
+				came = came && first <= by
+				until := by
+				if came {
+					until = first
+				}
+				if d != m.typedOn && until <= j.ended && d.connectedThroughout(span{m.acceptedAt, until}) {
+					j.report.Live++
+					if came {
+						after = append(after, max(first-m.acceptedAt, 0))
+					} else {
+						j.addFinding(LateLive, m, d.name, "not sent to a connected device within %v",
+							time.Duration(by-m.acceptedAt)*time.Microsecond)
+					}
+				}
+				j.judgeRepeats(m, d, e)
+			}
+		}
+		j.judgeHistory(m)
+	}
+	j.report.LiveAfter = spread(after)
+}
+
+// foundBy returns when d found m in history.
+func (m *message) foundBy(d *device) (at int64, found bool) {
+	for _, s := range m.shown {
+		if s.device == d && s.history {
+			return s.at, true
+		}
+	}
+	return 0, false
+}
+
+// sentEventLost reports whether d found m in history because there is no sent event. That event has a script of its own.
+// If a fault of servers keeps it from running, and the message is delivered before it is sent again, the sender's other
+// devices learn of the message by its receipt, and then load history.
+func (j *judge) sentEventLost(m *message, d *device, at int64) bool {
+	return d.user == m.typedOn.user && slices.ContainsFunc(j.faults, func(f span) bool {
+		return f.from <= at && f.to >= m.frozenAt
+	})
+}
+
+// judgeHistory finds devices that got m only from history, although it was accepted after Redis was lost for the last
+// time, and after the device was told for the last time that events are missing.
+func (j *judge) judgeHistory(m *message) {
+	for _, s := range m.shown {
+		if !s.history || s.device.misbehavior != "" || m.eventsOn(s.device).n > 0 {
+			continue
+		}
+		lost := func(at int64) bool { return at >= m.frozenAt && at <= s.at }
+		if slices.ContainsFunc(j.wipedAt, lost) || slices.ContainsFunc(s.device.notResumed, lost) {
+			continue
+		}
+		if j.sentEventLost(m, s.device, s.at) {
+			continue
+		}
+		j.addFinding(OnlyHistory, m, s.device.name, "found in history, and no event brought it")
+	}
+}
+
+// judgeRepeats checks how often d got events of m. A device that reconnects is sent again what it had not acknowledged
+// or stored, and so is what a device of the sender sends again. During a fault of servers, a send without an answer is
+// repeated.
+func (j *judge) judgeRepeats(m *message, d *device, e *events) {
+	since := func(at int64) bool { return at >= m.frozenAt }
+	allowed := 1 + count(d.connected, since) + count(m.typedOn.connected, since) + 2*count(j.wipedAt, since)
+	for _, f := range j.faults {
+		if f.to >= m.frozenAt {
+			allowed += 2
+		}
+	}
+	j.report.Repeated += max(0, e.n-1)
+	if e.n > allowed {
+		j.addFinding(Repeated, m, d.name, "%d events, and at most %d are explained", e.n, allowed)
+	}
+}
+
+func count(times []int64, ok func(int64) bool) (n int) {
+	for _, at := range times {
+		if ok(at) {
+			n++
+		}
+	}
+	return n
+}
+
+// judgeEmpty finds a run in which too little happened for a verdict.
+func (j *judge) judgeEmpty() {
+	for _, what := range []struct {
+		name string
+		n    int
+	}{
+		{"typed", j.report.Typed}, {"accepted", j.report.Accepted}, {"saved", j.report.Saved},
+		{"sent to a connected device", j.report.Live},
+	} {
+		if what.n == 0 {
+			j.addFinding(Empty, nil, "", "nothing was %s", what.name)
+		}
+	}
+}

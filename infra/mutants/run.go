@@ -1,0 +1,323 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Outcomes of a patch.
+const (
+	noticed    = "noticed"
+	survived   = "SURVIVED"
+	equivalent = "equivalent" // survives by its nature; see patch.equivalent
+	broken     = "BROKEN"     // does not compile, or its test fails without it
+)
+
+// result is what happened to one patch.
+type result struct {
+	Name    string        `json:"name"`
+	Tree    string        `json:"tree"`  // digest of the repository
+	Patch   string        `json:"patch"` // digest of the patch
+	Outcome string        `json:"outcome"`
+	By      string        `json:"by,omitempty"` // test that failed, or what is wrong
+	Took    time.Duration `json:"took"`
+	Why     string        `json:"why"`
+}
+
+func (r result) good() bool { return r.Outcome == noticed || r.Outcome == equivalent }
+
+// runner applies patches to a copy of the repository.
+type runner struct {
+	settings
+	root, copy, file string // the repository, its copy, and the file of results
+	tree             string // digest of the repository
+	known            map[string]result
+	passes           map[test]error // of commands on the unchanged copy
+}
+
+func newRunner(root string, s settings) (*runner, error) {
+	dir := filepath.Join(root, ".cache", "mutants")
+	r := &runner{settings: s, root: root, copy: filepath.Join(dir, "copy"), file: filepath.Join(dir, "results.jsonl"),
+		known: map[string]result{}, passes: map[test]error{}}
+	var err error
+	if r.tree, err = copyTree(root, r.copy); err != nil {
+		return nil, fmt.Errorf("copy the repository: %w", err)
+	}
+	if s.again {
+		return r, nil
+	}
+	text, err := os.ReadFile(r.file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for line := range bytes.Lines(text) {
+		var res result
+		// An interrupted run may have written a part of the last line.
+		if json.Unmarshal(line, &res) == nil && res.Tree == r.tree {
+			r.known[res.Name+" "+res.Patch] = res
+		}
+	}
+	return r, nil
+}
+
+// skipped are folders that the copy does not have. Dependencies of the client are linked.
+var skipped = []string{".git", ".cache", "node_modules", "dist", "test-results", "playwright-report"}
+
+// copyTree makes to a copy of the repository, and returns a digest of its files, without infra/mutants. It keeps files
+// that are equal, so that builds in the copy stay cached.
+func copyTree(root, to string) (digest string, err error) {
+	h := sha256.New()
+	have := map[string]bool{}
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, rel)
+		have[target] = true
+		switch {
+		case d.IsDir() && slices.Contains(skipped, d.Name()):
+			return filepath.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(target, 0o755)
+		case !d.Type().IsRegular():
+			return nil // .git of a worktree, and links
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(filepath.ToSlash(rel), "infra/mutants/") && !strings.HasSuffix(rel, ".md") {
+			fmt.Fprintf(h, "%s %d\n", rel, len(text))
+			h.Write(text)
+		}
+		if old, err := os.ReadFile(target); err == nil && bytes.Equal(old, text) {
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(target, text, info.Mode().Perm())
+	})
+	if err != nil {
+		return "", err
+	}
+	// Files that the repository does not have any more.
+	err = filepath.WalkDir(to, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case have[path] || path == to:
+			return nil
+		case d.IsDir():
+			return filepath.SkipDir
+		case strings.HasSuffix(path, ".go") || strings.HasSuffix(path, ".ts") || strings.HasSuffix(path, ".lua"):
+			return os.Remove(path)
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	modules := filepath.Join(to, "web", "node_modules")
+	if _, err := os.Lstat(modules); errors.Is(err, fs.ErrNotExist) {
+		if err := os.Symlink(filepath.Join(root, "web", "node_modules"), modules); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16], nil
+}
+
+// run tries the patches and returns their results, also those that are known.
+func (r *runner) run(ctx context.Context, list []*patch) ([]result, error) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		return nil, errors.New("redis-server is not in PATH; without it, tests on a real Redis would notice nothing")
+	}
+	out, err := os.OpenFile(r.file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	var results []result
+	for i, p := range list {
+		digest := sha256.Sum256([]byte(p.text))
+		key := hex.EncodeToString(digest[:])[:16]
+		if res, ok := r.known[p.name+" "+key]; ok {
+			results = append(results, res)
+			continue
+		}
+		res := result{Name: p.name, Tree: r.tree, Patch: key, Why: p.why}
+		began := time.Now()
+		if p.equivalent != "" {
+			res.Outcome, res.By = equivalent, p.equivalent
+		} else if res.Outcome, res.By, err = r.try(ctx, p); err != nil {
+			return results, err
+		}
+		res.Took = time.Since(began).Round(100 * time.Millisecond)
+		fmt.Fprintf(os.Stderr, "%d/%d %s: %s %s (%v)\n", i+1, len(list), res.Name, res.Outcome, res.By, res.Took)
+		line, err := json.Marshal(res)
+		if err != nil {
+			return results, err
+		}
+		if _, err := out.Write(append(line, '\n')); err != nil {
+			return results, err
+		}
+		results = append(results, res)
+	}
+	return results, nil
+}
+
+// try applies p, runs its tests until one fails, and restores the copy. The error is that of ctx or of the file system.
+func (r *runner) try(ctx context.Context, p *patch) (outcome, by string, err error) {
+	for _, t := range p.tests {
+		t = t.whole()
+		pass, tried := r.passes[t]
+		if !tried {
+			output, failed := r.runTest(ctx, t)
+			if ctx.Err() != nil {
+				return "", "", context.Cause(ctx)
+			}
+			if pass = failed; failed != nil {
+				pass = errors.New(t.failure(output, failed))
+			}
+			r.passes[t] = pass
+		}
+		if pass != nil {
+			return broken, fmt.Sprintf("fails without the patch: %v", pass), nil
+		}
+	}
+	files, err := p.mutated(r.root)
+	if err != nil {
+		return "", "", err
+	}
+	defer func() {
+		for file := range files {
+			text, readErr := os.ReadFile(filepath.Join(r.root, file))
+			err = errors.Join(err, readErr)
+			if readErr == nil {
+				err = errors.Join(err, os.WriteFile(filepath.Join(r.copy, file), text, 0o644))
+			}
+		}
+	}()
+	for file, text := range files {
+		if err := os.WriteFile(filepath.Join(r.copy, file), []byte(text), 0o644); err != nil {
+			return "", "", err
+		}
+	}
+	for _, t := range p.tests {
+		output, failed := r.runTest(ctx, t)
+		switch {
+		case ctx.Err() != nil:
+			return "", "", context.Cause(ctx)
+		case failed != nil && strings.Contains(output, "[build failed]"):
+			return broken, "the patch does not compile", nil
+		case failed != nil:
+			return noticed, t.failure(output, failed), nil
+		}
+	}
+	return survived, "", nil
+}
+
+var errTimeout = errors.New("not finished in time")
+
+// runTest runs a command in the copy. It returns the output, and an error unless the command passes.
+func (r *runner) runTest(ctx context.Context, t test) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, errTimeout)
+	defer cancel()
+	name, args, dir := t.command()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = filepath.Join(r.copy, dir)
+	server, _ := exec.LookPath("redis-server")
+	cmd.Env = append(os.Environ(), "PHOENIX_TEST_REDIS_SERVER="+server, "NO_COLOR=1", "FORCE_COLOR=0")
+	// go test and npx start other processes, which must not outlive the command.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 2 * time.Second
+	output, err := cmd.CombinedOutput()
+	if err != nil && errors.Is(context.Cause(ctx), errTimeout) {
+		err = errTimeout
+	}
+	return string(output), err
+}
+
+// whole returns the test that must pass on the unchanged copy before t may notice a patch: all tests of a Go package,
+// which many patches share, or t itself.
+func (t test) whole() test {
+	if t.kind == "go" {
+		t.args = strings.Fields(t.args)[0]
+	}
+	return t
+}
+
+// command returns the command line of a test, and its folder.
+func (t test) command() (name string, args []string, dir string) {
+	fields := strings.Fields(t.args)
+	switch t.kind {
+	case "web":
+		return "npx", append([]string{"--no-install", "vitest", "run", "--reporter=verbose"}, fields...), "web"
+	case "fault":
+		return "go", append([]string{"run", "./infra/fault"}, fields...), ""
+	}
+	args = []string{"test", "-count=1", "-failfast", "-vet=off"}
+	if len(fields) > 1 {
+		args = append(args, "-run", "^("+strings.Join(fields[1:], "|")+")$")
+	}
+	return "go", append(args, fields[0]), ""
+}
+
+// failures match the first line that names a failed test, by kind.
+var failures = map[string]*regexp.Regexp{
+	"go":    regexp.MustCompile(`(?m)^--- FAIL: (\S+)`),
+	"web":   regexp.MustCompile(`(?m)^\s*(?:×|FAIL)\s+(.+?)(?: \d+ms)?$`),
+	"fault": regexp.MustCompile(`(?m)^(\d+ passed, \d+ failed.*)$`),
+}
+
+// failure names the test that failed.
+func (t test) failure(output string, err error) string {
+	where, _, _ := strings.Cut(t.args, " ")
+	if m := failures[t.kind].FindStringSubmatch(output); m != nil {
+		return where + " " + m[1]
+	}
+	if t.kind == "go" && strings.Contains(output, "\npanic: ") {
+		return where + " panics"
+	}
+	return fmt.Sprintf("%s: %v", where, err)
+}
+
+// printTable writes the results as Markdown.
+func printTable(to io.Writer, results []result) {
+	w := bufio.NewWriter(to)
+	defer w.Flush()
+	fmt.Fprint(w, "| mutant | what users would lose | outcome | by | s |\n|---|---|---|---|---|\n")
+	count := map[string]int{}
+	for _, r := range slices.SortedFunc(slices.Values(results), func(a, b result) int {
+		return cmp.Compare(a.Name, b.Name)
+	}) {
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f |\n", r.Name, r.Why, r.Outcome, strings.ReplaceAll(r.By, "|", `\|`),
+			r.Took.Seconds())
+		count[r.Outcome]++
+	}
+	fmt.Fprintf(w, "\n%d mutants: %d noticed, %d equivalent, %d survived, %d could not be tried\n", len(results),
+		count[noticed], count[equivalent], count[survived], count[broken])
+}
