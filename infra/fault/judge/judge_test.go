@@ -2,6 +2,7 @@ package judge
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -374,7 +375,8 @@ func TestIllegal(t *testing.T) {
 			"lacks it"},
 		"order: a device differs": {r.replace(t, "view of b2",
 			lines(record.View, "b2", state(answered, "delivered"), question)), "in another order"},
-		"order: the list differs":                          {r.replace(t, "list", lines(record.History, "", answered, question)), "in another order"},
+		"order: the list differs": {r.replace(t, "list", lines(record.History, "", answered, question)),
+			"in another order"},
 		"order: an answer before what its sender had seen": {earlyAnswer, "m.b gets its place"},
 		"order: not in the order of typing": {r.before(t, "opening",
 			record.Entry{Kind: record.Typed, Device: "a1", User: "b", ID: "n.a", Conversation: "a~b", Text: 301},
@@ -457,8 +459,7 @@ func TestTractable(t *testing.T) {
 	var all []record.Line
 	const messages = 2000
 	for n := range messages {
-		id := strings.Repeat("i", 1+n/1000) + string(rune('a'+n%1000/100)) + string(rune('a'+n%100/10)) + string(rune('a'+n%10))
-		l := record.Line{ID: id + ".a", At: chat.Micros(10 + n), Sum: record.Hash(n), Text: record.Hash(n)}
+		l := record.Line{ID: fmt.Sprintf("%04d.a", n), At: chat.Micros(10 + n), Sum: record.Hash(n), Text: record.Hash(n)}
 		all = append(all, l)
 		typed := of(record.Typed, "a1", l, "")
 		typed.User, typed.At, typed.Sum = "b", 0, 0
@@ -480,6 +481,7 @@ func TestTractable(t *testing.T) {
 	began := time.Now()
 	got := judged(r)
 	if took := time.Since(began); !got.OK() || got.Partitions != messages+4 || took > 20*time.Second {
-		t.Errorf("%v: %d partitions, %d illegal, %d unknown: %+v", took, got.Partitions, got.Illegal, got.Unknown, got.Findings)
+		t.Errorf("%v: %d partitions, %d illegal, %d unknown: %+v",
+			took, got.Partitions, got.Illegal, got.Unknown, got.Findings)
 	}
 }
