@@ -154,6 +154,12 @@ func (h *history) add(e *record.Entry) {
 		}
 	case record.Left:
 		d.left = h.now
+	case record.Restored:
+		for i := range e.Lines {
+			m, a := h.read(e.Conversation, &e.Lines[i])
+			m.add(here, restore, d, a)
+			h.thread(e.Conversation, d).add(here, &deed{kind: sees, place: place{a.at, m.key}})
+		}
 	case record.Asked:
 		h.calls[e.Call] = h.now
 	case record.Page:

@@ -232,7 +232,11 @@ func TestLegal(t *testing.T) {
 		run
 		excepted int
 	}{
-		"clean":             {r, 0},
+		"clean": {r, 0},
+		"set back": {r.before(t, "opening", record.Entry{Kind: record.Left, Device: "b2"},
+			record.Entry{Kind: record.Device, Device: "b2'", User: "b"}, lines(record.Restored, "b2'", question),
+			of(record.Shown, "b2'", answered, "event")).
+			replace(t, "view of b2", lines(record.View, "b2'", question, state(answered, "delivered"))), 0},
 		"never confirmed":   {r.without(t, "stored"), 0},
 		"sent says nothing": {r.without(t, "sent"), 0},
 		"a page that was asked for before the save, and returned after it": {r.before(t, "acked",
@@ -329,6 +333,9 @@ func TestIllegal(t *testing.T) {
 			"b1 shows it, from history"},
 		"doubled: shown again by its author": {r.before(t, "opening", of(record.Shown, "a1", question, "event")),
 			"a1 shows it, from an event"},
+		"doubled: shown again by a device that was set back": {r.before(t, "opening",
+			record.Entry{Kind: record.Left, Device: "b2"}, record.Entry{Kind: record.Device, Device: "b2'", User: "b"},
+			lines(record.Restored, "b2'", question), of(record.Shown, "b2'", question, "event")), "b2' shows it"},
 		"doubled: listed twice": {r.replace(t, "list", lines(record.History, "", question, question, answered)),
 			"has one of them twice"},
 		"doubled: saved twice": {r.before(t, "opening", of(record.Saved, "", question, ""),

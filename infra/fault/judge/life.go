@@ -29,6 +29,7 @@ const (
 	list                    // the archive is read at the end of the run
 	glance                  // all is quiet, and a device has not opened the conversation yet
 	view                    // the screen of a device is read at the end of the run
+	restore                 // a device begins with it, because it was set back to an older state
 	leave                   // a device never comes back
 	reuse                   // its sender is about to send other content with its id
 	correct                 // a device shows what was saved instead
@@ -247,6 +248,13 @@ func (s *life) step(c call, a answer, exception bool) bool {
 		return d&holds != 0 || s.mayLack(exception)
 	case view:
 		return s.view(c, a, exception)
+	case restore:
+		d = holds | byte(a.rank)
+		if c.role == recipient {
+			d |= ofRecipient
+		}
+		s.setDevice(c.slot, d)
+		return s.accepted && s.has(a.content)
 	case leave:
 		s.gone = s.gone || c.role == author
 		s.setDevice(c.slot, d|left)
@@ -335,6 +343,8 @@ func describe(c call, a answer) string {
 			return fmt.Sprintf("%s has it in the end, as %s", c.name, rankNames[a.rank])
 		}
 		return fmt.Sprintf("%s %s in the end", c.name, there)
+	case restore:
+		return c.name + " begins with it"
 	case leave:
 		return c.name + " leaves"
 	case wipe:

@@ -198,16 +198,22 @@ func (c *Crowd) recordView(d *Device, store *client.Store) {
 				Unread: sum.Unread, Read: sum.Read,
 			})
 		}
-		e := record.Entry{Kind: record.View, Device: d.Name(), Conversation: conversation}
-		for _, l := range store.Conversation(conversation) {
-			line := lineOf(l.Message)
-			if l.From == d.user {
-				line.State = l.State.String()
-			}
-			e.Lines = append(e.Lines, line)
-		}
-		c.log.Add(e)
+		c.log.Add(record.Entry{
+			Kind: record.View, Device: d.Name(), Conversation: conversation, Lines: d.viewOf(store, conversation),
+		})
 	}
+}
+
+// viewOf returns what the device shows of a conversation if store is its store.
+func (d *Device) viewOf(store *client.Store, conversation string) (lines []record.Line) {
+	for _, l := range store.Conversation(conversation) {
+		line := lineOf(l.Message)
+		if l.From == d.user {
+			line.State = l.State.String()
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // recordHistories records what the API lists of each conversation, for one of its members, and of each user.
