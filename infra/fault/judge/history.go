@@ -294,7 +294,7 @@ func (h *history) addTyped(e *record.Entry, d *device) {
 		c.turns[d]++
 		m.author, m.to, m.turn, m.content.text = d, e.User, c.turns[d], e.Text
 	}
-	m.add(span{h.now, h.now}, typeIt, d, answer{})
+	m.add(span{h.now, h.now}, compose, d, answer{})
 }
 
 func (h *history) addShown(e *record.Entry, d *device) {

@@ -15,7 +15,7 @@ import (
 type action uint8
 
 const (
-	typeIt    action = iota // the user writes it on a device
+	compose   action = iota // the user writes it on a device
 	fix                     // its sender fixes its content and its at
 	send                    // the server accepts it
 	show                    // a device stores and shows it: an event brought it
@@ -197,7 +197,7 @@ func lifeModel(exception bool) porcupine.Model {
 func (s *life) step(c call, a answer, exception bool) bool {
 	d := s.device(c.slot)
 	switch c.action {
-	case typeIt:
+	case compose:
 		s.setDevice(c.slot, d|holds)
 		return d&holds == 0
 	case fix: // again, with another at, only if nobody can know the first one
@@ -308,7 +308,7 @@ func describe(c call, a answer) string {
 		there = "lacks it"
 	}
 	switch c.action {
-	case typeIt:
+	case compose:
 		return c.name + " types it"
 	case fix:
 		return c.name + " fixes its content"
