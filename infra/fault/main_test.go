@@ -56,6 +56,7 @@ func writeRecord(t *testing.T, lose bool) string {
 		shown.Name, shown.T = "event", 1
 		entries = append(entries, shown,
 			record.Entry{Kind: record.Acked, Device: "b1"},
+			record.Entry{Kind: record.Published, ID: "m", Conversation: "a~b"},
 			record.Entry{Kind: record.Saved, ID: "m", Conversation: "a~b", At: 5, Sum: 2, Text: 1},
 			record.Entry{Kind: record.State, Device: "a1", ID: "m", Conversation: "a~b", Name: "delivered"},
 			record.Entry{Kind: record.Fault, Name: verdict.Opening, T: 2},

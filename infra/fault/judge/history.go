@@ -68,7 +68,8 @@ type message struct {
 	fixedFirst   int64
 	fixedLast    int64
 	evidence     int64 // the first entry that shows that it was accepted; 0: none
-	saving       int   // index of that step; -1
+	published    bool
+	saving       int // index of that step; -1
 	stored       int64
 	page         int64 // the last request whose page had it
 	steps        []step
@@ -183,6 +184,11 @@ func (h *history) addOther(e *record.Entry) {
 		m.prove(h.now)
 		m.saving = len(m.steps)
 		m.add(span{h.now, never}, save, nil, answer{content: content{e.Sum, e.Text, int64(e.At)}})
+	case record.Published:
+		if m := h.message(e.Conversation, e.ID); !m.published {
+			m.published = true
+			m.add(span{h.now, h.now}, publish, nil, answer{})
+		}
 	case record.Stored:
 		m := h.message(e.Conversation, e.ID)
 		if m.saving >= 0 {

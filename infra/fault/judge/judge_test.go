@@ -66,6 +66,7 @@ func cleanRun() run {
 		{"shown on a2", of(record.Shown, "a2", question, "event")},
 		{"shown on b1", of(record.Shown, "b1", question, "event")},
 		{"acked", record.Entry{Kind: record.Acked, Device: "b1"}},
+		{"published", of(record.Published, "", question, "")},
 		{"saved", of(record.Saved, "", question, "")},
 		{"stored", of(record.Stored, "", question, "")},
 		{"delivered", of(record.State, "a1", question, "delivered")},
@@ -78,6 +79,7 @@ func cleanRun() run {
 		{"", of(record.State, "b1", answered, "sent")},
 		{"", of(record.Shown, "a1", answered, "event")},
 		{"", record.Entry{Kind: record.Acked, Device: "a1"}},
+		{"", of(record.Published, "", answered, "")},
 		{"", of(record.Saved, "", answered, "")},
 		{"", of(record.Stored, "", answered, "")},
 		{"", of(record.State, "b1", answered, "delivered")},
@@ -150,7 +152,7 @@ func unanswered(t *testing.T) run {
 // lostRun is a run in which the server accepts a message that nobody receives. The device that sent it leaves.
 func lostRun(t *testing.T) run {
 	t.Helper()
-	r := unanswered(t).without(t, "shown on a2", "shown on b1", "acked", "saved", "stored", "delivered", "shown on b2",
+	r := unanswered(t).without(t, "shown on a2", "shown on b1", "acked", "published", "saved", "stored", "delivered", "shown on b2",
 		"seen", "read", "screen of b1", "view of a1")
 	at := r.find(t, "opening")
 	r = slices.Insert(r, at, entry{"left", record.Entry{Kind: record.Left, Device: "a1"}})
@@ -196,7 +198,7 @@ func judged(r run) *Report {
 func TestLegal(t *testing.T) {
 	r := cleanRun()
 	refused := func(cause record.Entry) run {
-		r := unanswered(t).without(t, "shown on a2", "shown on b1", "acked", "saved", "stored", "delivered", "shown on b2",
+		r := unanswered(t).without(t, "shown on a2", "shown on b1", "acked", "published", "saved", "stored", "delivered", "shown on b2",
 			"seen", "read", "screen of b1", "view of a2").
 			before(t, "asked", cause, of(record.State, "a1", question, "refused")).
 			replace(t, "view of a1", lines(record.View, "a1", state(question, "refused"))).
@@ -344,8 +346,12 @@ func TestIllegal(t *testing.T) {
 			of(record.Stored, "", second, "")), "the archive gets it"},
 		"doubled: typed with an id in use": {r.before(t, "opening", record.Entry{Kind: record.Typed, Device: "a1", User: "b",
 			ID: "m.a", Conversation: "a~b", Text: 5}), "a1 types it"},
-		"saved early": {r.without(t, "acked").before(t, "delivered", record.Entry{Kind: record.Acked, Device: "b1"}),
+		"saved early": {r.without(t, "acked", "published").before(t, "delivered", record.Entry{Kind: record.Acked, Device: "b1"}),
 			"the archive gets it"},
+		"published early": {r.without(t, "acked").before(t, "saved", record.Entry{Kind: record.Acked, Device: "b1"}),
+			"Pub/Sub gets it"},
+		"delivered before Pub/Sub had it": {r.without(t, "delivered").
+			before(t, "published", of(record.State, "a1", question, "delivered")), "a1 shows it as delivered"},
 		"shown from history before it was saved": {r.without(t, "shown on b2").
 			before(t, "saved", of(record.Shown, "b2", question, "history")), "b2 shows it, from history"},
 		"altered: on a device":    {r.replace(t, "shown on b1", of(record.Shown, "b1", changed, "event")), "b1 shows it"},
@@ -475,6 +481,7 @@ func TestTractable(t *testing.T) {
 		add(of(record.Shown, "b1", l, "event"))
 		add(of(record.Shown, "b2", l, "event"))
 		add(record.Entry{Kind: record.Acked, Device: "b1"})
+		add(of(record.Published, "", l, ""))
 		add(of(record.Saved, "", l, ""))
 	}
 	add(record.Entry{Kind: record.Fault, Name: opening})

@@ -23,6 +23,7 @@ const (
 	ack                     // a device of the recipient acknowledges what it has shown
 	ackAhead                // from here on a device of the recipient acknowledges what it does not have
 	mark                    // the recipient sees everything up to it
+	publish                 // Pub/Sub gets it
 	save                    // the archive gets it
 	report                  // a device of its sender shows a state
 	page                    // a page of history is read in which it belongs
@@ -92,6 +93,7 @@ type life struct {
 	acked     bool
 	vouched   bool
 	seen      bool
+	published bool
 	saved     bool
 	gone      bool // the device of its author has left
 	lost      bool // Redis lost it before it had reached the recipient
@@ -224,8 +226,11 @@ func (s *life) step(c call, a answer, exception bool) bool {
 		s.vouched = true
 	case mark:
 		s.seen = true
+	case publish:
+		s.published = true
+		return s.accepted && (s.acked || s.vouched)
 	case save:
-		ok := s.accepted && !s.saved && (s.acked || s.vouched) && s.has(a.content)
+		ok := s.published && s.accepted && !s.saved && (s.acked || s.vouched) && s.has(a.content)
 		if a.content != s.content { // the other content came first, and is what everyone shows in the end
 			s.others, s.content = &reused{s.content, s.others}, a.content
 		}
@@ -281,9 +286,9 @@ func (s *life) reach(c call, r rank) bool {
 		s.refused = true
 		return ok && (s.erased || s.withdrawn)
 	case delivered:
-		return ok && (s.reached || s.vouched)
+		return ok && s.published && (s.reached || s.vouched)
 	case read:
-		return ok && (s.reached || s.vouched) && s.seen
+		return ok && s.published && (s.reached || s.vouched) && s.seen
 	}
 	return ok
 }
@@ -324,6 +329,8 @@ func describe(c call, a answer) string {
 		return c.name + " acknowledges what it does not have"
 	case mark:
 		return "the recipient sees it"
+	case publish:
+		return "Pub/Sub gets it"
 	case save:
 		return "the archive gets it"
 	case report:

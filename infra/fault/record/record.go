@@ -47,10 +47,11 @@ const (
 	View       Kind = "view"        // Conversation, Lines: what the device shows before the end and in the end
 	List       Kind = "list"        // List: the conversations that the device shows before the end and in the end
 
-	Saved  Kind = "saved"  // ID, Conversation, At, Sum, Text: the store creates the document
-	Stored Kind = "stored" // ID, Conversation: the store has confirmed that
-	Fault  Kind = "fault"  // Name, Detail (Servers or ""): the fault begins
-	Healed Kind = "healed" // Name: the fault has ended
+	Published Kind = "published" // ID, Conversation: Pub/Sub has it, and is about to confirm that; may repeat
+	Saved     Kind = "saved"     // ID, Conversation, At, Sum, Text: the store creates the document
+	Stored    Kind = "stored"    // ID, Conversation: the store has confirmed that
+	Fault     Kind = "fault"     // Name, Detail (Servers or ""): the fault begins
+	Healed    Kind = "healed"    // Name: the fault has ended
 
 	Unfinished Kind = "unfinished" // the time of the run is over while messages still make progress
 	Erased     Kind = "erased"     // User: deleted, or never existed
