@@ -213,6 +213,7 @@ func (h *history) addOther(e *record.Entry) {
 		h.withdraw([2]string{e.User})
 	case record.Blocked:
 		h.withdraw([2]string{e.Name, e.User})
+		h.withdraw([2]string{e.User, e.Name}) // nobody can write to someone they block
 	case record.Reused:
 		h.message(e.Conversation, e.ID).
 			add(span{h.now, h.now}, reuse, nil, answer{content: content{e.Sum, e.Text, 0}})
@@ -442,8 +443,10 @@ func (h *history) complete(m *message) {
 		m.add(during, send, nil, answer{})
 	}
 	if m.author != nil {
-		if entry := h.erased[m.to]; entry > 0 {
-			m.add(span{entry, entry}, erase, nil, answer{})
+		for _, user := range []string{m.author.user, m.to} {
+			if entry := h.erased[user]; entry > 0 {
+				m.add(span{entry, entry}, erase, nil, answer{})
+			}
 		}
 		for _, to := range []string{"", m.to} {
 			if entry := h.withdrawn[[2]string{m.author.user, to}]; entry > 0 {

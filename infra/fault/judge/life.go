@@ -35,7 +35,7 @@ const (
 	reuse                   // its sender is about to send other content with its id
 	correct                 // a device shows what was saved instead
 	wipe                    // Redis loses what it has
-	erase                   // the recipient is deleted
+	erase                   // a member of the conversation is deleted, and with it what is saved
 	withdraw                // what waits from the sender is withdrawn
 )
 
@@ -357,7 +357,7 @@ func describe(c call, a answer) string {
 	case wipe:
 		return "Redis loses what it has"
 	case erase:
-		return "the recipient is deleted"
+		return "a member of the conversation is deleted"
 	case withdraw:
 		return "the messages of its sender are withdrawn"
 	}
