@@ -11,9 +11,10 @@
 // A run starts realtime instances as processes, a redis-server, persist, the functions' store and a crowd of simulated
 // users (packages testbed and load). Some of their devices have the browser's own engine and store, and run in Node.js
 // (web/fault). All others have those of package client. The run breaks all of it by a seeded schedule (package inject),
-// records what everyone sent and saw (package record), and judges from that record alone (package verdict). A run that
-// breaks a promise keeps its record and the logs of its parts, and the command exits with status 1. The last line counts
-// the verdicts.
+// records what everyone sent and saw (package record), and judges from that record alone (package verdict). A second
+// judge, which shares no code with the first, checks the same record with porcupine (package judge). A run that breaks a
+// promise keeps its record and the logs of its parts, and the command exits with status 1. The last line counts the
+// verdicts.
 //
 // RESULTS.md has the results of such runs, and the faults that they and other tests have found.
 package main
@@ -33,6 +34,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
+	"github.com/phoenixchat/phoenixchat/infra/fault/judge"
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/infra/fault/measure"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
@@ -143,7 +145,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	if s.judged != "" {
-		return judge(s.judged, out)
+		return judgeFile(s.judged, out)
 	}
 	runs, err := plan(s.run, s.faults, s.short)
 	if err != nil {
@@ -305,14 +307,14 @@ func usage(flags *flag.FlagSet) {
 	}
 }
 
-// judge judges a record that a run has kept.
-func judge(file string, out io.Writer) error {
+// judgeFile judges a record that a run has kept.
+func judgeFile(file string, out io.Writer) error {
 	log, err := record.Open(file)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	r := &runReport{Name: "kept", Report: verdict.JudgeAll(log.All())}
+	r := &runReport{Name: "kept", Report: verdict.JudgeAll(log.All()), Judged: judge.Check(log.All())}
 	if err := log.Err(); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
+	"github.com/phoenixchat/phoenixchat/infra/fault/judge"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 )
@@ -60,6 +61,7 @@ func writeRecord(t *testing.T, lose bool) string {
 		shown.Name, shown.T = "event", 1
 		entries = append(entries, shown,
 			record.Entry{Kind: record.Acked, Device: "b1"},
+			record.Entry{Kind: record.Published, ID: "m", Conversation: "a~b"},
 			record.Entry{Kind: record.Saved, ID: "m", Conversation: "a~b", At: 5, Sum: 2, Text: 1},
 			record.Entry{Kind: record.State, Device: "a1", ID: "m", Conversation: "a~b", Name: "delivered"},
 			record.Entry{Kind: record.Fault, Name: verdict.Opening, T: 2},
@@ -90,7 +92,8 @@ func TestJudgeARecord(t *testing.T) {
 	out.Reset()
 	err := command(t.Context(), []string{"-judge", writeRecord(t, true)}, &out)
 	if got := out.String(); !errors.Is(err, errBroken) ||
-		!strings.Contains(got, "2 failed") || !strings.Contains(got, string(verdict.Lost)) {
+		!strings.Contains(got, "3 failed") || !strings.Contains(got, string(verdict.Lost)) ||
+		!strings.Contains(got, "second judge: message m in a~b is illegal") {
 		t.Errorf("a record with a loss: %v\n%s", err, out.String())
 	}
 	if err := command(t.Context(), []string{"-judge", "nowhere"}, io.Discard); err == nil {
@@ -101,16 +104,18 @@ func TestJudgeARecord(t *testing.T) {
 // Each failure adds one to the failed verdicts of the last line, which infra/test reads.
 func TestConclude(t *testing.T) {
 	clean := &verdict.Report{Counts: map[verdict.Rule]int{}}
-	good := &runReport{Name: "good", Report: clean}
-	bad := &runReport{Name: "bad", Seed: 7, Report: clean, Failure: "an instance did not end in time"}
+	legal := &judge.Report{Partitions: 1}
+	good := &runReport{Name: "good", Report: clean, Judged: legal}
+	bad := &runReport{Name: "bad", Seed: 7, Report: clean, Judged: legal, Failure: "an instance did not end in time"}
+	unknown := &runReport{Name: "unknown", Report: clean, Judged: &judge.Report{Partitions: 1, Unknown: 1}}
 	var out bytes.Buffer
-	if err := conclude(&out, []*runReport{good}); err != nil || out.String() != "18 passed, 0 failed, 0 skipped\n" {
+	if err := conclude(&out, []*runReport{good}); err != nil || out.String() != "19 passed, 0 failed, 0 skipped\n" {
 		t.Errorf("%v: %q", err, out.String())
 	}
 	out.Reset()
-	err := conclude(&out, []*runReport{good, bad})
-	if got := out.String(); !errors.Is(err, errBroken) || !strings.Contains(got, "bad (seed 7)") ||
-		!strings.HasSuffix(got, "35 passed, 1 failed, 0 skipped\n") {
+	err := conclude(&out, []*runReport{good, bad, unknown})
+	if got := out.String(); !errors.Is(err, errBroken) || !strings.Contains(got, "bad (seed 7), unknown (seed 0)") ||
+		!strings.HasSuffix(got, "55 passed, 2 failed, 0 skipped\n") {
 		t.Errorf("%v: %q", err, got)
 	}
 }

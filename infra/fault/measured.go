@@ -48,7 +48,7 @@ func measureAll(ctx context.Context, names []string, o measure.Options, jsonFile
 			continue
 		}
 		failed++
-		explain(out, &runReport{Report: r.Judged, Failure: r.Failure})
+		explain(out, &runReport{Report: r.Judged, Judged: r.Second, Failure: r.Failure})
 	}
 	if jsonFile != "" {
 		if err := writeJSON(jsonFile, out, results); err != nil {

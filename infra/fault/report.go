@@ -6,18 +6,31 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/phoenixchat/phoenixchat/infra/fault/judge"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 )
 
 // The table is Markdown, so that it can be copied to RESULTS.md.
 const header = "| fault | seed | messages | lost | doubled | out of order | early saved | late live | by history | " +
-	"other | excepted | stranded | longest gap p50/p99 (ms) | live p50/p99 (ms) | faults | s |\n" +
-	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+	"other | excepted | stranded | longest gap p50/p99 (ms) | live p50/p99 (ms) | faults | s | judged |\n" +
+	"|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 
 func row(r *runReport) string {
-	return fmt.Sprintf("| %s | %d | %d | %s | %d | %d | %.0f / %.0f | %.0f / %.0f | %d | %.0f |",
+	return fmt.Sprintf("| %s | %d | %d | %s | %d | %d | %.0f / %.0f | %.0f / %.0f | %d | %.0f | %s |",
 		r.Name, r.Seed, r.Typed, ruleCounts(r.Report), r.Excepted, r.Stranded,
-		r.Gaps.P50, r.Gaps.P99, r.LiveAfter.P50, r.LiveAfter.P99, r.Injected, r.Seconds)
+		r.Gaps.P50, r.Gaps.P99, r.LiveAfter.P50, r.LiveAfter.P99, r.Injected, r.Seconds, judgedCounts(r.Judged))
+}
+
+// judgedCounts returns how much the second judge has checked, and what failed.
+func judgedCounts(r *judge.Report) string {
+	s := fmt.Sprintf("%d operations in %d partitions", r.Operations, r.Partitions)
+	if r.Excepted > 0 {
+		s += fmt.Sprintf(", %d excepted", r.Excepted)
+	}
+	if !r.OK() {
+		s += fmt.Sprintf(", **%d illegal, %d unknown**", r.Illegal, r.Unknown)
+	}
+	return s
 }
 
 // ruleCounts returns the counts of the rules that have a column, the messages that came by history, and the sum of the
@@ -40,7 +53,7 @@ func ruleCounts(r *verdict.Report) string {
 
 // table prints all rows and their sum.
 func table(out io.Writer, reports []*runReport) {
-	sum := &runReport{Name: "**all**", Report: &verdict.Report{Counts: map[verdict.Rule]int{}}}
+	sum := &runReport{Name: "**all**", Report: &verdict.Report{Counts: map[verdict.Rule]int{}}, Judged: &judge.Report{}}
 	fmt.Fprintln(out, header)
 	for _, r := range reports {
 		fmt.Fprintln(out, row(r))
@@ -51,6 +64,11 @@ func table(out io.Writer, reports []*runReport) {
 		sum.ByHistory += r.ByHistory
 		sum.Injected += r.Injected
 		sum.Seconds += r.Seconds
+		sum.Judged.Operations += r.Judged.Operations
+		sum.Judged.Partitions += r.Judged.Partitions
+		sum.Judged.Excepted += r.Judged.Excepted
+		sum.Judged.Illegal += r.Judged.Illegal
+		sum.Judged.Unknown += r.Judged.Unknown
 		for rule, n := range r.Counts {
 			sum.Counts[rule] += n
 		}
@@ -92,12 +110,27 @@ func explain(out io.Writer, r *runReport) {
 		}
 		fmt.Fprintf(out, "  %s: %s on %s: %s\n", f.Rule, f.Message, f.Device, f.Detail)
 	}
+	for i, f := range judgedFindings(r) {
+		if i == 12 {
+			fmt.Fprintf(out, "  the second judge has more findings\n")
+			break
+		}
+		fmt.Fprintf(out, "  second judge: %s is %s: %s\n", f.Partition, strings.ToLower(string(f.Result)), f.Detail)
+	}
 	if r.Kept != "" {
 		fmt.Fprintf(out, "  record and logs: %s\n", r.Kept)
 	}
 }
 
-// conclude prints the number of verdicts: one per rule and run, and one for the run itself.
+// judgedFindings returns what the second judge has found. A measurement that failed early has none.
+func judgedFindings(r *runReport) []judge.Finding {
+	if r.Judged == nil {
+		return nil
+	}
+	return r.Judged.Findings
+}
+
+// conclude prints the number of verdicts: one per rule and run, one of the second judge, and one for the run itself.
 func conclude(out io.Writer, reports []*runReport) error {
 	passed, failed := 0, 0
 	for _, r := range reports {
@@ -107,6 +140,11 @@ func conclude(out io.Writer, reports []*runReport) error {
 			} else {
 				failed++
 			}
+		}
+		if r.Judged.OK() {
+			passed++
+		} else {
+			failed++
 		}
 		if r.Failure == "" {
 			passed++

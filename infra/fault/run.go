@@ -13,6 +13,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
+	"github.com/phoenixchat/phoenixchat/infra/fault/judge"
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
@@ -52,6 +53,7 @@ type runReport struct {
 	Seconds float64 `json:"seconds"`
 	Browser int     `json:"browser"` // devices with the browser's own engine and store
 	*verdict.Report
+	Judged   *judge.Report   `json:"judged"`            // by a second judge, which shares no code with the verdict
 	Injected int             `json:"injected"`          // faults
 	Figures  testbed.Figures `json:"figures"`           // until the end of the chat
 	Failure  string          `json:"failure,omitempty"` // of the run itself, such as a part that did not end in time
@@ -66,7 +68,7 @@ const recordFile = "record.jsonl"
 const stuckTimeout = time.Minute
 
 // passed reports whether the run broke no promise.
-func (r *runReport) passed() bool { return r.Failure == "" && r.Clean() }
+func (r *runReport) passed() bool { return r.Failure == "" && r.Clean() && r.Judged.OK() }
 
 // errUnexpectedException is the error if messages fall under the stated exception in a run that does not provoke it.
 var errUnexpectedException = errors.New("messages fell under the stated exception, which this run does not provoke")
@@ -134,7 +136,8 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 	}
 	tb.Close()
 	r.Report = verdict.JudgeAll(log.All())
-	if r.Excepted+r.Stranded > 0 && !o.provokesException() {
+	r.Judged = judge.Check(log.All())
+	if r.Excepted+r.Stranded+r.Judged.Excepted > 0 && !o.provokesException() {
 		failure = errors.Join(failure, errUnexpectedException)
 	}
 	if failure != nil {

@@ -50,7 +50,7 @@ type Archive struct {
 	corrected func(ctx context.Context, call internalapi.Corrected) error // calls realtime/; see OnCorrected
 
 	mu    sync.Mutex
-	saved map[[2]string]bool // conversation and key of each message; guarded by mu
+	saved map[[2]string]bool // conversation and key of each message: true once the store has confirmed it; guarded by mu
 }
 
 // Figures counts what a deployment is billed for.
@@ -224,10 +224,12 @@ func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered,
 		conversations[d.Conversation] = true
 		a.mu.Lock()
 		key := [2]string{d.Conversation, d.Key()}
-		first := !a.saved[key]
-		a.saved[key] = true
+		_, known := a.saved[key]
+		if !known {
+			a.saved[key] = false
+		}
 		a.mu.Unlock()
-		if first {
+		if !known {
 			a.log.Add(record.Entry{Kind: record.Saved, ID: d.Key(), Conversation: d.Conversation, At: d.At,
 				Sum: record.SumOf(d.Message), Text: record.TextOf(d.Message)})
 		}
@@ -237,10 +239,27 @@ func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered,
 	}
 	a.writes.Add(int64(len(delivered) + len(conversations)))
 	kept, err := a.Store.Save(ctx, delivered, read)
+	if err == nil {
+		a.recordStored(delivered)
+	}
 	if err == nil && a.failAfterSave.Load() {
 		return nil, errDown
 	}
 	return kept, err
+}
+
+// recordStored records, once for each message, that the store has it.
+func (a *Archive) recordStored(delivered []delivery.Delivered) {
+	for _, d := range delivered {
+		a.mu.Lock()
+		key := [2]string{d.Conversation, d.Key()}
+		confirmed := a.saved[key]
+		a.saved[key] = true
+		a.mu.Unlock()
+		if !confirmed {
+			a.log.Add(record.Entry{Kind: record.Stored, ID: d.Key(), Conversation: d.Conversation})
+		}
+	}
 }
 
 // Conversations implements store.Archive.

@@ -62,7 +62,7 @@ func (d *Device) startApp() App {
 	return client.New(d.store.(*client.Store), client.Options{
 		Dial:        d.dial,
 		Token:       func(context.Context) (string, time.Time, error) { return d.crowd.testbed.Token(d.user) },
-		History:     d.crowd.testbed.History(d.user),
+		History:     d.crowd.recordHistory(name, d.crowd.testbed.History(d.user)),
 		Wall:        func() time.Time { return time.Now().Add(time.Duration(d.skew.Load())) },
 		NewID:       func(_, fresh string) string { return d.crowd.newID(d.user, fresh) },
 		Rand:        rand.New(rand.NewPCG(seed, d.starts)),

@@ -60,6 +60,7 @@ type Crowd struct {
 
 	typed     atomic.Int64
 	addresses atomic.Int64 // assigned to devices so far
+	calls     atomic.Int64 // recorded requests for history so far
 
 	mu       sync.Mutex
 	vanished []net.Conn                // guarded by mu

@@ -198,16 +198,22 @@ func (c *Crowd) recordView(d *Device, store Store) {
 				Unread: sum.Unread, Read: sum.Read,
 			})
 		}
-		e := record.Entry{Kind: record.View, Device: d.Name(), Conversation: conversation}
-		for _, l := range store.Conversation(conversation) {
-			line := record.Line{ID: l.Message.Key(), At: l.At, Sum: record.SumOf(l.Message), Text: record.TextOf(l.Message)}
-			if l.From == d.user {
-				line.State = l.State.String()
-			}
-			e.Lines = append(e.Lines, line)
-		}
-		c.log.Add(e)
+		c.log.Add(record.Entry{
+			Kind: record.View, Device: d.Name(), Conversation: conversation, Lines: d.viewOf(store, conversation),
+		})
 	}
+}
+
+// viewOf returns what the device shows of a conversation if store is its store.
+func (d *Device) viewOf(store Store, conversation string) (lines []record.Line) {
+	for _, l := range store.Conversation(conversation) {
+		line := lineOf(l.Message)
+		if l.From == d.user {
+			line.State = l.State.String()
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // recordHistories records what the API lists of each conversation, for one of its members, and of each user.
@@ -238,7 +244,7 @@ func (c *Crowd) recordHistories(ctx context.Context) error {
 					return err
 				}
 				for _, m := range slices.Backward(page.Messages) {
-					e.Lines = append(e.Lines, record.Line{ID: m.Key(), At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)})
+					e.Lines = append(e.Lines, lineOf(m))
 				}
 				if before = page.Before; before == "" {
 					break

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/phoenixchat/phoenixchat/infra/fault/judge"
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
@@ -42,11 +43,14 @@ type Result struct {
 	NotResumed int             `json:"not_resumed"` // times that a server sent resumed: false
 	Reads      int64           `json:"store_reads"` // document reads, from the fault until the devices are caught up
 	Judged     *verdict.Report `json:"judged"`
+	Second     *judge.Report   `json:"second_judge"`
 	Failure    string          `json:"failure,omitempty"`
 }
 
 // OK reports whether the run kept all promises.
-func (m *Result) OK() bool { return m.Failure == "" && m.Judged != nil && m.Judged.Clean() }
+func (m *Result) OK() bool {
+	return m.Failure == "" && m.Judged != nil && m.Judged.Clean() && m.Second.OK()
+}
 
 // measurement is a measurement in progress.
 type measurement struct {
@@ -109,6 +113,7 @@ func measure(ctx context.Context, k kind, opts Options) (*Result, error) {
 	}
 	m.crowd.Close()
 	out.Judged = verdict.JudgeAll(m.log.All())
+	out.Second = judge.Check(m.log.All())
 	return out, errors.Join(m.log.Err(), ctx.Err())
 }
 

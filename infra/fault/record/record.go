@@ -36,17 +36,22 @@ const (
 	Moved      Kind = "moved"       // a new socket was caught up before the old one closed
 	NotResumed Kind = "not_resumed" // the server sent resumed: false
 	Load       Kind = "load"        // one request for history
+	Asked      Kind = "asked"       // Call, Conversation, Name (before): began to request a page of history
+	Page       Kind = "page"        // Call, Conversation, Name (before), Lines, More: the page that was returned
 	Offline    Kind = "offline"     // the device has lost its network, or its app has ended
 	Online     Kind = "online"      // the device has its network and its app again
 	Deaf       Kind = "deaf"        // the device stops reading its sockets
 	Hears      Kind = "hears"       // the device reads its sockets again
 	Left       Kind = "left"        // the device never comes back
+	Restored   Kind = "restored"    // Conversation, Lines: a device that was set back begins with these messages
 	View       Kind = "view"        // Conversation, Lines: what the device shows before the end and in the end
 	List       Kind = "list"        // List: the conversations that the device shows before the end and in the end
 
-	Saved  Kind = "saved"  // ID, Conversation, At, Sum, Text: the store has created the document
-	Fault  Kind = "fault"  // Name, Detail (Servers or ""): the fault begins
-	Healed Kind = "healed" // Name: the fault has ended
+	Published Kind = "published" // ID, Conversation: Pub/Sub has it, and is about to confirm that; may repeat
+	Saved     Kind = "saved"     // ID, Conversation, At, Sum, Text: the store creates the document
+	Stored    Kind = "stored"    // ID, Conversation: the store has confirmed that
+	Fault     Kind = "fault"     // Name, Detail (Servers or ""): the fault begins
+	Healed    Kind = "healed"    // Name: the fault has ended
 
 	Unfinished Kind = "unfinished" // the time of the run is over while messages still make progress
 	Erased     Kind = "erased"     // User: deleted, or never existed
@@ -78,6 +83,8 @@ type Entry struct {
 	Name         string      `json:"name,omitempty"`
 	Lines        []Line      `json:"lines,omitempty"`
 	List         []Item      `json:"list,omitempty"`
+	Call         int64       `json:"call,omitempty"` // number of a request, unique in the run
+	More         bool        `json:"more,omitempty"` // there are older messages than those of the page
 	Detail       string      `json:"detail,omitempty"`
 	Broken       bool        `json:"broken,omitempty"`
 }

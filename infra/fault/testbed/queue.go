@@ -19,6 +19,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
 // queue is a stand-in for Pub/Sub with a push subscription. Instances publish over gRPC, with Google's client
@@ -27,6 +30,7 @@ import (
 type queue struct {
 	pubsubpb.UnimplementedPublisherServer
 	persist http.Handler
+	log     *record.Log // nil: nothing is recorded
 
 	server *grpc.Server
 	addr   string
@@ -62,13 +66,13 @@ type PushFault struct {
 	Shuffle   time.Duration // delay every push by a random time up to this
 }
 
-func newQueue(persist http.Handler, rnd *rand.Rand) (*queue, error) {
+func newQueue(persist http.Handler, rnd *rand.Rand, log *record.Log) (*queue, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for publishers: %w", err)
 	}
 	q := &queue{
-		persist: persist, server: grpc.NewServer(), addr: l.Addr().String(), rnd: rnd, slots: make(chan struct{}, 16),
+		persist: persist, log: log, server: grpc.NewServer(), addr: l.Addr().String(), rnd: rnd, slots: make(chan struct{}, 16),
 	}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	q.heal()
@@ -125,12 +129,26 @@ func (q *queue) Publish(ctx context.Context, r *pubsubpb.PublishRequest) (*pubsu
 		ids = append(ids, id)
 		q.published.Add(1)
 		q.waiting.Add(1)
+		q.record(m.Data)
 		q.wg.Go(func() { q.deliver(id, m.Data) })
 	}
 	if q.chance(f.LoseReply) {
 		return nil, status.Error(codes.Unavailable, "the answer to publishing is lost")
 	}
 	return &pubsubpb.PublishResponse{MessageIds: ids}, nil
+}
+
+// record records the messages in the data of a Pub/Sub message.
+func (q *queue) record(data []byte) {
+	raw, err := delivery.Decode(data)
+	if err != nil || q.log == nil {
+		return // persist makes it a dead letter
+	}
+	for _, entry := range raw.Delivered {
+		if d, err := delivery.DecodeDelivered(entry); err == nil {
+			q.log.Add(record.Entry{Kind: record.Published, ID: d.Key(), Conversation: d.Conversation})
+		}
+	}
 }
 
 // deliver pushes one message until persist has answered with a 2xx status.

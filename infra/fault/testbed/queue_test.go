@@ -46,7 +46,7 @@ func (target pushTarget) next(t *testing.T) chan<- int {
 
 func newTestQueue(t *testing.T) (*queue, pushTarget) {
 	target := make(pushTarget)
-	q, err := newQueue(target, rand.New(rand.NewPCG(1, 1)))
+	q, err := newQueue(target, rand.New(rand.NewPCG(1, 1)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func New(ctx context.Context, opts Options) (tb *Testbed, err error) {
 	tb.archive.OnCorrected(func(ctx context.Context, call internalapi.Corrected) error {
 		return tb.callInternal(ctx, 0, http.MethodPost, "corrected", call, nil)
 	})
-	if tb.queue, err = newQueue(tb.archive.Persist(), rand.New(rand.NewPCG(opts.Seed, 2))); err != nil {
+	if tb.queue, err = newQueue(tb.archive.Persist(), rand.New(rand.NewPCG(opts.Seed, 2)), opts.Log); err != nil {
 		return nil, err
 	}
 	tb.closers = append(tb.closers, tb.queue.close)

@@ -1,0 +1,563 @@
+package judge
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/anishathalye/porcupine"
+
+	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+)
+
+// This file turns a record into operations. Their times are the numbers of entries, because the order of the entries
+// is the order of events.
+
+// never is the end of an operation that has none.
+const never = math.MaxInt64
+
+// Names in the record.
+const (
+	acksAhead = "acks ahead" // a misbehavior of a device
+	opening   = "opening"    // the fault that begins the end of a run
+	byOutbox  = "outbox"     // how a device came to show a message
+	byHistory = "history"
+)
+
+// history is the operations of a run.
+type history struct {
+	now           int64 // number of the present entry
+	opened        int64 // when the end of the run began; 0: it did not
+	devices       map[string]*device
+	devicesOf     map[string][]*device // by user
+	messages      map[[2]string]*message
+	inOrder       []*message
+	conversations map[string]*conversation
+	threads       []*thread // in the order of their first deed
+	calls         map[int64]int64
+	began         map[string]int64 // by fault
+	wipes         []span
+	erased        map[string]int64    // by user
+	withdrawn     map[[2]string]int64 // by sender, and by recipient or "" for all
+}
+
+// span is the time between two entries.
+type span struct{ from, to int64 }
+
+type device struct {
+	number  int
+	name    string
+	user    string
+	left    int64 // 0: it did not
+	ahead   int64 // since when it acknowledges what it does not have; 0: never
+	unacked []*message
+}
+
+// message is the operations on one message.
+type message struct {
+	conversation string
+	key          string
+	author       *device // nil: nobody typed it
+	to           string
+	turn         int
+	content      content
+	fixedFirst   int64
+	fixedLast    int64
+	evidence     int64 // the first entry that shows that it was accepted; 0: none
+	published    bool
+	saving       int // index of that step; -1
+	stored       int64
+	page         int64 // the last request whose page had it
+	steps        []step
+}
+
+// step is one operation.
+type step struct {
+	span
+	action action
+	device *device
+	answer answer
+}
+
+type conversation struct {
+	messages []*message
+	turns    map[*device]int
+	threads  map[*device]*thread
+	views    map[*device]span
+	listed   span
+	marks    map[string][]readMark // by user, ascending
+}
+
+type readMark struct{ at, entry int64 }
+
+// thread is the operations of one device, or of the API, in one conversation.
+type thread struct {
+	name  string
+	deeds []*deed
+	spans []span
+}
+
+func newHistory() *history {
+	return &history{
+		devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[[2]string]*message{},
+		conversations: map[string]*conversation{}, calls: map[int64]int64{}, began: map[string]int64{},
+		erased: map[string]int64{}, withdrawn: map[[2]string]int64{},
+	}
+}
+
+// add adds the next entry of the record.
+func (h *history) add(e *record.Entry) {
+	h.now++
+	here := span{h.now, h.now}
+	var d *device
+	if e.Device != "" {
+		d = h.device(e)
+	}
+	switch e.Kind {
+	case record.Device:
+		if e.Name == acksAhead && d.ahead == 0 {
+			d.ahead = h.now
+		}
+	case record.Typed:
+		h.addTyped(e, d)
+	case record.Frozen:
+		m := h.message(e.Conversation, e.ID)
+		m.content = content{e.Sum, m.content.text, int64(e.At)}
+		if m.fixedFirst == 0 {
+			m.fixedFirst = h.now
+		}
+		m.fixedLast = h.now
+		m.add(here, fix, d, answer{content: m.content})
+		h.thread(e.Conversation, d).add(here, &deed{kind: writes, place: m.place(), turn: m.turn})
+	case record.Shown:
+		h.addShown(e, d)
+	case record.State:
+		m := h.message(e.Conversation, e.ID)
+		r := rank(max(0, slices.Index(rankNames, e.Name)))
+		if r != waiting && r != refused {
+			m.prove(h.now)
+		}
+		m.add(here, report, d, answer{rank: r})
+	case record.Acked:
+		for _, m := range d.unacked {
+			m.add(here, ack, d, answer{})
+		}
+		d.unacked = nil
+	case record.ReadTo:
+		c := h.conversation(e.Conversation)
+		marks := c.marks[d.user]
+		if len(marks) == 0 || marks[len(marks)-1].at < int64(e.At) {
+			c.marks[d.user] = append(marks, readMark{int64(e.At), h.now})
+		}
+	case record.Left:
+		d.left = h.now
+	case record.Restored:
+		for i := range e.Lines {
+			m, a := h.read(e.Conversation, &e.Lines[i])
+			m.add(here, restore, d, a)
+			h.thread(e.Conversation, d).add(here, &deed{kind: sees, place: place{a.at, m.key}})
+		}
+	case record.Asked:
+		h.calls[e.Call] = h.now
+	case record.Page:
+		h.addPage(e, d)
+	case record.Corrected:
+		m := h.message(e.Conversation, e.ID)
+		m.add(here, correct, d, answer{content: content{e.Sum, e.Text, int64(e.At)}})
+		h.thread(e.Conversation, d).add(here, &deed{kind: sees, place: place{int64(e.At), m.key}})
+	case record.View, record.History:
+		h.addFinal(e, d)
+	default:
+		h.addOther(e)
+	}
+}
+
+// addOther adds an entry of the archive or of a fault.
+func (h *history) addOther(e *record.Entry) {
+	switch e.Kind {
+	case record.Saved:
+		m := h.message(e.Conversation, e.ID)
+		m.prove(h.now)
+		m.saving = len(m.steps)
+		m.add(span{h.now, never}, save, nil, answer{content: content{e.Sum, e.Text, int64(e.At)}})
+	case record.Published:
+		if m := h.message(e.Conversation, e.ID); !m.published {
+			m.published = true
+			m.add(span{h.now, h.now}, publish, nil, answer{})
+		}
+	case record.Stored:
+		m := h.message(e.Conversation, e.ID)
+		if m.saving >= 0 {
+			m.steps[m.saving].to, m.stored = h.now, h.now
+		}
+	case record.Fault:
+		if e.Name == opening {
+			h.opened = h.now
+		}
+		h.began[e.Name] = h.now
+	case record.Wiped:
+		from := h.now
+		if began := h.began[e.Name]; began > 0 {
+			from = began
+		}
+		h.wipes = append(h.wipes, span{from, h.now})
+	case record.Erased:
+		if h.erased[e.User] == 0 {
+			h.erased[e.User] = h.now
+		}
+	case record.Withdrawn:
+		h.withdraw([2]string{e.User})
+	case record.Blocked:
+		h.withdraw([2]string{e.Name, e.User})
+		h.withdraw([2]string{e.User, e.Name}) // nobody can write to someone they block
+	case record.Reused:
+		h.message(e.Conversation, e.ID).
+			add(span{h.now, h.now}, reuse, nil, answer{content: content{e.Sum, e.Text, 0}})
+	}
+}
+
+// withdraw notes the first time that the messages of a sender, to one recipient or to all, are withdrawn.
+func (h *history) withdraw(who [2]string) {
+	if h.withdrawn[who] == 0 {
+		h.withdrawn[who] = h.now
+	}
+}
+
+func (h *history) device(e *record.Entry) *device {
+	d := h.devices[e.Device]
+	if d == nil {
+		d = &device{number: len(h.devices), name: e.Device}
+		h.devices[e.Device] = d
+	}
+	if e.Kind == record.Device && d.user == "" {
+		d.user = e.User
+		h.devicesOf[e.User] = append(h.devicesOf[e.User], d)
+	}
+	return d
+}
+
+func (h *history) conversation(id string) *conversation {
+	c := h.conversations[id]
+	if c == nil {
+		c = &conversation{
+			turns: map[*device]int{}, threads: map[*device]*thread{}, views: map[*device]span{}, marks: map[string][]readMark{},
+		}
+		h.conversations[id] = c
+	}
+	return c
+}
+
+// message returns the message with this key in a conversation.
+func (h *history) message(conversation, key string) *message {
+	m := h.messages[[2]string{conversation, key}]
+	if m == nil {
+		m = &message{conversation: conversation, key: key, saving: -1}
+		h.messages[[2]string{conversation, key}] = m
+		h.inOrder = append(h.inOrder, m)
+		c := h.conversation(conversation)
+		c.messages = append(c.messages, m)
+	}
+	return m
+}
+
+// thread returns the operations of a device in a conversation. A nil device is the API.
+func (h *history) thread(conversation string, d *device) *thread {
+	c := h.conversation(conversation)
+	t := c.threads[d]
+	if t == nil {
+		t = &thread{name: "the API in " + conversation}
+		if d != nil {
+			t.name = d.name + " in " + conversation
+		}
+		c.threads[d] = t
+		h.threads = append(h.threads, t)
+	}
+	return t
+}
+
+func (t *thread) add(s span, d *deed) { t.deeds, t.spans = append(t.deeds, d), append(t.spans, s) }
+
+func (m *message) add(s span, a action, d *device, out answer) {
+	m.steps = append(m.steps, step{s, a, d, out})
+}
+
+func (m *message) place() place { return place{m.content.at, m.key} }
+
+// prove notes that the message was accepted before an entry.
+func (m *message) prove(entry int64) {
+	if m.evidence == 0 {
+		m.evidence = entry
+	}
+}
+
+func (h *history) addTyped(e *record.Entry, d *device) {
+	m := h.message(e.Conversation, e.ID)
+	if m.author == nil {
+		c := h.conversation(e.Conversation)
+		c.turns[d]++
+		m.author, m.to, m.turn, m.content.text = d, e.User, c.turns[d], e.Text
+	}
+	m.add(span{h.now, h.now}, compose, d, answer{})
+}
+
+func (h *history) addShown(e *record.Entry, d *device) {
+	if e.Name == byOutbox {
+		return
+	}
+	here := span{h.now, h.now}
+	m := h.message(e.Conversation, e.ID)
+	m.prove(h.now)
+	how := show
+	if e.Name == byHistory {
+		how = showSaved
+	}
+	m.add(here, how, d, answer{content: content{e.Sum, e.Text, int64(e.At)}})
+	if m.to == d.user {
+		d.unacked = append(d.unacked, m)
+	}
+	h.thread(e.Conversation, d).add(here, &deed{kind: sees, place: place{int64(e.At), m.key}})
+}
+
+// addPage adds the operations on the messages that a page has, and on those that it should have.
+func (h *history) addPage(e *record.Entry, d *device) {
+	during := span{h.now, h.now}
+	if began, known := h.calls[e.Call]; known {
+		during.from = began
+		delete(h.calls, e.Call)
+	}
+	for i := range e.Lines {
+		m, a := h.read(e.Conversation, &e.Lines[i])
+		m.page = h.now
+		m.add(during, page, d, a)
+	}
+	h.thread(e.Conversation, d).add(during, &deed{kind: lists, lines: h.lines(e)})
+	// A message that is being saved while the page is read may be missing. Only those that were saved before are added.
+	for _, m := range h.conversation(e.Conversation).messages {
+		if m.stored > 0 && m.stored < during.from && m.page != h.now && belongs(m.place(), e) {
+			m.add(during, page, d, answer{})
+		}
+	}
+}
+
+// belongs reports whether a place is within a page. The page ends before its Name, which is "<at>" or "<at>,<key>", and
+// begins with its first line, or with the conversation.
+func belongs(p place, e *record.Entry) bool {
+	if e.Name != "" {
+		number, key, _ := strings.Cut(e.Name, ",")
+		at, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || !p.before(place{at, key}) {
+			return false
+		}
+	}
+	if !e.More {
+		return true
+	}
+	return len(e.Lines) > 0 && int64(e.Lines[0].At) < p.at
+}
+
+// read returns the message of a line that was read, and the answer of that operation.
+func (h *history) read(conversation string, l *record.Line) (*message, answer) {
+	return h.message(conversation, l.ID), answer{
+		content: content{l.Sum, l.Text, int64(l.At)}, has: true, rank: rank(max(0, slices.Index(rankNames, l.State))),
+	}
+}
+
+// lines returns the lines of a list. A message that waits on its device has no place yet.
+func (h *history) lines(e *record.Entry) []line {
+	lines := make([]line, 0, len(e.Lines))
+	for _, l := range e.Lines {
+		if l.At == 0 {
+			continue
+		}
+		m := h.message(e.Conversation, l.ID)
+		next := line{place: place{int64(l.At), m.key}, author: -1, turn: m.turn}
+		if m.author != nil {
+			next.author = m.author.number
+		}
+		lines = append(lines, next)
+	}
+	return lines
+}
+
+// addFinal adds what a device shows, or what the API lists, at the end of the run. The screen of a device is also
+// recorded before that, when it has not opened anything.
+func (h *history) addFinal(e *record.Entry, d *device) {
+	during := span{h.now, h.now}
+	if h.opened > 0 {
+		during.from = h.opened
+	}
+	c := h.conversation(e.Conversation)
+	kind := view
+	switch {
+	case e.Kind == record.History:
+		kind, c.listed, d = list, during, nil
+	case h.opened == 0:
+		kind = glance
+	default:
+		c.views[d] = during
+	}
+	for i := range e.Lines {
+		m, a := h.read(e.Conversation, &e.Lines[i])
+		if kind != list && a.at == 0 {
+			a.content = m.content // it waits, and has no place yet
+		}
+		m.add(during, kind, d, a)
+	}
+	h.thread(e.Conversation, d).add(during, &deed{kind: lists, lines: h.lines(e)})
+}
+
+// partitions yields all partitions.
+func (h *history) partitions() iter.Seq[partition] {
+	return func(yield func(partition) bool) {
+		for _, m := range h.inOrder {
+			h.complete(m)
+			if !yield(m.partition(len(h.wipes) > 0)) {
+				return
+			}
+			m.steps = nil
+		}
+		for _, t := range h.threads {
+			p := partition{name: "order: " + t.name, model: orderModel}
+			for i, d := range t.deeds {
+				p.operations = append(p.operations,
+					porcupine.Operation{Input: d, Call: t.spans[i].from, Return: t.spans[i].to, Metadata: i})
+			}
+			if !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// complete adds the operations that no entry has alone.
+func (h *history) complete(m *message) {
+	if m.fixedLast > 0 {
+		during := span{m.fixedLast, never} // if nothing shows that it was accepted, it may or may not have been
+		if m.evidence > 0 {
+			during.to = max(m.evidence, m.fixedLast)
+		}
+		m.add(during, send, nil, answer{})
+	}
+	if m.author != nil {
+		for _, user := range []string{m.author.user, m.to} {
+			if entry := h.erased[user]; entry > 0 {
+				m.add(span{entry, entry}, erase, nil, answer{})
+			}
+		}
+		for _, to := range []string{"", m.to} {
+			if entry := h.withdrawn[[2]string{m.author.user, to}]; entry > 0 {
+				m.add(span{entry, entry}, withdraw, nil, answer{})
+			}
+		}
+		for _, d := range h.devicesOf[m.to] {
+			if d.ahead > 0 {
+				m.add(span{d.ahead, d.ahead}, ackAhead, d, answer{})
+			}
+		}
+	}
+	for _, w := range h.wipes {
+		if m.fixedFirst > 0 && m.fixedFirst < w.to && (m.stored == 0 || m.stored > w.from) {
+			m.add(w, wipe, nil, answer{})
+		}
+	}
+	c := h.conversation(m.conversation)
+	marks := c.marks[m.to]
+	n, _ := slices.BinarySearchFunc(marks, m.content.at, func(r readMark, at int64) int { return cmp.Compare(r.at, at) })
+	if m.content.at > 0 && n < len(marks) {
+		m.add(span{marks[n].entry, marks[n].entry}, mark, nil, answer{})
+	}
+	h.completeEnd(m, c)
+}
+
+// completeEnd adds who has left, and the final reads that did not have the message. Without a final read, nothing is
+// there.
+func (h *history) completeEnd(m *message, c *conversation) {
+	acted := []*device{m.author}
+	inView := map[*device]bool{}
+	listed := false
+	for _, s := range m.steps {
+		if s.device != nil && !slices.Contains(acted, s.device) {
+			acted = append(acted, s.device)
+		}
+		switch s.action {
+		case view:
+			inView[s.device] = true
+		case list:
+			listed = true
+		}
+	}
+	for _, d := range acted {
+		if d != nil && d.left > 0 {
+			m.add(span{d.left, d.left}, leave, d, answer{})
+		}
+	}
+	end := span{h.now + 1, h.now + 1}
+	if !listed {
+		m.add(cmp.Or(c.listed, end), list, nil, answer{})
+	}
+	if m.author == nil {
+		return
+	}
+	for _, user := range []string{m.author.user, m.to} {
+		for _, d := range h.devicesOf[user] {
+			if d.left > 0 {
+				continue
+			}
+			if !inView[d] {
+				m.add(cmp.Or(c.views[d], end), view, d, answer{})
+			}
+			// After a loss in Redis, devices may have to find older messages in history.
+			if h.opened > 0 && len(h.wipes) == 0 {
+				m.add(span{h.opened, h.opened}, glance, d, answer{})
+			}
+		}
+	}
+}
+
+// Models of a message.
+var (
+	strictLife   = lifeModel(false)
+	exceptedLife = lifeModel(true)
+)
+
+// partition returns the operations on the message. Exception: Redis has lost data in this run.
+func (m *message) partition(exception bool) partition {
+	p := partition{name: fmt.Sprintf("message %s in %s", m.key, m.conversation), model: strictLife}
+	if exception {
+		p.exception = &exceptedLife
+	}
+	slots := []*device{m.author}
+	for i, s := range m.steps {
+		c := call{action: s.action, slot: -1, name: "the API"}
+		if s.device != nil {
+			if c.slot = slices.Index(slots, s.device); c.slot < 0 {
+				c.slot = len(slots)
+				slots = append(slots, s.device)
+			}
+			c.name = s.device.name
+			c.role = m.role(s.device)
+		}
+		p.operations = append(p.operations, porcupine.Operation{
+			Input: c, Output: s.answer, Call: s.from, Return: s.to, Metadata: i,
+		})
+	}
+	return p
+}
+
+func (m *message) role(d *device) role {
+	switch {
+	case d == m.author:
+		return author
+	case m.author == nil:
+		return other
+	case d.user == m.author.user:
+		return sender
+	case d.user == m.to:
+		return recipient
+	}
+	return other
+}
