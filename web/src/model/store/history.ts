@@ -23,8 +23,7 @@ export async function applyListed(tx: WriteTx, context: RuleContext, listed: Lis
   const row = (await tx.conversation(listed.id)) ?? emptyConversation(listed.id, other);
   const mine = listed.read[context.uid] ?? 0;
   const { preview } = listed;
-  const newer =
-    preview !== null && (row.preview === null || preview.at > row.preview.at || isPreview(row, preview));
+  const newer = preview !== null && (row.preview === null || preview.at > row.preview.at || isPreview(row, preview));
   await moveMyRead(
     tx,
     {
