@@ -20,9 +20,14 @@ const ALICE = "aliceUid0001";
 const BOB = "bobUid000002";
 const HOUR_MS = 3_600_000;
 
-
 describe("users see everything once and in order", () => {
-  async function two(): Promise<{ house: Household; alice: Tab; bob: Tab; toBob: () => string[]; toAlice: () => string[] }> {
+  async function two(): Promise<{
+    house: Household;
+    alice: Tab;
+    bob: Tab;
+    toBob: () => string[];
+    toAlice: () => string[];
+  }> {
     const house = new Household();
     const alice = await house.user(ALICE);
     const bob = await house.user(BOB);
@@ -136,7 +141,11 @@ describe("users see everything once and in order", () => {
     const all = [1, 2, 3, 4].map((n) => `message ${n}`);
     expect(toBob()).toEqual(all);
     expect(toAlice()).toEqual(all);
-    expect([...house.server.archive.saved.values()].map((m) => m.body)).toEqual(["message 1", "message 2", "message 4"]);
+    expect([...house.server.archive.saved.values()].map((m) => m.body)).toEqual([
+      "message 1",
+      "message 2",
+      "message 4",
+    ]);
     expect(alice.chat().waitingTotal.get()).toBe(0);
   });
 });

@@ -119,7 +119,8 @@ export class ChatModel implements Chat {
     this.ends.push(
       store.onChange((change) => {
         for (const id of Object.keys(change.messages)) this.endTypingOf(id, change.messages[id] ?? []);
-        if (change.remote && (change.meta.includes("clock") || change.meta.includes("limits"))) void this.readServer(true);
+        if (change.remote && (change.meta.includes("clock") || change.meta.includes("limits")))
+          void this.readServer(true);
       }),
       this.status.status.subscribe((status) => {
         if (status.state === "offline" || status.state === "replaced") {

@@ -71,10 +71,12 @@ export class Users {
 
   /** Loads the names of a user who is on the screen in the background, if the known ones are old. */
   show(uid: string): void {
-    void this.parts.store.read((tx) => tx.user(uid)).then(
-      (row) => this.want(uid, row),
-      () => undefined,
-    );
+    void this.parts.store
+      .read((tx) => tx.user(uid))
+      .then(
+        (row) => this.want(uid, row),
+        () => undefined,
+      );
   }
 
   /** Loads the names of `uid` in the background, unless `row` is recent enough. */

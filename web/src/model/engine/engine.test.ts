@@ -609,7 +609,13 @@ describe("the engine", () => {
       await device.send(BOB, "one");
       await device.read(CONVERSATION, NOW * 1000 + 2);
       await settle();
-      s.deliver({ type: "error", code: "inbox_full", message: "x", id: sent(s, "send")[0]?.["id"], retry_after_ms: 1000 });
+      s.deliver({
+        type: "error",
+        code: "inbox_full",
+        message: "x",
+        id: sent(s, "send")[0]?.["id"],
+        retry_after_ms: 1000,
+      });
       s.deliver(event(1, { type: "read", conversation: `${ME}~carolUid00003`, by: "carolUid00003", at: NOW * 1000 }));
       await clock.advance(0);
       platform.skew = -DAY_MS;
@@ -644,7 +650,11 @@ describe("the engine", () => {
       await settle();
       accept(s, tries);
       await settle();
-      expect(sent(s, "send").slice(tries - 1).map((f) => f["body"])).toEqual(["one", "two", "three"]);
+      expect(
+        sent(s, "send")
+          .slice(tries - 1)
+          .map((f) => f["body"]),
+      ).toEqual(["one", "two", "three"]);
       const times = ats(s).slice(tries - 1);
       expect([...times].sort((a, b) => a - b)).toEqual(times);
       expect(times[2]).toBeLessThan((clock.now() + LIMITS.ahead_ms) * 1000);

@@ -139,7 +139,10 @@ export class FakeArchive {
     );
     const page = older.slice(Math.max(0, older.length - limit));
     const first = page[0];
-    return json(200, { messages: page, next: older.length > page.length && first ? `${first.at},${messageKey(first)}` : "" });
+    return json(200, {
+      messages: page,
+      next: older.length > page.length && first ? `${first.at},${messageKey(first)}` : "",
+    });
   }
 }
 

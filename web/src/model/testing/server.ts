@@ -284,7 +284,8 @@ export class ModelServer {
       return;
     }
     const first = this.contents.get(pathOf(message));
-    if (first !== undefined && first !== content) this.faults.push(`message ${pathOf(message)} was changed: ${first} → ${content}`);
+    if (first !== undefined && first !== content)
+      this.faults.push(`message ${pathOf(message)} was changed: ${first} → ${content}`);
     this.contents.set(pathOf(message), content);
     const refusal = this.refuse(message);
     if (refusal !== null) {
