@@ -26,7 +26,7 @@ func TestResults(t *testing.T) {
 func checkFaultTable(t *testing.T, page string) {
 	sum := 0
 	for _, f := range inject.Faults {
-		pattern := `(?m)^\| ` + regexp.QuoteMeta(f.Name) + ` \| [ABCD] \| ([\d,]+) \| 0 \| 0 \| 0 \| 0 \|`
+		pattern := `(?m)^\| ` + regexp.QuoteMeta(f.Name) + ` \| [A-E] \| ([\d,]+) \| 0 \| 0 \| 0 \| 0 \|`
 		row := regexp.MustCompile(pattern).FindStringSubmatch(page)
 		if row == nil {
 			t.Errorf("the fault %s has no row", f.Name)

@@ -196,8 +196,9 @@ func (e Entry) note() string {
 
 // Append adds events to inboxes in one round trip (one per node of a cluster), in the given order for each uid. The
 // result has an error or nil for each entry. A repeated append with an equal event adds nothing if the event still is
-// among the newest of the inbox; see Entry.Again. Messages and their sent events are added by Enqueue instead. Delivered
-// and refused events also take their messages out of the totals of the sender. Append also works while Redis is above its memory limit, because receipts allow it to drain.
+// among the newest of the inbox; see Entry.Again. Messages and their sent events are added by Enqueue instead.
+// Delivered and refused events also take their messages out of the totals of the sender. Append also works while
+// Redis is above its memory limit, because receipts allow it to drain.
 func (boxes *Inboxes) Append(ctx context.Context, entries []Entry) []error {
 	errs := make([]error, len(entries))
 	list := make([]encoded, 0, len(entries))

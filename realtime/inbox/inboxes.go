@@ -226,9 +226,9 @@ func (boxes *Inboxes) Limits() Limits { return boxes.opts.Limits }
 func (boxes *Inboxes) Counters() *Counters { return &boxes.counters }
 
 // Tune sets the options of a Redis client that this package needs, if they are unset, and returns o. Contexts bound
-// every operation. The client itself repeats none for lack of an answer, because its timeouts are not shorter than those
-// of the contexts: Redis would do the work again while it is slow already. New connections spend no round trips on
-// identifying the client.
+// every operation. The client itself repeats none for lack of an answer, because its timeouts are not shorter than
+// those of the contexts: Redis would do the work again while it is slow already. New connections spend no round trips
+// on identifying the client.
 func Tune(o *redis.UniversalOptions) *redis.UniversalOptions {
 	o.ContextTimeoutEnabled = true
 	o.DisableIdentity = true

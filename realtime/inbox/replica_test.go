@@ -134,8 +134,8 @@ func TestWaitingOnACluster(t *testing.T) {
 	same(t, "waiting for ben0", s.rdb.HLen(t.Context(), "pending:{ben0}").Val(), 2)
 }
 
-// BenchmarkReplicaWait measures what a send costs without and with the wait for a replica: its latency, and the CPU time
-// of the primary.
+// BenchmarkReplicaWait measures what a send costs without and with the wait for a replica: its latency, and the CPU
+// time of the primary.
 func BenchmarkReplicaWait(b *testing.B) {
 	for name, wait := range map[string]time.Duration{"off": 0, "on": time.Second} {
 		b.Run(name, func(b *testing.B) {

@@ -57,7 +57,8 @@ func newSenders() *senders {
 // queuedKey identifies a message and its content.
 func queuedKey(m chat.Message) string { return m.From + "/" + m.To + "/" + m.ID + "/" + m.Digest() }
 
-// rememberQueued records that the message is in its recipient's inbox, so that a repeated send only adds the sent event.
+// rememberQueued records that the message is in its recipient's inbox, so that a repeated send only adds the sent
+// event.
 func (s *senders) rememberQueued(m chat.Message, acceptedAt chat.Micros) {
 	s.queued.put(queuedKey(m), queued{acceptedAt, time.Now().Add(queuedFor)})
 }

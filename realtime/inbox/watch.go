@@ -93,8 +93,8 @@ func (boxes *Inboxes) watchEpochs(ctx context.Context) {
 // server that reports no run id. On a cluster the nonce of each inbox reveals it.
 const epochKey = "epoch"
 
-// probeEpochs returns the epochs of all primaries. It has twice the time of other operations, because it takes two round
-// trips, and a probe that fails makes all clients reconnect.
+// probeEpochs returns the epochs of all primaries. It has twice the time of other operations, because it takes two
+// round trips, and a probe that fails makes all clients reconnect.
 func (boxes *Inboxes) probeEpochs(ctx context.Context) (map[string]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*timeout)
 	defer cancel()

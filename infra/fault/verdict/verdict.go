@@ -341,7 +341,8 @@ func (m *message) heldByRedis(w int) bool {
 	return m.accepted < w || m.frozen >= 0 && m.frozen < w && m.typedOn.left && m.typedOn.leftAt < w
 }
 
-// mayBeLost reports whether the loss at w may have taken m from Redis: Redis may have had it, and did not have to keep it.
+// mayBeLost reports whether the loss at w may have taken m from Redis: Redis may have had it, and did not have to keep
+// it.
 func (j *judge) mayBeLost(m *message, w int) bool {
 	return m.heldByRedis(w) && (m.accepted < 0 || m.accepted >= j.kept[w])
 }
