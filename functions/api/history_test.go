@@ -120,7 +120,8 @@ func TestHistoryWithOneIDTwice(t *testing.T) {
 	}
 	a := s.call("GET", "/me/export", s.token("ada"), nil)
 	a.must(200, nil)
-	if n := strings.Count(string(a.body), `"id":"`+theirs.ID+`"`); n < 2 || !strings.Contains(string(a.body), want[0].Key()) {
+	n := strings.Count(string(a.body), `"id":"`+theirs.ID+`"`)
+	if n < 2 || !strings.Contains(string(a.body), want[0].Key()) {
 		t.Errorf("the export %s", a.body)
 	}
 }

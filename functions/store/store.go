@@ -72,11 +72,11 @@ func PageSize(limit int) int { return min(max(limit, 1), MaxPage) }
 // Archive keeps the messages that a device of their recipient has acknowledged. Everything may be written repeatedly
 // and in any order.
 type Archive interface {
-	// Save stores messages and read marks. It does not overwrite a message whose key exists in its conversation, whatever
-	// it contains: it returns each such message, as it is stored, if its content differs (chat.SameContent), also after
-	// a call that failed and is repeated. The conversation's last_at and read marks only rise. Its preview is that of the newest message (of
-	// any, if several have the same At). Read marks may arrive before their conversation. Entries must have passed
-	// delivery.DecodeDelivered and DecodeRead.
+	// Save stores messages and read marks. It does not overwrite a message whose key exists in its conversation,
+	// whatever it contains: it returns each such message, as it is stored, if its content differs (chat.SameContent),
+	// also after a call that failed and is repeated. The conversation's last_at and read marks only rise. Its preview is
+	// that of the newest message (of any, if several have the same At). Read marks may arrive before their conversation.
+	// Entries must have passed delivery.DecodeDelivered and DecodeRead.
 	//
 	// Save does not read a new message or its conversation from a paid backend, and writes each of them once. After an
 	// error some entries may be saved. Repeating the call saves the rest.

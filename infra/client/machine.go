@@ -94,7 +94,8 @@ type hold struct {
 func newMachine(store *Store, fx effects, opts Options) *machine {
 	return &machine{
 		store: store, fx: fx, rnd: opts.Rand, ids: rand.New(rand.NewPCG(opts.Rand.Uint64(), opts.Rand.Uint64())),
-		pace: opts.Pace, misbehavior: opts.Misbehavior, note: opts.Note, wall: opts.Wall, newID: opts.NewID, holds: map[string]hold{},
+		pace: opts.Pace, misbehavior: opts.Misbehavior, note: opts.Note, wall: opts.Wall, newID: opts.NewID,
+		holds: map[string]hold{},
 	}
 }
 

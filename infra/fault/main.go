@@ -8,13 +8,13 @@
 //	go run ./infra/fault -measure soak        whether anything grows in an hour at 200 messages per second
 //	go run ./infra/fault -judge record.jsonl  judge a record that a run has kept
 //
-// A run starts realtime instances as processes, a redis-server, persist, the functions' store and a crowd of simulated
-// users (packages testbed and load). Some of their devices have the browser's own engine and store, and run in Node.js
-// (web/fault). All others have those of package client. The run breaks all of it by a seeded schedule (package inject),
-// records what everyone sent and saw (package record), and judges from that record alone (package verdict). A second
-// judge, which shares no code with the first, checks the same record with porcupine (package judge). A run that breaks a
-// promise keeps its record and the logs of its parts, and the command exits with status 1. The last line counts the
-// verdicts.
+// A run starts realtime instances as processes, a redis-server, persist, the functions' store and a crowd of
+// simulated users (packages testbed and load). Some of their devices have the browser's own engine and store, and run
+// in Node.js (web/fault). All others have those of package client. The run breaks all of it by a seeded schedule
+// (package inject), records what everyone sent and saw (package record), and judges from that record alone (package
+// verdict). A second judge, which shares no code with the first, checks the same record with porcupine (package
+// judge). A run that breaks a promise keeps its record and the logs of its parts, and the command exits with status
+// 1. The last line counts the verdicts.
 //
 // RESULTS.md has the results of such runs, and the faults that they and other tests have found.
 package main
@@ -86,8 +86,9 @@ func parseFlags(args []string) (s settings, err error) {
 		"write the reports to this file as JSON; -: to standard output, after the table")
 	flags.StringVar(&s.judged, "judge", "", "judge the record in this file instead of running anything")
 
-	flags.StringVar(&s.measured, "measure", "", "measure instead: drain, rotate or storm, separated by commas; or soak, with -duration (1h), -rate (200), "+
-		"-people (120), -instances, -seed and the flags below")
+	flags.StringVar(&s.measured, "measure", "",
+		"measure instead: drain, rotate or storm, separated by commas; or soak, with -duration (1h), "+
+			"-rate (200), -people (120), -instances, -seed and the flags below")
 	flags.DurationVar(&s.soak.FaultEvery, "fault-every", time.Minute, "soak: mean time between two faults")
 	flags.DurationVar(&s.soak.WarmUp, "warm-up", 10*time.Minute,
 		"soak: time until every inbox has as many events as it keeps; at most half of the duration")
@@ -264,7 +265,8 @@ func (o runOptions) with(name string, faults ...inject.Fault) runOptions {
 	return o
 }
 
-// shortPlan returns short runs that inject each of their faults once. One of them has devices with the browser's engine.
+// shortPlan returns short runs that inject each of their faults once. One of them has devices with the browser's
+// engine.
 func shortPlan(o runOptions) []runOptions {
 	browser := o.Browser
 	o.Browser = 0

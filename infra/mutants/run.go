@@ -241,8 +241,8 @@ func (r *runner) runPatched(ctx context.Context, files map[string]string, t test
 
 var errTimeout = errors.New("not finished in time")
 
-// runTest runs a command in the copy, to its end or to the first failure. It returns the output, and an error unless the
-// command passes.
+// runTest runs a command in the copy, to its end or to the first failure. It returns the output, and an error unless
+// the command passes.
 func (r *runner) runTest(ctx context.Context, t test, toEnd bool) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, errTimeout)
 	defer cancel()

@@ -141,7 +141,8 @@ func New(deps Deps) (*Server, error) {
 	s.gates.OnChange(s.presence.GateChanged)
 	s.sessions = session.New(session.Deps{
 		Inboxes: s.inboxes, Settler: s.settler, Gates: s.gates, Presence: s.presence, Verifier: deps.Verifier,
-		Log: log, Now: deps.Now, Jitter: deps.Jitter, Limits: deps.Limits, PerUser: deps.MaxSocketsPerUser, Watched: deps.Watched,
+		Log: log, Now: deps.Now, Jitter: deps.Jitter, Limits: deps.Limits,
+		PerUser: deps.MaxSocketsPerUser, Watched: deps.Watched,
 		AgeMin: deps.SocketAgeMin, AgeMax: deps.SocketAgeMax, GoawayWithin: deps.GoawayWithin,
 		ResyncOver: deps.ResyncOver, DrainOver: deps.DrainOver, Announced: announced(deps),
 	})

@@ -61,9 +61,9 @@ func TestRedisIsWiped(t *testing.T) {
 	})
 }
 
-// One user's inbox is lost while Redis has everything else, as when a node of a cluster loses its data. The next message
-// reveals it: the socket gets a welcome and a goaway, so that the outboxes of its client are sent again. It does not
-// wait for the comparison that runs every 30 s.
+// One user's inbox is lost while Redis has everything else, as when a node of a cluster loses its data. The next
+// message reveals it: the socket gets a welcome and a goaway, so that the outboxes of its client are sent again. It
+// does not wait for the comparison that runs every 30 s.
 func TestInboxIsWiped(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a, b := in.Join(t, alice), in.Join(t, bob)

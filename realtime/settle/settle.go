@@ -38,7 +38,7 @@ type Options struct {
 	Now    func() time.Time                        // sets delivered_at; default time.Now
 	Log    *slog.Logger                            // default slog.Default()
 	Jitter func(below time.Duration) time.Duration // random in [0, below); default: rand.N
-	Drain  time.Duration                           // how long Run continues to settle after its context has ended; default 4 s
+	Drain  time.Duration                           // how long Run goes on after its context has ended; default 4 s
 
 	// Limits that only tests change.
 	gather       time.Duration // from the first acknowledged message to the flush

@@ -51,8 +51,9 @@ func testSave(t *testing.T, s store.Store) {
 	save(t, s, nil, nil)
 }
 
-// A message is identified by its conversation, its sender and its id. The other member may use the id as well, before or
-// after, and so may a third person in another conversation: nobody can keep a message of another out of the archive.
+// A message is identified by its conversation, its sender and its id. The other member may use the id as well, before
+// or after, and so may a third person in another conversation: nobody can keep a message of another out of the
+// archive.
 func testIDsOfOthers(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	m := message("ada", "bob", t0, "ada's")

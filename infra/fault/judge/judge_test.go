@@ -152,8 +152,8 @@ func unanswered(t *testing.T) run {
 // lostRun is a run in which the server accepts a message that nobody receives. The device that sent it leaves.
 func lostRun(t *testing.T) run {
 	t.Helper()
-	r := unanswered(t).without(t, "shown on a2", "shown on b1", "acked", "published", "saved", "stored", "delivered", "shown on b2",
-		"seen", "read", "screen of b1", "view of a1")
+	r := unanswered(t).without(t, "shown on a2", "shown on b1", "acked", "published", "saved", "stored", "delivered",
+		"shown on b2", "seen", "read", "screen of b1", "view of a1")
 	at := r.find(t, "opening")
 	r = slices.Insert(r, at, entry{"left", record.Entry{Kind: record.Left, Device: "a1"}})
 	for _, name := range []string{"view of a2", "view of b1", "view of b2", "list", "page"} {
@@ -198,8 +198,8 @@ func judged(r run) *Report {
 func TestLegal(t *testing.T) {
 	r := cleanRun()
 	refused := func(cause record.Entry) run {
-		r := unanswered(t).without(t, "shown on a2", "shown on b1", "acked", "published", "saved", "stored", "delivered", "shown on b2",
-			"seen", "read", "screen of b1", "view of a2").
+		r := unanswered(t).without(t, "shown on a2", "shown on b1", "acked", "published", "saved", "stored", "delivered",
+			"shown on b2", "seen", "read", "screen of b1", "view of a2").
 			before(t, "asked", cause, of(record.State, "a1", question, "refused")).
 			replace(t, "view of a1", lines(record.View, "a1", state(question, "refused"))).
 			without(t, "page").
@@ -346,8 +346,8 @@ func TestIllegal(t *testing.T) {
 			of(record.Stored, "", second, "")), "the archive gets it"},
 		"doubled: typed with an id in use": {r.before(t, "opening", record.Entry{Kind: record.Typed, Device: "a1", User: "b",
 			ID: "m.a", Conversation: "a~b", Text: 5}), "a1 types it"},
-		"saved early": {r.without(t, "acked", "published").before(t, "delivered", record.Entry{Kind: record.Acked, Device: "b1"}),
-			"the archive gets it"},
+		"saved early": {r.without(t, "acked", "published").
+			before(t, "delivered", record.Entry{Kind: record.Acked, Device: "b1"}), "the archive gets it"},
 		"published early": {r.without(t, "acked").before(t, "saved", record.Entry{Kind: record.Acked, Device: "b1"}),
 			"Pub/Sub gets it"},
 		"delivered before Pub/Sub had it": {r.without(t, "delivered").

@@ -30,9 +30,9 @@ type SoakOptions struct {
 	Sample     time.Duration // time between two samples; 0: a 200th of the duration, at least 1 s
 }
 
-// soakFaults are the faults of a soak: those that last for seconds and leave nothing behind. Left out are faults that end
-// an instance or empty Redis, because starting anew would hide a leak, and faults that add users or fill inboxes, which
-// must grow something.
+// soakFaults are the faults of a soak: those that last for seconds and leave nothing behind. Left out are faults that
+// end an instance or empty Redis, because starting anew would hide a leak, and faults that add users or fill inboxes,
+// which must grow something.
 var soakFaults = []string{
 	"redis-killed", "redis-paused", "redis-cut", "redis-slow", "redis-deaf",
 	"publish-fails", "publish-slow", "persist-fails", "persist-slow", "persist-twice", "persist-shuffled", "store-down",

@@ -20,8 +20,8 @@ func samplesOf(f func(at time.Duration, quantity int) float64) (samples []sample
 	return samples
 }
 
-// A leak of 30 % in an hour is seen in each quantity, on top of growth during the warm-up and peaks during faults, which
-// alone are flat.
+// A leak of 30 % in an hour is seen in each quantity, on top of growth during the warm-up and peaks during faults,
+// which alone are flat.
 func TestSummarizeFindsALeak(t *testing.T) {
 	const warmUp = 10 * time.Minute
 	base := func(at time.Duration) float64 {

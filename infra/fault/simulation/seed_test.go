@@ -76,8 +76,8 @@ func (h *history) addLog(schedule hash.Hash, log *record.Log) {
 }
 
 // A seed repeats the schedule: all random choices, the times of events, and the ids and texts of messages. The test
-// prints how often the records of a seed agree, too. They do not always, because Go's scheduler, select and the order of
-// timers that are due at the same time take no seed.
+// prints how often the records of a seed agree, too. They do not always, because Go's scheduler, select and the order
+// of timers that are due at the same time take no seed.
 func TestSeed(t *testing.T) {
 	logs, sorted, pairs := 0, 0, 0
 	schedules := map[string]bool{}
@@ -106,6 +106,6 @@ func TestSeed(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("of %d repetitions, %d have the event log of the first run, and %d have it apart from the order of simultaneous "+
-		"entries", pairs, logs, sorted)
+	t.Logf("of %d repetitions, %d have the event log of the first run, and %d have it apart from the order of "+
+		"simultaneous entries", pairs, logs, sorted)
 }

@@ -155,8 +155,8 @@ var (
 	withoutWakes = verdict.Bounds{LiveWithin: 31 * time.Second, LiveAfterFault: 31 * time.Second}
 )
 
-// elsewhere are the rules that only the runs of infra/fault are judged by. They need to know every fault of servers, and
-// here faults overlap for the whole history.
+// elsewhere are the rules that only the runs of infra/fault are judged by. They need to know every fault of servers,
+// and here faults overlap for the whole history.
 var elsewhere = []verdict.Rule{verdict.OnlyHistory, verdict.Repeated, verdict.ReadMarks, verdict.Listing}
 
 // requireClean fails the test unless the report is clean.
@@ -262,8 +262,8 @@ func (n *node) start() {
 	})
 }
 
-// jitter returns the jitter of an instance. The seed, the time and the bound determine it, so that it does not depend on
-// the order of goroutines, except among those that draw at the same time.
+// jitter returns the jitter of an instance. The seed, the time and the bound determine it, so that it does not depend
+// on the order of goroutines, except among those that draw at the same time.
 func jitter(seed uint64, instance string) func(time.Duration) time.Duration {
 	sum := fnv.New64a()
 	sum.Write([]byte(instance))

@@ -72,7 +72,8 @@ func newQueue(persist http.Handler, rnd *rand.Rand, log *record.Log) (*queue, er
 		return nil, fmt.Errorf("listen for publishers: %w", err)
 	}
 	q := &queue{
-		persist: persist, log: log, server: grpc.NewServer(), addr: l.Addr().String(), rnd: rnd, slots: make(chan struct{}, 16),
+		persist: persist, log: log, server: grpc.NewServer(), addr: l.Addr().String(), rnd: rnd,
+		slots: make(chan struct{}, 16),
 	}
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	q.heal()

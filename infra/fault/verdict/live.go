@@ -12,8 +12,8 @@ type Bounds struct {
 	LiveAfterFault time.Duration // after the end of a fault of servers that overlaps with that time
 }
 
-// Bounds of Judge, for real time on a loaded machine. Both are shorter than the 30 s after which every instance compares
-// what it sent with the stream: that comparison would hide a lost wake.
+// Bounds of Judge, for real time on a loaded machine. Both are shorter than the 30 s after which every instance
+// compares what it sent with the stream: that comparison would hide a lost wake.
 const (
 	LiveWithin     = 10 * time.Second
 	LiveAfterFault = 20 * time.Second
@@ -87,8 +87,8 @@ func (j *judge) deadline(accepted int64) int64 {
 		if f.to == never && f.from <= by {
 			return never
 		}
-		if f.from <= by && f.to+j.bounds.LiveAfterFault.Microseconds() > by && f.to+j.bounds.LiveAfterFault.Microseconds() > accepted {
-			by = f.to + j.bounds.LiveAfterFault.Microseconds()
+		if extended := f.to + j.bounds.LiveAfterFault.Microseconds(); f.from <= by && extended > by {
+			by = extended
 		}
 	}
 	return by
@@ -147,7 +147,8 @@ func (m *message) foundBy(d *device) (at int64, found bool) {
 	return 0, false
 }
 
-// sentEventLost reports whether d found m in history because there is no sent event. That event has its own script. If a fault of servers keeps it from running, and the message is delivered before it is sent again, the sender's other
+// sentEventLost reports whether d found m in history because there is no sent event. That event has its own script. If
+// a fault of servers keeps it from running, and the message is delivered before it is sent again, the sender's other
 // devices learn of the message by its receipt, and then load history.
 func (j *judge) sentEventLost(m *message, d *device, at int64) bool {
 	return d.user == m.typedOn.user && slices.ContainsFunc(j.faults, func(f span) bool {
