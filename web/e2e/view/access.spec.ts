@@ -95,7 +95,7 @@ const screens: readonly Screen[] = [
   { place: "/reset", options: { as: "signed-out" }, shows: button(en.auth.resetSend) },
   { place: "/reset?oobCode=x", options: { as: "signed-out" }, shows: button(en.auth.resetSave) },
   { place: "/", options: { as: "failed" }, shows: button(en.common.retry) },
-  { place: "/", options: { as: "foreign" }, shows: sentence(en.auth.foreign) },
+  { place: "/", options: { as: "foreign" }, shows: sentence(en.start.foreign) },
   { place: "/", options: { replaced: 1 }, shows: button(en.connection.reconnect), bothThemes: true },
   {
     place: "/c/mira.kern",

@@ -51,7 +51,7 @@ test("a device that stands aside for newer ones says so, and can be used again w
 for (const place of ["/", "/signin", "/reset?oobCode=x"]) {
   test(`a page at an address that may not use the chat names the right one (${place})`, async ({ at }) => {
     const page = await at(place, { as: "foreign" });
-    await expect(page.getByRole("heading", { name: en.auth.foreign })).toBeVisible();
+    await expect(page.getByRole("heading", { name: en.start.foreign })).toBeVisible();
     await expect(page.getByRole("link", { name: "https://chat.example.org" })).toHaveAttribute(
       "href",
       "https://chat.example.org",

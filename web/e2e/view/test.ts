@@ -13,12 +13,13 @@ import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
+import { authText } from "../../src/text/auth";
 import { en as texts } from "../../src/text/en";
 import { settingsText } from "../../src/text/settings";
 
 export { expect };
 /** All texts that users see. */
-export const en = { ...texts, settings: settingsText };
+export const en = { ...texts, auth: authText, settings: settingsText };
 
 const config = fileURLToPath(new URL("../../src/view/testing/vite.config.ts", import.meta.url));
 const policy =

@@ -2,7 +2,6 @@
 import type { Shape, StorageRoot } from "./database";
 import { StorageLost } from "./database";
 import { openIndexed, removeIndexed } from "./indexed";
-import { MemoryDatabase, MemoryDisk } from "./memory";
 import { browserNotifier } from "./notify";
 import {
   type Cancel,
@@ -124,7 +123,10 @@ const storage: StorageRoot = {
     if (!factory) throw new StorageLost("this browser has no IndexedDB");
     return await openIndexed(factory, name, shape, STORAGE_PATIENCE_MS);
   },
-  openMemory: (shape) => new MemoryDatabase(new MemoryDisk(shape)),
+  async openMemory(shape) {
+    const { MemoryDatabase, MemoryDisk } = await import("./memory");
+    return new MemoryDatabase(new MemoryDisk(shape));
+  },
   async remove(name) {
     try {
       await removeIndexed(globalThis.indexedDB, name, STORAGE_PATIENCE_MS);

@@ -88,7 +88,7 @@ export interface StorageRoot {
    */
   open(name: string, shape: Shape): Promise<Database>;
   /** Opens a database that lives as long as the page. */
-  openMemory(shape: Shape): Database;
+  openMemory(shape: Shape): Promise<Database>;
   /** Deletes a database. Connections of other tabs are closed first. Never rejects. */
   remove(name: string): Promise<void>;
   /** Asks the browser not to evict stored data. Never rejects. */

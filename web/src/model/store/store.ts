@@ -39,7 +39,7 @@ export class LocalStore {
       return new LocalStore(platform, name, await platform.storage.open(name, SHAPE));
     } catch (err) {
       platform.report("storage is denied; messages are lost when this tab is closed", err);
-      return new LocalStore(platform, name, platform.storage.openMemory(SHAPE));
+      return new LocalStore(platform, name, await platform.storage.openMemory(SHAPE));
     }
   }
 

@@ -179,7 +179,7 @@ export class FakePlatform implements Platform {
     const openAny = options.open ?? (async (name: string, shape: Shape) => this.openDisk(name, shape));
     this.storage = {
       open: async (name, shape) => this.guard(await counted(() => openAny(name, shape))),
-      openMemory: (shape) => new MemoryDatabase(new MemoryDisk(shape)),
+      openMemory: (shape) => Promise.resolve(new MemoryDatabase(new MemoryDisk(shape))),
       remove: async (name) => void this.browser.disks.delete(name),
       persist: async () => undefined,
     };

@@ -1,10 +1,10 @@
-import { text } from "../../text";
+import { authText } from "../../text/auth";
 
 /** The rules of the forms. They match those of the server, and are checked while the user types. */
 
 export const limits = { password: 8, username: [3, 30], name: 50 } as const;
 
-const words = text.auth.errors;
+const words = authText.errors;
 
 export function nameError(name: string): string {
   if (name.trim() === "") return words.nameMissing;
@@ -40,8 +40,8 @@ export function passwordRules(password: string, username: string, email: string)
     .map((s) => s.trim().toLowerCase())
     .filter((s) => s.length >= 3);
   return [
-    { words: text.auth.rules.length(limits.password), met: Array.from(password).length >= limits.password },
-    { words: text.auth.rules.notName, met: password !== "" && !names.includes(lower) },
+    { words: authText.rules.length(limits.password), met: Array.from(password).length >= limits.password },
+    { words: authText.rules.notName, met: password !== "" && !names.includes(lower) },
   ];
 }
 

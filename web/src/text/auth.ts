@@ -1,0 +1,69 @@
+import { en } from "./en";
+
+/** The texts of the forms for users who are not signed in, and of passwords elsewhere. The rules are those of en.ts. */
+export const authText = {
+  signIn: en.start.signIn,
+  signInTitle: "Welcome back",
+  signUp: en.start.signUp,
+  signUpTitle: "Create an account",
+  newHere: "New here?",
+  haveAccount: "Already have an account?",
+  name: "Name",
+  nameHint: "Shown to others. You can change it later.",
+  username: "Username",
+  usernameHint: "How people find you. Lowercase letters, digits, dots, dashes.",
+  email: "Email",
+  emailHint: "Only for signing in. Not shown to others.",
+  password: "Password",
+  newPassword: "New password",
+  showPassword: "Show password",
+  hidePassword: "Hide password",
+  forgot: "Forgot your password?",
+  signingUp: "Creating your account",
+  signingIn: "Signing in",
+
+  rules: {
+    length: (min: number) => `At least ${min} characters`,
+    notName: "Not your name or email",
+    usernameForm: "3 to 30 of a–z, 0–9, dot, dash, underscore",
+    met: "met",
+    open: "not met yet",
+  },
+  errors: {
+    nameMissing: "Enter the name that others will see.",
+    nameLong: (max: number) => `At most ${max} characters.`,
+    usernameMissing: "Choose a username.",
+    usernameShort: "At least 3 characters.",
+    usernameLong: "At most 30 characters.",
+    usernameEnds: "Start and end with a letter or a digit.",
+    usernameForm: "Only lowercase letters, digits, dots, dashes and underscores.",
+    emailMissing: "Enter your email address.",
+    emailForm: "This does not look like an email address.",
+    passwordMissing: "Enter your password.",
+    passwordShort: (min: number) => `At least ${min} characters.`,
+    passwordWrong: "Wrong email or password. Check both and try again.",
+    fix: (n: number) => (n === 1 ? "Please check the highlighted field." : "Please check the highlighted fields."),
+  },
+
+  resetTitle: en.start.reset,
+  resetHint: "Enter your email address. If it has an account here, you will receive a link to choose a new password.",
+  resetSend: "Send the link",
+  resetSent: "Check your inbox",
+  resetSentMore: (email: string) =>
+    `If ${email} has an account here, a message with a link is on its way. It may take a minute.`,
+  resetAgain: "Use another address",
+  resetChoose: "Choose a new password",
+  resetSave: "Save and sign in",
+  resetDone: "Your password has been changed. All other devices have been signed out.",
+  backToSignIn: "Back to sign in",
+  endedTitle: "You were signed out",
+  /** Why the user is signed out; see SignedOutReason. */
+  reasons: {
+    none: "",
+    ended:
+      "Your sign-in has ended, for example because your password was changed. Sign in again; the data in this browser is still here.",
+    disabled: "This account has been disabled. Ask the operator of this chat.",
+    deleted: "This account no longer exists.",
+    left: "Your account has been deleted. You can create a new one at any time.",
+  },
+} as const;
