@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/store"
@@ -61,6 +63,7 @@ type API struct {
 	networks ledger // of sign-ups: a flood of addresses must not make the ledger forget users
 	people   Budget
 	seen     seenPeople
+	signIns  singleflight.Group // recordings under way
 }
 
 // New returns an API.

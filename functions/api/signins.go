@@ -53,9 +53,7 @@ func (a *API) followAccount(ctx context.Context, r *request) error {
 	if !r.user.IsNewSignIn(store.SignInTime(r.claims.AuthTime)) {
 		return nil
 	}
-	signInCtx, cancel := context.WithTimeout(ctx, signInTime)
-	defer cancel()
-	u, err = a.users.RecordSignIn(signInCtx, r.user, r.claims.AuthTime)
+	u, err = a.recordSignIn(ctx, r)
 	if err != nil {
 		a.deps.Log.WarnContext(ctx, "recording a sign-in failed", "uid", r.user.UID, "error", err)
 		return nil
@@ -67,6 +65,25 @@ func (a *API) followAccount(ctx context.Context, r *request) error {
 	a.deps.Log.InfoContext(ctx, "signed in", "uid", u.UID, "auth_time", r.claims.AuthTime.UTC(), "admin", u.Admin,
 		"client", clientaddr.Of(r.http, a.deps.Proxies))
 	return nil
+}
+
+// recordSignIn records the caller's sign-in. A client begins with several calls at once. Those on this instance share
+// one transaction, because they would only lock each other out of the user's document. It goes on if one of the callers
+// leaves.
+func (a *API) recordSignIn(ctx context.Context, r *request) (store.User, error) {
+	key := fmt.Sprintf("%s %d", r.user.UID, store.SignInTime(r.claims.AuthTime))
+	recorded := a.signIns.DoChan(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signInTime)
+		defer cancel()
+		return a.users.RecordSignIn(ctx, r.user, r.claims.AuthTime)
+	})
+	select {
+	case result := <-recorded:
+		u, _ := result.Val.(store.User)
+		return u, result.Err
+	case <-ctx.Done():
+		return store.User{}, ctx.Err()
+	}
 }
 
 // signOut ends the caller's sign-in.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // signedInAt sets when the user of a token signed in.
@@ -380,6 +382,62 @@ func TestSignInSystemDown(t *testing.T) {
 	if err != nil || fmt.Sprint(u.SignIns) != fmt.Sprint(listOf(s.clock.Now())) {
 		t.Errorf("sign-ins %v, %v", u.SignIns, err)
 	}
+}
+
+// slowAccounts answers after release is closed.
+type slowAccounts struct {
+	accounts.Accounts
+	release   chan struct{}
+	now, most atomic.Int32 // calls under way, and the most at once
+}
+
+func (a *slowAccounts) Get(ctx context.Context, uid string) (accounts.Account, error) {
+	now := a.now.Add(1)
+	defer a.now.Add(-1)
+	for most := a.most.Load(); now > most && !a.most.CompareAndSwap(most, now); most = a.most.Load() {
+	}
+	<-a.release
+	return a.Accounts.Get(ctx, uid)
+}
+
+// The calls with which a client begins record its sign-in once, because transactions of several would lock each other
+// out. A caller who leaves meanwhile does not end it for the others.
+func TestCallsAtOnceRecordASignInOnce(t *testing.T) {
+	var slow *slowAccounts
+	var reads *countedUsers
+	s := newSystem(t, func(d *api.Deps) {
+		slow = &slowAccounts{Accounts: d.Accounts, release: make(chan struct{})}
+		reads = &countedUsers{Store: d.Store}
+		d.Accounts, d.Store = slow, reads
+	})
+	s.account("ada")
+	const calls = 5
+	token := s.token("ada")
+	var wg sync.WaitGroup
+	for range calls {
+		wg.Go(func() { s.call("GET", "/me", token, nil).must(200, nil) })
+	}
+	testwait.Until(t, "all calls to read their user", func() bool { return reads.n.Load() >= calls })
+	close(slow.release)
+	wg.Wait()
+	if most := slow.most.Load(); most != 1 {
+		t.Errorf("%d recordings at once, want 1", most)
+	}
+	u, err := s.store.User(t.Context(), "ada")
+	if err != nil || fmt.Sprint(u.SignIns) != fmt.Sprint(listOf(s.clock.Now())) {
+		t.Errorf("sign-ins %v, %v", u.SignIns, err)
+	}
+}
+
+// countedUsers counts the users that are read.
+type countedUsers struct {
+	store.Store
+	n atomic.Int32
+}
+
+func (c *countedUsers) User(ctx context.Context, uid string) (store.User, error) {
+	defer c.n.Add(1)
+	return c.Store.User(ctx, uid)
 }
 
 // listOf returns a list of one time.
