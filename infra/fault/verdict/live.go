@@ -111,25 +111,25 @@ func (j *judge) judgeLive() {
 					continue
 				}
 				e := m.eventsOn(d)
-				first, came := e.first, e.n > 0
-				if at, found := m.foundBy(d); !came && found && j.sentEventLost(m, d, at) {
-					first, came = at, true
+				j.judgeRepeats(m, d, e)
+				if at, found := m.foundBy(d); e.n == 0 && found && j.sentEventLost(m, d, at) {
+					continue // once the message is saved, whenever that is
 				}
-				came = came && first <= by
+				came := e.n > 0 && e.first <= by
 				until := by
 				if came {
-					until = first
+					until = e.first
 				}
-				if d != m.typedOn && until <= j.ended && d.connectedThroughout(span{m.acceptedAt, until}) {
-					j.report.Live++
-					if came {
-						after = append(after, max(first-m.acceptedAt, 0))
-					} else {
-						j.addFinding(LateLive, m, d.name, "not sent to a connected device within %v",
-							time.Duration(by-m.acceptedAt)*time.Microsecond)
-					}
+				if d == m.typedOn || until > j.ended || !d.connectedThroughout(span{m.acceptedAt, until}) {
+					continue
 				}
-				j.judgeRepeats(m, d, e)
+				j.report.Live++
+				if came {
+					after = append(after, max(e.first-m.acceptedAt, 0))
+				} else {
+					j.addFinding(LateLive, m, d.name, "not sent to a connected device within %v",
+						time.Duration(by-m.acceptedAt)*time.Microsecond)
+				}
 			}
 		}
 		j.judgeHistory(m)
