@@ -148,11 +148,11 @@ func (m *message) foundBy(d *device) (at int64, found bool) {
 }
 
 // sentEventLost reports whether d found m in history because there is no sent event. That event has its own script. If
-// a fault of servers keeps it from running, and the message is delivered before it is sent again, the sender's other
-// devices learn of the message by its receipt, and then load history.
+// a fault of servers, or a connection that it broke, keeps it from running, and the message is delivered before it is
+// sent again, the sender's other devices learn of the message by its receipt, and then load history.
 func (j *judge) sentEventLost(m *message, d *device, at int64) bool {
 	return d.user == m.typedOn.user && slices.ContainsFunc(j.faults, func(f span) bool {
-		return f.from <= at && f.to >= m.frozenAt
+		return f.from <= at && (f.to == never || f.to+j.bounds.LiveAfterFault.Microseconds() >= m.frozenAt)
 	})
 }
 
