@@ -81,6 +81,8 @@ class World {
   readonly typed: { id: string; key: string; uid: string; body: string; after: string[] }[] = [];
   /** Messages that were sent with different content. Which of them counts is decided by the server. */
   private readonly changed = new Set<string>();
+  /** Keys of messages of clients that do not send again. */
+  private readonly sentOnce = new Set<string>();
   private online = true;
   private count = 0;
   private seed = 1;
@@ -145,7 +147,8 @@ class World {
         this.server.goaway("rotate");
         return;
       case "wipe":
-        this.server.wipe();
+        // Nobody would send again what was lost: the stated exception.
+        if (![...this.sentOnce].some((key) => !this.isSaved(key))) this.server.wipe();
         return;
       case "redis":
         this.server.redisDown = !c.up;
@@ -213,7 +216,13 @@ class World {
     const key = messageKey(message);
     if (this.typed.some((t) => t.key === key)) this.changed.add(key);
     if (!this.server.queue(message)) return;
-    if (!this.changed.has(key)) this.typed.push({ id: taken.id, key, uid, body, after: [] });
+    if (this.changed.has(key)) return;
+    this.typed.push({ id: taken.id, key, uid, body, after: [] });
+    this.sentOnce.add(key);
+  }
+
+  private isSaved(key: string): boolean {
+    return [...this.server.archive.saved.values()].some((m) => messageKey(m) === key);
   }
 
   private async kill(i: number, afterTurns: number): Promise<void> {
