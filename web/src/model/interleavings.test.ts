@@ -81,7 +81,7 @@ class World {
   readonly typed: { id: string; key: string; uid: string; body: string; after: string[] }[] = [];
   /** Messages that were sent with different content. Which of them counts is decided by the server. */
   private readonly changed = new Set<string>();
-  /** Keys of messages of clients that do not send again. */
+  /** Keys of messages, or contents, of clients that do not send again. */
   private readonly sentOnce = new Set<string>();
   private online = true;
   private count = 0;
@@ -216,9 +216,8 @@ class World {
     const key = messageKey(message);
     if (this.typed.some((t) => t.key === key)) this.changed.add(key);
     if (!this.server.queue(message)) return;
-    if (this.changed.has(key)) return;
-    this.typed.push({ id: taken.id, key, uid, body, after: [] });
     this.sentOnce.add(key);
+    if (!this.changed.has(key)) this.typed.push({ id: taken.id, key, uid, body, after: [] });
   }
 
   private isSaved(key: string): boolean {
@@ -275,7 +274,9 @@ class World {
   }
 
   async verify(): Promise<void> {
-    expect(this.server.faults).toEqual([]);
+    // A device sends the content again that a server has accepted under the id of its message.
+    const changed = [...this.changed].map((key) => `message ${CONVERSATION}/${key} was changed`);
+    expect(this.server.faults.filter((fault) => !changed.some((known) => fault.startsWith(known)))).toEqual([]);
     const keys = new Set(this.typed.map((t) => t.key));
     const saved = new Map([...this.server.archive.saved.values()].map((m) => [messageKey(m), m]));
     let order: string[] | null = null;
