@@ -27,7 +27,7 @@ type Deps struct {
 		store.Users
 	}
 	DeadLetters deadletter.Putter
-	// Realtime is told what the archive holds under the key of a message that was delivered again with other content.
+	// Realtime sends devices the saved content of a message whose id its sender has used again with other content.
 	Realtime interface {
 		Corrected(ctx context.Context, messages []delivery.Delivered) error
 	}

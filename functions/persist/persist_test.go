@@ -289,9 +289,9 @@ type brokenShelf struct{}
 
 func (brokenShelf) Put(context.Context, []store.DeadLetter) error { return problem.ErrUnavailable }
 
-// An id is used again with other content, after the first message was saved. The archive keeps the first, and the
-// devices are told. If that fails, Pub/Sub delivers the message again, and they are told then. A repeat with the same
-// content, accepted again after a failover, needs no call; nor does the id of another sender.
+// If an id is used again with other content after the first message was saved, the archive keeps the first content, and
+// persist corrects the devices. If that call fails, Pub/Sub delivers the message again, and persist repeats the call. A
+// repeat with the same content, accepted again after a failover, needs no call; nor does the id of another sender.
 func TestIDUsedAgain(t *testing.T) {
 	f := newFixture(t)
 	push := func(want int, ds ...delivery.Delivered) {

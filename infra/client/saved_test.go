@@ -25,7 +25,7 @@ func (w *world) bodiesShown() (out []string) {
 	return out
 }
 
-// However a device meets the two contents that a sender has given one id, it ends with the saved one.
+// A device ends with the saved content of an id that its sender has used twice, in whatever order it gets the two.
 func TestSavedContentWins(t *testing.T) {
 	at := chat.Micros(1795348799000000)
 	original, changed := variant("original", at), variant("changed", at+10)

@@ -8,7 +8,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
 )
 
-// A device that lacks receipts which were not stored is told that events may be missing.
+// If receipts are not stored, the server reports a gap to the devices that lack them.
 func TestShedReceiptsAreAGap(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		s := open(t, b, inbox.Tuned(inbox.Tuning{KeepEvents: 5, KeepFor: time.Millisecond, MaxEntries: 20}))

@@ -171,8 +171,8 @@ type API interface {
 	// sender is disabled or deleted.
 	Purge(ctx context.Context, p Purge) (Purged, error)
 
-	// Corrected tells all devices of both users what the archive holds under the keys of messages. It makes several calls
-	// if the messages are too large for one. After an error some devices may have been told.
+	// Corrected sends saved messages to all devices of both users, which replace their content. It makes several calls
+	// if the messages are too large for one. After an error, some devices may have been corrected.
 	Corrected(ctx context.Context, messages []delivery.Delivered) error
 
 	// Waiting returns who fills what. It is for operators: it reads all inboxes in which messages wait.

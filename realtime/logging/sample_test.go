@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/logging"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // Ten events are logged at once, then one every ten seconds, which says how many were not.
@@ -31,7 +32,7 @@ func TestSampler(t *testing.T) {
 			{35 * time.Second, 5, 3, 4},
 			{time.Hour, 100, 10, 2},
 		} {
-			time.Sleep(step.after)
+			testwait.Advance(step.after)
 			if logged, skipped := count(step.events); logged != step.logged || skipped != step.skipped {
 				t.Errorf("after %v: %d of %d logged, %d skipped before; want %d and %d",
 					step.after, logged, step.events, skipped, step.logged, step.skipped)

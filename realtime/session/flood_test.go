@@ -119,7 +119,7 @@ func TestSlowFragments(t *testing.T) {
 		must(t, s.Raw(servertest.RawFrame(firstFragment, `{`)))
 		go func() {
 			for s.Raw(append(servertest.RawFrame(fragment, " "), servertest.RawFrame(pingFrame, "")...)) == nil {
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 			}
 		}()
 		wantError(t, s.Closed(websocket.ClosePolicyViolation), "rate_limited")

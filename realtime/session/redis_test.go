@@ -108,7 +108,7 @@ func TestMessagesDuringHello(t *testing.T) {
 			for i := range 50 {
 				a.Say(bob, fmt.Sprint(i))
 				last = time.Now()
-				time.Sleep(100 * time.Millisecond)
+				<-time.After(100 * time.Millisecond)
 			}
 		}()
 		b := second.Dial(t, servertest.DialOptions{})

@@ -26,7 +26,7 @@ const watchRetry = time.Minute
 // One message at a time is fast enough for the rate limits (a send takes two round trips to Redis), and it keeps the
 // order without any further rule.
 func (s *session) work() {
-	// What is under way when the socket ends gets a little more time, so that its outcome is known.
+	// Operations that are under way when the socket ends get a little more time to finish.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
 	defer cancel()
 	stop := context.AfterFunc(s.ctx, func() { time.AfterFunc(finishWithin, cancel) })

@@ -114,8 +114,9 @@ func testIDsOfOthersErased(t *testing.T, s store.Store) {
 	equal(t, "the preview", list[0].Preview, store.PreviewOf(theirs.Message))
 }
 
-// The first content of a message stays. Save returns it whenever it is given another one, within a call or later, so
-// that devices can be told. A repeat with the same content says nothing, whenever the message was accepted.
+// The store keeps the first content of a message. Save returns it for each message with another content, in the same
+// call or a later one, so that the caller can correct devices. It returns nothing for a repeat with the same content,
+// even if the repeat was accepted at another time.
 func testOtherContent(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	m := message("ada", "bob", t0, "first")

@@ -414,8 +414,8 @@ func TestNothing(t *testing.T) {
 	}
 }
 
-// What is not checked within the limit is unknown, and that is not OK. After some unknown partitions, the others are
-// unknown at once.
+// A partition that is not checked within the limit is unknown, and an unknown partition fails the run. After some of
+// them, the judge does not check the others and reports them as unknown.
 func TestUnknown(t *testing.T) {
 	endless := porcupine.Model{
 		Init: func() any { return 0 },

@@ -113,7 +113,7 @@ func (a *browserApp) Open(ctx context.Context, conversation string, whole bool) 
 	}
 }
 
-// Offline implements App. As in a browser, the app is told that there is no network, and nothing of its sockets.
+// Offline implements App. As in a browser, the app learns that there is no network, and its sockets report nothing.
 func (a *browserApp) Offline() {
 	a.mu.Lock()
 	if a.offline || a.ended {

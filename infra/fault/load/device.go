@@ -200,7 +200,7 @@ func (d *Device) StopReading(stop bool) {
 	d.deaf = stop
 }
 
-// hears records that the device reads again: it has been told to, or its app has ended.
+// hears records that a device that has not read its sockets does so again, or that its app has ended.
 func (d *Device) hears() {
 	if d.deaf {
 		d.deaf = false

@@ -421,7 +421,7 @@ func (w *world) hookRedis() {
 	w.rig.Mini.Server().SetPreHook(func(c *server.Peer, cmd string, args ...string) bool {
 		wakes := len(args) > 0 && strings.HasPrefix(args[0], "wake:")
 		if d := w.slowSubscribe.Load(); wakes && cmd == "SUBSCRIBE" && d > 0 {
-			time.Sleep(time.Duration(d))
+			<-time.After(time.Duration(d))
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()

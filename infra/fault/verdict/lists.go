@@ -154,8 +154,8 @@ func (j *judge) judgeItem(l *list, item record.Item) {
 	j.judgeSeen(l, item)
 }
 
-// has reports whether the owner of a list has a message. A device that is new, or was told of a gap, has older ones
-// only after it has opened the conversation.
+// has reports whether the owner of a list has a message. A new device, and one to which
+// the server reported a gap, has older messages only after it has opened the conversation.
 func (j *judge) has(l *list, conversation, id string) bool {
 	if !l.early {
 		return true

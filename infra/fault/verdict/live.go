@@ -44,7 +44,7 @@ func (d *device) resume(at int64) {
 	}
 }
 
-// connectedThroughout reports whether d had a caught-up socket, read it, and was not told that events are missing.
+// connectedThroughout reports whether d had a caught-up socket and read it, and the server reported no gap to it.
 func (d *device) connectedThroughout(s span) bool {
 	for _, b := range slices.Backward(d.breaks) {
 		if b.to < s.from {
@@ -156,8 +156,8 @@ func (j *judge) sentEventLost(m *message, d *device, at int64) bool {
 	})
 }
 
-// judgeHistory finds devices that got m only from history, although it was accepted after Redis was lost for the last
-// time, and after the device was told for the last time that events are missing.
+// judgeHistory finds devices that got m only from history although nothing excuses it: no loss of data in Redis, and no
+// gap that the server reported to the device, after m was sent.
 func (j *judge) judgeHistory(m *message) {
 	for _, s := range m.shown {
 		if !s.history || s.device.misbehavior != "" || m.eventsOn(s.device).n > 0 {

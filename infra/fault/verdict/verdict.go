@@ -174,7 +174,7 @@ type device struct {
 	downSince   int64 // when the present gap began
 	longest     int64 // longest gap
 
-	breaks     []span // when it was not connected, did not read, or was told that events are missing; the last is open
+	breaks     []span // without a socket, without reading, or with a reported gap; the last may be open
 	broken     bool   // the last of breaks has not ended
 	deaf       bool
 	notResumed []int64 // times of resumed: false

@@ -137,7 +137,7 @@ describe("users see everything once and in order", () => {
     house.server.wipe();
     bob.platform.thaw();
     await house.pass(20 * 60_000);
-    // What the devices have stays, and what was not delivered is sent again.
+    // The devices keep their messages, and send again those that were not delivered.
     const all = [1, 2, 3, 4].map((n) => `message ${n}`);
     expect(toBob()).toEqual(all);
     expect(toAlice()).toEqual(all);

@@ -101,7 +101,7 @@ async function applyMessage(
   const deliveredAt = status === "delivered" && saved ? saved.delivered_at : null;
   const known = await tx.message(message.conversation, key);
   if (known) {
-    // What is saved replaces what was sent, and what a server accepted replaces what it did not.
+    // Saved content replaces any other. Accepted content replaces content that no server has accepted.
     const replaces = saved !== null || known.status === "waiting" || known.status === "refused";
     await advance(tx, known, {
       status,

@@ -1,0 +1,165 @@
+package judge
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// This file divides the operations of a run into the partitions that porcupine checks, and adds those that follow from
+// the end of the record.
+
+// partitions yields all partitions.
+func (h *history) partitions() iter.Seq[partition] {
+	return func(yield func(partition) bool) {
+		for _, m := range h.inOrder {
+			h.complete(m)
+			if !yield(m.partition(len(h.wipes) > 0)) {
+				return
+			}
+			m.steps = nil
+		}
+		for _, t := range h.threads {
+			p := partition{name: "order: " + t.name, model: orderModel}
+			for i, d := range t.deeds {
+				p.operations = append(p.operations,
+					porcupine.Operation{Input: d, Call: t.spans[i].from, Return: t.spans[i].to, Metadata: i})
+			}
+			if !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// complete adds the operations that no entry has alone.
+func (h *history) complete(m *message) {
+	if m.fixedLast > 0 {
+		during := span{m.fixedLast, never} // if nothing shows that it was accepted, it may or may not have been
+		if m.evidence > 0 {
+			during.to = max(m.evidence, m.fixedLast)
+		}
+		m.add(during, send, nil, answer{})
+	}
+	if m.author != nil {
+		for _, user := range []string{m.author.user, m.to} {
+			if entry := h.erased[user]; entry > 0 {
+				m.add(span{entry, entry}, erase, nil, answer{})
+			}
+		}
+		for _, to := range []string{"", m.to} {
+			if entry := h.withdrawn[[2]string{m.author.user, to}]; entry > 0 {
+				m.add(span{entry, entry}, withdraw, nil, answer{})
+			}
+		}
+		for _, d := range h.devicesOf[m.to] {
+			if d.ahead > 0 {
+				m.add(span{d.ahead, d.ahead}, ackAhead, d, answer{})
+			}
+		}
+	}
+	for _, w := range h.wipes {
+		if m.fixedFirst > 0 && m.fixedFirst < w.to && (m.stored == 0 || m.stored > w.from) {
+			m.add(w, wipe, nil, answer{})
+		}
+	}
+	c := h.conversation(m.conversation)
+	marks := c.marks[m.to]
+	n, _ := slices.BinarySearchFunc(marks, m.content.at, func(r readMark, at int64) int { return cmp.Compare(r.at, at) })
+	if m.content.at > 0 && n < len(marks) {
+		m.add(span{marks[n].entry, marks[n].entry}, mark, nil, answer{})
+	}
+	h.completeEnd(m, c)
+}
+
+// completeEnd adds who has left, and the final reads that did not have the message. Without a final read, nothing is
+// there.
+func (h *history) completeEnd(m *message, c *conversation) {
+	acted := []*device{m.author}
+	inView := map[*device]bool{}
+	listed := false
+	for _, s := range m.steps {
+		if s.device != nil && !slices.Contains(acted, s.device) {
+			acted = append(acted, s.device)
+		}
+		switch s.action {
+		case view:
+			inView[s.device] = true
+		case list:
+			listed = true
+		}
+	}
+	for _, d := range acted {
+		if d != nil && d.left > 0 {
+			m.add(span{d.left, d.left}, leave, d, answer{})
+		}
+	}
+	end := span{h.now + 1, h.now + 1}
+	if !listed {
+		m.add(cmp.Or(c.listed, end), list, nil, answer{})
+	}
+	if m.author == nil {
+		return
+	}
+	for _, user := range []string{m.author.user, m.to} {
+		for _, d := range h.devicesOf[user] {
+			if d.left > 0 {
+				continue
+			}
+			if !inView[d] {
+				m.add(cmp.Or(c.views[d], end), view, d, answer{})
+			}
+			// After a loss in Redis, devices may have to find older messages in history.
+			if h.opened > 0 && len(h.wipes) == 0 {
+				m.add(span{h.opened, h.opened}, glance, d, answer{})
+			}
+		}
+	}
+}
+
+// Models of a message.
+var (
+	strictLife   = lifeModel(false)
+	exceptedLife = lifeModel(true)
+)
+
+// partition returns the operations on the message. Exception: Redis has lost data in this run.
+func (m *message) partition(exception bool) partition {
+	p := partition{name: fmt.Sprintf("message %s in %s", m.key, m.conversation), model: strictLife}
+	if exception {
+		p.exception = &exceptedLife
+	}
+	slots := []*device{m.author}
+	for i, s := range m.steps {
+		c := call{action: s.action, slot: -1, name: "the API"}
+		if s.device != nil {
+			if c.slot = slices.Index(slots, s.device); c.slot < 0 {
+				c.slot = len(slots)
+				slots = append(slots, s.device)
+			}
+			c.name = s.device.name
+			c.role = m.role(s.device)
+		}
+		p.operations = append(p.operations, porcupine.Operation{
+			Input: c, Output: s.answer, Call: s.from, Return: s.to, Metadata: i,
+		})
+	}
+	return p
+}
+
+func (m *message) role(d *device) role {
+	switch {
+	case d == m.author:
+		return author
+	case m.author == nil:
+		return other
+	case d.user == m.author.user:
+		return sender
+	case d.user == m.to:
+		return recipient
+	}
+	return other
+}
