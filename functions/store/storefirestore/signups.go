@@ -100,7 +100,7 @@ func (s *Store) Commit(ctx context.Context, signup store.Signup, u store.User) e
 		if err := have.CheckCommit(signup, name, u); err != nil {
 			return err
 		}
-		others, err := s.sharing(tx, u.Email, u.UID)
+		others, err := s.sharing(ctx, tx, u.Email, u.UID)
 		if err != nil {
 			return err
 		}

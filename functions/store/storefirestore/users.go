@@ -272,7 +272,7 @@ func (s *Store) SetAddress(ctx context.Context, uid string, a store.Address) (st
 		if !u.AddressOutdated(a) {
 			return nil
 		}
-		others, err := s.sharing(tx, a.Email, uid)
+		others, err := s.sharing(ctx, tx, a.Email, uid)
 		if err != nil {
 			return err
 		}
@@ -280,18 +280,35 @@ func (s *Store) SetAddress(ctx context.Context, uid string, a store.Address) (st
 	})
 }
 
-// sharing returns the users other than uid whose copy of an address this is.
-func (s *Store) sharing(tx *firestore.Transaction, email, uid string) (list []store.User, err error) {
-	snaps, err := tx.Documents(s.query(userWithEmail, nil, email)).GetAll()
+// sharing returns the users other than uid whose copy of an address this is. The query is not part of tx: the locks of a
+// query in a transaction keep others from creating users, and sign-ups at the same time block each other. So two users
+// whose copies become the same at the same moment may both keep it, until the address of one is looked up again.
+func (s *Store) sharing(
+	ctx context.Context, tx *firestore.Transaction, email, uid string,
+) (list []store.User, err error) {
+	var refs []*firestore.DocumentRef
+	err = each(ctx, s.query(userWithEmail, nil, email), func(snap *firestore.DocumentSnapshot) (bool, error) {
+		if snap.Ref.ID != uid {
+			refs = append(refs, snap.Ref)
+		}
+		return true, nil
+	})
+	if err != nil || len(refs) == 0 {
+		return nil, err
+	}
+	snaps, err := tx.GetAll(refs)
 	if err != nil {
 		return nil, err
 	}
 	for _, snap := range snaps {
+		if !snap.Exists() {
+			continue
+		}
 		u, err := userFrom(snap)
 		if err != nil {
 			return nil, err
 		}
-		if u.UID != uid {
+		if u.Email == email {
 			list = append(list, u)
 		}
 	}

@@ -39,6 +39,30 @@ func testSignup(t *testing.T, s store.Store) {
 	must(t, s.Commit(ctx, lease, store.User{UID: "uid-2", Username: "bob", Email: "else@example.org", CreatedAt: t0}))
 }
 
+// Sign-ups at the same time do not wait for each other's locks.
+func testSignupsAtOnce(t *testing.T, s store.Store) {
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+	defer cancel()
+	const n = 12
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			name := fmt.Sprintf("user%d", i)
+			lease, err := s.Reserve(ctx, name+"@example.org", name, "uid-"+name, "a", t0, time.Minute)
+			if err == nil {
+				err = s.Commit(ctx, lease, store.User{UID: "uid-" + name, Username: name, Email: name + "@example.org",
+					CreatedAt: t0})
+			}
+			errs[i] = err
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		must(t, err)
+	}
+}
+
 // An interrupted sign-up is continued by a retry with the same address: at once after a release, otherwise when its
 // lease has ended. It does not block others for longer.
 func testSignupInterrupted(t *testing.T, s store.Store) {

@@ -26,6 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		f    func(*testing.T, store.Store)
 	}{
 		{"signup", testSignup},
+		{"signups at once", testSignupsAtOnce},
 		{"signup interrupted", testSignupInterrupted},
 		{"signup lost lease", testSignupLostLease},
 		{"concurrent signups", testConcurrentSignups},
