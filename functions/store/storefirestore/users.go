@@ -280,9 +280,10 @@ func (s *Store) SetAddress(ctx context.Context, uid string, a store.Address) (st
 	})
 }
 
-// sharing returns the users other than uid whose copy of an address this is. The query is not part of tx: the locks of a
-// query in a transaction keep others from creating users, and sign-ups at the same time block each other. So two users
-// whose copies become the same at the same moment may both keep it, until the address of one is looked up again.
+// sharing returns the users other than uid whose copy of an address this is. The query is not part of tx: the locks
+// of a query in a transaction keep others from creating users, and sign-ups at the same time block each other. So two
+// users whose copies become the same at the same moment may both keep it, until the address of one is looked up
+// again.
 func (s *Store) sharing(
 	ctx context.Context, tx *firestore.Transaction, email, uid string,
 ) (list []store.User, err error) {
