@@ -106,12 +106,14 @@ func TestRandomWithdrawals(t *testing.T) { playSeeds(t, withdrawals) }
 func playSeeds(t *testing.T, themes [][]string) {
 	t.Helper()
 	for n := range *seeds {
-		h := playRandom(t, themes, *first+uint64(n))
-		requireClean(t, h.report)
-		t.Logf("%v", h)
-		if t.Failed() {
-			t.Fatalf("seed %d failed with the events %q", h.seed, h.played)
-		}
+		t.Run(fmt.Sprintf("seed %d", *first+uint64(n)), func(t *testing.T) {
+			h := playRandom(t, themes, *first+uint64(n))
+			requireClean(t, h.report)
+			t.Logf("%v", h)
+			if t.Failed() {
+				t.Logf("the events were %q", h.played)
+			}
+		})
 	}
 }
 

@@ -42,6 +42,10 @@ type Rig struct {
 	Gates     *Gates
 	Published *Published
 
+	// Retries is how often an instance repeats a command whose connection to Redis breaks, without a pause. With 0, such
+	// a command fails at once, so that tests meet this failure more often than production does. Set it before Start.
+	Retries int
+
 	t testing.TB
 }
 
@@ -103,7 +107,11 @@ func (r *Rig) start(network *Network, change func(*server.Deps)) *Instance {
 		r.t.Fatal(err)
 	}
 	publisher := &instancePublisher{to: r.Published}
-	rdb := redis.NewClient(inbox.Tune(&redis.UniversalOptions{PoolSize: 8, MaxRetries: -1,
+	retries := r.Retries
+	if retries == 0 {
+		retries = -1 // none
+	}
+	rdb := redis.NewClient(inbox.Tune(&redis.UniversalOptions{PoolSize: 8, MaxRetries: retries, MinRetryBackoff: -1,
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return network.dial(r.Mini) }}).Simple())
 	deps := server.Deps{Redis: rdb, Gates: r.Gates, Publisher: publisher, Verifier: verifier, Services: Services{},
 		Origins: []string{Origin}, Log: slog.New(slog.DiscardHandler),
