@@ -279,6 +279,54 @@ func TestReadOvertakingTheMessageItReads(t *testing.T) {
 	})
 }
 
+// Redis is wiped, and the instances are new, so that only the archive knows that ann has written to ben. His read mark
+// must reach her nevertheless.
+func TestReadMarkAfterAWipe(t *testing.T) {
+	playCast(t, func(t *testing.T, c *cast) {
+		id := c.annA.Write(c.ben, "one", "")
+		testwait.Advance(5 * time.Second)
+		happened(t, c.state(c.annA, id) == client.Delivered && c.archive.Figures().Writes > 0, "the message is saved")
+		for _, n := range c.nodes {
+			n.kill()
+		}
+		c.wipe()
+		for _, n := range c.nodes {
+			n.start()
+		}
+		up := func() bool {
+			return !slices.ContainsFunc(c.crowd.Devices(), func(d *load.Device) bool { return !d.Up() })
+		}
+		for i := 0; i < 60 && !up(); i++ {
+			testwait.Advance(time.Second)
+		}
+		happened(t, up(), "all devices are connected again")
+		c.benA.Read(c.conv)
+		testwait.Advance(5 * time.Second)
+		for _, d := range []*load.Device{c.annA, c.annB} {
+			if state := c.state(d, id); state != client.Read {
+				t.Errorf("the message is %v on %s, want read", state, d.Name())
+			}
+		}
+	})
+}
+
+// A failover breaks all connections to Redis. The next send is repeated on a new one, so no client has to wait.
+func TestSendAfterAFailover(t *testing.T) {
+	playCast(t, func(t *testing.T, c *cast) {
+		for i := range 20 { // opens several connections
+			c.annA.Write(c.ben, fmt.Sprint("message ", i), "")
+		}
+		testwait.Advance(5 * time.Second)
+		c.replicate()
+		c.failOver()
+		id := c.annA.Write(c.ben, "after the failover", "")
+		testwait.Advance(100 * time.Millisecond)
+		if state := c.state(c.annA, id); state == client.Waiting {
+			t.Error("the message was not accepted at once")
+		}
+	})
+}
+
 // Redis refuses the receipts of a message that Pub/Sub has confirmed. Until they are appended, the message waits in
 // ben's inbox, and his read mark does not reach ann.
 func TestReceiptsAreRefused(t *testing.T) {
@@ -448,9 +496,11 @@ func TestAckAfterEventsThatTheInstanceWasNotSent(t *testing.T) {
 // Ben's phone has a message that is withdrawn before its ack arrives, or whose ack is lost and follows with the next
 // hello. In the meantime another message passes it. Both users' devices all get it in the end.
 func TestWithdrawnMessageThatADeviceHas(t *testing.T) {
-	for name, m := range map[string]client.Misbehavior{
-		"the ack is late": {AckDelay: 20 * time.Second}, "the ack is lost": {AckNever: true},
-	} {
+	for _, m := range []client.Misbehavior{{AckDelay: 20 * time.Second}, {AckNever: true}} {
+		name := "the ack is late"
+		if m.AckNever {
+			name = "the ack is lost"
+		}
 		t.Run(name, func(t *testing.T) {
 			playCast(t, func(t *testing.T, c *cast) {
 				c.benB.Offline()

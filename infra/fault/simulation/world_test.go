@@ -78,6 +78,7 @@ type world struct {
 type node struct {
 	w      *world
 	number int
+	ahead  atomic.Int64 // how far the clock of its instances is ahead, in nanoseconds
 
 	mu     sync.Mutex
 	in     *servertest.Instance // nil while it is down; guarded by mu
@@ -108,7 +109,7 @@ func play(t *testing.T, users int, o load.Options, f func(t *testing.T, w *world
 			t.Fatal(err)
 		}
 		w.rig = servertest.New(t)
-		w.rig.Retries = 3
+		w.rig.Retries = servertest.PoolSize
 		w.hookRedis()
 		for i := range w.nodes {
 			w.nodes[i] = &node{w: w, number: i + 1}
@@ -250,6 +251,7 @@ func (n *node) start() {
 	n.in = n.w.rig.Start(func(d *realtime.Deps) {
 		n.starts++
 		d.Instance = fmt.Sprintf("instance%d-%d", n.number, n.starts)
+		d.Now = func() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) }
 		d.Jitter = jitter(n.w.seed, d.Instance)
 		d.Gates = n.w.archive
 		d.Inboxes.Archive = n.w.archive
