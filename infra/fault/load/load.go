@@ -43,6 +43,10 @@ type Options struct {
 	Pace       client.Pace
 	Seed       uint64
 
+	// Patience is how long Settle waits, without progress, for devices that have only backfills to do or that do not
+	// agree. 0 stands for somewhat longer than these take with the short delays of fault runs.
+	Patience time.Duration
+
 	Browsers *Browsers // runs devices with the browser's own engine and store; nil: there are none
 	Browser  float64   // share of those devices; all others have the engine and store of package client
 }

@@ -115,7 +115,7 @@ func play(t *testing.T, users int, o load.Options, f func(t *testing.T, w *world
 			w.nodes[i] = &node{w: w, number: i + 1}
 			w.nodes[i].start()
 		}
-		o.Pace = pace()
+		o.Pace, o.Patience = pace(), patience
 		w.crowd = load.New(w, w.log, uids, o)
 		defer w.crowd.Close()
 		starting, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -127,7 +127,7 @@ func play(t *testing.T, users int, o load.Options, f func(t *testing.T, w *world
 		w.repair()
 		settling, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
-		if err := errors.Join(w.crowd.Settle(settling, time.Minute), w.crowd.Open(settling)); err != nil {
+		if err := errors.Join(w.crowd.Settle(settling, 2*patience), w.crowd.Open(settling)); err != nil {
 			t.Error(err)
 		}
 		for range 60 {
@@ -156,6 +156,10 @@ var (
 	// with the stream.
 	withoutWakes = verdict.Bounds{LiveWithin: 31 * time.Second, LiveAfterFault: 31 * time.Second}
 )
+
+// patience is longer than the longest delay after which something is tried again: of a backfill, and of the question to
+// the archive who has written, without which a read mark is dropped. Both take a minute.
+const patience = 90 * time.Second
 
 // requireClean fails the test unless the report is clean.
 func requireClean(t *testing.T, r *verdict.Report) {
