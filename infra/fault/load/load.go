@@ -43,6 +43,10 @@ type Options struct {
 	Pace       client.Pace
 	Seed       uint64
 
+	// Patience is how long Settle waits, without progress, for devices that have only backfills to do or that do not
+	// agree. 0 stands for somewhat longer than these take with the short delays of fault runs.
+	Patience time.Duration
+
 	Browsers *Browsers // runs devices with the browser's own engine and store; nil: there are none
 	Browser  float64   // share of those devices; all others have the engine and store of package client
 }
@@ -65,7 +69,8 @@ type Crowd struct {
 	mu       sync.Mutex
 	vanished []net.Conn                // guarded by mu
 	guests   []*Device                 // guarded by mu
-	foreign  map[string][]chat.Message // the newest messages of others that each user has seen; guarded by mu
+	received map[string][]chat.Message // the newest messages that were typed to each user; guarded by mu
+	anywhere []chat.Message            // the newest messages that were typed; guarded by mu
 	used     map[[2]string]bool        // user and id: must not be used again; guarded by mu
 	severed  map[string]bool           // see Sever; guarded by mu
 }
@@ -78,7 +83,7 @@ func New(testbed Testbed, log *record.Log, users []string, opts Options) *Crowd 
 	c := &Crowd{
 		testbed: testbed, log: log, opts: opts, users: users,
 		devicesOf: map[string][]*Device{}, partners: map[string][]string{}, severed: map[string]bool{},
-		foreign: map[string][]chat.Message{}, used: map[[2]string]bool{},
+		received: map[string][]chat.Message{}, used: map[[2]string]bool{},
 	}
 	rnd := rand.New(rand.NewPCG(opts.Seed, 3))
 	for i, uid := range users {
@@ -289,29 +294,33 @@ func (c *Crowd) Close() {
 	c.vanished = nil
 }
 
-// maxForeign bounds the ids of others that a user may use.
+// maxForeign bounds the ids of others from which a user picks one.
 const maxForeign = 20
 
-// learnID remembers the id of another user's message.
-func (c *Crowd) learnID(uid string, m chat.Message) {
+// learnID remembers the id of a message when it is typed. Users may use it before they have seen the message, so that
+// a seed repeats their choices.
+func (c *Crowd) learnID(m chat.Message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	seen := c.foreign[uid]
-	c.foreign[uid] = append(seen[max(0, len(seen)+1-maxForeign):], m)
+	last := func(list []chat.Message) []chat.Message { return append(list[max(0, len(list)+1-maxForeign):], m) }
+	c.received[m.To], c.anywhere = last(c.received[m.To]), last(c.anywhere)
 }
 
-// newID returns the id of a message that a user writes: mostly fresh, and sometimes one that another user has used. A
-// user uses each at most once.
+// newID returns the id of a message that a user writes: mostly fresh, and sometimes one that another user has used, in
+// a message to this user or to anybody. A user uses each at most once.
 func (c *Crowd) newID(uid, fresh string) string {
 	rnd := rand.New(rand.NewPCG(c.opts.Seed, hash(fresh)))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	seen := c.foreign[uid]
-	if len(seen) == 0 || rnd.Float64() >= c.opts.Reused {
+	known := c.received[uid]
+	if rnd.IntN(2) == 0 {
+		known = c.anywhere
+	}
+	if len(known) == 0 || rnd.Float64() >= c.opts.Reused {
 		return fresh
 	}
-	m := seen[rnd.IntN(len(seen))]
-	if c.used[[2]string{uid, m.ID}] {
+	m := known[rnd.IntN(len(known))]
+	if m.From == uid || c.used[[2]string{uid, m.ID}] {
 		return fresh
 	}
 	c.used[[2]string{uid, m.ID}], c.used[[2]string{m.From, m.ID}] = true, true
@@ -327,13 +336,13 @@ func (c *Crowd) recordNote(device string, n client.Note) {
 	}
 	switch n.NoteKind {
 	case client.NoteTyped:
+		if c.opts.Reused > 0 {
+			c.learnID(m)
+		}
 		e.Kind, e.User, e.Text = record.Typed, m.To, record.TextOf(m)
 	case client.NoteFrozen:
 		e.Kind, e.At, e.Sum = record.Frozen, m.At, record.SumOf(m)
 	case client.NoteShown:
-		if c.opts.Reused > 0 && !strings.HasPrefix(device, m.From+".") {
-			c.learnID(strings.SplitN(device, ".", 2)[0], m)
-		}
 		e.Kind, e.At, e.Sum, e.Text, e.Name = record.Shown, m.At, record.SumOf(m), record.TextOf(m), n.From
 	case client.NoteState:
 		e.Kind, e.Name, e.Detail = record.State, n.State.String(), n.Refusal

@@ -23,13 +23,15 @@ var (
 	ErrBackfillPending = errors.New("devices still look in history for messages that were never saved")
 )
 
-// After backfillWait with only backfills left to do, Settle returns ErrBackfillPending. It is longer than the delay
-// between two attempts of a device.
-const backfillWait = 25 * time.Second
+// backfillWait returns the time after which Settle returns ErrBackfillPending if only backfills are left to do. It is
+// longer than the delay between two attempts of a device.
+func (c *Crowd) backfillWait() time.Duration { return cmp.Or(c.opts.Patience, 25*time.Second) }
 
-// agreeWithin is how long Settle waits, without progress, until all devices show the same messages. The verdict can
-// then say that a message is late.
-const agreeWithin = verdict.LiveAfterFault + time.Second
+// agreeWithin returns how long Settle waits, without progress, until all devices show the same messages. The verdict
+// can then say that a message is late.
+func (c *Crowd) agreeWithin() time.Duration {
+	return cmp.Or(c.opts.Patience, verdict.LiveAfterFault+time.Second)
+}
 
 // Settle brings all devices back, and returns when every outbox is empty, no backfill is left, and the archive has
 // everything. It waits for devices that do not show what others do, and for read marks that are not confirmed, only for
@@ -58,7 +60,7 @@ func (c *Crowd) Settle(ctx context.Context, stuck time.Duration) error {
 		if n := c.log.Progress(); n != seen {
 			seen, last = n, time.Now()
 		}
-		if err == nil && time.Since(last) > min(stuck, backfillWait) && c.onlyBackfillsLeft() {
+		if err == nil && time.Since(last) > min(stuck, c.backfillWait()) && c.onlyBackfillsLeft() {
 			err = ErrBackfillPending
 		}
 		if err == nil && time.Since(last) > stuck {
@@ -69,7 +71,7 @@ func (c *Crowd) Settle(ctx context.Context, stuck time.Duration) error {
 				err, c.testbed.Waiting(), strings.Join(c.unfinished(5), "; "))
 		}
 		quiet++
-		if c.testbed.Waiting() > 0 || len(c.unfinished(1)) > 0 || time.Since(last) < agreeWithin && !c.agree() {
+		if c.testbed.Waiting() > 0 || len(c.unfinished(1)) > 0 || time.Since(last) < c.agreeWithin() && !c.agree() {
 			quiet = 0
 		}
 	}

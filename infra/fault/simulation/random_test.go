@@ -58,7 +58,15 @@ var events = map[string]func(w *world, rnd *rand.Rand){
 		d.SetMisbehavior(client.Misbehavior{AckDelay: 2 * time.Second})
 		d.Start()
 	},
-	"withdraw": func(w *world, rnd *rand.Rand) { w.withdraw(w.crowd.Users()[rnd.IntN(4)]) },
+	"clock jumps": func(w *world, rnd *rand.Rand) {
+		w.pick(rnd).SetClock(time.Duration(rnd.Int64N(int64(20*time.Minute))) - 10*time.Minute)
+	},
+	"instance clock": func(w *world, rnd *rand.Rand) {
+		// The clocks of two instances differ by less than 10 s.
+		w.nodes[rnd.IntN(2)].ahead.Store(rnd.Int64N(int64(9*time.Second)) - int64(4500*time.Millisecond))
+	},
+	"reuse ids": func(w *world, rnd *rand.Rand) { w.reuseRandom(rnd) },
+	"withdraw":  func(w *world, rnd *rand.Rand) { w.withdraw(w.crowd.Users()[rnd.IntN(4)]) },
 	"back": func(w *world, _ *rand.Rand) {
 		for _, d := range w.crowd.Devices() {
 			d.StopReading(false)
@@ -79,9 +87,16 @@ var themes = [][]string{
 	{"redis down", "redis up", "flap", "stop", "start", "app killed", "back"},
 	{"persist late", "persist well", "store down", "store well", "replace", "offline", "back"},
 	{"stops reading", "acks late", "back", "app vanishes", "kill", "start", "wipe"},
+	{"clock jumps", "instance clock", "kill", "stop", "start", "flap", "offline", "back"},
+	{"instance clock", "replicate", "failover", "clock behind", "clock right", "flap", "app killed", "back"},
+	{"reuse ids", "reuse ids", "offline", "app killed", "flap", "stops reading", "acks late", "back"},
+	{"reuse ids", "reuse ids", "replicate", "failover", "wipe", "offline", "back"},
+	{"reuse ids", "reuse ids", "persist late", "persist well", "store down", "store well", "publish fails",
+		"publish well", "kill", "start", "app vanishes", "back"},
 	{"kill", "stop", "start", "start", "wipe", "replace", "replicate", "failover", "redis down", "redis up", "redis up",
 		"publish fails", "publish slow", "publish well", "persist late", "persist well", "store down", "store well",
-		"store well", "app killed", "app vanishes", "offline", "flap", "stops reading", "back", "back"},
+		"store well", "app killed", "app vanishes", "offline", "flap", "stops reading", "back", "back",
+		"clock jumps", "instance clock", "reuse ids"},
 }
 
 // withdrawals are themes in which messages are withdrawn.
@@ -90,6 +105,7 @@ var withdrawals = [][]string{
 	{"withdraw", "offline", "acks late", "stops reading", "back", "flap"},
 	{"withdraw", "kill", "start", "publish fails", "publish well", "flap", "back"},
 	{"withdraw", "replicate", "failover", "offline", "redis down", "redis up", "back"},
+	{"withdraw", "reuse ids", "offline", "app killed", "flap", "back"},
 }
 
 // TestRandomHistories plays random histories of four users with one or two devices each. A seed repeats the schedule:
@@ -106,12 +122,14 @@ func TestRandomWithdrawals(t *testing.T) { playSeeds(t, withdrawals) }
 func playSeeds(t *testing.T, themes [][]string) {
 	t.Helper()
 	for n := range *seeds {
-		h := playRandom(t, themes, *first+uint64(n))
-		requireClean(t, h.report)
-		t.Logf("%v", h)
-		if t.Failed() {
-			t.Fatalf("seed %d failed with the events %q", h.seed, h.played)
-		}
+		t.Run(fmt.Sprintf("seed %d", *first+uint64(n)), func(t *testing.T) {
+			h := playRandom(t, themes, *first+uint64(n))
+			requireClean(t, h.report)
+			t.Logf("%v", h)
+			if t.Failed() {
+				t.Logf("the events were %q", h.played)
+			}
+		})
 	}
 }
 
@@ -122,7 +140,7 @@ func playRandom(t *testing.T, themes [][]string, seed uint64) *history {
 	theme := themes[rnd.IntN(len(themes))]
 	h := &history{seed: seed}
 	schedule := sha256.New()
-	o := load.Options{Rate: 4, TwoDevices: 0.7, Skewed: 0.3, Partners: 2, Seed: seed}
+	o := load.Options{Rate: 4, TwoDevices: 0.7, Skewed: 0.3, Reused: 0.1, Partners: 2, Seed: seed}
 	h.report = play(t, 4, o, func(t *testing.T, w *world) {
 		defer func() { h.addLog(schedule, w.log) }()
 		start := w.began.Add(chatFrom)

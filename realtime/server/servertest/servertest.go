@@ -35,12 +35,20 @@ const Origin = "https://chat.example.org"
 // Project is the Firebase project of the tokens.
 const Project = "demo-chat"
 
+// PoolSize is the greatest number of connections of an instance to Redis, without that of its subscriptions.
+const PoolSize = 8
+
 // Rig is one system: a Redis, a publisher that keeps what it receives, the gates of users, and instances that share
 // them.
 type Rig struct {
 	Mini      *miniredis.Miniredis
 	Gates     *Gates
 	Published *Published
+
+	// Retries is how often an instance repeats a command whose connection to Redis breaks, without a pause. With 0, such
+	// a command fails at once, so that tests meet this failure more often than production does. With PoolSize, it meets a
+	// new connection, although the pool cannot see that the others are broken, as it can with TCP. Set it before Start.
+	Retries int
 
 	t testing.TB
 }
@@ -103,7 +111,11 @@ func (r *Rig) start(network *Network, change func(*server.Deps)) *Instance {
 		r.t.Fatal(err)
 	}
 	publisher := &instancePublisher{to: r.Published}
-	rdb := redis.NewClient(inbox.Tune(&redis.UniversalOptions{PoolSize: 8, MaxRetries: -1,
+	retries := r.Retries
+	if retries == 0 {
+		retries = -1 // none
+	}
+	rdb := redis.NewClient(inbox.Tune(&redis.UniversalOptions{PoolSize: PoolSize, MaxRetries: retries, MinRetryBackoff: -1,
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return network.dial(r.Mini) }}).Simple())
 	deps := server.Deps{Redis: rdb, Gates: r.Gates, Publisher: publisher, Verifier: verifier, Services: Services{},
 		Origins: []string{Origin}, Log: slog.New(slog.DiscardHandler),
