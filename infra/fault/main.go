@@ -118,7 +118,7 @@ func parseFlags(args []string) (s settings, err error) {
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	s.soak.Seed, s.soak.Instances, s.soak.Pace = r.Seed, r.Instances, pace()
+	s.soak.Seed, s.soak.Instances, s.soak.Pace, s.soak.Browser = r.Seed, r.Instances, pace(), r.Browser
 	s.soak.Duration, s.soak.Rate, s.soak.People = time.Hour, 200, 120
 	flags.Visit(func(f *flag.Flag) { // the defaults of runs are not those of a soak
 		switch f.Name {
@@ -163,18 +163,24 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	}
 	if s.measured == "soak" {
 		s.soak.Program = program
-		return soak(ctx, s.soak, s.jsonFile, out)
+		if s.soak.Browsers, err = buildBrowsers(ctx, s.soak.Browser > 0, dir, out); err != nil {
+			return err
+		}
+		return soak(ctx, s.soak, s.run.Keep, s.jsonFile, out)
 	}
 	if s.measured != "" {
 		s.measure.Program = program
 		return measureAll(ctx, strings.Split(s.measured, ","), s.measure, s.jsonFile, out)
 	}
-	browsers, err := buildBrowsers(ctx, runs, dir, out)
+	needed := slices.ContainsFunc(runs, func(o runOptions) bool { return o.Browser > 0 })
+	browsers, err := buildBrowsers(ctx, needed, dir, out)
 	if err != nil {
 		return err
 	}
 	for i := range runs {
-		runs[i].Browsers = browsers
+		if runs[i].Browser > 0 {
+			runs[i].Browsers = browsers
+		}
 	}
 	reports, err := runAll(ctx, runs, program, s.backend, out)
 	if err != nil {
@@ -188,9 +194,9 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	return conclude(out, reports)
 }
 
-// buildBrowsers builds the program that runs devices with the browser's engine, if a run has any. It returns its path.
-func buildBrowsers(ctx context.Context, runs []runOptions, dir string, out io.Writer) (string, error) {
-	if !slices.ContainsFunc(runs, func(o runOptions) bool { return o.Browser > 0 }) {
+// buildBrowsers builds the program that runs devices with the browser's engine, if it is needed. It returns its path.
+func buildBrowsers(ctx context.Context, needed bool, dir string, out io.Writer) (string, error) {
+	if !needed {
 		return "", nil
 	}
 	path, err := load.BuildBrowsers(ctx, dir, func(s string) { fmt.Fprintln(out, s) })

@@ -11,6 +11,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
 	"github.com/phoenixchat/phoenixchat/infra/fault/judge"
+	"github.com/phoenixchat/phoenixchat/infra/fault/measure"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 )
@@ -117,5 +118,22 @@ func TestConclude(t *testing.T) {
 	if got := out.String(); !errors.Is(err, errBroken) || !strings.Contains(got, "bad (seed 7), unknown (seed 0)") ||
 		!strings.HasSuffix(got, "55 passed, 2 failed, 0 skipped\n") {
 		t.Errorf("%v: %q", err, got)
+	}
+}
+
+// The result of a soak prints without a second judge, whether the run has passed or not.
+func TestPrintSoak(t *testing.T) {
+	r := &measure.SoakResult{
+		Name: "soak", Seed: 3, Judged: &verdict.Report{Counts: map[verdict.Rule]int{}},
+		Series: []measure.Series{{Name: "keys of Redis", First: 1, Last: 900, Flat: false}},
+	}
+	for _, failure := range []string{"", "an instance did not end in time"} {
+		r.Failure = failure
+		var out bytes.Buffer
+		printSoak(&out, r)
+		if got := out.String(); !strings.Contains(got, "keys of Redis") || !strings.Contains(got, "| NO |") ||
+			!strings.Contains(got, failure) {
+			t.Errorf("failure %q:\n%s", failure, got)
+		}
 	}
 }

@@ -21,8 +21,11 @@ func row(r *runReport) string {
 		r.Gaps.P50, r.Gaps.P99, r.LiveAfter.P50, r.LiveAfter.P99, r.Injected, r.Seconds, judgedCounts(r.Judged))
 }
 
-// judgedCounts returns how much the second judge has checked, and what failed.
+// judgedCounts returns how much the second judge has checked, and what failed. A soak has no second judge.
 func judgedCounts(r *judge.Report) string {
+	if r == nil {
+		return "–"
+	}
 	s := fmt.Sprintf("%d operations in %d partitions", r.Operations, r.Partitions)
 	if r.Excepted > 0 {
 		s += fmt.Sprintf(", %d excepted", r.Excepted)

@@ -68,7 +68,9 @@ const recordFile = "record.jsonl"
 const stuckTimeout = time.Minute
 
 // passed reports whether the run broke no promise.
-func (r *runReport) passed() bool { return r.Failure == "" && r.Clean() && r.Judged.OK() }
+func (r *runReport) passed() bool {
+	return r.Failure == "" && r.Clean() && (r.Judged == nil || r.Judged.OK())
+}
 
 // errUnexpectedException is the error if messages fall under the stated exception in a run that does not provoke it.
 var errUnexpectedException = errors.New("messages fell under the stated exception, which this run does not provoke")
@@ -118,7 +120,7 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	browsers, closeBrowsers, err := startBrowsers(o, tb, dir)
+	browsers, closeBrowsers, err := load.OpenBrowsers(o.Browsers, tb.API(), filepath.Join(dir, "browsers.log"))
 	if err != nil {
 		return nil, err
 	}
@@ -158,24 +160,6 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 		}
 	}
 	return r, ctx.Err()
-}
-
-// startBrowsers starts the process of devices with the browser's engine, if the run has any, and returns the function
-// that ends it.
-func startBrowsers(o runOptions, tb *testbed.Testbed, dir string) (*load.Browsers, func(), error) {
-	if o.Browser == 0 {
-		return nil, func() {}, nil
-	}
-	log, err := os.Create(filepath.Join(dir, "browsers.log"))
-	if err != nil {
-		return nil, nil, err
-	}
-	b, err := load.StartBrowsers(o.Browsers, tb.API(), log)
-	if err != nil {
-		log.Close()
-		return nil, nil, err
-	}
-	return b, func() { b.Close(); log.Close() }, nil
 }
 
 // play makes the crowd chat under faults, settle, and open all conversations.

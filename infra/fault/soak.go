@@ -4,12 +4,21 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/measure"
 )
 
-// soak runs a soak and prints what it measured.
-func soak(ctx context.Context, o measure.SoakOptions, jsonFile string, out io.Writer) error {
+// soak runs a soak and prints what it measured. The record and all other files stay in a folder of keep, unless it is
+// empty.
+func soak(ctx context.Context, o measure.SoakOptions, keep, jsonFile string, out io.Writer) error {
+	if keep != "" {
+		o.Dir = filepath.Join(keep, fmt.Sprintf("soak-%d", o.Seed))
+		if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+			return err
+		}
+	}
 	r, err := measure.Soak(ctx, o)
 	if err != nil {
 		return fmt.Errorf("soak, seed %d: %w", o.Seed, err)
@@ -40,9 +49,10 @@ func soak(ctx context.Context, o measure.SoakOptions, jsonFile string, out io.Wr
 
 // printSoak prints the series as a table in Markdown, and what the run broke.
 func printSoak(out io.Writer, r *measure.SoakResult) {
-	fmt.Fprintf(out, "soak, seed %d: %.0f s, %d people, %d messages (%.0f per second), %d faults; "+
-		"the first %.0f s are left out, and %d samples were impossible during faults\n",
-		r.Seed, r.Seconds, r.People, r.Judged.Typed, r.Rate, r.Faults, r.WarmUp, r.Missed)
+	fmt.Fprintf(out, "soak, seed %d: %.0f s, %d people, %d devices with the browser's engine, "+
+		"%d messages (%.0f per second), %d faults; the first %.0f s are left out, and %d samples were impossible "+
+		"during faults\n",
+		r.Seed, r.Seconds, r.People, r.Browser, r.Judged.Typed, r.Rate, r.Faults, r.WarmUp, r.Missed)
 	fmt.Fprintln(out, "| what | samples | first quarter | last quarter | maximum | per hour | growth allowed | flat |\n"+
 		"|---|---|---|---|---|---|---|---|")
 	for _, s := range r.Series {

@@ -11,6 +11,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -119,6 +120,25 @@ func BuildBrowsers(ctx context.Context, dir string, say func(string)) (string, e
 		return "", fmt.Errorf("build the devices with the browser's engine: %w\n%s", err, out)
 	}
 	return filepath.Join(dir, "browsers.mjs"), nil
+}
+
+// OpenBrowsers starts the process from a program that BuildBrowsers has built, and returns the function that ends it.
+// Its devices call the HTTP functions through api. What they report to developers goes into the file log. Without a
+// program it returns nil and a function that does nothing.
+func OpenBrowsers(program string, api http.Handler, log string) (*Browsers, func(), error) {
+	if program == "" {
+		return nil, func() {}, nil
+	}
+	file, err := os.Create(log)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := StartBrowsers(program, api, file)
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return b, func() { b.Close(); file.Close() }, nil
 }
 
 // StartBrowsers starts the process from a program that BuildBrowsers has built. Its devices call the HTTP functions

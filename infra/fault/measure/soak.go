@@ -28,6 +28,9 @@ type SoakOptions struct {
 	FaultEvery time.Duration // mean time between two faults
 	WarmUp     time.Duration // time until every inbox has as many events as it keeps; at most half of the duration
 	Sample     time.Duration // time between two samples; 0: a 200th of the duration, at least 1 s
+	Browsers   string        // path of the program that runs devices with the browser's engine; needed if Browser > 0
+	Browser    float64       // share of devices with the browser's own engine and store
+	Dir        string        // folder for the record and all other files, which stay; "": a temporary one
 }
 
 // soakFaults are the faults of a soak: those that last for seconds and leave nothing behind. Left out are faults that
@@ -59,6 +62,7 @@ type SoakResult struct {
 	Seconds  float64         `json:"seconds"` // of the chat
 	WarmUp   float64         `json:"warm_up"` // seconds at the beginning that the series leave out
 	People   int             `json:"people"`
+	Browser  int             `json:"browser"` // devices with the browser's own engine and store
 	Faults   int             `json:"faults"`
 	Rate     float64         `json:"rate"`   // messages per second that were typed
 	Missed   int             `json:"missed"` // samples that a fault prevented
@@ -97,17 +101,22 @@ var quantities = []quantity{
 	{"goroutines of the instances", "", 0.05, 50},
 	{"memory of Redis", "MiB", 0.10, 4},
 	{"keys of Redis", "", 0.02, 10},
-	{"rows beside messages, on all devices", "", 0.02, 50},
+	{"rows beside messages, Go twin", "", 0.02, 50},
+	{"rows of IndexedDB beside messages", "", 0.02, 50},
 }
 
 // Soak lets a crowd chat for a long time, with a fault now and then, and measures whether anything grows that must not.
-// The devices are the Go twin of the browser's engine. Their rows beside messages stand for those of IndexedDB.
+// Some devices have the browser's own engine and store, on an IndexedDB in memory; all others are its Go twin.
 func Soak(ctx context.Context, opts SoakOptions) (*SoakResult, error) {
-	dir, remove, err := testbed.TempDir()
-	if err != nil {
-		return nil, err
+	dir := opts.Dir
+	if dir == "" {
+		temporary, remove, err := testbed.TempDir()
+		if err != nil {
+			return nil, err
+		}
+		defer remove()
+		dir = temporary
 	}
-	defer remove()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	log, err := record.Create(filepath.Join(dir, "record.jsonl"), end)
@@ -126,15 +135,27 @@ func Soak(ctx context.Context, opts SoakOptions) (*SoakResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	browsers, closeBrowsers, err := load.OpenBrowsers(opts.Browsers, tb.API(), filepath.Join(dir, "browsers.log"))
+	if err != nil {
+		return nil, err
+	}
+	defer closeBrowsers()
 	crowd := load.New(tb, log, users, load.Options{
 		Rate: opts.Rate, Unsent: 10, TwoDevices: 0.6, Skewed: 0.3, Pace: opts.Pace, Seed: opts.Seed,
+		Browsers: browsers, Browser: opts.Browser,
 	})
 	defer crowd.Close()
-	out := &SoakResult{Name: "soak", Seed: opts.Seed, People: opts.People, Injected: map[string]int{}}
-	if err := soak(ctx, opts, tb, crowd, log, out); err != nil {
-		out.Failure = err.Error()
+	out := &SoakResult{
+		Name: "soak", Seed: opts.Seed, People: opts.People, Browser: crowd.BrowserDevices(), Injected: map[string]int{},
 	}
+	failure := soak(ctx, opts, tb, crowd, log, out)
 	crowd.Close()
+	if browsers != nil {
+		failure = errors.Join(failure, browsers.Err())
+	}
+	if failure != nil {
+		out.Failure = failure.Error()
+	}
 	tb.Close()
 	out.Judged = verdict.JudgeAll(log.All())
 	for e := range log.All() {
@@ -223,9 +244,10 @@ func takeSamples(
 			out.Missed++
 			continue
 		}
+		twin, browser := crowd.Rows()
 		samples = append(samples, sample{time.Since(began), []float64{
 			float64(u.RSS) / mib, float64(u.Heap) / mib, float64(u.Goroutines),
-			float64(u.Redis) / mib, float64(u.RedisKeys), float64(crowd.Rows()),
+			float64(u.Redis) / mib, float64(u.RedisKeys), float64(twin), float64(browser),
 		}})
 	}
 }
