@@ -112,12 +112,32 @@ func (h *history) completeEnd(m *message, c *conversation) {
 			if !inView[d] {
 				m.add(cmp.Or(c.views[d], end), view, d, answer{})
 			}
-			// After a loss in Redis, devices may have to find older messages in history.
-			if h.opened > 0 && len(h.wipes) == 0 {
-				m.add(span{h.opened, h.opened}, glance, d, answer{})
+			if h.opened > 0 {
+				h.completeQuiet(m, d)
 			}
 		}
 	}
+}
+
+// completeQuiet adds how a device has got the message when all is quiet and it has opened nothing yet.
+func (h *history) completeQuiet(m *message, d *device) {
+	quiet := span{h.opened, h.opened}
+	// After a loss in Redis, devices may have to find older messages in history.
+	if !slices.ContainsFunc(h.wipes, func(w span) bool { return m.fixedFirst == 0 || m.fixedFirst <= w.to }) {
+		m.add(quiet, glance, d, answer{})
+	}
+	if d == m.author || d.erratic {
+		return
+	}
+	if d.gap > m.fixedFirst {
+		m.add(span{d.gap, d.gap}, gap, d, answer{})
+	}
+	// The sender's other devices get an event of their own, which a fault of servers can keep back. They learn of the
+	// message by its receipt then, and look for it in history.
+	if d.user == m.author.user && h.disturbed > 0 && h.disturbed < m.fromHistory[d] {
+		return
+	}
+	m.add(quiet, account, d, answer{})
 }
 
 // Models of a message.
