@@ -75,7 +75,7 @@ func Check(log *record.Log) *Report { return checkShares(log, int(log.Size()/sha
 
 // shareBytes is about how much of a record is judged at once. Its operations take up to three times as much memory, and
 // a collection doubles that.
-const shareBytes = 96 << 20
+const shareBytes = 384 << 20
 
 // checkShares judges a record in so many shares.
 func checkShares(log *record.Log, shares int) *Report {

@@ -579,3 +579,49 @@ func TestTractable(t *testing.T) {
 			took, got.Partitions, got.Illegal, got.Unknown, got.Findings)
 	}
 }
+
+// A device that writes and sees more than a partition takes is checked in parts, which depend on what was before them.
+func TestLongThread(t *testing.T) {
+	long := func(odd deedKind, first int64) (t thread) {
+		t.name = "b1 in a~b"
+		for n := range int64(2*maxDeeds + 10) {
+			d := &deed{kind: writes, place: place{at: 1000 + n}, turn: int(n)}
+			if n%2 == 1 {
+				d.kind = odd
+			}
+			if n == maxDeeds {
+				d.place.at += first
+			}
+			t.add(span{n + 1, n + 1}, d)
+		}
+		return t
+	}
+	for name, c := range map[string]struct {
+		thread thread
+		want   int
+	}{
+		"in order": {long(sees, 0), 0},
+		"before what was seen in the part before":   {long(sees, -1), 1},
+		"only own messages":                         {long(writes, 0), 0},
+		"before the own message of the part before": {long(writes, -1), 1},
+	} {
+		ch := &checker{limit: partitionLimit}
+		ch.check(c.thread.partitions())
+		r := ch.result()
+		if r.Partitions != 3 || r.Illegal != c.want || r.Unknown != 0 {
+			t.Errorf("%s: %d partitions, %d illegal, want %d: %+v", name, r.Partitions, r.Illegal, c.want, r.Findings)
+		}
+	}
+	// The third own message before a part gets another place, because it was refused, and so do those after it.
+	refused := long(sees, 0)
+	for n := range 3 {
+		d := *refused.deeds[maxDeeds-6+2*n]
+		d.place.at = 1000 + maxDeeds + int64(2*n)
+		refused.deeds[maxDeeds+2*n] = &d
+	}
+	ch := &checker{limit: partitionLimit}
+	ch.check(refused.partitions())
+	if r := ch.result(); r.Illegal != 0 {
+		t.Errorf("after a refusal: %+v", r.Findings)
+	}
+}
