@@ -280,6 +280,9 @@ func TestLegal(t *testing.T) {
 			of(record.Repeated, "b2", question, "")), 0},
 		"found in history, and its event was kept back": {foundByA2.before(t, "frozen",
 			record.Entry{Kind: record.Fault, Name: "redis-slow", Detail: record.Servers}), 0},
+		"found in history, and its event was deleted": {unanswered(t).without(t, "gap", "page", "asked").
+			before(t, "seen", record.Entry{Kind: record.Erased, User: "a"}).
+			replace(t, "list", lines(record.History, "")), 0},
 		"found in history by a device that misbehaves": {r.without(t, "gap").before(t, "typed",
 			record.Entry{Kind: record.Device, Device: "b2", User: "b", Name: "acks never"}), 0},
 	} {

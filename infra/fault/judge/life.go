@@ -234,7 +234,7 @@ func (s *life) step(c call, a answer, exception bool) bool {
 	case gap:
 		s.setDevice(c.slot, d|explained)
 	case account:
-		return d&holds == 0 || d&explained != 0 || s.wiped
+		return d&holds == 0 || d&explained != 0 || s.wiped || s.erased
 	case ack:
 		s.acked = true
 		return d&holds != 0
