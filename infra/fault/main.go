@@ -322,7 +322,7 @@ func judgeFile(file string, out io.Writer) error {
 		return err
 	}
 	defer log.Close()
-	r := &runReport{Name: "kept", Report: verdict.JudgeAll(log.All()), Judged: judge.Check(log.All())}
+	r := &runReport{Name: "kept", Report: verdict.JudgeAll(log.All()), Judged: judge.Check(log)}
 	if err := log.Err(); err != nil {
 		return err
 	}

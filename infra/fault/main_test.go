@@ -121,10 +121,11 @@ func TestConclude(t *testing.T) {
 	}
 }
 
-// The result of a soak prints without a second judge, whether the run has passed or not.
+// The result of a soak prints what both judges say, whether the run has passed or not.
 func TestPrintSoak(t *testing.T) {
 	r := &measure.SoakResult{
 		Name: "soak", Seed: 3, Judged: &verdict.Report{Counts: map[verdict.Rule]int{}},
+		Second: &judge.Report{Operations: 70, Partitions: 7},
 		Series: []measure.Series{{Name: "keys of Redis", First: 1, Last: 900, Flat: false}},
 	}
 	for _, failure := range []string{"", "an instance did not end in time"} {
@@ -132,8 +133,14 @@ func TestPrintSoak(t *testing.T) {
 		var out bytes.Buffer
 		printSoak(&out, r)
 		if got := out.String(); !strings.Contains(got, "keys of Redis") || !strings.Contains(got, "| NO |") ||
-			!strings.Contains(got, failure) {
+			!strings.Contains(got, "70 operations in 7 partitions") || !strings.Contains(got, failure) {
 			t.Errorf("failure %q:\n%s", failure, got)
 		}
+	}
+	r.Second = &judge.Report{Partitions: 7, Illegal: 1, Findings: []judge.Finding{{Partition: "message m in a~b"}}}
+	var out bytes.Buffer
+	printSoak(&out, r)
+	if got := out.String(); !strings.Contains(got, "1 illegal") || !strings.Contains(got, "message m in a~b") {
+		t.Errorf("a finding of the second judge:\n%s", got)
 	}
 }

@@ -21,12 +21,9 @@ func row(r *runReport) string {
 		r.Gaps.P50, r.Gaps.P99, r.LiveAfter.P50, r.LiveAfter.P99, r.Injected, r.Seconds, judgedCounts(r.Judged))
 }
 
-// judgedCounts returns how much the second judge has checked, and what failed. A soak has no second judge.
+// judgedCounts returns how much the second judge has checked, how long that took, and what failed.
 func judgedCounts(r *judge.Report) string {
-	if r == nil {
-		return "–"
-	}
-	s := fmt.Sprintf("%d operations in %d partitions", r.Operations, r.Partitions)
+	s := fmt.Sprintf("%d operations in %d partitions in %.1f s", r.Operations, r.Partitions, r.Seconds)
 	if r.Excepted > 0 {
 		s += fmt.Sprintf(", %d excepted", r.Excepted)
 	}
@@ -69,6 +66,7 @@ func table(out io.Writer, reports []*runReport) {
 		sum.Seconds += r.Seconds
 		sum.Judged.Operations += r.Judged.Operations
 		sum.Judged.Partitions += r.Judged.Partitions
+		sum.Judged.Seconds += r.Judged.Seconds
 		sum.Judged.Excepted += r.Judged.Excepted
 		sum.Judged.Illegal += r.Judged.Illegal
 		sum.Judged.Unknown += r.Judged.Unknown

@@ -138,7 +138,7 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 	}
 	tb.Close()
 	r.Report = verdict.JudgeAll(log.All())
-	r.Judged = judge.Check(log.All())
+	r.Judged = judge.Check(log)
 	if r.Excepted+r.Stranded+r.Judged.Excepted > 0 && !o.provokesException() {
 		failure = errors.Join(failure, errUnexpectedException)
 	}

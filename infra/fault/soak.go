@@ -33,6 +33,11 @@ func soak(ctx context.Context, o measure.SoakOptions, keep, jsonFile string, out
 	if r.Failure != "" || !r.Judged.Clean() {
 		passed, failed = 0, 1
 	}
+	if r.Second.OK() {
+		passed++
+	} else {
+		failed++
+	}
 	for _, s := range r.Series {
 		if s.Flat {
 			passed++
@@ -68,8 +73,8 @@ func printSoak(out io.Writer, r *measure.SoakResult) {
 			s.Name, s.Samples, s.First, unit, s.Last, unit, s.Max, s.PerHour, s.Allowed, flat)
 	}
 	fmt.Fprintln(out, header)
-	report := &runReport{Name: r.Name, Seed: r.Seed, Seconds: r.Seconds, Report: r.Judged, Injected: r.Faults,
-		Failure: r.Failure}
+	report := &runReport{Name: r.Name, Seed: r.Seed, Seconds: r.Seconds, Report: r.Judged, Judged: r.Second,
+		Injected: r.Faults, Failure: r.Failure}
 	fmt.Fprintln(out, row(report))
 	explain(out, report)
 }

@@ -35,6 +35,7 @@ type history struct {
 	threads       []*thread // in the order of their first deed
 	calls         map[int64]int64
 	began         map[string]int64 // by fault
+	disturbed     int64            // when the first fault of servers began; 0: there was none
 	wipes         []span
 	erased        map[string]int64    // by user
 	withdrawn     map[[2]string]int64 // by sender, and by recipient or "" for all
@@ -49,6 +50,8 @@ type device struct {
 	user    string
 	left    int64 // 0: it did not
 	ahead   int64 // since when it acknowledges what it does not have; 0: never
+	erratic bool  // it acknowledges in a way that no app does; the server sends it a bounded number of messages
+	gap     int64 // the last time before the end that the server said that events are missing; 0: never
 	unacked []*message
 }
 
@@ -66,7 +69,8 @@ type message struct {
 	published    bool
 	saving       int // index of that step; -1
 	stored       int64
-	page         int64 // the last request whose page had it
+	fromHistory  map[*device]int64 // when a device found it in history
+	page         int64             // the last request whose page had it
 	steps        []step
 }
 
@@ -104,9 +108,9 @@ func newHistory() *history {
 	}
 }
 
-// add adds the next entry of the record.
-func (h *history) add(e *record.Entry) {
-	h.now++
+// add adds the entry with a number, which is greater than that of the one before.
+func (h *history) add(number int, e *record.Entry) {
+	h.now = int64(number) + 1
 	here := span{h.now, h.now}
 	var d *device
 	if e.Device != "" {
@@ -117,6 +121,7 @@ func (h *history) add(e *record.Entry) {
 		if e.Name == acksAhead && d.ahead == 0 {
 			d.ahead = h.now
 		}
+		d.erratic = d.erratic || e.Name != ""
 	case record.Typed:
 		h.addTyped(e, d)
 	case record.Frozen:
@@ -150,6 +155,14 @@ func (h *history) add(e *record.Entry) {
 		}
 	case record.Left:
 		d.left = h.now
+	case record.NotResumed:
+		if h.opened == 0 {
+			d.gap = h.now
+		}
+	case record.Repeated:
+		m := h.message(e.Conversation, e.ID)
+		m.prove(h.now)
+		m.add(here, repeat, d, answer{})
 	case record.Restored:
 		for i := range e.Lines {
 			m, a := h.read(e.Conversation, &e.Lines[i])
@@ -192,6 +205,9 @@ func (h *history) addOther(e *record.Entry) {
 	case record.Fault:
 		if e.Name == opening {
 			h.opened = h.now
+		}
+		if e.Detail == record.Servers && h.disturbed == 0 {
+			h.disturbed = h.now
 		}
 		h.began[e.Name] = h.now
 	case record.Wiped:
@@ -309,6 +325,10 @@ func (h *history) addShown(e *record.Entry, d *device) {
 	how := show
 	if e.Name == byHistory {
 		how = showSaved
+		if m.fromHistory == nil {
+			m.fromHistory = map[*device]int64{}
+		}
+		m.fromHistory[d] = h.now
 	}
 	m.add(here, how, d, answer{content: content{e.Sum, e.Text, int64(e.At)}})
 	if m.to == d.user {
@@ -329,7 +349,11 @@ func (h *history) addPage(e *record.Entry, d *device) {
 		m.page = h.now
 		m.add(during, page, d, a)
 	}
-	h.thread(e.Conversation, d).add(during, &deed{kind: lists, lines: h.lines(e)})
+	list := &deed{kind: lists, lines: h.lines(e)}
+	if p, ok := parsePlace(e.Name); ok {
+		list.place = p
+	}
+	h.thread(e.Conversation, d).add(during, list)
 	// A message that is being saved while the page is read may be missing. Only those that were saved before are added.
 	for _, m := range h.conversation(e.Conversation).messages {
 		if m.stored > 0 && m.stored < during.from && m.page != h.now && belongs(m.place(), e) {
@@ -338,13 +362,11 @@ func (h *history) addPage(e *record.Entry, d *device) {
 	}
 }
 
-// belongs reports whether a place is within a page. The page ends before its Name, which is "<at>" or "<at>,<key>", and
-// begins with its first line, or with the conversation.
+// belongs reports whether a place is within a page. The page ends before the place in its Name, and begins with its
+// first line, or with the conversation.
 func belongs(p place, e *record.Entry) bool {
 	if e.Name != "" {
-		number, key, _ := strings.Cut(e.Name, ",")
-		at, err := strconv.ParseInt(number, 10, 64)
-		if err != nil || !p.before(place{at, key}) {
+		if end, ok := parsePlace(e.Name); !ok || !p.before(end) {
 			return false
 		}
 	}
@@ -352,6 +374,13 @@ func belongs(p place, e *record.Entry) bool {
 		return true
 	}
 	return len(e.Lines) > 0 && int64(e.Lines[0].At) < p.at
+}
+
+// parsePlace parses "<at>" or "<at>,<key>".
+func parsePlace(name string) (p place, ok bool) {
+	number, key, _ := strings.Cut(name, ",")
+	at, err := strconv.ParseInt(number, 10, 64)
+	return place{at, key}, err == nil
 }
 
 // read returns the message of a line that was read, and the answer of that operation.

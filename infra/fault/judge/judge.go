@@ -39,6 +39,7 @@ type Report struct {
 	Unknown    int       `json:"unknown"`            // partitions that were not checked to the end
 	Excepted   int       `json:"excepted"`           // messages that only the stated exception explains
 	Seconds    float64   `json:"seconds"`            // how long Check took
+	Longest    float64   `json:"longest"`            // seconds that one partition took, at most
 	Findings   []Finding `json:"findings,omitempty"` // at most maxFindings
 }
 
@@ -67,85 +68,120 @@ type partition struct {
 	operations []porcupine.Operation
 }
 
-// Check judges a record. It uses all processors.
-func Check(entries iter.Seq[record.Entry]) *Report {
+// Check judges a record. It uses all processors. Its memory does not grow with the record: it reads a large one several
+// times, and each time keeps the operations of a share of the conversations. A record that cannot be read is reported
+// by its Err.
+func Check(log *record.Log) *Report { return checkShares(log, int(log.Size()/shareBytes)+1) }
+
+// shareBytes is about how much of a record is judged at once. Its operations take up to three times as much memory, and
+// a collection doubles that.
+const shareBytes = 384 << 20
+
+// checkShares judges a record in so many shares.
+func checkShares(log *record.Log, shares int) *Report {
 	began := time.Now()
-	h := newHistory()
-	for e := range entries {
-		h.add(&e)
+	c := &checker{limit: partitionLimit}
+	for number := range shares {
+		h := newHistory()
+		for n, e := range log.Share(number, shares) {
+			h.add(n, &e)
+		}
+		c.check(h.partitions())
 	}
-	r := check(h.partitions(), partitionLimit)
+	r := c.result()
 	r.Seconds = time.Since(began).Seconds()
 	return r
 }
 
-// check checks the partitions, each within a limit.
-func check(partitions iter.Seq[partition], limit time.Duration) *Report {
+// checker checks partitions, each within a limit.
+type checker struct {
+	limit   time.Duration
+	unknown atomic.Int64 // partitions so far
+
+	jobs int // partitions that have begun
+
+	mu     sync.Mutex
+	report Report            // guarded by mu
+	found  []numberedFinding // guarded by mu
+}
+
+type numberedFinding struct {
+	n int // of the partition
+	Finding
+}
+
+// check checks some partitions.
+func (c *checker) check(partitions iter.Seq[partition]) {
 	type job struct {
 		n int
 		partition
 	}
-	type numbered struct {
-		n int
-		Finding
-	}
-	var (
-		r       = &Report{}
-		found   []numbered // guarded by mu
-		mu      sync.Mutex // guards r and found while the workers run
-		unknown atomic.Int64
-		jobs    = make(chan job)
-		workers sync.WaitGroup
-	)
+	jobs := make(chan job)
+	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for j := range jobs {
-				result := porcupine.Unknown
-				if unknown.Load() < maxUnknown {
-					result = porcupine.CheckOperationsTimeout(j.model, j.operations, limit)
-				}
-				excepted := false
-				if result == porcupine.Illegal && j.exception != nil {
-					result = porcupine.CheckOperationsTimeout(*j.exception, j.operations, limit)
-					excepted = result == porcupine.Ok
-				}
-				if result == porcupine.Unknown {
-					unknown.Add(1)
-				}
-				mu.Lock()
-				r.Partitions++
-				r.Operations += len(j.operations)
-				switch {
-				case excepted:
-					r.Excepted++
-				case result == porcupine.Illegal:
-					r.Illegal++
-				case result == porcupine.Unknown:
-					r.Unknown++
-				}
-				describe := result != porcupine.Ok && len(found) < maxFindings
-				mu.Unlock()
-				if describe {
-					f := numbered{j.n, Finding{j.name, result, j.explain(result, limit)}}
-					mu.Lock()
-					found = append(found, f)
-					mu.Unlock()
-				}
+				c.checkOne(j.n, &j.partition)
 			}
 		})
 	}
-	n := 0
 	for p := range partitions {
-		jobs <- job{n, p}
-		n++
+		jobs <- job{c.jobs, p}
+		c.jobs++
 	}
 	close(jobs)
 	workers.Wait()
-	slices.SortFunc(found, func(a, b numbered) int { return cmp.Compare(a.n, b.n) })
-	for _, f := range found[:min(len(found), maxFindings)] {
+}
+
+// checkOne checks a partition, which has this number.
+func (c *checker) checkOne(n int, p *partition) {
+	began := time.Now()
+	result := porcupine.Unknown
+	if c.unknown.Load() < maxUnknown {
+		result = porcupine.CheckOperationsTimeout(p.model, p.operations, c.limit)
+	}
+	excepted := false
+	if result == porcupine.Illegal && p.exception != nil {
+		result = porcupine.CheckOperationsTimeout(*p.exception, p.operations, c.limit)
+		excepted = result == porcupine.Ok
+	}
+	if result == porcupine.Unknown {
+		c.unknown.Add(1)
+	}
+	took := time.Since(began).Seconds()
+	c.mu.Lock()
+	r := &c.report
+	r.Partitions++
+	r.Operations += len(p.operations)
+	r.Longest = max(r.Longest, took)
+	switch {
+	case excepted:
+		r.Excepted++
+	case result == porcupine.Illegal:
+		r.Illegal++
+	case result == porcupine.Unknown:
+		r.Unknown++
+	}
+	describe := result != porcupine.Ok && len(c.found) < maxFindings
+	c.mu.Unlock()
+	if describe {
+		f := numberedFinding{n, Finding{p.name, result, p.explain(result, c.limit)}}
+		c.mu.Lock()
+		c.found = append(c.found, f)
+		c.mu.Unlock()
+	}
+}
+
+// result returns the report of all partitions.
+func (c *checker) result() *Report {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.report
+	slices.SortFunc(c.found, func(a, b numberedFinding) int { return cmp.Compare(a.n, b.n) })
+	for _, f := range c.found[:min(len(c.found), maxFindings)] {
 		r.Findings = append(r.Findings, f.Finding)
 	}
-	return r
+	return &r
 }
 
 // explain names the first operation that has no place in the longest order that porcupine has found.

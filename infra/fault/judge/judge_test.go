@@ -53,8 +53,14 @@ func cleanRun() run {
 			Kind: record.Typed, Device: device, User: to, ID: l.ID, Conversation: "a~b", Text: l.Text,
 		}
 	}
-	page := lines(record.Page, "b2", question, answered)
-	page.Call = 1
+	page := func(call int64, all ...record.Line) record.Entry {
+		e := lines(record.Page, "b2", all...)
+		e.Call = call
+		return e
+	}
+	asked := func(call int64) record.Entry {
+		return record.Entry{Kind: record.Asked, Device: "b2", Conversation: "a~b", Call: call}
+	}
 	return run{
 		{"", record.Entry{Kind: record.Device, Device: "a1", User: "a"}},
 		{"", record.Entry{Kind: record.Device, Device: "a2", User: "a"}},
@@ -70,6 +76,9 @@ func cleanRun() run {
 		{"saved", of(record.Saved, "", question, "")},
 		{"stored", of(record.Stored, "", question, "")},
 		{"delivered", of(record.State, "a1", question, "delivered")},
+		{"gap", record.Entry{Kind: record.NotResumed, Device: "b2"}},
+		{"", asked(9)},
+		{"first page", page(9, question)},
 		{"shown on b2", of(record.Shown, "b2", question, "history")},
 		{"seen", record.Entry{Kind: record.ReadTo, Device: "b1", Conversation: "a~b", At: question.At}},
 		{"read", of(record.State, "a1", question, "read")},
@@ -86,8 +95,8 @@ func cleanRun() run {
 		{"", of(record.Shown, "a2", answered, "event")},
 		{"answer on b2", of(record.Shown, "b2", answered, "event")},
 
-		{"asked", record.Entry{Kind: record.Asked, Device: "b2", Conversation: "a~b", Call: 1}},
-		{"page", page},
+		{"asked", asked(1)},
+		{"page", page(1, question, answered)},
 		{"screen of b1", lines(record.View, "b1", question, state(answered, "delivered"))},
 		{"opening", record.Entry{Kind: record.Fault, Name: opening}},
 		{"view of a1", lines(record.View, "a1", state(question, "read"), answered)},
@@ -153,7 +162,7 @@ func unanswered(t *testing.T) run {
 func lostRun(t *testing.T) run {
 	t.Helper()
 	r := unanswered(t).without(t, "shown on a2", "shown on b1", "acked", "published", "saved", "stored", "delivered",
-		"shown on b2", "seen", "read", "screen of b1", "view of a1")
+		"first page", "shown on b2", "seen", "read", "screen of b1", "view of a1")
 	at := r.find(t, "opening")
 	r = slices.Insert(r, at, entry{"left", record.Entry{Kind: record.Left, Device: "a1"}})
 	for _, name := range []string{"view of a2", "view of b1", "view of b2", "list", "page"} {
@@ -184,14 +193,15 @@ func wiped() []record.Entry {
 
 func isAnswer(key string) bool { return key == answered.ID }
 
-func judged(r run) *Report {
-	return Check(func(yield func(record.Entry) bool) {
-		for _, e := range r {
-			if !yield(e.Entry) {
-				return
-			}
-		}
-	})
+func judged(r run) *Report { return Check(r.log()) }
+
+// log returns the run as a record in memory.
+func (r run) log() *record.Log {
+	l := record.New()
+	for _, e := range r {
+		l.Add(e.Entry)
+	}
+	return l
 }
 
 // Runs in which all promises hold.
@@ -199,7 +209,7 @@ func TestLegal(t *testing.T) {
 	r := cleanRun()
 	refused := func(cause record.Entry) run {
 		r := unanswered(t).without(t, "shown on a2", "shown on b1", "acked", "published", "saved", "stored", "delivered",
-			"shown on b2", "seen", "read", "screen of b1", "view of a2").
+			"first page", "shown on b2", "seen", "read", "screen of b1", "view of a2").
 			before(t, "asked", cause, of(record.State, "a1", question, "refused")).
 			replace(t, "view of a1", lines(record.View, "a1", state(question, "refused"))).
 			without(t, "page").
@@ -230,6 +240,10 @@ func TestLegal(t *testing.T) {
 	changed.Sum = 999
 	earlyPage := lines(record.Page, "a2")
 	earlyPage.Call = 2
+	pageOfA2 := lines(record.Page, "a2", question)
+	foundByA2 := r.without(t, "shown on a2").before(t, "seen",
+		record.Entry{Kind: record.Asked, Device: "a2", Conversation: "a~b"}, pageOfA2,
+		of(record.Shown, "a2", question, "history"))
 	for name, c := range map[string]struct {
 		run
 		excepted int
@@ -260,7 +274,17 @@ func TestLegal(t *testing.T) {
 		"lost by Redis with its sender":               {lostRun(t).before(t, "asked", wiped()...), 1},
 		"lost by Redis while it was accepted": {lostRun(t).before(t, "sent", wiped()[0]).
 			before(t, "asked", wiped()[1]), 1},
-		"stranded": {strandedRun(t).before(t, "asked", wiped()...), 1},
+		"stranded":                              {strandedRun(t).before(t, "asked", wiped()...), 1},
+		"found in history after Redis was lost": {r.without(t, "gap").before(t, "stored", wiped()...), 0},
+		"found in history, and then an event": {r.without(t, "gap").before(t, "asked",
+			of(record.Repeated, "b2", question, "")), 0},
+		"found in history, and its event was kept back": {foundByA2.before(t, "frozen",
+			record.Entry{Kind: record.Fault, Name: "redis-slow", Detail: record.Servers}), 0},
+		"found in history, and its event was deleted": {unanswered(t).without(t, "gap", "page", "asked").
+			before(t, "seen", record.Entry{Kind: record.Erased, User: "a"}).
+			replace(t, "list", lines(record.History, "")), 0},
+		"found in history by a device that misbehaves": {r.without(t, "gap").before(t, "typed",
+			record.Entry{Kind: record.Device, Device: "b2", User: "b", Name: "acks never"}), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := judged(c.run)
@@ -285,6 +309,10 @@ func TestIllegal(t *testing.T) {
 	second := record.Line{ID: "n.a", At: 10, Sum: 300, Text: question.Text}
 	latePage := lines(record.Page, "b2", answered)
 	latePage.Call = 1
+	longPage := lines(record.Page, "b2", question, answered)
+	longPage.Call, longPage.Name = 1, "20,m.b"
+	late := r.without(t, "shown on a2").before(t, "view of a1", lines(record.Page, "a2", question),
+		of(record.Shown, "a2", question, "history"))
 	earlyAnswer := slices.Clone(r)
 	for i, e := range earlyAnswer {
 		if isAnswer(e.ID) && e.At != 0 {
@@ -302,7 +330,7 @@ func TestIllegal(t *testing.T) {
 		run
 		want string
 	}{
-		"lost: not in the archive": {r.without(t, "saved", "stored", "shown on b2", "page", "view of b2").
+		"lost: not in the archive": {r.without(t, "saved", "stored", "first page", "shown on b2", "page", "view of b2").
 			replace(t, "list", lines(record.History, "", answered)), "b2 lacks it"},
 		"lost: saved, and not listed in the end": {r.replace(t, "list", lines(record.History, "", answered)),
 			"the archive lacks it in the end"},
@@ -310,9 +338,20 @@ func TestIllegal(t *testing.T) {
 			replace(t, "view of b2", lines(record.View, "b2", state(answered, "delivered"))), "b2 lacks it"},
 		"lost: not on the second device of the sender": {r.without(t, "shown on a2").
 			replace(t, "view of a2", lines(record.View, "a2", answered)), "a2 lacks it"},
-		"late: found only when the conversation is opened": {r.without(t, "shown on a2").
-			before(t, "view of a1", of(record.Shown, "a2", question, "history")),
-			"a2 lacks it before it opens the conversation"},
+		"late: found only when the conversation is opened":    {late, "a2 lacks it before it opens the conversation"},
+		"late: sent after Redis was lost":                     {late.before(t, "typed", wiped()...), "a2 lacks it before it opens"},
+		"by history: the server said that nothing is missing": {r.without(t, "gap"), "b2 has it from history, and neither"},
+		"by history: the gap was before it was sent": {r.without(t, "gap").
+			before(t, "typed", record.Entry{Kind: record.NotResumed, Device: "b2"}), "b2 has it from history, and neither"},
+		"by history: the gap was on another device": {r.without(t, "gap").
+			before(t, "first page", record.Entry{Kind: record.NotResumed, Device: "b1"}), "b2 has it from history, and neither"},
+		"by history: another device of the sender, and no fault": {r.without(t, "shown on a2").before(t, "seen",
+			lines(record.Page, "a2", question), of(record.Shown, "a2", question, "history")),
+			"a2 has it from history, and neither"},
+		"by history: no page had it": {r.without(t, "first page"), "b2 shows it, from history"},
+		"a page goes beyond its end": {r.replace(t, "page", longPage), "goes beyond its end"},
+		"an event of a message that nobody has sent": {r.before(t, "frozen", of(record.Repeated, "a1", question, "")),
+			"an event brings it to a1 again"},
 		"lost: a device forgets it": {r.replace(t, "view of b2", lines(record.View, "b2", state(answered, "delivered"))),
 			"b2 lacks it in the end"},
 		"lost: nobody looked": {r.without(t, "view of b2"), "b2 lacks it in the end"},
@@ -321,7 +360,7 @@ func TestIllegal(t *testing.T) {
 			before(t, "list", lines(record.View, "a1", state(question, "sent"))), "a2 lacks it in the end"},
 		"lost: Redis lost nothing": {lostRun(t),
 			"a2 lacks it"},
-		"lost: Redis was lost before": {lostRun(t).before(t, "typed", wiped()...), "a2 lacks it in the end"},
+		"lost: Redis was lost before": {lostRun(t).before(t, "typed", wiped()...), "a2 lacks it"},
 		"stranded: gone from the screen that showed it": {strandedRun(t).before(t, "asked", wiped()...).
 			replace(t, "view of b1", lines(record.View, "b1")), "b1 lacks it in the end"},
 		"never sent": {lostRun(t).without(t, "frozen", "sent").before(t, "asked",
@@ -329,7 +368,7 @@ func TestIllegal(t *testing.T) {
 			record.Entry{Kind: record.Typed, Device: "a3", User: "b", ID: "m.a", Conversation: "a~b", Text: 101}),
 			"a2 lacks it"},
 		"a page lacks what was saved before": {r.replace(t, "page", latePage), "a page that b2 reads lacks it"},
-		"a page has what was never saved": {r.without(t, "saved", "stored", "shown on b2", "list", "view of b2"),
+		"a page has what was never saved": {r.without(t, "saved", "stored", "first page", "shown on b2", "list", "view of b2"),
 			"a page that b2 reads has it"},
 		"doubled: shown twice": {r.before(t, "opening", of(record.Shown, "b1", question, "history")),
 			"b1 shows it, from history"},
@@ -407,6 +446,48 @@ func TestIllegal(t *testing.T) {
 	}
 }
 
+// A record that is judged in shares has the same result as one that is judged at once.
+func TestShares(t *testing.T) {
+	clean := cleanRun()
+	opens := clean.find(t, "opening")
+	var r run
+	add := func(part run) {
+		for n := range 30 {
+			for _, e := range part {
+				if n == 17 && e.Kind == record.History {
+					e.Lines = e.Lines[1:]
+				}
+				if n == 23 && e.name == "shown on b2" {
+					continue
+				}
+				if e.Conversation != "" {
+					e.Conversation = fmt.Sprintf("a~b%d", n)
+				}
+				e.Call += int64(n) * 100
+				if e.Conversation != "" || e.Kind == record.Acked || e.Kind == record.NotResumed || n == 0 {
+					r = append(r, e)
+				}
+			}
+		}
+	}
+	add(clean[:opens])
+	add(clean[opens:])
+	whole := checkShares(r.log(), 1)
+	if whole.Illegal != 2 || len(whole.Findings) != 2 {
+		t.Fatalf("%d illegal, want 2: %+v", whole.Illegal, whole.Findings)
+	}
+	byName := func(a, b Finding) int { return strings.Compare(a.Partition, b.Partition) }
+	slices.SortFunc(whole.Findings, byName)
+	for _, shares := range []int{2, 5, 50} {
+		got := checkShares(r.log(), shares)
+		slices.SortFunc(got.Findings, byName)
+		if got.Operations != whole.Operations || got.Partitions != whole.Partitions || got.Illegal != whole.Illegal ||
+			!slices.Equal(got.Findings, whole.Findings) {
+			t.Errorf("in %d shares: %+v\nat once: %+v", shares, got, whole)
+		}
+	}
+}
+
 // A record without a message proves nothing.
 func TestNothing(t *testing.T) {
 	if got := judged(nil); got.OK() {
@@ -425,13 +506,15 @@ func TestUnknown(t *testing.T) {
 		},
 	}
 	const partitions = 500
-	got := check(func(yield func(partition) bool) {
+	c := &checker{limit: 10 * time.Millisecond}
+	c.check(func(yield func(partition) bool) {
 		for range partitions {
 			if !yield(partition{name: "p", model: endless, operations: []porcupine.Operation{{Call: 1, Return: 2}}}) {
 				return
 			}
 		}
-	}, 10*time.Millisecond)
+	})
+	got := c.result()
 	if got.OK() || got.Unknown != partitions || got.Illegal != 0 || len(got.Findings) == 0 {
 		t.Errorf("%d of %d partitions unknown, %d illegal, OK: %v", got.Unknown, got.Partitions, got.Illegal, got.OK())
 	}
@@ -497,5 +580,51 @@ func TestTractable(t *testing.T) {
 	if took := time.Since(began); !got.OK() || got.Partitions != messages+4 || took > 20*time.Second {
 		t.Errorf("%v: %d partitions, %d illegal, %d unknown: %+v",
 			took, got.Partitions, got.Illegal, got.Unknown, got.Findings)
+	}
+}
+
+// A device that writes and sees more than a partition takes is checked in parts, which depend on what was before them.
+func TestLongThread(t *testing.T) {
+	long := func(odd deedKind, first int64) (t thread) {
+		t.name = "b1 in a~b"
+		for n := range int64(2*maxDeeds + 10) {
+			d := &deed{kind: writes, place: place{at: 1000 + n}, turn: int(n)}
+			if n%2 == 1 {
+				d.kind = odd
+			}
+			if n == maxDeeds {
+				d.place.at += first
+			}
+			t.add(span{n + 1, n + 1}, d)
+		}
+		return t
+	}
+	for name, c := range map[string]struct {
+		thread thread
+		want   int
+	}{
+		"in order": {long(sees, 0), 0},
+		"before what was seen in the part before":   {long(sees, -1), 1},
+		"only own messages":                         {long(writes, 0), 0},
+		"before the own message of the part before": {long(writes, -1), 1},
+	} {
+		ch := &checker{limit: partitionLimit}
+		ch.check(c.thread.partitions())
+		r := ch.result()
+		if r.Partitions != 3 || r.Illegal != c.want || r.Unknown != 0 {
+			t.Errorf("%s: %d partitions, %d illegal, want %d: %+v", name, r.Partitions, r.Illegal, c.want, r.Findings)
+		}
+	}
+	// The third own message before a part gets another place, because it was refused, and so do those after it.
+	refused := long(sees, 0)
+	for n := range 3 {
+		d := *refused.deeds[maxDeeds-6+2*n]
+		d.place.at = 1000 + maxDeeds + int64(2*n)
+		refused.deeds[maxDeeds+2*n] = &d
+	}
+	ch := &checker{limit: partitionLimit}
+	ch.check(refused.partitions())
+	if r := ch.result(); r.Illegal != 0 {
+		t.Errorf("after a refusal: %+v", r.Findings)
 	}
 }

@@ -20,6 +20,8 @@ const (
 	send                    // the server accepts it
 	show                    // a device stores and shows it: an event brought it
 	showSaved               // the same: history brought it
+	repeat                  // an event brings it to a device that has it
+	gap                     // the server tells a device that events are missing
 	ack                     // a device of the recipient acknowledges what it has shown
 	ackAhead                // from here on a device of the recipient acknowledges what it does not have
 	mark                    // the recipient sees everything up to it
@@ -29,6 +31,7 @@ const (
 	page                    // a page of history is read in which it belongs
 	list                    // the archive is read at the end of the run
 	glance                  // all is quiet, and a device has not opened the conversation yet
+	account                 // the same: how did the device get it?
 	view                    // the screen of a device is read at the end of the run
 	restore                 // a device begins with it, because it was set back to an older state
 	leave                   // a device never comes back
@@ -96,6 +99,7 @@ type life struct {
 	published bool
 	saved     bool
 	gone      bool // the device of its author has left
+	wiped     bool // Redis has lost what it had
 	lost      bool // Redis lost it before it had reached the recipient
 	stranded  bool // Redis lost it after that, before it was saved
 	erased    bool
@@ -126,6 +130,8 @@ const (
 	holds       = 8
 	left        = 16
 	ofRecipient = 32
+	paged       = 64  // a page that the device has read has it
+	explained   = 128 // an event brought it to the device, or the device knows that events are missing
 )
 
 func (s *life) device(slot int) byte {
@@ -211,14 +217,24 @@ func (s *life) step(c call, a answer, exception bool) bool {
 		s.accepted = true
 		return ok
 	case show, showSaved:
-		ok := s.accepted && d&holds == 0 && s.has(a.content) && (c.action == show || s.saved)
+		ok := s.accepted && d&holds == 0 && s.has(a.content) && (c.action == show || s.saved && d&paged != 0)
 		d |= holds
+		if c.action == show {
+			d |= explained
+		}
 		if c.role == recipient {
 			d |= ofRecipient
 			s.reached = true
 		}
 		s.setDevice(c.slot, d)
 		return ok
+	case repeat:
+		s.setDevice(c.slot, d|explained)
+		return s.accepted && d&holds != 0
+	case gap:
+		s.setDevice(c.slot, d|explained)
+	case account:
+		return d&holds == 0 || d&explained != 0 || s.wiped || s.erased
 	case ack:
 		s.acked = true
 		return d&holds != 0
@@ -243,6 +259,9 @@ func (s *life) step(c call, a answer, exception bool) bool {
 	case report:
 		return s.reach(c, a.rank)
 	case page:
+		if a.has {
+			s.setDevice(c.slot, d|paged)
+		}
 		return a.has && s.saved && a.content == s.content || !a.has && (!s.saved || s.erased)
 	case list:
 		return a.has && s.saved && a.content == s.content || !a.has && s.mayLack(exception)
@@ -254,7 +273,7 @@ func (s *life) step(c call, a answer, exception bool) bool {
 	case view:
 		return s.view(c, a, exception)
 	case restore:
-		d = holds | byte(a.rank)
+		d = holds | explained | byte(a.rank)
 		if c.role == recipient {
 			d |= ofRecipient
 		}
@@ -264,6 +283,7 @@ func (s *life) step(c call, a answer, exception bool) bool {
 		s.gone = s.gone || c.role == author
 		s.setDevice(c.slot, d|left)
 	case wipe:
+		s.wiped = true
 		if s.accepted && !s.saved {
 			s.lost, s.stranded = s.lost || !s.reached, s.stranded || s.reached
 		}
@@ -323,6 +343,12 @@ func describe(c call, a answer) string {
 		return c.name + " shows it, from an event"
 	case showSaved:
 		return c.name + " shows it, from history"
+	case repeat:
+		return "an event brings it to " + c.name + " again"
+	case gap:
+		return c.name + " learns that events are missing"
+	case account:
+		return c.name + " has it from history, and neither lacked an event nor got one"
 	case ack:
 		return c.name + " acknowledges it"
 	case ackAhead:

@@ -19,7 +19,7 @@ func (p place) before(o place) bool { return p.at < o.at || p.at == o.at && p.ke
 // deed is an operation on the order of a conversation.
 type deed struct {
 	kind  deedKind
-	place place  // of the message that is written or seen
+	place place  // of the message that is written or seen; of the end of what was read, or zero
 	turn  int    // number of the message among those that the device has written
 	lines []line // what was read
 }
@@ -74,7 +74,7 @@ var orderModel = porcupine.Model{
 			}
 			s.written = &own{d.place, d.turn, s.written}
 		case lists:
-			return inOrder(d.lines), s
+			return inOrder(d.lines) && (d.place == place{} || len(d.lines) == 0 || d.lines[len(d.lines)-1].before(d.place)), s
 		}
 		return true, s
 	},
@@ -86,7 +86,8 @@ var orderModel = porcupine.Model{
 		case sees:
 			return fmt.Sprintf("%s is shown", d.place.key)
 		default:
-			return fmt.Sprintf("a list of %d messages is in another order, or has one of them twice", len(d.lines))
+			return fmt.Sprintf("a list of %d messages is in another order, has one of them twice, or goes beyond its end",
+				len(d.lines))
 		}
 	},
 }

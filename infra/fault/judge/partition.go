@@ -23,16 +23,65 @@ func (h *history) partitions() iter.Seq[partition] {
 			m.steps = nil
 		}
 		for _, t := range h.threads {
+			for p := range t.partitions() {
+				if !yield(p) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Limits of the partitions of a thread. The time and the memory of a check grow with the square of its operations.
+const (
+	maxDeeds = 4000 // in one partition, beside those that it repeats
+	maxOwn   = 50   // of the last own messages are repeated, because a refusal gives several of them another place
+)
+
+// partitions yields the operations of a thread in parts. Each begins with the operations before it that its model
+// depends on: the last message that was seen, and the last own ones.
+func (t *thread) partitions() iter.Seq[partition] {
+	return func(yield func(partition) bool) {
+		var before []int // the operations that the next part begins with, in their order
+		for from := 0; from < len(t.deeds); from += maxDeeds {
+			to := min(from+maxDeeds, len(t.deeds))
 			p := partition{name: "order: " + t.name, model: orderModel}
-			for i, d := range t.deeds {
+			part := before
+			for i := from; i < to; i++ {
+				part = append(part, i)
+			}
+			for _, i := range part {
 				p.operations = append(p.operations,
-					porcupine.Operation{Input: d, Call: t.spans[i].from, Return: t.spans[i].to, Metadata: i})
+					porcupine.Operation{Input: t.deeds[i], Call: t.spans[i].from, Return: t.spans[i].to, Metadata: i})
 			}
 			if !yield(p) {
 				return
 			}
+			before = t.repeated(part)
 		}
 	}
+}
+
+// repeated returns which of some operations those after them depend on.
+func (t *thread) repeated(part []int) []int {
+	seen := -1
+	var out []int
+	for _, i := range part {
+		switch d := t.deeds[i]; d.kind {
+		case sees:
+			if seen < 0 || t.deeds[seen].place.before(d.place) {
+				seen = i
+			}
+		case writes:
+			out = append(out, i)
+		}
+	}
+	out = slices.Clone(out[max(0, len(out)-maxOwn):])
+	if seen >= 0 {
+		n, _ := slices.BinarySearch(out, seen)
+		out = slices.Insert(out, n, seen)
+	}
+	return out
 }
 
 // complete adds the operations that no entry has alone.
@@ -112,12 +161,32 @@ func (h *history) completeEnd(m *message, c *conversation) {
 			if !inView[d] {
 				m.add(cmp.Or(c.views[d], end), view, d, answer{})
 			}
-			// After a loss in Redis, devices may have to find older messages in history.
-			if h.opened > 0 && len(h.wipes) == 0 {
-				m.add(span{h.opened, h.opened}, glance, d, answer{})
+			if h.opened > 0 {
+				h.completeQuiet(m, d)
 			}
 		}
 	}
+}
+
+// completeQuiet adds how a device has got the message when all is quiet and it has opened nothing yet.
+func (h *history) completeQuiet(m *message, d *device) {
+	quiet := span{h.opened, h.opened}
+	// After a loss in Redis, devices may have to find older messages in history.
+	if !slices.ContainsFunc(h.wipes, func(w span) bool { return m.fixedFirst == 0 || m.fixedFirst <= w.to }) {
+		m.add(quiet, glance, d, answer{})
+	}
+	if d == m.author || d.erratic {
+		return
+	}
+	if d.gap > m.fixedFirst {
+		m.add(span{d.gap, d.gap}, gap, d, answer{})
+	}
+	// The sender's other devices get an event of their own, which a fault of servers can keep back. They learn of the
+	// message by its receipt then, and look for it in history.
+	if d.user == m.author.user && h.disturbed > 0 && h.disturbed < m.fromHistory[d] {
+		return
+	}
+	m.add(quiet, account, d, answer{})
 }
 
 // Models of a message.

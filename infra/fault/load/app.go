@@ -54,6 +54,7 @@ func (d *Device) startApp() App {
 			dial:        d.dial,
 			token:       func() (string, time.Time, error) { return d.crowd.testbed.Token(d.user) },
 			note:        note,
+			request:     func(url string) func([]byte) error { return d.crowd.recordRequest(name, url) },
 			skew:        time.Duration(d.skew.Load()),
 			seed:        rand.New(rand.NewPCG(seed, d.starts)),
 			misbehavior: d.misbehavior,

@@ -426,6 +426,7 @@ func (a *browserApp) answer(q fromNode) {
 		}
 	case q.What == "http":
 		a.opts.note(client.Note{NoteKind: client.NoteLoad})
+		answered := a.opts.request(q.URL)
 		r := httptest.NewRequestWithContext(a.ctx, q.Method, q.URL, strings.NewReader(q.Body))
 		for name, value := range q.Headers {
 			r.Header.Set(name, value)
@@ -433,6 +434,11 @@ func (a *browserApp) answer(q fromNode) {
 		w := httptest.NewRecorder()
 		a.browsers.api.ServeHTTP(w, r)
 		line.Status, line.Text, line.RetryAfter = w.Code, w.Body.String(), w.Header().Get("Retry-After")
+		if w.Code == http.StatusOK {
+			if err := answered(w.Body.Bytes()); err != nil {
+				a.browsers.fail(fmt.Errorf("read the answer to %s: %w", q.URL, err))
+			}
+		}
 	}
 	a.browsers.write(line)
 }

@@ -26,6 +26,7 @@ type browserOptions struct {
 	dial        func(context.Context) (client.Conn, error)
 	token       func() (token string, ends time.Time, err error)
 	note        func(client.Note)
+	request     func(url string) (answered func(body []byte) error) // records a request to the HTTP functions
 	skew        time.Duration
 	seed        *rand.Rand
 	misbehavior client.Misbehavior

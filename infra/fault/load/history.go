@@ -2,11 +2,40 @@ package load
 
 import (
 	"context"
+	"encoding/json"
+	"net/url"
+	"strings"
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
+
+// pageRequest is a request of a device for a page of history.
+type pageRequest struct {
+	crowd *Crowd
+	entry record.Entry
+}
+
+// asked records that a device begins to request a page of history: the messages before a place, or the newest ones
+// if before is "".
+func (c *Crowd) asked(device, conversation, before string) *pageRequest {
+	e := record.Entry{
+		Kind: record.Asked, Device: device, Conversation: conversation, Name: before, Call: c.calls.Add(1),
+	}
+	c.log.Add(e)
+	return &pageRequest{c, e}
+}
+
+// got records the page that was returned. A request that fails has no second entry.
+func (r *pageRequest) got(messages []chat.Message, more bool) {
+	e := r.entry
+	e.Kind, e.More = record.Page, more
+	for _, m := range messages {
+		e.Lines = append(e.Lines, lineOf(m))
+	}
+	r.crowd.log.Add(e)
+}
 
 // recordHistory returns h, and records each page that a device reads from it.
 func (c *Crowd) recordHistory(device string, h client.History) client.History {
@@ -19,24 +48,38 @@ type recordedHistory struct {
 	device string
 }
 
-// Messages implements client.History. A request that fails has no second entry.
+// Messages implements client.History.
 func (h *recordedHistory) Messages(
 	ctx context.Context, conversation, before string, limit int,
 ) (client.Page, error) {
-	e := record.Entry{
-		Kind: record.Asked, Device: h.device, Conversation: conversation, Name: before, Call: h.crowd.calls.Add(1),
-	}
-	h.crowd.log.Add(e)
+	r := h.crowd.asked(h.device, conversation, before)
 	page, err := h.History.Messages(ctx, conversation, before, limit)
 	if err != nil {
 		return page, err
 	}
-	e.Kind, e.More = record.Page, page.Before != ""
-	for _, m := range page.Messages {
-		e.Lines = append(e.Lines, lineOf(m))
-	}
-	h.crowd.log.Add(e)
+	r.got(page.Messages, page.Before != "")
 	return page, nil
+}
+
+// recordRequest records a request of a device with the browser's engine, if it is one for a page of history, and returns
+// the function that records its answer.
+func (c *Crowd) recordRequest(device, target string) func(body []byte) error {
+	u, err := url.Parse(target)
+	if err != nil || !strings.HasSuffix(u.Path, "/messages") {
+		return func([]byte) error { return nil }
+	}
+	r := c.asked(device, u.Query().Get("conversation"), u.Query().Get("before"))
+	return func(body []byte) error {
+		var page struct {
+			Messages []chat.Message `json:"messages"`
+			Next     string         `json:"next"`
+		}
+		if err := json.Unmarshal(body, &page); err != nil {
+			return err
+		}
+		r.got(page.Messages, page.Next != "")
+		return nil
+	}
 }
 
 // lineOf returns a message as a line of a record.

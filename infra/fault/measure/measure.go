@@ -113,7 +113,7 @@ func measure(ctx context.Context, k kind, opts Options) (*Result, error) {
 	}
 	m.crowd.Close()
 	out.Judged = verdict.JudgeAll(m.log.All())
-	out.Second = judge.Check(m.log.All())
+	out.Second = judge.Check(m.log)
 	return out, errors.Join(m.log.Err(), ctx.Err())
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
+	"github.com/phoenixchat/phoenixchat/infra/fault/judge"
 	"github.com/phoenixchat/phoenixchat/infra/fault/load"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
@@ -68,13 +69,14 @@ type SoakResult struct {
 	Missed   int             `json:"missed"` // samples that a fault prevented
 	Series   []Series        `json:"series"`
 	Judged   *verdict.Report `json:"judged"`
+	Second   *judge.Report   `json:"second"` // of the second judge
 	Failure  string          `json:"failure,omitempty"`
 	Injected map[string]int  `json:"injected"` // faults by name
 }
 
 // OK reports whether everything stayed flat and the run kept all promises.
 func (r *SoakResult) OK() bool {
-	return r.Failure == "" && r.Judged != nil && r.Judged.Clean() && len(r.Series) > 0 &&
+	return r.Failure == "" && r.Judged != nil && r.Judged.Clean() && r.Second.OK() && len(r.Series) > 0 &&
 		!slices.ContainsFunc(r.Series, func(s Series) bool { return !s.Flat })
 }
 
@@ -157,7 +159,7 @@ func Soak(ctx context.Context, opts SoakOptions) (*SoakResult, error) {
 		out.Failure = failure.Error()
 	}
 	tb.Close()
-	out.Judged = verdict.JudgeAll(log.All())
+	out.Judged, out.Second = verdict.JudgeAll(log.All()), judge.Check(log)
 	for e := range log.All() {
 		if e.Kind == record.Fault && e.Name != verdict.Opening {
 			out.Injected[e.Name]++

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/inject"
+	"github.com/phoenixchat/phoenixchat/infra/fault/judge"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 )
 
@@ -85,6 +86,32 @@ func TestSoakFaults(t *testing.T) {
 		}
 		if f.Loses || f.Replica || f.Exception {
 			t.Errorf("%s starts something anew", name)
+		}
+	}
+}
+
+// A soak passes only if both judges found nothing and everything stayed flat.
+func TestSoakOK(t *testing.T) {
+	good := SoakResult{
+		Judged: &verdict.Report{}, Second: &judge.Report{Partitions: 1}, Series: []Series{{Flat: true}},
+	}
+	if !good.OK() {
+		t.Error("a soak without a fault failed")
+	}
+	for name, change := range map[string]func(*SoakResult){
+		"failure":             func(r *SoakResult) { r.Failure = "an instance did not end in time" },
+		"verdict":             func(r *SoakResult) { r.Judged = &verdict.Report{Counts: map[verdict.Rule]int{verdict.Lost: 1}} },
+		"no verdict":          func(r *SoakResult) { r.Judged = nil },
+		"second judge":        func(r *SoakResult) { r.Second = &judge.Report{Partitions: 1, Illegal: 1} },
+		"unknown":             func(r *SoakResult) { r.Second = &judge.Report{Partitions: 1, Unknown: 1} },
+		"no second judge":     func(r *SoakResult) { r.Second = nil },
+		"growth":              func(r *SoakResult) { r.Series = []Series{{Flat: true}, {}} },
+		"nothing is measured": func(r *SoakResult) { r.Series = nil },
+	} {
+		bad := good
+		change(&bad)
+		if bad.OK() {
+			t.Errorf("%s: passed", name)
 		}
 	}
 }

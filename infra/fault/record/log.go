@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"iter"
 	"os"
@@ -174,48 +175,118 @@ func (l *Log) After(from Mark) iter.Seq[Entry] { return l.Between(from, l.Mark()
 // Between iterates over the entries between two marks. Err reports an entry that cannot be read.
 func (l *Log) Between(from, to Mark) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
+		for _, e := range l.between(from, to, nil) {
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// Share iterates over the entries so far that have no conversation, or one of a share of all conversations, together
+// with the numbers of the entries. A hash divides the conversations into so many shares, of which the first is number
+// 0. A reader that keeps what it reads needs less memory if it reads one share after the other. Entries of other shares
+// are not decoded. Err reports an entry that cannot be read.
+func (l *Log) Share(number, shares int) iter.Seq2[int, Entry] {
+	return l.between(Mark{}, l.Mark(), func(line []byte) bool {
+		conversation := conversationIn(line)
+		return len(conversation) == 0 || shareOf(conversation, shares) == number
+	})
+}
+
+// between iterates over the entries between two marks whose lines are wanted, with their numbers. A nil function wants
+// all of them.
+func (l *Log) between(from, to Mark, wanted func(line []byte) bool) iter.Seq2[int, Entry] {
+	return func(yield func(int, Entry) bool) {
 		l.flush()
 		n := from.entries
-		for e, err := range scan(io.NewSectionReader(l.file, from.bytes, to.bytes-from.bytes)) {
+		lines := bufio.NewReaderSize(io.NewSectionReader(l.file, from.bytes, to.bytes-from.bytes), 1<<18)
+		var long []byte
+		for ; ; n++ {
+			line, err := readLine(lines, &long)
+			if err == io.EOF {
+				return
+			}
+			var e Entry
+			if err == nil {
+				if wanted != nil && !wanted(line) {
+					continue
+				}
+				e, err = decode(line)
+			}
 			if err != nil {
 				l.mu.Lock()
 				l.setError(fmt.Errorf("read entry %d of the record: %w", n, err))
 				l.mu.Unlock()
 				return
 			}
-			if !yield(e) {
+			if !yield(n, e) {
 				return
 			}
-			n++
 		}
 	}
 }
 
+// Size returns how many bytes the entries so far take.
+func (l *Log) Size() int64 { return l.Mark().bytes }
+
 // Entries returns the entries so far, all in memory. A long run uses All instead.
 func (l *Log) Entries() []Entry { return slices.Collect(l.All()) }
 
-// scan iterates over the entries in lines of JSON. An error ends the iteration. Equal strings share their memory,
-// because readers keep many of them.
-func scan(r io.Reader) iter.Seq2[Entry, error] {
-	return func(yield func(Entry, error) bool) {
-		for dec := json.NewDecoder(bufio.NewReaderSize(r, 1<<16)); ; {
-			var e Entry
-			switch err := dec.Decode(&e); err {
-			case nil:
-			case io.EOF:
-				return
-			default:
-				yield(Entry{}, err)
-				return
-			}
-			for _, s := range []*string{&e.Device, &e.User, &e.ID, &e.Conversation, &e.Name} {
-				*s = unique.Make(*s).Value()
-			}
-			if !yield(e, nil) {
-				return
-			}
+// readLine returns the next line. It is valid until the next call. A line that does not fit into the reader is copied
+// to long. At the end of the file, the error is io.EOF; a last line without its end is io.ErrUnexpectedEOF.
+func readLine(r *bufio.Reader, long *[]byte) ([]byte, error) {
+	line, err := r.ReadSlice('\n')
+	if err == bufio.ErrBufferFull {
+		*long = (*long)[:0]
+		for err == bufio.ErrBufferFull {
+			*long = append(*long, line...)
+			line, err = r.ReadSlice('\n')
 		}
+		*long = append(*long, line...)
+		line = *long
 	}
+	if err == io.EOF && len(line) > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return line, err
+}
+
+// decode returns the entry of a line. Equal strings share their memory, because readers keep many of them.
+func decode(line []byte) (e Entry, err error) {
+	if err := json.Unmarshal(line, &e); err != nil {
+		return Entry{}, err
+	}
+	for _, s := range []*string{&e.Device, &e.User, &e.ID, &e.Conversation, &e.Name} {
+		*s = unique.Make(*s).Value()
+	}
+	for i := range e.Lines {
+		e.Lines[i].ID = unique.Make(e.Lines[i].ID).Value()
+		e.Lines[i].State = unique.Make(e.Lines[i].State).Value()
+	}
+	return e, nil
+}
+
+// conversationIn returns the conversation in the line of an entry, or nothing. A conversation is hashed as its line
+// spells it, which is the same in all lines of a record. No field before it can contain its name in quotes, because
+// JSON escapes them.
+func conversationIn(line []byte) []byte {
+	_, after, found := bytes.Cut(line[:min(len(line), conversationWithin)], conversationField)
+	if !found {
+		return nil
+	}
+	conversation, _, _ := bytes.Cut(after, []byte{'"'})
+	return conversation
+}
+
+var conversationField = []byte(`,"conversation":"`)
+
+// conversationWithin is more than the bytes of an entry up to the end of its conversation.
+const conversationWithin = 1024
+
+// shareOf returns the number of the share of a conversation.
+func shareOf(conversation []byte, shares int) int {
+	return int(crc32.ChecksumIEEE(conversation) % uint32(shares))
 }
 
 // Write writes entries in the format of a Log.
@@ -232,13 +303,21 @@ func Write(w io.Writer, entries []Entry) error {
 
 // Read reads entries in the format of a Log.
 func Read(r io.Reader) (entries []Entry, err error) {
-	for e, err := range scan(r) {
+	var long []byte
+	for lines := bufio.NewReader(r); ; {
+		line, err := readLine(lines, &long)
+		if err == io.EOF {
+			return entries, nil
+		}
+		var e Entry
+		if err == nil {
+			e, err = decode(line)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read entry %d: %w", len(entries), err)
 		}
 		entries = append(entries, e)
 	}
-	return entries, nil
 }
 
 // memory is a file in memory.

@@ -3,11 +3,13 @@ package record
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -193,5 +195,47 @@ func TestTruncatedFile(t *testing.T) {
 	defer l.Close()
 	if n := len(l.Entries()); n != 1 || l.Err() == nil {
 		t.Errorf("%d entries, error %v; want 1 and an error", n, l.Err())
+	}
+}
+
+// Each entry with a conversation is in one share, and every share has all others. A name that looks like a conversation
+// is none.
+func TestShare(t *testing.T) {
+	l := New()
+	var want []Entry
+	for n := range 200 {
+		l.Add(Entry{Kind: Acked, Device: `b,"conversation":"a~b"`})
+		l.Add(Entry{Kind: Shown, Device: "a1", ID: strconv.Itoa(n), Conversation: fmt.Sprintf("user%d~user%d", n%20, n%20+1)})
+		l.Add(Entry{Kind: View, Device: "a1", Conversation: "a~b", Lines: make([]Line, 3*n)}) // longer than the buffers
+		l.Add(Entry{Kind: Checked, Name: `,"conversation":"a~b"`})
+	}
+	want = l.Entries()
+	for _, shares := range []int{1, 2, 7} {
+		times, most := map[int]int{}, 0
+		for number := range shares {
+			read := 0
+			for n, e := range l.Share(number, shares) {
+				if !reflect.DeepEqual(e, want[n]) {
+					t.Fatalf("entry %d is %+v, want %+v", n, e, want[n])
+				}
+				times[n]++
+				if e.Kind == Shown {
+					read++
+				}
+			}
+			most = max(most, read)
+		}
+		for n, e := range want {
+			once := e.Conversation != ""
+			if times[n] != shares && !once || times[n] != 1 && once {
+				t.Errorf("entry %d is in %d of %d shares: %+v", n, times[n], shares, e)
+			}
+		}
+		if shares > 1 && most > 150 {
+			t.Errorf("one of %d shares has %d of 200 entries", shares, most)
+		}
+	}
+	if l.Err() != nil {
+		t.Error(l.Err())
 	}
 }
