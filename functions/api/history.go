@@ -105,7 +105,26 @@ func (a *API) listMessages(ctx context.Context, r *request) (*response, error) {
 	if _, err := chat.Other(id, r.user.UID); err != nil {
 		return nil, err
 	}
+	if key := r.query.Get("key"); key != "" {
+		return a.message(ctx, id, key)
+	}
 	return a.history(ctx, id, r.query.Get("before"), limit)
+}
+
+// message returns a page that has only the message with this key, or nothing.
+func (a *API) message(ctx context.Context, conversation, key string) (*response, error) {
+	if _, _, valid := chat.ParseKey(key); !valid {
+		return nil, problem.New(problem.Invalid, "key_invalid", "This message could not be found. Reload the conversation.")
+	}
+	list := []delivery.Delivered{}
+	m, saved, err := a.deps.Store.Message(ctx, conversation, key)
+	if err != nil {
+		return nil, err
+	}
+	if saved {
+		list = append(list, m)
+	}
+	return ok(map[string]any{"messages": list, "next": ""}), nil
 }
 
 // history returns a page of a conversation. The caller has been checked to be allowed to read it.

@@ -62,6 +62,19 @@ func TestHistory(t *testing.T) {
 	if len(page.Messages) != 1 || page.Messages[0] != saved[3] {
 		t.Errorf("messages before a time: %+v", page.Messages)
 	}
+	for _, m := range saved[:2] {
+		s.call("GET", "/messages?conversation=ada~bob&key="+m.Key(), s.token("bob"), nil).must(200, &page)
+		if len(page.Messages) != 1 || page.Messages[0] != m || page.Next != "" {
+			t.Errorf("the message of a key: %+v", page)
+		}
+	}
+	unknown := chat.KeyOf(saved[0].ID, "bob")
+	s.call("GET", "/messages?conversation=ada~bob&key="+unknown, s.token("ada"), nil).must(200, &page)
+	if page.Messages == nil || len(page.Messages) != 0 || page.Next != "" {
+		t.Errorf("the message of an unknown key: %+v", page)
+	}
+	s.call("GET", "/messages?conversation=ada~bob&key=x", s.token("ada"), nil).refused(422, "key_invalid")
+	s.call("GET", "/messages?conversation=ada~bob&key="+saved[0].Key(), s.token("eve"), nil).refused(403, "forbidden")
 	s.call("GET", "/messages?conversation=ada~eve", s.token("ada"), nil).must(200, &page)
 	if page.Messages == nil || len(page.Messages) != 0 {
 		t.Errorf("empty conversation: %+v", page)

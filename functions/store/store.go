@@ -90,6 +90,9 @@ type Archive interface {
 	// whether there are older ones. A conversation that does not exist is empty.
 	Messages(ctx context.Context, conversation string, before Position, limit int) ([]delivery.Delivered, bool, error)
 
+	// Message returns a message by its key, and whether it is saved. A paid backend charges for one read.
+	Message(ctx context.Context, conversation, key string) (m delivery.Delivered, saved bool, err error)
+
 	// Writers returns the members of a conversation who have written a message that Save was given, in no particular
 	// order. A paid backend charges for one read.
 	Writers(ctx context.Context, conversation string) ([]string, error)

@@ -14,6 +14,8 @@ import (
 const (
 	pageSize = 50
 	maxPages = 40 // per conversation and load, unless the load is to reach the beginning
+
+	maxLookups = 100 // messages that are looked up after each load of a gap
 )
 
 // loadJob is one load of history. Each conversation is read from its newest page back.
@@ -22,6 +24,7 @@ type loadJob struct {
 	since map[string]chat.Micros // by conversation: read back to this at, and at least one page
 	from  map[string]chat.Micros // by conversation: begin after this at instead of at the end
 	whole bool                   // read back to the beginning
+	keys  []rowKey               // instead of all that: read these messages
 }
 
 // loadResult is the result of a loadJob. It is empty if err is set.
@@ -69,6 +72,8 @@ func (m *machine) dueJob(now time.Time) (loadJob, bool) {
 		return loadJob{since: map[string]chat.Micros{o.conversation: maxMicros}, whole: o.whole}, true
 	case len(d.reloads) > 0 && !now.Before(d.reloads[0]):
 		return loadJob{list: true}, true
+	case len(d.lookups) > 0:
+		return loadJob{keys: d.lookups}, true
 	}
 	job := loadJob{since: map[string]chat.Micros{}, from: map[string]chat.Micros{}}
 	for _, pending := range d.backfills {
@@ -88,6 +93,16 @@ const maxMicros = chat.Micros(1<<63 - 1)
 
 // fetch runs a job: first the conversation list, then each conversation from its newest page back.
 func fetch(ctx context.Context, h History, job loadJob, note func(Note)) (r loadResult) {
+	for _, row := range job.keys {
+		note(Note{NoteKind: NoteLoad, Conversation: row.conversation})
+		msg, saved, err := h.Message(ctx, row.conversation, row.key)
+		if err != nil {
+			return loadResult{err: err}
+		}
+		if saved {
+			r.messages = append(r.messages, msg)
+		}
+	}
 	since := job.since
 	if job.list {
 		note(Note{NoteKind: NoteLoad})
@@ -152,8 +167,12 @@ func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 			for _, after := range m.pace.Reload {
 				d.reloads = append(d.reloads, now.Add(after))
 			}
+			d.lookups = d.unconfirmed()
 		case job.list:
 			d.reloads = slices.DeleteFunc(d.reloads, func(t time.Time) bool { return !now.Before(t) })
+			d.lookups = d.unconfirmed()
+		case len(job.keys) > 0:
+			d.lookups = nil
 		case len(m.openRequests) > 0 && job.since[m.openRequests[0].conversation] == maxMicros:
 			if done := m.openRequests[0].done; done != nil {
 				done()

@@ -41,6 +41,8 @@ type History interface {
 	// Messages returns the newest limit messages of a conversation that are older than before, oldest first. Before is
 	// "" for the end of the conversation, "<at>" for everything before that at, or the Before of another page.
 	Messages(ctx context.Context, conversation, before string, limit int) (Page, error)
+	// Message returns a message by its key, and whether it is saved.
+	Message(ctx context.Context, conversation, key string) (m chat.Message, saved bool, err error)
 }
 
 // Conversation is an entry of the conversation list.

@@ -28,7 +28,7 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 		switch e := e.(type) {
 		case wire.MessageEvent:
 			if m.credible(e) {
-				done = m.keepEvent(d, e)
+				done = m.keepEvent(d, now, e)
 			}
 		case wire.DeliveredEvent:
 			for _, r := range e.Messages {
@@ -51,7 +51,7 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 			}
 		}
 		if s == m.newestWelcomed() {
-			d.cursor = f.Cursor
+			d.cursor, d.heard = f.Cursor, now
 		}
 	})
 	if me, ok := e.(wire.MessageEvent); ok && me.Type == wire.EventMessage && m.holds[me.Conversation].forStranger {
@@ -86,6 +86,13 @@ func (m *machine) credible(e wire.MessageEvent) bool {
 	return e.To == m.store.uid && e.From != m.store.uid
 }
 
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
 func laterOf(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return b
@@ -100,12 +107,13 @@ func (m *machine) ownRow(conversation, id string) rowKey {
 
 // keepEvent stores a message or sent event. For a sent event it returns the own message that need not be sent again. It
 // does not change the content of a known message: that of history or a correction, which wins, may have come first.
-func (m *machine) keepEvent(d *durable, e wire.MessageEvent) []rowKey {
+func (m *machine) keepEvent(d *durable, now time.Time, e wire.MessageEvent) []rowKey {
 	row := rowOf(e.Message)
 	known := d.messages[row]
 	if known == nil {
 		m.show(d, e.Message, FromEvent)
 		known = d.messages[row]
+		known.heard = now
 	} else {
 		m.note(Note{NoteKind: NoteRepeated, Message: e.Message})
 	}
@@ -138,6 +146,7 @@ func (m *machine) keepSaved(d *durable, msg chat.Message, from string) {
 	default:
 		k.AcceptedAt = msg.AcceptedAt
 	}
+	k.heard = time.Time{}
 	m.raiseState(d, k, Delivered, "")
 }
 

@@ -67,6 +67,18 @@ func (h *HTTPHistory) Messages(ctx context.Context, conversation, before string,
 	return Page{Messages: page.Messages, Before: page.Next}, nil
 }
 
+// Message implements History.
+func (h *HTTPHistory) Message(ctx context.Context, conversation, key string) (m chat.Message, saved bool, err error) {
+	var page struct {
+		Messages []chat.Message `json:"messages"`
+	}
+	q := url.Values{"conversation": {conversation}, "key": {key}}
+	if err := h.get(ctx, "/messages", q, &page); err != nil || len(page.Messages) == 0 {
+		return chat.Message{}, false, err
+	}
+	return page.Messages[0], true, nil
+}
+
 // get reads an answer. When the user's budget is used up, it waits for the next window: a job that began again from its
 // first page would never end.
 func (h *HTTPHistory) get(ctx context.Context, path string, q url.Values, into any) error {

@@ -288,7 +288,7 @@ func (m *machine) welcome(now time.Time, s *socket, f wire.Welcome) {
 	}
 	if !f.Resumed {
 		m.store.commit(func(d *durable) {
-			d.recordGap(chat.Micros(m.pace.Margin.Microseconds()))
+			d.recordGap(now, m.pace.Margin)
 			m.note(Note{NoteKind: NoteNotResumed})
 		})
 		m.loadTries, m.loadAt = 0, now
@@ -305,7 +305,7 @@ func (m *machine) caughtUp(now time.Time, s *socket, f wire.CaughtUp) {
 	older := m.up()
 	s.phase, s.liveAt = live, now
 	if s == m.newestWelcomed() {
-		m.store.commit(func(d *durable) { d.cursor = f.Cursor })
+		m.store.commit(func(d *durable) { d.cursor, d.heard = f.Cursor, now })
 	}
 	switch {
 	case older == nil:

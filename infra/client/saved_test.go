@@ -1,7 +1,9 @@
 package client
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
@@ -114,4 +116,52 @@ func TestReceiptsAreForOwnMessages(t *testing.T) {
 	if got := len(copied.Conversation(conv)); got != 2 || copied.Conversation(conv)[0].Body != "incoming 0" {
 		t.Errorf("the copy shows %d messages", got)
 	}
+}
+
+// A device that missed a correction shows what is saved after its gap, wherever history has the message.
+func TestMissedCorrection(t *testing.T) {
+	w, n := connected(t)
+	w.ponging = true
+	now := at(w)
+	changed := variant("changed", now)
+	original := variant("original", now-60*24*3600*1e6)
+	w.serve(n, event("e:2-0", incoming(2, now-1)))
+	w.advance(w.m.pace.Margin+time.Second, nil)
+	w.serve(n, event("e:3-0", changed))
+	for i := range 3 {
+		w.serve(n, event(fmt.Sprintf("e:4-%d", i), incoming(10+i, at(w)+chat.Micros(i))))
+	}
+	w.end(n, 1006)
+	w.arch.messages = []chat.Message{incoming(10, at(w)).Message}
+	for i := range 2 * pageSize { // so that no page has the original
+		w.arch.messages = append(w.arch.messages, incoming(100+i, now-1e9-chat.Micros(i)).Message)
+	}
+	n = w.up("e2:1-0", false)
+	if w.arch.lookups != 3 {
+		t.Errorf("%d messages were looked up, want the 3 that history does not show", w.arch.lookups)
+	}
+	equal(t, "shown before it is saved", w.bodiesOf(changed.Key()), []string{"changed"})
+	w.arch.messages = append(w.arch.messages, original.Message, incoming(12, at(w)+2).Message)
+	w.advance(time.Second, nil)
+	w.serve(n, event("e2:2-0", incoming(20, at(w)+9)))
+	w.advance(w.m.pace.Reload[0]+time.Second, nil)
+	equal(t, "shown", w.bodiesOf(changed.Key()), []string{"original"})
+	if w.arch.lookups != 3+2 {
+		t.Errorf("%d messages were looked up, want 2 more: not those that came after the gap", w.arch.lookups)
+	}
+	w.advance(time.Hour, nil)
+	if w.arch.lookups != 3+2+2 || w.store.Backfills() != 0 {
+		t.Errorf("%d lookups, want one more by each load for the message that is not saved; %d backfills", w.arch.lookups,
+			w.store.Backfills())
+	}
+}
+
+// bodiesOf returns what the device shows under a key.
+func (w *world) bodiesOf(key string) (out []string) {
+	for _, l := range w.store.Conversation(conv) {
+		if l.Key() == key {
+			out = append(out, l.Body)
+		}
+	}
+	return out
 }

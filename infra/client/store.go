@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sort"
@@ -52,20 +53,49 @@ type durable struct {
 	gap           bool                   // events may be missing: load history
 	gapSince      map[string]chat.Micros // by conversation: how far back to load, fixed when the gap was recorded
 	reloads       []time.Time            // when to load the newest pages again, sorted
+	heard         time.Time              // until when no event is missing, but for those of a gap
+	uncorrected   span                   // events of this time may have been followed by corrections that were missed
+	lookups       []rowKey               // messages of that time to look up in history
 	backfills     map[string]*backfill   // by backfillKey
+}
+
+// span is a time from one moment to another.
+type span struct{ from, to time.Time }
+
+// unconfirmed returns the messages that events brought in the time of d.uncorrected, and that history has not shown
+// since: the newest maxLookups of them.
+func (d *durable) unconfirmed() (rows []rowKey) {
+	for row, k := range d.messages {
+		if !k.heard.IsZero() && !k.heard.Before(d.uncorrected.from) && !k.heard.After(d.uncorrected.to) {
+			rows = append(rows, row)
+		}
+	}
+	slices.SortFunc(rows, func(a, b rowKey) int {
+		newer := d.messages[b].heard.Compare(d.messages[a].heard)
+		return cmp.Or(newer, cmp.Compare(a.conversation, b.conversation), cmp.Compare(a.key, b.key))
+	})
+	return rows[:min(len(rows), maxLookups)]
 }
 
 // recordGap records that events may be missing. Per conversation, the load reaches back to the newest shown message
 // less margin, and to the oldest own message that is still in the outbox, because history is read before that is sent
 // again. An older gap reaches further back and stays unchanged.
-func (d *durable) recordGap(margin chat.Micros) {
+//
+// The correction of a message follows its event within margin, so the corrections of the messages that were heard
+// since then, and until now, may be missing as well.
+func (d *durable) recordGap(now time.Time, margin time.Duration) {
+	from := d.heard.Add(-margin)
+	if d.gap || len(d.reloads) > 0 {
+		from = earlier(from, d.uncorrected.from)
+	}
+	d.uncorrected = span{from, now}
 	if d.gap {
 		return
 	}
 	d.gap, d.gapSince = true, map[string]chat.Micros{}
 	for id, c := range d.conversations {
 		if c.newest > 0 {
-			d.gapSince[id] = c.newest - margin
+			d.gapSince[id] = c.newest - chat.Micros(margin.Microseconds())
 		}
 	}
 	for _, row := range d.outbox {
@@ -79,6 +109,8 @@ type stored struct {
 	chat.Message
 	state   State
 	refusal string // code of the refusal
+	// When an event brought it. Zero once history or a correction has shown what is saved under its key.
+	heard time.Time
 }
 
 type receipt struct {
@@ -202,7 +234,7 @@ func (s *Store) Outbox() int {
 func (s *Store) Backfills() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := len(s.d.backfills)
+	n := len(s.d.backfills) + len(s.d.lookups)
 	if s.d.gap {
 		n++
 	}
@@ -214,6 +246,9 @@ func (s *Store) PendingBackfills() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := slices.Sorted(maps.Keys(s.d.backfills))
+	for _, row := range s.d.lookups {
+		out = append(out, row.key)
+	}
 	if s.d.gap {
 		out = append(out, "history")
 	}
@@ -226,7 +261,8 @@ func (s *Store) Rows() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := &s.d
-	return len(d.conversations) + len(d.outbox) + len(d.receipts) + len(d.backfills) + len(d.reloads) + len(d.gapSince)
+	return len(d.conversations) + len(d.outbox) + len(d.receipts) + len(d.backfills) + len(d.reloads) + len(d.gapSince) +
+		len(d.lookups)
 }
 
 // Cursor returns the cursor up to which the device has stored its inbox.
@@ -244,6 +280,7 @@ func (s *Store) Snapshot() *Store {
 	c := NewStore(s.uid, s.device)
 	c.d.cursor, c.d.gap = s.d.cursor, s.d.gap
 	c.d.gapSince = maps.Clone(s.d.gapSince)
+	c.d.heard, c.d.uncorrected, c.d.lookups = s.d.heard, s.d.uncorrected, slices.Clone(s.d.lookups)
 	c.d.outbox, c.d.reloads = slices.Clone(s.d.outbox), slices.Clone(s.d.reloads)
 	c.d.own = maps.Clone(s.d.own)
 	for row, m := range s.d.messages {

@@ -142,7 +142,7 @@ func (m *machine) next() time.Time {
 		}
 	}
 	switch {
-	case d.gap || len(m.openRequests) > 0:
+	case d.gap || len(m.openRequests) > 0 || len(d.lookups) > 0:
 		sooner(m.loadAt) // zero: a load is running or starts with the next tick
 	case !backfillDue.IsZero():
 		sooner(laterOf(backfillDue, m.loadAt))

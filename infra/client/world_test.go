@@ -157,6 +157,7 @@ func (w *world) end(n, code int) {
 // archive is a History that tests fill.
 type archive struct {
 	down     bool
+	lookups  int // calls of Message
 	messages []chat.Message
 	read     map[string]map[string]chat.Micros
 }
@@ -179,6 +180,19 @@ func (a *archive) Conversations(context.Context) ([]Conversation, error) {
 		list = append(list, *c)
 	}
 	return list, nil
+}
+
+func (a *archive) Message(_ context.Context, conversation, key string) (chat.Message, bool, error) {
+	if a.down {
+		return chat.Message{}, false, errors.New("503")
+	}
+	a.lookups++
+	for _, m := range a.messages {
+		if m.Conversation == conversation && m.Key() == key {
+			return m, true, nil
+		}
+	}
+	return chat.Message{}, false, nil
 }
 
 func (a *archive) Messages(_ context.Context, conversation, before string, limit int) (Page, error) {

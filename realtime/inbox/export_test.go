@@ -46,3 +46,6 @@ func (boxes *Inboxes) RunWaiting(ctx context.Context, uid string) error {
 	_, err := boxes.runScript(ctx, boxes.call(waitingScript, uid, true))
 	return err
 }
+
+// CompareInTurns is compareInTurns.
+var CompareInTurns = compareInTurns

@@ -3,6 +3,7 @@ package inbox
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"sort"
 	"strings"
@@ -124,35 +125,39 @@ func (boxes *Inboxes) probeEpochs(ctx context.Context) (map[string]bool, error) 
 // compareBatch is the number of inboxes that one round trip compares.
 const compareBatch = 200
 
-// watchFeeds compares every subscribed inbox with its newest event once per interval, in batches spread over it.
+// compareTurns is the number of parts into which the users of an instance are divided. Each part of a full instance
+// is about a batch.
+const compareTurns = 5
+
+// watchFeeds compares every subscribed inbox with its newest event once per interval.
 func (boxes *Inboxes) watchFeeds(ctx context.Context) {
-	for {
-		uids := boxes.subscribedUsers()
-		batches := (len(uids) + compareBatch - 1) / compareBatch
-		pause := boxes.opts.tuning.Compare / time.Duration(batches+1)
-		for range batches {
-			if !sleep(ctx, pause) {
-				return
-			}
-			n := min(compareBatch, len(uids))
-			boxes.compareFeeds(ctx, uids[:n])
-			uids = uids[n:]
+	compareInTurns(ctx, boxes.opts.tuning.Compare, boxes.subscribedUsers, func(uids []string) {
+		for part := range slices.Chunk(uids, compareBatch) {
+			boxes.compareFeeds(ctx, part)
 		}
-		if !sleep(ctx, pause) {
-			return
-		}
-	}
+	})
 }
 
-// sleep pauses for d. It reports false if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
+// compareInTurns calls compare with a part of the current users in each turn, until ctx ends. The turn of a user depends
+// on the uid alone and comes once per interval. So a user who subscribes at any moment is compared within the interval,
+// and then once per interval.
+func compareInTurns(ctx context.Context, interval time.Duration, users func() []string, compare func(uids []string)) {
+	tick := time.NewTicker(interval / compareTurns)
+	defer tick.Stop()
+	for turn := uint32(0); ; turn = (turn + 1) % compareTurns {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		uids := slices.DeleteFunc(users(), func(uid string) bool {
+			hash := fnv.New32a()
+			hash.Write([]byte(uid))
+			return hash.Sum32()%compareTurns != turn
+		})
+		if len(uids) > 0 {
+			compare(uids)
+		}
 	}
 }
 

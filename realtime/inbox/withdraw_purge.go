@@ -291,3 +291,15 @@ func (boxes *Inboxes) Sweep(ctx context.Context) (sum Withdrawn, err error) {
 	})
 	return sum, err
 }
+
+// sleep pauses for d. It reports false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

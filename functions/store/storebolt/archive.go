@@ -149,6 +149,19 @@ func countDay(tx *bbolt.Tx, at chat.Micros, by int64) error {
 	return tx.Bucket(days).Put(day, binary.BigEndian.AppendUint64(nil, uint64(n+by)))
 }
 
+// Message implements store.Archive.
+func (s *Store) Message(ctx context.Context, conversation, k string) (m delivery.Delivered, saved bool, err error) {
+	err = s.view(ctx, func(tx *bbolt.Tx) error {
+		stored, err := message(tx, conversation, k)
+		if stored != nil {
+			m, saved = *stored, true
+		}
+		return err
+	})
+	store.CountRead(ctx, 1)
+	return m, saved, err
+}
+
 // Writers implements store.Archive.
 func (s *Store) Writers(ctx context.Context, conversation string) ([]string, error) {
 	var r conversationRecord

@@ -9,6 +9,8 @@ import (
 	"cloud.google.com/go/firestore"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -189,6 +191,18 @@ func (s *Store) mergeConversation(id string, c *change) (write, error) {
 		w.addToArray("writers", slices.Sorted(maps.Keys(c.writers)))
 	}
 	return w, nil
+}
+
+// Message implements store.Archive.
+func (s *Store) Message(ctx context.Context, conversation, key string) (m delivery.Delivered, saved bool, err error) {
+	snap, err := s.conversation(conversation).Collection(colMessages).Doc(key).Get(ctx)
+	if status.Code(err) == codes.NotFound {
+		return delivery.Delivered{}, false, nil
+	}
+	if err == nil {
+		m, err = messageOf(conversation, snap)
+	}
+	return m, err == nil, translate(err)
 }
 
 // Writers implements store.Archive.

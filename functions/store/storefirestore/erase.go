@@ -18,7 +18,7 @@ type erasedDoc struct {
 // BeginErase implements store.Erasure.
 func (s *Store) BeginErase(ctx context.Context, uid string, at chat.Micros) (store.User, error) {
 	return s.change(ctx, uid, func(tx *firestore.Transaction, u *store.User) error {
-		if begun, err := u.BeginErase(at, s.otherAdmin(tx)); err != nil || !begun {
+		if begun, err := u.BeginErase(at, s.otherAdmin(ctx, tx)); err != nil || !begun {
 			return err
 		}
 		return tx.Set(s.doc(colErased, uid), erasedDoc{At: at})
@@ -51,12 +51,14 @@ func (s *Store) eraseFrom(ctx context.Context, ref *firestore.DocumentRef, uid s
 			break
 		}
 	}
-	// A message that is saved meanwhile either writes the conversation after this transaction, or makes it run again.
+	// A message that is saved, or erased by the other member, meanwhile writes the conversation afterwards: after this
+	// transaction, or so that it runs again. So the query need not be part of it, where it would block those who save
+	// messages. It has to come after the conversation was read.
 	return s.transact(ctx, func(tx *firestore.Transaction) error {
 		if ok, err := getIn(tx, ref, new(conversationDoc)); err != nil || !ok {
 			return err
 		}
-		snaps, err := tx.Documents(s.query(newestMessages, ref).Limit(1)).GetAll()
+		snaps, err := s.query(newestMessages, ref).Limit(1).Documents(ctx).GetAll()
 		if err != nil {
 			return err
 		}

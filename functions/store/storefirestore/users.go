@@ -199,38 +199,59 @@ func (s *Store) SetBlocked(ctx context.Context, uid, other string, blocked bool)
 	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error { return u.SetBlocked(other, blocked) })
 }
 
-// otherAdmin returns a store.OtherAdmin that reads in tx. The transaction locks what it reads, so two admins cannot
-// unmake each other at once.
-func (s *Store) otherAdmin(tx *firestore.Transaction) store.OtherAdmin {
+// otherAdmin returns a store.OtherAdmin that reads the other admins in tx. The transaction locks them, so two admins
+// cannot unmake each other at once.
+func (s *Store) otherAdmin(ctx context.Context, tx *firestore.Transaction) store.OtherAdmin {
 	return func(uid string) (bool, error) {
-		snaps, err := tx.Documents(s.query(admins, nil, true)).GetAll()
-		if err != nil {
-			return false, err
-		}
-		for _, snap := range snaps {
-			u, err := userFrom(snap)
-			if err != nil {
-				return false, err
-			}
-			if u.UID != uid && u.Active() {
-				return true, nil
-			}
-		}
-		return false, nil
+		list, err := s.othersIn(ctx, tx, s.query(admins, nil, true), uid)
+		return slices.ContainsFunc(list, func(u store.User) bool { return u.Admin && u.Active() }), err
 	}
+}
+
+// othersIn returns the users other than uid whom a query finds, as tx reads them. They may not match the query anymore.
+// The query is not part of tx, because the locks of a query in a transaction keep others from creating users, and
+// sign-ups at the same time block each other.
+func (s *Store) othersIn(
+	ctx context.Context, tx *firestore.Transaction, q firestore.Query, uid string,
+) (list []store.User, err error) {
+	var refs []*firestore.DocumentRef
+	err = each(ctx, q, func(snap *firestore.DocumentSnapshot) (bool, error) {
+		if snap.Ref.ID != uid {
+			refs = append(refs, snap.Ref)
+		}
+		return true, nil
+	})
+	if err != nil || len(refs) == 0 {
+		return nil, err
+	}
+	snaps, err := tx.GetAll(refs)
+	if err != nil {
+		return nil, err
+	}
+	for _, snap := range snaps {
+		if !snap.Exists() {
+			continue
+		}
+		u, err := userFrom(snap)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, u)
+	}
+	return list, nil
 }
 
 // SetAdmin implements store.Users.
 func (s *Store) SetAdmin(ctx context.Context, uid string, admin, keepOne bool) (store.User, error) {
 	return s.change(ctx, uid, func(tx *firestore.Transaction, u *store.User) error {
-		return u.SetAdmin(admin, keepOne, s.otherAdmin(tx))
+		return u.SetAdmin(admin, keepOne, s.otherAdmin(ctx, tx))
 	})
 }
 
 // SetDisabled implements store.Users.
 func (s *Store) SetDisabled(ctx context.Context, uid string, disabled bool) (store.User, error) {
 	return s.change(ctx, uid, func(tx *firestore.Transaction, u *store.User) error {
-		return u.SetDisabled(disabled, s.otherAdmin(tx))
+		return u.SetDisabled(disabled, s.otherAdmin(ctx, tx))
 	})
 }
 
@@ -280,40 +301,13 @@ func (s *Store) SetAddress(ctx context.Context, uid string, a store.Address) (st
 	})
 }
 
-// sharing returns the users other than uid whose copy of an address this is. The query is not part of tx: the locks
-// of a query in a transaction keep others from creating users, and sign-ups at the same time block each other. So two
-// users whose copies become the same at the same moment may both keep it, until the address of one is looked up
-// again.
+// sharing returns the users other than uid whose copy of an address this is. Two users whose copies become the same at
+// the same moment may both keep it, until the address of one is looked up again.
 func (s *Store) sharing(
 	ctx context.Context, tx *firestore.Transaction, email, uid string,
 ) (list []store.User, err error) {
-	var refs []*firestore.DocumentRef
-	err = each(ctx, s.query(userWithEmail, nil, email), func(snap *firestore.DocumentSnapshot) (bool, error) {
-		if snap.Ref.ID != uid {
-			refs = append(refs, snap.Ref)
-		}
-		return true, nil
-	})
-	if err != nil || len(refs) == 0 {
-		return nil, err
-	}
-	snaps, err := tx.GetAll(refs)
-	if err != nil {
-		return nil, err
-	}
-	for _, snap := range snaps {
-		if !snap.Exists() {
-			continue
-		}
-		u, err := userFrom(snap)
-		if err != nil {
-			return nil, err
-		}
-		if u.Email == email {
-			list = append(list, u)
-		}
-	}
-	return list, nil
+	list, err = s.othersIn(ctx, tx, s.query(userWithEmail, nil, email), uid)
+	return slices.DeleteFunc(list, func(u store.User) bool { return u.Email != email }), err
 }
 
 // replaceUsers writes users whom tx has read.

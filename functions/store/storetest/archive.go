@@ -84,6 +84,18 @@ func testIDsOfOthers(t *testing.T, s store.Store) {
 		}
 		equal(t, fmt.Sprintf("the history in pages of %d", limit), got, want)
 	}
+	for _, want := range []delivery.Delivered{m, theirs, third, fourth} {
+		got, saved, err := s.Message(ctx, want.Conversation, want.Key())
+		must(t, err)
+		equal(t, "is saved", saved, true)
+		equal(t, "the message of a key", got, want)
+	}
+	for _, other := range [][2]string{{"ada~bob", third.Key()}, {"ada~dan", m.Key()}, {"ada~bob", m.ID + ".dan"}} {
+		got, saved, err := s.Message(ctx, other[0], other[1])
+		must(t, err)
+		equal(t, "is saved", saved, false)
+		equal(t, "the message of an unknown key", got, delivery.Delivered{})
+	}
 	page, _, err = s.Messages(ctx, "ada~cyd", store.Position{}, 10)
 	must(t, err)
 	equal(t, "the history with a third person", page, []delivery.Delivered{third, fourth})

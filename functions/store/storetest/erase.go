@@ -2,7 +2,10 @@ package storetest
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -125,4 +128,62 @@ func testEraseInterrupted(t *testing.T, s store.Store) {
 	page, _, err := s.Messages(ctx, "cyd~eve", store.Position{}, 10)
 	must(t, err)
 	equal(t, "what is left of two who are gone", len(page), 0)
+}
+
+// Erasures, messages to the same people, a change of an admin and sign-ups at the same time do not lock each other out.
+func testErasuresAtOnce(t *testing.T, s store.Store) {
+	ctx, cancel := context.WithTimeout(context.Background(), 9*time.Second)
+	defer cancel()
+	const n = 6
+	var saved []delivery.Delivered
+	addUser(t, s, "root", "Root", t0)
+	_, err := s.SetAdmin(ctx, "root", true, false)
+	must(t, err)
+	for i := range n {
+		uid := fmt.Sprintf("ada%d", i)
+		addUser(t, s, uid, "Ada", t0)
+		_, err := s.SetAdmin(ctx, uid, true, false)
+		must(t, err)
+		saved = append(saved, message("bob", uid, t0+chat.Micros(i), "kept"), message(uid, "bob", t0+second, "erased"))
+	}
+	save(t, s, saved, nil)
+
+	errs := make([][4]error, n)
+	newest := make([]delivery.Delivered, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		uid, name := fmt.Sprintf("ada%d", i), fmt.Sprintf("new%d", i)
+		newest[i] = message("bob", uid, t0+2*second+chat.Micros(i), "newest")
+		if i == 0 { // changes of several admins conflict with each other
+			wg.Go(func() { _, errs[i][0] = s.SetAdmin(ctx, uid, false, true) })
+		}
+		wg.Go(func() { errs[i][1] = s.EraseContent(ctx, uid) })
+		wg.Go(func() { _, errs[i][2] = s.Save(ctx, newest[i:i+1], nil) })
+		wg.Go(func() {
+			lease, err := s.Reserve(ctx, name+"@example.org", name, "uid-"+name, "a", t0, time.Minute)
+			if err == nil {
+				err = s.Commit(ctx, lease, store.User{UID: "uid-" + name, Username: name, Email: name + "@example.org",
+					CreatedAt: t0})
+			}
+			errs[i][3] = err
+		})
+	}
+	wg.Wait()
+	for i := range n {
+		for _, err := range errs[i] {
+			must(t, err)
+		}
+		page, _, err := s.Messages(ctx, newest[i].Conversation, store.Position{}, 10)
+		must(t, err)
+		equal(t, "the history", page, []delivery.Delivered{saved[2*i], newest[i]})
+	}
+	list, _, err := s.Conversations(ctx, "bob", "", 50)
+	must(t, err)
+	equal(t, "the number of conversations", len(list), n)
+	for _, c := range list {
+		equal(t, "the preview", c.Preview.Text, "newest")
+	}
+	u, err := s.User(ctx, "root")
+	must(t, err)
+	equal(t, "the last admin", u.Admin, true)
 }

@@ -60,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"unread", testUnread},
 		{"erase", testErase},
 		{"erase interrupted", testEraseInterrupted},
+		{"erasures at once", testErasuresAtOnce},
 		{"audit", testAudit},
 		{"dead letters", testDeadLetters},
 		{"limits", testLimits},

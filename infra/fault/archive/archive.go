@@ -305,6 +305,15 @@ func (a *Archive) Writers(ctx context.Context, conversation string) ([]string, e
 	return a.Store.Writers(ctx, conversation)
 }
 
+// Message implements store.Archive.
+func (a *Archive) Message(ctx context.Context, conversation, key string) (delivery.Delivered, bool, error) {
+	if a.down.Load() {
+		return delivery.Delivered{}, false, errDown
+	}
+	a.reads.Add(1)
+	return a.Store.Message(ctx, conversation, key)
+}
+
 // Messages implements store.Archive.
 func (a *Archive) Messages(
 	ctx context.Context, conversation string, before store.Position, limit int,

@@ -258,7 +258,9 @@ func connectRedis(ctx context.Context, c config) (redis.UniversalClient, error) 
 		}
 		o.CredentialsProviderContext = credentials(tokens)
 	}
-	return redis.NewUniversalClient(inbox.Tune(o)), nil
+	inbox.Tune(o)
+	o.Dialer = redisDialer(o)
+	return redis.NewUniversalClient(o), nil
 }
 
 // credentials signs in to Memorystore with an access token. go-redis calls the result for each new connection; the

@@ -65,6 +65,14 @@ export class ArchiveApi {
     return { messages: page.items, more: page.next !== null };
   }
 
+  /** The saved message with a key, or nothing. */
+  async message(conversation: string, key: string): Promise<readonly SavedMessage[]> {
+    const page = await this.http.read({ method: "GET", path: "messages", query: { conversation, key } }, (answer) =>
+      this.page(answer, "messages", readSavedMessage),
+    );
+    return page.items;
+  }
+
   /** All users but the caller, by name. */
   users(query: string, cursor: string | null, limit: number): Promise<ListPage<PublicUser>> {
     return this.http.read({ method: "GET", path: "users", query: { q: query, cursor, limit } }, (answer) =>

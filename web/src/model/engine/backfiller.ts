@@ -7,6 +7,7 @@ import { ApiProblem } from "../../net/problem";
 import { Backoff } from "../../net/backoff";
 import { messageKey, type Micros } from "../../protocol/chat";
 import type { Cancel } from "../../platform/platform";
+import { applySaved } from "../store/rules";
 import { applyListed, applyPage, type HistoryPage, type Place } from "../store/history";
 import type { Backfill, Gap } from "../store/rows";
 import { transmitted } from "../store/tx";
@@ -22,6 +23,8 @@ const NEXT_LOAD_MS: readonly (number | null)[] = [60_000, 240_000, 600_000, null
 const MARGIN: Micros = 600_000_000;
 /** The later loads of a gap go back only this long before it. */
 const RECENT: Micros = 3_600_000_000;
+/** The most messages that one load of a gap looks up by their keys. */
+const MAX_LOOKUPS = 100;
 const MAX_LIST_PAGES = 20;
 const MAX_PAGES = 20;
 /** On a first visit, only this many conversations with unread messages are loaded at once. Others load when opened. */
@@ -38,6 +41,11 @@ const MAX_LOAD_WAIT_MS = Math.max(...NEXT_LOAD_MS.map((ms) => ms ?? 0));
  */
 function isDue(due: number, now: number, longest: number): boolean {
   return due <= now || due > now + longest;
+}
+
+/** A final refusal (the other user may have deleted the conversation) must not block the other loads. */
+function skipRefused(err: unknown): undefined {
+  if (!(err instanceof ApiProblem) || err.retryable) throw err;
 }
 
 export class Backfiller {
@@ -179,6 +187,7 @@ export class Backfiller {
         await this.loadDown(item.id, item.read[this.parts.uid] ?? 0, FIRST_PAGES, gap);
       }
     }
+    await this.confirmHeard(gap);
     const now = this.parts.platform.clock.now();
     await this.parts.store.write(async (tx) => {
       const latest = await tx.gap();
@@ -191,6 +200,21 @@ export class Backfiller {
       });
     });
     this.backoff.reset();
+  }
+
+  /**
+   * Looks up what is saved under the keys of messages whose corrections may have been missed: those that events brought
+   * shortly before the gap, or during it, and that no page of history has shown.
+   */
+  private async confirmHeard(gap: Gap): Promise<void> {
+    const { archive, store } = this.parts;
+    const rows = await store.read((tx) => tx.heard(gap.since - MARGIN, gap.foundAt, MAX_LOOKUPS));
+    for (const { conversation, key } of rows) {
+      const found = await archive.message(conversation, key).catch(skipRefused);
+      await store.write(async (tx) => {
+        for (const message of found ?? []) await applySaved(tx, contextOf(this.parts), message);
+      });
+    }
   }
 
   /** Returns how far back a load goes. 0 for the first load of a first visit, which loads unread messages. */
@@ -233,13 +257,8 @@ export class Backfiller {
   }
 
   private async load(conversation: string, before: Place | null, gap: Gap): Promise<HistoryPage> {
-    let page: HistoryPage = { conversation, before, messages: [], more: false };
-    try {
-      page = { ...page, ...(await this.parts.archive.messages(conversation, before, PAGE)) };
-    } catch (err) {
-      // A final refusal (the other user may have deleted the conversation) must not block the other loads.
-      if (!(err instanceof ApiProblem) || err.retryable) throw err;
-    }
+    const found = await this.parts.archive.messages(conversation, before, PAGE).catch(skipRefused);
+    const page: HistoryPage = { conversation, before, messages: [], more: false, ...found };
     await this.parts.store.write((tx) => applyPage(tx, contextOf(this.parts), page, gap));
     return page;
   }

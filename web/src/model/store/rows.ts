@@ -35,6 +35,11 @@ export interface MessageRow {
   readonly typedAt: number | null;
   /** Place in the outbox. Set only while the message is in the outbox: not delivered, not in history, not refused. */
   readonly queue?: number;
+  /**
+   * When an event brought it, in µs by the server's clock. Missing for messages that were typed here, and once history
+   * or a correction has shown what is saved under the key.
+   */
+  readonly heard?: Micros;
 }
 
 /** The primary key of a message in the database. Two users, or two conversations, may have messages of one id. */
@@ -169,14 +174,19 @@ export type MetaRow =
   | { readonly name: "profile"; readonly profile: OwnProfile };
 
 export const SHAPE: Shape = {
-  version: 3,
+  version: 4,
   // Version 3 gave messages another primary key.
   emptyBefore: 3,
   stores: {
     meta: { key: "name", indexes: {} },
     messages: {
       key: "path",
-      indexes: { place: ["conversation", "place", "key"], queue: ["queue"], typed: ["id", "typedAt"] },
+      indexes: {
+        place: ["conversation", "place", "key"],
+        queue: ["queue"],
+        typed: ["id", "typedAt"],
+        heard: ["heard"],
+      },
     },
     conversations: { key: "id", indexes: { recent: ["recent", "id"], unsent: ["readUnsent"] } },
     users: { key: "uid", indexes: {} },

@@ -108,7 +108,7 @@ async function applyMessage(
       acceptedAt: message.accepted_at,
       deliveredAt,
       at: message.at,
-      ...(replaces ? { content: message } : {}),
+      ...(replaces ? { content: message, isSaved: saved !== null } : {}),
     });
     return;
   }
@@ -127,6 +127,7 @@ async function applyMessage(
     deliveredAt,
     refusal: null,
     typedAt: null,
+    ...(saved ? {} : { heard: context.serverNow }),
   };
   for (const kind of ["refused", "delivered"] as const) {
     const remembered = await tx.backfill(`${kind}:${messagePath(message.conversation, key)}`);
@@ -158,6 +159,8 @@ interface Step {
   readonly refusal?: MessageRow["refusal"];
   /** Replaces the content of the row. */
   readonly content?: ChatMessage;
+  /** The content is what is saved. */
+  readonly isSaved?: boolean;
 }
 
 /** Moves a stored message to a later state, never back. */
@@ -166,7 +169,8 @@ async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> 
   const status = forward ? step.status : row.status;
   const { content } = step;
   const at = content?.at ?? row.at ?? step.at ?? null;
-  const { queue, ...rest } = row;
+  const { queue, heard: before, ...rest } = row;
+  const heard = step.isSaved ? undefined : before;
   const final = status === "delivered" || status === "refused";
   const next: MessageRow = {
     ...rest,
@@ -179,6 +183,7 @@ async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> 
     deliveredAt: (content && step.deliveredAt) ?? row.deliveredAt ?? step.deliveredAt ?? null,
     refusal: status === "refused" ? (row.refusal ?? step.refusal ?? null) : null,
     ...(queue === undefined || final ? {} : { queue }),
+    ...(heard === undefined ? {} : { heard }),
   };
   const sameContent = next.body === row.body && next.replyTo === row.replyTo && next.at === row.at;
   if (
@@ -186,7 +191,8 @@ async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> 
     next.status === row.status &&
     next.acceptedAt === row.acceptedAt &&
     next.deliveredAt === row.deliveredAt &&
-    next.queue === row.queue
+    next.queue === row.queue &&
+    next.heard === before
   ) {
     return;
   }

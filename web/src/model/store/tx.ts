@@ -73,6 +73,17 @@ export class ReadTx {
     }) as Promise<MessageRow[]>;
   }
 
+  /** Messages that events brought in this time and that history has not confirmed. The newest come first. */
+  heard(from: Micros, to: Micros, limit: number): Promise<MessageRow[]> {
+    return this.reads.range("messages", {
+      index: "heard",
+      lower: [from],
+      upper: [to],
+      reverse: true,
+      limit,
+    }) as Promise<MessageRow[]>;
+  }
+
   /** The outbox, in typing order. */
   outbox(): Promise<MessageRow[]> {
     return this.reads.range("messages", { index: "queue" }) as Promise<MessageRow[]>;

@@ -46,6 +46,7 @@ export class FakeArchive {
       case "/api/conversations":
         return json(200, this.conversations(uid));
       case "/api/messages":
+        if (q.has("key")) return this.message(uid, q.get("conversation") ?? "", q.get("key") ?? "");
         return this.messages(uid, q.get("conversation") ?? "", q.get("before") ?? "", Number(q.get("limit") ?? "50"));
       case "/api/users":
         return this.users(uid, q);
@@ -128,6 +129,13 @@ export class FakeArchive {
     });
     conversations.sort((a, b) => b.last_at - a.last_at);
     return { conversations, next: "" };
+  }
+
+  private message(uid: string, conversation: string, key: string): HttpAnswer {
+    if (otherMember(conversation, uid) === null)
+      return json(403, { code: "forbidden", detail: "You may not do this." });
+    const found = this.saved.get(messagePath(conversation, key));
+    return json(200, { messages: found ? [found] : [], next: "" });
   }
 
   private messages(uid: string, conversation: string, before: string, limit: number): HttpAnswer {
