@@ -74,15 +74,37 @@ func ParseQuery(prefix string) Query {
 			q.Term = w
 		}
 	}
+	q.Term = term(q.Term)
+	return q
+}
+
+// term returns the first maxTerm code points of a word.
+func term(word string) string {
 	n := 0
-	for i := range q.Term {
+	for i := range word {
 		if n == maxTerm {
-			q.Term = q.Term[:i]
-			break
+			return word[:i]
 		}
 		n++
 	}
-	return q
+	return word
+}
+
+// Terms returns the terms that every user who matches q has. A user who has all of them matches unless a word of q is
+// longer than a term.
+func (q Query) Terms() []string {
+	var terms []string
+	for _, w := range q.Words {
+		terms = append(terms, term(w))
+	}
+	slices.Sort(terms)
+	needed := terms[:0]
+	for i, t := range terms { // a term that begins the next one is implied by it
+		if i+1 == len(terms) || !strings.HasPrefix(terms[i+1], t) {
+			needed = append(needed, t)
+		}
+	}
+	return needed
 }
 
 // Matches reports whether u matches q.

@@ -83,7 +83,8 @@ type Archive interface {
 	Save(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) (kept []delivery.Delivered, err error)
 
 	// Conversations lists the conversations of uid that have messages, newest first, each with the number of messages to
-	// uid after its read mark.
+	// uid after its read mark, at most MaxUnread. Its cost grows neither with the messages that uid has read or written
+	// nor with the unread messages beyond MaxUnread.
 	Conversations(ctx context.Context, uid, cursor string, limit int) ([]Listed, string, error)
 
 	// Messages returns at most limit messages of the conversation that sort before the position, newest last, and

@@ -270,7 +270,8 @@ type Search struct {
 }
 
 // MaxScan limits the documents that are read for one page of a search, unless the page itself has more. If it is
-// reached, the page is short, and its cursor continues the search.
+// reached, the page is short or empty, and its cursor continues the search. So every search is bounded, also one for
+// a letter that everybody has, and its pages together still have everybody whom it fits.
 const MaxScan = 250
 
 // Reads returns the number of documents that s usually reads at most. It is more than a page and one if the list has

@@ -65,7 +65,7 @@ test("screenshots", async ({ browser, baseURL }) => {
 
       await fillSignIn(page, me);
       await expectSignedIn(page);
-      await expect(chats(page).getByRole("listitem")).toHaveCount(short.length + 1);
+      await expect(chats(page).getByRole("listitem").first()).toHaveAttribute("aria-setsize", `${short.length + 1}`);
       await expect(chatWith(page, jonas)).toContainText("See you at eight");
       for (const { with: who } of short.filter(({ unread }) => unread > 0))
         await expect(chatWith(page, who)).toContainText(en.chats.online);

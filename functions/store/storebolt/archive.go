@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"slices"
-	"strings"
 
 	"go.etcd.io/bbolt"
 
@@ -103,6 +102,9 @@ func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered,
 			if err := put(tx, messages, num(prefix(d.Conversation), d.At, d.Key()), d); err != nil {
 				return err
 			}
+			if err := tx.Bucket(byRecipient).Put(num(prefix(d.Conversation, d.To), d.At, d.Key()), nil); err != nil {
+				return err
+			}
 			if err := countDay(tx, d.AcceptedAt, 1); err != nil {
 				return err
 			}
@@ -193,8 +195,9 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string,
 	}
 	limit = store.PageSize(limit)
 	p := prefix(uid)
+	looked := 0
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
-		page, next = nil, ""
+		page, next, looked = nil, "", 0
 		c := tx.Bucket(byMember).Cursor()
 		from := num(p, int64(-1), "") // sorts after every time
 		if mark != nil {
@@ -214,15 +217,17 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string,
 			if _, err := get(tx, conversations, []byte(id), &r); err != nil {
 				return err
 			}
-			unread, err := unread(tx, uid, r)
-			if err != nil {
-				return err
+			if r.Read == nil {
+				r.Read = map[string]chat.Micros{}
 			}
+			unread := countUnread(tx, uid, r)
+			looked += 2 + unread // the record, the keys of the unread messages, and the key after them
 			page = append(page, store.Listed{Unread: unread,
 				Conversation: store.Conversation{ID: r.ID, LastAt: r.LastAt, Preview: r.Preview, Read: r.Read}})
 		}
 		return nil
 	})
+	s.countLooked(looked)
 	reads := len(page)
 	for _, c := range page {
 		if c.Read[uid] < c.LastAt {
@@ -233,28 +238,16 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string,
 	return page, next, err
 }
 
-// unread counts the messages to uid after its read mark.
-func unread(tx *bbolt.Tx, uid string, r conversationRecord) (int, error) {
-	p, n := prefix(r.ID), 0
-	c := tx.Bucket(messages).Cursor()
-	for k, v := before(c, num(p, int64(-1), "")), []byte(nil); bytes.HasPrefix(k, p) &&
-		n < store.MaxUnread; k, v = c.Prev() {
-		at, mk := denum(k[len(p):])
-		if chat.Micros(at) <= r.Read[uid] {
-			break
-		}
-		if v == nil { // before returns only the key
-			v = tx.Bucket(messages).Get(num(bytes.Clone(p), at, mk))
-		}
-		var d struct{ To string }
-		if err := decode(messages, k, v, &d); err != nil {
-			return 0, err
-		}
-		if d.To == uid {
-			n++
-		}
+// countUnread counts the messages to uid after its read mark, at most store.MaxUnread. It looks at the keys of these
+// messages only, so its cost depends neither on what uid has written nor on how long the conversation is.
+func countUnread(tx *bbolt.Tx, uid string, r conversationRecord) int {
+	p, n := prefix(r.ID, uid), 0
+	c := tx.Bucket(byRecipient).Cursor()
+	for k, _ := c.Seek(num(prefix(r.ID, uid), r.Read[uid]+1, "")); bytes.HasPrefix(k, p) &&
+		n < store.MaxUnread; k, _ = c.Next() {
+		n++
 	}
-	return n, nil
+	return n
 }
 
 // Messages implements store.Archive.
@@ -316,42 +309,41 @@ func (s *Store) EraseContent(ctx context.Context, uid string) error {
 
 // eraseFrom deletes at most eraseMax messages of uid in a conversation, and reports whether none are left.
 func eraseFrom(tx *bbolt.Tx, id, uid string) (done bool, err error) {
-	p := prefix(id)
+	other, err := chat.Other(id, uid)
+	if err != nil {
+		return false, err
+	}
+	p := prefix(id, other)
 	var mine [][]byte
-	var newest *delivery.Delivered // of the other member
-	c := tx.Bucket(messages).Cursor()
-	for k, v := c.Seek(p); bytes.HasPrefix(k, p); k, v = c.Next() {
-		d := new(delivery.Delivered)
-		if err := decode(messages, k, v, d); err != nil {
+	c := tx.Bucket(byRecipient).Cursor()
+	k, _ := c.Seek(p)
+	for ; bytes.HasPrefix(k, p) && len(mine) < eraseMax; k, _ = c.Next() {
+		mine = append(mine, bytes.Clone(k[len(p):]))
+	}
+	done = !bytes.HasPrefix(k, p)
+	for _, k := range mine {
+		if err := dropMessage(tx, id, other, k); err != nil {
 			return false, err
 		}
-		switch {
-		case d.From != uid:
-			newest = d
-		case len(mine) < eraseMax:
-			mine = append(mine, bytes.Clone(k))
-			if err := countDay(tx, d.AcceptedAt, -1); err != nil {
-				return false, err
-			}
-		default:
-			return false, dropMessages(tx, id, mine)
-		}
 	}
-	if err := dropMessages(tx, id, mine); err != nil {
-		return false, err
+	if !done {
+		return false, nil
 	}
 	l := &changes{tx, map[string]*conversationRecord{}, map[string]chat.Micros{}}
 	r, err := l.get(id)
 	if err != nil {
 		return false, err
 	}
-	if newest != nil {
+	if k := before(tx.Bucket(messages).Cursor(), num(prefix(id), int64(-1), "")); bytes.HasPrefix(k, prefix(id)) {
+		var newest delivery.Delivered // of the other member
+		if _, err := get(tx, messages, k, &newest); err != nil {
+			return false, err
+		}
 		delete(r.Read, uid)
 		r.LastAt, r.Preview = newest.At, store.PreviewOf(newest.Message)
 		return true, l.write()
 	}
-	members := strings.Split(id, "~")
-	for _, m := range members {
+	for _, m := range []string{uid, other} {
 		if err := tx.Bucket(byMember).Delete(num(prefix(m), l.last[id], id)); err != nil {
 			return false, err
 		}
@@ -359,14 +351,20 @@ func eraseFrom(tx *bbolt.Tx, id, uid string) (done bool, err error) {
 	return true, tx.Bucket(conversations).Delete([]byte(id))
 }
 
-// dropMessages deletes messages of a conversation by their keys.
-func dropMessages(tx *bbolt.Tx, id string, keys [][]byte) error {
-	for _, k := range keys {
-		_, mk := denum(k[len(id)+1:])
-		if err := tx.Bucket(messages).Delete(k); err != nil {
-			return err
-		}
-		if err := tx.Bucket(messageKeys).Delete(key(id, mk)); err != nil {
+// dropMessage deletes a message to a member of a conversation. k is the number and the id (see num) of its keys.
+func dropMessage(tx *bbolt.Tx, id, to string, k []byte) error {
+	record := append(prefix(id), k...)
+	var d delivery.Delivered
+	if _, err := get(tx, messages, record, &d); err != nil {
+		return err
+	}
+	if err := countDay(tx, d.AcceptedAt, -1); err != nil {
+		return err
+	}
+	_, mk := denum(k)
+	for _, e := range []entry{{messages, string(record)}, {messageKeys, string(key(id, mk))},
+		{byRecipient, string(append(prefix(id, to), k...))}} {
+		if err := tx.Bucket(e.bucket).Delete([]byte(e.key)); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,9 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 )
 
+// MaxLook is maxLook.
+const MaxLook = maxLook
+
 // Import writes many users, a thousand per transaction, for tests of large lists.
 func (s *Store) Import(ctx context.Context, users []store.User) error {
 	for part := range slices.Chunk(users, 1000) {

@@ -51,6 +51,8 @@ type entry struct {
 	key    string
 }
 
+func (e entry) equal(o entry) bool { return e.key == o.key && bytes.Equal(e.bucket, o.bucket) }
+
 // entries returns the keys of u in all indexes.
 func entries(u store.User) []entry {
 	name := store.Fold(u.DisplayName)
@@ -60,8 +62,8 @@ func entries(u store.User) []entry {
 		{byCreated, string(num(nil, u.CreatedAt, u.UID))},
 		{byActive, string(num(nil, u.LastActiveAt, u.UID))},
 	}
-	for _, w := range store.Words(u.Username, u.DisplayName) {
-		list = append(list, entry{byWord, string(key(w, name, u.UID))})
+	for _, term := range store.Terms(u.Username, u.DisplayName) {
+		list = append(list, entry{byTerm, string(key(term, name, u.UID))})
 	}
 	if u.Admin {
 		list = append(list, entry{admins, u.UID})
@@ -81,18 +83,15 @@ func reindex(tx *bbolt.Tx, old, now *store.User) error {
 	if now != nil {
 		after = entries(*now)
 	}
-	same := func(e entry) func(entry) bool {
-		return func(o entry) bool { return o.key == e.key && bytes.Equal(o.bucket, e.bucket) }
-	}
 	for _, e := range before {
-		if !slices.ContainsFunc(after, same(e)) {
+		if !slices.ContainsFunc(after, e.equal) {
 			if err := tx.Bucket(e.bucket).Delete([]byte(e.key)); err != nil {
 				return err
 			}
 		}
 	}
 	for _, e := range after {
-		if !slices.ContainsFunc(before, same(e)) {
+		if !slices.ContainsFunc(before, e.equal) {
 			if err := tx.Bucket(e.bucket).Put([]byte(e.key), nil); err != nil {
 				return err
 			}

@@ -3,7 +3,6 @@ package storebolt
 import (
 	"bytes"
 	"context"
-	"slices"
 	"strings"
 
 	"go.etcd.io/bbolt"
@@ -11,67 +10,78 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 )
 
+// maxLook limits the index entries that a search by words looks at for one page. If it is reached, the page is short,
+// and its cursor continues the search, as after store.MaxScan users.
+const maxLook = 2000
+
 // Search implements store.Users.
 func (s *Store) Search(ctx context.Context, q store.Search) (page []store.User, next string, err error) {
 	q.Limit = store.PageSize(q.Limit)
-	scanned := 0
-	defer func() { store.CountRead(ctx, scanned) }()
+	p := &pager{}
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
-		query, p := store.ParseQuery(q.Prefix), &pager{tx: tx, q: q}
-		defer func() { scanned = p.scanned }()
+		p = &pager{tx: tx, q: q}
+		query := store.ParseQuery(q.Prefix)
 		switch {
 		case strings.Contains(q.Prefix, "@"):
-			page, next, err = searchEmail(p)
+			return searchEmail(p)
 		case query.Term != "":
-			page, next, err = searchWord(p, query)
+			return searchWord(p, query)
 		case q.Order == store.ByNewest:
-			page, next, err = searchNewest(p, byCreated)
+			return searchNewest(p, byCreated)
 		case q.Order == store.ByActive:
-			page, next, err = searchNewest(p, byActive)
-		default:
-			page, next, err = searchName(p)
+			return searchNewest(p, byActive)
 		}
-		return err
+		return searchName(p)
 	})
-	return page, next, err
+	store.CountRead(ctx, p.read)
+	s.countLooked(p.read + p.looked)
+	if err != nil {
+		return nil, "", err
+	}
+	return p.page, p.next, nil
 }
 
 // pager fills a page. It looks for one user more than fits, to know whether there is a next page.
 type pager struct {
-	tx      *bbolt.Tx
-	q       store.Search
-	page    []store.User
-	marks   []store.Mark
-	scanned int // users read
+	tx     *bbolt.Tx
+	q      store.Search
+	page   []store.User
+	last   store.Mark // of the last user on the page
+	next   string     // the cursor, if the page ends before the list
+	read   int        // users read
+	looked int        // index entries that searchWord looked at
 }
 
-// add adds the user uid if the search wants them. It returns false when enough users were found.
-func (p *pager) add(uid string, m store.Mark) (bool, error) {
-	p.scanned++
+// add adds the user uid, whose place in the list is m, if the search wants them. It returns false when the page ends:
+// with the first user who no longer fits, or after store.MaxScan users.
+func (p *pager) add(uid string, m store.Mark, wants func(store.User) bool) (more bool, err error) {
+	p.read++
 	u, err := getUser(p.tx, uid)
 	if err != nil {
 		return false, err
 	}
-	if (p.q.All || u.Active()) && (p.q.Hide == nil || !p.q.Hide(u)) {
-		p.page, p.marks = append(p.page, u), append(p.marks, m)
+	if (p.q.All || u.Active()) && (p.q.Hide == nil || !p.q.Hide(u)) && wants(u) {
+		if len(p.page) == p.q.Limit {
+			p.next = p.last.Cursor()
+			return false, nil
+		}
+		p.page, p.last = append(p.page, u), m
 	}
-	return len(p.page) <= p.q.Limit, nil
+	if p.read == store.MaxScan {
+		p.next = m.Cursor()
+		return false, nil
+	}
+	return true, nil
 }
 
-// result returns the page and its cursor.
-func (p *pager) result() ([]store.User, string, error) {
-	if len(p.page) <= p.q.Limit {
-		return p.page, "", nil
-	}
-	return p.page[:p.q.Limit], p.marks[p.q.Limit-1].Cursor(), nil
-}
+func anybody(store.User) bool { return true }
 
 // searchName lists all users by name.
-func searchName(p *pager) ([]store.User, string, error) {
+func searchName(p *pager) error {
 	const list = "name"
 	mark, err := store.ParseMark(p.q.Cursor, list)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	c := p.tx.Bucket(byName).Cursor()
 	k, _ := c.First()
@@ -80,22 +90,19 @@ func searchName(p *pager) ([]store.User, string, error) {
 	}
 	for ; k != nil; k, _ = c.Next() {
 		name, uid, _ := strings.Cut(string(k), "\x00")
-		if more, err := p.add(uid, store.Mark{List: list, Text: name, ID: uid}); err != nil || !more {
-			if err != nil {
-				return nil, "", err
-			}
-			break
+		if more, err := p.add(uid, store.Mark{List: list, Text: name, ID: uid}, anybody); err != nil || !more {
+			return err
 		}
 	}
-	return p.result()
+	return nil
 }
 
 // searchNewest lists all users by the number in an index, greatest first.
-func searchNewest(p *pager, bucket []byte) ([]store.User, string, error) {
+func searchNewest(p *pager, bucket []byte) error {
 	list := string(bucket)
 	mark, err := store.ParseMark(p.q.Cursor, list)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	c := p.tx.Bucket(bucket).Cursor()
 	k, _ := c.Last()
@@ -104,23 +111,20 @@ func searchNewest(p *pager, bucket []byte) ([]store.User, string, error) {
 	}
 	for ; k != nil; k, _ = c.Prev() {
 		n, uid := denum(k)
-		if more, err := p.add(uid, store.Mark{List: list, Num: n, ID: uid}); err != nil || !more {
-			if err != nil {
-				return nil, "", err
-			}
-			break
+		if more, err := p.add(uid, store.Mark{List: list, Num: n, ID: uid}, anybody); err != nil || !more {
+			return err
 		}
 	}
-	return p.result()
+	return nil
 }
 
 // searchEmail lists the users whose address has a prefix, by address.
-func searchEmail(p *pager) ([]store.User, string, error) {
+func searchEmail(p *pager) error {
 	want := strings.ToLower(strings.TrimSpace(p.q.Prefix))
 	list := "email:" + want
 	mark, err := store.ParseMark(p.q.Cursor, list)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	c := p.tx.Bucket(byEmail).Cursor()
 	k, _ := c.Seek([]byte(want))
@@ -129,106 +133,96 @@ func searchEmail(p *pager) ([]store.User, string, error) {
 	}
 	for ; bytes.HasPrefix(k, []byte(want)); k, _ = c.Next() {
 		email, uid, _ := strings.Cut(string(k), "\x00")
-		if more, err := p.add(uid, store.Mark{List: list, Text: email, ID: uid}); err != nil || !more {
-			if err != nil {
-				return nil, "", err
-			}
-			break
+		if more, err := p.add(uid, store.Mark{List: list, Text: email, ID: uid}, anybody); err != nil || !more {
+			return err
 		}
 	}
-	return p.result()
+	return nil
 }
 
-// searchWord lists the users who have, for each word of the query, a word that begins with it, by name. The index is
-// sorted by word, so the keys of all matches are read. Only the records of users on the page are.
-func searchWord(p *pager, query store.Query) ([]store.User, string, error) {
+// searchWord lists the users who have, for each word of the query, a word that begins with it, by name.
+//
+// The index has the users of each term in the order of the list, so it reads the intersection of these lists: it
+// skips in each list to the first key that the others may have. A search for one word looks at no entry that is not
+// on its page. A search for several may skip often before it finds a user, so maxLook bounds it.
+func searchWord(p *pager, query store.Query) error {
 	list := "word:" + strings.Join(query.Words, " ")
 	mark, err := store.ParseMark(p.q.Cursor, list)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
-	tx, last := p.tx, ""
+	if strings.Contains(list, "\x00") {
+		return nil // no name has one, and the index separates the parts of a key by it
+	}
+	var lists []termList
+	for _, term := range query.Terms() {
+		lists = append(lists, termList{c: p.tx.Bucket(byTerm).Cursor(), term: prefix(term)})
+	}
+	var from []byte // keys before it are decided
 	if mark != nil {
-		last = string(key(mark.Text, mark.ID))
+		from = prefix(mark.Text, mark.ID)
 	}
-	words := rarestFirst(tx, query.Words, last)
-	common := len(words) - 1
-	var candidates map[string]bool // keys of users who have all words but the commonest; nil: all users
-	for _, w := range words[:common] {
-		candidates = withWord(tx, w, last, candidates)
+	for _, l := range lists { // if nobody has one of the terms, the others need not be compared
+		p.looked++
+		first := l.seek(from)
+		if first == nil {
+			return nil
+		}
+		if bytes.Compare(first, from) > 0 {
+			from = first
+		}
 	}
 	for {
-		found := firstWith(tx, words[common], last, p.q.Limit+1, candidates)
-		for _, k := range found {
-			name, uid, _ := strings.Cut(k, "\x00")
-			more, err := p.add(uid, store.Mark{List: list, Text: name, ID: uid})
-			if err != nil {
-				return nil, "", err
+		k, next := p.common(lists, from)
+		if k == nil {
+			return nil
+		}
+		name, uid, _ := strings.Cut(string(k), "\x00")
+		m := store.Mark{List: list, Text: name, ID: uid}
+		if next == nil {
+			if more, err := p.add(uid, m, query.Matches); err != nil || !more {
+				return err
 			}
-			if !more {
-				return p.result()
-			}
-			last = k
+			next = append(k, 0)
 		}
-		if len(found) <= p.q.Limit { // otherwise some were disabled, and the page is not full yet
-			return p.result()
+		if p.looked >= maxLook {
+			p.next = m.Cursor()
+			return nil
 		}
+		from = next
 	}
 }
 
-// rarestFirst sorts words by the number of users who have them, so that the set of candidates stays small.
-func rarestFirst(tx *bbolt.Tx, words []string, last string) []string {
-	if len(words) < 2 {
-		return words
+// common looks for a key in all lists. It starts with the first key at or after from in the first list, and returns it
+// as k. If another list does not have k, the search goes on at next. If a list has no more keys, k is nil.
+func (p *pager) common(lists []termList, from []byte) (k, next []byte) {
+	for i, l := range lists {
+		p.looked++
+		found := l.seek(from)
+		if found == nil {
+			return nil, nil
+		}
+		if i > 0 && !bytes.Equal(found, k) {
+			return k, found
+		}
+		k, from = found, found
 	}
-	matches := map[string]int{}
-	for _, w := range words {
-		eachWith(tx, w, last, func([]byte) { matches[w]++ })
-	}
-	words = slices.Clone(words)
-	slices.SortFunc(words, func(a, b string) int { return matches[a] - matches[b] })
-	return words
+	return k, nil
 }
 
-// eachWith calls f with the keys in byName, after last, of the users who have a word that begins with word. It may
-// pass a key more than once.
-func eachWith(tx *bbolt.Tx, word, last string, f func(k []byte)) {
-	c := tx.Bucket(byWord).Cursor()
-	for k, _ := c.Seek([]byte(word)); bytes.HasPrefix(k, []byte(word)); k, _ = c.Next() {
-		if rest := k[bytes.IndexByte(k, 0)+1:]; string(rest) > last {
-			f(rest)
-		}
+// termList is the users who have a term, as keys in byName.
+type termList struct {
+	c    *bbolt.Cursor
+	term []byte
+}
+
+// seek returns a copy of the first key at or after from, or nil.
+func (l termList) seek(from []byte) []byte {
+	k, _ := l.c.Seek(append(bytes.Clone(l.term), from...))
+	if rest, ok := bytes.CutPrefix(k, l.term); ok {
+		return bytes.Clone(rest)
 	}
-}
-
-// withWord returns the keys of the candidates who have the word. Without candidates (nil), all users are.
-func withWord(tx *bbolt.Tx, word, last string, candidates map[string]bool) map[string]bool {
-	have := map[string]bool{}
-	eachWith(tx, word, last, func(k []byte) {
-		if candidates == nil || candidates[string(k)] {
-			have[string(k)] = true
-		}
-	})
-	return have
-}
-
-// firstWith returns the first n keys of the candidates who have the word. Without candidates (nil), all users are.
-func firstWith(tx *bbolt.Tx, word, last string, n int, candidates map[string]bool) []string {
-	var first []string
-	eachWith(tx, word, last, func(k []byte) {
-		if candidates != nil && !candidates[string(k)] || len(first) == n && string(k) >= first[n-1] {
-			return
-		}
-		i, have := slices.BinarySearch(first, string(k))
-		if have {
-			return
-		}
-		if len(first) == n {
-			first = first[:n-1]
-		}
-		first = slices.Insert(first, i, string(k))
-	})
-	return first
+	return nil
 }
 
 // after moves c to the first key greater than k, and returns it.

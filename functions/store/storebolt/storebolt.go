@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -31,7 +32,7 @@ var (
 	names     = []byte("names")     // username in lower case → store.Name
 	signups   = []byte("signups")   // email key → store.Signup
 	byName    = []byte("by_name")   // folded display name, uid
-	byWord    = []byte("by_word")   // word, folded display name, uid
+	byTerm    = []byte("by_term")   // term (see store.Terms), folded display name, uid
 	byEmail   = []byte("by_email")  // email, uid
 	byCreated = []byte("by_new")    // created_at uid
 	byActive  = []byte("by_active") // last_active_at uid
@@ -43,6 +44,7 @@ var (
 	byMember      = []byte("by_member")     // uid, last_at id
 	messages      = []byte("messages")      // conversation, at id → delivery.Delivered
 	messageKeys   = []byte("message_keys")  // conversation, key → at
+	byRecipient   = []byte("by_recipient")  // conversation, uid of the recipient, at key
 	days          = []byte("days")          // "2006-01-02" → number of messages
 
 	audit         = []byte("audit")       // at id → store.Audit
@@ -51,13 +53,15 @@ var (
 	deadLetterIDs = []byte("letter_ids")  // id → at
 	limitCount    = []byte("limit_count") // key → limitRecord
 
-	all = [][]byte{users, names, signups, byName, byWord, byEmail, byCreated, byActive, admins, erasing, erased,
-		conversations, byMember, messages, messageKeys, days, audit, auditIDs, deadLetters, deadLetterIDs, limitCount}
+	all = [][]byte{users, names, signups, byName, byTerm, byEmail, byCreated, byActive, admins, erasing, erased,
+		conversations, byMember, messages, messageKeys, byRecipient, days, audit, auditIDs, deadLetters, deadLetterIDs,
+		limitCount}
 )
 
 // Store is a store.Store in a bbolt file.
 type Store struct {
-	db *bbolt.DB
+	db     *bbolt.DB
+	looked *atomic.Int64
 }
 
 var _ store.Store = (*Store)(nil)
@@ -66,6 +70,10 @@ var _ store.Store = (*Store)(nil)
 type Options struct {
 	MaxSize int  // limit of the file's size in bytes; 0: none
 	NoSync  bool // do not wait for the disk: a power cut may lose finished calls
+
+	// Looked, if not nil, counts the keys and records that lists and searches look at. It shows that their cost does not
+	// grow with the store.
+	Looked *atomic.Int64
 }
 
 // Errors of Open.
@@ -107,11 +115,18 @@ func Open(path string, opts Options) (*Store, error) {
 		db.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Store{db: db}, nil
+	return &Store{db: db, looked: opts.Looked}, nil
 }
 
 // Close waits for running calls and closes the file. Later calls return problem.ErrUnavailable.
 func (s *Store) Close() error { return s.db.Close() }
+
+// countLooked adds n to Options.Looked.
+func (s *Store) countLooked(n int) {
+	if s.looked != nil {
+		s.looked.Add(int64(n))
+	}
+}
 
 // view runs f on a snapshot of the store.
 func (s *Store) view(ctx context.Context, f func(*bbolt.Tx) error) error {

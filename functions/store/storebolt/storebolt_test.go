@@ -9,7 +9,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store/storetest"
 )
 
-func open(t *testing.T, path string, opts storebolt.Options) *storebolt.Store {
+func open(t testing.TB, path string, opts storebolt.Options) *storebolt.Store {
 	t.Helper()
 	s, err := storebolt.Open(path, opts)
 	if err != nil {

@@ -385,12 +385,32 @@ func testUnread(t *testing.T, s store.Store) {
 	equal(t, "bob's unread", unread("bob"), 2)
 	save(t, s, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + 5*second}})
 	equal(t, "bob's unread", unread("bob"), 0)
+}
+
+// The count is exact up to its limit, whatever the user has written meanwhile, and however the read mark moves.
+func testUnreadLimit(t *testing.T, s store.Store) {
+	ctx := context.Background()
 	var flood []delivery.Delivered
 	for i := range store.MaxUnread + 3 {
-		flood = append(flood, message("ada", "bob", t0+20*second+chat.Micros(i), "x"))
+		at := t0 + 2*chat.Micros(i)
+		flood = append(flood, message("ada", "bob", at, "x"))
+		if i%3 == 0 {
+			flood = append(flood, message("bob", "ada", at+1, "an answer"))
+		}
 	}
 	for part := range slices.Chunk(flood, delivery.MaxMessages) {
 		save(t, s, part, nil)
 	}
-	equal(t, "bob's unread at most", unread("bob"), store.MaxUnread)
+	for _, read := range []int{0, 2, 3, 4, store.MaxUnread, store.MaxUnread + 2, store.MaxUnread + 3} {
+		if read > 0 {
+			save(t, s, nil, []delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0 + 2*chat.Micros(read-1)}})
+		}
+		list, _, err := s.Conversations(ctx, "bob", "", 1)
+		must(t, err)
+		equal(t, fmt.Sprintf("bob's unread after %d read", read), list[0].Unread,
+			min(store.MaxUnread+3-read, store.MaxUnread))
+	}
+	list, _, err := s.Conversations(ctx, "ada", "", 1)
+	must(t, err)
+	equal(t, "ada's unread", list[0].Unread, (store.MaxUnread+5)/3)
 }

@@ -1,4 +1,5 @@
 import type { Message } from "../../model";
+import { nextFrame } from "../nextFrame";
 
 /** How many frames a message may take to appear, after which it does not receive the focus. */
 const MAX_FRAMES = 120;
@@ -62,6 +63,3 @@ export class MessageFocus {
     }
   }
 }
-
-/** Waits for the next frame of the page. */
-export const nextFrame = (): Promise<void> => new Promise((resolve) => requestAnimationFrame(() => resolve()));

@@ -238,7 +238,7 @@ const chat: Chat = {
         setTimeout(
           () => {
             hits = people.filter((p) => (p.displayName + " " + p.username).toLowerCase().includes(q.toLowerCase()));
-            shown = 30;
+            shown = number("page", 30);
             show();
           },
           number("latency", 200),
@@ -246,7 +246,7 @@ const chat: Chat = {
       },
       more() {
         setTimeout(() => {
-          shown += 30;
+          shown += number("page", 30);
           show();
         }, 300);
       },
