@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -22,6 +19,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/phoenixchat/phoenixchat/infra/emulators"
 )
 
 // Outcomes of a patch.
@@ -54,6 +53,8 @@ type runner struct {
 	known            map[string]result   // by name, patch and code
 	named            map[string][]string // the tests of a group that patches name
 	fails            map[string]failed   // of a group on the unchanged copy
+
+	firestore *emulators.Server // nil until a test needs it
 }
 
 func newRunner(root string, s settings) (*runner, error) {
@@ -233,6 +234,7 @@ func (r *runner) run(ctx context.Context, list []*patch) ([]result, error) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return nil, errors.New("redis-server is not in PATH; without it, tests on a real Redis would notice nothing")
 	}
+	defer r.stopFirestore()
 	out, err := os.OpenFile(r.file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
@@ -293,6 +295,9 @@ func (r *runner) try(ctx context.Context, p *patch) (outcome, by string, err err
 		return "", "", err
 	}
 	for _, t := range p.tests {
+		if err := r.startFirestore(ctx, t); err != nil {
+			return "", "", err
+		}
 		if err := r.tryUnchanged(ctx, t); err != nil {
 			return "", "", err
 		}
@@ -348,6 +353,9 @@ func (r *runner) runTest(ctx context.Context, t test, toEnd bool) (string, error
 	cmd.Dir = filepath.Join(r.copy, dir)
 	server, _ := exec.LookPath("redis-server")
 	cmd.Env = append(os.Environ(), "PHOENIX_TEST_REDIS_SERVER="+server, "NO_COLOR=1", "FORCE_COLOR=0")
+	if r.firestore != nil {
+		cmd.Env = append(cmd.Env, "PHOENIX_TEST_FIRESTORE="+r.firestore.Addr)
+	}
 	// go test and npx start other processes, which must not outlive the command.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -406,6 +414,22 @@ func (r *runner) tryUnchanged(ctx context.Context, t test) error {
 	return nil
 }
 
+// startFirestore starts the emulator if t needs it. Without it, the tests of that store would skip and notice nothing.
+func (r *runner) startFirestore(ctx context.Context, t test) error {
+	if r.firestore != nil || t.kind != "go" || strings.Fields(t.args)[0] != "./functions/store/storefirestore" {
+		return nil
+	}
+	server, err := emulators.Firestore(ctx)
+	r.firestore = server
+	return err
+}
+
+func (r *runner) stopFirestore() {
+	if r.firestore != nil {
+		r.firestore.Stop()
+	}
+}
+
 // names returns the names of the Go tests that t runs. It returns none if t runs a whole package or another command.
 func (t test) names() []string {
 	if t.kind != "go" {
@@ -454,6 +478,9 @@ var failures = map[string]*regexp.Regexp{
 // failure names the test that failed.
 func (t test) failure(output string, err error) string {
 	where, _, _ := strings.Cut(t.args, " ")
+	if t.kind == "fault" {
+		where = "infra/fault " + t.args + ":"
+	}
 	if m := failures[t.kind].FindStringSubmatch(output); m != nil {
 		return where + " " + m[1]
 	}
@@ -461,21 +488,4 @@ func (t test) failure(output string, err error) string {
 		return where + " panics"
 	}
 	return fmt.Sprintf("%s: %v", where, err)
-}
-
-// printTable writes the results as Markdown.
-func printTable(to io.Writer, results []result) {
-	w := bufio.NewWriter(to)
-	defer w.Flush()
-	fmt.Fprint(w, "| mutant | what users would lose | outcome | by | s |\n|---|---|---|---|---|\n")
-	count := map[string]int{}
-	for _, r := range slices.SortedFunc(slices.Values(results), func(a, b result) int {
-		return cmp.Compare(a.Name, b.Name)
-	}) {
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f |\n", r.Name, r.Why, r.Outcome, strings.ReplaceAll(r.By, "|", `\|`),
-			r.Took.Seconds())
-		count[r.Outcome]++
-	}
-	fmt.Fprintf(w, "\n%d mutants: %d noticed, %d equivalent, %d survived, %d could not be tried\n", len(results),
-		count[noticed], count[equivalent], count[survived], count[broken])
 }
