@@ -93,7 +93,8 @@ func TestResultsListEveryPatch(t *testing.T) {
 func TestUpdateTable(t *testing.T) {
 	list := []*patch{{name: "a", why: "new a"}, {name: "b", why: "b"}, {name: "c", why: "c"}}
 	text := "Intro.\n\nOf 7 patches, all are old.\n\n" + tableHead +
-		"| a | old a | noticed | ./x TestA \\| more |\n| c | c | noticed | ./x TestC |\n| gone | x | not run |  |\n\nEnd.\n"
+		"| a | old a | noticed | ./x TestA \\| more |\n| c | c | noticed | ./x TestC |\n| a | a | not run |  |\n" +
+		"| gone | x | not run |  |\n\nEnd.\n"
 	want := "Intro.\n\nOf 3 patches, 1 are noticed, 0 are equivalent, 1 survived, 0 could not be tried, and 1 were not " +
 		"run.\n\n" + tableHead + "| a | new a | noticed | ./x TestA \\| more |\n| b | b | not run |  |\n" +
 		"| c | c | SURVIVED |  |\n\nEnd.\n"

@@ -185,8 +185,9 @@ func (r *runner) codeOf(ctx context.Context, p *patch) (string, error) {
 	return digest(all.String()), nil
 }
 
-// uses returns a function that reports whether a command depends on a file. A Go test depends on the packages that it
-// imports, with the files below their folders, and a web test on the folder web. A fault run depends on everything.
+// uses returns a function that reports whether a command depends on a file. A Go test depends on its package and those
+// that it imports, with the files below their folders, but not on the tests of the latter. A web test depends on the
+// folder web, and a fault run on everything.
 func (r *runner) uses(ctx context.Context, t test) (func(path string) bool, error) {
 	relevant := func(path string) bool {
 		return !strings.HasPrefix(path, "infra/mutants/") && !strings.HasSuffix(path, ".md")
@@ -197,8 +198,9 @@ func (r *runner) uses(ctx context.Context, t test) (func(path string) bool, erro
 	case "fault":
 		return relevant, nil
 	}
+	tested := path.Clean(strings.Fields(t.args)[0])
 	cmd := exec.CommandContext(ctx, "go", "list", "-deps", "-test", "-f", "{{if not .Standard}}{{.Dir}}{{end}}",
-		strings.Fields(t.args)[0])
+		"./"+tested)
 	cmd.Dir = r.copy
 	output, err := cmd.Output()
 	if err != nil {
@@ -225,7 +227,7 @@ func (r *runner) uses(ctx context.Context, t test) (func(path string) bool, erro
 		for !packages[dir] && dir != "." {
 			dir = path.Dir(dir)
 		}
-		return relevant(file) && imported[dir]
+		return relevant(file) && imported[dir] && (dir == tested || !strings.HasSuffix(file, "_test.go"))
 	}, nil
 }
 

@@ -101,7 +101,8 @@ func updateTable(text string, list []*patch, results []result) (string, error) {
 		rows[p.name] = row{p.name, p.why, notRun, ""}
 	}
 	for _, r := range old {
-		if p, ok := rows[r.name]; ok {
+		// A merge may leave two rows of a patch.
+		if p, ok := rows[r.name]; ok && r.outcome != notRun {
 			r.why = p.why
 			rows[r.name] = r
 		}
