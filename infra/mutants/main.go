@@ -5,18 +5,21 @@
 //	go run ./infra/mutants -only '^lua-'     the patches whose names match
 //	go run ./infra/mutants -from settle-...  that patch and the ones behind it, in the order of their names
 //	go run ./infra/mutants -again            repeat what has a result already
-//	go run ./infra/mutants -check            only verify that every patch still applies; takes less than a second
+//	go run ./infra/mutants -write            also put the results into RESULTS.md
+//	go run ./infra/mutants -check            only verify that every patch still applies; takes less than a second.
+//	                                         With -write, RESULTS.md then has a row for every patch.
 //
 // A patch is a file in the folder patches (see parsePatch for its format). It names the code that it replaces, why the
 // difference matters, and the commands of which one must fail. The patches are applied to a copy of the repository in
-// .cache/mutants/copy. Before the first patch of a command, the command must pass on the unchanged copy, so that a test
-// that fails anyway notices nothing.
+// .cache/mutants/copy. Before the first patch of a Go package, the tests of it that patches name must pass on the
+// unchanged copy, so that a test that fails anyway notices nothing. The same holds for every other command.
 //
-// Results are appended to .cache/mutants/results.jsonl. A result counts only for the state of the repository that it
-// was found on, so a run that was interrupted continues, and a run after a change starts again. The command prints a
-// table, and exits with status 1 if a mutant survived or could not be tried.
+// Results are appended to .cache/mutants/results.jsonl. A result counts as long as the patch and all packages that its
+// tests import are the same, so a run that was interrupted continues, and a run after a change repeats only what the
+// change concerns. The command prints a table, and exits with status 1 if a mutant survived or could not be tried.
 //
-// Redis suites need redis-server in PATH; web patches need web/node_modules. RESULTS.md has the last results.
+// Redis suites need redis-server in PATH; patches of the Firestore store need its emulator, which the command starts;
+// web patches need web/node_modules. RESULTS.md has the last results.
 package main
 
 import (
@@ -54,6 +57,7 @@ type settings struct {
 	from    string
 	again   bool
 	check   bool
+	write   bool
 	timeout time.Duration // of one command
 }
 
@@ -63,6 +67,7 @@ func parseFlags(args []string) (settings, error) {
 	from := flags.String("from", "", "the first patch to try")
 	again := flags.Bool("again", false, "repeat patches that have a result for this state of the repository")
 	check := flags.Bool("check", false, "only verify that every patch applies exactly once and that its tests exist")
+	write := flags.Bool("write", false, "put the results into RESULTS.md")
 	timeout := flags.Duration("timeout", 5*time.Minute, "limit for one command; a command that reaches it has failed")
 	if err := flags.Parse(args); err != nil {
 		return settings{}, err
@@ -74,7 +79,7 @@ func parseFlags(args []string) (settings, error) {
 	if err != nil {
 		return settings{}, fmt.Errorf("-only: %w", err)
 	}
-	return settings{only: expr, from: *from, again: *again, check: *check, timeout: *timeout}, nil
+	return settings{only: expr, from: *from, again: *again, check: *check, write: *write, timeout: *timeout}, nil
 }
 
 func command(ctx context.Context, args []string) error {
@@ -93,9 +98,15 @@ func command(ctx context.Context, args []string) error {
 	if err := checkAll(root, all); err != nil {
 		return err
 	}
+	update := func(results []result) error {
+		if !s.write {
+			return nil
+		}
+		return writeResults(filepath.Join(root, "infra", "mutants", "RESULTS.md"), all, results)
+	}
 	if s.check {
 		fmt.Printf("all %d patches apply\n", len(all))
-		return nil
+		return update(nil)
 	}
 	var chosen []*patch
 	for _, p := range all {
@@ -112,7 +123,7 @@ func command(ctx context.Context, args []string) error {
 	}
 	results, err := r.run(ctx, chosen)
 	printTable(os.Stdout, results)
-	if err != nil {
+	if err := errors.Join(err, update(results)); err != nil {
 		return err
 	}
 	bad := 0

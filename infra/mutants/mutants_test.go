@@ -58,6 +58,59 @@ func TestEveryScriptHasAPatch(t *testing.T) {
 	}
 }
 
+// RESULTS.md has a row for each patch, no patch survived, and its summary counts the rows.
+func TestResultsListEveryPatch(t *testing.T) {
+	root, err := repo.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := loadPatches(filepath.Join(root, "infra", "mutants", "patches"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "infra", "mutants", "RESULTS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	updated, err := updateTable(string(text), list, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if updated != string(text) {
+		t.Error("RESULTS.md differs from the patches; -check -write adds what is missing")
+	}
+	_, _, rows, err := splitTable(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		if r.outcome != noticed && r.outcome != equivalent && r.outcome != notRun {
+			t.Errorf("%s: %s", r.name, r.outcome)
+		}
+	}
+}
+
+func TestUpdateTable(t *testing.T) {
+	list := []*patch{{name: "a", why: "new a"}, {name: "b", why: "b"}, {name: "c", why: "c"}}
+	text := "Intro.\n\nOf 7 patches, all are old.\n\n" + tableHead +
+		"| a | old a | noticed | ./x TestA \\| more |\n| c | c | noticed | ./x TestC |\n| a | a | not run |  |\n" +
+		"| gone | x | not run |  |\n\nEnd.\n"
+	want := "Intro.\n\nOf 3 patches, 1 are noticed, 0 are equivalent, 1 survived, 0 could not be tried, and 1 were not " +
+		"run.\n\n" + tableHead + "| a | new a | noticed | ./x TestA \\| more |\n| b | b | not run |  |\n" +
+		"| c | c | SURVIVED |  |\n\nEnd.\n"
+	got, err := updateTable(text, list, []result{{Name: "c", Why: "c", Outcome: survived}})
+	if err != nil || got != want {
+		t.Errorf("got %v\n%s\nwant\n%s", err, got, want)
+	}
+	for name, bad := range map[string]string{
+		"no table": "Of 7 patches, all are old.\n", "no summary": tableHead,
+	} {
+		if _, err := updateTable(bad, list, nil); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
 const sample = "why: it matters\ntest: go ./x TestA\n--- a.txt\ntwo\n+++\n2\n"
 
 func TestParsePatch(t *testing.T) {

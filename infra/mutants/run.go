@@ -1,25 +1,26 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/phoenixchat/phoenixchat/infra/emulators"
 )
 
 // Outcomes of a patch.
@@ -33,7 +34,7 @@ const (
 // result is what happened to one patch.
 type result struct {
 	Name    string        `json:"name"`
-	Tree    string        `json:"tree"`  // digest of the repository
+	Code    string        `json:"code"`  // digest of the code that the tests of the patch depend on
 	Patch   string        `json:"patch"` // digest of the patch
 	Outcome string        `json:"outcome"`
 	By      string        `json:"by,omitempty"` // test that failed, or what is wrong
@@ -46,18 +47,22 @@ func (r result) good() bool { return r.Outcome == noticed || r.Outcome == equiva
 // runner applies patches to a copy of the repository.
 type runner struct {
 	settings
-	root, copy, file string // the repository, its copy, and the file of results
-	tree             string // digest of the repository
-	known            map[string]result
-	fails            map[test]failed // of commands on the unchanged copy
+	root, copy, file string              // the repository, its copy, and the file of results
+	files            map[string]string   // digests of the files in the copy, by path with slashes
+	code             map[string]string   // digests of what groups of tests depend on; see test.group
+	known            map[string]result   // by name, patch and code
+	named            map[string][]string // the tests of a group that patches name
+	fails            map[string]failed   // of a group on the unchanged copy
+
+	firestore *emulators.Server // nil until a test needs it
 }
 
 func newRunner(root string, s settings) (*runner, error) {
 	dir := filepath.Join(root, ".cache", "mutants")
 	r := &runner{settings: s, root: root, copy: filepath.Join(dir, "copy"), file: filepath.Join(dir, "results.jsonl"),
-		known: map[string]result{}, fails: map[test]failed{}}
+		code: map[string]string{}, known: map[string]result{}, named: map[string][]string{}, fails: map[string]failed{}}
 	var err error
-	if r.tree, err = copyTree(root, r.copy); err != nil {
+	if r.files, err = copyTree(root, r.copy); err != nil {
 		return nil, fmt.Errorf("copy the repository: %w", err)
 	}
 	if s.again {
@@ -70,20 +75,23 @@ func newRunner(root string, s settings) (*runner, error) {
 	for line := range bytes.Lines(text) {
 		var res result
 		// An interrupted run may have written a part of the last line.
-		if json.Unmarshal(line, &res) == nil && res.Tree == r.tree && res.Outcome != broken {
-			r.known[res.Name+" "+res.Patch] = res
+		if json.Unmarshal(line, &res) == nil && res.Outcome != broken {
+			r.known[res.key()] = res
 		}
 	}
 	return r, nil
 }
 
+// key identifies what a result is about.
+func (r result) key() string { return r.Name + " " + r.Patch + " " + r.Code }
+
 // skipped are folders that the copy does not have. Dependencies of the client are linked.
 var skipped = []string{".git", ".cache", "node_modules", "dist", "test-results", "playwright-report"}
 
-// copyTree makes to a copy of the repository, and returns a digest of its files, without infra/mutants. It keeps files
-// that are equal, so that builds in the copy stay cached.
-func copyTree(root, to string) (digest string, err error) {
-	h := sha256.New()
+// copyTree makes to a copy of the repository, and returns the digests of its files by path. It keeps files that are
+// equal, so that builds in the copy stay cached.
+func copyTree(root, to string) (digests map[string]string, err error) {
+	digests = map[string]string{}
 	have := map[string]bool{}
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -107,10 +115,7 @@ func copyTree(root, to string) (digest string, err error) {
 		if err != nil {
 			return err
 		}
-		if !strings.HasPrefix(filepath.ToSlash(rel), "infra/mutants/") && !strings.HasSuffix(rel, ".md") {
-			fmt.Fprintf(h, "%s %d\n", rel, len(text))
-			h.Write(text)
-		}
+		digests[filepath.ToSlash(rel)] = digest(string(text))
 		if old, err := os.ReadFile(target); err == nil && bytes.Equal(old, text) {
 			return nil
 		}
@@ -121,7 +126,7 @@ func copyTree(root, to string) (digest string, err error) {
 		return os.WriteFile(target, text, info.Mode().Perm())
 	})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	// Files that the repository does not have any more.
 	err = filepath.WalkDir(to, func(path string, d fs.DirEntry, err error) error {
@@ -138,15 +143,92 @@ func copyTree(root, to string) (digest string, err error) {
 		return nil
 	})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	modules := filepath.Join(to, "web", "node_modules")
 	if _, err := os.Lstat(modules); errors.Is(err, fs.ErrNotExist) {
 		if err := os.Symlink(filepath.Join(root, "web", "node_modules"), modules); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	return hex.EncodeToString(h.Sum(nil))[:16], nil
+	return digests, nil
+}
+
+// digest identifies a text.
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])[:16]
+}
+
+// codeOf returns a digest of the files that the tests of p depend on. Other files may change without making a result
+// invalid, so that a new test does not repeat the patches of every package.
+func (r *runner) codeOf(ctx context.Context, p *patch) (string, error) {
+	var all strings.Builder
+	for _, t := range p.tests {
+		known, ok := r.code[t.group()]
+		if !ok {
+			uses, err := r.uses(ctx, t)
+			if err != nil {
+				return "", err
+			}
+			var files strings.Builder
+			for _, path := range slices.Sorted(maps.Keys(r.files)) {
+				if uses(path) {
+					fmt.Fprintln(&files, path, r.files[path])
+				}
+			}
+			known = digest(files.String())
+			r.code[t.group()] = known
+		}
+		fmt.Fprintln(&all, known)
+	}
+	return digest(all.String()), nil
+}
+
+// uses returns a function that reports whether a command depends on a file. A Go test depends on its package and those
+// that it imports, with the files below their folders, but not on the tests of the latter. A web test depends on the
+// folder web, and a fault run on everything.
+func (r *runner) uses(ctx context.Context, t test) (func(path string) bool, error) {
+	relevant := func(path string) bool {
+		return !strings.HasPrefix(path, "infra/mutants/") && !strings.HasSuffix(path, ".md")
+	}
+	switch t.kind {
+	case "web":
+		return func(path string) bool { return relevant(path) && strings.HasPrefix(path, "web/") }, nil
+	case "fault":
+		return relevant, nil
+	}
+	tested := path.Clean(strings.Fields(t.args)[0])
+	cmd := exec.CommandContext(ctx, "go", "list", "-deps", "-test", "-f", "{{if not .Standard}}{{.Dir}}{{end}}",
+		"./"+tested)
+	cmd.Dir = r.copy
+	output, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("list what %s imports: %w", t, err)
+	}
+	imported := map[string]bool{}
+	for line := range strings.Lines(string(output)) {
+		if rel, err := filepath.Rel(r.copy, strings.TrimSpace(line)); err == nil {
+			imported[filepath.ToSlash(rel)] = true
+		}
+	}
+	packages := map[string]bool{}
+	for file := range r.files {
+		if strings.HasSuffix(file, ".go") && !strings.Contains(file, "/testdata/") {
+			packages[path.Dir(file)] = true
+		}
+	}
+	return func(file string) bool {
+		if file == "go.mod" || file == "go.sum" {
+			return true
+		}
+		// A folder without Go files, such as one with scripts, belongs to the package above it.
+		dir := path.Dir(file)
+		for !packages[dir] && dir != "." {
+			dir = path.Dir(dir)
+		}
+		return relevant(file) && imported[dir] && (dir == tested || !strings.HasSuffix(file, "_test.go"))
+	}, nil
 }
 
 // run tries the patches and returns their results, also those that are known.
@@ -154,20 +236,33 @@ func (r *runner) run(ctx context.Context, list []*patch) ([]result, error) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return nil, errors.New("redis-server is not in PATH; without it, tests on a real Redis would notice nothing")
 	}
+	defer r.stopFirestore()
 	out, err := os.OpenFile(r.file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
 	var results []result
-	for i, p := range list {
-		digest := sha256.Sum256([]byte(p.text))
-		key := hex.EncodeToString(digest[:])[:16]
-		if res, ok := r.known[p.name+" "+key]; ok {
-			results = append(results, res)
+	var fresh []*patch
+	for _, p := range list {
+		res, err := r.untried(ctx, p)
+		if err != nil {
+			return results, err
+		}
+		if known, ok := r.known[res.key()]; ok {
+			results = append(results, known)
 			continue
 		}
-		res := result{Name: p.name, Tree: r.tree, Patch: key, Why: p.why}
+		fresh = append(fresh, p)
+		for _, t := range p.tests {
+			r.named[t.group()] = append(r.named[t.group()], t.names()...)
+		}
+	}
+	for i, p := range fresh {
+		res, err := r.untried(ctx, p)
+		if err != nil {
+			return results, err
+		}
 		began := time.Now()
 		if p.equivalent != "" {
 			res.Outcome, res.By = equivalent, p.equivalent
@@ -175,7 +270,7 @@ func (r *runner) run(ctx context.Context, list []*patch) ([]result, error) {
 			return results, err
 		}
 		res.Took = time.Since(began).Round(100 * time.Millisecond)
-		fmt.Fprintf(os.Stderr, "%d/%d %s: %s %s (%v)\n", i+1, len(list), res.Name, res.Outcome, res.By, res.Took)
+		fmt.Fprintf(os.Stderr, "%d/%d %s: %s %s (%v)\n", i+1, len(fresh), res.Name, res.Outcome, res.By, res.Took)
 		line, err := json.Marshal(res)
 		if err != nil {
 			return results, err
@@ -188,6 +283,12 @@ func (r *runner) run(ctx context.Context, list []*patch) ([]result, error) {
 	return results, nil
 }
 
+// untried returns the result of p without an outcome.
+func (r *runner) untried(ctx context.Context, p *patch) (result, error) {
+	code, err := r.codeOf(ctx, p)
+	return result{Name: p.name, Code: code, Patch: digest(p.text), Why: p.why}, err
+}
+
 // try runs the tests of p until one fails with the patch and not without it. The error is that of ctx or of the file
 // system.
 func (r *runner) try(ctx context.Context, p *patch) (outcome, by string, err error) {
@@ -196,10 +297,13 @@ func (r *runner) try(ctx context.Context, p *patch) (outcome, by string, err err
 		return "", "", err
 	}
 	for _, t := range p.tests {
+		if err := r.startFirestore(ctx, t); err != nil {
+			return "", "", err
+		}
 		if err := r.tryUnchanged(ctx, t); err != nil {
 			return "", "", err
 		}
-		if bad := r.fails[t.whole()].among(t); bad != "" {
+		if bad := r.fails[t.group()].among(t); bad != "" {
 			return broken, "fails without the patch: " + bad, nil
 		}
 		output, failed, err := r.runPatched(ctx, files, t)
@@ -246,11 +350,14 @@ var errTimeout = errors.New("not finished in time")
 func (r *runner) runTest(ctx context.Context, t test, toEnd bool) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, errTimeout)
 	defer cancel()
-	name, args, dir := t.command(toEnd, r.fails[t.whole()])
+	name, args, dir := t.command(toEnd, r.fails[t.group()])
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = filepath.Join(r.copy, dir)
 	server, _ := exec.LookPath("redis-server")
 	cmd.Env = append(os.Environ(), "PHOENIX_TEST_REDIS_SERVER="+server, "NO_COLOR=1", "FORCE_COLOR=0")
+	if r.firestore != nil {
+		cmd.Env = append(cmd.Env, "PHOENIX_TEST_FIRESTORE="+r.firestore.Addr)
+	}
 	// go test and npx start other processes, which must not outlive the command.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -271,7 +378,7 @@ func (f failed) among(t test) string {
 		if name == "" {
 			return t.String()
 		}
-		if slices.Contains(strings.Fields(t.args)[1:], name) {
+		if slices.Contains(t.names(), name) {
 			return name
 		}
 	}
@@ -280,15 +387,19 @@ func (f failed) among(t test) string {
 
 var failedTest = regexp.MustCompile(`(?m)^--- FAIL: (\S+)`)
 
-// tryUnchanged runs all of the command of t on the unchanged copy, once. A patch must not name a test that fails there.
-// The other tests of a Go package that fail there, perhaps because the machine is busy, are left out when patches are
-// tried.
+// tryUnchanged runs t on the unchanged copy, once, with all tests of the same package that patches name. A patch must
+// not name a test that fails there. If t is a whole package, the tests of it that fail there, perhaps because the
+// machine is busy, are left out when patches are tried.
 func (r *runner) tryUnchanged(ctx context.Context, t test) error {
-	t = t.whole()
-	if _, tried := r.fails[t]; tried {
+	if _, tried := r.fails[t.group()]; tried {
 		return nil
 	}
-	output, err := r.runTest(ctx, t, true)
+	all := t
+	if names := r.named[t.group()]; len(names) > 0 {
+		slices.Sort(names)
+		all.args = strings.Fields(t.args)[0] + " " + strings.Join(slices.Compact(names), " ")
+	}
+	output, err := r.runTest(ctx, all, true)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -301,16 +412,40 @@ func (r *runner) tryUnchanged(ctx context.Context, t test) error {
 	if err != nil && len(names) == 0 {
 		names = failed{""}
 	}
-	r.fails[t] = names
+	r.fails[t.group()] = names
 	return nil
 }
 
-// whole returns the command that t is a part of: all tests of a Go package, which many patches share, or t itself.
-func (t test) whole() test {
-	if t.kind == "go" {
-		t.args = strings.Fields(t.args)[0]
+// startFirestore starts the emulator if t needs it. Without it, the tests of that store would skip and notice nothing.
+func (r *runner) startFirestore(ctx context.Context, t test) error {
+	if r.firestore != nil || t.kind != "go" || strings.Fields(t.args)[0] != "./functions/store/storefirestore" {
+		return nil
 	}
-	return t
+	server, err := emulators.Firestore(ctx)
+	r.firestore = server
+	return err
+}
+
+func (r *runner) stopFirestore() {
+	if r.firestore != nil {
+		r.firestore.Stop()
+	}
+}
+
+// names returns the names of the Go tests that t runs. It returns none if t runs a whole package or another command.
+func (t test) names() []string {
+	if t.kind != "go" {
+		return nil
+	}
+	return strings.Fields(t.args)[1:]
+}
+
+// group names the tests that run together on the unchanged copy: those of a Go package that patches name, or t alone.
+func (t test) group() string {
+	if len(t.names()) > 0 {
+		return "named tests of " + strings.Fields(t.args)[0]
+	}
+	return t.String()
 }
 
 // command returns the command line of a test, and its folder. It leaves out the Go tests in skip.
@@ -345,6 +480,9 @@ var failures = map[string]*regexp.Regexp{
 // failure names the test that failed.
 func (t test) failure(output string, err error) string {
 	where, _, _ := strings.Cut(t.args, " ")
+	if t.kind == "fault" {
+		where = "infra/fault " + t.args + ":"
+	}
 	if m := failures[t.kind].FindStringSubmatch(output); m != nil {
 		return where + " " + m[1]
 	}
@@ -352,21 +490,4 @@ func (t test) failure(output string, err error) string {
 		return where + " panics"
 	}
 	return fmt.Sprintf("%s: %v", where, err)
-}
-
-// printTable writes the results as Markdown.
-func printTable(to io.Writer, results []result) {
-	w := bufio.NewWriter(to)
-	defer w.Flush()
-	fmt.Fprint(w, "| mutant | what users would lose | outcome | by | s |\n|---|---|---|---|---|\n")
-	count := map[string]int{}
-	for _, r := range slices.SortedFunc(slices.Values(results), func(a, b result) int {
-		return cmp.Compare(a.Name, b.Name)
-	}) {
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f |\n", r.Name, r.Why, r.Outcome, strings.ReplaceAll(r.By, "|", `\|`),
-			r.Took.Seconds())
-		count[r.Outcome]++
-	}
-	fmt.Fprintf(w, "\n%d mutants: %d noticed, %d equivalent, %d survived, %d could not be tried\n", len(results),
-		count[noticed], count[equivalent], count[survived], count[broken])
 }

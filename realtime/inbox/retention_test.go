@@ -461,3 +461,18 @@ func TestQueued(t *testing.T) {
 		}
 	})
 }
+
+// The oldest that waits is a message. A receipt may lie before it in the stream, and it waits for nobody.
+func TestQueuedReceiptsAreNotTheOldest(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{})
+		s.receipts(t, "ben", 150) // more than the script reads at once
+		s.outlive(t, time.Millisecond)
+		s.send(t, "ann", "ben", "one")
+		events := s.retained(t, "ben")
+		want := time.UnixMilli(int64(events[len(events)-1].ID.Ms))
+		if q, err := s.Queued(t.Context()); err != nil || q.Messages != 1 || !q.Oldest.Equal(want) {
+			t.Errorf("%+v, %v; the message is of %v", q, err, want)
+		}
+	})
+}

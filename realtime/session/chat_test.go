@@ -82,6 +82,32 @@ func TestChatAcrossTwoInstances(t *testing.T) {
 	})
 }
 
+// Each device of a user is sent each message, on any instance: live, and from the stream if it connects later.
+func TestEveryDeviceIsSentMessages(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		second := rig.Start(nil)
+		a := in.Join(t, alice)
+		devices := []*servertest.Socket{in.Join(t, bob), second.Join(t, bob), in.Join(t, bob), second.Join(t, bob)}
+		var ids []string
+		for i := range 3 {
+			ids = append(ids, a.Say(bob, fmt.Sprint(i)))
+			began := time.Now()
+			for n, b := range devices {
+				got, _ := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+				// The comparison with the newest event, every 30 s, would also bring it.
+				if took := time.Since(began); got.ID != ids[i] || took > time.Second {
+					t.Fatalf("device %d got %s after %v, want %s", n, got.ID, took, ids[i])
+				}
+			}
+		}
+		for _, instance := range []*servertest.Instance{in, second} {
+			if _, _, events := instance.Hello(t, bob, ""); len(events) != len(ids) {
+				t.Errorf("a device that connects later got %d events, want %d", len(events), len(ids))
+			}
+		}
+	})
+}
+
 // A message waits in Redis for a recipient who is offline, and a device resumes after what it has stored.
 func TestMessageWaitsAndDeviceResumes(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {

@@ -191,3 +191,24 @@ func TestRedisCredentials(t *testing.T) {
 		}
 	}
 }
+
+// What the settings say about sends reaches the inboxes.
+func TestSettingsOfSendsReachTheInboxes(t *testing.T) {
+	getenv := with(map[string]string{"REDIS_ADDR": "127.0.0.1:1", "REPLICA_WAIT": "150ms", "NEW_PEOPLE_PER_DAY": "7",
+		"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1", "PUBSUB_EMULATOR_HOST": "127.0.0.1:1"})
+	for _, name := range []string{"FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"} {
+		t.Setenv(name, getenv(name)) // the client libraries read them
+	}
+	c, err := readConfig(getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := build(t.Context(), c, getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	if o := p.deps.Inboxes; o.ReplicaWait != 150*time.Millisecond || o.Limits.NewPeople != 7 {
+		t.Errorf("the options of the inboxes are %+v", o)
+	}
+}
