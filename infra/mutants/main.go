@@ -6,6 +6,7 @@
 //	go run ./infra/mutants -from settle-...  that patch and the ones behind it, in the order of their names
 //	go run ./infra/mutants -again            repeat what has a result already
 //	go run ./infra/mutants -check            only verify that every patch still applies; takes less than a second
+//	go run ./infra/mutants -tool PACKAGE     mutants that a tool generates, for example of realtime/gate
 //
 // A patch is a file in the folder patches (see parsePatch for its format). It names the code that it replaces, why the
 // difference matters, and the commands of which one must fail. The patches are applied to a copy of the repository in
@@ -15,6 +16,10 @@
 // Results are appended to .cache/mutants/results.jsonl. A result counts only for the state of the repository that it
 // was found on, so a run that was interrupted continues, and a run after a change starts again. The command prints a
 // table, and exits with status 1 if a mutant survived or could not be tried.
+//
+// With -tool, the mutants come from gremlins, which replaces operators (see tool.go), and the tests are those of the
+// package. All mutants are compiled into one test binary. Results are appended to .cache/mutants/tool.jsonl, one for
+// each mutant, so that a run continues where it was interrupted.
 //
 // Redis suites need redis-server in PATH; web patches need web/node_modules. RESULTS.md has the last results.
 package main
@@ -54,6 +59,8 @@ type settings struct {
 	from    string
 	again   bool
 	check   bool
+	tool    string
+	workers int           // mutants of the tool that are tried at once
 	timeout time.Duration // of one command
 }
 
@@ -63,6 +70,8 @@ func parseFlags(args []string) (settings, error) {
 	from := flags.String("from", "", "the first patch to try")
 	again := flags.Bool("again", false, "repeat patches that have a result for this state of the repository")
 	check := flags.Bool("check", false, "only verify that every patch applies exactly once and that its tests exist")
+	tool := flags.String("tool", "", "folder of a Go package whose generated mutants are tried instead of patches")
+	workers := flags.Int("workers", 2, "number of generated mutants that are tried at once")
 	timeout := flags.Duration("timeout", 5*time.Minute, "limit for one command; a command that reaches it has failed")
 	if err := flags.Parse(args); err != nil {
 		return settings{}, err
@@ -74,7 +83,8 @@ func parseFlags(args []string) (settings, error) {
 	if err != nil {
 		return settings{}, fmt.Errorf("-only: %w", err)
 	}
-	return settings{only: expr, from: *from, again: *again, check: *check, timeout: *timeout}, nil
+	return settings{only: expr, from: *from, again: *again, check: *check, tool: *tool, workers: *workers,
+		timeout: *timeout}, nil
 }
 
 func command(ctx context.Context, args []string) error {
@@ -85,6 +95,9 @@ func command(ctx context.Context, args []string) error {
 	root, err := repo.Root()
 	if err != nil {
 		return err
+	}
+	if s.tool != "" {
+		return runTool(ctx, root, s.tool, s)
 	}
 	all, err := loadPatches(filepath.Join(root, "infra", "mutants", "patches"))
 	if err != nil {
