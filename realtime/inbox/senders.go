@@ -171,63 +171,34 @@ func (u *sender) mayAsk() bool {
 // yet. The caller must call done after the message was accepted or refused. It takes a round trip if this instance does
 // not know that the sender has written to the recipient, and otherwise only before a refusal.
 func (boxes *Inboxes) checkSender(ctx context.Context, s *sender, m chat.Message,
-
 	size int) (held error, done func(), err error) {
-
 	full, err := boxes.outboxFull(ctx, s, m.From, size)
-
 	if err != nil {
-
 		return nil, nil, err
-
 	}
-
 	if full {
-
 		boxes.counters.OutboxFull.Add(1)
-
 		return ErrOutboxFull, func() {}, nil
-
 	}
-
 	if boxes.senders.hasWritten(m.From, m.To) {
-
 		return nil, func() {}, nil
-
 	}
-
 	select {
-
 	case s.first <- struct{}{}:
-
 	case <-ctx.Done():
-
 		return nil, nil, problem.ErrUnavailable.WithCause(ctx.Err())
-
 	}
-
 	done = func() { <-s.first }
-
 	room, err := boxes.roomForNewPerson(ctx, m.From, m.To)
-
 	switch {
-
 	case err != nil:
-
 		done()
-
 		return nil, nil, err
-
 	case !room:
-
 		boxes.counters.NewPeople.Add(1)
-
 		return ErrTooManyNewPeople, done, nil
-
 	}
-
 	return nil, done, nil
-
 }
 
 // totalsField is the field of out that holds the totals. The other fields contain a '/'.
