@@ -67,6 +67,8 @@ func start(t *testing.T, b *redistest.Redis, source *fakeSource, o gate.Options)
 	o.Subscriber = subscriber
 	g := gate.New(rdb, source, o)
 	inboxes := inbox.New(rdb, inbox.Options{Subscriber: subscriber, Gates: g})
+	var changed sync.Map
+	g.OnChange(func(uid string) { changed.Store(uid, true) })
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)
 	go func() { done <- subscriber.Run(ctx) }()
@@ -76,6 +78,13 @@ func start(t *testing.T, b *redistest.Redis, source *fakeSource, o gate.Options)
 		rdb.Publish(t.Context(), "gates", "nobody")
 		return g.Counters().Changes.Load() > 0
 	})
+	if b.Mini != nil { // it delivers in order
+		rdb.Publish(t.Context(), "gates", "the last")
+		testwait.Until(t, "all these notices have arrived", func() bool {
+			_, ok := changed.Load("the last")
+			return ok
+		})
+	}
 	return &instance{g, rdb, inboxes}
 }
 
