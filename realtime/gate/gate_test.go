@@ -228,17 +228,17 @@ func TestRecheckFindsSilentlyLostChange(t *testing.T) {
 	first := start(t, b, source, gate.Tuned(gate.Tuning{Recheck: 20 * time.Millisecond}))
 	notified := make(chan gate.Gate, 8)
 	defer first.Watch("ann", func(g gate.Gate) { notified <- g })()
-	if g := <-notified; g.Disabled {
+	if g := next(t, notified); g.Disabled {
 		t.Errorf("%+v", g)
 	}
 	b.Mini.HSet("gate:{ann}", "disabled", "1")
-	if g := <-notified; !g.Disabled {
+	if g := next(t, notified); !g.Disabled {
 		t.Errorf("%+v", g)
 	}
 	// A gate that has expired in Redis is read from the source.
 	source.set("ann", gate.Gate{})
 	b.Mini.Del("gate:{ann}")
-	if g := <-notified; g.Exists {
+	if g := next(t, notified); g.Exists {
 		t.Errorf("%+v", g)
 	}
 }

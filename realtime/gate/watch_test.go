@@ -15,6 +15,18 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
+// next returns what a watcher is notified of next.
+func next(t *testing.T, notified <-chan gate.Gate) gate.Gate {
+	t.Helper()
+	select {
+	case g := <-notified:
+		return g
+	case <-time.After(5 * time.Second):
+		t.Fatal("the watcher was not notified within 5 s")
+		return gate.Gate{}
+	}
+}
+
 // A watcher gets each change of any part of a gate once. Reading an unchanged gate again notifies nobody: every open
 // socket has a watcher.
 func TestWatcherGetsEachChangeOnce(t *testing.T) {
@@ -42,7 +54,7 @@ func TestWatcherGetsEachChangeOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		same(t, "notified", <-notified, want)
+		same(t, "notified", next(t, notified), want)
 		before := first.Counters().Rechecked.Load()
 		testwait.Until(t, "the gate is read again", func() bool { return first.Counters().Rechecked.Load() > before+2 })
 		same(t, "notices of an unchanged gate", len(notified), 0)
@@ -59,12 +71,7 @@ func TestOneOfTwoWatchersStops(t *testing.T) {
 	if err := first.Changed(t.Context(), "ann", gate.Gate{Exists: true, Disabled: true}); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case g := <-notified:
-		same(t, "notified", g, gate.Gate{Exists: true, Disabled: true})
-	case <-time.After(5 * time.Second):
-		t.Fatal("the watcher was not notified within 5 s")
-	}
+	same(t, "notified", next(t, notified), gate.Gate{Exists: true, Disabled: true})
 }
 
 var errBroken = errors.New("connection reset by peer")

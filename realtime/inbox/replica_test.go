@@ -58,7 +58,7 @@ func TestRepeatedSendWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(info) {
-			if strings.HasPrefix(line, "cmdstat_pexpireat") {
+			if strings.HasPrefix(line, "cmdstat_persist") {
 				calls, _, _ := strings.Cut(line, ",")
 				return calls
 			}
