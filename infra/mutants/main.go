@@ -8,6 +8,7 @@
 //	go run ./infra/mutants -write            also put the results into RESULTS.md
 //	go run ./infra/mutants -check            only verify that every patch still applies; takes less than a second.
 //	                                         With -write, RESULTS.md then has a row for every patch.
+//	go run ./infra/mutants -tool PACKAGE     mutants that a tool generates, for example of realtime/gate
 //
 // A patch is a file in the folder patches (see parsePatch for its format). It names the code that it replaces, why the
 // difference matters, and the commands of which one must fail. The patches are applied to a copy of the repository in
@@ -17,6 +18,10 @@
 // Results are appended to .cache/mutants/results.jsonl. A result counts as long as the patch and all packages that its
 // tests import are the same, so a run that was interrupted continues, and a run after a change repeats only what the
 // change concerns. The command prints a table, and exits with status 1 if a mutant survived or could not be tried.
+//
+// With -tool, the mutants come from gremlins, which replaces operators (see tool.go), and the tests are those of the
+// package. All mutants are compiled into one test binary. Results are appended to .cache/mutants/tool.jsonl, one for
+// each mutant, so that a run continues where it was interrupted.
 //
 // Redis suites need redis-server in PATH; patches of the Firestore store need its emulator, which the command starts;
 // web patches need web/node_modules. RESULTS.md has the last results.
@@ -58,6 +63,8 @@ type settings struct {
 	again   bool
 	check   bool
 	write   bool
+	tool    string
+	workers int           // mutants of the tool that are tried at once
 	timeout time.Duration // of one command
 }
 
@@ -68,6 +75,8 @@ func parseFlags(args []string) (settings, error) {
 	again := flags.Bool("again", false, "repeat patches that have a result for this state of the repository")
 	check := flags.Bool("check", false, "only verify that every patch applies exactly once and that its tests exist")
 	write := flags.Bool("write", false, "put the results into RESULTS.md")
+	tool := flags.String("tool", "", "folder of a Go package whose generated mutants are tried instead of patches")
+	workers := flags.Int("workers", 2, "number of generated mutants that are tried at once")
 	timeout := flags.Duration("timeout", 5*time.Minute, "limit for one command; a command that reaches it has failed")
 	if err := flags.Parse(args); err != nil {
 		return settings{}, err
@@ -79,7 +88,8 @@ func parseFlags(args []string) (settings, error) {
 	if err != nil {
 		return settings{}, fmt.Errorf("-only: %w", err)
 	}
-	return settings{only: expr, from: *from, again: *again, check: *check, write: *write, timeout: *timeout}, nil
+	return settings{only: expr, from: *from, again: *again, check: *check, write: *write, tool: *tool, workers: *workers,
+		timeout: *timeout}, nil
 }
 
 func command(ctx context.Context, args []string) error {
@@ -90,6 +100,9 @@ func command(ctx context.Context, args []string) error {
 	root, err := repo.Root()
 	if err != nil {
 		return err
+	}
+	if s.tool != "" {
+		return runTool(ctx, root, s.tool, s)
 	}
 	all, err := loadPatches(filepath.Join(root, "infra", "mutants", "patches"))
 	if err != nil {

@@ -1,7 +1,7 @@
 package gate
 
-// Tuning holds the times that tests change.
+// Tuning holds the limits that tests change.
 type Tuning = tuning
 
-// Tuned returns Options with other times.
+// Tuned returns Options with other limits.
 func Tuned(t Tuning) Options { return Options{tuning: t} }

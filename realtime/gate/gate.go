@@ -76,8 +76,11 @@ type Options struct {
 	tuning tuning
 }
 
-// tuning holds the times that only tests of this package change. Zero values take the defaults.
-type tuning struct{ Keep, Recheck time.Duration }
+// tuning holds the limits that only tests of this package change. Zero values take the defaults.
+type tuning struct {
+	Keep, Recheck time.Duration
+	MaxCached     int
+}
 
 // Defaults and fixed limits; see DESIGN §5.
 const (
@@ -98,6 +101,7 @@ func (o *Options) setDefaults() {
 	o.Log = cmp.Or(o.Log, slog.Default())
 	o.tuning.Keep = cmp.Or(o.tuning.Keep, keep)
 	o.tuning.Recheck = cmp.Or(o.tuning.Recheck, recheck)
+	o.tuning.MaxCached = cmp.Or(o.tuning.MaxCached, maxCached)
 }
 
 //go:embed lua/*.lua
@@ -262,7 +266,7 @@ func (g *Gates) cacheGate(uid string, gate Gate, changes int) {
 	if changes != g.changes {
 		return // gate may be out of date
 	}
-	if len(g.cached) >= maxCached {
+	if len(g.cached) >= g.opts.tuning.MaxCached {
 		clear(g.cached) // this loses only a few seconds' worth of gates
 	}
 	g.cached[uid] = cachedGate{gate, g.opts.Now().Add(g.opts.tuning.Keep)}

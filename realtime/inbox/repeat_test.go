@@ -78,6 +78,8 @@ func TestRepeatedSendRunsTheStepThatFailed(t *testing.T) {
 			same(t, "enqueues", s.Counters().Enqueued.Load(), 1)
 			same(t, "enqueues of a message that waits", s.Counters().Repeated.Load(), 0)
 			same(t, "ann", s.types(t, "ann"), "[sent]")
+			sent, _ := s.retained(t, "ann")[0].Message()
+			same(t, "accepted_at of the sent event", sent.AcceptedAt, at)
 			// Afterwards nothing is remembered: Redis is asked again.
 			if again, err := s.Enqueue(t.Context(), m); err != nil || again != at {
 				t.Errorf("%d, %v; want %d", again, err, at)

@@ -44,6 +44,9 @@ func (p *topic) Publish(ctx context.Context, data []byte) error {
 	p.mu.Lock()
 	down, before := p.down, p.before
 	p.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if down {
 		return errDown
 	}

@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
@@ -313,6 +317,11 @@ func TestGoneRefusesWaitingMessages(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
 		x := start(t, b, pub, Options{})
+		x.send(t, "ben", "dan", "mine") // ben's inbox gets a sent event
+		if err := x.rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: "inbox:{ben}",
+			Values: []string{"t", "message", "e", `{}`}}).Err(); err != nil {
+			t.Fatal(err)
+		}
 		one := x.send(t, "ann", "ben", "one")
 		x.send(t, "cat", "ben", "two")
 		if err := x.Gone(t.Context(), "ben"); err != nil {
@@ -328,15 +337,48 @@ func TestGoneRefusesWaitingMessages(t *testing.T) {
 		same(t, "refused", e, wire.RefusedEvent{Type: "refused", Conversation: one.Conversation,
 			Messages: []wire.MessageRef{{ID: one.ID, At: one.At}},
 			Code:     inbox.ErrRecipientUnknown.Code, Message: inbox.ErrRecipientUnknown.Message})
-		for _, key := range []string{"inbox:{ben}", "meta:{ben}", "pending:{ben}"} {
-			if n, err := x.rdb.Exists(t.Context(), key).Result(); n != 0 || err != nil {
-				t.Errorf("%s still exists, or cannot be read: %v", key, err)
-			}
-		}
+		same(t, "refused messages", x.Counters().Refused.Load(), 2)
+		same(t, "undecodable messages", x.Counters().Poison.Load(), 1)
+		x.wantNoInbox(t, "ben")
 		if err := x.Gone(t.Context(), "ben"); err != nil { // repeated
 			t.Error(err)
 		}
+		same(t, "refused messages after a repeat", x.Counters().Refused.Load(), 2)
 	})
+}
+
+// wantNoInbox verifies that the inbox of a user is removed.
+func (x *instance) wantNoInbox(t *testing.T, uid string) {
+	t.Helper()
+	for _, key := range []string{"inbox:{" + uid + "}", "meta:{" + uid + "}", "pending:{" + uid + "}"} {
+		if n, err := x.rdb.Exists(t.Context(), key).Result(); n != 0 || err != nil {
+			t.Errorf("%s still exists, or cannot be read: %v", key, err)
+		}
+	}
+}
+
+// A message of the deleted user is delivered at that moment, so the receipt arrives between the last read of the inbox
+// and its removal. The inbox is removed nevertheless.
+func TestGoneWhileAReceiptArrives(t *testing.T) {
+	b := redistest.Mini(t)
+	x, y := start(t, b, newTopic(), Options{}), start(t, b, newTopic(), Options{})
+	x.send(t, "ben", "dan", "mine")
+	dan := y.attach(t, "dan", "")
+	dan.receive()
+	var once sync.Once
+	x.loss.set(func(args []any) bool {
+		if slices.Contains(args, any("reach:{ben}")) {
+			once.Do(func() {
+				dan.ack()
+				dan.close()
+			})
+		}
+		return false
+	}, false)
+	if err := x.Gone(t.Context(), "ben"); err != nil {
+		t.Fatal(err)
+	}
+	x.wantNoInbox(t, "ben")
 }
 
 func TestRunSettlesTheRestAfterItsContextEnds(t *testing.T) {
