@@ -22,6 +22,10 @@ for (const file of chosen.length > 0 ? chosen : files) {
     process.execPath,
     ["mutation/node_modules/@stryker-mutator/core/bin/stryker.js", "run", "mutation/stryker.config.json", "-m", file],
     // One seed for the random histories, so that every mutant meets the same ones.
-    { cwd: web, stdio: "inherit", env: { PHOENIX_SEED: "1", PHOENIX_RUNS: "20", PHOENIX_STORES: "memory", ...process.env } },
+    {
+      cwd: web,
+      stdio: "inherit",
+      env: { PHOENIX_SEED: "1", PHOENIX_RUNS: "20", PHOENIX_STORES: "memory", ...process.env },
+    },
   );
 }
