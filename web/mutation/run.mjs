@@ -25,7 +25,7 @@ for (const file of chosen.length > 0 ? chosen : files) {
     {
       cwd: web,
       stdio: "inherit",
-      env: { PHOENIX_SEED: "1", PHOENIX_RUNS: "20", PHOENIX_STORES: "memory", ...process.env },
+      env: { PHOENIX_SEED: "1", PHOENIX_RUNS: "5", PHOENIX_STORES: "memory", ...process.env },
     },
   );
 }

@@ -8,6 +8,8 @@ export default defineConfig({
     include: tests,
     exclude: ["src/model/admin/**", "src/model/observable.test.ts", "src/model/chat/timeline.test.ts"],
     environment: "node",
+    // Loading the modules for each file of tests would take longer than the tests.
+    isolate: false,
     testTimeout: 60_000,
   },
 });

@@ -326,7 +326,10 @@ describe("the engine", () => {
         for (const row of rows)
           expect([row.conversation, [row.from, row.to].sort()]).toEqual([CONVERSATION, [ME, BOB]]);
       }),
-      { numRuns: 60 },
+      {
+        numRuns: Number(process.env["PHOENIX_RUNS"] ?? "60"),
+        ...(process.env["PHOENIX_SEED"] ? { seed: Number(process.env["PHOENIX_SEED"]) } : {}),
+      },
     );
   });
 

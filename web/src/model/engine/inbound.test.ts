@@ -1,5 +1,7 @@
-import { beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type FakeSocket, settle } from "../../platform/testing/fake";
+import type { MessageRow } from "../store/rows";
+import { WriteTx } from "../store/tx";
 import {
   BOB,
   CAROL,
@@ -25,6 +27,7 @@ let stage: Stage;
 beforeEach(async () => {
   stage = await Stage.start();
 });
+afterEach(() => vi.restoreAllMocks());
 
 const acks = (s: FakeSocket): unknown[] => sent(s, "ack").map((f) => f["cursor"]);
 const cursor = async (): Promise<string> => (await stage.device.see()).cursor;
@@ -188,6 +191,72 @@ describe("while the device cannot store what it receives", () => {
     await stage.clock.advance(2_000);
     expect(await ids()).toEqual([id(1)]);
     expect(await cursor()).toBe("e:1-0");
+  });
+});
+
+describe("an event that this program cannot process", () => {
+  const BROKEN = "an event was skipped";
+
+  /** Makes the rules fail at the message number `n`. */
+  function failAt(n: number): void {
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its object
+    const put = WriteTx.prototype.putMessage;
+    vi.spyOn(WriteTx.prototype, "putMessage").mockImplementation(async function (this: WriteTx, row: MessageRow) {
+      if (row.id === id(n)) throw new TypeError("a fault of the rules");
+      await put.call(this, row);
+    });
+  }
+
+  test("does not hold up the others of its batch, and history is loaded for it", async () => {
+    const s = await stage.greeted();
+    failAt(2);
+    for (const n of [1, 2, 3, 4]) s.deliver(event(n, message(n)));
+    await settle();
+    expect(await ids()).toEqual([id(1), id(3), id(4)]);
+    expect(await cursor()).toBe("e:4-0");
+    expect((await gap()).n).toBe(1);
+    await stage.clock.advance(1_000);
+    expect(acks(s).at(-1)).toBe("e:4-0");
+    expect(stage.platform.reports.filter((r) => r === BROKEN).length).toBe(1);
+    expect(stage.device.received).toEqual([key(1), key(3), key(4)]);
+    // It goes on as before.
+    vi.restoreAllMocks();
+    s.deliver(event(5, message(5)));
+    await settle();
+    expect(stage.device.received.at(-1)).toBe(key(5));
+    expect(stage.platform.reports.filter((r) => r === BROKEN).length).toBe(1);
+  });
+
+  test("does not stop the device, even if the gap cannot be recorded either", async () => {
+    const s = await stage.greeted();
+    failAt(1);
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- called with its object
+    const put = WriteTx.prototype.putMeta;
+    vi.spyOn(WriteTx.prototype, "putMeta").mockImplementation(async function (this: WriteTx, row) {
+      if (row.name === "gap") throw new TypeError("another one");
+      await put.call(this, row);
+    });
+    s.deliver(event(1, message(1)));
+    await settle();
+    s.deliver(event(2, message(2)));
+    await settle();
+    expect(await ids()).toEqual([id(2)]);
+    expect((await gap()).n).toBe(0);
+    expect(stage.platform.reports.filter((r) => r === BROKEN).length).toBe(2);
+  });
+
+  test("waits, with those behind it, while the device is full", async () => {
+    const s = await stage.greeted();
+    failAt(2);
+    let writes = 0;
+    // The batch fails because of the second message, and then the first one does not fit.
+    Object.defineProperty(stage.platform, "full", { get: () => ++writes === 1, configurable: true });
+    for (const n of [1, 2, 3]) s.deliver(event(n, message(n)));
+    await settle();
+    await stage.clock.advance(2_000);
+    expect(await ids()).toEqual([id(1), id(3)]);
+    expect(stage.device.received).toEqual([key(1), key(3)]);
+    expect(await cursor()).toBe("e:3-0");
   });
 });
 
