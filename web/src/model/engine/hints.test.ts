@@ -90,6 +90,26 @@ describe("a typing hint", () => {
     expect(typed()).toEqual([]);
   });
 
+  test("made after the link has ended is sent on the next one", async () => {
+    const s = await stage.greeted();
+    await stage.clock.advance(20_000);
+    s.drop(1006);
+    stage.device.engine.typing(BOB);
+    await stage.clock.advance(600);
+    const next = await stage.greeted();
+    expect(sent(next, "typing").map((f) => f["to"])).toEqual([BOB]);
+  });
+
+  test("made while the old link is still open beside a new one is sent on one of them", async () => {
+    const old = await stage.greeted();
+    old.deliver({ type: "goaway", reason: "rotate", within_ms: 1000 });
+    await stage.clock.advance(1_000);
+    const next = await stage.greeted();
+    old.drop(1000);
+    stage.device.engine.typing(BOB);
+    expect(sent(next, "typing").map((f) => f["to"])).toEqual([BOB]);
+  });
+
   test("made without a link is dropped after 3 s", async () => {
     stage.device.engine.typing(BOB);
     await stage.clock.advance(3_000);

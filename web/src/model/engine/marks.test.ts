@@ -112,6 +112,27 @@ describe("a read mark", () => {
     expect(sent(old, "read").length).toBe(0);
   });
 
+  test("made while the store is read for another one is sent at once, too", async () => {
+    const s = await greeted();
+    const { store } = stage.device;
+    const read = store.read.bind(store);
+    let open = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    store.read = async (body) => {
+      const value = await read(body);
+      await gate;
+      return value;
+    };
+    await stage.device.read(CONVERSATION, AT);
+    await stage.clock.advance(0);
+    await stage.device.read(conversationId(ME, CAROL), AT);
+    await stage.clock.advance(0);
+    expect(sent(s, "read")).toEqual([]);
+    open();
+    await stage.clock.advance(0);
+    expect(sent(s, "read").length).toBe(2);
+  });
+
   test("is sent although the store could not be read before", async () => {
     await greeted();
     await stage.device.read(CONVERSATION, AT);
