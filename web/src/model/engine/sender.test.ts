@@ -144,6 +144,25 @@ describe("a message", () => {
     expect(bodies(s)).toEqual(["one", "hello"]);
   });
 
+  test("typed while the outbox is read for another one is sent at once, too", async () => {
+    const s = await greeted();
+    const { store } = stage.device;
+    const read = store.read.bind(store);
+    let open = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    store.read = async (body) => {
+      const value = await read(body);
+      await gate;
+      return value;
+    };
+    await type(BOB, "one");
+    await type(CAROL, "hello");
+    expect(bodies(s)).toEqual([]);
+    open();
+    await stage.clock.advance(0);
+    expect(bodies(s)).toEqual(["one", "hello"]);
+  });
+
   test("is sent 5 s after the outbox could not be read", async () => {
     const s = await greeted();
     const { store } = stage.device;
@@ -156,6 +175,73 @@ describe("a message", () => {
     expect(bodies(s)).toEqual([]);
     await stage.clock.advance(1);
     expect(bodies(s)).toEqual(["one"]);
+  });
+});
+
+describe("a time that the server refuses as ahead", () => {
+  const ats = (s: FakeSocket): unknown[] => sent(s, "send").map((f) => f["at"]);
+
+  test("is kept up to 10 s, by which the clocks of instances may differ, and replaced beyond that", async () => {
+    const s = await greeted();
+    await type(BOB, "one");
+    await stage.refuse(s, "at_ahead", 10_000);
+    await stage.clock.advance(9_999);
+    expect(ats(s).length).toBe(1);
+    await stage.clock.advance(1_002);
+    expect(ats(s)[1]).toBe(ats(s)[0]);
+    await stage.refuse(s, "at_ahead", 10_001);
+    await stage.clock.advance(5_000);
+    expect(ats(s).length).toBe(3);
+    expect(ats(s)[2]).not.toBe(ats(s)[1]);
+  });
+
+  test("holds back the messages behind it until it is replaced", async () => {
+    const s = await greeted();
+    await type(BOB, "one", "two");
+    await stage.refuse(s, "at_ahead", MINUTE_MS);
+    await stage.clock.advance(2_000);
+    expect(bodies(s)).toEqual(["one", "one"]);
+    await stage.accept(s);
+    expect(bodies(s)).toEqual(["one", "one", "two"]);
+    expect(Number(ats(s)[2])).toBeGreaterThan(Number(ats(s)[1]));
+  });
+
+  test("is tried again after 10 s if it could not be replaced", async () => {
+    const s = await greeted();
+    await type(BOB, "one");
+    stage.platform.full = true;
+    await stage.refuse(s, "at_ahead", MINUTE_MS);
+    expect(stage.platform.reports).toContain("a refused time could not be replaced");
+    stage.platform.full = false;
+    await stage.clock.advance(9_999);
+    expect(ats(s).length).toBe(1);
+    await stage.clock.advance(1_002);
+    expect(ats(s)).toEqual([ats(s)[0], ats(s)[0]]);
+  });
+
+  test("does not disturb the next link, if it is replaced only then", async () => {
+    const old = await greeted();
+    await type(BOB, "one");
+    const { store } = stage.device;
+    const write = store.write.bind(store);
+    let open = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (open = resolve));
+    store.write = async (body) => {
+      const value = await write(body);
+      await gate;
+      return value;
+    };
+    await stage.refuse(old, "at_ahead", MINUTE_MS);
+    store.write = write;
+    old.drop(1006);
+    await stage.clock.advance(600);
+    const next = await greeted();
+    expect(bodies(next)).toEqual(["one"]);
+    open();
+    await stage.clock.advance(5_000);
+    // The flight on the new link has not ended.
+    await type(BOB, "two");
+    expect(bodies(next)).toEqual(["one"]);
   });
 });
 
