@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { type FakeSocket, settle } from "../../platform/testing/fake";
-import { bodies, BOB, CAROL, CONVERSATION, event, key, message, NOW, sent, Stage } from "../testing/stage";
+import { bodies, BOB, CAROL, CONVERSATION, event, key, ME, message, NOW, saved, sent, Stage } from "../testing/stage";
 
 const MINUTE_MS = 60_000;
 
@@ -47,6 +47,26 @@ const later = (code: string, retryAfterMs: number) => (frame: { id: string }) =>
   retry_after_ms: retryAfterMs,
 });
 const waits = (times: readonly number[]): number[] => times.slice(1).map((at, i) => at - (times[i] ?? 0));
+
+/** Holds back the results of one method of the store until the returned function is called. */
+function gate(method: "read" | "write"): () => void {
+  const { store } = stage.device;
+  const call = store[method].bind(store) as (body: never) => Promise<unknown>;
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  Object.defineProperty(store, method, {
+    value: async (body: never) => {
+      const value = await call(body);
+      await opened;
+      return value;
+    },
+    configurable: true,
+  });
+  return () => {
+    Object.defineProperty(store, method, { value: call, configurable: true });
+    open();
+  };
+}
 
 describe("a message", () => {
   test("that was answered is not asked about, and not sent again on this link", async () => {
@@ -146,15 +166,7 @@ describe("a message", () => {
 
   test("typed while the outbox is read for another one is sent at once, too", async () => {
     const s = await greeted();
-    const { store } = stage.device;
-    const read = store.read.bind(store);
-    let open = (): void => undefined;
-    const gate = new Promise<void>((resolve) => (open = resolve));
-    store.read = async (body) => {
-      const value = await read(body);
-      await gate;
-      return value;
-    };
+    const open = gate("read");
     await type(BOB, "one");
     await type(CAROL, "hello");
     expect(bodies(s)).toEqual([]);
@@ -175,6 +187,97 @@ describe("a message", () => {
     expect(bodies(s)).toEqual([]);
     await stage.clock.advance(1);
     expect(bodies(s)).toEqual(["one"]);
+  });
+});
+
+describe("a message that is about to be sent", () => {
+  const delivered = (n: number, messageId: unknown): object =>
+    event(n, {
+      type: "delivered",
+      conversation: CONVERSATION,
+      messages: [{ id: messageId, at: NOW * 1000 + 5 }],
+      delivered_at: NOW * 1000 + 6,
+    });
+
+  test("is not sent if it turns out to be delivered, and the one behind it goes", async () => {
+    const s = await greeted();
+    const open = gate("read");
+    const one = await stage.device.send(BOB, "one");
+    await type(BOB, "two");
+    s.deliver(delivered(1, one));
+    await settle();
+    open();
+    await settle();
+    expect(bodies(s)).toEqual(["two"]);
+  });
+
+  test("is sent after 5 s if its time could not be stored", async () => {
+    const s = await greeted();
+    const open = gate("read");
+    await type(BOB, "one");
+    await type(CAROL, "hello");
+    stage.platform.full = true;
+    open();
+    await settle();
+    stage.platform.full = false;
+    await stage.clock.advance(4_999);
+    expect(bodies(s)).toEqual([]);
+    await stage.clock.advance(1);
+    expect(bodies(s)).toEqual(["one", "hello"]);
+  });
+
+  test("goes over the next link if the link ends meanwhile", async () => {
+    const old = await greeted();
+    await type(BOB, "one");
+    await stage.accept(old);
+    await type(CAROL, "hello");
+    const open = gate("write");
+    await stage.accept(old);
+    const two = stage.device.send(BOB, "two");
+    await settle();
+    old.drop(1006);
+    await stage.clock.advance(600);
+    stage.answerPings(stage.socket);
+    const next = await stage.greeted();
+    open();
+    await two;
+    await settle();
+    expect(bodies(next)).toEqual(["one", "two", "hello"]);
+    expect(bodies(old)).toEqual(["one", "hello"]);
+  });
+
+  test("waits until history has shown that the one before it was delivered", async () => {
+    const s = await greeted();
+    await type(BOB, "one");
+    await stage.accept(s);
+    const [frame] = sent(s, "send");
+    s.drop(1006);
+    await type(BOB, "two");
+    const at = Number(frame?.["at"]);
+    stage.archive.save([{ ...saved(1, at, ME), id: String(frame?.["id"]), body: "one" }]);
+    await stage.clock.advance(600);
+    stage.answerPings(stage.socket);
+    const next = await stage.greeted(false);
+    await stage.clock.advance(1_000);
+    expect(bodies(next)).toEqual(["two"]);
+  });
+});
+
+describe("of two conversations that wait", () => {
+  test.each([
+    [10_000, MINUTE_MS],
+    [MINUTE_MS, 10_000],
+  ])("each goes on after its own pause: %i and %i ms", async (first, second) => {
+    const s = await greeted();
+    await type(BOB, "one");
+    await type(CAROL, "hello");
+    await stage.refuse(s, "inbox_full", first, 0);
+    await stage.refuse(s, "inbox_full", second, 1);
+    await stage.clock.advance(12_000);
+    expect(bodies(s).slice(2)).toEqual([first < second ? "one" : "hello"]);
+    await stage.accept(s, 2);
+    await stage.clock.advance(50_000);
+    expect(bodies(s).slice(3)).toEqual([first < second ? "hello" : "one"]);
   });
 });
 
@@ -199,6 +302,7 @@ describe("a time that the server refuses as ahead", () => {
     const s = await greeted();
     await type(BOB, "one", "two");
     await stage.refuse(s, "at_ahead", MINUTE_MS);
+    expect((await stage.device.store.read((tx) => tx.conversation(CONVERSATION)))?.held).toBe("at_ahead");
     await stage.clock.advance(2_000);
     expect(bodies(s)).toEqual(["one", "one"]);
     await stage.accept(s);
@@ -222,22 +326,15 @@ describe("a time that the server refuses as ahead", () => {
   test("does not disturb the next link, if it is replaced only then", async () => {
     const old = await greeted();
     await type(BOB, "one");
-    const { store } = stage.device;
-    const write = store.write.bind(store);
-    let open = (): void => undefined;
-    const gate = new Promise<void>((resolve) => (open = resolve));
-    store.write = async (body) => {
-      const value = await write(body);
-      await gate;
-      return value;
-    };
+    const open = gate("write");
     await stage.refuse(old, "at_ahead", MINUTE_MS);
-    store.write = write;
     old.drop(1006);
     await stage.clock.advance(600);
-    const next = await greeted();
-    expect(bodies(next)).toEqual(["one"]);
+    stage.answerPings(stage.socket);
+    const next = await stage.greeted();
     open();
+    await settle();
+    expect(bodies(next)).toEqual(["one"]);
     await stage.clock.advance(5_000);
     // The flight on the new link has not ended.
     await type(BOB, "two");
