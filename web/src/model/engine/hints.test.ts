@@ -25,6 +25,17 @@ describe("the users whose presence is watched", () => {
     stage.device.engine.watch([]);
     await stage.clock.advance(200);
     expect(watched()).toEqual([[BOB, CAROL], []]);
+    for (const list of [
+      ["a", "bc"],
+      ["ab", "c"],
+    ]) {
+      stage.device.engine.watch(list);
+      await stage.clock.advance(200);
+    }
+    expect(watched().slice(2)).toEqual([
+      ["a", "bc"],
+      ["ab", "c"],
+    ]);
   });
 
   test("are the first ones, as many as the server accepts, without those that cannot be users", async () => {
