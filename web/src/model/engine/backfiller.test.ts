@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { conversationId, messageKey, type SavedMessage } from "../../protocol/chat";
 import { settle } from "../../platform/testing/fake";
 import { json } from "../testing/archive";
-import { BOB, CAROL, CONVERSATION, event, id, ME, message, NOW, saved, sent, Stage } from "../testing/stage";
+import { BOB, CAROL, CONVERSATION, event, id, key, ME, message, NOW, saved, sent, Stage } from "../testing/stage";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
@@ -77,17 +77,17 @@ describe("after a gap, history is loaded", () => {
     expect(seconds(lists()).slice(1)).toEqual([60, 60, 120, 360, 960]);
   });
 
-  test("and not before there is a link", async () => {
+  test("after a restart, too, and not before there is a link", async () => {
     stage.archive.save([saved(1, NOW * 1000)]);
-    stage.archive.down = true;
+    stage.platform.answer = null;
     await stage.greeted(false);
-    stage.device.kill();
-    stage.archive.down = false;
-    const count = requests.length;
-    const again = await Stage.start();
-    await again.clock.advance(1_000);
-    expect(requests.length).toBe(count);
-    expect(again.archive.requests).toBe(0);
+    await stage.restart();
+    await stage.device.send(BOB, "one");
+    await stage.clock.advance(1_000);
+    expect(requests).toEqual([]);
+    await stage.greeted(true);
+    await stage.clock.advance(10);
+    expect((await keys()).slice(0, 1)).toEqual([key(1)]);
   });
 
   test("down to ten minutes before the last stored event", async () => {
@@ -292,7 +292,7 @@ describe("on a first visit, history is loaded", () => {
     expect((await visit.device.messages(BOB)).length).toBe(50);
   });
 
-  test("of the first page of the list only", async () => {
+  test("of the first page of the list only, and later of 20 pages at most", async () => {
     const asked: (string | null)[] = [];
     stage.archive.before = (_uid, request, path) => {
       if (path !== "/api/conversations") return null;
@@ -306,6 +306,11 @@ describe("on a first visit, history is loaded", () => {
     await stage.clock.advance(2_000);
     expect(asked).toEqual([null]);
     expect(await stage.device.store.read((tx) => tx.meta("list"))).toMatchObject({ next: "more", loaded: true });
+    // A later load keeps how far down the list was loaded.
+    await stage.device.store.write((tx) => tx.putMeta({ name: "list", next: "further", loaded: true }));
+    await pass(MINUTE_MS);
+    expect(asked.length).toBe(1 + 20);
+    expect(await stage.device.store.read((tx) => tx.meta("list"))).toMatchObject({ next: "further" });
   });
 });
 
@@ -327,6 +332,7 @@ describe("a message that an event mentions and that is not on this device", () =
     expect(await stage.device.store.read((tx) => tx.backfills())).toEqual([]);
     await pass(HOUR_MS);
     expect(pages().length).toBe(1);
+    expect(stage.platform.reports).toEqual([]);
   });
 
   test("is looked for ever more seldom, at least once an hour, and for seven days", async () => {
@@ -365,23 +371,34 @@ describe("a message that an event mentions and that is not on this device", () =
 describe("before the outbox is sent after a gap", () => {
   test("history is loaded down to the oldest message that was transmitted, once", async () => {
     const s = await stage.greeted();
+    // The older message of another conversation does not make it load more.
+    await stage.device.send(CAROL, "earlier");
+    await settle();
+    await stage.accept(s);
+    await pass(1_000_000);
     await stage.device.send(BOB, "mine");
     await settle();
-    const [frame] = sent(s, "send");
-    await stage.accept(s, 0);
+    await stage.accept(s);
+    const [earlier, frame] = sent(s, "send");
     await pass(HOUR_MS);
     savedUntil(stage.clock.now(), 120, 1_000);
     const at = Number(frame?.["at"]);
     stage.archive.save([{ ...saved(0, at, ME), id: String(frame?.["id"]), body: "mine" }]);
+    stage.archive.save(Array.from({ length: 200 }, (_, n) => saved(1_000 + n, at - (n + 1) * 1_000_000)));
+    const before = Number(earlier?.["at"]);
+    const other = conversationId(ME, CAROL);
+    stage.archive.save([
+      { ...saved(0, before, ME), conversation: other, to: CAROL, id: String(earlier?.["id"]), body: "earlier" },
+    ]);
     const again = await stage.reconnected(false);
     await stage.clock.advance(5_000);
     expect(sent(again, "send")).toEqual([]);
     expect((await stage.device.see()).outbox).toEqual([]);
-    // Three pages: the message is on the last one.
+    // Three pages: the message is on the last one. The next request begins another walk, that of the gap.
     expect(
       pages()
-        .slice(0, 3)
-        .map((r) => r.before === ""),
-    ).toEqual([true, false, false]);
+        .map((r) => r.before === "")
+        .slice(0, 4),
+    ).toEqual([true, false, false, true]);
   });
 });

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type FakeSocket, settle } from "../../platform/testing/fake";
 import type { MessageRow } from "../store/rows";
 import { WriteTx } from "../store/tx";
+import { Engine } from "./engine";
 import {
   BOB,
   CAROL,
@@ -424,16 +425,37 @@ describe("a stopped engine", () => {
   });
 });
 
-test("the device keeps its name and its place over restarts", async () => {
-  const s = await stage.greeted();
-  s.deliver(event(1, message(1)));
-  await settle();
-  const [first] = sent(s, "hello");
-  expect(first?.["device"]).toMatch(/^[0-9a-f]{24}$/u);
-  expect(first).toMatchObject({ cursor: "" });
-  s.drop(1006);
-  await stage.clock.advance(600);
-  const again = await stage.greeted();
-  expect(sent(again, "hello")[0]).toMatchObject({ device: first?.["device"], cursor: "e:1-0" });
-  expect(stage.device.uid).toBe(ME);
+describe("a device that starts again", () => {
+  test("has its name, its place and the server's time", async () => {
+    stage.platform.skew = 3_600_000;
+    const s = await stage.greeted();
+    expect(s.url).toBe("wss://chat.test/ws");
+    s.deliver(event(1, message(1)));
+    await settle();
+    const [first] = sent(s, "hello");
+    expect(first?.["device"]).toMatch(/^[0-9a-f]{24}$/u);
+    expect(first).toMatchObject({ cursor: "" });
+    await stage.restart();
+    expect(stage.device.parts.time.nowMs()).toBe(stage.clock.now());
+    const again = await stage.greeted();
+    expect(sent(again, "hello")[0]).toMatchObject({ device: first?.["device"], cursor: "e:1-0" });
+    await stage.reconnected(true);
+    expect(sent(stage.socket, "hello")[0]).toMatchObject({ device: first?.["device"] });
+  });
+
+  test("connects to nothing if it is stopped before its store was read", async () => {
+    const opened = stage.platform.opened.length;
+    const engine = new Engine(stage.device.parts, {
+      onState: () => undefined,
+      onPresence: () => undefined,
+      onTyping: () => undefined,
+      onReceived: () => undefined,
+      onSignInEnded: () => undefined,
+    });
+    const started = engine.start();
+    engine.stop();
+    await started;
+    await settle();
+    expect(stage.platform.opened.length).toBe(opened);
+  });
 });

@@ -57,12 +57,17 @@ export function bodies(s: FakeSocket): unknown[] {
 export class Stage {
   readonly clock = new FakeClock(NOW, settle);
   readonly archive = new FakeArchive();
-  readonly platform: FakePlatform;
+  platform: FakePlatform;
   device!: Device;
 
   private constructor(open?: FakeOptions["open"]) {
-    this.platform = new FakePlatform({ clock: this.clock, browser: new FakeBrowser(), ...(open ? { open } : {}) });
-    this.platform.answer = (request) => this.archive.answer(ME, request);
+    this.platform = this.process(new FakeBrowser(), open);
+  }
+
+  private process(browser: FakeBrowser, open?: FakeOptions["open"]): FakePlatform {
+    const platform = new FakePlatform({ clock: this.clock, browser, ...(open ? { open } : {}) });
+    platform.answer = (request) => this.archive.answer(ME, request);
+    return platform;
   }
 
   /** Starts the device, which opens a socket. */
@@ -71,6 +76,16 @@ export class Stage {
     stage.device = await Device.start(stage.platform, ME);
     await stage.clock.advance(0);
     return stage;
+  }
+
+  /** Ends the process of the device and starts another one on the same disk, with the same clock. */
+  async restart(): Promise<void> {
+    this.device.kill();
+    const { browser, skew } = this.platform;
+    this.platform = this.process(browser);
+    this.platform.skew = skew;
+    this.device = await Device.start(this.platform, ME);
+    await this.clock.advance(0);
   }
 
   /** The socket that was opened last. */
