@@ -24,6 +24,7 @@ import {
   sent,
   Stage,
 } from "../testing/stage";
+import { EVERYTHING } from "../store/change";
 import { databaseName } from "../store/store";
 
 let stage: Stage;
@@ -167,7 +168,10 @@ describe("the engine", () => {
     s.deliver(event(2, message(2)));
     await settle();
     expect((await device.messages(BOB)).map((r) => r.id)).toEqual([id(1), id(2)]);
-    // It is still the same device, and history is loaded again for what is saved late.
+    // It is still the same device, and history is loaded again for what is saved late, but not for the eviction again.
+    device.store.notify(EVERYTHING);
+    await settle();
+    expect((await device.store.read((tx) => tx.gap())).n).toBe(1);
     archive.save([saved(3, NOW * 1000 + 3)]);
     await clock.advance(60_000);
     expect((await device.messages(BOB)).map((r) => r.id)).toEqual([id(1), id(2), id(3)]);

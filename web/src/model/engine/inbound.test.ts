@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type FakeSocket, settle } from "../../platform/testing/fake";
+import { EVERYTHING } from "../store/change";
 import type { MessageRow } from "../store/rows";
 import { WriteTx } from "../store/tx";
 import { Engine } from "./engine";
@@ -441,6 +442,17 @@ describe("a device that starts again", () => {
     expect(sent(again, "hello")[0]).toMatchObject({ device: first?.["device"], cursor: "e:1-0" });
     await stage.reconnected(true);
     expect(sent(stage.socket, "hello")[0]).toMatchObject({ device: first?.["device"] });
+  });
+
+  test("loads nothing again when its database was closed and is still there", async () => {
+    await stage.greeted();
+    stage.device.store.notify(EVERYTHING);
+    await settle();
+    expect((await gap()).n).toBe(0);
+    stage.platform.full = true;
+    stage.device.store.notify(EVERYTHING);
+    await settle();
+    expect(stage.platform.reports).toContain("the database could not be checked");
   });
 
   test("connects to nothing if it is stopped before its store was read", async () => {
