@@ -59,13 +59,14 @@ export class Stage {
   readonly archive = new FakeArchive();
   platform: FakePlatform;
   device!: Device;
+  private starts = 1;
 
   private constructor(open?: FakeOptions["open"]) {
-    this.platform = this.process(new FakeBrowser(), open);
+    this.platform = this.process(new FakeBrowser(), open ? { open } : {});
   }
 
-  private process(browser: FakeBrowser, open?: FakeOptions["open"]): FakePlatform {
-    const platform = new FakePlatform({ clock: this.clock, browser, ...(open ? { open } : {}) });
+  private process(browser: FakeBrowser, options: Pick<FakeOptions, "open" | "random">): FakePlatform {
+    const platform = new FakePlatform({ clock: this.clock, browser, ...options });
     platform.answer = (request) => this.archive.answer(ME, request);
     return platform;
   }
@@ -82,7 +83,10 @@ export class Stage {
   async restart(): Promise<void> {
     this.device.kill();
     const { browser, skew } = this.platform;
-    this.platform = this.process(browser);
+    let seed = ++this.starts;
+    // Other numbers than before, as from a browser.
+    const random = (): number => (seed = (seed * 48271) % 2147483647) / 2147483647;
+    this.platform = this.process(browser, { random });
     this.platform.skew = skew;
     this.device = await Device.start(this.platform, ME);
     await this.clock.advance(0);
