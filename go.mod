@@ -2,7 +2,10 @@ module github.com/phoenixchat/phoenixchat
 
 go 1.26.0
 
-ignore ./web/node_modules
+ignore (
+	./web/mutation/node_modules
+	./web/node_modules
+)
 
 require (
 	cloud.google.com/go/firestore v1.29.2

@@ -96,8 +96,8 @@ func built(dir, sum string) bool {
 }
 
 // outside lists the entries of the folder that a build does not read.
-var outside = []string{"node_modules", "node_modules.lock", "dist", "e2e", "fault", "test-results", "playwright-report",
-	"coverage", "playwright.config.ts", "vitest.config.ts", ".gitignore"}
+var outside = []string{"node_modules", "node_modules.lock", "dist", "e2e", "fault", "mutation", "test-results",
+	"playwright-report", "coverage", "playwright.config.ts", "vitest.config.ts", ".gitignore"}
 
 // sources returns a hash of the names and contents of the files that a build reads.
 func sources(dir string) (string, error) {

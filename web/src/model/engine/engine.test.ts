@@ -2,96 +2,49 @@ import "fake-indexeddb/auto";
 import { IDBFactory } from "fake-indexeddb";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
-import { messageKey } from "../../protocol/chat";
 import type { Database, Shape } from "../../platform/database";
 import { openIndexed, removeIndexed } from "../../platform/indexed";
-import { FakeClock } from "../../platform/testing/clock";
-import { FakeBrowser, FakePlatform, type FakeSocket, settle } from "../../platform/testing/fake";
-import { FakeArchive, json } from "../testing/archive";
-import { Device } from "../testing/device";
+import type { FakeClock } from "../../platform/testing/clock";
+import { type FakePlatform, type FakeSocket, settle } from "../../platform/testing/fake";
+import { type FakeArchive, json } from "../testing/archive";
+import type { Device } from "../testing/device";
+import {
+  bodies,
+  BOB,
+  CAROL,
+  CONVERSATION,
+  event,
+  id,
+  key,
+  LIMITS,
+  ME,
+  message,
+  NOW,
+  saved,
+  sent,
+  Stage,
+} from "../testing/stage";
+import { EVERYTHING } from "../store/change";
 import { databaseName } from "../store/store";
 
-const ME = "aliceUid0001";
-const BOB = "bobUid000002";
-const CONVERSATION = `${ME}~${BOB}`;
-const NOW = 1_795_348_800_000;
-const LIMITS = { body: 8000, frame: 65536, unacked: 256, ahead_ms: 5000, max_age_ms: 2592000000, watch: 100 };
-
+let stage: Stage;
 let clock: FakeClock;
 let platform: FakePlatform;
 let archive: FakeArchive;
 let device: Device;
 
-beforeEach(async () => {
-  clock = new FakeClock(NOW, settle);
-  archive = new FakeArchive();
-  platform = new FakePlatform({ clock, browser: new FakeBrowser() });
-  platform.answer = (request) => archive.answer(ME, request);
-  device = await Device.start(platform, ME);
-  await clock.advance(0);
-});
-
-const id = (n: number): string =>
-  `019abd70-${n.toString(16).padStart(4, "0")}-7000-8000-${n.toString(16).padStart(12, "0")}`;
-const key = (n: number, from = BOB): string => messageKey({ id: id(n), from });
-const event = (n: number, event: object): object => ({ type: "event", cursor: `e:${n}-0`, event });
-const message = (n: number, at = NOW * 1000 + n): object => ({
-  type: "message",
-  id: id(n),
-  conversation: CONVERSATION,
-  from: BOB,
-  to: ME,
-  body: `message ${n}`,
-  at,
-  accepted_at: at,
-});
-const saved = (n: number, at: number, from = BOB): Parameters<FakeArchive["save"]>[0][number] => ({
-  id: id(n),
-  conversation: CONVERSATION,
-  from,
-  to: from === BOB ? ME : BOB,
-  body: `message ${n}`,
-  at,
-  accepted_at: at,
-  delivered_at: at,
-});
-
-function socket(): FakeSocket {
-  const last = platform.opened[platform.opened.length - 1];
-  if (!last) throw new Error("no socket was opened");
-  return last;
-}
-const sent = (s: FakeSocket, type: string): Record<string, unknown>[] =>
-  s.sent.map((t) => JSON.parse(t) as Record<string, unknown>).filter((f) => f["type"] === type);
-const welcome = (resumed: boolean, uid = ME): object => ({
-  type: "welcome",
-  uid,
-  now: clock.now() * 1000,
-  resumed,
-  limits: LIMITS,
-});
-
-function answerPings(s: FakeSocket): void {
-  s.onSent = (text) => {
-    const frame = JSON.parse(text) as { type: string };
-    if (frame.type === "ping") clock.after(1, () => s.deliver({ type: "pong" }));
-  };
+function play(on: Stage): void {
+  stage = on;
+  ({ clock, platform, archive, device } = on);
 }
 
-async function greeted(resumed = true): Promise<FakeSocket> {
-  const s = socket();
-  s.accept();
-  s.deliver(welcome(resumed));
-  s.deliver({ type: "caught_up", cursor: "e:0-0" });
-  await settle();
-  return s;
-}
+beforeEach(async () => play(await Stage.start()));
 
-async function reconnected(resumed: boolean): Promise<FakeSocket> {
-  socket().drop(1006);
-  await clock.advance(600);
-  return await greeted(resumed);
-}
+const socket = (): FakeSocket => stage.socket;
+const welcome = (resumed: boolean, uid?: string): object => stage.welcome(resumed, uid);
+const greeted = (resumed?: boolean): Promise<FakeSocket> => stage.greeted(resumed);
+const reconnected = (resumed: boolean): Promise<FakeSocket> => stage.reconnected(resumed);
+const answerPings = (s: FakeSocket): void => stage.answerPings(s);
 
 describe("the engine", () => {
   test("does not move the cursor back while a new link catches up beside the old one", async () => {
@@ -203,10 +156,7 @@ describe("the engine", () => {
     device.kill();
     const factory = new IDBFactory();
     const open = (name: string, shape: Shape): Promise<Database> => openIndexed(factory, name, shape, 5000);
-    platform = new FakePlatform({ clock, browser: new FakeBrowser(), open });
-    platform.answer = (request) => archive.answer(ME, request);
-    device = await Device.start(platform, ME);
-    await clock.advance(0);
+    play(await Stage.start(open));
     const s = await greeted();
     const [hello] = sent(s, "hello");
     s.deliver(event(1, message(1)));
@@ -218,7 +168,10 @@ describe("the engine", () => {
     s.deliver(event(2, message(2)));
     await settle();
     expect((await device.messages(BOB)).map((r) => r.id)).toEqual([id(1), id(2)]);
-    // It is still the same device, and history is loaded again for what is saved late.
+    // It is still the same device, and history is loaded again for what is saved late, but not for the eviction again.
+    device.store.notify(EVERYTHING);
+    await settle();
+    expect((await device.store.read((tx) => tx.gap())).n).toBe(1);
     archive.save([saved(3, NOW * 1000 + 3)]);
     await clock.advance(60_000);
     expect((await device.messages(BOB)).map((r) => r.id)).toEqual([id(1), id(2), id(3)]);
@@ -377,7 +330,10 @@ describe("the engine", () => {
         for (const row of rows)
           expect([row.conversation, [row.from, row.to].sort()]).toEqual([CONVERSATION, [ME, BOB]]);
       }),
-      { numRuns: 60 },
+      {
+        numRuns: Number(process.env["PHOENIX_RUNS"] ?? "60"),
+        ...(process.env["PHOENIX_SEED"] ? { seed: Number(process.env["PHOENIX_SEED"]) } : {}),
+      },
     );
   });
 
@@ -511,8 +467,6 @@ describe("the engine", () => {
   });
 
   describe("that was refused for now", () => {
-    const CAROL = "carolUid00003";
-    const bodies = (s: FakeSocket): unknown[] => sent(s, "send").map((f) => f["body"]);
     const held = async (): Promise<string | undefined> =>
       (await device.store.read((tx) => tx.conversation(CONVERSATION)))?.held;
 
@@ -659,7 +613,7 @@ describe("the engine", () => {
         id: sent(s, "send")[0]?.["id"],
         retry_after_ms: 1000,
       });
-      s.deliver(event(1, { type: "read", conversation: `${ME}~carolUid00003`, by: "carolUid00003", at: NOW * 1000 }));
+      s.deliver(event(1, { type: "read", conversation: `${ME}~${CAROL}`, by: CAROL, at: NOW * 1000 }));
       await clock.advance(0);
       platform.skew = -DAY_MS;
       archive.down = false;

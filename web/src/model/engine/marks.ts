@@ -9,6 +9,11 @@ const EVERY_MS = 300;
 const RESEND_MS = 5_000;
 const MAX_RESEND_MS = 5 * 60_000;
 
+/** Returns the pause after a mark was sent `tries` times. */
+function resendAfter(tries: number): number {
+  return Math.min(MAX_RESEND_MS, RESEND_MS * 2 ** (tries - 1));
+}
+
 interface Mark {
   readonly at: number;
   readonly tries: number;
@@ -77,7 +82,7 @@ export class ReadMarks {
       const last = this.sent.get(row.id);
       const repeated = last !== undefined && last.at >= row.myRead;
       const tries = repeated ? last.tries : 0;
-      const wait = repeated ? Math.min(MAX_RESEND_MS, RESEND_MS * 2 ** (tries - 1)) : EVERY_MS;
+      const wait = repeated ? resendAfter(tries) : EVERY_MS;
       const due = last ? last.sentAt + wait : now;
       if (due > now) {
         next = Math.min(next, due);
@@ -85,7 +90,7 @@ export class ReadMarks {
       }
       this.link.send({ type: "read", conversation: row.id, at: row.myRead });
       this.sent.set(row.id, { at: row.myRead, tries: tries + 1, sentAt: now });
-      next = Math.min(next, now + RESEND_MS * 2 ** tries);
+      next = Math.min(next, now + resendAfter(tries + 1));
     }
     if (next !== Number.POSITIVE_INFINITY) this.wakeAfter(next - now);
   }

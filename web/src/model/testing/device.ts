@@ -8,6 +8,7 @@ import type { FakePlatform } from "../../platform/testing/fake";
 import { Engine } from "../engine/engine";
 import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
+import type { Presence } from "../interface/chat";
 import { ServerLimits } from "../limits";
 import { LocalStore } from "../store/store";
 import { enqueue } from "../store/outbox";
@@ -54,6 +55,9 @@ export class Device {
   readonly states: ConnectionState[] = [];
   /** Keys of messages that were reported as received. Each must appear once. */
   readonly received: string[] = [];
+  /** What the server reported of other users, in order. */
+  readonly presences: { readonly uid: string; readonly presence: Presence }[] = [];
+  readonly typing: string[] = [];
   ended: string | null = null;
   tokens = 0;
 
@@ -89,8 +93,8 @@ export class Device {
         this.states.push(state);
         options.onState?.(state);
       },
-      onPresence: () => undefined,
-      onTyping: () => undefined,
+      onPresence: (other, presence) => this.presences.push({ uid: other, presence }),
+      onTyping: (other) => this.typing.push(other),
       onReceived: (messages) => this.received.push(...messages.map((m) => m.key)),
       onSignInEnded: (reason) => {
         this.ended = reason;
