@@ -167,17 +167,21 @@ export class Conversations {
     this.waitingValue.set((await tx.outbox()).filter((r) => r.status === "waiting").length);
     if (ids === null) this.lines = new Map();
     // All reads of a step are requested at once, because the list may have a thousand lines.
-    const rows =
-      ids === null
-        ? await tx.conversations(MAX_LINES)
-        : await Promise.all(
-            ids.map(async (id) => {
-              const row = await tx.conversation(id);
-              if (!row) this.lines.delete(id);
-              return row;
-            }),
-          );
-    await Promise.all(rows.map((row) => (row ? this.readLine(tx, row) : undefined)));
+    const rows = ids === null ? await tx.conversations(MAX_LINES) : await this.readRows(tx, ids);
+    await Promise.all(rows.map((row) => this.readLine(tx, row)));
+  }
+
+  /** Returns the rows of conversations. Removes the lines of those that do not exist any more. */
+  private async readRows(tx: ReadTx, ids: readonly string[]): Promise<ConversationRow[]> {
+    const rows: ConversationRow[] = [];
+    await Promise.all(
+      ids.map(async (id) => {
+        const row = await tx.conversation(id);
+        if (row) rows.push(row);
+        else this.lines.delete(id);
+      }),
+    );
+    return rows;
   }
 
   private async readLine(tx: ReadTx, row: ConversationRow): Promise<void> {
