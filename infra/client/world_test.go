@@ -29,6 +29,7 @@ type world struct {
 	frames      map[int][]map[string]any
 	openRequest map[int]bool
 	jobs        []loadJob
+	loads       int   // jobs that were done
 	pongs       []int // sockets that need a pong
 	arch        archive
 
@@ -95,6 +96,7 @@ func (w *world) settle() {
 		}
 		j := w.jobs[0]
 		w.jobs = w.jobs[1:]
+		w.loads++
 		w.m.loaded(w.now, j, fetch(context.Background(), &w.arch, j, func(Note) {}))
 	}
 	w.t.Fatal("the machine never stops loading history")

@@ -1,12 +1,9 @@
 import type { CDPSession, Page } from "@playwright/test";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { build } from "vite";
 import { signIn } from "../e2e/support/accounts";
 import { messages, open } from "../e2e/support/steps";
 import { expect, test } from "../e2e/support/test";
 import { databaseName } from "../src/model/store/store";
+import { bundled } from "./bundle";
 import { MB, ms, quantile, record } from "./figures";
 import type { Seed } from "./seed";
 import { slowCpu, throttle } from "./throttle";
@@ -107,31 +104,4 @@ async function scroll(page: Page): Promise<{ gaps: number[]; scrolled: number }>
     const { frames } = Object.assign(window, { measuring: false }) as unknown as { frames: number[] };
     return { gaps: frames.slice(1).map((at, i) => at - (frames[i] ?? at)), scrolled: distance };
   }, scrolled);
-}
-
-/** Returns seed.ts as one script, which sets the global `seeding`. */
-async function bundled(): Promise<string> {
-  const outDir = await mkdtemp(join(tmpdir(), "phoenix-seed-"));
-  try {
-    await build({
-      configFile: false,
-      logLevel: "warn",
-      publicDir: false,
-      build: {
-        outDir,
-        emptyOutDir: true,
-        minify: false,
-        lib: {
-          entry: join(import.meta.dirname, "seed.ts"),
-          formats: ["iife"],
-          name: "seeding",
-          fileName: () => "seed.js",
-        },
-      },
-    });
-    const script = await readFile(join(outDir, "seed.js"), "utf8");
-    return `${script}\nwindow.seeding = seeding; undefined`;
-  } finally {
-    await rm(outDir, { recursive: true, force: true });
-  }
 }

@@ -1,10 +1,11 @@
 /**
- * Fills the store of the client with messages, through the code of the client. long.measure.ts bundles it and runs it
- * in a page of the system.
+ * Fills the store of the client with messages, through the code of the client. The measurements bundle it and run it in
+ * a page of the system.
  */
 import { browserPlatform } from "../src/platform/browser";
 import { LocalStore } from "../src/model/store/store";
 import { emptyConversation } from "../src/model/store/tx";
+import { type KnownUser, storeKnown } from "../src/model/testing/known";
 import { conversationId, messageKey } from "../src/protocol/chat";
 import { uuidv7 } from "../src/protocol/uuid";
 
@@ -67,5 +68,13 @@ export async function seed({ me, other, count }: Seed): Promise<void> {
       checkedAt: Date.now(),
     });
   });
+  store.close();
+}
+
+/** Stores a short conversation with each of the users, as a device that was used 29 days ago has them. */
+export async function seedKnown(me: string, users: readonly KnownUser[]): Promise<void> {
+  const platform = browserPlatform();
+  const store = await LocalStore.open(platform, me);
+  await storeKnown(store, platform.random, me, users, (Date.now() - 29 * 24 * 3_600_000 - 60_000) * 1000);
   store.close();
 }

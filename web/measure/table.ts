@@ -13,7 +13,9 @@ export default class Table implements Reporter {
   onTestEnd(test: TestCase, result: TestResult): void {
     for (const { type, description = "" } of result.annotations) {
       const [name, value] = description.split("\t");
-      if (type === FIGURE) this.#rows.push([name ?? "", value ?? ""]);
+      if (type !== FIGURE) continue;
+      this.#rows.push([name ?? "", value ?? ""]);
+      console.error(`  ${name}: ${value}`); // now, because the run may take minutes and be interrupted
     }
     if (result.status === "passed" || result.status === "skipped") return;
     this.#failed++;

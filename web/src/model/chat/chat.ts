@@ -296,12 +296,19 @@ export class ChatModel implements Chat {
   }
 
   private async received(messages: readonly MessageRow[], hidden: boolean): Promise<void> {
-    const named = await Promise.all(
-      messages.map(async (row) => {
-        const user = await this.parts.store.read((tx) => tx.user(row.from)).catch(() => undefined);
-        return { row, name: user?.displayName || user?.username || "" };
-      }),
-    );
+    const names = new Map<string, string>();
+    try {
+      // In one transaction, because thousands of messages may arrive at once.
+      await this.parts.store.read(async (tx) => {
+        for (const uid of new Set(messages.map((row) => row.from))) {
+          const user = await tx.user(uid);
+          names.set(uid, user?.displayName || user?.username || "");
+        }
+      });
+    } catch (err) {
+      this.parts.platform.report("the names of senders could not be read", err);
+    }
+    const named = messages.map((row) => ({ row, name: names.get(row.from) ?? "" }));
     this.handlers.onReceived(named, hidden);
   }
 

@@ -165,21 +165,35 @@ export class Conversations {
     const list = await tx.meta("list");
     this.listed = { loaded: list?.loaded ?? false, next: list?.next ?? null };
     this.waitingValue.set((await tx.outbox()).filter((r) => r.status === "waiting").length);
-    const rows = ids === null ? await tx.conversations(MAX_LINES) : [];
     if (ids === null) this.lines = new Map();
-    for (const id of ids ?? []) {
-      const row = await tx.conversation(id);
-      if (row) rows.push(row);
-      else this.lines.delete(id);
-    }
-    for (const row of rows) {
-      const message = row.preview ? await tx.message(row.id, messageKey(row.preview)) : undefined;
-      const user = await tx.user(row.other);
-      this.parts.users.complete(row.other, user);
-      const summary = this.summary(row, message, user, await tx.draft(row.id));
-      const old = this.lines.get(row.id);
-      this.lines.set(row.id, { row, summary: old && same(old.summary, summary) ? old.summary : summary });
-    }
+    // All reads of a step are requested at once, because the list may have a thousand lines.
+    const rows = ids === null ? await tx.conversations(MAX_LINES) : await this.readRows(tx, ids);
+    await Promise.all(rows.map((row) => this.readLine(tx, row)));
+  }
+
+  /** Returns the rows of conversations. Removes the lines of those that do not exist any more. */
+  private async readRows(tx: ReadTx, ids: readonly string[]): Promise<ConversationRow[]> {
+    const rows: ConversationRow[] = [];
+    await Promise.all(
+      ids.map(async (id) => {
+        const row = await tx.conversation(id);
+        if (row) rows.push(row);
+        else this.lines.delete(id);
+      }),
+    );
+    return rows;
+  }
+
+  private async readLine(tx: ReadTx, row: ConversationRow): Promise<void> {
+    const [message, user, draft] = await Promise.all([
+      row.preview ? tx.message(row.id, messageKey(row.preview)) : undefined,
+      tx.user(row.other),
+      tx.draft(row.id),
+    ]);
+    this.parts.users.complete(row.other, user);
+    const summary = this.summary(row, message, user, draft);
+    const old = this.lines.get(row.id);
+    this.lines.set(row.id, { row, summary: old && same(old.summary, summary) ? old.summary : summary });
   }
 
   private summary(

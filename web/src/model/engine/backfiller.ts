@@ -15,10 +15,8 @@ import { contextOf, type EngineParts } from "./ports";
 
 /** Messages per page. */
 export const PAGE = 50;
-/**
- * The delay from each load of a gap to the next one, so that loads run 1, 5 and 15 min after the first. Null: no more.
- */
-const NEXT_LOAD_MS: readonly (number | null)[] = [60_000, 240_000, 600_000, null];
+/** When the loads of a gap run, after it was found. */
+const LOADS_AT_MS = [0, 60_000, 300_000, 900_000];
 /** The `at` of a missed message may lie this long before the gap. */
 const MARGIN: Micros = 600_000_000;
 /** The later loads of a gap go back only this long before it. */
@@ -33,7 +31,7 @@ const FIRST_PAGES = 2;
 /** A backfill that did not succeed for this long is dropped: its message does not exist any more. */
 const FORGET_MS = 7 * 24 * 3_600_000;
 const MAX_RETRY_WAIT_MS = 3_600_000;
-const MAX_LOAD_WAIT_MS = Math.max(...NEXT_LOAD_MS.map((ms) => ms ?? 0));
+const MAX_LOAD_WAIT_MS = Math.max(...LOADS_AT_MS.map((at, n) => at - (LOADS_AT_MS[n - 1] ?? 0)));
 
 /**
  * Whether a stored time has come. A time further ahead than anything is ever scheduled was set before this device's
@@ -177,6 +175,7 @@ export class Backfiller {
     for (const conversation of new Set(outbox.filter(transmitted).map((r) => r.conversation)))
       await this.checkOutbox(conversation);
 
+    const elapsedMs = (this.parts.time.now() - gap.foundAt) / 1000;
     const since = this.sinceOf(gap);
     const listed = await this.loadList(since);
     let loads = 0;
@@ -193,11 +192,11 @@ export class Backfiller {
       const latest = await tx.gap();
       // A newer gap starts over.
       if (latest.n !== gap.n) return;
-      const wait = NEXT_LOAD_MS[gap.loads] ?? null;
-      await tx.putMeta({
-        name: "gap",
-        gap: { ...latest, loads: gap.loads + 1, tries: 0, due: wait === null ? null : now + wait },
-      });
+      // A load covers the later ones whose time has come as well, as after the device was away.
+      const loads = Math.max(gap.loads + 1, LOADS_AT_MS.filter((at) => at <= elapsedMs).length);
+      const next = LOADS_AT_MS[loads];
+      const due = next === undefined ? null : now + next - (LOADS_AT_MS[loads - 1] ?? 0);
+      await tx.putMeta({ name: "gap", gap: { ...latest, loads, tries: 0, due } });
     });
     this.backoff.reset();
   }

@@ -398,6 +398,23 @@ describe("the engine", () => {
     );
   });
 
+  test("loads history once if the later loads of a gap were due while the device was away", async () => {
+    archive.save([saved(1, NOW * 1000)]);
+    await greeted(false);
+    await clock.advance(5_000);
+    device.kill();
+    await clock.advance(24 * 3_600_000);
+    const { browser } = platform;
+    platform = new FakePlatform({ clock, browser });
+    platform.answer = (request) => archive.answer(ME, request);
+    device = await Device.start(platform, ME);
+    await clock.advance(0);
+    archive.requests = 0;
+    await greeted();
+    await clock.advance(20 * 60_000);
+    expect(archive.requests).toBe(2); // the list, and the conversation
+  });
+
   test("sends many waiting messages in order, a few at a time, and re-sends those that are not delivered", async () => {
     const s = await greeted();
     for (let n = 0; n < 40; n++) await device.send(BOB, `m${n}`);

@@ -4,7 +4,7 @@
  */
 import type { Link } from "../../net/link";
 import { Backoff } from "../../net/backoff";
-import { messageKey, type Micros, otherMember } from "../../protocol/chat";
+import { type Micros, otherMember } from "../../protocol/chat";
 import type { ChatEvent, ServerFrame, Welcome } from "../../protocol/frames";
 import { StorageFull, StorageLost } from "../../platform/database";
 import type { Cancel } from "../../platform/platform";
@@ -199,12 +199,9 @@ export class Inbound {
             await noteGap(tx, this.parts);
             break;
           case "event": {
-            const message = item.event.type === "message" ? item.event.message : null;
-            const find = async (): Promise<MessageRow | undefined> =>
-              message ? await tx.message(message.conversation, messageKey(message)) : undefined;
-            const known = await find();
+            const stored = tx.added.length;
             const fits = await applyEvent(tx, contextOf(this.parts), item.event);
-            const row = known ? undefined : await find();
+            const row = item.event.type === "message" ? tx.added[stored] : undefined;
             if (!fits) this.parts.platform.report("an event that is not for this user was skipped");
             else if (row) fresh.push(row);
             else if (item.event.type === "refused" && item.event.code === UNAVAILABLE)

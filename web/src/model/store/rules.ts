@@ -129,7 +129,9 @@ async function applyMessage(
     typedAt: null,
     ...(saved ? {} : { heard: context.serverNow }),
   };
-  for (const kind of ["refused", "delivered"] as const) {
+  // Only facts about own messages are remembered.
+  const kinds = message.from === context.uid ? (["refused", "delivered"] as const) : [];
+  for (const kind of kinds) {
     const remembered = await tx.backfill(`${kind}:${messagePath(message.conversation, key)}`);
     if (!remembered) continue;
     await tx.deleteBackfill(remembered.key);
@@ -140,11 +142,14 @@ async function applyMessage(
   const readBackfill = await tx.backfill(`read:${message.conversation}`);
   if (readBackfill && readBackfill.at === message.at) await tx.deleteBackfill(readBackfill.key);
   await tx.putMessage(row);
-  if (status === "received" && (await release(tx, message.conversation))) {
+  tx.added.push(row);
+  let conversation = await conversationOf(tx, context, message.conversation);
+  if (status === "received" && conversation.held !== undefined) {
     // Messages that waited for the answer may go now.
     tx.changes.toDo();
+    const { held: _, ...released } = conversation;
+    conversation = released;
   }
-  const conversation = await conversationOf(tx, context, message.conversation);
   const unseen = status === "received" && message.at > conversation.myRead;
   await tx.putConversation(touched(context, { ...conversation, unread: conversation.unread + (unseen ? 1 : 0) }, row));
 }
@@ -312,13 +317,12 @@ export async function accepted(tx: WriteTx, id: string, acceptedAt: Micros): Pro
   await release(tx, row.conversation);
 }
 
-/** Clears ConversationRow.held. Returns false if it was not set. */
-async function release(tx: WriteTx, id: string): Promise<boolean> {
+/** Clears ConversationRow.held. */
+async function release(tx: WriteTx, id: string): Promise<void> {
   const conversation = await tx.conversation(id);
-  if (conversation?.held === undefined) return false;
+  if (conversation?.held === undefined) return;
   const { held: _, ...rest } = conversation;
   await tx.putConversation(rest);
-  return true;
 }
 
 async function applyRead(

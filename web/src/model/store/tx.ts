@@ -151,6 +151,8 @@ export class ReadTx {
 export class WriteTx extends ReadTx {
   private readonly writes: Writes;
   readonly changes = new Changes();
+  /** Messages of the server that this device did not have, in the order of the rules that stored them. */
+  readonly added: MessageRow[] = [];
 
   constructor(writes: Writes) {
     super(writes);

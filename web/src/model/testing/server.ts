@@ -31,11 +31,28 @@ interface Connected {
   epoch: number;
   /** The highest ack received. It is applied as far as entries were sent. */
   ack: number;
+  /** The messages that were sent on it and are not acknowledged, oldest first. */
+  unacked: number[];
+  /** Set while the window is full: nothing is sent until half of it is acknowledged. */
+  paused: boolean;
+  /** Whether caught_up was sent. */
+  live: boolean;
   watch: readonly string[];
 }
 
 const pathOf = (m: ChatMessage): string => messagePath(m.conversation, messageKey(m));
 const contentOf = (m: ChatMessage): string => JSON.stringify([m.to, m.body, m.at, m.reply_to]);
+
+/** Returns the index of the first entry after `n`. */
+function firstAfter(entries: readonly Entry[], n: number): number {
+  let [low, high] = [0, entries.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((entries[middle]?.n ?? 0) > n) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
 
 /** Events that an inbox keeps beyond those that it must keep. */
 const RETAINED = 5;
@@ -80,7 +97,17 @@ export class ModelServer {
 
   /** A client opens a socket. */
   open(socket: FakeSocket): void {
-    const c: Connected = { socket, uid: "", sentTo: 0, epoch: this.epoch, ack: 0, watch: [] };
+    const c: Connected = {
+      socket,
+      uid: "",
+      sentTo: 0,
+      epoch: this.epoch,
+      ack: 0,
+      unacked: [],
+      paused: false,
+      live: false,
+      watch: [],
+    };
     socket.onSent = (text) => this.clock.after(1, () => this.receive(c, JSON.parse(text) as Record<string, unknown>));
     socket.onClosed = () => this.onDisconnected(c);
     this.clock.after(2, () => {
@@ -188,7 +215,9 @@ export class ModelServer {
         if (Number(epoch) !== this.epoch || c.epoch !== this.epoch) return;
         if (Number(n) > c.sentTo) this.faults.push("an ack of what this socket did not bring");
         c.ack = Math.max(c.ack, Number(n));
+        c.unacked = c.unacked.filter((sent) => sent > c.ack);
         this.acknowledge(c.uid, c.ack);
+        this.relayAll(c);
         return;
       }
       case "read":
@@ -238,26 +267,51 @@ export class ModelServer {
       limits: this.limits,
     });
     c.sentTo = from;
-    for (const entry of inbox.entries) if (entry.n > from) this.relay(c, entry);
+    this.relayAll(c);
     if (resumed) this.acknowledge(uid, from);
-    c.socket.deliver({ type: "caught_up", cursor: `${this.epoch}:${c.sentTo}` });
   }
 
-  private relay(c: Connected, entry: Entry): void {
-    if (c.epoch !== this.epoch) return;
-    c.sentTo = entry.n;
-    c.socket.deliver({ type: "event", cursor: `${this.epoch}:${entry.n}`, event: entry.event });
+  /** Sends what the inbox has beyond the last sent event, as far as the window of unacknowledged messages allows. */
+  private relayAll(c: Connected): void {
+    // Only sockets that were welcomed in this epoch are subscribed.
+    if (!this.connected.has(c) || c.epoch !== this.epoch) return;
+    if (c.paused && c.unacked.length > this.limits.unacked / 2) return;
+    c.paused = false;
+    const { entries, floor } = this.inbox(c.uid);
+    if (c.sentTo < floor) {
+      // Another device has acknowledged what this one was not sent, and it is gone.
+      c.socket.deliver({
+        type: "welcome",
+        uid: c.uid,
+        now: this.clock.now() * 1000,
+        resumed: false,
+        limits: this.limits,
+      });
+      c.sentTo = floor;
+    }
+    for (const entry of entries.slice(firstAfter(entries, c.sentTo))) {
+      if (c.unacked.length >= this.limits.unacked) {
+        c.paused = true;
+        return;
+      }
+      c.sentTo = entry.n;
+      if (entry.event["type"] === "message") c.unacked.push(entry.n);
+      c.socket.deliver({ type: "event", cursor: `${this.epoch}:${entry.n}`, event: entry.event });
+    }
+    if (c.live) return;
+    c.live = true;
+    c.socket.deliver({ type: "caught_up", cursor: `${this.epoch}:${c.sentTo}` });
   }
 
   append(uid: string, event: Record<string, unknown>): number {
     const inbox = this.inbox(uid);
     const entry = { n: ++this.last, event };
     inbox.entries.push(entry);
-    for (const c of [...this.connected]) {
-      // Only sockets that were welcomed in this epoch are subscribed.
+    for (const c of [...this.connected])
       if (c.uid === uid && c.epoch === this.epoch)
-        this.clock.after(1, () => this.connected.has(c) && entry.n > c.sentTo && this.relay(c, entry));
-    }
+        this.clock.after(1, () => {
+          if (entry.n > c.sentTo) this.relayAll(c);
+        });
     return entry.n;
   }
 
