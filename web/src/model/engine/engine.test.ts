@@ -404,10 +404,8 @@ describe("the engine", () => {
     await clock.advance(5_000);
     device.kill();
     await clock.advance(24 * 3_600_000);
-    const { browser } = platform;
-    platform = new FakePlatform({ clock, browser });
-    platform.answer = (request) => archive.answer(ME, request);
-    device = await Device.start(platform, ME);
+    await stage.restart();
+    play(stage);
     await clock.advance(0);
     archive.requests = 0;
     await greeted();
