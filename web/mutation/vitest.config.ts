@@ -1,6 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-// The tests of the model that run the engine. PHOENIX_TESTS, a list of paths, chooses others.
+// The tests of the model that run the engine. PHOENIX_TESTS, a list of paths, chooses fewer. Stryker then forgets results
+// of the others.
 const tests = process.env["PHOENIX_TESTS"]?.split(",") ?? ["src/model/**/*.test.ts"];
 
 export default defineConfig({
