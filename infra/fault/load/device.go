@@ -12,6 +12,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
 // Device is one device of a simulated user: its store, and the app while it runs. Its methods are safe for concurrent
@@ -268,6 +269,12 @@ func (d *Device) Read(conversation string) {
 			app.Seen(conversation, at)
 		}
 	}
+}
+
+// Unseen returns the at of the newest message of others in a conversation, and whether the device shows it as unread.
+func (d *Device) Unseen(conversation string) (at chat.Micros, unseen bool) {
+	store, _ := d.storeAndApp()
+	return store.Unseen(conversation)
 }
 
 // Shows returns what the device shows of a conversation.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -91,10 +92,11 @@ func (c *Crowd) isSevered(conversation string) bool {
 	return c.severed[conversation]
 }
 
-// agree reports whether all devices that are there show the same number of messages in each conversation, and all read
-// marks are confirmed.
+// agree reports whether all devices that are there show the same number of messages and the same read marks in each
+// conversation, and all marks are confirmed.
 func (c *Crowd) agree() bool {
 	sizes := map[string]int{}
+	marks := map[string]map[string]chat.Micros{}
 	for _, d := range c.allDevices() {
 		store, app := d.storeAndApp()
 		if app == nil {
@@ -105,9 +107,14 @@ func (c *Crowd) agree() bool {
 			if c.isSevered(conversation) {
 				continue
 			}
-			if store.Summary(conversation).Unsent {
+			sum := store.Summary(conversation)
+			if sum.Unsent {
 				return false
 			}
+			if other, known := marks[conversation]; known && !maps.Equal(other, sum.Read) {
+				return false
+			}
+			marks[conversation] = sum.Read
 			n := 0
 			for _, l := range store.Conversation(conversation) {
 				if l.From != d.user || l.State >= client.Delivered {

@@ -335,6 +335,26 @@ func TestReadMarkBeforeItsMessageIsSaved(t *testing.T) {
 	})
 }
 
+// Ben's second device is away while he reads on the first, and Redis loses the read event. The device comes back and
+// loads history before the mark is saved, so it has the mark only after it has loaded history once more.
+func TestReadMarkSavedAfterTheLoad(t *testing.T) {
+	playCast(t, func(t *testing.T, c *cast) {
+		c.annA.Write(c.ben, "one", "")
+		testwait.Advance(5 * time.Second)
+		c.benB.Offline()
+		c.pushLate.Store(int64(20 * time.Second))
+		c.benA.Read(c.conv)
+		testwait.Advance(5 * time.Second)
+		c.replace()
+		testwait.Advance(5 * time.Second)
+		c.benB.Online()
+		testwait.Advance(5 * time.Second)
+		at, unseen := c.benB.Unseen(c.conv)
+		happened(t, unseen && at > 0, "the device does not have the mark")
+		// The verdict requires that every device has the mark in the end.
+	})
+}
+
 // A failover breaks all connections to Redis. The next send is repeated on a new one, so no client has to wait.
 func TestSendAfterAFailover(t *testing.T) {
 	playCast(t, func(t *testing.T, c *cast) {

@@ -157,8 +157,9 @@ var (
 	withoutWakes = verdict.Bounds{LiveWithin: 31 * time.Second, LiveAfterFault: 31 * time.Second}
 )
 
-// patience is longer than the longest delay after which something is tried again: of a backfill, and of the question to
-// the archive who has written, without which a read mark is dropped. Both take a minute.
+// patience is longer than the delays after which something is tried again: a backfill, the load that repeats the one
+// after a gap, and the question to the archive who has written, without which a read mark is dropped. Each may take a
+// minute.
 const patience = 90 * time.Second
 
 // requireClean fails the test unless the report is clean.
