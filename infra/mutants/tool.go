@@ -274,7 +274,7 @@ type job struct {
 func (t *toolRun) tryJob(ctx context.Context, j job) (toolResult, error) {
 	began := time.Now()
 	outcome, by, err := t.tryMutant(ctx, j)
-	return toolResult{mutant: j.mutant, FileDigest: digest([]byte(t.texts[j.File])), Package: t.digest, Outcome: outcome,
+	return toolResult{mutant: j.mutant, FileDigest: textDigest([]byte(t.texts[j.File])), Package: t.digest, Outcome: outcome,
 		By: by, Took: time.Since(began).Round(100 * time.Millisecond)}, err
 }
 
@@ -294,10 +294,10 @@ func (t *toolRun) readPackage() error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(all, name, digest(text))
+		fmt.Fprintln(all, name, textDigest(text))
 		if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
 			t.texts[name] = string(text)
-			fmt.Fprintln(code, name, digest(text))
+			fmt.Fprintln(code, name, textDigest(text))
 		}
 	}
 	t.digest = hex.EncodeToString(all.Sum(nil))[:16]
@@ -317,7 +317,7 @@ func (t *toolRun) loadKnown(file string) error {
 	for line := range bytes.Lines(text) {
 		var res toolResult
 		// An interrupted run may have written a part of the last line.
-		if json.Unmarshal(line, &res) == nil && res.FileDigest == digest([]byte(t.texts[res.File])) &&
+		if json.Unmarshal(line, &res) == nil && res.FileDigest == textDigest([]byte(t.texts[res.File])) &&
 			(res.Outcome != survived || res.Package == t.digest) {
 			t.known[res.mutant] = res
 		}
@@ -325,7 +325,7 @@ func (t *toolRun) loadKnown(file string) error {
 	return nil
 }
 
-func digest(text []byte) string {
+func textDigest(text []byte) string {
 	h := sha256.Sum256(text)
 	return hex.EncodeToString(h[:])[:16]
 }

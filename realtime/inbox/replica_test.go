@@ -58,7 +58,7 @@ func TestRepeatedSendWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(info) {
-			if strings.HasPrefix(line, "cmdstat_persist") {
+			if strings.HasPrefix(line, "cmdstat_pexpireat") {
 				calls, _, _ := strings.Cut(line, ",")
 				return calls
 			}
