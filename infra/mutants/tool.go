@@ -274,7 +274,7 @@ type job struct {
 func (t *toolRun) tryJob(ctx context.Context, j job) (toolResult, error) {
 	began := time.Now()
 	outcome, by, err := t.tryMutant(ctx, j)
-	return toolResult{mutant: j.mutant, FileDigest: digest(t.texts[j.File]), Package: t.digest, Outcome: outcome,
+	return toolResult{mutant: j.mutant, FileDigest: textDigest([]byte(t.texts[j.File])), Package: t.digest, Outcome: outcome,
 		By: by, Took: time.Since(began).Round(100 * time.Millisecond)}, err
 }
 
@@ -294,10 +294,10 @@ func (t *toolRun) readPackage() error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(all, name, digest(string(text)))
+		fmt.Fprintln(all, name, textDigest(text))
 		if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
 			t.texts[name] = string(text)
-			fmt.Fprintln(code, name, digest(string(text)))
+			fmt.Fprintln(code, name, textDigest(text))
 		}
 	}
 	t.digest = hex.EncodeToString(all.Sum(nil))[:16]
@@ -317,12 +317,17 @@ func (t *toolRun) loadKnown(file string) error {
 	for line := range bytes.Lines(text) {
 		var res toolResult
 		// An interrupted run may have written a part of the last line.
-		if json.Unmarshal(line, &res) == nil && res.FileDigest == digest(t.texts[res.File]) &&
+		if json.Unmarshal(line, &res) == nil && res.FileDigest == textDigest([]byte(t.texts[res.File])) &&
 			(res.Outcome != survived || res.Package == t.digest) {
 			t.known[res.mutant] = res
 		}
 	}
 	return nil
+}
+
+func textDigest(text []byte) string {
+	h := sha256.Sum256(text)
+	return hex.EncodeToString(h[:])[:16]
 }
 
 // build compiles the tests of the package with other texts of some files. It returns the output of the compiler if they

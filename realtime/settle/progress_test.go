@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -177,4 +178,75 @@ func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// Of a list that needs four Pub/Sub messages, the second fails. The third and the fourth are not published again.
+func TestConfirmedEndOfAListIsNotRepeated(t *testing.T) {
+	x := start(t, redistest.Mini(t), newTopic(), Options{})
+	pub := newTopic()
+	s := New(x.in, pub, Options{maxBytes: 400, maxBackoff: 1, Log: slog.New(slog.DiscardHandler)})
+	ben := x.attach(t, "ben", "")
+	ben.w = s.Open("ben", ben.at)
+	bodies := []string{"1", "2", "3", "4"}
+	for _, body := range bodies {
+		x.send(t, "ann", "ben", body)
+	}
+	ben.receive()
+	last := make(chan struct{}) // closed when the fourth is about to be confirmed
+	pub.intercept(func(b delivery.Batch) error {
+		switch b.Delivered[0].Body {
+		case "2":
+			<-last
+			return errDown
+		case "4":
+			close(last)
+		}
+		return nil
+	})
+	ben.ack()
+	s.flushNow(t)
+	same(t, "waiting after a failure", x.waiting(t, "ben"), 3)
+	same(t, "delivered after a failure", x.delivered(t, "ann"), 1)
+	pub.intercept(nil)
+	s.flushNow(t)
+	got := pub.delivered()
+	slices.Sort(got)
+	same(t, "published", got, bodies)
+	same(t, "waiting", x.waiting(t, "ben"), 0)
+	same(t, "delivered", x.delivered(t, "ann"), 4)
+}
+
+// After a failure, a flush does not publish its other Pub/Sub messages. They do not count as confirmed.
+func TestUnpublishedMessagesDoNotCountAsConfirmed(t *testing.T) {
+	x := start(t, redistest.Mini(t), newTopic(), Options{})
+	pub := newTopic()
+	s := New(x.in, pub, Options{maxBytes: 400, maxBackoff: 1, Log: slog.New(slog.DiscardHandler)})
+	ben := x.attach(t, "ben", "")
+	ben.w = s.Open("ben", ben.at)
+	var bodies []string
+	for i := range 3 * maxFlushes {
+		bodies = append(bodies, fmt.Sprint("message ", i+10))
+		x.send(t, "ann", "ben", bodies[i])
+	}
+	ben.receive()
+	pub.intercept(func(b delivery.Batch) error {
+		if b.Delivered[0].Body == bodies[0] {
+			return errDown
+		}
+		for s.Counters().PublishFailed.Load() == 0 {
+			runtime.Gosched()
+		}
+		return nil
+	})
+	ben.ack()
+	s.flushNow(t)
+	same(t, "waiting after a failure", x.waiting(t, "ben"), len(bodies))
+	same(t, "failures in a row", s.publishFailures, 1)
+	pub.intercept(nil)
+	s.flushNow(t)
+	got := pub.delivered()
+	slices.Sort(got)
+	same(t, "published", got, bodies)
+	same(t, "waiting", x.waiting(t, "ben"), 0)
+	same(t, "failures in a row after a success", s.publishFailures, 0)
 }

@@ -3,6 +3,7 @@ package settle
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -235,4 +236,97 @@ func TestReadMarksAreBounded(t *testing.T) {
 	}
 	same(t, "refused", refused, 4)
 	same(t, "counted", s.Counters().ReadsRefused.Load(), 4)
+}
+
+// The mark of one conversation waits for Pub/Sub, or for Redis. Marks of others do not.
+func TestReadMarksOfConversationsDoNotWaitForEachOther(t *testing.T) {
+	x := start(t, redistest.Mini(t), newTopic(), Options{})
+	pub := newTopic()
+	s := New(x.in, pub, Options{maxBytes: 280, maxBackoff: 1, Log: slog.New(slog.DiscardHandler)})
+	ben := x.attach(t, "ben", "")
+	ben.w = s.Open("ben", ben.at)
+	two := x.send(t, "cat", "ben", "two")
+	ben.receive()
+	ben.ack()
+	s.flushNow(t)
+	ben.read(two)
+	one := x.send(t, "ann", "ben", "one")
+	ben.receive()
+	ben.ack()
+	ben.read(one)
+	marked := make(chan struct{}) // closed when cat's mark is about to be confirmed
+	pub.intercept(func(b delivery.Batch) error {
+		if len(b.Read) > 0 {
+			close(marked)
+			return nil
+		}
+		<-marked
+		return errDown
+	})
+	s.flushNow(t)
+	same(t, "ann, whose message is refused", x.types(t, "ann"), "[sent]")
+	same(t, "cat", x.types(t, "cat"), "[sent delivered read]")
+
+	pub.intercept(nil)
+	s.flushNow(t)
+	x.loss.set(appendsEvent("read"), false)
+	s.flushNow(t)
+	same(t, "ann, whose read event is not appended", x.types(t, "ann"), "[sent delivered]")
+	two.At += 5
+	ben.read(two)
+	x.loss.set(nil, false)
+	s.flushNow(t)
+	same(t, "ann", x.types(t, "ann"), "[sent delivered read]")
+	same(t, "cat", x.types(t, "cat"), "[sent delivered read read]")
+	same(t, "marks that wait", s.readMarks, 0)
+}
+
+// Redis has appended the read event of one user. Only that of the other is appended afterwards.
+func TestReadEventOfOneUserIsMissing(t *testing.T) {
+	for member, uid := range []string{"ann", "ben"} {
+		x := start(t, redistest.Mini(t), newTopic(), Options{})
+		s := New(x.in, newTopic(), Options{maxBackoff: 1, Log: slog.New(slog.DiscardHandler)})
+		ben := x.attach(t, "ben", "")
+		ben.w = s.Open("ben", ben.at)
+		m := x.send(t, "ann", "ben", "one")
+		ben.receive()
+		ben.ack()
+		ben.read(m)
+		x.loss.set(appendsEvent("read"), false)
+		s.flushNow(t)
+		x.loss.set(nil, false)
+		s.mu.Lock()
+		ben.w.state.readMarks[m.Conversation].appended[member] = m.At
+		s.mu.Unlock()
+		s.flushNow(t)
+		for _, other := range []string{"ann", "ben"} {
+			same(t, other+" has a read event", slices.Contains(x.types(t, other), "read"), other != uid)
+		}
+		same(t, "marks that wait", s.readMarks, 0)
+	}
+}
+
+// A list is longer than one flush settles. Its read mark is published with the end of the list.
+func TestReadMarkWaitsForTheEndOfALongList(t *testing.T) {
+	x := start(t, redistest.Mini(t), newTopic(), Options{})
+	pub := newTopic()
+	s := New(x.in, pub, Options{})
+	ben := x.attach(t, "ben", "")
+	var last chat.Message
+	for range eventsPerList + 1 {
+		last = x.send(t, "ann", "ben", "one")
+	}
+	ben.receive()
+	a, err := x.in.Attach(t.Context(), "ben", ben.pos.Cursor.String())
+	if err != nil || !a.Resumed {
+		t.Fatalf("resumed: %v, %v", a.Resumed, err)
+	}
+	ben.w = s.Open("ben", a) // the cursor is an ack
+	ben.read(last)
+	s.flushNow(t)
+	same(t, "waiting", x.waiting(t, "ben"), 1)
+	same(t, "read marks published with a part of the list", len(pub.reads()), 0)
+	s.flushNow(t)
+	same(t, "waiting", x.waiting(t, "ben"), 0)
+	same(t, "read marks published", len(pub.reads()), 1)
 }

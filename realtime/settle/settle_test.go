@@ -389,6 +389,10 @@ func TestRunSettlesTheRestAfterItsContextEnds(t *testing.T) {
 	x.send(t, "ann", "ben", "one")
 	ben.receive()
 	ben.ack()
+	for range 20 { // time for a flush that comes too early
+		same(t, "waiting", x.waiting(t, "ben"), 1)
+	}
+	same(t, "flushes before the context ends", x.Counters().Flushes.Load(), 0)
 	x.stop()
 	same(t, "published", pub.delivered(), "[one]")
 	same(t, "waiting", x.waiting(t, "ben"), 0)
