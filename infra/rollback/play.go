@@ -193,6 +193,9 @@ type turn struct {
 	Earlier []string `json:"earlier"`
 }
 
+// onScreen is how many messages of earlier steps are looked for. The page does not render those far above the newest.
+const onScreen = 6
+
 // chat has Ann and Ben write to each other in their browsers, with the clients of these versions.
 func (p *play) chat(ctx context.Context, name string, annUses, benUses *tree) error {
 	ann, ben := name+" from ann", name+" from ben"
@@ -203,7 +206,7 @@ func (p *play) chat(ctx context.Context, name string, annUses, benUses *tree) er
 			}
 		}
 	}
-	earlier := append([]string{}, p.said...)
+	earlier := append([]string{}, p.said[max(0, len(p.said)-onScreen):]...)
 	turns := []turn{
 		{p.ann.front.url, p.ann.profile, p.ann, p.ben, !p.signedIn, ann, ben, true, earlier},
 		{p.ben.front.url, p.ben.profile, p.ben, p.ann, !p.signedIn, ben, ann, false, earlier},
