@@ -91,3 +91,45 @@ test("a long interruption shows one line until it ends", async ({ user }) => {
   await send(ann.page, bob, "back");
   await expectState(ann.page, bob, "back", state.sent);
 });
+
+test("a phone that changes networks again and again loses and repeats nothing", async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
+  await open(ann.page, bob);
+  await open(bob.page, ann);
+  const bodies: string[] = [];
+  for (let n = 0; n < 8; n++) {
+    const body = `message ${n}`;
+    bodies.push(body);
+    // The old network dies before the message is sent, or with its answer.
+    if (n % 2 === 0) await ann.sockets.offline(ann.context);
+    await send(ann.page, bob, body);
+    if (n % 2 === 0) await ann.sockets.online(ann.context);
+    else await ann.sockets.cut();
+    if (n % 3 === 0) await expect(message(bob.page, ann, body)).toBeVisible();
+  }
+  await expect(messages(bob.page, ann)).toContainText(bodies);
+  await expect(messages(bob.page, ann)).toHaveCount(bodies.length);
+  await expectState(ann.page, bob, "message 7", state.arrived);
+  await expect(messages(ann.page, bob)).toContainText(bodies);
+});
+
+test("while the server is away, a browser tries again and again, but less and less often", async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
+  await open(bob.page, ann);
+  await ann.page.clock.install();
+  await ann.page.reload();
+  await open(ann.page, bob);
+  await ann.sockets.close();
+  await send(ann.page, bob, "into the void");
+  // Ten minutes pass. Between two steps, attempts fail.
+  for (let s = 0; s < 600; s += 5) await ann.page.clock.runFor(5_000);
+  expect(ann.sockets.refused).toBeGreaterThan(15);
+  expect(ann.sockets.refused).toBeLessThan(80);
+  const opened = ann.sockets.opened;
+  ann.sockets.reopen();
+  await ann.page.clock.runFor(31_000);
+  await expect(message(bob.page, ann, "into the void")).toBeVisible();
+  await expectState(ann.page, bob, "into the void", state.arrived);
+  for (let s = 0; s < 60; s += 5) await ann.page.clock.runFor(5_000);
+  expect(ann.sockets.opened).toBe(opened + 1);
+});

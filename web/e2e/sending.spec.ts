@@ -62,6 +62,25 @@ test("a reload right after Enter keeps the message or its draft", async ({ user 
   await expect(messages(bob.page, ann)).toHaveCount(3);
 });
 
+test("several messages that are sent again after a lost connection arrive once and in order", async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
+  await open(ann.page, bob);
+  await open(bob.page, ann);
+  await bob.sockets.offline(bob.context);
+  const bodies = ["one", "two", "three", "four"];
+  for (const body of bodies) await send(ann.page, bob, body);
+  await expectState(ann.page, bob, "four", state.sent);
+  const ids = (): (string | undefined)[] => ann.sockets.sent.filter((f) => f.type === "send").map((f) => f.id);
+  const first = ids();
+  expect(first.length).toBe(bodies.length);
+  await ann.sockets.cut();
+  await expect.poll(() => ids().slice(first.length)).toEqual(first);
+  await bob.sockets.online(bob.context);
+  await expect(messages(bob.page, ann)).toContainText(bodies);
+  await expect(messages(bob.page, ann)).toHaveCount(bodies.length);
+  await expectState(ann.page, bob, "four", state.arrived);
+});
+
 /** Returns the draft that the device has stored. */
 async function storedDraft(page: Page): Promise<string | null> {
   return page.evaluate(async () => {

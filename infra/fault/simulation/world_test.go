@@ -55,6 +55,7 @@ type world struct {
 	pushLate atomic.Int64                                    // delay of each call of persist, in nanoseconds
 	queue    sync.WaitGroup
 	serving  atomic.Pointer[node] // the only node that accepts sockets; nil: all
+	attempts atomic.Int64         // of devices to open a socket
 
 	afterwards func() // called when the record is complete; nil: nothing to do
 
@@ -362,6 +363,7 @@ func (w *world) push(data []byte) {
 
 // Dial implements load.Testbed.
 func (w *world) Dial(_ context.Context, from string, wrap func(net.Conn) net.Conn) (*websocket.Conn, error) {
+	w.attempts.Add(1)
 	var running []*servertest.Instance
 	for _, n := range w.nodes {
 		if only := w.serving.Load(); only != nil && only != n {

@@ -25,10 +25,13 @@ export class Sockets {
   readonly received: Frame[] = [];
   /** How many sockets the browser has opened. */
   opened = 0;
+  /** How many it has tried to open while it could not. */
+  refused = 0;
 
   async watch(context: BrowserContext): Promise<void> {
     await context.routeWebSocket(/\/ws$/, (page) => {
       if (this.#down) {
+        this.refused++;
         void page.close({ code: 1001 });
         return;
       }
@@ -114,8 +117,13 @@ export class Sockets {
     await context.setOffline(true);
   }
 
-  async online(context: BrowserContext): Promise<void> {
+  /** Ends {@link close}. */
+  reopen(): void {
     this.#down = false;
+  }
+
+  async online(context: BrowserContext): Promise<void> {
+    this.reopen();
     await context.setOffline(false);
   }
 }

@@ -1,21 +1,101 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { FakeBrowser, FakePlatform } from "../platform/testing/fake";
+import { conversationId } from "../protocol/chat";
+import { uuidv7 } from "../protocol/uuid";
+import { LocalStore } from "./store/store";
 import { Household, type Tab } from "./testing/household";
+import { storeKnown } from "./testing/known";
 
 /**
- * What users of chats report in public, as histories on the model of the server and a clock that only the test moves.
- * Where each of the histories is tested ("scenarios" are in realtime/wire/testdata and also run on the Go twin):
+ * What users of chats report in public, and the tests that play it: with the model of the client on a fake clock, in
+ * Chromium against the running system, and with the Go client. A text without a file says why there is no test.
  *
- * | history | here | elsewhere |
- * |---|---|---|
- * | written offline, then reloaded | | scenarios restart-with-outbox; e2e offline, "survives closing the page" |
- * | a tab asleep for hours | yes | scenarios resumed-false-history-first |
- * | the plug pulled while sending | | scenarios sent-again-unchanged; interleavings, "kill"; e2e sending, both reloads |
- * | a reconnect loop after a server restart | yes | scenarios backoff, goaway |
- * | several messages sent again, in order | | scenarios resync; engine, "sends many waiting messages in order" |
- * | a phone that changes networks twice a minute | yes | e2e offline, "a short interruption" |
- * | two tabs, one of them frozen | | tabs/leader, both "frozen" tests; e2e tabs, "a frozen leader" |
- * | the server restored from a backup | yes | scenarios resync |
+ * `scenario` is a file of realtime/wire/testdata/scenarios, which the model and the Go client run.
  */
+const HISTORIES: Readonly<Record<string, readonly [model: string, chromium: string, goClient: string]>> = {
+  "written offline, then reloaded": [
+    "scenario: restart-with-outbox",
+    "web/e2e/offline.spec.ts: a message that was written offline survives closing the page",
+    "infra/fault/simulation/peers_test.go: TestWrittenOfflineThenReloaded",
+  ],
+  "a tab asleep for hours": [
+    "web/src/model/histories.test.ts: after a tab was asleep for hours",
+    "Chromium plays only a tab that is frozen for seconds; see below.",
+    "infra/client/histories_test.go: TestAsleepForHours",
+  ],
+  "the plug pulled while sending": [
+    "scenario: sent-again-unchanged",
+    "web/e2e/sending.spec.ts: a reload before the confirmation arrives",
+    "infra/fault/simulation/peers_test.go: TestPlugPulledWhileSending",
+  ],
+  "a reconnect loop after a server restart": [
+    "web/src/model/histories.test.ts: after a server restart, without a storm of attempts",
+    "web/e2e/offline.spec.ts: while the server is away, a browser tries again and again",
+    "infra/fault/simulation/peers_test.go: TestReconnectLoopAfterARestart",
+  ],
+  "several messages sent again, in order": [
+    "web/src/model/engine/engine.test.ts: sends many waiting messages in order",
+    "web/e2e/sending.spec.ts: several messages that are sent again",
+    "infra/fault/simulation/peers_test.go: TestSeveralMessagesSentAgainInOrder",
+  ],
+  "a phone that changes networks twice a minute": [
+    "web/src/model/histories.test.ts: on a phone that changes networks twice a minute",
+    "web/e2e/offline.spec.ts: a phone that changes networks again and again",
+    "infra/fault/simulation/peers_test.go: TestPhoneThatChangesNetworksTwiceAMinute",
+  ],
+  "away for 29 days, with 10,000 messages in 1,000 conversations": [
+    "web/src/model/histories.test.ts: a device that was away for 29 days",
+    "web/measure/away.measure.ts: a device that was away for 29 days", // npm run measure
+    "infra/client/histories_test.go: TestAwayFor29Days",
+  ],
+  "two tabs, one of them frozen": [
+    "web/src/model/tabs/leader.test.ts: frozen",
+    "web/e2e/tabs.spec.ts: a frozen leader loses the socket to a visible tab",
+    "The Go client has no tabs.",
+  ],
+  "storage full while receiving": [
+    "The client does not pass it yet; see the command.",
+    "web/scenarios/storage.scenario.ts: storage is full while messages arrive", // npm run scenarios
+    "The store of the Go client is in memory.",
+  ],
+  "storage that never answers": [
+    "The client does not pass it yet; see the command.",
+    "web/scenarios/storage.scenario.ts: storage never answers from some moment on", // npm run scenarios
+    "The store of the Go client is in memory.",
+  ],
+  "the server restored from a backup": [
+    "web/src/model/histories.test.ts: after the server was restored from a backup",
+    "Chromium does not play it yet.",
+    "infra/client/histories_test.go: TestServerRestoredFromABackup",
+  ],
+  "the last release's client, this server and the reverse, and a rollback": [
+    "It needs both versions; see the command.",
+    "web/rollback/chat.turn.ts: a turn of the chat", // go run ./infra/rollback
+    "infra/rollback/twin/main.go: run",
+  ],
+};
+
+test("the tests of the histories exist", async () => {
+  const root = join(import.meta.dirname, "../../..");
+  for (const [what, tests] of Object.entries(HISTORIES)) {
+    const named = tests
+      .map((place) => /^(?:(scenario)|([a-z]\S+)): (.+)$/u.exec(place))
+      .filter((match) => match !== null);
+    expect(named.length, what).toBeGreaterThan(0);
+    for (const [place, scenario, file, name = ""] of named) {
+      const path = scenario ? `realtime/wire/testdata/scenarios/${name}.json` : (file ?? "");
+      const text = await readFile(join(root, path), "utf8");
+      if (scenario) continue;
+      const found = path.endsWith(".go")
+        ? text.includes(`func ${name}(`)
+        : /\btest\((?:"|`)/u.test(text) && text.includes(name);
+      expect(found, place).toBe(true);
+    }
+  }
+});
+
 const ALICE = "aliceUid0001";
 const BOB = "bobUid000002";
 const HOUR_MS = 3_600_000;
@@ -148,4 +228,68 @@ describe("users see everything once and in order", () => {
     ]);
     expect(alice.chat().waitingTotal.get()).toBe(0);
   });
+});
+
+/** The people who write to a user who is away for almost as long as the server keeps messages, and how much. */
+const WRITERS = 1_000;
+const EACH = 10;
+const AWAY_MS = 29 * 24 * HOUR_MS;
+
+const options = { timeout: 60_000 }; // it works for seconds on an idle machine
+test("a device that was away for 29 days gets 10,000 messages in 1,000 known conversations", options, async () => {
+  const house = new Household();
+  const { server, clock } = house;
+  const browser = new FakeBrowser();
+  const before = await house.user(ALICE, browser);
+  await house.pass(20 * 60_000);
+  before.platform.kill();
+  const writers = Array.from({ length: WRITERS }, (_, n) => {
+    const uid = `writerUid${String(n).padStart(4, "0")}`;
+    return { uid, username: uid.toLowerCase(), displayName: `Writer ${n}` };
+  });
+  const platform = new FakePlatform({ clock, browser });
+  const store = await LocalStore.open(platform, ALICE);
+  await storeKnown(store, platform.random, ALICE, writers, clock.now() * 1000);
+  store.close();
+  for (let round = 1; round <= EACH; round++) {
+    await house.pass(AWAY_MS / EACH);
+    for (const [n, { uid }] of writers.entries()) {
+      const at = clock.now() * 1000 + n;
+      server.queue({
+        id: uuidv7(clock.now(), platform.random.bytes(10)),
+        conversation: conversationId(uid, ALICE),
+        from: uid,
+        to: ALICE,
+        body: `round ${round}`,
+        at,
+        accepted_at: at,
+      });
+    }
+  }
+
+  server.archive.requests = 0;
+  const alice = await house.tab(browser);
+  await house.pass(10_000);
+  const chat = alice.chat();
+  expect(chat.connection.get().state).toBe("online");
+  expect(chat.unreadTotal.get()).toBe(WRITERS * EACH);
+  const { items } = chat.conversations.get();
+  expect(items.length).toBe(WRITERS);
+  expect(items.filter((c) => c.unread !== EACH || c.preview?.body !== `round ${EACH}`)).toEqual([]);
+  expect(items.filter((c) => !c.user.displayName.startsWith("Writer"))).toEqual([]);
+  expect(server.archive.saved.size).toBe(WRITERS * EACH);
+  const { timeline } = chat.conversation(writers[0]?.uid ?? "");
+  await house.pass(1_000);
+  const rounds = Array.from({ length: EACH }, (_, n) => `round ${n + 1}`);
+  expect(timeline.get().items.map((m) => m.body)).toEqual(["hello from Writer 0", ...rounds]);
+
+  // The address of the server, the profile, and the names and the newest page of what is open; nothing for each of the
+  // conversations, also not later.
+  await house.pass(20 * 60_000);
+  expect(server.archive.requests).toBeLessThanOrEqual(6);
+  expect(alice.platform.opened.length).toBe(1);
+  const frames = alice.platform.opened[0]?.sent.map((text) => (JSON.parse(text) as { type: string }).type) ?? [];
+  // The server waits for an ack of each half of its window.
+  expect(frames.filter((type) => type === "ack").length).toBeLessThanOrEqual((2 * WRITERS * EACH) / 128);
+  expect(server.faults).toEqual([]);
 });
