@@ -74,3 +74,25 @@ test("a frozen leader loses the socket to a visible tab", async ({ user }) => {
   await expect(conversation(second, bob).getByText("thawed")).toBeVisible();
   await expectState(ann.page, bob, "thawed", state.arrived);
 });
+
+test("a tab that was asleep for hours shows once and in order what arrived meanwhile", async ({ user }) => {
+  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
+  await bob.page.clock.install();
+  await bob.page.reload();
+  await open(bob.page, ann);
+  await open(ann.page, bob);
+  await send(ann.page, bob, "good night");
+  await expect(message(bob.page, ann, "good night")).toBeVisible();
+
+  const thaw = await freeze(bob.page);
+  for (const body of ["one", "two", "three"]) await send(ann.page, bob, body);
+  await expectState(ann.page, bob, "three", state.sent);
+  await thaw();
+  await bob.sockets.cut(); // not before, because it waits for the page
+  await bob.page.clock.fastForward("06:00:00");
+  await expect(messages(bob.page, ann)).toContainText(["good night", "one", "two", "three"]);
+  await expect(messages(bob.page, ann)).toHaveCount(4);
+  await send(bob.page, ann, "good morning");
+  await expectState(bob.page, ann, "good morning", state.arrived);
+  await expect.poll(() => bob.sockets.open).toBe(1);
+});

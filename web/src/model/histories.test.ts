@@ -22,7 +22,7 @@ const HISTORIES: Readonly<Record<string, readonly [model: string, chromium: stri
   ],
   "a tab asleep for hours": [
     "web/src/model/histories.test.ts: after a tab was asleep for hours",
-    "Chromium plays only a tab that is frozen for seconds; see below.",
+    "web/e2e/tabs.spec.ts: a tab that was asleep for hours",
     "infra/client/histories_test.go: TestAsleepForHours",
   ],
   "the plug pulled while sending": [
@@ -67,7 +67,7 @@ const HISTORIES: Readonly<Record<string, readonly [model: string, chromium: stri
   ],
   "the server restored from a backup": [
     "web/src/model/histories.test.ts: after the server was restored from a backup",
-    "Chromium does not play it yet.",
+    "web/e2e/restore.spec.ts: devices keep their messages when the server is restored",
     "infra/client/histories_test.go: TestServerRestoredFromABackup",
   ],
   "the last release's client, this server and the reverse, and a rollback": [
