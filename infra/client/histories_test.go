@@ -48,7 +48,7 @@ func TestAsleepForHours(t *testing.T) {
 	}
 }
 
-// 10,000 messages in 1,000 known conversations wait for a device. The server sends at most as many as its window allows.
+// 10,000 messages in 1,000 known conversations wait for a device. The server sends at most what its window allows.
 func TestAwayFor29Days(t *testing.T) {
 	const writers, each, window = 1_000, 10, 256
 	w, n := connected(t)

@@ -15,8 +15,8 @@ import (
 const selector = "PHOENIX_MUTANT"
 
 // program is the text of a package that contains many mutants at once, because the tests of a package take less time
-// than compiling and linking them. For each mutant it has a copy of the function with the mutant, and the function calls
-// the copy of the selected mutant.
+// than compiling and linking them. For each mutant it has a copy of the function with the mutant, and the function
+// calls the copy of the selected mutant.
 type program struct {
 	files  map[string]string // texts, by path below the root
 	copies map[string][]span // where the copies of a file are, in order

@@ -274,8 +274,10 @@ type job struct {
 func (t *toolRun) tryJob(ctx context.Context, j job) (toolResult, error) {
 	began := time.Now()
 	outcome, by, err := t.tryMutant(ctx, j)
-	return toolResult{mutant: j.mutant, FileDigest: textDigest([]byte(t.texts[j.File])), Package: t.digest, Outcome: outcome,
-		By: by, Took: time.Since(began).Round(100 * time.Millisecond)}, err
+	return toolResult{
+		mutant: j.mutant, FileDigest: textDigest([]byte(t.texts[j.File])), Package: t.digest, Outcome: outcome, By: by,
+		Took: time.Since(began).Round(100 * time.Millisecond),
+	}, err
 }
 
 // readPackage reads the files of the package.
@@ -372,8 +374,8 @@ func brokenMutants(p *program, folder, output string) (list []int) {
 	return list
 }
 
-// prepare compiles the program with all mutants that compile, and runs its tests without a mutant, to know how long they
-// take, which of them fail anyway, and which of them need redis-server. Fast tests will run first.
+// prepare compiles the program with all mutants that compile, and runs its tests without a mutant, to know how long
+// they take, which of them fail anyway, and which of them need redis-server. Fast tests will run first.
 func (t *toolRun) prepare(ctx context.Context) error {
 	var p *program
 	for {
@@ -482,8 +484,8 @@ func (t *toolRun) runTests(ctx context.Context, v *variant, binary string, n int
 
 func isRun(arg string) bool { return strings.HasPrefix(arg, "-test.run=") }
 
-// tryMutant runs the tests with a mutant until one fails. That test must fail a second time, when it runs alone, so that
-// a busy machine notices nothing.
+// tryMutant runs the tests with a mutant until one fails. That test must fail a second time, when it runs alone, so
+// that a busy machine notices nothing.
 func (t *toolRun) tryMutant(ctx context.Context, j job) (outcome, by string, err error) {
 	if t.invalid[j.n] {
 		return invalid, "", nil

@@ -32,7 +32,8 @@ func TestWithoutATag(t *testing.T) {
 	if err := run(t.Context(), dir, "", io.Discard); !errors.Is(err, errNoRelease) {
 		t.Errorf("without a tag: %v", err)
 	}
-	if err := run(t.Context(), dir, "nothing", io.Discard); err == nil || !strings.Contains(err.Error(), "no commit nothing") {
+	err := run(t.Context(), dir, "nothing", io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "no commit nothing") {
 		t.Errorf("with an unknown commit: %v", err)
 	}
 }

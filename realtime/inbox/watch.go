@@ -138,9 +138,9 @@ func (boxes *Inboxes) watchFeeds(ctx context.Context) {
 	})
 }
 
-// compareInTurns calls compare with a part of the current users in each turn, until ctx ends. The turn of a user depends
-// on the uid alone and comes once per interval. So a user who subscribes at any moment is compared within the interval,
-// and then once per interval.
+// compareInTurns calls compare with a part of the current users in each turn, until ctx ends. The turn of a user
+// depends on the uid alone and comes once per interval. So a user who subscribes at any moment is compared within the
+// interval, and then once per interval.
 func compareInTurns(ctx context.Context, interval time.Duration, users func() []string, compare func(uids []string)) {
 	tick := time.NewTicker(interval / compareTurns)
 	defer tick.Stop()

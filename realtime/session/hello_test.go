@@ -272,9 +272,9 @@ func TestOldestSocketOfAUserIsReplaced(t *testing.T) {
 	})
 }
 
-// A client whose token is verified is no stranger anymore, however long the rest of its hello takes. Instead, the limit
-// of its user applies, so that one user cannot occupy the instance while Redis is slow. Other users are not affected, and
-// the user may connect again once the hellos are done.
+// A client whose token is verified is no stranger anymore, however long the rest of its hello takes. Instead, the
+// limit of its user applies, so that one user cannot occupy the instance while Redis is slow. Other users are not
+// affected, and the user may connect again once the hellos are done.
 func TestSlowHellosCountForTheirUser(t *testing.T) {
 	const limit = 3
 	change := func(d *server.Deps) { d.Greetings, d.MaxSocketsPerUser = server.Greetings{Near: 1}, limit }

@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** By file: the constants that get another value. */
 const PACE = {
-  "src/model/engine/backfiller.ts": { NEXT_LOAD_MS: "[2_000, 4_000, 14_000, null]" },
+  "src/model/engine/backfiller.ts": { LOADS_AT_MS: "[0, 2_000, 6_000, 20_000]" },
   "src/model/engine/sender.ts": { DOUBT_MS: "4_000", GIVE_UP_MS: "8_000" },
   "src/model/store/rules.ts": { BACKFILL_AFTER_MS: "500" },
   "src/net/connection.ts": { MAX_WAIT_MS: "5_000" },

@@ -368,7 +368,8 @@ func TestIllegal(t *testing.T) {
 			record.Entry{Kind: record.Typed, Device: "a3", User: "b", ID: "m.a", Conversation: "a~b", Text: 101}),
 			"a2 lacks it"},
 		"a page lacks what was saved before": {r.replace(t, "page", latePage), "a page that b2 reads lacks it"},
-		"a page has what was never saved": {r.without(t, "saved", "stored", "first page", "shown on b2", "list", "view of b2"),
+		"a page has what was never saved": {
+			r.without(t, "saved", "stored", "first page", "shown on b2", "list", "view of b2"),
 			"a page that b2 reads has it"},
 		"doubled: shown twice": {r.before(t, "opening", of(record.Shown, "b1", question, "history")),
 			"b1 shows it, from history"},

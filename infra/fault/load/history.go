@@ -61,8 +61,8 @@ func (h *recordedHistory) Messages(
 	return page, nil
 }
 
-// recordRequest records a request of a device with the browser's engine, if it is one for a page of history, and returns
-// the function that records its answer.
+// recordRequest records a request of a device with the browser's engine, if it is one for a page of history, and
+// returns the function that records its answer.
 func (c *Crowd) recordRequest(device, target string) func(body []byte) error {
 	u, err := url.Parse(target)
 	if err != nil || !strings.HasSuffix(u.Path, "/messages") {

@@ -57,7 +57,8 @@ func TestBrowserDevicesRecordPages(t *testing.T) {
 		t.Fatalf("recorded %+v, want that it asked and got a page", got)
 	}
 	for _, e := range got {
-		if e.Device != "ann.a" || e.Conversation != "ann~bob" || e.Name != "30,n.bob" || e.Call != got[0].Call || e.Call == 0 {
+		if e.Device != "ann.a" || e.Conversation != "ann~bob" || e.Name != "30,n.bob" ||
+			e.Call != got[0].Call || e.Call == 0 {
 			t.Errorf("recorded %+v", e)
 		}
 	}

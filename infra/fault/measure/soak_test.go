@@ -99,8 +99,10 @@ func TestSoakOK(t *testing.T) {
 		t.Error("a soak without a fault failed")
 	}
 	for name, change := range map[string]func(*SoakResult){
-		"failure":             func(r *SoakResult) { r.Failure = "an instance did not end in time" },
-		"verdict":             func(r *SoakResult) { r.Judged = &verdict.Report{Counts: map[verdict.Rule]int{verdict.Lost: 1}} },
+		"failure": func(r *SoakResult) { r.Failure = "an instance did not end in time" },
+		"verdict": func(r *SoakResult) {
+			r.Judged = &verdict.Report{Counts: map[verdict.Rule]int{verdict.Lost: 1}}
+		},
 		"no verdict":          func(r *SoakResult) { r.Judged = nil },
 		"second judge":        func(r *SoakResult) { r.Second = &judge.Report{Partitions: 1, Illegal: 1} },
 		"unknown":             func(r *SoakResult) { r.Second = &judge.Report{Partitions: 1, Unknown: 1} },
