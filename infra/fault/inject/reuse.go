@@ -64,6 +64,7 @@ func (t *target) sendAgain(ctx context.Context, from, to *load.Device) (accepted
 	for i, l := range lines[len(lines)-reusedIDs:] {
 		m := l.Message
 		m.Body, m.At, m.AcceptedAt = fmt.Sprintf("other content %d", i), chat.MicrosOf(time.Now()), 0
+		m.ReplyTo = "" // as in the frame
 		t.log.Add(record.Entry{Kind: record.Reused, ID: m.Key(), Conversation: m.Conversation,
 			Sum: record.SumOf(m), Text: record.TextOf(m)})
 		b, err := json.Marshal(wire.ClientFrame{Type: wire.TypeSend, ID: m.ID, To: m.To, Body: m.Body, At: m.At})

@@ -88,6 +88,7 @@ func (w *world) reuse(messages []chat.Message) (accepted int) {
 		case wire.CaughtUp:
 			for i, m := range messages {
 				m.Body, m.At = fmt.Sprintf("other content %d of %s", i, m.ID), chat.MicrosOf(time.Now())
+				m.ReplyTo = "" // as in the frame
 				w.log.Add(record.Entry{Kind: record.Reused, ID: m.Key(), Conversation: m.Conversation,
 					Sum: record.SumOf(m), Text: record.TextOf(m)})
 				if send(wire.ClientFrame{Type: wire.TypeSend, ID: m.ID, To: m.To, Body: m.Body, At: m.At}) != nil {
