@@ -104,7 +104,8 @@ func (j *judge) judgeLive() {
 		if m.accepted < 0 || m.refused || erased || gone {
 			continue
 		}
-		by := j.deadline(m.acceptedAt)
+		accepted := m.acceptance()
+		by := j.deadline(accepted)
 		for _, user := range []string{m.to, m.typedOn.user} {
 			for _, d := range j.devicesOf[user] {
 				if d.misbehavior != "" {
@@ -120,21 +121,33 @@ func (j *judge) judgeLive() {
 				if came {
 					until = e.first
 				}
-				if d == m.typedOn || until > j.ended || !d.connectedThroughout(span{m.acceptedAt, until}) {
+				if d == m.typedOn || until > j.ended || !d.connectedThroughout(span{accepted, until}) {
 					continue
 				}
 				j.report.Live++
 				if came {
-					after = append(after, max(e.first-m.acceptedAt, 0))
+					after = append(after, max(e.first-accepted, 0))
 				} else {
 					j.addFinding(LateLive, m, d.name, "not sent to a connected device within %v",
-						time.Duration(by-m.acceptedAt)*time.Microsecond)
+						time.Duration(by-accepted)*time.Microsecond)
 				}
 			}
 		}
 		j.judgeHistory(m)
 	}
 	j.report.LiveAfter = spread(after)
+}
+
+// acceptance returns when the server had certainly accepted m. The device that sent it may have lost the answer, and
+// learn of it late, while other devices show the message.
+func (m *message) acceptance() int64 {
+	at := m.acceptedAt
+	for _, s := range m.shown {
+		if s.device != m.typedOn {
+			at = min(at, s.at)
+		}
+	}
+	return at
 }
 
 // foundBy returns when d found m in history.
@@ -189,8 +202,13 @@ func (j *judge) judgeRepeats(m *message, d *device, e *events) {
 		}
 	}
 	j.report.Repeated += max(0, e.n-1)
-	// A message that was withdrawn comes back if a device has it, and is sent to all again.
-	allowed += count(j.withdrawn[m.typedOn.user], since)
+	// A message that was withdrawn comes back if a device has it, and is sent to all again. A withdrawal is repeated
+	// after a while, so it may have begun before the message.
+	withdrawn := count(j.withdrawn[m.typedOn.user], since)
+	if withdrawn == 0 && m.refusedAt > 0 {
+		withdrawn = 1
+	}
+	allowed += withdrawn
 	for _, b := range j.blocksBetween(m.to, m.typedOn.user) {
 		if b.to >= m.frozenAt {
 			allowed++

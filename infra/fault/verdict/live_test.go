@@ -110,6 +110,24 @@ func TestLateLive(t *testing.T) {
 	}
 }
 
+// A message was accepted when another device shows it, although the device that sent it learns of that late.
+func TestAcceptanceIsNotLate(t *testing.T) {
+	h := liveHistory(func(h *history, m chat.Message) {
+		h.addAt(5, record.Entry{Kind: record.Down, Device: "bob2"})
+		h.addAt(29, record.Entry{Kind: record.NotResumed, Device: "bob2"})
+		h.showAt(29, "bob2", "history", m)
+		h.addAt(29, record.Entry{Kind: record.Up, Device: "bob2"})
+	})
+	for i, e := range h {
+		if e.Kind == record.State && e.Device == "ann1" {
+			h[i].T = 30 * second
+		}
+	}
+	if r := Judge(h); r.Counts[LateLive] != 0 {
+		t.Errorf("%+v", r.Findings)
+	}
+}
+
 // A message that a device finds only in history is a finding, unless Redis lost it or the device knows of a gap.
 func TestOnlyHistory(t *testing.T) {
 	found := func(at int64, before ...record.Entry) *Report {
@@ -200,6 +218,15 @@ func TestRepeated(t *testing.T) {
 	}
 	if r := repeat(1, record.Entry{Kind: record.Moved, Device: "bob2"}); !r.Clean() || r.Repeated != 1 {
 		t.Errorf("on a new socket: %+v", r)
+	}
+	state := func(name string) record.Entry {
+		return record.Entry{Kind: record.State, Device: "ann1", ID: "m1", Conversation: conv, Name: name}
+	}
+	if r := repeat(1, state("refused"), state("delivered")); r.Counts[Repeated] != 0 {
+		t.Errorf("withdrawn and restored: %+v", r)
+	}
+	if r := repeat(2, state("refused"), state("delivered")); r.Counts[Repeated] != 1 {
+		t.Errorf("twice, withdrawn and restored: %+v", r)
 	}
 	if r := repeat(2, record.Entry{Kind: record.Moved, Device: "bob2"}); r.Counts[Repeated] != 1 {
 		t.Errorf("twice on a new socket: %+v", r)
