@@ -273,13 +273,13 @@ func TestOldestSocketOfAUserIsReplaced(t *testing.T) {
 }
 
 // A client whose token is verified is no stranger anymore, however long the rest of its hello takes. Instead, the
-// limit of its user applies, so that one user cannot occupy the instance while Redis is slow. Other users are not
+// limit of its user applies, so that one user cannot occupy the instance while the store is slow. Other users are not
 // affected, and the user may connect again once the hellos are done.
 func TestSlowHellosCountForTheirUser(t *testing.T) {
 	const limit = 3
 	change := func(d *server.Deps) { d.Greetings, d.MaxSocketsPerUser = server.Greetings{Near: 1}, limit }
-	bubble(t, change, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
-		in.Redis.Slow(time.Second)
+	bubble(t, change, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		rig.Gates.Slow(time.Second)
 		greet := func(uid string) *servertest.Socket {
 			s := in.Dial(t, servertest.DialOptions{}) // would be refused if the one before still counted as a stranger
 			s.Send(hello(servertest.Token(uid, nil), ""))
@@ -299,7 +299,7 @@ func TestSlowHellosCountForTheirUser(t *testing.T) {
 		for _, s := range append(sockets, greet(bob)) {
 			servertest.Until[wire.Welcome](s)
 		}
-		in.Redis.Slow(0)
+		rig.Gates.Slow(0)
 		testwait.Advance(5 * time.Second)
 		in.Join(t, alice)
 	})
