@@ -338,8 +338,9 @@ func TestIllegal(t *testing.T) {
 			replace(t, "view of b2", lines(record.View, "b2", state(answered, "delivered"))), "b2 lacks it"},
 		"lost: not on the second device of the sender": {r.without(t, "shown on a2").
 			replace(t, "view of a2", lines(record.View, "a2", answered)), "a2 lacks it"},
-		"late: found only when the conversation is opened":    {late, "a2 lacks it before it opens the conversation"},
-		"late: sent after Redis was lost":                     {late.before(t, "typed", wiped()...), "a2 lacks it before it opens"},
+		"late: found only when the conversation is opened": {late, "a2 lacks it before it opens the conversation"},
+		"late: sent after Redis was lost": {late.before(t, "typed", wiped()...),
+			"a2 lacks it before it opens"},
 		"by history: the server said that nothing is missing": {r.without(t, "gap"), "b2 has it from history, and neither"},
 		"by history: the gap was before it was sent": {r.without(t, "gap").
 			before(t, "typed", record.Entry{Kind: record.NotResumed, Device: "b2"}), "b2 has it from history, and neither"},
