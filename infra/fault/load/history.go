@@ -62,10 +62,10 @@ func (h *recordedHistory) Messages(
 }
 
 // recordRequest records a request of a device with the browser's engine, if it is one for a page of history, and
-// returns the function that records its answer.
+// returns the function that records its answer. A look-up of one message by its key is not a page.
 func (c *Crowd) recordRequest(device, target string) func(body []byte) error {
 	u, err := url.Parse(target)
-	if err != nil || !strings.HasSuffix(u.Path, "/messages") {
+	if err != nil || !strings.HasSuffix(u.Path, "/messages") || u.Query().Has("key") {
 		return func([]byte) error { return nil }
 	}
 	r := c.asked(device, u.Query().Get("conversation"), u.Query().Get("before"))

@@ -68,6 +68,9 @@ func TestBrowserDevicesRecordPages(t *testing.T) {
 	if got := ask("conversations"); len(got) != 0 {
 		t.Errorf("a request for the list is recorded as %+v", got)
 	}
+	if got := ask("messages?conversation=ann~bob&key=m.bob"); len(got) != 0 {
+		t.Errorf("a look-up of one message is recorded as %+v", got)
+	}
 	status = http.StatusTooManyRequests
 	if got := ask("messages?conversation=ann~bob&limit=50"); len(got) != 1 || got[0].Kind != record.Asked {
 		t.Errorf("a request that failed is recorded as %+v", got)
