@@ -9,16 +9,23 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/internal/repo"
 )
 
-// A patch whose lines have changed tests nothing. Adapt it together with these lines.
-func TestEveryPatchApplies(t *testing.T) {
+// allPatches returns the root of the repository and its patches.
+func allPatches(t *testing.T) (root string, list []*patch) {
+	t.Helper()
 	root, err := repo.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := loadPatches(filepath.Join(root, "infra", "mutants", "patches"))
+	list, err = loadPatches(filepath.Join(root, "infra", "mutants", "patches"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return root, list
+}
+
+// A patch whose lines have changed tests nothing. Adapt it together with these lines.
+func TestEveryPatchApplies(t *testing.T) {
+	root, list := allPatches(t)
 	if err := checkAll(root, list); err != nil {
 		t.Error(err)
 	}
@@ -29,14 +36,7 @@ func TestEveryPatchApplies(t *testing.T) {
 
 // Every Lua script has a patch, because mutation tools for Go do not see them.
 func TestEveryScriptHasAPatch(t *testing.T) {
-	root, err := repo.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := loadPatches(filepath.Join(root, "infra", "mutants", "patches"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	root, list := allPatches(t)
 	patched := map[string]bool{}
 	for _, p := range list {
 		for _, e := range p.edits {
@@ -60,14 +60,7 @@ func TestEveryScriptHasAPatch(t *testing.T) {
 
 // RESULTS.md has a row for each patch, no patch survived, and its summary counts the rows.
 func TestResultsListEveryPatch(t *testing.T) {
-	root, err := repo.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := loadPatches(filepath.Join(root, "infra", "mutants", "patches"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	root, list := allPatches(t)
 	text, err := os.ReadFile(filepath.Join(root, "infra", "mutants", "RESULTS.md"))
 	if err != nil {
 		t.Fatal(err)

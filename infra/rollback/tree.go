@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/internal/child"
 	"github.com/phoenixchat/phoenixchat/infra/internal/webbuild"
@@ -122,20 +121,7 @@ func (t *tree) goBuild(ctx context.Context, output, pkg string) error {
 func (t *tree) command(ctx context.Context, env []string, dir, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
-	c, err := child.Start(filepath.Base(name), cmd)
-	if err != nil {
-		return err
-	}
-	select {
-	case <-c.Done():
-	case <-ctx.Done():
-		c.Stop(time.Second)
-		return context.Cause(ctx)
-	}
-	if e := c.Ended(); !e.Clean {
-		return fmt.Errorf("%w; the end of its output:\n%s", e, e.Output)
-	}
-	return nil
+	return child.Run(ctx, filepath.Base(name), cmd)
 }
 
 func same(a, b string) bool {

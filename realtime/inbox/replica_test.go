@@ -52,7 +52,7 @@ func TestRepeatedSendWrites(t *testing.T) {
 	p := redistest.StartPair(t)
 	s := openWith(t, p.Client(t), inbox.Options{ReplicaWait: time.Second})
 	m := s.send(t, "ann", "ben", "one")
-	// What changes the keys of the sender, in the second step, does not count.
+	// The second step writes keys of the sender. These writes do not count.
 	if err := s.rdb.ConfigSet(t.Context(), "notify-keyspace-events", "Kg").Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // A feed is compared within the interval after it subscribes, whenever that is, and then once per interval. A turn that
@@ -42,17 +43,17 @@ func TestEveryFeedIsComparedInTime(t *testing.T) {
 							compared[uid]++
 						}
 						mu.Unlock()
-						time.Sleep(2 * time.Second)
+						<-time.After(2 * time.Second)
 					})
 				}()
 				for i := range users { // at all moments of two intervals
-					time.Sleep(2 * interval / time.Duration(users))
+					testwait.Advance(2 * interval / time.Duration(users))
 					uid := fmt.Sprintf("user%d", i)
 					mu.Lock()
 					subscribed, since[uid] = append(subscribed, uid), time.Now()
 					mu.Unlock()
 				}
-				time.Sleep(3*interval + time.Millisecond)
+				testwait.Advance(3*interval + time.Millisecond)
 				cancel()
 				<-done
 				total := int(time.Since(began)/interval) + 1

@@ -40,7 +40,9 @@ func startCluster(t testing.TB) *Redis {
 		_, port, _ := net.SplitHostPort(addr)
 		must(t, c.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", port, bus[i+1]).Err())
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for deadline := time.Now().Add(20 * time.Second); ; <-again.C {
 		ready := 0
 		r.Nodes(t, func(c *redis.Client) {
 			info, err := c.ClusterInfo(ctx).Result()

@@ -118,7 +118,9 @@ func (s *Server) launch() error {
 	}
 	c := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1})
 	defer c.Close()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for deadline := time.Now().Add(10 * time.Second); ; <-again.C {
 		if c.Ping(context.Background()).Err() == nil {
 			return nil
 		}

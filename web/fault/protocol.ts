@@ -34,7 +34,7 @@ export interface Summary {
   readonly unsent: boolean;
 }
 
-/** What happened on a device, as infra/client reports it (client.Note). */
+/** An event on a device, in the form in which infra/client reports it (client.Note). */
 export interface Note {
   readonly note:
     | "typed"
@@ -109,6 +109,6 @@ export interface Outgoing extends Partial<Note> {
   readonly text?: string;
   readonly code?: number;
 
-  /** What the app reported to developers. */
+  /** A report of the app to its developers. */
   readonly report?: string;
 }

@@ -91,7 +91,7 @@ export class Stored {
     });
   }
 
-  /** What the list of conversations shows of one. */
+  /** Returns the entry of one conversation in the list. */
   summary(conversation: string): Promise<Summary> {
     return this.reader.read(async (tx) => {
       const row = await tx.conversation(conversation);

@@ -48,8 +48,8 @@ func (m *archiveModel) unread(uid string) (n int) {
 	return n
 }
 
-// Whatever is saved in whatever order, the counts of unread messages are those of a simple model: messages may come
-// late, again, or with other content; marks may come before their messages, again, or fall back; and members may be
+// testUnreadModel compares the counts of unread messages with those of a simple model, in a random order of saves.
+// Messages come late, again, or with other content. Marks come before their messages, again, or fall back. Members are
 // erased and write again.
 func testUnreadModel(t *testing.T, s store.Store) {
 	ctx := context.Background()

@@ -4,6 +4,7 @@ package child
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -61,6 +62,25 @@ type Ended struct {
 
 func (e *Ended) Error() string { return e.Err.Error() }
 func (e *Ended) Unwrap() error { return e.Err }
+
+// Run starts cmd and waits until it has ended. The error quotes the end of its output. If ctx ends first, Run stops the
+// program and returns the cause.
+func Run(ctx context.Context, name string, cmd *exec.Cmd) error {
+	c, err := Start(name, cmd)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-c.Done():
+	case <-ctx.Done():
+		c.Stop(time.Second)
+		return context.Cause(ctx)
+	}
+	if e := c.Ended(); !e.Clean {
+		return fmt.Errorf("%w; the end of its output:\n%s", e, e.Output)
+	}
+	return nil
+}
 
 // Done is closed when the program has ended.
 func (c *Child) Done() <-chan struct{} { return c.done }

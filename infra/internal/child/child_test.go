@@ -4,6 +4,7 @@ package child
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -136,4 +137,21 @@ func TestTheChildOfAKilledParentIsKilled(t *testing.T) {
 	}
 	_ = cmd.Wait() // the error says that it was killed
 	waitGone(t, pid)
+}
+
+func TestRun(t *testing.T) {
+	if err := Run(t.Context(), "true", exec.Command("true")); err != nil {
+		t.Error(err)
+	}
+	err := Run(t.Context(), "a shell", exec.Command("sh", "-c", "echo it broke; exit 3"))
+	if err == nil || !strings.Contains(err.Error(), "a shell ended: exit status 3") ||
+		!strings.Contains(err.Error(), "it broke") {
+		t.Errorf("error %v", err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	cancel(enough)
+	if err := Run(ctx, "sleep", exec.Command("sleep", "600")); !errors.Is(err, enough) {
+		t.Errorf("stopped: %v, want %v", err, enough)
+	}
 }

@@ -204,19 +204,8 @@ func npm(ctx context.Context, dir string, args ...string) error {
 	cmd := exec.Command("npm", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "NO_COLOR=1", "FORCE_COLOR=0") // errors quote its output
-	name := "npm " + strings.Join(args, " ")
-	c, err := child.Start(name, cmd)
-	if err != nil {
-		return err
-	}
-	select {
-	case <-c.Done():
-	case <-ctx.Done():
-		c.Stop(time.Second)
-		return context.Cause(ctx)
-	}
-	if e := c.Ended(); !e.Clean {
-		return fmt.Errorf("%w in %s; the end of its output:\n%s", e, dir, e.Output)
+	if err := child.Run(ctx, "npm "+strings.Join(args, " "), cmd); err != nil {
+		return fmt.Errorf("in %s: %w", dir, err)
 	}
 	return nil
 }

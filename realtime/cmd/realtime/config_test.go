@@ -192,7 +192,7 @@ func TestRedisCredentials(t *testing.T) {
 	}
 }
 
-// What the settings say about sends reaches the inboxes.
+// The settings of sends reach the inboxes.
 func TestSettingsOfSendsReachTheInboxes(t *testing.T) {
 	getenv := with(map[string]string{"REDIS_ADDR": "127.0.0.1:1", "REPLICA_WAIT": "150ms", "NEW_PEOPLE_PER_DAY": "7",
 		"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1", "PUBSUB_EMULATOR_HOST": "127.0.0.1:1"})

@@ -7,7 +7,7 @@ const MAX_ELEMENTS = 700;
 const elements = (page: Page): Promise<number> => page.evaluate(() => document.querySelectorAll("*").length);
 const peopleList = (page: Page): Locator => page.getByRole("list", { name: en.people.label });
 const chatList = (page: Page): Locator => page.getByRole("list", { name: en.chats.label });
-/** The row with a position that assistive technology is told, counted from 1. */
+/** Finds a row by its aria-posinset, the position that screen readers announce; the first row is 1. */
 const row = (list: Locator, position: number): Locator => list.locator(`[aria-posinset="${position}"]`);
 /** The position of the row with the focus; 0: none. */
 const focused = (page: Page): Promise<number> =>
@@ -122,7 +122,7 @@ test("a list of many pages loads as far as it is scrolled", async ({ at }) => {
   const page = await at("/people", { ...everybody, page: 50 });
   const list = peopleList(page);
   await expect(row(list, 1)).toHaveAttribute("aria-setsize", "-1"); // the number is not known yet
-  await page.waitForTimeout(1_000);
+  for (let frame = 0; frame < 30; frame++) await painted(page); // a list that loads on its own loads a page per frame
   expect(await list.evaluate((element) => element.scrollHeight)).toBeLessThan(50 * 64 + 10);
   await scrollTo(list, 10_000_000);
   await expect.poll(() => list.evaluate((element) => element.scrollHeight)).toBeGreaterThan(99 * 64);
