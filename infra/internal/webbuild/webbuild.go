@@ -204,8 +204,9 @@ func npm(ctx context.Context, dir string, args ...string) error {
 	cmd := exec.Command("npm", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "NO_COLOR=1", "FORCE_COLOR=0") // errors quote its output
-	if err := child.Run(ctx, "npm "+strings.Join(args, " "), cmd); err != nil {
+	err := child.Run(ctx, "npm "+strings.Join(args, " "), cmd)
+	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("in %s: %w", dir, err)
 	}
-	return nil
+	return err
 }
