@@ -70,6 +70,7 @@ type Source interface {
 // Options configure Gates.
 type Options struct {
 	Subscriber *redissub.Subscriber // required
+	Runner     *script.Runner       // shared with inbox; default: a new one
 	Now        func() time.Time     // default: time.Now
 	Log        *slog.Logger         // default: slog.Default()
 
@@ -108,8 +109,8 @@ func (o *Options) setDefaults() {
 var luaFiles embed.FS
 
 var (
-	fillScript    = script.Load(luaFiles, "fill")
-	changedScript = script.Load(luaFiles, "changed")
+	fillScript    = script.Load(luaFiles, "", "fill")
+	changedScript = script.Load(luaFiles, "", "changed")
 )
 
 // changesChannel carries the uid of every gate that changed. Changes are rare, so one channel serves all users.
@@ -162,6 +163,9 @@ type Counters struct {
 // New returns Gates. They receive notices of changes while Run runs.
 func New(rdb redis.UniversalClient, source Source, opts Options) *Gates {
 	opts.setDefaults()
+	if opts.Runner == nil {
+		opts.Runner = script.NewRunner(rdb, script.Options{})
+	}
 	return &Gates{rdb: rdb, source: source, opts: opts, dueAdded: make(chan struct{}, 1),
 		cached:  map[string]cachedGate{},
 		watched: map[string]map[*watcher]struct{}{}, due: map[string]struct{}{}}
@@ -252,10 +256,11 @@ func (g *Gates) fillFromSource(ctx context.Context, uid string) (Gate, error) {
 		expiry = unknown
 	}
 	args := append(encode(gate), expiry.Milliseconds())
-	values, err := fillScript.Run(ctx, g.rdb, []string{gateKey(uid)}, args...).Slice()
+	v, err := g.opts.Runner.Run(ctx, script.Call{Script: fillScript, Keys: []string{gateKey(uid)}, Args: args})
 	if err != nil {
 		return Gate{}, fmt.Errorf("store the gate of %s: %w", uid, err)
 	}
+	values, _ := v.([]any)
 	return decode(values) // a concurrent change wins
 }
 
@@ -278,7 +283,8 @@ func (g *Gates) Changed(ctx context.Context, uid string, gate Gate) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	args := append(encode(gate), expire.Milliseconds(), changesChannel, uid)
-	if err := changedScript.Run(ctx, g.rdb, []string{gateKey(uid)}, args...).Err(); err != nil {
+	c := script.Call{Script: changedScript, Keys: []string{gateKey(uid)}, Args: args}
+	if _, err := g.opts.Runner.Run(ctx, c); err != nil {
 		return problem.ErrUnavailable.WithCause(fmt.Errorf("store the gate of %s: %w", uid, err))
 	}
 	g.forgetChanged(uid) // this instance need not wait for the notice

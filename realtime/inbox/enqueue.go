@@ -70,11 +70,8 @@ func (boxes *Inboxes) Enqueue(ctx context.Context, m chat.Message) (chat.Micros,
 // If held is not nil, it accepts only a message that waits already, and refuses any other with held.
 func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, event []byte,
 	held error) (chat.Micros, error) {
-	l := boxes.opts.Limits
-	c := boxes.call(enqueueScript, m.To, false, m.From, m.ID, m.Digest(), event, int64(m.At), int64(m.AcceptedAt),
-		flag(boxes.opts.Gates != nil), flag(held != nil), flag(!boxes.senders.hasWritten(m.From, m.To)),
-		l.Messages, l.Bytes, l.PairMessages, l.PairBytes, l.StrangerMessages, l.StrangerBytes,
-		flag(boxes.opts.ReplicaWait > 0))
+	c := boxes.call(boxes.scripts.enqueue, m.To, m.From, m.ID, m.Digest(), event, int64(m.At), int64(m.AcceptedAt),
+		flag(held != nil), flag(!boxes.senders.hasWritten(m.From, m.To)))
 	c.Keys = append(c.Keys, gateKey(m.To))
 	filled, answered := false, false
 	for {
@@ -229,12 +226,11 @@ func (boxes *Inboxes) append(ctx context.Context, entries []encoded) []error {
 	}
 	calls := make([]script.Call, len(uids))
 	for i, uid := range uids {
-		args := make([]any, 0, 1+3*len(indexes[uid]))
-		args = append(args, keepOut.Milliseconds())
+		args := make([]any, 0, 3*len(indexes[uid]))
 		for _, n := range indexes[uid] {
 			args = append(args, entries[n].kind, entries[n].event, entries[n].note)
 		}
-		calls[i] = boxes.call(appendScript, uid, true, args...)
+		calls[i] = boxes.call(boxes.scripts.append, uid, args...)
 		calls[i].Keys = append(calls[i].Keys, outKey(uid), reachKey(uid))
 	}
 	values, failed := boxes.runScripts(ctx, calls)

@@ -26,11 +26,12 @@ func (boxes *Inboxes) Heal(ctx context.Context, uid string) error {
 	return boxes.healTotals(ctx, boxes.senders.of(uid), uid)
 }
 
-// ScriptHashes returns the hashes that a script may have: with the common parts, with the first of them, or alone.
-func ScriptHashes(name string) []string {
-	return []string{loadInboxScript(name).Hash(), loadReaderScript(name).Hash(),
-		script.Load(luaFiles, "primary", name).Hash(),
-		script.Load(luaFiles, name).Hash()}
+// ScriptHash returns the hash of a script.
+func (boxes *Inboxes) ScriptHash(name string) string {
+	s := &boxes.scripts
+	return map[string]*script.Script{"enqueue": s.enqueue, "append": s.append, "attach": s.attach, "read": s.read,
+		"unsettled": s.unsettled, "settle": s.settle, "peek": s.peek, "waiting": s.waiting, "remove": s.remove,
+		"withdraw": s.withdraw, "acquaint": s.acquaint, "reach": s.reach, "heal": s.heal, "claim": s.claim}[name].Hash()
 }
 
 // RunPurges works off the purges that are due.
@@ -38,12 +39,12 @@ func (boxes *Inboxes) RunPurges(ctx context.Context) error { return boxes.runPur
 
 // Peek runs the script peek on the inbox of uid, and RunWaiting the script waiting.
 func (boxes *Inboxes) Peek(ctx context.Context, uid string) error {
-	_, err := boxes.runScript(ctx, boxes.call(peekScript, uid, true))
+	_, err := boxes.runScript(ctx, boxes.call(boxes.scripts.peek, uid))
 	return err
 }
 
 func (boxes *Inboxes) RunWaiting(ctx context.Context, uid string) error {
-	_, err := boxes.runScript(ctx, boxes.call(waitingScript, uid, true))
+	_, err := boxes.runScript(ctx, boxes.call(boxes.scripts.waiting, uid))
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/counter"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/redissub"
+	"github.com/phoenixchat/phoenixchat/realtime/script"
 )
 
 // Errors of Enqueue, in addition to problem.ErrUnavailable. A send that failed with RetryAfter may be repeated
@@ -110,6 +111,7 @@ type Archive interface {
 // Options configure Inboxes.
 type Options struct {
 	Subscriber *redissub.Subscriber // required; shared with gate and presence
+	Runner     *script.Runner       // shared with gate and presence, and made with ReplicaWait; default: a new one
 	Gates      Gates                // nil: Enqueue checks no gate (tests only)
 	Now        func() time.Time     // default: time.Now
 	Log        *slog.Logger         // default: slog.Default()
@@ -164,6 +166,8 @@ type Inboxes struct {
 	// immutable after construction
 	rdb         redis.UniversalClient
 	opts        Options
+	runner      *script.Runner
+	scripts     scripts
 	resyncs     chan Resync
 	reconnected chan struct{} // has a value when the subscription connection works again
 	senders     *senders
@@ -179,7 +183,10 @@ type Inboxes struct {
 // New returns Inboxes that use rdb. Feeds and Resyncs work while Run runs. Call New before the Subscriber runs.
 func New(rdb redis.UniversalClient, opts Options) *Inboxes {
 	opts.setDefaults()
-	boxes := &Inboxes{rdb: rdb, opts: opts, resyncs: make(chan Resync, 1), reconnected: make(chan struct{}, 1),
+	if opts.Runner == nil {
+		opts.Runner = script.NewRunner(rdb, script.Options{Timeout: timeout, ReplicaWait: opts.ReplicaWait})
+	}
+	boxes := &Inboxes{rdb: rdb, opts: opts, runner: opts.Runner, scripts: newScripts(&opts), resyncs: make(chan Resync, 1), reconnected: make(chan struct{}, 1),
 		senders: newSenders(),
 		shedLog: rate.NewLimiter(rate.Every(time.Minute), 10), feeds: map[*Feed]struct{}{}}
 	opts.Subscriber.OnReconnect(func() {

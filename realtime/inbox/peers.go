@@ -14,7 +14,7 @@ import (
 // roomForNewPerson reports whether from may write to to: they have written to each other, or the limit of new people
 // is not reached. It changes nothing. Before it refuses, it asks the archive.
 func (boxes *Inboxes) roomForNewPerson(ctx context.Context, from, to string) (bool, error) {
-	v, err := boxes.runScript(ctx, script.Call{Script: reachScript, Keys: []string{peersKey(from), reachKey(from)},
+	v, err := boxes.runScript(ctx, script.Call{Script: boxes.scripts.reach, Keys: []string{peersKey(from), reachKey(from)},
 		Args: []any{to, boxes.opts.Limits.NewPeople}})
 	if err != nil {
 		return false, err
@@ -116,8 +116,8 @@ func (boxes *Inboxes) askArchive(ctx context.Context, asker, a, b string) (aWrot
 // acquaint records in Redis, for both users, who has written to the other.
 func (boxes *Inboxes) acquaint(ctx context.Context, a, b string, aWrote, bWrote bool) error {
 	_, errs := boxes.runScripts(ctx, []script.Call{
-		boxes.call(acquaintScript, a, false, b, flag(aWrote), flag(bWrote)),
-		boxes.call(acquaintScript, b, false, a, flag(bWrote), flag(aWrote)),
+		boxes.call(boxes.scripts.acquaint, a, b, flag(aWrote), flag(bWrote)),
+		boxes.call(boxes.scripts.acquaint, b, a, flag(bWrote), flag(aWrote)),
 	})
 	for _, err := range errs {
 		if err != nil {

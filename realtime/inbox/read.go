@@ -71,7 +71,7 @@ func (boxes *Inboxes) Attach(ctx context.Context, uid, cursor string) (Attachmen
 		c = Cursor{}
 	}
 	args := append([]any{c.Epoch, c.ID.String()}, c.Removals.args()...)
-	v, err := boxes.runScript(ctx, boxes.callReader(attachScript, uid, args...))
+	v, err := boxes.runScript(ctx, boxes.callReader(boxes.scripts.attach, uid, args...))
 	if err != nil {
 		return Attachment{}, err
 	}
@@ -116,7 +116,7 @@ func (boxes *Inboxes) Read(ctx context.Context, uid string, p Position, limit in
 		limit = maxPage
 	}
 	args := append([]any{p.Epoch, p.ID.String(), limit, maxPageBytes}, p.Removals.args()...)
-	v, err := boxes.runScript(ctx, boxes.callReader(readScript, uid, args...))
+	v, err := boxes.runScript(ctx, boxes.callReader(boxes.scripts.read, uid, args...))
 	if err != nil {
 		return Page{}, err
 	}

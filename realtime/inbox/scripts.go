@@ -20,34 +20,58 @@ import (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-// loadInboxScript returns a script on an inbox. It consists of three files: the epoch of the primary, the common part,
-// and the script's own part.
-func loadInboxScript(name string) *redis.Script {
-	return script.Load(luaFiles, "primary", "inbox", name)
+// scripts are the scripts of this package, with the limits of one Inboxes in their texts. Constants that never change
+// from call to call cost Redis less in the text than as arguments.
+type scripts struct {
+	// on an inbox; the scripts that know of removed messages have removed:{uid} as their last key
+	enqueue, append, attach, read, unsettled, settle, peek, waiting, remove, withdraw, acquaint *script.Script
+	// on other keys
+	reach, heal, claim *script.Script
 }
 
-// loadReaderScript returns a script on an inbox that knows of removed messages. Its last key is removed:{uid}.
-func loadReaderScript(name string) *redis.Script {
-	return script.Load(luaFiles, "primary", "inbox", "removed", name)
+// constants returns the beginning of a script: local variables with the given names and values.
+func constants(list ...any) string {
+	var names, values []string
+	for i := 0; i < len(list); i += 2 {
+		names, values = append(names, list[i].(string)), append(values, fmt.Sprint(list[i+1]))
+	}
+	return "local " + strings.Join(names, ", ") + " = " + strings.Join(values, ", ") + "\n"
 }
 
-var (
-	enqueueScript   = loadInboxScript("enqueue")
-	appendScript    = loadInboxScript("append")
-	attachScript    = loadReaderScript("attach")
-	readScript      = loadReaderScript("read")
-	unsettledScript = loadReaderScript("unsettled")
-	settleScript    = loadReaderScript("settle")
-	peekScript      = loadInboxScript("peek")
-	waitingScript   = loadInboxScript("waiting")
-	removeScript    = loadReaderScript("remove")
-	withdrawScript  = loadReaderScript("withdraw")
-	acquaintScript  = loadInboxScript("acquaint")
-	reachScript     = script.Load(luaFiles, "reach")
-	healScript      = script.Load(luaFiles, "heal")
-	claimScript     = script.Load(luaFiles, "claim")
-	probeScript     = script.Load(luaFiles, "primary", "probe")
-)
+func newScripts(o *Options) scripts {
+	t, l := &o.tuning, &o.Limits
+	common := constants("keep_events", t.KeepEvents, "keep_ms", t.KeepFor.Milliseconds(), "keep_most", t.KeepAtMost,
+		"keep_bytes", t.KeepBytes, "expire_ms", expire.Milliseconds(), "max_entries", t.MaxEntries,
+		"peers_ms", keepPeers.Milliseconds(), "max_peers", t.MaxPeers)
+	exceeds, fails := constants("may_exceed", true), constants("may_exceed", false)
+	onInbox := func(header, name string) *script.Script {
+		return script.LoadPrimary(luaFiles, common+header, "inbox", name)
+	}
+	onReadInbox := func(header, name string) *script.Script {
+		return script.LoadPrimary(luaFiles, common+exceeds+header, "inbox", "removed", name)
+	}
+	limits := constants("max_all", l.Messages, "max_all_bytes", l.Bytes, "max_from", l.PairMessages,
+		"max_from_bytes", l.PairBytes, "max_stranger", l.StrangerMessages, "max_stranger_bytes", l.StrangerBytes,
+		"check_gate", o.Gates != nil, "waits", o.ReplicaWait > 0)
+	kept := constants("keep_removed", keepRemoved.Milliseconds(), "max_removed", maxRemoved,
+		"max_removed_bytes", maxRemovedBytes, "presence_lag", presenceLag.Milliseconds())
+	return scripts{
+		enqueue:   onInbox(fails+limits, "enqueue"),
+		append:    onInbox(exceeds+constants("out_ms", keepOut.Milliseconds()), "append"),
+		attach:    onReadInbox("", "attach"),
+		read:      onReadInbox("", "read"),
+		unsettled: onReadInbox("", "unsettled"),
+		settle:    onReadInbox("", "settle"),
+		peek:      onInbox(exceeds, "peek"),
+		waiting:   onInbox(exceeds, "waiting"),
+		remove:    onReadInbox("", "remove"),
+		withdraw:  onReadInbox(kept, "withdraw"),
+		acquaint:  onInbox(fails, "acquaint"),
+		reach:     script.Load(luaFiles, "", "reach"),
+		heal:      script.Load(luaFiles, "", "heal"),
+		claim:     script.Load(luaFiles, "", "claim"),
+	}
+}
 
 // Keys of a user. The hash tag keeps them on one node of a cluster.
 func inboxKey(uid string) string    { return "inbox:{" + uid + "}" }
@@ -60,19 +84,17 @@ func removedKey(uid string) string  { return "removed:{" + uid + "}" }
 func gateKey(uid string) string     { return "gate:{" + uid + "}" }
 func wakeChannel(uid string) string { return "wake:{" + uid + "}" }
 
-// call prepares a run on one user's inbox. The common arguments come before args, the script's own.
-func (boxes *Inboxes) call(sc *redis.Script, uid string, mayExceed bool, args ...any) script.Call {
-	t := &boxes.opts.tuning
-	all := make([]any, 0, 11+len(args))
-	all = append(all, freshNonce(), wakeChannel(uid), t.KeepEvents, t.KeepFor.Milliseconds(), t.KeepAtMost, t.KeepBytes,
-		expire.Milliseconds(), t.MaxEntries, flag(mayExceed), keepPeers.Milliseconds(), t.MaxPeers)
-	keys := []string{inboxKey(uid), metaKey(uid), pendingKey(uid), peersKey(uid)}
-	return script.Call{Script: sc, Keys: keys, Args: append(all, args...)}
+// call prepares a run on one user's inbox. The common argument comes before args, the script's own.
+func (boxes *Inboxes) call(sc *script.Script, uid string, args ...any) script.Call {
+	all := make([]any, 0, 1+len(args))
+	keys := make([]string, 4, 7)
+	keys[0], keys[1], keys[2], keys[3] = inboxKey(uid), metaKey(uid), pendingKey(uid), peersKey(uid)
+	return script.Call{Script: sc, Keys: keys, Args: append(append(all, freshNonce()), args...)}
 }
 
 // callReader prepares a run of a script that knows of removed messages.
-func (boxes *Inboxes) callReader(sc *redis.Script, uid string, args ...any) script.Call {
-	c := boxes.call(sc, uid, true, args...)
+func (boxes *Inboxes) callReader(sc *script.Script, uid string, args ...any) script.Call {
+	c := boxes.call(sc, uid, args...)
 	c.Keys = append(c.Keys, removedKey(uid))
 	return c
 }
@@ -84,11 +106,11 @@ func freshNonce() string {
 	return hex.EncodeToString(b[:])
 }
 
-// run runs one script.
+// runScript runs one script.
 func (boxes *Inboxes) runScript(ctx context.Context, c script.Call) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	v, err := c.Run(ctx, boxes.rdb)
+	v, err := boxes.runner.Run(ctx, c)
 	if err != nil {
 		return nil, boxes.classifyError(err)
 	}
@@ -104,18 +126,18 @@ func (boxes *Inboxes) runReplicated(ctx context.Context, c script.Call) (v any, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	v, replicas, err := c.RunAndWait(ctx, boxes.rdb, boxes.opts.ReplicaWait)
+	v, replicas, err := boxes.runner.RunReplicated(ctx, c)
 	if err != nil {
 		return nil, false, boxes.classifyError(err)
 	}
 	return v, replicas > 0, nil
 }
 
-// runAll runs scripts in one pipeline.
+// runScripts runs scripts in about one round trip.
 func (boxes *Inboxes) runScripts(ctx context.Context, calls []script.Call) ([]any, []error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	values, errs := script.RunAll(ctx, boxes.rdb, calls)
+	values, errs := boxes.runner.RunAll(ctx, calls)
 	for i, err := range errs {
 		if err != nil {
 			errs[i] = boxes.classifyError(err)

@@ -45,7 +45,7 @@ func (boxes *Inboxes) Unsettled(ctx context.Context, claims []Claim, limit int) 
 		for _, a := range c.Acks {
 			args = append(append(args, a.ID.String()), a.Removals.args()...)
 		}
-		calls[i] = boxes.callReader(unsettledScript, c.UID, args...)
+		calls[i] = boxes.callReader(boxes.scripts.unsettled, c.UID, args...)
 	}
 	values, errs := boxes.runScripts(ctx, calls)
 	out := make([]Unsettled, len(claims))
@@ -116,7 +116,7 @@ func (boxes *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleRes
 		for _, m := range s.Messages {
 			args = append(args, m.From+"/"+m.MessageID, m.ID.String())
 		}
-		calls[i] = boxes.callReader(settleScript, s.UID, args...)
+		calls[i] = boxes.callReader(boxes.scripts.settle, s.UID, args...)
 	}
 	values, errs := boxes.runScripts(ctx, calls)
 	out := make([]SettleResult, len(list))
@@ -142,7 +142,7 @@ func (boxes *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleRes
 // Remove deletes the inbox of a deleted user if nothing waits in it and last still is its newest event. It reports
 // whether it deleted the inbox.
 func (boxes *Inboxes) Remove(ctx context.Context, uid, epoch string, last ID) (bool, error) {
-	c := boxes.call(removeScript, uid, true, epoch, last.String())
+	c := boxes.call(boxes.scripts.remove, uid, epoch, last.String())
 	c.Keys = append(c.Keys, reachKey(uid), removedKey(uid))
 	v, err := boxes.runScript(ctx, c)
 	n, _ := v.(int64)

@@ -95,7 +95,7 @@ func (boxes *Inboxes) healTotals(ctx context.Context, s *sender, uid string) err
 			args = append(args, o.To+"/"+o.MessageID, o.Value)
 		}
 		ended = ended[n:]
-		v, err := boxes.runScript(ctx, script.Call{Script: healScript, Keys: []string{outKey(uid)}, Args: args})
+		v, err := boxes.runScript(ctx, script.Call{Script: boxes.scripts.heal, Keys: []string{outKey(uid)}, Args: args})
 		if err != nil {
 			return err
 		}

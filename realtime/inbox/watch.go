@@ -103,7 +103,7 @@ func (boxes *Inboxes) probeEpochs(ctx context.Context) (map[string]bool, error) 
 	if cluster, ok := boxes.rdb.(*redis.ClusterClient); ok {
 		var mu sync.Mutex
 		err := cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error {
-			epoch, err := probeScript.Run(ctx, c, nil).Text()
+			epoch, err := script.PrimaryEpoch(ctx, c)
 			mu.Lock()
 			defer mu.Unlock()
 			epochs[epoch] = true
@@ -117,7 +117,7 @@ func (boxes *Inboxes) probeEpochs(ctx context.Context) (map[string]bool, error) 
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
 	}
-	epoch, err := probeScript.Run(ctx, boxes.rdb, nil).Text()
+	epoch, err := script.PrimaryEpoch(ctx, boxes.rdb)
 	epochs[epoch+"."+stored.Val()] = true
 	return epochs, err
 }
@@ -181,7 +181,7 @@ func (boxes *Inboxes) subscribedUsers() []string {
 func (boxes *Inboxes) compareFeeds(ctx context.Context, uids []string) {
 	calls := make([]script.Call, len(uids))
 	for i, uid := range uids {
-		calls[i] = boxes.call(peekScript, uid, true)
+		calls[i] = boxes.call(boxes.scripts.peek, uid)
 	}
 	values, errs := boxes.runScripts(ctx, calls)
 	type state struct {
@@ -261,7 +261,7 @@ func (boxes *Inboxes) Queued(ctx context.Context) (Queue, error) {
 		n := min(compareBatch, len(uids))
 		calls := make([]script.Call, n)
 		for i, uid := range uids[:n] {
-			calls[i] = boxes.call(waitingScript, uid, true)
+			calls[i] = boxes.call(boxes.scripts.waiting, uid)
 		}
 		uids = uids[n:]
 		values, errs := boxes.runScripts(ctx, calls)

@@ -136,8 +136,7 @@ func (boxes *Inboxes) scanHash(ctx context.Context, key string, cursor uint64, m
 // withdrawBatch withdraws messages of one sender. The refused event comes first: after a crash in between, the sender
 // may see a message as refused that is delivered later, but no message vanishes.
 func (boxes *Inboxes) withdrawBatch(ctx context.Context, w Withdrawal, from string, list []record) (Withdrawn, error) {
-	args := make([]any, 0, 4+2*len(list))
-	args = append(args, keepRemoved.Milliseconds(), maxRemoved, maxRemovedBytes, presenceLag.Milliseconds())
+	args := make([]any, 0, 2*len(list))
 	refs := make([]wire.MessageRef, len(list))
 	for i, rec := range list {
 		refs[i] = wire.MessageRef{ID: rec.messageID, At: rec.at}
@@ -154,7 +153,7 @@ func (boxes *Inboxes) withdrawBatch(ctx context.Context, w Withdrawal, from stri
 			return Withdrawn{}, err
 		}
 	}
-	c := boxes.call(withdrawScript, w.UID, true, args...)
+	c := boxes.call(boxes.scripts.withdraw, w.UID, args...)
 	c.Keys = append(c.Keys, "presence:{"+w.UID+"}", "lastseen:{"+w.UID+"}", removedKey(w.UID))
 	v, err := boxes.runScript(ctx, c)
 	if err != nil {

@@ -228,7 +228,7 @@ func (boxes *Inboxes) repeatPurge(ctx context.Context, p Purge) error {
 // claimPurge returns a purge that is due, or "". For a minute it is left to the caller.
 func (boxes *Inboxes) claimPurge(ctx context.Context) (string, error) {
 	now := boxes.opts.Now()
-	v, err := boxes.runScript(ctx, script.Call{Script: claimScript, Keys: []string{purgesKey},
+	v, err := boxes.runScript(ctx, script.Call{Script: boxes.scripts.claim, Keys: []string{purgesKey},
 		Args: []any{now.UnixMilli(), now.Add(purgeLease).UnixMilli()}})
 	if err != nil {
 		return "", err

@@ -36,6 +36,7 @@ import (
 // Options configure Presence.
 type Options struct {
 	Subscriber *redissub.Subscriber // required
+	Runner     *script.Runner       // shared with inbox; default: a new one
 	Gates      Gates                // required
 	Sockets    func() int           // returns the number of this instance's sockets, for Instances; nil: 0
 	Log        *slog.Logger         // default: slog.Default()
@@ -91,10 +92,10 @@ func (o *Options) setDefaults() {
 var luaFiles embed.FS
 
 var (
-	joinScript     = script.Load(luaFiles, "join")
-	leaveScript    = script.Load(luaFiles, "leave")
-	stateScript    = script.Load(luaFiles, "state")
-	instanceScript = script.Load(luaFiles, "instance")
+	joinScript     = script.Load(luaFiles, "", "join")
+	leaveScript    = script.Load(luaFiles, "", "leave")
+	stateScript    = script.Load(luaFiles, "", "state")
+	instanceScript = script.Load(luaFiles, "", "instance")
 )
 
 func seenChannel(uid string) string { return "seen:{" + uid + "}" }
@@ -112,7 +113,6 @@ const instancesKey = "instances"
 // Presence is safe for concurrent use.
 type Presence struct {
 	// immutable after construction
-	rdb          redis.UniversalClient
 	instance     string
 	opts         Options
 	checkEarlier chan struct{} // has a value when a topic must be checked earlier than Run planned
@@ -138,7 +138,10 @@ type Counters struct {
 // New returns the Presence of one instance. The id must be unique among all running instances.
 func New(rdb redis.UniversalClient, instance string, opts Options) *Presence {
 	opts.setDefaults()
-	return &Presence{rdb: rdb, instance: instance, opts: opts, checkEarlier: make(chan struct{}, 1),
+	if opts.Runner == nil {
+		opts.Runner = script.NewRunner(rdb, script.Options{})
+	}
+	return &Presence{instance: instance, opts: opts, checkEarlier: make(chan struct{}, 1),
 		local: map[string]int{}, topics: map[string]*topic{}}
 }
 
@@ -200,7 +203,7 @@ func (p *Presence) runScripts(ctx context.Context, calls []script.Call) error {
 func (p *Presence) runScriptsForValues(ctx context.Context, calls []script.Call) ([]any, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.tuning.Timeout)
 	defer cancel()
-	values, errs := script.RunAll(ctx, p.rdb, calls)
+	values, errs := p.opts.Runner.RunAll(ctx, calls)
 	for _, err := range errs {
 		if err != nil {
 			p.counters.Failed.Add(1)

@@ -115,6 +115,15 @@ func (r *Redis) Client(t testing.TB, change func(*redis.UniversalOptions)) redis
 	return c
 }
 
+// AddHook adds a hook to everything that a client sends from now on, on a cluster to each node.
+func AddHook(c redis.UniversalClient, h redis.Hook) {
+	if cluster, ok := c.(*redis.ClusterClient); ok {
+		cluster.OnNewNode(func(node *redis.Client) { node.AddHook(h) })
+		return
+	}
+	c.AddHook(h)
+}
+
 // Nodes calls fn with a client of each node.
 func (r *Redis) Nodes(t testing.TB, fn func(c *redis.Client)) {
 	t.Helper()

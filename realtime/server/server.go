@@ -40,6 +40,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/presence"
 	"github.com/phoenixchat/phoenixchat/realtime/redissub"
+	"github.com/phoenixchat/phoenixchat/realtime/script"
 	"github.com/phoenixchat/phoenixchat/realtime/session"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
@@ -98,7 +99,7 @@ type Deps struct {
 	ResyncOver        time.Duration  // time over which goaways are spread after Redis came back; default 5 s
 	DrainOver         time.Duration  // time over which Drain spreads its goaways; default 4 s
 
-	Inboxes inbox.Options  // New sets Subscriber, Gates, Now and Log
+	Inboxes inbox.Options  // New sets Subscriber, Runner, Gates, Now and Log
 	Settle  settle.Options // New sets Now, Log and Jitter
 }
 
@@ -131,12 +132,15 @@ func New(deps Deps) (*Server, error) {
 	log := deps.Log.With("instance", deps.Instance)
 	s := &Server{deps: deps, log: log, mux: http.NewServeMux(), greetings: greeting{limits: deps.Greetings}}
 	s.subscriber = redissub.New(deps.Redis, redissub.Options{Log: log, Jitter: deps.Jitter})
-	s.gates = gate.New(deps.Redis, deps.Gates, gate.Options{Subscriber: s.subscriber, Now: deps.Now, Log: log})
-	deps.Inboxes.Subscriber, deps.Inboxes.Gates, deps.Inboxes.Now, deps.Inboxes.Log = s.subscriber, s.gates, deps.Now, log
+	runner := script.NewRunner(deps.Redis, script.Options{ReplicaWait: deps.Inboxes.ReplicaWait})
+	s.gates = gate.New(deps.Redis, deps.Gates, gate.Options{Subscriber: s.subscriber, Runner: runner, Now: deps.Now,
+		Log: log})
+	deps.Inboxes.Subscriber, deps.Inboxes.Runner, deps.Inboxes.Gates = s.subscriber, runner, s.gates
+	deps.Inboxes.Now, deps.Inboxes.Log = deps.Now, log
 	s.inboxes = inbox.New(deps.Redis, deps.Inboxes)
 	deps.Settle.Now, deps.Settle.Log, deps.Settle.Jitter = deps.Now, log, deps.Jitter
 	s.settler = settle.New(s.inboxes, deps.Publisher, deps.Settle)
-	s.presence = presence.New(deps.Redis, deps.Instance, presence.Options{Subscriber: s.subscriber,
+	s.presence = presence.New(deps.Redis, deps.Instance, presence.Options{Subscriber: s.subscriber, Runner: runner,
 		Gates: s.gates, Sockets: func() int { return s.sessions.Open() }, Log: log, Jitter: deps.Jitter})
 	s.gates.OnChange(s.presence.GateChanged)
 	s.sessions = session.New(session.Deps{

@@ -6,7 +6,7 @@
 -- message of a sent event, and has no longer those of a delivered or refused event.
 local out_key   = KEYS[5]  -- hash: <to>/<message id> = "<bytes> <accepted_at>" of each message of the owner that waits
 local reach_key = KEYS[6]  -- hash: uids that the owner has written to today for the first time
-local out_ms    = ARGV[12] -- how long out is kept after the last send
+-- Constant out_ms: how long out is kept after the last send
 
 local minute = math.floor(now_ms / 60000)
 local day_ms = 86400000
@@ -76,7 +76,7 @@ end
 
 local known = 0 -- number of events that were there already
 
-for i = 13, #ARGV, 3 do
+for i = 4, #ARGV, 3 do
   local kind  = ARGV[i]
   local event = ARGV[i + 1] -- JSON
   -- Of sent: <to>/<message id> <1 if the caller does not know that the owner has written to them> <bytes> <accepted_at>.

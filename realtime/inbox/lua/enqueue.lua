@@ -2,24 +2,18 @@
 -- queued, again (with the time of the first send), id_reused, no_gate, unknown, unavailable, held, full, stranger.
 -- Unless the result is queued, it creates nothing.
 local gate_key    = KEYS[5]            -- hash: exists, disabled ("1" or "0"), blocked (JSON array of uids)
-local from        = ARGV[12]           -- sender
-local message_id  = ARGV[13]
-local digest      = ARGV[14]           -- of the fields that the sender chose
-local event       = ARGV[15]           -- JSON
-local at          = ARGV[16]           -- the same as in event
-local accepted_at = ARGV[17]           -- the same as in event
-local check_gate  = ARGV[18] == '1'
-local held        = ARGV[19] == '1'    -- a limit of the sender is reached: accept only a message that waits already
-local first       = ARGV[20] == '1'    -- the caller does not know that the sender has written to the recipient
--- Limits of the messages that wait in this inbox, and of their bytes: of all, of this sender, and of this sender as
--- long as the recipient has not written to them. Each limit of bytes admits one message of any size.
-local max_all             = tonumber(ARGV[21])
-local max_all_bytes       = tonumber(ARGV[22])
-local max_from            = tonumber(ARGV[23])
-local max_from_bytes      = tonumber(ARGV[24])
-local max_stranger        = tonumber(ARGV[25])
-local max_stranger_bytes  = tonumber(ARGV[26])
-local waits       = ARGV[27] == '1'    -- the caller waits for a replica
+local from        = ARGV[4]           -- sender
+local message_id  = ARGV[5]
+local digest      = ARGV[6]           -- of the fields that the sender chose
+local event       = ARGV[7]           -- JSON
+local at          = ARGV[8]           -- the same as in event
+local accepted_at = ARGV[9]           -- the same as in event
+local held        = ARGV[10] == '1'    -- a limit of the sender is reached: accept only a message that waits already
+local first       = ARGV[11] == '1'    -- the caller does not know that the sender has written to the recipient
+-- Constants: check_gate (whether there are gates), waits (whether callers wait for a replica), and the limits of the
+-- messages that wait in this inbox, and of their bytes: of all (max_all, max_all_bytes), of this sender (max_from), and
+-- of this sender as long as the recipient has not written to them (max_stranger). Each limit of bytes admits one message
+-- of any size.
 
 local field = from .. '/' .. message_id
 local record = redis.call('HGET', pending_key, field)

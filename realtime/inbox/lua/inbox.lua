@@ -1,5 +1,15 @@
--- The common part of every script on an inbox. primary.lua precedes it, and the script's own part follows. All keys
--- belong to one user and share a hash tag.
+-- The common part of every script on an inbox. Before it come primary.lua of package script and the constants below;
+-- the script's own part follows. All keys belong to one user and share a hash tag.
+--
+-- keep_events   number of newest events that are kept
+-- keep_ms       age up to which further events are kept, ...
+-- keep_most     ... up to this number in total
+-- keep_bytes    bytes of all kept events, without the messages that wait
+-- expire_ms     how long an inbox in which no message waits is kept after its last use
+-- max_entries   number of entries beyond which receipts are not stored
+-- peers_ms      how long peers is kept after its last use
+-- max_peers     number of users in peers
+-- may_exceed    whether the script continues while Redis is above maxmemory
 --
 -- Scripts do not rely on previous calls: each may be the first that finds an inbox missing, and each may be repeated.
 local inbox_key   = KEYS[1] -- stream of events: t (type), e (JSON)
@@ -7,18 +17,10 @@ local meta_key    = KEYS[2] -- hash: the state of the inbox, and from:<uid> = "<
 local pending_key = KEYS[3] -- hash: <from>/<message id> = "<stream id> <digest> <accepted_at> <bytes> <at>"
 local peers_key   = KEYS[4] -- hash: uid of another user = 1 if the owner has written to them, 2 for the reverse, or 3
 
-local fresh_nonce = ARGV[1]           -- random; the nonce of an inbox that this script creates
-local channel     = ARGV[2]           -- on which wakes are published
-local keep_events = tonumber(ARGV[3]) -- number of newest events that are kept
-local keep_ms     = tonumber(ARGV[4]) -- age up to which further events are kept, ...
-local keep_most   = tonumber(ARGV[5]) -- ... up to this number in total
-local keep_bytes  = tonumber(ARGV[6]) -- bytes of all kept events, without the messages that wait
-local expire_ms   = tonumber(ARGV[7]) -- how long an inbox in which no message waits is kept after its last use
-local max_entries = tonumber(ARGV[8]) -- number of entries beyond which receipts are not stored
-local may_exceed  = ARGV[9] == '1'    -- whether to continue while Redis is above maxmemory
-local peers_ms    = ARGV[10]          -- how long peers is kept after its last use
-local max_peers   = tonumber(ARGV[11])
--- ARGV[12..]: the script's own arguments
+local fresh_nonce = ARGV[3] -- random; the nonce of an inbox that this script creates
+-- ARGV[4..]: the script's own arguments
+
+local channel = 'wake' .. string.sub(inbox_key, 6) -- on which wakes are published
 
 -- exceed allows a script to grow above maxmemory. Redis checks the limit only in a script's first write, so scripts
 -- that let a full Redis drain (receipts and settling), or that let users read, first make a write that adds nothing.
@@ -28,9 +30,6 @@ local function exceed()
   may_exceed = false
   redis.call('HDEL', meta_key, '-')
 end
-
-local clock = redis.call('TIME')
-local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local function whole(n) return string.format('%.0f', n) end
 

@@ -2,8 +2,8 @@
 -- message waits. It returns 1 or 0.
 local removed_key = KEYS[#KEYS]
 local reach_key = KEYS[5]
-local of_epoch  = ARGV[12]
-local seen      = ARGV[13] -- last, as the caller read it
+local of_epoch  = ARGV[4]
+local seen      = ARGV[5] -- last, as the caller read it
 if of_epoch ~= epoch or seen ~= last or redis.call('EXISTS', pending_key) == 1 then return 0 end
 redis.call('DEL', inbox_key, meta_key, pending_key, peers_key, reach_key, removed_key)
 return 1

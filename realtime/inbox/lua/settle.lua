@@ -3,14 +3,14 @@
 -- list again) or epoch (the inbox has another epoch, in which the list means nothing). A message on the list that was
 -- removed in the meantime is restored, for the owner's other devices.
 local removed_key = KEYS[#KEYS]
-local of_epoch = ARGV[12]
-local expected = ARGV[13] -- settled when the list was read
-local to       = ARGV[14] -- end of the list
--- ARGV[15..]: for each message on the list its field of pending and its stream id
+local of_epoch = ARGV[4]
+local expected = ARGV[5] -- settled when the list was read
+local to       = ARGV[6] -- end of the list
+-- ARGV[7..]: for each message on the list its field of pending and its stream id
 
 if of_epoch ~= epoch or before(last, to) then return {'epoch', settled, whole(removals)} end
 if removals > 0 then
-  for i = 16, #ARGV, 2 do
+  for i = 8, #ARGV, 2 do
     local value = redis.call('HGET', removed_key, ARGV[i])
     if value then restore(ARGV[i], value) end
   end
@@ -18,7 +18,7 @@ if removals > 0 then
 end
 if not before(settled, to) then return {'settled', settled, whole(removals)} end
 if settled ~= expected then return {'moved', settled, whole(removals)} end
-for i = 15, #ARGV, 2 do
+for i = 7, #ARGV, 2 do
   local field = ARGV[i]
   local id    = ARGV[i + 1]
   clear(field, id)

@@ -1,13 +1,13 @@
 -- unsettled returns {epoch, settled, last, more ("1" or "0"), entries in (settled, to], removals, whether removed
 -- messages are kept ("1" or "0")}. First it restores the removed messages that the devices have whose acks it gets.
 local removed_key = KEYS[#KEYS]
-local to       = ARGV[12]
-local limit    = tonumber(ARGV[13])
-local of_epoch = ARGV[14]
--- ARGV[15..]: for each ack its id, seen, base and held
+local to       = ARGV[4]
+local limit    = tonumber(ARGV[5])
+local of_epoch = ARGV[6]
+-- ARGV[7..]: for each ack its id, seen, base and held
 save()
 if of_epoch == epoch then
-  for i = 15, #ARGV, 4 do
+  for i = 7, #ARGV, 4 do
     if not before(last, ARGV[i]) then restore_held(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
   end
 end

@@ -6,11 +6,9 @@
 local removed_key = KEYS[#KEYS]
 local presence_key  = KEYS[5]            -- exists if the owner is connected to an instance
 local seen_key      = KEYS[6]            -- string: when the owner was last connected, microseconds
-local keep_removed  = tonumber(ARGV[12]) -- how long removed messages are kept, ms
-local max_removed   = tonumber(ARGV[13]) -- number of messages that are kept, ...
-local max_bytes     = tonumber(ARGV[14]) -- ... and their bytes
-local presence_lag  = tonumber(ARGV[15]) -- by how much presence may lag, ms
--- ARGV[16..]: for each message its field of pending and its stream id
+-- Constants: keep_removed (how long removed messages are kept, ms), max_removed and max_removed_bytes (how many are kept,
+-- and their bytes), presence_lag (by how much presence may lag, ms)
+-- ARGV[4..]: for each message its field of pending and its stream id
 
 if unsaved then return {0, 0} end -- there is no inbox
 exceed()
@@ -20,7 +18,7 @@ if redis.call('EXISTS', presence_key) == 0 then
 end
 local messages, removed_bytes = 0, 0
 local number = removals + 1
-for i = 16, #ARGV, 2 do
+for i = 4, #ARGV, 2 do
   local field = ARGV[i]
   local id    = ARGV[i + 1]
   local record = redis.call('HGET', pending_key, field) or ''
@@ -32,7 +30,7 @@ for i = 16, #ARGV, 2 do
     if entry then
       local value = whole(number) .. ' ' .. field .. ' ' .. rest .. ' ' .. entry[2][4]
       if ms <= seen_ms and redis.call('HLEN', removed_key) <= max_removed
-        and tonumber(redis.call('HGET', removed_key, 'bytes') or 0) + #value <= max_bytes then
+        and tonumber(redis.call('HGET', removed_key, 'bytes') or 0) + #value <= max_removed_bytes then
         redis.call('HSET', removed_key, id, value)
         redis.call('HINCRBY', removed_key, 'bytes', #value)
         redis.call('PEXPIRE', removed_key, keep_removed)

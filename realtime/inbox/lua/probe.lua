@@ -1,2 +1,0 @@
--- probe returns the epoch of this primary. It uses no keys.
-return primary_epoch()
