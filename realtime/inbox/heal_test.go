@@ -38,7 +38,7 @@ func TestHealingKeepsWhatIsSentAgain(t *testing.T) {
 		h := &betweenSteps{then: func() {
 			s.rdb.HSet(t.Context(), "out:{ann}", "ben/"+again.ID, "100 5")
 		}}
-		redistest.AddHook(s.rdb, h)
+		s.rdb.AddHook(h)
 		if err := s.Heal(t.Context(), "ann"); err != nil {
 			t.Fatal(err)
 		}

@@ -43,20 +43,20 @@ func newScripts(o *Options) scripts {
 	common := constants("keep_events", t.KeepEvents, "keep_ms", t.KeepFor.Milliseconds(), "keep_most", t.KeepAtMost,
 		"keep_bytes", t.KeepBytes, "expire_ms", expire.Milliseconds(), "max_entries", t.MaxEntries,
 		"peers_ms", keepPeers.Milliseconds(), "max_peers", t.MaxPeers)
-	exceeds, fails := constants("may_exceed", true), constants("may_exceed", false)
+	exceeds, fails := constants("may_exceed", true, "counter_of", 0), constants("may_exceed", false, "counter_of", 0)
 	onInbox := func(header, name string) *script.Script {
 		return script.LoadPrimary(luaFiles, common+header, "inbox", name)
 	}
 	onReadInbox := func(header, name string) *script.Script {
 		return script.LoadPrimary(luaFiles, common+exceeds+header, "inbox", "removed", name)
 	}
-	limits := constants("max_all", l.Messages, "max_all_bytes", l.Bytes, "max_from", l.PairMessages,
-		"max_from_bytes", l.PairBytes, "max_stranger", l.StrangerMessages, "max_stranger_bytes", l.StrangerBytes,
+	limits := constants("may_exceed", false, "counter_of", 4, "max_all", l.Messages, "max_all_bytes", l.Bytes,
+		"max_from", l.PairMessages, "max_from_bytes", l.PairBytes, "max_stranger", l.StrangerMessages, "max_stranger_bytes", l.StrangerBytes,
 		"check_gate", o.Gates != nil, "waits", o.ReplicaWait > 0)
 	kept := constants("keep_removed", keepRemoved.Milliseconds(), "max_removed", maxRemoved,
 		"max_removed_bytes", maxRemovedBytes, "presence_lag", presenceLag.Milliseconds())
 	return scripts{
-		enqueue:   onInbox(fails+limits, "enqueue"),
+		enqueue:   onInbox(limits, "enqueue"),
 		append:    onInbox(exceeds+constants("out_ms", keepOut.Milliseconds()), "append"),
 		attach:    onReadInbox("", "attach"),
 		read:      onReadInbox("", "read"),

@@ -76,6 +76,18 @@ func (p *Pair) Failover() {
 	p.primary.Kill()
 }
 
+// Switch makes the two change their roles, without closing connections, and returns when the new replica has every
+// write. Clients go on dialing the server that they dialed before.
+func (p *Pair) Switch() {
+	p.t.Helper()
+	p.WaitForReplica()
+	must(p.t, p.do(p.replica, "REPLICAOF", "NO", "ONE"))
+	host, port, _ := net.SplitHostPort(p.replica.Addr)
+	must(p.t, p.do(p.primary, "REPLICAOF", host, port))
+	p.primary, p.replica = p.replica, p.primary
+	p.WaitForReplica()
+}
+
 // Client returns a client that always dials the current primary.
 func (p *Pair) Client(t testing.TB) redis.UniversalClient {
 	return p.Redis.Client(t, func(o *redis.UniversalOptions) {

@@ -11,18 +11,21 @@ local reach_key = KEYS[6]  -- hash: uids that the owner has written to today for
 local minute = math.floor(now_ms / 60000)
 local day_ms = 86400000
 local messages, out_bytes, known_minute, sends -- the totals in out; sends: of this minute
+local had_totals = false  -- whether out had them
 local changes = {}        -- fields and values to set in out
 local first_waits = false -- whether nothing waited before
 
--- load_totals reads the totals, if that was not done, and returns the value of a field, if one is given.
-local function load_totals(field)
-  if messages then return field and redis.call('HGET', out_key, field) end
-  local values = redis.call('HMGET', out_key, 'totals', field or '')
-  messages, out_bytes, known_minute, sends = string.match(values[1] or '', '^(%d+) (%d+) (%d+) (%d+)$')
+-- read_out returns the values of fields of out. The first call also reads the totals.
+local function read_out(fields)
+  if messages then return redis.call('HMGET', out_key, unpack(fields)) end
+  local values = redis.call('HMGET', out_key, 'totals', unpack(fields))
+  local totals = table.remove(values, 1)
+  had_totals = totals ~= false
+  messages, out_bytes, known_minute, sends = string.match(totals or '', '^(%d+) (%d+) (%d+) (%d+)$')
   messages, out_bytes = tonumber(messages or 0), tonumber(out_bytes or 0)
   known_minute = tonumber(known_minute)
   sends = known_minute == minute and tonumber(sends) or 0
-  return values[2]
+  return values
 end
 
 local function bytes_of(value) return tonumber(string.match(value, '^%d+')) end
@@ -41,7 +44,7 @@ end
 local function sent(note)
   local to, id, first, value = string.match(note, '^([^/]*)/(%S+) ([01]) (.*)$')
   local field = to .. '/' .. id
-  local had = load_totals(field)
+  local had = read_out({field})[1]
   sends = sends + 1
   if not had then
     first_waits = messages == 0
@@ -59,19 +62,19 @@ end
 
 -- ended accounts for messages to one recipient that no longer wait. It returns whether out had one of them.
 local function ended(note)
-  load_totals()
-  if messages == 0 then return false end
-  local found = false
   local to, ids = string.match(note, '^(%S+) (.*)$')
-  local fields = {}
+  local fields, found = {}, {}
   for id in string.gmatch(ids, '%S+') do fields[#fields + 1] = to .. '/' .. id end
-  for i, value in ipairs(redis.call('HMGET', out_key, unpack(fields))) do
-    if value and redis.call('HDEL', out_key, fields[i]) == 1 then
+  for i, value in ipairs(read_out(fields)) do
+    if value then
       messages, out_bytes = messages - 1, out_bytes - bytes_of(value)
-      found = true
+      found[#found + 1] = fields[i]
     end
   end
-  return found
+  if #found == 0 then return false end
+  redis.call('HDEL', out_key, unpack(found))
+  may_exceed = false -- the first write needed no memory
+  return true
 end
 
 local known = 0 -- number of events that were there already
@@ -97,10 +100,10 @@ for i = 4, #ARGV, 3 do
     known = known + 1
   end
 end
-trim(16, 0)
-touch()
+trim_sometimes()
+commit(true)
 if not messages then return {shed, -1, -1, -1, -1, known} end
-if sends > 0 or redis.call('EXISTS', out_key) == 1 then
+if sends > 0 or had_totals then
   messages, out_bytes = math.max(messages, 0), math.max(out_bytes, 0)
   exceed()
   local totals = messages .. ' ' .. out_bytes .. ' ' .. minute .. ' ' .. sends

@@ -31,7 +31,8 @@ if record then
     end
     return {'again', known_at}
   end
-  clear(field, id)
+  clear({field, id})
+  commit(false)
 end
 
 if check_gate then
@@ -45,13 +46,11 @@ end
 
 if held then return {'held', ''} end
 
-local counter = 'from:' .. from
-local n, b = string.match(redis.call('HGET', meta_key, counter) or '', '^(%d+) (%d+)$')
-n, b = tonumber(n or 0), tonumber(b or 0)
+local n, b = unpack(counter(from))
 local function beyond(max_messages, max_bytes, messages, size_of_all)
   return messages >= max_messages or messages > 0 and size_of_all + #event > max_bytes
 end
-if beyond(max_all, max_all_bytes, redis.call('HLEN', pending_key), waiting_bytes)
+if beyond(max_all, max_all_bytes, wait_count(), waiting_bytes)
   or beyond(max_from, max_from_bytes, n, b) then
   return {'full', ''}
 end
@@ -60,9 +59,8 @@ if beyond(max_stranger, max_stranger_bytes, n, b)
   return {'stranger', ''}
 end
 
-local id = add('message', event, counter, (n + 1) .. ' ' .. (b + #event))
-redis.call('HSET', pending_key, field, id .. ' ' .. digest .. ' ' .. accepted_at .. ' ' .. #event .. ' ' .. at)
+queue(field, event, digest .. ' ' .. accepted_at .. ' ' .. #event .. ' ' .. at)
 if first then know(from, 2) end
-trim(16, 0)
-touch()
+trim_sometimes()
+commit(true)
 return {'queued', accepted_at}

@@ -10,6 +10,10 @@
 -- peers_ms      how long peers is kept after its last use
 -- max_peers     number of users in peers
 -- may_exceed    whether the script continues while Redis is above maxmemory
+-- counter_of    index in ARGV of a sender whose counter the script needs, or 0
+--
+-- Every call costs about as much as a hundred lines of Lua. So a script reads its state at once, and writes what it has
+-- changed in meta with one call at the end; see commit.
 --
 -- Scripts do not rely on previous calls: each may be the first that finds an inbox missing, and each may be repeated.
 local inbox_key   = KEYS[1] -- stream of events: t (type), e (JSON)
@@ -42,6 +46,7 @@ end
 
 -- before reports whether stream id a comes before b.
 local function before(a, b)
+  if a == b then return false end
   local a_ms, a_seq = parts(a)
   local b_ms, b_seq = parts(b)
   return a_ms < b_ms or (a_ms == b_ms and a_seq < b_seq)
@@ -54,65 +59,126 @@ local function size(entry) return #(entry[2][4] or '') end
 local nonce, last, floor, settled
 local bytes, waiting_bytes -- of all events in the stream, and of the messages among them that wait
 local removals             -- calls that removed waiting messages; see removed.lua
-local unsaved = false      -- whether this script has created the state and not yet written it; see save
+local length               -- number of entries in the stream
+local expires              -- when the keys expire, ms; nil: they do not, because a message waits
+local stream_is_new        -- whether the stream did not exist
+local unsaved = false      -- whether this script has created the state and not yet written it
 local shed = 0             -- number of receipts that were not stored
 
--- touch records a use of the inbox. The three keys expire together; while a message waits they do not expire.
-local function touch()
-  if redis.call('EXISTS', pending_key) == 1 then
-    redis.call('PERSIST', inbox_key)
-    redis.call('PERSIST', meta_key)
-    redis.call('PERSIST', pending_key)
-  else
-    local at = whole(now_ms + expire_ms)
-    redis.call('PEXPIREAT', inbox_key, at)
-    redis.call('PEXPIREAT', meta_key, at)
-  end
+local changed = {}  -- fields of meta that commit will write
+local counters = {} -- sender = {messages, bytes} that wait, as far as they are known
+
+-- wait_count returns how many messages wait.
+local known_waiting
+local function wait_count()
+  known_waiting = known_waiting or redis.call('HLEN', pending_key)
+  return known_waiting
 end
 
--- save writes the state of an inbox that this script has created, with its expiry. A script calls it as soon as it is
--- going to write, or to return the epoch. A script that refuses a message does not call it, so that a send to a uid
--- that nobody has leaves no key.
+-- save makes sure that the state of an inbox that this script has created is written. A script calls it when it is
+-- going to write, or to return the epoch. A script that refuses a message does not call it, so that a send to a uid that
+-- nobody has leaves no key.
 local function save()
   if not unsaved then return end
   unsaved = false
-  exceed()
-  redis.call('HSET', meta_key, 'nonce', nonce, 'last', last, 'floor', floor, 'settled', settled, 'bytes', bytes,
-    'waiting_bytes', waiting_bytes)
-  touch()
+  changed.nonce, changed.last, changed.floor, changed.settled = nonce, last, floor, settled
+  changed.bytes, changed.waiting_bytes = bytes, waiting_bytes
 end
 
--- count adds to the sums of the waiting messages of one sender, and of all.
+-- commit writes what the script has changed. A use of the inbox postpones its expiry: while a message waits, its keys do
+-- not expire, and otherwise together, expire_ms after the last use or up to an hour later, because not every use writes
+-- it.
+local function commit(is_use)
+  if is_use or changed.nonce then
+    local due = not expires or stream_is_new or expires - now_ms < expire_ms
+    if due and wait_count() == 0 then
+      expires = now_ms + expire_ms + math.min(expire_ms, 3600000)
+      changed.expires = whole(expires)
+    elseif expires and known_waiting and known_waiting > 0 then
+      expires = nil
+      redis.call('HDEL', meta_key, 'expires')
+      redis.call('PERSIST', inbox_key)
+      redis.call('PERSIST', meta_key)
+      redis.call('PERSIST', pending_key)
+    end
+  end
+  local list = {}
+  for field, value in pairs(changed) do
+    list[#list + 1] = field
+    list[#list + 1] = value
+  end
+  if #list > 0 then
+    exceed()
+    redis.call('HSET', meta_key, unpack(list))
+  end
+  if changed.expires then
+    redis.call('PEXPIREAT', meta_key, changed.expires)
+    redis.call('PEXPIREAT', inbox_key, changed.expires)
+  end
+  changed = {}
+end
+
+-- counter returns the messages and bytes that wait from a sender.
+local function counter(from)
+  local c = counters[from]
+  if not c then
+    local n, b = string.match(redis.call('HGET', meta_key, 'from:' .. from) or '', '^(%d+) (%d+)$')
+    c = {tonumber(n or 0), tonumber(b or 0)}
+    counters[from] = c
+  end
+  return c
+end
+
+-- count adds to what waits from one sender, and to the bytes of all.
 local function count(from, messages, size_of_all)
-  local counter = 'from:' .. from
-  local n, b = string.match(redis.call('HGET', meta_key, counter) or '', '^(%d+) (%d+)$')
-  n, b = (n or 0) + messages, math.max((b or 0) + size_of_all, 0)
+  local c = counter(from)
+  c[1], c[2] = math.max(c[1] + messages, 0), math.max(c[2] + size_of_all, 0)
   waiting_bytes = math.max(waiting_bytes + size_of_all, 0)
-  if n > 0 then
-    redis.call('HSET', meta_key, counter, n .. ' ' .. b, 'waiting_bytes', waiting_bytes)
+  changed.waiting_bytes = waiting_bytes
+  if c[1] > 0 then
+    changed['from:' .. from] = c[1] .. ' ' .. c[2]
   else
-    redis.call('HDEL', meta_key, counter)
-    redis.call('HSET', meta_key, 'waiting_bytes', waiting_bytes)
+    changed['from:' .. from] = nil
+    redis.call('HDEL', meta_key, 'from:' .. from)
   end
 end
 
--- clear deletes the record of one waiting message if it has the given stream id. It does not remove the event.
-local function clear(field, id)
-  local known_id, known_size = string.match(redis.call('HGET', pending_key, field) or '', '^(%S+) %S+ %S+ (%d+)')
-  if known_id ~= id then return end
-  redis.call('HDEL', pending_key, field)
-  count(string.match(field, '^[^/]*'), -1, -tonumber(known_size))
+-- clear deletes the records of waiting messages that have the given stream ids. list has a field of pending and a stream
+-- id for each. It does not remove the events.
+local function clear(list)
+  if #list == 0 then return end
+  local fields = {}
+  for i = 1, #list, 2 do fields[#fields + 1] = list[i] end
+  local gone = {}
+  for i, record in ipairs(redis.call('HMGET', pending_key, unpack(fields))) do
+    local known_id, known_size = string.match(record or '', '^(%S+) %S+ %S+ (%d+)')
+    if known_id == list[2 * i] then
+      gone[#gone + 1] = fields[i]
+      count(string.match(fields[i], '^[^/]*'), -1, -tonumber(known_size))
+    end
+  end
+  if #gone > 0 then
+    redis.call('HDEL', pending_key, unpack(gone))
+    known_waiting = known_waiting and known_waiting - #gone
+  end
 end
 
 -- forget_waiting deletes the records of all waiting messages.
 local function forget_waiting()
-  if redis.call('EXISTS', pending_key) == 0 then return end
+  if wait_count() == 0 then return end
   redis.call('DEL', pending_key)
+  known_waiting = 0
   for _, field in ipairs(redis.call('HKEYS', meta_key)) do
     if string.sub(field, 1, 5) == 'from:' then redis.call('HDEL', meta_key, field) end
   end
-  waiting_bytes = 0
-  if redis.call('HEXISTS', meta_key, 'waiting_bytes') == 1 then redis.call('HSET', meta_key, 'waiting_bytes', 0) end
+  for field in pairs(changed) do
+    if string.sub(field, 1, 5) == 'from:' then changed[field] = nil end
+  end
+  counters = {}
+  if waiting_bytes > 0 then
+    waiting_bytes = 0
+    changed.waiting_bytes = 0
+  end
 end
 
 -- recount computes the sums that are in meta, after it was lost and the stream was not.
@@ -125,6 +191,7 @@ local function recount()
       from = '(' .. entry[1]
     end
   until #entries < 500
+  changed.bytes = bytes
   local records = redis.call('HGETALL', pending_key)
   for i = 1, #records, 2 do
     local known_size = string.match(records[i + 1], '^%S+ %S+ %S+ (%d+)')
@@ -133,37 +200,44 @@ local function recount()
 end
 
 do
-  local meta = redis.call('HMGET', meta_key, 'nonce', 'last', 'floor', 'settled', 'bytes', 'waiting_bytes', 'removals')
+  local sender = ARGV[counter_of]
+  local meta = redis.call('HMGET', meta_key, 'nonce', 'last', 'floor', 'settled', 'bytes', 'waiting_bytes', 'removals',
+    'expires', 'from:' .. (sender or ''))
   nonce, last, floor, settled = meta[1], meta[2], meta[3], meta[4]
   bytes, waiting_bytes = tonumber(meta[5] or 0), tonumber(meta[6] or 0)
   removals = tonumber(meta[7] or 0)
-  local exists = redis.call('EXISTS', inbox_key) == 1
+  expires = meta[8] and tonumber(meta[8])
+  if sender then
+    local n, b = string.match(meta[9] or '', '^(%d+) (%d+)$')
+    counters[sender] = {tonumber(n or 0), tonumber(b or 0)}
+  end
+  length = redis.call('XLEN', inbox_key)
+  stream_is_new = length == 0 and redis.call('EXISTS', inbox_key) == 0
   if not nonce then
     -- The inbox is new, or it was wiped or has expired: any event before now may be missing.
     nonce, last = fresh_nonce, id_of(now_ms, 0)
     settled = last
     unsaved = true
-    if exists then
+    if stream_is_new then
+      floor = last
+      forget_waiting()
+    else
       local newest = redis.call('XREVRANGE', inbox_key, '+', '-', 'COUNT', 1)[1]
       if newest and before(last, newest[1]) then last = newest[1] end
       settled = '0-0' -- what was settled is unknown, so everything counts as unsettled
       floor = last
       save()
       recount()
-      redis.call('HSET', meta_key, 'bytes', bytes)
-    else
-      floor = last
-      forget_waiting()
+      commit(true)
     end
-  elseif not exists and before(floor, last) then
+  elseif stream_is_new and before(floor, last) then
     -- The stream is lost but meta is not: the events that the stream held are missing.
     floor = last
     if before(settled, last) then settled = last end
     bytes = 0
-    exceed()
-    redis.call('HSET', meta_key, 'floor', floor, 'settled', settled, 'bytes', bytes)
+    changed.floor, changed.settled, changed.bytes = floor, settled, bytes
     forget_waiting()
-    touch()
+    commit(true)
   end
 end
 
@@ -173,7 +247,6 @@ local epoch = primary_epoch() .. '.' .. nonce
 -- that retention does not keep. It removes more than batch if the kept events, and one of room bytes that is about to
 -- be added, have too many bytes.
 local function trim(batch, room)
-  local length = redis.call('XLEN', inbox_key)
   local over = bytes - waiting_bytes + room - keep_bytes
   local function removable(i, entry)
     local left = length - i
@@ -185,38 +258,41 @@ local function trim(batch, room)
     return ms < now_ms - keep_ms or left >= keep_most
   end
   if length <= keep_events and over <= 0 then return end
-  -- Most scripts remove nothing, or one entry for the one that they added.
-  local rounds, want, removed = 0, 1, false
+  local removed, cut_to = 0, nil
   repeat
-    local entries = redis.call('XRANGE', inbox_key, '-', '+', 'COUNT', want)
+    local entries = redis.call('XRANGE', inbox_key, '-', '+', 'COUNT', math.max(batch - removed, 16))
     local cut = 0
-    while entries[cut + 1] and removable(cut + 1, entries[cut + 1]) do
+    while entries[cut + 1] and (removed + cut < batch or over > 0) and removable(cut + 1, entries[cut + 1]) do
       cut = cut + 1
       bytes = math.max(bytes - size(entries[cut]), 0)
       over = over - size(entries[cut])
     end
     if cut == 0 then break end
-    removed = true
+    removed = removed + cut
     length = length - cut
-    batch = batch - cut
+    cut_to = entries[cut][1]
     redis.call('XTRIM', inbox_key, 'MAXLEN', length)
-    if before(floor, entries[cut][1]) then floor = entries[cut][1] end
-    if cut < want or batch <= 0 and over <= 0 then break end
-    rounds = rounds + 1
-    if rounds > 1 then want = math.max(batch, 16) end
-  until false
-  if not removed then return end
-  redis.call('HSET', meta_key, 'floor', floor, 'bytes', bytes)
+  until cut < #entries or removed >= batch and over <= 0
+  if removed == 0 then return end
+  if before(floor, cut_to) then
+    floor = cut_to
+    changed.floor = floor
+  end
+  changed.bytes = bytes
+end
+
+-- trim_sometimes trims after an event was added: most events leave it to the next one.
+local function trim_sometimes()
+  if length % math.max(math.floor(keep_events / 8), 1) == 0 or bytes - waiting_bytes > keep_bytes then trim(32, 0) end
 end
 
 -- has_room reports whether a receipt of the given size can be stored.
 local function has_room(more)
-  return redis.call('XLEN', inbox_key) < max_entries and bytes - waiting_bytes + more <= keep_bytes
+  return length < max_entries and bytes - waiting_bytes + more <= keep_bytes
 end
 
--- add appends an event and publishes it. Its id comes after last even if the clock went back. For a message, counter
--- and sum are the field of meta that counts what waits from its sender, and its new value. Returns the id.
-local function add(kind, event, counter, sum)
+-- add appends an event and publishes it. Its id comes after last even if the clock went back. Returns the id.
+local function add(kind, event)
   save()
   local previous = last
   local ms, seq = parts(last)
@@ -235,21 +311,27 @@ local function add(kind, event, counter, sum)
     end
     id = added
     bytes = bytes + #event
-    if kind == 'message' then
-      waiting_bytes = waiting_bytes + #event
-      redis.call('HSET', meta_key, 'last', id, 'bytes', bytes, counter, sum, 'waiting_bytes', waiting_bytes)
-    else
-      redis.call('HSET', meta_key, 'last', id, 'bytes', bytes)
-    end
+    length = length + 1
+    changed.bytes = bytes
   else
     -- A receipt in an inbox whose messages may not be trimmed is shed: live readers get it, and for all others it
     -- counts as trimmed at once, so the floor rises.
     shed = shed + 1
     floor = id
-    redis.call('HSET', meta_key, 'last', id, 'floor', floor)
+    changed.floor = floor
   end
   last = id
+  changed.last = last
   redis.call('PUBLISH', channel, 'E ' .. epoch .. ' ' .. id .. ' ' .. previous .. ' ' .. kind .. ' ' .. event)
+  return id
+end
+
+-- queue adds a message that waits until its recipient has acknowledged it. rest is what its record has after the id.
+local function queue(field, event, rest)
+  wait_count()
+  local id = add('message', event)
+  if redis.call('HSET', pending_key, field, id .. ' ' .. rest) == 1 then known_waiting = known_waiting + 1 end
+  count(string.match(field, '^[^/]*'), 1, #event)
   return id
 end
 
@@ -258,8 +340,9 @@ local function drop(id)
   local entry = redis.call('XRANGE', inbox_key, id, id)[1]
   if not entry then return false end
   redis.call('XDEL', inbox_key, id)
+  length = length - 1
   bytes = math.max(bytes - size(entry), 0)
-  redis.call('HSET', meta_key, 'bytes', bytes)
+  changed.bytes = bytes
   return true
 end
 

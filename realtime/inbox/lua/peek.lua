@@ -1,3 +1,4 @@
 -- peek returns {epoch, floor, last}.
 save()
+commit(false)
 return {epoch, floor, last}

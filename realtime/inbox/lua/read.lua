@@ -7,6 +7,7 @@ local max_bytes = tonumber(ARGV[7]) -- at most this many bytes of events, but at
 -- ARGV[8..10]: seen, base and held of the position
 
 save()
+commit(false)
 if at_epoch ~= epoch then at_id = '0-0' end
 local entries = redis.call('XRANGE', inbox_key, '(' .. at_id, '+', 'COUNT', limit)
 local more = #entries == limit

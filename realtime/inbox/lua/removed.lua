@@ -20,12 +20,9 @@ local function restore(id, value)
       redis.call('HSET', pending_key, field, string.match(record, '^%S+ %S+ %S+ %S+ %S+') .. ' restored')
       return
     end
-    clear(field, known_id)
+    clear({field, known_id})
   end
-  local counter = 'from:' .. string.match(field, '^[^/]*')
-  local n, b = string.match(redis.call('HGET', meta_key, counter) or '', '^(%d+) (%d+)$')
-  local new = add('message', event, counter, (tonumber(n) or 0) + 1 .. ' ' .. (tonumber(b) or 0) + #event)
-  redis.call('HSET', pending_key, field, new .. ' ' .. rest .. ' restored')
+  queue(field, event, rest .. ' restored')
 end
 
 -- each_removed calls visit(id, removal, value) for each removed message that is kept.
@@ -47,7 +44,6 @@ local function restore_held(id, seen, base, held)
   end)
   table.sort(found, function(a, b) return before(a[1], b[1]) end)
   for _, f in ipairs(found) do restore(f[1], f[2]) end
-  if #found > 0 then touch() end
 end
 
 -- pass returns {seen, base, held} for a reader that continues from one id to another. If it passes a removed message

@@ -14,20 +14,15 @@ if removals > 0 then
     local value = redis.call('HGET', removed_key, ARGV[i])
     if value then restore(ARGV[i], value) end
   end
-  touch()
+  commit(true)
 end
 if not before(settled, to) then return {'settled', settled, whole(removals)} end
 if settled ~= expected then return {'moved', settled, whole(removals)} end
-for i = 7, #ARGV, 2 do
-  local field = ARGV[i]
-  local id    = ARGV[i + 1]
-  clear(field, id)
-end
+clear({unpack(ARGV, 7)})
 settled = to
-exceed()
-redis.call('HSET', meta_key, 'settled', settled)
+changed.settled = settled
 -- Nothing can wait above the newest event, so any record that is left belongs to a message that no longer exists.
 if not before(settled, last) then forget_waiting() end
 trim(128, 0)
-touch()
+commit(true)
 return {'settled', settled, whole(removals)}

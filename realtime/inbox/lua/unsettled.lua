@@ -11,6 +11,7 @@ if of_epoch == epoch then
     if not before(last, ARGV[i]) then restore_held(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
   end
 end
+commit(true)
 local kept = removals > 0 and redis.call('HLEN', removed_key) > 1 and '1' or '0'
 if not before(settled, to) then return {epoch, settled, last, '0', {}, whole(removals), kept} end
 local entries = redis.call('XRANGE', inbox_key, '(' .. settled, to, 'COUNT', limit)

@@ -38,9 +38,9 @@ for i = 4, #ARGV, 2 do
       drop(id)
       messages, removed_bytes = messages + 1, removed_bytes + tonumber(more)
     end
-    clear(field, id)
+    clear({field, id})
   end
 end
-if messages > 0 then redis.call('HSET', meta_key, 'removals', number) end
-touch()
+if messages > 0 then changed.removals = number end
+commit(true)
 return {messages, removed_bytes}
