@@ -104,12 +104,11 @@ func explain(out io.Writer, r *runReport) {
 			fmt.Fprintf(out, "  %s: %d\n", rule, n)
 		}
 	}
-	for i, f := range r.Findings {
-		if i == 12 {
-			fmt.Fprintf(out, "  and %d more\n", len(r.Findings)-i)
-			break
+	printed := map[verdict.Rule]int{}
+	for _, f := range r.Findings {
+		if printed[f.Rule]++; printed[f.Rule] <= 12 {
+			fmt.Fprintf(out, "  %s: %s on %s: %s\n", f.Rule, f.Message, f.Device, f.Detail)
 		}
-		fmt.Fprintf(out, "  %s: %s on %s: %s\n", f.Rule, f.Message, f.Device, f.Detail)
 	}
 	for i, f := range judgedFindings(r) {
 		if i == 12 {

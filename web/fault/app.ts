@@ -6,6 +6,7 @@ import { FakePlatform, type FakeSocket } from "../src/platform/testing/fake";
 import { Device } from "../src/model/testing/device";
 import { messagePath, type MessageRow } from "../src/model/store/rows";
 import { type ChatMessage, messageKey } from "../src/protocol/chat";
+import { Arrivals } from "./arrivals";
 import { realClock } from "./clock";
 import { NotedDatabase } from "./notes";
 import type { Incoming, Note, Outgoing, WireMessage } from "./protocol";
@@ -32,12 +33,14 @@ export class App {
   private readonly databases: NotedDatabase[] = [];
   /** The messages that history has answered with. */
   private readonly paged = new Set<string>();
+  private readonly arrivals: Arrivals;
   private device: Device | null = null;
   private live = false;
 
   constructor(number: number, stored: Stored, surroundings: Surroundings, seed: readonly number[], skewMs: number) {
     this.number = number;
     this.stored = stored;
+    this.arrivals = new Arrivals(stored.known);
     this.surroundings = surroundings;
     this.platform = new FakePlatform({ clock: realClock, random: seeded(seed), open: () => this.openDatabase() });
     this.platform.skew = skewMs;
@@ -132,8 +135,9 @@ export class App {
       uid: this.stored.uid,
       paged: (message) => this.paged.has(pathOf(message)),
       note: (note) => {
-        if (note.message) this.stored.known.add(pathOf(note.message));
         this.note(note);
+        const { message, from } = note;
+        if (message && this.arrivals.show(pathOf(message), from)) this.note({ note: "repeated", message });
       },
     });
     this.databases.push(database);
@@ -167,7 +171,7 @@ export class App {
     const event = frame.event;
     if (frame.type === "event" && (event?.type === "message" || event?.type === "sent")) {
       const { type: _, ...message } = event;
-      if (this.stored.known.has(pathOf(message))) this.note({ note: "repeated", message });
+      if (this.arrivals.arrive(pathOf(message))) this.note({ note: "repeated", message });
     }
     socket.deliver(text);
   }

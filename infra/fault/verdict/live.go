@@ -190,12 +190,12 @@ func (j *judge) judgeHistory(m *message) {
 }
 
 // judgeRepeats checks how often d got events of m. A device that reconnects is sent again what it had not acknowledged
-// or stored, and so is what a device of the sender sends again. During a fault of servers, a send without an answer is
-// repeated.
+// or stored, one that cannot resume everything that is retained, and so is what a device of the sender sends again.
+// During a fault of servers, a send without an answer is repeated.
 func (j *judge) judgeRepeats(m *message, d *device, e *events) {
 	since := func(at int64) bool { return at >= m.frozenAt }
 	allowed := 1 + len(m.reused) + 2*count(j.wipedAt, since)
-	allowed += count(d.connected, since) + count(m.typedOn.connected, since)
+	allowed += count(d.connected, since) + count(d.notResumed, since) + count(m.typedOn.connected, since)
 	for _, f := range j.faults {
 		if f.to >= m.frozenAt {
 			allowed += 2

@@ -228,6 +228,13 @@ func TestRepeated(t *testing.T) {
 	if r := repeat(2, state("refused"), state("delivered")); r.Counts[Repeated] != 1 {
 		t.Errorf("twice, withdrawn and restored: %+v", r)
 	}
+	gap := record.Entry{Kind: record.NotResumed, Device: "bob2"}
+	if r := repeat(1, gap); r.Counts[Repeated] != 0 || r.Repeated != 1 {
+		t.Error("what is retained came again after a gap:", r)
+	}
+	if r := repeat(2, gap); r.Counts[Repeated] != 1 {
+		t.Error("two repeats after one gap:", r)
+	}
 	if r := repeat(2, record.Entry{Kind: record.Moved, Device: "bob2"}); r.Counts[Repeated] != 1 {
 		t.Errorf("twice on a new socket: %+v", r)
 	}
