@@ -3,7 +3,7 @@
 //	go run ./infra/model -help                                    explains the flags, scenarios and mutants
 //	go run ./infra/model -scenario crash                          visits every state of a named scenario
 //	go run ./infra/model -messages 1 -devices "A0+ A1- B0+" -drop 1    the same for an own scenario
-//	go run ./infra/model -scenario crash -mutant settle-before-publish  breaks a rule, and prints the trace
+//	go run ./infra/model -scenario crash -mutant mark-before-publish  breaks a rule, and prints the trace
 //	go run ./infra/model -scenario everything -search walk -walks 100000 -seed 7
 //
 // Package delivery is the model: its comment says what is modeled and what is left out, how to read a trace, and how
@@ -16,12 +16,12 @@
 //
 // Measured with one core of a shared Xeon machine, all of them exhaustive and without a violation:
 //
-//	wipe                   965,548 states    3 s of CPU
-//	crash-second-device  1,045,440 states    3 s
-//	goaway-crash         2,568,047 states   10 s
-//	withdraw-drop        1,503,375 states    5 s
-//	withdraw-crash         587,429 states    2 s
-//	withdraw-two         1,491,896 states    6 s
+//	wipe                   126,834 states  0.3 s of CPU
+//	crash-second-device    964,612 states    2 s
+//	goaway-crash           126,219 states  0.3 s
+//	withdraw-drop          173,671 states  0.4 s
+//	withdraw-crash          67,481 states  0.1 s
+//	withdraw-two           409,831 states    1 s
 //
 // The scenarios failover, first-visits and reply have more than 6,000,000, 400,000 and 400,000 states; how many was not
 // measured. 15,000 random walks (-seed 99) through failover and each of the largest four visited 6,095,793 states

@@ -13,7 +13,7 @@ import (
 
 func TestCommandReportsAViolationWithItsTrace(t *testing.T) {
 	var out bytes.Buffer
-	args := []string{"-messages", "1", "-crash", "1", "-mutant", "settle-before-publish", "-first"}
+	args := []string{"-messages", "1", "-crash", "1", "-mutant", "mark-before-publish", "-first"}
 	if err := command(args, &out, io.Discard); !errors.Is(err, errBroken) {
 		t.Errorf("the error is %v, want errBroken", err)
 	}

@@ -17,13 +17,23 @@ func (m *Model) canonicalize(s *State) {
 	}
 	for i := range s.tasks {
 		t := &s.tasks[i]
-		if t.kind == ackTask && t.epoch != s.epoch[t.dev.user()] && !m.breaks(SettleWithoutCompare) {
-			t.upto, t.base = 0, 0 // settle will drop it
+		if t.kind == ackTask && t.epoch != s.epoch[t.dev.user()] && !m.breaks(MarkOfAnyEpoch) {
+			t.upto, t.base = 0, 0 // the mark will have no effect
 		}
 	}
 	for u := range user(users) {
 		s.forgetRemovals(u)
+		if b := &s.inbox[u]; b.marked <= b.settled || b.markedIn != s.epoch[u] && !m.breaks(MarkOfAnyEpoch) {
+			b.marked, b.markedIn = 0, 0
+		}
 	}
+	var sending messages
+	for i := range s.tasks {
+		if t := &s.tasks[i]; t.kind == sendTask {
+			sending.add(t.msg)
+		}
+	}
+	s.witnessed &= sending
 	if !m.ClockBehind {
 		for u := range user(users) {
 			s.renumber(u)
@@ -147,6 +157,7 @@ func (b *inbox) eachID(visit func(*streamID)) {
 	visit(&b.last)
 	visit(&b.floor)
 	visit(&b.settled)
+	visit(&b.marked)
 }
 
 // sortTasks sorts the tasks, whose order means nothing. Empty ones come last.

@@ -270,6 +270,7 @@ func (m *Model) send(s *State, d device, i message) {
 		}
 		t.at = v.frozenAt[i]
 	}
+	t.alone = m.breaks(DevicesFromMemory) && !s.inbox[d.user()].known.others(d)
 	m.notef("%v sends m%d at=%d", d, i, t.at)
 	s.addTask(t)
 }

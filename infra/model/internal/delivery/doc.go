@@ -5,8 +5,8 @@
 // # Scope
 //
 //   - Two users with two devices each, and up to three messages: a question, its reply, and another one.
-//   - Redis: one inbox per user with its events, last, floor, settled and pending; a replica that lags behind, in each
-//     slot since another moment; epochs (server.go).
+//   - Redis: one inbox per user with its events, last, floor, settled, mark and pending; the devices that have attached;
+//     a replica that lags behind, in each slot since another moment; epochs (server.go).
 //   - Instances: the steps of a send and of an ack, each step atomic, with other steps, faults and crashes in between.
 //     An instance goes on with a task after the socket it came from is gone.
 //   - Devices: outbox, frozen sort keys, cursor, caught_up, cumulative acks, early receipts, gaps and backfills, two
@@ -25,8 +25,8 @@
 //     left out: an instance reads the stream at any time.
 //   - An event and its consequences are stored in one transaction. A crash of the device between two transactions is
 //     a reload.
-//   - The list of an ack is always read from the stream. (package settle reads it from memory if that covers it.) An
-//     ack of nothing but receipts is settled in the same step.
+//   - The list of an ack is always read from the stream. (package settle reads it from memory if that covers it.) What
+//     is marked is forgotten at any time. (Scripts do it that look at what waits.)
 //   - An ack goes out on the newest socket, up to what that socket brought. (Devices ack on the socket that brought
 //     the event.)
 //   - Acks, sends and persist are retried until they succeed. Refused sends, limits, gates, read marks and deleted
@@ -58,11 +58,12 @@
 //	B0 stores event 2 (message 001, at=1) from socket 0
 //	B0 acks 2
 //	  B0 acknowledges up to 2: messages 001 are to be published
-//	  B is settled up to 2, floor 0
+//	  B is marked up to 2
 //	FAULT: the instance of B0 crashes
+//	  B forgets up to 2, floor 0
 //	B0 opens a socket with cursor 1 (last 1, floor 0, settled 1): resumed=true
 //
-// These are lines of a trace from the mutant settle-before-publish. The message was settled before it was published,
+// These are lines of a trace from the mutant mark-before-publish. The message was marked before it was published,
 // so no instance publishes it any more.
 //
 //   - Sets of messages are printed as bits, m0 last.

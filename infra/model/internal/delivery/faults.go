@@ -100,7 +100,7 @@ func (x *stepper) withdraw() {
 	for i := range message(m.Messages) {
 		u := i.recipient()
 		b := &x.from.inbox[u]
-		if !m.withdrawable(b, i) {
+		if !m.withdrawable(x.from, i) {
 			continue
 		}
 		x.fault(func(n *State) {
@@ -164,7 +164,7 @@ func (x *stepper) expire() {
 		}
 		x.fault(func(n *State) {
 			n.faults.Expire--
-			n.inbox[u] = inbox{}
+			n.inbox[u] = inbox{known: b.known} // which outlives the inbox
 			n.epoch[u]++
 			x.m.notef("the inbox of %v expires", u)
 		})

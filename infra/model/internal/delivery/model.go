@@ -96,13 +96,17 @@ func (m *Model) Initial() State {
 		s.newestID[u] = 1
 	}
 	for _, f := range strings.Fields(m.Devices) {
-		v := &s.device[slices.Index(deviceNames[:], f[:2])]
+		d := device(slices.Index(deviceNames[:], f[:2]))
+		v := &s.device[d]
 		v.used, v.cursor = true, 1
 		switch f[2] {
 		case '+':
 			v.online, v.position[0], v.caughtUpAt = true, 1, 1
 		case '*':
 			v.firstVisit, v.cursor = true, 0
+		}
+		if !v.firstVisit {
+			s.inbox[d.user()].known.add(d)
 		}
 	}
 	for i := range message(m.Messages) {

@@ -4,18 +4,22 @@ import "strings"
 
 // Mutant is a set of rules that a model breaks on purpose. The tests show for each mutant that the model finds a
 // violation, so a model without one is known to be able to fail. They also say what each rule is for.
-type Mutant uint32
+type Mutant uint64
 
 // The mutants. Mutants lists what each of them does.
 const (
-	SettleBeforePublish Mutant = 1 << iota
+	MarkBeforePublish Mutant = 1 << iota
 	ReportBeforePublish
 	PublishBeforeAck
 	SentFrameBeforeCopy
 	AckNotCumulative
 	AckOfAnyEpoch
 	CursorOfAnyEpoch
-	SettleWithoutCompare
+	MarkBeforeReport
+	MarkOfAnyEpoch
+	MarkFalls
+	WithdrawIgnoresMark
+	DevicesFromMemory
 	TrimWaitingMessages
 	ReadIgnoresFloor
 	SkipToNewest
@@ -47,14 +51,18 @@ type MutantInfo struct {
 
 // Mutants lists all mutants.
 var Mutants = []MutantInfo{
-	{SettleBeforePublish, "settle-before-publish", "an inbox is settled and trimmed before its messages are published"},
+	{MarkBeforePublish, "mark-before-publish", "an inbox is marked before its messages are published"},
 	{ReportBeforePublish, "report-before-publish", "senders get the delivered event before the messages are published"},
 	{PublishBeforeAck, "publish-before-ack", "a message is published for saving when it is queued"},
 	{SentFrameBeforeCopy, "sent-before-copy", "the sent frame goes out before the sent event is appended"},
 	{AckNotCumulative, "ack-not-cumulative", "an ack covers one event instead of everything up to it"},
 	{AckOfAnyEpoch, "ack-of-any-epoch", "an ack of another epoch counts"},
 	{CursorOfAnyEpoch, "cursor-of-any-epoch", "a hello with a cursor of another epoch resumes, and counts as an ack"},
-	{SettleWithoutCompare, "settle-without-compare", "settle compares neither the epoch nor where the list began"},
+	{MarkBeforeReport, "mark-before-report", "an inbox is marked before its messages are reported to their senders"},
+	{MarkOfAnyEpoch, "mark-of-any-epoch", "a mark of another epoch counts"},
+	{MarkFalls, "mark-falls", "a mark replaces a higher one of the same epoch"},
+	{WithdrawIgnoresMark, "withdraw-ignores-mark", "a message that is published can be withdrawn until it is forgotten"},
+	{DevicesFromMemory, "devices-from-memory", "the sender's devices are read before the message is queued"},
 	{TrimWaitingMessages, "trim-waiting", "trimming removes messages that wait"},
 	{ReadIgnoresFloor, "read-ignores-floor", "the floor is compared when a socket attaches, and not when it reads"},
 	{SkipToNewest, "skip-to-newest", "a device that cannot resume continues behind the newest event"},

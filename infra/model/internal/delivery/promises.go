@@ -23,7 +23,7 @@ func (m *Model) Violations(s *State, quiescent bool) []string {
 	case receiptForgotten:
 		return []string{"promise 4: a device shows a message as sent after it got the delivered event"}
 	case settledTooFar:
-		return []string{"promise 1: settled passes a message that is not published"}
+		return []string{"promise 1: a mark passes a message that is not published"}
 	case removedTooEarly:
 		return []string{"promise 1: a message is removed before its sender can learn that it is refused"}
 	case restoredForNothing:
@@ -72,7 +72,7 @@ func (c *checker) message(i message) {
 	c.require(s.stored.has(i), "promise 1: a message is never stored on a device of the recipient")
 	c.require(s.device[from].status[i] == delivered, "promise 4: the sending device never learns of the delivery")
 	c.require(s.device[from].shown[i] != unknownTime, "promise 3: the sending device never learns the sort key")
-	c.require(!s.inbox[i.recipient()].waits(i), "promise 1: a message waits forever")
+	c.require(!c.m.waits(s, i), "promise 1: a message waits forever")
 	for d := range device(devices) {
 		v := &s.device[d]
 		if !v.used {
@@ -101,7 +101,7 @@ func (c *checker) refused(i message) bool {
 	if s.archive[i] != 0 || s.stored.has(i) && s.epoch[i.recipient()] == 0 {
 		return false
 	}
-	c.require(!s.inbox[i.recipient()].waits(i), "promise 1: a refused message waits forever")
+	c.require(!c.m.waits(s, i), "promise 1: a refused message waits forever")
 	for d := 2 * from.user(); d < 2*from.user()+2; d++ {
 		v := &s.device[d]
 		missed := v.reload || v.shown[i] == 0 // it shows a gap, or does not show the message

@@ -8,6 +8,7 @@ var Scenarios = []Scenario{
 	{Name: "four-devices", Devices: "A0+ A1+ B0+ B1+", Messages: 1},
 	{Name: "drop", Devices: "A0+ B0+", Messages: 1, Faults: Faults{Drop: 1}},
 	{Name: "crash", Devices: "A0+ B0+", Messages: 1, Faults: Faults{Crash: 1}},
+	{Name: "new-device", Devices: "A0+ A1* B0+", Messages: 1},
 	{Name: "reload-trimmed", Devices: "A0+ B0-", Messages: 1, Retain: 1, Faults: Faults{Reload: 1}},
 	{Name: "drop-shed", Devices: "A0+ B0-", Messages: 1, Retain: 1, MaxEntries: 2, Faults: Faults{Drop: 1}},
 	{Name: "goaway", Devices: "A0+ B0+", Messages: 1, Faults: Faults{Goaway: 1}},

@@ -55,17 +55,51 @@ func (m *Model) trim(s *State, u user) {
 	b.events, b.count = kept, b.count-n
 }
 
-// waits reports whether a message is in its recipient's inbox and not settled.
-func (b *inbox) waits(m message) bool {
-	if b.pendingID[m] == 0 || b.pendingID[m] <= b.settled {
+// waits reports whether a message is in its recipient's inbox, and neither settled nor marked.
+func (m *Model) waits(s *State, i message) bool {
+	b := &s.inbox[i.recipient()]
+	return b.queued(i) && b.pendingID[i] > m.done(s, i.recipient())
+}
+
+// queued reports whether a message is in its recipient's inbox and not settled.
+func (b *inbox) queued(i message) bool {
+	if b.pendingID[i] == 0 || b.pendingID[i] <= b.settled {
 		return false
 	}
 	for _, e := range b.events[:b.count] {
-		if e.id == b.pendingID[m] {
+		if e.id == b.pendingID[i] {
 			return true
 		}
 	}
 	return false
+}
+
+// done returns up to where messages are acknowledged, published and reported to their senders.
+func (m *Model) done(s *State, u user) streamID {
+	b := &s.inbox[u]
+	if b.markedIn != s.epoch[u] && !m.breaks(MarkOfAnyEpoch) {
+		return b.settled
+	}
+	return max(b.settled, b.marked)
+}
+
+// forget is what a script does before it looks at what waits in an inbox: it raises settled to the mark, clears the
+// pending records up to there, and trims. Until then the mark alone keeps these messages from being settled again.
+func (m *Model) forget(s *State, u user) {
+	b := &s.inbox[u]
+	done := m.done(s, u)
+	if done <= b.settled {
+		return
+	}
+	b.settled = done
+	for i := range message(m.Messages) {
+		if i.recipient() == u && b.pendingID[i] <= b.settled {
+			b.pendingID[i], b.pendingAt[i] = 0, 0
+			b.restored.remove(i)
+		}
+	}
+	m.trim(s, u)
+	m.notef("  %v forgets up to %d, floor %d", u, b.settled, b.floor)
 }
 
 // advanceSend runs the next step of a send: append the message to the recipient's inbox once, append the sent event
@@ -75,7 +109,7 @@ func (m *Model) advanceSend(s *State, t *task) {
 	case stepEnqueue:
 		u := t.msg.recipient()
 		b := &s.inbox[u]
-		if b.waits(t.msg) {
+		if b.queued(t.msg) {
 			t.at = b.pendingAt[t.msg]
 			m.notef("enqueue m%d for %v: repeated, it waits as event %d", t.msg, u, b.pendingID[t.msg])
 		} else {
@@ -85,14 +119,28 @@ func (m *Model) advanceSend(s *State, t *task) {
 			id := m.append(s, u, event{typ: messageEvent, about: 1 << t.msg, at: t.at})
 			b.pendingID[t.msg], b.pendingAt[t.msg] = id, t.at
 			b.restored.remove(t.msg)
+			if own := t.dev.user(); s.epoch[own] == 0 && m.attachedBefore(s, t.dev) {
+				s.witnessed.add(t.msg)
+			}
 			m.notef("enqueue m%d for %v as event %d, at=%d", t.msg, u, id, t.at)
 			if m.breaks(PublishBeforeAck) {
 				s.published[t.msg] |= 1 << t.at
 			}
 		}
-		t.step = stepCopy
+		t.step = stepDevices
 		if m.breaks(SentFrameBeforeCopy) {
 			m.deliverSentFrame(s, t)
+		}
+	case stepDevices:
+		if !m.breaks(DevicesFromMemory) {
+			t.alone = !s.inbox[t.dev.user()].known.others(t.dev)
+		}
+		alone := t.alone
+		if t.step, t.alone = stepCopy, false; alone {
+			m.notef("%v has no other device that needs the sent event of m%d", t.dev.user(), t.msg)
+			if t.step = stepSentFrame; t.orphaned || m.breaks(SentFrameBeforeCopy) {
+				*t = task{}
+			}
 		}
 	case stepCopy:
 		id := m.append(s, t.dev.user(), event{typ: sentEvent, about: 1 << t.msg, at: t.at})
@@ -113,7 +161,7 @@ func (m *Model) deliverSentFrame(s *State, t *task) {
 		return
 	}
 	m.notef("%v gets the sent frame of m%d", t.dev, t.msg)
-	if !s.copied.has(t.msg) {
+	if !s.copied.has(t.msg) && s.witnessed.has(t.msg) && s.epoch[t.dev.user()] == 0 {
 		s.broken = sentTooEarly
 	}
 	v := &s.device[t.dev]
@@ -125,6 +173,12 @@ func (m *Model) deliverSentFrame(s *State, t *task) {
 	}
 }
 
+// attachedBefore reports whether another device of the user of d takes part that has attached.
+func (m *Model) attachedBefore(s *State, d device) bool {
+	other := d ^ 1
+	return s.device[other].used && !s.device[other].firstVisit
+}
+
 // ack starts to settle what a device has acknowledged. An ack of another epoch is dropped.
 func (m *Model) ack(s *State, d device, upto streamID) {
 	if s.device[d].epoch != s.epoch[d.user()] && !m.breaks(AckOfAnyEpoch) {
@@ -134,9 +188,10 @@ func (m *Model) ack(s *State, d device, upto streamID) {
 	m.startSettling(s, d, upto, false)
 }
 
-// startSettling lists the messages in (settled, upto] for publishing. Where there are none, the ack is settled at once.
+// startSettling lists the messages in (done, upto] for publishing. Where there are none, there is nothing to do.
 func (m *Model) startSettling(s *State, d device, upto streamID, orphaned bool) {
 	b := &s.inbox[d.user()]
+	m.forget(s, d.user())
 	t := task{
 		kind: ackTask, step: stepPublish, dev: d, orphaned: orphaned, upto: upto, base: b.settled, epoch: s.epoch[d.user()],
 	}
@@ -156,11 +211,10 @@ func (m *Model) startSettling(s *State, d device, upto streamID, orphaned bool) 
 	}
 	m.notef("  %v acknowledges up to %d: messages %03b are to be published", d, upto, t.list)
 	if t.list == 0 {
-		m.settle(s, &t)
 		return
 	}
-	if m.breaks(SettleBeforePublish) {
-		m.settle(s, &t)
+	if m.breaks(MarkBeforePublish) {
+		m.mark(s, &t)
 	}
 	if m.breaks(ReportBeforePublish) {
 		t.step = stepReport
@@ -168,8 +222,8 @@ func (m *Model) startSettling(s *State, d device, upto streamID, orphaned bool) 
 	s.addTask(t)
 }
 
-// advanceAck runs the next step of an ack: publish the messages, append one delivered event to the sender's inbox,
-// settle.
+// advanceAck runs the next step of an ack: publish the messages, append one delivered event to the sender's inbox, mark
+// them, and restore those that were removed meanwhile.
 func (m *Model) advanceAck(s *State, t *task) {
 	next := t.step + 1
 	switch t.step {
@@ -180,8 +234,11 @@ func (m *Model) advanceAck(s *State, t *task) {
 			}
 		}
 		m.notef("the ack of %v is published: messages %03b", t.dev, t.list)
-		if m.breaks(ReportBeforePublish) {
-			next = stepSettle
+		switch {
+		case m.breaks(ReportBeforePublish):
+			next = stepMark
+		case m.breaks(MarkBeforeReport):
+			m.mark(s, t)
 		}
 	case stepReport:
 		u := t.dev.user().peer()
@@ -190,62 +247,80 @@ func (m *Model) advanceAck(s *State, t *task) {
 		if m.breaks(ReportBeforePublish) {
 			next = stepPublish
 		}
-	case stepSettle:
-		done := *t
-		*t = task{}
-		if !m.breaks(SettleBeforePublish) {
-			m.settle(s, &done)
+	case stepMark:
+		if !m.breaks(MarkBeforePublish) {
+			m.mark(s, t)
 		}
+		if !m.removedMeanwhile(s, t) {
+			*t = task{}
+			return
+		}
+	case stepRestore:
+		m.restoreList(s, t)
+		*t = task{}
 		return
 	}
 	t.step = next
 }
 
-// settle raises the settled ID if it is still where the list began, clears the pending records, and trims. If it has
-// moved, another instance settled a part of the list, and the rest starts again.
-func (m *Model) settle(s *State, t *task) {
+// mark records how far an inbox is settled. It is a plain command: it does not look at the inbox, and what another
+// instance has marked in the same epoch only rises.
+func (m *Model) mark(s *State, t *task) {
 	u := t.dev.user()
-	m.create(s, u)
 	b := &s.inbox[u]
 	switch {
-	case (t.epoch != s.epoch[u] || b.last < t.upto) && !m.breaks(SettleWithoutCompare):
-		m.notef("  settle: of another epoch, dropped")
+	case t.epoch != s.epoch[u] && !m.breaks(MarkOfAnyEpoch):
+		m.notef("  mark: of another epoch, without effect")
+		return
+	case b.markedIn == t.epoch && b.marked >= t.upto && !m.breaks(MarkFalls):
+		m.notef("  mark: %v is already marked up to %d", u, b.marked)
 		return
 	}
-	for i := range message(m.Messages) {
-		if id := b.removedID[i]; t.list.has(i) && id > t.base && id <= t.upto && !m.breaks(SettleLeavesRemoved) {
-			m.restoreMessage(s, u, i)
-		}
-	}
-	switch {
-	case b.settled >= t.upto && !m.breaks(SettleWithoutCompare):
-		m.notef("  settle: already settled up to %d", b.settled)
-		return
-	case b.settled != t.base && !m.breaks(SettleWithoutCompare):
-		m.notef("  settle: moved from %d to %d", t.base, b.settled)
-		m.startSettling(s, t.dev, t.upto, t.orphaned)
-		return
-	}
-	m.raiseSettled(s, u, t.upto, t.list)
-	for i := range message(m.Messages) {
-		if t.list.has(i) && b.pendingID[i] <= b.settled {
-			b.pendingID[i], b.pendingAt[i] = 0, 0
-			b.restored.remove(i)
-		}
-	}
-	m.trim(s, u)
-	m.notef("  %v is settled up to %d, floor %d", u, b.settled, b.floor)
+	m.checkMark(s, t)
+	b.marked, b.markedIn = t.upto, t.epoch
+	m.notef("  %v is marked up to %d", u, t.upto)
 }
 
-// raiseSettled raises settled to an ID. The list is what was published and reported of the messages up to there.
-func (m *Model) raiseSettled(s *State, u user, to streamID, list messages) {
+// checkMark reports a mark that passes a message that is not published.
+func (m *Model) checkMark(s *State, t *task) {
+	u := t.dev.user()
 	b := &s.inbox[u]
 	for _, e := range b.events[:b.count] {
-		if e.typ == messageEvent && e.id > b.settled && e.id <= to && e.about&^list != 0 {
+		if e.typ == messageEvent && e.id > m.done(s, u) && e.id <= t.upto && e.about&^t.list != 0 {
 			s.broken = settledTooFar
 		}
 	}
-	b.settled = max(b.settled, to)
+}
+
+// removedMeanwhile reports whether a message of the list was removed after the list was read. What is removed later
+// than the mark is not on the list: the mark covers it.
+func (m *Model) removedMeanwhile(s *State, t *task) bool {
+	b := &s.inbox[t.dev.user()]
+	if t.epoch != s.epoch[t.dev.user()] || m.breaks(SettleLeavesRemoved) {
+		return false
+	}
+	for i := range message(m.Messages) {
+		if id := b.removedID[i]; t.list.has(i) && id > t.base && id <= t.upto {
+			return true
+		}
+	}
+	return false
+}
+
+// restoreList restores the messages of a list that were removed meanwhile: they are published, and other devices may
+// lack them.
+func (m *Model) restoreList(s *State, t *task) {
+	u := t.dev.user()
+	if t.epoch != s.epoch[u] {
+		m.notef("  restore: of another epoch, dropped")
+		return
+	}
+	b := &s.inbox[u]
+	for i := range message(m.Messages) {
+		if id := b.removedID[i]; t.list.has(i) && id > t.base && id <= t.upto {
+			m.restoreMessage(s, u, i)
+		}
+	}
 }
 
 // advanceWithdrawal runs the next step of a withdrawal: append the refused event to the sender's inbox, and only then
@@ -270,9 +345,14 @@ func (m *Model) advanceWithdrawal(s *State, t *task) {
 
 // withdrawable reports whether a message waits that may be removed. A restored message is not removed again, because a
 // device has it. (The model has room for one copy of each message beside the stream.)
-func (m *Model) withdrawable(b *inbox, i message) bool {
+func (m *Model) withdrawable(s *State, i message) bool {
+	b := &s.inbox[i.recipient()]
 	restored := b.restored.has(i) && !m.breaks(WithdrawRestored)
-	return b.waits(i) && !restored && b.removedID[i] == 0
+	waits := m.waits(s, i)
+	if m.breaks(WithdrawIgnoresMark) {
+		waits = b.queued(i)
+	}
+	return waits && !restored && b.removedID[i] == 0
 }
 
 // remove removes a message from the middle of its recipient's inbox, if it still waits as the same event. It keeps the
@@ -281,7 +361,7 @@ func (m *Model) remove(s *State, t *task) {
 	u, i := t.msg.recipient(), t.msg
 	m.create(s, u)
 	b := &s.inbox[u]
-	if b.pendingID[i] != t.upto || !m.withdrawable(b, i) {
+	if b.pendingID[i] != t.upto || !m.withdrawable(s, i) {
 		m.notef("m%d does not wait for %v any more as event %d", i, u, t.upto)
 		return
 	}
@@ -302,7 +382,12 @@ func (m *Model) remove(s *State, t *task) {
 	}
 	b.pendingID[i], b.pendingAt[i] = 0, 0
 	if m.breaks(RemovalSettles) {
-		m.raiseSettled(s, u, t.upto, 0)
+		for _, e := range b.events[:b.count] {
+			if e.typ == messageEvent && e.id > m.done(s, u) && e.id <= t.upto {
+				s.broken = settledTooFar
+			}
+		}
+		b.settled = max(b.settled, t.upto)
 	}
 	m.notef("event %d (m%d) is removed from the inbox of %v", t.upto, i, u)
 }
@@ -329,7 +414,7 @@ func (m *Model) restoreMessage(s *State, u user, i message) {
 	}
 	b.removedID[i], b.removedAt[i], b.removedNo[i] = 0, 0, 0
 	b.restored.add(i)
-	if b.waits(i) {
+	if m.waits(s, i) {
 		return
 	}
 	id := m.append(s, u, event{typ: messageEvent, about: 1 << i, at: at})
@@ -361,7 +446,9 @@ func (m *Model) passRemoved(s *State, d device, socket int, to streamID) {
 func (m *Model) attach(s *State, d device) (resumed bool) {
 	v := &s.device[d]
 	m.create(s, d.user())
+	m.forget(s, d.user())
 	b := &s.inbox[d.user()]
+	b.known.add(d)
 	if v.firstVisit || (v.epoch != s.epoch[d.user()] && !m.breaks(CursorOfAnyEpoch)) {
 		return false
 	}

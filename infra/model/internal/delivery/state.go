@@ -52,6 +52,12 @@ var senders = [maxMessages]device{deviceA0, deviceB0, deviceA0}
 func (m message) sender() device  { return senders[m] }
 func (m message) recipient() user { return senders[m].user().peer() }
 
+// devicesSet is a set of devices.
+type devicesSet uint8
+
+func (s devicesSet) others(d device) bool { return s&^(1<<d) != 0 }
+func (s *devicesSet) add(d device)        { *s |= 1 << d }
+
 // messages is a set of messages.
 type messages uint8
 
@@ -100,9 +106,12 @@ type inbox struct {
 	events    [maxEvents]event
 	last      streamID
 	floor     streamID // events up to here may be missing
-	settled   streamID // messages up to here were acknowledged, published and reported to their senders
+	settled   streamID // messages up to here were acknowledged, published and reported to their senders, and forgotten
+	marked    streamID // messages up to here were, and may still have to be forgotten
+	markedIn  epoch    // in which marked means something
 	pendingID [maxMessages]streamID
 	pendingAt [maxMessages]timestamp
+	known     devicesSet // that have attached: their user's other devices get sent events
 
 	// Messages that were removed while they waited. They are kept beside the stream, to be restored if a device has them.
 	removals  uint8 // so far; numbers the next one
@@ -180,6 +189,7 @@ const (
 // instance may crash between any two.
 const (
 	stepEnqueue uint8 = iota + 1
+	stepDevices
 	stepCopy
 	stepSentFrame
 )
@@ -187,7 +197,8 @@ const (
 const (
 	stepPublish uint8 = iota + 1
 	stepReport
-	stepSettle
+	stepMark
+	stepRestore // only if a message was removed meanwhile
 )
 
 const (
@@ -203,8 +214,9 @@ type task struct {
 	orphaned bool // its socket is gone; the instance goes on
 
 	// Of a send or a withdrawal. A withdrawal also has upto, the event to remove, and epoch.
-	msg message
-	at  timestamp
+	msg   message
+	at    timestamp
+	alone bool // the sender has no other device, so that no sent event is needed
 
 	// Of an ack: what it covers, the messages that it publishes, and what they were derived from.
 	upto  streamID
@@ -214,7 +226,8 @@ type task struct {
 	ats   [maxMessages]timestamp
 }
 
-// State is one state of the whole system. Use Model.Initial and Model.Successors to get states.
+// State is one state of the whole system. Use Model.Initial and Model.Successors to get states. Its size is a multiple of
+// 4 bytes, so that no hidden padding is hashed.
 type State struct {
 	published [maxMessages]uint32 // bit t: persist has yet to write the message with sort key t
 	inbox     [users]inbox
@@ -228,11 +241,11 @@ type State struct {
 	epoch     [users]epoch    // of each inbox
 	stored    messages        // by some device of the recipient
 	copied    messages        // the sent event was appended at least once
+	witnessed messages        // another device of the sender had attached when the message was queued
 	refused   messages        // the refused event was appended at least once
 	faults    Faults          // that may still happen
 	broken    violation
 	overflow  bool
-	_         [1]byte // the size is a multiple of 4 bytes, so that no hidden padding is hashed
 }
 
 var hashSeed = maphash.MakeSeed()

@@ -136,6 +136,11 @@ func (x *stepper) instances() {
 			x.step(func(n *State) { m.advanceWithdrawal(n, &n.tasks[i]) })
 		}
 	}
+	for u := range user(users) {
+		if m.done(x.from, u) > x.from.inbox[u].settled {
+			x.step(func(n *State) { m.forget(n, u) })
+		}
+	}
 }
 
 func (x *stepper) archive() {

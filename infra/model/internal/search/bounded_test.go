@@ -38,20 +38,21 @@ func fail(t *testing.T, m *delivery.Model, r search.Result) {
 // is lost by accident would make the model hold its promises more easily.
 func TestSmallScenarios(t *testing.T) {
 	for name, want := range map[string]struct{ states, quiescent int }{
-		"calm":           {733, 8},
-		"offline":        {1483, 16},
-		"four-devices":   {137935, 32},
-		"drop":           {42087, 279},
-		"crash":          {18113, 196},
-		"reload-trimmed": {81313, 515},
-		"drop-shed":      {51695, 117},
-		"goaway":         {154338, 193},
-		"expire":         {4430, 32},
-		"wipe":           {965548, 917},
+		"calm":           {249, 2},
+		"offline":        {506, 4},
+		"four-devices":   {225800, 35},
+		"drop":           {5688, 17},
+		"crash":          {2613, 16},
+		"new-device":     {27145, 22},
+		"reload-trimmed": {8303, 26},
+		"drop-shed":      {10025, 24},
+		"goaway":         {13771, 16},
+		"expire":         {1508, 8},
+		"wipe":           {126834, 38},
 
-		"withdraw":         {138301, 102},
-		"withdraw-trimmed": {44000, 222},
-		"withdraw-expire":  {133286, 452},
+		"withdraw":         {245248, 110},
+		"withdraw-trimmed": {13248, 31},
+		"withdraw-expire":  {35781, 64},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := model(t, name, 0)
@@ -91,7 +92,7 @@ func TestLargeScenarios(t *testing.T) {
 
 // TestSearchesAgree compares the searches with each other, and a trace with what it is said to show.
 func TestSearchesAgree(t *testing.T) {
-	broad, deep := model(t, "crash", delivery.SettleBeforePublish), model(t, "crash", delivery.SettleBeforePublish)
+	broad, deep := model(t, "crash", delivery.MarkBeforePublish), model(t, "crash", delivery.MarkBeforePublish)
 	b, d := search.BreadthFirst(broad, search.Limits{}), search.DepthFirst(deep, search.Limits{})
 	if b.States != d.States || b.Quiescent != d.Quiescent || len(b.Violations) != len(d.Violations) {
 		t.Errorf("breadth first: %d states, %d quiescent, %d violations; depth first: %d, %d, %d",

@@ -13,19 +13,26 @@ var mutantCases = []struct {
 	scenario delivery.Scenario
 	breadth  bool // search breadth first instead of by random walks
 }{
-	{delivery.SettleBeforePublish, delivery.Scenario{
+	{delivery.MarkBeforePublish, delivery.Scenario{
 		Devices: "A0+ B0+", Messages: 1, Faults: delivery.Faults{Crash: 1}}, true},
 	{delivery.ReportBeforePublish, delivery.Scenario{
 		Devices: "A0+ B0+", Messages: 3, Faults: delivery.Faults{Crash: 1, Wipe: 1}}, false},
 	{delivery.PublishBeforeAck, delivery.Scenario{Devices: "A0+ B0+", Messages: 1}, true},
-	{delivery.SentFrameBeforeCopy, delivery.Scenario{Devices: "A0+ B0+", Messages: 1}, true},
+	{delivery.SentFrameBeforeCopy, delivery.Scenario{Devices: "A0+ A1+ B0+", Messages: 1}, true},
 	{delivery.AckNotCumulative, delivery.Scenario{Devices: "A0+ B0+", Messages: 3}, false},
 	{delivery.AckOfAnyEpoch, delivery.Scenario{
 		Devices: "A0+ A1+ B0+", Messages: 3, ClockBehind: true, Faults: delivery.Faults{Failover: 1}}, false},
 	{delivery.CursorOfAnyEpoch, delivery.Scenario{
 		Devices: "A0+ B0+", Messages: 3, ClockBehind: true, Faults: delivery.Faults{Failover: 1}}, false},
-	{delivery.SettleWithoutCompare, delivery.Scenario{
+	{delivery.MarkBeforeReport, delivery.Scenario{
+		Devices: "A0+ B0+", Messages: 1, Faults: delivery.Faults{Crash: 1}}, true},
+	{delivery.MarkOfAnyEpoch, delivery.Scenario{
 		Devices: "A0+ B0+", Messages: 3, Retain: 1, ClockBehind: true, Faults: delivery.Faults{Failover: 1}}, false},
+	{delivery.MarkFalls, delivery.Scenario{
+		Devices: "A0+ B0- B1+", Messages: 3, Faults: delivery.Faults{Withdraw: 1}}, false},
+	{delivery.WithdrawIgnoresMark, delivery.Scenario{
+		Devices: "A0+ B0+ B1+", Messages: 1, Faults: delivery.Faults{Withdraw: 1}}, true},
+	{delivery.DevicesFromMemory, delivery.Scenario{Devices: "A0+ A1* B0+", Messages: 1}, true},
 	{delivery.TrimWaitingMessages, delivery.Scenario{Devices: "A0+ A1+ B0+", Messages: 3, Retain: 1}, false},
 	{delivery.ReadIgnoresFloor, delivery.Scenario{Devices: "A0+ A1+ B0+", Messages: 3, Retain: 1}, false},
 	{delivery.SkipToNewest, delivery.Scenario{Devices: "A0+ A1* B0+ B1*", Messages: 3}, false},
@@ -38,7 +45,7 @@ var mutantCases = []struct {
 		Devices: "A0+ B0+", Messages: 1, Faults: delivery.Faults{Goaway: 1}}, true},
 	{delivery.ForgetEarlyReceipt, delivery.Scenario{Devices: "A0+ A1+ B0+", Messages: 3}, false},
 	{delivery.GapNotStored, delivery.Scenario{
-		Devices: "A0+ A1- B0+", Messages: 3, Retain: 1, Faults: delivery.Faults{Reload: 1}}, false},
+		Devices: "A0+ A1- B0-", Messages: 3, Retain: 1, Faults: delivery.Faults{Reload: 2}}, false},
 	{delivery.BackfillOnce, delivery.Scenario{Devices: "A0+ A1+ B0+", Messages: 3, Retain: 1}, false},
 	{delivery.NoBackfillRetry, delivery.Scenario{
 		Devices: "A0+ A1+ B0+", Messages: 1, Faults: delivery.Faults{Crash: 1}}, false},
@@ -82,7 +89,7 @@ func TestMutantsAreFound(t *testing.T) {
 		if c.breadth {
 			r = search.BreadthFirst(m, search.Limits{States: 200_000, First: true})
 		} else {
-			r = search.Walk(m, 20_000, 1, search.Limits{States: 300_000, First: true})
+			r = search.Walk(m, 20_000, 1, search.Limits{States: 1_000_000, First: true})
 		}
 		if len(r.Violations) == 0 {
 			t.Errorf("%s: no violation in %d states of %v", m.Mutant, r.States, c.scenario)
