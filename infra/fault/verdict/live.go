@@ -189,29 +189,31 @@ func (j *judge) judgeHistory(m *message) {
 	}
 }
 
-// judgeRepeats checks how often d got events of m. A device that reconnects is sent again what it had not acknowledged
-// or stored, one that cannot resume everything that is retained, and so is what a device of the sender sends again.
+// judgeRepeats checks how often d got events of m. The inbox has an event for each time that m was queued: m is sent
+// again when a device of the sender reconnects, and a message that ceased to wait is queued again. Each reconnect of d
+// can bring all of these events again that it had not acknowledged or stored, and each gap everything that is retained.
 // During a fault of servers, a send without an answer is repeated.
 func (j *judge) judgeRepeats(m *message, d *device, e *events) {
 	since := func(at int64) bool { return at >= m.frozenAt }
-	allowed := 1 + len(m.reused) + 2*count(j.wipedAt, since)
-	allowed += count(d.connected, since) + count(d.notResumed, since) + count(m.typedOn.connected, since)
-	for _, f := range j.faults {
-		if f.to >= m.frozenAt {
-			allowed += 2
-		}
-	}
 	j.report.Repeated += max(0, e.n-1)
+	queued := 1 + len(m.reused) + count(m.typedOn.connected, since)
 	// A message that was withdrawn comes back if a device has it, and is sent to all again. A withdrawal is repeated
 	// after a while, so it may have begun before the message.
 	withdrawn := count(j.withdrawn[m.typedOn.user], since)
 	if withdrawn == 0 && m.refusedAt > 0 {
 		withdrawn = 1
 	}
-	allowed += withdrawn
+	queued += withdrawn
 	for _, b := range j.blocksBetween(m.to, m.typedOn.user) {
 		if b.to >= m.frozenAt {
-			allowed++
+			queued++
+		}
+	}
+	read := 1 + count(d.connected, since) + count(d.notResumed, since)
+	allowed := queued*read + 2*count(j.wipedAt, since)
+	for _, f := range j.faults {
+		if f.to >= m.frozenAt {
+			allowed += 2
 		}
 	}
 	if e.n > allowed {

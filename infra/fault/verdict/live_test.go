@@ -238,6 +238,14 @@ func TestRepeated(t *testing.T) {
 	if r := repeat(2, record.Entry{Kind: record.Moved, Device: "bob2"}); r.Counts[Repeated] != 1 {
 		t.Errorf("twice on a new socket: %+v", r)
 	}
+	// The message is sent again and queued twice, and the device reads both events twice.
+	both := []record.Entry{{Kind: record.Moved, Device: "ann1"}, {Kind: record.Moved, Device: "bob2"}}
+	if r := repeat(3, both...); r.Counts[Repeated] != 0 {
+		t.Errorf("sent and read twice: %+v", r)
+	}
+	if r := repeat(4, both...); r.Counts[Repeated] != 1 {
+		t.Errorf("five events, sent and read twice: %+v", r)
+	}
 	// The device that typed a message gets one event of it.
 	typing := record.Entry{Kind: record.Repeated, Device: "ann1", ID: "m1", Conversation: conv}
 	if r := repeat(0, typing); !r.Clean() || r.Repeated != 0 {
