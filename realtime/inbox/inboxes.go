@@ -186,8 +186,8 @@ func New(rdb redis.UniversalClient, opts Options) *Inboxes {
 	if opts.Runner == nil {
 		opts.Runner = script.NewRunner(rdb, script.Options{Timeout: timeout, ReplicaWait: opts.ReplicaWait})
 	}
-	boxes := &Inboxes{rdb: rdb, opts: opts, runner: opts.Runner, scripts: newScripts(&opts), resyncs: make(chan Resync, 1), reconnected: make(chan struct{}, 1),
-		senders: newSenders(),
+	boxes := &Inboxes{rdb: rdb, opts: opts, runner: opts.Runner, scripts: newScripts(&opts),
+		resyncs: make(chan Resync, 1), reconnected: make(chan struct{}, 1), senders: newSenders(),
 		shedLog: rate.NewLimiter(rate.Every(time.Minute), 10), feeds: map[*Feed]struct{}{}}
 	opts.Subscriber.OnReconnect(func() {
 		select {
@@ -211,6 +211,7 @@ type Counters struct {
 	TooFast       counter.Count // messages refused because of the sender's rate over all instances
 	Asked         counter.Count // questions to the archive
 	Withdrawn     counter.Count // waiting messages removed, and refused to their senders
+	Unaccounted   counter.Count // messages that are missing in their sender's totals, because Redis failed
 	Healed        counter.Count // messages that a sender's totals counted, and that did not wait
 	Appended      counter.Count // events other than messages
 	AppendedAgain counter.Count // repeated appends that found their event in the inbox

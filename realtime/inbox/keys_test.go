@@ -177,7 +177,7 @@ func TestScriptsLeaveOnlyKeysThatExpire(t *testing.T) {
 				}
 			}
 		}
-		_, err := s.Attach(ctx, next(), "")
+		_, err := s.Attach(ctx, next(), "", "")
 		check("attach", err)
 		_, err = s.Read(ctx, next(), inbox.Position{}, 10)
 		check("read", err)
@@ -231,7 +231,7 @@ func TestScriptsLeaveOnlyKeysThatExpire(t *testing.T) {
 		}
 		check("acquaint", nil)
 		check("heal", s.Heal(ctx, next()))
-		rdb.HSet(ctx, "out:{lost}", "x/1", "5 5", "totals", "1 5 0 0")
+		rdb.HSet(ctx, "out:{lost}", "x/1", "5 5", "bytes", "5")
 		rdb.Expire(ctx, "out:{lost}", time.Hour)
 		check("heal", s.Heal(ctx, "lost"))
 

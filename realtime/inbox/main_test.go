@@ -108,7 +108,7 @@ func (s *setup) send(t testing.TB, from, to, body string) chat.Message {
 // attach attaches, and fails the test if that fails.
 func (s *setup) attach(t testing.TB, uid, cursor string) inbox.Attachment {
 	t.Helper()
-	a, err := s.Attach(t.Context(), uid, cursor)
+	a, err := s.Attach(t.Context(), uid, "", cursor)
 	if err != nil {
 		t.Fatalf("attach: %v", err)
 	}

@@ -115,13 +115,10 @@ func (boxes *Inboxes) askArchive(ctx context.Context, asker, a, b string) (aWrot
 
 // acquaint records in Redis, for both users, who has written to the other.
 func (boxes *Inboxes) acquaint(ctx context.Context, a, b string, aWrote, bWrote bool) error {
-	_, errs := boxes.runScripts(ctx, []script.Call{
-		boxes.call(boxes.scripts.acquaint, a, b, flag(aWrote), flag(bWrote)),
-		boxes.call(boxes.scripts.acquaint, b, a, flag(bWrote), flag(aWrote)),
-	})
-	for _, err := range errs {
-		if err != nil {
-			return err
+	for _, r := range boxes.run(ctx, boxes.call(boxes.scripts.acquaint, a, b, flag(aWrote), flag(bWrote)),
+		boxes.call(boxes.scripts.acquaint, b, a, flag(bWrote), flag(aWrote))) {
+		if r.Err != nil {
+			return r.Err
 		}
 	}
 	if aWrote {

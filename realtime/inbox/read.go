@@ -64,14 +64,17 @@ type Attachment struct {
 // unreadable, of another epoch, below the floor or above the newest event yields Resumed false: it acknowledges
 // nothing, and everything that is retained follows. Subscribe first, so that no event falls in between. Attach counts
 // as a use of the inbox, which postpones its expiry. It takes one round trip.
-func (boxes *Inboxes) Attach(ctx context.Context, uid, cursor string) (Attachment, error) {
+//
+// If device is not empty, its user's sent events are written for it from then on; see EnqueueFrom.
+func (boxes *Inboxes) Attach(ctx context.Context, uid, device, cursor string) (Attachment, error) {
 	// An unreadable cursor (of an older version, or forged) is treated like one of another epoch.
 	c, err := ParseCursor(cursor)
 	if err != nil || c.ID.unsafe() {
 		c = Cursor{}
 	}
-	args := append([]any{c.Epoch, c.ID.String()}, c.Removals.args()...)
-	v, err := boxes.runScript(ctx, boxes.callReader(boxes.scripts.attach, uid, args...))
+	call := boxes.call(boxes.scripts.attach, uid, append(append([]any{c.Epoch, c.ID.String()}, c.Removals.args()...), device)...)
+	call.Keys = append(call.Keys, devicesKey(uid), removedKey(uid))
+	v, err := boxes.runScript(ctx, call)
 	if err != nil {
 		return Attachment{}, err
 	}

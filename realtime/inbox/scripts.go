@@ -51,14 +51,15 @@ func newScripts(o *Options) scripts {
 		return script.LoadPrimary(luaFiles, common+exceeds+header, "inbox", "removed", name)
 	}
 	limits := constants("may_exceed", false, "counter_of", 4, "max_all", l.Messages, "max_all_bytes", l.Bytes,
-		"max_from", l.PairMessages, "max_from_bytes", l.PairBytes, "max_stranger", l.StrangerMessages, "max_stranger_bytes", l.StrangerBytes,
+		"max_from", l.PairMessages, "max_from_bytes", l.PairBytes,
+		"max_stranger", l.StrangerMessages, "max_stranger_bytes", l.StrangerBytes,
 		"check_gate", o.Gates != nil, "waits", o.ReplicaWait > 0)
 	kept := constants("keep_removed", keepRemoved.Milliseconds(), "max_removed", maxRemoved,
 		"max_removed_bytes", maxRemovedBytes, "presence_lag", presenceLag.Milliseconds())
 	return scripts{
 		enqueue:   onInbox(limits, "enqueue"),
 		append:    onInbox(exceeds+constants("out_ms", keepOut.Milliseconds()), "append"),
-		attach:    onReadInbox("", "attach"),
+		attach:    onReadInbox(constants("keep_devices", keepDevices.Milliseconds(), "max_devices", maxDevices), "attach"),
 		read:      onReadInbox("", "read"),
 		unsettled: onReadInbox("", "unsettled"),
 		settle:    onReadInbox("", "settle"),
@@ -74,21 +75,30 @@ func newScripts(o *Options) scripts {
 }
 
 // Keys of a user. The hash tag keeps them on one node of a cluster.
-func inboxKey(uid string) string    { return "inbox:{" + uid + "}" }
-func metaKey(uid string) string     { return "meta:{" + uid + "}" }
-func pendingKey(uid string) string  { return "pending:{" + uid + "}" }
-func peersKey(uid string) string    { return "peers:{" + uid + "}" }
-func outKey(uid string) string      { return "out:{" + uid + "}" }
-func reachKey(uid string) string    { return "reach:{" + uid + "}" }
-func removedKey(uid string) string  { return "removed:{" + uid + "}" }
-func gateKey(uid string) string     { return "gate:{" + uid + "}" }
+func inboxKey(uid string) string   { return "inbox:{" + uid + "}" }
+func metaKey(uid string) string    { return "meta:{" + uid + "}" }
+func pendingKey(uid string) string { return "pending:{" + uid + "}" }
+func peersKey(uid string) string   { return "peers:{" + uid + "}" }
+func markedKey(uid string) string  { return "marked:{" + uid + "}" }
+func devicesKey(uid string) string { return "devices:{" + uid + "}" }
+func outKey(uid string) string     { return "out:{" + uid + "}" }
+func reachKey(uid string) string   { return "reach:{" + uid + "}" }
+func removedKey(uid string) string { return "removed:{" + uid + "}" }
+func gateKey(uid string) string    { return "gate:{" + uid + "}" }
+
+// sendsKey is the key of the number of messages that a user has sent in one minute since 1970.
+func sendsKey(uid string, minute int64) string {
+	return "sends:{" + uid + "}:" + strconv.FormatInt(minute, 10)
+}
+
 func wakeChannel(uid string) string { return "wake:{" + uid + "}" }
 
 // call prepares a run on one user's inbox. The common argument comes before args, the script's own.
 func (boxes *Inboxes) call(sc *script.Script, uid string, args ...any) script.Call {
 	all := make([]any, 0, 1+len(args))
-	keys := make([]string, 4, 7)
+	keys := make([]string, 5, 8)
 	keys[0], keys[1], keys[2], keys[3] = inboxKey(uid), metaKey(uid), pendingKey(uid), peersKey(uid)
+	keys[4] = markedKey(uid)
 	return script.Call{Script: sc, Keys: keys, Args: append(append(all, freshNonce()), args...)}
 }
 
@@ -108,42 +118,21 @@ func freshNonce() string {
 
 // runScript runs one script.
 func (boxes *Inboxes) runScript(ctx context.Context, c script.Call) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	v, err := boxes.runner.Run(ctx, c)
-	if err != nil {
-		return nil, boxes.classifyError(err)
-	}
-	return v, nil
+	r := boxes.run(ctx, c)[0]
+	return r.Value, r.Err
 }
 
-// runReplicated runs one script. With Options.ReplicaWait it waits for a replica, and reports whether one has what the
-// script wrote; otherwise it reports true.
-func (boxes *Inboxes) runReplicated(ctx context.Context, c script.Call) (v any, replicated bool, err error) {
-	if boxes.opts.ReplicaWait <= 0 {
-		v, err = boxes.runScript(ctx, c)
-		return v, true, err
-	}
+// run runs scripts and commands in about one round trip.
+func (boxes *Inboxes) run(ctx context.Context, calls ...script.Call) []script.Result {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	v, replicas, err := boxes.runner.RunReplicated(ctx, c)
-	if err != nil {
-		return nil, false, boxes.classifyError(err)
-	}
-	return v, replicas > 0, nil
-}
-
-// runScripts runs scripts in about one round trip.
-func (boxes *Inboxes) runScripts(ctx context.Context, calls []script.Call) ([]any, []error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	values, errs := boxes.runner.RunAll(ctx, calls)
-	for i, err := range errs {
-		if err != nil {
-			errs[i] = boxes.classifyError(err)
+	results := boxes.runner.RunAll(ctx, calls)
+	for i, r := range results {
+		if r.Err != nil {
+			results[i].Err = boxes.classifyError(r.Err)
 		}
 	}
-	return values, errs
+	return results
 }
 
 // transientErrors lists the prefixes of Redis errors that a retry, or another node, resolves.

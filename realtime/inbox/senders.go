@@ -99,17 +99,11 @@ func (s *senders) hasWritten(from, to string) bool {
 	return ok
 }
 
-// update records the totals that a script returned for a user who sends through this instance. messages is -1 if it
-// returned none.
-func (s *senders) update(uid string, messages, bytes, sends, minuteLeft int64) {
-	u, ok := s.totals.get(uid)
-	if !ok || messages < 0 {
-		return
+// update records the totals of a user who sends through this instance. messages is negative if they are not known.
+func (s *senders) update(uid string, messages, bytes int64) {
+	if u, ok := s.totals.get(uid); ok && messages >= 0 {
+		u.setTotals(messages, bytes)
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.messages, u.bytes, u.sends = messages, bytes, sends
-	u.minuteEnds = time.Now().Add(time.Duration(minuteLeft) * time.Millisecond)
 }
 
 // sender is what is known about one user who sends.
@@ -119,22 +113,13 @@ type sender struct {
 	// guarded by mu
 	mu              sync.Mutex
 	messages, bytes int64     // that wait, when Redis was last asked
-	sends           int64     // in the minute that ends at minuteEnds
-	minuteEnds      time.Time // by the clock of this instance
+	minute          int64     // since 1970, by the clock of this instance
+	sends           int64     // in this minute, as far as they are known
+	unsynced        int64     // of sends, those that Redis does not know yet
 	refreshed       time.Time // when the totals were last read in order to refuse
 	healed          time.Time
 	asks            int // questions to the archive in the minute that ends at asksEnd
 	asksEnd         time.Time
-}
-
-// waitForRate returns how long the sender must wait because of SendsPerMinute.
-func (u *sender) waitForRate(l Limits) time.Duration {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if left := time.Until(u.minuteEnds); left > 0 && u.sends >= int64(l.SendsPerMinute) {
-		return left
-	}
-	return 0
 }
 
 // over reports whether another message of the given size exceeds the totals, as far as they are known.
@@ -200,6 +185,3 @@ func (boxes *Inboxes) checkSender(ctx context.Context, s *sender, m chat.Message
 	}
 	return nil, done, nil
 }
-
-// totalsField is the field of out that holds the totals. The other fields contain a '/'.
-const totalsField = "totals"

@@ -47,13 +47,13 @@ func (boxes *Inboxes) Unsettled(ctx context.Context, claims []Claim, limit int) 
 		}
 		calls[i] = boxes.callReader(boxes.scripts.unsettled, c.UID, args...)
 	}
-	values, errs := boxes.runScripts(ctx, calls)
+	results := boxes.run(ctx, calls...)
 	out := make([]Unsettled, len(claims))
 	for i, c := range claims {
-		if out[i].Err = errs[i]; errs[i] != nil {
+		if out[i].Err = results[i].Err; out[i].Err != nil {
 			continue
 		}
-		r := newReply(values[i], 7)
+		r := newReply(results[i].Value, 7)
 		u := Unsettled{Epoch: r.str(0), Settled: r.id(1), Last: r.id(2), To: c.To, Removals: uint64(r.int(5)),
 			Kept: r.str(6) == "1"}
 		cut := r.str(3) == "1"
@@ -118,13 +118,13 @@ func (boxes *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleRes
 		}
 		calls[i] = boxes.callReader(boxes.scripts.settle, s.UID, args...)
 	}
-	values, errs := boxes.runScripts(ctx, calls)
+	results := boxes.run(ctx, calls...)
 	out := make([]SettleResult, len(list))
 	for i := range list {
-		if out[i].Err = errs[i]; errs[i] != nil {
+		if out[i].Err = results[i].Err; out[i].Err != nil {
 			continue
 		}
-		r := newReply(values[i], 3)
+		r := newReply(results[i].Value, 3)
 		switch r.str(0) {
 		case "settled":
 			out[i].Outcome = SettleDone
@@ -143,7 +143,7 @@ func (boxes *Inboxes) Settle(ctx context.Context, list []Settlement) []SettleRes
 // whether it deleted the inbox.
 func (boxes *Inboxes) Remove(ctx context.Context, uid, epoch string, last ID) (bool, error) {
 	c := boxes.call(boxes.scripts.remove, uid, epoch, last.String())
-	c.Keys = append(c.Keys, reachKey(uid), removedKey(uid))
+	c.Keys = append(c.Keys, reachKey(uid), devicesKey(uid), removedKey(uid))
 	v, err := boxes.runScript(ctx, c)
 	n, _ := v.(int64)
 	return n == 1, err

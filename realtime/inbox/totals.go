@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -31,7 +32,7 @@ func (boxes *Inboxes) outboxFull(ctx context.Context, s *sender, uid string, siz
 	return s.over(l, size), nil
 }
 
-// setTotals records totals as Redis has them, "<messages> <bytes> …".
+// setTotals records totals as Redis has them.
 func (u *sender) setTotals(messages, bytes int64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -39,18 +40,19 @@ func (u *sender) setTotals(messages, bytes int64) {
 }
 
 func (boxes *Inboxes) refreshTotals(ctx context.Context, s *sender, uid string) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	text, err := boxes.rdb.HGet(ctx, outKey(uid), totalsField).Result()
-	if err != nil && err != redis.Nil {
-		return boxes.classifyError(err)
+	key := []string{outKey(uid)}
+	r := boxes.run(ctx, script.Call{Command: "HLEN", Keys: key},
+		script.Call{Command: "HGET", Keys: key, Args: []any{bytesField}})
+	for _, one := range r {
+		if one.Err != nil {
+			return one.Err
+		}
 	}
-	r := reply{list: []any{"0", "0"}}
-	if part := strings.Fields(text); len(part) == 4 {
-		r.list = []any{part[0], part[1]}
-	}
-	s.setTotals(r.int(0), r.int(1))
-	return r.failure()
+	fields, _ := r[0].Value.(int64)
+	text, _ := r[1].Value.(string)
+	bytes, _ := strconv.ParseInt(text, 10, 64) // 0 if there is none
+	s.setTotals(max(fields-1, 0), bytes)
+	return nil
 }
 
 // Outgoing is a message that waits, or has waited lately, as its sender's totals have it.

@@ -53,24 +53,33 @@ func TestRelationOfAWakeToAPosition(t *testing.T) {
 	}
 }
 
-// A sender who has reached SendsPerMinute waits for the rest of the minute that Redis counts.
+// A sender who has reached SendsPerMinute waits for the rest of the minute. Every fourth of 200 sends is told to Redis,
+// and what Redis knows counts.
 func TestWaitForRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, l := newSenders(), Limits{SendsPerMinute: 3}
-		u := s.of("ann")
-		s.update("ann", 1, 1, 2, 5_000)
-		equal(t, "wait below the rate", u.waitForRate(l), time.Duration(0))
-		s.update("ann", 1, 1, 3, 5_000)
-		equal(t, "wait at the rate", u.waitForRate(l), 5*time.Second)
-		testwait.Advance(4 * time.Second)
-		equal(t, "wait 4 s later", u.waitForRate(l), time.Second)
-		testwait.Advance(time.Second)
-		equal(t, "wait in the next minute", u.waitForRate(l), time.Duration(0))
-		s.update("ann", 0, 0, 3, 5_000)
-		equal(t, "wait when nothing waits any more", u.waitForRate(l), 5*time.Second)
-		s.update("ann", -1, 0, 0, 0) // a script that returned no totals
-		equal(t, "wait after a reply without totals", u.waitForRate(l), 5*time.Second)
-	})
+	l := Limits{SendsPerMinute: 200}
+	u := newSenders().of("ann")
+	at := func(seconds int64) time.Time { return time.Unix(600+seconds, 0) }
+	var told []int64
+	for range 199 {
+		if n := u.countSend(l, 10); n > 0 {
+			told = append(told, n)
+		}
+	}
+	equal(t, "sends told to Redis", fmt.Sprint(told), fmt.Sprint(slices.Repeat([]int64{4}, 49)))
+	equal(t, "wait below the rate", u.waitForRate(l, at(5)), time.Duration(0))
+	u.countSend(l, 10)
+	equal(t, "wait at the rate", u.waitForRate(l, at(5)), 55*time.Second)
+	equal(t, "wait in the next minute", u.waitForRate(l, at(60)), time.Duration(0))
+
+	u.countSend(l, 11)
+	u.learnSends(10, 100)
+	equal(t, "wait after news of another minute", u.waitForRate(l, at(61)), time.Duration(0))
+	u.learnSends(11, 198)
+	equal(t, "wait below the rate of all instances", u.waitForRate(l, at(61)), time.Duration(0))
+	u.learnSends(11, 199)
+	equal(t, "wait at the rate of all instances", u.waitForRate(l, at(61)), 59*time.Second)
+	u.learnSends(11, 2)
+	equal(t, "wait after older news", u.waitForRate(l, at(61)), 59*time.Second)
 }
 
 // One message of any size is admitted, and beyond that neither limit may be exceeded.

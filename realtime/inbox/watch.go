@@ -183,17 +183,17 @@ func (boxes *Inboxes) compareFeeds(ctx context.Context, uids []string) {
 	for i, uid := range uids {
 		calls[i] = boxes.call(boxes.scripts.peek, uid)
 	}
-	values, errs := boxes.runScripts(ctx, calls)
+	results := boxes.run(ctx, calls...)
 	type state struct {
 		epoch string
 		last  ID
 	}
 	states := map[string]state{}
 	for i, uid := range uids {
-		if errs[i] != nil {
+		if results[i].Err != nil {
 			continue
 		}
-		r := newReply(values[i], 3)
+		r := newReply(results[i].Value, 3)
 		s := state{r.str(0), r.id(2)}
 		if r.err == nil {
 			states[uid] = s
@@ -264,12 +264,11 @@ func (boxes *Inboxes) Queued(ctx context.Context) (Queue, error) {
 			calls[i] = boxes.call(boxes.scripts.waiting, uid)
 		}
 		uids = uids[n:]
-		values, errs := boxes.runScripts(ctx, calls)
-		for i := range calls {
-			if errs[i] != nil {
-				return Queue{}, errs[i]
+		for _, result := range boxes.run(ctx, calls...) {
+			if result.Err != nil {
+				return Queue{}, result.Err
 			}
-			r := newReply(values[i], 2)
+			r := newReply(result.Value, 2)
 			count, first := int(r.int(0)), r.id(1)
 			if r.err != nil || count == 0 {
 				continue

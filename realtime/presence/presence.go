@@ -17,6 +17,7 @@ import (
 	"cmp"
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -193,7 +194,7 @@ func (p *Presence) Leave(ctx context.Context, uid string) error {
 	return err
 }
 
-// runScripts runs scripts in one round trip and returns the first error.
+// runScripts runs scripts in one round trip and returns their errors.
 func (p *Presence) runScripts(ctx context.Context, calls []script.Call) error {
 	_, err := p.runScriptsForValues(ctx, calls)
 	return err
@@ -203,12 +204,14 @@ func (p *Presence) runScripts(ctx context.Context, calls []script.Call) error {
 func (p *Presence) runScriptsForValues(ctx context.Context, calls []script.Call) ([]any, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.tuning.Timeout)
 	defer cancel()
-	values, errs := p.opts.Runner.RunAll(ctx, calls)
-	for _, err := range errs {
-		if err != nil {
-			p.counters.Failed.Add(1)
-			return values, problem.ErrUnavailable.WithCause(fmt.Errorf("presence: %w", err))
-		}
+	values := make([]any, len(calls))
+	var err error
+	for i, r := range p.opts.Runner.RunAll(ctx, calls) {
+		values[i], err = r.Value, errors.Join(err, r.Err)
+	}
+	if err != nil {
+		p.counters.Failed.Add(1)
+		return values, problem.ErrUnavailable.WithCause(fmt.Errorf("presence: %w", err))
 	}
 	return values, nil
 }

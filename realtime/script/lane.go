@@ -47,9 +47,18 @@ func (l *lane) run(batch []pending) {
 			return
 		}
 		l.drop()
-		if attempt == attempts || !isBroken(err) || !sleep(ctx, pause<<(2*(attempt-1))) {
+		again := attempt < attempts && isBroken(err)
+		repeated := wanted[:0]
+		for _, p := range wanted {
+			if again && !p.Once {
+				repeated = append(repeated, p)
+			} else {
+				p.finish(Result{Err: err})
+			}
+		}
+		if wanted = repeated; len(wanted) > 0 && !sleep(ctx, pause<<(2*(attempt-1))) {
 			for i := range wanted {
-				wanted[i].finish(result{err: err})
+				wanted[i].finish(Result{Err: err})
 			}
 			return
 		}
@@ -121,19 +130,15 @@ func (l *lane) exchange(ctx context.Context, calls []pending, byText bool) ([]pe
 	}
 	var probed *redis.Cmd
 	if sent.Sub(l.verified) >= opts.tuning.Lease/2 || epoch == "" {
-		probed = probe.command(ctx, true, nil, []any{"", "0"}, nil)
+		probed = Call{Script: probe}.command(ctx, true, "", "0")
 		_ = pipe.Process(ctx, probed)
 	}
 	commands := make([]*redis.Cmd, len(calls))
 	replicate := false
 	for i, p := range calls {
-		var first []any
-		if p.Script.primary {
-			first = []any{epoch, until}
-		}
-		commands[i] = p.Script.command(ctx, byText, p.Keys, first, p.Args)
+		commands[i] = p.command(ctx, byText, epoch, until)
 		_ = pipe.Process(ctx, commands[i])
-		replicate = replicate || p.replicate
+		replicate = replicate || p.Replicate
 	}
 	var wait *redis.Cmd
 	if replicate {
@@ -163,12 +168,16 @@ func (l *lane) finishAll(calls []pending, commands []*redis.Cmd, wait *redis.Cmd
 		case errors.Is(err, redis.Nil):
 			err = nil
 		case err == nil:
+		case calls[i].After && i > 0 && len(left) > 0 && left[len(left)-1].index == calls[i].index-1 &&
+			left[len(left)-1].group == calls[i].group:
+			left = append(left, calls[i]) // the call before it has not run yet
+			continue
 		case !byText && redis.HasErrorPrefix(err, "NOSCRIPT"):
 			left = append(left, calls[i])
 			continue
 		case isMoved(err):
 			l.doubtful = true
-			go l.node.runner.redirect(l.node, calls[i])
+			l.node.runner.run(func() { l.node.runner.redirect(l.node, calls[i]) })
 			continue
 		case !isReply(err):
 			broken = err
@@ -177,10 +186,10 @@ func (l *lane) finishAll(calls []pending, commands []*redis.Cmd, wait *redis.Cmd
 		default:
 			l.doubtful = true
 		}
-		if calls[i].replicate && err == nil {
+		if calls[i].Replicate && err == nil {
 			err = waitErr
 		}
-		calls[i].finish(result{v, replicas, err})
+		calls[i].finish(Result{v, replicas, err})
 	}
 	return left, broken
 }
@@ -201,19 +210,25 @@ func (l *lane) learn(probed *redis.Cmd, sent time.Time) {
 	l.until = strconv.FormatInt(nowMS+l.node.runner.opts.tuning.Lease.Milliseconds(), 10)
 }
 
-// command returns the command that runs the script. first precedes args.
-func (s *Script) command(ctx context.Context, byText bool, keys []string, first, args []any) *redis.Cmd {
-	all := make([]any, 0, 3+len(keys)+len(first)+len(args))
-	if byText {
-		all = append(all, "EVAL", s.text)
-	} else {
-		all = append(all, "EVALSHA", s.hash)
+// command returns the command of a call: a script by its hash or its text. A script that must know its primary gets
+// the epoch, which may be relied on until a time.
+func (c Call) command(ctx context.Context, byText bool, epoch, until string) *redis.Cmd {
+	all := make([]any, 0, 5+len(c.Keys)+len(c.Args))
+	switch {
+	case c.Script == nil:
+		all = append(all, c.Command)
+	case byText:
+		all = append(all, "EVAL", c.Script.text, len(c.Keys))
+	default:
+		all = append(all, "EVALSHA", c.Script.hash, len(c.Keys))
 	}
-	all = append(all, len(keys))
-	for _, k := range keys {
+	for _, k := range c.Keys {
 		all = append(all, k)
 	}
-	return redis.NewCmd(ctx, append(append(all, first...), args...)...)
+	if c.Script != nil && c.Script.primary {
+		all = append(all, epoch, until)
+	}
+	return redis.NewCmd(ctx, append(all, c.Args...)...)
 }
 
 // isReply reports whether err is an answer of the server.
@@ -258,22 +273,20 @@ func (r *Runner) redirect(from *node, p pending) {
 		}
 	}
 	v, err := r.follow(ctx, p.Call)
-	if p.replicate && err == nil {
+	if p.Replicate && err == nil {
 		// Nothing can wait on the connection that go-redis has chosen. A repeated send finds the new node.
 		err = errMoved
 	}
-	p.finish(result{value: v, err: err})
+	p.finish(Result{Value: v, Err: err})
 }
 
 // follow runs one call as go-redis does, which follows redirections while keys move.
 func (r *Runner) follow(ctx context.Context, c Call) (any, error) {
-	var first []any
-	if c.Script.primary {
-		first = []any{"", "0"}
-	}
 	for _, byText := range []bool{false, true} {
-		cmd := c.Script.command(ctx, byText, c.Keys, first, c.Args)
-		cmd.SetFirstKeyPos(3)
+		cmd := c.command(ctx, byText, "", "0")
+		if c.Script != nil {
+			cmd.SetFirstKeyPos(3)
+		}
 		err := r.rdb.Process(ctx, cmd)
 		switch {
 		case err == nil || errors.Is(err, redis.Nil):

@@ -29,7 +29,8 @@ func (n *node) add(calls []pending) {
 	t := &n.runner.opts.tuning
 	n.mu.Lock()
 	accepted := 0
-	for accepted < len(calls) && len(n.queue) < t.MaxQueue && n.bytes < t.MaxQueueBytes {
+	for accepted < len(calls) &&
+		(len(n.queue) < t.MaxQueue && n.bytes < t.MaxQueueBytes || accepted > 0 && calls[accepted].After) {
 		n.queue = append(n.queue, calls[accepted])
 		n.bytes += calls[accepted].bytes
 		accepted++
@@ -43,7 +44,7 @@ func (n *node) add(calls []pending) {
 	}
 	n.mu.Unlock()
 	for i := accepted; i < len(calls); i++ {
-		calls[i].finish(result{err: ErrOverloaded})
+		calls[i].finish(Result{Err: ErrOverloaded})
 	}
 }
 
@@ -55,7 +56,7 @@ func (n *node) startLane() {
 	}
 	n.busy++
 	batch := n.nextBatch()
-	go n.runLane(l, batch)
+	n.runner.run(func() { n.runLane(l, batch) })
 }
 
 // watchQueue begins to wait for the batch in flight. n.mu must be held.
@@ -104,7 +105,8 @@ func (n *node) runLane(l *lane, batch []pending) {
 func (n *node) nextBatch() []pending {
 	t := &n.runner.opts.tuning
 	size, bytes := 0, 0
-	for size < len(n.queue) && size < t.MaxBatch && (size == 0 || bytes+n.queue[size].bytes <= t.MaxBatchBytes) {
+	for size < len(n.queue) && (size == 0 || n.queue[size].After ||
+		size < t.MaxBatch && bytes+n.queue[size].bytes <= t.MaxBatchBytes) {
 		bytes += n.queue[size].bytes
 		size++
 	}

@@ -67,11 +67,13 @@ type Runner struct {
 	cluster *redis.ClusterClient // rdb, or nil if it is no cluster
 	opts    Options
 
-	mu    sync.Mutex
-	nodes map[*redis.Client]*node // guarded by mu
+	mu     sync.Mutex
+	nodes  map[*redis.Client]*node // guarded by mu
+	active int                     // guarded by mu: goroutines that run calls
+	idle   chan struct{}           // guarded by mu: closed when active is 0; nil: nobody waits for that
 }
 
-// NewRunner returns a Runner that uses rdb. It needs no end: its connections belong to rdb.
+// NewRunner returns a Runner that uses rdb. Its connections belong to rdb. Call Wait before closing rdb.
 func NewRunner(rdb redis.UniversalClient, opts Options) *Runner {
 	opts.setDefaults()
 	r := &Runner{rdb: rdb, opts: opts, nodes: map[*redis.Client]*node{}}
@@ -79,42 +81,49 @@ func NewRunner(rdb redis.UniversalClient, opts Options) *Runner {
 	return r
 }
 
-// Run runs one script.
+// IsCluster reports whether keys with different hash tags can be on different nodes.
+func (r *Runner) IsCluster() bool { return r.cluster != nil }
+
+// Run runs one call.
 func (r *Runner) Run(ctx context.Context, c Call) (any, error) {
-	res := r.do(ctx, []Call{c}, false)[0]
-	return res.value, res.err
+	res := r.RunAll(ctx, []Call{c})[0]
+	return res.Value, res.Err
 }
 
-// RunAll runs scripts, in about one round trip for each node. Values and errors are in the order of calls. A script
-// that fails does not stop the others. Calls of one list may run at the same time.
-func (r *Runner) RunAll(ctx context.Context, calls []Call) ([]any, []error) {
-	values, errs := make([]any, len(calls)), make([]error, len(calls))
-	for i, res := range r.do(ctx, calls, false) {
-		values[i], errs[i] = res.value, res.err
+// RunAll runs calls, in about one round trip for each node, and waits for all of them. The results are in the order of
+// calls. A call that fails does not stop the others. Calls of one list may run at the same time; see Call.After.
+func (r *Runner) RunAll(ctx context.Context, calls []Call) []Result {
+	if len(calls) == 0 {
+		return nil
 	}
-	return values, errs
+	if ctx.Err() != nil {
+		return slices.Repeat([]Result{{Err: context.Cause(ctx)}}, len(calls))
+	}
+	done := make(chan struct{})
+	g := &group{results: make([]Result, len(calls)), done: func([]Result) { close(done) }}
+	r.start(ctx, g, calls)
+	select {
+	case <-done:
+		return g.results
+	case <-ctx.Done():
+	}
+	return g.abandon(context.Cause(ctx))
 }
 
-// RunReplicated runs one script, and then waits until one replica has what it wrote, at most for Options.ReplicaWait.
-// replicas is the number of replicas that have it. A script that finds its work done must write something nevertheless,
-// because Redis waits for the writes of a connection only.
-func (r *Runner) RunReplicated(ctx context.Context, c Call) (v any, replicas int, err error) {
-	res := r.do(ctx, []Call{c}, true)[0]
-	return res.value, res.replicas, res.err
-}
-
-// result is the result of one call.
-type result struct {
-	value    any
-	replicas int
-	err      error
+// Go runs calls like RunAll, but does not wait. Later it calls done with the results, which must not block.
+func (r *Runner) Go(calls []Call, done func([]Result)) {
+	ctx, cancel := context.WithTimeout(context.Background(), r.opts.Timeout)
+	g := &group{results: make([]Result, len(calls)), done: func(results []Result) {
+		cancel()
+		done(results)
+	}}
+	r.start(ctx, g, calls)
 }
 
 // pending is a call on its way.
 type pending struct {
 	Call
 	bytes     int
-	replicate bool
 	redirects int // times that it has followed its keys to another node
 	group     *group
 	index     int // of its result in group
@@ -122,25 +131,27 @@ type pending struct {
 
 // group is the calls of one caller.
 type group struct {
+	done func([]Result) // called when all calls have a result, unless the group was abandoned
+
 	mu        sync.Mutex
 	left      int      // guarded by mu
-	results   []result // guarded by mu until left is 0 or the caller has given up
+	results   []Result // guarded by mu until left is 0
 	abandoned bool     // guarded by mu: the caller has given up
-	done      chan struct{}
 }
 
 // finish stores the result of one call.
-func (p *pending) finish(res result) {
+func (p *pending) finish(res Result) {
 	g := p.group
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.abandoned {
-		return
+	last := false
+	if !g.abandoned {
+		g.results[p.index] = res
+		g.left--
+		last = g.left == 0
 	}
-	g.results[p.index] = res
-	g.left--
-	if g.left == 0 {
-		close(g.done)
+	g.mu.Unlock()
+	if last {
+		g.done(g.results)
 	}
 }
 
@@ -151,39 +162,14 @@ func (p *pending) unwanted() bool {
 	return p.group.abandoned
 }
 
-// do runs calls and waits for all of them. A call that has no result when ctx ends fails with its error.
-func (r *Runner) do(ctx context.Context, calls []Call, replicate bool) []result {
-	if len(calls) == 0 {
-		return nil
-	}
-	if ctx.Err() != nil {
-		return slices.Repeat([]result{{err: context.Cause(ctx)}}, len(calls))
-	}
-	g := &group{left: len(calls), results: make([]result, len(calls)), done: make(chan struct{})}
-	unanswered := result{err: errUnanswered}
-	for i := range g.results {
-		g.results[i] = unanswered
-	}
-	all := make([]pending, len(calls))
-	for i, c := range calls {
-		all[i] = pending{Call: c, bytes: c.size(), replicate: replicate, group: g, index: i}
-	}
-	if r.cluster == nil {
-		r.node(r.rdb.(*redis.Client)).add(all)
-	} else {
-		r.addToCluster(ctx, all)
-	}
-	select {
-	case <-g.done:
-		return g.results
-	case <-ctx.Done():
-	}
+// abandon gives up the calls that have no result, and returns the results: err for those.
+func (g *group) abandon(err error) []Result {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.abandoned = true
 	for i := range g.results {
-		if g.results[i].err == errUnanswered {
-			g.results[i].err = context.Cause(ctx)
+		if g.results[i].Err == errUnanswered {
+			g.results[i].Err = err
 		}
 	}
 	return g.results
@@ -192,13 +178,62 @@ func (r *Runner) do(ctx context.Context, calls []Call, replicate bool) []result 
 // errUnanswered marks a call without a result.
 var errUnanswered = errors.New("no answer yet")
 
+// start sends the calls of a group on their way.
+func (r *Runner) start(ctx context.Context, g *group, calls []Call) {
+	g.left = len(calls)
+	all := make([]pending, len(calls))
+	for i, c := range calls {
+		g.results[i].Err = errUnanswered
+		all[i] = pending{Call: c, bytes: c.size(), group: g, index: i}
+	}
+	if r.cluster == nil {
+		r.node(r.rdb.(*redis.Client)).add(all)
+	} else {
+		r.addToCluster(ctx, all)
+	}
+}
+
+// run runs f in a goroutine for which Wait waits.
+func (r *Runner) run(f func()) {
+	r.mu.Lock()
+	r.active++
+	r.mu.Unlock()
+	go func() {
+		f()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.active--; r.active == 0 && r.idle != nil {
+			close(r.idle)
+			r.idle = nil
+		}
+	}()
+}
+
+// Wait waits until all calls have ended, also those for which nobody waits, or until ctx ends.
+func (r *Runner) Wait(ctx context.Context) {
+	r.mu.Lock()
+	if r.active == 0 {
+		r.mu.Unlock()
+		return
+	}
+	if r.idle == nil {
+		r.idle = make(chan struct{})
+	}
+	idle := r.idle
+	r.mu.Unlock()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+}
+
 // addToCluster adds each call to the node that has its keys.
 func (r *Runner) addToCluster(ctx context.Context, all []pending) {
 	byNode := map[*redis.Client][]pending{}
 	for i := range all {
 		client, err := r.cluster.MasterForKey(ctx, all[i].Keys[0])
 		if err != nil {
-			all[i].finish(result{err: err})
+			all[i].finish(Result{Err: err})
 			continue
 		}
 		byNode[client] = append(byNode[client], all[i])

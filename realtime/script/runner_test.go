@@ -106,23 +106,17 @@ func TestOverload(t *testing.T) {
 			first := o.start(t.Context(), echoes("a", big))
 			<-o.began
 			calls := slices.Repeat([]script.Call{echoes("a", big)}, 8)
-			values := make(chan []any)
-			failed := make(chan []error)
-			go func() {
-				v, errs := o.RunAll(t.Context(), calls)
-				values <- v
-				failed <- errs
-			}()
+			results := make(chan []script.Result)
+			go func() { results <- o.RunAll(t.Context(), calls) }()
 			o.awaitQueued(t, 5)
 			if _, err := o.Run(t.Context(), echoes("a", "small")); !errors.Is(err, script.ErrOverloaded) {
 				t.Errorf("beyond the limit: %v", err)
 			}
 			o.release()
 			first.want(t, big, nil)
-			v, errs := <-values, <-failed
-			for i := range calls {
-				if i < 5 && (v[i] != big || errs[i] != nil) || i >= 5 && !errors.Is(errs[i], script.ErrOverloaded) {
-					t.Errorf("call %d: %v", i, errs[i])
+			for i, r := range <-results {
+				if i < 5 && (r.Value != big || r.Err != nil) || i >= 5 && !errors.Is(r.Err, script.ErrOverloaded) {
+					t.Errorf("call %d: %v", i, r.Err)
 				}
 			}
 		})
@@ -141,10 +135,9 @@ func TestBatchesAreBounded(t *testing.T) {
 		}
 		calls = append(calls, echoes("a", strings.Repeat("x", size)))
 	}
-	values, errs := o.RunAll(t.Context(), calls)
-	for i, c := range calls {
-		if values[i] != c.Args[0] || errs[i] != nil {
-			t.Errorf("call %d: %v", i, errs[i])
+	for i, r := range o.RunAll(t.Context(), calls) {
+		if r.Value != calls[i].Args[0] || r.Err != nil {
+			t.Errorf("call %d: %v", i, r.Err)
 		}
 	}
 	if got := o.sizes(); !slices.Equal(got, []int{10, 10, 10, 2, 2, 2, 2, 2}) {
@@ -162,11 +155,11 @@ func TestOneScriptFails(t *testing.T) {
 		if err := o.rdb.Set(t.Context(), "{x}word", "word", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
-		values, errs := o.RunAll(t.Context(), []script.Call{adds("{x}1", 1), adds("{x}word", 1), adds("{x}2", 2)})
+		r := o.RunAll(t.Context(), []script.Call{adds("{x}1", 1), adds("{x}word", 1), adds("{x}2", 2)})
 		var refused redis.Error
-		if values[0] != int64(1) || values[2] != int64(2) || errs[0] != nil || errs[2] != nil ||
-			!errors.As(errs[1], &refused) {
-			t.Errorf("%v, %v", values, errs)
+		if r[0].Value != int64(1) || r[2].Value != int64(2) || r[0].Err != nil || r[2].Err != nil ||
+			!errors.As(r[1].Err, &refused) {
+			t.Errorf("%+v", r)
 		}
 	})
 }

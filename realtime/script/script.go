@@ -3,7 +3,7 @@
 //
 // Scripts are .lua files in the folder of the package that uses them. They have no "#!lua" header, because miniredis
 // does not support it, so Redis cannot check their keys. Every key must therefore be passed in KEYS, and all keys of
-// one call must share a hash tag. Every script may be repeated, because a Runner repeats a call whose connection broke.
+// one call must share a hash tag. A Runner repeats a call whose connection broke, unless Call.Once forbids it.
 package script
 
 import (
@@ -94,11 +94,31 @@ func readProbe(list []any) (epoch string, nowMS int64, err error) {
 	return epoch, nowMS, err
 }
 
-// Call is one run of a script.
+// Call is one run of a script, or one command.
 type Call struct {
-	Script *Script
-	Keys   []string // at least one, all with the same hash tag
-	Args   []any
+	Script  *Script
+	Command string   // if there is no script: HSET, for example
+	Keys    []string // at least one, all with the same hash tag
+	Args    []any
+
+	// After says that the call must not run before the one that precedes it in its list. Both have the same hash tag, or
+	// Redis is no cluster.
+	After bool
+
+	// Once says that the call must not run twice. If its connection breaks, it fails, and may have run.
+	Once bool
+
+	// Replicate says that after the call one replica must have what it wrote; see Options.ReplicaWait and
+	// Result.Replicas. A script that finds its work done must write something nevertheless, because Redis waits for the
+	// writes of a connection only.
+	Replicate bool
+}
+
+// Result is the result of a Call.
+type Result struct {
+	Value    any
+	Replicas int // number of replicas that have what the call wrote, if it demands that
+	Err      error
 }
 
 // size returns about how many bytes the call sends.

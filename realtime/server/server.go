@@ -113,6 +113,7 @@ type Server struct {
 
 	subscriber *redissub.Subscriber
 	inboxes    *inbox.Inboxes
+	runner     *script.Runner
 	gates      *gate.Gates
 	presence   *presence.Presence
 	settler    *settle.Settler
@@ -133,6 +134,7 @@ func New(deps Deps) (*Server, error) {
 	s := &Server{deps: deps, log: log, mux: http.NewServeMux(), greetings: greeting{limits: deps.Greetings}}
 	s.subscriber = redissub.New(deps.Redis, redissub.Options{Log: log, Jitter: deps.Jitter})
 	runner := script.NewRunner(deps.Redis, script.Options{ReplicaWait: deps.Inboxes.ReplicaWait})
+	s.runner = runner
 	s.gates = gate.New(deps.Redis, deps.Gates, gate.Options{Subscriber: s.subscriber, Runner: runner, Now: deps.Now,
 		Log: log})
 	deps.Inboxes.Subscriber, deps.Inboxes.Runner, deps.Inboxes.Gates = s.subscriber, runner, s.gates
@@ -220,6 +222,9 @@ func (d *Deps) complete() error {
 	return errors.Join(errs...)
 }
 
+// waitForCalls is how long Run waits for calls to Redis whose results nobody needs.
+const waitForCalls = 3 * time.Second
+
 // Run does the background work of the instance (subscriptions, settlement, presence) until ctx ends. It then waits for
 // all of it to stop; settlement may take settle.Options.Drain for the acks that it has. Call Run once, before serving,
 // and end ctx only after Drain has returned. The error is nil, unless a part stopped before ctx ended.
@@ -250,6 +255,9 @@ func (s *Server) Run(ctx context.Context) error {
 	for range parts {
 		errs = append(errs, <-stopped)
 	}
+	rest, end := context.WithTimeout(context.WithoutCancel(ctx), waitForCalls)
+	defer end()
+	s.runner.Wait(rest)
 	return errors.Join(errs...)
 }
 

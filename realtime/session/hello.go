@@ -21,7 +21,7 @@ func (s *session) hello() error {
 	if err != nil {
 		return err
 	}
-	s.uid, s.claims = claims.UID, claims
+	s.uid, s.device, s.claims = claims.UID, f.Device, claims
 	name := s.uid + " " + f.Device
 	s.name.Store(&name)
 	s.extendReadDeadline()
@@ -80,7 +80,7 @@ func (s *session) admit(cursor string) error {
 	if s.feed, err = d.Inboxes.Subscribe(s.ctx, s.uid); err != nil {
 		return err
 	}
-	if s.attach, err = d.Inboxes.Attach(s.ctx, s.uid, cursor); err != nil {
+	if s.attach, err = d.Inboxes.Attach(s.ctx, s.uid, s.device, cursor); err != nil {
 		return err
 	}
 	s.window = d.Settler.Open(s.uid, s.attach)

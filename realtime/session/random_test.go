@@ -27,6 +27,7 @@ var (
 // acknowledges when the test says so, and repeats its outbox, unchanged and in order, until the messages are delivered.
 type device struct {
 	uid    string
+	name   string
 	at     int // the instance of its socket
 	socket *servertest.Socket
 	live   bool // caught up
@@ -79,7 +80,7 @@ func (h *history) start() *servertest.Instance {
 func (h *history) run() {
 	h.servers = []*servertest.Instance{h.start(), h.start()}
 	for _, uid := range []string{alice, alice, bob, bob} {
-		h.devices = append(h.devices, &device{uid: uid, sent: map[string]bool{}})
+		h.devices = append(h.devices, &device{uid: uid, name: fmt.Sprint("device", len(h.devices)), sent: map[string]bool{}})
 	}
 	wipes := h.rnd.IntN(4) == 0
 	for range 60 + h.rnd.IntN(60) {
@@ -164,7 +165,7 @@ func (h *history) connect(d *device) {
 	}
 	d.socket = s
 	s.UID = d.uid
-	s.Send(wire.ClientFrame{Type: wire.TypeHello, Token: servertest.Token(d.uid, nil), Device: "d", Cursor: d.cursor})
+	s.Send(wire.ClientFrame{Type: wire.TypeHello, Token: servertest.Token(d.uid, nil), Device: d.name, Cursor: d.cursor})
 }
 
 // replace kills an instance or stops it gracefully, and starts another one in its place.

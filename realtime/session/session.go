@@ -77,6 +77,7 @@ type session struct {
 
 	// Set by the reader during the hello, before the feeder and the worker start.
 	uid     string
+	device  string
 	user    *user
 	unwatch func() // stops watching the gate
 	feed    *inbox.Feed

@@ -62,6 +62,9 @@ func (s *sender) work(t *testing.T) {
 func TestSlowRedisDoesNotMultiplyWork(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a, b := newSender(in.Join(t, alice)), newSender(in.Join(t, bob))
+		for _, uid := range []string{alice, bob} { // second devices, for which sent events are written
+			in.Dial(t, servertest.DialOptions{}).HelloFrom(uid, "second", "")
+		}
 		in.Redis.SlowBetween(time.Second, 4*time.Second, 13)
 		const each = 40
 		for i := range each {

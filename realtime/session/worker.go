@@ -23,7 +23,7 @@ const watchRetry = time.Minute
 // work is the worker: it sends one message after the other, in the order in which they arrived, and does less urgent
 // work in between.
 //
-// One message at a time is fast enough for the rate limits (a send takes two round trips to Redis), and it keeps the
+// One message at a time is fast enough for the rate limits (a send takes one or two round trips to Redis), and it keeps the
 // order without any further rule.
 func (s *session) work() {
 	// Operations that are under way when the socket ends get a little more time to finish.
@@ -97,7 +97,7 @@ func (s *session) enqueue(m *chat.Message) {
 	}
 	var accepted chat.Micros
 	err := s.lookUp(m.To, func() (err error) {
-		accepted, err = s.deps.Inboxes.Enqueue(s.workCtx, *m)
+		accepted, err = s.deps.Inboxes.EnqueueFrom(s.workCtx, *m, s.device)
 		return err
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -180,7 +181,7 @@ type device struct {
 
 func (x *instance) attach(t testing.TB, uid, cursor string) *device {
 	t.Helper()
-	a, err := x.in.Attach(t.Context(), uid, cursor)
+	a, err := x.in.Attach(t.Context(), uid, "", cursor)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,14 +221,32 @@ func (d *device) close() {
 	}
 }
 
-// waiting returns the number of messages that wait in uid's inbox.
-func (x *instance) waiting(t testing.TB, uid string) int {
+// waiting returns the number of messages that wait in uid's inbox, without those that are marked and not forgotten yet.
+func (x *instance) waiting(t testing.TB, uid string) (n int) {
 	t.Helper()
-	n, err := x.rdb.HLen(context.Background(), "pending:{"+uid+"}").Result()
+	ctx := context.Background()
+	records, err := x.rdb.HGetAll(ctx, "pending:{"+uid+"}").Result()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return int(n)
+	nonce := x.rdb.HGet(ctx, "meta:{"+uid+"}", "nonce").Val()
+	var marked inbox.ID
+	for _, z := range x.rdb.ZRangeWithScores(ctx, "marked:{"+uid+"}", 0, -1).Val() {
+		if epoch, _ := z.Member.(string); strings.HasSuffix(epoch, "."+nonce) {
+			marked = inbox.ID{Ms: uint64(z.Score) / 1024, Seq: uint64(z.Score) % 1024}
+		}
+	}
+	for _, record := range records {
+		text, _, _ := strings.Cut(record, " ")
+		id, err := inbox.ParseID(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id.After(marked) {
+			n++
+		}
+	}
+	return n
 }
 
 // types returns the types of all events retained for uid.
@@ -241,7 +260,7 @@ func (x *instance) types(t testing.TB, uid string) (out []string) {
 
 func (x *instance) events(t testing.TB, uid string) (out []inbox.Event) {
 	t.Helper()
-	a, err := x.in.Attach(context.Background(), uid, "")
+	a, err := x.in.Attach(context.Background(), uid, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

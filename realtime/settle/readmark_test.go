@@ -317,7 +317,7 @@ func TestReadMarkWaitsForTheEndOfALongList(t *testing.T) {
 		last = x.send(t, "ann", "ben", "one")
 	}
 	ben.receive()
-	a, err := x.in.Attach(t.Context(), "ben", ben.pos.Cursor.String())
+	a, err := x.in.Attach(t.Context(), "ben", "", ben.pos.Cursor.String())
 	if err != nil || !a.Resumed {
 		t.Fatalf("resumed: %v, %v", a.Resumed, err)
 	}

@@ -30,6 +30,9 @@ type inboxState struct {
 	gone     uint64                      // of these removals no message is kept any more
 	acks     map[inbox.Removals]inbox.ID // newest ack of each kind of cursor, until it is settled
 
+	// Messages up to settled that are marked, and that the inbox may still have to forget, and their bytes.
+	unforgotten, unforgottenBytes int
+
 	readMarks map[string]*readMark // that wait, by conversation
 
 	progress *progress // of messages above settled, if a flush failed; nil: none. A flush in progress owns it
@@ -82,9 +85,10 @@ func (st *inboxState) deleteIfUnused() {
 	delete(st.s.dirty, st)
 }
 
-// waits reports whether there is something to settle or a read mark to publish.
+// waits reports whether there is something to settle or to forget, or a read mark to publish.
 func (st *inboxState) waits() bool {
-	return ((st.acked.After(st.settled) || st.mayRestore()) && !st.stale) || len(st.readMarks) > 0
+	forget := st.windows == 0 && st.unforgotten > 0
+	return (st.acked.After(st.settled) || st.mayRestore() || forget) && !st.stale || len(st.readMarks) > 0
 }
 
 // mayRestore reports whether an ack may bring back a removed message.
@@ -212,6 +216,10 @@ func (st *inboxState) acknowledge(id inbox.ID, r inbox.Removals) {
 			messages++
 			bytes += len(st.events[i].data)
 		}
+	}
+	if messages == 0 && from == st.settled {
+		st.raiseSettled(id) // there are only receipts, which nobody needs to hear of
+		return
 	}
 	if messages == 0 {
 		st.schedule(gatherReceipts)

@@ -27,12 +27,15 @@ type item struct {
 	covered   bool                        // list is complete, from memory
 	short     bool                        // the flush does not cover all acks
 	messages  []inbox.SettledMessage
+	bytes     int                  // of the events of messages
 	delivered []delivery.Delivered // of messages, in the same order
 	pubs      []*pubMessage        // the Pub/Sub message of each element of delivered; nil: confirmed before
 	progress  *progress            // of earlier flushes that failed; nil: none
 
 	removals uint64 // as last heard from Redis
 	gone     uint64 // of these removals no message is kept
+
+	forget bool // let the inbox forget the list, and what is marked, instead of marking the list
 
 	err    error // the state must be flushed again
 	stale  bool  // the inbox has another epoch
@@ -58,10 +61,12 @@ func (s *Settler) collect(batch []*inboxState) []*item {
 	defer s.mu.Unlock()
 	items := make([]*item, len(batch))
 	for i, st := range batch {
-		it := &item{state: st, began: st.settled, to: st.acked, covered: true, stale: st.stale, progress: st.progress}
+		it := &item{state: st, began: st.settled, to: st.acked, covered: true, stale: st.stale, progress: st.progress,
+			removals: st.removals, forget: st.windows == 0}
 		items[i] = it
 		st.due = time.Time{}
 		it.acks = maps.Clone(st.acks)
+		it.forget = it.forget || st.unforgotten >= forgetMessages || st.unforgottenBytes >= forgetBytes
 		if st.stale {
 			it.to = it.began
 			continue
@@ -143,6 +148,7 @@ func (s *Settler) readLists(ctx context.Context, items []*item) {
 				continue
 			}
 			it.messages = append(it.messages, inbox.SettledMessage{ID: e.id, From: m.From, MessageID: m.ID})
+			it.bytes += len(e.data)
 			d := delivery.Delivered{Message: m, DeliveredAt: at}
 			if published, ok := it.progress.publishedAt(e.id); ok {
 				d.DeliveredAt = published
@@ -233,42 +239,77 @@ func (b *bySender) add(id inbox.ID, m chat.Message) {
 	b.ids[m.From] = append(b.ids[m.From], id)
 }
 
-// settleInboxes lets the inboxes drop what is published and reported.
+// What is marked is forgotten when so much of one inbox is, when its last window closes, and whenever a script looks at
+// what waits in it, so every 30 s. Until then, the marked messages take memory.
+const (
+	forgetMessages = 64
+	forgetBytes    = 64 << 10
+)
+
+// settleInboxes records in the inboxes what is published and reported. A mark does that at little cost, and sooner or
+// later a script lets the inbox forget it. A list without messages needs neither.
 func (s *Settler) settleInboxes(ctx context.Context, items []*item) {
-	var todo []*item
+	var mark, settle []*item
 	for _, it := range items {
-		if it.err == nil && !it.stale && it.to.After(it.began) {
-			todo = append(todo, it)
+		switch {
+		case it.err != nil || it.stale:
+		case len(it.messages) == 0 && !it.forget:
+			if it.to.After(it.began) {
+				it.result = inbox.SettleResult{Outcome: inbox.SettleDone, Settled: it.to}
+			}
+		case it.forget || !inbox.CanMark(it.to):
+			settle = append(settle, it)
+		default:
+			mark = append(mark, it)
+		}
+	}
+	if len(mark) > 0 {
+		for i, r := range s.inboxes.Mark(ctx, settlements(mark)) {
+			if mark[i].accept(r) {
+				settle = append(settle, mark[i]) // for the messages that were removed meanwhile
+			}
 		}
 	}
 	for range settleRounds {
-		if len(todo) == 0 {
+		if len(settle) == 0 {
 			return
 		}
-		list := make([]inbox.Settlement, len(todo))
-		for i, it := range todo {
-			list[i] = inbox.Settlement{UID: it.state.uid, Epoch: it.state.epoch, Expected: it.began, To: it.to,
-				Messages: it.messages}
-		}
 		var again []*item
-		for i, r := range s.inboxes.Settle(ctx, list) {
-			it := todo[i]
-			it.result = r
-			it.removals = max(it.removals, r.Removals)
-			if r.Err != nil {
-				it.err = fmt.Errorf("settle: settle inbox: %w", r.Err)
-				p := it.keepPublished()
-				for _, m := range it.messages {
-					p.setReported(m.ID)
-				}
-			}
+		for i, r := range s.inboxes.Settle(ctx, settlements(settle)) {
+			it := settle[i]
+			it.accept(r)
+			it.forget = r.Err == nil
 			if r.Outcome == inbox.SettleMoved && it.skipTo(r.Settled) {
 				s.counters.Retaken.Add(1)
 				again = append(again, it)
 			}
 		}
-		todo = again
+		settle = again
 	}
+}
+
+func settlements(items []*item) []inbox.Settlement {
+	list := make([]inbox.Settlement, len(items))
+	for i, it := range items {
+		list[i] = inbox.Settlement{UID: it.state.uid, Epoch: it.state.epoch, Expected: it.began, To: it.to,
+			Messages: it.messages}
+	}
+	return list
+}
+
+// accept records the result of a mark or a settlement. It reports whether messages were removed since the list was read.
+func (it *item) accept(r inbox.SettleResult) (removed bool) {
+	it.result = r
+	removed = r.Removals > it.removals
+	it.removals = max(it.removals, r.Removals)
+	if r.Err != nil {
+		it.err = fmt.Errorf("settle: settle inbox: %w", r.Err)
+		p := it.keepPublished()
+		for _, m := range it.messages {
+			p.setReported(m.ID)
+		}
+	}
+	return removed
 }
 
 // skipTo removes from the list what another instance has settled meanwhile. The rest is already published and
@@ -311,6 +352,12 @@ func (s *Settler) recordResults(items []*item) {
 		case inbox.SettleDone:
 			s.counters.Messages.Add(int64(len(it.messages)))
 			st.raiseSettled(it.result.Settled)
+			if it.forget {
+				st.unforgotten, st.unforgottenBytes = 0, 0
+			} else {
+				st.unforgotten += len(it.messages)
+				st.unforgottenBytes += it.bytes
+			}
 		case inbox.SettleMoved:
 			st.raiseSettled(it.result.Settled)
 		case inbox.SettleEpoch:

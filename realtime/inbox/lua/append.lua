@@ -1,32 +1,18 @@
 -- append adds events other than messages to an inbox, and keeps account of what its owner has sent. It returns
--- {number of events that were not stored, messages, bytes, sends, milliseconds until sends starts again at 0, number of
--- events that were there already}, where the second to the fifth are -1 if the events do not concern them.
+-- {number of events that were not stored, messages, bytes, number of events that were there already}, where the second
+-- and the third are -1 if the events do not concern them.
 --
 -- A caller whose call had no answer in time repeats it with the same bytes. The script then adds nothing: out has the
 -- message of a sent event, and has no longer those of a delivered or refused event.
-local out_key   = KEYS[5]  -- hash: <to>/<message id> = "<bytes> <accepted_at>" of each message of the owner that waits
-local reach_key = KEYS[6]  -- hash: uids that the owner has written to today for the first time
+--
+-- The account of a user with one device is kept by plain commands; see account.go.
+local out_key   = KEYS[6] -- hash: <to>/<message id> = "<bytes> <accepted_at>" of each message of the owner that waits
+local reach_key = KEYS[7] -- hash: uids that the owner has written to today for the first time
 -- Constant out_ms: how long out is kept after the last send
 
-local minute = math.floor(now_ms / 60000)
 local day_ms = 86400000
-local messages, out_bytes, known_minute, sends -- the totals in out; sends: of this minute
-local had_totals = false  -- whether out had them
-local changes = {}        -- fields and values to set in out
-local first_waits = false -- whether nothing waited before
-
--- read_out returns the values of fields of out. The first call also reads the totals.
-local function read_out(fields)
-  if messages then return redis.call('HMGET', out_key, unpack(fields)) end
-  local values = redis.call('HMGET', out_key, 'totals', unpack(fields))
-  local totals = table.remove(values, 1)
-  had_totals = totals ~= false
-  messages, out_bytes, known_minute, sends = string.match(totals or '', '^(%d+) (%d+) (%d+) (%d+)$')
-  messages, out_bytes = tonumber(messages or 0), tonumber(out_bytes or 0)
-  known_minute = tonumber(known_minute)
-  sends = known_minute == minute and tonumber(sends) or 0
-  return values
-end
+local more_bytes        -- added to the bytes of out, or nil if the events do not concern them
+local has_bytes = false -- whether out has the field bytes, as far as it is known
 
 local function bytes_of(value) return tonumber(string.match(value, '^%d+')) end
 
@@ -38,21 +24,19 @@ local function kept(event)
   return false
 end
 
--- sent accounts for a message, and for its recipient if the caller does not know that the owner has written to them. A
--- repeat changes only the number of sends. It returns whether the event is new. If the inbox is new, its other devices
--- have lost the event, so it is added again.
+-- sent accounts for a message, and for its recipient if the caller does not know that the owner has written to them. It
+-- returns whether the event is new. If the inbox is new, its other devices have lost the event, so it is added again.
 local function sent(note)
   local to, id, first, value = string.match(note, '^([^/]*)/(%S+) ([01]) (.*)$')
   local field = to .. '/' .. id
-  local had = read_out({field})[1]
-  sends = sends + 1
-  if not had then
-    first_waits = messages == 0
-    messages, out_bytes = messages + 1, out_bytes + bytes_of(value)
-  elseif had ~= value then -- accepted again, after it had ceased to wait
-    out_bytes = out_bytes + bytes_of(value) - bytes_of(had)
+  local had = redis.call('HGET', out_key, field)
+  more_bytes = more_bytes or 0
+  if had ~= value then -- unless it is a repeat: it may be accepted again after it had ceased to wait
+    exceed()
+    more_bytes = more_bytes + bytes_of(value) - (had and bytes_of(had) or 0)
+    redis.call('HSET', out_key, field, value)
+    redis.call('PEXPIRE', out_key, out_ms)
   end
-  changes = {field, value}
   if first == '1' and know(to, 1) == 0 then
     redis.call('HSET', reach_key, to, 1)
     redis.call('PEXPIREAT', reach_key, whole((math.floor(now_ms / day_ms) + 1) * day_ms))
@@ -65,9 +49,11 @@ local function ended(note)
   local to, ids = string.match(note, '^(%S+) (.*)$')
   local fields, found = {}, {}
   for id in string.gmatch(ids, '%S+') do fields[#fields + 1] = to .. '/' .. id end
-  for i, value in ipairs(read_out(fields)) do
+  local values = redis.call('HMGET', out_key, 'bytes', unpack(fields))
+  has_bytes = table.remove(values, 1) ~= false
+  for i, value in ipairs(values) do
     if value then
-      messages, out_bytes = messages - 1, out_bytes - bytes_of(value)
+      more_bytes = (more_bytes or 0) - bytes_of(value)
       found[#found + 1] = fields[i]
     end
   end
@@ -102,15 +88,12 @@ for i = 4, #ARGV, 3 do
 end
 trim_sometimes()
 commit(true)
-if not messages then return {shed, -1, -1, -1, -1, known} end
-if sends > 0 or had_totals then
-  messages, out_bytes = math.max(messages, 0), math.max(out_bytes, 0)
-  exceed()
-  local totals = messages .. ' ' .. out_bytes .. ' ' .. minute .. ' ' .. sends
-  redis.call('HSET', out_key, 'totals', totals, unpack(changes))
-  -- The sends of this minute are needed for a while even if nothing waits. Once a minute is enough.
-  if messages == 0 or first_waits or known_minute ~= minute then
-    redis.call('PEXPIRE', out_key, messages > 0 and out_ms or 120000)
-  end
+if not more_bytes then return {shed, -1, -1, known} end
+local fields = redis.call('HLEN', out_key)
+if has_bytes and fields == 1 then -- no message is left
+  redis.call('DEL', out_key)
+  return {shed, 0, 0, known}
 end
-return {shed, messages, out_bytes, sends, 60000 - now_ms % 60000, known}
+local sum = redis.call('HINCRBY', out_key, 'bytes', more_bytes)
+if not has_bytes then fields = redis.call('HLEN', out_key) end
+return {shed, fields - 1, math.max(sum, 0), known}

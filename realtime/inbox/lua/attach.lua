@@ -1,13 +1,29 @@
 -- attach begins a device's reading, which counts as a use of the inbox. It restores the removed messages that the
 -- device has, if it can resume at its cursor. It returns {epoch, floor, last, settled, id of the first entry or '',
 -- removals}.
+local devices_key = KEYS[6] -- hash: device = when it attached last, ms
 local of_epoch = ARGV[4]
 local at_id    = ARGV[5] -- of the cursor; seen, base and held follow
+local device   = ARGV[9] -- '' if the caller does not know it
+-- Constants: keep_devices (how long a device is remembered, ms) and max_devices
+
 save()
+forget_marked()
 if of_epoch == epoch and not before(at_id, floor) and not before(last, at_id) then
   restore_held(at_id, ARGV[6], ARGV[7], ARGV[8])
 end
 commit(true)
 redis.call('PEXPIRE', peers_key, peers_ms)
+if device ~= '' then
+  if redis.call('HSET', devices_key, device, whole(now_ms)) == 1 and redis.call('HLEN', devices_key) > max_devices then
+    -- Others are known, so sent events are written in any case. Make room for a device that comes later.
+    redis.call('HDEL', devices_key, device)
+    local all = redis.call('HGETALL', devices_key)
+    for i = 1, #all, 2 do
+      if tonumber(all[i + 1]) < now_ms - keep_devices then redis.call('HDEL', devices_key, all[i]) end
+    end
+  end
+  redis.call('PEXPIRE', devices_key, keep_devices)
+end
 local first = redis.call('XRANGE', inbox_key, '-', '+', 'COUNT', 1)[1]
 return {epoch, floor, last, settled, first and first[1] or '', whole(removals)}

@@ -1,7 +1,7 @@
 -- enqueue puts a message into its recipient's inbox, once. It returns {result, accepted_at}, where result is one of
 -- queued, again (with the time of the first send), id_reused, no_gate, unknown, unavailable, held, full, stranger.
 -- Unless the result is queued, it creates nothing.
-local gate_key    = KEYS[5]            -- hash: exists, disabled ("1" or "0"), blocked (JSON array of uids)
+local gate_key    = KEYS[6]            -- hash: exists, disabled ("1" or "0"), blocked (JSON array of uids)
 local from        = ARGV[4]           -- sender
 local message_id  = ARGV[5]
 local digest      = ARGV[6]           -- of the fields that the sender chose
@@ -46,18 +46,27 @@ end
 
 if held then return {'held', ''} end
 
-local n, b = unpack(counter(from))
 local function beyond(max_messages, max_bytes, messages, size_of_all)
   return messages >= max_messages or messages > 0 and size_of_all + #event > max_bytes
 end
-if beyond(max_all, max_all_bytes, wait_count(), waiting_bytes)
-  or beyond(max_from, max_from_bytes, n, b) then
-  return {'full', ''}
+-- limit returns the limit that the message exceeds, or nil.
+local function limit()
+  local n, b = unpack(counter(from))
+  if beyond(max_all, max_all_bytes, wait_count(), waiting_bytes)
+    or beyond(max_from, max_from_bytes, n, b) then
+    return 'full'
+  end
+  if beyond(max_stranger, max_stranger_bytes, n, b)
+    and tonumber(redis.call('HGET', peers_key, from) or 0) % 2 == 0 then
+    return 'stranger'
+  end
 end
-if beyond(max_stranger, max_stranger_bytes, n, b)
-  and tonumber(redis.call('HGET', peers_key, from) or 0) % 2 == 0 then
-  return {'stranger', ''}
+local exceeded = limit()
+if exceeded and forget_marked() then
+  exceeded = limit()
+  if exceeded then commit(false) end
 end
+if exceeded then return {exceeded, ''} end
 
 queue(field, event, digest .. ' ' .. accepted_at .. ' ' .. #event .. ' ' .. at)
 if first then know(from, 2) end

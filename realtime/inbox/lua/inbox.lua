@@ -20,6 +20,7 @@ local inbox_key   = KEYS[1] -- stream of events: t (type), e (JSON)
 local meta_key    = KEYS[2] -- hash: the state of the inbox, and from:<uid> = "<messages> <bytes>" waiting from uid
 local pending_key = KEYS[3] -- hash: <from>/<message id> = "<stream id> <digest> <accepted_at> <bytes> <at>"
 local peers_key   = KEYS[4] -- hash: uid of another user = 1 if the owner has written to them, 2 for the reverse, or 3
+local marked_key  = KEYS[5] -- sorted set: epoch = up to where messages are published and reported; see forget_marked
 
 local fresh_nonce = ARGV[3] -- random; the nonce of an inbox that this script creates
 -- ARGV[4..]: the script's own arguments
@@ -64,6 +65,7 @@ local expires              -- when the keys expire, ms; nil: they do not, becaus
 local stream_is_new        -- whether the stream did not exist
 local unsaved = false      -- whether this script has created the state and not yet written it
 local shed = 0             -- number of receipts that were not stored
+local forgot = false       -- whether this script has forgotten messages
 
 local changed = {}  -- fields of meta that commit will write
 local counters = {} -- sender = {messages, bytes} that wait, as far as they are known
@@ -87,9 +89,9 @@ end
 
 -- commit writes what the script has changed. A use of the inbox postpones its expiry: while a message waits, its keys do
 -- not expire, and otherwise together, expire_ms after the last use or up to an hour later, because not every use writes
--- it.
+-- it. Forgetting messages counts as one.
 local function commit(is_use)
-  if is_use or changed.nonce then
+  if is_use or forgot or changed.nonce then
     local due = not expires or stream_is_new or expires - now_ms < expire_ms
     if due and wait_count() == 0 then
       expires = now_ms + expire_ms + math.min(expire_ms, 3600000)
@@ -324,6 +326,43 @@ local function add(kind, event)
   changed.last = last
   redis.call('PUBLISH', channel, 'E ' .. epoch .. ' ' .. id .. ' ' .. previous .. ' ' .. kind .. ' ' .. event)
   return id
+end
+
+-- forget raises settled to an id: messages up to there no longer wait. Their events stay as long as retention keeps them.
+local function forget(to)
+  repeat
+    local entries = redis.call('XRANGE', inbox_key, '(' .. settled, to, 'COUNT', 100)
+    local list = {}
+    for _, entry in ipairs(entries) do
+      settled = entry[1]
+      local id, from = string.match(entry[2][4] or '', '^{"type":"message","id":"([^"]*)","conversation":"[^"]*","from":"([^"]*)"')
+      if id then
+        list[#list + 1] = from .. '/' .. id
+        list[#list + 1] = entry[1]
+      end
+    end
+    clear(list)
+  until #entries < 100
+  settled = to
+  changed.settled = settled
+  -- Nothing can wait above the newest event, so any record that is left belongs to a message that no longer exists.
+  if not before(settled, last) then forget_waiting() end
+  forgot = true
+  redis.call('DEL', marked_key)
+  trim(128, 0)
+end
+
+-- forget_marked forgets the messages that are marked as published and reported to their senders. A script that looks at
+-- what waits calls it first. Nobody forgets them at once, because that costs ten times as much as the mark. A mark of
+-- another epoch means nothing. It returns whether there were any.
+local function forget_marked()
+  if length == 0 or unsaved then return false end
+  local mark = tonumber(redis.call('ZSCORE', marked_key, epoch) or 0)
+  local ms = math.floor(mark / 1024) -- markUnit in mark.go
+  local to = id_of(ms, mark - ms * 1024)
+  if not before(settled, to) or before(last, to) then return false end
+  forget(to)
+  return true
 end
 
 -- queue adds a message that waits until its recipient has acknowledged it. rest is what its record has after the id.

@@ -1,4 +1,5 @@
--- peek returns {epoch, floor, last}.
+-- peek returns {epoch, floor, last}. It forgets what is marked.
+forget_marked()
 save()
 commit(false)
 return {epoch, floor, last}

@@ -4,7 +4,7 @@
 -- removed in the meantime is restored, for the owner's other devices.
 local removed_key = KEYS[#KEYS]
 local of_epoch = ARGV[4]
-local expected = ARGV[5] -- settled when the list was read
+local expected = ARGV[5] -- where the list begins: at settled, or after it if only receipts lie between
 local to       = ARGV[6] -- end of the list
 -- ARGV[7..]: for each message on the list its field of pending and its stream id
 
@@ -14,15 +14,15 @@ if removals > 0 then
     local value = redis.call('HGET', removed_key, ARGV[i])
     if value then restore(ARGV[i], value) end
   end
-  commit(true)
 end
-if not before(settled, to) then return {'settled', settled, whole(removals)} end
-if settled ~= expected then return {'moved', settled, whole(removals)} end
-clear({unpack(ARGV, 7)})
-settled = to
-changed.settled = settled
--- Nothing can wait above the newest event, so any record that is left belongs to a message that no longer exists.
-if not before(settled, last) then forget_waiting() end
-trim(128, 0)
+forget_marked()
+local result = 'settled'
+if before(settled, to) then
+  if before(expected, settled) then
+    result = 'moved'
+  else
+    forget(to)
+  end
+end
 commit(true)
-return {'settled', settled, whole(removals)}
+return {result, settled, whole(removals)}

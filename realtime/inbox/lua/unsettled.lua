@@ -6,6 +6,7 @@ local limit    = tonumber(ARGV[5])
 local of_epoch = ARGV[6]
 -- ARGV[7..]: for each ack its id, seen, base and held
 save()
+forget_marked()
 if of_epoch == epoch then
   for i = 7, #ARGV, 4 do
     if not before(last, ARGV[i]) then restore_held(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end

@@ -1,5 +1,7 @@
 -- waiting returns {number of waiting messages, id of the first of them or ''}. The search for the first stops after
 -- 2,000 entries; the id is then a lower bound.
+forget_marked()
+commit(false)
 local count = redis.call('HLEN', pending_key)
 if count == 0 then return {0, ''} end
 local from = settled

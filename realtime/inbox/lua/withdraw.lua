@@ -4,14 +4,15 @@
 -- settled, last and floor do not change, so no reader takes the removed events for a gap. A message that a device of
 -- the owner may have already is kept in removed, as far as there is room: to free memory, most must really go.
 local removed_key = KEYS[#KEYS]
-local presence_key  = KEYS[5]            -- exists if the owner is connected to an instance
-local seen_key      = KEYS[6]            -- string: when the owner was last connected, microseconds
+local presence_key  = KEYS[6]            -- exists if the owner is connected to an instance
+local seen_key      = KEYS[7]            -- string: when the owner was last connected, microseconds
 -- Constants: keep_removed (how long removed messages are kept, ms), max_removed and max_removed_bytes (how many are kept,
 -- and their bytes), presence_lag (by how much presence may lag, ms)
 -- ARGV[4..]: for each message its field of pending and its stream id
 
 if unsaved then return {0, 0} end -- there is no inbox
 exceed()
+forget_marked()
 local seen_ms = now_ms
 if redis.call('EXISTS', presence_key) == 0 then
   seen_ms = math.floor(tonumber(redis.call('GET', seen_key) or 0) / 1000) + presence_lag

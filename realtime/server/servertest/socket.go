@@ -310,8 +310,14 @@ func (in *Instance) Hello(t testing.TB, uid, cursor string) (*Socket, wire.Welco
 // before.
 func (s *Socket) Hello(uid, cursor string) (wire.Welcome, []wire.EventFrame) {
 	s.t.Helper()
+	return s.HelloFrom(uid, "d-"+uid, cursor)
+}
+
+// HelloFrom is Hello from a device with a name.
+func (s *Socket) HelloFrom(uid, device, cursor string) (wire.Welcome, []wire.EventFrame) {
+	s.t.Helper()
 	s.UID = uid
-	s.Send(wire.ClientFrame{Type: wire.TypeHello, Token: Token(uid, nil), Device: "d-" + uid, Cursor: cursor})
+	s.Send(wire.ClientFrame{Type: wire.TypeHello, Token: Token(uid, nil), Device: device, Cursor: cursor})
 	w := As[wire.Welcome](s)
 	events, _ := s.CaughtUp()
 	return w, events
