@@ -32,6 +32,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	realtime "github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
@@ -72,7 +73,7 @@ type world struct {
 	primary int                      // number of the primary of Redis
 	behind  time.Duration            // how far its clock is behind
 	replica *replica                 // nil: empty
-	refused func(args []string) bool // Redis refuses these scripts; nil: none
+	refused func(args []string) bool // Redis refuses these scripts and marks; nil: none
 }
 
 // node runs one instance at a time.
@@ -436,7 +437,7 @@ func (w *world) hookRedis() {
 		switch {
 		case wakes && cmd == "PUBLISH" && w.dropWakes.Load():
 			c.WriteInt(0)
-		case w.refused != nil && strings.HasPrefix(cmd, "EVAL") && w.refused(args): // not the commands of scripts
+		case w.refused != nil && (strings.HasPrefix(cmd, "EVAL") || cmd == "ZADD") && w.refused(args):
 			c.WriteError("LOADING injected fault")
 		case cmd == "TIME":
 			now := time.Now().Add(-w.behind).UnixMicro()
@@ -459,7 +460,7 @@ func (w *world) setClockBehind(behind time.Duration) {
 	w.behind = behind
 }
 
-// refuse has Redis refuse the scripts for whose arguments f returns true; nil ends that.
+// refuse has Redis refuse the scripts and marks for whose arguments f returns true; nil ends that.
 func (w *world) refuse(f func(args []string) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -469,9 +470,10 @@ func (w *world) refuse(f func(args []string) bool) {
 // receipts selects the scripts that append delivered events.
 func receipts(args []string) bool { return slices.Contains(args, wire.EventDelivered) }
 
-// settlements selects the scripts that settle messages. They name a message by its sender and its id.
+// settlements selects the commands that mark messages as settled, and the scripts that settle or withdraw them. These
+// name a message by its sender and its id.
 func settlements(args []string) bool {
-	return slices.ContainsFunc(args, func(a string) bool {
+	return strings.HasPrefix(args[0], "marked:{") || slices.ContainsFunc(args, func(a string) bool {
 		from, id, ok := strings.Cut(a, "/")
 		return ok && chat.ValidUID(from) && chat.ValidMessageID(id)
 	})
@@ -503,13 +505,31 @@ func (w *world) correct(ctx context.Context, call internalapi.Corrected) error {
 	return errors.New("corrected: no instance is running")
 }
 
-// waiting returns how many messages wait in the inbox of uid.
-func (w *world) waiting(uid string) int {
-	fields, err := w.rig.Mini.HKeys("pending:{" + uid + "}")
+// waiting returns how many messages wait in the inbox of uid, without those that are marked and not forgotten yet.
+func (w *world) waiting(uid string) (n int) {
+	mini := w.rig.Mini
+	fields, err := mini.HKeys("pending:{" + uid + "}")
 	if err != nil { // the key does not exist
 		return 0
 	}
-	return len(fields)
+	var marked inbox.ID
+	marks, _ := mini.SortedSet("marked:{" + uid + "}") // an error says that there is none
+	for epoch, score := range marks {
+		if strings.HasSuffix(epoch, "."+mini.HGet("meta:{"+uid+"}", "nonce")) {
+			marked = inbox.ID{Ms: uint64(score) / 1024, Seq: uint64(score) % 1024}
+		}
+	}
+	for _, f := range fields {
+		text, _, _ := strings.Cut(mini.HGet("pending:{"+uid+"}", f), " ")
+		id, err := inbox.ParseID(text)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if id.After(marked) {
+			n++
+		}
+	}
+	return n
 }
 
 // eventTypes returns the types of the events in the inbox of uid.

@@ -89,6 +89,7 @@ var goCommands = []string{"Get", "Set", "SetNX", "SetEx", "Del", "Exists", "Expi
 // luaFile is one script.
 type luaFile struct {
 	dir, name string
+	changed   []string          // fields of meta that the script writes at its end
 	calls     [][]string        // arguments of redis.call, the command first
 	locals    map[string]string // the first expression of each local
 }
@@ -97,6 +98,9 @@ var (
 	luaLocal  = regexp.MustCompile(`(?m)^\s*local ([a-z_]+)\s*= (.*)$`)
 	luaPlain  = regexp.MustCompile(`^'([^']*)'$`)
 	luaPrefix = regexp.MustCompile(`^'([^']*)' \.\. .`)
+
+	// The table changed of package inbox holds the fields of meta that a script will write.
+	luaChanged = regexp.MustCompile(`\bchanged(?:\.([a-z_]+)|\['([a-z]+:)' \.\.)`)
 )
 
 // luaFiles returns the scripts of realtime/.
@@ -119,6 +123,13 @@ func luaFiles(t *testing.T) []*luaFile {
 			if _, ok := f.locals[m[1]]; !ok {
 				f.locals[m[1]] = strings.TrimSpace(m[2])
 			}
+		}
+		for _, m := range luaChanged.FindAllStringSubmatch(text, -1) {
+			name := m[1]
+			if m[2] != "" {
+				name = m[2] + "<uid>"
+			}
+			f.changed = append(f.changed, name)
 		}
 		for _, start := range []string{"redis.call(", "redis.pcall("} {
 			for rest := text; ; {
@@ -215,8 +226,10 @@ func TestRedisScripts(t *testing.T) {
 			case "INFO", "TIME":
 				continue
 			case "PUBLISH":
-				if !strings.HasPrefix(local(call[1]), "ARGV[") || call[1] != "channel" {
-					bad(call, "a channel is not the argument named channel")
+				of := local(call[1]) // the argument, or made of the key of the inbox
+				if call[1] != "channel" || !strings.HasPrefix(of, "ARGV[") &&
+					of != "'wake' .. string.sub(inbox_key, 6)" {
+					bad(call, "a channel is not the argument named channel, and not that of the inbox")
 				}
 				if m := luaPlain.FindStringSubmatch(call[2]); m != nil && !slices.Contains(publishes(page), m[1]) {
 					bad(call, "%s has no channel that carries this", pagePath)
@@ -244,7 +257,15 @@ func TestRedisScripts(t *testing.T) {
 						bad(call, "%s has %q for %s", pagePath, page[name].kind, name)
 					}
 				}
+				if name == "meta" {
+					for _, field := range f.changed {
+						used[name][field] = true
+					}
+				}
 				for _, e := range fieldArgs(command, call) {
+					if e == "unpack(list)" && name == "meta" {
+						continue // of changed
+					}
 					if !luaPlain.MatchString(e) && !luaPrefix.MatchString(e) {
 						e = local(e)
 					}
