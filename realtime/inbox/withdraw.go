@@ -77,6 +77,10 @@ func parseRecord(field, value string) (record, error) {
 // and continues after an error. The error is problem.ErrUnavailable.
 func (boxes *Inboxes) Withdraw(ctx context.Context, w Withdrawal) (Withdrawn, error) {
 	var sum Withdrawn
+	// Messages that are marked as delivered must not be refused. The script forgets them, and they have no record then.
+	if _, err := boxes.runScript(ctx, boxes.call(boxes.scripts.waiting, w.UID)); err != nil {
+		return sum, err
+	}
 	match := "*"
 	if w.From != "" {
 		match = w.From + "/*"

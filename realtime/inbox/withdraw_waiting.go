@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/phoenixchat/phoenixchat/realtime/script"
 )
 
 // Share is what waits from one sender, or for one recipient.
@@ -66,6 +68,15 @@ func (boxes *Inboxes) Shares(ctx context.Context, top int) (Waiting, error) {
 // addShares adds what waits in some inboxes.
 func (boxes *Inboxes) addShares(ctx context.Context, out *Waiting, senders map[string]*Share, seen map[string]bool,
 	uids []string) error {
+	forget := make([]script.Call, len(uids)) // what is marked does not wait
+	for i, uid := range uids {
+		forget[i] = boxes.call(boxes.scripts.waiting, uid)
+	}
+	for _, r := range boxes.run(ctx, forget...) {
+		if r.Err != nil {
+			return r.Err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	pipe := boxes.rdb.Pipeline()

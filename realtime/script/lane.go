@@ -165,13 +165,13 @@ func (l *lane) finishAll(calls []pending, commands []*redis.Cmd, wait *redis.Cmd
 	for i := range calls {
 		v, err := commands[i].Result()
 		switch {
+		case calls[i].After && len(left) > 0 && left[len(left)-1].group == calls[i].group &&
+			left[len(left)-1].index == calls[i].index-1:
+			left = append(left, calls[i]) // the call before it has not run yet
+			continue
 		case errors.Is(err, redis.Nil):
 			err = nil
 		case err == nil:
-		case calls[i].After && i > 0 && len(left) > 0 && left[len(left)-1].index == calls[i].index-1 &&
-			left[len(left)-1].group == calls[i].group:
-			left = append(left, calls[i]) // the call before it has not run yet
-			continue
 		case !byText && redis.HasErrorPrefix(err, "NOSCRIPT"):
 			left = append(left, calls[i])
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -47,6 +48,7 @@ type gate struct {
 	open    chan struct{} // closed while batches pass
 	batches [][]string    // arguments of each command
 	began   chan struct{} // has a value for each batch that has arrived
+	lose    int           // connections that break before the answer of their batch arrives
 }
 
 func newGate() *gate {
@@ -65,6 +67,24 @@ func (g *gate) release() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	close(g.open)
+}
+
+// loseAnswers breaks the connections of the next n batches before their answers arrive.
+func (g *gate) loseAnswers(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lose = n
+}
+
+// loses reports whether the answers of a batch are lost.
+func (g *gate) loses() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.lose == 0 {
+		return false
+	}
+	g.lose--
+	return true
 }
 
 // sizes returns how many calls of the script add or echo the batches had, those without any left out.
@@ -102,7 +122,14 @@ func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 		g.began <- struct{}{}
 		select {
 		case <-open:
-			return next(ctx, cmds)
+			err := next(ctx, cmds)
+			if g.loses() {
+				err = io.ErrUnexpectedEOF
+				for _, c := range cmds {
+					c.SetErr(err)
+				}
+			}
+			return err
 		case <-ctx.Done():
 			err := context.Cause(ctx)
 			for _, c := range cmds {

@@ -226,3 +226,61 @@ func TestMovedKeys(t *testing.T) {
 		b.MoveSlot(t, "{moving}")
 	}
 }
+
+// A call that must follow another one does, also if the server does not know the script of the first one yet.
+func TestCallsInOrder(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		o := open(t, b.Client(t, nil), script.Tuning{MaxBatch: 1})
+		for range 3 {
+			o.rdb.Del(t.Context(), "{x}n")
+			if err := o.rdb.ScriptFlush(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			get := script.Call{Command: "GET", Keys: []string{"{x}n"}, After: true}
+			r := o.RunAll(t.Context(), []script.Call{adds("{x}n", 7), get, get})
+			if fmt.Sprint(r[0].Value, r[1].Value, r[2].Value) != "7 7 7" {
+				t.Errorf("%+v", r)
+			}
+		}
+	})
+}
+
+// Go does not wait. Wait does, for all calls.
+func TestGo(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		o := open(t, b.Client(t, nil), script.Tuning{})
+		o.close()
+		var got []script.Result
+		o.Go([]script.Call{adds("{x}n", 1), adds("{x}n", 2)}, func(r []script.Result) { got = r })
+		<-o.began
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		o.Wait(ended) // gives up
+		o.release()
+		o.Wait(t.Context())
+		if len(got) != 2 || got[0].Err != nil || got[1].Err != nil {
+			t.Errorf("results: %+v", got)
+		}
+	})
+}
+
+// A call that must not run twice fails if its connection breaks. Others are repeated.
+func TestOnce(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		rdb := b.Client(t, nil)
+		o := open(t, rdb, script.Tuning{})
+		if _, err := o.Run(t.Context(), adds("{x}n", 0)); err != nil {
+			t.Fatal(err)
+		}
+		o.loseAnswers(2)
+		once := adds("{x}once", 1)
+		once.Once = true
+		r := o.RunAll(t.Context(), []script.Call{once, adds("{x}n", 1)})
+		if r[0].Err == nil || r[1].Err != nil {
+			t.Errorf("results: %+v", r)
+		}
+		if n := o.rdb.Get(t.Context(), "{x}once").Val(); n != "1" {
+			t.Errorf("the call ran %q times, want 1", n)
+		}
+	})
+}

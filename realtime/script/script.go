@@ -101,8 +101,8 @@ type Call struct {
 	Keys    []string // at least one, all with the same hash tag
 	Args    []any
 
-	// After says that the call must not run before the one that precedes it in its list. Both have the same hash tag, or
-	// Redis is no cluster.
+	// After says that the result must not be older than the call that precedes this one in its list. Both have the same
+	// hash tag, or Redis is no cluster. If the server does not know the script of that call yet, this one runs twice.
 	After bool
 
 	// Once says that the call must not run twice. If its connection breaks, it fails, and may have run.
