@@ -1,11 +1,15 @@
 package inbox_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
@@ -122,5 +126,43 @@ func TestAccountOfOneDevice(t *testing.T) {
 		if all := kinds(); len(all) != before+1 || !slices.Contains(all[before:], wire.EventDelivered) {
 			t.Errorf("the events of ann are %v", all)
 		}
+	})
+}
+
+// attaching is a redis.Hook that attaches a device just before a message is queued.
+type attaching struct {
+	hash   string // of the script that queues it
+	attach func()
+	armed  atomic.Bool
+}
+
+func (h *attaching) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *attaching) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (h *attaching) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for _, c := range cmds {
+			if slices.Contains(c.Args(), any(h.hash)) && h.armed.CompareAndSwap(true, false) {
+				h.attach()
+			}
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// A device that attaches through another instance while a message is on its way gets the sent event.
+func TestDevicesAreReadAfterTheSend(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		other := open(t, b, inbox.Options{})
+		rdb := b.Client(t, nil)
+		hook := &attaching{hash: other.ScriptHash("enqueue"), attach: func() { other.attachFrom(t, "ann", "laptop") }}
+		redistest.AddHook(rdb, hook)
+		s := openWith(t, rdb, inbox.Options{})
+		s.send(t, "ann", "ben", "first")
+		s.attachFrom(t, "ann", "phone")
+		same(t, "before", s.sentEvents(t, "phone"), 0)
+		hook.armed.Store(true)
+		same(t, "while a device attaches", s.sentEvents(t, "phone"), 1)
 	})
 }

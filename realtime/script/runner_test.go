@@ -238,7 +238,7 @@ func TestCallsInOrder(t *testing.T) {
 			}
 			get := script.Call{Command: "GET", Keys: []string{"{x}n"}, After: true}
 			r := o.RunAll(t.Context(), []script.Call{adds("{x}n", 7), get, get})
-			if fmt.Sprint(r[0].Value, r[1].Value, r[2].Value) != "7 7 7" {
+			if fmt.Sprintf("%v %v %v", r[0].Value, r[1].Value, r[2].Value) != "7 7 7" {
 				t.Errorf("%+v", r)
 			}
 		}
