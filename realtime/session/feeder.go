@@ -20,7 +20,13 @@ type feeder struct {
 	full     bool           // too many messages are unacknowledged: wait for acks
 	caughtUp bool           // caught_up was sent after the last welcome
 	waiting  bool           // alarmRead is set, after a failed read
+	echoes   int            // number of echoes that were skipped since the last event
 }
+
+// maxEchoes is how many sent events in a row are not sent to the socket that sent their messages. The cursor of the
+// client does not move past such an event before the next one comes, so a client that resumes gets at most so many
+// events again.
+const maxEchoes = 15
 
 // feedEvents is the feeder: it sends what there is to send.
 func (s *session) feedEvents() {
@@ -76,11 +82,22 @@ func (s *session) relayWakes() {
 		case f.pos.RelationTo(w) == inbox.Detached:
 			f.behind = true
 		case f.pos.RelationTo(w) == inbox.Next:
-			if !s.sendEvent(w.Event) {
+			if s.isEcho(w.Event) && f.echoes < maxEchoes {
+				s.skipEcho(w.Event)
+			} else if !s.sendEvent(w.Event) {
 				f.behind = true
 			}
 		}
 	}
+}
+
+// skipEcho moves the position past e without sending it.
+func (s *session) skipEcho(e inbox.Event) {
+	f := &s.feeder
+	f.echoes++
+	s.counters.Echoes.Add(1)
+	f.pos = f.pos.AdvanceTo(e)
+	s.window.Sent(f.pos.Cursor, e)
 }
 
 // relayPresence sends the changed states of watched users.
@@ -188,7 +205,7 @@ func (s *session) sendEvent(e inbox.Event) bool {
 		return false
 	}
 	s.counters.Events.Add(1)
-	f.pos = pos
+	f.pos, f.echoes = pos, 0
 	return true
 }
 

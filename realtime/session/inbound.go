@@ -23,7 +23,7 @@ const (
 )
 
 // readAfterFlood is the number of bytes that are read after a flood, so that a client that stops receives the reason.
-const readAfterFlood = 64 << 10
+const readAfterFlood = 48 << 10
 
 // Metered returns w for websocket.Upgrader.Upgrade. The connection of the resulting socket then counts what the client
 // sends, which Sessions.Serve and Sessions.Refuse require. It counts below the WebSocket library, because the library

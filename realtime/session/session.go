@@ -95,6 +95,8 @@ type session struct {
 	watcher      *presence.Watcher // nil: the client has watched nobody
 	alarms       alarms
 	sends        []*chat.Message        // for the worker, with the one that it works on
+	echoes       [4]*chat.Message       // the last ones that the worker has worked on, until their sent events come
+	nextEcho     int                    // in echoes
 	typingTo     []string               // for the worker: uids to notify that the user is typing
 	readMarks    map[string]chat.Micros // for the worker, by conversation; nil: none
 	watchList    []string               // for the worker, if hasWatchList

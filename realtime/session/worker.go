@@ -126,6 +126,7 @@ func (s *session) enqueue(m *chat.Message) {
 		s.refuseSend(inbox.ErrRecipientUnavailable, m)
 		return
 	}
+	s.expectEcho(m)
 	var accepted chat.Micros
 	err := s.lookUp(m.To, func() (err error) {
 		accepted, err = s.deps.Inboxes.Enqueue(s.workCtx, *m)
@@ -167,6 +168,30 @@ func (s *session) doneSending() {
 	if s.sends = s.sends[1:]; len(s.sends) == 0 {
 		s.sends = nil
 	}
+}
+
+// expectEcho records that the sent event of m is not for this socket, whose client learns the same from the answer.
+func (s *session) expectEcho(m *chat.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.echoes[s.nextEcho] = m
+	s.nextEcho = (s.nextEcho + 1) % len(s.echoes)
+}
+
+// isEcho reports whether e is an event that expectEcho expects, and forgets it.
+func (s *session) isEcho(e inbox.Event) bool {
+	if e.Type != wire.EventSent {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, m := range s.echoes {
+		if m != nil && wire.IsSent(e.Data, m.ID, m.Conversation) {
+			s.echoes[i] = nil
+			return true
+		}
+	}
+	return false
 }
 
 // lookUp calls f, which may look up the gate of uid, within the user's budget of unknown uids. If the user does not

@@ -223,6 +223,19 @@ func MarshalMessage(m chat.Message) (message, sent []byte, err error) {
 	return event(EventMessage), event(EventSent), nil
 }
 
+// IsSent reports whether event is the sent event of the message with this id and conversation, as MarshalMessage encodes
+// it. It may report false for an equal event that something else has encoded.
+func IsSent(event json.RawMessage, id, conversation string) bool {
+	rest := event
+	for _, part := range [...]string{`{"type":"sent","id":"`, id, `","conversation":"`, conversation, `"`} {
+		if len(rest) < len(part) || string(rest[:len(part)]) != part {
+			return false
+		}
+		rest = rest[len(part):]
+	}
+	return true
+}
+
 // Encode encodes f, with its type as the first field.
 func Encode(f ServerFrame) ([]byte, error) { return Append(nil, f) }
 
