@@ -163,7 +163,7 @@ func TestEndedSocketWaitsForItsAcks(t *testing.T) {
 			_, err := conn.NetConn().Read(make([]byte, 1))
 			ended <- err
 		}()
-		testwait.Advance(3 * time.Second)
+		testwait.Advance(time.Second)
 		if s, status := in.TryDial(t, servertest.DialOptions{}); s != nil || status != http.StatusServiceUnavailable {
 			t.Errorf("the place was given to another socket: status %d", status)
 		}

@@ -3,6 +3,7 @@ package session_test
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
@@ -16,6 +17,7 @@ func sayAndRead(t *testing.T, s *servertest.Socket, body string) (events int, cu
 	for {
 		switch f := s.Next().(type) {
 		case wire.Sent:
+			synctest.Wait() // for the sent event
 			s.Send(wire.ClientFrame{Type: wire.TypePing})
 		case wire.Pong:
 			return events, cursor
@@ -36,6 +38,7 @@ func TestSentEventsAreForOtherDevices(t *testing.T) {
 			if got, _ := servertest.Event[wire.MessageEvent](tablet, wire.EventSent); got.ID != id {
 				t.Fatalf("the tablet got %+v, want %s", got, id)
 			}
+			synctest.Wait()
 		}
 		own := tablet.Say(bob, "from the tablet")
 		if got, _ := servertest.Event[wire.MessageEvent](phone, wire.EventSent); got.ID != own {

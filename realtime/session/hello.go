@@ -9,17 +9,17 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// hello waits for the hello, admits its user, and starts the feeder.
+// hello waits for the hello, admits its user, and starts the feeder. The reader waits for it.
 func (s *session) hello() error {
 	_ = s.in.SetReadDeadline(time.Now().Add(wire.HelloWithin)) // if this fails, reading fails too
 	f, err := s.readHello()
 	if err != nil {
 		return err
 	}
-	return s.do("hello", func() error { return s.accept(f) })
+	return s.accept(f)
 }
 
-// accept verifies the token of a hello and attaches the socket. The reader waits for it.
+// accept verifies the token of a hello and attaches the socket.
 func (s *session) accept(f wire.ClientFrame) error {
 	claims, err := s.deps.Verifier.Verify(s.ctx, f.Token)
 	if err != nil {
@@ -59,7 +59,13 @@ func (s *session) reportGreeted() {
 // readHello returns the first frame of a known type, which must be a hello.
 func (s *session) readHello() (wire.ClientFrame, error) {
 	for {
-		f, err := s.readFrame()
+		var f wire.ClientFrame
+		kind, r, err := s.conn.NextReader()
+		if err == nil {
+			f, err = s.decodeFrame(kind, r)
+		} else {
+			err = readError(err)
+		}
 		switch {
 		case errors.Is(err, errSilent):
 			return f, ErrHelloTimeout

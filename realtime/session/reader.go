@@ -23,22 +23,45 @@ func (s *session) read() {
 	defer s.endOnPanic("reader")
 	defer s.reportGreeted()
 	s.handleControlFrames()
-	if err := s.hello(); err != nil {
+	if err := s.do("hello", s.hello); err != nil {
 		s.end(err)
 	}
 	s.reportGreeted()
-	for {
-		f, err := s.readFrame()
-		if err == nil && s.ctx.Err() == nil {
-			err = s.handleFrame(f)
-		}
-		if err != nil {
-			s.end(err)
-		}
-		if isReadError(err) {
-			return
-		}
+	for s.readNext() {
 	}
+}
+
+// readNext waits for the next frame and handles it. It reports whether there may be another one. Most sockets wait here,
+// so readNext and its callers use little of the stack, which otherwise would stay larger than necessary.
+func (s *session) readNext() (more bool) {
+	kind, r, err := s.conn.NextReader()
+	if err == nil {
+		err = s.handleNext(kind, r)
+	} else {
+		err = readError(err)
+	}
+	if err != nil {
+		s.end(err)
+	}
+	return !isReadError(err)
+}
+
+// handleNext reads, decodes and handles a frame that has begun to arrive. An invalid send frame with an id is answered
+// here, so that the client can mark that message as not sent, instead of sending it again on every socket. Any other
+// invalid frame ends the socket. Its variables are not part of the stack of a reader that waits.
+//
+//go:noinline
+func (s *session) handleNext(kind int, r io.Reader) error {
+	f, err := s.decodeFrame(kind, r)
+	switch {
+	case err == nil && s.ctx.Err() == nil:
+		return s.handleFrame(f)
+	case err == nil || f.Type != wire.TypeSend || f.ID == "" || isReadError(err):
+		return err
+	}
+	s.log().Info("bad send frame", "error", err)
+	s.refuse(err, f.ID)
+	return s.strike()
 }
 
 // isReadError reports whether err means that nothing more can be read. After any other error the reader keeps reading
@@ -76,29 +99,9 @@ func (s *session) extendReadDeadline() {
 	}
 }
 
-// readFrame reads one frame. Errors of reading are errClosedByClient, errLost and errSilent, each with its cause; the
-// client receives any other error. An invalid send frame with an id is answered here and skipped, so that the client
-// can mark that message as not sent, instead of sending it again on every socket. Any other invalid frame ends the
-// socket.
-func (s *session) readFrame() (wire.ClientFrame, error) {
-	for {
-		kind, r, err := s.conn.NextReader()
-		if err != nil {
-			return wire.ClientFrame{}, readError(err)
-		}
-		f, err := s.decodeFrame(kind, r)
-		if err == nil || f.Type != wire.TypeSend || f.ID == "" || s.uid == "" || isReadError(err) {
-			return f, err
-		}
-		s.log().Info("bad send frame", "error", err)
-		s.refuse(err, f.ID)
-		if err := s.strike(); err != nil {
-			return f, err
-		}
-	}
-}
-
 // decodeFrame reads and decodes a frame that has begun to arrive. After the end of the socket it returns an empty one.
+// Errors of reading are errClosedByClient, errLost and errSilent, each with its cause; the client receives any other
+// error.
 func (s *session) decodeFrame(kind int, r io.Reader) (wire.ClientFrame, error) {
 	if kind != websocket.TextMessage {
 		return wire.ClientFrame{}, wire.ErrBadFrame.WithCause(errors.New("a binary frame"))

@@ -95,7 +95,7 @@ type session struct {
 	watcher      *presence.Watcher // nil: the client has watched nobody
 	alarms       alarms
 	sends        []*chat.Message        // for the worker, with the one that it works on
-	echoes       [4]*chat.Message       // the last ones that the worker has worked on, until their sent events come
+	echoes       [8]*chat.Message       // the last ones that the worker has worked on, until their sent events come
 	nextEcho     int                    // in echoes
 	typingTo     []string               // for the worker: uids to notify that the user is typing
 	readMarks    map[string]chat.Micros // for the worker, by conversation; nil: none
@@ -162,6 +162,13 @@ func (s *session) serve() {
 	defer s.in.Close()
 	s.setAlarm(alarmPing, wire.PingEvery)
 	s.read()
+	s.finish()
+}
+
+// finish ends everything that belongs to the socket, after the reader has returned.
+//
+//go:noinline
+func (s *session) finish() {
 	s.stopAlarms()
 	s.in.stopTimer()
 	ctx, cancel := context.WithTimeout(context.Background(), settleWithin)

@@ -113,7 +113,11 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, listeni
 	defer stop()
 	ran := make(chan error, 1)
 	go func() { ran <- srv.Run(background) }()
-	go returnMemory(background, srv.Counters().Session.Opened.Load, debug.FreeOSMemory)
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		returnMemory(background, srv.Counters().Session.Opened.Load, debug.FreeOSMemory)
+	}()
 	log.Info("serving", "address", listener.Addr().String(), "instance", srv.Name())
 
 	var errs []error
@@ -141,6 +145,7 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, listeni
 		errs = append(errs, err)
 	}
 	stop()
+	<-returned
 	var stopped error
 	if waitUntil(deadline, func() { stopped = <-ran }) {
 		errs = append(errs, stopped)
