@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
 // Limits of what a feed holds for its reader.
@@ -31,7 +32,8 @@ type Feed struct {
 	// immutable after construction
 	inboxes     *Inboxes
 	uid         string
-	ready       chan struct{}
+	ready       chan struct{} // nil with notify
+	notify      func()        // nil with ready
 	unsubscribe func()
 
 	// guarded by mu
@@ -47,10 +49,19 @@ type Feed struct {
 // counts the overflow and marks itself lost, so that a slow reader reads the stream instead. The caller must close the
 // feed.
 func (boxes *Inboxes) Subscribe(ctx context.Context, uid string) (*Feed, error) {
+	return boxes.subscribe(ctx, &Feed{inboxes: boxes, uid: uid, ready: make(chan struct{}, 1)})
+}
+
+// SubscribeFunc is like Subscribe for a reader that does not wait for Ready: whenever ReadWakes has something to return,
+// it calls notify, which must not block. A feed that nobody waits for needs no goroutine while nothing happens.
+func (boxes *Inboxes) SubscribeFunc(ctx context.Context, uid string, notify func()) (*Feed, error) {
+	return boxes.subscribe(ctx, &Feed{inboxes: boxes, uid: uid, notify: notify})
+}
+
+func (boxes *Inboxes) subscribe(ctx context.Context, f *Feed) (*Feed, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	f := &Feed{inboxes: boxes, uid: uid, ready: make(chan struct{}, 1)}
-	unsubscribe, err := boxes.opts.Subscriber.Subscribe(ctx, wakeChannel(uid), f)
+	unsubscribe, err := boxes.opts.Subscriber.Subscribe(ctx, wakeChannel(f.uid), f)
 	if err != nil {
 		boxes.counters.Unavailable.Add(1)
 		return nil, err
@@ -62,7 +73,7 @@ func (boxes *Inboxes) Subscribe(ctx context.Context, uid string) (*Feed, error) 
 	return f, nil
 }
 
-// Ready has a value when ReadWakes has something to return.
+// Ready has a value when ReadWakes has something to return. It is nil for a feed of SubscribeFunc.
 func (f *Feed) Ready() <-chan struct{} { return f.ready }
 
 // ReadWakes returns the wakes that arrived since the last call. If lost is set, earlier wakes may be missing: Read from
@@ -106,6 +117,12 @@ func (f *Feed) Receive(payload string) {
 	defer f.mu.Unlock()
 	defer f.signal()
 	if w.Hint == nil {
+		// Reuse the text of the epoch: a part of the payload would keep all of it in memory.
+		if w.Epoch == f.newest.Epoch {
+			w.Epoch = f.newest.Epoch
+		} else {
+			w.Epoch = strings.Clone(w.Epoch)
+		}
 		f.newest = Cursor{Epoch: w.Epoch, ID: w.Event.ID}
 	}
 	if len(f.wakes) == maxWakes || f.bytes+len(payload) > maxWakeBytes {
@@ -133,7 +150,12 @@ func (f *Feed) markLost() {
 	f.lost = true
 }
 
+// signal notifies the reader. mu is held.
 func (f *Feed) signal() {
+	if f.notify != nil {
+		f.notify()
+		return
+	}
 	select {
 	case f.ready <- struct{}{}:
 	default:
@@ -163,20 +185,50 @@ func parseWake(payload string) (Wake, error) {
 		}
 		return Wake{Hint: json.RawMessage(rest)}, nil
 	case "E":
-		part := strings.SplitN(rest, " ", 5)
-		if len(part) != 5 {
+		epoch, rest, _ := strings.Cut(rest, " ")
+		idText, rest, _ := strings.Cut(rest, " ")
+		prevText, rest, _ := strings.Cut(rest, " ")
+		event, data, ok := strings.Cut(rest, " ")
+		if !ok {
 			return Wake{}, errors.New("parse wake: too few parts")
 		}
-		id, err := ParseID(part[1])
-		prev, err2 := ParseID(part[2])
+		id, err := ParseID(idText)
+		prev, err2 := ParseID(prevText)
 		if err := errors.Join(err, err2); err != nil {
 			return Wake{}, fmt.Errorf("parse wake: %w", err)
 		}
-		w := Wake{Epoch: part[0], Prev: prev, Event: Event{ID: id, Type: part[3], Data: json.RawMessage(part[4])}}
-		if why := w.Event.flaw(); why != "" {
+		w := Wake{Epoch: epoch, Prev: prev, Event: Event{ID: id, Type: eventType(event), Data: json.RawMessage(data)}}
+		if why := w.Event.outerFlaw(); why != "" {
 			return Wake{}, errors.New("parse wake: event " + why)
 		}
 		return w, nil
 	}
 	return Wake{}, errors.New("parse wake: unknown kind")
+}
+
+// outerFlaw is flaw without reading the data to its end. It is for wakes, which only our scripts publish, with the data
+// that this package encoded.
+func (e Event) outerFlaw() string {
+	switch n := len(e.Data); {
+	case e.Type == "" || n == 0:
+		return "has no type or no data"
+	case n >= 2*chat.MaxFrameSize:
+		return "is larger than any valid event"
+	case e.Data[0] != '{' || e.Data[n-1] != '}':
+		return "is not a JSON object"
+	}
+	return ""
+}
+
+// eventType returns t, and for the frequent types a constant, so that a wake does not keep its whole payload in memory.
+func eventType(t string) string {
+	switch t {
+	case wire.EventMessage:
+		return wire.EventMessage
+	case wire.EventSent:
+		return wire.EventSent
+	case wire.EventDelivered:
+		return wire.EventDelivered
+	}
+	return strings.Clone(t)
 }

@@ -45,6 +45,7 @@ type Watcher struct {
 	presence *Presence
 	uid      string
 	ready    chan struct{}
+	notify   func() // instead of ready, if not nil
 
 	// guarded by presence.mu
 	blocked []string // whom uid has blocked
@@ -57,6 +58,14 @@ type Watcher struct {
 func (p *Presence) Watch(uid string) *Watcher {
 	return &Watcher{presence: p, uid: uid, ready: make(chan struct{}, 1),
 		list: map[string]struct{}{}, changed: map[string]struct{}{}}
+}
+
+// WatchFunc is like Watch for a socket that does not wait for Ready: whenever ReadChanges has something to return, it
+// calls notify, which must not block or use the Watcher.
+func (p *Presence) WatchFunc(uid string, notify func()) *Watcher {
+	w := p.Watch(uid)
+	w.notify = notify
+	return w
 }
 
 // SetBlocked sets whom the user of this Watcher has blocked. The states of these people are hidden from it. The slice
@@ -132,6 +141,10 @@ func (w *Watcher) unwatch(uid string) {
 // addChange records that the state of uid has changed. presence.mu is held.
 func (w *Watcher) addChange(uid string) {
 	w.changed[uid] = struct{}{}
+	if w.notify != nil {
+		w.notify()
+		return
+	}
 	select {
 	case w.ready <- struct{}{}:
 	default:

@@ -153,8 +153,10 @@ func New(deps Deps) (*Server, error) {
 		ResyncOver: deps.ResyncOver, DrainOver: deps.DrainOver, Announced: announced(deps),
 	})
 	s.upgrader = websocket.Upgrader{
-		HandshakeTimeout: 5 * time.Second, ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
-		WriteBufferPool: &sync.Pool{}, Subprotocols: []string{wire.Subprotocol},
+		HandshakeTimeout: 5 * time.Second, Subprotocols: []string{wire.Subprotocol},
+		ReadBufferSize: 1 << 10, // more bytes of a frame are read without the buffer
+		// Package session writes frames itself. The library writes only the answer to a breach of the protocol.
+		WriteBufferSize: 256, WriteBufferPool: &sync.Pool{},
 		CheckOrigin: func(*http.Request) bool { return true }, // serveSocket has checked it
 		Error:       s.handshakeFailed,
 	}

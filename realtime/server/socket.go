@@ -36,7 +36,8 @@ var (
 		"Too many people are using the chat right now. Please try again in a moment.").WithRetry(5 * time.Second)
 )
 
-// serveSocket serves /ws.
+// serveSocket serves /ws. It returns after the handshake, so that net/http frees the buffers of the connection. Package
+// session then owns the connection. The socket counts for Deps.MaxSockets until its acks are settled.
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if err := s.checkHandshake(w, r); err != nil {
 		return
@@ -50,23 +51,33 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, errTooMany)
 		return
 	}
-	defer s.sockets.Add(-1)
 	remote := clientaddr.Of(r, s.deps.Proxies)
 	greeted, err := s.greetings.enter(remote)
 	if err != nil {
+		s.sockets.Add(-1)
 		s.fail(w, r, errTooMany.WithCause(err))
 		return
 	}
-	defer greeted()
+	ended := func() {
+		greeted()
+		s.sockets.Add(-1)
+	}
+	handedOver := false
+	defer func() { // also after a panic
+		if !handedOver {
+			ended()
+		}
+	}()
 	conn, err := s.upgrader.Upgrade(session.Metered(w), r, nil)
 	if err != nil {
 		return // handshakeFailed has sent the response
 	}
 	if conn.Subprotocol() == "" {
-		s.sessions.Refuse(r.Context(), conn, remote, errSubprotocol)
-		return
+		s.sessions.Refuse(conn, remote, errSubprotocol, ended)
+	} else {
+		s.sessions.Serve(conn, remote, greeted, ended)
 	}
-	s.sessions.Serve(r.Context(), conn, remote, greeted)
+	handedOver = true
 }
 
 // checkHandshake refuses a request that is not the handshake of a page of an allowed origin.

@@ -15,6 +15,7 @@ type Counters struct {
 	SendsFailed   counter.Count // of these, messages refused because Redis or the server failed
 	SendsRepeated counter.Count // send frames dropped because the same message waits on the socket
 	Events        counter.Count // event frames queued for sockets
+	Echoes        counter.Count // sent events that the socket which sent the message did not need
 	Hints         counter.Count // typing and presence frames queued for sockets
 	HintsDropped  counter.Count // hints dropped because a queue was full or Redis was unavailable
 	BadFrames     counter.Count // frames that could not be decoded

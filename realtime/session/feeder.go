@@ -2,7 +2,6 @@ package session
 
 import (
 	"encoding/json"
-	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
@@ -12,121 +11,153 @@ import (
 // readEvents is the number of events that one read of the stream returns.
 const readEvents = 128
 
-// feeder sends the inbox to the socket. Only the feeder goroutine uses it.
+// feeder is the state of the task that sends the inbox to the socket. Only this task uses it.
 type feeder struct {
-	*session
 	pos      inbox.Position // everything up to here was sent, or the client knows that it may be missing
+	resumed  bool           // for the first welcome
+	welcomed bool           // the first welcome was sent
 	behind   bool           // the stream must be read, because wakes alone may not carry every event
 	full     bool           // too many messages are unacknowledged: wait for acks
 	caughtUp bool           // caught_up was sent after the last welcome
-	retry    *time.Timer    // reads again after a failed read
-	waiting  bool           // retry is set
+	waiting  bool           // alarmRead is set, after a failed read
+	echoes   int            // number of echoes that were skipped since the last event
 }
 
-// feedEvents is the feeder.
+// maxEchoes is how many sent events in a row are not sent to the socket that sent their messages. The cursor of the
+// client does not move past such an event before the next one comes, so a client that resumes gets at most so many
+// events again.
+const maxEchoes = 15
+
+// feedEvents is the feeder: it sends what there is to send.
 func (s *session) feedEvents() {
-	f := &feeder{session: s, pos: s.attach.From, behind: true, retry: time.NewTimer(time.Hour)}
-	defer f.retry.Stop()
-	if !f.sendWelcome(s.attach.Resumed) {
-		return
+	defer s.flush()
+	f := &s.feeder
+	if !f.welcomed {
+		f.welcomed = true
+		if !s.sendWelcome(f.resumed) {
+			return
+		}
 	}
-	for s.ctx.Err() == nil {
-		if f.behind && !f.full && !f.waiting {
-			f.catchUp()
-		}
-		select {
-		case <-s.ctx.Done():
-		case <-s.feed.Ready():
-			f.relayWakes()
-		case <-s.watcher.Ready():
-			for _, st := range s.watcher.ReadChanges() {
-				s.pushHint(wire.Presence{User: st.User, Online: st.Online, LastSeen: st.LastSeen})
-			}
-		case <-s.ackArrived:
-			// Continue only when half of the window is free. Reading the stream after every ack would cost as much as the wakes
-			// that these reads replace.
-			if f.full && s.window.Unacked() <= wire.MaxUnacked/2 {
-				f.full = false
-			}
-		case <-f.retry.C:
-			f.waiting = false
-		}
+	if s.retryRead.Swap(false) {
+		f.waiting = false
+	}
+	s.reopenWindow()
+	s.relayWakes()
+	s.relayPresence()
+	if f.behind && !f.full && !f.waiting {
+		s.catchUp()
+	}
+}
+
+// reopenWindow continues after a pause for acks when half of the window is free. Reading the stream after every ack
+// would cost as much as the wakes that these reads replace.
+func (s *session) reopenWindow() {
+	if s.feeder.full && s.window.Unacked() <= wire.MaxUnacked/2 {
+		s.feeder.full = false
+		s.ackWaited.Store(false)
 	}
 }
 
 // sendWelcome starts a sequence of events.
-func (f *feeder) sendWelcome(resumed bool) bool {
-	f.caughtUp = false
-	return f.push(wire.Welcome{
-		UID: f.uid, Now: chat.MicrosOf(f.deps.Now()), Resumed: resumed, Limits: f.deps.Announced,
+func (s *session) sendWelcome(resumed bool) bool {
+	s.feeder.caughtUp = false
+	return s.queueFrame(wire.Welcome{
+		UID: s.uid, Now: chat.MicrosOf(s.deps.Now()), Resumed: resumed, Limits: s.deps.Announced,
 	})
 }
 
 // relayWakes sends what the feed has received.
-func (f *feeder) relayWakes() {
-	wakes, lost := f.feed.ReadWakes()
+func (s *session) relayWakes() {
+	f := &s.feeder
+	wakes, lost := s.feed.ReadWakes()
 	if lost {
 		f.behind = true
 	}
 	for _, w := range wakes {
 		switch {
 		case w.Hint != nil:
-			f.relayHint(w.Hint)
+			s.relayHint(w.Hint)
 		case f.behind:
 			// The event will be read from the stream.
 		case f.pos.RelationTo(w) == inbox.Detached:
 			f.behind = true
 		case f.pos.RelationTo(w) == inbox.Next:
-			if !f.sendEvent(w.Event) {
+			if s.isEcho(w.Event) && f.echoes < maxEchoes {
+				s.skipEcho(w.Event)
+			} else if !s.sendEvent(w.Event) {
 				f.behind = true
 			}
 		}
 	}
 }
 
+// skipEcho moves the position past e without sending it.
+func (s *session) skipEcho(e inbox.Event) {
+	f := &s.feeder
+	f.echoes++
+	s.counters.Echoes.Add(1)
+	f.pos = f.pos.AdvanceTo(e)
+	s.window.Sent(f.pos.Cursor, e)
+}
+
+// relayPresence sends the changed states of watched users.
+func (s *session) relayPresence() {
+	if !s.presenceDue.Swap(false) {
+		return
+	}
+	s.mu.Lock()
+	w := s.watcher
+	s.mu.Unlock()
+	for _, st := range w.ReadChanges() {
+		s.queueHint(wire.Presence{User: st.User, Online: st.Online, LastSeen: st.LastSeen})
+	}
+}
+
 // catchUp reads the stream to its end, or until the client must acknowledge messages first.
-func (f *feeder) catchUp() {
-	for f.ctx.Err() == nil {
-		page, err := f.deps.Inboxes.Read(f.ctx, f.uid, f.pos, readEvents)
+func (s *session) catchUp() {
+	f := &s.feeder
+	for s.ctx.Err() == nil {
+		s.flush() // before the wait for Redis
+		page, err := s.deps.Inboxes.Read(s.ctx, s.uid, f.pos, readEvents)
 		if err != nil {
-			f.retryLater(err)
+			s.retryLater(err)
 			return
 		}
 		if page.Gap {
-			f.counters.Gaps.Add(1)
-			f.log.Info("events may be missing; sending a new welcome", "new_epoch", page.NewEpoch)
+			s.counters.Gaps.Add(1)
+			s.log().Info("events may be missing; sending a new welcome", "new_epoch", page.NewEpoch)
 			start := page.Next
 			start.ID = inbox.ID{} // nothing of another epoch was sent yet
 			if start.Epoch == f.pos.Epoch {
 				start.ID = f.pos.ID
 			}
 			f.pos = start
-			if !f.sendWelcome(false) {
+			if !s.sendWelcome(false) {
 				return
 			}
 			if page.NewEpoch {
 				// After a random time, because all sockets detect a new epoch at the same moment.
-				f.after(f.deps.Jitter(f.deps.ResyncOver), func() { f.goaway(wire.GoawayResync, f.deps.GoawayWithin) })
+				s.setAlarm(alarmResync, s.deps.Jitter(s.deps.ResyncOver))
 			}
 		}
 		f.pos.Removals = page.Next.Removals
 		for _, e := range page.Events {
-			if f.isPoison(e) {
+			if s.isPoison(e) {
 				f.pos = f.pos.AdvanceTo(e)
 				continue
 			}
-			if !f.sendEvent(e) {
+			if !s.sendEvent(e) {
 				return
 			}
 		}
 		f.pos = page.Next
-		f.feed.ReadUpTo(f.pos.Cursor)
+		s.feed.ReadUpTo(f.pos.Cursor)
 		if !page.More {
 			break
 		}
 	}
 	f.behind = false
-	if !f.caughtUp && f.push(wire.CaughtUp{Cursor: f.pos.Cursor.String()}) {
+	if !f.caughtUp && s.queueFrame(wire.CaughtUp{Cursor: f.pos.Cursor.String()}) {
 		f.caughtUp = true
 	}
 }
@@ -134,56 +165,58 @@ func (f *feeder) catchUp() {
 // isPoison reports whether no client could decode e. The feeder then skips the event. A client that received it would
 // close the socket, and would receive it again on every following socket. Only events read from the stream are checked.
 // Wakes are published by our scripts alone, whereas a foreign entry can only be in the stream.
-func (f *feeder) isPoison(e inbox.Event) bool {
+func (s *session) isPoison(e inbox.Event) bool {
 	_, err := wire.DecodeEvent(e.Data)
 	if err == nil {
 		return false
 	}
-	f.counters.Poison.Add(1)
-	f.log.Error("skipped an inbox event that no client can decode", "entry", e.ID.String(), "error", err)
+	s.counters.Poison.Add(1)
+	s.log().Error("skipped an inbox event that no client can decode", "entry", e.ID.String(), "error", err)
 	return true
 }
 
 // retryLater schedules the next read after a failed one.
-func (f *feeder) retryLater(err error) {
-	if f.ctx.Err() != nil {
+func (s *session) retryLater(err error) {
+	if s.ctx.Err() != nil {
 		return
 	}
-	f.counters.ReadFailed.Add(1)
-	f.waiting = true
-	f.log.Info("reading the inbox failed; retrying", "error", err)
-	f.retry.Reset(retryRedisMin + f.deps.Jitter(retryRedisMax-retryRedisMin))
+	s.counters.ReadFailed.Add(1)
+	s.feeder.waiting = true
+	s.log().Info("reading the inbox failed; retrying", "error", err)
+	s.setAlarm(alarmRead, retryRedisMin+s.deps.Jitter(retryRedisMax-retryRedisMin))
 }
 
-// sendEvent queues e for the writer and reports whether it did. It does not if the client must acknowledge messages
-// first.
-func (f *feeder) sendEvent(e inbox.Event) bool {
-	if e.Type == wire.EventMessage && f.window.Unacked() >= wire.MaxUnacked {
+// sendEvent queues e and reports whether it did. It does not if the client must acknowledge messages first.
+func (s *session) sendEvent(e inbox.Event) bool {
+	f := &s.feeder
+	if e.Type == wire.EventMessage && s.window.Unacked() >= wire.MaxUnacked {
 		if !f.full {
-			f.counters.WindowFull.Add(1)
+			s.counters.WindowFull.Add(1)
 		}
 		f.full = true
+		s.ackWaited.Store(true)
+		s.wake(taskFeeder) // for an ack that arrived before the reader could see ackWaited
 		return false
 	}
 	pos := f.pos.AdvanceTo(e)
-	// Recorded before push, because the ack can arrive as soon as the writer has the frame.
-	f.window.Sent(pos.Cursor, e)
-	if !f.push(wire.EventFrame{Cursor: pos.Cursor.String(), Event: e.Data}) {
+	// Recorded before the event is queued, because the ack can arrive as soon as the writer has the frame.
+	s.window.Sent(pos.Cursor, e)
+	if !s.queueFrame(wire.EventFrame{Cursor: pos.Cursor.String(), Event: e.Data}) {
 		return false
 	}
-	f.counters.Events.Add(1)
-	f.pos = pos
+	s.counters.Events.Add(1)
+	f.pos, f.echoes = pos, 0
 	return true
 }
 
 // relayHint sends a hint that an instance has published, if this version knows its type.
-func (f *feeder) relayHint(data json.RawMessage) {
+func (s *session) relayHint(data json.RawMessage) {
 	frame, err := wire.DecodeServer(data)
 	if err != nil {
-		f.log.Warn("dropped a hint that cannot be decoded", "error", err)
+		s.log().Warn("dropped a hint that cannot be decoded", "error", err)
 		return
 	}
 	if typing, ok := frame.(wire.Typing); ok {
-		f.pushHint(typing)
+		s.queueHint(typing)
 	}
 }

@@ -6,24 +6,28 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
-	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// hello waits for the hello, admits its user, and starts the feeder and the worker.
+// hello waits for the hello, admits its user, and starts the feeder. The reader waits for it.
 func (s *session) hello() error {
-	_ = s.conn.SetReadDeadline(time.Now().Add(wire.HelloWithin)) // if this fails, reading fails too
+	_ = s.in.SetReadDeadline(time.Now().Add(wire.HelloWithin)) // if this fails, reading fails too
 	f, err := s.readHello()
 	if err != nil {
 		return err
 	}
+	return s.accept(f)
+}
+
+// accept verifies the token of a hello and attaches the socket.
+func (s *session) accept(f wire.ClientFrame) error {
 	claims, err := s.deps.Verifier.Verify(s.ctx, f.Token)
 	if err != nil {
 		return err
 	}
+	s.mu.Lock()
 	s.uid, s.device, s.claims = claims.UID, f.Device, claims
-	name := s.uid + " " + f.Device
-	s.name.Store(&name)
+	s.mu.Unlock()
 	s.extendReadDeadline()
 	// From here on, the limits of the user apply, and no longer those of strangers. The rest of the hello takes long if
 	// many users come back at the same time.
@@ -31,21 +35,37 @@ func (s *session) hello() error {
 		return ErrRateLimited.WithRetry(floodRetry).WithCause(errors.New("too many hellos of the user at the same time"))
 	}
 	defer s.user.admitted()
-	s.greeted()
-	s.log = s.log.With("uid", s.uid, "device", f.Device)
-	if err := s.admit(f.Cursor); err != nil {
+	s.reportGreeted()
+	if err := s.attach(f.Cursor); err != nil {
 		return err
 	}
+	d := s.deps
+	s.setAlarm(alarmToken, s.claims.Expires.Sub(d.Now()))
+	s.setAlarm(alarmRotate, d.AgeMin+d.Jitter(d.AgeMax-d.AgeMin+1))
 	s.startServing()
 	s.counters.Welcomed.Add(1)
-	s.log.Info("socket opened")
+	s.log().Info("socket opened")
 	return nil
+}
+
+// reportGreeted calls greeted once.
+func (s *session) reportGreeted() {
+	if s.greeted != nil {
+		s.greeted()
+		s.greeted = nil
+	}
 }
 
 // readHello returns the first frame of a known type, which must be a hello.
 func (s *session) readHello() (wire.ClientFrame, error) {
 	for {
-		f, err := s.readFrame()
+		var f wire.ClientFrame
+		kind, r, err := s.conn.NextReader()
+		if err == nil {
+			f, err = s.decodeFrame(kind, r)
+		} else {
+			err = readError(err)
+		}
 		switch {
 		case errors.Is(err, errSilent):
 			return f, ErrHelloTimeout
@@ -65,8 +85,8 @@ func (s *session) readHello() (wire.ClientFrame, error) {
 	}
 }
 
-// admit checks the user's gate and attaches the socket to the inbox.
-func (s *session) admit(cursor string) error {
+// attach checks the user's gate and attaches the socket to the inbox.
+func (s *session) attach(cursor string) error {
 	d := s.deps
 	s.unwatch = d.Gates.Watch(s.uid, s.gateChanged) // before Get, so that no change is missed
 	g, err := d.Gates.Get(s.ctx, s.uid)
@@ -77,40 +97,22 @@ func (s *session) admit(cursor string) error {
 		return err
 	}
 	// Subscribe before Attach, so that no event is missed between the two.
-	if s.feed, err = d.Inboxes.Subscribe(s.ctx, s.uid); err != nil {
+	if s.feed, err = d.Inboxes.SubscribeFunc(s.ctx, s.uid, func() { s.wake(taskFeeder) }); err != nil {
 		return err
 	}
-	if s.attach, err = d.Inboxes.Attach(s.ctx, s.uid, s.device, cursor); err != nil {
+	attached, err := d.Inboxes.Attach(s.ctx, s.uid, s.device, cursor)
+	if err != nil {
 		return err
 	}
-	s.window = d.Settler.Open(s.uid, s.attach)
-	s.mu.Lock()
-	s.watcher = d.Presence.Watch(s.uid)
-	s.watcher.SetBlocked(s.gate.Blocked)
-	s.mu.Unlock()
+	s.window = d.Settler.Open(s.uid, attached)
+	s.feeder = feeder{pos: attached.From, resumed: attached.Resumed, behind: true}
 	// Last, so that a hello that fails does not end another socket of the user.
 	s.user.join(s, d.PerUser)
 	s.in.userBytes = s.user.bytes
 	if err := d.Presence.Join(s.ctx, s.uid); err != nil {
-		s.log.Info("presence could not be updated for a new socket", "error", err)
+		s.log().Info("presence could not be updated for a new socket", "error", err)
 	}
 	return nil
-}
-
-// startServing starts the timers and goroutines that run until the socket ends.
-func (s *session) startServing() {
-	d := s.deps
-	s.mu.Lock()
-	s.tokenEnd = time.AfterFunc(s.claims.Expires.Sub(d.Now()), func() {
-		s.end(problem.ErrTokenEnded)
-	})
-	age := d.AgeMin + d.Jitter(d.AgeMax-d.AgeMin+1)
-	s.timers = append(s.timers, s.tokenEnd, time.AfterFunc(age, func() {
-		s.goaway(wire.GoawayRotate, d.GoawayWithin)
-	}))
-	s.mu.Unlock()
-	s.run("feeder", s.feedEvents)
-	s.run("worker", s.work)
 }
 
 // gateChanged ends the socket if the user's changed gate no longer admits it.

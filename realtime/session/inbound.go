@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"golang.org/x/time/rate"
 )
 
@@ -22,7 +23,7 @@ const (
 )
 
 // readAfterFlood is the number of bytes that are read after a flood, so that a client that stops receives the reason.
-const readAfterFlood = 64 << 10
+const readAfterFlood = 48 << 10
 
 // Metered returns w for websocket.Upgrader.Upgrade. The connection of the resulting socket then counts what the client
 // sends, which Sessions.Serve and Sessions.Refuse require. It counts below the WebSocket library, because the library
@@ -41,16 +42,18 @@ func (w meteredWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // inbound is the connection of a socket. It delays reading according to the limits of bytes, and counts the frames that
-// are overhead: control frames and small fragments. The session sets its fields before the first
-// read. Only the reader uses it, except for the net.Conn in it, and for flooded, which the timer may call.
+// are overhead: control frames and small fragments. The session sets its fields before the first read, and writes to the
+// net.Conn in it. Only the reader uses the rest, except for flooded, which the timer may call.
 type inbound struct {
 	net.Conn
+	overheadLimit Rate
+
 	bytes     *rate.Limiter
 	userBytes *rate.Limiter // of all sockets of the user; nil before the hello
-	overhead  *rate.Limiter
-	flooded   func(error) // ends the socket; may be called more than once
-	over      bool        // flooded was called by count
-	afterOver int         // bytes read since
+	overhead  *rate.Limiter // nil: no such frame so far
+	flooded   func(error)   // ends the socket; may be called more than once
+	over      bool          // flooded was called by count
+	afterOver int           // bytes read since
 
 	// Place in the stream of frames (RFC 6455, section 5.2).
 	header  [14]byte // of the frame that begins next
@@ -59,6 +62,15 @@ type inbound struct {
 
 	fragments int         // of the present message, besides its first
 	late      *time.Timer // ends the socket; nil if no fragmented message has begun
+}
+
+// inboundOf returns the connection below conn.
+func inboundOf(conn *websocket.Conn) *inbound {
+	in, ok := conn.NetConn().(*inbound)
+	if !ok {
+		panic("session: the handshake did not use Metered")
+	}
+	return in
 }
 
 // Read implements net.Conn. It returns later than the data arrives if the client sends more than its share. The network
@@ -83,9 +95,9 @@ func (in *inbound) Read(b []byte) (int, error) {
 // reserve counts n bytes and returns how long to wait before the next read.
 func (in *inbound) reserve(n int) (wait time.Duration) {
 	now := time.Now()
-	for _, l := range []*rate.Limiter{in.bytes, in.userBytes} {
+	for _, l := range [...]*rate.Limiter{in.bytes, in.userBytes} {
 		if l != nil {
-			wait = max(wait, l.ReserveN(now, min(n, l.Burst())).DelayFrom(now))
+			wait = max(wait, reserve(l, now, min(n, l.Burst())))
 		}
 	}
 	return min(wait, maxReadDelay)
@@ -171,6 +183,9 @@ func (in *inbound) countFrame(first byte, payload uint64) {
 }
 
 func (in *inbound) countOverhead(what string) {
+	if in.overhead == nil {
+		in.overhead = in.overheadLimit.limiter()
+	}
 	if !in.overhead.Allow() {
 		in.flood(errors.New("too many " + what))
 	}

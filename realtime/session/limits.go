@@ -66,23 +66,39 @@ func (l Limits) WithDefaults() Limits {
 var ErrRateLimited = problem.New(problem.TooMany, "rate_limited",
 	"You are doing this too often. The app will try again in a moment.")
 
+// limiters are the rate limits of one socket besides those of bytes.
+type limiters struct {
+	frames, unknown, typing *rate.Limiter // reader only
+	strikes                 *rate.Limiter // reader and worker
+	sends, watches          *rate.Limiter // worker only
+}
+
+// limit returns the rate limits of the socket. The reader calls it first.
+func (s *session) limit() *limiters {
+	if s.limiters == nil {
+		l := &s.deps.Limits
+		s.limiters = &limiters{frames: l.Frames.limiter(), unknown: l.Unknown.limiter(), typing: l.Typing.limiter(),
+			strikes: l.Strikes.limiter(), sends: l.Sends.limiter(), watches: l.Watches.limiter()}
+	}
+	return s.limiters
+}
+
 // allow uses up one event of l, or returns how long to wait for the next.
 func allow(l *rate.Limiter) (wait time.Duration, ok bool) {
 	now := time.Now()
-	r := l.ReserveN(now, 1)
-	delay := r.DelayFrom(now)
-	if r.OK() && delay == 0 {
+	if l.AllowN(now, 1) {
 		return 0, true
 	}
+	r := l.ReserveN(now, 1)
+	delay := r.DelayFrom(now)
 	r.CancelAt(now)
 	return max(delay, 100*time.Millisecond), false
 }
 
-// reserve uses up one event of each limiter, now or in the future, and returns how long to wait until it may happen.
-func reserve(limiters ...*rate.Limiter) (wait time.Duration) {
-	now := time.Now()
-	for _, l := range limiters {
-		wait = max(wait, l.ReserveN(now, 1).DelayFrom(now))
+// reserve uses up n events of l, now or in the future, and returns how long to wait until they may happen.
+func reserve(l *rate.Limiter, now time.Time, n int) time.Duration {
+	if l.AllowN(now, n) { // without an allocation
+		return 0
 	}
-	return wait
+	return l.ReserveN(now, n).DelayFrom(now)
 }

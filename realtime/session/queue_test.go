@@ -2,11 +2,8 @@ package session
 
 import (
 	"bytes"
-	"context"
 	"testing"
 	"testing/synctest"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
@@ -16,12 +13,11 @@ import (
 // larger than the queue passes when the queue is empty.
 func TestQueueOfFramesIsBoundedInBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancelCause(t.Context())
-		s := &session{ctx: ctx, cancel: cancel, counters: &Counters{},
-			out: make(chan []byte, queueFrames), outBytes: semaphore.NewWeighted(queueFrameBytes)}
 		event := func(size int) wire.EventFrame {
 			return wire.EventFrame{Cursor: inbox.Cursor{}.String(), Event: bytes.Repeat([]byte("1"), size)}
 		}
+		conn := &recordConn{proceed: make(chan struct{})}
+		s := testSession(conn)
 		done := make(chan struct{})
 		go func() {
 			for s.push(event(33 << 10)) {
@@ -29,22 +25,26 @@ func TestQueueOfFramesIsBoundedInBytes(t *testing.T) {
 			close(done)
 		}()
 		synctest.Wait()
-		if queued := len(s.out) * 33 << 10; queued > queueFrameBytes || len(s.out) == 0 {
-			t.Errorf("%d bytes are queued", queued)
+		s.out.mu.Lock()
+		size := s.out.size()
+		s.out.mu.Unlock()
+		if size > queueFrameBytes || size == 0 {
+			t.Errorf("%d bytes are queued or being written", size)
 		}
-		s.pushHint(event(33 << 10))
+		s.queueHint(event(33 << 10))
 		if s.counters.HintsDropped.Load() != 1 {
 			t.Error("a hint was queued beyond the limit")
 		}
 		s.end(errLost)
 		<-done
+		close(conn.proceed)
+		s.tasks.wg.Wait()
 
-		ctx, cancel = context.WithCancelCause(t.Context())
-		s = &session{ctx: ctx, cancel: cancel, counters: &Counters{},
-			out: make(chan []byte, queueFrames), outBytes: semaphore.NewWeighted(queueFrameBytes)}
+		s = testSession(discardConn{})
 		if !s.push(event(2 * queueFrameBytes)) {
 			t.Error("a frame larger than the queue was not queued")
 		}
 		s.end(errLost)
+		s.tasks.wg.Wait()
 	})
 }

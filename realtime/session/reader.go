@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
@@ -20,24 +21,47 @@ import (
 // read is the reader: the hello first, then frames until the socket ends.
 func (s *session) read() {
 	defer s.endOnPanic("reader")
-	defer s.greeted()
-	s.handlePings()
-	if err := s.hello(); err != nil {
+	defer s.reportGreeted()
+	s.handleControlFrames()
+	if err := s.do("hello", s.hello); err != nil {
 		s.end(err)
 	}
-	s.greeted()
-	for {
-		f, err := s.readFrame()
-		if err == nil && s.ctx.Err() == nil {
-			err = s.handleFrame(f)
-		}
-		if err != nil {
-			s.end(err)
-		}
-		if isReadError(err) {
-			return
-		}
+	s.reportGreeted()
+	for s.readNext() {
 	}
+}
+
+// readNext waits for the next frame and handles it. It reports whether there may be another one. Most sockets wait here,
+// so readNext and its callers use little of the stack, which otherwise would stay larger than necessary.
+func (s *session) readNext() (more bool) {
+	kind, r, err := s.conn.NextReader()
+	if err == nil {
+		err = s.handleNext(kind, r)
+	} else {
+		err = readError(err)
+	}
+	if err != nil {
+		s.end(err)
+	}
+	return !isReadError(err)
+}
+
+// handleNext reads, decodes and handles a frame that has begun to arrive. An invalid send frame with an id is answered
+// here, so that the client can mark that message as not sent, instead of sending it again on every socket. Any other
+// invalid frame ends the socket. Its variables are not part of the stack of a reader that waits.
+//
+//go:noinline
+func (s *session) handleNext(kind int, r io.Reader) error {
+	f, err := s.decodeFrame(kind, r)
+	switch {
+	case err == nil && s.ctx.Err() == nil:
+		return s.handleFrame(f)
+	case err == nil || f.Type != wire.TypeSend || f.ID == "" || isReadError(err):
+		return err
+	}
+	s.log().Info("bad send frame", "error", err)
+	s.refuse(err, f.ID)
+	return s.strike()
 }
 
 // isReadError reports whether err means that nothing more can be read. After any other error the reader keeps reading
@@ -47,93 +71,73 @@ func isReadError(err error) bool {
 	return errors.Is(err, errClosedByClient) || errors.Is(err, errLost) || errors.Is(err, errSilent)
 }
 
-// handlePings makes the client's pings and pongs extend the read deadline, and answers its pings.
-func (s *session) handlePings() {
+// handleControlFrames makes the client's pings and pongs extend the read deadline, and answers its pings. The farewell
+// answers a close frame.
+func (s *session) handleControlFrames() {
 	s.conn.SetPongHandler(func(string) error {
 		s.extendReadDeadline()
 		return nil
 	})
 	s.conn.SetPingHandler(func(data string) error {
 		s.extendReadDeadline()
-		if s.ctx.Err() != nil {
-			return nil
-		}
-		err := s.conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(time.Second))
-		var timeout net.Error
-		if errors.Is(err, websocket.ErrCloseSent) || errors.As(err, &timeout) && timeout.Timeout() {
-			return nil // the writer is closing or is blocked, and ends the socket itself
-		}
-		return err
+		s.pushControl(opPong, []byte(data))
+		return nil
 	})
+	s.conn.SetCloseHandler(func(int, string) error { return nil })
 }
 
 // extendReadDeadline is called whenever something arrives from the client. It has no effect before the hello, when the
-// deadline is fixed, or after the end of the socket, when the writer sets it.
+// deadline is fixed, or after the end of the socket, when the farewell sets it. The client has DropAfter from now on, or
+// up to deadlineSlack more.
 func (s *session) extendReadDeadline() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ctx.Err() == nil && s.uid != "" {
-		_ = s.conn.SetReadDeadline(time.Now().Add(wire.DropAfter)) // if this fails, reading fails too
+	now := time.Now()
+	if s.ctx.Err() == nil && s.uid != "" && s.readDeadline.Sub(now) < wire.DropAfter {
+		s.readDeadline = now.Add(wire.DropAfter + deadlineSlack)
+		_ = s.in.SetReadDeadline(s.readDeadline) // if this fails, reading fails too
 	}
 }
 
-// readFrame reads one frame. Errors of reading are errClosedByClient, errLost and errSilent, each with its cause; the
-// client receives any other error. An invalid send frame with an id is answered here and skipped, so that the client
-// can mark that message as not sent, instead of sending it again on every socket. Any other invalid frame ends the
-// socket.
-func (s *session) readFrame() (wire.ClientFrame, error) {
-	for {
-		data, err := s.readData()
-		if err != nil {
-			return wire.ClientFrame{}, err
-		}
-		s.extendReadDeadline()
-		if s.ctx.Err() != nil {
-			return wire.ClientFrame{}, nil
-		}
-		f, err := wire.DecodeClient(data)
-		if err == nil {
-			return f, nil
-		}
-		s.counters.BadFrames.Add(1)
-		if f.Type != wire.TypeSend || f.ID == "" || s.uid == "" {
-			return f, err
-		}
-		s.log.Info("bad send frame", "error", err)
-		s.refuse(err, f.ID)
-		if err := s.strike(); err != nil {
-			return f, err
-		}
-	}
-}
-
-// readData reads the next data frame into s.buf, which backs the result.
-func (s *session) readData() ([]byte, error) {
-	kind, r, err := s.conn.NextReader()
-	if err != nil {
-		return nil, readError(err)
-	}
+// decodeFrame reads and decodes a frame that has begun to arrive. After the end of the socket it returns an empty one.
+// Errors of reading are errClosedByClient, errLost and errSilent, each with its cause; the client receives any other
+// error.
+func (s *session) decodeFrame(kind int, r io.Reader) (wire.ClientFrame, error) {
 	if kind != websocket.TextMessage {
-		return nil, wire.ErrBadFrame.WithCause(errors.New("a binary frame"))
+		return wire.ClientFrame{}, wire.ErrBadFrame.WithCause(errors.New("a binary frame"))
 	}
-	// Reading one byte more than the limit shows that a frame is too large, without reading all of it. The limit of
-	// gorilla/websocket (SetReadLimit) would close the connection before the client receives the error.
-	s.buf = s.buf[:0]
-	if cap(s.buf) > keepBuffer {
-		s.buf = nil
+	b := getBuffer()
+	defer b.free()
+	if err := b.readFrom(r); err != nil {
+		return wire.ClientFrame{}, readError(err)
 	}
-	limited := io.LimitReader(r, chat.MaxFrameSize+1)
-	for {
-		s.buf = slices.Grow(s.buf, 512)
-		n, err := limited.Read(s.buf[len(s.buf):cap(s.buf)])
-		s.buf = s.buf[:len(s.buf)+n]
+	s.extendReadDeadline()
+	if s.ctx.Err() != nil {
+		return wire.ClientFrame{}, nil
+	}
+	f, err := wire.DecodeClient(b.b)
+	if err != nil {
+		s.counters.BadFrames.Add(1)
+	}
+	return f, err
+}
+
+// readFrom reads r to its end, or one byte more than the limit of a frame, which shows that the frame is too large. The
+// limit of gorilla/websocket (SetReadLimit) would close the connection before the client receives the error.
+func (b *buffer) readFrom(r io.Reader) error {
+	for len(b.b) <= chat.MaxFrameSize {
+		b.b = slices.Grow(b.b, 512)
+		free := b.b[len(b.b):min(cap(b.b), chat.MaxFrameSize+1)]
+		n, err := r.Read(free)
+		b.b = b.b[:len(b.b)+n]
 		if err == io.EOF {
-			return s.buf, nil
+			return nil
 		}
 		if err != nil {
-			return nil, readError(err)
+			return err
 		}
 	}
+	return nil
 }
 
 // readError classifies an error of reading.
@@ -152,7 +156,7 @@ func readError(err error) error {
 // handleFrame carries out f. An error ends the socket.
 func (s *session) handleFrame(f wire.ClientFrame) error {
 	// An ack is never refused, no matter how fast acks arrive: it could be the last one.
-	if wait, ok := allow(s.frames); !ok && f.Type != wire.TypeAck {
+	if wait, ok := allow(s.limit().frames); !ok && f.Type != wire.TypeAck {
 		return s.refuseTooFast(wait, f.ID)
 	} else if !ok {
 		if err := s.strike(); err != nil {
@@ -169,10 +173,7 @@ func (s *session) handleFrame(f wire.ClientFrame) error {
 	case wire.TypeTyping:
 		s.handleTyping(f)
 	case wire.TypeWatch:
-		s.mu.Lock()
-		s.watchList, s.hasWatchList = f.Users, true
-		s.mu.Unlock()
-		signal(s.workerWake)
+		s.queueLists(func() { s.watchList, s.hasWatchList = f.Users, true })
 	case wire.TypeToken:
 		return s.handleToken(f)
 	case wire.TypePing:
@@ -181,7 +182,7 @@ func (s *session) handleFrame(f wire.ClientFrame) error {
 		return ErrHelloRepeated
 	default:
 		s.counters.UnknownFrames.Add(1)
-		if !s.unknown.Allow() {
+		if !s.limit().unknown.Allow() {
 			return s.strike()
 		}
 	}
@@ -198,42 +199,63 @@ func (s *session) handleSend(f wire.ClientFrame) error {
 		s.refuse(err, f.ID)
 		return nil
 	}
-	if !s.beginSending(m) {
+	if s.isQueued(m) {
 		s.counters.SendsRepeated.Add(1)
 		return nil
 	}
-	if s.user.reserve(s, sendSize(m)) {
-		select {
-		case s.sends <- m:
-			return nil
-		default:
-			s.user.release(s, sendSize(m))
-		}
+	if !s.queueSend(m) {
+		s.counters.Stalled.Add(1)
+		s.in.pause()
+		s.queueWhenFree(m)
+		s.in.resume()
+		s.extendReadDeadline() // the client was not silent: nobody listened
 	}
-	s.counters.Stalled.Add(1)
-	s.in.pause()
-	s.queueWhenFree(m)
-	s.in.resume()
-	s.extendReadDeadline() // the client was not silent: nobody listened
 	return nil
+}
+
+// isQueued reports whether the same message waits already, because the client has sent it again before it was answered.
+// The one answer then serves both.
+func (s *session) isQueued(m *chat.Message) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.sends, func(o *chat.Message) bool { return *o == *m })
+}
+
+// queueSend queues m for the worker, or reports that the queue is full.
+func (s *session) queueSend(m *chat.Message) bool {
+	s.mu.Lock()
+	full := len(s.sends) >= queueSends
+	s.mu.Unlock()
+	if full || !s.user.reserve(s, sendSize(m)) {
+		return false
+	}
+	s.mu.Lock()
+	s.sends = append(s.sends, m) // nobody else adds, so there still is room
+	s.mu.Unlock()
+	s.wake(taskWorker)
+	return true
 }
 
 // queueWhenFree queues m when the queue has room, or drops it when the socket ends.
 func (s *session) queueWhenFree(m *chat.Message) {
-	s.user.wait(1)
-	defer s.user.wait(-1)
-	for !s.user.reserve(s, sendSize(m)) {
+	room, done := s.user.wait(s)
+	defer done()
+	for !s.queueSend(m) {
 		select {
-		case <-s.room:
+		case <-room:
 		case <-s.ctx.Done():
 			return
 		}
 	}
-	select {
-	case s.sends <- m:
-	case <-s.ctx.Done():
-		s.user.release(s, sendSize(m))
-	}
+}
+
+// queueLists calls change, which may change the watch list and the read marks, with the lock, and wakes the worker.
+func (s *session) queueLists(change func()) {
+	s.mu.Lock()
+	change()
+	s.listsDue = true
+	s.mu.Unlock()
+	s.wake(taskWorker)
 }
 
 // handleAck records what the device has stored. A cursor that this server cannot have issued is refused. The window
@@ -246,7 +268,9 @@ func (s *session) handleAck(f wire.ClientFrame) error {
 		return s.strike()
 	}
 	s.window.Ack(c)
-	signal(s.ackArrived)
+	if s.ackWaited.Load() {
+		s.wake(taskFeeder)
+	}
 	return nil
 }
 
@@ -260,17 +284,19 @@ func (s *session) handleRead(f wire.ClientFrame) error {
 		s.refuse(chat.ErrAtAhead.WithRetry(chat.MaxAhead), "")
 		return nil
 	}
-	s.mu.Lock()
-	old, queued := s.readMarks[f.Conversation]
-	full := !queued && len(s.readMarks) >= maxReadMarks
-	if !full && f.At > old {
-		s.readMarks[f.Conversation] = f.At
-	}
-	s.mu.Unlock()
+	full := false
+	s.queueLists(func() {
+		old, queued := s.readMarks[f.Conversation]
+		if full = !queued && len(s.readMarks) >= maxReadMarks; !full && f.At > old {
+			if s.readMarks == nil {
+				s.readMarks = map[string]chat.Micros{}
+			}
+			s.readMarks[f.Conversation] = f.At
+		}
+	})
 	if full {
 		return s.refuseTooFast(time.Second, "")
 	}
-	signal(s.workerWake)
 	return nil
 }
 
@@ -279,20 +305,29 @@ func (s *session) handleTyping(f wire.ClientFrame) {
 	if f.To == s.uid || !chat.ValidUID(f.To) {
 		return
 	}
-	if _, ok := allow(s.typing); ok {
-		select {
-		case s.typingTo <- f.To:
-			return
-		default:
+	ok := false
+	if _, allowed := allow(s.limit().typing); allowed {
+		s.mu.Lock()
+		if ok = len(s.typingTo) < queueTyping; ok {
+			s.typingTo = append(s.typingTo, f.To)
 		}
+		s.mu.Unlock()
 	}
-	s.counters.HintsDropped.Add(1)
+	if !ok {
+		s.counters.HintsDropped.Add(1)
+		return
+	}
+	s.wake(taskWorker)
 }
 
 // handleToken extends the life of the socket to that of the new token. A token that cannot be verified now, or that has
 // expired, changes nothing.
 func (s *session) handleToken(f wire.ClientFrame) error {
-	claims, err := s.deps.Verifier.Verify(s.ctx, f.Token)
+	var claims identity.Claims
+	err := s.do("token", func() (err error) {
+		claims, err = s.deps.Verifier.Verify(s.ctx, f.Token)
+		return err
+	})
 	if err != nil {
 		if errors.Is(err, problem.ErrUnauthenticated) {
 			return err
@@ -310,7 +345,7 @@ func (s *session) handleToken(f wire.ClientFrame) error {
 	}
 	if claims.Expires.After(s.claims.Expires) {
 		s.claims = claims
-		s.tokenEnd.Reset(claims.Expires.Sub(s.deps.Now()))
+		s.setAlarmLocked(alarmToken, claims.Expires.Sub(s.deps.Now()))
 	}
 	return nil
 }

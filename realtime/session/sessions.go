@@ -1,11 +1,13 @@
 // Package session serves WebSockets, from the hello to the close. Package wire documents the protocol.
 //
-// Each socket has four goroutines:
+// Each socket has one goroutine, the reader, which reads frames. Three tasks have a goroutine only while there is work
+// for them:
 //
-//   - The reader, which is the caller of [Sessions.Serve], reads frames and owns the other three.
-//   - The writer sends the frames of a bounded queue. It is the only one that writes data frames.
 //   - The feeder sends the user's inbox to the socket, live or from the stream.
 //   - The worker does what needs Redis on behalf of the client, in order.
+//   - The writer sends the frames of a bounded queue. The feeder and the worker write what they have queued themselves,
+//     unless somebody writes already, so that an event wakes up one goroutine and not two. One system call writes all
+//     frames that are queued.
 //
 // None of them holds a lock during I/O, and none waits for another socket.
 //
@@ -23,7 +25,6 @@
 package session
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -101,6 +102,7 @@ type Sessions struct {
 
 	mu       sync.Mutex
 	open     map[*session]struct{}
+	serving  int              // sockets that are open, or are being refused
 	users    map[string]*user // by uid
 	swept    time.Time        // when sweepUsers last ran
 	draining bool
@@ -161,37 +163,46 @@ func (ss *Sessions) Run(ctx context.Context) error {
 	}
 }
 
-// Serve serves one socket until it ends, and closes conn, whose handshake must have used Metered. It returns when the
-// acks of the socket are settled, at most 5 s after the end. The end of ctx ends the socket with close code 1001. The
-// log has the client's address, remote. If greeted is not nil, it is called once or more when the user is known or the
-// socket has ended.
-func (ss *Sessions) Serve(ctx context.Context, conn *websocket.Conn, remote netip.Addr, greeted func()) {
-	s := newSession(ctx, ss, conn, remote)
-	if greeted != nil {
-		s.greeted = greeted
-	}
+// Serve starts to serve a socket, whose handshake must have used Metered, and returns. When the socket has ended and its
+// acks are settled, at most 5 s later, it closes conn and calls ended. The log has the client's address, remote. If
+// greeted is not nil, it is called once, when the user is known or the socket has ended.
+func (ss *Sessions) Serve(conn *websocket.Conn, remote netip.Addr, greeted, ended func()) {
+	s := newSession(ss, conn, inboundOf(conn), remote)
+	s.greeted = greeted
 	ss.mu.Lock()
 	ss.open[s] = struct{}{}
+	ss.serving++
 	draining := ss.draining
 	ss.mu.Unlock()
 	ss.counters.Opened.Add(1)
-	defer func() {
-		ss.mu.Lock()
-		delete(ss.open, s)
-		ss.checkDrained()
-		ss.mu.Unlock()
-	}()
 	if draining {
 		s.end(ErrGoingAway)
 	}
-	s.serve()
+	go ss.serve(s, ended)
 }
 
-// Refuse sends why to the client, and closes conn. See Serve about the parameters.
-func (ss *Sessions) Refuse(ctx context.Context, conn *websocket.Conn, remote netip.Addr, why *problem.Error) {
-	s := newSession(ctx, ss, conn, remote)
+// Refuse starts to send why to the client, and returns. See Serve about the parameters.
+func (ss *Sessions) Refuse(conn *websocket.Conn, remote netip.Addr, why *problem.Error, ended func()) {
+	s := newSession(ss, conn, inboundOf(conn), remote)
+	ss.mu.Lock()
+	ss.serving++
+	ss.mu.Unlock()
 	ss.counters.Opened.Add(1)
 	s.end(why)
+	go ss.serve(s, ended)
+}
+
+// serve is the goroutine of a socket.
+func (ss *Sessions) serve(s *session, ended func()) {
+	defer func() {
+		ss.mu.Lock()
+		delete(ss.open, s)
+		ss.serving--
+		ss.checkDrained()
+		ss.mu.Unlock()
+	}()
+	defer ended()
+	defer s.endOnPanic("session")
 	s.serve()
 }
 
@@ -244,7 +255,7 @@ func (ss *Sessions) Drain(ctx context.Context) error {
 
 // checkDrained closes drained when the last socket of a draining instance has ended. The caller holds ss.mu.
 func (ss *Sessions) checkDrained() {
-	if ss.draining && len(ss.open) == 0 {
+	if ss.draining && ss.serving == 0 {
 		select {
 		case <-ss.drained:
 		default:
@@ -261,9 +272,11 @@ func (ss *Sessions) openSessions() []*session {
 	for s := range ss.open {
 		open = append(open, s)
 	}
-	nobody := ""
-	name := func(s *session) string { return *cmp.Or(s.name.Load(), &nobody) }
-	slices.SortFunc(open, func(a, b *session) int { return strings.Compare(name(a), name(b)) })
+	names := make(map[*session]string, len(open))
+	for _, s := range open {
+		names[s] = s.name()
+	}
+	slices.SortFunc(open, func(a, b *session) int { return strings.Compare(names[a], names[b]) })
 	return open
 }
 

@@ -25,19 +25,33 @@ func sendSize(m *chat.Message) int { return len(m.Body) + sendOverhead }
 
 // user is what the sockets of one user on this instance share.
 type user struct {
-	sends, reads, bytes *rate.Limiter
+	bytes *rate.Limiter // immutable after construction
 
+	// guarded by mu
 	mu      sync.Mutex
-	sockets []*session // whose hello was accepted, oldest first
-	hellos  int        // being handled
-	queued  int        // bytes of sends that wait for the workers
-	waiting int        // sockets that are not read until there is room for a send
+	sends   *rate.Limiter // nil: not needed so far
+	reads   *rate.Limiter // likewise
+	sockets []*session    // whose hello was accepted, oldest first
+	hellos  int           // being handled
+	queued  int           // bytes of sends that wait for the workers
+	waiting int           // sockets that are not read until there is room for a send
 	unknown unknownUIDs
 	watched watchedPeople
 }
 
-func newUser(l Limits) *user {
-	return &user{sends: l.UserSends.limiter(), reads: l.UserReads.limiter(), bytes: l.UserBytes.limiter()}
+func newUser(l Limits) *user { return &user{bytes: l.UserBytes.limiter()} }
+
+// sendLimit returns the rate limit of the user's sends, and readLimit that of the read marks.
+func (u *user) sendLimit(l Limits) *rate.Limiter { return u.limiter(&u.sends, l.UserSends) }
+func (u *user) readLimit(l Limits) *rate.Limiter { return u.limiter(&u.reads, l.UserReads) }
+
+func (u *user) limiter(l **rate.Limiter, r Rate) *rate.Limiter {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if *l == nil {
+		*l = r.limiter()
+	}
+	return *l
 }
 
 // admit counts a hello that is being handled, unless there are already limit. admitted undoes it.
@@ -107,23 +121,33 @@ func (u *user) free(s *session, n int) {
 	u.queued -= n
 	if u.waiting > 0 {
 		for _, o := range u.sockets {
-			signal(o.room)
+			if o.room != nil {
+				signal(o.room)
+			}
 		}
 	}
 }
 
-// wait counts a socket that waits for room, until it is called with -1.
-func (u *user) wait(n int) {
+// wait returns a channel that has a value when there may be room for a send of s, until done is called.
+func (u *user) wait(s *session) (room <-chan struct{}, done func()) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.waiting += n
+	if s.room == nil {
+		s.room = make(chan struct{}, 1)
+	}
+	u.waiting++
+	return s.room, func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.waiting--
+	}
 }
 
 // isIdle reports whether the user has no socket and no limit that a reconnect would reset.
 func (u *user) isIdle(now time.Time, l Limits) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	full := func(l *rate.Limiter) bool { return l.TokensAt(now) >= float64(l.Burst()) }
+	full := func(l *rate.Limiter) bool { return l == nil || l.TokensAt(now) >= float64(l.Burst()) }
 	return len(u.sockets) == 0 && u.hellos == 0 && full(u.sends) && full(u.reads) && full(u.bytes) &&
 		u.unknown.isFull(now, l.UnknownUIDs) && !now.Before(u.watched.ends)
 }

@@ -21,71 +21,102 @@ import (
 const watchRetry = time.Minute
 
 // work is the worker: it sends one message after the other, in the order in which they arrived, and does less urgent
-// work in between.
+// work in between. It returns when there is nothing to do.
 //
 // One message at a time is fast enough for the rate limits (a send takes one or two round trips to Redis), and it keeps the
 // order without any further rule.
 func (s *session) work() {
-	// Operations that are under way when the socket ends get a little more time to finish.
-	ctx, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
-	defer cancel()
-	stop := context.AfterFunc(s.ctx, func() { time.AfterFunc(finishWithin, cancel) })
-	defer stop()
-	s.workCtx = ctx
-	retry, due := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
-	defer retry.Stop()
-	defer due.Stop()
-	var held *chat.Message // a message that waits for due because of the rate limit
-	sends := s.sends       // nil while a message is held
-	for {
-		select {
-		case <-s.ctx.Done():
-			s.finishSends(held)
-			return
-		case m := <-sends:
-			if wait := reserve(s.ownSends, s.user.sends); wait > 0 {
-				held, sends = m, nil
-				due.Reset(wait)
-				continue
-			}
+	if s.ctx.Err() != nil && !s.hasWork() {
+		return
+	}
+	if s.workCtx == nil {
+		// Operations that are under way when the socket ends get a little more time to finish.
+		s.workCtx, s.endWork = context.WithCancel(context.Background())
+		context.AfterFunc(s.ctx, func() { time.AfterFunc(finishWithin, s.endWork) })
+	}
+	for s.ctx.Err() == nil {
+		m := s.nextSend()
+		if m != nil {
 			s.enqueue(m)
-		case <-due.C:
-			if held != nil {
-				s.enqueue(held)
-				held, sends = nil, s.sends
-			}
-		case to := <-s.typingTo:
+		}
+		to, lists := s.nextHint()
+		if to != "" {
 			s.publishTyping(to)
-		case <-s.workerWake:
-			s.applyWatchList(retry)
-			s.applyReadMarks(retry)
-		case <-retry.C:
-			s.applyWatchList(retry)
-			s.applyReadMarks(retry)
+		}
+		if lists {
+			s.applyWatchList()
+			s.applyReadMarks(true)
+		}
+		if m == nil && to == "" && !lists {
+			return
 		}
 	}
+	s.finishSends()
+}
+
+// nextSend returns the first of the sends, or nil if there is none or the rate limits do not allow it yet. An alarm then
+// wakes the worker. The message stays in the queue; see doneSending.
+func (s *session) nextSend() *chat.Message {
+	ofUser := s.user.sendLimit(s.deps.Limits)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sends) == 0 {
+		return nil
+	}
+	now := time.Now()
+	if s.sendAllowed.IsZero() {
+		wait := max(reserve(s.limiters.sends, now, 1), reserve(ofUser, now, 1))
+		s.sendAllowed = now.Add(wait)
+		if wait > 0 {
+			s.setAlarmLocked(alarmSend, wait)
+		}
+	}
+	if now.Before(s.sendAllowed) {
+		return nil
+	}
+	s.sendAllowed = time.Time{}
+	return s.sends[0]
+}
+
+// nextHint removes and returns the first user to notify of typing, or "", and whether the watch list and the read marks
+// are due.
+func (s *session) nextHint() (to string, lists bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.typingTo) > 0 {
+		to, s.typingTo = s.typingTo[0], s.typingTo[1:]
+		if len(s.typingTo) == 0 {
+			s.typingTo = nil
+		}
+	}
+	lists, s.listsDue = s.listsDue, false
+	return to, lists
 }
 
 // finishSends sends the messages that were read before the client closed the socket or the connection broke, as far as
 // the rate limits allow: a user who presses Enter and closes the tab expects the message to be sent. Sends of a client
 // that is being closed for an error are dropped.
-func (s *session) finishSends(held *chat.Message) {
+func (s *session) finishSends() {
 	var p *problem.Error
-	if errors.As(s.why(), &p) && p.Kind != problem.GoingAway || held != nil {
+	if errors.As(s.why(), &p) && p.Kind != problem.GoingAway {
 		return
 	}
-	for s.workCtx.Err() == nil {
-		select {
-		case m := <-s.sends:
-			if reserve(s.ownSends, s.user.sends) > 0 {
-				return
-			}
-			s.enqueue(m)
-		default:
-			s.applyReadMarks(nil)
-			return
-		}
+	for m := s.nextSend(); m != nil && s.workCtx.Err() == nil; m = s.nextSend() {
+		s.enqueue(m)
 	}
+	s.mu.Lock()
+	done := len(s.sends) == 0
+	s.mu.Unlock()
+	if done && s.workCtx.Err() == nil {
+		s.applyReadMarks(false)
+	}
+}
+
+// hasWork reports whether a message or a read mark waits.
+func (s *session) hasWork() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sends) > 0 || len(s.readMarks) > 0
 }
 
 // enqueue queues one message in Redis and answers the client.
@@ -95,6 +126,7 @@ func (s *session) enqueue(m *chat.Message) {
 		s.refuseSend(inbox.ErrRecipientUnavailable, m)
 		return
 	}
+	s.expectEcho(m)
 	var accepted chat.Micros
 	err := s.lookUp(m.To, func() (err error) {
 		accepted, err = s.deps.Inboxes.EnqueueFrom(s.workCtx, *m, s.device)
@@ -104,14 +136,15 @@ func (s *session) enqueue(m *chat.Message) {
 		s.refuseSend(err, m)
 		return
 	}
-	s.doneSending(m)
-	s.push(wire.Sent{ID: m.ID, AcceptedAt: accepted})
+	s.doneSending()
+	s.queueFrame(wire.Sent{ID: m.ID, AcceptedAt: accepted})
+	s.flush()
 }
 
 // refuseSend answers a message that was not queued, and counts and logs it. The log has a sample, because the sends of
 // all users fail while Redis does.
 func (s *session) refuseSend(err error, m *chat.Message) {
-	s.doneSending(m)
+	s.doneSending()
 	s.counters.SendsRefused.Add(1)
 	p := problem.Of(err)
 	log, level := &s.sessions.refusedLog, slog.LevelInfo
@@ -120,34 +153,45 @@ func (s *session) refuseSend(err error, m *chat.Message) {
 		log, level = &s.sessions.failedLog, slog.LevelWarn
 	}
 	if left, ok := log.Allow(); ok {
-		s.log.Log(context.Background(), level, "send refused", "code", p.Code, "message", m.ID, "error", err,
+		s.log().Log(context.Background(), level, "send refused", "code", p.Code, "message", m.ID, "error", err,
 			"refused", s.counters.SendsRefused.Load(), "not_logged", left)
 	}
 	s.refuse(err, m.ID)
 }
 
-// beginSending records that m waits for the worker. It reports false if the same message waits already, because the
-// client has sent it again before it was answered. The one answer then serves both.
-func (s *session) beginSending(m *chat.Message) bool {
+// doneSending removes the first of the sends. It must precede the answer, because the client may send the message
+// again at once.
+func (s *session) doneSending() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if waiting, ok := s.sending[m.ID]; ok {
-		return *waiting != *m
+	s.sends[0] = nil
+	if s.sends = s.sends[1:]; len(s.sends) == 0 {
+		s.sends = nil
 	}
-	if s.sending == nil {
-		s.sending = map[string]*chat.Message{}
-	}
-	s.sending[m.ID] = m
-	return true
 }
 
-// doneSending undoes beginSending. It must precede the answer, because the client may send the message again at once.
-func (s *session) doneSending(m *chat.Message) {
+// expectEcho records that the sent event of m is not for this socket, whose client learns the same from the answer.
+func (s *session) expectEcho(m *chat.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sending[m.ID] == m {
-		delete(s.sending, m.ID)
+	s.echoes[s.nextEcho] = m
+	s.nextEcho = (s.nextEcho + 1) % len(s.echoes)
+}
+
+// isEcho reports whether e is an event that expectEcho expects, and forgets it.
+func (s *session) isEcho(e inbox.Event) bool {
+	if e.Type != wire.EventSent {
+		return false
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, m := range s.echoes {
+		if m != nil && wire.IsSent(e.Data, m.ID, m.Conversation) {
+			s.echoes[i] = nil
+			return true
+		}
+	}
+	return false
 }
 
 // lookUp calls f, which may look up the gate of uid, within the user's budget of unknown uids. If the user does not
@@ -207,21 +251,11 @@ func (s *session) publishTyping(to string) {
 }
 
 // applyWatchList replaces the set of users whose presence the client watches, if a new list has arrived. A list that
-// exceeds the rate limit waits for retry. The feeder sends the states, but not those of people beyond the user's
+// exceeds the rate limit waits for alarmLists. The feeder sends the states, but not those of people beyond the user's
 // budget, which the client learns once. Package presence itself retries what fails.
-func (s *session) applyWatchList(retry *time.Timer) {
-	s.mu.Lock()
-	users, apply := s.watchList, s.hasWatchList
-	if apply {
-		if wait, ok := allow(s.watches); !ok {
-			retry.Reset(wait)
-			apply = false
-		} else {
-			s.watchList, s.hasWatchList = nil, false
-		}
-	}
-	s.mu.Unlock()
-	if !apply {
+func (s *session) applyWatchList() {
+	users, ok := s.takeWatchList()
+	if !ok {
 		return
 	}
 	users, ends := s.user.watch(users, s.deps.Watched)
@@ -230,20 +264,42 @@ func (s *session) applyWatchList(retry *time.Timer) {
 		s.refuse(ErrRateLimited.WithRetry(watchRetry), "")
 	}
 	if err := s.watcher.Set(s.ctx, users); err != nil && s.ctx.Err() == nil {
-		s.log.Info("presence of watched users is delayed", "error", err)
+		s.log().Info("presence of watched users is delayed", "error", err)
 	}
 }
 
-// applyReadMarks passes the queued read marks to the settler. Marks that fail wait for retry, if it is not nil.
-func (s *session) applyReadMarks(retry *time.Timer) {
+// takeWatchList returns the watch list that waits, if the rate limit allows it, and makes sure that there is a watcher.
+func (s *session) takeWatchList() (users []string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.hasWatchList {
+		return nil, false
+	}
+	if wait, ok := allow(s.limiters.watches); !ok {
+		s.setAlarmLocked(alarmLists, wait)
+		return nil, false
+	}
+	users, s.watchList, s.hasWatchList = s.watchList, nil, false
+	if s.watcher == nil {
+		s.watcher = s.deps.Presence.WatchFunc(s.uid, func() {
+			s.presenceDue.Store(true)
+			s.wake(taskFeeder)
+		})
+		s.watcher.SetBlocked(s.gate.Blocked)
+	}
+	return users, true
+}
+
+// applyReadMarks passes the queued read marks to the settler. If retry is set, marks that fail wait for alarmLists.
+func (s *session) applyReadMarks(retry bool) {
 	s.mu.Lock()
 	marks := s.readMarks
-	s.readMarks = map[string]chat.Micros{}
+	s.readMarks = nil
 	s.mu.Unlock()
 	var after time.Duration // of the next attempt; 0: none is needed
 	for _, conversation := range slices.Sorted(maps.Keys(marks)) {
 		at := marks[conversation]
-		wait, ok := allow(s.user.reads)
+		wait, ok := allow(s.user.readLimit(s.deps.Limits))
 		if ok && s.applyReadMark(conversation, at) != nil {
 			wait, ok = time.Second+s.deps.Jitter(2*time.Second), false
 		}
@@ -252,11 +308,14 @@ func (s *session) applyReadMarks(retry *time.Timer) {
 		}
 		after = max(after, wait)
 		s.mu.Lock()
+		if s.readMarks == nil {
+			s.readMarks = map[string]chat.Micros{}
+		}
 		s.readMarks[conversation] = max(at, s.readMarks[conversation])
 		s.mu.Unlock()
 	}
-	if after > 0 && retry != nil {
-		retry.Reset(after)
+	if after > 0 && retry {
+		s.setAlarm(alarmLists, after)
 	}
 }
 

@@ -41,10 +41,14 @@ func DecodeClient(data []byte) (ClientFrame, error) {
 	if !utf8.Valid(data) {
 		return ClientFrame{}, ErrBadFrame.WithCause(errors.New("not valid UTF-8"))
 	}
-	if err := checkSurrogates(data); err != nil {
-		return ClientFrame{}, ErrBadFrame.WithCause(err)
+	f, ok := decodeFlat(data)
+	var err error
+	if !ok {
+		if err := checkSurrogates(data); err != nil {
+			return ClientFrame{}, ErrBadFrame.WithCause(err)
+		}
+		f, err = decodeFields(data)
 	}
-	f, err := decodeFields(data)
 	if err == nil {
 		err = f.checkForm()
 	}

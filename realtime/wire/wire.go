@@ -20,7 +20,10 @@ package wire
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
@@ -220,16 +223,37 @@ func MarshalMessage(m chat.Message) (message, sent []byte, err error) {
 	return event(EventMessage), event(EventSent), nil
 }
 
+// IsSent reports whether event is the sent event of the message with this id and conversation, as MarshalMessage encodes
+// it. It may report false for an equal event that something else has encoded.
+func IsSent(event json.RawMessage, id, conversation string) bool {
+	rest := event
+	for _, part := range [...]string{`{"type":"sent","id":"`, id, `","conversation":"`, conversation, `"`} {
+		if len(rest) < len(part) || string(rest[:len(part)]) != part {
+			return false
+		}
+		rest = rest[len(part):]
+	}
+	return true
+}
+
 // Encode encodes f, with its type as the first field.
-func Encode(f ServerFrame) ([]byte, error) {
-	if e, ok := f.(EventFrame); ok {
-		return encodeEvent(e)
+func Encode(f ServerFrame) ([]byte, error) { return Append(nil, f) }
+
+// Append appends f to out as Encode encodes it.
+func Append(out []byte, f ServerFrame) ([]byte, error) {
+	switch f := f.(type) {
+	case EventFrame: // the most frequent frames are not copied through encoding/json
+		return f.append(out)
+	case Sent:
+		out = append(out, `{"type":"sent","id":`...)
+		out, err := appendString(out, f.ID)
+		out = append(out, `,"accepted_at":`...)
+		return append(strconv.AppendInt(out, int64(f.AcceptedAt), 10), '}'), err
 	}
 	body, err := chat.Marshal(f)
 	if err != nil {
-		return nil, fmt.Errorf("encode %s frame: %w", f.frameType(), err)
+		return out, fmt.Errorf("encode %s frame: %w", f.frameType(), err)
 	}
-	out := make([]byte, 0, len(body)+len(f.frameType())+12)
 	out = append(out, `{"type":"`...)
 	out = append(out, f.frameType()...)
 	out = append(out, '"')
@@ -239,19 +263,28 @@ func Encode(f ServerFrame) ([]byte, error) {
 	return append(out, body[1:]...), nil
 }
 
-// encodeEvent is Encode for the most frequent frame. It does not parse the event or copy it through encoding/json, so
-// the event is sent byte for byte as it is in the inbox. Package inbox has checked that it is valid JSON.
-func encodeEvent(e EventFrame) ([]byte, error) {
-	cursor, err := chat.Marshal(e.Cursor)
-	if err != nil {
-		return nil, fmt.Errorf("encode event frame: %w", err)
-	}
-	out := make([]byte, 0, len(e.Event)+len(cursor)+40)
+// append is Append for an event. It does not parse the event, so the event is sent byte for byte as it is in the inbox.
+// Package inbox has checked that it is valid JSON.
+func (f EventFrame) append(out []byte) ([]byte, error) {
+	out = slices.Grow(out, len(f.Event)+len(f.Cursor)+40)
 	out = append(out, `{"type":"event","cursor":`...)
-	out = append(out, cursor...)
+	out, err := appendString(out, f.Cursor)
 	out = append(out, `,"event":`...)
-	out = append(out, e.Event...)
-	return append(out, '}'), nil
+	out = append(out, f.Event...)
+	return append(out, '}'), err
+}
+
+// appendString appends s as a JSON string.
+func appendString(out []byte, s string) ([]byte, error) {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			quoted, err := chat.Marshal(s)
+			return append(out, quoted...), err
+		}
+	}
+	out = append(out, '"')
+	out = append(out, s...)
+	return append(out, '"'), nil
 }
 
 // Events, as stored in an inbox and sent in EventFrame.Event.

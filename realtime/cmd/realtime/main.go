@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -79,7 +80,7 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, listeni
 	}
 	log := logging.New(out, logging.Options{JSON: c.onCloudRun, Level: c.logLevel, Project: c.project})
 	settings.Print(log, getenv)
-	limitMemory(log, getenv)
+	tuneMemory(log, getenv)
 	redis.SetLogger(redisLog{log})
 
 	parts, err := build(ctx, c, getenv)
@@ -112,6 +113,11 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, listeni
 	defer stop()
 	ran := make(chan error, 1)
 	go func() { ran <- srv.Run(background) }()
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		returnMemory(background, srv.Counters().Session.Opened.Load, debug.FreeOSMemory)
+	}()
 	log.Info("serving", "address", listener.Addr().String(), "instance", srv.Name())
 
 	var errs []error
@@ -139,6 +145,7 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, listeni
 		errs = append(errs, err)
 	}
 	stop()
+	<-returned
 	var stopped error
 	if waitUntil(deadline, func() { stopped = <-ran }) {
 		errs = append(errs, stopped)

@@ -2,13 +2,17 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/phoenixchat/phoenixchat/realtime/logging"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 func TestMemoryLimit(t *testing.T) {
@@ -16,6 +20,8 @@ func TestMemoryLimit(t *testing.T) {
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })
 	old := memoryFiles
 	t.Cleanup(func() { memoryFiles = old })
+	gc := debug.SetGCPercent(100)
+	t.Cleanup(func() { debug.SetGCPercent(gc) })
 	const none = int64(math.MaxInt64)
 	for name, tc := range map[string]struct {
 		v2, v1 string // contents; "": there is no such file
@@ -43,9 +49,58 @@ func TestMemoryLimit(t *testing.T) {
 			}
 		}
 		debug.SetMemoryLimit(none)
-		limitMemory(logging.New(&bytes.Buffer{}, logging.Options{}), func(string) string { return tc.set })
+		tuneMemory(logging.New(&bytes.Buffer{}, logging.Options{}), func(name string) string {
+			return map[string]string{"GOMEMLIMIT": tc.set}[name]
+		})
 		if got := debug.SetMemoryLimit(-1); got != tc.want {
 			t.Errorf("%s: limit %d, want %d", name, got, tc.want)
 		}
+		wantGC := 100
+		if tc.want != none || tc.set != "" {
+			wantGC = gcPercent
+		}
+		if got := debug.SetGCPercent(100); got != wantGC {
+			t.Errorf("%s: GC percent %d, want %d", name, got, wantGC)
+		}
 	}
+}
+
+func TestOperatorSetsGOGC(t *testing.T) {
+	gc := debug.SetGCPercent(123)
+	t.Cleanup(func() { debug.SetGCPercent(gc) })
+	tuneMemory(logging.New(&bytes.Buffer{}, logging.Options{}), func(string) string { return "1000000000" })
+	if got := debug.SetGCPercent(gc); got != 123 {
+		t.Errorf("GC percent %d, want what the operator set", got)
+	}
+}
+
+// Memory is returned once after each storm of sockets, when it is over, and not because of single sockets.
+func TestReturnMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var opened, freed atomic.Int64
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			returnMemory(ctx, opened.Load, func() { freed.Add(1) })
+			close(done)
+		}()
+		step := func(sockets int64, want int64, what string) {
+			t.Helper()
+			opened.Add(sockets)
+			testwait.Advance(stormTick)
+			if got := freed.Load(); got != want {
+				t.Errorf("%s: memory was returned %d times, want %d", what, got, want)
+			}
+		}
+		step(150, 0, "a storm begins")
+		step(150, 0, "it goes on")
+		step(3, 1, "it is over")
+		for range 100 {
+			step(3, 1, "single sockets")
+		}
+		step(stormMany, 1, "another storm")
+		step(0, 2, "it is over")
+		cancel()
+		<-done
+	})
 }

@@ -143,8 +143,9 @@ func (r *Rig) start(network *Network, change func(*server.Deps)) *Instance {
 	r.t.Cleanup(func() {
 		in.Stop()
 		_ = rdb.Close()
-		// A pool of go-redis that cannot connect checks once a second whether it was closed.
-		testwait.Advance(2 * time.Second)
+		// A pool of go-redis that cannot connect checks once a second whether it was closed. A script whose caller has given
+		// up waits for a slow Redis.
+		testwait.Advance(10 * time.Second)
 	})
 	return in
 }
@@ -177,6 +178,9 @@ func (in *Instance) halt() {
 	}
 	_ = in.listener.Close()
 	in.requests.Wait()
+	if err := in.Drain(context.Background()); err != nil { // waits for the sockets, whose requests end at the handshake
+		in.rig.t.Errorf("Drain: %v", err)
+	}
 }
 
 // Gates is the gate.Source of a Rig.
