@@ -1,0 +1,176 @@
+// Load measures the speed and the cost of realtime, and checks that no message is lost or doubled meanwhile:
+//
+//	go run ./infra/load                                        # everything; about 20 minutes
+//	go run ./infra/load -scenarios rate -rates 1000,2000       # a fixed rate
+//	go run ./infra/load -instances before=../before,after=.    # two builds in one run
+//
+// A bare relay (package bare) carries the same load in the same run, so that the figures can be read as ratios, which
+// depend less on the machine. Every system consists of two instances, a redis-server and a sink in the place of Pub/Sub
+// (package testbed). Users exchange messages across the instances (package crowd).
+//
+// A run fails if the messages sent, accepted, received, receipted and published are not the same. Limits of users apply
+// as in production, so the number of users follows from the rate.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/phoenixchat/phoenixchat/infra/internal/repo"
+	"github.com/phoenixchat/phoenixchat/infra/load/testbed"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if part, err := testbed.RunPart(ctx); part {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "load:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	o, err := parseOptions(os.Args[1:])
+	if err == nil {
+		err = run(ctx, o, os.Stdout)
+	}
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags.
+type options struct {
+	scenarios []string
+	rates     []float64
+	devices   []int
+	rounds    int
+	over      time.Duration // measured time at a rate
+	warmUp    time.Duration // before that
+	start     float64       // first rate of the search for the highest
+	sockets   int           // idle, and in a storm
+	body      int           // bytes
+	instances []source
+	bare      bool
+	persist   bool
+	json      string // file; "": none
+}
+
+// source names a build and the place that it comes from.
+type source struct{ name, from string }
+
+func parseOptions(args []string) (o options, err error) {
+	f := flag.NewFlagSet("load", flag.ContinueOnError)
+	list := f.String("scenarios", strings.Join(scenarioNames(), ","), "what to measure")
+	rates := f.String("rates", "1000,2000", "messages per second, for the scenarios rate and chat")
+	devices := f.String("devices", "1,2", "devices of each user; the bare relay always has one")
+	instances := f.String("instances", "", "builds to compare, as NAME=PATH,…: each path is a program, or the folder of a "+
+		"checkout that is built. Default: this checkout, as \"ours\"")
+	f.IntVar(&o.rounds, "rounds", 3, "how often to measure everything; the table has medians")
+	f.DurationVar(&o.over, "time", 5*time.Second, "measured time at a rate")
+	f.DurationVar(&o.warmUp, "warm-up", time.Second, "time at a rate before it is measured")
+	f.Float64Var(&o.start, "start", 2000, "first rate of the scenario highest")
+	f.IntVar(&o.sockets, "sockets", 5000, "sockets of the scenarios idle and storm")
+	f.IntVar(&o.body, "body", 200, "bytes of a message at a fixed rate")
+	f.BoolVar(&o.bare, "bare", true, "measure the bare relay too")
+	f.BoolVar(&o.persist, "persist", false, "let the sink save messages with the persist function and the embedded store")
+	f.StringVar(&o.json, "json", "", "write all results to this `file`")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	o.scenarios = strings.Split(*list, ",")
+	for _, s := range o.scenarios {
+		if !slices.Contains(scenarioNames(), s) {
+			return o, fmt.Errorf("unknown scenario %q; there are: %s", s, strings.Join(scenarioNames(), ", "))
+		}
+	}
+	for s := range strings.SplitSeq(*rates, ",") {
+		rate, err := strconv.ParseFloat(s, 64)
+		if err != nil || rate <= 0 {
+			return o, fmt.Errorf("%q is not a rate", s)
+		}
+		o.rates = append(o.rates, rate)
+	}
+	for s := range strings.SplitSeq(*devices, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > 8 {
+			return o, fmt.Errorf("%q is not a number of devices from 1 to 8", s)
+		}
+		o.devices = append(o.devices, n)
+	}
+	for s := range strings.SplitSeq(*instances, ",") {
+		if s == "" {
+			continue
+		}
+		name, from, ok := strings.Cut(s, "=")
+		if !ok || name == "" || name == testbed.BareRelay.Name || strings.ContainsAny(name, `/\`) {
+			return o, fmt.Errorf("%q is not NAME=PATH, or its name is taken", s)
+		}
+		o.instances = append(o.instances, source{name, from})
+	}
+	if o.rounds < 1 || o.over <= 0 || o.sockets < 2 || o.start <= 0 {
+		return o, errors.New("-rounds, -time, -sockets and -start must be positive")
+	}
+	return o, nil
+}
+
+// run measures everything and writes the report. It returns an error if a message was lost or doubled, or if something
+// could not be measured.
+func run(ctx context.Context, o options, out io.Writer) error {
+	root, err := repo.Root()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "phoenix-load-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if len(o.instances) == 0 {
+		o.instances = []source{{"ours", root}}
+	}
+	m := &measurer{opts: o, dir: dir, out: out}
+	for _, s := range o.instances {
+		b, err := testbed.NewBuild(ctx, s.name, s.from, root, dir)
+		if err != nil {
+			return err
+		}
+		m.builds = append(m.builds, b)
+	}
+	if o.bare {
+		m.builds = append(m.builds, testbed.BareRelay)
+	}
+	if m.google, err = testbed.NewGoogle(dir); err != nil {
+		return err
+	}
+	defer m.google.Close()
+	failed := m.measureAll(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := writeTables(out, m.results); err != nil {
+		return err
+	}
+	if o.json != "" {
+		if err := writeJSON(o.json, m.results); err != nil {
+			return err
+		}
+	}
+	return failed
+}
