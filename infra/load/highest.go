@@ -3,30 +3,21 @@ package main
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/load/crowd"
-)
-
-// A rate is held if the 99th percentile of send → event is at most maxP99, and at least minShare of the messages
-// arrive while the rate lasts.
-const (
-	maxP99   = 250.0 // ms
-	minShare = 0.97
 )
 
 // Steps of the search for the highest rate that is held.
 const (
 	growth    = 1.6  // from one rate to the next until one is not held
 	precision = 1.12 // of the result
-	maxSteps  = 20
-	stepWarm  = 500 * time.Millisecond
-	stepTime  = 2 * time.Second
 )
 
 // search finds the highest rate that is held. try returns the figures at a rate, and whether it is held. A rate that is
 // not held is tried once more, because the machine does other things too.
-func search(start float64, try func(rate float64) (figures, bool, error)) (rate float64, best figures, err error) {
+func search(start float64, maxSteps int, try func(rate float64) (figures, bool, error)) (
+	rate float64, best figures, err error) {
+
 	low, high := 0.0, 0.0 // the highest that was held, and the lowest that was not
 	next, again := start, false
 	for range maxSteps {
@@ -62,17 +53,17 @@ func search(start float64, try func(rate float64) (figures, bool, error)) (rate 
 
 // highest measures the highest rate that is held.
 func highest(ctx context.Context, o options, s *system) (figures, error) {
-	rate, f, err := search(o.start, func(rate float64) (figures, bool, error) {
+	rate, f, err := search(o.start, o.maxSteps, func(rate float64) (figures, bool, error) {
 		if n, have := crowd.UsersFor(rate), s.crowd.Users(); n > have {
 			if err := s.enter(ctx, n, crowd.Pairs(have, n)); err != nil {
 				return nil, false, err
 			}
 		}
-		f, err := s.step(ctx, crowd.Steady{Rate: rate, Body: o.body}, stepWarm, stepTime)
+		f, err := s.step(ctx, crowd.Steady{Rate: rate, Body: o.body}, o.stepWarmUp, o.stepTime)
 		if err != nil {
 			return nil, false, err
 		}
-		held := f["event p99"] <= maxP99 && f["delivered/s"] >= minShare*rate
+		held := f["event p99"] <= o.maxP99 && f["delivered/s"] >= o.minShare*rate
 		return f, held, s.settle(ctx)
 	})
 	if err != nil {

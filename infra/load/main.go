@@ -67,12 +67,23 @@ type options struct {
 	bare      bool
 	persist   bool
 	json      string // file; "": none
+
+	stepWarmUp, stepTime time.Duration // of one rate in the search for the highest
+	maxSteps             int           // of the search
+
+	// A rate is held if the 99th percentile of send → event is at most maxP99, in ms, and at least minShare of the messages
+	// arrive while the rate lasts.
+	maxP99, minShare float64
+
+	quiet time.Duration // in which a system is left alone before its memory is read, or sockets come back
 }
 
 // source names a build and the place that it comes from.
 type source struct{ name, from string }
 
 func parseOptions(args []string) (o options, err error) {
+	o = options{stepWarmUp: 500 * time.Millisecond, stepTime: 2 * time.Second, maxSteps: 20, maxP99: 250, minShare: 0.97,
+		quiet: 2 * time.Second}
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
 	list := f.String("scenarios", strings.Join(scenarioNames(), ","), "what to measure")
 	rates := f.String("rates", "1000,2000", "messages per second, for the scenarios rate and chat")

@@ -54,7 +54,7 @@ func steady(rate float64) func(context.Context, options, *system) (figures, erro
 		if err := s.enter(ctx, n, crowd.Pairs(0, n)); err != nil {
 			return nil, err
 		}
-		return s.measureLoad(ctx, crowd.Steady{Rate: rate, Body: o.body}, o.warmUp, o.over)
+		return s.measureLoad(ctx, crowd.Steady{Rate: rate, Body: o.body}, o)
 	}
 }
 
@@ -65,7 +65,7 @@ func chat(rate float64, seed uint64) func(context.Context, options, *system) (fi
 		if err := s.enter(ctx, n, crowd.Ring(n)); err != nil {
 			return nil, err
 		}
-		return s.measureLoad(ctx, crowd.Chat{Rate: rate, Seed: seed}, o.warmUp, o.over)
+		return s.measureLoad(ctx, crowd.Chat{Rate: rate, Seed: seed}, o)
 	}
 }
 
@@ -81,9 +81,15 @@ func (s *system) enter(ctx context.Context, n int, conversations [][2]int) error
 	return s.crowd.Acquaint(ctx, conversations)
 }
 
-// measureLoad measures a load. It returns when every message has arrived everywhere.
-func (s *system) measureLoad(ctx context.Context, l load, warmUp, over time.Duration) (figures, error) {
-	f, err := s.step(ctx, l, warmUp, over)
+// measureLoad measures a load, and returns when every message has arrived everywhere. It also measures what the load
+// has cost when all sockets are closed, because a server may put off work until then.
+func (s *system) measureLoad(ctx context.Context, l load, o options) (figures, error) {
+	before := s.crowd.Totals()
+	u0, err := s.Usage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.step(ctx, l, o.warmUp, o.over)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +99,16 @@ func (s *system) measureLoad(ctx context.Context, l load, warmUp, over time.Dura
 	if refused := s.crowd.Totals().Refused; refused > 0 {
 		return nil, fmt.Errorf("%d messages were refused at first, although no limit is reached", refused)
 	}
+	s.crowd.HangUp()
+	if err := pause(ctx, o.quiet); err != nil {
+		return nil, err
+	}
+	closed, err := s.Usage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := s.perMessage(closed.Sub(u0), float64(s.crowd.Totals().Arrived-before.Arrived))
+	f["cpu closed"], f["scripts closed"] = all["cpu realtime+redis"], all["scripts"]
 	return f, nil
 }
 
@@ -168,9 +184,6 @@ func (f figures) addLatency(what string, h *crowd.Histogram) {
 	}
 }
 
-// quiet is the time for which a system is left alone before its memory is read, and before sockets come back.
-const quiet = 2 * time.Second
-
 // idle measures the memory of sockets on which nothing happens.
 func idle(ctx context.Context, o options, s *system) (figures, error) {
 	users := o.sockets / s.devices
@@ -190,7 +203,7 @@ func idle(ctx context.Context, o options, s *system) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := pause(ctx, quiet); err != nil {
+	if err := pause(ctx, o.quiet); err != nil {
 		return nil, err
 	}
 	settled, err := s.Usage(ctx)
@@ -212,7 +225,7 @@ func storm(ctx context.Context, o options, s *system) (figures, error) {
 		return nil, err
 	}
 	s.crowd.HangUp()
-	if err := pause(ctx, quiet); err != nil {
+	if err := pause(ctx, o.quiet); err != nil {
 		return nil, err
 	}
 	u0, err := s.Usage(ctx)

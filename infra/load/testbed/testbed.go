@@ -81,6 +81,7 @@ type Testbed struct {
 	instances []*instance
 	sink      *child.Child // nil for the bare relay
 	counts    string       // address of the sink's counts
+	http      *http.Client
 	closers   []func()
 }
 
@@ -93,7 +94,8 @@ type instance struct {
 
 // Start starts a system. Close ends it.
 func Start(ctx context.Context, o Options) (tb *Testbed, err error) {
-	tb = &Testbed{opts: o}
+	tb = &Testbed{opts: o, http: &http.Client{Transport: &http.Transport{}}} // without a proxy
+	tb.closers = append(tb.closers, tb.http.CloseIdleConnections)
 	defer func() {
 		if err != nil {
 			tb.Close()
@@ -266,7 +268,7 @@ func (tb *Testbed) start(ctx context.Context, name string, cmd *exec.Cmd, url st
 	tb.closers = append(tb.closers, func() { c.Stop(0); log.Close() })
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for !ready(ctx, url) {
+	for !tb.ready(ctx, url) {
 		select {
 		case <-tick.C:
 		case <-c.Done():
@@ -279,7 +281,7 @@ func (tb *Testbed) start(ctx context.Context, name string, cmd *exec.Cmd, url st
 	return c, nil
 }
 
-func ready(ctx context.Context, url string) bool {
+func (tb *Testbed) ready(ctx context.Context, url string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -287,7 +289,7 @@ func ready(ctx context.Context, url string) bool {
 		return false
 	}
 	r.Close = true
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := tb.http.Do(r)
 	if err != nil {
 		return false
 	}
@@ -327,16 +329,16 @@ func (tb *Testbed) Saved(ctx context.Context) (c sink.Counts, err error) {
 	if tb.counts == "" {
 		return c, errors.New("the bare relay has no sink")
 	}
-	return c, fetch(ctx, "http://"+tb.counts+"/", &c)
+	return c, tb.fetch(ctx, "http://"+tb.counts+"/", &c)
 }
 
 // fetch requests a JSON value.
-func fetch(ctx context.Context, url string, into any) error {
+func (tb *Testbed) fetch(ctx context.Context, url string, into any) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := tb.http.Do(r)
 	if err != nil {
 		return err
 	}

@@ -3,11 +3,13 @@ package testbed
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 
+	"github.com/phoenixchat/phoenixchat/infra/internal/redisinfo"
 	"github.com/phoenixchat/phoenixchat/infra/load/probe"
 )
 
@@ -20,7 +22,7 @@ type Usage struct {
 	Objects, Bytes float64 // allocated by the instances; 0 if the build has no probe
 
 	Scripts      float64 // that Redis ran
-	Calls        float64 // that scripts made
+	Calls        float64 // that scripts made; see redisinfo.Stats.Inside
 	RedisTraffic float64 // bytes to and from Redis
 	RedisReads   float64 // times that Redis read from a connection: about one for each round trip
 }
@@ -51,7 +53,7 @@ func (tb *Testbed) Usage(ctx context.Context) (u Usage, err error) {
 		u.InstancesRSS += p.rss
 		if in.probe != "" {
 			var f probe.Figures
-			if err := fetch(ctx, "http://"+in.probe+"/", &f); err != nil {
+			if err := tb.fetch(ctx, "http://"+in.probe+"/", &f); err != nil {
 				return u, err
 			}
 			u.Objects += float64(f.Objects)
@@ -106,68 +108,16 @@ func readProcess(pid int) (process, error) {
 	return process{cpu: (v[0] + v[1]) / ticks, rss: v[2] * float64(os.Getpagesize())}, nil
 }
 
-// outside lists the commands that no script calls. Scripts call all others, except for a few at the start of sockets.
-var outside = []string{"eval", "evalsha", "subscribe", "unsubscribe", "ping", "wait", "hello", "client", "info", "script",
-	"config"}
-
 // readRedis reads the statistics of Redis.
 func (tb *Testbed) readRedis(ctx context.Context, u *Usage) error {
-	text, err := tb.rdb.Info(ctx, "stats", "commandstats").Result()
+	s, err := redisinfo.Read(ctx, tb.rdb)
 	if err != nil {
 		return err
 	}
-	info := parseInfo(text)
-	for name, value := range info {
-		command, ok := strings.CutPrefix(name, "cmdstat_")
-		if !ok {
-			continue
-		}
-		command, _, _ = strings.Cut(command, "|") // a subcommand
-		calls := statistic(value, "calls")
-		if command == "eval" || command == "evalsha" {
-			u.Scripts += calls
-		}
-		u.Calls += calls
-		for _, o := range outside {
-			if command == o {
-				u.Calls -= calls
-			}
-		}
-	}
-	for _, s := range []struct {
-		name string
-		to   *float64
-	}{
-		{"total_net_input_bytes", &u.RedisTraffic}, {"total_net_output_bytes", &u.RedisTraffic},
-		{"total_reads_processed", &u.RedisReads},
-	} {
-		n, err := strconv.ParseFloat(info[s.name], 64)
-		if err != nil {
-			return fmt.Errorf("INFO stats: %s: %w", s.name, err)
-		}
-		*s.to += n
-	}
-	return nil
-}
-
-// parseInfo parses the lines "name:value" of INFO.
-func parseInfo(text string) map[string]string {
-	out := map[string]string{}
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			out[name] = value
-		}
-	}
-	return out
-}
-
-// statistic returns one number of a value like "calls=1,usec=2".
-func statistic(value, name string) float64 {
-	for part := range strings.SplitSeq(value, ",") {
-		if v, ok := strings.CutPrefix(part, name+"="); ok {
-			n, _ := strconv.ParseFloat(v, 64) // Redis writes numbers
-			return n
-		}
-	}
-	return 0
+	u.Scripts, u.Calls = s.Scripts(), s.Inside()
+	in, err := s.Number("total_net_input_bytes")
+	out, err1 := s.Number("total_net_output_bytes")
+	reads, err2 := s.Number("total_reads_processed")
+	u.RedisTraffic, u.RedisReads = in+out, reads
+	return errors.Join(err, err1, err2)
 }

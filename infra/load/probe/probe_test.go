@@ -1,0 +1,27 @@
+package probe
+
+import (
+	"encoding/json"
+	"net/http/httptest"
+	"testing"
+)
+
+var kept [][]byte
+
+func TestFigures(t *testing.T) {
+	read := func() (f Figures) {
+		w := httptest.NewRecorder()
+		Handler().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		if err := json.NewDecoder(w.Body).Decode(&f); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	before := read()
+	for range 1000 {
+		kept = append(kept, make([]byte, 1024))
+	}
+	if got := read(); got.Objects < before.Objects+1000 || got.Bytes < before.Bytes+1000*1024 {
+		t.Errorf("%+v after 1,000 allocations, %+v before", got, before)
+	}
+}
