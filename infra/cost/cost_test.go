@@ -170,7 +170,9 @@ func TestRedisWorkPerMessage(t *testing.T) {
 		what      string
 		got, most float64
 	}{
-		{"round trips", trips, maxBusyTrips}, {"scripts", scripts, maxBusyScripts}, {"calls inside scripts", inside, maxBusyInside},
+		{"round trips", trips, maxBusyTrips},
+		{"scripts", scripts, maxBusyScripts},
+		{"calls inside scripts", inside, maxBusyInside},
 	} {
 		if c.got > c.most {
 			t.Errorf("%s per message: %.2f, want at most %.2f", c.what, c.got, c.most)

@@ -3,6 +3,7 @@
 //	go run ./infra/load                                        # everything; about 20 minutes
 //	go run ./infra/load -scenarios rate -rates 1000,2000       # a fixed rate
 //	go run ./infra/load -instances before=../before,after=.    # two builds in one run
+//	go run ./infra/load -instances a=.,b=.+GOGC=400            # two settings
 //
 // A bare relay (package bare) carries the same load in the same run, so that the figures can be read as ratios, which
 // depend less on the machine. Every system consists of two instances, a redis-server and a sink in the place of Pub/Sub
@@ -67,19 +68,23 @@ type options struct {
 	bare      bool
 	persist   bool
 	json      string // file; "": none
+	profiles  string // folder; "": none
 
 	stepWarmUp, stepTime time.Duration // of one rate in the search for the highest
 	maxSteps             int           // of the search
 
-	// A rate is held if the 99th percentile of send → event is at most maxP99, in ms, and at least minShare of the messages
-	// arrive while the rate lasts.
+	// A rate is held if the 99th percentile of send → event is at most maxP99, in ms, and at least minShare of the
+	// messages arrive while the rate lasts.
 	maxP99, minShare float64
 
 	quiet time.Duration // in which a system is left alone before its memory is read, or sockets come back
 }
 
-// source names a build and the place that it comes from.
-type source struct{ name, from string }
+// source names a build, the place that it comes from, and its additional environment.
+type source struct {
+	name, from string
+	env        []string
+}
 
 func parseOptions(args []string) (o options, err error) {
 	o = options{stepWarmUp: 500 * time.Millisecond, stepTime: 2 * time.Second, maxSteps: 20, maxP99: 250, minShare: 0.97,
@@ -88,8 +93,8 @@ func parseOptions(args []string) (o options, err error) {
 	list := f.String("scenarios", strings.Join(scenarioNames(), ","), "what to measure")
 	rates := f.String("rates", "1000,2000", "messages per second, for the scenarios rate and chat")
 	devices := f.String("devices", "1,2", "devices of each user; the bare relay always has one")
-	instances := f.String("instances", "", "builds to compare, as NAME=PATH,…: each path is a program, or the folder of a "+
-		"checkout that is built. Default: this checkout, as \"ours\"")
+	instances := f.String("instances", "", "builds to compare, as NAME=PATH+VARIABLE=VALUE…,…: each path is a program, or "+
+		"the folder of a checkout that is built; environment variables may follow. Default: this checkout, as \"ours\"")
 	f.IntVar(&o.rounds, "rounds", 3, "how often to measure everything; the table has medians")
 	f.DurationVar(&o.over, "time", 5*time.Second, "measured time at a rate")
 	f.DurationVar(&o.warmUp, "warm-up", time.Second, "time at a rate before it is measured")
@@ -99,6 +104,7 @@ func parseOptions(args []string) (o options, err error) {
 	f.BoolVar(&o.bare, "bare", true, "measure the bare relay too")
 	f.BoolVar(&o.persist, "persist", false, "let the sink save messages with the persist function and the embedded store")
 	f.StringVar(&o.json, "json", "", "write all results to this `file`")
+	f.StringVar(&o.profiles, "profiles", "", "write CPU profiles of the scenarios rate and chat to this `folder`")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
@@ -133,7 +139,8 @@ func parseOptions(args []string) (o options, err error) {
 		if !ok || name == "" || name == testbed.BareRelay.Name || strings.ContainsAny(name, `/\`) {
 			return o, fmt.Errorf("%q is not NAME=PATH, or its name is taken", s)
 		}
-		o.instances = append(o.instances, source{name, from})
+		parts := strings.Split(from, "+")
+		o.instances = append(o.instances, source{name, parts[0], parts[1:]})
 	}
 	if o.rounds < 1 || o.over <= 0 || o.sockets < 2 || o.start <= 0 {
 		return o, errors.New("-rounds, -time, -sockets and -start must be positive")
@@ -153,8 +160,13 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if o.profiles != "" {
+		if err := os.MkdirAll(o.profiles, 0o755); err != nil {
+			return err
+		}
+	}
 	if len(o.instances) == 0 {
-		o.instances = []source{{"ours", root}}
+		o.instances = []source{{name: "ours", from: root}}
 	}
 	m := &measurer{opts: o, dir: dir, out: out}
 	for _, s := range o.instances {
@@ -162,6 +174,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		if err != nil {
 			return err
 		}
+		b.Env = s.env
 		m.builds = append(m.builds, b)
 	}
 	if o.bare {

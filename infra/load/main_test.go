@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/load/crowd"
 	"github.com/phoenixchat/phoenixchat/infra/load/sink"
 	"github.com/phoenixchat/phoenixchat/infra/load/testbed"
+	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
 // TestMain also runs the parts of the systems that the tests start.
@@ -86,6 +88,24 @@ func TestEveryScenario(t *testing.T) {
 		return
 	}
 	checkReport(t, slices.Concat(all...))
+}
+
+// A measurement that is interrupted ends at once, and its processes with it.
+func TestInterrupted(t *testing.T) {
+	requireSystem(t)
+	o := options{scenarios: []string{"rate"}, rates: []float64{50}, devices: []int{1}, rounds: 1, over: time.Hour}
+	ctx, cancel := context.WithCancel(t.Context())
+	m := &measurer{opts: o, dir: t.TempDir(), out: io.Discard, builds: []testbed.Build{testbed.BareRelay}}
+	measured := make(chan error, 1)
+	go func() { measured <- m.measureAll(ctx) }()
+	testwait.Until(t, "a system to be started", func() bool {
+		logs, err := filepath.Glob(filepath.Join(m.dir, "system-*", "*.log"))
+		return err == nil && len(logs) == testbed.Instances
+	})
+	cancel()
+	if err := <-measured; !errors.Is(err, context.Canceled) || len(m.results) != 0 {
+		t.Errorf("%d results, %v", len(m.results), err)
+	}
 }
 
 // checkReport checks that every figure is reported.
@@ -193,9 +213,11 @@ func TestTables(t *testing.T) {
 }
 
 func TestParseOptions(t *testing.T) {
-	o, err := parseOptions([]string{"-rates", "10,20", "-devices", "2", "-instances", "a=x,b=y", "-scenarios", "idle"})
+	o, err := parseOptions([]string{"-rates", "10,20", "-devices", "2", "-instances", "a=x,b=y+GOGC=400+A=b",
+		"-scenarios", "idle"})
 	if err != nil || !slices.Equal(o.rates, []float64{10, 20}) || !slices.Equal(o.devices, []int{2}) ||
-		!slices.Equal(o.instances, []source{{"a", "x"}, {"b", "y"}}) || !slices.Equal(o.scenarios, []string{"idle"}) {
+		len(o.instances) != 2 || o.instances[0].from != "x" || o.instances[1].name != "b" || o.instances[1].from != "y" ||
+		!slices.Equal(o.instances[1].env, []string{"GOGC=400", "A=b"}) || !slices.Equal(o.scenarios, []string{"idle"}) {
 		t.Errorf("%+v, %v", o, err)
 	}
 	for _, bad := range [][]string{{"-rates", "0"}, {"-rates", "fast"}, {"-devices", "9"}, {"-devices", "0"},

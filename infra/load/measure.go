@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/internal/openfiles"
@@ -84,6 +85,7 @@ type system struct {
 	crowd   *crowd.Crowd
 	devices int
 	bare    bool
+	name    string // of what is measured, as part of a file name
 }
 
 // measure measures a scenario on a new system.
@@ -106,7 +108,8 @@ func (m *measurer) measure(ctx context.Context, s scenario, b testbed.Build, dev
 	if err != nil {
 		return nil, err
 	}
-	sys := &system{tb, c, devices, b.Bare()}
+	name := strings.NewReplacer(" ", "-", "/", "-per-").Replace(s.name)
+	sys := &system{tb, c, devices, b.Bare(), fmt.Sprintf("%s-%s-%d", name, b.Name, devices)}
 	defer c.HangUp()
 	f, err := s.run(ctx, m.opts, sys)
 	if err == nil {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/load/crowd"
@@ -89,8 +91,17 @@ func (s *system) measureLoad(ctx context.Context, l load, o options) (figures, e
 	if err != nil {
 		return nil, err
 	}
+	profiled := make(chan error, 1)
+	go func() {
+		if o.profiles == "" {
+			profiled <- nil
+			return
+		}
+		_ = pause(ctx, o.warmUp) // if ctx ends, Profile returns its error
+		profiled <- s.Profile(ctx, filepath.Join(o.profiles, s.name), o.over)
+	}()
 	f, err := s.step(ctx, l, o.warmUp, o.over)
-	if err != nil {
+	if err := errors.Join(err, <-profiled); err != nil {
 		return nil, err
 	}
 	if err := s.settle(ctx); err != nil {

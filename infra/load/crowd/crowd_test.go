@@ -138,7 +138,8 @@ func TestComplete(t *testing.T) {
 	for name, change := range map[string]func(*Totals){
 		"accepted": func(t *Totals) { t.Accepted-- }, "received": func(t *Totals) { t.Received-- },
 		"echoed": func(t *Totals) { t.Echoed-- }, "receipts": func(t *Totals) { t.Receipts-- },
-		"doubled": func(t *Totals) { t.Doubled++ }, "bad": func(t *Totals) { t.Bad++ }, "broken": func(t *Totals) { t.Broken++ },
+		"doubled": func(t *Totals) { t.Doubled++ }, "bad": func(t *Totals) { t.Bad++ },
+		"broken": func(t *Totals) { t.Broken++ },
 	} {
 		wrong := right
 		change(&wrong)
@@ -151,7 +152,8 @@ func TestComplete(t *testing.T) {
 func TestLedger(t *testing.T) {
 	l := &ledger{start: time.Now()}
 	n := l.add(0)
-	for _, fact := range []uint32{accepted, accepted, received << 1, received << 1, received, echoed << 1, receipt, receipt} {
+	for _, fact := range []uint32{accepted, accepted, received << 1, received << 1, received, echoed << 1, receipt,
+		receipt} {
 		l.learn(n, fact)
 	}
 	l.learn(n+1, received) // no such message
@@ -207,7 +209,8 @@ func TestRealtimeFrames(t *testing.T) {
 		d.hangUp() // stops the timer of the ack
 	}
 	for _, d := range sender {
-		p.frame(d, []byte(`{"type":"event","cursor":"e:2-0","event":{"type":"delivered","messages":[{"id":"`+string(id)+`"}]}}`))
+		p.frame(d, []byte(`{"type":"event","cursor":"e:2-0","event":{"type":"delivered","messages":[{"id":"`+string(id)+
+			`"}]}}`))
 	}
 	want := Totals{Accepted: 1, Arrived: 1, Received: 2, Echoed: 1, Receipts: 2}
 	if got := c.Totals(); got != want {

@@ -18,6 +18,7 @@ type Build struct {
 	Name    string
 	Program string // path; "" for the bare relay
 	Probed  bool   // whether the program contains package probe
+	Env     []string
 }
 
 // Bare reports whether b is the bare relay.

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -93,8 +94,9 @@ type instance struct {
 }
 
 // Start starts a system. Close ends it.
-func Start(ctx context.Context, o Options) (tb *Testbed, err error) {
-	tb = &Testbed{opts: o, http: &http.Client{Transport: &http.Transport{}}} // without a proxy
+func Start(ctx context.Context, o Options) (_ *Testbed, err error) {
+	// Not the named result, which is nil after an error, when there is something to close.
+	tb := &Testbed{opts: o, http: &http.Client{Transport: &http.Transport{}}}
 	tb.closers = append(tb.closers, tb.http.CloseIdleConnections)
 	defer func() {
 		if err != nil {
@@ -230,6 +232,7 @@ func (tb *Testbed) realtime(in *instance, addrs []string, publish string) (*exec
 		in.probe = "127.0.0.1:" + port
 		cmd.Env = append(cmd.Env, probe.Env+"="+in.probe)
 	}
+	cmd.Env = append(cmd.Env, tb.opts.Build.Env...)
 	return cmd, nil
 }
 
@@ -334,17 +337,27 @@ func (tb *Testbed) Saved(ctx context.Context) (c sink.Counts, err error) {
 
 // fetch requests a JSON value.
 func (tb *Testbed) fetch(ctx context.Context, url string, into any) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	body, err := tb.get(ctx, url)
 	if err != nil {
 		return err
+	}
+	defer body.Close()
+	return json.NewDecoder(body).Decode(into)
+}
+
+// get requests url. The caller closes the body.
+func (tb *Testbed) get(ctx context.Context, url string) (io.ReadCloser, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
 	}
 	resp, err := tb.http.Do(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s", url, resp.Status)
+		resp.Body.Close()
+		return nil, fmt.Errorf("GET %s: %s", url, resp.Status)
 	}
-	return json.NewDecoder(resp.Body).Decode(into)
+	return resp.Body, nil
 }
