@@ -54,7 +54,7 @@ func search(start float64, maxSteps int, try func(rate float64) (figures, bool, 
 // highest measures the highest rate that is held.
 func highest(ctx context.Context, o options, s *system) (figures, error) {
 	rate, f, err := search(o.start, o.maxSteps, func(rate float64) (figures, bool, error) {
-		if n, have := crowd.UsersFor(rate), s.crowd.Users(); n > have {
+		if n, have := max(2*o.pairs, crowd.UsersFor(rate)), s.crowd.Users(); n > have {
 			if err := s.enter(ctx, n, crowd.Pairs(have, n)); err != nil {
 				return nil, false, err
 			}

@@ -10,7 +10,7 @@
 // (package testbed). Users exchange messages across the instances (package crowd).
 //
 // A run fails if the messages sent, accepted, received, receipted and published are not the same. Limits of users apply
-// as in production, so the number of users follows from the rate.
+// as in production, so a higher rate has more users.
 package main
 
 import (
@@ -63,6 +63,7 @@ type options struct {
 	warmUp    time.Duration // before that
 	start     float64       // first rate of the search for the highest
 	sockets   int           // idle, and in a storm
+	pairs     int           // fewest pairs of users at a fixed rate
 	body      int           // bytes
 	instances []source
 	bare      bool
@@ -100,6 +101,7 @@ func parseOptions(args []string) (o options, err error) {
 	f.DurationVar(&o.warmUp, "warm-up", time.Second, "time at a rate before it is measured")
 	f.Float64Var(&o.start, "start", 2000, "first rate of the scenario highest")
 	f.IntVar(&o.sockets, "sockets", 5000, "sockets of the scenarios idle and storm")
+	f.IntVar(&o.pairs, "pairs", 500, "pairs of users at a fixed rate; a rate that would exceed the limits of users has more")
 	f.IntVar(&o.body, "body", 200, "bytes of a message at a fixed rate")
 	f.BoolVar(&o.bare, "bare", true, "measure the bare relay too")
 	f.BoolVar(&o.persist, "persist", false, "let the sink save messages with the persist function and the embedded store")
@@ -142,8 +144,8 @@ func parseOptions(args []string) (o options, err error) {
 		parts := strings.Split(from, "+")
 		o.instances = append(o.instances, source{name, parts[0], parts[1:]})
 	}
-	if o.rounds < 1 || o.over <= 0 || o.sockets < 2 || o.start <= 0 {
-		return o, errors.New("-rounds, -time, -sockets and -start must be positive")
+	if o.rounds < 1 || o.over <= 0 || o.sockets < 2 || o.start <= 0 || o.pairs < 1 {
+		return o, errors.New("-rounds, -time, -sockets, -start and -pairs must be positive")
 	}
 	return o, nil
 }

@@ -64,9 +64,9 @@ func TestEveryScenario(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer google.Close()
-	o := options{rates: []float64{100}, rounds: 1, body: 200, sockets: 20, start: 100, bare: true,
-		over: 300 * time.Millisecond, warmUp: 50 * time.Millisecond, quiet: 50 * time.Millisecond,
-		stepTime: 200 * time.Millisecond, maxSteps: 1, maxP99: math.Inf(1)}
+	o := options{rates: []float64{100}, rounds: 1, body: 200, sockets: 20, pairs: 10, start: 100, bare: true,
+		over: 500 * time.Millisecond, warmUp: 50 * time.Millisecond, quiet: 50 * time.Millisecond,
+		stepTime: 500 * time.Millisecond, maxSteps: 1, maxP99: math.Inf(1)}
 	all := make([][]result, len(scenarioNames()))
 	t.Run("measure", func(t *testing.T) {
 		for i, name := range scenarioNames() {
@@ -221,7 +221,7 @@ func TestParseOptions(t *testing.T) {
 		t.Errorf("%+v, %v", o, err)
 	}
 	for _, bad := range [][]string{{"-rates", "0"}, {"-rates", "fast"}, {"-devices", "9"}, {"-devices", "0"},
-		{"-instances", "x"}, {"-instances", "bare=x"}, {"-instances", "../x=y"}, {"-scenarios", "all"}, {"-rounds", "0"},
+		{"-instances", "x"}, {"-instances", "bare=x"}, {"-instances", "../x=y"}, {"-scenarios", "all"}, {"-rounds", "0"}, {"-pairs", "0"},
 		{"-sockets", "1"}, {"more"}} {
 		if _, err := parseOptions(bad); err == nil {
 			t.Errorf("%q is accepted", bad)

@@ -52,7 +52,7 @@ type load interface {
 // steady returns the run of a fixed rate between fixed pairs.
 func steady(rate float64) func(context.Context, options, *system) (figures, error) {
 	return func(ctx context.Context, o options, s *system) (figures, error) {
-		n := crowd.UsersFor(rate)
+		n := max(2*o.pairs, crowd.UsersFor(rate))
 		if err := s.enter(ctx, n, crowd.Pairs(0, n)); err != nil {
 			return nil, err
 		}
@@ -149,6 +149,9 @@ func (s *system) step(ctx context.Context, l load, warmUp, over time.Duration) (
 	}
 	if err := s.crowd.Arrived(ctx, 2*time.Second); err != nil && ctx.Err() != nil {
 		return nil, err
+	}
+	if t1.Arrived == t0.Arrived {
+		return nil, errors.New("no message arrived while the load lasted")
 	}
 	f := s.perMessage(u1.Sub(u0), float64(t1.Arrived-t0.Arrived))
 	f["offered/s"] = float64(t1.Messages-t0.Messages) / elapsed.Seconds()

@@ -104,13 +104,14 @@ func (m Chat) Run(ctx context.Context, c *Crowd, over time.Duration) {
 	actions := m.plan(Ring(len(c.users)), over)
 	body := []byte(strings.Repeat("x", 2000))
 	begin := time.Now()
+	end := giveUp(begin, over)
 	var all sync.WaitGroup
 	for first := range senders {
 		all.Go(func() {
 			for k := first; k < len(actions); k += senders {
 				a := actions[k]
 				due := begin.Add(a.at)
-				if !sleepUntil(ctx, due) || time.Since(begin) > 2*over {
+				if !sleepUntil(ctx, due) || time.Now().After(end) {
 					return
 				}
 				c.act(a, due, body)

@@ -94,7 +94,7 @@ func TestCheck(t *testing.T) {
 	} {
 		c := start(t, bad)
 		w := c.OpenWindow()
-		Steady{Rate: 1000, Body: 50}.Run(t.Context(), c, 10*time.Millisecond)
+		Steady{Rate: 200, Body: 50}.Run(t.Context(), c, 50*time.Millisecond) // ten messages
 		err := c.Settled(t.Context(), 200*time.Millisecond)
 		if got := c.Totals(); got.Messages != 10 || (err == nil) != (want == "") {
 			t.Errorf("%q: %+v, %v", bad, got, err)

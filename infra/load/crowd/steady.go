@@ -23,17 +23,23 @@ const senders = 4
 // was due, so that a stall of the generator does not hide how long users would have waited.
 const late = 2 * time.Millisecond
 
-// Run sends for the given time. If the system accepts messages more slowly, Run gives up after twice the time.
+// giveUp returns when a load of the given duration is abandoned because the system accepts messages more slowly.
+func giveUp(begin time.Time, over time.Duration) time.Time {
+	return begin.Add(max(2*over, 5*time.Second))
+}
+
+// Run sends for the given time, or for up to twice the time if the system accepts messages more slowly.
 func (s Steady) Run(ctx context.Context, c *Crowd, over time.Duration) {
 	pairs := len(c.users) / 2
 	body := []byte(strings.Repeat("x", s.Body))
 	begin := time.Now()
+	end := giveUp(begin, over)
 	var all sync.WaitGroup
 	for first := range senders {
 		all.Go(func() {
 			for k := first; ; k += senders {
 				due := begin.Add(time.Duration(float64(k) / s.Rate * float64(time.Second)))
-				if due.Sub(begin) >= over || time.Since(begin) > 2*over || !sleepUntil(ctx, due) {
+				if due.Sub(begin) >= over || time.Now().After(end) || !sleepUntil(ctx, due) {
 					return
 				}
 				a, b := k%pairs*2, k%pairs*2+1

@@ -18,10 +18,11 @@ func TestFigures(t *testing.T) {
 		return f
 	}
 	before := read()
-	for range 1000 {
+	for range 10_000 {
 		kept = append(kept, make([]byte, 1024))
 	}
-	if got := read(); got.Objects < before.Objects+1000 || got.Bytes < before.Bytes+1000*1024 {
-		t.Errorf("%+v after 1,000 allocations, %+v before", got, before)
+	// The runtime counts small objects when it needs a new span for them, so the newest may be missing.
+	if got := read(); got.Objects < before.Objects+9_000 || got.Bytes < before.Bytes+9_000*1024 {
+		t.Errorf("%+v after 10,000 allocations, %+v before", got, before)
 	}
 }
