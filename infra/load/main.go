@@ -94,19 +94,22 @@ func parseOptions(args []string) (o options, err error) {
 	list := f.String("scenarios", strings.Join(scenarioNames(), ","), "what to measure")
 	rates := f.String("rates", "1000,2000", "messages per second, for the scenarios rate and chat")
 	devices := f.String("devices", "1,2", "devices of each user; the bare relay always has one")
-	instances := f.String("instances", "", "builds to compare, as NAME=PATH+VARIABLE=VALUE…,…: each path is a program, or "+
-		"the folder of a checkout that is built; environment variables may follow. Default: this checkout, as \"ours\"")
+	instances := f.String("instances", "", "builds to compare, as NAME=PATH+VARIABLE=VALUE…,…: each path is a program, "+
+		"or the folder of a checkout that is built; environment variables may follow. Default: this checkout, as \"ours\"")
 	f.IntVar(&o.rounds, "rounds", 3, "how often to measure everything; the table has medians")
 	f.DurationVar(&o.over, "time", 5*time.Second, "measured time at a rate")
 	f.DurationVar(&o.warmUp, "warm-up", time.Second, "time at a rate before it is measured")
 	f.Float64Var(&o.start, "start", 2000, "first rate of the scenario highest")
 	f.IntVar(&o.sockets, "sockets", 5000, "sockets of the scenarios idle and storm")
-	f.IntVar(&o.pairs, "pairs", 500, "pairs of users at a fixed rate; a rate that would exceed the limits of users has more")
+	f.IntVar(&o.pairs, "pairs", 500,
+		"pairs of users at a fixed rate; a rate that would exceed the limits of users has more")
 	f.IntVar(&o.body, "body", 200, "bytes of a message at a fixed rate")
 	f.BoolVar(&o.bare, "bare", true, "measure the bare relay too")
-	f.BoolVar(&o.persist, "persist", false, "let the sink save messages with the persist function and the embedded store")
+	f.BoolVar(&o.persist, "persist", false,
+		"let the sink save messages with the persist function and the embedded store")
 	f.StringVar(&o.json, "json", "", "write all results to this `file`")
-	f.StringVar(&o.profiles, "profiles", "", "write CPU profiles of the scenarios rate and chat to this `folder`")
+	f.StringVar(&o.profiles, "profiles", "",
+		"write CPU profiles of the scenarios rate and chat, of the last round, to this `folder`")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}

@@ -151,6 +151,7 @@ func (s *system) checkSink(ctx context.Context) error {
 	return compareSink(saved, s.crowd.Totals())
 }
 
+// compareSink returns an error if the sink does not have exactly the messages that were sent.
 func compareSink(saved sink.Counts, t crowd.Totals) error {
 	if saved.Messages != t.Messages || saved.Bad != 0 {
 		return fmt.Errorf("the sink has %d messages and %d bad entries instead of %d messages", saved.Messages, saved.Bad,
