@@ -45,7 +45,10 @@ func NewBuild(ctx context.Context, name, from, root, dir string) (Build, error) 
 	if err != nil {
 		return Build{}, err
 	}
-	cmd := exec.Command("go", "build", "-overlay", overlay, "-o", b.Program, "./realtime/cmd/realtime")
+	// The flags are those of the deployed program (infra/image).
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-overlay", overlay,
+		"-o", b.Program, "./realtime/cmd/realtime")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Dir = from
 	if err := child.Run(ctx, "go build", cmd); err != nil {
 		return Build{}, fmt.Errorf("build realtime of %s: %w", from, err)
