@@ -1,6 +1,6 @@
 // Package cost counts the billed operations of a deployment: documents read and written, messages published and calls
-// of functions. It also counts round trips to Redis, which determine the size of its nodes. The test checks that a
-// message stays within the limits that keep the chat cheap, at a realistic pace.
+// of functions. It also counts round trips to Redis, scripts, and calls inside scripts, which determine the size of its
+// nodes. The test checks that a message stays within the limits that keep the chat cheap, at a realistic pace.
 package cost
 
 import (
@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -28,19 +29,20 @@ type Counts struct {
 	Published int64 // Pub/Sub messages
 	Calls     int64 // calls of functions
 	Trips     int64 // round trips to Redis; a pipeline is one round trip
+	Commands  int64 // commands that were sent to Redis, except scripts
 }
 
 // Sub returns the operations since the earlier counts o.
 func (c Counts) Sub(o Counts) Counts {
 	return Counts{
 		Reads: c.Reads - o.Reads, Writes: c.Writes - o.Writes, Published: c.Published - o.Published,
-		Calls: c.Calls - o.Calls, Trips: c.Trips - o.Trips,
+		Calls: c.Calls - o.Calls, Trips: c.Trips - o.Trips, Commands: c.Commands - o.Commands,
 	}
 }
 
 // Meter counts operations. It is a redis.Hook. Its methods are safe for concurrent use.
 type Meter struct {
-	reads, writes, published, calls, trips atomic.Int64
+	reads, writes, published, calls, trips, commands atomic.Int64
 
 	mu        sync.Mutex
 	byCommand map[string]int64 // round trips by command or script; guarded by mu
@@ -51,7 +53,7 @@ func NewMeter() *Meter { return &Meter{byCommand: map[string]int64{}} }
 
 // Counts returns the operations so far.
 func (m *Meter) Counts() Counts {
-	return Counts{m.reads.Load(), m.writes.Load(), m.published.Load(), m.calls.Load(), m.trips.Load()}
+	return Counts{m.reads.Load(), m.writes.Load(), m.published.Load(), m.calls.Load(), m.trips.Load(), m.commands.Load()}
 }
 
 // Trips returns the round trips so far by command. Scripts are named by the first characters of their digests.
@@ -65,8 +67,13 @@ func (m *Meter) Trips() map[string]int64 {
 	return out
 }
 
-func (m *Meter) countTrip(name string) {
+func (m *Meter) countTrip(name string, cmds ...redis.Cmder) {
 	m.trips.Add(1)
+	for _, cmd := range cmds {
+		if !isScript(cmd) {
+			m.commands.Add(1)
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.byCommand[name]++
@@ -82,7 +89,7 @@ func (m *Meter) DialHook(next redis.DialHook) redis.DialHook {
 // ProcessHook implements redis.Hook.
 func (m *Meter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		m.countTrip(commandName(cmd))
+		m.countTrip(commandName(cmd), cmd)
 		return next(ctx, cmd)
 	}
 }
@@ -91,14 +98,18 @@ func (m *Meter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (m *Meter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		if len(cmds) > 0 {
-			m.countTrip("pipeline of " + commandName(cmds[0]))
+			m.countTrip("pipeline of "+commandName(cmds[0]), cmds...)
 		}
 		return next(ctx, cmds)
 	}
 }
 
+func isScript(cmd redis.Cmder) bool {
+	return slices.Contains([]string{"eval", "evalsha", "fcall"}, cmd.Name())
+}
+
 func commandName(cmd redis.Cmder) string {
-	if args := cmd.Args(); len(args) > 1 && (cmd.Name() == "evalsha" || cmd.Name() == "fcall") {
+	if args := cmd.Args(); len(args) > 1 && isScript(cmd) {
 		if digest, ok := args[1].(string); ok {
 			return cmd.Name() + " " + digest[:min(8, len(digest))]
 		}

@@ -22,6 +22,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/persist"
 	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
 	"github.com/phoenixchat/phoenixchat/infra/client"
+	"github.com/phoenixchat/phoenixchat/infra/internal/redisinfo"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
@@ -42,6 +43,19 @@ const (
 	maxPublished = 0.25
 	maxCalls     = 0.25
 	maxTrips     = 5.0
+	maxScripts   = 10.5 // most of them compare inboxes every 30 s, refresh presence, and settle read marks
+	maxInside    = 85.0 // calls inside scripts
+)
+
+// The limits of the work of Redis for a message alone: of 50 pairs who write four messages a second and read none.
+const (
+	busyPairs    = 50
+	busyMessages = 20                     // of each pair
+	busyInterval = 250 * time.Millisecond // between two messages of a pair
+
+	maxBusyTrips   = 2.2
+	maxBusyScripts = 4.2
+	maxBusyInside  = 48.0
 )
 
 // TestPaidOperationsPerMessage lets a thousand pairs of users chat on one instance. Each pair exchanges a message
@@ -52,12 +66,12 @@ func TestPaidOperationsPerMessage(t *testing.T) {
 		t.Skip("takes half a minute")
 	}
 	meter := NewMeter()
-	srv, url := serve(t, meter)
+	srv, url, rdb := serve(t, meter)
 	users := make([]*user, 2*pairs)
 	var read atomic.Int64 // messages that their senders see as read
 	for i := range len(users) + maxConnecting {
 		if i < len(users) {
-			users[i] = connect(t, url, i, &read)
+			users[i] = connect(t, url, i, client.Read, &read)
 		}
 		if i < maxConnecting {
 			continue
@@ -77,14 +91,18 @@ func TestPaidOperationsPerMessage(t *testing.T) {
 	}
 	chatOnce(t, users, interval/4) // the first message to a user reads their gate, once a day
 	waitSettled(pairs)
+	redisBefore := readRedis(t, rdb)
 	before, trips := meter.Counts(), meter.Trips()
 	sent := chatOnce(t, users, interval)
 	waitSettled(2 * pairs)
 	used := meter.Counts().Sub(before)
+	redisAfter := readRedis(t, rdb)
 	per := func(n int64) float64 { return float64(n) / float64(sent) }
+	scripts := (redisAfter.Scripts() - redisBefore.Scripts()) / float64(sent)
+	inside := (redisAfter.Inside()-redisBefore.Inside())/float64(sent) - per(used.Commands)
 	t.Logf("per message, over %d messages: %.2f documents written, %.2f read, %.3f published, "+
-		"%.3f calls of functions, %.2f round trips",
-		sent, per(used.Writes), per(used.Reads), per(used.Published), per(used.Calls), per(used.Trips))
+		"%.3f calls of functions, %.2f round trips, %.2f scripts, %.1f calls inside scripts",
+		sent, per(used.Writes), per(used.Reads), per(used.Published), per(used.Calls), per(used.Trips), scripts, inside)
 	for name, n := range meter.Trips() {
 		if n -= trips[name]; n > 0 {
 			t.Logf("  %-28s %.2f", name, per(n))
@@ -103,11 +121,95 @@ func TestPaidOperationsPerMessage(t *testing.T) {
 		{"messages published", per(used.Published), maxPublished},
 		{"calls of functions", per(used.Calls), maxCalls},
 		{"round trips to Redis", per(used.Trips), maxTrips},
+		{"Redis scripts", scripts, maxScripts},
+		{"calls inside scripts", inside, maxInside},
 	} {
 		if c.got > c.most {
 			t.Errorf("%s per message: %.3f, want at most %.3f", c.what, c.got, c.most)
 		}
 	}
+	if scripts < 1 || inside < scripts {
+		t.Errorf("%.2f scripts with %.1f calls: the statistics of Redis are not read properly", scripts, inside)
+	}
+}
+
+// TestRedisWorkPerMessage bounds what Redis does for a message, at a pace at which nothing else counts.
+func TestRedisWorkPerMessage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes six seconds")
+	}
+	meter := NewMeter()
+	srv, url, rdb := serve(t, meter)
+	users := make([]*user, 2*busyPairs)
+	var delivered atomic.Int64 // messages that their senders see as delivered
+	for i := range users {
+		users[i] = connect(t, url, i, client.Delivered, &delivered)
+	}
+	for _, u := range users {
+		<-u.up
+	}
+	waitSettled := func(n int64) {
+		t.Helper()
+		testwait.Until(t, fmt.Sprintf("%d messages to be delivered and settled", n), func() bool {
+			return delivered.Load() == n && srv.Counters().Settle.Waiting.Load() == 0
+		})
+	}
+	talk(t, users, 2) // an answer lifts the limits of strangers, and the first messages read gates
+	waitSettled(2 * busyPairs)
+	redisBefore, before := readRedis(t, rdb), meter.Counts()
+	talk(t, users, busyMessages)
+	waitSettled((2 + busyMessages) * busyPairs)
+	redisAfter, used := readRedis(t, rdb), meter.Counts().Sub(before)
+	const sent = busyMessages * busyPairs
+	trips := float64(used.Trips) / sent
+	scripts := (redisAfter.Scripts() - redisBefore.Scripts()) / sent
+	inside := (redisAfter.Inside() - redisBefore.Inside() - float64(used.Commands)) / sent
+	t.Logf("per message, over %d messages: %.2f round trips, %.2f scripts, %.1f calls inside scripts",
+		sent, trips, scripts, inside)
+	for _, c := range []struct {
+		what      string
+		got, most float64
+	}{
+		{"round trips", trips, maxBusyTrips},
+		{"scripts", scripts, maxBusyScripts},
+		{"calls inside scripts", inside, maxBusyInside},
+	} {
+		if c.got > c.most {
+			t.Errorf("%s per message: %.2f, want at most %.2f", c.what, c.got, c.most)
+		}
+	}
+}
+
+// talk lets each pair exchange messages, one after the other.
+func talk(t *testing.T, users []*user, messages int) {
+	var all sync.WaitGroup
+	for i := 0; i < len(users); i += 2 {
+		all.Go(func() {
+			<-time.After(time.Duration(i) * busyInterval / time.Duration(len(users))) // pairs do not write in step
+			for n := range messages {
+				from, to := i+n%2, i+1-n%2
+				users[from].Write(uid(to), fmt.Sprintf("hello from %d", from), "")
+				select {
+				case <-users[to].shown:
+				case <-time.After(time.Minute):
+					t.Errorf("user %d saw no message within a minute", to)
+					return
+				}
+				<-time.After(busyInterval) // the test is about the pace
+			}
+		})
+	}
+	all.Wait()
+}
+
+// readRedis reads the statistics of Redis with a client that the Meter does not see.
+func readRedis(t *testing.T, c redis.UniversalClient) redisinfo.Stats {
+	t.Helper()
+	s, err := redisinfo.Read(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // chatOnce lets each pair exchange one message at a random time within over. It returns when all messages are read.
@@ -168,8 +270,9 @@ func (n noCalls) Corrected(context.Context, []delivery.Delivered) error {
 	return nil
 }
 
-// serve starts one instance with stand-ins that count. It returns the instance and the URL of its WebSocket.
-func serve(t *testing.T, meter *Meter) (*server.Server, string) {
+// serve starts one instance with stand-ins that count. It returns the instance, the URL of its WebSocket, and another
+// client of its Redis.
+func serve(t *testing.T, meter *Meter) (*server.Server, string, redis.UniversalClient) {
 	r := redistest.Single(t)
 	opts := inbox.Tune(&redis.UniversalOptions{Addrs: r.Addrs})
 	rdb := redis.NewUniversalClient(opts)
@@ -207,7 +310,7 @@ func serve(t *testing.T, meter *Meter) (*server.Server, string) {
 		_ = rdb.Close()
 		_ = db.Close()
 	})
-	return srv, "ws" + strings.TrimPrefix(web.URL, "http") + "/ws"
+	return srv, "ws" + strings.TrimPrefix(web.URL, "http") + "/ws", r.Client(t, nil)
 }
 
 // user is a user with one device.
@@ -217,8 +320,8 @@ type user struct {
 	shown chan struct{} // a message from the other user is on the screen
 }
 
-// connect starts a user's device. It increments read for each own message that was read.
-func connect(t *testing.T, url string, i int, read *atomic.Int64) *user {
+// connect starts a user's device. It increments n for each own message that reaches the state.
+func connect(t *testing.T, url string, i int, state client.State, n *atomic.Int64) *user {
 	p := &user{up: make(chan struct{}, 1), shown: make(chan struct{}, 8)}
 	p.Client = client.New(client.NewStore(uid(i), "phone"), client.Options{
 		Dial: func(ctx context.Context) (client.Conn, error) {
@@ -243,17 +346,17 @@ func connect(t *testing.T, url string, i int, read *atomic.Int64) *user {
 		},
 		History: emptyHistory{},
 		Rand:    rand.New(rand.NewPCG(1, uint64(i))),
-		Note: func(n client.Note) {
+		Note: func(note client.Note) {
 			switch {
-			case n.NoteKind == client.NoteUp:
+			case note.NoteKind == client.NoteUp:
 				select {
 				case p.up <- struct{}{}:
 				default:
 				}
-			case n.NoteKind == client.NoteShown && n.Message.To == uid(i):
+			case note.NoteKind == client.NoteShown && note.Message.To == uid(i):
 				p.shown <- struct{}{}
-			case n.NoteKind == client.NoteState && n.State == client.Read:
-				read.Add(1)
+			case note.NoteKind == client.NoteState && note.State == state:
+				n.Add(1)
 			}
 		},
 	})

@@ -26,6 +26,9 @@ type Server struct {
 // Stop kills the program, which has nothing to save, and returns when it has ended. It may be called more than once.
 func (s *Server) Stop() { s.child.Stop(0) }
 
+// Pid returns the process id of the program.
+func (s *Server) Pid() int { return s.child.Pid() }
+
 // startTime is how long a program may take to start. On an idle machine the JVMs take 2 s.
 const startTime = 60 * time.Second
 

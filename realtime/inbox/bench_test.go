@@ -54,6 +54,7 @@ func BenchmarkEnqueue(b *testing.B) {
 
 func BenchmarkEnqueueParallel(b *testing.B) {
 	s := openUnlimited(b)
+	b.ReportAllocs()
 	b.SetParallelism(16)
 	b.RunParallel(func(pb *testing.PB) {
 		for n := 0; pb.Next(); n++ {
@@ -64,6 +65,51 @@ func BenchmarkEnqueueParallel(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkDeliver measures the way of a message from the enqueue until the recipient's feed has it.
+func BenchmarkDeliver(b *testing.B) {
+	s := openUnlimited(b)
+	f, err := s.Subscribe(b.Context(), "ben")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	s.send(b, "ann", "ben", "the first send loads the scripts")
+	<-f.Ready()
+	f.ReadWakes()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Enqueue(b.Context(), message("ann", "ben", "How are you today?")); err != nil {
+			b.Fatal(err)
+		}
+		for got := 0; got == 0; {
+			<-f.Ready()
+			wakes, lost := f.ReadWakes()
+			if got = len(wakes); lost {
+				b.Fatal("the feed lost a wake")
+			}
+		}
+	}
+}
+
+// BenchmarkFeed measures what a feed does for one event, without Redis.
+func BenchmarkFeed(b *testing.B) {
+	s := open(b, redistest.Mini(b), inbox.Options{})
+	f, err := s.Subscribe(b.Context(), "ben")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	payload := `E 9f86d081884c7d65.4 1795347732200-0 1795347732100-0 message {"type":"message","id":"` +
+		`019abd3e-7c1a-7b52-9d0f-3f2a6b1c4d5e","body":"` + strings.Repeat("How are you? ", 15) + `"}`
+	b.ReportAllocs()
+	for b.Loop() {
+		f.Receive(payload)
+		if wakes, _ := f.ReadWakes(); len(wakes) != 1 || wakes[0].Event.Type != "message" {
+			b.Fatalf("%d wakes", len(wakes))
+		}
+	}
 }
 
 func BenchmarkReadPage(b *testing.B) {
@@ -85,6 +131,7 @@ func BenchmarkAttach(b *testing.B) {
 	s := open(b, redistest.Single(b), inbox.Options{})
 	s.send(b, "ann", "ben", "one")
 	cursor := s.end(b, "ben").String()
+	b.ReportAllocs()
 	for b.Loop() {
 		if a := s.attach(b, "ben", cursor); !a.Resumed {
 			b.Fatal("not resumed")
@@ -96,6 +143,7 @@ func BenchmarkPeek(b *testing.B) {
 	s := open(b, redistest.Single(b), inbox.Options{})
 	s.send(b, "ann", "ben", "one")
 	claims := []inbox.Claim{{UID: "ben"}}
+	b.ReportAllocs()
 	for b.Loop() {
 		if u := s.Unsettled(context.Background(), claims, 10); u[0].Err != nil {
 			b.Fatal(u[0].Err)

@@ -15,6 +15,7 @@ import (
 func BenchmarkSettle(b *testing.B) {
 	pub := newTopic()
 	x := start(b, redistest.Single(b), pub, Options{gather: time.Hour, maxMessages: 100})
+	b.ReportAllocs()
 	cursors := make([]string, 100)
 	done := 0
 	for b.Loop() {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/judge"
@@ -15,6 +14,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
 	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
 	"github.com/phoenixchat/phoenixchat/infra/fault/verdict"
+	"github.com/phoenixchat/phoenixchat/infra/internal/openfiles"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -77,7 +77,7 @@ func measure(ctx context.Context, k kind, opts Options) (*Result, error) {
 		return nil, err
 	}
 	defer remove()
-	if err := checkFileLimit(opts.Sockets); err != nil {
+	if err := openfiles.Check(opts.Sockets); err != nil {
 		return nil, err
 	}
 	ctx, end := context.WithCancelCause(ctx)
@@ -195,21 +195,6 @@ func (m *measurement) lastUp(begin record.Mark) int64 {
 		}
 	}
 	return last
-}
-
-// checkFileLimit returns an error if a process may not open enough files for the sockets, the links of the testbed
-// and some files. The Go runtime has already raised the soft limit of this process and of the instances to the hard
-// limit.
-func checkFileLimit(sockets int) error {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("read the limit of open files: %w", err)
-	}
-	if need := uint64(sockets) + 500; limit.Cur < need {
-		return fmt.Errorf("%d sockets need %d open files, but the limit is %d: raise it (ulimit -Hn %d) or use fewer sockets",
-			sockets, need, limit.Cur, need)
-	}
-	return nil
 }
 
 func ms(micros int64) float64 { return float64(micros) / 1000 }
