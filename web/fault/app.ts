@@ -191,8 +191,10 @@ export class App {
     const text = answer.text ?? "";
     if (answer.status === 200 && /\/messages(\/batch)?$/.test(new URL(url).pathname)) {
       type Page = { readonly messages: readonly ChatMessage[] };
-      const page = JSON.parse(text) as Page | { readonly pages: readonly Page[]; readonly saved: readonly ChatMessage[] };
-      const found = "pages" in page ? [...page.pages.flatMap(({ messages }) => messages), ...page.saved] : page.messages;
+      const page = JSON.parse(text) as
+        Page | { readonly pages: readonly Page[]; readonly saved: readonly ChatMessage[] };
+      const found =
+        "pages" in page ? [...page.pages.flatMap(({ messages }) => messages), ...page.saved] : page.messages;
       for (const m of found) this.paged.add(pathOf(m));
     }
     return {

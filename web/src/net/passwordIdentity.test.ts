@@ -244,7 +244,11 @@ describe("a token", () => {
     ["a server that is down", async () => json(503, { error: { message: "UNAVAILABLE" } }), "sign_in_unavailable"],
     ["a limit", async () => refusal("QUOTA_EXCEEDED : Exceeded quota."), "sign_in_unavailable"],
     ["too many calls", async () => refusal("TOO_MANY_ATTEMPTS_TRY_LATER"), "too_many"],
-    ["a refused API key", async () => refusal("API key not valid. Please pass a valid API key."), "sign_in_unavailable"],
+    [
+      "a refused API key",
+      async () => refusal("API key not valid. Please pass a valid API key."),
+      "sign_in_unavailable",
+    ],
     ["a malformed answer", async () => json(200, { id_token: 7 }), "sign_in_unavailable"],
   ])("cannot be replaced because of %s, and the user stays signed in", async (_what, answer, code) => {
     const toolkit = new FakeToolkit();
@@ -379,7 +383,9 @@ describe("a password reset", () => {
     await identity.sendReset(" ann@example.org ");
     toolkit.before = async () => refusal("EMAIL_NOT_FOUND");
     await identity.sendReset("nobody@example.org");
-    expect(toolkit.requests.map(({ call, request }) => [call, JSON.parse(request.body ?? "") as unknown])).toMatchObject([
+    expect(
+      toolkit.requests.map(({ call, request }) => [call, JSON.parse(request.body ?? "") as unknown]),
+    ).toMatchObject([
       ["sendOobCode", { requestType: "PASSWORD_RESET", email: "ann@example.org" }],
       ["sendOobCode", { requestType: "PASSWORD_RESET", email: "nobody@example.org" }],
     ]);

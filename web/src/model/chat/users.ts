@@ -166,7 +166,8 @@ export class Users {
   private async load(uids: readonly string[]): Promise<void> {
     const { store } = this.parts;
     const [first] = uids;
-    const users = first !== undefined && uids.length === 1 ? [await this.one(first)] : await this.parts.archive.usersOf(uids);
+    const users =
+      first !== undefined && uids.length === 1 ? [await this.one(first)] : await this.parts.archive.usersOf(uids);
     await store.write(async (tx) => {
       for (const user of users) if (uids.includes(user.uid)) await applyUser(tx, this.parts.context(), user);
     });

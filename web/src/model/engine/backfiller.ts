@@ -274,7 +274,7 @@ export class Backfiller {
    */
   private async loadDown(targets: readonly Target[], maxPages: number, gap: Gap): Promise<void> {
     let open: readonly (Target & PageRequest)[] = targets.map((target) => ({ ...target, before: null }));
-    for (let loaded = 0; open.length > 0 && loaded < maxPages * PAGE; ) {
+    for (let loaded = 0; open.length > 0 && loaded < maxPages * PAGE;) {
       const share = Math.max(FEW, Math.floor(BATCH_MESSAGES / open.length));
       const limit = Math.min(share, PAGE - (loaded % PAGE));
       const atOnce = Math.floor(BATCH_MESSAGES / limit);
@@ -296,9 +296,13 @@ export class Backfiller {
 
   private async load(asked: readonly PageRequest[], limit: number, gap: Gap): Promise<readonly HistoryPage[]> {
     const found = await this.pages(asked, limit);
-    const pages = asked.map(
-      ({ conversation, before }, i): HistoryPage => ({ conversation, before, messages: [], more: false, ...found[i] }),
-    );
+    const pages = asked.map(({ conversation, before }, i): HistoryPage => ({
+      conversation,
+      before,
+      messages: [],
+      more: false,
+      ...found[i],
+    }));
     await this.parts.store.write(async (tx) => {
       for (const page of pages) await applyPage(tx, contextOf(this.parts), page, gap);
     });

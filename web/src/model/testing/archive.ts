@@ -156,7 +156,10 @@ export class FakeArchive {
       const [conversation = "", ...of] = list.split(",");
       return of.map((key) => ({ conversation, key }));
     });
-    const all = [...pages.map(([, conversation = ""]) => conversation), ...keys.map(({ conversation }) => conversation)];
+    const all = [
+      ...pages.map(([, conversation = ""]) => conversation),
+      ...keys.map(({ conversation }) => conversation),
+    ];
     if (all.some((conversation) => otherMember(conversation, uid) === null)) return forbidden();
     if (pages.length * limit + keys.length > 200 || all.length === 0)
       return json(422, { code: "invalid_fields", detail: "Ask for fewer messages at once." });
@@ -167,7 +170,8 @@ export class FakeArchive {
   }
 
   private usersBatch(uids: readonly string[]): HttpAnswer {
-    if (uids.length === 0 || uids.length > 50) return json(422, { code: "invalid_fields", detail: "Name 1 to 50 people." });
+    if (uids.length === 0 || uids.length > 50)
+      return json(422, { code: "invalid_fields", detail: "Name 1 to 50 people." });
     return json(200, { users: uids.map((uid) => this.directory.get(uid) ?? { uid, deleted: true }) });
   }
 }
