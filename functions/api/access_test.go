@@ -90,9 +90,11 @@ var rows = []struct {
 	callers  []string // who have access besides admins; nil: none
 }{
 	{"GET /users", "/users", nil, 200, everyUser},
+	{"GET /users/batch", "/users/batch?uid=bob&uid=dis", nil, 200, everyUser},
 	{"GET /users/{uid}", "/users/bob", nil, 200, everyUser},
 	{"GET /conversations", "/conversations", nil, 200, everyUser},
 	{"GET /messages", "/messages?conversation=bob~root1", nil, 200, []string{"user"}}, // one of its members
+	{"GET /messages/batch", "/messages/batch?page=bob~root1", nil, 200, []string{"user"}},
 	{"GET /me", "/me", nil, 200, everyUser},
 	{"PATCH /me", "/me", form{"display_name": "New"}, 200, everyUser},
 	{"GET /me/export", "/me/export", nil, 200, everyUser},

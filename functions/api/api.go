@@ -113,11 +113,16 @@ func (a *API) routes() map[string][]route {
 		"signup": {{method: "POST", access: anybody, body: required, handle: a.signup}},
 		"users": {
 			{method: "GET", access: user, budget: readUsers, most: mostUsers, also: a.people, handle: a.listUsers},
+			{method: "GET", path: "/batch", access: user, budget: readUsers, most: mostUsersBatch, handle: a.usersBatch},
 			{method: "GET", path: "/{uid}", access: user, budget: readUsers, handle: a.getUser},
 		},
 		"conversations": {{method: "GET", access: user, budget: readConversations, most: mostConversations,
 			handle: a.listConversations}},
-		"messages": {{method: "GET", access: user, budget: readMessages, most: mostMessages, handle: a.listMessages}},
+		"messages": {
+			{method: "GET", access: user, budget: readMessages, most: mostMessages, handle: a.listMessages},
+			{method: "GET", path: "/batch", access: user, budget: readMessages, most: mostMessagesBatch,
+				handle: a.messagesBatch},
+		},
 		"me": {
 			{method: "GET", access: user, budget: readMe, handle: a.getMe},
 			{method: "PATCH", access: user, body: required, budget: changeProfile, handle: a.patchMe},

@@ -111,20 +111,28 @@ func (a *API) listMessages(ctx context.Context, r *request) (*response, error) {
 	return a.history(ctx, id, r.query.Get("before"), limit)
 }
 
+var errKey = problem.New(problem.Invalid, "key_invalid", "This message could not be found. Reload the conversation.")
+
+// historyPage is a page of a conversation, newest last. Next is the position of the page before it; "" if there is none.
+type historyPage struct {
+	Messages []delivery.Delivered `json:"messages"`
+	Next     string               `json:"next"`
+}
+
 // message returns a page that has only the message with this key, or nothing.
 func (a *API) message(ctx context.Context, conversation, key string) (*response, error) {
 	if _, _, valid := chat.ParseKey(key); !valid {
-		return nil, problem.New(problem.Invalid, "key_invalid", "This message could not be found. Reload the conversation.")
+		return nil, errKey
 	}
-	list := []delivery.Delivered{}
+	page := historyPage{Messages: []delivery.Delivered{}}
 	m, saved, err := a.deps.Store.Message(ctx, conversation, key)
 	if err != nil {
 		return nil, err
 	}
 	if saved {
-		list = append(list, m)
+		page.Messages = append(page.Messages, m)
 	}
-	return ok(map[string]any{"messages": list, "next": ""}), nil
+	return ok(page), nil
 }
 
 // history returns a page of a conversation. The caller has been checked to be allowed to read it.
@@ -133,18 +141,27 @@ func (a *API) history(ctx context.Context, conversation, before string, limit in
 	if err != nil {
 		return nil, err
 	}
-	list, more, err := a.deps.Store.Messages(ctx, conversation, pos, limit)
+	page, err := a.page(ctx, conversation, pos, limit)
 	if err != nil {
 		return nil, err
 	}
+	return ok(page), nil
+}
+
+// page reads a page of a conversation.
+func (a *API) page(ctx context.Context, conversation string, before store.Position, limit int) (historyPage, error) {
+	list, more, err := a.deps.Store.Messages(ctx, conversation, before, limit)
+	if err != nil {
+		return historyPage{}, err
+	}
+	page := historyPage{Messages: list}
 	if list == nil {
-		list = []delivery.Delivered{}
+		page.Messages = []delivery.Delivered{}
 	}
-	next := ""
 	if more {
-		next = strconv.FormatInt(int64(list[0].At), 10) + "," + list[0].Key()
+		page.Next = strconv.FormatInt(int64(list[0].At), 10) + "," + list[0].Key()
 	}
-	return ok(map[string]any{"messages": list, "next": next}), nil
+	return page, nil
 }
 
 // parsePosition parses "at,key" or "at". "" is the end of the conversation.

@@ -1,7 +1,6 @@
 // Package authstub stands in for Firebase Auth on one machine. It is an HTTP handler that implements the parts of
-// Identity Toolkit and Secure Token that the unmodified Admin SDK (with FIREBASE_AUTH_EMULATOR_HOST) and the
-// unmodified browser SDK (with connectAuthEmulator) call. Accounts are stored in one bbolt file and survive a
-// restart.
+// Identity Toolkit and Secure Token that the unmodified Admin SDK (with FIREBASE_AUTH_EMULATOR_HOST) and browsers
+// (web/src/net/identityToolkit.ts) call. Accounts are stored in one bbolt file and survive a restart.
 //
 // The package trusts the machine that it runs on: a caller that sends "Bearer owner" is the administrator, and ID
 // tokens carry no signature, as with the official emulator. Never make it reachable from a network.

@@ -55,7 +55,7 @@ type ClientConfig struct {
 	Origins         []string       `json:"origins"` // those whose pages may open a socket; New sets them
 }
 
-// FirebaseConfig is the configuration of the Firebase browser SDK. None of it is secret.
+// FirebaseConfig is what a browser needs to call Firebase Auth. None of it is secret.
 type FirebaseConfig struct {
 	APIKey     string `json:"apiKey"`
 	ProjectID  string `json:"projectId"`

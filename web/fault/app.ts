@@ -193,9 +193,13 @@ export class App {
     const answer = await this.surroundings.ask(body === null ? question : { ...question, body });
     if (answer.status === undefined) throw new NetworkError("no network");
     const text = answer.text ?? "";
-    if (answer.status === 200 && new URL(url).pathname.endsWith("/messages")) {
-      const { messages } = JSON.parse(text) as { messages: ChatMessage[] };
-      for (const m of messages) this.paged.add(pathOf(m));
+    if (answer.status === 200 && /\/messages(\/batch)?$/.test(new URL(url).pathname)) {
+      type Page = { readonly messages: readonly ChatMessage[] };
+      const page = JSON.parse(text) as
+        Page | { readonly pages: readonly Page[]; readonly saved: readonly ChatMessage[] };
+      const found =
+        "pages" in page ? [...page.pages.flatMap(({ messages }) => messages), ...page.saved] : page.messages;
+      for (const m of found) this.paged.add(pathOf(m));
     }
     return {
       status: answer.status,

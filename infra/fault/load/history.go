@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"strings"
 
@@ -61,25 +62,55 @@ func (h *recordedHistory) Messages(
 	return page, nil
 }
 
-// recordRequest records a request of a device with the browser's engine, if it is one for a page of history, and
-// returns the function that records its answer. A look-up of one message by its key is not a page.
+// answeredPage is a page of history in the answer of a function.
+type answeredPage struct {
+	Messages []chat.Message `json:"messages"`
+	Next     string         `json:"next"`
+}
+
+// recordRequest records a request of a device with the browser's engine, if it is one for pages of history, and
+// returns the function that records its answer. A look-up of messages by their keys is not a page.
 func (c *Crowd) recordRequest(device, target string) func(body []byte) error {
+	none := func([]byte) error { return nil }
 	u, err := url.Parse(target)
-	if err != nil || !strings.HasSuffix(u.Path, "/messages") || u.Query().Has("key") {
-		return func([]byte) error { return nil }
+	if err != nil {
+		return none
 	}
-	r := c.asked(device, u.Query().Get("conversation"), u.Query().Get("before"))
-	return func(body []byte) error {
-		var page struct {
-			Messages []chat.Message `json:"messages"`
-			Next     string         `json:"next"`
+	q := u.Query()
+	switch {
+	case strings.HasSuffix(u.Path, "/messages/batch"):
+		asked := make([]*pageRequest, len(q["page"]))
+		for i, page := range q["page"] {
+			conversation, before, _ := strings.Cut(page, ",")
+			asked[i] = c.asked(device, conversation, before)
 		}
-		if err := json.Unmarshal(body, &page); err != nil {
-			return err
+		return func(body []byte) error {
+			var answer struct {
+				Pages []answeredPage `json:"pages"`
+			}
+			if err := json.Unmarshal(body, &answer); err != nil {
+				return err
+			}
+			if len(answer.Pages) != len(asked) {
+				return fmt.Errorf("%d pages of history were returned instead of %d", len(answer.Pages), len(asked))
+			}
+			for i, page := range answer.Pages {
+				asked[i].got(page.Messages, page.Next != "")
+			}
+			return nil
 		}
-		r.got(page.Messages, page.Next != "")
-		return nil
+	case strings.HasSuffix(u.Path, "/messages"):
+		r := c.asked(device, q.Get("conversation"), q.Get("before"))
+		return func(body []byte) error {
+			var page answeredPage
+			if err := json.Unmarshal(body, &page); err != nil {
+				return err
+			}
+			r.got(page.Messages, page.Next != "")
+			return nil
+		}
 	}
+	return none
 }
 
 // lineOf returns a message as a line of a record.

@@ -28,8 +28,12 @@ func TestBrowserDevicesRecordPages(t *testing.T) {
 			fmt.Fprint(w, `{"conversations":[],"next":null}`)
 			return
 		}
-		fmt.Fprint(w, `{"messages":[{"id":"m","conversation":"ann~bob","from":"bob","to":"ann","body":"hello","at":20,`+
-			`"accepted_at":21,"delivered_at":22}],"next":"20,m.bob"}`)
+		page := `{"messages":[{"id":"m","conversation":"ann~bob","from":"bob","to":"ann","body":"hello","at":20,` +
+			`"accepted_at":21,"delivered_at":22}],"next":"20,m.bob"}`
+		if pages := len(r.URL.Query()["page"]); pages > 0 || r.URL.Query().Has("saved") {
+			page = `{"pages":[` + strings.TrimSuffix(strings.Repeat(page+",", pages), ",") + `],"saved":[]}`
+		}
+		fmt.Fprint(w, page)
 	})
 	log := record.New()
 	crowd := New(unreachable{}, log, []string{"ann", "bob"}, Options{Seed: 1})
@@ -68,7 +72,13 @@ func TestBrowserDevicesRecordPages(t *testing.T) {
 	if got := ask("conversations"); len(got) != 0 {
 		t.Errorf("a request for the list is recorded as %+v", got)
 	}
-	if got := ask("messages?conversation=ann~bob&key=m.bob"); len(got) != 0 {
+	got = ask("messages/batch?page=ann~bob&page=ann~cyd%2C30%2Cn.bob&limit=10")
+	if len(got) != 4 || got[0].Conversation != "ann~bob" || got[0].Name != "" || got[1].Conversation != "ann~cyd" ||
+		got[1].Name != "30,n.bob" || got[1].Call == got[0].Call || got[2].Kind != record.Page ||
+		got[2].Call != got[0].Call || len(got[2].Lines) != 1 || !got[3].More || got[3].Call != got[1].Call {
+		t.Errorf("two pages of one request are recorded as %+v", got)
+	}
+	if got := ask("messages/batch?saved=ann~bob%2Cm.bob"); len(got) != 0 {
 		t.Errorf("a look-up of one message is recorded as %+v", got)
 	}
 	status = http.StatusTooManyRequests

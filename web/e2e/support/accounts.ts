@@ -52,37 +52,19 @@ export async function signIn(user: User, of: System = system()): Promise<SignIn>
 }
 
 /**
- * Signs in and returns what a browser stores of a sign-in: the record of Firebase Auth (its browserLocalPersistence)
- * and the note of the client (model/session/remembered.ts).
+ * Signs in and returns what a browser stores of a sign-in: the notes of net/passwordIdentity.ts and
+ * model/session/remembered.ts.
  */
 export async function storedSignIn(
   user: User,
   of: System = system(),
 ): Promise<NonNullable<BrowserContextOptions["storageState"]>> {
-  const [{ uid, token, refreshToken, expiresIn }, apiKey] = await Promise.all([signIn(user, of), apiKeyOf(of)]);
+  const { uid, token, refreshToken, expiresIn } = await signIn(user, of);
   const { email } = user;
-  const now = Date.now();
-  const record = {
-    uid,
-    email,
-    emailVerified: false,
-    isAnonymous: false,
-    providerData: [{ providerId: "password", uid: email, displayName: null, email, phoneNumber: null, photoURL: null }],
-    stsTokenManager: { refreshToken, accessToken: token, expirationTime: now + expiresIn * 1000 },
-    createdAt: String(now),
-    lastLoginAt: String(now),
-    apiKey,
-    appName: "[DEFAULT]",
-  };
+  const record = { uid, email, idToken: token, refreshToken, endsAt: Date.now() + expiresIn * 1000 };
   const localStorage = [
-    { name: `firebase:authUser:${apiKey}:[DEFAULT]`, value: JSON.stringify(record) },
+    { name: "phoenix.sign-in", value: JSON.stringify(record) },
     { name: "phoenix.account", value: JSON.stringify({ uid, email }) },
   ];
   return { cookies: [], origins: [{ origin: of.url, localStorage }] };
-}
-
-async function apiKeyOf(of: System): Promise<string> {
-  const answer = await fetch(`${of.url}/config.json`);
-  if (!answer.ok) throw new Error(`The configuration of the client: ${answer.status} ${await answer.text()}`);
-  return ((await answer.json()) as { firebase: { apiKey: string } }).firebase.apiKey;
 }

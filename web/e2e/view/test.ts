@@ -15,11 +15,12 @@ import { fileURLToPath } from "node:url";
 import { build } from "vite";
 import { authText } from "../../src/text/auth";
 import { en as texts } from "../../src/text/en";
+import { peopleText } from "../../src/text/people";
 import { settingsText } from "../../src/text/settings";
 
 export { expect };
 /** All texts that users see. */
-export const en = { ...texts, auth: authText, settings: settingsText };
+export const en = { ...texts, auth: authText, people: peopleText, settings: settingsText };
 
 const config = fileURLToPath(new URL("../../src/view/testing/vite.config.ts", import.meta.url));
 const policy =

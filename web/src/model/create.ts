@@ -1,3 +1,4 @@
+import { PasswordIdentity } from "../net/passwordIdentity";
 import { ApiProblem } from "../net/problem";
 import { browserPlatform } from "../platform/browser";
 import type { App } from "./interface/app";
@@ -5,17 +6,15 @@ import { AppModel } from "./session/app";
 
 /** Builds the model on the browser's platform. Nothing runs until {@link App.start}. */
 export function createApp(): App {
+  const platform = browserPlatform();
   return new AppModel(
-    browserPlatform(),
-    async (config) => (await later(import("../net/firebase"))).firebaseIdentity(config),
-    // This is half of the code, and the sign-in form does not need it.
-    () => later(import("./chat/open")),
+    platform,
+    (config) => new PasswordIdentity(platform, config),
+    // The sign-in form does not need this code.
+    () =>
+      import("./chat/open").catch((err: unknown) => {
+        // A failure means that there is no network.
+        throw new ApiProblem(0, "offline", "", { cause: err });
+      }),
   );
-}
-
-/** Loads code on demand. A failure means that there is no network. */
-function later<T>(code: Promise<T>): Promise<T> {
-  return code.catch((err: unknown) => {
-    throw new ApiProblem(0, "offline", "", { cause: err });
-  });
 }

@@ -36,7 +36,7 @@ export class History {
       if (from === null && !complete) return true;
       return row.checkedAt < gap.at + SAVE_LAG_MS;
     });
-    if (needed) await this.load(conversation, null);
+    if (needed) await this.load(conversation, null, PAGE);
   }
 
   /**
@@ -51,8 +51,13 @@ export class History {
   ): Promise<{ rows: MessageRow[]; complete: boolean }> {
     const local = await this.local(conversation, before, limit);
     if (local.whole) return local;
-    // Starts at the last place of the loaded part, inclusive, because another message may have the same time.
-    await this.load(conversation, local.from === null ? null : { at: local.from + 1, key: "" });
+    const start = local.from;
+    if (start === null) await this.load(conversation, null, PAGE);
+    else {
+      // Starts at the last place of the loaded part, inclusive, because another message may have the same time.
+      const have = local.rows.filter((r) => r.place > start).length;
+      await this.load(conversation, { at: start + 1, key: "" }, limit - have);
+    }
     const { rows, complete, from } = await this.local(conversation, before, limit);
     // Stored rows below the loaded part may have gaps between them. They come with the next page.
     const sound = rows.filter((r) => from === null || complete || r.place >= from);
@@ -76,10 +81,10 @@ export class History {
     });
   }
 
-  private async load(conversation: string, before: Place | null): Promise<void> {
+  private async load(conversation: string, before: Place | null, limit: number): Promise<void> {
     const { store, archive } = this.parts;
     const gap = await store.read((tx) => tx.gap());
-    const answer = await archive.messages(conversation, before, PAGE);
+    const answer = await archive.messages(conversation, before, limit);
     await store.write((tx) => applyPage(tx, this.parts.context(), { conversation, before, ...answer }, gap));
   }
 }

@@ -1,6 +1,6 @@
 /** `GET /conversations`, `/messages` and `/users`, with checked answers. */
 import { readSavedMessage } from "../protocol/codec";
-import { Fields, readEach } from "../protocol/fields";
+import { Fields, Malformed, readEach } from "../protocol/fields";
 import type { Micros, SavedMessage } from "../protocol/chat";
 import type { HttpApi } from "./http";
 
@@ -29,6 +29,25 @@ export interface ListPage<T> {
   readonly next: string | null;
 }
 
+/** A page of history. `more`: there are older messages. */
+export interface HistoryPart {
+  readonly messages: readonly SavedMessage[];
+  readonly more: boolean;
+}
+
+/** The place of a page of history: the end of a conversation, or before a message. */
+export interface PageRequest {
+  readonly conversation: string;
+  readonly before: Before | null;
+}
+
+/** The most messages that one call may ask for. */
+export const BATCH_MESSAGES = 200;
+/** The most users that one call may ask for. */
+export const BATCH_USERS = 50;
+/** Queries that are longer are split, since proxies limit the length of addresses. */
+const MAX_QUERY = 6_000;
+
 /** Before the message with this `at` and key. Without a key: before all messages with that `at`. */
 export interface Before {
   readonly at: Micros;
@@ -52,25 +71,44 @@ export class ArchiveApi {
   }
 
   /** Newest last. */
-  async messages(
-    conversation: string,
-    before: Before | null,
-    limit: number,
-  ): Promise<{ messages: readonly SavedMessage[]; more: boolean }> {
-    const place = before === null ? null : before.key === "" ? String(before.at) : `${before.at},${before.key}`;
-    const page = await this.http.read(
-      { method: "GET", path: "messages", query: { conversation, before: place, limit } },
-      (answer) => this.page(answer, "messages", readSavedMessage),
+  messages(conversation: string, before: Before | null, limit: number): Promise<HistoryPart> {
+    return this.http.read(
+      { method: "GET", path: "messages", query: { conversation, before: before && placeOf(before), limit } },
+      (answer) => this.history(answer),
     );
-    return { messages: page.items, more: page.next !== null };
   }
 
-  /** The saved message with a key, or nothing. */
-  async message(conversation: string, key: string): Promise<readonly SavedMessage[]> {
-    const page = await this.http.read({ method: "GET", path: "messages", query: { conversation, key } }, (answer) =>
-      this.page(answer, "messages", readSavedMessage),
-    );
-    return page.items;
+  /** Returns several pages, in this order. Their messages are at most BATCH_MESSAGES: `limit` for each. */
+  pages(pages: readonly PageRequest[], limit: number): Promise<readonly HistoryPart[]> {
+    const page = pages.map(({ conversation, before }) => conversation + (before ? `,${placeOf(before)}` : ""));
+    return this.http.read({ method: "GET", path: "messages/batch", query: { page, limit } }, (answer) => {
+      const found = new Fields("pages", answer).list("pages").map((part) => this.history(part));
+      if (found.length !== pages.length) throw new Malformed(`${found.length} pages instead of ${pages.length}`);
+      return found;
+    });
+  }
+
+  /** Returns those of the messages with these keys that are saved, at most BATCH_MESSAGES. */
+  async saved(keys: readonly { readonly conversation: string; readonly key: string }[]): Promise<SavedMessage[]> {
+    const byConversation = new Map<string, string>();
+    for (const { conversation, key } of keys)
+      byConversation.set(conversation, `${byConversation.get(conversation) ?? conversation},${key}`);
+    const found: SavedMessage[] = [];
+    let saved: string[] = [];
+    const ask = async (): Promise<void> => {
+      const query = { saved };
+      saved = [];
+      const page = await this.http.read({ method: "GET", path: "messages/batch", query }, (answer) =>
+        this.page(answer, "saved", readSavedMessage),
+      );
+      found.push(...page.items);
+    };
+    for (const list of byConversation.values()) {
+      if (saved.length > 0 && saved.join().length + list.length > MAX_QUERY) await ask();
+      saved.push(list);
+    }
+    if (saved.length > 0) await ask();
+    return found;
   }
 
   /** All users but the caller, by name. */
@@ -91,6 +129,19 @@ export class ArchiveApi {
     return this.http.read({ method: "GET", path: `users/${encodeURIComponent(uid)}` }, readUser);
   }
 
+  /** Returns several users, at most BATCH_USERS. */
+  async usersOf(uid: readonly string[]): Promise<readonly PublicUser[]> {
+    const page = await this.http.read({ method: "GET", path: "users/batch", query: { uid } }, (answer) =>
+      this.page(answer, "users", readUser),
+    );
+    return page.items;
+  }
+
+  private history(answer: unknown): HistoryPart {
+    const page = this.page(answer, "messages", readSavedMessage);
+    return { messages: page.items, more: page.next !== null };
+  }
+
   private page<T>(answer: unknown, name: string, read: (entry: unknown) => T): ListPage<T> {
     const f = new Fields(name, answer);
     const items = readEach(f.optionalList(name), read, (why) =>
@@ -98,6 +149,10 @@ export class ArchiveApi {
     );
     return { items, next: f.optionalText("next") || null };
   }
+}
+
+function placeOf({ at, key }: Before): string {
+  return key === "" ? String(at) : `${at},${key}`;
 }
 
 function readUser(value: unknown): PublicUser {

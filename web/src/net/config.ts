@@ -96,15 +96,12 @@ export function foreignTo(config: Config, origin: string): string | null {
 function parse(text: string, origin: string): Config | null {
   try {
     const f = new Fields("config", JSON.parse(text) as unknown);
-    const firebase = f.object("firebase");
     return {
       apiBase: new URL(f.text("api_base"), origin).href,
       realtimeUrl: new URL(f.text("realtime_url"), origin).href.replace(/^http/, "ws"),
       origins: f.has("origins") ? f.list("origins").map((entry) => new URL(String(entry)).origin) : null,
       identity: {
-        apiKey: firebase.text("apiKey"),
-        projectId: firebase.text("projectId"),
-        authDomain: firebase.optionalText("authDomain"),
+        apiKey: f.object("firebase").text("apiKey"),
         emulatorUrl: f.optionalText("auth_emulator_url") || null,
       },
     };

@@ -178,7 +178,7 @@ describe("the configuration", () => {
       apiBase: "https://chat.test/api",
       realtimeUrl: "wss://chat.test/ws",
       origins: null,
-      identity: { apiKey: "k", projectId: "p", authDomain: "d", emulatorUrl: "http://127.0.0.1:9" },
+      identity: { apiKey: "k", emulatorUrl: "http://127.0.0.1:9" },
     });
     platform.answer = null;
     expect((await new ConfigSource(platform).get()).apiBase).toBe("https://chat.test/api");

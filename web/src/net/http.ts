@@ -6,11 +6,14 @@ import { ApiProblem } from "./problem";
 
 const TIMEOUT_MS = 20_000;
 
+type Query = Readonly<Record<string, string | number | readonly string[] | null>>;
+
 export interface Call {
   readonly method: HttpRequest["method"];
   /** Below the API's base, without a leading slash. */
   readonly path: string;
-  readonly query?: Readonly<Record<string, string | number | null>>;
+  /** A list is a parameter that is repeated. */
+  readonly query?: Query;
   readonly body?: unknown;
   /** Sent without a token. */
   readonly open?: boolean;
@@ -111,10 +114,11 @@ export class HttpApi {
   }
 }
 
-function queryOf(query: Readonly<Record<string, string | number | null>>): string {
+function queryOf(query: Query): string {
   const params = new URLSearchParams();
   for (const [name, value] of Object.entries(query))
-    if (value !== null && value !== "") params.set(name, String(value));
+    for (const one of Array.isArray(value) ? (value as readonly string[]) : [value])
+      if (one !== null && one !== "") params.append(name, String(one));
   const text = params.toString();
   return text === "" ? "" : `?${text}`;
 }

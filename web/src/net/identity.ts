@@ -8,22 +8,19 @@ export interface Account {
 
 /** Methods reject with ApiProblem unless they say otherwise. */
 export interface Identity {
-  /**
-   * Returns the account that this browser remembers, or null. Works offline. May ask the server whether it is still
-   * valid.
-   */
-  remembered(): Promise<Account | null>;
+  /** Returns the account that is signed in in this browser, or null. The server may have ended the sign-in meanwhile. */
+  remembered(): Account | null;
   signIn(email: string, password: string): Promise<Account>;
-  /** Forgets the sign-in in this browser. Never rejects, and works offline. */
-  signOut(): Promise<void>;
+  /** Forgets the sign-in in this browser, for all tabs. */
+  signOut(): void;
   /**
    * Confirms the user's identity with the password, which is a new sign-in. Returns the token of the sign-in that it
    * replaces, or null if the server cannot tell the two apart.
    */
   reauthenticate(password: string): Promise<string | null>;
   /**
-   * Returns an ID token of the account, a new one if `fresh`. Rejects with SignInEnded if the sign-in is not valid any
-   * more.
+   * Returns an ID token of the account. If `fresh`, it is another one than the last call returned. Rejects with
+   * SignInEnded if the sign-in is not valid any more.
    */
   token(fresh: boolean): Promise<Token>;
   /** Sends an email with a link. Succeeds for unknown addresses too. */
@@ -35,14 +32,9 @@ export interface Identity {
 /** The configuration of the identity provider, from /config.json. */
 export interface IdentityConfig {
   readonly apiKey: string;
-  readonly projectId: string;
-  readonly authDomain: string;
   /** Set only for local development. */
   readonly emulatorUrl: string | null;
 }
 
-/**
- * Loads the provider's library once the configuration is known. Rejects with ApiProblem if it cannot be loaded now. May
- * be called again.
- */
-export type IdentityLoader = (config: IdentityConfig) => Promise<Identity>;
+/** Builds the {@link Identity}. `config` rejects with ApiProblem if the configuration cannot be loaded now. */
+export type IdentityFactory = (config: () => Promise<IdentityConfig>) => Identity;

@@ -56,7 +56,7 @@ const random: Random = {
 };
 
 const http: Http = {
-  async request({ method, url, headers, body, timeoutMs }): Promise<HttpAnswer> {
+  async request({ method, url, headers, body, timeoutMs, referrer }): Promise<HttpAnswer> {
     try {
       const response = await fetch(url, {
         method,
@@ -66,6 +66,7 @@ const http: Http = {
         cache: "no-store",
         redirect: "error",
         signal: AbortSignal.timeout(timeoutMs),
+        referrerPolicy: referrer ? "strict-origin-when-cross-origin" : "no-referrer",
       });
       const text = await response.text();
       return { status: response.status, header: (name) => response.headers.get(name), body: text };

@@ -34,6 +34,8 @@ export interface HttpRequest {
   readonly body: string | null;
   /** The complete answer, including the body, must arrive within this many milliseconds. */
   readonly timeoutMs: number;
+  /** Sends the origin of this page as the referrer. Other requests have no referrer (index.html). */
+  readonly referrer?: true;
 }
 
 export interface HttpAnswer {

@@ -119,19 +119,6 @@ export const en = {
     admin: "Admin",
   },
 
-  people: {
-    title: "People",
-    search: "Search by name or username",
-    clear: "Clear the search",
-    label: "People",
-    found: (n: number) => (n === 0 ? "Nobody found" : n === 1 ? "1 person" : `${n} people`),
-    none: (query: string) => `Nobody here is called “${query}”.`,
-    noneDo: "Clear the search",
-    alone: "You are the first one here. Send a friend the address of this page.",
-    aloneDo: "Copy the address",
-    more: "Show more",
-  },
-
   conversation: {
     label: (name: string) => `Chat with ${name}`,
     messages: (name: string) => `Messages with ${name}`,

@@ -163,6 +163,7 @@ export class Conversations {
 
   private async readLines(tx: ReadTx, ids: readonly string[] | null): Promise<void> {
     const list = await tx.meta("list");
+    if (list?.loaded && !this.listed.loaded) this.parts.users.completeNow();
     this.listed = { loaded: list?.loaded ?? false, next: list?.next ?? null };
     this.waitingValue.set((await tx.outbox()).filter((r) => r.status === "waiting").length);
     if (ids === null) this.lines = new Map();
@@ -190,7 +191,7 @@ export class Conversations {
       tx.user(row.other),
       tx.draft(row.id),
     ]);
-    this.parts.users.complete(row.other, user);
+    this.parts.users.complete(row.other, user, this.listed.loaded);
     const summary = this.summary(row, message, user, draft);
     const old = this.lines.get(row.id);
     this.lines.set(row.id, { row, summary: old && same(old.summary, summary) ? old.summary : summary });

@@ -1,5 +1,5 @@
 /** Names of other users: kept on the device, loaded when they are missing or old. */
-import type { ArchiveApi } from "../../net/archive";
+import { type ArchiveApi, BATCH_USERS, type PublicUser } from "../../net/archive";
 import { ApiProblem } from "../../net/problem";
 import { validUid } from "../../protocol/chat";
 import type { Cancel, Platform } from "../../platform/platform";
@@ -13,11 +13,15 @@ import type { UserRow } from "../store/rows";
 /** Names older than this are loaded again when they are shown. */
 const FRESH_MS = 24 * 3_600_000;
 const RETRY_MS = 30_000;
+/** Users whose names are wanted within this time are loaded with one request. */
+const GATHER_MS = 20;
+/** On a first visit, the list of conversations brings most names. Those that are then missing are loaded after this. */
+const LIST_MS = 2_000;
 
 export interface UsersParts {
   readonly platform: Platform;
   readonly store: LocalStore;
-  readonly archive: Pick<ArchiveApi, "user">;
+  readonly archive: Pick<ArchiveApi, "user" | "usersOf">;
   context(): RuleContext;
 }
 
@@ -42,9 +46,9 @@ export class Users {
   private readonly asked = new Map<string, number>();
   /** The server asked for a pause until then, by the monotonic clock. */
   private pausedUntil = Number.NEGATIVE_INFINITY;
-  /** Users whose names are loaded after the pause. */
-  private readonly later = new Set<string>();
-  private timer: Cancel | null = null;
+  /** Users whose names will be loaded, and when they were asked for, in ms since the epoch. */
+  private readonly wanted = new Map<string, number>();
+  private timer: { readonly at: number; readonly cancel: Cancel } | null = null;
   private readonly unlisten: () => void;
 
   constructor(parts: UsersParts) {
@@ -56,17 +60,25 @@ export class Users {
 
   stop(): void {
     this.unlisten();
-    this.timer?.();
-    this.later.clear();
+    this.timer?.cancel();
+    this.wanted.clear();
   }
 
   user(uid: string): Readable<User> {
     return this.of(uid);
   }
 
-  /** Loads the names of `uid` in the background if none are known, or if the account may have been deleted. */
-  complete(uid: string, row: UserRow | undefined): void {
-    if (!row || row.loadedAt === 0) this.renew(uid);
+  /**
+   * Loads the names of `uid` in the background if none are known, or if the account may have been deleted. `listed`:
+   * the list of conversations was loaded; it may still bring them otherwise.
+   */
+  complete(uid: string, row: UserRow | undefined, listed: boolean): void {
+    if (!row || row.loadedAt === 0) this.renew(uid, listed ? GATHER_MS : LIST_MS);
+  }
+
+  /** Loads the names that the list of conversations did not bring. */
+  completeNow(): void {
+    if (this.wanted.size > 0) this.schedule(GATHER_MS);
   }
 
   /** Loads the names of a user who is on the screen in the background, if the known ones are old. */
@@ -88,33 +100,46 @@ export class Users {
   }
 
   /** Loads the names of `uid` again in the background. For the few places where an old name would mislead. */
-  renew(uid: string): void {
-    const now = this.parts.platform.clock.monotonic();
+  renew(uid: string, gatherMs = GATHER_MS): void {
+    const { clock } = this.parts.platform;
+    const now = clock.monotonic();
     const last = this.asked.get(uid);
     if (!validUid(uid) || (last !== undefined && now - last < RETRY_MS)) return;
     this.asked.set(uid, now);
-    if (now < this.pausedUntil) this.later.add(uid);
-    else void this.load(uid);
+    this.wanted.set(uid, clock.now());
+    this.schedule(gatherMs);
   }
 
-  /** Loads nothing for a while, because the server refused a request until then. */
-  private pause(uid: string, ms: number): void {
+  /** Loads what is wanted after `ms`, or after the pause that the server asked for. */
+  private schedule(ms: number): void {
     const { clock } = this.parts.platform;
-    this.later.add(uid);
-    this.pausedUntil = Math.max(this.pausedUntil, clock.monotonic() + ms);
-    this.timer?.();
-    this.timer = clock.after(this.pausedUntil - clock.monotonic(), () => {
+    const at = Math.max(clock.monotonic() + ms, this.pausedUntil);
+    if (this.timer && this.timer.at <= at) return;
+    this.timer?.cancel();
+    const cancel = clock.after(at - clock.monotonic(), () => {
       this.timer = null;
-      const uids = [...this.later];
-      this.later.clear();
-      // One after the other, so that the first one that is refused again postpones the others.
-      void (async () => {
-        for (const next of uids) {
-          if (clock.monotonic() < this.pausedUntil) this.later.add(next);
-          else await this.load(next);
-        }
-      })();
+      void this.loadWanted();
     });
+    this.timer = { at, cancel };
+  }
+
+  private async loadWanted(): Promise<void> {
+    const { platform, store } = this.parts;
+    const batch = [...this.wanted].slice(0, BATCH_USERS);
+    for (const [uid] of batch) this.wanted.delete(uid);
+    try {
+      const rows = await store.read((tx) => Promise.all(batch.map(([uid]) => tx.user(uid))));
+      // The list of conversations may have brought some of them meanwhile.
+      const uids = batch.filter(([, since], i) => (rows[i]?.loadedAt ?? 0) < since).map(([uid]) => uid);
+      if (uids.length > 0) await this.load(uids);
+    } catch (err) {
+      if (err instanceof ApiProblem && err.status === 429) {
+        for (const [uid, since] of batch) this.wanted.set(uid, since);
+        this.pausedUntil = platform.clock.monotonic() + (err.retryAfterMs ?? RETRY_MS);
+      } else if (!(err instanceof ApiProblem)) platform.report("users could not be loaded", err);
+      // Otherwise tried again when a name is needed the next time.
+    }
+    if (this.wanted.size > 0) this.schedule(GATHER_MS);
   }
 
   private of(uid: string): Value<User> {
@@ -138,19 +163,22 @@ export class Users {
     }
   }
 
-  private async load(uid: string): Promise<void> {
-    const { store, archive, platform } = this.parts;
+  private async load(uids: readonly string[]): Promise<void> {
+    const { store } = this.parts;
+    const [first] = uids;
+    const users =
+      first !== undefined && uids.length === 1 ? [await this.one(first)] : await this.parts.archive.usersOf(uids);
+    await store.write(async (tx) => {
+      for (const user of users) if (uids.includes(user.uid)) await applyUser(tx, this.parts.context(), user);
+    });
+  }
+
+  private async one(uid: string): Promise<PublicUser> {
     try {
-      const user = await archive.user(uid).catch((err: unknown) => {
-        if (err instanceof ApiProblem && err.status === 404)
-          return { uid, username: "", displayName: "", deleted: true, admin: false };
-        throw err;
-      });
-      if (user.uid === uid) await store.write((tx) => applyUser(tx, this.parts.context(), user));
+      return await this.parts.archive.user(uid);
     } catch (err) {
-      // Tried again when the name is needed the next time.
-      if (err instanceof ApiProblem && err.status === 429) this.pause(uid, err.retryAfterMs ?? RETRY_MS);
-      else if (!(err instanceof ApiProblem)) platform.report("a user could not be loaded", err);
+      if (!(err instanceof ApiProblem && err.status === 404)) throw err;
+      return { uid, username: "", displayName: "", deleted: true, admin: false };
     }
   }
 }

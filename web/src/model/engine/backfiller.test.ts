@@ -23,25 +23,37 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 let stage: Stage;
-/** The requests for history: when (ms since the beginning), which path, and where a page of messages ends. */
+/**
+ * The pages of lists and of history that were requested: when (ms since the beginning), which path, and where a page of
+ * messages ends. A batch has several.
+ */
 let requests: { at: number; path: string; conversation: string; before: string }[];
+/** The number of requests for history. */
+let calls = 0;
 
 beforeEach(async () => {
   stage = await Stage.start();
   requests = [];
+  calls = 0;
   stage.archive.before = (_uid, request, path) => {
     const q = new URL(request.url).searchParams;
-    // With a key, a message is looked up that may have been corrected; engine.test.ts is about these.
-    if (path === "/api/conversations" || (path === "/api/messages" && !q.has("key")))
-      requests.push({
-        at: stage.clock.now() - NOW,
-        path,
-        conversation: q.get("conversation") ?? "",
-        before: q.get("before") ?? "",
-      });
+    const at = stage.clock.now() - NOW;
+    if (path === "/api/conversations") requests.push({ at, path, conversation: "", before: "" });
+    // Otherwise, messages are looked up that may have been corrected; engine.test.ts is about these.
+    const pages = path === "/api/messages" ? [pageOf(q)] : q.getAll("page");
+    if (pages.length > 0) calls++;
+    for (const page of pages) {
+      const [conversation = "", ...before] = page.split(",");
+      requests.push({ at, path: "/api/messages", conversation, before: before.join(",") });
+    }
     return null;
   };
 });
+
+/** Returns the place that a single request names, as a batch does. */
+function pageOf(q: URLSearchParams): string {
+  return [q.get("conversation"), q.get("before")].filter((part) => part !== null).join(",");
+}
 
 const lists = (): number[] => requests.filter((r) => r.path === "/api/conversations").map((r) => r.at);
 const pages = (conversation = CONVERSATION): typeof requests => requests.filter((r) => r.conversation === conversation);
@@ -222,13 +234,15 @@ describe("after a gap, history is loaded", () => {
     const hook = stage.archive.before;
     stage.archive.before = (uid, request, path) => {
       hook(uid, request, path);
-      const gone = new URL(request.url).searchParams.get("conversation") === CONVERSATION;
+      const q = new URL(request.url).searchParams;
+      const gone = [...q.getAll("page"), ...q.getAll("conversation")].includes(CONVERSATION);
       return gone ? json(404, { code: "not_found", detail: "There is nothing here." }) : null;
     };
     await stage.reconnected(false);
     await pass(30_000);
     expect((await stage.device.messages(CAROL)).map((r) => r.id)).toEqual([id(2)]);
-    expect(pages().length).toBe(1);
+    // Together with the other one, then alone.
+    expect(pages().length).toBe(2);
     expect((await stage.device.store.read((tx) => tx.gap())).loads).toBe(1);
   });
 
@@ -285,9 +299,11 @@ describe("on a first visit, history is loaded", () => {
     await stage.clock.advance(10_000);
     const loaded = requests.filter((r) => r.path === "/api/messages").map((r) => r.conversation);
     expect(new Set(loaded).size).toBe(30);
-    expect(loaded.length).toBe(31);
-    expect(loaded.filter((c) => c === conversationId(ME, "user0040")).length).toBe(2);
+    // Only one of them has more than the few messages that are loaded at first.
+    expect(loaded.length).toBe(32);
+    expect((await keys("user0040")).length).toBe(100);
     expect(loaded).not.toContain(conversationId(ME, "user0039"));
+    expect(calls).toBe(4);
     // The list has all of them.
     expect((await stage.device.store.read((tx) => tx.conversations())).length).toBe(40);
   });

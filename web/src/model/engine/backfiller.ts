@@ -2,19 +2,21 @@
  * Loads messages that this device has missed (the backfills of DESIGN §4): history after a gap, and single messages
  * that an event referred to.
  */
-import type { ListedConversation } from "../../net/archive";
+import { BATCH_MESSAGES, type HistoryPart, type ListedConversation, type PageRequest } from "../../net/archive";
 import { ApiProblem } from "../../net/problem";
 import { Backoff } from "../../net/backoff";
-import { messageKey, type Micros } from "../../protocol/chat";
+import { messageKey, type Micros, type SavedMessage } from "../../protocol/chat";
 import type { Cancel } from "../../platform/platform";
 import { applySaved } from "../store/rules";
-import { applyListed, applyPage, type HistoryPage, type Place } from "../store/history";
-import type { Backfill, Gap } from "../store/rows";
+import { applyListed, applyPage, type HistoryPage } from "../store/history";
+import type { Backfill, Gap, MessageRow } from "../store/rows";
 import { transmitted } from "../store/tx";
 import { contextOf, type EngineParts } from "./ports";
 
 /** Messages per page. */
 export const PAGE = 50;
+/** Messages that are loaded from each of many conversations at first. */
+const FEW = 10;
 /** When the loads of a gap run, after it was found. */
 const LOADS_AT_MS = [0, 60_000, 300_000, 900_000];
 /** The `at` of a missed message may lie this long before the gap. */
@@ -39,6 +41,12 @@ const MAX_LOAD_WAIT_MS = Math.max(...LOADS_AT_MS.map((at, n) => at - (LOADS_AT_M
  */
 function isDue(due: number, now: number, longest: number): boolean {
   return due <= now || due > now + longest;
+}
+
+/** A conversation to load from its end down to `until`. */
+interface Target {
+  readonly conversation: string;
+  readonly until: Micros;
 }
 
 /** A final refusal (the other user may have deleted the conversation) must not block the other loads. */
@@ -165,7 +173,8 @@ export class Backfiller {
       const rows = (await tx.outbox()).filter((r) => r.conversation === conversation && transmitted(r));
       return { gap: await tx.gap(), oldest: Math.min(...rows.map((r) => r.place)) };
     });
-    if (oldest !== Number.POSITIVE_INFINITY) await this.loadDown(conversation, oldest, Number.POSITIVE_INFINITY, gap);
+    if (oldest !== Number.POSITIVE_INFINITY)
+      await this.loadDown([{ conversation, until: oldest }], Number.POSITIVE_INFINITY, gap);
     this.onChecked();
   }
 
@@ -178,13 +187,20 @@ export class Backfiller {
     const elapsedMs = (this.parts.time.now() - gap.foundAt) / 1000;
     const since = this.sinceOf(gap);
     const listed = await this.loadList(since);
-    let loads = 0;
-    for (const item of listed) {
-      if (since > 0) {
-        if (item.lastAt >= since) await this.loadDown(item.id, since, MAX_PAGES, gap);
-      } else if (item.unread > 0 && loads++ < FIRST_CONVERSATIONS) {
-        await this.loadDown(item.id, item.read[this.parts.uid] ?? 0, FIRST_PAGES, gap);
-      }
+    if (since > 0) {
+      const changed = listed.filter((item) => item.lastAt >= since);
+      await this.loadDown(
+        changed.map(({ id }) => ({ conversation: id, until: since })),
+        MAX_PAGES,
+        gap,
+      );
+    } else {
+      const unread = listed.filter((item) => item.unread > 0).slice(0, FIRST_CONVERSATIONS);
+      await this.loadDown(
+        unread.map(({ id, read }) => ({ conversation: id, until: read[this.parts.uid] ?? 0 })),
+        FIRST_PAGES,
+        gap,
+      );
     }
     await this.confirmHeard(gap);
     const now = this.parts.platform.clock.now();
@@ -206,14 +222,22 @@ export class Backfiller {
    * shortly before the gap, or during it, and that no page of history has shown.
    */
   private async confirmHeard(gap: Gap): Promise<void> {
-    const { archive, store } = this.parts;
+    const { store } = this.parts;
     const rows = await store.read((tx) => tx.heard(gap.since - MARGIN, gap.foundAt, MAX_LOOKUPS));
-    for (const { conversation, key } of rows) {
-      const found = await archive.message(conversation, key).catch(skipRefused);
-      await store.write(async (tx) => {
-        for (const message of found ?? []) await applySaved(tx, contextOf(this.parts), message);
-      });
-    }
+    const found = await this.saved(rows);
+    if (found.length === 0) return;
+    await store.write(async (tx) => {
+      for (const message of found) await applySaved(tx, contextOf(this.parts), message);
+    });
+  }
+
+  /** Returns those of the messages that are saved. A final refusal of one does not hide the others. */
+  private async saved(rows: readonly MessageRow[]): Promise<readonly SavedMessage[]> {
+    const found = await this.parts.archive.saved(rows).catch(skipRefused);
+    if (found || rows.length === 1) return found ?? [];
+    const each: SavedMessage[] = [];
+    for (const row of rows) each.push(...(await this.saved([row])));
+    return each;
   }
 
   /** Returns how far back a load goes. 0 for the first load of a first visit, which loads unread messages. */
@@ -244,28 +268,62 @@ export class Backfiller {
     return all;
   }
 
-  /** Loads pages of a conversation from its end down to `until`. */
-  private async loadDown(conversation: string, until: Micros, maxPages: number, gap: Gap): Promise<void> {
-    let before: Place | null = null;
-    for (let n = 0; n < maxPages; n++) {
-      const page = await this.load(conversation, before, gap);
-      const [oldest] = page.messages;
-      if (!page.more || !oldest || oldest.at < until) return;
-      before = { at: oldest.at, key: messageKey(oldest) };
+  /**
+   * Loads conversations from their ends down, each at most `maxPages` pages. If there are many, the first requests load
+   * few messages of each, because most conversations need no more.
+   */
+  private async loadDown(targets: readonly Target[], maxPages: number, gap: Gap): Promise<void> {
+    let open: readonly (Target & PageRequest)[] = targets.map((target) => ({ ...target, before: null }));
+    for (let loaded = 0; open.length > 0 && loaded < maxPages * PAGE;) {
+      const share = Math.max(FEW, Math.floor(BATCH_MESSAGES / open.length));
+      const limit = Math.min(share, PAGE - (loaded % PAGE));
+      const atOnce = Math.floor(BATCH_MESSAGES / limit);
+      const left: (Target & PageRequest)[] = [];
+      for (let n = 0; n < open.length; n += atOnce) {
+        const asked = open.slice(n, n + atOnce);
+        const pages = await this.load(asked, limit, gap);
+        for (const [i, { messages, more }] of pages.entries()) {
+          const [oldest] = messages;
+          const target = asked[i];
+          if (target && oldest && more && oldest.at >= target.until)
+            left.push({ ...target, before: { at: oldest.at, key: messageKey(oldest) } });
+        }
+      }
+      open = left;
+      loaded += limit;
     }
   }
 
-  private async load(conversation: string, before: Place | null, gap: Gap): Promise<HistoryPage> {
-    const found = await this.parts.archive.messages(conversation, before, PAGE).catch(skipRefused);
-    const page: HistoryPage = { conversation, before, messages: [], more: false, ...found };
-    await this.parts.store.write((tx) => applyPage(tx, contextOf(this.parts), page, gap));
-    return page;
+  private async load(asked: readonly PageRequest[], limit: number, gap: Gap): Promise<readonly HistoryPage[]> {
+    const found = await this.pages(asked, limit);
+    const pages = asked.map(({ conversation, before }, i): HistoryPage => ({
+      conversation,
+      before,
+      messages: [],
+      more: false,
+      ...found[i],
+    }));
+    await this.parts.store.write(async (tx) => {
+      for (const page of pages) await applyPage(tx, contextOf(this.parts), page, gap);
+    });
+    return pages;
+  }
+
+  /** Returns pages, in this order. One that is refused for good is undefined. */
+  private async pages(asked: readonly PageRequest[], limit: number): Promise<readonly (HistoryPart | undefined)[]> {
+    const { archive } = this.parts;
+    const found = asked.length > 1 ? await archive.pages(asked, limit).catch(skipRefused) : undefined;
+    if (found) return found;
+    const each: (HistoryPart | undefined)[] = [];
+    for (const { conversation, before } of asked)
+      each.push(await archive.messages(conversation, before, limit).catch(skipRefused));
+    return each;
   }
 
   /** Loads the message of one backfill. If it is not saved yet, schedules another attempt. */
   private async backfillMessage(backfill: Backfill): Promise<void> {
     const gap = await this.parts.store.read((tx) => tx.gap());
-    await this.load(backfill.conversation, { at: backfill.at + 1, key: "" }, gap);
+    await this.load([{ conversation: backfill.conversation, before: { at: backfill.at + 1, key: "" } }], PAGE, gap);
     const now = this.parts.platform.clock.now();
     await this.parts.store.write(async (tx) => {
       const left = await tx.backfill(backfill.key);

@@ -358,8 +358,8 @@ describe("the engine", () => {
   test("shows what is saved after a gap in which a correction was missed", async () => {
     const asked: string[] = [];
     platform.answer = (request) => {
-      const asksFor = new URL(request.url).searchParams.get("key");
-      if (asksFor !== null) asked.push(asksFor);
+      const lists = new URL(request.url).searchParams.getAll("saved");
+      asked.push(...lists.flatMap((list) => list.split(",").slice(1)));
       return archive.answer(ME, request);
     };
     const s = await greeted();

@@ -99,10 +99,9 @@ export class Engine {
     }
     this.unlisten = this.parts.store.onChange((change) => {
       if (change.all) void this.checkStore();
-      if (!change.work) return;
-      this.sender.wake();
-      this.marks.wake();
-      this.backfiller.wake();
+      if (change.work.includes("send")) this.sender.wake();
+      if (change.work.includes("read")) this.marks.wake();
+      if (change.work.includes("backfill")) this.backfiller.wake();
     });
     this.connection.start(standAsideUntil);
   }

@@ -270,5 +270,6 @@ export async function noteGap(tx: WriteTx, parts: EngineParts, complete?: Micros
     due: now,
   };
   await tx.putMeta({ name: "gap", gap });
-  tx.changes.toDo();
+  tx.changes.toDo("backfill");
+  tx.changes.toDo("send"); // the outbox waits for history
 }

@@ -5,7 +5,7 @@
 import { type Config, ConfigSource, foreignTo } from "../../net/config";
 import { SignInEnded, type Token } from "../../net/connection";
 import { HttpApi } from "../../net/http";
-import type { Account, Identity, IdentityLoader } from "../../net/identity";
+import type { Account, Identity, IdentityFactory } from "../../net/identity";
 import { OwnApi } from "../../net/own";
 import { ApiProblem } from "../../net/problem";
 import { Backoff } from "../../net/backoff";
@@ -35,23 +35,22 @@ interface Running {
 export class AppModel implements App, Accounts {
   readonly accounts: Accounts = this;
   private readonly platform: Platform;
-  private readonly loadIdentity: IdentityLoader;
   private readonly loadChat: ChatLoader;
   private readonly config: ConfigSource;
+  private readonly identity: Identity;
   private readonly remembered: Remembered;
   private readonly value = new Value<Session>({ state: "starting" });
   private readonly attentionModel: AttentionModel;
-  private identityLoading: Promise<Identity> | null = null;
   private running: Running | null = null;
   /** Incremented per change of the signed-in account, so that results for an earlier one are ignored. */
   private generation = 0;
   private channel: Channel | null = null;
 
-  constructor(platform: Platform, loadIdentity: IdentityLoader, loadChat: ChatLoader) {
+  constructor(platform: Platform, identity: IdentityFactory, loadChat: ChatLoader) {
     this.platform = platform;
-    this.loadIdentity = loadIdentity;
     this.loadChat = loadChat;
     this.config = new ConfigSource(platform, (config) => this.onConfig(config));
+    this.identity = identity(async () => (await this.config.get()).identity);
     this.remembered = new Remembered(platform.notes);
     this.attentionModel = new AttentionModel(platform, () => this.channel?.post({ kind: "attention" }));
   }
@@ -87,10 +86,6 @@ export class AppModel implements App, Accounts {
     }
     if (this.value.get().state === "foreign") return;
     this.value.set({ state: "signed-out", reason: "none" });
-    // Loads the sign-in library while the user fills in the form.
-    void this.identity().catch(() => undefined); // the action that needs it reports the error
-    // Completes a sign-out that could not be completed earlier.
-    if (this.remembered.signOutDue()) void this.forgetSignIn().catch(() => undefined);
   }
 
   // --- accounts ---
@@ -99,25 +94,25 @@ export class AppModel implements App, Accounts {
     return outcome(async () => {
       this.preload();
       await new OwnApi(this.http()).signUp(form);
-      await this.signedIn(await (await this.identity()).signIn(form.email, form.password));
+      await this.signedIn(await this.identity.signIn(form.email, form.password));
     });
   }
 
   signIn(email: string, password: string): Promise<Outcome> {
     return outcome(async () => {
       this.preload();
-      await this.signedIn(await (await this.identity()).signIn(email, password));
+      await this.signedIn(await this.identity.signIn(email, password));
     });
   }
 
   resetPassword(email: string): Promise<Outcome> {
-    return outcome(async () => (await this.identity()).sendReset(email));
+    return outcome(() => this.identity.sendReset(email));
   }
 
   confirmReset(code: string, password: string): Promise<Outcome<{ readonly signedIn: boolean }>> {
     return outcome(async () => {
       this.preload();
-      const email = await (await this.identity()).confirmReset(code, password);
+      const email = await this.identity.confirmReset(code, password);
       // The code proves the address, so the user is signed in with the new password.
       const signedIn = (await this.signIn(email, password)).ok;
       if (signedIn) void this.signOutOthers(new Backoff(this.platform.random, 4_000, 60_000));
@@ -144,7 +139,6 @@ export class AppModel implements App, Accounts {
   /** Loads the code for signed-in users while the server checks the password. */
   private preload(): void {
     void this.loadChat().catch(() => undefined); // openSession() reports the error
-    void this.identity().catch(() => undefined); // the action that needs it reports the error
   }
 
   // --- sessions ---
@@ -240,29 +234,18 @@ export class AppModel implements App, Accounts {
     this.generation++;
     this.stopChat();
     this.remembered.clear();
+    this.identity.signOut();
     this.attentionModel.reset();
     // Other tabs must close their connections to the database before it can be deleted.
     this.channel?.post({ kind: "signed-out", uid: account.uid, reason });
     this.value.set({ state: "signed-out", reason });
-    await Promise.all([this.forgetSignIn(), this.platform.storage.remove(databaseName(account.uid))]);
-  }
-
-  /** Ends the sign-in in the library. If the configuration was never loaded, this happens at the next start. */
-  private async forgetSignIn(): Promise<void> {
-    this.remembered.setSignOutDue(true);
-    try {
-      await (await this.identity()).signOut();
-      this.remembered.setSignOutDue(false);
-    } catch (err) {
-      if (!(err instanceof ApiProblem)) throw err;
-    }
+    await this.platform.storage.remove(databaseName(account.uid));
   }
 
   /** Confirms the user's identity. `renewed` is called when tokens of the new sign-in are available. */
   private async confirm(account: Account, password: string, renewed: () => void): Promise<void> {
-    const identity = await this.identity();
-    if ((await identity.remembered())?.uid !== account.uid) throw new SignInEnded("ended");
-    const replaced = await identity.reauthenticate(password);
+    if (this.identity.remembered()?.uid !== account.uid) throw new SignInEnded("ended");
+    const replaced = await this.identity.reauthenticate(password);
     renewed();
     if (replaced === null) return;
     // The socket has the new token by then. If this fails, the old sign-in stays valid, as it was.
@@ -274,10 +257,8 @@ export class AppModel implements App, Accounts {
   }
 
   private async leave(account: Account, password: string): Promise<void> {
-    const identity = await this.identity();
-    await identity.reauthenticate(password);
     // The server requires a token of this new sign-in.
-    await identity.token(true);
+    await this.identity.reauthenticate(password);
     await new OwnApi(this.http()).leave();
     await this.signOut(account, "left");
   }
@@ -300,8 +281,8 @@ export class AppModel implements App, Accounts {
       return;
     }
     this.remembered.clear();
+    this.identity.signOut();
     this.channel?.post({ kind: "signed-out", uid: account.uid, reason });
-    await this.forgetSignIn();
   }
 
   /**
@@ -334,23 +315,10 @@ export class AppModel implements App, Accounts {
 
   // --- tokens ---
 
-  private identity(): Promise<Identity> {
-    this.identityLoading ??= this.config
-      .get()
-      .then((config) => this.loadIdentity(config.identity))
-      .catch((err: unknown) => {
-        this.identityLoading = null;
-        throw err;
-      });
-    return this.identityLoading;
-  }
-
   private async token(account: Account, fresh: boolean): Promise<Token> {
-    const identity = await this.identity();
-    const saved = await identity.remembered();
     // Another tab may have signed in another account, whose token must not be used here.
-    if (saved?.uid !== account.uid) throw new SignInEnded("ended");
-    return await identity.token(fresh);
+    if (this.identity.remembered()?.uid !== account.uid) throw new SignInEnded("ended");
+    return await this.identity.token(fresh);
   }
 
   private http(): HttpApi {

@@ -8,7 +8,6 @@ import { validUid } from "../../protocol/chat";
 import type { Notes } from "../../platform/platform";
 
 const ACCOUNT = "phoenix.account";
-const DUE = "phoenix.sign-out";
 
 export class Remembered {
   private readonly notes: Notes;
@@ -33,20 +32,9 @@ export class Remembered {
 
   set(account: Account): void {
     this.notes.set(ACCOUNT, JSON.stringify(account));
-    this.notes.remove(DUE);
   }
 
   clear(): void {
     this.notes.remove(ACCOUNT);
-  }
-
-  /** Whether the sign-in library must still be signed out. */
-  signOutDue(): boolean {
-    return this.notes.get(DUE) !== null;
-  }
-
-  setSignOutDue(due: boolean): void {
-    if (due) this.notes.set(DUE, "1");
-    else this.notes.remove(DUE);
   }
 }

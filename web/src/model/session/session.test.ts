@@ -281,7 +281,7 @@ describe("the session", () => {
     busy = false;
     await house.pass(60_000);
     expect(house.server.archive.signOuts).toMatchObject([{ uid: ALICE, path: "/api/me/sign-out-others" }]);
-    // The sign-in library may refuse, though the password was set.
+    // Signing in may be refused, though the password was set.
     const other = await house.tab();
     expect(await other.app.confirmReset(BOB, "wrong")).toEqual({ ok: true, value: { signedIn: false } });
   });

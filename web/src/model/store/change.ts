@@ -1,5 +1,9 @@
 /** The changes of a transaction. Every part and every tab that shows the data is notified of them. */
 
+/** Something to send (the outbox, read marks), or to load from history. */
+export type Work = "send" | "read" | "backfill";
+const WORK: readonly Work[] = ["send", "read", "backfill"];
+
 export interface Change {
   /** Conversation id → keys of messages that were added, changed or removed. */
   readonly messages: Readonly<Record<string, readonly string[]>>;
@@ -8,8 +12,8 @@ export interface Change {
   readonly drafts: readonly string[];
   /** Names of meta rows. */
   readonly meta: readonly string[];
-  /** There is something new to send (outbox, read marks) or to backfill. */
-  readonly work: boolean;
+  /** The kinds of work of which there is some more. */
+  readonly work: readonly Work[];
   /** Anything may have changed: read everything again. */
   readonly all: boolean;
   /** Another tab made the change. */
@@ -23,7 +27,7 @@ export class Changes {
   private readonly users = new Set<string>();
   private readonly drafts = new Set<string>();
   private readonly meta = new Set<string>();
-  private work = false;
+  private readonly work = new Set<Work>();
 
   message(conversation: string, key: string): void {
     let keys = this.messages.get(conversation);
@@ -52,24 +56,21 @@ export class Changes {
     this.meta.add(name);
   }
 
-  toDo(): void {
-    this.work = true;
+  toDo(work: Work): void {
+    this.work.add(work);
   }
 
   /** Returns null if nothing changed. */
   done(): Change | null {
-    if (
-      !this.work &&
-      [this.messages, this.conversations, this.users, this.drafts, this.meta].every((s) => s.size === 0)
-    )
-      return null;
+    const all = [this.work, this.messages, this.conversations, this.users, this.drafts, this.meta];
+    if (all.every((s) => s.size === 0)) return null;
     return {
       messages: Object.fromEntries([...this.messages].map(([c, keys]) => [c, [...keys]])),
       conversations: [...this.conversations],
       users: [...this.users],
       drafts: [...this.drafts],
       meta: [...this.meta],
-      work: this.work,
+      work: [...this.work],
       all: false,
       remote: false,
     };
@@ -82,7 +83,7 @@ export const EVERYTHING: Change = {
   users: [],
   drafts: [],
   meta: [],
-  work: true,
+  work: WORK,
   all: true,
   remote: false,
 };
@@ -92,9 +93,8 @@ export function readChange(value: unknown): Change | null {
   if (typeof value !== "object" || value === null) return null;
   const c = value as Partial<Record<keyof Change, unknown>>;
   const texts = (v: unknown): v is string[] => Array.isArray(v) && v.every((x) => typeof x === "string");
-  if (!texts(c.conversations) || !texts(c.users) || !texts(c.drafts) || !texts(c.meta)) return null;
+  if (!texts(c.conversations) || !texts(c.users) || !texts(c.drafts) || !texts(c.meta) || !texts(c.work)) return null;
   if (
-    typeof c.work !== "boolean" ||
     typeof c.all !== "boolean" ||
     typeof c.remote !== "boolean" ||
     typeof c.messages !== "object" ||

@@ -41,7 +41,7 @@ export async function enqueue(tx: WriteTx, context: RuleContext, message: NewMes
   await tx.putMessage(row);
   const known = (await tx.conversation(conversation)) ?? emptyConversation(conversation, message.to);
   await tx.putConversation(touched(context, known, row));
-  tx.changes.toDo();
+  tx.changes.toDo("send");
 }
 
 /**
@@ -89,7 +89,7 @@ export async function thaw(tx: WriteTx, context: RuleContext, id: string): Promi
     recent: Math.min(conversation.recent, serverNow),
     preview: preview && { ...preview, at: Math.min(preview.at, serverNow) },
   });
-  tx.changes.toDo();
+  tx.changes.toDo("send");
   return true;
 }
 

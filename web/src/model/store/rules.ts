@@ -146,7 +146,7 @@ async function applyMessage(
   let conversation = await conversationOf(tx, context, message.conversation);
   if (status === "received" && conversation.held !== undefined) {
     // Messages that waited for the answer may go now.
-    tx.changes.toDo();
+    tx.changes.toDo("send");
     const { held: _, ...released } = conversation;
     conversation = released;
   }
@@ -360,7 +360,7 @@ export async function moveMyRead(tx: WriteTx, row: ConversationRow, at: Micros, 
   const { readUnsent, ...rest } = row;
   const unread = myRead > row.myRead ? await countUnread(tx, row.id, myRead) : row.unread;
   const unsent = myRead > row.readShown ? (readUnsent ?? since ?? undefined) : undefined;
-  if (unsent !== undefined) tx.changes.toDo();
+  if (unsent !== undefined) tx.changes.toDo("read");
   await tx.putConversation({ ...rest, myRead, unread, ...(unsent === undefined ? {} : { readUnsent: unsent }) });
 }
 

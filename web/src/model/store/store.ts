@@ -107,6 +107,7 @@ export class LocalStore {
     const value = await this.db.write(ALL, async (writes) => {
       const tx = new WriteTx(writes);
       const result = await body(tx);
+      await tx.flush();
       change = tx.changes.done();
       return result;
     });

@@ -147,9 +147,15 @@ export class ReadTx {
   }
 }
 
-/** A write transaction. Every write is recorded in {@link WriteTx.changes}. */
+/**
+ * A write transaction. Every write is recorded in {@link WriteTx.changes}. A batch of events asks for the same rows of
+ * conversations and backfills again and again, so each is read once. Those of conversations are written at the end.
+ */
 export class WriteTx extends ReadTx {
   private readonly writes: Writes;
+  private readonly known = new Map<string, ConversationRow | undefined>();
+  private readonly knownBackfills = new Map<string, Backfill | undefined>();
+  private readonly unwritten = new Set<string>();
   readonly changes = new Changes();
   /** Messages of the server that this device did not have, in the order of the rules that stored them. */
   readonly added: MessageRow[] = [];
@@ -170,9 +176,34 @@ export class WriteTx extends ReadTx {
     await this.writes.delete("messages", messagePath(row.conversation, row.key));
   }
 
+  override async conversation(id: string): Promise<ConversationRow | undefined> {
+    if (!this.known.has(id)) this.known.set(id, await super.conversation(id));
+    return this.known.get(id);
+  }
+
+  override async conversations(limit?: number): Promise<ConversationRow[]> {
+    await this.flush();
+    return await super.conversations(limit);
+  }
+
+  override async unsentReads(): Promise<ConversationRow[]> {
+    await this.flush();
+    return await super.unsentReads();
+  }
+
   async putConversation(row: ConversationRow): Promise<void> {
     this.changes.conversation(row.id);
-    await this.writes.put("conversations", row);
+    this.known.set(row.id, row);
+    this.unwritten.add(row.id);
+  }
+
+  /** Writes the rows of conversations. Called at the end of the transaction. */
+  async flush(): Promise<void> {
+    for (const id of this.unwritten) {
+      const row = this.known.get(id);
+      if (row) await this.writes.put("conversations", row);
+    }
+    this.unwritten.clear();
   }
 
   async putUser(row: UserRow): Promise<void> {
@@ -186,12 +217,19 @@ export class WriteTx extends ReadTx {
     else await this.writes.put("drafts", row);
   }
 
+  override async backfill(key: string): Promise<Backfill | undefined> {
+    if (!this.knownBackfills.has(key)) this.knownBackfills.set(key, await super.backfill(key));
+    return this.knownBackfills.get(key);
+  }
+
   async putBackfill(row: Backfill): Promise<void> {
-    if (row.due !== undefined) this.changes.toDo();
+    if (row.due !== undefined) this.changes.toDo("backfill");
+    this.knownBackfills.set(row.key, row);
     await this.writes.put("backfills", row);
   }
 
   async deleteBackfill(key: string): Promise<void> {
+    this.knownBackfills.set(key, undefined);
     await this.writes.delete("backfills", key);
   }
 

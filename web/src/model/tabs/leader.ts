@@ -332,7 +332,7 @@ export class TabLeader {
     if (change.remote) return;
     if (!change.all) this.post({ kind: "change", tab: this.tab, n: ++this.changesSent, change });
     // There is something to send, so there must be a leader now.
-    if (change.work) this.checkLeader();
+    if (change.work.length > 0) this.checkLeader();
   }
 
   private applyRemoteChange(tab: string, n: number, change: Change): void {
@@ -340,7 +340,7 @@ export class TabLeader {
     this.changesHeard.set(tab, n);
     const missed = last !== undefined && n !== last + 1;
     const heard = missed ? EVERYTHING : change;
-    this.parts.store.notify({ ...heard, work: heard.work && this.engine !== null, remote: true });
+    this.parts.store.notify({ ...heard, work: this.engine ? heard.work : [], remote: true });
   }
 
   private activeFollowers(): Follower[] {

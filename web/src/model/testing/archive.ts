@@ -46,10 +46,13 @@ export class FakeArchive {
       case "/api/conversations":
         return json(200, this.conversations(uid));
       case "/api/messages":
-        if (q.has("key")) return this.message(uid, q.get("conversation") ?? "", q.get("key") ?? "");
         return this.messages(uid, q.get("conversation") ?? "", q.get("before") ?? "", Number(q.get("limit") ?? "50"));
+      case "/api/messages/batch":
+        return this.batch(uid, q);
       case "/api/users":
         return this.users(uid, q);
+      case "/api/users/batch":
+        return this.usersBatch(q.getAll("uid"));
       case "/api/me":
         return json(200, this.own(uid));
       case "/config.json":
@@ -131,27 +134,50 @@ export class FakeArchive {
     return { conversations, next: "" };
   }
 
-  private message(uid: string, conversation: string, key: string): HttpAnswer {
-    if (otherMember(conversation, uid) === null)
-      return json(403, { code: "forbidden", detail: "You may not do this." });
-    const found = this.saved.get(messagePath(conversation, key));
-    return json(200, { messages: found ? [found] : [], next: "" });
+  private messages(uid: string, conversation: string, before: string, limit: number): HttpAnswer {
+    if (otherMember(conversation, uid) === null) return forbidden();
+    return json(200, this.page(conversation, before, limit));
   }
 
-  private messages(uid: string, conversation: string, before: string, limit: number): HttpAnswer {
-    if (otherMember(conversation, uid) === null)
-      return json(403, { code: "forbidden", detail: "You may not do this." });
+  private page(conversation: string, before: string, limit: number): { messages: SavedMessage[]; next: string } {
     const [at = "", key = ""] = before.split(",");
     const older = this.of(conversation).filter(
       (m) => before === "" || m.at < Number(at) || (m.at === Number(at) && key !== "" && messageKey(m) < key),
     );
     const page = older.slice(Math.max(0, older.length - limit));
     const first = page[0];
+    return { messages: page, next: older.length > page.length && first ? `${first.at},${messageKey(first)}` : "" };
+  }
+
+  private batch(uid: string, q: URLSearchParams): HttpAnswer {
+    const limit = Number(q.get("limit") ?? "50");
+    const pages = q.getAll("page").map((page) => /^([^,]*),?(.*)$/.exec(page) ?? []);
+    const keys = q.getAll("saved").flatMap((list) => {
+      const [conversation = "", ...of] = list.split(",");
+      return of.map((key) => ({ conversation, key }));
+    });
+    const all = [
+      ...pages.map(([, conversation = ""]) => conversation),
+      ...keys.map(({ conversation }) => conversation),
+    ];
+    if (all.some((conversation) => otherMember(conversation, uid) === null)) return forbidden();
+    if (pages.length * limit + keys.length > 200 || all.length === 0)
+      return json(422, { code: "invalid_fields", detail: "Ask for fewer messages at once." });
     return json(200, {
-      messages: page,
-      next: older.length > page.length && first ? `${first.at},${messageKey(first)}` : "",
+      pages: pages.map(([, conversation = "", before = ""]) => this.page(conversation, before, limit)),
+      saved: keys.flatMap(({ conversation, key }) => this.saved.get(messagePath(conversation, key)) ?? []),
     });
   }
+
+  private usersBatch(uids: readonly string[]): HttpAnswer {
+    if (uids.length === 0 || uids.length > 50)
+      return json(422, { code: "invalid_fields", detail: "Name 1 to 50 people." });
+    return json(200, { users: uids.map((uid) => this.directory.get(uid) ?? { uid, deleted: true }) });
+  }
+}
+
+function forbidden(): HttpAnswer {
+  return json(403, { code: "forbidden", detail: "You may not do this." });
 }
 
 export function json(status: number, body: unknown): HttpAnswer {

@@ -13,7 +13,7 @@ import { ModelServer } from "./server";
 const START_MS = 1_795_348_800_000;
 const HOUR_MS = 3_600_000;
 
-/** A fake sign-in library. It stores the sign-in in the browser's notes, as Firebase does in its own storage. */
+/** A fake of {@link Identity}. It stores the sign-in in the browser's notes, as PasswordIdentity does. */
 class FakeIdentity implements Identity {
   private readonly platform: FakePlatform;
   private readonly house: Household;
@@ -24,30 +24,30 @@ class FakeIdentity implements Identity {
     this.house = house;
   }
 
-  async remembered(): Promise<Account | null> {
-    const uid = this.platform.notes.get("library.uid");
+  remembered(): Account | null {
+    const uid = this.platform.notes.get("identity.uid");
     return uid === null ? null : { uid, email: `${uid}@example.org` };
   }
 
   async signIn(email: string, password: string): Promise<Account> {
     if (password !== "correct horse") throw new ApiProblem(400, "wrong_password", "");
     const uid = email.split("@")[0] ?? "";
-    this.platform.notes.set("library.uid", uid);
+    this.platform.notes.set("identity.uid", uid);
     return { uid, email };
   }
 
-  async signOut(): Promise<void> {
-    this.platform.notes.remove("library.uid");
+  signOut(): void {
+    this.platform.notes.remove("identity.uid");
   }
 
   async reauthenticate(password: string): Promise<string | null> {
     if (password !== "correct horse") throw new ApiProblem(400, "wrong_password", "");
     this.house.signIns++;
-    return `${this.platform.notes.get("library.uid") ?? ""} ${this.tokens}`;
+    return `${this.platform.notes.get("identity.uid") ?? ""} ${this.tokens}`;
   }
 
   async token(_fresh: boolean): Promise<{ value: string; endsAt: number }> {
-    const uid = this.platform.notes.get("library.uid");
+    const uid = this.platform.notes.get("identity.uid");
     if (uid === null || this.house.revoked.has(uid)) throw new SignInEnded("ended");
     return { value: `${uid} ${++this.tokens}`, endsAt: this.platform.clock.now() + HOUR_MS };
   }
@@ -109,7 +109,7 @@ export class Household {
     };
     const app = new AppModel(
       platform,
-      async () => new FakeIdentity(platform, this),
+      () => new FakeIdentity(platform, this),
       options.loadChat ?? (async () => ({ openChat })),
     );
     await app.start();

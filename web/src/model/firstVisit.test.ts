@@ -1,0 +1,58 @@
+/** How many requests a new device needs. Each costs a round trip, and the reading of the caller's record. */
+import { expect, test } from "vitest";
+import { FakeBrowser } from "../platform/testing/fake";
+import { Household } from "./testing/household";
+
+const ME = "meUid0000001";
+const OTHERS = 15;
+const EACH = 8;
+
+const writer = (n: number): string => `writer${String(n).padStart(6, "0")}`;
+
+/** Lets everybody write to ME, in a household that counts the requests of ME. */
+async function written(): Promise<{ house: Household; requests: string[] }> {
+  const house = new Household();
+  house.server.archive.directory.set(ME, { uid: ME, username: "me", display_name: "Me" });
+  for (let n = 0; n < OTHERS; n++) {
+    const other = await house.user(writer(n));
+    for (let i = 0; i < EACH; i++) {
+      await other.chat().conversation(ME).send(`message ${i}`);
+      await house.pass(100);
+    }
+    other.platform.kill();
+  }
+  const requests: string[] = [];
+  house.server.archive.before = (uid, _request, path) => {
+    if (uid === ME) requests.push(path);
+    return null;
+  };
+  return { house, requests };
+}
+
+test.each(["are saved", "still wait for the user"])(
+  "a new device has the list and the newest messages after 4 requests, if they %s",
+  async (state) => {
+    const { house, requests } = await written();
+    if (state === "are saved") {
+      // An older device has acknowledged them.
+      (await house.user(ME, new FakeBrowser())).platform.kill();
+      await house.pass(60_000);
+      expect(house.server.archive.saved.size).toBe(OTHERS * EACH);
+    }
+    requests.length = 0;
+    const me = await house.user(ME, new FakeBrowser());
+    const { items } = me.chat().conversations.get();
+    expect(items.map(({ user, preview, unread }) => [user.uid, user.displayName, preview?.body, unread])).toEqual(
+      Array.from({ length: OTHERS }, (_, n) => [writer(OTHERS - 1 - n), "writer", `message ${EACH - 1}`, EACH]),
+    );
+    expect(requests.length).toBeLessThanOrEqual(4);
+    me.platform.answer = null;
+    for (let n = 0; n < OTHERS; n++) {
+      const conversation = me.chat().conversation(writer(n));
+      await house.pass(100);
+      expect(conversation.timeline.get().items.map(({ body }) => body)).toEqual(
+        Array.from({ length: EACH }, (_, i) => `message ${i}`),
+      );
+    }
+  },
+);

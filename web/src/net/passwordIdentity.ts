@@ -1,0 +1,251 @@
+/**
+ * {@link Identity} on Firebase Auth, with an email address and a password. The sign-in is a note, which all tabs of the
+ * browser share: what one tab changes (a new token, a sign-out) the others read before they use it.
+ */
+import { Fields, Malformed } from "../protocol/fields";
+import type { Platform } from "../platform/platform";
+import { SignInEnded, type Token } from "./connection";
+import type { Account, Identity, IdentityConfig } from "./identity";
+import { IdentityToolkit, Refused, type SignIn } from "./identityToolkit";
+import { ApiProblem } from "./problem";
+
+const NOTE = "phoenix.sign-in";
+/** A token that expires sooner than this is replaced before it is used. */
+const MARGIN_MS = 30_000;
+
+export class PasswordIdentity implements Identity {
+  private readonly platform: Platform;
+  private readonly toolkit: IdentityToolkit;
+  /** The sign-in of this tab if the browser stores no notes. */
+  private unstored: SignIn | null = null;
+  /** Set once this page has asked the server whether the stored sign-in is still valid. */
+  private confirmed: Promise<void> | null = null;
+  private refreshing: { readonly refreshToken: string; readonly result: Promise<SignIn> } | null = null;
+  /** The ID token that {@link token} returned last. */
+  private returned: string | null = null;
+
+  constructor(platform: Platform, config: () => Promise<IdentityConfig>) {
+    this.platform = platform;
+    this.toolkit = new IdentityToolkit(platform, config);
+  }
+
+  remembered(): Account | null {
+    const signIn = this.current();
+    return signIn && { uid: signIn.uid, email: signIn.email };
+  }
+
+  async signIn(email: string, password: string): Promise<Account> {
+    const signIn = await this.withPassword(email.trim(), password);
+    this.save(signIn);
+    return { uid: signIn.uid, email: signIn.email };
+  }
+
+  signOut(): void {
+    this.unstored = null;
+    this.platform.notes.remove(NOTE);
+  }
+
+  async reauthenticate(password: string): Promise<string | null> {
+    const old = (await this.token(false)).value;
+    const before = this.current();
+    if (!before?.email) throw new SignInEnded("ended");
+    let signIn;
+    try {
+      signIn = await this.withPassword(before.email, password);
+    } catch (err) {
+      if (err instanceof ApiProblem && err.code === "account_disabled") this.end(before);
+      throw err;
+    }
+    if (signIn.uid !== before.uid) throw new ApiProblem(503, "sign_in_unavailable", "");
+    // Another tab may have signed out meanwhile.
+    if (this.current()?.uid !== before.uid) throw new SignInEnded("ended");
+    this.save(signIn);
+    // The server identifies a sign-in by its time, in whole seconds.
+    return authTime(signIn.idToken) === authTime(old) ? null : old;
+  }
+
+  async token(fresh: boolean): Promise<Token> {
+    let signIn = this.current();
+    if (!signIn) throw new SignInEnded("ended");
+    const expired = this.platform.clock.now() > signIn.endsAt - MARGIN_MS;
+    // Another tab may have replaced the token that the caller wants to be replaced.
+    const replaced = this.returned !== null && this.returned !== signIn.idToken;
+    if (expired || (fresh && !replaced)) {
+      signIn = await this.refresh(signIn);
+    } else {
+      this.confirmed ??= this.confirm(signIn).catch((err: unknown) => {
+        this.confirmed = null;
+        throw err;
+      });
+      await this.confirmed;
+      const { uid } = signIn;
+      signIn = this.current();
+      if (signIn?.uid !== uid) throw new SignInEnded("ended");
+    }
+    this.returned = signIn.idToken;
+    return { value: signIn.idToken, endsAt: signIn.endsAt };
+  }
+
+  async sendReset(email: string): Promise<void> {
+    try {
+      await this.toolkit.sendReset(email.trim());
+    } catch (err) {
+      // Nobody may learn whether the account exists.
+      if (!(err instanceof Refused && err.code === "EMAIL_NOT_FOUND")) throw problemOf(err);
+    }
+  }
+
+  async confirmReset(code: string, password: string): Promise<string> {
+    try {
+      const email = await this.toolkit.resetEmail(code);
+      await this.toolkit.setPassword(code, password);
+      return email;
+    } catch (err) {
+      throw problemOf(err);
+    }
+  }
+
+  private async withPassword(email: string, password: string): Promise<SignIn> {
+    try {
+      const answer = await this.toolkit.signIn(email, password);
+      if (answer.state === "signed-in") return answer.signIn;
+    } catch (err) {
+      throw problemOf(err);
+    }
+    // The client has no screen for a second factor.
+    throw new ApiProblem(503, "sign_in_unavailable", "");
+  }
+
+  /** Lets the server confirm a sign-in that an earlier page has stored. If the network fails, the sign-in stays valid. */
+  private async confirm(signIn: SignIn): Promise<void> {
+    try {
+      await this.toolkit.confirm(signIn.idToken);
+    } catch (err) {
+      // The token may have expired by the server's clock only, so the refresh token decides.
+      if (err instanceof Refused && endOf(err)) await this.refresh(signIn);
+      else if (!(err instanceof Refused || err instanceof ApiProblem)) throw err;
+    }
+  }
+
+  /** Gets a new ID token. Rejects with SignInEnded or ApiProblem. */
+  private refresh(signIn: SignIn): Promise<SignIn> {
+    const { refreshToken } = signIn;
+    if (this.refreshing?.refreshToken === refreshToken) return this.refreshing.result;
+    const result = this.refreshNow(signIn).finally(() => {
+      if (this.refreshing?.result === result) this.refreshing = null;
+    });
+    this.refreshing = { refreshToken, result };
+    return result;
+  }
+
+  private async refreshNow(signIn: SignIn): Promise<SignIn> {
+    let tokens;
+    try {
+      tokens = await this.toolkit.refresh(signIn.refreshToken);
+    } catch (err) {
+      const ended = err instanceof Refused ? endOf(err) : null;
+      if (!ended) throw problemOf(err);
+      this.end(signIn);
+      throw ended;
+    }
+    const now = this.current();
+    // A tab may have signed out or in anew meanwhile, which counts.
+    if (now?.uid !== signIn.uid) throw new SignInEnded("ended");
+    if (now.refreshToken !== signIn.refreshToken) return now;
+    const next = { ...signIn, ...tokens };
+    this.save(next);
+    return next;
+  }
+
+  /** Forgets a sign-in that the server has ended, unless a tab has replaced it. */
+  private end(signIn: SignIn): void {
+    if (this.current()?.refreshToken === signIn.refreshToken) this.signOut();
+  }
+
+  private current(): SignIn | null {
+    return this.unstored ?? read(this.platform.notes.get(NOTE));
+  }
+
+  /** Stores a sign-in that the server has just confirmed. */
+  private save(signIn: SignIn): void {
+    this.confirmed = Promise.resolve();
+    const text = JSON.stringify(signIn);
+    this.platform.notes.set(NOTE, text);
+    this.unstored = this.platform.notes.get(NOTE) === text ? null : signIn;
+  }
+}
+
+function read(note: string | null): SignIn | null {
+  if (note === null) return null;
+  try {
+    const f = new Fields("sign-in", JSON.parse(note) as unknown);
+    return {
+      uid: f.text("uid"),
+      email: f.optionalText("email"),
+      idToken: f.text("idToken"),
+      refreshToken: f.text("refreshToken"),
+      endsAt: f.number("endsAt"),
+    };
+  } catch (err) {
+    if (err instanceof Malformed || err instanceof SyntaxError) return null;
+    throw err;
+  }
+}
+
+/** Returns the time of the sign-in that an ID token belongs to, in seconds since the epoch. Null if it has none. */
+function authTime(idToken: string): number | null {
+  try {
+    const claims = atob((idToken.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/"));
+    return new Fields("claims", JSON.parse(claims) as unknown).integer("auth_time");
+  } catch {
+    return null;
+  }
+}
+
+/** Returns the end of the sign-in if a refusal means that. */
+function endOf({ code }: Refused): SignInEnded | null {
+  switch (code) {
+    case "USER_DISABLED":
+      return new SignInEnded("disabled");
+    case "EMAIL_NOT_FOUND":
+      return new SignInEnded("deleted");
+    case "INVALID_ID_TOKEN":
+    case "INVALID_REFRESH_TOKEN":
+    case "TOKEN_EXPIRED":
+    case "USER_NOT_FOUND":
+      return new SignInEnded("ended");
+    default:
+      return null;
+  }
+}
+
+/**
+ * Code of the server → code of this client, and the form field that it is about. Any other code means that signing in
+ * does not work right now.
+ */
+const PROBLEMS: Readonly<Record<string, readonly [code: string, field?: string]>> = {
+  EMAIL_NOT_FOUND: ["wrong_password"],
+  INVALID_CREDENTIAL: ["wrong_password"],
+  INVALID_LOGIN_CREDENTIALS: ["wrong_password"],
+  INVALID_PASSWORD: ["wrong_password"],
+  MISSING_PASSWORD: ["password_missing", "password"],
+  INVALID_EMAIL: ["email_invalid", "email"],
+  INVALID_IDENTIFIER: ["email_invalid", "email"],
+  MISSING_EMAIL: ["email_invalid", "email"],
+  USER_DISABLED: ["account_disabled"],
+  RESET_PASSWORD_EXCEED_LIMIT: ["too_many"],
+  TOO_MANY_ATTEMPTS_TRY_LATER: ["too_many"],
+  EXPIRED_OOB_CODE: ["code_ended"],
+  INVALID_OOB_CODE: ["code_ended"],
+  PASSWORD_DOES_NOT_MEET_REQUIREMENTS: ["password_weak", "password"],
+  WEAK_PASSWORD: ["password_weak", "password"],
+};
+
+/** Converts a refusal to a problem. Returns other errors unchanged. */
+function problemOf(err: unknown): unknown {
+  if (!(err instanceof Refused)) return err;
+  const known = Object.hasOwn(PROBLEMS, err.code) ? PROBLEMS[err.code] : undefined;
+  if (!known) return new ApiProblem(503, "sign_in_unavailable", "", { cause: err });
+  const [ours, field] = known;
+  return new ApiProblem(400, ours, "", { cause: err, ...(field === undefined ? {} : { fields: { [field]: "" } }) });
+}
