@@ -113,7 +113,8 @@ func (a *API) listMessages(ctx context.Context, r *request) (*response, error) {
 
 var errKey = problem.New(problem.Invalid, "key_invalid", "This message could not be found. Reload the conversation.")
 
-// historyPage is a page of a conversation, newest last. Next is the position of the page before it; "" if there is none.
+// historyPage is a page of a conversation, newest last. Next is the position of the page before it; "" if there is
+// none.
 type historyPage struct {
 	Messages []delivery.Delivered `json:"messages"`
 	Next     string               `json:"next"`

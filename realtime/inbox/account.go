@@ -46,8 +46,8 @@ func (boxes *Inboxes) account(m chat.Message, size int, accepted chat.Micros) {
 // limit, and at most eight.
 func (l Limits) syncEvery() int64 { return int64(max(1, min(l.SendsPerMinute/50, 8))) }
 
-// waitForRate returns how long a user must wait who has sent too many messages in this minute, over all instances. Sends
-// through other instances count with a delay: each instance may let up to seven more pass, and those under way.
+// waitForRate returns how long a user must wait who has sent too many messages in this minute, over all instances.
+// Sends through other instances count with a delay: each instance may let up to seven more pass, and those under way.
 func (u *sender) waitForRate(l Limits, now time.Time) time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()

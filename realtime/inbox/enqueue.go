@@ -76,9 +76,9 @@ func (boxes *Inboxes) EnqueueFrom(ctx context.Context, m chat.Message, device st
 	return accepted, nil
 }
 
-// enqueueForRecipient puts the message into the recipient's inbox only. It returns when the message was first accepted,
-// and whether the sender has no other device that needs a sent event. If held is not nil, it accepts only a message that
-// waits already, and refuses any other with held.
+// enqueueForRecipient puts the message into the recipient's inbox only. It returns when the message was first
+// accepted, and whether the sender has no other device that needs a sent event. If held is not nil, it accepts only a
+// message that waits already, and refuses any other with held.
 func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, device string, event []byte,
 	held error) (accepted chat.Micros, alone bool, err error) {
 	c := boxes.call(boxes.scripts.enqueue, m.To, m.From, m.ID, m.Digest(), event, int64(m.At), int64(m.AcceptedAt),

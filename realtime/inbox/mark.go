@@ -9,9 +9,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// marked:{uid} is a sorted set: epoch → up to where messages are published and reported to their senders. Scripts that
-// look at what waits first forget what is marked; see lua/inbox.lua. A mark is a plain command, which costs a tenth of a
-// script. It never falls, and one of another epoch means nothing.
+// marked:{uid} is a sorted set: epoch → up to where messages are published and reported to their senders. Scripts
+// that look at what waits first forget what is marked; see lua/inbox.lua. A mark is a plain command, which costs a
+// tenth of a script. It never falls, and one of another epoch means nothing.
 
 // markUnit is the number of sequence numbers within a millisecond that a mark can tell apart. A score is exact up to
 // 2^53.

@@ -72,7 +72,8 @@ func (boxes *Inboxes) Attach(ctx context.Context, uid, device, cursor string) (A
 	if err != nil || c.ID.unsafe() {
 		c = Cursor{}
 	}
-	call := boxes.call(boxes.scripts.attach, uid, append(append([]any{c.Epoch, c.ID.String()}, c.Removals.args()...), device)...)
+	args := append([]any{c.Epoch, c.ID.String()}, c.Removals.args()...)
+	call := boxes.call(boxes.scripts.attach, uid, append(args, device)...)
 	call.Keys = append(call.Keys, devicesKey(uid), removedKey(uid))
 	v, err := boxes.runScript(ctx, call)
 	if err != nil {

@@ -111,7 +111,8 @@ func (f *failing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 		f.mu.Lock()
 		kind := f.kind
 		f.mu.Unlock()
-		if kind == "" || !slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return slices.Contains(c.Args(), any(kind)) }) {
+		selected := func(c redis.Cmder) bool { return slices.Contains(c.Args(), any(kind)) }
+		if kind == "" || !slices.ContainsFunc(cmds, selected) {
 			return next(ctx, cmds)
 		}
 		if f.after {

@@ -23,8 +23,8 @@ const watchRetry = time.Minute
 // work is the worker: it sends one message after the other, in the order in which they arrived, and does less urgent
 // work in between. It returns when there is nothing to do.
 //
-// One message at a time is fast enough for the rate limits (a send takes one or two round trips to Redis), and it keeps the
-// order without any further rule.
+// One message at a time is fast enough for the rate limits (a send takes one or two round trips to Redis), and it
+// keeps the order without any further rule.
 func (s *session) work() {
 	if s.ctx.Err() != nil && !s.hasWork() {
 		return
@@ -54,8 +54,8 @@ func (s *session) work() {
 	s.finishSends()
 }
 
-// nextSend returns the first of the sends, or nil if there is none or the rate limits do not allow it yet. An alarm then
-// wakes the worker. The message stays in the queue; see doneSending.
+// nextSend returns the first of the sends, or nil if there is none or the rate limits do not allow it yet. An alarm
+// then wakes the worker. The message stays in the queue; see doneSending.
 func (s *session) nextSend() *chat.Message {
 	ofUser := s.user.sendLimit(s.deps.Limits)
 	s.mu.Lock()

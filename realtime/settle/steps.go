@@ -297,7 +297,8 @@ func settlements(items []*item) []inbox.Settlement {
 	return list
 }
 
-// accept records the result of a mark or a settlement. It reports whether messages were removed since the list was read.
+// accept records the result of a mark or a settlement. It reports whether messages were removed since the list was
+// read.
 func (it *item) accept(r inbox.SettleResult) (removed bool) {
 	it.result = r
 	removed = r.Removals > it.removals

@@ -5,8 +5,8 @@
 // # Scope
 //
 //   - Two users with two devices each, and up to three messages: a question, its reply, and another one.
-//   - Redis: one inbox per user with its events, last, floor, settled, mark and pending; the devices that have attached;
-//     a replica that lags behind, in each slot since another moment; epochs (server.go).
+//   - Redis: one inbox per user with its events, last, floor, settled, mark and pending; the devices that have
+//     attached; a replica that lags behind, in each slot since another moment; epochs (server.go).
 //   - Instances: the steps of a send and of an ack, each step atomic, with other steps, faults and crashes in between.
 //     An instance goes on with a task after the socket it came from is gone.
 //   - Devices: outbox, frozen sort keys, cursor, caught_up, cumulative acks, early receipts, gaps and backfills, two

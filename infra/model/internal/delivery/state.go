@@ -226,8 +226,8 @@ type task struct {
 	ats   [maxMessages]timestamp
 }
 
-// State is one state of the whole system. Use Model.Initial and Model.Successors to get states. Its size is a multiple of
-// 4 bytes, so that no hidden padding is hashed.
+// State is one state of the whole system. Use Model.Initial and Model.Successors to get states. Its size is a
+// multiple of 4 bytes, so that no hidden padding is hashed.
 type State struct {
 	published [maxMessages]uint32 // bit t: persist has yet to write the message with sort key t
 	inbox     [users]inbox
