@@ -72,8 +72,8 @@ func TestMessagesBatch(t *testing.T) {
 		saved[other] = s.save("ada", other, bodies...)
 	}
 	unknown := chat.KeyOf(uuid.Must(uuid.NewV7()).String(), "bob")
-	fourth := saved["cyd"][4]
-	pages := []string{"ada~bob", "ada~cyd", "ada~dan", fmt.Sprintf("ada~cyd,%d,%s", fourth.At, fourth.Key()),
+	pages := []string{"ada~bob", "ada~cyd", "ada~dan",
+		fmt.Sprintf("ada~cyd,%d,%s", saved["cyd"][4].At, saved["cyd"][4].Key()),
 		fmt.Sprintf("ada~bob,%d", saved["bob"][1].At+1)}
 	q := url.Values{"limit": {"3"}, "page": pages, "saved": {
 		"ada~cyd," + saved["cyd"][7].Key() + "," + saved["cyd"][0].Key(), "ada~bob," + unknown}}

@@ -111,10 +111,11 @@ func (a *API) listMessages(ctx context.Context, r *request) (*response, error) {
 	return a.history(ctx, id, r.query.Get("before"), limit)
 }
 
-var errKey = problem.New(problem.Invalid, "key_invalid", "This message could not be found. Reload the conversation.")
+var errKey = problem.New(problem.Invalid, "key_invalid",
+	"This message could not be found. Reload the conversation.")
 
-// historyPage is a page of a conversation, newest last. Next is the position of the page before it; "" if there is
-// none.
+// historyPage is a page of a conversation, newest last. Next is the position of the page of older messages; "" if there
+// are none.
 type historyPage struct {
 	Messages []delivery.Delivered `json:"messages"`
 	Next     string               `json:"next"`

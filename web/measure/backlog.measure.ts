@@ -126,22 +126,24 @@ function report({ seen, long }: { seen: Seen[]; long: number[] }, count: number)
     later = m.shown ?? later;
     return { ...m, shown: later };
   });
-  const delays = shown.map((m) => m.shown - m.sent);
   const when = `${perSecond} messages/s for ${seconds} s in an open conversation (${slowCpu})`;
-  record(
-    `${when}: most that were sent and not shown; received and not acknowledged`,
-    `${most(
+  const received = (m: Seen): number => m.received;
+  const backlogs = [
+    most(
       shown,
       (m) => m.sent,
-      (m) => m.shown,
-    )}; ${most(
-      seen,
       (m) => m.received,
-      (m) => m.acked ?? Infinity,
-    )}`,
+    ),
+    most(shown, received, (m) => m.acked ?? Infinity),
+    most(shown, received, (m) => m.shown),
+  ];
+  record(
+    `${when}, the most at once: sent, not received / received, not acknowledged / not shown`,
+    backlogs.join(" / "),
   );
-  const three = [0.5, 0.98, 1].map((share) => ms(quantile(delays, share)));
-  record(`${when}: from sending until shown, p50 / p98 / worst`, three.join(" / "));
+  const three = (values: number[]): string => [0.5, 0.98, 1].map((share) => ms(quantile(values, share))).join(" / ");
+  record(`${when}: from sending until received, p50 / p98 / worst`, three(shown.map((m) => m.received - m.sent)));
+  record(`${when}: from receiving until shown, p50 / p98 / worst`, three(shown.map((m) => m.shown - m.received)));
   record(
     `${when}: tasks above 50 ms: number, longest, total`,
     `${long.length}, ${ms(Math.max(0, ...long))}, ${ms(long.reduce((sum, task) => sum + task, 0))}`,
