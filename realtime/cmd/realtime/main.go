@@ -18,7 +18,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -116,7 +115,7 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, listeni
 	returned := make(chan struct{})
 	go func() {
 		defer close(returned)
-		returnMemory(background, srv.Counters().Session.Opened.Load, debug.FreeOSMemory)
+		returnMemory(background, srv.Counters().Session.Opened.Load, freeMemory)
 	}()
 	log.Info("serving", "address", listener.Addr().String(), "instance", srv.Name())
 

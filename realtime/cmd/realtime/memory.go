@@ -62,9 +62,9 @@ type storm struct {
 
 // Sizes of a storm.
 const (
-	stormTick  = 2 * time.Second
+	stormTick  = time.Second
 	stormMany  = 200 // sockets that make a storm
-	stormQuiet = 10  // sockets that open in stormTick without a storm, because old sockets move
+	stormQuiet = 5   // sockets that open in stormTick without a storm, because old sockets move
 )
 
 // isOver is called every stormTick with the number of sockets that have opened so far. It reports the end of a storm
@@ -79,6 +79,13 @@ func (s *storm) isOver(opened int64) bool {
 	over := s.many >= stormMany
 	s.many = 0
 	return over
+}
+
+// freeMemory returns memory to the operating system. A second collection frees what the first one has found to need a
+// finalizer, and the other half of stacks that shrink by half at a time.
+func freeMemory() {
+	debug.FreeOSMemory()
+	debug.FreeOSMemory()
 }
 
 // returnMemory returns memory to the operating system after each storm of sockets, until ctx ends. A handshake and a
