@@ -13,6 +13,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // envServer is the name of the variable with the path of a redis-server binary.
@@ -106,7 +107,8 @@ func Cluster(t testing.TB) *Redis {
 func (r *Redis) Client(t testing.TB, change func(*redis.UniversalOptions)) redis.UniversalClient {
 	t.Helper()
 	o := &redis.UniversalOptions{Addrs: r.Addrs, IsClusterMode: r.Kind == "cluster", ContextTimeoutEnabled: true,
-		DialTimeout: 2 * time.Second, ReadTimeout: 3 * time.Second, PoolSize: 16}
+		DialTimeout: 2 * time.Second, ReadTimeout: 3 * time.Second, PoolSize: 16,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}} // as inbox.Tune
 	if change != nil {
 		change(o)
 	}

@@ -181,6 +181,9 @@ func CheckNode(ctx context.Context) error {
 	}
 	out, err := exec.CommandContext(ctx, node, "--version").Output()
 	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		return fmt.Errorf("node --version failed: %w", err)
 	}
 	v := versionForm.FindStringSubmatch(string(out))
