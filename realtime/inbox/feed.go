@@ -52,8 +52,9 @@ func (boxes *Inboxes) Subscribe(ctx context.Context, uid string) (*Feed, error) 
 	return boxes.subscribe(ctx, &Feed{inboxes: boxes, uid: uid, ready: make(chan struct{}, 1)})
 }
 
-// SubscribeFunc is like Subscribe for a reader that does not wait for Ready: whenever ReadWakes has something to return,
-// it calls notify, which must not block. A feed that nobody waits for needs no goroutine while nothing happens.
+// SubscribeFunc is like Subscribe for a reader that does not wait for Ready: whenever ReadWakes has something to
+// return, it calls notify, which must not block. A feed that nobody waits for needs no goroutine while nothing
+// happens.
 func (boxes *Inboxes) SubscribeFunc(ctx context.Context, uid string, notify func()) (*Feed, error) {
 	return boxes.subscribe(ctx, &Feed{inboxes: boxes, uid: uid, notify: notify})
 }

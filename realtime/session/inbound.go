@@ -41,9 +41,9 @@ func (w meteredWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return &inbound{Conn: conn}, buffers, nil
 }
 
-// inbound is the connection of a socket. It delays reading according to the limits of bytes, and counts the frames that
-// are overhead: control frames and small fragments. The session sets its fields before the first read, and writes to the
-// net.Conn in it. Only the reader uses the rest, except for flooded, which the timer may call.
+// inbound is the connection of a socket. It delays reading according to the limits of bytes, and counts the frames
+// that are overhead: control frames and small fragments. The session sets its fields before the first read, and
+// writes to the net.Conn in it. Only the reader uses the rest, except for flooded, which the timer may call.
 type inbound struct {
 	net.Conn
 	overheadLimit Rate

@@ -31,8 +31,8 @@ func (s *session) read() {
 	}
 }
 
-// readNext waits for the next frame and handles it. It reports whether there may be another one. Most sockets wait here,
-// so readNext and its callers use little of the stack, which otherwise would stay larger than necessary.
+// readNext waits for the next frame and handles it. It reports whether there may be another one. Most sockets wait
+// here, so readNext and its callers use little of the stack, which otherwise would stay larger than necessary.
 func (s *session) readNext() (more bool) {
 	kind, r, err := s.conn.NextReader()
 	if err == nil {
@@ -86,9 +86,9 @@ func (s *session) handleControlFrames() {
 	s.conn.SetCloseHandler(func(int, string) error { return nil })
 }
 
-// extendReadDeadline is called whenever something arrives from the client. It has no effect before the hello, when the
-// deadline is fixed, or after the end of the socket, when the farewell sets it. The client has DropAfter from now on, or
-// up to deadlineSlack more.
+// extendReadDeadline is called whenever something arrives from the client. It has no effect before the hello, when
+// the deadline is fixed, or after the end of the socket, when the farewell sets it. The client has DropAfter from
+// now on, or up to deadlineSlack more.
 func (s *session) extendReadDeadline() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

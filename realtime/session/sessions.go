@@ -163,9 +163,9 @@ func (ss *Sessions) Run(ctx context.Context) error {
 	}
 }
 
-// Serve starts to serve a socket, whose handshake must have used Metered, and returns. When the socket has ended and its
-// acks are settled, at most 5 s later, it closes conn and calls ended. The log has the client's address, remote. If
-// greeted is not nil, it is called once, when the user is known or the socket has ended.
+// Serve starts to serve a socket, whose handshake must have used Metered, and returns. When the socket has ended and
+// its acks are settled, at most 5 s later, it closes conn and calls ended. The log has the client's address, remote.
+// If greeted is not nil, it is called once, when the user is known or the socket has ended.
 func (ss *Sessions) Serve(conn *websocket.Conn, remote netip.Addr, greeted, ended func()) {
 	s := newSession(ss, conn, inboundOf(conn), remote)
 	s.greeted = greeted

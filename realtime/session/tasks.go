@@ -86,8 +86,8 @@ func (s *session) startServing() {
 	s.wake(taskFeeder)
 }
 
-// endTasks ends the socket for its tasks: it calls cancel, starts the farewell, and lets the worker run a last time. Only
-// the first call has an effect.
+// endTasks ends the socket for its tasks: it calls cancel, starts the farewell, and lets the worker run a last time.
+// Only the first call has an effect.
 func (s *session) endTasks(cancel func()) {
 	s.tasks.mu.Lock()
 	defer s.tasks.mu.Unlock()

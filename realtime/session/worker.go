@@ -54,8 +54,8 @@ func (s *session) work() {
 	s.finishSends()
 }
 
-// nextSend returns the first of the sends, or nil if there is none or the rate limits do not allow it yet. An alarm then
-// wakes the worker. The message stays in the queue; see doneSending.
+// nextSend returns the first of the sends, or nil if there is none or the rate limits do not allow it yet. An alarm
+// then wakes the worker. The message stays in the queue; see doneSending.
 func (s *session) nextSend() *chat.Message {
 	ofUser := s.user.sendLimit(s.deps.Limits)
 	s.mu.Lock()

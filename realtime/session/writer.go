@@ -14,9 +14,9 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// outbox is the queue of frames of a socket. Its frames lie one after the other in one buffer, so that one system call
-// writes them all. The writer is whichever goroutine has set writing: the task, or the feeder or the worker, which write
-// what they have queued themselves.
+// outbox is the queue of frames of a socket. Its frames lie one after the other in one buffer, so that one system
+// call writes them all. The writer is whichever goroutine has set writing: the task, or the feeder or the worker,
+// which write what they have queued themselves.
 type outbox struct {
 	// guarded by mu, which is not held during I/O
 	mu      sync.Mutex
@@ -221,8 +221,8 @@ func writeError(err error) error {
 	return errors.Join(errLost, err)
 }
 
-// writeFarewell runs once, after the end of the socket. It writes the frames that are still queued, the error that ended
-// the socket, and the close frame. It then gives the reader a moment to receive the client's close frame.
+// writeFarewell runs once, after the end of the socket. It writes the frames that are still queued, the error that
+// ended the socket, and the close frame. It then gives the reader a moment to receive the client's close frame.
 func (s *session) writeFarewell() {
 	readFor := time.Duration(0)
 	// The reader must return in every case. The connection stays open: see serve.

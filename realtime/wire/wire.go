@@ -223,8 +223,8 @@ func MarshalMessage(m chat.Message) (message, sent []byte, err error) {
 	return event(EventMessage), event(EventSent), nil
 }
 
-// IsSent reports whether event is the sent event of the message with this id and conversation, as MarshalMessage encodes
-// it. It may report false for an equal event that something else has encoded.
+// IsSent reports whether event is the sent event of the message with this id and conversation, as MarshalMessage
+// encodes it. It may report false for an equal event that something else has encoded.
 func IsSent(event json.RawMessage, id, conversation string) bool {
 	rest := event
 	for _, part := range [...]string{`{"type":"sent","id":"`, id, `","conversation":"`, conversation, `"`} {
