@@ -87,8 +87,8 @@ func (s *session) handleControlFrames() {
 }
 
 // extendReadDeadline is called whenever something arrives from the client. It has no effect before the hello, when
-// the deadline is fixed, or after the end of the socket, when the farewell sets it. The client has DropAfter from now
-// on, or up to deadlineSlack more.
+// the deadline is fixed, or after the end of the socket, when the farewell sets it. The client has DropAfter from
+// now on, or up to deadlineSlack more.
 func (s *session) extendReadDeadline() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
