@@ -47,7 +47,7 @@ func TestReadOvertakenByAChangeIsNotCached(t *testing.T) {
 			t.Fatal(err)
 		}
 		h := &slowReads{read: make(chan struct{}), release: make(chan struct{})}
-		redistest.AddHook(first.rdb, h)
+		redistest.AddHook(t, first.rdb, h)
 		h.armed.Store(true)
 		done := make(chan struct{})
 		go func() {

@@ -157,7 +157,7 @@ func TestDevicesAreReadAfterTheSend(t *testing.T) {
 		other := open(t, b, inbox.Options{})
 		rdb := b.Client(t, nil)
 		hook := &attaching{hash: other.ScriptHash("enqueue"), attach: func() { other.attachFrom(t, "ann", "laptop") }}
-		redistest.AddHook(rdb, hook)
+		redistest.AddHook(t, rdb, hook)
 		s := openWith(t, rdb, inbox.Options{})
 		s.send(t, "ann", "ben", "first")
 		s.attachFrom(t, "ann", "phone")

@@ -156,7 +156,7 @@ func TestScriptsLeaveOnlyKeysThatExpire(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		rdb := b.Client(t, nil)
 		all := &ran{scripts: map[string]bool{}}
-		redistest.AddHook(rdb, all)
+		redistest.AddHook(t, rdb, all)
 		saved := &archive{}
 		saved.save("nobody0", "nobody1")
 		limits := inbox.Limits{NewPeople: 1, StrangerMessages: 1}

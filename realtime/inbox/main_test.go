@@ -38,7 +38,7 @@ func open(t testing.TB, b *redistest.Redis, o inbox.Options) *setup {
 func openWith(t testing.TB, rdb redis.UniversalClient, o inbox.Options) *setup {
 	t.Helper()
 	p := &probes{first: make(chan struct{})}
-	redistest.AddHook(rdb, p)
+	redistest.AddHook(t, rdb, p)
 	subscriber := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
 	o.Subscriber = subscriber
 	if o.Limits == (inbox.Limits{}) {

@@ -60,7 +60,7 @@ func TestRepeatedSendRunsTheStepThatFailed(t *testing.T) {
 		redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 			s := open(t, b, inbox.Options{})
 			fails := &failing{kind: wire.EventSent, after: after}
-			redistest.AddHook(s.rdb, fails)
+			redistest.AddHook(t, s.rdb, fails)
 			m := message("ann", "ben", "one")
 			if _, err := s.Enqueue(t.Context(), m); !errors.Is(err, problem.ErrUnavailable) {
 				t.Fatal(err)

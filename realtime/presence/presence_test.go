@@ -308,7 +308,12 @@ func TestBlockHidesPresence(t *testing.T) {
 		in.join(t, "ann")
 		in.join(t, "bob")
 		w := in.watch(t, "ann", "bob")
-		same(t, "at first", next(t, w), "[ann off bob on]")
+		// The notice that bob has joined can arrive during the look-up, which is then repeated.
+		if first := next(t, w); first == "[ann off]" {
+			same(t, "after the first look-up", next(t, w), "[bob on]")
+		} else {
+			same(t, "at first", first, "[ann off bob on]")
+		}
 		in.leave(t, "ann")
 		in.join(t, "ann")
 		in.leave(t, "ann")

@@ -117,13 +117,29 @@ func (r *Redis) Client(t testing.TB, change func(*redis.UniversalOptions)) redis
 	return c
 }
 
-// AddHook adds a hook to everything that a client sends from now on, on a cluster to each node.
-func AddHook(c redis.UniversalClient, h redis.Hook) {
-	if cluster, ok := c.(*redis.ClusterClient); ok {
-		cluster.OnNewNode(func(node *redis.Client) { node.AddHook(h) })
+// AddHook adds a hook to everything that a client sends from now on, on a cluster to each node. A connection that a
+// caller holds already does not get it.
+func AddHook(t testing.TB, c redis.UniversalClient, h redis.Hook) {
+	t.Helper()
+	cluster, ok := c.(*redis.ClusterClient)
+	if !ok {
+		c.AddHook(h)
 		return
 	}
-	c.AddHook(h)
+	var hooked sync.Map // nodes that have the hook
+	add := func(node *redis.Client) {
+		if _, has := hooked.LoadOrStore(node, true); !has {
+			node.AddHook(h)
+		}
+	}
+	cluster.OnNewNode(add)
+	err := cluster.ForEachShard(t.Context(), func(_ context.Context, node *redis.Client) error {
+		add(node)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Nodes calls fn with a client of each node.

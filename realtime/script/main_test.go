@@ -150,7 +150,7 @@ type opened struct {
 func open(t *testing.T, rdb redis.UniversalClient, tuning script.Tuning) opened {
 	t.Helper()
 	o := opened{gate: newGate(), rdb: rdb}
-	redistest.AddHook(rdb, o.gate)
+	redistest.AddHook(t, rdb, o.gate)
 	o.Runner = script.NewRunner(rdb, script.Options{Timeout: 5 * time.Second}.WithTuning(tuning))
 	for _, c := range []script.Call{adds("warm", 1), echoes("warm", "x"), epochOf("warm")} {
 		if _, err := o.Run(t.Context(), c); err != nil {

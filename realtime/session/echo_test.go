@@ -27,12 +27,20 @@ func sayAndRead(t *testing.T, s *servertest.Socket, body string) (events int, cu
 	}
 }
 
+// joinTablet opens a socket of alice on a second device.
+func joinTablet(t *testing.T, in *servertest.Instance) *servertest.Socket {
+	t.Helper()
+	s := in.Dial(t, servertest.DialOptions{})
+	s.HelloFrom(alice, "tablet", "")
+	return s
+}
+
 // The socket that sends a message does not get its sent event, because the answer says the same. Its position moves
 // past the event, so the next event follows without a read of the stream. Other devices of the user get it.
 func TestSentEventsAreForOtherDevices(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		second := rig.Start(nil)
-		phone, tablet, b := in.Join(t, alice), second.Join(t, alice), second.Join(t, bob)
+		phone, tablet, b := in.Join(t, alice), joinTablet(t, second), second.Join(t, bob)
 		for i := range 5 {
 			id := phone.Say(bob, fmt.Sprint(i))
 			if got, _ := servertest.Event[wire.MessageEvent](tablet, wire.EventSent); got.ID != id {
@@ -69,6 +77,7 @@ func TestSentEventsAreForOtherDevices(t *testing.T) {
 func TestCursorOfASenderMoves(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
+		joinTablet(t, in) // without another device there are no sent events
 		const n = 40
 		var cursor string
 		got := 0

@@ -131,7 +131,7 @@ func start(t testing.TB, b *redistest.Redis, pub Publisher, o Options) *instance
 	}
 	rdb := b.Client(t, nil)
 	loss := &lossHook{}
-	redistest.AddHook(rdb, loss)
+	redistest.AddHook(t, rdb, loss)
 	l := redissub.New(rdb, redissub.Options{Retry: 50 * time.Millisecond})
 	in := inbox.New(rdb, inbox.Options{Subscriber: l, Limits: inbox.Generous()})
 	s := New(in, pub, o)
