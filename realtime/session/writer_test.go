@@ -173,7 +173,7 @@ func TestGoawayOvertakesTheQueue(t *testing.T) {
 	})
 }
 
-// What is queued at the end, the reason and the close frame are one write.
+// One write has the frames that are queued at the end, the reason, and the close frame.
 func TestFarewell(t *testing.T) {
 	conn := &recordConn{}
 	s := testSession(conn)

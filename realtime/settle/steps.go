@@ -239,8 +239,8 @@ func (b *bySender) add(id inbox.ID, m chat.Message) {
 	b.ids[m.From] = append(b.ids[m.From], id)
 }
 
-// What is marked is forgotten when so much of one inbox is, when its last window closes, and whenever a script looks at
-// what waits in it, so every 30 s. Until then, the marked messages take memory.
+// An inbox forgets its marked messages when there are that many, when its last window closes, and whenever a script
+// looks for waiting messages, which happens every 30 s. Until then, they take memory in Redis.
 const (
 	forgetMessages = 64
 	forgetBytes    = 64 << 10

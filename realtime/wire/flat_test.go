@@ -9,7 +9,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// What the decoder for flat frames accepts, the strict one accepts with the same result. In particular, the strict
+// The strict decoder accepts every frame that the decoder for flat frames accepts, with the same result. So the strict
 // rules of fields (each at most once, with the right type and in the right case) hold for both.
 func FuzzFlatFrames(f *testing.F) {
 	for _, frame := range []string{

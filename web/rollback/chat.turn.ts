@@ -3,7 +3,7 @@ import { launchOptions } from "../e2e/support/browser";
 import { expectSignedIn, expectState, fillSignIn, message, open, send, state } from "../e2e/support/steps";
 import type { User } from "../e2e/support/user";
 
-/** What one person does in one turn. */
+/** The part that one person plays in one turn. */
 interface Turn {
   readonly url: string;
   /** The folder with the profile of their browser, which the turns share. */
@@ -16,7 +16,7 @@ interface Turn {
   readonly hears: string;
   /** Whether they write before they hear something. */
   readonly begins: boolean;
-  /** What both wrote in earlier turns. */
+  /** The messages of both in earlier turns. */
   readonly earlier: readonly string[];
 }
 

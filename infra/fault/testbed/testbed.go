@@ -69,11 +69,11 @@ const project = "fault"
 const replicaWait = time.Second
 
 // New builds and starts a Testbed. Close ends it.
-func New(ctx context.Context, opts Options) (tb *Testbed, err error) {
+func New(ctx context.Context, opts Options) (_ *Testbed, err error) {
 	if opts.Instances == 0 {
 		opts.Instances = 3
 	}
-	tb = &Testbed{opts: opts, rnd: rand.New(rand.NewPCG(opts.Seed, 1))}
+	tb := &Testbed{opts: opts, rnd: rand.New(rand.NewPCG(opts.Seed, 1))}
 	defer func() {
 		if err != nil {
 			tb.Close()
@@ -103,7 +103,10 @@ func New(ctx context.Context, opts Options) (tb *Testbed, err error) {
 	if err := tb.serveStore(); err != nil {
 		return nil, err
 	}
-	return tb, tb.startInstances(ctx)
+	if err := tb.startInstances(ctx); err != nil {
+		return nil, err
+	}
+	return tb, nil
 }
 
 func (tb *Testbed) startRedis(ctx context.Context) (err error) {

@@ -9,8 +9,9 @@ import { Household, type Tab } from "./testing/household";
 import { storeKnown } from "./testing/known";
 
 /**
- * What users of chats report in public, and the tests that play it: with the model of the client on a fake clock, in
- * Chromium against the running system, and with the Go client. A text without a file says why there is no test.
+ * The histories that users of chats report in public, and the tests that play them: with the model of the client on a
+ * fake clock, in Chromium against the running system, and with the Go client. A text without a file says why there is
+ * no test.
  *
  * `scenario` is a file of realtime/wire/testdata/scenarios, which the model and the Go client run.
  */

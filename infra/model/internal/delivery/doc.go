@@ -13,7 +13,7 @@
 //     sockets at once after a goaway (device.go).
 //   - Pub/Sub and persist: a published message is saved at any later time, in any order, several times.
 //   - Withdrawals: a message that waits is refused to its sender and then removed from the middle of the inbox, at any
-//     moment. A device may have it already; then it is restored and delivered (server.go).
+//     moment. A device may have it already; then it is restored and delivered (withdraw.go).
 //   - Faults, each with a budget: lost sockets, crashes, failovers, wipes, expiry, page reloads, goaways (faults.go).
 //
 // # Simplifications

@@ -48,7 +48,7 @@ describe("while a link catches up beside the old one", () => {
     next.drop(1006);
     await settle();
     expect(await sendsEverythingOn(old)).toEqual(EVERYTHING);
-    // What is in flight there stays in flight, and its answer counts.
+    // A message that was sent on the old socket is not sent again, and its answer counts.
     expect(bodies(old)).toEqual(["one", "hello"]);
     await stage.device.send(BOB, "two");
     await stage.accept(old, 0);

@@ -55,7 +55,7 @@ export class Device {
   readonly states: ConnectionState[] = [];
   /** Keys of messages that were reported as received. Each must appear once. */
   readonly received: string[] = [];
-  /** What the server reported of other users, in order. */
+  /** The presence of other users as the server reported it, in order. */
   readonly presences: { readonly uid: string; readonly presence: Presence }[] = [];
   readonly typing: string[] = [];
   ended: string | null = null;
