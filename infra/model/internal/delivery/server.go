@@ -1,7 +1,7 @@
 package delivery
 
-// The rules of realtime/inbox; settle.go has those of realtime/settle, and withdraw.go those of withdrawals. Each function
-// is one script or one step of an instance: atomic, with crashes possible before and after it.
+// The rules of realtime/inbox; settle.go has those of realtime/settle, and withdraw.go those of withdrawals. Each
+// function is one script or one step of an instance: atomic, with crashes possible before and after it.
 
 // create gives a user an inbox, as every inbox script does that finds none. Its floor is the present, because events of
 // an earlier inbox are missing from it.
