@@ -53,8 +53,8 @@ func TestRelationOfAWakeToAPosition(t *testing.T) {
 	}
 }
 
-// A sender who has reached SendsPerMinute waits for the rest of the minute. With a limit of 200, the instance tells Redis
-// after every fourth send, and the total in Redis counts.
+// A sender who has reached SendsPerMinute waits for the rest of the minute. With a limit of 200, the instance tells
+// Redis after every fourth send, and the total in Redis counts.
 func TestWaitForRate(t *testing.T) {
 	l := Limits{SendsPerMinute: 200}
 	u := newSenders().of("ann")
