@@ -36,7 +36,18 @@ export async function queued(uid: string, message: string): Promise<boolean> {
   return JSON.stringify(entries).includes(message);
 }
 
-/** Returns how many messages in the user's inbox no device has acknowledged. */
+/** Returns how many messages in the user's inbox no device has acknowledged. Marked ones are not forgotten at once. */
 export async function pending(uid: string): Promise<number> {
-  return Number(await redis(system().redis, "HLEN", `pending:{${uid}}`));
+  const records = await list("HVALS", `pending:{${uid}}`);
+  const marks = await list("ZRANGE", `marked:{${uid}}`, "0", "-1", "WITHSCORES");
+  const marked = Math.max(0, ...marks.filter((_, i) => i % 2 === 1).map(Number));
+  const score = (record: string): number => {
+    const [ms, seq] = (record.split(" ")[0] ?? "").split("-").map(Number);
+    return (ms ?? 0) * 1024 + (seq ?? 0);
+  };
+  return records.filter((record) => score(record) > marked).length;
+}
+
+async function list(...command: string[]): Promise<string[]> {
+  return ((await redis(system().redis, ...command)) as string[] | null) ?? [];
 }
