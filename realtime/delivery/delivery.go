@@ -7,6 +7,7 @@ package delivery
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
@@ -51,6 +52,36 @@ type Raw struct {
 	V         int               `json:"v"`
 	Delivered []json.RawMessage `json:"delivered"`
 	Read      []json.RawMessage `json:"read"`
+}
+
+// Encode returns r as the data of a Pub/Sub message, with the current version. The entries must be valid JSON.
+func (r Raw) Encode() []byte {
+	size := len(`{"v":1,"delivered":[],"read":[]}`)
+	for _, list := range [...][]json.RawMessage{r.Delivered, r.Read} {
+		for _, entry := range list {
+			size += len(entry) + 1
+		}
+	}
+	out := append(make([]byte, 0, size), `{"v":`...)
+	out = strconv.AppendInt(out, Version, 10)
+	out = appendList(out, "delivered", r.Delivered)
+	out = appendList(out, "read", r.Read)
+	return append(out, '}')
+}
+
+// appendList appends a field with a list, unless the list is empty.
+func appendList(out []byte, name string, list []json.RawMessage) []byte {
+	if len(list) == 0 {
+		return out
+	}
+	out = append(append(append(out, `,"`...), name...), `":[`...)
+	for i, entry := range list {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, entry...)
+	}
+	return append(out, ']')
 }
 
 // Decode splits data into entries. It returns an error if data is not a JSON object or has another version.

@@ -54,20 +54,11 @@ func (boxes *Inboxes) alone(ctx context.Context, results []script.Result, uid, d
 		ms, err := strconv.ParseInt(text, 10, 64)
 		return err != nil || ms > since
 	}
-	switch all := r.Value.(type) {
-	case map[any]any:
-		for name, at := range all {
-			text, _ := name.(string)
-			if other(text, at) {
-				return false
-			}
-		}
-	case []any:
-		for i := 0; i+1 < len(all); i += 2 {
-			text, _ := all[i].(string)
-			if other(text, all[i+1]) {
-				return false
-			}
+	all, _ := r.Value.([]any)
+	for i := 0; i+1 < len(all); i += 2 {
+		text, _ := all[i].(string)
+		if other(text, all[i+1]) {
+			return false
 		}
 	}
 	// The device itself must be on the list. Otherwise Redis has lost the list, and may have lost others.

@@ -50,3 +50,6 @@ func (boxes *Inboxes) RunWaiting(ctx context.Context, uid string) error {
 
 // CompareInTurns is compareInTurns.
 var CompareInTurns = compareInTurns
+
+// CompareTurn is compareTurn.
+var CompareTurn = compareTurn

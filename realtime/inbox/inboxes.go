@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 	"golang.org/x/time/rate"
 
 	"github.com/phoenixchat/phoenixchat/realtime/counter"
@@ -233,6 +232,11 @@ func (boxes *Inboxes) Limits() Limits { return boxes.opts.Limits }
 // Counters returns the counters of this instance.
 func (boxes *Inboxes) Counters() *Counters { return &boxes.counters }
 
+// Protocol is the version of RESP that clients use. With version 3, go-redis looks for notifications of the server
+// before every command, which takes a system call, and a client that learns of maintenance changes the settings of
+// connections that others are opening (seen in v9.23). This package needs neither.
+const Protocol = 2
+
 // Tune sets the options of a Redis client that this package needs, if they are unset, and returns o. Contexts bound
 // every operation. The client itself repeats none for lack of an answer, because its timeouts are not shorter than
 // those of the contexts: Redis would do the work again while it is slow already. New connections spend no round trips
@@ -247,8 +251,6 @@ func Tune(o *redis.UniversalOptions) *redis.UniversalOptions {
 	// The default is 5 attempts, 100 ms apart, which is longer than an operation should wait.
 	o.DialerRetries = cmp.Or(o.DialerRetries, 2)
 	o.ConnMaxIdleTime = cmp.Or(o.ConnMaxIdleTime, 5*time.Minute) // the network cuts idle connections after 10 min
-	if o.MaintNotificationsConfig == nil {
-		o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	}
+	o.Protocol = Protocol
 	return o
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
 // Limits of one page.
@@ -208,8 +209,8 @@ func (boxes *Inboxes) countPoisonEntry(uid, id, why string) {
 
 // Message decodes the message of a "message" event.
 func (e Event) Message() (chat.Message, error) {
-	var m chat.Message
-	if err := json.Unmarshal(e.Data, &m); err != nil {
+	m, err := wire.DecodeMessage(e.Data)
+	if err != nil {
 		return chat.Message{}, fmt.Errorf("decode message event %s: %w", e.ID, err)
 	}
 	if !chat.ValidMessageID(m.ID) || !chat.ValidUID(m.From) || !chat.ValidUID(m.To) {

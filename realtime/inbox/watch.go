@@ -122,27 +122,39 @@ func (boxes *Inboxes) probeEpochs(ctx context.Context) (map[string]bool, error) 
 	return epochs, err
 }
 
-// compareBatch is the number of inboxes that one round trip compares.
-const compareBatch = 200
+const (
+	queuedBatch  = 200 // inboxes of which one round trip counts the messages
+	compareBatch = 16  // inboxes that one round trip compares: about 5 ms of Redis, if each has messages to forget
+	compareTurns = 5   // parts into which the users of an instance are divided
+)
 
-// compareTurns is the number of parts into which the users of an instance are divided. Each part of a full instance
-// is about a batch.
-const compareTurns = 5
-
-// watchFeeds compares every subscribed inbox with its newest event once per interval.
+// watchFeeds compares every subscribed inbox with its newest event once per interval. The comparisons are spread over
+// the time, since together they would hold up the messages that arrive meanwhile.
 func (boxes *Inboxes) watchFeeds(ctx context.Context) {
+	turn := compareTurn(boxes.opts.tuning.Compare)
 	compareInTurns(ctx, boxes.opts.tuning.Compare, boxes.subscribedUsers, func(uids []string) {
+		began := time.Now()
+		left := len(uids)
 		for part := range slices.Chunk(uids, compareBatch) {
 			boxes.compareFeeds(ctx, part)
+			left -= len(part)
+			due := began.Add(turn / 4 * 3 / time.Duration(len(uids)) * time.Duration(len(uids)-left))
+			if left > 0 && !sleep(ctx, time.Until(due)) {
+				return
+			}
 		}
 	})
 }
 
+// compareTurn is the time of a turn, in which a comparison may begin and must end. One turn of an interval is left for
+// users who subscribe just after theirs has begun.
+func compareTurn(interval time.Duration) time.Duration { return interval / (compareTurns + 1) }
+
 // compareInTurns calls compare with a part of the current users in each turn, until ctx ends. The turn of a user
-// depends on the uid alone and comes once per interval. So a user who subscribes at any moment is compared within the
-// interval, and then once per interval.
+// depends on the uid alone. So if compare takes a turn at most, a user who subscribes at any moment has been compared
+// within the interval, and then again within each interval.
 func compareInTurns(ctx context.Context, interval time.Duration, users func() []string, compare func(uids []string)) {
-	tick := time.NewTicker(interval / compareTurns)
+	tick := time.NewTicker(compareTurn(interval))
 	defer tick.Stop()
 	for turn := uint32(0); ; turn = (turn + 1) % compareTurns {
 		select {

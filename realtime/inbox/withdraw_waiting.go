@@ -40,7 +40,7 @@ func (boxes *Inboxes) Shares(ctx context.Context, top int) (Waiting, error) {
 	seen := map[string]bool{}
 	err := boxes.eachInbox(ctx, func(uids []string) error {
 		for len(uids) > 0 {
-			n := min(compareBatch, len(uids))
+			n := min(queuedBatch, len(uids))
 			if err := boxes.addShares(ctx, &out, senders, seen, uids[:n]); err != nil {
 				return err
 			}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // envServer is the name of the variable with the path of a redis-server binary.
@@ -107,8 +106,7 @@ func Cluster(t testing.TB) *Redis {
 func (r *Redis) Client(t testing.TB, change func(*redis.UniversalOptions)) redis.UniversalClient {
 	t.Helper()
 	o := &redis.UniversalOptions{Addrs: r.Addrs, IsClusterMode: r.Kind == "cluster", ContextTimeoutEnabled: true,
-		DialTimeout: 2 * time.Second, ReadTimeout: 3 * time.Second, PoolSize: 16,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}} // as inbox.Tune
+		DialTimeout: 2 * time.Second, ReadTimeout: 3 * time.Second, PoolSize: 16, Protocol: 2} // as inbox.Tune
 	if change != nil {
 		change(o)
 	}

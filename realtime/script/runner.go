@@ -73,8 +73,7 @@ type Runner struct {
 	idle   chan struct{}           // guarded by mu: closed when active is 0; nil: nobody waits for that
 }
 
-// NewRunner returns a Runner that uses rdb. Its connections belong to rdb. Call Wait before closing rdb. Maintenance
-// notifications must be disabled in rdb: while connections open, go-redis changes their settings without a lock.
+// NewRunner returns a Runner that uses rdb. Its connections belong to rdb. Call Wait before closing rdb.
 func NewRunner(rdb redis.UniversalClient, opts Options) *Runner {
 	opts.setDefaults()
 	r := &Runner{rdb: rdb, opts: opts, nodes: map[*redis.Client]*node{}}

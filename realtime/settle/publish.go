@@ -1,8 +1,11 @@
 package settle
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -15,10 +18,16 @@ const publishTimeout = 10 * time.Second
 
 // pubMessage is a Pub/Sub message that a flush fills and publishes.
 type pubMessage struct {
-	delivery.Batch
+	delivery.Raw
 	bytes int
-	marks []*readMark // of Batch.Read, in the same order
-	err   error       // not confirmed
+	marks []publishedMark // of Raw.Read, in the same order
+	err   error           // not confirmed
+}
+
+// publishedMark is a read mark with the time that a Pub/Sub message has of it.
+type publishedMark struct {
+	mark *readMark
+	at   chat.Micros
 }
 
 // pubMessages are the Pub/Sub messages of one flush.
@@ -62,8 +71,9 @@ func (s *Settler) publish(ctx context.Context, items []*item) {
 					it.pubs = append(it.pubs, nil)
 					continue
 				}
-				pub := pubs.add(encodedSize(d))
-				pub.Delivered = append(pub.Delivered, d)
+				entry := encodeDelivered(it.events[i], d)
+				pub := pubs.add(len(entry))
+				pub.Delivered = append(pub.Delivered, entry)
 				it.pubs = append(it.pubs, pub)
 			}
 		}
@@ -111,7 +121,7 @@ func (it *item) cut(k int, err error) {
 		return
 	}
 	it.to, it.short = it.messages[k-1].ID, true
-	it.messages, it.delivered = it.messages[:k], it.delivered[:k]
+	it.messages, it.events, it.delivered = it.messages[:k], it.events[:k], it.delivered[:k]
 }
 
 // publishAll publishes several Pub/Sub messages at once, and starts no other after the first failure.
@@ -153,13 +163,9 @@ func (s *Settler) publishAll(ctx context.Context, list []*pubMessage) {
 }
 
 func (s *Settler) publishOne(ctx context.Context, pub *pubMessage) error {
-	data, err := pub.Encode()
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	if err := s.pub.Publish(ctx, data); err != nil {
+	if err := s.pub.Publish(ctx, pub.Encode()); err != nil {
 		s.counters.PublishFailed.Add(1)
 		return err
 	}
@@ -167,11 +173,24 @@ func (s *Settler) publishOne(ctx context.Context, pub *pubMessage) error {
 	return nil
 }
 
-// encodedSize returns the size of v in a Pub/Sub message, in bytes.
-func encodedSize(v any) int {
+// encodeDelivered encodes an entry of a Pub/Sub message. It takes the fields from the event of the message, as
+// wire.MarshalMessage has encoded it, because encoding them again costs many times as much.
+func encodeDelivered(event []byte, d delivery.Delivered) json.RawMessage {
+	const begin, end = `{"type":"message",`, `}`
+	fields, ok := bytes.CutPrefix(event, []byte(begin))
+	if !ok || !bytes.HasSuffix(fields, []byte(end)) {
+		return encode(d)
+	}
+	entry := make([]byte, 0, len(event)+len(`,"delivered_at":1700000000000000`))
+	entry = append(append(entry, '{'), fields[:len(fields)-len(end)]...)
+	return append(strconv.AppendInt(append(entry, `,"delivered_at":`...), int64(d.DeliveredAt), 10), end...)
+}
+
+// encode encodes an entry of a Pub/Sub message, which consists of strings and integers.
+func encode(v any) json.RawMessage {
 	b, err := chat.Marshal(v)
-	if err != nil { // v holds only strings and integers
+	if err != nil { // cannot happen
 		panic(err)
 	}
-	return len(b)
+	return b
 }

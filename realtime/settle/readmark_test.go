@@ -83,7 +83,7 @@ func (s *Settler) flushNow(t *testing.T) {
 	if len(batch) == 0 {
 		t.Fatal("nothing waits")
 	}
-	s.flush(t.Context(), batch)
+	s.flush(t.Context(), nil, batch)
 }
 
 // The messages of a list do not fit into one Pub/Sub message. Their read mark is not published beside some of them,

@@ -53,19 +53,18 @@ func (s *Settler) addReadMarks(pubs *pubMessages, it *item) {
 		if m.published == m.at {
 			continue
 		}
-		r := delivery.Read{Conversation: conversation, By: it.state.uid, At: m.at}
-		size := encodedSize(r)
+		entry := encode(delivery.Read{Conversation: conversation, By: it.state.uid, At: m.at})
 		if m.after.After(it.began) && !it.stale {
 			switch {
 			case it.err != nil || m.after.After(it.to):
 				continue // this flush does not settle the acks
-			case it.firstPub() != nil && it.firstPub() != pubs.withRoom(size):
+			case it.firstPub() != nil && it.firstPub() != pubs.withRoom(len(entry)):
 				continue // the mark does not fit, or the messages do not share one Pub/Sub message
 			}
 		}
-		pub := pubs.add(size)
-		pub.Read = append(pub.Read, r)
-		pub.marks = append(pub.marks, m)
+		pub := pubs.add(len(entry))
+		pub.Read = append(pub.Read, entry)
+		pub.marks = append(pub.marks, publishedMark{m, m.at})
 	}
 }
 
@@ -77,8 +76,8 @@ func (s *Settler) confirmReadMarks(pubs *pubMessages) {
 		if pub.err != nil {
 			continue
 		}
-		for i, m := range pub.marks {
-			m.published = pub.Read[i].At
+		for _, m := range pub.marks {
+			m.mark.published = m.at
 		}
 	}
 }

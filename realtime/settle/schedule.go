@@ -32,7 +32,7 @@ func (s *Settler) Run(ctx context.Context) error {
 	for {
 		batch, wait := s.nextBatch(ended == nil)
 		if len(batch) > 0 {
-			wg.Go(func() { s.flush(work, batch) })
+			wg.Go(func() { s.flush(work, ctx.Done(), batch) })
 			continue
 		}
 		if ended == nil && s.idle() {
@@ -144,11 +144,18 @@ func (s *Settler) wakeRun() {
 	}
 }
 
-// release ends a flush: its states can be flushed again, those that failed after a backoff.
-func (s *Settler) release(items []*item) {
+// endFlush ends a flush whose states are released.
+func (s *Settler) endFlush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.flushes--
+	s.wakeRun()
+}
+
+// release allows the states of a part of a flush to be flushed again, those that failed after a backoff.
+func (s *Settler) release(items []*item) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	now := time.Now()
 	failed := 0
 	var failure error

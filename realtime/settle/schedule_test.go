@@ -93,6 +93,7 @@ func (s *Settler) releaseBatch(batch []*inboxState, err error) {
 		items[i] = &item{state: st, err: err}
 	}
 	s.release(items)
+	s.endFlush()
 }
 
 func TestFlushesAtOnceAreBounded(t *testing.T) {

@@ -32,6 +32,7 @@ type inboxState struct {
 
 	// Messages up to settled that are marked, and that the inbox may still have to forget, and their bytes.
 	unforgotten, unforgottenBytes int
+	early                         int // how many messages before forgetMessages the inbox forgets
 
 	readMarks map[string]*readMark // that wait, by conversation
 
@@ -61,12 +62,33 @@ func (s *Settler) addWindow(key inboxKey, from inbox.ID) *inboxState {
 	if st == nil {
 		st = &inboxState{s: s, inboxKey: key, base: from, top: from, readMarks: map[string]*readMark{},
 			acks: map[inbox.Removals]inbox.ID{}, changed: make(chan struct{})}
+		st.forgot()
 		s.states[key] = st
 	} else if st.stale {
 		st.becomeCurrent(from)
 	}
 	st.windows++
 	return st
+}
+
+// An inbox forgets its marked messages when there are that many or a few less, when its last window closes, and whenever
+// a script looks for waiting messages, which happens every 30 s. Until then, they take memory in Redis.
+const (
+	forgetMessages = 64
+	forgetBytes    = 64 << 10
+)
+
+// mustForget reports whether the inbox has so many marked messages that it forgets them.
+func (st *inboxState) mustForget() bool {
+	return st.unforgotten >= forgetMessages-st.early ||
+		st.unforgottenBytes >= forgetBytes/forgetMessages*(forgetMessages-st.early)
+}
+
+// forgot records that the inbox has forgotten what was marked. This takes Redis half a millisecond or more, so the next
+// time is random: the inboxes of people who write equally often shall not all forget at once. s.mu is held.
+func (st *inboxState) forgot() {
+	st.unforgotten, st.unforgottenBytes = 0, 0
+	st.early = int(st.s.opts.Jitter(forgetMessages / 2))
 }
 
 // removeWindow counts one window less. s.mu is held.

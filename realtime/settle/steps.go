@@ -1,9 +1,11 @@
 package settle
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -27,7 +29,8 @@ type item struct {
 	covered   bool                        // list is complete, from memory
 	short     bool                        // the flush does not cover all acks
 	messages  []inbox.SettledMessage
-	bytes     int                  // of the events of messages
+	events    [][]byte             // of messages, in the same order
+	bytes     int                  // of events
 	delivered []delivery.Delivered // of messages, in the same order
 	pubs      []*pubMessage        // the Pub/Sub message of each element of delivered; nil: confirmed before
 	progress  *progress            // of earlier flushes that failed; nil: none
@@ -35,6 +38,7 @@ type item struct {
 	removals uint64 // as last heard from Redis
 	gone     uint64 // of these removals no message is kept
 
+	closed bool // the user had no window when the flush began
 	forget bool // let the inbox forget the list, and what is marked, instead of marking the list
 
 	err    error // the state must be flushed again
@@ -42,17 +46,66 @@ type item struct {
 	result inbox.SettleResult
 }
 
-// flush takes the steps of DESIGN §5 for every state of a batch.
-func (s *Settler) flush(ctx context.Context, batch []*inboxState) {
+// order returns the place of an item in a flush. Those come first for which closed sockets wait.
+func (it *item) order() int {
+	if it.closed {
+		return 0
+	}
+	return 1
+}
+
+// flush takes the steps of DESIGN §5 for every state of a batch. It publishes all messages together, and takes the other
+// steps for a part of the states at a time, with pauses. Otherwise hundreds of receipts at once would delay the messages
+// that arrive meanwhile. When draining is closed, there are no more pauses.
+func (s *Settler) flush(ctx context.Context, draining <-chan struct{}, batch []*inboxState) {
 	s.counters.Flushes.Add(1)
 	items := s.collect(batch)
 	s.readLists(ctx, items)
 	s.publish(ctx, items)
-	s.appendReceipts(ctx, items)
-	s.settleInboxes(ctx, items)
-	s.recordResults(items)
-	s.appendReadMarks(ctx, items)
-	s.release(items)
+	slices.SortStableFunc(items, func(a, b *item) int { return cmp.Compare(a.order(), b.order()) })
+	between := min(longestPause, allPauses/time.Duration(len(items)/partOfFlush+1))
+	for len(items) > 0 {
+		n, pauses := s.partSize()
+		part := items[:min(n, len(items))]
+		s.appendReceipts(ctx, part)
+		s.settleInboxes(ctx, part)
+		s.recordResults(part)
+		s.appendReadMarks(ctx, part)
+		s.release(part)
+		items = items[len(part):]
+		if pauses && len(items) > 0 && !items[0].closed {
+			pause(between, draining)
+		}
+	}
+	s.endFlush()
+}
+
+// A flush is taken in parts.
+const (
+	partOfFlush      = 16  // states
+	largePartOfFlush = 128 // states, if flushes do not keep up
+	longestPause     = 5 * time.Millisecond
+	allPauses        = 60 * time.Millisecond // of one flush
+)
+
+// partSize returns how many states the next part of a flush has, and whether a pause may follow.
+func (s *Settler) partSize() (states int, pauses bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flushes > 1 { // the next flush has begun before this one ends
+		return largePartOfFlush, false
+	}
+	return partOfFlush, true
+}
+
+// pause waits between two parts of a flush, or until draining is closed.
+func pause(d time.Duration, draining <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-draining:
+	}
 }
 
 // collect builds the items and copies the lists that are in memory.
@@ -62,11 +115,11 @@ func (s *Settler) collect(batch []*inboxState) []*item {
 	items := make([]*item, len(batch))
 	for i, st := range batch {
 		it := &item{state: st, began: st.settled, to: st.acked, covered: true, stale: st.stale, progress: st.progress,
-			removals: st.removals, forget: st.windows == 0}
+			removals: st.removals, closed: st.windows == 0, forget: st.windows == 0}
 		items[i] = it
 		st.due = time.Time{}
 		it.acks = maps.Clone(st.acks)
-		it.forget = it.forget || st.unforgotten >= forgetMessages || st.unforgottenBytes >= forgetBytes
+		it.forget = it.forget || st.mustForget()
 		if st.stale {
 			it.to = it.began
 			continue
@@ -148,6 +201,7 @@ func (s *Settler) readLists(ctx context.Context, items []*item) {
 				continue
 			}
 			it.messages = append(it.messages, inbox.SettledMessage{ID: e.id, From: m.From, MessageID: m.ID})
+			it.events = append(it.events, e.data)
 			it.bytes += len(e.data)
 			d := delivery.Delivered{Message: m, DeliveredAt: at}
 			if published, ok := it.progress.publishedAt(e.id); ok {
@@ -239,13 +293,6 @@ func (b *bySender) add(id inbox.ID, m chat.Message) {
 	b.ids[m.From] = append(b.ids[m.From], id)
 }
 
-// An inbox forgets its marked messages when there are that many, when its last window closes, and whenever a script
-// looks for waiting messages, which happens every 30 s. Until then, they take memory in Redis.
-const (
-	forgetMessages = 64
-	forgetBytes    = 64 << 10
-)
-
 // settleInboxes records in the inboxes what is published and reported. A mark does that at little cost, and sooner or
 // later a script lets the inbox forget it. A list without messages needs neither.
 func (s *Settler) settleInboxes(ctx context.Context, items []*item) {
@@ -324,7 +371,7 @@ func (it *item) skipTo(settled inbox.ID) bool {
 	for n < len(it.messages) && !it.messages[n].ID.After(settled) {
 		n++
 	}
-	it.messages, it.delivered = it.messages[n:], it.delivered[n:]
+	it.messages, it.events, it.delivered = it.messages[n:], it.events[n:], it.delivered[n:]
 	return true
 }
 
@@ -354,7 +401,7 @@ func (s *Settler) recordResults(items []*item) {
 			s.counters.Messages.Add(int64(len(it.messages)))
 			st.raiseSettled(it.result.Settled)
 			if it.forget {
-				st.unforgotten, st.unforgottenBytes = 0, 0
+				st.forgot()
 			} else {
 				st.unforgotten += len(it.messages)
 				st.unforgottenBytes += it.bytes

@@ -64,3 +64,19 @@ func BenchmarkMarshalMessage(b *testing.B) {
 var benchMessage = chat.Message{ID: "019abd3e-7c1a-7b52-9d0f-3f2a6b1c4d5e", Conversation: "aliceUid0001~bobUid0002",
 	From: "aliceUid0001", To: "bobUid0002", Body: strings.Repeat("How are you? ", 15), At: 1795347732123456,
 	AcceptedAt: 1795347732204456}
+
+// BenchmarkDecodeMessage decodes the event of a message that was acknowledged.
+func BenchmarkDecodeMessage(b *testing.B) {
+	event, _, err := wire.MarshalMessage(chat.Message{ID: "019abd3e-7c1a-7b52-9d0f-3f2a6b1c4d5e",
+		Conversation: "annUid0001~bobUid0002", From: "annUid0001", To: "bobUid0002",
+		Body: strings.Repeat("How are you? ", 15), At: 1795347732123456, AcceptedAt: 1795347732123457})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := wire.DecodeMessage(event); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

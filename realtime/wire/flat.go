@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"encoding/json"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
@@ -12,26 +14,55 @@ import (
 // must be valid UTF-8.
 func decodeFlat(data []byte) (f ClientFrame, ok bool) {
 	d := flat{data: data}
-	if !d.skip('{') {
+	var seen flatFields
+	if !d.object(func(name []byte) bool { return d.value(&f, &seen, name) }) {
 		return ClientFrame{}, false
 	}
-	var seen flatFields
-	for {
-		name, ok := d.plainString()
-		if !ok || !d.skip(':') || !d.value(&f, &seen, name) {
-			return ClientFrame{}, false
-		}
-		if !d.skip(',') {
-			break
-		}
-	}
-	return f, d.skip('}') && d.at == len(data)
+	return f, true
 }
 
-// flat is the state of decodeFlat.
+// DecodeMessage decodes the message of an event, as MarshalMessage or another JSON encoder has encoded it. Fields that
+// it does not know are ignored.
+func DecodeMessage(event []byte) (m chat.Message, err error) {
+	if utf8.Valid(event) {
+		if m, ok := decodeFlatMessage(event); ok {
+			return m, nil
+		}
+	}
+	err = json.Unmarshal(event, &m)
+	return m, err
+}
+
+// decodeFlatMessage decodes what MarshalMessage returns. It is as strict as decodeFlat.
+func decodeFlatMessage(event []byte) (m chat.Message, ok bool) {
+	d := flat{data: event}
+	var seen flatFields
+	if !d.object(func(name []byte) bool { return d.messageValue(&m, &seen, name) }) {
+		return chat.Message{}, false
+	}
+	return m, true
+}
+
+// flat is the state of a decoder.
 type flat struct {
 	data []byte
 	at   int // in data
+}
+
+// object decodes data, which must be one object. It calls value after the name of each field.
+func (d *flat) object(value func(name []byte) bool) bool {
+	if !d.skip('{') {
+		return false
+	}
+	for {
+		name, ok := d.plainString()
+		if !ok || !d.skip(':') || !value(name) {
+			return false
+		}
+		if !d.skip(',') {
+			return d.skip('}') && d.at == len(d.data)
+		}
+	}
 }
 
 // flatFields is a set of fields.
@@ -84,6 +115,39 @@ func (d *flat) value(f *ClientFrame, seen *flatFields, name []byte) (ok bool) {
 		field, to = 8, &f.ReplyTo
 	case "conversation":
 		field, to = 9, &f.Conversation
+	default:
+		return false
+	}
+	*to, ok = d.string()
+	return ok && seen.add(field)
+}
+
+// messageValue decodes the value of the named field of the event of a message.
+func (d *flat) messageValue(m *chat.Message, seen *flatFields, name []byte) (ok bool) {
+	var to *string
+	field := 0
+	switch string(name) {
+	case "type":
+		_, ok = d.plainString()
+		return ok && seen.add(0)
+	case "at":
+		m.At, ok = d.number()
+		return ok && seen.add(1)
+	case "accepted_at":
+		m.AcceptedAt, ok = d.number()
+		return ok && seen.add(2)
+	case "id":
+		field, to = 3, &m.ID
+	case "conversation":
+		field, to = 4, &m.Conversation
+	case "from":
+		field, to = 5, &m.From
+	case "to":
+		field, to = 6, &m.To
+	case "body":
+		field, to = 7, &m.Body
+	case "reply_to":
+		field, to = 8, &m.ReplyTo
 	default:
 		return false
 	}

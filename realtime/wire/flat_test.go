@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/json"
 	"reflect"
 	"strings"
 	"testing"
@@ -83,15 +84,56 @@ func TestFlatFrames(t *testing.T) {
 	}
 }
 
-func BenchmarkDecodeClient(b *testing.B) {
-	frame := []byte(`{"type":"send","id":"0191e0a0-0000-7000-8000-000000000000","to":"bobUid0002","body":"` +
-		strings.Repeat("a b c d ", 25) + `","at":1700000000000000}`)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := DecodeClient(frame); err != nil {
-			b.Fatal(err)
-		}
+// The usual events of messages are decoded without encoding/json. Everything else is decoded as it would decode it.
+func TestFlatMessages(t *testing.T) {
+	m := chat.Message{ID: "i", Conversation: "a~b", From: "a", To: "b", Body: "\"é\"\n<&>", At: 5, AcceptedAt: 6}
+	usual, _, err := MarshalMessage(m)
+	if err != nil {
+		t.Fatal(err)
 	}
+	m.ReplyTo = "i.b"
+	reply, _, err := MarshalMessage(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for event, want := range map[string]bool{
+		string(usual):                                true,
+		string(reply):                                true,
+		`{"type":"message","id":"i","id":"j"}`:       false,
+		`{"type":"message","id":"i","new":"j"}`:      false,
+		`{"type":"message","id":"i","ID":"j"}`:       false,
+		`{"type":"message","body":"\u2028"}`:         false,
+		`{"type":"message","at":"5"}`:                false,
+		`{"type":"message","id":"i"} `:               false,
+		`{"type":"message","body":"` + "\xff" + `"}`: true,
+	} {
+		if _, ok := decodeFlatMessage([]byte(event)); ok != want {
+			t.Errorf("%s: decoded without encoding/json: %v, want %v", event, ok, want)
+		}
+		checkMessage(t, []byte(event))
+	}
+}
+
+// checkMessage compares DecodeMessage with encoding/json.
+func checkMessage(t *testing.T, event []byte) {
+	t.Helper()
+	var want chat.Message
+	wantErr := json.Unmarshal(event, &want)
+	got, err := DecodeMessage(event)
+	if (err == nil) != (wantErr == nil) || err == nil && got != want {
+		t.Fatalf("%q\n got %+v, %v\nwant %+v, %v", event, got, err, want, wantErr)
+	}
+}
+
+func FuzzDecodeMessage(f *testing.F) {
+	for _, event := range []string{
+		`{"type":"message","id":"i","conversation":"a~b","from":"a","to":"b","body":"\"é\" \/\t","at":5,"accepted_at":6}`,
+		`{"type":"sent","id":"i","reply_to":"i.b","at":0}`, `{"At":5,"at":6}`, `{"id":null}`, `{"at":01}`, `[]`,
+		`{"accepted_at":999999999999999999999}`, `{"body":"\ud83d"}`, "{\"body\":\"\xff\"}",
+	} {
+		f.Add([]byte(event))
+	}
+	f.Fuzz(checkMessage)
 }
 
 // The frames that are encoded without encoding/json are encoded as it would encode them.
