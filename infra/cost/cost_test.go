@@ -42,9 +42,9 @@ const (
 	maxWrites    = 2.5
 	maxPublished = 0.25
 	maxCalls     = 0.25
-	maxTrips     = 5.0
-	maxScripts   = 10.5 // most of them compare inboxes every 30 s, refresh presence, and settle read marks
-	maxInside    = 85.0 // calls inside scripts
+	maxTrips     = 4.0
+	maxScripts   = 9.0  // most of them compare inboxes every 30 s, refresh presence, and settle read marks
+	maxInside    = 72.0 // calls inside scripts
 )
 
 // The limits of the work of Redis for a message alone: of 50 pairs who write four messages a second and read none.
@@ -53,9 +53,9 @@ const (
 	busyMessages = 20                     // of each pair
 	busyInterval = 250 * time.Millisecond // between two messages of a pair
 
-	maxBusyTrips   = 2.2
-	maxBusyScripts = 4.2
-	maxBusyInside  = 48.0
+	maxBusyTrips   = 2.0
+	maxBusyScripts = 2.3
+	maxBusyInside  = 24.0
 )
 
 // TestPaidOperationsPerMessage lets a thousand pairs of users chat on one instance. Each pair exchanges a message

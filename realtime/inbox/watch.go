@@ -270,7 +270,7 @@ func (boxes *Inboxes) Queued(ctx context.Context) (Queue, error) {
 	}
 	q := Queue{Complete: len(uids) < maxScanned}
 	for len(uids) > 0 {
-		n := min(compareBatch, len(uids))
+		n := min(queuedBatch, len(uids))
 		calls := make([]script.Call, n)
 		for i, uid := range uids[:n] {
 			calls[i] = boxes.call(boxes.scripts.waiting, uid)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/script"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -77,8 +78,7 @@ func parseRecord(field, value string) (record, error) {
 // and continues after an error. The error is problem.ErrUnavailable.
 func (boxes *Inboxes) Withdraw(ctx context.Context, w Withdrawal) (Withdrawn, error) {
 	var sum Withdrawn
-	// Messages that are marked as delivered must not be refused. The script forgets them, and they have no record then.
-	if _, err := boxes.runScript(ctx, boxes.call(boxes.scripts.waiting, w.UID)); err != nil {
+	if waits, err := boxes.inWhichMessagesWait(ctx, []string{w.UID}); err != nil || len(waits) == 0 {
 		return sum, err
 	}
 	match := "*"
@@ -117,6 +117,30 @@ func (boxes *Inboxes) Withdraw(ctx context.Context, w Withdrawal) (Withdrawn, er
 			return sum, nil
 		}
 	}
+}
+
+// inWhichMessagesWait returns those of the given users whose inboxes have messages that wait, in one round trip. Messages
+// that are marked as delivered must not be refused: the script forgets them, and they have no record then.
+func (boxes *Inboxes) inWhichMessagesWait(ctx context.Context, uids []string) ([]string, error) {
+	calls := make([]script.Call, len(uids))
+	for i, uid := range uids {
+		calls[i] = boxes.call(boxes.scripts.waiting, uid)
+	}
+	var waits []string
+	for i, result := range boxes.run(ctx, calls...) {
+		if result.Err != nil {
+			return nil, result.Err
+		}
+		r := newReply(result.Value, 2)
+		count := r.int(0)
+		if err := r.failure(); err != nil {
+			return nil, err
+		}
+		if count > 0 {
+			waits = append(waits, uids[i])
+		}
+	}
+	return waits, nil
 }
 
 // selects reports whether a message is to be withdrawn. The script skips restored messages, too.

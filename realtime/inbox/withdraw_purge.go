@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -279,12 +280,18 @@ func (boxes *Inboxes) takeSweep(ctx context.Context) (bool, error) {
 func (boxes *Inboxes) Sweep(ctx context.Context) (sum Withdrawn, err error) {
 	w := Withdrawal{AtBefore: chat.MicrosOf(boxes.opts.Now().Add(-chat.MaxAge)), Reason: chat.ErrAtTooOld}
 	err = boxes.eachInbox(ctx, func(uids []string) error {
-		for _, uid := range uids {
-			w.UID = uid
-			part, err := boxes.Withdraw(ctx, w)
-			sum.add(part)
+		for list := range slices.Chunk(uids, compareBatch) {
+			waits, err := boxes.inWhichMessagesWait(ctx, list)
 			if err != nil {
 				return err
+			}
+			for _, uid := range waits {
+				w.UID = uid
+				part, err := boxes.Withdraw(ctx, w)
+				sum.add(part)
+				if err != nil {
+					return err
+				}
 			}
 		}
 		return nil
