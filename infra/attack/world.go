@@ -59,7 +59,7 @@ func newWorld(ctx context.Context, s settings) (w *world, err error) {
 	if err != nil {
 		return nil, err
 	}
-	w.redis = redis.NewClient(&redis.Options{Addr: w.server.Addr})
+	w.redis = redis.NewClient(&redis.Options{Protocol: 2, Addr: w.server.Addr})
 	w.bystanders, err = newBystanders(ctx, w)
 	return w, err
 }

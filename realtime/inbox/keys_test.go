@@ -253,7 +253,7 @@ func TestScriptsLeaveOnlyKeysThatExpire(t *testing.T) {
 		for _, file := range files {
 			name := strings.TrimSuffix(filepath.Base(file), ".lua")
 			switch name {
-			case "inbox", "removed": // common parts
+			case "inbox", "removed", "page": // common parts
 				continue
 			}
 			if !all.scripts[s.ScriptHash(name)] {

@@ -3,6 +3,7 @@ package inbox_test
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -105,14 +106,27 @@ func (s *setup) send(t testing.TB, from, to, body string) chat.Message {
 	return m
 }
 
-// attach attaches, and fails the test if that fails.
+// attach attaches a device, and checks that Read returns the same first page. Something else may change the inbox
+// between the two, so it repeats both a few times.
 func (s *setup) attach(t testing.TB, uid, cursor string) inbox.Attachment {
 	t.Helper()
-	a, err := s.Attach(t.Context(), uid, "", cursor)
-	if err != nil {
-		t.Fatalf("attach: %v", err)
+	const limit = 3
+	for attempt := 1; ; attempt++ {
+		a, first, err := s.AttachAndRead(t.Context(), uid, "", cursor, limit)
+		if err != nil {
+			t.Fatalf("attach: %v", err)
+		}
+		same, err := s.Read(t.Context(), uid, a.From, limit)
+		if err != nil {
+			t.Fatalf("read: %v", err)
+		}
+		if reflect.DeepEqual(first, same) {
+			return a
+		}
+		if attempt == 5 {
+			t.Fatalf("first page of a device at %q:\n got %+v\nRead %+v", cursor, first, same)
+		}
 	}
-	return a
 }
 
 // all reads all pages from p on.

@@ -68,35 +68,47 @@ type Attachment struct {
 //
 // If device is not empty, its user's sent events are written for it from then on; see EnqueueFrom.
 func (boxes *Inboxes) Attach(ctx context.Context, uid, device, cursor string) (Attachment, error) {
+	a, _, err := boxes.attach(ctx, uid, device, cursor, 0)
+	return a, err
+}
+
+// AttachAndRead is Attach and then Read, from the place where the device starts, in one round trip and from one moment.
+func (boxes *Inboxes) AttachAndRead(ctx context.Context, uid, device, cursor string, limit int) (
+	Attachment, Page, error) {
+
+	return boxes.attach(ctx, uid, device, cursor, pageLimit(limit))
+}
+
+func (boxes *Inboxes) attach(ctx context.Context, uid, device, cursor string, limit int) (
+	a Attachment, first Page, err error) {
+
 	// An unreadable cursor (of an older version, or forged) is treated like one of another epoch.
 	c, err := ParseCursor(cursor)
 	if err != nil || c.ID.unsafe() {
 		c = Cursor{}
 	}
 	args := append([]any{c.Epoch, c.ID.String()}, c.Removals.args()...)
-	call := boxes.call(boxes.scripts.attach, uid, append(args, device)...)
+	call := boxes.call(boxes.scripts.attach, uid, append(args, device, limit, maxPageBytes)...)
 	call.Keys = append(call.Keys, devicesKey(uid), removedKey(uid))
 	v, err := boxes.runScript(ctx, call)
 	if err != nil {
-		return Attachment{}, err
+		return a, first, err
 	}
-	r := newReply(v, 6)
-	epoch, floor, last, settled, first := r.str(0), r.id(1), r.id(2), r.id(3), r.id(4)
-	removals := uint64(r.int(5))
-	if err := r.failure(); err != nil {
-		return Attachment{}, err
-	}
-	a := Attachment{Epoch: epoch, Last: last, Settled: settled, Removals: removals}
-	if c.Epoch == epoch && !floor.After(c.ID) && !c.ID.After(last) {
-		a.Resumed = true
+	r := newReply(v, 8)
+	epoch, floor := r.str(0), r.id(1)
+	a = Attachment{Epoch: epoch, Last: r.id(2), Settled: r.id(3), Resumed: r.int(4) == 1, Removals: uint64(r.int(6))}
+	if a.Resumed {
 		a.From = Position{c, floor}
-		return a, nil
+	} else {
+		a.From = Position{Cursor{epoch, floor, AllSeen(a.Removals)}, floor}
+		if oldest := r.id(5); oldest != (ID{}) {
+			a.From.ID = oldest.previous()
+		}
 	}
-	a.From = Position{Cursor{epoch, floor, AllSeen(removals)}, floor}
-	if first != (ID{}) && !first.After(floor) {
-		a.From.ID = first.previous() // receipts were shed between waiting messages, which raised the floor above them
+	if limit > 0 {
+		first = boxes.page(uid, a.From, &r, 7)
 	}
-	return a, nil
+	return a, first, r.failure()
 }
 
 // Page is the result of Read.
@@ -117,22 +129,36 @@ type Page struct {
 // Read returns up to limit events after p, with the floor, from one moment. A page has at most 500 events and about
 // 512 KiB; the rest follows, see More. Read takes one round trip.
 func (boxes *Inboxes) Read(ctx context.Context, uid string, p Position, limit int) (Page, error) {
-	if limit <= 0 || limit > maxPage {
-		limit = maxPage
-	}
-	args := append([]any{p.Epoch, p.ID.String(), limit, maxPageBytes}, p.Removals.args()...)
+	args := append([]any{p.Epoch, p.ID.String(), pageLimit(limit), maxPageBytes}, p.Removals.args()...)
 	v, err := boxes.runScript(ctx, boxes.callReader(boxes.scripts.read, uid, args...))
 	if err != nil {
 		return Page{}, err
 	}
-	r := newReply(v, 9)
-	epoch, floor, last, settled, more := r.str(0), r.id(1), r.id(2), r.id(3), r.str(4) == "1"
-	removals := Removals{uint64(r.int(6)), uint64(r.int(7)), r.id(8)}
-	events, end := boxes.entries(uid, r.list[5])
-	if err := r.failure(); err != nil {
-		return Page{}, err
+	r := newReply(v, 5)
+	page := boxes.page(uid, p, &r, 4)
+	return page, r.failure()
+}
+
+// pageLimit returns the number of events that a page may have if limit were asked for.
+func pageLimit(limit int) int {
+	if limit <= 0 || limit > maxPage {
+		return maxPage
 	}
-	page := Page{Events: events, Last: last, Settled: settled, More: more}
+	return limit
+}
+
+// page decodes a page that was read from p. The reply begins with epoch, floor, last and settled, and has the page in
+// field i.
+func (boxes *Inboxes) page(uid string, p Position, r *reply, i int) Page {
+	epoch, floor, last := r.str(0), r.id(1), r.id(2)
+	read := newReply(r.list[i], 5)
+	more := read.str(0) == "1"
+	removals := Removals{uint64(read.int(2)), uint64(read.int(3)), read.id(4)}
+	events, end := boxes.entries(uid, read.list[1])
+	if r.err == nil {
+		r.err = read.err
+	}
+	page := Page{Events: events, Last: last, Settled: r.id(3), More: more}
 	page.NewEpoch = epoch != p.Epoch
 	page.Gap = page.NewEpoch || (floor.After(p.ID) && floor.After(p.ReportedFloor))
 	page.Next = Position{Cursor{epoch, p.ID, removals}, p.ReportedFloor}
@@ -148,7 +174,7 @@ func (boxes *Inboxes) Read(ctx context.Context, uid string, p Position, limit in
 	if !more && last.After(page.Next.ID) {
 		page.Next.ID = last // the events in between were trimmed or withdrawn
 	}
-	return page, nil
+	return page
 }
 
 // entries converts the result of XRANGE. It leaves out, counts and logs poison entries, because they must not block the

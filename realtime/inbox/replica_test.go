@@ -141,7 +141,7 @@ func BenchmarkReplicaWait(b *testing.B) {
 			p := redistest.StartPair(b)
 			s := openWith(b, p.Client(b), inbox.Options{ReplicaWait: wait})
 			cpu := func() (seconds float64) {
-				c := redis.NewClient(&redis.Options{Addr: p.Addrs[0]})
+				c := redis.NewClient(&redis.Options{Protocol: 2, Addr: p.Addrs[0]})
 				defer c.Close()
 				for line := range strings.Lines(c.Info(context.Background(), "cpu").Val()) {
 					for _, kind := range []string{"used_cpu_sys:", "used_cpu_user:"} {

@@ -47,8 +47,8 @@ func newScripts(o *Options) scripts {
 	onInbox := func(header, name string) *script.Script {
 		return script.LoadPrimary(luaFiles, common+header, "inbox", name)
 	}
-	onReadInbox := func(header, name string) *script.Script {
-		return script.LoadPrimary(luaFiles, common+exceeds+header, "inbox", "removed", name)
+	onReadInbox := func(header string, names ...string) *script.Script {
+		return script.LoadPrimary(luaFiles, common+exceeds+header, append([]string{"inbox", "removed"}, names...)...)
 	}
 	limits := constants("may_exceed", false, "counter_of", 4, "max_all", l.Messages, "max_all_bytes", l.Bytes,
 		"max_from", l.PairMessages, "max_from_bytes", l.PairBytes,
@@ -57,10 +57,11 @@ func newScripts(o *Options) scripts {
 	kept := constants("keep_removed", keepRemoved.Milliseconds(), "max_removed", maxRemoved,
 		"max_removed_bytes", maxRemovedBytes, "presence_lag", presenceLag.Milliseconds())
 	return scripts{
-		enqueue:   onInbox(limits, "enqueue"),
-		append:    onInbox(exceeds+constants("out_ms", keepOut.Milliseconds()), "append"),
-		attach:    onReadInbox(constants("keep_devices", keepDevices.Milliseconds(), "max_devices", maxDevices), "attach"),
-		read:      onReadInbox("", "read"),
+		enqueue: onInbox(limits, "enqueue"),
+		append:  onInbox(exceeds+constants("out_ms", keepOut.Milliseconds()), "append"),
+		attach: onReadInbox(constants("keep_devices", keepDevices.Milliseconds(), "max_devices", maxDevices),
+			"page", "attach"),
+		read:      onReadInbox("", "page", "read"),
 		unsettled: onReadInbox("", "unsettled"),
 		settle:    onReadInbox("", "settle"),
 		peek:      onInbox(exceeds, "peek"),

@@ -98,7 +98,7 @@ func TestPayloadsArriveInOrder(t *testing.T) {
 		subscribe(t, subscriber, "wake:{a}", r)
 		subscribe(t, subscriber, "wake:{b}", other)
 		// A cluster client publishes through any node, but only payloads published through one node have an order.
-		one := redis.NewClient(&redis.Options{Addr: b.Addrs[0]})
+		one := redis.NewClient(&redis.Options{Protocol: 2, Addr: b.Addrs[0]})
 		defer one.Close()
 		for i := range 50 {
 			if err := one.Publish(t.Context(), "wake:{a}", fmt.Sprint(i)).Err(); err != nil {

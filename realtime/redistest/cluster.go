@@ -29,12 +29,12 @@ func startCluster(t testing.TB) *Redis {
 		bus = append(bus, b)
 	}
 	for i, addr := range r.Addrs {
-		c := redis.NewClient(&redis.Options{Addr: addr})
+		c := redis.NewClient(&redis.Options{Protocol: 2, Addr: addr})
 		must(t, c.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err())
 		must(t, c.ClusterAddSlotsRange(ctx, i*slots/3, (i+1)*slots/3-1).Err())
 		_ = c.Close()
 	}
-	c := redis.NewClient(&redis.Options{Addr: r.Addrs[0]})
+	c := redis.NewClient(&redis.Options{Protocol: 2, Addr: r.Addrs[0]})
 	defer c.Close()
 	for i, addr := range r.Addrs[1:] { // the nodes then introduce each other
 		_, port, _ := net.SplitHostPort(addr)
@@ -84,7 +84,7 @@ func (r *Redis) MoveSlot(t testing.TB, key string) (moved int) {
 	clients := make([]*redis.Client, len(r.Addrs))
 	ids := make([]string, len(r.Addrs))
 	for i, addr := range r.Addrs {
-		clients[i] = redis.NewClient(&redis.Options{Addr: addr})
+		clients[i] = redis.NewClient(&redis.Options{Protocol: 2, Addr: addr})
 		defer clients[i].Close()
 		id, err := clients[i].Do(ctx, "CLUSTER", "MYID").Text()
 		must(t, err)

@@ -36,7 +36,7 @@ func StartPair(t testing.TB) *Pair {
 }
 
 func (p *Pair) do(s *Server, args ...any) error {
-	c := redis.NewClient(&redis.Options{Addr: s.Addr})
+	c := redis.NewClient(&redis.Options{Protocol: 2, Addr: s.Addr})
 	defer c.Close()
 	return c.Do(context.Background(), args...).Err()
 }
@@ -44,7 +44,7 @@ func (p *Pair) do(s *Server, args ...any) error {
 // WaitForReplica waits until the replica has every write.
 func (p *Pair) WaitForReplica() {
 	p.t.Helper()
-	c := redis.NewClient(&redis.Options{Addr: p.primary.Addr})
+	c := redis.NewClient(&redis.Options{Protocol: 2, Addr: p.primary.Addr})
 	defer c.Close()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
 		must(p.t, c.Set(context.Background(), "replicated", "1", 0).Err())

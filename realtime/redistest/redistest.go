@@ -144,7 +144,7 @@ func AddHook(t testing.TB, c redis.UniversalClient, h redis.Hook) {
 func (r *Redis) Nodes(t testing.TB, fn func(c *redis.Client)) {
 	t.Helper()
 	for _, addr := range r.Addrs {
-		c := redis.NewClient(&redis.Options{Addr: addr})
+		c := redis.NewClient(&redis.Options{Protocol: 2, Addr: addr})
 		fn(c)
 		_ = c.Close()
 	}

@@ -116,7 +116,7 @@ func (s *Server) launch() error {
 	if err := <-started; err != nil {
 		return err
 	}
-	c := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1})
+	c := redis.NewClient(&redis.Options{Protocol: 2, Addr: s.Addr, MaxRetries: -1})
 	defer c.Close()
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()

@@ -15,6 +15,7 @@ const readEvents = 128
 type feeder struct {
 	pos      inbox.Position // everything up to here was sent, or the client knows that it may be missing
 	resumed  bool           // for the first welcome
+	first    *inbox.Page    // read when the socket was attached; nil: it was sent
 	welcomed bool           // the first welcome was sent
 	behind   bool           // the stream must be read, because wakes alone may not carry every event
 	full     bool           // too many messages are unacknowledged: wait for acks
@@ -42,6 +43,9 @@ func (s *session) feedEvents() {
 		f.waiting = false
 	}
 	s.reopenWindow()
+	if f.first != nil {
+		s.catchUp() // before the wakes, which are newer
+	}
 	s.relayWakes()
 	s.relayPresence()
 	if f.behind && !f.full && !f.waiting {
@@ -118,7 +122,7 @@ func (s *session) catchUp() {
 	f := &s.feeder
 	for s.ctx.Err() == nil {
 		s.flush() // before the wait for Redis
-		page, err := s.deps.Inboxes.Read(s.ctx, s.uid, f.pos, readEvents)
+		page, err := s.readPage()
 		if err != nil {
 			s.retryLater(err)
 			return
@@ -160,6 +164,15 @@ func (s *session) catchUp() {
 	if !f.caughtUp && s.queueFrame(wire.CaughtUp{Cursor: f.pos.Cursor.String()}) {
 		f.caughtUp = true
 	}
+}
+
+// readPage returns the events after the position.
+func (s *session) readPage() (page inbox.Page, err error) {
+	if first := s.feeder.first; first != nil {
+		s.feeder.first = nil
+		return *first, nil
+	}
+	return s.deps.Inboxes.Read(s.ctx, s.uid, s.feeder.pos, readEvents)
 }
 
 // isPoison reports whether no client could decode e. The feeder then skips the event. A client that received it would

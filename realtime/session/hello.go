@@ -100,12 +100,12 @@ func (s *session) attach(cursor string) error {
 	if s.feed, err = d.Inboxes.SubscribeFunc(s.ctx, s.uid, func() { s.wake(taskFeeder) }); err != nil {
 		return err
 	}
-	attached, err := d.Inboxes.Attach(s.ctx, s.uid, s.device, cursor)
+	attached, first, err := d.Inboxes.AttachAndRead(s.ctx, s.uid, s.device, cursor, readEvents)
 	if err != nil {
 		return err
 	}
 	s.window = d.Settler.Open(s.uid, attached)
-	s.feeder = feeder{pos: attached.From, resumed: attached.Resumed, behind: true}
+	s.feeder = feeder{pos: attached.From, resumed: attached.Resumed, behind: true, first: &first}
 	// Last, so that a hello that fails does not end another socket of the user.
 	s.user.join(s, d.PerUser)
 	s.in.userBytes = s.user.bytes

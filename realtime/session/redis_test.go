@@ -126,6 +126,31 @@ func TestMessagesDuringHello(t *testing.T) {
 	})
 }
 
+// A single message that arrives at any moment of a hello is not missed, although nothing arrives after it.
+func TestOneMessageDuringHello(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		second := rig.Start(nil)
+		a := in.Join(t, alice)
+		const slow = 500 * time.Millisecond
+		second.Redis.Slow(slow)
+		for i := range 18 { // fewer than the people to whom alice may write in an hour
+			uid := fmt.Sprintf("friendUid%04d", i)
+			rig.Gates.Set(uid, gate.Gate{Exists: true})
+			b := second.Dial(t, servertest.DialOptions{})
+			b.UID = uid
+			b.Send(hello(servertest.Token(uid, nil), ""))
+			began := time.Now()
+			testwait.Advance(time.Duration(i) * slow / 2)
+			a.Say(uid, "hello")
+			servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+			if took := time.Since(began); took > 12*slow {
+				t.Errorf("a message %v after the hello arrived %v after the hello", time.Duration(i)*slow/2, took)
+			}
+			b.Close()
+		}
+	})
+}
+
 // One instance cannot reach Redis for a while. Its sockets stay open, their sends are answered with "unavailable", and
 // they miss no event.
 func TestRedisIsCutOff(t *testing.T) {

@@ -86,7 +86,7 @@ func (r *redisServer) start(ctx context.Context) error {
 
 // client returns a client for a few commands. The caller closes it.
 func (r *redisServer) client() *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: r.addr, MaxRetries: -1, PoolSize: 1})
+	return redis.NewClient(&redis.Options{Protocol: 2, Addr: r.addr, MaxRetries: -1, PoolSize: 1})
 }
 
 func (r *redisServer) do(ctx context.Context, args ...any) error {

@@ -49,7 +49,7 @@ type relay struct {
 
 // Run serves until ctx ends.
 func Run(ctx context.Context, o Options) error {
-	rdb := redis.NewClient(&redis.Options{Addr: o.Redis})
+	rdb := redis.NewClient(&redis.Options{Protocol: 2, Addr: o.Redis})
 	defer rdb.Close()
 	if err := appendScript.Load(ctx, rdb).Err(); err != nil {
 		return err

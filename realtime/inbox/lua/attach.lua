@@ -1,15 +1,18 @@
 -- attach begins a device's reading, which counts as a use of the inbox. It restores the removed messages that the
--- device has, if it can resume at its cursor. It returns {epoch, floor, last, settled, id of the first entry or '',
--- removals}.
+-- device has, if it can resume at its cursor. It returns {epoch, floor, last, settled, 1 if the device resumes or 0, the
+-- id of the first entry if it is not above the floor and the device does not resume, else '', removals, page}; see
+-- page.lua. There is no page if its limit is 0.
 local devices_key = KEYS[6] -- hash: device = when it attached last, ms
 local of_epoch = ARGV[4]
 local at_id    = ARGV[5] -- of the cursor; seen, base and held follow
 local device   = ARGV[9] -- '' if the caller does not know it
+-- ARGV[10..11]: limits of the page
 -- Constants: keep_devices (how long a device is remembered, ms) and max_devices
 
 save()
 forget_marked()
-if of_epoch == epoch and not before(at_id, floor) and not before(last, at_id) then
+local resumes = of_epoch == epoch and not before(at_id, floor) and not before(last, at_id)
+if resumes then
   restore_held(at_id, ARGV[6], ARGV[7], ARGV[8])
 end
 commit(true)
@@ -25,5 +28,13 @@ if device ~= '' then
   end
   redis.call('PEXPIRE', devices_key, keep_devices)
 end
-local first = redis.call('XRANGE', inbox_key, '-', '+', 'COUNT', 1)[1]
-return {epoch, floor, last, settled, first and first[1] or '', whole(removals)}
+local from, first = at_id, ''
+if not resumes then
+  from = floor
+  -- Receipts that were shed between waiting messages have raised the floor above these.
+  local oldest = redis.call('XRANGE', inbox_key, '-', '+', 'COUNT', 1)[1]
+  if oldest and not before(floor, oldest[1]) then from, first = '0-0', oldest[1] end
+end
+local limit = tonumber(ARGV[10])
+return {epoch, floor, last, settled, resumes and 1 or 0, first, whole(removals),
+  limit > 0 and page(from, limit, tonumber(ARGV[11]), resumes and {ARGV[6], ARGV[7], ARGV[8]})}

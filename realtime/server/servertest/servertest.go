@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -147,6 +148,9 @@ func (r *Rig) start(network *Network, change func(*server.Deps)) *Instance {
 		// up waits for a slow Redis.
 		testwait.Advance(10 * time.Second)
 	})
+	// Until it has subscribed, because go-redis holds a mutex while it connects. If Redis were slow from the first moment,
+	// a goroutine that waits for the mutex would stop the clock of the bubble.
+	synctest.Wait()
 	return in
 }
 

@@ -38,8 +38,9 @@ export async function queued(uid: string, message: string): Promise<boolean> {
 
 /** Returns how many messages in the user's inbox no device has acknowledged. Marked ones are not forgotten at once. */
 export async function pending(uid: string): Promise<number> {
-  const records = await list("HVALS", `pending:{${uid}}`);
   const marks = await list("ZRANGE", `marked:{${uid}}`, "0", "-1", "WITHSCORES");
+  // After the marks, because what is forgotten in between has neither a mark nor a record.
+  const records = await list("HVALS", `pending:{${uid}}`);
   const marked = Math.max(0, ...marks.filter((_, i) => i % 2 === 1).map(Number));
   const score = (record: string): number => {
     const [ms, seq] = (record.split(" ")[0] ?? "").split("-").map(Number);

@@ -1,0 +1,34 @@
+package settle
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
+)
+
+// An entry that is spliced from an event is decoded like one that was encoded. So is one whose event something else has
+// encoded.
+func TestSplicedEntries(t *testing.T) {
+	m := message("ann", "ben", "\"é\" <&>\u2028\n")
+	m.AcceptedAt = m.At + 1
+	for _, reply := range []string{"", m.ID + ".ben"} {
+		m.ReplyTo = reply
+		event, _, err := wire.MarshalMessage(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := delivery.Delivered{Message: m, DeliveredAt: m.At + 2}
+		for _, data := range []string{string(event), "{\"id\":1}", ""} {
+			raw, err := delivery.Decode(delivery.Raw{Delivered: []json.RawMessage{encodeDelivered([]byte(data), want)}}.Encode())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := delivery.DecodeDelivered(raw.Delivered[0])
+			if err != nil || got != want {
+				t.Errorf("from the event %q: %+v, %v, want %+v", data, got, err, want)
+			}
+		}
+	}
+}
