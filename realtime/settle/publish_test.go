@@ -21,7 +21,8 @@ func TestSplicedEntries(t *testing.T) {
 		}
 		want := delivery.Delivered{Message: m, DeliveredAt: m.At + 2}
 		for _, data := range []string{string(event), "{\"id\":1}", ""} {
-			raw, err := delivery.Decode(delivery.Raw{Delivered: []json.RawMessage{encodeDelivered([]byte(data), want)}}.Encode())
+			pub := delivery.Raw{Delivered: []json.RawMessage{encodeDelivered([]byte(data), want)}}
+			raw, err := delivery.Decode(pub.Encode())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -54,9 +54,9 @@ func (it *item) order() int {
 	return 1
 }
 
-// flush takes the steps of DESIGN §5 for every state of a batch. It publishes all messages together, and takes the other
-// steps for a part of the states at a time, with pauses. Otherwise hundreds of receipts at once would delay the messages
-// that arrive meanwhile. When draining is closed, there are no more pauses.
+// flush takes the steps of DESIGN §5 for every state of a batch. It publishes all messages together, and takes the
+// other steps for a part of the states at a time, with pauses. Otherwise hundreds of receipts at once would delay the
+// messages that arrive meanwhile. When draining is closed, there are no more pauses.
 func (s *Settler) flush(ctx context.Context, draining <-chan struct{}, batch []*inboxState) {
 	s.counters.Flushes.Add(1)
 	items := s.collect(batch)

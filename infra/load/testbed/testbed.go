@@ -107,7 +107,7 @@ func Start(ctx context.Context, o Options) (_ *Testbed, err error) {
 		return nil, err
 	}
 	tb.closers = append(tb.closers, tb.redis.Stop)
-	tb.rdb = redis.NewClient(&redis.Options{Protocol: 2, Addr: tb.redis.Addr, PoolSize: 16}) // the runner of gates holds some
+	tb.rdb = redis.NewClient(&redis.Options{Protocol: 2, Addr: tb.redis.Addr, PoolSize: 16}) // gates hold some
 	tb.closers = append(tb.closers, func() { tb.rdb.Close() })
 	var publish string
 	if !o.Build.Bare() {
