@@ -119,8 +119,8 @@ func (boxes *Inboxes) Withdraw(ctx context.Context, w Withdrawal) (Withdrawn, er
 	}
 }
 
-// inWhichMessagesWait returns those of the given users whose inboxes have messages that wait, in one round trip. Messages
-// that are marked as delivered must not be refused: the script forgets them, and they have no record then.
+// inWhichMessagesWait returns those of the given users whose inboxes have messages that wait, in one round trip.
+// Messages that are marked as delivered must not be refused: the script forgets them, and they have no record then.
 func (boxes *Inboxes) inWhichMessagesWait(ctx context.Context, uids []string) ([]string, error) {
 	calls := make([]script.Call, len(uids))
 	for i, uid := range uids {

@@ -24,8 +24,8 @@ func (x *instance) records(t testing.TB, uid string) int64 {
 	return n
 }
 
-// Delivered messages are only marked. The inbox forgets them when at most 64 messages or 64 KiB are marked, and when the
-// last window of the user closes.
+// Delivered messages are only marked. The inbox forgets them when at most 64 messages or 64 KiB are marked, and when
+// the last window of the user closes.
 func TestForgetting(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		x := start(t, b, newTopic(), Options{gather: time.Millisecond,

@@ -71,8 +71,8 @@ func (s *Settler) addWindow(key inboxKey, from inbox.ID) *inboxState {
 	return st
 }
 
-// An inbox forgets its marked messages when there are that many or a few less, when its last window closes, and whenever
-// a script looks for waiting messages, which happens every 30 s. Until then, they take memory in Redis.
+// An inbox forgets its marked messages when there are so many, or half as many, when its last window closes, and
+// whenever a script looks for waiting messages, which happens every 30 s. Until then, they take memory in Redis.
 const (
 	forgetMessages = 64
 	forgetBytes    = 64 << 10
