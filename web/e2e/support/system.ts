@@ -76,11 +76,20 @@ export default async function start(): Promise<() => Promise<void>> {
   return end;
 }
 
-/** Starts a system without users, for tests that others would disturb. `end` rejects if the launcher failed. */
-export async function launch(): Promise<{ readonly system: System; readonly end: () => Promise<void> }> {
-  const data = await mkdtemp(join(tmpdir(), "phoenix-e2e-"));
+export interface Launched {
+  readonly system: System;
+  /** Rejects if the launcher failed. */
+  readonly end: () => Promise<void>;
+}
+
+/**
+ * Starts a system for tests that others would disturb. It keeps its data in a new folder, which it deletes at its end,
+ * or in the given one, and listens on a free port, or on the given one.
+ */
+export async function launch(on: { readonly data?: string; readonly port?: string } = {}): Promise<Launched> {
+  const data = on.data ?? (await mkdtemp(join(tmpdir(), "phoenix-e2e-")));
   const extra = (process.env["PHOENIX_E2E_FLAGS"] ?? "").split(" ").filter((flag) => flag !== "");
-  const flags = ["-json", "-port", "0", "-data", data, ...extra];
+  const flags = ["-json", "-port", on.port ?? "0", "-data", data, ...extra];
   const running = spawn(launcher(), flags, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise<number | null>((resolve, reject) => {
     running.once("error", reject);
@@ -93,7 +102,7 @@ export async function launch(): Promise<{ readonly system: System; readonly end:
     const began = Date.now();
     running.kill("SIGINT");
     const code = await ended;
-    await rm(data, { recursive: true, force: true });
+    if (on.data === undefined) await rm(data, { recursive: true, force: true });
     const took = Date.now() - began;
     if (code !== 0) throw new Error(`The launcher ended with ${String(code)}.`);
     if (took > endsWithin) throw new Error(`The launcher needed ${took} ms to end; at most ${endsWithin} are allowed.`);
