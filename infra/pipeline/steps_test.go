@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ type machine struct {
 	root    string // root of a repository that contains only the steps
 	outputs map[string]string
 	fails   string // a program and its first arguments; calls with this prefix fail
+	code    string // the exit code of these calls; 1 if empty
 }
 
 const image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:" +
@@ -45,7 +47,7 @@ func (m *machine) step(name string, env ...string) (out string, code int, calls 
 	log := filepath.Join(m.t.TempDir(), "calls")
 	for _, program := range []string{"terraform", "go", "npm", "infra/test"} {
 		text := "#!/bin/bash\necho \"" + filepath.Base(program) + " $*\" >>'" + log + "'\n" +
-			"case \"" + filepath.Base(program) + " $*\" in '" + orNothing(m.fails) + "'*) exit 1;; esac\n"
+			"case \"" + filepath.Base(program) + " $*\" in '" + orNothing(m.fails) + "'*) exit " + cmp.Or(m.code, "1") + ";; esac\n"
 		if program == "terraform" {
 			text += "test \"$TF_DATA_DIR\" = /data || exit 9\n"
 			for output, value := range m.outputs {
@@ -214,6 +216,22 @@ func TestSmokeFails(t *testing.T) {
 	}
 }
 
+// TestUnchanged checks that the last step fails if the plan after a deploy has changes.
+func TestUnchanged(t *testing.T) {
+	const plan = "terraform -chdir=infra/terraform plan -input=false -detailed-exitcode -var project=acme-chat" +
+		" -var image=" + image
+	for code, want := range map[string]string{"0": "Nothing is left to change", "1": "the plan failed",
+		"2": "still has changes"} {
+		m := newMachine(t)
+		m.passes("image")
+		m.fails, m.code = "terraform -chdir=infra/terraform plan", code
+		out, got, calls := m.step("unchanged")
+		if (got != 0) != (code != "0") || !strings.Contains(out, want) || calls[len(calls)-1] != plan {
+			t.Errorf("the plan ends with %s: the step ends with %d: %s\n%s", code, got, out, strings.Join(calls, "\n"))
+		}
+	}
+}
+
 // TestCloudBuild checks that cloudbuild.yaml runs every step, each after the one before, with the variables that it
 // needs.
 func TestCloudBuild(t *testing.T) {
@@ -233,7 +251,7 @@ func TestCloudBuild(t *testing.T) {
 		}
 		order = append(order, m[2])
 	}
-	if want := []string{"check", "test", "image", "apply", "smoke", "promote"}; !slices.Equal(order, want) {
+	if want := []string{"check", "test", "image", "apply", "smoke", "promote", "unchanged"}; !slices.Equal(order, want) {
 		t.Errorf("the steps are %q, want %q", order, want)
 	}
 	steps, err := filepath.Glob("steps/*")

@@ -19,6 +19,11 @@ resource "google_identity_platform_config" "this" {
     anonymous {
       enabled = false
     }
+
+    # The provider always reads this block back (readback_test.go).
+    phone_number {
+      enabled = false
+    }
   }
 
   client {
