@@ -47,7 +47,8 @@ func (m *machine) step(name string, env ...string) (out string, code int, calls 
 	log := filepath.Join(m.t.TempDir(), "calls")
 	for _, program := range []string{"terraform", "go", "npm", "infra/test"} {
 		text := "#!/bin/bash\necho \"" + filepath.Base(program) + " $*\" >>'" + log + "'\n" +
-			"case \"" + filepath.Base(program) + " $*\" in '" + orNothing(m.fails) + "'*) exit " + cmp.Or(m.code, "1") + ";; esac\n"
+			"case \"" + filepath.Base(program) + " $*\" in '" + orNothing(m.fails) + "'*) exit " +
+			cmp.Or(m.code, "1") + ";; esac\n"
 		if program == "terraform" {
 			text += "test \"$TF_DATA_DIR\" = /data || exit 9\n"
 			for output, value := range m.outputs {

@@ -326,3 +326,10 @@ variable "adopt_identity_platform" {
   default     = false
   nullable    = false
 }
+
+variable "adopt_firebase_rules" {
+  description = "Set to true if the project already has Firestore rules, because Firebase was used in it. The apply imports their release and replaces it."
+  type        = bool
+  default     = false
+  nullable    = false
+}

@@ -164,6 +164,28 @@ run "serving_revision_after_promotion" {
   }
 }
 
+# A run with mocks cannot import, unless the resources are overridden.
+run "a_project_that_had_firebase" {
+  command = plan
+  variables {
+    adopt_identity_platform = true
+    adopt_firebase_rules    = true
+  }
+
+  override_resource {
+    target = google_identity_platform_config.this
+  }
+
+  override_resource {
+    target = google_firebaserules_release.firestore
+  }
+
+  assert {
+    condition     = google_firebaserules_release.firestore.name == "cloud.firestore"
+    error_message = "The release must be imported under its own name."
+  }
+}
+
 run "alerts_and_budget" {
   variables {
     alert_emails    = ["ops@example.org", "night@example.org"]
