@@ -64,12 +64,9 @@ module "identity_extras" {
   url     = "https://identitytoolkit.googleapis.com/admin/v2/projects/${var.project}/config?updateMask=${join(",", keys(local.identity_extras))}"
   body    = jsonencode(local.identity_extras)
   project = var.project
-  token   = data.google_client_config.this.access_token
+  token   = ephemeral.google_client_config.this.access_token
   after   = google_identity_platform_config.this.id
 }
-
-# The token of the person who applies, for the two calls that no resource makes.
-data "google_client_config" "this" {}
 
 # The name of a deleted key stays reserved for 30 days, so a new key needs a new name. To rotate the key, replace this
 # resource and not the key: -replace=random_id.web_key.

@@ -137,7 +137,7 @@ module "build" {
   root       = local.root
   sources    = local.image_sources
   hash       = local.image_hash
-  token      = data.google_client_config.this.access_token
+  token      = ephemeral.google_client_config.this.access_token
 
   steps = [
     {

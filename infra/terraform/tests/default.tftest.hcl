@@ -6,6 +6,10 @@ mock_provider "google" {
 mock_provider "google-beta" {
   source = "./tests/mocks/beta"
 }
+provider "google" {
+  alias        = "caller"
+  access_token = "a-token"
+}
 mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
@@ -23,6 +27,10 @@ override_module {
 }
 
 override_module {
+  target = module.resource_manager
+}
+
+override_module {
   target = module.archive
   outputs = {
     path   = "functions.zip"
@@ -32,6 +40,16 @@ override_module {
 
 variables {
   project = "acme-chat"
+}
+
+# The number is known although the APIs are not enabled yet, as in the plan of an upgrade that needs one more API.
+run "number_does_not_wait_for_apis" {
+  command = plan
+
+  assert {
+    condition     = data.google_project.this.number == "123456789012"
+    error_message = "The number must be known in the plan."
+  }
 }
 
 run "what_serves" {
