@@ -10,7 +10,6 @@ import (
 // it, because it changes permissions.
 const grants = `
 allUsers → roles/run.invoker on service admin
-allUsers → roles/run.invoker on service chat
 allUsers → roles/run.invoker on service conversations
 allUsers → roles/run.invoker on service me
 allUsers → roles/run.invoker on service messages

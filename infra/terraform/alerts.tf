@@ -104,7 +104,7 @@ resource "google_monitoring_uptime_check_config" "ready" {
     }
   }
 
-  depends_on = [google_cloud_run_v2_service_iam_member.realtime_public]
+  depends_on = [google_cloud_run_v2_service.realtime]
 }
 
 resource "google_monitoring_alert_policy" "threshold" {

@@ -42,16 +42,6 @@ variables {
   project = "acme-chat"
 }
 
-# The number is known although the APIs are not enabled yet, as in the plan of an upgrade that needs one more API.
-run "number_does_not_wait_for_apis" {
-  command = plan
-
-  assert {
-    condition     = data.google_project.this.number == "123456789012"
-    error_message = "The number must be known in the plan."
-  }
-}
-
 run "what_serves" {
   assert {
     condition     = output.hosted_url == "https://chat-123456789012.europe-west1.run.app"
@@ -142,6 +132,11 @@ run "what_serves" {
   assert {
     condition     = google_cloud_run_v2_service.realtime.template[0].service_account == google_service_account.realtime.email
     error_message = "Realtime must run as its own service account."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.realtime.invoker_iam_disabled
+    error_message = "Browsers must be able to call realtime without a grant to allUsers."
   }
 
   assert {

@@ -50,7 +50,6 @@ run "each_of_these" {
     firestore_location     = "europe"
     domain                 = "https://chat.example.org"
     image                  = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime:latest"
-    serving_revision       = "projects/p/revisions/chat-1"
     redis_profile          = "huge"
     redis_shards           = 0
     realtime_min_instances = -1
@@ -74,7 +73,6 @@ run "each_of_these" {
     var.firestore_location,
     var.domain,
     var.image,
-    var.serving_revision,
     var.redis_profile,
     var.redis_shards,
     var.realtime_min_instances,
@@ -102,7 +100,6 @@ run "each_of_these_too" {
     region                 = "eu"
     domain                 = "Chat.example.org"
     image                  = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:11"
-    serving_revision       = "Chat-1"
     redis_shards           = 1.5
     realtime_min_instances = 0.5
     function_max_instances = 1001
@@ -123,7 +120,6 @@ run "each_of_these_too" {
     var.region,
     var.domain,
     var.image,
-    var.serving_revision,
     var.redis_shards,
     var.realtime_min_instances,
     var.function_max_instances,

@@ -151,17 +151,52 @@ run "given_image" {
   }
 }
 
-run "trying_a_revision" {
+run "kept_code" {
   variables {
-    serving_revision = "chat-00001-old"
+    keep_code = true
+  }
+
+  override_data {
+    target = data.google_cloud_run_v2_service.deployed
+    values = {
+      template = [{ containers = [{ image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:4444444444444444444444444444444444444444444444444444444444444444" }] }]
+    }
+  }
+
+  override_data {
+    target = data.google_cloudfunctions2_function.deployed
+    values = {
+      build_config = [{ source = [{ storage_source = [{ object = "functions/5555.zip" }] }] }]
+    }
   }
 
   assert {
-    condition = [for t in google_cloud_run_v2_service.realtime.traffic : [t.type, t.percent, t.revision == "chat-00001-old", t.tag == "next"]] == [
-      ["TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", 100, true, false],
-      ["TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", 0, false, true],
-    ]
-    error_message = "The old revision must keep all traffic, and the newest must be reachable only under its tag."
+    condition     = output.image == "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:4444444444444444444444444444444444444444444444444444444444444444" && length(module.build) == 0
+    error_message = "The deployed image must stay, and no image may be built."
+  }
+
+  assert {
+    condition     = google_storage_bucket_object.functions.name == "functions/5555.zip" && local.functions.object == "functions/5555.zip"
+    error_message = "The functions must keep their source."
+  }
+}
+
+run "given_image_with_kept_functions" {
+  variables {
+    keep_code = true
+    image     = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:2222222222222222222222222222222222222222222222222222222222222222"
+  }
+
+  override_data {
+    target = data.google_cloudfunctions2_function.deployed
+    values = {
+      build_config = [{ source = [{ storage_source = [{ object = "functions/5555.zip" }] }] }]
+    }
+  }
+
+  assert {
+    condition     = output.image == var.image && google_storage_bucket_object.functions.name == "functions/5555.zip"
+    error_message = "A given image must be deployed, and the functions must keep their source."
   }
 }
 
