@@ -244,6 +244,12 @@ run "alerts_and_budget" {
     error_message = "Every alert must notify all addresses."
   }
 
+  # An incident without data closes after this time, and Redis sends no data while it is down.
+  assert {
+    condition     = google_monitoring_alert_policy.redis_silent.alert_strategy[0].auto_close == "604800s"
+    error_message = "\"Redis silent\" must stay open while Redis is down."
+  }
+
   assert {
     condition = (google_billing_budget.this[0].amount[0].specified_amount[0].units == "250" &&
     length(google_billing_budget.this[0].all_updates_rule[0].monitoring_notification_channels) == 2)
