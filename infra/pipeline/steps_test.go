@@ -22,8 +22,10 @@ type machine struct {
 	code    string // the exit code of these calls; 1 if empty
 }
 
-const image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:" +
-	"1111111111111111111111111111111111111111111111111111111111111111"
+const (
+	digest = "1111111111111111111111111111111111111111111111111111111111111111"
+	image  = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:" + digest
+)
 
 func newMachine(t *testing.T) *machine {
 	m := &machine{t: t, root: t.TempDir(), traffic: "100,chat-00001-old", newest: "chat-00002-new", outputs: map[string]string{
@@ -38,6 +40,13 @@ func newMachine(t *testing.T) *machine {
 		}
 	}
 	if err := os.CopyFS(filepath.Join(m.root, "infra/pipeline/steps"), os.DirFS("steps")); err != nil {
+		t.Fatal(err)
+	}
+	runTests, err := os.ReadFile("run-tests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(m.root, "infra/pipeline/run-tests"), runTests, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	lock := filepath.Join(m.root, "infra/terraform/.terraform.lock.hcl")
@@ -63,11 +72,8 @@ func (m *machine) step(name string, env ...string) (out string, code int, calls 
 			text += "case \"$*\" in *'output -raw'*) echo 'no output' >&2; exit 1;; esac\n"
 		}
 		if program == "gcloud" {
-			text += "case \"$*\" in *' list '*) echo '" + m.traffic + "';; *' describe '*) echo '" + m.newest + "';; esac\n"
-		}
-		if program == "go" {
-			text += "while [ $# -gt 0 ]; do\n" +
-				"if [ \"$1\" = -digest-file ]; then echo '" + image + "' >\"$2\"; fi; shift\ndone\n"
+			text += "case \"$*\" in *' list '*) echo '" + m.traffic + "';; *' images describe '*) echo 'sha256:" +
+				digest + "';; *' describe '*) echo '" + m.newest + "';; esac\n"
 		}
 		place := filepath.Join(m.root, "bin", program)
 		if strings.Contains(program, "/") {
@@ -173,17 +179,36 @@ func TestCheckStep(t *testing.T) {
 	}
 }
 
+// submitBuild is the call that starts a build as an account.
+func submitBuild(name, account string) string {
+	return "gcloud builds submit . --project=acme-chat --config=infra/pipeline/" + name + ".yaml" +
+		" --service-account=projects/acme-chat/serviceAccounts/" + account + "@acme-chat.iam.gserviceaccount.com" +
+		" --gcs-source-staging-dir=gs://acme-chat-chat-source/pipeline --suppress-logs"
+}
+
+// TestTestStep checks that the tests run in a build of their own, whose account cannot deploy.
 func TestTestStep(t *testing.T) {
 	m := newMachine(t)
-	_, calls := m.passes("test")
+	if _, calls := m.passes("test"); !slices.Equal(calls, []string{submitBuild("test", "chat-test")}) {
+		t.Errorf("calls:\n%s", strings.Join(calls, "\n"))
+	}
+	m.fails = "gcloud builds submit"
+	if _, code, _ := m.step("test"); code == 0 {
+		t.Error("the step passes although the tests fail")
+	}
+}
+
+func TestRunTests(t *testing.T) {
+	m := newMachine(t)
+	_, calls := m.passes("../run-tests")
 	for i, want := range []string{"test ", "go run golang.org/x/vuln/cmd/govulncheck@v",
 		"npm audit --omit=dev --audit-level=high"} {
 		if i >= len(calls) || !strings.HasPrefix(calls[i], want) {
 			t.Errorf("calls:\n%s\nwant %s as number %d", strings.Join(calls, "\n"), want, i)
 		}
 		m.fails = want
-		if _, code, _ := m.step("test"); code == 0 {
-			t.Errorf("the step passes although this fails: %s", want)
+		if _, code, _ := m.step("../run-tests"); code == 0 {
+			t.Errorf("the tests pass although this fails: %s", want)
 		}
 	}
 }
@@ -192,10 +217,9 @@ func TestTestStep(t *testing.T) {
 func TestDeploy(t *testing.T) {
 	m := newMachine(t)
 	_, calls := m.passes("image")
-	push := "go run ./infra/image -client web/dist -push europe-west1-docker.pkg.dev/acme-chat/chat/realtime:build-b1" +
-		" -digest-file " + filepath.Join(m.root, "image.txt")
-	if !slices.Contains(calls, "npm ci --no-audit --no-fund") || !slices.Contains(calls, "npm run build") ||
-		calls[len(calls)-1] != push {
+	push := submitBuild("image", "chat-build") +
+		" --substitutions=_IMAGE=europe-west1-docker.pkg.dev/acme-chat/chat/realtime:build-b1"
+	if !slices.Contains(calls, push) {
 		t.Errorf("image:\n%s", strings.Join(calls, "\n"))
 	}
 
