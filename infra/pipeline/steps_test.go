@@ -18,8 +18,11 @@ type machine struct {
 	outputs map[string]string
 	traffic string // of realtime: percent,revision per line
 	newest  string // revision of realtime
-	fails   string // a program and its first arguments; calls with this prefix fail
-	code    string // the exit code of these calls; 1 if empty
+
+	promoted string // time of the commit that was promoted last
+
+	fails string // a program and its first arguments; calls with this prefix fail
+	code  string // the exit code of these calls; 1 if empty
 }
 
 const (
@@ -72,7 +75,8 @@ func (m *machine) step(name string, env ...string) (out string, code int, calls 
 			text += "case \"$*\" in *'output -raw'*) echo 'no output' >&2; exit 1;; esac\n"
 		}
 		if program == "gcloud" {
-			text += "case \"$*\" in *' list '*) echo '" + m.traffic + "';; *' images describe '*) echo 'sha256:" +
+			text += "case \"$*\" in 'storage cat '*) test -n '" + m.promoted + "' && echo '" + m.promoted + "'; exit;;" +
+				" 'storage cp '*) cat >'" + filepath.Join(m.root, "promoted") + "';; *' list '*) echo '" + m.traffic + "';; *' images describe '*) echo 'sha256:" +
 				digest + "';; *' describe '*) echo '" + m.newest + "';; esac\n"
 		}
 		place := filepath.Join(m.root, "bin", program)
@@ -86,7 +90,7 @@ func (m *machine) step(name string, env ...string) (out string, code int, calls 
 	cmd := exec.Command(filepath.Join(m.root, "infra/pipeline/steps", name))
 	cmd.Env = append([]string{
 		"PATH=" + filepath.Join(m.root, "bin") + ":/usr/bin:/bin", "PROJECT=acme-chat",
-		"STATE_BUCKET=acme-chat-terraform", "STATE_PREFIX=phoenix-chat", "BUILD=b1",
+		"STATE_BUCKET=acme-chat-terraform", "STATE_PREFIX=phoenix-chat", "BUILD=b1", "COMMITTED=1700000200",
 		"DEPLOY_DATA=/data", "IMAGE_FILE=" + filepath.Join(m.root, "image.txt"),
 		"REVISION_FILE=" + filepath.Join(m.root, "revision.txt"),
 	}, env...)
@@ -139,6 +143,10 @@ func TestCheckStep(t *testing.T) {
 		"everything": {
 			[]string{"STATE_BUCKET=gs://x", "PROJECT=Acme", "STATE_PREFIX="},
 			[]string{`"gs://x" is not a bucket name`, `"Acme" is not a project id`, `_STATE_PREFIX ""`},
+		},
+		"no commit": {
+			[]string{"COMMITTED=", "ROLLBACK=maybe"},
+			[]string{"_COMMITTED=$(git log -1 --format=%ct)", `_ROLLBACK "maybe" is neither yes nor no`},
 		},
 		"no substitution": {[]string{"PROJECT=$PROJECT_ID"}, []string{"is not a project id"}},
 	} {
@@ -283,6 +291,33 @@ func TestWithoutAServingRevision(t *testing.T) {
 	}
 }
 
+// TestOlderCommit checks that an older commit replaces a newer one only in a rollback.
+func TestOlderCommit(t *testing.T) {
+	m := newMachine(t)
+	m.passes("image")
+	m.passes("apply")
+	m.promoted = "1700000300"
+	changes := func(calls []string) bool {
+		return slices.ContainsFunc(calls, func(c string) bool {
+			return strings.Contains(c, "update-traffic") || strings.Contains(c, " apply ")
+		})
+	}
+	for _, step := range []string{"apply", "promote"} {
+		out, code, calls := m.step(step)
+		if code == 0 || changes(calls) || !strings.Contains(out, "A newer commit (of 2023-11-14T22:18:20Z) is deployed") ||
+			!strings.Contains(out, "_ROLLBACK=yes") {
+			t.Errorf("%s ended with %d: %s\n%s", step, code, out, strings.Join(calls, "\n"))
+		}
+		if out, code, calls := m.step(step, "ROLLBACK=yes"); code != 0 || !changes(calls) {
+			t.Errorf("%s of a rollback ended with %d: %s\n%s", step, code, out, strings.Join(calls, "\n"))
+		}
+	}
+	promoted, err := os.ReadFile(filepath.Join(m.root, "promoted"))
+	if err != nil || string(promoted) != "1700000200\n" {
+		t.Errorf("after the rollback, the newest commit is %q (%v)", promoted, err)
+	}
+}
+
 // TestOvertaken checks that a run does not promote its revision over a newer one, which a later run has promoted.
 func TestOvertaken(t *testing.T) {
 	m := newMachine(t)
@@ -353,7 +388,7 @@ func TestCloudBuild(t *testing.T) {
 		t.Errorf("a step is not used: %q", steps)
 	}
 	for _, variable := range []string{"PROJECT=$PROJECT_ID", "BUILD=$BUILD_ID", "STATE_BUCKET=$_STATE_BUCKET",
-		"STATE_PREFIX=$_STATE_PREFIX"} {
+		"STATE_PREFIX=$_STATE_PREFIX", "COMMITTED=$_COMMITTED", "ROLLBACK=$_ROLLBACK"} {
 		if !strings.Contains(string(text), "\n    - "+variable+"\n") {
 			t.Errorf("the steps lack the variable %s", variable)
 		}
