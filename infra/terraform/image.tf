@@ -17,7 +17,10 @@ locals {
   image_hash = substr(sha256(join("\n", [for f in local.image_sources : "${f} ${filesha256("${local.root}/${f}")}"])), 0, 40)
 
   image_name = "${var.region}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.this.repository_id}/realtime"
-  image      = var.image == "" ? module.build[0].image : var.image
+
+  # The image to deploy: the given one, the deployed one, or the one that is built from the local files.
+  image = (var.image != "" ? var.image :
+  var.keep_code ? data.google_cloud_run_v2_service.deployed[0].template[0].containers[0].image : module.build[0].image)
 
   # Official images of Node.js and Go.
   node_builder = "node:22-bookworm-slim"
@@ -58,11 +61,11 @@ resource "google_storage_bucket" "source" {
   public_access_prevention    = "enforced"
   force_destroy               = !var.protect
 
-  # The sources of realtime's image are read only once.
+  # The sources of realtime's image and of the pipeline's builds are read only once.
   lifecycle_rule {
     condition {
       age            = 7
-      matches_prefix = ["realtime/"]
+      matches_prefix = ["realtime/", "pipeline/"]
     }
     action {
       type = "Delete"
@@ -103,10 +106,8 @@ resource "google_project_iam_member" "build_sources" {
   condition {
     title       = "sources only"
     description = "Our bucket of sources and that of Cloud Functions."
-    expression  = <<-EOT
-      resource.name.startsWith("projects/_/buckets/${google_storage_bucket.source.name}") ||
-      resource.name.startsWith("projects/_/buckets/gcf-v2-sources-${local.number}-${var.region}")
-    EOT
+    expression = join(" || ", [for bucket in [google_storage_bucket.source.name, "gcf-v2-sources-${local.number}-${var.region}"] :
+    "resource.name == \"projects/_/buckets/${bucket}\" || resource.name.startsWith(\"projects/_/buckets/${bucket}/\")"])
   }
 }
 
@@ -126,9 +127,17 @@ resource "time_sleep" "build_grants" {
   ]
 }
 
+# The realtime that is deployed, whose image stays with keep_code.
+data "google_cloud_run_v2_service" "deployed" {
+  count = var.image == "" && var.keep_code ? 1 : 0
+
+  name     = local.realtime_name
+  location = var.region
+}
+
 module "build" {
   source = "./modules/build"
-  count  = var.image == "" ? 1 : 0
+  count  = var.image == "" && !var.keep_code ? 1 : 0
 
   project    = var.project
   repository = google_artifact_registry_repository.this
@@ -137,7 +146,7 @@ module "build" {
   root       = local.root
   sources    = local.image_sources
   hash       = local.image_hash
-  token      = data.google_client_config.this.access_token
+  token      = ephemeral.google_client_config.this.access_token
 
   steps = [
     {

@@ -7,6 +7,10 @@ mock_provider "google" {
 mock_provider "google-beta" {
   source = "./tests/mocks/beta"
 }
+provider "google" {
+  alias        = "caller"
+  access_token = "a-token"
+}
 mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
@@ -23,8 +27,13 @@ override_module {
   target = module.identity_extras
 }
 
+override_module {
+  target = module.resource_manager
+}
+
 variables {
   project         = "acme-chat"
+  pipeline        = true
   extra_origins   = ["https://old.example.org"]
   alert_emails    = ["ops@example.org"]
   billing_account = "0123AB-4567CD-89EF01"

@@ -7,12 +7,6 @@ mock_data "google_project" {
   }
 }
 
-mock_data "google_client_config" {
-  defaults = {
-    access_token = "a-token"
-  }
-}
-
 mock_resource "google_redis_cluster" {
   defaults = {
     discovery_endpoints = [{ address = "10.8.1.2", port = 6379, psc_config = [] }]
@@ -62,6 +56,26 @@ override_resource {
     name   = "projects/acme-chat/serviceAccounts/chat-push@acme-chat.iam.gserviceaccount.com"
     email  = "chat-push@acme-chat.iam.gserviceaccount.com"
     member = "serviceAccount:chat-push@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = google_service_account.deploy
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-deploy@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-deploy@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-deploy@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-deploy@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = google_service_account.test
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-test@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-test@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-test@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-test@acme-chat.iam.gserviceaccount.com"
   }
 }
 
