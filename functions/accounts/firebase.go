@@ -28,6 +28,10 @@ type Options struct {
 	APIKey       string       // the browser's API key; password resets are sent with it
 	EmulatorHost string       // host:port of the Auth emulator or the stand-in; "": Google
 	HTTP         *http.Client // for password resets and for the emulator; nil: a client with a timeout of 10 s
+
+	// QuotaProject is the project whose quota calls of Identity Toolkit use. A person's credentials need one, because
+	// Google refuses their calls otherwise. "" uses that of the credentials; a service account has its own project.
+	QuotaProject string
 }
 
 // Firebase implements Accounts with the Firebase Admin SDK.
@@ -54,6 +58,9 @@ func NewFirebase(ctx context.Context, o Options) (*Firebase, error) {
 	}
 	base := "https://identitytoolkit.googleapis.com"
 	var opts []option.ClientOption
+	if o.QuotaProject != "" {
+		opts = append(opts, option.WithQuotaProject(o.QuotaProject))
+	}
 	if o.EmulatorHost != "" {
 		base = "http://" + o.EmulatorHost + "/identitytoolkit.googleapis.com"
 		opts = append(opts,
