@@ -58,15 +58,15 @@ func NewFirebase(ctx context.Context, o Options) (*Firebase, error) {
 	}
 	base := "https://identitytoolkit.googleapis.com"
 	var opts []option.ClientOption
-	if o.QuotaProject != "" {
-		opts = append(opts, option.WithQuotaProject(o.QuotaProject))
-	}
-	if o.EmulatorHost != "" {
+	switch {
+	case o.EmulatorHost != "":
 		base = "http://" + o.EmulatorHost + "/identitytoolkit.googleapis.com"
 		opts = append(opts,
 			option.WithHTTPClient(&http.Client{Transport: emulator{o.EmulatorHost, hc.Transport}, Timeout: hc.Timeout}),
 			// keeps the SDK from looking for credentials
 			option.WithTokenSource(oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "owner"})))
+	case o.QuotaProject != "":
+		opts = append(opts, option.WithQuotaProject(o.QuotaProject))
 	}
 	app, err := firebase.NewApp(ctx, &firebase.Config{ProjectID: o.Project}, opts...)
 	if err != nil {
