@@ -84,7 +84,7 @@ func TestDrill(t *testing.T) {
 		"too many documents":       {fake{before: full, after: full, restored: with("erased", 1)}, "erased"},
 		"no backup":                {fake{none: true}, "no backup"},
 		"restore fails":            {fake{before: full, after: full, failRestore: boom}, "boom"},
-		"the copy stays":           {fake{before: full, after: full, restored: full, failDelete: boom}, "drill-20260105-0000"},
+		"the copy stays":           {fake{before: full, after: full, restored: full, failDelete: boom}, "drill-20260105-"},
 		"differs, and stays there": {fake{before: full, after: full, failDelete: boom}, "differs"},
 	} {
 		t.Run(name, func(t *testing.T) {

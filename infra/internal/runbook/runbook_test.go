@@ -47,7 +47,8 @@ func TestRead(t *testing.T) {
 
 func TestReadCommands(t *testing.T) {
 	commands, problems := runbook.Read(exports + "\nA `go run\n./x -a`.\n\n## A\n```sh\n" +
-		"B=$(date)\n# a comment\ncurl \"$(terraform output -raw u)/health\"   # another\ngcloud a 'b c' --project=\"$P\" |\n" +
+		"B=$(date)\n# a comment\ncurl \"$(terraform output -raw u)/health\"   # another\n" +
+		"gcloud a 'b c' --project=\"$P\" |\n" +
 		"  while read -r x; do gcloud c \"$x$B\"; done\n```\n")
 	want := "[5: go run ./x -a, 10: date, 12: terraform output -raw u, 12: curl https://chat.example.org/health, " +
 		"13: gcloud a b c --project=acme-chat, 14: read -r x, 14: gcloud c item20260102-030405]"
@@ -179,11 +180,13 @@ func TestParseGcloud(t *testing.T) {
 			t.Errorf("command %d: error %q, want %q", i, p.Error, want)
 		}
 	}
-	if u := parsed[0].Usage; parsed[0].Name != "run services update" || !u.Regional || !u.Flags["--ingress"] || u.Most != 1 {
+	u := parsed[0].Usage
+	if parsed[0].Name != "run services update" || !u.Regional || !u.Flags["--ingress"] || u.Most != 1 {
 		t.Errorf("run services update: %+v", parsed[0])
 	}
-	u := parsed[3].Usage
-	if quiet, ok := u.Flags["--quiet"]; fmt.Sprint(u.Required) != "[--database]" || quiet || !ok || u.Regional || u.Most != 0 {
+	u = parsed[3].Usage
+	quiet, ok := u.Flags["--quiet"]
+	if fmt.Sprint(u.Required) != "[--database]" || quiet || !ok || u.Regional || u.Most != 0 {
 		t.Errorf("firestore databases delete: %+v", u)
 	}
 }
