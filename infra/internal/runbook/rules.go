@@ -20,7 +20,7 @@ type Rules struct {
 }
 
 // plain are programs whose arguments are not checked.
-var plain = []string{"basename", "date", "docker", "printf", "read"}
+var plain = []string{"basename", "date", "docker", "git", "printf", "read"}
 
 // Check returns the problems of a command.
 func (r Rules) Check(c Command) (problems []Problem) {
