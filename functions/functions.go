@@ -41,8 +41,9 @@
 // # Running
 //
 // The functions hold no state that must survive: an instance that ends loses only what it had leased of the limits of
-// users. This file registers them with functions-framework and builds what they need on the
-// first request. Configuration comes from the environment: see settings in config.go. On one machine, infra/stack
+// users. This file registers them with functions-framework and builds what they need on the first request.
+// Configuration comes from the environment: see settings in config.go. On Cloud Run, a program whose settings are not
+// right does not start. On one machine, infra/stack
 // puts the same packages together over stand-ins. functions_test.go runs each function as Google does, in a process
 // of its own.
 //
@@ -74,11 +75,27 @@ import (
 )
 
 func init() {
+	// Google generates the main function, so this is the only place that can refuse to start. Cloud Run gives no traffic
+	// to a revision that does not start, so the deploy fails and the revision before keeps serving.
+	if err := checkSettings(os.Getenv); err != nil {
+		logging.New(os.Stderr, logging.Options{JSON: true}).Error("the settings are not right", "error", err)
+		os.Exit(1)
+	}
 	s := newService(os.Getenv)
 	for _, name := range httpFunctions {
 		functions.HTTP(name, s.http(name))
 	}
 	functions.CloudEvent("persist", s.persist)
+}
+
+// checkSettings returns what is wrong with the settings on Cloud Run. Elsewhere it returns nil: tests and commands
+// import this package without any settings.
+func checkSettings(getenv func(string) string) error {
+	if getenv("K_SERVICE") == "" {
+		return nil
+	}
+	_, err := readConfig(getenv)
+	return err
 }
 
 // httpFunctions lists the functions that are segments of package api.

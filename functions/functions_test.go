@@ -2,6 +2,7 @@ package functions
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -127,18 +128,44 @@ func TestBuildIsRetried(t *testing.T) {
 	}
 }
 
-// On Cloud Run, every function refuses to use an emulator.
+// On Cloud Run, no function starts with an emulator.
 func TestEmulatorsAreRefusedOnCloudRun(t *testing.T) {
 	settings := []string{"PROJECT_ID=p", "HOSTED_URL=https://chat.example.org", "FIREBASE_API_KEY=k",
 		"INTERNAL_URL=https://rt.run.app",
 		"K_SERVICE=x", "FIREBASE_AUTH_EMULATOR_HOST=127.0.0.1:1"}
-	if status, out := call(t, "GET", deploy(t, "me", settings...), "", nil); status != 503 ||
-		out["code"] != "unavailable" {
-		t.Errorf("me: %d %v, want 503", status, out)
+	for _, target := range []string{"me", "persist"} {
+		doesNotStart(t, target, "FIREBASE_AUTH_EMULATOR_HOST", settings...)
 	}
-	if status, _ := call(t, "POST", deploy(t, "persist", settings...), "", push([]byte("{}"))); status != 500 {
-		t.Errorf("persist: status %d, want 500", status)
+}
+
+// On Cloud Run, a function with a missing or wrong setting does not start, so that its revision gets no traffic. The log
+// names every such setting.
+func TestWrongSettingsOnCloudRun(t *testing.T) {
+	for _, target := range append([]string{"persist"}, httpFunctions...) {
+		doesNotStart(t, target, "PROJECT_ID is not set", "K_SERVICE=x")
 	}
+	out := doesNotStart(t, "signup", "INTERNAL_URL", "K_SERVICE=x", "PROJECT_ID=p", "HOSTED_URL=https://chat.example.org",
+		"FIREBASE_API_KEY=hidden-key", "INTERNAL_URL=rt.run.app", "SIGNUPS_HOURLY=many")
+	if !strings.Contains(out, "SIGNUPS_HOURLY") || strings.Contains(out, "hidden-key") {
+		t.Errorf("the log must name both settings, and no secret: %s", out)
+	}
+}
+
+// doesNotStart runs a function like deploy. It must end with an error, and its log must contain want.
+func doesNotStart(t *testing.T, target, want string, settings ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append(settings, asFunction+"=1", "PORT=0", "FUNCTION_TARGET="+target, "HOME="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil || err == nil {
+		t.Errorf("%s: started, or ended without an error: %v", target, err)
+	}
+	if !strings.Contains(string(out), want) || !strings.Contains(string(out), `"severity":"ERROR"`) {
+		t.Errorf("%s: the log lacks %q: %s", target, want, out)
+	}
+	return string(out)
 }
 
 // The functions work as they are deployed, each in its own process under the real framework, over Firestore: users

@@ -88,6 +88,9 @@ func TestRest(t *testing.T) {
 			"was answered with 500:\ninternal words"},
 		"refused": {[]answer{{403, `{"error":{"message":"Permission denied on identitytoolkit"}}`}}, 1,
 			"Permission denied on identitytoolkit"},
+		"API not enabled": {[]answer{{403, disabled}}, 1, "Run this command, wait a minute, and run the same terraform " +
+			"apply again:\n  gcloud services enable cloudresourcemanager.googleapis.com serviceusage.googleapis.com " +
+			"--project=acme-chat\n"},
 		"token expired": {[]answer{{401, "{}"}}, 1, "Run the same terraform apply again"},
 		"bad request":   {[]answer{{400, "Invalid value at passwordPolicyConfig"}}, 1, "Invalid value"},
 	} {
@@ -113,6 +116,26 @@ func TestRest(t *testing.T) {
 		})
 	}
 }
+
+// disabled is Google's answer if Cloud Resource Manager is not enabled in the project to which a call is billed.
+const disabled = `{
+  "error": {
+    "code": 403,
+    "message": "Cloud Resource Manager API has not been used in project acme-chat before or it is disabled.",
+    "status": "PERMISSION_DENIED",
+    "details": [
+      {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "SERVICE_DISABLED",
+        "domain": "googleapis.com",
+        "metadata": {
+          "service": "cloudresourcemanager.googleapis.com",
+          "consumer": "projects/acme-chat"
+        }
+      }
+    ]
+  }
+}`
 
 func TestRestWithoutAConnection(t *testing.T) {
 	out, code := script(t, "rest", "METHOD=GET", "URL=http://127.0.0.1:1/")

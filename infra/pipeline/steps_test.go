@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,16 +16,19 @@ type machine struct {
 	t       *testing.T
 	root    string // root of a repository that contains only the steps
 	outputs map[string]string
+	traffic string // of realtime: percent,revision per line
+	newest  string // revision of realtime
 	fails   string // a program and its first arguments; calls with this prefix fail
+	code    string // the exit code of these calls; 1 if empty
 }
 
 const image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:" +
 	"1111111111111111111111111111111111111111111111111111111111111111"
 
 func newMachine(t *testing.T) *machine {
-	m := &machine{t: t, root: t.TempDir(), outputs: map[string]string{
+	m := &machine{t: t, root: t.TempDir(), traffic: "100,chat-00001-old", newest: "chat-00002-new", outputs: map[string]string{
 		"image_repository": "europe-west1-docker.pkg.dev/acme-chat/chat/realtime",
-		"serving_revision": "chat-00001-old",
+		"region":           "europe-west1",
 		"hosted_url":       "https://chat.example.org",
 		"next_url":         "https://next---chat.run.app",
 	}}
@@ -43,15 +47,19 @@ func newMachine(t *testing.T) *machine {
 func (m *machine) step(name string, env ...string) (out string, code int, calls []string) {
 	m.t.Helper()
 	log := filepath.Join(m.t.TempDir(), "calls")
-	for _, program := range []string{"terraform", "go", "npm", "infra/test"} {
+	for _, program := range []string{"terraform", "go", "npm", "gcloud", "infra/test"} {
 		text := "#!/bin/bash\necho \"" + filepath.Base(program) + " $*\" >>'" + log + "'\n" +
-			"case \"" + filepath.Base(program) + " $*\" in '" + orNothing(m.fails) + "'*) exit 1;; esac\n"
+			"case \"" + filepath.Base(program) + " $*\" in '" + orNothing(m.fails) + "'*) exit " +
+			cmp.Or(m.code, "1") + ";; esac\n"
 		if program == "terraform" {
 			text += "test \"$TF_DATA_DIR\" = /data || exit 9\n"
 			for output, value := range m.outputs {
 				text += "case \"$*\" in *'output -raw " + output + "') echo -n '" + value + "'; exit 0;; esac\n"
 			}
 			text += "case \"$*\" in *'output -raw'*) echo 'no output' >&2; exit 1;; esac\n"
+		}
+		if program == "gcloud" {
+			text += "case \"$*\" in *' list '*) echo '" + m.traffic + "';; *' describe '*) echo '" + m.newest + "';; esac\n"
 		}
 		if program == "go" {
 			text += "while [ $# -gt 0 ]; do\n" +
@@ -70,6 +78,7 @@ func (m *machine) step(name string, env ...string) (out string, code int, calls 
 		"PATH=" + filepath.Join(m.root, "bin") + ":/usr/bin:/bin", "PROJECT=acme-chat",
 		"STATE_BUCKET=acme-chat-terraform", "STATE_PREFIX=phoenix-chat", "BUILD=b1",
 		"DEPLOY_DATA=/data", "IMAGE_FILE=" + filepath.Join(m.root, "image.txt"),
+		"REVISION_FILE=" + filepath.Join(m.root, "revision.txt"),
 	}, env...)
 	text, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
@@ -176,11 +185,11 @@ func TestDeploy(t *testing.T) {
 		t.Errorf("image:\n%s", strings.Join(calls, "\n"))
 	}
 
-	const apply = "terraform -chdir=infra/terraform apply -input=false -auto-approve -var project=acme-chat" +
-		" -var image=" + image
+	const apply = "terraform -chdir=infra/terraform apply -auto-approve -input=false -lock-timeout=20m" +
+		" -var project=acme-chat -var keep_code=false -var image=" + image
 	out, calls := m.passes("apply")
-	if calls[len(calls)-1] != apply+" -var serving_revision=chat-00001-old" ||
-		!strings.Contains(out, "chat-00001-old keeps the traffic") {
+	pinned, applied := slices.Index(calls, updateTraffic("chat-00001-old")), slices.Index(calls, apply)
+	if pinned < 0 || applied < pinned || !strings.Contains(out, "chat-00001-old keeps the traffic") {
 		t.Errorf("apply: %s\n%s", out, strings.Join(calls, "\n"))
 	}
 	_, calls = m.passes("smoke")
@@ -188,29 +197,91 @@ func TestDeploy(t *testing.T) {
 	if calls[len(calls)-1] != smoke {
 		t.Errorf("smoke:\n%s", strings.Join(calls, "\n"))
 	}
+	m.newest = "chat-00003-other" // made by somebody else, and not tested
 	out, calls = m.passes("promote")
-	if calls[0] != apply || !strings.Contains(out, "https://chat.example.org runs "+image) {
+	if !slices.Contains(calls, updateTraffic("chat-00002-new")) || slices.Contains(calls, apply) ||
+		!strings.Contains(out, "https://chat.example.org runs chat-00002-new with "+image) {
 		t.Errorf("promote: %s\n%s", out, strings.Join(calls, "\n"))
+	}
+}
+
+// updateTraffic is the call that gives a revision all traffic.
+func updateTraffic(revision string) string {
+	return "gcloud run services update-traffic chat --to-revisions=" + revision + "=100 --project=acme-chat" +
+		" --region=europe-west1 --quiet"
+}
+
+// TestRollbackStays checks that a deploy keeps the revision to which somebody has rolled back, of which Terraform's
+// state does not know.
+func TestRollbackStays(t *testing.T) {
+	m := newMachine(t)
+	m.traffic = "0,chat-00009-bad\n100,chat-00007-good"
+	m.newest = "chat-00010-new"
+	m.passes("image")
+	if out, calls := m.passes("apply"); !slices.Contains(calls, updateTraffic("chat-00007-good")) {
+		t.Errorf("%s\n%s", out, strings.Join(calls, "\n"))
 	}
 }
 
 func TestWithoutAServingRevision(t *testing.T) {
 	m := newMachine(t)
-	delete(m.outputs, "serving_revision")
+	m.traffic = ""
 	m.passes("image")
 	out, calls := m.passes("apply")
 	if !strings.Contains(out, "gets all traffic immediately") ||
-		!strings.HasSuffix(calls[len(calls)-1], "-var serving_revision=") {
+		slices.ContainsFunc(calls, func(c string) bool { return strings.Contains(c, "update-traffic") }) {
 		t.Errorf("%s\n%s", out, strings.Join(calls, "\n"))
+	}
+
+	m.traffic = "50,chat-00001-old\n50,chat-00002-new"
+	out, code, calls := m.step("apply")
+	if code == 0 || !strings.Contains(out, "gcloud run services update-traffic chat --to-revisions=REVISION=100") ||
+		slices.ContainsFunc(calls, func(c string) bool { return strings.Contains(c, " apply ") }) {
+		t.Errorf("a split ended with %d: %s\n%s", code, out, strings.Join(calls, "\n"))
+	}
+	m.fails = "gcloud run services list"
+	if out, code, calls := m.step("apply"); code == 0 || strings.Contains(strings.Join(calls, "\n"), " apply ") {
+		t.Errorf("without the right to read the traffic, it ended with %d: %s\n%s", code, out, strings.Join(calls, "\n"))
+	}
+}
+
+// TestOvertaken checks that a run does not promote its revision over a newer one, which a later run has promoted.
+func TestOvertaken(t *testing.T) {
+	m := newMachine(t)
+	m.passes("image")
+	m.passes("apply")
+	m.traffic = "100,chat-00010-abc"
+	out, code, calls := m.step("promote")
+	if code == 0 || !strings.Contains(out, "chat-00010-abc serves and is newer than chat-00002-new") ||
+		slices.ContainsFunc(calls, func(c string) bool { return strings.Contains(c, "update-traffic") }) {
+		t.Errorf("ended with %d: %s\n%s", code, out, strings.Join(calls, "\n"))
 	}
 }
 
 func TestSmokeFails(t *testing.T) {
 	m := newMachine(t)
+	m.passes("image")
+	m.passes("apply")
 	m.fails = "go run ./infra/pipeline/smoke"
 	out, code, _ := m.step("smoke")
-	if code == 0 || !strings.Contains(out, "gets no traffic; chat-00001-old keeps it") {
+	if code == 0 || !strings.Contains(out, "revision chat-00002-new does not work and gets no traffic; chat-00001-old keeps it") {
 		t.Errorf("ended with %d: %s", code, out)
+	}
+}
+
+// TestUnchanged checks that the last step fails if the plan after a deploy has changes.
+func TestUnchanged(t *testing.T) {
+	const plan = "terraform -chdir=infra/terraform plan -detailed-exitcode -input=false -lock-timeout=20m" +
+		" -var project=acme-chat -var keep_code=false -var image=" + image
+	for code, want := range map[string]string{"0": "Nothing is left to change", "1": "the plan failed",
+		"2": "still has changes"} {
+		m := newMachine(t)
+		m.passes("image")
+		m.fails, m.code = "terraform -chdir=infra/terraform plan", code
+		out, got, calls := m.step("unchanged")
+		if (got != 0) != (code != "0") || !strings.Contains(out, want) || calls[len(calls)-1] != plan {
+			t.Errorf("the plan ends with %s: the step ends with %d: %s\n%s", code, got, out, strings.Join(calls, "\n"))
+		}
 	}
 }
 
@@ -233,7 +304,7 @@ func TestCloudBuild(t *testing.T) {
 		}
 		order = append(order, m[2])
 	}
-	if want := []string{"check", "test", "image", "apply", "smoke", "promote"}; !slices.Equal(order, want) {
+	if want := []string{"check", "test", "image", "apply", "smoke", "promote", "unchanged"}; !slices.Equal(order, want) {
 		t.Errorf("the steps are %q, want %q", order, want)
 	}
 	steps, err := filepath.Glob("steps/*")

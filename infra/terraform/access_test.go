@@ -10,7 +10,6 @@ import (
 // it, because it changes permissions.
 const grants = `
 allUsers → roles/run.invoker on service admin
-allUsers → roles/run.invoker on service chat
 allUsers → roles/run.invoker on service conversations
 allUsers → roles/run.invoker on service me
 allUsers → roles/run.invoker on service messages
@@ -124,6 +123,8 @@ func TestNoKeysNoSecrets(t *testing.T) {
 		switch r.Type {
 		case "google_service_account_key", "google_secret_manager_secret_version", "random_password", "tls_private_key":
 			t.Errorf("%s is a secret, which the state would contain", r.Address)
+		case "google_client_config":
+			t.Errorf("%s puts the access token of the person who applies into the state; use the ephemeral resource", r.Address)
 		case "google_compute_firewall":
 			t.Errorf("%s allows traffic into the network, which needs none", r.Address)
 		}

@@ -104,7 +104,7 @@ resource "google_monitoring_uptime_check_config" "ready" {
     }
   }
 
-  depends_on = [google_cloud_run_v2_service_iam_member.realtime_public]
+  depends_on = [google_cloud_run_v2_service.realtime]
 }
 
 resource "google_monitoring_alert_policy" "threshold" {
@@ -205,8 +205,9 @@ resource "google_monitoring_alert_policy" "redis_silent" {
     }
   }
 
+  # This is how long an incident stays open without data, and a cluster that is down sends none.
   alert_strategy {
-    auto_close = "1800s"
+    auto_close = "604800s" # 7 days, the longest time
   }
 
   documentation {

@@ -3,6 +3,9 @@ package terraform
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
+	"context"
+	"fmt"
 	"go/parser"
 	"go/token"
 	"io"
@@ -12,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"text/template"
+	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
 )
@@ -69,7 +73,8 @@ func TestFunctionsArchive(t *testing.T) {
 		t.Fatalf("the push endpoint %q does not end with a topic", push)
 	}
 	for _, f := range s.of("google_cloudfunctions2_function") {
-		servesTarget(t, binary, text(f, "build_config", 0, "entry_point"), "/projects/"+push)
+		env, _ := at(f.Values, "service_config", 0, "environment_variables").(map[string]any)
+		servesTarget(t, binary, text(f, "build_config", 0, "entry_point"), "/projects/"+push, env)
 	}
 }
 
@@ -156,27 +161,35 @@ func goTool(t *testing.T, dir string, args ...string) []byte {
 	return nil
 }
 
-// servesTarget starts the program as Google would for one function, but without settings. The program must answer
-// that it cannot serve and log which settings are missing. If the function is not registered, the program ends.
-func servesTarget(t *testing.T, binary, target, push string) {
+// servesTarget starts the program as Google would for one function. Without settings, it must end and log which ones are
+// missing. With those that Terraform sets, it must answer. If the function is not registered, the program ends.
+func servesTarget(t *testing.T, binary, target, push string, settings map[string]any) {
 	t.Helper()
 	port, err := freeport.Find()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary)
-	cmd.Env = []string{"FUNCTION_TARGET=" + target, "PORT=" + port, "K_SERVICE=" + target}
-	p := start(t, cmd)
+	env := []string{"FUNCTION_TARGET=" + target, "PORT=" + port, "K_SERVICE=" + target}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary)
+	cmd.Env = env
+	out, err := cmd.CombinedOutput()
+	if err == nil || ctx.Err() != nil || !bytes.Contains(out, []byte("PROJECT_ID is not set")) {
+		t.Errorf("without settings, FUNCTION_TARGET=%s starts, or does not log what is missing: %v\n%s", target, err, out)
+	}
+
+	cmd = exec.Command(binary)
+	cmd.Env = append(env, "GOOGLE_APPLICATION_CREDENTIALS="+madeUpAccount(t))
+	for name, value := range settings {
+		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%v", name, value))
+	}
 	path, body := "/", ""
 	if target == "persist" {
-		path, body = push, `{"subscription":"projects/acme-chat/subscriptions/persist",`+
-			`"message":{"data":"e30=","messageId":"1","publishTime":"2026-01-02T03:04:05Z"}}`
+		path, body = push, "{}"
 	}
-	status, answer := p.request(t, "http://127.0.0.1:"+port+path, "", body)
-	if status != 503 && status != 500 {
-		t.Errorf("without settings, FUNCTION_TARGET=%s answers %d: %s", target, status, answer)
-	}
-	if out := p.stop(); !strings.Contains(out, "PROJECT_ID is not set") {
-		t.Errorf("FUNCTION_TARGET=%s does not log the missing settings:\n%s", target, out)
+	status, answer := start(t, cmd).request(t, "http://127.0.0.1:"+port+path, "", body)
+	if want := map[string]int{"signup": 405, "persist": 400, "admin": 404}[target]; status != cmp.Or(want, 401) {
+		t.Errorf("with its settings, FUNCTION_TARGET=%s answers %d, want %d: %s", target, status, cmp.Or(want, 401), answer)
 	}
 }

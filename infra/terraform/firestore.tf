@@ -45,6 +45,13 @@ resource "google_firebaserules_ruleset" "firestore" {
   depends_on = [google_firestore_database.this]
 }
 
+# Where Firestore was set up in the Firebase console, the release exists, and only an import gets it into the state.
+import {
+  for_each = var.adopt_firebase_rules ? toset(["release"]) : toset([])
+  to       = google_firebaserules_release.firestore
+  id       = "projects/${var.project}/releases/cloud.firestore"
+}
+
 # A release cannot be changed, so new rules mean a moment without rules. Every client is refused during that time too.
 resource "google_firebaserules_release" "firestore" {
   name         = "cloud.firestore"

@@ -35,13 +35,29 @@ module "archive" {
 
 resource "google_storage_bucket_object" "functions" {
   bucket = google_storage_bucket.source.name
-  name   = "functions/${module.archive.sha256}.zip"
+  name   = local.functions_object
   source = module.archive.path
 
-  # The new archive must exist before the functions switch to it.
   lifecycle {
+    # The new archive must exist before the functions switch to it.
     create_before_destroy = true
+
+    # The name contains the hash of the content. With keep_code, the local archive has another content than the name.
+    ignore_changes = [source, detect_md5hash]
   }
+}
+
+# A function that is deployed. All functions are built from one archive, which stays with keep_code.
+data "google_cloudfunctions2_function" "deployed" {
+  count = var.keep_code ? 1 : 0
+
+  name     = "signup"
+  location = var.region
+}
+
+locals {
+  functions_object = (var.keep_code ? data.google_cloudfunctions2_function.deployed[0].build_config[0].source[0].storage_source[0].object :
+  "functions/${module.archive.sha256}.zip")
 }
 
 locals {

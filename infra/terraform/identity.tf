@@ -19,6 +19,11 @@ resource "google_identity_platform_config" "this" {
     anonymous {
       enabled = false
     }
+
+    # The provider always reads this block back (readback_test.go).
+    phone_number {
+      enabled = false
+    }
   }
 
   client {
@@ -59,14 +64,12 @@ module "identity_extras" {
   url     = "https://identitytoolkit.googleapis.com/admin/v2/projects/${var.project}/config?updateMask=${join(",", keys(local.identity_extras))}"
   body    = jsonencode(local.identity_extras)
   project = var.project
-  token   = data.google_client_config.this.access_token
+  token   = ephemeral.google_client_config.this.access_token
   after   = google_identity_platform_config.this.id
 }
 
-# The token of the person who applies, for the two calls that no resource makes.
-data "google_client_config" "this" {}
-
-# The name of a deleted key stays reserved for 30 days.
+# The name of a deleted key stays reserved for 30 days, so a new key needs a new name. To rotate the key, replace this
+# resource and not the key: -replace=random_id.web_key.
 resource "random_id" "web_key" {
   byte_length = 4
 }
@@ -94,9 +97,15 @@ resource "google_apikeys_key" "web" {
   depends_on = [time_sleep.apis]
 }
 
+# A deleted role can be restored for 7 days, and its name stays reserved for 30 more. An apply after a destroy needs a
+# new name.
+resource "random_id" "accounts_role" {
+  byte_length = 4
+}
+
 # The functions may create, read, change and delete accounts, but not change how sign-in is configured.
 resource "google_project_iam_custom_role" "accounts" {
-  role_id     = "chatAccounts"
+  role_id     = "chatAccounts_${random_id.accounts_role.hex}"
   title       = "Chat: accounts"
   description = "Create, read, change and delete the accounts of users."
   permissions = [

@@ -17,7 +17,10 @@ locals {
   image_hash = substr(sha256(join("\n", [for f in local.image_sources : "${f} ${filesha256("${local.root}/${f}")}"])), 0, 40)
 
   image_name = "${var.region}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.this.repository_id}/realtime"
-  image      = var.image == "" ? module.build[0].image : var.image
+
+  # The image to deploy: the given one, the deployed one, or the one that is built from the local files.
+  image = (var.image != "" ? var.image :
+  var.keep_code ? data.google_cloud_run_v2_service.deployed[0].template[0].containers[0].image : module.build[0].image)
 
   # Official images of Node.js and Go.
   node_builder = "node:22-bookworm-slim"
@@ -126,9 +129,17 @@ resource "time_sleep" "build_grants" {
   ]
 }
 
+# The realtime that is deployed, whose image stays with keep_code.
+data "google_cloud_run_v2_service" "deployed" {
+  count = var.image == "" && var.keep_code ? 1 : 0
+
+  name     = local.realtime_name
+  location = var.region
+}
+
 module "build" {
   source = "./modules/build"
-  count  = var.image == "" ? 1 : 0
+  count  = var.image == "" && !var.keep_code ? 1 : 0
 
   project    = var.project
   repository = google_artifact_registry_repository.this
@@ -137,7 +148,7 @@ module "build" {
   root       = local.root
   sources    = local.image_sources
   hash       = local.image_hash
-  token      = data.google_client_config.this.access_token
+  token      = ephemeral.google_client_config.this.access_token
 
   steps = [
     {

@@ -25,6 +25,25 @@ locals {
   ])
 }
 
+# The provider reads the project through Cloud Resource Manager whenever it enables an API, so that API must be enabled
+# before the first apply (infra/RUNBOOK.md, "Deploy"). This call finds out before anything is created, and its error
+# names the command. The provider's own data sources fail without naming it.
+module "resource_manager" {
+  source = "./modules/call"
+
+  method  = "GET"
+  url     = "https://cloudresourcemanager.googleapis.com/v1/projects/${var.project}"
+  project = var.project
+  token   = ephemeral.google_client_config.this.access_token
+  after   = var.project
+}
+
+# The token of the person who applies, for the calls that no resource makes. Neither the state nor a plan file contains
+# an ephemeral value.
+ephemeral "google_client_config" "this" {
+  provider = google.caller
+}
+
 resource "google_project_service" "this" {
   for_each = local.apis
 
@@ -33,6 +52,8 @@ resource "google_project_service" "this" {
 
   # Other parts of the project may need them.
   disable_on_destroy = false
+
+  depends_on = [module.resource_manager]
 }
 
 # For up to a minute after it was enabled, an API answers "has not been used in project".
@@ -46,11 +67,12 @@ resource "time_sleep" "apis" {
   depends_on = [google_project_service.this]
 }
 
+# It does not depend on the other APIs. Otherwise the number would be unknown in the plan of an upgrade that needs one
+# more API, and the plan would replace resources that do not change.
 data "google_project" "this" {
   project_id = var.project
 
-  # In a new project the API that returns the number is not enabled yet.
-  depends_on = [time_sleep.apis]
+  depends_on = [module.resource_manager]
 }
 
 locals {

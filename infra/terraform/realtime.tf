@@ -73,6 +73,11 @@ resource "google_cloud_run_v2_service" "realtime" {
   description = "WebSockets and web client of the chat."
   ingress     = "INGRESS_TRAFFIC_ALL"
 
+  # Browsers have no Google identity, so everyone may call the service. Realtime checks the ID tokens of users itself,
+  # and those of the functions on its internal routes. A grant to allUsers is refused in organizations that were created
+  # since May 2024 (iam.allowedPolicyMemberDomains).
+  invoker_iam_disabled = true
+
   deletion_protection = var.protect
   deletion_policy     = local.deletion_policy
 
@@ -146,20 +151,18 @@ resource "google_cloud_run_v2_service" "realtime" {
     }
   }
 
-  # The newest revision gets all traffic. While the pipeline tests it, the previous revision keeps all traffic, and
-  # the newest one is reachable only under its tag.
-  dynamic "traffic" {
-    for_each = var.serving_revision == "" ? [] : [var.serving_revision]
-    content {
-      type     = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
-      revision = traffic.value
-      percent  = 100
-    }
-  }
+  # How the service is created: each new revision gets all traffic. From then on, only gcloud changes the traffic. The
+  # pipeline and a rollback pin a revision, which keeps all traffic until somebody promotes another one. The newest
+  # revision is then reachable under its tag.
   traffic {
     type    = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST"
-    percent = var.serving_revision == "" ? 100 : 0
+    percent = 100
     tag     = "next"
+  }
+
+  lifecycle {
+    # gcloud notes itself as the client of a service that it changed.
+    ignore_changes = [traffic, client, client_version]
   }
 
   depends_on = [
@@ -167,15 +170,6 @@ resource "google_cloud_run_v2_service" "realtime" {
     google_project_iam_member.realtime_firestore,
     google_pubsub_topic_iam_member.realtime_acks,
   ]
-}
-
-# Browsers have no Google identity, so everyone may call the service. Realtime checks the ID tokens of users itself,
-# and those of the functions on its internal routes.
-resource "google_cloud_run_v2_service_iam_member" "realtime_public" {
-  name     = google_cloud_run_v2_service.realtime.name
-  location = var.region
-  role     = "roles/run.invoker"
-  member   = "allUsers"
 }
 
 output "hosted_url" {
@@ -194,9 +188,29 @@ output "next_url" {
   value       = local.next_url
 }
 
-output "serving_revision" {
-  description = "Short name of the revision of realtime that gets the traffic."
-  value = one([for t in google_cloud_run_v2_service.realtime.traffic_statuses :
-    t.type == "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION" ? t.revision : basename(google_cloud_run_v2_service.realtime.latest_ready_revision)
+locals {
+  newest_revision = basename(google_cloud_run_v2_service.realtime.latest_ready_revision)
+
+  # Null if somebody has split the traffic between several revisions.
+  serving_revision = one([for t in google_cloud_run_v2_service.realtime.traffic_statuses :
+    t.type == "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION" ? t.revision : local.newest_revision
   if t.percent == 100])
+}
+
+# A warning, with the command that promotes. It is expected while the pipeline tests a revision, and after a rollback.
+check "newest_revision_serves" {
+  assert {
+    condition     = local.serving_revision == null || local.serving_revision == local.newest_revision
+    error_message = "Revision ${local.serving_revision == null ? "" : local.serving_revision} of realtime is pinned and keeps all traffic. The newest revision ${local.newest_revision} gets none. To promote it, run:\n  gcloud run services update-traffic ${local.realtime_name} --to-revisions=${local.newest_revision}=100 --region=${var.region} --project=${var.project}\nTo let every apply serve its new revision, replace --to-revisions=… by --to-latest."
+  }
+}
+
+output "region" {
+  description = "Region of all resources."
+  value       = var.region
+}
+
+output "serving_revision" {
+  description = "Short name of the revision of realtime that got the traffic when the state was last refreshed."
+  value       = local.serving_revision
 }

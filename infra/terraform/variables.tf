@@ -58,7 +58,7 @@ variable "extra_origins" {
 }
 
 variable "image" {
-  description = "Image of realtime/ by digest (\"HOST/PROJECT/REPOSITORY/NAME@sha256:…\"), as built by the pipeline. If empty, Cloud Build builds the image from the local files during the apply."
+  description = "Image of realtime/ by digest (\"HOST/PROJECT/REPOSITORY/NAME@sha256:…\"), as built by the pipeline. If empty, Cloud Build builds the image from the local files during the apply, unless keep_code is true."
   type        = string
   default     = ""
   nullable    = false
@@ -69,16 +69,11 @@ variable "image" {
   }
 }
 
-variable "serving_revision" {
-  description = "Name of the revision of realtime that keeps all traffic, while a new revision is reachable only under its tag \"next\". If empty, the newest revision gets all traffic. The pipeline sets it, and it is used to roll back."
-  type        = string
-  default     = ""
+variable "keep_code" {
+  description = "Whether an apply keeps the deployed code, which is realtime's image and the functions' source, and changes only settings. Set it to true in production.auto.tfvars as soon as the pipeline deploys. The pipeline passes false. With -var image=…, realtime gets that image nevertheless."
+  type        = bool
+  default     = false
   nullable    = false
-
-  validation {
-    condition     = can(regex("^(|[a-z]([a-z0-9-]{0,61}[a-z0-9])?)$", var.serving_revision))
-    error_message = "The revision must be given by its short name, such as \"chat-00012-abc\". To list the names, run: gcloud run revisions list."
-  }
 }
 
 variable "redis_profile" {
@@ -322,6 +317,13 @@ variable "protect" {
 
 variable "adopt_identity_platform" {
   description = "Set to true if Identity Platform is already enabled in this project, either by hand or by an earlier apply whose state is lost. It cannot be deleted, only imported."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "adopt_firebase_rules" {
+  description = "Set to true if the project already has Firestore rules, because Firebase was used in it. The apply imports their release and replaces it."
   type        = bool
   default     = false
   nullable    = false

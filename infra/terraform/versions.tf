@@ -44,6 +44,13 @@ provider "google" {
   billing_project       = var.project
 }
 
+# For the access token of the person who applies (project.tf). It is a provider of its own because mocks of a provider
+# have no ephemeral resources, so the tests mock only the other one.
+provider "google" {
+  alias   = "caller"
+  project = var.project
+}
+
 provider "google-beta" {
   project               = var.project
   region                = var.region

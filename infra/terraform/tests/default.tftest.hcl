@@ -6,6 +6,10 @@ mock_provider "google" {
 mock_provider "google-beta" {
   source = "./tests/mocks/beta"
 }
+provider "google" {
+  alias        = "caller"
+  access_token = "a-token"
+}
 mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
@@ -20,6 +24,10 @@ override_module {
 
 override_module {
   target = module.identity_extras
+}
+
+override_module {
+  target = module.resource_manager
 }
 
 override_module {
@@ -124,6 +132,11 @@ run "what_serves" {
   assert {
     condition     = google_cloud_run_v2_service.realtime.template[0].service_account == google_service_account.realtime.email
     error_message = "Realtime must run as its own service account."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.realtime.invoker_iam_disabled
+    error_message = "Browsers must be able to call realtime without a grant to allUsers."
   }
 
   assert {

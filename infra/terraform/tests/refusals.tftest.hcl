@@ -6,6 +6,10 @@ mock_provider "google" {
 mock_provider "google-beta" {
   source = "./tests/mocks/beta"
 }
+provider "google" {
+  alias        = "caller"
+  access_token = "a-token"
+}
 mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
@@ -20,6 +24,10 @@ override_module {
 
 override_module {
   target = module.identity_extras
+}
+
+override_module {
+  target = module.resource_manager
 }
 
 override_module {
@@ -42,7 +50,6 @@ run "each_of_these" {
     firestore_location     = "europe"
     domain                 = "https://chat.example.org"
     image                  = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime:latest"
-    serving_revision       = "projects/p/revisions/chat-1"
     redis_profile          = "huge"
     redis_shards           = 0
     realtime_min_instances = -1
@@ -66,7 +73,6 @@ run "each_of_these" {
     var.firestore_location,
     var.domain,
     var.image,
-    var.serving_revision,
     var.redis_profile,
     var.redis_shards,
     var.realtime_min_instances,
@@ -94,7 +100,6 @@ run "each_of_these_too" {
     region                 = "eu"
     domain                 = "Chat.example.org"
     image                  = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:11"
-    serving_revision       = "Chat-1"
     redis_shards           = 1.5
     realtime_min_instances = 0.5
     function_max_instances = 1001
@@ -115,7 +120,6 @@ run "each_of_these_too" {
     var.region,
     var.domain,
     var.image,
-    var.serving_revision,
     var.redis_shards,
     var.realtime_min_instances,
     var.function_max_instances,

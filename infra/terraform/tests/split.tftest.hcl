@@ -1,10 +1,14 @@
-# The state while the pipeline tests a new revision.
+# An apply after the pipeline or a rollback has pinned a revision.
 
 mock_provider "google" {
   source = "./tests/mocks"
 }
 mock_provider "google-beta" {
   source = "./tests/mocks/beta"
+}
+provider "google" {
+  alias        = "caller"
+  access_token = "a-token"
 }
 mock_provider "archive" {}
 mock_provider "random" {}
@@ -23,6 +27,10 @@ override_module {
 }
 
 override_module {
+  target = module.resource_manager
+}
+
+override_module {
   target = module.archive
   outputs = {
     path   = "functions.zip"
@@ -34,10 +42,12 @@ variables {
   project = "acme-chat"
 }
 
-# The pipeline reads the serving revision from the state, even if an earlier run left a new revision untested.
-run "serving_revision_of_a_split" {
-  variables {
-    serving_revision = "chat-00001-old"
+# Puts a service into the state whose traffic was changed by gcloud: an old revision is pinned.
+run "pinned" {
+  state_key = "pinned"
+
+  module {
+    source = "./tests/pinned"
   }
 
   override_resource {
@@ -51,9 +61,48 @@ run "serving_revision_of_a_split" {
       ]
     }
   }
+}
+
+# The APIs are not in that state, as if an upgrade needed more of them. The project's number must be known nevertheless.
+# Otherwise the plan would replace resources that do not change.
+run "number_does_not_wait_for_apis" {
+  command   = plan
+  state_key = "pinned"
+
+  expect_failures = [check.newest_revision_serves]
+
+  assert {
+    condition     = data.google_project.this.number == "123456789012"
+    error_message = "The number must be known in the plan."
+  }
+}
+
+# The apply by hand changes settings of the same service. It must not move the traffic, and its warning must name the
+# command that does (check.newest_revision_serves).
+run "apply_by_hand" {
+  state_key = "pinned"
+
+  variables {
+    log_level = "debug"
+  }
+
+  expect_failures = [check.newest_revision_serves]
+
+  assert {
+    condition = [for t in google_cloud_run_v2_service.realtime.traffic : [t.type, t.percent, t.revision == "chat-00001-old", t.tag == "next"]] == [
+      ["TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", 100, true, false],
+      ["TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", 0, false, true],
+    ]
+    error_message = "The pinned revision must keep all traffic."
+  }
 
   assert {
     condition     = output.serving_revision == "chat-00001-old"
     error_message = "serving_revision is ${output.serving_revision}"
+  }
+
+  assert {
+    condition     = one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == "LOG_LEVEL"]) == "debug"
+    error_message = "The apply must change the service."
   }
 }

@@ -7,6 +7,10 @@ mock_provider "google" {
 mock_provider "google-beta" {
   source = "./tests/mocks/beta"
 }
+provider "google" {
+  alias        = "caller"
+  access_token = "a-token"
+}
 mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
@@ -21,6 +25,10 @@ override_module {
 
 override_module {
   target = module.identity_extras
+}
+
+override_module {
+  target = module.resource_manager
 }
 
 variables {

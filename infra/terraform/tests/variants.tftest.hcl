@@ -6,6 +6,10 @@ mock_provider "google" {
 mock_provider "google-beta" {
   source = "./tests/mocks/beta"
 }
+provider "google" {
+  alias        = "caller"
+  access_token = "a-token"
+}
 mock_provider "archive" {}
 mock_provider "random" {}
 mock_provider "time" {}
@@ -20,6 +24,10 @@ override_module {
 
 override_module {
   target = module.identity_extras
+}
+
+override_module {
+  target = module.resource_manager
 }
 
 override_module {
@@ -143,17 +151,52 @@ run "given_image" {
   }
 }
 
-run "trying_a_revision" {
+run "kept_code" {
   variables {
-    serving_revision = "chat-00001-old"
+    keep_code = true
+  }
+
+  override_data {
+    target = data.google_cloud_run_v2_service.deployed
+    values = {
+      template = [{ containers = [{ image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:4444444444444444444444444444444444444444444444444444444444444444" }] }]
+    }
+  }
+
+  override_data {
+    target = data.google_cloudfunctions2_function.deployed
+    values = {
+      build_config = [{ source = [{ storage_source = [{ object = "functions/5555.zip" }] }] }]
+    }
   }
 
   assert {
-    condition = [for t in google_cloud_run_v2_service.realtime.traffic : [t.type, t.percent, t.revision == "chat-00001-old", t.tag == "next"]] == [
-      ["TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", 100, true, false],
-      ["TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", 0, false, true],
-    ]
-    error_message = "The old revision must keep all traffic, and the newest must be reachable only under its tag."
+    condition     = output.image == "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:4444444444444444444444444444444444444444444444444444444444444444" && length(module.build) == 0
+    error_message = "The deployed image must stay, and no image may be built."
+  }
+
+  assert {
+    condition     = google_storage_bucket_object.functions.name == "functions/5555.zip" && local.functions.object == "functions/5555.zip"
+    error_message = "The functions must keep their source."
+  }
+}
+
+run "given_image_with_kept_functions" {
+  variables {
+    keep_code = true
+    image     = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:2222222222222222222222222222222222222222222222222222222222222222"
+  }
+
+  override_data {
+    target = data.google_cloudfunctions2_function.deployed
+    values = {
+      build_config = [{ source = [{ storage_source = [{ object = "functions/5555.zip" }] }] }]
+    }
+  }
+
+  assert {
+    condition     = output.image == var.image && google_storage_bucket_object.functions.name == "functions/5555.zip"
+    error_message = "A given image must be deployed, and the functions must keep their source."
   }
 }
 
@@ -161,6 +204,28 @@ run "serving_revision_after_promotion" {
   assert {
     condition     = output.serving_revision == "chat-00002-new"
     error_message = "serving_revision is ${output.serving_revision}"
+  }
+}
+
+# A run with mocks cannot import, unless the resources are overridden.
+run "a_project_that_had_firebase" {
+  command = plan
+  variables {
+    adopt_identity_platform = true
+    adopt_firebase_rules    = true
+  }
+
+  override_resource {
+    target = google_identity_platform_config.this
+  }
+
+  override_resource {
+    target = google_firebaserules_release.firestore
+  }
+
+  assert {
+    condition     = google_firebaserules_release.firestore.name == "cloud.firestore"
+    error_message = "The release must be imported under its own name."
   }
 }
 
@@ -177,6 +242,12 @@ run "alerts_and_budget" {
       alltrue([for p in google_monitoring_alert_policy.errors : length(p.notification_channels) == 2]) &&
     length(google_monitoring_alert_policy.redis_silent.notification_channels) == 2)
     error_message = "Every alert must notify all addresses."
+  }
+
+  # An incident without data closes after this time, and Redis sends no data while it is down.
+  assert {
+    condition     = google_monitoring_alert_policy.redis_silent.alert_strategy[0].auto_close == "604800s"
+    error_message = "\"Redis silent\" must stay open while Redis is down."
   }
 
   assert {

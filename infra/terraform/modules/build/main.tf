@@ -60,10 +60,10 @@ variable "steps" {
 }
 
 variable "token" {
-  description = "Access token of the person who applies. It is used only for the calls and reaches neither the state nor a log."
+  description = "Access token of the person who applies. It is ephemeral, so neither the state nor a plan file contains it."
   type        = string
   nullable    = false
-  sensitive   = true
+  ephemeral   = true
 }
 
 locals {

@@ -18,8 +18,9 @@ variable "url" {
 }
 
 variable "body" {
-  description = "JSON body of the call."
+  description = "JSON body of the call. If empty, the call has none."
   type        = string
+  default     = ""
   nullable    = false
 }
 
@@ -30,10 +31,10 @@ variable "project" {
 }
 
 variable "token" {
-  description = "Access token of the person who applies. It is used only for the call and reaches neither the state nor a log."
+  description = "Access token of the person who applies. It is ephemeral, so neither the state nor a plan file contains it."
   type        = string
   nullable    = false
-  sensitive   = true
+  ephemeral   = true
 }
 
 variable "after" {

@@ -7,12 +7,6 @@ mock_data "google_project" {
   }
 }
 
-mock_data "google_client_config" {
-  defaults = {
-    access_token = "a-token"
-  }
-}
-
 mock_resource "google_redis_cluster" {
   defaults = {
     discovery_endpoints = [{ address = "10.8.1.2", port = 6379, psc_config = [] }]
