@@ -40,6 +40,10 @@ func newMachine(t *testing.T) *machine {
 	if err := os.CopyFS(filepath.Join(m.root, "infra/pipeline/steps"), os.DirFS("steps")); err != nil {
 		t.Fatal(err)
 	}
+	lock := filepath.Join(m.root, "infra/terraform/.terraform.lock.hcl")
+	if err := os.WriteFile(lock, []byte("provider \"x\" {}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	return m
 }
 
@@ -112,7 +116,7 @@ func TestCheckStep(t *testing.T) {
 	m := newMachine(t)
 	out, calls := m.passes("check")
 	if !strings.Contains(out, "Deploying to acme-chat") ||
-		!slices.Contains(calls, "terraform -chdir=infra/terraform init -input=false -reconfigure") {
+		!slices.Contains(calls, "terraform -chdir=infra/terraform init -input=false -reconfigure -lockfile=readonly") {
 		t.Errorf("%s\n%s", out, strings.Join(calls, "\n"))
 	}
 	backend, err := os.ReadFile(filepath.Join(m.root, "infra/terraform/backend_override.tf"))
@@ -146,6 +150,16 @@ func TestCheckStep(t *testing.T) {
 		})
 	}
 
+	m = newMachine(t)
+	if err := os.Remove(filepath.Join(m.root, "infra/terraform/.terraform.lock.hcl")); err != nil {
+		t.Fatal(err)
+	}
+	if out, code, calls := m.step("check"); code == 0 || len(calls) > 0 ||
+		!strings.Contains(out, "terraform -chdir=infra/terraform providers lock -platform=linux_amd64") {
+		t.Errorf("without a lock file, it ended with %d: %s", code, out)
+	}
+
+	m = newMachine(t)
 	m.fails = "terraform -chdir=infra/terraform init"
 	out, code, _ := m.step("check")
 	if code == 0 || !strings.Contains(out, "cannot use the state in gs://acme-chat-terraform") {

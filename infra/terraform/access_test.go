@@ -1,6 +1,7 @@
 package terraform
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -101,6 +102,24 @@ func grant(r resource) string {
 		line += ", " + title
 	}
 	return line
+}
+
+// TestConditionsNameWholeBuckets checks that no condition also matches a bucket whose name begins like ours, which
+// anybody can create.
+func TestConditionsNameWholeBuckets(t *testing.T) {
+	prefix := regexp.MustCompile(`startsWith\("([^"]*)"\)`)
+	n := 0
+	for _, r := range applied(t).of("google_project_iam_member") {
+		for _, m := range prefix.FindAllStringSubmatch(text(r, "condition", 0, "expression"), -1) {
+			n++
+			if !regexp.MustCompile(`/buckets/[a-z0-9-]+/`).MatchString(m[1]) {
+				t.Errorf("%s also matches other buckets: %s", r.Address, m[1])
+			}
+		}
+	}
+	if n < 2 {
+		t.Errorf("found only %d prefixes", n)
+	}
 }
 
 func TestCustomRoleIsLimitedToAccounts(t *testing.T) {

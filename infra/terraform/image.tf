@@ -106,10 +106,8 @@ resource "google_project_iam_member" "build_sources" {
   condition {
     title       = "sources only"
     description = "Our bucket of sources and that of Cloud Functions."
-    expression  = <<-EOT
-      resource.name.startsWith("projects/_/buckets/${google_storage_bucket.source.name}") ||
-      resource.name.startsWith("projects/_/buckets/gcf-v2-sources-${local.number}-${var.region}")
-    EOT
+    expression = join(" || ", [for bucket in [google_storage_bucket.source.name, "gcf-v2-sources-${local.number}-${var.region}"] :
+    "resource.name == \"projects/_/buckets/${bucket}\" || resource.name.startsWith(\"projects/_/buckets/${bucket}/\")"])
   }
 }
 
