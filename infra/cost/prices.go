@@ -34,6 +34,7 @@ var (
 	stored  = Price{0.15, "GiB and month", "Firestore, storage", false}
 	history = Price{0.15, "GiB and month", "Firestore, point-in-time recovery", false}
 	backup  = Price{0.03, "GiB and month", "Firestore, one weekly backup of eight that are kept", true}
+	restore = Price{0.20, "GiB", "Firestore, restoring a backup", true}
 
 	throughput = Price{40, "TiB", "Pub/Sub, publishing and delivering", false}
 	retained   = Price{0.27, "GiB and month", "Pub/Sub, messages that the topic keeps for 7 days", true}
@@ -48,7 +49,7 @@ var (
 
 // listed are the unit prices in the order of the runbook.
 var listed = []Price{vCPUSecond, memorySecond, request, redisNano, redisMedium, redisXlarge, redisAOF, write, read,
-	remove, stored, history, backup, throughput, retained, condition, series, traffic, logs, images}
+	remove, stored, history, backup, restore, throughput, retained, condition, series, traffic, logs, images}
 
 // identityTiers are the prices of Identity Platform for each user of a month, up to a number of users.
 var identityTiers = []struct {

@@ -27,14 +27,14 @@ const gcloudFile = "testdata/gcloud.json"
 // terraformFlags are the flags of the subcommands that the runbook uses, as of Terraform 1.11. TestTerraformFlags
 // compares them with the program.
 var terraformFlags = map[string][]string{
-	"apply":        {"-auto-approve", "-input", "-lock-timeout", "-replace", "-target", "-var"},
-	"destroy":      {"-auto-approve", "-input", "-lock-timeout", "-target", "-var"},
-	"plan":         {"-detailed-exitcode", "-input", "-lock-timeout", "-out", "-replace", "-target", "-var"},
-	"init":         {"-backend", "-backend-config", "-input", "-lockfile", "-migrate-state", "-reconfigure", "-upgrade"},
-	"import":       {"-input", "-lock-timeout", "-var"},
-	"output":       {"-json", "-raw"},
-	"force-unlock": {"-force"},
-	"providers":    {},
+	"apply":          {"-auto-approve", "-input", "-lock-timeout", "-replace", "-target", "-var"},
+	"destroy":        {"-auto-approve", "-input", "-lock-timeout", "-target", "-var"},
+	"plan":           {"-detailed-exitcode", "-input", "-lock-timeout", "-out", "-replace", "-target", "-var"},
+	"init":           {"-backend", "-backend-config", "-input", "-lockfile", "-migrate-state", "-reconfigure", "-upgrade"},
+	"import":         {"-input", "-lock-timeout", "-var"},
+	"output":         {"-json", "-raw"},
+	"force-unlock":   {"-force"},
+	"providers lock": {"-platform"},
 }
 
 // TestRunbookCommands checks every command of the runbook: those in blocks, with the variables that the first block
@@ -205,7 +205,7 @@ func TestTerraformFlags(t *testing.T) {
 		t.Skip("TERRAFORM is not set; it names a Terraform program")
 	}
 	help := func(sub string) string {
-		out, err := terraform(nil, sub, "-help")
+		out, err := terraform(nil, append(strings.Fields(sub), "-help")...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,7 +28,7 @@ type Usage struct {
 }
 
 // noProject are the groups whose commands do not work on a project that --project names.
-var noProject = []string{"auth", "billing", "projects"}
+var noProject = []string{"auth", "billing", "config", "projects"}
 
 // command returns the longest known command that args begin with, and the other arguments.
 func (t Tool) command(args []string) (name string, rest []string) {

@@ -132,6 +132,10 @@ func (t Terraform) check(args []string) (texts []string) {
 	}
 	sub, args := args[1], args[2:]
 	known, ok := t.Commands[sub]
+	if !ok && len(args) > 0 { // "providers lock"
+		sub, args = sub+" "+args[0], args[1:]
+		known, ok = t.Commands[sub]
+	}
 	if !ok {
 		return []string{"unknown subcommand " + sub}
 	}
