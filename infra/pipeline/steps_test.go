@@ -18,12 +18,17 @@ type machine struct {
 	outputs map[string]string
 	traffic string // of realtime: percent,revision per line
 	newest  string // revision of realtime
-	fails   string // a program and its first arguments; calls with this prefix fail
-	code    string // the exit code of these calls; 1 if empty
+
+	promoted string // time of the commit that was promoted last
+
+	fails string // a program and its first arguments; calls with this prefix fail
+	code  string // the exit code of these calls; 1 if empty
 }
 
-const image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:" +
-	"1111111111111111111111111111111111111111111111111111111111111111"
+const (
+	digest = "1111111111111111111111111111111111111111111111111111111111111111"
+	image  = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:" + digest
+)
 
 func newMachine(t *testing.T) *machine {
 	m := &machine{t: t, root: t.TempDir(), traffic: "100,chat-00001-old", newest: "chat-00002-new", outputs: map[string]string{
@@ -38,6 +43,13 @@ func newMachine(t *testing.T) *machine {
 		}
 	}
 	if err := os.CopyFS(filepath.Join(m.root, "infra/pipeline/steps"), os.DirFS("steps")); err != nil {
+		t.Fatal(err)
+	}
+	runTests, err := os.ReadFile("run-tests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(m.root, "infra/pipeline/run-tests"), runTests, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	lock := filepath.Join(m.root, "infra/terraform/.terraform.lock.hcl")
@@ -63,11 +75,9 @@ func (m *machine) step(name string, env ...string) (out string, code int, calls 
 			text += "case \"$*\" in *'output -raw'*) echo 'no output' >&2; exit 1;; esac\n"
 		}
 		if program == "gcloud" {
-			text += "case \"$*\" in *' list '*) echo '" + m.traffic + "';; *' describe '*) echo '" + m.newest + "';; esac\n"
-		}
-		if program == "go" {
-			text += "while [ $# -gt 0 ]; do\n" +
-				"if [ \"$1\" = -digest-file ]; then echo '" + image + "' >\"$2\"; fi; shift\ndone\n"
+			text += "case \"$*\" in 'storage cat '*) test -n '" + m.promoted + "' && echo '" + m.promoted + "'; exit;;" +
+				" 'storage cp '*) cat >'" + filepath.Join(m.root, "promoted") + "';; *' list '*) echo '" + m.traffic + "';; *' images describe '*) echo 'sha256:" +
+				digest + "';; *' describe '*) echo '" + m.newest + "';; esac\n"
 		}
 		place := filepath.Join(m.root, "bin", program)
 		if strings.Contains(program, "/") {
@@ -80,7 +90,7 @@ func (m *machine) step(name string, env ...string) (out string, code int, calls 
 	cmd := exec.Command(filepath.Join(m.root, "infra/pipeline/steps", name))
 	cmd.Env = append([]string{
 		"PATH=" + filepath.Join(m.root, "bin") + ":/usr/bin:/bin", "PROJECT=acme-chat",
-		"STATE_BUCKET=acme-chat-terraform", "STATE_PREFIX=phoenix-chat", "BUILD=b1",
+		"STATE_BUCKET=acme-chat-terraform", "STATE_PREFIX=phoenix-chat", "BUILD=b1", "COMMITTED=1700000200",
 		"DEPLOY_DATA=/data", "IMAGE_FILE=" + filepath.Join(m.root, "image.txt"),
 		"REVISION_FILE=" + filepath.Join(m.root, "revision.txt"),
 	}, env...)
@@ -134,6 +144,10 @@ func TestCheckStep(t *testing.T) {
 			[]string{"STATE_BUCKET=gs://x", "PROJECT=Acme", "STATE_PREFIX="},
 			[]string{`"gs://x" is not a bucket name`, `"Acme" is not a project id`, `_STATE_PREFIX ""`},
 		},
+		"no commit": {
+			[]string{"COMMITTED=", "ROLLBACK=maybe"},
+			[]string{"_COMMITTED=$(git log -1 --format=%ct)", `_ROLLBACK "maybe" is neither yes nor no`},
+		},
 		"no substitution": {[]string{"PROJECT=$PROJECT_ID"}, []string{"is not a project id"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -173,17 +187,36 @@ func TestCheckStep(t *testing.T) {
 	}
 }
 
+// submitBuild is the call that starts a build as an account.
+func submitBuild(name, account string) string {
+	return "gcloud builds submit . --project=acme-chat --config=infra/pipeline/" + name + ".yaml" +
+		" --service-account=projects/acme-chat/serviceAccounts/" + account + "@acme-chat.iam.gserviceaccount.com" +
+		" --gcs-source-staging-dir=gs://acme-chat-chat-source/pipeline --suppress-logs"
+}
+
+// TestTestStep checks that the tests run in a build of their own, whose account cannot deploy.
 func TestTestStep(t *testing.T) {
 	m := newMachine(t)
-	_, calls := m.passes("test")
+	if _, calls := m.passes("test"); !slices.Equal(calls, []string{submitBuild("test", "chat-test")}) {
+		t.Errorf("calls:\n%s", strings.Join(calls, "\n"))
+	}
+	m.fails = "gcloud builds submit"
+	if _, code, _ := m.step("test"); code == 0 {
+		t.Error("the step passes although the tests fail")
+	}
+}
+
+func TestRunTests(t *testing.T) {
+	m := newMachine(t)
+	_, calls := m.passes("../run-tests")
 	for i, want := range []string{"test ", "go run golang.org/x/vuln/cmd/govulncheck@v",
 		"npm audit --omit=dev --audit-level=high"} {
 		if i >= len(calls) || !strings.HasPrefix(calls[i], want) {
 			t.Errorf("calls:\n%s\nwant %s as number %d", strings.Join(calls, "\n"), want, i)
 		}
 		m.fails = want
-		if _, code, _ := m.step("test"); code == 0 {
-			t.Errorf("the step passes although this fails: %s", want)
+		if _, code, _ := m.step("../run-tests"); code == 0 {
+			t.Errorf("the tests pass although this fails: %s", want)
 		}
 	}
 }
@@ -192,10 +225,9 @@ func TestTestStep(t *testing.T) {
 func TestDeploy(t *testing.T) {
 	m := newMachine(t)
 	_, calls := m.passes("image")
-	push := "go run ./infra/image -client web/dist -push europe-west1-docker.pkg.dev/acme-chat/chat/realtime:build-b1" +
-		" -digest-file " + filepath.Join(m.root, "image.txt")
-	if !slices.Contains(calls, "npm ci --no-audit --no-fund") || !slices.Contains(calls, "npm run build") ||
-		calls[len(calls)-1] != push {
+	push := submitBuild("image", "chat-build") +
+		" --substitutions=_IMAGE=europe-west1-docker.pkg.dev/acme-chat/chat/realtime:build-b1"
+	if !slices.Contains(calls, push) {
 		t.Errorf("image:\n%s", strings.Join(calls, "\n"))
 	}
 
@@ -256,6 +288,33 @@ func TestWithoutAServingRevision(t *testing.T) {
 	m.fails = "gcloud run services list"
 	if out, code, calls := m.step("apply"); code == 0 || strings.Contains(strings.Join(calls, "\n"), " apply ") {
 		t.Errorf("without the right to read the traffic, it ended with %d: %s\n%s", code, out, strings.Join(calls, "\n"))
+	}
+}
+
+// TestOlderCommit checks that an older commit replaces a newer one only in a rollback.
+func TestOlderCommit(t *testing.T) {
+	m := newMachine(t)
+	m.passes("image")
+	m.passes("apply")
+	m.promoted = "1700000300"
+	changes := func(calls []string) bool {
+		return slices.ContainsFunc(calls, func(c string) bool {
+			return strings.Contains(c, "update-traffic") || strings.Contains(c, " apply ")
+		})
+	}
+	for _, step := range []string{"apply", "promote"} {
+		out, code, calls := m.step(step)
+		if code == 0 || changes(calls) || !strings.Contains(out, "A newer commit (of 2023-11-14T22:18:20Z) is deployed") ||
+			!strings.Contains(out, "_ROLLBACK=yes") {
+			t.Errorf("%s ended with %d: %s\n%s", step, code, out, strings.Join(calls, "\n"))
+		}
+		if out, code, calls := m.step(step, "ROLLBACK=yes"); code != 0 || !changes(calls) {
+			t.Errorf("%s of a rollback ended with %d: %s\n%s", step, code, out, strings.Join(calls, "\n"))
+		}
+	}
+	promoted, err := os.ReadFile(filepath.Join(m.root, "promoted"))
+	if err != nil || string(promoted) != "1700000200\n" {
+		t.Errorf("after the rollback, the newest commit is %q (%v)", promoted, err)
 	}
 }
 
@@ -329,7 +388,7 @@ func TestCloudBuild(t *testing.T) {
 		t.Errorf("a step is not used: %q", steps)
 	}
 	for _, variable := range []string{"PROJECT=$PROJECT_ID", "BUILD=$BUILD_ID", "STATE_BUCKET=$_STATE_BUCKET",
-		"STATE_PREFIX=$_STATE_PREFIX"} {
+		"STATE_PREFIX=$_STATE_PREFIX", "COMMITTED=$_COMMITTED", "ROLLBACK=$_ROLLBACK"} {
 		if !strings.Contains(string(text), "\n    - "+variable+"\n") {
 			t.Errorf("the steps lack the variable %s", variable)
 		}

@@ -24,6 +24,27 @@ chat-build → roles/artifactregistry.writer on repository chat
 chat-build → roles/logging.logWriter on the project
 chat-build → roles/storage.objectViewer on the project, sources only
 chat-conversations → roles/datastore.user on the project
+chat-deploy → roles/artifactregistry.admin on the project
+chat-deploy → roles/cloudbuild.builds.editor on the project
+chat-deploy → roles/cloudfunctions.admin on the project
+chat-deploy → roles/compute.networkAdmin on the project
+chat-deploy → roles/datastore.backupSchedulesViewer on the project
+chat-deploy → roles/datastore.indexAdmin on the project
+chat-deploy → roles/firebaserules.admin on the project
+chat-deploy → roles/iam.roleViewer on the project
+chat-deploy → roles/iam.serviceAccountAdmin on the project
+chat-deploy → roles/iam.serviceAccountUser on the project
+chat-deploy → roles/identityplatform.admin on the project
+chat-deploy → roles/logging.logWriter on the project
+chat-deploy → roles/monitoring.admin on the project
+chat-deploy → roles/networkconnectivity.consumerNetworkAdmin on the project
+chat-deploy → roles/pubsub.admin on the project
+chat-deploy → roles/redis.admin on the project
+chat-deploy → roles/resourcemanager.projectIamAdmin on the project, roles of the chat only
+chat-deploy → roles/run.admin on the project
+chat-deploy → roles/serviceusage.apiKeysAdmin on the project
+chat-deploy → roles/serviceusage.serviceUsageAdmin on the project
+chat-deploy → roles/storage.admin on the project
 chat-me → chatAccounts on the project
 chat-me → roles/datastore.user on the project
 chat-messages → roles/datastore.user on the project
@@ -35,6 +56,8 @@ chat-realtime → roles/pubsub.publisher on topic delivery-acks
 chat-realtime → roles/redis.dbConnectionUser on the project
 chat-signup → chatAccounts on the project
 chat-signup → roles/datastore.user on the project
+chat-test → roles/logging.logWriter on the project
+chat-test → roles/storage.objectViewer on bucket acme-chat-chat-source
 chat-users → roles/datastore.user on the project
 pubsub's agent → roles/iam.serviceAccountTokenCreator on account chat-push
 pubsub's agent → roles/pubsub.publisher on topic dead-letters
@@ -93,6 +116,8 @@ func grant(r resource) string {
 	case "google_service_account_iam_member":
 		account, _, _ := strings.Cut(text(r, "service_account_id"), "@")
 		on = "account " + account[strings.LastIndex(account, "/")+1:]
+	case "google_storage_bucket_iam_member":
+		on = "bucket " + text(r, "bucket")
 	case "google_project_iam_member":
 	default:
 		on = r.Type + " (unknown to this test)"
@@ -102,6 +127,36 @@ func grant(r resource) string {
 		line += ", " + title
 	}
 	return line
+}
+
+// TestDeployGrantsOnlyWhatIsNeeded checks that the account that deploys may grant the roles that the services have on
+// the project, and no others.
+func TestDeployGrantsOnlyWhatIsNeeded(t *testing.T) {
+	s := applied(t)
+	condition := text(s.one(t, "google_project_iam_member.deploy_grants[0]"), "condition", 0, "expression")
+	var may []string
+	for _, m := range regexp.MustCompile(`'((?:projects|roles)/?[^']*)'`).FindAllStringSubmatch(condition, -1) {
+		may = append(may, m[1])
+	}
+	needed := map[string]bool{}
+	for _, r := range s.of("google_project_iam_member") {
+		if !strings.Contains(text(r, "member"), "chat-deploy@") {
+			needed[text(r, "role")] = true
+		}
+	}
+	for role := range needed {
+		if strings.HasPrefix(role, "roles/") && !slices.Contains(may, role) {
+			t.Errorf("the account cannot grant %s: %s", role, condition)
+		}
+	}
+	for _, role := range may {
+		if strings.HasPrefix(role, "roles/") && !needed[role] {
+			t.Errorf("the account may grant %s, which no service has", role)
+		}
+	}
+	if len(may) < 5 || !strings.Contains(condition, "modifiedGrantsByRole', []).hasOnly([") {
+		t.Errorf("the condition is %s", condition)
+	}
 }
 
 // TestConditionsNameWholeBuckets checks that no condition also matches a bucket whose name begins like ours, which

@@ -61,11 +61,11 @@ resource "google_storage_bucket" "source" {
   public_access_prevention    = "enforced"
   force_destroy               = !var.protect
 
-  # The sources of realtime's image are read only once.
+  # The sources of realtime's image and of the pipeline's builds are read only once.
   lifecycle_rule {
     condition {
       age            = 7
-      matches_prefix = ["realtime/"]
+      matches_prefix = ["realtime/", "pipeline/"]
     }
     action {
       type = "Delete"

@@ -76,6 +76,13 @@ variable "keep_code" {
   nullable    = false
 }
 
+variable "pipeline" {
+  description = "Whether the project has the service accounts of the pipeline: chat-deploy, which deploys, and chat-test, whose builds can only read the sources and write logs. A person with the role Owner must apply it."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "redis_profile" {
   description = "\"small\" is the cheapest: one primary without a replica. After a failure the node restores its append-only file within minutes, and messages wait in the senders' outboxes meanwhile. \"durable\" has larger nodes, each with a replica in another zone, and fails over within seconds."
   type        = string

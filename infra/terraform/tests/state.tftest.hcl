@@ -33,6 +33,7 @@ override_module {
 
 variables {
   project         = "acme-chat"
+  pipeline        = true
   extra_origins   = ["https://old.example.org"]
   alert_emails    = ["ops@example.org"]
   billing_account = "0123AB-4567CD-89EF01"

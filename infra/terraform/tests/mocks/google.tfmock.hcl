@@ -60,6 +60,26 @@ override_resource {
 }
 
 override_resource {
+  target = google_service_account.deploy
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-deploy@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-deploy@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-deploy@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-deploy@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = google_service_account.test
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-test@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-test@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-test@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-test@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
   target = google_service_account.realtime
   values = {
     id     = "projects/acme-chat/serviceAccounts/chat-realtime@acme-chat.iam.gserviceaccount.com"
