@@ -29,7 +29,7 @@ const gcloudFile = "testdata/gcloud.json"
 var terraformFlags = map[string][]string{
 	"apply":          {"-auto-approve", "-input", "-lock-timeout", "-replace", "-target", "-var"},
 	"destroy":        {"-auto-approve", "-input", "-lock-timeout", "-target", "-var"},
-	"plan":           {"-detailed-exitcode", "-input", "-lock-timeout", "-out", "-replace", "-target", "-var"},
+	"plan":           {"-detailed-exitcode", "-input", "-lock", "-lock-timeout", "-out", "-replace", "-target", "-var"},
 	"init":           {"-backend", "-backend-config", "-input", "-lockfile", "-migrate-state", "-reconfigure", "-upgrade"},
 	"import":         {"-input", "-lock-timeout", "-var"},
 	"output":         {"-json", "-raw"},
