@@ -138,8 +138,8 @@ func TestEmulatorsAreRefusedOnCloudRun(t *testing.T) {
 	}
 }
 
-// On Cloud Run, a function with a missing or wrong setting does not start, so that its revision gets no traffic. The log
-// names every such setting.
+// On Cloud Run, a function with a missing or wrong setting does not start, so that its revision gets no traffic. The
+// log names every such setting.
 func TestWrongSettingsOnCloudRun(t *testing.T) {
 	for _, target := range append([]string{"persist"}, httpFunctions...) {
 		doesNotStart(t, target, "PROJECT_ID is not set", "K_SERVICE=x")

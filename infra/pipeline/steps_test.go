@@ -31,12 +31,13 @@ const (
 )
 
 func newMachine(t *testing.T) *machine {
-	m := &machine{t: t, root: t.TempDir(), traffic: "100,chat-00001-old", newest: "chat-00002-new", outputs: map[string]string{
+	m := &machine{t: t, root: t.TempDir(), traffic: "100,chat-00001-old", newest: "chat-00002-new"}
+	m.outputs = map[string]string{
 		"image_repository": "europe-west1-docker.pkg.dev/acme-chat/chat/realtime",
 		"region":           "europe-west1",
 		"hosted_url":       "https://chat.example.org",
 		"next_url":         "https://next---chat.run.app",
-	}}
+	}
 	for _, dir := range []string{"infra/terraform", "web", "bin"} {
 		if err := os.MkdirAll(filepath.Join(m.root, dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -76,7 +77,8 @@ func (m *machine) step(name string, env ...string) (out string, code int, calls 
 		}
 		if program == "gcloud" {
 			text += "case \"$*\" in 'storage cat '*) test -n '" + m.promoted + "' && echo '" + m.promoted + "'; exit;;" +
-				" 'storage cp '*) cat >'" + filepath.Join(m.root, "promoted") + "';; *' list '*) echo '" + m.traffic + "';; *' images describe '*) echo 'sha256:" +
+				" 'storage cp '*) cat >'" + filepath.Join(m.root, "promoted") + "';; *' list '*) echo '" + m.traffic +
+				"';; *' images describe '*) echo 'sha256:" +
 				digest + "';; *' describe '*) echo '" + m.newest + "';; esac\n"
 		}
 		place := filepath.Join(m.root, "bin", program)
@@ -337,7 +339,8 @@ func TestSmokeFails(t *testing.T) {
 	m.passes("apply")
 	m.fails = "go run ./infra/pipeline/smoke"
 	out, code, _ := m.step("smoke")
-	if code == 0 || !strings.Contains(out, "revision chat-00002-new does not work and gets no traffic; chat-00001-old keeps it") {
+	const want = "revision chat-00002-new does not work and gets no traffic; chat-00001-old keeps it"
+	if code == 0 || !strings.Contains(out, want) {
 		t.Errorf("ended with %d: %s", code, out)
 	}
 }

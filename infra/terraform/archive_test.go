@@ -161,8 +161,8 @@ func goTool(t *testing.T, dir string, args ...string) []byte {
 	return nil
 }
 
-// servesTarget starts the program as Google would for one function. Without settings, it must end and log which ones are
-// missing. With those that Terraform sets, it must answer. If the function is not registered, the program ends.
+// servesTarget starts the program as Google would for one function. Without settings, it must end and log which ones
+// are missing. With those that Terraform sets, it must answer. If the function is not registered, the program ends.
 func servesTarget(t *testing.T, binary, target, push string, settings map[string]any) {
 	t.Helper()
 	port, err := freeport.Find()

@@ -70,6 +70,7 @@ locals {
     repository = google_artifact_registry_repository.this.id
     max        = var.function_max_instances
     settings   = local.function_settings
+    grant      = var.grant_all_users
   }
 }
 

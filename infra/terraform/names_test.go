@@ -28,6 +28,21 @@ func TestReservedNames(t *testing.T) {
 	}
 }
 
+// TestReplacementsGetNewNames checks that the runbook replaces the random part of such a name, and not the resource.
+func TestReplacementsGetNewNames(t *testing.T) {
+	runbook, _ := runbook(t)
+	n := 0
+	for _, m := range regexp.MustCompile(`-replace=([\w.]+)`).FindAllStringSubmatch(runbook, -1) {
+		n++
+		if r, ok := reserved[m[1]]; ok {
+			t.Errorf("the runbook says -replace=%s, which fails because the name is reserved; say -replace=%s", m[1], r.random)
+		}
+	}
+	if n == 0 {
+		t.Error("the runbook replaces nothing")
+	}
+}
+
 // imports lists the resources that exist in some projects before the first apply, with the id under which the
 // provider imports them, and the variable that asks for it.
 var imports = map[string][2]string{

@@ -315,6 +315,13 @@ variable "monthly_budget" {
   }
 }
 
+variable "grant_all_users" {
+  description = "Whether the HTTP functions are made public by a grant to allUsers. Set it to false where an organization policy (iam.allowedPolicyMemberDomains) refuses that grant, and make them public with gcloud (infra/RUNBOOK.md, \"Troubleshooting\"). Realtime does not need a grant."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
 variable "protect" {
   description = "Whether resources that hold data or serve users are protected against deletion, in Terraform and, if the resource supports it, in Google Cloud. Before terraform destroy, apply once with false."
   type        = bool

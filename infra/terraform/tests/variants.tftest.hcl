@@ -140,6 +140,18 @@ run "load_balancer" {
   }
 }
 
+run "no_grant_to_all_users" {
+  variables {
+    grant_all_users = false
+  }
+
+  assert {
+    condition = (google_cloud_run_v2_service.realtime.invoker_iam_disabled && alltrue([for f in [module.signup, module.users,
+    module.conversations, module.messages, module.me, module.admin] : f.public_grants == 0]))
+    error_message = "Without the grants, realtime must still be public, and no function may be granted to allUsers."
+  }
+}
+
 run "given_image" {
   variables {
     image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:2222222222222222222222222222222222222222222222222222222222222222"

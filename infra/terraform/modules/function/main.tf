@@ -41,6 +41,7 @@ variable "shared" {
     repository = string
     max        = number
     settings   = map(string)
+    grant      = bool
   })
 }
 
@@ -124,7 +125,7 @@ resource "google_cloudfunctions2_function" "this" {
 
 # A function is a Cloud Run service, so the right to call it is granted on that service.
 resource "google_cloud_run_v2_service_iam_member" "public" {
-  count = var.public ? 1 : 0
+  count = var.public && var.shared.grant ? 1 : 0
 
   name     = google_cloudfunctions2_function.this.name
   location = var.shared.region
@@ -145,6 +146,11 @@ output "account" {
 output "member" {
   description = "The service account as a member of an IAM binding."
   value       = google_service_account.this.member
+}
+
+output "public_grants" {
+  description = "Number of grants to allUsers."
+  value       = length(google_cloud_run_v2_service_iam_member.public)
 }
 
 output "name" {
