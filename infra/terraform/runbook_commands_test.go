@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/phoenixchat/phoenixchat/infra/internal/runbook"
+	book "github.com/phoenixchat/phoenixchat/infra/internal/runbook"
 )
 
 // update makes TestRunbookCommands record what the installed gcloud knows about the commands of the runbook:
@@ -41,15 +41,15 @@ var terraformFlags = map[string][]string{
 // exports, and those in the text. gcloud's own parser checks its commands where it is installed. Elsewhere they are
 // compared with what was recorded from one version.
 func TestRunbookCommands(t *testing.T) {
-	page, _ := runbookPage(t)
-	commands, problems := runbook.Read(page)
+	page, _ := runbook(t)
+	commands, problems := book.Read(page)
 	var gcloud [][]string
 	for _, c := range commands {
 		if c.Words[0] == "gcloud" {
 			gcloud = append(gcloud, c.Words[1:])
 		}
 	}
-	version, parsed, err := runbook.ParseGcloud(gcloud)
+	version, parsed, err := book.ParseGcloud(gcloud)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,10 +82,10 @@ func TestRunbookCommands(t *testing.T) {
 	}
 }
 
-// record writes what gcloud knows about the commands of the runbook.
-func record(t *testing.T, version string, parsed []runbook.Parsed) {
+// record writes what gcloud knows about the commands of the book.
+func record(t *testing.T, version string, parsed []book.Parsed) {
 	t.Helper()
-	tool := runbook.Tool{Version: version, Commands: map[string]runbook.Usage{}}
+	tool := book.Tool{Version: version, Commands: map[string]book.Usage{}}
 	for _, p := range parsed {
 		usage := p.Usage
 		if before, ok := tool.Commands[p.Name]; ok {
@@ -117,13 +117,13 @@ var (
 var reservedNames = []string{"google_apikeys_key", "google_project_iam_custom_role"}
 
 // rulesOf returns the rules for the commands of the runbook, without Help.
-func rulesOf(t *testing.T) runbook.Rules {
+func rulesOf(t *testing.T) book.Rules {
 	t.Helper()
-	rules := runbook.Rules{Terraform: runbook.Terraform{Chdir: "infra/terraform", Variables: map[string]bool{},
-		Resources: map[string]runbook.Resource{}}}
-	rules.Terraform.Commands = map[string]runbook.Usage{}
+	rules := book.Rules{Terraform: book.Terraform{Chdir: "infra/terraform", Variables: map[string]bool{},
+		Resources: map[string]book.Resource{}}}
+	rules.Terraform.Commands = map[string]book.Usage{}
 	for sub, flags := range terraformFlags {
-		usage := runbook.Usage{Flags: map[string]bool{}}
+		usage := book.Usage{Flags: map[string]bool{}}
 		for _, f := range flags {
 			usage.Flags[f] = true
 		}
@@ -143,7 +143,7 @@ func rulesOf(t *testing.T) runbook.Rules {
 	}
 	for _, file := range files {
 		for _, m := range resourceBlock.FindAllStringSubmatch(read(t, file), -1) {
-			rules.Terraform.Resources[m[1]+"."+m[2]] = runbook.Resource{
+			rules.Terraform.Resources[m[1]+"."+m[2]] = book.Resource{
 				NameReserved: slices.Contains(reservedNames, m[1]),
 				CreateFirst:  strings.Contains(m[3], "create_before_destroy = true"),
 				Named:        namedArgument.MatchString(m[3]),
@@ -171,7 +171,7 @@ func read(t *testing.T, file string) string {
 }
 
 // helpOf builds the Go programs of the commands and returns a function that prints their help.
-func helpOf(t *testing.T, commands []runbook.Command) func(string) (string, error) {
+func helpOf(t *testing.T, commands []book.Command) func(string) (string, error) {
 	t.Helper()
 	dir := t.TempDir()
 	args := []string{"build", "-o", dir + "/"}
@@ -227,7 +227,7 @@ func TestTerraformFlags(t *testing.T) {
 
 // TestQuotedLogLines checks that the log lines which the runbook quotes are written by a program.
 func TestQuotedLogLines(t *testing.T) {
-	page, _ := runbookPage(t)
+	page, _ := runbook(t)
 	var sources strings.Builder
 	for _, root := range []string{"../../realtime", "../../functions"} {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

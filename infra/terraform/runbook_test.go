@@ -12,8 +12,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/cost"
 )
 
-// runbookPage returns infra/RUNBOOK.md and its headings.
-func runbookPage(t *testing.T) (text string, headings []string) {
+// runbook returns infra/RUNBOOK.md and its headings.
+func runbook(t *testing.T) (text string, headings []string) {
 	t.Helper()
 	data, err := os.ReadFile("../RUNBOOK.md")
 	if err != nil {
@@ -28,7 +28,7 @@ func runbookPage(t *testing.T) (text string, headings []string) {
 // TestEveryAlertHasASection checks that every alert has a section in the runbook and a minimum duration, and that
 // every section about an alert has an alert.
 func TestEveryAlertHasASection(t *testing.T) {
-	_, headings := runbookPage(t)
+	_, headings := runbook(t)
 	var alerts []string
 	for _, r := range applied(t).of("google_monitoring_alert_policy") {
 		name, ok := strings.CutPrefix(text(r, "display_name"), "Chat: ")
@@ -69,7 +69,7 @@ func TestEveryAlertHasASection(t *testing.T) {
 
 // TestRunbookIsTrue checks that the variables, outputs, links and files in the runbook exist.
 func TestRunbookIsTrue(t *testing.T) {
-	text, headings := runbookPage(t)
+	text, headings := runbook(t)
 	variables, outputs := map[string]bool{}, map[string]bool{}
 	for _, b := range blocks(t) {
 		switch {
@@ -115,7 +115,7 @@ func TestRunbookIsTrue(t *testing.T) {
 
 // TestSectionsThatAreReferredTo checks that the sections to which scripts and configuration files refer exist.
 func TestSectionsThatAreReferredTo(t *testing.T) {
-	_, headings := runbookPage(t)
+	_, headings := runbook(t)
 	reference := regexp.MustCompile(`infra/RUNBOOK\.md, (?:section )?\\?"([^"\\$]+)\\?"`)
 	n := 0
 	checkFile := func(path string) {
