@@ -28,6 +28,10 @@ type Options struct {
 	APIKey       string       // the browser's API key; password resets are sent with it
 	EmulatorHost string       // host:port of the Auth emulator or the stand-in; "": Google
 	HTTP         *http.Client // for password resets and for the emulator; nil: a client with a timeout of 10 s
+
+	// QuotaProject is the project whose quota calls of Identity Toolkit use. A person's credentials need one, because
+	// Google refuses their calls otherwise. "" uses that of the credentials; a service account has its own project.
+	QuotaProject string
 }
 
 // Firebase implements Accounts with the Firebase Admin SDK.
@@ -54,12 +58,15 @@ func NewFirebase(ctx context.Context, o Options) (*Firebase, error) {
 	}
 	base := "https://identitytoolkit.googleapis.com"
 	var opts []option.ClientOption
-	if o.EmulatorHost != "" {
+	switch {
+	case o.EmulatorHost != "":
 		base = "http://" + o.EmulatorHost + "/identitytoolkit.googleapis.com"
 		opts = append(opts,
 			option.WithHTTPClient(&http.Client{Transport: emulator{o.EmulatorHost, hc.Transport}, Timeout: hc.Timeout}),
 			// keeps the SDK from looking for credentials
 			option.WithTokenSource(oauth2.StaticTokenSource(&oauth2.Token{AccessToken: "owner"})))
+	case o.QuotaProject != "":
+		opts = append(opts, option.WithQuotaProject(o.QuotaProject))
 	}
 	app, err := firebase.NewApp(ctx, &firebase.Config{ProjectID: o.Project}, opts...)
 	if err != nil {

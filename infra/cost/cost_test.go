@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http/httptest"
 	"os"
@@ -35,9 +36,7 @@ import (
 
 // The pace of the chat, and the limits for each message at that pace.
 const (
-	pairs         = 1000
-	maxConnecting = 32               // users that connect at the same time; this test is not about many at once
-	interval      = 20 * time.Second // between two messages of a pair
+	maxConnecting = 32 // users that connect at the same time; this test is not about many at once
 
 	maxWrites    = 2.5
 	maxPublished = 0.25
@@ -89,11 +88,11 @@ func TestPaidOperationsPerMessage(t *testing.T) {
 			return read.Load() == n && srv.Counters().Settle.Waiting.Load() == 0
 		})
 	}
-	chatOnce(t, users, interval/4) // the first message to a user reads their gate, once a day
+	chatOnce(t, users, interval*time.Second/4) // the first message to a user reads their gate, once a day
 	waitSettled(pairs)
 	redisBefore := readRedis(t, rdb)
 	before, trips := meter.Counts(), meter.Trips()
-	sent := chatOnce(t, users, interval)
+	sent := chatOnce(t, users, interval*time.Second)
 	waitSettled(2 * pairs)
 	used := meter.Counts().Sub(before)
 	redisAfter := readRedis(t, rdb)
@@ -126,6 +125,20 @@ func TestPaidOperationsPerMessage(t *testing.T) {
 	} {
 		if c.got > c.most {
 			t.Errorf("%s per message: %.3f, want at most %.3f", c.what, c.got, c.most)
+		}
+	}
+	// The bill in the runbook is computed with these numbers (bill.go).
+	for _, c := range []struct {
+		what        string
+		got, billed float64
+		share       float64 // how much the two may differ, as a share of the billed number
+	}{
+		{"documents written", per(used.Writes), MeasuredWrites, 0.03},
+		{"messages published", per(used.Published), MeasuredPublished, 0.3},
+		{"messages published, by the rate of an instance", per(used.Published), publishedPerMessage(MeasuredRate), 0.3},
+	} {
+		if math.Abs(c.got-c.billed) > c.share*c.billed {
+			t.Errorf("%s per message: %.3f, but the bill is computed with %.3f", c.what, c.got, c.billed)
 		}
 	}
 	if scripts < 1 || inside < scripts {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -90,6 +92,52 @@ func TestConfirm(t *testing.T) {
 		if fmt.Sprint(got) != c.want || !strings.Contains(out.String(), c.out) {
 			t.Errorf("%s: orders %v, want %s; printed %q (%v)", name, got, c.want, &out, err)
 		}
+	}
+}
+
+// TestQuotaProject runs the command with the credentials of a person, as gcloud auth application-default login writes
+// them. Identity Toolkit refuses such a person's calls unless they name a project whose quota they use.
+func TestQuotaProject(t *testing.T) {
+	var lookups []string // X-Goog-User-Project of each call
+	google := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/token"):
+			fmt.Fprint(w, `{"access_token": "a", "token_type": "Bearer", "expires_in": 3600}`)
+		case strings.HasSuffix(r.URL.Path, "/projects/acme-chat/accounts:lookup"):
+			lookups = append(lookups, r.Header.Get("X-Goog-User-Project"))
+			fmt.Fprint(w, `{}`)
+		default:
+			t.Errorf("unexpected request %s %s", r.Host, r.URL)
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(google.Close)
+	transport, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		t.Fatal("the default transport is of another type")
+	}
+	before := transport.DialTLSContext
+	t.Cleanup(func() { transport.DialTLSContext = before })
+	transport.DialTLSContext = func(ctx context.Context, network, _ string) (net.Conn, error) { // all hosts, without TLS
+		return new(net.Dialer).DialContext(ctx, network, google.Listener.Addr().String())
+	}
+	file := filepath.Join(t.TempDir(), "application_default_credentials.json")
+	person := `{"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r"}`
+	if err := os.WriteFile(file, []byte(person), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", file)
+	env := func(name string) string { // Firestore is not reached, because nobody has the address
+		return map[string]string{"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1"}[name]
+	}
+	args := []string{"-project", "acme-chat", "-email", "ops@example.org", "-revoke"}
+	err := run(t.Context(), operator.Env{Args: args, Getenv: env})
+	if err == nil || !strings.Contains(err.Error(), "Nobody has signed up") {
+		t.Errorf("error %v, want that nobody has this address", err)
+	}
+	if fmt.Sprint(lookups) != "[acme-chat]" {
+		t.Errorf("the calls use the quota of %q, want acme-chat", lookups)
 	}
 }
 

@@ -8,20 +8,15 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/functions/api"
+	"github.com/phoenixchat/phoenixchat/infra/cost"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/session"
 )
 
-// List prices in dollars (RUNBOOK, "Unit prices").
+// The list prices are those of the costs in the runbook.
 const (
-	readPrice    = 0.03 / 100_000
-	writePrice   = 0.09 / 100_000
-	deletePrice  = 0.01 / 100_000
-	bytePrice    = 40.0 / (1 << 40) // of Pub/Sub; publishing and delivering are billed
-	leastMessage = 1 << 10          // bytes that a Pub/Sub message is billed for at least
-	callPrice    = 0.40 / 1_000_000
-	secondPrice  = 0.000024 + 0.5*0.0000025 // of an instance with one vCPU and 512 MiB
-	callSeconds  = 0.01                     // of an instance that a call occupies, since others run at the same time
+	leastMessage = 1 << 10 // bytes that a Pub/Sub message is billed for at least
+	callSeconds  = 0.01    // of an instance that a call occupies, since others run at the same time
 )
 
 // mostOfAMinute is what one hostile user may cost in a minute, in dollars.
@@ -36,8 +31,9 @@ type item struct {
 }
 
 func (i item) dollars() float64 {
-	return i.reads*readPrice + i.writes*writePrice + i.deletes*deletePrice + 2*i.bytes*bytePrice +
-		i.calls*(callPrice+callSeconds*secondPrice) + i.seconds*secondPrice
+	return i.reads*cost.ReadDollars + i.writes*cost.WriteDollars + i.deletes*cost.DeleteDollars +
+		2*i.bytes*cost.ByteDollars + i.calls*(cost.CallDollars+callSeconds*cost.InstanceSecond) +
+		i.seconds*cost.InstanceSecond
 }
 
 // TestBill adds up what one hostile user can make us pay in the worst minute. All windows begin in it, limits that an
