@@ -43,9 +43,8 @@
 // The functions hold no state that must survive: an instance that ends loses only what it had leased of the limits of
 // users. This file registers them with functions-framework and builds what they need on the first request.
 // Configuration comes from the environment: see settings in config.go. On Cloud Run, a program whose settings are not
-// right does not start. On one machine, infra/stack
-// puts the same packages together over stand-ins. functions_test.go runs each function as Google does, in a process
-// of its own.
+// right does not start. On one machine, infra/stack puts the same packages together over stand-ins. functions_test.go
+// runs each function as Google does, in a process of its own.
 //
 // realtime/DESIGN.md describes how all parts of the system work together.
 package functions
