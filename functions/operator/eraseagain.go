@@ -44,9 +44,9 @@ func EraseAgain(ctx context.Context, d Deps, o EraseAgainOrder) (string, error) 
 		return "", errors.Join(failures...)
 	}
 	if o.Erase {
-		return fmt.Sprintf("%sErased %d people.", &answer, len(back)), nil
+		return fmt.Sprintf("%sPeople erased: %d.", &answer, len(back)), nil
 	}
-	return fmt.Sprintf("%s%d people have no account. To erase them, add -erase and -reason.", &answer, len(back)), nil
+	return fmt.Sprintf("%sPeople without an account: %d. To erase them, add -erase and -reason.", &answer, len(back)), nil
 }
 
 // withoutAccount returns the users who have no account. It reads all users.

@@ -13,7 +13,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// leaving is a realtime service that is told who is gone.
+// leaving is a realtime service that records which users have left.
 type leaving struct {
 	internalapi.API
 	gone []string
@@ -57,7 +57,7 @@ func TestEraseAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer, err := eraseAgain(operator.EraseAgainOrder{})
-	want := "  " + uids[1] + "  eve  \"EVE\"\n1 people have no account. To erase them, add -erase and -reason."
+	want := "  " + uids[1] + "  eve  \"EVE\"\nPeople without an account: 1. To erase them, add -erase and -reason."
 	if err != nil || answer != want {
 		t.Errorf("the list is %q, %v", answer, err)
 	}
@@ -70,14 +70,14 @@ func TestEraseAgain(t *testing.T) {
 		t.Errorf("realtime cannot be reached: error %v, want one that names the user", err)
 	}
 	realtime.fail = nil
-	if answer, err := eraseAgain(order); err != nil || !strings.HasSuffix(answer, "Erased 1 people.") {
+	if answer, err := eraseAgain(order); err != nil || !strings.HasSuffix(answer, "People erased: 1.") {
 		t.Errorf("answer %q, %v", answer, err)
 	}
 	if answer, err := eraseAgain(order); err != nil || !strings.HasPrefix(answer, "Every user has") {
 		t.Errorf("the second time: %q, %v", answer, err)
 	}
 	if !slices.Equal(realtime.gone, uids[1:2]) {
-		t.Errorf("realtime was told that %v are gone, want %v", realtime.gone, uids[1:2])
+		t.Errorf("users whose departure was reported to realtime: %v, want %v", realtime.gone, uids[1:2])
 	}
 	for i, uid := range uids {
 		if _, err := s.store.User(t.Context(), uid); errors.Is(err, problem.ErrNotFound) != (i == 1) {

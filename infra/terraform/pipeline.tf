@@ -1,7 +1,7 @@
 # The service accounts of the pipeline (cloudbuild.yaml). Only a person with the role Owner can change what they may do.
 
 locals {
-  # What the deploying account may do. It may not read people's messages, and it may not change custom roles.
+  # Roles of the account that deploys. None of them lets it read messages or change custom roles.
   deploy_roles = toset(var.pipeline ? [
     "roles/artifactregistry.admin",
     "roles/cloudbuild.builds.editor",

@@ -70,7 +70,7 @@ func TestProject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Erased 1 people.", "Every user has an account"} {
+	for _, want := range []string{"People erased: 1.", "Every user has an account"} {
 		answer, err := handle(t.Context(), operator.Target{Project: project}, quiet{},
 			operator.EraseAgainOrder{Erase: true, Reason: "restore", By: "ops"}, env)
 		if err != nil || !strings.Contains(answer, want) {
