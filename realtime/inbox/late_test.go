@@ -78,14 +78,15 @@ func TestLateAccountIsHealed(t *testing.T) {
 				}
 				field := "ben/" + m.ID
 				has := func(field string) bool { return s.rdb.HExists(t.Context(), "out:{ann}", field).Val() }
-				testwait.Until(t, "the message is accounted for", func() bool { return has(field) || s.Counters().Healed.Load() > 0 })
+				healed := s.Counters().Healed.Load
+				testwait.Until(t, "the message is accounted for", func() bool { return has(field) || healed() > 0 })
 				if c.late == time.Hour {
 					n := s.Counters().Compared.Load()
 					testwait.Until(t, "three intervals pass", func() bool { return s.Counters().Compared.Load() > n+3 })
-					same(t, "healed", s.Counters().Healed.Load(), 0)
+					same(t, "healed", healed(), 0)
 					return
 				}
-				testwait.Until(t, "the totals are healed", func() bool { return !has(field) && s.Counters().Healed.Load() == 1 })
+				testwait.Until(t, "the totals are healed", func() bool { return !has(field) && healed() == 1 })
 				same(t, "whether the other message waits", has("cat/"+waits.ID), true)
 				totals, fields := s.totals(t, "ann")
 				same(t, "totals", totals, fields)
