@@ -1,8 +1,8 @@
 // Package gate answers whether a user exists, whether the user may come in, and whom the user has blocked. It caches
 // the answers in Redis (gate:{uid}, 24 h), reads missing ones from a [Source], and notifies every instance of changes.
 //
-// Inboxes.Enqueue reads the recipient's gate inside its own script. Gates.Get is for the user's own gate at hello, and
-// for the other user's gate before a hint is sent.
+// Inboxes.Enqueue reads the recipient's gate inside its own script, and Inboxes.AttachAdmitted that of a user who comes
+// in. Gates.Get is for the other user's gate before a hint is sent.
 package gate
 
 import (
@@ -191,18 +191,45 @@ func (g *Gates) Get(ctx context.Context, uid string) (Gate, error) {
 	return g.loadShared(ctx, uid)
 }
 
-// Fill makes sure that gate:{uid} exists in Redis. It implements inbox.Gates.
+// Fill writes gate:{uid}, which a script has not found in Redis. It implements inbox.Gates.
 func (g *Gates) Fill(ctx context.Context, uid string) error {
-	_, err := g.loadShared(ctx, uid)
+	_, err := g.shared(ctx, uid, g.fillFromSource)
 	return err
 }
 
-// loadShared loads a gate once for all concurrent callers. The load continues if one of them gives up.
+// Changes returns the number of notices of changes so far; see Keep.
+func (g *Gates) Changes() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.changes
+}
+
+// Keep decodes the fields of gate:{uid} that a script has read (exists, disabled, valid_after, ended, blocked), and
+// keeps the gate like one that Get has read. changes is what Changes returned before the script ran. The error says that
+// another program has written the key; Get then returns the right gate.
+func (g *Gates) Keep(uid string, values []any, changes int) (Gate, error) {
+	gate, err := decode(values)
+	if err != nil {
+		return Gate{}, err
+	}
+	g.counters.RedisHits.Add(1)
+	g.cacheGate(uid, gate, changes)
+	return gate, nil
+}
+
+// loadShared is load, once for all concurrent callers.
 func (g *Gates) loadShared(ctx context.Context, uid string) (Gate, error) {
+	return g.shared(ctx, uid, g.load)
+}
+
+// shared calls load once for all concurrent callers. The load continues if one of them gives up.
+func (g *Gates) shared(ctx context.Context, uid string,
+	load func(ctx context.Context, uid string) (Gate, error)) (Gate, error) {
+
 	ch := g.flight.DoChan(uid, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 		defer cancel()
-		return g.load(ctx, uid)
+		return load(ctx, uid)
 	})
 	select {
 	case r := <-ch:
@@ -217,9 +244,7 @@ func (g *Gates) loadShared(ctx context.Context, uid string) (Gate, error) {
 
 // load reads the gate from Redis, or from the Source if Redis does not have it.
 func (g *Gates) load(ctx context.Context, uid string) (Gate, error) {
-	g.mu.Lock()
-	changes := g.changes
-	g.mu.Unlock()
+	changes := g.Changes()
 	values, err := g.rdb.HMGet(ctx, gateKey(uid), fields...).Result()
 	if err != nil {
 		return Gate{}, fmt.Errorf("read the gate of %s: %w", uid, err)

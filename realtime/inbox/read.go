@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -68,19 +71,52 @@ type Attachment struct {
 //
 // If device is not empty, its user's sent events are written for it from then on; see EnqueueFrom.
 func (boxes *Inboxes) Attach(ctx context.Context, uid, device, cursor string) (Attachment, error) {
-	a, _, err := boxes.attach(ctx, uid, device, cursor, 0)
-	return a, err
+	a, err := boxes.attach(ctx, uid, device, cursor, 0, "")
+	return a.Attachment, err
 }
 
 // AttachAndRead is Attach and then Read, from the place where the device starts, in one round trip and from one moment.
 func (boxes *Inboxes) AttachAndRead(ctx context.Context, uid, device, cursor string, limit int) (
 	Attachment, Page, error) {
 
-	return boxes.attach(ctx, uid, device, cursor, pageLimit(limit))
+	a, err := boxes.attach(ctx, uid, device, cursor, pageLimit(limit), "")
+	return a.Attachment, a.First, err
 }
 
-func (boxes *Inboxes) attach(ctx context.Context, uid, device, cursor string, limit int) (
-	a Attachment, first Page, err error) {
+// Admission is the result of AttachAdmitted.
+type Admission struct {
+	Gate     []any // the fields of the user's gate; see gate.Gates.Keep
+	Admitted bool  // if not, the others are zero
+	Attachment
+	First Page
+}
+
+// AttachAdmitted is AttachAndRead for a user who signed in at authTime, if the user's gate admits that sign-in. One
+// script checks the gate, attaches and reads, in one round trip. Unless the gate admits the sign-in, it writes nothing.
+// For a gate that Redis does not have, it takes two more round trips and a read of the gate's source.
+func (boxes *Inboxes) AttachAdmitted(ctx context.Context, uid, device, cursor string, authTime time.Time,
+	limit int) (Admission, error) {
+
+	signedIn := strconv.FormatInt(authTime.Unix(), 10)
+	a, err := boxes.attach(ctx, uid, device, cursor, pageLimit(limit), signedIn)
+	if err == nil && a.missing() {
+		if err := boxes.opts.Gates.Fill(ctx, uid); err != nil {
+			return Admission{}, err
+		}
+		a, err = boxes.attach(ctx, uid, device, cursor, pageLimit(limit), signedIn)
+		if err == nil && a.missing() {
+			err = problem.ErrUnavailable.WithCause(fmt.Errorf("attach: redis does not keep the gate of %s", uid))
+		}
+	}
+	return a, err
+}
+
+// missing reports whether Redis does not have the gate.
+func (a Admission) missing() bool { return len(a.Gate) > 0 && a.Gate[0] == nil }
+
+// attach runs the script. authTime is in seconds, or "" if the gate does not matter.
+func (boxes *Inboxes) attach(ctx context.Context, uid, device, cursor string, limit int, authTime string) (
+	a Admission, err error) {
 
 	// An unreadable cursor (of an older version, or forged) is treated like one of another epoch.
 	c, err := ParseCursor(cursor)
@@ -88,15 +124,22 @@ func (boxes *Inboxes) attach(ctx context.Context, uid, device, cursor string, li
 		c = Cursor{}
 	}
 	args := append([]any{c.Epoch, c.ID.String()}, c.Removals.args()...)
-	call := boxes.call(boxes.scripts.attach, uid, append(args, device, limit, maxPageBytes)...)
-	call.Keys = append(call.Keys, devicesKey(uid), removedKey(uid))
+	call := boxes.call(boxes.scripts.attach, uid, append(args, device, limit, maxPageBytes, authTime)...)
+	call.Keys = append(call.Keys, devicesKey(uid), gateKey(uid), removedKey(uid))
 	v, err := boxes.runScript(ctx, call)
 	if err != nil {
-		return a, first, err
+		return a, err
 	}
-	r := newReply(v, 8)
+	r := newReply(v, 1)
+	a.Gate, _ = r.list[0].([]any)
+	if len(r.list) == 1 {
+		return a, r.failure()
+	}
+	a.Admitted = true
+	r = newReply(r.list[1:], 8)
 	epoch, floor := r.str(0), r.id(1)
-	a = Attachment{Epoch: epoch, Last: r.id(2), Settled: r.id(3), Resumed: r.int(4) == 1, Removals: uint64(r.int(6))}
+	a.Attachment = Attachment{Epoch: epoch, Last: r.id(2), Settled: r.id(3), Resumed: r.int(4) == 1,
+		Removals: uint64(r.int(6))}
 	if a.Resumed {
 		a.From = Position{c, floor}
 	} else {
@@ -106,9 +149,9 @@ func (boxes *Inboxes) attach(ctx context.Context, uid, device, cursor string, li
 		}
 	}
 	if limit > 0 {
-		first = boxes.page(uid, a.From, &r, 7)
+		a.First = boxes.page(uid, a.From, &r, 7)
 	}
-	return a, first, r.failure()
+	return a, r.failure()
 }
 
 // Page is the result of Read.

@@ -364,7 +364,7 @@ func (g *redisGates) Fill(ctx context.Context, uid string) error {
 
 func (s *setup) gate(t testing.TB, uid, exists, disabled string) {
 	t.Helper()
-	fields := []any{"exists", exists, "disabled", disabled, "blocked", "[]"}
+	fields := []any{"exists", exists, "disabled", disabled, "valid_after", "0", "ended", "[]", "blocked", "[]"}
 	if err := s.rdb.HSet(t.Context(), "gate:{"+uid+"}", fields...).Err(); err != nil {
 		t.Fatal(err)
 	}

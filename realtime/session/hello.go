@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -85,22 +86,16 @@ func (s *session) readHello() (wire.ClientFrame, error) {
 	}
 }
 
-// attach checks the user's gate and attaches the socket to the inbox.
+// attach attaches the socket to the inbox, if the user's gate admits it.
 func (s *session) attach(cursor string) error {
 	d := s.deps
-	s.unwatch = d.Gates.Watch(s.uid, s.gateChanged) // before Get, so that no change is missed
-	g, err := d.Gates.Get(s.ctx, s.uid)
-	if err != nil {
-		return err
-	}
-	if err := s.setGate(g); err != nil {
-		return err
-	}
-	// Subscribe before Attach, so that no event is missed between the two.
+	s.unwatch = d.Gates.Watch(s.uid, s.gateChanged) // before the gate is read, so that no change is missed
+	// Subscribe before the script attaches, so that no event is missed between the two.
+	var err error
 	if s.feed, err = d.Inboxes.SubscribeFunc(s.ctx, s.uid, func() { s.wake(taskFeeder) }); err != nil {
 		return err
 	}
-	attached, first, err := d.Inboxes.AttachAndRead(s.ctx, s.uid, s.device, cursor, readEvents)
+	attached, first, err := s.attachAdmitted(cursor)
 	if err != nil {
 		return err
 	}
@@ -115,6 +110,43 @@ func (s *session) attach(cursor string) error {
 	return nil
 }
 
+// attachAdmitted checks the gate, and begins to read the inbox.
+func (s *session) attachAdmitted(cursor string) (inbox.Attachment, inbox.Page, error) {
+	d := s.deps
+	changes := d.Gates.Changes()
+	a, err := d.Inboxes.AttachAdmitted(s.ctx, s.uid, s.device, cursor, s.claims.AuthTime, readEvents)
+	if err != nil {
+		return inbox.Attachment{}, inbox.Page{}, err
+	}
+	g, err := d.Gates.Keep(s.uid, a.Gate, changes)
+	readable := err == nil
+	if !readable {
+		if g, err = d.Gates.Get(s.ctx, s.uid); err != nil {
+			return inbox.Attachment{}, inbox.Page{}, err
+		}
+	}
+	if err := s.firstGate(g); err != nil {
+		return inbox.Attachment{}, inbox.Page{}, err
+	}
+	if !readable {
+		return d.Inboxes.AttachAndRead(s.ctx, s.uid, s.device, cursor, readEvents)
+	}
+	if !a.Admitted {
+		return inbox.Attachment{}, inbox.Page{}, fmt.Errorf("attach: the script refused what the gate of %s admits", s.uid)
+	}
+	return a.Attachment, a.First, nil
+}
+
+// firstGate is setGate for the gate of the hello, which does not replace one that gateChanged has set meanwhile.
+func (s *session) firstGate(g gate.Gate) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gateSet {
+		g = s.gate
+	}
+	return s.storeGate(g)
+}
+
 // gateChanged ends the socket if the user's changed gate no longer admits it.
 func (s *session) gateChanged(g gate.Gate) {
 	if err := s.setGate(g); err != nil {
@@ -122,11 +154,16 @@ func (s *session) gateChanged(g gate.Gate) {
 	}
 }
 
-// setGate stores the user's gate and reports whether it admits the socket.
+// setGate stores the user's gate, and returns an error if it does not admit the socket.
 func (s *session) setGate(g gate.Gate) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gate = g
+	return s.storeGate(g)
+}
+
+// storeGate is setGate. mu is held.
+func (s *session) storeGate(g gate.Gate) error {
+	s.gate, s.gateSet = g, true
 	if s.watcher != nil {
 		s.watcher.SetBlocked(g.Blocked)
 	}

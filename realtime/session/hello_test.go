@@ -1,12 +1,16 @@
 package session_test
 
 import (
+	"context"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
@@ -390,4 +394,76 @@ func TestForgedCursors(t *testing.T) {
 			t.Errorf("a forged cursor acknowledged %v (%s was sent)", got, id)
 		}
 	})
+}
+
+// delayedReply is a redis.Hook that calls a function once, between the answer of Redis to a pipeline that names a key and
+// the caller.
+type delayedReply struct {
+	key  string
+	then func()
+	once sync.Once
+}
+
+func (h *delayedReply) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h *delayedReply) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (h *delayedReply) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		if slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return slices.Contains(c.Args(), any(h.key)) }) {
+			h.once.Do(h.then)
+		}
+		return err
+	}
+}
+
+// The user's gate changes while a hello is under way. The socket does not keep the gate from before.
+func TestGateChangesDuringHello(t *testing.T) {
+	for name, changed := range map[string]gate.Gate{
+		"nothing":  {Exists: true},
+		"blocks":   {Exists: true, Blocked: []string{bob}},
+		"disabled": {Exists: true, Disabled: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, rig *servertest.Rig, other *servertest.Instance) {
+				reply := &delayedReply{key: "devices:{" + alice + "}"}
+				in := rig.Start(func(d *server.Deps) { d.Redis.AddHook(reply) })
+				a, b := other.Join(t, alice), other.Join(t, bob)
+				a.Say(bob, "hello")
+				servertest.Event[wire.MessageEvent](b, wire.EventMessage)
+				b.Say(alice, "hello")
+				servertest.Event[wire.MessageEvent](a, wire.EventMessage)
+				a.Close()
+				reply.then = func() {
+					rig.Gates.Set(alice, changed)
+					if err := other.ChangeGate(t.Context(), alice, changed); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(2 * time.Second) // in which the notice arrives
+				}
+				a = in.Dial(t, servertest.DialOptions{})
+				a.Send(hello(servertest.Token(alice, nil), ""))
+				if changed.Disabled {
+					wantError(t, a.Closed(websocket.ClosePolicyViolation), "account_disabled")
+					return
+				}
+				servertest.As[wire.Welcome](a)
+				a.Send(wire.ClientFrame{Type: wire.TypeTyping, To: bob})
+				got := 0
+				for {
+					f, ok := b.Wait(5 * time.Second)
+					if !ok {
+						break
+					}
+					if f, ok := f.(wire.Typing); ok && f.From == alice {
+						got++
+					}
+				}
+				if want := 1 - len(changed.Blocked); got != want {
+					t.Errorf("%d hints that alice is typing, want %d", got, want)
+				}
+			})
+		})
+	}
 }

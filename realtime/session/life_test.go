@@ -198,20 +198,42 @@ func TestSilentSocketIsDropped(t *testing.T) {
 	})
 }
 
-// At most 256 messages are unacknowledged. The rest is read from the stream as acks arrive.
+// At most 256 messages are unacknowledged. The rest is read from the stream as acks arrive. So it is whether the device
+// is connected while the messages arrive or comes later.
 func TestFlowControl(t *testing.T) {
+	for name, later := range map[string]bool{"connected": false, "comes later": true} {
+		t.Run(name, func(t *testing.T) { testFlowControl(t, later) })
+	}
+}
+
+func testFlowControl(t *testing.T, later bool) {
 	bubble(t, func(d *server.Deps) {
 		d.Limits.Sends.Burst, d.Limits.Sends.PerSecond = 10_000, 10_000
 		d.Limits.UserSends, d.Limits.Frames = d.Limits.Sends, d.Limits.Sends
 	}, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		const n = 2*wire.MaxUnacked + 20
-		a, b := in.Join(t, alice), in.Join(t, bob)
+		a := in.Join(t, alice)
+		var b *servertest.Socket
+		if !later {
+			b = in.Join(t, bob)
+		}
 		for i := range n {
 			a.Say(bob, fmt.Sprint(i))
+		}
+		if later {
+			b = in.Dial(t, servertest.DialOptions{})
+			b.UID = bob
+			b.Send(hello(servertest.Token(bob, nil), ""))
+			servertest.As[wire.Welcome](b)
 		}
 		got := 0
 		var cursor string
 		receive := func(n int) {
+			defer func(began time.Time) {
+				if took := time.Since(began); took > time.Second {
+					t.Errorf("%d messages took %v", n, took)
+				}
+			}(time.Now())
 			for range n {
 				e, c := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
 				if e.Body != fmt.Sprint(got) {
@@ -221,7 +243,7 @@ func TestFlowControl(t *testing.T) {
 			}
 		}
 		receive(wire.MaxUnacked)
-		b.Quiet(time.Minute / 2)
+		b.Quiet(2 * time.Second) // before a comparison notices that the device lacks events
 		b.Ack(cursor)
 		receive(wire.MaxUnacked)
 		b.Quiet(time.Minute / 2)

@@ -92,6 +92,7 @@ type session struct {
 	readDeadline time.Time
 	claims       identity.Claims
 	gate         gate.Gate
+	gateSet      bool              // whether gate has been read
 	watcher      *presence.Watcher // nil: the client has watched nobody
 	alarms       alarms
 	sends        []*chat.Message        // for the worker, with the one that it works on
