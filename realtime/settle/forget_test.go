@@ -30,6 +30,10 @@ func TestForgetting(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		x := start(t, b, newTopic(), Options{gather: time.Millisecond,
 			Jitter: func(time.Duration) time.Duration { return 0 }})
+		// An instance sweeps for the first time after 10 s, unless another one has done so. The sweep forgets as well.
+		if err := x.rdb.Set(t.Context(), "sweep", "", time.Hour).Err(); err != nil {
+			t.Fatal(err)
+		}
 		phone := x.attach(t, "ben", "")
 		deliver := func(body string) {
 			t.Helper()
