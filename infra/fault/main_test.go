@@ -126,13 +126,13 @@ func TestPrintSoak(t *testing.T) {
 	r := &measure.SoakResult{
 		Name: "soak", Seed: 3, Judged: &verdict.Report{Counts: map[verdict.Rule]int{}},
 		Second: &judge.Report{Operations: 70, Partitions: 7},
-		Series: []measure.Series{{Name: "keys of Redis", First: 1, Last: 900, Flat: false}},
+		Series: []measure.Series{{Name: "keys of Redis, without counts of sends", First: 1, Last: 900, Flat: false}},
 	}
 	for _, failure := range []string{"", "an instance did not end in time"} {
 		r.Failure = failure
 		var out bytes.Buffer
 		printSoak(&out, r)
-		if got := out.String(); !strings.Contains(got, "keys of Redis") || !strings.Contains(got, "| NO |") ||
+		if got := out.String(); !strings.Contains(got, "keys of Redis, without counts of sends") || !strings.Contains(got, "| NO |") ||
 			!strings.Contains(got, "70 operations in 7 partitions") || !strings.Contains(got, failure) {
 			t.Errorf("failure %q:\n%s", failure, got)
 		}

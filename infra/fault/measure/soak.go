@@ -102,7 +102,7 @@ var quantities = []quantity{
 	{"heap of the instances, after a collection", "MiB", 0.10, 4},
 	{"goroutines of the instances", "", 0.05, 50},
 	{"memory of Redis", "MiB", 0.10, 4},
-	{"keys of Redis", "", 0.02, 10},
+	{"keys of Redis, without counts of sends", "", 0.02, 10},
 	{"rows beside messages, Go twin", "", 0.02, 50},
 	{"rows of IndexedDB beside messages", "", 0.02, 50},
 }
