@@ -132,7 +132,7 @@ func TestPrintSoak(t *testing.T) {
 		r.Failure = failure
 		var out bytes.Buffer
 		printSoak(&out, r)
-		if got := out.String(); !strings.Contains(got, "keys of Redis, without counts of sends") || !strings.Contains(got, "| NO |") ||
+		if got := out.String(); !strings.Contains(got, "| keys of Redis, ") || !strings.Contains(got, "| NO |") ||
 			!strings.Contains(got, "70 operations in 7 partitions") || !strings.Contains(got, failure) {
 			t.Errorf("failure %q:\n%s", failure, got)
 		}
