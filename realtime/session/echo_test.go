@@ -98,8 +98,8 @@ func TestCursorOfASenderMoves(t *testing.T) {
 	})
 }
 
-// The message of another device with the same id, to somebody else, is no echo, even while an echo is expected: a repeated
-// send has none.
+// The message of another device with the same id, to somebody else, is no echo, even while an echo is expected: a
+// repeated send has none.
 func TestSameIDOfAnotherDeviceIsSent(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, _ *servertest.Rig, in *servertest.Instance) {
 		phone, tablet := in.Join(t, alice), in.Join(t, alice)
