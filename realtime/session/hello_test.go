@@ -396,8 +396,8 @@ func TestForgedCursors(t *testing.T) {
 	})
 }
 
-// delayedReply is a redis.Hook that calls a function once, between the answer of Redis to a pipeline that names a key and
-// the caller.
+// delayedReply is a redis.Hook that calls a function once, after Redis has answered a pipeline that names a key, and
+// before the caller gets the answer.
 type delayedReply struct {
 	key  string
 	then func()
