@@ -33,6 +33,7 @@ const (
 	eventBytes       = 900.0 // of a message in Pub/Sub
 	trafficBytes     = 2e3   // to browsers for each message that is sent
 	logBytes         = 700.0 // for each call of a function
+	reportBytes      = 1e3   // of the counters that an instance of realtime logs in a minute
 	socketsServed    = 700.0 // of an instance under load
 	callSeconds      = 0.25  // until an HTTP function answers
 	saveSeconds      = 0.10  // until persist answers
@@ -43,6 +44,7 @@ const (
 	days             = 30.0
 	monthHours       = 730.0
 	freeLogBytes     = 50 * (1 << 30)
+	freeMetricBytes  = 150 * (1 << 20)
 	freePublished    = 10 * (1 << 30)
 	freeCalls        = 2e6
 	freeReads        = 50e3 * days
@@ -53,7 +55,14 @@ const (
 )
 
 // AlertConditions is the number of conditions of all alerts. A test of infra/terraform compares it with them.
-const AlertConditions = 8
+const AlertConditions = 10
+
+// LogMetrics is the number of metrics that Cloud Logging makes of log lines. A test of infra/terraform compares it with
+// them. Each has a point of a distribution in every minute, of which Google charges pointBytes.
+const (
+	LogMetrics = 15
+	pointBytes = 80.0
+)
 
 // MaxRedisUse is the share of Redis's memory above which the alert "Redis memory" fires.
 const MaxRedisUse = 0.8
@@ -152,6 +161,8 @@ func (s Size) Bill() []Line {
 	eventBytes := max(messages*eventBytes, published*1000) // a publish is billed for 1,000 bytes at least
 	growth := gib(messages*documentBytes) * (stored.Dollars + history.Dollars + backupsKept*backup.Dollars)
 	instanceHour := 3600 * (vCPUSecond.Dollars + memorySecond.Dollars)
+	reports := instances * monthHours * 60 * s.ActiveHours / 24 * reportBytes
+	metricBytes := max(0, LogMetrics*pointBytes*monthHours*60-freeMetricBytes)
 	alerts := AlertConditions*condition.Dollars + AlertConditions*evaluationsMonth/1e6*series.Dollars
 	note := fmt.Sprintf("%d %s", s.shards, s.node.name)
 	if s.replicas > 0 {
@@ -170,9 +181,9 @@ func (s Size) Bill() []Line {
 			max(0, s.DailyUsers*documentsRead*days-freeReads)*ReadDollars},
 		{Name: "Firestore, storage and backups", Growth: growth},
 		{Name: "Identity Platform", Dollars: identityDollars(s.DailyUsers * monthlyPerDaily)},
-		{Name: "alerts", Dollars: alerts},
+		{Name: "alerts and metrics", Dollars: alerts + metricBytes/(1<<20)*metrics.Dollars},
 		{Name: "traffic, logs, images", Dollars: gib(messages*trafficBytes)*traffic.Dollars +
-			gib(max(0, (calls+published)*logBytes-freeLogBytes))*logs.Dollars + images.Dollars},
+			gib(max(0, (calls+published)*logBytes+reports-freeLogBytes))*logs.Dollars + images.Dollars},
 	}
 }
 

@@ -42,6 +42,8 @@ var (
 	condition = Price{1.50, "condition and month", "Cloud Monitoring, alerts", false}
 	series    = Price{0.35, "million time series", "Cloud Monitoring, evaluations of alerts", false}
 
+	metrics = Price{0.258, "MiB beyond 150 MiB", "Cloud Monitoring, metrics of log lines", false}
+
 	traffic = Price{0.09, "GiB", "traffic to the internet", false}
 	logs    = Price{0.50, "GiB beyond 50 GiB", "logs", false}
 	images  = Price{1, "month", "images, sources and Terraform's state", true}
@@ -49,7 +51,8 @@ var (
 
 // listed are the unit prices in the order of the runbook.
 var listed = []Price{vCPUSecond, memorySecond, request, redisNano, redisMedium, redisXlarge, redisAOF, write, read,
-	remove, stored, history, backup, restore, throughput, retained, condition, series, traffic, logs, images}
+	remove, stored, history, backup, restore, throughput, retained, condition, series, metrics, traffic,
+	logs, images}
 
 // identityTiers are the prices of Identity Platform for each user of a month, up to a number of users.
 var identityTiers = []struct {

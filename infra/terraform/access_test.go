@@ -35,6 +35,7 @@ chat-deploy → roles/iam.roleViewer on the project
 chat-deploy → roles/iam.serviceAccountAdmin on the project
 chat-deploy → roles/iam.serviceAccountUser on the project
 chat-deploy → roles/identityplatform.admin on the project
+chat-deploy → roles/logging.configWriter on the project
 chat-deploy → roles/logging.logWriter on the project
 chat-deploy → roles/monitoring.admin on the project
 chat-deploy → roles/networkconnectivity.consumerNetworkAdmin on the project

@@ -14,6 +14,7 @@ locals {
     "roles/iam.serviceAccountAdmin",
     "roles/iam.serviceAccountUser",
     "roles/identityplatform.admin",
+    "roles/logging.configWriter",
     "roles/logging.logWriter",
     "roles/monitoring.admin",
     "roles/networkconnectivity.consumerNetworkAdmin",

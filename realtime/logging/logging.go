@@ -85,6 +85,12 @@ type handler struct {
 	project string
 }
 
+// Enabled implements slog.Handler.
+func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
+	return ctx.Value(alwaysContextKey{}) != nil || h.Handler.Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	if t, ok := ctx.Value(traceContextKey{}).(trace); ok {
 		name := t.id
@@ -108,6 +114,14 @@ func (h *handler) WithAttrs(as []slog.Attr) slog.Handler {
 // have no groups, only records do.
 func (h *handler) WithGroup(name string) slog.Handler {
 	return &handler{h.Handler.WithGroup(name), h.project}
+}
+
+type alwaysContextKey struct{}
+
+// Always returns a context with which records are written whatever the minimum level is. It is for lines of which
+// metrics are made: a higher level for the log must not end the metrics.
+func Always(ctx context.Context) context.Context {
+	return context.WithValue(ctx, alwaysContextKey{}, true)
 }
 
 type traceContextKey struct{}
