@@ -25,6 +25,7 @@ type config struct {
 	signupsHourly    int
 	peopleListed     int
 	proxies          int
+	prober           string
 	authEmulator     string
 	storeEmulator    string
 	pubsubEmulator   string
@@ -80,6 +81,8 @@ var settings = env.Settings[config]{
 			}
 			return env.Number(&c.proxies, v, 0, 10)
 		}},
+	{Name: "PROBER", About: "service account that may sign in as the prober's users; default: none",
+		Read: func(c *config, v string) error { c.prober = v; return nil }},
 	{Name: "FIREBASE_AUTH_EMULATOR_HOST",
 		About: "host:port of an emulator, whose unsigned tokens are trusted; refused on Cloud Run",
 		Read:  func(c *config, v string) error { return env.Emulator(&c.authEmulator, v, c.onCloudRun) }},

@@ -70,6 +70,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/logging"
+	"github.com/phoenixchat/phoenixchat/realtime/prober"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -200,10 +201,17 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 	if err != nil {
 		return nil, err
 	}
+	var probers identity.ServiceVerifier
+	if c.prober != "" {
+		keys := identity.NewRemoteKeys(identity.GoogleKeysURL, nil, nil)
+		if probers, err = identity.NewService(prober.Audience(c.origins[0]), []string{c.prober}, keys, nil); err != nil {
+			return nil, err
+		}
+	}
 	realtime := internalapi.NewClient(internalapi.ClientOptions{URL: c.internalURL, Audience: c.internalAudience,
 		Tokens: &googleTokens{}})
 	a := api.New(api.Deps{
-		Store: db, Accounts: auth, Verifier: verifier, DeadLetters: topic, Replayer: topic, Origins: c.origins,
+		Store: db, Accounts: auth, Verifier: verifier, Probers: probers, DeadLetters: topic, Replayer: topic, Origins: c.origins,
 		Realtime: realtime, Proxies: c.proxies, SignupsHourly: c.signupsHourly, PeopleListed: c.peopleListed, Log: log,
 	})
 	settings.Print(log, getenv)

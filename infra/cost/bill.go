@@ -52,15 +52,21 @@ const (
 	flushSeconds     = 0.25 // after the first ack, an instance publishes all of them
 	flushesOfMarks   = 1.25 // flushes for each one that a message causes; the others have only read marks
 	evaluationsMonth = 86_400
+	probeMinutes     = 5.0  // between two runs of the prober
+	probeSeconds     = 60.0 // billed for a run of a job at least
+	probeReads       = 100.0
+	probeWrites      = 8.0
+	probeSockets     = 10.0   // seconds in which a run keeps an instance of realtime busy
+	countedAtOnce    = 1000.0 // index entries that a count reads for the price of one document
 )
 
 // AlertConditions is the number of conditions of all alerts. A test of infra/terraform compares it with them.
-const AlertConditions = 10
+const AlertConditions = 13
 
 // LogMetrics is the number of metrics that Cloud Logging makes of log lines. A test of infra/terraform compares it with
 // them. Each has a point of a distribution in every minute, of which Google charges pointBytes.
 const (
-	LogMetrics = 15
+	LogMetrics = 24
 	pointBytes = 80.0
 )
 
@@ -146,6 +152,17 @@ func functionDollars(calls, seconds, functions float64) float64 {
 	return (calls-freeCalls)*CallDollars + functions*busy*monthHours*3600*InstanceSecond
 }
 
+// proberDollars returns the price of the prober's runs: the job, the instance of realtime that would otherwise not run,
+// the documents of its two messages, and the figures that it reports.
+func (s Size) proberDollars(messagesOfDay float64) float64 {
+	runs := monthHours * 60 / probeMinutes
+	idle := 1 - s.ActiveHours/24
+	counted := (s.DailyUsers*monthlyPerDaily + s.DailyUsers + messagesOfDay) / countedAtOnce
+	return runs*(probeSeconds*(jobCPUSecond.Dollars+0.5*jobMemorySecond.Dollars)+
+		idle*probeSockets*(vCPUSecond.Dollars+memorySecond.Dollars)+
+		(probeReads+counted)*ReadDollars+probeWrites*WriteDollars) + scheduler.Dollars
+}
+
 // Bill returns the lines of a month.
 func (s Size) Bill() []Line {
 	gib := func(bytes float64) float64 { return bytes / (1 << 30) }
@@ -181,6 +198,7 @@ func (s Size) Bill() []Line {
 			max(0, s.DailyUsers*documentsRead*days-freeReads)*ReadDollars},
 		{Name: "Firestore, storage and backups", Growth: growth},
 		{Name: "Identity Platform", Dollars: identityDollars(s.DailyUsers * monthlyPerDaily)},
+		{Name: "prober", Dollars: s.proberDollars(messages / days)},
 		{Name: "alerts and metrics", Dollars: alerts + metricBytes/(1<<20)*metrics.Dollars},
 		{Name: "traffic, logs, images", Dollars: gib(messages*trafficBytes)*traffic.Dollars +
 			gib(max(0, (calls+published)*logBytes+reports-freeLogBytes))*logs.Dollars + images.Dollars},

@@ -21,7 +21,12 @@ type Price struct {
 var (
 	vCPUSecond   = Price{0.000024, "vCPU-second", "Cloud Run", false}
 	memorySecond = Price{0.0000025, "GiB-second", "Cloud Run, memory", false}
-	request      = Price{0.40, "million requests", "Cloud Run, requests", false}
+	jobCPUSecond = Price{0.000018, "vCPU-second, and a minute at least", "Cloud Run, jobs", false}
+
+	jobMemorySecond = Price{0.000002, "GiB-second", "Cloud Run, jobs, memory", false}
+
+	scheduler = Price{0.10, "schedule and month", "Cloud Scheduler", false}
+	request   = Price{0.40, "million requests", "Cloud Run, requests", false}
 
 	redisNano   = Price{0.03, "hour", "a Redis node, shared-core-nano", false}
 	redisMedium = Price{0.22, "hour", "a Redis node, highmem-medium", false}
@@ -50,7 +55,7 @@ var (
 )
 
 // listed are the unit prices in the order of the runbook.
-var listed = []Price{vCPUSecond, memorySecond, request, redisNano, redisMedium, redisXlarge, redisAOF, write, read,
+var listed = []Price{vCPUSecond, memorySecond, request, jobCPUSecond, jobMemorySecond, scheduler, redisNano, redisMedium, redisXlarge, redisAOF, write, read,
 	remove, stored, history, backup, restore, throughput, retained, condition, series, metrics, traffic,
 	logs, images}
 

@@ -241,7 +241,8 @@ func TestDeploy(t *testing.T) {
 		t.Errorf("apply: %s\n%s", out, strings.Join(calls, "\n"))
 	}
 	_, calls = m.passes("smoke")
-	const smoke = "go run ./infra/pipeline/smoke -url https://chat.example.org -revision https://next---chat.run.app"
+	const smoke = "gcloud run jobs execute prober --project=acme-chat --region=europe-west1 --wait --task-timeout=300s" +
+		" --args=-prober,-url=https://chat.example.org,-revision=https://next---chat.run.app,-within=4m"
 	if calls[len(calls)-1] != smoke {
 		t.Errorf("smoke:\n%s", strings.Join(calls, "\n"))
 	}
@@ -337,7 +338,7 @@ func TestSmokeFails(t *testing.T) {
 	m := newMachine(t)
 	m.passes("image")
 	m.passes("apply")
-	m.fails = "go run ./infra/pipeline/smoke"
+	m.fails = "gcloud run jobs execute"
 	out, code, _ := m.step("smoke")
 	const want = "revision chat-00002-new does not work and gets no traffic; chat-00001-old keeps it"
 	if code == 0 || !strings.Contains(out, want) {

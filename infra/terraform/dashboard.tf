@@ -55,6 +55,15 @@ locals {
 }
 
 locals {
+  # Charts of the figures, as the last line has them. A chart shows figures of about the same size.
+  figure_charts = [
+    { title = "People, and those who were active today (UTC)", figures = ["people", "active_today"] },
+    { title = "Messages saved today (UTC)", figures = ["messages_today"] },
+    { title = "Waiting messages, and open sockets", figures = ["queued", "sockets"] },
+    { title = "Age of the oldest waiting message (ms)", figures = ["oldest_age_ms"] },
+    { title = "Dead letters, as the admin panel shows them", figures = ["dead_letters"] },
+  ]
+
   drawn = concat([for chart in local.charts : {
     title = chart.title
     dataSets = [for line in chart.lines : {
@@ -80,6 +89,16 @@ locals {
       legendTemplate  = c
       timeSeriesQuery = { prometheusQuery = local.per_minute[c] }
     }]
+    }], [for chart in local.figure_charts : {
+    title = chart.title
+    dataSets = [for f in chart.figures : {
+      plotType       = "LINE"
+      legendTemplate = f
+      timeSeriesQuery = {
+        prometheusQuery = join(" / ", [for part in ["sum", "count"] :
+        "sum(increase(logging_googleapis_com:user_chat_figure_${f}_${part}{monitored_resource=\"cloud_run_revision\"}[35m]))"])
+      }
+    }]
   }])
 }
 
@@ -104,7 +123,7 @@ resource "google_monitoring_dashboard" "this" {
     }
   })
 
-  depends_on = [google_logging_metric.counter]
+  depends_on = [google_logging_metric.counter, google_logging_metric.figure]
 }
 
 output "operations_dashboard" {

@@ -96,6 +96,7 @@ locals {
     SIGNUPS_HOURLY           = tostring(var.signups_hourly)
     PEOPLE_LISTED_PER_HOUR   = tostring(var.people_listed_hourly)
     PROXIES                  = "1" # Cloud Run's own front end: browsers call the functions directly (project.tf)
+    PROBER                   = google_service_account.prober.email
     LOG_LEVEL                = var.log_level
   } : name => value if value != "" }
 }

@@ -56,3 +56,71 @@ resource "google_logging_metric" "counter" {
 
   depends_on = [time_sleep.apis]
 }
+
+locals {
+  # Lines that say whether a step was good or bad (slo.tf).
+  outcomes = {
+    probes = "resource.type=\"cloud_run_job\" AND resource.labels.job_name=\"prober\" AND jsonPayload.message=\"probe\""
+    live   = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${local.realtime_name}\" AND jsonPayload.step=\"live\""
+  }
+
+  # Figures of the admin panel, which the function admin logs when the prober calls it (functions/api/probe.go).
+  figures = toset(["active_today", "dead_letters", "messages_today", "oldest_age_ms", "people", "queued", "sockets"])
+}
+
+resource "google_logging_metric" "outcome" {
+  for_each = local.outcomes
+
+  name        = "chat_${each.key}"
+  description = "Steps that were good or bad."
+  filter      = each.value
+
+  label_extractors = {
+    step    = "EXTRACT(jsonPayload.step)"
+    outcome = "EXTRACT(jsonPayload.outcome)"
+  }
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+    unit        = "1"
+
+    labels {
+      key         = "step"
+      value_type  = "STRING"
+      description = "sign_in, hello, delivered, saved or live"
+    }
+    labels {
+      key         = "outcome"
+      value_type  = "STRING"
+      description = "good or bad"
+    }
+  }
+
+  depends_on = [time_sleep.apis]
+}
+
+resource "google_logging_metric" "figure" {
+  for_each = local.figures
+
+  name            = "chat_figure_${each.key}"
+  description     = "The figure ${each.key} of the admin panel."
+  filter          = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${module.admin.name}\" AND jsonPayload.message=\"figures\" AND jsonPayload.figures.${each.key}>=0"
+  value_extractor = "EXTRACT(jsonPayload.figures.${each.key})"
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "DISTRIBUTION"
+    unit        = "1"
+  }
+
+  bucket_options {
+    exponential_buckets {
+      num_finite_buckets = 16
+      growth_factor      = 4
+      scale              = 1
+    }
+  }
+
+  depends_on = [time_sleep.apis]
+}

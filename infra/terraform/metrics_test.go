@@ -1,7 +1,10 @@
 package terraform
 
 import (
+	"maps"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +30,61 @@ func exported() map[string]bool {
 	return names
 }
 
+// TestObjectives checks that every step of the prober has an objective, and that a burn rate is computed for it.
+func TestObjectives(t *testing.T) {
+	source, err := os.ReadFile("../pipeline/smoke/trial.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := map[string]bool{"live": true}
+	for _, m := range regexp.MustCompile(`t\.step\("(\w+)"`).FindAllStringSubmatch(string(source), -1) {
+		steps[m[1]] = true
+	}
+	s, have := applied(t), map[string]bool{}
+	for _, r := range s.of("google_monitoring_slo") {
+		good := text(r, "request_based_sli", 0, "good_total_ratio", 0, "good_service_filter")
+		total := text(r, "request_based_sli", 0, "good_total_ratio", 0, "total_service_filter")
+		m := regexp.MustCompile(`^metric\.type="logging\.googleapis\.com/user/(\w+)" .*metric\.labels\.step="(\w+)"$`).
+			FindStringSubmatch(total)
+		if m == nil || good != total+` metric.labels.outcome="good"` {
+			t.Errorf("%s: good are %s, of %s", r.Address, good, total)
+			continue
+		}
+		have[m[2]] = true
+		if !slices.ContainsFunc(s.of("google_logging_metric"), func(l resource) bool { return text(l, "name") == m[1] }) {
+			t.Errorf("%s reads %s, which is not a metric", r.Address, m[1])
+		}
+	}
+	if !maps.Equal(steps, have) {
+		t.Errorf("steps %v, objectives for %v", slices.Sorted(maps.Keys(steps)), slices.Sorted(maps.Keys(have)))
+	}
+}
+
+// TestFigures checks that the function admin logs the figures of which metrics are made.
+func TestFigures(t *testing.T) {
+	source, err := os.ReadFile("../../functions/api/probe.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	logged := map[string]bool{}
+	for _, m := range regexp.MustCompile(`count\("(\w+)",`).FindAllStringSubmatch(string(source), -1) {
+		logged[m[1]] = true
+	}
+	for _, r := range applied(t).of("google_logging_metric") {
+		name, ok := strings.CutPrefix(text(r, "name"), "chat_figure_")
+		if !ok {
+			continue
+		}
+		if !logged[name] || text(r, "value_extractor") != "EXTRACT(jsonPayload.figures."+name+")" {
+			t.Errorf("%s reads %s, which is not logged", r.Address, text(r, "value_extractor"))
+		}
+		delete(logged, name)
+	}
+	if len(logged) > 0 {
+		t.Errorf("figures without a metric: %v", slices.Sorted(maps.Keys(logged)))
+	}
+}
+
 // TestMetricsExist checks that each metric reads a counter that realtime logs, and that charts and alerts read metrics
 // that exist. A metric without lines is always empty, and no alert on it ever fires.
 func TestMetricsExist(t *testing.T) {
@@ -48,7 +106,7 @@ func TestMetricsExist(t *testing.T) {
 		t.Errorf("%d metrics, but the costs are computed with %d (infra/cost/bill.go)", len(metrics), cost.LogMetrics)
 	}
 	used := map[string]bool{}
-	reads := regexp.MustCompile(`logging_googleapis_com:user_(\w+?)(?:_sum)?\{`)
+	reads := regexp.MustCompile(`logging_googleapis_com:user_(\w+?)(?:_sum|_count)?\{`)
 	find := func(where, query string) {
 		for _, m := range reads.FindAllStringSubmatch(query, -1) {
 			if used[m[1]] = true; !metrics[m[1]] {

@@ -6,6 +6,7 @@ locals {
     "roles/artifactregistry.admin",
     "roles/cloudbuild.builds.editor",
     "roles/cloudfunctions.admin",
+    "roles/cloudscheduler.admin",
     "roles/compute.networkAdmin",
     "roles/datastore.backupSchedulesViewer",
     "roles/datastore.indexAdmin",

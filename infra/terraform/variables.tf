@@ -291,6 +291,18 @@ variable "alert_emails" {
   }
 }
 
+variable "prober_minutes" {
+  description = "Minutes between two runs of the prober, which sends a message through the whole chat: 5, 10, 15, 20 or 30. With 0 it never runs by itself, and nothing notices that messages are not delivered while nobody is connected."
+  type        = number
+  default     = 5
+  nullable    = false
+
+  validation {
+    condition     = contains([0, 5, 10, 15, 20, 30], var.prober_minutes)
+    error_message = "The number of minutes must be 5, 10, 15, 20 or 30, or 0 for no runs."
+  }
+}
+
 variable "billing_account" {
   description = "Billing account for a budget, such as \"0123AB-4567CD-89EF01\". If empty, there is no budget. The person who applies needs the role Billing Account Costs Manager on it."
   type        = string

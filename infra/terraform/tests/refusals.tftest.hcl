@@ -65,6 +65,7 @@ run "each_of_these" {
     log_level              = "verbose"
     alert_emails           = ["ops"]
     billing_account        = "0123ab-4567cd-89ef01"
+    prober_minutes         = 7
     monthly_budget         = 0
     project                = "Acme Chat"
   }
@@ -88,6 +89,7 @@ run "each_of_these" {
     var.log_level,
     var.alert_emails,
     var.billing_account,
+    var.prober_minutes,
     var.monthly_budget,
     var.project,
   ]
