@@ -137,6 +137,11 @@ func WithTrace(ctx context.Context, r *http.Request) context.Context {
 	return ctx
 }
 
+// WithTraceOf returns ctx with a trace, as 32 hexadecimal digits, and a span of it, as 16.
+func WithTraceOf(ctx context.Context, id, span string) context.Context {
+	return context.WithValue(ctx, traceContextKey{}, trace{id, span})
+}
+
 func parseTrace(h http.Header) (trace, bool) {
 	// 00-<32 hex>-<16 hex>-<2 hex>, https://www.w3.org/TR/trace-context/
 	if parts := strings.Split(h.Get("traceparent"), "-"); len(parts) >= 4 && hex(parts[1], 32) && hex(parts[2], 16) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/trace"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -221,6 +222,9 @@ func (s *session) sendEvent(e inbox.Event) bool {
 	s.counters.Events.Add(1)
 	if e.Type == wire.EventMessage {
 		s.countLive(e)
+		if id, ok := wire.MessageID(e.Data); ok && trace.Traced(id, s.uid) {
+			trace.Log(s.log(), trace.Delivered, id)
+		}
 	}
 	f.pos, f.echoes = pos, 0
 	return true

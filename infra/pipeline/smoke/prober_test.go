@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -17,8 +18,10 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
 	"github.com/phoenixchat/phoenixchat/infra/stack"
+	"github.com/phoenixchat/phoenixchat/realtime/logging"
 	"github.com/phoenixchat/phoenixchat/realtime/prober"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/trace"
 )
 
 // audiences accepts tokens that are the audience for which prove was asked.
@@ -34,15 +37,19 @@ func (a *audiences) VerifyService(_ context.Context, token string) (string, erro
 func prove(_ context.Context, audience string) (string, error) { return audience, nil }
 
 // startProbed starts a chat with a prober. mails counts the mails that it sends.
-func startProbed(t *testing.T) (s *stack.Stack, mails *[]authstub.Mail) {
+func startProbed(t *testing.T, change ...func(*stack.Options)) (s *stack.Stack, mails *[]authstub.Mail) {
 	t.Helper()
 	accepted := &audiences{}
 	mails = new([]authstub.Mail)
-	s, err := stack.Start(t.Context(), stack.Options{
+	o := stack.Options{
 		Instances: 2,
 		Client:    fstest.MapFS{"index.html": {Data: []byte("<title>Chat</title>")}},
 		Probers:   accepted, Log: slog.New(slog.DiscardHandler), Mail: func(m authstub.Mail) { *mails = append(*mails, m) },
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	s, err := stack.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +126,74 @@ func TestProber(t *testing.T) {
 			t.Errorf("a token is in the log:\n%s", text)
 		}
 	}
+}
+
+// TestTrace follows the messages of a run from the sockets over Pub/Sub to the store.
+func TestTrace(t *testing.T) {
+	var lines safeBuffer
+	s, _ := startProbed(t, func(o *stack.Options) {
+		o.Log = logging.New(&lines, logging.Options{JSON: true, Project: "acme-chat", Level: slog.LevelError})
+	})
+	if err := run(t.Context(), []string{"-prober", "-url", s.URL}, io.Discard, prove); err != nil {
+		t.Fatal(err)
+	}
+	type line struct {
+		Step, ID, Parent string
+		Trace            string `json:"logging.googleapis.com/trace"`
+		Span             string `json:"logging.googleapis.com/spanId"`
+	}
+	steps, spans, parents := map[string][]string{}, map[string]bool{}, map[string]bool{}
+	for text := range bytes.Lines(lines.bytes()) {
+		var l line
+		if err := json.Unmarshal(text, &l); err != nil {
+			t.Fatalf("%v in %q", err, text)
+		}
+		if l.ID == "" {
+			continue
+		}
+		want := "projects/acme-chat/traces/" + strings.ReplaceAll(l.ID, "-", "")
+		if l.Trace != want || spans[l.Span] {
+			t.Errorf("%s of %s has the trace %s and the span %s", l.Step, l.ID, l.Trace, l.Span)
+		}
+		spans[l.Span], parents[l.Parent] = true, true
+		steps[l.ID] = append(steps[l.ID], l.Step)
+	}
+	if len(steps) != 2 {
+		t.Errorf("%d messages are traced, want 2", len(steps))
+	}
+	known := 0
+	for id := range steps {
+		if parents[trace.Parent(id)] {
+			known++
+		}
+	}
+	if delete(parents, ""); known == 0 || known != len(parents) {
+		t.Errorf("persist got the attributes %v, want those of messages %v", parents, steps)
+	}
+	for id, got := range steps {
+		slices.Sort(got) // a receiver's socket and the sender's answer overlap
+		if want := []string{trace.Accepted, trace.Delivered, trace.Published, trace.Saved}; !slices.Equal(got, want) {
+			t.Errorf("steps of %s: %v, want %v", id, got, want)
+		}
+	}
+}
+
+// safeBuffer is a bytes.Buffer for several goroutines.
+type safeBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *safeBuffer) bytes() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return bytes.Clone(b.text.Bytes())
 }
 
 // TestProberOfRevision tests a revision without traffic, which must not count.
