@@ -176,6 +176,25 @@ func TestCheckStep(t *testing.T) {
 	}
 
 	m = newMachine(t)
+	for _, c := range []struct {
+		file, text string
+		refused    bool
+	}{
+		{"cloudbuild.yaml", "steps:\n  - id: go\n    name: golang:1.26@sha256:" + digest + "\n    - name: toolchain\n", false},
+		{"infra/terraform/image.tf", "  go_builder   = \"golang:1.26@sha256:" + digest + "\"\n", false},
+		{"infra/terraform/image.tf", "  go_builder   = \"golang:1.26\"\n", true},
+		{"infra/pipeline/image.yaml", "  - id: go\n    name: golang:1.26\n", true},
+	} {
+		if err := os.WriteFile(filepath.Join(m.root, c.file), []byte(c.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out, code, _ := m.step("check")
+		if c.refused != (code != 0) || c.refused && !strings.Contains(out, "go run ./infra/pipeline/pin") {
+			t.Errorf("%s in %s ended with %d: %s", c.text, c.file, code, out)
+		}
+	}
+
+	m = newMachine(t)
 	m.fails = "terraform -chdir=infra/terraform init"
 	out, code, _ := m.step("check")
 	if code == 0 || !strings.Contains(out, "cannot use the state in gs://acme-chat-terraform") {
