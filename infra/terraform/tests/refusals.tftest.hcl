@@ -201,3 +201,20 @@ run "address_not_as_computed" {
   }
   expect_failures = [output.hosted_url]
 }
+
+run "a_cap_below_the_budget" {
+  command = plan
+  variables {
+    billing_account  = "0123AB-4567CD-89EF01"
+    cost_cap_percent = 99
+  }
+  expect_failures = [var.cost_cap_percent]
+}
+
+run "a_cap_without_a_budget" {
+  command = plan
+  variables {
+    cost_cap_percent = 300
+  }
+  expect_failures = [var.cost_cap_percent]
+}
