@@ -228,7 +228,8 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 	realtime := internalapi.NewClient(internalapi.ClientOptions{URL: c.internalURL, Audience: c.internalAudience,
 		Tokens: &googleTokens{}})
 	a := api.New(api.Deps{
-		Store: db, Accounts: auth, Verifier: verifier, Probers: probers, DeadLetters: topic, Replayer: topic, Origins: c.origins,
+		Store: db, Accounts: auth, Verifier: verifier, Probers: probers,
+		DeadLetters: topic, Replayer: topic, Origins: c.origins,
 		Realtime: realtime, Proxies: c.proxies, SignupsHourly: c.signupsHourly, PeopleListed: c.peopleListed, Log: log,
 	})
 	var limit *costcap.Cap

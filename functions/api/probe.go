@@ -10,8 +10,9 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// probe lets the prober sign in as its two users, whom the first call creates. It needs no password that could leak: the
-// caller is known by the ID token of its service account, and the only users whom it can become are the prober's own.
+// probe lets the prober sign in as its two users, whom the first call creates. It needs no password that could
+// leak: the caller is known by the ID token of its service account, and the only users whom it can become are the
+// prober's own.
 //
 // The prober calls every few minutes, so the call also reports the figures that the admin panel shows.
 func (a *API) probe(ctx context.Context, r *request) (*response, error) {

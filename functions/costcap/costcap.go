@@ -2,9 +2,9 @@
 // Cloud Billing publishes to Pub/Sub several times a day, hours after the costs arose. It is deployed only with
 // cost_cap_percent (infra/terraform/cap.tf).
 //
-// A service is switched off by manual scaling at 0 instances: it answers nothing and costs nothing, and no data is lost.
-// Messages that wait stay in Redis and in the outboxes of devices. persist keeps running, so that what was acknowledged
-// is still saved. An operator switches the chat on again (infra/RUNBOOK.md, "Cost cap").
+// A service is switched off by manual scaling at 0 instances: it answers nothing and costs nothing, and no data is
+// lost. Messages that wait stay in Redis and in the outboxes of devices. persist keeps running, so that what was
+// acknowledged is still saved. An operator switches the chat on again (infra/RUNBOOK.md, "Cost cap").
 package costcap
 
 import (

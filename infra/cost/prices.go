@@ -55,7 +55,8 @@ var (
 )
 
 // listed are the unit prices in the order of the runbook.
-var listed = []Price{vCPUSecond, memorySecond, request, jobCPUSecond, jobMemorySecond, scheduler, redisNano, redisMedium, redisXlarge, redisAOF, write, read,
+var listed = []Price{vCPUSecond, memorySecond, request, jobCPUSecond, jobMemorySecond, scheduler,
+	redisNano, redisMedium, redisXlarge, redisAOF, write, read,
 	remove, stored, history, backup, restore, throughput, retained, condition, series, metrics, traffic,
 	logs, images}
 

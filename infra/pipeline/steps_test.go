@@ -180,7 +180,8 @@ func TestCheckStep(t *testing.T) {
 		file, text string
 		refused    bool
 	}{
-		{"cloudbuild.yaml", "steps:\n  - id: go\n    name: golang:1.26@sha256:" + digest + "\n    - name: toolchain\n", false},
+		{"cloudbuild.yaml",
+			"steps:\n  - id: go\n    name: golang:1.26@sha256:" + digest + "\n    - name: toolchain\n", false},
 		{"infra/terraform/image.tf", "  go_builder   = \"golang:1.26@sha256:" + digest + "\"\n", false},
 		{"infra/terraform/image.tf", "  go_builder   = \"golang:1.26\"\n", true},
 		{"infra/pipeline/image.yaml", "  - id: go\n    name: golang:1.26\n", true},

@@ -39,7 +39,8 @@ func NewPubSub(client *pubsub.Client, topic string) *PubSub {
 func (p *PubSub) Publish(ctx context.Context, data []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, pubsubTimeout)
 	defer cancel()
-	if _, err := p.topic.Publish(ctx, &pubsub.Message{Data: data, Attributes: trace.Attributes(ctx)}).Get(ctx); err != nil {
+	m := &pubsub.Message{Data: data, Attributes: trace.Attributes(ctx)}
+	if _, err := p.topic.Publish(ctx, m).Get(ctx); err != nil {
 		return problem.ErrUnavailable.WithCause(fmt.Errorf("publish %d bytes to %s: %w", len(data), p.topic.ID(), err))
 	}
 	return nil

@@ -12,7 +12,8 @@ import (
 // reportEvery is the time between two reports. Cloud Monitoring has one point a minute.
 const reportEvery = time.Minute
 
-// onTimeShare is the share of the live messages of a minute that must be on time, in percent, for the minute to be good.
+// onTimeShare is the share of the live messages of a minute that must be on time, in percent, for the minute to be
+// good.
 const onTimeShare = 99
 
 // report logs the counters every minute, and once more when ctx ends. Cloud Logging makes metrics of these lines

@@ -46,7 +46,8 @@ func files(root string) ([]string, error) {
 }
 
 // image matches an image with a tag, and a digest if it has one: the name of a step, or a builder in image.tf.
-var image = regexp.MustCompile(`(?m)^( *(?:- )?name: |  (?:node|go)_builder += ")([^\s"@]+:[\w.-]+)(@sha256:[0-9a-f]{64})?`)
+var image = regexp.MustCompile(`(?m)^( *(?:- )?name: |  (?:node|go)_builder += ")` +
+	`([^\s"@]+:[\w.-]+)(@sha256:[0-9a-f]{64})?`)
 
 // run pins the images in the files below root. It writes no file if an image cannot be found.
 func run(ctx context.Context, root string, out io.Writer) error {

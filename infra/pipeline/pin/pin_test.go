@@ -59,9 +59,11 @@ func TestPin(t *testing.T) {
 		}
 		return string(text)
 	}
-	write("cloudbuild.yaml", "steps:\n  - id: terraform\n    name: HOST/terraform:1.11\n  volumes:\n    - name: toolchain\n")
+	write("cloudbuild.yaml",
+		"steps:\n  - id: terraform\n    name: HOST/terraform:1.11\n  volumes:\n    - name: toolchain\n")
 	write("infra/pipeline/image.yaml", "steps:\n  - name: HOST/go:1.26\n  - id: two\n    name: HOST/terraform:1.11\n")
-	write("infra/terraform/image.tf", "locals {\n  node_builder = \"HOST/node:22\"\n  go_builder   = \"HOST/go:1.26\"\n}\n")
+	write("infra/terraform/image.tf",
+		"locals {\n  node_builder = \"HOST/node:22\"\n  go_builder   = \"HOST/go:1.26\"\n}\n")
 
 	before := read("infra/pipeline/image.yaml")
 	digests := map[string]string{}

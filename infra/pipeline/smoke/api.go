@@ -46,8 +46,8 @@ func signInWithToken(ctx context.Context, t *trial, token string) (idToken strin
 		IDToken string `json:"idToken"`
 	}
 	began := time.Now()
-	err = t.call(ctx, http.MethodPost, toolkit(t.config)+"/v1/accounts:signInWithCustomToken?key="+t.config.Firebase.APIKey,
-		"", map[string]any{"token": token, "returnSecureToken": true}, &in)
+	url := toolkit(t.config) + "/v1/accounts:signInWithCustomToken?key=" + t.config.Firebase.APIKey
+	err = t.call(ctx, http.MethodPost, url, "", map[string]any{"token": token, "returnSecureToken": true}, &in)
 	return in.IDToken, began.Add(time.Hour), err
 }
 

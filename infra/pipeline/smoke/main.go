@@ -10,10 +10,10 @@
 // The exit code is 0 if everything worked, including the cleanup.
 //
 // With -prober it uses two permanent users instead, and needs the service account of the prober
-// (infra/terraform/prober.tf). Nobody signs up, no mail is sent, and nothing is deleted. The functions create these users
-// in the first run, and neither the directory nor the figures show them. Their addresses are verified, and each has
-// written to the other, so that no limit on strangers applies to them. Several runs at once do not disturb each other:
-// every run has devices of its own, and waits for its own messages only.
+// (infra/terraform/prober.tf). Nobody signs up, no mail is sent, and nothing is deleted. The functions create these
+// users in the first run, and neither the directory nor the figures show them. Their addresses are verified, and
+// each has written to the other, so that no limit on strangers applies to them. Several runs at once do not disturb
+// each other: every run has devices of its own, and waits for its own messages only.
 //
 // Such a run logs for each step whether it succeeded in time, in the format of Cloud Logging. The service level
 // objectives are about these lines (infra/terraform/slo.tf). A run with -revision does not, because people do not use

@@ -142,6 +142,7 @@ run "each_of_these_too" {
 run "and_these" {
   command = plan
   variables {
+    cost_cap_percent       = 300
     redis_node_type        = "redis-standard-small"
     project                = "acme-chat-"
     domain                 = "localhost"
@@ -149,6 +150,7 @@ run "and_these" {
     realtime_max_instances = 101
   }
   expect_failures = [
+    var.cost_cap_percent,
     var.redis_node_type,
     var.project,
     var.domain,
@@ -160,10 +162,12 @@ run "and_these" {
 run "shared_core_is_not_durable" {
   command = plan
   variables {
-    redis_profile   = "durable"
-    redis_node_type = "REDIS_SHARED_CORE_NANO"
+    cost_cap_percent = 99
+    billing_account  = "0123AB-4567CD-89EF01"
+    redis_profile    = "durable"
+    redis_node_type  = "REDIS_SHARED_CORE_NANO"
   }
-  expect_failures = [var.redis_node_type]
+  expect_failures = [var.redis_node_type, var.cost_cap_percent]
 }
 
 run "no_replica_to_wait_for" {
@@ -200,21 +204,4 @@ run "address_not_as_computed" {
     }
   }
   expect_failures = [output.hosted_url]
-}
-
-run "a_cap_below_the_budget" {
-  command = plan
-  variables {
-    billing_account  = "0123AB-4567CD-89EF01"
-    cost_cap_percent = 99
-  }
-  expect_failures = [var.cost_cap_percent]
-}
-
-run "a_cap_without_a_budget" {
-  command = plan
-  variables {
-    cost_cap_percent = 300
-  }
-  expect_failures = [var.cost_cap_percent]
 }
