@@ -25,6 +25,9 @@ type config struct {
 	signupsHourly    int
 	peopleListed     int
 	proxies          int
+	prober           string
+	region           string
+	capPercent       int
 	authEmulator     string
 	storeEmulator    string
 	pubsubEmulator   string
@@ -80,6 +83,13 @@ var settings = env.Settings[config]{
 			}
 			return env.Number(&c.proxies, v, 0, 10)
 		}},
+	{Name: "REGION", About: "region of the Cloud Run services that the cost cap switches off",
+		Read: func(c *config, v string) error { c.region = v; return nil }},
+	{Name: "COST_CAP_PERCENT", Default: "0",
+		About: "costs of a month, in percent of its budget, at which the function cap switches the chat off; 0: never",
+		Read:  func(c *config, v string) error { return env.Number(&c.capPercent, v, 0, 10_000) }},
+	{Name: "PROBER", About: "service account that may sign in as the prober's users; default: none",
+		Read: func(c *config, v string) error { c.prober = v; return nil }},
 	{Name: "FIREBASE_AUTH_EMULATOR_HOST",
 		About: "host:port of an emulator, whose unsigned tokens are trusted; refused on Cloud Run",
 		Read:  func(c *config, v string) error { return env.Emulator(&c.authEmulator, v, c.onCloudRun) }},

@@ -29,6 +29,7 @@
 //   - users makes the changes of a user that must take effect everywhere: in the store, in the sign-in system and in
 //     realtime/, whose open sockets follow.
 //   - deadletter keeps dead letters, and collects them from Pub/Sub.
+//   - costcap switches the chat off when it has cost too much.
 //   - operator carries out the orders of the commands below cmd/: making the first admin, and handling dead letters.
 //
 // # Promises
@@ -64,12 +65,14 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/api"
+	"github.com/phoenixchat/phoenixchat/functions/costcap"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/persist"
 	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/logging"
+	"github.com/phoenixchat/phoenixchat/realtime/prober"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -85,6 +88,7 @@ func init() {
 		functions.HTTP(name, s.http(name))
 	}
 	functions.CloudEvent("persist", s.persist)
+	functions.CloudEvent("cap", s.costCap)
 }
 
 // checkSettings returns what is wrong with the settings on Cloud Run. Elsewhere it returns nil: tests and commands
@@ -112,6 +116,7 @@ type service struct {
 type built struct {
 	handlers map[string]http.Handler
 	persist  *persist.Function
+	cap      *costcap.Cap // nil: there is no cost cap
 }
 
 func newService(getenv func(string) string) *service {
@@ -163,6 +168,19 @@ func (s *service) persist(ctx context.Context, e event.Event) error {
 	return b.persist.Handle(ctx, e)
 }
 
+// costCap is the CloudEvent function that handles the notifications of the budget.
+func (s *service) costCap(ctx context.Context, e event.Event) error {
+	b, err := s.get(ctx)
+	if err != nil || b.cap == nil {
+		return err
+	}
+	return b.cap.Handle(ctx, e)
+}
+
+// capped lists the services that the cost cap switches off. persist is not among them: what was acknowledged is still
+// saved.
+func capped() []string { return append([]string{"chat"}, httpFunctions...) }
+
 // build builds the functions from the environment.
 func build(ctx context.Context, getenv func(string) string) (_ *built, err error) {
 	c, err := readConfig(getenv)
@@ -200,14 +218,31 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 	if err != nil {
 		return nil, err
 	}
+	var probers identity.ServiceVerifier
+	if c.prober != "" {
+		keys := identity.NewRemoteKeys(identity.GoogleKeysURL, nil, nil)
+		if probers, err = identity.NewService(prober.Audience(c.origins[0]), []string{c.prober}, keys, nil); err != nil {
+			return nil, err
+		}
+	}
 	realtime := internalapi.NewClient(internalapi.ClientOptions{URL: c.internalURL, Audience: c.internalAudience,
 		Tokens: &googleTokens{}})
 	a := api.New(api.Deps{
-		Store: db, Accounts: auth, Verifier: verifier, DeadLetters: topic, Replayer: topic, Origins: c.origins,
+		Store: db, Accounts: auth, Verifier: verifier, Probers: probers,
+		DeadLetters: topic, Replayer: topic, Origins: c.origins,
 		Realtime: realtime, Proxies: c.proxies, SignupsHourly: c.signupsHourly, PeopleListed: c.peopleListed, Log: log,
 	})
+	var limit *costcap.Cap
+	if c.capPercent > 0 {
+		limit, err = costcap.New(ctx, costcap.Options{Project: c.project, Region: c.region, Services: capped(),
+			Percent: c.capPercent, Log: log})
+		if err != nil {
+			return nil, err
+		}
+	}
 	settings.Print(log, getenv)
 	return &built{
+		cap: limit,
 		handlers: map[string]http.Handler{"signup": a.Signup(), "users": a.Users(), "conversations": a.Conversations(),
 			"messages": a.Messages(), "me": a.Me(), "admin": a.Admin()},
 		persist: persist.New(persist.Deps{Store: db, DeadLetters: topic, Realtime: realtime, Log: log}),

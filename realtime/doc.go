@@ -62,6 +62,7 @@
 //	redissub     the one subscription connection of an instance, which reports when it may have missed something
 //	settle       settlement of acks: publish, report, remove
 //	publish      publishes to Pub/Sub
+//	trace        log lines that follow one message to the archive
 //	presence     who is connected
 //	cmd/realtime the program that Cloud Run runs
 //

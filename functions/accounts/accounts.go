@@ -91,6 +91,10 @@ type Accounts interface {
 	// Revoke ends all sign-ins: no new ID tokens are issued for them.
 	Revoke(ctx context.Context, uid string) error
 
+	// SignInToken returns a token with which the bearer can sign in as the account once, within an hour, without its
+	// password. It needs the right to sign as the service account of the process.
+	SignInToken(ctx context.Context, uid string) (string, error)
+
 	// Delete deletes the account. It succeeds if the account does not exist.
 	Delete(ctx context.Context, uid string) error
 

@@ -35,6 +35,7 @@ func (a *API) adminRoutes() []route {
 		{method: "GET", path: "/dead-letters/{id}", access: admin, handle: a.adminDeadLetter},
 		{method: "POST", path: "/dead-letters/{id}/replay", access: admin, body: optional, handle: a.adminReplay},
 		{method: "POST", path: "/dead-letters/{id}/discard", access: admin, body: required, handle: a.adminDiscard},
+		{method: "POST", path: "/probe", access: service, handle: a.probe},
 		{method: "GET", path: "/audit", access: admin, handle: a.adminAudit},
 		{method: "GET", path: "/audit.csv", access: admin, long: true, handle: a.adminAuditCSV},
 	}

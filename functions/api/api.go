@@ -37,6 +37,9 @@ type Deps struct {
 	DeadLetters deadletter.Collector // moves dead letters into the store
 	Replayer    deadletter.Replayer
 
+	// Probers verifies the ID tokens of the service accounts that may call POST /admin/probe. nil: nobody may.
+	Probers identity.ServiceVerifier
+
 	Origins []string // exact origins that may call from a browser, such as "https://chat.example.org"
 
 	Proxies       int              // trusted proxies that append to X-Forwarded-For; 0: none, 1: Cloud Run

@@ -29,6 +29,7 @@ type access int
 
 const (
 	anybody access = iota // the token is not read
+	service               // a service account, whose token the handler verifies
 	user                  // a signed-in user who is neither disabled nor being deleted
 	leaving               // as user, or a user who is being deleted
 	admin                 // as user, if the claim and the directory say admin, and the sign-in is recent
@@ -247,7 +248,7 @@ func (a *API) answer(w http.ResponseWriter, rt route, req *request) (resp *respo
 	if req.query, err = url.ParseQuery(req.http.URL.RawQuery); err != nil {
 		return nil, errQuery.WithCause(err)
 	}
-	if rt.access != anybody {
+	if rt.access != anybody && rt.access != service {
 		if err := a.authenticate(ctx, rt.access, req); err != nil {
 			return nil, err
 		}

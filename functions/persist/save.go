@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -12,6 +13,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/trace"
 )
 
 // maxAhead is how far times in the data may lie in the future. The realtime service refuses more than chat.MaxAhead;
@@ -21,18 +23,20 @@ const maxAhead = 5 * time.Minute
 
 // message is a Pub/Sub message.
 type message struct {
-	ID   string
-	Data []byte
+	ID     string
+	Data   []byte
+	Parent string // the attribute of a message with a trace; "": none
 }
 
 // messageOf reads the Pub/Sub message of an event.
 func messageOf(e event.Event) (message, error) {
 	var d struct {
 		Message *struct {
-			Data      []byte `json:"data"`
-			ID        string `json:"messageId"`
-			SnakeID   string `json:"message_id"` // Pub/Sub sends both spellings
-			Published string `json:"publishTime"`
+			Data       []byte            `json:"data"`
+			ID         string            `json:"messageId"`
+			SnakeID    string            `json:"message_id"` // Pub/Sub sends both spellings
+			Published  string            `json:"publishTime"`
+			Attributes map[string]string `json:"attributes"`
 		} `json:"message"`
 	}
 	if err := json.Unmarshal(e.Data(), &d); err != nil {
@@ -41,7 +45,7 @@ func messageOf(e event.Event) (message, error) {
 	if d.Message == nil {
 		return message{}, errors.New("the event's data does not contain a message")
 	}
-	m := message{ID: d.Message.ID, Data: d.Message.Data}
+	m := message{ID: d.Message.ID, Data: d.Message.Data, Parent: d.Message.Attributes[trace.Attribute]}
 	if m.ID == "" {
 		m.ID = d.Message.SnakeID
 	}
@@ -104,6 +108,11 @@ func (f *Function) save(ctx context.Context, m message) error {
 		}
 		if err := f.correct(ctx, kept); err != nil {
 			return fmt.Errorf("save message %s: %w", m.ID, err)
+		}
+		for _, d := range delivered {
+			if trace.Traced(d.ID, d.From) {
+				trace.Log(f.deps.Log, trace.Saved, d.ID, slog.String("pubsub_id", m.ID), slog.String("parent", m.Parent))
+			}
 		}
 		f.recordActivity(ctx, delivered, read)
 	}

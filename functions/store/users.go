@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/prober"
 )
 
 // User is the directory's record of a user. The rules for changing it are its methods, so that they are the same in
@@ -80,6 +81,9 @@ func (u *User) thaw(uid string) {
 
 // Active reports whether the user may do anything.
 func (u User) Active() bool { return !u.Disabled && u.ErasingAt == 0 }
+
+// Listed reports whether people find the user in lists and searches.
+func (u User) Listed() bool { return u.Active() && !prober.Is(u.UID) }
 
 // HasBlocked reports whether u refuses messages of uid.
 func (u User) HasBlocked(uid string) bool { return slices.Contains(u.Blocked, uid) }
@@ -334,7 +338,7 @@ type Users interface {
 	// Touch raises LastActiveAt of those of the uids that exist. A caller should do so at most hourly for one user.
 	Touch(ctx context.Context, uids []string, at chat.Micros) error
 
-	// CountUsers counts all users, and those who were active since a time.
+	// CountUsers counts all users, and those who were active since a time, without the prober's.
 	CountUsers(ctx context.Context, since chat.Micros) (all, active int64, err error)
 }
 

@@ -63,6 +63,9 @@ func (f Signup) check() (Signup, error) {
 	f.Email = strings.ToLower(strings.TrimSpace(f.Email))
 	check(fields, "email", checkEmail(f.Email))
 	check(fields, "username", checkUsername(f.Username, f.Operator))
+	if ofProber("", f.Email) && !f.Operator {
+		fields["email"] = "This email address is reserved. Choose another."
+	}
 	check(fields, "password", checkPassword(f))
 	tidy, msg := tidyName(f.DisplayName, f.Operator)
 	check(fields, "display_name", msg)
@@ -104,7 +107,7 @@ func checkUsername(name string, operator bool) string {
 	if !letter(name[0]) || !letter(name[len(name)-1]) {
 		return "Start and end with a letter or a digit."
 	}
-	if !operator && imitates(name) {
+	if !operator && (imitates(name) || ofProber(name, "")) {
 		return "This username is reserved. Choose another."
 	}
 	return ""

@@ -30,8 +30,9 @@ type Signup struct {
 	Password    string
 	Username    string
 	DisplayName string
-	Operator    bool // may have a reserved username
-	Verified    bool // the address is known to be the user's
+	Operator    bool   // may have a reserved username
+	Verified    bool   // the address is known to be the user's
+	UID         string // of the account; "": a random one
 }
 
 // Create creates a user and their account. The errors are a problem of kind Invalid with a message per field,
@@ -45,9 +46,11 @@ func (s *Service) Create(ctx context.Context, form Signup) (store.User, error) {
 	if err != nil {
 		return store.User{}, err
 	}
-	uid, err := newUID()
-	if err != nil {
-		return store.User{}, err
+	uid := form.UID
+	if uid == "" {
+		if uid, err = newUID(); err != nil {
+			return store.User{}, err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()

@@ -1,6 +1,7 @@
 package authstub
 
 import (
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -52,23 +53,64 @@ func (s *Server) signIn(r *http.Request) (any, error) {
 		return nil, badRequest("INVALID_LOGIN_CREDENTIALS")
 	}
 	s.attempts.succeed(email)
+	out, err := s.begin(a)
+	if err != nil {
+		return nil, err
+	}
+	out["kind"] = "identitytoolkit#VerifyPasswordResponse"
+	out["localId"], out["email"], out["displayName"], out["registered"] = a.UID, a.Email, a.Name, true
+	return out, nil
+}
+
+// begin records a sign-in of an account and returns its tokens.
+func (s *Server) begin(a *account) (map[string]any, error) {
 	if a.Disabled {
 		return nil, badRequest("USER_DISABLED")
 	}
 	now := s.now()
-	a, err = s.updateAccount(a.UID, func(_ *bolt.Tx, a *account) error {
+	a, err := s.updateAccount(a.UID, func(_ *bolt.Tx, a *account) error {
 		a.LoginAt, a.RefreshAt = now.UnixMilli(), now.UnixMilli()
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.tokens(a, now.Unix())
+	return s.tokens(a, now.Unix())
+}
+
+// signInWithToken handles signInWithCustomToken. As with the official emulator, the token has no signature. Unlike
+// production, the stand-in does not create an account that does not exist.
+func (s *Server) signInWithToken(r *http.Request) (any, error) {
+	var in struct {
+		Token string `json:"token"`
+	}
+	if err := decode(r, &in); err != nil {
+		return nil, err
+	}
+	var claims struct {
+		UID string `json:"uid"`
+		Exp int64  `json:"exp"`
+	}
+	parts := strings.Split(in.Token, ".")
+	if len(parts) != 3 {
+		return nil, badRequest("INVALID_CUSTOM_TOKEN")
+	}
+	body, err := b64url.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(body, &claims) != nil || claims.UID == "" || claims.Exp <= s.now().Unix() {
+		return nil, badRequest("INVALID_CUSTOM_TOKEN")
+	}
+	a, err := s.findAccount(accountByUID, claims.UID)
 	if err != nil {
 		return nil, err
 	}
-	out["kind"] = "identitytoolkit#VerifyPasswordResponse"
-	out["localId"], out["email"], out["displayName"], out["registered"] = a.UID, a.Email, a.Name, true
+	if a == nil {
+		return nil, badRequest("USER_NOT_FOUND")
+	}
+	out, err := s.begin(a)
+	if err != nil {
+		return nil, err
+	}
+	out["kind"], out["isNewUser"] = "identitytoolkit#VerifyCustomTokenResponse", false
 	return out, nil
 }
 

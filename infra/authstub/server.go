@@ -164,6 +164,7 @@ func (s *Server) routes() {
 	public("/accounts:signUp", s.refuse)
 	public("/accounts:delete", s.refuse)
 	public("/accounts:signInWithPassword", s.signIn)
+	public("/accounts:signInWithCustomToken", s.signInWithToken)
 	public("/accounts:lookup", s.lookupOwn)
 	public("/accounts:update", s.updateOwn)
 	public("/accounts:sendOobCode", s.sendCode)

@@ -33,6 +33,7 @@ const (
 	eventBytes       = 900.0 // of a message in Pub/Sub
 	trafficBytes     = 2e3   // to browsers for each message that is sent
 	logBytes         = 700.0 // for each call of a function
+	reportBytes      = 1e3   // of the counters that an instance of realtime logs in a minute
 	socketsServed    = 700.0 // of an instance under load
 	callSeconds      = 0.25  // until an HTTP function answers
 	saveSeconds      = 0.10  // until persist answers
@@ -43,6 +44,7 @@ const (
 	days             = 30.0
 	monthHours       = 730.0
 	freeLogBytes     = 50 * (1 << 30)
+	freeMetricBytes  = 150 * (1 << 20)
 	freePublished    = 10 * (1 << 30)
 	freeCalls        = 2e6
 	freeReads        = 50e3 * days
@@ -50,10 +52,23 @@ const (
 	flushSeconds     = 0.25 // after the first ack, an instance publishes all of them
 	flushesOfMarks   = 1.25 // flushes for each one that a message causes; the others have only read marks
 	evaluationsMonth = 86_400
+	probeMinutes     = 5.0  // between two runs of the prober
+	probeSeconds     = 60.0 // billed for a run of a job at least
+	probeReads       = 100.0
+	probeWrites      = 8.0
+	probeSockets     = 10.0   // seconds in which a run keeps an instance of realtime busy
+	countedAtOnce    = 1000.0 // index entries that a count reads for the price of one document
 )
 
 // AlertConditions is the number of conditions of all alerts. A test of infra/terraform compares it with them.
-const AlertConditions = 8
+const AlertConditions = 13
+
+// LogMetrics is the number of metrics that Cloud Logging makes of log lines. A test of infra/terraform compares it with
+// them. Each has a point of a distribution in every minute, of which Google charges pointBytes.
+const (
+	LogMetrics = 24
+	pointBytes = 80.0
+)
 
 // MaxRedisUse is the share of Redis's memory above which the alert "Redis memory" fires.
 const MaxRedisUse = 0.8
@@ -137,6 +152,17 @@ func functionDollars(calls, seconds, functions float64) float64 {
 	return (calls-freeCalls)*CallDollars + functions*busy*monthHours*3600*InstanceSecond
 }
 
+// proberDollars returns the price of the prober's runs: the job, the instance of realtime that would otherwise not run,
+// the documents of its two messages, and the figures that it reports.
+func (s Size) proberDollars(messagesOfDay float64) float64 {
+	runs := monthHours * 60 / probeMinutes
+	idle := 1 - s.ActiveHours/24
+	counted := (s.DailyUsers*monthlyPerDaily + s.DailyUsers + messagesOfDay) / countedAtOnce
+	return runs*(probeSeconds*(jobCPUSecond.Dollars+0.5*jobMemorySecond.Dollars)+
+		idle*probeSockets*(vCPUSecond.Dollars+memorySecond.Dollars)+
+		(probeReads+counted)*ReadDollars+probeWrites*WriteDollars) + scheduler.Dollars
+}
+
 // Bill returns the lines of a month.
 func (s Size) Bill() []Line {
 	gib := func(bytes float64) float64 { return bytes / (1 << 30) }
@@ -152,6 +178,8 @@ func (s Size) Bill() []Line {
 	eventBytes := max(messages*eventBytes, published*1000) // a publish is billed for 1,000 bytes at least
 	growth := gib(messages*documentBytes) * (stored.Dollars + history.Dollars + backupsKept*backup.Dollars)
 	instanceHour := 3600 * (vCPUSecond.Dollars + memorySecond.Dollars)
+	reports := instances * monthHours * 60 * s.ActiveHours / 24 * reportBytes
+	metricBytes := max(0, LogMetrics*pointBytes*monthHours*60-freeMetricBytes)
 	alerts := AlertConditions*condition.Dollars + AlertConditions*evaluationsMonth/1e6*series.Dollars
 	note := fmt.Sprintf("%d %s", s.shards, s.node.name)
 	if s.replicas > 0 {
@@ -170,9 +198,10 @@ func (s Size) Bill() []Line {
 			max(0, s.DailyUsers*documentsRead*days-freeReads)*ReadDollars},
 		{Name: "Firestore, storage and backups", Growth: growth},
 		{Name: "Identity Platform", Dollars: identityDollars(s.DailyUsers * monthlyPerDaily)},
-		{Name: "alerts", Dollars: alerts},
+		{Name: "prober", Dollars: s.proberDollars(messages / days)},
+		{Name: "alerts and metrics", Dollars: alerts + metricBytes/(1<<20)*metrics.Dollars},
 		{Name: "traffic, logs, images", Dollars: gib(messages*trafficBytes)*traffic.Dollars +
-			gib(max(0, (calls+published)*logBytes-freeLogBytes))*logs.Dollars + images.Dollars},
+			gib(max(0, (calls+published)*logBytes+reports-freeLogBytes))*logs.Dollars + images.Dollars},
 	}
 }
 

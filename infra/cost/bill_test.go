@@ -118,11 +118,12 @@ func TestBillByHand(t *testing.T) {
 		lines[l.Name] = l
 	}
 	for name, want := range map[string]float64{
-		"Redis":             2 * 0.22 * 730,
-		"realtime":          12 * 0.0954 * 730,                               // 8,333 users on average
-		"Identity Platform": 50_000*0.0055 + 100_000*0.0046,                  // of 200,000 in a month
-		"alerts":            8*1.5 + 8*0.0864*0.35,                           //
-		"Pub/Sub":           (2*108e9-10*1073741824)/1099511627776*40 + 6.34, // 120 million messages of 900 bytes
+		"Redis":              2 * 0.22 * 730,
+		"realtime":           12 * 0.0954 * 730,                               // 8,333 users on average
+		"Identity Platform":  50_000*0.0055 + 100_000*0.0046,                  // of 200,000 in a month
+		"alerts and metrics": 13*1.5 + 13*0.0864*0.35,                         // 80 MiB of metrics are free
+		"prober":             8760*(60*0.000019+(100+4300)*3e-7+8*9e-7) + 0.1, // counts 4.3 million index entries
+		"Pub/Sub":            (2*108e9-10*1073741824)/1099511627776*40 + 6.34, // 120 million messages of 900 bytes
 		// 280.8 million writes and 180 million reads; 600,000 and 1.5 million are free
 		"Firestore, operations": 280.2*0.9 + 178.5*0.3,
 	} {

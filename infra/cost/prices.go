@@ -21,7 +21,12 @@ type Price struct {
 var (
 	vCPUSecond   = Price{0.000024, "vCPU-second", "Cloud Run", false}
 	memorySecond = Price{0.0000025, "GiB-second", "Cloud Run, memory", false}
-	request      = Price{0.40, "million requests", "Cloud Run, requests", false}
+	jobCPUSecond = Price{0.000018, "vCPU-second, and a minute at least", "Cloud Run, jobs", false}
+
+	jobMemorySecond = Price{0.000002, "GiB-second", "Cloud Run, jobs, memory", false}
+
+	scheduler = Price{0.10, "schedule and month", "Cloud Scheduler", false}
+	request   = Price{0.40, "million requests", "Cloud Run, requests", false}
 
 	redisNano   = Price{0.03, "hour", "a Redis node, shared-core-nano", false}
 	redisMedium = Price{0.22, "hour", "a Redis node, highmem-medium", false}
@@ -42,14 +47,18 @@ var (
 	condition = Price{1.50, "condition and month", "Cloud Monitoring, alerts", false}
 	series    = Price{0.35, "million time series", "Cloud Monitoring, evaluations of alerts", false}
 
+	metrics = Price{0.258, "MiB beyond 150 MiB", "Cloud Monitoring, metrics of log lines", false}
+
 	traffic = Price{0.09, "GiB", "traffic to the internet", false}
 	logs    = Price{0.50, "GiB beyond 50 GiB", "logs", false}
 	images  = Price{1, "month", "images, sources and Terraform's state", true}
 )
 
 // listed are the unit prices in the order of the runbook.
-var listed = []Price{vCPUSecond, memorySecond, request, redisNano, redisMedium, redisXlarge, redisAOF, write, read,
-	remove, stored, history, backup, restore, throughput, retained, condition, series, traffic, logs, images}
+var listed = []Price{vCPUSecond, memorySecond, request, jobCPUSecond, jobMemorySecond, scheduler,
+	redisNano, redisMedium, redisXlarge, redisAOF, write, read,
+	remove, stored, history, backup, restore, throughput, retained, condition, series, metrics, traffic,
+	logs, images}
 
 // identityTiers are the prices of Identity Platform for each user of a month, up to a number of users.
 var identityTiers = []struct {

@@ -30,18 +30,23 @@ type source struct {
 // Paths in the image, and the user that runs the program. 65532 is the user nonroot of distroless images.
 const (
 	program   = "/realtime"
+	prober    = "/prober"
 	clientDir = "/client"
 	rootsFile = "/etc/ssl/certs/ca-certificates.crt"
 	user      = "65532:65532"
 )
 
-// build compiles realtime and returns an image with the program, the client and the files that both need.
+// build compiles realtime and the prober, and returns an image with both, the client and the files that they need.
 func build(ctx context.Context, s source) (v1.Image, error) {
 	client, err := clientFiles(s.client)
 	if err != nil {
 		return nil, err
 	}
-	binary, err := compile(ctx, s.arch)
+	realtime, err := compile(ctx, s.arch, "realtime/cmd/realtime")
+	if err != nil {
+		return nil, err
+	}
+	smoke, err := compile(ctx, s.arch, "infra/pipeline/smoke")
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +59,8 @@ func build(ctx context.Context, s source) (v1.Image, error) {
 	}{
 		{"users and CA roots", baseFiles()},
 		{"client", client},
-		{"program", []file{{name: program, mode: 0o755, data: binary}}},
+		{"prober", []file{{name: prober, mode: 0o755, data: smoke}}},
+		{"program", []file{{name: program, mode: 0o755, data: realtime}}},
 	} {
 		l, err := layer(part.files)
 		if err != nil {
@@ -85,8 +91,8 @@ func build(ctx context.Context, s source) (v1.Image, error) {
 	return mutate.ConfigFile(img, config)
 }
 
-// compile builds realtime/cmd/realtime for Linux. The result is the same on every machine.
-func compile(ctx context.Context, arch string) ([]byte, error) {
+// compile builds a program of the module for Linux. The result is the same on every machine.
+func compile(ctx context.Context, arch, pkg string) ([]byte, error) {
 	if arch != "amd64" && arch != "arm64" {
 		return nil, fmt.Errorf("architecture %q: want amd64 or arm64", arch)
 	}
@@ -95,18 +101,18 @@ func compile(ctx context.Context, arch string) ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	out := filepath.Join(dir, "realtime")
+	out := filepath.Join(dir, "program")
 	cmd := exec.CommandContext(ctx, "go", "build",
 		"-trimpath",       // no paths of this machine
 		"-buildvcs=false", // the result is the same without a Git history
 		"-ldflags=-s -w",  // without debug information, which is a third of the size
-		"-o", out, "github.com/phoenixchat/phoenixchat/realtime/cmd/realtime")
+		"-o", out, "github.com/phoenixchat/phoenixchat/"+pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch,
 		"GOFLAGS=", "GOWORK=off", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0")
 	var text bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &text, &text
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("compile realtime: %w\n%s", err, strings.TrimSpace(text.String()))
+		return nil, fmt.Errorf("compile %s: %w\n%s", pkg, err, strings.TrimSpace(text.String()))
 	}
 	return os.ReadFile(out)
 }

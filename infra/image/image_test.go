@@ -104,7 +104,8 @@ func TestImage(t *testing.T) {
 			t.Errorf("the image has %s", n)
 		}
 	}
-	for _, want := range []string{"realtime", "client/index.html", "etc/passwd", "etc/ssl/certs/ca-certificates.crt"} {
+	for _, want := range []string{"realtime", "prober", "client/index.html", "etc/passwd",
+		"etc/ssl/certs/ca-certificates.crt"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("the image has no %s", want)
 		}

@@ -1,11 +1,11 @@
-// Command image builds the container image of realtime. Developers and Cloud Build use it:
+// Command image builds the container image of realtime and of the prober. Developers and Cloud Build use it:
 //
 //	go run ./infra/image -tarball realtime.tar               # for docker load, podman load
 //	go run ./infra/image -layout realtime                    # a folder in OCI layout
 //	go run ./infra/image -push HOST/PROJECT/REPO/realtime:TAG
 //
 // It needs the Go toolchain and the built client (-client, by default web/dist), but not Docker. There is no base
-// image: the program is static, and its other files (CA roots, a user that is not root, the client) come from the
+// image: the programs are static, and their other files (CA roots, a user that is not root, the client) come from the
 // repository and its Go modules. The image therefore does not depend on an image that others maintain, and contains
 // no other program.
 //

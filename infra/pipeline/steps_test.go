@@ -176,6 +176,26 @@ func TestCheckStep(t *testing.T) {
 	}
 
 	m = newMachine(t)
+	for _, c := range []struct {
+		file, text string
+		refused    bool
+	}{
+		{"cloudbuild.yaml",
+			"steps:\n  - id: go\n    name: golang:1.26@sha256:" + digest + "\n    - name: toolchain\n", false},
+		{"infra/terraform/image.tf", "  go_builder   = \"golang:1.26@sha256:" + digest + "\"\n", false},
+		{"infra/terraform/image.tf", "  go_builder   = \"golang:1.26\"\n", true},
+		{"infra/pipeline/image.yaml", "  - id: go\n    name: golang:1.26\n", true},
+	} {
+		if err := os.WriteFile(filepath.Join(m.root, c.file), []byte(c.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out, code, _ := m.step("check")
+		if c.refused != (code != 0) || c.refused && !strings.Contains(out, "go run ./infra/pipeline/pin") {
+			t.Errorf("%s in %s ended with %d: %s", c.text, c.file, code, out)
+		}
+	}
+
+	m = newMachine(t)
 	m.fails = "terraform -chdir=infra/terraform init"
 	out, code, _ := m.step("check")
 	if code == 0 || !strings.Contains(out, "cannot use the state in gs://acme-chat-terraform") {
@@ -241,7 +261,8 @@ func TestDeploy(t *testing.T) {
 		t.Errorf("apply: %s\n%s", out, strings.Join(calls, "\n"))
 	}
 	_, calls = m.passes("smoke")
-	const smoke = "go run ./infra/pipeline/smoke -url https://chat.example.org -revision https://next---chat.run.app"
+	const smoke = "gcloud run jobs execute prober --project=acme-chat --region=europe-west1 --wait --task-timeout=300s" +
+		" --args=-prober,-url=https://chat.example.org,-revision=https://next---chat.run.app,-within=4m"
 	if calls[len(calls)-1] != smoke {
 		t.Errorf("smoke:\n%s", strings.Join(calls, "\n"))
 	}
@@ -337,7 +358,7 @@ func TestSmokeFails(t *testing.T) {
 	m := newMachine(t)
 	m.passes("image")
 	m.passes("apply")
-	m.fails = "go run ./infra/pipeline/smoke"
+	m.fails = "gcloud run jobs execute"
 	out, code, _ := m.step("smoke")
 	const want = "revision chat-00002-new does not work and gets no traffic; chat-00001-old keeps it"
 	if code == 0 || !strings.Contains(out, want) {

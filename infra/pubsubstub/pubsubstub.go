@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/trace"
 )
 
 const (
@@ -60,7 +61,7 @@ func (p *Publisher) Publish(ctx context.Context, data []byte) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.closed, cancel)()
-	body, err := Body(subscription, p.prefix+strconv.FormatInt(p.ids.Add(1), 10), data)
+	body, err := body(subscription, p.prefix+strconv.FormatInt(p.ids.Add(1), 10), data, trace.Attributes(ctx))
 	if err != nil {
 		return err
 	}
@@ -120,9 +121,17 @@ func (p *Publisher) post(ctx context.Context, body []byte) error {
 	return nil
 }
 
-// Body returns the body of a push request. Pub/Sub sends two fields under their old names as well.
-// https://cloud.google.com/pubsub/docs/push#receive_push
+// Body returns the body of a push request of a message without attributes.
 func Body(subscription, id string, data []byte) ([]byte, error) {
+	return body(subscription, id, data, nil)
+}
+
+// body returns the body of a push request. Pub/Sub sends two fields under their old names as well.
+// https://cloud.google.com/pubsub/docs/push#receive_push
+func body(subscription, id string, data []byte, attributes map[string]string) ([]byte, error) {
+	if attributes == nil {
+		attributes = map[string]string{}
+	}
 	now := time.Now().UTC().Format("2006-01-02T15:04:05.000Z")
 	type message struct {
 		Data         []byte            `json:"data"` // base64 in JSON
@@ -135,5 +144,5 @@ func Body(subscription, id string, data []byte) ([]byte, error) {
 	return json.Marshal(struct {
 		Message      message `json:"message"`
 		Subscription string  `json:"subscription"`
-	}{message{data, map[string]string{}, id, id, now, now}, subscription})
+	}{message{data, attributes, id, id, now, now}, subscription})
 }

@@ -72,6 +72,8 @@ type Options struct {
 	Log  *slog.Logger        // nil is slog.Default
 	Mail func(authstub.Mail) // called with each password reset; nil logs its link
 
+	Probers identity.ServiceVerifier // who may sign in as the prober's users; nil: nobody
+
 	project string // for tests that share an emulator; "" is defaultProject
 }
 
@@ -181,7 +183,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	}
 	functions := api.New(api.Deps{
 		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Realtime: realtimeAPI,
-		DeadLetters: s.Collector, Replayer: s.Replayer,
+		DeadLetters: s.Collector, Replayer: s.Replayer, Probers: o.Probers,
 		Origins: s.origins(listeners), Proxies: o.Proxies, SignupsHourly: hourly, Log: s.log,
 	})
 	shared := instanceDeps{data: d, verifier: verifier, services: services.verifier, api: functions.Handler(),

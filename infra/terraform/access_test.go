@@ -18,6 +18,7 @@ allUsers → roles/run.invoker on service signup
 allUsers → roles/run.invoker on service users
 chat-admin → chatAccounts on the project
 chat-admin → roles/datastore.user on the project
+chat-admin → roles/iam.serviceAccountTokenCreator on account chat-admin
 chat-admin → roles/pubsub.publisher on topic delivery-acks
 chat-admin → roles/pubsub.subscriber on subscription dead-letters
 chat-build → roles/artifactregistry.writer on repository chat
@@ -27,6 +28,7 @@ chat-conversations → roles/datastore.user on the project
 chat-deploy → roles/artifactregistry.admin on the project
 chat-deploy → roles/cloudbuild.builds.editor on the project
 chat-deploy → roles/cloudfunctions.admin on the project
+chat-deploy → roles/cloudscheduler.admin on the project
 chat-deploy → roles/compute.networkAdmin on the project
 chat-deploy → roles/datastore.backupSchedulesViewer on the project
 chat-deploy → roles/datastore.indexAdmin on the project
@@ -35,6 +37,7 @@ chat-deploy → roles/iam.roleViewer on the project
 chat-deploy → roles/iam.serviceAccountAdmin on the project
 chat-deploy → roles/iam.serviceAccountUser on the project
 chat-deploy → roles/identityplatform.admin on the project
+chat-deploy → roles/logging.configWriter on the project
 chat-deploy → roles/logging.logWriter on the project
 chat-deploy → roles/monitoring.admin on the project
 chat-deploy → roles/networkconnectivity.consumerNetworkAdmin on the project
@@ -54,6 +57,7 @@ chat-push → roles/run.invoker on service persist
 chat-realtime → roles/datastore.viewer on the project
 chat-realtime → roles/pubsub.publisher on topic delivery-acks
 chat-realtime → roles/redis.dbConnectionUser on the project
+chat-scheduler → roles/run.invoker on job prober
 chat-signup → chatAccounts on the project
 chat-signup → roles/datastore.user on the project
 chat-test → roles/logging.logWriter on the project
@@ -107,6 +111,8 @@ func grant(r resource) string {
 	switch r.Type {
 	case "google_cloud_run_v2_service_iam_member":
 		on = "service " + text(r, "name")
+	case "google_cloud_run_v2_job_iam_member":
+		on = "job " + text(r, "name")
 	case "google_pubsub_topic_iam_member":
 		on = "topic " + text(r, "topic")
 	case "google_pubsub_subscription_iam_member":

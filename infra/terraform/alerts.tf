@@ -44,6 +44,15 @@ locals {
       threshold = 0.8
       duration  = "300s"
     }
+    "Redis CPU" = {
+      severity  = "WARNING"
+      summary   = "The busiest Redis node has used more than 70 % of its CPU. Near 100 %, messages arrive late, and sends are refused and repeated."
+      filter    = "resource.type = \"redis.googleapis.com/Cluster\" AND resource.labels.cluster_id = \"${google_redis_cluster.this.name}\" AND metric.type = \"redis.googleapis.com/cluster/cpu/maximum_utilization\""
+      aligner   = "ALIGN_MAX"
+      reducer   = null
+      threshold = 0.7
+      duration  = "600s"
+    }
     # Cloud Run starts another instance when one handles about 60 % of its maximum. If half of the instances exceed 80
     # % of their sockets, it cannot start more.
     "Sockets near the limit" = {
@@ -70,12 +79,26 @@ locals {
   # not an alert.
   error_alerts = {
     "Realtime errors" = {
+      severity = "ERROR"
       summary  = "More than 5 % of the requests to realtime fail with a server error."
       services = local.realtime_name
+      selector = "response_code_class=\"5xx\""
+      least    = 5
     }
     "Function errors" = {
+      severity = "ERROR"
       summary  = "More than 5 % of the calls of a function fail with a server error."
       services = join("|", local.function_names)
+      selector = "response_code_class=\"5xx\""
+      least    = 5
+    }
+    # A person beyond a limit gets a 429 too, so more of them are needed.
+    "Refused requests" = {
+      severity = "WARNING"
+      summary  = "More than 5 % of the requests to a service are refused with status 429: it has no more instances, or people are beyond their limits."
+      services = join("|", concat([local.realtime_name], local.function_names))
+      selector = "response_code=\"429\""
+      least    = 50
     }
   }
 }
@@ -151,16 +174,16 @@ resource "google_monitoring_alert_policy" "errors" {
 
   display_name          = "Chat: ${each.key}"
   combiner              = "OR"
-  severity              = "ERROR"
+  severity              = each.value.severity
   notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
 
   conditions {
     display_name = each.key
     condition_prometheus_query_language {
       query = trimspace(<<-EOT
-        sum by (service_name) (rate(run_googleapis_com:request_count{monitored_resource="cloud_run_revision",service_name=~"${each.value.services}",response_code_class="5xx"}[10m]))
+        sum by (service_name) (rate(run_googleapis_com:request_count{monitored_resource="cloud_run_revision",service_name=~"${each.value.services}",${each.value.selector}}[10m]))
         / sum by (service_name) (rate(run_googleapis_com:request_count{monitored_resource="cloud_run_revision",service_name=~"${each.value.services}"}[10m])) > 0.05
-        and sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource="cloud_run_revision",service_name=~"${each.value.services}",response_code_class="5xx"}[10m])) > 5
+        and sum by (service_name) (increase(run_googleapis_com:request_count{monitored_resource="cloud_run_revision",service_name=~"${each.value.services}",${each.value.selector}}[10m])) > ${each.value.least}
       EOT
       )
       duration            = "300s"

@@ -1,5 +1,5 @@
 # A budget, if a billing account is given. Mails are sent to the addresses of the alerts and to the administrators of
-# the billing account. No service is switched off.
+# the billing account. No service is switched off unless there is a cost cap (cap.tf).
 
 resource "google_project_service" "budgets" {
   for_each = var.billing_account == "" ? toset([]) : toset(["billingbudgets.googleapis.com", "cloudbilling.googleapis.com"])
@@ -47,6 +47,8 @@ resource "google_billing_budget" "this" {
 
   all_updates_rule {
     monitoring_notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
+    pubsub_topic                     = local.cost_cap ? google_pubsub_topic.budget[0].id : null
+    schema_version                   = "1.0"
   }
 
   depends_on = [time_sleep.budgets]

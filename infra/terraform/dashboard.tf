@@ -1,6 +1,17 @@
-# The dashboard for the operator. The charts are in the order of a message's path.
+# The dashboard for the operator. The charts are in the order of a message's path. After them are charts of counters.
 
 locals {
+  # Charts of counters per minute (metrics.tf).
+  counter_charts = [
+    { title = "Open sockets of all instances", counters = ["session.Open"] },
+    { title = "Messages sent and saved per minute", counters = ["session.Sends", "settle.Messages"] },
+    { title = "Messages to people who are connected, per minute: all, and later than 2 s", counters = ["session.Live", "session.LiveLate"] },
+    { title = "Sends refused per minute: all, and for a failure of ours", counters = ["session.SendsRefused", "session.SendsFailed"] },
+    { title = "Limits per minute: frames too fast, inboxes full", counters = ["session.RateLimited", "inbox.Full"] },
+    { title = "Failures of Redis per minute: operations, gaps, connections lost", counters = ["inbox.Unavailable", "session.Gaps", "session.Lost"] },
+    { title = "Failures of saving per minute: publishes, flushes; and panics", counters = ["settle.PublishFailed", "settle.Failed", "session.Panics"] },
+  ]
+
   # Each chart shows one or more metrics. Each line is [label, filter, aligner, reducer, group by].
   charts = [
     { title = "Open sockets per instance (maximum)", unit = "1", lines = [
@@ -43,12 +54,60 @@ locals {
   ]
 }
 
+locals {
+  # Charts of the figures, as the last line has them. A chart shows figures of about the same size.
+  figure_charts = [
+    { title = "People, and those who were active today (UTC)", figures = ["people", "active_today"] },
+    { title = "Messages saved today (UTC)", figures = ["messages_today"] },
+    { title = "Waiting messages, and open sockets", figures = ["queued", "sockets"] },
+    { title = "Age of the oldest waiting message (ms)", figures = ["oldest_age_ms"] },
+    { title = "Dead letters, as the admin panel shows them", figures = ["dead_letters"] },
+  ]
+
+  drawn = concat([for chart in local.charts : {
+    title = chart.title
+    dataSets = [for line in chart.lines : {
+      plotType       = "LINE"
+      legendTemplate = length(line[4]) == 0 ? line[0] : ""
+      timeSeriesQuery = {
+        unitOverride = chart.unit
+        timeSeriesFilter = {
+          filter = line[1]
+          aggregation = {
+            alignmentPeriod    = "60s"
+            perSeriesAligner   = line[2]
+            crossSeriesReducer = line[3]
+            groupByFields      = line[4]
+          }
+        }
+      }
+    }]
+    }], [for chart in local.counter_charts : {
+    title = chart.title
+    dataSets = [for c in chart.counters : {
+      plotType        = "LINE"
+      legendTemplate  = c
+      timeSeriesQuery = { prometheusQuery = local.per_minute[c] }
+    }]
+    }], [for chart in local.figure_charts : {
+    title = chart.title
+    dataSets = [for f in chart.figures : {
+      plotType       = "LINE"
+      legendTemplate = f
+      timeSeriesQuery = {
+        prometheusQuery = join(" / ", [for part in ["sum", "count"] :
+        "sum(increase(logging_googleapis_com:user_chat_figure_${f}_${part}{monitored_resource=\"cloud_run_revision\"}[35m]))"])
+      }
+    }]
+  }])
+}
+
 resource "google_monitoring_dashboard" "this" {
   dashboard_json = jsonencode({
     displayName = "Chat"
     mosaicLayout = {
       columns = 48
-      tiles = [for i, chart in local.charts : {
+      tiles = [for i, chart in local.drawn : {
         xPos   = (i % 2) * 24
         yPos   = floor(i / 2) * 14
         width  = 24
@@ -56,28 +115,15 @@ resource "google_monitoring_dashboard" "this" {
         widget = {
           title = chart.title
           xyChart = {
-            dataSets = [for line in chart.lines : {
-              plotType       = "LINE"
-              legendTemplate = length(line[4]) == 0 ? line[0] : ""
-              timeSeriesQuery = {
-                unitOverride = chart.unit
-                timeSeriesFilter = {
-                  filter = line[1]
-                  aggregation = {
-                    alignmentPeriod    = "60s"
-                    perSeriesAligner   = line[2]
-                    crossSeriesReducer = line[3]
-                    groupByFields      = line[4]
-                  }
-                }
-              }
-            }]
-            yAxis = { scale = "LINEAR" }
+            dataSets = chart.dataSets
+            yAxis    = { scale = "LINEAR" }
           }
         }
       }]
     }
   })
+
+  depends_on = [google_logging_metric.counter, google_logging_metric.figure]
 }
 
 output "operations_dashboard" {

@@ -96,6 +96,9 @@ locals {
     SIGNUPS_HOURLY           = tostring(var.signups_hourly)
     PEOPLE_LISTED_PER_HOUR   = tostring(var.people_listed_hourly)
     PROXIES                  = "1" # Cloud Run's own front end: browsers call the functions directly (project.tf)
+    REGION                   = var.region
+    COST_CAP_PERCENT         = tostring(local.cost_cap ? var.cost_cap_percent : 0)
+    PROBER                   = google_service_account.prober.email
     LOG_LEVEL                = var.log_level
   } : name => value if value != "" }
 }

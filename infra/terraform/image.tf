@@ -1,4 +1,4 @@
-# The image of realtime: its repository, and its build during an apply.
+# The image of realtime and of the prober: its repository, and its build during an apply.
 #
 # Cloud Build runs infra/image, the same Go program as on a developer's machine, with the files that are hashed here.
 # The tag is that hash, so another apply with the same files finds the image. The service uses the image by digest.
@@ -10,7 +10,7 @@ locals {
   # Only the files that the image is built from, so that changing a test or this file does not cause another build
   # (sources_test.go builds from exactly these files).
   image_sources = sort([for f in flatten([for pattern in [
-    "go.{mod,sum}", "realtime/**", "infra/image/**",
+    "go.{mod,sum}", "realtime/**", "infra/image/**", "infra/pipeline/smoke/**", "infra/client/**",
     "web/{index.html,package.json,package-lock.json,.npmrc,vite.config.ts}", "web/tsconfig*.json",
     "web/build/**", "web/public/**", "web/src/**",
   ] : tolist(fileset(local.root, pattern))]) : f if !can(regex("_test\\.go$|\\.test\\.ts$|/(testdata|testing)/", f))])

@@ -204,6 +204,26 @@ func madeUpAccount(t *testing.T) string {
 	return file
 }
 
+// TestCappedServices checks that the function cap may change exactly the services that it switches off.
+func TestCappedServices(t *testing.T) {
+	code, err := os.ReadFile("../../functions/functions.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf, err := os.ReadFile("cap.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := regexp.MustCompile(`var httpFunctions = \[\]string\{(.*)\}`).FindSubmatch(code)
+	modules := regexp.MustCompile(`for f in \[(.*)\] : f\.name`).FindSubmatch(conf)
+	if list == nil || modules == nil || !strings.Contains(string(code), `append([]string{"chat"}, httpFunctions...)`) {
+		t.Fatal("the lists were not found")
+	}
+	if got := strings.ReplaceAll(string(modules[1]), "module.", ""); got != strings.ReplaceAll(string(list[1]), `"`, "") {
+		t.Errorf("cap.tf lets the function change %s, and the code switches off %s", got, list[1])
+	}
+}
+
 // TestPasswordPolicy checks that sign-up and Identity Platform require the same minimum length.
 func TestPasswordPolicy(t *testing.T) {
 	text, err := os.ReadFile("identity.tf")

@@ -44,7 +44,7 @@ func TestImageSources(t *testing.T) {
 	t.Logf("%d files are sent", len(sources))
 
 	// go list finds every package and every embedded file, without compiling them.
-	goTool(t, root, "list", "-deps", "./infra/image", "./realtime/cmd/realtime")
+	goTool(t, root, "list", "-deps", "./infra/image", "./realtime/cmd/realtime", "./infra/pipeline/smoke")
 
 	modules, err := filepath.Abs("../../web/node_modules")
 	if err != nil {

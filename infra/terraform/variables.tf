@@ -291,6 +291,18 @@ variable "alert_emails" {
   }
 }
 
+variable "prober_minutes" {
+  description = "Minutes between two runs of the prober, which sends a message through the whole chat: 5, 10, 15, 20 or 30. With 0 it never runs by itself, and nothing notices that messages are not delivered while nobody is connected."
+  type        = number
+  default     = 5
+  nullable    = false
+
+  validation {
+    condition     = contains([0, 5, 10, 15, 20, 30], var.prober_minutes)
+    error_message = "The number of minutes must be 5, 10, 15, 20 or 30, or 0 for no runs."
+  }
+}
+
 variable "billing_account" {
   description = "Billing account for a budget, such as \"0123AB-4567CD-89EF01\". If empty, there is no budget. The person who applies needs the role Billing Account Costs Manager on it."
   type        = string
@@ -304,7 +316,7 @@ variable "billing_account" {
 }
 
 variable "monthly_budget" {
-  description = "Monthly budget in whole units of the billing account's currency; mails are sent at 50 %, 90 % and 100 %, and when 100 % is forecast. No service is switched off. It applies only with billing_account."
+  description = "Monthly budget in whole units of the billing account's currency; mails are sent at 50 %, 90 % and 100 %, and when 100 % is forecast. No service is switched off, except by cost_cap_percent. It applies only with billing_account."
   type        = number
   default     = 100
   nullable    = false
@@ -312,6 +324,23 @@ variable "monthly_budget" {
   validation {
     condition     = var.monthly_budget >= 1 && floor(var.monthly_budget) == var.monthly_budget
     error_message = "The budget must be a whole number, 1 or more."
+  }
+}
+
+variable "cost_cap_percent" {
+  description = "Costs of a month, in percent of monthly_budget, at which the chat is switched off until somebody switches it on again (infra/RUNBOOK.md, \"Cost cap\"), such as 300. The costs are known hours later, so the bill is higher. 0: never. It needs billing_account."
+  type        = number
+  default     = 0
+  nullable    = false
+
+  validation {
+    condition     = var.cost_cap_percent == 0 || var.cost_cap_percent >= 100 && var.cost_cap_percent <= 10000 && floor(var.cost_cap_percent) == var.cost_cap_percent
+    error_message = "The cap must be a whole number from 100 to 10000, or 0 for no cap. Mails are sent before, from 50 % of the budget."
+  }
+
+  validation {
+    condition     = var.cost_cap_percent == 0 || var.billing_account != ""
+    error_message = "A cost cap needs a budget, so also set billing_account."
   }
 }
 

@@ -85,6 +85,12 @@ type handler struct {
 	project string
 }
 
+// Enabled implements slog.Handler.
+func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
+	return ctx.Value(alwaysContextKey{}) != nil || h.Handler.Enabled(ctx, level)
+}
+
+// Handle implements slog.Handler.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	if t, ok := ctx.Value(traceContextKey{}).(trace); ok {
 		name := t.id
@@ -110,6 +116,14 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	return &handler{h.Handler.WithGroup(name), h.project}
 }
 
+type alwaysContextKey struct{}
+
+// Always returns a context with which records are written whatever the minimum level is. It is for lines of which
+// metrics are made: a higher level for the log must not end the metrics.
+func Always(ctx context.Context) context.Context {
+	return context.WithValue(ctx, alwaysContextKey{}, true)
+}
+
 type traceContextKey struct{}
 
 type trace struct{ id, span string }
@@ -121,6 +135,11 @@ func WithTrace(ctx context.Context, r *http.Request) context.Context {
 		return context.WithValue(ctx, traceContextKey{}, t)
 	}
 	return ctx
+}
+
+// WithTraceOf returns ctx with a trace, as 32 hexadecimal digits, and a span of it, as 16.
+func WithTraceOf(ctx context.Context, id, span string) context.Context {
+	return context.WithValue(ctx, traceContextKey{}, trace{id, span})
 }
 
 func parseTrace(h http.Header) (trace, bool) {

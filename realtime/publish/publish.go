@@ -13,6 +13,7 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/trace"
 )
 
 // pubsubTimeout limits one Publish, including the client library's own retries. The caller retries after that.
@@ -38,7 +39,8 @@ func NewPubSub(client *pubsub.Client, topic string) *PubSub {
 func (p *PubSub) Publish(ctx context.Context, data []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, pubsubTimeout)
 	defer cancel()
-	if _, err := p.topic.Publish(ctx, &pubsub.Message{Data: data}).Get(ctx); err != nil {
+	m := &pubsub.Message{Data: data, Attributes: trace.Attributes(ctx)}
+	if _, err := p.topic.Publish(ctx, m).Get(ctx); err != nil {
 		return problem.ErrUnavailable.WithCause(fmt.Errorf("publish %d bytes to %s: %w", len(data), p.topic.ID(), err))
 	}
 	return nil

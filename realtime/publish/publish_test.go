@@ -20,6 +20,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/publish"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
+	"github.com/phoenixchat/phoenixchat/realtime/trace"
 )
 
 var _ settle.Publisher = (*publish.PubSub)(nil)
@@ -66,6 +67,15 @@ func TestPubSubConfirms(t *testing.T) {
 	}
 	if got := srv.Messages(); len(got) != 1 || string(got[0].Data) != `{"v":1}` {
 		t.Errorf("after Publish, Pub/Sub has %v", got)
+	} else if len(got[0].Attributes) != 0 {
+		t.Errorf("a message that is not traced has the attributes %v", got[0].Attributes)
+	}
+	const id = "019a0000-0000-7000-8000-00000000a000"
+	if err := p.Publish(trace.WithParent(context.Background(), id), []byte(`{"v":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	if got := srv.Messages(); len(got) != 2 || got[1].Attributes[trace.Attribute] != trace.Parent(id) {
+		t.Errorf("after a publish with a trace, Pub/Sub has %v", got)
 	}
 }
 

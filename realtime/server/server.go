@@ -239,6 +239,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}{
 		{"redissub", s.subscriber.Run}, {"inbox", s.inboxes.Run}, {"gate", s.gates.Run},
 		{"presence", s.presence.Run}, {"settle", s.settler.Run}, {"session", s.sessions.Run}, {"ready", s.becomeReady},
+		{"report", s.report},
 	}
 	stopped := make(chan error, len(parts))
 	for _, p := range parts {

@@ -15,6 +15,8 @@ type Counters struct {
 	SendsFailed   counter.Count // of these, messages refused because Redis or the server failed
 	SendsRepeated counter.Count // send frames dropped because the same message waits on the socket
 	Events        counter.Count // event frames queued for sockets
+	Live          counter.Count // messages queued for sockets that were open when the messages were accepted
+	LiveLate      counter.Count // of these, messages that took longer than 2 s
 	Echoes        counter.Count // sent events that the socket which sent the message did not need
 	Hints         counter.Count // typing and presence frames queued for sockets
 	HintsDropped  counter.Count // hints dropped because a queue was full or Redis was unavailable

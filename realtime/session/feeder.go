@@ -2,9 +2,11 @@ package session
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/trace"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -218,8 +220,31 @@ func (s *session) sendEvent(e inbox.Event) bool {
 		return false
 	}
 	s.counters.Events.Add(1)
+	if e.Type == wire.EventMessage {
+		s.countLive(e)
+		if id, ok := wire.MessageID(e.Data); ok && trace.Traced(id, s.uid) {
+			trace.Log(s.log(), trace.Delivered, id)
+		}
+	}
 	f.pos, f.echoes = pos, 0
 	return true
+}
+
+// liveWithin is how long people wait for a message before they notice, from its acceptance until it is queued for the
+// socket of its recipient.
+const liveWithin = 2 * time.Second
+
+// countLive counts a message that was accepted while the socket was open, and whether it was late. The id of an event
+// has the time of its acceptance, in milliseconds.
+func (s *session) countLive(e inbox.Event) {
+	accepted := time.UnixMilli(int64(e.ID.Ms))
+	if accepted.Before(s.opened) {
+		return
+	}
+	s.counters.Live.Add(1)
+	if s.deps.Now().Sub(accepted) > liveWithin {
+		s.counters.LiveLate.Add(1)
+	}
 }
 
 // relayHint sends a hint that an instance has published, if this version knows its type.

@@ -51,7 +51,8 @@ type session struct {
 	conn     *websocket.Conn
 	in       *inbound // below conn
 	remote   netip.Addr
-	began    time.Time
+	began    time.Time // monotonic
+	opened   time.Time // as Deps.Now says
 
 	greeted func() // reports that the hello has succeeded or failed; reader only, and nil after the report
 
@@ -109,7 +110,7 @@ type session struct {
 // newSession returns the session of a socket whose reader reads from conn. in is below conn.
 func newSession(ss *Sessions, conn *websocket.Conn, in *inbound, remote netip.Addr) *session {
 	s := &session{sessions: ss, deps: &ss.deps, counters: &ss.counters,
-		conn: conn, in: in, remote: remote, began: time.Now()}
+		conn: conn, in: in, remote: remote, began: time.Now(), opened: ss.deps.Now()}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.out.changed.L = &s.out.mu
 	in.bytes, in.overheadLimit = ss.deps.Limits.Bytes.limiter(), ss.deps.Limits.Overhead

@@ -13,6 +13,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/trace"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -136,6 +137,9 @@ func (s *session) enqueue(m *chat.Message) {
 		s.refuseSend(err, m)
 		return
 	}
+	if trace.Traced(m.ID, s.uid) {
+		trace.Log(s.log(), trace.Accepted, m.ID, slog.String("to", m.To))
+	}
 	s.doneSending()
 	s.queueFrame(wire.Sent{ID: m.ID, AcceptedAt: accepted})
 	s.flush()
@@ -153,7 +157,7 @@ func (s *session) refuseSend(err error, m *chat.Message) {
 		log, level = &s.sessions.failedLog, slog.LevelWarn
 	}
 	if left, ok := log.Allow(); ok {
-		s.log().Log(context.Background(), level, "send refused", "code", p.Code, "message", m.ID, "error", err,
+		s.log().Log(context.Background(), level, "send refused", "code", p.Code, "id", m.ID, "error", err,
 			"refused", s.counters.SendsRefused.Load(), "not_logged", left)
 	}
 	s.refuse(err, m.ID)

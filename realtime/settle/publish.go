@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/trace"
 )
 
 // publishTimeout limits one call of Publish.
@@ -21,6 +23,7 @@ type pubMessage struct {
 	delivery.Raw
 	bytes int
 	marks []publishedMark // of Raw.Read, in the same order
+	ids   []string        // of messages in Raw.Delivered that are traced
 	err   error           // not confirmed
 }
 
@@ -75,6 +78,9 @@ func (s *Settler) publish(ctx context.Context, items []*item) {
 				pub := pubs.add(len(entry))
 				pub.Delivered = append(pub.Delivered, entry)
 				it.pubs = append(it.pubs, pub)
+				if trace.Traced(d.ID, d.From) {
+					pub.ids = append(pub.ids, d.ID)
+				}
 			}
 		}
 		s.addReadMarks(pubs, it)
@@ -165,11 +171,17 @@ func (s *Settler) publishAll(ctx context.Context, list []*pubMessage) {
 func (s *Settler) publishOne(ctx context.Context, pub *pubMessage) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
+	if len(pub.ids) > 0 {
+		ctx = trace.WithParent(ctx, pub.ids[0])
+	}
 	if err := s.pub.Publish(ctx, pub.Encode()); err != nil {
 		s.counters.PublishFailed.Add(1)
 		return err
 	}
 	s.counters.Published.Add(1)
+	for _, id := range pub.ids {
+		trace.Log(s.opts.Log, trace.Published, id, slog.Int("messages", len(pub.Delivered)))
+	}
 	return nil
 }
 

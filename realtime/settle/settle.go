@@ -29,7 +29,7 @@ import (
 type Publisher interface {
 	// Publish returns nil after Pub/Sub has confirmed that it stores data. After an error, Pub/Sub may have stored it
 	// as well; the settler then publishes the same entries again. Several goroutines call Publish at once. It must
-	// return when ctx ends.
+	// return when ctx ends. A message that is published has the attributes that package trace takes from ctx.
 	Publish(ctx context.Context, data []byte) error
 }
 

@@ -236,6 +236,16 @@ func IsSent(event json.RawMessage, id, conversation string) bool {
 	return true
 }
 
+// MessageID returns the id of the message of a message event, as MarshalMessage encodes it. It may report false for an
+// equal event that something else has encoded.
+func MessageID(event json.RawMessage) (id string, ok bool) {
+	const begin, length = `{"type":"message","id":"`, len("019a0000-0000-7000-8000-000000000000")
+	if len(event) < len(begin)+length || string(event[:len(begin)]) != begin {
+		return "", false
+	}
+	return string(event[len(begin) : len(begin)+length]), true
+}
+
 // Encode encodes f, with its type as the first field.
 func Encode(f ServerFrame) ([]byte, error) { return Append(nil, f) }
 

@@ -25,12 +25,22 @@ const password = "correct horse battery"
 // SignIn signs in like a browser, at the emulator or stand-in at host, and returns the ID token. The text of the
 // error is the code of the sign-in system.
 func SignIn(ctx context.Context, host, email, password string) (token string, err error) {
-	body, err := json.Marshal(map[string]any{"email": email, "password": password, "returnSecureToken": true})
+	return signIn(ctx, host, "signInWithPassword",
+		map[string]any{"email": email, "password": password, "returnSecureToken": true})
+}
+
+// SignInWithToken is SignIn with a sign-in token.
+func SignInWithToken(ctx context.Context, host, token string) (idToken string, err error) {
+	return signIn(ctx, host, "signInWithCustomToken", map[string]any{"token": token, "returnSecureToken": true})
+}
+
+func signIn(ctx context.Context, host, method string, in map[string]any) (token string, err error) {
+	body, err := json.Marshal(in)
 	if err != nil {
 		return "", err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost,
-		"http://"+host+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=any", bytes.NewReader(body))
+		"http://"+host+"/identitytoolkit.googleapis.com/v1/accounts:"+method+"?key=any", bytes.NewReader(body))
 	if err != nil {
 		return "", err
 	}
@@ -118,6 +128,24 @@ func Run(t *testing.T, a accounts.Accounts, host string) {
 			got.Admin ||
 			time.Since(got.CreatedAt) > time.Hour || got.LastSignIn.IsZero() {
 			t.Errorf("account %+v, by email %+v", got, byEmail)
+		}
+	})
+
+	t.Run("sign-in token", func(t *testing.T) {
+		n := newAccount(t)
+		token, err := a.SignInToken(ctx, n.UID)
+		must(t, err)
+		id, err := SignInWithToken(ctx, host, token)
+		must(t, err)
+		claims, err := Claims(id)
+		must(t, err)
+		if claims["sub"] != n.UID || claims["email"] != n.Email {
+			t.Errorf("claims %v", claims)
+		}
+		for _, bad := range []string{"", "a.b", "a.b.c"} {
+			if _, err := SignInWithToken(ctx, host, bad); err == nil {
+				t.Errorf("the token %q is accepted", bad)
+			}
 		}
 	})
 

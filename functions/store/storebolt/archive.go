@@ -11,6 +11,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/prober"
 )
 
 // conversationRecord is a store.Conversation on the disk, with the members who have written a saved message.
@@ -105,7 +106,7 @@ func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered,
 			if err := tx.Bucket(byRecipient).Put(num(prefix(d.Conversation, d.To), d.At, d.Key()), nil); err != nil {
 				return err
 			}
-			if err := countDay(tx, d.AcceptedAt, 1); err != nil {
+			if err := countDay(tx, d.Message, 1); err != nil {
 				return err
 			}
 			if !slices.Contains(c.Writers, d.From) {
@@ -141,9 +142,12 @@ func message(tx *bbolt.Tx, conversation, k string) (*delivery.Delivered, error) 
 	return d, nil
 }
 
-// countDay adds by to the number of messages that were accepted on the day of at.
-func countDay(tx *bbolt.Tx, at chat.Micros, by int64) error {
-	day := []byte(at.Time().Format("2006-01-02"))
+// countDay adds by to the number of messages that were accepted on the day of m. Those of the prober are not counted.
+func countDay(tx *bbolt.Tx, m chat.Message, by int64) error {
+	if prober.Is(m.From) {
+		return nil
+	}
+	day := []byte(m.AcceptedAt.Time().Format("2006-01-02"))
 	var n int64
 	if v := tx.Bucket(days).Get(day); v != nil {
 		n = int64(binary.BigEndian.Uint64(v))
@@ -358,7 +362,7 @@ func dropMessage(tx *bbolt.Tx, id, to string, k []byte) error {
 	if _, err := get(tx, messages, record, &d); err != nil {
 		return err
 	}
-	if err := countDay(tx, d.AcceptedAt, -1); err != nil {
+	if err := countDay(tx, d.Message, -1); err != nil {
 		return err
 	}
 	_, mk := denum(k)

@@ -60,7 +60,7 @@ func (p *pager) add(uid string, m store.Mark, wants func(store.User) bool) (more
 	if err != nil {
 		return false, err
 	}
-	if (p.q.All || u.Active()) && (p.q.Hide == nil || !p.q.Hide(u)) && wants(u) {
+	if (p.q.All || u.Listed()) && (p.q.Hide == nil || !p.q.Hide(u)) && wants(u) {
 		if len(p.page) == p.q.Limit {
 			p.next = p.last.Cursor()
 			return false, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/prober"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -221,6 +222,19 @@ func (s *Store) CountUsers(ctx context.Context, since chat.Micros) (total, activ
 		c := tx.Bucket(byActive).Cursor()
 		for k, _ := c.Seek(num(nil, since, "")); k != nil; k, _ = c.Next() {
 			active++
+		}
+		for _, uid := range []string{prober.A, prober.B} {
+			u, err := getUser(tx, uid)
+			switch {
+			case errors.Is(err, problem.ErrNotFound):
+				continue
+			case err != nil:
+				return err
+			}
+			total--
+			if u.LastActiveAt >= since {
+				active--
+			}
 		}
 		return nil
 	})

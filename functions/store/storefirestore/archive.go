@@ -15,6 +15,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/prober"
 )
 
 // messageDoc is conversations/{id}/messages/{message key}.
@@ -28,16 +29,20 @@ type messageDoc struct {
 	ReplyTo     string      `firestore:"reply_to"`
 	// Day is the UTC day of AcceptedAt, by which messages are counted. All messages of a day share its value, so its
 	// index is spread by document name. An index on the time itself would be sequential, and limit the collection to 500
-	// writes a second.
+	// writes a second. Messages of the prober have none, so they are not counted.
 	Day string `firestore:"day"`
 }
 
 func (s *Store) createMessage(d delivery.Delivered) write {
+	day := ""
+	if !prober.Is(d.From) {
+		day = d.AcceptedAt.Time().Format("2006-01-02")
+	}
 	return s.create(colConversations+"/"+d.Conversation+"/"+colMessages+"/"+d.Key(), map[string]*firestorepb.Value{
 		"from": text(d.From), "to": text(d.To), "body": text(d.Body), "at": integer(d.At),
 		"accepted_at":  integer(d.AcceptedAt),
 		"delivered_at": integer(d.DeliveredAt), "reply_to": text(d.ReplyTo),
-		"day": text(d.AcceptedAt.Time().Format("2006-01-02")),
+		"day": text(day),
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/prober"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -340,7 +341,16 @@ func (s *Store) CountUsers(ctx context.Context, since chat.Micros) (all, active 
 	if all, err = count(ctx, s.query(everybody, nil)); err != nil {
 		return 0, 0, err
 	}
-	active, err = count(ctx, s.query(activeSince, nil, int64(since)))
+	if active, err = count(ctx, s.query(activeSince, nil, int64(since))); err != nil {
+		return 0, 0, err
+	}
+	probers, err := s.Users(ctx, []string{prober.A, prober.B})
+	for _, u := range probers {
+		all--
+		if u.LastActiveAt >= since {
+			active--
+		}
+	}
 	return all, active, err
 }
 
@@ -352,7 +362,7 @@ func (s *Store) Search(ctx context.Context, q store.Search) ([]store.User, strin
 		list  string
 		fq    firestore.Query
 		value = func(u store.User) (string, int64) { return store.Fold(u.DisplayName), 0 }
-		want  = func(u store.User) bool { return (q.All || u.Active()) && (q.Hide == nil || !q.Hide(u)) }
+		want  = func(u store.User) bool { return (q.All || u.Listed()) && (q.Hide == nil || !q.Hide(u)) }
 	)
 	switch {
 	case strings.Contains(q.Prefix, "@"):

@@ -12,6 +12,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/prober"
 )
 
 func testSave(t *testing.T, s store.Store) {
@@ -20,6 +21,7 @@ func testSave(t *testing.T, s store.Store) {
 	answer := message("bob", "ada", t0+second, "second")
 	answer.ReplyTo = m.Key()
 	for range 2 {
+		save(t, s, []delivery.Delivered{message(prober.A, prober.B, t0, "a probe, which is not counted")}, nil)
 		save(t, s, []delivery.Delivered{m, answer, m},
 			[]delivery.Read{{Conversation: "ada~bob", By: "bob", At: t0}})
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/prober"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -396,6 +397,10 @@ func testSessions(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	addUser(t, s, "ada", "Ada", t0)
 	addUser(t, s, "bob", "Bob", t0)
+	addUser(t, s, prober.A, "Prober", t0+2*day) // is neither counted nor listed
+	listed, _, err := s.Search(ctx, store.Search{Limit: 10})
+	must(t, err)
+	equal(t, "listed", len(listed), 2)
 	for _, at := range []chat.Micros{t0 + 5, t0 + 3} {
 		u, err := s.EndSessions(ctx, "ada", at)
 		must(t, err)
@@ -403,7 +408,7 @@ func testSessions(t *testing.T, s store.Store) {
 	}
 	must(t, s.Touch(ctx, []string{"bob"}, t0+day))
 	must(t, s.Touch(ctx, nil, t0+day))
-	_, err := s.User(ctx, "nobody")
+	_, err = s.User(ctx, "nobody")
 	mustBe(t, err, problem.ErrNotFound)
 	all, active, err := s.CountUsers(ctx, t0+day)
 	must(t, err)

@@ -30,18 +30,33 @@ func (t *trial) readSettings(ctx context.Context) error {
 // signIn signs in with Firebase Auth or its stand-in, and returns an ID token.
 func signIn(ctx context.Context, t *trial, config server.ClientConfig, email, password string) (
 	token, uid string, expires time.Time, err error) {
-	base := "https://identitytoolkit.googleapis.com"
-	if config.AuthEmulatorURL != "" {
-		base = config.AuthEmulatorURL + "/identitytoolkit.googleapis.com"
-	}
 	var in struct {
 		IDToken string `json:"idToken"`
 		LocalID string `json:"localId"`
 	}
 	began := time.Now()
-	err = t.call(ctx, http.MethodPost, base+"/v1/accounts:signInWithPassword?key="+config.Firebase.APIKey, "",
+	err = t.call(ctx, http.MethodPost, toolkit(config)+"/v1/accounts:signInWithPassword?key="+config.Firebase.APIKey, "",
 		map[string]any{"email": email, "password": password, "returnSecureToken": true}, &in)
 	return in.IDToken, in.LocalID, began.Add(time.Hour), err
+}
+
+// signInWithToken signs in with a token of the functions, and returns an ID token.
+func signInWithToken(ctx context.Context, t *trial, token string) (idToken string, expires time.Time, err error) {
+	var in struct {
+		IDToken string `json:"idToken"`
+	}
+	began := time.Now()
+	url := toolkit(t.config) + "/v1/accounts:signInWithCustomToken?key=" + t.config.Firebase.APIKey
+	err = t.call(ctx, http.MethodPost, url, "", map[string]any{"token": token, "returnSecureToken": true}, &in)
+	return in.IDToken, began.Add(time.Hour), err
+}
+
+// toolkit returns the address of Firebase Auth, or of its stand-in.
+func toolkit(config server.ClientConfig) string {
+	if config.AuthEmulatorURL != "" {
+		return config.AuthEmulatorURL + "/identitytoolkit.googleapis.com"
+	}
+	return "https://identitytoolkit.googleapis.com"
 }
 
 // call makes an HTTP request with JSON in and out. Until ctx ends, it retries connection errors, 429 and 5xx, because

@@ -49,7 +49,7 @@ func wantNoUsers(t *testing.T, s *stack.Stack) {
 func TestItWorks(t *testing.T) {
 	s := startChat(t)
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-url", s.URL}, &out); err != nil {
+	if err := run(t.Context(), []string{"-url", s.URL}, &out, nil); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, want := range []string{"two sockets are open", "was delivered", "is saved", "both users are deleted"} {
@@ -64,7 +64,7 @@ func TestItWorks(t *testing.T) {
 func TestRevision(t *testing.T) {
 	s := startChat(t)
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-url", s.URL, "-revision", s.Instances[1].URL}, &out); err != nil {
+	if err := run(t.Context(), []string{"-url", s.URL, "-revision", s.Instances[1].URL}, &out, nil); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	want := "sockets are open at ws" + strings.TrimPrefix(s.Instances[1].URL, "http") + "/ws"
@@ -115,7 +115,7 @@ func TestEachStepCanFail(t *testing.T) {
 			}))
 			defer front.Close()
 			defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-			err = run(t.Context(), []string{"-url", front.URL, "-revision", front.URL, "-within", "4s"}, io.Discard)
+			err = run(t.Context(), []string{"-url", front.URL, "-revision", front.URL, "-within", "4s"}, io.Discard, nil)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v; want %q", err, c.want)
 			}
@@ -129,7 +129,7 @@ func TestFlags(t *testing.T) {
 		{}, {"-url", "chat.example.org"}, {"-url", "https://chat.example.org/x"},
 		{"-url", "https://chat.example.org", "more"},
 	} {
-		if err := run(t.Context(), args, io.Discard); err == nil {
+		if err := run(t.Context(), args, io.Discard, nil); err == nil {
 			t.Errorf("%q is accepted", args)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/prober"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
@@ -26,14 +28,19 @@ type trial struct {
 	out              io.Writer
 	began            time.Time
 
+	identity identity     // nil: not the prober
+	log      *slog.Logger // of steps; nil: not the prober
+	silent   bool         // steps are not logged
+
 	config server.ClientConfig
-	users  []*user // the users that signed up, or may have, and must be deleted
+	users  []*user // the users that signed up, or may have, and must be deleted; or the prober's
 }
 
-// user is a user that exists only for this trial.
+// user is a user that exists only for this trial, or one of the prober's.
 type user struct {
 	email, password, username string
 	signedUp                  bool // whether the sign-up was confirmed
+	permanent                 bool // one of the prober's users, who is not deleted
 
 	uid, token string
 	ends       time.Time
@@ -50,57 +57,155 @@ func (t *trial) run(ctx context.Context) (err error) {
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTimeout)
 		defer cancel()
-		err = errors.Join(err, t.deleteUsers(ctx))
-		if err == nil {
+		err = errors.Join(err, t.cleanUp(ctx))
+		switch {
+		case err != nil:
+		case t.identity != nil:
+			t.say("everything works")
+		default:
 			t.say("both users are deleted; everything works")
 		}
 	}()
 
-	if err := t.readSettings(ctx); err != nil {
-		return fmt.Errorf("settings: %w", err)
-	}
-	t.say("read the settings from %s", t.revision)
-
 	run := strings.ToLower(rand.Text()[:10])
-	a, err := t.signUp(ctx, "smoke-a-"+run)
-	if err != nil {
-		return err
-	}
-	b, err := t.signUp(ctx, "smoke-b-"+run)
-	if err != nil {
-		return err
-	}
-	t.say("%s and %s have signed up and signed in", a.username, b.username)
-
-	for _, p := range []*user{a, b} {
-		t.connect(p)
-		if _, err := p.awaitNote(ctx, func(n client.Note) bool { return n.NoteKind == client.NoteUp }); err != nil {
-			return fmt.Errorf("socket of %s at %s: %w", p.username, t.socketURL(), err)
+	var a, b *user
+	err = t.step("sign_in", signInWithin, func() (err error) {
+		if err := t.readSettings(ctx); err != nil {
+			return fmt.Errorf("settings: %w", err)
 		}
+		t.say("read the settings from %s", t.revision)
+		a, b, err = t.twoUsers(ctx, run)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+
+	err = t.step("hello", helloWithin, func() error {
+		for _, p := range []*user{a, b} {
+			t.connect(p, run)
+			up := func(n client.Note) bool { return n.NoteKind == client.NoteUp }
+			if _, err := p.awaitNote(ctx, up); err != nil {
+				return fmt.Errorf("socket of %s at %s: %w", p.username, t.socketURL(), err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	t.say("two sockets are open at %s", t.socketURL())
 
-	body := "Is this on? " + run
-	id := a.device.Write(b.uid, body, "")
-	got, err := b.awaitNote(ctx, func(n client.Note) bool { return n.NoteKind == client.NoteShown && n.Message.ID == id })
+	var id string
+	err = t.step("delivered", deliveredWithin, func() (err error) {
+		id, err = exchange(ctx, a, b, "Is this on? "+run)
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("the message did not reach %s: %w", b.username, err)
+		return err
 	}
-	if got.Message.Body != body || got.Message.From != a.uid {
-		return fmt.Errorf("the message arrived as %q from %s", got.Message.Body, got.Message.From)
+	err = t.step("delivered", deliveredWithin, func() (err error) {
+		_, err = exchange(ctx, b, a, "It is. "+run)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("the answer: %w", err)
 	}
-	if _, err := a.awaitNote(ctx, func(n client.Note) bool {
+	t.say("the message was delivered, its sender saw it, and the answer arrived")
+
+	return t.step("saved", savedWithin, func() error {
+		if err := t.waitSaved(ctx, b, chat.ConversationID(a.uid, b.uid), id); err != nil {
+			return fmt.Errorf("the message was delivered, but is not in the archive: %w", err)
+		}
+		t.say("the message is saved")
+		return nil
+	})
+}
+
+// How long a step may take for the prober. A longer step is not an error, but counts against the objective. Signing in
+// includes the cold start of a function.
+const (
+	signInWithin    = 15 * time.Second
+	helloWithin     = 15 * time.Second
+	deliveredWithin = 2 * time.Second
+	savedWithin     = time.Minute
+)
+
+// step takes a step of the trial, and logs for the prober whether it succeeded in time.
+func (t *trial) step(name string, within time.Duration, f func() error) error {
+	began := time.Now()
+	err := f()
+	if t.log == nil || t.silent {
+		return err
+	}
+	took, outcome := time.Since(began), "good"
+	attrs := []slog.Attr{slog.String("step", name), slog.Int64("took_ms", took.Milliseconds())}
+	if err != nil {
+		attrs = append(attrs, slog.Any("error", err))
+	}
+	if err != nil || took > within {
+		outcome = "bad"
+	}
+	t.log.LogAttrs(context.Background(), slog.LevelInfo, "probe", append(attrs, slog.String("outcome", outcome))...)
+	return err
+}
+
+// exchange sends a message, and waits until it has arrived and its sender knows that. It returns its id.
+func exchange(ctx context.Context, from, to *user, body string) (string, error) {
+	id := from.device.Write(to.uid, body, "")
+	got, err := to.awaitNote(ctx, func(n client.Note) bool {
+		return n.NoteKind == client.NoteShown && n.Message.ID == id
+	})
+	if err != nil {
+		return id, fmt.Errorf("the message did not reach %s: %w", to.username, err)
+	}
+	if got.Message.Body != body || got.Message.From != from.uid {
+		return id, fmt.Errorf("the message arrived as %q from %s", got.Message.Body, got.Message.From)
+	}
+	if _, err := from.awaitNote(ctx, func(n client.Note) bool {
 		return n.NoteKind == client.NoteState && n.Message.ID == id && n.State >= client.Delivered
 	}); err != nil {
-		return fmt.Errorf("the sender did not see that the message was delivered: %w", err)
+		return id, fmt.Errorf("the sender did not see that the message was delivered: %w", err)
 	}
-	t.say("the message was delivered, and its sender saw it")
+	return id, nil
+}
 
-	if err := t.waitSaved(ctx, b, chat.ConversationID(a.uid, b.uid), id); err != nil {
-		return fmt.Errorf("the message was delivered, but is not in the archive: %w", err)
+// twoUsers returns two users who are signed in: the prober's, or new ones.
+func (t *trial) twoUsers(ctx context.Context, run string) (a, b *user, err error) {
+	if t.identity != nil {
+		return t.probers(ctx)
 	}
-	t.say("the message is saved")
-	return nil
+	if a, err = t.signUp(ctx, "smoke-a-"+run); err == nil {
+		b, err = t.signUp(ctx, "smoke-b-"+run)
+	}
+	if err == nil {
+		t.say("%s and %s have signed up and signed in", a.username, b.username)
+	}
+	return a, b, err
+}
+
+// probers signs in as the two users of the prober.
+func (t *trial) probers(ctx context.Context) (a, b *user, err error) {
+	token, err := t.identity(ctx, prober.Audience(t.hosted.String()))
+	if err != nil {
+		return nil, nil, err
+	}
+	var probe prober.Answer
+	if err := t.call(ctx, http.MethodPost, t.config.APIBase+prober.Path, token, nil, &probe); err != nil {
+		return nil, nil, fmt.Errorf("the prober's users: %w", err)
+	}
+	if len(probe.Users) != 2 {
+		return nil, nil, fmt.Errorf("the prober has %d users, want 2", len(probe.Users))
+	}
+	for _, u := range probe.Users {
+		p := &user{uid: u.UID, username: u.Username, permanent: true, notes: make(chan client.Note, 256)}
+		t.users = append(t.users, p)
+		if p.token, p.ends, err = signInWithToken(ctx, t, u.Token); err != nil {
+			return nil, nil, fmt.Errorf("sign-in: %w", err)
+		}
+	}
+	t.say("the prober's users have signed in")
+	return t.users[0], t.users[1], nil
 }
 
 // signUp signs up a user and signs them in.
@@ -132,10 +237,10 @@ func (t *trial) socketURL() string {
 }
 
 // connect starts a device of p, which follows the rules of every client.
-func (t *trial) connect(p *user) {
+func (t *trial) connect(p *user, run string) {
 	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: 30 * time.Second,
 		Proxy: http.ProxyFromEnvironment}
-	p.device = client.New(client.NewStore(p.uid, "smoke"), client.Options{
+	p.device = client.New(client.NewStore(p.uid, "smoke-"+run), client.Options{
 		Dial: func(ctx context.Context) (client.Conn, error) {
 			conn, _, err := dialer.DialContext(ctx, t.socketURL(), http.Header{"Origin": {t.hosted.String()}})
 			if err != nil {
@@ -191,12 +296,15 @@ func (t *trial) waitSaved(ctx context.Context, p *user, conversation, id string)
 	}
 }
 
-// deleteUsers closes the devices and deletes the users with all their data.
-func (t *trial) deleteUsers(ctx context.Context) error {
+// cleanUp closes the devices. It deletes the users with all their data, except those of the prober.
+func (t *trial) cleanUp(ctx context.Context) error {
 	var errs []error
 	for _, p := range t.users {
 		if p.device != nil {
 			p.device.Close()
+		}
+		if p.permanent {
+			continue
 		}
 		var err error
 		if p.token == "" { // the trial failed before the sign-in
@@ -215,6 +323,10 @@ func (t *trial) deleteUsers(ctx context.Context) error {
 }
 
 func (t *trial) say(format string, args ...any) {
+	if t.log != nil {
+		t.log.Info(fmt.Sprintf(format, args...))
+		return
+	}
 	fmt.Fprintf(t.out, "%6.1f s  %s\n", time.Since(t.began).Seconds(), fmt.Sprintf(format, args...))
 }
 

@@ -65,6 +65,7 @@ run "each_of_these" {
     log_level              = "verbose"
     alert_emails           = ["ops"]
     billing_account        = "0123ab-4567cd-89ef01"
+    prober_minutes         = 7
     monthly_budget         = 0
     project                = "Acme Chat"
   }
@@ -88,6 +89,7 @@ run "each_of_these" {
     var.log_level,
     var.alert_emails,
     var.billing_account,
+    var.prober_minutes,
     var.monthly_budget,
     var.project,
   ]
@@ -140,6 +142,7 @@ run "each_of_these_too" {
 run "and_these" {
   command = plan
   variables {
+    cost_cap_percent       = 300
     redis_node_type        = "redis-standard-small"
     project                = "acme-chat-"
     domain                 = "localhost"
@@ -147,6 +150,7 @@ run "and_these" {
     realtime_max_instances = 101
   }
   expect_failures = [
+    var.cost_cap_percent,
     var.redis_node_type,
     var.project,
     var.domain,
@@ -158,10 +162,12 @@ run "and_these" {
 run "shared_core_is_not_durable" {
   command = plan
   variables {
-    redis_profile   = "durable"
-    redis_node_type = "REDIS_SHARED_CORE_NANO"
+    cost_cap_percent = 99
+    billing_account  = "0123AB-4567CD-89EF01"
+    redis_profile    = "durable"
+    redis_node_type  = "REDIS_SHARED_CORE_NANO"
   }
-  expect_failures = [var.redis_node_type]
+  expect_failures = [var.redis_node_type, var.cost_cap_percent]
 }
 
 run "no_replica_to_wait_for" {

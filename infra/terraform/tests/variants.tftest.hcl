@@ -268,3 +268,45 @@ run "alerts_and_budget" {
     error_message = "The budget must be the given one."
   }
 }
+
+run "no_cost_cap_by_default" {
+  command = plan
+  variables {
+    billing_account = "0123AB-4567CD-89EF01"
+  }
+
+  assert {
+    condition     = length(module.cap) == 0 && length(google_pubsub_topic.budget) == 0 && google_billing_budget.this[0].all_updates_rule[0].pubsub_topic == null
+    error_message = "Nothing must switch the chat off unless somebody asked for it."
+  }
+}
+
+run "cost_cap" {
+  variables {
+    billing_account  = "0123AB-4567CD-89EF01"
+    cost_cap_percent = 300
+  }
+
+  override_resource {
+    target = module.cap[0].google_service_account.this
+    values = {
+      email  = "chat-cap@acme-chat.iam.gserviceaccount.com"
+      member = "serviceAccount:chat-cap@acme-chat.iam.gserviceaccount.com"
+    }
+  }
+
+  assert {
+    condition     = module.cap[0].settings["COST_CAP_PERCENT"] == "300" && google_billing_budget.this[0].all_updates_rule[0].pubsub_topic == google_pubsub_topic.budget[0].id
+    error_message = "The budget must notify the function cap, which must know the cap."
+  }
+
+  assert {
+    condition     = toset(keys(google_cloud_run_v2_service_iam_member.cap)) == toset(["chat", "signup", "users", "conversations", "messages", "me", "admin"])
+    error_message = "The function must be able to switch off all services that people call, and not persist."
+  }
+
+  assert {
+    condition     = length(google_service_account_iam_member.cap) == 7
+    error_message = "Cloud Run demands the right to act as a service's account from everybody who changes the service."
+  }
+}

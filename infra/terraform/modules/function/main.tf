@@ -157,3 +157,9 @@ output "name" {
   description = "Name of the function and of its Cloud Run service."
   value       = google_cloudfunctions2_function.this.name
 }
+
+output "settings" {
+  description = "Environment variables of the function."
+  value       = google_cloudfunctions2_function.this.service_config[0].environment_variables
+  sensitive   = true
+}

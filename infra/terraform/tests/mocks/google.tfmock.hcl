@@ -172,3 +172,23 @@ override_resource {
     id = "projects/acme-chat/topics/dead-letters"
   }
 }
+
+override_resource {
+  target = google_service_account.prober
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-prober@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-prober@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-prober@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-prober@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = google_service_account.scheduler
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-scheduler@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-scheduler@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-scheduler@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-scheduler@acme-chat.iam.gserviceaccount.com"
+  }
+}
