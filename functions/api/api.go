@@ -39,7 +39,7 @@ type Deps struct {
 
 	Origins []string // exact origins that may call from a browser, such as "https://chat.example.org"
 
-	Proxies       int              // trusted proxies that append to X-Forwarded-For; 0: none, 1: Cloud Run
+	Proxies       int              // trusted proxies that append to X-Forwarded-For; see package clientaddr
 	SignupsHourly int              // sign-ups from one address in an hour; 0: DefaultSignupsHourly
 	PeopleListed  int              // people that lists show one user in an hour; 0: DefaultPeopleListed
 	Now           func() time.Time // nil: time.Now

@@ -215,6 +215,10 @@ func Table() string {
 		}
 		fmt.Fprintf(&b, " %.2f |", sums[i]/s.DailyUsers)
 	}
+	fmt.Fprintf(&b, "\n| %s |", Sizes[0].Domain().Name)
+	for _, s := range Sizes {
+		fmt.Fprintf(&b, " %s more |", s.Domain().cell())
+	}
 	b.WriteString("\n| Redis is full to |")
 	for _, s := range Sizes {
 		fmt.Fprintf(&b, " %.0f %% |", 100*s.RedisUse())

@@ -49,7 +49,8 @@ var (
 
 // listed are the unit prices in the order of the runbook.
 var listed = []Price{vCPUSecond, memorySecond, request, redisNano, redisMedium, redisXlarge, redisAOF, write, read,
-	remove, stored, history, backup, restore, throughput, retained, condition, series, traffic, logs, images}
+	remove, stored, history, backup, restore, throughput, retained, condition, series, traffic, logs, images,
+	forwarding, balanced, policy, policyRule, policed, cached}
 
 // identityTiers are the prices of Identity Platform for each user of a month, up to a number of users.
 var identityTiers = []struct {

@@ -2,7 +2,7 @@
 
 locals {
   # Roles of the account that deploys. None of them lets it read messages or change custom roles.
-  deploy_roles = toset(var.pipeline ? [
+  deploy_roles = toset(var.pipeline ? concat([
     "roles/artifactregistry.admin",
     "roles/cloudbuild.builds.editor",
     "roles/cloudfunctions.admin",
@@ -23,7 +23,10 @@ locals {
     "roles/serviceusage.apiKeysAdmin",
     "roles/serviceusage.serviceUsageAdmin",
     "roles/storage.admin",
-  ] : [])
+    ],
+    # For the load balancer: its certificate, and the policies with rate limits.
+    var.domain == "" ? [] : ["roles/compute.loadBalancerAdmin", "roles/compute.securityAdmin"],
+  ) : [])
 
   # The roles that the configuration grants on the project (access_test.go), which are all that the deploying account may
   # grant.

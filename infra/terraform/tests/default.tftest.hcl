@@ -145,6 +145,34 @@ run "what_serves" {
   }
 }
 
+# Without a domain, there is no load balancer, and everything is at the addresses of Cloud Run.
+run "no_domain" {
+  assert {
+    condition = (length(google_compute_backend_service.domain) + length(google_compute_region_network_endpoint_group.domain) +
+      length(google_compute_security_policy.domain) + length(google_compute_url_map.domain) + length(google_compute_url_map.redirect) +
+      length(google_compute_global_forwarding_rule.https) + length(google_compute_global_forwarding_rule.http) +
+    length(google_compute_global_address.domain) + length(google_compute_managed_ssl_certificate.domain)) == 0
+    error_message = "Without a domain, no load balancer may be paid for."
+  }
+
+  assert {
+    condition     = output.load_balancer_dns == null && output.load_balancer_certificate == null
+    error_message = "Without a domain, no DNS record is needed."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.realtime.ingress == "INGRESS_TRAFFIC_ALL" && local.functions.ingress == "ALLOW_ALL"
+    error_message = "Browsers must be able to call realtime and the functions."
+  }
+
+  # With 2, a client could choose its own address.
+  assert {
+    condition = (one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == "PROXIES"]) == "1" &&
+    local.function_settings.PROXIES == "1" && local.function_settings.INTERNAL_URL == "https://chat-123456789012.europe-west1.run.app")
+    error_message = "Only Cloud Run's front end may be trusted."
+  }
+}
+
 run "what_keeps" {
   assert {
     condition = (google_redis_cluster.this.authorization_mode == "AUTH_MODE_IAM_AUTH" &&

@@ -95,51 +95,6 @@ run "unprotected" {
   }
 }
 
-run "own_domain" {
-  variables {
-    domain        = "chat.example.org"
-    extra_origins = ["https://old.example.org"]
-  }
-
-  assert {
-    condition     = output.hosted_url == "https://chat.example.org"
-    error_message = "hosted_url is ${output.hosted_url}"
-  }
-
-  assert {
-    condition = tomap({ for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.name => e.value
-      if contains(["HOSTED_URL", "REALTIME_URL", "EXTRA_ORIGINS", "INTERNAL_AUDIENCE"], e.name) }) == tomap({
-      HOSTED_URL        = "https://chat.example.org"
-      REALTIME_URL      = "wss://chat.example.org/ws"
-      EXTRA_ORIGINS     = "https://old.example.org"
-      INTERNAL_AUDIENCE = "https://chat-123456789012.europe-west1.run.app"
-    })
-    error_message = "Browsers must use the domain, and the functions Cloud Run's own address."
-  }
-
-  assert {
-    condition     = google_monitoring_uptime_check_config.ready.monitored_resource[0].labels.host == "chat.example.org"
-    error_message = "The uptime check must use the public host name."
-  }
-
-  assert {
-    condition     = contains(google_identity_platform_config.this.authorized_domains, "chat.example.org")
-    error_message = "Links in mails must be allowed to return to the domain."
-  }
-}
-
-run "load_balancer" {
-  variables {
-    trusted_proxies = 2
-  }
-
-  assert {
-    condition = (one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == "PROXIES"]) == "2" &&
-    local.function_settings.PROXIES == "1")
-    error_message = "Realtime must trust the load balancer too, and the functions only Cloud Run's front end."
-  }
-}
-
 run "no_grant_to_all_users" {
   variables {
     grant_all_users = false

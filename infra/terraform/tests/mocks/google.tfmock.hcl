@@ -33,6 +33,12 @@ mock_resource "google_pubsub_topic" {
   }
 }
 
+mock_resource "google_compute_global_address" {
+  defaults = {
+    address = "203.0.113.10"
+  }
+}
+
 mock_resource "google_apikeys_key" {
   defaults = {
     key_string = "a-public-key"
