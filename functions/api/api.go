@@ -44,6 +44,7 @@ type Deps struct {
 	PeopleListed  int              // people that lists show one user in an hour; 0: DefaultPeopleListed
 	Now           func() time.Time // nil: time.Now
 	Log           *slog.Logger     // nil: slog.Default()
+	AuditLog      *slog.Logger     // gets a copy of each entry of the audit log; nil: Log
 
 	// Wait waits for d, or until ctx ends. Exports are paced with it. nil: with a timer.
 	Wait func(ctx context.Context, d time.Duration) error
@@ -76,6 +77,9 @@ func New(deps Deps) *API {
 	}
 	if deps.Log == nil {
 		deps.Log = slog.Default()
+	}
+	if deps.AuditLog == nil {
+		deps.AuditLog = deps.Log
 	}
 	if deps.PeopleListed == 0 {
 		deps.PeopleListed = DefaultPeopleListed

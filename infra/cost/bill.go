@@ -169,6 +169,7 @@ func (s Size) Bill() []Line {
 		{Name: "Firestore, operations", Dollars: max(0, messages*MeasuredWrites-freeWrites)*WriteDollars +
 			max(0, s.DailyUsers*documentsRead*days-freeReads)*ReadDollars},
 		{Name: "Firestore, storage and backups", Growth: growth},
+		s.audit(),
 		{Name: "Identity Platform", Dollars: identityDollars(s.DailyUsers * monthlyPerDaily)},
 		{Name: "alerts", Dollars: alerts},
 		{Name: "traffic, logs, images", Dollars: gib(messages*trafficBytes)*traffic.Dollars +

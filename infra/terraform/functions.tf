@@ -86,6 +86,7 @@ locals {
   function_settings = { for name, value in {
     PROJECT_ID               = var.project
     FIRESTORE_DATABASE       = google_firestore_database.this.name
+    AUDIT_DATABASE           = google_firestore_database.audit.name
     HOSTED_URL               = local.hosted_url
     EXTRA_ORIGINS            = join(",", var.extra_origins)
     FIREBASE_API_KEY         = google_apikeys_key.web.key_string

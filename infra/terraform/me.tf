@@ -17,6 +17,12 @@ resource "google_project_iam_member" "me_firestore" {
   project = var.project
   role    = "roles/datastore.user"
   member  = module.me.member
+
+  condition {
+    title       = local.only_chat_database.title
+    description = local.only_chat_database.description
+    expression  = local.only_chat_database.expression
+  }
 }
 
 resource "google_project_iam_member" "me_accounts" {

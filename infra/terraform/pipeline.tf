@@ -1,7 +1,8 @@
 # The service accounts of the pipeline (cloudbuild.yaml). Only a person with the role Owner can change what they may do.
 
 locals {
-  # Roles of the account that deploys. None of them lets it read messages or change custom roles.
+  # Roles of the account that deploys. None of them lets it read messages, change custom roles, or change the log bucket
+  # of the audit log.
   deploy_roles = toset(var.pipeline ? concat([
     "roles/artifactregistry.admin",
     "roles/cloudbuild.builds.editor",
@@ -15,6 +16,7 @@ locals {
     "roles/iam.serviceAccountUser",
     "roles/identityplatform.admin",
     "roles/logging.logWriter",
+    "roles/logging.viewer",
     "roles/monitoring.admin",
     "roles/networkconnectivity.consumerNetworkAdmin",
     "roles/pubsub.admin",
@@ -67,7 +69,7 @@ resource "google_project_iam_member" "deploy_grants" {
     title       = "roles of the chat only"
     description = "The account may grant only what the services need, so it cannot make itself Owner."
     expression = join("", ["api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', []).hasOnly([",
-    join(", ", [for role in concat(local.granted_roles, [google_project_iam_custom_role.accounts.id]) : "'${role}'"]), "])"])
+    join(", ", [for role in concat(local.granted_roles, [google_project_iam_custom_role.accounts.id, google_project_iam_custom_role.audit.id]) : "'${role}'"]), "])"])
   }
 }
 

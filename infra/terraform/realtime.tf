@@ -19,6 +19,12 @@ resource "google_project_iam_member" "realtime_firestore" {
   project = var.project
   role    = "roles/datastore.viewer"
   member  = google_service_account.realtime.member
+
+  condition {
+    title       = local.only_chat_database.title
+    description = local.only_chat_database.description
+    expression  = local.only_chat_database.expression
+  }
 }
 
 # It publishes acknowledged messages for persist.

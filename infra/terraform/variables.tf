@@ -274,6 +274,25 @@ variable "log_level" {
   }
 }
 
+variable "audit_log_days" {
+  description = "Days for which the log bucket keeps its copies of the audit log's entries. The audit log itself, which the admin panel shows, keeps them forever."
+  type        = number
+  default     = 400
+  nullable    = false
+
+  validation {
+    condition     = var.audit_log_days >= 1 && var.audit_log_days <= 3650 && floor(var.audit_log_days) == var.audit_log_days
+    error_message = "The number of days must be a whole number from 1 to 3,650."
+  }
+}
+
+variable "lock_audit_log" {
+  description = "Whether the log bucket of the audit log is locked: from then on, nobody, not even an Owner or Google's support, can shorten its retention or delete it or an entry. It cannot be undone, and the bucket outlives terraform destroy (infra/RUNBOOK.md, \"Audit log\")."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "alert_emails" {
   description = "E-mail addresses to which alerts are sent. If empty, alerts are shown only in the console."
   type        = list(string)

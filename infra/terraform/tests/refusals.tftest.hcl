@@ -55,6 +55,7 @@ run "each_of_these" {
     realtime_min_instances = -1
     function_max_instances = 0
     signups_hourly         = 0
+    audit_log_days         = 0
     watched_hourly         = 0
     stranger_messages      = 0
     stranger_bytes         = 49151
@@ -77,6 +78,7 @@ run "each_of_these" {
     var.realtime_min_instances,
     var.function_max_instances,
     var.signups_hourly,
+    var.audit_log_days,
     var.watched_hourly,
     var.stranger_messages,
     var.stranger_bytes,

@@ -86,12 +86,28 @@ run "unprotected" {
   # All protection arguments, so that terraform destroy works.
   assert {
     condition = (google_firestore_database.this.delete_protection_state == "DELETE_PROTECTION_DISABLED" && google_firestore_database.this.deletion_policy == "DELETE" &&
+      google_firestore_database.audit.delete_protection_state == "DELETE_PROTECTION_DISABLED" && google_firestore_database.audit.deletion_policy == "DELETE" &&
+      google_logging_project_bucket_config.audit.deletion_policy == "DELETE" &&
       !google_redis_cluster.this.deletion_protection_enabled && google_redis_cluster.this.deletion_policy == "DELETE" &&
       !google_cloud_run_v2_service.realtime.deletion_protection && google_cloud_run_v2_service.realtime.deletion_policy == "DELETE" &&
       alltrue([for t in [google_pubsub_topic.delivery_acks, google_pubsub_topic.dead_letters, google_pubsub_subscription.persist,
       google_pubsub_subscription.dead_letters] : t.deletion_policy == "DELETE"]) &&
     google_artifact_registry_repository.this.deletion_policy == "DELETE" && google_storage_bucket.source.force_destroy)
     error_message = "With protect = false, no argument may prevent terraform destroy."
+  }
+}
+
+run "locked_audit_log" {
+  variables {
+    lock_audit_log = true
+    audit_log_days = 2555
+    protect        = false
+  }
+
+  assert {
+    condition = (google_logging_project_bucket_config.audit.locked && google_logging_project_bucket_config.audit.retention_days == 2555 &&
+    google_logging_project_bucket_config.audit.deletion_policy == "ABANDON")
+    error_message = "Google refuses to delete a locked bucket, so destroy must leave it behind."
   }
 }
 

@@ -46,6 +46,27 @@ mock_resource "google_apikeys_key" {
 }
 
 override_resource {
+  target = google_project_iam_custom_role.accounts
+  values = {
+    id = "projects/acme-chat/roles/chatAccounts_0a1b2c3d"
+  }
+}
+
+override_resource {
+  target = google_project_iam_custom_role.audit
+  values = {
+    id = "projects/acme-chat/roles/chatAudit_0a1b2c3d"
+  }
+}
+
+override_resource {
+  target = google_logging_project_bucket_config.audit
+  values = {
+    id = "projects/acme-chat/locations/europe-west1/buckets/chat-audit-0a1b2c3d"
+  }
+}
+
+override_resource {
   target = google_service_account.build
   values = {
     id     = "projects/acme-chat/serviceAccounts/chat-build@acme-chat.iam.gserviceaccount.com"
