@@ -343,8 +343,8 @@ func TestAdminMessages(t *testing.T) {
 	s.audited("root1 read_conversations ada report 7", "root1 read_messages ada~bob report 7")
 }
 
-// Each entry is also logged, whatever the level of other records. The key and the field "action" are those of the sink's
-// filter (infra/terraform/audit.tf).
+// Each entry is also logged, whatever the level of other records. The key and the field "action" are those of the
+// sink's filter (infra/terraform/audit.tf).
 func TestAuditEntriesAreLogged(t *testing.T) {
 	var out bytes.Buffer
 	s := newSystem(t, func(d *api.Deps) { d.AuditLog = slog.New(slog.NewJSONHandler(&out, nil)) })

@@ -69,7 +69,8 @@ func TestCloudRecorder(t *testing.T) {
 }
 
 func TestCloudRecorderWithEmulator(t *testing.T) {
-	if record, err := operator.CloudRecorder(context.Background(), "acme-chat", "127.0.0.1:1"); record != nil || err != nil {
+	record, err := operator.CloudRecorder(context.Background(), "acme-chat", "127.0.0.1:1")
+	if record != nil || err != nil {
 		t.Errorf("with an emulator, commands must not call Google: %v", err)
 	}
 }

@@ -13,6 +13,9 @@ func (s Size) audit() Line {
 	const gib = 1 << 30
 	entries := s.DailyUsers * auditEntries
 	bucket := entries * auditBytes / gib * 12 * auditLogYears
-	return Line{Name: "audit log", Dollars: entries*WriteDollars + entries*auditBytes/gib*logs.Dollars + bucket*kept.Dollars,
-		Growth: entries * auditBytes / gib * (stored.Dollars + history.Dollars + backupsKept*backup.Dollars)}
+	return Line{
+		Name:    "audit log",
+		Dollars: entries*WriteDollars + entries*auditBytes/gib*logs.Dollars + bucket*kept.Dollars,
+		Growth:  entries * auditBytes / gib * (stored.Dollars + history.Dollars + backupsKept*backup.Dollars),
+	}
 }

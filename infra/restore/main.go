@@ -1,5 +1,5 @@
-// Command restore helps to restore the Firestore databases of a chat on Google Cloud, and tests that their backups can be
-// restored (infra/RUNBOOK.md, "Restore Firestore" and "Restore drill"):
+// Command restore helps to restore the Firestore databases of a chat on Google Cloud, and tests that their backups can
+// be restored (infra/RUNBOOK.md, "Restore Firestore" and "Restore drill"):
 //
 //	go run ./infra/restore count -project P                      documents of each collection; with -at, in the past
 //	go run ./infra/restore restore -project P -backup B -database D

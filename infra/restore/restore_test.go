@@ -117,19 +117,20 @@ func TestDrill(t *testing.T) {
 func TestDrillOfBothDatabases(t *testing.T) {
 	f := &fake{before: counts{"audit": 3}, after: counts{"audit": 3}, restored: counts{"audit": 3}}
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"drill", "-project", "p"}, &out, func(context.Context, string) (databases, error) {
-		return f, nil
-	}); err != nil {
+	open := func(context.Context, string) (databases, error) { return f, nil }
+	if err := run(t.Context(), []string{"drill", "-project", "p"}, &out, open); err != nil {
 		t.Error(err)
 	}
-	if want := []string{"(default)", "(default)", "audit", "audit"}; !slices.Equal(f.sources, want) || len(f.databases) > 0 {
+	want := []string{"(default)", "(default)", "audit", "audit"}
+	if !slices.Equal(f.sources, want) || len(f.databases) > 0 {
 		t.Errorf("compared with %v, want %v; left %v", f.sources, want, f.databases)
 	}
 	if n := strings.Count(out.String(), "can be restored"); n != 2 || !strings.Contains(out.String(), "drill-audit-") {
 		t.Errorf("printed %s", &out)
 	}
 	f.restored = counts{}
-	if err := drillAll(t.Context(), f, &out, time.Now()); err == nil || !strings.Contains(err.Error(), "database (default): ") ||
+	err := drillAll(t.Context(), f, &out, time.Now())
+	if err == nil || !strings.Contains(err.Error(), "database (default): ") ||
 		!strings.Contains(err.Error(), "database audit: the number of documents differs in: audit") {
 		t.Errorf("the error is %v", err)
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/cost"
 )
 
-// TestRevisionHeader checks that the smoke test sends the header by which the load balancer chooses the newest revision.
-// With another name, it would test the revision that already serves.
+// TestRevisionHeader checks that the smoke test sends the header by which the load balancer chooses the newest
+// revision. With another name, it would test the revision that already serves.
 func TestRevisionHeader(t *testing.T) {
 	header := func(file, pattern string) string {
 		t.Helper()

@@ -30,8 +30,8 @@ type auditDoc struct {
 
 // AddAudit implements store.Records.
 func (s *Store) AddAudit(ctx context.Context, a store.Audit) error {
-	_, err := s.audit.Collection(colAudit).Doc(a.ID).Create(ctx, auditDoc{a.At, a.By, a.ByName, a.Action, a.On, a.OnName, a.Reason,
-		a.Outcome})
+	_, err := s.audit.Collection(colAudit).Doc(a.ID).Create(ctx, auditDoc{a.At, a.By, a.ByName, a.Action, a.On,
+		a.OnName, a.Reason, a.Outcome})
 	if status.Code(err) == codes.AlreadyExists {
 		return nil
 	}

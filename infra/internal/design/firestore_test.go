@@ -288,7 +288,8 @@ func TestFirestoreDocuments(t *testing.T) {
 		defer db.Close()
 		found := map[string]map[string]any{}
 		readAll(t, found, db.Collections(t.Context()))
-		if audit := found["audit"] != nil; audit != (database == storefirestore.DefaultAuditDatabase) || audit && len(found) > 1 {
+		audit := found["audit"] != nil
+		if audit != (database == storefirestore.DefaultAuditDatabase) || audit && len(found) > 1 {
 			t.Errorf("the database %s has the collections %v", database, slices.Sorted(maps.Keys(found)))
 		}
 		maps.Copy(have, found)
