@@ -47,7 +47,7 @@ chat-deploy → roles/run.admin on the project
 chat-deploy → roles/serviceusage.apiKeysAdmin on the project
 chat-deploy → roles/serviceusage.serviceUsageAdmin on the project
 chat-deploy → roles/storage.admin on the project
-chat-me → chatAccounts on the project
+chat-me → chatOwnAccount on the project
 chat-me → roles/datastore.user on the project, the chat's database
 chat-messages → roles/datastore.user on the project, the chat's database
 chat-persist → roles/datastore.user on the project, the chat's database
@@ -156,7 +156,7 @@ func TestDeployGrantsOnlyWhatIsNeeded(t *testing.T) {
 			t.Errorf("the account may grant %s, which no service has", role)
 		}
 	}
-	for _, role := range []string{"chatAccounts_", "chatAudit_"} {
+	for _, role := range []string{"chatAccounts_", "chatOwnAccount_", "chatAudit_"} {
 		if !strings.Contains(condition, "'projects/acme-chat/roles/"+role) {
 			t.Errorf("the account cannot grant the custom role %s…: %s", role, condition)
 		}
@@ -184,14 +184,16 @@ func TestConditionsNameWholeBuckets(t *testing.T) {
 	}
 }
 
-// TestCustomRoles checks that one custom role is limited to accounts, and that the other can only read and append.
+// TestCustomRoles checks that two custom roles are limited to accounts, and that the third can only read and append.
 func TestCustomRoles(t *testing.T) {
 	s := applied(t)
-	if n := len(s.of("google_project_iam_custom_role")); n != 2 {
-		t.Errorf("%d custom roles, want two", n)
+	if n := len(s.of("google_project_iam_custom_role")); n != 3 {
+		t.Errorf("%d custom roles, want three", n)
 	}
 	for address, allowed := range map[string]*regexp.Regexp{
 		"google_project_iam_custom_role.accounts": regexp.MustCompile(`^firebaseauth\.users\.`),
+		"google_project_iam_custom_role.own_account": regexp.MustCompile(
+			`^firebaseauth\.users\.(delete|get|update)$`),
 		"google_project_iam_custom_role.audit": regexp.MustCompile(
 			`^datastore\.(databases\.get|entities\.(create|get|list))$`),
 	} {

@@ -27,6 +27,6 @@ resource "google_project_iam_member" "me_firestore" {
 
 resource "google_project_iam_member" "me_accounts" {
   project = var.project
-  role    = google_project_iam_custom_role.accounts.id
+  role    = google_project_iam_custom_role.own_account.id
   member  = module.me.member
 }

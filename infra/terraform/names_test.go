@@ -13,6 +13,7 @@ import (
 var reserved = map[string]struct{ argument, random, days string }{
 	"google_apikeys_key.web":                     {"name", "random_id.web_key", "30"},
 	"google_project_iam_custom_role.accounts":    {"role_id", "random_id.accounts_role", "37"},
+	"google_project_iam_custom_role.own_account": {"role_id", "random_id.own_account_role", "37"},
 	"google_project_iam_custom_role.audit":       {"role_id", "random_id.audit_role", "37"},
 	"google_logging_project_bucket_config.audit": {"bucket_id", "random_id.audit_bucket", "7"},
 }

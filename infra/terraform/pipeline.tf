@@ -39,6 +39,12 @@ locals {
     "roles/redis.dbConnectionUser",
     "roles/storage.objectViewer",
   ]
+
+  granted_custom_roles = [
+    google_project_iam_custom_role.accounts.id,
+    google_project_iam_custom_role.own_account.id,
+    google_project_iam_custom_role.audit.id,
+  ]
 }
 
 resource "google_service_account" "deploy" {
@@ -69,7 +75,7 @@ resource "google_project_iam_member" "deploy_grants" {
     title       = "roles of the chat only"
     description = "The account may grant only what the services need, so it cannot make itself Owner."
     expression = join("", ["api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', []).hasOnly([",
-    join(", ", [for role in concat(local.granted_roles, [google_project_iam_custom_role.accounts.id, google_project_iam_custom_role.audit.id]) : "'${role}'"]), "])"])
+    join(", ", [for role in concat(local.granted_roles, local.granted_custom_roles) : "'${role}'"]), "])"])
   }
 }
 

@@ -53,6 +53,13 @@ override_resource {
 }
 
 override_resource {
+  target = google_project_iam_custom_role.own_account
+  values = {
+    id = "projects/acme-chat/roles/chatOwnAccount_0a1b2c3d"
+  }
+}
+
+override_resource {
   target = google_project_iam_custom_role.audit
   values = {
     id = "projects/acme-chat/roles/chatAudit_0a1b2c3d"
