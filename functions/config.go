@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/phoenixchat/phoenixchat/functions/api"
+	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/realtime/env"
 )
 
@@ -15,6 +16,7 @@ type config struct {
 
 	project          string
 	database         string
+	auditDatabase    string
 	origins          []string
 	apiKey           string
 	internalURL      string
@@ -41,6 +43,9 @@ var settings = env.Settings[config]{
 		Read:  func(c *config, v string) error { c.project = v; return nil }},
 	{Name: "FIRESTORE_DATABASE", Default: "(default)", About: "Firestore database",
 		Read: func(c *config, v string) error { c.database = v; return nil }},
+	{Name: "AUDIT_DATABASE", Default: storefirestore.DefaultAuditDatabase,
+		About: "Firestore database of the audit log, which only the admin function may use",
+		Read:  func(c *config, v string) error { c.auditDatabase = v; return nil }},
 	{Name: "HOSTED_URL", Required: true, About: "public URL of the chat, as https://host: the origin that may call",
 		Read: func(c *config, v string) error {
 			c.origins = make([]string, 1)

@@ -188,6 +188,8 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 		return nil, err
 	}
 	log := logging.New(os.Stdout, logging.Options{JSON: c.onCloudRun, Level: c.logLevel, Project: c.project})
+	// Whatever the level of the other records, the log bucket of the audit log gets every entry.
+	auditLog := logging.New(os.Stdout, logging.Options{JSON: c.onCloudRun, Project: c.project})
 	var undo []func() error
 	defer func() {
 		if err != nil { // the next request builds them again
@@ -197,7 +199,7 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 		}
 	}()
 	db, err := storefirestore.Open(ctx, storefirestore.Options{Project: c.project, Database: c.database,
-		EmulatorHost: c.storeEmulator})
+		AuditDatabase: c.auditDatabase, EmulatorHost: c.storeEmulator})
 	if err != nil {
 		return nil, err
 	}
@@ -231,6 +233,7 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 		Store: db, Accounts: auth, Verifier: verifier, Probers: probers,
 		DeadLetters: topic, Replayer: topic, Origins: c.origins,
 		Realtime: realtime, Proxies: c.proxies, SignupsHourly: c.signupsHourly, PeopleListed: c.peopleListed, Log: log,
+		AuditLog: auditLog,
 	})
 	var limit *costcap.Cap
 	if c.capPercent > 0 {

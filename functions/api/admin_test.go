@@ -1,8 +1,11 @@
 package api_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
+	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
@@ -337,6 +341,33 @@ func TestAdminMessages(t *testing.T) {
 	s.call("POST", "/admin/messages", token, form{"reason": "x", "conversation": "ada~bob", "before": "x"}).refused(422,
 		"before_invalid")
 	s.audited("root1 read_conversations ada report 7", "root1 read_messages ada~bob report 7")
+}
+
+// Each entry is also logged, whatever the level of other records. The key and the field "action" are those of the
+// sink's filter (infra/terraform/audit.tf).
+func TestAuditEntriesAreLogged(t *testing.T) {
+	var out bytes.Buffer
+	s := newSystem(t, func(d *api.Deps) { d.AuditLog = slog.New(slog.NewJSONHandler(&out, nil)) })
+	_, token := s.admin("root1")
+	s.account("bob")
+	s.call("POST", "/admin/users/bob/sign-out", token, form{"reason": "lost phone"}).must(204, nil)
+	s.call("PATCH", "/admin/users/nobody", token, map[string]any{"disabled": true, "reason": "x"}).refused(404,
+		"user_not_found")
+	entries, _, err := s.store.AuditLog(t.Context(), "", 10)
+	if err != nil || len(entries) == 0 {
+		t.Fatalf("%d entries, %v", len(entries), err)
+	}
+	var logged []store.Audit
+	for lines := json.NewDecoder(&out); lines.More(); {
+		var line struct{ Audit store.Audit }
+		if err := lines.Decode(&line); err != nil {
+			t.Fatal(err)
+		}
+		logged = append([]store.Audit{line.Audit}, logged...)
+	}
+	if !slices.Equal(logged, entries) || logged[len(logged)-1].Action != "sign_out" {
+		t.Errorf("logged %+v\nwant %+v", logged, entries)
+	}
 }
 
 // An action that cannot be recorded in the audit log is not run.

@@ -42,11 +42,12 @@ type Deps struct {
 
 	Origins []string // exact origins that may call from a browser, such as "https://chat.example.org"
 
-	Proxies       int              // trusted proxies that append to X-Forwarded-For; 0: none, 1: Cloud Run
+	Proxies       int              // trusted proxies that append to X-Forwarded-For; see package clientaddr
 	SignupsHourly int              // sign-ups from one address in an hour; 0: DefaultSignupsHourly
 	PeopleListed  int              // people that lists show one user in an hour; 0: DefaultPeopleListed
 	Now           func() time.Time // nil: time.Now
 	Log           *slog.Logger     // nil: slog.Default()
+	AuditLog      *slog.Logger     // gets a copy of each entry of the audit log; nil: Log
 
 	// Wait waits for d, or until ctx ends. Exports are paced with it. nil: with a timer.
 	Wait func(ctx context.Context, d time.Duration) error
@@ -79,6 +80,9 @@ func New(deps Deps) *API {
 	}
 	if deps.Log == nil {
 		deps.Log = slog.Default()
+	}
+	if deps.AuditLog == nil {
+		deps.AuditLog = deps.Log
 	}
 	if deps.PeopleListed == 0 {
 		deps.PeopleListed = DefaultPeopleListed

@@ -170,6 +170,21 @@ func TestSignupLimit(t *testing.T) {
 	signup("203.0.113.7").refused(429, "too_many_signups")
 }
 
+// Behind a load balancer, the last entry of the header is the load balancer, and everything before the last two entries
+// was written by the client.
+func TestSignupLimitBehindLoadBalancer(t *testing.T) {
+	s := newSystem(t, func(d *api.Deps) { d.SignupsHourly, d.Proxies = 1, 2 })
+	n := 0
+	signup := func(forwarded string) *answer {
+		n++
+		return s.call("POST", "/signup", "", ada("username", fmt.Sprintf("ada%d", n), "email",
+			fmt.Sprintf("ada%d@example.org", n)), "X-Forwarded-For", forwarded)
+	}
+	signup("203.0.113.7, 192.0.2.1").must(201, nil)
+	signup("198.51.100.9, 203.0.113.7, 192.0.2.1").refused(429, "too_many_signups")
+	signup("198.51.100.9, 192.0.2.1").must(201, nil)
+}
+
 // Beyond the limit, a sign-up costs no operation of the store.
 func TestRefusedSignupIsFree(t *testing.T) {
 	s := newSystem(t, func(d *api.Deps) { d.SignupsHourly = 1 })

@@ -62,7 +62,7 @@ func (e Env) Parse(f *flag.FlagSet) error {
 // Target is the chat that carries out an order: the one that is running on this machine, or one on Google Cloud.
 type Target struct {
 	Project  string // on Google Cloud; "": the chat that is running on this machine
-	Database string // of Firestore; "": "(default)"
+	Database string // of Firestore; "": "(default)"; the audit log has a database of its own
 	Data     string // data folder of the chat on this machine
 }
 

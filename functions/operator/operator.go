@@ -41,6 +41,9 @@ type Deps struct {
 	Replayer  deadletter.Replayer
 	Realtime  internalapi.API
 	Now       func() time.Time // nil: time.Now
+
+	// Record writes a second copy of each entry of the audit log, such as CloudRecorder; nil: none.
+	Record func(context.Context, store.Audit) error
 }
 
 // audit appends an entry to the audit log. It fills in the id and the time, and marks the author as a command. An
@@ -55,5 +58,8 @@ func (d Deps) audit(ctx context.Context, entry store.Audit) error {
 		now = time.Now
 	}
 	entry.ID, entry.At, entry.By = id.String(), chat.MicrosOf(now()), "command:"+entry.By
-	return d.Store.AddAudit(ctx, entry)
+	if err := d.Store.AddAudit(ctx, entry); err != nil || d.Record == nil {
+		return err
+	}
+	return d.Record(ctx, entry)
 }

@@ -22,6 +22,10 @@ type Audit struct {
 	Outcome string      `json:"outcome"` // "" (begun) or "failed: <code>"
 }
 
+// AuditKey is the key under which log records have a copy of an entry of the audit log. The filter of the sink that
+// keeps these records selects them by it (infra/terraform/audit.tf).
+const AuditKey = "audit"
+
 // MaxDeadLetter limits the bytes of data of a dead letter. Data of the realtime service has at most
 // delivery.MaxBytes. Anything longer could not be saved anyway.
 const MaxDeadLetter = 800 << 10
@@ -54,7 +58,8 @@ func NewDeadLetter(id string, at chat.Micros, reason string, data []byte) DeadLe
 
 // Records keeps what only admins see: the audit log and the dead letters.
 type Records interface {
-	// AddAudit appends to the audit log. Entries cannot be changed or removed.
+	// AddAudit appends to the audit log. Entries cannot be changed or removed. On Google Cloud, only the admin function
+	// and operators may read and append.
 	AddAudit(ctx context.Context, a Audit) error
 
 	// AuditLog lists the log, newest first.

@@ -197,6 +197,7 @@ func (s Size) Bill() []Line {
 		{Name: "Firestore, operations", Dollars: max(0, messages*MeasuredWrites-freeWrites)*WriteDollars +
 			max(0, s.DailyUsers*documentsRead*days-freeReads)*ReadDollars},
 		{Name: "Firestore, storage and backups", Growth: growth},
+		s.audit(),
 		{Name: "Identity Platform", Dollars: identityDollars(s.DailyUsers * monthlyPerDaily)},
 		{Name: "prober", Dollars: s.proberDollars(messages / days)},
 		{Name: "alerts and metrics", Dollars: alerts + metricBytes/(1<<20)*metrics.Dollars},
@@ -243,6 +244,10 @@ func Table() string {
 			continue
 		}
 		fmt.Fprintf(&b, " %.2f |", sums[i]/s.DailyUsers)
+	}
+	fmt.Fprintf(&b, "\n| %s |", Sizes[0].Domain().Name)
+	for _, s := range Sizes {
+		fmt.Fprintf(&b, " %s more |", s.Domain().cell())
 	}
 	b.WriteString("\n| Redis is full to |")
 	for _, s := range Sizes {

@@ -134,6 +134,16 @@ func TestBillByHand(t *testing.T) {
 	if got := lines["Firestore, storage and backups"].Growth; math.Abs(got-167.6*0.54) > 1 { // 180 GB, eight backups
 		t.Errorf("storage grows by %.2f a month, want %.2f", got, 167.6*0.54)
 	}
+	// 500,000 entries in a month for 10 million users: 0.466 GiB, and 6.13 GiB in the log bucket after 400 days.
+	if got, want := Sizes[3].audit(), 0.45+0.466*0.5+6.13*0.01; math.Abs(got.Dollars-want) > 0.01 ||
+		math.Abs(got.Growth-0.466*0.54) > 0.01 {
+		t.Errorf("the audit log costs %.2f and %.2f more each month, want %.2f", got.Dollars, got.Growth, want)
+	}
+	// 120 million messages of 2.5 KB, and 30 million requests of each kind with 30 KB a day.
+	domain := 0.025*730 + 2*5 + 4*1 + 279.4*0.008 + 30*0.75 + 3000*0.0075 + 83.8*0.09
+	if got := Sizes[2].Domain().Dollars; math.Abs(got-domain) > 0.1 {
+		t.Errorf("an own domain costs %.2f, want %.2f", got, domain)
+	}
 	for users, want := range map[float64]float64{50_000: 0, 100_000: 275, 20e6: 275 + 4140 + 28_800 + 25_000} {
 		if got := identityDollars(users); math.Abs(got-want) > 0.01 {
 			t.Errorf("%.0f users in a month cost %.2f, want %.2f", users, got, want)

@@ -51,6 +51,7 @@ var (
 
 	traffic = Price{0.09, "GiB", "traffic to the internet", false}
 	logs    = Price{0.50, "GiB beyond 50 GiB", "logs", false}
+	kept    = Price{0.01, "GiB and month", "logs that are kept for more than 30 days", false}
 	images  = Price{1, "month", "images, sources and Terraform's state", true}
 )
 
@@ -58,7 +59,7 @@ var (
 var listed = []Price{vCPUSecond, memorySecond, request, jobCPUSecond, jobMemorySecond, scheduler,
 	redisNano, redisMedium, redisXlarge, redisAOF, write, read,
 	remove, stored, history, backup, restore, throughput, retained, condition, series, metrics, traffic,
-	logs, images}
+	logs, kept, images, forwarding, balanced, policy, policyRule, policed, cached}
 
 // identityTiers are the prices of Identity Platform for each user of a month, up to a number of users.
 var identityTiers = []struct {

@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 )
 
-// collections are the collections that a restore must bring back. The collection limits, whose documents expire within
-// a day, is not one of them.
+// collections are the collections that a restore must bring back. "audit" is the only one in the audit log's database,
+// and the others are in the chat's. The collection limits, whose documents expire within a day, is not one of them.
 var collections = []string{"users", "usernames", "signups", "erased", "conversations", "messages", "audit",
 	"dead_letters"}
 
@@ -30,10 +32,10 @@ func (c counts) String() string {
 // cleanUpWithin is the time limit for deleting the drill's database, also after an interrupt.
 const cleanUpWithin = 10 * time.Minute
 
-// drill restores the newest backup into a database of its own, compares the number of documents with those that the
-// chat's database had when the backup was made, and deletes the copy. Nothing of it touches the chat's database.
-func drill(ctx context.Context, d databases, out io.Writer, now time.Time) (err error) {
-	list, err := d.Backups(ctx, defaultDatabase)
+// drill restores the newest backup of a database into another one, compares the number of documents with those that the
+// database had when the backup was made, and deletes the copy. Nothing of it touches the database itself.
+func drill(ctx context.Context, d databases, database string, out io.Writer, now time.Time) (err error) {
+	list, err := d.Backups(ctx, database)
 	if err != nil {
 		return fmt.Errorf("list backups: %w", err)
 	}
@@ -42,17 +44,20 @@ func drill(ctx context.Context, d databases, out io.Writer, now time.Time) (err 
 	}
 	newest := slices.MaxFunc(list, func(a, b backup) int { return a.at.Compare(b.at) })
 	copied := "drill-" + now.UTC().Format("20060102-150405")
-	fmt.Fprintf(out, "Restoring the backup of %s into the database %s. This takes minutes to hours.\n",
-		newest.at.UTC().Format(time.RFC3339), copied)
+	if database != defaultDatabase {
+		copied = "drill-" + database + "-" + now.UTC().Format("20060102-150405")
+	}
+	fmt.Fprintf(out, "Restoring the backup of %s of the database %s into the database %s. This takes minutes to hours.\n",
+		newest.at.UTC().Format(time.RFC3339), database, copied)
 
 	// Firestore's history has whole minutes, and a backup is made at any moment. So the copy must have a number of
 	// documents between those of the minute before and the minute after.
 	from := newest.at.Truncate(time.Minute)
-	before, err := d.Count(ctx, defaultDatabase, from)
+	before, err := d.Count(ctx, database, from)
 	if err != nil {
 		return fmt.Errorf("count the documents at the time of the backup: %w", err)
 	}
-	after, err := d.Count(ctx, defaultDatabase, from.Add(time.Minute))
+	after, err := d.Count(ctx, database, from.Add(time.Minute))
 	if err != nil {
 		return fmt.Errorf("count the documents after the backup: %w", err)
 	}
@@ -83,6 +88,17 @@ func drill(ctx context.Context, d databases, out io.Writer, now time.Time) (err 
 	if len(wrong) > 0 {
 		return fmt.Errorf("the number of documents differs in: %s", strings.Join(wrong, ", "))
 	}
-	fmt.Fprintf(out, "The backup can be restored. It took %s.\n", took)
+	fmt.Fprintf(out, "The backup of the database %s can be restored. It took %s.\n", database, took)
 	return nil
+}
+
+// drillAll runs the drill for each database of the chat. A failure of one does not stop the others.
+func drillAll(ctx context.Context, d databases, out io.Writer, now time.Time) error {
+	var errs []error
+	for _, database := range []string{defaultDatabase, storefirestore.DefaultAuditDatabase} {
+		if err := drill(ctx, d, database, out, now); err != nil {
+			errs = append(errs, fmt.Errorf("database %s: %w", database, err))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -1,9 +1,11 @@
-// Command restore helps to restore the Firestore database of a chat on Google Cloud, and tests that its backups can be
-// restored (infra/RUNBOOK.md, "Restore Firestore" and "Restore drill"):
+// Command restore helps to restore the Firestore databases of a chat on Google Cloud, and tests that their backups can
+// be restored (infra/RUNBOOK.md, "Restore Firestore" and "Restore drill"):
 //
 //	go run ./infra/restore count -project P                      documents of each collection; with -at, in the past
 //	go run ./infra/restore restore -project P -backup B -database D
-//	go run ./infra/restore drill -project P                      newest backup → second database → compare → delete
+//	go run ./infra/restore drill -project P                      newest backups → second databases → compare → delete
+//
+// The chat has two databases: "(default)", and "audit" with the audit log.
 //
 // It works with the credentials of the person who runs it (gcloud auth application-default login), who needs the role
 // Cloud Datastore Owner.
@@ -112,5 +114,5 @@ func run(ctx context.Context, args []string, out io.Writer,
 		fmt.Fprintf(out, "Restoring into the database %s. This takes minutes to hours.\n", *database)
 		return d.Restore(ctx, *from, *database)
 	}
-	return drill(ctx, d, out, time.Now())
+	return drillAll(ctx, d, out, time.Now())
 }

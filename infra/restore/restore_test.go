@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
+	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
@@ -28,15 +29,17 @@ type fake struct {
 	before, after, restored counts
 	failRestore, failDelete error
 	asked                   []time.Time // moments at which the chat's database was counted
+	sources                 []string    // databases that were counted then
 	databases               []string    // copies that exist
 	backup                  string      // the one that was restored
 	none                    bool        // there are no backups
 }
 
 func (f *fake) Count(_ context.Context, database string, at time.Time) (counts, error) {
-	if database != defaultDatabase {
+	if strings.HasPrefix(database, "drill-") {
 		return f.restored, nil
 	}
+	f.sources = append(f.sources, database)
 	f.asked = append(f.asked, at)
 	if len(f.asked) == 1 {
 		return f.before, nil
@@ -89,7 +92,7 @@ func TestDrill(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			err := drill(t.Context(), &c.fake, &out, time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC))
+			err := drill(t.Context(), &c.fake, defaultDatabase, &out, time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC))
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("error %v, want %q\n%s", err, c.want, &out)
 			}
@@ -107,6 +110,29 @@ func TestDrill(t *testing.T) {
 				t.Errorf("%v still exist", c.fake.databases)
 			}
 		})
+	}
+}
+
+// TestDrillOfBothDatabases checks that a failure with one database does not hide the other.
+func TestDrillOfBothDatabases(t *testing.T) {
+	f := &fake{before: counts{"audit": 3}, after: counts{"audit": 3}, restored: counts{"audit": 3}}
+	var out bytes.Buffer
+	open := func(context.Context, string) (databases, error) { return f, nil }
+	if err := run(t.Context(), []string{"drill", "-project", "p"}, &out, open); err != nil {
+		t.Error(err)
+	}
+	want := []string{"(default)", "(default)", "audit", "audit"}
+	if !slices.Equal(f.sources, want) || len(f.databases) > 0 {
+		t.Errorf("compared with %v, want %v; left %v", f.sources, want, f.databases)
+	}
+	if n := strings.Count(out.String(), "can be restored"); n != 2 || !strings.Contains(out.String(), "drill-audit-") {
+		t.Errorf("printed %s", &out)
+	}
+	f.restored = counts{}
+	err := drillAll(t.Context(), f, &out, time.Now())
+	if err == nil || !strings.Contains(err.Error(), "database (default): ") ||
+		!strings.Contains(err.Error(), "database audit: the number of documents differs in: audit") {
+		t.Errorf("the error is %v", err)
 	}
 }
 
@@ -185,5 +211,13 @@ func TestCount(t *testing.T) {
 	got, err := g.Count(t.Context(), defaultDatabase, time.Time{})
 	if err != nil || got["users"] != 2 || got["usernames"] != 2 || got["messages"] != 0 {
 		t.Errorf("counts %v, %v", got, err)
+	}
+	if err := db.AddAudit(t.Context(), store.Audit{ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	for database, want := range map[string]int64{defaultDatabase: 0, storefirestore.DefaultAuditDatabase: 1} {
+		if got, err := g.Count(t.Context(), database, time.Time{}); err != nil || got["audit"] != want {
+			t.Errorf("%s has the counts %v, %v", database, got, err)
+		}
 	}
 }

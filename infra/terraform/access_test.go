@@ -17,14 +17,15 @@ allUsers → roles/run.invoker on service messages
 allUsers → roles/run.invoker on service signup
 allUsers → roles/run.invoker on service users
 chat-admin → chatAccounts on the project
-chat-admin → roles/datastore.user on the project
+chat-admin → chatAudit on the project, the audit log's database
+chat-admin → roles/datastore.user on the project, the chat's database
 chat-admin → roles/iam.serviceAccountTokenCreator on account chat-admin
 chat-admin → roles/pubsub.publisher on topic delivery-acks
 chat-admin → roles/pubsub.subscriber on subscription dead-letters
 chat-build → roles/artifactregistry.writer on repository chat
 chat-build → roles/logging.logWriter on the project
 chat-build → roles/storage.objectViewer on the project, sources only
-chat-conversations → roles/datastore.user on the project
+chat-conversations → roles/datastore.user on the project, the chat's database
 chat-deploy → roles/artifactregistry.admin on the project
 chat-deploy → roles/cloudbuild.builds.editor on the project
 chat-deploy → roles/cloudfunctions.admin on the project
@@ -39,6 +40,7 @@ chat-deploy → roles/iam.serviceAccountUser on the project
 chat-deploy → roles/identityplatform.admin on the project
 chat-deploy → roles/logging.configWriter on the project
 chat-deploy → roles/logging.logWriter on the project
+chat-deploy → roles/logging.viewer on the project
 chat-deploy → roles/monitoring.admin on the project
 chat-deploy → roles/networkconnectivity.consumerNetworkAdmin on the project
 chat-deploy → roles/pubsub.admin on the project
@@ -48,21 +50,21 @@ chat-deploy → roles/run.admin on the project
 chat-deploy → roles/serviceusage.apiKeysAdmin on the project
 chat-deploy → roles/serviceusage.serviceUsageAdmin on the project
 chat-deploy → roles/storage.admin on the project
-chat-me → chatAccounts on the project
-chat-me → roles/datastore.user on the project
-chat-messages → roles/datastore.user on the project
-chat-persist → roles/datastore.user on the project
+chat-me → chatOwnAccount on the project
+chat-me → roles/datastore.user on the project, the chat's database
+chat-messages → roles/datastore.user on the project, the chat's database
+chat-persist → roles/datastore.user on the project, the chat's database
 chat-persist → roles/pubsub.publisher on topic dead-letters
 chat-push → roles/run.invoker on service persist
-chat-realtime → roles/datastore.viewer on the project
+chat-realtime → roles/datastore.viewer on the project, the chat's database
 chat-realtime → roles/pubsub.publisher on topic delivery-acks
 chat-realtime → roles/redis.dbConnectionUser on the project
 chat-scheduler → roles/run.invoker on job prober
 chat-signup → chatAccounts on the project
-chat-signup → roles/datastore.user on the project
+chat-signup → roles/datastore.user on the project, the chat's database
 chat-test → roles/logging.logWriter on the project
 chat-test → roles/storage.objectViewer on bucket acme-chat-chat-source
-chat-users → roles/datastore.user on the project
+chat-users → roles/datastore.user on the project, the chat's database
 pubsub's agent → roles/iam.serviceAccountTokenCreator on account chat-push
 pubsub's agent → roles/pubsub.publisher on topic dead-letters
 pubsub's agent → roles/pubsub.subscriber on subscription persist
@@ -104,8 +106,8 @@ func grant(r resource) string {
 	}
 	who, _, _ = strings.Cut(who, "@")
 	role := text(r, "role")
-	if strings.HasPrefix(role, "google_project_iam_custom_role") || !strings.HasPrefix(role, "roles/") {
-		role = "chatAccounts"
+	if name, ok := strings.CutPrefix(role, "projects/acme-chat/roles/"); ok { // a custom role, with a random part
+		role, _, _ = strings.Cut(name, "_")
 	}
 	on := "the project"
 	switch r.Type {
@@ -160,6 +162,11 @@ func TestDeployGrantsOnlyWhatIsNeeded(t *testing.T) {
 			t.Errorf("the account may grant %s, which no service has", role)
 		}
 	}
+	for _, role := range []string{"chatAccounts_", "chatOwnAccount_", "chatAudit_"} {
+		if !strings.Contains(condition, "'projects/acme-chat/roles/"+role) {
+			t.Errorf("the account cannot grant the custom role %s…: %s", role, condition)
+		}
+	}
 	if len(may) < 5 || !strings.Contains(condition, "modifiedGrantsByRole', []).hasOnly([") {
 		t.Errorf("the condition is %s", condition)
 	}
@@ -183,16 +190,51 @@ func TestConditionsNameWholeBuckets(t *testing.T) {
 	}
 }
 
-func TestCustomRoleIsLimitedToAccounts(t *testing.T) {
-	roles := applied(t).of("google_project_iam_custom_role")
-	if len(roles) != 1 {
-		t.Fatalf("%d custom roles, want one", len(roles))
+// TestCustomRoles checks that two custom roles are limited to accounts, and that the third can only read and append.
+func TestCustomRoles(t *testing.T) {
+	s := applied(t)
+	if n := len(s.of("google_project_iam_custom_role")); n != 3 {
+		t.Errorf("%d custom roles, want three", n)
 	}
-	permissions, _ := at(roles[0].Values, "permissions").([]any)
-	for _, p := range permissions {
-		if s, _ := p.(string); !strings.HasPrefix(s, "firebaseauth.users.") {
-			t.Errorf("the role for accounts has %v", p)
+	for address, allowed := range map[string]*regexp.Regexp{
+		"google_project_iam_custom_role.accounts": regexp.MustCompile(`^firebaseauth\.users\.`),
+		"google_project_iam_custom_role.own_account": regexp.MustCompile(
+			`^firebaseauth\.users\.(delete|get|update)$`),
+		"google_project_iam_custom_role.audit": regexp.MustCompile(
+			`^datastore\.(databases\.get|entities\.(create|get|list))$`),
+	} {
+		permissions, _ := at(s.one(t, address).Values, "permissions").([]any)
+		for _, p := range permissions {
+			if name, _ := p.(string); !allowed.MatchString(name) {
+				t.Errorf("%s has %v", address, p)
+			}
 		}
+		if len(permissions) == 0 {
+			t.Errorf("%s has no permissions", address)
+		}
+	}
+}
+
+// TestAuditLogIsSeparate checks that no account has a role for Firestore that also applies to the audit log's database,
+// except the appending role of admin.
+func TestAuditLogIsSeparate(t *testing.T) {
+	const audit = `resource.name == "projects/acme-chat/databases/audit"`
+	var appends []string
+	n := 0
+	for _, r := range applied(t).of("google_project_iam_member") {
+		role, condition := text(r, "role"), text(r, "condition", 0, "expression")
+		switch {
+		case condition == audit:
+			appends = append(appends, r.Address)
+		case role == "roles/datastore.user" || role == "roles/datastore.viewer" || role == "roles/datastore.owner":
+			n++
+			if condition != `resource.name == "projects/acme-chat/databases/(default)"` {
+				t.Errorf("%s also applies to the audit log: %q", r.Address, condition)
+			}
+		}
+	}
+	if !slices.Equal(appends, []string{"google_project_iam_member.admin_audit"}) || n != 8 {
+		t.Errorf("%v may append, and %d accounts have access to the chat's database", appends, n)
 	}
 }
 

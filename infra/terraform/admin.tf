@@ -14,10 +14,17 @@ module "admin" {
   max_instances = min(5, var.function_max_instances)
 }
 
+# It may also read and append to the audit log (audit.tf).
 resource "google_project_iam_member" "admin_firestore" {
   project = var.project
   role    = "roles/datastore.user"
   member  = module.admin.member
+
+  condition {
+    title       = local.only_chat_database.title
+    description = local.only_chat_database.description
+    expression  = local.only_chat_database.expression
+  }
 }
 
 resource "google_project_iam_member" "admin_accounts" {

@@ -1,4 +1,4 @@
-# Firestore: users, conversations and delivered messages.
+# Firestore: users, conversations and delivered messages. The audit log has a database of its own (audit.tf).
 
 resource "google_firestore_database" "this" {
   name        = "(default)"
@@ -68,6 +68,9 @@ locals {
     [for f in i.fields : "${f.fieldPath}-${lower(try(f.order, f.arrayConfig))}"])) => i
   }
 
+  # The database of a collection.
+  database_of = { audit = google_firestore_database.audit.name }
+
   field_overrides = { for f in try(local.firestore_indexes.fieldOverrides, []) :
     "${f.collectionGroup}.${f.fieldPath}" => f
   }
@@ -76,7 +79,7 @@ locals {
 resource "google_firestore_index" "this" {
   for_each = local.composite_indexes
 
-  database    = google_firestore_database.this.name
+  database    = lookup(local.database_of, each.value.collectionGroup, google_firestore_database.this.name)
   collection  = each.value.collectionGroup
   query_scope = each.value.queryScope
 
@@ -96,7 +99,7 @@ resource "google_firestore_index" "this" {
 resource "google_firestore_field" "this" {
   for_each = local.field_overrides
 
-  database   = google_firestore_database.this.name
+  database   = lookup(local.database_of, each.value.collectionGroup, google_firestore_database.this.name)
   collection = each.value.collectionGroup
   field      = each.value.fieldPath
 

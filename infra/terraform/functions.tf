@@ -71,6 +71,7 @@ locals {
     max        = var.function_max_instances
     settings   = local.function_settings
     grant      = var.grant_all_users
+    ingress    = local.domain_serves ? "ALLOW_INTERNAL_AND_GCLB" : "ALLOW_ALL"
   }
 }
 
@@ -85,17 +86,18 @@ locals {
   function_settings = { for name, value in {
     PROJECT_ID               = var.project
     FIRESTORE_DATABASE       = google_firestore_database.this.name
+    AUDIT_DATABASE           = google_firestore_database.audit.name
     HOSTED_URL               = local.hosted_url
     EXTRA_ORIGINS            = join(",", var.extra_origins)
     FIREBASE_API_KEY         = google_apikeys_key.web.key_string
-    INTERNAL_URL             = local.run_url
+    INTERNAL_URL             = local.hosted_url
     INTERNAL_AUDIENCE        = local.run_url
     TOPIC                    = google_pubsub_topic.delivery_acks.name
     DEAD_LETTER_TOPIC        = google_pubsub_topic.dead_letters.name
     DEAD_LETTER_SUBSCRIPTION = google_pubsub_subscription.dead_letters.name
     SIGNUPS_HOURLY           = tostring(var.signups_hourly)
     PEOPLE_LISTED_PER_HOUR   = tostring(var.people_listed_hourly)
-    PROXIES                  = "1" # Cloud Run's own front end: browsers call the functions directly (project.tf)
+    PROXIES                  = tostring(local.proxies)
     REGION                   = var.region
     COST_CAP_PERCENT         = tostring(local.cost_cap ? var.cost_cap_percent : 0)
     PROBER                   = google_service_account.prober.email

@@ -103,13 +103,31 @@ resource "random_id" "accounts_role" {
   byte_length = 4
 }
 
-# The functions may create, read, change and delete accounts, but not change how sign-in is configured.
+# The functions signup and admin may create, read, change and delete accounts, but not change how sign-in is configured.
 resource "google_project_iam_custom_role" "accounts" {
   role_id     = "chatAccounts_${random_id.accounts_role.hex}"
   title       = "Chat: accounts"
   description = "Create, read, change and delete the accounts of users."
   permissions = [
     "firebaseauth.users.create",
+    "firebaseauth.users.delete",
+    "firebaseauth.users.get",
+    "firebaseauth.users.update",
+  ]
+
+  depends_on = [time_sleep.apis]
+}
+
+resource "random_id" "own_account_role" {
+  byte_length = 4
+}
+
+# The function me changes and deletes the account of its caller, but creates none.
+resource "google_project_iam_custom_role" "own_account" {
+  role_id     = "chatOwnAccount_${random_id.own_account_role.hex}"
+  title       = "Chat: own account"
+  description = "Read, change and delete the accounts of users."
+  permissions = [
     "firebaseauth.users.delete",
     "firebaseauth.users.get",
     "firebaseauth.users.update",

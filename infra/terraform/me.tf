@@ -17,10 +17,16 @@ resource "google_project_iam_member" "me_firestore" {
   project = var.project
   role    = "roles/datastore.user"
   member  = module.me.member
+
+  condition {
+    title       = local.only_chat_database.title
+    description = local.only_chat_database.description
+    expression  = local.only_chat_database.expression
+  }
 }
 
 resource "google_project_iam_member" "me_accounts" {
   project = var.project
-  role    = google_project_iam_custom_role.accounts.id
+  role    = google_project_iam_custom_role.own_account.id
   member  = module.me.member
 }

@@ -11,8 +11,11 @@ import (
 // reserved lists the resources whose name Google keeps reserved after they are deleted: the argument with the name,
 // the resource that makes the name, and how long a name is reserved.
 var reserved = map[string]struct{ argument, random, days string }{
-	"google_apikeys_key.web":                  {"name", "random_id.web_key", "30"},
-	"google_project_iam_custom_role.accounts": {"role_id", "random_id.accounts_role", "37"},
+	"google_apikeys_key.web":                     {"name", "random_id.web_key", "30"},
+	"google_project_iam_custom_role.accounts":    {"role_id", "random_id.accounts_role", "37"},
+	"google_project_iam_custom_role.own_account": {"role_id", "random_id.own_account_role", "37"},
+	"google_project_iam_custom_role.audit":       {"role_id", "random_id.audit_role", "37"},
+	"google_logging_project_bucket_config.audit": {"bucket_id", "random_id.audit_bucket", "7"},
 }
 
 // TestReservedNames checks that the names of such resources have a random part. Without it, an apply after a destroy,

@@ -28,6 +28,12 @@ resource "google_project_iam_member" "persist_firestore" {
   project = var.project
   role    = "roles/datastore.user"
   member  = module.persist.member
+
+  condition {
+    title       = local.only_chat_database.title
+    description = local.only_chat_database.description
+    expression  = local.only_chat_database.expression
+  }
 }
 
 # It publishes malformed entries to the dead letters.

@@ -1,8 +1,9 @@
 # The service accounts of the pipeline (cloudbuild.yaml). Only a person with the role Owner can change what they may do.
 
 locals {
-  # Roles of the account that deploys. None of them lets it read messages or change custom roles.
-  deploy_roles = toset(var.pipeline ? [
+  # Roles of the account that deploys. None of them lets it read messages, change custom roles, or change the log bucket
+  # of the audit log.
+  deploy_roles = toset(var.pipeline ? concat([
     "roles/artifactregistry.admin",
     "roles/cloudbuild.builds.editor",
     "roles/cloudfunctions.admin",
@@ -17,6 +18,7 @@ locals {
     "roles/identityplatform.admin",
     "roles/logging.configWriter",
     "roles/logging.logWriter",
+    "roles/logging.viewer",
     "roles/monitoring.admin",
     "roles/networkconnectivity.consumerNetworkAdmin",
     "roles/pubsub.admin",
@@ -25,7 +27,10 @@ locals {
     "roles/serviceusage.apiKeysAdmin",
     "roles/serviceusage.serviceUsageAdmin",
     "roles/storage.admin",
-  ] : [])
+    ],
+    # For the load balancer: its certificate, and the policies with rate limits.
+    var.domain == "" ? [] : ["roles/compute.loadBalancerAdmin", "roles/compute.securityAdmin"],
+  ) : [])
 
   # The roles that the configuration grants on the project (access_test.go), which are all that the deploying account may
   # grant.
@@ -35,6 +40,12 @@ locals {
     "roles/logging.logWriter",
     "roles/redis.dbConnectionUser",
     "roles/storage.objectViewer",
+  ]
+
+  granted_custom_roles = [
+    google_project_iam_custom_role.accounts.id,
+    google_project_iam_custom_role.own_account.id,
+    google_project_iam_custom_role.audit.id,
   ]
 }
 
@@ -66,7 +77,7 @@ resource "google_project_iam_member" "deploy_grants" {
     title       = "roles of the chat only"
     description = "The account may grant only what the services need, so it cannot make itself Owner."
     expression = join("", ["api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', []).hasOnly([",
-    join(", ", [for role in concat(local.granted_roles, [google_project_iam_custom_role.accounts.id]) : "'${role}'"]), "])"])
+    join(", ", [for role in concat(local.granted_roles, local.granted_custom_roles) : "'${role}'"]), "])"])
   }
 }
 

@@ -87,12 +87,15 @@ locals {
   realtime_name = "chat"
   run_host      = "${local.realtime_name}-${local.number}.${var.region}.run.app"
   run_url       = "https://${local.run_host}"
-  next_url      = "https://next---${local.run_host}"
-  hosted_host   = var.domain == "" ? local.run_host : var.domain
+  hosted_host   = local.domain_serves ? var.domain : local.run_host
   hosted_url    = "https://${local.hosted_host}"
   socket_url    = "wss://${local.hosted_host}/ws"
   auth_domain   = "${var.project}.firebaseapp.com"
-  http_api_base = "https://${var.region}-${var.project}.cloudfunctions.net"
+  http_api_base = local.domain_serves ? "${local.hosted_url}/api" : "https://${var.region}-${var.project}.cloudfunctions.net"
+
+  # Where the newest revision answers. Behind the load balancer it has no address of its own: a header chooses it
+  # (domain.tf).
+  next_url = local.domain_serves ? local.hosted_url : "https://next---${local.run_host}"
 
   # Value of all deletion_policy arguments.
   deletion_policy = var.protect ? "PREVENT" : "DELETE"

@@ -19,6 +19,12 @@ resource "google_project_iam_member" "realtime_firestore" {
   project = var.project
   role    = "roles/datastore.viewer"
   member  = google_service_account.realtime.member
+
+  condition {
+    title       = local.only_chat_database.title
+    description = local.only_chat_database.description
+    expression  = local.only_chat_database.expression
+  }
 }
 
 # It publishes acknowledged messages for persist.
@@ -56,7 +62,7 @@ locals {
     LOG_LEVEL            = var.log_level
     MAX_SOCKETS          = tostring(local.sockets_per_instance)
     WATCHED_HOURLY       = tostring(var.watched_hourly)
-    PROXIES              = tostring(var.trusted_proxies)
+    PROXIES              = tostring(local.proxies)
     STRANGER_MESSAGES    = tostring(var.stranger_messages)
     STRANGER_BYTES       = tostring(var.stranger_bytes)
     NEW_PEOPLE_PER_DAY   = tostring(var.new_people_per_day)
@@ -71,7 +77,7 @@ resource "google_cloud_run_v2_service" "realtime" {
   name        = local.realtime_name
   location    = var.region
   description = "WebSockets and web client of the chat."
-  ingress     = "INGRESS_TRAFFIC_ALL"
+  ingress     = local.domain_serves ? "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER" : "INGRESS_TRAFFIC_ALL"
 
   # Browsers have no Google identity, so everyone may call the service. Realtime checks the ID tokens of users itself,
   # and those of the functions on its internal routes. A grant to allUsers is refused in organizations that were created
@@ -184,7 +190,7 @@ output "hosted_url" {
 }
 
 output "next_url" {
-  description = "Address of the newest revision of realtime, even while it gets no traffic."
+  description = "Address of the newest revision of realtime, even while it gets no traffic. If it is hosted_url, a request also needs the header \"Chat-Revision: next\"."
   value       = local.next_url
 }
 

@@ -18,6 +18,12 @@ resource "google_project_iam_member" "signup_firestore" {
   project = var.project
   role    = "roles/datastore.user"
   member  = module.signup.member
+
+  condition {
+    title       = local.only_chat_database.title
+    description = local.only_chat_database.description
+    expression  = local.only_chat_database.expression
+  }
 }
 
 # It creates the account, and deletes it if a later step fails.

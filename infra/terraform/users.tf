@@ -15,4 +15,10 @@ resource "google_project_iam_member" "users_firestore" {
   project = var.project
   role    = "roles/datastore.user"
   member  = module.users.member
+
+  condition {
+    title       = local.only_chat_database.title
+    description = local.only_chat_database.description
+    expression  = local.only_chat_database.expression
+  }
 }

@@ -34,7 +34,7 @@ variable "firestore_location" {
 }
 
 variable "domain" {
-  description = "Public host name of the chat, such as \"chat.example.org\". Map it to the service first (infra/RUNBOOK.md, \"Own domain\"). If empty, it is the run.app name of the service. Pages on other host names redirect to it."
+  description = "Public host name of the chat, such as \"chat.example.org\". It creates a load balancer with a certificate, rate limits and a cache, whose address the domain's DNS record must have (infra/RUNBOOK.md, \"Own domain\"). The run.app addresses are closed then. If empty, the chat is served at the run.app address of the service."
   type        = string
   default     = ""
   nullable    = false
@@ -43,6 +43,13 @@ variable "domain" {
     condition     = can(regex("^(|([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]{2,63})$", var.domain))
     error_message = "The domain must be a lower-case host name without scheme, port or path, such as \"chat.example.org\"."
   }
+}
+
+variable "keep_run_app" {
+  description = "Whether the chat is still served at its run.app address although domain is set. Set it to true while a chat that people use moves to a domain, until the DNS record and the certificate work."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "extra_origins" {
@@ -219,18 +226,6 @@ variable "people_listed_hourly" {
   }
 }
 
-variable "trusted_proxies" {
-  description = "Number of proxies in front of realtime that append the address of their client to X-Forwarded-For. Cloud Run's own front end is one of them, and an external load balancer is another. If the number is too low, all clients share the address of a proxy, and if it is too high, clients can choose theirs. The functions are not behind the load balancer."
-  type        = number
-  default     = 1
-  nullable    = false
-
-  validation {
-    condition     = var.trusted_proxies >= 1 && var.trusted_proxies <= 10 && floor(var.trusted_proxies) == var.trusted_proxies
-    error_message = "The number of proxies must be a whole number from 1 (only Cloud Run's front end) to 10."
-  }
-}
-
 variable "stranger_messages" {
   description = "Messages that may wait for a person from somebody to whom this person has never written."
   type        = number
@@ -277,6 +272,25 @@ variable "log_level" {
     condition     = contains(["debug", "info", "warn", "error"], var.log_level)
     error_message = "The level must be debug, info, warn or error."
   }
+}
+
+variable "audit_log_days" {
+  description = "Days for which the log bucket keeps its copies of the audit log's entries. The audit log itself, which the admin panel shows, keeps them forever."
+  type        = number
+  default     = 400
+  nullable    = false
+
+  validation {
+    condition     = var.audit_log_days >= 1 && var.audit_log_days <= 3650 && floor(var.audit_log_days) == var.audit_log_days
+    error_message = "The number of days must be a whole number from 1 to 3,650."
+  }
+}
+
+variable "lock_audit_log" {
+  description = "Whether the log bucket of the audit log is locked: from then on, nobody, not even an Owner or Google's support, can shorten its retention or delete it or an entry. It cannot be undone, and the bucket outlives terraform destroy (infra/RUNBOOK.md, \"Audit log\")."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "alert_emails" {

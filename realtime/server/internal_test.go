@@ -285,5 +285,8 @@ func TestTwoProxies(t *testing.T) {
 		if tryFrom(t, in, "203.0.113.2, 198.51.100.9") {
 			t.Error("a client was counted by the address of the front end")
 		}
+		if tryFrom(t, in, "192.0.2.9, 203.0.113.2, 198.51.100.1") {
+			t.Error("a client was counted by the address that it wrote into the header itself")
+		}
 	})
 }

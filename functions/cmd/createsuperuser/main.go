@@ -4,8 +4,8 @@
 //
 // It asks the chat that is running on this machine (go run ./infra/local). With -project it works on Google Cloud,
 // with the credentials of the person who runs it (gcloud auth application-default login). That account needs the
-// roles Cloud Datastore User, Firebase Authentication Admin and Service Usage Consumer. With -revoke it makes the
-// admin an ordinary user again. Every use is in the audit log.
+// roles Cloud Datastore User, Logs Writer, Firebase Authentication Admin and Service Usage Consumer. With -revoke it
+// makes the admin an ordinary user again. Every use is in the audit log.
 //
 // Anybody may have signed up with your address, so an existing account whose address is not verified is refused. To
 // make such a user an admin anyway, name the account by its uid (-uid). The command shows the account, and asks for
@@ -103,13 +103,17 @@ func setAdmin(ctx context.Context, t operator.Target, o operator.AdminOrder,
 		return "", operator.Unreachable("Firestore", err)
 	}
 	defer db.Close()
+	record, err := operator.CloudRecorder(ctx, t.Project, getenv("FIRESTORE_EMULATOR_HOST"))
+	if err != nil {
+		return "", err
+	}
 	auth, err := accounts.NewFirebase(ctx, accounts.Options{Project: t.Project, QuotaProject: t.Project,
 		EmulatorHost: getenv("FIREBASE_AUTH_EMULATOR_HOST")})
 	if err != nil {
 		return "", operator.Unreachable("Firebase Auth", err)
 	}
 	service := users.New(users.Deps{Store: db, Accounts: auth, Realtime: noRealtime{}})
-	return operator.SetAdmin(ctx, operator.Deps{Store: db, Users: service, Accounts: auth}, o)
+	return operator.SetAdmin(ctx, operator.Deps{Store: db, Users: service, Accounts: auth, Record: record}, o)
 }
 
 // noRealtime panics if it is called. Whether a user is an admin is not part of their gate, so realtime/ need not know.

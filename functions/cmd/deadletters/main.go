@@ -6,8 +6,8 @@
 //
 // It asks the chat that is running on this machine (go run ./infra/local). With -project it works on Google Cloud,
 // with the credentials of the person who runs it (gcloud auth application-default login). That account needs the
-// roles Cloud Datastore User, Pub/Sub Subscriber and Pub/Sub Publisher. Replaying and discarding are in the audit
-// log.
+// roles Cloud Datastore User, Logs Writer, Pub/Sub Subscriber and Pub/Sub Publisher. Replaying and discarding are in
+// the audit log.
 package main
 
 import (
@@ -65,11 +65,15 @@ func (q queue) handle(ctx context.Context, t operator.Target, o operator.DeadLet
 		return "", operator.Unreachable("Firestore", err)
 	}
 	defer db.Close()
+	record, err := operator.CloudRecorder(ctx, t.Project, getenv("FIRESTORE_EMULATOR_HOST"))
+	if err != nil {
+		return "", err
+	}
 	topic, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{Project: t.Project, Subscription: q.subscription,
 		AcksTopic: q.topic, Store: db, EmulatorHost: getenv("PUBSUB_EMULATOR_HOST")})
 	if err != nil {
 		return "", operator.Unreachable("Pub/Sub", err)
 	}
 	defer topic.Close()
-	return operator.DeadLetters(ctx, operator.Deps{Store: db, Collector: topic, Replayer: topic}, o)
+	return operator.DeadLetters(ctx, operator.Deps{Store: db, Collector: topic, Replayer: topic, Record: record}, o)
 }

@@ -8,9 +8,9 @@
 // audit log.
 //
 // The command works on Google Cloud, with the credentials of the person who runs it (gcloud auth application-default
-// login). That account needs the roles Cloud Datastore User, Firebase Authentication Admin and Service Usage Consumer,
-// and Service Account OpenID Connect Identity Token Creator on the service account of the admin function, as which the
-// command calls the realtime service.
+// login). That account needs the roles Cloud Datastore User, Logs Writer, Firebase Authentication Admin and Service
+// Usage Consumer, and Service Account OpenID Connect Identity Token Creator on the service account of the admin
+// function, as which the command calls the realtime service.
 package main
 
 import (
@@ -65,11 +65,15 @@ func handle(ctx context.Context, t operator.Target, realtime internalapi.API, o 
 		return "", operator.Unreachable("Firestore", err)
 	}
 	defer db.Close()
+	record, err := operator.CloudRecorder(ctx, t.Project, getenv("FIRESTORE_EMULATOR_HOST"))
+	if err != nil {
+		return "", err
+	}
 	auth, err := accounts.NewFirebase(ctx, accounts.Options{Project: t.Project, QuotaProject: t.Project,
 		EmulatorHost: getenv("FIREBASE_AUTH_EMULATOR_HOST")})
 	if err != nil {
 		return "", operator.Unreachable("Firebase Auth", err)
 	}
 	service := users.New(users.Deps{Store: db, Accounts: auth, Realtime: realtime})
-	return operator.EraseAgain(ctx, operator.Deps{Store: db, Users: service, Accounts: auth}, o)
+	return operator.EraseAgain(ctx, operator.Deps{Store: db, Users: service, Accounts: auth, Record: record}, o)
 }

@@ -9,8 +9,8 @@
 //
 // The command asks the chat that is running on this machine (go run ./infra/local). With -project it works on Google
 // Cloud, with the credentials of the person who runs it (gcloud auth application-default login). That account needs the
-// role Cloud Datastore User, for the audit log, and Service Account OpenID Connect Identity Token Creator on the
-// service account of the admin function, as which the command calls the realtime service.
+// roles Cloud Datastore User and Logs Writer, for the audit log, and Service Account OpenID Connect Identity Token
+// Creator on the service account of the admin function, as which the command calls the realtime service.
 package main
 
 import (
@@ -62,5 +62,9 @@ func handle(ctx context.Context, t operator.Target, r operator.Realtime, o opera
 		return "", operator.Unreachable("Firestore", err)
 	}
 	defer db.Close()
-	return operator.Waiting(ctx, operator.Deps{Store: db, Realtime: r.Client(t.Project)}, o)
+	record, err := operator.CloudRecorder(ctx, t.Project, getenv("FIRESTORE_EMULATOR_HOST"))
+	if err != nil {
+		return "", err
+	}
+	return operator.Waiting(ctx, operator.Deps{Store: db, Realtime: r.Client(t.Project), Record: record}, o)
 }

@@ -67,17 +67,24 @@ var (
 // query returns the query of a shape with values, in the order of its conditions. below is the document above the
 // collection, or nil for a collection at the top level.
 func (s *Store) query(sh shape, below *firestore.DocumentRef, values ...any) firestore.Query {
+	if below != nil {
+		return sh.build(below.Collection(sh.collection).Query, values...)
+	}
+	return queryIn(s.client, sh, values...)
+}
+
+// queryIn is query for a collection at the top level of a database.
+func queryIn(db *firestore.Client, sh shape, values ...any) firestore.Query {
+	if sh.group {
+		return sh.build(db.CollectionGroup(sh.collection).Query, values...)
+	}
+	return sh.build(db.Collection(sh.collection).Query, values...)
+}
+
+// build adds the conditions and the order to a query of the collection.
+func (sh shape) build(q firestore.Query, values ...any) firestore.Query {
 	if len(values) != len(sh.where) {
 		panic(fmt.Sprintf("query of %s: %d values for %d conditions", sh.collection, len(values), len(sh.where)))
-	}
-	var q firestore.Query
-	switch {
-	case sh.group:
-		q = s.client.CollectionGroup(sh.collection).Query
-	case below != nil:
-		q = below.Collection(sh.collection).Query
-	default:
-		q = s.client.Collection(sh.collection).Query
 	}
 	for i, c := range sh.where {
 		q = q.Where(c.field, c.op, values[i])

@@ -30,8 +30,8 @@ type auditDoc struct {
 
 // AddAudit implements store.Records.
 func (s *Store) AddAudit(ctx context.Context, a store.Audit) error {
-	_, err := s.doc(colAudit, a.ID).Create(ctx, auditDoc{a.At, a.By, a.ByName, a.Action, a.On, a.OnName, a.Reason,
-		a.Outcome})
+	_, err := s.audit.Collection(colAudit).Doc(a.ID).Create(ctx, auditDoc{a.At, a.By, a.ByName, a.Action, a.On,
+		a.OnName, a.Reason, a.Outcome})
 	if status.Code(err) == codes.AlreadyExists {
 		return nil
 	}
@@ -40,7 +40,7 @@ func (s *Store) AddAudit(ctx context.Context, a store.Audit) error {
 
 // AuditLog implements store.Records.
 func (s *Store) AuditLog(ctx context.Context, cursor string, limit int) ([]store.Audit, string, error) {
-	return page(ctx, s.query(auditByNewest, nil), "audit", cursor, limit,
+	return page(ctx, queryIn(s.audit, auditByNewest), "audit", cursor, limit,
 		func(snap *firestore.DocumentSnapshot) (store.Audit, int64, error) {
 			var d auditDoc
 			_, err := decoded(snap, nil, &d)

@@ -6,9 +6,13 @@
 // last entry, never from an offset.
 //
 // All queries are declared in queries.go. A test compares them with firestore.indexes.json, which Terraform reads.
+//
+// The audit log is in a database of its own. A condition in IAM selects a database and not a collection, so only that
+// keeps the service accounts that write users and messages from changing it.
 package storefirestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,23 +38,28 @@ const (
 	colErased        = "erased"    // by uid
 	colConversations = "conversations"
 	colMessages      = "messages" // below a conversation, by message id
-	colAudit         = "audit"
+	colAudit         = "audit"    // in the database of the audit log
 	colDeadLetters   = "dead_letters"
 	colLimits        = "limits" // by key; a TTL policy on expires_at deletes them
 )
 
-// Options names a database.
+// DefaultAuditDatabase is the name of the audit log's database.
+const DefaultAuditDatabase = "audit"
+
+// Options names the databases.
 type Options struct {
-	Project      string
-	Database     string // "": "(default)"
-	EmulatorHost string // host:port of the emulator; "": Google's
+	Project       string
+	Database      string // "": "(default)"
+	AuditDatabase string // "": DefaultAuditDatabase
+	EmulatorHost  string // host:port of the emulator; "": Google's
 }
 
 // Store is a store.Store in Firestore.
 type Store struct {
 	client *firestore.Client
-	raw    *vkit.Client // for batches whose writes fail independently, which client does not offer
-	root   string       // "projects/…/databases/…"
+	audit  *firestore.Client // of the audit log
+	raw    *vkit.Client      // for batches whose writes fail independently, which client does not offer
+	root   string            // "projects/…/databases/…"
 	conn   *grpc.ClientConn
 }
 
@@ -84,6 +93,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.client, err = firestore.NewClientWithDatabase(ctx, o.Project, o.Database, opts...); err != nil {
 		return nil, errors.Join(fmt.Errorf("firestore: %w", err), s.Close())
 	}
+	audit := cmp.Or(o.AuditDatabase, DefaultAuditDatabase)
+	if s.audit, err = firestore.NewClientWithDatabase(ctx, o.Project, audit, opts...); err != nil {
+		return nil, errors.Join(fmt.Errorf("firestore: %w", err), s.Close())
+	}
 	if s.raw, err = vkit.NewClient(ctx, opts...); err != nil {
 		return nil, errors.Join(fmt.Errorf("firestore: %w", err), s.Close())
 	}
@@ -105,7 +118,13 @@ func (s *Store) Close() error {
 	if s.client != nil {
 		errs = append(errs, s.client.Close())
 	}
-	if s.raw != nil && s.conn == nil { // with the emulator, all share one connection
+	if s.conn != nil { // with the emulator, all share one connection
+		return errors.Join(errs...)
+	}
+	if s.audit != nil {
+		errs = append(errs, s.audit.Close())
+	}
+	if s.raw != nil {
 		errs = append(errs, s.raw.Close())
 	}
 	return errors.Join(errs...)

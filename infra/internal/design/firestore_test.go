@@ -279,13 +279,21 @@ func TestFirestoreDocuments(t *testing.T) {
 	writeAll(t, s)
 
 	t.Setenv("FIRESTORE_EMULATOR_HOST", host)
-	db, err := firestore.NewClient(t.Context(), project)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
 	have := map[string]map[string]any{}
-	readAll(t, have, db.Collections(t.Context()))
+	for _, database := range []string{firestore.DefaultDatabaseID, storefirestore.DefaultAuditDatabase} {
+		db, err := firestore.NewClientWithDatabase(t.Context(), project, database)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		found := map[string]map[string]any{}
+		readAll(t, found, db.Collections(t.Context()))
+		audit := found["audit"] != nil
+		if audit != (database == storefirestore.DefaultAuditDatabase) || audit && len(found) > 1 {
+			t.Errorf("the database %s has the collections %v", database, slices.Sorted(maps.Keys(found)))
+		}
+		maps.Copy(have, found)
+	}
 	page := documents(t)
 	same(t, "collections in the database", page, have)
 	for collection, d := range page {

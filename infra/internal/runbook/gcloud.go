@@ -73,7 +73,7 @@ func (t Tool) checkGcloud(args []string) (texts []string) {
 	if group, _, _ := strings.Cut(name, " "); !slices.Contains(noProject, group) {
 		required = append(required, "--project")
 	}
-	if usage.Regional {
+	if usage.Regional && !slices.Contains(given, "--global") {
 		required = append(required, "--region")
 	}
 	for _, flag := range required {

@@ -70,8 +70,9 @@ var rules = runbook.Rules{
 		return "usage: restore count|drill\n  -project project\n    \tthe project\n  -erase\n    \terase\n  -at moment\n", nil
 	},
 	Gcloud: runbook.Tool{Version: "1", Commands: map[string]runbook.Usage{
-		"run services":      {},
-		"run services list": {Flags: map[string]bool{"--project": true, "--region": true, "--async": false}, Regional: true},
+		"run services": {},
+		"run services list": {Flags: map[string]bool{"--project": true, "--region": true, "--async": false,
+			"--global": false}, Regional: true},
 		"firestore export": {Flags: map[string]bool{"--project": true, "--database": true},
 			Required: []string{"--database"}, Least: 1, Most: 1},
 		"projects describe": {Flags: map[string]bool{}, Least: 1, Most: 1},
@@ -132,6 +133,7 @@ func TestCheck(t *testing.T) {
 		{"gcloud run services list --region=r --project=p --limits=3", "unknown flag --limits"},
 		{"gcloud run services list --region=r", "needs --project"},
 		{"gcloud run services list --project=p", "needs --region"},
+		{"gcloud run services list --global --project=p", ""},
 		{"gcloud run services list --region=r --project=", "write --project=VALUE"},
 		{"gcloud run services list --region=r --project=p --async=yes", "has no value"},
 		{"gcloud run services list --region=r --project=p chat", "1 arguments, want 0"},

@@ -91,7 +91,7 @@ func (t *trial) callOnce(ctx context.Context, method, url, token string, body []
 	if err != nil {
 		return false, err
 	}
-	req.Header.Set("Origin", t.hosted.String()) // like a page, so that CORS is tested too
+	req.Header = t.requestHeader()
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

@@ -6,7 +6,9 @@
 //	go run ./infra/pipeline/smoke -url https://chat.example.org -revision https://next---chat-….run.app
 //	go run ./infra/pipeline/smoke -url http://localhost:8080            # infra/local
 //
-// With -revision it reads the settings from that revision, which gets no traffic yet, and opens the sockets there.
+// With -revision it reads the settings from that revision, which gets no traffic yet, and opens the sockets there. All
+// its requests have the header Chat-Revision: next. Behind a load balancer the newest revision has no address of its
+// own, so -revision is the same as -url, and the load balancer chooses the revision by that header.
 // The exit code is 0 if everything worked, including the cleanup.
 //
 // With -prober it uses two permanent users instead, and needs the service account of the prober
@@ -26,6 +28,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"os/signal"
@@ -36,6 +39,9 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/logging"
 )
+
+// revisionHeader makes the load balancer choose the newest revision (infra/terraform/domain.tf).
+const revisionHeader = "Chat-Revision"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -62,14 +68,17 @@ func run(ctx context.Context, args []string, out io.Writer, prove identity) erro
 	if flags.NArg() > 0 {
 		return fmt.Errorf("%q is not a flag; -help shows the flags", flags.Arg(0))
 	}
-	if *revision == "" {
+	t := trial{out: out, began: time.Now(), header: http.Header{}}
+	ofPeople := *revision == ""
+	if ofPeople {
 		*revision = *hosted
+	} else {
+		t.header.Set(revisionHeader, "next")
 	}
-	t := trial{out: out, began: time.Now()}
 	if *prober {
 		t.identity = prove
 		t.log = logging.New(out, logging.Options{JSON: true})
-		t.silent = *revision != *hosted
+		t.silent = !ofPeople
 	}
 	for _, u := range []struct {
 		flag, value string

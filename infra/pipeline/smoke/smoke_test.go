@@ -74,6 +74,62 @@ func TestRevision(t *testing.T) {
 	wantNoUsers(t, s)
 }
 
+// newFront starts a server in front of s, such as a load balancer. It breaks the requests that pass does not accept.
+func newFront(t *testing.T, s *stack.Stack, pass func(*http.Request) bool) *httptest.Server {
+	t.Helper()
+	to, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.ModifyResponse = func(res *http.Response) error { // the configured addresses must be those of the proxy
+		if res.Request.URL.Path != "/config.json" {
+			return nil
+		}
+		text, err := io.ReadAll(res.Body)
+		host := res.Request.Header.Get("X-Forwarded-Host")
+		text = bytes.ReplaceAll(text, []byte(`"ws://`+to.Host), []byte(`"ws://`+host))
+		res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+		res.Header.Del("Content-Length")
+		return err
+	}
+	proxy.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !pass(r) {
+			http.Error(w, "broken for the test", http.StatusTeapot)
+			return
+		}
+		r.Header.Set("X-Forwarded-Host", r.Host)
+		r.Host = to.Host // so that it is not redirected
+		if o := r.Header.Get("Origin"); o != "" {
+			r.Header.Set("Origin", s.URL)
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		front.Close()
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	})
+	return front
+}
+
+// TestRevisionBehindLoadBalancer tests a revision that has no address of its own. A load balancer forwards requests to
+// it that have the header. The default revision does not work here.
+func TestRevisionBehindLoadBalancer(t *testing.T) {
+	s := startChat(t)
+	front := newFront(t, s, func(r *http.Request) bool {
+		return r.Header.Get("Chat-Revision") == "next" || r.URL.Path != "/config.json" && r.URL.Path != "/ws"
+	})
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"-url", front.URL, "-revision", front.URL}, &out, nil); err != nil {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	if err := run(t.Context(), []string{"-url", front.URL, "-within", "4s"}, &out, nil); err == nil {
+		t.Error("without -revision, the default revision must be tested")
+	}
+	wantNoUsers(t, s)
+}
+
 // TestEachStepCanFail breaks one path at a time. The error must name the step, and no user may be left.
 func TestEachStepCanFail(t *testing.T) {
 	for _, c := range []struct{ path, want string }{
@@ -84,38 +140,8 @@ func TestEachStepCanFail(t *testing.T) {
 	} {
 		t.Run(strings.Trim(c.path, "/"), func(t *testing.T) {
 			s := startChat(t)
-			to, err := url.Parse(s.URL)
-			if err != nil {
-				t.Fatal(err)
-			}
-			proxy := httputil.NewSingleHostReverseProxy(to)
-			proxy.ModifyResponse = func(res *http.Response) error { // the configured addresses must be those of the proxy
-				if res.Request.URL.Path != "/config.json" {
-					return nil
-				}
-				text, err := io.ReadAll(res.Body)
-				host := res.Request.Header.Get("X-Forwarded-Host")
-				text = bytes.ReplaceAll(text, []byte(`"ws://`+to.Host), []byte(`"ws://`+host))
-				res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
-				res.Header.Del("Content-Length")
-				return err
-			}
-			proxy.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Path == c.path {
-					http.Error(w, "broken for the test", http.StatusTeapot)
-					return
-				}
-				r.Header.Set("X-Forwarded-Host", r.Host)
-				r.Host = to.Host // so that it is not redirected
-				if o := r.Header.Get("Origin"); o != "" {
-					r.Header.Set("Origin", s.URL)
-				}
-				proxy.ServeHTTP(w, r)
-			}))
-			defer front.Close()
-			defer http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-			err = run(t.Context(), []string{"-url", front.URL, "-revision", front.URL, "-within", "4s"}, io.Discard, nil)
+			front := newFront(t, s, func(r *http.Request) bool { return r.URL.Path != c.path })
+			err := run(t.Context(), []string{"-url", front.URL, "-revision", front.URL, "-within", "4s"}, io.Discard, nil)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v; want %q", err, c.want)
 			}

@@ -25,6 +25,7 @@ import (
 // trial is one run of the test.
 type trial struct {
 	hosted, revision *url.URL
+	header           http.Header // of every request
 	out              io.Writer
 	began            time.Time
 
@@ -242,7 +243,7 @@ func (t *trial) connect(p *user, run string) {
 		Proxy: http.ProxyFromEnvironment}
 	p.device = client.New(client.NewStore(p.uid, "smoke-"+run), client.Options{
 		Dial: func(ctx context.Context) (client.Conn, error) {
-			conn, _, err := dialer.DialContext(ctx, t.socketURL(), http.Header{"Origin": {t.hosted.String()}})
+			conn, _, err := dialer.DialContext(ctx, t.socketURL(), t.requestHeader())
 			if err != nil {
 				return nil, err // without a nil *websocket.Conn in the interface
 			}
@@ -257,6 +258,14 @@ func (t *trial) connect(p *user, run string) {
 			}
 		},
 	})
+}
+
+// requestHeader returns the header of a request. It looks like a request of a page, so that CORS and the check of
+// origins are tested too.
+func (t *trial) requestHeader() http.Header {
+	h := t.header.Clone()
+	h.Set("Origin", t.hosted.String())
+	return h
 }
 
 func (t *trial) history(p *user) *client.HTTPHistory {

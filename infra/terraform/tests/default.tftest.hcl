@@ -145,6 +145,80 @@ run "what_serves" {
   }
 }
 
+# Without a domain, there is no load balancer, and everything is at the addresses of Cloud Run.
+run "no_domain" {
+  assert {
+    condition = (length(google_compute_backend_service.domain) + length(google_compute_region_network_endpoint_group.domain) +
+      length(google_compute_security_policy.domain) + length(google_compute_url_map.domain) + length(google_compute_url_map.redirect) +
+      length(google_compute_global_forwarding_rule.https) + length(google_compute_global_forwarding_rule.http) +
+    length(google_compute_global_address.domain) + length(google_compute_managed_ssl_certificate.domain)) == 0
+    error_message = "Without a domain, no load balancer may be paid for."
+  }
+
+  assert {
+    condition     = output.load_balancer_dns == null && output.load_balancer_certificate == null
+    error_message = "Without a domain, no DNS record is needed."
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service.realtime.ingress == "INGRESS_TRAFFIC_ALL" && local.functions.ingress == "ALLOW_ALL"
+    error_message = "Browsers must be able to call realtime and the functions."
+  }
+
+  # With 2, a client could choose its own address.
+  assert {
+    condition = (one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == "PROXIES"]) == "1" &&
+    local.function_settings.PROXIES == "1" && local.function_settings.INTERNAL_URL == "https://chat-123456789012.europe-west1.run.app")
+    error_message = "Only Cloud Run's front end may be trusted."
+  }
+}
+
+run "audit_log" {
+  assert {
+    condition = (google_firestore_database.audit.name == "audit" && google_firestore_database.audit.location_id == "europe-west1" &&
+      google_firestore_database.audit.type == "FIRESTORE_NATIVE" &&
+      google_firestore_database.audit.point_in_time_recovery_enablement == "POINT_IN_TIME_RECOVERY_ENABLED" &&
+      google_firestore_backup_schedule.audit.database == "audit" &&
+    google_firestore_backup_schedule.audit.retention == google_firestore_backup_schedule.weekly.retention)
+    error_message = "The audit log must have a database of its own, with the backups of the other one."
+  }
+
+  assert {
+    condition     = local.function_settings.AUDIT_DATABASE == "audit" && local.function_settings.FIRESTORE_DATABASE == "(default)"
+    error_message = "The functions must write the audit log to its own database."
+  }
+
+  assert {
+    condition = (google_firebaserules_release.audit.name == "cloud.firestore/audit" &&
+    google_firebaserules_release.audit.ruleset_name == google_firebaserules_release.firestore.ruleset_name)
+    error_message = "Browsers must not be able to read or write the audit log."
+  }
+
+  assert {
+    condition = (alltrue([for f in google_firestore_field.this : f.database == (f.collection == "audit" ? "audit" : "(default)")]) &&
+    length([for f in google_firestore_field.this : f if f.database == "audit"]) == 8)
+    error_message = "The indexes of the audit log must be in its own database."
+  }
+
+  # Neither update nor delete: the function that writes the log cannot change it.
+  assert {
+    condition = google_project_iam_custom_role.audit.permissions == toset(["datastore.databases.get", "datastore.entities.create",
+    "datastore.entities.get", "datastore.entities.list"])
+    error_message = "The role for the audit log must only read and append."
+  }
+
+  assert {
+    condition = (google_logging_project_bucket_config.audit.retention_days == 400 && !google_logging_project_bucket_config.audit.locked &&
+    google_logging_project_sink.audit.destination == "logging.googleapis.com/projects/acme-chat/locations/europe-west1/buckets/chat-audit-0a1b2c3d")
+    error_message = "The log bucket must keep the entries, and must not be locked by default."
+  }
+
+  assert {
+    condition     = google_logging_project_sink.audit.filter == "jsonPayload.audit.action:* AND ((resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"admin\") OR logName=\"projects/acme-chat/logs/chat-audit\")"
+    error_message = "The filter is ${google_logging_project_sink.audit.filter}"
+  }
+}
+
 run "what_keeps" {
   assert {
     condition = (google_redis_cluster.this.authorization_mode == "AUTH_MODE_IAM_AUTH" &&
@@ -259,6 +333,8 @@ run "what_keeps" {
 
   assert {
     condition = (google_firestore_database.this.delete_protection_state == "DELETE_PROTECTION_ENABLED" && google_firestore_database.this.deletion_policy == "PREVENT" &&
+      google_firestore_database.audit.delete_protection_state == "DELETE_PROTECTION_ENABLED" && google_firestore_database.audit.deletion_policy == "PREVENT" &&
+      google_logging_project_bucket_config.audit.deletion_policy == "PREVENT" &&
       google_redis_cluster.this.deletion_protection_enabled && google_redis_cluster.this.deletion_policy == "PREVENT" &&
       google_cloud_run_v2_service.realtime.deletion_protection && google_cloud_run_v2_service.realtime.deletion_policy == "PREVENT" &&
       alltrue([for t in [google_pubsub_topic.delivery_acks, google_pubsub_topic.dead_letters, google_pubsub_subscription.persist,

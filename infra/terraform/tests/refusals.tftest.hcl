@@ -55,8 +55,8 @@ run "each_of_these" {
     realtime_min_instances = -1
     function_max_instances = 0
     signups_hourly         = 0
+    audit_log_days         = 0
     watched_hourly         = 0
-    trusted_proxies        = 0
     stranger_messages      = 0
     stranger_bytes         = 49151
     new_people_per_day     = 0
@@ -79,8 +79,8 @@ run "each_of_these" {
     var.realtime_min_instances,
     var.function_max_instances,
     var.signups_hourly,
+    var.audit_log_days,
     var.watched_hourly,
-    var.trusted_proxies,
     var.stranger_messages,
     var.stranger_bytes,
     var.new_people_per_day,
@@ -107,7 +107,6 @@ run "each_of_these_too" {
     function_max_instances = 1001
     signups_hourly         = 2.5
     watched_hourly         = 2.5
-    trusted_proxies        = 1.5
     stranger_messages      = 1001
     stranger_bytes         = 524289
     new_people_per_day     = 1.5
@@ -127,7 +126,6 @@ run "each_of_these_too" {
     var.function_max_instances,
     var.signups_hourly,
     var.watched_hourly,
-    var.trusted_proxies,
     var.stranger_messages,
     var.stranger_bytes,
     var.new_people_per_day,

@@ -86,6 +86,8 @@ run "unprotected" {
   # All protection arguments, so that terraform destroy works.
   assert {
     condition = (google_firestore_database.this.delete_protection_state == "DELETE_PROTECTION_DISABLED" && google_firestore_database.this.deletion_policy == "DELETE" &&
+      google_firestore_database.audit.delete_protection_state == "DELETE_PROTECTION_DISABLED" && google_firestore_database.audit.deletion_policy == "DELETE" &&
+      google_logging_project_bucket_config.audit.deletion_policy == "DELETE" &&
       !google_redis_cluster.this.deletion_protection_enabled && google_redis_cluster.this.deletion_policy == "DELETE" &&
       !google_cloud_run_v2_service.realtime.deletion_protection && google_cloud_run_v2_service.realtime.deletion_policy == "DELETE" &&
       alltrue([for t in [google_pubsub_topic.delivery_acks, google_pubsub_topic.dead_letters, google_pubsub_subscription.persist,
@@ -95,48 +97,17 @@ run "unprotected" {
   }
 }
 
-run "own_domain" {
+run "locked_audit_log" {
   variables {
-    domain        = "chat.example.org"
-    extra_origins = ["https://old.example.org"]
+    lock_audit_log = true
+    audit_log_days = 2555
+    protect        = false
   }
 
   assert {
-    condition     = output.hosted_url == "https://chat.example.org"
-    error_message = "hosted_url is ${output.hosted_url}"
-  }
-
-  assert {
-    condition = tomap({ for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.name => e.value
-      if contains(["HOSTED_URL", "REALTIME_URL", "EXTRA_ORIGINS", "INTERNAL_AUDIENCE"], e.name) }) == tomap({
-      HOSTED_URL        = "https://chat.example.org"
-      REALTIME_URL      = "wss://chat.example.org/ws"
-      EXTRA_ORIGINS     = "https://old.example.org"
-      INTERNAL_AUDIENCE = "https://chat-123456789012.europe-west1.run.app"
-    })
-    error_message = "Browsers must use the domain, and the functions Cloud Run's own address."
-  }
-
-  assert {
-    condition     = google_monitoring_uptime_check_config.ready.monitored_resource[0].labels.host == "chat.example.org"
-    error_message = "The uptime check must use the public host name."
-  }
-
-  assert {
-    condition     = contains(google_identity_platform_config.this.authorized_domains, "chat.example.org")
-    error_message = "Links in mails must be allowed to return to the domain."
-  }
-}
-
-run "load_balancer" {
-  variables {
-    trusted_proxies = 2
-  }
-
-  assert {
-    condition = (one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == "PROXIES"]) == "2" &&
-    local.function_settings.PROXIES == "1")
-    error_message = "Realtime must trust the load balancer too, and the functions only Cloud Run's front end."
+    condition = (google_logging_project_bucket_config.audit.locked && google_logging_project_bucket_config.audit.retention_days == 2555 &&
+    google_logging_project_bucket_config.audit.deletion_policy == "ABANDON")
+    error_message = "Google refuses to delete a locked bucket, so destroy must leave it behind."
   }
 }
 

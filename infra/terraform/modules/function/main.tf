@@ -42,6 +42,7 @@ variable "shared" {
     max        = number
     settings   = map(string)
     grant      = bool
+    ingress    = string
   })
 }
 
@@ -119,7 +120,7 @@ resource "google_cloudfunctions2_function" "this" {
     available_memory = var.memory
 
     # A function that is not public is called only by Pub/Sub, whose requests count as internal.
-    ingress_settings = var.public ? "ALLOW_ALL" : "ALLOW_INTERNAL_ONLY"
+    ingress_settings = var.public ? var.shared.ingress : "ALLOW_INTERNAL_ONLY"
   }
 }
 

@@ -33,9 +33,43 @@ mock_resource "google_pubsub_topic" {
   }
 }
 
+mock_resource "google_compute_global_address" {
+  defaults = {
+    address = "203.0.113.10"
+  }
+}
+
 mock_resource "google_apikeys_key" {
   defaults = {
     key_string = "a-public-key"
+  }
+}
+
+override_resource {
+  target = google_project_iam_custom_role.accounts
+  values = {
+    id = "projects/acme-chat/roles/chatAccounts_0a1b2c3d"
+  }
+}
+
+override_resource {
+  target = google_project_iam_custom_role.own_account
+  values = {
+    id = "projects/acme-chat/roles/chatOwnAccount_0a1b2c3d"
+  }
+}
+
+override_resource {
+  target = google_project_iam_custom_role.audit
+  values = {
+    id = "projects/acme-chat/roles/chatAudit_0a1b2c3d"
+  }
+}
+
+override_resource {
+  target = google_logging_project_bucket_config.audit
+  values = {
+    id = "projects/acme-chat/locations/europe-west1/buckets/chat-audit-0a1b2c3d"
   }
 }
 
