@@ -1,4 +1,5 @@
 /** The {@link Platform} of a real browser. */
+import { Absence } from "./absence";
 import type { Shape, StorageRoot } from "./database";
 import { StorageLost } from "./database";
 import { openIndexed, removeIndexed } from "./indexed";
@@ -27,7 +28,7 @@ export function browserPlatform(): Platform {
     random,
     http,
     sockets,
-    storage,
+    storage: browserStorage(new Absence(window)),
     tabs: browserTabs(),
     page: browserPage(),
     notes,
@@ -112,7 +113,7 @@ const sockets: Sockets = {
   },
 };
 
-const storage: StorageRoot = {
+const browserStorage = (absence: Absence): StorageRoot => ({
   async open(name, shape: Shape) {
     // If site data is blocked, some browsers throw on access.
     let factory: IDBFactory | undefined;
@@ -122,7 +123,7 @@ const storage: StorageRoot = {
       throw new StorageLost("storage is denied", { cause: err });
     }
     if (!factory) throw new StorageLost("this browser has no IndexedDB");
-    return await openIndexed(factory, name, shape, STORAGE_PATIENCE_MS);
+    return await openIndexed(factory, name, shape, STORAGE_PATIENCE_MS, absence);
   },
   async openMemory(shape) {
     const { MemoryDatabase, MemoryDisk } = await import("./memory");
@@ -142,7 +143,7 @@ const storage: StorageRoot = {
       // This is optional. The browser may refuse.
     }
   },
-};
+});
 
 const notes: Notes = {
   get(key) {

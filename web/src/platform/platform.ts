@@ -85,7 +85,10 @@ export interface Channel {
 export interface LockHandlers {
   /** The lock is held from now on, until released or lost. */
   onHeld(): void;
-  /** Another tab stole the lock. Not called after a release. */
+  /**
+   * Another tab stole the lock, or the browser refused it. Not called after a release. Do not ask for the lock again in
+   * the same turn: WebKit refuses every request of a page that is being unloaded, so that turn would never end.
+   */
   onLost(): void;
 }
 

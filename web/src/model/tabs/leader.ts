@@ -28,6 +28,11 @@ const LATE_MS = 5_000;
 /** How often a follower repeats its report. The leader drops a follower that it has not heard from for FORGET_MS. */
 const REPORT_EVERY_MS = 60_000;
 const FORGET_MS = 3 * REPORT_EVERY_MS;
+/**
+ * How long a tab that lost the lock waits before it queues for it again. WebKit refuses every request of a page that is
+ * being unloaded, at once. Timers of such a page never fire, so waiting ends the attempts.
+ */
+const REQUEUE_MS = 500;
 /** How long to wait before starting the engine again when the store could not be read. */
 const RESTART_MS = 2_000;
 
@@ -76,6 +81,7 @@ export class TabLeader {
   private silenceTimer: Cancel | null = null;
   private checkTimer: Cancel | null = null;
   private reportTimer: Cancel | null = null;
+  private requeueTimer: Cancel | null = null;
   private stealing = false;
   private stopped = false;
   private cancels: Cancel[] = [];
@@ -127,7 +133,8 @@ export class TabLeader {
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
-    for (const cancel of [this.silenceTimer, this.checkTimer, this.reportTimer, ...this.cancels]) cancel?.();
+    const timers = [this.silenceTimer, this.checkTimer, this.reportTimer, this.requeueTimer];
+    for (const cancel of [...timers, ...this.cancels]) cancel?.();
     this.engine?.stop();
     this.engine = null;
     this.lock?.();
@@ -189,9 +196,16 @@ export class TabLeader {
         this.lock = null;
         if (this.stopped) return;
         this.becomeFollower();
-        this.requestLock(false);
+        this.requeue();
         this.checkLeader();
       },
+    });
+  }
+
+  private requeue(): void {
+    this.requeueTimer?.();
+    this.requeueTimer = this.parts.platform.clock.after(REQUEUE_MS, () => {
+      if (!this.lock) this.requestLock(false);
     });
   }
 

@@ -40,6 +40,20 @@ async function counted<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+class Rehearsed extends Error {}
+
+/**
+ * Runs a transaction whose outcome does not count. Every transaction of a test is aborted once before it counts, as by a
+ * page that leaves and comes back (see ../absence). So all tests show that bodies may run twice.
+ */
+async function rehearse(work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch {
+    // It was aborted here, or it fails when it counts as well.
+  }
+}
+
 /** The server's end of a WebSocket, controlled by a test. */
 export class FakeSocket {
   readonly url: string;
@@ -144,6 +158,8 @@ export class FakePlatform implements Platform {
   /** A frozen tab runs nothing. Its messages wait. */
   frozen = false;
   private readonly frozenWork: (() => void)[] = [];
+  /** Tests with databases of their own count transactions, or run many. */
+  private readonly rehearses: boolean;
   private alive = true;
   private visibleNow = true;
   private onlineNow = true;
@@ -176,6 +192,7 @@ export class FakePlatform implements Platform {
       unit: next,
       bytes: (count) => Uint8Array.from({ length: count }, () => Math.floor(next() * 256)),
     };
+    this.rehearses = options.open === undefined;
     const openAny = options.open ?? (async (name: string, shape: Shape) => this.openDisk(name, shape));
     this.storage = {
       open: async (name, shape) => this.guard(await counted(() => openAny(name, shape))),
@@ -205,20 +222,30 @@ export class FakePlatform implements Platform {
       durable: db.durable,
       read: async (stores, body) => {
         end();
-        const value = await counted(() => db.read(stores, body));
+        const value = await counted(async () => {
+          if (this.rehearses) await rehearse(() => db.read(stores, body));
+          return await db.read(stores, body);
+        });
         end();
         return value;
       },
       write: async (stores, body) => {
         end();
-        const value = await counted(() =>
-          db.write(stores, async (tx) => {
+        const value = await counted(async () => {
+          if (this.rehearses)
+            await rehearse(() =>
+              db.write(stores, async (tx) => {
+                await body(tx);
+                throw new Rehearsed();
+              }),
+            );
+          return await db.write(stores, async (tx) => {
             const result = await body(tx);
             end();
             if (this.full) throw new StorageFull("the disk of this test is full");
             return result;
-          }),
-        );
+          });
+        });
         // A process that ended after the commit does not get the result.
         if (!this.alive) await new Promise(() => undefined);
         return value;
