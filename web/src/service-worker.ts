@@ -55,15 +55,16 @@ async function install(): Promise<void> {
 
 async function activate(): Promise<void> {
   const names = await caches.keys();
-  await Promise.all(
-    names.filter((name) => name.startsWith(PREFIX) && name !== cacheName).map((name) => caches.delete(name)),
-  );
+  // In the order of their creation. Open pages of the version before load the rest of their code from its cache.
+  const others = names.filter((name) => name.startsWith(PREFIX) && name !== cacheName);
+  await Promise.all(others.slice(0, -1).map((name) => caches.delete(name)));
   await worker.clients.claim();
 }
 
 async function answer(path: string, request: Request): Promise<Response> {
   const cache = await caches.open(cacheName);
-  return (await cache.match(path)) ?? fetch(request);
+  const known = (await cache.match(path)) ?? (path.startsWith("/assets/") ? await caches.match(path) : undefined);
+  return known ?? fetch(request);
 }
 
 async function showChat(uid: string): Promise<void> {

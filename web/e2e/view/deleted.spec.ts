@@ -9,6 +9,7 @@ test("a deleted account has no composer and cannot be answered; its history stay
   await last.hover();
   await expect(last.getByRole("button", { name: en.conversation.copy })).toBeVisible();
   await expect(last.getByRole("button", { name: en.conversation.reply })).toHaveCount(0);
+  await page.getByRole("button", { name: en.conversation.details("Jonas Ahlgren") }).click();
   const about = page.getByRole("complementary", { name: en.conversation.details("Jonas Ahlgren") });
   await expect(about).toContainText(en.chats.gone);
   await expect(about.getByRole("button", { name: en.conversation.block("Jonas Ahlgren") })).toHaveCount(0);

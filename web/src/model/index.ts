@@ -48,4 +48,5 @@ export type {
   UserOrder,
   UserChange,
 } from "./interface/admin";
+export { loadCode, Outdated } from "../platform/code";
 export { createApp } from "./create";

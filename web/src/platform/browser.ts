@@ -1,5 +1,6 @@
 /** The {@link Platform} of a real browser. */
 import { Absence } from "./absence";
+import { loadCode } from "./code";
 import type { Shape, StorageRoot } from "./database";
 import { StorageLost } from "./database";
 import { openIndexed, removeIndexed } from "./indexed";
@@ -126,7 +127,7 @@ const browserStorage = (absence: Absence): StorageRoot => ({
     return await openIndexed(factory, name, shape, STORAGE_PATIENCE_MS, absence);
   },
   async openMemory(shape) {
-    const { MemoryDatabase, MemoryDisk } = await import("./memory");
+    const { MemoryDatabase, MemoryDisk } = await loadCode(() => import("./memory"));
     return new MemoryDatabase(new MemoryDisk(shape));
   },
   async remove(name) {

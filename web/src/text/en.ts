@@ -45,6 +45,7 @@ export const en = {
    * other codes, the sentence of the server is shown.
    */
   problems: {
+    outdated: "This page is from an earlier version of the chat. Reload it.",
     offline: "The chat cannot be reached. Check your connection and try again.",
     unavailable: "The chat cannot do this right now. Try again in a moment.",
     unexpected: "Something went wrong on our side. Try again.",

@@ -2,8 +2,15 @@ import { router } from "../router.svelte";
 
 /**
  * The service worker, which keeps the shell available offline. A new version waits until every tab is closed or the
- * user chooses "Reload", so that nothing changes while somebody works.
+ * user chooses "Reload", so that nothing changes while somebody works. A page whose code the server does not have any
+ * more is replaced at once.
  */
+const LAST = "phoenix.replaced";
+/** A page is not replaced by itself more often than this, so that a fault cannot make it load again and again. */
+const REPLACE_EVERY_MS = 60_000;
+/** How long a new version of the worker may take to become active. */
+const TAKE_OVER_MS = 5_000;
+
 class Updates {
   /** Whether a newer version is waiting. */
   ready: boolean = $state(false);
@@ -55,6 +62,51 @@ class Updates {
     this.asked = true;
     if (this.waiting) this.waiting.postMessage("take over");
     else location.reload();
+  }
+
+  /**
+   * Replaces this page by the version that the server has, because code of this one could not be loaded. Returns false
+   * if that did not help a moment ago, unless the user has `asked` for it.
+   */
+  async replace(asked = false): Promise<boolean> {
+    const now = Date.now();
+    if (!asked && Math.abs(now - last()) < REPLACE_EVERY_MS) return false;
+    try {
+      sessionStorage.setItem(LAST, String(now));
+    } catch {
+      return false; // without storage, nothing would end a loop
+    }
+    const waiting = await newWorker();
+    if (waiting) {
+      this.asked = true;
+      waiting.postMessage("take over");
+      setTimeout(() => location.reload(), TAKE_OVER_MS);
+    } else location.reload();
+    return true;
+  }
+}
+
+function last(): number {
+  try {
+    return Number(sessionStorage.getItem(LAST));
+  } catch {
+    return Date.now();
+  }
+}
+
+/** Returns the worker of a newer version once it has installed its files. Null if there is none. */
+async function newWorker(): Promise<ServiceWorker | null> {
+  try {
+    const registration = await navigator.serviceWorker?.getRegistration();
+    await registration?.update();
+    const { installing } = registration ?? {};
+    if (installing)
+      await new Promise<void>((resolve) => {
+        installing.addEventListener("statechange", () => resolve()); // installed, or failed
+      });
+    return registration?.waiting ?? null;
+  } catch {
+    return null; // the worker could not be loaded, or this page may not have one
   }
 }
 
