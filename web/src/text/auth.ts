@@ -11,6 +11,7 @@ export const authText = {
   name: "Name",
   nameHint: "Shown to others. You can change it later.",
   username: "Username",
+  usernameMeans: (username: string) => `Your username will be ${username}.`,
   usernameHint: "How people find you. Lowercase letters, digits, dots, dashes.",
   email: "Email",
   emailHint: "Only for signing in. Not shown to others.",
