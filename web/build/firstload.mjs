@@ -21,6 +21,7 @@ const SCREENS = {
 const LATER = [
   "src/view/people/People.svelte",
   "src/view/conversation/Details.svelte",
+  "src/view/conversation/links.ts", // when a message may contain one
   "src/view/settings/Settings.svelte",
   "src/view/admin/Admin.svelte",
   "src/view/admin/Figures.svelte",
