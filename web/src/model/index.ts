@@ -48,5 +48,6 @@ export type {
   UserOrder,
   UserChange,
 } from "./interface/admin";
+export { nothingVisible } from "../protocol/chat";
 export { loadCode, Outdated } from "../platform/code";
 export { createApp } from "./create";
