@@ -39,7 +39,7 @@ worker.addEventListener("fetch", (event) => {
 // For notifications that a page may not show itself (Chrome for Android). The tag is the uid of the sender.
 worker.addEventListener("notificationclick", (event) => {
   event.notification.close();
-  event.waitUntil(showChat(event.notification.tag));
+  event.waitUntil(showChat(event.notification.tag, (event.notification.data as { account?: unknown } | null)?.account));
 });
 
 async function install(): Promise<void> {
@@ -67,7 +67,7 @@ async function answer(path: string, request: Request): Promise<Response> {
   return known ?? fetch(request);
 }
 
-async function showChat(uid: string): Promise<void> {
+async function showChat(uid: string, account: unknown): Promise<void> {
   const path = uid === "" ? "/" : `/c/~${encodeURIComponent(uid)}`;
   const pages = await worker.clients.matchAll({ type: "window" });
   const page = pages.find((client) => client.visibilityState === "visible") ?? pages[0];
@@ -75,6 +75,6 @@ async function showChat(uid: string): Promise<void> {
     await worker.clients.openWindow(path);
     return;
   }
-  page.postMessage({ open: path });
+  page.postMessage({ open: path, account });
   await page.focus();
 }

@@ -178,11 +178,14 @@ function browserPage(): Page {
     };
   };
   const visible = (): boolean => document.visibilityState === "visible";
+  const focused = (): boolean => visible() && document.hasFocus();
   const online = (): boolean => navigator.onLine;
   return {
     origin: `${location.origin}/`,
     visible,
     onVisible: (run) => listen(document, ["visibilitychange"], () => run(visible())),
+    focused,
+    onFocused: (run) => listen(window, ["focus", "blur"], run),
     online,
     onOnline: (run) => listen(window, ["online", "offline"], () => run(online())),
     onResume(run) {

@@ -166,6 +166,7 @@ export class AppModel implements App, Accounts {
     }
     this.running = { account, chat };
     chat.start();
+    this.attentionModel.follow(account.uid, chat.chat.conversations);
     this.value.set({ state: "signed-in", chat: chat.chat });
   }
 
@@ -211,6 +212,7 @@ export class AppModel implements App, Accounts {
   private stopChat(): void {
     this.running?.chat.stop();
     this.running = null;
+    this.attentionModel.unfollow();
   }
 
   /** Signs out at the user's request: ends the sign-in on the server if that is possible soon, then here. */

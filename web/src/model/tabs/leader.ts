@@ -39,15 +39,15 @@ const RESTART_MS = 2_000;
 export interface TabLeaderHandlers {
   onPresence(uid: string, presence: Presence): void;
   onTyping(uid: string): void;
-  /** Called in the leader's tab only. `hidden`: no tab of this user is visible. */
-  onReceived(messages: readonly MessageRow[], hidden: boolean): void;
+  /** Called in the leader's tab only. `unseen`: the user works with no tab of this browser. */
+  onReceived(messages: readonly MessageRow[], unseen: boolean): void;
   onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
 }
 
 /** The leader's record of another tab. */
 interface Follower {
   readonly watch: readonly string[];
-  readonly visible: boolean;
+  readonly focused: boolean;
   /** By the monotonic clock. */
   readonly heardAt: number;
 }
@@ -118,6 +118,7 @@ export class TabLeader {
         // The user looks at this device again. The leader's own connection does this for the leader's tab.
         if (this.standAsideUntil() > 0) this.tryNow();
       }),
+      platform.page.onFocused(() => this.reportToLeader()),
       // A frozen tab misses messages, so it reads everything again.
       platform.page.onResume(() => {
         store.notify(EVERYTHING);
@@ -228,7 +229,7 @@ export class TabLeader {
         this.handlers.onTyping(uid);
         this.post({ kind: "typing", uid });
       },
-      onReceived: (messages) => this.handlers.onReceived(messages, !this.anyVisible()),
+      onReceived: (messages) => this.handlers.onReceived(messages, !this.anyFocused()),
       onSignInEnded: (reason) => this.handlers.onSignInEnded(reason),
     });
     this.engine = engine;
@@ -303,7 +304,7 @@ export class TabLeader {
         if (!this.engine) return;
         this.followers.set(message.tab, {
           watch: message.watch,
-          visible: message.visible,
+          focused: message.visible,
           heardAt: this.parts.platform.clock.monotonic(),
         });
         this.updateWatch();
@@ -337,7 +338,7 @@ export class TabLeader {
     this.reportTimer?.();
     this.reportTimer = null;
     if (this.stopped || this.engine || !this.channel) return;
-    const visible = this.parts.platform.page.visible();
+    const visible = this.parts.platform.page.focused();
     this.post({ kind: "follower", tab: this.tab, watch: [...this.watching], visible });
     this.reportTimer = this.parts.platform.clock.after(REPORT_EVERY_MS, () => this.reportToLeader());
   }
@@ -366,7 +367,7 @@ export class TabLeader {
     this.engine?.watch([...this.watching, ...this.activeFollowers().flatMap((f) => f.watch)]);
   }
 
-  private anyVisible(): boolean {
-    return this.parts.platform.page.visible() || this.activeFollowers().some((f) => f.visible);
+  private anyFocused(): boolean {
+    return this.parts.platform.page.focused() || this.activeFollowers().some((f) => f.focused);
   }
 }

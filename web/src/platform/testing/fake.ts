@@ -162,14 +162,17 @@ export class FakePlatform implements Platform {
   private readonly rehearses: boolean;
   private alive = true;
   private visibleNow = true;
+  private focusedNow = true;
   private onlineNow = true;
   private readonly visibleListeners = new Set<(visible: boolean) => void>();
+  private readonly focusListeners = new Set<() => void>();
   private readonly onlineListeners = new Set<(online: boolean) => void>();
   private readonly resumeListeners = new Set<() => void>();
   readonly reports: string[] = [];
   /** While true, write transactions fail as on a full disk. */
   full = false;
-  readonly shown: { title: string; body: string; tag: string }[] = [];
+  /** Notifications that are shown now. */
+  shown: { account: string; title: string; body: string; tag: string }[] = [];
   permission: NotifyPermission = "unasked";
   badge = 0;
 
@@ -330,6 +333,8 @@ export class FakePlatform implements Platform {
     origin: "https://chat.test/",
     visible: () => this.visibleNow,
     onVisible: (run) => listen(this.visibleListeners, run),
+    focused: () => this.visibleNow && this.focusedNow,
+    onFocused: (run) => listen(this.focusListeners, run),
     online: () => this.onlineNow,
     onOnline: (run) => listen(this.onlineListeners, run),
     onResume: (run) => listen(this.resumeListeners, run),
@@ -347,7 +352,15 @@ export class FakePlatform implements Platform {
       if (this.permission === "unasked") this.permission = "granted";
       return this.permission;
     },
-    show: ({ title, body, tag }) => void this.shown.push({ title, body, tag }),
+    show: ({ account, title, body, tag }) => {
+      this.shown = [...this.shown.filter((n) => n.tag !== tag), { account, title, body, tag }];
+    },
+    withdraw: (tag) => {
+      this.shown = this.shown.filter((n) => n.tag !== tag);
+    },
+    withdrawAll: (account) => {
+      this.shown = this.shown.filter((n) => n.account === account);
+    },
     badge: (count) => {
       this.badge = count;
     },
@@ -360,6 +373,11 @@ export class FakePlatform implements Platform {
   setVisible(visible: boolean): void {
     this.visibleNow = visible;
     for (const run of [...this.visibleListeners]) this.run(() => run(visible));
+  }
+
+  setFocused(focused: boolean): void {
+    this.focusedNow = focused;
+    for (const run of [...this.focusListeners]) this.run(run);
   }
 
   setOnline(online: boolean): void {

@@ -1,5 +1,3 @@
-import { router } from "../router.svelte";
-
 /**
  * The service worker, which keeps the shell available offline. A new version waits until every tab is closed or the
  * user chooses "Reload", so that nothing changes while somebody works. A page whose code the server does not have any
@@ -18,6 +16,13 @@ class Updates {
   put: boolean = $state(false);
   private waiting: ServiceWorker | null = null;
   private asked = false;
+  private readonly opened = new Set<(path: string, account: unknown) => void>();
+
+  /** Calls `run` when the user has clicked a notification of the worker: with a place, and with its addressee. */
+  onOpened(run: (path: string, account: unknown) => void): () => void {
+    this.opened.add(run);
+    return () => void this.opened.delete(run);
+  }
 
   /** Registers the worker, if there is one. Development and private windows of some browsers have none. */
   async watch(): Promise<void> {
@@ -29,7 +34,7 @@ class Updates {
     navigator.serviceWorker.addEventListener("message", (event: MessageEvent<unknown>) => {
       const data = event.data;
       if (typeof data === "object" && data !== null && "open" in data && typeof data.open === "string")
-        router.go(data.open);
+        for (const run of this.opened) run(data.open, "account" in data ? data.account : null);
     });
     try {
       const registration = await navigator.serviceWorker.register("/service-worker.js", { updateViaCache: "none" });
