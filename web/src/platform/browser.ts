@@ -184,6 +184,17 @@ function browserPage(): Page {
     origin: `${location.origin}/`,
     visible,
     onVisible: (run) => listen(document, ["visibilitychange"], () => run(visible())),
+    // A browser may discard a hidden page without another event.
+    onLeave(run) {
+      const hidden = listen(document, ["visibilitychange"], () => {
+        if (!visible()) run();
+      });
+      const left = listen(window, ["pagehide"], run);
+      return () => {
+        hidden();
+        left();
+      };
+    },
     focused,
     onFocused: (run) => listen(window, ["focus", "blur"], run),
     online,

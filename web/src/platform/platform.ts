@@ -108,6 +108,8 @@ export interface Page {
   visible(): boolean;
   /** Calls `run` when the page becomes visible or hidden. */
   onVisible(run: (visible: boolean) => void): Cancel;
+  /** Calls `run` when the page is being left. Only synchronous work is certain to happen. */
+  onLeave(run: () => void): Cancel;
   /** Whether the user works with the page: it is visible, and its window has the focus. */
   focused(): boolean;
   onFocused(run: () => void): Cancel;

@@ -165,6 +165,7 @@ export class FakePlatform implements Platform {
   private focusedNow = true;
   private onlineNow = true;
   private readonly visibleListeners = new Set<(visible: boolean) => void>();
+  private readonly leaveListeners = new Set<() => void>();
   private readonly focusListeners = new Set<() => void>();
   private readonly onlineListeners = new Set<(online: boolean) => void>();
   private readonly resumeListeners = new Set<() => void>();
@@ -333,6 +334,7 @@ export class FakePlatform implements Platform {
     origin: "https://chat.test/",
     visible: () => this.visibleNow,
     onVisible: (run) => listen(this.visibleListeners, run),
+    onLeave: (run) => listen(this.leaveListeners, run),
     focused: () => this.visibleNow && this.focusedNow,
     onFocused: (run) => listen(this.focusListeners, run),
     online: () => this.onlineNow,
@@ -373,6 +375,12 @@ export class FakePlatform implements Platform {
   setVisible(visible: boolean): void {
     this.visibleNow = visible;
     for (const run of [...this.visibleListeners]) this.run(() => run(visible));
+  }
+
+  /** Reloads or leaves the page: synchronous work is done, and everything else ends. */
+  leave(): void {
+    for (const run of [...this.leaveListeners]) this.run(run);
+    this.kill();
   }
 
   setFocused(focused: boolean): void {
