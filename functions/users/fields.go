@@ -63,6 +63,7 @@ func (f Signup) check() (Signup, error) {
 	f.Email = strings.ToLower(strings.TrimSpace(f.Email))
 	check(fields, "email", checkEmail(f.Email))
 	check(fields, "username", checkUsername(f.Username, f.Operator))
+	f.Password = norm.NFC.String(f.Password) // as the client uses it at every sign-in
 	check(fields, "password", checkPassword(f))
 	tidy, msg := tidyName(f.DisplayName, f.Operator)
 	check(fields, "display_name", msg)

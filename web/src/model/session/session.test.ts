@@ -374,6 +374,23 @@ describe("the session", () => {
   });
 });
 
+test("a password is used in one form, however the keyboard has typed it", async () => {
+  const [typed, normal] = ["cafe\u0301 au lait", "caf\u00e9 au lait"];
+  const house = new Household();
+  const tab = await house.tab();
+  const email = `${ALICE}@example.org`;
+  await tab.app.signIn(email, typed);
+  await tab.app.confirmReset("code", typed);
+  await tab.app.signUp({ email, username: "alice", displayName: "Alice", password: typed });
+  const alice = await house.user(ALICE);
+  house.passwords.length = 0;
+  await tab.app.signIn(email, typed);
+  await tab.app.confirmReset(ALICE, typed);
+  await alice.chat().leave(typed);
+  expect(new Set(house.passwords)).toEqual(new Set([normal]));
+  expect(house.passwords.length).toBeGreaterThanOrEqual(4);
+});
+
 describe("notifications", () => {
   /** Shows a notification for each message that nobody sees, as the view does. */
   const notifying = (tab: Tab): void => {
