@@ -203,7 +203,8 @@ test("markup, overrides, stacked marks and long words in bodies are shown as tex
     const t = e.querySelector(".body");
     return [
       b ? b.right <= innerWidth : false,
-      t ? getComputedStyle(t).unicodeBidi === "isolate" && getComputedStyle(t).overflow === "hidden" : false,
+      // A block whose lines each have a direction of their own.
+      t ? getComputedStyle(t).unicodeBidi === "plaintext" && getComputedStyle(t).overflow === "hidden" : false,
     ];
   });
   expect([bubble, body]).toEqual([true, true]);
