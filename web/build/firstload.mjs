@@ -21,6 +21,8 @@ const SCREENS = {
 const LATER = [
   "src/view/people/People.svelte",
   "src/view/settings/Settings.svelte",
+  "src/view/conversation/Details.svelte",
+  "src/view/conversation/touched.ts", // when a message is acted on; on touch screens after a conversation is open
   "src/view/admin/Admin.svelte",
   "src/view/admin/Figures.svelte",
   "src/platform/memory.ts", // in browsers that deny storage

@@ -118,6 +118,23 @@ const screens: readonly Screen[] = [
   { place: "/people", shows: (page) => page.getByRole("link", { name: /Amina/ }), bothThemes: true },
   { place: "/c/mira.kern", shows: newest, bothThemes: true },
   { place: "/c/jonas", shows: newest },
+  {
+    place: "/c/jonas",
+    shows: newest,
+    prepare: async (page) => {
+      await newest(page).locator(".bubble").click({ button: "right" });
+      await expect(page.getByRole("menuitem", { name: en.conversation.copy })).toBeVisible();
+    },
+  },
+  {
+    place: "/c/jonas",
+    shows: newest,
+    prepare: async (page) => {
+      await button(en.conversation.showDetails)(page).click();
+      await button(en.common.more)(page).last().click();
+      await expect(page.getByRole("menuitem")).toBeVisible();
+    },
+  },
   { place: "/c/lena", shows: sentence(en.conversation.startMore) },
   { place: "/c/nobody", shows: sentence(en.conversation.unknownPerson("nobody")) },
   { place: "/settings", shows: button(en.settings.signOut), bothThemes: true },

@@ -16,6 +16,7 @@ export const en = {
     admin: "Admin",
     back: "Back",
     skip: "Skip to the conversation",
+    resize: "Resize the list",
     yours: (name: string) => `Settings of ${name}`,
     unread: (n: string, one: boolean) => (one ? `${n} unread message` : `${n} unread messages`),
   },

@@ -46,7 +46,7 @@ function contrast(a: Linear, b: Linear): number {
 describe.each(["light", "dark"])("the %s theme", (name) => {
   const tokens = theme(name);
   const color = (key: string): Linear => fromHex(tokens.get(key) ?? "");
-  const surfaces = ["paper", "pane", "raised", "hover", "theirs", "own"];
+  const surfaces = ["paper", "pane", "raised", "hover", "ground", "theirs", "own"];
 
   test.each(["ink", "ink-2", "ember-text", "red", "green", "amber"])(
     "text in %s has enough contrast on every surface",
