@@ -116,6 +116,15 @@ const screens: readonly Screen[] = [
   },
   { place: "/", options: { empty: 1 }, shows: sentence(en.chats.empty), bothThemes: true },
   { place: "/people", shows: (page) => page.getByRole("link", { name: /Amina/ }), bothThemes: true },
+  {
+    place: "/people",
+    shows: (page) => page.getByRole("link", { name: /Amina/ }),
+    prepare: async (page) => {
+      await button(en.people.invite)(page).click();
+      await expect(dialog(page).getByRole("img")).toBeVisible();
+    },
+  },
+  { place: "/signup?next=%2Fc%2Flena", options: { as: "signed-out" }, shows: sentence(en.auth.invitedMore) },
   { place: "/c/mira.kern", shows: newest, bothThemes: true },
   { place: "/c/jonas", shows: newest },
   {

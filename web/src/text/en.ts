@@ -106,6 +106,7 @@ export const en = {
     label: "Your chats",
     empty: "Nobody has written yet, and neither have you.",
     emptyDo: "Find someone",
+    invite: "Invite someone",
     draft: "Draft:",
     you: "You:",
     typing: "typing",

@@ -1,5 +1,7 @@
 /** Icons of screens that are loaded later, in the style of Icon.svelte. */
 export const icons = {
+  invite:
+    "M8 10.2a3.2 3.2 0 1 0 0-6.4 3.2 3.2 0 0 0 0 6.4ZM2.6 16.4c.4-2.6 2.6-4 5.4-4s5 1.4 5.4 4M15.4 6.4v5M12.9 8.9h5",
   search: "M8.8 14.1a5.3 5.3 0 1 0 0-10.6 5.3 5.3 0 0 0 0 10.6Zm3.9-1.4 3.9 3.9",
   retry: "M15.8 10.6a5.9 5.9 0 1 1-1.6-4.7l1.8 1.7M16 3.8v3.8h-3.8",
   trash: "M4 5.8h12M8 5.6V3.6h4v2M5.6 5.8l.8 10.6h7.2l.8-10.6M8.6 9v4.6M11.4 9v4.6",
