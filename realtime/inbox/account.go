@@ -13,8 +13,8 @@ const bytesField = "bytes"
 
 // account adds a message of a user with one device to the totals of what waits, without waiting for the answer. It uses
 // plain commands, which together cost a fifth of a script; with a sent event, the script that appends it does the same.
-// The totals lag by the sends under way.
-func (boxes *Inboxes) account(m chat.Message, size int, accepted chat.Micros) {
+// The totals lag by the sends under way. began is when the send began.
+func (boxes *Inboxes) account(m chat.Message, size int, accepted chat.Micros, began time.Time) {
 	key := []string{outKey(m.From)}
 	value := strconv.Itoa(size) + " " + strconv.FormatInt(int64(accepted), 10)
 	calls := []script.Call{
@@ -24,6 +24,7 @@ func (boxes *Inboxes) account(m chat.Message, size int, accepted chat.Micros) {
 		{Command: "PEXPIRE", Keys: key, Args: []any{keepOut.Milliseconds()}, After: true},
 	}
 	boxes.runner.Go(calls, func(r []script.Result) {
+		boxes.noteLate(m.From, began)
 		for _, one := range r {
 			if one.Err != nil {
 				boxes.counters.Unaccounted.Add(1)

@@ -3,6 +3,7 @@ package inbox
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
@@ -28,6 +29,7 @@ func (boxes *Inboxes) Enqueue(ctx context.Context, m chat.Message) (chat.Micros,
 //
 // With Options.ReplicaWait, EnqueueFrom returns without an error only after a replica has the message too.
 func (boxes *Inboxes) EnqueueFrom(ctx context.Context, m chat.Message, device string) (chat.Micros, error) {
+	began := time.Now()
 	m.AcceptedAt = chat.MicrosOf(boxes.opts.Now())
 	event, sent, err := wire.MarshalMessage(m)
 	if err != nil {
@@ -53,7 +55,7 @@ func (boxes *Inboxes) EnqueueFrom(ctx context.Context, m chat.Message, device st
 	boxes.countSend(s, m.From)
 	first := !boxes.senders.hasWritten(m.From, m.To)
 	if alone && !first {
-		boxes.account(m, len(event), accepted)
+		boxes.account(m, len(event), accepted, began)
 		return accepted, nil
 	}
 	if accepted != m.AcceptedAt { // the time of the first send
@@ -65,7 +67,9 @@ func (boxes *Inboxes) EnqueueFrom(ctx context.Context, m chat.Message, device st
 	// A repeated send comes here as well, because the first send may have failed before this point. The script knows
 	// whether it has appended the event.
 	note := fmt.Sprintf("%s/%s %s %d %d", m.To, m.ID, flag(first), len(event), int64(accepted))
-	if err := boxes.append(ctx, []encoded{{m.From, wire.EventSent, sent, note}})[0]; err != nil {
+	err = boxes.append(ctx, []encoded{{m.From, wire.EventSent, sent, note}})[0]
+	boxes.noteLate(m.From, began)
+	if err != nil {
 		boxes.senders.rememberQueued(m, accepted)
 		return 0, err
 	}

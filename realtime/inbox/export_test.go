@@ -26,6 +26,9 @@ func (boxes *Inboxes) Heal(ctx context.Context, uid string) error {
 	return boxes.healTotals(ctx, boxes.senders.of(uid), uid)
 }
 
+// Learn makes this instance remember that from has written to to.
+func (boxes *Inboxes) Learn(from, to string) { boxes.senders.learn(from, to) }
+
 // ScriptHash returns the hash of a script.
 func (boxes *Inboxes) ScriptHash(name string) string {
 	s := &boxes.scripts

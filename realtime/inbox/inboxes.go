@@ -135,6 +135,7 @@ type tuning struct {
 	// Intervals at which a sender's totals are read again, and healed, before a send is refused, and at which the archive
 	// is asked the same question again; defaults in senders.go.
 	Refresh, Heal, Ask    time.Duration
+	Late                  time.Duration
 	PurgeAgain, PurgeTick time.Duration // defaults in withdraw_purge.go
 }
 
@@ -156,6 +157,7 @@ func (o *Options) setDefaults() {
 	t.Refresh = cmp.Or(t.Refresh, refreshEvery)
 	t.Heal = cmp.Or(t.Heal, healEvery)
 	t.Ask = cmp.Or(t.Ask, askEvery)
+	t.Late = cmp.Or(t.Late, lateAfter)
 	t.PurgeAgain = cmp.Or(t.PurgeAgain, purgeAgain)
 	t.PurgeTick = cmp.Or(t.PurgeTick, purgeTick)
 }

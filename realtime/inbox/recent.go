@@ -42,6 +42,23 @@ func (r *recent[K, V]) empty() bool {
 	return len(r.now)+len(r.before) == 0
 }
 
+// take forgets everything, and returns the keys in no particular order.
+func (r *recent[K, V]) take() []K {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	keys := make([]K, 0, len(r.now)+len(r.before))
+	for k := range r.now {
+		keys = append(keys, k)
+	}
+	for k := range r.before {
+		if _, ok := r.now[k]; !ok {
+			keys = append(keys, k)
+		}
+	}
+	r.now, r.before = map[K]V{}, nil
+	return keys
+}
+
 // remove forgets the value of k.
 func (r *recent[K, V]) remove(k K) {
 	r.mu.Lock()

@@ -34,6 +34,7 @@ type senders struct {
 	wrote   *recent[uint64, struct{}] // hashes of pairs: the first has written to the second
 	answers *recent[uint64, answer]   // of the archive, by the hash of the sorted pair
 	queued  *recent[string, queued]   // messages that wait, and whose sent event may be missing; see queuedKey
+	late    *recent[string, struct{}] // whose totals may be too high; see noteLate
 }
 
 // queued is a message that an inbox has and whose sent event may be missing.
@@ -51,7 +52,7 @@ type answer struct {
 func newSenders() *senders {
 	return &senders{maphash.MakeSeed(), newRecent[string, *sender](maxSenders),
 		newRecent[uint64, struct{}](maxPairs), newRecent[uint64, answer](maxAnswers),
-		newRecent[string, queued](maxQueued)}
+		newRecent[string, queued](maxQueued), newRecent[string, struct{}](maxSenders)}
 }
 
 // queuedKey identifies a message and its content.

@@ -39,14 +39,16 @@ func (boxes *Inboxes) announceResync(r Resync) {
 	boxes.resyncs <- r // does not block, because only Run sends
 }
 
-// Run does the background work until ctx ends, and returns the cause: it compares every subscribed inbox with its
-// newest event, because a wake can be lost without a trace, it watches for another epoch of Redis, it continues purges,
-// and it sweeps for messages that wait for too long. It must be called exactly once. It does not run the Subscriber.
+// Run does the background work until ctx ends, and returns the cause. It compares every subscribed inbox with its
+// newest event, because a wake can be lost without a trace. It watches for another epoch of Redis, continues purges,
+// sweeps for messages that wait for too long, and heals the totals of senders. It must be called exactly once. It does
+// not run the Subscriber.
 func (boxes *Inboxes) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { boxes.watchEpochs(ctx) })
 	wg.Go(func() { boxes.watchFeeds(ctx) })
 	wg.Go(func() { boxes.watchWithdrawals(ctx) })
+	wg.Go(func() { boxes.watchLate(ctx) })
 	wg.Wait()
 	return context.Cause(ctx)
 }

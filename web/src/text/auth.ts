@@ -7,6 +7,10 @@ export const authText = {
   signUp: en.start.signUp,
   signUpTitle: "Create an account",
   newHere: "New here?",
+  /** The title for a visitor who followed the link of a user. */
+  invited: (username: string) => `${username} invited you`,
+  invitedMore: "Create an account to write to each other.",
+  invitedSignIn: (username: string) => `Sign in to write to ${username}.`,
   haveAccount: "Already have an account?",
   name: "Name",
   nameHint: "Shown to others. You can change it later.",

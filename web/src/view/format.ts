@@ -48,8 +48,6 @@ export interface Format {
   number(n: number): string;
   /** Within a sentence: "in 5 minutes", "in 3 hours". */
   ahead(ms: number): string;
-  /** For tables: "3 days", "5 min". */
-  duration(seconds: number): string;
 }
 
 /** Returns the calendar days between two times in the local zone: 0 for the same day, 1 for the day before. */
@@ -73,10 +71,6 @@ export function formats(locale: string): Format {
   const full = dates({ dateStyle: "medium", timeStyle: "short" });
   const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
   const number = new Intl.NumberFormat(locale);
-  const unit = (value: number, name: string) =>
-    new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: 0 }).format(
-      value,
-    );
 
   const date = (at: number) => new Date(at);
   const sameYear = (at: number, now: number) => date(at).getFullYear() === date(now).getFullYear();
@@ -112,12 +106,6 @@ export function formats(locale: string): Format {
     ahead(ms) {
       const minutes = Math.ceil(ms / 60_000);
       return minutes < 90 ? relative.format(minutes, "minute") : relative.format(Math.ceil(minutes / 60), "hour");
-    },
-    duration(seconds) {
-      if (seconds < 60) return unit(Math.max(0, seconds), "second");
-      if (seconds < 3600) return unit(seconds / 60, "minute");
-      if (seconds < 86_400) return unit(seconds / 3600, "hour");
-      return unit(seconds / 86_400, "day");
     },
   };
 }
@@ -159,7 +147,6 @@ class LiveFormat implements Format {
   full = (at: number): string => this.live().full(at);
   number = (n: number): string => this.live().number(n);
   ahead = (ms: number): string => this.live().ahead(ms);
-  duration = (seconds: number): string => this.live().duration(seconds);
 
   private live(): Format {
     this.subscribe();
