@@ -13,7 +13,8 @@ test("Enter in the search for people opens the chat with the first person", asyn
 test("closing the details puts the focus into the field for the next message", async ({ at }) => {
   const page = await at("/c/lena");
   await page.getByRole("button", { name: en.conversation.details("Lena") }).click();
-  await page.getByRole("button", { name: en.conversation.hideDetails }).click();
+  const about = page.getByRole("complementary", { name: en.conversation.details("Lena") });
+  await about.getByRole("button", { name: en.conversation.hideDetails }).click();
   await expect(page.getByRole("textbox", { name: en.conversation.writeTo("Lena") })).toBeFocused();
 });
 
