@@ -10,7 +10,10 @@ const proxied = { target: service, headers: { origin: service } };
 // The realtime service serves the output at the root of its address, under a content security policy without
 // unsafe-inline. Therefore nothing is inlined into the page, and no asset becomes a data: address.
 export default defineConfig({
-  plugins: [svelte(), serviceWorker({ without: ["Admin", "Figures"] })],
+  plugins: [
+    svelte({ compilerOptions: { runes: true, discloseVersion: false } }),
+    serviceWorker({ without: ["Admin", "Figures"] }),
+  ],
   build: {
     target: "es2022",
     outDir: "dist",

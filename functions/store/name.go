@@ -6,34 +6,23 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // maxTerm is the number of code points of a word that are indexed.
 const maxTerm = 16
 
-// Fold returns s in the form by which lists are sorted and searched: without compatibility forms and accents, in
-// lower case, with white space collapsed. "Élodie  Ä" becomes "elodie a".
-func Fold(s string) string {
-	var b strings.Builder
-	for _, r := range norm.NFKD.String(s) {
-		if !unicode.Is(unicode.Mn, r) {
-			b.WriteRune(unicode.ToLower(r))
-		}
-	}
-	return strings.Join(strings.Fields(b.String()), " ")
-}
-
 // Words returns the distinct folded words by which a user is found. They are the words of both names, whole
-// ("hopper-adams", "a.turing") and in parts.
+// ("hopper-adams", "a.turing", "obrien") and in parts ("hopper", "brien").
 func Words(username, displayName string) []string {
-	both := Fold(username) + " " + Fold(displayName)
-	words := append(strings.Fields(both), strings.FieldsFunc(both, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsNumber(r)
-	})...)
+	both := username + " " + displayName
+	words := append(strings.Fields(Fold(both)), strings.FieldsFunc(foldKeepQuotes(both), separates)...)
 	slices.Sort(words)
 	return slices.Compact(words)
+}
+
+// separates reports whether r is not a part of a word.
+func separates(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsNumber(r) && !unicode.IsMark(r)
 }
 
 // Terms returns every prefix of 1 to maxTerm code points of every word of a user. With them, an index that finds only
@@ -65,10 +54,21 @@ type Query struct {
 	Words []string
 }
 
-// ParseQuery parses the prefix of a Search. The zero Query matches everybody.
+// ParseQuery parses the prefix of a Search. The zero Query matches everybody. Signs around words do not count, such as
+// the comma of "smith, john" and the sign of "@mara".
 func ParseQuery(prefix string) Query {
 	var q Query
-	for _, w := range strings.Fields(Fold(prefix)) {
+	folded := Fold(prefix)
+	var words []string
+	for _, w := range strings.FieldsFunc(folded, func(r rune) bool { return strings.ContainsRune(" ,;/()[]{}<>", r) }) {
+		if w = strings.TrimFunc(w, unicode.IsPunct); w != "" {
+			words = append(words, w)
+		}
+	}
+	if len(words) == 0 { // nothing but signs, which must not match everybody
+		words = strings.Fields(folded)
+	}
+	for _, w := range words {
 		q.Words = append(q.Words, w)
 		if len(w) > len(q.Term) {
 			q.Term = w

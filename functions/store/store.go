@@ -22,6 +22,9 @@ package store
 
 import (
 	"context"
+	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
@@ -139,17 +142,35 @@ type Preview struct {
 	At   chat.Micros `json:"at"`
 }
 
-// PreviewOf returns the preview of m.
+// PreviewOf returns the preview of m. Its text ends between two characters as readers see them, so that emoji, flags and
+// letters with marks stay whole.
 func PreviewOf(m chat.Message) Preview {
-	text, n := m.Body, 0
-	for i := range text {
-		if n == MaxPreview {
-			text = text[:i]
+	return Preview{ID: m.ID, From: m.From, Text: truncate(m.Body, MaxPreview), At: m.At}
+}
+
+// truncate returns the first characters of text, of at most limit code points. A first character that is longer is cut
+// between two code points.
+func truncate(text string, limit int) string {
+	end, points, state := 0, 0, -1
+	for rest := text; rest != ""; {
+		var cluster string
+		cluster, rest, _, state = uniseg.FirstGraphemeClusterInString(rest, state)
+		points += utf8.RuneCountInString(cluster)
+		if points > limit {
 			break
 		}
-		n++
+		end += len(cluster)
 	}
-	return Preview{ID: m.ID, From: m.From, Text: text, At: m.At}
+	if end == 0 {
+		for i := range text {
+			if limit == 0 {
+				return text[:i]
+			}
+			limit--
+		}
+		return text
+	}
+	return text[:end]
 }
 
 // Conversation is a conversation between two users.

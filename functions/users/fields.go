@@ -66,6 +66,7 @@ func (f Signup) check() (Signup, error) {
 	if ofProber("", f.Email) && !f.Operator {
 		fields["email"] = "This email address is reserved. Choose another."
 	}
+	f.Password = norm.NFC.String(f.Password) // as the client uses it at every sign-in
 	check(fields, "password", checkPassword(f))
 	tidy, msg := tidyName(f.DisplayName, f.Operator)
 	check(fields, "display_name", msg)

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,19 @@ import (
 type source struct {
 	client fs.FS  // the built client
 	arch   string // amd64 or arm64
+
+	// earlier returns files of earlier clients to serve beside those of the client; nil for none.
+	earlier func(client []file) ([]file, error)
 }
+
+// clientLayer names the layer of the client, by which later builds find it (ownAssets).
+const clientLayer = "client"
+
+// carriedList is the file of a built client with the names of assets of an earlier build (see infra/internal/webbuild).
+const carriedList = ".carried"
+
+// history returns the history of the layer with a name.
+func history(name string) string { return "infra/image: " + name }
 
 // Paths in the image, and the user that runs the program. 65532 is the user nonroot of distroless images.
 const (
@@ -42,6 +55,12 @@ func build(ctx context.Context, s source) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	var earlier []file
+	if s.earlier != nil {
+		if earlier, err = s.earlier(client); err != nil {
+			return nil, err
+		}
+	}
 	realtime, err := compile(ctx, s.arch, "realtime/cmd/realtime")
 	if err != nil {
 		return nil, err
@@ -50,7 +69,11 @@ func build(ctx context.Context, s source) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	return assemble(s.arch, realtime, smoke, client, earlier)
+}
 
+// assemble returns an image of the program with the files of its client and of earlier clients.
+func assemble(arch string, realtime, smoke []byte, client, earlier []file) (v1.Image, error) {
 	// Layers that rarely change come first, so that registries and machines can reuse them.
 	var adds []mutate.Addendum
 	for _, part := range []struct {
@@ -58,19 +81,24 @@ func build(ctx context.Context, s source) (v1.Image, error) {
 		files []file
 	}{
 		{"users and CA roots", baseFiles()},
-		{"client", client},
+		{"assets of earlier clients", earlier},
+		{clientLayer, client},
 		{"prober", []file{{name: prober, mode: 0o755, data: smoke}}},
 		{"program", []file{{name: program, mode: 0o755, data: realtime}}},
 	} {
+		if len(part.files) == 0 {
+			continue
+		}
 		l, err := layer(part.files)
 		if err != nil {
 			return nil, fmt.Errorf("layer of %s: %w", part.name, err)
 		}
-		adds = append(adds, mutate.Addendum{Layer: l, History: v1.History{CreatedBy: "infra/image: " + part.name}})
+		adds = append(adds, mutate.Addendum{Layer: l, History: v1.History{CreatedBy: history(part.name)}})
 	}
 
-	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	if img, err = mutate.Append(img, adds...); err != nil {
+	bare := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	img, err := mutate.Append(bare, adds...)
+	if err != nil {
 		return nil, err
 	}
 	config, err := img.ConfigFile()
@@ -78,7 +106,7 @@ func build(ctx context.Context, s source) (v1.Image, error) {
 		return nil, err
 	}
 	config = config.DeepCopy()
-	config.OS, config.Architecture = "linux", s.arch
+	config.OS, config.Architecture = "linux", arch
 	config.Created = v1.Time{Time: time.Unix(0, 0).UTC()} // the time of the build would change the digest
 	config.Config = v1.Config{
 		User:         user,
@@ -123,8 +151,15 @@ func clientFiles(client fs.FS) ([]file, error) {
 		return nil, errors.New("the client is not built: there is no index.html. " +
 			"Run npm ci and npm run build in web, or name its folder with -client")
 	}
+	// A client that was built on a developer's machine also has assets of the build before. They would make the image
+	// depend on what was built earlier on that machine.
+	list, err := fs.ReadFile(client, carriedList)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the client: %w", err)
+	}
+	carried := strings.Fields(string(list))
 	var files []file
-	err := fs.WalkDir(client, ".", func(name string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(client, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -134,7 +169,7 @@ func clientFiles(client fs.FS) ([]file, error) {
 			}
 			return nil
 		}
-		if d.IsDir() {
+		if d.IsDir() || slices.Contains(carried, name) {
 			return nil
 		}
 		if !d.Type().IsRegular() {

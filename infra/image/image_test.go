@@ -5,15 +5,19 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -185,6 +189,93 @@ func TestPush(t *testing.T) {
 	}
 	if _, err := remote.Image(ref); err != nil {
 		t.Errorf("the pushed image cannot be pulled: %v", err)
+	}
+}
+
+// dated adds the times of uploads to the lists of a registry, as Google's registries do.
+type dated struct {
+	http.Handler
+	digests []string // in the order of their uploads
+}
+
+func (d *dated) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasSuffix(r.URL.Path, "/tags/list") || len(d.digests) == 0 {
+		d.Handler.ServeHTTP(w, r)
+		return
+	}
+	manifests := map[string]any{}
+	for i, digest := range d.digests {
+		manifests[digest] = map[string]any{"timeUploadedMs": strconv.Itoa(1000 * (i + 1)), "timeCreatedMs": "0",
+			"imageSizeBytes": "1", "mediaType": "", "tag": []string{}}
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"name": "realtime", "manifest": manifests})
+}
+
+// TestPushKeepsAssetsOfEarlierReleases pushes releases one after another. An image has the assets of the three images
+// that were pushed before it, and none from before those.
+func TestPushKeepsAssetsOfEarlierReleases(t *testing.T) {
+	reg := &dated{Handler: registry.New(registry.Logger(log.New(io.Discard, "", 0)))}
+	server := httptest.NewServer(reg)
+	defer server.Close()
+	repo, err := name.NewRepository(strings.TrimPrefix(server.URL, "http://") + "/acme-chat/chat/realtime")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	release := func(n int) []string {
+		t.Helper()
+		page := []byte(strconv.Itoa(n))
+		client, err := clientFiles(fstest.MapFS{
+			"index.html":                            {Data: page},
+			fmt.Sprintf("assets/Lazy-%d.js", n):     {Data: page},
+			fmt.Sprintf("assets/Lazy-%d.js.map", n): {Data: []byte("{}")},
+			"assets/same.css":                       {Data: []byte("p{}")},
+			"assets/of-an-earlier-local-build.js":   {Data: []byte("export {}")},
+			".carried":                              {Data: []byte("assets/of-an-earlier-local-build.js")},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		earlier, err := earlierAssets(t.Context(), repo, client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := assemble("amd64", []byte("a program"), []byte("another"), client, earlier)
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest, err := img.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := remote.Write(repo.Tag(fmt.Sprintf("release-%d", n)), img); err != nil {
+			t.Fatal(err)
+		}
+		reg.digests = append(reg.digests, digest.String())
+		root := t.TempDir()
+		var served []string
+		for _, file := range unpack(t, img, root) {
+			f, ok := strings.CutPrefix(strings.TrimPrefix(file, "/"), "client/assets/")
+			if ok && f != "" {
+				served = append(served, f)
+			}
+		}
+		if page, err := os.ReadFile(filepath.Join(root, "client", "index.html")); string(page) != strconv.Itoa(n) {
+			t.Errorf("the page of release %d is %q, %v", n, page, err)
+		}
+		slices.Sort(served)
+		return slices.Compact(served)
+	}
+	release(1)
+	want := []string{"Lazy-1.js", "Lazy-2.js", "Lazy-2.js.map", "same.css"}
+	if got := release(2); !slices.Equal(got, want) {
+		t.Errorf("the second release serves %q, want %q", got, want)
+	}
+	release(3)
+	release(4)
+	want = []string{"Lazy-2.js", "Lazy-3.js", "Lazy-4.js", "Lazy-5.js", "Lazy-5.js.map", "same.css"}
+	if got := release(5); !slices.Equal(got, want) {
+		t.Errorf("the fifth release serves %q, want %q", got, want)
 	}
 }
 

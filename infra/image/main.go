@@ -9,7 +9,8 @@
 // repository and its Go modules. The image therefore does not depend on an image that others maintain, and contains
 // no other program.
 //
-// The same sources and toolchain always give the same digest, on every machine.
+// The same sources and toolchain always give the same digest, on every machine. An image that is pushed also contains
+// the client's assets of earlier images in its repository, so that pages which are open during a deployment still work.
 //
 // The last line on standard output is the digest, or with -push the full name with the digest.
 package main
@@ -65,7 +66,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return fmt.Errorf("-push %s: want HOST/PATH:TAG: %w", *push, err)
 	}
 
-	img, err := build(ctx, source{client: os.DirFS(*client), arch: *arch})
+	s := source{client: os.DirFS(*client), arch: *arch}
+	if *push != "" {
+		s.earlier = func(client []file) ([]file, error) { return earlierAssets(ctx, tag.Context(), client) }
+	}
+	img, err := build(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,7 @@ type settings struct {
 	emulators bool
 	redis     string
 	instances int
+	client    string // folder of a built client
 	superuser string // email address
 	uid       string
 	confirm   string
@@ -81,6 +82,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (setting
 		"use redis-server and Google's emulators of Firestore and Pub/Sub, which lose their data when they end")
 	f.StringVar(&s.redis, "redis", "", "use the Redis at `host:port`")
 	f.IntVar(&s.instances, "instances", 1, "run this `number` of realtime instances")
+	f.StringVar(&s.client, "client", "", "serve the built client in this `folder` instead of building the one in web")
 	f.StringVar(&s.superuser, "superuser", "",
 		"make the user with this `email` address an admin of the running chat, and exit")
 	f.StringVar(&s.uid, "uid", "", "like -superuser, but for the user with this `uid`, whose address need not be verified")
@@ -144,16 +146,19 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return err
 	}
 	say := func(line string) { fmt.Fprintln(stderr, line) }
-	if err := webbuild.Ensure(ctx, filepath.Join(root, "web"), say); err != nil {
-		listener.Close()
-		return err
+	if s.client == "" {
+		s.client = filepath.Join(root, "web", "dist")
+		if err := webbuild.Ensure(ctx, filepath.Join(root, "web"), say); err != nil {
+			listener.Close()
+			return err
+		}
 	}
 	level := slog.LevelWarn
 	if s.verbose {
 		level = slog.LevelDebug
 	}
 	st, err := stack.Start(ctx, stack.Options{
-		Listener: listener, Client: os.DirFS(filepath.Join(root, "web", "dist")), Data: s.data, Instances: s.instances,
+		Listener: listener, Client: os.DirFS(s.client), Data: s.data, Instances: s.instances,
 		Emulators: s.emulators, Redis: s.redis, Firestore: s.firestore, PubSub: s.pubsub, Auth: s.auth,
 		Log: logging.New(stderr, logging.Options{Level: level}),
 		Mail: func(m authstub.Mail) {

@@ -167,11 +167,11 @@ func (m Message) CheckReply() error {
 	return nil
 }
 
-// CheckBody checks a body: 1 to MaxBody code points of valid UTF-8, not only white space, and no control characters
+// CheckBody checks a body: 1 to MaxBody code points of valid UTF-8, something visible, and no control characters
 // except line feed, carriage return and tab. Bidirectional controls are allowed, because users paste them with
 // right-to-left text. The code that displays a body must isolate it.
 func CheckBody(body string) error {
-	if strings.TrimSpace(body) == "" {
+	if !strings.ContainsFunc(body, visible) {
 		return ErrBodyEmpty
 	}
 	if !utf8.ValidString(body) {

@@ -11,7 +11,7 @@ const LIMIT = 90_000;
 
 /** The first screens and the modules that each of them imports at run time, beside those that the page names. */
 const SCREENS = {
-  "signed out, until the form can be used and sent": ["src/view/auth/Auth.svelte"],
+  "signed out, until the form can be used and sent": ["src/view/auth/Auth.svelte", "src/net/passwordForms.ts"],
   "signed in, until it is connected": ["src/model/chat/open.ts", "src/view/shell/Shell.svelte"],
 };
 /**
@@ -20,7 +20,10 @@ const SCREENS = {
  */
 const LATER = [
   "src/view/people/People.svelte",
+  "src/view/conversation/Details.svelte",
+  "src/view/conversation/links.ts", // when a message may contain one
   "src/view/settings/Settings.svelte",
+  "src/view/conversation/touched.ts", // when a message or the list is acted on, or notifications are offered; on touch screens after a conversation is open
   "src/view/admin/Admin.svelte",
   "src/view/admin/Figures.svelte",
   "src/platform/memory.ts", // in browsers that deny storage

@@ -27,7 +27,9 @@ export function serviceWorker(options: { without: readonly string[] }): Plugin {
           digest.update(file.type === "chunk" ? file.code : file.source);
           if (name !== "index.html") files.push(`/${name}`);
         }
-        for (const name of readdirSync(publicDir).sort()) {
+        // Not the pictures in install/, which only the browser's installation shows.
+        const publicFiles = readdirSync(publicDir, { withFileTypes: true }).filter((entry) => entry.isFile());
+        for (const name of publicFiles.map((entry) => entry.name).sort()) {
           digest.update(name);
           digest.update(readFileSync(`${publicDir}/${name}`));
           files.push(`/${name}`);

@@ -136,6 +136,8 @@ test("the address of a conversation opens it after signing in", async ({ visitor
   await Promise.all([createAccount(ann), createAccount(bob)]);
   const fresh = await visitor("Ann");
   await fresh.page.goto(`/c/${bob.username}`);
+  await expect(fresh.page.getByRole("heading", { name: en.auth.invited(bob.username) })).toBeVisible();
+  await fresh.page.getByRole("link", { name: en.auth.signIn, exact: true }).click();
   await fresh.page.getByLabel(en.auth.email, { exact: true }).fill(ann.email);
   await fresh.page.getByLabel(en.auth.password, { exact: true }).fill(ann.password);
   await fresh.page.getByRole("button", { name: en.auth.signIn, exact: true }).click();

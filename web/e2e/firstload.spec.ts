@@ -47,7 +47,7 @@ test("the first load stays within 90 kB of JavaScript: until the form can be use
   const password = nobody.page.getByLabel(en.auth.password, { exact: true });
   await password.focus();
   await expect(password).toBeEditable();
-  await expect(nobody.page.getByRole("button", { name: en.auth.signIn, exact: true })).toBeEnabled();
+  await expect(nobody.page.getByRole("button", { name: en.auth.signUp, exact: true })).toBeEnabled();
   const first = await before();
   await report("signed out", first);
   expect(first.total).toBeLessThanOrEqual(LIMIT);

@@ -8,4 +8,6 @@
   }
   var dark = choice === "dark" || (choice !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
   document.documentElement.dataset.theme = dark ? "dark" : "light";
+  // A manifest has the colors of one splash screen.
+  if (dark) document.querySelector('link[rel="manifest"]').href = "/manifest-dark.webmanifest";
 })();

@@ -3,6 +3,7 @@ import { createApp } from "./model";
 import { text } from "./text";
 import App from "./view/App.svelte";
 import { updates } from "./view/offline/updates.svelte";
+import "./view/style/fonts.css";
 import "./view/style/tokens.css";
 import "./view/style/base.css";
 import "./view/style/controls.css";

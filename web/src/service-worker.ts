@@ -39,7 +39,7 @@ worker.addEventListener("fetch", (event) => {
 // For notifications that a page may not show itself (Chrome for Android). The tag is the uid of the sender.
 worker.addEventListener("notificationclick", (event) => {
   event.notification.close();
-  event.waitUntil(showChat(event.notification.tag));
+  event.waitUntil(showChat(event.notification.tag, (event.notification.data as { account?: unknown } | null)?.account));
 });
 
 async function install(): Promise<void> {
@@ -55,18 +55,19 @@ async function install(): Promise<void> {
 
 async function activate(): Promise<void> {
   const names = await caches.keys();
-  await Promise.all(
-    names.filter((name) => name.startsWith(PREFIX) && name !== cacheName).map((name) => caches.delete(name)),
-  );
+  // In the order of their creation. Open pages of the version before load the rest of their code from its cache.
+  const others = names.filter((name) => name.startsWith(PREFIX) && name !== cacheName);
+  await Promise.all(others.slice(0, -1).map((name) => caches.delete(name)));
   await worker.clients.claim();
 }
 
 async function answer(path: string, request: Request): Promise<Response> {
   const cache = await caches.open(cacheName);
-  return (await cache.match(path)) ?? fetch(request);
+  const known = (await cache.match(path)) ?? (path.startsWith("/assets/") ? await caches.match(path) : undefined);
+  return known ?? fetch(request);
 }
 
-async function showChat(uid: string): Promise<void> {
+async function showChat(uid: string, account: unknown): Promise<void> {
   const path = uid === "" ? "/" : `/c/~${encodeURIComponent(uid)}`;
   const pages = await worker.clients.matchAll({ type: "window" });
   const page = pages.find((client) => client.visibilityState === "visible") ?? pages[0];
@@ -74,6 +75,6 @@ async function showChat(uid: string): Promise<void> {
     await worker.clients.openWindow(path);
     return;
   }
-  page.postMessage({ open: path });
+  page.postMessage({ open: path, account });
   await page.focus();
 }

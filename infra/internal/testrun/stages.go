@@ -57,6 +57,8 @@ var stages = []stage{
 		do: (*run).browser, budget: 210 * time.Second},
 	{name: "browser-engines", what: "the main journey in the full Chromium and in Firefox",
 		needs: []string{"node", "chromium", "firefox"}, do: (*run).browserEngines, budget: 45 * time.Second},
+	{name: "browser-webkit", what: "the main journey in WebKit",
+		needs: []string{"node", "chromium-shell", "webkit", "xvfb"}, do: (*run).browserWebKit, budget: 25 * time.Second},
 	{name: "browser-emulators", what: "Chromium against redis-server and Google's emulators",
 		needs: []string{"node", "chromium-shell", "redis-server", "java", "firestore", "pubsub"},
 		do:    (*run).browserEmulators, budget: 35 * time.Second},
@@ -112,6 +114,11 @@ func (r *run) browser(ctx context.Context) tally {
 // browserEngines runs the tests of the main journey in the browsers that people use.
 func (r *run) browserEngines(ctx context.Context) tally {
 	return r.playwright(ctx, "chromium", "engines", 2, []string{"chromium", "firefox"})
+}
+
+// browserWebKit runs the main journey in the engine of Safari.
+func (r *run) browserWebKit(ctx context.Context) tally {
+	return r.playwright(ctx, "chromium-shell", "webkit", 1, []string{"webkit"}, "WEBKIT="+r.parts["webkit"].path)
 }
 
 // browserEmulators repeats the journeys whose outcome depends on a backend. They often wait for the emulators, so more

@@ -29,10 +29,12 @@ type tool struct {
 }
 
 var (
-	goStages       = []string{"go"}
-	webStages      = []string{"fault", "web", "build", "image", "lint", "browser", "browser-engines", "browser-emulators"}
+	goStages  = []string{"go"}
+	webStages = []string{"fault", "web", "build", "image", "lint", "browser", "browser-engines", "browser-webkit",
+		"browser-emulators"}
 	engineStages   = []string{"browser-engines"}
-	shellStages    = []string{"browser", "browser-emulators"}
+	webkitStages   = []string{"browser-webkit"}
+	shellStages    = []string{"browser", "browser-webkit", "browser-emulators"}
 	emulatorStages = []string{"go", "browser-emulators"}
 )
 
@@ -48,6 +50,10 @@ var tools = []tool{
 		instead: "chromium", find: findShell},
 	{name: "firefox", what: "Firefox (or $FIREFOX)", stages: engineStages,
 		apt: "firefox-esr", how: "Install Firefox, or name the program in FIREFOX.", find: findFirefox},
+	{name: "webkit", what: "WebKitGTK with its WebDriver (or $WEBKIT)", stages: webkitStages,
+		apt: "webkit2gtk-driver", how: "Install WebKitGTK, or name its WebKitWebDriver in WEBKIT.", find: findWebKit},
+	{name: "xvfb", what: "Xvfb, the display of WebKit", stages: webkitStages,
+		apt: "xvfb", how: "Install Xvfb.", find: inPath("Xvfb")},
 	{name: "redis-server", what: "the real Redis, version 7 or later",
 		stages: []string{"go", "browser-emulators", "fault"},
 		apt:    "redis-server", how: "Install Redis (redis.io).", find: inPath("redis-server")},
@@ -94,6 +100,13 @@ func findFirefox(ctx context.Context) (string, error) {
 		return exec.LookPath(path)
 	}
 	return inPath("firefox-esr", "firefox")(ctx)
+}
+
+func findWebKit(ctx context.Context) (string, error) {
+	if path := os.Getenv("WEBKIT"); path != "" {
+		return exec.LookPath(path)
+	}
+	return inPath("WebKitWebDriver")(ctx)
 }
 
 func findTerraform(context.Context) (string, error) {

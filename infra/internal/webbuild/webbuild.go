@@ -67,9 +67,16 @@ func Ensure(ctx context.Context, dir string, say func(string)) error {
 	if err := Install(ctx, dir, say); err != nil {
 		return err
 	}
+	earlier, err := ownAssets(dir)
+	if err != nil {
+		return fmt.Errorf("read the earlier build of the client: %w", err)
+	}
 	say("Building the client (npm run build)")
 	if err := npm(ctx, dir, "run", "build"); err != nil {
 		return err
+	}
+	if err := carry(dir, earlier); err != nil {
+		return fmt.Errorf("keep the assets of the earlier build of the client: %w", err)
 	}
 	return os.WriteFile(filepath.Join(dir, "dist", stamp), []byte(sum), 0o644)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,48 @@ func TestOnlyNecessaryStepsRun(t *testing.T) {
 	ensure("run build;")
 	write(t, filepath.Join(dir, "package-lock.json"), strings.Replace(lock, `"x"`, `"changed"`, 1))
 	ensure("ci --no-audit --no-fund;run build;")
+}
+
+// TestAssetsOfTheLastBuildStay shows that pages of the build before still find their code, but not those of the build
+// before that, and that source maps and files of the new build are left alone.
+func TestAssetsOfTheLastBuildStay(t *testing.T) {
+	dir, _ := project(t, "v22.1.0")
+	bin, _, _ := strings.Cut(os.Getenv("PATH"), ":")
+	script, err := os.ReadFile(filepath.Join(bin, "npm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(bin, "npm"), strings.Replace(string(script), "cp src/main.ts dist/index.html;;",
+		"cp src/main.ts dist/index.html; mkdir dist/assets; n=$(cat src/main.ts)\n"+
+			"echo $n > dist/assets/Lazy-$n.js; echo $n > dist/assets/Lazy-$n.js.map; echo $n > dist/assets/same.css;;", 1))
+	for n, want := range []string{
+		1: "Lazy-1.js Lazy-1.js.map same.css",
+		2: "Lazy-1.js Lazy-2.js Lazy-2.js.map same.css",
+		3: "Lazy-2.js Lazy-3.js Lazy-3.js.map same.css",
+	} {
+		if want == "" {
+			continue
+		}
+		write(t, filepath.Join(dir, "src", "main.ts"), strconv.Itoa(n))
+		if err := Ensure(t.Context(), dir, func(string) {}); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := os.ReadDir(filepath.Join(dir, "dist", "assets"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("after build %d the assets are %q, want %q", n, got, want)
+		}
+		b, err := os.ReadFile(filepath.Join(dir, "dist", "assets", "same.css"))
+		if err != nil || strings.TrimSpace(string(b)) != strconv.Itoa(n) {
+			t.Errorf("build %d has the style %q of an earlier one", n, b)
+		}
+	}
 }
 
 func TestAFailedBuildIsQuotedAndRunsAgain(t *testing.T) {

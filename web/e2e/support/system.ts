@@ -84,12 +84,22 @@ export interface Launched {
 
 /**
  * Starts a system for tests that others would disturb. It keeps its data in a new folder, which it deletes at its end,
- * or in the given one, and listens on a free port, or on the given one.
+ * or in the given one, and listens on a free port, or on the given one. `client` is the folder of a built client.
  */
-export async function launch(on: { readonly data?: string; readonly port?: string } = {}): Promise<Launched> {
+export async function launch(
+  on: { readonly data?: string; readonly port?: string; readonly client?: string } = {},
+): Promise<Launched> {
   const data = on.data ?? (await mkdtemp(join(tmpdir(), "phoenix-e2e-")));
   const extra = (process.env["PHOENIX_E2E_FLAGS"] ?? "").split(" ").filter((flag) => flag !== "");
-  const flags = ["-json", "-port", on.port ?? "0", "-data", data, ...extra];
+  const flags = [
+    "-json",
+    "-port",
+    on.port ?? "0",
+    "-data",
+    data,
+    ...(on.client === undefined ? [] : ["-client", on.client]),
+    ...extra,
+  ];
   const running = spawn(launcher(), flags, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise<number | null>((resolve, reject) => {
     running.once("error", reject);

@@ -116,8 +116,34 @@ const screens: readonly Screen[] = [
   },
   { place: "/", options: { empty: 1 }, shows: sentence(en.chats.empty), bothThemes: true },
   { place: "/people", shows: (page) => page.getByRole("link", { name: /Amina/ }), bothThemes: true },
+  {
+    place: "/people",
+    shows: (page) => page.getByRole("link", { name: /Amina/ }),
+    prepare: async (page) => {
+      await button(en.people.invite)(page).click();
+      await expect(dialog(page).getByRole("img")).toBeVisible();
+    },
+  },
+  { place: "/signup?next=%2Fc%2Flena", options: { as: "signed-out" }, shows: sentence(en.auth.invitedMore) },
   { place: "/c/mira.kern", shows: newest, bothThemes: true },
   { place: "/c/jonas", shows: newest },
+  {
+    place: "/c/jonas",
+    shows: newest,
+    prepare: async (page) => {
+      await newest(page).locator(".bubble").click({ button: "right" });
+      await expect(page.getByRole("menuitem", { name: en.conversation.copy })).toBeVisible();
+    },
+  },
+  {
+    place: "/c/jonas",
+    shows: newest,
+    prepare: async (page) => {
+      await button(en.conversation.showDetails)(page).click();
+      await button(en.common.more)(page).last().click();
+      await expect(page.getByRole("menuitem")).toBeVisible();
+    },
+  },
   { place: "/c/lena", shows: sentence(en.conversation.startMore) },
   { place: "/c/nobody", shows: sentence(en.conversation.unknownPerson("nobody")) },
   { place: "/settings", shows: button(en.settings.signOut), bothThemes: true },

@@ -70,6 +70,7 @@ test("an admin carries a badge in every list and in the conversation, which is n
   const head = page.getByRole("button", { name: en.conversation.details("Mira Kern") }).first();
   await expect(head.locator('[role="img"]').filter({ has: page.locator("svg") })).toBeVisible();
   await expect(page.getByRole("heading", { name: /Mira Kern/ }).getByRole("img", badge)).toHaveCount(1);
+  await page.getByRole("button", { name: en.conversation.showDetails, exact: true }).click();
   const about = page.getByRole("complementary", { name: en.conversation.details("Mira Kern") });
   await expect(about.getByRole("img", badge)).toBeVisible();
   await page.getByRole("link", { name: en.nav.people, exact: true }).click();

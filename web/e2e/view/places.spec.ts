@@ -25,6 +25,7 @@ test("an unknown address and an unknown user show a message", async ({ at }) => 
 
 test("a user who is signed out sees the form first, and then the place they asked for", async ({ at }) => {
   const page = await at("/c/lena", { as: "signed-out" });
+  await page.getByRole("link", { name: en.auth.signIn, exact: true }).click();
   await expect(page).toHaveURL(/\/signin\?next=%2Fc%2Flena$/);
   await page.getByLabel(en.auth.email, { exact: true }).fill("ada@example.org");
   await page.getByLabel(en.auth.password, { exact: true }).fill("right");

@@ -1,6 +1,6 @@
 import { PasswordIdentity } from "../net/passwordIdentity";
-import { ApiProblem } from "../net/problem";
 import { browserPlatform } from "../platform/browser";
+import { loadCode } from "../platform/code";
 import type { App } from "./interface/app";
 import { AppModel } from "./session/app";
 
@@ -11,10 +11,6 @@ export function createApp(): App {
     platform,
     (config) => new PasswordIdentity(platform, config),
     // The sign-in form does not need this code.
-    () =>
-      import("./chat/open").catch((err: unknown) => {
-        // A failure means that there is no network.
-        throw new ApiProblem(0, "offline", "", { cause: err });
-      }),
+    () => loadCode(() => import("./chat/open")),
   );
 }

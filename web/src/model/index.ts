@@ -48,4 +48,7 @@ export type {
   UserOrder,
   UserChange,
 } from "./interface/admin";
+export { characterStart, cut } from "../protocol/text";
+export { nothingVisible } from "../protocol/chat";
+export { loadCode, Outdated } from "../platform/code";
 export { createApp } from "./create";

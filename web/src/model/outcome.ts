@@ -1,8 +1,18 @@
 /** Conversion of errors to problems that can be shown. */
 import { SignInEnded } from "../net/connection";
 import { ApiProblem } from "../net/problem";
+import { Outdated } from "../platform/code";
 import { StorageFull, StorageLost } from "../platform/database";
+import { NetworkError } from "../platform/platform";
 import type { Outcome, Problem } from "./interface/outcome";
+
+const CODES = [
+  [SignInEnded, "signed_out"],
+  [StorageFull, "storage_full"],
+  [StorageLost, "storage_lost"],
+  [Outdated, "outdated"],
+  [NetworkError, "offline"],
+] as const;
 
 /** Returns a problem that this client found itself. The view has the text for it. */
 export function failed(code: string): { readonly ok: false; readonly problem: Problem } {
@@ -14,15 +24,7 @@ export function problemOf(err: unknown): Problem {
   if (err instanceof ApiProblem) {
     return { code: err.code, message: err.message, fields: err.fields, retryAfterMs: err.retryAfterMs };
   }
-  if (err instanceof SignInEnded) {
-    return { code: "signed_out", message: "", fields: {}, retryAfterMs: null };
-  }
-  if (err instanceof StorageFull) {
-    return { code: "storage_full", message: "", fields: {}, retryAfterMs: null };
-  }
-  if (err instanceof StorageLost) {
-    return { code: "storage_lost", message: "", fields: {}, retryAfterMs: null };
-  }
+  for (const [kind, code] of CODES) if (err instanceof kind) return failed(code).problem;
   throw err;
 }
 

@@ -6,7 +6,10 @@ export interface Account {
   readonly email: string;
 }
 
-/** Methods reject with ApiProblem unless they say otherwise. */
+/**
+ * Methods reject with ApiProblem unless they say otherwise, and with the errors of `loadCode` if their own code could not
+ * be loaded.
+ */
 export interface Identity {
   /** Returns the account that is signed in in this browser, or null. The server may have ended the sign-in meanwhile. */
   remembered(): Account | null;

@@ -1,6 +1,7 @@
 /**
  * The calls of Firebase Auth that this client makes: the REST APIs Identity Toolkit and Secure Token. Firebase's own
- * library makes the same calls, but is a quarter of the JavaScript that a first visit loads.
+ * library makes the same calls, but is a quarter of the JavaScript that a first visit loads. The calls of the forms are
+ * in ./passwordForms.ts.
  */
 import { Fields, Malformed, readEach } from "../protocol/fields";
 import { type HttpRequest, NetworkError, type Platform } from "../platform/platform";
@@ -21,21 +22,6 @@ export interface SignIn extends Tokens {
   readonly email: string;
 }
 
-/** A second factor of an account, such as an authenticator app. */
-export interface Factor {
-  readonly id: string;
-  /** The name that its owner gave it. May be empty. */
-  readonly name: string;
-}
-
-/**
- * The answer to a right password: a sign-in, or the second factors of the account, one of which must confirm it
- * (`mfaSignIn:start` and `mfaSignIn:finalize` with `pending`).
- */
-export type PasswordAnswer =
-  | { readonly state: "signed-in"; readonly signIn: SignIn }
-  | { readonly state: "second-factor"; readonly pending: string; readonly factors: readonly Factor[] };
-
 /** The server refuses a call. */
 export class Refused extends Error {
   override readonly name = "Refused";
@@ -47,6 +33,12 @@ export class Refused extends Error {
     this.code = code;
   }
 }
+
+/**
+ * Code of the server → code of this client, and the form field that it is about. Any other code means that signing in
+ * does not work right now.
+ */
+export type Problems = Readonly<Record<string, readonly [code: string, field?: string]>>;
 
 const TIMEOUT_MS = 30_000;
 /** The timeout while the browser reports that there is no network. */
@@ -63,18 +55,6 @@ export class IdentityToolkit {
     this.config = config;
   }
 
-  async signIn(email: string, password: string): Promise<PasswordAnswer> {
-    const request = { email, password, returnSecureToken: true, clientType: "CLIENT_TYPE_WEB" };
-    return await this.account("signInWithPassword", request, (f) => {
-      if (f.has("mfaPendingCredential")) {
-        const factors = readEach(f.optionalList("mfaInfo"), readFactor);
-        return { state: "second-factor", pending: f.text("mfaPendingCredential"), factors };
-      }
-      const tokens = this.tokens(f.text("idToken"), f.text("refreshToken"), f.text("expiresIn"));
-      return { state: "signed-in", signIn: { uid: f.text("localId"), email: f.optionalText("email"), ...tokens } };
-    });
-  }
-
   /** Returns new tokens of the sign-in that `refreshToken` belongs to. */
   async refresh(refreshToken: string): Promise<Tokens> {
     // A form needs no CORS preflight, which would be another round trip before the chat is connected.
@@ -89,28 +69,40 @@ export class IdentityToolkit {
     await this.account("lookup", { idToken }, () => undefined);
   }
 
-  /** Sends an email with a code for {@link setPassword}. */
-  async sendReset(email: string): Promise<void> {
-    const request = { requestType: "PASSWORD_RESET", email, clientType: "CLIENT_TYPE_WEB" };
-    await this.account("sendOobCode", request, () => undefined);
-  }
-
-  /** Returns the email address of the account that a code for a new password belongs to. */
-  async resetEmail(code: string): Promise<string> {
-    return await this.account("resetPassword", { oobCode: code }, (f) => f.text("email"));
-  }
-
-  async setPassword(code: string, password: string): Promise<void> {
-    await this.account("resetPassword", { oobCode: code, newPassword: password }, () => undefined);
-  }
-
-  private tokens(idToken: string, refreshToken: string, expiresIn: string): Tokens {
+  /** Returns tokens from the fields of an answer. Throws Malformed. */
+  tokens(idToken: string, refreshToken: string, expiresIn: string): Tokens {
     const seconds = Number(expiresIn);
     if (!Number.isFinite(seconds)) throw new Malformed(`the lifetime of a token is ${expiresIn}`);
     return { idToken, refreshToken, endsAt: this.platform.clock.now() + seconds * 1000 };
   }
 
-  private account<T>(method: string, request: unknown, read: (answer: Fields) => T): Promise<T> {
+  /** Reads a list of objects from an answer. Malformed ones are left out. */
+  objects<T>(answer: Fields, name: string, read: (entry: Fields) => T): T[] {
+    return readEach(answer.optionalList(name), (entry) => read(new Fields(name, entry)));
+  }
+
+  /** Returns the server's code if an error is a refusal, else null. */
+  codeOf(err: unknown): string | null {
+    return err instanceof Refused ? err.code : null;
+  }
+
+  /** Converts a refusal to a problem. Returns other errors unchanged. */
+  problemOf(err: unknown, problems: Problems): unknown {
+    const code = this.codeOf(err);
+    if (code === null) return err;
+    const known = Object.hasOwn(problems, code) ? problems[code] : undefined;
+    if (!known) return this.unavailable(err);
+    const [ours, field] = known;
+    return new ApiProblem(400, ours, "", { cause: err, ...(field === undefined ? {} : { fields: { [field]: "" } }) });
+  }
+
+  /** Returns the problem that signing in does not work right now. */
+  unavailable(cause?: unknown): ApiProblem {
+    return new ApiProblem(503, "sign_in_unavailable", "", { cause });
+  }
+
+  /** Calls a method of Identity Toolkit. */
+  account<T>(method: string, request: unknown, read: (answer: Fields) => T): Promise<T> {
     return this.call("identitytoolkit", `accounts:${method}`, "application/json", JSON.stringify(request), read);
   }
 
@@ -137,7 +129,7 @@ export class IdentityToolkit {
       // "CODE : explanation"
       throw new Refused(fields.object("error").text("message").split(" : ")[0] ?? "");
     } catch (err) {
-      if (err instanceof Malformed) throw new ApiProblem(503, "sign_in_unavailable", "", { cause: err });
+      if (err instanceof Malformed) throw this.unavailable(err);
       throw err;
     }
   }
@@ -153,9 +145,4 @@ export class IdentityToolkit {
       throw err;
     }
   }
-}
-
-function readFactor(value: unknown): Factor {
-  const f = new Fields("factor", value);
-  return { id: f.text("mfaEnrollmentId"), name: f.optionalText("displayName") };
 }

@@ -4,6 +4,7 @@ import { FakeClock } from "../platform/testing/clock";
 import { FakeBrowser, FakePlatform, settle } from "../platform/testing/fake";
 import { SignInEnded } from "./connection";
 import { IdentityToolkit } from "./identityToolkit";
+import { sendPassword } from "./passwordForms";
 import { PasswordIdentity } from "./passwordIdentity";
 import { ApiProblem } from "./problem";
 
@@ -160,7 +161,7 @@ describe("a sign-in", () => {
       });
     const { platform, identity } = toolkit.tab();
     const rest = new IdentityToolkit(platform, async () => ({ apiKey: "k", emulatorUrl: null }));
-    expect(await rest.signIn("ann@example.org", PASSWORD)).toEqual({
+    expect(await sendPassword(rest, "ann@example.org", PASSWORD)).toEqual({
       state: "second-factor",
       pending: "pending",
       factors: [

@@ -3,15 +3,20 @@
  * browser share: what one tab changes (a new token, a sign-out) the others read before they use it.
  */
 import { Fields, Malformed } from "../protocol/fields";
+import { loadCode } from "../platform/code";
 import type { Platform } from "../platform/platform";
 import { SignInEnded, type Token } from "./connection";
 import type { Account, Identity, IdentityConfig } from "./identity";
-import { IdentityToolkit, Refused, type SignIn } from "./identityToolkit";
+import { IdentityToolkit, type Problems, Refused, type SignIn } from "./identityToolkit";
+import type * as Forms from "./passwordForms";
 import { ApiProblem } from "./problem";
 
 const NOTE = "phoenix.sign-in";
 /** A token that expires sooner than this is replaced before it is used. */
 const MARGIN_MS = 30_000;
+const REFRESH_PROBLEMS: Problems = { TOO_MANY_ATTEMPTS_TRY_LATER: ["too_many"] };
+
+const forms = (): Promise<typeof Forms> => loadCode(() => import("./passwordForms"));
 
 export class PasswordIdentity implements Identity {
   private readonly platform: Platform;
@@ -27,6 +32,8 @@ export class PasswordIdentity implements Identity {
   constructor(platform: Platform, config: () => Promise<IdentityConfig>) {
     this.platform = platform;
     this.toolkit = new IdentityToolkit(platform, config);
+    // A form is shown, which should not wait for code when it is sent.
+    if (!this.current()) void forms().catch(() => undefined);
   }
 
   remembered(): Account | null {
@@ -35,7 +42,7 @@ export class PasswordIdentity implements Identity {
   }
 
   async signIn(email: string, password: string): Promise<Account> {
-    const signIn = await this.withPassword(email.trim(), password);
+    const signIn = await (await forms()).signIn(this.toolkit, email.trim(), password);
     this.save(signIn);
     return { uid: signIn.uid, email: signIn.email };
   }
@@ -46,12 +53,13 @@ export class PasswordIdentity implements Identity {
   }
 
   async reauthenticate(password: string): Promise<string | null> {
+    const { signIn: signInAgain, authTime } = await forms();
     const old = (await this.token(false)).value;
     const before = this.current();
     if (!before?.email) throw new SignInEnded("ended");
     let signIn;
     try {
-      signIn = await this.withPassword(before.email, password);
+      signIn = await signInAgain(this.toolkit, before.email, password);
     } catch (err) {
       if (err instanceof ApiProblem && err.code === "account_disabled") this.end(before);
       throw err;
@@ -87,33 +95,11 @@ export class PasswordIdentity implements Identity {
   }
 
   async sendReset(email: string): Promise<void> {
-    try {
-      await this.toolkit.sendReset(email.trim());
-    } catch (err) {
-      // Nobody may learn whether the account exists.
-      if (!(err instanceof Refused && err.code === "EMAIL_NOT_FOUND")) throw problemOf(err);
-    }
+    await (await forms()).sendReset(this.toolkit, email.trim());
   }
 
   async confirmReset(code: string, password: string): Promise<string> {
-    try {
-      const email = await this.toolkit.resetEmail(code);
-      await this.toolkit.setPassword(code, password);
-      return email;
-    } catch (err) {
-      throw problemOf(err);
-    }
-  }
-
-  private async withPassword(email: string, password: string): Promise<SignIn> {
-    try {
-      const answer = await this.toolkit.signIn(email, password);
-      if (answer.state === "signed-in") return answer.signIn;
-    } catch (err) {
-      throw problemOf(err);
-    }
-    // The client has no screen for a second factor.
-    throw new ApiProblem(503, "sign_in_unavailable", "");
+    return await (await forms()).confirmReset(this.toolkit, code, password);
   }
 
   /** Lets the server confirm a sign-in that an earlier page has stored. If the network fails, the sign-in stays valid. */
@@ -144,7 +130,7 @@ export class PasswordIdentity implements Identity {
       tokens = await this.toolkit.refresh(signIn.refreshToken);
     } catch (err) {
       const ended = err instanceof Refused ? endOf(err) : null;
-      if (!ended) throw problemOf(err);
+      if (!ended) throw this.toolkit.problemOf(err, REFRESH_PROBLEMS);
       this.end(signIn);
       throw ended;
     }
@@ -192,16 +178,6 @@ function read(note: string | null): SignIn | null {
   }
 }
 
-/** Returns the time of the sign-in that an ID token belongs to, in seconds since the epoch. Null if it has none. */
-function authTime(idToken: string): number | null {
-  try {
-    const claims = atob((idToken.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/"));
-    return new Fields("claims", JSON.parse(claims) as unknown).integer("auth_time");
-  } catch {
-    return null;
-  }
-}
-
 /** Returns the end of the sign-in if a refusal means that. */
 function endOf({ code }: Refused): SignInEnded | null {
   switch (code) {
@@ -217,35 +193,4 @@ function endOf({ code }: Refused): SignInEnded | null {
     default:
       return null;
   }
-}
-
-/**
- * Code of the server → code of this client, and the form field that it is about. Any other code means that signing in
- * does not work right now.
- */
-const PROBLEMS: Readonly<Record<string, readonly [code: string, field?: string]>> = {
-  EMAIL_NOT_FOUND: ["wrong_password"],
-  INVALID_CREDENTIAL: ["wrong_password"],
-  INVALID_LOGIN_CREDENTIALS: ["wrong_password"],
-  INVALID_PASSWORD: ["wrong_password"],
-  MISSING_PASSWORD: ["password_missing", "password"],
-  INVALID_EMAIL: ["email_invalid", "email"],
-  INVALID_IDENTIFIER: ["email_invalid", "email"],
-  MISSING_EMAIL: ["email_invalid", "email"],
-  USER_DISABLED: ["account_disabled"],
-  RESET_PASSWORD_EXCEED_LIMIT: ["too_many"],
-  TOO_MANY_ATTEMPTS_TRY_LATER: ["too_many"],
-  EXPIRED_OOB_CODE: ["code_ended"],
-  INVALID_OOB_CODE: ["code_ended"],
-  PASSWORD_DOES_NOT_MEET_REQUIREMENTS: ["password_weak", "password"],
-  WEAK_PASSWORD: ["password_weak", "password"],
-};
-
-/** Converts a refusal to a problem. Returns other errors unchanged. */
-function problemOf(err: unknown): unknown {
-  if (!(err instanceof Refused)) return err;
-  const known = Object.hasOwn(PROBLEMS, err.code) ? PROBLEMS[err.code] : undefined;
-  if (!known) return new ApiProblem(503, "sign_in_unavailable", "", { cause: err });
-  const [ours, field] = known;
-  return new ApiProblem(400, ours, "", { cause: err, ...(field === undefined ? {} : { fields: { [field]: "" } }) });
 }

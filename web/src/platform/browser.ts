@@ -1,4 +1,6 @@
 /** The {@link Platform} of a real browser. */
+import { Absence } from "./absence";
+import { loadCode } from "./code";
 import type { Shape, StorageRoot } from "./database";
 import { StorageLost } from "./database";
 import { openIndexed, removeIndexed } from "./indexed";
@@ -27,7 +29,7 @@ export function browserPlatform(): Platform {
     random,
     http,
     sockets,
-    storage,
+    storage: browserStorage(new Absence(window)),
     tabs: browserTabs(),
     page: browserPage(),
     notes,
@@ -112,7 +114,7 @@ const sockets: Sockets = {
   },
 };
 
-const storage: StorageRoot = {
+const browserStorage = (absence: Absence): StorageRoot => ({
   async open(name, shape: Shape) {
     // If site data is blocked, some browsers throw on access.
     let factory: IDBFactory | undefined;
@@ -122,10 +124,10 @@ const storage: StorageRoot = {
       throw new StorageLost("storage is denied", { cause: err });
     }
     if (!factory) throw new StorageLost("this browser has no IndexedDB");
-    return await openIndexed(factory, name, shape, STORAGE_PATIENCE_MS);
+    return await openIndexed(factory, name, shape, STORAGE_PATIENCE_MS, absence);
   },
   async openMemory(shape) {
-    const { MemoryDatabase, MemoryDisk } = await import("./memory");
+    const { MemoryDatabase, MemoryDisk } = await loadCode(() => import("./memory"));
     return new MemoryDatabase(new MemoryDisk(shape));
   },
   async remove(name) {
@@ -142,7 +144,7 @@ const storage: StorageRoot = {
       // This is optional. The browser may refuse.
     }
   },
-};
+});
 
 const notes: Notes = {
   get(key) {
@@ -176,11 +178,25 @@ function browserPage(): Page {
     };
   };
   const visible = (): boolean => document.visibilityState === "visible";
+  const focused = (): boolean => visible() && document.hasFocus();
   const online = (): boolean => navigator.onLine;
   return {
     origin: `${location.origin}/`,
     visible,
     onVisible: (run) => listen(document, ["visibilitychange"], () => run(visible())),
+    // A browser may discard a hidden page without another event.
+    onLeave(run) {
+      const hidden = listen(document, ["visibilitychange"], () => {
+        if (!visible()) run();
+      });
+      const left = listen(window, ["pagehide"], run);
+      return () => {
+        hidden();
+        left();
+      };
+    },
+    focused,
+    onFocused: (run) => listen(window, ["focus", "blur"], run),
     online,
     onOnline: (run) => listen(window, ["online", "offline"], () => run(online())),
     onResume(run) {

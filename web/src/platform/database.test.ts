@@ -2,6 +2,7 @@ import "fake-indexeddb/auto";
 import { IDBFactory } from "fake-indexeddb";
 import { beforeEach, describe, expect, test } from "vitest";
 import { compareKeys, type Database, type Key, type Shape, StorageFull, StorageLost } from "./database";
+import { Absence } from "./absence";
 import { openIndexed, removeIndexed } from "./indexed";
 import { MemoryDatabase, MemoryDisk } from "./memory";
 
@@ -255,4 +256,47 @@ test("keys are ordered as in IndexedDB", () => {
       expect(compareKeys(a, b)).toBe(Math.sign(i - j));
       expect(compareKeys(a, b)).toBe(indexedDB.cmp(a, b));
     }
+});
+
+test("a page that leaves in the middle of a transaction lets other pages work, and repeats it when it is back", async () => {
+  const page = new EventTarget();
+  const here = await openIndexed(factory, "test", shape, 5000, new Absence(page));
+  const there = await openIndexed(factory, "test", shape, 5000);
+  let runs = 0;
+  const add = here.write(["notes"], async (tx) => {
+    const left = ++runs === 1;
+    const row = (await tx.get("notes", "n")) as Note | undefined;
+    await tx.put("notes", note("n", "x", (row?.at ?? 0) + 1));
+    if (left) page.dispatchEvent(new Event("pagehide"));
+    await tx.put("notes", note("m", "x", 5));
+  });
+  const read = here.read(["notes"], (tx) => tx.get("notes", "m"));
+  // The other page is not kept waiting, and sees nothing of the aborted transaction.
+  await there.write(["notes"], async (tx) => {
+    expect(await tx.count("notes", {})).toBe(0);
+    await tx.put("notes", note("n", "x", 10));
+  });
+  expect(runs).toBe(1);
+  // Nothing begins while the page is away.
+  const later = here.write(["notes"], (tx) => tx.put("notes", note("later", "x", 7)));
+  expect(await there.read(["notes"], (tx) => tx.count("notes", {}))).toBe(1);
+  page.dispatchEvent(new Event("pageshow"));
+  await Promise.all([add, later]);
+  expect(runs).toBe(2);
+  expect(await read).toEqual(note("m", "x", 5));
+  expect(ids(await there.read(["notes"], (tx) => tx.range("notes", {})))).toEqual(["later", "m", "n"]);
+  expect(await there.read(["notes"], (tx) => tx.get("notes", "n"))).toEqual(note("n", "x", 11));
+});
+
+test("an aborted transaction is repeated, too, if the page is back before it notices", async () => {
+  const page = new EventTarget();
+  const db = await openIndexed(factory, "test", shape, 5000, new Absence(page));
+  const written = db.write(["notes"], async (tx) => {
+    await tx.get("notes", "a");
+    await tx.put("notes", note("a", "x", 1));
+  });
+  page.dispatchEvent(new Event("pagehide"));
+  page.dispatchEvent(new Event("pageshow"));
+  await written;
+  expect(await db.read(["notes"], (tx) => tx.get("notes", "a"))).toEqual(note("a", "x", 1));
 });

@@ -69,12 +69,15 @@ export class StorageLost extends Error {
 export interface Database {
   /** Whether rows outlive the page. */
   readonly durable: boolean;
-  /** Runs `body` on one consistent state. */
+  /** Runs `body` on one consistent state. It may run more than once, as in {@link write}. */
   read<T>(stores: readonly string[], body: (tx: Reads) => Promise<T>): Promise<T>;
   /**
    * Runs `body` and keeps all of its writes, or none if it rejects. Resolves when they are on disk ("strict"
    * durability). Write transactions run one after another, including those of other tabs. Rejects with the error of
    * `body`, StorageFull or StorageLost.
+   *
+   * The transaction is aborted if the page leaves, and `body` runs again when the page is back. Only the last run
+   * counts, so `body` must not change anything but its transaction: effects outside belong behind the returned promise.
    */
   write<T>(stores: readonly string[], body: (tx: Writes) => Promise<T>): Promise<T>;
   /** Calls `run` once if the database is closed from outside (another tab deletes it, or the browser closes it). */

@@ -1,4 +1,5 @@
 /** {@link Database} on IndexedDB. */
+import { Absence } from "./absence";
 import {
   type Database,
   type Range,
@@ -13,7 +14,13 @@ import {
 /**
  * Opens a database. Browsers with broken profiles may neither open nor fail: after `patienceMs` that counts as denied.
  */
-export function openIndexed(factory: IDBFactory, name: string, shape: Shape, patienceMs: number): Promise<Database> {
+export function openIndexed(
+  factory: IDBFactory,
+  name: string,
+  shape: Shape,
+  patienceMs: number,
+  absence = new Absence(new EventTarget()),
+): Promise<Database> {
   return new Promise((resolve, reject) => {
     let settled = false;
     const fail = (err: unknown): void => {
@@ -37,7 +44,7 @@ export function openIndexed(factory: IDBFactory, name: string, shape: Shape, pat
         return;
       }
       clearTimeout(timer);
-      resolve(new IndexedDatabase(request.result));
+      resolve(new IndexedDatabase(request.result, absence));
     };
   });
 }
@@ -79,10 +86,12 @@ function upgrade(request: IDBOpenDBRequest, shape: Shape, oldVersion: number): v
 class IndexedDatabase implements Database {
   readonly durable = true;
   private readonly db: IDBDatabase;
+  private readonly absence: Absence;
   private lost: (() => void) | null = null;
 
-  constructor(db: IDBDatabase) {
+  constructor(db: IDBDatabase, absence: Absence) {
     this.db = db;
+    this.absence = absence;
     const onClosed = (): void => {
       db.close();
       const run = this.lost;
@@ -110,7 +119,29 @@ class IndexedDatabase implements Database {
     this.db.close();
   }
 
-  private run<T>(stores: readonly string[], mode: IDBTransactionMode, body: (tx: Writes) => Promise<T>): Promise<T> {
+  private async run<T>(
+    stores: readonly string[],
+    mode: IDBTransactionMode,
+    body: (tx: Writes) => Promise<T>,
+  ): Promise<T> {
+    for (;;) {
+      const { over, departures } = this.absence;
+      // Without an await, so that transactions begin in the order in which they were requested.
+      if (over) await over;
+      try {
+        return await this.attempt(stores, mode, body);
+      } catch (err) {
+        // Otherwise the page left, which may have aborted the transaction.
+        if (this.absence.departures === departures) throw err;
+      }
+    }
+  }
+
+  private attempt<T>(
+    stores: readonly string[],
+    mode: IDBTransactionMode,
+    body: (tx: Writes) => Promise<T>,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       let tx: IDBTransaction;
       try {
@@ -120,11 +151,16 @@ class IndexedDatabase implements Database {
         return;
       }
       let outcome: { value: T } | { error: unknown } | null = null;
+      const ended = this.absence.watch(tx);
       tx.oncomplete = () => {
+        ended();
         if (outcome && "value" in outcome) resolve(outcome.value);
         else reject(outcome ? outcome.error : new StorageLost("the transaction ended before its work was done"));
       };
-      tx.onabort = () => reject(outcome && "error" in outcome ? outcome.error : translate(tx.error));
+      tx.onabort = () => {
+        ended();
+        reject(outcome && "error" in outcome ? outcome.error : translate(tx.error));
+      };
       body(new Transaction(tx)).then(
         (value) => {
           outcome = { value };

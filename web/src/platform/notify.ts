@@ -8,6 +8,17 @@ export function browserNotifier(): Notifier {
     if (Notification.permission === "default") return "unasked";
     return Notification.permission;
   };
+  /** Notifications that this page has shown, by tag. */
+  const own = new Map<string, { readonly notification: Notification; readonly account: string }>();
+  /** Runs `run` for the notifications that the service worker has shown, for this page or an earlier one. */
+  const eachStored = async (options: GetNotificationOptions, run: (stored: Notification) => void): Promise<void> => {
+    try {
+      const worker = await navigator.serviceWorker?.getRegistration();
+      for (const stored of (await worker?.getNotifications?.(options)) ?? []) run(stored);
+    } catch {
+      // The browser denies notifications or workers, so there are none.
+    }
+  };
   return {
     permission: now,
     async ask() {
@@ -19,10 +30,11 @@ export function browserNotifier(): Notifier {
       }
       return now();
     },
-    show({ title, body, tag, onOpen }) {
+    show({ account, title, body, tag, onOpen }) {
       if (now() !== "granted") return;
       try {
         const shown = new Notification(title, { body, tag });
+        own.set(tag, { notification: shown, account });
         shown.onclick = () => {
           window.focus();
           shown.close();
@@ -31,9 +43,24 @@ export function browserNotifier(): Notifier {
       } catch {
         // Chrome for Android shows notifications from service workers only.
         void navigator.serviceWorker?.ready
-          .then((worker) => worker.showNotification(title, { body, tag }))
+          .then((worker) => worker.showNotification(title, { body, tag, data: { account } }))
           .catch(() => undefined);
       }
+    },
+    withdraw(tag) {
+      own.get(tag)?.notification.close();
+      own.delete(tag);
+      void eachStored({ tag }, (stored) => stored.close());
+    },
+    withdrawAll(account) {
+      for (const [tag, shown] of own)
+        if (shown.account !== account) {
+          shown.notification.close();
+          own.delete(tag);
+        }
+      void eachStored({}, (stored) => {
+        if ((stored.data as { account?: unknown } | null)?.account !== account || account === undefined) stored.close();
+      });
     },
     badge(count) {
       const set = count > 0 ? navigator.setAppBadge?.(count) : navigator.clearAppBadge?.();

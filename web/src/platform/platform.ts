@@ -85,7 +85,10 @@ export interface Channel {
 export interface LockHandlers {
   /** The lock is held from now on, until released or lost. */
   onHeld(): void;
-  /** Another tab stole the lock. Not called after a release. */
+  /**
+   * Another tab stole the lock, or the browser refused it. Not called after a release. Do not ask for the lock again in
+   * the same turn: WebKit refuses every request of a page that is being unloaded, so that turn would never end.
+   */
   onLost(): void;
 }
 
@@ -105,6 +108,11 @@ export interface Page {
   visible(): boolean;
   /** Calls `run` when the page becomes visible or hidden. */
   onVisible(run: (visible: boolean) => void): Cancel;
+  /** Calls `run` when the page is being left. Only synchronous work is certain to happen. */
+  onLeave(run: () => void): Cancel;
+  /** Whether the user works with the page: it is visible, and its window has the focus. */
+  focused(): boolean;
+  onFocused(run: () => void): Cancel;
   /** False only if the browser knows that there is no network. */
   online(): boolean;
   onOnline(run: (online: boolean) => void): Cancel;
@@ -129,7 +137,12 @@ export type NotifyPermission = "unsupported" | "unasked" | "granted" | "denied";
 export interface Notifier {
   permission(): NotifyPermission;
   ask(): Promise<NotifyPermission>;
-  show(options: { title: string; body: string; tag: string; onOpen: () => void }): void;
+  /** Shows a notification. A later one with the same tag replaces it. `account` is the uid of its addressee. */
+  show(options: { account: string; title: string; body: string; tag: string; onOpen: () => void }): void;
+  /** Removes the notification with this tag. */
+  withdraw(tag: string): void;
+  /** Removes all notifications, except those for `account` if it is given. */
+  withdrawAll(account?: string): void;
   badge(count: number): void;
 }
 

@@ -81,13 +81,18 @@ export type BodyFault = "body_empty" | "body_too_long" | "body_invalid";
 // Control characters except tab, line feed and carriage return, as in chat.CheckBody.
 // eslint-disable-next-line no-control-regex -- finding them is its purpose
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/;
-// Go's unicode.IsSpace, which strings.TrimSpace uses. JavaScript's trim also removes U+FEFF.
-const ONLY_SPACE = /^[\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*$/;
+// As in realtime/chat/visible.go.
+const NOTHING = /^[\p{White_Space}\p{Default_Ignorable_Code_Point}\u2800\ufff9-\ufffb]*$/u;
 const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+
+/** Reports whether a text has nothing that a reader can see, such as zero-width spaces and fillers. */
+export function nothingVisible(text: string): boolean {
+  return NOTHING.test(text);
+}
 
 /** Checks a body against the rules of chat.CheckBody. Returns null if it is valid. */
 export function checkBody(body: string, limit = MAX_BODY): BodyFault | null {
-  if (ONLY_SPACE.test(body)) return "body_empty";
+  if (nothingVisible(body)) return "body_empty";
   if (LONE_SURROGATE.test(body)) return "body_invalid";
   if (body.length > limit && codePoints(body) > limit) return "body_too_long";
   if (CONTROL.test(body)) return "body_invalid";

@@ -16,6 +16,7 @@ export const en = {
     admin: "Admin",
     back: "Back",
     skip: "Skip to the conversation",
+    resize: "Resize the list",
     yours: (name: string) => `Settings of ${name}`,
     unread: (n: string, one: boolean) => (one ? `${n} unread message` : `${n} unread messages`),
   },
@@ -45,6 +46,7 @@ export const en = {
    * other codes, the sentence of the server is shown.
    */
   problems: {
+    outdated: "This page is from an earlier version of the chat. Reload it.",
     offline: "The chat cannot be reached. Check your connection and try again.",
     unavailable: "The chat cannot do this right now. Try again in a moment.",
     unexpected: "Something went wrong on our side. Try again.",
@@ -105,6 +107,7 @@ export const en = {
     label: "Your chats",
     empty: "Nobody has written yet, and neither have you.",
     emptyDo: "Find someone",
+    invite: "Invite someone",
     draft: "Draft:",
     you: "You:",
     typing: "typing",

@@ -5,6 +5,7 @@ export const settingsText = {
   name: "Name",
   nameHint: "Shown to others in lists and chats.",
   username: "Username",
+  usernameMeans: (username: string) => `Your username will be ${username}.`,
   usernameHint: "How people find you.",
   usernameChange: "Others will find you by the new username. Addresses with the old one will stop working.",
   email: "Email",

@@ -1,5 +1,6 @@
-import { afterAll, describe, expect, test } from "vitest";
-import { daysBetween, formats, localeOf } from "./format";
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { duration } from "./admin/duration";
+import { daysBetween, format, formats, localeOf } from "./format";
 
 const zone = process.env["TZ"];
 process.env["TZ"] = "Europe/Berlin"; // before any format is created
@@ -48,12 +49,66 @@ describe("dates", () => {
   });
 
   test("durations use the unit that fits", () => {
-    expect([5, 120, 7200, 200_000].map((s) => gb.duration(s))).toEqual(["5 secs", "2 mins", "2 hrs", "2 days"]);
+    expect([5, 120, 7200, 200_000].map((s) => duration(s, "en-GB"))).toEqual(["5 secs", "2 mins", "2 hrs", "2 days"]);
   });
 });
 
-test("the locale is the user's variant of the language, else British", () => {
-  expect(localeOf(["de-DE", "en-US", "en"], "en")).toBe("en-US");
-  expect(localeOf(["de-DE", "en"], "en")).toBe("en-GB");
-  expect(localeOf([], "en")).toBe("en-GB");
+test.each([
+  [["en-US", "en"], "en-US", "2:30 PM", "Nov 22"],
+  [["en-AU"], "en-AU", "2:30 pm", "22 Nov"],
+  [["de-DE", "de", "en-US", "en"], "en-DE-u-hc-h23", "14:30", "22 Nov"],
+  [["ar-EG"], "en-GB-u-hc-h12", "2:30 pm", "22 Nov"],
+  [["ja-JP", "en-US"], /^en-(?:JP|US)-u-hc-h23$/u, "14:30", "Nov 22"],
+  [["fr-CA"], "en-CA-u-hc-h23", "14:30", "Nov 22"],
+  [["es-MX"], /^en-/u, /2:30|14:30/u, "22 Nov"],
+  [["de"], "en-DE-u-hc-h23", "14:30", "22 Nov"],
+  [["en"], "en-GB", "14:30", "22 Nov"],
+  [[], "en-GB", "14:30", "22 Nov"],
+  [["no language"], "en-GB", "14:30", "22 Nov"],
+] as const)("for the languages %j, the locale is %s, with %s and %s", (languages, locale, clock, brief) => {
+  const got = localeOf(languages, "en");
+  const now = at("2026-11-22T14:30:00+01:00");
+  if (typeof locale === "string") expect(got).toBe(locale);
+  else expect(got).toMatch(locale);
+  const time = formats(got).clock(now).replace(/\s/gu, " ");
+  if (typeof clock === "string") expect(time).toBe(clock);
+  else expect(time).toMatch(clock);
+  expect(formats(got).brief(now, now + 30 * 86_400_000)).toBe(brief);
+});
+
+describe("the formats of this device", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ now: at("2026-11-22T14:30:00+01:00") });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+    process.env["TZ"] = "Europe/Berlin";
+  });
+
+  test("follow its time zone, so that days and clocks agree", () => {
+    const now = Date.now();
+    const late = at("2026-11-22T23:30:00+01:00");
+    expect([format.clock(late), format.day(late, now)]).toEqual(["23:30", "Today"]);
+    process.env["TZ"] = "Asia/Tokyo";
+    vi.advanceTimersByTime(1_000);
+    expect([format.clock(late), format.day(late, now), format.full(late)]).toEqual([
+      "07:30",
+      "23 November",
+      expect.stringContaining("23 Nov 2026"),
+    ]);
+    process.env["TZ"] = "Europe/Berlin";
+    vi.advanceTimersByTime(1_000);
+    expect(format.clock(late)).toBe("23:30");
+  });
+
+  test("follow the user's languages", () => {
+    const now = Date.now();
+    vi.stubGlobal("navigator", { languages: ["en-US"] });
+    vi.advanceTimersByTime(10_000);
+    expect(format.clock(now)).toMatch(/^2:30\sPM$/u);
+    vi.stubGlobal("navigator", { languages: ["de-DE", "en-US"] });
+    vi.advanceTimersByTime(10_000);
+    expect(format.clock(now)).toBe("14:30");
+  });
 });

@@ -1,13 +1,36 @@
+import { createSubscriber } from "svelte/reactivity";
 import { text } from "../text";
 
 /**
  * Times and numbers as people say them, formatted by Intl. Times are milliseconds since the epoch, as in the model.
  */
 
-/** The language of the texts, with the region that the user prefers for it: "en-US" gives 2:02 PM, "en-GB" 14:02. */
+/**
+ * Returns the language of the texts with the habits of the user's first language: its region, the order of day and
+ * month, and 12 or 24 hours. For "de-DE" and English texts it is "en-DE-u-hc-h23".
+ */
 export function localeOf(preferred: readonly string[], language: string): string {
-  const own = preferred.find((tag) => tag === language || tag.startsWith(`${language}-`));
-  return own !== undefined && own !== language ? own : language === "en" ? "en-GB" : language;
+  const [first = ""] = preferred;
+  const otherwise = language === "en" ? "en-GB" : language;
+  if (first.startsWith(`${language}-`)) return first;
+  if (first === "" || first === language) return otherwise;
+  try {
+    const regional = `${language}-${new Intl.Locale(first).maximize().region ?? ""}`;
+    const { hourCycle = "h23" } = new Intl.DateTimeFormat(first, { hour: "numeric" }).resolvedOptions();
+    return `${known(regional) ? regional : monthFirst(first) ? `${language}-US` : otherwise}-u-hc-${hourCycle}`;
+  } catch {
+    return otherwise; // the browser reports something that is not a language
+  }
+}
+
+/** Whether the browser knows the habits of this language in this region. */
+function known(locale: string): boolean {
+  return new Intl.DateTimeFormat(locale).resolvedOptions().locale === locale;
+}
+
+function monthFirst(locale: string): boolean {
+  const parts = new Intl.DateTimeFormat(locale, { day: "numeric", month: "numeric" }).formatToParts(0);
+  return parts.findIndex((part) => part.type === "month") < parts.findIndex((part) => part.type === "day");
 }
 
 export interface Format {
@@ -25,8 +48,6 @@ export interface Format {
   number(n: number): string;
   /** Within a sentence: "in 5 minutes", "in 3 hours". */
   ahead(ms: number): string;
-  /** For tables: "3 days", "5 min". */
-  duration(seconds: number): string;
 }
 
 /** Returns the calendar days between two times in the local zone: 0 for the same day, 1 for the day before. */
@@ -50,10 +71,6 @@ export function formats(locale: string): Format {
   const full = dates({ dateStyle: "medium", timeStyle: "short" });
   const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
   const number = new Intl.NumberFormat(locale);
-  const unit = (value: number, name: string) =>
-    new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: 0 }).format(
-      value,
-    );
 
   const date = (at: number) => new Date(at);
   const sameYear = (at: number, now: number) => date(at).getFullYear() === date(now).getFullYear();
@@ -90,16 +107,65 @@ export function formats(locale: string): Format {
       const minutes = Math.ceil(ms / 60_000);
       return minutes < 90 ? relative.format(minutes, "minute") : relative.format(Math.ceil(minutes / 60), "hour");
     },
-    duration(seconds) {
-      if (seconds < 60) return unit(Math.max(0, seconds), "second");
-      if (seconds < 3600) return unit(seconds / 60, "minute");
-      if (seconds < 86_400) return unit(seconds / 3600, "hour");
-      return unit(seconds / 86_400, "day");
-    },
   };
 }
 
-/** The formats of this browser. */
-export const format: Format = formats(
-  localeOf(typeof navigator === "undefined" ? [] : navigator.languages, text.language),
-);
+/** What the formats depend on besides their locale. The user may change it while the page is open. */
+function surroundings(): string {
+  return `${new Intl.DateTimeFormat().resolvedOptions().timeZone} ${languages().join()}`;
+}
+
+function languages(): readonly string[] {
+  return typeof navigator === "undefined" ? [] : navigator.languages;
+}
+
+/** How often the time zone and the languages are compared. */
+const COMPARE_EVERY_MS = 1_000;
+
+/** The formats of this browser, which follow the device's time zone and the user's languages. */
+class LiveFormat implements Format {
+  private formats!: Format;
+  private made = "";
+  private compared = Number.NEGATIVE_INFINITY;
+  private changed: (() => void) | null = null;
+  /** Called by components that show a time, so that they show it again after a change. */
+  private readonly subscribe = createSubscriber((changed) => {
+    this.changed = changed;
+    const compare = (): void => void this.current();
+    const timer = setInterval(compare, 60_000);
+    for (const event of ["focus", "languagechange"]) addEventListener(event, compare);
+    return () => {
+      clearInterval(timer);
+      for (const event of ["focus", "languagechange"]) removeEventListener(event, compare);
+    };
+  });
+
+  clock = (at: number): string => this.live().clock(at);
+  day = (at: number, now: number): string => this.live().day(at, now);
+  brief = (at: number, now: number): string => this.live().brief(at, now);
+  ago = (at: number, now: number): string => this.live().ago(at, now);
+  full = (at: number): string => this.live().full(at);
+  number = (n: number): string => this.live().number(n);
+  ahead = (ms: number): string => this.live().ahead(ms);
+
+  private live(): Format {
+    this.subscribe();
+    return this.current();
+  }
+
+  private current(): Format {
+    const now = Date.now();
+    if (Math.abs(now - this.compared) < COMPARE_EVERY_MS) return this.formats;
+    this.compared = now;
+    const around = surroundings();
+    if (around === this.made) return this.formats;
+    const first = this.made === "";
+    this.made = around;
+    this.formats = formats(localeOf(languages(), text.language));
+    // Not while a component is being drawn.
+    if (!first) queueMicrotask(() => this.changed?.());
+    return this.formats;
+  }
+}
+
+export const format: Format = new LiveFormat();

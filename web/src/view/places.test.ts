@@ -11,9 +11,11 @@ const places: Place[] = [
   { name: "admin", tab: "dead-letters" },
   { name: "signin", next: "/" },
   { name: "signin", next: "/c/mira" },
-  { name: "signup" },
-  { name: "reset", code: null },
-  { name: "reset", code: "a/b?c&d" },
+  { name: "signup", next: "/" },
+  { name: "signup", next: "/c/mira" },
+  { name: "reset", code: null, next: "/" },
+  { name: "reset", code: null, next: "/c/mira" },
+  { name: "reset", code: "a/b?c&d", next: "/" },
 ];
 
 describe("places", () => {
@@ -27,8 +29,11 @@ describe("places", () => {
   });
 
   test.each(["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:x", "/signin", "people", ""])(
-    "a sign-in never leads to %s",
-    (next) => expect(parse("/signin", `?next=${encodeURIComponent(next)}`)).toEqual({ name: "signin", next: "/" }),
+    "neither a sign-in nor a sign-up ever leads to %s",
+    (next) => {
+      for (const name of ["signin", "signup"])
+        expect(parse(`/${name}`, `?next=${encodeURIComponent(next)}`)).toEqual({ name, next: "/" });
+    },
   );
 
   test("users without a known username are reached by their id", () => {

@@ -13,10 +13,10 @@ export type Place =
   | { readonly name: "people" }
   | { readonly name: "settings" }
   | { readonly name: "admin"; readonly tab: AdminTab }
-  | { readonly name: "signin"; readonly next: string }
-  | { readonly name: "signup" }
+  /** `next` is the place to open once the user is signed in. */
+  | { readonly name: "signin" | "signup"; readonly next: string }
   /** `code` is the code from the email; null asks for the email address. */
-  | { readonly name: "reset"; readonly code: string | null }
+  | { readonly name: "reset"; readonly code: string | null; readonly next: string }
   | { readonly name: "nowhere" };
 
 export function parse(path: string, search = ""): Place {
@@ -28,14 +28,14 @@ export function parse(path: string, search = ""): Place {
     switch (head) {
       case "people":
       case "settings":
-      case "signup":
         return { name: head };
       case "admin":
         return { name: "admin", tab: "people" };
       case "signin":
-        return { name: "signin", next: within(query.get("next")) };
+      case "signup":
+        return { name: head, next: within(query.get("next")) };
       case "reset":
-        return { name: "reset", code: query.get("oobCode") || null };
+        return { name: "reset", code: query.get("oobCode") || null, next: within(query.get("next")) };
     }
   }
   if (parts.length === 2 && second !== undefined) {
@@ -59,9 +59,13 @@ export function href(place: Place): string {
     case "admin":
       return place.tab === "people" ? "/admin" : `/admin/${place.tab}`;
     case "signin":
-      return place.next === "/" ? "/signin" : `/signin?next=${encodeURIComponent(place.next)}`;
-    case "reset":
-      return place.code === null ? "/reset" : `/reset?oobCode=${encodeURIComponent(place.code)}`;
+    case "signup":
+    case "reset": {
+      const query = new URLSearchParams();
+      if (place.name === "reset" && place.code !== null) query.set("oobCode", place.code);
+      if (place.next !== "/") query.set("next", place.next);
+      return `/${place.name}${query.size === 0 ? "" : `?${query.toString()}`}`;
+    }
     default:
       return `/${place.name}`;
   }
@@ -72,13 +76,18 @@ export function chatWith(person: { readonly uid: string; readonly username: stri
   return href({ name: "chat", person: person.username === "" ? `~${person.uid}` : person.username });
 }
 
-/** Returns the path to open after a sign-in: `next` if it is a path of this client, else "/". */
+/**
+ * Returns the path to open after a sign-in: `next` if it is a path of this client, else "/". Only the address of People
+ * keeps its query, which has what another app has shared.
+ */
 function within(next: string | null): string {
   if (next === null || !next.startsWith("/")) return "/";
   const url = URL.canParse(next, "http://here.invalid") ? new URL(next, "http://here.invalid") : null;
   if (!url || url.origin !== "http://here.invalid") return "/";
   const name = parse(url.pathname).name;
-  return name === "nowhere" || name === "signin" || name === "signup" || name === "reset" ? "/" : url.pathname;
+  return name === "nowhere" || name === "signin" || name === "signup" || name === "reset"
+    ? "/"
+    : url.pathname + (name === "people" ? url.search : "");
 }
 
 function decoded(part: string): string {

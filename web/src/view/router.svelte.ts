@@ -1,20 +1,23 @@
 import { type Place, href, parse } from "./places";
 
+/** What the history stores of a place beside its address, so that it survives a reload. */
+interface Kept {
+  /**
+   * The number of steps within this client that precede the place. It tells whether "back" stays within the client.
+   */
+  readonly depth?: number;
+  /** Whether People is shown beside a conversation, instead of the chats. */
+  readonly people?: boolean;
+}
+
+function kept(): Kept {
+  return (history.state as Kept | null) ?? {};
+}
+
 /**
  * The place that is shown, kept in step with the address. Links are plain anchors. One listener handles clicks on those
  * that stay within this client.
  */
-/**
- * The number of steps within this client that precede the place. It tells whether "back" stays within the client. The
- * history stores it, so that it survives a reload.
- */
-function depth(): number {
-  const state: unknown = history.state;
-  return typeof state === "object" && state !== null && "depth" in state && typeof state.depth === "number"
-    ? state.depth
-    : 0;
-}
-
 class Router {
   place: Place = $state.raw(parse(location.pathname, location.search));
 
@@ -45,14 +48,23 @@ class Router {
     const path = typeof to === "string" ? to : href(to);
     if (path === location.pathname + location.search) return;
     if (options.replace) history.replaceState(history.state, "", path);
-    else history.pushState({ depth: depth() + 1 }, "", path);
+    else history.pushState({ ...kept(), depth: (kept().depth ?? 0) + 1 }, "", path);
     this.read();
   }
 
   /** Goes one step back, or to `otherwise` if the client was opened at this place. */
   back(otherwise: Place): void {
-    if (depth() > 0) history.back();
+    if (kept().depth) history.back();
     else this.go(otherwise, { replace: true });
+  }
+
+  /** Whether the list beside a conversation is that of people. */
+  get besidePeople(): boolean {
+    return kept().people === true;
+  }
+
+  set besidePeople(people: boolean) {
+    history.replaceState({ ...kept(), people }, "");
   }
 
   private read(): void {

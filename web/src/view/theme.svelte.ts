@@ -2,18 +2,16 @@
  * The theme: the choice of the user, and the name in <html data-theme>. public/theme.js sets it before the first
  * paint.
  */
+import { readNote, writeNote } from "./been";
+
 export type ThemeChoice = "system" | "light" | "dark";
 
 const key = "phoenix.theme";
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 function stored(): ThemeChoice {
-  try {
-    const value = localStorage.getItem(key);
-    return value === "light" || value === "dark" ? value : "system";
-  } catch {
-    return "system"; // the browser denies storage
-  }
+  const value = readNote(key);
+  return value === "light" || value === "dark" ? value : "system";
 }
 
 class Theme {
@@ -34,12 +32,7 @@ class Theme {
 
   choose(choice: ThemeChoice): void {
     this.choice = choice;
-    try {
-      if (choice === "system") localStorage.removeItem(key);
-      else localStorage.setItem(key, choice);
-    } catch {
-      // The browser denies storage, so the choice lasts as long as the page.
-    }
+    writeNote(key, choice === "system" ? null : choice);
     this.apply();
   }
 

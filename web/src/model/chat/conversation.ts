@@ -79,8 +79,8 @@ export class OpenConversation implements Conversation {
     const text = cleanBody(body);
     const fault = checkBody(text, this.parts.limits.body.get());
     if (fault) return failed(fault);
-    const draft = this.drafts.clear();
     const id = this.newId();
+    const draft = this.drafts.clear(id);
     const sent = await outcome(async () => {
       await this.parts.store.write(async (tx) => {
         const context = this.parts.context();
@@ -91,7 +91,8 @@ export class OpenConversation implements Conversation {
       return this.keyOf(id);
     });
     // The message was not stored, so the typed text goes back into the draft.
-    if (!sent.ok) this.drafts.restore(draft);
+    if (sent.ok) this.drafts.sent();
+    else this.drafts.restore(draft);
     this.lastTyping = Number.NEGATIVE_INFINITY;
     return sent;
   }

@@ -1,4 +1,5 @@
 /** The list of conversations, kept up to date with the store. */
+import { cut } from "../../protocol/text";
 import type { ArchiveApi } from "../../net/archive";
 import type { Platform } from "../../platform/platform";
 import type { ConversationList, ConversationSummary } from "../interface/chat";
@@ -219,7 +220,7 @@ export class Conversations {
         time: message?.at === null ? this.parts.time.ofLocal(message.typedAt ?? 0) : preview.at / 1000,
       },
       unread: unreadOf(row),
-      draft: draft?.text.slice(0, 200) ?? "",
+      draft: cut(draft?.text ?? "", 200),
       typing: this.parts.presences.typing(row.other).get(),
     };
   }

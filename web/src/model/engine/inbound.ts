@@ -69,6 +69,8 @@ export class Inbound {
   private pause: Cancel | null = null;
   /** The link whose cursor is stored. Another link may be catching up beside it, further behind. */
   private lead: Link | null = null;
+  /** Whether the clock's offset has changed and is not stored yet. */
+  private clockMoved = false;
   /** The stored cursor, for hello. */
   cursor = "";
 
@@ -179,10 +181,11 @@ export class Inbound {
     }
   }
 
-  private write(batch: readonly Item[]): Promise<Written> {
-    return this.parts.store.write(async (tx) => {
+  private async write(batch: readonly Item[]): Promise<Written> {
+    this.clockMoved = this.parts.time.noticeJump() || this.clockMoved;
+    const written = await this.parts.store.write(async (tx) => {
       const fresh: MessageRow[] = [];
-      if (this.parts.time.noticeJump()) await tx.putMeta({ name: "clock", offset: this.parts.time.offsetMs });
+      if (this.clockMoved) await tx.putMeta({ name: "clock", offset: this.parts.time.offsetMs });
       const unavailable = new Set<string>();
       let lead = this.lead;
       let cursor: string | null = null;
@@ -228,6 +231,8 @@ export class Inbound {
       if (cursor !== null) await tx.putMeta({ name: "cursor", cursor, at: this.parts.time.now() });
       return { received: fresh, unavailable: [...unavailable], lead, cursor };
     });
+    this.clockMoved = false;
+    return written;
   }
 
   private publish(batch: readonly Item[], { received, unavailable, lead, cursor }: Written): void {

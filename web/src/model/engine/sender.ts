@@ -166,15 +166,16 @@ export class Sender {
    * flight lasts until they are, so that nothing is sent meanwhile.
    */
   private async setNewTimes(link: Link, id: string, flight: Flight, aheadMs: number): Promise<void> {
+    const { store, time, platform } = this.parts;
+    const refusedAt = platform.clock.monotonic();
     let thawed = false;
     try {
-      thawed = await this.parts.store.write(async (tx) => {
-        const at = (await tx.typed(id))?.at ?? null;
-        if (at !== null) this.parts.time.learnLatest(at - aheadMs * 1000);
-        return await thaw(tx, contextOf(this.parts), id);
-      });
+      const at = (await store.read((tx) => tx.typed(id)))?.at ?? null;
+      const elapsedMs = platform.clock.monotonic() - refusedAt;
+      if (at !== null) time.learnLatest(at + (elapsedMs - aheadMs) * 1000);
+      thawed = await store.write((tx) => thaw(tx, contextOf(this.parts), id));
     } catch (err) {
-      this.parts.platform.report("a refused time could not be replaced", err);
+      platform.report("a refused time could not be replaced", err);
     }
     // A message that was accepted before keeps its `at`. It waits, but no longer than for the clocks of instances.
     if (this.link !== link || this.flights.get(id) !== flight) return;

@@ -53,7 +53,7 @@ export interface Incoming {
   readonly from: string;
   readonly name: string;
   readonly body: string;
-  /** No tab of this browser was visible when it arrived. */
+  /** The user worked with no tab of this browser when it arrived: none was visible and focused. */
   readonly hidden: boolean;
 }
 
@@ -72,9 +72,10 @@ export interface Attention {
   /** Calls `run` once for each new message of another user, in exactly one tab of this browser. */
   onIncoming(run: (message: Incoming) => void): Unsubscribe;
   /**
-   * Shows a notification if permitted. A later one with the same `tag` replaces it. `onOpen` runs when it is clicked.
+   * Shows a notification about messages of the user `from` if permitted. It replaces an earlier one, and is withdrawn
+   * once the messages are read on any device, or the account is signed out. `onOpen` runs when it is clicked.
    */
-  notify(options: { title: string; body: string; tag: string; onOpen: () => void }): void;
+  notify(options: { title: string; body: string; from: string; onOpen: () => void }): void;
   /** Sets the app badge if the platform has one. 0 clears it. */
   badge(count: number): void;
 }

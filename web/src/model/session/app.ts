@@ -16,6 +16,7 @@ import type { Outcome } from "../interface/outcome";
 import { type Readable, Value } from "../observable";
 import { outcome, problemOf } from "../outcome";
 import { databaseName } from "../store/store";
+import { lateDrafts } from "../chat/lateDrafts";
 import { AttentionModel } from "./attention";
 import { Remembered } from "./remembered";
 
@@ -30,6 +31,11 @@ const END_REPLACED_MS = 2_000;
 interface Running {
   readonly account: Account;
   readonly chat: OpenChat;
+}
+
+/** Returns a password in the one form in which it is used everywhere. Keyboards differ in how they type "é". */
+function normal(password: string): string {
+  return password.normalize("NFC");
 }
 
 export class AppModel implements App, Accounts {
@@ -93,15 +99,16 @@ export class AppModel implements App, Accounts {
   signUp(form: NewAccount): Promise<Outcome> {
     return outcome(async () => {
       this.preload();
-      await new OwnApi(this.http()).signUp(form);
-      await this.signedIn(await this.identity.signIn(form.email, form.password));
+      const password = normal(form.password);
+      await new OwnApi(this.http()).signUp({ ...form, password });
+      await this.signedIn(await this.identity.signIn(form.email, password));
     });
   }
 
   signIn(email: string, password: string): Promise<Outcome> {
     return outcome(async () => {
       this.preload();
-      await this.signedIn(await this.identity.signIn(email, password));
+      await this.signedIn(await this.identity.signIn(email, normal(password)));
     });
   }
 
@@ -112,7 +119,7 @@ export class AppModel implements App, Accounts {
   confirmReset(code: string, password: string): Promise<Outcome<{ readonly signedIn: boolean }>> {
     return outcome(async () => {
       this.preload();
-      const email = await this.identity.confirmReset(code, password);
+      const email = await this.identity.confirmReset(code, normal(password));
       // The code proves the address, so the user is signed in with the new password.
       const signedIn = (await this.signIn(email, password)).ok;
       if (signedIn) void this.signOutOthers(new Backoff(this.platform.random, 4_000, 60_000));
@@ -166,6 +173,7 @@ export class AppModel implements App, Accounts {
     }
     this.running = { account, chat };
     chat.start();
+    this.attentionModel.follow(account.uid, chat.chat.conversations);
     this.value.set({ state: "signed-in", chat: chat.chat });
   }
 
@@ -211,6 +219,7 @@ export class AppModel implements App, Accounts {
   private stopChat(): void {
     this.running?.chat.stop();
     this.running = null;
+    this.attentionModel.unfollow();
   }
 
   /** Signs out at the user's request: ends the sign-in on the server if that is possible soon, then here. */
@@ -227,7 +236,10 @@ export class AppModel implements App, Accounts {
     }
     if (generation === this.generation) await this.signOut(account);
     // Another tab has signed in another account meanwhile, which must stay signed in.
-    else if (this.running?.account.uid !== account.uid) await this.platform.storage.remove(databaseName(account.uid));
+    else if (this.running?.account.uid !== account.uid) {
+      this.platform.notes.remove(lateDrafts(account.uid));
+      await this.platform.storage.remove(databaseName(account.uid));
+    }
   }
 
   private async signOut(account: Account, reason: SignedOutReason = "none"): Promise<void> {
@@ -239,13 +251,14 @@ export class AppModel implements App, Accounts {
     // Other tabs must close their connections to the database before it can be deleted.
     this.channel?.post({ kind: "signed-out", uid: account.uid, reason });
     this.value.set({ state: "signed-out", reason });
+    this.platform.notes.remove(lateDrafts(account.uid));
     await this.platform.storage.remove(databaseName(account.uid));
   }
 
   /** Confirms the user's identity. `renewed` is called when tokens of the new sign-in are available. */
   private async confirm(account: Account, password: string, renewed: () => void): Promise<void> {
     if (this.identity.remembered()?.uid !== account.uid) throw new SignInEnded("ended");
-    const replaced = await this.identity.reauthenticate(password);
+    const replaced = await this.identity.reauthenticate(normal(password));
     renewed();
     if (replaced === null) return;
     // The socket has the new token by then. If this fails, the old sign-in stays valid, as it was.
@@ -258,7 +271,7 @@ export class AppModel implements App, Accounts {
 
   private async leave(account: Account, password: string): Promise<void> {
     // The server requires a token of this new sign-in.
-    await this.identity.reauthenticate(password);
+    await this.identity.reauthenticate(normal(password));
     await new OwnApi(this.http()).leave();
     await this.signOut(account, "left");
   }

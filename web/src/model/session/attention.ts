@@ -1,11 +1,22 @@
 /** Notifications and the badge. */
 import type { Platform } from "../../platform/platform";
 import type { Attention, Incoming, NotificationPermissionState } from "../interface/app";
+import type { ConversationList } from "../interface/chat";
 import { type Readable, type Unsubscribe, Value } from "../observable";
 
 const DISMISSED = "phoenix.notifications-dismissed";
 /** Set when a message arrived while no tab was visible and the user was never asked for permission. */
 const DUE = "phoenix.notifications-due";
+
+/** How long the list of conversations may take to show a message that was notified of. */
+const LISTED_WITHIN_MS = 5_000;
+
+/** The account whose conversations are followed. */
+interface Followed {
+  readonly account: string;
+  readonly list: Readable<ConversationList>;
+  readonly end: Unsubscribe;
+}
 
 export class AttentionModel implements Attention {
   private readonly platform: Platform;
@@ -15,6 +26,9 @@ export class AttentionModel implements Attention {
   private readonly notifyTabs: () => void;
   /** In-memory copy of the note {@link DUE}, for browsers that deny notes. */
   private due = false;
+  private followed: Followed | null = null;
+  /** The senders of messages that were notified of. True once the list has shown the message as unread. */
+  private readonly notified = new Map<string, boolean>();
 
   /**
    * `notifyTabs` makes the other tabs {@link refresh}: messages arrive in one tab, and the user may look at another.
@@ -68,8 +82,47 @@ export class AttentionModel implements Attention {
     return () => this.listeners.delete(run);
   }
 
-  notify(options: { title: string; body: string; tag: string; onOpen: () => void }): void {
-    this.platform.notifier.show(options);
+  notify({ title, body, from, onOpen }: { title: string; body: string; from: string; onOpen: () => void }): void {
+    const { followed } = this;
+    if (!followed) return;
+    const { account } = followed;
+    this.notified.set(from, false);
+    this.platform.notifier.show({
+      account,
+      title,
+      body,
+      tag: from,
+      onOpen: () => {
+        if (this.followed?.account === account) onOpen();
+      },
+    });
+    // The message may be read before the list shows it as unread.
+    this.platform.clock.after(LISTED_WITHIN_MS, () => this.withdrawRead(true));
+  }
+
+  /** Withdraws notifications once the list shows that their messages were read, here or on another device. */
+  follow(account: string, list: Readable<ConversationList>): void {
+    if (this.followed?.account !== account) this.platform.notifier.withdrawAll(account);
+    this.unfollow();
+    this.followed = { account, list, end: list.subscribe(() => this.withdrawRead()) };
+  }
+
+  unfollow(): void {
+    this.followed?.end();
+    this.followed = null;
+  }
+
+  /** `late`: the list has had enough time to show every message that was notified of. */
+  private withdrawRead(late = false): void {
+    const items = this.followed?.list.get().items ?? [];
+    for (const [from, seen] of this.notified) {
+      const unread = items.find((item) => item.user.uid === from)?.unread;
+      if (unread !== undefined && unread > 0) this.notified.set(from, true);
+      else if (unread === 0 && (seen || late)) {
+        this.notified.delete(from);
+        this.platform.notifier.withdraw(from);
+      }
+    }
   }
 
   badge(count: number): void {
@@ -92,6 +145,9 @@ export class AttentionModel implements Attention {
     this.due = false;
     this.platform.notes.remove(DUE);
     this.refresh();
+    this.unfollow();
+    this.notified.clear();
+    this.platform.notifier.withdrawAll();
     this.platform.notifier.badge(0);
   }
 }

@@ -5,7 +5,7 @@ import { SHAPE } from "../store/rows";
 import { databaseName } from "../store/store";
 import { FakeBrowser } from "../../platform/testing/fake";
 import { json } from "../testing/archive";
-import { Household } from "../testing/household";
+import { Household, type Tab } from "../testing/household";
 
 const ALICE = "aliceUid0001";
 const BOB = "bobUid000002";
@@ -371,6 +371,136 @@ describe("the session", () => {
     expect(notified.length).toBe(2);
     expect(await alice.app.attention.ask()).toBe("granted");
     expect(alice.app.attention.offer.get()).toBe(false);
+  });
+});
+
+test("a password is used in one form, however the keyboard has typed it", async () => {
+  const [typed, normal] = ["cafe\u0301 au lait", "caf\u00e9 au lait"];
+  const house = new Household();
+  const tab = await house.tab();
+  const email = `${ALICE}@example.org`;
+  await tab.app.signIn(email, typed);
+  await tab.app.confirmReset("code", typed);
+  await tab.app.signUp({ email, username: "alice", displayName: "Alice", password: typed });
+  const alice = await house.user(ALICE);
+  house.passwords.length = 0;
+  await tab.app.signIn(email, typed);
+  await tab.app.confirmReset(ALICE, typed);
+  await alice.chat().leave(typed);
+  expect(new Set(house.passwords)).toEqual(new Set([normal]));
+  expect(house.passwords.length).toBeGreaterThanOrEqual(4);
+});
+
+describe("notifications", () => {
+  /** Shows a notification for each message that nobody sees, as the view does. */
+  const notifying = (tab: Tab): void => {
+    tab.platform.permission = "granted";
+    tab.app.attention.onIncoming(({ from, name, body, hidden }) => {
+      if (hidden) tab.app.attention.notify({ title: name, body, from, onOpen: () => undefined });
+    });
+  };
+  const shown = (tab: Tab): string[] => tab.platform.shown.map((n) => n.body);
+
+  async function notified(): Promise<{ house: Household; alice: Tab; bob: Tab; browser: FakeBrowser }> {
+    const house = new Household();
+    const browser = new FakeBrowser();
+    const alice = await house.user(ALICE, browser);
+    const bob = await house.user(BOB);
+    notifying(alice);
+    alice.platform.setFocused(false);
+    await bob.chat().conversation(ALICE).send("while nobody looks");
+    await house.pass(500);
+    expect(shown(alice)).toEqual(["while nobody looks"]);
+    return { house, alice, bob, browser };
+  }
+
+  const read = async (house: Household, tab: Tab): Promise<void> => {
+    const conversation = tab.chat().conversation(BOB);
+    await house.pass(500);
+    conversation.markRead(conversation.timeline.get().items.at(-1)?.key ?? "");
+    await house.pass(1_000);
+    conversation.close();
+  };
+
+  test("are shown if a window is visible without the focus, and not if it has the focus", async () => {
+    const { house, alice, bob } = await notified();
+    alice.platform.setFocused(true);
+    await bob.chat().conversation(ALICE).send("while Alice looks");
+    await house.pass(500);
+    expect(shown(alice)).toEqual(["while nobody looks"]);
+  });
+
+  test("are not shown while another tab has the focus", async () => {
+    const house = new Household();
+    const browser = new FakeBrowser();
+    const leader = await house.user(ALICE, browser);
+    const other = await house.tab(browser);
+    const bob = await house.user(BOB);
+    notifying(leader);
+    leader.platform.setFocused(false);
+    await house.pass(500);
+    await bob.chat().conversation(ALICE).send("seen in the other tab");
+    await house.pass(500);
+    expect(shown(leader)).toEqual([]);
+    other.platform.setFocused(false);
+    await house.pass(500);
+    await bob.chat().conversation(ALICE).send("seen nowhere");
+    await house.pass(500);
+    expect(shown(leader)).toEqual(["seen nowhere"]);
+  });
+
+  test("are withdrawn when the message is read here", async () => {
+    const { house, alice } = await notified();
+    await read(house, alice);
+    expect(shown(alice)).toEqual([]);
+  });
+
+  test("are withdrawn when the message is read in another tab, or on another device", async () => {
+    for (const another of ["tab", "device"]) {
+      const { house, alice, browser } = await notified();
+      const other = another === "tab" ? await house.tab(browser) : await house.user(ALICE);
+      await house.pass(3_000);
+      expect(shown(alice)).toEqual(["while nobody looks"]);
+      await read(house, other);
+      expect(shown(alice)).toEqual([]);
+    }
+  });
+
+  test("stay until the message is read", async () => {
+    const { house, alice, bob } = await notified();
+    await bob.chat().conversation(ALICE).send("another one");
+    await house.pass(60_000);
+    expect(shown(alice)).toEqual(["another one"]);
+  });
+
+  test("are withdrawn at sign-out, in every tab", async () => {
+    const { house, alice, browser } = await notified();
+    const other = await house.tab(browser);
+    await house.pass(1_000);
+    await other.chat().signOut();
+    await house.pass(5_000);
+    expect(shown(alice)).toEqual([]);
+  });
+
+  test("for another account are gone, and a click on one does nothing", async () => {
+    const { house, alice, browser } = await notified();
+    const clicks: string[] = [];
+    const { notifier } = alice.platform;
+    const clickable: (() => void)[] = [];
+    const show = notifier.show.bind(notifier);
+    notifier.show = (options) => {
+      clickable.push(options.onOpen);
+      show(options);
+    };
+    alice.app.attention.notify({ title: "Bob", body: "for Alice", from: BOB, onOpen: () => clicks.push("Alice") });
+    clickable[0]?.();
+    expect(clicks).toEqual(["Alice"]);
+    await alice.chat().signOut();
+    const carol = await house.user("carolUid00003", browser);
+    await house.pass(1_000);
+    clickable[0]?.();
+    expect(clicks).toEqual(["Alice"]);
+    expect(shown(carol)).toEqual([]);
   });
 });
 

@@ -12,6 +12,7 @@ import {
   validMessageId,
 } from "../../protocol/chat";
 import type { ChatEvent, MessageRef } from "../../protocol/frames";
+import { cut } from "../../protocol/text";
 import { type ConversationRow, type Backfill, messagePath, type MessageRow, type RowStatus, WAITING } from "./rows";
 import { emptyConversation, type WriteTx } from "./tx";
 
@@ -235,7 +236,7 @@ export async function withNewestPreview(tx: WriteTx, conversation: ConversationR
   if (!newest) return { ...conversation, preview: null };
   const { id, from, body } = newest;
   const at = newest.at ?? conversation.recent;
-  return { ...conversation, preview: { id, from, body: body.slice(0, PREVIEW_UNITS), at } };
+  return { ...conversation, preview: { id, from, body: cut(body, PREVIEW_UNITS), at } };
 }
 
 async function applyDelivered(
@@ -414,7 +415,7 @@ export function touched(context: RuleContext, row: ConversationRow, message: Mes
     newest: believable ? Math.max(row.newest, at) : row.newest,
     recent: Math.max(row.recent, Math.min(shown, context.serverNow + MAX_AHEAD)),
     preview: newer
-      ? { id: message.id, from: message.from, body: message.body.slice(0, PREVIEW_UNITS), at: shown }
+      ? { id: message.id, from: message.from, body: cut(message.body, PREVIEW_UNITS), at: shown }
       : row.preview,
   };
 }

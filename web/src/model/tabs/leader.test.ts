@@ -255,4 +255,20 @@ describe("tabs of one browser", () => {
       expect(house.server.socketsOf(ALICE)).toBe(1);
     }
   });
+
+  test("a tab whose lock is refused at once asks again by the clock, not in the same turn", async () => {
+    const { house, first, browser } = await twoTabs();
+    let asked = 0;
+    // WebKit answers every request of a page that is being unloaded like this.
+    first.platform.tabs.lock = (_name, _steal, handlers) => {
+      if (++asked < 1_000) queueMicrotask(() => handlers.onLost());
+      return () => undefined;
+    };
+    for (const queue of browser.locks.values()) queue.find((w) => w.tab === first.platform)?.handlers.onLost();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(asked).toBe(0);
+    await house.pass(3_000);
+    expect(asked).toBeGreaterThan(0);
+    expect(asked).toBeLessThan(10);
+  });
 });

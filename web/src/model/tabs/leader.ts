@@ -28,21 +28,26 @@ const LATE_MS = 5_000;
 /** How often a follower repeats its report. The leader drops a follower that it has not heard from for FORGET_MS. */
 const REPORT_EVERY_MS = 60_000;
 const FORGET_MS = 3 * REPORT_EVERY_MS;
+/**
+ * How long a tab that lost the lock waits before it queues for it again. WebKit refuses every request of a page that is
+ * being unloaded, at once. Timers of such a page never fire, so waiting ends the attempts.
+ */
+const REQUEUE_MS = 500;
 /** How long to wait before starting the engine again when the store could not be read. */
 const RESTART_MS = 2_000;
 
 export interface TabLeaderHandlers {
   onPresence(uid: string, presence: Presence): void;
   onTyping(uid: string): void;
-  /** Called in the leader's tab only. `hidden`: no tab of this user is visible. */
-  onReceived(messages: readonly MessageRow[], hidden: boolean): void;
+  /** Called in the leader's tab only. `unseen`: the user works with no tab of this browser. */
+  onReceived(messages: readonly MessageRow[], unseen: boolean): void;
   onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
 }
 
 /** The leader's record of another tab. */
 interface Follower {
   readonly watch: readonly string[];
-  readonly visible: boolean;
+  readonly focused: boolean;
   /** By the monotonic clock. */
   readonly heardAt: number;
 }
@@ -76,6 +81,7 @@ export class TabLeader {
   private silenceTimer: Cancel | null = null;
   private checkTimer: Cancel | null = null;
   private reportTimer: Cancel | null = null;
+  private requeueTimer: Cancel | null = null;
   private stealing = false;
   private stopped = false;
   private cancels: Cancel[] = [];
@@ -112,6 +118,7 @@ export class TabLeader {
         // The user looks at this device again. The leader's own connection does this for the leader's tab.
         if (this.standAsideUntil() > 0) this.tryNow();
       }),
+      platform.page.onFocused(() => this.reportToLeader()),
       // A frozen tab misses messages, so it reads everything again.
       platform.page.onResume(() => {
         store.notify(EVERYTHING);
@@ -127,7 +134,8 @@ export class TabLeader {
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
-    for (const cancel of [this.silenceTimer, this.checkTimer, this.reportTimer, ...this.cancels]) cancel?.();
+    const timers = [this.silenceTimer, this.checkTimer, this.reportTimer, this.requeueTimer];
+    for (const cancel of [...timers, ...this.cancels]) cancel?.();
     this.engine?.stop();
     this.engine = null;
     this.lock?.();
@@ -189,9 +197,16 @@ export class TabLeader {
         this.lock = null;
         if (this.stopped) return;
         this.becomeFollower();
-        this.requestLock(false);
+        this.requeue();
         this.checkLeader();
       },
+    });
+  }
+
+  private requeue(): void {
+    this.requeueTimer?.();
+    this.requeueTimer = this.parts.platform.clock.after(REQUEUE_MS, () => {
+      if (!this.lock) this.requestLock(false);
     });
   }
 
@@ -214,7 +229,7 @@ export class TabLeader {
         this.handlers.onTyping(uid);
         this.post({ kind: "typing", uid });
       },
-      onReceived: (messages) => this.handlers.onReceived(messages, !this.anyVisible()),
+      onReceived: (messages) => this.handlers.onReceived(messages, !this.anyFocused()),
       onSignInEnded: (reason) => this.handlers.onSignInEnded(reason),
     });
     this.engine = engine;
@@ -289,7 +304,7 @@ export class TabLeader {
         if (!this.engine) return;
         this.followers.set(message.tab, {
           watch: message.watch,
-          visible: message.visible,
+          focused: message.visible,
           heardAt: this.parts.platform.clock.monotonic(),
         });
         this.updateWatch();
@@ -323,7 +338,7 @@ export class TabLeader {
     this.reportTimer?.();
     this.reportTimer = null;
     if (this.stopped || this.engine || !this.channel) return;
-    const visible = this.parts.platform.page.visible();
+    const visible = this.parts.platform.page.focused();
     this.post({ kind: "follower", tab: this.tab, watch: [...this.watching], visible });
     this.reportTimer = this.parts.platform.clock.after(REPORT_EVERY_MS, () => this.reportToLeader());
   }
@@ -352,7 +367,7 @@ export class TabLeader {
     this.engine?.watch([...this.watching, ...this.activeFollowers().flatMap((f) => f.watch)]);
   }
 
-  private anyVisible(): boolean {
-    return this.parts.platform.page.visible() || this.activeFollowers().some((f) => f.visible);
+  private anyFocused(): boolean {
+    return this.parts.platform.page.focused() || this.activeFollowers().some((f) => f.focused);
   }
 }

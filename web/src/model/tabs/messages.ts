@@ -14,7 +14,7 @@ export type TabMessage =
   | { readonly kind: "state"; readonly state: ConnectionState }
   /** From a new leader: every other tab answers with `follower`. */
   | { readonly kind: "elected" }
-  /** From a follower: the users that it watches, and whether it is visible. */
+  /** From a follower: the users that it watches, and whether it is visible and focused. */
   | { readonly kind: "follower"; readonly tab: string; readonly watch: readonly string[]; readonly visible: boolean }
   | { readonly kind: "tab-closed"; readonly tab: string }
   /** `n` counts the changes of a tab, so that a tab that misses one knows it and reads everything again. */

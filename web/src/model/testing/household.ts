@@ -30,6 +30,7 @@ class FakeIdentity implements Identity {
   }
 
   async signIn(email: string, password: string): Promise<Account> {
+    this.house.passwords.push(password);
     if (password !== "correct horse") throw new ApiProblem(400, "wrong_password", "");
     const uid = email.split("@")[0] ?? "";
     this.platform.notes.set("identity.uid", uid);
@@ -41,6 +42,7 @@ class FakeIdentity implements Identity {
   }
 
   async reauthenticate(password: string): Promise<string | null> {
+    this.house.passwords.push(password);
     if (password !== "correct horse") throw new ApiProblem(400, "wrong_password", "");
     this.house.signIns++;
     return `${this.platform.notes.get("identity.uid") ?? ""} ${this.tokens}`;
@@ -54,7 +56,8 @@ class FakeIdentity implements Identity {
 
   async sendReset(): Promise<void> {}
 
-  async confirmReset(code: string): Promise<string> {
+  async confirmReset(code: string, password: string): Promise<string> {
+    this.house.passwords.push(password);
     if (code === "old") throw new ApiProblem(400, "code_ended", "");
     return `${code}@example.org`;
   }
@@ -80,6 +83,8 @@ export class Household {
   readonly server = new ModelServer(this.clock);
   /** Users whose sign-in was revoked. */
   readonly revoked = new Set<string>();
+  /** The passwords that reached the identity service. */
+  readonly passwords: string[] = [];
   /** How often somebody confirmed their identity. */
   signIns = 0;
   online = true;

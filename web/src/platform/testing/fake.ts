@@ -40,6 +40,20 @@ async function counted<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
+class Rehearsed extends Error {}
+
+/**
+ * Runs a transaction whose outcome does not count. Every transaction of a test is aborted once before it counts, as by a
+ * page that leaves and comes back (see ../absence). So all tests show that bodies may run twice.
+ */
+async function rehearse(work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch {
+    // It was aborted here, or it fails when it counts as well.
+  }
+}
+
 /** The server's end of a WebSocket, controlled by a test. */
 export class FakeSocket {
   readonly url: string;
@@ -144,16 +158,22 @@ export class FakePlatform implements Platform {
   /** A frozen tab runs nothing. Its messages wait. */
   frozen = false;
   private readonly frozenWork: (() => void)[] = [];
+  /** Tests with databases of their own count transactions, or run many. */
+  private readonly rehearses: boolean;
   private alive = true;
   private visibleNow = true;
+  private focusedNow = true;
   private onlineNow = true;
   private readonly visibleListeners = new Set<(visible: boolean) => void>();
+  private readonly leaveListeners = new Set<() => void>();
+  private readonly focusListeners = new Set<() => void>();
   private readonly onlineListeners = new Set<(online: boolean) => void>();
   private readonly resumeListeners = new Set<() => void>();
   readonly reports: string[] = [];
   /** While true, write transactions fail as on a full disk. */
   full = false;
-  readonly shown: { title: string; body: string; tag: string }[] = [];
+  /** Notifications that are shown now. */
+  shown: { account: string; title: string; body: string; tag: string }[] = [];
   permission: NotifyPermission = "unasked";
   badge = 0;
 
@@ -176,6 +196,7 @@ export class FakePlatform implements Platform {
       unit: next,
       bytes: (count) => Uint8Array.from({ length: count }, () => Math.floor(next() * 256)),
     };
+    this.rehearses = options.open === undefined;
     const openAny = options.open ?? (async (name: string, shape: Shape) => this.openDisk(name, shape));
     this.storage = {
       open: async (name, shape) => this.guard(await counted(() => openAny(name, shape))),
@@ -205,20 +226,30 @@ export class FakePlatform implements Platform {
       durable: db.durable,
       read: async (stores, body) => {
         end();
-        const value = await counted(() => db.read(stores, body));
+        const value = await counted(async () => {
+          if (this.rehearses) await rehearse(() => db.read(stores, body));
+          return await db.read(stores, body);
+        });
         end();
         return value;
       },
       write: async (stores, body) => {
         end();
-        const value = await counted(() =>
-          db.write(stores, async (tx) => {
+        const value = await counted(async () => {
+          if (this.rehearses)
+            await rehearse(() =>
+              db.write(stores, async (tx) => {
+                await body(tx);
+                throw new Rehearsed();
+              }),
+            );
+          return await db.write(stores, async (tx) => {
             const result = await body(tx);
             end();
             if (this.full) throw new StorageFull("the disk of this test is full");
             return result;
-          }),
-        );
+          });
+        });
         // A process that ended after the commit does not get the result.
         if (!this.alive) await new Promise(() => undefined);
         return value;
@@ -303,6 +334,9 @@ export class FakePlatform implements Platform {
     origin: "https://chat.test/",
     visible: () => this.visibleNow,
     onVisible: (run) => listen(this.visibleListeners, run),
+    onLeave: (run) => listen(this.leaveListeners, run),
+    focused: () => this.visibleNow && this.focusedNow,
+    onFocused: (run) => listen(this.focusListeners, run),
     online: () => this.onlineNow,
     onOnline: (run) => listen(this.onlineListeners, run),
     onResume: (run) => listen(this.resumeListeners, run),
@@ -320,7 +354,15 @@ export class FakePlatform implements Platform {
       if (this.permission === "unasked") this.permission = "granted";
       return this.permission;
     },
-    show: ({ title, body, tag }) => void this.shown.push({ title, body, tag }),
+    show: ({ account, title, body, tag }) => {
+      this.shown = [...this.shown.filter((n) => n.tag !== tag), { account, title, body, tag }];
+    },
+    withdraw: (tag) => {
+      this.shown = this.shown.filter((n) => n.tag !== tag);
+    },
+    withdrawAll: (account) => {
+      this.shown = this.shown.filter((n) => n.account === account);
+    },
     badge: (count) => {
       this.badge = count;
     },
@@ -333,6 +375,17 @@ export class FakePlatform implements Platform {
   setVisible(visible: boolean): void {
     this.visibleNow = visible;
     for (const run of [...this.visibleListeners]) this.run(() => run(visible));
+  }
+
+  /** Reloads or leaves the page: synchronous work is done, and everything else ends. */
+  leave(): void {
+    for (const run of [...this.leaveListeners]) this.run(run);
+    this.kill();
+  }
+
+  setFocused(focused: boolean): void {
+    this.focusedNow = focused;
+    for (const run of [...this.focusListeners]) this.run(run);
   }
 
   setOnline(online: boolean): void {

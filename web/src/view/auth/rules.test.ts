@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { emailError, nameError, passwordRules, usernameError, usernameFrom } from "./rules";
+import { emailError, nameError, passwordRules, usernameError, usernameFrom, usernameOf } from "./rules";
 
 test.each([
   ["mira", true],
@@ -40,5 +40,15 @@ test.each([
   ["Élodie Ä.", "elodie.a"],
   ["Mira", "mira"],
   ["木村", ""],
-  ["  O’Neil & Sons  ", "o.neil.sons"],
+  ["  O’Neil & Sons  ", "oneil.sons"],
+  ["Łukasz", "lukasz"],
+  ["Søren Ægir", "soren.aegir"],
+  ["Straße", "strasse"],
 ])("%s becomes %s", (name, username) => expect(usernameFrom(name)).toBe(username));
+
+test.each([
+  ["mira", "mira"],
+  [" Mira Kern\n", "mira.kern"],
+  ["Ｍｉｒａ", "mira"],
+  ["  ", ""],
+])("the typed username %j means %j", (typed, username) => expect(usernameOf(typed)).toBe(username));

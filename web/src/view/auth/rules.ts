@@ -1,4 +1,5 @@
 import { authText } from "../../text/auth";
+import { fold } from "../../text/folding";
 
 /** The rules of the forms. They match those of the server, and are checked while the user types. */
 
@@ -45,12 +46,18 @@ export function passwordRules(password: string, username: string, email: string)
   ];
 }
 
+/**
+ * Returns the username that is meant by a typed one: in lower case, without white space around it, and with dots in
+ * place of white space within it. The field keeps what was typed, because changing it would move the caret and break
+ * input methods.
+ */
+export function usernameOf(typed: string): string {
+  return typed.normalize("NFKC").trim().toLowerCase().replace(/\s+/gu, ".");
+}
+
 /** Returns a username made from a name, as a proposal: "elodie.a" for "Élodie Ä.". */
 export function usernameFrom(name: string): string {
-  return name
-    .normalize("NFKD")
-    .replace(/\p{M}/gu, "")
-    .toLowerCase()
+  return fold(name)
     .replace(/[^a-z0-9]+/gu, ".")
     .replace(/^\.+|\.+$/gu, "")
     .slice(0, limits.username[1])

@@ -1,8 +1,8 @@
+import { characterStart } from "../../model";
+
 /** Bodies with more UTF-16 units or lines are folded, so that a message fills at most about one screen. */
 const LENGTH = 900;
 const LINES = 12;
-/** The most UTF-16 units of a character that is never split. The longest emoji has 25. */
-const LONGEST = 64;
 /** A body is folded only if it exceeds the limits by this factor, so that unfolding shows enough to be worth a tap. */
 const SLACK = 1.25;
 
@@ -15,19 +15,6 @@ export function folded(body: string): string | null {
   let end = Math.min(lines, body.length > LENGTH * SLACK ? LENGTH : body.length);
   end = characterStart(body, end);
   return body.slice(0, end).trimEnd();
-}
-
-/**
- * Returns the start of the character at `at`, so that joined emoji, flags and letters with marks stay whole. A letter
- * with thousands of marks is split between two code points.
- */
-function characterStart(body: string, at: number): number {
-  if (at >= body.length) return at;
-  // Segments from the start of the body, because in a row of flags only the first shows which two letters form a flag.
-  const start = segmenter?.segment(body.slice(0, at + LONGEST)).containing(at)?.index ?? at;
-  if (at - start <= LONGEST) return start;
-  const unit = body.charCodeAt(at);
-  return unit >= 0xdc00 && unit <= 0xdfff ? at - 1 : at; // the second half of a pair
 }
 
 /** Returns the end of line `n` (before its line feed), or the length of the body. */

@@ -1,32 +1,114 @@
 /**
- * Finds addresses in a message body. Only http and https become links, and only with the scheme or "www.", so that
- * words never turn into links by a guess.
+ * Finds addresses in a message body: web addresses, with a scheme or without, email addresses and phone numbers. Loaded
+ * when a message may contain one (see ./linked.svelte.ts).
  */
+import { COUNTRIES, GENERIC, INTERNATIONAL, LIKE_FILES } from "./domains";
 
 export type Piece = { readonly text: string; readonly href?: string; readonly host?: string };
 
-// The scheme and the characters that can follow it. Bidirectional controls and invisible characters end an address,
-// because they could make it look different from its target.
-const candidate =
-  /(?:https?:\/\/|www\.)[^\s<>"“”«»\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+/giu;
+interface Found {
+  readonly start: number;
+  readonly text: string;
+  readonly href: string;
+  readonly host?: string;
+}
+
+/** Scripts without spaces between words. An address may follow a letter of them directly. */
+const SPACELESS =
+  "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}";
+/** The start of a word. Searches begin only there, so that each run of characters is scanned once. */
+const BEGIN = `(?<![\\p{L}\\p{N}\\p{M}_@/.\\-](?<![${SPACELESS}]))`;
+/**
+ * A character of an address after its scheme. Of the punctuation outside of ASCII, only dashes, the middle dot and the
+ * apostrophe belong to addresses, and only within a word. Other signs end the address, such as the full stops and
+ * brackets of East Asian, Arabic and Indic scripts. Invisible characters end it, too, because they could make it look
+ * different from its target.
+ */
+const INSIDE =
+  "(?:[^\\s\\p{P}\\p{C}<>`|\uff5c\uff1c\uff1e]|[!#%&'()*,\\-./:;?@[\\\\\\]_{}`|]|[\\p{Pd}·’](?=[\\p{L}\\p{N}]))";
+const PATH = `(?:[/?#]${INSIDE}*)?`;
+
+const WEB = new RegExp(`${BEGIN}(?:https?:\\/\\/|www\\.)${INSIDE}+`, "giu");
+const EMAIL =
+  /(?<![\p{L}\p{N}.!#$%&'*+/=?^_{|}~-])(?:mailto:)?[\p{L}\p{N}!#$%&*+/=?^_{|}~-]+(?:\.[\p{L}\p{N}!#$%&*+/=?^_{|}~-]+)*@(?:[\p{L}\p{N}]+(?:-+[\p{L}\p{N}]+)*\.)+\p{L}[\p{L}\p{N}-]*\p{L}(?![\p{N}_@-])/giu;
+const LATIN = "[\\p{Script=Latin}0-9]";
+const HOSTS = [
+  `(?:${LATIN}+(?:-+${LATIN}+)*\\.)+[a-z][a-z0-9-]+(?![\\p{Script=Latin}\\p{N}_@-])`,
+  `(?:[\\p{L}\\p{M}\\p{N}]+(?:-+[\\p{L}\\p{M}\\p{N}]+)*\\.)+(?=[^\\0-\\x7f])[\\p{L}\\p{M}]{2,}(?![\\p{N}_@-])`,
+] as const;
+const [DOMAIN, IDN] = HOSTS.map((host) => new RegExp(`${BEGIN}(${host})(?::\\d{1,5})?(?!:?\\d)${PATH}`, "giu")) as [
+  RegExp,
+  RegExp,
+];
+/** With a country code, with a leading zero, or as written in North America. */
+const PHONE =
+  /(?<![\p{L}\p{N}_.,/:#+-])(?:\+[1-9](?:[ .\-/()]{0,2}\d){6,14}|\(?0[1-9]?\d?(?:[ \-/()]{0,3}\d){6,12}|\(?[2-9]\d\d\)?[ .-]\d{3}[ .-]\d{4})(?![\p{L}\p{N}_]|[.,:/-]\d)/gu;
+const DATE = /^\d{1,2}([./-])\d{1,2}\1\d{2,4}$/u;
+
 const closers: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
 
 /** Splits a body into plain text and links, in order. The texts of the pieces, joined, are the body. */
 export function pieces(body: string): Piece[] {
   const out: Piece[] = [];
   let end = 0;
-  for (const match of body.matchAll(candidate)) {
-    const start = match.index;
-    if (start < end || (start > 0 && /[\p{L}\p{N}@/._-]/u.test(body.charAt(start - 1)))) continue;
-    const written = trimmed(match[0]);
-    const url = parsed(written);
-    if (!url) continue;
+  for (const { start, text, href, host } of all(body)) {
+    if (start < end) continue;
     if (start > end) out.push({ text: body.slice(end, start) });
-    out.push({ text: written, href: url.href, host: url.host });
-    end = start + written.length;
+    out.push({ text, href, ...(host === undefined ? {} : { host }) });
+    end = start + text.length;
   }
   if (end < body.length || out.length === 0) out.push({ text: body.slice(end) });
   return out;
+}
+
+/** Returns everything that looks like an address, by start; of several at one place, the surest comes first. */
+function all(body: string): Found[] {
+  const found: Found[] = [];
+  const add = (start: number, text: string, href: string | undefined, host?: string): void => {
+    if (href !== undefined) found.push(host === undefined ? { start, text, href } : { start, text, href, host });
+  };
+  /** The ends of web addresses, valid or not. What is within one is not an address by itself. */
+  const taken: [number, number][] = [];
+  for (const { 0: match, index } of body.matchAll(WEB)) {
+    const text = trimmed(match);
+    taken.push([index, index + text.length]);
+    const url = parsed(text);
+    add(index, text, url?.href, url?.host);
+  }
+  const free = (at: number): boolean => taken.every(([from, to]) => at < from || at >= to);
+  for (const { 0: match, index } of body.matchAll(EMAIL))
+    if (free(index)) {
+      taken.push([index, index + match.length]);
+      add(index, match, `mailto:${match.replace(/^mailto:/iu, "")}`);
+    }
+  for (const pattern of [DOMAIN, IDN])
+    for (const { 0: match, 1: host = "", index } of body.matchAll(pattern)) {
+      const text = trimmed(match);
+      if (!free(index) || !domainLike(host, text.length > host.length)) continue;
+      taken.push([index, index + text.length]);
+      const url = parsed(text);
+      add(index, text, url?.href, url?.host);
+    }
+  for (const { 0: match, index } of body.matchAll(PHONE)) {
+    const digits = match.replace(/\D/gu, "");
+    if (free(index) && digits.length <= 15 && !DATE.test(match) && balanced(match))
+      add(index, match, `tel:${match.startsWith("+") ? "+" : ""}${digits}`);
+  }
+  return found.sort((a, b) => a.start - b.start);
+}
+
+/** Reports whether a name without a scheme is an address: it ends with a domain that exists. */
+function domainLike(host: string, more: boolean): boolean {
+  const top = host.slice(host.lastIndexOf(".") + 1);
+  // "him.It was" lacks a space and is not an address.
+  if (top !== top.toLowerCase() && host !== host.toUpperCase()) return false;
+  const name = top.toLowerCase();
+  if (LIKE_FILES.has(name)) return more;
+  return COUNTRIES.has(name) || GENERIC.has(name) || INTERNATIONAL.has(name) || name.startsWith("xn--");
+}
+
+function balanced(number: string): boolean {
+  return number.split("(").length === number.split(")").length;
 }
 
 /** Removes punctuation at the end, except closing brackets whose opening brackets are part of the address. */
@@ -46,7 +128,9 @@ function trimmed(address: string): string {
       const balance = open[opener] ?? 0;
       if (balance >= 0) break;
       open[opener] = balance + 1;
-    } else if (!/[.,;:!?'’…*_~`|]/u.test(last)) break;
+    } else if (last in open) {
+      open[last] = (open[last] ?? 0) - 1;
+    } else if (!/[.,;:!?'’*_~`|\\]/u.test(last)) break;
   }
   return address.slice(0, end);
 }
@@ -58,7 +142,12 @@ function parsed(written: string): URL | undefined {
     if (url.protocol !== "http:" && url.protocol !== "https:") return undefined;
     // "https://bank.example@evil.example" looks like the first host but leads to the second.
     if (url.username !== "" || url.password !== "") return undefined;
-    if (!url.hostname.includes(".") && url.hostname !== "localhost") return undefined;
+    if (/^\.|\.\./u.test(url.hostname)) return undefined;
+    // "http://999" leads to 0.0.3.231.
+    if (/^[\d.]+$/u.test(url.hostname) && !written.includes(url.hostname)) return undefined;
+    // With a scheme, the name of a machine is an address as well: "http://intranet/".
+    const machine = scheme && /^https?:\/\/[a-z]/iu.test(written) && /^[a-z][a-z0-9-]*[a-z0-9]$/u.test(url.hostname);
+    if (!url.hostname.includes(".") && !url.hostname.startsWith("[") && !machine) return undefined;
     return url;
   } catch {
     return undefined;

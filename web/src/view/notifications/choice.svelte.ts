@@ -1,25 +1,14 @@
+import { readNote, writeNote } from "../been";
+
 const key = "phoenix.notify";
 
 /** Whether the user wants notifications, apart from the permission of the browser. The settings can turn them off. */
 class NotificationChoice {
-  wanted: boolean = $state(read());
+  wanted: boolean = $state(readNote(key) !== "off");
 
   choose(wanted: boolean): void {
     this.wanted = wanted;
-    try {
-      if (wanted) localStorage.removeItem(key);
-      else localStorage.setItem(key, "off");
-    } catch {
-      // The browser denies storage, so the choice lasts as long as the page.
-    }
-  }
-}
-
-function read(): boolean {
-  try {
-    return localStorage.getItem(key) !== "off";
-  } catch {
-    return true;
+    writeNote(key, wanted ? null : "off");
   }
 }
 

@@ -70,7 +70,7 @@ function summaries(): ConversationSummary[] {
     return {
       id: `me~${person.uid}`,
       user: person,
-      unread: i === 1 ? 12 : i % 4 === 2 ? i : 0,
+      unread: i === 1 ? number("unread", 12) : i % 4 === 2 ? i : 0,
       typing: i === 3,
       draft: i === 4 ? "I wanted to ask whether" : "",
       preview: last

@@ -1,0 +1,27 @@
+/** The folding rule of names, as the server applies it to lists and searches (functions/store/fold.go). */
+import table from "./folding.json";
+
+const QUOTES = new Set(table.quotes);
+const PLAIN = new Map([...Object.entries(table.letters), ...Array.from(table.dashes, (dash) => [dash, "-"] as const)]);
+
+/**
+ * Returns the plain spelling of a name: without compatibility forms, accents, invisible characters and quotes, in lower
+ * case with full case folding, with one kind of dash, and with white space collapsed. "Łukasz O’Neil" becomes "lukasz
+ * oneil".
+ */
+export function fold(name: string): string {
+  const kept = Array.from(name)
+    .filter((c) => !QUOTES.has(c))
+    .join("")
+    .normalize("NFKD")
+    .replace(/[\p{Mn}\p{Cf}]/gu, "");
+  return Array.from(kept, (c) => {
+    // Upper case first, so that letters with several lower-case forms become the same.
+    const lower = c.toLowerCase();
+    const plain = PLAIN.get(lower) ?? lower.toUpperCase().toLowerCase();
+    return QUOTES.has(plain) ? "" : (PLAIN.get(plain) ?? plain);
+  })
+    .join("")
+    .replace(/\s+/gu, " ")
+    .trim();
+}
