@@ -142,8 +142,8 @@ type Preview struct {
 	At   chat.Micros `json:"at"`
 }
 
-// PreviewOf returns the preview of m. Its text ends between two characters as readers see them, so that emoji, flags and
-// letters with marks stay whole.
+// PreviewOf returns the preview of m. Its text ends between two characters as readers see them, so that emoji, flags
+// and letters with marks stay whole.
 func PreviewOf(m chat.Message) Preview {
 	return Preview{ID: m.ID, From: m.From, Text: truncate(m.Body, MaxPreview), At: m.At}
 }

@@ -31,8 +31,8 @@ func infos(t *testing.T, rdb redis.UniversalClient) int {
 	return n
 }
 
-// Under load, scripts use the epoch that a probe has found, instead of asking the server each time. Each connection asks
-// once, and calls that follow each other closely may use more than one.
+// Under load, scripts use the epoch that a probe has found, instead of asking the server each time. Each connection
+// asks once, and calls that follow each other closely may use more than one.
 func TestScriptsDoNotAskForTheEpoch(t *testing.T) {
 	o := open(t, redistest.Single(t).Client(t, nil), script.Tuning{Lease: never})
 	o.epochNow(t)
