@@ -20,7 +20,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     manifest: "manifest.build.json",
-    sourcemap: true,
+    sourcemap: "hidden", // for stack traces; without the line in each chunk that names its map
   },
   server: {
     // For `npm run dev` beside a running `go run ./infra/local`.

@@ -206,7 +206,7 @@ func etag(data []byte) string {
 
 // compress returns data compressed with gzip, or nil if that saves little.
 func compress(data []byte) []byte {
-	if len(data) < 1400 { // fits into one packet
+	if len(data) < 256 { // the saving is not worth the header
 		return nil
 	}
 	var out bytes.Buffer
