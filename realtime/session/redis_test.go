@@ -143,7 +143,8 @@ func TestOneMessageDuringHello(t *testing.T) {
 			testwait.Advance(time.Duration(i) * slow / 2)
 			a.Say(uid, "hello")
 			servertest.Event[wire.MessageEvent](b, wire.EventMessage)
-			if took := time.Since(began); took > 12*slow {
+			// A hello that has to fill the gate takes up to ten answers of Redis: some scripts ask for the epoch first.
+			if took := time.Since(began); took > 20*slow {
 				t.Errorf("a message %v after the hello arrived %v after the hello", time.Duration(i)*slow/2, took)
 			}
 			b.Close()
