@@ -9,7 +9,10 @@ const fromEnd = (page: Page) => log(page).evaluate((e) => e.scrollHeight - e.cli
 async function scrollTo(page: Page, top: number): Promise<void> {
   await expect(articles(page).last()).toBeVisible();
   await log(page).hover();
+  // The wheel of a user turns before the list scrolls. On a busy machine the event comes later than this call returns.
+  await log(page).evaluate((e) => e.addEventListener("wheel", () => (e.dataset["turned"] = ""), { once: true }));
   await page.mouse.wheel(0, -1);
+  await expect(log(page)).toHaveAttribute("data-turned");
   await log(page).evaluate((e, to) => (e.scrollTop = to), top);
 }
 
