@@ -188,7 +188,7 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 		return nil, err
 	}
 	log := logging.New(os.Stdout, logging.Options{JSON: c.onCloudRun, Level: c.logLevel, Project: c.project})
-	// Whatever the level of the other records, the log bucket of the audit log gets every entry.
+	// The audit log has no minimum level, so its log bucket gets every entry.
 	auditLog := logging.New(os.Stdout, logging.Options{JSON: c.onCloudRun, Project: c.project})
 	var undo []func() error
 	defer func() {

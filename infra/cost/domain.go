@@ -10,7 +10,7 @@ var (
 	cached     = Price{0.0075, "10,000 requests", "own domain, Cloud CDN", false}
 )
 
-// What the load balancer of infra/terraform/domain.tf has. A test of infra/terraform compares the two.
+// Numbers of resources that infra/terraform/domain.tf creates. A test of infra/terraform compares the two.
 const (
 	DomainPolicies = 2
 	DomainRules    = 4 // with the last rule of each policy

@@ -31,7 +31,7 @@ func saved(n int, body string) delivery.Delivered {
 		Conversation: "ada~bob", From: "ada", To: "bob", Body: body, At: 1, AcceptedAt: 2}, DeliveredAt: 3}
 }
 
-// Whatever was saved under the ids that are used again, each call fits what the server reads.
+// Messages of any size are split into calls that the server accepts.
 func TestCorrectedIsSplit(t *testing.T) {
 	var got []delivery.Delivered
 	calls := 0

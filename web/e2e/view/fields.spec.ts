@@ -21,7 +21,7 @@ for (const [where, place] of [
     expect(await caret(username)).toBe(7);
     await expect(username).toHaveAccessibleDescription(words.usernameMeans("marax.ykern"));
 
-    // What is pasted stays as well, and white space around it is no error.
+    // Pasted text stays as well, and white space around it is no error.
     await username.fill("");
     await page.evaluate(() => document.execCommand("insertText", false, "  Mara Kern  "));
     await expect(username).toHaveValue("  Mara Kern  ");

@@ -1,4 +1,4 @@
-// What the keyboard does, and where the focus is afterwards.
+// Tests of the keyboard, and of the element that has the focus afterwards.
 import { en, expect, test } from "./test";
 
 test("Enter in the search for people opens the chat with the first person", async ({ at }) => {

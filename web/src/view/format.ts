@@ -110,7 +110,7 @@ export function formats(locale: string): Format {
   };
 }
 
-/** What the formats depend on besides their locale. The user may change it while the page is open. */
+/** Returns the time zone and the languages, on which the formats depend. The user may change them at any time. */
 function surroundings(): string {
   return `${new Intl.DateTimeFormat().resolvedOptions().timeZone} ${languages().join()}`;
 }

@@ -1,6 +1,6 @@
 import { type Place, href, parse } from "./places";
 
-/** What the history stores of a place beside its address, so that it survives a reload. */
+/** The state that the history stores with the address of a place, so that it survives a reload. */
 interface Kept {
   /**
    * The number of steps within this client that precede the place. It tells whether "back" stays within the client.

@@ -37,7 +37,7 @@ export interface SeenState {
   backfills: { history: boolean; ids: string[] };
 }
 
-/** What a test may replace of a device. */
+/** The parts of a device that a test may replace. */
 export interface DeviceOptions {
   /** Default: a text with the uid, valid for an hour. */
   readonly token?: () => Promise<Token>;

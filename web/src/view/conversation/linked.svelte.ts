@@ -1,6 +1,6 @@
 import type { Piece } from "./links";
 
-/** What every body with an address contains: a sign between other characters, or several digits. */
+/** Matches every body that may contain an address: a sign between other characters, or several digits. */
 const POSSIBLE = /[^\s.][.:@][^\s.]|(?:\d[ .\-/()]{0,2}){6}/u;
 
 let pieces: ((body: string) => Piece[]) | null = $state.raw(null);
