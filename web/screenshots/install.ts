@@ -53,11 +53,14 @@ test.describe("narrow", () => {
   });
 });
 
-test("the picture of a desktop", async ({ at }) => {
-  const page = await at("/c/lena", { chats: 4, quiet: 1 });
-  await talk(page);
-  await page.mouse.move(0, 0);
-  await page.screenshot({ path: `${folder}chat-wide.png`, animations: "disabled" });
+test.describe("wide", () => {
+  test.use({ viewport: { width: 1280, height: 800 } });
+  test("the picture of a desktop", async ({ at }) => {
+    const page = await at("/c/lena", { chats: 4, quiet: 1 });
+    await talk(page);
+    await page.mouse.move(0, 0);
+    await page.screenshot({ path: `${folder}chat-wide.png`, animations: "disabled" });
+  });
 });
 
 /** The drawings of the icons of shortcuts, on the grid of Icon.svelte. */
