@@ -435,7 +435,9 @@ func TestGateChangesDuringHello(t *testing.T) {
 				b.Say(alice, "hello")
 				servertest.Event[wire.MessageEvent](a, wire.EventMessage)
 				a.Close()
+				noticed := make(chan struct{})
 				reply.then = func() {
+					defer close(noticed)
 					rig.Gates.Set(alice, changed)
 					if err := other.ChangeGate(t.Context(), alice, changed); err != nil {
 						t.Error(err)
@@ -446,6 +448,7 @@ func TestGateChangesDuringHello(t *testing.T) {
 				a.Send(hello(servertest.Token(alice, nil), ""))
 				if changed.Disabled {
 					wantError(t, a.Closed(websocket.ClosePolicyViolation), "account_disabled")
+					<-noticed // the socket closes before the answer to the change has been written
 					return
 				}
 				servertest.As[wire.Welcome](a)
