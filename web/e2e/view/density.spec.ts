@@ -1,5 +1,5 @@
 import type { CDPSession, Locator, Page } from "@playwright/test";
-import { atRest, en, expect, test } from "./test";
+import { atRest, en, expect, painted, test } from "./test";
 
 const articles = (page: Page) => page.getByRole("log").getByRole("article");
 const menu = (page: Page) => page.getByRole("menu", { name: en.conversation.actions });
@@ -153,6 +153,19 @@ test("right click and the menu key open the menu of a message; Escape returns to
   await articles(page).filter({ hasText: "This one was refused." }).locator(".bubble").click({ button: "right" });
   await expect(item(page, en.conversation.remove)).toBeVisible();
   await expect(item(page, en.conversation.reply)).toHaveCount(0);
+});
+
+test("a menu that opens while another one closes stays open", async ({ at }) => {
+  const page = await at("/c/mira.kern", { quiet: 1 });
+  await bread(page).locator(".bubble").click({ button: "right" });
+  await expect(item(page, en.conversation.reply)).toBeFocused();
+  // The browser reports that the first menu has closed after the second has opened.
+  await bread(page).evaluate((message) => {
+    document.querySelector<HTMLElement>("[popover]:popover-open")?.hidePopover();
+    message.dispatchEvent(new KeyboardEvent("keydown", { key: "ContextMenu", bubbles: true }));
+  });
+  await painted(page);
+  await expect(item(page, en.conversation.reply)).toBeFocused();
 });
 
 test("actions under the pointer are beside the bubble and cover no text", async ({ at }) => {
