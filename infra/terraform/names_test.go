@@ -79,3 +79,17 @@ func TestImports(t *testing.T) {
 		}
 	}
 }
+
+// TestProvidersAreExact checks that an apply without the lock file cannot take another version of a provider than the
+// one that was tested.
+func TestProvidersAreExact(t *testing.T) {
+	file, err := os.ReadFile("versions.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources := regexp.MustCompile(`source\s*=\s*"hashicorp/`).FindAll(file, -1)
+	exact := regexp.MustCompile(`\sversion\s*=\s*"\d+\.\d+\.\d+"`).FindAll(file, -1)
+	if len(sources) == 0 || len(exact) != len(sources) {
+		t.Errorf("versions.tf has %d providers, %d of them with an exact version", len(sources), len(exact))
+	}
+}

@@ -12,25 +12,25 @@ terraform {
   required_providers {
     google = {
       source  = "hashicorp/google"
-      version = "~> 7.45"
+      version = "7.45.0"
     }
     # Only for google_project_service_identity, which the provider google does not have. In a new project, Pub/Sub's
     # service agent must exist before it can be granted a role.
     google-beta = {
       source  = "hashicorp/google-beta"
-      version = "~> 7.45"
+      version = "7.45.0"
     }
     archive = {
       source  = "hashicorp/archive"
-      version = "~> 2.8"
+      version = "2.8.0"
     }
     random = {
       source  = "hashicorp/random"
-      version = "~> 3.9"
+      version = "3.9.0"
     }
     time = {
       source  = "hashicorp/time"
-      version = "~> 0.14"
+      version = "0.14.0"
     }
   }
 }
