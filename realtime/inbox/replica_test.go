@@ -21,8 +21,9 @@ import (
 // now, and so is each repeated one, although another connection wrote the message.
 func TestSendWaitsForTheReplica(t *testing.T) {
 	p := redistest.StartPair(t)
+	patient := openWith(t, p.Client(t), inbox.Options{ReplicaWait: 10 * time.Second})
 	s := openWith(t, p.Client(t), inbox.Options{ReplicaWait: 100 * time.Millisecond})
-	s.send(t, "ann", "ben", "before")
+	patient.send(t, "ann", "ben", "before")
 	resume := p.PauseReplica()
 	defer resume()
 	m := message("ann", "ben", "one")
@@ -39,7 +40,7 @@ func TestSendWaitsForTheReplica(t *testing.T) {
 	same(t, "ann", s.types(t, "ann"), "[sent]")
 	resume()
 	p.WaitForReplica()
-	if _, err := s.Enqueue(t.Context(), m); err != nil {
+	if _, err := patient.Enqueue(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
 	same(t, "ben", bodies(t, s.retained(t, "ben")), "[message before message one]")
