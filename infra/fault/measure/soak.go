@@ -143,7 +143,7 @@ func Soak(ctx context.Context, opts SoakOptions) (*SoakResult, error) {
 	}
 	defer closeBrowsers()
 	crowd := load.New(tb, log, users, load.Options{
-		Rate: opts.Rate, Unsent: 10, TwoDevices: 0.6, Skewed: 0.3, Pace: opts.Pace, Seed: opts.Seed,
+		Rate: opts.Rate, Unsent: 10, TwoDevices: 0.6, Skewed: 0.3, Reused: 0.1, Pace: opts.Pace, Seed: opts.Seed,
 		Browsers: browsers, Browser: opts.Browser,
 	})
 	defer crowd.Close()
