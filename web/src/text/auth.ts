@@ -44,6 +44,7 @@ export const authText = {
     usernameForm: "Only lowercase letters, digits, dots, dashes and underscores.",
     emailMissing: "Enter your email address.",
     emailForm: "This does not look like an email address.",
+    emailLetters: "Before the @, use only the letters a to z, digits and signs. Letters such as ü do not work there.",
     passwordMissing: "Enter your password.",
     passwordShort: (min: number) => `At least ${min} characters.`,
     passwordWrong: "Wrong email or password. Check both and try again.",

@@ -18,7 +18,6 @@ export const en = {
     skip: "Skip to the conversation",
     resize: "Resize the list",
     yours: (name: string) => `Settings of ${name}`,
-    unread: (n: string, one: boolean) => (one ? `${n} unread message` : `${n} unread messages`),
   },
 
   common: {
