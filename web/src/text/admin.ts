@@ -24,6 +24,17 @@ export const adminText = {
   refresh: "Refresh",
   actionsFor: (name: string) => `Actions for ${name}`,
 
+  /** The sentences for more problem codes; see en.problems. */
+  problems: {
+    email_unverified: "This person has not confirmed their email address yet.",
+    last_admin: "This is the last admin. Make another person admin first.",
+    email_missing: "This account has no email address.",
+    user_not_found: "This person no longer exists. Another admin may have deleted them.",
+    dead_letter_not_found: "This dead letter no longer exists. Another admin may have replayed or discarded it.",
+    forbidden: "You are not allowed to do this.",
+  },
+  reasonRefused: "Enter a reason of at most 500 characters.",
+
   again: {
     title: "Is it you?",
     long: "You signed in some time ago. Enter your password to go on.",

@@ -51,6 +51,31 @@ export const authText = {
     fix: (n: number) => (n === 1 ? "Please check the highlighted field." : "Please check the highlighted fields."),
   },
 
+  /** The sentences for more problem codes; see en.problems. */
+  problems: {
+    wrong_password: "The email address or the password is wrong.",
+    password_missing: "Enter your password.",
+    password_weak: "This password is too easy to guess. Choose a longer one.",
+    email_invalid: "This is not a valid email address.",
+    sign_in_again: "Enter your password again to go on.",
+    too_many: "There were too many attempts. Wait a few minutes and try again.",
+    code_ended: "This link has been used or has expired. Request a new one.",
+    unsent: "Messages that have not been sent yet would be lost.",
+    username_taken: "This username is taken. Choose another.",
+    email_taken: "This email address has an account. Sign in, or use another address.",
+    too_many_signups: "Too many accounts were created from this network. Try again later.",
+    signup_busy: "Somebody is signing up with this email address right now. Try again in a moment.",
+    signup_lost: "Somebody else chose this email address or username at the same time. Try again.",
+    too_many_renames: "The username can be changed twice in 30 days. Try again later.",
+  },
+  /** For a value that the server refused, although it follows the rules of the form. */
+  refused: {
+    display_name: "This name cannot be used. Choose another.",
+    username: "This username cannot be used. Choose another.",
+    email: "This email address cannot be used. Check it, or use another.",
+    password: "This password cannot be used. Choose at least 8 characters that are hard to guess.",
+  },
+
   resetTitle: en.start.reset,
   resetHint: "Enter your email address. If it has an account here, you will receive a link to choose a new password.",
   resetSend: "Send the link",

@@ -41,8 +41,8 @@ export const en = {
   },
 
   /**
-   * The sentence for each problem code; see view/problems.ts. It also has the codes of messages that were not sent. For
-   * other codes, the sentence of the server is shown.
+   * The sentence for each problem code; see view/problems.ts. It also has the codes of messages that were not sent. The
+   * forms have more, in auth.ts. No sentence of the server is shown.
    */
   problems: {
     outdated: "This page is from an earlier version of the chat. Reload it.",
@@ -54,7 +54,6 @@ export const en = {
     signed_out: "You have been signed out. Sign in again.",
     storage_full: "This device has no space left. Free some space, then try again.",
     storage_lost: "This browser cannot store anything right now. Reload the page.",
-    unsent: "Messages that have not been sent yet would be lost.",
     message_gone: "This message is no longer here.",
     body_empty: "An empty message cannot be sent.",
     body_too_long: "This message is too long. Shorten it, or send it in parts.",
@@ -64,17 +63,10 @@ export const en = {
     withdrawn: "It was withdrawn before it arrived.",
     at_too_old: "This message waited for more than 30 days.",
     id_reused: "This message could not be sent. Write it again.",
-    wrong_password: "The email address or the password is wrong.",
-    password_missing: "Enter your password.",
-    password_weak: "This password is too easy to guess. Choose a longer one.",
-    email_invalid: "This is not a valid email address.",
     account_disabled: "This account has been disabled. Ask the operator of this chat.",
-    rate_limited: "This was too much at once. Wait a moment and try again.",
-    sign_in_again: "Enter your password again to go on.",
-    email_unverified: "This person has not confirmed their email address yet.",
-    too_many: "There were too many attempts. Wait a few minutes and try again.",
-    code_ended: "This link has been used or has expired. Request a new one.",
+    blocked_full: "You have blocked as many people as possible. Unblock somebody first.",
     sign_in_unavailable: "Signing in is not available right now. Try again in a moment.",
+    rate_limited: "This was too much at once. Wait a moment and try again.",
   },
 
   /** The problem "rate_limited" with a longer pause. */
