@@ -1,4 +1,8 @@
 import { en } from "./en";
+import { plurals } from "./plural";
+
+const plural = plurals("en");
+const characters = (n: number): string => plural(n, { one: `${n} character`, other: `${n} characters` });
 
 /** The texts of the forms for users who are not signed in, and of passwords elsewhere. The rules are those of en.ts. */
 export const authText = {
@@ -28,7 +32,7 @@ export const authText = {
   signingIn: "Signing in",
 
   rules: {
-    length: (min: number) => `At least ${min} characters`,
+    length: (min: number) => `At least ${characters(min)}`,
     notName: "Not your name or email",
     usernameForm: "3 to 30 of a–z, 0–9, dot, dash, underscore",
     met: "met",
@@ -36,7 +40,7 @@ export const authText = {
   },
   errors: {
     nameMissing: "Enter the name that others will see.",
-    nameLong: (max: number) => `At most ${max} characters.`,
+    nameLong: (max: number) => `At most ${characters(max)}.`,
     usernameMissing: "Choose a username.",
     usernameShort: "At least 3 characters.",
     usernameLong: "At most 30 characters.",
@@ -46,9 +50,10 @@ export const authText = {
     emailForm: "This does not look like an email address.",
     emailLetters: "Before the @, use only the letters a to z, digits and signs. Letters such as ü do not work there.",
     passwordMissing: "Enter your password.",
-    passwordShort: (min: number) => `At least ${min} characters.`,
+    passwordShort: (min: number) => `At least ${characters(min)}.`,
     passwordWrong: "Wrong email or password. Check both and try again.",
-    fix: (n: number) => (n === 1 ? "Please check the highlighted field." : "Please check the highlighted fields."),
+    fix: (n: number) =>
+      plural(n, { one: "Please check the highlighted field.", other: "Please check the highlighted fields." }),
   },
 
   /** The sentences for more problem codes; see en.problems. */

@@ -1,3 +1,7 @@
+import { plurals } from "./plural";
+
+const plural = plurals("en");
+
 /**
  * Every text of the client, in one place. A second language is a second file of this shape. Sentence case, plain,
  * second person, no exclamation marks. Messages say what happened and what to do. Dates and numbers come from Intl
@@ -76,7 +80,8 @@ export const en = {
     offline: "Offline. Your messages wait here.",
     tryNow: "Try now",
     trying: "Trying",
-    replaced: (n: number) => `Your chats are open in more than ${n} places, so they paused here.`,
+    replaced: (n: number) =>
+      `Your chats are open in more than ${plural(n, { one: `${n} place`, other: `${n} places` })}, so they paused here.`,
     reconnect: "Use it here",
     storageFull: "This browser is out of space. Messages are kept only while this page is open.",
     storageDenied: "This browser does not let this page store anything. Messages are kept only while it is open.",
@@ -102,7 +107,7 @@ export const en = {
     draft: "Draft:",
     you: "You:",
     typing: "typing",
-    unreadSpoken: (n: number) => (n === 1 ? "1 unread message" : `${n} unread messages`),
+    unreadSpoken: (n: number) => plural(n, { one: `${n} unread message`, other: `${n} unread messages` }),
     online: "online",
     /** The text of the ticks of a preview. */
     states: { waiting: "Waiting to be sent", sent: "Sent", delivered: "Delivered", read: "Read", failed: "Not sent" },
@@ -130,7 +135,7 @@ export const en = {
     earlierFailed: "Earlier messages could not be loaded.",
     newMessages: "New messages",
     jump: "Jump to the latest message",
-    jumpUnread: (n: number) => (n === 1 ? "Jump to 1 new message" : `Jump to ${n} new messages`),
+    jumpUnread: (n: number) => plural(n, { one: `Jump to ${n} new message`, other: `Jump to ${n} new messages` }),
     unknownPerson: (name: string) => `There is nobody called “${name}” here.`,
     unknownPersonDo: "Find someone",
     self: "This is you. You cannot write to yourself.",
@@ -142,8 +147,11 @@ export const en = {
     writeTo: (name: string) => `Write to ${name}`,
     send: "Send",
     sendHint: "Enter sends, Shift and Enter starts a new line",
-    left: (n: string) => `${n} characters left`,
-    over: (n: string, one: boolean) => (one ? `${n} character too many` : `${n} characters too many`),
+    /** `shown` is the number as the user writes it. */
+    left: (n: number, shown: string) =>
+      plural(n, { one: `${shown} character left`, other: `${shown} characters left` }),
+    over: (n: number, shown: string) =>
+      plural(n, { one: `${shown} character too many`, other: `${shown} characters too many` }),
 
     you: "You",
     said: (who: string, time: string) => `${who}, ${time}`,
@@ -164,9 +172,9 @@ export const en = {
     /** Why messages wait, by the code of the refusal; see Timeline.held. */
     held: {
       answer_awaited: (name: string, { strangerMessages }: { readonly strangerMessages: number }) =>
-        `Waiting until ${name} answers. Before that, at most ${strangerMessages} messages can be on their way.`,
+        `Waiting until ${name} answers. Before that, at most ${plural(strangerMessages, { one: "1 message", other: `${strangerMessages} messages` })} can be on the way.`,
       too_many_new_people: (name: string, { newPeople }: { readonly newPeople: number }) =>
-        `Waiting until tomorrow, or until ${name} writes. You can write to ${newPeople} new people a day.`,
+        `Waiting until tomorrow, or until ${name} writes. You can write to ${plural(newPeople, { one: "1 new person", other: `${newPeople} new people` })} a day.`,
       inbox_full: (name: string) => `Waiting until ${name} has received the messages before.`,
       outbox_full: () => "Waiting until more of your other messages have arrived.",
       at_ahead: () => "Waiting, because the clock of this device is ahead.",

@@ -1,10 +1,14 @@
+import { plurals } from "./plural";
+
+const plural = plurals("en");
+
 /** The texts of the people list, loaded with it. The rules are those of en.ts. */
 export const peopleText = {
   title: "People",
   search: "Search by name or username",
   clear: "Clear the search",
   label: "People",
-  found: (n: number) => (n === 0 ? "Nobody found" : n === 1 ? "1 person" : `${n} people`),
+  found: (n: number) => (n === 0 ? "Nobody found" : plural(n, { one: `${n} person`, other: `${n} people` })),
   none: (query: string) => `Nobody here is called “${query}”.`,
   noneDo: "Clear the search",
   share: "Choose who receives what you shared.",

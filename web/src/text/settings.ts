@@ -1,3 +1,7 @@
+import { plurals } from "./plural";
+
+const plural = plurals("en");
+
 /** The texts of the settings, loaded with them. The rules are those of en.ts. */
 export const settingsText = {
   title: "Settings",
@@ -40,9 +44,10 @@ export const settingsText = {
   signOut: "Sign out",
   signOutHint: "Removes everything that this browser stores about your account.",
   signOutUnsent: (n: number) =>
-    n === 1
-      ? "One message has not been sent yet. Signing out now deletes it."
-      : `${n} messages have not been sent yet. Signing out now deletes them.`,
+    plural(n, {
+      one: `${n} message has not been sent yet. Signing out now deletes it.`,
+      other: `${n} messages have not been sent yet. Signing out now deletes them.`,
+    }),
   signOutAnyway: "Sign out and delete them",
   stay: "Stay signed in",
 
