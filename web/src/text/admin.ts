@@ -1,5 +1,6 @@
-/** The texts of the admin panel, loaded with it. The rules are those of en.ts. */
-export const adminText = {
+import { inLanguage } from "./language";
+
+const english = {
   title: "Admin",
   back: "Back to the chats",
   nav: "Admin",
@@ -230,3 +231,6 @@ export const adminText = {
     } as Readonly<Record<string, string>>,
   },
 } as const;
+
+/** The texts of the admin panel, loaded with it. The rules are those of en.ts. */
+export const adminText = inLanguage("admin", english);

@@ -1,14 +1,14 @@
-import { en } from "./en";
+import { text } from ".";
+import { inLanguage } from "./language";
 import { plurals } from "./plural";
 
 const plural = plurals("en");
 const characters = (n: number): string => plural(n, { one: `${n} character`, other: `${n} characters` });
 
-/** The texts of the forms for users who are not signed in, and of passwords elsewhere. The rules are those of en.ts. */
-export const authText = {
-  signIn: en.start.signIn,
+const english = {
+  signIn: text.start.signIn,
   signInTitle: "Welcome back",
-  signUp: en.start.signUp,
+  signUp: text.start.signUp,
   signUpTitle: "Create an account",
   newHere: "New here?",
   /** The title for a visitor who followed the link of a user. */
@@ -81,7 +81,7 @@ export const authText = {
     password: "This password cannot be used. Choose at least 8 characters that are hard to guess.",
   },
 
-  resetTitle: en.start.reset,
+  resetTitle: text.start.reset,
   resetHint: "Enter your email address. If it has an account here, you will receive a link to choose a new password.",
   resetSend: "Send the link",
   resetSent: "Check your inbox",
@@ -103,3 +103,6 @@ export const authText = {
     left: "Your account has been deleted. You can create a new one at any time.",
   },
 } as const;
+
+/** The texts of the forms for users who are not signed in, and of passwords elsewhere. The rules are those of en.ts. */
+export const authText = inLanguage("auth", english);

@@ -3,7 +3,8 @@ import { plurals } from "./plural";
 const plural = plurals("en");
 
 /**
- * Every text of the client, in one place. A second language is a second file of this shape. Sentence case, plain,
+ * The texts that every screen may need. Those of single screens are in the files beside this one. Another language has
+ * the same catalogs; see language.ts. Sentence case, plain,
  * second person, no exclamation marks. Messages say what happened and what to do. Dates and numbers come from Intl
  * (see view/format.ts), never from here.
  */
@@ -214,6 +215,3 @@ export const en = {
     hidden: "New message",
   },
 } as const;
-
-/** The shape that every language has. */
-export type Text = typeof en;

@@ -1,9 +1,9 @@
+import { inLanguage } from "./language";
 import { plurals } from "./plural";
 
 const plural = plurals("en");
 
-/** The texts of the people list, loaded with it. The rules are those of en.ts. */
-export const peopleText = {
+const english = {
   title: "People",
   search: "Search by name or username",
   clear: "Clear the search",
@@ -22,3 +22,6 @@ export const peopleText = {
   inviteFailed: "This browser could not share the link. Copy it instead.",
   more: "Show more",
 } as const;
+
+/** The texts of the people list, loaded with it. The rules are those of en.ts. */
+export const peopleText = inLanguage("people", english);

@@ -1,9 +1,9 @@
+import { inLanguage } from "./language";
 import { plurals } from "./plural";
 
 const plural = plurals("en");
 
-/** The texts of the settings, loaded with them. The rules are those of en.ts. */
-export const settingsText = {
+const english = {
   title: "Settings",
   profile: "Profile",
   name: "Name",
@@ -62,3 +62,6 @@ export const settingsText = {
   leaving: "Deleting your account",
   admin: "Admin panel",
 } as const;
+
+/** The texts of the settings, loaded with them. The rules are those of en.ts. */
+export const settingsText = inLanguage("settings", english);
