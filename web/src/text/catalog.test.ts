@@ -36,21 +36,30 @@ const prose = (words: string): boolean =>
   (/^\p{Lu}(?:\p{Ll}+(?:[.,:?…]|$)|\p{Ll}* )/u.test(words) || /\p{L}[\p{L}’,]+ \p{L}{2,}/u.test(words)) &&
   !KEYS.test(words);
 
+/** Whether a node is part of something that only developers and programs read. */
+function notForPeople(node: ts.Node | undefined): boolean {
+  if (!node) return false;
+  return (
+    ts.isImportDeclaration(node) ||
+    ts.isExportDeclaration(node) ||
+    ts.isTypeNode(node) ||
+    (ts.isCallExpression(node) && NOT_FOR_PEOPLE.test(node.expression.getText())) ||
+    (ts.isNewExpression(node) && NOT_FOR_PEOPLE.test(`new ${node.expression.getText()}`)) ||
+    (ts.isPropertyDeclaration(node) && node.name.getText() === "name") || // the name of a class of errors
+    notForPeople(node.parent)
+  );
+}
+
 /** Returns the strings of a program that look like words for people. */
 function inCode(code: string): string[] {
   const found: string[] = [];
   const file = ts.createSourceFile("x.ts", code, ts.ScriptTarget.Latest, true);
   const visit = (node: ts.Node): void => {
-    if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node) || ts.isTypeNode(node)) return;
-    if (ts.isCallExpression(node) && NOT_FOR_PEOPLE.test(node.expression.getText())) return;
-    if (ts.isNewExpression(node) && NOT_FOR_PEOPLE.test(`new ${node.expression.getText()}`)) return;
-    // The name of a class of errors.
-    if (ts.isPropertyDeclaration(node) && node.name.getText() === "name") return;
     if (ts.isStringLiteralLike(node) || ts.isTemplateExpression(node)) {
       const words = ts.isTemplateExpression(node)
         ? [node.head.text, ...node.templateSpans.map((span) => span.literal.text)].join("…")
         : node.text;
-      if (prose(words) && !ALLOWED.includes(words)) found.push(words);
+      if (prose(words) && !ALLOWED.includes(words) && !notForPeople(node)) found.push(words);
     }
     ts.forEachChild(node, visit);
   };
