@@ -1,5 +1,6 @@
-/** The texts of the admin panel, loaded with it. The rules are those of en.ts. */
-export const adminText = {
+import { inLanguage } from "./language";
+
+const english = {
   title: "Admin",
   back: "Back to the chats",
   nav: "Admin",
@@ -23,6 +24,17 @@ export const adminText = {
   none: "–",
   refresh: "Refresh",
   actionsFor: (name: string) => `Actions for ${name}`,
+
+  /** The sentences for more problem codes; see en.problems. */
+  problems: {
+    email_unverified: "This person has not confirmed their email address yet.",
+    last_admin: "This is the last admin. Make another person admin first.",
+    email_missing: "This account has no email address.",
+    user_not_found: "This person no longer exists. Another admin may have deleted them.",
+    dead_letter_not_found: "This dead letter no longer exists. Another admin may have replayed or discarded it.",
+    forbidden: "You are not allowed to do this.",
+  },
+  reasonRefused: "Enter a reason of at most 500 characters.",
 
   again: {
     title: "Is it you?",
@@ -219,3 +231,6 @@ export const adminText = {
     } as Readonly<Record<string, string>>,
   },
 } as const;
+
+/** The texts of the admin panel, loaded with it. The rules are those of en.ts. */
+export const adminText = inLanguage("admin", english);

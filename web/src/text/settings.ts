@@ -1,5 +1,9 @@
-/** The texts of the settings, loaded with them. The rules are those of en.ts. */
-export const settingsText = {
+import { inLanguage } from "./language";
+import { plurals } from "./plural";
+
+const plural = plurals("en");
+
+const english = {
   title: "Settings",
   profile: "Profile",
   name: "Name",
@@ -40,9 +44,10 @@ export const settingsText = {
   signOut: "Sign out",
   signOutHint: "Removes everything that this browser stores about your account.",
   signOutUnsent: (n: number) =>
-    n === 1
-      ? "One message has not been sent yet. Signing out now deletes it."
-      : `${n} messages have not been sent yet. Signing out now deletes them.`,
+    plural(n, {
+      one: `${n} message has not been sent yet. Signing out now deletes it.`,
+      other: `${n} messages have not been sent yet. Signing out now deletes them.`,
+    }),
   signOutAnyway: "Sign out and delete them",
   stay: "Stay signed in",
 
@@ -57,3 +62,6 @@ export const settingsText = {
   leaving: "Deleting your account",
   admin: "Admin panel",
 } as const;
+
+/** The texts of the settings, loaded with them. The rules are those of en.ts. */
+export const settingsText = inLanguage("settings", english);

@@ -11,7 +11,7 @@ export type MessageState = "waiting" | "sent" | "delivered" | "read" | "refused"
 
 export interface Refusal {
   readonly code: string;
-  /** The server's sentence, for codes that the view has no text for. */
+  /** The server's sentence, for developers: the view shows its text for the code. */
   readonly message: string;
 }
 

@@ -292,7 +292,7 @@ const chat: Chat = {
   },
   async leave(p) {
     await wait(400);
-    if (p !== "right") return refused("invalid_fields", "Wrong.", { password: "This is not your password." });
+    if (p !== "right") return refused("wrong_password", "Wrong.", { password: "Wrong." });
     session.set({ state: "signed-out", reason: "left" });
     return ok(undefined);
   },
@@ -306,7 +306,7 @@ export function createApp(): App {
     accounts: {
       async signUp(f) {
         await wait(400);
-        if (f.username === "taken") return refused("invalid_fields", "x", { username: "This username is taken." });
+        if (f.username === "taken") return refused("username_taken", "x", { username: "x" });
         session.set({ state: "signed-in", chat });
         return ok(undefined);
       },
