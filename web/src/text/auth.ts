@@ -101,6 +101,8 @@ const english = {
     disabled: "This account has been disabled. Ask the operator of this chat.",
     deleted: "This account no longer exists.",
     left: "Your account has been deleted. You can create a new one at any time.",
+    replaced:
+      "Another account has been signed in with this browser. Sign in to return to yours, or reload the page to continue with the other one.",
   },
 } as const;
 

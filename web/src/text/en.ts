@@ -35,6 +35,7 @@ export const en = {
     loading: "Loading",
     notNow: "Not now",
     copied: "Copied",
+    noFiles: "Files cannot be sent.",
     copyFailed: "This browser did not allow copying. Select the text and copy it by hand.",
     missing: "There is no page at this address.",
     missingDo: "Go to your chats",

@@ -235,6 +235,7 @@ const chat: Chat = {
     return {
       users: found,
       search(q) {
+        found.update((f) => ({ ...f, loading: true }));
         setTimeout(
           () => {
             hits = people.filter((p) => (p.displayName + " " + p.username).toLowerCase().includes(q.toLowerCase()));
