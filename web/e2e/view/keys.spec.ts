@@ -91,9 +91,11 @@ test("the focus follows every navigation", async ({ at }) => {
   await expect(page.getByLabel(en.auth.name, { exact: true })).toBeFocused();
   await page.getByRole("link", { name: en.auth.signIn, exact: true }).click();
   await expect(page.getByLabel(en.auth.email, { exact: true })).toBeFocused();
+  await page.getByLabel(en.auth.email, { exact: true }).fill("ada@example");
   await page.getByRole("link", { name: en.auth.forgot }).click();
   await expect(page).toHaveURL(/\/reset$/u);
   await expect(page.getByLabel(en.auth.email, { exact: true })).toBeFocused();
+  await expect(page.getByLabel(en.auth.email, { exact: true })).toHaveValue("ada@example");
   await page.goBack();
   await page.getByLabel(en.auth.email, { exact: true }).fill("ada@example.org");
   await page.getByLabel(en.auth.password, { exact: true }).fill("right");
