@@ -57,7 +57,7 @@ describe("two users", () => {
     expect(bob.chat().unreadTotal.get()).toBe(0);
     expect(toAlice.unread.get()).toBe(0);
     expect(toBob.timeline.get().items[0]?.state).toBe("read");
-    // The "new messages" line stays while the conversation is open.
+    // The "new messages" line stays while the conversation is open and not answered.
     expect(toAlice.timeline.get().firstUnread).toBe(message.key);
 
     const answered = await toAlice.send("Yes", message.key);
@@ -758,6 +758,37 @@ describe("failures", () => {
       await house.pass(100);
       expect(Math.abs((three.timeline.get().items.at(-1)?.time ?? 0) - house.clock.now())).toBeLessThan(5_000);
     }
+  });
+
+  test("the line above new messages goes when the user answers, and follows what other devices read", async () => {
+    const { house, alice, bob } = await two();
+    const toBob = alice.chat().conversation(BOB);
+    const keys: string[] = [];
+    for (const body of ["one", "two", "three"]) {
+      const sent = await toBob.send(body);
+      if (sent.ok) keys.push(sent.value);
+      await house.pass(500);
+    }
+    const other = await house.user(BOB);
+    const toAlice = bob.chat().conversation(ALICE);
+    const onOther = other.chat().conversation(ALICE);
+    await house.pass(500);
+    expect(toAlice.timeline.get().firstUnread).toBe(keys[0]);
+    onOther.markRead(keys[1] ?? "");
+    await house.pass(500);
+    expect(toAlice.timeline.get().firstUnread).toBe(keys[2]);
+    // What is read here does not move it.
+    toAlice.markRead(keys[2] ?? "");
+    await house.pass(500);
+    expect(toAlice.timeline.get().firstUnread).toBe(keys[2]);
+    expect(onOther.timeline.get().firstUnread).toBeNull();
+
+    await toAlice.send("an answer");
+    await house.pass(0);
+    expect(toAlice.timeline.get().firstUnread).toBeNull();
+    await toBob.send("four");
+    await house.pass(500);
+    expect(toAlice.timeline.get()).toMatchObject({ items: { length: 5 }, firstUnread: null });
   });
 
   test("without storage the chat works until the tab is closed, and reports that", async () => {
