@@ -87,7 +87,7 @@ export const en = {
     trying: "Trying",
     replaced: (n: number) => `Your chats are open in more than ${n} places, so they paused here.`,
     reconnect: "Use it here",
-    storageFull: "This browser is out of space. Messages are kept only while this page is open.",
+    storageFull: "This browser is out of space. New messages wait on the server until there is room.",
     storageDenied: "This browser does not let this page store anything. Messages are kept only while it is open.",
   },
 
