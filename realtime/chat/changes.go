@@ -222,3 +222,8 @@ func later[T any](a, b *T, before func(a, b T) bool) *T {
 }
 
 func equal[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
+
+// SameText reports whether both sums have the same effect on the body.
+func (s Changes) SameText(o Changes) bool {
+	return equal(s.Edited, o.Edited) && equal(s.Deleted, o.Deleted)
+}

@@ -206,7 +206,7 @@ func TestValidEmoji(t *testing.T) {
 	for s, want := range map[string]bool{
 		"👍": true, "👍🏽": true, "❤️": true, "👩‍👩‍👧‍👦": true, "🏴󠁧󠁢󠁳󠁣󠁴󠁿": true, "🇩🇪": true, "1️⃣": true,
 		"": false, "a": false, "1": false, "👍👍": false, "👍 ": false, "🏽": false, "🦰": false, "🇩": false,
-		"❤":  false, // unqualified
+		"❤":       false, // unqualified
 		"👍\ufe0f": false, // with a variation selector that the sequence does not have
 	} {
 		if ValidEmoji(s) != want {

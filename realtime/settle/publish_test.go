@@ -2,6 +2,7 @@ package settle
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
@@ -27,7 +28,7 @@ func TestSplicedEntries(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := delivery.DecodeDelivered(raw.Delivered[0])
-			if err != nil || got != want {
+			if err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("from the event %q: %+v, %v, want %+v", data, got, err, want)
 			}
 		}
