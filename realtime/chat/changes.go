@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
@@ -46,9 +47,15 @@ type Change struct {
 	Emoji        string     `json:"emoji,omitempty"` // of a reaction; "" withdraws it
 }
 
+// changeMark begins the digest of a change, and never that of a message.
+const changeMark = "~"
+
+// IsChangeDigest reports whether a digest is that of a change, and not of a message.
+func IsChangeDigest(digest string) bool { return strings.HasPrefix(digest, changeMark) }
+
 // Digest returns a hash of the fields that the sender sets (all except AcceptedAt). It never equals that of a message.
 func (c Change) Digest() string {
-	b := append(make([]byte, 0, 256), "change"...)
+	b := make([]byte, 0, 256)
 	for _, field := range [...]string{c.ID, c.Conversation, c.From, c.To, c.Of.ID, c.Of.From, string(c.Kind), c.Body,
 		c.Emoji} {
 		b = binary.AppendUvarint(b, uint64(len(field)))
@@ -56,7 +63,7 @@ func (c Change) Digest() string {
 	}
 	b = binary.AppendVarint(binary.AppendVarint(b, int64(c.At)), int64(c.Of.At))
 	sum := sha256.Sum256(b)
-	return base64.RawURLEncoding.EncodeToString(sum[:15])
+	return changeMark + base64.RawURLEncoding.EncodeToString(sum[:15])
 }
 
 // Errors of Change.CheckSend, besides those of a message. All are final.

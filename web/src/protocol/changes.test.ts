@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Change, type Changes, changedBody, changesOf, mergeChanges, validEmoji } from "./changes";
+import { type Change, type Changes, changedBody, changesOf, mergeChanges, readChange, validEmoji } from "./changes";
 import table from "./emoji.json";
+import { Malformed } from "./fields";
 
 const shared = (path: string): string =>
   readFileSync(new URL(`../../../realtime/chat/${path}`, import.meta.url), "utf8");
@@ -24,6 +25,24 @@ function* orders<T>(list: readonly T[]): Generator<readonly T[]> {
   for (const [i, first] of list.entries())
     for (const rest of orders([...list.slice(0, i), ...list.slice(i + 1)])) yield [first, ...rest];
 }
+
+describe("events with changes", () => {
+  interface Frame {
+    readonly name: string;
+    readonly frame: { readonly event?: { readonly type?: unknown } };
+    readonly valid: boolean;
+  }
+  const frames = (JSON.parse(shared("../wire/testdata/frames/server.json")) as readonly Frame[]).filter(
+    (g) => typeof g.frame === "object" && /^changed?$/.test(String(g.frame?.event?.type)),
+  );
+
+  test.each(frames.map((g) => [g.name, g] as const))("%s", (_, g) => {
+    if (g.valid) expect(g.frame.event).toMatchObject(readChange(g.frame.event));
+    else expect(() => readChange(g.frame.event)).toThrow(Malformed);
+  });
+
+  test("there are some", () => expect(frames.length).toBeGreaterThan(5));
+});
 
 test.each(golden.map((g) => [g.name, g] as const))("%s", (_, g) => {
   const live = g.changes.filter((c) => `${c.of.id}.${c.of.from}` === g.key).map(changesOf);

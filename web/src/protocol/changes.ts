@@ -4,6 +4,7 @@
  */
 import type { Micros } from "./chat";
 import table from "./emoji.json";
+import { Fields } from "./fields";
 
 const emoji = new Set(table.emoji.split(" "));
 
@@ -27,6 +28,26 @@ export interface Change {
   readonly body?: string;
   /** Missing: the reaction is withdrawn. */
   readonly emoji?: string;
+}
+
+/** Reads the change of an event `change` or `changed`. Throws Malformed if a required field is missing. */
+export function readChange(value: unknown): Change {
+  const f = new Fields("change", value);
+  const of = f.object("of");
+  const emoji = f.optionalText("emoji");
+  const kind = f.text("kind");
+  return {
+    id: f.text("id"),
+    conversation: f.text("conversation"),
+    from: f.text("from"),
+    to: f.text("to"),
+    at: f.integer("at", 1),
+    accepted_at: f.integer("accepted_at", 1),
+    of: { id: of.text("id"), from: of.text("from"), at: of.integer("at", 1) },
+    kind,
+    ...(f.has("body") && { body: f.textOrEmpty("body") }),
+    ...(emoji !== "" && { emoji }),
+  };
 }
 
 /** The place of a change in the order of changes. */
