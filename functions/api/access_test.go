@@ -95,6 +95,7 @@ var rows = []struct {
 	{"GET /conversations", "/conversations", nil, 200, everyUser},
 	{"GET /messages", "/messages?conversation=bob~root1", nil, 200, []string{"user"}}, // one of its members
 	{"GET /messages/batch", "/messages/batch?page=bob~root1", nil, 200, []string{"user"}},
+	{"GET /messages/changes", "/messages/changes?since=0", nil, 200, everyUser},
 	{"GET /me", "/me", nil, 200, everyUser},
 	{"PATCH /me", "/me", form{"display_name": "New"}, 200, everyUser},
 	{"GET /me/export", "/me/export", nil, 200, everyUser},

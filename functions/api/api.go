@@ -129,6 +129,7 @@ func (a *API) routes() map[string][]route {
 			{method: "GET", access: user, budget: readMessages, most: mostMessages, handle: a.listMessages},
 			{method: "GET", path: "/batch", access: user, budget: readMessages, most: mostMessagesBatch,
 				handle: a.messagesBatch},
+			{method: "GET", path: "/changes", access: user, budget: readMessages, most: mostChanges, handle: a.listChanges},
 		},
 		"me": {
 			{method: "GET", access: user, budget: readMe, handle: a.getMe},
