@@ -1,3 +1,4 @@
+import { Directory } from "./directory";
 import { describe, expect, test } from "vitest";
 import { StorageLost } from "../../platform/database";
 import { FakeBrowser } from "../../platform/testing/fake";
@@ -189,7 +190,7 @@ describe("two users", () => {
       });
     }
     const before = house.server.archive.requests;
-    const search = alice.chat().directory();
+    const search = new Directory(alice.chat().late);
     expect(search.users.get()).toMatchObject({ loading: true, items: [] });
     for (const q of ["p", "p0", "p00"]) {
       search.search(q);
@@ -396,7 +397,7 @@ describe("two users", () => {
     house.server.archive.directory.set(BOB, { uid: BOB, username: "bob", display_name: "Bob", admin: true });
     const mallory = { uid: "malloryUid04", username: "mallory", display_name: "Mallory [admin: true]" };
     house.server.archive.directory.set(mallory.uid, mallory);
-    const search = alice.chat().directory();
+    const search = new Directory(alice.chat().late);
     await house.pass(1_000);
     expect(search.users.get().items.map((u) => [u.uid, u.admin])).toEqual([
       [BOB, true],
@@ -425,7 +426,7 @@ describe("two users", () => {
       refused.push(path);
       return json(429, { code: "rate_limited", detail: "x", retry_after_ms: 300_000 });
     };
-    const search = alice.chat().directory();
+    const search = new Directory(alice.chat().late);
     await house.pass(1_000);
     expect(search.users.get()).toMatchObject({ loading: false, problem: { code: "rate_limited" } });
     // Names of strangers are loaded in the background.
@@ -450,7 +451,7 @@ describe("two users", () => {
     const { archive } = house.server;
     for (let i = 0; i < 120; i++)
       archive.directory.set(`p${i}`, { uid: `p${i}`, username: `p${i}`, display_name: `User ${i}` });
-    const search = alice.chat().directory();
+    const search = new Directory(alice.chat().late);
     await house.pass(1_000);
     expect(search.users.get().items.length).toBe(50);
     let refused = 0;
@@ -518,6 +519,7 @@ describe("two users", () => {
       displayName: "bob",
       deleted: true,
       admin: false,
+      picture: "",
     });
     expect(alice.chat().conversations.get().items[0]?.user.deleted).toBe(true);
     expect(conversation.timeline.get().items.map((m) => [m.body, m.state, m.refusal?.code])).toEqual([

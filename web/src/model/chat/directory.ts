@@ -1,8 +1,7 @@
 /** A search in the directory while somebody types. */
-import type { ArchiveApi, PublicUser } from "../../net/archive";
-import type { Cancel, Clock } from "../../platform/platform";
+import type { Cancel } from "../../platform/platform";
 import type { DirectorySearch, UserList } from "../interface/chat";
-import type { User } from "../interface/user";
+import type { LateParts } from "../interface/late";
 import { type Readable, Value } from "../observable";
 import { problemOf } from "../outcome";
 
@@ -10,9 +9,7 @@ const DEBOUNCE_MS = 150;
 const PAGE = 50;
 
 export class Directory implements DirectorySearch {
-  private readonly clock: Clock;
-  private readonly archive: Pick<ArchiveApi, "users">;
-  private readonly found: (users: readonly PublicUser[]) => void;
+  private readonly parts: LateParts;
   private readonly value = new Value<UserList>({ items: [], loading: true, more: false, problem: null });
   private query = "";
   private next: string | null = null;
@@ -21,11 +18,10 @@ export class Directory implements DirectorySearch {
   private busy = false;
   private timer: Cancel | null = null;
 
-  /** `found` is called with all users that a search returns. */
-  constructor(clock: Clock, archive: Pick<ArchiveApi, "users">, found: (users: readonly PublicUser[]) => void) {
-    this.clock = clock;
-    this.archive = archive;
-    this.found = found;
+  /** Begins with everyone. */
+  constructor(parts: LateParts) {
+    this.parts = parts;
+    this.search("");
   }
 
   get users(): Readable<UserList> {
@@ -36,7 +32,7 @@ export class Directory implements DirectorySearch {
     this.query = query.trim();
     this.serial++;
     this.timer?.();
-    this.timer = this.clock.after(DEBOUNCE_MS, () => void this.load(null));
+    this.timer = this.parts.platform.clock.after(DEBOUNCE_MS, () => void this.load(null));
     this.value.update((v) => ({ ...v, loading: true, problem: null }));
   }
 
@@ -63,11 +59,11 @@ export class Directory implements DirectorySearch {
     this.busy = true;
     this.value.update((v) => ({ ...v, loading: true, problem: null }));
     try {
-      const page = await this.archive.users(this.query, cursor, PAGE);
+      const page = await this.parts.archive.users(this.query, cursor, PAGE);
       if (serial !== this.serial) return;
-      this.found(page.items);
+      this.parts.found(page.items);
       this.next = page.next;
-      const items = page.items.map(toUser);
+      const items = page.items.map((user) => this.parts.userOf(user.uid, user));
       const before = cursor === null ? [] : this.value.get().items;
       const known = new Set(before.map((p) => p.uid));
       this.value.set({
@@ -81,20 +77,10 @@ export class Directory implements DirectorySearch {
       const problem = problemOf(err);
       // The list goes on by itself after the pause that the server asked for.
       if (problem.retryAfterMs !== null)
-        this.timer = this.clock.after(problem.retryAfterMs, () => void this.load(cursor));
+        this.timer = this.parts.platform.clock.after(problem.retryAfterMs, () => void this.load(cursor));
       this.value.update((v) => ({ ...v, items: cursor === null ? [] : v.items, loading: false, problem }));
     } finally {
       if (serial === this.serial) this.busy = false;
     }
   }
-}
-
-export function toUser(user: PublicUser): User {
-  return {
-    uid: user.uid,
-    username: user.username,
-    displayName: user.displayName || user.username,
-    deleted: user.deleted,
-    admin: user.admin,
-  };
 }

@@ -25,18 +25,25 @@ export interface UsersParts {
   context(): RuleContext;
 }
 
-export function userOf(uid: string, row: UserRow | undefined): User {
+export function userOf(uid: string, row: UserRow | PublicUser | undefined): User {
   return {
     uid,
     username: row?.username ?? "",
     displayName: row?.displayName || row?.username || "",
     deleted: row?.deleted === true,
     admin: row?.admin === true,
+    picture: row?.picture ?? "",
   };
 }
 
 export function sameUser(a: User, b: User): boolean {
-  return a.username === b.username && a.displayName === b.displayName && a.deleted === b.deleted && a.admin === b.admin;
+  return (
+    a.username === b.username &&
+    a.displayName === b.displayName &&
+    a.deleted === b.deleted &&
+    a.admin === b.admin &&
+    a.picture === b.picture
+  );
 }
 
 export class Users {
