@@ -1,10 +1,10 @@
-import { Directory } from "./directory";
 import { describe, expect, test } from "vitest";
 import { StorageLost } from "../../platform/database";
 import { FakeBrowser } from "../../platform/testing/fake";
 import { messageKey } from "../../protocol/chat";
 import { json } from "../testing/archive";
 import { Household, type Tab } from "../testing/household";
+import { Directory } from "./directory";
 
 const ALICE = "aliceUid0001";
 const BOB = "bobUid000002";

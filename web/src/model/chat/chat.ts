@@ -113,6 +113,7 @@ export class ChatModel implements Chat {
     this.late = {
       ...parts,
       database: databaseName(parts.uid),
+      conversations: this.list.list,
       userOf,
       found: (users) => void this.keep(users),
       reload: () => this.profile.load(),

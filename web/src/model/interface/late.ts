@@ -2,6 +2,10 @@
 import type { ArchiveApi, PublicUser } from "../../net/archive";
 import type { HttpApi } from "../../net/http";
 import type { Clock, Page } from "../../platform/platform";
+import type { Readable } from "../observable";
+import type { LocalStore } from "../store/store";
+import type { UserRow } from "../store/rows";
+import type { ConversationList } from "./chat";
 import type { User } from "./user";
 
 export interface LateParts {
@@ -11,9 +15,11 @@ export interface LateParts {
     readonly clock: Clock;
     readonly page: Pick<Page, "visible" | "focused" | "onVisible" | "onFocused">;
   };
+  readonly store: Pick<LocalStore, "onChange" | "read">;
   readonly archive: Pick<ArchiveApi, "users">;
   readonly http: Pick<HttpApi, "answer">;
-  userOf(uid: string, user: PublicUser): User;
+  readonly conversations: Readable<ConversationList>;
+  userOf(uid: string, user: PublicUser | UserRow): User;
   /** Stores users who were found. */
   found(users: readonly PublicUser[]): void;
   /** Loads the user's own profile again. */

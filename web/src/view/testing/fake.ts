@@ -226,7 +226,7 @@ const chat: Chat = {
     setTimeout(() => connection.set({ state: "online" }), 900);
   },
   moreConversations() {},
-  late: lateParts(me, people),
+  late: lateParts(me, people, list),
   user: (uid) => new Value(people.find((p) => p.uid === uid) ?? { uid, username: "", displayName: "" }),
   async userByUsername(u) {
     await wait(200);

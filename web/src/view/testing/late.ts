@@ -44,10 +44,16 @@ const page = {
   },
 };
 
-export function lateParts(me: Value<Me>, people: readonly User[]): LateParts {
+export function lateParts(
+  me: Value<Me>,
+  people: readonly User[],
+  conversations: LateParts["conversations"],
+): LateParts {
   let version = 0;
   return {
     database: "fake",
+    store: { onChange: () => () => undefined, read: () => new Promise(() => undefined) },
+    conversations,
     userOf: (uid, user) => ({ ...user, uid }),
     platform: { clock, page },
     archive: {
