@@ -137,6 +137,11 @@ export class ChatModel implements Chat {
         } else if (status.state === "online") this.list.setProblem(null);
       }),
     );
+    this.ends.push(
+      platform.page.onFocused(() => {
+        if (platform.page.focused()) for (const uid of this.presences.shown) this.users.show(uid);
+      }),
+    );
     this.ends.push(this.profile.blocked.subscribe((users) => this.presences.hide((users ?? []).map((u) => u.uid))));
     void this.readServer(false);
     void platform.storage.persist();

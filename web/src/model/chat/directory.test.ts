@@ -106,3 +106,29 @@ describe("the list of people", () => {
     directory.close();
   });
 });
+
+test("names that are shown are loaded again when the window gets the focus, if they are older than 10 minutes", async () => {
+  const { house, browser, alice, archive, join, directory } = await alone();
+  directory.close();
+  join(BOB, "Bob");
+  alice
+    .chat()
+    .presence(BOB)
+    .subscribe(() => undefined);
+  const user = alice.chat().user(BOB);
+  await house.pass(5_000);
+  expect(user.get().displayName).toBe("Bob");
+  join(BOB, "Robert");
+  const before = archive.requests;
+  const look = async (): Promise<void> => {
+    browser.setFocused(false);
+    browser.setFocused(true);
+    await house.pass(1_000);
+  };
+  await look();
+  expect(archive.requests).toBe(before);
+  await house.pass(600_000);
+  expect(user.get().displayName).toBe("Bob"); // nothing is polled
+  await look();
+  expect(user.get().displayName).toBe("Robert");
+});

@@ -11,7 +11,7 @@ import type { RuleContext } from "../store/rules";
 import type { UserRow } from "../store/rows";
 
 /** Names older than this are loaded again when they are shown. */
-const FRESH_MS = 24 * 3_600_000;
+const FRESH_MS = 10 * 60_000;
 const RETRY_MS = 30_000;
 /** Users whose names are wanted within this time are loaded with one request. */
 const GATHER_MS = 20;
