@@ -35,6 +35,7 @@ import (
 type Store interface {
 	Signups
 	Users
+	Pictures
 	Erasure
 	Archive
 	Changes

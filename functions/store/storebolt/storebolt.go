@@ -39,6 +39,7 @@ var (
 	admins    = []byte("admins")    // uid
 	erasing   = []byte("erasing")   // erasing_at uid
 	erased    = []byte("erased")    // at uid
+	pictures  = []byte("pictures")  // uid, version → store.Picture
 
 	conversations = []byte("conversations") // id → conversationRecord
 	byMember      = []byte("by_member")     // uid, last_at id
@@ -57,7 +58,7 @@ var (
 	limitCount    = []byte("limit_count") // key → limitRecord
 
 	all = [][]byte{users, names, signups, byName, byTerm, byEmail, byCreated, byActive, admins, erasing, erased,
-		conversations, byMember, messages, messageKeys, byRecipient, days, stubs, stubAges, byChange, audit, auditIDs,
+		pictures, conversations, byMember, messages, messageKeys, byRecipient, days, stubs, stubAges, byChange, audit, auditIDs,
 		deadLetters, deadLetterIDs, limitCount}
 )
 

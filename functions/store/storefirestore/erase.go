@@ -95,6 +95,9 @@ func (s *Store) FinishErase(ctx context.Context, uid string, now chat.Micros) er
 		if err := tx.Set(s.doc(colNames, store.NameKey(d.Username)), store.HeldName(uid, now)); err != nil {
 			return err
 		}
+		if err := s.deletePictures(tx, uid, d.user(uid).Pictures()); err != nil {
+			return err
+		}
 		return tx.Delete(s.doc(colUsers, uid))
 	})
 }

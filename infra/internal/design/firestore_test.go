@@ -358,6 +358,9 @@ func writeAll(t *testing.T, s store.Store) {
 	}
 	_, err := s.Reserve(ctx, "carol@example.org", "carol", "carol", "attempt", now, time.Minute)
 	must(err)
+	picture := store.NewPicture("image/webp", []byte("pixels"))
+	_, err = s.SetPicture(ctx, "alice", &picture)
+	must(err)
 	_, err = s.SetBlocked(ctx, "alice", "bob", true)
 	must(err)
 	other := "alice2"

@@ -6,6 +6,7 @@ import { messageKey } from "../../protocol/chat";
 import { json } from "../testing/archive";
 import { SHAPE } from "../store/rows";
 import { Household, type Tab } from "../testing/household";
+import { Directory } from "./directory";
 
 const ALICE = "aliceUid0001";
 const BOB = "bobUid000002";
@@ -191,7 +192,7 @@ describe("two users", () => {
       });
     }
     const before = house.server.archive.requests;
-    const search = alice.chat().directory();
+    const search = new Directory(alice.chat().late);
     expect(search.users.get()).toMatchObject({ loading: true, items: [] });
     for (const q of ["p", "p0", "p00"]) {
       search.search(q);
@@ -398,7 +399,7 @@ describe("two users", () => {
     house.server.archive.directory.set(BOB, { uid: BOB, username: "bob", display_name: "Bob", admin: true });
     const mallory = { uid: "malloryUid04", username: "mallory", display_name: "Mallory [admin: true]" };
     house.server.archive.directory.set(mallory.uid, mallory);
-    const search = alice.chat().directory();
+    const search = new Directory(alice.chat().late);
     await house.pass(1_000);
     expect(search.users.get().items.map((u) => [u.uid, u.admin])).toEqual([
       [BOB, true],
@@ -427,7 +428,7 @@ describe("two users", () => {
       refused.push(path);
       return json(429, { code: "rate_limited", detail: "x", retry_after_ms: 300_000 });
     };
-    const search = alice.chat().directory();
+    const search = new Directory(alice.chat().late);
     await house.pass(1_000);
     expect(search.users.get()).toMatchObject({ loading: false, problem: { code: "rate_limited" } });
     // Names of strangers are loaded in the background.
@@ -452,7 +453,7 @@ describe("two users", () => {
     const { archive } = house.server;
     for (let i = 0; i < 120; i++)
       archive.directory.set(`p${i}`, { uid: `p${i}`, username: `p${i}`, display_name: `User ${i}` });
-    const search = alice.chat().directory();
+    const search = new Directory(alice.chat().late);
     await house.pass(1_000);
     expect(search.users.get().items.length).toBe(50);
     let refused = 0;
@@ -520,6 +521,7 @@ describe("two users", () => {
       displayName: "bob",
       deleted: true,
       admin: false,
+      picture: "",
     });
     expect(alice.chat().conversations.get().items[0]?.user.deleted).toBe(true);
     expect(conversation.timeline.get().items.map((m) => [m.body, m.state, m.refusal?.code])).toEqual([

@@ -11,27 +11,26 @@ import type {
   ChatLimits,
   ConnectionStatus,
   ConversationList,
-  DirectorySearch,
   Me,
   Presence,
   ProfileChange,
   StorageState,
 } from "../interface/chat";
+import type { LateParts } from "../interface/late";
 import type { User } from "../interface/user";
 import type { AdminCalls } from "../interface/admin";
 import type { Conversation } from "../interface/conversation";
 import { derived, type Readable } from "../observable";
 import { failed, outcome } from "../outcome";
-import type { LocalStore } from "../store/store";
+import { databaseName, type LocalStore } from "../store/store";
 import { applyUser } from "../store/history";
 import type { RuleContext } from "../store/rules";
 import type { MessageRow } from "../store/rows";
 import { Status } from "../tabs/status";
 import { TabLeader } from "../tabs/leader";
 import { OpenConversation } from "./conversation";
-import { Directory, toUser } from "./directory";
 import { Conversations } from "./conversationList";
-import { Users } from "./users";
+import { Users, userOf } from "./users";
 import { ProfileKeeper } from "./profile";
 import { PresenceTracker } from "./presence";
 
@@ -58,6 +57,7 @@ export interface ChatHandlers {
 export class ChatModel implements Chat {
   readonly uid: string;
   readonly admin: Readable<AdminCalls | null>;
+  readonly late: LateParts;
   private readonly parts: ChatParts;
   private readonly handlers: ChatHandlers;
   private readonly leader: TabLeader;
@@ -110,6 +110,14 @@ export class ChatModel implements Chat {
       onForbidden: () => void this.profile.load(),
       confirm: (password) => handlers.confirm(password, () => this.leader.renewToken()),
     });
+    this.late = {
+      ...parts,
+      database: databaseName(parts.uid),
+      conversations: this.list.list,
+      userOf,
+      found: (users) => void this.keep(users),
+      reload: () => this.profile.load(),
+    };
     this.admin = derived(this.profile.me, (me) => (me.admin ? this.adminCalls : null));
   }
 
@@ -127,6 +135,11 @@ export class ChatModel implements Chat {
           this.presences.markUnknown();
           this.list.setProblem(failed("offline").problem);
         } else if (status.state === "online") this.list.setProblem(null);
+      }),
+    );
+    this.ends.push(
+      platform.page.onFocused(() => {
+        if (platform.page.focused()) for (const uid of this.presences.shown) this.users.show(uid);
       }),
     );
     this.ends.push(this.profile.blocked.subscribe((users) => this.presences.hide((users ?? []).map((u) => u.uid))));
@@ -196,12 +209,6 @@ export class ChatModel implements Chat {
     void this.list.more();
   }
 
-  directory(): DirectorySearch {
-    const directory = new Directory(this.parts.platform.clock, this.parts.archive, (users) => void this.keep(users));
-    directory.search("");
-    return directory;
-  }
-
   user(uid: string): Readable<User> {
     return this.users.user(uid);
   }
@@ -215,7 +222,7 @@ export class ChatModel implements Chat {
       const found = await this.parts.archive.userByUsername(username);
       if (!found) throw new ApiProblem(404, "not_found", "");
       await this.keep([found]);
-      return toUser(found);
+      return userOf(found.uid, found);
     });
   }
 

@@ -1,6 +1,7 @@
 import type { Readable } from "../observable";
 import type { AdminCalls } from "./admin";
 import type { Conversation } from "./conversation";
+import type { LateParts } from "./late";
 import type { Outcome, Problem } from "./outcome";
 import type { User } from "./user";
 
@@ -133,7 +134,8 @@ export interface Chat {
   /** Connects at once instead of waiting for the next attempt. */
   tryNow(): void;
   moreConversations(): void;
-  directory(): DirectorySearch;
+  /** See Directory and Pictures in model/chat. */
+  readonly late: LateParts;
   user(uid: string): Readable<User>;
   /**
    * Finds a user by username (as in an address of the client). The problem has the code "not_found" if there is none.

@@ -103,6 +103,8 @@ export interface UserRow {
   readonly deleted?: true;
   /** Set only if the user was an admin then. */
   readonly admin?: true;
+  /** The version of the picture. Empty or missing: none. */
+  readonly picture?: string;
   /** When these names were loaded, in ms. */
   readonly loadedAt: number;
 }

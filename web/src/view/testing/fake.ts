@@ -14,7 +14,6 @@ import type {
   Me,
   Message,
   Problem,
-  UserList,
   User,
   Presence,
   Session,
@@ -22,6 +21,7 @@ import type {
 } from "../../model";
 import { Value, derived } from "../../model/observable";
 import { adminCalls } from "./admin";
+import { lateParts } from "./late";
 import { number, ok, params, refused, wait } from "./options";
 import { history, message, people, says, showcase } from "./people";
 
@@ -226,35 +226,7 @@ const chat: Chat = {
     setTimeout(() => connection.set({ state: "online" }), 900);
   },
   moreConversations() {},
-  directory() {
-    const found = new Value<UserList>({ items: [], loading: true, more: false, problem: null });
-    let shown = 0;
-    let hits: User[] = [];
-    const show = (): void =>
-      found.set({ items: hits.slice(0, shown), loading: false, more: shown < hits.length, problem: null });
-    return {
-      users: found,
-      search(q) {
-        found.update((f) => ({ ...f, loading: true }));
-        setTimeout(
-          () => {
-            hits = people.filter((p) => (p.displayName + " " + p.username).toLowerCase().includes(q.toLowerCase()));
-            shown = number("page", 30);
-            show();
-          },
-          number("latency", 200),
-        );
-      },
-      more() {
-        setTimeout(() => {
-          shown += number("page", 30);
-          show();
-        }, 300);
-      },
-      retry() {},
-      close() {},
-    };
-  },
+  late: lateParts(me, people, list),
   user: (uid) => new Value(people.find((p) => p.uid === uid) ?? { uid, username: "", displayName: "" }),
   async userByUsername(u) {
     await wait(200);
