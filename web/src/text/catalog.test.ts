@@ -26,15 +26,19 @@ const KEYS =
   /^(?:Arrow(?:Up|Down|Left|Right)|Enter|Escape|Tab|Home|End|Context ?Menu|Page(?:Up|Down)|Backspace|Delete|F\d+)$/u;
 /** Calls whose strings only developers and programs read. */
 const NOT_FOR_PEOPLE =
-  /^(?:console\.\w+|.*\.(?:report|dropped|closest|matches|postMessage)|report|end|super|new (?:\w*(?:Error|Malformed|Refused|Problem|Ended|Lost|Full)|Fields|Outdated))$/u;
+  /^(?:console\.\w+|.*\.(?:report|dropped|closest|matches|postMessage)|report|end|super|new (?:\w*(?:Error|Malformed|Refused|Problem|Ended|Lost|Full|Silent)|Fields|Outdated))$/u;
 /** Strings that look like words, but are part of a protocol or a format. */
-const ALLOWED = ["Bearer …"];
+const ALLOWED = ["Bearer …", "Files"];
+
+/** A list of selectors, of which at least one names an attribute. */
+const SELECTORS = /^(?:[a-z]*(?:\[[a-z-]+(?:='[^']*')?\])?(?:, |$))+$/u;
 
 const letters = (words: string): boolean => /\p{L}/u.test(words);
 /** Whether a string looks like words for people: a capitalized word, or several words. Identifiers and codes do not. */
 const prose = (words: string): boolean =>
   (/^\p{Lu}(?:\p{Ll}+(?:[.,:?…]|$)|\p{Ll}* )/u.test(words) || /\p{L}[\p{L}’,]+ \p{L}{2,}/u.test(words)) &&
-  !KEYS.test(words);
+  !KEYS.test(words) &&
+  !(words.includes("[") && SELECTORS.test(words));
 
 /** Whether a node is part of something that only developers and programs read. */
 function notForPeople(node: ts.Node | undefined): boolean {

@@ -6,16 +6,9 @@ import type { OwnApi } from "../../net/own";
 import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
 import type { Outcome } from "../interface/outcome";
-import type {
-  Chat,
-  ChatLimits,
-  ConnectionStatus,
-  ConversationList,
-  Me,
-  Presence,
-  ProfileChange,
-  StorageState,
-} from "../interface/chat";
+import type { Chat, ChatLimits, ConnectionStatus, Me, Presence, ProfileChange } from "../interface/chat";
+import type { ConversationList } from "../interface/lists";
+import type { StorageState } from "../interface/storage";
 import type { LateParts } from "../interface/late";
 import type { User } from "../interface/user";
 import type { AdminCalls } from "../interface/admin";

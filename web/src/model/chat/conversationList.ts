@@ -2,7 +2,7 @@
 import { cut } from "../../protocol/text";
 import type { ArchiveApi } from "../../net/archive";
 import type { Platform } from "../../platform/platform";
-import type { ConversationList, ConversationSummary } from "../interface/chat";
+import type { ConversationList, ConversationSummary } from "../interface/lists";
 import type { Problem } from "../interface/outcome";
 import { messageKey } from "../../protocol/chat";
 import { type Readable, Value } from "../observable";

@@ -1,6 +1,6 @@
 /** A search in the directory while somebody types. The results stay up to date while they are on the screen. */
 import type { Cancel } from "../../platform/platform";
-import type { ConversationList, DirectorySearch, UserList } from "../interface/chat";
+import type { ConversationList, DirectorySearch, UserList } from "../interface/lists";
 import type { LateParts } from "../interface/late";
 import type { User } from "../interface/user";
 import { type Readable, Value } from "../observable";

@@ -5,7 +5,7 @@ import type { Clock, Page } from "../../platform/platform";
 import type { Readable } from "../observable";
 import type { LocalStore } from "../store/store";
 import type { UserRow } from "../store/rows";
-import type { ConversationList } from "./chat";
+import type { ConversationList } from "./lists";
 import type { User } from "./user";
 
 export interface LateParts {

@@ -4,7 +4,7 @@
  */
 import { type Database, StorageFull, StorageSilent } from "../../platform/database";
 import type { Cancel, Platform } from "../../platform/platform";
-import type { StorageState } from "../interface/chat";
+import type { StorageState } from "../interface/storage";
 import { type Readable, type Unsubscribe, Value } from "../observable";
 import { type Change, EVERYTHING } from "./change";
 import { ALL, SHAPE } from "./rows";
