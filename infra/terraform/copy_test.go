@@ -59,8 +59,8 @@ func TestCopyHasNoSettings(t *testing.T) {
 	if kept < 40 {
 		t.Errorf("the copy has only %d files", kept)
 	}
-	for _, path := range []string{"../../go.mod", "../../functions", "../../realtime", "../../web/src", "../pipeline/submit"} {
-		if _, err := os.Stat(filepath.Join(tests, path)); err != nil {
+	for _, path := range []string{"go.mod", "functions", "realtime", "web/src", "infra/pipeline/submit"} {
+		if _, err := os.Stat(filepath.Join(tests, "../..", path)); err != nil {
 			t.Error(err)
 		}
 	}
