@@ -90,9 +90,9 @@ func (a *API) adminAdd(ctx context.Context, r *request) (*response, error) {
 
 var errNoChange = problem.New(problem.Invalid, "nothing_to_change", "This request does not change anything.")
 
-// adminChange renames a user, removes the picture, makes or unmakes an admin, and disables or enables the user. Several changes in one
-// call are made in this order, each with its own entry in the audit log. The first that fails ends the call. A change
-// that has already been made is made again, which completes an interrupted call.
+// adminChange renames a user, removes the picture, makes or unmakes an admin, and disables or enables the user. Several
+// changes in one call are made in this order, each with its own entry in the audit log. The first that fails ends the
+// call. A change that has already been made is made again, which completes an interrupted call.
 func (a *API) adminChange(ctx context.Context, r *request) (*response, error) {
 	var in struct {
 		reasoned

@@ -9,7 +9,7 @@ const bubble = (page: Page, body: string): Locator =>
 
 /** Returns the computed value of a property, of an element or of its part before or after the content. */
 const css = (element: Locator, property: string, part?: "::before" | "::after"): Promise<string> =>
-  element.evaluate((e, [name, pseudo]) => getComputedStyle(e, pseudo).getPropertyValue(name as string), [
+  element.evaluate((e, [name, pseudo]) => getComputedStyle(e, pseudo).getPropertyValue(name), [
     property,
     part,
   ] as const);
