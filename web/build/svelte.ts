@@ -2,8 +2,8 @@ import type { Plugin } from "vite";
 
 /**
  * Compiles Svelte without hydration, the code that takes over a page rendered by a server. No page here is. Svelte
- * decides by a variable, which a minifier cannot remove; here it becomes a constant. Fails the build if Svelte's file has
- * another form.
+ * decides by a variable, which a minifier cannot remove; here it becomes a constant. Fails the build if Svelte's file
+ * has another form.
  */
 export function withoutHydration(): Plugin {
   const changes = [
