@@ -51,6 +51,7 @@ func newCast(t *testing.T) *cast {
 		}
 	}
 	s.account("bob")
+	must(s.store.SetPicture(ctx, "bob", &bobsPicture))
 	c.tokens["user"] = s.token("bob")
 	c.tokens["other user"] = s.token(s.user("ada"))
 	_, c.tokens["admin"] = s.admin("root1")
@@ -81,6 +82,9 @@ func newCast(t *testing.T) *cast {
 	return c
 }
 
+// bobsPicture is the picture of a user of the table.
+var bobsPicture = picture("lossy.webp")
+
 // rows are the endpoints, each with a call that an admin may make.
 var rows = []struct {
 	endpoint string
@@ -92,12 +96,16 @@ var rows = []struct {
 	{"GET /users", "/users", nil, 200, everyUser},
 	{"GET /users/batch", "/users/batch?uid=bob&uid=dis", nil, 200, everyUser},
 	{"GET /users/{uid}", "/users/bob", nil, 200, everyUser},
+	{"GET /users/{uid}/picture/{version}", "/users/bob/picture/" + bobsPicture.Version, nil, 200, everyUser},
 	{"GET /conversations", "/conversations", nil, 200, everyUser},
 	{"GET /messages", "/messages?conversation=bob~root1", nil, 200, []string{"user"}}, // one of its members
 	{"GET /messages/batch", "/messages/batch?page=bob~root1", nil, 200, []string{"user"}},
+	{"GET /messages/changes", "/messages/changes?since=0", nil, 200, everyUser},
 	{"GET /me", "/me", nil, 200, everyUser},
 	{"PATCH /me", "/me", form{"display_name": "New"}, 200, everyUser},
 	{"GET /me/export", "/me/export", nil, 200, everyUser},
+	{"PUT /me/picture", "/me/picture", string(bobsPicture.Data), 200, everyUser},
+	{"DELETE /me/picture", "/me/picture", nil, 200, everyUser},
 	{"POST /me/sign-out", "/me/sign-out", nil, 204, everyUser},
 	{"POST /me/sign-out-others", "/me/sign-out-others", nil, 204, everyUser},
 	{"PUT /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser},
@@ -164,7 +172,11 @@ func TestAccess(t *testing.T) {
 						c = users
 					}
 					c.t = t
-					a := c.call(method, row.path, c.tokens[caller.name], row.body)
+					var header []string
+					if row.endpoint == "PUT /me/picture" {
+						header = []string{"Content-Type", bobsPicture.Type}
+					}
+					a := c.call(method, row.path, c.tokens[caller.name], row.body, header...)
 					if may {
 						a.must(row.status, nil)
 					} else {

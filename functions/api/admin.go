@@ -45,6 +45,7 @@ func (a *API) adminRoutes() []route {
 const (
 	actAdd           = "add"
 	actRename        = "rename"
+	actRemovePicture = "remove_picture"
 	actMakeAdmin     = "make_admin"
 	actUnmakeAdmin   = "unmake_admin"
 	actDisable       = "disable"

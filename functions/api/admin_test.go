@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -333,7 +334,7 @@ func TestAdminMessages(t *testing.T) {
 	}
 	var page messagePage
 	s.call("POST", "/admin/messages", token, form{"reason": "report 7", "conversation": "ada~bob"}).must(200, &page)
-	if !slices.Equal(page.Messages, saved) {
+	if !reflect.DeepEqual(page.Messages, saved) {
 		t.Errorf("messages %+v", page)
 	}
 	s.call("POST", "/admin/messages", token, form{"reason": "x", "conversation": "ada"}).refused(422,

@@ -90,14 +90,15 @@ func (a *API) adminAdd(ctx context.Context, r *request) (*response, error) {
 
 var errNoChange = problem.New(problem.Invalid, "nothing_to_change", "This request does not change anything.")
 
-// adminChange renames a user, makes or unmakes an admin, and disables or enables the user. Several changes in one
-// call are made in this order, each with its own entry in the audit log. The first that fails ends the call. A change
-// that has already been made is made again, which completes an interrupted call.
+// adminChange renames a user, removes the picture, makes or unmakes an admin, and disables or enables the user. Several
+// changes in one call are made in this order, each with its own entry in the audit log. The first that fails ends the
+// call. A change that has already been made is made again, which completes an interrupted call.
 func (a *API) adminChange(ctx context.Context, r *request) (*response, error) {
 	var in struct {
 		reasoned
 		Username    *string `json:"username"`
 		DisplayName *string `json:"display_name"`
+		Picture     *string `json:"picture"`
 		Admin       *bool   `json:"admin"`
 		Disabled    *bool   `json:"disabled"`
 	}
@@ -120,6 +121,14 @@ func (a *API) adminChange(ctx context.Context, r *request) (*response, error) {
 	if in.Username != nil || in.DisplayName != nil {
 		steps = append(steps, step{actRename, func() (store.User, error) {
 			return a.users.Rename(ctx, uid, in.Username, in.DisplayName, true)
+		}})
+	}
+	if in.Picture != nil {
+		if *in.Picture != "" {
+			return nil, fieldProblem("picture", "A picture can only be removed.")
+		}
+		steps = append(steps, step{actRemovePicture, func() (store.User, error) {
+			return a.users.SetPicture(ctx, uid, nil)
 		}})
 	}
 	if in.Admin != nil {

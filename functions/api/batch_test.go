@@ -3,6 +3,7 @@ package api_test
 import (
 	"fmt"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -83,11 +84,11 @@ func TestMessagesBatch(t *testing.T) {
 		id, before, _ := strings.Cut(p, ",")
 		var want messagePage
 		s.call("GET", "/messages?limit=3&conversation="+id+"&before="+before, s.token("ada"), nil).must(200, &want)
-		if !slices.Equal(got.Pages[i].Messages, want.Messages) || got.Pages[i].Next != want.Next {
+		if !reflect.DeepEqual(got.Pages[i].Messages, want.Messages) || got.Pages[i].Next != want.Next {
 			t.Errorf("page %d is %+v, want %+v", i, got.Pages[i], want)
 		}
 	}
-	if want := []delivery.Delivered{saved["cyd"][7], saved["cyd"][0]}; !slices.Equal(got.Saved, want) {
+	if want := []delivery.Delivered{saved["cyd"][7], saved["cyd"][0]}; !reflect.DeepEqual(got.Saved, want) {
 		t.Errorf("saved: %+v, want %+v", got.Saved, want)
 	}
 	s.call("GET", "/messages/batch?page=ada~dan", s.token("ada"), nil).must(200, &got)

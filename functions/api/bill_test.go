@@ -65,7 +65,8 @@ func TestBillOfOneUser(t *testing.T) {
 			// An export occupies its instance while it waits. An export on another instance does not begin, or ends.
 			cost += time.Minute.Seconds() * perSecond
 		case b.Name == "profile":
-			// A change of the username reads the caller, the user and the name, and writes the user and two names.
+			// A change of the username reads the caller, the user and the name, and writes the user and two names. One of the
+			// picture reads less: it writes the user and the picture, and deletes the old one.
 			cost += float64(units) * (perCall + callSeconds*perSecond + 3*perRead + 3*perWrite)
 		case b.Name == "safety":
 			// Blocking reads the caller, the other person and the user, writes the user, and reads it again for the gate.

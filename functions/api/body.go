@@ -14,6 +14,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/phoenixchat/phoenixchat/functions/picture"
+	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -26,15 +28,26 @@ const (
 
 func micros(t time.Time) chat.Micros { return chat.MicrosOf(t) }
 
-// readBody reads the JSON body and checks its size, content type and encoding.
+// readBody reads the body and checks its size. Of JSON, it also checks the content type and the encoding.
 func (r *request) readBody(w http.ResponseWriter, rule bodyRule) error {
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.http.Body, maxBody))
+	limit := int64(maxBody)
+	if rule == pictureBody {
+		limit = store.MaxPicture
+	}
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.http.Body, limit))
 	if err != nil {
 		var big *http.MaxBytesError
-		if errors.As(err, &big) {
+		switch {
+		case errors.As(err, &big) && rule == pictureBody:
+			return picture.ErrTooLarge
+		case errors.As(err, &big):
 			return errBodyTooBig
 		}
 		return errJSON.WithCause(err)
+	}
+	if rule == pictureBody {
+		r.body = b
+		return nil
 	}
 	if len(b) == 0 && rule == optional {
 		return nil

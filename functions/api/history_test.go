@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -59,12 +60,12 @@ func TestHistory(t *testing.T) {
 	var page messagePage
 	s.call("GET", fmt.Sprintf("/messages?conversation=ada~bob&limit=1&before=%d", saved[3].At+1), s.token("ada"),
 		nil).must(200, &page)
-	if len(page.Messages) != 1 || page.Messages[0] != saved[3] {
+	if len(page.Messages) != 1 || !reflect.DeepEqual(page.Messages[0], saved[3]) {
 		t.Errorf("messages before a time: %+v", page.Messages)
 	}
 	for _, m := range saved[:2] {
 		s.call("GET", "/messages?conversation=ada~bob&key="+m.Key(), s.token("bob"), nil).must(200, &page)
-		if len(page.Messages) != 1 || page.Messages[0] != m || page.Next != "" {
+		if len(page.Messages) != 1 || !reflect.DeepEqual(page.Messages[0], m) || page.Next != "" {
 			t.Errorf("the message of a key: %+v", page)
 		}
 	}
@@ -127,7 +128,7 @@ func TestHistoryWithOneIDTwice(t *testing.T) {
 			return s.call("POST", "/admin/messages", admin,
 				map[string]any{"reason": "x", "conversation": "ada~bob", "limit": limit, "before": before})
 		})
-		if !slices.Equal(mine, want) || !slices.Equal(shown, want) {
+		if !reflect.DeepEqual(mine, want) || !reflect.DeepEqual(shown, want) {
 			t.Errorf("pages of %d: the user sees\n%+v, the admin\n%+v, want\n%+v", limit, mine, shown, want)
 		}
 	}

@@ -132,8 +132,8 @@ func (a *API) unblock(ctx context.Context, r *request) (*response, error) {
 	return ok(ownOf(u)), nil
 }
 
-// exportMe returns all data of the caller as one JSON file: the profile, and every conversation with its messages,
-// newest first. The file is written page by page, so memory does not limit its size.
+// exportMe returns all data of the caller as one JSON file: the profile with the picture, and every conversation with
+// its messages, newest first. The file is written page by page, so memory does not limit its size.
 //
 // It reads at most ExportDocumentsPerMinute documents a minute and waits in between. Exports that are smaller are not
 // delayed.
@@ -202,6 +202,7 @@ func (e *exporter) run(ctx context.Context, u store.User) error {
 	e.value(micros(e.a.deps.Now()))
 	e.text(`,"profile":`)
 	e.value(ownOf(u))
+	e.picture(ctx, u)
 	e.text(`,"conversations":[`)
 	for cursor, first := "", true; e.err == nil; {
 		var page []listedConversation
@@ -229,6 +230,26 @@ func (e *exporter) run(ctx context.Context, u store.User) error {
 	}
 	e.text("]}\n")
 	return e.err
+}
+
+// picture writes the picture of u, if there is one.
+func (e *exporter) picture(ctx context.Context, u store.User) {
+	if u.Picture == "" {
+		return
+	}
+	var p store.Picture
+	err := e.paced(ctx, 1, func() (err error) {
+		p, err = e.a.deps.Store.Picture(ctx, u.UID, u.Picture)
+		return err
+	})
+	switch {
+	case errors.Is(err, problem.ErrNotFound): // it was replaced after u was read
+	case err != nil:
+		e.err = err
+	default:
+		e.text(`,"picture":`)
+		e.value(p)
+	}
 }
 
 func (e *exporter) messages(ctx context.Context, id string) {

@@ -25,7 +25,9 @@ var description = sync.OnceValues(func() (*openapi3.T, error) {
 		return nil, err
 	}
 	doc.Servers = openapi3.Servers{{URL: "/api"}} // as in the tests
-	openapi3filter.RegisterBodyDecoder("text/csv", openapi3filter.FileBodyDecoder)
+	for _, file := range []string{"text/csv", "image/webp", "image/jpeg"} {
+		openapi3filter.RegisterBodyDecoder(file, openapi3filter.FileBodyDecoder)
+	}
 	return doc, doc.Validate(openapi3.NewLoader().Context)
 })
 

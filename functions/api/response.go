@@ -10,13 +10,16 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// response is the answer of an endpoint: JSON, a file that is streamed, or, if it has neither, no content.
+// response is the answer of an endpoint: JSON, a picture, a file that is streamed, or, if it has none, no content.
 type response struct {
 	status int // 0: 200, or 204 without content
 	json   any
+	// A picture never changes at its address, so the caller may keep it.
+	picture *store.Picture
 
 	file        string // suggested name of the file
 	contentType string
@@ -50,6 +53,10 @@ func write(w http.ResponseWriter, r *response, err error) (int, error) {
 			if body, err = json.Marshal(r.json); err != nil {
 				err = fmt.Errorf("encode the response: %w", err)
 			}
+		}
+		if r.picture != nil {
+			status, contentType, body = http.StatusOK, r.picture.Type, r.picture.Data
+			w.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
 		}
 		if r.status != 0 {
 			status = r.status

@@ -35,13 +35,14 @@ const (
 	admin                 // as user, if the claim and the directory say admin, and the sign-in is recent
 )
 
-// bodyRule says whether an endpoint reads a JSON body.
+// bodyRule says which body an endpoint reads: JSON, unless it says otherwise.
 type bodyRule int
 
 const (
 	none bodyRule = iota
 	optional
 	required
+	pictureBody // a picture instead of JSON
 )
 
 // route is one endpoint.
@@ -77,7 +78,7 @@ func (rt route) pattern() string {
 type request struct {
 	http   *http.Request // PathValue has the values of the path
 	query  url.Values
-	body   []byte          // JSON; nil if the route does not read one, or an optional one is missing
+	body   []byte          // nil if the route does not read one, or an optional one is missing
 	claims identity.Claims // of the token; zero for anybody
 	user   store.User      // the caller's present record; zero for anybody
 
@@ -107,6 +108,7 @@ var (
 		"content_type":       http.StatusUnsupportedMediaType,
 		"bad_json":           http.StatusBadRequest,
 		"bad_query":          http.StatusBadRequest,
+		"picture_type":       http.StatusUnsupportedMediaType,
 	}
 )
 

@@ -17,16 +17,20 @@ type profile struct {
 	CreatedAt   chat.Micros `json:"created_at"`
 	Deleted     bool        `json:"deleted,omitempty"` // the names are empty then
 	Admin       bool        `json:"admin,omitempty"`   // clients show a badge, which no name can imitate
+	Picture     string      `json:"picture,omitempty"` // version of the picture; see getPicture
 }
 
 func profileOf(u store.User) profile {
-	return profile{UID: u.UID, Username: u.Username, DisplayName: u.DisplayName, CreatedAt: u.CreatedAt, Admin: u.Admin}
+	return profile{UID: u.UID, Username: u.Username, DisplayName: u.DisplayName, CreatedAt: u.CreatedAt, Admin: u.Admin,
+		Picture: u.Picture}
 }
 
-// profileFor returns the profile of u as the user viewer may see it: with the names that u had when u blocked them.
+// profileFor returns the profile of u as the user viewer may see it: with the names and the picture that u had when
+// u blocked them.
 func profileFor(u store.User, viewer string) profile {
 	p := profileOf(u)
 	p.Username, p.DisplayName = u.NamesFor(viewer)
+	p.Picture = u.PictureFor(viewer)
 	return p
 }
 

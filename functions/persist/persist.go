@@ -1,5 +1,5 @@
-// Package persist saves the messages and read marks that devices have acknowledged. It handles the Pub/Sub messages
-// of the topic delivery-acks (DESIGN §6).
+// Package persist saves the messages, changes and read marks that devices have acknowledged. It handles the Pub/Sub
+// messages of the topic delivery-acks (DESIGN §6).
 //
 // Pub/Sub delivers at least once, in any order, and may deliver one message twice at the same time. So every write
 // may be repeated and reordered. Entries that can never be saved become dead letters with their reason, and the good
@@ -23,6 +23,7 @@ import (
 type Deps struct {
 	Store interface {
 		store.Archive
+		store.Changes
 		store.Erasure
 		store.Users
 	}

@@ -36,6 +36,15 @@ type flaky struct {
 	mu    sync.Mutex
 	err   error
 	saves int
+
+	changesErr error // of SaveChanges
+}
+
+func (f *flaky) SaveChanges(ctx context.Context, list []store.MessageChanges, now chat.Micros) error {
+	if f.changesErr != nil {
+		return f.changesErr
+	}
+	return f.Store.SaveChanges(ctx, list, now)
 }
 
 func (f *flaky) Save(ctx context.Context, d []delivery.Delivered, r []delivery.Read) ([]delivery.Delivered, error) {
@@ -233,7 +242,7 @@ func TestMalformed(t *testing.T) {
 			}
 		})
 	}
-	for name, body := range map[string]string{"no JSON": "hello", "another version": `{"v":2,"delivered":[]}`,
+	for name, body := range map[string]string{"no JSON": "hello", "another version": `{"v":3,"delivered":[]}`,
 		"nothing": "", "a list": "[]", "not UTF-8": "\xff\xfe"} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)

@@ -55,6 +55,15 @@ func messageOf(e event.Event) (message, error) {
 	return m, nil
 }
 
+// batch is what one Pub/Sub message has to save.
+type batch struct {
+	delivered []delivery.Delivered
+	changed   []delivery.Changed
+	read      []delivery.Read
+}
+
+func (b *batch) size() int { return len(b.delivered) + len(b.changed) + len(b.read) }
+
 // save saves the valid entries of m and makes the others dead letters.
 func (f *Function) save(ctx context.Context, m message) error {
 	raw, err := delivery.Decode(m.Data)
@@ -64,12 +73,11 @@ func (f *Function) save(ctx context.Context, m message) error {
 	now := f.deps.Now()
 	latest := chat.MicrosOf(now.Add(maxAhead))
 	var (
-		delivered []delivery.Delivered
-		read      []delivery.Read
-		dead      []store.DeadLetter
+		b    batch
+		dead []store.DeadLetter
 	)
 	reject := func(list string, i int, reason error, entry json.RawMessage) {
-		data, err := json.Marshal(map[string]any{"v": delivery.Version, list: []json.RawMessage{entry}})
+		data, err := json.Marshal(map[string]any{"v": raw.V, list: []json.RawMessage{entry}})
 		if err != nil { // cannot happen: it was decoded as raw JSON
 			data = entry
 		}
@@ -85,7 +93,18 @@ func (f *Function) save(ctx context.Context, m message) error {
 			reject("delivered", i, err, entry)
 			continue
 		}
-		delivered = append(delivered, d)
+		b.delivered = append(b.delivered, d)
+	}
+	for i, entry := range raw.Changed {
+		c, err := delivery.DecodeChanged(entry)
+		if err == nil && (c.At > latest || c.AcceptedAt > latest || c.DeliveredAt > latest) {
+			err = fmt.Errorf("change %s: a time is in the future", c.ID)
+		}
+		if err != nil {
+			reject("changed", i, err, entry)
+			continue
+		}
+		b.changed = append(b.changed, c)
 	}
 	for i, entry := range raw.Read {
 		r, err := delivery.DecodeRead(entry)
@@ -96,27 +115,41 @@ func (f *Function) save(ctx context.Context, m message) error {
 			reject("read", i, err, entry)
 			continue
 		}
-		read = append(read, r)
+		b.read = append(b.read, r)
 	}
-	if delivered, read, err = f.dropErased(ctx, delivered, read); err != nil {
+	if err := f.saveBatch(ctx, m, &b); err != nil {
 		return fmt.Errorf("save message %s: %w", m.ID, err)
 	}
-	if len(delivered)+len(read) > 0 {
-		kept, err := f.deps.Store.Save(ctx, delivered, read)
+	return f.put(ctx, dead)
+}
+
+// saveBatch saves the entries of m that are valid, except those of deleted users. The changes come after the messages,
+// which saves the cost of a stub where both are in one batch.
+func (f *Function) saveBatch(ctx context.Context, m message, b *batch) error {
+	if err := f.dropErased(ctx, b); err != nil || b.size() == 0 {
+		return err
+	}
+	if len(b.delivered)+len(b.read) > 0 {
+		kept, err := f.deps.Store.Save(ctx, b.delivered, b.read)
 		if err != nil {
-			return fmt.Errorf("save message %s: %w", m.ID, err)
+			return err
 		}
 		if err := f.correct(ctx, kept); err != nil {
-			return fmt.Errorf("save message %s: %w", m.ID, err)
+			return err
 		}
-		for _, d := range delivered {
-			if trace.Traced(d.ID, d.From) {
-				trace.Log(f.deps.Log, trace.Saved, d.ID, slog.String("pubsub_id", m.ID), slog.String("parent", m.Parent))
-			}
-		}
-		f.recordActivity(ctx, delivered, read)
 	}
-	return f.put(ctx, dead)
+	if sums := store.SumChanges(b.changed); len(sums) > 0 {
+		if err := f.deps.Store.SaveChanges(ctx, sums, chat.MicrosOf(f.deps.Now())); err != nil {
+			return err
+		}
+	}
+	for _, d := range b.delivered {
+		if trace.Traced(d.ID, d.From) {
+			trace.Log(f.deps.Log, trace.Saved, d.ID, slog.String("pubsub_id", m.ID), slog.String("parent", m.Parent))
+		}
+	}
+	f.recordActivity(ctx, b)
+	return nil
 }
 
 // correct tells devices what is saved under ids that their users have used again with other content. If it fails,

@@ -74,20 +74,22 @@ func (e *erased) deletedUsers(ctx context.Context, s store.Erasure, now time.Tim
 	return v.(map[string]bool), nil
 }
 
-// dropErased removes the messages and read marks of deleted users.
-func (f *Function) dropErased(ctx context.Context, delivered []delivery.Delivered,
-	read []delivery.Read) ([]delivery.Delivered, []delivery.Read, error) {
+// dropErased removes the messages, changes and read marks of deleted users, and the changes of their messages.
+func (f *Function) dropErased(ctx context.Context, b *batch) error {
 	deleted, err := f.erased.deletedUsers(ctx, f.deps.Store, f.deps.Now())
 	if err != nil || len(deleted) == 0 {
-		return delivered, read, err
+		return err
 	}
-	before := len(delivered) + len(read)
-	delivered = slices.DeleteFunc(delivered, func(d delivery.Delivered) bool { return deleted[d.From] })
-	read = slices.DeleteFunc(read, func(r delivery.Read) bool { return deleted[r.By] })
-	if n := before - len(delivered) - len(read); n > 0 {
+	before := b.size()
+	b.delivered = slices.DeleteFunc(b.delivered, func(d delivery.Delivered) bool { return deleted[d.From] })
+	b.changed = slices.DeleteFunc(b.changed, func(c delivery.Changed) bool {
+		return deleted[c.From] || deleted[c.Of.From]
+	})
+	b.read = slices.DeleteFunc(b.read, func(r delivery.Read) bool { return deleted[r.By] })
+	if n := before - b.size(); n > 0 {
 		f.deps.Log.InfoContext(ctx, "dropped entries of deleted users", "entries", n)
 	}
-	return delivered, read, nil
+	return nil
 }
 
 // active remembers when the activity of users was recorded.
@@ -114,12 +116,15 @@ func (a *active) due(uids []string, now time.Time) (due []string) {
 
 // recordActivity records the senders and recipients as active. It feeds a figure for admins, so a failure is not
 // retried.
-func (f *Function) recordActivity(ctx context.Context, delivered []delivery.Delivered, read []delivery.Read) {
+func (f *Function) recordActivity(ctx context.Context, b *batch) {
 	var uids []string
-	for _, d := range delivered {
+	for _, d := range b.delivered {
 		uids = append(uids, d.From, d.To)
 	}
-	for _, r := range read {
+	for _, c := range b.changed {
+		uids = append(uids, c.From, c.To)
+	}
+	for _, r := range b.read {
 		uids = append(uids, r.By)
 	}
 	now := f.deps.Now()

@@ -35,8 +35,10 @@ import (
 type Store interface {
 	Signups
 	Users
+	Pictures
 	Erasure
 	Archive
+	Changes
 	Records
 	Limits
 }
@@ -118,10 +120,14 @@ type Kept struct {
 	seen map[[2]string]bool // conversation, key
 }
 
-// Compare adds a stored message, unless it has the content that was given, or was added before.
+// Compare adds a stored message, unless it has the content that was given, or was added before. The body that the
+// sender gave an edited message does not matter, and nothing of a deleted one does.
 func (k *Kept) Compare(stored, given delivery.Delivered) {
 	id := [2]string{stored.Conversation, stored.Key()}
-	if chat.SameContent(stored.Message, given.Message) || k.seen[id] {
+	if stored.Changes.Edited != nil {
+		given.Body = stored.Body
+	}
+	if stored.Changes.Deleted != nil || chat.SameContent(stored.Message, given.Message) || k.seen[id] {
 		return
 	}
 	if k.seen == nil {
@@ -138,7 +144,7 @@ func (k *Kept) List() []delivery.Delivered { return k.list }
 type Preview struct {
 	ID   string      `json:"id"`
 	From string      `json:"from"`
-	Text string      `json:"text"` // the body, truncated to MaxPreview code points
+	Text string      `json:"text"` // the body, truncated to MaxPreview code points; "": the message was deleted
 	At   chat.Micros `json:"at"`
 }
 

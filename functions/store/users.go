@@ -24,6 +24,7 @@ type User struct {
 
 	Renamed []chat.Micros // the last changes of the username, oldest first, at most MaxRenames
 	Frozen  []FrozenNames // older names, which people whom this user has blocked go on seeing
+	Picture string        // version of the picture; "": none
 
 	// A copy of the account's address, for lists. The sign-in system has the right one.
 	Email         string // lower case; "": not known
@@ -36,29 +37,37 @@ type User struct {
 	SignIns    []chat.Micros // the newest sign-ins, without those that have ended
 }
 
-// FrozenNames are names that a user had, and the people who go on seeing them: those who were blocked when the names
-// changed. A blocked person must not learn from a new name that the user is there and active.
+// FrozenNames are names and the picture that a user had, and the people who go on seeing them: those who were blocked
+// when these changed. A blocked person must not learn from a new name or picture that the user is there and active.
 type FrozenNames struct {
 	Username    string   `json:"username" firestore:"username"`
 	DisplayName string   `json:"display_name" firestore:"display_name"`
 	UIDs        []string `json:"uids" firestore:"uids"`
+	Picture     string   `json:"picture,omitempty" firestore:"picture,omitempty"`
+}
+
+// frozenFor returns what the user uid goes on seeing of u, or nil if they see the present names.
+func (u User) frozenFor(uid string) *FrozenNames {
+	i := slices.IndexFunc(u.Frozen, func(f FrozenNames) bool { return slices.Contains(f.UIDs, uid) })
+	if i < 0 {
+		return nil
+	}
+	return &u.Frozen[i]
 }
 
 // NamesFor returns the names of u that the user uid may see.
 func (u User) NamesFor(uid string) (username, displayName string) {
-	for _, f := range u.Frozen {
-		if slices.Contains(f.UIDs, uid) {
-			return f.Username, f.DisplayName
-		}
+	if f := u.frozenFor(uid); f != nil {
+		return f.Username, f.DisplayName
 	}
 	return u.Username, u.DisplayName
 }
 
-// freeze keeps the names that u has now for the blocked people who do not see older ones already.
+// freeze keeps the names and the picture that u has now for the blocked people who do not see older ones already.
 func (u *User) freeze() {
-	names := FrozenNames{Username: u.Username, DisplayName: u.DisplayName}
+	names := FrozenNames{Username: u.Username, DisplayName: u.DisplayName, Picture: u.Picture}
 	for _, uid := range u.Blocked {
-		if !slices.ContainsFunc(u.Frozen, func(f FrozenNames) bool { return slices.Contains(f.UIDs, uid) }) {
+		if u.frozenFor(uid) == nil {
 			names.UIDs = append(names.UIDs, uid)
 		}
 	}

@@ -22,6 +22,7 @@ import (
 type Store interface {
 	store.Signups
 	store.Users
+	store.Pictures
 	store.Erasure
 }
 

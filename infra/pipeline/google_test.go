@@ -266,7 +266,7 @@ func TestSubmitReportsErrors(t *testing.T) {
 
 // TestScripts checks the syntax of every script, and that each ends at the first failure.
 func TestScripts(t *testing.T) {
-	names := []string{"rest", "submit", "run-tests", "../terraform/check"}
+	names := []string{"rest", "submit", "run-tests", "../terraform/check", "../terraform/copy"}
 	steps, err := filepath.Glob("steps/*")
 	if err != nil {
 		t.Fatal(err)

@@ -26,6 +26,7 @@ chat-build → roles/artifactregistry.writer on repository chat
 chat-build → roles/logging.logWriter on the project
 chat-build → roles/storage.objectViewer on the project, sources only
 chat-conversations → roles/datastore.user on the project, the chat's database
+chat-deploy → chatDeploy on the project
 chat-deploy → roles/artifactregistry.admin on the project
 chat-deploy → roles/cloudbuild.builds.editor on the project
 chat-deploy → roles/cloudfunctions.admin on the project
@@ -35,10 +36,20 @@ chat-deploy → roles/datastore.backupSchedulesViewer on the project
 chat-deploy → roles/datastore.indexAdmin on the project
 chat-deploy → roles/firebaserules.admin on the project
 chat-deploy → roles/iam.roleViewer on the project
-chat-deploy → roles/iam.serviceAccountAdmin on the project
-chat-deploy → roles/iam.serviceAccountUser on the project
+chat-deploy → roles/iam.serviceAccountUser on account chat-admin
+chat-deploy → roles/iam.serviceAccountUser on account chat-build
+chat-deploy → roles/iam.serviceAccountUser on account chat-conversations
+chat-deploy → roles/iam.serviceAccountUser on account chat-me
+chat-deploy → roles/iam.serviceAccountUser on account chat-messages
+chat-deploy → roles/iam.serviceAccountUser on account chat-persist
+chat-deploy → roles/iam.serviceAccountUser on account chat-prober
+chat-deploy → roles/iam.serviceAccountUser on account chat-push
+chat-deploy → roles/iam.serviceAccountUser on account chat-realtime
+chat-deploy → roles/iam.serviceAccountUser on account chat-scheduler
+chat-deploy → roles/iam.serviceAccountUser on account chat-signup
+chat-deploy → roles/iam.serviceAccountUser on account chat-test
+chat-deploy → roles/iam.serviceAccountUser on account chat-users
 chat-deploy → roles/identityplatform.admin on the project
-chat-deploy → roles/logging.configWriter on the project
 chat-deploy → roles/logging.logWriter on the project
 chat-deploy → roles/logging.viewer on the project
 chat-deploy → roles/monitoring.admin on the project
@@ -55,6 +66,23 @@ chat-me → roles/datastore.user on the project, the chat's database
 chat-messages → roles/datastore.user on the project, the chat's database
 chat-persist → roles/datastore.user on the project, the chat's database
 chat-persist → roles/pubsub.publisher on topic dead-letters
+chat-plan → chatPlan on the project
+chat-plan → roles/artifactregistry.reader on the project
+chat-plan → roles/cloudfunctions.viewer on the project
+chat-plan → roles/cloudscheduler.viewer on the project
+chat-plan → roles/compute.viewer on the project
+chat-plan → roles/datastore.backupSchedulesViewer on the project
+chat-plan → roles/firebaserules.viewer on the project
+chat-plan → roles/iam.roleViewer on the project
+chat-plan → roles/iam.securityReviewer on the project
+chat-plan → roles/iam.serviceAccountViewer on the project
+chat-plan → roles/monitoring.viewer on the project
+chat-plan → roles/pubsub.viewer on the project
+chat-plan → roles/redis.viewer on the project
+chat-plan → roles/run.viewer on the project
+chat-plan → roles/serviceusage.apiKeysViewer on the project
+chat-plan → roles/serviceusage.serviceUsageConsumer on the project
+chat-plan → roles/storage.objectViewer on bucket acme-chat-chat-source
 chat-push → roles/run.invoker on service persist
 chat-realtime → roles/datastore.viewer on the project, the chat's database
 chat-realtime → roles/pubsub.publisher on topic delivery-acks
@@ -148,7 +176,7 @@ func TestDeployGrantsOnlyWhatIsNeeded(t *testing.T) {
 	}
 	needed := map[string]bool{}
 	for _, r := range s.of("google_project_iam_member") {
-		if !strings.Contains(text(r, "member"), "chat-deploy@") {
+		if who := text(r, "member"); !strings.Contains(who, "chat-deploy@") && !strings.Contains(who, "chat-plan@") {
 			needed[text(r, "role")] = true
 		}
 	}
@@ -172,6 +200,59 @@ func TestDeployGrantsOnlyWhatIsNeeded(t *testing.T) {
 	}
 }
 
+// forbidden are roles that no account of the pipeline may have on the project. With each of them it could become
+// another account, such as Google's default one for Compute, which is often Editor, change its own rights, read
+// messages, or change the log bucket of the audit log.
+var forbidden = regexp.MustCompile(`^roles/(owner|editor|viewer|logging\.(admin|configWriter|viewAccessor)|` +
+	`datastore\.(owner|user|viewer)|iam\.(securityAdmin|roleAdmin|serviceAccountAdmin|serviceAccountKeyAdmin|` +
+	`serviceAccountTokenCreator|serviceAccountOpenIdTokenCreator|serviceAccountUser|workloadIdentityUser|` +
+	`workloadIdentityPoolAdmin)|resourcemanager\.projectIamAdmin)$`)
+
+// forbiddenPermissions are those that a custom role of the pipeline must not have, for the same reasons.
+var forbiddenPermissions = regexp.MustCompile(`[sS]etIamPolicy$|^iam\.serviceAccounts\.(actAs|getAccessToken|` +
+	`getOpenIdToken|implicitDelegation|sign)|^iam\.(roles|serviceAccountKeys)\.|^datastore\.entities\.|` +
+	`^firebaseauth\.users\.|^logging\.(buckets|sinks|views|logs|logEntries)\.(create|update|delete|list|access|move)`)
+
+// TestPipelineCannotEscape checks that the accounts of the pipeline cannot get rights that they were not given.
+func TestPipelineCannotEscape(t *testing.T) {
+	s := applied(t)
+	n := 0
+	for _, r := range s.of("google_project_iam_member") {
+		account, _, _ := strings.Cut(strings.TrimPrefix(text(r, "member"), "serviceAccount:"), "@")
+		if !slices.Contains([]string{"chat-deploy", "chat-test", "chat-plan", "chat-build"}, account) {
+			continue
+		}
+		n++
+		limited := strings.Contains(text(r, "condition", 0, "expression"), "modifiedGrantsByRole")
+		if role := text(r, "role"); forbidden.MatchString(role) && !limited {
+			t.Errorf("%s has %s", account, role)
+		}
+		if role := text(r, "role"); account == "chat-plan" && strings.HasPrefix(role, "roles/") &&
+			!regexp.MustCompile(`(?i)(viewer|reader|reviewer|serviceUsageConsumer)$`).MatchString(role) {
+			t.Errorf("chat-plan has %s, which may not only read", role)
+		}
+	}
+	if n < 30 {
+		t.Errorf("found only %d grants", n)
+	}
+	for _, role := range []string{"deploy[0]", "plan[0]"} {
+		address := "google_project_iam_custom_role." + role
+		permissions, _ := at(s.one(t, address).Values, "permissions").([]any)
+		if len(permissions) < 10 {
+			t.Errorf("%s has the permissions %v", address, permissions)
+		}
+		for _, p := range permissions {
+			name, _ := p.(string)
+			if forbiddenPermissions.MatchString(name) {
+				t.Errorf("%s has %s", address, name)
+			}
+			if role == "plan[0]" && !regexp.MustCompile(`\.(get|getMetadata|list)$`).MatchString(name) {
+				t.Errorf("%s has %s, which does not only read", address, name)
+			}
+		}
+	}
+}
+
 // TestConditionsNameWholeBuckets checks that no condition also matches a bucket whose name begins like ours, which
 // anybody can create.
 func TestConditionsNameWholeBuckets(t *testing.T) {
@@ -190,11 +271,12 @@ func TestConditionsNameWholeBuckets(t *testing.T) {
 	}
 }
 
-// TestCustomRoles checks that two custom roles are limited to accounts, and that the third can only read and append.
+// TestCustomRoles checks that two custom roles of the services are limited to accounts, and that the third can only
+// read and append. TestPipelineCannotEscape checks those of the pipeline.
 func TestCustomRoles(t *testing.T) {
 	s := applied(t)
-	if n := len(s.of("google_project_iam_custom_role")); n != 3 {
-		t.Errorf("%d custom roles, want three", n)
+	if n := len(s.of("google_project_iam_custom_role")); n != 5 {
+		t.Errorf("%d custom roles, want three of the services and two of the pipeline", n)
 	}
 	for address, allowed := range map[string]*regexp.Regexp{
 		"google_project_iam_custom_role.accounts": regexp.MustCompile(`^firebaseauth\.users\.`),

@@ -7,6 +7,8 @@ resource "google_project_service" "budgets" {
   project            = var.project
   service            = each.key
   disable_on_destroy = false
+
+  depends_on = [module.resource_manager]
 }
 
 # The same delay as in project.tf.

@@ -33,6 +33,10 @@ locals {
     admin         = module.admin.name
   }
 
+  # The prefixes of the functions' paths. A prefix comes before all that it begins with, because the first rule that
+  # matches wins: /api/me/, /api/messages, /api/me.
+  function_prefixes = reverse(sort(flatten([for name in keys(local.public_functions) : ["/api/${name}", "/api/${name}/"]])))
+
   # The backend services. A serverless backend has no timeout of its own: a socket may last as long as Cloud Run allows.
   backends = { for name, backend in merge(
     {
@@ -68,7 +72,8 @@ locals {
   # A certificate cannot be changed, so a new domain needs a new name.
   certificate_name = "chat-${substr(sha256(var.domain), 0, 8)}"
 
-  # A request with this header goes to the newest revision (infra/pipeline/smoke).
+  # A request with this header goes to the newest revision (infra/pipeline/smoke). Every client may send it: the newest
+  # revision checks the same tokens and has the same limits as the one that serves.
   revision_header = "Chat-Revision"
 }
 
@@ -227,17 +232,15 @@ resource "google_compute_url_map" "domain" {
     name            = "chat"
     default_service = google_compute_backend_service.domain["chat"].id
 
-    # A function gets the path below its own name, as on cloudfunctions.net.
+    # A function gets the path below its own name, as on cloudfunctions.net. The rewrite replaces the prefix that
+    # matched, so a path that ends with the name needs a rule without the slash.
     dynamic "route_rules" {
-      for_each = keys(local.public_functions)
+      for_each = local.function_prefixes
       content {
         priority = 10 + route_rules.key
-        service  = google_compute_backend_service.domain["chat-${route_rules.value}"].id
+        service  = google_compute_backend_service.domain["chat-${split("/", route_rules.value)[2]}"].id
         match_rules {
-          full_path_match = "/api/${route_rules.value}"
-        }
-        match_rules {
-          prefix_match = "/api/${route_rules.value}/"
+          prefix_match = route_rules.value
         }
         route_action {
           url_rewrite {

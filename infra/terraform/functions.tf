@@ -49,14 +49,14 @@ resource "google_storage_bucket_object" "functions" {
 
 # A function that is deployed. All functions are built from one archive, which stays with keep_code.
 data "google_cloudfunctions2_function" "deployed" {
-  count = var.keep_code ? 1 : 0
+  count = local.keep_code ? 1 : 0
 
   name     = "signup"
   location = var.region
 }
 
 locals {
-  functions_object = (var.keep_code ? data.google_cloudfunctions2_function.deployed[0].build_config[0].source[0].storage_source[0].object :
+  functions_object = (local.keep_code ? data.google_cloudfunctions2_function.deployed[0].build_config[0].source[0].storage_source[0].object :
   "functions/${module.archive.sha256}.zip")
 }
 

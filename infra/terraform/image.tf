@@ -7,6 +7,9 @@
 locals {
   root = "${path.module}/../.."
 
+  # With a pipeline, an apply by hand deploys no code that was not tested.
+  keep_code = coalesce(var.keep_code, var.pipeline)
+
   # Only the files that the image is built from, so that changing a test or this file does not cause another build
   # (sources_test.go builds from exactly these files).
   image_sources = sort([for f in flatten([for pattern in [
@@ -20,7 +23,7 @@ locals {
 
   # The image to deploy: the given one, the deployed one, or the one that is built from the local files.
   image = (var.image != "" ? var.image :
-  var.keep_code ? data.google_cloud_run_v2_service.deployed[0].template[0].containers[0].image : module.build[0].image)
+  local.keep_code ? data.google_cloud_run_v2_service.deployed[0].template[0].containers[0].image : module.build[0].image)
 
   # Official images of Node.js and Go.
   node_builder = "node:22-bookworm-slim"
@@ -129,7 +132,7 @@ resource "time_sleep" "build_grants" {
 
 # The realtime that is deployed, whose image stays with keep_code.
 data "google_cloud_run_v2_service" "deployed" {
-  count = var.image == "" && var.keep_code ? 1 : 0
+  count = var.image == "" && local.keep_code ? 1 : 0
 
   name     = local.realtime_name
   location = var.region
@@ -137,7 +140,7 @@ data "google_cloud_run_v2_service" "deployed" {
 
 module "build" {
   source = "./modules/build"
-  count  = var.image == "" && !var.keep_code ? 1 : 0
+  count  = var.image == "" && !local.keep_code ? 1 : 0
 
   project    = var.project
   repository = google_artifact_registry_repository.this

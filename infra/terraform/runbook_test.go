@@ -113,6 +113,35 @@ func TestRunbookIsTrue(t *testing.T) {
 	}
 }
 
+// TestSettingsOfRealtimeNeedARevision checks that each section that sets a variable of realtime, or replaces what
+// realtime reads its settings from, links the section that says how users get the new revision. After a run of the
+// pipeline, an apply alone makes a revision without traffic.
+func TestSettingsOfRealtimeNeedARevision(t *testing.T) {
+	page, _ := runbook(t)
+	names := []string{"domain", "keep_run_app", "realtime_max_instances"}
+	for _, m := range regexp.MustCompile(`var\.(\w+)`).FindAllStringSubmatch(read(t, "realtime.tf"), -1) {
+		if !slices.Contains([]string{"project", "region", "protect", "image"}, m[1]) {
+			names = append(names, m[1])
+		}
+	}
+	sets := regexp.MustCompile("`(" + strings.Join(names, "|") + ")( = [^`]*)?`|(?m)^(" + strings.Join(names, "|") +
+		") += |-replace=(random_id\\.web_key|google_redis_cluster\\.this)")
+	n := 0
+	for _, section := range regexp.MustCompile(`(?m)^#{2,3} `).Split(page, -1) {
+		heading, text, _ := strings.Cut(section, "\n")
+		if heading == "Change a setting" || !sets.MatchString(text) {
+			continue
+		}
+		n++
+		if !strings.Contains(strings.Join(strings.Fields(text), " "), "[Change a setting](#change-a-setting)") {
+			t.Errorf("%q sets %s, but does not link \"Change a setting\"", heading, sets.FindString(text))
+		}
+	}
+	if n < 7 {
+		t.Errorf("found only %d sections that change a setting of realtime", n)
+	}
+}
+
 // TestSectionsThatAreReferredTo checks that the sections to which scripts and configuration files refer exist.
 func TestSectionsThatAreReferredTo(t *testing.T) {
 	_, headings := runbook(t)

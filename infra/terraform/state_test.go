@@ -93,12 +93,23 @@ var apply = sync.OnceValues(func() (state, error) {
 	return readState(out)
 })
 
-// terraform runs Terraform with the tests' data folder and returns its standard output.
+// terraform runs Terraform in a copy of the configuration and returns its standard output.
 func terraform(in io.Reader, args ...string) ([]byte, error) {
+	dir, err := copied()
+	if err != nil {
+		return nil, err
+	}
+	return terraformIn(dir, in, args...)
+}
+
+// terraformIn runs Terraform in a folder, with the tests' data folder.
+func terraformIn(dir string, in io.Reader, args ...string) ([]byte, error) {
 	cmd := exec.Command(program(), args...)
-	// A program in place of Terraform may read the path of the real one from TERRAFORM.
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TERRAFORM=") }),
-		"TF_DATA_DIR="+dataDir, "TF_IN_AUTOMATION=1")
+	cmd.Dir = dir
+	// A program in place of Terraform may read the path of the real one from TERRAFORM. TF_VAR_… are settings.
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "TERRAFORM=") || strings.HasPrefix(v, "TF_VAR_")
+	}), "TF_DATA_DIR="+filepath.Join(scratch, "data"), "TF_IN_AUTOMATION=1")
 	var errs bytes.Buffer
 	cmd.Stdin, cmd.Stderr = in, &errs
 	out, err := cmd.Output()
@@ -108,19 +119,34 @@ func terraform(in io.Reader, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// dataDir is Terraform's data folder. TestMain creates and removes it.
-var dataDir string
+// copied copies the configuration without the operator's settings and backend, and returns the folder of the copy.
+var copied = sync.OnceValues(func() (string, error) { return copyOf(".", filepath.Join(scratch, "copy")) })
 
-func TestMain(m *testing.M) { os.Exit(inDataDir(m.Run)) }
+// copyOf copies the configuration in the folder from, and the sources that it reads. It creates the folder to.
+func copyOf(from, to string) (string, error) {
+	if err := os.Mkdir(to, 0o755); err != nil {
+		return "", err
+	}
+	out, err := exec.Command("bash", filepath.Join(from, "copy"), to).Output()
+	if err != nil {
+		return "", fmt.Errorf("copy the configuration: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
 
-func inDataDir(run func() int) int {
-	dir, err := os.MkdirTemp("", "terraform-data")
+// scratch has the copy of the configuration and Terraform's data folder. TestMain creates and removes it.
+var scratch string
+
+func TestMain(m *testing.M) { os.Exit(withScratch(m.Run)) }
+
+func withScratch(run func() int) int {
+	dir, err := os.MkdirTemp("", "terraform-test")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	dataDir = dir
+	scratch = dir
 	return run()
 }
 
@@ -129,7 +155,10 @@ func inDataDir(run func() int) int {
 func program() string {
 	p := os.Getenv("TERRAFORM")
 	if strings.Contains(p, "/") && !filepath.IsAbs(p) {
-		return filepath.Join("..", "..", p)
+		p = filepath.Join("..", "..", p)
+		if absolute, err := filepath.Abs(p); err == nil { // it runs in another folder
+			return absolute
+		}
 	}
 	return p
 }

@@ -77,14 +77,13 @@ variable "image" {
 }
 
 variable "keep_code" {
-  description = "Whether an apply keeps the deployed code, which is realtime's image and the functions' source, and changes only settings. Set it to true in production.auto.tfvars as soon as the pipeline deploys. The pipeline passes false. With -var image=…, realtime gets that image nevertheless."
+  description = "Whether an apply keeps the deployed code, which is realtime's image and the functions' source, and changes only settings. By default it does if pipeline is true. The pipeline passes false. The first apply of a project has no code to keep, so with pipeline = true it also needs -var keep_code=false. With -var image=…, realtime gets that image nevertheless."
   type        = bool
-  default     = false
-  nullable    = false
+  default     = null
 }
 
 variable "pipeline" {
-  description = "Whether the project has the service accounts of the pipeline: chat-deploy, which deploys, and chat-test, whose builds can only read the sources and write logs. A person with the role Owner must apply it."
+  description = "Whether the project has the service accounts of the pipeline: chat-deploy, which deploys, chat-test, whose builds can only read the sources and write logs, and chat-plan, which can only make plans. Only the pipeline deploys code then: see keep_code. A person with the role Owner must apply it."
   type        = bool
   default     = false
   nullable    = false
@@ -306,7 +305,7 @@ variable "alert_emails" {
 }
 
 variable "prober_minutes" {
-  description = "Minutes between two runs of the prober, which sends a message through the whole chat: 5, 10, 15, 20 or 30. With 0 it never runs by itself, and nothing notices that messages are not delivered while nobody is connected."
+  description = "Minutes between two runs of the prober, which sends a message through the whole chat: 5, 10, 15, 20 or 30. With 0 it never runs by itself. Nothing then notices that messages are not delivered while nobody is connected, and the figures of the admin panel do not reach Cloud Monitoring."
   type        = number
   default     = 5
   nullable    = false

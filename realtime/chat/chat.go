@@ -130,14 +130,8 @@ var (
 // CheckSend checks m against the rules for a message that m.From sends now. The error is one of the problems above.
 // ErrAtAhead has RetryAfter set to the time to wait.
 func (m Message) CheckSend(now time.Time) error {
-	if !ValidMessageID(m.ID) {
-		return ErrIDInvalid
-	}
-	if m.To == m.From {
-		return ErrSelf
-	}
-	if !ValidUID(m.To) {
-		return ErrRecipient
+	if err := checkParties(m.ID, m.From, m.To); err != nil {
+		return err
 	}
 	if err := CheckBody(m.Body); err != nil {
 		return err
@@ -145,11 +139,28 @@ func (m Message) CheckSend(now time.Time) error {
 	if err := m.CheckReply(); err != nil {
 		return err
 	}
-	at := m.At.Time()
-	if ahead := at.Sub(now); ahead > MaxAhead {
+	return checkAt(m.At, now)
+}
+
+// checkParties checks the id, the sender and the recipient of a message or a change.
+func checkParties(id, from, to string) error {
+	switch {
+	case !ValidMessageID(id):
+		return ErrIDInvalid
+	case to == from:
+		return ErrSelf
+	case !ValidUID(to):
+		return ErrRecipient
+	}
+	return nil
+}
+
+// checkAt checks the At of a message or a change that is sent now.
+func checkAt(at Micros, now time.Time) error {
+	if ahead := at.Time().Sub(now); ahead > MaxAhead {
 		return ErrAtAhead.WithRetry(min(ahead-MaxAhead, time.Hour) + time.Millisecond)
 	}
-	if now.Sub(at) > MaxAge {
+	if now.Sub(at.Time()) > MaxAge {
 		return ErrAtTooOld
 	}
 	return nil

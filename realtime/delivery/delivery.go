@@ -12,12 +12,17 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
-// Version is the version of the data that this package writes and reads.
-const Version = 1
+// Versions of the data. This package reads both, and writes VersionChanges only if there are changes: a program that
+// does not know of them makes such data a dead letter, from which it can be replayed, and would lose the changes
+// otherwise.
+const (
+	Version        = 1
+	VersionChanges = 2
+)
 
 // Limits of one Pub/Sub message. Beyond them, the publisher starts another one.
 const (
-	MaxMessages = 500       // entries in both lists together
+	MaxMessages = 500       // entries in all lists together
 	MaxBytes    = 400 << 10 // of encoded JSON; Pub/Sub's own limit is 10 MB
 )
 
@@ -25,12 +30,23 @@ const (
 type Batch struct {
 	V         int         `json:"v"`
 	Delivered []Delivered `json:"delivered,omitempty"`
+	Changed   []Changed   `json:"changed,omitempty"`
 	Read      []Read      `json:"read,omitempty"`
 }
 
 // Delivered is a message that a device of its recipient has stored and acknowledged.
 type Delivered struct {
 	chat.Message
+	DeliveredAt chat.Micros `json:"delivered_at"`
+
+	// Changes is the sum of the changes of a message in the archive, whose body is then the changed one. It is empty in a
+	// Pub/Sub message.
+	Changes chat.Changes `json:"changes,omitzero"`
+}
+
+// Changed is a change that a device of its recipient has stored and acknowledged.
+type Changed struct {
+	chat.Change
 	DeliveredAt chat.Micros `json:"delivered_at"`
 }
 
@@ -41,30 +57,40 @@ type Read struct {
 	At           chat.Micros `json:"at"`
 }
 
-// Encode returns b as the data of a Pub/Sub message, with the current version.
+// Encode returns b as the data of a Pub/Sub message, with its version.
 func (b Batch) Encode() ([]byte, error) {
-	b.V = Version
+	b.V = version(len(b.Changed))
 	return chat.Marshal(b)
+}
+
+// version returns the version of data with this number of changes.
+func version(changes int) int {
+	if changes > 0 {
+		return VersionChanges
+	}
+	return Version
 }
 
 // Raw is a Batch whose entries are not decoded yet, so that a malformed entry does not affect the others.
 type Raw struct {
 	V         int               `json:"v"`
 	Delivered []json.RawMessage `json:"delivered"`
+	Changed   []json.RawMessage `json:"changed"`
 	Read      []json.RawMessage `json:"read"`
 }
 
-// Encode returns r as the data of a Pub/Sub message, with the current version. The entries must be valid JSON.
+// Encode returns r as the data of a Pub/Sub message, with its version. The entries must be valid JSON.
 func (r Raw) Encode() []byte {
-	size := len(`{"v":1,"delivered":[],"read":[]}`)
-	for _, list := range [...][]json.RawMessage{r.Delivered, r.Read} {
+	size := len(`{"v":1,"delivered":[],"changed":[],"read":[]}`)
+	for _, list := range [...][]json.RawMessage{r.Delivered, r.Changed, r.Read} {
 		for _, entry := range list {
 			size += len(entry) + 1
 		}
 	}
 	out := append(make([]byte, 0, size), `{"v":`...)
-	out = strconv.AppendInt(out, Version, 10)
+	out = strconv.AppendInt(out, int64(version(len(r.Changed))), 10)
 	out = appendList(out, "delivered", r.Delivered)
+	out = appendList(out, "changed", r.Changed)
 	out = appendList(out, "read", r.Read)
 	return append(out, '}')
 }
@@ -90,8 +116,8 @@ func Decode(data []byte) (Raw, error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return Raw{}, fmt.Errorf("delivery: data is not a JSON object: %w", err)
 	}
-	if r.V != Version {
-		return Raw{}, fmt.Errorf("delivery: data has version %d, this program reads version %d", r.V, Version)
+	if r.V != Version && r.V != VersionChanges {
+		return Raw{}, fmt.Errorf("delivery: data has version %d, this program reads versions up to %d", r.V, VersionChanges)
 	}
 	return r, nil
 }
@@ -122,6 +148,36 @@ func (d Delivered) Check() error {
 	}
 	if d.CheckReply() != nil {
 		return fmt.Errorf("message %s: reply_to is not a key of this conversation", d.ID)
+	}
+	if !d.Changes.Empty() {
+		return fmt.Errorf("message %s: has changes, which are entries of their own", d.ID)
+	}
+	return nil
+}
+
+// DecodeChanged decodes and checks one entry of Raw.Changed.
+func DecodeChanged(raw json.RawMessage) (Changed, error) {
+	var c Changed
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return Changed{}, fmt.Errorf("delivery: entry is not a change: %w", err)
+	}
+	return c, c.Check()
+}
+
+// Check returns an error if c cannot be saved: its id is invalid, its users are not those of the conversation, what it
+// does is invalid, or a time is missing. It accepts changes of any age.
+func (c Changed) Check() error {
+	if !chat.ValidMessageID(c.ID) {
+		return fmt.Errorf("change id %.60q is not a UUIDv7", c.ID)
+	}
+	if other, err := chat.Other(c.Conversation, c.From); err != nil || other != c.To {
+		return fmt.Errorf("change %s: conversation %.80q is not that of its sender and recipient", c.ID, c.Conversation)
+	}
+	if c.At <= 0 || c.AcceptedAt <= 0 || c.DeliveredAt <= 0 {
+		return fmt.Errorf("change %s: at, accepted_at and delivered_at must be positive", c.ID)
+	}
+	if err := c.CheckContent(); err != nil {
+		return fmt.Errorf("change %s: %w", c.ID, err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -29,7 +30,7 @@ func TestRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	d, err := DecodeDelivered(raw.Delivered[0])
-	if err != nil || d != good() {
+	if err != nil || !reflect.DeepEqual(d, good()) {
 		t.Errorf("DecodeDelivered = %+v, %v", d, err)
 	}
 	r, err := DecodeRead(raw.Read[0])
@@ -52,7 +53,7 @@ func TestFieldNames(t *testing.T) {
 }
 
 func TestDecodeRejectsInvalidData(t *testing.T) {
-	for _, data := range []string{"", "null", "[]", `"x"`, `{"v":2}`, `{"delivered":[]}`, `{"v":1,"delivered":7}`} {
+	for _, data := range []string{"", "null", "[]", `"x"`, `{"v":3}`, `{"delivered":[]}`, `{"v":1,"delivered":7}`} {
 		if _, err := Decode([]byte(data)); err == nil {
 			t.Errorf("Decode(%q) returned no error", data)
 		}
@@ -109,5 +110,71 @@ func TestCheckDelivered(t *testing.T) {
 		if _, err := DecodeRead(json.RawMessage(raw)); err == nil {
 			t.Errorf("DecodeRead(%s) returned no error", raw)
 		}
+	}
+}
+
+func goodChange() Changed {
+	return Changed{Change: chat.Change{ID: "019a0000-0000-7000-8000-000000000002", Conversation: "ann~bob", From: "ann",
+		To: "bob", At: 7, AcceptedAt: 8, Kind: chat.KindEdit, Body: "hello",
+		Of: chat.Target{ID: "019a0000-0000-7000-8000-000000000001", From: "ann", At: 5}}, DeliveredAt: 9}
+}
+
+func TestCheckChanged(t *testing.T) {
+	if err := goodChange().Check(); err != nil {
+		t.Errorf("a valid change: %v", err)
+	}
+	for name, change := range map[string]func(*Changed){
+		"no id":                   func(c *Changed) { c.ID = "" },
+		"another conversation":    func(c *Changed) { c.Conversation = "bob~eve" },
+		"recipient not the other": func(c *Changed) { c.To = "ann" },
+		"no accepted_at":          func(c *Changed) { c.AcceptedAt = 0 },
+		"not delivered":           func(c *Changed) { c.DeliveredAt = 0 },
+		"as old as its message":   func(c *Changed) { c.At = 5 },
+		"path in the message id":  func(c *Changed) { c.Of.ID = "../../users/ann" },
+		"of a third person":       func(c *Changed) { c.Of.From = "eve" },
+		"of the other person":     func(c *Changed) { c.Of.From = "bob" },
+		"unknown kind":            func(c *Changed) { c.Kind = "pin" },
+		"empty body":              func(c *Changed) { c.Body = "" },
+		"letters":                 func(c *Changed) { c.Kind, c.Body, c.Emoji = chat.KindReact, "", "ok" },
+	} {
+		c := goodChange()
+		change(&c)
+		if err := c.Check(); err == nil {
+			t.Errorf("%s: no error", name)
+		} else if strings.Contains(err.Error(), "hello") {
+			t.Errorf("%s: the error contains the body: %v", name, err)
+		}
+	}
+	d := good()
+	d.Changes = goodChange().Changes()
+	if d.Check() == nil {
+		t.Error("a message with changes is accepted")
+	}
+}
+
+// Data with changes has another version, so that a program that does not know of them does not lose them.
+func TestVersionOfChanges(t *testing.T) {
+	entry, err := json.Marshal(goodChange())
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := Batch{Delivered: []Delivered{good()}, Changed: []Changed{goodChange()}}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range [][]byte{encoded, Raw{Changed: []json.RawMessage{entry}}.Encode()} {
+		raw, err := Decode(data)
+		if err != nil || raw.V != VersionChanges {
+			t.Fatalf("version %d, %v", raw.V, err)
+		}
+		if c, err := DecodeChanged(raw.Changed[0]); err != nil || !reflect.DeepEqual(c, goodChange()) {
+			t.Errorf("DecodeChanged = %+v, %v", c, err)
+		}
+	}
+	if raw, err := Decode(Raw{Read: []json.RawMessage{[]byte("{}")}}.Encode()); err != nil || raw.V != Version {
+		t.Errorf("data without changes has version %d, %v", raw.V, err)
+	}
+	if _, err := Decode([]byte(`{"v":3}`)); err == nil {
+		t.Error("a later version is accepted")
 	}
 }

@@ -11,20 +11,20 @@ import (
 // bytesField is the field of out that holds the sum of all others. These contain a '/'.
 const bytesField = "bytes"
 
-// account adds a message of a user with one device to the totals of what waits, without waiting for the answer. It uses
+// account adds an item of a user with one device to the totals of what waits, without waiting for the answer. It uses
 // plain commands, which together cost a fifth of a script; with a sent event, the script that appends it does the same.
 // The totals lag by the sends under way. began is when the send began.
-func (boxes *Inboxes) account(m chat.Message, size int, accepted chat.Micros, began time.Time) {
-	key := []string{outKey(m.From)}
+func (boxes *Inboxes) account(i Item, size int, accepted chat.Micros, began time.Time) {
+	key := []string{outKey(i.From())}
 	value := strconv.Itoa(size) + " " + strconv.FormatInt(int64(accepted), 10)
 	calls := []script.Call{
-		{Command: "HSET", Keys: key, Args: []any{m.To + "/" + m.ID, value}},
+		{Command: "HSET", Keys: key, Args: []any{i.To() + "/" + i.ID(), value}},
 		{Command: "HINCRBY", Keys: key, Args: []any{bytesField, size}, After: true, Once: true},
 		{Command: "HLEN", Keys: key, After: true},
 		{Command: "PEXPIRE", Keys: key, Args: []any{keepOut.Milliseconds()}, After: true},
 	}
 	boxes.runner.Go(calls, func(r []script.Result) {
-		boxes.noteLate(m.From, began)
+		boxes.noteLate(i.From(), began)
 		for _, one := range r {
 			if one.Err != nil {
 				boxes.counters.Unaccounted.Add(1)
@@ -39,7 +39,7 @@ func (boxes *Inboxes) account(m chat.Message, size int, accepted chat.Micros, be
 			undo := script.Call{Command: "HINCRBY", Keys: key, Args: []any{bytesField, -size}, Once: true}
 			boxes.runner.Go([]script.Call{undo}, func([]script.Result) {})
 		}
-		boxes.senders.update(m.From, fields-1, bytes)
+		boxes.senders.update(i.From(), fields-1, bytes)
 	})
 }
 

@@ -3,6 +3,7 @@ package inbox
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -13,7 +14,7 @@ import (
 // Entry is an event to append to a user's inbox.
 type Entry struct {
 	UID   string
-	Type  string // wire.EventDelivered, …; never wire.EventMessage, which only Enqueue writes
+	Type  string // wire.EventDelivered, …; never one that waits, which only Enqueue writes
 	Event any    // encoded as JSON; has its own "type" field
 
 	// Again says that an earlier append of exactly this entry may have succeeded although it returned an error. It is
@@ -37,9 +38,9 @@ func (e Entry) note() string {
 	var refs []wire.MessageRef
 	switch event := e.Event.(type) {
 	case wire.DeliveredEvent:
-		conversation, refs = event.Conversation, event.Messages
+		conversation, refs = event.Conversation, slices.Concat(event.Messages, event.Changes)
 	case wire.RefusedEvent:
-		conversation, refs = event.Conversation, event.Messages
+		conversation, refs = event.Conversation, slices.Concat(event.Messages, event.Changes)
 	}
 	to, err := chat.Other(conversation, e.UID)
 	if err != nil || len(refs) == 0 {

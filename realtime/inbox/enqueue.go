@@ -7,7 +7,6 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
-	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
 // Enqueue is EnqueueFrom without a device: all devices of the sender get a sent event.
@@ -15,83 +14,88 @@ func (boxes *Inboxes) Enqueue(ctx context.Context, m chat.Message) (chat.Micros,
 	return boxes.EnqueueFrom(ctx, m, "")
 }
 
-// EnqueueFrom puts m into its recipient's inbox, where it stays until a device of the recipient has acknowledged it.
-// Then, if a device of the sender other than the given one has attached lately, it puts a "sent" event into the
-// sender's own inbox. It takes one round trip, or one more on a cluster or with the event, and another one for a
-// recipient to whom the sender has not written through this instance lately. m must have passed CheckSend. EnqueueFrom
-// sets m.AcceptedAt and returns it.
+// EnqueueFrom is EnqueueItem for a message.
+func (boxes *Inboxes) EnqueueFrom(ctx context.Context, m chat.Message, device string) (chat.Micros, error) {
+	return boxes.EnqueueItem(ctx, OfMessage(m), device)
+}
+
+// EnqueueItem puts a message or a change into its recipient's inbox, where it stays until a device of the recipient has
+// acknowledged it. Then, if a device of the sender other than the given one has attached lately, it puts a "sent" or
+// "changed" event into the sender's own inbox. It takes one round trip, or one more on a cluster or with the event, and
+// another one for a recipient to whom the sender has not written through this instance lately. The item must have
+// passed CheckSend. EnqueueItem sets its AcceptedAt and returns it.
 //
-// As long as a message waits, a repeated send with the same content gets the first answer again, whatever limits are
+// As long as an item waits, a repeated send with the same content gets the first answer again, whatever limits are
 // reached (except SendsPerMinute), and one with other content gets ErrIDReused. Other errors are ErrRecipientUnknown
 // and ErrRecipientUnavailable (according to the recipient's gate, which the same script reads), the errors of Limits,
 // and problem.ErrUnavailable. After the last, the message may be queued nevertheless. Sending it again, unchanged, is
 // harmless: if only the second step has failed, this instance repeats only that step, which adds no second event.
 //
-// With Options.ReplicaWait, EnqueueFrom returns without an error only after a replica has the message too.
-func (boxes *Inboxes) EnqueueFrom(ctx context.Context, m chat.Message, device string) (chat.Micros, error) {
+// With Options.ReplicaWait, EnqueueItem returns without an error only after a replica has the item too.
+func (boxes *Inboxes) EnqueueItem(ctx context.Context, i Item, device string) (chat.Micros, error) {
 	began := time.Now()
-	m.AcceptedAt = chat.MicrosOf(boxes.opts.Now())
-	event, sent, err := wire.MarshalMessage(m)
+	i = i.accepted(chat.MicrosOf(boxes.opts.Now()))
+	event, echo, err := i.marshal()
 	if err != nil {
-		return 0, fmt.Errorf("encode message %s: %w", m.ID, err)
+		return 0, err
 	}
-	s := boxes.senders.of(m.From)
+	s := boxes.senders.of(i.From())
 	if wait := s.waitForRate(boxes.opts.Limits, boxes.opts.Now()); wait > 0 {
 		boxes.counters.TooFast.Add(1)
 		return 0, ErrRateLimited.WithRetry(wait)
 	}
-	accepted, queued := boxes.senders.queuedAt(m)
+	accepted, queued := boxes.senders.queuedAt(i)
 	alone := false
 	if !queued {
-		held, done, err := boxes.checkSender(ctx, s, m, len(event))
+		held, done, err := boxes.checkSender(ctx, s, i, len(event))
 		if err != nil {
 			return 0, err
 		}
 		defer done()
-		if accepted, alone, err = boxes.enqueueForRecipient(ctx, m, device, event, held); err != nil {
+		if accepted, alone, err = boxes.enqueueForRecipient(ctx, i, device, event, held); err != nil {
 			return 0, err
 		}
 	}
-	boxes.countSend(s, m.From)
-	first := !boxes.senders.hasWritten(m.From, m.To)
+	boxes.countSend(s, i.From())
+	first := !boxes.senders.hasWritten(i.From(), i.To())
 	if alone && !first {
-		boxes.account(m, len(event), accepted, began)
+		boxes.account(i, len(event), accepted, began)
 		return accepted, nil
 	}
-	if accepted != m.AcceptedAt { // the time of the first send
-		m.AcceptedAt = accepted
-		if _, sent, err = wire.MarshalMessage(m); err != nil {
-			return 0, fmt.Errorf("encode message %s: %w", m.ID, err)
+	if accepted != i.acceptedAt() { // the time of the first send
+		if _, echo, err = i.accepted(accepted).marshal(); err != nil {
+			return 0, err
 		}
 	}
 	// A repeated send comes here as well, because the first send may have failed before this point. The script knows
 	// whether it has appended the event.
-	note := fmt.Sprintf("%s/%s %s %d %d", m.To, m.ID, flag(first), len(event), int64(accepted))
-	err = boxes.append(ctx, []encoded{{m.From, wire.EventSent, sent, note}})[0]
-	boxes.noteLate(m.From, began)
+	note := fmt.Sprintf("%s/%s %s %d %d", i.To(), i.ID(), flag(first), len(event), int64(accepted))
+	err = boxes.append(ctx, []encoded{{i.From(), i.Echo(), echo, note}})[0]
+	boxes.noteLate(i.From(), began)
 	if err != nil {
-		boxes.senders.rememberQueued(m, accepted)
+		boxes.senders.rememberQueued(i, accepted)
 		return 0, err
 	}
 	if queued {
-		boxes.senders.forgetQueued(m)
+		boxes.senders.forgetQueued(i)
 	}
-	boxes.senders.learn(m.From, m.To)
+	boxes.senders.learn(i.From(), i.To())
 	return accepted, nil
 }
 
-// enqueueForRecipient puts the message into the recipient's inbox only. It returns when the message was first
+// enqueueForRecipient puts the item into the recipient's inbox only. It returns when the message was first
 // accepted, and whether the sender has no other device that needs a sent event. If held is not nil, it accepts only a
 // message that waits already, and refuses any other with held.
-func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, device string, event []byte,
+func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, i Item, device string, event []byte,
 	held error) (accepted chat.Micros, alone bool, err error) {
-	c := boxes.call(boxes.scripts.enqueue, m.To, m.From, m.ID, m.Digest(), event, int64(m.At), int64(m.AcceptedAt),
-		flag(held != nil), flag(!boxes.senders.hasWritten(m.From, m.To)))
-	c.Keys = append(c.Keys, gateKey(m.To))
+	from, to := i.From(), i.To()
+	c := boxes.call(boxes.scripts.enqueue, to, from, i.ID(), i.digest(), event, int64(i.Ref().At), int64(i.acceptedAt()),
+		flag(held != nil), flag(!boxes.senders.hasWritten(from, to)))
+	c.Keys = append(c.Keys, gateKey(to))
 	c.Replicate = boxes.opts.ReplicaWait > 0
 	filled, answered := false, false
 	for {
-		results := boxes.runWithDevices(ctx, c, m.From, device)
+		results := boxes.runWithDevices(ctx, c, from, device)
 		v, err := results[0].Value, results[0].Err
 		if err != nil {
 			return 0, false, err
@@ -107,17 +111,17 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, d
 		switch result {
 		case "queued":
 			boxes.counters.Enqueued.Add(1)
-			return m.AcceptedAt, boxes.alone(ctx, results, m.From, device), nil
+			return i.acceptedAt(), boxes.alone(ctx, results, from, device), nil
 		case "again":
 			boxes.counters.Repeated.Add(1)
 			accepted = chat.Micros(r.int(1))
-			return accepted, boxes.alone(ctx, results, m.From, device), r.failure()
+			return accepted, boxes.alone(ctx, results, from, device), r.failure()
 		case "no_gate":
 			// This happens once a day per user. A gate that is missing twice was evicted in between: try later.
 			if filled {
-				return 0, false, problem.ErrUnavailable.WithCause(fmt.Errorf("enqueue: redis does not keep the gate of %s", m.To))
+				return 0, false, problem.ErrUnavailable.WithCause(fmt.Errorf("enqueue: redis does not keep the gate of %s", to))
 			}
-			if err := boxes.opts.Gates.Fill(ctx, m.To); err != nil {
+			if err := boxes.opts.Gates.Fill(ctx, to); err != nil {
 				return 0, false, err
 			}
 			filled = true
@@ -125,7 +129,7 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, m chat.Message, d
 		case "stranger":
 			// The recipient may have answered before Redis was wiped, or a moment ago.
 			if !answered {
-				if answered, err = boxes.hasAnswered(ctx, m); answered {
+				if answered, err = boxes.hasAnswered(ctx, from, to); answered {
 					continue
 				}
 			}

@@ -32,12 +32,12 @@ func (boxes *Inboxes) roomForNewPerson(ctx context.Context, from, to string) (bo
 
 // hasAnswered reports whether the recipient of m has ever written to its sender. If so, it records it in the inbox of
 // the recipient.
-func (boxes *Inboxes) hasAnswered(ctx context.Context, m chat.Message) (bool, error) {
-	answered, err := boxes.HasWritten(ctx, m.To, m.From)
+func (boxes *Inboxes) hasAnswered(ctx context.Context, from, to string) (bool, error) {
+	answered, err := boxes.HasWritten(ctx, to, from)
 	if err != nil || !answered {
 		return false, err
 	}
-	return true, boxes.acquaint(ctx, m.To, m.From, true, false)
+	return true, boxes.acquaint(ctx, to, from, true, false)
 }
 
 // HasWritten reports whether from has ever sent a message to to. It takes a round trip, unless this instance knows it.

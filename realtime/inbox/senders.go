@@ -55,26 +55,26 @@ func newSenders() *senders {
 		newRecent[string, queued](maxQueued), newRecent[string, struct{}](maxSenders)}
 }
 
-// queuedKey identifies a message and its content.
-func queuedKey(m chat.Message) string { return m.From + "/" + m.To + "/" + m.ID + "/" + m.Digest() }
+// queuedKey identifies an item and its content.
+func queuedKey(i Item) string { return i.From() + "/" + i.To() + "/" + i.ID() + "/" + i.digest() }
 
-// rememberQueued records that the message is in its recipient's inbox, so that a repeated send only adds the sent
+// rememberQueued records that the item is in its recipient's inbox, so that a repeated send only adds the sent
 // event.
-func (s *senders) rememberQueued(m chat.Message, acceptedAt chat.Micros) {
-	s.queued.put(queuedKey(m), queued{acceptedAt, time.Now().Add(queuedFor)})
+func (s *senders) rememberQueued(i Item, acceptedAt chat.Micros) {
+	s.queued.put(queuedKey(i), queued{acceptedAt, time.Now().Add(queuedFor)})
 }
 
-// queuedAt returns when the message was accepted, if rememberQueued has recorded it lately.
-func (s *senders) queuedAt(m chat.Message) (acceptedAt chat.Micros, ok bool) {
+// queuedAt returns when the item was accepted, if rememberQueued has recorded it lately.
+func (s *senders) queuedAt(i Item) (acceptedAt chat.Micros, ok bool) {
 	if s.queued.empty() {
 		return 0, false
 	}
-	q, ok := s.queued.get(queuedKey(m))
+	q, ok := s.queued.get(queuedKey(i))
 	return q.acceptedAt, ok && time.Now().Before(q.until)
 }
 
-// forgetQueued forgets the message: its sent event is appended.
-func (s *senders) forgetQueued(m chat.Message) { s.queued.remove(queuedKey(m)) }
+// forgetQueued forgets the item: its sent event is appended.
+func (s *senders) forgetQueued(i Item) { s.queued.remove(queuedKey(i)) }
 
 // of returns what is known about a user.
 func (s *senders) of(uid string) *sender {
@@ -156,9 +156,9 @@ func (u *sender) mayAsk() bool {
 // checkSender checks the limits of a sender over all recipients. held is the refusal of a message that does not wait
 // yet. The caller must call done after the message was accepted or refused. It takes a round trip if this instance does
 // not know that the sender has written to the recipient, and otherwise only before a refusal.
-func (boxes *Inboxes) checkSender(ctx context.Context, s *sender, m chat.Message,
+func (boxes *Inboxes) checkSender(ctx context.Context, s *sender, i Item,
 	size int) (held error, done func(), err error) {
-	full, err := boxes.outboxFull(ctx, s, m.From, size)
+	full, err := boxes.outboxFull(ctx, s, i.From(), size)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -166,7 +166,7 @@ func (boxes *Inboxes) checkSender(ctx context.Context, s *sender, m chat.Message
 		boxes.counters.OutboxFull.Add(1)
 		return ErrOutboxFull, func() {}, nil
 	}
-	if boxes.senders.hasWritten(m.From, m.To) {
+	if boxes.senders.hasWritten(i.From(), i.To()) {
 		return nil, func() {}, nil
 	}
 	select {
@@ -175,7 +175,7 @@ func (boxes *Inboxes) checkSender(ctx context.Context, s *sender, m chat.Message
 		return nil, nil, problem.ErrUnavailable.WithCause(ctx.Err())
 	}
 	done = func() { <-s.first }
-	room, err := boxes.roomForNewPerson(ctx, m.From, m.To)
+	room, err := boxes.roomForNewPerson(ctx, i.From(), i.To())
 	switch {
 	case err != nil:
 		done()

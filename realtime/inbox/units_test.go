@@ -135,10 +135,10 @@ func TestQuestionsToTheArchiveAreLimited(t *testing.T) {
 func TestQueuedMessagesAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, m := newSenders(), chat.Message{ID: "x", From: "ann", To: "ben", Body: "one"}
-		queued := func(m chat.Message) bool { _, ok := s.queuedAt(m); return ok }
+		queued := func(m chat.Message) bool { _, ok := s.queuedAt(OfMessage(m)); return ok }
 		equal(t, "before", queued(m), false)
-		s.rememberQueued(m, 5)
-		at, _ := s.queuedAt(m)
+		s.rememberQueued(OfMessage(m), 5)
+		at, _ := s.queuedAt(OfMessage(m))
 		equal(t, "accepted at", int64(at), 5)
 		other := m
 		other.Body = "two"
@@ -147,10 +147,10 @@ func TestQueuedMessagesAreForgotten(t *testing.T) {
 		equal(t, "just before 30 s", queued(m), true)
 		testwait.Advance(1)
 		equal(t, "after 30 s", queued(m), false)
-		s.rememberQueued(m, 5)
-		s.forgetQueued(m)
+		s.rememberQueued(OfMessage(m), 5)
+		s.forgetQueued(OfMessage(m))
 		equal(t, "after its sent event is appended", queued(m), false)
-		s.rememberQueued(m, 5)
+		s.rememberQueued(OfMessage(m), 5)
 		s.learn("ann", "ben")
 		s.forget()
 		equal(t, "after a new epoch", queued(m) || s.hasWritten("ann", "ben"), false)
@@ -228,10 +228,12 @@ func TestWithdrawalSelects(t *testing.T) {
 
 func TestRecordsOfWaitingMessages(t *testing.T) {
 	rec, err := parseRecord("ann/x", "7-1 digest 50 300 40")
-	equal(t, "record", rec, record{"ann", "x", ID{7, 1}, 50, 40, 300, false})
+	equal(t, "record", rec, record{"ann", "x", ID{7, 1}, 50, 40, 300, false, false})
 	equal(t, "error", err, nil)
 	rec, _ = parseRecord("ann/x", "7-1 digest 50 300 40 restored")
 	equal(t, "restored", rec.restored, true)
+	rec, _ = parseRecord("ann/x", "7-1 "+chat.Change{}.Digest()+" 50 300 40")
+	equal(t, "change", rec.change, true)
 	for _, c := range [][2]string{{"ann", "7-1 d 50 300 40"}, {"ann/x", "7-1 d 50 300"}, {"ann/x", "7 d 50 300 40"},
 		{"ann/x", "7-1 d x 300 40"}} {
 		if _, err := parseRecord(c[0], c[1]); err == nil {

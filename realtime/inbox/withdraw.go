@@ -54,6 +54,7 @@ type record struct {
 	accepted, at    chat.Micros
 	bytes           int64
 	restored        bool
+	change          bool // not a message
 }
 
 func parseRecord(field, value string) (record, error) {
@@ -65,7 +66,7 @@ func parseRecord(field, value string) (record, error) {
 	id, err := ParseID(part[0])
 	r := reply{list: []any{part[2], part[3], part[4]}}
 	rec := record{from: from, messageID: messageID, id: id, accepted: chat.Micros(r.int(0)), bytes: r.int(1),
-		at: chat.Micros(r.int(2)), restored: len(part) > 5}
+		at: chat.Micros(r.int(2)), restored: len(part) > 5, change: chat.IsChangeDigest(part[1])}
 	return rec, errors.Join(err, r.err)
 }
 
@@ -165,9 +166,13 @@ func (boxes *Inboxes) scanHash(ctx context.Context, key string, cursor uint64, m
 // may see a message as refused that is delivered later, but no message vanishes.
 func (boxes *Inboxes) withdrawBatch(ctx context.Context, w Withdrawal, from string, list []record) (Withdrawn, error) {
 	args := make([]any, 0, 2*len(list))
-	refs := make([]wire.MessageRef, len(list))
-	for i, rec := range list {
-		refs[i] = wire.MessageRef{ID: rec.messageID, At: rec.at}
+	var refs wire.Refs
+	for _, rec := range list {
+		event := wire.EventMessage
+		if rec.change {
+			event = wire.EventChange
+		}
+		refs.Add(event, wire.MessageRef{ID: rec.messageID, At: rec.at})
 		args = append(args, rec.from+"/"+rec.messageID, rec.id.String())
 	}
 	state, err := boxes.senderState(ctx, from)
@@ -176,7 +181,8 @@ func (boxes *Inboxes) withdrawBatch(ctx context.Context, w Withdrawal, from stri
 	}
 	if state != senderGone {
 		refused := Entry{UID: from, Type: wire.EventRefused, Event: wire.RefusedEvent{Type: wire.EventRefused,
-			Conversation: chat.ConversationID(from, w.UID), Messages: refs, Code: w.Reason.Code, Message: w.Reason.Message}}
+			Conversation: chat.ConversationID(from, w.UID), Messages: refs.Messages, Changes: refs.Changes,
+			Code: w.Reason.Code, Message: w.Reason.Message}}
 		if err := boxes.Append(ctx, []Entry{refused})[0]; err != nil {
 			return Withdrawn{}, err
 		}

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -56,7 +55,7 @@ func TestCorrectedIsSplit(t *testing.T) {
 	if err := c.Corrected(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(got, want) {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%d messages in %d calls, want %d in their order", len(got), calls, len(want))
 	}
 	if err := c.Corrected(t.Context(), nil); err != nil || calls > 80 {

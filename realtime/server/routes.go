@@ -194,7 +194,7 @@ func (s *Server) contentSecurityPolicy() string {
 		connect = append(connect, "https://identitytoolkit.googleapis.com", "https://securetoken.googleapis.com")
 	}
 	slices.Sort(connect[1:])
-	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; " +
 		"manifest-src 'self'; worker-src 'self'; connect-src " + strings.Join(slices.Compact(connect), " ") +
 		"; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }

@@ -69,6 +69,7 @@ func (s *session) sendWelcome(resumed bool) bool {
 	s.feeder.caughtUp = false
 	return s.queueFrame(wire.Welcome{
 		UID: s.uid, Now: chat.MicrosOf(s.deps.Now()), Resumed: resumed, Limits: s.deps.Announced,
+		Changes: true,
 	})
 }
 
@@ -204,7 +205,7 @@ func (s *session) retryLater(err error) {
 // sendEvent queues e and reports whether it did. It does not if the client must acknowledge messages first.
 func (s *session) sendEvent(e inbox.Event) bool {
 	f := &s.feeder
-	if e.Type == wire.EventMessage && s.window.Unacked() >= wire.MaxUnacked {
+	if wire.Waits(e.Type) && s.window.Unacked() >= wire.MaxUnacked {
 		if !f.full {
 			s.counters.WindowFull.Add(1)
 		}
@@ -220,7 +221,7 @@ func (s *session) sendEvent(e inbox.Event) bool {
 		return false
 	}
 	s.counters.Events.Add(1)
-	if e.Type == wire.EventMessage {
+	if wire.Waits(e.Type) {
 		s.countLive(e)
 		if id, ok := wire.MessageID(e.Data); ok && trace.Traced(id, s.uid) {
 			trace.Log(s.log(), trace.Delivered, id)

@@ -56,7 +56,7 @@ func (s *session) handleNext(kind int, r io.Reader) error {
 	switch {
 	case err == nil && s.ctx.Err() == nil:
 		return s.handleFrame(f)
-	case err == nil || f.Type != wire.TypeSend || f.ID == "" || isReadError(err):
+	case err == nil || f.Type != wire.TypeSend && f.Type != wire.TypeChange || f.ID == "" || isReadError(err):
 		return err
 	}
 	s.log().Info("bad send frame", "error", err)
@@ -165,7 +165,13 @@ func (s *session) handleFrame(f wire.ClientFrame) error {
 	}
 	switch f.Type {
 	case wire.TypeSend:
-		return s.handleSend(f)
+		m := chat.Message{ID: f.ID, Conversation: chat.ConversationID(s.uid, f.To),
+			From: s.uid, To: f.To, Body: f.Body, At: f.At, ReplyTo: f.ReplyTo}
+		s.handleSend(inbox.OfMessage(m), m.CheckSend(s.deps.Now()))
+	case wire.TypeChange:
+		c := chat.Change{ID: f.ID, Conversation: chat.ConversationID(s.uid, f.To),
+			From: s.uid, To: f.To, At: f.At, Of: f.Of, Kind: f.Kind, Body: f.Body, Emoji: f.Emoji}
+		s.handleSend(inbox.OfChange(c), c.CheckSend(s.deps.Now()))
 	case wire.TypeAck:
 		return s.handleAck(f)
 	case wire.TypeRead:
@@ -189,58 +195,56 @@ func (s *session) handleFrame(f wire.ClientFrame) error {
 	return nil
 }
 
-// handleSend checks a message and queues it for the worker, which applies the rate limits. If the queue is full, it
-// waits, and nothing more is read from the client. A long outbox is therefore slowed down, and so is a flood.
-func (s *session) handleSend(f wire.ClientFrame) error {
+// handleSend queues a message or a change, of which invalid is what CheckSend returned, for the worker, which applies
+// the rate limits. If the queue is full, it waits, and nothing more is read from the client. A long outbox is therefore
+// slowed down, and so is a flood.
+func (s *session) handleSend(i inbox.Item, invalid error) {
 	s.counters.Sends.Add(1)
-	m := &chat.Message{ID: f.ID, Conversation: chat.ConversationID(s.uid, f.To),
-		From: s.uid, To: f.To, Body: f.Body, At: f.At, ReplyTo: f.ReplyTo}
-	if err := m.CheckSend(s.deps.Now()); err != nil {
-		s.refuse(err, f.ID)
-		return nil
+	if invalid != nil {
+		s.refuse(invalid, i.ID())
+		return
 	}
-	if s.isQueued(m) {
+	if s.isQueued(i) {
 		s.counters.SendsRepeated.Add(1)
-		return nil
+		return
 	}
-	if !s.queueSend(m) {
+	if !s.queueSend(i) {
 		s.counters.Stalled.Add(1)
 		s.in.pause()
-		s.queueWhenFree(m)
+		s.queueWhenFree(i)
 		s.in.resume()
 		s.extendReadDeadline() // the client was not silent: nobody listened
 	}
-	return nil
 }
 
-// isQueued reports whether the same message waits already, because the client has sent it again before it was answered.
+// isQueued reports whether the same item waits already, because the client has sent it again before it was answered.
 // The one answer then serves both.
-func (s *session) isQueued(m *chat.Message) bool {
+func (s *session) isQueued(i inbox.Item) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.ContainsFunc(s.sends, func(o *chat.Message) bool { return *o == *m })
+	return slices.ContainsFunc(s.sends, i.Equal)
 }
 
-// queueSend queues m for the worker, or reports that the queue is full.
-func (s *session) queueSend(m *chat.Message) bool {
+// queueSend queues i for the worker, or reports that the queue is full.
+func (s *session) queueSend(i inbox.Item) bool {
 	s.mu.Lock()
 	full := len(s.sends) >= queueSends
 	s.mu.Unlock()
-	if full || !s.user.reserve(s, sendSize(m)) {
+	if full || !s.user.reserve(s, sendSize(i)) {
 		return false
 	}
 	s.mu.Lock()
-	s.sends = append(s.sends, m) // nobody else adds, so there still is room
+	s.sends = append(s.sends, i) // nobody else adds, so there still is room
 	s.mu.Unlock()
 	s.wake(taskWorker)
 	return true
 }
 
-// queueWhenFree queues m when the queue has room, or drops it when the socket ends.
-func (s *session) queueWhenFree(m *chat.Message) {
+// queueWhenFree queues i when the queue has room, or drops it when the socket ends.
+func (s *session) queueWhenFree(i inbox.Item) {
 	room, done := s.user.wait(s)
 	defer done()
-	for !s.queueSend(m) {
+	for !s.queueSend(i) {
 		select {
 		case <-room:
 		case <-s.ctx.Done():

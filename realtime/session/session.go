@@ -96,8 +96,8 @@ type session struct {
 	gateSet      bool              // whether gate has been read
 	watcher      *presence.Watcher // nil: the client has watched nobody
 	alarms       alarms
-	sends        []*chat.Message        // for the worker, with the one that it works on
-	echoes       [8]*chat.Message       // the last ones that the worker has worked on, until their sent events come
+	sends        []inbox.Item           // for the worker, with the one that it works on
+	echoes       [8]inbox.Item          // the last ones that the worker has worked on, until their sent events come
 	nextEcho     int                    // in echoes
 	typingTo     []string               // for the worker: uids to notify that the user is typing
 	readMarks    map[string]chat.Micros // for the worker, by conversation; nil: none

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 )
 
 // Bytes of sends that wait for the worker. A socket whose queue is empty may always add one message, so that every
@@ -21,7 +21,7 @@ const (
 // sendOverhead is the size of a queued message besides its body, in bytes.
 const sendOverhead = 500
 
-func sendSize(m *chat.Message) int { return len(m.Body) + sendOverhead }
+func sendSize(i inbox.Item) int { return i.Size() + sendOverhead }
 
 // user is what the sockets of one user on this instance share.
 type user struct {
@@ -36,6 +36,7 @@ type user struct {
 	queued  int           // bytes of sends that wait for the workers
 	waiting int           // sockets that are not read until there is room for a send
 	unknown unknownUIDs
+	reacted reactions
 	watched watchedPeople
 }
 
@@ -143,13 +144,17 @@ func (u *user) wait(s *session) (room <-chan struct{}, done func()) {
 	}
 }
 
+// isFull reports whether as many events as ever are allowed at once.
+func isFull(l *rate.Limiter, now time.Time) bool { return l.TokensAt(now) >= float64(l.Burst()) }
+
 // isIdle reports whether the user has no socket and no limit that a reconnect would reset.
 func (u *user) isIdle(now time.Time, l Limits) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	full := func(l *rate.Limiter) bool { return l == nil || l.TokensAt(now) >= float64(l.Burst()) }
+	full := func(l *rate.Limiter) bool { return l == nil || isFull(l, now) }
+	u.reacted.forgetFull(now)
 	return len(u.sockets) == 0 && u.hellos == 0 && full(u.sends) && full(u.reads) && full(u.bytes) &&
-		u.unknown.isFull(now, l.UnknownUIDs) && !now.Before(u.watched.ends)
+		len(u.reacted) == 0 && u.unknown.isFull(now, l.UnknownUIDs) && !now.Before(u.watched.ends)
 }
 
 // unknownUIDs limits how many uids of users who do not exist one user may name. Looking up such a uid costs a read of

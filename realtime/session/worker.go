@@ -36,9 +36,9 @@ func (s *session) work() {
 		context.AfterFunc(s.ctx, func() { time.AfterFunc(finishWithin, s.endWork) })
 	}
 	for s.ctx.Err() == nil {
-		m := s.nextSend()
-		if m != nil {
-			s.enqueue(m)
+		i := s.nextSend()
+		if !i.IsZero() {
+			s.enqueue(i)
 		}
 		to, lists := s.nextHint()
 		if to != "" {
@@ -48,21 +48,21 @@ func (s *session) work() {
 			s.applyWatchList()
 			s.applyReadMarks(true)
 		}
-		if m == nil && to == "" && !lists {
+		if i.IsZero() && to == "" && !lists {
 			return
 		}
 	}
 	s.finishSends()
 }
 
-// nextSend returns the first of the sends, or nil if there is none or the rate limits do not allow it yet. An alarm
-// then wakes the worker. The message stays in the queue; see doneSending.
-func (s *session) nextSend() *chat.Message {
+// nextSend returns the first of the sends, or none if there is none or the rate limits do not allow it yet. An alarm
+// then wakes the worker. The item stays in the queue; see doneSending.
+func (s *session) nextSend() inbox.Item {
 	ofUser := s.user.sendLimit(s.deps.Limits)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.sends) == 0 {
-		return nil
+		return inbox.Item{}
 	}
 	now := time.Now()
 	if s.sendAllowed.IsZero() {
@@ -73,7 +73,7 @@ func (s *session) nextSend() *chat.Message {
 		}
 	}
 	if now.Before(s.sendAllowed) {
-		return nil
+		return inbox.Item{}
 	}
 	s.sendAllowed = time.Time{}
 	return s.sends[0]
@@ -102,8 +102,8 @@ func (s *session) finishSends() {
 	if errors.As(s.why(), &p) && p.Kind != problem.GoingAway {
 		return
 	}
-	for m := s.nextSend(); m != nil && s.workCtx.Err() == nil; m = s.nextSend() {
-		s.enqueue(m)
+	for i := s.nextSend(); !i.IsZero() && s.workCtx.Err() == nil; i = s.nextSend() {
+		s.enqueue(i)
 	}
 	s.mu.Lock()
 	done := len(s.sends) == 0
@@ -120,34 +120,38 @@ func (s *session) hasWork() bool {
 	return len(s.sends) > 0 || len(s.readMarks) > 0
 }
 
-// enqueue queues one message in Redis and answers the client.
-func (s *session) enqueue(m *chat.Message) {
-	defer s.user.release(s, sendSize(m))
-	if s.blocks(m.To) {
-		s.refuseSend(inbox.ErrRecipientUnavailable, m)
+// enqueue queues one message or change in Redis and answers the client.
+func (s *session) enqueue(i inbox.Item) {
+	defer s.user.release(s, sendSize(i))
+	if s.blocks(i.To()) {
+		s.refuseSend(inbox.ErrRecipientUnavailable, i)
 		return
 	}
-	s.expectEcho(m)
+	if wait := s.user.waitToReact(i, s.deps.Limits.Reactions); wait > 0 {
+		s.refuseSend(ErrRateLimited.WithRetry(wait), i)
+		return
+	}
+	s.expectEcho(i)
 	var accepted chat.Micros
-	err := s.lookUp(m.To, func() (err error) {
-		accepted, err = s.deps.Inboxes.EnqueueFrom(s.workCtx, *m, s.device)
+	err := s.lookUp(i.To(), func() (err error) {
+		accepted, err = s.deps.Inboxes.EnqueueItem(s.workCtx, i, s.device)
 		return err
 	})
 	if err != nil {
-		s.refuseSend(err, m)
+		s.refuseSend(err, i)
 		return
 	}
-	if trace.Traced(m.ID, s.uid) {
-		trace.Log(s.log(), trace.Accepted, m.ID, slog.String("to", m.To))
+	if i.Message != nil && trace.Traced(i.ID(), s.uid) {
+		trace.Log(s.log(), trace.Accepted, i.ID(), slog.String("to", i.To()))
 	}
 	s.doneSending()
-	s.queueFrame(wire.Sent{ID: m.ID, AcceptedAt: accepted})
+	s.queueFrame(wire.Sent{ID: i.ID(), AcceptedAt: accepted})
 	s.flush()
 }
 
-// refuseSend answers a message that was not queued, and counts and logs it. The log has a sample, because the sends of
+// refuseSend answers an item that was not queued, and counts and logs it. The log has a sample, because the sends of
 // all users fail while Redis does.
-func (s *session) refuseSend(err error, m *chat.Message) {
+func (s *session) refuseSend(err error, i inbox.Item) {
 	s.doneSending()
 	s.counters.SendsRefused.Add(1)
 	p := problem.Of(err)
@@ -157,10 +161,10 @@ func (s *session) refuseSend(err error, m *chat.Message) {
 		log, level = &s.sessions.failedLog, slog.LevelWarn
 	}
 	if left, ok := log.Allow(); ok {
-		s.log().Log(context.Background(), level, "send refused", "code", p.Code, "id", m.ID, "error", err,
+		s.log().Log(context.Background(), level, "send refused", "code", p.Code, "id", i.ID(), "error", err,
 			"refused", s.counters.SendsRefused.Load(), "not_logged", left)
 	}
-	s.refuse(err, m.ID)
+	s.refuse(err, i.ID())
 }
 
 // doneSending removes the first of the sends. It must precede the answer, because the client may send the message
@@ -168,30 +172,31 @@ func (s *session) refuseSend(err error, m *chat.Message) {
 func (s *session) doneSending() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sends[0] = nil
+	s.sends[0] = inbox.Item{}
 	if s.sends = s.sends[1:]; len(s.sends) == 0 {
 		s.sends = nil
 	}
 }
 
-// expectEcho records that the sent event of m is not for this socket, whose client learns the same from the answer.
-func (s *session) expectEcho(m *chat.Message) {
+// expectEcho records that the sent or changed event of i is not for this socket, whose client learns the same from the
+// answer.
+func (s *session) expectEcho(i inbox.Item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.echoes[s.nextEcho] = m
+	s.echoes[s.nextEcho] = i
 	s.nextEcho = (s.nextEcho + 1) % len(s.echoes)
 }
 
 // isEcho reports whether e is an event that expectEcho expects, and forgets it.
 func (s *session) isEcho(e inbox.Event) bool {
-	if e.Type != wire.EventSent {
+	if e.Type != wire.EventSent && e.Type != wire.EventChanged {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, m := range s.echoes {
-		if m != nil && wire.IsSent(e.Data, m.ID, m.Conversation) {
-			s.echoes[i] = nil
+	for n, i := range s.echoes {
+		if !i.IsZero() && wire.IsSent(e.Data, i.Echo(), i.ID(), i.Conversation()) {
+			s.echoes[n] = inbox.Item{}
 			return true
 		}
 	}

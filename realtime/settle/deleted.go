@@ -41,29 +41,31 @@ func (s *Settler) Gone(ctx context.Context, uid string) error {
 		fmt.Errorf("settle: the inbox of %s still receives events after %d rounds", uid, maxRounds))
 }
 
-// refuseMessages reports the messages of u to their senders as refused, and only then lets the inbox drop them.
+// refuseMessages reports the messages and changes of u to their senders as refused, and only then lets the inbox drop
+// them.
 func (s *Settler) refuseMessages(ctx context.Context, uid string, u inbox.Unsettled) error {
 	var senders bySender
 	settlement := inbox.Settlement{UID: uid, Epoch: u.Epoch, Expected: u.Settled, To: u.To}
 	for _, e := range u.Events {
-		if e.Type != wire.EventMessage {
+		if !wire.Waits(e.Type) {
 			continue
 		}
-		m, err := e.Message()
+		m, err := e.Item()
 		if err != nil {
 			s.counters.Poison.Add(1)
-			s.opts.Log.Error("skipped a waiting event that is not a message", "uid", uid, "error", err)
+			s.opts.Log.Error("skipped a waiting event that is not what its type says", "uid", uid, "error", err)
 			continue
 		}
 		senders.add(e.ID, m)
-		settlement.Messages = append(settlement.Messages, inbox.SettledMessage{ID: e.ID, From: m.From, MessageID: m.ID})
+		settlement.Messages = append(settlement.Messages, inbox.SettledMessage{ID: e.ID, From: m.From(), MessageID: m.ID()})
 	}
 	reason := inbox.ErrRecipientUnknown
 	var entries []inbox.Entry
 	for _, from := range senders.order {
+		refs, _ := refsOf(senders.items[from])
 		entries = append(entries, inbox.Entry{UID: from, Type: wire.EventRefused, Event: wire.RefusedEvent{
-			Type: wire.EventRefused, Conversation: chat.ConversationID(from, uid), Messages: senders.refs[from],
-			Code: reason.Code, Message: reason.Message}})
+			Type: wire.EventRefused, Conversation: chat.ConversationID(from, uid), Messages: refs.Messages,
+			Changes: refs.Changes, Code: reason.Code, Message: reason.Message}})
 	}
 	for _, err := range s.inboxes.Append(ctx, entries) {
 		if err != nil {

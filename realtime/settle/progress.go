@@ -94,7 +94,7 @@ func (it *item) keepProgress() *progress {
 func (it *item) keepPublished() *progress {
 	p := it.keepProgress()
 	for i, m := range it.messages {
-		p.published[m.ID] = it.delivered[i].DeliveredAt
+		p.published[m.ID] = it.delivered[i].at
 	}
 	return p
 }

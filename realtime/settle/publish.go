@@ -13,6 +13,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/trace"
+	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
 // publishTimeout limits one call of Publish.
@@ -45,7 +46,7 @@ func (p *pubMessages) withRoom(size int) *pubMessage {
 		return nil
 	}
 	last := p.list[len(p.list)-1]
-	if last.bytes+size > p.maxBytes || len(last.Delivered)+len(last.Read) >= p.maxMessages {
+	if last.bytes+size > p.maxBytes || len(last.Delivered)+len(last.Changed)+len(last.Read) >= p.maxMessages {
 		return nil
 	}
 	return last
@@ -76,10 +77,14 @@ func (s *Settler) publish(ctx context.Context, items []*item) {
 				}
 				entry := encodeDelivered(it.events[i], d)
 				pub := pubs.add(len(entry))
-				pub.Delivered = append(pub.Delivered, entry)
 				it.pubs = append(it.pubs, pub)
-				if trace.Traced(d.ID, d.From) {
-					pub.ids = append(pub.ids, d.ID)
+				if d.item.Change != nil {
+					pub.Changed = append(pub.Changed, entry)
+					continue
+				}
+				pub.Delivered = append(pub.Delivered, entry)
+				if trace.Traced(d.item.ID(), d.item.From()) {
+					pub.ids = append(pub.ids, d.item.ID())
 				}
 			}
 		}
@@ -105,7 +110,7 @@ func (s *Settler) publish(ctx context.Context, items []*item) {
 func (it *item) keepConfirmed(k int) {
 	for i, pub := range it.pubs[k:] {
 		if pub != nil && pub.err == nil {
-			it.keepProgress().published[it.messages[k+i].ID] = it.delivered[k+i].DeliveredAt
+			it.keepProgress().published[it.messages[k+i].ID] = it.delivered[k+i].at
 		}
 	}
 }
@@ -185,17 +190,30 @@ func (s *Settler) publishOne(ctx context.Context, pub *pubMessage) error {
 	return nil
 }
 
-// encodeDelivered encodes an entry of a Pub/Sub message. It takes the fields from the event of the message, as
-// wire.MarshalMessage has encoded it, because encoding them again costs many times as much.
-func encodeDelivered(event []byte, d delivery.Delivered) json.RawMessage {
-	const begin, end = `{"type":"message",`, `}`
-	fields, ok := bytes.CutPrefix(event, []byte(begin))
+// Beginnings of events, as wire.MarshalMessage and wire.MarshalChange encode them.
+var (
+	beginMessage = []byte(`{"type":"` + wire.EventMessage + `",`)
+	beginChange  = []byte(`{"type":"` + wire.EventChange + `",`)
+)
+
+// encodeDelivered encodes an entry of a Pub/Sub message. It takes the fields from the event, as wire.MarshalMessage or
+// wire.MarshalChange has encoded it, because encoding them again costs many times as much.
+func encodeDelivered(event []byte, d delivered) json.RawMessage {
+	const end = `}`
+	begin := beginMessage
+	if d.item.Change != nil {
+		begin = beginChange
+	}
+	fields, ok := bytes.CutPrefix(event, begin)
 	if !ok || !bytes.HasSuffix(fields, []byte(end)) {
-		return encode(d)
+		if c := d.item.Change; c != nil {
+			return encode(delivery.Changed{Change: *c, DeliveredAt: d.at})
+		}
+		return encode(delivery.Delivered{Message: *d.item.Message, DeliveredAt: d.at})
 	}
 	entry := make([]byte, 0, len(event)+len(`,"delivered_at":1700000000000000`))
 	entry = append(append(entry, '{'), fields[:len(fields)-len(end)]...)
-	return append(strconv.AppendInt(append(entry, `,"delivered_at":`...), int64(d.DeliveredAt), 10), end...)
+	return append(strconv.AppendInt(append(entry, `,"delivered_at":`...), int64(d.at), 10), end...)
 }
 
 // encode encodes an entry of a Pub/Sub message, which consists of strings and integers.

@@ -49,6 +49,7 @@ type inboxState struct {
 // event is a message event that a socket was sent.
 type event struct {
 	id   inbox.ID
+	kind string // wire.EventMessage or wire.EventChange
 	data json.RawMessage
 }
 
@@ -178,7 +179,7 @@ func (st *inboxState) recordSent(prev inbox.ID, e inbox.Event, seen uint64) {
 		st.base = prev
 	}
 	st.top = e.ID
-	if e.Type != wire.EventMessage || !e.ID.After(st.settled) {
+	if !wire.Waits(e.Type) || !e.ID.After(st.settled) {
 		return
 	}
 	if len(st.events) >= maxEvents || st.s.keptBytes+len(e.Data) > st.s.opts.keepBytes {
@@ -186,7 +187,7 @@ func (st *inboxState) recordSent(prev inbox.ID, e inbox.Event, seen uint64) {
 		st.base = e.ID
 		return
 	}
-	st.events = append(st.events, event{e.ID, e.Data})
+	st.events = append(st.events, event{e.ID, e.Type, e.Data})
 	st.bytes += len(e.Data)
 	st.s.keptBytes += len(e.Data)
 }

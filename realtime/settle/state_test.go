@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
@@ -155,7 +154,7 @@ func TestSkipTo(t *testing.T) {
 		for _, id := range []uint64{2, 4, 5} {
 			it.messages = append(it.messages, inbox.SettledMessage{ID: inbox.ID{Ms: id}})
 		}
-		it.delivered, it.events = make([]delivery.Delivered, 3), make([][]byte, 3)
+		it.delivered, it.events = make([]delivered, 3), make([][]byte, 3)
 		ok := it.skipTo(inbox.ID{Ms: settled})
 		same(t, fmt.Sprint("within the list at ", settled), ok, want != nil)
 		if !ok {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
-	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
@@ -24,16 +23,16 @@ const (
 type item struct {
 	state     *inboxState
 	began, to inbox.ID                    // the list is (began, to]
-	list      []event                     // message events of the list
+	list      []event                     // events of the list that wait
 	acks      map[inbox.Removals]inbox.ID // of the state, when the flush began
 	covered   bool                        // list is complete, from memory
 	short     bool                        // the flush does not cover all acks
-	messages  []inbox.SettledMessage
-	events    [][]byte             // of messages, in the same order
-	bytes     int                  // of events
-	delivered []delivery.Delivered // of messages, in the same order
-	pubs      []*pubMessage        // the Pub/Sub message of each element of delivered; nil: confirmed before
-	progress  *progress            // of earlier flushes that failed; nil: none
+	messages  []inbox.SettledMessage      // messages and changes of the list
+	events    [][]byte                    // of messages, in the same order
+	bytes     int                         // of events
+	delivered []delivered                 // of messages, in the same order
+	pubs      []*pubMessage               // the Pub/Sub message of each element of delivered; nil: confirmed before
+	progress  *progress                   // of earlier flushes that failed; nil: none
 
 	removals uint64 // as last heard from Redis
 	gone     uint64 // of these removals no message is kept
@@ -183,8 +182,8 @@ func (s *Settler) readLists(ctx context.Context, items []*item) {
 				it.gone = u.Removals
 			}
 			for _, e := range u.Events {
-				if e.Type == wire.EventMessage {
-					it.list = append(it.list, event{e.ID, e.Data})
+				if wire.Waits(e.Type) {
+					it.list = append(it.list, event{e.ID, e.Type, e.Data})
 				}
 			}
 		}
@@ -193,23 +192,29 @@ func (s *Settler) readLists(ctx context.Context, items []*item) {
 	at := chat.MicrosOf(s.opts.Now())
 	for _, it := range items {
 		for _, e := range it.list {
-			m, err := inbox.Event{ID: e.id, Data: e.data}.Message()
+			m, err := inbox.Event{ID: e.id, Type: e.kind, Data: e.data}.Item()
 			if err != nil {
 				s.counters.Poison.Add(1)
-				s.opts.Log.Error("skipped an acknowledged event that is not a message",
+				s.opts.Log.Error("skipped an acknowledged event that is not what its type says",
 					"uid", it.state.uid, "error", err)
 				continue
 			}
-			it.messages = append(it.messages, inbox.SettledMessage{ID: e.id, From: m.From, MessageID: m.ID})
+			it.messages = append(it.messages, inbox.SettledMessage{ID: e.id, From: m.From(), MessageID: m.ID()})
 			it.events = append(it.events, e.data)
 			it.bytes += len(e.data)
-			d := delivery.Delivered{Message: m, DeliveredAt: at}
+			d := delivered{item: m, at: at}
 			if published, ok := it.progress.publishedAt(e.id); ok {
-				d.DeliveredAt = published
+				d.at = published
 			}
 			it.delivered = append(it.delivered, d)
 		}
 	}
+}
+
+// delivered is a message or a change that a device of its recipient has acknowledged.
+type delivered struct {
+	item inbox.Item
+	at   chat.Micros // when that was
 }
 
 // appendReceipts reports the published messages to their senders: one delivered event per sender, or more if the
@@ -258,39 +263,51 @@ func (it *item) receipts() []receipt {
 	var senders bySender
 	for i, d := range it.delivered {
 		if _, ok := handled[it.messages[i].ID]; !ok {
-			senders.add(it.messages[i].ID, d.Message)
+			senders.add(it.messages[i].ID, d.item)
 		}
 	}
 	for _, from := range senders.order {
-		refs, ids := senders.refs[from], senders.ids[from]
-		for len(refs) > 0 {
-			n := min(wire.MaxDelivered, len(refs))
+		for part := range slices.Chunk(senders.items[from], wire.MaxDelivered) {
+			refs, ids := refsOf(part)
 			e := inbox.Entry{UID: from, Type: wire.EventDelivered, Event: wire.DeliveredEvent{
 				Type: wire.EventDelivered, Conversation: chat.ConversationID(from, it.state.uid),
-				Messages: refs[:n], DeliveredAt: it.delivered[0].DeliveredAt}}
-			receipts = append(receipts, receipt{e, ids[:n]})
-			refs, ids = refs[n:], ids[n:]
+				Messages: refs.Messages, Changes: refs.Changes, DeliveredAt: it.delivered[0].at}}
+			receipts = append(receipts, receipt{e, ids})
 		}
 	}
 	return receipts
 }
 
-// bySender groups references to messages, and their stream ids, by sender.
+// bySender groups messages and changes by sender.
 type bySender struct {
-	order []string // senders, by their first message
-	refs  map[string][]wire.MessageRef
-	ids   map[string][]inbox.ID
+	order []string // senders, by their first item
+	items map[string][]streamItem
 }
 
-func (b *bySender) add(id inbox.ID, m chat.Message) {
-	if b.refs == nil {
-		b.refs, b.ids = map[string][]wire.MessageRef{}, map[string][]inbox.ID{}
+// streamItem is an item with its stream id.
+type streamItem struct {
+	id   inbox.ID
+	item inbox.Item
+}
+
+func (b *bySender) add(id inbox.ID, i inbox.Item) {
+	if b.items == nil {
+		b.items = map[string][]streamItem{}
 	}
-	if b.refs[m.From] == nil {
-		b.order = append(b.order, m.From)
+	from := i.From()
+	if b.items[from] == nil {
+		b.order = append(b.order, from)
 	}
-	b.refs[m.From] = append(b.refs[m.From], wire.MessageRef{ID: m.ID, At: m.At})
-	b.ids[m.From] = append(b.ids[m.From], id)
+	b.items[from] = append(b.items[from], streamItem{id, i})
+}
+
+// refsOf returns the references to some items, and their stream ids.
+func refsOf(list []streamItem) (refs wire.Refs, ids []inbox.ID) {
+	for _, r := range list {
+		refs.Add(r.item.Event(), r.item.Ref())
+		ids = append(ids, r.id)
+	}
+	return refs, ids
 }
 
 // settleInboxes records in the inboxes what is published and reported. A mark does that at little cost, and sooner or

@@ -21,7 +21,7 @@ type Window struct {
 	state   *inboxState // of the epoch whose events the socket is sent
 	sent    inbox.ID    // newest event that the socket was sent
 	claimed inbox.ID    // newest event that the device acknowledged; may lie beyond sent
-	unacked []inbox.ID  // message events that were sent and are not acknowledged
+	unacked []inbox.ID  // messages and changes that were sent and are not acknowledged
 	closed  bool
 }
 
@@ -67,7 +67,7 @@ func (w *Window) Sent(c inbox.Cursor, e inbox.Event) {
 	w.state.hearOfRemovals(c.Removals.Seen)
 	w.state.recordSent(w.sent, e, c.Removals.Seen)
 	w.sent = e.ID
-	if e.Type == wire.EventMessage {
+	if wire.Waits(e.Type) {
 		w.unacked = append(w.unacked, e.ID)
 	}
 	if !e.ID.After(w.claimed) {
@@ -106,7 +106,7 @@ func (w *Window) acknowledge(id inbox.ID, r inbox.Removals) {
 	w.state.acknowledge(id, r)
 }
 
-// Unacked returns the number of message events that the socket was sent and its device has not acknowledged.
+// Unacked returns the number of message and change events that the socket was sent and its device has not acknowledged.
 func (w *Window) Unacked() int {
 	w.s.mu.Lock()
 	defer w.s.mu.Unlock()

@@ -62,46 +62,71 @@ func DecodeClient(data []byte) (ClientFrame, error) {
 // use the last of two equal fields, unlike other decoders of the same bytes. After an error the frame has the fields
 // that could be decoded, so that a valid id before or after an invalid field is known.
 func decodeFields(data []byte) (f ClientFrame, err error) {
+	err = decodeObject(data, f.field)
+	return f, err
+}
+
+// decodeObject decodes an object into what field returns for the names of its fields, or ignores a field for which it
+// returns nil.
+func decodeObject(data []byte, field func(name string) any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	start, err := dec.Token()
 	if err != nil {
-		return f, fmt.Errorf("not JSON: %w", err)
+		return fmt.Errorf("not JSON: %w", err)
 	}
 	if start != json.Delim('{') {
-		return f, errors.New("not a JSON object")
+		return errors.New("not a JSON object")
 	}
 	seen := make(map[string]bool, 8)
 	var firstErr error
 	for dec.More() {
 		token, err := dec.Token()
 		if err != nil {
-			return f, fmt.Errorf("not JSON: %w", err)
+			return fmt.Errorf("not JSON: %w", err)
 		}
 		name, ok := token.(string)
 		if !ok {
-			return f, errors.New("not a JSON object")
+			return errors.New("not a JSON object")
 		}
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
-			return f, fmt.Errorf("not JSON: %w", err)
+			return fmt.Errorf("not JSON: %w", err)
 		}
 		if seen[name] {
-			return f, fmt.Errorf("field %.40q is given twice", name)
+			return fmt.Errorf("field %.40q is given twice", name)
 		}
 		seen[name] = true
-		if target := f.field(name); target != nil {
+		if target := field(name); target != nil {
 			if err := json.Unmarshal(value, target); err != nil && firstErr == nil {
 				firstErr = fmt.Errorf("field %q: %w", name, err)
 			}
 		}
 	}
 	if _, err := dec.Token(); err != nil {
-		return f, fmt.Errorf("not JSON: %w", err)
+		return fmt.Errorf("not JSON: %w", err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return f, errors.New("data after the JSON object")
+		return errors.New("data after the JSON object")
 	}
-	return f, firstErr
+	return firstErr
+}
+
+// target is a chat.Target that is decoded as strictly as a frame.
+type target chat.Target
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *target) UnmarshalJSON(data []byte) error {
+	return decodeObject(data, func(name string) any {
+		switch name {
+		case "id":
+			return &t.ID
+		case "from":
+			return &t.From
+		case "at":
+			return &t.At
+		}
+		return nil
+	})
 }
 
 // field returns a pointer to the named field, or nil for a field of a later version.
@@ -127,6 +152,12 @@ func (f *ClientFrame) field(name string) any {
 		return &f.ReplyTo
 	case "conversation":
 		return &f.Conversation
+	case "of":
+		return (*target)(&f.Of)
+	case "kind":
+		return &f.Kind
+	case "emoji":
+		return &f.Emoji
 	case "users":
 		return &f.Users
 	}
@@ -193,7 +224,7 @@ func (f ClientFrame) checkForm() error {
 		if !within(f.Token, MaxToken) {
 			return bad("token")
 		}
-	case TypeSend:
+	case TypeSend, TypeChange:
 		if !within(f.ID, 64) {
 			return bad("id")
 		}
@@ -202,6 +233,13 @@ func (f ClientFrame) checkForm() error {
 		}
 		if f.At <= 0 || f.At > maxAt {
 			return bad("at")
+		}
+		if f.Type == TypeChange && (!within(f.Of.ID, 64) || !within(f.Of.From, chat.MaxUID) ||
+			f.Of.At <= 0 || f.Of.At > maxAt) {
+			return bad("of")
+		}
+		if f.Type == TypeChange && !within(string(f.Kind), 64) {
+			return bad("kind")
 		}
 	case TypeAck:
 		if !within(f.Cursor, MaxCursor) {

@@ -66,8 +66,8 @@ func DecodeServer(data []byte) (ServerFrame, error) {
 	}
 }
 
-// DecodeEvent decodes the event of an EventFrame. The result is a MessageEvent (types message and sent), a
-// DeliveredEvent, a RefusedEvent, a CorrectedEvent, a ReadEvent or an UnknownEvent.
+// DecodeEvent decodes the event of an EventFrame. The result is a MessageEvent (types message and sent), a ChangeEvent
+// (types change and changed), a DeliveredEvent, a RefusedEvent, a CorrectedEvent, a ReadEvent or an UnknownEvent.
 func DecodeEvent(data json.RawMessage) (any, error) {
 	t, err := typeOf("event", data)
 	if err != nil {
@@ -76,18 +76,24 @@ func DecodeEvent(data json.RawMessage) (any, error) {
 	switch t {
 	case EventMessage, EventSent:
 		return decodeAs[MessageEvent](t, data, "id", "conversation", "from", "to", "body", "at", "accepted_at")
+	case EventChange, EventChanged:
+		e, err := decodeAs[ChangeEvent](t, data, "id", "conversation", "from", "to", "at", "accepted_at", "of", "kind")
+		if err == nil && (e.Of.ID == "" || e.Of.From == "" || e.Of.At <= 0) {
+			err = fmt.Errorf("%s: the message of the change has no id, sender or time", t)
+		}
+		return e, err
 	case EventDelivered:
 		e, err := decodeAs[DeliveredEvent](t, data, "conversation", "messages", "delivered_at")
 		if err != nil {
 			return nil, err
 		}
-		return e, checkRefs(t, e.Messages)
+		return e, checkRefs(t, e.Messages, e.Changes)
 	case EventRefused:
 		e, err := decodeAs[RefusedEvent](t, data, "conversation", "messages", "code", "message")
 		if err != nil {
 			return nil, err
 		}
-		return e, checkRefs(t, e.Messages)
+		return e, checkRefs(t, e.Messages, e.Changes)
 	case EventCorrected:
 		return decodeAs[CorrectedEvent](t, data, "id", "conversation", "from", "to", "body", "at", "accepted_at",
 			"delivered_at")
@@ -118,10 +124,12 @@ func decodeAs[T any](what string, data []byte, required ...string) (T, error) {
 	return v, nil
 }
 
-func checkRefs(what string, refs []MessageRef) error {
-	for _, r := range refs {
-		if r.ID == "" || r.At <= 0 {
-			return fmt.Errorf("%s: a message has no id or no time", what)
+func checkRefs(what string, lists ...[]MessageRef) error {
+	for _, refs := range lists {
+		for _, r := range refs {
+			if r.ID == "" || r.At <= 0 {
+				return fmt.Errorf("%s: a message or a change has no id or no time", what)
+			}
 		}
 	}
 	return nil

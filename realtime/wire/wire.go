@@ -49,6 +49,7 @@ const (
 const (
 	TypeHello  = "hello"
 	TypeSend   = "send"
+	TypeChange = "change"
 	TypeAck    = "ack"
 	TypeRead   = "read"
 	TypeTyping = "typing"
@@ -70,11 +71,17 @@ const (
 const (
 	EventMessage   = "message"
 	EventSent      = "sent"
+	EventChange    = "change"
+	EventChanged   = "changed"
 	EventDelivered = "delivered"
 	EventRead      = "read"
 	EventRefused   = "refused"
 	EventCorrected = "corrected"
 )
+
+// Waits reports whether events of a type wait in the inbox of their recipient until a device has acknowledged them.
+// awaits_ack in package inbox's lua/inbox.lua is the same.
+func Waits(event string) bool { return event == EventMessage || event == EventChange }
 
 // GoawayReason is the reason of a goaway frame.
 type GoawayReason string
@@ -95,12 +102,16 @@ type ClientFrame struct {
 	Device string `json:"device,omitempty"` // hello
 	Cursor string `json:"cursor"`           // hello ("" on a first visit), ack
 
-	ID           string      `json:"id,omitempty"`           // send
-	To           string      `json:"to,omitempty"`           // send, typing
-	Body         string      `json:"body,omitempty"`         // send
-	At           chat.Micros `json:"at,omitempty"`           // send, read
+	ID           string      `json:"id,omitempty"`           // send, change
+	To           string      `json:"to,omitempty"`           // send, change, typing
+	Body         string      `json:"body,omitempty"`         // send, change
+	At           chat.Micros `json:"at,omitempty"`           // send, change, read
 	ReplyTo      string      `json:"reply_to,omitempty"`     // send
 	Conversation string      `json:"conversation,omitempty"` // read
+
+	Of    chat.Target     `json:"of,omitzero"`     // change
+	Kind  chat.ChangeKind `json:"kind,omitempty"`  // change
+	Emoji string          `json:"emoji,omitempty"` // change
 
 	Users []string `json:"users,omitempty"` // watch
 }
@@ -108,7 +119,7 @@ type ClientFrame struct {
 // Known reports whether the frame's type is one of this version of the protocol.
 func (f ClientFrame) Known() bool {
 	switch f.Type {
-	case TypeHello, TypeSend, TypeAck, TypeRead, TypeTyping, TypeWatch, TypeToken, TypePing:
+	case TypeHello, TypeSend, TypeChange, TypeAck, TypeRead, TypeTyping, TypeWatch, TypeToken, TypePing:
 		return true
 	}
 	return false
@@ -146,6 +157,8 @@ type (
 		Now     chat.Micros `json:"now"`
 		Resumed bool        `json:"resumed"`
 		Limits  Limits      `json:"limits"`
+		// Changes reports that the server accepts change frames. A client sends none to another server.
+		Changes bool `json:"changes,omitempty"`
 	}
 	// EventFrame carries one durable event, byte for byte as in the inbox.
 	EventFrame struct {
@@ -209,7 +222,17 @@ func ErrorOf(err error, id string) ErrorFrame {
 
 // MarshalMessage encodes a MessageEvent of each type, and the message itself only once.
 func MarshalMessage(m chat.Message) (message, sent []byte, err error) {
-	body, err := chat.Marshal(m)
+	return marshalEvents(m, EventMessage, EventSent)
+}
+
+// MarshalChange encodes a ChangeEvent of each type, and the change itself only once.
+func MarshalChange(c chat.Change) (change, changed []byte, err error) {
+	return marshalEvents(c, EventChange, EventChanged)
+}
+
+// marshalEvents encodes v, a JSON object, as events of two types.
+func marshalEvents(v any, first, second string) (_, _ []byte, err error) {
+	body, err := chat.Marshal(v)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -220,14 +243,14 @@ func MarshalMessage(m chat.Message) (message, sent []byte, err error) {
 		out = append(out, `",`...)
 		return append(out, body[1:]...)
 	}
-	return event(EventMessage), event(EventSent), nil
+	return event(first), event(second), nil
 }
 
-// IsSent reports whether event is the sent event of the message with this id and conversation, as MarshalMessage
-// encodes it. It may report false for an equal event that something else has encoded.
-func IsSent(event json.RawMessage, id, conversation string) bool {
+// IsSent reports whether event is the sent or changed event of the message or change with this id and conversation, as
+// MarshalMessage and MarshalChange encode it. It may report false for an equal event that something else has encoded.
+func IsSent(event json.RawMessage, kind, id, conversation string) bool {
 	rest := event
-	for _, part := range [...]string{`{"type":"sent","id":"`, id, `","conversation":"`, conversation, `"`} {
+	for _, part := range [...]string{`{"type":"`, kind, `","id":"`, id, `","conversation":"`, conversation, `"`} {
 		if len(rest) < len(part) || string(rest[:len(part)]) != part {
 			return false
 		}
@@ -309,19 +332,27 @@ type (
 		ID string      `json:"id"`
 		At chat.Micros `json:"at"`
 	}
-	// DeliveredEvent reports to the sender's devices that messages were delivered.
+	// ChangeEvent carries a change: with type "change" to the recipient's devices, with type "changed" to the sender's.
+	ChangeEvent struct {
+		Type string `json:"type"`
+		chat.Change
+	}
+	// DeliveredEvent reports to the sender's devices that messages and changes were delivered. Changes have a list of
+	// their own, so that no device looks for a message with the id of a change.
 	DeliveredEvent struct {
 		Type         string       `json:"type"`
 		Conversation string       `json:"conversation"`
 		Messages     []MessageRef `json:"messages"`
+		Changes      []MessageRef `json:"changes,omitempty"`
 		DeliveredAt  chat.Micros  `json:"delivered_at"`
 	}
-	// RefusedEvent reports to the sender's devices that queued messages will never be delivered, because their recipient
-	// no longer exists. Code and Message are as in ErrorFrame.
+	// RefusedEvent reports to the sender's devices that queued messages and changes will never be delivered, for example
+	// because their recipient no longer exists. Code and Message are as in ErrorFrame.
 	RefusedEvent struct {
 		Type         string       `json:"type"`
 		Conversation string       `json:"conversation"`
 		Messages     []MessageRef `json:"messages"`
+		Changes      []MessageRef `json:"changes,omitempty"`
 		Code         string       `json:"code"`
 		Message      string       `json:"message"`
 	}
@@ -340,3 +371,18 @@ type (
 		At           chat.Micros `json:"at"`
 	}
 )
+
+// Refs are references to messages and to changes, as delivered and refused events have them.
+type Refs struct{ Messages, Changes []MessageRef }
+
+// Add adds a reference to an event of a type that waits.
+func (r *Refs) Add(event string, ref MessageRef) {
+	if r.Messages == nil {
+		r.Messages = []MessageRef{} // in JSON, a list and not null
+	}
+	if event == EventChange {
+		r.Changes = append(r.Changes, ref)
+	} else {
+		r.Messages = append(r.Messages, ref)
+	}
+}

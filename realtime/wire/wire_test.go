@@ -73,6 +73,10 @@ func contentCode(f wire.ClientFrame) string {
 		m := chat.Message{ID: f.ID, Conversation: chat.ConversationID(uid, f.To),
 			From: uid, To: f.To, Body: f.Body, At: f.At, ReplyTo: f.ReplyTo}
 		err = m.CheckSend(f.At.Time().Add(time.Second))
+	case wire.TypeChange:
+		c := chat.Change{ID: f.ID, Conversation: chat.ConversationID(uid, f.To), From: uid, To: f.To, At: f.At, Of: f.Of,
+			Kind: f.Kind, Body: f.Body, Emoji: f.Emoji}
+		err = c.CheckSend(f.At.Time().Add(time.Second))
 	case wire.TypeRead:
 		_, err = chat.Other(f.Conversation, uid)
 	case wire.TypeAck:

@@ -1,4 +1,3 @@
-import type { Page } from "@playwright/test";
 import { en, expectState, message, open, send, state } from "../e2e/support/steps";
 import { expect, test } from "../e2e/support/test";
 
@@ -32,36 +31,6 @@ test("storage is full while messages arrive", async ({ user }) => {
     await expect(message(bob.page, ann, body)).toHaveCount(1);
 });
 
-test("storage never answers from some moment on", async ({ user }) => {
-  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
-  await bob.page.addInitScript(silenceable);
-  await bob.page.reload();
-  await open(ann.page, bob);
-  await open(bob.page, ann);
-  await send(ann.page, bob, "before");
-  await expect(message(bob.page, ann, "before")).toBeVisible();
-
-  await silence(bob.page, true);
-  await send(ann.page, bob, "while it is silent");
-  await expect(message(bob.page, ann, "while it is silent")).toBeVisible({ timeout: shownWithin });
-  await expectState(ann.page, bob, "while it is silent", state.sent);
-  await bob.page.reload();
-  await expectState(ann.page, bob, "while it is silent", state.arrived);
-  await expect(message(bob.page, ann, "while it is silent")).toHaveCount(1);
-});
-
-test("storage does not answer when the page opens", async ({ user }) => {
-  const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
-  await bob.page.addInitScript(silenceable);
-  await bob.page.addInitScript(() => Object.assign(window, { storageIsSilent: true }));
-  await bob.page.reload();
-  await open(ann.page, bob);
-  await send(ann.page, bob, "for a page without storage");
-  await bob.page.goto(`/c/${ann.username}`);
-  await expect(message(bob.page, ann, "for a page without storage")).toBeVisible();
-  await expect(bob.page.getByText(en.connection.storageDenied)).toBeVisible();
-});
-
 /** Runs in the page: writes to another database until the browser refuses it, since it seldom checks the quota. */
 async function fill(): Promise<void> {
   const db = await new Promise<IDBDatabase>((resolve, reject) => {
@@ -81,36 +50,4 @@ async function fill(): Promise<void> {
     });
   }
   db.close();
-}
-
-/** Runs in the page: IndexedDB reports nothing while `window.storageIsSilent` is set, as with a broken profile. */
-function silenceable(): void {
-  const events: readonly (readonly [object, readonly string[]])[] = [
-    [IDBRequest.prototype, ["onsuccess", "onerror"]],
-    [IDBOpenDBRequest.prototype, ["onupgradeneeded", "onblocked"]],
-    [IDBTransaction.prototype, ["oncomplete", "onabort", "onerror"]],
-  ];
-  for (const [prototype, names] of events)
-    for (const name of names) {
-      const original = Object.getOwnPropertyDescriptor(prototype, name);
-      Object.defineProperty(prototype, name, {
-        ...original,
-        set(this: unknown, handler: ((event: Event) => void) | null) {
-          const guarded =
-            handler === null
-              ? null
-              : (event: Event) => {
-                  if (!("storageIsSilent" in window)) handler.call(this, event);
-                };
-          original?.set?.call(this, guarded);
-        },
-      });
-    }
-}
-
-async function silence(page: Page, silent: boolean): Promise<void> {
-  await page.evaluate((on) => {
-    if (on) Object.assign(window, { storageIsSilent: true });
-    else delete (window as { storageIsSilent?: true }).storageIsSilent;
-  }, silent);
 }

@@ -1,6 +1,6 @@
 import { mount } from "svelte";
 import { createApp } from "./model";
-import { text } from "./text";
+import { loadLanguage, text } from "./text";
 import App from "./view/App.svelte";
 import { updates } from "./view/offline/updates.svelte";
 import "./view/style/fonts.css";
@@ -14,8 +14,10 @@ import "./view/theme.svelte";
 const target = document.getElementById("app");
 if (!target) throw new Error("index.html has no #app");
 
-document.documentElement.lang = text.language;
 const app = createApp();
-mount(App, { target, props: { app } });
 void app.start();
 void updates.watch();
+void loadLanguage(navigator.languages).then(() => {
+  document.documentElement.lang = text.language;
+  mount(App, { target, props: { app } });
+});

@@ -94,13 +94,18 @@ func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered,
 				return err
 			}
 			if stored != nil {
-				kept.Compare(*stored, d)
+				kept.Compare(stored.Delivered, d)
 				continue
 			}
+			record, err := fill(tx, d)
+			if err != nil {
+				return err
+			}
+			d := record.Delivered
 			if err := tx.Bucket(messageKeys).Put(key(d.Conversation, d.Key()), num(nil, d.At, "")); err != nil {
 				return err
 			}
-			if err := put(tx, messages, num(prefix(d.Conversation), d.At, d.Key()), d); err != nil {
+			if err := put(tx, messages, num(prefix(d.Conversation), d.At, d.Key()), record); err != nil {
 				return err
 			}
 			if err := tx.Bucket(byRecipient).Put(num(prefix(d.Conversation, d.To), d.At, d.Key()), nil); err != nil {
@@ -128,18 +133,24 @@ func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered,
 	return kept.List(), err
 }
 
+// messageRecord is a message on the disk.
+type messageRecord struct {
+	delivery.Delivered
+	ChangedAt chat.Micros `json:"changed_at,omitempty"` // when the last change was saved
+}
+
 // message returns the message with a key, or nil if it does not exist.
-func message(tx *bbolt.Tx, conversation, k string) (*delivery.Delivered, error) {
+func message(tx *bbolt.Tx, conversation, k string) (*messageRecord, error) {
 	v := tx.Bucket(messageKeys).Get(key(conversation, k))
 	if v == nil {
 		return nil, nil
 	}
 	at, _ := denum(v)
-	d := new(delivery.Delivered)
-	if _, err := get(tx, messages, num(prefix(conversation), at, k), d); err != nil {
+	r := new(messageRecord)
+	if _, err := get(tx, messages, num(prefix(conversation), at, k), r); err != nil {
 		return nil, err
 	}
-	return d, nil
+	return r, nil
 }
 
 // countDay adds by to the number of messages that were accepted on the day of m. Those of the prober are not counted.
@@ -160,7 +171,7 @@ func (s *Store) Message(ctx context.Context, conversation, k string) (m delivery
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		stored, err := message(tx, conversation, k)
 		if stored != nil {
-			m, saved = *stored, true
+			m, saved = stored.Delivered, true
 		}
 		return err
 	})
@@ -308,7 +319,10 @@ func (s *Store) EraseContent(ctx context.Context, uid string) error {
 			})
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.eraseChanges(ctx, uid)
 }
 
 // eraseFrom deletes at most eraseMax messages of uid in a conversation, and reports whether none are left.
@@ -358,7 +372,7 @@ func eraseFrom(tx *bbolt.Tx, id, uid string) (done bool, err error) {
 // dropMessage deletes a message to a member of a conversation. k is the number and the id (see num) of its keys.
 func dropMessage(tx *bbolt.Tx, id, to string, k []byte) error {
 	record := append(prefix(id), k...)
-	var d delivery.Delivered
+	var d messageRecord
 	if _, err := get(tx, messages, record, &d); err != nil {
 		return err
 	}
@@ -366,6 +380,9 @@ func dropMessage(tx *bbolt.Tx, id, to string, k []byte) error {
 		return err
 	}
 	_, mk := denum(k)
+	if err := moveChange(tx, id, mk, d.ChangedAt, 0); err != nil {
+		return err
+	}
 	for _, e := range []entry{{messages, string(record)}, {messageKeys, string(key(id, mk))},
 		{byRecipient, string(append(prefix(id, to), k...))}} {
 		if err := tx.Bucket(e.bucket).Delete([]byte(e.key)); err != nil {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -59,7 +60,7 @@ func TestRestart(t *testing.T) {
 		t.Errorf("ada after a restart: %+v, %v", u, err)
 	}
 	if page, _, err := s.Messages(t.Context(), "ada~bob", store.Position{}, 10); err != nil || len(page) != 1 ||
-		page[0] != m {
+		!reflect.DeepEqual(page[0], m) {
 		t.Errorf("history after a restart: %+v, %v", page, err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {

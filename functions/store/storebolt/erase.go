@@ -37,6 +37,9 @@ func (s *Store) FinishErase(ctx context.Context, uid string, now chat.Micros) er
 		if err := put(tx, names, []byte(store.NameKey(u.Username)), store.HeldName(uid, now)); err != nil {
 			return err
 		}
+		if err := deletePictures(tx, uid, u.Pictures()); err != nil {
+			return err
+		}
 		if err := reindex(tx, &u, nil); err != nil {
 			return err
 		}

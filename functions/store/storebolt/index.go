@@ -26,6 +26,7 @@ type userRecord struct {
 
 	Renamed []chat.Micros       `json:"renamed,omitempty"`
 	Frozen  []store.FrozenNames `json:"frozen,omitempty"`
+	Picture string              `json:"picture,omitempty"`
 
 	Email         string      `json:"email"`
 	EmailVerified bool        `json:"email_verified,omitempty"`

@@ -39,13 +39,17 @@ var (
 	admins    = []byte("admins")    // uid
 	erasing   = []byte("erasing")   // erasing_at uid
 	erased    = []byte("erased")    // at uid
+	pictures  = []byte("pictures")  // uid, version → store.Picture
 
 	conversations = []byte("conversations") // id → conversationRecord
 	byMember      = []byte("by_member")     // uid, last_at id
-	messages      = []byte("messages")      // conversation, at id → delivery.Delivered
+	messages      = []byte("messages")      // conversation, at id → messageRecord
 	messageKeys   = []byte("message_keys")  // conversation, key → at
 	byRecipient   = []byte("by_recipient")  // conversation, uid of the recipient, at key
 	days          = []byte("days")          // "2006-01-02" → number of messages
+	stubs         = []byte("stubs")         // conversation, key → stubRecord
+	stubAges      = []byte("stub_ages")     // time of the first change, conversation/key
+	byChange      = []byte("by_change")     // uid, changed_at conversation/key; of messages and stubs
 
 	audit         = []byte("audit")       // at id → store.Audit
 	auditIDs      = []byte("audit_ids")   // id
@@ -54,8 +58,8 @@ var (
 	limitCount    = []byte("limit_count") // key → limitRecord
 
 	all = [][]byte{users, names, signups, byName, byTerm, byEmail, byCreated, byActive, admins, erasing, erased,
-		conversations, byMember, messages, messageKeys, byRecipient, days, audit, auditIDs, deadLetters, deadLetterIDs,
-		limitCount}
+		pictures, conversations, byMember, messages, messageKeys, byRecipient, days, stubs, stubAges, byChange, audit,
+		auditIDs, deadLetters, deadLetterIDs, limitCount}
 )
 
 // Store is a store.Store in a bbolt file.

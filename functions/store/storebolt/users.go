@@ -91,6 +91,9 @@ func (s *Store) change(ctx context.Context, uid string, f func(tx *bbolt.Tx,
 		if err := f(tx, &u); err != nil {
 			return err
 		}
+		if err := deletePictures(tx, uid, u.LostPictures(old)); err != nil {
+			return err
+		}
 		return putUser(tx, &old, u)
 	})
 	return u, err

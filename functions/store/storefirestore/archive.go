@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"cloud.google.com/go/firestore"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -18,31 +19,47 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/prober"
 )
 
-// messageDoc is conversations/{id}/messages/{message key}.
+// messageDoc is conversations/{id}/messages/{message key}: a message, or a stub, which has the changes of a message
+// that is not saved. A stub has none of the fields by which messages are listed and counted.
 type messageDoc struct {
 	From        string      `firestore:"from"`
-	To          string      `firestore:"to"`
-	Body        string      `firestore:"body"`
-	At          chat.Micros `firestore:"at"`
-	AcceptedAt  chat.Micros `firestore:"accepted_at"`
-	DeliveredAt chat.Micros `firestore:"delivered_at"`
-	ReplyTo     string      `firestore:"reply_to"`
+	To          string      `firestore:"to,omitempty"`
+	Body        string      `firestore:"body"` // as changed
+	At          chat.Micros `firestore:"at,omitempty"`
+	AcceptedAt  chat.Micros `firestore:"accepted_at,omitempty"`
+	DeliveredAt chat.Micros `firestore:"delivered_at,omitempty"`
+	ReplyTo     string      `firestore:"reply_to,omitempty"`
 	// Day is the UTC day of AcceptedAt, by which messages are counted. All messages of a day share its value, so its
 	// index is spread by document name. An index on the time itself would be sequential, and limit the collection to 500
 	// writes a second. Messages of the prober have none, so they are not counted.
-	Day string `firestore:"day"`
+	Day string `firestore:"day,omitempty"`
+
+	// The changes, with the ids that decide which of them count. All are missing if there are none.
+	EditedAt  chat.Micros            `firestore:"edited_at,omitempty"`
+	EditedID  string                 `firestore:"edited_id,omitempty"`
+	DeletedAt chat.Micros            `firestore:"deleted_at,omitempty"`
+	DeletedID string                 `firestore:"deleted_id,omitempty"`
+	Reactions map[string]reactionDoc `firestore:"reactions,omitempty"`
+	ChangedAt chat.Micros            `firestore:"changed_at,omitempty"` // when the last change was saved
+	// ChangedFor has the members of the conversation, for the index by which their devices find changes.
+	ChangedFor []string  `firestore:"changed_for,omitempty"`
+	ExpiresAt  time.Time `firestore:"expires_at,omitempty"` // of a stub; a TTL policy on it deletes the document
+}
+
+// dayOf returns the field day of a message.
+func dayOf(d delivery.Delivered) string {
+	if prober.Is(d.From) {
+		return ""
+	}
+	return d.AcceptedAt.Time().Format("2006-01-02")
 }
 
 func (s *Store) createMessage(d delivery.Delivered) write {
-	day := ""
-	if !prober.Is(d.From) {
-		day = d.AcceptedAt.Time().Format("2006-01-02")
-	}
 	return s.create(colConversations+"/"+d.Conversation+"/"+colMessages+"/"+d.Key(), map[string]*firestorepb.Value{
 		"from": text(d.From), "to": text(d.To), "body": text(d.Body), "at": integer(d.At),
 		"accepted_at":  integer(d.AcceptedAt),
 		"delivered_at": integer(d.DeliveredAt), "reply_to": text(d.ReplyTo),
-		"day": text(day),
+		"day": text(dayOf(d)),
 	})
 }
 
@@ -51,10 +68,15 @@ func messageOf(conversation string, snap *firestore.DocumentSnapshot) (delivery.
 	if _, err := decoded(snap, nil, &m); err != nil {
 		return delivery.Delivered{}, err
 	}
-	id, _, _ := strings.Cut(snap.Ref.ID, ".")
+	return m.message(conversation, snap.Ref.ID), nil
+}
+
+// message returns the message with a key. It has no At if m is a stub.
+func (m messageDoc) message(conversation, key string) delivery.Delivered {
+	id, _, _ := strings.Cut(key, ".")
 	return delivery.Delivered{Message: chat.Message{ID: id, Conversation: conversation, From: m.From, To: m.To,
 		Body: m.Body,
-		At:   m.At, AcceptedAt: m.AcceptedAt, ReplyTo: m.ReplyTo}, DeliveredAt: m.DeliveredAt}, nil
+		At:   m.At, AcceptedAt: m.AcceptedAt, ReplyTo: m.ReplyTo}, DeliveredAt: m.DeliveredAt, Changes: m.changes()}
 }
 
 // previewDoc is the field preview of a conversation. It is written without reading, so a flush that arrives late
@@ -74,6 +96,9 @@ type conversationDoc struct {
 	Read    map[string]chat.Micros `firestore:"read,omitempty"`
 	// Writers are the members who have written a saved message. package gatefirestore reads this field, too.
 	Writers []string `firestore:"writers,omitempty"`
+	// AlteredAt is the highest at of the messages of which an edit or a deletion was saved. If it is last_at, a save that
+	// was under way may have put an older text into the preview.
+	AlteredAt chat.Micros `firestore:"altered_at,omitempty"`
 }
 
 // change is what a flush changes in one conversation.
@@ -81,6 +106,7 @@ type change struct {
 	newest  *delivery.Delivered
 	writers map[string]bool
 	read    map[string]chat.Micros
+	altered func() chat.Micros // after the write: the field altered_at
 }
 
 // Save implements store.Archive: first the messages, then their conversations.
@@ -119,6 +145,13 @@ func (s *Store) Save(ctx context.Context, delivered []delivery.Delivered,
 	if _, err = s.writeAll(ctx, writes); err != nil {
 		return nil, err
 	}
+	for id, c := range conversations {
+		if c.newest != nil && c.altered() >= c.newest.At {
+			if err := s.renewPreview(ctx, id); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return kept, nil
 }
 
@@ -156,9 +189,14 @@ func (s *Store) saveMessages(ctx context.Context,
 				gone[i] = true
 				continue
 			}
-			if list[i], err = messageOf(list[i].Conversation, snaps[n]); err != nil {
+			stored, err := messageOf(list[i].Conversation, snaps[n])
+			if err == nil && stored.At == 0 {
+				stored, err = s.fill(ctx, list[i])
+			}
+			if err != nil {
 				return nil, nil, err
 			}
+			list[i] = stored
 		}
 	}
 	var kept store.Kept
@@ -192,6 +230,9 @@ func (s *Store) mergeConversation(id string, c *change) (write, error) {
 		raise["read.`"+uid+"`"] = at
 	}
 	w := s.merge(colConversations+"/"+id, set, raise)
+	if c.newest != nil {
+		c.altered = w.raised("altered_at")
+	}
 	if len(c.writers) > 0 {
 		w.addToArray("writers", slices.Sorted(maps.Keys(c.writers)))
 	}
@@ -206,6 +247,9 @@ func (s *Store) Message(ctx context.Context, conversation, key string) (m delive
 	}
 	if err == nil {
 		m, err = messageOf(conversation, snap)
+	}
+	if err == nil && m.At == 0 { // a stub
+		return delivery.Delivered{}, false, nil
 	}
 	return m, err == nil, translate(err)
 }
@@ -243,6 +287,7 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string, limit int
 		}
 	}
 	var page []store.Listed
+	var altered []chat.Micros // of page
 	next := ""
 	err = each(ctx, q.Limit(limit+1), func(snap *firestore.DocumentSnapshot) (bool, error) {
 		if len(page) == limit {
@@ -256,6 +301,7 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string, limit int
 		}
 		page = append(page, store.Listed{Conversation: store.Conversation{ID: snap.Ref.ID, LastAt: d.LastAt,
 			Preview: store.Preview(d.Preview), Read: d.Read}})
+		altered = append(altered, d.AlteredAt)
 		return true, nil
 	})
 	if err != nil {
@@ -264,7 +310,7 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string, limit int
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(listAtOnce)
 	for i := range page {
-		g.Go(func() error { return s.complete(ctx, uid, &page[i]) })
+		g.Go(func() error { return s.complete(ctx, uid, &page[i], altered[i]) })
 	}
 	if err := g.Wait(); err != nil {
 		return nil, "", err
@@ -273,12 +319,12 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string, limit int
 }
 
 // complete sets what the document of a conversation does not contain: the number of unread messages, and the preview
-// if an older one has overwritten it.
-func (s *Store) complete(ctx context.Context, uid string, c *store.Listed) error {
+// if an older one has overwritten it, or may have an older text.
+func (s *Store) complete(ctx context.Context, uid string, c *store.Listed, altered chat.Micros) error {
 	if c.Read == nil {
 		c.Read = map[string]chat.Micros{}
 	}
-	if c.Preview.At != c.LastAt {
+	if c.Preview.At != c.LastAt || altered == c.LastAt {
 		err := each(ctx, s.query(newestMessages, s.conversation(c.ID)).Limit(1),
 			func(snap *firestore.DocumentSnapshot) (bool, error) {
 				newest, err := messageOf(c.ID, snap)

@@ -26,6 +26,7 @@ type meter struct {
 	mu            sync.Mutex
 	writes, reads int
 	other         []string
+	beforeBatch   func() // called before each batch of writes; nil: not
 }
 
 func (m *meter) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker,
@@ -40,6 +41,9 @@ func (m *meter) unary(ctx context.Context, method string, req, reply any, cc *gr
 		m.other = append(m.other, method)
 	}
 	m.mu.Unlock()
+	if _, ok := req.(*firestorepb.BatchWriteRequest); ok && m.beforeBatch != nil {
+		m.beforeBatch()
+	}
 	return invoke(ctx, method, req, reply, cc, opts...)
 }
 

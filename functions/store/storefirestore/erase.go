@@ -27,9 +27,13 @@ func (s *Store) BeginErase(ctx context.Context, uid string, at chat.Micros) (sto
 
 // EraseContent implements store.Erasure.
 func (s *Store) EraseContent(ctx context.Context, uid string) error {
-	return each(ctx, s.query(allConversations, nil, uid).Select(), func(snap *firestore.DocumentSnapshot) (bool, error) {
+	err := each(ctx, s.query(allConversations, nil, uid).Select(), func(snap *firestore.DocumentSnapshot) (bool, error) {
 		return true, s.eraseFrom(ctx, snap.Ref, uid)
 	})
+	if err != nil {
+		return err
+	}
+	return s.eraseChanges(ctx, uid)
 }
 
 // eraseFrom deletes the messages that uid wrote in one conversation, then corrects its preview or deletes it.
@@ -89,6 +93,9 @@ func (s *Store) FinishErase(ctx context.Context, uid string, now chat.Micros) er
 			return problem.ErrNotFound
 		}
 		if err := tx.Set(s.doc(colNames, store.NameKey(d.Username)), store.HeldName(uid, now)); err != nil {
+			return err
+		}
+		if err := s.deletePictures(tx, uid, d.user(uid).Pictures()); err != nil {
 			return err
 		}
 		return tx.Delete(s.doc(colUsers, uid))

@@ -53,14 +53,16 @@ var (
 	messagesFrom     = shape{collection: colMessages, where: []condition{{"from", "=="}}}
 	messagesToSince  = shape{collection: colMessages, where: []condition{{"to", "=="}, {"at", ">"}}}
 	messagesOnDay    = shape{collection: colMessages, group: true, where: []condition{{"day", "=="}}}
-	auditByNewest    = shape{collection: colAudit, order: []string{"-at"}}
-	deadByOldest     = shape{collection: colDeadLetters, order: []string{"at"}}
-	allDeadLetters   = shape{collection: colDeadLetters}
+	changedFor       = shape{collection: colMessages, group: true,
+		where: []condition{{"changed_for", "array-contains"}, {"changed_at", ">="}}, order: []string{"changed_at"}}
+	auditByNewest  = shape{collection: colAudit, order: []string{"-at"}}
+	deadByOldest   = shape{collection: colDeadLetters, order: []string{"at"}}
+	allDeadLetters = shape{collection: colDeadLetters}
 
 	shapes = []shape{usersByName, usersByWord, allUsersByName, allUsersByWord, allUsersByNewest, allUsersByActive,
 		allUsersByEmail, userWithEmail, admins, everybody, activeSince, erasingSince, staleSignups, erasedSince,
 		conversationsOf, allConversations,
-		newestMessages, messagesBefore, messagesFrom, messagesToSince, messagesOnDay, auditByNewest, deadByOldest,
+		newestMessages, messagesBefore, messagesFrom, messagesToSince, messagesOnDay, changedFor, auditByNewest, deadByOldest,
 		allDeadLetters}
 )
 

@@ -36,6 +36,7 @@ const (
 	colNames         = "usernames" // by username in lower case
 	colSignups       = "signups"   // by email key
 	colErased        = "erased"    // by uid
+	colPictures      = "pictures"  // by uid and version
 	colConversations = "conversations"
 	colMessages      = "messages" // below a conversation, by message id
 	colAudit         = "audit"    // in the database of the audit log

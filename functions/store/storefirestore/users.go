@@ -33,6 +33,7 @@ type userDoc struct {
 
 	Renamed []chat.Micros       `firestore:"renamed,omitempty"`
 	Frozen  []store.FrozenNames `firestore:"frozen,omitempty"`
+	Picture string              `firestore:"picture,omitempty"`
 
 	Email         string      `firestore:"email"`
 	EmailVerified bool        `firestore:"email_verified"`
@@ -51,7 +52,7 @@ func docOf(u store.User) userDoc {
 		Disabled: u.Disabled, Blocked: u.Blocked, ErasingAt: u.ErasingAt,
 		Email: u.Email, EmailVerified: u.EmailVerified, EmailAt: u.EmailAt,
 		ValidAfter: u.ValidAfter, Ended: u.Ended, SignIns: u.SignIns,
-		Renamed: u.Renamed, Frozen: u.Frozen}
+		Renamed: u.Renamed, Frozen: u.Frozen, Picture: u.Picture}
 }
 
 func (d userDoc) user(uid string) store.User {
@@ -60,7 +61,7 @@ func (d userDoc) user(uid string) store.User {
 		Admin:        d.Admin, Disabled: d.Disabled, Blocked: d.Blocked, ErasingAt: d.ErasingAt,
 		Email: d.Email, EmailVerified: d.EmailVerified, EmailAt: d.EmailAt,
 		ValidAfter: d.ValidAfter, Ended: d.Ended, SignIns: d.SignIns,
-		Renamed: d.Renamed, Frozen: d.Frozen}
+		Renamed: d.Renamed, Frozen: d.Frozen, Picture: d.Picture}
 }
 
 // userFrom decodes a document of the collection users.
@@ -166,7 +167,11 @@ func (s *Store) change(ctx context.Context, uid string, f func(tx *firestore.Tra
 			return problem.ErrNotFound
 		}
 		u = d.user(uid)
+		before := u
 		if err := f(tx, &u); err != nil {
+			return err
+		}
+		if err := s.deletePictures(tx, uid, u.LostPictures(before)); err != nil {
 			return err
 		}
 		return tx.Set(s.doc(colUsers, uid), docOf(u))

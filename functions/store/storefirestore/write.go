@@ -22,6 +22,8 @@ const maxWrites = 400
 type write struct {
 	*firestorepb.Write
 	fine codes.Code // an error that counts as success; codes.OK: none
+	// done, if not nil, gets the results of the transforms in Write.
+	done func(results []*firestorepb.Value)
 }
 
 // writeAll applies writes that are independent of each other. No two of them may be to one document. They are not
@@ -77,6 +79,9 @@ func (s *Store) writeSome(ctx context.Context, writes []write, indexes []int) (a
 		i := indexes[n]
 		switch code := codes.Code(st.GetCode()); code {
 		case codes.OK:
+			if writes[i].done != nil {
+				writes[i].done(resp.GetWriteResults()[n].GetTransformResults())
+			}
 		case writes[i].fine:
 			fine = append(fine, i)
 		case codes.Aborted:
@@ -96,7 +101,7 @@ func (s *Store) create(path string, fields map[string]*firestorepb.Value) write 
 	return write{&firestorepb.Write{
 		Operation:       &firestorepb.Write_Update{Update: &firestorepb.Document{Name: s.name(path), Fields: fields}},
 		CurrentDocument: &firestorepb.Precondition{ConditionType: &firestorepb.Precondition_Exists{Exists: false}},
-	}, codes.AlreadyExists}
+	}, codes.AlreadyExists, nil}
 }
 
 // merge returns a write that sets some fields of a document and raises others. It creates the document if it is
@@ -113,7 +118,7 @@ func (s *Store) merge(path string, set map[string]*firestorepb.Value, raise map[
 		w.UpdateTransforms = append(w.UpdateTransforms, &firestorepb.DocumentTransform_FieldTransform{FieldPath: field,
 			TransformType: &firestorepb.DocumentTransform_FieldTransform_Maximum{Maximum: integer(to)}})
 	}
-	return write{w, codes.OK}
+	return write{w, codes.OK, nil}
 }
 
 // addToArray makes a write of merge also add values to an array that does not have them.
@@ -126,9 +131,24 @@ func (w write) addToArray(field string, values []string) {
 		TransformType: &firestorepb.DocumentTransform_FieldTransform_AppendMissingElements{AppendMissingElements: array}})
 }
 
+// raised makes a write of merge also report a field of the document that is only raised. It returns a function that
+// returns the field after the write, 0 if the document does not have it.
+func (w *write) raised(field string) func() chat.Micros {
+	var value chat.Micros
+	index := len(w.UpdateTransforms)
+	w.UpdateTransforms = append(w.UpdateTransforms, &firestorepb.DocumentTransform_FieldTransform{FieldPath: field,
+		TransformType: &firestorepb.DocumentTransform_FieldTransform_Maximum{Maximum: integer(chat.Micros(0))}})
+	w.done = func(results []*firestorepb.Value) {
+		if index < len(results) {
+			value = chat.Micros(results[index].GetIntegerValue())
+		}
+	}
+	return func() chat.Micros { return value }
+}
+
 // remove returns a write that deletes a document.
 func (s *Store) remove(path string) write {
-	return write{&firestorepb.Write{Operation: &firestorepb.Write_Delete{Delete: s.name(path)}}, codes.NotFound}
+	return write{&firestorepb.Write{Operation: &firestorepb.Write_Delete{Delete: s.name(path)}}, codes.NotFound, nil}
 }
 
 func text(v string) *firestorepb.Value {

@@ -35,6 +35,9 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"rename", testRename},
 		{"limit of renames", testRenames},
 		{"frozen names", testFrozenNames},
+		{"pictures", testPictures},
+		{"pictures of the blocked", testFrozenPictures},
+		{"pictures erased", testPicturesErased},
 		{"search without the hidden", testSearchHidden},
 		{"meter", testMeter},
 		{"blocked", testBlocked},
@@ -61,6 +64,14 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"unread", testUnread},
 		{"unread at the limit", testUnreadLimit},
 		{"unread as the model", testUnreadModel},
+		{"changes as in the golden cases", testChangesGolden},
+		{"changes before their message", testStubs},
+		{"changes and previews", testChangedPreviews},
+		{"changes and unread messages", testChangedUnread},
+		{"changes and repeated saves", testChangedAndSaved},
+		{"changes since a time", testChanged},
+		{"changes at once", testChangesAtOnce},
+		{"changes of erased people", testChangesErased},
 		{"erase", testErase},
 		{"erase interrupted", testEraseInterrupted},
 		{"erasures at once", testErasuresAtOnce},
@@ -199,6 +210,8 @@ func testCursors(t *testing.T, s store.Store) {
 		_, _, err = s.Conversations(ctx, "u1", cursor, 1)
 		mustBe(t, err, store.ErrCursor)
 		_, _, err = s.AuditLog(ctx, cursor, 1)
+		mustBe(t, err, store.ErrCursor)
+		_, _, err = s.Changed(ctx, "u1", 0, cursor, 1)
 		mustBe(t, err, store.ErrCursor)
 		_, _, err = s.DeadLetters(ctx, cursor, 1)
 		mustBe(t, err, store.ErrCursor)

@@ -27,6 +27,7 @@ var (
 		wire.EventMessage: wire.MessageEvent{}, wire.EventSent: wire.MessageEvent{},
 		wire.EventDelivered: wire.DeliveredEvent{}, wire.EventRefused: wire.RefusedEvent{}, wire.EventRead: wire.ReadEvent{},
 		wire.EventCorrected: wire.CorrectedEvent{},
+		wire.EventChange:    wire.ChangeEvent{}, wire.EventChanged: wire.ChangeEvent{},
 	}
 )
 

@@ -49,6 +49,7 @@ func Read(markdown string) ([]Command, []Problem) {
 		if strings.TrimSpace(lines[i]) == "```sh" {
 			for i++; i < len(lines) && strings.TrimSpace(lines[i]) != "```"; i++ {
 			}
+			r.comments(begin+2, strings.Join(lines[begin+1:i], "\n"))
 			r.script(begin+2, strings.Join(lines[begin+1:i], "\n"))
 			r.first = false
 			continue
@@ -88,6 +89,22 @@ func (r *reader) spans(line int, paragraph string) {
 			r.script(line+strings.Count(paragraph[:m[0]], "\n"), span)
 		}
 	}
+}
+
+// comments reports the comments of a block. An interactive zsh, the default of macOS, does not know comments: it reads
+// their words as arguments, and an apostrophe as the beginning of a string.
+func (r *reader) comments(line int, text string) {
+	parser := syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.KeepComments(true))
+	file, err := parser.Parse(strings.NewReader(text), "")
+	if err != nil {
+		return // script reports it
+	}
+	syntax.Walk(file, func(n syntax.Node) bool {
+		if c, ok := n.(*syntax.Comment); ok {
+			r.problem(line+int(c.Pos().Line())-1, "zsh does not know comments, write this in the text: #%s", c.Text)
+		}
+		return true
+	})
 }
 
 // script reads the commands of a script that begins at a line.

@@ -34,6 +34,9 @@ func TestRead(t *testing.T) {
 		"not quoted":                {block("gcloud x $P"), "quote the variable P"},
 		"not complete":              {block("gcloud x --a=…"), "not complete"},
 		"a span that is incomplete": {exports + "Run `gcloud x …` now.", "not complete"},
+		"a comment after a command": {block("Q=1   # the uid"), "zsh does not know comments"},
+		"a comment on its own line": {block("gcloud x\n# it's last\ngcloud y"), "zsh does not know comments"},
+		"a hash that is no comment": {block("gcloud x a#b '#c' \"${P}#d\""), ""},
 		"not bash":                  {block("gcloud x ("), "bash cannot read this"},
 		"only a name":               {exports + "The program `gcloud` and `go.mod`, and `P`.", ""},
 	} {
@@ -47,7 +50,7 @@ func TestRead(t *testing.T) {
 
 func TestReadCommands(t *testing.T) {
 	commands, problems := runbook.Read(exports + "\nA `go run\n./x -a`.\n\n## A\n```sh\n" +
-		"B=$(date)\n# a comment\ncurl \"$(terraform output -raw u)/health\"   # another\n" +
+		"B=$(date)\n\ncurl \"$(terraform output -raw u)/health\"\n" +
 		"gcloud a 'b c' --project=\"$P\" |\n" +
 		"  while read -r x; do gcloud c \"$x$B\"; done\n```\n")
 	want := "[5: go run ./x -a, 10: date, 12: terraform output -raw u, 12: curl https://chat.example.org/health, " +

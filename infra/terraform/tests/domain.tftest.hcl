@@ -130,7 +130,7 @@ run "own_domain" {
   assert {
     condition = ([for name, g in google_compute_region_network_endpoint_group.domain : name if g.cloud_run[0].service == "chat"] == ["chat", "chat-assets", "chat-next"] &&
     [for name, g in google_compute_region_network_endpoint_group.domain : name if g.cloud_run[0].tag != null] == ["chat-next"])
-    error_message = "Only the smoke test may reach a revision without traffic."
+    error_message = "Only requests with the header may reach a revision without traffic."
   }
 
   assert {
@@ -166,10 +166,22 @@ run "own_domain" {
   }
 
   assert {
-    condition = ({ for r in google_compute_url_map.domain[0].path_matcher[0].route_rules : join(" ", compact(concat(r.match_rules[*].full_path_match, r.match_rules[*].prefix_match))) => r.service
+    condition = ({ for r in google_compute_url_map.domain[0].path_matcher[0].route_rules : one(r.match_rules).prefix_match => r.service
       if length(r.route_action) > 0 && try(r.route_action[0].url_rewrite[0].path_prefix_rewrite, "") == "/" } ==
-    { for name in ["signup", "users", "conversations", "messages", "me", "admin"] : "/api/${name} /api/${name}/" => google_compute_backend_service.domain["chat-${name}"].id })
+      merge([for name in ["signup", "users", "conversations", "messages", "me", "admin"] : {
+        "/api/${name}"  = google_compute_backend_service.domain["chat-${name}"].id
+        "/api/${name}/" = google_compute_backend_service.domain["chat-${name}"].id
+    }]...))
     error_message = "Each function must get the path below its name."
+  }
+
+  # "/api/me" is also a prefix of "/api/messages".
+  assert {
+    condition = alltrue(flatten([for a in google_compute_url_map.domain[0].path_matcher[0].route_rules : [
+      for b in google_compute_url_map.domain[0].path_matcher[0].route_rules : a.priority < b.priority
+      if startswith(one(a.match_rules).prefix_match, one(b.match_rules).prefix_match) && one(a.match_rules).prefix_match != one(b.match_rules).prefix_match && startswith(one(b.match_rules).prefix_match, "/api/")
+    ]]))
+    error_message = "A rule with a longer prefix must come first."
   }
 
   assert {
@@ -209,8 +221,9 @@ run "own_domain" {
 run "pipeline_of_a_domain" {
   command = plan
   variables {
-    domain   = "chat.example.org"
-    pipeline = true
+    domain    = "chat.example.org"
+    pipeline  = true
+    keep_code = false
   }
 
   assert {

@@ -34,6 +34,7 @@ override_module {
 variables {
   project         = "acme-chat"
   pipeline        = true
+  keep_code       = false # nothing is deployed yet
   extra_origins   = ["https://old.example.org"]
   alert_emails    = ["ops@example.org"]
   billing_account = "0123AB-4567CD-89EF01"

@@ -136,7 +136,7 @@ run "given_image" {
 
 run "kept_code" {
   variables {
-    keep_code = true
+    pipeline = true # keep_code follows
   }
 
   override_data {

@@ -68,11 +68,12 @@ local known = 0 -- number of events that were there already
 for i = 4, #ARGV, 3 do
   local kind  = ARGV[i]
   local event = ARGV[i + 1] -- JSON
-  -- Of sent: <to>/<message id> <1 if the caller does not know that the owner has written to them> <bytes> <accepted_at>.
+  -- Of sent and changed: <to>/<message id> <1 if the caller does not know that the owner has written to them> <bytes>
+  -- <accepted_at>.
   -- Of delivered and refused: <to> <message ids>. Of any other: "again" if the caller has tried before.
   local note  = ARGV[i + 2]
   local new = true
-  if kind == 'sent' then
+  if kind == 'sent' or kind == 'changed' then
     new = sent(note)
   elseif note == 'again' then
     new = not kept(event)

@@ -53,6 +53,9 @@ local function before(a, b)
   return a_ms < b_ms or (a_ms == b_ms and a_seq < b_seq)
 end
 
+-- awaits_ack reports whether events of a type wait until they are acknowledged. wire.Waits is the same.
+local function awaits_ack(kind) return kind == 'message' or kind == 'change' end
+
 -- size returns the bytes of an entry's event.
 local function size(entry) return #(entry[2][4] or '') end
 
@@ -253,7 +256,7 @@ local function trim(batch, room)
   local function removable(i, entry)
     local left = length - i
     if left < 1 then return false end
-    if entry[2][2] == 'message' and before(settled, entry[1]) then return false end
+    if awaits_ack(entry[2][2]) and before(settled, entry[1]) then return false end
     if over > 0 then return true end
     if left < keep_events then return false end
     local ms = parts(entry[1])
@@ -300,7 +303,7 @@ local function add(kind, event)
   local ms, seq = parts(last)
   local id = now_ms > ms and id_of(now_ms, 0) or id_of(ms, seq + 1)
   exceed()
-  local stored = kind == 'message' or has_room(#event)
+  local stored = awaits_ack(kind) or has_room(#event)
   if not stored then
     trim(128, #event)
     stored = has_room(#event)
@@ -335,8 +338,9 @@ local function forget(to)
     local list = {}
     for _, entry in ipairs(entries) do
       settled = entry[1]
-      local id, from = string.match(entry[2][4] or '', '^{"type":"message","id":"([^"]*)","conversation":"[^"]*","from":"([^"]*)"')
-      if id then
+      local kind, id, from = string.match(entry[2][4] or '',
+        '^{"type":"(%a*)","id":"([^"]*)","conversation":"[^"]*","from":"([^"]*)"')
+      if id and awaits_ack(kind) then
         list[#list + 1] = from .. '/' .. id
         list[#list + 1] = entry[1]
       end
@@ -368,7 +372,7 @@ end
 -- queue adds a message that waits until its recipient has acknowledged it. rest is what its record has after the id.
 local function queue(field, event, rest)
   wait_count()
-  local id = add('message', event)
+  local id = add(string.match(event, '^{"type":"(%a*)"'), event)
   if redis.call('HSET', pending_key, field, id .. ' ' .. rest) == 1 then known_waiting = known_waiting + 1 end
   count(string.match(field, '^[^/]*'), 1, #event)
   return id

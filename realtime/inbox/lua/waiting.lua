@@ -9,7 +9,7 @@ for _ = 1, 20 do
   local entries = redis.call('XRANGE', inbox_key, '(' .. from, '+', 'COUNT', 100)
   for _, entry in ipairs(entries) do
     from = entry[1]
-    if entry[2][2] == 'message' then return {count, from} end
+    if awaits_ack(entry[2][2]) then return {count, from} end
   end
   if #entries < 100 then break end
 end

@@ -366,6 +366,24 @@ func (p *Published) Messages(t testing.TB) []string {
 	return ids
 }
 
+// Changes returns the ids of the changes that were published so far, with repetitions.
+func (p *Published) Changes(t testing.TB) []string {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var ids []string
+	for _, b := range p.batches {
+		for _, raw := range b.Changed {
+			c, err := delivery.DecodeChanged(raw)
+			if err != nil {
+				t.Fatalf("published: %v", err)
+			}
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
+}
+
 // Reads returns the read marks that were published so far.
 func (p *Published) Reads(t testing.TB) []delivery.Read {
 	t.Helper()

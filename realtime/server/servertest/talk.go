@@ -71,6 +71,19 @@ func Message(to, body string) wire.ClientFrame {
 	return wire.ClientFrame{Type: wire.TypeSend, ID: id.String(), To: to, Body: body, At: chat.MicrosOf(time.Now())}
 }
 
+// Change returns a frame with a new change of a message, which one of its two people sends to the other.
+func Change(to string, of chat.Target, kind chat.ChangeKind, content string) wire.ClientFrame {
+	f := Message(to, "")
+	f.Type, f.Of, f.Kind = wire.TypeChange, of, kind
+	f.At = max(f.At, of.At+1)
+	if kind == chat.KindEdit {
+		f.Body = content
+	} else {
+		f.Emoji = content
+	}
+	return f
+}
+
 // Say sends a message, and returns its id when it is queued. It ignores events of the sender's own inbox.
 func (s *Socket) Say(to, body string) string {
 	s.t.Helper()

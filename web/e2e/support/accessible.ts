@@ -26,7 +26,11 @@ export async function findings(
   // The page has no frames, so axe does not need another page to merge findings.
   const { violations } = await new AxeBuilder({ page })
     .setLegacyMode(true)
-    .options({ resultTypes: ["violations"], ...(rules.length > 0 ? { runOnly: [...rules] } : {}) })
+    .options({
+      resultTypes: ["violations"],
+      rules: { "label-content-name-mismatch": { enabled: true } }, // experimental, so it is off by default
+      ...(rules.length > 0 ? { runOnly: [...rules] } : {}),
+    })
     .analyze();
   return violations.map(({ id, nodes }) => ({
     id,

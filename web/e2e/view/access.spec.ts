@@ -11,8 +11,8 @@ interface Screen {
   readonly shows: (page: Page) => Locator;
   /** Opens what is to be checked, such as a menu or a dialog. */
   readonly prepare?: (page: Page) => Promise<void>;
-  /** Whether to check both themes at both widths, because the screen differs with the width. */
-  readonly bothThemes?: true;
+  /** A main screen is checked in every look. The others have one theme at each width. */
+  readonly main?: true;
 }
 
 const { actions, deadLetters, figures, messages, people } = adminText;
@@ -79,9 +79,9 @@ const admin = { admin: 1 };
 
 /** Every screen, with something in it. */
 const screens: readonly Screen[] = [
-  { place: "/signin", options: { as: "signed-out" }, shows: button(en.auth.signIn), bothThemes: true },
+  { place: "/signin", options: { as: "signed-out" }, shows: button(en.auth.signIn), main: true },
   { place: "/signin", options: { as: "signed-out", reason: "disabled" }, shows: button(en.auth.signIn) },
-  { place: "/signup", options: { as: "signed-out" }, shows: button(en.auth.signUp), bothThemes: true },
+  { place: "/signup", options: { as: "signed-out" }, shows: button(en.auth.signUp), main: true },
   {
     place: "/signup",
     options: { as: "signed-out" },
@@ -90,18 +90,18 @@ const screens: readonly Screen[] = [
       await button(en.auth.signUp)(page).click();
       await expect(page.getByText(en.auth.errors.nameMissing)).toBeVisible();
     },
-    bothThemes: true,
+    main: true,
   },
   { place: "/reset", options: { as: "signed-out" }, shows: button(en.auth.resetSend) },
   { place: "/reset?oobCode=x", options: { as: "signed-out" }, shows: button(en.auth.resetSave) },
   { place: "/", options: { as: "failed" }, shows: button(en.common.retry) },
   { place: "/", options: { as: "foreign" }, shows: sentence(en.start.foreign) },
-  { place: "/", options: { replaced: 1 }, shows: button(en.connection.reconnect), bothThemes: true },
+  { place: "/", options: { replaced: 1 }, shows: button(en.connection.reconnect), main: true },
   {
     place: "/c/mira.kern",
     options: { "held-for": "too_many_new_people", badge: 0 },
     shows: sentence("Waiting until tomorrow"),
-    bothThemes: true,
+    main: true,
   },
   {
     place: "/",
@@ -112,10 +112,10 @@ const screens: readonly Screen[] = [
     place: "/",
     shows: (page) => page.getByRole("list", { name: en.chats.label }).getByRole("link").first(),
     prepare: showLongPreview,
-    bothThemes: true,
+    main: true,
   },
-  { place: "/", options: { empty: 1 }, shows: sentence(en.chats.empty), bothThemes: true },
-  { place: "/people", shows: (page) => page.getByRole("link", { name: /Amina/ }), bothThemes: true },
+  { place: "/", options: { empty: 1 }, shows: sentence(en.chats.empty), main: true },
+  { place: "/people", shows: (page) => page.getByRole("link", { name: /Amina/ }), main: true },
   {
     place: "/people",
     shows: (page) => page.getByRole("link", { name: /Amina/ }),
@@ -125,7 +125,7 @@ const screens: readonly Screen[] = [
     },
   },
   { place: "/signup?next=%2Fc%2Flena", options: { as: "signed-out" }, shows: sentence(en.auth.invitedMore) },
-  { place: "/c/mira.kern", shows: newest, bothThemes: true },
+  { place: "/c/mira.kern", shows: newest, main: true },
   { place: "/c/jonas", shows: newest },
   {
     place: "/c/jonas",
@@ -146,7 +146,7 @@ const screens: readonly Screen[] = [
   },
   { place: "/c/lena", shows: sentence(en.conversation.startMore) },
   { place: "/c/nobody", shows: sentence(en.conversation.unknownPerson("nobody")) },
-  { place: "/settings", shows: button(en.settings.signOut), bothThemes: true },
+  { place: "/settings", shows: button(en.settings.signOut), main: true },
   { place: "/no/where", shows: sentence(en.common.missing) },
 
   { place: "/admin", shows: sentence(adminText.only) },
@@ -220,7 +220,7 @@ const screens: readonly Screen[] = [
   { place: "/admin/audit", options: admin, shows: firstRow },
 ];
 
-// One theme at each end of the layout, since most colors do not depend on the width. Both are checked on one loaded
+// One theme at each end of the layout, since most colors do not depend on the width. All looks are checked on one loaded
 // screen, because loading takes longer than axe.
 const looks = [
   { width: 360, theme: "light", other: "dark" },
@@ -237,7 +237,7 @@ test.describe("axe", () => {
   ] as const) {
     test(`axe has no findings on ${group}, and nothing is wider than the page`, async ({ page, view }) => {
       test.slow();
-      for (const { place, options = {}, shows, prepare, bothThemes } of groupScreens) {
+      for (const { place, options = {}, shows, prepare, main } of groupScreens) {
         const query = new URLSearchParams({
           fake: "1",
           latency: "0",
@@ -255,10 +255,20 @@ test.describe("axe", () => {
           await paint(page, theme);
           expect(await findings(page), `${look}, ${theme}`).toEqual([]);
           await expectNoSidewaysScroll(page, look);
-          if (!bothThemes) continue;
+          if (!main) continue;
           await paint(page, other);
           expect(await findings(page, colorRules), `${look}, ${other}`).toEqual([]);
         }
+        if (!main) continue;
+        await page.emulateMedia({ forcedColors: "active" });
+        await paint(page, "dark");
+        expect(await findings(page, colorRules), `${place}, forced colors`).toEqual([]);
+        await page.emulateMedia({ forcedColors: "none" });
+        await page.evaluate(() => (document.documentElement.dir = "rtl"));
+        await page.setViewportSize({ width: 320, height: 256 }); // 1280 × 1024 at 400 %
+        await paint(page, "light");
+        expect(await findings(page), `${place}, right to left`).toEqual([]);
+        await expectNoSidewaysScroll(page, `${place}, right to left`);
       }
     });
   }

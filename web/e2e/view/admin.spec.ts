@@ -35,11 +35,11 @@ test("the dialog shows why the server rejected its request", async ({ at }) => {
   await page.getByRole("menuitem", { name: new RegExp(`^${adminText.actions.unmakeAdmin}`) }).click();
   const dialog = page.getByRole("dialog");
   await dialog.getByRole("button", { name: adminText.actions.unmakeAdmin }).click();
-  await expect(dialog.getByRole("alert")).toHaveText("This is the last admin. Make another person admin first.");
+  await expect(dialog.getByRole("alert")).toHaveText(adminText.problems.last_admin);
   await dialog.getByRole("button", { name: "Cancel" }).click();
   await page.getByRole("button", { name: adminText.people.add }).click();
   await page.getByRole("dialog").getByRole("button", { name: adminText.actions.addDo, exact: true }).click();
-  await expect(page.getByText("This username is taken.")).toBeVisible();
+  await expect(page.getByText(en.auth.refused.username)).toBeVisible();
 });
 
 test("deleting requires the username, and reading messages requires a reason", async ({ at }) => {
@@ -202,7 +202,7 @@ test("canceling the password leaves the panel as it was, with the reason and the
   await expect(page.getByRole("dialog", { name: adminText.again.title })).toBeVisible();
   await page.keyboard.press("Escape");
   await expect(page.getByRole("dialog", { name: adminText.again.title })).toHaveCount(0);
-  await expect(action.getByRole("alert")).toHaveText(en.problems.sign_in_again);
+  await expect(action.getByRole("alert")).toHaveText(en.auth.problems.sign_in_again);
   await expect(reason).toBeFocused();
   await expect(reason).toHaveValue("Sends advertising");
   await page.keyboard.press("Escape");
@@ -215,7 +215,7 @@ test("figures that refresh themselves never ask for the password, and wait for t
   const dialog = page.getByRole("dialog", { name: adminText.again.title });
   await expect(dialog).toBeVisible();
   await dialog.getByRole("button", { name: en.common.cancel }).click();
-  await expect(page.getByRole("alert")).toContainText(en.problems.sign_in_again);
+  await expect(page.getByRole("alert")).toContainText(en.auth.problems.sign_in_again);
   const requested = (): Promise<unknown> =>
     page.evaluate(() => (globalThis as { figuresRequested?: number }).figuresRequested);
   const before = await requested();

@@ -92,7 +92,7 @@ test("the details are closed until they are opened, at every width, and blocking
     await at("/c/jonas");
     await expect(articles(page).last()).toBeVisible();
     await expect(page.getByRole("button", { name: en.conversation.showDetails, exact: true })).toHaveAttribute(
-      "aria-pressed",
+      "aria-expanded",
       "false",
     );
     await expect(page.getByText(en.conversation.block("Jonas Ahlgren"))).toHaveCount(0);

@@ -23,3 +23,115 @@ test("after signing out, the next person does not continue in the settings", asy
   await page.getByRole("button", { name: en.settings.signOut, exact: true }).click();
   await expect(page).toHaveURL(/\/signin$/u);
 });
+
+test("Enter in the search waits for the results of what was typed", async ({ at }) => {
+  const page = await at("/people", { latency: 400 });
+  await expect(page.getByRole("list", { name: en.people.label })).toBeVisible();
+  await page.getByRole("searchbox", { name: en.people.search }).fill("Lena");
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/c\/lena$/u);
+});
+
+test("Ctrl+K searches, Alt and the arrows go through the chats, Escape leaves", async ({ at }) => {
+  const page = await at("/");
+  const list = page.getByRole("list", { name: en.chats.label });
+  const box = page.getByRole("main").getByRole("textbox");
+  const current = list.locator("[aria-current=page]");
+  await expect(list).toBeVisible();
+  await page.keyboard.press("Alt+ArrowDown");
+  await expect(current).toHaveAttribute("href", "/c/mira.kern");
+  await expect(box).toBeFocused();
+  await page.keyboard.press("Alt+ArrowDown");
+  await expect(list.locator('[aria-posinset="2"] a')).toHaveAttribute("aria-current", "page");
+  await expect(box).toBeFocused();
+  await page.keyboard.press("Alt+ArrowUp");
+  await page.keyboard.press("Alt+ArrowUp"); // stays at the first one
+  await expect(current).toHaveAttribute("href", "/c/mira.kern");
+  await expect(box).toBeFocused();
+
+  // Up from the empty field to the newest message, and back.
+  const newest = page.getByRole("article").last();
+  await page.keyboard.press("ArrowUp");
+  await expect(newest).toBeFocused();
+  await page.keyboard.press("ArrowUp");
+  await expect(newest).not.toBeFocused();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ArrowDown");
+  await expect(box).toBeFocused();
+  await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("r");
+  await expect(page.getByRole("button", { name: en.conversation.replyCancel })).toBeVisible();
+  await expect(box).toBeFocused();
+
+  // Escape ends one thing after the other: the reply, the details, the conversation.
+  await page.getByRole("button", { name: en.conversation.showDetails, exact: true }).click();
+  await expect(page.getByRole("complementary", { name: en.conversation.details("Mira Kern") })).toBeVisible();
+  await box.focus();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("button", { name: en.conversation.replyCancel })).toBeHidden();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("complementary", { name: en.conversation.details("Mira Kern") })).toBeHidden();
+  await expect(box).toBeFocused();
+
+  await page.keyboard.press("Control+k");
+  await expect(page.getByRole("searchbox")).toBeFocused();
+  await expect(page).toHaveURL(/\/c\/mira\.kern$/u); // the conversation stays beside the search
+  await page.keyboard.press("Escape");
+  await expect(box).toBeFocused();
+  await page.getByRole("link", { name: en.nav.chats }).click();
+  await box.focus();
+  await page.keyboard.press("Escape");
+  await expect(page).toHaveURL((url) => url.pathname === "/");
+  await expect(list.locator('[aria-posinset="1"] a')).toBeFocused();
+});
+
+test("the focus follows every navigation", async ({ at }) => {
+  const page = await at("/", { as: "signed-out" });
+  const focused = page.locator(":focus");
+  await expect(page.getByLabel(en.auth.name, { exact: true })).toBeFocused();
+  await page.getByRole("link", { name: en.auth.signIn, exact: true }).click();
+  await expect(page.getByLabel(en.auth.email, { exact: true })).toBeFocused();
+  await page.getByLabel(en.auth.email, { exact: true }).fill("ada@example");
+  await page.getByRole("link", { name: en.auth.forgot }).click();
+  await expect(page).toHaveURL(/\/reset$/u);
+  await expect(page.getByLabel(en.auth.email, { exact: true })).toBeFocused();
+  await expect(page.getByLabel(en.auth.email, { exact: true })).toHaveValue("ada@example");
+  await page.goBack();
+  await page.getByLabel(en.auth.email, { exact: true }).fill("ada@example.org");
+  await page.getByLabel(en.auth.password, { exact: true }).fill("right");
+  await page.keyboard.press("Enter");
+  await expect(focused).toHaveAttribute("role", "main");
+
+  // Back to the row that was opened, in both lists.
+  await page.goto(new URL("/people?fake=1", page.url()).href);
+  await page.getByRole("searchbox").fill("lena");
+  await page.getByRole("link", { name: "Lena" }).click();
+  await expect(page.getByRole("textbox", { name: en.conversation.writeTo("Lena") })).toBeFocused();
+  await page.goBack();
+  await expect(page.getByRole("link", { name: "Lena" })).toBeFocused();
+  await page.getByRole("link", { name: en.nav.yours("Ada Brandt") }).click();
+  await expect(focused).toHaveAttribute("id", "main");
+  await page.goBack();
+  await expect(page.getByRole("link", { name: en.nav.yours("Ada Brandt") })).toBeFocused();
+});
+
+test("the focus stays in its pane when the element that has it disappears", async ({ at, page }) => {
+  await at("/c/mira.kern", { offer: 1 });
+  const box = page.getByRole("textbox", { name: en.conversation.writeTo("Mira Kern") });
+  await expect(box).toBeFocused();
+  await page.mouse.move(600, 400);
+  await expect(page.getByRole("separator", { name: en.nav.resize })).toBeVisible(); // the code for the focus is loaded
+  await page.getByRole("button", { name: en.conversation.remove }).first().click();
+  await expect(box).toBeFocused();
+  await page.getByRole("button", { name: en.common.notNow }).click();
+  await expect(page.getByRole("region", { name: en.notifications.label })).toBeHidden();
+  await expect.poll(() => page.evaluate(() => document.activeElement?.closest("#side") !== null)).toBe(true);
+  // A click beside everything is meant.
+  await page.getByRole("heading", { name: en.app }).evaluate(() => (document.activeElement as HTMLElement).blur());
+  await page.getByRole("button", { name: en.conversation.details("Mira Kern") }).click();
+  const about = page.getByRole("complementary", { name: en.conversation.details("Mira Kern") });
+  await about.getByRole("button", { name: en.common.more }).click();
+  await page.getByRole("menuitem").click();
+  await expect(about.getByRole("button", { name: en.conversation.unblock })).toBeVisible();
+  await expect.poll(() => page.evaluate(() => document.activeElement?.closest("aside") !== null)).toBe(true);
+});

@@ -88,7 +88,7 @@ test("a username that was changed too often says so at its field; other limits s
   const username = page.getByLabel(en.settings.username, { exact: true });
   await username.fill("third");
   await username.press("Enter");
-  await expect(username).toHaveAccessibleDescription("You can change it twice in 30 days.");
+  await expect(username).toHaveAccessibleDescription(en.auth.problems.too_many_renames);
   await expect(username).toBeFocused();
   await username.fill("fast");
   await username.press("Enter");

@@ -24,7 +24,7 @@ export const en = { ...texts, auth: authText, people: peopleText, settings: sett
 
 const config = fileURLToPath(new URL("../../src/view/testing/vite.config.ts", import.meta.url));
 const policy =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; manifest-src 'self'; " +
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; manifest-src 'self'; " +
   "worker-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 const kinds: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",

@@ -62,8 +62,8 @@ const HISTORIES: Readonly<Record<string, readonly [model: string, chromium: stri
     "The store of the Go client is in memory.",
   ],
   "storage that never answers": [
-    "The client does not pass it yet; see the command.",
-    "web/scenarios/storage.scenario.ts: storage never answers from some moment on", // npm run scenarios
+    "web/src/model/chat/chat.test.ts: the chat goes on in memory, and other tabs have a leader",
+    "web/e2e/storage.spec.ts: storage never answers from some moment on",
     "The store of the Go client is in memory.",
   ],
   "the server restored from a backup": [

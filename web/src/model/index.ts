@@ -18,19 +18,9 @@ export type {
   Session,
   SignedOutReason,
 } from "./interface/app";
-export type {
-  Chat,
-  ChatLimits,
-  ConnectionStatus,
-  ConversationList,
-  ConversationSummary,
-  DirectorySearch,
-  Me,
-  UserList,
-  Presence,
-  ProfileChange,
-  StorageState,
-} from "./interface/chat";
+export type { Chat, ChatLimits, ConnectionStatus, Me, Presence, ProfileChange } from "./interface/chat";
+export type { ConversationList, ConversationSummary, DirectorySearch, UserList } from "./interface/lists";
+export type { StorageState } from "./interface/storage";
 export type { Outcome, Problem } from "./interface/outcome";
 export type { User } from "./interface/user";
 export type { Conversation, Draft, Message, MessageState, Quote, Refusal, Timeline } from "./interface/conversation";

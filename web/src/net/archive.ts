@@ -11,6 +11,8 @@ export interface PublicUser {
   readonly displayName: string;
   readonly deleted: boolean;
   readonly admin: boolean;
+  /** The version of the picture. Empty or missing: none. */
+  readonly picture?: string;
 }
 
 export interface ListedConversation {
@@ -163,6 +165,7 @@ function readUser(value: unknown): PublicUser {
     displayName: f.optionalText("display_name"),
     deleted: f.optionalBool("deleted"),
     admin: f.optionalBool("admin"),
+    picture: f.optionalText("picture"),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Calls of the HTTP functions, with the bearer token, problem details, timeouts, and one retry with a fresh token. */
 import { Fields, Malformed } from "../protocol/fields";
-import { type HttpRequest, NetworkError, type Platform } from "../platform/platform";
+import { type HttpAnswer, type HttpRequest, NetworkError, type Platform } from "../platform/platform";
 import { SignInEnded, type Token } from "./connection";
 import { ApiProblem } from "./problem";
 
@@ -14,7 +14,10 @@ export interface Call {
   readonly path: string;
   /** A list is a parameter that is repeated. */
   readonly query?: Query;
+  /** Sent as JSON. */
   readonly body?: unknown;
+  /** Sent instead of a body. */
+  readonly blob?: Blob;
   /** Sent without a token. */
   readonly open?: boolean;
   /** Sent with this token, and not repeated with another one. */
@@ -65,6 +68,10 @@ export class HttpApi {
 
   /** Returns the body of the answer as text. */
   async text(call: Call): Promise<string> {
+    return (await this.answer(call)).body;
+  }
+
+  async answer(call: Call): Promise<HttpAnswer> {
     try {
       return await this.attempt(call, false);
     } catch (err) {
@@ -82,11 +89,12 @@ export class HttpApi {
     }
   }
 
-  private async attempt(call: Call, fresh: boolean): Promise<string> {
+  private async attempt(call: Call, fresh: boolean): Promise<HttpAnswer> {
     const base = await this.options.base();
     const headers: Record<string, string> = { accept: "application/json" };
     if (call.open !== true) headers["authorization"] = `Bearer ${call.token ?? (await this.token(fresh)).value}`;
-    if (call.body !== undefined) headers["content-type"] = "application/json";
+    const { blob } = call;
+    if (call.body !== undefined || blob) headers["content-type"] = blob?.type ?? "application/json";
     let answer;
     try {
       answer = await this.platform.http.request({
@@ -94,13 +102,14 @@ export class HttpApi {
         url: `${base.replace(/\/$/, "")}/${call.path}${queryOf(call.query ?? {})}`,
         headers,
         body: call.body === undefined ? null : JSON.stringify(call.body),
+        ...(blob ? { blob } : {}),
         timeoutMs: call.timeoutMs ?? TIMEOUT_MS,
       });
     } catch (err) {
       if (err instanceof NetworkError) throw new ApiProblem(0, "offline", "", { cause: err });
       throw err;
     }
-    if (answer.status >= 200 && answer.status < 300) return answer.body;
+    if (answer.status >= 200 && answer.status < 300) return answer;
     throw problemOf(answer.status, answer.body, answer.header("retry-after"));
   }
 

@@ -8,6 +8,8 @@ export interface OwnProfile {
   readonly displayName: string;
   readonly email: string;
   readonly admin: boolean;
+  /** See PublicUser. */
+  readonly picture?: string;
   /** In ms. */
   readonly createdAt: number | null;
   /** uids. */
@@ -85,6 +87,7 @@ function readOwn(value: unknown): OwnProfile {
     displayName: f.optionalText("display_name"),
     email: f.optionalText("email"),
     admin: f.optionalBool("admin"),
+    picture: f.optionalText("picture"),
     createdAt: createdAt === null ? null : Math.round(createdAt / 1000),
     blocked: f.optionalList("blocked").filter((uid) => typeof uid === "string"),
   };

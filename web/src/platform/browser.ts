@@ -58,20 +58,20 @@ const random: Random = {
 };
 
 const http: Http = {
-  async request({ method, url, headers, body, timeoutMs, referrer }): Promise<HttpAnswer> {
+  async request({ method, url, headers, body, blob: sent, timeoutMs, referrer }): Promise<HttpAnswer> {
     try {
       const response = await fetch(url, {
         method,
         headers,
-        body,
+        body: sent ?? body,
         credentials: "omit",
         cache: "no-store",
         redirect: "error",
         signal: AbortSignal.timeout(timeoutMs),
         referrerPolicy: referrer ? "strict-origin-when-cross-origin" : "no-referrer",
       });
-      const text = await response.text();
-      return { status: response.status, header: (name) => response.headers.get(name), body: text };
+      const blob = await response.blob();
+      return { status: response.status, header: (name) => response.headers.get(name), body: await blob.text(), blob };
     } catch (err) {
       throw new NetworkError(err instanceof Error ? err.message : String(err), { cause: err });
     }
@@ -133,6 +133,7 @@ const browserStorage = (absence: Absence): StorageRoot => ({
   async remove(name) {
     try {
       await removeIndexed(globalThis.indexedDB, name, STORAGE_PATIENCE_MS);
+      await globalThis.caches?.delete(name); // see blobs.ts
     } catch {
       // Storage is denied, so there is nothing to remove.
     }

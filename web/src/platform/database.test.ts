@@ -1,7 +1,7 @@
 import "fake-indexeddb/auto";
 import { IDBFactory } from "fake-indexeddb";
-import { beforeEach, describe, expect, test } from "vitest";
-import { compareKeys, type Database, type Key, type Shape, StorageFull, StorageLost } from "./database";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { compareKeys, type Database, type Key, type Shape, StorageFull, StorageLost, StorageSilent } from "./database";
 import { Absence } from "./absence";
 import { openIndexed, removeIndexed } from "./indexed";
 import { MemoryDatabase, MemoryDisk } from "./memory";
@@ -190,6 +190,49 @@ test("denied storage rejects with StorageLost", async () => {
     },
   } as unknown as globalThis.IDBFactory;
   await expect(openIndexed(denying, "test", shape, 5000)).rejects.toThrow(StorageLost);
+});
+
+test("a database that stops answering rejects with StorageSilent after 3 s, but not one that is slow", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    const requests: { onsuccess?: () => void }[] = [];
+    const tx = {
+      oncomplete: (): void => undefined,
+      objectStore: () => ({ get: () => requests[requests.push({}) - 1] }),
+      commit: () => tx.oncomplete(),
+      abort: vi.fn(),
+    };
+    const opened = { result: { transaction: () => tx, close: () => undefined }, onsuccess: (): void => undefined };
+    const factory = { open: () => opened } as unknown as IDBFactory;
+    const opening = openIndexed(factory, "test", shape, 5000);
+    opened.onsuccess();
+    const db = await opening;
+    const answer = async (): Promise<void> => {
+      requests.at(-1)?.onsuccess?.();
+      await Promise.resolve();
+    };
+
+    const slow = db.read(["notes"], async (reads) => {
+      for (let n = 0; n < 3; n++) await reads.get("notes", "a");
+      return "done";
+    });
+    for (let n = 0; n < 3; n++) {
+      vi.advanceTimersByTime(2_500);
+      await answer();
+    }
+    expect(await slow).toBe("done");
+    expect(vi.getTimerCount()).toBe(0);
+
+    const silent = db.write(["notes"], (writes) => writes.get("notes", "a"));
+    vi.advanceTimersByTime(2_999);
+    expect(tx.abort).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(1);
+    await expect(silent).rejects.toThrow(StorageSilent);
+    expect(tx.abort).toHaveBeenCalledTimes(1);
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("a full disk rejects with StorageFull and keeps nothing, whether the put or the commit fails", async () => {

@@ -63,7 +63,12 @@ export class StorageFull extends Error {
 
 /** The database cannot be used: closed, deleted by another tab, or broken. */
 export class StorageLost extends Error {
-  override readonly name = "StorageLost";
+  override readonly name: string = "StorageLost";
+}
+
+/** The database does not answer, as in a broken profile. It may have stored what was written, or not. */
+export class StorageSilent extends StorageLost {
+  override readonly name = "StorageSilent";
 }
 
 export interface Database {
@@ -74,7 +79,7 @@ export interface Database {
   /**
    * Runs `body` and keeps all of its writes, or none if it rejects. Resolves when they are on disk ("strict"
    * durability). Write transactions run one after another, including those of other tabs. Rejects with the error of
-   * `body`, StorageFull or StorageLost.
+   * `body`, StorageFull, StorageLost or StorageSilent.
    *
    * The transaction is aborted if the page leaves, and `body` runs again when the page is back. Only the last run
    * counts, so `body` must not change anything but its transaction: effects outside belong behind the returned promise.

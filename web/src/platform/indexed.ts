@@ -8,8 +8,16 @@ import {
   type Shape,
   StorageFull,
   StorageLost,
+  StorageSilent,
   type Writes,
 } from "./database";
+
+/**
+ * How often a transaction checks that it makes progress, and after how many checks without any it is given up. Checks
+ * instead of a deadline, because a machine that wakes up runs late timers before the database answers.
+ */
+const CHECK_MS = 500;
+const CHECKS = 6;
 
 /**
  * Opens a database. Browsers with broken profiles may neither open nor fail: after `patienceMs` that counts as denied.
@@ -151,7 +159,22 @@ class IndexedDatabase implements Database {
         return;
       }
       let outcome: { value: T } | { error: unknown } | null = null;
-      const ended = this.absence.watch(tx);
+      const unwatch = this.absence.watch(tx);
+      let checks = 0;
+      const timer = setInterval(() => {
+        if (++checks < CHECKS) return;
+        ended();
+        reject(new StorageSilent("the database does not answer"));
+        try {
+          tx.abort();
+        } catch {
+          // It is being committed, and may still succeed.
+        }
+      }, CHECK_MS);
+      const ended = (): void => {
+        clearInterval(timer);
+        unwatch();
+      };
       tx.oncomplete = () => {
         ended();
         if (outcome && "value" in outcome) resolve(outcome.value);
@@ -161,7 +184,7 @@ class IndexedDatabase implements Database {
         ended();
         reject(outcome && "error" in outcome ? outcome.error : translate(tx.error));
       };
-      body(new Transaction(tx)).then(
+      body(new Transaction(tx, () => (checks = 0))).then(
         (value) => {
           outcome = { value };
           // All requests were made, so this ends the transaction a turn earlier.
@@ -186,19 +209,32 @@ class IndexedDatabase implements Database {
 
 class Transaction implements Writes {
   private readonly tx: IDBTransaction;
+  private readonly onAnswer: () => void;
 
-  constructor(tx: IDBTransaction) {
+  /** `onAnswer` is called when the database has answered a request. */
+  constructor(tx: IDBTransaction, onAnswer: () => void) {
     this.tx = tx;
+    this.onAnswer = onAnswer;
+  }
+
+  private settle<T>(request: IDBRequest<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      request.onsuccess = () => {
+        this.onAnswer();
+        resolve(request.result);
+      };
+      request.onerror = () => reject(translate(request.error));
+    });
   }
 
   get(store: string, key: number | string): Promise<Row | undefined> {
-    return settle(this.tx.objectStore(store).get(key) as IDBRequest<Row | undefined>);
+    return this.settle(this.tx.objectStore(store).get(key) as IDBRequest<Row | undefined>);
   }
 
   range(store: string, range: Range): Promise<Row[]> {
     const source = this.source(store, range);
     const query = keyRange(range);
-    if (range.reverse !== true) return settle(source.getAll(query, range.limit) as IDBRequest<Row[]>);
+    if (range.reverse !== true) return this.settle(source.getAll(query, range.limit) as IDBRequest<Row[]>);
     return new Promise((resolve, reject) => {
       const rows: Row[] = [];
       const limit = range.limit ?? Number.POSITIVE_INFINITY;
@@ -209,6 +245,7 @@ class Transaction implements Writes {
       const request = source.openCursor(query, "prev");
       request.onerror = () => reject(translate(request.error));
       request.onsuccess = () => {
+        this.onAnswer();
         const cursor = request.result;
         if (cursor) rows.push(cursor.value as Row);
         if (!cursor || rows.length >= limit) resolve(rows);
@@ -218,15 +255,15 @@ class Transaction implements Writes {
   }
 
   count(store: string, range: Range): Promise<number> {
-    return settle(this.source(store, range).count(keyRange(range)));
+    return this.settle(this.source(store, range).count(keyRange(range)));
   }
 
   async put(store: string, row: Row): Promise<void> {
-    await settle(this.tx.objectStore(store).put(row));
+    await this.settle(this.tx.objectStore(store).put(row));
   }
 
   async delete(store: string, key: number | string): Promise<void> {
-    await settle(this.tx.objectStore(store).delete(key));
+    await this.settle(this.tx.objectStore(store).delete(key));
   }
 
   private source(store: string, range: Range): IDBObjectStore | IDBIndex {
@@ -242,13 +279,6 @@ function keyRange(r: Range): IDBKeyRange | undefined {
   if (r.lower !== undefined) return IDBKeyRange.lowerBound(r.lower, r.lowerOpen ?? false);
   if (r.upper !== undefined) return IDBKeyRange.upperBound(r.upper, r.upperOpen ?? false);
   return undefined;
-}
-
-function settle<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(translate(request.error));
-  });
 }
 
 /** Translates errors of the browser to those of this port. An error that a transaction's body threw is unchanged. */

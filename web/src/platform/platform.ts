@@ -32,6 +32,8 @@ export interface HttpRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | null;
+  /** Sent instead of `body`. */
+  readonly blob?: Blob;
   /** The complete answer, including the body, must arrive within this many milliseconds. */
   readonly timeoutMs: number;
   /** Sends the origin of this page as the referrer. Other requests have no referrer (index.html). */
@@ -43,6 +45,8 @@ export interface HttpAnswer {
   /** The value of a header, whose name is not case-sensitive. Null if it is missing. */
   header(name: string): string | null;
   readonly body: string;
+  /** The same, as it was sent. Its type is that of the answer. */
+  readonly blob?: Blob;
 }
 
 /** No answer: no network, connection refused, CORS, or timeout. */

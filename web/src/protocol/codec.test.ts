@@ -20,8 +20,18 @@ function golden(file: string): Golden[] {
 
 const text = (g: Golden): string => (typeof g.frame === "string" ? g.frame : JSON.stringify(g.frame));
 
+/** Whether a frame has an event that ./changes reads. The codec, which is loaded first, skips it like an unknown one. */
+function isChange(frame: unknown): boolean {
+  const event = (frame as { event?: { type?: unknown } } | null)?.event;
+  return event?.type === "change" || event?.type === "changed";
+}
+
 describe("frames of the server", () => {
   for (const g of golden("server.json")) {
+    if (isChange(g.frame)) {
+      test(g.name, () => expect(decodeFrame(text(g))).toMatchObject({ type: "event", event: { type: "unknown" } }));
+      continue;
+    }
     test(g.name, () => {
       if (!g.valid) {
         expect(() => decodeFrame(text(g))).toThrow(Malformed);

@@ -1,5 +1,6 @@
-/** The texts of the admin panel, loaded with it. The rules are those of en.ts. */
-export const adminText = {
+import { inLanguage } from "./language";
+
+const english = {
   title: "Admin",
   back: "Back to the chats",
   nav: "Admin",
@@ -23,6 +24,17 @@ export const adminText = {
   none: "–",
   refresh: "Refresh",
   actionsFor: (name: string) => `Actions for ${name}`,
+
+  /** The sentences for more problem codes; see en.problems. */
+  problems: {
+    email_unverified: "This person has not confirmed their email address yet.",
+    last_admin: "This is the last admin. Make another person admin first.",
+    email_missing: "This account has no email address.",
+    user_not_found: "This person no longer exists. Another admin may have deleted them.",
+    dead_letter_not_found: "This dead letter no longer exists. Another admin may have replayed or discarded it.",
+    forbidden: "You are not allowed to do this.",
+  },
+  reasonRefused: "Enter a reason of at most 500 characters.",
 
   again: {
     title: "Is it you?",
@@ -81,6 +93,10 @@ export const adminText = {
     enableWhat: "They can sign in and receive messages again.",
     enableTitle: (name: string) => `Enable ${name}?`,
     enableLong: "They can sign in again, and others can write to them.",
+    removePicture: "Remove the picture",
+    removePictureWhat: "Others see initials instead.",
+    removePictureTitle: (name: string) => `Remove the picture of ${name}?`,
+    removePictureLong: "Others see initials instead. The person can choose another picture.",
     signOut: "Sign out everywhere",
     signOutWhat: "Every device has to sign in again.",
     signOutTitle: (name: string) => `Sign ${name} out everywhere?`,
@@ -105,6 +121,7 @@ export const adminText = {
       unmakeAdmin: (name: string) => `${name} is no longer an admin.`,
       disable: (name: string) => `${name} has been disabled.`,
       enable: (name: string) => `${name} has been enabled.`,
+      removePicture: (name: string) => `The picture of ${name} has been removed.`,
       signOut: (name: string) => `${name} has been signed out everywhere.`,
       reset: (name: string) => `The email to ${name} is on its way.`,
       remove: (name: string) => `${name} has been deleted.`,
@@ -201,6 +218,7 @@ export const adminText = {
     actions: {
       add: "Added",
       rename: "Renamed",
+      remove_picture: "Removed the picture",
       verify_email: "Verified the email address",
       make_admin: "Made admin",
       unmake_admin: "Removed admin rights",
@@ -219,3 +237,6 @@ export const adminText = {
     } as Readonly<Record<string, string>>,
   },
 } as const;
+
+/** The texts of the admin panel, loaded with it. The rules are those of en.ts. */
+export const adminText = inLanguage("admin", english);

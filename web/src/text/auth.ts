@@ -1,10 +1,14 @@
-import { en } from "./en";
+import { text } from ".";
+import { inLanguage } from "./language";
+import { plurals } from "./plural";
 
-/** The texts of the forms for users who are not signed in, and of passwords elsewhere. The rules are those of en.ts. */
-export const authText = {
-  signIn: en.start.signIn,
+const plural = plurals("en");
+const characters = (n: number): string => plural(n, { one: `${n} character`, other: `${n} characters` });
+
+const english = {
+  signIn: text.start.signIn,
   signInTitle: "Welcome back",
-  signUp: en.start.signUp,
+  signUp: text.start.signUp,
   signUpTitle: "Create an account",
   newHere: "New here?",
   /** The title for a visitor who followed the link of a user. */
@@ -28,7 +32,7 @@ export const authText = {
   signingIn: "Signing in",
 
   rules: {
-    length: (min: number) => `At least ${min} characters`,
+    length: (min: number) => `At least ${characters(min)}`,
     notName: "Not your name or email",
     usernameForm: "3 to 30 of a–z, 0–9, dot, dash, underscore",
     met: "met",
@@ -36,7 +40,7 @@ export const authText = {
   },
   errors: {
     nameMissing: "Enter the name that others will see.",
-    nameLong: (max: number) => `At most ${max} characters.`,
+    nameLong: (max: number) => `At most ${characters(max)}.`,
     usernameMissing: "Choose a username.",
     usernameShort: "At least 3 characters.",
     usernameLong: "At most 30 characters.",
@@ -44,13 +48,40 @@ export const authText = {
     usernameForm: "Only lowercase letters, digits, dots, dashes and underscores.",
     emailMissing: "Enter your email address.",
     emailForm: "This does not look like an email address.",
+    emailLetters: "Before the @, use only the letters a to z, digits and signs. Letters such as ü do not work there.",
     passwordMissing: "Enter your password.",
-    passwordShort: (min: number) => `At least ${min} characters.`,
+    passwordShort: (min: number) => `At least ${characters(min)}.`,
     passwordWrong: "Wrong email or password. Check both and try again.",
-    fix: (n: number) => (n === 1 ? "Please check the highlighted field." : "Please check the highlighted fields."),
+    fix: (n: number) =>
+      plural(n, { one: "Please check the highlighted field.", other: "Please check the highlighted fields." }),
   },
 
-  resetTitle: en.start.reset,
+  /** The sentences for more problem codes; see en.problems. */
+  problems: {
+    wrong_password: "The email address or the password is wrong.",
+    password_missing: "Enter your password.",
+    password_weak: "This password is too easy to guess. Choose a longer one.",
+    email_invalid: "This is not a valid email address.",
+    sign_in_again: "Enter your password again to go on.",
+    too_many: "There were too many attempts. Wait a few minutes and try again.",
+    code_ended: "This link has been used or has expired. Request a new one.",
+    unsent: "Messages that have not been sent yet would be lost.",
+    username_taken: "This username is taken. Choose another.",
+    email_taken: "This email address has an account. Sign in, or use another address.",
+    too_many_signups: "Too many accounts were created from this network. Try again later.",
+    signup_busy: "Somebody is signing up with this email address right now. Try again in a moment.",
+    signup_lost: "Somebody else chose this email address or username at the same time. Try again.",
+    too_many_renames: "The username can be changed twice in 30 days. Try again later.",
+  },
+  /** For a value that the server refused, although it follows the rules of the form. */
+  refused: {
+    display_name: "This name cannot be used. Choose another.",
+    username: "This username cannot be used. Choose another.",
+    email: "This email address cannot be used. Check it, or use another.",
+    password: "This password cannot be used. Choose at least 8 characters that are hard to guess.",
+  },
+
+  resetTitle: text.start.reset,
   resetHint: "Enter your email address. If it has an account here, you will receive a link to choose a new password.",
   resetSend: "Send the link",
   resetSent: "Check your inbox",
@@ -70,5 +101,10 @@ export const authText = {
     disabled: "This account has been disabled. Ask the operator of this chat.",
     deleted: "This account no longer exists.",
     left: "Your account has been deleted. You can create a new one at any time.",
+    replaced:
+      "Another account has been signed in with this browser. Sign in to return to yours, or reload the page to continue with the other one.",
   },
 } as const;
+
+/** The texts of the forms for users who are not signed in, and of passwords elsewhere. The rules are those of en.ts. */
+export const authText = inLanguage("auth", english);

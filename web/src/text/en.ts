@@ -1,5 +1,10 @@
+import { plurals } from "./plural";
+
+const plural = plurals("en");
+
 /**
- * Every text of the client, in one place. A second language is a second file of this shape. Sentence case, plain,
+ * The texts that every screen may need. Those of single screens are in the files beside this one. Another language has
+ * the same catalogs; see language.ts. Sentence case, plain,
  * second person, no exclamation marks. Messages say what happened and what to do. Dates and numbers come from Intl
  * (see view/format.ts), never from here.
  */
@@ -18,7 +23,6 @@ export const en = {
     skip: "Skip to the conversation",
     resize: "Resize the list",
     yours: (name: string) => `Settings of ${name}`,
-    unread: (n: string, one: boolean) => (one ? `${n} unread message` : `${n} unread messages`),
   },
 
   common: {
@@ -31,6 +35,7 @@ export const en = {
     loading: "Loading",
     notNow: "Not now",
     copied: "Copied",
+    noFiles: "Files cannot be sent.",
     copyFailed: "This browser did not allow copying. Select the text and copy it by hand.",
     missing: "There is no page at this address.",
     missingDo: "Go to your chats",
@@ -42,8 +47,8 @@ export const en = {
   },
 
   /**
-   * The sentence for each problem code; see view/problems.ts. It also has the codes of messages that were not sent. For
-   * other codes, the sentence of the server is shown.
+   * The sentence for each problem code; see view/problems.ts. It also has the codes of messages that were not sent. The
+   * forms have more, in auth.ts. No sentence of the server is shown.
    */
   problems: {
     outdated: "This page is from an earlier version of the chat. Reload it.",
@@ -55,7 +60,6 @@ export const en = {
     signed_out: "You have been signed out. Sign in again.",
     storage_full: "This device has no space left. Free some space, then try again.",
     storage_lost: "This browser cannot store anything right now. Reload the page.",
-    unsent: "Messages that have not been sent yet would be lost.",
     message_gone: "This message is no longer here.",
     body_empty: "An empty message cannot be sent.",
     body_too_long: "This message is too long. Shorten it, or send it in parts.",
@@ -65,17 +69,10 @@ export const en = {
     withdrawn: "It was withdrawn before it arrived.",
     at_too_old: "This message waited for more than 30 days.",
     id_reused: "This message could not be sent. Write it again.",
-    wrong_password: "The email address or the password is wrong.",
-    password_missing: "Enter your password.",
-    password_weak: "This password is too easy to guess. Choose a longer one.",
-    email_invalid: "This is not a valid email address.",
     account_disabled: "This account has been disabled. Ask the operator of this chat.",
-    rate_limited: "This was too much at once. Wait a moment and try again.",
-    sign_in_again: "Enter your password again to go on.",
-    email_unverified: "This person has not confirmed their email address yet.",
-    too_many: "There were too many attempts. Wait a few minutes and try again.",
-    code_ended: "This link has been used or has expired. Request a new one.",
+    blocked_full: "You have blocked as many people as possible. Unblock somebody first.",
     sign_in_unavailable: "Signing in is not available right now. Try again in a moment.",
+    rate_limited: "This was too much at once. Wait a moment and try again.",
   },
 
   /** The problem "rate_limited" with a longer pause. */
@@ -85,9 +82,10 @@ export const en = {
     offline: "Offline. Your messages wait here.",
     tryNow: "Try now",
     trying: "Trying",
-    replaced: (n: number) => `Your chats are open in more than ${n} places, so they paused here.`,
+    replaced: (n: number) =>
+      `Your chats are open in more than ${plural(n, { one: `${n} place`, other: `${n} places` })}, so they paused here.`,
     reconnect: "Use it here",
-    storageFull: "This browser is out of space. Messages are kept only while this page is open.",
+    storageFull: "This browser is out of space. New messages wait on the server until there is room.",
     storageDenied: "This browser does not let this page store anything. Messages are kept only while it is open.",
   },
 
@@ -111,7 +109,7 @@ export const en = {
     draft: "Draft:",
     you: "You:",
     typing: "typing",
-    unreadSpoken: (n: number) => (n === 1 ? "1 unread message" : `${n} unread messages`),
+    unreadSpoken: (n: number) => plural(n, { one: `${n} unread message`, other: `${n} unread messages` }),
     online: "online",
     /** The text of the ticks of a preview. */
     states: { waiting: "Waiting to be sent", sent: "Sent", delivered: "Delivered", read: "Read", failed: "Not sent" },
@@ -139,7 +137,7 @@ export const en = {
     earlierFailed: "Earlier messages could not be loaded.",
     newMessages: "New messages",
     jump: "Jump to the latest message",
-    jumpUnread: (n: number) => (n === 1 ? "Jump to 1 new message" : `Jump to ${n} new messages`),
+    jumpUnread: (n: number) => plural(n, { one: `Jump to ${n} new message`, other: `Jump to ${n} new messages` }),
     unknownPerson: (name: string) => `There is nobody called “${name}” here.`,
     unknownPersonDo: "Find someone",
     self: "This is you. You cannot write to yourself.",
@@ -151,8 +149,11 @@ export const en = {
     writeTo: (name: string) => `Write to ${name}`,
     send: "Send",
     sendHint: "Enter sends, Shift and Enter starts a new line",
-    left: (n: string) => `${n} characters left`,
-    over: (n: string, one: boolean) => (one ? `${n} character too many` : `${n} characters too many`),
+    /** `shown` is the number as the user writes it. */
+    left: (n: number, shown: string) =>
+      plural(n, { one: `${shown} character left`, other: `${shown} characters left` }),
+    over: (n: number, shown: string) =>
+      plural(n, { one: `${shown} character too many`, other: `${shown} characters too many` }),
 
     you: "You",
     said: (who: string, time: string) => `${who}, ${time}`,
@@ -173,9 +174,9 @@ export const en = {
     /** Why messages wait, by the code of the refusal; see Timeline.held. */
     held: {
       answer_awaited: (name: string, { strangerMessages }: { readonly strangerMessages: number }) =>
-        `Waiting until ${name} answers. Before that, at most ${strangerMessages} messages can be on their way.`,
+        `Waiting until ${name} answers. Before that, at most ${plural(strangerMessages, { one: "1 message", other: `${strangerMessages} messages` })} can be on the way.`,
       too_many_new_people: (name: string, { newPeople }: { readonly newPeople: number }) =>
-        `Waiting until tomorrow, or until ${name} writes. You can write to ${newPeople} new people a day.`,
+        `Waiting until tomorrow, or until ${name} writes. You can write to ${plural(newPeople, { one: "1 new person", other: `${newPeople} new people` })} a day.`,
       inbox_full: (name: string) => `Waiting until ${name} has received the messages before.`,
       outbox_full: () => "Waiting until more of your other messages have arrived.",
       at_ahead: () => "Waiting, because the clock of this device is ahead.",
@@ -215,6 +216,3 @@ export const en = {
     hidden: "New message",
   },
 } as const;
-
-/** The shape that every language has. */
-export type Text = typeof en;

@@ -1,10 +1,14 @@
-/** The texts of the people list, loaded with it. The rules are those of en.ts. */
-export const peopleText = {
+import { inLanguage } from "./language";
+import { plurals } from "./plural";
+
+const plural = plurals("en");
+
+const english = {
   title: "People",
   search: "Search by name or username",
   clear: "Clear the search",
   label: "People",
-  found: (n: number) => (n === 0 ? "Nobody found" : n === 1 ? "1 person" : `${n} people`),
+  found: (n: number) => (n === 0 ? "Nobody found" : plural(n, { one: `${n} person`, other: `${n} people` })),
   none: (query: string) => `Nobody here is called “${query}”.`,
   noneDo: "Clear the search",
   share: "Choose who receives what you shared.",
@@ -18,3 +22,6 @@ export const peopleText = {
   inviteFailed: "This browser could not share the link. Copy it instead.",
   more: "Show more",
 } as const;
+
+/** The texts of the people list, loaded with it. The rules are those of en.ts. */
+export const peopleText = inLanguage("people", english);

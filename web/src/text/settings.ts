@@ -1,5 +1,9 @@
-/** The texts of the settings, loaded with them. The rules are those of en.ts. */
-export const settingsText = {
+import { inLanguage } from "./language";
+import { plurals } from "./plural";
+
+const plural = plurals("en");
+
+const english = {
   title: "Settings",
   profile: "Profile",
   name: "Name",
@@ -10,6 +14,22 @@ export const settingsText = {
   usernameChange: "Others will find you by the new username. Addresses with the old one will stop working.",
   email: "Email",
   profileSaved: "Your profile has been changed.",
+  pictureAdd: "Add a picture",
+  pictureChange: "Change the picture",
+  pictureRemove: "Remove the picture",
+  pictureSaved: "Your picture has been changed.",
+  pictureRemoved: "Your picture has been removed.",
+  pictureCrop: "Choose the part to show",
+  pictureMove: "Picture. Move it with the arrow keys.",
+  pictureZoom: "Zoom",
+  pictureUse: "Use this picture",
+  pictureProblems: {
+    picture_type: "This kind of file cannot be used. Choose a photo or a picture.",
+    picture_too_large: "This picture is too large. Choose a smaller one.",
+    picture_side: "This picture could not be cropped. Choose another one.",
+    picture_animated: "Choose a picture that does not move.",
+    picture_invalid: "This picture cannot be read. Choose another one.",
+  },
 
   appearance: "Appearance",
   themeLabel: "Theme",
@@ -40,9 +60,10 @@ export const settingsText = {
   signOut: "Sign out",
   signOutHint: "Removes everything that this browser stores about your account.",
   signOutUnsent: (n: number) =>
-    n === 1
-      ? "One message has not been sent yet. Signing out now deletes it."
-      : `${n} messages have not been sent yet. Signing out now deletes them.`,
+    plural(n, {
+      one: `${n} message has not been sent yet. Signing out now deletes it.`,
+      other: `${n} messages have not been sent yet. Signing out now deletes them.`,
+    }),
   signOutAnyway: "Sign out and delete them",
   stay: "Stay signed in",
 
@@ -57,3 +78,6 @@ export const settingsText = {
   leaving: "Deleting your account",
   admin: "Admin panel",
 } as const;
+
+/** The texts of the settings, loaded with them. The rules are those of en.ts. */
+export const settingsText = inLanguage("settings", english);

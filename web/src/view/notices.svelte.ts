@@ -1,7 +1,14 @@
-/** Short notices at the bottom of the screen: what was done, and how to undo it. A new one replaces the last. */
+/**
+ * Short notices at the bottom of a pane: what was done, and how to undo it. A new one replaces the last. It disappears
+ * with the page that it is about.
+ */
 export interface Notice {
   readonly words: string;
-  readonly action?: { readonly label: string; run(): void };
+  readonly action?: { readonly label: string; run(): void } | undefined;
+  /** Whether it is about the list, and shown there. */
+  readonly side: boolean;
+  /** The path of its page. */
+  readonly at: string;
 }
 
 const LASTS = 6_000;
@@ -12,10 +19,10 @@ class Notices {
   private ended: (() => void) | undefined;
 
   /** Shows a notice for 6 s. `ended` runs if it disappears before the user chooses its action. */
-  say(words: string, action?: Notice["action"], ended?: () => void): void {
+  say(words: string, action?: Notice["action"], ended?: () => void, side = false): void {
     this.end();
     this.ended = ended;
-    this.shown = action ? { words, action } : { words };
+    this.shown = { words, action, side, at: location.pathname };
     this.timer = setTimeout(() => this.end(), LASTS);
   }
 
@@ -25,6 +32,11 @@ class Notices {
     this.ended = undefined;
     this.end();
     action?.run();
+  }
+
+  /** Hides the notice if another page is shown. */
+  leave(): void {
+    if (this.shown?.at !== location.pathname) this.end();
   }
 
   /** Hides the notice. */

@@ -3,7 +3,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { text } from "../text";
-import { fieldText, problemText } from "./problems";
+import { adminText } from "../text/admin";
+import { authText } from "../text/auth";
+import { fieldText, problemText as formProblemText } from "./formProblems";
+import { problemText } from "./problems";
 
 const problem = (code: string, message = "", fields: Record<string, string> = {}) => ({
   code,
@@ -12,16 +15,15 @@ const problem = (code: string, message = "", fields: Record<string, string> = {}
   retryAfterMs: null,
 });
 
-test("a known code has the client's sentence, an unknown one the server's, or else a general one", () => {
+test("a known code has its sentence, and an unknown one the general one; the server's is not shown", () => {
   expect(problemText(problem("offline", "ECONNREFUSED"))).toBe(text.problems.offline);
-  expect(problemText(problem("new_code", "The server says this."))).toBe("The server says this.");
+  expect(problemText(problem("new_code", "The server says this."))).toBe(text.problems.unexpected);
   for (const code of ["new_code", "", "constructor", "__proto__", "toString"])
     expect(problemText(problem(code))).toBe(text.problems.unexpected);
 });
 
 test("a limit with a longer pause says when to try again", () => {
-  const limited = (retryAfterMs: number | null): string =>
-    problemText({ code: "rate_limited", message: "", retryAfterMs });
+  const limited = (retryAfterMs: number | null): string => problemText({ code: "rate_limited", retryAfterMs });
   expect(limited(null)).toBe(text.problems.rate_limited);
   expect(limited(30_000)).toBe(text.problems.rate_limited);
   expect(limited(301_000)).toBe(text.later("in 6 minutes"));
@@ -29,13 +31,17 @@ test("a limit with a longer pause says when to try again", () => {
   expect(problemText({ ...problem("offline"), retryAfterMs: 301_000 })).toBe(text.problems.offline);
 });
 
-test("a field shows the server's sentence, or that of the code; other fields show none", () => {
-  expect(fieldText(problem("invalid_fields", "See the fields.", { username: "It is taken." }), "username")).toBe(
-    "It is taken.",
+test("a field shows the sentence of the code, or that of a refused value; other fields show none", () => {
+  expect(fieldText(problem("invalid_fields", "See the fields.", { username: "Reserved." }), "username")).toBe(
+    authText.refused.username,
   );
-  expect(fieldText(problem("password_weak", "", { password: "" }), "password")).toBe(text.problems.password_weak);
-  expect(fieldText(problem("invalid_fields", "", { username: "x" }), "email")).toBe("");
+  for (const code of ["password_weak", "username_taken"] as const)
+    expect(fieldText(problem(code, "", { password: "x" }), "password")).toBe(authText.problems[code]);
+  expect(fieldText(problem("invalid_fields", "", { password: "x" }), "email")).toBe("");
+  expect(fieldText(problem("invalid_fields", "", { reason: "x" }), "reason")).toBe(text.problems.unexpected);
   expect(fieldText(problem("invalid_fields"), "toString")).toBe("");
+  expect(formProblemText(problem("offline", "x"))).toBe(text.problems.offline);
+  expect(formProblemText(problem("constructor", "x"))).toBe(text.problems.unexpected);
 });
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -49,6 +55,9 @@ function sources(...folders: string[]): { file: string; code: string }[] {
 /** Removes comments, because these may contain sentences. */
 const bare = (code: string): string => code.replace(/\/\*[\s\S]*?\*\/|<!--[\s\S]*?-->|(?<![:"'`])\/\/.*$/gmu, "");
 
+/** The sentences of all codes. Those of forms and of the panel are loaded with them. */
+const all = { ...text.problems, ...authText.problems, ...adminText.problems };
+
 describe("the message catalogue", () => {
   test("every problem that the client reports itself has a sentence", () => {
     const made = sources("model", "net").flatMap(({ code }) => [
@@ -58,24 +67,13 @@ describe("the message catalogue", () => {
     ]);
     expect(made.length).toBeGreaterThan(8);
     // The callers that look for a user show who was not found.
-    expect(
-      [...new Set(made)].filter((code) => code !== "not_found" && !Object.hasOwn(text.problems, code ?? "")),
-    ).toEqual([]);
+    expect([...new Set(made)].filter((code) => code !== "not_found" && !Object.hasOwn(all, code ?? ""))).toEqual([]);
   });
 
-  test("sentences for people are defined only there", () => {
-    const found = sources("model", "net", "platform", "protocol", "view").flatMap(({ file, code }) =>
-      [...bare(code).matchAll(/(["'`])([A-Z][a-z’']+(?: [\w’',–-]+){2,}[.?…]?)\1/gu)].map(
-        (m) => `${file}: ${m[2] ?? ""}`,
-      ),
-    );
-    expect(found).toEqual([]);
-  });
-
-  test("no component shows the message of a problem directly", () => {
+  test("no component shows a sentence of the server", () => {
     expect(
       sources("view")
-        .filter(({ file, code }) => file !== join("view", "problems.ts") && /problem\.message/u.test(bare(code)))
+        .filter(({ code }) => /(?:problem|refusal|reported)\??\.(?:message\b|fields[.[?])/u.test(bare(code)))
         .map(({ file }) => file),
     ).toEqual([]);
   });

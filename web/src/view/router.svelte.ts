@@ -8,6 +8,8 @@ interface Kept {
   readonly depth?: number;
   /** Whether People is shown beside a conversation, instead of the chats. */
   readonly people?: boolean;
+  /** The number of dialogs, sheets and menus over the place; see parts/layers.ts. */
+  readonly layers?: number;
 }
 
 function kept(): Kept {
@@ -23,6 +25,9 @@ class Router {
 
   constructor() {
     addEventListener("popstate", () => this.read());
+    // A page that is reloaded shows none of its layers.
+    const { layers } = kept();
+    if (layers) history.go(-layers);
     document.addEventListener("click", (event) => {
       if (
         event.defaultPrevented ||
@@ -47,8 +52,9 @@ class Router {
   go(to: string | Place, options: { replace?: boolean } = {}): void {
     const path = typeof to === "string" ? to : href(to);
     if (path === location.pathname + location.search) return;
-    if (options.replace) history.replaceState(history.state, "", path);
-    else history.pushState({ ...kept(), depth: (kept().depth ?? 0) + 1 }, "", path);
+    const { depth = 0, people } = kept();
+    if (options.replace) history.replaceState({ depth, people }, "", path);
+    else history.pushState({ depth: depth + 1, people }, "", path);
     this.read();
   }
 

@@ -53,6 +53,20 @@ override_resource {
 }
 
 override_resource {
+  target = google_project_iam_custom_role.deploy
+  values = {
+    id = "projects/acme-chat/roles/chatDeploy_0a1b2c3d"
+  }
+}
+
+override_resource {
+  target = google_project_iam_custom_role.plan
+  values = {
+    id = "projects/acme-chat/roles/chatPlan_0a1b2c3d"
+  }
+}
+
+override_resource {
   target = google_project_iam_custom_role.own_account
   values = {
     id = "projects/acme-chat/roles/chatOwnAccount_0a1b2c3d"
@@ -90,6 +104,16 @@ override_resource {
     name   = "projects/acme-chat/serviceAccounts/chat-push@acme-chat.iam.gserviceaccount.com"
     email  = "chat-push@acme-chat.iam.gserviceaccount.com"
     member = "serviceAccount:chat-push@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = google_service_account.plan
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-plan@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-plan@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-plan@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-plan@acme-chat.iam.gserviceaccount.com"
   }
 }
 

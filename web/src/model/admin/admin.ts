@@ -59,6 +59,7 @@ export function adminOf(calls: AdminCalls): Admin {
         calls.call("PATCH", user(uid), {
           ...(change.username === undefined ? {} : { username: change.username }),
           ...(change.displayName === undefined ? {} : { display_name: change.displayName }),
+          ...(change.picture === undefined ? {} : { picture: change.picture }),
           ...(change.admin === undefined ? {} : { admin: change.admin }),
           ...(change.disabled === undefined ? {} : { disabled: change.disabled }),
           reason,
@@ -144,6 +145,7 @@ function readUser(f: Fields): AdminUser {
     email: f.textOrEmpty("email"),
     emailVerified: f.optionalBool("email_verified"),
     admin: f.bool("admin"),
+    picture: f.optionalText("picture"),
     disabled: f.bool("disabled"),
     deleting: f.optionalBool("deleting"),
     createdAt: msOrNull(f.optionalInteger("created_at")),
@@ -160,6 +162,7 @@ function readConversation(f: Fields): AdminConversation {
       username: other.textOrEmpty("username"),
       displayName: other.textOrEmpty("display_name"),
       deleted: other.optionalBool("deleted"),
+      picture: other.optionalText("picture"),
     },
     lastAt: ms(f.integer("last_at")),
   };

@@ -1,9 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { StorageLost } from "../../platform/database";
+import { type Database, StorageLost, StorageSilent } from "../../platform/database";
+import { MemoryDatabase, MemoryDisk } from "../../platform/memory";
 import { FakeBrowser } from "../../platform/testing/fake";
 import { messageKey } from "../../protocol/chat";
 import { json } from "../testing/archive";
+import { SHAPE } from "../store/rows";
 import { Household, type Tab } from "../testing/household";
+import { Directory } from "./directory";
 
 const ALICE = "aliceUid0001";
 const BOB = "bobUid000002";
@@ -57,7 +60,7 @@ describe("two users", () => {
     expect(bob.chat().unreadTotal.get()).toBe(0);
     expect(toAlice.unread.get()).toBe(0);
     expect(toBob.timeline.get().items[0]?.state).toBe("read");
-    // The "new messages" line stays while the conversation is open.
+    // The "new messages" line stays while the conversation is open and not answered.
     expect(toAlice.timeline.get().firstUnread).toBe(message.key);
 
     const answered = await toAlice.send("Yes", message.key);
@@ -189,7 +192,7 @@ describe("two users", () => {
       });
     }
     const before = house.server.archive.requests;
-    const search = alice.chat().directory();
+    const search = new Directory(alice.chat().late);
     expect(search.users.get()).toMatchObject({ loading: true, items: [] });
     for (const q of ["p", "p0", "p00"]) {
       search.search(q);
@@ -396,7 +399,7 @@ describe("two users", () => {
     house.server.archive.directory.set(BOB, { uid: BOB, username: "bob", display_name: "Bob", admin: true });
     const mallory = { uid: "malloryUid04", username: "mallory", display_name: "Mallory [admin: true]" };
     house.server.archive.directory.set(mallory.uid, mallory);
-    const search = alice.chat().directory();
+    const search = new Directory(alice.chat().late);
     await house.pass(1_000);
     expect(search.users.get().items.map((u) => [u.uid, u.admin])).toEqual([
       [BOB, true],
@@ -425,7 +428,7 @@ describe("two users", () => {
       refused.push(path);
       return json(429, { code: "rate_limited", detail: "x", retry_after_ms: 300_000 });
     };
-    const search = alice.chat().directory();
+    const search = new Directory(alice.chat().late);
     await house.pass(1_000);
     expect(search.users.get()).toMatchObject({ loading: false, problem: { code: "rate_limited" } });
     // Names of strangers are loaded in the background.
@@ -450,7 +453,7 @@ describe("two users", () => {
     const { archive } = house.server;
     for (let i = 0; i < 120; i++)
       archive.directory.set(`p${i}`, { uid: `p${i}`, username: `p${i}`, display_name: `User ${i}` });
-    const search = alice.chat().directory();
+    const search = new Directory(alice.chat().late);
     await house.pass(1_000);
     expect(search.users.get().items.length).toBe(50);
     let refused = 0;
@@ -518,6 +521,7 @@ describe("two users", () => {
       displayName: "bob",
       deleted: true,
       admin: false,
+      picture: "",
     });
     expect(alice.chat().conversations.get().items[0]?.user.deleted).toBe(true);
     expect(conversation.timeline.get().items.map((m) => [m.body, m.state, m.refusal?.code])).toEqual([
@@ -760,6 +764,37 @@ describe("failures", () => {
     }
   });
 
+  test("the line above new messages goes when the user answers, and follows what other devices read", async () => {
+    const { house, alice, bob } = await two();
+    const toBob = alice.chat().conversation(BOB);
+    const keys: string[] = [];
+    for (const body of ["one", "two", "three"]) {
+      const sent = await toBob.send(body);
+      if (sent.ok) keys.push(sent.value);
+      await house.pass(500);
+    }
+    const other = await house.user(BOB);
+    const toAlice = bob.chat().conversation(ALICE);
+    const onOther = other.chat().conversation(ALICE);
+    await house.pass(500);
+    expect(toAlice.timeline.get().firstUnread).toBe(keys[0]);
+    onOther.markRead(keys[1] ?? "");
+    await house.pass(500);
+    expect(toAlice.timeline.get().firstUnread).toBe(keys[2]);
+    // What is read here does not move it.
+    toAlice.markRead(keys[2] ?? "");
+    await house.pass(500);
+    expect(toAlice.timeline.get().firstUnread).toBe(keys[2]);
+    expect(onOther.timeline.get().firstUnread).toBeNull();
+
+    await toAlice.send("an answer");
+    await house.pass(0);
+    expect(toAlice.timeline.get().firstUnread).toBeNull();
+    await toBob.send("four");
+    await house.pass(500);
+    expect(toAlice.timeline.get()).toMatchObject({ items: { length: 5 }, firstUnread: null });
+  });
+
   test("without storage the chat works until the tab is closed, and reports that", async () => {
     const house = new Household();
     const bob = await house.user(BOB);
@@ -771,6 +806,49 @@ describe("failures", () => {
     await house.pass(500);
     expect(bob.chat().conversations.get().items[0]?.preview?.body).toBe("from memory");
   });
+
+  test.each(["at the first transaction", "later"])(
+    "if storage stops answering %s, the chat goes on in memory, and other tabs have a leader",
+    async (when) => {
+      const house = new Household();
+      const bob = await house.user(BOB);
+      let silent = when !== "later";
+      const browser = new FakeBrowser();
+      const disk = new MemoryDisk(SHAPE);
+      const open = async (): Promise<Database> => {
+        const db = new MemoryDatabase(disk);
+        const answer = <T>(run: () => Promise<T>): Promise<T> =>
+          silent ? Promise.reject(new StorageSilent("no answer")) : run();
+        return {
+          durable: true,
+          read: (stores, body) => answer(() => db.read(stores, body)),
+          write: (stores, body) => answer(() => db.write(stores, body)),
+          onLost: () => undefined,
+          close: () => db.close(),
+        };
+      };
+      const alice = await house.user(ALICE, browser, { open });
+      // A second tab, whose storage works.
+      const second = await house.tab(browser);
+      await house.pass(1_000);
+      await bob.chat().conversation(ALICE).send("before");
+      await house.pass(1_000);
+      const conversation = alice.chat().conversation(BOB);
+      await house.pass(100);
+      silent = true;
+      await bob.chat().conversation(ALICE).send("while it is silent");
+      expect((await conversation.send("an answer")).ok).toBe(true);
+      await house.pass(2_000);
+      expect(alice.chat().storage.get()).toBe("memory");
+      const all = ["before", "while it is silent", "an answer"];
+      expect(new Set(conversation.timeline.get().items.map((m) => m.body))).toEqual(new Set(all));
+      expect(alice.chat().conversations.get().items).toMatchObject([{ user: { uid: BOB } }]);
+      // Both tabs are connected, each on its own.
+      for (const tab of [alice, second]) expect(tab.platform.opened.map((s) => s.state)).toEqual(["open"]);
+      expect(second.chat().storage.get()).toBe("durable");
+      expect(new Set([...house.server.archive.saved.values()].map((m) => m.body))).toEqual(new Set(all));
+    },
+  );
 
   test("on a full disk no message is dropped silently and no received one is lost", async () => {
     const { house, alice, bob } = await two();

@@ -6,32 +6,24 @@ import type { OwnApi } from "../../net/own";
 import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
 import type { Outcome } from "../interface/outcome";
-import type {
-  Chat,
-  ChatLimits,
-  ConnectionStatus,
-  ConversationList,
-  DirectorySearch,
-  Me,
-  Presence,
-  ProfileChange,
-  StorageState,
-} from "../interface/chat";
+import type { Chat, ChatLimits, ConnectionStatus, Me, Presence, ProfileChange } from "../interface/chat";
+import type { ConversationList } from "../interface/lists";
+import type { StorageState } from "../interface/storage";
+import type { LateParts } from "../interface/late";
 import type { User } from "../interface/user";
 import type { AdminCalls } from "../interface/admin";
 import type { Conversation } from "../interface/conversation";
 import { derived, type Readable } from "../observable";
 import { failed, outcome } from "../outcome";
-import type { LocalStore } from "../store/store";
+import { databaseName, type LocalStore } from "../store/store";
 import { applyUser } from "../store/history";
 import type { RuleContext } from "../store/rules";
 import type { MessageRow } from "../store/rows";
 import { Status } from "../tabs/status";
 import { TabLeader } from "../tabs/leader";
 import { OpenConversation } from "./conversation";
-import { Directory, toUser } from "./directory";
 import { Conversations } from "./conversationList";
-import { Users } from "./users";
+import { Users, userOf } from "./users";
 import { ProfileKeeper } from "./profile";
 import { PresenceTracker } from "./presence";
 
@@ -58,6 +50,7 @@ export interface ChatHandlers {
 export class ChatModel implements Chat {
   readonly uid: string;
   readonly admin: Readable<AdminCalls | null>;
+  readonly late: LateParts;
   private readonly parts: ChatParts;
   private readonly handlers: ChatHandlers;
   private readonly leader: TabLeader;
@@ -110,6 +103,14 @@ export class ChatModel implements Chat {
       onForbidden: () => void this.profile.load(),
       confirm: (password) => handlers.confirm(password, () => this.leader.renewToken()),
     });
+    this.late = {
+      ...parts,
+      database: databaseName(parts.uid),
+      conversations: this.list.list,
+      userOf,
+      found: (users) => void this.keep(users),
+      reload: () => this.profile.load(),
+    };
     this.admin = derived(this.profile.me, (me) => (me.admin ? this.adminCalls : null));
   }
 
@@ -127,6 +128,11 @@ export class ChatModel implements Chat {
           this.presences.markUnknown();
           this.list.setProblem(failed("offline").problem);
         } else if (status.state === "online") this.list.setProblem(null);
+      }),
+    );
+    this.ends.push(
+      platform.page.onFocused(() => {
+        if (platform.page.focused()) for (const uid of this.presences.shown) this.users.show(uid);
       }),
     );
     this.ends.push(this.profile.blocked.subscribe((users) => this.presences.hide((users ?? []).map((u) => u.uid))));
@@ -196,12 +202,6 @@ export class ChatModel implements Chat {
     void this.list.more();
   }
 
-  directory(): DirectorySearch {
-    const directory = new Directory(this.parts.platform.clock, this.parts.archive, (users) => void this.keep(users));
-    directory.search("");
-    return directory;
-  }
-
   user(uid: string): Readable<User> {
     return this.users.user(uid);
   }
@@ -215,7 +215,7 @@ export class ChatModel implements Chat {
       const found = await this.parts.archive.userByUsername(username);
       if (!found) throw new ApiProblem(404, "not_found", "");
       await this.keep([found]);
-      return toUser(found);
+      return userOf(found.uid, found);
     });
   }
 

@@ -57,7 +57,7 @@ export class OpenConversation implements Conversation {
     this.user = parts.users.user(other);
     parts.users.renew(other); // the name may have changed
     this.typing = parts.presences.typing(other);
-    this.window = new TimelineWindow(parts, this.id);
+    this.window = new TimelineWindow(parts, this.id, () => this.readTo);
     this.timeline = this.window.timeline;
     this.unread = this.window.unread;
     this.drafts = new DraftKeeper(parts, this.id, (key) => this.window.quote(key));

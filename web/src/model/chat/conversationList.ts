@@ -2,7 +2,7 @@
 import { cut } from "../../protocol/text";
 import type { ArchiveApi } from "../../net/archive";
 import type { Platform } from "../../platform/platform";
-import type { ConversationList, ConversationSummary } from "../interface/chat";
+import type { ConversationList, ConversationSummary } from "../interface/lists";
 import type { Problem } from "../interface/outcome";
 import { messageKey } from "../../protocol/chat";
 import { type Readable, Value } from "../observable";
@@ -11,7 +11,7 @@ import type { LocalStore } from "../store/store";
 import type { Change } from "../store/change";
 import { applyListed } from "../store/history";
 import type { RuleContext } from "../store/rules";
-import type { ConversationRow, DraftRow, MessageRow, UserRow } from "../store/rows";
+import type { ConversationRow, DraftRow, MessageRow, ReplayRow, UserRow } from "../store/rows";
 import type { ReadTx } from "../store/tx";
 import type { ServerTime } from "../time";
 import { type Users, userOf, sameUser } from "./users";
@@ -52,6 +52,9 @@ export class Conversations {
   private stopped = false;
   /** Whether the server's list was loaded once, and the cursor of its next page. */
   private listed: { loaded: boolean; next: string | null } = { loaded: false, next: null };
+  private replay: ReplayRow | null = null;
+  /** The conversations in which this user's own messages wait. */
+  private writing: ReadonlySet<string> = new Set();
   private loadingMore = false;
   private pausedUntil = Number.NEGATIVE_INFINITY;
   private problem: Problem | null = null;
@@ -124,11 +127,11 @@ export class Conversations {
   }
 
   private changed(change: Change): void {
-    if (change.all) this.dirtyAll = true;
+    if (change.all || change.meta.includes("replay")) this.dirtyAll = true;
     for (const id of change.conversations) this.dirty.add(id);
     for (const uid of change.users)
       for (const line of this.lines.values()) if (line.row.other === uid) this.dirty.add(line.row.id);
-    if (change.all || this.dirty.size > 0 || change.meta.includes("list")) this.schedule();
+    if (this.dirtyAll || this.dirty.size > 0 || change.meta.includes("list")) this.schedule();
   }
 
   private mark(id: string): void {
@@ -166,7 +169,10 @@ export class Conversations {
     const list = await tx.meta("list");
     if (list?.loaded && !this.listed.loaded) this.parts.users.completeNow();
     this.listed = { loaded: list?.loaded ?? false, next: list?.next ?? null };
-    this.waitingValue.set((await tx.outbox()).filter((r) => r.status === "waiting").length);
+    this.replay = await tx.replay();
+    const outbox = await tx.outbox();
+    this.writing = new Set(outbox.map((r) => r.conversation));
+    this.waitingValue.set(outbox.filter((r) => r.status === "waiting").length);
     if (ids === null) this.lines = new Map();
     // All reads of a step are requested at once, because the list may have a thousand lines.
     const rows = ids === null ? await tx.conversations(MAX_LINES) : await this.readRows(tx, ids);
@@ -186,9 +192,10 @@ export class Conversations {
     return rows;
   }
 
-  private async readLine(tx: ReadTx, row: ConversationRow): Promise<void> {
+  private async readLine(tx: ReadTx, stored: ConversationRow): Promise<void> {
+    const row = this.replay ? this.asListed(stored, this.replay) : stored;
     const [message, user, draft] = await Promise.all([
-      row.preview ? tx.message(row.id, messageKey(row.preview)) : undefined,
+      row.preview && row.preview === stored.preview ? tx.message(row.id, messageKey(row.preview)) : undefined,
       tx.user(row.other),
       tx.draft(row.id),
     ]);
@@ -196,6 +203,22 @@ export class Conversations {
     const summary = this.summary(row, message, user, draft);
     const old = this.lines.get(row.id);
     this.lines.set(row.id, { row, summary: old && same(old.summary, summary) ? old.summary : summary });
+  }
+
+  /** Returns the row of a device that has not caught up yet as the server listed it (see MetaRow). */
+  private asListed(row: ConversationRow, { listed }: ReplayRow): ConversationRow {
+    const there = listed?.find((item) => item.id === row.id);
+    const preview = there?.preview;
+    return {
+      ...row,
+      unread: row.myRead > row.unreadMark ? row.unread : 0,
+      ...(this.writing.has(row.id)
+        ? {}
+        : {
+            recent: there?.lastAt ?? 0,
+            preview: preview ? { id: preview.id, from: preview.from, body: preview.text, at: preview.at } : null,
+          }),
+    };
   }
 
   private summary(

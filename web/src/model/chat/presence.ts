@@ -55,6 +55,11 @@ export class PresenceTracker {
     return value;
   }
 
+  /** The users whose presence is shown. */
+  get shown(): readonly string[] {
+    return [...this.watched];
+  }
+
   typing(uid: string): Readable<boolean> {
     return this.typingOf(uid).value;
   }

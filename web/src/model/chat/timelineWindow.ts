@@ -1,7 +1,7 @@
 /**
  * The part of a conversation that is in memory while it is open. The window loads it, extends it and follows the store.
  */
-import { otherMember } from "../../protocol/chat";
+import { type Micros, otherMember } from "../../protocol/chat";
 import type { Cancel, Platform } from "../../platform/platform";
 import type { History } from "../history";
 import type { Problem } from "../interface/outcome";
@@ -49,17 +49,25 @@ export class TimelineWindow {
   private closed = false;
   private complete = false;
   private problem: Problem | null = null;
-  /** The user's own read mark when the conversation was opened. */
+  /**
+   * The user's own read mark when the conversation was opened, or a later one that another device has set, or that an
+   * answer implies.
+   */
   private readAtOpen = 0;
+  /** Waits for the list of a new device, which has the read marks. */
+  private awaitingMarks = false;
   private firstUnread: string | null = null;
   private held: string | null = null;
   private older: Promise<void> | null = null;
   private retry: Cancel | null = null;
   private readonly unlisten: () => void;
+  private readonly marked: () => Micros;
 
-  constructor(parts: WindowParts, id: string) {
+  /** `marked` returns how far the user has read in this window. */
+  constructor(parts: WindowParts, id: string, marked: () => Micros) {
     this.parts = parts;
     this.id = id;
+    this.marked = marked;
     this.rows = new TimelineRows({
       uid: parts.uid,
       ofLocal: (ms) => parts.time.ofLocal(ms),
@@ -131,12 +139,26 @@ export class TimelineWindow {
 
   private async open(): Promise<void> {
     try {
-      await this.fill();
-      // Stored messages show at once. An empty window waits for the server.
-      this.loading = this.rows.size === 0;
-      this.opened = true;
-      this.publish();
+      if (await this.fill()) {
+        // Stored messages show at once. An empty window waits for the server.
+        this.loading = this.rows.size === 0;
+        this.opened = true;
+        this.publish();
+      }
       await this.refresh();
+    } catch (err) {
+      this.problem = problemOf(err);
+    }
+    await this.reach();
+  }
+
+  /** Shows the conversation from the first unread message on, as soon as the read marks are known. */
+  private async reach(): Promise<void> {
+    try {
+      if (!this.opened && !(await this.fill()) && this.problem === null) {
+        this.awaitingMarks = true;
+        return;
+      }
       await this.reachUnread();
     } catch (err) {
       this.problem = problemOf(err);
@@ -149,18 +171,24 @@ export class TimelineWindow {
     this.follow();
   }
 
-  /** Reads the newest rows of this device, and as many more as are unread. */
-  private async fill(): Promise<void> {
-    const { rows, conversation } = await this.parts.store.read(async (tx) => {
+  /**
+   * Reads the newest rows of this device, and as many more as are unread. Returns false on a new device that does not
+   * know the read marks yet. Its rows may be anything of the past.
+   */
+  private async fill(): Promise<boolean> {
+    const { rows, conversation, replay } = await this.parts.store.read(async (tx) => {
       const row = await tx.conversation(this.id);
       const unseen = row ? (await tx.messagesFrom(this.id, row.myRead + 1, MAX_UNREAD)).length : 0;
-      return { rows: await tx.messagesBefore(this.id, null, FIRST + unseen), conversation: row };
+      const newest = await tx.messagesBefore(this.id, null, FIRST + unseen);
+      return { rows: newest, conversation: row, replay: await tx.replay() };
     });
+    if (replay && !replay.listed && this.problem === null) return false;
     this.readAtOpen = conversation?.myRead ?? 0;
     this.showMarks(conversation);
     this.rows.put(rows);
     this.placeUnreadLine();
     await this.checkComplete();
+    return true;
   }
 
   /** Loads the newest page if messages may be missing on this device. */
@@ -223,6 +251,7 @@ export class TimelineWindow {
 
   /** Finds the message at which the "new messages" line begins. */
   private placeUnreadLine(): void {
+    this.firstUnread = null;
     for (const row of this.rows.rows()) {
       if (row.status !== "received" || row.place <= this.readAtOpen) continue;
       this.firstUnread = row.key;
@@ -236,6 +265,10 @@ export class TimelineWindow {
     const keys = change.messages[this.id] ?? [];
     for (const key of keys) this.dirty.add(key);
     if (change.all) this.dirtyAll = true;
+    if (this.awaitingMarks && change.meta.includes("replay")) {
+      this.awaitingMarks = false;
+      void this.reach();
+    }
     if (change.meta.includes("gap") && this.opened) void this.refresh().then(() => this.publish());
     if (keys.length > 0 || change.all || change.conversations.includes(this.id)) this.follow();
   }
@@ -287,7 +320,11 @@ export class TimelineWindow {
       const before = this.rows.row(row.key);
       const quoted = this.quotes.has(row.key);
       // Messages older than the window are loaded when it is scrolled to them.
-      if (first === null || this.complete || this.rows.has(row.key) || row.place >= first.place) this.rows.put([row]);
+      if (first === null || this.complete || this.rows.has(row.key) || row.place >= first.place) {
+        this.rows.put([row]);
+        // The user has answered, so nothing before is new.
+        if (!before && row.from === this.parts.uid) this.raiseLine(row.place);
+      }
       if (quoted) this.quotes.set(row.key, row);
       if (quoted || (before && before.body !== row.body)) this.rows.requote(row.key);
     }
@@ -296,8 +333,17 @@ export class TimelineWindow {
     this.publish();
   }
 
+  /** Nothing up to `place` is new any more. */
+  private raiseLine(place: number): void {
+    if (this.firstUnread === null || place <= this.readAtOpen) return;
+    this.readAtOpen = place;
+    this.placeUnreadLine();
+  }
+
   private showMarks(conversation: ConversationRow | undefined): void {
     if (!conversation) return;
+    // Another device, or another tab, has read further.
+    if (conversation.readShown > this.marked()) this.raiseLine(conversation.readShown);
     this.rows.mark(conversation);
     this.held = conversation.held ?? null;
     this.unreadValue.set(unreadOf(conversation));

@@ -11,7 +11,7 @@ import type { RuleContext } from "../store/rules";
 import type { UserRow } from "../store/rows";
 
 /** Names older than this are loaded again when they are shown. */
-const FRESH_MS = 24 * 3_600_000;
+const FRESH_MS = 10 * 60_000;
 const RETRY_MS = 30_000;
 /** Users whose names are wanted within this time are loaded with one request. */
 const GATHER_MS = 20;
@@ -25,18 +25,25 @@ export interface UsersParts {
   context(): RuleContext;
 }
 
-export function userOf(uid: string, row: UserRow | undefined): User {
+export function userOf(uid: string, row: UserRow | PublicUser | undefined): User {
   return {
     uid,
     username: row?.username ?? "",
     displayName: row?.displayName || row?.username || "",
     deleted: row?.deleted === true,
     admin: row?.admin === true,
+    picture: row?.picture ?? "",
   };
 }
 
 export function sameUser(a: User, b: User): boolean {
-  return a.username === b.username && a.displayName === b.displayName && a.deleted === b.deleted && a.admin === b.admin;
+  return (
+    a.username === b.username &&
+    a.displayName === b.displayName &&
+    a.deleted === b.deleted &&
+    a.admin === b.admin &&
+    a.picture === b.picture
+  );
 }
 
 export class Users {

@@ -10,7 +10,7 @@ import type { Cancel } from "../../platform/platform";
 import { applySaved } from "../store/rules";
 import { applyListed, applyPage, type HistoryPage } from "../store/history";
 import type { Backfill, Gap, MessageRow } from "../store/rows";
-import { transmitted } from "../store/tx";
+import { transmitted, type WriteTx } from "../store/tx";
 import { contextOf, type EngineParts } from "./ports";
 
 /** Messages per page. */
@@ -47,6 +47,12 @@ function isDue(due: number, now: number, longest: number): boolean {
 interface Target {
   readonly conversation: string;
   readonly until: Micros;
+}
+
+/** Records what the list contains for a device that has not caught up yet (see MetaRow). */
+async function noteListed(tx: WriteTx, listed: readonly ListedConversation[]): Promise<void> {
+  const replay = await tx.replay();
+  if (replay && !replay.listed) await tx.putMeta({ ...replay, listed: replay.live ? [] : listed });
 }
 
 /** A final refusal (the other user may have deleted the conversation) must not block the other loads. */
@@ -125,6 +131,7 @@ export class Backfiller {
       // The request failed, or the answer could not be stored.
       if (!(err instanceof ApiProblem && err.status === 0))
         this.parts.platform.report("history could not be loaded", err);
+      void this.skipList();
       const asked = err instanceof ApiProblem ? (err.retryAfterMs ?? 0) : 0;
       const wait = asked + this.backoff.next();
       this.askedToPause = err instanceof ApiProblem && err.status === 429;
@@ -132,6 +139,15 @@ export class Backfiller {
       this.wakeAfter(wait);
     } finally {
       this.running = false;
+    }
+  }
+
+  /** A new device must not wait for a list that cannot be loaded. */
+  private async skipList(): Promise<void> {
+    try {
+      await this.parts.store.write(async (tx) => await noteListed(tx, []));
+    } catch (err) {
+      this.parts.platform.report("the replay could not be ended", err);
     }
   }
 
@@ -259,6 +275,7 @@ export class Backfiller {
         const list = await tx.meta("list");
         // Keeps how far down the list was loaded before.
         if (first && !list?.loaded) await tx.putMeta({ name: "list", next: answer.next, loaded: true });
+        await noteListed(tx, answer.items);
       });
       all.push(...answer.items);
       const last = answer.items[answer.items.length - 1];

@@ -154,6 +154,8 @@ export class Engine {
   }
 
   private receive(link: Link, frame: ServerFrame): void {
+    // A new device shows the server's list while the events of the past arrive.
+    if (frame.type === "welcome" && this.inbound.cursor === "") this.backfiller.reachable();
     if (this.inbound.accept(link, frame)) return;
     if (frame.type === "error") this.sender.onRetryableRefusal(link, frame);
     else this.hints.handle(frame);

@@ -142,6 +142,39 @@ describe("a link", () => {
   });
 });
 
+describe("messages that arrive while a link catches up", () => {
+  test("are reported once it has, and only if they are still unread", async () => {
+    await stage.greeted();
+    const { device } = stage;
+    stage.socket.drop(1006);
+    await stage.clock.advance(600);
+    const s = stage.socket;
+    s.accept();
+    s.deliver(stage.welcome(true));
+    s.deliver(event(1, message(1)));
+    await settle();
+    expect(device.received).toEqual([]);
+    s.deliver(event(2, message(2)));
+    s.deliver(event(3, { type: "read", conversation: CONVERSATION, by: ME, at: NOW * 1000 + 1 }));
+    s.deliver({ type: "caught_up", cursor: "e:3-0" });
+    s.deliver(event(4, message(4)));
+    await settle();
+    expect(device.received).toEqual([key(2), key(4)]);
+  });
+
+  test("are reported by the next link if theirs ends before that", async () => {
+    await stage.greeted();
+    stage.socket.drop(1006);
+    await stage.clock.advance(600);
+    stage.socket.accept();
+    stage.socket.deliver(stage.welcome(true));
+    stage.socket.deliver(event(1, message(1)));
+    await settle();
+    await stage.reconnected(true);
+    expect(stage.device.received).toEqual([key(1)]);
+  });
+});
+
 describe("while the device cannot store what it receives", () => {
   test("it tries again within a second, then ever more slowly, up to 30 s, and acknowledges afterwards", async () => {
     const s = await stage.greeted();

@@ -34,7 +34,10 @@ export interface InboundHandlers {
   onUnavailable(uid: string): void;
   /** A send got a final answer, and the answer is stored. */
   onAnswered(link: Link, id: string, accepted: boolean): void;
-  /** Messages of others that were stored for the first time. */
+  /**
+   * Messages of others that were stored for the first time. Those that a link brought before it had caught up are
+   * reported once it has, and only if they are still unread. Those of the first replay on a new device are not reported.
+   */
   onReceived(messages: readonly MessageRow[]): void;
   /** A link delivers something wrong (another user's events), or more than can be stored. */
   onBadLink(link: Link): void;
@@ -43,6 +46,7 @@ export interface InboundHandlers {
 /** The effects of a transaction outside the store. */
 interface Written {
   readonly received: readonly MessageRow[];
+  readonly replayed: readonly MessageRow[];
   /** Users who cannot be written to, according to refusals. */
   readonly unavailable: readonly string[];
   readonly lead: Link | null;
@@ -58,6 +62,8 @@ const BATCH = 200;
  * resumes from the cursor.
  */
 const MAX_WAITING = 2_000;
+/** The most messages of a replay that are reported. */
+const MAX_REPLAYED = 500;
 
 export class Inbound {
   private readonly parts: EngineParts;
@@ -69,6 +75,10 @@ export class Inbound {
   private pause: Cancel | null = null;
   /** The link whose cursor is stored. Another link may be catching up beside it, further behind. */
   private lead: Link | null = null;
+  /** Links that have caught up. */
+  private readonly caughtUp = new WeakSet<Link>();
+  /** Messages that links brought before they had caught up. */
+  private replayed: readonly MessageRow[] = [];
   /** Whether the clock's offset has changed and is not stored yet. */
   private clockMoved = false;
   /** The stored cursor, for hello. */
@@ -185,6 +195,8 @@ export class Inbound {
     this.clockMoved = this.parts.time.noticeJump() || this.clockMoved;
     const written = await this.parts.store.write(async (tx) => {
       const fresh: MessageRow[] = [];
+      let replayed = [...this.replayed];
+      const caughtUp = new Set<Link>();
       if (this.clockMoved) await tx.putMeta({ name: "clock", offset: this.parts.time.offsetMs });
       const unavailable = new Set<string>();
       let lead = this.lead;
@@ -196,7 +208,10 @@ export class Inbound {
             await tx.putMeta({ name: "clock", offset: this.parts.time.offsetMs });
             await tx.putMeta({ name: "limits", limits: item.welcome.limits });
             await forgetRefusals(tx, contextOf(this.parts));
-            if (!item.welcome.resumed) await noteGap(tx, this.parts);
+            if (!item.welcome.resumed) {
+              await noteGap(tx, this.parts);
+              if (!(await tx.meta("cursor"))) await tx.putMeta({ name: "replay", live: false, listed: null });
+            }
             break;
           case "unreadable":
             await noteGap(tx, this.parts);
@@ -206,17 +221,25 @@ export class Inbound {
             const fits = await applyEvent(tx, contextOf(this.parts), item.event);
             const row = item.event.type === "message" ? tx.added[stored] : undefined;
             if (!fits) this.parts.platform.report("an event that is not for this user was skipped");
-            else if (row) fresh.push(row);
+            else if (row) (caughtUp.has(item.link) || this.caughtUp.has(item.link) ? fresh : replayed).push(row);
             else if (item.event.type === "refused" && item.event.code === UNAVAILABLE)
               unavailable.add(otherMember(item.event.conversation, this.parts.uid) ?? "");
             lead ??= item.link;
             if (item.link === lead) cursor = item.cursor;
             break;
           }
-          case "caught-up":
+          case "caught-up": {
+            const replay = await tx.meta("replay");
+            if (replay && !replay.live) await tx.putMeta({ ...replay, live: true });
+            else
+              for (const row of replayed)
+                if (row.place > ((await tx.conversation(row.conversation))?.myRead ?? 0)) fresh.push(row);
+            replayed = [];
+            caughtUp.add(item.link);
             lead = item.link;
             cursor = item.cursor;
             break;
+          }
           case "sent":
             await accepted(tx, item.id, item.acceptedAt);
             break;
@@ -229,13 +252,15 @@ export class Inbound {
         }
       }
       if (cursor !== null) await tx.putMeta({ name: "cursor", cursor, at: this.parts.time.now() });
-      return { received: fresh, unavailable: [...unavailable], lead, cursor };
+      replayed = replayed.slice(-MAX_REPLAYED);
+      return { received: fresh, replayed, unavailable: [...unavailable], lead, cursor };
     });
     this.clockMoved = false;
     return written;
   }
 
-  private publish(batch: readonly Item[], { received, unavailable, lead, cursor }: Written): void {
+  private publish(batch: readonly Item[], { received, replayed, unavailable, lead, cursor }: Written): void {
+    this.replayed = replayed;
     this.lead = lead === null || lead.state === "ended" ? null : lead;
     if (cursor !== null) this.cursor = cursor;
     const acks = new Map<Link, string>();
@@ -245,8 +270,10 @@ export class Inbound {
     if (received.length > 0) this.handlers.onReceived(received);
     for (const uid of unavailable) this.handlers.onUnavailable(uid);
     for (const item of batch) {
-      if (item.kind === "caught-up") this.handlers.onCaughtUp(item.link);
-      else if (item.kind === "sent") this.handlers.onAnswered(item.link, item.id, true);
+      if (item.kind === "caught-up") {
+        this.caughtUp.add(item.link);
+        this.handlers.onCaughtUp(item.link);
+      } else if (item.kind === "sent") this.handlers.onAnswered(item.link, item.id, true);
       else if (item.kind === "refused") this.handlers.onAnswered(item.link, item.id, false);
     }
   }

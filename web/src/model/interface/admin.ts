@@ -40,6 +40,8 @@ export interface AdminUser {
   /** Whether the user has proved that the address is theirs. Only such a user can become an admin. */
   readonly emailVerified: boolean;
   readonly admin: boolean;
+  /** The version of the picture. Empty: none. */
+  readonly picture: string;
   readonly disabled: boolean;
   /** The user is being deleted. An interrupted deletion can be repeated. */
   readonly deleting: boolean;
@@ -56,6 +58,8 @@ export interface NewUser {
 }
 
 export interface UserChange {
+  /** Removes the picture. */
+  readonly picture?: "";
   readonly username?: string;
   readonly displayName?: string;
   readonly admin?: boolean;
@@ -69,6 +73,7 @@ export interface AdminConversation {
     readonly username: string;
     readonly displayName: string;
     readonly deleted: boolean;
+    readonly picture: string;
   };
   readonly lastAt: number;
 }

@@ -1,7 +1,10 @@
 import type { Readable } from "../observable";
 import type { AdminCalls } from "./admin";
 import type { Conversation } from "./conversation";
-import type { Outcome, Problem } from "./outcome";
+import type { LateParts } from "./late";
+import type { ConversationList } from "./lists";
+import type { Outcome } from "./outcome";
+import type { StorageState } from "./storage";
 import type { User } from "./user";
 
 /** The signed-in user. */
@@ -36,12 +39,6 @@ export type ConnectionStatus =
       readonly nextTryAt: number | null;
     };
 
-/**
- * Where this device keeps messages: `durable`; `memory` (the browser denies storage, so unsent messages are lost when
- * the tab is closed); `full` (nothing more can be stored, so new messages are not accepted until there is room).
- */
-export type StorageState = "durable" | "memory" | "full";
-
 /** Limits of the server that texts mention. */
 export interface ChatLimits {
   /** The number of devices and browsers that one user can be connected with at once. */
@@ -56,57 +53,6 @@ export interface Presence {
   /** Null while not known: show nothing. */
   readonly online: boolean | null;
   readonly lastSeen: number | null;
-}
-
-/** A row in the list of conversations. */
-export interface ConversationSummary {
-  readonly id: string;
-  readonly user: User;
-  /** The newest message. Null for a conversation that has only a draft. */
-  readonly preview: {
-    readonly body: string;
-    readonly mine: boolean;
-    readonly state: "waiting" | "sent" | "delivered" | "read" | "refused";
-    readonly time: number;
-  } | null;
-  /** Messages of the other user that were not seen on this device. Show "99+" above 99. */
-  readonly unread: number;
-  /** The start of an unsent draft. Empty if there is none. */
-  readonly draft: string;
-  readonly typing: boolean;
-}
-
-export interface ConversationList {
-  /** Newest first. */
-  readonly items: readonly ConversationSummary[];
-  /** True until the stored list was read and, on a first visit, the first page was loaded. */
-  readonly loading: boolean;
-  /** There may be older ones on the server: see {@link Chat.moreConversations}. */
-  readonly more: boolean;
-  /** Why the list could not be loaded from the server. Null if it could. */
-  readonly problem: Problem | null;
-}
-
-export interface UserList {
-  readonly items: readonly User[];
-  readonly loading: boolean;
-  readonly more: boolean;
-  readonly problem: Problem | null;
-}
-
-/** A search in the directory while somebody types. */
-export interface DirectorySearch {
-  readonly users: Readable<UserList>;
-  /**
-   * Searches for `query` (a prefix of a name; "" finds everyone), 150 ms after the last call. Older answers are
-   * dropped.
-   */
-  search(query: string): void;
-  /** Loads the next page if there is one and none is being loaded. */
-  more(): void;
-  /** Tries again after a problem. */
-  retry(): void;
-  close(): void;
 }
 
 /** Everything for one signed-in user. Ends with signing out. */
@@ -133,7 +79,8 @@ export interface Chat {
   /** Connects at once instead of waiting for the next attempt. */
   tryNow(): void;
   moreConversations(): void;
-  directory(): DirectorySearch;
+  /** See Directory and Pictures in model/chat. */
+  readonly late: LateParts;
   user(uid: string): Readable<User>;
   /**
    * Finds a user by username (as in an address of the client). The problem has the code "not_found" if there is none.

@@ -11,7 +11,7 @@ export type MessageState = "waiting" | "sent" | "delivered" | "read" | "refused"
 
 export interface Refusal {
   readonly code: string;
-  /** The server's sentence, for codes that the view has no text for. */
+  /** The server's sentence, for developers: the view shows its text for the code. */
   readonly message: string;
 }
 
@@ -57,8 +57,8 @@ export interface Timeline {
   /** Why the last attempt to load from the server failed. Null after a successful one. */
   readonly problem: Problem | null;
   /**
-   * The key of the first message that was unread when the conversation was opened. The "new messages" line is above it. Null if
-   * there is none. Stays until the conversation is closed.
+   * The key of the first message that was unread when the conversation was opened. The "new messages" line is above it.
+   * Null if there is none. It moves down, or away, when the user answers or another device reads further.
    */
   readonly firstUnread: string | null;
   /**

@@ -3,12 +3,13 @@ export interface Problem {
   /** Stable, `lower_snake_case`, for code that must branch. "offline" if the network failed. */
   readonly code: string;
   /**
-   * The server's own sentence, for codes that the view has no text for. Empty if the model found the problem itself.
+   * The server's own sentence, for developers: the view shows its text for the code. Empty if the model found the
+   * problem itself.
    */
   readonly message: string;
   /**
-   * For forms: field name (`email`, `password`, `username`, `display_name`) → the server's sentence, which is empty if
-   * `code` says everything.
+   * For forms: field name (`email`, `password`, `username`, `display_name`) → the server's sentence, which is not
+   * shown either.
    */
   readonly fields: Readonly<Record<string, string>>;
   /** The same action may succeed after this many milliseconds. Null if repeating it does not help. */

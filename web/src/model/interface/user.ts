@@ -9,4 +9,6 @@ export interface User {
   readonly deleted?: boolean;
   /** The user is an admin of this chat, according to the server. */
   readonly admin?: boolean;
+  /** The version of the picture. Empty or missing: none. */
+  readonly picture?: string;
 }

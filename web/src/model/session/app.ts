@@ -48,6 +48,8 @@ export class AppModel implements App, Accounts {
   private readonly value = new Value<Session>({ state: "starting" });
   private readonly attentionModel: AttentionModel;
   private running: Running | null = null;
+  /** The uid of the last user of this tab. An account that another tab signs in does not take the tab over. */
+  private lastUser: string | null = null;
   /** Incremented per change of the signed-in account, so that results for an earlier one are ignored. */
   private generation = 0;
   private channel: Channel | null = null;
@@ -172,6 +174,7 @@ export class AppModel implements App, Accounts {
       return;
     }
     this.running = { account, chat };
+    this.lastUser = account.uid;
     chat.start();
     this.attentionModel.follow(account.uid, chat.chat.conversations);
     this.value.set({ state: "signed-in", chat: chat.chat });
@@ -299,18 +302,20 @@ export class AppModel implements App, Accounts {
   }
 
   /**
-   * Switches to the remembered account if it is another one: a tab that was frozen has missed sign-ins and sign-outs.
+   * Follows sign-ins and sign-outs in other tabs; a tab that was frozen has missed the messages about them. Opens the
+   * remembered account if nobody, or the same user, was signed in here before.
    */
   private followRemembered(): void {
     const account = this.remembered.account();
     if (account?.uid === this.running?.account.uid) return;
-    if (account) void this.openSession(account);
-    else {
-      this.generation++;
-      this.stopChat();
-      this.attentionModel.reset();
-      this.value.set({ state: "signed-out", reason: "none" });
+    if (account && (this.lastUser === null || this.lastUser === account.uid)) {
+      void this.openSession(account);
+      return;
     }
+    this.generation++;
+    if (this.running) this.attentionModel.reset();
+    this.stopChat();
+    this.value.set({ state: "signed-out", reason: account ? "replaced" : "none" });
   }
 
   private onTabMessage(message: unknown): void {

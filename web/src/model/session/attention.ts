@@ -1,7 +1,7 @@
 /** Notifications and the badge. */
 import type { Platform } from "../../platform/platform";
 import type { Attention, Incoming, NotificationPermissionState } from "../interface/app";
-import type { ConversationList } from "../interface/chat";
+import type { ConversationList } from "../interface/lists";
 import { type Readable, type Unsubscribe, Value } from "../observable";
 
 const DISMISSED = "phoenix.notifications-dismissed";

@@ -169,10 +169,33 @@ describe("the session", () => {
     await house.pass(100);
     expect(first.app.session.get()).toEqual({ state: "signed-out", reason: "none" });
     expect(house.server.socketsOf(ALICE)).toBe(0);
-    await first.app.signIn(`${BOB}@example.org`, "correct horse");
+    await first.app.signIn(`${ALICE}@example.org`, "correct horse");
     await house.pass(1_000);
-    expect(second.chat().uid).toBe(BOB);
-    expect(house.server.socketsOf(BOB)).toBe(1);
+    expect(second.chat().uid).toBe(ALICE);
+    expect(house.server.socketsOf(ALICE)).toBe(1);
+  });
+
+  test("of a second person does not take over the tabs of the first, signed out or not", async () => {
+    for (const signedOut of [true, false]) {
+      const house = new Household();
+      const browser = new FakeBrowser();
+      const first = await house.user(ALICE, browser);
+      const second = await house.tab(browser);
+      const replaced = { state: "signed-out", reason: "replaced" };
+      if (signedOut) await first.chat().signOut();
+      await first.app.signIn(`${BOB}@example.org`, "correct horse");
+      await house.pass(1_000);
+      expect(first.chat().uid).toBe(BOB);
+      expect(second.app.session.get()).toEqual(replaced);
+      expect([house.server.socketsOf(ALICE), house.server.socketsOf(BOB)]).toEqual([0, 1]);
+      // A tab that nobody has used shows who is signed in.
+      expect((await house.tab(browser)).chat().uid).toBe(BOB);
+      // The first person signs in again, in their own tab.
+      await second.app.signIn(`${ALICE}@example.org`, "correct horse");
+      await house.pass(1_000);
+      expect(second.chat().uid).toBe(ALICE);
+      expect(first.app.session.get()).toEqual(replaced);
+    }
   });
 
   test("ends when the sign-in is revoked, and keeps waiting messages for the next sign-in", async () => {

@@ -42,7 +42,7 @@ export async function applyListed(tx: WriteTx, context: RuleContext, listed: Lis
   if (listed.user && listed.user.uid === other) await applyUser(tx, context, listed.user);
 }
 
-/** Stores the names of a user. Known names stay when the user has been deleted. */
+/** Stores the names and the picture of a user. Known names stay when the user has been deleted. */
 export async function applyUser(tx: WriteTx, context: RuleContext, user: PublicUser): Promise<void> {
   const known = await tx.user(user.uid);
   const row: UserRow = {
@@ -51,13 +51,15 @@ export async function applyUser(tx: WriteTx, context: RuleContext, user: PublicU
     displayName: user.deleted ? (known?.displayName ?? "") : user.displayName,
     ...(user.deleted ? { deleted: true as const } : {}),
     ...(user.admin && !user.deleted ? { admin: true as const } : {}),
+    picture: user.picture ?? "",
     loadedAt: context.now,
   };
   const same =
     known?.username === row.username &&
     known.displayName === row.displayName &&
     known.deleted === row.deleted &&
-    known.admin === row.admin;
+    known.admin === row.admin &&
+    known.picture === row.picture;
   if (!same || known.loadedAt < context.now - 60_000) await tx.putUser(row);
 }
 

@@ -1,4 +1,5 @@
 /** The data of one user on this device: the rows and the shape of the database. */
+import type { ListedConversation } from "../../net/archive";
 import type { OwnProfile } from "../../net/own";
 import type { Micros } from "../../protocol/chat";
 import type { Limits } from "../../protocol/frames";
@@ -102,6 +103,8 @@ export interface UserRow {
   readonly deleted?: true;
   /** Set only if the user was an admin then. */
   readonly admin?: true;
+  /** The version of the picture. Empty or missing: none. */
+  readonly picture?: string;
   /** When these names were loaded, in ms. */
   readonly loadedAt: number;
 }
@@ -171,7 +174,14 @@ export type MetaRow =
   | { readonly name: "queue"; readonly last: number }
   /** The cursor of the next page of the server's list of conversations. Null when the whole list is here. */
   | { readonly name: "list"; readonly next: string | null; readonly loaded: boolean }
+  /**
+   * The first replay of events on a new device. Until it is `live` and the list was loaded, events and marks of the past
+   * are not shown: lists show `listed`, which the server returned. Null: not loaded yet. Empty if it cannot be loaded.
+   */
+  | { readonly name: "replay"; readonly live: boolean; readonly listed: readonly ListedConversation[] | null }
   | { readonly name: "profile"; readonly profile: OwnProfile };
+
+export type ReplayRow = Extract<MetaRow, { name: "replay" }>;
 
 export const SHAPE: Shape = {
   version: 4,

@@ -2,9 +2,9 @@
  * The local store of one user on this device. It opens the database, falls back to memory if the browser denies
  * storage, frees space when the device is full, and reports every change.
  */
-import { type Database, StorageFull, StorageLost } from "../../platform/database";
+import { type Database, StorageFull, StorageSilent } from "../../platform/database";
 import type { Cancel, Platform } from "../../platform/platform";
-import type { StorageState } from "../interface/chat";
+import type { StorageState } from "../interface/storage";
 import { type Readable, type Unsubscribe, Value } from "../observable";
 import { type Change, EVERYTHING } from "./change";
 import { ALL, SHAPE } from "./rows";
@@ -31,6 +31,7 @@ export class LocalStore {
   private db: Database;
   private closed = false;
   private probing: Cancel | null = null;
+  private replacing: Promise<void> | null = null;
 
   /** Opens the store. Never rejects: without storage, the data stays in memory. */
   static async open(platform: Platform, uid: string): Promise<LocalStore> {
@@ -62,7 +63,32 @@ export class LocalStore {
 
   /** Rejects with StorageLost if the database is gone. */
   read<T>(body: (tx: ReadTx) => Promise<T>): Promise<T> {
-    return this.db.read(ALL, (tx) => body(new ReadTx(tx)));
+    return this.answered((db) => db.read(ALL, (tx) => body(new ReadTx(tx))));
+  }
+
+  /** Runs a transaction. If the database does not answer, everything goes on in memory, this transaction included. */
+  private async answered<T>(run: (db: Database) => Promise<T>): Promise<T> {
+    const { db } = this;
+    try {
+      return await run(db);
+    } catch (err) {
+      if (!(err instanceof StorageSilent) || this.closed) throw err;
+      if (this.db === db) {
+        this.platform.report("storage does not answer; messages are lost when this tab is closed", err);
+        await (this.replacing ??= this.useMemory().finally(() => (this.replacing = null)));
+      }
+      return await run(this.db);
+    }
+  }
+
+  /** Replaces the database by an empty one in memory. The server has everything but messages that were never sent. */
+  private async useMemory(): Promise<void> {
+    const memory = await this.platform.storage.openMemory(SHAPE);
+    if (this.closed) return;
+    this.db.close();
+    this.db = memory;
+    this.state.set("memory");
+    this.notify(EVERYTHING);
   }
 
   /**
@@ -104,13 +130,15 @@ export class LocalStore {
 
   private async attempt<T>(body: (tx: WriteTx) => Promise<T>): Promise<T> {
     let change: Change | null = null;
-    const value = await this.db.write(ALL, async (writes) => {
-      const tx = new WriteTx(writes);
-      const result = await body(tx);
-      await tx.flush();
-      change = tx.changes.done();
-      return result;
-    });
+    const value = await this.answered((db) =>
+      db.write(ALL, async (writes) => {
+        const tx = new WriteTx(writes);
+        const result = await body(tx);
+        await tx.flush();
+        change = tx.changes.done();
+        return result;
+      }),
+    );
     if (change) this.notify(change);
     return value;
   }
@@ -154,9 +182,11 @@ export class LocalStore {
       this.watchForLoss();
       this.notify(EVERYTHING);
     } catch (err) {
-      if (!(err instanceof StorageLost || err instanceof StorageFull)) throw err;
-      this.state.set("full");
-      this.platform.clock.after(REOPEN_MS * 10, () => void this.reopen());
+      this.platform.report("storage is denied; messages are lost when this tab is closed", err);
+      await this.useMemory().catch(() => {
+        // Its code could not be loaded.
+        this.platform.clock.after(REOPEN_MS * 10, () => void this.reopen());
+      });
     }
   }
 }

@@ -10,6 +10,7 @@ import {
   type MessageRow,
   messagePath,
   type MetaRow,
+  type ReplayRow,
   type StoredMessage,
   type UserRow,
   WAITING,
@@ -140,6 +141,12 @@ export class ReadTx {
 
   async meta<N extends MetaRow["name"]>(name: N): Promise<Extract<MetaRow, { name: N }> | undefined> {
     return (await this.reads.get("meta", name)) as Extract<MetaRow, { name: N }> | undefined;
+  }
+
+  /** The first replay of events on this device, while it is not over. */
+  async replay(): Promise<ReplayRow | null> {
+    const row = await this.meta("replay");
+    return row && !(row.live && row.listed) ? row : null;
   }
 
   async gap(): Promise<Gap> {

@@ -128,17 +128,34 @@ export class TabLeader {
     this.requestLock(false);
     this.reportToLeader();
     this.checkLeader();
+    this.cancels.push(
+      store.storage.subscribe((state) => {
+        if (state === "memory") this.standAlone();
+      }),
+    );
+  }
+
+  /** Leaves the election, because this tab's storage has failed and it shares nothing with other tabs any more. */
+  private standAlone(): void {
+    this.leaveElection();
+    this.cancels = [];
+    this.becomeLeader();
   }
 
   /** Ends this tab's part in the election. Another open tab becomes the leader. */
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
-    const timers = [this.silenceTimer, this.checkTimer, this.reportTimer, this.requeueTimer];
-    for (const cancel of [...timers, ...this.cancels]) cancel?.();
     this.engine?.stop();
     this.engine = null;
+    this.leaveElection();
+  }
+
+  private leaveElection(): void {
+    const timers = [this.silenceTimer, this.checkTimer, this.reportTimer, this.requeueTimer];
+    for (const cancel of [...timers, ...this.cancels]) cancel?.();
     this.lock?.();
+    this.lock = null;
     this.post({ kind: "tab-closed", tab: this.tab });
     this.channel?.close();
     this.channel = null;

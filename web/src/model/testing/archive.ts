@@ -6,7 +6,10 @@ import type { HttpAnswer, HttpRequest } from "../../platform/platform";
 export class FakeArchive {
   readonly saved = new Map<string, SavedMessage>();
   readonly marks: Record<string, Record<string, number>> = {};
-  readonly directory = new Map<string, { uid: string; username: string; display_name: string; admin?: boolean }>();
+  readonly directory = new Map<
+    string,
+    { uid: string; username: string; display_name: string; admin?: boolean; picture?: string }
+  >();
   private readonly blocked: Record<string, readonly string[]> = {};
   down = false;
   /** Requests that ended sign-ins: the user, the path and the token. */

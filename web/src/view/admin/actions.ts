@@ -19,7 +19,8 @@ export interface Action {
 
 const words = adminText.actions;
 
-export type ActionName = "makeAdmin" | "unmakeAdmin" | "disable" | "enable" | "signOut" | "reset" | "remove";
+export type ActionName =
+  "makeAdmin" | "unmakeAdmin" | "disable" | "enable" | "signOut" | "reset" | "removePicture" | "remove";
 
 /** Returns the action named `name` on `user`. */
 export function actionOn(name: ActionName, user: AdminUser): Action {
@@ -92,6 +93,15 @@ export function actionOn(name: ActionName, user: AdminUser): Action {
         words.reset,
         words.done.reset(who),
         (admin, reason) => same(admin.sendPasswordReset(user.uid, reason)),
+      );
+    case "removePicture":
+      return action(
+        words.removePictureTitle(who),
+        words.removePictureLong,
+        words.removePicture,
+        words.done.removePicture(who),
+        (admin, reason) => admin.changeUser(user.uid, { picture: "" }, reason),
+        { danger: true },
       );
     case "remove":
       return action(

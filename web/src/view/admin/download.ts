@@ -1,6 +1,6 @@
 import type { Outcome } from "../../model";
 import { notices } from "../notices.svelte";
-import { problemText } from "../problems";
+import { problemText } from "./problems";
 
 /** Saves a file that the server created, or shows why it could not. */
 export async function save(file: Promise<Outcome<Blob>>, name: string): Promise<void> {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { emailError, nameError, passwordRules, usernameError, usernameFrom, usernameOf } from "./rules";
+import { authText } from "../../text/auth";
+import { emailError, emailOf, nameError, passwordRules, usernameError, usernameFrom, usernameOf } from "./rules";
 
 test.each([
   ["mira", true],
@@ -19,7 +20,20 @@ test.each([
   ["a@b", false],
   ["a b@c.de", false],
   ["a@b.", false],
+  ["mara@bücher.example", true],
+  ["mara@bücher", false],
+  ["mara@bü/cher.example", false],
 ])("e-mail %s", (email, good) => expect(emailError(email) === "").toBe(good));
+
+test("the domain of an email address is converted, and other letters before it have a clear reason", () => {
+  expect(emailOf(" mara@Bücher.example ")).toBe("mara@xn--bcher-kva.example");
+  expect(emailOf("mara＠日本。例え")).toBe("mara@xn--wgv71a.xn--r8jz45g");
+  expect(emailOf("mara@a.bücher.example/x")).toBe("mara@a.bücher.example/x");
+  expect(emailOf("Mara@Example.org")).toBe("Mara@Example.org");
+  expect(emailOf("bücher.example")).toBe("bücher.example");
+  for (const email of ["müller@example.org", "жанна@example.org", "müller@bücher.example"])
+    expect(emailError(email)).toBe(authText.errors.emailLetters);
+});
 
 test("a name has 1 to 50 characters", () => {
   expect(nameError("  ")).not.toBe("");

@@ -22,11 +22,32 @@ export function usernameError(username: string): string {
   return "";
 }
 
-export function emailError(email: string): string {
-  if (email.trim() === "") return words.emailMissing;
+export function emailError(typed: string): string {
+  const email = emailOf(typed);
+  if (email === "") return words.emailMissing;
   // Rejects only what is surely wrong. The email that is sent decides the rest.
-  if (!/^[^\s@]+@[^\s@]+\.[^\s@.]+$/u.test(email.trim())) return words.emailForm;
-  return "";
+  if (!/^[^\s@]+@[^\s@]+\.[^\s@.]+$/u.test(email)) return words.emailForm;
+  const [local = ""] = email.split("@");
+  if (!ASCII.test(local)) return words.emailLetters;
+  return ASCII.test(email) ? "" : words.emailForm;
+}
+
+const ASCII = /^[!-~]*$/u;
+
+/**
+ * Returns the email address that is meant by a typed one. Mail servers know a domain such as "bücher.example" only in
+ * its ASCII form, and only that form has an account. An address whose domain has no such form is returned unchanged.
+ */
+export function emailOf(typed: string): string {
+  const email = typed.normalize("NFKC").trim();
+  const at = email.lastIndexOf("@") + 1;
+  const domain = email.slice(at);
+  if (at === 0 || ASCII.test(domain) || /[/:?#@\\]/u.test(domain)) return email;
+  try {
+    return email.slice(0, at) + new URL(`http://${domain}`).hostname;
+  } catch {
+    return email;
+  }
 }
 
 export interface Rule {

@@ -1,7 +1,12 @@
-// The parts that the first screen does not need: the menu of a message, gestures, the edge of the list, and the offer of
-// notifications. They are loaded on demand, as one chunk. With a chunk for each, the bundler would also split the code
-// of the first load.
+// The parts that the first screen does not need: the menu of a message, gestures, the button that jumps to the end, the
+// edge of the list, the offer of notifications, pictures of people, keys, copying and printing. They are loaded on demand,
+// as one chunk. With a chunk for each, the bundler would also split the code of the first load.
 export { default as MessageMenu } from "./MessageMenu.svelte";
 export { follow } from "./gestures";
+export { default as JumpButton } from "./JumpButton.svelte";
 export { default as AskLine } from "../notifications/AskLine.svelte";
 export { default as SideEdge } from "../shell/SideEdge.svelte";
+export { default as Picture } from "../parts/Picture.svelte";
+export { shortcut } from "../shell/shortcuts";
+export { focusPlace } from "../focus";
+export { attend } from "../shell/attend";

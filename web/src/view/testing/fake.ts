@@ -14,7 +14,6 @@ import type {
   Me,
   Message,
   Problem,
-  UserList,
   User,
   Presence,
   Session,
@@ -22,6 +21,7 @@ import type {
 } from "../../model";
 import { Value, derived } from "../../model/observable";
 import { adminCalls } from "./admin";
+import { lateParts } from "./late";
 import { number, ok, params, refused, wait } from "./options";
 import { history, message, people, says, showcase } from "./people";
 
@@ -226,34 +226,7 @@ const chat: Chat = {
     setTimeout(() => connection.set({ state: "online" }), 900);
   },
   moreConversations() {},
-  directory() {
-    const found = new Value<UserList>({ items: [], loading: true, more: false, problem: null });
-    let shown = 0;
-    let hits: User[] = [];
-    const show = (): void =>
-      found.set({ items: hits.slice(0, shown), loading: false, more: shown < hits.length, problem: null });
-    return {
-      users: found,
-      search(q) {
-        setTimeout(
-          () => {
-            hits = people.filter((p) => (p.displayName + " " + p.username).toLowerCase().includes(q.toLowerCase()));
-            shown = number("page", 30);
-            show();
-          },
-          number("latency", 200),
-        );
-      },
-      more() {
-        setTimeout(() => {
-          shown += number("page", 30);
-          show();
-        }, 300);
-      },
-      retry() {},
-      close() {},
-    };
-  },
+  late: lateParts(me, people, list),
   user: (uid) => new Value(people.find((p) => p.uid === uid) ?? { uid, username: "", displayName: "" }),
   async userByUsername(u) {
     await wait(200);
@@ -292,7 +265,7 @@ const chat: Chat = {
   },
   async leave(p) {
     await wait(400);
-    if (p !== "right") return refused("invalid_fields", "Wrong.", { password: "This is not your password." });
+    if (p !== "right") return refused("wrong_password", "Wrong.", { password: "Wrong." });
     session.set({ state: "signed-out", reason: "left" });
     return ok(undefined);
   },
@@ -306,7 +279,7 @@ export function createApp(): App {
     accounts: {
       async signUp(f) {
         await wait(400);
-        if (f.username === "taken") return refused("invalid_fields", "x", { username: "This username is taken." });
+        if (f.username === "taken") return refused("username_taken", "x", { username: "x" });
         session.set({ state: "signed-in", chat });
         return ok(undefined);
       },

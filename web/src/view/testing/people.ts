@@ -29,6 +29,7 @@ export const people: User[] = Array.from({ length: number("people", 14) }, (_, i
     displayName: base[1] + (n ? ` ${n}` : ""),
     deleted: i === number("gone", -1),
     admin: i === number("badge", -1),
+    picture: i < number("pictures", 0) ? `v${i}` : "",
   };
 });
 export const says = [

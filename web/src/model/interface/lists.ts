@@ -1,0 +1,55 @@
+/** Lists that screens show: the conversations, and users that were searched for. */
+import type { Readable } from "../observable";
+import type { Problem } from "./outcome";
+import type { User } from "./user";
+
+/** A row in the list of conversations. */
+export interface ConversationSummary {
+  readonly id: string;
+  readonly user: User;
+  /** The newest message. Null for a conversation that has only a draft. */
+  readonly preview: {
+    readonly body: string;
+    readonly mine: boolean;
+    readonly state: "waiting" | "sent" | "delivered" | "read" | "refused";
+    readonly time: number;
+  } | null;
+  /** Messages of the other user that were not seen on this device. Show "99+" above 99. */
+  readonly unread: number;
+  /** The start of an unsent draft. Empty if there is none. */
+  readonly draft: string;
+  readonly typing: boolean;
+}
+
+export interface ConversationList {
+  /** Newest first. */
+  readonly items: readonly ConversationSummary[];
+  /** True until the stored list was read and, on a first visit, the first page was loaded. */
+  readonly loading: boolean;
+  /** There may be older ones on the server: see {@link Chat.moreConversations}. */
+  readonly more: boolean;
+  /** Why the list could not be loaded from the server. Null if it could. */
+  readonly problem: Problem | null;
+}
+
+export interface UserList {
+  readonly items: readonly User[];
+  readonly loading: boolean;
+  readonly more: boolean;
+  readonly problem: Problem | null;
+}
+
+/** A search in the directory while somebody types. */
+export interface DirectorySearch {
+  readonly users: Readable<UserList>;
+  /**
+   * Searches for `query` (a prefix of a name; "" finds everyone), 150 ms after the last call. Older answers are
+   * dropped.
+   */
+  search(query: string): void;
+  /** Loads the next page if there is one and none is being loaded. */
+  more(): void;
+  /** Tries again after a problem. */
+  retry(): void;
+  close(): void;
+}

@@ -1,0 +1,87 @@
+/** The directory and the pictures of the fake model. */
+import type { LateParts } from "../../model/interface/late";
+import type { Me, User } from "../../model";
+import type { Value } from "../../model/observable";
+import { number, wait } from "./options";
+
+/** The pictures that the fake server has received, by version. Tests look at them. */
+const received = new Map<string, Blob>();
+Object.assign(window, { received });
+
+async function drawn(): Promise<Blob> {
+  const canvas = new OffscreenCanvas(256, 256);
+  const context = canvas.getContext("2d");
+  if (context) {
+    context.fillStyle = "#7a9e7e";
+    context.fillRect(0, 0, 256, 256);
+    context.fillStyle = "#f2e3c6";
+    context.arc(128, 128, 70, 0, 7);
+    context.fill();
+  }
+  return canvas.convertToBlob({ type: "image/webp" });
+}
+
+const clock: LateParts["platform"]["clock"] = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(ms, run) {
+    const timer = setTimeout(run, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+const page = {
+  visible: () => document.visibilityState === "visible",
+  focused: () => document.hasFocus(),
+  onVisible(run: (visible: boolean) => void) {
+    const listen = (): void => run(page.visible());
+    document.addEventListener("visibilitychange", listen);
+    return () => document.removeEventListener("visibilitychange", listen);
+  },
+  onFocused(run: () => void) {
+    addEventListener("focus", run);
+    return () => removeEventListener("focus", run);
+  },
+};
+
+export function lateParts(
+  me: Value<Me>,
+  people: readonly User[],
+  conversations: LateParts["conversations"],
+): LateParts {
+  let version = 0;
+  return {
+    database: "fake",
+    store: { onChange: () => () => undefined, read: () => new Promise(() => undefined) },
+    conversations,
+    userOf: (uid, user) => ({ ...user, uid }),
+    platform: { clock, page },
+    archive: {
+      async users(query, cursor) {
+        await wait(number("latency", 200));
+        const size = number("page", 30);
+        const start = Number(cursor ?? 0);
+        const hits = people.filter((p) => `${p.displayName} ${p.username}`.toLowerCase().includes(query.toLowerCase()));
+        return {
+          items: hits.slice(start, start + size).map((p) => ({ deleted: false, admin: false, ...p })),
+          next: start + size < hits.length ? String(start + size) : null,
+        };
+      },
+    },
+    http: {
+      async answer({ method, path, blob: sent }) {
+        await wait(number("latency", 200));
+        let blob = new Blob();
+        if (method === "GET") blob = received.get(path.split("/").at(-1) ?? "") ?? (await drawn());
+        else {
+          const picture = sent ? `mine${++version}` : "";
+          if (sent) received.set(picture, sent);
+          me.update((now) => ({ ...now, picture }));
+        }
+        return { status: 200, header: () => null, body: "", blob };
+      },
+    },
+    found: () => undefined,
+    reload: async () => undefined,
+  };
+}
