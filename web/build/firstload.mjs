@@ -23,7 +23,7 @@ const LATER = [
   "src/view/conversation/Details.svelte",
   "src/view/conversation/links.ts", // when a message may contain one
   "src/view/settings/Settings.svelte",
-  "src/view/conversation/touched.ts", // when a message or the list is acted on, or notifications are offered; on touch screens after a conversation is open
+  "src/view/conversation/touched.ts", // when the user does more than type, has scrolled up, or sees somebody with a picture; on touch screens after a conversation is open
   "src/view/admin/Admin.svelte",
   "src/view/admin/Figures.svelte",
   "src/platform/memory.ts", // in browsers that deny storage
