@@ -33,9 +33,9 @@ test("a dead letter shows its reason and content, and can be replayed and discar
   const { page } = await operator(signedIn);
   await openTab(page, "dead-letters");
   const mark = crypto.randomUUID();
-  await publish(JSON.stringify({ v: 2, written_by: mark })); // by a newer instance
+  await publish(JSON.stringify({ v: 3, written_by: mark })); // by a newer instance
   const deadLetter = await deadLetters(page, mark, 1);
-  await expect(deadLetter).toContainText("version 2");
+  await expect(deadLetter).toContainText("version 3");
   await deadLetter.getByText(words.content).click();
   await expect(deadLetter.getByLabel(words.content)).toContainText(`"written_by": "${mark}"`);
   const id = /· (\S+)/.exec(await deadLetter.innerText())?.[1] ?? "";

@@ -93,17 +93,16 @@ export async function deadLetters(page: Page, text: string, count: number): Prom
   return found;
 }
 
-/**
- * Runs `step`, expects that the panel's next change is rejected with the problem `code`, and returns the sentence of
- * the server.
- */
-export async function rejected(page: Page, code: string, step: () => Promise<void>): Promise<string> {
+/** Runs `step`, expects that the panel's next change is rejected with the problem `code`, and returns its sentence. */
+export async function rejected(
+  page: Page,
+  code: keyof typeof adminText.problems,
+  step: () => Promise<void>,
+): Promise<string> {
   const [answer] = await Promise.all([
     page.waitForResponse((r) => r.url().includes("/api/admin/") && r.request().method() !== "GET"),
     step(),
   ]);
-  const problem = (await answer.json()) as { code: string; detail: string };
-  expect(problem.code).toBe(code);
-  expect(problem.detail).toMatch(/\S/);
-  return problem.detail;
+  expect((await answer.json()) as { code: string }).toMatchObject({ code });
+  return adminText.problems[code];
 }

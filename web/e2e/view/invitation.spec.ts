@@ -109,6 +109,8 @@ test("every empty list offers the invitation", async ({ at }) => {
   await list.getByRole("link", { name: en.chats.invite }).click();
   await expect(page.getByRole("dialog", { name: en.people.invite })).toBeVisible();
   await page.keyboard.press("Escape");
+  // The entry of the dialog leaves the history in a later turn, which would stop the next page from loading.
+  await expect.poll(() => page.evaluate(() => (history.state as { layers?: number } | null)?.layers ?? 0)).toBe(0);
   await at("/people");
   await page.getByRole("searchbox").fill("nobody of this name");
   await expect(list.getByText(en.people.none("nobody of this name"))).toBeVisible();

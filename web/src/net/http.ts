@@ -18,6 +18,8 @@ export interface Call {
   readonly body?: unknown;
   /** Sent instead of a body. */
   readonly blob?: Blob;
+  /** See {@link HttpRequest}. */
+  readonly binary?: true;
   /** Sent without a token. */
   readonly open?: boolean;
   /** Sent with this token, and not repeated with another one. */
@@ -103,6 +105,7 @@ export class HttpApi {
         headers,
         body: call.body === undefined ? null : JSON.stringify(call.body),
         ...(blob ? { blob } : {}),
+        ...(call.binary ? { binary: true } : {}),
         timeoutMs: call.timeoutMs ?? TIMEOUT_MS,
       });
     } catch (err) {

@@ -58,20 +58,22 @@ const random: Random = {
 };
 
 const http: Http = {
-  async request({ method, url, headers, body, blob: sent, timeoutMs, referrer }): Promise<HttpAnswer> {
+  async request({ method, url, headers, body, blob, binary, timeoutMs, referrer }): Promise<HttpAnswer> {
     try {
       const response = await fetch(url, {
         method,
         headers,
-        body: sent ?? body,
+        body: blob ?? body,
         credentials: "omit",
         cache: "no-store",
         redirect: "error",
         signal: AbortSignal.timeout(timeoutMs),
         referrerPolicy: referrer ? "strict-origin-when-cross-origin" : "no-referrer",
       });
-      const blob = await response.blob();
-      return { status: response.status, header: (name) => response.headers.get(name), body: await blob.text(), blob };
+      const { status, headers: received } = response;
+      const header = (name: string): string | null => received.get(name);
+      if (binary && response.ok) return { status, header, body: "", blob: await response.blob() };
+      return { status, header, body: await response.text() };
     } catch (err) {
       throw new NetworkError(err instanceof Error ? err.message : String(err), { cause: err });
     }

@@ -14,7 +14,8 @@ import {
 
 /**
  * How often a transaction checks that it makes progress, and after how many checks without any it is given up. Checks
- * instead of a deadline, because a machine that wakes up runs late timers before the database answers.
+ * instead of a deadline, and a turn of the event loop between them, because a machine that wakes up runs late timers
+ * before the database answers.
  */
 const CHECK_MS = 500;
 const CHECKS = 6;
@@ -161,8 +162,16 @@ class IndexedDatabase implements Database {
       let outcome: { value: T } | { error: unknown } | null = null;
       const unwatch = this.absence.watch(tx);
       let checks = 0;
-      const timer = setInterval(() => {
-        if (++checks < CHECKS) return;
+      let timer: ReturnType<typeof setTimeout>;
+      let over = false;
+      const checkLater = (): void => {
+        if (!over) timer = setTimeout(check, CHECK_MS);
+      };
+      const check = (): void => {
+        if (++checks < CHECKS) {
+          nextTurn(checkLater);
+          return;
+        }
         ended();
         reject(new StorageSilent("the database does not answer"));
         try {
@@ -170,9 +179,11 @@ class IndexedDatabase implements Database {
         } catch {
           // It is being committed, and may still succeed.
         }
-      }, CHECK_MS);
+      };
+      checkLater();
       const ended = (): void => {
-        clearInterval(timer);
+        over = true;
+        clearTimeout(timer);
         unwatch();
       };
       tx.oncomplete = () => {
@@ -270,6 +281,16 @@ class Transaction implements Writes {
     const s = this.tx.objectStore(store);
     return range.index === undefined ? s : s.index(range.index);
   }
+}
+
+/** Calls `run` in a later turn of the event loop, whatever the timers of the page do. */
+function nextTurn(run: () => void): void {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    run();
+  };
+  port2.postMessage(null);
 }
 
 function keyRange(r: Range): IDBKeyRange | undefined {

@@ -36,6 +36,8 @@ export interface HttpRequest {
   readonly blob?: Blob;
   /** The complete answer, including the body, must arrive within this many milliseconds. */
   readonly timeoutMs: number;
+  /** The answer's body is wanted as a blob. The body of a refusal is text all the same. */
+  readonly binary?: true;
   /** Sends the origin of this page as the referrer. Other requests have no referrer (index.html). */
   readonly referrer?: true;
 }
@@ -45,7 +47,7 @@ export interface HttpAnswer {
   /** The value of a header, whose name is not case-sensitive. Null if it is missing. */
   header(name: string): string | null;
   readonly body: string;
-  /** The same, as it was sent. Its type is that of the answer. */
+  /** The body of a `binary` answer, with the type that the answer states. */
   readonly blob?: Blob;
 }
 

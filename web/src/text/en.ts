@@ -193,7 +193,6 @@ export const en = {
 
     block: (name: string) => `Block ${name}`,
     blockHint: "They can no longer write to you. They are not notified.",
-    blockedDone: (name: string) => `You blocked ${name}.`,
     unblockedDone: (name: string) => `${name} can write to you again.`,
     username: "Username",
   },

@@ -44,7 +44,7 @@ export class Pictures {
       let blob = await this.blobs.get(key);
       if (!blob) {
         const path = `users/${encodeURIComponent(uid)}/picture/${encodeURIComponent(version)}`;
-        blob = (await this.parts.http.answer({ method: "GET", path })).blob ?? null;
+        blob = (await this.parts.http.answer({ method: "GET", path, binary: true })).blob ?? null;
         if (blob) await this.blobs.put(key, blob);
       }
       if (blob) this.entries.get(key)?.value.set(URL.createObjectURL(blob));
