@@ -52,7 +52,7 @@ const (
 	flushSeconds     = 0.25 // after the first ack, an instance publishes all of them
 	flushesOfMarks   = 1.25 // flushes for each one that a message causes; the others have only read marks
 	evaluationsMonth = 86_400
-	probeMinutes     = 5.0  // between two runs of the prober
+	probeMinutes     = 15.0 // between two runs of the prober, by default
 	probeSeconds     = 60.0 // billed for a run of a job at least
 	probeReads       = 100.0
 	probeWrites      = 8.0

@@ -73,6 +73,9 @@ func TestSizes(t *testing.T) {
 		}
 		return n
 	}
+	if n := standard("prober_minutes"); float64(n) != probeMinutes {
+		t.Errorf("the prober runs every %d minutes by default, and the bill has %.0f", n, float64(probeMinutes))
+	}
 	for _, s := range Sizes {
 		if s.RedisUse() > MaxRedisUse {
 			t.Errorf("%s: Redis is %.0f %% full, so its alert fires from the first day", s.Name, 100*s.RedisUse())
@@ -122,7 +125,7 @@ func TestBillByHand(t *testing.T) {
 		"realtime":           12 * 0.0954 * 730,                               // 8,333 users on average
 		"Identity Platform":  50_000*0.0055 + 100_000*0.0046,                  // of 200,000 in a month
 		"alerts and metrics": 13*1.5 + 13*0.0864*0.35,                         // 80 MiB of metrics are free
-		"prober":             8760*(60*0.000019+(100+4300)*3e-7+8*9e-7) + 0.1, // counts 4.3 million index entries
+		"prober":             2920*(60*0.000019+(100+4300)*3e-7+8*9e-7) + 0.1, // counts 4.3 million index entries
 		"Pub/Sub":            (2*108e9-10*1073741824)/1099511627776*40 + 6.34, // 120 million messages of 900 bytes
 		// 280.8 million writes and 180 million reads; 600,000 and 1.5 million are free
 		"Firestore, operations": 280.2*0.9 + 178.5*0.3,

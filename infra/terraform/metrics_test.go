@@ -5,8 +5,10 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/cost"
 	"github.com/phoenixchat/phoenixchat/realtime/counter"
@@ -57,6 +59,33 @@ func TestObjectives(t *testing.T) {
 	}
 	if !maps.Equal(steps, have) {
 		t.Errorf("steps %v, objectives for %v", slices.Sorted(maps.Keys(steps)), slices.Sorted(maps.Keys(have)))
+	}
+}
+
+// TestProberFitsWindows checks that the shortest window of an alert on the error budget has two runs of the prober. A
+// window without a run would never fire.
+func TestProberFitsWindows(t *testing.T) {
+	s := applied(t)
+	schedule := text(s.one(t, "google_cloud_scheduler_job.prober[0]"), "schedule")
+	minutes, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(schedule, "*/"), " * * * *"))
+	if err != nil {
+		t.Fatalf("the prober's schedule is %q", schedule)
+	}
+	windows := 0
+	for _, r := range s.of("google_monitoring_alert_policy") {
+		query := text(r, "conditions", 0, "condition_prometheus_query_language", 0, "query")
+		if !strings.Contains(query, "user_chat_probes") {
+			continue
+		}
+		for _, m := range regexp.MustCompile(`\[(\d+[mh])\]`).FindAllStringSubmatch(query, -1) {
+			windows++
+			if window, err := time.ParseDuration(m[1]); err != nil || window < 2*time.Duration(minutes)*time.Minute {
+				t.Errorf("%s has a window of %s, but the prober runs every %d minutes", r.Address, m[1], minutes)
+			}
+		}
+	}
+	if windows < 4 {
+		t.Errorf("found only %d windows", windows)
 	}
 }
 

@@ -15,20 +15,23 @@ locals {
     live      = { title = "Messages to people who are connected arrive within 2 s", metric = "live", resource = "cloud_run_revision" }
   }
 
+  # The shortest window has two runs of the prober, so that it is never empty.
+  shortest = [for minutes in [15, 30] : "${max(minutes, 2 * var.prober_minutes)}m"]
+
   # For each alert: two windows in which failures must be too frequent (the short one ends the alert soon after the
   # failures end), how many times faster than allowed, and the number of failures above which it fires.
   burn_alerts = {
     "Error budget burns fast" = {
       severity = "CRITICAL"
       summary  = "In the last hour, failures that people notice were at least 14.4 times as frequent as the objective allows. At this rate, the error budget of 28 days is used up in two days."
-      windows  = ["1h", "15m"]
+      windows  = ["1h", local.shortest[0]]
       rate     = 14.4
       failures = 1
     }
     "Error budget burns slowly" = {
       severity = "WARNING"
       summary  = "In the last six hours, failures that people notice were at least 6 times as frequent as the objective allows. At this rate, the error budget of 28 days is used up in five days."
-      windows  = ["6h", "30m"]
+      windows  = ["6h", local.shortest[1]]
       rate     = 6
       failures = 3
     }

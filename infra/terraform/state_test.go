@@ -82,8 +82,13 @@ func applied(t *testing.T) state {
 	return s
 }
 
+var initialized = sync.OnceValue(func() error {
+	_, err := terraform(nil, "init", "-backend=false", "-input=false", "-no-color")
+	return err
+})
+
 var apply = sync.OnceValues(func() (state, error) {
-	if _, err := terraform(nil, "init", "-backend=false", "-input=false", "-no-color"); err != nil {
+	if err := initialized(); err != nil {
 		return state{}, err
 	}
 	out, err := terraform(nil, "test", "-json", "-verbose", "-filter=tests/state.tftest.hcl")
@@ -106,10 +111,7 @@ func terraform(in io.Reader, args ...string) ([]byte, error) {
 func terraformIn(dir string, in io.Reader, args ...string) ([]byte, error) {
 	cmd := exec.Command(program(), args...)
 	cmd.Dir = dir
-	// A program in place of Terraform may read the path of the real one from TERRAFORM. TF_VAR_… are settings.
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "TERRAFORM=") || strings.HasPrefix(v, "TF_VAR_")
-	}), "TF_DATA_DIR="+filepath.Join(scratch, "data"), "TF_IN_AUTOMATION=1")
+	cmd.Env = environment()
 	var errs bytes.Buffer
 	cmd.Stdin, cmd.Stderr = in, &errs
 	out, err := cmd.Output()
@@ -117,6 +119,14 @@ func terraformIn(dir string, in io.Reader, args ...string) ([]byte, error) {
 		return nil, fmt.Errorf("terraform %s: %w\n%s%s", args[0], err, tail(out), tail(errs.Bytes()))
 	}
 	return out, nil
+}
+
+// environment is the environment of Terraform. A program in its place may read the path of the real one from TERRAFORM.
+// TF_VAR_… are settings.
+func environment() []string {
+	return append(slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "TERRAFORM=") || strings.HasPrefix(v, "TF_VAR_")
+	}), "TF_DATA_DIR="+filepath.Join(scratch, "data"), "TF_IN_AUTOMATION=1")
 }
 
 // copied copies the configuration without the operator's settings and backend, and returns the folder of the copy.

@@ -305,9 +305,9 @@ variable "alert_emails" {
 }
 
 variable "prober_minutes" {
-  description = "Minutes between two runs of the prober, which sends a message through the whole chat: 5, 10, 15, 20 or 30. With 0 it never runs by itself. Nothing then notices that messages are not delivered while nobody is connected, and the figures of the admin panel do not reach Cloud Monitoring."
+  description = "Minutes between two runs of the prober, which sends a message through the whole chat: 5, 10, 15, 20 or 30. Messages of people who are connected are measured all the time, so it matters while nobody is. With 0 it never runs by itself. Nothing then notices that messages are not delivered while nobody is connected, and the figures of the admin panel do not reach Cloud Monitoring."
   type        = number
-  default     = 5
+  default     = 15
   nullable    = false
 
   validation {
