@@ -61,13 +61,13 @@ describe("a database over a full disk", () => {
     });
     await put(overlay, note("c", 3));
     let full = true;
-    const { write } = disk;
+    const write = disk.write.bind(disk);
     disk.write = (stores, body) =>
-      write.call(disk, stores, async (tx) => {
+      write(stores, async (tx) => {
         const value = await body(tx);
         if (full) throw new StorageFull("no room");
         return value;
-      }) as never;
+      });
     await expect(overlay.flush(nothing)).rejects.toThrow(StorageFull);
     expect(await all(overlay)).toEqual([note("b", 9), note("c", 3)]);
     expect(await all(disk)).toEqual([note("a", 1), note("b", 2)]);
