@@ -121,7 +121,7 @@ export default ts.config(
   },
 
   {
-    files: ["e2e/**", "measure/**", "rollback/**", "scenarios/**", "screenshots/**"],
+    files: ["e2e/**", "measure/**", "rollback/**", "screenshots/**"],
     rules: {
       // Playwright reads from the pattern which fixtures a function needs. An empty pattern means none.
       "no-empty-pattern": ["error", { allowObjectPatternsAsParameters: true }],

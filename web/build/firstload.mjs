@@ -27,6 +27,7 @@ const LATER = [
   "src/view/admin/Admin.svelte",
   "src/view/admin/Figures.svelte",
   "src/platform/memory.ts", // in browsers that deny storage
+  "src/platform/overlay.ts", // on full disks
 ];
 
 const dist = new URL("../dist/", import.meta.url);

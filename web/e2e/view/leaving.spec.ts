@@ -1,4 +1,5 @@
-// Tests of messages that leave the page by copying and printing, and of files that are dropped on it.
+// Tests of messages that leave the page by copying and printing, of files that are dropped on it, and of pages that are
+// left while messages are only in memory.
 import type { Page } from "@playwright/test";
 import { en, expect, test } from "./test";
 
@@ -96,4 +97,28 @@ test("a file or a link that is dropped does not replace the page, and text still
   await expect(page.getByRole("main").getByText(en.common.noFiles)).toBeVisible();
   expect(await drop("[role=log]", "link")).toEqual([true, true]);
   expect(await drop("textarea", "text")).toEqual([false, false]);
+});
+
+test("a page with messages that are only in memory says so, and asks before it is left", async ({ at, page }) => {
+  const asked: string[] = [];
+  page.on("dialog", (dialog) => {
+    asked.push(dialog.type());
+    void dialog.accept();
+  });
+  const notice = page.getByText(en.connection.storageOverflow);
+  for (const [query, warns] of [
+    [{ overflow: 1, unsent: 2 }, true],
+    [{ overflow: 1 }, false],
+    [{ unsent: 2 }, false],
+  ] as const) {
+    await at("/c/lena", query);
+    const box = page.getByRole("textbox");
+    // Browsers ask only if the user has done something in the page.
+    await box.fill("x");
+    await box.press("Backspace");
+    await expect(notice).toBeVisible({ visible: "overflow" in query });
+    asked.length = 0;
+    await page.reload();
+    expect(asked).toEqual(warns ? ["beforeunload"] : []);
+  }
 });

@@ -57,8 +57,8 @@ const HISTORIES: Readonly<Record<string, readonly [model: string, chromium: stri
     "The Go client has no tabs.",
   ],
   "storage full while receiving": [
-    "The client does not pass it yet; see the command.",
-    "web/scenarios/storage.scenario.ts: storage is full while messages arrive", // npm run scenarios
+    "web/src/model/chat/fullDisk.test.ts: messages are shown and sent, and are acknowledged once there is space",
+    "web/e2e/storage.spec.ts: storage is full while messages arrive",
     "The store of the Go client is in memory.",
   ],
   "storage that never answers": [

@@ -116,6 +116,14 @@ const sockets: Sockets = {
   },
 };
 
+async function freeCache(name: string): Promise<void> {
+  try {
+    await globalThis.caches?.delete(name);
+  } catch {
+    // Storage is denied, so there is nothing to remove.
+  }
+}
+
 const browserStorage = (absence: Absence): StorageRoot => ({
   async open(name, shape: Shape) {
     // If site data is blocked, some browsers throw on access.
@@ -132,13 +140,18 @@ const browserStorage = (absence: Absence): StorageRoot => ({
     const { MemoryDatabase, MemoryDisk } = await loadCode(() => import("./memory"));
     return new MemoryDatabase(new MemoryDisk(shape));
   },
+  async openOverlay(below, shape) {
+    const { OverlayDatabase } = await loadCode(() => import("./overlay"));
+    return new OverlayDatabase(below, shape);
+  },
+  freeCache,
   async remove(name) {
     try {
       await removeIndexed(globalThis.indexedDB, name, STORAGE_PATIENCE_MS);
-      await globalThis.caches?.delete(name); // see blobs.ts
     } catch {
       // Storage is denied, so there is nothing to remove.
     }
+    await freeCache(name);
   },
   async persist() {
     try {

@@ -5,6 +5,7 @@ import { compareKeys, type Database, type Key, type Shape, StorageFull, StorageL
 import { Absence } from "./absence";
 import { openIndexed, removeIndexed } from "./indexed";
 import { MemoryDatabase, MemoryDisk } from "./memory";
+import { OverlayDatabase } from "./overlay";
 
 interface Note {
   id: string;
@@ -48,6 +49,14 @@ const kinds: [string, () => Promise<{ db: Database; again: () => Promise<Databas
       const disk = new MemoryDisk(shape);
       const open = async (): Promise<Database> => new MemoryDatabase(disk);
       return { db: await open(), again: open };
+    },
+  ],
+  [
+    "memory over a full disk",
+    async () => {
+      const disk = await openIndexed(factory, "test", shape, 5000);
+      const over = new OverlayDatabase(() => disk, shape);
+      return { db: over, again: async () => over };
     },
   ],
 ];

@@ -1,6 +1,7 @@
 /**
  * A small transactional database of objects: IndexedDB as the model sees it. {@link ./indexed} keeps it on the device.
- * {@link ./memory} replaces it if the browser denies storage. Both pass the same tests (database.test.ts).
+ * {@link ./memory} replaces it if the browser denies storage, and {@link ./overlay} covers it while the disk is full. All
+ * pass the same tests (database.test.ts).
  */
 
 /** Keys are ordered as in IndexedDB: numbers before strings before lists. Lists are compared entry by entry. */
@@ -90,6 +91,22 @@ export interface Database {
   close(): void;
 }
 
+/** A database in memory over one whose disk is full. Rows that it holds hide those below. */
+export interface Overlay extends Database {
+  /**
+   * Stores everything in one transaction. From then on, all transactions work on the database below. If another tab has
+   * changed any of the same rows there, `salvage` stores what it needs of the rows in memory, the others are dropped,
+   * and transactions that wait for this one reject with StorageLost, since they belong to the dropped state. Rejects
+   * as {@link Database.write} does, and then nothing has changed.
+   */
+  flush(salvage: Salvage): Promise<void>;
+  /** Lets `salvage` store what it needs in another database. */
+  moveTo(other: Database, salvage: Salvage): Promise<void>;
+}
+
+/** `rows` returns the changed rows of a store that are in memory. May run more than once, as in {@link Database.write}. */
+export type Salvage = (tx: Writes, rows: (store: string) => readonly Row[]) => Promise<void>;
+
 export interface StorageRoot {
   /**
    * Opens a database and creates it if it is missing. Rejects with StorageLost or StorageFull if the browser denies it.
@@ -97,6 +114,10 @@ export interface StorageRoot {
   open(name: string, shape: Shape): Promise<Database>;
   /** Opens a database that lives as long as the page. */
   openMemory(shape: Shape): Promise<Database>;
+  /** Opens a database in memory over the one that `below` returns. Rejects if its code cannot be loaded. */
+  openOverlay(below: () => Database, shape: Shape): Promise<Overlay>;
+  /** Frees space: deletes what is cached beside a database and can be loaded again (./blobs). Never rejects. */
+  freeCache(name: string): Promise<void>;
   /** Deletes a database. Connections of other tabs are closed first. Never rejects. */
   remove(name: string): Promise<void>;
   /** Asks the browser not to evict stored data. Never rejects. */

@@ -114,20 +114,11 @@ class MemoryTransaction implements Writes {
   }
 
   private select(store: string, range: Range): Row[] {
-    const shape = this.shapeOf(store);
-    const fields = range.index === undefined ? null : shape.indexes[range.index];
-    if (fields === undefined) throw new StorageLost(`${store} has no index ${range.index}`);
-    const found: { key: Key; primary: Key; row: Row }[] = [];
-    const consider = (primary: number | string, row: Row): void => {
-      const key = fields === null ? primary : indexKey(row, fields);
-      if (key !== null && within(key, range)) found.push({ key, primary, row });
-    };
+    const rows: Row[] = [];
     const changed = this.changed.get(store);
-    for (const [primary, row] of this.table(store)) if (!changed?.has(primary)) consider(primary, row);
-    for (const [primary, row] of changed ?? []) if (row) consider(primary, row);
-    found.sort((a, b) => compareKeys(a.key, b.key) || compareKeys(a.primary, b.primary));
-    if (range.reverse === true) found.reverse();
-    return found.slice(0, range.limit).map((f) => f.row);
+    for (const [primary, row] of this.table(store)) if (!changed?.has(primary)) rows.push(row);
+    for (const row of changed?.values() ?? []) if (row) rows.push(row);
+    return selectRows(this.shapeOf(store), rows, range);
   }
 
   private changes(store: string): Map<number | string, Row | null> {
@@ -153,7 +144,22 @@ class MemoryTransaction implements Writes {
   }
 }
 
-function field(row: Row, name: string): unknown {
+/** Returns the rows of a store that are in a range, in its order. Throws StorageLost if the index is unknown. */
+export function selectRows(shape: StoreShape, rows: Iterable<Row>, range: Range): Row[] {
+  const fields = range.index === undefined ? null : shape.indexes[range.index];
+  if (fields === undefined) throw new StorageLost(`there is no index ${range.index}`);
+  const found: { key: Key; primary: Key; row: Row }[] = [];
+  for (const row of rows) {
+    const primary = field(row, shape.key) as number | string;
+    const key = fields === null ? primary : indexKey(row, fields);
+    if (key !== null && within(key, range)) found.push({ key, primary, row });
+  }
+  found.sort((a, b) => compareKeys(a.key, b.key) || compareKeys(a.primary, b.primary));
+  if (range.reverse === true) found.reverse();
+  return found.slice(0, range.limit).map((f) => f.row);
+}
+
+export function field(row: Row, name: string): unknown {
   return (row as Readonly<Record<string, unknown>>)[name];
 }
 

@@ -85,6 +85,8 @@ export const en = {
     replaced: (n: number) =>
       `Your chats are open in more than ${plural(n, { one: `${n} place`, other: `${n} places` })}, so they paused here.`,
     reconnect: "Use it here",
+    storageOverflow:
+      "This browser is out of space, so messages are kept only while this page is open. If many arrive, some wait on the server until there is room.",
     storageFull: "This browser is out of space. New messages wait on the server until there is room.",
     storageDenied: "This browser does not let this page store anything. Messages are kept only while it is open.",
   },

@@ -850,8 +850,10 @@ describe("failures", () => {
     },
   );
 
-  test("on a full disk no message is dropped silently and no received one is lost", async () => {
-    const { house, alice, bob } = await two();
+  test("on a full disk, if the code for it cannot be loaded, nothing is accepted and nothing is lost", async () => {
+    const house = new Household();
+    const alice = await house.user(ALICE, new FakeBrowser(), { overlays: false });
+    const bob = await house.user(BOB);
     const conversation = alice.chat().conversation(BOB);
     await house.pass(100);
     alice.platform.full = true;

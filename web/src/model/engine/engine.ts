@@ -84,13 +84,15 @@ export class Engine {
 
   /** Reads the cursor and connects; see {@link Connection.start}. Rejects if the store cannot be read. */
   async start(standAsideUntil = 0): Promise<void> {
-    const { cursor, device, offset } = await this.parts.store.read(async (tx) => ({
-      cursor: (await tx.meta("cursor"))?.cursor ?? "",
+    const { store } = this.parts;
+    const { cursor, device, offset } = await store.read(async (tx) => ({
+      cursor: await tx.meta("cursor"),
       device: (await tx.meta("device"))?.id,
       offset: (await tx.meta("clock"))?.offset ?? 0,
     }));
+    const stored = store.full ? await store.readDisk((tx) => tx.meta("cursor")) : cursor;
     if (this.stopped) return;
-    this.inbound.cursor = cursor;
+    this.inbound.cursor = stored?.cursor ?? "";
     this.parts.time.rememberOffset(offset);
     this.device = device ?? hex(this.parts.platform.random.bytes(12));
     if (device === undefined) {

@@ -1,6 +1,7 @@
 /**
  * Stores what links receive, in order. An event, its consequences and the cursor are stored in one transaction. Only
- * then is the event acknowledged, on the link that brought it.
+ * then is the event acknowledged, on the link that brought it. On a full disk, events are stored in memory and not
+ * acknowledged. Once there is space, a new engine goes on from the cursor on disk (see ../tabs/leader).
  */
 import type { Link } from "../../net/link";
 import { Backoff } from "../../net/backoff";
@@ -81,7 +82,7 @@ export class Inbound {
   private replayed: readonly MessageRow[] = [];
   /** Whether the clock's offset has changed and is not stored yet. */
   private clockMoved = false;
-  /** The stored cursor, for hello. */
+  /** The cursor on disk, for hello. Everything up to it is acknowledged. */
   cursor = "";
 
   constructor(parts: EngineParts, handlers: InboundHandlers) {
@@ -262,10 +263,12 @@ export class Inbound {
   private publish(batch: readonly Item[], { received, replayed, unavailable, lead, cursor }: Written): void {
     this.replayed = replayed;
     this.lead = lead === null || lead.state === "ended" ? null : lead;
-    if (cursor !== null) this.cursor = cursor;
+    const { full } = this.parts.store;
+    if (cursor !== null && !full) this.cursor = cursor;
     const acks = new Map<Link, string>();
     // Only messages need an ack. Receipts are covered by the next one (DESIGN §5), which halves the number of acks.
-    for (const item of batch) if (item.kind === "event" && needsAck(item.event)) acks.set(item.link, item.cursor);
+    for (const item of batch)
+      if (item.kind === "event" && needsAck(item.event) && !full) acks.set(item.link, item.cursor);
     for (const [link, cursor] of acks) link.ack(cursor);
     if (received.length > 0) this.handlers.onReceived(received);
     for (const uid of unavailable) this.handlers.onUnavailable(uid);

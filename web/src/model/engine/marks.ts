@@ -1,4 +1,7 @@
-/** Sends the user's own read marks until the server shows them. */
+/**
+ * Sends the user's own read marks until the server shows them. On a full disk they wait, because messages that are not
+ * acknowledged are not delivered and so cannot be read.
+ */
 import type { Link } from "../../net/link";
 import type { Cancel } from "../../platform/platform";
 import type { EngineParts } from "./ports";
@@ -73,7 +76,7 @@ export class ReadMarks {
   }
 
   private async round(): Promise<void> {
-    if (!this.link) return;
+    if (!this.link || this.parts.store.full) return;
     const rows = await this.parts.store.read((tx) => tx.unsentReads());
     if (!this.link) return;
     const now = this.parts.platform.clock.monotonic();

@@ -256,9 +256,25 @@ export class Sender {
       // Ends the flights of messages that have left the outbox meanwhile, and of those that could not be stored.
       if (this.link === link) for (const id of ids) if (!rows.some((r) => r.id === id)) this.endFlight(id);
     }
+    if (rows.length < ids.length) this.again = true;
+    if (this.parts.store.full) rows = await this.withStoredTime(rows);
     if (this.link !== link) return;
     for (const row of rows) this.transmit(link, row);
-    if (rows.length < ids.length) this.again = true;
+  }
+
+  /**
+   * Leaves out messages whose `at` is only in memory although they are on disk: after a reload, they would be sent with
+   * another one. They wait for space, and so does everything behind them in their conversations.
+   */
+  private withStoredTime(rows: readonly MessageRow[]): Promise<MessageRow[]> {
+    return this.parts.store.readDisk(async (tx) => {
+      const safe: MessageRow[] = [];
+      for (const row of rows) {
+        const stored = await tx.message(row.conversation, row.key);
+        if (!stored || stored.at === row.at) safe.push(row);
+      }
+      return safe;
+    });
   }
 
   private freezeAll(ids: readonly string[]): Promise<MessageRow[]> {

@@ -1,14 +1,19 @@
 /**
  * The local store of one user on this device. It opens the database, falls back to memory if the browser denies
  * storage, frees space when the device is full, and reports every change.
+ *
+ * If freeing space does not help, everything goes on in memory over the full disk (`storage` is "overflow"). From time to
+ * time, this is moved to the disk in one transaction. Until then, the engine must not promise anything that depends on
+ * it: see {@link LocalStore.full} and {@link LocalStore.readDisk}.
  */
-import { type Database, StorageFull, StorageSilent } from "../../platform/database";
+import { type Database, type Overlay, type Salvage, StorageFull, StorageSilent } from "../../platform/database";
 import type { Cancel, Platform } from "../../platform/platform";
 import type { StorageState } from "../interface/storage";
 import { type Readable, type Unsubscribe, Value } from "../observable";
 import { type Change, EVERYTHING } from "./change";
 import { ALL, SHAPE } from "./rows";
 import { prune } from "./prune";
+import { salvage } from "./salvage";
 import { ReadTx, WriteTx } from "./tx";
 
 /**
@@ -28,7 +33,9 @@ export class LocalStore {
   private readonly name: string;
   private readonly listeners = new Set<(change: Change) => void>();
   private readonly state: Value<StorageState>;
-  private db: Database;
+  private disk: Database;
+  /** What does not fit on the disk. Null while there is space. */
+  private overlay: Overlay | null = null;
   private closed = false;
   private probing: Cancel | null = null;
   private replacing: Promise<void> | null = null;
@@ -47,7 +54,7 @@ export class LocalStore {
   private constructor(platform: Platform, name: string, db: Database) {
     this.platform = platform;
     this.name = name;
-    this.db = db;
+    this.disk = db;
     this.state = new Value<StorageState>(db.durable ? "durable" : "memory");
     this.watchForLoss();
   }
@@ -59,6 +66,20 @@ export class LocalStore {
   /** Whether stored data outlives this tab and is shared with other tabs. */
   get shared(): boolean {
     return this.db.durable;
+  }
+
+  /** Whether what was written may be in memory only, over a full disk. */
+  get full(): boolean {
+    return this.overlay !== null;
+  }
+
+  private get db(): Database {
+    return this.overlay ?? this.disk;
+  }
+
+  /** Reads what is stored for the next page, without what is in memory only. */
+  readDisk<T>(body: (tx: ReadTx) => Promise<T>): Promise<T> {
+    return this.disk.read(ALL, (tx) => body(new ReadTx(tx)));
   }
 
   /** Rejects with StorageLost if the database is gone. */
@@ -84,51 +105,83 @@ export class LocalStore {
   /** Replaces the database by an empty one in memory. The server has everything but messages that were never sent. */
   private async useMemory(): Promise<void> {
     const memory = await this.platform.storage.openMemory(SHAPE);
+    await this.overlay?.moveTo(memory, salvageRows);
     if (this.closed) return;
-    this.db.close();
-    this.db = memory;
+    this.disk.close();
+    this.disk = memory;
+    this.overlay = null;
     this.state.set("memory");
     this.notify(EVERYTHING);
   }
 
   /**
-   * Runs `body` in one transaction and, once it is on disk, reports the changes. Rejects with StorageFull if there is
-   * no space even after old history was pruned, and with StorageLost. Nothing is written in that case.
+   * Runs `body` in one transaction and reports the changes. They are on disk then, unless the store is {@link full}.
+   * Rejects with StorageLost, and with StorageFull if there is no space even after old history was pruned and the code
+   * that goes on in memory cannot be loaded. Nothing is written in that case.
    */
   async write<T>(body: (tx: WriteTx) => Promise<T>): Promise<T> {
     try {
-      const value = await this.attempt(body);
-      if (this.state.get() === "full") this.state.set("durable");
-      return value;
+      return await this.attempt(body);
     } catch (err) {
       if (!(err instanceof StorageFull)) throw err;
     }
     try {
-      await this.attempt((tx) => prune(tx));
-      const value = await this.attempt(body);
-      this.state.set(this.db.durable ? "durable" : "memory");
-      return value;
+      await this.platform.storage.freeCache(this.name);
+      await this.attempt((tx) => prune(tx), false);
+      return await this.attempt(body);
     } catch (err) {
-      if (err instanceof StorageFull) this.onFull();
-      throw err;
+      if (!(err instanceof StorageFull)) throw err;
+      await this.coverDisk(err);
+      return await this.attempt(body);
     }
   }
 
-  /** Reports that there is no space, and tests periodically whether there is. */
-  private onFull(): void {
-    this.state.set("full");
+  /** Goes on in memory. Rejects with `full` if that is impossible. */
+  private async coverDisk(full: StorageFull): Promise<void> {
+    this.probeLater();
+    try {
+      const overlay = await this.platform.storage.openOverlay(() => this.disk, SHAPE);
+      this.overlay ??= overlay;
+    } catch (err) {
+      this.platform.report("new messages cannot be shown while the disk is full", err);
+      this.state.set("full");
+      throw full;
+    }
+    this.state.set("overflow");
+  }
+
+  /** Tests periodically whether there is space again. */
+  private probeLater(): void {
     this.probing ??= this.platform.clock.after(PROBE_MS, () => {
       this.probing = null;
-      if (this.closed || this.state.get() !== "full") return;
-      const now = this.platform.clock.now();
-      this.write((tx) => tx.putMeta({ name: "probe", at: now })).catch((err: unknown) => {
-        if (err instanceof StorageFull) this.onFull();
-        else this.platform.report("the free space could not be tested", err);
-      });
+      void this.probe();
     });
   }
 
-  private async attempt<T>(body: (tx: WriteTx) => Promise<T>): Promise<T> {
+  private async probe(): Promise<void> {
+    const { overlay } = this;
+    if (this.closed) return;
+    try {
+      if (overlay) await overlay.flush(salvageRows);
+      else await this.attempt((tx) => tx.putMeta({ name: "probe", at: this.platform.clock.now() }));
+    } catch (err) {
+      if (!(err instanceof StorageFull)) this.platform.report("the free space could not be tested", err);
+      this.probeLater();
+      return;
+    }
+    if (this.closed || !overlay || this.overlay !== overlay) return;
+    this.overlay = null;
+    this.noteSpace();
+    this.notify(EVERYTHING);
+  }
+
+  /** There is space, or this tab keeps everything in memory. */
+  private noteSpace(): void {
+    this.state.set(this.disk.durable ? "durable" : "memory");
+  }
+
+  /** `proves`: success shows that there is space. */
+  private async attempt<T>(body: (tx: WriteTx) => Promise<T>, proves = true): Promise<T> {
     let change: Change | null = null;
     const value = await this.answered((db) =>
       db.write(ALL, async (writes) => {
@@ -139,6 +192,7 @@ export class LocalStore {
         return result;
       }),
     );
+    if (proves && !this.overlay) this.noteSpace();
     if (change) this.notify(change);
     return value;
   }
@@ -159,11 +213,11 @@ export class LocalStore {
     this.closed = true;
     this.probing?.();
     this.listeners.clear();
-    this.db.close();
+    this.disk.close();
   }
 
   private watchForLoss(): void {
-    this.db.onLost(() => {
+    this.disk.onLost(() => {
       this.platform.report("the database was closed from outside");
       this.platform.clock.after(REOPEN_MS, () => void this.reopen());
     });
@@ -177,8 +231,8 @@ export class LocalStore {
         db.close();
         return;
       }
-      this.db = db;
-      this.state.set(db.durable ? "durable" : "memory");
+      this.disk = db;
+      if (!this.overlay) this.noteSpace();
       this.watchForLoss();
       this.notify(EVERYTHING);
     } catch (err) {
@@ -190,3 +244,9 @@ export class LocalStore {
     }
   }
 }
+
+const salvageRows: Salvage = async (writes, rows) => {
+  const tx = new WriteTx(writes);
+  await salvage(tx, rows);
+  await tx.flush();
+};

@@ -5,7 +5,8 @@
  * The tab that holds the Web Lock is the leader. A browser may freeze the leader's tab without releasing the lock, so a
  * visible tab that gets no answer within 1 s steals it. Two engines may then run for a moment, which repeats work and
  * loses nothing (see ../engine/engine). In a browser without locks, or without storage that tabs share, each tab is its
- * own leader.
+ * own leader. A tab that finds the disk full stands alone until there is space, because other tabs do not see what it
+ * has in memory.
  */
 import type { ConnectionState } from "../../net/connection";
 import type { Cancel, Channel } from "../../platform/platform";
@@ -84,6 +85,9 @@ export class TabLeader {
   private requeueTimer: Cancel | null = null;
   private stealing = false;
   private stopped = false;
+  /** Whether this tab takes part in the election. Null before the start. */
+  private shared: boolean | null = null;
+  private unsubscribe: Cancel | null = null;
   private cancels: Cancel[] = [];
 
   constructor(parts: EngineParts, handlers: TabLeaderHandlers) {
@@ -103,11 +107,29 @@ export class TabLeader {
   }
 
   start(): void {
-    const { platform, store, uid } = this.parts;
-    if (!platform.tabs.supported || !store.shared) {
+    this.unsubscribe = this.parts.store.storage.subscribe(() => this.arrange());
+  }
+
+  /** Joins the election if this tab shares its storage with other tabs, or leaves it. */
+  private arrange(): void {
+    const { platform, store } = this.parts;
+    if (this.stopped || this.shared === store.shared) return;
+    const before = this.shared;
+    this.shared = store.shared;
+    if (!store.shared) {
+      this.leaveElection();
       this.becomeLeader();
       return;
     }
+    // The disk has space again. The cursor there decides what comes next, so another engine begins with it.
+    this.endEngine();
+    if (platform.tabs.supported) this.joinElection();
+    else this.becomeLeader();
+    if (before !== null) this.postChange(EVERYTHING);
+  }
+
+  private joinElection(): void {
+    const { platform, store, uid } = this.parts;
     this.channel = platform.tabs.channel(tabsName(uid), (message) => this.receive(message));
     this.cancels = [
       store.onChange((change) => this.broadcastChange(change)),
@@ -128,32 +150,29 @@ export class TabLeader {
     this.requestLock(false);
     this.reportToLeader();
     this.checkLeader();
-    this.cancels.push(
-      store.storage.subscribe((state) => {
-        if (state === "memory") this.standAlone();
-      }),
-    );
-  }
-
-  /** Leaves the election, because this tab's storage has failed and it shares nothing with other tabs any more. */
-  private standAlone(): void {
-    this.leaveElection();
-    this.cancels = [];
-    this.becomeLeader();
   }
 
   /** Ends this tab's part in the election. Another open tab becomes the leader. */
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
+    this.unsubscribe?.();
+    this.endEngine();
+    this.leaveElection();
+  }
+
+  private endEngine(): void {
     this.engine?.stop();
     this.engine = null;
-    this.leaveElection();
+    this.leadingValue.set(false);
   }
 
   private leaveElection(): void {
     const timers = [this.silenceTimer, this.checkTimer, this.reportTimer, this.requeueTimer];
     for (const cancel of [...timers, ...this.cancels]) cancel?.();
+    this.silenceTimer = null;
+    this.cancels = [];
+    this.stealing = false;
     this.lock?.();
     this.lock = null;
     this.post({ kind: "tab-closed", tab: this.tab });
@@ -273,9 +292,7 @@ export class TabLeader {
   }
 
   private becomeFollower(): void {
-    this.engine?.stop();
-    this.engine = null;
-    this.leadingValue.set(false);
+    this.endEngine();
     this.reportToLeader();
   }
 
@@ -362,9 +379,13 @@ export class TabLeader {
 
   private broadcastChange(change: Change): void {
     if (change.remote) return;
-    if (!change.all) this.post({ kind: "change", tab: this.tab, n: ++this.changesSent, change });
+    if (!change.all) this.postChange(change);
     // There is something to send, so there must be a leader now.
     if (change.work.length > 0) this.checkLeader();
+  }
+
+  private postChange(change: Change): void {
+    this.post({ kind: "change", tab: this.tab, n: ++this.changesSent, change });
   }
 
   private applyRemoteChange(tab: string, n: number, change: Change): void {

@@ -49,7 +49,7 @@ export class Device {
   readonly platform: FakePlatform;
   readonly uid: string;
   readonly store: LocalStore;
-  readonly engine: Engine;
+  engine: Engine;
   readonly history: History;
   readonly parts: EngineParts;
   readonly states: ConnectionState[] = [];
@@ -60,10 +60,18 @@ export class Device {
   readonly typing: string[] = [];
   ended: string | null = null;
   tokens = 0;
+  /** Starts another engine, as TabLeader does once a full disk has space again. */
+  private readonly restartEngine: () => Promise<void>;
 
   static async start(platform: FakePlatform, uid: string, options: DeviceOptions = {}): Promise<Device> {
     const device = new Device(platform, uid, await LocalStore.open(platform, uid), options);
     await device.engine.start();
+    let { full } = device.store;
+    device.store.storage.subscribe(() => {
+      const ended = full && !device.store.full;
+      ({ full } = device.store);
+      if (ended) void device.restartEngine();
+    });
     return device;
   }
 
@@ -88,7 +96,17 @@ export class Device {
       token,
       url: async () => "wss://chat.test/ws",
     };
-    this.engine = new Engine(this.parts, {
+    this.engine = this.newEngine(options);
+    this.restartEngine = async () => {
+      this.engine.stop();
+      this.engine = this.newEngine(options);
+      await this.engine.start();
+    };
+    this.history = new History({ store, archive, context: () => contextOf(this.parts) });
+  }
+
+  private newEngine(options: DeviceOptions): Engine {
+    return new Engine(this.parts, {
       onState: (state) => {
         this.states.push(state);
         options.onState?.(state);
@@ -100,7 +118,6 @@ export class Device {
         this.ended = reason;
       },
     });
-    this.history = new History({ store, archive, context: () => contextOf(this.parts) });
   }
 
   /** Kills the process without a warning. Stored data stays in the platform's browser. */

@@ -74,6 +74,8 @@ export interface TabOptions {
   readonly open?: (name: string, shape: Shape) => Promise<Database>;
   /** False: a browser without Web Locks. */
   readonly locks?: boolean;
+  /** False: the code for a full disk cannot be loaded. */
+  readonly overlays?: boolean;
   /** Loads the code of the chat. Default: returns it at once. */
   readonly loadChat?: ChatLoader;
 }
@@ -104,6 +106,7 @@ export class Household {
       ...(options.open ? { open: options.open } : {}),
     });
     platform.locks = options.locks !== false;
+    platform.overlays = options.overlays !== false;
     platform.onSocket = (socket) => {
       if (this.online) this.server.open(socket);
       else this.clock.after(1, () => socket.drop(1006));

@@ -2,6 +2,7 @@
 import type { Database, Shape, StorageRoot } from "../database";
 import { StorageFull, StorageLost } from "../database";
 import { MemoryDatabase, MemoryDisk } from "../memory";
+import { OverlayDatabase } from "../overlay";
 import type {
   Cancel,
   Channel,
@@ -172,6 +173,10 @@ export class FakePlatform implements Platform {
   readonly reports: string[] = [];
   /** While true, write transactions fail as on a full disk. */
   full = false;
+  /** Whether the code for a full disk can be loaded. If it cannot, nothing is accepted there. */
+  overlays = false;
+  /** Names of the caches that were deleted to free space. */
+  readonly freed: string[] = [];
   /** Notifications that are shown now. */
   shown: { account: string; title: string; body: string; tag: string }[] = [];
   permission: NotifyPermission = "unasked";
@@ -201,6 +206,11 @@ export class FakePlatform implements Platform {
     this.storage = {
       open: async (name, shape) => this.guard(await counted(() => openAny(name, shape))),
       openMemory: (shape) => Promise.resolve(new MemoryDatabase(new MemoryDisk(shape))),
+      openOverlay: async (below, shape) => {
+        if (!this.overlays) throw new NetworkError("no network");
+        return new OverlayDatabase(below, shape);
+      },
+      freeCache: async (name) => void this.freed.push(name),
       remove: async (name) => void this.browser.disks.delete(name),
       persist: async () => undefined,
     };

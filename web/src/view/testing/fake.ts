@@ -213,7 +213,7 @@ const chat: Chat = {
   uid: "meAbC",
   me,
   connection,
-  storage: new Value("durable"),
+  storage: new Value(params.has("overflow") ? "overflow" : "durable"),
   clockOffset: new Value(number("skew", 0)),
   bodyLimit: new Value(number("body", 8000)),
   limits: new Value({ sockets: 10, strangerMessages: 5, newPeople: 20 }),

@@ -1,0 +1,28 @@
+import type { Row } from "../../platform/database";
+import { moveMyRead, touched } from "./rules";
+import type { ConversationRow, DraftRow, StoredMessage } from "./rows";
+import { emptyConversation, type WriteTx } from "./tx";
+
+/**
+ * Stores what only this device has of rows that were in memory: the outbox, refused messages, drafts and unsent read
+ * marks. `rows` returns the rows of a store. The server sends the others again.
+ */
+export async function salvage(tx: WriteTx, rows: (store: string) => readonly Row[]): Promise<void> {
+  for (const { id, myRead, readUnsent } of rows("conversations") as readonly ConversationRow[]) {
+    const row = await tx.conversation(id);
+    if (row && readUnsent !== undefined && myRead > row.myRead) await moveMyRead(tx, row, myRead, readUnsent);
+  }
+  let last = (await tx.meta("queue"))?.last ?? 0;
+  for (const row of rows("messages") as readonly StoredMessage[]) {
+    const { conversation: id, typedAt } = row;
+    if (typedAt === null || row.status === "delivered" || (await tx.message(id, row.key))) continue;
+    await tx.putMessage(row);
+    last = Math.max(last, row.queue ?? 0);
+    const known = (await tx.conversation(id)) ?? emptyConversation(id, row.to);
+    const context = { uid: row.from, now: typedAt, serverNow: row.at ?? typedAt * 1000 };
+    await tx.putConversation(touched(context, known, row));
+  }
+  await tx.putMeta({ name: "queue", last });
+  for (const row of rows("drafts") as readonly DraftRow[])
+    if (row.at > ((await tx.draft(row.conversation))?.at ?? 0)) await tx.putDraft(row);
+}
