@@ -14,7 +14,7 @@ export default defineConfig({
   plugins: [
     svelte({ compilerOptions: { runes: true, discloseVersion: false } }),
     withoutHydration(),
-    serviceWorker({ without: ["Admin", "Figures"] }),
+    serviceWorker({ without: ["Admin", "Figures", "common"] }),
   ],
   build: {
     target: "es2022",
@@ -29,6 +29,7 @@ export default defineConfig({
     sourcemap: "hidden", // for stack traces; without the line in each chunk that names its map
   },
   server: {
+    fs: { allow: [".", "../functions/password"] },
     // For `npm run dev` beside a running `go run ./infra/local`.
     proxy: {
       "/api": proxied,

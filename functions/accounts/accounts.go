@@ -13,12 +13,6 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
-// Limits of a password, in code points. The upper limit keeps hashing cheap. (Firebase Auth allows 4,096.)
-const (
-	MinPassword = 8
-	MaxPassword = 200
-)
-
 // Errors beside problem.ErrNotFound and problem.ErrUnavailable.
 var (
 	ErrEmailTaken = &problem.Error{Kind: problem.Conflict, Code: "email_taken",

@@ -53,7 +53,9 @@ type realtimeLog struct {
 	gates []internalapi.Gate
 	gone  []string
 	purge []internalapi.Purge
-	fail  error
+
+	profiles []string // uids of ProfileChanged
+	fail     error
 }
 
 func (r *realtimeLog) GateChanged(_ context.Context, g internalapi.Gate) error {
@@ -67,6 +69,13 @@ func (r *realtimeLog) Gone(_ context.Context, uid string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.gone = append(r.gone, uid)
+	return r.fail
+}
+
+func (r *realtimeLog) ProfileChanged(_ context.Context, uid string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.profiles = append(r.profiles, uid)
 	return r.fail
 }
 

@@ -2,14 +2,13 @@ package users
 
 import (
 	"net/mail"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/phoenixchat/phoenixchat/functions/accounts"
+	"github.com/phoenixchat/phoenixchat/functions/password"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -20,20 +19,6 @@ const (
 	MaxDisplayName = 50
 	MaxEmail       = 254 // RFC 5321 §4.5.3.1.3, without the brackets
 )
-
-// common lists passwords of at least eight characters that attackers try first.
-var common = []string{"password", "password1", "password12", "password123", "passw0rd", "p@ssw0rd", "p@ssword",
-	"12345678", "123456789",
-	"1234567890", "0123456789", "87654321", "987654321", "0987654321", "123123123", "12341234", "11223344", "1q2w3e4r",
-	"1q2w3e4r5t", "1qaz2wsx",
-	"qwertyuiop", "qwerty123", "qwerty12", "qwertzui", "qwertzuiop", "azertyuiop", "asdfghjkl", "asdfasdf", "zxcvbnm123",
-	"iloveyou", "iloveyou1", "sunshine",
-	"princess", "football", "baseball", "superman", "trustno1", "welcome1", "welcome123", "letmein1", "letmein123",
-	"dragon123", "monkey123",
-	"master123", "starwars", "computer", "internet", "whatever", "michelle", "jennifer", "samantha", "charlie1",
-	"abcd1234", "abc12345", "a1b2c3d4",
-	"aa123456", "changeme", "changeme123", "admin123", "administrator", "passwort", "passwort1", "hallo123", "test1234",
-	"testtest", "secret123"}
 
 // check sets the message of a field, unless msg is "".
 func check(fields map[string]string, field, msg string) {
@@ -67,11 +52,16 @@ func (f Signup) check() (Signup, error) {
 		fields["email"] = "This email address is reserved. Choose another."
 	}
 	f.Password = norm.NFC.String(f.Password) // as the client uses it at every sign-in
-	check(fields, "password", checkPassword(f))
+	fault := password.Check(f.Password, f.Username, f.DisplayName, f.Email)
+	check(fields, "password", passwordFaults[fault])
 	tidy, msg := tidyName(f.DisplayName, f.Operator)
 	check(fields, "display_name", msg)
 	f.DisplayName = tidy
-	return f, invalid(fields)
+	err := invalid(fields)
+	if len(fields) == 1 && (fault == password.Common || fault == password.OwnName) {
+		err = &problem.Error{Kind: problem.Invalid, Code: string(fault), Message: passwordFaults[fault], Fields: fields}
+	}
+	return f, err
 }
 
 func checkEmail(email string) string {
@@ -114,22 +104,13 @@ func checkUsername(name string, operator bool) string {
 	return ""
 }
 
-func checkPassword(f Signup) string {
-	local, _, _ := strings.Cut(f.Email, "@")
-	lower := strings.ToLower(f.Password)
-	switch count := utf8.RuneCountInString(f.Password); {
-	case count < accounts.MinPassword:
-		return "Use at least 8 characters."
-	case count > accounts.MaxPassword:
-		return "Use at most 200 characters."
-	case strings.TrimSpace(f.Password) == "", oneRune(lower):
-		return "Use more than one different character."
-	case slices.Contains(common, lower):
-		return "This password is too common. Choose another."
-	case lower == f.Email, lower == local, lower == strings.ToLower(f.Username):
-		return "Choose a password other than your username or email address."
-	}
-	return ""
+// passwordFaults are the messages for the faults of a password.
+var passwordFaults = map[password.Fault]string{
+	password.Short:    "Use at least 8 characters.",
+	password.Long:     "Use at most 200 characters.",
+	password.Repeated: "Use more than one different character.",
+	password.Common:   "This password is too common. Choose another.",
+	password.OwnName:  "Choose a password other than your name, username or email address.",
 }
 
 // CheckNames checks the names that are not nil, as a user may choose them. It returns them as they are stored, or a
@@ -168,10 +149,4 @@ func tidyName(name string, operator bool) (string, string) {
 		return "", "This name is reserved. Choose another."
 	}
 	return name, ""
-}
-
-// oneRune reports whether s repeats a single character.
-func oneRune(s string) bool {
-	first, _ := utf8.DecodeRuneInString(s)
-	return strings.TrimLeft(s, string(first)) == ""
 }

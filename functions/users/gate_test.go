@@ -46,6 +46,13 @@ func (g *gates) Gone(_ context.Context, uid string) error {
 	return nil
 }
 
+func (g *gates) ProfileChanged(_ context.Context, uid string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.calls = append(g.calls, "profile "+uid)
+	return g.fail
+}
+
 func (g *gates) Purge(_ context.Context, p internalapi.Purge) (internalapi.Purged, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -160,6 +167,17 @@ func TestChangesWithdrawWhatWaits(t *testing.T) {
 			t.Errorf("%s: %v, calls %q, want %q", c.what, err, g.calls, c.want)
 		}
 	}
+	// A new profile is announced, but whether that succeeds does not matter.
+	for _, fail := range []error{nil, problem.ErrUnavailable} {
+		g.calls, g.fail = nil, fail
+		name := "Ada King"
+		_, err := s.Rename(t.Context(), u.UID, nil, &name, false)
+		_, err2 := s.SetPicture(t.Context(), u.UID, nil)
+		if err = errors.Join(err, err2); err != nil ||
+			!slices.Equal(g.calls, []string{"profile " + u.UID, "profile " + u.UID}) {
+			t.Errorf("new profile: %v, calls %q", err, g.calls)
+		}
+	}
 	g.fail = problem.ErrUnavailable
 	if _, err := s.SetBlocked(t.Context(), u.UID, "eve", true); !errors.Is(err, problem.ErrUnavailable) {
 		t.Errorf("block while realtime/ does not answer: %v", err)
@@ -172,7 +190,7 @@ func TestChangesWithdrawWhatWaits(t *testing.T) {
 	if err := s.Erase(t.Context(), u.UID); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"gate " + u.UID, "purge " + u.UID + "  withdrawn", "gone " + u.UID}
+	want := []string{"gate " + u.UID, "purge " + u.UID + "  withdrawn", "gone " + u.UID, "profile " + u.UID}
 	if !slices.Equal(g.calls, want) {
 		t.Errorf("delete: calls %q, want %q", g.calls, want)
 	}

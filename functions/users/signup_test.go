@@ -120,6 +120,9 @@ func (r fusedRealtime) GateChanged(context.Context, internalapi.Gate) error {
 func (r fusedRealtime) Gone(context.Context, string) error {
 	return r.call(func() error { return nil })
 }
+func (r fusedRealtime) ProfileChanged(context.Context, string) error {
+	return r.call(func() error { return nil })
+}
 func (r fusedRealtime) Purge(context.Context, internalapi.Purge) (internalapi.Purged, error) {
 	return internalapi.Purged{Complete: true}, r.call(func() error { return nil })
 }

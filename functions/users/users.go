@@ -81,6 +81,14 @@ func (s *Service) pushGate(ctx context.Context, u store.User) error {
 	return problem.ErrUnavailable.WithCause(errors.New("push gate: the gate of " + u.UID + " keeps changing"))
 }
 
+// announceProfile makes open clients load the public profile of uid again. A failure is only logged, because they do so
+// within minutes anyway.
+func (s *Service) announceProfile(ctx context.Context, uid string) {
+	if err := s.deps.Realtime.ProfileChanged(ctx, uid); err != nil {
+		s.deps.Log.WarnContext(ctx, "a new profile could not be announced", "uid", uid, "error", err)
+	}
+}
+
 // purge withdraws messages that wait. If there are too many for one call, realtime/ goes on by itself.
 func (s *Service) purge(ctx context.Context, p internalapi.Purge) error {
 	done, err := s.deps.Realtime.Purge(ctx, p)
@@ -115,6 +123,7 @@ func (s *Service) Rename(ctx context.Context, uid string, username, displayName 
 	if err != nil {
 		return u, err
 	}
+	s.announceProfile(ctx, uid)
 	if displayName != nil {
 		return u, s.deps.Accounts.Update(ctx, uid, accounts.Change{DisplayName: displayName})
 	}
@@ -173,6 +182,7 @@ func (s *Service) SetAdmin(ctx context.Context, uid string, admin, keepOne bool)
 	if err != nil {
 		return u, err
 	}
+	s.announceProfile(ctx, uid)
 	return u, s.deps.Accounts.SetAdmin(ctx, uid, admin)
 }
 
@@ -201,5 +211,9 @@ func (s *Service) Erase(ctx context.Context, uid string) error {
 	if err := s.deps.Accounts.Delete(ctx, uid); err != nil {
 		return err
 	}
-	return s.deps.Store.FinishErase(ctx, uid, s.now())
+	if err := s.deps.Store.FinishErase(ctx, uid, s.now()); err != nil {
+		return err
+	}
+	s.announceProfile(ctx, uid)
+	return nil
 }

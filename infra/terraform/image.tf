@@ -15,7 +15,7 @@ locals {
   image_sources = sort([for f in flatten([for pattern in [
     "go.{mod,sum}", "realtime/**", "infra/image/**", "infra/pipeline/smoke/**", "infra/client/**",
     "web/{index.html,package.json,package-lock.json,.npmrc,vite.config.ts}", "web/tsconfig*.json",
-    "web/build/**", "web/public/**", "web/src/**",
+    "web/build/**", "web/public/**", "web/src/**", "functions/password/common.txt",
   ] : tolist(fileset(local.root, pattern))]) : f if !can(regex("_test\\.go$|\\.test\\.ts$|/(testdata|testing)/", f))])
   image_hash = substr(sha256(join("\n", [for f in local.image_sources : "${f} ${filesha256("${local.root}/${f}")}"])), 0, 40)
 

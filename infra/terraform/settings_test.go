@@ -20,7 +20,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/phoenixchat/phoenixchat/functions/accounts"
+	"github.com/phoenixchat/phoenixchat/functions/password"
 	"github.com/phoenixchat/phoenixchat/infra/internal/freeport"
 )
 
@@ -231,8 +231,8 @@ func TestPasswordPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := regexp.MustCompile(`min_password_length += (\d+)`).FindSubmatch(text)
-	if m == nil || string(m[1]) != strconv.Itoa(accounts.MinPassword) {
-		t.Errorf("identity.tf sets %q, but sign-up requires %d", m, accounts.MinPassword)
+	if m == nil || string(m[1]) != strconv.Itoa(password.Min) {
+		t.Errorf("identity.tf sets %q, but sign-up requires %d", m, password.Min)
 	}
 }
 

@@ -59,6 +59,11 @@ func (c *Client) Gone(ctx context.Context, uid string) error {
 	return c.call(ctx, http.MethodPost, GonePath, Gone{UID: uid}, nil)
 }
 
+// ProfileChanged implements API.
+func (c *Client) ProfileChanged(ctx context.Context, uid string) error {
+	return c.call(ctx, http.MethodPost, ProfilePath, Profile{UID: uid}, nil)
+}
+
 // Purge implements API.
 func (c *Client) Purge(ctx context.Context, p Purge) (Purged, error) {
 	var done Purged

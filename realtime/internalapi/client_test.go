@@ -98,6 +98,9 @@ func TestClient(t *testing.T) {
 	if err := c.GateChanged(ctx, g); err != nil {
 		t.Error(err)
 	}
+	if err := c.ProfileChanged(ctx, "ada"); err != nil {
+		t.Error(err)
+	}
 	if err := c.Gone(ctx, "ada"); err != nil {
 		t.Error(err)
 	}
@@ -115,6 +118,7 @@ func TestClient(t *testing.T) {
 	want := []seen{
 		{"POST", "/internal/gate", auth, map[string]any{"uid": "ada", "exists": true, "disabled": true,
 			"valid_after": 5.0, "ended": []any{7.0}, "blocked": []any{"eve"}}},
+		{"POST", "/internal/profile", auth, map[string]any{"uid": "ada"}},
 		{"POST", "/internal/gone", auth, map[string]any{"uid": "ada"}},
 		{"POST", "/internal/corrected", auth, map[string]any{"messages": []any{map[string]any{
 			"id": "019a0000-0000-7000-8000-000000000001", "conversation": "ada~bob", "from": "ada", "to": "bob",

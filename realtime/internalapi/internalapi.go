@@ -1,10 +1,11 @@
 // Package internalapi is the contract of the realtime service's /internal/* routes, which the functions call when a
-// user's gate changes, when a user is deleted, when messages that wait must be withdrawn, when devices may show a
+// user's gate or profile changes, when a user is deleted, when messages that wait must be withdrawn, when devices may show a
 // content that is not saved, and for the operator's figures. It holds the paths, the request and response types, and
 // the limits that both ends use. Package server serves the routes; [Client] calls them over HTTP.
 //
 //	POST /internal/gate       [Gate] → 204
 //	POST /internal/gone       [Gone] → 204
+//	POST /internal/profile    [Profile] → 204
 //	POST /internal/purge      [Purge] → 200 [Purged]
 //	POST /internal/corrected  [Corrected] → 204
 //	GET  /internal/waiting    200 → [Waiting]
@@ -28,6 +29,7 @@ import (
 const (
 	GatePath      = "/internal/gate"
 	GonePath      = "/internal/gone"
+	ProfilePath   = "/internal/profile"
 	PurgePath     = "/internal/purge"
 	CorrectedPath = "/internal/corrected"
 	WaitingPath   = "/internal/waiting"
@@ -66,6 +68,14 @@ type Gone struct {
 
 // Check reports a uid that is not valid.
 func (g Gone) Check() error { return checkUID(g.UID) }
+
+// Profile names a user whose public profile has changed.
+type Profile struct {
+	UID string `json:"uid"`
+}
+
+// Check reports a uid that is not valid.
+func (p Profile) Check() error { return checkUID(p.UID) }
 
 // Reasons of a Purge: the code that senders get with the refused events.
 const (
@@ -166,6 +176,11 @@ type API interface {
 	// Gone reports that a user was deleted. The user's sockets close, and the senders of messages that wait for the user
 	// learn that these will not be delivered.
 	Gone(ctx context.Context, uid string) error
+
+	// ProfileChanged reports a new public profile: names, picture, the admin's badge, or that the user was deleted. The
+	// user's own devices and the people who watch the user load it again, unless one of the two has blocked the other.
+	// It is a hint: a device that misses it shows the new profile minutes later.
+	ProfileChanged(ctx context.Context, uid string) error
 
 	// Purge withdraws messages that wait, and repeats that for what is accepted within some seconds after the call if the
 	// sender is disabled or deleted.

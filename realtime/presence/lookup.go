@@ -145,6 +145,9 @@ func (t *topic) applyLookUp(ctx context.Context, v any, notices int) error {
 	} else if at, err := strconv.ParseInt(seen, 10, 64); err == nil {
 		s.LastSeen = chat.MicrosOf(chat.Micros(at).Time().Truncate(seenUnit))
 	}
+	t.presence.mu.Lock()
+	profileDue := t.profileDue
+	t.presence.mu.Unlock()
 	var blocked []string
 	gateKnown := true
 	switch {
@@ -152,7 +155,7 @@ func (t *topic) applyLookUp(ctx context.Context, v any, notices int) error {
 		if err := json.Unmarshal([]byte(gate), &blocked); err != nil {
 			return fmt.Errorf("presence: decode the gate of %s: %w", t.uid, err)
 		}
-	case s.Online || s.LastSeen != 0:
+	case s.Online || s.LastSeen != 0 || profileDue:
 		g, err := t.presence.opts.Gates.Get(ctx, t.uid)
 		if err != nil {
 			return err
@@ -175,6 +178,9 @@ func (t *topic) applyState(s State, blocked []string, gateKnown bool, next time.
 	}
 	t.gateKnown = gateKnown
 	t.setState(s, blocked)
+	if t.profileDue && gateKnown {
+		t.notifyProfile()
+	}
 	if t.unsubscribe != nil {
 		t.checkAt = time.Now().Add(next)
 	} else {

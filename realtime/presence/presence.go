@@ -9,6 +9,8 @@
 // A watcher and a watched user of whom one has blocked the other do not see each other's presence: the state is
 // offline, without a time, and never changes. The time at which somebody was last seen is reported in whole minutes.
 //
+// A notice of a new profile follows the same rule: only a watcher who may see the presence gets it.
+//
 // Changes are published on seen:{uid}, to which an instance subscribes once per watched user. "off" only causes another
 // look-up a few seconds later, so that nobody sees a reconnect.
 package presence
@@ -115,6 +117,7 @@ const instancesKey = "instances"
 type Presence struct {
 	// immutable after construction
 	instance     string
+	rdb          redis.UniversalClient
 	opts         Options
 	checkEarlier chan struct{} // has a value when a topic must be checked earlier than Run planned
 
@@ -142,7 +145,7 @@ func New(rdb redis.UniversalClient, instance string, opts Options) *Presence {
 	if opts.Runner == nil {
 		opts.Runner = script.NewRunner(rdb, script.Options{})
 	}
-	return &Presence{instance: instance, opts: opts, checkEarlier: make(chan struct{}, 1),
+	return &Presence{instance: instance, rdb: rdb, opts: opts, checkEarlier: make(chan struct{}, 1),
 		local: map[string]int{}, topics: map[string]*topic{}}
 }
 

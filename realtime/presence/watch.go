@@ -2,11 +2,13 @@ package presence
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -27,6 +29,7 @@ type topic struct {
 	state       State
 	blocked     []string // whom the user had blocked at the last look-up; current if gateKnown
 	gateKnown   bool
+	profileDue  bool      // the profile has changed; watchers are notified when it is known whom the user has blocked
 	checkAt     time.Time // when to look up the state again
 	notices     int       // number received; a look-up that began before the last one is out of date
 }
@@ -51,6 +54,7 @@ type Watcher struct {
 	blocked []string // whom uid has blocked
 	list    map[string]struct{}
 	changed map[string]struct{} // users whose states ReadChanges has not returned
+	renamed map[string]struct{} // users whose new profiles ReadProfiles has not returned; may be nil
 	closed  bool
 }
 
@@ -127,6 +131,7 @@ func (w *Watcher) Set(ctx context.Context, uids []string) error {
 func (w *Watcher) unwatch(uid string) {
 	delete(w.list, uid)
 	delete(w.changed, uid)
+	delete(w.renamed, uid)
 	t := w.presence.topics[uid]
 	delete(t.watchers, w)
 	if len(t.watchers) > 0 {
@@ -141,6 +146,11 @@ func (w *Watcher) unwatch(uid string) {
 // addChange records that the state of uid has changed. presence.mu is held.
 func (w *Watcher) addChange(uid string) {
 	w.changed[uid] = struct{}{}
+	w.wakeLocked()
+}
+
+// wakeLocked reports that there is something to read. presence.mu is held.
+func (w *Watcher) wakeLocked() {
 	if w.notify != nil {
 		w.notify()
 		return
@@ -166,6 +176,21 @@ func (w *Watcher) ReadChanges() []State {
 	}
 	clear(w.changed)
 	return states
+}
+
+// ReadProfiles returns the watched users whose profiles have changed since the last call, and who have not blocked the
+// user of this Watcher, or the reverse. Their number is bounded by the list.
+func (w *Watcher) ReadProfiles() []string {
+	w.presence.mu.Lock()
+	defer w.presence.mu.Unlock()
+	var uids []string
+	for _, uid := range slices.Sorted(maps.Keys(w.renamed)) {
+		if _, real := w.presence.topics[uid].shownTo(w); real {
+			uids = append(uids, uid)
+		}
+	}
+	w.renamed = nil
+	return uids
 }
 
 // Close ends the Watcher. It does not block.
@@ -194,8 +219,43 @@ func (p *Presence) GateChanged(uid string) {
 	}
 }
 
+// ProfileChanged notifies the watchers of uid, on all instances, of a new profile. The notice may be lost.
+func (p *Presence) ProfileChanged(ctx context.Context, uid string) error {
+	ctx, cancel := context.WithTimeout(ctx, p.opts.tuning.Timeout)
+	defer cancel()
+	if err := p.rdb.Publish(ctx, seenChannel(uid), noticeProfile).Err(); err != nil {
+		return problem.ErrUnavailable.WithCause(fmt.Errorf("presence: publish a profile: %w", err))
+	}
+	return nil
+}
+
+// noticeProfile is the notice of a new profile. An instance that does not know it takes it for "off".
+const noticeProfile = "profile"
+
+// notifyProfile notifies the watchers who may know of the new profile. presence.mu is held.
+func (t *topic) notifyProfile() {
+	t.profileDue = false
+	for w := range t.watchers {
+		if _, real := t.shownTo(w); real {
+			if w.renamed == nil {
+				w.renamed = map[string]struct{}{}
+			}
+			w.renamed[t.uid] = struct{}{}
+			w.wakeLocked()
+		}
+	}
+}
+
 // Receive implements redissub.Receiver.
 func (t *topic) Receive(payload string) {
+	if payload == noticeProfile {
+		t.presence.mu.Lock()
+		t.notices++ // a look-up under way may have read the gate before a block
+		t.profileDue = true
+		t.presence.mu.Unlock()
+		t.scheduleCheck(0)
+		return
+	}
 	if payload == "on" {
 		t.presence.mu.Lock()
 		t.notices++

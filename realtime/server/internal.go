@@ -88,6 +88,23 @@ func (s *Server) gone(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// profileChanged serves POST /internal/profile: a user's public profile has changed.
+func (s *Server) profileChanged(w http.ResponseWriter, r *http.Request) error {
+	var call internalapi.Profile
+	if err := decodeCall(w, r, &call); err != nil {
+		return err
+	}
+	frame, err := wire.Encode(wire.Profile{User: call.UID})
+	if err == nil {
+		err = s.inboxes.PublishHint(r.Context(), call.UID, frame) // to the user's own devices
+	}
+	if err := errors.Join(err, s.presence.ProfileChanged(r.Context(), call.UID)); err != nil {
+		return problem.ErrUnavailable.WithCause(err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 // purge serves POST /internal/purge: messages that wait are withdrawn. If there are too many for one call, instances
 // continue.
 func (s *Server) purge(w http.ResponseWriter, r *http.Request) error {

@@ -21,6 +21,7 @@ const alice, bob = "aliceUid0001", "bobUid0002"
 
 // routes are the internal routes, as method and path.
 var routes = [][2]string{{"POST", "/internal/gate"}, {"POST", "/internal/gone"}, {"POST", "/internal/purge"},
+	{"POST", "/internal/profile"},
 	{"POST", "/internal/corrected"},
 	{"GET", "/internal/waiting"}, {"GET", "/internal/figures"}}
 
@@ -59,7 +60,7 @@ func TestInvalidInternalCallsAreRefused(t *testing.T) {
 			"not JSON": "{", "empty": "", "no uid": map[string]any{}, "invalid uid": map[string]any{"uid": "a/b"},
 			"wrong type": map[string]any{"uid": 7}, "too large": `{"uid":"` + strings.Repeat("a", 2<<20) + `"}`,
 		} {
-			for _, path := range []string{"/internal/gate", "/internal/gone", "/internal/purge"} {
+			for _, path := range []string{"/internal/gate", "/internal/gone", "/internal/purge", "/internal/profile"} {
 				w := in.Call(t.Context(), "POST", path, servertest.ServiceToken, body)
 				if w.Code != 422 || !strings.Contains(w.Body.String(), "bad_request") {
 					t.Errorf("%s to %s: %d %s", name, path, w.Code, w.Body)
@@ -93,6 +94,41 @@ func TestGateChanged(t *testing.T) {
 		a.Say(bob, "again")
 		if n := rig.Gates.Asked(); n > 2 {
 			t.Errorf("the store was asked %d times for two users", n)
+		}
+	})
+}
+
+// A new profile is reported to the own devices and to people who watch, but not where one has blocked the other.
+func TestProfileChanged(t *testing.T) {
+	const carl, dora = "carlUid0003", "doraUid0004"
+	synctest.Test(t, func(t *testing.T) {
+		rig := servertest.New(t, alice, bob, carl, dora)
+		one, two := rig.Start(nil), rig.Start(nil)
+		ctx := t.Context()
+		if err := one.ChangeGate(ctx, alice, gate.Gate{Exists: true, Blocked: []string{carl}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := one.ChangeGate(ctx, dora, gate.Gate{Exists: true, Blocked: []string{alice}}); err != nil {
+			t.Fatal(err)
+		}
+		own := one.Join(t, alice)
+		b, c, d := two.Join(t, bob), one.Join(t, carl), two.Join(t, dora)
+		for _, s := range []*servertest.Socket{b, c, d} {
+			s.Send(wire.ClientFrame{Type: wire.TypeWatch, Users: []string{alice}})
+			servertest.As[wire.Presence](s)
+		}
+		if w := one.Call(ctx, "POST", "/internal/profile", servertest.ServiceToken, map[string]any{"uid": alice}); w.Code != 204 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		for _, s := range []*servertest.Socket{own, b} {
+			if got := servertest.As[wire.Profile](s); got.User != alice {
+				t.Errorf("profile of %q", got.User)
+			}
+		}
+		for _, s := range []*servertest.Socket{c, d} { // the pong would come after a hint
+			testwait.Advance(10 * time.Second)
+			s.Send(wire.ClientFrame{Type: wire.TypePing})
+			servertest.As[wire.Pong](s)
 		}
 	})
 }

@@ -37,6 +37,7 @@ func (s *Server) route() error {
 	s.handle("GET /health/ready", s.readiness)
 	if s.deps.Services != nil {
 		s.handle("POST "+internalapi.GatePath, s.forServices(s.gateChanged))
+		s.handle("POST "+internalapi.ProfilePath, s.forServices(s.profileChanged))
 		s.handle("POST "+internalapi.GonePath, s.forServices(s.gone))
 		s.handle("POST "+internalapi.PurgePath, s.forServices(s.purge))
 		s.handle("POST "+internalapi.CorrectedPath, s.forServices(s.corrected))

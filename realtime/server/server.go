@@ -12,7 +12,7 @@
 //	/ws                         the WebSocket (package wire documents the protocol)
 //	/config.json                the configuration of the web client
 //	/api/…                      Deps.API, if one machine serves everything
-//	/internal/gate|gone|figures JSON, for our own functions only (package internalapi)
+//	/internal/gate|gone|profile|figures JSON, for our own functions only (package internalapi)
 //	/health/live, /health/ready
 //	anything else               the web client
 package server

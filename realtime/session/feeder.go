@@ -107,7 +107,7 @@ func (s *session) skipEcho(e inbox.Event) {
 	s.window.Sent(f.pos.Cursor, e)
 }
 
-// relayPresence sends the changed states of watched users.
+// relayPresence sends the changed states of watched users, and whose profiles have changed.
 func (s *session) relayPresence() {
 	if !s.presenceDue.Swap(false) {
 		return
@@ -117,6 +117,9 @@ func (s *session) relayPresence() {
 	s.mu.Unlock()
 	for _, st := range w.ReadChanges() {
 		s.queueHint(wire.Presence{User: st.User, Online: st.Online, LastSeen: st.LastSeen})
+	}
+	for _, uid := range w.ReadProfiles() {
+		s.queueHint(wire.Profile{User: uid})
 	}
 }
 
@@ -255,7 +258,10 @@ func (s *session) relayHint(data json.RawMessage) {
 		s.log().Warn("dropped a hint that cannot be decoded", "error", err)
 		return
 	}
-	if typing, ok := frame.(wire.Typing); ok {
-		s.queueHint(typing)
+	switch frame := frame.(type) {
+	case wire.Typing:
+		s.queueHint(frame)
+	case wire.Profile:
+		s.queueHint(frame)
 	}
 }

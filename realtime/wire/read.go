@@ -53,6 +53,8 @@ func DecodeServer(data []byte) (ServerFrame, error) {
 		return decodeAs[Sent](t, data, "id", "accepted_at")
 	case TypePresence:
 		return decodeAs[Presence](t, data, "user", "online")
+	case TypeProfile:
+		return decodeAs[Profile](t, data, "user")
 	case TypeTyping:
 		return decodeAs[Typing](t, data, "from")
 	case TypeGoaway:

@@ -62,6 +62,7 @@ const (
 	TypeCaughtUp = "caught_up"
 	TypeSent     = "sent"
 	TypePresence = "presence"
+	TypeProfile  = "profile"
 	TypeGoaway   = "goaway"
 	TypeError    = "error"
 	TypePong     = "pong"
@@ -180,6 +181,10 @@ type (
 		Online   bool        `json:"online"`
 		LastSeen chat.Micros `json:"last_seen,omitempty"`
 	}
+	// Profile is a hint: the names, the picture or another public part of a user's profile have changed. It may be lost.
+	Profile struct {
+		User string `json:"user"`
+	}
 	// Typing is a hint. It may be lost.
 	Typing struct {
 		From string `json:"from"`
@@ -208,6 +213,7 @@ func (EventFrame) frameType() string { return TypeEvent }
 func (CaughtUp) frameType() string   { return TypeCaughtUp }
 func (Sent) frameType() string       { return TypeSent }
 func (Presence) frameType() string   { return TypePresence }
+func (Profile) frameType() string    { return TypeProfile }
 func (Typing) frameType() string     { return TypeTyping }
 func (Goaway) frameType() string     { return TypeGoaway }
 func (ErrorFrame) frameType() string { return TypeError }

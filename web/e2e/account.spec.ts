@@ -120,6 +120,9 @@ test("the link in the email replaces a forgotten password", async ({ visitor, us
   await away.page.getByRole("button", { name: en.auth.resetSend }).click();
   await expect(away.page.getByText(en.auth.resetSent)).toBeVisible();
   await away.page.goto(await resetLink(ann.email));
+  await away.page.getByLabel(en.auth.newPassword, { exact: true }).fill("Sunshine1");
+  await away.page.getByRole("button", { name: en.auth.resetSave }).click();
+  await expect(away.page.getByText(en.auth.rules.notCommon).and(away.page.locator(".fault"))).toBeVisible();
   await away.page.getByLabel(en.auth.newPassword, { exact: true }).fill("colder ashes by day");
   await away.page.getByRole("button", { name: en.auth.resetSave }).click();
   await expectSignedIn(away.page);

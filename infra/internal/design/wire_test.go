@@ -21,7 +21,8 @@ var (
 	serverFrames = map[string]any{
 		wire.TypeWelcome: wire.Welcome{}, wire.TypeEvent: wire.EventFrame{}, wire.TypeCaughtUp: wire.CaughtUp{},
 		wire.TypeSent: wire.Sent{}, wire.TypePresence: wire.Presence{}, wire.TypeTyping: wire.Typing{},
-		wire.TypeGoaway: wire.Goaway{}, wire.TypeError: wire.ErrorFrame{}, wire.TypePong: wire.Pong{},
+		wire.TypeProfile: wire.Profile{},
+		wire.TypeGoaway:  wire.Goaway{}, wire.TypeError: wire.ErrorFrame{}, wire.TypePong: wire.Pong{},
 	}
 	events = map[string]any{
 		wire.EventMessage: wire.MessageEvent{}, wire.EventSent: wire.MessageEvent{},

@@ -106,6 +106,9 @@ func built(dir, sum string) bool {
 var outside = []string{"node_modules", "node_modules.lock", "dist", "e2e", "fault", "mutation", "test-results",
 	"playwright-report", "coverage", "playwright.config.ts", "vitest.config.ts", ".gitignore"}
 
+// passwords is the one file outside of the folder that a build reads: the list that functions/password shares with it.
+const passwords = "../functions/password/common.txt"
+
 // sources returns a hash of the names and contents of the files that a build reads.
 func sources(dir string) (string, error) {
 	h := sha256.New()
@@ -133,7 +136,15 @@ func sources(dir string) (string, error) {
 		fmt.Fprintf(h, "%s %x\n", path, one.Sum(nil))
 		return nil
 	})
-	return hex.EncodeToString(h.Sum(nil)), err
+	if err != nil {
+		return "", err
+	}
+	list, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(passwords)))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // an earlier release has no such file
+		return "", err
+	}
+	h.Write(list)
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // lockFile is the format of package-lock.json, and of the list that npm writes of the packages it installed.

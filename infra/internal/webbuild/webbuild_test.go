@@ -34,7 +34,7 @@ const lock = `{"packages": {"": {"version": "1.0.0"},
 // records its calls, which the function calls returns and clears, and simulates them.
 func project(t *testing.T, nodeVersion string) (dir string, calls func() string) {
 	t.Helper()
-	dir, bin := t.TempDir(), t.TempDir()
+	dir, bin := filepath.Join(t.TempDir(), "web"), t.TempDir()
 	write(t, filepath.Join(dir, "package-lock.json"), lock)
 	write(t, filepath.Join(dir, "src", "main.ts"), "one")
 	write(t, filepath.Join(bin, "node"), "#!/bin/sh\necho "+nodeVersion+"\n")
@@ -77,6 +77,8 @@ func TestOnlyNecessaryStepsRun(t *testing.T) {
 	write(t, filepath.Join(dir, "src", "main.test.ts"), "a test")
 	write(t, filepath.Join(dir, "e2e", "chat.spec.ts"), "a test")
 	ensure("")
+	write(t, filepath.Join(dir, filepath.FromSlash(passwords)), "password")
+	ensure("run build;")
 	os.RemoveAll(filepath.Join(dir, "dist"))
 	ensure("run build;")
 	write(t, filepath.Join(dir, "package-lock.json"), strings.Replace(lock, `"x"`, `"changed"`, 1))

@@ -83,7 +83,7 @@ func (p chatV1) frame(d *device, data []byte) (up bool) {
 		d.cursor = string(cursor)
 		d.resend()
 		return true
-	case wire.TypeWelcome, wire.TypeTyping, wire.TypePresence, wire.TypePong:
+	case wire.TypeWelcome, wire.TypeTyping, wire.TypePresence, wire.TypeProfile, wire.TypePong:
 	default:
 		p.refusal(d, data)
 	}

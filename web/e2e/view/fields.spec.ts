@@ -54,3 +54,40 @@ test("a stored profile leaves the fields as they were typed", async ({ at }) => 
   await page.getByRole("button", { name: en.common.cancel, exact: true }).click();
   await expect(username).toHaveValue("ada.kern");
 });
+
+test("a new password follows the rules that are shown, at sign-up and at a reset alike", async ({ at }) => {
+  const page = await at("/signup", { as: "signed-out" });
+  const password = page.getByLabel(en.auth.password, { exact: true });
+  const broken = (words: string) => page.getByText(words).and(page.locator(".fault"));
+  await page.getByRole("button", { name: en.auth.signUp, exact: true }).click();
+  await expect(password).toHaveAttribute("aria-invalid", "true");
+  await expect(password).toHaveAccessibleDescription(new RegExp(en.auth.errors.passwordMissing));
+  await page.getByLabel(en.auth.name, { exact: true }).fill("Mara Kern");
+  await page.getByLabel(en.auth.email, { exact: true }).fill("mara@example.org");
+  for (const [typed, words] of [
+    ["short", en.auth.rules.length(8)],
+    ["Mara Kern!", en.auth.rules.notName],
+    ["SunShine1", en.auth.rules.notCommon],
+  ] as const) {
+    await password.fill(typed);
+    await password.press("Enter");
+    await expect(broken(words)).toBeVisible();
+    await expect(password).toHaveAttribute("aria-invalid", "true");
+    await expect(password).toBeFocused();
+  }
+
+  await page.goto("/reset?oobCode=x&fake=1&as=signed-out");
+  const fresh = page.getByLabel(en.auth.newPassword, { exact: true });
+  await expect(fresh).toBeFocused();
+  await expect(fresh).toHaveAttribute("minlength", "8");
+  await expect(fresh).toHaveAttribute("passwordrules", /minlength: 8/);
+  await expect(page.locator("input[autocomplete='username']")).toHaveValue("ada@example.org");
+  await fresh.fill("sunshine1");
+  await fresh.press("Enter");
+  await expect(broken(en.auth.rules.notCommon)).toBeVisible();
+  await fresh.fill("ada@example.org");
+  await fresh.press("Enter");
+  await expect(broken(en.auth.rules.notName)).toBeVisible();
+  await page.goto("/reset?oobCode=old&fake=1&as=signed-out");
+  await expect(page.getByRole("alert")).toHaveText(en.auth.problems.code_ended);
+});

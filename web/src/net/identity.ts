@@ -28,6 +28,8 @@ export interface Identity {
   token(fresh: boolean): Promise<Token>;
   /** Sends an email with a link. Succeeds for unknown addresses too. */
   sendReset(email: string): Promise<void>;
+  /** Returns the email address of the account that the code from that email belongs to. */
+  resetAddress(code: string): Promise<string>;
   /** Sets a new password with the code from that email. The value is the email address. */
   confirmReset(code: string, password: string): Promise<string>;
 }

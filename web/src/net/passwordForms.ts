@@ -57,11 +57,13 @@ export async function sendReset(toolkit: IdentityToolkit, email: string): Promis
   }
 }
 
-/** Sets a new password with the code from that email. Returns the email address. */
-export async function confirmReset(toolkit: IdentityToolkit, code: string, password: string): Promise<string> {
+/** Sets a new password with the code from that email, unless it is null. Returns the email address. */
+export async function confirmReset(toolkit: IdentityToolkit, code: string, password: string | null): Promise<string> {
   try {
     const email = await toolkit.account("resetPassword", { oobCode: code }, (f) => f.text("email"));
-    await toolkit.account("resetPassword", { oobCode: code, newPassword: password }, () => undefined);
+    if (password !== null) {
+      await toolkit.account("resetPassword", { oobCode: code, newPassword: password }, () => undefined);
+    }
     return email;
   } catch (err) {
     throw toolkit.problemOf(err, PROBLEMS);

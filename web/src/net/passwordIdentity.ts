@@ -98,6 +98,10 @@ export class PasswordIdentity implements Identity {
     await (await forms()).sendReset(this.toolkit, email.trim());
   }
 
+  async resetAddress(code: string): Promise<string> {
+    return await (await forms()).confirmReset(this.toolkit, code, null);
+  }
+
   async confirmReset(code: string, password: string): Promise<string> {
     return await (await forms()).confirmReset(this.toolkit, code, password);
   }

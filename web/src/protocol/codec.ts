@@ -39,6 +39,8 @@ export function decodeFrame(text: string): ServerFrame {
       return { type, id: f.text("id"), accepted_at: f.integer("accepted_at", 1) };
     case "presence":
       return { type, user: f.text("user"), online: f.bool("online"), last_seen: f.optionalInteger("last_seen") };
+    case "profile":
+      return { type, user: f.text("user") };
     case "typing":
       return { type, from: f.text("from") };
     case "goaway":

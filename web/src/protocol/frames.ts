@@ -110,6 +110,8 @@ export type ServerFrame =
   | { readonly type: "caught_up"; readonly cursor: string }
   | { readonly type: "sent"; readonly id: string; readonly accepted_at: Micros }
   | { readonly type: "presence"; readonly user: string; readonly online: boolean; readonly last_seen: Micros | null }
+  /** The names, the picture or the badge of a user, or of the own account, have changed. */
+  | { readonly type: "profile"; readonly user: string }
   | { readonly type: "typing"; readonly from: string }
   | { readonly type: "goaway"; readonly reason: string; readonly within_ms: number }
   | ErrorFrame

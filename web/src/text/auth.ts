@@ -34,6 +34,7 @@ const english = {
   rules: {
     length: (min: number) => `At least ${characters(min)}`,
     notName: "Not your name or email",
+    notCommon: "Not one of the most common passwords",
     usernameForm: "3 to 30 of a–z, 0–9, dot, dash, underscore",
     met: "met",
     open: "not met yet",
@@ -50,7 +51,6 @@ const english = {
     emailForm: "This does not look like an email address.",
     emailLetters: "Before the @, use only the letters a to z, digits and signs. Letters such as ü do not work there.",
     passwordMissing: "Enter your password.",
-    passwordShort: (min: number) => `At least ${characters(min)}.`,
     passwordWrong: "Wrong email or password. Check both and try again.",
     fix: (n: number) =>
       plural(n, { one: "Please check the highlighted field.", other: "Please check the highlighted fields." }),
@@ -60,6 +60,8 @@ const english = {
   problems: {
     wrong_password: "The email address or the password is wrong.",
     password_missing: "Enter your password.",
+    password_common: "This password is too common. Choose another.",
+    password_own_name: "This password is one of your names. Choose another.",
     password_weak: "This password is too easy to guess. Choose a longer one.",
     email_invalid: "This is not a valid email address.",
     sign_in_again: "Enter your password again to go on.",

@@ -33,7 +33,7 @@ const mainOf = (): HTMLElement | null =>
 
 /** Focuses the first field of the form at a new place; on a touch screen its heading, so that no keyboard opens. */
 export function focusForm(form: HTMLElement): void {
-  const field = touch.now ? null : form.querySelector("input");
+  const field = touch.now ? null : form.querySelector<HTMLElement>("input:not([tabindex])");
   const start = field ?? form.querySelector("h1");
   if (field) field.focus();
   else if (start) focusStart(start);

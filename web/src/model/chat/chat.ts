@@ -75,6 +75,8 @@ export class ChatModel implements Chat {
     this.presences = new PresenceTracker(platform.clock, parts.limits, (uids) => this.leader.watch(uids));
     this.leader = new TabLeader(parts, {
       onPresence: (uid, presence) => this.presences.setPresence(uid, presence),
+      onProfile: (uid) =>
+        uid === this.uid ? void this.profile.load() : this.users.changed(uid, platform.page.focused()),
       onTyping: (uid) => this.presences.noteTyping(uid),
       onReceived: (messages, hidden) => void this.received(messages, hidden),
       onSignInEnded: (reason) => handlers.onSignInEnded(reason),

@@ -15,6 +15,8 @@ const FRESH_MS = 10 * 60_000;
 const RETRY_MS = 30_000;
 /** Users whose names are wanted within this time are loaded with one request. */
 const GATHER_MS = 20;
+/** The devices that are notified of a new profile load it within this time. */
+const SPREAD_MS = 2_000;
 /** On a first visit, the list of conversations brings most names. Those that are then missing are loaded after this. */
 const LIST_MS = 2_000;
 
@@ -51,6 +53,8 @@ export class Users {
   private readonly values = new Map<string, Value<User>>();
   /** When the names of a user were last asked for, by the monotonic clock. */
   private readonly asked = new Map<string, number>();
+  /** Users whose profiles have changed while nobody looked at this page. */
+  private readonly stale = new Set<string>();
   /** The server asked for a pause until then, by the monotonic clock. */
   private pausedUntil = Number.NEGATIVE_INFINITY;
   /** Users whose names will be loaded, and when they were asked for, in ms since the epoch. */
@@ -83,6 +87,16 @@ export class Users {
     if (!row || row.loadedAt === 0) this.renew(uid, listed ? GATHER_MS : LIST_MS);
   }
 
+  /**
+   * Loads the profile of `uid` again, because it has changed: soon, at another moment on each device, or when the user
+   * is shown the next time if nobody looks at this page.
+   */
+  changed(uid: string, seen: boolean): void {
+    this.asked.delete(uid);
+    if (seen) this.renew(uid, this.parts.platform.random.unit() * SPREAD_MS);
+    else this.stale.add(uid);
+  }
+
   /** Loads the names that the list of conversations did not bring. */
   completeNow(): void {
     if (this.wanted.size > 0) this.schedule(GATHER_MS);
@@ -102,7 +116,8 @@ export class Users {
   private want(uid: string, row: UserRow | undefined): void {
     const { platform } = this.parts;
     const now = platform.clock.now();
-    if (row && Math.abs(now - row.loadedAt) < FRESH_MS) return;
+    if (!this.stale.has(uid) && row && Math.abs(now - row.loadedAt) < FRESH_MS) return;
+    this.stale.delete(uid);
     this.renew(uid);
   }
 

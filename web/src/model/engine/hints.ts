@@ -15,6 +15,8 @@ const TYPING_LASTS_MS = 3_000;
 
 export interface HintHandlers {
   onPresence(uid: string, presence: Presence): void;
+  /** The profile of a user, or the own one, has changed. */
+  onProfile(uid: string): void;
   onTyping(uid: string): void;
 }
 
@@ -68,6 +70,7 @@ export class Hints {
   /** Handles a frame if it is a hint. */
   handle(frame: ServerFrame): void {
     if (frame.type === "typing") this.handlers.onTyping(frame.from);
+    else if (frame.type === "profile") this.handlers.onProfile(frame.user);
     else if (frame.type === "presence") {
       this.handlers.onPresence(frame.user, {
         online: frame.online,

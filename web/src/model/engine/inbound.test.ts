@@ -493,6 +493,7 @@ describe("a device that starts again", () => {
     const engine = new Engine(stage.device.parts, {
       onState: () => undefined,
       onPresence: () => undefined,
+      onProfile: () => undefined,
       onTyping: () => undefined,
       onReceived: () => undefined,
       onSignInEnded: () => undefined,

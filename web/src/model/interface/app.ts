@@ -40,6 +40,13 @@ export interface Accounts {
   /** Sends an email with a link. Succeeds for unknown addresses too, so that nobody can probe who has an account. */
   resetPassword(email: string): Promise<Outcome>;
   /**
+   * Loads the most common passwords of at least 8 characters, in lower case, which nobody may choose. Problems:
+   * "offline", "outdated".
+   */
+  commonPasswords(): Promise<Outcome<ReadonlySet<string>>>;
+  /** Returns the email address of the account that the code from that email belongs to. Problems: "code_ended". */
+  resetAddress(code: string): Promise<Outcome<string>>;
+  /**
    * Sets a new password with the code from that email (`oobCode` in the address /reset?oobCode=…), signs in with it,
    * and signs out every other device. `signedIn` is false if only the password could be set. Problems: "code_ended"
    * (used, or older than an hour), "password_weak" with `fields`.

@@ -9,6 +9,7 @@ import type { Account, Identity, IdentityFactory } from "../../net/identity";
 import { OwnApi } from "../../net/own";
 import { ApiProblem } from "../../net/problem";
 import { Backoff } from "../../net/backoff";
+import { loadCode } from "../../platform/code";
 import type { Channel, Platform } from "../../platform/platform";
 import type { OpenChat, openChat } from "../chat/open";
 import type { Accounts, App, Attention, NewAccount, Session, SignedOutReason } from "../interface/app";
@@ -116,6 +117,17 @@ export class AppModel implements App, Accounts {
 
   resetPassword(email: string): Promise<Outcome> {
     return outcome(() => this.identity.sendReset(email));
+  }
+
+  commonPasswords(): Promise<Outcome<ReadonlySet<string>>> {
+    return outcome(async () => {
+      const list = await loadCode(() => import("../../../../functions/password/common.txt?raw"));
+      return new Set(list.default.split("\n"));
+    });
+  }
+
+  resetAddress(code: string): Promise<Outcome<string>> {
+    return outcome(() => this.identity.resetAddress(code));
   }
 
   confirmReset(code: string, password: string): Promise<Outcome<{ readonly signedIn: boolean }>> {

@@ -39,6 +39,8 @@ const RESTART_MS = 2_000;
 
 export interface TabLeaderHandlers {
   onPresence(uid: string, presence: Presence): void;
+  /** The profile of a user, or the own one, has changed. */
+  onProfile(uid: string): void;
   onTyping(uid: string): void;
   /** Called in the leader's tab only. `unseen`: the user works with no tab of this browser. */
   onReceived(messages: readonly MessageRow[], unseen: boolean): void;
@@ -261,6 +263,10 @@ export class TabLeader {
         this.handlers.onPresence(uid, presence);
         this.post({ kind: "presence", uid, presence });
       },
+      onProfile: (uid) => {
+        this.handlers.onProfile(uid);
+        this.post({ kind: "profile", uid });
+      },
       onTyping: (uid) => {
         this.handlers.onTyping(uid);
         this.post({ kind: "typing", uid });
@@ -351,6 +357,9 @@ export class TabLeader {
         return;
       case "presence":
         this.handlers.onPresence(message.uid, message.presence);
+        return;
+      case "profile":
+        this.handlers.onProfile(message.uid);
         return;
       case "typing":
         this.handlers.onTyping(message.uid);

@@ -20,7 +20,7 @@ export type TabMessage =
   /** `n` counts the changes of a tab, so that a tab that misses one knows it and reads everything again. */
   | { readonly kind: "change"; readonly tab: string; readonly n: number; readonly change: Change }
   | { readonly kind: "presence"; readonly uid: string; readonly presence: Presence }
-  | { readonly kind: "typing"; readonly uid: string }
+  | { readonly kind: "profile" | "typing"; readonly uid: string }
   /** To the leader: send `to` a typing hint. */
   | { readonly kind: "send-typing"; readonly to: string }
   /** To the leader: connect at once. */
@@ -65,6 +65,7 @@ export function readTabMessage(value: unknown): TabMessage | null {
           },
         };
       }
+      case "profile":
       case "typing":
         return { kind, uid: f.text("uid") };
       case "send-typing":

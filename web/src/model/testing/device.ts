@@ -112,6 +112,7 @@ export class Device {
         options.onState?.(state);
       },
       onPresence: (other, presence) => this.presences.push({ uid: other, presence }),
+      onProfile: () => undefined,
       onTyping: (other) => this.typing.push(other),
       onReceived: (messages) => this.received.push(...messages.map((m) => m.key)),
       onSignInEnded: (reason) => {

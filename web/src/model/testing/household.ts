@@ -56,6 +56,11 @@ class FakeIdentity implements Identity {
 
   async sendReset(): Promise<void> {}
 
+  async resetAddress(code: string): Promise<string> {
+    if (code === "old") throw new ApiProblem(400, "code_ended", "");
+    return `${code}@example.org`;
+  }
+
   async confirmReset(code: string, password: string): Promise<string> {
     this.house.passwords.push(password);
     if (code === "old") throw new ApiProblem(400, "code_ended", "");

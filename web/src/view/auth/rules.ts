@@ -50,23 +50,6 @@ export function emailOf(typed: string): string {
   }
 }
 
-export interface Rule {
-  readonly words: string;
-  readonly met: boolean;
-}
-
-/** Returns the rules for a new password and whether each is met, for a list that is updated while the user types. */
-export function passwordRules(password: string, username: string, email: string): Rule[] {
-  const lower = password.toLowerCase();
-  const names = [username, email, email.split("@")[0] ?? ""]
-    .map((s) => s.trim().toLowerCase())
-    .filter((s) => s.length >= 3);
-  return [
-    { words: authText.rules.length(limits.password), met: Array.from(password).length >= limits.password },
-    { words: authText.rules.notName, met: password !== "" && !names.includes(lower) },
-  ];
-}
-
 /**
  * Returns the username that is meant by a typed one: in lower case, without white space around it, and with dots in
  * place of white space within it. The field keeps what was typed, because changing it would move the caret and break

@@ -293,6 +293,12 @@ export function createApp(): App {
         await wait(300);
         return ok(undefined);
       },
+      async commonPasswords() {
+        return ok(new Set(["password", "sunshine1"]));
+      },
+      async resetAddress(c) {
+        return c === "old" ? refused("code_ended", "x") : ok("ada@example.org");
+      },
       async confirmReset(c) {
         await wait(300);
         return c === "old"
