@@ -117,7 +117,8 @@ func TestProfileChanged(t *testing.T) {
 			s.Send(wire.ClientFrame{Type: wire.TypeWatch, Users: []string{alice}})
 			servertest.As[wire.Presence](s)
 		}
-		if w := one.Call(ctx, "POST", "/internal/profile", servertest.ServiceToken, map[string]any{"uid": alice}); w.Code != 204 {
+		body := map[string]any{"uid": alice}
+		if w := one.Call(ctx, "POST", "/internal/profile", servertest.ServiceToken, body); w.Code != 204 {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
 		for _, s := range []*servertest.Socket{own, b} {
