@@ -38,9 +38,14 @@ func newSystem(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := users.New(users.Deps{Store: db, Accounts: auth, Realtime: struct{ internalapi.API }{}})
+	service := users.New(users.Deps{Store: db, Accounts: auth, Realtime: noRealtime{}})
 	return &system{operator.Deps{Store: db, Users: service, Accounts: auth}, db, host}
 }
+
+// noRealtime panics if it is called, but for the hint that a profile has changed.
+type noRealtime struct{ internalapi.API }
+
+func (noRealtime) ProfileChanged(context.Context, string) error { return nil }
 
 // order carries out an order and returns the answer.
 func (s *system) order(t *testing.T, o operator.AdminOrder) string {

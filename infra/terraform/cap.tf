@@ -55,6 +55,10 @@ resource "google_pubsub_subscription" "cap" {
   push_config {
     push_endpoint = "${module.cap[0].uri}/${google_pubsub_topic.budget[0].id}"
 
+    attributes = {
+      x-goog-version = "v1" # as Google answers if it is not set, which the provider takes for a change
+    }
+
     oidc_token {
       service_account_email = google_service_account.push.email
       audience              = module.cap[0].uri

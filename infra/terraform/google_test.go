@@ -322,7 +322,8 @@ func failure(code int, message string) any {
 }
 
 // add adds what Google adds to an object by itself. The defaults are those of Google's reference pages as of August
-// 2026.
+// 2026, but for a backend service without a localityLbPolicy: the pages have a default, and yet the provider's own
+// tests against Google see none (testAccComputeBackendService_withBackendAndPreference).
 func add(host, key string, object map[string]any) map[string]any {
 	parts := strings.Split(key, "/")
 	kind, id := parts[len(parts)-2], parts[len(parts)-1]
@@ -432,8 +433,9 @@ var additions = map[string]map[string]any{
 	"monitoring/uptimeCheckConfigs": {"checkerType": "STATIC_IP_CHECKERS",
 		"httpCheck.requestMethod": "GET"},
 	"networkconnectivity/serviceConnectionPolicies": {"infrastructure": "PSC", "etag": "e"},
-	"pubsub/subscriptions":                          {"state": "ACTIVE", "expirationPolicy": map[string]any{}},
-	"pubsub/topics":                                 {"state": "ACTIVE"},
+	"pubsub/subscriptions": {"state": "ACTIVE", "expirationPolicy": map[string]any{},
+		"pushConfig.attributes": map[string]any{"x-goog-version": "v1"}},
+	"pubsub/topics": {"state": "ACTIVE"},
 	"redis/clusters": {"state": "ACTIVE", "sizeGb": 2, "preciseSizeGb": 1.4, "uid": "u",
 		"nodeType":                      "REDIS_SHARED_CORE_NANO",
 		"crossClusterReplicationConfig": map[string]any{"clusterRole": "NONE"},

@@ -38,6 +38,10 @@ resource "google_pubsub_subscription" "persist" {
     # functions-framework converts the push body to a CloudEvent and reads the topic's name from the path.
     push_endpoint = "${module.persist.uri}/${google_pubsub_topic.delivery_acks.id}"
 
+    attributes = {
+      x-goog-version = "v1" # as Google answers if it is not set, which the provider takes for a change
+    }
+
     oidc_token {
       service_account_email = google_service_account.push.email
       audience              = module.persist.uri

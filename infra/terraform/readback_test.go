@@ -19,6 +19,8 @@ var readBack = []struct {
 		"flattenIdentityPlatformConfigSignInAnonymous makes the block even if Google's answer lacks it"},
 	{"google_identity_platform_config.this", []any{"sign_in", 0, "email", 0, "enabled"}, true,
 		"flattenIdentityPlatformConfigSignInEmail makes the block even if Google's answer lacks it"},
+	{"google_pubsub_subscription.persist", []any{"push_config", 0, "attributes", "x-goog-version"}, "v1",
+		"Google answers with the version of its API if none is set"},
 }
 
 func TestReadBack(t *testing.T) {

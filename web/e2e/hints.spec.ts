@@ -72,3 +72,29 @@ test("presence follows the other user, and shows when they were last seen", asyn
   await page.goto("/");
   await expect(details).toContainText(en.conversation.online);
 });
+
+test("a new name appears on others' open pages within seconds, but for nobody who is blocked", async ({ user }) => {
+  const narrow = { viewport: { width: 1000, height: 800 } };
+  const [ann, bob, carl] = await Promise.all([user("Ann", narrow), user("Bob"), user("Carl")]);
+  await meet(ann, carl);
+  await ann.page.getByRole("button", { name: en.conversation.details(carl.name) }).click();
+  const about = ann.page.getByRole("dialog", { name: en.conversation.details(carl.name) });
+  await about.getByRole("button", { name: en.common.more }).click();
+  await about.getByRole("menuitem", { name: new RegExp(`^${en.conversation.block(carl.name)}`) }).click();
+  await expect(about.getByRole("button", { name: en.conversation.unblock })).toBeVisible();
+  await about.getByRole("button", { name: en.conversation.hideDetails }).click();
+  await meet(ann, bob);
+
+  const renamed = { ...ann, name: `Renamed ${ann.username}` };
+  await ann.page.goto("/settings");
+  await ann.page.getByLabel(en.settings.name, { exact: true }).fill(renamed.name);
+  await ann.page.getByRole("button", { name: en.common.save, exact: true }).click();
+  await expect(chatWith(bob.page, renamed)).toBeVisible({ timeout: 5_000 });
+  await expect(conversation(bob.page, renamed)).toBeVisible();
+  await expect(composer(bob.page, renamed)).toBeVisible();
+
+  await expect(chatWith(carl.page, ann)).toBeVisible();
+  await carl.page.reload();
+  await expect(chatWith(carl.page, ann)).toBeVisible();
+  await expect(conversation(carl.page, ann)).toBeVisible();
+});
