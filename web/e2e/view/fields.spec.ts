@@ -76,7 +76,7 @@ test("a new password follows the rules that are shown, at sign-up and at a reset
     await expect(password).toBeFocused();
   }
 
-  await page.goto("/reset?oobCode=x&fake=1&as=signed-out");
+  await at("/reset?oobCode=x", { as: "signed-out" });
   const fresh = page.getByLabel(en.auth.newPassword, { exact: true });
   await expect(fresh).toBeFocused();
   await expect(fresh).toHaveAttribute("minlength", "8");
@@ -88,6 +88,6 @@ test("a new password follows the rules that are shown, at sign-up and at a reset
   await fresh.fill("ada@example.org");
   await fresh.press("Enter");
   await expect(broken(en.auth.rules.notName)).toBeVisible();
-  await page.goto("/reset?oobCode=old&fake=1&as=signed-out");
+  await at("/reset?oobCode=old", { as: "signed-out" });
   await expect(page.getByRole("alert")).toHaveText(en.auth.problems.code_ended);
 });

@@ -83,6 +83,7 @@ test("files that are not pictures are refused before they are sent", async ({ at
     await expect(problem).toBeVisible();
     await choose(page, "photo.png", "image/png", await png(page, 20, 10));
     await expect(problem).toBeHidden();
+    await expect(page.getByRole("dialog")).toBeVisible();
     await page.keyboard.press("Escape");
     await expect(page.getByRole("dialog")).toBeHidden();
   }
