@@ -58,7 +58,6 @@ test("the last admin cannot be demoted, disabled or deleted", async ({ own, sign
   await verifyAddress(next.email, own);
   await perform(page, next, actions.makeAdmin, "Takes over");
   await perform(page, last, actions.unmakeAdmin, "Has handed over");
-  await openTab(page, "audit").catch(() => undefined); // the panel may close before the tab opens
   await expect(page.getByText(adminText.only)).toBeVisible();
 });
 
@@ -83,7 +82,6 @@ test("createsuperuser makes a user of a running chat an admin and revokes it, an
   const at = await signedIn(bob, { of: own, place: "/admin" });
   await expect(await findRow(at.page, bob)).toContainText(adminText.people.admin);
   expect(await command("-email", bob.email, "-revoke")).toMatch(new RegExp(`^${bob.name} is no\\b.*\\badmin\\b`, "u"));
-  await at.page.getByRole("link", { name: adminText.tabs.audit }).click();
   await expect(at.page.getByText(adminText.only)).toBeVisible();
   // It also creates an account, and prints its password once.
   const printed = await command("-email", "New.Boss@example.org");
