@@ -116,8 +116,8 @@ func setAdmin(ctx context.Context, t operator.Target, o operator.AdminOrder,
 	return operator.SetAdmin(ctx, operator.Deps{Store: db, Users: service, Accounts: auth, Record: record}, o)
 }
 
-// noRealtime panics if it is called, but for the hint that a profile has changed. Whether a user is an admin is not part
-// of their gate, so realtime/ need not know; open clients show the badge when they load the profile the next time.
+// noRealtime panics if it is called, but for the hint that a profile has changed. Whether a user is an admin is not
+// part of their gate, so realtime/ need not know; open clients show the badge when they load the profile the next time.
 type noRealtime struct{ internalapi.API }
 
 func (noRealtime) ProfileChanged(context.Context, string) error { return nil }
