@@ -26,6 +26,7 @@ const LATER = [
   "src/view/conversation/touched.ts", // when the user does more than type, has scrolled up, or sees somebody with a picture; on touch screens after a conversation is open
   "src/view/admin/Admin.svelte",
   "src/view/admin/Figures.svelte",
+  "src/model/store/changes.ts", // with the first edit, deletion or reaction
   "src/platform/memory.ts", // in browsers that deny storage
 ];
 

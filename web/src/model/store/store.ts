@@ -9,7 +9,7 @@ import { type Readable, type Unsubscribe, Value } from "../observable";
 import { type Change, EVERYTHING } from "./change";
 import { ALL, SHAPE } from "./rows";
 import { prune } from "./prune";
-import { ReadTx, WriteTx } from "./tx";
+import { type ChangeRules, ReadTx, RulesMissing, WriteTx } from "./tx";
 
 /**
  * The delay before a lost database is opened again. A sign-out in another tab, which also closes it, is known by then.
@@ -17,6 +17,11 @@ import { ReadTx, WriteTx } from "./tx";
 const REOPEN_MS = 1_000;
 /** How often to test whether a full device has space again. */
 const PROBE_MS = 10_000;
+
+/** The rules for changes of messages could not be loaded. */
+export class CodeMissing extends Error {
+  override readonly name = "CodeMissing";
+}
 
 /** The name of the database of a user. */
 export function databaseName(uid: string): string {
@@ -32,19 +37,24 @@ export class LocalStore {
   private closed = false;
   private probing: Cancel | null = null;
   private replacing: Promise<void> | null = null;
+  private rules: ChangeRules | null;
 
-  /** Opens the store. Never rejects: without storage, the data stays in memory. */
-  static async open(platform: Platform, uid: string): Promise<LocalStore> {
+  /**
+   * Opens the store. Never rejects: without storage, the data stays in memory. Tests pass the rules for changes, so that
+   * nothing is loaded while their clock stands still.
+   */
+  static async open(platform: Platform, uid: string, rules: ChangeRules | null = null): Promise<LocalStore> {
     const name = databaseName(uid);
     try {
-      return new LocalStore(platform, name, await platform.storage.open(name, SHAPE));
+      return new LocalStore(platform, name, await platform.storage.open(name, SHAPE), rules);
     } catch (err) {
       platform.report("storage is denied; messages are lost when this tab is closed", err);
-      return new LocalStore(platform, name, await platform.storage.openMemory(SHAPE));
+      return new LocalStore(platform, name, await platform.storage.openMemory(SHAPE), rules);
     }
   }
 
-  private constructor(platform: Platform, name: string, db: Database) {
+  private constructor(platform: Platform, name: string, db: Database, rules: ChangeRules | null) {
+    this.rules = rules;
     this.platform = platform;
     this.name = name;
     this.db = db;
@@ -93,9 +103,26 @@ export class LocalStore {
 
   /**
    * Runs `body` in one transaction and, once it is on disk, reports the changes. Rejects with StorageFull if there is
-   * no space even after old history was pruned, and with StorageLost. Nothing is written in that case.
+   * no space even after old history was pruned, with StorageLost, and with CodeMissing. Nothing is written in that case.
    */
   async write<T>(body: (tx: WriteTx) => Promise<T>): Promise<T> {
+    let load;
+    try {
+      return await this.writeOrPrune(body);
+    } catch (err) {
+      if (!(err instanceof RulesMissing)) throw err;
+      load = err.load;
+    }
+    try {
+      // A transaction cannot wait for code, so this is between two attempts.
+      this.rules = await load();
+    } catch (cause) {
+      throw new CodeMissing("the rules for changes could not be loaded", { cause });
+    }
+    return await this.writeOrPrune(body);
+  }
+
+  private async writeOrPrune<T>(body: (tx: WriteTx) => Promise<T>): Promise<T> {
     try {
       const value = await this.attempt(body);
       if (this.state.get() === "full") this.state.set("durable");
@@ -132,7 +159,7 @@ export class LocalStore {
     let change: Change | null = null;
     const value = await this.answered((db) =>
       db.write(ALL, async (writes) => {
-        const tx = new WriteTx(writes);
+        const tx = new WriteTx(writes, this.rules);
         const result = await body(tx);
         await tx.flush();
         change = tx.changes.done();
