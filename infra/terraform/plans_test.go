@@ -63,33 +63,49 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// readPlans finds the plans in the output of `terraform test -json -verbose`.
-func readPlans(t *testing.T, out []byte) (plans []plan) {
+// testPlan is a plan in the output of `terraform test -json -verbose`.
+type testPlan struct {
+	Type string `json:"type"`
+	Run  string `json:"@testrun"`
+	Plan struct {
+		Changes []struct {
+			Address string `json:"address"`
+			Mode    string `json:"mode"`
+			Change  struct {
+				Actions []string `json:"actions"`
+				Before  any      `json:"before"`
+				After   any      `json:"after"`
+			} `json:"change"`
+		} `json:"resource_changes"`
+	} `json:"test_plan"`
+}
+
+// testPlans returns the plans in the output of `terraform test -json -verbose`.
+func testPlans(t *testing.T, out []byte) (plans []testPlan) {
 	t.Helper()
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
-		var line struct {
-			Type string `json:"type"`
-			Run  string `json:"@testrun"`
-			Plan struct {
-				Changes []struct {
-					Address string `json:"address"`
-					Mode    string `json:"mode"`
-					Change  struct {
-						Actions []string       `json:"actions"`
-						After   map[string]any `json:"after"`
-					} `json:"change"`
-				} `json:"resource_changes"`
-			} `json:"test_plan"`
+		var line testPlan
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Type == "test_plan" {
+			plans = append(plans, line)
 		}
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil || line.Type != "test_plan" {
-			continue
-		}
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return plans
+}
+
+// readPlans returns what each plan creates.
+func readPlans(t *testing.T, out []byte) (plans []plan) {
+	t.Helper()
+	for _, line := range testPlans(t, out) {
 		p := plan{name: line.Run, resources: map[string]map[string]any{}}
 		for _, c := range line.Plan.Changes {
-			if c.Mode == "managed" && slices.Equal(c.Change.Actions, []string{"create"}) {
-				p.resources[c.Address] = c.Change.After
+			if after, ok := c.Change.After.(map[string]any); ok && c.Mode == "managed" &&
+				slices.Equal(c.Change.Actions, []string{"create"}) {
+				p.resources[c.Address] = after
 			}
 		}
 		plans = append(plans, p)

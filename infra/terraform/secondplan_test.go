@@ -1,9 +1,7 @@
 package terraform
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -43,7 +41,7 @@ func TestSecondPlan(t *testing.T) {
 	if err != nil {
 		t.Errorf("terraform test: %v\nnot found: %s\n%s", err, strings.Join(apis.unknown, "\n"), problems(out))
 	}
-	plans := changed(out)
+	plans := changed(t, out)
 	if i := slices.IndexFunc(plans, func(p secondPlan) bool { return p.run == "second" }); i >= 0 {
 		for _, change := range plans[i].changes {
 			t.Errorf("the second plan is not empty: %s", change)
@@ -73,28 +71,10 @@ type secondPlan struct {
 	changes []string
 }
 
-// changed reads the plans in the output of `terraform test -json -verbose`.
-func changed(out []byte) (plans []secondPlan) {
-	lines := bufio.NewScanner(bytes.NewReader(out))
-	lines.Buffer(nil, 64<<20)
-	for lines.Scan() {
-		var line struct {
-			Type string `json:"type"`
-			Run  string `json:"@testrun"`
-			Plan struct {
-				Changes []struct {
-					Address string `json:"address"`
-					Change  struct {
-						Actions []string `json:"actions"`
-						Before  any      `json:"before"`
-						After   any      `json:"after"`
-					} `json:"change"`
-				} `json:"resource_changes"`
-			} `json:"test_plan"`
-		}
-		if json.Unmarshal(lines.Bytes(), &line) != nil || line.Type != "test_plan" {
-			continue
-		}
+// changed returns what each plan would change.
+func changed(t *testing.T, out []byte) (plans []secondPlan) {
+	t.Helper()
+	for _, line := range testPlans(t, out) {
 		p := secondPlan{run: line.Run}
 		for _, c := range line.Plan.Changes {
 			if !slices.Equal(c.Change.Actions, []string{"no-op"}) {

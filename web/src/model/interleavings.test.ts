@@ -242,7 +242,7 @@ class World {
     await settle();
   }
 
-  /** What is not on disk is gone with the page. What others wrote arrives again, and is new again. */
+  /** Forgets the rows that were only in memory. The server sends messages of others again, and they count as new. */
   private forgetVolatile(d: World["devices"][number], rows: readonly MessageRow[]): void {
     const stored = d.browser.disks.get(databaseName(d.uid))?.tables.get("messages");
     for (const { key, queue } of rows) {

@@ -34,7 +34,7 @@ export class LocalStore {
   private readonly listeners = new Set<(change: Change) => void>();
   private readonly state: Value<StorageState>;
   private disk: Database;
-  /** What does not fit on the disk. Null while there is space. */
+  /** Holds the rows that do not fit on the disk. Null while the disk has space. */
   private overlay: Overlay | null = null;
   private closed = false;
   private probing: Cancel | null = null;
