@@ -10,6 +10,8 @@ export interface Frame {
 interface Pair {
   readonly page: WebSocketRoute;
   readonly server: WebSocketRoute;
+  /** How many frames of the browser the server has still to answer: its "hello", then every "ping". */
+  unanswered: number;
 }
 
 /** The WebSockets between one browser and the system. They can be watched, delayed and cut. */
@@ -36,17 +38,19 @@ export class Sockets {
         return;
       }
       this.opened++;
-      const pair = { page, server: page.connectToServer() };
+      const pair: Pair = { page, server: page.connectToServer(), unanswered: 1 };
       this.#open.add(pair);
       page.onMessage((data) => {
         const frame = parse(data);
         this.sent.push(frame);
+        if (frame.type === "ping") pair.unanswered++;
         if (this.#hold?.(frame)) this.#held.push(() => pair.server.send(data));
         else pair.server.send(data);
       });
       pair.server.onMessage((data) => {
         const frame = parse(data);
         this.received.push(frame);
+        if (frame.type === "welcome" || frame.type === "pong") pair.unanswered--;
         if (!this.#mute?.(frame)) page.send(data);
       });
       page.onClose((code, reason) => {
@@ -85,6 +89,11 @@ export class Sockets {
   /** How many sockets are open now. */
   get open(): number {
     return this.#open.size;
+  }
+
+  /** How many frames the server has still to answer on the open sockets, including the "hello" of a new socket. */
+  get unanswered(): number {
+    return [...this.#open].reduce((sum, pair) => sum + pair.unanswered, 0);
   }
 
   /** How many frames are held back. */
