@@ -12,8 +12,9 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// archived is how long a message may take from the acknowledgment to the history.
-const archived = 10 * time.Second
+// archived is how long a message may take from the acknowledgment to the history. It takes less than a second unless the
+// machine is busy.
+const archived = time.Minute
 
 // history returns the newest messages of the person's conversation with another.
 func (p *person) history(ctx context.Context, with string) ([]delivery.Delivered, error) {
@@ -31,7 +32,7 @@ func (p *person) history(ctx context.Context, with string) ([]delivery.Delivered
 // historyOf waits until n messages of the person's conversation with another are saved, and returns what is. It asks
 // rarely, because reading has a budget.
 func (p *person) historyOf(ctx context.Context, with string, n int) (list []delivery.Delivered, err error) {
-	for end := time.Now().Add(archived); ctx.Err() == nil; time.Sleep(archived / 40) {
+	for end := time.Now().Add(archived); ctx.Err() == nil; time.Sleep(250 * time.Millisecond) {
 		list, err = p.history(ctx, with)
 		if err != nil || len(list) >= n || time.Now().After(end) {
 			break
