@@ -125,7 +125,10 @@ func playSeeds(t *testing.T, themes [][]string) {
 		t.Run(fmt.Sprintf("seed %d", *first+uint64(n)), func(t *testing.T) {
 			h := playRandom(t, themes, *first+uint64(n))
 			requireClean(t, h.report)
-			t.Logf("%v", h)
+			t.Logf("%v; %d messages, %d changes", h, h.report.Typed, h.report.Changes)
+			if h.report.Changes == 0 {
+				t.Error("nobody has changed a message")
+			}
 			if t.Failed() {
 				t.Logf("the events were %q", h.played)
 			}
@@ -140,7 +143,7 @@ func playRandom(t *testing.T, themes [][]string, seed uint64) *history {
 	theme := themes[rnd.IntN(len(themes))]
 	h := &history{seed: seed}
 	schedule := sha256.New()
-	o := load.Options{Rate: 4, TwoDevices: 0.7, Skewed: 0.3, Reused: 0.1, Partners: 2, Seed: seed}
+	o := load.Options{Rate: 4, TwoDevices: 0.7, Skewed: 0.3, Changed: 0.2, Reused: 0.1, Partners: 2, Seed: seed}
 	h.report = play(t, 4, o, func(t *testing.T, w *world) {
 		defer func() { h.addLog(schedule, w.log) }()
 		start := w.began.Add(chatFrom)
