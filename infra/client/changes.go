@@ -258,7 +258,8 @@ func (m *machine) applyChangeReceipt(d *durable, now time.Time, row rowKey, r re
 	}
 	d.done[row] = r.state
 	if id, from, _ := chat.ParseKey(row.key); r.state == Delivered {
-		m.note(Note{NoteKind: NoteState, State: Delivered, Change: chat.Change{ID: id, Conversation: row.conversation, From: from}})
+		c := chat.Change{ID: id, Conversation: row.conversation, From: from}
+		m.note(Note{NoteKind: NoteState, State: Delivered, Change: c})
 		d.lackChanges(r.at, m.pace.Margin)
 		d.planChanges(now.Add(m.pace.BackfillFirst), now, m.pace.Reload) // it may not be saved yet
 	}

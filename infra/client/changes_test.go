@@ -10,7 +10,9 @@ import (
 )
 
 // changed is an event of a change of the message with a number that the other user wrote (see incoming).
-func changed(n int, from string, of chat.Message, kind chat.ChangeKind, content string, at chat.Micros) wire.ChangeEvent {
+func changed(
+	n int, from string, of chat.Message, kind chat.ChangeKind, content string, at chat.Micros,
+) wire.ChangeEvent {
 	c := chat.Change{ID: fmt.Sprintf("0199f3a2-7c1e-7abc-9def-%012d", n), Conversation: conv, From: from, To: me, At: at,
 		AcceptedAt: at, Of: chat.Target{ID: of.ID, From: of.From, At: of.At}, Kind: kind}
 	e := wire.ChangeEvent{Type: wire.EventChange, Change: c}

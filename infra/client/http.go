@@ -69,7 +69,9 @@ func (h *HTTPHistory) Messages(ctx context.Context, conversation, before string,
 }
 
 // Message implements History.
-func (h *HTTPHistory) Message(ctx context.Context, conversation, key string) (m delivery.Delivered, saved bool, err error) {
+func (h *HTTPHistory) Message(
+	ctx context.Context, conversation, key string,
+) (m delivery.Delivered, saved bool, err error) {
 	var page struct {
 		Messages []delivery.Delivered `json:"messages"`
 	}

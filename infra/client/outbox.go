@@ -120,8 +120,8 @@ func freshID(now time.Time, source *rand.Rand) string {
 }
 
 // pump sends the messages and changes that may be sent. In each conversation it keeps the order of the outbox and stops
-// at one that was never accepted, so a change waits for its message. Those that were accepted before are repeated without waiting for each
-// answer.
+// at one that was never accepted, so a change waits for its message. Those that were accepted before are repeated
+// without waiting for each answer.
 func (m *machine) pump(now time.Time) {
 	m.holdEnds = time.Time{} // also if nothing is held: an end in the past would be due forever
 	s := m.up()
@@ -168,7 +168,8 @@ func (m *machine) pump(now time.Time) {
 	}
 }
 
-// dequeue removes an own message or change from the queues of all sockets. It was accepted, delivered or refused for good.
+// dequeue removes an own message or change from the queues of all sockets. It was accepted, delivered or refused for
+// good.
 func (m *machine) dequeue(row rowKey) {
 	for _, s := range m.sockets {
 		delete(s.inflight, row)
@@ -227,8 +228,8 @@ func (m *machine) errorFrame(now time.Time, s *socket, f wire.ErrorFrame) {
 const maxClockDifference = 10 * time.Second
 
 // freezeAgain gives an own message or change that is too far ahead for every instance another at, and all after it in
-// the outbox of its conversation, in order. No instance can have accepted the old ones, so they may change. It reports whether it
-// did so. Otherwise, the message was accepted before, and the server's clock was set back since.
+// the outbox of its conversation, in order. No instance can have accepted the old ones, so they may change. It reports
+// whether it did so. Otherwise, the message was accepted before, and the server's clock was set back since.
 func (m *machine) freezeAgain(now time.Time, s *socket, row rowKey) bool {
 	ok, wrongClock := false, false
 	m.store.commit(func(d *durable) {

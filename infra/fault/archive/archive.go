@@ -50,7 +50,7 @@ type Archive struct {
 	corrected func(ctx context.Context, call internalapi.Corrected) error // calls realtime/; see OnCorrected
 
 	mu    sync.Mutex
-	saved map[[2]string]bool // conversation and key of each message and change: true once the store has confirmed it; guarded by mu
+	saved map[[2]string]bool // conversation and key of each message and change: true once confirmed; guarded by mu
 }
 
 // Figures counts what a deployment is billed for.

@@ -251,7 +251,7 @@ func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
 		replyTo = m.Key()
 	}
 	if rnd.Float64() < c.opts.Changed {
-		return c.changeMessage(store, app, conversation, rnd)
+		return c.changeMessage(d.user, store, app, conversation, rnd)
 	}
 	burst := 1
 	if rnd.IntN(20) == 0 {
