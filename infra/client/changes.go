@@ -1,6 +1,7 @@
 package client
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -13,6 +14,31 @@ import (
 type waitingChange struct {
 	chat.Change
 	state State
+}
+
+// maxFinished bounds the finished changes that a device remembers. One that was forgotten does no harm if its event or
+// its receipt is repeated: the device loads what was changed once more.
+const maxFinished = 1000
+
+// finishedChanges are the newest own changes that are delivered or refused, so that a repeated event has no effect.
+type finishedChanges struct {
+	states map[rowKey]State // Refused or Delivered
+	order  []rowKey         // of finishing
+}
+
+func (f *finishedChanges) put(row rowKey, state State) {
+	if _, known := f.states[row]; !known {
+		f.order = append(f.order, row)
+	}
+	f.states[row] = state
+	for len(f.order) > maxFinished {
+		delete(f.states, f.order[0])
+		f.order = f.order[1:]
+	}
+}
+
+func (f *finishedChanges) clone() finishedChanges {
+	return finishedChanges{maps.Clone(f.states), slices.Clone(f.order)}
 }
 
 func (k *waitingChange) place() *chat.Micros { return &k.At }
@@ -171,7 +197,8 @@ func (m *machine) raiseChange(d *durable, c *waitingChange, state State, refusal
 func (m *machine) endChange(d *durable, c *waitingChange, state State) {
 	row := rowOfChange(c.Change)
 	delete(d.changes, row)
-	d.done[row] = state
+	delete(d.own, c.ID)
+	d.finished.put(row, state)
 	d.leaveOutbox(row)
 	m.dequeue(row)
 	conv := d.conv(c.Conversation)
@@ -221,7 +248,7 @@ func (m *machine) keepChange(d *durable, now time.Time, e wire.ChangeEvent) []ro
 		m.addBackfill(d, now, backfill{conversation: e.Conversation, key: of.key, at: e.Of.At})
 	}
 	known := d.changes[row] != nil || covers(sum, e.Change)
-	if _, done := d.done[row]; done {
+	if d.finished.states[row] != Waiting {
 		known = true
 	}
 	kind := NoteShown
@@ -236,7 +263,7 @@ func (m *machine) keepChange(d *durable, now time.Time, e wire.ChangeEvent) []ro
 	switch waiting := d.changes[row]; {
 	case waiting != nil:
 		m.raiseChange(d, waiting, Sent, "")
-	case d.done[row] == Delivered: // its receipt came first
+	case d.finished.states[row] == Delivered: // its receipt came first
 		m.fold(d, of, e.Changes())
 	case !known: // made on another device of the user: it may still be refused
 		waiting = &waitingChange{Change: e.Change}
@@ -253,10 +280,10 @@ func (m *machine) applyChangeReceipt(d *durable, now time.Time, row rowKey, r re
 		m.raiseChange(d, c, r.state, r.code)
 		return
 	}
-	if d.done[row] >= r.state {
+	if d.finished.states[row] >= r.state {
 		return
 	}
-	d.done[row] = r.state
+	d.finished.put(row, r.state)
 	if id, from, _ := chat.ParseKey(row.key); r.state == Delivered {
 		c := chat.Change{ID: id, Conversation: row.conversation, From: from}
 		m.note(Note{NoteKind: NoteState, State: Delivered, Change: c})

@@ -304,7 +304,8 @@ func TestChangesAreLoadedAfterAGap(t *testing.T) {
 	w.advance(2*time.Minute, nil)
 	equal(t, "shown after it", w.shown(), []string{`"saved late"`})
 	w.advance(time.Hour, nil)
-	if want := knew - chat.Micros(DefaultPace().Margin.Microseconds()); len(w.arch.since) != 4 || w.arch.since[3] != want {
+	want := knew - chat.Micros(DefaultPace().Margin.Microseconds())
+	if len(w.arch.since) != 4 || w.arch.since[3] != want {
 		t.Errorf("loaded changes since %v, want 4 times since %v", w.arch.since, want)
 	}
 }
@@ -327,6 +328,29 @@ func TestUnknownDeliveredChangeIsLoaded(t *testing.T) {
 	w.advance(time.Hour, nil)
 	if len(w.arch.since) != 4 {
 		t.Errorf("loaded changes %d times, want 4", len(w.arch.since))
+	}
+}
+
+// A device remembers only the newest finished changes. A receipt of a forgotten one costs a load.
+func TestFinishedChangesAreBounded(t *testing.T) {
+	w, n := connected(t)
+	refs := make([]wire.MessageRef, 500)
+	for batch := range 3 {
+		for i := range refs {
+			refs[i] = wire.MessageRef{ID: fmt.Sprintf("0199f3a2-7c1e-7abc-9def-%012d", 500*batch+i), At: at(w)}
+		}
+		w.serve(n, event(fmt.Sprintf("e:%d-0", 2+batch), settledChanges(wire.EventDelivered, refs...)))
+	}
+	if f := w.store.d.finished; len(f.states) != maxFinished || len(f.order) != maxFinished {
+		t.Errorf("%d finished changes are stored, in an order of %d, want %d", len(f.states), len(f.order), maxFinished)
+	}
+	w.advance(10*time.Second, nil) // loads what was changed
+	for _, again := range []struct{ number, loads int }{{1499, 0}, {0, 1}} {
+		ref := wire.MessageRef{ID: fmt.Sprintf("0199f3a2-7c1e-7abc-9def-%012d", again.number), At: at(w)}
+		w.serve(n, event(fmt.Sprintf("e:%d-0", 9000-again.number), settledChanges(wire.EventDelivered, ref)))
+		if got := w.store.Backfills(); got != again.loads {
+			t.Errorf("the repeated receipt of change %d left %d loads to do, want %d", again.number, got, again.loads)
+		}
 	}
 }
 

@@ -38,9 +38,11 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 				done = m.keepChange(d, now, e)
 			}
 		case wire.DeliveredEvent:
-			done = m.applyReceipts(d, now, e.Conversation, e.Messages, e.Changes, receipt{state: Delivered, at: e.DeliveredAt})
+			r := receipt{state: Delivered, at: e.DeliveredAt}
+			done = m.applyReceipts(d, now, e.Conversation, e.Messages, e.Changes, r)
 		case wire.RefusedEvent:
-			done = m.applyReceipts(d, now, e.Conversation, e.Messages, e.Changes, receipt{state: Refused, code: e.Code})
+			r := receipt{state: Refused, code: e.Code}
+			done = m.applyReceipts(d, now, e.Conversation, e.Messages, e.Changes, r)
 		case wire.CorrectedEvent:
 			if m.isMember(e.Conversation) && e.Conversation == chat.ConversationID(e.From, e.To) {
 				m.keepSaved(d, e.Message, chat.Changes{}, FromCorrection)

@@ -60,7 +60,7 @@ type machine struct {
 	store       *Store
 	fx          effects
 	rnd         *rand.Rand // jitter
-	ids         *rand.Rand // ids of messages: a source of its own, so that they do not depend on how often jitter is drawn
+	ids         *rand.Rand // ids of messages: another source, so that they do not depend on how often jitter is drawn
 	changeIDs   *rand.Rand // ids of changes, for the same reason
 	pace        Pace
 	misbehavior Misbehavior

@@ -28,7 +28,7 @@ func NewStore(uid, device string) *Store {
 		conversations: map[string]*conversation{},
 		receipts:      map[rowKey]receipt{},
 		changes:       map[rowKey]*waitingChange{},
-		done:          map[rowKey]State{},
+		finished:      finishedChanges{states: map[rowKey]State{}},
 		early:         map[rowKey]chat.Changes{},
 		backfills:     map[string]*backfill{},
 	}}
@@ -55,7 +55,7 @@ type durable struct {
 	conversations map[string]*conversation
 	receipts      map[rowKey]receipt        // receipts of messages and changes that are not here yet
 	changes       map[rowKey]*waitingChange // own changes that are not known to be delivered or refused
-	done          map[rowKey]State          // own changes that were: Refused or Delivered
+	finished      finishedChanges           // own changes that were, newest only
 	early         map[rowKey]chat.Changes   // changes of messages that are not here yet, by message
 	gap           bool                      // events may be missing: load history
 	gapSince      map[string]chat.Micros    // by conversation: how far back to load, fixed when the gap was recorded
@@ -315,7 +315,7 @@ func (s *Store) Snapshot() *Store {
 	c.d.gapSince = maps.Clone(s.d.gapSince)
 	c.d.heard, c.d.uncorrected, c.d.lookups = s.d.heard, s.d.uncorrected, slices.Clone(s.d.lookups)
 	c.d.outbox, c.d.reloads = slices.Clone(s.d.outbox), slices.Clone(s.d.reloads)
-	c.d.own, c.d.done, c.d.early = maps.Clone(s.d.own), maps.Clone(s.d.done), maps.Clone(s.d.early)
+	c.d.own, c.d.finished, c.d.early = maps.Clone(s.d.own), s.d.finished.clone(), maps.Clone(s.d.early)
 	c.d.knew, c.d.changedSince, c.d.changedLacks = s.d.knew, s.d.changedSince, s.d.changedLacks
 	c.d.changedDue = slices.Clone(s.d.changedDue)
 	for row, change := range s.d.changes {

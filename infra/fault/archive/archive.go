@@ -255,9 +255,10 @@ func (a *Archive) SaveChanges(ctx context.Context, list []store.MessageChanges, 
 		_, from, _ := chat.ParseKey(c.Key)
 		a.reads.Add(1)
 		a.writes.Add(1)
-		for _, w := range record.Winners(record.ChangesOf(chat.Message{Conversation: c.Conversation, From: from}, c.Sum)) {
-			e := record.Entry{Kind: record.Saved, ID: w.ID, Conversation: c.Conversation, At: w.At, Text: w.Text, Name: w.Kind,
-				Of: c.Key}
+		m := chat.Message{Conversation: c.Conversation, From: from}
+		for _, w := range record.Winners(record.ChangesOf(m, c.Sum)) {
+			e := record.Entry{Kind: record.Saved, ID: w.ID, Conversation: c.Conversation, At: w.At, Text: w.Text,
+				Name: w.Kind, Of: c.Key}
 			begun = append(begun, e)
 			if a.isFirst(e) {
 				a.log.Add(e)

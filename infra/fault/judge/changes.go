@@ -53,7 +53,8 @@ func (h *history) addChange(e *record.Entry, d *device) bool {
 		return true
 	case c == nil && e.Of != "": // saved or shown, and nobody has made it
 		m := h.message(e.Conversation, e.Of)
-		c = &change{of: m, key: e.ID, kind: e.Name, text: e.Text, at: int64(e.At), wrong: "nobody has made it", saved: h.now}
+		c = &change{of: m, key: e.ID, kind: e.Name, text: e.Text, at: int64(e.At), saved: h.now,
+			wrong: "nobody has made it"}
 		h.changes[id] = c
 		m.changes = append(m.changes, c)
 		return true

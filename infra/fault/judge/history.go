@@ -108,8 +108,8 @@ type thread struct {
 
 func newHistory() *history {
 	return &history{
-		devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[[2]string]*message{}, changes: map[[2]string]*change{},
-		conversations: map[string]*conversation{}, calls: map[int64]int64{}, began: map[string]int64{},
+		devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[[2]string]*message{},
+		changes: map[[2]string]*change{}, conversations: map[string]*conversation{}, calls: map[int64]int64{}, began: map[string]int64{},
 		erased: map[string]int64{}, withdrawn: map[[2]string]int64{},
 	}
 }
@@ -405,7 +405,8 @@ func parsePlace(name string) (p place, ok bool) {
 // read returns the message of a line that was read, and the answer of that operation.
 func (h *history) read(conversation string, l *record.Line) (*message, answer) {
 	return h.message(conversation, l.ID), answer{
-		content: content{l.Sum, l.Text, int64(l.At)}, altered: l.Sum == 0, has: true, rank: rank(max(0, slices.Index(rankNames, l.State))),
+		content: content{l.Sum, l.Text, int64(l.At)}, altered: l.Sum == 0, has: true,
+		rank: rank(max(0, slices.Index(rankNames, l.State))),
 	}
 }
 
