@@ -79,4 +79,7 @@
 //
 // The functions use packages chat, clientaddr, delivery, env, identity, internalapi, logging and problem. Nothing here
 // imports the functions.
+//
+// Edits, deletions and reactions are changes of a message. A change takes the path of a message: whatever is said here
+// of one that is sent, waits, is acknowledged, published or refused holds for a change as well.
 package realtime

@@ -38,6 +38,7 @@ var attacks = []attack{
 	// The archive.
 	{name: "theirs-first", limit: "no message is missing from the history", run: theirsFirst},
 	{name: "other-content", limit: "no device differs from the history", run: otherContent},
+	{name: "changes-of-others", limit: "no message is changed or added", run: changesOfOthers},
 
 	// Floods of a socket.
 	{name: "pings", limit: "2,000 answers", run: pings},
@@ -52,6 +53,7 @@ var attacks = []attack{
 	{name: "bad-origin", limit: "no WebSocket", run: badOrigin},
 
 	// Paid operations and strangers.
+	{name: "reactions", limit: "12 reactions to a message at once, and 6 a minute", run: reactions},
 	{name: "read-random", limit: "60 look-ups of users", run: readRandom},
 	{name: "read-strangers", limit: "no event in another inbox, no conversation", run: readStrangers},
 	{name: "unknown-people", limit: "60 look-ups of users", run: unknownPeople},

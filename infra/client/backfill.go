@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
 // Paging of history.
@@ -21,16 +22,22 @@ const (
 // loadJob is one load of history. Each conversation is read from its newest page back.
 type loadJob struct {
 	list  bool                   // read the conversation list, and the newest pages of each conversation
+	open  bool                   // the user has opened the one conversation of since
 	since map[string]chat.Micros // by conversation: read back to this at, and at least one page
 	from  map[string]chat.Micros // by conversation: begin after this at instead of at the end
 	whole bool                   // read back to the beginning
 	keys  []rowKey               // instead of all that: read these messages
+
+	changes      bool // read what was changed
+	changedSince chat.Micros
 }
 
 // loadResult is the result of a loadJob. It is empty if err is set.
 type loadResult struct {
 	conversations []Conversation
-	messages      []chat.Message
+	messages      []delivery.Delivered
+	changed       []delivery.Delivered
+	reload        bool // too much was changed
 	err           error
 }
 
@@ -66,12 +73,18 @@ func (m *machine) dueJob(now time.Time) (loadJob, bool) {
 	case now.Before(m.loadAt): // the last load failed
 		return loadJob{}, false
 	case d.gap:
-		return loadJob{list: true, since: d.gapSince}, true
+		return d.withChanges(loadJob{list: true, since: d.gapSince}), true
 	case len(m.openRequests) > 0:
 		o := m.openRequests[0]
-		return loadJob{since: map[string]chat.Micros{o.conversation: maxMicros}, whole: o.whole}, true
+		job := loadJob{open: true, since: map[string]chat.Micros{o.conversation: maxMicros}, whole: o.whole}
+		if c := d.conversations[o.conversation]; c != nil && c.stale && len(c.shown) > 0 {
+			job.since[o.conversation] = c.shown[0].At
+		}
+		return job, true
 	case len(d.reloads) > 0 && !now.Before(d.reloads[0]):
-		return loadJob{list: true}, true
+		return d.withChanges(loadJob{list: true}), true
+	case len(d.changedDue) > 0 && !now.Before(d.changedDue[0]):
+		return d.withChanges(loadJob{}), true
 	case len(d.lookups) > 0:
 		return loadJob{keys: d.lookups}, true
 	}
@@ -101,6 +114,13 @@ func fetch(ctx context.Context, h History, job loadJob, note func(Note)) (r load
 		}
 		if saved {
 			r.messages = append(r.messages, msg)
+		}
+	}
+	if job.changes {
+		note(Note{NoteKind: NoteLoad})
+		var err error
+		if r.changed, r.reload, err = h.Changed(ctx, job.changedSince); err != nil {
+			return loadResult{err: err}
 		}
 	}
 	since := job.since
@@ -153,8 +173,11 @@ func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 	var done []rowKey
 	m.store.commit(func(d *durable) {
 		for _, msg := range r.messages {
-			m.keepSaved(d, msg, FromHistory)
-			done = append(done, rowOf(msg))
+			m.keepSaved(d, msg.Message, msg.Changes, FromHistory)
+			done = append(done, rowOf(msg.Message))
+		}
+		if job.changes {
+			m.changesLoaded(d, now, job, r)
 		}
 		for _, c := range r.conversations {
 			for _, uid := range slices.Sorted(maps.Keys(c.Read)) {
@@ -173,7 +196,8 @@ func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 			d.lookups = d.unconfirmed()
 		case len(job.keys) > 0:
 			d.lookups = nil
-		case len(m.openRequests) > 0 && job.since[m.openRequests[0].conversation] == maxMicros:
+		case job.open && len(m.openRequests) > 0:
+			d.conv(m.openRequests[0].conversation).stale = false
 			if done := m.openRequests[0].done; done != nil {
 				done()
 			}
@@ -186,6 +210,7 @@ func (m *machine) loaded(now time.Time, job loadJob, r loadResult) {
 			}
 			if now.Sub(pending.since) > m.pace.BackfillFor {
 				delete(d.backfills, key)
+				delete(d.early, rowKey{pending.conversation, pending.key}) // its message will not come
 				continue
 			}
 			pending.due = now.Add(m.backoff(pending.tries))

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
 // Conn is an open WebSocket. Gorilla's *websocket.Conn implements it.
@@ -42,7 +43,10 @@ type History interface {
 	// "" for the end of the conversation, "<at>" for everything before that at, or the Before of another page.
 	Messages(ctx context.Context, conversation, before string, limit int) (Page, error)
 	// Message returns a message by its key, and whether it is saved.
-	Message(ctx context.Context, conversation, key string) (m chat.Message, saved bool, err error)
+	Message(ctx context.Context, conversation, key string) (m delivery.Delivered, saved bool, err error)
+	// Changed returns the messages in all conversations of the user of which a change was saved at since or later. Reload
+	// reports that there are too many, and none is listed.
+	Changed(ctx context.Context, since chat.Micros) (list []delivery.Delivered, reload bool, err error)
 }
 
 // Conversation is an entry of the conversation list.
@@ -54,7 +58,7 @@ type Conversation struct {
 
 // Page is a page of history, oldest first.
 type Page struct {
-	Messages []chat.Message
+	Messages []delivery.Delivered
 	Before   string // names the next older page; "" if there is none
 }
 
@@ -166,10 +170,10 @@ type NoteKind uint8
 
 // Kinds of notes, with the fields of Note that they fill.
 const (
-	NoteTyped      NoteKind = iota // Message, without at: written by the user, in the outbox
-	NoteFrozen                     // Message: its at is fixed; again, with another at, if no server can have accepted it
-	NoteShown                      // Message, From: stored, and on the screen from now on
-	NoteState                      // Message, State, Refusal: an own message reached State
+	NoteTyped      NoteKind = iota // Message or Change, without at: written by the user, in the outbox
+	NoteFrozen                     // Message or Change: its at is fixed; again, with another at, if no server can have it
+	NoteShown                      // Message, Changes, From; or Change: stored, and on the screen from now on
+	NoteState                      // Message or Change, State, Refusal: an own one reached State
 	NoteAcked                      // Cursor: acknowledged to the server
 	NoteRead                       // Conversation, At: the user has seen everything up to At
 	NoteUp                         // a socket is caught up, and none was before
@@ -177,8 +181,11 @@ const (
 	NoteMoved                      // a new socket was caught up before the old one closed
 	NoteNotResumed                 // the server sent resumed: false
 	NoteLoad                       // Conversation ("" for the list): a request for history
-	NoteRepeated                   // Message: an event of a message that is here already, or typed here
-	NoteCorrected                  // Message, From: shown before with other content, and now with what was saved
+	NoteRepeated                   // Message or Change: an event of one that is here already, or typed here
+	NoteCorrected                  // Message, Changes, From: shown before with other content, and now with what was saved
+	NoteFolded                     // Message, Changes: a message on the screen has other changes; not those that wait
+	NoteRetyped                    // Message: its body was edited before it was transmitted
+	NoteDropped                    // Message or Change: left the outbox, and is not sent again
 )
 
 // Values of From in a NoteShown or a NoteCorrected.
@@ -192,7 +199,9 @@ const (
 // Note reports one thing that happened on a device.
 type Note struct {
 	NoteKind     NoteKind
-	Message      chat.Message
+	Message      chat.Message // with the changed body
+	Changes      chat.Changes // of Message
+	Change       chat.Change  // the note is about a change if it has an id
 	State        State
 	Refusal      string // code of the refusal
 	From         string

@@ -23,26 +23,29 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 		m.drop(now, s, m.pace.RetryFirst)
 		return
 	}
-	var done []rowKey // own messages that need not be sent again
+	var done []rowKey // own messages and changes that need not be sent again
+	kind, from := "", ""
 	m.store.commit(func(d *durable) {
 		switch e := e.(type) {
 		case wire.MessageEvent:
-			if m.credible(e) {
+			kind, from = e.Type, e.Conversation
+			if m.credible(e.Type == wire.EventSent, e.ID, e.Conversation, e.From, e.To) {
 				done = m.keepEvent(d, now, e)
 			}
+		case wire.ChangeEvent:
+			kind, from = e.Type, e.Conversation
+			if m.credible(e.Type == wire.EventChanged, e.ID, e.Conversation, e.From, e.To) {
+				done = m.keepChange(d, now, e)
+			}
 		case wire.DeliveredEvent:
-			for _, r := range e.Messages {
-				m.applyReceipt(d, now, e.Conversation, r, receipt{state: Delivered})
-				done = append(done, m.ownRow(e.Conversation, r.ID))
-			}
+			r := receipt{state: Delivered, at: e.DeliveredAt}
+			done = m.applyReceipts(d, now, e.Conversation, e.Messages, e.Changes, r)
 		case wire.RefusedEvent:
-			for _, r := range e.Messages {
-				m.applyReceipt(d, now, e.Conversation, r, receipt{Refused, e.Code})
-				done = append(done, m.ownRow(e.Conversation, r.ID))
-			}
+			r := receipt{state: Refused, code: e.Code}
+			done = m.applyReceipts(d, now, e.Conversation, e.Messages, e.Changes, r)
 		case wire.CorrectedEvent:
 			if m.isMember(e.Conversation) && e.Conversation == chat.ConversationID(e.From, e.To) {
-				m.keepSaved(d, e.Message, FromCorrection)
+				m.keepSaved(d, e.Message, chat.Changes{}, FromCorrection)
 				done = append(done, rowOf(e.Message))
 			}
 		case wire.ReadEvent:
@@ -51,15 +54,15 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 			}
 		}
 		if s == m.newestWelcomed() {
-			d.cursor, d.heard = f.Cursor, now
+			m.heard(d, now, f.Cursor)
 		}
 	})
-	if me, ok := e.(wire.MessageEvent); ok && me.Type == wire.EventMessage && m.holds[me.Conversation].forStranger {
-		delete(m.holds, me.Conversation) // the other user has answered
+	if wire.Waits(kind) && m.holds[from].forStranger {
+		delete(m.holds, from) // the other user has answered
 	}
 	s.ackCursor = f.Cursor
-	// Only message events need a timely acknowledgment; the next one covers receipts.
-	if me, ok := e.(wire.MessageEvent); ok && me.Type == wire.EventMessage && s.ackDue.IsZero() {
+	// Only events that wait need a timely acknowledgment; the next one covers receipts.
+	if wire.Waits(kind) && s.ackDue.IsZero() {
 		s.ackDue = laterOf(now, s.ackedAt.Add(m.pace.AckEvery)).Add(m.misbehavior.AckDelay)
 	}
 	for _, row := range done {
@@ -74,16 +77,16 @@ func (m *machine) isMember(conversation string) bool {
 	return err == nil
 }
 
-// credible reports whether a message or sent event can belong to this user. Other events are skipped: the cursor
-// moves on, and nothing is shown.
-func (m *machine) credible(e wire.MessageEvent) bool {
-	if !chat.ValidMessageID(e.ID) || e.Conversation != chat.ConversationID(e.From, e.To) {
+// credible reports whether the event of a message or change can belong to this user, who has sent it if it is an echo.
+// Other events are skipped: the cursor moves on, and nothing is shown.
+func (m *machine) credible(echo bool, id, conversation, from, to string) bool {
+	if !chat.ValidMessageID(id) || conversation != chat.ConversationID(from, to) {
 		return false
 	}
-	if e.Type == wire.EventSent {
-		return e.From == m.store.uid && e.To != m.store.uid
+	if echo {
+		from, to = to, from
 	}
-	return e.To == m.store.uid && e.From != m.store.uid
+	return to == m.store.uid && from != m.store.uid
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -100,7 +103,7 @@ func laterOf(a, b time.Time) time.Time {
 	return a
 }
 
-// ownRow returns the row of a message of the user that a receipt names.
+// ownRow returns the row of a message or change of the user that a receipt names.
 func (m *machine) ownRow(conversation, id string) rowKey {
 	return rowKey{conversation, chat.KeyOf(id, m.store.uid)}
 }
@@ -111,7 +114,7 @@ func (m *machine) keepEvent(d *durable, now time.Time, e wire.MessageEvent) []ro
 	row := rowOf(e.Message)
 	known := d.messages[row]
 	if known == nil {
-		m.show(d, e.Message, FromEvent)
+		m.show(d, e.Message, chat.Changes{}, FromEvent)
 		known = d.messages[row]
 		known.heard = now
 	} else {
@@ -128,12 +131,15 @@ func (m *machine) keepEvent(d *durable, now time.Time, e wire.MessageEvent) []ro
 }
 
 // keepSaved stores a message as it is saved, from history or a correction. Its content replaces what the device shows
-// under its key: the sender has used the id more than once.
-func (m *machine) keepSaved(d *durable, msg chat.Message, from string) {
+// under its key: the sender has used the id more than once. The archive does not keep the body that a change replaced.
+func (m *machine) keepSaved(d *durable, msg chat.Message, sum chat.Changes, from string) {
 	k := d.messages[rowOf(msg)]
+	if k != nil && (!sum.SameText(chat.Changes{}) || k.changes.Deleted != nil) {
+		msg.Body = k.Body
+	}
 	switch {
 	case k == nil:
-		m.show(d, msg, from)
+		m.show(d, msg, sum, from)
 		k = d.messages[rowOf(msg)]
 	case !chat.SameContent(k.Message, msg):
 		c := d.conv(msg.Conversation)
@@ -142,25 +148,29 @@ func (m *machine) keepSaved(d *durable, msg chat.Message, from string) {
 		}
 		k.Message = msg
 		c.insert(k)
-		m.note(Note{NoteKind: NoteCorrected, Message: msg, From: from})
+		m.note(k.note(NoteCorrected, from))
 	default:
 		k.AcceptedAt = msg.AcceptedAt
 	}
 	k.heard = time.Time{}
 	m.raiseState(d, k, Delivered, "")
+	m.fold(d, rowOf(msg), sum)
+	m.finishFetched(d, k)
 }
 
-// show stores a message that this device did not have, in its order, and applies the receipts that arrived before it.
-func (m *machine) show(d *durable, msg chat.Message, from string) {
-	k := &stored{Message: msg}
+// show stores a message that this device did not have, in its order, with the changes and receipts that arrived before
+// it.
+func (m *machine) show(d *durable, msg chat.Message, sum chat.Changes, from string) {
 	row := rowOf(msg)
+	k := &stored{Message: msg, changes: sum.Merge(d.early[row])}
+	delete(d.early, row)
 	d.messages[row] = k
 	c := d.conv(msg.Conversation)
 	c.insert(k)
-	m.note(Note{NoteKind: NoteShown, Message: msg, From: from})
-	if msg.From == m.store.uid {
-		delete(d.backfills, backfillKey(msg.Conversation, msg.ID, 0))
-	}
+	c.change = max(c.change, newestChange(k.changes))
+	m.note(k.note(NoteShown, from))
+	k.forgetDeleted(m.store.uid)
+	delete(d.backfills, backfillKey(msg.Conversation, msg.Key(), 0))
 	delete(d.backfills, backfillKey(msg.Conversation, "", msg.At))
 	if r, early := d.receipts[row]; early {
 		delete(d.receipts, row)
@@ -185,25 +195,47 @@ func (m *machine) raiseState(d *durable, k *stored, state State, refusal string)
 		k.refusal = refusal
 	}
 	if state >= Refused {
-		if i := slices.Index(d.outbox, rowOf(k.Message)); i >= 0 {
-			d.outbox = slices.Delete(d.outbox, i, i+1)
-		}
+		d.leaveOutbox(rowOf(k.Message))
+		k.forgetDeleted(m.store.uid)
 	}
 	m.note(Note{NoteKind: NoteState, Message: k.Message, State: state, Refusal: k.refusal})
+	if state == Refused {
+		m.dropChanges(d, k, func(c *waitingChange) bool { return c.state == Waiting })
+	}
 }
 
-// applyReceipt applies a receipt, or stores it for a message that is not here yet.
-func (m *machine) applyReceipt(d *durable, now time.Time, conv string, ref wire.MessageRef, r receipt) {
-	row := m.ownRow(conv, ref.ID)
-	if k := d.messages[row]; k != nil {
-		m.raiseState(d, k, r.state, r.code)
-		return
+// leaveOutbox removes an own message or change from the outbox.
+func (d *durable) leaveOutbox(row rowKey) {
+	if i := slices.Index(d.outbox, row); i >= 0 {
+		d.outbox = slices.Delete(d.outbox, i, i+1)
 	}
+}
+
+// applyReceipts applies the receipts of own messages and changes, and returns their rows.
+func (m *machine) applyReceipts(
+	d *durable, now time.Time, conv string, messages, changes []wire.MessageRef, r receipt,
+) (done []rowKey) {
+	for _, ref := range messages {
+		row := m.ownRow(conv, ref.ID)
+		if k := d.messages[row]; k != nil {
+			m.raiseState(d, k, r.state, r.code)
+		} else if d.keepReceipt(row, r); r.state == Delivered { // a refused message is not in history
+			m.addBackfill(d, now, backfill{conversation: conv, key: row.key, at: ref.At})
+		}
+		done = append(done, row)
+	}
+	for _, ref := range changes {
+		row := m.ownRow(conv, ref.ID)
+		m.applyChangeReceipt(d, now, row, r)
+		done = append(done, row)
+	}
+	return done
+}
+
+// keepReceipt stores a receipt of a message or change that is not here yet.
+func (d *durable) keepReceipt(row rowKey, r receipt) {
 	if early, ok := d.receipts[row]; !ok || r.state > early.state {
 		d.receipts[row] = r
-	}
-	if r.state == Delivered { // a refused message was never saved, so history does not have it
-		m.addBackfill(d, now, backfill{conversation: conv, id: ref.ID, at: ref.At})
 	}
 }
 
@@ -233,16 +265,16 @@ func (m *machine) applyReadMark(d *durable, now time.Time, conv, by string, at c
 	}
 }
 
-func backfillKey(conversation, id string, at chat.Micros) string {
-	if id != "" {
-		return conversation + " " + id
+func backfillKey(conversation, message string, at chat.Micros) string {
+	if message != "" {
+		return conversation + " " + message
 	}
 	return conversation + " @" + at.Time().Format(time.RFC3339Nano)
 }
 
 // addBackfill adds a backfill unless the device has the same one already.
 func (m *machine) addBackfill(d *durable, now time.Time, pending backfill) {
-	key := backfillKey(pending.conversation, pending.id, pending.at)
+	key := backfillKey(pending.conversation, pending.key, pending.at)
 	if d.backfills[key] == nil {
 		pending.since = now
 		pending.due = now.Add(m.pace.BackfillFirst) // a message that was just delivered may not be saved yet

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
 // HTTPHistory reads history from the HTTP functions that functions/openapi.yaml describes.
@@ -22,7 +23,7 @@ type HTTPHistory struct {
 
 var _ History = (*HTTPHistory)(nil)
 
-// listLimit is the page size of the conversation list.
+// listLimit is the page size of the conversation list and of the list of changes.
 const listLimit = 200
 
 // Conversations implements History.
@@ -54,8 +55,8 @@ func (h *HTTPHistory) Conversations(ctx context.Context) ([]Conversation, error)
 // Messages implements History.
 func (h *HTTPHistory) Messages(ctx context.Context, conversation, before string, limit int) (Page, error) {
 	var page struct {
-		Messages []chat.Message `json:"messages"`
-		Next     string         `json:"next"`
+		Messages []delivery.Delivered `json:"messages"`
+		Next     string               `json:"next"`
 	}
 	q := url.Values{"conversation": {conversation}, "limit": {fmt.Sprint(limit)}}
 	if before != "" {
@@ -68,15 +69,38 @@ func (h *HTTPHistory) Messages(ctx context.Context, conversation, before string,
 }
 
 // Message implements History.
-func (h *HTTPHistory) Message(ctx context.Context, conversation, key string) (m chat.Message, saved bool, err error) {
+func (h *HTTPHistory) Message(
+	ctx context.Context, conversation, key string,
+) (m delivery.Delivered, saved bool, err error) {
 	var page struct {
-		Messages []chat.Message `json:"messages"`
+		Messages []delivery.Delivered `json:"messages"`
 	}
 	q := url.Values{"conversation": {conversation}, "key": {key}}
 	if err := h.get(ctx, "/messages", q, &page); err != nil || len(page.Messages) == 0 {
-		return chat.Message{}, false, err
+		return delivery.Delivered{}, false, err
 	}
 	return page.Messages[0], true, nil
+}
+
+// Changed implements History.
+func (h *HTTPHistory) Changed(ctx context.Context, since chat.Micros) (
+	list []delivery.Delivered, reload bool, err error,
+) {
+	for cursor := ""; ; {
+		var page struct {
+			Messages []delivery.Delivered `json:"messages"`
+			Next     string               `json:"next"`
+			Reload   bool                 `json:"reload"`
+		}
+		q := url.Values{"since": {fmt.Sprint(since)}, "cursor": {cursor}, "limit": {fmt.Sprint(listLimit)}}
+		if err := h.get(ctx, "/messages/changes", q, &page); err != nil || page.Reload {
+			return nil, page.Reload, err
+		}
+		list = append(list, page.Messages...)
+		if cursor = page.Next; cursor == "" {
+			return list, false, nil
+		}
+	}
 }
 
 // get reads an answer. When the user's budget is used up, it waits for the next window: a job that began again from its

@@ -34,6 +34,7 @@ type socket struct {
 	n       int
 	phase   phase
 	leaving bool // the server sent goaway: another socket is to be opened
+	changes bool // the server accepts changes
 
 	refusedAt   time.Time     // time of the last error frame without an id
 	refusedWait time.Duration // its retry_after
@@ -59,7 +60,8 @@ type machine struct {
 	store       *Store
 	fx          effects
 	rnd         *rand.Rand // jitter
-	ids         *rand.Rand // ids of messages: a source of its own, so that they do not depend on how often jitter is drawn
+	ids         *rand.Rand // ids of messages: another source, so that they do not depend on how often jitter is drawn
+	changeIDs   *rand.Rand // ids of changes, for the same reason
 	pace        Pace
 	misbehavior Misbehavior
 	note        func(Note)
@@ -94,7 +96,8 @@ type hold struct {
 func newMachine(store *Store, fx effects, opts Options) *machine {
 	return &machine{
 		store: store, fx: fx, rnd: opts.Rand, ids: rand.New(rand.NewPCG(opts.Rand.Uint64(), opts.Rand.Uint64())),
-		pace: opts.Pace, misbehavior: opts.Misbehavior, note: opts.Note, wall: opts.Wall, newID: opts.NewID,
+		changeIDs: rand.New(rand.NewPCG(opts.Rand.Uint64(), opts.Rand.Uint64())),
+		pace:      opts.Pace, misbehavior: opts.Misbehavior, note: opts.Note, wall: opts.Wall, newID: opts.NewID,
 		holds: map[string]hold{},
 	}
 }
@@ -283,6 +286,7 @@ func (m *machine) frame(now time.Time, n int, data []byte) {
 
 func (m *machine) welcome(now time.Time, s *socket, f wire.Welcome) {
 	m.clock = serverClock{now: f.Now.Time(), at: now}
+	s.changes = f.Changes
 	if s.phase < catching {
 		s.phase = catching
 	}
@@ -305,7 +309,7 @@ func (m *machine) caughtUp(now time.Time, s *socket, f wire.CaughtUp) {
 	older := m.up()
 	s.phase, s.liveAt = live, now
 	if s == m.newestWelcomed() {
-		m.store.commit(func(d *durable) { d.cursor, d.heard = f.Cursor, now })
+		m.store.commit(func(d *durable) { m.heard(d, now, f.Cursor) })
 	}
 	switch {
 	case older == nil:
@@ -348,8 +352,20 @@ type serverClock struct {
 
 func (c serverClock) time(now time.Time) time.Time { return c.now.Add(now.Sub(c.at)) }
 
-// placeAt returns the at of a message that is sent for the first time now. There was a welcome, as a socket is caught
-// up.
-func (m *machine) placeAt(now time.Time, c *conversation) chat.Micros {
-	return max(chat.MicrosOf(m.clock.time(now)), c.newest+1)
+// placeAt returns the at of a message or change that is sent for the first time now. It is above everything that the
+// device has seen in the conversation. There was a welcome, as a socket is caught up.
+func (m *machine) placeAt(now time.Time, d *durable, conversation string) chat.Micros {
+	c := d.conv(conversation)
+	seen := max(c.newest, c.change)
+	for row, k := range d.changes {
+		if row.conversation == conversation {
+			seen = max(seen, k.At)
+		}
+	}
+	return max(chat.MicrosOf(m.clock.time(now)), seen+1)
+}
+
+// heard records the cursor of the last event, and that no event before it is missing, but for those of a gap.
+func (m *machine) heard(d *durable, now time.Time, cursor string) {
+	d.cursor, d.heard, d.knew = cursor, now, chat.MicrosOf(m.clock.time(now))
 }

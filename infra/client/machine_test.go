@@ -18,7 +18,7 @@ type frame map[string]any
 func welcome(w *world, resumed bool) frame {
 	return frame{
 		"type": "welcome", "uid": w.store.uid, "now": w.now.UnixMicro(), "resumed": resumed,
-		"limits": wire.DefaultLimits(),
+		"limits": wire.DefaultLimits(), "changes": true,
 	}
 }
 

@@ -96,6 +96,14 @@ func (c *Client) Write(to, body, replyTo string) (id string) {
 	return id
 }
 
+// Change changes a message, which the device shows, as the user wants it: content is the body of an edit, or the emoji
+// of a reaction, where "" withdraws it. It returns the id of the change, or "" if the user may not make it, if the
+// message was never transmitted, so that it is edited or deleted directly, or after the Client has ended.
+func (c *Client) Change(conversation, key string, kind chat.ChangeKind, content string) (id string) {
+	c.input(func(now time.Time) { id = c.m.change(now, conversation, key, kind, content) })
+	return id
+}
+
 // Seen records that the user has seen what others wrote in a conversation up to at.
 func (c *Client) Seen(conversation string, at chat.Micros) {
 	c.input(func(now time.Time) { c.m.markSeen(now, conversation, at) })

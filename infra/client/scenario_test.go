@@ -397,11 +397,12 @@ func (p *player) state() map[string]any {
 	}
 	ids, outbox := []string{}, []string{}
 	for _, row := range p.store.d.outbox {
-		outbox = append(outbox, p.store.d.messages[row].ID)
+		id, _, _ := chat.ParseKey(row.key)
+		outbox = append(outbox, id)
 	}
 	for _, pending := range p.store.d.backfills {
-		if pending.id != "" {
-			ids = append(ids, pending.id)
+		if id, _, ok := chat.ParseKey(pending.key); ok {
+			ids = append(ids, id)
 		}
 	}
 	slices.Sort(ids)

@@ -27,6 +27,9 @@ func NewStore(uid, device string) *Store {
 		own:           map[string]rowKey{},
 		conversations: map[string]*conversation{},
 		receipts:      map[rowKey]receipt{},
+		changes:       map[rowKey]*waitingChange{},
+		finished:      finishedChanges{states: map[rowKey]State{}},
+		early:         map[rowKey]chat.Changes{},
 		backfills:     map[string]*backfill{},
 	}}
 }
@@ -37,7 +40,8 @@ func (s *Store) UID() string { return s.uid }
 // Device returns the device's id.
 func (s *Store) Device() string { return s.device }
 
-// rowKey identifies a message of the store. Another sender may use its id, and so may anybody in another conversation.
+// rowKey identifies a message or a change of the store. Another sender may use its id, and so may anybody in another
+// conversation.
 type rowKey struct{ conversation, key string }
 
 func rowOf(m chat.Message) rowKey { return rowKey{m.Conversation, m.Key()} }
@@ -45,18 +49,25 @@ func rowOf(m chat.Message) rowKey { return rowKey{m.Conversation, m.Key()} }
 // durable is the content of a Store.
 type durable struct {
 	cursor        string
-	outbox        []rowKey // own messages that are not known to be delivered or refused, in the order of typing
+	outbox        []rowKey // own messages and changes that are not known to be delivered or refused, in order of typing
 	messages      map[rowKey]*stored
-	own           map[string]rowKey // messages that were typed here, by id
+	own           map[string]rowKey // messages and changes that were typed here, by id
 	conversations map[string]*conversation
-	receipts      map[rowKey]receipt     // receipts of messages that are not here yet
-	gap           bool                   // events may be missing: load history
-	gapSince      map[string]chat.Micros // by conversation: how far back to load, fixed when the gap was recorded
-	reloads       []time.Time            // when to load the newest pages again, sorted
-	heard         time.Time              // until when no event is missing, but for those of a gap
-	uncorrected   span                   // events of this time may have been followed by corrections that were missed
-	lookups       []rowKey               // messages of that time to look up in history
-	backfills     map[string]*backfill   // by backfillKey
+	receipts      map[rowKey]receipt        // receipts of messages and changes that are not here yet
+	changes       map[rowKey]*waitingChange // own changes that are not known to be delivered or refused
+	finished      finishedChanges           // own changes that were, newest only
+	early         map[rowKey]chat.Changes   // changes of messages that are not here yet, by message
+	gap           bool                      // events may be missing: load history
+	gapSince      map[string]chat.Micros    // by conversation: how far back to load, fixed when the gap was recorded
+	reloads       []time.Time               // when to load the newest pages again, sorted
+	heard         time.Time                 // until when no event is missing, but for those of a gap
+	uncorrected   span                      // events of this time may have been followed by corrections that were missed
+	lookups       []rowKey                  // messages of that time to look up in history
+	backfills     map[string]*backfill      // by backfillKey
+	knew          chat.Micros               // the server's time of heard
+	changedSince  chat.Micros               // changes that were saved since may be missing; 0: none is
+	changedDue    []time.Time               // when to load them, beside each load of a gap or a reload; sorted
+	changedLacks  bool                      // they were not loaded yet since one was missed
 }
 
 // span is a time from one moment to another.
@@ -89,6 +100,9 @@ func (d *durable) recordGap(now time.Time, margin time.Duration) {
 		from = earlier(from, d.uncorrected.from)
 	}
 	d.uncorrected = span{from, now}
+	if d.knew > 0 { // a new device gets changes with the messages
+		d.lackChanges(d.knew, margin)
+	}
 	if d.gap {
 		return
 	}
@@ -99,7 +113,7 @@ func (d *durable) recordGap(now time.Time, margin time.Duration) {
 		}
 	}
 	for _, row := range d.outbox {
-		if k := d.messages[row]; k.At > 0 {
+		if k := d.messages[row]; k != nil && k.At > 0 {
 			d.gapSince[k.Conversation] = min(d.gapSince[k.Conversation], k.At)
 		}
 	}
@@ -108,20 +122,22 @@ func (d *durable) recordGap(now time.Time, margin time.Duration) {
 type stored struct {
 	chat.Message
 	state   State
-	refusal string // code of the refusal
+	refusal string       // code of the refusal
+	changes chat.Changes // those that are not waiting; Message.Body is without them, if the device has seen that
 	// When an event brought it. Zero once history or a correction has shown what is saved under its key.
 	heard time.Time
 }
 
 type receipt struct {
 	state State
-	code  string
+	code  string      // of a refusal
+	at    chat.Micros // the server's time of a delivery
 }
 
-// backfill is a message that a receipt or a read mark refers to and that is not here yet.
+// backfill is a message that a receipt, a read mark or a change refers to and that is not here yet.
 type backfill struct {
 	conversation string
-	id           string // "" for a read mark: any message with exactly this at
+	key          string // "" for a read mark: any message with exactly this at
 	at           chat.Micros
 	tries        int
 	since, due   time.Time
@@ -130,6 +146,8 @@ type backfill struct {
 type conversation struct {
 	shown  []*stored              // frozen messages in the order of the screen, by (at, key)
 	newest chat.Micros            // greatest at of shown
+	change chat.Micros            // greatest at of the changes that the device has seen, beside the own ones that wait
+	stale  bool                   // load all messages of the device again when the conversation is opened
 	read   map[string]chat.Micros // read marks by uid
 	unsent chat.Micros            // own read mark that no read event has confirmed; 0 if there is none
 }
@@ -173,9 +191,18 @@ func (c *conversation) hasMessageAt(at chat.Micros) bool {
 
 // Line is a message as a conversation shows it.
 type Line struct {
-	chat.Message
-	State   State  // of an own message
-	Refusal string // code of the refusal, if State is Refused
+	chat.Message        // with the changed body
+	State        State  // of an own message
+	Refusal      string // code of the refusal, if State is Refused
+	Changes      chat.Changes
+}
+
+// line returns a message as a conversation shows it, with the own changes that wait.
+func (d *durable) line(k *stored) Line {
+	sum := d.shownChanges(k)
+	m := k.Message
+	m.Body = sum.Body(m.Body)
+	return Line{m, k.state, k.refusal, sum}
 }
 
 // Conversation returns the messages that the device shows of a conversation, in order. Own messages that were never
@@ -189,11 +216,11 @@ func (s *Store) Conversation(id string) []Line {
 	}
 	lines := make([]Line, 0, len(c.shown))
 	for _, m := range c.shown {
-		lines = append(lines, Line{m.Message, m.state, m.refusal})
+		lines = append(lines, s.d.line(m))
 	}
 	for _, row := range s.d.outbox {
-		if m := s.d.messages[row]; m.Conversation == id && m.At == 0 {
-			lines = append(lines, Line{m.Message, m.state, m.refusal})
+		if m := s.d.messages[row]; m != nil && m.Conversation == id && m.At == 0 {
+			lines = append(lines, s.d.line(m))
 		}
 	}
 	return lines
@@ -219,11 +246,10 @@ func (s *Store) Newest(conversation string) (Line, bool) {
 	if c == nil || len(c.shown) == 0 {
 		return Line{}, false
 	}
-	m := c.shown[len(c.shown)-1]
-	return Line{m.Message, m.state, m.refusal}, true
+	return s.d.line(c.shown[len(c.shown)-1]), true
 }
 
-// Outbox returns how many own messages are not known to be delivered or refused.
+// Outbox returns how many own messages and changes are not known to be delivered or refused.
 func (s *Store) Outbox() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -236,6 +262,9 @@ func (s *Store) Backfills() int {
 	defer s.mu.Unlock()
 	n := len(s.d.backfills) + len(s.d.lookups)
 	if s.d.gap {
+		n++
+	}
+	if s.d.changedLacks {
 		n++
 	}
 	return n
@@ -252,17 +281,21 @@ func (s *Store) PendingBackfills() []string {
 	if s.d.gap {
 		out = append(out, "history")
 	}
+	if s.d.changedLacks {
+		out = append(out, "changes")
+	}
 	return out
 }
 
 // Rows returns how many rows the store has beside messages. They stand for the rows of the browser's database: one for
-// each conversation, message to send, receipt that came before its message, backfill and planned reload.
+// each conversation, message or change to send, receipt or change that came before its message, backfill and planned
+// reload.
 func (s *Store) Rows() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := &s.d
 	return len(d.conversations) + len(d.outbox) + len(d.receipts) + len(d.backfills) + len(d.reloads) + len(d.gapSince) +
-		len(d.lookups)
+		len(d.lookups) + len(d.early) + len(d.changedDue)
 }
 
 // Cursor returns the cursor up to which the device has stored its inbox.
@@ -282,14 +315,20 @@ func (s *Store) Snapshot() *Store {
 	c.d.gapSince = maps.Clone(s.d.gapSince)
 	c.d.heard, c.d.uncorrected, c.d.lookups = s.d.heard, s.d.uncorrected, slices.Clone(s.d.lookups)
 	c.d.outbox, c.d.reloads = slices.Clone(s.d.outbox), slices.Clone(s.d.reloads)
-	c.d.own = maps.Clone(s.d.own)
+	c.d.own, c.d.finished, c.d.early = maps.Clone(s.d.own), s.d.finished.clone(), maps.Clone(s.d.early)
+	c.d.knew, c.d.changedSince, c.d.changedLacks = s.d.knew, s.d.changedSince, s.d.changedLacks
+	c.d.changedDue = slices.Clone(s.d.changedDue)
+	for row, change := range s.d.changes {
+		k := *change
+		c.d.changes[row] = &k
+	}
 	for row, m := range s.d.messages {
 		k := *m
 		c.d.messages[row] = &k
 	}
 	for id, conv := range s.d.conversations {
 		k := c.d.conv(id)
-		k.newest, k.unsent = conv.newest, conv.unsent
+		k.newest, k.unsent, k.change, k.stale = conv.newest, conv.unsent, conv.change, conv.stale
 		for uid, at := range conv.read {
 			k.read[uid] = at
 		}

@@ -26,7 +26,7 @@ func (s *Store) Summary(conversation string) Summary {
 	out := Summary{Read: maps.Clone(c.read), Unsent: c.unsent > c.read[s.uid]}
 	for _, m := range slices.Backward(c.shown) {
 		if out.Newest.ID == "" && (m.From != s.uid || m.state >= Delivered) {
-			out.Newest = m.Message
+			out.Newest = s.d.line(m).Message
 		}
 		if m.From != s.uid && m.At > max(c.read[s.uid], c.unsent) {
 			out.Unread++

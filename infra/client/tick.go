@@ -136,6 +136,11 @@ func (m *machine) next() time.Time {
 			backfillDue = t
 		}
 	}
+	for _, t := range d.changedDue[:min(len(d.changedDue), 1)] {
+		if backfillDue.IsZero() || t.Before(backfillDue) {
+			backfillDue = t
+		}
+	}
 	for _, pending := range d.backfills {
 		if backfillDue.IsZero() || pending.due.Before(backfillDue) {
 			backfillDue = pending.due

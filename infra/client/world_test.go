@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -161,6 +162,9 @@ type archive struct {
 	down     bool
 	lookups  int // calls of Message
 	messages []chat.Message
+	changes  map[string]chat.Changes // by the key of the message
+	since    []chat.Micros           // of the calls of Changed
+	tooMany  bool                    // Changed lists nothing
 	read     map[string]map[string]chat.Micros
 }
 
@@ -184,17 +188,40 @@ func (a *archive) Conversations(context.Context) ([]Conversation, error) {
 	return list, nil
 }
 
-func (a *archive) Message(_ context.Context, conversation, key string) (chat.Message, bool, error) {
+func (a *archive) Message(_ context.Context, conversation, key string) (delivery.Delivered, bool, error) {
 	if a.down {
-		return chat.Message{}, false, errors.New("503")
+		return delivery.Delivered{}, false, errors.New("503")
 	}
 	a.lookups++
 	for _, m := range a.messages {
 		if m.Conversation == conversation && m.Key() == key {
-			return m, true, nil
+			return a.saved(m), true, nil
 		}
 	}
-	return chat.Message{}, false, nil
+	return delivery.Delivered{}, false, nil
+}
+
+// saved returns a message as the functions return it.
+func (a *archive) saved(m chat.Message) delivery.Delivered {
+	sum := a.changes[m.Key()]
+	m.Body = sum.Body(m.Body)
+	return delivery.Delivered{Message: m, Changes: sum}
+}
+
+func (a *archive) Changed(_ context.Context, since chat.Micros) (list []delivery.Delivered, reload bool, err error) {
+	if a.down {
+		return nil, false, errors.New("503")
+	}
+	a.since = append(a.since, since)
+	if a.tooMany {
+		return nil, true, nil
+	}
+	for _, m := range a.messages {
+		if !a.changes[m.Key()].Empty() {
+			list = append(list, a.saved(m))
+		}
+	}
+	return list, false, nil
 }
 
 func (a *archive) Messages(_ context.Context, conversation, before string, limit int) (Page, error) {
@@ -227,6 +254,8 @@ func (a *archive) Messages(_ context.Context, conversation, before string, limit
 		all = all[len(all)-limit:]
 		p.Before = fmt.Sprintf("%d,%s", all[0].At, all[0].Key())
 	}
-	p.Messages = all
+	for _, m := range all {
+		p.Messages = append(p.Messages, a.saved(m))
+	}
 	return p, nil
 }

@@ -384,8 +384,11 @@ func (emptyHistory) Conversations(context.Context) ([]client.Conversation, error
 func (emptyHistory) Messages(context.Context, string, string, int) (client.Page, error) {
 	return client.Page{}, nil
 }
-func (emptyHistory) Message(context.Context, string, string) (m chat.Message, saved bool, err error) {
+func (emptyHistory) Message(context.Context, string, string) (m delivery.Delivered, saved bool, err error) {
 	return m, false, nil
+}
+func (emptyHistory) Changed(context.Context, chat.Micros) ([]delivery.Delivered, bool, error) {
+	return nil, false, nil
 }
 
 func TestMain(m *testing.M) { os.Exit(redistest.Main(m).Run()) }

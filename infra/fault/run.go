@@ -126,7 +126,7 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 	}
 	defer closeBrowsers()
 	crowd := load.New(tb, log, users, load.Options{
-		Rate: o.Rate, Unsent: o.Unsent, TwoDevices: 0.6, Skewed: 0.3, Reused: 0.1, Pace: pace(), Seed: o.Seed,
+		Rate: o.Rate, Unsent: o.Unsent, TwoDevices: 0.6, Skewed: 0.3, Changed: 0.2, Reused: 0.1, Pace: pace(), Seed: o.Seed,
 		Browsers: browsers, Browser: o.Browser,
 	})
 	defer crowd.Close()

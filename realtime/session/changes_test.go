@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,24 +95,35 @@ func TestChangeWaits(t *testing.T) {
 	})
 }
 
+// A deleted person has no socket (see TestGateChangesCloseOpenSockets), and persist drops what is still under way.
 func TestChangesAreRefused(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		a := in.Join(t, alice)
 		m := servertest.Message(bob, "x")
 		of := target(m, alice)
 		theirs := chat.Target{ID: m.ID, From: bob, At: m.At}
-		for code, f := range map[string]wire.ClientFrame{
-			"change_forbidden": servertest.Change(bob, theirs, chat.KindEdit, "mine"),
-			"change_invalid":   servertest.Change(bob, chat.Target{ID: m.ID, From: carol, At: m.At}, chat.KindReact, "👍"),
-			"change_unknown":   servertest.Change(bob, of, "pin", ""),
-			"emoji_invalid":    servertest.Change(bob, of, chat.KindReact, "👍👍"),
-			"body_empty":       servertest.Change(bob, of, chat.KindEdit, " "),
-			"recipient_unknown": servertest.Change("nobody0000", chat.Target{ID: m.ID, From: alice, At: m.At},
-				chat.KindEdit, "x"),
+		rig.Gates.Set("deletedUid0009", gate.Gate{})
+		stranger := chat.Target{ID: m.ID, From: carol, At: m.At}
+		for _, tt := range []struct {
+			code string
+			f    wire.ClientFrame
+		}{
+			{"change_forbidden", servertest.Change(bob, theirs, chat.KindEdit, "mine")},
+			{"change_forbidden", servertest.Change(bob, theirs, chat.KindDelete, "")},
+			{"change_invalid", servertest.Change(bob, stranger, chat.KindReact, "👍")},
+			{"change_unknown", servertest.Change(bob, of, "pin", "")},
+			{"emoji_invalid", servertest.Change(bob, of, chat.KindReact, strings.Repeat("👍", 200))},
+			{"emoji_invalid", servertest.Change(bob, of, chat.KindReact, "👍👍")},
+			{"emoji_invalid", servertest.Change(bob, of, chat.KindReact, "❤")}, // unqualified
+			{"emoji_invalid", servertest.Change(bob, of, chat.KindReact, "ok")},
+			{"body_empty", servertest.Change(bob, of, chat.KindEdit, " ")},
+			{"body_too_long", servertest.Change(bob, of, chat.KindEdit, strings.Repeat("é", chat.MaxBody+1))},
+			{"recipient_unknown", servertest.Change("nobody0000", of, chat.KindEdit, "x")},
+			{"recipient_unknown", servertest.Change("deletedUid0009", of, chat.KindEdit, "x")},
 		} {
-			a.Send(f)
-			if e := a.Refused(code); e.ID != f.ID || e.RetryAfterMS != 0 {
-				t.Errorf("%s: refused %+v", code, e)
+			a.Send(tt.f)
+			if e := a.Refused(tt.code); e.ID != tt.f.ID || e.RetryAfterMS != 0 {
+				t.Errorf("%s: refused %+v", tt.code, e)
 			}
 		}
 		early := servertest.Change(bob, of, chat.KindEdit, "y")
@@ -129,6 +141,42 @@ func TestChangesAreRefused(t *testing.T) {
 		for _, f := range []wire.ClientFrame{later, message} {
 			a.Send(f)
 			a.Refused("id_reused")
+		}
+	})
+}
+
+// The server cannot see the archive, so it accepts these changes. The sum of changes decides about their effect.
+func TestHarmlessChangesAreAccepted(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		a, b := in.Join(t, alice), in.Join(t, bob)
+		m := servertest.Message(bob, "never sent")
+		wrongAt := target(m, alice)
+		wrongAt.At -= 1000
+		edit := servertest.Change(bob, target(m, alice), chat.KindEdit, "of no message")
+		for _, f := range []wire.ClientFrame{edit, servertest.Change(bob, wrongAt, chat.KindEdit, "another time")} {
+			a.Send(f)
+			if sent := servertest.Until[wire.Sent](a); sent.ID != f.ID {
+				t.Errorf("accepted %+v, want %s", sent, f.ID)
+			}
+			_, cursor := servertest.Event[wire.ChangeEvent](b, wire.EventChange)
+			b.Ack(cursor)
+			servertest.Event[wire.DeliveredEvent](a, wire.EventDelivered)
+		}
+		testwait.Advance(time.Minute) // Redis forgets a change after its receipt; then its id is free
+		again := edit
+		again.At, again.Body = edit.At+1, "other content"
+		a.Send(again)
+		if sent := servertest.Until[wire.Sent](a); sent.ID != again.ID {
+			t.Errorf("accepted %+v", sent)
+		}
+		got, cursor := servertest.Event[wire.ChangeEvent](b, wire.EventChange)
+		if got.ID != edit.ID || got.Body != "other content" {
+			t.Errorf("bob got %+v", got)
+		}
+		b.Ack(cursor)
+		servertest.Event[wire.DeliveredEvent](a, wire.EventDelivered)
+		if ids := rig.Published.Changes(t); len(ids) != 3 {
+			t.Errorf("published the changes %v, want all three for the archive", ids)
 		}
 	})
 }

@@ -50,7 +50,7 @@ type Archive struct {
 	corrected func(ctx context.Context, call internalapi.Corrected) error // calls realtime/; see OnCorrected
 
 	mu    sync.Mutex
-	saved map[[2]string]bool // conversation and key of each message: true once the store has confirmed it; guarded by mu
+	saved map[[2]string]bool // conversation and key of each message and change: true once confirmed; guarded by mu
 }
 
 // Figures counts what a deployment is billed for.
@@ -222,16 +222,10 @@ func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered,
 	conversations := map[string]bool{}
 	for _, d := range delivered {
 		conversations[d.Conversation] = true
-		a.mu.Lock()
-		key := [2]string{d.Conversation, d.Key()}
-		_, known := a.saved[key]
-		if !known {
-			a.saved[key] = false
-		}
-		a.mu.Unlock()
-		if !known {
-			a.log.Add(record.Entry{Kind: record.Saved, ID: d.Key(), Conversation: d.Conversation, At: d.At,
-				Sum: record.SumOf(d.Message), Text: record.TextOf(d.Message)})
+		e := record.Entry{Kind: record.Saved, ID: d.Key(), Conversation: d.Conversation, At: d.At,
+			Sum: record.SumOf(d.Message), Text: record.TextOf(d.Message)}
+		if a.isFirst(e) {
+			a.log.Add(e)
 		}
 	}
 	for _, r := range read {
@@ -240,7 +234,9 @@ func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered,
 	a.writes.Add(int64(len(delivered) + len(conversations)))
 	kept, err := a.Store.Save(ctx, delivered, read)
 	if err == nil {
-		a.recordStored(delivered)
+		for _, d := range delivered {
+			a.recordStored(d.Conversation, d.Key())
+		}
 	}
 	if err == nil && a.failAfterSave.Load() {
 		return nil, errDown
@@ -248,17 +244,73 @@ func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered,
 	return kept, err
 }
 
-// recordStored records, once for each message, that the store has it.
-func (a *Archive) recordStored(delivered []delivery.Delivered) {
-	for _, d := range delivered {
-		a.mu.Lock()
-		key := [2]string{d.Conversation, d.Key()}
-		confirmed := a.saved[key]
-		a.saved[key] = true
-		a.mu.Unlock()
-		if !confirmed {
-			a.log.Add(record.Entry{Kind: record.Stored, ID: d.Key(), Conversation: d.Conversation})
+// SaveChanges implements store.Archive. The record has the changes that count in each sum, and whether they are saved,
+// as for messages.
+func (a *Archive) SaveChanges(ctx context.Context, list []store.MessageChanges, now chat.Micros) error {
+	if a.down.Load() && !a.failAfterSave.Load() {
+		return errDown
+	}
+	var begun []record.Entry
+	for _, c := range list {
+		_, from, _ := chat.ParseKey(c.Key)
+		a.reads.Add(1)
+		a.writes.Add(1)
+		m := chat.Message{Conversation: c.Conversation, From: from}
+		for _, w := range record.Winners(record.ChangesOf(m, c.Sum)) {
+			e := record.Entry{Kind: record.Saved, ID: w.ID, Conversation: c.Conversation, At: w.At, Text: w.Text,
+				Name: w.Kind, Of: c.Key}
+			begun = append(begun, e)
+			if a.isFirst(e) {
+				a.log.Add(e)
+			}
 		}
+	}
+	err := a.Store.SaveChanges(ctx, list, now)
+	if err != nil {
+		return err
+	}
+	for _, e := range begun {
+		a.recordStored(e.Conversation, e.ID)
+	}
+	if a.failAfterSave.Load() {
+		return errDown
+	}
+	return nil
+}
+
+// isFirst reports whether nothing with the key of an entry was saved before, and notes it.
+func (a *Archive) isFirst(e record.Entry) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := [2]string{e.Conversation, e.ID}
+	if _, known := a.saved[key]; known {
+		return false
+	}
+	a.saved[key] = false
+	return true
+}
+
+// Changed implements store.Archive.
+func (a *Archive) Changed(ctx context.Context, uid string, since chat.Micros, cursor string,
+	limit int) ([]delivery.Delivered, string, error) {
+	if a.down.Load() {
+		return nil, "", errDown
+	}
+	a.lists.Add(1)
+	list, next, err := a.Store.Changed(ctx, uid, since, cursor, limit)
+	a.reads.Add(int64(1 + len(list))) // the count, and the documents
+	return list, next, err
+}
+
+// recordStored records, once for each message and change, that the store has it.
+func (a *Archive) recordStored(conversation, id string) {
+	a.mu.Lock()
+	key := [2]string{conversation, id}
+	confirmed := a.saved[key]
+	a.saved[key] = true
+	a.mu.Unlock()
+	if !confirmed {
+		a.log.Add(record.Entry{Kind: record.Stored, ID: id, Conversation: conversation})
 	}
 }
 

@@ -30,6 +30,7 @@ type history struct {
 	devices       map[string]*device
 	devicesOf     map[string][]*device // by user
 	messages      map[[2]string]*message
+	changes       map[[2]string]*change
 	inOrder       []*message
 	conversations map[string]*conversation
 	threads       []*thread // in the order of their first deed
@@ -53,6 +54,8 @@ type device struct {
 	erratic bool  // it acknowledges in a way that no app does; the server sends it a bounded number of messages
 	gap     int64 // the last time before the end that the server said that events are missing; 0: never
 	unacked []*message
+
+	unackedChanges []*change
 }
 
 // message is the operations on one message.
@@ -72,6 +75,9 @@ type message struct {
 	fromHistory  map[*device]int64 // when a device found it in history
 	page         int64             // the last request whose page had it
 	steps        []step
+	changes      []*change
+	readings     []reading
+	dropped      bool // its user has deleted it before it was sent
 }
 
 // step is one operation.
@@ -103,7 +109,7 @@ type thread struct {
 func newHistory() *history {
 	return &history{
 		devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[[2]string]*message{},
-		conversations: map[string]*conversation{}, calls: map[int64]int64{}, began: map[string]int64{},
+		changes: map[[2]string]*change{}, conversations: map[string]*conversation{}, calls: map[int64]int64{}, began: map[string]int64{},
 		erased: map[string]int64{}, withdrawn: map[[2]string]int64{},
 	}
 }
@@ -116,7 +122,15 @@ func (h *history) add(number int, e *record.Entry) {
 	if e.Device != "" {
 		d = h.device(e)
 	}
+	if h.addChange(e, d) {
+		return
+	}
 	switch e.Kind {
+	case record.Retyped:
+		h.message(e.Conversation, e.ID).content.text = e.Text
+	case record.Dropped:
+		h.message(e.Conversation, e.ID).dropped = true
+	case record.Folded: // devices are compared by package verdict
 	case record.Device:
 		if e.Name == acksAhead && d.ahead == 0 {
 			d.ahead = h.now
@@ -147,6 +161,10 @@ func (h *history) add(number int, e *record.Entry) {
 			m.add(here, ack, d, answer{})
 		}
 		d.unacked = nil
+		for _, c := range d.unackedChanges {
+			c.acked = true
+		}
+		d.unackedChanges = nil
 	case record.ReadTo:
 		c := h.conversation(e.Conversation)
 		marks := c.marks[d.user]
@@ -175,7 +193,7 @@ func (h *history) add(number int, e *record.Entry) {
 		h.addPage(e, d)
 	case record.Corrected:
 		m := h.message(e.Conversation, e.ID)
-		m.add(here, correct, d, answer{content: content{e.Sum, e.Text, int64(e.At)}})
+		m.add(here, correct, d, answer{content: content{e.Sum, e.Text, int64(e.At)}, altered: e.Sum == 0})
 		h.thread(e.Conversation, d).add(here, &deed{kind: sees, place: place{int64(e.At), m.key}})
 	case record.View, record.History:
 		h.addFinal(e, d)
@@ -330,7 +348,7 @@ func (h *history) addShown(e *record.Entry, d *device) {
 		}
 		m.fromHistory[d] = h.now
 	}
-	m.add(here, how, d, answer{content: content{e.Sum, e.Text, int64(e.At)}})
+	m.add(here, how, d, answer{content: content{e.Sum, e.Text, int64(e.At)}, altered: e.Sum == 0})
 	if m.to == d.user {
 		d.unacked = append(d.unacked, m)
 	}
@@ -347,6 +365,7 @@ func (h *history) addPage(e *record.Entry, d *device) {
 	for i := range e.Lines {
 		m, a := h.read(e.Conversation, &e.Lines[i])
 		m.page = h.now
+		m.readChanges(during, &e.Lines[i])
 		m.add(during, page, d, a)
 	}
 	list := &deed{kind: lists, lines: h.lines(e)}
@@ -386,7 +405,8 @@ func parsePlace(name string) (p place, ok bool) {
 // read returns the message of a line that was read, and the answer of that operation.
 func (h *history) read(conversation string, l *record.Line) (*message, answer) {
 	return h.message(conversation, l.ID), answer{
-		content: content{l.Sum, l.Text, int64(l.At)}, has: true, rank: rank(max(0, slices.Index(rankNames, l.State))),
+		content: content{l.Sum, l.Text, int64(l.At)}, altered: l.Sum == 0, has: true,
+		rank: rank(max(0, slices.Index(rankNames, l.State))),
 	}
 }
 
@@ -430,6 +450,9 @@ func (h *history) addFinal(e *record.Entry, d *device) {
 			a.content = m.content // it waits, and has no place yet
 		}
 		m.add(during, kind, d, a)
+		if kind == list {
+			m.readChanges(during, &e.Lines[i])
+		}
 	}
 	h.thread(e.Conversation, d).add(during, &deed{kind: lists, lines: h.lines(e)})
 }

@@ -11,6 +11,7 @@
 // do not depend on each other, and each is checked alone:
 //
 //   - one message, from the user who types it to what everyone shows in the end (life.go)
+//   - the changes of one message in the archive (changes.go)
 //   - the order in which one device writes, shows and lists the messages of one conversation (order.go)
 //
 // A part that takes longer than its limit is unknown. That counts as a failure.

@@ -69,8 +69,10 @@ type content struct {
 // answer is what an operation returned.
 type answer struct {
 	content
-	has  bool // of a read: the message is there
-	rank rank
+	has bool // of a read: the message is there
+
+	altered bool // a change has altered its text, which changes.go checks
+	rank    rank
 }
 
 // rank is a state of an own message. It never falls.
@@ -204,6 +206,9 @@ func lifeModel(exception bool) porcupine.Model {
 // step applies an operation, and reports whether it is right.
 func (s *life) step(c call, a answer, exception bool) bool {
 	d := s.device(c.slot)
+	if a.altered {
+		a.content = s.content
+	}
 	switch c.action {
 	case compose:
 		s.setDevice(c.slot, d|holds)

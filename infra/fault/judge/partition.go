@@ -21,6 +21,9 @@ func (h *history) partitions() iter.Seq[partition] {
 				return
 			}
 			m.steps = nil
+			if p, ok := h.foldPartition(m); ok && !yield(p) {
+				return
+			}
 		}
 		for _, t := range h.threads {
 			for p := range t.partitions() {
@@ -127,6 +130,9 @@ func (h *history) complete(m *message) {
 // completeEnd adds who has left, and the final reads that did not have the message. Without a final read, nothing is
 // there.
 func (h *history) completeEnd(m *message, c *conversation) {
+	if m.dropped && m.evidence == 0 {
+		return
+	}
 	acted := []*device{m.author}
 	inView := map[*device]bool{}
 	listed := false

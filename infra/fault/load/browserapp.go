@@ -89,6 +89,9 @@ func (a *browserApp) Write(to, body, replyTo string) (id string) {
 	return id
 }
 
+// Change implements App. The process has no call for changes, so its devices make none.
+func (a *browserApp) Change(string, string, chat.ChangeKind, string) string { return "" }
+
 // Seen implements App.
 func (a *browserApp) Seen(conversation string, at chat.Micros) {
 	_ = a.call(toNode{Do: "seen", Conversation: conversation, At: at}, nil)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
-	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
 // pageRequest is a request of a device for a page of history.
@@ -29,11 +29,11 @@ func (c *Crowd) asked(device, conversation, before string) *pageRequest {
 }
 
 // got records the page that was returned. A request that fails has no second entry.
-func (r *pageRequest) got(messages []chat.Message, more bool) {
+func (r *pageRequest) got(messages []delivery.Delivered, more bool) {
 	e := r.entry
 	e.Kind, e.More = record.Page, more
 	for _, m := range messages {
-		e.Lines = append(e.Lines, lineOf(m))
+		e.Lines = append(e.Lines, record.LineOf(m.Message, m.Changes))
 	}
 	r.crowd.log.Add(e)
 }
@@ -64,8 +64,8 @@ func (h *recordedHistory) Messages(
 
 // answeredPage is a page of history in the answer of a function.
 type answeredPage struct {
-	Messages []chat.Message `json:"messages"`
-	Next     string         `json:"next"`
+	Messages []delivery.Delivered `json:"messages"`
+	Next     string               `json:"next"`
 }
 
 // recordRequest records a request of a device with the browser's engine, if it is one for pages of history, and
@@ -111,9 +111,4 @@ func (c *Crowd) recordRequest(device, target string) func(body []byte) error {
 		}
 	}
 	return none
-}
-
-// lineOf returns a message as a line of a record.
-func lineOf(m chat.Message) record.Line {
-	return record.Line{ID: m.Key(), At: m.At, Sum: record.SumOf(m), Text: record.TextOf(m)}
 }

@@ -66,8 +66,8 @@ func TestBrowserDevicesRecordPages(t *testing.T) {
 			t.Errorf("recorded %+v", e)
 		}
 	}
-	if page := got[1]; !page.More || len(page.Lines) != 1 || page.Lines[0] != lineOf(m) {
-		t.Errorf("the page is %+v, want one line: %+v", page, lineOf(m))
+	if page := got[1]; !page.More || len(page.Lines) != 1 || page.Lines[0] != record.LineOf(m, chat.Changes{}) {
+		t.Errorf("the page is %+v, want one line: %+v", page, record.LineOf(m, chat.Changes{}))
 	}
 	if got := ask("conversations"); len(got) != 0 {
 		t.Errorf("a request for the list is recorded as %+v", got)

@@ -37,6 +37,7 @@ type Options struct {
 	Rate       float64 // messages per second, of all users together
 	TwoDevices float64 // share of users with two devices
 	Skewed     float64 // share of devices whose clock is wrong, by up to ten minutes, and jumps while they are connected
+	Changed    float64 // share of what users write that changes a message, and is not one
 	Reused     float64 // share of messages with an id that another user has used, in this or another conversation
 	Unsent     int     // a user writes no more while a device has this many unsent messages; 0: no limit
 	Partners   int     // about how many other users each user writes with; 4 when 0
@@ -63,6 +64,7 @@ type Crowd struct {
 	partners  map[string][]string
 
 	typed     atomic.Int64
+	edits     atomic.Int64 // for their texts
 	addresses atomic.Int64 // assigned to devices so far
 	calls     atomic.Int64 // recorded requests for history so far
 
@@ -248,6 +250,9 @@ func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
 	if m, ok := store.Newest(conversation); ok && m.From == to && replies {
 		replyTo = m.Key()
 	}
+	if rnd.Float64() < c.opts.Changed {
+		return c.changeMessage(d.user, store, app, conversation, rnd)
+	}
 	burst := 1
 	if rnd.IntN(20) == 0 {
 		burst = 2 + rnd.IntN(4)
@@ -333,23 +338,38 @@ func (c *Crowd) recordNote(device string, n client.Note) {
 	e := record.Entry{Device: device, Conversation: m.Conversation}
 	if m.ID != "" {
 		e.ID = m.Key()
+		l := record.LineOf(m, n.Changes)
+		e.Sum, e.Text, e.Changed = l.Sum, l.Text, l.Changed
+	}
+	if change := n.Change; change.ID != "" {
+		e.ID, e.Conversation = chat.KeyOf(change.ID, change.From), change.Conversation
+		m.At, m.To = change.At, change.To
+		if change.Of.ID != "" {
+			e.Of, e.Text = change.Of.Key(), record.TextOfChange(change)
+		}
 	}
 	switch n.NoteKind {
 	case client.NoteTyped:
-		if c.opts.Reused > 0 {
+		if c.opts.Reused > 0 && n.Change.ID == "" {
 			c.learnID(m)
 		}
-		e.Kind, e.User, e.Text = record.Typed, m.To, record.TextOf(m)
+		e.Kind, e.User, e.Name = record.Typed, m.To, string(n.Change.Kind)
 	case client.NoteFrozen:
-		e.Kind, e.At, e.Sum = record.Frozen, m.At, record.SumOf(m)
+		e.Kind, e.At = record.Frozen, m.At
 	case client.NoteShown:
-		e.Kind, e.At, e.Sum, e.Text, e.Name = record.Shown, m.At, record.SumOf(m), record.TextOf(m), n.From
+		e.Kind, e.At, e.Name = record.Shown, m.At, n.From
 	case client.NoteState:
-		e.Kind, e.Name, e.Detail = record.State, n.State.String(), n.Refusal
+		e.Kind, e.Name, e.Detail, e.Sum, e.Text, e.Changed = record.State, n.State.String(), n.Refusal, 0, 0, ""
 	case client.NoteRepeated:
-		e.Kind = record.Repeated
+		e.Kind, e.At = record.Repeated, m.At
 	case client.NoteCorrected:
-		e.Kind, e.At, e.Sum, e.Text = record.Corrected, m.At, record.SumOf(m), record.TextOf(m)
+		e.Kind, e.At = record.Corrected, m.At
+	case client.NoteFolded:
+		e.Kind = record.Folded
+	case client.NoteRetyped:
+		e.Kind = record.Retyped
+	case client.NoteDropped:
+		e.Kind = record.Dropped
 	case client.NoteAcked:
 		e.Kind = record.Acked
 	case client.NoteRead:

@@ -92,10 +92,11 @@ func (c *Crowd) isSevered(conversation string) bool {
 	return c.severed[conversation]
 }
 
-// agree reports whether all devices that are there show the same number of messages and the same read marks in each
-// conversation, and all marks are confirmed.
+// agree reports whether all devices that are there show the same number of messages, the same changes of each and the
+// same read marks in each conversation, and all marks are confirmed.
 func (c *Crowd) agree() bool {
 	sizes := map[string]int{}
+	changes := map[[2]string]string{} // of messages, by conversation and key
 	marks := map[string]map[string]chat.Micros{}
 	for _, d := range c.allDevices() {
 		store, app := d.storeAndApp()
@@ -120,6 +121,11 @@ func (c *Crowd) agree() bool {
 				if l.From != d.user || l.State >= client.Delivered {
 					n++
 				}
+				row, changed := [2]string{conversation, l.Key()}, record.ChangesOf(l.Message, l.Changes)
+				if other, known := changes[row]; known && other != changed {
+					return false
+				}
+				changes[row] = changed
 			}
 			if other, known := sizes[conversation]; known && other != n {
 				return false
@@ -216,7 +222,7 @@ func (c *Crowd) recordView(d *Device, store Store) {
 // viewOf returns what the device shows of a conversation if store is its store.
 func (d *Device) viewOf(store Store, conversation string) (lines []record.Line) {
 	for _, l := range store.Conversation(conversation) {
-		line := lineOf(l.Message)
+		line := record.LineOf(l.Message, l.Changes)
 		if l.From == d.user {
 			line.State = l.State.String()
 		}
@@ -253,7 +259,7 @@ func (c *Crowd) recordHistories(ctx context.Context) error {
 					return err
 				}
 				for _, m := range slices.Backward(page.Messages) {
-					e.Lines = append(e.Lines, lineOf(m))
+					e.Lines = append(e.Lines, record.LineOf(m.Message, m.Changes))
 				}
 				if before = page.Before; before == "" {
 					break

@@ -23,12 +23,15 @@ type Kind string
 // Kinds of entries.
 const (
 	Device     Kind = "device"      // User, Name (a misbehavior or ""): the device takes part from here on
-	Typed      Kind = "typed"       // ID, Conversation, User (the recipient), Text: written by the user
+	Typed      Kind = "typed"       // ID, Conversation, User (the recipient), Text: written; Of, Name (kind): a change
+	Retyped    Kind = "retyped"     // ID, Conversation, Text: the user has edited it before it was sent
+	Dropped    Kind = "dropped"     // ID, Conversation: left the outbox, because its user or another change undoes it
+	Folded     Kind = "folded"      // ID, Conversation, Changed: shown with these changes from now on; none that waits
 	Frozen     Kind = "frozen"      // ID, Conversation, At, Sum: fixed, and about to be sent for the first time
 	Shown      Kind = "shown"       // ID, Conversation, At, Sum, Text, Name (outbox, event or history): stored and shown
 	Repeated   Kind = "repeated"    // ID, Conversation: an event of a message that the device has already
 	Corrected  Kind = "corrected"   // ID, Conversation, At, Sum, Text: shown from now on with the content that was saved
-	State      Kind = "state"       // ID, Name, Detail (code of a refusal): an own message reached this state
+	State      Kind = "state"       // ID, Name, Detail (code of a refusal): an own message or change reached this state
 	Acked      Kind = "acked"       // acknowledged everything that was shown until now
 	ReadTo     Kind = "read"        // Conversation, At: seen by the user
 	Up         Kind = "up"          // a socket is caught up, and none was before
@@ -48,7 +51,7 @@ const (
 	List       Kind = "list"        // List: the conversations that the device shows before the end and in the end
 
 	Published Kind = "published" // ID, Conversation: Pub/Sub has it, and is about to confirm that; may repeat
-	Saved     Kind = "saved"     // ID, Conversation, At, Sum, Text: the store creates the document
+	Saved     Kind = "saved"     // ID, Conversation, At, Sum, Text: the store creates the document; Of: merges the change
 	Stored    Kind = "stored"    // ID, Conversation: the store has confirmed that
 	Fault     Kind = "fault"     // Name, Detail (Servers or ""): the fault begins
 	Healed    Kind = "healed"    // Name: the fault has ended
@@ -75,10 +78,10 @@ type Entry struct {
 	Kind         Kind        `json:"kind"`
 	Device       string      `json:"device,omitempty"`
 	User         string      `json:"user,omitempty"`
-	ID           string      `json:"id,omitempty"` // the key of a message
+	ID           string      `json:"id,omitempty"` // the key of a message or change
 	Conversation string      `json:"conversation,omitempty"`
 	At           chat.Micros `json:"at,omitempty"`
-	Sum          Hash        `json:"sum,omitempty"`  // of everything that the sender fixed
+	Sum          Hash        `json:"sum,omitempty"`  // of everything that the sender fixed; 0: changes altered the text
 	Text         Hash        `json:"text,omitempty"` // identifies a typed message whatever its id; see TextOf
 	Name         string      `json:"name,omitempty"`
 	Lines        []Line      `json:"lines,omitempty"`
@@ -87,6 +90,8 @@ type Entry struct {
 	More         bool        `json:"more,omitempty"` // there are older messages than those of the page
 	Detail       string      `json:"detail,omitempty"`
 	Broken       bool        `json:"broken,omitempty"`
+	Of           string      `json:"of,omitempty"`      // the key of the message that a change is about
+	Changed      string      `json:"changed,omitempty"` // see ChangesOf
 }
 
 // Line is a message in the final view of a conversation.
@@ -96,6 +101,8 @@ type Line struct {
 	Sum   Hash        `json:"sum"`
 	Text  Hash        `json:"text"`
 	State string      `json:"state,omitempty"` // on a device of the sender
+
+	Changed string `json:"changed,omitempty"` // see ChangesOf
 }
 
 // Item is a conversation in a list of conversations, newest first.

@@ -121,15 +121,20 @@ func TestRandomWithdrawals(t *testing.T) { playSeeds(t, withdrawals) }
 
 func playSeeds(t *testing.T, themes [][]string) {
 	t.Helper()
+	changes := 0
 	for n := range *seeds {
 		t.Run(fmt.Sprintf("seed %d", *first+uint64(n)), func(t *testing.T) {
 			h := playRandom(t, themes, *first+uint64(n))
 			requireClean(t, h.report)
-			t.Logf("%v", h)
+			t.Logf("%v; %d messages, %d changes", h, h.report.Typed, h.report.Changes)
+			changes += h.report.Changes
 			if t.Failed() {
 				t.Logf("the events were %q", h.played)
 			}
 		})
+	}
+	if changes == 0 {
+		t.Error("nobody has changed a message")
 	}
 }
 
@@ -140,7 +145,7 @@ func playRandom(t *testing.T, themes [][]string, seed uint64) *history {
 	theme := themes[rnd.IntN(len(themes))]
 	h := &history{seed: seed}
 	schedule := sha256.New()
-	o := load.Options{Rate: 4, TwoDevices: 0.7, Skewed: 0.3, Reused: 0.1, Partners: 2, Seed: seed}
+	o := load.Options{Rate: 4, TwoDevices: 0.7, Skewed: 0.3, Changed: 0.2, Reused: 0.1, Partners: 2, Seed: seed}
 	h.report = play(t, 4, o, func(t *testing.T, w *world) {
 		defer func() { h.addLog(schedule, w.log) }()
 		start := w.began.Add(chatFrom)

@@ -55,7 +55,7 @@ func (h *history) addLog(schedule hash.Hash, log *record.Log) {
 			panic(err)
 		}
 		lines = append(lines, line{e.T, string(b)})
-		if e.Kind == record.Typed {
+		if e.Kind == record.Typed && e.Of == "" { // which message a user changes depends on what has arrived
 			fmt.Fprintf(schedule, "%s\n", b)
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/record"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
 
@@ -148,6 +149,11 @@ func (q *queue) record(data []byte) {
 	for _, entry := range raw.Delivered {
 		if d, err := delivery.DecodeDelivered(entry); err == nil {
 			q.log.Add(record.Entry{Kind: record.Published, ID: d.Key(), Conversation: d.Conversation})
+		}
+	}
+	for _, entry := range raw.Changed {
+		if c, err := delivery.DecodeChanged(entry); err == nil {
+			q.log.Add(record.Entry{Kind: record.Published, ID: chat.KeyOf(c.ID, c.From), Conversation: c.Conversation})
 		}
 	}
 }

@@ -46,9 +46,15 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 	case record.Shown:
 		j.addShown(i, e, d)
 	case record.Repeated:
-		j.message(e).eventsOn(d).add(e.T)
+		if m := j.message(e); m.of != nil {
+			j.addChangeEvent(i, e, d, m)
+		} else {
+			m.eventsOn(d).add(e.T)
+		}
+	case record.Retyped, record.Dropped, record.Folded:
+		j.addChanged(e, d)
 	case record.Corrected:
-		if m := j.message(e); m.typed >= 0 && e.Sum != m.sum {
+		if m := j.message(e); m.typed >= 0 && e.Sum != m.sum && (e.Sum != 0 || !m.mayRead(e.Text)) {
 			j.addFinding(Altered, m, e.Device, "corrected to other content than was sent first")
 		}
 	case record.Reused:
@@ -172,14 +178,27 @@ func (j *judge) addTyped(i int, e *record.Entry, d *device) {
 		return
 	}
 	m.typed, m.typedOn, m.typedBy, m.to, m.text = i, d, e.Device, e.User, e.Text
-	j.texts[e.Text] = e.ID
 	j.order = append(j.order, m)
+	if e.Of != "" {
+		m.kind, m.of = e.Name, j.message(&record.Entry{ID: e.Of, Conversation: e.Conversation})
+		m.of.changes = append(m.of.changes, m)
+		j.report.Changes++
+		return
+	}
+	j.texts[e.Text] = e.ID
 	j.report.Typed++
 }
 
 func (j *judge) addShown(i int, e *record.Entry, d *device) {
 	m := j.message(e)
+	if m.of != nil || e.Of != "" {
+		j.addChangeEvent(i, e, d, m)
+		return
+	}
 	j.checkContent(m, e.Device, e.Sum, e.Text, int64(e.At))
+	if e.Changed != "" {
+		j.addChanged(e, d)
+	}
 	for _, s := range m.shown {
 		if s.device == d {
 			j.addFinding(Doubled, m, e.Device, "shown twice")
@@ -214,6 +233,7 @@ func (j *judge) checkContent(m *message, where string, sum, text record.Hash, at
 	case m.frozen < 0:
 		j.addFinding(Altered, m, where, "shown or saved before it was sent")
 	case slices.Contains(m.reused, sum) && where != "the store":
+	case sum == 0 && m.mayRead(text) && (at == m.at || len(m.reused) > 0):
 	case sum != m.sum || text != m.text || at != m.at:
 		j.addFinding(Altered, m, where, "its content or at is not what was sent")
 	}
@@ -276,14 +296,18 @@ func (j *judge) wasRead(m *message) bool {
 
 func (j *judge) addSaved(i int, e *record.Entry) {
 	m := j.message(e)
-	j.checkContent(m, "the store", e.Sum, e.Text, int64(e.At))
+	if e.Of == "" {
+		j.checkContent(m, "the store", e.Sum, e.Text, int64(e.At))
+	}
 	if m.saved >= 0 {
 		j.addFinding(Doubled, m, "the store", "created twice")
 		return
 	}
 	m.saved = i
-	j.report.Saved++
-	if id := j.texts[e.Text]; id != "" && id != e.ID {
+	if e.Of == "" {
+		j.report.Saved++
+	}
+	if id := j.texts[e.Text]; e.Of == "" && id != "" && id != e.ID {
 		j.addFinding(Doubled, m, "the store", "saved with another id than %s", id)
 	}
 	switch {

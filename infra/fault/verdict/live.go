@@ -113,7 +113,7 @@ func (j *judge) judgeLive() {
 				}
 				e := m.eventsOn(d)
 				j.judgeRepeats(m, d, e)
-				if at, found := m.foundBy(d); e.n == 0 && found && j.sentEventLost(m, d, at) {
+				if at, found := j.foundBy(m, d); e.n == 0 && found && j.sentEventLost(m, d, at) {
 					continue // once the message is saved, whenever that is
 				}
 				came := e.n > 0 && e.first <= by
@@ -150,8 +150,11 @@ func (m *message) acceptance() int64 {
 	return at
 }
 
-// foundBy returns when d found m in history.
-func (m *message) foundBy(d *device) (at int64, found bool) {
+// foundBy returns when d found m in history. A change is not found alone, but with all others of its message.
+func (j *judge) foundBy(m *message, d *device) (at int64, found bool) {
+	if m.of != nil {
+		return j.ended, j.showsInTheEnd(d, m)
+	}
 	for _, s := range m.shown {
 		if s.device == d && s.history {
 			return s.at, true

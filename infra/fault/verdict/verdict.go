@@ -118,6 +118,7 @@ type Spread struct {
 // Report is the verdict on one run.
 type Report struct {
 	Typed    int `json:"typed"`    // messages that users wrote
+	Changes  int `json:"changes"`  // changes of messages that users made; judged as messages are
 	Accepted int `json:"accepted"` // of these, shown as sent by a device of their sender
 	Saved    int `json:"saved"`    // in the store
 
@@ -205,6 +206,11 @@ type message struct {
 	refusal          string        // its code
 	refusedAt        int64         // time
 	reused           []record.Hash // sums of other contents that were sent with its id
+	of               *message      // the message that it changes; nil if it is a message
+	kind             string        // of a change
+	changes          []*message    // of a message
+	dropped          bool          // left the outbox without being sent
+	deleted          map[*device]bool
 	shown            []sighting
 	events           map[*device]*events
 	saved            int // index; -1
@@ -281,6 +287,7 @@ func JudgeWithin(entries iter.Seq[record.Entry], bounds Bounds) *Report {
 	}
 	j.judgeViews(j.early)
 	j.judgeViews(j.views)
+	j.judgeChanges()
 	j.judgeMissing()
 	j.judgeOrder()
 	j.judgeLive()
@@ -377,6 +384,10 @@ func (j *judge) stranded(m *message) bool {
 func (j *judge) showsInTheEnd(d *device, m *message) bool {
 	return slices.ContainsFunc(j.views[m.conversation], func(f *view) bool {
 		_, has := f.place[m.id]
+		if m.of != nil {
+			at, there := f.place[m.of.id]
+			has = there && covers(f.lines[at].Changed, m)
+		}
 		return f.device == d && has
 	})
 }

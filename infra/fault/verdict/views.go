@@ -36,7 +36,7 @@ func (j *judge) judgeViews(all map[string][]*view) {
 			texts := make(map[record.Hash]string, len(f.lines))
 			for i, l := range f.lines {
 				m := j.message(&record.Entry{ID: l.ID, Conversation: conversation})
-				if id, twice := texts[l.Text]; twice {
+				if id, twice := texts[l.Text]; twice && l.Sum != 0 {
 					j.addFinding(Doubled, m, f.name, "shown in the end beside %s", id)
 					continue
 				}
@@ -69,8 +69,11 @@ func inOrder(a, b record.Line) bool { return a.At < b.At || a.At == b.At && a.ID
 // judgeMissing finds messages that are missing, and messages that nobody wrote.
 func (j *judge) judgeMissing() {
 	for _, m := range j.order {
-		if m.accepted >= 0 {
+		if m.accepted >= 0 && m.of == nil {
 			j.report.Accepted++
+		}
+		if j.judgeDropped(m) {
+			continue
 		}
 		if _, erased := j.erased[m.typedOn.user]; erased {
 			continue // what they wrote was deleted
@@ -151,6 +154,9 @@ func (j *judge) judgeUndeliverable(m *message) {
 
 // missing says where m is missing in the end. It is "" if m is everywhere.
 func (j *judge) missing(m *message) string {
+	if m.of != nil {
+		return j.missingChange(m)
+	}
 	var where []string
 	if m.saved < 0 {
 		where = append(where, "in the store")

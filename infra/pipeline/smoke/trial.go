@@ -17,6 +17,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/infra/client"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/prober"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
@@ -294,7 +295,7 @@ func (p *user) awaitNote(ctx context.Context, match func(client.Note) bool) (cli
 func (t *trial) waitSaved(ctx context.Context, p *user, conversation, id string) error {
 	for {
 		page, err := t.history(p).Messages(ctx, conversation, "", 10)
-		if err == nil && slices.ContainsFunc(page.Messages, func(m chat.Message) bool { return m.ID == id }) {
+		if err == nil && slices.ContainsFunc(page.Messages, func(m delivery.Delivered) bool { return m.ID == id }) {
 			return nil
 		}
 		select {
