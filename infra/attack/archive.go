@@ -12,8 +12,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// archived is how long a message may take from the acknowledgment to the history. It takes less than a second unless the
-// machine is busy.
+// archived is how long a message may take from the acknowledgment to the history. It takes less than a second, except
+// on a busy machine.
 const archived = time.Minute
 
 // history returns the newest messages of the person's conversation with another.

@@ -109,8 +109,8 @@ type thread struct {
 func newHistory() *history {
 	return &history{
 		devices: map[string]*device{}, devicesOf: map[string][]*device{}, messages: map[[2]string]*message{},
-		changes: map[[2]string]*change{}, conversations: map[string]*conversation{}, calls: map[int64]int64{}, began: map[string]int64{},
-		erased: map[string]int64{}, withdrawn: map[[2]string]int64{},
+		changes: map[[2]string]*change{}, conversations: map[string]*conversation{}, calls: map[int64]int64{},
+		began: map[string]int64{}, erased: map[string]int64{}, withdrawn: map[[2]string]int64{},
 	}
 }
 
