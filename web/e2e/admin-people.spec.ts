@@ -140,7 +140,7 @@ test(
     const received = ann.sockets.received.find((f) => f.event?.type === "message")?.event?.id ?? "";
     await expect.poll(() => saved(a.token, id, { id: received, from: e.uid })).toBe(true);
     // A message to Eve is queued while she is offline.
-    await eve.sockets.close();
+    await eve.sockets.offline(eve.context);
     await send(ann.page, eve, "are you still there?");
     await expectState(ann.page, eve, "are you still there?", state.sent);
 

@@ -131,7 +131,6 @@ test("while the server is away, a browser tries again and again, but less and le
   const pass = async (seconds: number): Promise<void> => {
     for (let s = 0; s < seconds; s++) {
       await ann.page.clock.runFor(1_000);
-      await bob.page.evaluate(() => new Promise((painted) => requestAnimationFrame(painted)));
       await ann.sockets.answered(1_000);
     }
   };
