@@ -9,18 +9,22 @@
  */
 import { SPACELESS, pieces } from "./links";
 
-export type Style = "bold" | "italic" | "struck" | "code";
-
 /** A part of a line. A sign is shown only while its text is written. */
 export type Inline =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "sign"; readonly text: string }
   | { readonly kind: "link"; readonly text: string; readonly href: string; readonly host?: string }
-  | { readonly kind: Style; readonly content: readonly Inline[] };
+  | { readonly kind: "bold"; readonly content: readonly Inline[] }
+  | { readonly kind: "italic"; readonly content: readonly Inline[] }
+  | { readonly kind: "struck"; readonly content: readonly Inline[] }
+  | { readonly kind: "code"; readonly content: readonly Inline[] };
+
+type Style = Extract<Inline, { readonly content: unknown }>["kind"];
 
 /** A part of a body, with the line feed at its end. The signs of a block of code are in `open` and `close`. */
 export type Block =
-  | { readonly kind: "lines" | "quote"; readonly content: readonly Inline[] }
+  | { readonly kind: "lines"; readonly content: readonly Inline[] }
+  | { readonly kind: "quote"; readonly content: readonly Inline[] }
   | { readonly kind: "list"; readonly start: number | null; readonly items: readonly (readonly Inline[])[] }
   | { readonly kind: "block"; readonly open: string; readonly code: string; readonly close: string };
 
@@ -84,14 +88,15 @@ interface Line {
 }
 
 class Body {
+  readonly body: string;
+  readonly cut: boolean;
   readonly #links: readonly Link[];
   /** The index of the first link that does not end before the current place. */
   #link = 0;
 
-  constructor(
-    readonly body: string,
-    readonly cut: boolean,
-  ) {
+  constructor(body: string, cut: boolean) {
+    this.body = body;
+    this.cut = cut;
     const links: Link[] = [];
     let at = 0;
     for (const { text, href, host } of pieces(body)) {
@@ -283,18 +288,20 @@ const AFTER = new RegExp(`^[\\s\\p{P}~\`\\p{Extended_Pictographic}${SPACELESS}]?
 const CONTENT = /[\p{L}\p{N}\p{Sc}\p{Extended_Pictographic}]/u;
 
 class Sign {
+  readonly body: string;
+  readonly at: number;
   readonly end: number;
+  readonly run: string;
+  readonly kind: Style;
   readonly escaped: boolean;
   readonly opens: boolean;
   readonly closes: boolean;
 
-  constructor(
-    readonly body: string,
-    line: Line,
-    readonly at: number,
-    readonly run: string,
-    readonly kind: Style,
-  ) {
+  constructor(body: string, line: Line, at: number, run: string, kind: Style) {
+    this.body = body;
+    this.at = at;
+    this.run = run;
+    this.kind = kind;
     this.end = at + run.length;
     this.escaped = at > line.start && body[at - 1] === "\\";
     const to = this.escaped ? at - 1 : at;
