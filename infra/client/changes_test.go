@@ -146,8 +146,8 @@ func TestMessageThatWasNeverTransmittedIsChangedDirectly(t *testing.T) {
 func TestUntransmittedChangesOfOneKindCollapse(t *testing.T) {
 	w, n := connected(t)
 	w.serve(n, event("e:2-0", incoming(1, at(w))))
-	m := sentMessage(t, w, n)
-	m = w.store.Conversation(conv)[len(w.store.Conversation(conv))-1].Message
+	sentMessage(t, w, n)
+	m := w.store.Conversation(conv)[len(w.store.Conversation(conv))-1].Message
 	w.end(n, 1006)
 	w.m.change(w.now, conv, m.Key(), chat.KindEdit, "a")
 	w.m.change(w.now, conv, m.Key(), chat.KindReact, "👍")

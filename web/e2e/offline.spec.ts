@@ -132,7 +132,7 @@ test("while the server is away, a browser tries again and again, but less and le
     for (let s = 0; s < seconds; s++) {
       await ann.page.clock.runFor(1_000);
       await bob.page.evaluate(() => new Promise((painted) => requestAnimationFrame(painted)));
-      await expect.poll(() => ann.sockets.unanswered).toBe(0);
+      await ann.sockets.answered(1_000);
     }
   };
   await expect(async () => {

@@ -91,9 +91,14 @@ export class Sockets {
     return this.#open.size;
   }
 
-  /** How many frames the server has still to answer on the open sockets, including the "hello" of a new socket. */
-  get unanswered(): number {
-    return [...this.#open].reduce((sum, pair) => sum + pair.unanswered, 0);
+  /**
+   * Resolves once the server has answered on the open sockets, including the "hello" of a new socket, and after `within`
+   * ms in any case, because the page may need its clock to send the frame that is answered.
+   */
+  async answered(within: number): Promise<void> {
+    const end = Date.now() + within;
+    while ([...this.#open].some((pair) => pair.unanswered > 0) && Date.now() < end)
+      await new Promise((resolve) => setTimeout(resolve, 10));
   }
 
   /** How many frames are held back. */
