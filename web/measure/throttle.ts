@@ -23,3 +23,12 @@ export async function throttle(page: Page, what: { readonly network: boolean }):
   if (what.network) await session.send("Network.emulateNetworkConditions", network);
   return session;
 }
+
+/** Headless Chromium delays frames for seconds, which every key would show. A screencast makes it draw them. */
+export async function drawFrames(session: CDPSession): Promise<void> {
+  session.on(
+    "Page.screencastFrame",
+    ({ sessionId }) => void session.send("Page.screencastFrameAck", { sessionId }).catch(() => undefined),
+  );
+  await session.send("Page.startScreencast", { format: "jpeg", quality: 1, maxWidth: 64, maxHeight: 64 });
+}

@@ -5,7 +5,7 @@ import { composer, expectState, messages, open, send, state } from "../e2e/suppo
 import { expect, test } from "../e2e/support/test";
 import { Voice } from "../e2e/support/voice";
 import { ms, quantile, record } from "./figures";
-import { slowCpu, throttle } from "./throttle";
+import { drawFrames, slowCpu, throttle } from "./throttle";
 
 const seconds = 10;
 const perSecond = 50; // messages
@@ -25,12 +25,7 @@ test("typing while fifty messages a second arrive", async ({ user }) => {
   const session = await throttle(ann.page, { network: false });
   await composer(ann.page, bob).focus();
   await recordKeys(ann.page);
-  // Headless Chromium delays frames for seconds, which every key would show. A screencast makes it draw them.
-  session.on(
-    "Page.screencastFrame",
-    ({ sessionId }) => void session.send("Page.screencastFrameAck", { sessionId }).catch(() => undefined),
-  );
-  await session.send("Page.startScreencast", { format: "jpeg", quality: 1, maxWidth: 64, maxHeight: 64 });
+  await drawFrames(session);
 
   await type(session, seconds * keysPerSecond);
   report("nothing arrives", await recordedKeys(ann.page));

@@ -189,12 +189,37 @@ func (s script) expand(w *syntax.Word) string {
 	for _, p := range w.Parts {
 		s.part(&b, p, false)
 	}
+	s.modifiers(w.Parts)
 	return b.String()
+}
+
+// zshModifier matches text after $NAME that an interactive zsh reads as a modifier or a subscript of the variable, also
+// between double quotes: "$REPO:ref" is the value without its extension, and "ef".
+var zshModifier = regexp.MustCompile(`^(:[a-zA-Z&]|\[)`)
+
+// modifiers reports variables that bash and zsh expand to different values.
+func (s script) modifiers(parts []syntax.WordPart) {
+	for i, p := range parts {
+		if quotes, ok := p.(*syntax.DblQuoted); ok {
+			s.modifiers(quotes.Parts)
+		}
+		variable, ok := p.(*syntax.ParamExp)
+		if !ok || !variable.Short || i+1 == len(parts) {
+			continue
+		}
+		if next, ok := parts[i+1].(*syntax.Lit); ok && zshModifier.MatchString(next.Value) {
+			name := variable.Param.Value
+			s.problem(s.at(p), "zsh reads more than the variable in $%s%s, write ${%s}", name, next.Value, name)
+		}
+	}
 }
 
 func (s script) part(b *strings.Builder, p syntax.WordPart, quoted bool) {
 	switch p := p.(type) {
 	case *syntax.Lit:
+		if !quoted && strings.ContainsAny(p.Value, "*?[") {
+			s.problem(s.at(p), "zsh looks for files with the name %s, quote it", p.Value)
+		}
 		b.WriteString(p.Value)
 	case *syntax.SglQuoted:
 		b.WriteString(p.Value)

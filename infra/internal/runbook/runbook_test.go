@@ -37,6 +37,11 @@ func TestRead(t *testing.T) {
 		"a comment after a command": {block("Q=1   # the uid"), "zsh does not know comments"},
 		"a comment on its own line": {block("gcloud x\n# it's last\ngcloud y"), "zsh does not know comments"},
 		"a hash that is no comment": {block("gcloud x a#b '#c' \"${P}#d\""), ""},
+		"a modifier of zsh":         {block(`gcloud x "$P:ref"`), "write ${P}"},
+		"a subscript of zsh":        {block(`gcloud x "$P[0]"`), "write ${P}"},
+		"a colon after braces":      {block(`gcloud x "${P}:ref" "$P:0" "$P: a"`), ""},
+		"an index without quotes":   {block("gcloud x a.b[0]"), "quote it"},
+		"an index with quotes":      {block("gcloud x 'a.b[0]' \"$P*\""), ""},
 		"not bash":                  {block("gcloud x ("), "bash cannot read this"},
 		"only a name":               {exports + "The program `gcloud` and `go.mod`, and `P`.", ""},
 	} {

@@ -38,7 +38,21 @@ test("the dialog shows why the server rejected its request", async ({ at }) => {
   await expect(dialog.getByRole("alert")).toHaveText(adminText.problems.last_admin);
   await dialog.getByRole("button", { name: "Cancel" }).click();
   await page.getByRole("button", { name: adminText.people.add }).click();
-  await page.getByRole("dialog").getByRole("button", { name: adminText.actions.addDo, exact: true }).click();
+  const add = page.getByRole("dialog");
+  const password = add.getByLabel(en.auth.password, { exact: true });
+  await add.getByLabel(en.auth.name, { exact: true }).fill("Mara Kern");
+  for (const [typed, words] of [
+    ["", en.auth.errors.passwordMissing],
+    ["mara kern", en.auth.rules.notName],
+    ["sunshine1", en.auth.rules.notCommon],
+  ] as const) {
+    await password.fill(typed);
+    await password.press("Enter");
+    await expect(add.getByText(words).and(add.locator(".fault, .error"))).toBeVisible();
+    await expect(password).toBeFocused();
+  }
+  await password.fill("a quiet harbor 7");
+  await add.getByRole("button", { name: adminText.actions.addDo, exact: true }).click();
   await expect(page.getByText(en.auth.refused.username)).toBeVisible();
 });
 

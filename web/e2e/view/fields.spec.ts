@@ -75,6 +75,12 @@ test("a new password follows the rules that are shown, at sign-up and at a reset
     await expect(password).toHaveAttribute("aria-invalid", "true");
     await expect(password).toBeFocused();
   }
+  // On a phone whose keyboard is open, the rules are above the keyboard while the field has the focus.
+  await page.setViewportSize({ width: 360, height: 400 });
+  await page.getByLabel(en.auth.name, { exact: true }).focus();
+  await password.focus();
+  await expect(page.getByText(en.auth.rules.notCommon)).toBeInViewport({ ratio: 1 });
+  await expect(page.getByText(en.auth.password, { exact: true })).toBeInViewport({ ratio: 1 });
 
   await at("/reset?oobCode=x", { as: "signed-out" });
   const fresh = page.getByLabel(en.auth.newPassword, { exact: true });

@@ -1,6 +1,6 @@
 /**
  * Finds addresses in a message body: web addresses, with a scheme or without, email addresses and phone numbers. Loaded
- * when a message may contain one (see ./linked.svelte.ts).
+ * when a message may contain one (see ./rich.svelte.ts).
  */
 import { COUNTRIES, GENERIC, INTERNATIONAL, LIKE_FILES } from "./domains";
 
@@ -14,7 +14,7 @@ interface Found {
 }
 
 /** Scripts without spaces between words. An address may follow a letter of them directly. */
-const SPACELESS =
+export const SPACELESS =
   "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}";
 /** The start of a word. Searches begin only there, so that each run of characters is scanned once. */
 const BEGIN = `(?<![\\p{L}\\p{N}\\p{M}_@/.\\-](?<![${SPACELESS}]))`;

@@ -1,0 +1,140 @@
+import type { Page } from "@playwright/test";
+import { createAccount } from "../e2e/support/accounts";
+import { chats, chatWith, composer, en, expectSignedIn, message, messages } from "../e2e/support/steps";
+import { expect, newUser, test, type User } from "../e2e/support/test";
+import { ms, quantile, record } from "./figures";
+import { drawFrames, slowCpu, throttle } from "./throttle";
+
+const goal = 100;
+const type = (page: Page, text: string): Promise<void> => page.keyboard.type(text, { delay: 60 });
+
+/** What people do, in one page, one after the other. */
+interface Journey {
+  readonly name: string;
+  readonly run: (page: Page, me: User, other: User) => Promise<void>;
+}
+
+const journeys: readonly Journey[] = [
+  {
+    name: "signing up",
+    async run(page, me) {
+      for (const [label, value] of [
+        [en.auth.name, me.name],
+        [en.auth.username, me.username],
+        [en.auth.email, me.email],
+        [en.auth.password, me.password],
+      ] as const) {
+        await page.getByLabel(label, { exact: true }).click();
+        await page.keyboard.press("ControlOrMeta+A");
+        await type(page, value);
+      }
+      await page.getByRole("button", { name: en.auth.signUp, exact: true }).click();
+      await expectSignedIn(page);
+    },
+  },
+  {
+    name: "finding a person and writing to them",
+    async run(page, _me, other) {
+      await page.getByRole("navigation", { name: en.nav.label }).getByRole("link", { name: en.nav.people }).click();
+      await page.getByRole("searchbox", { name: en.people.search }).click();
+      await type(page, other.username);
+      await page.getByRole("link", { name: other.name }).click();
+      for (const body of ["Hello there", "A *bold* word and https://example.org", "Good night"]) {
+        await composer(page, other).click();
+        await type(page, body);
+        await page.keyboard.press("Enter");
+        await expect(messages(page, other).last()).toContainText(body.slice(0, 2));
+      }
+    },
+  },
+  {
+    name: "reading, the menu of a message, answering",
+    async run(page, _me, other) {
+      for (let n = 0; n < 5; n++) {
+        await messages(page, other).last().click({ button: "right" });
+        await page.getByRole("menuitem", { name: en.conversation.reply }).click();
+        await type(page, `answer ${n}`);
+        await page.keyboard.press("Enter");
+        await expect(message(page, other, `answer ${n}`).last()).toBeVisible();
+      }
+    },
+  },
+  {
+    name: "going back and forth between the chats and a conversation",
+    async run(page, _me, other) {
+      for (let n = 0; n < 5; n++) {
+        await page.getByRole("link", { name: en.nav.back }).click();
+        await chatWith(page, other).click();
+        await expect(composer(page, other)).toBeVisible();
+      }
+      await page.getByRole("link", { name: en.nav.back }).click();
+      await expect(chats(page)).toBeVisible();
+    },
+  },
+  {
+    name: "settings and the theme",
+    async run(page, me) {
+      await page.getByRole("link", { name: en.nav.yours(me.name) }).click();
+      for (const theme of [en.settings.themeDark, en.settings.themeLight, en.settings.themeSystem])
+        await page.getByText(theme, { exact: true }).click();
+      await page.getByLabel(en.settings.name, { exact: true }).click();
+      await type(page, " the Great");
+    },
+  },
+];
+
+test("how long interactions take until they are painted, in every journey", async ({ browser, baseURL }) => {
+  test.setTimeout(600_000);
+  const context = await browser.newContext(baseURL === undefined ? {} : { baseURL });
+  const [me, other] = [newUser("Ann"), newUser("Bob")];
+  await createAccount(other);
+  const page = await context.newPage();
+  const session = await throttle(page, { network: false });
+  await page.addInitScript(observe);
+  await page.goto("/signup");
+  await expect(page.getByLabel(en.auth.name, { exact: true })).toBeVisible();
+  await drawFrames(session);
+  for (const { name, run } of journeys) {
+    await page.evaluate(observe);
+    await run(page, me, other);
+    const { took, count } = await interactions(page);
+    // Interactions that are painted within 16 ms are counted but not reported.
+    const all = [...took, ...Array<number>(Math.max(0, count - took.length)).fill(16)];
+    const p98 = quantile(all, 0.98);
+    record(
+      `interactions until painted (INP), ${name} (${slowCpu}), p50 / p98 / worst of ${all.length}`,
+      `${[quantile(all, 0.5), p98, quantile(all, 1)].map(ms).join(" / ")} (goal ${ms(goal)}: ${p98 <= goal ? "reached" : "missed"})`,
+    );
+  }
+  await context.close();
+});
+
+interface Observed {
+  observed?: Map<number, number>;
+  countBefore: number;
+}
+
+/** Records the longest event of every interaction from now on. Runs in the page. */
+function observe(): void {
+  const to = window as unknown as Observed;
+  to.countBefore = (performance as unknown as { interactionCount: number }).interactionCount;
+  if (to.observed) return to.observed.clear();
+  const observed = new Map<number, number>();
+  to.observed = observed;
+  new PerformanceObserver((list) => {
+    for (const e of list.getEntries() as (PerformanceEventTiming & { interactionId: number })[])
+      if (e.interactionId > 0) observed.set(e.interactionId, Math.max(observed.get(e.interactionId) ?? 0, e.duration));
+  }).observe({ type: "event", durationThreshold: 16 } as PerformanceObserverInit);
+}
+
+/** Returns the duration of the observed interactions, in ms, and the number of all interactions. */
+function interactions(page: Page): Promise<{ took: number[]; count: number }> {
+  return page.evaluate(async () => {
+    // Two frames, so that the last interaction is reported.
+    for (let n = 0; n < 2; n++) await new Promise((resolve) => requestAnimationFrame(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const { observed, countBefore } = window as unknown as Observed;
+    const { interactionCount } = performance as unknown as { interactionCount: number };
+    return { took: [...(observed ?? new Map<number, number>()).values()], count: interactionCount - countBefore };
+  });
+}
