@@ -169,6 +169,7 @@ const screens: readonly Screen[] = [
     shows: firstRow,
     prepare: async (page) => {
       await page.getByRole("button", { name: people.add }).click();
+      await dialog(page).getByLabel(en.auth.password, { exact: true }).fill("a quiet harbor 7");
       await dialog(page).getByRole("button", { name: actions.addDo, exact: true }).click();
       await expect(dialog(page).getByRole("textbox", { name: en.auth.email })).toHaveAttribute("aria-invalid", "true");
     },
