@@ -1,7 +1,8 @@
+import { messageText } from "../../src/text/messages";
 import { en, expect, test } from "./test";
 
 const limits = { sockets: 10, strangerMessages: 5, newPeople: 20 };
-const words = en.conversation.held;
+const words = messageText.held;
 
 for (const [code, why] of [
   ["answer_awaited", words.answer_awaited("Mira Kern", limits)],

@@ -11,14 +11,15 @@ export interface Notice {
   readonly at: string;
 }
 
-const LASTS = 6_000;
+/** As long as a deletion for everyone can be undone. */
+const LASTS = 5_000;
 
 class Notices {
   shown: Notice | null = $state.raw(null);
   private timer: ReturnType<typeof setTimeout> | undefined;
   private ended: (() => void) | undefined;
 
-  /** Shows a notice for 6 s. `ended` runs if it disappears before the user chooses its action. */
+  /** Shows a notice for 5 s. `ended` runs if it disappears before the user chooses its action. */
   say(words: string, action?: Notice["action"], ended?: () => void, side = false): void {
     this.end();
     this.ended = ended;
