@@ -8,7 +8,7 @@ import { drawFrames, slowCpu, throttle } from "./throttle";
 const goal = 100;
 const type = (page: Page, text: string): Promise<void> => page.keyboard.type(text, { delay: 60 });
 
-/** What people do, in one page, one after the other. */
+/** A part of a visit. All of them run in one page, in this order. */
 interface Journey {
   readonly name: string;
   readonly run: (page: Page, me: User, other: User) => Promise<void>;

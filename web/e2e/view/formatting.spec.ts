@@ -17,13 +17,19 @@ test("formatting shows while it is written and in the message, and the text stay
   await box.fill(body);
   const mirror = page.locator(".mirror");
   await expect(mirror).toHaveText(`${body}\u200b`, { useInnerText: false });
-  await expect(mirror.locator(".bold:not(.sign)")).toHaveText(["bold", "two"]);
+  await expect(mirror.locator(".as-bold:not(.as-sign)")).toHaveText(["bold", "two"]);
   const same = await box.evaluate((field: HTMLTextAreaElement) => {
     const over = document.querySelector<HTMLElement>(".mirror");
     const [a, b] = [field.getBoundingClientRect(), over?.getBoundingClientRect()];
     return [a.left === b?.left, a.top === b?.top, a.height === b?.height, field.scrollHeight === over?.scrollHeight];
   });
   expect(same).toEqual([true, true, true, true]);
+  await expect(mirror.locator(".as-bold:not(.as-sign)").first()).not.toHaveCSS("-webkit-text-stroke-width", "0px");
+  await expect(mirror.locator(".as-italic:not(.as-sign)").first()).toHaveCSS("font-style", "italic");
+  // No letter is wider than in the field.
+  const font = (e: Element): string => [getComputedStyle(e).fontWeight, getComputedStyle(e).fontSize].join();
+  const inField = await box.evaluate(font);
+  for (const part of await mirror.locator("span").all()) expect(await part.evaluate(font)).toBe(inField);
   await page.keyboard.press("Enter");
   await expect(mirror).toHaveCount(0);
 

@@ -281,7 +281,7 @@ const KINDS: Readonly<Record<string, Style>> = {
 
 /** Characters before which a word may begin, although they are not space. A hyphen would make faces of "-_-" italic. */
 const BEFORE = new RegExp(`^[\\s\\p{Ps}\\p{Pi}"'“„‘‚,;:.!?/¿¡—–…*_~\`\\p{Extended_Pictographic}${SPACELESS}]?$`, "u");
-/** What cannot follow the sign that opens: space, and punctuation that does not begin a word. */
+/** Characters that cannot follow an opening sign: space, and punctuation that does not begin a word. */
 const NOT_FIRST = /^[\s.,;:!?…\p{Pe}\p{Pd}]?$/u;
 const AFTER = new RegExp(`^[\\s\\p{P}~\`\\p{Extended_Pictographic}${SPACELESS}]?$`, "u");
 /** Formatting without any of this stays as typed: "*_*". */
