@@ -49,6 +49,7 @@ type device struct {
 	user    string
 	left    int64 // 0: it did not
 	ahead   int64 // since when it acknowledges what it does not have; 0: never
+	setBack bool  // begins with an older state of another device, which left
 	erratic bool  // it acknowledges in a way that no app does; the server sends it a bounded number of messages
 	gap     int64 // the last time before the end that the server said that events are missing; 0: never
 	unacked []*message
@@ -180,6 +181,7 @@ func (h *history) add(number int, e *record.Entry) {
 		m.prove(h.now)
 		m.add(here, repeat, d, answer{})
 	case record.Restored:
+		d.setBack = true
 		for i := range e.Lines {
 			m, a := h.read(e.Conversation, &e.Lines[i])
 			m.add(here, restore, d, a)

@@ -204,6 +204,22 @@ func (r run) log() *record.Log {
 	return l
 }
 
+// The only device of a sender is set back to a state without the message. No event of it exists.
+func TestSetBackAlone(t *testing.T) {
+	r := cleanRun().before(t, "opening", record.Entry{Kind: record.Left, Device: "a1"},
+		record.Entry{Kind: record.Device, Device: "a1'", User: "a"}, lines(record.Restored, "a1'"),
+		lines(record.Page, "a1'", question, answered), of(record.Shown, "a1'", question, "history"),
+		of(record.Shown, "a1'", answered, "event")).
+		replace(t, "view of a1", lines(record.View, "a1'", state(question, "read"), answered))
+	alone := slices.DeleteFunc(slices.Clone(r), func(e entry) bool { return e.Device == "a2" })
+	if got := judged(alone); !got.OK() {
+		t.Errorf("the only device: %+v", got)
+	}
+	if got := judged(r); got.OK() || !strings.Contains(got.Findings[0].Detail, "a1' has it from history, and neither") {
+		t.Errorf("with another device: %+v", got)
+	}
+}
+
 // Runs in which all promises hold.
 func TestLegal(t *testing.T) {
 	r := cleanRun()

@@ -192,7 +192,22 @@ func (h *history) completeQuiet(m *message, d *device) {
 	if d.user == m.author.user && h.disturbed > 0 && h.disturbed < m.fromHistory[d] {
 		return
 	}
+	// A sender with one device gets no event. If that device is set back, it looks for the message in the same way.
+	if d.user == m.author.user && d.setBack && h.hasOneDevice(d.user) {
+		return
+	}
 	m.add(quiet, account, d, answer{})
+}
+
+// hasOneDevice reports whether a user has one device, which may have been set back several times.
+func (h *history) hasOneDevice(user string) bool {
+	n := 0
+	for _, d := range h.devicesOf[user] {
+		if !d.setBack {
+			n++
+		}
+	}
+	return n == 1
 }
 
 // Models of a message.

@@ -229,6 +229,7 @@ func (d *Device) SetBack(older Store) bool {
 	d.crowd.log.Add(record.Entry{Kind: record.Left, Device: d.name})
 	d.name += "'"
 	d.store, d.starts, d.away = older, 0, false
+	d.crowd.log.Add(record.Entry{Kind: record.Restored, Device: d.name})
 	for _, conversation := range older.Conversations() {
 		d.crowd.log.Add(record.Entry{
 			Kind: record.Restored, Device: d.name, Conversation: conversation, Lines: d.viewOf(older, conversation),

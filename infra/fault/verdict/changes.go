@@ -15,6 +15,9 @@ import (
 // addChangeEvent processes an event that brings a change to a device.
 func (j *judge) addChangeEvent(i int, e *record.Entry, d *device, m *message) {
 	m.eventsOn(d).add(e.T)
+	if m.of != nil && d.user == m.to {
+		d.unacked = append(d.unacked, m)
+	}
 	if !slices.ContainsFunc(m.shown, func(s sighting) bool { return s.device == d }) {
 		m.shown = append(m.shown, sighting{device: d, index: i, at: e.T})
 	}
@@ -34,6 +37,10 @@ func (j *judge) addChanged(e *record.Entry, d *device) {
 	case record.Dropped:
 		m.dropped = true
 	default:
+		if m.changed == nil {
+			m.changed = map[*device]string{}
+		}
+		m.changed[d] = e.Changed
 		deleted := strings.Contains(e.Changed, string(chat.KindDelete)+",")
 		if m.deleted[d] && !deleted {
 			j.addFinding(Backwards, m, e.Device, "shown again after it was deleted")
@@ -43,6 +50,17 @@ func (j *judge) addChanged(e *record.Entry, d *device) {
 		}
 		m.deleted[d] = m.deleted[d] || deleted
 	}
+}
+
+// addAcked checks what a device acknowledges: it shows each change of a message that it has, or one that beats it.
+func (d *device) addAcked() {
+	for _, c := range d.unacked {
+		has := slices.ContainsFunc(c.of.shown, func(s sighting) bool { return s.device == d }) || c.of.typedOn == d
+		if has && !covers(c.of.changed[d], c) {
+			c.ignoredBy = append(c.ignoredBy, d)
+		}
+	}
+	d.unacked = nil
 }
 
 // mayRead reports whether a text that is not what was sent may be shown instead: its user has edited or deleted it.
@@ -95,8 +113,15 @@ func (j *judge) missingChange(c *message) string {
 	return strings.Join(where, ", ")
 }
 
-// judgeChanges checks that everything that counts in the end was made by somebody who may do that, with this content.
+// judgeChanges checks that everything that counts in the end was made by somebody who may do that, with this content,
+// and that devices applied changes when their events arrived. A device that did not would have them in the end from a
+// load.
 func (j *judge) judgeChanges() {
+	for _, m := range j.order {
+		if m.of != nil {
+			j.judgeApplied(m)
+		}
+	}
 	for conversation, views := range j.views {
 		for _, f := range views {
 			for _, l := range f.lines {
@@ -104,6 +129,24 @@ func (j *judge) judgeChanges() {
 			}
 		}
 	}
+}
+
+// judgeApplied checks that no device of the recipient acknowledged a change of a message that it shows without applying
+// it.
+func (j *judge) judgeApplied(c *message) {
+	_, gone := j.erased[c.typedOn.user]
+	_, erased := j.erased[c.to]
+	for _, d := range c.ignoredBy {
+		if !gone && !erased && c.counts() {
+			j.addFinding(Lost, c, d.name, "acknowledged, and it has no effect")
+		}
+	}
+}
+
+// counts reports whether the user who has made a change may make it.
+func (m *message) counts() bool {
+	_, author, _ := chat.ParseKey(m.of.id)
+	return m.kind == string(chat.KindReact) || m.typedOn.user == author
 }
 
 func (j *judge) judgeWinners(f *view, conversation string, l *record.Line) {

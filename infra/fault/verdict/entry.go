@@ -64,6 +64,7 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 		j.addState(i, e, d)
 	case record.Acked:
 		d.acked = i
+		d.addAcked()
 	case record.ReadTo:
 		if int64(e.At) > d.readTo[e.Conversation].at {
 			d.readTo[e.Conversation] = mark{int64(e.At), i}
@@ -80,6 +81,8 @@ func (j *judge) addEntry(i int, e *record.Entry) {
 		j.lists = append(j.lists, list{device: d, user: e.User, early: !j.opening, items: e.List})
 	case record.History:
 		j.views[e.Conversation] = append(j.views[e.Conversation], newView(e, nil))
+	case record.Restored:
+		d.setBack = true
 	case record.Left:
 		d.left, d.leftAt = true, i
 		d.interrupt(e.T)

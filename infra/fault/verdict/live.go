@@ -172,6 +172,13 @@ func (j *judge) sentEventLost(m *message, d *device, at int64) bool {
 	})
 }
 
+// sentAlone reports whether m has no sent event because its sender had no other device, and d is that device, set back
+// to a state without m. It learns of m by its receipt.
+func (j *judge) sentAlone(m *message, d *device) bool {
+	return d.setBack && d.user == m.typedOn.user &&
+		!slices.ContainsFunc(j.devicesOf[d.user], func(o *device) bool { return o != j.devicesOf[d.user][0] && !o.setBack })
+}
+
 // judgeHistory finds devices that got m only from history although nothing excuses it: no loss of data in Redis, and no
 // gap that the server reported to the device, after m was sent.
 func (j *judge) judgeHistory(m *message) {
@@ -185,7 +192,7 @@ func (j *judge) judgeHistory(m *message) {
 		if slices.ContainsFunc(j.wipes, wiped) || slices.ContainsFunc(s.device.notResumed, since) {
 			continue
 		}
-		if j.sentEventLost(m, s.device, s.at) {
+		if j.sentEventLost(m, s.device, s.at) || j.sentAlone(m, s.device) {
 			continue
 		}
 		j.addFinding(OnlyHistory, m, s.device.name, "found in history, and no event brought it")

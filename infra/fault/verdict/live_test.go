@@ -200,6 +200,31 @@ func TestSentEventLost(t *testing.T) {
 	}
 }
 
+// A device that is set back, and was the only one of the sender, learns of its messages by their receipts. If the
+// sender has another device, there is an event.
+func TestSetBackAlone(t *testing.T) {
+	found := func(devices ...string) *Report {
+		h := liveHistory(func(h *history, m chat.Message) {
+			h.showAt(10, "bob2", "event", m)
+			h.addAt(12, record.Entry{Kind: record.Left, Device: "ann1"})
+			h.addAt(12, record.Entry{Kind: record.Device, Device: "ann1'", User: "ann"})
+			h.addAt(12, record.Entry{Kind: record.Restored, Device: "ann1'"})
+			h.showAt(14, "ann1'", "history", m)
+		})
+		i := slices.IndexFunc(h, func(e record.Entry) bool { return e.Kind == record.View && e.Device == "ann1" })
+		h[i].Device = "ann1'"
+		return Judge(slices.DeleteFunc(h, func(e record.Entry) bool {
+			return e.Device == "ann2" && !slices.Contains(devices, "ann2")
+		}))
+	}
+	if r := found(); !r.Clean() || r.ByHistory != 1 {
+		t.Errorf("the only device: %+v", r)
+	}
+	if r := found("ann2"); r.Counts[OnlyHistory] != 1 {
+		t.Errorf("with another device: %+v", r)
+	}
+}
+
 // Each reconnect, and each fault of servers, explains a few repeated events.
 func TestRepeated(t *testing.T) {
 	repeat := func(n int, more ...record.Entry) *Report {

@@ -164,10 +164,12 @@ type device struct {
 	name        string
 	user        string
 	misbehavior string
+	setBack     bool            // begins with an older state of another device, which left
 	left        bool            // never comes back
 	leftAt      int             // index of that entry
 	states      map[key]string  // of own messages
 	acked       int             // index of its last acknowledgment; -1
+	unacked     []*message      // changes by others that it got since
 	readTo      map[string]mark // by conversation
 	up          bool
 	everUp      bool
@@ -211,6 +213,8 @@ type message struct {
 	changes          []*message    // of a message
 	dropped          bool          // left the outbox without being sent
 	deleted          map[*device]bool
+	changed          map[*device]string // the changes that a device shows
+	ignoredBy        []*device          // of a change: they acknowledged it without applying it
 	shown            []sighting
 	events           map[*device]*events
 	saved            int // index; -1

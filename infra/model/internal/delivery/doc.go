@@ -44,6 +44,10 @@
 //   - Sockets are replaced hourly only when nothing else is going on, once per message (stepper.rotate). No search has
 //     shown that the promises need this; it repeats sends at odd moments.
 //   - A device that cannot resume stores its new cursor at once, and not with the first event.
+//   - A change of a message is a message here. The system handles both in one code path (wire.Waits in Go, awaits_ack
+//     in Lua), so the promises about messages hold for changes too. Their order does not matter: the fold of changes is
+//     commutative, associative and idempotent, which property tests show in both languages. Left out are changes that
+//     arrive before their message, and GET /messages/changes; the simulation and the fault tests have both.
 //   - Time does not pass. Retention is a number of events; an age is not modeled.
 //
 // Searches tell states apart by a 64-bit hash. An inbox holds 16 events; steps beyond that are cut off and counted
