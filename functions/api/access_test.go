@@ -4,12 +4,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
 // cast is a system with all callers of the table.
@@ -85,6 +87,10 @@ func newCast(t *testing.T) *cast {
 // bobsPicture is the picture of a user of the table.
 var bobsPicture = picture("lossy.webp")
 
+// muteBob is a setting that the members of a conversation may choose.
+var muteBob = chat.Setting{Conversation: "bob~root1", Kind: chat.SettingMute, Choice: chat.Choice{
+	Value: chat.MutedAlways, At: chat.MicrosOf(time.Now()), ID: "019a0000-0000-7000-8000-000000000001"}}
+
 // rows are the endpoints, each with a call that an admin may make.
 var rows = []struct {
 	endpoint string
@@ -108,6 +114,8 @@ var rows = []struct {
 	{"DELETE /me/picture", "/me/picture", nil, 200, everyUser},
 	{"POST /me/sign-out", "/me/sign-out", nil, 204, everyUser},
 	{"POST /me/sign-out-others", "/me/sign-out-others", nil, 204, everyUser},
+	{"PUT /me/setting", "/me/setting", muteBob, 200, []string{"user"}},
+	{"GET /me/stars", "/me/stars", nil, 200, everyUser},
 	{"PUT /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser},
 	{"DELETE /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser},
 

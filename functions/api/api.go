@@ -141,6 +141,8 @@ func (a *API) routes() map[string][]route {
 			{method: "DELETE", path: "/picture", access: user, budget: safety, handle: a.deletePicture},
 			{method: "POST", path: "/sign-out", access: user, budget: safety, handle: a.signOut},
 			{method: "POST", path: "/sign-out-others", access: user, budget: safety, handle: a.signOutOthers},
+			{method: "PUT", path: "/setting", access: user, body: required, budget: choose, handle: a.putSetting},
+			{method: "GET", path: "/stars", access: user, budget: readMe, handle: a.listStars},
 			{method: "GET", path: "/export", access: user, limit: exportTimeLimit, budget: askExport, also: exports,
 				handle: a.exportMe},
 			{method: "PUT", path: "/blocked/{uid}", access: user, budget: safety, handle: a.block},

@@ -60,6 +60,8 @@ var (
 		refused: errRateLimited}
 	safety = Budget{Name: "safety", Segment: "me", Window: time.Minute, Shared: 20, Free: 3, Chunk: 10, Calls: true,
 		refused: errRateLimited}
+	choose = Budget{Name: "choose", Segment: "me", Window: time.Minute, Shared: 30, Free: 3, Chunk: 10, Calls: true,
+		refused: errRateLimited}
 	leave = Budget{Name: "leave", Segment: "me", Window: time.Minute, Shared: 10, Free: 2, Chunk: 5, Calls: true,
 		refused: errRateLimited}
 	askExport = Budget{Name: "ask-export", Segment: "me", Window: time.Hour, Shared: 20, Free: 2, Chunk: 5, Calls: true,
@@ -93,7 +95,8 @@ func peopleListed(hourly int) Budget {
 // Budgets lists every budget of a user, for the tests that add up what one account can cost. Budgets of the same name
 // share Shared. The budget of admins is not included.
 func Budgets() []Budget {
-	return []Budget{readUsers, readConversations, readMessages, readMe, readAdmin, changeProfile, safety, leave, askExport,
+	return []Budget{readUsers, readConversations, readMessages, readMe, readAdmin, changeProfile, safety, choose, leave,
+		askExport,
 		exports, exportReads, displayNames, peopleListed(DefaultPeopleListed)}
 }
 

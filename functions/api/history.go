@@ -19,9 +19,11 @@ type listedConversation struct {
 	Preview store.Preview          `json:"preview"`
 	Unread  int                    `json:"unread"`
 	Read    map[string]chat.Micros `json:"read"`
+	// Settings are those of the member. Admins do not see them.
+	Settings store.Settings `json:"settings,omitempty"`
 }
 
-// listConversations lists the caller's conversations, newest first.
+// listConversations lists the caller's conversations, newest first, or those that are pinned.
 func (a *API) listConversations(ctx context.Context, r *request) (*response, error) {
 	limit, err := r.limit()
 	if err != nil {
@@ -31,21 +33,32 @@ func (a *API) listConversations(ctx context.Context, r *request) (*response, err
 	if r.seesAll() {
 		viewer = ""
 	}
-	page, next, err := a.conversationsFor(ctx, viewer, r.user.UID, r.query.Get("cursor"), limit)
+	choices, err := a.deps.Store.Choices(ctx, r.user.UID)
 	if err != nil {
 		return nil, err
 	}
+	var page []listedConversation
+	next := ""
+	if r.query.Get("pinned") == "true" {
+		page, err = a.pinnedConversations(ctx, viewer, r.user.UID, choices)
+	} else {
+		page, next, err = a.conversationsFor(ctx, viewer, r.user.UID, r.query.Get("cursor"), limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	addSettings(page, choices)
 	return ok(map[string]any{"conversations": page, "next": next}), nil
 }
 
 // mostConversations returns the documents that listConversations may read: for each entry the conversation, the count
-// of its unread messages, its newest message if the preview is an older one, and the other member.
+// of its unread messages, its newest message if the preview is an older one, and the other member; and the settings.
 func mostConversations(r *request) int {
 	limit, err := r.limit()
 	if err != nil {
 		return 0
 	}
-	return 4*limit + 1
+	return 4*max(limit, store.MaxPinned) + 2
 }
 
 // mostMessages returns the documents that listMessages may read.
@@ -70,15 +83,22 @@ func (a *API) conversationsFor(ctx context.Context, viewer, uid, cursor string,
 	if err != nil {
 		return nil, "", err
 	}
+	page, err := a.withMembers(ctx, viewer, uid, list)
+	return page, next, err
+}
+
+// withMembers returns conversations of uid with the other members, as the user viewer sees them; "" is an admin.
+func (a *API) withMembers(ctx context.Context, viewer, uid string,
+	list []store.Listed) (_ []listedConversation, err error) {
 	others := make([]string, len(list))
 	for i, c := range list {
 		if others[i], err = chat.Other(c.ID, uid); err != nil {
-			return nil, "", err
+			return nil, err
 		}
 	}
 	users, err := a.deps.Store.Users(ctx, others)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	page := make([]listedConversation, len(list))
 	for i, c := range list {
@@ -92,7 +112,7 @@ func (a *API) conversationsFor(ctx context.Context, viewer, uid, cursor string,
 		page[i] = listedConversation{ID: c.ID, With: with, LastAt: c.LastAt, Preview: c.Preview, Unread: c.Unread,
 			Read: c.Read}
 	}
-	return page, next, nil
+	return page, nil
 }
 
 // listMessages returns a page of history, newest last.

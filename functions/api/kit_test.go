@@ -55,6 +55,7 @@ type realtimeLog struct {
 	purge []internalapi.Purge
 
 	profiles []string // uids of ProfileChanged
+	settings []internalapi.Setting
 	fail     error
 }
 
@@ -87,6 +88,13 @@ func (r *realtimeLog) Purge(_ context.Context, p internalapi.Purge) (internalapi
 }
 
 func (r *realtimeLog) Corrected(context.Context, []delivery.Delivered) error { return r.fail }
+
+func (r *realtimeLog) Set(_ context.Context, s internalapi.Setting) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settings = append(r.settings, s)
+	return r.fail
+}
 
 func (r *realtimeLog) Waiting(context.Context) (internalapi.Waiting, error) {
 	r.mu.Lock()

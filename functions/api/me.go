@@ -132,8 +132,8 @@ func (a *API) unblock(ctx context.Context, r *request) (*response, error) {
 	return ok(ownOf(u)), nil
 }
 
-// exportMe returns all data of the caller as one JSON file: the profile with the picture, and every conversation with
-// its messages, newest first. The file is written page by page, so memory does not limit its size.
+// exportMe returns all data of the caller as one JSON file: the profile with the picture, and the stars, and every
+// conversation with its settings and messages, newest first. The file is written page by page, so memory does not limit its size.
 //
 // It reads at most ExportDocumentsPerMinute documents a minute and waits in between. Exports that are smaller are not
 // delayed.
@@ -203,6 +203,9 @@ func (e *exporter) run(ctx context.Context, u store.User) error {
 	e.text(`,"profile":`)
 	e.value(ownOf(u))
 	e.picture(ctx, u)
+	choices := e.choices(ctx)
+	e.text(`,"stars":`)
+	e.value(starsOf(choices))
 	e.text(`,"conversations":[`)
 	for cursor, first := "", true; e.err == nil; {
 		var page []listedConversation
@@ -214,6 +217,7 @@ func (e *exporter) run(ctx context.Context, u store.User) error {
 		if err != nil {
 			return err
 		}
+		addSettings(page, choices)
 		for _, c := range page {
 			if !first {
 				e.text(",")
@@ -230,6 +234,18 @@ func (e *exporter) run(ctx context.Context, u store.User) error {
 	}
 	e.text("]}\n")
 	return e.err
+}
+
+// choices reads the settings of the user.
+func (e *exporter) choices(ctx context.Context) (c store.Choices) {
+	err := e.paced(ctx, 1, func() (err error) {
+		c, err = e.a.deps.Store.Choices(ctx, e.uid)
+		return err
+	})
+	if e.err == nil {
+		e.err = err
+	}
+	return c
 }
 
 // picture writes the picture of u, if there is one.

@@ -36,6 +36,7 @@ type Store interface {
 	Signups
 	Users
 	Pictures
+	UserChoices
 	Erasure
 	Archive
 	Changes

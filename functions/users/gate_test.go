@@ -61,6 +61,7 @@ func (g *gates) Purge(_ context.Context, p internalapi.Purge) (internalapi.Purge
 }
 
 func (g *gates) Corrected(context.Context, []delivery.Delivered) error { return nil }
+func (g *gates) Set(context.Context, internalapi.Setting) error        { return nil }
 
 func (g *gates) Waiting(context.Context) (internalapi.Waiting, error) {
 	return internalapi.Waiting{}, nil

@@ -127,6 +127,8 @@ func (r fusedRealtime) Purge(context.Context, internalapi.Purge) (internalapi.Pu
 	return internalapi.Purged{Complete: true}, r.call(func() error { return nil })
 }
 func (r fusedRealtime) Corrected(context.Context, []delivery.Delivered) error { return nil }
+
+func (r fusedRealtime) Set(context.Context, internalapi.Setting) error { return nil }
 func (r fusedRealtime) Waiting(context.Context) (internalapi.Waiting, error) {
 	return internalapi.Waiting{}, nil
 }

@@ -93,6 +93,11 @@ func (c *Client) Corrected(ctx context.Context, messages []delivery.Delivered) e
 	return nil
 }
 
+// Set implements API.
+func (c *Client) Set(ctx context.Context, s Setting) error {
+	return c.call(ctx, http.MethodPost, SettingPath, s, nil)
+}
+
 // Waiting implements API.
 func (c *Client) Waiting(ctx context.Context) (Waiting, error) {
 	var w Waiting

@@ -1,6 +1,6 @@
 // Package internalapi is the contract of the realtime service's /internal/* routes, which the functions call when a
 // user's gate or profile changes, when a user is deleted, when messages that wait must be withdrawn, when devices may
-// show a content that is not saved, and for the operator's figures. It holds the paths, the request and response types,
+// show a content that is not saved, when a user has chosen a setting, and for the operator's figures. It holds the paths, the request and response types,
 // and the limits that both ends use. Package server serves the routes; [Client] calls them over HTTP.
 //
 //	POST /internal/gate       [Gate] → 204
@@ -8,6 +8,7 @@
 //	POST /internal/profile    [Profile] → 204
 //	POST /internal/purge      [Purge] → 200 [Purged]
 //	POST /internal/corrected  [Corrected] → 204
+//	POST /internal/setting    [Setting] → 204
 //	GET  /internal/waiting    200 → [Waiting]
 //	GET  /internal/figures    200 → [Figures], with more about the instance that answers
 //
@@ -32,6 +33,7 @@ const (
 	ProfilePath   = "/internal/profile"
 	PurgePath     = "/internal/purge"
 	CorrectedPath = "/internal/corrected"
+	SettingPath   = "/internal/setting"
 	WaitingPath   = "/internal/waiting"
 	FiguresPath   = "/internal/figures"
 )
@@ -121,6 +123,20 @@ func (c Corrected) Check() error {
 	return nil
 }
 
+// Setting is a choice of a user that is stored.
+type Setting struct {
+	UID     string       `json:"uid"`
+	Setting chat.Setting `json:"setting"`
+}
+
+// Check reports a setting that the user cannot have made.
+func (s Setting) Check() error {
+	if err := checkUID(s.UID); err != nil {
+		return err
+	}
+	return s.Setting.Check(s.UID, s.Setting.At.Time())
+}
+
 // Purged is the result of a Purge so far.
 type Purged struct {
 	Messages int64 `json:"messages"` // removed by this call
@@ -189,6 +205,9 @@ type API interface {
 	// Corrected sends saved messages to all devices of both users, which replace their content. It makes several calls
 	// if the messages are too large for one. After an error, some devices may have been corrected.
 	Corrected(ctx context.Context, messages []delivery.Delivered) error
+
+	// Set sends a choice of a user to all devices of the user.
+	Set(ctx context.Context, s Setting) error
 
 	// Waiting returns who fills what. It is for operators: it reads all inboxes in which messages wait.
 	Waiting(ctx context.Context) (Waiting, error)

@@ -143,6 +143,21 @@ func (s *Server) corrected(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// set serves POST /internal/setting: a user has chosen a setting.
+func (s *Server) set(w http.ResponseWriter, r *http.Request) error {
+	var call internalapi.Setting
+	if err := decodeCall(w, r, &call); err != nil {
+		return err
+	}
+	event := wire.SettingEvent{Type: wire.EventSetting, Setting: call.Setting}
+	entries := []inbox.Entry{{UID: call.UID, Type: wire.EventSetting, Event: event}}
+	if err := errors.Join(s.inboxes.Append(r.Context(), entries)...); err != nil {
+		return problem.ErrUnavailable.WithCause(err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
 // waiting serves GET /internal/waiting: who fills what.
 func (s *Server) waiting(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), internalapi.WorkTime)

@@ -41,6 +41,7 @@ func (s *Server) route() error {
 		s.handle("POST "+internalapi.GonePath, s.forServices(s.gone))
 		s.handle("POST "+internalapi.PurgePath, s.forServices(s.purge))
 		s.handle("POST "+internalapi.CorrectedPath, s.forServices(s.corrected))
+		s.handle("POST "+internalapi.SettingPath, s.forServices(s.set))
 		s.handle("GET "+internalapi.WaitingPath, s.forServices(s.waiting))
 		s.handle("GET "+internalapi.FiguresPath, s.forServices(s.figures))
 	}

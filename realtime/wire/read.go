@@ -69,7 +69,8 @@ func DecodeServer(data []byte) (ServerFrame, error) {
 }
 
 // DecodeEvent decodes the event of an EventFrame. The result is a MessageEvent (types message and sent), a ChangeEvent
-// (types change and changed), a DeliveredEvent, a RefusedEvent, a CorrectedEvent, a ReadEvent or an UnknownEvent.
+// (types change and changed), a DeliveredEvent, a RefusedEvent, a CorrectedEvent, a ReadEvent, a SettingEvent or an
+// UnknownEvent.
 func DecodeEvent(data json.RawMessage) (any, error) {
 	t, err := typeOf("event", data)
 	if err != nil {
@@ -101,6 +102,8 @@ func DecodeEvent(data json.RawMessage) (any, error) {
 			"delivered_at")
 	case EventRead:
 		return decodeAs[ReadEvent](t, data, "conversation", "by", "at")
+	case EventSetting:
+		return decodeAs[SettingEvent](t, data, "conversation", "kind", "value", "at", "id")
 	default:
 		return UnknownEvent{t}, nil
 	}

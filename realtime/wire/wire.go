@@ -78,6 +78,7 @@ const (
 	EventRead      = "read"
 	EventRefused   = "refused"
 	EventCorrected = "corrected"
+	EventSetting   = "setting"
 )
 
 // Waits reports whether events of a type wait in the inbox of their recipient until a device has acknowledged them.
@@ -368,6 +369,11 @@ type (
 		Type string `json:"type"`
 		chat.Message
 		DeliveredAt chat.Micros `json:"delivered_at"`
+	}
+	// SettingEvent reports to the devices of a user which of their choices about a conversation or a message counts.
+	SettingEvent struct {
+		Type string `json:"type"`
+		chat.Setting
 	}
 	// ReadEvent reports to the devices of both members that By has seen everything up to At.
 	ReadEvent struct {

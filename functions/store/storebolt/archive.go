@@ -232,25 +232,34 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string,
 			if _, err := get(tx, conversations, []byte(id), &r); err != nil {
 				return err
 			}
-			if r.Read == nil {
-				r.Read = map[string]chat.Micros{}
-			}
-			unread := countUnread(tx, uid, r)
-			looked += 2 + unread // the record, the keys of the unread messages, and the key after them
-			page = append(page, store.Listed{Unread: unread,
-				Conversation: store.Conversation{ID: r.ID, LastAt: r.LastAt, Preview: r.Preview, Read: r.Read}})
+			l := listed(tx, uid, r)
+			looked += 2 + l.Unread // the record, the keys of the unread messages, and the key after them
+			page = append(page, l)
 		}
 		return nil
 	})
 	s.countLooked(looked)
-	reads := len(page)
-	for _, c := range page {
+	store.CountRead(ctx, len(page)+unreadCounts(uid, page))
+	return page, next, err
+}
+
+// listed returns a conversation as it is in the list of uid.
+func listed(tx *bbolt.Tx, uid string, r conversationRecord) store.Listed {
+	if r.Read == nil {
+		r.Read = map[string]chat.Micros{}
+	}
+	return store.Listed{Unread: countUnread(tx, uid, r),
+		Conversation: store.Conversation{ID: r.ID, LastAt: r.LastAt, Preview: r.Preview, Read: r.Read}}
+}
+
+// unreadCounts returns how many conversations of a list have their unread messages counted.
+func unreadCounts(uid string, list []store.Listed) (n int) {
+	for _, c := range list {
 		if c.Read[uid] < c.LastAt {
-			reads++ // the count of its unread messages
+			n++
 		}
 	}
-	store.CountRead(ctx, reads)
-	return page, next, err
+	return n
 }
 
 // countUnread counts the messages to uid after its read mark, at most store.MaxUnread. It looks at the keys of these
@@ -320,6 +329,9 @@ func (s *Store) EraseContent(ctx context.Context, uid string) error {
 		}
 	}
 	if err != nil {
+		return err
+	}
+	if err := s.eraseChoices(ctx, uid); err != nil {
 		return err
 	}
 	return s.eraseChanges(ctx, uid)

@@ -40,6 +40,7 @@ var (
 	erasing   = []byte("erasing")   // erasing_at uid
 	erased    = []byte("erased")    // at uid
 	pictures  = []byte("pictures")  // uid, version → store.Picture
+	choices   = []byte("choices")   // uid → store.Choices
 
 	conversations = []byte("conversations") // id → conversationRecord
 	byMember      = []byte("by_member")     // uid, last_at id
@@ -58,7 +59,7 @@ var (
 	limitCount    = []byte("limit_count") // key → limitRecord
 
 	all = [][]byte{users, names, signups, byName, byTerm, byEmail, byCreated, byActive, admins, erasing, erased,
-		pictures, conversations, byMember, messages, messageKeys, byRecipient, days, stubs, stubAges, byChange, audit,
+		pictures, choices, conversations, byMember, messages, messageKeys, byRecipient, days, stubs, stubAges, byChange, audit,
 		auditIDs, deadLetters, deadLetterIDs, limitCount}
 )
 

@@ -9,7 +9,6 @@ import (
 
 	"cloud.google.com/go/firestore"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -299,23 +298,23 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string, limit int
 		if _, err := decoded(snap, nil, &d); err != nil {
 			return false, err
 		}
-		page = append(page, store.Listed{Conversation: store.Conversation{ID: snap.Ref.ID, LastAt: d.LastAt,
-			Preview: store.Preview(d.Preview), Read: d.Read}})
+		page = append(page, d.listed(snap.Ref.ID))
 		altered = append(altered, d.AlteredAt)
 		return true, nil
 	})
 	if err != nil {
 		return nil, "", err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(listAtOnce)
-	for i := range page {
-		g.Go(func() error { return s.complete(ctx, uid, &page[i], altered[i]) })
-	}
-	if err := g.Wait(); err != nil {
+	if err := s.completeAll(ctx, uid, page, altered); err != nil {
 		return nil, "", err
 	}
 	return page, next, nil
+}
+
+// listed returns the conversation as a list has it before it is completed.
+func (d conversationDoc) listed(id string) store.Listed {
+	return store.Listed{Conversation: store.Conversation{ID: id, LastAt: d.LastAt, Preview: store.Preview(d.Preview),
+		Read: d.Read}}
 }
 
 // complete sets what the document of a conversation does not contain: the number of unread messages, and the preview

@@ -37,6 +37,7 @@ const (
 	colSignups       = "signups"   // by email key
 	colErased        = "erased"    // by uid
 	colPictures      = "pictures"  // by uid and version
+	colChoices       = "choices"   // by uid
 	colConversations = "conversations"
 	colMessages      = "messages" // below a conversation, by message id
 	colAudit         = "audit"    // in the database of the audit log

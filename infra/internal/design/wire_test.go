@@ -27,8 +27,8 @@ var (
 	events = map[string]any{
 		wire.EventMessage: wire.MessageEvent{}, wire.EventSent: wire.MessageEvent{},
 		wire.EventDelivered: wire.DeliveredEvent{}, wire.EventRefused: wire.RefusedEvent{}, wire.EventRead: wire.ReadEvent{},
-		wire.EventCorrected: wire.CorrectedEvent{},
-		wire.EventChange:    wire.ChangeEvent{}, wire.EventChanged: wire.ChangeEvent{},
+		wire.EventCorrected: wire.CorrectedEvent{}, wire.EventSetting: wire.SettingEvent{},
+		wire.EventChange: wire.ChangeEvent{}, wire.EventChanged: wire.ChangeEvent{},
 	}
 )
 

@@ -1,0 +1,88 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
+)
+
+var errSetting = problem.New(problem.Invalid, "setting_invalid", "This setting is not known. Reload the page.")
+
+// putSetting stores a choice of the caller about a conversation or a message, and sends it to the caller's devices. It
+// may be repeated: the latest choice counts, and is sent again.
+func (a *API) putSetting(ctx context.Context, r *request) (*response, error) {
+	var in struct {
+		Conversation string           `json:"conversation"`
+		Message      string           `json:"message"`
+		Kind         chat.SettingKind `json:"kind"`
+		Value        chat.Micros      `json:"value"`
+		At           chat.Micros      `json:"at"`
+		ID           string           `json:"id"`
+	}
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	s := chat.Setting{Conversation: in.Conversation, Message: in.Message, Kind: in.Kind,
+		Choice: chat.Choice{Value: in.Value, At: in.At, ID: in.ID}}
+	now := a.deps.Now()
+	if err := s.Check(r.user.UID, now); errors.Is(err, chat.ErrSettingInvalid) {
+		return nil, errSetting.WithCause(err)
+	} else if err != nil {
+		return nil, err
+	}
+	counts, err := a.deps.Store.Choose(ctx, r.user.UID, s, micros(now))
+	if err != nil {
+		return nil, err
+	}
+	s.Choice = counts
+	if err := a.deps.Realtime.Set(ctx, internalapi.Setting{UID: r.user.UID, Setting: s}); err != nil {
+		return nil, err
+	}
+	return ok(counts), nil
+}
+
+// star is a message with a star.
+type star struct {
+	Conversation string      `json:"conversation"`
+	Message      string      `json:"message"` // key
+	At           chat.Micros `json:"at"`      // of the choice
+	ID           string      `json:"id"`
+}
+
+// listStars lists the messages to which the caller has given a star, the newest star first. They may not exist any more.
+func (a *API) listStars(ctx context.Context, r *request) (*response, error) {
+	c, err := a.deps.Store.Choices(ctx, r.user.UID)
+	if err != nil {
+		return nil, err
+	}
+	return ok(map[string]any{"stars": starsOf(c)}), nil
+}
+
+func starsOf(c store.Choices) []star {
+	stars := []star{}
+	for _, s := range c.Starred() {
+		stars = append(stars, star{s.Conversation, s.Message, s.At, s.ID})
+	}
+	return stars
+}
+
+// pinnedConversations lists the conversations that uid has pinned, in no particular order, as conversationsFor does.
+func (a *API) pinnedConversations(ctx context.Context, viewer, uid string,
+	c store.Choices) ([]listedConversation, error) {
+	list, err := a.deps.Store.ListedByID(ctx, uid, c.Pinned())
+	if err != nil {
+		return nil, err
+	}
+	return a.withMembers(ctx, viewer, uid, list)
+}
+
+// addSettings adds the settings of a member to conversations.
+func addSettings(list []listedConversation, c store.Choices) {
+	for i := range list {
+		list[i].Settings = c.Conversations[list[i].ID]
+	}
+}
