@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// creationOrder lists what must exist before something else is created, beside what the arguments say: without the first,
-// creating or using the second fails on the first apply, or a message is lost.
+// creationOrder lists what must exist before something else is created, beside what the arguments say. Without the
+// first, creating or using the second fails on the first apply, or a message is lost.
 var creationOrder = []struct{ first, then, reason string }{
 	{"google_project_service.this", "time_sleep.apis", "an API does not work in the first minute"},
 	{"google_project_service.budgets", "time_sleep.budgets", "an API does not work in the first minute"},

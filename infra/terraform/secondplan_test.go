@@ -78,7 +78,7 @@ func realProvider(t *testing.T) bool {
 type secondPlan struct {
 	run     string
 	changes []string
-	deletes []string // addresses
+	deletes []string // addresses of what is deleted before or without creating another one
 }
 
 // changed returns what each plan would change.
@@ -87,7 +87,7 @@ func changed(t *testing.T, out []byte) (plans []secondPlan) {
 	for _, line := range testPlans(t, out) {
 		p := secondPlan{run: line.Run}
 		for _, c := range line.Plan.Changes {
-			if slices.Contains(c.Change.Actions, "delete") {
+			if slices.Contains(c.Change.Actions, "delete") && c.Change.Actions[0] != "create" {
 				p.deletes = append(p.deletes, c.Address)
 			}
 			if !slices.Equal(c.Change.Actions, []string{"no-op"}) {
