@@ -86,7 +86,9 @@ func (g *googleAPIs) answer(r *http.Request) (int, any) {
 	host, rest, _ := strings.Cut(key, "/")
 	api := map[string]string{"run1": "run", "upload": "storage"}[host]
 	if api = cmp.Or(api, host) + ".googleapis.com"; !g.enabled[api] {
-		return http.StatusForbidden, failure(http.StatusForbidden, api+" has not been used in project acme-chat before")
+		return http.StatusForbidden, map[string]any{"error": map[string]any{"code": http.StatusForbidden,
+			"message": api + " has not been used in project acme-chat before or it is disabled.",
+			"status":  "PERMISSION_DENIED", "errors": []any{map[string]any{"reason": "accessNotConfigured"}}}}
 	}
 	var body map[string]any
 	if !strings.HasPrefix(key, "upload/") {
