@@ -168,6 +168,9 @@ func (g *googleAPIs) object(r *http.Request, host, key string, body map[string]a
 		g.objects[key] = add(host, key, object)
 		return 200, g.done(host, key, g.objects[key])
 	case stored != nil && r.Method == http.MethodDelete:
+		if r.URL.Query().Get("force") == "true" { // of a notification channel
+			g.withoutChannel(nameOf(key))
+		}
 		if user := g.userOf(key); user != "" {
 			return http.StatusBadRequest, failure(http.StatusBadRequest, "cannot delete "+key+": "+user+" is using it")
 		}
@@ -182,6 +185,15 @@ func (g *googleAPIs) object(r *http.Request, host, key string, body map[string]a
 	}
 	g.unknown = append(g.unknown, r.Method+" "+r.URL.String())
 	return http.StatusNotFound, failure(http.StatusNotFound, "not found: "+key)
+}
+
+// withoutChannel removes a notification channel from all alert policies.
+func (g *googleAPIs) withoutChannel(name string) {
+	for key, object := range g.objects {
+		if channels, ok := object["notificationChannels"].([]any); ok && strings.Contains(key, "/alertPolicies/") {
+			object["notificationChannels"] = slices.DeleteFunc(channels, func(c any) bool { return c == name })
+		}
+	}
 }
 
 // userOf returns an object that uses another one, which Google therefore refuses to delete: an alert policy its uptime
