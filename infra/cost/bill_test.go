@@ -114,6 +114,30 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+// TestConfigurationIsBilled checks that the bill is computed with what the configuration keeps, and for how long.
+func TestConfigurationIsBilled(t *testing.T) {
+	for what, c := range map[string]struct {
+		file, pattern string
+		unit, want    float64
+	}{
+		"weekly backups": {"firestore.tf", `retention = "(\d+)s" # 8 weeks`, 7 * 24 * 3600, backupsKept},
+		"days of the topic": {"pubsub.tf", `(?s)"delivery_acks" \{.*?message_retention_duration = "(\d+)s"`, 24 * 3600,
+			retentionDays},
+		"days of the audit log's bucket": {"variables.tf", `(?s)"audit_log_days" \{.*?default +=  *(\d+)`, 1,
+			365 * auditLogYears},
+	} {
+		m := regexp.MustCompile(c.pattern).FindStringSubmatch(readFile(t, "../terraform/"+c.file))
+		if m == nil {
+			t.Errorf("%s has no %s", c.file, what)
+			continue
+		}
+		n, err := strconv.ParseFloat(m[1], 64)
+		if err != nil || math.Abs(n/c.unit-c.want) > 1e-9 {
+			t.Errorf("%s: %v in %s, and the bill has %v", what, n/c.unit, c.file, c.want)
+		}
+	}
+}
+
 // TestBillByHand compares lines of the bill with a computation by hand.
 func TestBillByHand(t *testing.T) {
 	lines := map[string]Line{}

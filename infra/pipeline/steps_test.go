@@ -20,6 +20,7 @@ type machine struct {
 	newest  string // revision of realtime
 
 	promoted string // time of the commit that was promoted last
+	pushed   string // digest of the image in the registry
 
 	fails string // a program and its first arguments; calls with this prefix fail
 	code  string // the exit code of these calls; 1 if empty
@@ -31,7 +32,8 @@ const (
 )
 
 func newMachine(t *testing.T) *machine {
-	m := &machine{t: t, root: t.TempDir(), traffic: "100,chat-00001-old", newest: "chat-00002-new"}
+	m := &machine{t: t, root: t.TempDir(), traffic: "100,chat-00001-old", newest: "chat-00002-new",
+		pushed: "sha256:" + digest}
 	m.outputs = map[string]string{
 		"image_repository": "europe-west1-docker.pkg.dev/acme-chat/chat/realtime",
 		"region":           "europe-west1",
@@ -78,8 +80,7 @@ func (m *machine) step(name string, env ...string) (out string, code int, calls 
 		if program == "gcloud" {
 			text += "case \"$*\" in 'storage cat '*) test -n '" + m.promoted + "' && echo '" + m.promoted + "'; exit;;" +
 				" 'storage cp '*) cat >'" + filepath.Join(m.root, "promoted") + "';; *' list '*) echo '" + m.traffic +
-				"';; *' images describe '*) echo 'sha256:" +
-				digest + "';; *' describe '*) echo '" + m.newest + "';; esac\n"
+				"';; *' images describe '*) echo '" + m.pushed + "';; *' describe '*) echo '" + m.newest + "';; esac\n"
 		}
 		place := filepath.Join(m.root, "bin", program)
 		if strings.Contains(program, "/") {
@@ -175,17 +176,20 @@ func TestCheckStep(t *testing.T) {
 		t.Errorf("without a lock file, it ended with %d: %s", code, out)
 	}
 
-	m = newMachine(t)
 	for _, c := range []struct {
 		file, text string
 		refused    bool
 	}{
 		{"cloudbuild.yaml",
 			"steps:\n  - id: go\n    name: golang:1.26@sha256:" + digest + "\n    - name: toolchain\n", false},
+		{"cloudbuild.yaml", "steps:\n  - name: golang:1.26\n", true},
 		{"infra/terraform/image.tf", "  go_builder   = \"golang:1.26@sha256:" + digest + "\"\n", false},
 		{"infra/terraform/image.tf", "  go_builder   = \"golang:1.26\"\n", true},
+		{"infra/terraform/image.tf", "  node_builder = \"node:22\"\n", true},
 		{"infra/pipeline/image.yaml", "  - id: go\n    name: golang:1.26\n", true},
+		{"infra/pipeline/test.yaml", "  - id: go\n    name: gcr.io/cloudsdktool/google-cloud-cli:emulators\n", true},
 	} {
+		m := newMachine(t)
 		if err := os.WriteFile(filepath.Join(m.root, c.file), []byte(c.text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -239,6 +243,19 @@ func TestRunTests(t *testing.T) {
 		m.fails = want
 		if _, code, _ := m.step("../run-tests"); code == 0 {
 			t.Errorf("the tests pass although this fails: %s", want)
+		}
+	}
+}
+
+// TestImageWithoutDigest checks that the step image leaves no name of an image that the registry does not have.
+func TestImageWithoutDigest(t *testing.T) {
+	for _, pushed := range []string{"", "latest", "sha256:1111"} {
+		m := newMachine(t)
+		m.pushed = pushed
+		out, code, _ := m.step("image")
+		if _, err := os.Stat(filepath.Join(m.root, "image.txt")); code == 0 || err == nil ||
+			!strings.Contains(out, "The registry has no digest of europe-west1-docker.pkg.dev/acme-chat/chat/realtime:build-b1") {
+			t.Errorf("with the digest %q, it ended with %d: %s", pushed, code, out)
 		}
 	}
 }

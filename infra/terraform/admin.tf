@@ -12,6 +12,8 @@ module "admin" {
   # Deleting a user deletes their conversations, which takes time.
   timeout       = 300
   max_instances = min(5, var.function_max_instances)
+
+  depends_on = [time_sleep.apis]
 }
 
 # It may also read and append to the audit log (audit.tf).

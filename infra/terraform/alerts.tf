@@ -8,6 +8,9 @@ resource "google_monitoring_notification_channel" "email" {
   type         = "email"
   labels       = { email_address = each.key }
 
+  # An address that is removed is deleted before the alerts are changed, and Google would refuse that.
+  force_delete = true
+
   depends_on = [time_sleep.apis]
 }
 
@@ -125,6 +128,11 @@ resource "google_monitoring_uptime_check_config" "ready" {
       project_id = var.project
       host       = local.hosted_host
     }
+  }
+
+  # A check of another host is another check, and Google refuses to delete one that an alert still uses.
+  lifecycle {
+    create_before_destroy = true
   }
 
   depends_on = [google_cloud_run_v2_service.realtime]

@@ -33,6 +33,8 @@ module "cap" {
   public        = false
   timeout       = 55
   max_instances = 1
+
+  depends_on = [time_sleep.apis]
 }
 
 resource "google_cloud_run_v2_service_iam_member" "cap_push" {

@@ -1,6 +1,8 @@
 package terraform
 
 import (
+	"io/fs"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -25,6 +27,31 @@ func TestRevisionHeader(t *testing.T) {
 	}
 	if page, _ := runbook(t); !strings.Contains(page, "`"+sent+": next`") {
 		t.Errorf("the runbook does not name the header %s", sent)
+	}
+}
+
+// TestNothingReadsThePlace checks what the runbook says about a client that sends a place of its own. Only the load
+// balancer replaces these headers, so a program that reads them would believe every client of a chat without a domain.
+func TestNothingReadsThePlace(t *testing.T) {
+	headers := regexp.MustCompile(`header_name +=  *"([^"]+)"`).FindAllStringSubmatch(read(t, "domain.tf"), -1)
+	if len(headers) != 2 {
+		t.Fatalf("the load balancer adds the headers %v", headers)
+	}
+	for _, root := range []string{"../../realtime", "../../functions"} {
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
+				return err
+			}
+			for _, h := range headers {
+				if strings.Contains(strings.ToLower(read(t, path)), strings.ToLower(h[1])) {
+					t.Errorf("%s reads %s, which a client without a load balancer can forge", path, h[1])
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

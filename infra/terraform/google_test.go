@@ -1,6 +1,7 @@
 package terraform
 
 import (
+	"cmp"
 	"crypto/md5"
 	"encoding/base64"
 	"encoding/json"
@@ -18,7 +19,8 @@ import (
 
 // googleAPIs are Google's APIs as far as the real provider needs them for an apply, a second plan and a destroy. They
 // store what is sent, and answer with it and with what Google adds by itself: ids, and the defaults that a provider
-// reads back (see additions). They judge nothing: whether Google would accept a request is not tested here.
+// reads back (see additions). They refuse calls of an API that is not enabled, and to delete what something else
+// uses. Otherwise they judge nothing: whether Google would accept a request is not tested here.
 type googleAPIs struct {
 	mu       sync.Mutex
 	objects  map[string]map[string]any // by host and path
@@ -28,8 +30,11 @@ type googleAPIs struct {
 	unknown  []string // requests for objects that do not exist, for the log of a failed test
 }
 
+// newGoogleAPIs returns the APIs of a project in which only those are enabled that the runbook enables before the first
+// apply.
 func newGoogleAPIs() *googleAPIs {
-	return &googleAPIs{objects: map[string]map[string]any{}, policies: map[string]any{}, enabled: map[string]bool{}}
+	return &googleAPIs{objects: map[string]map[string]any{}, policies: map[string]any{}, enabled: map[string]bool{
+		"serviceusage.googleapis.com": true, "cloudresourcemanager.googleapis.com": true}}
 }
 
 // endpoints are the variables that send the provider's requests to a server: the host of the API is the first part of
@@ -79,6 +84,12 @@ func (g *googleAPIs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (g *googleAPIs) answer(r *http.Request) (int, any) {
 	key := strings.Trim(r.URL.Path, "/")
 	host, rest, _ := strings.Cut(key, "/")
+	api := map[string]string{"run1": "run", "upload": "storage"}[host]
+	if api = cmp.Or(api, host) + ".googleapis.com"; !g.enabled[api] {
+		return http.StatusForbidden, map[string]any{"error": map[string]any{"code": http.StatusForbidden,
+			"message": api + " has not been used in project acme-chat before or it is disabled.",
+			"status":  "PERMISSION_DENIED", "errors": []any{map[string]any{"reason": "accessNotConfigured"}}}}
+	}
 	var body map[string]any
 	if !strings.HasPrefix(key, "upload/") {
 		data, err := io.ReadAll(r.Body)
@@ -157,17 +168,54 @@ func (g *googleAPIs) object(r *http.Request, host, key string, body map[string]a
 		g.objects[key] = add(host, key, object)
 		return 200, g.done(host, key, g.objects[key])
 	case stored != nil && r.Method == http.MethodDelete:
+		if r.URL.Query().Get("force") == "true" { // of a notification channel
+			g.withoutChannel(nameOf(key))
+		}
+		if user := g.userOf(key); user != "" {
+			return http.StatusBadRequest, failure(http.StatusBadRequest, "cannot delete "+key+": "+user+" is using it")
+		}
 		delete(g.objects, key)
 		return 200, g.done(host, key, map[string]any{})
 	case stored != nil:
 		return 200, stored
-	case r.Method == http.MethodGet:
+	case r.Method == http.MethodGet && host != "firebaserules": // the release of a database is below another release
 		if list := g.list(key); list != nil {
 			return 200, list
 		}
 	}
 	g.unknown = append(g.unknown, r.Method+" "+r.URL.String())
 	return http.StatusNotFound, failure(http.StatusNotFound, "not found: "+key)
+}
+
+// withoutChannel removes a notification channel from all alert policies.
+func (g *googleAPIs) withoutChannel(name string) {
+	for key, object := range g.objects {
+		if channels, ok := object["notificationChannels"].([]any); ok && strings.Contains(key, "/alertPolicies/") {
+			object["notificationChannels"] = slices.DeleteFunc(channels, func(c any) bool { return c == name })
+		}
+	}
+}
+
+// userOf returns an object that uses another one, which Google therefore refuses to delete: an alert policy its uptime
+// check or its notification channel, and a part of the load balancer the part behind it.
+func (g *googleAPIs) userOf(key string) string {
+	host, _, _ := strings.Cut(key, "/")
+	name := "/" + path.Base(path.Dir(key)) + "/" + path.Base(key) + `"`
+	switch {
+	case strings.Contains(key, "/uptimeCheckConfigs/"):
+		name = `\"` + path.Base(key) + `\"` // in the filter of the policy
+	case host != "compute" && !strings.Contains(key, "/notificationChannels/"):
+		return ""
+	}
+	for _, k := range slices.Sorted(maps.Keys(g.objects)) {
+		if k == key || !strings.HasPrefix(k, host+"/") {
+			continue
+		}
+		if text, err := json.Marshal(g.objects[k]); err == nil && strings.Contains(string(text), name) {
+			return k
+		}
+	}
+	return ""
 }
 
 func wrapped(key string) string { return strings.TrimSuffix(path.Base(path.Dir(key)), "s") }
@@ -217,7 +265,7 @@ func (g *googleAPIs) create(r *http.Request, host, collection string, body map[s
 	}
 	if id == "" {
 		g.made++
-		id = fmt.Sprintf("made-%d", g.made)
+		id = fmt.Sprintf("made-%04d", g.made)
 	}
 	key := collection + "/" + id
 	if host != "compute" && host != "storage" && kind != "metrics" && kind != "sinks" {

@@ -11,6 +11,8 @@ module "me" {
 
   # A deletion deletes every conversation of the user. An export reads them, no faster than its budget allows.
   timeout = 3600
+
+  depends_on = [time_sleep.apis]
 }
 
 resource "google_project_iam_member" "me_firestore" {

@@ -15,6 +15,8 @@ var reserved = map[string]struct{ argument, random, days string }{
 	"google_project_iam_custom_role.accounts":    {"role_id", "random_id.accounts_role", "37"},
 	"google_project_iam_custom_role.own_account": {"role_id", "random_id.own_account_role", "37"},
 	"google_project_iam_custom_role.audit":       {"role_id", "random_id.audit_role", "37"},
+	"google_project_iam_custom_role.deploy[0]":   {"role_id", "random_id.pipeline_roles[0]", "37"},
+	"google_project_iam_custom_role.plan[0]":     {"role_id", "random_id.pipeline_roles[0]", "37"},
 	"google_logging_project_bucket_config.audit": {"bucket_id", "random_id.audit_bucket", "7"},
 }
 
@@ -27,6 +29,14 @@ func TestReservedNames(t *testing.T) {
 		if part == "" || !strings.HasSuffix(name, part) {
 			t.Errorf("%s is called %q, without the random part %q of %s, and Google reserves the name for %s days",
 				address, name, part, r.random, r.days)
+		}
+	}
+	for _, kind := range []string{"google_apikeys_key", "google_project_iam_custom_role",
+		"google_logging_project_bucket_config"} {
+		for _, r := range s.of(kind) {
+			if reserved[r.Address].random == "" {
+				t.Errorf("%s is not in the list, although Google reserves the names of its type", r.Address)
+			}
 		}
 	}
 }

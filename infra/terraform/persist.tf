@@ -15,6 +15,8 @@ module "persist" {
   # A call can contain 400 KB of messages and write hundreds of documents.
   concurrency   = 20
   max_instances = max(20, var.function_max_instances)
+
+  depends_on = [time_sleep.apis]
 }
 
 resource "google_cloud_run_v2_service_iam_member" "push" {

@@ -142,6 +142,22 @@ func TestSettingsOfRealtimeNeedARevision(t *testing.T) {
 	}
 }
 
+// TestRestoreCanBeRepeated checks that each restore has a bucket and a database of its own. With a fixed name, a second
+// one would fail, or mix two moments.
+func TestRestoreCanBeRepeated(t *testing.T) {
+	page, _ := runbook(t)
+	_, section, _ := strings.Cut(page, "\n## Restore Firestore\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, name := range []string{`export B="$P-restore-`, `export D="restored-`} {
+		if !strings.Contains(section, name+`$(date -u +%Y%m%d-%H%M%S)"`) {
+			t.Errorf("the restore does not say %s…", name)
+		}
+	}
+	if n := strings.Count(section, `"gs://$B`); n < 4 || strings.Count(section, "gs://") != n {
+		t.Errorf("the restore uses a bucket other than gs://$B, or only %d times this one", n)
+	}
+}
+
 // TestSectionsThatAreReferredTo checks that the sections to which scripts and configuration files refer exist.
 func TestSectionsThatAreReferredTo(t *testing.T) {
 	_, headings := runbook(t)

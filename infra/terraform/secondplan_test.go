@@ -11,14 +11,15 @@ import (
 	"testing"
 )
 
-// TestSecondPlan applies all that the configuration can create with the real provider, against Google's APIs as
-// google_test.go has them, plans again, and destroys it. The second plan must be empty. Recorded schemas cannot show
-// what a provider reads back; without the real provider, TestReadBack checks the arguments for which it matters.
+// TestSecondPlan applies the default settings with the real provider, against Google's APIs as google_test.go has them,
+// then all that the configuration can create, and destroys it. A plan after each apply must be empty, and the change of
+// the settings must keep everything that exists. Recorded schemas cannot show what a provider reads back; without the
+// real provider, TestReadBack checks the arguments for which it matters.
 //
 //	PHOENIX_TEST_SECOND_PLAN=1 TERRAFORM=terraform go test ./infra/terraform -run TestSecondPlan
 func TestSecondPlan(t *testing.T) {
 	if os.Getenv("PHOENIX_TEST_SECOND_PLAN") == "" {
-		t.Skip("PHOENIX_TEST_SECOND_PLAN is not set; this takes five minutes and needs the real provider")
+		t.Skip("PHOENIX_TEST_SECOND_PLAN is not set; this takes ten minutes and needs the real provider")
 	}
 	if err := initialized(); err != nil {
 		t.Fatal(err)
@@ -42,12 +43,20 @@ func TestSecondPlan(t *testing.T) {
 		t.Errorf("terraform test: %v\nnot found: %s\n%s", err, strings.Join(apis.unknown, "\n"), problems(out))
 	}
 	plans := changed(t, out)
-	if i := slices.IndexFunc(plans, func(p secondPlan) bool { return p.run == "second" }); i >= 0 {
-		for _, change := range plans[i].changes {
-			t.Errorf("the second plan is not empty: %s", change)
+	for _, run := range []string{"default_again", "change", "everything_again"} {
+		i := slices.IndexFunc(plans, func(p secondPlan) bool { return p.run == run })
+		if i < 0 {
+			t.Errorf("there is no plan %q", run)
+			continue
 		}
-	} else {
-		t.Error("there is no second plan")
+		for _, change := range plans[i].changes {
+			if run != "change" {
+				t.Errorf("the plan %q is not empty: %s", run, change)
+			}
+		}
+		for _, address := range plans[i].deletes {
+			t.Errorf("the plan %q deletes or replaces %s", run, address)
+		}
 	}
 }
 
@@ -69,6 +78,7 @@ func realProvider(t *testing.T) bool {
 type secondPlan struct {
 	run     string
 	changes []string
+	deletes []string // addresses of what is deleted before or without creating another one
 }
 
 // changed returns what each plan would change.
@@ -77,6 +87,9 @@ func changed(t *testing.T, out []byte) (plans []secondPlan) {
 	for _, line := range testPlans(t, out) {
 		p := secondPlan{run: line.Run}
 		for _, c := range line.Plan.Changes {
+			if slices.Contains(c.Change.Actions, "delete") && c.Change.Actions[0] != "create" {
+				p.deletes = append(p.deletes, c.Address)
+			}
 			if !slices.Equal(c.Change.Actions, []string{"no-op"}) {
 				p.changes = append(p.changes, c.Address+": "+strings.Join(changes("", c.Change.Before, c.Change.After), "; "))
 			}

@@ -11,6 +11,8 @@ module "signup" {
 
   # A flood of sign-ups must not start many instances.
   max_instances = min(10, var.function_max_instances)
+
+  depends_on = [time_sleep.apis]
 }
 
 # It reserves the username and counts the sign-ups from an IP address.

@@ -8,6 +8,8 @@ module "users" {
   description = "Lists and finds users."
   shared      = local.functions
   public      = true
+
+  depends_on = [time_sleep.apis]
 }
 
 # It reads, but once an hour it also writes when the caller was last active.

@@ -140,8 +140,8 @@ run "what_serves" {
   }
 
   assert {
-    condition     = [for t in google_cloud_run_v2_service.realtime.traffic : [t.type, t.percent]] == [["TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", 100]]
-    error_message = "All traffic must go to the newest revision."
+    condition     = [for t in google_cloud_run_v2_service.realtime.traffic : [t.type, t.percent, t.tag == "next"]] == [["TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", 100, true]]
+    error_message = "All traffic must go to the newest revision, which must also have an address of its own."
   }
 }
 
@@ -307,6 +307,13 @@ run "what_keeps" {
   assert {
     condition     = google_identity_platform_config.this.sign_in[0].email[0].enabled && google_identity_platform_config.this.sign_in[0].email[0].password_required
     error_message = "Users must sign in with an e-mail address and a password."
+  }
+
+  # The provider has no arguments for these, so a call sets them.
+  assert {
+    condition = (local.identity_extras.emailPrivacyConfig.enableImprovedEmailPrivacy &&
+    local.identity_extras.passwordPolicyConfig.passwordPolicyEnforcementState == "ENFORCE")
+    error_message = "Sign-in must not reveal whether an address has an account, and short passwords must be refused."
   }
 
   assert {

@@ -211,7 +211,13 @@ run "own_domain" {
     error_message = "The outputs must name the certificate and the DNS record."
   }
 
-  # Behind the load balancer, a header chooses the revision (settings_test.go).
+  assert {
+    condition = (google_compute_target_https_proxy.domain[0].ssl_policy == google_compute_ssl_policy.domain[0].id &&
+    google_compute_ssl_policy.domain[0].min_tls_version == "TLS_1_2" && google_compute_ssl_policy.domain[0].profile == "MODERN")
+    error_message = "Browsers must not be able to use a version of TLS that is broken."
+  }
+
+  # Behind the load balancer, a header chooses the revision (domain_test.go).
   assert {
     condition     = output.next_url == "https://chat.example.org"
     error_message = "next_url is ${output.next_url}"

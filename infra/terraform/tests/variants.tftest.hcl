@@ -277,6 +277,14 @@ run "cost_cap" {
   }
 
   assert {
+    condition = (google_pubsub_subscription.cap[0].expiration_policy[0].ttl == "" &&
+      google_pubsub_subscription.cap[0].push_config[0].push_endpoint == "${module.cap[0].uri}/${google_pubsub_topic.budget[0].id}" &&
+      google_pubsub_subscription.cap[0].push_config[0].oidc_token[0].service_account_email == "chat-push@acme-chat.iam.gserviceaccount.com" &&
+    google_pubsub_subscription.cap[0].push_config[0].oidc_token[0].audience == module.cap[0].uri)
+    error_message = "Notifications must reach the function cap, also after a quiet month."
+  }
+
+  assert {
     condition     = length(google_service_account_iam_member.cap) == 7
     error_message = "Cloud Run demands the right to act as a service's account from everybody who changes the service."
   }

@@ -31,23 +31,62 @@ override_module {
   }
 }
 
-# All that the configuration can create.
+# The default settings, but nothing is deployed yet, and the test destroys everything.
 variables {
-  project          = "acme-chat"
-  keep_code        = false # nothing is deployed yet
-  protect          = false # the test destroys everything
-  domain           = "chat.example.org"
-  redis_profile    = "durable"
-  redis_shards     = 3
-  extra_origins    = ["https://old.example.org"]
-  alert_emails     = ["ops@example.org"]
-  billing_account  = "0123AB-4567CD-89EF01"
-  cost_cap_percent = 300
-  pipeline         = true
+  project   = "acme-chat"
+  keep_code = false
+  protect   = false
 }
 
-run "first" {}
+run "default" {}
 
-run "second" {
+run "default_again" {
   command = plan
 }
+
+# All that the configuration can create, in the project that has the default settings.
+run "change" {
+  command = plan
+
+  variables {
+    domain           = "chat.example.org"
+    redis_profile    = "durable"
+    redis_shards     = 3
+    extra_origins    = ["https://old.example.org"]
+    alert_emails     = ["ops@example.org"]
+    billing_account  = "0123AB-4567CD-89EF01"
+    cost_cap_percent = 300
+    pipeline         = true
+  }
+}
+
+run "everything" {
+  variables {
+    domain           = "chat.example.org"
+    redis_profile    = "durable"
+    redis_shards     = 3
+    extra_origins    = ["https://old.example.org"]
+    alert_emails     = ["ops@example.org"]
+    billing_account  = "0123AB-4567CD-89EF01"
+    cost_cap_percent = 300
+    pipeline         = true
+  }
+}
+
+run "everything_again" {
+  command = plan
+
+  variables {
+    domain           = "chat.example.org"
+    redis_profile    = "durable"
+    redis_shards     = 3
+    extra_origins    = ["https://old.example.org"]
+    alert_emails     = ["ops@example.org"]
+    billing_account  = "0123AB-4567CD-89EF01"
+    cost_cap_percent = 300
+    pipeline         = true
+  }
+}
+
+# Back to the default settings: Google refuses to delete what something else still uses.
+run "back" {}
