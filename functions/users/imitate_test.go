@@ -23,13 +23,13 @@ func TestImitations(t *testing.T) {
 		"webmaster",
 		"postmaster", "administrador", "moderateur", "kundendienst",
 	} {
-		if checkUsername(name, false) == "" {
+		if checkUsername(name, false) == (fault{}) {
 			t.Errorf("the username %q is accepted", name)
 		}
-		if _, msg := tidyName(name, false); msg == "" {
+		if _, msg := tidyName(name, false); msg == (fault{}) {
 			t.Errorf("the display name %q is accepted", name)
 		}
-		if msg := checkUsername(name, true); msg != "" {
+		if msg := checkUsername(name, true); msg != (fault{}) {
 			t.Errorf("an operator cannot choose %q: %s", name, msg)
 		}
 	}
@@ -47,7 +47,7 @@ func TestImitations(t *testing.T) {
 		"PhoenixSupport", "Admin_Official", "Customer Care", "Adm_in_istrator", "Ph0en1x", "Chat-Team", "Live Support",
 		"The Moderators", "Mode rator", "Sys Admin Anna", "No Reply", "NoReply", "Operator 7",
 	} {
-		if _, msg := tidyName(name, false); msg == "" {
+		if _, msg := tidyName(name, false); msg == (fault{}) {
 			t.Errorf("the display name %q is accepted", name)
 		}
 	}
@@ -68,11 +68,11 @@ func TestTrueNames(t *testing.T) {
 		"eve42", "Lloyd", "Maxx", "Systermans", "Anonyma", "Chat", "Chatterjee", "Messerschmidt", "Ownerby", "test-user",
 	} {
 		if len(name) >= MinUsername {
-			if msg := checkUsername(name, false); msg != "" {
+			if msg := checkUsername(name, false); msg != (fault{}) {
 				t.Errorf("the username %q is refused: %s", name, msg)
 			}
 		}
-		if _, msg := tidyName(name, false); msg != "" {
+		if _, msg := tidyName(name, false); msg != (fault{}) {
 			t.Errorf("the display name %q is refused: %s", name, msg)
 		}
 	}
@@ -84,7 +84,7 @@ func TestTrueNames(t *testing.T) {
 		"R2-D2", "Sam & Max",
 		"می\u200cخواهم", "<b>Robert'); DROP TABLE</b>", "Ada Lovelace (she/her)", "Zoë – Ünal", "Anna@work", "!Ada!",
 	} {
-		if _, msg := tidyName(name, false); msg != "" {
+		if _, msg := tidyName(name, false); msg != (fault{}) {
 			t.Errorf("the display name %q is refused: %s", name, msg)
 		}
 	}
@@ -102,10 +102,10 @@ func TestHiddenCharacters(t *testing.T) {
 		"a\u2066b", "a\x00b", "a\ufffab", "Ada\ue000", "Ada\ufdd0", "Ada\uffa0", "👩\u200d", "Ada \u200d🔬",
 		"Ada ✓", "Ada ✔", "Ada ✔\ufe0f", "Ada ✅", "Ada ☑", "Ada 🛡", "Ada 🛡\ufe0f", "🔰 Ada", "Ada √", "👑 Ada",
 	} {
-		if tidy, msg := tidyName(name, false); msg == "" {
+		if tidy, msg := tidyName(name, false); msg == (fault{}) {
 			t.Errorf("%+q is accepted as %+q", name, tidy)
 		}
-		if tidy, msg := tidyName(name, true); msg == "" {
+		if tidy, msg := tidyName(name, true); msg == (fault{}) {
 			t.Errorf("%+q is accepted from an operator as %+q", name, tidy)
 		}
 	}
