@@ -327,7 +327,8 @@ type details struct {
 	Status       int
 	Code, Detail string
 	Fields       map[string]string
-	RetryAfterMS int64 `json:"retry_after_ms"`
+	FieldCodes   map[string]string `json:"field_codes"`
+	RetryAfterMS int64             `json:"retry_after_ms"`
 }
 
 // refused fails the test unless the answer is an error with the status and the code.

@@ -28,8 +28,8 @@ type response struct {
 
 func ok(v any) *response { return &response{json: v} }
 
-// details is the body of an error, as in RFC 9457. It adds a stable code, a message per field for forms, and when to
-// try again.
+// details is the body of an error, as in RFC 9457. It adds a stable code, a message and a code per field for forms,
+// and when to try again.
 type details struct {
 	Type         string            `json:"type"`
 	Title        string            `json:"title"`
@@ -37,6 +37,7 @@ type details struct {
 	Detail       string            `json:"detail"`
 	Code         string            `json:"code"`
 	Fields       map[string]string `json:"fields,omitempty"`
+	FieldCodes   map[string]string `json:"field_codes,omitempty"`
 	RetryAfterMS int64             `json:"retry_after_ms,omitempty"`
 }
 
@@ -69,7 +70,7 @@ func write(w http.ResponseWriter, r *response, err error) (int, error) {
 			status = s
 		}
 		d := details{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: p.Message, Code: p.Code,
-			Fields: p.Fields, RetryAfterMS: p.RetryAfter.Milliseconds()}
+			Fields: p.Fields, FieldCodes: p.FieldCodes, RetryAfterMS: p.RetryAfter.Milliseconds()}
 		body, _ = json.Marshal(d) // strings and numbers only
 		if p.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.RetryAfter.Seconds()))))

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -87,8 +88,8 @@ func TestSignupFields(t *testing.T) {
 		{"display_name", "\u200d\u200d"}, {"display_name", "\u3164"}, {"display_name", "\u2066x"},
 	} {
 		d := s.call("POST", "/signup", "", ada(tt.field, tt.value)).refused(422, "invalid_fields")
-		if len(d.Fields) != 1 || d.Fields[tt.field] == "" {
-			t.Errorf("%s %q: messages %v", tt.field, tt.value, d.Fields)
+		if len(d.Fields) != 1 || d.Fields[tt.field] == "" || d.FieldCodes[tt.field] == "" {
+			t.Errorf("%s %q: messages %v, codes %v", tt.field, tt.value, d.Fields, d.FieldCodes)
 		}
 	}
 	for _, tt := range []struct{ password, code string }{
@@ -108,6 +109,16 @@ func TestSignupFields(t *testing.T) {
 	if len(d.Fields) != 4 {
 		t.Errorf("empty form: messages %v, want 4", d.Fields)
 	}
+	d = s.call("POST", "/signup", "", ada("email", "ádá@example.org", "display_name", "Ada ✅", "username", "admin",
+		"password", "aaaaaaaaaa")).refused(422, "invalid_fields")
+	want := map[string]string{"email": "email_letters", "display_name": "name_badge", "username": "username_reserved",
+		"password": "password_repeated"}
+	if !maps.Equal(d.FieldCodes, want) {
+		t.Errorf("codes %v, want %v", d.FieldCodes, want)
+	}
+	// Mail servers know a domain with umlauts by its ASCII form, and so do the accounts.
+	s.call("POST", "/signup", "", ada("email", "Ada@BÜCHER.example")).must(201, nil)
+	s.call("POST", "/signup", "", ada("email", "ada@xn--bcher-kva.example", "username", "other")).refused(409, "email_taken")
 	for i, ok := range []form{
 		ada("display_name", "<b>Robert'); DROP TABLE</b>"), ada("display_name", "👩🏽\u200d🔬 Ada"), ada("display_name", "محمد"),
 		ada("password", strings.Repeat("x1", 100)), ada("username", "a.b_c-d"), ada("username", strings.Repeat("z", 30)),

@@ -17,9 +17,10 @@ func ignorable(r rune) bool {
 // prepended reports whether r is a format character that is visible, such as an Arabic number sign.
 func prepended(r rune) bool { return unicode.Is(unicode.Prepended_Concatenation_Mark, r) }
 
-// blank reports whether r is a letter or symbol that is invisible: a Hangul filler or the empty Braille pattern.
+// blank reports whether r is a letter or symbol that is invisible: a filler of Hangul or Khitan, the empty
+// Braille pattern, or the musical null notehead.
 func blank(r rune) bool {
-	return slices.Contains([]rune{'\u115f', '\u1160', '\u3164', '\uffa0', '\u2800'}, r)
+	return slices.Contains([]rune{'\u115f', '\u1160', '\u3164', '\uffa0', '\u2800', '\U0001d159', '\U00016fe4'}, r)
 }
 
 const (

@@ -23,13 +23,13 @@ func TestImitations(t *testing.T) {
 		"webmaster",
 		"postmaster", "administrador", "moderateur", "kundendienst",
 	} {
-		if checkUsername(name, false) == "" {
+		if checkUsername(name, false) == (fault{}) {
 			t.Errorf("the username %q is accepted", name)
 		}
-		if _, msg := tidyName(name, false); msg == "" {
+		if _, msg := tidyName(name, false); msg == (fault{}) {
 			t.Errorf("the display name %q is accepted", name)
 		}
-		if msg := checkUsername(name, true); msg != "" {
+		if msg := checkUsername(name, true); msg != (fault{}) {
 			t.Errorf("an operator cannot choose %q: %s", name, msg)
 		}
 	}
@@ -47,7 +47,7 @@ func TestImitations(t *testing.T) {
 		"PhoenixSupport", "Admin_Official", "Customer Care", "Adm_in_istrator", "Ph0en1x", "Chat-Team", "Live Support",
 		"The Moderators", "Mode rator", "Sys Admin Anna", "No Reply", "NoReply", "Operator 7",
 	} {
-		if _, msg := tidyName(name, false); msg == "" {
+		if _, msg := tidyName(name, false); msg == (fault{}) {
 			t.Errorf("the display name %q is accepted", name)
 		}
 	}
@@ -68,11 +68,11 @@ func TestTrueNames(t *testing.T) {
 		"eve42", "Lloyd", "Maxx", "Systermans", "Anonyma", "Chat", "Chatterjee", "Messerschmidt", "Ownerby", "test-user",
 	} {
 		if len(name) >= MinUsername {
-			if msg := checkUsername(name, false); msg != "" {
+			if msg := checkUsername(name, false); msg != (fault{}) {
 				t.Errorf("the username %q is refused: %s", name, msg)
 			}
 		}
-		if _, msg := tidyName(name, false); msg != "" {
+		if _, msg := tidyName(name, false); msg != (fault{}) {
 			t.Errorf("the display name %q is refused: %s", name, msg)
 		}
 	}
@@ -84,7 +84,7 @@ func TestTrueNames(t *testing.T) {
 		"R2-D2", "Sam & Max",
 		"می\u200cخواهم", "<b>Robert'); DROP TABLE</b>", "Ada Lovelace (she/her)", "Zoë – Ünal", "Anna@work", "!Ada!",
 	} {
-		if _, msg := tidyName(name, false); msg != "" {
+		if _, msg := tidyName(name, false); msg != (fault{}) {
 			t.Errorf("the display name %q is refused: %s", name, msg)
 		}
 	}
@@ -97,15 +97,15 @@ func TestHiddenCharacters(t *testing.T) {
 		"\U000e0061", "\u115f",
 		"Ada\u034f", "Ada\ufe0f", "A\u200dda", "Ada\u200d", "\u200dAda", "A\u200cda", "Ada\u200b", "Ada\u2063",
 		"Ada\U000e0061\U000e007f",
-		"🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "Ada\U000e0100", "Ada\u3164", "Ada\u2800",
+		"🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "Ada\U000e0100", "Ada\u3164", "Ada\u2800", "Ada\U0001d159",
 		"a\u202eb",
 		"a\u2066b", "a\x00b", "a\ufffab", "Ada\ue000", "Ada\ufdd0", "Ada\uffa0", "👩\u200d", "Ada \u200d🔬",
 		"Ada ✓", "Ada ✔", "Ada ✔\ufe0f", "Ada ✅", "Ada ☑", "Ada 🛡", "Ada 🛡\ufe0f", "🔰 Ada", "Ada √", "👑 Ada",
 	} {
-		if tidy, msg := tidyName(name, false); msg == "" {
+		if tidy, msg := tidyName(name, false); msg == (fault{}) {
 			t.Errorf("%+q is accepted as %+q", name, tidy)
 		}
-		if tidy, msg := tidyName(name, true); msg == "" {
+		if tidy, msg := tidyName(name, true); msg == (fault{}) {
 			t.Errorf("%+q is accepted from an operator as %+q", name, tidy)
 		}
 	}

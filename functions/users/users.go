@@ -107,16 +107,16 @@ func gateOf(u store.User) internalapi.Gate {
 // store.ErrUsernameTaken. An operator may give a reserved username.
 func (s *Service) Rename(ctx context.Context, uid string, username, displayName *string,
 	operator bool) (store.User, error) {
-	fields := map[string]string{}
+	fields := faults{}
 	if username != nil {
-		check(fields, "username", checkUsername(*username, operator))
+		fields.add("username", checkUsername(*username, operator))
 	}
 	if displayName != nil {
-		tidy, msg := tidyName(*displayName, operator)
-		check(fields, "display_name", msg)
+		tidy, found := tidyName(*displayName, operator)
+		fields.add("display_name", found)
 		displayName = &tidy
 	}
-	if err := invalid(fields); err != nil {
+	if err := fields.err(); err != nil {
 		return store.User{}, err
 	}
 	u, err := s.deps.Store.Rename(ctx, uid, username, displayName, s.now(), operator)

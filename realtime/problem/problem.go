@@ -91,6 +91,7 @@ type Error struct {
 	Code       string            // stable, lower_snake_case, part of the protocol
 	Message    string            // one or two sentences: what happened and what to do next
 	Fields     map[string]string // for forms: field name → message
+	FieldCodes map[string]string // for forms: field name → code; empty if Code says what is wrong with the field
 	RetryAfter time.Duration     // > 0: the same request may succeed after this time
 	Err        error             // the cause; may be nil
 }

@@ -103,6 +103,8 @@ test("signing out warns about messages that have not been sent", async ({ user }
   await ann.page.getByRole("button", { name: en.settings.signOut, exact: true }).click();
   await expect(ann.page.getByText(en.settings.signOutUnsent(1))).toBeVisible();
   await ann.page.getByRole("button", { name: en.settings.stay }).click();
+  // Closing the dialog takes its entry off the history, which may take longer than the next command of this test.
+  await expect.poll(() => ann.page.evaluate(() => (history.state as { layers?: number }).layers ?? 0)).toBe(0);
   await ann.page.goBack();
   await expect(message(ann.page, bob, "stuck in the tunnel")).toBeVisible();
   await ann.page.goForward();

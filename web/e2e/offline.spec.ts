@@ -1,6 +1,6 @@
 import type { Page } from "@playwright/test";
 import { createAccount } from "./support/accounts";
-import { chatWith, en, expectState, message, messages, open, send, state } from "./support/steps";
+import { chatWith, conversation, en, expectState, message, messages, open, send, state } from "./support/steps";
 import { backend, engines, expect, newUser, test } from "./support/test";
 
 const story = ["one", "two", "three", "four", "five"];
@@ -87,6 +87,7 @@ test("a long interruption shows one line until it ends", async ({ user }) => {
   await open(ann.page, bob);
   await ann.sockets.offline(ann.context);
   await expect(ann.page.getByText(en.connection.offline)).toBeVisible({ timeout: 15_000 });
+  await expect(conversation(ann.page, bob)).toContainText(en.conversation.noNetwork);
   await ann.sockets.online(ann.context);
   await expect(ann.page.getByText(en.connection.offline)).toBeHidden();
   await send(ann.page, bob, "back");

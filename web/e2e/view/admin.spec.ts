@@ -53,7 +53,7 @@ test("the dialog shows why the server rejected its request", async ({ at }) => {
   }
   await password.fill("a quiet harbor 7");
   await add.getByRole("button", { name: adminText.actions.addDo, exact: true }).click();
-  await expect(page.getByText(en.auth.refused.username)).toBeVisible();
+  await expect(page.getByText(en.auth.problems.username_reserved)).toBeVisible();
 });
 
 test("deleting requires the username, and reading messages requires a reason", async ({ at }) => {

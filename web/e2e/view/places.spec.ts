@@ -70,6 +70,9 @@ test("a chosen theme is stored, and applied before the first paint", async ({ at
   });
   await page.reload();
   await expect(page.locator("html")).toHaveAttribute("data-early", "dark");
+  // Paper is white.
+  await page.emulateMedia({ media: "print" });
+  await expect(page.locator("body")).toHaveCSS("color", "rgb(30, 27, 24)");
 });
 
 test("nothing is animated with reduced motion", async ({ at, page }) => {

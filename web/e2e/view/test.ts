@@ -86,7 +86,7 @@ export const test = base.extend<Fixtures, { view: View }>({
       server.close();
       await rm(folder, { recursive: true, force: true });
     },
-    { scope: "worker", timeout: 120_000 },
+    { scope: "worker", timeout: 300_000 }, // a busy machine builds the view in minutes
   ],
   at: async ({ page, view }, use) => {
     const messages: string[] = [];

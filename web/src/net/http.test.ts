@@ -69,7 +69,8 @@ describe("calls", () => {
       answer(409, {
         code: "username_taken",
         detail: "Taken.",
-        fields: { username: "Taken.", odd: 7 },
+        fields: { username: "Taken.", email: "No." },
+        field_codes: { email: "email_letters", odd: 7 },
         retry_after_ms: 1500,
       }),
     ]);
@@ -77,7 +78,7 @@ describe("calls", () => {
       status: 409,
       code: "username_taken",
       message: "Taken.",
-      fields: { username: "Taken." },
+      fields: { username: "", email: "email_letters" },
       retryAfterMs: 1500,
       retryable: false,
     });

@@ -146,9 +146,9 @@ function problemOf(status: number, body: string, retryAfter: string | null): Api
   try {
     const f = new Fields("problem", JSON.parse(body) as unknown);
     const fields: Record<string, string> = {};
-    if (f.has("fields")) {
-      for (const [name, value] of f.object("fields").entries()) if (typeof value === "string") fields[name] = value;
-    }
+    if (f.has("fields")) for (const [name] of f.object("fields").entries()) fields[name] = "";
+    if (f.has("field_codes"))
+      for (const [name, code] of f.object("field_codes").entries()) if (typeof code === "string") fields[name] = code;
     const retryAfterMs = f.optionalInteger("retry_after_ms") ?? headerMs;
     return new ApiProblem(status, f.text("code"), f.optionalText("detail"), { fields, retryAfterMs });
   } catch {

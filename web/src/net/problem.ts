@@ -5,7 +5,7 @@ export class ApiProblem extends Error {
   readonly status: number;
   /** Stable code. "offline" if there was no answer, "malformed" if it could not be read. */
   readonly code: string;
-  /** Form field → the server's sentence, which is empty if the code says everything. */
+  /** Form field → the code of its fault, which is empty if the code of the problem says everything. */
   readonly fields: Readonly<Record<string, string>>;
   readonly retryAfterMs: number | null;
 

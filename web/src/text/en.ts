@@ -130,6 +130,8 @@ export const en = {
     hideDetails: "Close details",
     online: "Online",
     lastSeen: (when: string) => `Last seen ${when}`,
+    /** In place of the presence of the other user, while this device is offline. */
+    noNetwork: "Waiting for the network",
     offline: "Offline",
     typing: (name: string) => `${name} is typing`,
     typingShort: "typing",

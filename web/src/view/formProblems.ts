@@ -12,7 +12,8 @@ const refused: Readonly<Record<string, string>> = authText.refused;
 /** Returns the sentence to show at a field of a form; empty if the problem is not about that field. */
 export function fieldText(problem: Problem, field: string): string {
   if (!Object.hasOwn(problem.fields, field)) return "";
-  // The server reports the codes of single fields as this one.
   if (problem.code !== "invalid_fields") return problemText(problem);
+  const code = problem.fields[field] ?? "";
+  if (Object.hasOwn(authText.problems, code)) return problemText({ ...problem, code });
   return (Object.hasOwn(refused, field) && refused[field]) || problemText(problem);
 }

@@ -31,10 +31,11 @@ test("a limit with a longer pause says when to try again", () => {
   expect(problemText({ ...problem("offline"), retryAfterMs: 301_000 })).toBe(text.problems.offline);
 });
 
-test("a field shows the sentence of the code, or that of a refused value; other fields show none", () => {
-  expect(fieldText(problem("invalid_fields", "See the fields.", { username: "Reserved." }), "username")).toBe(
-    authText.refused.username,
-  );
+test("a field shows the sentence of its code, or that of a refused value; other fields show none", () => {
+  const refused = (code: string) => problem("invalid_fields", "See the fields.", { username: code });
+  expect(fieldText(refused("username_reserved"), "username")).toBe(authText.problems.username_reserved);
+  for (const code of ["", "new_code", "toString"])
+    expect(fieldText(refused(code), "username")).toBe(authText.refused.username);
   for (const code of ["password_weak", "username_taken"] as const)
     expect(fieldText(problem(code, "", { password: "x" }), "password")).toBe(authText.problems[code]);
   expect(fieldText(problem("invalid_fields", "", { password: "x" }), "email")).toBe("");
@@ -70,10 +71,17 @@ describe("the message catalogue", () => {
     expect([...new Set(made)].filter((code) => code !== "not_found" && !Object.hasOwn(all, code ?? ""))).toEqual([]);
   });
 
+  test("every code of a field that the server reports has a sentence", () => {
+    const server = readFileSync(new URL("../../../functions/users/fields.go", import.meta.url), "utf8");
+    const codes = [...server.matchAll(/\{"([a-z]+_[a-z_]+)", "/gu)].map((m) => m[1] ?? "");
+    expect(codes.length).toBeGreaterThan(12);
+    expect(codes.filter((code) => !Object.hasOwn(authText.problems, code))).toEqual([]);
+  });
+
   test("no component shows a sentence of the server", () => {
     expect(
       sources("view")
-        .filter(({ code }) => /(?:problem|refusal|reported)\??\.(?:message\b|fields[.[?])/u.test(bare(code)))
+        .filter(({ code }) => /(?:problem|refusal|reported)\??\.message\b/u.test(bare(code)))
         .map(({ file }) => file),
     ).toEqual([]);
   });

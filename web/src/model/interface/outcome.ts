@@ -8,8 +8,8 @@ export interface Problem {
    */
   readonly message: string;
   /**
-   * For forms: field name (`email`, `password`, `username`, `display_name`) → the server's sentence, which is not
-   * shown either.
+   * For forms: field name (`email`, `password`, `username`, `display_name`) → the code of its fault, which is empty if
+   * {@link code} says everything.
    */
   readonly fields: Readonly<Record<string, string>>;
   /** The same action may succeed after this many milliseconds. Null if repeating it does not help. */

@@ -34,6 +34,10 @@ describe("links", () => {
     ["„https://example.org/a“", "https://example.org/a"],
     ["https://example.org/हिन्दी", "https://example.org/%E0%A4%B9%E0%A4%BF%E0%A4%A8%E0%A5%8D%E0%A4%A6%E0%A5%80"],
     ["https://example.org/Rhein–Main", "https://example.org/Rhein%E2%80%93Main"],
+    ["https://example.orgを見て", "https://example.org/"],
+    ["ดูที่https://example.orgครับ", "https://example.org/"],
+    ["https://example.org😀", "https://example.org/"],
+    ["www.example.orgпривет", "https://www.example.org/"],
     // IP addresses.
     ["http://[2001:db8::1]:8080/x", "http://[2001:db8::1]:8080/x"],
     ["(http://[2001:db8::1]/)", "http://[2001:db8::1]/"],
@@ -70,7 +74,14 @@ describe("links", () => {
     ["mailto:mara@example.org", "mailto:mara@example.org"],
     ["jürgen@müller.example", "mailto:jürgen@müller.example"],
     ["（mara@example.org）", "mailto:mara@example.org"],
+    ["联系mara@example.org。", "mailto:mara@example.org"],
+    ["'mara@example.org'", "mailto:mara@example.org"],
+    ["o'brien@example.org", "mailto:o'brien@example.org"],
     // Phone numbers.
+    ["+49 (0)30 1234567", "tel:+49301234567"],
+    ["(+49) 30 1234567", "tel:+49301234567"],
+    ["(+49 30 1234567)", "tel:+49301234567"],
+    ["1-800-555-0199", "tel:18005550199"],
     ["+49 30 1234567", "tel:+49301234567"],
     ["Call +1 (212) 555-0199.", "tel:+12125550199"],
     ["(212) 555-0199", "tel:2125550199"],
@@ -109,6 +120,7 @@ describe("links", () => {
     "0.123456789",
     "1234567890",
     "order 4711-0815",
+    "DE89 3704 0044 0532 0130 00",
     "€ 1,234,567.89",
     "http://[2001:db8::1/",
     "http://.example.org",
@@ -160,6 +172,11 @@ describe("links", () => {
     pieces("a.b@c.".repeat(1300));
     pieces("+1".repeat(4000));
     pieces("0 ".repeat(4000));
+    pieces("a'".repeat(4000));
+    pieces("次a".repeat(4000));
+    pieces("次".repeat(8000));
+    pieces("https://a.bc次".repeat(600));
+    pieces("次".repeat(4000) + ".");
     pieces("例.".repeat(4000));
     pieces("次example.org".repeat(600));
     expect(cpuUsage(start).user).toBeLessThan(500_000);

@@ -29,12 +29,24 @@ const INSIDE =
 const PATH = `(?:[/?#]${INSIDE}*)?`;
 
 const WEB = new RegExp(`${BEGIN}(?:https?:\\/\\/|www\\.)${INSIDE}+`, "giu");
-const EMAIL =
-  /(?<![\p{L}\p{N}.!#$%&'*+/=?^_{|}~-])(?:mailto:)?[\p{L}\p{N}!#$%&*+/=?^_{|}~-]+(?:\.[\p{L}\p{N}!#$%&*+/=?^_{|}~-]+)*@(?:[\p{L}\p{N}]+(?:-+[\p{L}\p{N}]+)*\.)+\p{L}[\p{L}\p{N}-]*\p{L}(?![\p{N}_@-])/giu;
+/** A host that ends with letters and continues with another script: "https://example.orgを見て". */
+const HOST_IN_TEXT = /^(?:https?:\/\/)?[^/?#:]*\.[a-z]{2,}(?=[^\0-\x7f])(?!\p{Script=Latin}|\p{M})/iu;
+const MAILBOX = "\\p{L}\\p{N}!#$%&*+/=?^_{|}~\\-";
+/** A part of the name before the "@", at most as long as the whole name may be. It may have an apostrophe in it. */
+const ATOM = `(?:[${MAILBOX}]|(?<=\\p{L})['’](?=\\p{L})){1,64}`;
+/** The same after text in a script without spaces, which is not a part of the name. */
+const ATOM_IN_TEXT = `(?<=[${SPACELESS}])(?![${SPACELESS}])[${MAILBOX}]{1,64}`;
+const EMAIL = new RegExp(
+  `(?:(?<![${MAILBOX}.]|\\p{L}['’])(?:mailto:)?(?![${SPACELESS}]+[!-~])${ATOM}|${ATOM_IN_TEXT})(?:\\.${ATOM})*` +
+    "@(?:[\\p{L}\\p{N}]+(?:-+[\\p{L}\\p{N}]+)*\\.)+\\p{L}[\\p{L}\\p{N}-]*\\p{L}(?![\\p{N}_@-])",
+  "giu",
+);
 const LATIN = "[\\p{Script=Latin}0-9]";
 const HOSTS = [
   `(?:${LATIN}+(?:-+${LATIN}+)*\\.)+[a-z][a-z0-9-]+(?![\\p{Script=Latin}\\p{N}_@-])`,
-  `(?:[\\p{L}\\p{M}\\p{N}]+(?:-+[\\p{L}\\p{M}\\p{N}]+)*\\.)+(?=[^\\0-\\x7f])[\\p{L}\\p{M}]{2,}(?![\\p{N}_@-])`,
+  // Labels have at most 63 characters. Without the limit, a search would begin at every character of a text without spaces
+  // and go on to its end.
+  `(?:[\\p{L}\\p{M}\\p{N}]{1,63}(?:-+[\\p{L}\\p{M}\\p{N}]{1,63})*\\.)+(?=[^\\0-\\x7f])[\\p{L}\\p{M}]{2,}(?![\\p{N}_@-])`,
 ] as const;
 const [DOMAIN, IDN] = HOSTS.map((host) => new RegExp(`${BEGIN}(${host})(?::\\d{1,5})?(?!:?\\d)${PATH}`, "giu")) as [
   RegExp,
@@ -42,7 +54,7 @@ const [DOMAIN, IDN] = HOSTS.map((host) => new RegExp(`${BEGIN}(${host})(?::\\d{1
 ];
 /** With a country code, with a leading zero, or as written in North America. */
 const PHONE =
-  /(?<![\p{L}\p{N}_.,/:#+-])(?:\+[1-9](?:[ .\-/()]{0,2}\d){6,14}|\(?0[1-9]?\d?(?:[ \-/()]{0,3}\d){6,12}|\(?[2-9]\d\d\)?[ .-]\d{3}[ .-]\d{4})(?![\p{L}\p{N}_]|[.,:/-]\d)/gu;
+  /(?<![\p{L}\p{N}_.,/:#+-])(?:(?:\+|\((?=\+\d{1,3}\))\+)[1-9](?:[ .\-/()]{0,2}\d){6,14}|(?<!\d )(?:\(?0[1-9]?\d?(?:[ \-/()]{0,3}\d){6,12}|(?:1[ .-])?\(?[2-9]\d\d\)?[ .-]\d{3}[ .-]\d{4}))(?![\p{L}\p{N}_]|[.,:/-]\d)/gu;
 const DATE = /^\d{1,2}([./-])\d{1,2}\1\d{2,4}$/u;
 
 const closers: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
@@ -70,7 +82,7 @@ function all(body: string): Found[] {
   /** The ends of web addresses, valid or not. What is within one is not an address by itself. */
   const taken: [number, number][] = [];
   for (const { 0: match, index } of body.matchAll(WEB)) {
-    const text = trimmed(match);
+    const text = trimmed(HOST_IN_TEXT.exec(match)?.[0] ?? match);
     taken.push([index, index + text.length]);
     const url = parsed(text);
     add(index, text, url?.href, url?.host);
@@ -90,9 +102,11 @@ function all(body: string): Found[] {
       add(index, text, url?.href, url?.host);
     }
   for (const { 0: match, index } of body.matchAll(PHONE)) {
-    const digits = match.replace(/\D/gu, "");
+    const abroad = /^\(?\+/u.test(match);
+    // In "+49 (0)30", the zero is for calls within the country.
+    const digits = (abroad ? match.replace("(0)", "") : match).replace(/\D/gu, "");
     if (free(index) && digits.length <= 15 && !DATE.test(match) && balanced(match))
-      add(index, match, `tel:${match.startsWith("+") ? "+" : ""}${digits}`);
+      add(index, match, `tel:${abroad ? "+" : ""}${digits}`);
   }
   return found.sort((a, b) => a.start - b.start);
 }

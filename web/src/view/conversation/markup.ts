@@ -148,7 +148,7 @@ class Body {
     const first = lines[n] as Line;
     const head = this.#text(first);
     const single = FENCED_LINE.exec(head);
-    if (single) {
+    if (single?.[2]?.trim()) {
       const [, open = "", code = ""] = single;
       return {
         block: { kind: "block", open, code, close: this.body.slice(first.end - 3, first.end + 1) },
@@ -166,6 +166,7 @@ class Body {
     const from = first.end + 1;
     const to = last ? Math.max(from, last.start - 1) : this.body.length;
     const code = this.body.slice(from, to);
+    if (last && code.trim() === "") return null; // a block without content would show nothing
     const close = last ? this.body.slice(to, last.end + 1) : "";
     return { block: { kind: "block", open: `${head}\n`, code, close }, next: end + 1 };
   }

@@ -60,9 +60,9 @@ export const adminCalls: AdminCalls = {
     }
     if (method === "POST" && url.pathname === "/users")
       return refused("invalid_fields", "See the fields.", {
-        username: "This username is taken.",
-        email: "This is not an email address.",
-        password: "A password has at least 8 characters.",
+        username: "username_reserved",
+        email: "email_invalid",
+        password: "password_short",
       });
     if (url.pathname.endsWith("/conversations"))
       return ok({

@@ -248,7 +248,7 @@ const chat: Chat = {
   async updateProfile(c) {
     await wait(300);
     if (c.displayName?.includes("x"))
-      return refused("invalid_fields", "Check the name.", { display_name: "No x please." });
+      return refused("invalid_fields", "Check the name.", { display_name: "name_reserved" });
     if (c.username === "third") return refused("too_many_renames", "You can change it twice in 30 days.");
     if (c.username === "fast") return { ok: false, problem: { ...limited, retryAfterMs: number("pause", 1_000) } };
     me.update((m) => ({ ...m, ...c }));
