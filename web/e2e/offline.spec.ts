@@ -139,6 +139,7 @@ async function storageAnswers(page: Page): Promise<void> {
 }
 
 test("while the server is away, a browser tries again and again, but less and less often", async ({ user }) => {
+  test.slow(); // minutes of the fake clock, second by second
   const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(bob.page, ann);
   await ann.page.clock.install();
